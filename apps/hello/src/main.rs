@@ -1,0 +1,18 @@
+//! The wiring of `hello`.
+
+#![no_std]
+#![no_main]
+
+use devices::Console;
+
+kernel::unikernel! {
+    /// Says hello four times, a second apart.
+    name: "hello",
+    memory: 1 MiB,
+    devices: { console: Console },
+    args: {
+        /// What to say.
+        greeting: &'static str = "hello",
+    },
+    main: hello::start,
+}

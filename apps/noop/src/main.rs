@@ -1,0 +1,11 @@
+//! The wiring of `noop`.
+
+#![no_std]
+#![no_main]
+
+kernel::unikernel! {
+    /// Does nothing, and ends.
+    name: "noop",
+    memory: 1 MiB,
+    main: noop::start,
+}

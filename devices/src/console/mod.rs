@@ -1,0 +1,80 @@
+//! The console: a stream of bytes each way, shared with the toolstack on Xen
+//! and with the terminal on Linux.
+//!
+//! A program takes `impl embedded_io_async::Write`, `Read` or both.
+
+use core::future::poll_fn;
+use core::task::Poll;
+use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
+use kernel::machine::console;
+use kernel::manifest::Device;
+
+/// The console of this machine.
+///
+/// Writing waits when the other side is slow; nothing is lost. On Xen a line
+/// feed goes out as carriage return and line feed. There is one console, and
+/// handles to it may be had at will: whole writes of one do not mix with those
+/// of another as long as they fit the ring (2048 bytes).
+#[derive(Debug)]
+pub struct Console(());
+
+/// The console cannot be used: there is none, or its other side broke it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Error;
+
+impl core::fmt::Display for Error {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("the console cannot be used")
+    }
+}
+
+impl core::error::Error for Error {}
+
+impl embedded_io_async::Error for Error {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::BrokenPipe
+    }
+}
+
+impl Device for Console {
+    const CLASS: &'static str = "console";
+
+    type Error = Error;
+
+    /// # Errors
+    /// [`Error`] for any `id` but the empty one: a domain has one console.
+    async fn open(id: &'static str) -> Result<Self, Error> {
+        if id.is_empty() { Ok(Self(())) } else { Err(Error) }
+    }
+}
+
+impl ErrorType for Console {
+    type Error = Error;
+}
+
+impl Write for Console {
+    async fn write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
+        poll_fn(|_| match console::write(bytes) {
+            Ok(0) if !bytes.is_empty() => Poll::Pending,
+            Ok(count) => Poll::Ready(Ok(count)),
+            Err(_) => Poll::Ready(Err(Error)),
+        })
+        .await
+    }
+
+    /// Every write is given to the other side at once.
+    async fn flush(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+impl Read for Console {
+    async fn read(&mut self, to: &mut [u8]) -> Result<usize, Error> {
+        poll_fn(|_| match console::read(to) {
+            Ok(Some(count)) => Poll::Ready(Ok(count)),
+            Ok(None) => Poll::Pending,
+            Err(_) => Poll::Ready(Err(Error)),
+        })
+        .await
+    }
+}

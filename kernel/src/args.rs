@@ -1,0 +1,325 @@
+//! The typed arguments of an app.
+//!
+//! On Xen they are the domain's command line (`extra = "port=8080"` in the
+//! `xl` configuration), on Linux those of the process. An item is `key=value`;
+//! white space separates items, double quotes keep it, and a backslash takes
+//! the next character as it is. `help` alone prints what there is.
+
+use crate::manifest::Argument;
+use crate::text::Escaped;
+use core::fmt;
+
+/// How many arguments one start may have.
+pub const MAX: usize = 32;
+
+/// Why the command line cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// An item is not UTF-8.
+    NotText(&'static [u8]),
+    /// A quote was opened and not closed, or a backslash stands at the end.
+    Unfinished,
+    /// An item is not of the form key=value.
+    NoValue(&'static str),
+    /// There are more than [`MAX`] items.
+    TooMany,
+    /// The same key stands twice.
+    Twice(&'static str),
+    /// No argument has this name.
+    Unknown(&'static str),
+    /// An argument without a default was not given.
+    Missing(&'static str),
+    /// The value is not of the argument's kind.
+    BadValue {
+        /// The argument.
+        name: &'static str,
+        /// What was given.
+        value: &'static str,
+        /// What it takes.
+        kind: &'static str,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |text: &'static str| Escaped(text.as_bytes());
+        match *self {
+            Self::NotText(item) => write!(f, "argument {} is not UTF-8", Escaped(item)),
+            Self::Unfinished => {
+                f.write_str("the arguments end inside a quote or after a backslash")
+            }
+            Self::NoValue(item) => write!(f, "argument {} should be key=value", shown(item)),
+            Self::TooMany => write!(f, "there are more than {MAX} arguments"),
+            Self::Twice(name) => write!(f, "argument {} is given twice", shown(name)),
+            Self::Unknown(name) => write!(f, "there is no argument {}", shown(name)),
+            Self::Missing(name) => write!(f, "argument {name} must be given"),
+            Self::BadValue { name, value, kind } => {
+                write!(f, "argument {name} takes a {kind}, not {}", shown(value))
+            }
+        }
+    }
+}
+
+/// A type that an argument may have.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be an argument's type",
+    note = "arguments are `&'static str`, `bool` or an integer type"
+)]
+pub trait Value: Sized {
+    /// What a user reads, such as `number from 0 to 255`.
+    const KIND: &'static str;
+
+    /// The value that `text` stands for, if it does.
+    fn parse(text: &'static str) -> Option<Self>;
+}
+
+impl Value for &'static str {
+    const KIND: &'static str = "text";
+
+    fn parse(text: &'static str) -> Option<Self> {
+        Some(text)
+    }
+}
+
+impl Value for bool {
+    const KIND: &'static str = "switch (on or off)";
+
+    fn parse(text: &'static str) -> Option<Self> {
+        match text {
+            "on" | "true" | "yes" | "1" => Some(true),
+            "off" | "false" | "no" | "0" => Some(false),
+            _ => None,
+        }
+    }
+}
+
+macro_rules! integers {
+    ($($type:ty: $kind:literal),*) => {$(
+        impl Value for $type {
+            const KIND: &'static str = $kind;
+
+            fn parse(text: &'static str) -> Option<Self> {
+                text.parse().ok()
+            }
+        }
+    )*};
+}
+
+integers! {
+    u8: "number from 0 to 255",
+    u16: "number from 0 to 65535",
+    u32: "number from 0 to 4294967295",
+    u64: "number from 0 to 18446744073709551615",
+    usize: "number from 0 to 18446744073709551615",
+    i32: "number from -2147483648 to 2147483647",
+    i64: "number from -9223372036854775808 to 9223372036854775807"
+}
+
+/// The items of a command line, taken out one by one by those they are for.
+#[derive(Debug, Default)]
+pub struct Args {
+    items: heapless::Vec<(&'static str, &'static str), MAX>,
+    help: bool,
+}
+
+impl Args {
+    /// Takes `items` apart, each as [`split`] or the operating system gave it.
+    ///
+    /// # Errors
+    /// The first item that is not text, not `key=value`, too many or given twice.
+    pub fn new(items: impl Iterator<Item = &'static [u8]>) -> Result<Self, Error> {
+        let mut args = Self::default();
+        for item in items {
+            let item = core::str::from_utf8(item).map_err(|_| Error::NotText(item))?;
+            match item.split_once('=') {
+                _ if item == "help" => args.help = true,
+                None => return Err(Error::NoValue(item)),
+                Some((name, _)) if args.items.iter().any(|&(other, _)| other == name) => {
+                    return Err(Error::Twice(name));
+                }
+                Some(pair) => args.items.push(pair).map_err(|_| Error::TooMany)?,
+            }
+        }
+        Ok(args)
+    }
+
+    /// Whether the user asked for [`help`].
+    #[must_use]
+    pub const fn wants_help(&self) -> bool {
+        self.help
+    }
+
+    /// Takes the argument `name` out.
+    ///
+    /// # Errors
+    /// When its value is not of type `T`, or it is missing and has no default.
+    pub fn take<T: Value>(&mut self, name: &'static str, default: Option<T>) -> Result<T, Error> {
+        match self.items.iter().position(|&(key, _)| key == name) {
+            Some(at) => {
+                let (_, value) = self.items.swap_remove(at);
+                T::parse(value).ok_or(Error::BadValue { name, value, kind: T::KIND })
+            }
+            None => default.ok_or(Error::Missing(name)),
+        }
+    }
+
+    /// Makes sure that nothing is left.
+    ///
+    /// # Errors
+    /// The first argument that nobody took.
+    pub fn finish(&self) -> Result<(), Error> {
+        self.items.first().map_or(Ok(()), |&(name, _)| Err(Error::Unknown(name)))
+    }
+}
+
+/// The text that `help` prints.
+#[derive(Clone, Copy, Debug)]
+pub struct Help {
+    /// The app's name.
+    pub name: &'static str,
+    /// What it does, a line each.
+    pub about: &'static [&'static str],
+    /// Its arguments.
+    pub arguments: &'static [Argument],
+}
+
+impl Help {
+    /// Gives each line to `line`.
+    pub fn print(&self, mut line: impl FnMut(fmt::Arguments<'_>)) {
+        line(format_args!("{}", self.name));
+        for text in self.about {
+            line(format_args!("{}", text.strip_prefix(' ').unwrap_or(text)));
+        }
+        if self.arguments.is_empty() {
+            line(format_args!("It takes no arguments."));
+        }
+        for argument in self.arguments {
+            match argument.default {
+                Some(default) => line(format_args!(
+                    "  {}=<{}>, {default} if not given",
+                    argument.name, argument.kind
+                )),
+                None => line(format_args!("  {}=<{}>", argument.name, argument.kind)),
+            }
+            for text in argument.help {
+                line(format_args!("     {text}"));
+            }
+        }
+    }
+}
+
+/// Splits a command line into its items, in place.
+///
+/// # Errors
+/// [`Error::Unfinished`] at a quote without an end or a backslash at the end.
+pub fn split(line: &'static mut [u8]) -> Result<impl Iterator<Item = &'static [u8]>, Error> {
+    // First pass: quotes and backslashes go, and 0, which cannot stand in a
+    // command line, takes the place of the white space that separates.
+    let (mut quoted, mut escaped, mut end) = (false, false, 0);
+    for at in 0..line.len() {
+        let byte = line[at];
+        let kept = match byte {
+            _ if escaped => {
+                escaped = false;
+                byte
+            }
+            b'\\' => {
+                escaped = true;
+                continue;
+            }
+            b'"' => {
+                quoted = !quoted;
+                continue;
+            }
+            b' ' | b'\t' | b'\n' if !quoted => 0,
+            _ => byte,
+        };
+        line[end] = kept;
+        end += 1;
+    }
+    if quoted || escaped {
+        return Err(Error::Unfinished);
+    }
+    let (line, _) = line.split_at(end);
+    Ok(line.split(|&byte| byte == 0).filter(|item| !item.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(line: &str) -> Result<Args, Error> {
+        let line: &'static mut [u8] = Vec::from(line).leak();
+        Args::new(split(line)?)
+    }
+
+    #[test]
+    fn items_are_typed() {
+        let mut args = args("  port=8080 name=\"a \\\"b\\\" c\"  path=x\\ y on=off ").unwrap();
+        assert_eq!(args.take("port", Some(80_u16)), Ok(8080));
+        assert_eq!(args.take("name", None::<&str>), Ok("a \"b\" c"));
+        assert_eq!(args.take("path", None::<&str>), Ok("x y"));
+        assert_eq!(args.take("on", Some(true)), Ok(false));
+        assert_eq!(args.take("other", Some(7_u8)), Ok(7));
+        assert_eq!(args.finish(), Ok(()));
+    }
+
+    #[test]
+    fn a_value_may_hold_an_equals_sign_and_may_be_empty() {
+        let mut args = args("a=b=c d= e=\"\"").unwrap();
+        assert_eq!(args.take("a", None::<&str>), Ok("b=c"));
+        assert_eq!(args.take("d", None::<&str>), Ok(""));
+        assert_eq!(args.take("e", None::<&str>), Ok(""));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        assert_eq!(args("oops").unwrap_err(), Error::NoValue("oops"));
+        assert_eq!(args("a=1 a=2").unwrap_err(), Error::Twice("a"));
+        assert_eq!(args("a=\"1").unwrap_err(), Error::Unfinished);
+        assert_eq!(args("a=1\\").unwrap_err(), Error::Unfinished);
+        assert_eq!(args("oops=1").unwrap().finish(), Err(Error::Unknown("oops")));
+        assert_eq!(args("").unwrap().take("need", None::<u8>), Err(Error::Missing("need")));
+        let error = args("port=65536").unwrap().take("port", Some(1_u16)).unwrap_err();
+        assert_eq!(error.to_string(), "argument port takes a number from 0 to 65535, not 65536");
+        let many: String = (0..=MAX).map(|i| format!("a{i}=1 ")).collect();
+        assert_eq!(args(&many).unwrap_err(), Error::TooMany);
+        let broken: &'static [u8] = b"a=\xff";
+        assert_eq!(
+            Args::new([broken].into_iter()).unwrap_err().to_string(),
+            "argument a=\\xff is not UTF-8"
+        );
+    }
+
+    #[test]
+    fn a_hostile_value_cannot_move_the_cursor() {
+        let error = args("a=\x1b[2J").unwrap().take("a", Some(0_u8)).unwrap_err();
+        assert!(error.to_string().ends_with("not \\x1b[2J"), "{error}");
+    }
+
+    #[test]
+    fn help_lists_everything() {
+        let help = Help {
+            name: "demo",
+            about: &[" Does things."],
+            arguments: &[Argument {
+                name: "port",
+                kind: u16::KIND,
+                default: Some("80"),
+                help: &[" Where."],
+            }],
+        };
+        let mut lines = Vec::new();
+        help.print(|line| lines.push(line.to_string()));
+        assert_eq!(
+            lines,
+            [
+                "demo",
+                "Does things.",
+                "  port=<number from 0 to 65535>, 80 if not given",
+                "      Where."
+            ]
+        );
+        assert!(args("help").unwrap().wants_help());
+    }
+}

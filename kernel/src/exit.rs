@@ -1,0 +1,52 @@
+//! How an app ends.
+
+use crate::machine;
+use core::fmt::Display;
+
+/// An exit status. 0 powers the domain off; any other ends it with
+/// `SHUTDOWN_crash`, after a last console line that names the number, which
+/// `cargo mk run` passes on as its own exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exit(pub u8);
+
+impl Exit {
+    /// The app did what it was asked to do.
+    pub const SUCCESS: Self = Self(0);
+    /// The app returned an error.
+    pub const FAILURE: Self = Self(1);
+    /// The arguments or the devices were not what the app needs.
+    pub const USAGE: Self = Self(2);
+    /// The app panicked, as a Rust process says it.
+    pub const PANIC: Self = Self(101);
+}
+
+/// What `start` may return: nothing, an [`Exit`], or a `Result` of these whose
+/// error is printed.
+pub trait Outcome {
+    /// Prints an error if there is one and gives the exit status.
+    fn report(self) -> Exit;
+}
+
+impl Outcome for () {
+    fn report(self) -> Exit {
+        Exit::SUCCESS
+    }
+}
+
+impl Outcome for Exit {
+    fn report(self) -> Exit {
+        self
+    }
+}
+
+impl<T: Outcome, E: Display> Outcome for Result<T, E> {
+    fn report(self) -> Exit {
+        match self {
+            Ok(outcome) => outcome.report(),
+            Err(error) => {
+                machine::line(format_args!("error: {error}"));
+                Exit::FAILURE
+            }
+        }
+    }
+}

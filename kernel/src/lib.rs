@@ -1,0 +1,32 @@
+//! The kernel: what every Xenith app stands on, whatever machine is below.
+//!
+//! An app is a library whose `start` function takes typed devices and typed
+//! arguments; its `main.rs` is one [`unikernel!`] that names them. The macro
+//! opens the devices, parses the arguments, runs `start`, and ends the domain
+//! with what `start` returned. The same list stands as an ELF note in the
+//! image, from which `cargo mk` makes the domain's configuration.
+//!
+//! * [`unikernel!`]: the manifest and the wiring of an app
+//! * [`task`]: futures, and the loop that runs them
+//! * [`time`]: the monotonic clock and sleeping
+//! * [`args`]: the typed arguments of the command line
+//! * [`exit`]: how an app ends
+//! * [`text`]: untrusted bytes made printable
+//! * [`manifest`]: the ELF note
+//! * [`machine`]: Xen, or a Linux process that plays the part of one
+//!
+//! There is one vCPU and no preemption: code runs until it awaits. The kernel
+//! knows no device; devices are built on [`machine`] by the crate above.
+
+#![cfg_attr(target_os = "xen", no_std)]
+
+pub mod args;
+pub mod exit;
+pub mod machine;
+pub mod manifest;
+pub mod task;
+pub mod text;
+pub mod time;
+mod unikernel;
+
+pub use exit::Exit;

@@ -1,0 +1,155 @@
+//! The console ring: the byte streams that every domain has, before any device.
+//!
+//! A domain's console is a page shared with the console daemon. It belongs to
+//! the kernel because last words go there as well; `devices::Console` is the
+//! app's handle to it. Line feed goes out as carriage return and line feed, as
+//! from a terminal driver with ONLCR: `xl console` puts the user's terminal
+//! into raw mode and leaves that to the guest.
+
+use super::start::{emergency, now_plus};
+use ::xen::evtchn::Port;
+use ::xen::hypercall::sched_op_poll;
+use ::xen::memory::SharedPage;
+use ::xen::public::io::console::{IN, OUT};
+pub use ::xen::ring::Broken;
+use ::xen::ring::{Consumer, Producer};
+use ::xen::start::Channel;
+use core::fmt;
+use core::sync::atomic::{AtomicU32, Ordering};
+use core::time::Duration;
+use spin::Mutex;
+
+struct Console {
+    page: SharedPage,
+    port: Port,
+    out: Producer,
+    input: Consumer,
+}
+
+static CONSOLE: Mutex<Option<Console>> = Mutex::new(None);
+
+/// Bytes of the kernel's own lines that the ring had no room for.
+static DROPPED: AtomicU32 = AtomicU32::new(0);
+
+/// How long last words wait for a daemon that does not read: tries of 10 ms.
+const PATIENCE: u32 = 100;
+
+/// Takes the console that the domain builder made. Without one, or when its
+/// indices make no sense, the domain has no console.
+pub(super) fn open(channel: Channel, page: Option<SharedPage>) {
+    *CONSOLE.lock() = page.and_then(|page| {
+        Some(Console {
+            port: Port::adopt(channel.port)?,
+            out: Producer::new(&page, OUT).ok()?,
+            input: Consumer::new(&page, IN).ok()?,
+            page,
+        })
+    });
+}
+
+impl Console {
+    /// Writes some of `bytes` and returns how many of them.
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, Broken> {
+        let mut done = 0;
+        for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+            let text = line.strip_suffix(b"\n").unwrap_or(line);
+            let took = self.out.write(&self.page, text)?;
+            done += took;
+            if took < text.len() {
+                break;
+            }
+            if text.len() < line.len() {
+                if self.out.room(&self.page)? < 2 {
+                    break;
+                }
+                self.out.write(&self.page, b"\r\n")?;
+                done += 1;
+            }
+        }
+        if done > 0 {
+            // The other end can only be gone together with the daemon.
+            let _ = self.port.notify();
+        }
+        Ok(done)
+    }
+}
+
+/// Writes some of `bytes` and returns how many; 0 means that there is no room
+/// now: the machine's next wait ends when there is.
+///
+/// # Errors
+/// [`Broken`] when there is no console or the daemon broke the ring.
+pub fn write(bytes: &[u8]) -> Result<usize, Broken> {
+    CONSOLE.lock().as_mut().ok_or(Broken)?.write(bytes)
+}
+
+/// Reads what there is. `None` means that nothing came yet: the machine's next
+/// wait ends when something does. A console has no end of input.
+///
+/// # Errors
+/// [`Broken`] when there is no console or the daemon broke the ring.
+pub fn read(to: &mut [u8]) -> Result<Option<usize>, Broken> {
+    let mut console = CONSOLE.lock();
+    let console = console.as_mut().ok_or(Broken)?;
+    let count = console.input.read(&console.page, to)?;
+    if count == 0 && !to.is_empty() {
+        return Ok(None);
+    }
+    // The daemon may wait for room.
+    let _ = console.port.notify();
+    Ok(Some(count))
+}
+
+/// What `f` makes of the console's port, if there is a console.
+pub(super) fn port<T>(f: impl FnOnce(&Port) -> T) -> Option<T> {
+    CONSOLE.lock().as_ref().map(|console| f(&console.port))
+}
+
+/// Waits until the daemon took everything, for a second at most: what is still
+/// in the ring when the domain is destroyed is lost.
+pub(super) fn drain() {
+    let Some(mut console) = CONSOLE.try_lock() else { return };
+    let Some(console) = console.as_mut() else { return };
+    for _ in 0..PATIENCE {
+        match console.out.room(&console.page) {
+            Ok(_) if console.out.pending() > 0 => {
+                let deadline = now_plus(Duration::from_millis(10));
+                let _ = sched_op_poll(&mut [console.port.number()], deadline);
+            }
+            _ => return,
+        }
+    }
+}
+
+/// A sink for the kernel's own lines. What goes wrong with it is dealt with
+/// here, so it never fails.
+pub(crate) enum Sink {
+    /// Drops and counts what there is no room for (rule K2).
+    Lossy,
+    /// For last words: waits a while for room, and turns to the hypervisor's
+    /// own console when the ring cannot be used or is held by who panicked.
+    Patient,
+}
+
+impl fmt::Write for Sink {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text.as_bytes();
+        for _ in 0..PATIENCE {
+            let written = match CONSOLE.try_lock() {
+                Some(mut console) => console.as_mut().ok_or(Broken).and_then(|it| it.write(rest)),
+                None => Err(Broken),
+            };
+            let Ok(count) = written else {
+                emergency(rest);
+                return Ok(());
+            };
+            rest = rest.get(count..).unwrap_or_default();
+            if rest.is_empty() || matches!(self, Self::Lossy) {
+                break;
+            }
+            drain();
+        }
+        DROPPED.fetch_add(u32::try_from(rest.len()).unwrap_or(u32::MAX), Ordering::Relaxed);
+        Ok(())
+    }
+}

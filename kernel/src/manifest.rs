@@ -1,0 +1,118 @@
+//! The manifest of an image: an ELF note that [`unikernel!`](crate::unikernel)
+//! writes and `cargo mk` reads.
+//!
+//! Section `.note.xenith`, name `Xenith`, type 1. The description is UTF-8
+//! text, one line an entry, fields separated by tabs:
+//!
+//! ```text
+//! xenith   1                                    format
+//! name     <name>
+//! version  <version>
+//! memory   <number> <unit>                      KiB, MiB or GiB
+//! about    <line of the description>            any number of times
+//! device   <field> <class> <id>                 the id may be empty
+//! arg      <name> <kind>                        one argument ...
+//! default  <as written in the source>           ... its default, if it has one
+//! help     <line of its help>                   ... any number of times
+//! ```
+
+/// The format's version, in the first line.
+pub const FORMAT: &str = "1";
+
+/// Type of the note.
+const NT_MANIFEST: u32 = 1;
+
+/// The bytes of one ELF note whose description is `N` bytes long.
+#[derive(Debug)]
+#[repr(C, align(4))]
+pub struct Note<const N: usize> {
+    name_size: u32,
+    description_size: u32,
+    kind: u32,
+    name: [u8; 8],
+    description: [u8; N],
+}
+
+/// The total length of `parts`.
+#[must_use]
+pub const fn length(parts: &[&str]) -> usize {
+    let (mut length, mut i) = (0, 0);
+    while i < parts.len() {
+        length += parts[i].len();
+        i += 1;
+    }
+    length
+}
+
+impl<const N: usize> Note<N> {
+    /// A note with `parts` one after the other, `N` bytes in all.
+    #[must_use]
+    pub const fn new(parts: &[&str]) -> Self {
+        let mut description = [0; N];
+        let (mut at, mut i) = (0, 0);
+        while i < parts.len() {
+            let part = parts[i].as_bytes();
+            let mut j = 0;
+            while j < part.len() {
+                description[at] = part[j];
+                at += 1;
+                j += 1;
+            }
+            i += 1;
+        }
+        assert!(at == N);
+        Self {
+            name_size: 7,
+            description_size: N as u32,
+            kind: NT_MANIFEST,
+            name: *b"Xenith\0\0",
+            description,
+        }
+    }
+}
+
+/// One argument, as the image's `help` shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Argument {
+    /// What stands before the `=`.
+    pub name: &'static str,
+    /// What kind of value it takes.
+    pub kind: &'static str,
+    /// The default as the source has it, or nothing when it must be given.
+    pub default: Option<&'static str>,
+    /// Its doc comment, a line each.
+    pub help: &'static [&'static str],
+}
+
+/// Something that an app can name in its manifest's `devices`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a device",
+    note = "the `devices` of a manifest are types such as `devices::Console`"
+)]
+pub trait Device: Sized {
+    /// The class as the manifest's note names it, such as `console`.
+    const CLASS: &'static str;
+
+    /// Why it may fail to open.
+    type Error: core::fmt::Display;
+
+    /// Opens the device that `id` names, such as `xvda`; the empty string is the first one.
+    ///
+    /// # Errors
+    /// When there is no such device or it cannot be used.
+    fn open(id: &'static str) -> impl Future<Output = Result<Self, Self::Error>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_holds_its_parts() {
+        const PARTS: &[&str] = &["name\t", "hello", "\n"];
+        static NOTE: Note<{ length(PARTS) }> = Note::new(PARTS);
+        assert_eq!(&NOTE.description, b"name\thello\n");
+        assert_eq!((NOTE.name_size, NOTE.description_size, NOTE.kind), (7, 11, 1));
+        assert_eq!(size_of_val(&NOTE), 32, "padded to a multiple of 4");
+    }
+}

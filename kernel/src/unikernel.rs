@@ -1,0 +1,133 @@
+//! The macro that is an app's `main.rs`.
+
+/// Names what an app is and needs, and wires it.
+///
+/// ```ignore
+/// kernel::unikernel! {
+///     /// Serves files over HTTP.
+///     name: "httpd",
+///     memory: 8 MiB,
+///     devices: { console: Console, net: Net("0") },
+///     args: {
+///         /// TCP port to listen on.
+///         port: u16 = 80,
+///     },
+///     main: httpd::start,
+/// }
+/// ```
+///
+/// `devices` and `args` may be left out. A device is a type that implements
+/// [`Device`](crate::manifest::Device), with the name of the instance in
+/// parentheses; an argument without a default must be given by the user. The
+/// function `main` is async; it takes the devices, then the arguments, in the
+/// order of the manifest, and returns an [`Outcome`](crate::exit::Outcome).
+#[macro_export]
+macro_rules! unikernel {
+    (
+        $(#[doc = $about:literal])*
+        name: $name:literal,
+        memory: $memory:literal $unit:ident,
+        $(devices: { $($device:ident : $class:ty $(= $id:literal)?),* $(,)? },)?
+        $(args: { $($(#[doc = $help:literal])* $arg:ident : $type:ty $(= $default:expr)?),* $(,)? },)?
+        main: $main:path $(,)?
+    ) => {
+        const _: () = {
+            $crate::__memory!($memory $unit);
+
+            const PARTS: &[&str] = &[
+                "xenith\t", $crate::manifest::FORMAT,
+                "\nname\t", $name,
+                "\nversion\t", env!("CARGO_PKG_VERSION"),
+                "\nmemory\t", stringify!($memory), " ", stringify!($unit), "\n",
+                $("about\t", $about, "\n",)*
+                $($(
+                    "device\t", stringify!($device), "\t",
+                    <$class as $crate::manifest::Device>::CLASS, "\t", $($id,)? "\n",
+                )*)?
+                $($(
+                    "arg\t", stringify!($arg), "\t", <$type as $crate::args::Value>::KIND, "\n",
+                    $("default\t", stringify!($default), "\n",)?
+                    $("help\t", $help, "\n",)*
+                )*)?
+            ];
+            $crate::__note!(PARTS);
+
+            static HELP: $crate::args::Help = $crate::args::Help {
+                name: $name,
+                about: &[$($about),*],
+                arguments: &[$($(
+                    $crate::manifest::Argument {
+                        name: stringify!($arg),
+                        kind: <$type as $crate::args::Value>::KIND,
+                        default: $crate::__first!($(Some(stringify!($default)),)? None),
+                        help: &[$($help),*],
+                    }
+                ),*)?],
+            };
+
+            async fn run() -> $crate::Exit {
+                #[allow(unused_mut, reason = "an app may have no arguments")]
+                let mut args = match $crate::machine::args(&HELP) {
+                    Ok(args) => args,
+                    Err(exit) => return exit,
+                };
+                $($(
+                    let $arg = match args.take::<$type>(
+                        stringify!($arg),
+                        $crate::__first!($(Some($default),)? None),
+                    ) {
+                        Ok(value) => value,
+                        Err(error) => return $crate::machine::usage(&error),
+                    };
+                )*)?
+                if let Err(error) = args.finish() {
+                    return $crate::machine::usage(&error);
+                }
+                $($(
+                    let $device = match <$class as $crate::manifest::Device>::open(
+                        $crate::__first!($($id,)? ""),
+                    ).await {
+                        Ok(device) => device,
+                        Err(error) => return $crate::machine::usage(&error),
+                    };
+                )*)?
+                $crate::exit::Outcome::report($main($($($device,)*)? $($($arg),*)?).await)
+            }
+
+            $crate::__entry!($name, run);
+        };
+    };
+}
+
+/// The first of its arguments.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __first {
+    ($first:expr $(, $rest:expr)*) => {
+        $first
+    };
+}
+
+/// Refuses a unit of memory that is none.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __memory {
+    ($memory:literal KiB) => {};
+    ($memory:literal MiB) => {};
+    ($memory:literal GiB) => {};
+    ($memory:literal $unit:ident) => {
+        compile_error!(concat!("memory is in KiB, MiB or GiB, not in ", stringify!($unit)));
+    };
+}
+
+/// Puts the manifest's note into the image.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __note {
+    ($parts:ident) => {
+        #[used]
+        #[unsafe(link_section = ".note.xenith")]
+        static NOTE: $crate::manifest::Note<{ $crate::manifest::length($parts) }> =
+            $crate::manifest::Note::new($parts);
+    };
+}

@@ -1,0 +1,1 @@
+//! Real Xen and a real Linux dom0 inside QEMU.

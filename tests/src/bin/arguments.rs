@@ -1,0 +1,48 @@
+//! Takes typed arguments and prints them.
+//!
+//! test(defaults): console-contains "text=none number=7 switch=false"
+//! test(given): args text="a b" number=65535 switch=on
+//! test(given): console-contains "text=a b number=65535 switch=true"
+//! test(unknown): args oops=1
+//! test(unknown): expect exit 2
+//! test(unknown): console-contains "there is no argument oops"
+//! test(malformed): args number=65536
+//! test(malformed): expect exit 2
+//! test(malformed): console-contains "argument number takes a number from 0 to 65535, not 65536"
+//! test(help): args help
+//! test(help): console-contains "  number=<number from 0 to 65535>, 7 if not given"
+//! test: no-verdict
+
+#![no_std]
+#![no_main]
+
+use core::fmt::Write as _;
+use devices::Console;
+use embedded_io_async::Write;
+
+kernel::unikernel! {
+    /// Takes typed arguments and prints them.
+    name: "arguments",
+    memory: 1 MiB,
+    devices: { console: Console },
+    args: {
+        /// Some text.
+        text: &'static str = "none",
+        /// A number.
+        number: u16 = 7,
+        /// A switch.
+        switch: bool = false,
+    },
+    main: start,
+}
+
+async fn start(
+    mut console: Console,
+    text: &str,
+    number: u16,
+    switch: bool,
+) -> Result<(), &'static str> {
+    let mut line = heapless::String::<256>::new();
+    writeln!(line, "text={text} number={number} switch={switch}").map_err(|_| "too long")?;
+    console.write_all(line.as_bytes()).await.map_err(|_| "no console")
+}

@@ -1,0 +1,124 @@
+//! A hypervisor for host tests, one per test thread.
+//!
+//! It is what [`crate::hypercall`] calls when the target is not Xen: it decodes
+//! the same numbers and structures, so everything above runs unchanged.
+
+// The ABI's names are kept as they are.
+#![allow(non_upper_case_globals)]
+
+use crate::memory::SharedPage;
+use crate::public::{EVTCHNOP_send, SCHEDOP_shutdown, evtchn_send, sched_shutdown};
+use std::cell::{RefCell, UnsafeCell};
+use std::collections::BTreeMap;
+use std::ptr::NonNull;
+use xen_sys::{__HYPERVISOR_console_io, __HYPERVISOR_event_channel_op, __HYPERVISOR_sched_op};
+
+const ENOSYS: i64 = -38;
+const EPERM: i64 = -1;
+
+#[derive(Default)]
+struct State {
+    notifications: BTreeMap<u32, u64>,
+    console: Option<Vec<u8>>,
+}
+
+thread_local! {
+    static STATE: RefCell<Option<State>> = const { RefCell::new(None) };
+}
+
+/// The handle to this thread's fake hypervisor, which lives as long as it.
+#[derive(Debug)]
+pub struct Fake(());
+
+impl Fake {
+    /// Starts a hypervisor for this thread.
+    ///
+    /// # Panics
+    /// When this thread has one already.
+    #[must_use]
+    pub fn new() -> Self {
+        STATE.with_borrow_mut(|state| {
+            assert!(state.is_none(), "this thread has a hypervisor already");
+            *state = Some(State::default());
+        });
+        Self(())
+    }
+
+    /// Allows `CONSOLEIO_write`, as a Xen built for debugging does.
+    pub fn allow_console_io(&self) {
+        with(|state| state.console = Some(Vec::new()));
+    }
+
+    /// What the guest printed with `CONSOLEIO_write`.
+    #[must_use]
+    pub fn console_io(&self) -> Vec<u8> {
+        with(|state| state.console.clone().unwrap_or_default())
+    }
+
+    /// How often the guest notified the other end of `port`.
+    #[must_use]
+    pub fn notifications(&self, port: u32) -> u64 {
+        with(|state| state.notifications.get(&port).copied().unwrap_or(0))
+    }
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        STATE.set(None);
+    }
+}
+
+fn with<T>(f: impl FnOnce(&mut State) -> T) -> T {
+    STATE.with_borrow_mut(|state| {
+        f(state.as_mut().expect("no fake hypervisor on this thread: make one with Fake::new()"))
+    })
+}
+
+/// Carries out hypercall `nr`.
+///
+/// # Safety
+/// Pointers in `args` are what that hypercall takes.
+pub(crate) unsafe fn hypercall(nr: u32, args: [u64; 4]) -> i64 {
+    let op = args[0] as u32;
+    match nr {
+        __HYPERVISOR_event_channel_op if op == EVTCHNOP_send => {
+            // SAFETY: EVTCHNOP_send takes an evtchn_send.
+            let send = unsafe { *(args[1] as *const evtchn_send) };
+            with(|state| *state.notifications.entry(send.port).or_default() += 1);
+            0
+        }
+        __HYPERVISOR_sched_op if op == SCHEDOP_shutdown => {
+            // SAFETY: SCHEDOP_shutdown takes a sched_shutdown.
+            let shutdown = unsafe { *(args[1] as *const sched_shutdown) };
+            panic!("the domain shut down, reason {}", shutdown.reason);
+        }
+        __HYPERVISOR_console_io => with(|state| match &mut state.console {
+            Some(console) => {
+                // SAFETY: CONSOLEIO_write takes a length and a pointer to as many bytes.
+                let text =
+                    unsafe { std::slice::from_raw_parts(args[2] as *const u8, args[1] as usize) };
+                console.extend_from_slice(text);
+                0
+            }
+            None => EPERM,
+        }),
+        _ => ENOSYS,
+    }
+}
+
+/// A page of zeros that lives for the rest of the process.
+#[must_use]
+pub fn leaked_page() -> SharedPage {
+    #[repr(align(4096))]
+    struct Page(UnsafeCell<[u8; 4096]>);
+    let page: &'static Page = Box::leak(Box::new(Page(UnsafeCell::new([0; 4096]))));
+    let base = NonNull::new(page.0.get()).expect("a reference is not null");
+    // SAFETY: aligned, and leaked, so it stays mapped.
+    unsafe { SharedPage::new(base.cast()) }
+}

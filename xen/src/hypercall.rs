@@ -1,0 +1,201 @@
+//! The seam between a guest and its hypervisor: one function per hypercall,
+//! named by the ABI.
+//!
+//! On Xen a hypercall is a call into the page that the domain builder filled
+//! (`XEN_ELFNOTE_HYPERCALL_PAGE`): number * 32 is the entry, arguments go in
+//! rdi, rsi, rdx, r10 and r8, the result comes back in rax, and rcx, r11 and
+//! the argument registers may change (`public/arch-x86/xen-x86_64.h`).
+//! Everywhere else it is a call into [`crate::fake`], which reads the same
+//! numbers and the same structures.
+
+use crate::Errno;
+use crate::public::vcpu::{VCPUOP_GET_RUNSTATE_INFO, VcpuRunstateInfo};
+use crate::public::{
+    CONSOLEIO_write, EVTCHNOP_send, SCHEDOP_block, SCHEDOP_poll, SCHEDOP_shutdown, SCHEDOP_yield,
+    evtchn_send, sched_poll, sched_shutdown,
+};
+use core::ptr::from_mut;
+use xen_sys::{
+    __HYPERVISOR_console_io, __HYPERVISOR_event_channel_op, __HYPERVISOR_sched_op,
+    __HYPERVISOR_update_va_mapping, __HYPERVISOR_vcpu_op,
+};
+
+#[cfg(target_os = "xen")]
+core::arch::global_asm!(
+    // Xen writes the whole page before the guest runs, so the file holds none
+    // of it; it is executable because link.ld ends the text segment with it.
+    ".pushsection .hypercall_page, \"ax\", @nobits",
+    ".balign 4096",
+    ".global hypercall_page",
+    "hypercall_page: .skip 4096",
+    ".popsection",
+);
+
+/// # Safety
+/// The arguments must be what hypercall `NR` takes: pointers among them must
+/// be valid for what the hypercall reads and writes.
+#[cfg(target_os = "xen")]
+#[inline(always)]
+unsafe fn hypercall<const NR: u32>(args: [u64; 4]) -> Result<u64, Errno> {
+    let raw: i64;
+    // SAFETY: the stub follows the ABI above and touches no other register.
+    // The call pushes a return address, so the stack must be declared as used.
+    unsafe {
+        core::arch::asm!(
+            "call hypercall_page + {offset}",
+            offset = const NR * 32,
+            out("rax") raw,
+            inlateout("rdi") args[0] => _,
+            inlateout("rsi") args[1] => _,
+            inlateout("rdx") args[2] => _,
+            inlateout("r10") args[3] => _,
+            out("rcx") _,
+            out("r8") _,
+            out("r9") _,
+            out("r11") _,
+        );
+    }
+    Errno::check(raw)
+}
+
+/// # Safety
+/// As on Xen.
+#[cfg(not(target_os = "xen"))]
+unsafe fn hypercall<const NR: u32>(args: [u64; 4]) -> Result<u64, Errno> {
+    // SAFETY: the caller's promise is passed on.
+    Errno::check(unsafe { crate::fake::hypercall(NR, args) })
+}
+
+/// The entry of machine frame `mfn` in the machine-to-physical table, which Xen
+/// maps read-only into every 64-bit PV guest at `MACH2PHYS_VIRT_START`
+/// (`public/arch-x86/xen-x86_64.h`). It has holes where the machine has no
+/// memory, so only a frame that Xen or the domain builder named may be asked for.
+#[cfg(target_os = "xen")]
+pub(crate) fn mach2phys(mfn: u64) -> u64 {
+    const MACH2PHYS: *const u64 = 0xFFFF_8000_0000_0000 as *const u64;
+    // SAFETY: `memory::mfn_to_pfn` bounds mfn, so this stays in Xen's range.
+    let entry = unsafe { MACH2PHYS.add(mfn as usize) };
+    // SAFETY: mapped for all memory there is; Xen may change it, hence volatile.
+    unsafe { entry.read_volatile() }
+}
+
+/// On the fake, frames have the same number in both worlds.
+#[cfg(not(target_os = "xen"))]
+pub(crate) fn mach2phys(mfn: u64) -> u64 {
+    mfn
+}
+
+fn address<T>(value: &mut T) -> u64 {
+    from_mut(value) as u64
+}
+
+/// `SCHEDOP_yield`: lets other vCPUs run first.
+pub fn sched_op_yield() {
+    // SAFETY: takes no argument and touches no memory.
+    let result = unsafe { hypercall::<__HYPERVISOR_sched_op>([u64::from(SCHEDOP_yield), 0, 0, 0]) };
+    debug_assert!(result.is_ok());
+}
+
+/// `SCHEDOP_block`: unmasks events and waits for one.
+pub fn sched_op_block() {
+    // SAFETY: takes no argument and touches no memory.
+    let result = unsafe { hypercall::<__HYPERVISOR_sched_op>([u64::from(SCHEDOP_block), 0, 0, 0]) };
+    debug_assert!(result.is_ok());
+}
+
+/// `SCHEDOP_poll`: waits until one of `ports` is pending, masked or not, or
+/// until `deadline` (system time in ns; 0 waits for ever).
+///
+/// # Errors
+/// `EINVAL` for more than 128 ports or a port that does not exist.
+pub fn sched_op_poll(ports: &mut [u32], deadline: u64) -> Result<(), Errno> {
+    let mut arg =
+        sched_poll { ports: ports.as_mut_ptr(), nr_ports: ports.len() as u32, timeout: deadline };
+    // SAFETY: Xen reads `arg` and the `nr_ports` ports behind it; both outlive the call.
+    unsafe {
+        hypercall::<__HYPERVISOR_sched_op>([u64::from(SCHEDOP_poll), address(&mut arg), 0, 0])
+    }
+    .map(drop)
+}
+
+/// `SCHEDOP_shutdown`: ends this domain for one of the `SHUTDOWN_*` reasons.
+pub fn sched_op_shutdown(reason: u32) -> ! {
+    let mut arg = sched_shutdown { reason };
+    loop {
+        // SAFETY: Xen reads `arg`, which outlives the call.
+        let _ = unsafe {
+            hypercall::<__HYPERVISOR_sched_op>([
+                u64::from(SCHEDOP_shutdown),
+                address(&mut arg),
+                0,
+                0,
+            ])
+        };
+    }
+}
+
+/// `EVTCHNOP_send`: makes `port` pending at its other end.
+///
+/// # Errors
+/// `EINVAL` for a port that cannot be sent on.
+pub fn event_channel_op_send(port: u32) -> Result<(), Errno> {
+    let mut arg = evtchn_send { port };
+    // SAFETY: Xen reads `arg`, which outlives the call.
+    unsafe {
+        hypercall::<__HYPERVISOR_event_channel_op>([
+            u64::from(EVTCHNOP_send),
+            address(&mut arg),
+            0,
+            0,
+        ])
+    }
+    .map(drop)
+}
+
+/// `CONSOLEIO_write`: prints on the hypervisor's own console, which a guest
+/// may do when Xen was built or started to allow it. For last words only.
+///
+/// # Errors
+/// `EPERM` where it is not allowed.
+pub fn console_io_write(text: &[u8]) -> Result<(), Errno> {
+    // SAFETY: Xen reads `text.len()` bytes behind the pointer.
+    unsafe {
+        hypercall::<__HYPERVISOR_console_io>([
+            u64::from(CONSOLEIO_write),
+            text.len() as u64,
+            text.as_ptr() as u64,
+            0,
+        ])
+    }
+    .map(drop)
+}
+
+/// `HYPERVISOR_update_va_mapping`: sets the page table entry of one page.
+///
+/// # Safety
+/// The caller owns the virtual page, and nothing refers to what it mapped before.
+///
+/// # Errors
+/// `EINVAL` or `EPERM` when Xen refuses the entry.
+pub unsafe fn update_va_mapping(virt: u64, entry: u64, flags: u64) -> Result<(), Errno> {
+    // SAFETY: the hypercall reads no memory; what it changes is the caller's promise.
+    unsafe { hypercall::<__HYPERVISOR_update_va_mapping>([virt, entry, flags, 0]) }.map(drop)
+}
+
+/// `VCPUOP_get_runstate_info` of vCPU `vcpu`.
+///
+/// # Errors
+/// `ENOENT` when there is no such vCPU.
+pub fn vcpu_op_get_runstate_info(vcpu: u32) -> Result<VcpuRunstateInfo, Errno> {
+    let mut info = VcpuRunstateInfo::default();
+    // SAFETY: Xen writes one `vcpu_runstate_info`, whose layout `info` has.
+    unsafe {
+        hypercall::<__HYPERVISOR_vcpu_op>([
+            u64::from(VCPUOP_GET_RUNSTATE_INFO),
+            u64::from(vcpu),
+            address(&mut info),
+            0,
+        ])
+    }
+    .map(|_| info)
+}

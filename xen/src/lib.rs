@@ -1,0 +1,35 @@
+//! What a paravirtualised guest says to Xen, and nothing else.
+//!
+//! Everything here is a thin, typed layer over the public ABI: no device, no
+//! scheduling, no policy. The one hypercall instruction stands in
+//! [`hypercall`]; on any other operating system than `xen` that module speaks
+//! to [`fake`], a hypervisor inside the test process, so that all code above
+//! runs unchanged in `cargo test`.
+//!
+//! * [`public`]: layouts and constants, one file per public Xen header
+//! * [`hypercall`]: the seam; one function per hypercall
+//! * [`start`]: what the domain builder tells a guest at its start
+//! * [`memory`]: frame numbers, machine-to-physical lookup, [`memory::SharedPage`]
+//! * [`ring`]: the arithmetic of shared rings
+//! * [`evtchn`]: event channels
+//! * [`time`]: the paravirtual clock
+//!
+//! Two rules hold everywhere: no reference ever points into memory that a peer
+//! domain may write, and nothing that a peer writes can cause a panic or an
+//! endless loop.
+
+#![cfg_attr(target_os = "xen", no_std)]
+
+pub mod errno;
+pub mod evtchn;
+pub mod hypercall;
+pub mod memory;
+pub mod public;
+pub mod ring;
+pub mod start;
+pub mod time;
+
+#[cfg(not(target_os = "xen"))]
+pub mod fake;
+
+pub use errno::Errno;

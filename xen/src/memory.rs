@@ -1,0 +1,166 @@
+//! Frame numbers, the machine-to-physical table, and pages that a peer may write.
+
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU64, Ordering, fence};
+use volatile::VolatilePtr;
+
+/// Bytes in a page.
+pub const PAGE_SIZE: usize = 4096;
+
+/// log2 of [`PAGE_SIZE`].
+pub const PAGE_SHIFT: u32 = 12;
+
+/// A pseudo-physical frame number: the guest's own, dense numbering from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Pfn(pub u64);
+
+/// A machine frame number: the hardware's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mfn(pub u64);
+
+/// Frames that x86-64's 52 address bits can name; larger numbers are nonsense.
+const MFN_LIMIT: u64 = 1 << (52 - PAGE_SHIFT);
+
+/// The pseudo-physical frame that `mfn` is in this domain, looked up in Xen's table.
+///
+/// Only an mfn that Xen itself or the domain builder named may be asked for:
+/// the table has holes where the machine has no memory. For a frame of another
+/// domain the answer is that domain's number, so callers check it.
+#[must_use]
+pub fn mfn_to_pfn(mfn: Mfn) -> Option<Pfn> {
+    (mfn.0 < MFN_LIMIT).then(|| Pfn(crate::hypercall::mach2phys(mfn.0)))
+}
+
+/// A page that Xen or another domain may write at any time.
+///
+/// Bytes are copied in and out by volatile accesses; nothing ever refers into
+/// the page, so what the peer does to it meanwhile can only change values.
+#[derive(Debug)]
+pub struct SharedPage {
+    base: NonNull<u8>,
+}
+
+// SAFETY: the page is only ever accessed by volatile loads and stores.
+unsafe impl Send for SharedPage {}
+// SAFETY: as above; racing accesses read some value that was stored.
+unsafe impl Sync for SharedPage {}
+
+impl SharedPage {
+    /// Takes charge of the page at `base`.
+    ///
+    /// # Safety
+    /// `base` is page aligned, mapped and writable for as long as this value
+    /// lives, and no reference points into that page.
+    #[must_use]
+    pub const unsafe fn new(base: NonNull<u8>) -> Self {
+        Self { base }
+    }
+
+    fn word<T>(&self, offset: usize) -> VolatilePtr<'_, T> {
+        assert!(offset.is_multiple_of(size_of::<T>()) && offset + size_of::<T>() <= PAGE_SIZE);
+        // SAFETY: the offset is inside the page.
+        let word = unsafe { self.base.add(offset) };
+        // SAFETY: aligned and mapped, by the assertion and by `new`'s contract.
+        unsafe { VolatilePtr::new(word.cast()) }
+    }
+
+    /// Loads the `u32` at `offset`, which must be aligned and inside the page.
+    /// Later accesses to memory happen after it (acquire).
+    #[must_use]
+    pub fn load_u32(&self, offset: usize) -> u32 {
+        let value = self.word::<u32>(offset).read();
+        fence(Ordering::Acquire);
+        value
+    }
+
+    /// Stores a `u32` at `offset`, which must be aligned and inside the page.
+    /// Earlier accesses to memory happen before it (release).
+    pub fn store_u32(&self, offset: usize, value: u32) {
+        fence(Ordering::Release);
+        self.word::<u32>(offset).write(value);
+    }
+
+    /// Loads the `u64` at `offset`, which must be aligned and inside the page.
+    #[must_use]
+    pub fn load_u64(&self, offset: usize) -> u64 {
+        let value = self.word::<u64>(offset).read();
+        fence(Ordering::Acquire);
+        value
+    }
+
+    /// Clears the bits of `mask` in the `u64` at `offset` in one atomic step
+    /// and returns those of them that were set.
+    pub fn take_bits(&self, offset: usize, mask: u64) -> u64 {
+        let word = self.word::<u64>(offset).as_raw_ptr();
+        // An atomic is made for memory that others write meanwhile, so this
+        // reference, which does not outlive the operation, promises nothing.
+        // SAFETY: aligned and mapped; everyone else accesses it atomically.
+        let word = unsafe { AtomicU64::from_ptr(word.as_ptr()) };
+        let old = word.fetch_and(!mask, Ordering::AcqRel);
+        old & mask
+    }
+
+    /// Copies bytes from `offset` on into `to`. The range must be inside the page.
+    pub fn copy_out(&self, offset: usize, to: &mut [u8]) {
+        assert!(offset <= PAGE_SIZE && to.len() <= PAGE_SIZE - offset);
+        // SAFETY: the offset is inside the page or at its end.
+        let from = unsafe { self.base.add(offset) };
+        for (i, byte) in to.iter_mut().enumerate() {
+            // SAFETY: i < to.len(), so the byte is inside the page.
+            let source = unsafe { from.add(i) };
+            // SAFETY: mapped, by `new`'s contract.
+            *byte = unsafe { source.read_volatile() };
+        }
+    }
+
+    /// Copies `from` into the page from `offset` on. The range must be inside the page.
+    pub fn copy_in(&self, offset: usize, from: &[u8]) {
+        assert!(offset <= PAGE_SIZE && from.len() <= PAGE_SIZE - offset);
+        // SAFETY: the offset is inside the page or at its end.
+        let to = unsafe { self.base.add(offset) };
+        for (i, byte) in from.iter().enumerate() {
+            // SAFETY: i < from.len(), so the byte is inside the page.
+            let target = unsafe { to.add(i) };
+            // SAFETY: mapped and writable, by `new`'s contract.
+            unsafe { target.write_volatile(*byte) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::leaked_page;
+
+    #[test]
+    fn bytes_go_in_and_out() {
+        let page = leaked_page();
+        page.copy_in(4090, b"sixsix");
+        let mut back = [0; 6];
+        page.copy_out(4090, &mut back);
+        assert_eq!(&back, b"sixsix");
+        page.store_u32(8, 0xdead_beef);
+        assert_eq!(page.load_u32(8), 0xdead_beef);
+    }
+
+    #[test]
+    fn taking_bits_leaves_the_others() {
+        let page = leaked_page();
+        page.copy_in(16, &0b1011_u64.to_le_bytes());
+        assert_eq!(page.take_bits(16, 0b0110), 0b0010);
+        assert_eq!(page.load_u64(16), 0b1001);
+        assert_eq!(page.take_bits(16, 0b0110), 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "assertion")]
+    fn a_range_past_the_end_is_our_bug() {
+        leaked_page().copy_in(4090, b"sevenly");
+    }
+
+    #[test]
+    fn nonsense_frames_are_not_looked_up() {
+        assert_eq!(mfn_to_pfn(Mfn(u64::MAX)), None);
+        assert_eq!(mfn_to_pfn(Mfn(5)), Some(Pfn(5)));
+    }
+}

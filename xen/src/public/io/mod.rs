@@ -1,0 +1,3 @@
+//! `public/io/`: what front ends and back ends share.
+
+pub mod console;

@@ -1,0 +1,18 @@
+//! Layouts and constants of Xen's public headers, one file per header.
+//!
+//! What the `xen-sys` crate has right (event channels, scheduling, start_info,
+//! shared_info) is re-exported from it; what it lacks stands here. Its
+//! hypercall wrappers are not used: they pass the fifth argument in `r9`
+//! instead of `r8` and drop errors.
+
+pub mod elfnote;
+pub mod io;
+pub mod vcpu;
+
+pub use xen_sys::{
+    CONSOLEIO_write, EVTCHNOP_close, EVTCHNOP_send, SCHEDOP_block, SCHEDOP_poll, SCHEDOP_shutdown,
+    SCHEDOP_yield, SHUTDOWN_crash, SHUTDOWN_poweroff, SHUTDOWN_reboot, SHUTDOWN_suspend,
+    SHUTDOWN_watchdog, SIF_INITDOMAIN, SIF_MOD_START_PFN, SIF_MULTIBOOT_MOD, SIF_PRIVILEGED,
+    SIF_VIRT_P2M_4TOOLS, evtchn_send, sched_poll, sched_shutdown, shared_info, start_info,
+    vcpu_info, vcpu_time_info,
+};

@@ -1,0 +1,255 @@
+//! The arithmetic of shared rings; no other file computes with ring indices.
+//!
+//! Each side owns one index and publishes copies of it. Here the own index is
+//! private and never read back; the peer's is loaded once, compared with what
+//! is possible, and believed only then (rules R2 to R5 and K4).
+
+use crate::memory::SharedPage;
+use core::fmt;
+
+/// Where one direction of a byte ring lies in its page: offsets in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout {
+    /// Offset of the data.
+    pub data: usize,
+    /// Size of the data: a power of two.
+    pub size: u32,
+    /// Offset of the consumer's index.
+    pub cons: usize,
+    /// Offset of the producer's index.
+    pub prod: usize,
+}
+
+/// The peer moved its index where it cannot be: the ring must not be used any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Broken;
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the peer broke the ring: an index moved where it cannot be")
+    }
+}
+
+/// The writing end of a byte ring.
+#[derive(Debug)]
+pub struct Producer {
+    layout: Layout,
+    prod: u32,
+    cons: u32,
+    broken: bool,
+}
+
+/// The reading end of a byte ring.
+#[derive(Debug)]
+pub struct Consumer {
+    layout: Layout,
+    cons: u32,
+    prod: u32,
+    broken: bool,
+}
+
+/// The pieces of `len` bytes from index `at` on: where each starts in the
+/// page, and how many bytes it has. The second is empty unless the range wraps.
+fn pieces(layout: Layout, at: u32, len: usize) -> [(usize, usize); 2] {
+    let start = (at & (layout.size - 1)) as usize;
+    let first = len.min(layout.size as usize - start);
+    [(layout.data + start, first), (layout.data, len - first)]
+}
+
+impl Producer {
+    /// Continues where the indices in the page stand.
+    ///
+    /// # Errors
+    /// [`Broken`] when they are further apart than the ring is long.
+    pub fn new(page: &SharedPage, layout: Layout) -> Result<Self, Broken> {
+        let cons = page.load_u32(layout.cons);
+        let prod = page.load_u32(layout.prod);
+        let ring = Self { layout, prod, cons, broken: false };
+        if ring.pending() > layout.size { Err(Broken) } else { Ok(ring) }
+    }
+
+    /// Bytes that the peer had not taken when last looked at.
+    #[must_use]
+    pub const fn pending(&self) -> u32 {
+        self.prod.wrapping_sub(self.cons)
+    }
+
+    /// Looks at what the peer took, and returns how many bytes may be written now.
+    ///
+    /// # Errors
+    /// [`Broken`], then and ever after, when the peer's index is impossible.
+    pub fn room(&mut self, page: &SharedPage) -> Result<u32, Broken> {
+        if self.broken {
+            return Err(Broken);
+        }
+        let cons = page.load_u32(self.layout.cons);
+        if cons.wrapping_sub(self.cons) > self.pending() {
+            self.broken = true;
+            return Err(Broken);
+        }
+        self.cons = cons;
+        Ok(self.layout.size - self.pending())
+    }
+
+    /// Writes as much of `bytes` as there is room for and returns how much that was.
+    ///
+    /// # Errors
+    /// [`Broken`], then and ever after, when the peer's index is impossible.
+    pub fn write(&mut self, page: &SharedPage, bytes: &[u8]) -> Result<usize, Broken> {
+        let len = bytes.len().min(self.room(page)? as usize);
+        let (bytes, _) = bytes.split_at(len);
+        let [first, second] = pieces(self.layout, self.prod, len);
+        let (head, tail) = bytes.split_at(first.1);
+        page.copy_in(first.0, head);
+        page.copy_in(second.0, tail);
+        self.prod = self.prod.wrapping_add(len as u32);
+        page.store_u32(self.layout.prod, self.prod);
+        Ok(len)
+    }
+}
+
+impl Consumer {
+    /// Continues where the indices in the page stand.
+    ///
+    /// # Errors
+    /// [`Broken`] when they are further apart than the ring is long.
+    pub fn new(page: &SharedPage, layout: Layout) -> Result<Self, Broken> {
+        let cons = page.load_u32(layout.cons);
+        let prod = page.load_u32(layout.prod);
+        let ring = Self { layout, cons, prod, broken: false };
+        if prod.wrapping_sub(cons) > layout.size { Err(Broken) } else { Ok(ring) }
+    }
+
+    /// Looks at what the peer wrote, and returns how many bytes may be read now.
+    ///
+    /// # Errors
+    /// [`Broken`], then and ever after, when the peer's index is impossible.
+    pub fn available(&mut self, page: &SharedPage) -> Result<u32, Broken> {
+        if self.broken {
+            return Err(Broken);
+        }
+        let prod = page.load_u32(self.layout.prod);
+        let available = prod.wrapping_sub(self.cons);
+        // Too far ahead, or back behind what it had published before.
+        if available > self.layout.size || available < self.prod.wrapping_sub(self.cons) {
+            self.broken = true;
+            return Err(Broken);
+        }
+        self.prod = prod;
+        Ok(available)
+    }
+
+    /// Reads what there is, at most `to.len()` bytes, and returns how much that was.
+    ///
+    /// # Errors
+    /// [`Broken`], then and ever after, when the peer's index is impossible.
+    pub fn read(&mut self, page: &SharedPage, to: &mut [u8]) -> Result<usize, Broken> {
+        let len = to.len().min(self.available(page)? as usize);
+        let (to, _) = to.split_at_mut(len);
+        let [first, second] = pieces(self.layout, self.cons, len);
+        let (head, tail) = to.split_at_mut(first.1);
+        page.copy_out(first.0, head);
+        page.copy_out(second.0, tail);
+        self.cons = self.cons.wrapping_add(len as u32);
+        page.store_u32(self.layout.cons, self.cons);
+        Ok(len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::leaked_page;
+
+    const RING: Layout = Layout { data: 64, size: 16, cons: 0, prod: 4 };
+
+    fn both_at(start: u32) -> (SharedPage, Producer, Consumer) {
+        let page = leaked_page();
+        page.store_u32(RING.cons, start);
+        page.store_u32(RING.prod, start);
+        let producer = Producer::new(&page, RING).unwrap();
+        let consumer = Consumer::new(&page, RING).unwrap();
+        (page, producer, consumer)
+    }
+
+    #[test]
+    fn bytes_survive_every_split_and_the_index_wrap_r11() {
+        let (page, mut producer, mut consumer) = both_at(0xFFFF_FFF0);
+        let (mut sent, mut received) = (Vec::new(), Vec::new());
+        for step in 0..200_u8 {
+            let chunk = vec![step; usize::from(step) % 23];
+            let took = producer.write(&page, &chunk).unwrap();
+            assert!(took <= 16);
+            sent.extend_from_slice(&chunk[..took]);
+            let mut back = vec![0; usize::from(step) % 11];
+            let got = consumer.read(&page, &mut back).unwrap();
+            received.extend_from_slice(&back[..got]);
+        }
+        let mut rest = [0; 16];
+        let got = consumer.read(&page, &mut rest).unwrap();
+        received.extend_from_slice(&rest[..got]);
+        assert_eq!(sent, received);
+        assert!(sent.len() > 600);
+    }
+
+    #[test]
+    fn a_full_ring_takes_nothing_and_writes_nothing() {
+        let (page, mut producer, _) = both_at(7);
+        assert_eq!(producer.write(&page, &[1; 20]), Ok(16));
+        assert_eq!(producer.write(&page, &[2; 20]), Ok(0));
+        let mut data = [0; 17];
+        page.copy_out(RING.data, &mut data);
+        assert_eq!(data, [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0]);
+    }
+
+    #[test]
+    fn a_consumer_ahead_of_the_producer_breaks_it_r3_k1() {
+        let (page, mut producer, _) = both_at(0);
+        assert_eq!(producer.write(&page, b"abc"), Ok(3));
+        page.store_u32(RING.cons, 4);
+        assert_eq!(producer.write(&page, b"d"), Err(Broken));
+        page.store_u32(RING.cons, 3);
+        assert_eq!(producer.room(&page), Err(Broken), "broken stays broken");
+    }
+
+    #[test]
+    fn a_consumer_that_goes_back_breaks_it_r4() {
+        let (page, mut producer, _) = both_at(8);
+        assert_eq!(producer.write(&page, b"abc"), Ok(3));
+        page.store_u32(RING.cons, 7);
+        assert_eq!(producer.room(&page), Err(Broken));
+    }
+
+    #[test]
+    fn a_producer_that_overruns_or_goes_back_breaks_it_r3_r4() {
+        let (page, _, mut consumer) = both_at(0);
+        page.store_u32(RING.prod, 17);
+        assert_eq!(consumer.read(&page, &mut [0; 4]), Err(Broken));
+
+        let (page, mut producer, mut consumer) = both_at(0);
+        assert_eq!(producer.write(&page, b"abcd"), Ok(4));
+        assert_eq!(consumer.available(&page), Ok(4));
+        page.store_u32(RING.prod, 2);
+        assert_eq!(consumer.available(&page), Err(Broken));
+    }
+
+    #[test]
+    fn impossible_indices_at_the_start_are_refused() {
+        let page = leaked_page();
+        page.store_u32(RING.prod, 17);
+        assert!(Producer::new(&page, RING).is_err());
+        assert!(Consumer::new(&page, RING).is_err());
+    }
+
+    #[test]
+    fn own_indices_are_never_read_back_r5() {
+        let (page, mut producer, mut consumer) = both_at(0);
+        assert_eq!(producer.write(&page, b"abcd"), Ok(4));
+        page.store_u32(RING.prod, 9);
+        assert_eq!(producer.write(&page, b"efgh"), Ok(4));
+        page.store_u32(RING.cons, 3);
+        let mut data = [0; 8];
+        assert_eq!(consumer.read(&page, &mut data), Ok(8));
+        assert_eq!(&data, b"abcdefgh");
+    }
+}

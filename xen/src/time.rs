@@ -1,0 +1,105 @@
+//! The paravirtual clock: `vcpu_time_info` in the shared info page.
+
+use crate::memory::SharedPage;
+use crate::public::{shared_info, vcpu_info, vcpu_time_info};
+use core::mem::offset_of;
+
+/// How often a torn reading is tried again. Xen writes the record in well
+/// under a microsecond, so more means that it is not being written at all (S4).
+const TRIES: u32 = 1000;
+
+/// `vcpu_time_info`: at TSC `tsc_timestamp` the system time was `system_time`
+/// ns; from there on it runs at `mul * 2^(shift - 32)` ns a tick.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    tsc_timestamp: u64,
+    system_time: u64,
+    mul: u32,
+    shift: i8,
+}
+
+impl Sample {
+    /// System time in ns when the time stamp counter reads `tsc`.
+    fn at(self, tsc: u64) -> u64 {
+        // The TSC may have been read just before the record was renewed.
+        let ticks = tsc.saturating_sub(self.tsc_timestamp);
+        let scaled = if self.shift < 0 {
+            ticks.checked_shr(u32::from(self.shift.unsigned_abs())).unwrap_or(0)
+        } else {
+            ticks.checked_shl(u32::from(self.shift.unsigned_abs())).unwrap_or(u64::MAX)
+        };
+        let elapsed = (u128::from(scaled) * u128::from(self.mul)) >> 32;
+        self.system_time.saturating_add(u64::try_from(elapsed).unwrap_or(u64::MAX))
+    }
+}
+
+/// vCPU 0's record, read between two equal, even versions; after [`TRIES`]
+/// torn readings, the last one as it is.
+fn sample(page: &SharedPage) -> (Sample, u64) {
+    let base = offset_of!(shared_info, vcpu_info) + offset_of!(vcpu_info, time);
+    let version = || page.load_u32(base + offset_of!(vcpu_time_info, version));
+    let mut tries = 0;
+    loop {
+        let before = version();
+        let scale = page.load_u64(base + offset_of!(vcpu_time_info, tsc_to_system_mul));
+        let sample = Sample {
+            tsc_timestamp: page.load_u64(base + offset_of!(vcpu_time_info, tsc_timestamp)),
+            system_time: page.load_u64(base + offset_of!(vcpu_time_info, system_time)),
+            mul: scale as u32,
+            shift: (scale >> 32) as i8,
+        };
+        let tsc = rdtsc();
+        tries += 1;
+        if (before.is_multiple_of(2) && before == version()) || tries == TRIES {
+            return (sample, tsc);
+        }
+        core::hint::spin_loop();
+    }
+}
+
+fn rdtsc() -> u64 {
+    // SAFETY: every x86-64 processor has the time stamp counter, and Xen lets
+    // PV guests read it.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
+/// System time: ns since Xen started, on vCPU 0. It may step back by a little
+/// between two readings; `kernel::time` makes it monotonic.
+#[must_use]
+pub fn system_time(shared_info: &SharedPage) -> u64 {
+    let (sample, tsc) = sample(shared_info);
+    sample.at(tsc)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::leaked_page;
+
+    #[test]
+    fn ticks_scale_both_ways() {
+        // 2 GHz: half a ns a tick.
+        let sample = Sample { tsc_timestamp: 1000, system_time: 5, mul: 1 << 31, shift: 0 };
+        assert_eq!(sample.at(1000), 5);
+        assert_eq!(sample.at(3000), 1005);
+        assert_eq!(sample.at(10), 5, "a tick before the record is no time");
+        assert_eq!(Sample { shift: 1, ..sample }.at(3000), 2005);
+        assert_eq!(Sample { shift: -1, ..sample }.at(3000), 505);
+    }
+
+    #[test]
+    fn nonsense_saturates() {
+        let sample = Sample { tsc_timestamp: 0, system_time: u64::MAX - 9, mul: !0, shift: 127 };
+        assert_eq!(sample.at(u64::MAX), u64::MAX);
+        assert_eq!(Sample { shift: -128, ..sample }.at(u64::MAX), u64::MAX - 9);
+    }
+
+    #[test]
+    fn a_record_that_is_never_whole_does_not_hang_s4() {
+        let page = leaked_page();
+        let base = offset_of!(shared_info, vcpu_info) + offset_of!(vcpu_info, time);
+        page.store_u32(base, 1);
+        page.copy_in(base + offset_of!(vcpu_time_info, system_time), &7_u64.to_le_bytes());
+        assert_eq!(system_time(&page), 7);
+    }
+}
