@@ -1,6 +1,87 @@
 //! `cargo mk`: builds Xenith apps into Xen domU images, boots them on real
 //! Xen, tests and measures them.
+//!
+//! * [`cmd`]: the commands, one file each
+//! * [`project`]: the workspace as cargo sees it
+//! * [`guest`]: building guests with cargo
+//! * [`image`]: from the linked ELF file to what Xen boots
+//! * [`lab`]: real Xen and a real Linux dom0 inside QEMU
+//! * [`boot`]: booting the lab for a command
+//! * [`ending`]: how a guest's run ended
+//! * [`directives`]: what is expected of a test guest
+//! * [`judge`]: whether it did that
+//! * [`tidy`]: Xenith's invariants that the compiler cannot check
+//! * [`ui`]: what the user sees while something is done
 
+#![forbid(unsafe_code)]
+
+mod boot;
+mod cmd;
+mod directives;
+mod ending;
+mod guest;
+mod image;
+mod judge;
+#[allow(dead_code, unused_imports, reason = "it offers more than the commands use so far")]
 mod lab;
+mod project;
+mod tidy;
+mod ui;
 
-fn main() {}
+use clap::{Parser, Subcommand};
+use console::style;
+use std::process::ExitCode;
+use ui::Ui;
+
+/// Builds Xenith apps into Xen domU images, boots them on real Xen, tests and measures them
+#[derive(Parser)]
+#[command(name = "cargo mk", bin_name = "cargo mk", version, disable_help_subcommand = true)]
+#[command(after_help = "Example:\n  cargo mk run hello")]
+struct Cli {
+    /// Shows the commands that are run
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    #[command(subcommand)]
+    command: Cmd,
+}
+
+#[derive(Subcommand)]
+enum Cmd {
+    Build(cmd::build::Args),
+    Inspect(cmd::inspect::Args),
+    Run(cmd::run::Args),
+    Test(cmd::test::Args),
+    Tidy(cmd::tidy::Args),
+    Check(cmd::check::Args),
+    Bench(cmd::bench::Args),
+    New(cmd::new::Args),
+    Doctor(cmd::doctor::Args),
+    Clean(cmd::clean::Args),
+    Host(cmd::host::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ui = Ui::new(cli.verbose);
+    let result = match &cli.command {
+        Cmd::Build(args) => cmd::build::run(args, &ui),
+        Cmd::Inspect(args) => cmd::inspect::run(args),
+        Cmd::Run(args) => cmd::run::run(args, &ui),
+        Cmd::Test(args) => cmd::test::run(args, &ui),
+        Cmd::Tidy(args) => cmd::tidy::run(args),
+        Cmd::Check(args) => cmd::check::run(args, &ui),
+        Cmd::Clean(args) => cmd::clean::run(args),
+        Cmd::New(args) => cmd::new::run(args, &ui),
+        Cmd::Doctor(args) => cmd::doctor::run(args),
+        Cmd::Bench(args) => cmd::bench::run(args, &ui),
+        Cmd::Host(args) => cmd::host::run(args, &ui),
+    };
+    ui.done();
+    match result {
+        Ok(status) => status.into(),
+        Err(error) => {
+            eprintln!("{} {error:#}", style("error:").for_stderr().red().bold());
+            ExitCode::FAILURE
+        }
+    }
+}

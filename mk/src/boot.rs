@@ -1,0 +1,64 @@
+//! Boots the lab for a command: its folders, and its progress on the screen.
+
+use crate::lab::{Host, Options, Progress};
+use crate::project::Project;
+use crate::ui::Ui;
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+impl Progress for Ui {
+    fn step(&self, what: &str) {
+        Self::step(self, what);
+    }
+
+    fn bytes(&self, done: u64, total: u64) {
+        Self::bytes(self, done, total);
+    }
+
+    fn note(&self, line: &str) {
+        Self::note(self, line);
+    }
+}
+
+/// Where the lab keeps what it made: with Xenith itself, so that apps in
+/// repositories of their own share it, unless cargo was told of another place.
+pub(crate) fn cache(project: &Project) -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(_) => project.out.join("lab"),
+        None => project.xenith.join("target/xenith/lab"),
+    }
+}
+
+/// The usual options for a host of this command.
+///
+/// # Errors
+/// When the folder for its run cannot be made.
+pub(crate) fn options(project: &Project) -> Result<Options> {
+    let runs = project.out.join("run");
+    forget_old_runs(&runs);
+    let run = runs.join(std::process::id().to_string());
+    fs::create_dir_all(&run).with_context(|| format!("cannot make {}", run.display()))?;
+    Ok(Options::new(cache(project), run))
+}
+
+/// Boots a host.
+///
+/// # Errors
+/// When it does not come up; its console is then in the run's folder.
+pub(crate) fn host(project: &Project, ui: &Ui) -> Result<Host> {
+    let host = Host::boot(&options(project)?, ui)?;
+    ui.done();
+    Ok(host)
+}
+
+/// Removes the folders of runs whose process is gone. They stay that long so
+/// that a failed run's logs can be read.
+fn forget_old_runs(runs: &Path) {
+    for entry in fs::read_dir(runs).into_iter().flatten().flatten() {
+        if !Path::new("/proc").join(entry.file_name()).exists() {
+            // Another process may do the same.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! `cargo mk build`: from an app to the image that Xen boots, and its configuration.
+
+use crate::guest::Guests;
+use crate::image::elf::Elf;
+use crate::image::manifest::Manifest;
+use crate::image::report::Report;
+use crate::image::verify::verify;
+use crate::image::{best_mapping, manifest, pack, xl};
+use crate::project::{Guest, Project, read, write};
+use crate::ui::{Ui, out};
+use anyhow::{Context, Result, bail, ensure};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Builds images
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example:\n  cargo mk build hello\n\nThe image and its configuration are then \
+in target/xenith/hello; on a Xen host\n`xl create -c hello.xl` starts it."
+)]
+pub(crate) struct Args {
+    /// Apps or test guests; without any, the app of the current folder
+    #[arg(value_name = "APP")]
+    apps: Vec<String>,
+    /// Builds all apps of the workspace
+    #[arg(long, conflicts_with = "apps")]
+    all: bool,
+}
+
+/// An image that is ready to boot.
+#[derive(Clone, Debug)]
+pub(crate) struct Image {
+    pub(crate) name: String,
+    /// Where its files are.
+    pub(crate) folder: PathBuf,
+    pub(crate) manifest: Manifest,
+    pub(crate) report: Report,
+}
+
+impl Image {
+    /// The file that Xen boots.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.folder.join(&self.name)
+    }
+
+    /// The configuration for `xl`.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.folder.join(format!("{}.xl", self.name))
+    }
+
+    /// The same with symbols.
+    pub(crate) fn debug(&self) -> PathBuf {
+        self.folder.join(format!("{}.debug", self.name))
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When an app is unknown, does not compile, or its image is not sound.
+pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
+    let project = Project::find()?;
+    let guests: Vec<_> =
+        if args.all { project.apps().collect() } else { project.choose(&args.apps)? };
+    for image in images(&project, &guests, ui)? {
+        out(&format!("{}\n{}\n", image.folder.display(), image.report.shown(&image.manifest)));
+    }
+    Ok(0)
+}
+
+/// Builds the images of `guests`.
+///
+/// # Errors
+/// When one does not compile or is not sound.
+pub(crate) fn images(project: &Project, guests: &[&Guest], ui: &Ui) -> Result<Vec<Image>> {
+    let names: Vec<_> = guests.iter().map(|guest| &*guest.name).collect();
+    ui.step(&format!("building {}", names.join(", ")));
+    let cargo = Guests::new(project, ui)?;
+    // Those that were too large for the first address last time start at the
+    // one that they had.
+    let mut by_mib: BTreeMap<u64, Vec<&Guest>> = BTreeMap::new();
+    for &guest in guests {
+        by_mib.entry(last_mapping(project, guest)).or_default().push(guest);
+    }
+    let mut relinked: Vec<&str> = Vec::new();
+    let mut images: BTreeMap<&str, Image> = BTreeMap::new();
+    while let Some((mib, group)) = by_mib.pop_first() {
+        for (name, file) in cargo.build(&group, mib)? {
+            let Some(guest) = group.iter().find(|guest| guest.name == name) else { continue };
+            let linked = read(&file)?;
+            let elf = Elf::parse(&linked).with_context(|| file.display().to_string())?;
+            let best = best_mapping(&elf).with_context(|| name.clone())?;
+            // Where it is linked may change its size a little: once is enough.
+            let again = !relinked.contains(&&*guest.name);
+            if best == mib || best < mib && !again {
+                images.insert(&guest.name, finish(project, guest, &elf, &linked)?);
+            } else {
+                relinked.push(&guest.name);
+                by_mib.entry(best).or_default().push(guest);
+            }
+        }
+    }
+    ui.done();
+    Ok(guests.iter().filter_map(|guest| images.remove(&*guest.name)).collect())
+}
+
+/// The mapping for which the guest was linked last time, in MiB.
+fn last_mapping(project: &Project, guest: &Guest) -> u64 {
+    let file = project.image_folder(&guest.name).join("report.json");
+    let report = read(&file).ok().and_then(|text| serde_json::from_slice::<Report>(&text).ok());
+    report.map_or(1, |report| report.least_mib)
+}
+
+/// Verifies what was linked and writes the image's files.
+fn finish(project: &Project, guest: &Guest, elf: &Elf<'_>, linked: &[u8]) -> Result<Image> {
+    let name = &guest.name;
+    let manifest = manifest(elf).with_context(|| name.clone())?;
+    let wrong = verify(elf, Some(&manifest));
+    if !wrong.is_empty() {
+        bail!("the image of {name} must not be booted:\n  {}", wrong.join("\n  "));
+    }
+    let packed = pack::pack(elf)?;
+    // What is booted is what was looked at, not what it was made from.
+    let wrong = verify(&Elf::parse(&packed)?, None);
+    ensure!(wrong.is_empty(), "{name}: packing broke the image: {}", wrong.join("; "));
+    let report = Report::new(elf, &packed, &manifest, guest.limit)?;
+    if report.asked_mib < report.least_mib {
+        bail!(
+            "the manifest of {name} asks for {} MiB of memory, and its image needs at least {} MiB: \
+             write `memory: {} MiB`",
+            report.asked_mib,
+            report.least_mib,
+            report.least_mib
+        );
+    }
+    if let Some(limit) = report.limit
+        && report.size > limit
+    {
+        bail!("the image of {name} has {} bytes, more than its limit of {limit}", report.size);
+    }
+    let image = Image { name: name.clone(), folder: project.image_folder(name), manifest, report };
+    write(&image.file(), &packed)?;
+    write(&image.debug(), linked)?;
+    write(&image.config(), xl::config(&image.manifest, name).as_bytes())?;
+    write(&image.folder.join("manifest.json"), &serde_json::to_vec_pretty(&image.manifest)?)?;
+    write(&image.folder.join("report.json"), &serde_json::to_vec_pretty(&image.report)?)?;
+    Ok(image)
+}

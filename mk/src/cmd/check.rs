@@ -1,0 +1,193 @@
+//! `cargo mk check`: everything that must hold before a change goes in.
+
+use super::build;
+use super::test::{self, Tally};
+use super::tidy;
+use crate::guest::Guests;
+use crate::project::{Project, cargo};
+use crate::ui::{Ui, bytes, out};
+use anyhow::{Context, Result, bail};
+use console::style;
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::thread;
+use std::time::Instant;
+
+/// Checks everything: format, lints, tests, documentation, invariants, images, guests
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example:\n  cargo mk check\n\nThis is all that CI does. What fails is shown in \
+full; the rest goes on."
+)]
+pub(crate) struct Args {
+    /// Leaves out the guests on Xen
+    #[arg(long)]
+    fast: bool,
+}
+
+/// What became of the steps.
+struct Steps<'a> {
+    ui: &'a Ui,
+    tally: Mutex<Tally>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the workspace cannot be read.
+pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
+    let project = Project::find()?;
+    let steps = Steps { ui, tally: Mutex::default() };
+    // Two cores: while one emulates Xen, the other compiles for the host.
+    // The host's QEMU belongs to the thread that booted it, so that is this one.
+    thread::scope(|scope| {
+        scope.spawn(|| host_steps(&project, &steps));
+        guest_steps(&project, args, &steps);
+    });
+    let tally = *steps.tally();
+    out(&format!("\n{tally}\n"));
+    Ok(u8::from(tally.failed > 0))
+}
+
+/// What needs the host's toolchain only, in the order of how soon it fails.
+fn host_steps(project: &Project, steps: &Steps<'_>) {
+    let cargo = |arguments: &str| {
+        let mut command = Command::new(cargo());
+        command.args(arguments.split(' ')).current_dir(&project.root);
+        command
+    };
+    steps.step("format", || capture(steps.ui, cargo("fmt --all --check")).map(one));
+    if project.is_xenith() {
+        steps.step("invariants", || match tidy::check(project)? {
+            true => Ok(one(String::new())),
+            false => bail!("see above"),
+        });
+    }
+    let clippy = "clippy --workspace --all-targets --quiet";
+    steps.step("lints, host", || capture(steps.ui, cargo(clippy)).map(one));
+    steps.step("tests, host", || {
+        capture(steps.ui, cargo("test --workspace --no-fail-fast")).map(|text| tests_in(&text))
+    });
+    steps.step("documentation", || {
+        let mut command = cargo("doc --workspace --no-deps --quiet");
+        capture(steps.ui, command.env("RUSTDOCFLAGS", "--deny warnings")).map(one)
+    });
+}
+
+/// What is compiled for the guest target, and what runs on Xen.
+fn guest_steps(project: &Project, args: &Args, steps: &Steps<'_>) {
+    let built = steps.step("images", || {
+        let apps: Vec<_> = project.apps().collect();
+        let images = build::images(project, &apps, steps.ui)?;
+        let sizes = images.iter().map(|image| {
+            let limit =
+                image.report.limit.map_or("no limit".into(), |it| format!("of {}", bytes(it)));
+            format!("{} {} {limit}", image.name, bytes(image.report.size))
+        });
+        Ok(one(sizes.collect::<Vec<_>>().join("; ")))
+    });
+    steps.step("lints, guest", || {
+        let mut command = Guests::new(project, steps.ui)?.cargo("clippy");
+        command.current_dir(&project.root).arg("--quiet");
+        for package in project.guest_packages() {
+            command.args(["--package", package]);
+        }
+        capture(steps.ui, &mut command).map(one)
+    });
+    if args.fast || !built {
+        let why = if args.fast { "--fast" } else { "the images failed" };
+        steps.skip("guests on Xen", why);
+        return;
+    }
+    steps.step("guests on Xen", || {
+        let tally = test::test(project, &test::Args::default(), steps.ui)?;
+        Ok((tally, String::new()))
+    });
+}
+
+/// A step that counts as one.
+fn one(note: impl Into<String>) -> (Tally, String) {
+    let note: String = note.into();
+    // Output of a command that went well is of no interest.
+    let note = if note.contains('\n') { String::new() } else { note };
+    (Tally { passed: 1, ..Tally::default() }, note)
+}
+
+impl Steps<'_> {
+    fn tally(&self) -> std::sync::MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Does a step, counts it, and says how it went.
+    fn step(&self, name: &str, action: impl FnOnce() -> Result<(Tally, String)>) -> bool {
+        if !self.ui.is_terminal() {
+            self.ui.note(name);
+        }
+        let start = Instant::now();
+        let (tally, note) = action().unwrap_or_else(|error| {
+            (Tally { failed: 1, ..Tally::default() }, format!("{error:#}"))
+        });
+        self.tally().add(tally);
+        let well = tally.failed == 0;
+        let word = if well { style("ok   ").green() } else { style("FAIL ").red() };
+        let counted = match tally.passed + tally.failed + tally.skipped {
+            1 => String::new(),
+            _ => format!("{tally}  "),
+        };
+        let seconds = start.elapsed().as_secs_f64();
+        let line = format!("{word} {name:15} {seconds:6.1} s  {counted}{note}");
+        self.ui.above(|| out(&format!("{}\n", line.trim_end())));
+        well
+    }
+
+    fn skip(&self, name: &str, why: &str) {
+        self.tally().skipped += 1;
+        let word = style("skip ").yellow();
+        self.ui.above(|| out(&format!("{word} {name:15}           {why}\n")));
+    }
+}
+
+/// Runs a command and gives what it printed.
+fn capture(ui: &Ui, mut command: impl std::borrow::BorrowMut<Command>) -> Result<String> {
+    let command = command.borrow_mut();
+    ui.command(command);
+    let output = command.stdin(Stdio::null()).output().context("cannot run cargo")?;
+    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !output.status.success() {
+        text += &String::from_utf8_lossy(&output.stderr);
+        bail!("{}\n{}", crate::ui::shown(command), text.trim_end());
+    }
+    Ok(text)
+}
+
+/// Adds up the lines in which cargo's test harness says how many passed.
+fn tests_in(output: &str) -> (Tally, String) {
+    let mut tally = Tally::default();
+    for line in output.lines().filter_map(|line| line.strip_prefix("test result: ")) {
+        for part in line.split(['.', ';']) {
+            let Some((count, what)) = part.trim().split_once(' ') else { continue };
+            let Ok(count) = count.parse::<usize>() else { continue };
+            match what {
+                "passed" => tally.passed += count,
+                "failed" => tally.failed += count,
+                "ignored" => tally.skipped += count,
+                _ => {}
+            }
+        }
+    }
+    (tally, String::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_s_results_are_added_up() {
+        let output = "running 2 tests\ntest a ... ok\n\ntest result: ok. 2 passed; 0 failed; 1 ignored; \
+            0 measured; 0 filtered out; finished in 0.01s\n\ntest result: FAILED. 3 passed; 4 failed; \
+            0 ignored; 0 measured; 0 filtered out; finished in 0.00s\n";
+        let (tally, _) = tests_in(output);
+        assert_eq!(tally, Tally { passed: 5, failed: 4, skipped: 1 });
+    }
+}

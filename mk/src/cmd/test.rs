@@ -1,0 +1,207 @@
+//! `cargo mk test`: guests that test from within, on one host.
+
+use super::build::{self, Image};
+use super::run::{check_memory, telling};
+use crate::boot;
+use crate::directives::{Run, default_run, parse};
+use crate::ending::{Ending, text};
+use crate::image::xl;
+use crate::judge::{Outcome, Verdict, judge};
+use crate::lab::{GuestSpec, Host};
+use crate::project::{Guest, Project, read};
+use crate::ui::{Ui, out};
+use anyhow::{Context, Result, bail};
+use console::style;
+use std::time::{Duration, Instant};
+
+/// Lines of a console that are shown when something failed.
+const SHOWN_LINES: usize = 40;
+
+/// Runs test guests on Xen in QEMU
+#[derive(clap::Args, Default)]
+#[command(
+    after_help = "Example:\n  cargo mk test console\n\nWhat is expected of a guest stands in \
+`//! test:` lines at the top of its file: of each\nguest in tests/src/bin, and of apps in their \
+src/main.rs."
+)]
+pub(crate) struct Args {
+    /// Runs only the guests whose names hold this
+    #[arg(value_name = "FILTER")]
+    filter: Option<String>,
+}
+
+/// A run of a guest, to be done.
+struct Job<'a> {
+    name: String,
+    image: &'a Image,
+    run: Run,
+}
+
+/// How many runs ended how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) passed: usize,
+    pub(crate) failed: usize,
+    pub(crate) skipped: usize,
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { passed, failed, skipped } = self;
+        write!(f, "{passed} passed, {failed} failed, {skipped} skipped")
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When a guest does not compile or the host does not come up.
+pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
+    let tally = test(&Project::find()?, args, ui)?;
+    out(&format!("\n{tally}\n"));
+    Ok(u8::from(tally.failed > 0))
+}
+
+/// Runs the tests and prints what became of each.
+///
+/// # Errors
+/// When a guest does not compile or the host does not come up.
+pub(crate) fn test(project: &Project, args: &Args, ui: &Ui) -> Result<Tally> {
+    let planned = plan(project, args.filter.as_deref())?;
+    if planned.is_empty() {
+        match &args.filter {
+            Some(filter) => bail!("there is no test whose name holds {filter:?}"),
+            None => bail!("there are no tests: no guest has a `//! test:` line in its main file"),
+        }
+    }
+    let mut guests: Vec<&Guest> = planned.iter().map(|(guest, _)| *guest).collect();
+    guests.dedup_by_key(|guest| &guest.name);
+    let images = build::images(project, &guests, ui)?;
+    let mut jobs = Vec::new();
+    for (guest, run) in planned {
+        let image = images.iter().find(|image| image.name == guest.name).context("no image")?;
+        check_memory(image, run.memory)?;
+        jobs.push(Job { name: full_name(guest, &run), image, run });
+    }
+    let host = boot::host(project, ui)?;
+    Ok(run_all(&host, &jobs, ui))
+}
+
+/// All runs of all guests that `filter` lets through.
+fn plan<'a>(project: &'a Project, filter: Option<&str>) -> Result<Vec<(&'a Guest, Run)>> {
+    let mut planned = Vec::new();
+    for guest in &project.guests {
+        let source = String::from_utf8_lossy(&read(&guest.source)?).into_owned();
+        let mut runs =
+            parse(&source, guest.test).with_context(|| guest.source.display().to_string())?;
+        if runs.is_empty() && guest.test {
+            runs.push(default_run());
+        }
+        planned.extend(runs.into_iter().map(|run| (guest, run)));
+    }
+    planned.retain(|(guest, run)| filter.is_none_or(|it| full_name(guest, run).contains(it)));
+    Ok(planned)
+}
+
+/// Such as `memory(64)`.
+fn full_name(guest: &Guest, run: &Run) -> String {
+    match &run.name {
+        Some(name) => format!("{}({name})", guest.name),
+        None => guest.name.clone(),
+    }
+}
+
+/// One after the other: dom0 has one CPU, and creating a guest keeps it busy, so
+/// that guests side by side take longer in all.
+fn run_all(host: &Host, jobs: &[Job<'_>], ui: &Ui) -> Tally {
+    let mut tally = Tally::default();
+    let width = jobs.iter().map(|job| job.name.len()).max().unwrap_or(0);
+    ui.step(&format!("running {} guests", jobs.len()));
+    for (job, number) in jobs.iter().zip(1..) {
+        ui.detail(format!("running {} ({number} of {})", job.name, jobs.len()));
+        let start = Instant::now();
+        let done = run_one(host, job);
+        tally.count(&done);
+        let text = shown(job, &done, start.elapsed(), width);
+        ui.above(|| out(&text));
+    }
+    ui.done();
+    tally
+}
+
+impl Tally {
+    /// Adds another one's numbers.
+    pub(crate) const fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+
+    fn count(&mut self, done: &Result<(Outcome, Verdict)>) {
+        match done {
+            Ok((_, Verdict::Pass)) => self.passed += 1,
+            Ok((_, Verdict::Skip(_))) => self.skipped += 1,
+            _ => self.failed += 1,
+        }
+    }
+}
+
+/// Creates the guest, waits for its end and judges it.
+fn run_one(host: &Host, job: &Job<'_>) -> Result<(Outcome, Verdict)> {
+    let mut overrides = Vec::new();
+    overrides.extend(job.run.args.as_ref().map(|args| format!("extra={}", xl::quote(args))));
+    overrides.extend(job.run.memory.map(|mib| format!("memory={mib}")));
+    let spec = GuestSpec { overrides, ..GuestSpec::new(job.image.config()) };
+    let mut domain = host.create(&spec)?;
+    let end = domain.wait(job.run.timeout, &mut |_| ())?;
+    let outcome = match end {
+        Some(end) => Outcome {
+            ending: Some(Ending::of(&end)),
+            console: text(&end.console),
+            hypervisor: telling(&end.hypervisor_log).map(|line| format!("{line}\n")).collect(),
+        },
+        None => Outcome {
+            ending: None,
+            console: text(domain.console()),
+            hypervisor: domain.registers().unwrap_or_else(|error| format!("{error:#}")),
+        },
+    };
+    let verdict = judge(&job.run, &outcome);
+    Ok((outcome, verdict))
+}
+
+/// The line of a run, and below it what explains a failure.
+fn shown(job: &Job<'_>, done: &Result<(Outcome, Verdict)>, time: Duration, width: usize) -> String {
+    let (word, why) = match done {
+        Ok((_, Verdict::Pass)) => (style("pass ").green(), String::new()),
+        Ok((_, Verdict::Skip(why))) => (style("skip ").yellow(), why.clone()),
+        Ok((_, Verdict::Fail(why))) => (style("fail ").red(), why.clone()),
+        Ok((_, Verdict::Crash(why))) => (style("crash").red(), why.clone()),
+        Err(error) => (style("error").red(), format!("{error:#}")),
+    };
+    let seconds = time.as_secs_f64();
+    let line = format!("{word}  {:width$}  {seconds:5.1} s  {why}", job.name);
+    let mut text = line.trim_end().to_owned() + "\n";
+    if let Ok((outcome, Verdict::Fail(_) | Verdict::Crash(_))) = done {
+        text += &quoted("console", &outcome.console);
+        text += &quoted("hypervisor", &outcome.hypervisor);
+    }
+    text
+}
+
+/// The last lines of `text`, set off.
+fn quoted(what: &str, text: &str) -> String {
+    let lines: Vec<_> = text.lines().collect();
+    if lines.is_empty() {
+        return format!("       {what}: nothing\n");
+    }
+    let skipped = lines.len().saturating_sub(SHOWN_LINES);
+    let mut quoted = match skipped {
+        0 => format!("       {what}:\n"),
+        _ => format!("       {what}, after {skipped} lines:\n"),
+    };
+    for line in &lines[skipped..] {
+        quoted += &format!("       | {line}\n");
+    }
+    quoted
+}

@@ -1,0 +1,244 @@
+//! What is expected of a guest: lines in the doc comment at the top of the
+//! file that its `main` is in.
+//!
+//! ```text
+//! test: expect poweroff                  the default
+//! test: expect exit 3
+//! test: expect crash "vec 6"             text of the console or of the hypervisor's message
+//! test: expect timeout
+//! test: args greeting="a b" port=80      the guest's command line
+//! test: memory 1                         MiB
+//! test: timeout 20                       seconds
+//! test: console-contains "text\n"        quoted as in Rust; any number of times
+//! test: console-lines 1000               the first lines are those that `tests::line` makes
+//! test: no-verdict                       the guest does not judge itself
+//! test(big): memory 1024                 for the run `big` alone
+//! ```
+//!
+//! With named runs, `test:` is for all of them; without, there is one run.
+
+use anyhow::{Context, Result, bail, ensure};
+use std::time::Duration;
+
+/// How long a guest may take unless it says otherwise.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// One run of a guest, and what to expect of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    /// What it is called, if there are several.
+    pub(crate) name: Option<String>,
+    /// The command line.
+    pub(crate) args: Option<String>,
+    /// The domain's memory in MiB.
+    pub(crate) memory: Option<u64>,
+    pub(crate) timeout: Duration,
+    pub(crate) expect: Expect,
+    /// Texts that the console must hold.
+    pub(crate) contains: Vec<String>,
+    /// How many lines of the known sequence the console must begin with.
+    pub(crate) lines: Option<u32>,
+    /// Whether the guest's last line is its own verdict.
+    pub(crate) verdict: bool,
+}
+
+/// How a run should end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Expect {
+    Poweroff,
+    Exit(u8),
+    Crash(String),
+    Timeout,
+}
+
+impl Run {
+    const fn new(verdict: bool) -> Self {
+        Self {
+            name: None,
+            args: None,
+            memory: None,
+            timeout: TIMEOUT,
+            expect: Expect::Poweroff,
+            contains: Vec::new(),
+            lines: None,
+            verdict,
+        }
+    }
+}
+
+/// A directive: its line's number, the run it is for, and the rest.
+type Directive<'a> = (usize, Option<&'a str>, &'a str);
+
+/// The runs that `source` asks for; `verdict` says whether guests of its kind
+/// judge themselves. Without directives there are none.
+///
+/// # Errors
+/// At the first directive that makes no sense, with its line.
+pub(crate) fn parse(source: &str, verdict: bool) -> Result<Vec<Run>> {
+    let directives = directives(source)?;
+    let mut names: Vec<&str> = Vec::new();
+    for &(_, name, _) in &directives {
+        names.extend(name.filter(|name| !names.contains(name)));
+    }
+    let mut runs: Vec<Run> = match (names.is_empty(), directives.is_empty()) {
+        (true, true) => return Ok(Vec::new()),
+        (true, false) => vec![Run::new(verdict)],
+        (false, _) => names
+            .iter()
+            .map(|&name| Run { name: Some(name.to_owned()), ..Run::new(verdict) })
+            .collect(),
+    };
+    // What is for all comes first, so that a run's own word is the last.
+    let (own, for_all): (Vec<&Directive<'_>>, Vec<_>) =
+        directives.iter().partition(|(_, name, _)| name.is_some());
+    for &&(line, name, text) in for_all.iter().chain(&own) {
+        for run in &mut runs {
+            if name.is_none() || run.name.as_deref() == name {
+                apply(run, text).with_context(|| format!("line {line}: test: {text}"))?;
+            }
+        }
+    }
+    Ok(runs)
+}
+
+/// The one run of a test guest that says nothing.
+pub(crate) const fn default_run() -> Run {
+    Run::new(true)
+}
+
+fn directives(source: &str) -> Result<Vec<Directive<'_>>> {
+    let mut directives = Vec::new();
+    let comment = source.lines().zip(1..).take_while(|(line, _)| line.starts_with("//!"));
+    for (line, number) in comment {
+        let text = line.trim_start_matches("//!").trim();
+        let Some(rest) = text.strip_prefix("test") else { continue };
+        if let Some(text) = rest.strip_prefix(':') {
+            directives.push((number, None, text.trim()));
+        } else if let Some((name, text)) =
+            rest.strip_prefix('(').and_then(|rest| rest.split_once("):"))
+        {
+            let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+            ensure!(
+                !name.is_empty() && name.chars().all(plain),
+                "line {number}: a run's name is made of letters, digits, - and _"
+            );
+            directives.push((number, Some(name), text.trim()));
+        }
+    }
+    Ok(directives)
+}
+
+fn apply(run: &mut Run, text: &str) -> Result<()> {
+    let (key, value) = text.split_once(' ').unwrap_or((text, ""));
+    let value = value.trim();
+    match key {
+        "expect" => run.expect = expect(value)?,
+        "args" => run.args = Some(value.to_owned()),
+        "memory" => run.memory = Some(number(value)?),
+        "timeout" => run.timeout = Duration::from_secs(number(value)?),
+        "console-contains" => run.contains.push(string(value)?),
+        "console-lines" => run.lines = Some(number(value)?.try_into()?),
+        "no-verdict" => run.verdict = false,
+        _ => bail!("there is no directive {key}"),
+    }
+    Ok(())
+}
+
+fn expect(value: &str) -> Result<Expect> {
+    Ok(match value.split_once(' ').unwrap_or((value, "")) {
+        ("poweroff", "") => Expect::Poweroff,
+        ("timeout", "") => Expect::Timeout,
+        ("exit", status) => {
+            Expect::Exit(status.parse().context("an exit status is a number from 1 to 255")?)
+        }
+        ("crash", "") => Expect::Crash(String::new()),
+        ("crash", text) => Expect::Crash(string(text)?),
+        _ => bail!("expect poweroff, exit N, crash \"text\" or timeout"),
+    })
+}
+
+fn number(text: &str) -> Result<u64> {
+    text.parse().with_context(|| format!("{text:?} is not a number"))
+}
+
+/// A string in Rust's quotes, with its most common escapes.
+fn string(text: &str) -> Result<String> {
+    let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    let mut chars = inner.context("a text stands in double quotes")?.chars();
+    let mut string = String::new();
+    while let Some(c) = chars.next() {
+        string.push(match c {
+            '"' => bail!("a quote inside a text is \\\""),
+            '\\' => match chars.next() {
+                Some('n') => '\n',
+                Some('r') => '\r',
+                Some('t') => '\t',
+                Some(c @ ('"' | '\\')) => c,
+                _ => bail!("there is no such escape; there are \\n \\r \\t \\\" \\\\"),
+            },
+            c => c,
+        });
+    }
+    Ok(string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_without_directives_has_no_runs() {
+        assert!(
+            parse("//! A guest.\n\nuse a::b;\n// test: expect exit 3\n", true).unwrap().is_empty()
+        );
+    }
+
+    #[test]
+    fn directives_are_applied() {
+        let source = "//! Tests.\n//!\n//! test: args a=\"b c\" d\n//! test: memory 2\n//! test: \
+            timeout 5\n//! test: expect crash \"#UD \\\"x\\\"\"\n//! test: console-contains \
+            \"a\\nb\\\\x1b\"\n//! test: console-lines 9\n//! test: no-verdict\n";
+        assert_eq!(
+            parse(source, true).unwrap(),
+            [Run {
+                name: None,
+                args: Some("a=\"b c\" d".into()),
+                memory: Some(2),
+                timeout: Duration::from_secs(5),
+                expect: Expect::Crash("#UD \"x\"".into()),
+                contains: vec!["a\nb\\x1b".into()],
+                lines: Some(9),
+                verdict: false,
+            }]
+        );
+    }
+
+    #[test]
+    fn runs_have_names_and_share_the_rest() {
+        let source = "//! test(one): expect exit 3\n//! test: expect poweroff\n//! test: memory 4\n\
+            //! test(two): memory 8\n//! test(one): console-contains \"x\"\n";
+        let runs = parse(source, true).unwrap();
+        assert_eq!(runs.len(), 2);
+        assert_eq!((runs[0].name.as_deref(), &runs[0].expect), (Some("one"), &Expect::Exit(3)));
+        assert_eq!((runs[0].memory, runs[1].memory), (Some(4), Some(8)));
+        assert_eq!((runs[0].contains.len(), runs[1].contains.len()), (1, 0));
+        assert_eq!(runs[1].expect, Expect::Poweroff);
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line() {
+        for (directive, expected) in [
+            ("test: expect nothing", "expect poweroff, exit N"),
+            ("test: expect exit x", "an exit status is a number"),
+            ("test: memory much", "\"much\" is not a number"),
+            ("test: console-contains x", "stands in double quotes"),
+            ("test: console-contains \"\\q\"", "no such escape"),
+            ("test: color red", "there is no directive color"),
+            ("test(): memory 1", "a run's name"),
+        ] {
+            let error = parse(&format!("//! Tests.\n//! {directive}\n"), true).unwrap_err();
+            let error = format!("{error:#}");
+            assert!(error.contains(expected) && error.contains("line 2"), "{directive}: {error}");
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Builds guests with cargo: the target, the standard library's source, the
+//! linker's arguments, and cargo's own words.
+
+use crate::image::layout;
+use crate::project::{Guest, Project, cargo, read};
+use crate::ui::Ui;
+use anyhow::{Context, Result, bail, ensure};
+use cargo_metadata::Message;
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+
+/// The profile of images. A workspace that has none of that name gets this one.
+const PROFILE: &str = "xen";
+const PROFILE_SETTINGS: &[&str] = &[
+    "inherits='release'",
+    "opt-level='s'",
+    "lto='fat'",
+    "codegen-units=1",
+    "debug='line-tables-only'",
+    "panic='abort'",
+];
+
+/// How cargo is called for the guest target.
+pub(crate) struct Guests<'a> {
+    project: &'a Project,
+    ui: &'a Ui,
+    /// The rustflags, separated by unit separators.
+    flags: OsString,
+}
+
+impl<'a> Guests<'a> {
+    /// Makes sure that everything is there.
+    ///
+    /// # Errors
+    /// When the standard library's source is missing and cannot be installed.
+    pub(crate) fn new(project: &'a Project, ui: &'a Ui) -> Result<Self> {
+        let sysroot = sysroot(ui)?;
+        let script = project.linker_script(layout::base(1))?;
+        let mut flags = OsString::new();
+        let mut flag = |parts: [&std::ffi::OsStr; 2]| {
+            if !flags.is_empty() {
+                flags.push("\x1f");
+            }
+            parts.iter().for_each(|part| flags.push(part));
+        };
+        flag(["-Clink-arg=-T".as_ref(), script.as_os_str()]);
+        // What differs from machine to machine stays out of images.
+        for (from, to) in project.remaps(&sysroot) {
+            let mut remap = from.into_os_string();
+            remap.push(format!("={to}"));
+            flag(["--remap-path-prefix=".as_ref(), &remap]);
+        }
+        Ok(Self { project, ui, flags })
+    }
+
+    /// A call of cargo's `subcommand` for the guest target.
+    pub(crate) fn cargo(&self, subcommand: &str) -> Command {
+        let mut command = Command::new(cargo());
+        command
+            .arg(subcommand)
+            .arg("--target")
+            .arg(self.project.target())
+            // A target of our own and a standard library for it are unstable
+            // in cargo, and nothing else of what this allows is used. Builds
+            // for the host go without.
+            .env("RUSTC_BOOTSTRAP", "1")
+            .args(["-Zjson-target-spec", "-Zbuild-std=core,alloc"])
+            .arg("-Zbuild-std-features=compiler-builtins-mem,optimize_for_size")
+            .env("CARGO_ENCODED_RUSTFLAGS", &self.flags)
+            .env_remove("RUSTFLAGS");
+        if !has_profile(&self.project.root) {
+            for setting in PROFILE_SETTINGS {
+                command.args(["--config", &format!("profile.{PROFILE}.{setting}")]);
+            }
+        }
+        command
+    }
+
+    /// Builds `guests`, linked for mappings of `mib` MiB, and gives their ELF files.
+    ///
+    /// # Errors
+    /// When one does not compile; cargo has said why.
+    pub(crate) fn build(&self, guests: &[&Guest], mib: u64) -> Result<HashMap<String, PathBuf>> {
+        // All at once as far as they share one link address, which they mostly
+        // do; cargo can give arguments of its own to one binary at a time.
+        if mib == 1 {
+            let mut command = self.cargo("build");
+            for guest in guests {
+                command.args(["--package", &guest.package, "--bin", &guest.name]);
+            }
+            return self.run(command, guests);
+        }
+        let mut files = HashMap::new();
+        for &guest in guests {
+            let mut command = self.cargo("rustc");
+            command.args(["--package", &guest.package, "--bin", &guest.name]);
+            let base = layout::base(mib);
+            command.args(["--", "-C", &format!("link-arg=--defsym=virt_base={base:#x}")]);
+            files.extend(self.run(command, &[guest])?);
+        }
+        Ok(files)
+    }
+
+    /// Runs cargo and collects the binaries that it made.
+    fn run(&self, mut command: Command, guests: &[&Guest]) -> Result<HashMap<String, PathBuf>> {
+        let color = if self.ui.is_terminal() { "always" } else { "never" };
+        // Before what may follow a `--`.
+        let mut with = Command::new(command.get_program());
+        let mut arguments = command.get_args();
+        with.args(arguments.next());
+        with.args(["--profile", PROFILE, "--quiet", "--color", color]);
+        with.args(["--message-format", "json-render-diagnostics"]);
+        with.args(arguments);
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => with.env(name, value),
+                None => with.env_remove(name),
+            };
+        }
+        command = with;
+        self.ui.command(&command);
+        let mut child = command
+            .current_dir(&self.project.root)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("cannot run cargo")?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let names: Vec<_> = guests.iter().map(|guest| &*guest.name).collect();
+        let what = names.join(", ");
+        let mut files = HashMap::new();
+        thread::scope(|scope| -> Result<()> {
+            scope.spawn(|| relay(stderr, self.ui));
+            for message in Message::parse_stream(BufReader::new(stdout.context("no output")?)) {
+                let Message::CompilerArtifact(artifact) = message? else { continue };
+                if !artifact.fresh {
+                    self.ui.detail(format!("building {what}: {}", artifact.target.name));
+                }
+                if let Some(file) = artifact.executable {
+                    files.insert(artifact.target.name, PathBuf::from(file));
+                }
+            }
+            Ok(())
+        })?;
+        let status = child.wait().context("cargo was lost")?;
+        ensure!(status.success(), "{what}: the build failed, see above");
+        for name in names {
+            ensure!(files.contains_key(name), "cargo did not say where it put {name}");
+        }
+        Ok(files)
+    }
+}
+
+/// Passes cargo's words on to the user, line by line.
+fn relay(from: Option<impl Read>, ui: &Ui) {
+    for line in from.into_iter().flat_map(|from| BufReader::new(from).split(b'\n')).flatten() {
+        ui.note(&String::from_utf8_lossy(&line));
+    }
+}
+
+/// Whether the workspace at `root` defines the profile itself.
+fn has_profile(root: &Path) -> bool {
+    let text = read(&root.join("Cargo.toml")).unwrap_or_default();
+    String::from_utf8_lossy(&text).lines().any(|line| line.trim() == format!("[profile.{PROFILE}]"))
+}
+
+/// The compiler's folder, with the standard library's source in it.
+fn sysroot(ui: &Ui) -> Result<PathBuf> {
+    let output = Command::new("rustc")
+        .args(["--print", "sysroot"])
+        .output()
+        .context("cannot run rustc: install the toolchain with rustup")?;
+    ensure!(output.status.success(), "rustc --print sysroot failed");
+    let sysroot = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim_end());
+    let source = sysroot.join("lib/rustlib/src/rust/library/Cargo.lock");
+    if source.exists() {
+        return Ok(sysroot);
+    }
+    ui.note("the source of the standard library is missing: rustup component add rust-src");
+    let mut install = Command::new("rustup");
+    install.args(["component", "add", "rust-src"]);
+    ui.command(&install);
+    let status = install.status();
+    if !status.is_ok_and(|status| status.success()) || !source.exists() {
+        bail!(
+            "guests need the source of the standard library, and it could not be installed. With \
+             rustup: `rustup component add rust-src`. Without: put the source of this compiler's \
+             version into {}",
+            sysroot.join("lib/rustlib/src/rust").display()
+        );
+    }
+    Ok(sysroot)
+}

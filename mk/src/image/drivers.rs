@@ -1,0 +1,105 @@
+//! Which devices' code an image holds, told by its symbols.
+
+use super::elf::Elf;
+use super::manifest::Manifest;
+use std::collections::BTreeSet;
+
+/// Classes that a manifest must name before their code may be in the image.
+/// Other modules of the crate are libraries over these.
+const CLASSES: &[&str] = &["block", "console", "net"];
+
+/// Modules of `xenith_devices` that symbols of `image` come from, such as
+/// `net::netfront`. Code that was inlined everywhere leaves no symbol.
+pub(crate) fn modules(image: &Elf<'_>) -> BTreeSet<String> {
+    let names = image.symbols.iter().map(|symbol| {
+        // Plain, without the hashes of crates.
+        format!("{:#}", rustc_demangle::demangle(symbol.name))
+    });
+    names.flat_map(|name| modules_in(&name)).collect()
+}
+
+/// The modules of `xenith_devices` that a symbol's name mentions.
+fn modules_in(name: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (at, krate) in name.match_indices("xenith_devices::") {
+        let path = &name[at + krate.len()..];
+        let end = path.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':');
+        let modules: Vec<_> = path[..end.unwrap_or(path.len())]
+            .split("::")
+            .take_while(|part| part.starts_with(|c: char| c.is_ascii_lowercase()))
+            .collect();
+        // What stands before a type is a module; before anything else it may be
+        // a function in one.
+        let before_type = path
+            .split("::")
+            .nth(modules.len())
+            .is_some_and(|part| part.starts_with(|c: char| c.is_ascii_uppercase()));
+        let count = match modules.len() {
+            0 => continue,
+            1 => 1,
+            count if before_type => count,
+            count => count - 1,
+        };
+        let modules = &modules[..count];
+        found.push(modules.join("::"));
+    }
+    found
+}
+
+/// Finds code of device classes that the manifest does not name.
+pub(crate) fn unnamed(image: &Elf<'_>, manifest: &Manifest, wrong: &mut Vec<String>) {
+    for module in modules(image) {
+        let class = module.split("::").next().unwrap_or_default();
+        let named = manifest.devices.iter().any(|device| device.class == class);
+        if CLASSES.contains(&class) && !named {
+            wrong.push(format!(
+                "code of devices::{module} is in the image, and the manifest names no device of \
+                 class {class}"
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::elf::Symbol;
+    use super::super::manifest::Device;
+    use super::*;
+
+    #[test]
+    fn modules_are_read_from_names() {
+        assert_eq!(
+            modules_in("<xenith_devices::console::Console as embedded_io_async::Write>::write_all"),
+            ["console"]
+        );
+        assert_eq!(
+            modules_in("hello::start::<xenith_devices::net::netfront::Netfront>"),
+            ["net::netfront"]
+        );
+        assert_eq!(modules_in("xenith_devices::net::netfront::connect"), ["net::netfront"]);
+        assert_eq!(modules_in("xenith_kernel::time::now"), [""; 0]);
+        assert_eq!(modules_in("xenith_devices::Device"), [""; 0]);
+    }
+
+    #[test]
+    fn code_of_a_class_must_be_named() {
+        let symbol = Symbol {
+            name: "_RNvNtNtCs1_14xenith_devices3net8netfront7connect",
+            address: 0,
+            size: 0,
+            function: true,
+            undefined: false,
+        };
+        let image = Elf { symbols: vec![symbol], ..Elf::default() };
+        let mut wrong = Vec::new();
+        let mut manifest = Manifest::default();
+        unnamed(&image, &manifest, &mut wrong);
+        assert_eq!(wrong.len(), 1, "{wrong:?}");
+        assert!(wrong[0].contains("devices::net::netfront"), "{wrong:?}");
+        let [field, class, id] = ["net", "net", "0"].map(str::to_owned);
+        manifest.devices.push(Device { field, class, id });
+        wrong.clear();
+        unnamed(&image, &manifest, &mut wrong);
+        assert!(wrong.is_empty());
+    }
+}

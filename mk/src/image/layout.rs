@@ -1,0 +1,142 @@
+//! Where an image is linked, which decides the least memory that stock `xl`
+//! can build its domain with.
+//!
+//! The domain builder maps the image and after it the pfn-to-mfn list, the
+//! `start_info`, xenstore and console pages, the page tables, the boot stack,
+//! and 512 KiB of slack. It rounds the end of that up to 4 MiB of virtual
+//! address, and refuses when the whole of it, from the link address on, is
+//! more than the domain's memory. So an image linked X MiB below a multiple of
+//! 4 MiB needs X MiB, as long as everything fits into X.
+
+/// Bytes of a page.
+pub(crate) const PAGE: u64 = 4096;
+/// Bytes of a MiB.
+pub(crate) const MIB: u64 = 1 << 20;
+
+/// The end of the initial mapping is a multiple of this.
+const ROUNDING: u64 = 4 * MIB;
+/// `start_info`, xenstore and console.
+const SPECIAL_PAGES: u64 = 3;
+const STACK_PAGES: u64 = 1;
+const SLACK_PAGES: u64 = 512 * 1024 / PAGE;
+
+/// The most MiB that an image may need to be mapped.
+pub(crate) const MAX: u64 = 1024;
+
+/// The link address with which the initial mapping is `mib` MiB. It is never
+/// below 1 MiB, so that page 0 stays unmapped and a null pointer faults.
+pub(crate) const fn base(mib: u64) -> u64 {
+    let size = mib * MIB;
+    (size + MIB).next_multiple_of(ROUNDING) - size
+}
+
+/// The mapping for which an image of `image` bytes is best linked, in MiB: the
+/// least that it fits into.
+pub(crate) fn best(image: u64) -> Option<u64> {
+    (1..=MAX).find(|&mib| boots_from(image, base(mib), mib))
+}
+
+/// The least memory, in MiB, of a domain whose image of `image` bytes is
+/// linked at `base`.
+pub(crate) fn least_memory(image: u64, base: u64) -> Option<u64> {
+    (1..=MAX).find(|&mib| boots_from(image, base, mib))
+}
+
+/// Whether the domain can be built with `memory` MiB and with any more. The
+/// list grows with the memory; from 4 MiB more on, though, there is room for
+/// the mapping to be 4 MiB larger.
+fn boots_from(image: u64, base: u64, memory: u64) -> bool {
+    image <= memory * MIB
+        && (memory..memory + 4)
+            .all(|memory| initial_mapping(image, base, memory).end <= memory * MIB)
+}
+
+/// What the domain builder maps, in bytes from the link address on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mapping {
+    /// What it puts there, slack included.
+    pub(crate) used: u64,
+    /// Where it ends.
+    pub(crate) end: u64,
+}
+
+/// The initial mapping of a domain with `memory` MiB.
+pub(crate) fn initial_mapping(image: u64, base: u64, memory: u64) -> Mapping {
+    let list = (memory * MIB / PAGE * 8).div_ceil(PAGE);
+    let pages = image.div_ceil(PAGE) + list + SPECIAL_PAGES + STACK_PAGES + SLACK_PAGES;
+    let mut end = base;
+    loop {
+        end = (end + 1).next_multiple_of(ROUNDING);
+        let used = (pages + page_tables(base, end)) * PAGE;
+        if base + used <= end {
+            return Mapping { used, end: end - base };
+        }
+    }
+}
+
+/// Page tables that cover the addresses from `start` to `end`: one at level 4,
+/// then one for each 512 GiB, 1 GiB and 2 MiB.
+fn page_tables(start: u64, end: u64) -> u64 {
+    let tables = |shift: u32| ((end - 1) >> shift) - (start >> shift) + 1;
+    1 + tables(39) + tables(30) + tables(21)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mapping_ends_at_a_multiple_of_4_mib_and_spares_page_0() {
+        let bases = [0x30_0000, 0x20_0000, 0x10_0000, 0x40_0000, 0x30_0000];
+        assert_eq!([1, 2, 3, 4, 5].map(base), bases);
+        for mib in 1..100 {
+            assert!(base(mib).is_multiple_of(MIB) && base(mib) >= MIB);
+            assert!((base(mib) + mib * MIB).is_multiple_of(ROUNDING));
+        }
+    }
+
+    #[test]
+    fn page_tables_are_counted() {
+        // Levels 4, 3, 2 and one table for the 2 MiB around.
+        assert_eq!(page_tables(0x30_0000, 0x40_0000), 4);
+        assert_eq!(page_tables(0x20_0000, 0x40_0000), 4);
+        assert_eq!(page_tables(0x10_0000, 0x40_0000), 5);
+        assert_eq!(page_tables(0, 1 << 30), 3 + 512);
+    }
+
+    #[test]
+    fn a_small_image_needs_1_mib_and_a_larger_one_no_less_than_its_size() {
+        assert_eq!(best(100 << 10), Some(1));
+        // 256 pages less 128 of slack, 3 special ones, 1 of stack, 4 of page
+        // tables and 2 for the list of a domain with 4 MiB.
+        let most = (256 - 128 - 3 - 1 - 4 - 2) * PAGE;
+        assert_eq!(best(most), Some(1));
+        assert_eq!(best(most + 1), Some(2));
+        assert_eq!(best(MIB), Some(2));
+        assert_eq!(best(3 * MIB), Some(4));
+        assert_eq!(best(1 << 40), None);
+    }
+
+    #[test]
+    fn an_image_at_a_multiple_of_4_mib_needs_4_mib_whatever_its_size() {
+        assert_eq!(least_memory(100 << 10, 0), Some(4));
+        assert_eq!(least_memory(100 << 10, 0x40_0000), Some(4));
+        assert_eq!(least_memory(100 << 10, 0x30_0000), Some(1));
+        assert_eq!(least_memory(MIB, 0x30_0000), Some(5));
+    }
+
+    #[test]
+    fn whatever_fits_fits_at_every_memory_from_the_least_on() {
+        for image in (0..(20 * MIB)).step_by(50_000) {
+            let mib = best(image).unwrap();
+            assert_eq!(least_memory(image, base(mib)), Some(mib));
+            for memory in (mib..mib + 9).chain([512, 4096]) {
+                let mapping = initial_mapping(image, base(mib), memory);
+                assert!(
+                    mapping.used <= mapping.end && mapping.end <= memory * MIB,
+                    "{image} {memory}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The manifest of an image: the ELF note that `kernel::unikernel!` writes.
+//!
+//! `kernel::manifest` defines the format; this is its only reader.
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Serialize;
+
+/// Owner of the note.
+pub(crate) const OWNER: &[u8] = b"Xenith";
+/// Type of the note.
+pub(crate) const KIND: u32 = 1;
+
+/// What an app is and needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Manifest {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    /// The memory that the app asks for, in KiB.
+    pub(crate) memory_kib: u64,
+    /// What it does, a line each.
+    pub(crate) about: Vec<String>,
+    pub(crate) devices: Vec<Device>,
+    pub(crate) args: Vec<Arg>,
+}
+
+/// A device that the app opens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Device {
+    /// The name that the app gives it.
+    pub(crate) field: String,
+    /// Such as `console`.
+    pub(crate) class: String,
+    /// Which one of its class; empty for the first.
+    pub(crate) id: String,
+}
+
+/// An argument that the app takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Arg {
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    /// As written in the source; without one it must be given.
+    pub(crate) default: Option<String>,
+    pub(crate) help: Vec<String>,
+}
+
+impl Manifest {
+    /// The memory that the app asks for, in whole MiB.
+    pub(crate) const fn memory_mib(&self) -> u64 {
+        self.memory_kib.div_ceil(1024)
+    }
+
+    /// Reads the description of the note.
+    ///
+    /// # Errors
+    /// When anything in it is not as `kernel::manifest` defines it.
+    pub(crate) fn parse(note: &[u8]) -> Result<Self> {
+        let text = std::str::from_utf8(note).context("the manifest is not UTF-8")?;
+        let text =
+            text.strip_suffix('\n').context("the manifest is cut off: no line feed ends it")?;
+        let mut lines = text.split('\n').zip(1..);
+        let format = lines.next().and_then(|(line, _)| line.strip_prefix("xenith\t"));
+        match format {
+            Some("1") => {}
+            Some(other) => bail!(
+                "the manifest has format {other}, and this `cargo mk` reads format 1: use the one \
+                 that belongs to the Xenith that built the image"
+            ),
+            None => bail!("the manifest does not begin with its format"),
+        }
+        let mut reader = Reader::default();
+        for (line, number) in lines {
+            reader
+                .line(line)
+                .with_context(|| format!("line {number} of the manifest: {line:?}"))?;
+        }
+        let Reader { name, version, memory, about, devices, args } = reader;
+        Ok(Self {
+            name: name.context("the manifest has no name")?,
+            version: version.context("the manifest has no version")?,
+            memory_kib: memory.context("the manifest does not say how much memory")?,
+            about,
+            devices,
+            args,
+        })
+    }
+}
+
+/// The manifest as far as it was read.
+#[derive(Default)]
+struct Reader {
+    name: Option<String>,
+    version: Option<String>,
+    memory: Option<u64>,
+    about: Vec<String>,
+    devices: Vec<Device>,
+    args: Vec<Arg>,
+}
+
+impl Reader {
+    fn line(&mut self, line: &str) -> Result<()> {
+        let (key, rest) = line.split_once('\t').context("there is no tab after the first word")?;
+        match key {
+            "name" => {
+                ensure!(is_name(rest), "a name is made of letters, digits and -_.+");
+                once(&mut self.name, rest.to_owned())?;
+            }
+            "version" => once(&mut self.version, rest.to_owned())?,
+            "memory" => once(&mut self.memory, memory(rest)?)?,
+            "about" => self.about.push(undoc(rest)),
+            "device" => {
+                let fields: Vec<_> = rest.split('\t').collect();
+                let [field, class, id] = fields[..] else {
+                    bail!("a device has three fields, not {}", fields.len());
+                };
+                ensure!(is_name(field) && is_name(class), "a device has a field and a class");
+                let [field, class, id] = [field, class, id].map(str::to_owned);
+                self.devices.push(Device { field, class, id });
+            }
+            "arg" => {
+                let (name, kind) = rest.split_once('\t').context("an argument has a kind")?;
+                ensure!(is_name(name), "an argument has a name");
+                ensure!(self.args.iter().all(|arg| arg.name != name), "it stands twice");
+                let (name, kind) = (name.to_owned(), kind.to_owned());
+                self.args.push(Arg { name, kind, ..Arg::default() });
+            }
+            "default" => once(&mut self.arg()?.default, rest.to_owned())?,
+            "help" => self.arg()?.help.push(undoc(rest)),
+            _ => bail!("there is no such entry"),
+        }
+        Ok(())
+    }
+
+    fn arg(&mut self) -> Result<&mut Arg> {
+        self.args.last_mut().context("there is no argument before it")
+    }
+}
+
+fn once<T>(place: &mut Option<T>, value: T) -> Result<()> {
+    ensure!(place.replace(value).is_none(), "it stands twice");
+    Ok(())
+}
+
+/// Whether `text` can be a file's, a domain's or a key's name everywhere.
+fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.+".contains(c))
+}
+
+/// A doc comment's line without the space that stands before it.
+fn undoc(line: &str) -> String {
+    line.strip_prefix(' ').unwrap_or(line).to_owned()
+}
+
+/// KiB of such as `8 MiB`.
+fn memory(text: &str) -> Result<u64> {
+    let (number, unit) = text.split_once(' ').context("memory is a number and a unit")?;
+    let unit = match unit {
+        "KiB" => 1,
+        "MiB" => 1024,
+        "GiB" => 1024 * 1024,
+        _ => bail!("memory is in KiB, MiB or GiB, not in {unit}"),
+    };
+    let number: u64 =
+        number.replace('_', "").parse().with_context(|| format!("{number} is not a number"))?;
+    number.checked_mul(unit).filter(|&kib| kib > 0).context("memory is out of range")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "xenith\t1\nname\thttpd\nversion\t0.1.0\nmemory\t8 MiB\nabout\t Serves.\n\
+        about\t  Twice.\ndevice\tconsole\tconsole\t\ndevice\tdisk\tblock\txvda\narg\tport\t\
+        number from 0 to 65535\ndefault\t80\nhelp\t Where\tto.\narg\troot\ttext\n";
+
+    #[test]
+    fn everything_is_read() {
+        let manifest = Manifest::parse(GOOD.as_bytes()).unwrap();
+        assert_eq!((&*manifest.name, &*manifest.version), ("httpd", "0.1.0"));
+        assert_eq!((manifest.memory_kib, manifest.memory_mib()), (8192, 8));
+        assert_eq!(manifest.about, ["Serves.", " Twice."]);
+        assert_eq!(manifest.devices.len(), 2);
+        assert_eq!((&*manifest.devices[1].class, &*manifest.devices[1].id), ("block", "xvda"));
+        assert_eq!(manifest.args[0].default.as_deref(), Some("80"));
+        assert_eq!(manifest.args[0].help, ["Where\tto."]);
+        assert_eq!(
+            manifest.args[1],
+            Arg { name: "root".into(), kind: "text".into(), ..Arg::default() }
+        );
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let error = |from: &str, to: &str| {
+            let text = GOOD.replace(from, to);
+            format!("{:#}", Manifest::parse(text.as_bytes()).expect_err(to))
+        };
+        for (from, to, expected) in [
+            ("xenith\t1", "xenith\t2", "has format 2"),
+            ("xenith\t1\n", "", "does not begin with its format"),
+            ("name\thttpd\n", "", "has no name"),
+            ("httpd", "../x", "line 2 of the manifest"),
+            ("version\t0.1.0\n", "", "has no version"),
+            ("memory\t8 MiB\n", "", "does not say how much memory"),
+            ("8 MiB", "8 MB", "not in MB"),
+            ("8 MiB", "0 MiB", "out of range"),
+            ("8 MiB", "99999999999999999 GiB", "out of range"),
+            ("8 MiB", "x MiB", "x is not a number"),
+            ("\tblock\t", "\t", "three fields, not 2"),
+            ("about\t Serves.", "name\tx", "it stands twice"),
+            ("arg\troot", "arg\tport", "it stands twice"),
+            ("about\t Serves.", "help\tx", "no argument before it"),
+            ("about\t Serves.", "color\tred", "no such entry"),
+            ("about\t Serves.", "", "no tab"),
+        ] {
+            let error = error(from, to);
+            assert!(error.contains(expected), "{to:?}: {error}");
+        }
+        let error = Manifest::parse(&GOOD.as_bytes()[..GOOD.len() - 1]).unwrap_err().to_string();
+        assert!(error.contains("cut off"), "{error}");
+        assert!(Manifest::parse(b"\xff\n").is_err());
+    }
+
+    #[test]
+    fn units_are_what_they_say() {
+        assert_eq!(memory("512 KiB").unwrap(), 512);
+        assert_eq!(memory("1_024 MiB").unwrap(), 1 << 20);
+        assert_eq!(memory("2 GiB").unwrap(), 2 << 20);
+    }
+}

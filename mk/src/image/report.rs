@@ -1,0 +1,132 @@
+//! What an image is made of, for people and as JSON.
+
+use super::elf::Elf;
+use super::layout;
+use super::manifest::Manifest;
+use super::{drivers, extent, least_memory};
+use crate::ui::{bytes, table};
+use anyhow::Result;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+/// Sizes and addresses of an image.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Report {
+    pub(crate) name: String,
+    /// Bytes of the file that Xen boots.
+    pub(crate) size: u64,
+    /// The same, compressed by gzip.
+    pub(crate) gz: u64,
+    /// The most that `size` may be.
+    pub(crate) limit: Option<u64>,
+    /// Where it is linked.
+    pub(crate) base: u64,
+    /// Bytes that it takes in memory, before the heap.
+    pub(crate) memory: u64,
+    /// The least MiB that the domain can have.
+    pub(crate) least_mib: u64,
+    /// MiB that the manifest asks for.
+    pub(crate) asked_mib: u64,
+    pub(crate) sections: Vec<Part>,
+    /// Modules of the devices crate whose code is inside.
+    pub(crate) drivers: Vec<String>,
+}
+
+/// A section that is loaded.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Part {
+    pub(crate) name: String,
+    pub(crate) address: u64,
+    /// Bytes in the file.
+    pub(crate) file: u64,
+    /// Bytes in memory.
+    pub(crate) memory: u64,
+}
+
+impl Report {
+    /// Measures `image` and what was packed of it.
+    ///
+    /// # Errors
+    /// When the image makes no sense.
+    pub(crate) fn new(
+        image: &Elf<'_>,
+        packed: &[u8],
+        manifest: &Manifest,
+        limit: Option<u64>,
+    ) -> Result<Self> {
+        let (base, memory) = extent(image)?;
+        let sections = image.sections.iter().filter(|section| section.loaded && section.size > 0);
+        Ok(Self {
+            name: manifest.name.clone(),
+            size: packed.len() as u64,
+            gz: gz(packed)?,
+            limit,
+            base,
+            memory,
+            least_mib: least_memory(image)?,
+            asked_mib: manifest.memory_mib(),
+            sections: sections
+                .map(|section| Part {
+                    name: section.name.to_owned(),
+                    address: section.address,
+                    file: section.data.len() as u64,
+                    memory: section.size,
+                })
+                .collect(),
+            drivers: drivers::modules(image).into_iter().collect(),
+        })
+    }
+
+    /// The report for people.
+    pub(crate) fn shown(&self, manifest: &Manifest) -> String {
+        let mut rows = vec![["section", "address", "file", "memory"].map(str::to_owned)];
+        for part in &self.sections {
+            let Part { name, address, file, memory } = part;
+            rows.push([name.clone(), format!("{address:#x}"), bytes(*file), bytes(*memory)]);
+        }
+        let parts: u64 = self.sections.iter().map(|part| part.file).sum();
+        let headers = self.size.saturating_sub(parts);
+        rows.push(["headers".into(), String::new(), bytes(headers), String::new()]);
+        rows.push(["all".into(), String::new(), bytes(self.size), bytes(self.memory)]);
+        let mut text = table(&rows, &[1, 2, 3]);
+        let limit = self.limit.map_or_else(String::new, |it| format!(" of at most {}", bytes(it)));
+        let _ =
+            writeln!(text, "size        {}{limit}, {} by gzip", bytes(self.size), bytes(self.gz));
+        let mapping = layout::initial_mapping(self.memory, self.base, self.least_mib);
+        let _ = writeln!(
+            text,
+            "memory      {} MiB asked for; at least {} MiB, as the domain builder maps {} KiB of \
+             {} from {:#x}",
+            self.asked_mib,
+            self.least_mib,
+            mapping.used / 1024,
+            mapping.end / 1024,
+            self.base
+        );
+        let devices: Vec<_> = manifest
+            .devices
+            .iter()
+            .map(|device| match (device.field == device.class, &*device.id) {
+                (true, "") => device.class.clone(),
+                (_, id) => format!("{} ({} {id})", device.field, device.class).replace(" )", ")"),
+            })
+            .collect();
+        let _ = writeln!(text, "devices     {}", listed(&devices));
+        let _ = writeln!(text, "drivers     {}", listed(&self.drivers));
+        text
+    }
+}
+
+fn listed(items: &[String]) -> String {
+    if items.is_empty() { "none".to_owned() } else { items.join(", ") }
+}
+
+/// Bytes of `data` after gzip's best compression.
+fn gz(data: &[u8]) -> Result<u64> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(data)?;
+    Ok(encoder.finish()?.len() as u64)
+}

@@ -1,0 +1,228 @@
+//! The domain's configuration for `xl`, made from the manifest, and the two
+//! quotings of its command line: `xl`'s own and the guest's.
+
+use super::manifest::{Arg, Device, Manifest};
+use anyhow::{Result, ensure};
+use std::fmt::Write;
+
+/// Bytes of a PV guest's command line, the zero byte at its end included.
+const COMMAND_LINE: usize = 1024;
+
+/// The file that `xl create` takes, for an image `file` in the same folder.
+pub(crate) fn config(manifest: &Manifest, file: &str) -> String {
+    let Manifest { name, version, .. } = manifest;
+    let mut text = format!("# {name} {version}");
+    let mut about = manifest.about.iter();
+    if let Some(line) = about.next() {
+        text += &format!(": {line}");
+    }
+    text.push('\n');
+    for line in about {
+        text += format!("# {line}").trim_end();
+        text.push('\n');
+    }
+    text += &format!(
+        "#\n# Made by `cargo mk build` from the image's manifest. `xl` looks for the kernel in the\n\
+         # folder that it is called in:\n#     xl create -c {file}.xl\n\n\
+         name = {}\ntype = \"pv\"\nkernel = {}\nmemory = {}\nvcpus = 1\n",
+        quote(name),
+        quote(file),
+        manifest.memory_mib(),
+    );
+    devices(&mut text, manifest);
+    text += "\n# A domain that fails crashes, with its last words on its console. \"restart\" starts it\n\
+             # again; \"preserve\" keeps it as it was for a look, until `xl destroy`.\n\
+             on_poweroff = \"destroy\"\non_reboot = \"restart\"\non_crash = \"destroy\"\n\n";
+    arguments(&mut text, &manifest.args);
+    text
+}
+
+/// The lines of `vif` and `disk`.
+fn devices(text: &mut String, manifest: &Manifest) {
+    let list = |class: &str, line: &dyn Fn(&Device) -> String| {
+        let of_class = manifest.devices.iter().filter(|device| device.class == class);
+        let mut devices: Vec<_> = of_class.collect();
+        devices.sort_by_key(|device| device.id.parse().unwrap_or(u32::MAX));
+        devices.into_iter().map(|device| quote(&line(device))).collect::<Vec<_>>().join(", ")
+    };
+    let vifs = list("net", &|_| "bridge=xenbr0".to_owned());
+    if !vifs.is_empty() {
+        *text += &format!(
+            "\n# One network interface each; the bridge is your host's.\nvif = [{vifs}]\n"
+        );
+    }
+    let disks = list("block", &|device| {
+        let vdev = if device.id.is_empty() { "xvda" } else { &device.id };
+        format!("format=raw,vdev={vdev},access=rw,target={}-{vdev}.img", manifest.name)
+    });
+    if !disks.is_empty() {
+        *text += &format!(
+            "\n# The target is a file or a block device of your host.\ndisk = [{disks}]\n"
+        );
+    }
+}
+
+/// The arguments, as comments and as a line to fill in.
+fn arguments(text: &mut String, args: &[Arg]) {
+    if args.is_empty() {
+        *text += "# It takes no arguments.\n";
+        return;
+    }
+    *text += "# Arguments, as extra = \"key=value key=value\":\n";
+    for Arg { name, kind, default, help } in args {
+        let default = match default {
+            Some(default) => format!("{default} if not given"),
+            None => "must be given".to_owned(),
+        };
+        let _ = writeln!(text, "#   {name}=<{kind}>, {default}");
+        for line in help {
+            let _ = writeln!(text, "#       {line}");
+        }
+    }
+    let sample: Vec<_> = args.iter().map(|arg| format!("{}=...", arg.name)).collect();
+    let _ = writeln!(text, "# extra = {}", quote(&sample.join(" ")));
+}
+
+/// `text` as a string of `xl`'s configuration language.
+pub(crate) fn quote(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '\n' => quoted += "\\n",
+            '\r' => quoted += "\\r",
+            '\t' => quoted += "\\t",
+            c if c.is_ascii_control() => {
+                let _ = write!(quoted, "\\x{:02x}", u32::from(c));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// The guest's command line that has `items`, each as it is.
+///
+/// # Errors
+/// When an item cannot stand in a command line or they are too long together.
+pub(crate) fn command_line(items: &[String]) -> Result<String> {
+    let words: Vec<_> = items.iter().map(|item| word(item)).collect();
+    let line = words.join(" ");
+    ensure!(!line.contains('\0'), "an argument holds a zero byte");
+    ensure!(
+        line.len() < COMMAND_LINE,
+        "the arguments are {} bytes long; a domain's command line has room for {}",
+        line.len(),
+        COMMAND_LINE - 1
+    );
+    Ok(line)
+}
+
+/// One item in the grammar of `kernel::args`.
+fn word(item: &str) -> String {
+    let plain = !item.is_empty() && !item.contains([' ', '\t', '\n', '"', '\\']);
+    if plain {
+        return item.to_owned();
+    }
+    let mut quoted = String::from('"');
+    for c in item.chars() {
+        if c == '"' || c == '\\' {
+            quoted.push('\\');
+        }
+        quoted.push(c);
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> Manifest {
+        let device = |field: &str, class: &str, id: &str| Device {
+            field: field.into(),
+            class: class.into(),
+            id: id.into(),
+        };
+        Manifest {
+            name: "httpd".into(),
+            version: "0.1.0".into(),
+            memory_kib: 8192,
+            about: vec!["Serves files.".into(), String::new(), "Well.".into()],
+            devices: vec![
+                device("console", "console", ""),
+                device("out", "net", "1"),
+                device("net", "net", "0"),
+                device("disk", "block", "xvdb"),
+            ],
+            args: vec![
+                Arg {
+                    name: "port".into(),
+                    kind: "number".into(),
+                    default: Some("80".into()),
+                    help: vec!["Where.".into()],
+                },
+                Arg { name: "root".into(), kind: "text".into(), ..Arg::default() },
+            ],
+        }
+    }
+
+    #[test]
+    fn the_configuration_says_all_that_the_manifest_does() {
+        let text = config(&manifest(), "httpd");
+        for line in [
+            "# httpd 0.1.0: Serves files.",
+            "# Well.",
+            "name = \"httpd\"",
+            "type = \"pv\"",
+            "kernel = \"httpd\"",
+            "memory = 8",
+            "vcpus = 1",
+            "vif = [\"bridge=xenbr0\", \"bridge=xenbr0\"]",
+            "disk = [\"format=raw,vdev=xvdb,access=rw,target=httpd-xvdb.img\"]",
+            "on_crash = \"destroy\"",
+            "#   port=<number>, 80 if not given",
+            "#       Where.",
+            "#   root=<text>, must be given",
+            "# extra = \"port=... root=...\"",
+        ] {
+            assert!(text.lines().any(|it| it == line), "no line {line:?} in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn an_app_without_devices_has_no_lines_for_them() {
+        let manifest = Manifest { name: "noop".into(), memory_kib: 1, ..Manifest::default() };
+        let text = config(&manifest, "noop");
+        assert!(!text.contains("vif") && !text.contains("disk"), "{text}");
+        assert!(text.contains("memory = 1\n") && text.contains("no arguments"), "{text}");
+    }
+
+    #[test]
+    fn text_is_quoted_for_xl() {
+        assert_eq!(quote("a \"b\" \\ 'c'"), r#""a \"b\" \\ 'c'""#);
+        assert_eq!(quote("a\nb\tc\x1b"), r#""a\nb\tc\x1b""#);
+    }
+
+    #[test]
+    fn items_are_quoted_for_the_guest() {
+        let line = |items: &[&str]| {
+            command_line(&items.iter().map(|&it| it.to_owned()).collect::<Vec<_>>()).unwrap()
+        };
+        assert_eq!(line(&["a=1", "b=2"]), "a=1 b=2");
+        assert_eq!(line(&["greeting=Hello World"]), "\"greeting=Hello World\"");
+        assert_eq!(line(&["a=\"b\\"]), r#""a=\"b\\""#);
+        assert_eq!(line(&[""]), "\"\"");
+        assert_eq!(line(&[]), "");
+    }
+
+    #[test]
+    fn a_command_line_has_an_end() {
+        assert!(command_line(&["x".repeat(1023)]).is_ok());
+        let error = command_line(&["x".repeat(1024)]).unwrap_err().to_string();
+        assert!(error.contains("1024 bytes long") && error.contains("1023"), "{error}");
+        assert!(command_line(&["a=\0".into()]).is_err());
+    }
+}

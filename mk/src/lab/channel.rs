@@ -1,0 +1,270 @@
+//! The control channel: scripts that run in dom0, each on a connection of its
+//! own to dom0's agent (`dom0/agent`, which says what goes over it).
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+
+use super::qemu::Qemu;
+
+/// What a script left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Output {
+    /// Its exit status; 0 is success.
+    pub(crate) status: i32,
+    /// What it wrote to its standard output.
+    pub(crate) stdout: Vec<u8>,
+    /// What it wrote to its standard error.
+    pub(crate) stderr: String,
+}
+
+/// The way to dom0, and the machine that it is in.
+pub(super) struct Channel {
+    pub(super) qemu: Qemu,
+    token: String,
+    opening: Mutex<()>,
+}
+
+/// How long dom0 may take nothing of what is sent.
+const SEND_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long dom0 may take to start a script.
+const OPEN_LIMIT: Duration = Duration::from_secs(20);
+
+/// A script that runs.
+pub(super) struct Connection {
+    pub(super) stream: TcpStream,
+    pub(super) splitter: Splitter,
+}
+
+impl Channel {
+    pub(super) fn new(qemu: Qemu, token: String) -> Arc<Channel> {
+        Arc::new(Channel { qemu, token, opening: Mutex::new(()) })
+    }
+
+    /// Starts a script. When this returns, it has begun.
+    pub(super) fn open(&self, script: &str) -> Result<Connection> {
+        // nc lets one connection wait to be accepted, and a second one may break.
+        let _one_at_a_time = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        let mark = random()?;
+        let deadline = Instant::now() + OPEN_LIMIT;
+        loop {
+            match self.start(script, &mark) {
+                Ok(stream) => return Ok(Connection { stream, splitter: Splitter::new(mark) }),
+                // It has not begun, so that it may be started again.
+                Err(error) if Instant::now() > deadline || self.qemu.trouble().is_some() => {
+                    return Err(self.lost(error.into()));
+                }
+                Err(_) => thread::sleep(Duration::from_millis(20)),
+            }
+        }
+    }
+
+    fn start(&self, script: &str, mark: &str) -> io::Result<TcpStream> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.qemu.port));
+        let mut stream = TcpStream::connect_timeout(&address, OPEN_LIMIT)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(OPEN_LIMIT))?;
+        stream.set_write_timeout(Some(SEND_LIMIT))?;
+        let head = format!("{}\n{mark} {}\n{script}", self.token, script.len());
+        stream.write_all(head.as_bytes())?;
+        let mut answer = vec![0; mark.len() + " start\n".len()];
+        stream.read_exact(&mut answer)?;
+        stream.set_read_timeout(None)?;
+        Ok(stream)
+    }
+
+    /// Runs a script with this input.
+    pub(super) fn run(&self, script: &str, input: &[u8], limit: Duration) -> Result<Output> {
+        let deadline = Instant::now() + limit;
+        let Connection { mut stream, mut splitter } = self.open(script)?;
+        let mut output = Output { status: 0, stdout: Vec::new(), stderr: String::new() };
+        let mut status = None;
+        let mut take = |piece: Piece<'_>| match piece {
+            Piece::Data(data) if status.is_none() => output.stdout.extend_from_slice(data),
+            Piece::Data(data) => output.stderr += &String::from_utf8_lossy(data),
+            Piece::Line(line) => status = line.parse().ok(),
+        };
+        send(&mut stream, input).map_err(|error| self.lost(error.into()))?;
+        let mut buffer = [0; 1 << 16];
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
+            match stream.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => splitter.feed(&buffer[..count], &mut take),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
+                    let first = script.lines().next().unwrap_or_default();
+                    bail!("no end within {limit:?} of the script in dom0 that starts: {first}");
+                }
+                Err(error) => return Err(self.lost(error.into())),
+            }
+        }
+        splitter.finish(&mut take);
+        output.status = status.ok_or_else(|| self.lost(anyhow!("dom0 closed the connection")))?;
+        Ok(output)
+    }
+
+    /// The error for a connection that broke: as a rule the machine is gone.
+    pub(super) fn lost(&self, error: anyhow::Error) -> anyhow::Error {
+        // The keeper notices QEMU's end a moment after the connection does.
+        self.qemu.wait(Duration::from_millis(200));
+        let error = error.context("lost the connection to dom0");
+        match self.qemu.trouble() {
+            Some(trouble) => error.context(format!(
+                "{trouble}\nthe end of {}:\n{}",
+                self.qemu.console_log().display(),
+                super::host::tail(&self.qemu.console_log())
+            )),
+            None => error,
+        }
+    }
+}
+
+/// A part of what a script sends.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Piece<'a> {
+    /// Bytes of its output.
+    Data(&'a [u8]),
+    /// What follows the connection's mark on a line.
+    Line(&'a str),
+}
+
+/// Splits what a script sends at the lines that start with the connection's
+/// mark. Everything else passes at once, except for what may be half a mark.
+pub(super) struct Splitter {
+    mark: String,
+    held: Vec<u8>,
+}
+
+impl Splitter {
+    fn new(mark: String) -> Splitter {
+        Splitter { mark, held: Vec::new() }
+    }
+
+    /// Takes the next bytes, and gives away the pieces that are complete.
+    pub(super) fn feed(&mut self, bytes: &[u8], take: &mut dyn FnMut(Piece<'_>)) {
+        self.held.extend_from_slice(bytes);
+        let mark = self.mark.as_bytes();
+        let mut done = 0;
+        loop {
+            let rest = &self.held[done..];
+            // The first place where a mark stands, or may yet stand.
+            let start = (0..rest.len())
+                .filter(|&at| rest[at] == mark[0])
+                .find(|&at| rest[at..].iter().zip(mark).all(|(a, b)| a == b))
+                .unwrap_or(rest.len());
+            if start > 0 {
+                take(Piece::Data(&rest[..start]));
+            }
+            done += start;
+            let rest = &rest[start..];
+            let Some(end) = rest.iter().position(|&byte| byte == b'\n') else {
+                break;
+            };
+            let line = String::from_utf8_lossy(&rest[mark.len()..end]);
+            take(Piece::Line(line.trim()));
+            done += end + 1;
+        }
+        self.held.drain(..done);
+    }
+
+    /// Gives away what was held back: nothing more comes.
+    pub(super) fn finish(self, take: &mut dyn FnMut(Piece<'_>)) {
+        if !self.held.is_empty() {
+            take(Piece::Data(&self.held));
+        }
+    }
+}
+
+/// A word that nobody can guess.
+pub(super) fn random() -> Result<String> {
+    let mut bytes = [0; 16];
+    File::open("/dev/urandom")
+        .and_then(|mut file| file.read_exact(&mut bytes))
+        .context("no random numbers")?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// A word as the shell reads it literally.
+pub(super) fn quote(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+/// The command that stores the next `length` bytes of a script's input at a
+/// path, and ends the script when it cannot. dd alone reads no byte too many, and
+/// it takes the rest of a block when the connection delivers only a part of it.
+/// Input that nobody read would break the connection before the error is read.
+pub(super) fn store(length: usize, path: &str) -> String {
+    format!(
+        "dd bs=1M iflag=fullblock,count_bytes count={length} status=none of={path} || \
+         {{ rm {path}; echo no room for {path} >&2; cat >/dev/null; exit 1; }}\n",
+        path = quote(path)
+    )
+}
+
+/// Sends a script's input, and then its end.
+pub(super) fn send(stream: &mut TcpStream, input: &[u8]) -> io::Result<()> {
+    stream.write_all(input)?;
+    stream.shutdown(Shutdown::Write)
+}
+
+impl Output {
+    /// The output of a script that had to succeed.
+    pub(crate) fn success(self) -> Result<Output> {
+        ensure!(self.status == 0, "status {} in dom0: {}", self.status, self.stderr.trim());
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Feeds the text in parts of this size; lines come back in brackets.
+    fn split(text: &[u8], size: usize) -> String {
+        let mut splitter = Splitter::new("mark".into());
+        let mut all = String::new();
+        let mut take = |piece: Piece<'_>| match piece {
+            Piece::Data(data) => all += &String::from_utf8_lossy(data),
+            Piece::Line(line) => all += &format!("[{line}]"),
+        };
+        for part in text.chunks(size) {
+            splitter.feed(part, &mut take);
+        }
+        splitter.finish(&mut take);
+        all
+    }
+
+    #[test]
+    fn lines_are_found_however_the_bytes_arrive() {
+        let text = b"console mar mmark created 3\nmore\nmark ended x 0.1\nlog\nmark 0\nerrors ma";
+        for size in 1..text.len() {
+            assert_eq!(
+                split(text, size),
+                "console mar m[created 3]more\n[ended x 0.1]log\n[0]errors ma"
+            );
+        }
+    }
+
+    #[test]
+    fn bytes_pass_at_once() {
+        let mut splitter = Splitter::new("mark".into());
+        let mut seen = Vec::new();
+        splitter.feed(b"prompt> ma", &mut |piece| seen.push(format!("{piece:?}")));
+        assert_eq!(seen, [format!("{:?}", Piece::Data(b"prompt> "))]);
+    }
+
+    #[test]
+    fn words_are_quoted() {
+        assert_eq!(quote("it's"), r"'it'\''s'");
+    }
+}

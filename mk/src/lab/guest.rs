@@ -1,0 +1,402 @@
+//! A domU from `xl create` to its end.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+
+use super::channel::{Channel, Connection, Piece, quote, send, store};
+use super::end::{End, Reason, about_domain};
+
+/// How long `xl create` may take: a domain of many gigabytes takes seconds.
+const CREATE_LIMIT: Duration = Duration::from_secs(120);
+
+/// How long everything else may take that xl does.
+const XL_LIMIT: Duration = Duration::from_secs(30);
+
+/// What to create.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct GuestSpec {
+    /// The file that `xl create` reads, handed to it as it is. What its
+    /// `kernel=` and `ramdisk=` name goes along, found as xl finds it when it is
+    /// started in the file's folder: relative to the folder.
+    pub(crate) config: PathBuf,
+    /// More files for dom0, put beside the configuration.
+    pub(crate) files: Vec<PathBuf>,
+    /// More settings, as `xl create` takes them after the file: `memory=8`,
+    /// `extra="port=80"`. They win over the file's.
+    pub(crate) overrides: Vec<String>,
+    /// Created but not started, see [`Guest::unpause`].
+    pub(crate) paused: bool,
+}
+
+impl GuestSpec {
+    /// A guest as its configuration file says.
+    pub(crate) fn new(config: impl Into<PathBuf>) -> GuestSpec {
+        GuestSpec { config: config.into(), ..GuestSpec::default() }
+    }
+}
+
+/// What the thread that reads a guest's connection tells.
+enum Event {
+    Created(u32),
+    Console(Vec<u8>),
+    Ended {
+        flags: String,
+        nanoseconds: Option<u64>,
+    },
+    Hypervisor(Vec<u8>),
+    /// The script's end, and its errors.
+    Over(String),
+    Lost(io::Error),
+}
+
+/// A domU. A running one is destroyed when this value is dropped.
+pub(crate) struct Guest {
+    channel: Arc<Channel>,
+    name: String,
+    id: u32,
+    events: Receiver<Event>,
+    console: Vec<u8>,
+    /// How much of the console `wait` has shown its caller.
+    shown: usize,
+    over: bool,
+}
+
+impl Guest {
+    pub(super) fn create(
+        channel: &Arc<Channel>,
+        spec: &GuestSpec,
+        fresh_name: impl FnOnce(&str) -> String,
+    ) -> Result<Guest> {
+        let (script, input, name) = Guest::script(spec, fresh_name)?;
+        let Connection { mut stream, mut splitter } = channel.open(&script)?;
+        send(&mut stream, &input).map_err(|error| channel.lost(error.into()))?;
+        let (sender, events) = mpsc::channel();
+        // A thread of its own, because whoever does not read blocks xenconsoled,
+        // and with it every guest's console.
+        thread::Builder::new().name(name.clone()).spawn(move || {
+            let mut reader = Reader { sender, after: After::Start };
+            let mut buffer = [0; 1 << 14];
+            loop {
+                match stream.read(&mut buffer) {
+                    Ok(0) => break,
+                    Ok(count) => splitter.feed(&buffer[..count], &mut |piece| reader.take(piece)),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return drop(reader.sender.send(Event::Lost(error))),
+                }
+            }
+            splitter.finish(&mut |piece| reader.take(piece));
+            reader.end();
+        })?;
+        let channel = Arc::clone(channel);
+        let (console, id, shown, over) = (Vec::new(), 0, 0, false);
+        let mut guest = Guest { channel, name, id, events, console, shown, over };
+        let deadline = Instant::now() + CREATE_LIMIT;
+        while guest.id == 0 {
+            match guest.next(deadline)? {
+                Some(Event::Created(id)) => guest.id = id,
+                Some(Event::Over(errors)) => {
+                    bail!("xl create {}: {}", spec.config.display(), errors.trim())
+                }
+                Some(_) => {}
+                None => bail!("xl create {}: no end in {CREATE_LIMIT:?}", spec.config.display()),
+            }
+        }
+        Ok(guest)
+    }
+
+    /// The script that creates the guest, its input, and the guest's name.
+    fn script(
+        spec: &GuestSpec,
+        fresh_name: impl FnOnce(&str) -> String,
+    ) -> Result<(String, Vec<u8>, String)> {
+        let load =
+            |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+        let file_name = |path: &Path| -> Result<String> {
+            let name = path.file_name().and_then(|name| name.to_str());
+            Ok(name.with_context(|| format!("{} names no file", path.display()))?.into())
+        };
+        let config = load(&spec.config)?;
+        let mut settings = String::from_utf8(config.clone())
+            .with_context(|| format!("{} is not text", spec.config.display()))?;
+        for setting in &spec.overrides {
+            settings += &format!("\n{setting}");
+        }
+        let folder = spec.config.parent().unwrap_or(Path::new(""));
+        let mut files = vec![(file_name(&spec.config)?, config)];
+        let mut overrides = spec.overrides.clone();
+        for key in ["kernel", "ramdisk"] {
+            let Some(value) = setting(&settings, key) else {
+                continue;
+            };
+            let path = folder.join(value);
+            let bytes = load(&path)?;
+            // An absolute path would mean a place in dom0 that is dom0's own.
+            let inside = if Path::new(value).is_absolute() {
+                let name = file_name(&path)?;
+                overrides.push(format!("{key}=\"{name}\""));
+                name
+            } else {
+                value.into()
+            };
+            files.push((inside, bytes));
+        }
+        for path in &spec.files {
+            files.push((file_name(path)?, load(path)?));
+        }
+        let given = match setting(&settings, "name") {
+            Some(name) => name.to_owned(),
+            None => file_name(&spec.config.with_extension(""))?,
+        };
+        // The scripts of the lab split xl's lists at spaces.
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        ensure!(
+            given.chars().all(plain) && given.parse::<u32>().is_err(),
+            "{}: xl or the lab cannot tell the name {given:?} from something else",
+            spec.config.display()
+        );
+        let name = fresh_name(&given);
+        if name != given {
+            overrides.push(format!("name=\"{name}\""));
+        }
+
+        let place = quote(&format!("/guests/{name}"));
+        let mut script = format!("mkdir {place} && cd {place} || exit\n");
+        for (path, bytes) in &files {
+            if let Some((folder, _)) = path.rsplit_once('/') {
+                script += &format!("mkdir -p {}\n", quote(folder));
+            }
+            script += &store(bytes.len(), path);
+        }
+        script += &format!("guest \"$MARK\" {}", quote(&name));
+        if spec.paused {
+            script += " -p";
+        }
+        script += &format!(" {}", quote(&files[0].0));
+        for setting in &overrides {
+            script += &format!(" {}", quote(setting));
+        }
+        script += &format!("\nstatus=$?\nrm -rf {place}\nexit $status");
+        let input = files.into_iter().flat_map(|(_, bytes)| bytes).collect();
+        Ok((script, input, name))
+    }
+
+    /// Its name in Xen's lists, different from those of the host's other guests.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its domain ID.
+    pub(crate) fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// All that it has written to its console so far.
+    pub(crate) fn console(&self) -> &[u8] {
+        &self.console
+    }
+
+    /// The next event, or none at the deadline. What it carries is noted.
+    fn next(&mut self, deadline: Instant) -> Result<Option<Event>> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match self.events.recv_timeout(left) {
+            Ok(Event::Lost(error)) => {
+                self.over = true;
+                Err(self.channel.lost(error.into()))
+            }
+            Ok(event) => {
+                match &event {
+                    Event::Console(bytes) => self.console.extend_from_slice(bytes),
+                    Event::Over(_) => self.over = true,
+                    _ => {}
+                }
+                Ok(Some(event))
+            }
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => bail!("{} has ended before", self.name),
+        }
+    }
+
+    /// Waits for the domain's end. Its console goes to `sink` as it comes, and
+    /// all of it before this returns. `None` says that it still runs at the
+    /// limit: one may wait on, or look at it and destroy it.
+    pub(crate) fn wait(
+        &mut self,
+        limit: Duration,
+        sink: &mut dyn FnMut(&[u8]),
+    ) -> Result<Option<End>> {
+        let deadline = Instant::now() + limit;
+        let mut ended = None;
+        let mut log = Vec::new();
+        loop {
+            if self.shown < self.console.len() {
+                sink(&self.console[self.shown..]);
+                self.shown = self.console.len();
+            }
+            // Once the end is known, the rest of the story is a moment away.
+            let deadline = match ended {
+                Some(_) => Instant::now() + XL_LIMIT,
+                None => deadline,
+            };
+            match self.next(deadline)? {
+                Some(Event::Ended { flags, nanoseconds }) => ended = Some((flags, nanoseconds)),
+                Some(Event::Hypervisor(bytes)) => log.extend(bytes),
+                Some(Event::Over(errors)) => {
+                    let (flags, nanoseconds) =
+                        ended.with_context(|| format!("lost sight of {}: {errors}", self.name))?;
+                    return Ok(Some(End {
+                        reason: Reason::from_flags(&flags),
+                        console: self.console.clone(),
+                        hypervisor_log: about_domain(&String::from_utf8_lossy(&log), self.id),
+                        cpu_time: nanoseconds.map(Duration::from_nanos),
+                    }));
+                }
+                Some(_) => {}
+                None if ended.is_some() => bail!("xl does not destroy {}", self.name),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// A writer to the guest's console.
+    pub(crate) fn input(&self) -> Result<Input> {
+        let script =
+            format!("exec cat >\"$(xenstore-read /local/domain/{}/console/tty)\"", self.id);
+        Ok(Input { stream: self.channel.open(&script)?.stream })
+    }
+
+    /// Starts a guest that was created paused.
+    pub(crate) fn unpause(&self) -> Result<()> {
+        self.xl("unpause").map(drop)
+    }
+
+    /// Its registers and stack as they are now, to see where it hangs.
+    pub(crate) fn registers(&self) -> Result<String> {
+        let output = self.channel.run(&format!("xenctx {}", self.id), &[], XL_LIMIT)?;
+        Ok(String::from_utf8_lossy(&output.success()?.stdout).into())
+    }
+
+    /// Ends the domain by force.
+    pub(crate) fn destroy(&mut self) -> Result<End> {
+        self.xl("destroy")?;
+        self.wait(XL_LIMIT, &mut |_| ())?
+            .ok_or_else(|| anyhow!("{} was destroyed and is still there", self.name))
+    }
+
+    fn xl(&self, verb: &str) -> Result<Vec<u8>> {
+        let output = self.channel.run(&format!("xl {verb} {}", self.id), &[], XL_LIMIT)?;
+        let output = output.success().with_context(|| format!("xl {verb} {}", self.name))?;
+        Ok(output.stdout)
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        if !self.over && self.id != 0 {
+            drop(self.destroy());
+        }
+    }
+}
+
+/// Writes to a guest's console.
+pub(crate) struct Input {
+    stream: TcpStream,
+}
+
+impl Write for Input {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+impl Drop for Input {
+    fn drop(&mut self) {
+        drop(self.stream.shutdown(Shutdown::Write));
+    }
+}
+
+/// What a guest's script has said so far, which decides what its bytes mean.
+enum After {
+    Start,
+    Ended,
+    Over(Vec<u8>),
+}
+
+/// Turns what a guest's script sends into events.
+struct Reader {
+    sender: Sender<Event>,
+    after: After,
+}
+
+impl Reader {
+    fn take(&mut self, piece: Piece<'_>) {
+        let event = match (piece, &mut self.after) {
+            (Piece::Data(data), After::Start) => Event::Console(data.into()),
+            (Piece::Data(data), After::Ended) => Event::Hypervisor(data.into()),
+            (Piece::Data(data), After::Over(errors)) => return errors.extend(data),
+            (Piece::Line(line), _) => {
+                let words: Vec<_> = line.split(' ').collect();
+                match words[..] {
+                    ["created", id] => Event::Created(id.parse().unwrap_or(0)),
+                    ["ended", flags, nanoseconds] => {
+                        self.after = After::Ended;
+                        let (flags, nanoseconds) = (flags.into(), nanoseconds.parse().ok());
+                        Event::Ended { flags, nanoseconds }
+                    }
+                    // Its exit status, which says no more than its errors do.
+                    _ => {
+                        self.after = After::Over(Vec::new());
+                        return;
+                    }
+                }
+            }
+        };
+        // Nobody listens any more when the guest was dropped.
+        drop(self.sender.send(event));
+    }
+
+    fn end(self) {
+        let event = match self.after {
+            After::Over(errors) => Event::Over(String::from_utf8_lossy(&errors).into()),
+            _ => Event::Lost(io::ErrorKind::UnexpectedEof.into()),
+        };
+        drop(self.sender.send(event));
+    }
+}
+
+/// The value of a setting of an xl configuration that is a string. As with xl,
+/// the last one counts.
+fn setting<'a>(config: &'a str, key: &str) -> Option<&'a str> {
+    config.lines().rev().find_map(|line| {
+        let value = line.trim().strip_prefix(key)?.trim_start().strip_prefix('=')?;
+        let value = value.trim_start();
+        let quote = value.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
+        value[1..].split(quote).next()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_found() {
+        let config =
+            "# kernel=\"no\"\nname = 'a'\nkernel=\"b\" # c\nmemory=8\nkernel_x=\"d\"\nname=\"e\"";
+        assert_eq!(setting(config, "name"), Some("e"));
+        assert_eq!(setting(config, "kernel"), Some("b"));
+        assert_eq!(setting(config, "memory"), None);
+        assert_eq!(setting(config, "ramdisk"), None);
+    }
+}

@@ -1,0 +1,269 @@
+//! A booted Xen host.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+
+use super::channel::{Channel, quote, random, store};
+use super::guest::{Guest, GuestSpec};
+use super::qemu::{self, Accelerator, Qemu};
+use super::{Options, Output, Progress, image};
+
+/// How long a script in dom0 may take when its caller sets no limit.
+const SCRIPT_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long a machine may take to boot that has hardware to run on.
+const KVM_LIMIT: Duration = Duration::from_secs(20);
+
+/// The byte that leaves an interactive shell, from either side: Ctrl-].
+const LEAVE: u8 = 0x1d;
+
+/// How often an interactive shell's end is looked for while nobody types.
+const POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+
+/// Xen in QEMU, with a Linux dom0 that obeys. The machine ends when this value
+/// and all guests' are gone, and with this process, however that ends.
+pub(crate) struct Host {
+    channel: Arc<Channel>,
+    names: Mutex<HashMap<String, u32>>,
+}
+
+impl Host {
+    /// Boots the host, having made all that it takes when it is the first time.
+    pub(crate) fn boot(options: &Options, progress: &dyn Progress) -> Result<Host> {
+        qemu::ensure_installed(progress)?;
+        let image = image::prepare(&options.cache, progress)?;
+        fs::create_dir_all(&options.run)
+            .with_context(|| format!("cannot make {}", options.run.display()))?;
+        let boot = |accelerator, limit| Host::start(options, &image, accelerator, limit, progress);
+        if options.icount {
+            return boot(Accelerator::Icount, options.boot_limit);
+        }
+        if kvm_may_work(&options.cache) {
+            // /dev/kvm proves little: nested in another virtual machine it can
+            // fail at any instruction. A boot proves it.
+            match boot(Accelerator::Kvm, KVM_LIMIT.min(options.boot_limit)) {
+                Ok(host) => return Ok(host),
+                Err(_) => {
+                    fs::write(options.cache.join(KVM_FAILED), this_boot())?;
+                    progress.note("KVM does not run Xen on this machine; emulating");
+                }
+            }
+        }
+        boot(Accelerator::Tcg, options.boot_limit)
+    }
+
+    fn start(
+        options: &Options,
+        image: &image::Image,
+        accelerator: Accelerator,
+        limit: Duration,
+        progress: &dyn Progress,
+    ) -> Result<Host> {
+        progress.step("starting Xen in QEMU");
+        let deadline = Instant::now() + limit;
+        let mut attempts = 5;
+        let qemu = loop {
+            let token = random()?;
+            let qemu = Qemu::start(options, image, accelerator, &token)?;
+            let lost = wait_for_boot(&qemu, deadline, progress);
+            let port_taken = || qemu.trouble().is_some_and(|why| why.contains("host forwarding"));
+            attempts -= 1;
+            match lost {
+                Ok(()) => break Channel::new(qemu, token),
+                Err(_) if attempts > 0 && port_taken() => {}
+                Err(error) => return Err(error),
+            }
+        };
+        let host = Host { channel: qemu, names: Mutex::default() };
+        host.shell(":")?.success().context("dom0 does not obey")?;
+        Ok(host)
+    }
+
+    /// Runs a shell script in dom0.
+    pub(crate) fn shell(&self, script: &str) -> Result<Output> {
+        self.shell_within(script, SCRIPT_LIMIT)
+    }
+
+    /// Runs a shell script in dom0 that may take this long.
+    pub(crate) fn shell_within(&self, script: &str, limit: Duration) -> Result<Output> {
+        self.channel.run(script, &[], limit)
+    }
+
+    /// Puts a file into dom0.
+    pub(crate) fn upload(&self, bytes: &[u8], path: &str) -> Result<()> {
+        let folder = Path::new(path).parent().and_then(Path::to_str).unwrap_or("/");
+        let script = format!("mkdir -p {}\n{}", quote(folder), store(bytes.len(), path));
+        self.channel
+            .run(&script, bytes, SCRIPT_LIMIT)?
+            .success()
+            .with_context(|| format!("cannot upload {path}"))?;
+        Ok(())
+    }
+
+    /// Creates a domU with `xl create`, and returns when it runs (or is paused).
+    pub(crate) fn create(&self, spec: &GuestSpec) -> Result<Guest> {
+        Guest::create(&self.channel, spec, |name| self.fresh_name(name))
+    }
+
+    /// A name that no guest of this host had yet: the same, then with a number.
+    fn fresh_name(&self, name: &str) -> String {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = names.entry(name.into()).or_default();
+        *count += 1;
+        match *count {
+            1 => name.into(),
+            count => format!("{name}-{count}"),
+        }
+    }
+
+    /// Xen's and dom0's console, where a boot's messages and panics stand.
+    pub(crate) fn console_log(&self) -> PathBuf {
+        self.channel.qemu.console_log()
+    }
+
+    /// Joins this terminal to a shell in dom0, until Ctrl-] or the shell's end.
+    pub(crate) fn interact(&self) -> Result<()> {
+        let log = self.console_log();
+        let folder = File::open(log.parent().expect("in a folder"))?;
+        // A socket's path must be short, and this one is, wherever the folder.
+        let path = format!("/proc/self/fd/{}/shell", folder.as_raw_fd());
+        let mut shell = UnixStream::connect(path).context("dom0 has no shell to offer")?;
+        let _raw = RawTerminal::new()?;
+        if let Ok(size) = tcgetwinsize(io::stdin()) {
+            let (rows, columns) = (size.ws_row, size.ws_col);
+            writeln!(shell, "stty rows {rows} cols {columns}; clear")?;
+        }
+        let mut output = shell.try_clone()?;
+        let shown = thread::spawn(move || -> io::Result<()> {
+            let mut buffer = [0; 4096];
+            loop {
+                let count = output.read(&mut buffer)?;
+                let text = until_leave(&buffer[..count]);
+                io::stdout().write_all(text)?;
+                io::stdout().flush()?;
+                if text.len() < count || count == 0 {
+                    return Ok(());
+                }
+            }
+        });
+        let mut buffer = [0; 256];
+        while !shown.is_finished() {
+            let stdin = io::stdin();
+            let mut ready = [PollFd::new(&stdin, PollFlags::IN)];
+            if poll(&mut ready, Some(&POLL))? == 0 {
+                continue;
+            }
+            let count = io::stdin().read(&mut buffer)?;
+            let typed = until_leave(&buffer[..count]);
+            shell.write_all(typed)?;
+            if typed.len() < count || count == 0 {
+                break;
+            }
+        }
+        shell.shutdown(Shutdown::Both)?;
+        drop(shown.join());
+        println!("\r");
+        Ok(())
+    }
+
+    /// Turns the machine off as one should, instead of dropping it.
+    pub(crate) fn shutdown(self) -> Result<()> {
+        // The connection breaks before an answer could come.
+        drop(self.channel.open("poweroff -f")?);
+        ensure!(
+            self.channel.qemu.wait(Duration::from_secs(10)),
+            "dom0 did not turn the machine off; its console is in {}",
+            self.console_log().display()
+        );
+        Ok(())
+    }
+}
+
+/// The file of the cache that says in which boot of this machine KVM failed.
+const KVM_FAILED: &str = "kvm-failed";
+
+/// What names this boot of this machine.
+fn this_boot() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
+}
+
+/// Whether there is a KVM to try that has not failed before.
+pub(super) fn kvm_may_work(cache: &Path) -> bool {
+    let failed = fs::read_to_string(cache.join(KVM_FAILED)).unwrap_or_default();
+    File::options().read(true).write(true).open("/dev/kvm").is_ok()
+        && (failed.is_empty() || failed != this_boot())
+}
+
+/// Follows the console until dom0 says that it is ready.
+fn wait_for_boot(qemu: &Qemu, deadline: Instant, progress: &dyn Progress) -> Result<()> {
+    let path = qemu.console_log();
+    let mut log = File::open(&path)?;
+    let mut text = Vec::new();
+    loop {
+        log.read_to_end(&mut text)?;
+        // The last line may be half there, and waits for its end.
+        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let lines: Vec<u8> = text.drain(..whole).collect();
+        for line in String::from_utf8_lossy(&lines).lines() {
+            if line.contains("*** Building a PV Dom0") {
+                progress.step("booting Linux as dom0");
+            }
+            // Dom0's own lines (see `dom0/init`).
+            match line.trim_end().strip_prefix("lab: ") {
+                Some("ready") => return Ok(()),
+                Some(failed) if failed.starts_with("failed") => bail!("dom0 {failed}"),
+                Some(step) => progress.step(&format!("dom0: {step}")),
+                None => {}
+            }
+        }
+        let trouble = qemu.trouble();
+        if trouble.is_some() || Instant::now() > deadline {
+            let why = trouble.unwrap_or_else(|| "dom0 did not come up in time".into());
+            bail!("{why}\nthe end of {}:\n{}", path.display(), tail(&path));
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The last lines of a log.
+pub(super) fn tail(path: &Path) -> String {
+    let text = fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<_> = text.lines().map(str::trim_end).collect();
+    lines[lines.len().saturating_sub(25)..].join("\n")
+}
+
+fn until_leave(bytes: &[u8]) -> &[u8] {
+    bytes.split(|byte| *byte == LEAVE).next().unwrap_or_default()
+}
+
+/// Our terminal while each key goes to dom0 as it is.
+struct RawTerminal(Termios);
+
+impl RawTerminal {
+    fn new() -> Result<RawTerminal> {
+        let saved = tcgetattr(io::stdin()).context("a shell needs a terminal")?;
+        let mut raw = saved.clone();
+        raw.make_raw();
+        tcsetattr(io::stdin(), OptionalActions::Drain, &raw)?;
+        Ok(RawTerminal(saved))
+    }
+}
+
+impl Drop for RawTerminal {
+    fn drop(&mut self) {
+        let _ = tcsetattr(io::stdin(), OptionalActions::Drain, &self.0);
+    }
+}

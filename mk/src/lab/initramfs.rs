@@ -1,0 +1,333 @@
+//! Dom0's initial file system: Debian's files and our scripts, in one archive.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use object::elf::{DT_NEEDED, FileHeader64};
+use object::read::elf::{Dyn, FileHeader};
+use object::{Endianness, Object, ObjectSection};
+
+use super::unpack::{LIBRARIES, decompress, read};
+
+/// Xen's programs, below `/usr/lib/xen-VERSION/bin`.
+const TOOLS: [&str; 7] = [
+    "libxl-save-helper",
+    "xen-init-dom0",
+    "xenconsole",
+    "xenconsoled",
+    "xenctx",
+    "xenstored",
+    "xl",
+];
+
+/// What `xenstore` is called as.
+const XENSTORE: [&str; 8] = ["chmod", "exists", "list", "ls", "read", "rm", "watch", "write"];
+
+/// Modules that dom0 loads, besides those that they need.
+const MODULES: [&str; 13] = [
+    "bridge",
+    "dummy",
+    "loop",
+    "qemu_fw_cfg",
+    "virtio_net",
+    "virtio_pci",
+    "xen_blkback",
+    "xen_evtchn",
+    "xen_gntalloc",
+    "xen_gntdev",
+    "xen_netback",
+    "xen_privcmd",
+    "xenfs",
+];
+
+/// Folders that the tools want to find.
+const FOLDERS: [&str; 13] = [
+    "dev",
+    "guests",
+    "proc",
+    "root",
+    "run/lab/events",
+    "run/lock",
+    "run/xen",
+    "run/xenstored",
+    "sys",
+    "tmp",
+    "var/lib/xen",
+    "var/lib/xenstored",
+    "var/log/xen/console",
+];
+
+/// Our own files, by their paths in dom0.
+pub(super) const SCRIPTS: [(&str, &str); 8] = [
+    ("init", include_str!("dom0/init")),
+    ("etc/xen/scripts/block", include_str!("dom0/block")),
+    ("etc/xen/scripts/vif-bridge", include_str!("dom0/vif-bridge")),
+    ("etc/xen/xl.conf", include_str!("dom0/xl.conf")),
+    ("usr/sbin/agent", include_str!("dom0/agent")),
+    ("usr/sbin/cpu-time", include_str!("dom0/cpu-time")),
+    ("usr/sbin/guest", include_str!("dom0/guest")),
+    ("usr/sbin/watcher", include_str!("dom0/watcher")),
+];
+
+/// A file system in the making: what stands at each path.
+#[derive(Default)]
+struct Files(BTreeMap<PathBuf, Node>);
+
+/// One thing in a file system.
+enum Node {
+    Folder,
+    File { executable: bool, bytes: Vec<u8> },
+    Link(PathBuf),
+}
+
+impl Files {
+    fn add(&mut self, path: impl Into<PathBuf>, node: Node) {
+        let path = path.into();
+        for parent in path.ancestors().skip(1) {
+            if !parent.as_os_str().is_empty() {
+                self.0.entry(parent.into()).or_insert(Node::Folder);
+            }
+        }
+        self.0.insert(path, node);
+    }
+
+    fn program(&mut self, path: impl Into<PathBuf>, bytes: Vec<u8>) {
+        let executable = true;
+        self.add(path, Node::File { executable, bytes });
+    }
+
+    /// A link's target is relative: unpacked elsewhere, an absolute one would
+    /// name a file of that machine.
+    fn link(&mut self, path: impl Into<PathBuf>, target: impl Into<PathBuf>) {
+        self.add(path, Node::Link(target.into()));
+    }
+
+    fn write(self, mut to: impl Write) -> Result<()> {
+        for (number, (path, node)) in self.0.into_iter().enumerate() {
+            let path = path.to_str().context("a file name is not UTF-8")?;
+            let (mode, bytes) = match node {
+                Node::Folder => (0o040_755, Vec::new()),
+                Node::File { executable: true, bytes } => (0o100_755, bytes),
+                Node::File { bytes, .. } => (0o100_644, bytes),
+                Node::Link(target) => (0o120_777, target.into_os_string().into_encoded_bytes()),
+            };
+            let mut entry = cpio::newc::Builder::new(path)
+                .ino(u32::try_from(number)? + 1)
+                .nlink(1)
+                .mode(mode)
+                .write(to, u32::try_from(bytes.len())?);
+            entry.write_all(&bytes)?;
+            to = entry.finish()?;
+        }
+        cpio::newc::trailer(to)?.flush()?;
+        Ok(())
+    }
+}
+
+/// Writes the archive of dom0's files to `to`; `scratch` is a folder to work in.
+pub(super) fn base(tree: &Path, scratch: &Path, to: impl Write) -> Result<()> {
+    let mut files = Files::default();
+    for folder in FOLDERS {
+        files.add(folder, Node::Folder);
+    }
+    files.link("var/run", "../run");
+    for folder in ["bin", "sbin", "lib"] {
+        files.link(folder, Path::new("usr").join(folder));
+    }
+    for (path, text) in SCRIPTS {
+        let executable = text.starts_with("#!");
+        let bytes = text.as_bytes().to_vec();
+        files.add(path, Node::File { executable, bytes });
+    }
+
+    files.program("usr/bin/busybox", read(tree, "usr/bin/busybox")?);
+    for applet in applets(tree)? {
+        files.link(Path::new("usr/bin").join(applet), "busybox");
+    }
+
+    let mut programs = vec![read(tree, "usr/bin/xenstore")?];
+    files.program("usr/bin/xenstore", programs[0].clone());
+    for verb in XENSTORE {
+        files.link(format!("usr/bin/xenstore-{verb}"), "xenstore");
+    }
+    // libxl finds its helpers at this path, versions and all.
+    let xen = xen_folder(tree)?;
+    for tool in TOOLS {
+        let path = xen.join("bin").join(tool);
+        let bytes = read(tree, &path)?;
+        files.link(Path::new("usr/sbin").join(tool), Path::new("../..").join(&path));
+        programs.push(bytes.clone());
+        files.program(path, bytes);
+    }
+    // The threads library loads this one by itself when a thread is cancelled.
+    libraries(tree, &programs, &["libgcc_s.so.1", LOADER], &mut files)?;
+    files.link(Path::new("lib64").join(LOADER), Path::new("../").join(LIBRARIES).join(LOADER));
+
+    let mut list = String::new();
+    for (name, bytes) in modules(tree, scratch)? {
+        list += &format!("/lib/modules/{name}.ko\n");
+        files.program(format!("usr/lib/modules/{name}.ko"), bytes);
+    }
+    files.program("usr/lib/modules/list", list.into_bytes());
+    files.write(to)
+}
+
+/// Writes what reading exact processor times needs besides: Python and Xen's
+/// module for it. It doubles the size, so only benchmarks have it.
+pub(super) fn python(tree: &Path, to: impl Write) -> Result<()> {
+    let mut files = Files::default();
+    let mut programs = Vec::new();
+    for entry in fs::read_dir(tree.join("usr/bin"))? {
+        let name = entry?.file_name();
+        if name.to_string_lossy().starts_with("python3.") {
+            let bytes = read(tree, Path::new("usr/bin").join(&name))?;
+            programs.push(bytes.clone());
+            files.program(Path::new("usr/bin").join(&name), bytes);
+            files.link("usr/bin/python3", name);
+        }
+    }
+    ensure!(!programs.is_empty(), "Debian's packages brought no Python");
+    let xen = xen_folder(tree)?.join("lib/python/xen");
+    let mut folders = vec![xen];
+    for entry in fs::read_dir(tree.join("usr/lib"))? {
+        let name = entry?.file_name();
+        if name.to_string_lossy().starts_with("python3.") {
+            folders.push(Path::new("usr/lib").join(name));
+        }
+    }
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(tree.join(&folder))? {
+            let entry = entry?;
+            let path = folder.join(entry.file_name());
+            if entry.file_type()?.is_dir() {
+                folders.push(path);
+            } else if entry.file_type()?.is_file() {
+                let bytes = read(tree, &path)?;
+                if path.extension().is_some_and(|kind| kind == "so") {
+                    programs.push(bytes.clone());
+                }
+                files.program(path, bytes);
+            }
+        }
+    }
+    libraries(tree, &programs, &[], &mut files)?;
+    files.write(to)
+}
+
+const LOADER: &str = "ld-linux-x86-64.so.2";
+
+/// The folder of Xen's own programs: `usr/lib/xen-4.17`.
+fn xen_folder(tree: &Path) -> Result<PathBuf> {
+    for entry in fs::read_dir(tree.join("usr/lib"))? {
+        let name = entry?.file_name();
+        if name.to_string_lossy().starts_with("xen-") {
+            return Ok(Path::new("usr/lib").join(name));
+        }
+    }
+    bail!("Debian's packages brought no folder usr/lib/xen-VERSION")
+}
+
+/// The names that this busybox answers to.
+fn applets(tree: &Path) -> Result<Vec<String>> {
+    let busybox = tree.join("usr/bin/busybox");
+    let output = Command::new(&busybox)
+        .arg("--list")
+        .output()
+        .with_context(|| format!("cannot run {}", busybox.display()))?;
+    let list = String::from_utf8(output.stdout)?;
+    Ok(list.lines().filter(|name| *name != "busybox").map(String::from).collect())
+}
+
+/// Adds the libraries that these programs and, in turn, those libraries need.
+fn libraries(tree: &Path, programs: &[Vec<u8>], more: &[&str], files: &mut Files) -> Result<()> {
+    let mut wanted: VecDeque<String> = more.iter().map(|name| (*name).into()).collect();
+    for program in programs {
+        wanted.extend(needed(program)?);
+    }
+    while let Some(name) = wanted.pop_front() {
+        let path = Path::new(LIBRARIES).join(&name);
+        if !files.0.contains_key(&path) {
+            let bytes = read(tree, &path)?;
+            wanted.extend(needed(&bytes)?);
+            files.program(path, bytes);
+        }
+    }
+    Ok(())
+}
+
+/// The names of the libraries that a program or library is linked against.
+fn needed(elf: &[u8]) -> Result<Vec<String>> {
+    let header = FileHeader64::<Endianness>::parse(elf)?;
+    let endian = header.endian()?;
+    let sections = header.sections(endian, elf)?;
+    let Some((dynamic, strings)) = sections.dynamic(endian, elf)? else {
+        return Ok(Vec::new());
+    };
+    let strings = sections.strings(endian, elf, strings)?;
+    dynamic
+        .iter()
+        .filter(|entry| entry.tag(endian) == DT_NEEDED)
+        .map(|entry| Ok(String::from_utf8(entry.string(endian, strings)?.into())?))
+        .collect()
+}
+
+/// All modules to load, each after those that it needs.
+fn modules(tree: &Path, scratch: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+    let plain = |name: &str| name.replace('-', "_");
+    let builtin: BTreeSet<_> = String::from_utf8(read(tree, "modules/builtin")?)?
+        .lines()
+        .filter_map(|line| Some(plain(line.rsplit('/').next()?.strip_suffix(".ko")?)))
+        .collect();
+    let mut there = BTreeMap::new();
+    for entry in fs::read_dir(tree.join("modules"))? {
+        let path = entry?.path();
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        if let Some((name, _)) = file.split_once(".ko") {
+            there.insert(plain(name), path.clone());
+        }
+    }
+    // Depth first, so that what a module needs stands before it.
+    let mut order: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut open: Vec<(String, bool)> = MODULES.iter().rev().map(|m| (plain(m), false)).collect();
+    let mut read_modules = BTreeMap::new();
+    while let Some((name, needs_done)) = open.pop() {
+        if builtin.contains(&name) || order.iter().any(|(done, _)| *done == name) {
+            continue;
+        }
+        if needs_done {
+            let bytes = read_modules.remove(&name).context("a module needs itself")?;
+            order.push((name, bytes));
+            continue;
+        }
+        let path = there
+            .get(&name)
+            .with_context(|| format!("Debian's kernel package did not bring the module {name}"))?;
+        let bytes = decompress(read(tree, path)?, scratch)?;
+        open.push((name.clone(), true));
+        open.extend(depends(&bytes)?.iter().map(|need| (plain(need), false)));
+        read_modules.insert(name, bytes);
+    }
+    Ok(order)
+}
+
+/// The names of the modules that a module needs.
+fn depends(module: &[u8]) -> Result<Vec<String>> {
+    let file = object::File::parse(module)?;
+    let information = file
+        .section_by_name(".modinfo")
+        .context("a kernel module says nothing of itself")?
+        .data()?;
+    let list = information
+        .split(|byte| *byte == 0)
+        .find_map(|field| field.strip_prefix(b"depends="))
+        .unwrap_or_default();
+    Ok(String::from_utf8_lossy(list)
+        .split(',')
+        .filter(|name| !name.is_empty())
+        .map(String::from)
+        .collect())
+}

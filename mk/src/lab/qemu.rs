@@ -1,0 +1,286 @@
+//! The machine that Xen runs on: QEMU's command line, and its life.
+
+use std::fs::{File, Permissions};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use std::{fs, io};
+
+use anyhow::{Context, Result, ensure};
+
+use super::image::Image;
+use super::{Options, Progress};
+
+/// The program, as Debian names it.
+pub(super) const PROGRAM: &str = "qemu-system-x86_64";
+
+/// The command that installs it.
+pub(super) const INSTALL: &str = "apt-get install -y --no-install-recommends qemu-system-x86";
+
+/// Dom0's memory in MiB. It holds only the tools and the images of guests, and
+/// the kernel's start takes longer the more there is.
+pub(super) const DOM0_MEMORY: u32 = 512;
+
+/// What Xen itself takes, in MiB: its own data, and what it keeps for each guest.
+const XEN_MEMORY: u32 = 128;
+
+/// Dom0's kernel arguments; no comma may stand here. Self-tests, write
+/// protection of the kernel and speculation barriers cost a second in all under
+/// emulation and guard nothing here. After a panic Xen ends the machine.
+const LINUX: &str = "console=hvc0 quiet panic=1 mitigations=off rodata=off cryptomgr.notests";
+
+/// What executes the machine's instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Accelerator {
+    /// The processor itself.
+    Kvm,
+    /// QEMU's translator.
+    Tcg,
+    /// QEMU's translator, where each instruction takes one nanosecond of the
+    /// machine's time and waiting takes none of ours.
+    Icount,
+}
+
+/// QEMU's command line, whole. Files are named relative to the run's folder, so
+/// that no path can hold a comma, a space or too many characters.
+fn command_line(options: &Options, accelerator: Accelerator, port: u16) -> Vec<String> {
+    // A Xen with SMAP switches it off and on at every hypercall, which ends a
+    // translated block each time. QEMU 10 aborts when it counts instructions and
+    // one of them programs the timer of an x2APIC.
+    let emulated = "max,smap=off,x2apic=off";
+    let accelerate: &[&str] = match accelerator {
+        Accelerator::Kvm => &["-accel", "kvm", "-cpu", "host"],
+        Accelerator::Tcg => &["-accel", "tcg,thread=multi", "-cpu", emulated],
+        Accelerator::Icount => {
+            &["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-cpu", emulated]
+        }
+    };
+    let memory = options.memory + DOM0_MEMORY + XEN_MEMORY;
+    let more: String = options.xen.iter().map(|word| format!(" {word}")).collect();
+    let rest = [
+        // One processor: with two, emulated boots stop dead now and then.
+        ("-smp", "1".into()),
+        ("-m", memory.to_string()),
+        ("-display", "none".into()),
+        ("-monitor", "none".into()),
+        ("-kernel", "xen".into()),
+        // A comma separates multiboot modules, a space a module from its line.
+        ("-initrd", format!("linux {LINUX},initramfs.gz")),
+        (
+            "-append",
+            // The ring holds many crashes, each of which prints 4 KiB. Dom0's
+            // maximum keeps its kernel from preparing for all of the memory.
+            format!(
+                "console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all conring_size=256k \
+                 dom0_mem={DOM0_MEMORY}M,max:{DOM0_MEMORY}M dom0_max_vcpus=1 spec-ctrl=no \
+                 bootscrub=off{more}"
+            ),
+        ),
+        ("-serial", "file:console.log".into()),
+        ("-serial", "unix:shell,server=on,wait=off".into()),
+        ("-fw_cfg", "name=opt/xenith/token,file=token".into()),
+        (
+            "-netdev",
+            // Restricted: dom0 and its guests reach nothing of this machine.
+            format!("user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:1"),
+        ),
+        ("-device", "virtio-net-pci,netdev=net,romfile=".into()),
+    ];
+    ["-nodefaults", "-no-user-config", "-no-reboot", "-vga", "none"]
+        .into_iter()
+        .chain(accelerate.iter().copied())
+        .map(String::from)
+        .chain(rest.into_iter().flat_map(|(key, value)| [key.into(), value]))
+        .collect()
+}
+
+/// A running QEMU. It ends with this value, and with this process, however that
+/// ends.
+pub(super) struct Qemu {
+    folder: PathBuf,
+    /// The port of this machine that leads to dom0's agent.
+    pub(super) port: u16,
+    end: Arc<OnceLock<ExitStatus>>,
+    orders: Option<Sender<()>>,
+    keeper: Option<JoinHandle<()>>,
+}
+
+impl Qemu {
+    /// Starts QEMU in the run's folder, where `token` is for dom0 to read.
+    pub(super) fn start(
+        options: &Options,
+        image: &Image,
+        accelerator: Accelerator,
+        token: &str,
+    ) -> Result<Qemu> {
+        let folder = fs::canonicalize(&options.run)?;
+        // Whoever reads the token or reaches the shell's socket is root in dom0.
+        // That is for no other user of this machine, and thus the token is not
+        // on the command line either, which they can read.
+        fs::set_permissions(&folder, Permissions::from_mode(0o700))?;
+        let python = accelerator == Accelerator::Icount;
+        for (name, target) in [
+            ("xen", image.xen()),
+            ("linux", image.linux()),
+            ("initramfs.gz", image.initramfs(python)),
+        ] {
+            remove(&folder.join(name))?;
+            symlink(fs::canonicalize(target)?, folder.join(name))?;
+        }
+        for name in ["token", "console.log", "shell"] {
+            remove(&folder.join(name))?;
+        }
+        fs::write(folder.join("token"), token)?;
+        File::create(folder.join("console.log"))?;
+        let messages = File::create(folder.join("qemu.log"))?;
+
+        // QEMU takes the port a moment after we found it free.
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        // The kernel kills QEMU when the thread ends that started it, and thus
+        // at the latest when we end. setpriv asks for that, because doing it
+        // ourselves takes unsafe code between fork and exec. In a process group
+        // of its own, QEMU misses the terminal's Ctrl-C, which we may survive.
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--pdeathsig", "KILL", "--", PROGRAM])
+            .args(command_line(options, accelerator, port))
+            .current_dir(&folder)
+            .stdin(Stdio::null())
+            .stdout(messages.try_clone()?)
+            .stderr(messages)
+            .process_group(0);
+        let end = Arc::new(OnceLock::new());
+        let (orders, inbox) = mpsc::channel::<()>();
+        let (started, start) = mpsc::channel();
+        let deadline = Instant::now() + options.lifetime;
+        let ended = Arc::clone(&end);
+        let keeper = thread::Builder::new().name("qemu".into()).spawn(move || {
+            let mut child = match command.spawn() {
+                Ok(child) => child,
+                Err(error) => return drop(started.send(Err(error))),
+            };
+            drop(started.send(Ok(())));
+            loop {
+                let order = inbox.recv_timeout(Duration::from_millis(20));
+                if let Ok(Some(status)) = child.try_wait() {
+                    let _ = ended.set(status);
+                    return;
+                }
+                if order != Err(RecvTimeoutError::Timeout) || Instant::now() > deadline {
+                    drop(child.kill());
+                }
+            }
+        })?;
+        start.recv()?.context("cannot run setpriv, of Debian's util-linux")?;
+        Ok(Qemu { folder, port, end, orders: Some(orders), keeper: Some(keeper) })
+    }
+
+    /// Xen's and dom0's console.
+    pub(super) fn console_log(&self) -> PathBuf {
+        self.folder.join("console.log")
+    }
+
+    /// Whether QEMU stopped to execute for good, and how.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let messages = fs::read_to_string(self.folder.join("qemu.log")).unwrap_or_default();
+        if let Some(status) = self.end.get() {
+            let how = format!("QEMU ended ({status})");
+            return Some(if messages.is_empty() {
+                how
+            } else {
+                format!("{how}:\n{}", messages.trim())
+            });
+        }
+        // KVM stops the machine and keeps QEMU when it meets an instruction that
+        // it cannot execute.
+        let line = messages.lines().find(|line| line.contains("KVM internal error"))?;
+        Some(format!("QEMU stopped: {line}"))
+    }
+
+    /// Waits until QEMU has ended by itself.
+    pub(super) fn wait(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        while self.end.get().is_none() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(10));
+        }
+        self.end.get().is_some()
+    }
+}
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        self.orders = None;
+        if let Some(keeper) = self.keeper.take() {
+            drop(keeper.join());
+        }
+        for name in ["token", "shell", "xen", "linux", "initramfs.gz"] {
+            drop(remove(&self.folder.join(name)));
+        }
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// QEMU's version, if it is installed.
+pub(super) fn version() -> Option<String> {
+    let output = Command::new(PROGRAM).arg("--version").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    Some(text.lines().next()?.to_owned())
+}
+
+/// Sees to it that QEMU is installed.
+pub(super) fn ensure_installed(progress: &dyn Progress) -> Result<()> {
+    if version().is_some() {
+        return Ok(());
+    }
+    ensure!(rustix::process::geteuid().is_root(), "QEMU is not installed; type: sudo {INSTALL}");
+    progress.note(&format!("QEMU is not installed: {INSTALL}"));
+    progress.step("installing QEMU");
+    let apt = |words: &str| -> Result<bool> {
+        let mut words = words.split(' ');
+        let output = Command::new(words.next().expect("a program"))
+            .args(words)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .stdin(Stdio::null())
+            .output()
+            .context("cannot run apt-get: the lab needs Debian 12 or 13")?;
+        Ok(output.status.success())
+    };
+    // A fresh machine has no package lists, an old one has stale ones.
+    let installed = apt(INSTALL)? || (apt("apt-get update")? && apt(INSTALL)?);
+    ensure!(
+        installed && version().is_some(),
+        "QEMU could not be installed; type this to see why: {INSTALL}"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_has_no_stray_commas() {
+        let mut options = Options::new("cache", "run");
+        options.xen.push("sched=credit".into());
+        let line = command_line(&options, Accelerator::Icount, 4711);
+        let after = |key: &str| &line[line.iter().position(|word| word == key).expect(key) + 1];
+        // Dom0's arguments end at the comma before its file system.
+        assert_eq!(after("-initrd").matches(',').count(), 1);
+        assert!(after("-initrd").ends_with(",initramfs.gz"));
+        assert!(after("-append").ends_with(" sched=credit"));
+        assert!(after("-netdev").contains("127.0.0.1:4711-"));
+        assert_eq!(after("-icount"), "shift=0,sleep=off");
+    }
+}

@@ -1,0 +1,111 @@
+//! The lab tested whole, on real Xen. The guest is what the lab itself has: dom0's
+//! kernel, which runs as a domU too, finds no file system there and panics.
+//!
+//! Slow, and needs QEMU and once a network, hence ignored unless asked for:
+//! `cargo test -p xenith-mk -- --ignored lab`.
+
+use std::fs;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use super::*;
+
+/// Nobody hears.
+struct Quiet;
+
+impl Progress for Quiet {
+    fn step(&self, _: &str) {}
+    fn bytes(&self, _: u64, _: u64) {}
+    fn note(&self, _: &str) {}
+}
+
+const SOON: Duration = Duration::from_secs(60);
+
+#[test]
+#[ignore = "boots Xen in QEMU"]
+fn lab() {
+    let cache = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/xenith/lab");
+    let work = tempfile::tempdir().expect("a folder");
+    let options = Options::new(&cache, work.path().join("run"));
+    let host = Host::boot(&options, &Quiet).expect("boots");
+
+    // Scripts: output, errors, status, limits, and files of any bytes and size.
+    let output = host.shell("echo out; echo error >&2; exit 7").expect("runs");
+    assert_eq!(output.stdout, b"out\n");
+    assert_eq!((output.status, output.stderr.as_str()), (7, "error\n"));
+    let error = output.success().expect_err("status 7");
+    assert!(error.to_string().contains("status 7"), "{error}");
+    let start = Instant::now();
+    assert!(host.shell_within("sleep 60", Duration::from_secs(1)).is_err());
+    assert!(start.elapsed() < Duration::from_secs(10));
+    let bytes: Vec<u8> = (0..5_000_000_u32).map(|n| (n.wrapping_mul(n) >> 5) as u8).collect();
+    host.upload(&bytes, "/tmp/a folder/it's").expect("uploads");
+    let output = host.shell("cat '/tmp/a folder/it'\\''s'").expect("runs");
+    assert!(output.stdout == bytes, "a file changes on its way");
+    let full = host.upload(&vec![0; 600 << 20], "/tmp/full").expect_err("dom0 is small");
+    assert!(format!("{full:#}").contains("no room"), "{full:#}");
+
+    // Guests.
+    let kernel = fs::read_dir(&cache)
+        .expect("prepared")
+        .map(|entry| entry.expect("readable").path().join("linux"))
+        .find(|path| path.exists())
+        .expect("an image");
+    std::os::unix::fs::symlink(fs::canonicalize(kernel).expect("there"), work.path().join("linux"))
+        .expect("links");
+    let config = work.path().join("guest.xl");
+    let text = "name=\"guest\"\nkernel=\"linux\"\nmemory=128\nextra=\"console=hvc0\"\n";
+    fs::write(&config, text).expect("writes");
+    let spec = GuestSpec::new(&config);
+
+    let mut guest = host.create(&spec).expect("is created");
+    assert_eq!(guest.name(), "guest");
+    let mut shown = Vec::new();
+    let mut sink = |bytes: &[u8]| shown.extend_from_slice(bytes);
+    let end = guest.wait(SOON, &mut sink).expect("waits").expect("ends");
+    assert_eq!(end.reason, Reason::Crash);
+    assert_eq!(end.console, shown);
+    let console = String::from_utf8_lossy(&end.console);
+    assert!(console.contains("Linux version"), "{console}");
+    assert!(console.contains("Kernel panic"), "{console}");
+
+    // The same again has a name of its own, waits for its start, and then for a
+    // disk. Meanwhile another one comes and goes.
+    let mut hanging = host
+        .create(&GuestSpec {
+            overrides: vec!["extra=\"console=hvc0 root=/dev/xvda rootwait\"".into()],
+            paused: true,
+            ..spec.clone()
+        })
+        .expect("is created");
+    assert_eq!(hanging.name(), "guest-2");
+    let wait = hanging.wait(Duration::from_millis(300), &mut |_| ());
+    assert!(wait.expect("waits").is_none());
+    assert!(hanging.console().is_empty(), "it was to be paused");
+    hanging.unpause().expect("starts");
+    let (sender, lines) = mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut other = host.create(&spec).expect("is created");
+            let end = other.wait(SOON, &mut |_| ()).expect("waits").expect("ends");
+            sender.send(end.reason).expect("a listener");
+        });
+        let wait = hanging.wait(Duration::from_secs(20), &mut |_| ());
+        assert!(wait.expect("waits").is_none());
+    });
+    assert_eq!(lines.recv().expect("a reason"), Reason::Crash);
+    assert!(hanging.registers().expect("shows").contains("rip"));
+    assert_eq!(hanging.destroy().expect("destroys").reason, Reason::Destroyed);
+
+    // What xl refuses, it says why.
+    fs::write(work.path().join("broken"), b"\x7fELF").expect("writes");
+    let broken = vec!["kernel=\"broken\"".into()];
+    let refused = host.create(&GuestSpec { overrides: broken, ..spec.clone() });
+    let error = format!("{:#}", refused.err().expect("no kernel"));
+    assert!(error.contains("Invalid kernel"), "{error}");
+
+    let id = host.create(&spec).expect("is created").id();
+    let output = host.shell(&format!("xl list {id}")).expect("runs");
+    assert_ne!(output.status, 0, "a dropped guest lives");
+    host.shutdown().expect("turns off");
+}

@@ -1,0 +1,248 @@
+//! The workspace that `cargo mk` was called in, as cargo sees it.
+
+use anyhow::{Context, Result, bail, ensure};
+use cargo_metadata::{Metadata, MetadataCommand, Package};
+use std::ffi::OsString;
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+
+/// The package whose apps these are.
+const KERNEL: &str = "xenith-kernel";
+/// The package whose binaries are test guests.
+const TESTS: &str = "xenith-tests";
+
+/// A workspace with apps.
+pub(crate) struct Project {
+    pub(crate) metadata: Metadata,
+    /// The folder of the kernel's workspace: Xenith itself.
+    pub(crate) xenith: PathBuf,
+    /// The folder of this workspace.
+    pub(crate) root: PathBuf,
+    /// Where images and everything else of `cargo mk` go.
+    pub(crate) out: PathBuf,
+    pub(crate) guests: Vec<Guest>,
+}
+
+/// A binary that can be built as a guest.
+#[derive(Clone, Debug)]
+pub(crate) struct Guest {
+    pub(crate) name: String,
+    pub(crate) package: String,
+    /// The package's folder.
+    pub(crate) folder: PathBuf,
+    /// The file with its `main`.
+    pub(crate) source: PathBuf,
+    /// Whether it is a test guest.
+    pub(crate) test: bool,
+    /// The most bytes that its image may have.
+    pub(crate) limit: Option<u64>,
+}
+
+impl Project {
+    /// Asks cargo about the workspace around the current folder.
+    ///
+    /// # Errors
+    /// When there is none, or it has nothing to do with Xenith.
+    pub(crate) fn find() -> Result<Self> {
+        let metadata = MetadataCommand::new().exec().map_err(|error| match error {
+            cargo_metadata::Error::CargoMetadata { stderr } => anyhow::anyhow!(
+                "cargo cannot read this workspace; call `cargo mk` inside one with Xenith apps\n{}",
+                stderr.trim_end()
+            ),
+            error => anyhow::Error::new(error).context("cargo metadata"),
+        })?;
+        let kernel = metadata
+            .packages
+            .iter()
+            .find(|package| package.name.as_str() == KERNEL)
+            .with_context(|| format!("no package of this workspace depends on {KERNEL}"))?;
+        let kernel = folder(kernel);
+        let xenith = kernel.parent().unwrap_or(&kernel).to_owned();
+        let guests = metadata
+            .workspace_packages()
+            .into_iter()
+            .filter(|package| package.dependencies.iter().any(|it| it.name == KERNEL))
+            .flat_map(guests_of)
+            .collect::<Result<_>>()?;
+        let this = Self {
+            xenith,
+            root: metadata.workspace_root.clone().into(),
+            out: metadata.target_directory.join("xenith").into(),
+            guests,
+            metadata,
+        };
+        for file in [this.link_script(), this.target()] {
+            ensure!(file.is_file(), "{} is missing: is Xenith here as a whole?", file.display());
+        }
+        Ok(this)
+    }
+
+    /// The linker script of the kernel.
+    pub(crate) fn link_script(&self) -> PathBuf {
+        self.xenith.join("kernel/link.ld")
+    }
+
+    /// The guest target's specification.
+    pub(crate) fn target(&self) -> PathBuf {
+        self.xenith.join("targets/x86_64-unknown-xen.json")
+    }
+
+    /// The apps, without the test guests.
+    pub(crate) fn apps(&self) -> impl Iterator<Item = &Guest> {
+        self.guests.iter().filter(|guest| !guest.test)
+    }
+
+    /// The packages of this workspace that are compiled for guests.
+    pub(crate) fn guest_packages(&self) -> impl Iterator<Item = &str> {
+        let packages = self.metadata.workspace_packages().into_iter();
+        packages.map(|package| (package.name.as_str(), package)).filter_map(|(name, package)| {
+            let own = self.is_xenith() && name != "xenith-mk";
+            (own || package.dependencies.iter().any(|it| it.name == KERNEL)).then_some(name)
+        })
+    }
+
+    /// Whether the workspace is Xenith itself.
+    pub(crate) fn is_xenith(&self) -> bool {
+        self.root == self.xenith
+    }
+
+    /// The folder of the image of the guest of that name.
+    pub(crate) fn image_folder(&self, name: &str) -> PathBuf {
+        self.out.join(name)
+    }
+
+    /// The guests of those names; with none, the one in whose folder we are.
+    ///
+    /// # Errors
+    /// When there is no such guest, with a list of those that are.
+    pub(crate) fn choose(&self, names: &[String]) -> Result<Vec<&Guest>> {
+        if names.is_empty() {
+            return Ok(vec![self.here()?]);
+        }
+        let mut chosen: Vec<&Guest> = Vec::new();
+        for name in names {
+            let guest = self.guests.iter().find(|guest| guest.name == *name);
+            let guest =
+                guest.with_context(|| format!("there is no app {name}\n{}", self.list()))?;
+            if chosen.iter().all(|other| other.name != guest.name) {
+                chosen.push(guest);
+            }
+        }
+        Ok(chosen)
+    }
+
+    fn here(&self) -> Result<&Guest> {
+        let here = std::env::current_dir().context("the current folder is gone")?;
+        let mut guests = self.apps().filter(|guest| here.starts_with(&guest.folder));
+        match (guests.next(), guests.next()) {
+            (Some(guest), None) => Ok(guest),
+            _ => bail!("which app?\n{}", self.list()),
+        }
+    }
+
+    /// All guests, for a message.
+    fn list(&self) -> String {
+        let names = |test| {
+            let guests = self.guests.iter().filter(|guest| guest.test == test);
+            guests.map(|guest| &*guest.name).collect::<Vec<_>>().join(" ")
+        };
+        let mut text = format!("apps: {}", names(false));
+        if self.guests.iter().any(|guest| guest.test) {
+            text += &format!("\ntest guests: {}", names(true));
+        }
+        text
+    }
+
+    /// A copy of the linker script that knows the address for most images,
+    /// `base`; one on the linker's command line goes before it. Its name
+    /// changes with its content, so that cargo links again when it was edited.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub(crate) fn linker_script(&self, base: u64) -> Result<PathBuf> {
+        let mut text = format!("PROVIDE(virt_base = {base:#x});\n").into_bytes();
+        text.extend(read(&self.link_script())?);
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        let copy = self.out.join(format!("link/{:016x}.ld", hasher.finish()));
+        if !copy.exists() {
+            write(&copy, &text)?;
+        }
+        Ok(copy)
+    }
+
+    /// Folders whose names should not stand in an image, and what to say instead.
+    pub(crate) fn remaps(&self, sysroot: &Path) -> Vec<(PathBuf, &'static str)> {
+        let mut folders: Vec<PathBuf> = self
+            .metadata
+            .packages
+            .iter()
+            .filter(|package| package.source.is_some())
+            .filter_map(|package| folder(package).parent().map(Path::to_owned))
+            .collect();
+        folders.sort();
+        folders.dedup();
+        let mut remaps: Vec<_> = folders.into_iter().map(|it| (it, "crates")).collect();
+        remaps.push((sysroot.join("lib/rustlib/src/rust"), "rust"));
+        remaps.push((self.xenith.clone(), "xenith"));
+        remaps
+    }
+}
+
+/// The folder of a package.
+fn folder(package: &Package) -> PathBuf {
+    package.manifest_path.parent().map_or_else(PathBuf::new, |it| it.as_std_path().to_owned())
+}
+
+fn guests_of(package: &Package) -> Vec<Result<Guest>> {
+    let bins = package.targets.iter().filter(|target| target.is_bin());
+    bins.map(|target| {
+        Ok(Guest {
+            name: target.name.clone(),
+            package: package.name.to_string(),
+            folder: folder(package),
+            source: target.src_path.clone().into(),
+            test: package.name.as_str() == TESTS,
+            limit: limit(package)?,
+        })
+    })
+    .collect()
+}
+
+/// `[package.metadata.xenith] size = "24 KiB"`: the most that an image may have.
+fn limit(package: &Package) -> Result<Option<u64>> {
+    let Some(size) = package.metadata.pointer("/xenith/size") else { return Ok(None) };
+    let kib = size.as_str().and_then(|it| it.strip_suffix(" KiB")).and_then(|it| it.parse().ok());
+    let kib: u64 = kib.with_context(|| {
+        format!("{}: metadata.xenith.size should be such as \"24 KiB\"", package.manifest_path)
+    })?;
+    Ok(Some(kib * 1024))
+}
+
+/// cargo as the user called it.
+pub(crate) fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// Reads a file.
+///
+/// # Errors
+/// When it cannot be read, with its name.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Writes a file and the folders above it, in one step: it is never half there.
+///
+/// # Errors
+/// When it cannot be written, with its name.
+pub(crate) fn write(path: &Path, content: &[u8]) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let part = path.with_extension(format!("part{}", std::process::id()));
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::write(&part, content))
+        .and_then(|()| fs::rename(&part, path))
+        .inspect_err(|_| drop(fs::remove_file(&part)))
+        .with_context(|| format!("cannot write {}", path.display()))
+}

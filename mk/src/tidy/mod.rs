@@ -1,0 +1,103 @@
+//! Xenith's invariants that the compiler cannot check, each as a function from
+//! text to findings.
+//!
+//! * [`layers`]: which crate may depend on which, and how crates are declared
+//! * [`source`]: where `unsafe`, `cfg`, the hypercall instruction and smoltcp may stand
+//! * [`text`]: the length of files, and the names of machines in them
+
+pub(crate) mod layers;
+pub(crate) mod source;
+pub(crate) mod text;
+
+use crate::project::{Project, read};
+use anyhow::{Context, Result, ensure};
+use std::fmt;
+use std::process::Command;
+
+/// A breach of an invariant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Finding {
+    /// From the workspace's folder.
+    pub(crate) file: String,
+    /// The line, if it is about one.
+    pub(crate) line: Option<usize>,
+    /// What is wrong and what to do.
+    pub(crate) what: String,
+    /// Whether it is only a question.
+    pub(crate) warning: bool,
+}
+
+impl Finding {
+    pub(crate) fn new(file: &str, line: impl Into<Option<usize>>, what: impl Into<String>) -> Self {
+        Self { file: file.to_owned(), line: line.into(), what: what.into(), warning: false }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}:{line}: {}", self.file, self.what),
+            None => write!(f, "{}: {}", self.file, self.what),
+        }
+    }
+}
+
+/// Files that must be there.
+const FILES: &[&str] = &[
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "README.md",
+];
+
+/// Everything that is wrong with the workspace.
+///
+/// # Errors
+/// When it is not Xenith's, or cannot be read.
+pub(crate) fn tidy(project: &Project) -> Result<Vec<Finding>> {
+    ensure!(
+        project.is_xenith(),
+        "these are the invariants of Xenith's own workspace: call it in there"
+    );
+    let mut findings = Vec::new();
+    for &file in FILES {
+        if !project.root.join(file).is_file() {
+            findings.push(Finding::new(file, None, "the file is missing: write it"));
+        }
+    }
+    findings.extend(layers::dependencies(&layers::edges(project)));
+    for file in files(project)? {
+        let Ok(content) = String::from_utf8(read(&project.root.join(&file))?) else { continue };
+        findings.extend(text::machine_names(&file, &content));
+        if file.ends_with("Cargo.toml") {
+            findings.extend(layers::manifest(&file, &content));
+        }
+        if file.ends_with(".rs") {
+            findings.extend(text::length(&file, &content));
+            findings.extend(source::check(&file, &content));
+        }
+    }
+    Ok(findings)
+}
+
+/// The files that belong to the repository, from its folder, sorted.
+fn files(project: &Project) -> Result<Vec<String>> {
+    let output = Command::new("git")
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .current_dir(&project.root)
+        .output()
+        .context("cannot run git, which tells what belongs to the repository")?;
+    ensure!(
+        output.status.success(),
+        "git ls-files: {}",
+        String::from_utf8_lossy(&output.stderr).trim_end()
+    );
+    let names = String::from_utf8(output.stdout).context("a file's name is not UTF-8")?;
+    let mut files: Vec<_> = names.split_terminator('\0').map(str::to_owned).collect();
+    files.retain(|file| project.root.join(file).is_file());
+    files.sort();
+    files.dedup();
+    Ok(files)
+}

@@ -1,0 +1,195 @@
+//! What the user sees while something is done.
+//!
+//! On a terminal a long step is a spinner that goes when the step is done;
+//! elsewhere it is one plain line when it begins. Results go to standard
+//! output, everything else to standard error.
+
+use console::style;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::Write;
+use std::process::Command;
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// The one terminal.
+pub(crate) struct Ui {
+    verbose: bool,
+    terminal: bool,
+    bar: Mutex<Option<ProgressBar>>,
+}
+
+impl Ui {
+    /// With `verbose`, commands are shown as they are run.
+    pub(crate) fn new(verbose: bool) -> Self {
+        let terminal = console::user_attended_stderr();
+        Self { verbose, terminal, bar: Mutex::new(None) }
+    }
+
+    /// Whether standard error is a terminal.
+    pub(crate) const fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
+    /// Begins a long step; the one before is done.
+    pub(crate) fn step(&self, what: &str) {
+        self.done();
+        if self.terminal {
+            let bar = ProgressBar::new_spinner()
+                .with_style(spinner("{spinner} {msg} {elapsed}"))
+                .with_message(what.to_owned());
+            bar.enable_steady_tick(Duration::from_millis(100));
+            *self.bar() = Some(bar);
+        } else {
+            eprintln!("{what}");
+        }
+    }
+
+    /// Says more about the step.
+    pub(crate) fn detail(&self, what: String) {
+        if let Some(bar) = &*self.bar() {
+            bar.set_message(what);
+        }
+    }
+
+    /// How far the step is, in bytes.
+    pub(crate) fn bytes(&self, done: u64, total: u64) {
+        if let Some(bar) = &*self.bar() {
+            if bar.length() != Some(total) {
+                bar.set_length(total);
+                bar.set_style(spinner("{spinner} {msg} {bytes}/{total_bytes} {wide_bar}"));
+            }
+            bar.set_position(done);
+        }
+    }
+
+    /// Ends the step, if there is one.
+    pub(crate) fn done(&self) {
+        if let Some(bar) = self.bar().take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Prints a line that stays, on standard error.
+    pub(crate) fn note(&self, line: &str) {
+        self.above(|| eprintln!("{line}"));
+    }
+
+    /// Prints a warning.
+    pub(crate) fn warn(&self, line: &str) {
+        self.note(&format!("{} {line}", style("warning:").for_stderr().yellow().bold()));
+    }
+
+    /// Shows a command that is about to run, if the user wants to see it.
+    pub(crate) fn command(&self, command: &Command) {
+        if self.verbose {
+            self.note(&style(format!("+ {}", shown(command))).for_stderr().dim().to_string());
+        }
+    }
+
+    /// Does what prints, with the step out of its way.
+    pub(crate) fn above(&self, print: impl FnOnce()) {
+        let bar = self.bar().clone();
+        match bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
+
+    fn bar(&self) -> std::sync::MutexGuard<'_, Option<ProgressBar>> {
+        self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+fn spinner(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+/// Prints a result on standard output. Nobody is left to tell when it is closed.
+pub(crate) fn out(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// A command as one would type it.
+pub(crate) fn shown(command: &Command) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            words.push(format!("{}={}", name.display(), word(&value.to_string_lossy())));
+        }
+    }
+    words.push(word(&command.get_program().to_string_lossy()));
+    words.extend(command.get_args().map(|it| word(&it.to_string_lossy())));
+    words.join(" ")
+}
+
+/// `text` as a word of a shell's command line.
+fn word(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    let shown: String = text.chars().map(|c| if c == '\x1f' { ' ' } else { c }).collect();
+    format!("'{}'", shown.replace('\'', r"'\''"))
+}
+
+/// `count` with its thousands apart.
+pub(crate) fn bytes(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `rows` under their heads, with the columns in `right` flush right.
+pub(crate) fn table<const N: usize>(rows: &[[String; N]], right: &[usize]) -> String {
+    let width = |column: usize| {
+        rows.iter().map(|row| console::measure_text_width(&row[column])).max().unwrap_or(0)
+    };
+    let widths: Vec<_> = (0..N).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let padding = " ".repeat(widths[column] - console::measure_text_width(cell));
+            if column > 0 {
+                line.push_str("  ");
+            }
+            if right.contains(&column) {
+                line.extend([&padding, cell.as_str()]);
+            } else {
+                line.extend([cell.as_str(), &padding]);
+            }
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_stand_apart() {
+        assert_eq!([0, 999, 1000, 1234567].map(bytes), ["0", "999", "1 000", "1 234 567"]);
+    }
+
+    #[test]
+    fn columns_line_up() {
+        let rows = [["a", "10"], ["long", "5"]].map(|row| row.map(str::to_owned));
+        assert_eq!(table(&rows, &[1]), "a     10\nlong   5\n");
+    }
+
+    #[test]
+    fn a_command_can_be_pasted() {
+        let mut command = Command::new("xl");
+        command.env("A", "b c").args(["create", "it's", ""]);
+        assert_eq!(shown(&command), r"A='b c' xl create 'it'\''s' ''");
+    }
+}
