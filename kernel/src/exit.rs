@@ -16,8 +16,11 @@ impl Exit {
     pub const FAILURE: Self = Self(1);
     /// The arguments or the devices were not what the app needs.
     pub const USAGE: Self = Self(2);
-    /// The app panicked, as a Rust process says it.
+    /// The app panicked; the number is that of a Rust process.
     pub const PANIC: Self = Self(101);
+    /// An exception of the processor; the number is a shell's for a process
+    /// that ended by SIGSEGV.
+    pub const FAULT: Self = Self(139);
 }
 
 /// What `start` may return: nothing, an [`Exit`], or a `Result` of these whose

@@ -8,8 +8,11 @@
 //!
 //! * [`unikernel!`]: the manifest and the wiring of an app
 //! * [`task`]: futures, and the loop that runs them
-//! * [`time`]: the monotonic clock and sleeping
+//! * [`time`]: the clocks, sleeping, intervals and timeouts
+//! * [`memory`]: what memory is used for
 //! * [`args`]: the typed arguments of the command line
+//! * [`entropy`]: random bytes that may choose keys
+//! * [`log`](mod@log): the sink of the `log` crate, and its levels
 //! * [`exit`]: how an app ends
 //! * [`text`]: untrusted bytes made printable
 //! * [`manifest`]: the ELF note
@@ -20,10 +23,15 @@
 
 #![cfg_attr(target_os = "xen", no_std)]
 
+extern crate alloc;
+
 pub mod args;
+pub mod entropy;
 pub mod exit;
+pub mod log;
 pub mod machine;
 pub mod manifest;
+pub mod memory;
 pub mod task;
 pub mod text;
 pub mod time;

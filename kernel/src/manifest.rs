@@ -9,12 +9,20 @@
 //! name     <name>
 //! version  <version>
 //! memory   <number> <unit>                      KiB, MiB or GiB
+//! commit   <id>                                 if `cargo mk` knew it
+//! crate    <name> <version>                     any number, for apps that ask for it
 //! about    <line of the description>            any number of times
 //! device   <field> <class> <id>                 the id may be empty
 //! arg      <name> <kind>                        one argument ...
 //! default  <as written in the source>           ... its default, if it has one
 //! help     <line of its help>                   ... any number of times
 //! ```
+//!
+//! The lines `commit` and `crate` come from `cargo mk`, by the environment
+//! variable `XENITH_BUILD_` and the package's name. Crates are listed for an app
+//! with `package.metadata.xenith.crates = true`: others need not carry them.
+
+use crate::machine;
 
 /// The format's version, in the first line.
 pub const FORMAT: &str = "1";
@@ -69,6 +77,20 @@ impl<const N: usize> Note<N> {
             description,
         }
     }
+
+    /// The manifest.
+    #[must_use]
+    pub const fn text(&self) -> &[u8] {
+        &self.description
+    }
+}
+
+/// The manifest of this program: lines of fields separated by tabs, as above.
+/// Empty where there is none, such as in tests.
+#[must_use]
+pub fn this() -> &'static str {
+    // It was put together from text.
+    core::str::from_utf8(machine::manifest()).unwrap_or_default()
 }
 
 /// One argument, as the image's `help` shows it.

@@ -1,21 +1,290 @@
-//! Futures, and the loop that runs them.
+//! Tasks: futures on the heap, and the loop that runs them.
+//!
+//! There is one vCPU and no preemption: a task runs until it awaits. Wakers may
+//! be kept, cloned, dropped and called at any time and any number of times; a
+//! task that is woken twice before it runs, runs once. Tasks, wakers and their
+//! memory are the `async-task` crate's, futures that combine others those of
+//! `embassy-futures`; the queue and the loop are here.
 
 use crate::{machine, time};
-use core::pin::pin;
-use core::task::{Context, Poll, Waker};
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use async_task::Runnable;
+use core::pin::{Pin, pin};
+use core::ptr::from_ref;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+pub use embassy_futures::join::{join, join_array, join3, join4};
+pub use embassy_futures::select::{
+    Either, Either3, Either4, select, select_array, select3, select4,
+};
+pub use embassy_futures::yield_now;
+use spin::Mutex;
 
-/// Runs `future` to its end; while it waits, so does the machine.
-///
-/// Whatever ends the machine's wait, the future is polled again: leaf futures
-/// look at their device or at the clock, not at who woke them.
+/// Tasks that are ready to run, in the order in which they were woken.
+#[derive(Debug)]
+pub(crate) struct Queue(Mutex<VecDeque<Runnable>>);
+
+impl Queue {
+    pub(crate) const fn new() -> Self {
+        Self(Mutex::new(VecDeque::new()))
+    }
+
+    fn push(&self, runnable: Runnable) {
+        self.0.lock().push_back(runnable);
+    }
+
+    fn pop(&self) -> Option<Runnable> {
+        self.0.lock().pop_front()
+    }
+
+    fn len(&self) -> usize {
+        self.0.lock().len()
+    }
+}
+
+/// A task that was [spawned](spawn): a future of what it returns. Dropping it
+/// cancels the task, at the latest when it next awaits.
+#[derive(Debug)]
+#[must_use = "dropping a task cancels it: keep it, await it or detach it"]
+pub struct Task<T>(async_task::Task<T>);
+
+impl<T> Task<T> {
+    /// Lets the task run on without anyone waiting for it.
+    pub fn detach(self) {
+        self.0.detach();
+    }
+
+    /// Whether it has returned.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.0.is_finished()
+    }
+
+    /// Cancels it and waits until its future is dropped; what it returned, if
+    /// it had.
+    pub async fn cancel(self) -> Option<T> {
+        self.0.cancel().await
+    }
+}
+
+impl<T> Future for Task<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        Pin::new(&mut self.0).poll(context)
+    }
+}
+
+/// Starts a task. It runs when the task that runs now awaits.
+pub fn spawn<F>(future: F) -> Task<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    let queue = machine::queue();
+    let schedule = move |runnable| queue.push(runnable);
+    // SAFETY: the future is 'static, and so is all that `schedule` holds. It
+    // need not be Send: the queue belongs to this thread (there is no other on
+    // Xen, and `machine::queue` is thread-local on Linux), only `block_on` of
+    // this thread runs what is in it, and wakers leave the thread no more than
+    // the futures that hold them.
+    let (runnable, task) = unsafe { async_task::spawn_unchecked(future, schedule) };
+    runnable.schedule();
+    Task(task)
+}
+
+/// Whether the future that [`block_on`] runs was woken. Its waker is this and
+/// nothing else: an app that spawns no task needs no memory for tasks.
+#[derive(Debug)]
+pub(crate) struct Ready(AtomicBool);
+
+impl Ready {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicBool::new(true))
+    }
+
+    fn waker(&'static self) -> Waker {
+        const TABLE: RawWakerVTable = RawWakerVTable::new(
+            |ready| RawWaker::new(ready, &TABLE),
+            // SAFETY: the pointer is that of a `&'static Ready`.
+            |ready| unsafe { &*ready.cast::<Ready>() }.0.store(true, Ordering::Release),
+            // SAFETY: as above.
+            |ready| unsafe { &*ready.cast::<Ready>() }.0.store(true, Ordering::Release),
+            |_| {},
+        );
+        // SAFETY: the functions keep the contract of RawWaker: the flag lives
+        // for ever, is shared by all clones, and is set atomically.
+        unsafe { Waker::from_raw(RawWaker::new(from_ref(self).cast(), &TABLE)) }
+    }
+}
+
+/// The largest future that may lie on the stack, in bytes; larger ones are boxed.
+const ON_STACK: usize = 4096;
+
+/// Runs `future`, and the tasks that it starts, until it returns. Tasks that
+/// are left run when something blocks again.
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    let mut context = Context::from_waker(Waker::noop());
+    if const { size_of::<F>() <= ON_STACK } {
+        run(pin!(future))
+    } else {
+        run(Box::pin(future).as_mut())
+    }
+}
+
+/// Each turn runs what was ready at its beginning, then looks at the clock and
+/// at the devices, so that tasks which never stop waking each other keep
+/// neither timers nor events waiting (rule E3). When nothing is ready, the
+/// machine idles until the next timer or event.
+fn run<F: Future>(mut main: Pin<&mut F>) -> F::Output {
+    let (queue, ready) = (machine::queue(), machine::ready());
+    let waker = ready.waker();
+    let mut context = Context::from_waker(&waker);
+    ready.0.store(true, Ordering::Relaxed);
     loop {
-        time::forget_deadline();
-        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+        if ready.0.swap(false, Ordering::Acquire)
+            && let Poll::Ready(output) = main.as_mut().poll(&mut context)
+        {
             return output;
         }
-        machine::idle(time::deadline());
+        for _ in 0..queue.len() {
+            if let Some(runnable) = queue.pop() {
+                runnable.run();
+            }
+        }
+        let next = time::fire();
+        if queue.len() > 0 || ready.0.load(Ordering::Relaxed) {
+            machine::look();
+        } else {
+            machine::idle(next);
+            time::fire();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::{Instant, sleep};
+    use core::time::Duration;
+    use std::cell::{Cell, RefCell};
+    use std::future::poll_fn;
+    use std::rc::Rc;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn tasks_run_in_the_order_of_their_timers() {
+        machine::simulate_time();
+        let order = Rc::new(RefCell::new(Vec::new()));
+        block_on({
+            let order = order.clone();
+            async move {
+                let tasks = [3, 1, 2].map(|n| {
+                    let order = order.clone();
+                    spawn(async move {
+                        sleep(SECOND * n).await;
+                        order.borrow_mut().push(n);
+                        n * 10
+                    })
+                });
+                let mut sum = 0;
+                for task in tasks {
+                    sum += task.await;
+                }
+                order.borrow_mut().push(sum);
+            }
+        });
+        assert_eq!(*order.borrow(), [1, 2, 3, 60]);
+    }
+
+    #[test]
+    fn dropping_a_task_cancels_it_and_drops_its_future() {
+        machine::simulate_time();
+        let alive = Rc::new(());
+        let seen = alive.clone();
+        block_on(async move {
+            let task = spawn(async move {
+                let _held = seen;
+                sleep(SECOND).await;
+                unreachable!("it was cancelled");
+            });
+            yield_now().await;
+            drop(task);
+            sleep(SECOND * 2).await;
+        });
+        assert_eq!(Rc::strong_count(&alive), 1);
+    }
+
+    #[test]
+    fn cancelling_returns_what_was_ready() {
+        machine::simulate_time();
+        block_on(async {
+            let ready = spawn(async { 5 });
+            let waiting = spawn(async {
+                sleep(SECOND).await;
+                6
+            });
+            yield_now().await;
+            assert!(ready.is_finished());
+            assert_eq!(ready.cancel().await, Some(5));
+            assert_eq!(waiting.cancel().await, None);
+        });
+    }
+
+    #[test]
+    fn a_waker_may_be_called_twice_and_kept() {
+        machine::simulate_time();
+        let polls = Rc::new(Cell::new(0));
+        let kept: Rc<RefCell<Option<Waker>>> = Rc::default();
+        block_on({
+            let (polls, kept) = (polls.clone(), kept.clone());
+            async move {
+                let task = spawn(poll_fn({
+                    let (polls, kept) = (polls.clone(), kept.clone());
+                    move |context| {
+                        polls.set(polls.get() + 1);
+                        *kept.borrow_mut() = Some(context.waker().clone());
+                        if polls.get() == 2 { Poll::Ready(()) } else { Poll::Pending }
+                    }
+                }));
+                yield_now().await;
+                assert_eq!(polls.get(), 1);
+                let waker = kept.borrow().clone().unwrap();
+                waker.wake_by_ref();
+                waker.wake_by_ref();
+                task.await;
+            }
+        });
+        assert_eq!(polls.get(), 2);
+        kept.borrow().as_ref().unwrap().wake_by_ref();
+    }
+
+    #[test]
+    fn busy_tasks_do_not_starve_timers_e3() {
+        let started = Instant::now();
+        block_on(async {
+            let busy = spawn(async {
+                loop {
+                    yield_now().await;
+                }
+            });
+            sleep(Duration::from_millis(20)).await;
+            drop(busy);
+        });
+        assert!(started.elapsed() < SECOND * 5);
+    }
+
+    #[test]
+    fn select_gives_the_first_and_drops_the_other() {
+        machine::simulate_time();
+        block_on(async {
+            let first = select(sleep(SECOND * 5), async {
+                sleep(SECOND).await;
+                "short"
+            });
+            assert!(matches!(first.await, Either::Second("short")));
+            assert_eq!(join(async { 1 }, async { 2 }).await, (1, 2));
+        });
     }
 }

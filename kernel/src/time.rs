@@ -1,29 +1,28 @@
-//! The monotonic clock and sleeping.
+//! Time: a monotonic clock, the wall clock, sleeping, intervals and timeouts.
 
 use crate::machine;
-use core::sync::atomic::{AtomicU64, Ordering};
-use core::task::Poll;
+use alloc::collections::BinaryHeap;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+use core::pin::{Pin, pin};
+use core::task::{Context, Poll, Waker};
 use core::time::Duration;
+use embassy_futures::select::{Either, select};
+use spin::Mutex;
 
-/// A moment of the monotonic clock, which never goes back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// A moment of the monotonic clock, which never goes back and stops while the
+/// domain is saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant {
     /// ns since the machine's own beginning.
     ns: u64,
 }
 
-/// The latest moment that anyone saw.
-static LATEST: AtomicU64 = AtomicU64::new(0);
-
-/// The earliest moment that a sleeping future waits for; `u64::MAX` is none.
-static DEADLINE: AtomicU64 = AtomicU64::new(u64::MAX);
-
 impl Instant {
     /// This moment.
     #[must_use]
     pub fn now() -> Self {
-        let read = machine::monotonic();
-        Self { ns: LATEST.fetch_max(read, Ordering::Relaxed).max(read) }
+        Self { ns: machine::monotonic() }
     }
 
     /// The time since this moment; zero when it is still to come.
@@ -52,30 +51,335 @@ impl Instant {
     }
 }
 
-/// Waits for `duration`.
-pub async fn sleep(duration: Duration) {
-    sleep_until(Instant::now().saturating_add(duration)).await;
+/// The wall clock: the time since 1970-01-01 00:00:00 UTC, as the toolstack set
+/// it. It may be set again at any time, also back.
+#[must_use]
+pub fn wall_clock() -> Duration {
+    machine::wall_clock()
+}
+
+/// The timers that run.
+#[derive(Debug)]
+pub(crate) struct Timers(Mutex<Running>);
+
+/// A heap of deadlines, each with the slot that holds whom to wake. Stopping a
+/// timer empties its slot at once and leaves its deadline in the heap, which is
+/// swept when most of it is such leftovers.
+#[derive(Debug)]
+struct Running {
+    heap: BinaryHeap<Reverse<Deadline>>,
+    slots: Vec<Slot>,
+    /// The first free slot; each names the next.
+    free: Option<usize>,
+    running: usize,
+    started: u64,
+}
+
+/// Ordered by moment, and among equal ones by age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Deadline {
+    moment: Instant,
+    timer: u64,
+    slot: usize,
+}
+
+#[derive(Debug)]
+enum Slot {
+    Running { timer: u64, waker: Waker },
+    Free { next: Option<usize> },
+}
+
+/// Leftovers that are not worth a sweep.
+const LEFTOVERS: usize = 32;
+
+impl Timers {
+    pub(crate) const fn new() -> Self {
+        Self(Mutex::new(Running {
+            heap: BinaryHeap::new(),
+            slots: Vec::new(),
+            free: None,
+            running: 0,
+            started: 0,
+        }))
+    }
+
+    /// Timers that run.
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.0.lock().running
+    }
+}
+
+impl Running {
+    fn start(&mut self, moment: Instant, waker: Waker) -> Deadline {
+        if self.heap.len() > 2 * self.running + LEFTOVERS {
+            let slots = &self.slots;
+            self.heap.retain(|Reverse(deadline)| {
+                let slot = slots.get(deadline.slot);
+                matches!(slot, Some(Slot::Running { timer, .. }) if *timer == deadline.timer)
+            });
+        }
+        self.started += 1;
+        self.running += 1;
+        let new = Slot::Running { timer: self.started, waker };
+        let free = self.free.and_then(|slot| Some((slot, self.slots.get_mut(slot)?)));
+        let slot = if let Some((slot, place)) = free {
+            if let Slot::Free { next } = core::mem::replace(place, new) {
+                self.free = next;
+            }
+            slot
+        } else {
+            self.slots.push(new);
+            self.slots.len() - 1
+        };
+        let deadline = Deadline { moment, timer: self.started, slot };
+        self.heap.push(Reverse(deadline));
+        deadline
+    }
+
+    /// The waker of a timer that runs.
+    fn waker(&mut self, deadline: Deadline) -> Option<&mut Waker> {
+        match self.slots.get_mut(deadline.slot)? {
+            Slot::Running { timer, waker } if *timer == deadline.timer => Some(waker),
+            _ => None,
+        }
+    }
+
+    /// Ends a timer; whom it would have woken, if it was still running.
+    fn stop(&mut self, deadline: Deadline) -> Option<Waker> {
+        self.waker(deadline)?;
+        let place = self.slots.get_mut(deadline.slot)?;
+        let old = core::mem::replace(place, Slot::Free { next: self.free });
+        self.free = Some(deadline.slot);
+        self.running -= 1;
+        match old {
+            Slot::Running { waker, .. } => Some(waker),
+            Slot::Free { .. } => None,
+        }
+    }
+}
+
+/// Wakes everyone whose time has come; returns when the next one's will.
+pub(crate) fn fire() -> Option<Instant> {
+    let timers = machine::timers();
+    loop {
+        let mut running = timers.0.lock();
+        let &Reverse(next) = running.heap.peek()?;
+        if running.waker(next).is_some() && next.moment > Instant::now() {
+            return Some(next.moment);
+        }
+        running.heap.pop();
+        let waker = running.stop(next);
+        // Woken without the lock: a waker may start or stop a timer.
+        drop(running);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// A future that ends at a moment. Dropping it stops its timer.
+#[derive(Debug)]
+#[must_use = "a sleep does nothing unless it is awaited"]
+pub struct Sleep {
+    moment: Instant,
+    timer: Option<Deadline>,
+}
+
+/// Waits for `duration`; a deadline in the past is over at the first look.
+pub fn sleep(duration: Duration) -> Sleep {
+    sleep_until(Instant::now().saturating_add(duration))
 }
 
 /// Waits until `moment` has come.
-pub async fn sleep_until(moment: Instant) {
-    core::future::poll_fn(|_| {
-        if Instant::now() >= moment {
+pub const fn sleep_until(moment: Instant) -> Sleep {
+    Sleep { moment, timer: None }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if Instant::now() >= self.moment {
             return Poll::Ready(());
         }
-        DEADLINE.fetch_min(moment.ns, Ordering::Relaxed);
+        let waker = context.waker().clone();
+        let mut running = machine::timers().0.lock();
+        // A spurious poll keeps the timer, with the waker of whoever polls now.
+        let old = match self.timer.and_then(|timer| running.waker(timer)) {
+            Some(old) => Some(core::mem::replace(old, waker)),
+            None => {
+                self.timer = Some(running.start(self.moment, waker));
+                None
+            }
+        };
+        drop(running);
+        // Dropped without the lock: it may be the last trace of a task.
+        drop(old);
         Poll::Pending
-    })
-    .await;
+    }
 }
 
-/// Forgets what sleeping futures said; they say it again when they are polled.
-pub(crate) fn forget_deadline() {
-    DEADLINE.store(u64::MAX, Ordering::Relaxed);
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(timer) = self.timer {
+            let waker = machine::timers().0.lock().stop(timer);
+            drop(waker);
+        }
+    }
 }
 
-/// The earliest moment that a sleeping future waits for.
-pub(crate) fn deadline() -> Option<Instant> {
-    let ns = DEADLINE.load(Ordering::Relaxed);
-    (ns != u64::MAX).then_some(Instant { ns })
+/// A moment that comes again and again.
+#[derive(Debug)]
+pub struct Interval {
+    next: Instant,
+    period: Duration,
+}
+
+/// Every `period`, the first time one period from now.
+///
+/// # Panics
+/// When `period` is zero.
+#[must_use]
+pub fn interval(period: Duration) -> Interval {
+    assert!(!period.is_zero(), "an interval of no length never ends");
+    Interval { next: Instant::now().saturating_add(period), period }
+}
+
+impl Interval {
+    /// Waits for the next time. Times that passed meanwhile are skipped, and
+    /// the rhythm is kept.
+    pub async fn tick(&mut self) {
+        sleep_until(self.next).await;
+        let late = Instant::now().saturating_duration_since(self.next).as_nanos();
+        let periods = late / self.period.as_nanos() + 1;
+        let step = self.period.as_nanos().saturating_mul(periods);
+        let step = Duration::from_nanos(u64::try_from(step).unwrap_or(u64::MAX));
+        self.next = self.next.saturating_add(step);
+    }
+}
+
+/// The time was up before the future was ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elapsed;
+
+impl core::fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("it took too long")
+    }
+}
+
+impl core::error::Error for Elapsed {}
+
+/// Waits for `future`, but no longer than `duration`; then the future is dropped.
+///
+/// # Errors
+/// [`Elapsed`] when the time was up first.
+pub async fn timeout<F: Future>(duration: Duration, future: F) -> Result<F::Output, Elapsed> {
+    match select(pin!(future), sleep(duration)).await {
+        Either::First(output) => Ok(output),
+        Either::Second(()) => Err(Elapsed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::{block_on, spawn, yield_now};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn sleeping_takes_as_long_as_it_says() {
+        machine::simulate_time();
+        block_on(async {
+            let begun = Instant::now();
+            sleep(SECOND * 3).await;
+            assert_eq!(begun.elapsed(), SECOND * 3);
+            sleep(Duration::ZERO).await;
+            sleep_until(begun).await;
+            assert_eq!(begun.elapsed(), SECOND * 3);
+        });
+    }
+
+    #[test]
+    fn real_time_passes_too() {
+        let begun = std::time::Instant::now();
+        block_on(sleep(Duration::from_millis(30)));
+        assert!(begun.elapsed() >= Duration::from_millis(30));
+    }
+
+    #[test]
+    fn a_timeout_cuts_short_and_leaves_no_timer() {
+        machine::simulate_time();
+        block_on(async {
+            let begun = Instant::now();
+            assert_eq!(timeout(SECOND, sleep(SECOND * 9)).await, Err(Elapsed));
+            assert_eq!(begun.elapsed(), SECOND);
+            assert_eq!(timeout(SECOND * 9, async { 4 }).await, Ok(4));
+            assert_eq!(begun.elapsed(), SECOND);
+            assert!(machine::timers().len() == 0);
+        });
+    }
+
+    #[test]
+    fn an_interval_keeps_its_rhythm() {
+        machine::simulate_time();
+        block_on(async {
+            let begun = Instant::now();
+            let mut interval = interval(SECOND);
+            interval.tick().await;
+            sleep(Duration::from_millis(2500)).await;
+            interval.tick().await;
+            assert_eq!(begun.elapsed(), Duration::from_millis(3500), "late, but at once");
+            interval.tick().await;
+            assert_eq!(begun.elapsed(), SECOND * 4, "back in step");
+        });
+    }
+
+    #[test]
+    fn a_thousand_timers_wake_in_order_and_cancelled_ones_never() {
+        machine::simulate_time();
+        block_on(async {
+            let begun = Instant::now();
+            let tasks: Vec<_> = (0..1000_u32)
+                .map(|n| {
+                    spawn(async move {
+                        sleep(Duration::from_millis(u64::from(n * 7919 % 1000))).await;
+                        Instant::now()
+                    })
+                })
+                .collect();
+            yield_now().await;
+            for (n, task) in tasks.into_iter().enumerate() {
+                if n % 3 == 0 {
+                    drop(task);
+                } else {
+                    let due = Duration::from_millis((n * 7919 % 1000) as u64);
+                    assert_eq!(task.await.saturating_duration_since(begun), due);
+                }
+            }
+            yield_now().await;
+            assert!(machine::timers().len() == 0);
+        });
+    }
+
+    #[test]
+    fn the_wall_clock_is_this_century() {
+        let years = wall_clock().as_secs() / (365 * 24 * 3600);
+        assert!((50..130).contains(&years));
+    }
+
+    #[test]
+    fn stopped_timers_do_not_pile_up() {
+        machine::simulate_time();
+        block_on(async {
+            for _ in 0..10_000 {
+                assert_eq!(timeout(SECOND * 3600, yield_now()).await, Ok(()));
+            }
+            let running = machine::timers().0.lock();
+            assert!(running.heap.len() <= LEFTOVERS + 2, "{}", running.heap.len());
+            assert!(running.slots.len() <= 2);
+        });
+    }
 }

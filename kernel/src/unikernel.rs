@@ -39,6 +39,10 @@ macro_rules! unikernel {
                 "\nname\t", $name,
                 "\nversion\t", env!("CARGO_PKG_VERSION"),
                 "\nmemory\t", stringify!($memory), " ", stringify!($unit), "\n",
+                match option_env!(concat!("XENITH_BUILD_", env!("CARGO_PKG_NAME"))) {
+                    Some(lines) => lines,
+                    None => "",
+                },
                 $("about\t", $about, "\n",)*
                 $($(
                     "device\t", stringify!($device), "\t",
@@ -67,7 +71,7 @@ macro_rules! unikernel {
 
             async fn run() -> $crate::Exit {
                 #[allow(unused_mut, reason = "an app may have no arguments")]
-                let mut args = match $crate::machine::args(&HELP) {
+                let mut args = match $crate::__args!([$($($device)*)?] [$($($arg)*)?])(&HELP) {
                     Ok(args) => args,
                     Err(exit) => return exit,
                 };
@@ -94,7 +98,7 @@ macro_rules! unikernel {
                 $crate::exit::Outcome::report($main($($($device,)*)? $($($arg),*)?).await)
             }
 
-            $crate::__entry!($name, run);
+            $crate::__entry!(NOTE, run);
         };
     };
 }
@@ -105,6 +109,18 @@ macro_rules! unikernel {
 macro_rules! __first {
     ($first:expr $(, $rest:expr)*) => {
         $first
+    };
+}
+
+/// How the command line is read: an app that takes nothing needs no parser.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __args {
+    ([] []) => {
+        $crate::machine::no_args
+    };
+    ($devices:tt $args:tt) => {
+        $crate::machine::args
     };
 }
 

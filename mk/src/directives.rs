@@ -5,9 +5,12 @@
 //! test: expect poweroff                  the default
 //! test: expect exit 3
 //! test: expect crash "vec 6"             text of the console or of the hypervisor's message
+//! test: expect watchdog                 Xen's watchdog ended it
 //! test: expect timeout
 //! test: args greeting="a b" port=80      the guest's command line
 //! test: memory 1                         MiB
+//! test: xl cpuid="host,rdrand=0"         a line for `xl create`; any number of times
+//! test: input "text\n"                   typed at its console once it runs
 //! test: timeout 20                       seconds
 //! test: console-contains "text\n"        quoted as in Rust; any number of times
 //! test: console-lines 1000               the first lines are those that `tests::line` makes
@@ -32,6 +35,10 @@ pub(crate) struct Run {
     pub(crate) args: Option<String>,
     /// The domain's memory in MiB.
     pub(crate) memory: Option<u64>,
+    /// More lines of the configuration.
+    pub(crate) config: Vec<String>,
+    /// What is typed at the console.
+    pub(crate) input: Option<String>,
     pub(crate) timeout: Duration,
     pub(crate) expect: Expect,
     /// Texts that the console must hold.
@@ -48,6 +55,7 @@ pub(crate) enum Expect {
     Poweroff,
     Exit(u8),
     Crash(String),
+    Watchdog,
     Timeout,
 }
 
@@ -57,6 +65,8 @@ impl Run {
             name: None,
             args: None,
             memory: None,
+            config: Vec::new(),
+            input: None,
             timeout: TIMEOUT,
             expect: Expect::Poweroff,
             contains: Vec::new(),
@@ -135,6 +145,8 @@ fn apply(run: &mut Run, text: &str) -> Result<()> {
         "expect" => run.expect = expect(value)?,
         "args" => run.args = Some(value.to_owned()),
         "memory" => run.memory = Some(number(value)?),
+        "xl" => run.config.push(value.to_owned()),
+        "input" => run.input = Some(string(value)?),
         "timeout" => run.timeout = Duration::from_secs(number(value)?),
         "console-contains" => run.contains.push(string(value)?),
         "console-lines" => run.lines = Some(number(value)?.try_into()?),
@@ -148,12 +160,13 @@ fn expect(value: &str) -> Result<Expect> {
     Ok(match value.split_once(' ').unwrap_or((value, "")) {
         ("poweroff", "") => Expect::Poweroff,
         ("timeout", "") => Expect::Timeout,
+        ("watchdog", "") => Expect::Watchdog,
         ("exit", status) => {
             Expect::Exit(status.parse().context("an exit status is a number from 1 to 255")?)
         }
         ("crash", "") => Expect::Crash(String::new()),
         ("crash", text) => Expect::Crash(string(text)?),
-        _ => bail!("expect poweroff, exit N, crash \"text\" or timeout"),
+        _ => bail!("expect poweroff, exit N, crash \"text\", watchdog or timeout"),
     })
 }
 
@@ -197,13 +210,16 @@ mod tests {
     fn directives_are_applied() {
         let source = "//! Tests.\n//!\n//! test: args a=\"b c\" d\n//! test: memory 2\n//! test: \
             timeout 5\n//! test: expect crash \"#UD \\\"x\\\"\"\n//! test: console-contains \
-            \"a\\nb\\\\x1b\"\n//! test: console-lines 9\n//! test: no-verdict\n";
+            \"a\\nb\\\\x1b\"\n//! test: console-lines 9\n//! test: no-verdict\n//! test: xl \
+            cpuid=\"host\"\n//! test: input \"x\\n\"\n";
         assert_eq!(
             parse(source, true).unwrap(),
             [Run {
                 name: None,
                 args: Some("a=\"b c\" d".into()),
                 memory: Some(2),
+                config: vec!["cpuid=\"host\"".into()],
+                input: Some("x\n".into()),
                 timeout: Duration::from_secs(5),
                 expect: Expect::Crash("#UD \"x\"".into()),
                 contains: vec!["a\nb\\x1b".into()],

@@ -3,6 +3,7 @@
 
 use crate::image::layout;
 use crate::project::{Guest, Project, cargo, read};
+use crate::provenance;
 use crate::ui::Ui;
 use anyhow::{Context, Result, bail, ensure};
 use cargo_metadata::Message;
@@ -17,7 +18,7 @@ use std::thread;
 const PROFILE: &str = "xen";
 const PROFILE_SETTINGS: &[&str] = &[
     "inherits='release'",
-    "opt-level='s'",
+    "opt-level='z'",
     "lto='fat'",
     "codegen-units=1",
     "debug='line-tables-only'",
@@ -48,6 +49,8 @@ impl<'a> Guests<'a> {
             parts.iter().for_each(|part| flags.push(part));
         };
         flag(["-Clink-arg=-T".as_ref(), script.as_os_str()]);
+        // The kernel is where that crate gets its bytes from.
+        flag(["--cfg=".as_ref(), "getrandom_backend=\"custom\"".as_ref()]);
         // What differs from machine to machine stays out of images.
         for (from, to) in project.remaps(&sysroot) {
             let mut remap = from.into_os_string();
@@ -71,6 +74,7 @@ impl<'a> Guests<'a> {
             .args(["-Zjson-target-spec", "-Zbuild-std=core,alloc"])
             .arg("-Zbuild-std-features=compiler-builtins-mem,optimize_for_size")
             .env("CARGO_ENCODED_RUSTFLAGS", &self.flags)
+            .envs(provenance::variables(self.project))
             .env_remove("RUSTFLAGS");
         if !has_profile(&self.project.root) {
             for setting in PROFILE_SETTINGS {

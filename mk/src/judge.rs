@@ -2,6 +2,7 @@
 
 use crate::directives::{Expect, Run};
 use crate::ending::Ending;
+use crate::lab::Reason;
 
 /// What a guest did.
 #[derive(Clone, Debug)]
@@ -58,6 +59,7 @@ fn ended_well(run: &Run, outcome: &Outcome) -> Result<(), Verdict> {
     let as_expected = match (&run.expect, outcome.ending) {
         (Expect::Poweroff, Some(Ending::Poweroff)) | (Expect::Timeout, None) => true,
         (Expect::Exit(expected), Some(Ending::Exit(status))) => *expected == status,
+        (Expect::Watchdog, Some(Ending::Crash(Reason::Watchdog))) => true,
         (Expect::Crash(text), Some(Ending::Crash(_) | Ending::Exit(_))) => {
             if !outcome.console.contains(text) && !outcome.hypervisor.contains(text) {
                 return Err(Verdict::Fail(format!("neither it nor the hypervisor said {text:?}")));
@@ -73,6 +75,7 @@ fn ended_well(run: &Run, outcome: &Outcome) -> Result<(), Verdict> {
         Expect::Poweroff => "it should have powered off".to_owned(),
         Expect::Exit(status) => format!("it should have failed with exit status {status}"),
         Expect::Crash(_) => "it should have crashed".to_owned(),
+        Expect::Watchdog => "Xen's watchdog should have ended it".to_owned(),
         Expect::Timeout => "it should still be running".to_owned(),
     };
     Err(match outcome.ending {
@@ -120,7 +123,6 @@ fn line(number: u32) -> String {
 mod tests {
     use super::*;
     use crate::directives::default_run;
-    use crate::lab::Reason;
 
     fn outcome(ending: Option<Ending>, console: &str) -> Outcome {
         let hypervisor = "(XEN) d1v0 Unhandled: vec 6, #UD".to_owned();
@@ -162,6 +164,9 @@ mod tests {
         assert_eq!(judged(expect(Expect::Crash("vec 6".into())), crash, ""), Verdict::Pass);
         fails(&judged(expect(Expect::Crash("vec 9".into())), crash, ""), "said \"vec 9\"");
         assert_eq!(judged(expect(Expect::Timeout), None, ""), Verdict::Pass);
+        let watchdog = Some(Ending::Crash(Reason::Watchdog));
+        assert_eq!(judged(expect(Expect::Watchdog), watchdog, ""), Verdict::Pass);
+        fails(&judged(expect(Expect::Watchdog), crash, ""), "watchdog should have ended it");
         fails(&judged(expect(Expect::Timeout), OFF, ""), "should still be running");
     }
 

@@ -25,6 +25,7 @@ mod judge;
 #[allow(dead_code, unused_imports, reason = "it offers more than the commands use so far")]
 mod lab;
 mod project;
+mod provenance;
 mod tidy;
 mod ui;
 

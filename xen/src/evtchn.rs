@@ -1,26 +1,93 @@
 //! Event channels (`public/event_channel.h`), in the two-level ABI: one bit a
-//! port in the shared info page.
+//! port in the shared info page, and above them one bit for every 64 ports.
+//!
+//! There is no upcall. Events stay masked for the vCPU, and whoever runs the
+//! tasks calls [`scan`] between two of them and `SCHEDOP_poll` when there is
+//! nothing else to do (see ARCHITECTURE.md). An event is a hint that something
+//! changed: it wakes those who [wait](Port::wait), who then look for
+//! themselves. So a spurious event is harmless (rule E6), and one that comes
+//! between a look and the wait is not lost: its bit stays until the next scan.
 
-use crate::hypercall::event_channel_op_send;
-use crate::public::shared_info;
-use crate::{Errno, memory};
-use core::mem::offset_of;
+use crate::Errno;
+use crate::hypercall::{event_channel_op_close, event_channel_op_send, sched_op_poll};
+use crate::memory::SharedPage;
+use crate::public::{shared_info, vcpu_info};
+use alloc::vec::Vec;
+use core::mem::{offset_of, take};
+use core::task::Waker;
+use spin::Mutex;
 
 /// Ports of the two-level ABI: 64 words of 64 bits.
 const PORTS: u32 = 64 * 64;
 
-/// The local end of an event channel.
+/// Ports that may be open at once: as many as `SCHEDOP_poll` takes.
+pub const OPEN: usize = 128;
+
+/// Which word of [`shared_info::evtchn_pending`] has news.
+const SELECTOR: usize =
+    offset_of!(shared_info, vcpu_info) + offset_of!(vcpu_info, evtchn_pending_sel);
+
+/// The local end of an event channel. Dropping it closes the channel.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Port {
     number: u32,
 }
 
+/// What is known of one open port.
+#[derive(Debug)]
+struct Open {
+    number: u32,
+    events: u64,
+    waiting: Vec<Waker>,
+}
+
+/// The ports that are open.
+#[derive(Debug)]
+pub(crate) struct Events {
+    open: Mutex<heapless::Vec<Open, OPEN>>,
+    stray: Mutex<u64>,
+}
+
+/// What came over event channels so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Ports that are open.
+    pub open: usize,
+    /// Events that came on them.
+    pub events: u64,
+    /// Events on ports that nobody had open; such a port is masked (rule E1).
+    pub stray: u64,
+}
+
+impl Events {
+    pub(crate) const fn new() -> Self {
+        Self { open: Mutex::new(heapless::Vec::new()), stray: Mutex::new(0) }
+    }
+
+    /// Counts an event and gives those who wait for it.
+    fn take(&self, number: u32) -> Option<Vec<Waker>> {
+        let mut open = self.open.lock();
+        let port = open.iter_mut().find(|port| port.number == number)?;
+        port.events += 1;
+        Some(take(&mut port.waiting))
+    }
+}
+
 impl Port {
-    /// Takes charge of a port that the domain builder made, or nothing when
-    /// the number cannot be a port.
+    /// Takes charge of a port that Xen or the domain builder made. Nothing when
+    /// the number cannot be a port, is open already, or [`OPEN`] are.
     #[must_use]
     pub fn adopt(number: u32) -> Option<Self> {
-        (1..PORTS).contains(&number).then_some(Self { number })
+        let domain = crate::domain();
+        let mut open = domain.events.open.lock();
+        let taken = open.iter().any(|port| port.number == number);
+        if taken || !(1..PORTS).contains(&number) {
+            return None;
+        }
+        open.push(Open { number, events: 0, waiting: Vec::new() }).ok()?;
+        // It may have been masked as a stray one.
+        domain.shared_info.take_bits(mask_word(number / 64), 1 << (number % 64));
+        Some(Self { number })
     }
 
     /// The number that hypercalls know it by.
@@ -37,33 +104,200 @@ impl Port {
         event_channel_op_send(self.number)
     }
 
-    /// Whether an event came since this was last asked; forgets it.
-    #[must_use]
-    pub fn take_pending(&self, shared_info: &memory::SharedPage) -> bool {
-        let word = offset_of!(shared_info, evtchn_pending) + (self.number / 64) as usize * 8;
-        shared_info.take_bits(word, 1 << (self.number % 64)) != 0
+    /// Wakes `waker` at the next event.
+    pub fn wait(&self, waker: &Waker) {
+        let mut open = crate::domain().events.open.lock();
+        if let Some(port) = open.iter_mut().find(|port| port.number == self.number)
+            && !port.waiting.iter().any(|waiting| waiting.will_wake(waker))
+        {
+            port.waiting.push(waker.clone());
+        }
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        let mut open = crate::domain().events.open.lock();
+        let waiting = open
+            .iter()
+            .position(|port| port.number == self.number)
+            .map(|at| open.swap_remove(at).waiting);
+        drop(open);
+        // A port that Xen closed first is closed as well.
+        let _ = event_channel_op_close(self.number);
+        // Whoever waits finds the device gone.
+        waiting.into_iter().flatten().for_each(Waker::wake);
+    }
+}
+
+const fn pending_word(word: u32) -> usize {
+    offset_of!(shared_info, evtchn_pending) + word as usize * 8
+}
+
+const fn mask_word(word: u32) -> usize {
+    offset_of!(shared_info, evtchn_mask) + word as usize * 8
+}
+
+/// The numbers of the bits that are set.
+fn bits(mut word: u64) -> impl Iterator<Item = u32> {
+    core::iter::from_fn(move || {
+        let bit = word.trailing_zeros();
+        word &= word.wrapping_sub(1);
+        (bit < 64).then_some(bit)
+    })
+}
+
+/// Takes every event that came, counts it and wakes those who wait for it.
+/// Each port is served once a call, so a storm on one starves nobody (E3, E4).
+pub fn scan() {
+    let domain = crate::domain();
+    let page: &SharedPage = &domain.shared_info;
+    // The selector first: an event that comes now sets it again.
+    for word in bits(page.take_bits(SELECTOR, !0)) {
+        let unmasked = !page.load_u64(mask_word(word));
+        for bit in bits(page.take_bits(pending_word(word), unmasked)) {
+            match domain.events.take(word * 64 + bit) {
+                // Woken without the lock: a waker may drop a port.
+                Some(waiting) => waiting.into_iter().for_each(Waker::wake),
+                None => {
+                    page.set_bits(mask_word(word), 1 << bit);
+                    *domain.events.stray.lock() += 1;
+                }
+            }
+        }
+    }
+}
+
+/// Forgets an event that came on port `number`, open or not. For those who
+/// wait for one port alone, outside the tasks.
+pub fn forget(number: u32) {
+    if let Some(domain) = crate::attached() {
+        domain.shared_info.take_bits(pending_word(number / 64 % 64), 1 << (number % 64));
+    }
+}
+
+/// Waits until an event comes on an open port, or until `deadline` (system
+/// time in ns; 0 waits for ever), and [`scan`]s.
+pub fn wait_until(deadline: u64) {
+    let mut numbers = [0; OPEN];
+    let open = crate::domain().events.open.lock();
+    let count = numbers.iter_mut().zip(open.iter()).map(|(to, port)| *to = port.number).count();
+    drop(open);
+    // A wait that fails is a wait that was short: the caller looks again.
+    let _ = sched_op_poll(numbers.split_at_mut(count).0, deadline);
+    scan();
+}
+
+/// What came so far.
+#[must_use]
+pub fn stats() -> Stats {
+    let events = &crate::domain().events;
+    let open = events.open.lock();
+    Stats {
+        open: open.len(),
+        events: open.iter().map(|port| port.events).sum(),
+        stray: *events.stray.lock(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::{Fake, leaked_page};
+    use crate::fake::Fake;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Count(AtomicU32);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn counting() -> (Arc<Count>, Waker) {
+        let count = Arc::new(Count::default());
+        (count.clone(), count.into())
+    }
 
     #[test]
-    fn pending_is_taken_once() {
-        let page = leaked_page();
+    fn an_event_wakes_everyone_who_waits_once() {
+        let fake = Fake::new();
         let port = Port::adopt(66).unwrap();
-        assert!(!port.take_pending(&page));
-        let word = offset_of!(shared_info, evtchn_pending) + 8;
-        page.copy_in(word, &0b101_u64.to_le_bytes());
-        assert!(port.take_pending(&page));
-        assert!(!port.take_pending(&page));
-        assert_eq!(page.load_u64(word), 0b001, "port 64 stays pending");
+        let ((one, first), (two, second)) = (counting(), counting());
+        port.wait(&first);
+        port.wait(&first);
+        port.wait(&second);
+        scan();
+        assert_eq!(one.0.load(Ordering::Relaxed), 0);
+        fake.raise(66);
+        fake.raise(66);
+        scan();
+        scan();
+        assert_eq!(one.0.load(Ordering::Relaxed), 1);
+        assert_eq!(two.0.load(Ordering::Relaxed), 1);
+        assert_eq!(stats(), Stats { open: 1, events: 1, stray: 0 });
+    }
+
+    #[test]
+    fn an_event_before_the_wait_is_not_lost_r13() {
+        let fake = Fake::new();
+        let port = Port::adopt(7).unwrap();
+        fake.raise(7);
+        let (count, waker) = counting();
+        port.wait(&waker);
+        scan();
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn an_unknown_port_is_masked_counted_and_ignored_e1() {
+        let fake = Fake::new();
+        for _ in 0..3 {
+            fake.raise(99);
+            scan();
+        }
+        assert_eq!(stats().stray, 1, "masked after the first");
+        let port = Port::adopt(99).unwrap();
+        let (count, waker) = counting();
+        port.wait(&waker);
+        fake.raise(99);
+        scan();
+        assert_eq!(count.0.load(Ordering::Relaxed), 1, "opening it unmasks it");
+    }
+
+    #[test]
+    fn all_ports_with_news_are_served_in_one_scan_e4() {
+        let fake = Fake::new();
+        let ports: Vec<Port> = (1..=128).map(|number| Port::adopt(number).unwrap()).collect();
+        assert_eq!(Port::adopt(129), None, "SCHEDOP_poll takes no more");
+        let (count, waker) = counting();
+        for port in &ports {
+            port.wait(&waker);
+            fake.raise(port.number());
+        }
+        scan();
+        assert_eq!(count.0.load(Ordering::Relaxed), 128);
+    }
+
+    #[test]
+    fn dropping_a_port_closes_it_and_wakes_who_waits_r12() {
+        let fake = Fake::new();
+        let port = Port::adopt(5).unwrap();
+        assert_eq!(Port::adopt(5), None, "open already");
+        let (count, waker) = counting();
+        port.wait(&waker);
+        drop(port);
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert_eq!(fake.closed(), [5]);
+        assert_eq!(stats().open, 0);
     }
 
     #[test]
     fn numbers_that_cannot_be_ports_are_refused() {
+        let _fake = Fake::new();
         assert_eq!(Port::adopt(0), None);
         assert_eq!(Port::adopt(4096), None);
     }

@@ -9,16 +9,29 @@
 //! numbers and the same structures.
 
 use crate::Errno;
+use crate::public::mmu::{DOMID_SELF, MMUEXT_TLB_FLUSH_LOCAL, MmuUpdate, MmuextOp, TrapInfo};
 use crate::public::vcpu::{VCPUOP_GET_RUNSTATE_INFO, VcpuRunstateInfo};
 use crate::public::{
-    CONSOLEIO_write, EVTCHNOP_send, SCHEDOP_block, SCHEDOP_poll, SCHEDOP_shutdown, SCHEDOP_yield,
-    evtchn_send, sched_poll, sched_shutdown,
+    CONSOLEIO_write, EVTCHNOP_close, EVTCHNOP_send, SCHEDOP_block, SCHEDOP_poll, SCHEDOP_shutdown,
+    SCHEDOP_watchdog, SCHEDOP_yield, evtchn_close, evtchn_send, sched_poll, sched_shutdown,
+    sched_watchdog,
 };
 use core::ptr::from_mut;
+use core::sync::atomic::{AtomicU64, Ordering};
 use xen_sys::{
-    __HYPERVISOR_console_io, __HYPERVISOR_event_channel_op, __HYPERVISOR_sched_op,
+    __HYPERVISOR_console_io, __HYPERVISOR_event_channel_op, __HYPERVISOR_mmu_update,
+    __HYPERVISOR_mmuext_op, __HYPERVISOR_sched_op, __HYPERVISOR_set_trap_table,
     __HYPERVISOR_update_va_mapping, __HYPERVISOR_vcpu_op,
 };
+
+/// Hypercalls so far.
+static COUNT: AtomicU64 = AtomicU64::new(0);
+
+/// How many hypercalls this domain made so far.
+#[must_use]
+pub fn count() -> u64 {
+    COUNT.load(Ordering::Relaxed)
+}
 
 #[cfg(target_os = "xen")]
 core::arch::global_asm!(
@@ -37,6 +50,8 @@ core::arch::global_asm!(
 #[cfg(target_os = "xen")]
 #[inline(always)]
 unsafe fn hypercall<const NR: u32>(args: [u64; 4]) -> Result<u64, Errno> {
+    // There is one vCPU and nothing interrupts it, so this needs no lock prefix.
+    COUNT.store(COUNT.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     let raw: i64;
     // SAFETY: the stub follows the ABI above and touches no other register.
     // The call pushes a return address, so the stack must be declared as used.
@@ -134,6 +149,38 @@ pub fn sched_op_shutdown(reason: u32) -> ! {
     }
 }
 
+/// `SCHEDOP_watchdog`: starts (`id` 0), renews or stops (`seconds` 0) a timer
+/// that ends the domain with `SHUTDOWN_watchdog`. Returns its id.
+///
+/// # Errors
+/// `ENOSPC` when there are two already, `EINVAL` for an id that is not running.
+pub fn sched_op_watchdog(id: u32, seconds: u32) -> Result<u32, Errno> {
+    let mut arg = sched_watchdog { id, timeout: seconds };
+    // SAFETY: Xen reads `arg`, which outlives the call.
+    unsafe {
+        hypercall::<__HYPERVISOR_sched_op>([u64::from(SCHEDOP_watchdog), address(&mut arg), 0, 0])
+    }
+    .map(|id| id as u32)
+}
+
+/// `EVTCHNOP_close`: gives `port` back.
+///
+/// # Errors
+/// `EINVAL` for a port that is not open.
+pub fn event_channel_op_close(port: u32) -> Result<(), Errno> {
+    let mut arg = evtchn_close { port };
+    // SAFETY: Xen reads `arg`, which outlives the call.
+    unsafe {
+        hypercall::<__HYPERVISOR_event_channel_op>([
+            u64::from(EVTCHNOP_close),
+            address(&mut arg),
+            0,
+            0,
+        ])
+    }
+    .map(drop)
+}
+
 /// `EVTCHNOP_send`: makes `port` pending at its other end.
 ///
 /// # Errors
@@ -180,6 +227,50 @@ pub fn console_io_write(text: &[u8]) -> Result<(), Errno> {
 pub unsafe fn update_va_mapping(virt: u64, entry: u64, flags: u64) -> Result<(), Errno> {
     // SAFETY: the hypercall reads no memory; what it changes is the caller's promise.
     unsafe { hypercall::<__HYPERVISOR_update_va_mapping>([virt, entry, flags, 0]) }.map(drop)
+}
+
+/// `HYPERVISOR_mmu_update`: writes entries of page tables, in order.
+///
+/// # Safety
+/// As [`update_va_mapping`], for every page that an entry stands for.
+///
+/// # Errors
+/// Xen's reason to refuse an entry; those before it were written.
+pub unsafe fn mmu_update(updates: &[MmuUpdate]) -> Result<(), Errno> {
+    // SAFETY: Xen reads as many updates as it is told; what they change is the
+    // caller's promise.
+    unsafe {
+        hypercall::<__HYPERVISOR_mmu_update>([
+            updates.as_ptr() as u64,
+            updates.len() as u64,
+            0,
+            DOMID_SELF,
+        ])
+    }
+    .map(drop)
+}
+
+/// `MMUEXT_TLB_FLUSH_LOCAL`: makes changes of page tables count at once.
+///
+/// # Errors
+/// Xen's reason to refuse.
+pub fn mmuext_op_tlb_flush_local() -> Result<(), Errno> {
+    let mut op = MmuextOp { cmd: MMUEXT_TLB_FLUSH_LOCAL, ..MmuextOp::default() };
+    // SAFETY: Xen reads one operation, which outlives the call.
+    unsafe { hypercall::<__HYPERVISOR_mmuext_op>([address(&mut op), 1, 0, DOMID_SELF]) }.map(drop)
+}
+
+/// `HYPERVISOR_set_trap_table`: what to run on exceptions.
+///
+/// # Safety
+/// The last entry's address is 0; the others' are handlers that take the
+/// frame that Xen pushes.
+///
+/// # Errors
+/// `EPERM` for a selector that a guest may not use.
+pub unsafe fn set_trap_table(table: &[TrapInfo]) -> Result<(), Errno> {
+    // SAFETY: Xen reads the table up to its end mark.
+    unsafe { hypercall::<__HYPERVISOR_set_trap_table>([table.as_ptr() as u64, 0, 0, 0]) }.map(drop)
 }
 
 /// `VCPUOP_get_runstate_info` of vCPU `vcpu`.

@@ -12,6 +12,7 @@
 //! * [`memory`]: frame numbers, machine-to-physical lookup, [`memory::SharedPage`]
 //! * [`ring`]: the arithmetic of shared rings
 //! * [`evtchn`]: event channels
+//! * [`domain()`]: what this domain shares with Xen
 //! * [`time`]: the paravirtual clock
 //!
 //! Two rules hold everywhere: no reference ever points into memory that a peer
@@ -20,6 +21,9 @@
 
 #![cfg_attr(target_os = "xen", no_std)]
 
+extern crate alloc;
+
+mod domain;
 pub mod errno;
 pub mod evtchn;
 pub mod hypercall;
@@ -32,4 +36,33 @@ pub mod time;
 #[cfg(not(target_os = "xen"))]
 pub mod fake;
 
+pub use domain::Domain;
 pub use errno::Errno;
+
+#[cfg(target_os = "xen")]
+static DOMAIN: spin::Once<Domain> = spin::Once::new();
+
+/// Says what this domain shares with Xen: once, at boot.
+#[cfg(target_os = "xen")]
+pub fn attach(shared_info: memory::SharedPage) {
+    DOMAIN.call_once(|| Domain::new(shared_info));
+}
+
+/// This domain, once it is [attached](attach).
+#[cfg(target_os = "xen")]
+#[must_use]
+pub fn attached() -> Option<&'static Domain> {
+    DOMAIN.get()
+}
+
+#[cfg(not(target_os = "xen"))]
+pub use fake::attached;
+
+/// This domain.
+///
+/// # Panics
+/// Before boot came that far.
+#[must_use]
+pub fn domain() -> &'static Domain {
+    attached().expect("the shared info page is not mapped yet")
+}

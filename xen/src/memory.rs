@@ -18,6 +18,9 @@ pub struct Pfn(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mfn(pub u64);
 
+/// What an access to a shared page must not be.
+const OUTSIDE: &str = "outside the page";
+
 /// Frames that x86-64's 52 address bits can name; larger numbers are nonsense.
 const MFN_LIMIT: u64 = 1 << (52 - PAGE_SHIFT);
 
@@ -57,7 +60,8 @@ impl SharedPage {
     }
 
     fn word<T>(&self, offset: usize) -> VolatilePtr<'_, T> {
-        assert!(offset.is_multiple_of(size_of::<T>()) && offset + size_of::<T>() <= PAGE_SIZE);
+        let inside = offset.is_multiple_of(size_of::<T>()) && offset + size_of::<T>() <= PAGE_SIZE;
+        assert!(inside, "{OUTSIDE}");
         // SAFETY: the offset is inside the page.
         let word = unsafe { self.base.add(offset) };
         // SAFETY: aligned and mapped, by the assertion and by `new`'s contract.
@@ -91,18 +95,26 @@ impl SharedPage {
     /// Clears the bits of `mask` in the `u64` at `offset` in one atomic step
     /// and returns those of them that were set.
     pub fn take_bits(&self, offset: usize, mask: u64) -> u64 {
+        self.atomic(offset).fetch_and(!mask, Ordering::AcqRel) & mask
+    }
+
+    /// Sets the bits of `mask` in the `u64` at `offset` in one atomic step.
+    pub fn set_bits(&self, offset: usize, mask: u64) {
+        self.atomic(offset).fetch_or(mask, Ordering::AcqRel);
+    }
+
+    /// The word at `offset` as an atomic. An atomic is made for memory that
+    /// others write meanwhile, so this reference, which does not outlive one
+    /// operation, promises nothing about the word.
+    fn atomic(&self, offset: usize) -> &AtomicU64 {
         let word = self.word::<u64>(offset).as_raw_ptr();
-        // An atomic is made for memory that others write meanwhile, so this
-        // reference, which does not outlive the operation, promises nothing.
         // SAFETY: aligned and mapped; everyone else accesses it atomically.
-        let word = unsafe { AtomicU64::from_ptr(word.as_ptr()) };
-        let old = word.fetch_and(!mask, Ordering::AcqRel);
-        old & mask
+        unsafe { AtomicU64::from_ptr(word.as_ptr()) }
     }
 
     /// Copies bytes from `offset` on into `to`. The range must be inside the page.
     pub fn copy_out(&self, offset: usize, to: &mut [u8]) {
-        assert!(offset <= PAGE_SIZE && to.len() <= PAGE_SIZE - offset);
+        assert!(offset <= PAGE_SIZE && to.len() <= PAGE_SIZE - offset, "{OUTSIDE}");
         // SAFETY: the offset is inside the page or at its end.
         let from = unsafe { self.base.add(offset) };
         for (i, byte) in to.iter_mut().enumerate() {
@@ -115,7 +127,7 @@ impl SharedPage {
 
     /// Copies `from` into the page from `offset` on. The range must be inside the page.
     pub fn copy_in(&self, offset: usize, from: &[u8]) {
-        assert!(offset <= PAGE_SIZE && from.len() <= PAGE_SIZE - offset);
+        assert!(offset <= PAGE_SIZE && from.len() <= PAGE_SIZE - offset, "{OUTSIDE}");
         // SAFETY: the offset is inside the page or at its end.
         let to = unsafe { self.base.add(offset) };
         for (i, byte) in from.iter().enumerate() {
@@ -153,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "assertion")]
+    #[should_panic(expected = "outside the page")]
     fn a_range_past_the_end_is_our_bug() {
         leaked_page().copy_in(4090, b"sevenly");
     }

@@ -1,8 +1,9 @@
-//! The paravirtual clock: `vcpu_time_info` in the shared info page.
+//! The paravirtual clocks: `vcpu_time_info` and `wc_*` in the shared info page.
 
 use crate::memory::SharedPage;
 use crate::public::{shared_info, vcpu_info, vcpu_time_info};
 use core::mem::offset_of;
+use core::time::Duration;
 
 /// How often a torn reading is tried again. Xen writes the record in well
 /// under a microsecond, so more means that it is not being written at all (S4).
@@ -21,8 +22,10 @@ struct Sample {
 impl Sample {
     /// System time in ns when the time stamp counter reads `tsc`.
     fn at(self, tsc: u64) -> u64 {
-        // The TSC may have been read just before the record was renewed.
-        let ticks = tsc.saturating_sub(self.tsc_timestamp);
+        // The stamp of a young domain whose TSC Xen emulates is below zero, so
+        // the difference wraps; but the TSC may also have been read just before
+        // the record was renewed, and then no time has passed.
+        let ticks = tsc.wrapping_sub(self.tsc_timestamp).cast_signed().max(0).cast_unsigned();
         let scaled = if self.shift < 0 {
             ticks.checked_shr(u32::from(self.shift.unsigned_abs())).unwrap_or(0)
         } else {
@@ -33,14 +36,25 @@ impl Sample {
     }
 }
 
-/// vCPU 0's record, read between two equal, even versions; after [`TRIES`]
-/// torn readings, the last one as it is.
-fn sample(page: &SharedPage) -> (Sample, u64) {
-    let base = offset_of!(shared_info, vcpu_info) + offset_of!(vcpu_info, time);
-    let version = || page.load_u32(base + offset_of!(vcpu_time_info, version));
+/// What `read` gives between two equal, even versions: a record that Xen did
+/// not write meanwhile. After [`TRIES`] torn readings, the last one as it is.
+fn untorn<T>(page: &SharedPage, version: usize, read: impl Fn() -> T) -> T {
     let mut tries = 0;
     loop {
-        let before = version();
+        let before = page.load_u32(version);
+        let value = read();
+        tries += 1;
+        if (before.is_multiple_of(2) && before == page.load_u32(version)) || tries == TRIES {
+            return value;
+        }
+        core::hint::spin_loop();
+    }
+}
+
+/// vCPU 0's record, and the time stamp counter with it.
+fn sample(page: &SharedPage) -> (Sample, u64) {
+    let base = offset_of!(shared_info, vcpu_info) + offset_of!(vcpu_info, time);
+    untorn(page, base + offset_of!(vcpu_time_info, version), || {
         let scale = page.load_u64(base + offset_of!(vcpu_time_info, tsc_to_system_mul));
         let sample = Sample {
             tsc_timestamp: page.load_u64(base + offset_of!(vcpu_time_info, tsc_timestamp)),
@@ -48,16 +62,13 @@ fn sample(page: &SharedPage) -> (Sample, u64) {
             mul: scale as u32,
             shift: (scale >> 32) as i8,
         };
-        let tsc = rdtsc();
-        tries += 1;
-        if (before.is_multiple_of(2) && before == version()) || tries == TRIES {
-            return (sample, tsc);
-        }
-        core::hint::spin_loop();
-    }
+        (sample, rdtsc())
+    })
 }
 
-fn rdtsc() -> u64 {
+/// The processor's time stamp counter.
+#[must_use]
+pub fn rdtsc() -> u64 {
     // SAFETY: every x86-64 processor has the time stamp counter, and Xen lets
     // PV guests read it.
     unsafe { core::arch::x86_64::_rdtsc() }
@@ -69,6 +80,21 @@ fn rdtsc() -> u64 {
 pub fn system_time(shared_info: &SharedPage) -> u64 {
     let (sample, tsc) = sample(shared_info);
     sample.at(tsc)
+}
+
+/// The wall clock: time since 1970-01-01 00:00:00 UTC. Xen tells what it was at
+/// system time 0.
+#[must_use]
+pub fn wall_clock(shared_info: &SharedPage) -> Duration {
+    let word = |offset| u64::from(shared_info.load_u32(offset));
+    let zero = untorn(shared_info, offset_of!(shared_info, wc_version), || {
+        let seconds =
+            word(offset_of!(shared_info, wc_sec_hi)) << 32 | word(offset_of!(shared_info, wc_sec));
+        // Xen keeps the rest below a second; whatever it is, it must not overflow.
+        Duration::from_secs(seconds)
+            .saturating_add(Duration::from_nanos(word(offset_of!(shared_info, wc_nsec))))
+    });
+    zero.saturating_add(Duration::from_nanos(system_time(shared_info)))
 }
 
 #[cfg(test)]
@@ -90,8 +116,15 @@ mod tests {
     #[test]
     fn nonsense_saturates() {
         let sample = Sample { tsc_timestamp: 0, system_time: u64::MAX - 9, mul: !0, shift: 127 };
-        assert_eq!(sample.at(u64::MAX), u64::MAX);
-        assert_eq!(Sample { shift: -128, ..sample }.at(u64::MAX), u64::MAX - 9);
+        assert_eq!(sample.at(u64::MAX >> 1), u64::MAX);
+        assert_eq!(Sample { shift: -128, ..sample }.at(u64::MAX >> 1), u64::MAX - 9);
+    }
+
+    #[test]
+    fn a_stamp_below_zero_is_in_the_past() {
+        let stamp = 0_u64.wrapping_sub(1000);
+        let sample = Sample { tsc_timestamp: stamp, system_time: 5, mul: 1 << 31, shift: 0 };
+        assert_eq!(sample.at(1000), 1005);
     }
 
     #[test]
@@ -101,5 +134,16 @@ mod tests {
         page.store_u32(base, 1);
         page.copy_in(base + offset_of!(vcpu_time_info, system_time), &7_u64.to_le_bytes());
         assert_eq!(system_time(&page), 7);
+    }
+
+    #[test]
+    fn the_wall_clock_is_what_it_was_plus_the_time_since() {
+        let page = leaked_page();
+        page.store_u32(offset_of!(shared_info, wc_sec), 5);
+        page.store_u32(offset_of!(shared_info, wc_sec_hi), 1);
+        page.store_u32(offset_of!(shared_info, wc_nsec), 999_999_999);
+        let base = offset_of!(shared_info, vcpu_info) + offset_of!(vcpu_info, time);
+        page.copy_in(base + offset_of!(vcpu_time_info, system_time), &1_u64.to_le_bytes());
+        assert_eq!(wall_clock(&page), Duration::from_secs((1 << 32) + 6));
     }
 }

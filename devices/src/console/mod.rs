@@ -54,8 +54,11 @@ impl ErrorType for Console {
 
 impl Write for Console {
     async fn write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
-        poll_fn(|_| match console::write(bytes) {
-            Ok(0) if !bytes.is_empty() => Poll::Pending,
+        poll_fn(|context| match console::write(bytes) {
+            Ok(0) if !bytes.is_empty() => {
+                console::wait(context.waker());
+                Poll::Pending
+            }
             Ok(count) => Poll::Ready(Ok(count)),
             Err(_) => Poll::Ready(Err(Error)),
         })
@@ -70,9 +73,12 @@ impl Write for Console {
 
 impl Read for Console {
     async fn read(&mut self, to: &mut [u8]) -> Result<usize, Error> {
-        poll_fn(|_| match console::read(to) {
+        poll_fn(|context| match console::read(to) {
             Ok(Some(count)) => Poll::Ready(Ok(count)),
-            Ok(None) => Poll::Pending,
+            Ok(None) => {
+                console::wait(context.waker());
+                Poll::Pending
+            }
             Err(_) => Poll::Ready(Err(Error)),
         })
         .await

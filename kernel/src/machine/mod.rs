@@ -1,11 +1,16 @@
 //! The machine beneath: a Xen PV domain, or a Linux process that plays the
 //! part of one. Both offer the same functions:
 //!
-//! * `command_line`: the app's arguments
-//! * `monotonic`: ns of a clock that may step back a little between readings
-//! * `idle`: waits until a device or the clock may have something new
-//! * `exit`: the end
+//! * `command_line`, `raw_arguments`: the app's arguments
+//! * `monotonic`, `wall_clock`: the clocks
+//! * `queue`, `ready`, `timers`: the tasks that are ready, and those that wait for a moment
+//! * `look`, `idle`: for news from devices, without and with waiting
+//! * `start`: runs the app, and ends
 //! * `console`: the byte streams that every machine has, before any device
+//! * `memory_stats`, `mappings`: what memory is used for
+//! * `manifest`: the text of the program's manifest
+//! * `entropy_pool`, `hardware_seed`, `jitter`: what randomness is made of
+//! * `start_watchdog`: ends a machine whose tasks never await
 //! * `__entry!`: how the app's `run` is started
 
 #[cfg(not(target_os = "xen"))]
@@ -18,11 +23,17 @@ use linux as here;
 #[cfg(target_os = "xen")]
 use xen as here;
 
+#[cfg(not(target_os = "xen"))]
+pub use here::simulate_time;
 pub use here::{console, start};
-pub(crate) use here::{idle, monotonic};
+pub(crate) use here::{
+    entropy_pool, hardware_seed, idle, jitter, look, manifest, mappings, memory_stats, monotonic,
+    queue, raw_arguments, ready, timers, wall_clock,
+};
 
-use crate::args::{Args, Help};
+use crate::args::{self, Args, Help};
 use crate::exit::Exit;
+use crate::log;
 use crate::text::EscapeControls;
 use core::fmt::{self, Display, Write};
 
@@ -31,12 +42,45 @@ use core::fmt::{self, Display, Write};
 /// # Errors
 /// The exit status when they make no sense, or when the user only asked for help.
 pub fn args(help: &Help) -> Result<Args, Exit> {
-    let args = here::command_line().and_then(Args::new).map_err(|error| usage(&error))?;
+    let mut args = here::command_line().and_then(Args::new).map_err(|error| usage(&error))?;
     if args.wants_help() {
         help.print(line);
+        Help::print_common(line);
         return Err(Exit::SUCCESS);
     }
+    settle(&mut args).map_err(|error| usage(&error))?;
     Ok(args)
+}
+
+/// Takes the arguments that every app has.
+fn settle(args: &mut Args) -> Result<(), args::Error> {
+    let levels = args.take("log", Some(""))?;
+    log::start(levels).ok_or(args::Error::BadValue {
+        name: "log",
+        value: levels,
+        kind: log::KIND,
+    })?;
+    // Read by `entropy`, if the app uses that.
+    args.take("seed", Some(""))?;
+    here::start_watchdog(args.take("watchdog", Some(WATCHDOG))?);
+    Ok(())
+}
+
+/// Seconds that a task may run without awaiting, unless the argument
+/// `watchdog=` says otherwise.
+const WATCHDOG: u32 = 30;
+
+/// The arguments of an app that takes none.
+///
+/// # Errors
+/// The exit status when there are some; asking for help is well.
+pub fn no_args(help: &Help) -> Result<Args, Exit> {
+    let given = raw_arguments();
+    if given.is_empty() {
+        return Ok(Args::default());
+    }
+    help.print(line);
+    Err(if given == b"help" { Exit::SUCCESS } else { Exit::USAGE })
 }
 
 /// Says what is wrong with the arguments or the devices.

@@ -12,6 +12,7 @@ use crate::project::{Guest, Project, read};
 use crate::ui::{Ui, out};
 use anyhow::{Context, Result, bail};
 use console::style;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 /// Lines of a console that are shown when something failed.
@@ -151,8 +152,12 @@ fn run_one(host: &Host, job: &Job<'_>) -> Result<(Outcome, Verdict)> {
     let mut overrides = Vec::new();
     overrides.extend(job.run.args.as_ref().map(|args| format!("extra={}", xl::quote(args))));
     overrides.extend(job.run.memory.map(|mib| format!("memory={mib}")));
+    overrides.extend(job.run.config.iter().cloned());
     let spec = GuestSpec { overrides, ..GuestSpec::new(job.image.config()) };
     let mut domain = host.create(&spec)?;
+    if let Some(input) = &job.run.input {
+        domain.input()?.write_all(input.as_bytes()).context("cannot type at the console")?;
+    }
     let end = domain.wait(job.run.timeout, &mut |_| ())?;
     let outcome = match end {
         Some(end) => Outcome {

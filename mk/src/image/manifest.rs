@@ -17,6 +17,10 @@ pub(crate) struct Manifest {
     pub(crate) version: String,
     /// The memory that the app asks for, in KiB.
     pub(crate) memory_kib: u64,
+    /// What it was built from, if that is known.
+    pub(crate) commit: Option<String>,
+    /// The names and versions of the crates that are linked into it.
+    pub(crate) crates: Vec<(String, String)>,
     /// What it does, a line each.
     pub(crate) about: Vec<String>,
     pub(crate) devices: Vec<Device>,
@@ -74,11 +78,13 @@ impl Manifest {
                 .line(line)
                 .with_context(|| format!("line {number} of the manifest: {line:?}"))?;
         }
-        let Reader { name, version, memory, about, devices, args } = reader;
+        let Reader { name, version, memory, commit, crates, about, devices, args } = reader;
         Ok(Self {
             name: name.context("the manifest has no name")?,
             version: version.context("the manifest has no version")?,
             memory_kib: memory.context("the manifest does not say how much memory")?,
+            commit,
+            crates,
             about,
             devices,
             args,
@@ -92,6 +98,8 @@ struct Reader {
     name: Option<String>,
     version: Option<String>,
     memory: Option<u64>,
+    commit: Option<String>,
+    crates: Vec<(String, String)>,
     about: Vec<String>,
     devices: Vec<Device>,
     args: Vec<Arg>,
@@ -107,6 +115,12 @@ impl Reader {
             }
             "version" => once(&mut self.version, rest.to_owned())?,
             "memory" => once(&mut self.memory, memory(rest)?)?,
+            "commit" => once(&mut self.commit, rest.to_owned())?,
+            "crate" => {
+                let (name, version) = rest.split_once('\t').context("a crate has a version")?;
+                ensure!(is_name(name), "a crate has a name");
+                self.crates.push((name.to_owned(), version.to_owned()));
+            }
             "about" => self.about.push(undoc(rest)),
             "device" => {
                 let fields: Vec<_> = rest.split('\t').collect();
@@ -170,7 +184,8 @@ fn memory(text: &str) -> Result<u64> {
 mod tests {
     use super::*;
 
-    const GOOD: &str = "xenith\t1\nname\thttpd\nversion\t0.1.0\nmemory\t8 MiB\nabout\t Serves.\n\
+    const GOOD: &str = "xenith\t1\nname\thttpd\nversion\t0.1.0\nmemory\t8 MiB\ncommit\tabc\n\
+        crate\tspin\t0.12.3\nabout\t Serves.\n\
         about\t  Twice.\ndevice\tconsole\tconsole\t\ndevice\tdisk\tblock\txvda\narg\tport\t\
         number from 0 to 65535\ndefault\t80\nhelp\t Where\tto.\narg\troot\ttext\n";
 
@@ -179,6 +194,8 @@ mod tests {
         let manifest = Manifest::parse(GOOD.as_bytes()).unwrap();
         assert_eq!((&*manifest.name, &*manifest.version), ("httpd", "0.1.0"));
         assert_eq!((manifest.memory_kib, manifest.memory_mib()), (8192, 8));
+        assert_eq!(manifest.commit.as_deref(), Some("abc"));
+        assert_eq!(manifest.crates, [("spin".to_owned(), "0.12.3".to_owned())]);
         assert_eq!(manifest.about, ["Serves.", " Twice."]);
         assert_eq!(manifest.devices.len(), 2);
         assert_eq!((&*manifest.devices[1].class, &*manifest.devices[1].id), ("block", "xvda"));

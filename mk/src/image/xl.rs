@@ -24,7 +24,10 @@ pub(crate) fn config(manifest: &Manifest, file: &str) -> String {
     text += &format!(
         "#\n# Made by `cargo mk build` from the image's manifest. `xl` looks for the kernel in the\n\
          # folder that it is called in:\n#     xl create -c {file}.xl\n\n\
-         name = {}\ntype = \"pv\"\nkernel = {}\nmemory = {}\nvcpus = 1\n",
+         name = {}\ntype = \"pv\"\nkernel = {}\nmemory = {}\nvcpus = 1\n\n\
+         # The kernel reads the time stamp counter only through Xen's clock, which is right on\n\
+         # every processor and after migration; emulating it would cost a trap at each look.\n\
+         tsc_mode = \"native\"\n",
         quote(name),
         quote(file),
         manifest.memory_mib(),
@@ -150,6 +153,8 @@ mod tests {
             name: "httpd".into(),
             version: "0.1.0".into(),
             memory_kib: 8192,
+            commit: None,
+            crates: Vec::new(),
             about: vec!["Serves files.".into(), String::new(), "Well.".into()],
             devices: vec![
                 device("console", "console", ""),

@@ -6,10 +6,15 @@
 // The ABI's names are kept as they are.
 #![allow(non_upper_case_globals)]
 
+use crate::Domain;
 use crate::memory::SharedPage;
-use crate::public::{EVTCHNOP_send, SCHEDOP_shutdown, evtchn_send, sched_shutdown};
-use std::cell::{RefCell, UnsafeCell};
+use crate::public::{
+    EVTCHNOP_close, EVTCHNOP_send, SCHEDOP_shutdown, evtchn_close, evtchn_send, sched_shutdown,
+    shared_info, vcpu_info,
+};
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::BTreeMap;
+use std::mem::offset_of;
 use std::ptr::NonNull;
 use xen_sys::{__HYPERVISOR_console_io, __HYPERVISOR_event_channel_op, __HYPERVISOR_sched_op};
 
@@ -19,10 +24,12 @@ const EPERM: i64 = -1;
 #[derive(Default)]
 struct State {
     notifications: BTreeMap<u32, u64>,
+    closed: Vec<u32>,
     console: Option<Vec<u8>>,
 }
 
 thread_local! {
+    static DOMAIN: Cell<Option<&'static Domain>> = const { Cell::new(None) };
     static STATE: RefCell<Option<State>> = const { RefCell::new(None) };
 }
 
@@ -41,7 +48,29 @@ impl Fake {
             assert!(state.is_none(), "this thread has a hypervisor already");
             *state = Some(State::default());
         });
+        // Leaked like its page: a domain lives until the end.
+        DOMAIN.set(Some(Box::leak(Box::new(Domain::new(leaked_page())))));
         Self(())
+    }
+
+    /// Makes `port` pending, as its other end does.
+    ///
+    /// # Panics
+    /// When there is no such port.
+    pub fn raise(&self, port: u32) {
+        let page = &crate::domain().shared_info;
+        let (word, bit) = ((port / 64) as usize, 1 << (port % 64));
+        page.set_bits(offset_of!(shared_info, evtchn_pending) + word * 8, bit);
+        if page.load_u64(offset_of!(shared_info, evtchn_mask) + word * 8) & bit == 0 {
+            let vcpu = offset_of!(shared_info, vcpu_info);
+            page.set_bits(vcpu + offset_of!(vcpu_info, evtchn_pending_sel), 1 << word);
+        }
+    }
+
+    /// The ports that the guest closed, in order.
+    #[must_use]
+    pub fn closed(&self) -> Vec<u32> {
+        with(|state| state.closed.clone())
     }
 
     /// Allows `CONSOLEIO_write`, as a Xen built for debugging does.
@@ -71,7 +100,14 @@ impl Default for Fake {
 impl Drop for Fake {
     fn drop(&mut self) {
         STATE.set(None);
+        DOMAIN.set(None);
     }
+}
+
+/// This thread's domain, if it has a hypervisor.
+#[must_use]
+pub fn attached() -> Option<&'static Domain> {
+    DOMAIN.get()
 }
 
 fn with<T>(f: impl FnOnce(&mut State) -> T) -> T {
@@ -91,6 +127,12 @@ pub(crate) unsafe fn hypercall(nr: u32, args: [u64; 4]) -> i64 {
             // SAFETY: EVTCHNOP_send takes an evtchn_send.
             let send = unsafe { *(args[1] as *const evtchn_send) };
             with(|state| *state.notifications.entry(send.port).or_default() += 1);
+            0
+        }
+        __HYPERVISOR_event_channel_op if op == EVTCHNOP_close => {
+            // SAFETY: EVTCHNOP_close takes an evtchn_close.
+            let close = unsafe { *(args[1] as *const evtchn_close) };
+            with(|state| state.closed.push(close.port));
             0
         }
         __HYPERVISOR_sched_op if op == SCHEDOP_shutdown => {

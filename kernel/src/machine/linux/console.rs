@@ -1,15 +1,23 @@
 //! Standard input and output as the machine's console.
 
+use super::poll_stdin;
 use core::fmt;
+use core::task::Waker;
+use rustix::event::Timespec;
+use std::cell::RefCell;
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether someone waits for input.
-static WAITING: AtomicBool = AtomicBool::new(false);
+thread_local! {
+    /// Those who wait for input.
+    static WAITING: RefCell<Vec<Waker>> = const { RefCell::new(Vec::new()) };
+}
 
-/// Whether someone waits for input; forgets it.
-pub(super) fn take_waiting() -> bool {
-    WAITING.swap(false, Ordering::Relaxed)
+/// Waits for `timeout`, or until there is input if someone waits for that.
+pub(super) fn look(timeout: Option<&Timespec>) {
+    let waiting = WAITING.with_borrow(|waiting| !waiting.is_empty());
+    if poll_stdin(waiting, timeout) {
+        WAITING.take().into_iter().for_each(Waker::wake);
+    }
 }
 
 /// The console is not usable any more.
@@ -32,22 +40,25 @@ pub fn write(bytes: &[u8]) -> Result<usize, Broken> {
     Ok(bytes.len())
 }
 
-/// Reads what there is. `None` means that nothing came yet: the machine's next
-/// wait ends when something does. `Some(0)` is the end of the input.
+/// Reads what there is. `None` means that nothing came yet; `Some(0)` is the
+/// end of the input.
 ///
 /// # Errors
 /// [`Broken`] when standard input failed.
 pub fn read(to: &mut [u8]) -> Result<Option<usize>, Broken> {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let stdin = rustix::stdio::stdin();
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    match poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&now)) {
-        Ok(1..) => rustix::io::read(stdin, to).map(Some).map_err(|_| Broken),
-        _ => {
-            WAITING.store(true, Ordering::Relaxed);
-            Ok(None)
-        }
+    if !poll_stdin(true, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+        return Ok(None);
     }
+    rustix::io::read(rustix::stdio::stdin(), to).map(Some).map_err(|_| Broken)
+}
+
+/// Wakes `waker` when there may be input.
+pub fn wait(waker: &Waker) {
+    WAITING.with_borrow_mut(|waiting| {
+        if !waiting.iter().any(|other| other.will_wake(waker)) {
+            waiting.push(waker.clone());
+        }
+    });
 }
 
 /// A sink for the kernel's own lines.

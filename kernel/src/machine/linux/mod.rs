@@ -1,22 +1,71 @@
 //! A process is a machine: the same app, the same kernel, on Linux.
+//!
+//! Tasks, timers and the clock belong to the thread, so that tests run side by
+//! side; a program has one thread that counts.
 
 pub mod console;
 
 use crate::args;
+use crate::entropy::Pool;
 use crate::exit::Exit;
-use crate::task::block_on;
-use crate::time::Instant;
+use crate::memory::{Mapping, Stats};
+use crate::task::{Queue, Ready, block_on};
+use crate::time::{Instant, Timers};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::stdio::stdin;
+use std::cell::Cell;
 use std::os::unix::ffi::OsStrExt;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The moment at which the machine's clock began.
 static BEGINNING: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
 
+static POOL: Pool = Pool::new();
+
+thread_local! {
+    static QUEUE: &'static Queue = Box::leak(Box::new(Queue::new()));
+    static READY: &'static Ready = Box::leak(Box::new(Ready::new()));
+    static TIMERS: &'static Timers = Box::leak(Box::new(Timers::new()));
+    static SIMULATED: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// The tasks of this thread that are ready.
+pub(crate) fn queue() -> &'static Queue {
+    QUEUE.with(|queue| *queue)
+}
+
+/// Whether the future that this thread blocks on was woken.
+pub(crate) fn ready() -> &'static Ready {
+    READY.with(|ready| *ready)
+}
+
+/// The timers of this thread.
+pub(crate) fn timers() -> &'static Timers {
+    TIMERS.with(|timers| *timers)
+}
+
+/// From here on, this thread's clock stands still while tasks run, and when
+/// none can, it jumps to the next timer. For tests.
+pub fn simulate_time() {
+    SIMULATED.set(Some(1));
+}
+
 /// ns since the first reading.
 pub(crate) fn monotonic() -> u64 {
-    u64::try_from(BEGINNING.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    SIMULATED
+        .get()
+        .unwrap_or_else(|| u64::try_from(BEGINNING.elapsed().as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// The time since 1970.
+pub(crate) fn wall_clock() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// The first argument of the process, or nothing.
+pub(crate) fn raw_arguments() -> &'static [u8] {
+    std::env::args_os().nth(1).unwrap_or_default().leak().as_bytes()
 }
 
 /// The arguments of the process.
@@ -27,21 +76,87 @@ pub(crate) fn command_line() -> Result<impl Iterator<Item = &'static [u8]>, args
     }))
 }
 
+/// The random generator's state.
+pub(crate) fn entropy_pool() -> &'static Pool {
+    &POOL
+}
+
+/// A number that is hard to predict by a few bits.
+pub(crate) fn jitter() -> u64 {
+    monotonic()
+}
+
+/// Four numbers of Linux's generator.
+pub(crate) fn hardware_seed() -> Option<[u64; 4]> {
+    let mut bytes = [0; 32];
+    let count = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).ok()?;
+    let (words, _) = bytes.as_chunks::<8>();
+    let word = |at: usize| words.get(at).copied().map(u64::from_ne_bytes);
+    (count == 32).then_some([word(0)?, word(1)?, word(2)?, word(3)?])
+}
+
+/// A process that hangs is its user's to end.
+pub(crate) fn start_watchdog(_seconds: u32) {}
+
+/// On Linux the heap is the system's.
+pub(crate) fn memory_stats() -> Stats {
+    Stats::default()
+}
+
+/// Tells `each` about every mapping of the process, as /proc has it.
+pub(crate) fn mappings(each: &mut dyn FnMut(Mapping)) {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    for line in maps.lines() {
+        let address = |hex| usize::from_str_radix(hex, 16).ok();
+        let mut fields = line.split(' ');
+        let range = fields.next().and_then(|range| range.split_once('-'));
+        let flags = fields.next().unwrap_or_default();
+        if let Some((Some(start), Some(end))) = range.map(|(a, b)| (address(a), address(b))) {
+            each(Mapping { start, end, write: flags.contains('w'), execute: flags.contains('x') });
+        }
+    }
+}
+
+/// Looks for news without waiting.
+pub(crate) fn look() {
+    console::look(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+}
+
 /// Waits until `deadline`, or until there is input that someone waits for.
+///
+/// # Panics
+/// In simulated time, when nobody waits for a moment either: it would be for ever.
 pub(crate) fn idle(deadline: Option<Instant>) {
+    if SIMULATED.get().is_some() {
+        let next = deadline.expect("every task waits, and none of them for a timer");
+        SIMULATED.set(Some(next.as_nanos()));
+        return;
+    }
     let timeout = deadline.map(|deadline| {
         let rest = deadline.saturating_duration_since(Instant::now());
         Timespec { tv_sec: rest.as_secs().cast_signed(), tv_nsec: rest.subsec_nanos().into() }
     });
+    console::look(timeout.as_ref());
+}
+
+/// Whether standard input has something, or `timeout` passed; no timeout is for ever.
+fn poll_stdin(waiting: bool, timeout: Option<&Timespec>) -> bool {
     let stdin = stdin();
     let mut input = [PollFd::new(&stdin, PollFlags::IN)];
-    let waiting = usize::from(console::take_waiting());
-    // A signal ends the wait early, which the caller is prepared for.
-    let _ = poll(&mut input[..waiting], timeout.as_ref());
+    // A signal ends the wait early, which callers are prepared for.
+    matches!(poll(&mut input[..usize::from(waiting)], timeout), Ok(1..))
+}
+
+static MANIFEST: OnceLock<&'static [u8]> = OnceLock::new();
+
+/// The text of the program's manifest.
+pub(crate) fn manifest() -> &'static [u8] {
+    MANIFEST.get().copied().unwrap_or_default()
 }
 
 /// Runs the app and ends the process with its exit status.
-pub fn start(run: impl Future<Output = Exit>) -> ! {
+pub fn start(manifest: &'static [u8], run: impl Future<Output = Exit>) -> ! {
+    MANIFEST.get_or_init(|| manifest);
     let exit = block_on(run);
     super::last_line(console::Sink::Lossy, exit);
     std::process::exit(exit.0.into());
@@ -51,10 +166,10 @@ pub fn start(run: impl Future<Output = Exit>) -> ! {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __entry {
-    ($name:literal, $run:path) => {
+    ($note:path, $run:path) => {
         #[unsafe(no_mangle)]
         extern "C" fn main(_count: i32, _arguments: *const *const u8) -> i32 {
-            $crate::machine::start($run())
+            $crate::machine::start($note.text(), $run())
         }
     };
 }

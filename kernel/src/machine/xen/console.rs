@@ -6,9 +6,10 @@
 //! from a terminal driver with ONLCR: `xl console` puts the user's terminal
 //! into raw mode and leaves that to the guest.
 
-use super::start::{emergency, now_plus};
-use ::xen::evtchn::Port;
-use ::xen::hypercall::sched_op_poll;
+use super::start::emergency;
+use crate::time::Instant;
+use ::xen::evtchn::{self, Port};
+use ::xen::hypercall::{event_channel_op_send, sched_op_poll};
 use ::xen::memory::SharedPage;
 use ::xen::public::io::console::{IN, OUT};
 pub use ::xen::ring::Broken;
@@ -16,12 +17,15 @@ use ::xen::ring::{Consumer, Producer};
 use ::xen::start::Channel;
 use core::fmt;
 use core::sync::atomic::{AtomicU32, Ordering};
+use core::task::Waker;
 use core::time::Duration;
 use spin::Mutex;
 
 struct Console {
     page: SharedPage,
-    port: Port,
+    port: u32,
+    /// The port, once events work; they do not while the machine boots.
+    events: Option<Port>,
     out: Producer,
     input: Consumer,
 }
@@ -37,14 +41,25 @@ const PATIENCE: u32 = 100;
 /// Takes the console that the domain builder made. Without one, or when its
 /// indices make no sense, the domain has no console.
 pub(super) fn open(channel: Channel, page: Option<SharedPage>) {
-    *CONSOLE.lock() = page.and_then(|page| {
+    let console = page.and_then(|page| {
         Some(Console {
-            port: Port::adopt(channel.port)?,
+            port: channel.port,
+            events: None,
             out: Producer::new(&page, OUT).ok()?,
             input: Consumer::new(&page, IN).ok()?,
             page,
         })
     });
+    // There was none before; dropping that would be code for nothing.
+    core::mem::forget(core::mem::replace(&mut *CONSOLE.lock(), console));
+}
+
+/// Lets the console's events wake tasks.
+pub(super) fn open_events() {
+    if let Some(console) = CONSOLE.lock().as_mut() {
+        // There was none before; dropping that would be code for nothing.
+        core::mem::forget(core::mem::replace(&mut console.events, Port::adopt(console.port)));
+    }
 }
 
 impl Console {
@@ -68,14 +83,14 @@ impl Console {
         }
         if done > 0 {
             // The other end can only be gone together with the daemon.
-            let _ = self.port.notify();
+            let _ = event_channel_op_send(self.port);
         }
         Ok(done)
     }
 }
 
 /// Writes some of `bytes` and returns how many; 0 means that there is no room
-/// now: the machine's next wait ends when there is.
+/// now: [`wait`] until there may be.
 ///
 /// # Errors
 /// [`Broken`] when there is no console or the daemon broke the ring.
@@ -83,8 +98,8 @@ pub fn write(bytes: &[u8]) -> Result<usize, Broken> {
     CONSOLE.lock().as_mut().ok_or(Broken)?.write(bytes)
 }
 
-/// Reads what there is. `None` means that nothing came yet: the machine's next
-/// wait ends when something does. A console has no end of input.
+/// Reads what there is. `None` means that nothing came yet: [`wait`] until
+/// something may have. A console has no end of input.
 ///
 /// # Errors
 /// [`Broken`] when there is no console or the daemon broke the ring.
@@ -96,13 +111,15 @@ pub fn read(to: &mut [u8]) -> Result<Option<usize>, Broken> {
         return Ok(None);
     }
     // The daemon may wait for room.
-    let _ = console.port.notify();
+    let _ = event_channel_op_send(console.port);
     Ok(Some(count))
 }
 
-/// What `f` makes of the console's port, if there is a console.
-pub(super) fn port<T>(f: impl FnOnce(&Port) -> T) -> Option<T> {
-    CONSOLE.lock().as_ref().map(|console| f(&console.port))
+/// Wakes `waker` when the daemon did something: read or wrote.
+pub fn wait(waker: &Waker) {
+    if let Some(port) = CONSOLE.lock().as_ref().and_then(|console| console.events.as_ref()) {
+        port.wait(waker);
+    }
 }
 
 /// Waits until the daemon took everything, for a second at most: what is still
@@ -111,10 +128,12 @@ pub(super) fn drain() {
     let Some(mut console) = CONSOLE.try_lock() else { return };
     let Some(console) = console.as_mut() else { return };
     for _ in 0..PATIENCE {
+        // The event is taken before the look, so what comes after it counts.
+        evtchn::forget(console.port);
         match console.out.room(&console.page) {
             Ok(_) if console.out.pending() > 0 => {
-                let deadline = now_plus(Duration::from_millis(10));
-                let _ = sched_op_poll(&mut [console.port.number()], deadline);
+                let deadline = Instant::now().saturating_add(Duration::from_millis(10));
+                let _ = sched_op_poll(&mut [console.port], deadline.as_nanos());
             }
             _ => return,
         }

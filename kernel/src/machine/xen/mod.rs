@@ -1,8 +1,20 @@
 //! A Xen PV domain as the machine.
 
+mod clock;
 pub mod console;
+mod entropy;
+mod heap;
+mod paging;
 mod panic;
 mod start;
+mod traps;
+mod watchdog;
 
+pub(crate) use clock::{monotonic, wall_clock};
+pub(crate) use entropy::{entropy_pool, hardware_seed, jitter};
+pub(crate) use heap::mappings;
 pub use start::start;
-pub(crate) use start::{command_line, idle, monotonic};
+pub(crate) use start::{
+    command_line, idle, look, manifest, memory_stats, queue, raw_arguments, ready, timers,
+};
+pub(crate) use watchdog::start_watchdog;

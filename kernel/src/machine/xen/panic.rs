@@ -1,50 +1,107 @@
-//! Last words.
+//! Last words: the reports of panics and of exceptions.
 
-use super::console::Sink;
-use super::start::{emergency, end, stack_bounds};
+use super::console::{Sink, drain};
+use super::start::{emergency, end, fault_address, stack};
+use super::traps::Registers;
 use crate::exit::Exit;
 use crate::machine::line_to;
 use ::xen::hypercall::sched_op_shutdown;
 use ::xen::public::SHUTDOWN_crash;
-use core::fmt::Arguments;
+use core::fmt::{Arguments, Write};
 use core::panic::PanicInfo;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicU8, Ordering};
 
 /// Return addresses that a report shows at most.
 const DEPTH: usize = 32;
 
-#[panic_handler]
-fn panic(info: &PanicInfo<'_>) -> ! {
-    static PANICKING: AtomicBool = AtomicBool::new(false);
-    if PANICKING.swap(true, Ordering::Relaxed) {
-        emergency(b"xenith: panic during the report of a panic\n");
-        sched_op_shutdown(SHUTDOWN_crash);
-    }
-    match info.location() {
-        Some(at) => say(format_args!("xenith: panic at {at}: {}", info.message())),
-        None => say(format_args!("xenith: panic: {}", info.message())),
-    }
-    backtrace();
-    end(Sink::Patient, Exit::PANIC)
+/// The vector of page faults.
+const PAGE_FAULT: u64 = 14;
+
+/// An exception: its name and the registers.
+pub(super) struct Frame<'a> {
+    pub(super) name: &'static str,
+    pub(super) registers: &'a Registers,
 }
 
 fn say(text: Arguments<'_>) {
     line_to(Sink::Patient, text);
 }
 
-/// Prints the stack's registers and the return addresses on it. Every function
-/// of the image keeps a frame pointer (the target says so), so each frame
-/// holds the caller's `rbp` and above it the address to return to.
-fn backtrace() {
-    let (rbp, rsp): (usize, usize);
+/// A report may fail as well; then this ends the domain with what is left.
+fn once() {
+    static REPORTS: AtomicU8 = AtomicU8::new(0);
+    match REPORTS.fetch_add(1, Ordering::Relaxed) {
+        0 => return,
+        // Text that needs no formatting.
+        1 => {
+            let _ = Sink::Patient.write_str(
+                "xenith: a second panic while reporting the first\nxenith: exit status 101\n",
+            );
+            drain();
+        }
+        _ => emergency(b"xenith: panics while reporting panics\n"),
+    }
+    sched_op_shutdown(SHUTDOWN_crash)
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    once();
+    match info.location() {
+        Some(at) => say(format_args!("xenith: panic at {at}: {}", info.message())),
+        None => say(format_args!("xenith: panic: {}", info.message())),
+    }
+    let (rbp, rsp): (u64, u64);
     // SAFETY: copies two registers.
     unsafe {
         core::arch::asm!("mov {}, rbp", "mov {}, rsp", out(reg) rbp, out(reg) rsp,
             options(nomem, nostack, preserves_flags));
     }
     say(format_args!("xenith: rsp {rsp:#x} rbp {rbp:#x}"));
-    let stack = stack_bounds();
-    let mut frame = rbp;
+    backtrace(rbp);
+    end(Sink::Patient, Exit::PANIC)
+}
+
+/// Says what an exception was, where, and how it came there.
+pub(super) fn report_trap(frame: &Frame<'_>) -> ! {
+    once();
+    let Frame { name, registers: r } = frame;
+    if r.vector == PAGE_FAULT {
+        let address = fault_address();
+        let what = match r.error & 0b1_0011 {
+            e if e & 0b1_0000 != 0 => "executing",
+            e if e & 0b10 != 0 => "writing",
+            _ => "reading",
+        };
+        let why = match r.error & 1 {
+            0 if address < 0x1000 => "a null pointer",
+            0 => "nothing is mapped there",
+            _ => "protected against it",
+        };
+        say(format_args!("xenith: {name} {what} {address:#x} ({why}) at {:#x}", r.rip));
+    } else {
+        say(format_args!("xenith: {name} (error code {:#x}) at {:#x}", r.error, r.rip));
+    }
+    for (names, values) in [
+        (["rax", "rbx", "rcx", "rdx"], [r.rax, r.rbx, r.rcx, r.rdx]),
+        (["rsi", "rdi", "rbp", "rsp"], [r.rsi, r.rdi, r.rbp, r.rsp]),
+        (["r8 ", "r9 ", "r10", "r11"], [r.r8, r.r9, r.r10, r.r11]),
+        (["r12", "r13", "r14", "r15"], [r.r12, r.r13, r.r14, r.r15]),
+    ] {
+        let [a, b, c, d] = names;
+        let [v, w, x, y] = values;
+        say(format_args!("xenith: {a} {v:016x} {b} {w:016x} {c} {x:016x} {d} {y:016x}"));
+    }
+    backtrace(r.rbp);
+    end(Sink::Patient, Exit::FAULT)
+}
+
+/// Prints the return addresses on the stack. Every function of the image keeps
+/// a frame pointer (the target says so), so each frame holds the caller's
+/// `rbp` and above it the address to return to.
+fn backtrace(rbp: u64) {
+    let stack = stack();
+    let mut frame = rbp as usize;
     for _ in 0..DEPTH {
         if !stack.contains(&frame) || !stack.contains(&(frame + 15)) || !frame.is_multiple_of(8) {
             return;

@@ -6,30 +6,27 @@
 //! pages, the page tables and a stack one after the other from
 //! `XEN_ELFNOTE_VIRT_BASE` on.
 
-use super::console;
+use super::paging::{DATA, Layout, Paging};
+use super::{console, heap, traps, watchdog};
 use crate::args;
 use crate::exit::Exit;
-use crate::task::block_on;
-use crate::time::Instant;
-use ::xen::hypercall::{console_io_write, sched_op_poll, sched_op_shutdown, update_va_mapping};
+use crate::task::{Queue, Ready, block_on};
+use crate::time::{Instant, Timers};
+use ::xen::evtchn;
+use ::xen::hypercall::{console_io_write, sched_op_shutdown, update_va_mapping};
 use ::xen::memory::{Mfn, PAGE_SIZE, SharedPage, mfn_to_pfn};
-use ::xen::public::{SHUTDOWN_crash, SHUTDOWN_poweroff, elfnote, start_info};
+use ::xen::public::mmu::UVMF_INVLPG;
+use ::xen::public::{
+    SHUTDOWN_crash, SHUTDOWN_poweroff, elfnote, shared_info, start_info, vcpu_info,
+};
 use ::xen::start::{Channel, StartInfo};
-use ::xen::time::system_time;
-use core::cell::UnsafeCell;
+use core::mem::offset_of;
 use core::ops::Range;
 use core::ptr::NonNull;
-use core::time::Duration;
 use spin::{Mutex, MutexGuard, Once};
 
 /// Bytes of the one stack.
 const STACK: usize = 64 * 1024;
-
-/// `UVMF_INVLPG`: flush the TLB's entry of that page on this CPU.
-const UVMF_INVLPG: u64 = 2;
-
-/// Present, writable, accessed, dirty, never executed.
-const PAGE_DATA: u64 = 1 << 63 | 0x63;
 
 // The notes by which the domain builder starts us (public/elfnote.h), and the
 // entry. Xen pushes nothing on our stack until a trap table is registered, but
@@ -57,14 +54,21 @@ core::arch::global_asm!(
     ".global _start",
     "_start:",
     "cld",
+    "mov rax, rsp",
     "lea rsp, [stack + {STACK}]",
     "xor ebp, ebp",
     "mov rdi, rsi",
+    "mov rsi, rax",
     "call {boot}",
     "ud2",
     ".popsection",
-    ".pushsection .bss.stack, \"aw\", @nobits",
-    ".balign 16",
+    // Pages whose place in the address space is used, but not what is in them,
+    // then the stack, which grows down to the first of them.
+    ".pushsection .bss.pages, \"aw\", @nobits",
+    ".balign {PAGE_SIZE}",
+    "shared_info: .skip {PAGE_SIZE}",
+    "scratch: .skip {PAGE_SIZE}",
+    "stack_guard: .skip {PAGE_SIZE}",
     "stack: .skip {STACK}",
     ".popsection",
     ENTRY = const elfnote::XEN_ELFNOTE_ENTRY,
@@ -76,16 +80,25 @@ core::arch::global_asm!(
     GUEST_VERSION = const elfnote::XEN_ELFNOTE_GUEST_VERSION,
     LOADER = const elfnote::XEN_ELFNOTE_LOADER,
     FEATURES = const elfnote::XEN_ELFNOTE_FEATURES,
+    PAGE_SIZE = const PAGE_SIZE,
     STACK = const STACK,
     boot = sym boot,
 );
 
+// Where the linker and the assembly above put things.
 unsafe extern "C" {
-    /// The address of pseudo-physical page 0, set by the linker.
     #[link_name = "virt_base"]
     static VIRT_BASE: u8;
-
-    /// The lowest address of the stack.
+    #[link_name = "rodata_start"]
+    static RODATA: u8;
+    #[link_name = "data_start"]
+    static DATA_START: u8;
+    #[link_name = "shared_info"]
+    static SHARED_INFO: u8;
+    #[link_name = "scratch"]
+    static SCRATCH: u8;
+    #[link_name = "stack_guard"]
+    static STACK_GUARD: u8;
     #[link_name = "stack"]
     static STACK_BOTTOM: u8;
 }
@@ -94,54 +107,77 @@ unsafe extern "Rust" {
     /// What [`unikernel!`](crate::unikernel) makes of the app.
     #[link_name = "__xenith_app"]
     fn app() -> !;
+
+    /// The text of its manifest.
+    #[link_name = "__XENITH_MANIFEST"]
+    static MANIFEST: &'static [u8];
 }
 
-/// What the rest of the kernel keeps of the start.
-struct Boot {
-    start_info: StartInfo<'static>,
-    shared_info: SharedPage,
+/// The text of the program's manifest.
+pub(crate) fn manifest() -> &'static [u8] {
+    // SAFETY: the macro defines it with this type, and nobody writes it.
+    unsafe { MANIFEST }
 }
 
-static BOOT: Once<Boot> = Once::new();
+static START_INFO: Once<StartInfo<'static>> = Once::new();
+static QUEUE: Queue = Queue::new();
+static READY: Ready = Ready::new();
+static TIMERS: Timers = Timers::new();
 
-/// Everything that happens before the app.
+/// Everything that happens before the app. `stack` is the end of the stack
+/// that the domain builder made, the last thing that it put into memory.
 ///
 /// # Safety
-/// Called once, by the entry, with the address that Xen passed.
-unsafe extern "C" fn boot(raw: *const start_info) -> ! {
-    // 1. Believe start_info only after a look at every field.
+/// Called once, by the entry, with what Xen passed.
+unsafe extern "C" fn boot(raw: *const start_info, stack: usize) -> ! {
+    // 1. Exceptions end in a report from here on.
+    traps::open();
+
+    // 2. Believe start_info only after a look at every field.
     // SAFETY: Xen passes a page that it filled and that nobody writes again.
     let raw: &'static start_info = unsafe { &*raw };
     let start_info = StartInfo::new(raw).unwrap_or_else(|error| panic!("{error}"));
 
-    // 2. Map the page that Xen shares with us: events and the clock.
-    let shared_info = map_shared_info(start_info.shared_info);
-
-    // 3. The console, if the domain has one.
+    // 3. The console, if the domain has one: whatever fails now can say so.
     if let Some(channel) = start_info.console {
         console::open(channel, initial_page(&start_info, channel));
     }
-    BOOT.call_once(|| Boot { start_info, shared_info });
 
-    // 4. The app.
+    // 4. Map the page that Xen shares with us: events and the clock.
+    ::xen::attach(map_shared_info(start_info.shared_info));
+
+    // 5. Every page gets the protection that it should have.
+    let layout = Layout {
+        virt_base: &raw const VIRT_BASE as usize,
+        rodata: &raw const RODATA as usize,
+        data: &raw const DATA_START as usize,
+        guard: &raw const STACK_GUARD as usize,
+        shared_info: &raw const SHARED_INFO as usize,
+        scratch: &raw const SCRATCH as usize,
+    };
+    let (list, pages) = (start_info.mfn_list as *const u64, start_info.nr_pages as usize);
+    // SAFETY: start_info says so, and it is Xen's own.
+    let mut paging = unsafe { Paging::new(layout, list, pages, start_info.pt_base as usize) };
+    // SAFETY: the scratch page was not used yet.
+    unsafe { paging.protect() }.unwrap_or_else(|error| panic!("cannot protect memory: {error}"));
+
+    // 6. Memory behind what the domain builder made is the heap.
+    // SAFETY: nothing else is there, and nothing was allocated yet.
+    unsafe { heap::open(paging, stack.next_multiple_of(PAGE_SIZE)) };
+    START_INFO.call_once(|| start_info);
+    console::open_events();
+
+    // 7. The app.
     // SAFETY: the macro defines it with this signature.
     unsafe { app() }
 }
 
-/// A page of the image that gives its place to the shared info page.
-#[repr(C, align(4096))]
-struct Place(UnsafeCell<[u8; PAGE_SIZE]>);
-
-// SAFETY: only its address is used.
-unsafe impl Sync for Place {}
-
 fn map_shared_info(machine_address: u64) -> SharedPage {
-    static PLACE: Place = Place(UnsafeCell::new([0; PAGE_SIZE]));
-    let base = NonNull::from(&PLACE).cast::<u8>();
-    let entry = machine_address | PAGE_DATA;
-    // SAFETY: nothing uses the page that was there.
-    unsafe { update_va_mapping(base.as_ptr() as u64, entry, UVMF_INVLPG) }
+    let base = &raw const SHARED_INFO;
+    // SAFETY: the page is there for its address alone.
+    unsafe { update_va_mapping(base as u64, machine_address | DATA, UVMF_INVLPG) }
         .unwrap_or_else(|error| panic!("cannot map the shared info page: {error}"));
+    let base = NonNull::new(base.cast_mut()).unwrap_or(NonNull::dangling());
     // SAFETY: mapped a moment ago, for good.
     unsafe { SharedPage::new(base) }
 }
@@ -172,37 +208,47 @@ pub fn start(run: impl Future<Output = Exit>) -> ! {
 
 /// Ends the domain: with a crash code and a line that says so unless all is well.
 pub(super) fn end(sink: console::Sink, exit: Exit) -> ! {
+    watchdog::stop();
     crate::machine::last_line(sink, exit);
     console::drain();
     sched_op_shutdown(if exit == Exit::SUCCESS { SHUTDOWN_poweroff } else { SHUTDOWN_crash })
 }
 
-/// System time in ns, or 0 before the clock is there.
-pub(crate) fn monotonic() -> u64 {
-    BOOT.get().map_or(0, |boot| system_time(&boot.shared_info))
+/// The tasks that are ready.
+pub(crate) fn queue() -> &'static Queue {
+    &QUEUE
 }
 
-/// Waits until the console or the clock may have something new.
+/// Whether the app's own future was woken.
+pub(crate) fn ready() -> &'static Ready {
+    &READY
+}
+
+/// The timers that run.
+pub(crate) fn timers() -> &'static Timers {
+    &TIMERS
+}
+
+/// Looks for events without waiting.
+pub(crate) fn look() {
+    watchdog::renew();
+    evtchn::scan();
+}
+
+/// Waits until an event comes or `deadline` has come.
 pub(crate) fn idle(deadline: Option<Instant>) {
-    let Some(boot) = BOOT.get() else { return };
-    let mut ports = [0];
-    let count = console::port(|port| {
-        // An event that came since the last wait is news already.
-        if port.take_pending(&boot.shared_info) {
-            return false;
-        }
-        ports[0] = port.number();
-        true
-    });
-    match count {
-        Some(false) => {}
-        _ => {
-            let deadline = deadline.map_or(0, |deadline| deadline.as_nanos().max(1));
-            let ports = &mut ports[..usize::from(count.is_some())];
-            // A wait that fails is a wait that was short: the caller looks again.
-            let _ = sched_op_poll(ports, deadline);
-        }
-    }
+    let deadline = deadline.into_iter().chain(watchdog::renew()).min();
+    evtchn::wait_until(deadline.map_or(0, |deadline| deadline.as_nanos().max(1)));
+}
+
+/// Bytes of memory that the domain has.
+pub(crate) fn memory_stats() -> crate::memory::Stats {
+    heap::stats(START_INFO.get().map_or(0, |info| info.nr_pages as usize * PAGE_SIZE))
+}
+
+/// The command line as it was given.
+pub(crate) fn raw_arguments() -> &'static [u8] {
+    START_INFO.get().map_or(&[][..], |info| info.cmd_line.trim_ascii())
 }
 
 /// Bytes of the command line, which is taken apart in place.
@@ -210,22 +256,23 @@ static COMMAND_LINE: Mutex<[u8; 1024]> = Mutex::new([0; 1024]);
 
 /// The items of start_info's command line.
 pub(crate) fn command_line() -> Result<impl Iterator<Item = &'static [u8]>, args::Error> {
-    let given = BOOT.get().map_or(&[][..], |boot| boot.start_info.cmd_line);
+    let given = raw_arguments();
     // Taken for good: the arguments are borrowed from it for ever.
     let (line, _) = MutexGuard::leak(COMMAND_LINE.lock()).split_at_mut(given.len());
     line.copy_from_slice(given);
     args::split(line)
 }
 
-/// System time in ns, `duration` from now.
-pub(super) fn now_plus(duration: Duration) -> u64 {
-    Instant::now().saturating_add(duration).as_nanos().max(1)
-}
-
 /// The addresses of the stack.
-pub(super) fn stack_bounds() -> Range<usize> {
+pub(super) fn stack() -> Range<usize> {
     let bottom = (&raw const STACK_BOTTOM) as usize;
     bottom..bottom + STACK
+}
+
+/// The address that the last page fault was about (`vcpu_info.arch.cr2`).
+pub(super) fn fault_address() -> u64 {
+    let cr2 = offset_of!(shared_info, vcpu_info) + offset_of!(vcpu_info, arch);
+    ::xen::attached().map_or(0, |domain| domain.shared_info.load_u64(cr2))
 }
 
 /// Prints last words where nothing else can: on the hypervisor's own console.
@@ -238,7 +285,10 @@ pub(super) fn emergency(text: &[u8]) {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __entry {
-    ($name:literal, $run:path) => {
+    ($note:path, $run:path) => {
+        #[unsafe(no_mangle)]
+        static __XENITH_MANIFEST: &[u8] = $note.text();
+
         #[unsafe(no_mangle)]
         fn __xenith_app() -> ! {
             $crate::machine::start($run())

@@ -1,0 +1,16 @@
+//! The wiring of `heads`.
+//!
+//! test: console-contains "heads\ntails\nfinished\n"
+
+#![no_std]
+#![no_main]
+
+use devices::Console;
+
+kernel::unikernel! {
+    /// Two tasks at once, and one that waits for both.
+    name: "heads",
+    memory: 1 MiB,
+    devices: { console: Console },
+    main: heads::start,
+}

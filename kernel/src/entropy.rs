@@ -1,0 +1,278 @@
+//! Randomness that may choose keys, sequence numbers and ports.
+//!
+//! A ChaCha20 generator with fast key erasure: every request makes a new key
+//! from the old one, uses it once and overwrites it, so that who reads the
+//! memory later learns nothing about what was given out before (D. J.
+//! Bernstein, "Fast-key-erasure random-number generators", 2017). It is seeded
+//! at the first request, from the processor's generator or the toolstack's
+//! argument `seed=` (64 hexadecimal digits), whichever there is, and from the
+//! time stamp counter, which is never enough by itself. Without a seed there is
+//! no randomness: every request fails (rule S5).
+//!
+//! The `getrandom` crate, and with it most of the ecosystem, gets its bytes here.
+
+use crate::machine;
+use chacha20::ChaCha20;
+use chacha20::cipher::{KeyIvInit, StreamCipher};
+use core::fmt;
+use spin::Mutex;
+
+/// Bytes of a key, and of a seed that counts.
+pub const KEY: usize = 32;
+
+/// Bytes that one key yields for its requester.
+const BLOCK: usize = 256;
+
+/// There is no seed: neither a processor with a working generator nor an
+/// argument `seed=`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unseeded;
+
+impl fmt::Display for Unseeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "no randomness: the processor has no working RDSEED or RDRAND, \
+             and the argument seed= (64 hexadecimal digits) was not given",
+        )
+    }
+}
+
+impl core::error::Error for Unseeded {}
+
+/// The generator's state.
+#[derive(Debug)]
+pub(crate) struct Pool(Mutex<Option<Generator>>);
+
+impl Pool {
+    pub(crate) const fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+struct Generator {
+    key: [u8; KEY],
+}
+
+impl fmt::Debug for Generator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Generator")
+    }
+}
+
+impl Generator {
+    /// Makes the next key and as many bytes as `out` has, at most [`BLOCK`].
+    fn block(&mut self, out: &mut [u8]) {
+        let mut stream = [0; KEY + BLOCK];
+        let (used, _) = stream.split_at_mut(KEY + out.len());
+        // Each key is used once, so the nonce may always be the same.
+        ChaCha20::new(&self.key.into(), &[0; 12].into()).apply_keystream(used);
+        let (key, bytes) = used.split_at_mut(KEY);
+        self.key.copy_from_slice(key);
+        out.copy_from_slice(bytes);
+        erase(&mut stream);
+    }
+
+    /// Mixes `seed` in. It may make the state better and never worse.
+    fn mix(&mut self, seed: &[u8]) {
+        for chunk in seed.chunks(KEY) {
+            for (byte, new) in self.key.iter_mut().zip(chunk) {
+                *byte ^= new;
+            }
+            self.block(&mut []);
+        }
+    }
+
+    fn fill(&mut self, out: &mut [u8]) {
+        for chunk in out.chunks_mut(BLOCK) {
+            self.block(chunk);
+        }
+    }
+}
+
+/// Overwrites bytes in a way that the compiler keeps.
+fn erase(bytes: &mut [u8]) {
+    bytes.fill(0);
+    core::hint::black_box(bytes);
+}
+
+/// The bytes that hexadecimal digits stand for, if these are 64 of them.
+fn parse_seed(text: &[u8]) -> Option<[u8; KEY]> {
+    let mut seed = [0; KEY];
+    let (pairs, rest) = text.as_chunks::<2>();
+    if pairs.len() != KEY || !rest.is_empty() {
+        return None;
+    }
+    for (byte, pair) in seed.iter_mut().zip(pairs) {
+        let digit = |character: u8| char::from(character).to_digit(16);
+        *byte = (digit(pair[0])? << 4 | digit(pair[1])?) as u8;
+    }
+    Some(seed)
+}
+
+/// The argument `seed=` among those of the command line.
+fn seed_argument(line: &[u8]) -> Option<[u8; KEY]> {
+    line.split(u8::is_ascii_whitespace)
+        .find_map(|item| item.strip_prefix(b"seed="))
+        .and_then(parse_seed)
+}
+
+/// Generators of the processor must not repeat themselves, and 0 and all ones
+/// are what broken ones answer with for ever (rule S5).
+fn healthy(words: &[u64]) -> bool {
+    let stuck = |word: &u64| *word == 0 || *word == u64::MAX;
+    !words.iter().any(stuck) && words.windows(2).all(|pair| pair[0] != pair[1])
+}
+
+fn seeded(
+    hardware: Option<[u64; 4]>,
+    argument: Option<[u8; KEY]>,
+    jitter: [u64; 4],
+) -> Result<Generator, Unseeded> {
+    let hardware = hardware.filter(|words| healthy(words));
+    if hardware.is_none() && argument.is_none() {
+        return Err(Unseeded);
+    }
+    let mut generator = Generator { key: [0; KEY] };
+    for word in hardware.into_iter().flatten().chain(jitter) {
+        generator.mix(&word.to_le_bytes());
+    }
+    if let Some(mut seed) = argument {
+        generator.mix(&seed);
+        erase(&mut seed);
+    }
+    Ok(generator)
+}
+
+/// Fills `out` with random bytes.
+///
+/// # Errors
+/// [`Unseeded`] when there is no seed; `out` is left alone.
+pub fn fill(out: &mut [u8]) -> Result<(), Unseeded> {
+    let mut pool = machine::entropy_pool().0.lock();
+    if pool.is_none() {
+        *pool = Some(seeded(
+            machine::hardware_seed(),
+            seed_argument(machine::raw_arguments()),
+            core::array::from_fn(|_| machine::jitter()),
+        )?);
+    }
+    if let Some(generator) = pool.as_mut() {
+        generator.fill(out);
+    }
+    Ok(())
+}
+
+/// A random number.
+///
+/// # Errors
+/// [`Unseeded`] when there is no seed.
+pub fn next_u64() -> Result<u64, Unseeded> {
+    let mut bytes = [0; 8];
+    fill(&mut bytes)?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+/// Mixes more seed in, such as a packet's time of arrival. It may be anything:
+/// it cannot make the state worse, and does not count as a seed by itself.
+pub fn mix(seed: &[u8]) {
+    if let Some(generator) = machine::entropy_pool().0.lock().as_mut() {
+        generator.mix(seed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEED: [u8; KEY] = [7; KEY];
+
+    fn generator() -> Generator {
+        seeded(None, Some(SEED), [1, 2, 3, 4]).unwrap()
+    }
+
+    #[test]
+    fn the_stream_is_that_of_rfc_8439() {
+        // Appendix A.1, test vector 1: the key stream of key 0, nonce 0,
+        // counter 0. Its first half becomes the next key.
+        let mut generator = Generator { key: [0; KEY] };
+        let mut out = [0; 16];
+        generator.block(&mut out);
+        assert_eq!(u128::from_be_bytes(out), 0xda41_597c_5157_488d_7724_e03f_b8d8_4a37);
+        assert!(generator.key.starts_with(&[0x76, 0xb8, 0xe0, 0xad, 0xa0, 0xf1, 0x3d, 0x90]));
+    }
+
+    #[test]
+    fn no_seed_no_randomness_s5() {
+        assert_eq!(seeded(None, None, [1, 2, 3, 4]).unwrap_err(), Unseeded);
+        for broken in [[0; 4], [u64::MAX; 4], [5, 5, 6, 7], [1, 2, 0, 3]] {
+            assert_eq!(seeded(Some(broken), None, [1, 2, 3, 4]).unwrap_err(), Unseeded);
+        }
+        assert!(seeded(Some([1, 2, 3, 4]), None, [0; 4]).is_ok());
+    }
+
+    #[test]
+    fn every_source_changes_the_stream() {
+        let first = |hardware, argument, jitter| {
+            let mut out = [0; 16];
+            seeded(hardware, argument, jitter).unwrap().fill(&mut out);
+            out
+        };
+        let streams = [
+            first(None, Some(SEED), [0; 4]),
+            first(Some([1, 2, 3, 4]), Some(SEED), [0; 4]),
+            first(Some([1, 2, 3, 5]), Some(SEED), [0; 4]),
+            first(Some([1, 2, 3, 4]), None, [0; 4]),
+            first(None, Some(SEED), [0, 0, 0, 1]),
+        ];
+        for (i, one) in streams.iter().enumerate() {
+            assert!(streams[i + 1..].iter().all(|other| one != other));
+        }
+    }
+
+    #[test]
+    fn old_output_cannot_be_found_in_the_state() {
+        let mut generator = generator();
+        let before = generator.key;
+        let mut out = [0; 1000];
+        generator.fill(&mut out);
+        assert_ne!(generator.key, before);
+        assert!(out.windows(KEY).all(|window| window != generator.key));
+    }
+
+    #[test]
+    fn lengths_do_not_matter() {
+        let mut generator = generator();
+        for length in [0, 1, 31, 32, 255, 256, 257, 5000] {
+            let mut out = vec![0; length];
+            generator.fill(&mut out);
+            // The chance that a good generator fails this is below 2^-64.
+            assert!(length < 200 || out.iter().any(|&byte| byte != out[0]));
+        }
+    }
+
+    #[test]
+    fn seeds_are_64_hexadecimal_digits() {
+        let digits = "0f".repeat(32);
+        assert_eq!(seed_argument(format!("a=b seed={digits} c=d").as_bytes()), Some([15; 32]));
+        assert_eq!(seed_argument(format!("seed={digits}0").as_bytes()), None);
+        assert_eq!(seed_argument(format!("seed={}", "0g".repeat(32)).as_bytes()), None);
+        assert_eq!(seed_argument(b"seed="), None);
+        assert_eq!(seed_argument(b""), None);
+    }
+
+    #[test]
+    fn this_machine_has_randomness() {
+        let (a, b) = (next_u64().unwrap(), next_u64().unwrap());
+        mix(b"more");
+        assert!(healthy(&[a, b, next_u64().unwrap()]));
+    }
+
+    #[test]
+    fn bits_are_balanced() {
+        // 2^20 bits: 0.5 +- 6 standard deviations.
+        let mut out = vec![0; 1 << 17];
+        generator().fill(&mut out);
+        let ones: u32 = out.iter().map(|byte| byte.count_ones()).sum();
+        assert!(ones.abs_diff(1 << 19) < 6 * 512, "{ones}");
+    }
+}

@@ -1,0 +1,133 @@
+//! The sink of the `log` crate, which is how drivers and apps say things.
+//!
+//! `log=debug` sets the level of everything; `log=info,netfront=trace,tcp=off`
+//! sets some parts' own, by any part of their module's path. A line has the
+//! time since the machine's beginning, the level and the module:
+//!
+//! ```text
+//! [    1.204817] INFO devices::net::netfront: connected
+//! ```
+//!
+//! A line that is switched off costs one comparison. Lines never wait: what the
+//! console has no room for is dropped and counted (rule K2).
+
+use crate::machine;
+use crate::time::Instant;
+use log::{LevelFilter, Log, Metadata, Record};
+use spin::Once;
+
+/// Modules that may have a level of their own.
+const OWN: usize = 16;
+
+/// The levels that `log=` asked for.
+#[derive(Debug, Default)]
+struct Levels {
+    all: Option<LevelFilter>,
+    own: heapless::Vec<(&'static [u8], LevelFilter), OWN>,
+}
+
+static LEVELS: Once<Levels> = Once::new();
+
+struct Sink;
+
+/// What a user reads about the argument `log=`.
+pub(crate) const KIND: &str =
+    "level (off, error, warn, info, debug or trace), also module=level, separated by commas";
+
+impl Levels {
+    fn parse(text: &'static str) -> Option<Self> {
+        let mut levels = Self::default();
+        // By bytes, as `str`'s own searchers would double the size of this.
+        for item in text.as_bytes().split(|&byte| byte == b',').filter(|item| !item.is_empty()) {
+            match item.iter().position(|&byte| byte == b'=') {
+                None => levels.all = Some(level(item)?),
+                Some(at) => {
+                    levels.own.push((item.get(..at)?, level(item.get(at + 1..)?)?)).ok()?;
+                }
+            }
+        }
+        Some(levels)
+    }
+
+    fn of(&self, target: &str) -> LevelFilter {
+        let own = self.own.iter().rev().find(|(module, _)| {
+            target.as_bytes().split(|&byte| byte == b':').any(|part| part == *module)
+        });
+        own.map_or(self.all.unwrap_or(LevelFilter::Info), |&(_, level)| level)
+    }
+
+    fn most(&self) -> LevelFilter {
+        let own = self.own.iter().map(|&(_, level)| level).max();
+        own.into_iter().fold(self.all.unwrap_or(LevelFilter::Info), Ord::max)
+    }
+}
+
+fn level(text: &[u8]) -> Option<LevelFilter> {
+    Some(match text {
+        b"off" => LevelFilter::Off,
+        b"error" => LevelFilter::Error,
+        b"warn" => LevelFilter::Warn,
+        b"info" => LevelFilter::Info,
+        b"debug" => LevelFilter::Debug,
+        b"trace" => LevelFilter::Trace,
+        _ => return None,
+    })
+}
+
+impl Log for Sink {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        LEVELS.get().is_some_and(|levels| metadata.level() <= levels.of(metadata.target()))
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let us = Instant::now().as_nanos() / 1000;
+        // Our own crates go by the names that apps know them by.
+        let target = record.target();
+        machine::line(format_args!(
+            "[{:5}.{:06}] {} {}: {}",
+            us / 1_000_000,
+            us % 1_000_000,
+            record.level(),
+            target.strip_prefix("xenith_").unwrap_or(target),
+            record.args()
+        ));
+    }
+
+    fn flush(&self) {}
+}
+
+/// Starts logging at the levels that `text` asks for; `None` when it makes no sense.
+pub(crate) fn start(text: &'static str) -> Option<()> {
+    let levels = Levels::parse(text)?;
+    let most = levels.most();
+    LEVELS.call_once(|| levels);
+    // In tests someone else's logger may be first.
+    let _ = log::set_logger(&Sink);
+    log::set_max_level(most);
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_may_have_their_own_level() {
+        let levels = Levels::parse("warn,netfront=trace,tcp=off").unwrap();
+        assert_eq!(levels.of("xenith_devices::net::netfront"), LevelFilter::Trace);
+        assert_eq!(levels.of("xenith_devices::ip::tcp::input"), LevelFilter::Off);
+        assert_eq!(levels.of("app"), LevelFilter::Warn);
+        assert_eq!(levels.most(), LevelFilter::Trace);
+        assert_eq!(Levels::parse("").unwrap().of("app"), LevelFilter::Info);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        assert!(Levels::parse("loud").is_none());
+        assert!(Levels::parse("net=loud").is_none());
+        assert!(Levels::parse(&"a=info,".repeat(17)[..].to_string().leak()[..]).is_none());
+    }
+}

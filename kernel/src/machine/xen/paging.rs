@@ -1,0 +1,406 @@
+//! Page tables: the image's protection, and memory for the heap.
+//!
+//! All memory lies one after the other: pseudo-physical page 0 at `virt_base`,
+//! and so on (the picture is in ARCHITECTURE.md). The domain builder maps only
+//! the first part of it, writable and executable all over. [`Paging::protect`]
+//! narrows that to what each page is for, and [`Paging::grow`] maps the rest,
+//! 2 MiB at a time and only when the heap asks, so that boot costs the same
+//! with 1 MiB and with 4 GiB.
+//!
+//! A PV guest may read its page tables but not write them: Xen checks and
+//! writes each entry (`mmu_update`), which costs a few hundred instructions.
+//! For 512 pages at once it is cheaper to fill a page of the guest's own, give
+//! up write access to it and hand it over whole, so `grow` does that.
+
+use ::xen::Errno;
+use ::xen::hypercall::{mmu_update, mmuext_op_tlb_flush_local, update_va_mapping};
+use ::xen::memory::{Mfn, PAGE_SIZE, mfn_to_pfn};
+use ::xen::public::mmu::{
+    MMU_NORMAL_PT_UPDATE, MmuUpdate, PTE_ACCESSED, PTE_ADDRESS, PTE_DIRTY, PTE_NO_EXECUTE,
+    PTE_PRESENT, PTE_USER, PTE_WRITE, UVMF_INVLPG,
+};
+use core::ops::Range;
+
+/// Bytes that one level-1 table maps: 512 pages.
+const SLOT: usize = 2 << 20;
+
+/// Bytes that one level-2 table maps.
+const GIB: usize = 1 << 30;
+
+const PAGE: usize = PAGE_SIZE;
+
+/// What an entry for readable pages holds; write access and more come on top.
+const READ: u64 = PTE_PRESENT | PTE_ACCESSED;
+
+/// What an entry for data holds.
+pub(super) const DATA: u64 = READ | PTE_WRITE | PTE_DIRTY | PTE_NO_EXECUTE;
+
+/// What an entry that points to a table holds.
+const TABLE: u64 = PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED | PTE_DIRTY;
+
+/// Where the linker put things: addresses.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    /// Of pseudo-physical page 0.
+    pub virt_base: usize,
+    /// Of the first byte that is not code.
+    pub rodata: usize,
+    /// Of the first byte that may be written.
+    pub data: usize,
+    /// Of the page below the stack.
+    pub guard: usize,
+    /// Of the page whose place the shared info page takes.
+    pub shared_info: usize,
+    /// Of the page that stands for whatever frame we need to look into.
+    pub scratch: usize,
+}
+
+impl Layout {
+    /// The pages whose frames are not mapped at their places.
+    const fn places(&self) -> [usize; 3] {
+        [self.guard, self.shared_info, self.scratch]
+    }
+}
+
+/// The state of our memory: which of it is mapped, and which holds page tables.
+#[derive(Debug)]
+pub(super) struct Paging {
+    layout: Layout,
+    /// `start_info.mfn_list`: the frame behind each pseudo-physical page.
+    mfn_list: *const u64,
+    /// The first page that is not mapped yet.
+    next: usize,
+    /// From here on, pages hold page tables, or there are none.
+    limit: usize,
+    /// Pages whose place in the address space was needed for something else.
+    spare: heapless::Vec<usize, 3>,
+    /// The level-4 table.
+    root: Mfn,
+    /// The level-2 table that `next` is in.
+    level2: Mfn,
+    /// Address of the first page that the domain builder did not map.
+    builder_end: usize,
+    /// Pages that hold page tables of ours.
+    tables: usize,
+}
+
+// SAFETY: the list belongs to the domain and stays where it is; there is one thread.
+unsafe impl Send for Paging {}
+
+/// Updates that wait to be made in one hypercall.
+#[derive(Default)]
+struct Batch(heapless::Vec<MmuUpdate, 64>);
+
+impl Batch {
+    /// # Safety
+    /// As [`mmu_update`], for `update` and those before it.
+    unsafe fn push(&mut self, update: MmuUpdate) -> Result<(), Errno> {
+        if self.0.is_full() {
+            // SAFETY: the caller's promise.
+            unsafe { self.flush() }?;
+        }
+        // There is room: it was made a moment ago.
+        let _ = self.0.push(update);
+        Ok(())
+    }
+
+    /// # Safety
+    /// As [`mmu_update`].
+    unsafe fn flush(&mut self) -> Result<(), Errno> {
+        if !self.0.is_empty() {
+            // SAFETY: the caller's promise.
+            unsafe { mmu_update(&self.0) }?;
+            self.0.clear();
+        }
+        Ok(())
+    }
+}
+
+/// The index of `address` in a table of `level` 1 to 4.
+const fn index(address: usize, level: u32) -> usize {
+    (address >> (12 + 9 * (level - 1))) & 511
+}
+
+const fn frame_of(entry: u64) -> Mfn {
+    Mfn((entry & PTE_ADDRESS) >> 12)
+}
+
+/// The update that writes `val` into entry `index` of `table`.
+const fn update(table: Mfn, index: usize, val: u64) -> MmuUpdate {
+    MmuUpdate { ptr: table.0 << 12 | (index as u64) << 3 | MMU_NORMAL_PT_UPDATE, val }
+}
+
+impl Paging {
+    /// Describes the memory that the domain builder left: `pages` in all, those
+    /// below `free` (an address) in use, `root` the address of the level-4 table.
+    ///
+    /// # Safety
+    /// The addresses are those of this domain, and `mfn_list` has `pages` entries.
+    pub(super) unsafe fn new(
+        layout: Layout,
+        mfn_list: *const u64,
+        pages: usize,
+        root: usize,
+    ) -> Self {
+        let mut paging = Self {
+            next: pages,
+            limit: pages,
+            mfn_list,
+            spare: heapless::Vec::new(),
+            root: Mfn(0),
+            level2: Mfn(0),
+            builder_end: layout.virt_base + pages * PAGE,
+            tables: 0,
+            layout,
+        };
+        paging.root = Mfn(paging.mfn((root - paging.layout.virt_base) / PAGE));
+        // The builder maps up to a 4 MiB boundary; find out which.
+        let mut end = paging.layout.virt_base;
+        while end < paging.builder_end && paging.leaf(end).is_some() {
+            end = (end + SLOT) & !(SLOT - 1);
+        }
+        paging.builder_end = paging.builder_end.min(end);
+        paging.next = (paging.builder_end - paging.layout.virt_base) / PAGE;
+        paging.level2 = paging.table(paging.builder_end - 1, 2).unwrap_or(Mfn(0));
+        paging
+    }
+
+    /// The frame behind pseudo-physical page `pfn`.
+    fn mfn(&self, pfn: usize) -> u64 {
+        // SAFETY: callers stay below the number of pages, which the list has.
+        let entry = unsafe { self.mfn_list.add(pfn) };
+        // SAFETY: mapped, and written by nobody else.
+        unsafe { entry.read() }
+    }
+
+    /// The address at which page `pfn` is or would be mapped.
+    const fn address(&self, pfn: usize) -> usize {
+        self.layout.virt_base + pfn * PAGE
+    }
+
+    /// Entry `index` of a table that the domain builder made.
+    fn builder_entry(&self, table: Mfn, index: usize) -> Option<u64> {
+        let pfn = usize::try_from(mfn_to_pfn(table)?.0).ok()?;
+        let address = self.address(pfn);
+        if address >= self.builder_end || self.layout.places().contains(&address) {
+            return None;
+        }
+        // SAFETY: the builder mapped its tables, read-only, in this range.
+        let entry = unsafe { (address as *const u64).add(index) };
+        // SAFETY: as above; the processor sets accessed bits, hence volatile.
+        Some(unsafe { entry.read_volatile() })
+    }
+
+    /// The table of `level` 1 to 3 that is responsible for `address`.
+    fn table(&self, address: usize, level: u32) -> Option<Mfn> {
+        let mut table = self.root;
+        for above in ((level + 1)..=4).rev() {
+            let entry = self.builder_entry(table, index(address, above))?;
+            if entry & PTE_PRESENT == 0 {
+                return None;
+            }
+            table = frame_of(entry);
+        }
+        Some(table)
+    }
+
+    /// The entry that maps `address`, in the builder's part.
+    fn leaf(&self, address: usize) -> Option<u64> {
+        let entry = self.builder_entry(self.table(address, 1)?, index(address, 1))?;
+        (entry & PTE_PRESENT != 0).then_some(entry)
+    }
+
+    /// Narrows what the domain builder mapped, all of it writable and
+    /// executable: code can be read and executed, read-only data read,
+    /// everything else read and written, and the page below the stack and the
+    /// scratch page not accessed at all.
+    ///
+    /// # Errors
+    /// Xen's reason to refuse.
+    ///
+    /// # Safety
+    /// Called once, before anything uses the scratch page.
+    pub(super) unsafe fn protect(&mut self) -> Result<(), Errno> {
+        let layout = self.layout.clone();
+        let mut batch = Batch::default();
+        let mut address = layout.virt_base;
+        while address < self.builder_end {
+            let slot_end = ((address + SLOT) & !(SLOT - 1)).min(self.builder_end);
+            if address >= layout.data.max(layout.scratch + PAGE) {
+                // No code in this slot: one bit for all of it.
+                let table = self.table(address, 2).ok_or(Errno::ENOENT)?;
+                let entry = self.builder_entry(table, index(address, 2)).ok_or(Errno::ENOENT)?;
+                let narrowed = entry & PTE_ADDRESS | TABLE | PTE_NO_EXECUTE;
+                // SAFETY: nobody executes data.
+                unsafe { batch.push(update(table, index(address, 2), narrowed)) }?;
+                address = slot_end;
+                continue;
+            }
+            let table = self.table(address, 1).ok_or(Errno::ENOENT)?;
+            while address < slot_end {
+                let entry = self.builder_entry(table, index(address, 1)).ok_or(Errno::ENOENT)?;
+                let narrowed = self.narrow(address, entry);
+                // SAFETY: what is taken away is what nobody uses a page for.
+                unsafe { batch.push(update(table, index(address, 1), narrowed)) }?;
+                address += PAGE;
+            }
+        }
+        // SAFETY: as above.
+        unsafe { batch.flush() }?;
+        // What was used before is remembered with its old protection.
+        mmuext_op_tlb_flush_local()?;
+        for address in layout.places() {
+            let pfn = (address - layout.virt_base) / PAGE;
+            // There is room for three.
+            let _ = self.spare.push(pfn);
+        }
+        Ok(())
+    }
+
+    /// What the entry of the builder's page at `address` should be.
+    fn narrow(&self, address: usize, entry: u64) -> u64 {
+        let layout = &self.layout;
+        if address == layout.guard || address == layout.scratch {
+            return 0;
+        }
+        let frame = entry & PTE_ADDRESS;
+        if address < layout.rodata {
+            frame | READ
+        } else if address < layout.data {
+            frame | READ | PTE_NO_EXECUTE
+        } else {
+            // Page tables stay read-only.
+            frame | READ | PTE_DIRTY | PTE_NO_EXECUTE | entry & PTE_WRITE
+        }
+    }
+
+    /// A page to hold a table.
+    fn table_page(&mut self) -> Option<usize> {
+        let page = self.spare.pop().or_else(|| {
+            let last = self.limit.checked_sub(1)?;
+            (last >= self.next).then(|| {
+                self.limit = last;
+                last
+            })
+        })?;
+        self.tables += 1;
+        Some(page)
+    }
+
+    /// Makes page `pfn` a table: fills it with `entries`, and gives up write
+    /// access, so that Xen accepts it as one.
+    fn make_table(&mut self, pfn: usize, entries: impl Fn(usize) -> u64) -> Result<(), Errno> {
+        let scratch = self.layout.scratch;
+        let flags = PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY | PTE_NO_EXECUTE;
+        let entry = self.mfn(pfn) << 12 | flags;
+        // SAFETY: the scratch page is for this; the frame is mapped nowhere else.
+        unsafe { update_va_mapping(scratch as u64, entry, UVMF_INVLPG) }?;
+        for index in 0..512 {
+            // SAFETY: the scratch page has 512 entries.
+            let to = unsafe { (scratch as *mut u64).add(index) };
+            // SAFETY: mapped above; nothing refers to it.
+            unsafe { to.write(entries(index)) };
+        }
+        // SAFETY: as above.
+        unsafe { update_va_mapping(scratch as u64, 0, UVMF_INVLPG) }
+    }
+
+    /// Links page `pfn`, which was made a table, into `table` at `index`.
+    fn link(&mut self, table: Mfn, index: usize, pfn: usize) -> Result<(), Errno> {
+        let entry = self.mfn(pfn) << 12 | TABLE;
+        // SAFETY: the entry was empty.
+        unsafe { mmu_update(&[update(table, index, entry)]) }
+    }
+
+    /// Maps up to 2 MiB more, right after what is mapped, for data. Returns the
+    /// addresses; nothing when all memory is in use.
+    pub(super) fn grow(&mut self) -> Option<Range<usize>> {
+        let start = self.address(self.next);
+        if self.next >= self.limit || !start.is_multiple_of(SLOT) {
+            return None;
+        }
+        if start.is_multiple_of(GIB) {
+            let page = self.table_page()?;
+            let level3 = self.table(start, 3)?;
+            self.make_table(page, |_| 0).ok()?;
+            self.link(level3, index(start, 3), page).ok()?;
+            self.level2 = Mfn(self.mfn(page));
+        }
+        let table = self.table_page()?;
+        let count = (self.limit - self.next).min(512);
+        let (next, list) = (self.next, self.mfn_list);
+        let entry = |index: usize| {
+            if index >= count {
+                return 0;
+            }
+            // SAFETY: below the limit, hence in the list.
+            let mfn = unsafe { list.add(next + index) };
+            // SAFETY: mapped, and written by nobody else.
+            unsafe { mfn.read() << 12 | DATA }
+        };
+        self.make_table(table, entry).ok()?;
+        self.link(self.level2, index(start, 2), table).ok()?;
+        self.next += count;
+        Some(start..self.address(self.next))
+    }
+
+    /// The first address behind what the domain builder mapped.
+    pub(super) const fn builder_end(&self) -> usize {
+        self.builder_end
+    }
+
+    /// Pages that are mapped, and pages that hold page tables of ours.
+    pub(super) const fn mapped(&self) -> (usize, usize) {
+        (self.next, self.tables)
+    }
+
+    /// Tells `each` the address and the entry of every page that is mapped, in
+    /// order. For tests: it makes a hypercall for each of our tables.
+    pub(super) fn walk(&self, each: &mut dyn FnMut(usize, u64)) {
+        // Entries from 256 on are Xen's own, and then the other half's.
+        self.walk_table(self.root, 4, 0, 256, 0, each);
+    }
+
+    fn walk_table(
+        &self,
+        table: Mfn,
+        level: u32,
+        base: usize,
+        entries: usize,
+        inherited: u64,
+        each: &mut dyn FnMut(usize, u64),
+    ) {
+        for index in 0..entries {
+            let Some(entry) = self.any_entry(table, index) else { return };
+            if entry & PTE_PRESENT == 0 {
+                continue;
+            }
+            let address = base + (index << (12 + 9 * (level - 1)));
+            // No execution anywhere on the way is no execution.
+            let inherited = inherited | entry & PTE_NO_EXECUTE;
+            if level == 1 {
+                each(address, entry | inherited);
+            } else {
+                self.walk_table(frame_of(entry), level - 1, address, 512, inherited, each);
+            }
+        }
+    }
+
+    /// Entry `index` of any table.
+    fn any_entry(&self, table: Mfn, index: usize) -> Option<u64> {
+        if let Some(entry) = self.builder_entry(table, index) {
+            return Some(entry);
+        }
+        let scratch = self.layout.scratch as u64;
+        let entry = table.0 << 12 | READ | PTE_NO_EXECUTE;
+        // SAFETY: the scratch page is for this.
+        unsafe { update_va_mapping(scratch, entry, UVMF_INVLPG) }.ok()?;
+        // SAFETY: the index is below 512.
+        let from = unsafe { (scratch as *const u64).add(index) };
+        // SAFETY: mapped above.
+        let entry = unsafe { from.read_volatile() };
+        // SAFETY: as above.
+        unsafe { update_va_mapping(scratch, 0, UVMF_INVLPG) }.ok()?;
+        Some(entry)
+    }
+}

@@ -1,0 +1,167 @@
+//! Exceptions: a table for all of them, and one readable report.
+//!
+//! Nothing in a Xenith image is supposed to fault, so every exception ends the
+//! domain. Xen pushes its frame on the stack that is in use, so there is no
+//! report for a stack that is broken itself; then Xen ends the domain with a
+//! register dump, in which `cargo mk` finds the guard page.
+
+use super::panic::{Frame, report_trap};
+use ::xen::hypercall::set_trap_table;
+use ::xen::public::mmu::{FLAT_KERNEL_CS, TrapInfo};
+
+/// What the stubs leave on the stack: registers, then what Xen pushed.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Registers {
+    pub r15: u64,
+    pub r14: u64,
+    pub r13: u64,
+    pub r12: u64,
+    pub r11: u64,
+    pub r10: u64,
+    pub r9: u64,
+    pub r8: u64,
+    pub rbp: u64,
+    pub rdi: u64,
+    pub rsi: u64,
+    pub rdx: u64,
+    pub rcx: u64,
+    pub rbx: u64,
+    pub rax: u64,
+    pub vector: u64,
+    pub error: u64,
+    pub rip: u64,
+    pub cs: u64,
+    pub rflags: u64,
+    pub rsp: u64,
+    pub ss: u64,
+}
+
+// On an exception Xen pushes ss, rsp, rflags, cs, rip, an error code where the
+// exception has one, r11 and rcx (public/arch-x86/xen-x86_64.h). Each stub
+// brings that into one form. They never return, so nothing has to be saved for
+// a return, the SSE state included.
+macro_rules! stubs {
+    ($($vector:literal $name:ident $has_error:literal),* $(,)?) => {
+        $(
+            core::arch::global_asm!(
+                ".pushsection .text.traps, \"ax\", @progbits",
+                concat!(".global trap_", $vector),
+                concat!("trap_", $vector, ":"),
+                "pop rcx",
+                "pop r11",
+                concat!(".if ", $has_error, " == 0"),
+                "push 0",
+                ".endif",
+                concat!("push ", $vector),
+                "jmp trap_common",
+                ".popsection",
+            );
+        )*
+
+        unsafe extern "C" {
+            $(
+                #[link_name = concat!("trap_", $vector)]
+                fn $name();
+            )*
+        }
+
+        /// Takes every exception from here on.
+        pub(super) fn open() {
+            // Ring 3 in the flags: a breakpoint is raised by an instruction of
+            // ours, and a PV guest's kernel runs in ring 3.
+            let entry = |vector, handler: unsafe extern "C" fn()| TrapInfo {
+                vector,
+                flags: 3,
+                cs: FLAT_KERNEL_CS,
+                address: handler as *const () as u64,
+            };
+            let end = TrapInfo { vector: 0, flags: 0, cs: 0, address: 0 };
+            let table = [$(entry($vector, $name),)* end];
+            // SAFETY: the stubs take the frame that Xen pushes; the table ends
+            // with its end mark.
+            unsafe { set_trap_table(&table) }
+                .unwrap_or_else(|error| panic!("cannot set the trap table: {error}"));
+        }
+    };
+}
+
+stubs! {
+    0 divide_error 0,
+    1 debug 0,
+    3 breakpoint 0,
+    4 overflow 0,
+    5 bound_range 0,
+    6 invalid_opcode 0,
+    7 device_not_available 0,
+    8 double_fault 1,
+    10 invalid_tss 1,
+    11 segment_not_present 1,
+    12 stack_fault 1,
+    13 general_protection 1,
+    14 page_fault 1,
+    16 x87_error 0,
+    17 alignment_check 1,
+    18 machine_check 0,
+    19 simd_error 0,
+    21 control_protection 1,
+}
+
+core::arch::global_asm!(
+    ".pushsection .text.traps, \"ax\", @progbits",
+    "trap_common:",
+    "push rax",
+    "push rbx",
+    "push rcx",
+    "push rdx",
+    "push rsi",
+    "push rdi",
+    "push rbp",
+    "push r8",
+    "push r9",
+    "push r10",
+    "push r11",
+    "push r12",
+    "push r13",
+    "push r14",
+    "push r15",
+    "cld",
+    "mov rdi, rsp",
+    "and rsp, -16",
+    "call {trap}",
+    "ud2",
+    ".popsection",
+    trap = sym trap,
+);
+
+/// The name of an exception, as Intel's manual (volume 3, chapter 6) has it.
+const fn name(vector: u64) -> &'static str {
+    match vector {
+        0 => "divide error",
+        1 => "debug exception",
+        3 => "breakpoint",
+        4 => "overflow",
+        5 => "bound range exceeded",
+        6 => "invalid opcode",
+        7 => "device not available",
+        8 => "double fault",
+        10 => "invalid TSS",
+        11 => "segment not present",
+        12 => "stack fault",
+        13 => "general protection",
+        14 => "page fault",
+        16 => "x87 floating-point error",
+        17 => "alignment check",
+        18 => "machine check",
+        19 => "SIMD floating-point error",
+        _ => "control protection",
+    }
+}
+
+/// # Safety
+/// Called by the stubs alone, with the address of what they left on the stack.
+unsafe extern "C" fn trap(registers: *const Registers) -> ! {
+    // SAFETY: the stubs filled it, and it stays: they wait for our return.
+    let registers = unsafe { &*registers };
+    report_trap(&Frame { name: name(registers.vector), registers })
+}

@@ -1,0 +1,78 @@
+//! What the machine's memory is used for.
+
+use crate::machine;
+
+/// Where memory went, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// What the machine has.
+    pub total: usize,
+    /// What is mapped; the heap maps the rest when it needs it.
+    pub mapped: usize,
+    /// What the heap has to give, allocated or not.
+    pub heap: usize,
+    /// What is allocated from the heap.
+    pub allocated: usize,
+    /// What holds page tables that were made since boot.
+    pub tables: usize,
+    /// Allocations that are alive.
+    pub allocations: usize,
+    /// Allocations that could not be served.
+    pub failures: usize,
+}
+
+/// Where memory goes now. On Linux, where the heap is the system's, zeros.
+#[must_use]
+pub fn stats() -> Stats {
+    machine::memory_stats()
+}
+
+/// A range of addresses that is mapped the same way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mapping {
+    /// The first address.
+    pub start: usize,
+    /// The first address behind it.
+    pub end: usize,
+    /// It may be written.
+    pub write: bool,
+    /// It may be executed.
+    pub execute: bool,
+}
+
+/// Tells `each` what is mapped, by address, as the processor sees it. Slow:
+/// for tests and for looking into a running machine.
+pub fn mappings(mut each: impl FnMut(Mapping)) {
+    let mut last: Option<Mapping> = None;
+    machine::mappings(&mut |next: Mapping| match &mut last {
+        Some(last)
+            if last.end == next.start
+                && last.write == next.write
+                && last.execute == next.execute =>
+        {
+            last.end = next.end;
+        }
+        last => {
+            if let Some(done) = last.replace(next) {
+                each(done);
+            }
+        }
+    });
+    last.map(each);
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn this_code_is_mapped_executable_and_not_writable() {
+        let here = this_code_is_mapped_executable_and_not_writable as *const () as usize;
+        let mut found = 0;
+        super::mappings(|mapping| {
+            if (mapping.start..mapping.end).contains(&here) {
+                assert!(mapping.execute && !mapping.write);
+                found += 1;
+            }
+        });
+        assert_eq!(found, 1);
+    }
+}

@@ -1,0 +1,140 @@
+//! What the machine beneath an app costs, measured from within. On Xen with
+//! counted instructions a ns is an instruction; on Linux the same code shows
+//! what the system allocator and the system clock cost.
+//!
+//! test: args rounds=100
+//! test: console-contains "bench: task_ns="
+//! test: no-verdict
+
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::hint::black_box;
+use core::time::Duration;
+use kernel::machine::line;
+use kernel::task::{spawn, yield_now};
+use kernel::time::{Instant, sleep};
+
+kernel::unikernel! {
+    /// Measures what the machine costs.
+    name: "bench_machine",
+    memory: 16 MiB,
+    args: {
+        /// How often each thing is done.
+        rounds: u32 = 10_000,
+        /// Whether all memory is touched at the end.
+        touch: bool = false,
+    },
+    main: start,
+}
+
+/// Prints what one of `rounds` rounds took.
+fn report(what: &str, begun: Instant, rounds: u32) {
+    let tenths = begun.elapsed().as_nanos() * 10 / u128::from(rounds.max(1));
+    line(format_args!("bench: {what}_ns={}.{}", tenths / 10, tenths % 10));
+}
+
+/// Pairs of allocate and free: a size each in turn, and pieces that live long.
+fn heap(rounds: u32) {
+    for size in [16_usize, 64, 512, 4096] {
+        let begun = Instant::now();
+        for _ in 0..rounds {
+            black_box(Vec::<u8>::with_capacity(black_box(size)));
+        }
+        report(if size == 64 { "heap_pair" } else { "heap_pair_other" }, begun, rounds);
+    }
+    let mut held: Vec<Box<[u8]>> = Vec::new();
+    held.resize_with(256, || Vec::new().into_boxed_slice());
+    let begun = Instant::now();
+    for round in 0..rounds as usize {
+        let size = 16 + (round * 7919) % 1009;
+        held[(round * 31) % 256] = alloc::vec![0_u8; size].into_boxed_slice();
+    }
+    report("heap_mixed", begun, rounds);
+}
+
+async fn tasks(rounds: u32) {
+    let begun = Instant::now();
+    for _ in 0..rounds {
+        spawn(async { black_box(1) }).await;
+    }
+    report("task", begun, rounds);
+    let begun = Instant::now();
+    for _ in 0..rounds {
+        yield_now().await;
+    }
+    report("yield", begun, rounds);
+}
+
+async fn timers(rounds: u32) {
+    let begun = Instant::now();
+    for _ in 0..rounds {
+        black_box(Instant::now());
+    }
+    report("clock", begun, rounds);
+    let mut late = Duration::ZERO;
+    let rounds = rounds.min(100);
+    for _ in 0..rounds {
+        let begun = Instant::now();
+        sleep(Duration::from_millis(1)).await;
+        late += begun.elapsed().saturating_sub(Duration::from_millis(1));
+    }
+    line(format_args!("bench: timer_late_ns={}.0", late.as_nanos() / u128::from(rounds.max(1))));
+}
+
+fn hypercalls(rounds: u32) {
+    if xen::attached().is_none() {
+        return;
+    }
+    let begun = Instant::now();
+    for _ in 0..rounds {
+        xen::hypercall::sched_op_yield();
+    }
+    report("hypercall_yield", begun, rounds);
+    let begun = Instant::now();
+    for _ in 0..rounds {
+        let _ = black_box(xen::hypercall::vcpu_op_get_runstate_info(0));
+    }
+    report("hypercall_runstate", begun, rounds);
+}
+
+/// Takes all memory and writes to each page once.
+fn touch() {
+    let total = kernel::memory::stats().total;
+    if total == 0 {
+        return;
+    }
+    let calls = xen::hypercall::count();
+    let begun = Instant::now();
+    let mut pages = 0;
+    let mut held = Vec::new();
+    loop {
+        let mut piece = Vec::<u8>::new();
+        if held.try_reserve(1).is_err() || piece.try_reserve_exact(256 * 1024).is_err() {
+            break;
+        }
+        for page in piece.spare_capacity_mut().chunks_mut(4096) {
+            page[0].write(1);
+            pages += 1;
+        }
+        held.push(piece);
+    }
+    report("touch_page", begun, pages);
+    line(format_args!("bench: touched_pages={pages}.0"));
+    line(format_args!("bench: touch_hypercalls={}.0", xen::hypercall::count() - calls));
+}
+
+async fn start(rounds: u32, all: bool) {
+    line(format_args!("bench: boot_hypercalls={}.0", xen::hypercall::count()));
+    heap(rounds);
+    tasks(rounds).await;
+    timers(rounds).await;
+    hypercalls(rounds);
+    if all {
+        touch();
+    }
+}
