@@ -100,6 +100,21 @@ pub(crate) fn mach2phys(mfn: u64) -> u64 {
     mfn
 }
 
+/// The processor's time stamp counter, which Xen may emulate.
+#[cfg(target_os = "xen")]
+#[must_use]
+pub fn rdtsc() -> u64 {
+    // SAFETY: every x86-64 processor has it, and Xen lets PV guests read it.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
+/// The fake's time stamp counter.
+#[cfg(not(target_os = "xen"))]
+#[must_use]
+pub fn rdtsc() -> u64 {
+    crate::fake::rdtsc()
+}
+
 fn address<T>(value: &mut T) -> u64 {
     from_mut(value) as u64
 }

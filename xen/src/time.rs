@@ -1,5 +1,6 @@
 //! The paravirtual clocks: `vcpu_time_info` and `wc_*` in the shared info page.
 
+pub use crate::hypercall::rdtsc;
 use crate::memory::SharedPage;
 use crate::public::{shared_info, vcpu_info, vcpu_time_info};
 use core::mem::offset_of;
@@ -66,14 +67,6 @@ fn sample(page: &SharedPage) -> (Sample, u64) {
     })
 }
 
-/// The processor's time stamp counter.
-#[must_use]
-pub fn rdtsc() -> u64 {
-    // SAFETY: every x86-64 processor has the time stamp counter, and Xen lets
-    // PV guests read it.
-    unsafe { core::arch::x86_64::_rdtsc() }
-}
-
 /// System time: ns since Xen started, on vCPU 0. It may step back by a little
 /// between two readings; `kernel::time` makes it monotonic.
 #[must_use]
@@ -100,7 +93,7 @@ pub fn wall_clock(shared_info: &SharedPage) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::leaked_page;
+    use crate::fake::{leaked_page, set_tsc};
 
     #[test]
     fn ticks_scale_both_ways() {
@@ -125,6 +118,17 @@ mod tests {
         let stamp = 0_u64.wrapping_sub(1000);
         let sample = Sample { tsc_timestamp: stamp, system_time: 5, mul: 1 << 31, shift: 0 };
         assert_eq!(sample.at(1000), 1005);
+    }
+
+    #[test]
+    fn time_runs_with_the_tsc() {
+        let page = leaked_page();
+        let base = offset_of!(shared_info, vcpu_info) + offset_of!(vcpu_info, time);
+        page.store_u32(base + offset_of!(vcpu_time_info, tsc_to_system_mul), 1 << 31);
+        set_tsc(5000);
+        assert_eq!(system_time(&page), 2500);
+        set_tsc(7000);
+        assert_eq!(system_time(&page), 3500);
     }
 
     #[test]

@@ -30,6 +30,7 @@ struct State {
 
 thread_local! {
     static DOMAIN: Cell<Option<&'static Domain>> = const { Cell::new(None) };
+    static TSC: Cell<u64> = const { Cell::new(0) };
     static STATE: RefCell<Option<State>> = const { RefCell::new(None) };
 }
 
@@ -108,6 +109,15 @@ impl Drop for Fake {
 #[must_use]
 pub fn attached() -> Option<&'static Domain> {
     DOMAIN.get()
+}
+
+/// Sets this thread's time stamp counter, which stands still otherwise.
+pub fn set_tsc(ticks: u64) {
+    TSC.set(ticks);
+}
+
+pub(crate) fn rdtsc() -> u64 {
+    TSC.get()
 }
 
 fn with<T>(f: impl FnOnce(&mut State) -> T) -> T {
