@@ -93,6 +93,17 @@ pub fn this() -> &'static str {
     core::str::from_utf8(machine::manifest()).unwrap_or_default()
 }
 
+/// What the memory of a manifest is counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// 2^10 bytes.
+    KiB,
+    /// 2^20 bytes.
+    MiB,
+    /// 2^30 bytes.
+    GiB,
+}
+
 /// One argument, as the image's `help` shows it.
 #[derive(Clone, Copy, Debug)]
 pub struct Argument {

@@ -32,7 +32,8 @@ macro_rules! unikernel {
         main: $main:path $(,)?
     ) => {
         const _: () = {
-            $crate::__memory!($memory $unit);
+            // A unit that there is not is an error at the word itself.
+            const _: (u32, $crate::manifest::Unit) = ($memory, $crate::manifest::Unit::$unit);
 
             const PARTS: &[&str] = &[
                 "xenith\t", $crate::manifest::FORMAT,
@@ -121,18 +122,6 @@ macro_rules! __args {
     };
     ($devices:tt $args:tt) => {
         $crate::machine::args
-    };
-}
-
-/// Refuses a unit of memory that is none.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __memory {
-    ($memory:literal KiB) => {};
-    ($memory:literal MiB) => {};
-    ($memory:literal GiB) => {};
-    ($memory:literal $unit:ident) => {
-        compile_error!(concat!("memory is in KiB, MiB or GiB, not in ", stringify!($unit)));
     };
 }
 
