@@ -76,10 +76,13 @@ fn command_line(options: &Options, accelerator: Accelerator, port: u16) -> Vec<S
             "-append",
             // The ring holds many crashes, each of which prints 4 KiB. Dom0's
             // maximum keeps its kernel from preparing for all of the memory.
+            // QEMU executes XSAVE and XRSTOR without a look at CR0.TS, by which
+            // Xen, if lazy, learns that a domain wants its FPU registers back:
+            // then programs of dom0 get other ones' registers, and crash.
             format!(
                 "console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all conring_size=256k \
-                 dom0_mem={DOM0_MEMORY}M,max:{DOM0_MEMORY}M dom0_max_vcpus=1 spec-ctrl=no \
-                 bootscrub=off{more}"
+                 dom0_mem={DOM0_MEMORY}M,max:{DOM0_MEMORY}M dom0_max_vcpus=1 \
+                 spec-ctrl=no,eager-fpu bootscrub=off{more}"
             ),
         ),
         ("-serial", "file:console.log".into()),
