@@ -49,7 +49,8 @@ fn lab() {
     let log = host.shell("xl dmesg").expect("runs").stdout;
     assert!(String::from_utf8_lossy(&log).contains("EAGER_FPU"), "QEMU and a lazy Xen disagree");
 
-    // Guests.
+    // Guests. The end of one is told also when the script of another has left.
+    host.shell("mkfifo /run/lab/events/nobody").expect("runs").success().expect("is made");
     let kernel = fs::read_dir(&cache)
         .expect("prepared")
         .map(|entry| entry.expect("readable").path().join("linux"))
