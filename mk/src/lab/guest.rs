@@ -291,7 +291,9 @@ impl Guest {
     }
 
     fn xl(&self, verb: &str) -> Result<Vec<u8>> {
-        let output = self.channel.run(&format!("xl {verb} {}", self.id), &[], XL_LIMIT)?;
+        // By its name: it may be there before its number is known.
+        let script = format!("xl {verb} {}", quote(&self.name));
+        let output = self.channel.run(&script, &[], XL_LIMIT)?;
         let output = output.success().with_context(|| format!("xl {verb} {}", self.name))?;
         Ok(output.stdout)
     }
@@ -299,7 +301,7 @@ impl Guest {
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        if !self.over && self.id != 0 {
+        if !self.over {
             drop(self.destroy());
         }
     }

@@ -109,6 +109,16 @@ fn lab() {
     let error = format!("{:#}", refused.err().expect("no kernel"));
     assert!(error.contains("Invalid kernel"), "{error}");
 
+    // When xl itself fails, nothing waits for ever and nothing stays.
+    let crash = "xl=$(readlink -f /usr/sbin/xl); rm /usr/sbin/xl
+        printf '#!/bin/sh\n[ \"$1 $2\" != \"list guest-5\" ] || kill -SEGV $$\nexec %s \"$@\"' \
+        \"$xl\" >/usr/sbin/xl; chmod +x /usr/sbin/xl";
+    host.shell(crash).expect("runs").success().expect("replaces xl");
+    let error = format!("{:#}", host.create(&spec).err().expect("xl crashes"));
+    assert!(error.contains("xl list: status 139"), "{error}");
+    let list = host.shell("xl list").expect("runs").success().expect("lists").stdout;
+    assert!(!String::from_utf8_lossy(&list).contains("guest-5"), "the domain stays");
+
     let id = host.create(&spec).expect("is created").id();
     let output = host.shell(&format!("xl list {id}")).expect("runs");
     assert_ne!(output.status, 0, "a dropped guest lives");
