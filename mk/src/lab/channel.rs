@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 
 use super::qemu::Qemu;
 
@@ -35,6 +35,9 @@ const SEND_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long dom0 may take to start a script.
 const OPEN_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long dom0 may take to say what it is at.
+const REPORT_LIMIT: Duration = Duration::from_secs(20);
 
 /// A script that runs.
 pub(super) struct Connection {
@@ -81,6 +84,14 @@ impl Channel {
 
     /// Runs a script with this input.
     pub(super) fn run(&self, script: &str, input: &[u8], limit: Duration) -> Result<Output> {
+        self.run_within(script, input, limit)?.ok_or_else(|| {
+            let first = script.lines().next().unwrap_or_default();
+            self.stuck(&format!("no end in {limit:?} of the script in dom0 that starts: {first}"))
+        })
+    }
+
+    /// Runs a script, or gives up at the limit.
+    fn run_within(&self, script: &str, input: &[u8], limit: Duration) -> Result<Option<Output>> {
         let deadline = Instant::now() + limit;
         let Connection { mut stream, mut splitter } = self.open(script)?;
         let mut output = Output { status: 0, stdout: Vec::new(), stderr: String::new() };
@@ -102,15 +113,25 @@ impl Channel {
                 Err(error)
                     if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
                 {
-                    let first = script.lines().next().unwrap_or_default();
-                    bail!("no end within {limit:?} of the script in dom0 that starts: {first}");
+                    return Ok(None);
                 }
                 Err(error) => return Err(self.lost(error.into())),
             }
         }
         splitter.finish(&mut take);
         output.status = status.ok_or_else(|| self.lost(anyhow!("dom0 closed the connection")))?;
-        Ok(output)
+        Ok(Some(output))
+    }
+
+    /// The error for something that dom0 does not get done, and what it does
+    /// instead: such an event may be rare, and shall explain itself.
+    pub(super) fn stuck(&self, what: &str) -> anyhow::Error {
+        let report = match self.run_within("report 2>&1", &[], REPORT_LIMIT) {
+            Ok(Some(output)) => String::from_utf8_lossy(&output.stdout).into(),
+            Ok(None) => format!("no answer in {REPORT_LIMIT:?}"),
+            Err(error) => format!("{error:#}"),
+        };
+        anyhow!("{what}\nwhat dom0 is at:\n{}", report.trim_end())
     }
 
     /// The error for a connection that broke: as a rule the machine is gone.

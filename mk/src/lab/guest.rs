@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::channel::{Channel, Connection, Piece, quote, send, store};
 use super::end::{End, Reason, about_domain};
@@ -106,7 +106,10 @@ impl Guest {
                     bail!("xl create {}: {}", spec.config.display(), errors.trim())
                 }
                 Some(_) => {}
-                None => bail!("xl create {}: no end in {CREATE_LIMIT:?}", spec.config.display()),
+                None => {
+                    let what = format!("xl create {}: no end in", spec.config.display());
+                    return Err(guest.channel.stuck(&format!("{what} {CREATE_LIMIT:?}")));
+                }
             }
         }
         Ok(guest)
@@ -259,7 +262,9 @@ impl Guest {
                     }));
                 }
                 Some(_) => {}
-                None if ended.is_some() => bail!("xl does not destroy {}", self.name),
+                None if ended.is_some() => {
+                    return Err(self.channel.stuck(&format!("xl does not destroy {}", self.name)));
+                }
                 None => return Ok(None),
             }
         }
@@ -286,8 +291,9 @@ impl Guest {
     /// Ends the domain by force.
     pub(crate) fn destroy(&mut self) -> Result<End> {
         self.xl("destroy")?;
-        self.wait(XL_LIMIT, &mut |_| ())?
-            .ok_or_else(|| anyhow!("{} was destroyed and is still there", self.name))
+        self.wait(XL_LIMIT, &mut |_| ())?.ok_or_else(|| {
+            self.channel.stuck(&format!("{} was destroyed and is still there", self.name))
+        })
     }
 
     fn xl(&self, verb: &str) -> Result<Vec<u8>> {

@@ -62,7 +62,7 @@ const FOLDERS: [&str; 13] = [
 ];
 
 /// Our own files, by their paths in dom0.
-pub(super) const SCRIPTS: [(&str, &str); 8] = [
+pub(super) const SCRIPTS: [(&str, &str); 9] = [
     ("init", include_str!("dom0/init")),
     ("etc/xen/scripts/block", include_str!("dom0/block")),
     ("etc/xen/scripts/vif-bridge", include_str!("dom0/vif-bridge")),
@@ -70,6 +70,7 @@ pub(super) const SCRIPTS: [(&str, &str); 8] = [
     ("usr/sbin/agent", include_str!("dom0/agent")),
     ("usr/sbin/cpu-time", include_str!("dom0/cpu-time")),
     ("usr/sbin/guest", include_str!("dom0/guest")),
+    ("usr/sbin/report", include_str!("dom0/report")),
     ("usr/sbin/watcher", include_str!("dom0/watcher")),
 ];
 
