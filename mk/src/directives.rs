@@ -4,7 +4,8 @@
 //! ```text
 //! test: expect poweroff                  the default
 //! test: expect exit 3
-//! test: expect crash "vec 6"             text of the console or of the hypervisor's message
+//! test: expect crash "vec 6"             text of the console, of the hypervisor's message, or of
+//!                                       what `cargo mk` makes of them, such as "stack overflow"
 //! test: expect watchdog                 Xen's watchdog ended it
 //! test: expect timeout
 //! test: args greeting="a b" port=80      the guest's command line

@@ -44,6 +44,7 @@ impl Ending {
         match self {
             Self::Poweroff => "powered off".to_owned(),
             Self::Exit(101) => "panicked, exit status 101".to_owned(),
+            Self::Exit(139) => "faulted, exit status 139".to_owned(),
             Self::Exit(status) => format!("failed with exit status {status}"),
             Self::Crash(Reason::Crash) => "crashed".to_owned(),
             Self::Crash(reason) => format!("ended: {reason}"),

@@ -13,6 +13,8 @@ pub(crate) struct Outcome {
     pub(crate) console: String,
     /// What the hypervisor said of it.
     pub(crate) hypervisor: String,
+    /// What it died of, where it could not say that itself.
+    pub(crate) explanation: Option<String>,
 }
 
 /// What is made of it.
@@ -61,7 +63,9 @@ fn ended_well(run: &Run, outcome: &Outcome) -> Result<(), Verdict> {
         (Expect::Exit(expected), Some(Ending::Exit(status))) => *expected == status,
         (Expect::Watchdog, Some(Ending::Crash(Reason::Watchdog))) => true,
         (Expect::Crash(text), Some(Ending::Crash(_) | Ending::Exit(_))) => {
-            if !outcome.console.contains(text) && !outcome.hypervisor.contains(text) {
+            let explanation = outcome.explanation.as_deref().unwrap_or_default();
+            let said = [&outcome.console, &outcome.hypervisor, explanation];
+            if !said.iter().any(|said| said.contains(text)) {
                 return Err(Verdict::Fail(format!("neither it nor the hypervisor said {text:?}")));
             }
             true
@@ -126,7 +130,8 @@ mod tests {
 
     fn outcome(ending: Option<Ending>, console: &str) -> Outcome {
         let hypervisor = "(XEN) d1v0 Unhandled: vec 6, #UD".to_owned();
-        Outcome { ending, console: console.to_owned(), hypervisor }
+        let explanation = Some("stack overflow".to_owned());
+        Outcome { ending, console: console.to_owned(), hypervisor, explanation }
     }
 
     fn judged(change: impl FnOnce(&mut Run), ending: Option<Ending>, console: &str) -> Verdict {
@@ -163,6 +168,7 @@ mod tests {
         fails(&judged(expect(Expect::Exit(3)), OFF, ""), "it powered off; it should have failed");
         assert_eq!(judged(expect(Expect::Crash("vec 6".into())), crash, ""), Verdict::Pass);
         fails(&judged(expect(Expect::Crash("vec 9".into())), crash, ""), "said \"vec 9\"");
+        assert_eq!(judged(expect(Expect::Crash("stack over".into())), crash, ""), Verdict::Pass);
         assert_eq!(judged(expect(Expect::Timeout), None, ""), Verdict::Pass);
         let watchdog = Some(Ending::Crash(Reason::Watchdog));
         assert_eq!(judged(expect(Expect::Watchdog), watchdog, ""), Verdict::Pass);

@@ -9,6 +9,8 @@
 //! * [`boot`]: booting the lab for a command
 //! * [`ending`]: how a guest's run ended
 //! * [`directives`]: what is expected of a test guest
+//! * [`explain`]: what happened where the guest cannot say it
+//! * [`symbols`]: functions and lines of addresses; [`names`] puts them into reports
 //! * [`judge`]: whether it did that
 //! * [`tidy`]: Xenith's invariants that the compiler cannot check
 //! * [`ui`]: what the user sees while something is done
@@ -19,13 +21,16 @@ mod boot;
 mod cmd;
 mod directives;
 mod ending;
+mod explain;
 mod guest;
 mod image;
 mod judge;
 #[allow(dead_code, unused_imports, reason = "it offers more than the commands use so far")]
 mod lab;
+mod names;
 mod project;
 mod provenance;
+mod symbols;
 mod tidy;
 mod ui;
 
@@ -52,6 +57,7 @@ enum Cmd {
     Inspect(cmd::inspect::Args),
     Run(cmd::run::Args),
     Test(cmd::test::Args),
+    Symbolize(cmd::symbolize::Args),
     Tidy(cmd::tidy::Args),
     Check(cmd::check::Args),
     Bench(cmd::bench::Args),
@@ -69,6 +75,7 @@ fn main() -> ExitCode {
         Cmd::Inspect(args) => cmd::inspect::run(args),
         Cmd::Run(args) => cmd::run::run(args, &ui),
         Cmd::Test(args) => cmd::test::run(args, &ui),
+        Cmd::Symbolize(args) => cmd::symbolize::run(args, &ui),
         Cmd::Tidy(args) => cmd::tidy::run(args),
         Cmd::Check(args) => cmd::check::run(args, &ui),
         Cmd::Clean(args) => cmd::clean::run(args),

@@ -7,6 +7,7 @@ use crate::image::report::Report;
 use crate::image::verify::verify;
 use crate::image::{best_mapping, manifest, pack, xl};
 use crate::project::{Guest, Project, read, write};
+use crate::symbols::Symbols;
 use crate::ui::{Ui, out};
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
@@ -51,6 +52,14 @@ impl Image {
     /// The same with symbols.
     pub(crate) fn debug(&self) -> PathBuf {
         self.folder.join(format!("{}.debug", self.name))
+    }
+
+    /// What stands at its addresses.
+    ///
+    /// # Errors
+    /// When the file with symbols was lost.
+    pub(crate) fn symbols(&self, project: &Project) -> Result<Symbols> {
+        Symbols::read(&self.debug(), &project.root)
     }
 }
 

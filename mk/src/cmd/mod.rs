@@ -9,5 +9,6 @@ pub(crate) mod host;
 pub(crate) mod inspect;
 pub(crate) mod new;
 pub(crate) mod run;
+pub(crate) mod symbolize;
 pub(crate) mod test;
 pub(crate) mod tidy;

@@ -3,9 +3,12 @@
 use super::build::{self, Image};
 use crate::boot;
 use crate::ending::{Ending, LineFeeds, TIMEOUT, exit_status};
+use crate::explain::explain;
 use crate::image::xl;
 use crate::lab::{Guest as Domain, GuestSpec, Input};
+use crate::names::{Names, addition, named};
 use crate::project::{Guest, Project, cargo};
+use crate::symbols::Symbols;
 use crate::ui::Ui;
 use anyhow::{Context, Result, bail, ensure};
 use console::style;
@@ -80,12 +83,12 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     let image = images.first().context("no image")?;
     check_memory(image, args.memory)?;
     if args.on == On::Xl {
-        return on_xl(image, &overrides, args, ui);
+        return on_xl(image, &project, &overrides, args, ui);
     }
     let host = boot::host(&project, ui)?;
     let spec = GuestSpec { overrides, ..GuestSpec::new(image.config()) };
     let mut domain = host.create(&spec)?;
-    watch(&mut domain, &image.name, args.timeout, ui)
+    watch(&mut domain, &image.name, &image.symbols(&project)?, args.timeout, ui)
 }
 
 impl Args {
@@ -128,21 +131,23 @@ pub(crate) fn check_memory(image: &Image, memory: Option<u64>) -> Result<()> {
 }
 
 /// Shows the domain's console until its end or the time limit.
-fn watch(domain: &mut Domain, name: &str, timeout: Option<Duration>, ui: &Ui) -> Result<u8> {
+fn watch(
+    domain: &mut Domain,
+    name: &str,
+    symbols: &Symbols,
+    timeout: Option<Duration>,
+    ui: &Ui,
+) -> Result<u8> {
     forward_input(domain);
     let start = Instant::now();
-    let mut filter = LineFeeds::default();
-    let mut sink = |bytes: &[u8]| {
-        let mut text = Vec::new();
-        filter.feed(bytes, &mut text);
-        show(&text);
-    };
+    let mut console = Console::new(symbols);
+    let mut sink = |bytes: &[u8]| show(&console.text(bytes));
     let end = domain.wait(timeout.unwrap_or(FOREVER), &mut sink)?;
     let after = start.elapsed().as_secs_f64();
     let Some(end) = end else {
         ui.note(&headline(name, &format!("still running after {after:.1} s, and ended"), TIMEOUT));
         match domain.registers() {
-            Ok(registers) => ui.note(registers.trim_end()),
+            Ok(registers) => ui.note(named(&registers, symbols).trim_end()),
             Err(error) => ui.warn(&format!("its registers cannot be shown: {error:#}")),
         }
         return Ok(TIMEOUT);
@@ -150,12 +155,34 @@ fn watch(domain: &mut Domain, name: &str, timeout: Option<Duration>, ui: &Ui) ->
     let ending = Ending::of(&end);
     if !matches!(ending, Ending::Poweroff | Ending::Exit(_)) {
         for line in telling(&end.hypervisor_log) {
-            ui.note(line);
+            ui.note(&format!("{line}{}", addition(line, symbols)));
         }
+    }
+    if let Some(why) = explain(&end, symbols) {
+        ui.note(&format!("{name}: {why}"));
     }
     let what = format!("{} after {after:.1} s", ending.shown());
     ui.note(&headline(name, &what, ending.status()));
     Ok(ending.status())
+}
+
+/// A console as it is shown: with plain line feeds, and with names in reports.
+struct Console<'a> {
+    line_feeds: LineFeeds,
+    names: Names<'a>,
+}
+
+impl<'a> Console<'a> {
+    fn new(symbols: &'a Symbols) -> Self {
+        Self { line_feeds: LineFeeds::default(), names: Names::new(symbols) }
+    }
+
+    fn text(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let (mut plain, mut text) = (Vec::new(), Vec::new());
+        self.line_feeds.feed(bytes, &mut plain);
+        self.names.feed(&plain, &mut text);
+        text
+    }
 }
 
 /// The lines of a register dump without those of an empty stack.
@@ -278,7 +305,14 @@ fn require_xl() -> Result<()> {
 }
 
 /// Runs the image on this Xen host.
-fn on_xl(image: &Image, overrides: &[String], args: &Args, ui: &Ui) -> Result<u8> {
+fn on_xl(
+    image: &Image,
+    project: &Project,
+    overrides: &[String],
+    args: &Args,
+    ui: &Ui,
+) -> Result<u8> {
+    let symbols = image.symbols(project)?;
     let mut command = Command::new("xl");
     command.args(["create", "-c"]).arg(format!("{}.xl", image.name)).args(overrides);
     command.current_dir(&image.folder).stdout(Stdio::piped());
@@ -288,10 +322,9 @@ fn on_xl(image: &Image, overrides: &[String], args: &Args, ui: &Ui) -> Result<u8
     // What it prints goes to the user as it comes, and is kept for its end.
     let reader = thread::spawn(move || {
         let (mut all, mut buffer) = (Vec::new(), [0; 4096]);
-        let mut filter = LineFeeds::default();
+        let mut console = Console::new(&symbols);
         while let Ok(count @ 1..) = stdout.read(&mut buffer) {
-            let mut text = Vec::new();
-            filter.feed(&buffer[..count], &mut text);
+            let text = console.text(&buffer[..count]);
             show(&text);
             all.extend(text);
         }

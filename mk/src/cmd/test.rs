@@ -5,10 +5,13 @@ use super::run::{check_memory, telling};
 use crate::boot;
 use crate::directives::{Run, default_run, parse};
 use crate::ending::{Ending, text};
+use crate::explain::explain;
 use crate::image::xl;
 use crate::judge::{Outcome, Verdict, judge};
 use crate::lab::{GuestSpec, Host};
+use crate::names::named;
 use crate::project::{Guest, Project, read};
+use crate::symbols::Symbols;
 use crate::ui::{Ui, out};
 use anyhow::{Context, Result, bail};
 use console::style;
@@ -36,6 +39,7 @@ struct Job<'a> {
     name: String,
     image: &'a Image,
     run: Run,
+    symbols: Symbols,
 }
 
 /// How many runs ended how.
@@ -82,7 +86,8 @@ pub(crate) fn test(project: &Project, args: &Args, ui: &Ui) -> Result<Tally> {
     for (guest, run) in planned {
         let image = images.iter().find(|image| image.name == guest.name).context("no image")?;
         check_memory(image, run.memory)?;
-        jobs.push(Job { name: full_name(guest, &run), image, run });
+        let symbols = image.symbols(project)?;
+        jobs.push(Job { name: full_name(guest, &run), image, run, symbols });
     }
     let host = boot::host(project, ui)?;
     Ok(run_all(&host, &jobs, ui))
@@ -159,18 +164,22 @@ fn run_one(host: &Host, job: &Job<'_>) -> Result<(Outcome, Verdict)> {
         domain.input()?.write_all(input.as_bytes()).context("cannot type at the console")?;
     }
     let end = domain.wait(job.run.timeout, &mut |_| ())?;
-    let outcome = match end {
+    let mut outcome = match end {
         Some(end) => Outcome {
             ending: Some(Ending::of(&end)),
             console: text(&end.console),
             hypervisor: telling(&end.hypervisor_log).map(|line| format!("{line}\n")).collect(),
+            explanation: explain(&end, &job.symbols),
         },
         None => Outcome {
             ending: None,
             console: text(domain.console()),
             hypervisor: domain.registers().unwrap_or_else(|error| format!("{error:#}")),
+            explanation: None,
         },
     };
+    outcome.console = named(&outcome.console, &job.symbols);
+    outcome.hypervisor = named(&outcome.hypervisor, &job.symbols);
     let verdict = judge(&job.run, &outcome);
     Ok((outcome, verdict))
 }
@@ -190,6 +199,9 @@ fn shown(job: &Job<'_>, done: &Result<(Outcome, Verdict)>, time: Duration, width
     if let Ok((outcome, Verdict::Fail(_) | Verdict::Crash(_))) = done {
         text += &quoted("console", &outcome.console);
         text += &quoted("hypervisor", &outcome.hypervisor);
+        if let Some(why) = &outcome.explanation {
+            text += &quoted("that means", why);
+        }
     }
     text
 }

@@ -4,7 +4,7 @@
 //! test: expect exit 101
 //! test: console-contains "panic.rs:"
 //! test: console-contains "the answer is \\x1b[1m42"
-//! test: console-contains "called from 0x"
+//! test: console-contains "  panic::start::{closure#0} at tests/src/bin/panic.rs:"
 
 #![no_std]
 #![no_main]

@@ -5,6 +5,7 @@
 //! test: expect exit 139
 //! test(text): args act=write-text
 //! test(text): console-contains "page fault writing"
+//! test(text): console-contains "inlined into write at tests/src/bin/trap.rs:"
 //! test(rodata): args act=write-rodata
 //! test(rodata): console-contains "protected against it"
 //! test(data): args act=execute-data
@@ -22,7 +23,7 @@
 //! test(protection): args act=privileged
 //! test(protection): console-contains "general protection"
 //! test(overflow): args act=overflow-stack
-//! test(overflow): expect crash "stack"
+//! test(overflow): expect crash "stack overflow: the stack"
 
 #![no_std]
 #![no_main]

@@ -70,6 +70,7 @@ core::arch::global_asm!(
     "scratch: .skip {PAGE_SIZE}",
     "stack_guard: .skip {PAGE_SIZE}",
     "stack: .skip {STACK}",
+    ".size stack, {STACK}",
     ".popsection",
     ENTRY = const elfnote::XEN_ELFNOTE_ENTRY,
     HYPERCALL_PAGE = const elfnote::XEN_ELFNOTE_HYPERCALL_PAGE,

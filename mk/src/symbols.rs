@@ -1,0 +1,303 @@
+//! What stands at an address of an image: functions and lines, from the file
+//! with symbols that `cargo mk build` leaves beside the image.
+
+use crate::image::elf::Elf;
+use addr2line::Context;
+use anyhow::{Context as _, Result};
+use gimli::{Dwarf, EndianArcSlice, LittleEndian};
+use std::fmt;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The symbols and line tables of an image.
+pub(crate) struct Symbols {
+    /// Functions and labels, by address.
+    code: Vec<Symbol>,
+    /// What is executable.
+    text: Vec<Range<u64>>,
+    /// The page that must not be used, and the stack above it.
+    stack: Option<Stack>,
+    lines: Option<Context<EndianArcSlice<LittleEndian>>>,
+    /// The folder whose name is left out of paths.
+    root: String,
+}
+
+struct Symbol {
+    address: u64,
+    size: u64,
+    name: String,
+}
+
+/// Where the stack is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stack {
+    /// The first address of the guard page.
+    pub(crate) guard: u64,
+    /// The lowest address of the stack, and the guard page's end.
+    pub(crate) low: u64,
+    /// Its bytes; 0 where the image does not say.
+    pub(crate) size: u64,
+}
+
+/// A function, and a line in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) function: Option<String>,
+    /// `FILE:LINE`.
+    pub(crate) line: Option<String>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let function = self.function.as_deref().unwrap_or("?");
+        match &self.line {
+            Some(line) => write!(f, "{function} at {line}"),
+            None => f.write_str(function),
+        }
+    }
+}
+
+impl Symbols {
+    /// Reads the file at `path`; paths inside `root` are shown from there.
+    ///
+    /// # Errors
+    /// When it cannot be read or is no ELF file.
+    pub(crate) fn read(path: &Path, root: &Path) -> Result<Self> {
+        let file = crate::project::read(path)?;
+        let elf = Elf::parse(&file).with_context(|| path.display().to_string())?;
+        Ok(Self::new(&elf, root))
+    }
+
+    /// Takes what `elf` has, which may be nothing.
+    pub(crate) fn new(elf: &Elf<'_>, root: &Path) -> Self {
+        let text: Vec<_> = elf
+            .loads()
+            .filter(|segment| segment.is_executable())
+            .map(|segment| segment.address..segment.end())
+            .collect();
+        let mut code: Vec<_> = elf
+            .symbols
+            .iter()
+            .filter(|symbol| !symbol.undefined && holds(&text, symbol.address))
+            .map(|symbol| Symbol {
+                address: symbol.address,
+                size: symbol.size,
+                name: readable(symbol.name),
+            })
+            .collect();
+        // Of several names for one address the last counts: one with a size is
+        // a function's, and one without an underscore may be the linker script's.
+        code.sort_by_key(|it: &Symbol| (it.address, it.size, it.name.starts_with('_')));
+        let lines = Dwarf::load(|section| -> Result<_, gimli::Error> {
+            let found = elf.sections.iter().find(|it| it.name == section.name());
+            let data = found.map_or(&[][..], |section| section.data);
+            Ok(EndianArcSlice::new(Arc::from(data), LittleEndian))
+        });
+        let lines = lines.and_then(Context::from_dwarf).ok();
+        let root = format!("{}/", root.display());
+        Self { code, text, stack: stack(elf), lines, root }
+    }
+
+    /// The functions at `address`, from the innermost that was inlined to the
+    /// one that has a frame. Nothing, when the address is not in the code or
+    /// nothing is known of it.
+    pub(crate) fn places(&self, address: u64) -> Vec<Place> {
+        if !holds(&self.text, address) {
+            return Vec::new();
+        }
+        let mut places = self.places_by_lines(address).unwrap_or_default();
+        // The symbol has the whole path of the function with the frame, which
+        // the line tables may lack.
+        if let Some(name) = self.symbol(address) {
+            if places.is_empty() {
+                places.push(Place::default());
+            }
+            if let Some(last) = places.last_mut() {
+                last.function = Some(name.to_owned());
+            }
+        }
+        places.retain(|place| *place != Place::default());
+        places
+    }
+
+    fn places_by_lines(&self, address: u64) -> Option<Vec<Place>> {
+        let mut frames = self.lines.as_ref()?.find_frames(address).skip_all_loads().ok()?;
+        let mut places = Vec::new();
+        while let Ok(Some(frame)) = frames.next() {
+            let function = frame.function.and_then(|function| {
+                let name = function.raw_name().ok()?;
+                Some(readable(&name))
+            });
+            let line = frame.location.and_then(|at| {
+                Some(format!("{}:{}", self.short(at.file?), at.line.filter(|line| *line > 0)?))
+            });
+            places.push(Place { function, line });
+        }
+        Some(places)
+    }
+
+    /// The name of the function or label that `address` belongs to.
+    fn symbol(&self, address: u64) -> Option<&str> {
+        let after = self.code.partition_point(|symbol| symbol.address <= address);
+        let symbol = self.code.get(after.checked_sub(1)?)?;
+        // Labels of assembly have no size: they last until the next one.
+        (symbol.size == 0 || address < symbol.address + symbol.size).then_some(&*symbol.name)
+    }
+
+    /// Whether there is anything to find.
+    pub(crate) const fn has_names(&self) -> bool {
+        !self.code.is_empty()
+    }
+
+    /// Where the stack is.
+    pub(crate) const fn stack(&self) -> Option<Stack> {
+        self.stack
+    }
+
+    /// `file` without what says nothing.
+    fn short<'a>(&self, file: &'a str) -> &'a str {
+        let prefixes = [&*self.root, "rust/library/", "xenith/", "crates/"];
+        // Compilers join these to the folder that they were called in.
+        let file = ["/rust/library/", "/crates/"]
+            .into_iter()
+            .find_map(|inside| file.split_once(inside).map(|(_, rest)| rest))
+            .unwrap_or(file);
+        let mut found = prefixes.iter().filter_map(|prefix| file.strip_prefix(prefix));
+        found.next().unwrap_or(file)
+    }
+}
+
+/// The name of a function as its source has it: without a hash, and without
+/// what its type parameters stand for, which fills lines.
+fn readable(symbol: &str) -> String {
+    let full = format!("{:#}", rustc_demangle::demangle(symbol));
+    let mut name = String::new();
+    let mut depth = 0_u32;
+    let mut before = ' ';
+    for c in full.chars() {
+        // At the start of a name such a bracket holds a type: `<T as Trait>::f`.
+        let arguments = depth > 0 || before.is_alphanumeric() || "_:}".contains(before);
+        match c {
+            '<' if arguments => {
+                if depth == 0 {
+                    name.truncate(name.trim_end_matches(':').len());
+                }
+                depth += 1;
+            }
+            // Not the one of `->`.
+            '>' if depth > 0 && before != '-' => depth -= 1,
+            _ if depth == 0 => name.push(c),
+            _ => {}
+        }
+        before = c;
+    }
+    // Code says `kernel::` to the crate `xenith_kernel`.
+    name.strip_prefix("xenith_").unwrap_or(&name).to_owned()
+}
+
+fn holds(ranges: &[Range<u64>], address: u64) -> bool {
+    ranges.iter().any(|range| range.contains(&address))
+}
+
+/// The stack that the kernel's symbols name.
+fn stack(elf: &Elf<'_>) -> Option<Stack> {
+    let symbol = |name| elf.symbols.iter().find(|symbol| symbol.name == name);
+    let (guard, stack) = (symbol("stack_guard")?, symbol("stack")?);
+    (guard.address < stack.address).then_some(Stack {
+        guard: guard.address,
+        low: stack.address,
+        size: stack.size,
+    })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::image::elf;
+
+    /// An image with two functions, a label and a stack, and no line tables.
+    pub(crate) fn symbols() -> Symbols {
+        let symbol = |name, address, size| elf::Symbol {
+            name,
+            address,
+            size,
+            function: size > 0,
+            undefined: false,
+        };
+        let segment = elf::Segment {
+            kind: object::elf::PT_LOAD.0,
+            flags: object::elf::PF_X.0,
+            address: 0x30_0000,
+            size: 0x1000,
+            ..elf::Segment::default()
+        };
+        let elf = Elf {
+            segments: vec![segment],
+            symbols: vec![
+                symbol("_RNvCs1234_3app5start", 0x30_0100, 0x10),
+                symbol("_start", 0x30_0000, 0),
+                symbol("_ZN3app4last17h0123456789abcdefE", 0x30_0200, 0x10),
+                symbol("stack_guard", 0x30_c000, 0),
+                symbol("stack", 0x30_d000, 0x1_0000),
+            ],
+            ..Elf::default()
+        };
+        Symbols::new(&elf, Path::new("/src/app"))
+    }
+
+    #[test]
+    fn addresses_have_names() {
+        let symbols = symbols();
+        let name = |address| {
+            let places = symbols.places(address);
+            places.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!(name(0x30_0100), "app::start");
+        assert_eq!(name(0x30_010f), "app::start");
+        assert_eq!(name(0x30_0110), "");
+        assert_eq!(name(0x30_0042), "_start");
+        assert_eq!(name(0x30_0200), "app::last");
+        assert_eq!(name(0x30_d000), "");
+        assert_eq!(name(0), "");
+        assert_eq!(name(u64::MAX), "");
+    }
+
+    #[test]
+    fn a_file_without_symbols_knows_nothing() {
+        let symbols = Symbols::new(&Elf::default(), Path::new("/"));
+        assert!(symbols.places(0x30_0000).is_empty());
+        assert_eq!(symbols.stack(), None);
+    }
+
+    #[test]
+    fn functions_have_the_names_of_their_source() {
+        for (symbol, name) in [
+            ("main", "main"),
+            ("__xenith_app", "__xenith_app"),
+            ("_ZN3app4last17h0123456789abcdefE", "app::last"),
+            ("xenith_kernel::task::block_on::<app::_::run::{closure#0}>", "kernel::task::block_on"),
+            ("run<fn(u8) -> Option<u8>, u8>", "run"),
+            ("app::f::<u8>::{closure#0}", "app::f::{closure#0}"),
+            ("<app::T<u8> as core::fmt::Debug>::fmt", "<app::T as core::fmt::Debug>::fmt"),
+            ("{async_fn#0}", "{async_fn#0}"),
+            ("a>b", "a>b"),
+        ] {
+            assert_eq!(readable(symbol), name);
+        }
+    }
+
+    #[test]
+    fn paths_are_short() {
+        let symbols = symbols();
+        for (long, short) in [
+            ("xenith/kernel/src/task.rs", "kernel/src/task.rs"),
+            ("/src/app/src/lib.rs", "src/lib.rs"),
+            ("rust/library/core/src/ptr/mod.rs", "core/src/ptr/mod.rs"),
+            ("/src/app/crates/talc-4.4.3/src/lib.rs", "talc-4.4.3/src/lib.rs"),
+            ("src/main.rs", "src/main.rs"),
+        ] {
+            assert_eq!(symbols.short(long), short);
+        }
+    }
+}
