@@ -1,5 +1,7 @@
 //! `cargo mk bench`: what Xenith costs, in numbers that noise cannot touch.
 
+mod machine;
+
 use super::build::{self, Image};
 use crate::boot;
 use crate::ending::{Ending, text};
@@ -33,13 +35,23 @@ and do not vary; times do. Each is the median of all starts,\nwith the least and
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
         starts: u32,
     },
+    /// The machine beneath an app: boot by memory, heap, tasks, time, hypercalls
+    #[command(
+        after_help = "Example:\n  cargo mk bench machine --json\n\nInstructions are counted by QEMU, \
+Xen's work for the guest included. It takes some minutes."
+    )]
+    Machine {
+        /// Prints JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// The test guest that says how long it took to boot.
 const GUEST: &str = "bench_boot";
 /// What stands before the number on its console.
 const MARK: &str = "bench: boot_ns=";
-/// Time for a start, which is slow where instructions are counted.
+/// Time for a guest's run, which is slow where instructions are counted.
 const LIMIT: Duration = Duration::from_secs(120);
 /// MiB that are tried, from the least on.
 const MEMORIES: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
@@ -49,7 +61,7 @@ const MEMORIES: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 struct Boot {
     /// Instructions of guest CPU, Xen's work for it included, from unpause to the first byte.
     instructions: Spread,
-    /// The same to the domain's end, as Xen tells it when the domain is gone.
+    /// The same to the domain's end, after a sleep, as Xen tells it when the domain is gone.
     instructions_to_end: Spread,
     /// Milliseconds from calling `xl create` to the first byte.
     wall_ms: Spread,
@@ -95,7 +107,10 @@ impl Spread {
 /// # Errors
 /// When a host does not come up or a guest does not behave.
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
-    let What::Boot { json, starts } = args.what;
+    let (json, starts) = match args.what {
+        What::Boot { json, starts } => (json, starts),
+        What::Machine { json } => return machine::run(json, ui),
+    };
     let project = Project::find()?;
     let boot = boot(&project, starts, ui)?;
     if json {
@@ -205,7 +220,7 @@ fn shown(boot: &Boot) -> String {
     let rows = [
         head.map(str::to_owned),
         boot.instructions.row("instructions of its CPU, from unpause to the first console byte"),
-        boot.instructions_to_end.row("the same to its end"),
+        boot.instructions_to_end.row("the same to its end, after a sleep and two more lines"),
         boot.wall_ms.row("ms of wall time, from xl create to the first console byte"),
     ];
     let mut text = table(&rows, &[1, 2, 3]);
