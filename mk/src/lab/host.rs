@@ -26,6 +26,10 @@ const SCRIPT_LIMIT: Duration = Duration::from_secs(60);
 /// How long a machine may take to boot that has hardware to run on.
 const KVM_LIMIT: Duration = Duration::from_secs(20);
 
+/// How long a booting machine may say nothing. The longest silence of one that
+/// comes up is two seconds; one that stays silent has stalled.
+const SILENCE: Duration = Duration::from_secs(60);
+
 /// The byte that leaves an interactive shell, from either side: Ctrl-].
 const LEAVE: u8 = 0x1d;
 
@@ -71,18 +75,26 @@ impl Host {
         limit: Duration,
         progress: &dyn Progress,
     ) -> Result<Host> {
-        progress.step("starting Xen in QEMU");
-        let deadline = Instant::now() + limit;
-        let mut attempts = 5;
+        let mut ports = 5;
+        let mut boots = 2;
         let qemu = loop {
+            progress.step("starting Xen in QEMU");
             let token = random()?;
             let qemu = Qemu::start(options, image, accelerator, &token)?;
-            let lost = wait_for_boot(&qemu, deadline, progress);
             let port_taken = || qemu.trouble().is_some_and(|why| why.contains("host forwarding"));
-            attempts -= 1;
-            match lost {
-                Ok(()) => break Channel::new(qemu, token),
-                Err(_) if attempts > 0 && port_taken() => {}
+            match wait_for_boot(&qemu, Instant::now() + limit, progress) {
+                Ok(Boot::Ready) => break Channel::new(qemu, token),
+                Ok(Boot::Stalled(why)) => {
+                    boots -= 1;
+                    // QEMU's translator stalls now and then; a processor does not.
+                    ensure!(boots > 0 && accelerator != Accelerator::Kvm, why);
+                    let kept = qemu.keep_logs()?;
+                    progress.note(&format!(
+                        "dom0 did not come up and is started again; the console is kept in {}",
+                        kept.display()
+                    ));
+                }
+                Err(_) if ports > 1 && port_taken() => ports -= 1,
                 Err(error) => return Err(error),
             }
         };
@@ -206,13 +218,24 @@ pub(super) fn kvm_may_work(cache: &Path) -> bool {
         && (failed.is_empty() || failed != this_boot())
 }
 
+/// What became of a boot.
+enum Boot {
+    /// Dom0 obeys.
+    Ready,
+    /// QEMU runs, and dom0 does not come up. Why we think so.
+    Stalled(String),
+}
+
 /// Follows the console until dom0 says that it is ready.
-fn wait_for_boot(qemu: &Qemu, deadline: Instant, progress: &dyn Progress) -> Result<()> {
+fn wait_for_boot(qemu: &Qemu, deadline: Instant, progress: &dyn Progress) -> Result<Boot> {
     let path = qemu.console_log();
     let mut log = File::open(&path)?;
     let mut text = Vec::new();
+    let mut heard = Instant::now();
     loop {
-        log.read_to_end(&mut text)?;
+        if log.read_to_end(&mut text)? > 0 {
+            heard = Instant::now();
+        }
         // The last line may be half there, and waits for its end.
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let lines: Vec<u8> = text.drain(..whole).collect();
@@ -222,16 +245,18 @@ fn wait_for_boot(qemu: &Qemu, deadline: Instant, progress: &dyn Progress) -> Res
             }
             // Dom0's own lines (see `dom0/init`).
             match line.trim_end().strip_prefix("lab: ") {
-                Some("ready") => return Ok(()),
+                Some("ready") => return Ok(Boot::Ready),
                 Some(failed) if failed.starts_with("failed") => bail!("dom0 {failed}"),
                 Some(step) => progress.step(&format!("dom0: {step}")),
                 None => {}
             }
         }
-        let trouble = qemu.trouble();
-        if trouble.is_some() || Instant::now() > deadline {
-            let why = trouble.unwrap_or_else(|| "dom0 did not come up in time".into());
-            bail!("{why}\nthe end of {}:\n{}", path.display(), tail(&path));
+        let end = |why| format!("{why}\nthe end of {}:\n{}", path.display(), tail(&path));
+        if let Some(trouble) = qemu.trouble() {
+            bail!(end(trouble));
+        }
+        if heard.elapsed() > SILENCE || Instant::now() > deadline {
+            return Ok(Boot::Stalled(end("dom0 did not come up in time".into())));
         }
         thread::sleep(Duration::from_millis(20));
     }

@@ -189,6 +189,14 @@ impl Qemu {
         self.folder.join("console.log")
     }
 
+    /// Puts the console aside, where the next start does not overwrite it.
+    pub(super) fn keep_logs(&self) -> Result<PathBuf> {
+        let kept = self.folder.join("console.failed.log");
+        fs::rename(self.console_log(), &kept)?;
+        fs::rename(self.folder.join("qemu.log"), self.folder.join("qemu.failed.log"))?;
+        Ok(kept)
+    }
+
     /// Whether QEMU stopped to execute for good, and how.
     pub(super) fn trouble(&self) -> Option<String> {
         let messages = fs::read_to_string(self.folder.join("qemu.log")).unwrap_or_default();
