@@ -23,10 +23,15 @@ const SLACK_PAGES: u64 = 512 * 1024 / PAGE;
 /// The most MiB that an image may need to be mapped.
 pub(crate) const MAX: u64 = 1024;
 
-/// The link address with which the initial mapping is `mib` MiB. It is never
-/// below 1 MiB, so that page 0 stays unmapped and a null pointer faults.
+/// What an image is mapped with that needs 1 MiB. Each page less is one less to
+/// protect at boot, and images of up to 200 KiB need no more than this.
+const SMALLEST: u64 = 768 * 1024;
+
+/// The link address with which the initial mapping is `mib` MiB, or a little
+/// less than 1 MiB. It is never below 1 MiB, so that page 0 stays unmapped and
+/// a null pointer faults.
 pub(crate) const fn base(mib: u64) -> u64 {
-    let size = mib * MIB;
+    let size = if mib == 1 { SMALLEST } else { mib * MIB };
     (size + MIB).next_multiple_of(ROUNDING) - size
 }
 
@@ -87,11 +92,12 @@ mod tests {
 
     #[test]
     fn the_mapping_ends_at_a_multiple_of_4_mib_and_spares_page_0() {
-        let bases = [0x30_0000, 0x20_0000, 0x10_0000, 0x40_0000, 0x30_0000];
+        let bases = [0x34_0000, 0x20_0000, 0x10_0000, 0x40_0000, 0x30_0000];
         assert_eq!([1, 2, 3, 4, 5].map(base), bases);
         for mib in 1..100 {
-            assert!(base(mib).is_multiple_of(MIB) && base(mib) >= MIB);
-            assert!((base(mib) + mib * MIB).is_multiple_of(ROUNDING));
+            let size = if mib == 1 { SMALLEST } else { mib * MIB };
+            assert!(base(mib).is_multiple_of(PAGE) && base(mib) >= MIB);
+            assert!((base(mib) + size).is_multiple_of(ROUNDING));
         }
     }
 
@@ -107,9 +113,9 @@ mod tests {
     #[test]
     fn a_small_image_needs_1_mib_and_a_larger_one_no_less_than_its_size() {
         assert_eq!(best(100 << 10), Some(1));
-        // 256 pages less 128 of slack, 3 special ones, 1 of stack, 4 of page
+        // 192 pages less 128 of slack, 3 special ones, 1 of stack, 4 of page
         // tables and 2 for the list of a domain with 4 MiB.
-        let most = (256 - 128 - 3 - 1 - 4 - 2) * PAGE;
+        let most = (192 - 128 - 3 - 1 - 4 - 2) * PAGE;
         assert_eq!(best(most), Some(1));
         assert_eq!(best(most + 1), Some(2));
         assert_eq!(best(MIB), Some(2));
