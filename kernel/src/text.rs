@@ -1,7 +1,7 @@
 //! Untrusted bytes made printable.
 //!
 //! What a peer or a user sent may hold control bytes that a terminal obeys
-//! (rule K5), so lines of the kernel go through [`Escaped`].
+//! (rule K5), so lines of the kernel go through [`EscapeControls`].
 
 use core::fmt::{self, Write};
 

@@ -12,7 +12,7 @@ use crate::Errno;
 use crate::public::mmu::{DOMID_SELF, MMUEXT_TLB_FLUSH_LOCAL, MmuUpdate, MmuextOp, TrapInfo};
 use crate::public::vcpu::{VCPUOP_GET_RUNSTATE_INFO, VcpuRunstateInfo};
 use crate::public::{
-    CONSOLEIO_write, EVTCHNOP_close, EVTCHNOP_send, SCHEDOP_block, SCHEDOP_poll, SCHEDOP_shutdown,
+    CONSOLEIO_write, EVTCHNOP_close, EVTCHNOP_send, SCHEDOP_poll, SCHEDOP_shutdown,
     SCHEDOP_watchdog, SCHEDOP_yield, evtchn_close, evtchn_send, sched_poll, sched_shutdown,
     sched_watchdog,
 };
@@ -123,13 +123,6 @@ fn address<T>(value: &mut T) -> u64 {
 pub fn sched_op_yield() {
     // SAFETY: takes no argument and touches no memory.
     let result = unsafe { hypercall::<__HYPERVISOR_sched_op>([u64::from(SCHEDOP_yield), 0, 0, 0]) };
-    debug_assert!(result.is_ok());
-}
-
-/// `SCHEDOP_block`: unmasks events and waits for one.
-pub fn sched_op_block() {
-    // SAFETY: takes no argument and touches no memory.
-    let result = unsafe { hypercall::<__HYPERVISOR_sched_op>([u64::from(SCHEDOP_block), 0, 0, 0]) };
     debug_assert!(result.is_ok());
 }
 

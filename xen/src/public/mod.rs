@@ -11,7 +11,7 @@ pub mod mmu;
 pub mod vcpu;
 
 pub use xen_sys::{
-    CONSOLEIO_write, EVTCHNOP_close, EVTCHNOP_send, SCHEDOP_block, SCHEDOP_poll, SCHEDOP_shutdown,
+    CONSOLEIO_write, EVTCHNOP_close, EVTCHNOP_send, SCHEDOP_poll, SCHEDOP_shutdown,
     SCHEDOP_watchdog, SCHEDOP_yield, SHUTDOWN_crash, SHUTDOWN_poweroff, SHUTDOWN_reboot,
     SHUTDOWN_suspend, SHUTDOWN_watchdog, SIF_INITDOMAIN, SIF_MOD_START_PFN, SIF_MULTIBOOT_MOD,
     SIF_PRIVILEGED, SIF_VIRT_P2M_4TOOLS, evtchn_close, evtchn_send, sched_poll, sched_shutdown,

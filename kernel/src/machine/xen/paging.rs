@@ -291,8 +291,7 @@ impl Paging {
     /// access, so that Xen accepts it as one.
     fn make_table(&mut self, pfn: usize, entries: impl Fn(usize) -> u64) -> Result<(), Errno> {
         let scratch = self.layout.scratch;
-        let flags = PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY | PTE_NO_EXECUTE;
-        let entry = self.mfn(pfn) << 12 | flags;
+        let entry = self.mfn(pfn) << 12 | DATA;
         // SAFETY: the scratch page is for this; the frame is mapped nowhere else.
         unsafe { update_va_mapping(scratch as u64, entry, UVMF_INVLPG) }?;
         for index in 0..512 {
