@@ -5,10 +5,16 @@
 //! manifest and takes `impl Trait` in its `start`.
 //!
 //! * [`console`]: the byte streams of the console
+//! * [`net`]: network interfaces, which carry Ethernet frames
+//! * [`ip`]: TCP, UDP, ICMP and names
 
 #![no_std]
 #![forbid(unsafe_code)]
 
+extern crate alloc;
+
 pub mod console;
+pub mod ip;
+pub mod net;
 
 pub use console::Console;

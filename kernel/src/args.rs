@@ -181,6 +181,8 @@ pub struct Help {
     pub name: &'static str,
     /// What it does, a line each.
     pub about: &'static [&'static str],
+    /// Those of its devices.
+    pub devices: &'static [&'static [Argument]],
     /// Its arguments.
     pub arguments: &'static [Argument],
 }
@@ -192,10 +194,10 @@ impl Help {
         for text in self.about {
             line(format_args!("{}", text.strip_prefix(' ').unwrap_or(text)));
         }
-        if self.arguments.is_empty() {
+        if self.arguments.is_empty() && self.devices.iter().all(|of| of.is_empty()) {
             line(format_args!("It takes no arguments."));
         }
-        for argument in self.arguments {
+        for argument in self.devices.iter().copied().flatten().chain(self.arguments) {
             match argument.default {
                 Some(default) => line(format_args!(
                     "  {}=<{}>, {default} if not given",
@@ -307,6 +309,7 @@ mod tests {
         let help = Help {
             name: "demo",
             about: &[" Does things."],
+            devices: &[&[], &[Argument { name: "ip", kind: "address", default: None, help: &[] }]],
             arguments: &[Argument {
                 name: "port",
                 kind: u16::KIND,
@@ -321,6 +324,7 @@ mod tests {
             [
                 "demo",
                 "Does things.",
+                "  ip=<address>",
                 "  port=<number from 0 to 65535>, 80 if not given",
                 "      Where."
             ]

@@ -22,6 +22,7 @@
 //! variable `XENITH_BUILD_` and the package's name. Crates are listed for an app
 //! with `package.metadata.xenith.crates = true`: others need not carry them.
 
+use crate::args::{self, Args};
 use crate::machine;
 
 /// The format's version, in the first line.
@@ -117,6 +118,57 @@ pub struct Argument {
     pub help: &'static [&'static str],
 }
 
+/// Visits the pieces of the lines about `arguments`, and returns their length
+/// together. Both passes over them, to measure and to write, are this one.
+const fn walk(arguments: &[Argument], to: &mut [u8]) -> usize {
+    const fn put(text: &str, to: &mut [u8], mut at: usize) -> usize {
+        let (text, mut i) = (text.as_bytes(), 0);
+        while i < text.len() {
+            if at < to.len() {
+                to[at] = text[i];
+            }
+            (at, i) = (at + 1, i + 1);
+        }
+        at
+    }
+    let (mut at, mut i) = (0, 0);
+    while i < arguments.len() {
+        at = put("arg\t", to, at);
+        at = put(arguments[i].name, to, at);
+        at = put("\t", to, at);
+        at = put(arguments[i].kind, to, at);
+        if let Some(default) = arguments[i].default {
+            at = put("\ndefault\t", to, at);
+            at = put(default, to, at);
+        }
+        let mut j = 0;
+        while j < arguments[i].help.len() {
+            at = put("\nhelp\t", to, at);
+            at = put(arguments[i].help[j], to, at);
+            j += 1;
+        }
+        at = put("\n", to, at);
+        i += 1;
+    }
+    at
+}
+
+/// The length of the note's lines about `arguments`.
+#[doc(hidden)]
+#[must_use]
+pub const fn lines_length(arguments: &[Argument]) -> usize {
+    walk(arguments, &mut [])
+}
+
+/// The note's lines about `arguments`, `N` bytes in all.
+#[doc(hidden)]
+#[must_use]
+pub const fn lines<const N: usize>(arguments: &[Argument]) -> [u8; N] {
+    let mut text = [0; N];
+    assert!(walk(arguments, &mut text) == N);
+    text
+}
+
 /// Something that an app can name in its manifest's `devices`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a device",
@@ -126,19 +178,44 @@ pub trait Device: Sized {
     /// The class as the manifest's note names it, such as `console`.
     const CLASS: &'static str;
 
+    /// The arguments that it adds to the app's.
+    const ARGUMENTS: &'static [Argument] = &[];
+
+    /// What its arguments say.
+    type Settings;
+
     /// Why it may fail to open.
     type Error: core::fmt::Display;
+
+    /// Takes its arguments.
+    ///
+    /// # Errors
+    /// When one of them makes no sense.
+    fn configure(args: &mut Args) -> Result<Self::Settings, args::Error>;
 
     /// Opens the device that `id` names, such as `xvda`; the empty string is the first one.
     ///
     /// # Errors
     /// When there is no such device or it cannot be used.
-    fn open(id: &'static str) -> impl Future<Output = Result<Self, Self::Error>>;
+    fn open(
+        id: &'static str,
+        settings: Self::Settings,
+    ) -> impl Future<Output = Result<Self, Self::Error>>;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn arguments_of_devices_become_lines() {
+        const ARGUMENTS: &[Argument] = &[
+            Argument { name: "ip", kind: "text", default: Some("dhcp"), help: &[" Who.", " a"] },
+            Argument { name: "b", kind: "c", default: None, help: &[] },
+        ];
+        const LINES: [u8; lines_length(ARGUMENTS)] = lines(ARGUMENTS);
+        assert_eq!(&LINES, b"arg\tip\ttext\ndefault\tdhcp\nhelp\t Who.\nhelp\t a\narg\tb\tc\n");
+    }
 
     #[test]
     fn a_note_holds_its_parts() {

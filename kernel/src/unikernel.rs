@@ -48,6 +48,7 @@ macro_rules! unikernel {
                 $($(
                     "device\t", stringify!($device), "\t",
                     <$class as $crate::manifest::Device>::CLASS, "\t", $($id,)? "\n",
+                    $crate::__lines!(<$class as $crate::manifest::Device>::ARGUMENTS),
                 )*)?
                 $($(
                     "arg\t", stringify!($arg), "\t", <$type as $crate::args::Value>::KIND, "\n",
@@ -60,6 +61,7 @@ macro_rules! unikernel {
             static HELP: $crate::args::Help = $crate::args::Help {
                 name: $name,
                 about: &[$($about),*],
+                devices: &[$($(<$class as $crate::manifest::Device>::ARGUMENTS),*)?],
                 arguments: &[$($(
                     $crate::manifest::Argument {
                         name: stringify!($arg),
@@ -85,12 +87,19 @@ macro_rules! unikernel {
                         Err(error) => return $crate::machine::usage(&error),
                     };
                 )*)?
+                $($(
+                    let $device = match <$class as $crate::manifest::Device>::configure(&mut args) {
+                        Ok(settings) => settings,
+                        Err(error) => return $crate::machine::usage(&error),
+                    };
+                )*)?
                 if let Err(error) = args.finish() {
                     return $crate::machine::usage(&error);
                 }
                 $($(
                     let $device = match <$class as $crate::manifest::Device>::open(
                         $crate::__first!($($id,)? ""),
+                        $device,
                     ).await {
                         Ok(device) => device,
                         Err(error) => return $crate::machine::usage(&error),
@@ -111,6 +120,20 @@ macro_rules! __first {
     ($first:expr $(, $rest:expr)*) => {
         $first
     };
+}
+
+/// The lines of a note about arguments.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __lines {
+    ($arguments:expr) => {{
+        const LINES: [u8; $crate::manifest::lines_length($arguments)] =
+            $crate::manifest::lines($arguments);
+        match core::str::from_utf8(&LINES) {
+            Ok(lines) => lines,
+            Err(_) => panic!("an argument's help is not text"),
+        }
+    }};
 }
 
 /// How the command line is read: an app that takes nothing needs no parser.

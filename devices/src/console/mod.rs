@@ -6,6 +6,7 @@
 use core::future::poll_fn;
 use core::task::Poll;
 use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
+use kernel::args::{self, Args};
 use kernel::machine::console;
 use kernel::manifest::Device;
 
@@ -39,11 +40,17 @@ impl embedded_io_async::Error for Error {
 impl Device for Console {
     const CLASS: &'static str = "console";
 
+    type Settings = ();
+
     type Error = Error;
+
+    fn configure(_: &mut Args) -> Result<(), args::Error> {
+        Ok(())
+    }
 
     /// # Errors
     /// [`Error`] for any `id` but the empty one: a domain has one console.
-    async fn open(id: &'static str) -> Result<Self, Error> {
+    async fn open(id: &'static str, (): ()) -> Result<Self, Error> {
         if id.is_empty() { Ok(Self(())) } else { Err(Error) }
     }
 }

@@ -6,6 +6,7 @@
 //! instead of `r8` and drop errors.
 
 pub mod elfnote;
+pub mod grant_table;
 pub mod io;
 pub mod mmu;
 pub mod vcpu;

@@ -1,3 +1,7 @@
 //! `public/io/`: what front ends and back ends share.
 
 pub mod console;
+pub mod netif;
+pub mod ring;
+pub mod xenbus;
+pub mod xs_wire;

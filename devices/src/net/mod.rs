@@ -1,0 +1,106 @@
+//! Network interfaces: Ethernet frames in and out.
+//!
+//! [`Net`] is poll-shaped: becoming ready may fail, moving a frame once ready
+//! cannot. A frame is handed over inside a closure, so that it can be built in
+//! the very buffer that goes out, and read from the one that came in.
+
+use core::task::{Context, Poll};
+
+/// Bytes of an Ethernet header without VLAN tag; no frame is shorter (rule N6).
+pub const HEADER: usize = 14;
+
+/// An Ethernet address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Mac(pub [u8; 6]);
+
+impl core::fmt::Display for Mac {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+/// What an interface is, as of now: it may change when the other side does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Info {
+    /// Its address.
+    pub mac: Mac,
+    /// The longest payload of a frame, in bytes, without the [`HEADER`].
+    pub mtu: usize,
+    /// Whether frames can get anywhere now.
+    pub link: bool,
+    /// How often the interface was connected. A change means that the other
+    /// side may be a new one, which should be told who is here.
+    pub generation: u32,
+    /// [`Checksum::Blank`] may be said of TCP and UDP frames to transmit.
+    pub transmit_blank: bool,
+}
+
+/// What is known of the TCP or UDP checksum in a frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Checksum {
+    /// It stands in the frame, and whoever receives it has to verify it.
+    #[default]
+    Complete,
+    /// Received only: whoever delivered the frame says that it is right.
+    Verified,
+    /// The field holds the sum of the pseudo header alone: the frame came from,
+    /// or goes to, a peer on the same machine or hardware that fills it in.
+    Blank,
+}
+
+/// What is known of a frame besides its bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Meta {
+    /// Its TCP or UDP checksum.
+    pub checksum: Checksum,
+}
+
+/// The interface can never be used again: its other side broke the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Broken;
+
+impl core::fmt::Display for Broken {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("the network interface is broken")
+    }
+}
+
+impl core::error::Error for Broken {}
+
+/// Something that carries Ethernet frames.
+///
+/// [`transmit`](Net::transmit) may be called from within the closure that
+/// [`receive`](Net::receive) runs. Frames that are transmitted while there is
+/// no link are lost, as on a cable.
+pub trait Net {
+    /// What the interface is now.
+    fn info(&self) -> Info;
+
+    /// Ready when a frame can be received. Otherwise the task is woken when
+    /// that, or anything in [`info`](Net::info), may have changed.
+    ///
+    /// # Errors
+    /// [`Broken`], from then on always.
+    fn poll_receive(&self, context: &mut Context<'_>) -> Poll<Result<(), Broken>>;
+
+    /// Receives a frame, header first, without its check sequence. `None` when
+    /// there is none.
+    fn receive<R>(&self, take: impl FnOnce(&[u8], Meta) -> R) -> Option<R>;
+
+    /// Ready when a frame can be transmitted. Otherwise the task is woken when
+    /// that may have changed.
+    ///
+    /// # Errors
+    /// [`Broken`], from then on always.
+    fn poll_transmit(&self, context: &mut Context<'_>) -> Poll<Result<(), Broken>>;
+
+    /// Transmits a frame of `length` bytes, which `fill` writes: all of them,
+    /// for what they held before may be an older frame. `None`, without a call
+    /// of `fill`, when there is no room or the length is not that of a frame.
+    fn transmit<R>(&self, length: usize, fill: impl FnOnce(&mut [u8]) -> (R, Meta)) -> Option<R>;
+
+    /// Lets the other side know of what was transmitted since the last call:
+    /// until then it may wait, so that many frames cost one notification.
+    fn flush(&self);
+}
