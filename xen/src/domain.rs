@@ -1,21 +1,36 @@
 //! This domain: what it shares with Xen, once and for all.
 
 use crate::evtchn::Events;
-use crate::memory::SharedPage;
+use crate::gnttab::Table;
+use crate::memory::{Frames, SharedPage};
+use crate::xenstore::Client;
+use spin::Mutex;
 
 /// What a running domain holds of its hypervisor.
 #[derive(Debug)]
 pub struct Domain {
     /// `struct shared_info`: events and the clock.
     pub shared_info: SharedPage,
+    /// Which machine frame is behind which page.
+    pub frames: Frames,
     /// The ports that are open.
     pub(crate) events: Events,
+    /// The pages that others may use.
+    pub(crate) grants: Mutex<Table>,
+    /// Xenstore.
+    pub(crate) store: Mutex<Client>,
 }
 
 impl Domain {
     /// A domain without open ports.
     #[must_use]
-    pub const fn new(shared_info: SharedPage) -> Self {
-        Self { shared_info, events: Events::new() }
+    pub const fn new(shared_info: SharedPage, frames: Frames) -> Self {
+        Self {
+            shared_info,
+            frames,
+            events: Events::new(),
+            grants: Mutex::new(Table::new()),
+            store: Mutex::new(Client::new()),
+        }
     }
 }

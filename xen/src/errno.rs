@@ -17,10 +17,14 @@ impl Errno {
     pub const EAGAIN: Self = Self(11);
     /// Out of memory.
     pub const ENOMEM: Self = Self(12);
+    /// Permission denied.
+    pub const EACCES: Self = Self(13);
     /// Bad address.
     pub const EFAULT: Self = Self(14);
     /// Device or resource busy.
     pub const EBUSY: Self = Self(16);
+    /// It exists already.
+    pub const EEXIST: Self = Self(17);
     /// Invalid argument.
     pub const EINVAL: Self = Self(22);
     /// No space left.
@@ -52,8 +56,10 @@ impl fmt::Display for Errno {
             Self::E2BIG => "E2BIG",
             Self::EAGAIN => "EAGAIN",
             Self::ENOMEM => "ENOMEM",
+            Self::EACCES => "EACCES",
             Self::EFAULT => "EFAULT",
             Self::EBUSY => "EBUSY",
+            Self::EEXIST => "EEXIST",
             Self::EINVAL => "EINVAL",
             Self::ENOSPC => "ENOSPC",
             Self::ENOSYS => "ENOSYS",

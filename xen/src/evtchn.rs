@@ -9,7 +9,9 @@
 //! between a look and the wait is not lost: its bit stays until the next scan.
 
 use crate::Errno;
-use crate::hypercall::{event_channel_op_close, event_channel_op_send, sched_op_poll};
+use crate::hypercall::{
+    event_channel_op_alloc_unbound, event_channel_op_close, event_channel_op_send, sched_op_poll,
+};
 use crate::memory::SharedPage;
 use crate::public::{shared_info, vcpu_info};
 use alloc::vec::Vec;
@@ -88,6 +90,19 @@ impl Port {
         // It may have been masked as a stray one.
         domain.shared_info.take_bits(mask_word(number / 64), 1 << (number % 64));
         Some(Self { number })
+    }
+
+    /// Makes a new port, which domain `remote` may bind to.
+    ///
+    /// # Errors
+    /// `ENOSPC` when no more ports may be open.
+    pub fn alloc(remote: u16) -> Result<Self, Errno> {
+        let number = event_channel_op_alloc_unbound(remote)?;
+        Self::adopt(number).ok_or_else(|| {
+            // It was made a moment ago, so it can be closed.
+            let _ = event_channel_op_close(number);
+            Errno::ENOSPC
+        })
     }
 
     /// The number that hypercalls know it by.

@@ -9,19 +9,22 @@
 //! numbers and the same structures.
 
 use crate::Errno;
+use crate::public::grant_table::{
+    GNTST_OKAY, GNTTABOP_QUERY_SIZE, GNTTABOP_SETUP_TABLE, QuerySize, SetupTable,
+};
 use crate::public::mmu::{DOMID_SELF, MMUEXT_TLB_FLUSH_LOCAL, MmuUpdate, MmuextOp, TrapInfo};
 use crate::public::vcpu::{VCPUOP_GET_RUNSTATE_INFO, VcpuRunstateInfo};
 use crate::public::{
-    CONSOLEIO_write, EVTCHNOP_close, EVTCHNOP_send, SCHEDOP_poll, SCHEDOP_shutdown,
-    SCHEDOP_watchdog, SCHEDOP_yield, evtchn_close, evtchn_send, sched_poll, sched_shutdown,
-    sched_watchdog,
+    CONSOLEIO_write, EVTCHNOP_alloc_unbound, EVTCHNOP_close, EVTCHNOP_send, SCHEDOP_poll,
+    SCHEDOP_shutdown, SCHEDOP_watchdog, SCHEDOP_yield, evtchn_alloc_unbound, evtchn_close,
+    evtchn_send, sched_poll, sched_shutdown, sched_watchdog,
 };
 use core::ptr::from_mut;
 use core::sync::atomic::{AtomicU64, Ordering};
 use xen_sys::{
-    __HYPERVISOR_console_io, __HYPERVISOR_event_channel_op, __HYPERVISOR_mmu_update,
-    __HYPERVISOR_mmuext_op, __HYPERVISOR_sched_op, __HYPERVISOR_set_trap_table,
-    __HYPERVISOR_update_va_mapping, __HYPERVISOR_vcpu_op,
+    __HYPERVISOR_console_io, __HYPERVISOR_event_channel_op, __HYPERVISOR_grant_table_op,
+    __HYPERVISOR_mmu_update, __HYPERVISOR_mmuext_op, __HYPERVISOR_sched_op,
+    __HYPERVISOR_set_trap_table, __HYPERVISOR_update_va_mapping, __HYPERVISOR_vcpu_op,
 };
 
 /// Hypercalls so far.
@@ -98,6 +101,91 @@ pub(crate) fn mach2phys(mfn: u64) -> u64 {
 #[cfg(not(target_os = "xen"))]
 pub(crate) fn mach2phys(mfn: u64) -> u64 {
     mfn
+}
+
+/// The machine frame behind the page of ours at `address`.
+#[cfg(target_os = "xen")]
+pub(crate) fn virt_to_mfn(address: usize) -> u64 {
+    crate::domain().frames.frame(address)
+}
+
+/// The fake numbers pages itself.
+#[cfg(not(target_os = "xen"))]
+pub(crate) fn virt_to_mfn(address: usize) -> u64 {
+    crate::fake::virt_to_mfn(address)
+}
+
+/// Maps a frame that Xen made for this domain, such as one of its grant table,
+/// for good. `None` without memory for a place in the address space, or when
+/// Xen refuses.
+#[cfg(target_os = "xen")]
+pub(crate) fn map_frame(mfn: u64) -> Option<crate::memory::SharedPage> {
+    use crate::public::mmu::{
+        PTE_ACCESSED, PTE_DIRTY, PTE_NO_EXECUTE, PTE_PRESENT, PTE_WRITE, UVMF_INVLPG,
+    };
+    const DATA: u64 = PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY | PTE_NO_EXECUTE;
+    // A page of the heap, whose own frame is out of sight from here on.
+    let place = core::mem::ManuallyDrop::new(crate::memory::Pages::new(1)?);
+    let entry = (mfn << crate::memory::PAGE_SHIFT) | DATA;
+    // SAFETY: nothing but this value, which is never dropped, refers to the page.
+    unsafe { update_va_mapping(place.base().as_ptr() as u64, entry, UVMF_INVLPG) }.ok()?;
+    // SAFETY: mapped a moment ago, for good.
+    Some(unsafe { crate::memory::SharedPage::new(place.base()) })
+}
+
+/// The fake's frames are mapped already.
+#[cfg(not(target_os = "xen"))]
+pub(crate) fn map_frame(mfn: u64) -> Option<crate::memory::SharedPage> {
+    crate::fake::map_frame(mfn)
+}
+
+/// Tells the fake that the page at `address` goes back to the allocator.
+#[cfg(target_os = "xen")]
+pub(crate) fn page_freed(_: usize) {}
+
+/// The fake makes sure that nobody else uses it any more.
+#[cfg(not(target_os = "xen"))]
+pub(crate) fn page_freed(address: usize) {
+    crate::fake::page_freed(address);
+}
+
+/// Copies `length` bytes. Unlike `memcpy`, either side may change meanwhile by
+/// somebody else's hand: what arrives is some mixture of what was there.
+///
+/// # Safety
+/// `from` is mapped and `to` is mapped and writable for `length` bytes; they do
+/// not overlap.
+#[cfg(target_os = "xen")]
+pub(crate) unsafe fn copy(from: *const u8, to: *mut u8, length: usize) {
+    // SAFETY: the caller's promise. To the compiler this is an operation on
+    // memory that it knows nothing of, so it assumes nothing of the bytes.
+    unsafe {
+        core::arch::asm!(
+            "rep movsb",
+            inout("rcx") length => _,
+            inout("rsi") from => _,
+            inout("rdi") to => _,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
+/// As on Xen, byte by byte.
+///
+/// # Safety
+/// As on Xen.
+#[cfg(not(target_os = "xen"))]
+pub(crate) unsafe fn copy(from: *const u8, to: *mut u8, length: usize) {
+    for i in 0..length {
+        // SAFETY: inside, by the caller's promise.
+        let from = unsafe { from.add(i) };
+        // SAFETY: as above.
+        let to = unsafe { to.add(i) };
+        // SAFETY: mapped, by the caller's promise.
+        let byte = unsafe { from.read_volatile() };
+        // SAFETY: as above.
+        unsafe { to.write_volatile(byte) };
+    }
 }
 
 /// The processor's time stamp counter, which Xen may emulate.
@@ -205,6 +293,71 @@ pub fn event_channel_op_send(port: u32) -> Result<(), Errno> {
         ])
     }
     .map(drop)
+}
+
+/// `EVTCHNOP_alloc_unbound`: makes a port that domain `remote` may bind to.
+///
+/// # Errors
+/// `ENOSPC` when the domain has all the ports it may have.
+pub fn event_channel_op_alloc_unbound(remote: u16) -> Result<u32, Errno> {
+    let mut arg = evtchn_alloc_unbound { dom: DOMID_SELF as u16, remote_dom: remote, port: 0 };
+    // SAFETY: Xen reads and writes `arg`, which outlives the call.
+    unsafe {
+        hypercall::<__HYPERVISOR_event_channel_op>([
+            u64::from(EVTCHNOP_alloc_unbound),
+            address(&mut arg),
+            0,
+            0,
+        ])
+    }?;
+    Ok(arg.port)
+}
+
+/// `GNTTABOP_query_size`: how many frames this domain's grant table has, and
+/// how many it may have.
+///
+/// # Errors
+/// `EINVAL` when Xen answers with another status than `GNTST_okay`.
+pub fn grant_table_op_query_size() -> Result<(u32, u32), Errno> {
+    let mut arg = QuerySize { dom: DOMID_SELF as u16, ..QuerySize::default() };
+    // SAFETY: Xen reads and writes one structure, which outlives the call.
+    unsafe {
+        hypercall::<__HYPERVISOR_grant_table_op>([
+            u64::from(GNTTABOP_QUERY_SIZE),
+            address(&mut arg),
+            1,
+            0,
+        ])
+    }?;
+    if arg.status == GNTST_OKAY {
+        Ok((arg.nr_frames, arg.max_nr_frames))
+    } else {
+        Err(Errno::EINVAL)
+    }
+}
+
+/// `GNTTABOP_setup_table`: makes this domain's grant table as many frames long
+/// as `frames`, if it is shorter, and writes their machine frame numbers there.
+///
+/// # Errors
+/// `ENOSPC` when it may not be as long.
+pub fn grant_table_op_setup_table(frames: &mut [u64]) -> Result<(), Errno> {
+    let mut arg = SetupTable {
+        dom: DOMID_SELF as u16,
+        nr_frames: frames.len() as u32,
+        status: 0,
+        frame_list: frames.as_mut_ptr(),
+    };
+    // SAFETY: Xen reads and writes one structure and as many numbers as `frames` has.
+    unsafe {
+        hypercall::<__HYPERVISOR_grant_table_op>([
+            u64::from(GNTTABOP_SETUP_TABLE),
+            address(&mut arg),
+            1,
+            0,
+        ])
+    }?;
+    if arg.status == GNTST_OKAY { Ok(()) } else { Err(Errno::ENOSPC) }
 }
 
 /// `CONSOLEIO_write`: prints on the hypervisor's own console, which a guest

@@ -12,6 +12,9 @@
 //! * [`memory`]: frame numbers, machine-to-physical lookup, [`memory::SharedPage`]
 //! * [`ring`]: the arithmetic of shared rings
 //! * [`evtchn`]: event channels
+//! * [`gnttab`]: pages lent to other domains
+//! * [`xenstore`]: the tree of settings that all domains share
+//! * [`xenbus`]: how a front end and its back end come together
 //! * [`domain()`]: what this domain shares with Xen
 //! * [`time`]: the paravirtual clock
 //!
@@ -26,12 +29,15 @@ extern crate alloc;
 mod domain;
 pub mod errno;
 pub mod evtchn;
+pub mod gnttab;
 pub mod hypercall;
 pub mod memory;
 pub mod public;
 pub mod ring;
 pub mod start;
 pub mod time;
+pub mod xenbus;
+pub mod xenstore;
 
 #[cfg(not(target_os = "xen"))]
 pub mod fake;
@@ -44,8 +50,8 @@ static DOMAIN: spin::Once<Domain> = spin::Once::new();
 
 /// Says what this domain shares with Xen: once, at boot.
 #[cfg(target_os = "xen")]
-pub fn attach(shared_info: memory::SharedPage) {
-    DOMAIN.call_once(|| Domain::new(shared_info));
+pub fn attach(shared_info: memory::SharedPage, frames: memory::Frames) {
+    DOMAIN.call_once(|| Domain::new(shared_info, frames));
 }
 
 /// This domain, once it is [attached](attach).

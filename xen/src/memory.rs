@@ -1,7 +1,10 @@
 //! Frame numbers, the machine-to-physical table, and pages that a peer may write.
 
+use crate::hypercall::{copy, page_freed};
+use alloc::alloc::{alloc_zeroed, dealloc};
+use core::alloc::Layout;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU64, Ordering, fence};
+use core::sync::atomic::{AtomicU16, AtomicU64, Ordering, fence};
 use volatile::VolatilePtr;
 
 /// Bytes in a page.
@@ -112,17 +115,34 @@ impl SharedPage {
         unsafe { AtomicU64::from_ptr(word.as_ptr()) }
     }
 
+    /// Compares the `u16` at `offset` with `old` and, if they are equal, sets it
+    /// to `new`, in one atomic step; otherwise what it was.
+    ///
+    /// # Errors
+    /// The value that was there instead.
+    pub fn compare_exchange_u16(&self, offset: usize, old: u16, new: u16) -> Result<(), u16> {
+        let word = self.word::<u16>(offset).as_raw_ptr();
+        // SAFETY: aligned and mapped; everyone else accesses it atomically.
+        let word = unsafe { AtomicU16::from_ptr(word.as_ptr()) };
+        word.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire).map(drop)
+    }
+
+    /// Loads the `u16` at `offset`, which must be aligned and inside the page.
+    #[must_use]
+    pub fn load_u16(&self, offset: usize) -> u16 {
+        let value = self.word::<u16>(offset).read();
+        fence(Ordering::Acquire);
+        value
+    }
+
     /// Copies bytes from `offset` on into `to`. The range must be inside the page.
     pub fn copy_out(&self, offset: usize, to: &mut [u8]) {
         assert!(offset <= PAGE_SIZE && to.len() <= PAGE_SIZE - offset, "{OUTSIDE}");
         // SAFETY: the offset is inside the page or at its end.
         let from = unsafe { self.base.add(offset) };
-        for (i, byte) in to.iter_mut().enumerate() {
-            // SAFETY: i < to.len(), so the byte is inside the page.
-            let source = unsafe { from.add(i) };
-            // SAFETY: mapped, by `new`'s contract.
-            *byte = unsafe { source.read_volatile() };
-        }
+        // SAFETY: the range is inside the page, which is mapped by `new`'s
+        // contract; no slice of ours overlaps with it.
+        unsafe { copy(from.as_ptr(), to.as_mut_ptr(), to.len()) };
     }
 
     /// Copies `from` into the page from `offset` on. The range must be inside the page.
@@ -130,12 +150,122 @@ impl SharedPage {
         assert!(offset <= PAGE_SIZE && from.len() <= PAGE_SIZE - offset, "{OUTSIDE}");
         // SAFETY: the offset is inside the page or at its end.
         let to = unsafe { self.base.add(offset) };
-        for (i, byte) in from.iter().enumerate() {
-            // SAFETY: i < from.len(), so the byte is inside the page.
-            let target = unsafe { to.add(i) };
-            // SAFETY: mapped and writable, by `new`'s contract.
-            unsafe { target.write_volatile(*byte) };
+        // SAFETY: as in `copy_out`, and writable.
+        unsafe { copy(from.as_ptr(), to.as_ptr(), from.len()) };
+    }
+}
+
+/// Pages of our own, one after the other in the address space, that can be lent
+/// to other domains. They come from the heap, zeroed (rule G2).
+#[derive(Debug)]
+pub struct Pages {
+    base: NonNull<u8>,
+    layout: Layout,
+}
+
+// SAFETY: it is memory like any other on the heap.
+unsafe impl Send for Pages {}
+// SAFETY: as above; a shared reference gives no access to it.
+unsafe impl Sync for Pages {}
+
+impl Pages {
+    /// Takes `count` pages, at least one, from the heap. `None` when it has no room.
+    #[must_use]
+    pub fn new(count: usize) -> Option<Self> {
+        let bytes = count.max(1).checked_mul(PAGE_SIZE)?;
+        let layout = Layout::from_size_align(bytes, PAGE_SIZE).ok()?;
+        // SAFETY: the size is not 0.
+        let base = unsafe { alloc_zeroed(layout) };
+        Some(Self { base: NonNull::new(base)?, layout })
+    }
+
+    /// The address of the first page.
+    #[must_use]
+    pub const fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.layout.size() / PAGE_SIZE
+    }
+
+    /// The address of each.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = NonNull<u8>> {
+        (0..self.count()).map(|page| {
+            // SAFETY: it is inside the allocation.
+            unsafe { self.base.add(page * PAGE_SIZE) }
+        })
+    }
+
+    /// What they hold. Only for pages that no other domain may write.
+    pub(crate) const fn bytes(&self) -> &[u8] {
+        // SAFETY: they are ours, initialised, and nobody writes them while the
+        // reference lives.
+        unsafe { core::slice::from_raw_parts(self.base.as_ptr(), self.layout.size()) }
+    }
+
+    /// What they hold. Only for pages that no other domain may write.
+    pub(crate) const fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: they are ours, initialised, and nobody else accesses them for
+        // writing; a reader of another domain sees some mixture of old and new.
+        unsafe { core::slice::from_raw_parts_mut(self.base.as_ptr(), self.layout.size()) }
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        for page in self.addresses() {
+            page_freed(page.as_ptr() as usize);
         }
+        // Scrubbed, for whoever gets the memory next is none of the peer's business.
+        self.bytes_mut().fill(0);
+        // SAFETY: it was allocated with this layout, and is not used any more.
+        unsafe { dealloc(self.base.as_ptr(), self.layout) };
+    }
+}
+
+/// Where the frames of this domain are: its pfn-to-mfn list, and the address of
+/// pseudo-physical page 0, from which on all pages lie in order.
+#[derive(Debug)]
+pub struct Frames {
+    list: *const u64,
+    base: usize,
+    count: usize,
+}
+
+// SAFETY: the list belongs to the domain and stays where it is.
+unsafe impl Send for Frames {}
+// SAFETY: as above; it is only read.
+unsafe impl Sync for Frames {}
+
+impl Frames {
+    /// A domain without frames, as on the fake, which numbers pages itself.
+    pub const NONE: Self = Self { list: core::ptr::null(), base: 0, count: 0 };
+
+    /// The frames of `list`, whose first is mapped at `base`.
+    ///
+    /// # Safety
+    /// `list` has `count` entries and stays; the page of each that is mapped at
+    /// all for our own use is mapped at its place behind `base`.
+    #[must_use]
+    pub const unsafe fn new(list: *const u64, base: usize, count: usize) -> Self {
+        Self { list, base, count }
+    }
+
+    /// The machine frame behind the page at `address`.
+    ///
+    /// # Panics
+    /// When that is not a page of the domain: our bug.
+    #[must_use]
+    pub fn frame(&self, address: usize) -> u64 {
+        let pfn = address.wrapping_sub(self.base) / PAGE_SIZE;
+        assert!(pfn < self.count, "{address:#x} is not a page of this domain");
+        // SAFETY: the list has that entry.
+        let entry = unsafe { self.list.add(pfn) };
+        // SAFETY: the list is mapped, by `new`'s contract.
+        unsafe { entry.read() }
     }
 }
 

@@ -4,6 +4,10 @@
 //! private and never read back; the peer's is loaded once, compared with what
 //! is possible, and believed only then (rules R2 to R5 and K4).
 
+mod front;
+
+pub use front::Front;
+
 use crate::memory::SharedPage;
 use core::fmt;
 

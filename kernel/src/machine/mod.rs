@@ -23,6 +23,8 @@ use linux as here;
 #[cfg(target_os = "xen")]
 use xen as here;
 
+#[cfg(target_os = "xen")]
+pub use here::open_store;
 #[cfg(not(target_os = "xen"))]
 pub use here::simulate_time;
 pub use here::{console, start};

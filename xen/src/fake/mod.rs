@@ -50,7 +50,10 @@ impl Fake {
             *state = Some(State::default());
         });
         // Leaked like its page: a domain lives until the end.
-        DOMAIN.set(Some(Box::leak(Box::new(Domain::new(leaked_page())))));
+        DOMAIN.set(Some(Box::leak(Box::new(Domain::new(
+            leaked_page(),
+            crate::memory::Frames::NONE,
+        )))));
         Self(())
     }
 
@@ -174,3 +177,13 @@ pub fn leaked_page() -> SharedPage {
     // SAFETY: aligned, and leaked, so it stays mapped.
     unsafe { SharedPage::new(base.cast()) }
 }
+
+pub(crate) fn virt_to_mfn(address: usize) -> u64 {
+    address as u64 >> 12
+}
+
+pub(crate) fn map_frame(_: u64) -> Option<SharedPage> {
+    None
+}
+
+pub(crate) fn page_freed(_: usize) {}

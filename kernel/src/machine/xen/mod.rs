@@ -13,8 +13,8 @@ mod watchdog;
 pub(crate) use clock::{monotonic, wall_clock};
 pub(crate) use entropy::{entropy_pool, hardware_seed, jitter};
 pub(crate) use heap::mappings;
-pub use start::start;
 pub(crate) use start::{
     command_line, idle, look, manifest, memory_stats, queue, raw_arguments, ready, timers,
 };
+pub use start::{open_store, start};
 pub(crate) use watchdog::start_watchdog;

@@ -14,7 +14,7 @@ use crate::task::{Queue, Ready, block_on};
 use crate::time::{Instant, Timers};
 use ::xen::evtchn;
 use ::xen::hypercall::{console_io_write, sched_op_shutdown, update_va_mapping};
-use ::xen::memory::{Mfn, PAGE_SIZE, SharedPage, mfn_to_pfn};
+use ::xen::memory::{Frames, Mfn, PAGE_SIZE, SharedPage, mfn_to_pfn};
 use ::xen::public::mmu::UVMF_INVLPG;
 use ::xen::public::{
     SHUTDOWN_crash, SHUTDOWN_poweroff, elfnote, shared_info, start_info, vcpu_info,
@@ -145,18 +145,21 @@ unsafe extern "C" fn boot(raw: *const start_info, stack: usize) -> ! {
     }
 
     // 4. Map the page that Xen shares with us: events and the clock.
-    ::xen::attach(map_shared_info(start_info.shared_info));
+    let virt_base = &raw const VIRT_BASE as usize;
+    let (list, pages) = (start_info.mfn_list as *const u64, start_info.nr_pages as usize);
+    // SAFETY: start_info says so, and all our memory lies in that order.
+    let frames = unsafe { Frames::new(list, virt_base, pages) };
+    ::xen::attach(map_shared_info(start_info.shared_info), frames);
 
     // 5. Every page gets the protection that it should have.
     let layout = Layout {
-        virt_base: &raw const VIRT_BASE as usize,
+        virt_base,
         rodata: &raw const RODATA as usize,
         data: &raw const DATA_START as usize,
         guard: &raw const STACK_GUARD as usize,
         shared_info: &raw const SHARED_INFO as usize,
         scratch: &raw const SCRATCH as usize,
     };
-    let (list, pages) = (start_info.mfn_list as *const u64, start_info.nr_pages as usize);
     // SAFETY: start_info says so, and it is Xen's own.
     let mut paging = unsafe { Paging::new(layout, list, pages, start_info.pt_base as usize) };
     // SAFETY: the scratch page was not used yet.
@@ -200,6 +203,21 @@ fn initial_page(start_info: &StartInfo<'_>, channel: Channel) -> Option<SharedPa
     // SAFETY: the domain builder maps this page below its page tables and its
     // stack, and nothing else of ours is there.
     Some(unsafe { SharedPage::new(NonNull::new(base.cast_mut())?) })
+}
+
+/// Makes xenstore usable, if the domain has one. At the first use and not at
+/// boot, because an app without devices has none for it.
+pub fn open_store() {
+    static OPENED: Once<()> = Once::new();
+    OPENED.call_once(|| {
+        let Some((start_info, store)) = START_INFO.get().and_then(|it| Some((it, it.store?)))
+        else {
+            return;
+        };
+        if let Some(page) = initial_page(start_info, store) {
+            ::xen::xenstore::attach(page, store.port);
+        }
+    });
 }
 
 /// Runs the app and ends the domain.

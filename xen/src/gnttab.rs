@@ -1,0 +1,308 @@
+//! The grant table (`public/grant_table.h`, version 1): which pages of ours
+//! another domain may use.
+//!
+//! A page is lent in one of two ways, each a type that owns its pages:
+//! [`Shown`] to be read by the peer, so that bytes may lie in it as in any slice
+//! of ours, and [`Shared`] to be written too, so that bytes are only ever copied
+//! in and out. A lent page costs two stores and no hypercall, and drivers lend
+//! theirs once a connection and use them again and again.
+//!
+//! Lending ends when the value is dropped. If the peer still uses a page then,
+//! it goes into quarantine together with its reference, is tried again later,
+//! and is never used for anything else meanwhile (rule G4). When too much is in
+//! there, nothing more is lent (rule G5).
+
+use crate::Errno;
+use crate::hypercall::{
+    grant_table_op_query_size, grant_table_op_setup_table, map_frame, virt_to_mfn,
+};
+use crate::memory::{Pages, SharedPage};
+use crate::public::grant_table::{
+    ENTRIES, ENTRY_SIZE, GTF_PERMIT_ACCESS, GTF_READING, GTF_READONLY, GTF_WRITING,
+    RESERVED_ENTRIES,
+};
+use alloc::vec::Vec;
+use core::fmt;
+
+/// Pages that may be in quarantine: 8 MiB, as much as two network interfaces
+/// with full rings.
+const QUARANTINE: usize = 2048;
+
+/// Why a page cannot be lent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// No memory is left.
+    Memory,
+    /// The grant table is full and may not grow.
+    Full,
+    /// Too many pages are in quarantine because a peer does not give them back.
+    Quarantine,
+    /// Xen refuses to make the table.
+    Refused(Errno),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => f.write_str("there is no memory for pages to share"),
+            Self::Full => f.write_str("the grant table is full"),
+            Self::Quarantine => f.write_str("other domains do not give back too many pages"),
+            Self::Refused(errno) => write!(f, "Xen does not set up the grant table: {errno}"),
+        }
+    }
+}
+
+/// What is lent now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Entries in use.
+    pub used: usize,
+    /// Entries that are free without making the table longer.
+    pub free: usize,
+    /// Pages that should have come back and did not.
+    pub quarantine: usize,
+}
+
+/// The table of this domain.
+#[derive(Debug)]
+pub(crate) struct Table {
+    frames: Vec<SharedPage>,
+    free: Vec<u32>,
+    quarantine: Vec<Lent>,
+    used: usize,
+}
+
+impl Table {
+    pub(crate) const fn new() -> Self {
+        Self { frames: Vec::new(), free: Vec::new(), quarantine: Vec::new(), used: 0 }
+    }
+
+    /// Makes the table one frame longer.
+    fn grow(&mut self) -> Result<(), Error> {
+        let (_, most) = grant_table_op_query_size().map_err(Error::Refused)?;
+        let count = self.frames.len() + 1;
+        if count > most as usize {
+            return Err(Error::Full);
+        }
+        let mut list = Vec::new();
+        list.try_reserve(count).map_err(|_| Error::Memory)?;
+        list.resize(count, 0);
+        self.free.try_reserve(ENTRIES * count).map_err(|_| Error::Memory)?;
+        self.frames.try_reserve(1).map_err(|_| Error::Memory)?;
+        grant_table_op_setup_table(&mut list).map_err(Error::Refused)?;
+        let mfn = list.last().copied().unwrap_or(0);
+        self.frames.push(map_frame(mfn).ok_or(Error::Memory)?);
+        let first = ((count - 1) * ENTRIES) as u32;
+        // The lowest is taken first.
+        let new = (first..first + ENTRIES as u32).rev();
+        self.free.extend(new.filter(|&entry| entry >= RESERVED_ENTRIES));
+        Ok(())
+    }
+
+    /// The frame that holds entry `reference`, and where in it.
+    fn entry(&self, reference: u32) -> Option<(&SharedPage, usize)> {
+        let (frame, entry) = (reference as usize / ENTRIES, reference as usize % ENTRIES);
+        Some((self.frames.get(frame)?, entry * ENTRY_SIZE))
+    }
+
+    fn permit(&mut self, peer: u16, flags: u16, page: usize) -> Result<u32, Error> {
+        if self.free.is_empty() {
+            self.grow()?;
+        }
+        let reference = self.free.pop().ok_or(Error::Full)?;
+        let frame = virt_to_mfn(page);
+        if let Some((table, at)) = self.entry(reference) {
+            // `frame` first: the word with the flags makes the entry valid.
+            table.store_u32(at + 4, frame as u32);
+            table.store_u32(at, u32::from(GTF_PERMIT_ACCESS | flags) | u32::from(peer) << 16);
+        }
+        self.used += 1;
+        Ok(reference)
+    }
+
+    /// Ends the peer's access; whether it did not use the page any more.
+    fn revoke(&mut self, reference: u32) -> bool {
+        let Some((table, at)) = self.entry(reference) else { return false };
+        loop {
+            let flags = table.load_u16(at);
+            if flags & (GTF_READING | GTF_WRITING) != 0 {
+                return false;
+            }
+            // Xen may set one of the two between the look and the exchange.
+            if table.compare_exchange_u16(at, flags, 0).is_ok() {
+                break;
+            }
+        }
+        self.used -= 1;
+        self.free.push(reference);
+        true
+    }
+
+    /// Tries to get pages back; those that came leave the quarantine.
+    fn try_quarantine(&mut self) -> Vec<Pages> {
+        let mut back = Vec::new();
+        let mut kept = Vec::new();
+        for mut lent in core::mem::take(&mut self.quarantine) {
+            lent.references.retain(|&reference| !self.revoke(reference));
+            if lent.references.is_empty() {
+                back.extend(lent.pages.take());
+            } else {
+                kept.push(lent);
+            }
+        }
+        self.quarantine = kept;
+        back
+    }
+}
+
+/// What is lent now.
+#[must_use]
+pub fn stats() -> Stats {
+    let table = crate::domain().grants.lock();
+    let quarantine = table.quarantine.iter().filter_map(|lent| lent.pages.as_ref());
+    Stats {
+        used: table.used,
+        free: table.free.len(),
+        quarantine: quarantine.map(Pages::count).sum(),
+    }
+}
+
+/// Pages and the references by which a peer uses them.
+#[derive(Debug)]
+struct Lent {
+    pages: Option<Pages>,
+    references: Vec<u32>,
+}
+
+impl Lent {
+    fn new(peer: u16, flags: u16, count: usize) -> Result<Self, Error> {
+        let mut table = crate::domain().grants.lock();
+        let back = table.try_quarantine();
+        let quarantine: usize = table.quarantine.iter().map(|lent| lent.references.len()).sum();
+        drop(table);
+        drop(back);
+        if quarantine > QUARANTINE {
+            return Err(Error::Quarantine);
+        }
+        let pages = Pages::new(count).ok_or(Error::Memory)?;
+        let mut references = Vec::new();
+        references.try_reserve_exact(pages.count()).map_err(|_| Error::Memory)?;
+        let mut lent = Self { pages: None, references };
+        let mut table = crate::domain().grants.lock();
+        let mut failed = None;
+        for page in pages.addresses() {
+            match table.permit(peer, flags, page.as_ptr() as usize) {
+                Ok(reference) => lent.references.push(reference),
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        }
+        drop(table);
+        // Only now, so that what was lent before a failure goes back with it.
+        lent.pages = Some(pages);
+        failed.map_or(Ok(lent), Err)
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if self.pages.is_none() {
+            return;
+        }
+        let mut table = crate::domain().grants.lock();
+        self.references.retain(|&reference| !table.revoke(reference));
+        if !self.references.is_empty() {
+            let lent = Self {
+                pages: self.pages.take(),
+                references: core::mem::take(&mut self.references),
+            };
+            table.quarantine.push(lent);
+        }
+    }
+}
+
+/// Pages that a peer may read and write. Bytes are copied in and out.
+#[derive(Debug)]
+pub struct Shared {
+    lent: Lent,
+    pages: Vec<SharedPage>,
+}
+
+impl Shared {
+    /// Lends `count` pages of zeros to domain `peer`.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn new(peer: u16, count: usize) -> Result<Self, Error> {
+        let mut pages = Vec::new();
+        pages.try_reserve_exact(count).map_err(|_| Error::Memory)?;
+        let lent = Lent::new(peer, 0, count)?;
+        for page in lent.pages.iter().flat_map(Pages::addresses) {
+            // SAFETY: the page is mapped as long as `lent` lives, which nothing
+            // but this type has, so no reference points into it.
+            pages.push(unsafe { SharedPage::new(page) });
+        }
+        Ok(Self { lent, pages })
+    }
+
+    /// The first page.
+    #[must_use]
+    pub fn page(&self) -> &SharedPage {
+        &self.pages[0]
+    }
+
+    /// All pages.
+    #[must_use]
+    pub fn pages(&self) -> &[SharedPage] {
+        &self.pages
+    }
+
+    /// The grant references of the pages, by which the peer knows them.
+    #[must_use]
+    pub fn references(&self) -> &[u32] {
+        &self.lent.references
+    }
+
+    /// The first page's.
+    #[must_use]
+    pub fn reference(&self) -> u32 {
+        self.lent.references[0]
+    }
+}
+
+/// Pages that a peer may only read (rule G3), one after the other.
+#[derive(Debug)]
+pub struct Shown {
+    lent: Lent,
+}
+
+impl Shown {
+    /// Shows `count` pages of zeros to domain `peer`.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn new(peer: u16, count: usize) -> Result<Self, Error> {
+        Lent::new(peer, GTF_READONLY, count).map(|lent| Self { lent })
+    }
+
+    /// What they hold.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.lent.pages.as_ref().map_or(&[], Pages::bytes)
+    }
+
+    /// What they hold, to be changed: the peer sees that at once, and should
+    /// not be asked to read while it happens.
+    #[must_use]
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        self.lent.pages.as_mut().map_or(&mut [], Pages::bytes_mut)
+    }
+
+    /// The grant references of the pages, by which the peer knows them.
+    #[must_use]
+    pub fn references(&self) -> &[u32] {
+        &self.lent.references
+    }
+}

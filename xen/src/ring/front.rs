@@ -1,0 +1,169 @@
+//! The front end's side of a ring of requests and responses
+//! (`public/io/ring.h`).
+//!
+//! Slots are bytes: a request is written whole, a response is copied whole and
+//! judged afterwards by who knows what it means (rule R1).
+
+use super::Broken;
+use crate::gnttab::Shared;
+use crate::memory::SharedPage;
+use crate::public::io::ring::{REQ_EVENT, REQ_PROD, RSP_EVENT, RSP_PROD, SLOTS, slots};
+use core::sync::atomic::{Ordering, fence};
+
+/// A ring with slots of `SLOT` bytes on a page that is shared with the back end.
+#[derive(Debug)]
+pub struct Front<const SLOT: usize> {
+    page: Shared,
+    /// Requests written.
+    req_prod: u32,
+    /// Requests that the back end knows of.
+    published: u32,
+    /// Responses taken.
+    rsp_cons: u32,
+    /// Responses that the back end has said there are.
+    rsp_prod: u32,
+    broken: bool,
+}
+
+impl<const SLOT: usize> Front<SLOT> {
+    /// Slots in the ring.
+    pub const SIZE: u32 = slots(SLOT);
+
+    /// Starts an empty ring on `page` (`SHARED_RING_INIT`).
+    #[must_use]
+    pub fn new(page: Shared) -> Self {
+        Self::starting_at(page, 0)
+    }
+
+    /// Starts an empty ring with all indices at `index`.
+    #[must_use]
+    pub fn starting_at(page: Shared, index: u32) -> Self {
+        let shared = page.page();
+        shared.store_u32(REQ_PROD, index);
+        shared.store_u32(RSP_PROD, index);
+        shared.store_u32(REQ_EVENT, index.wrapping_add(1));
+        shared.store_u32(RSP_EVENT, index.wrapping_add(1));
+        Self {
+            page,
+            req_prod: index,
+            published: index,
+            rsp_cons: index,
+            rsp_prod: index,
+            broken: false,
+        }
+    }
+
+    /// The page's grant reference.
+    #[must_use]
+    pub fn reference(&self) -> u32 {
+        self.page.reference()
+    }
+
+    fn shared(&self) -> &SharedPage {
+        self.page.page()
+    }
+
+    const fn slot(index: u32) -> usize {
+        SLOTS + (index & (Self::SIZE - 1)) as usize * SLOT
+    }
+
+    /// Requests that may be written before some are answered.
+    #[must_use]
+    pub const fn room(&self) -> u32 {
+        Self::SIZE - self.in_flight()
+    }
+
+    /// Requests that were written and are not answered.
+    #[must_use]
+    pub const fn in_flight(&self) -> u32 {
+        self.req_prod.wrapping_sub(self.rsp_cons)
+    }
+
+    /// The index that the next request will have.
+    #[must_use]
+    pub const fn next_request(&self) -> u32 {
+        self.req_prod
+    }
+
+    /// The index of the response that [`Front::take`] returns next.
+    #[must_use]
+    pub const fn next_response(&self) -> u32 {
+        self.rsp_cons
+    }
+
+    /// Writes a request; the back end learns of it by [`Front::publish`].
+    /// Whether there was room.
+    #[must_use]
+    pub fn put(&mut self, request: [u8; SLOT]) -> bool {
+        if self.room() == 0 {
+            return false;
+        }
+        self.shared().copy_in(Self::slot(self.req_prod), &request);
+        self.req_prod = self.req_prod.wrapping_add(1);
+        true
+    }
+
+    /// Lets the back end see all requests that were written. Whether it wants
+    /// to be notified (`RING_PUSH_REQUESTS_AND_CHECK_NOTIFY`).
+    #[must_use]
+    pub fn publish(&mut self) -> bool {
+        if self.published == self.req_prod {
+            return false;
+        }
+        let old = self.published;
+        self.published = self.req_prod;
+        self.shared().store_u32(REQ_PROD, self.req_prod);
+        // The index must be visible before the look at where the back end
+        // wants to be notified, or both sides would wait (rule R2).
+        fence(Ordering::SeqCst);
+        let event = self.shared().load_u32(REQ_EVENT);
+        self.req_prod.wrapping_sub(event) < self.req_prod.wrapping_sub(old)
+    }
+
+    /// Responses that can be taken now.
+    ///
+    /// # Errors
+    /// [`Broken`], then and ever after, when the back end answered more than it
+    /// was asked, or takes back an answer (rules R3 and R4).
+    pub fn pending(&mut self) -> Result<u32, Broken> {
+        if self.broken {
+            return Err(Broken);
+        }
+        let new = self.shared().load_u32(RSP_PROD);
+        let (known, may) =
+            (self.rsp_prod.wrapping_sub(self.rsp_cons), self.published.wrapping_sub(self.rsp_cons));
+        let count = new.wrapping_sub(self.rsp_cons);
+        if count < known || count > may {
+            self.broken = true;
+            return Err(Broken);
+        }
+        self.rsp_prod = new;
+        Ok(count)
+    }
+
+    /// Takes a response, without a look at whether more came meanwhile.
+    #[must_use]
+    pub fn take(&mut self) -> Option<[u8; SLOT]> {
+        if self.broken || self.rsp_cons == self.rsp_prod {
+            return None;
+        }
+        let mut response = [0; SLOT];
+        self.shared().copy_out(Self::slot(self.rsp_cons), &mut response);
+        self.rsp_cons = self.rsp_cons.wrapping_add(1);
+        Some(response)
+    }
+
+    /// Asks for an event after `count` more responses, at least one; whether as
+    /// many are there already, so that none may come (`RING_FINAL_CHECK_FOR_RESPONSES`,
+    /// rule R13).
+    ///
+    /// # Errors
+    /// As [`Front::pending`].
+    pub fn arm(&mut self, count: u32) -> Result<bool, Broken> {
+        let count = count.clamp(1, Self::SIZE);
+        self.shared().store_u32(RSP_EVENT, self.rsp_cons.wrapping_add(count));
+        // As in `publish`, from the other side.
+        fence(Ordering::SeqCst);
+        Ok(self.pending()? >= count)
+    }
+}

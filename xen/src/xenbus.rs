@@ -1,0 +1,175 @@
+//! Xenbus: how a front end and its back end find each other and come together,
+//! through folders in xenstore. Once for all device classes.
+//!
+//! Each end announces its [`XenbusState`] in its own folder and watches the
+//! other's. What the back end writes is input like any other: numbers are
+//! strict decimals in a range (rule X8), unknown states are no state, and any
+//! state may follow any other (rule X12). Nothing here waits on its own clock:
+//! callers bound a wait by dropping it (rule X10).
+
+use crate::Errno;
+pub use crate::public::io::xenbus::XenbusState;
+use crate::xenstore::{self, Error, Watch};
+use alloc::format;
+use alloc::string::String;
+use core::ops::RangeInclusive;
+
+/// The number that `text` is: decimal digits and nothing else.
+#[must_use]
+pub fn number(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || text.len() > 20 {
+        return None;
+    }
+    text.iter().try_fold(0_u64, |number, &digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+/// Reads a number. A node that is missing, no number or out of `range` is `default`.
+///
+/// # Errors
+/// Those of xenstore itself.
+pub async fn read_number(
+    path: &str,
+    range: RangeInclusive<u64>,
+    default: u64,
+) -> Result<u64, Error> {
+    match xenstore::read(path).await {
+        Ok(value) => Ok(number(&value).filter(|number| range.contains(number)).unwrap_or(default)),
+        Err(Error::Refused(_)) => Ok(default),
+        Err(error) => Err(error),
+    }
+}
+
+/// The state that stands at `path`; a missing one is [`XenbusState::Unknown`].
+///
+/// # Errors
+/// Those of xenstore itself.
+pub async fn read_state(path: &str) -> Result<XenbusState, Error> {
+    read_number(path, 0..=u64::MAX, 0).await.map(XenbusState::from_number)
+}
+
+/// This domain's end of a device: its folder, and the back end's.
+#[derive(Debug)]
+pub struct Frontend {
+    path: String,
+    backend: String,
+    peer: u16,
+    watch: Watch,
+}
+
+impl Frontend {
+    /// Finds the back end of device `id` of class `class`, such as `vif`.
+    ///
+    /// # Errors
+    /// `Refused(ENOENT)` when there is no such device, or it is not complete yet.
+    pub async fn find(class: &str, id: &str) -> Result<Self, Error> {
+        let path = format!("device/{class}/{id}");
+        let backend = xenstore::read(&format!("{path}/backend")).await?;
+        let backend = String::from_utf8(backend).map_err(|_| Error::Refused(Errno::EINVAL))?;
+        let peer = read_number(&format!("{path}/backend-id"), 0..=0x7FEF, u64::MAX).await?;
+        let peer = u16::try_from(peer).map_err(|_| Error::Refused(Errno::ENOENT))?;
+        let watch = xenstore::watch(&format!("{backend}/state")).await?;
+        Ok(Self { path, backend, peer, watch })
+    }
+
+    /// The domain of the back end (rule G7).
+    #[must_use]
+    pub const fn peer(&self) -> u16 {
+        self.peer
+    }
+
+    /// The path of the back end's folder.
+    #[must_use]
+    pub fn backend(&self) -> &str {
+        &self.backend
+    }
+
+    /// The path of `name` in our folder.
+    #[must_use]
+    pub fn ours(&self, name: &str) -> String {
+        format!("{}/{name}", self.path)
+    }
+
+    /// The path of `name` in the back end's folder.
+    #[must_use]
+    pub fn theirs(&self, name: &str) -> String {
+        format!("{}/{name}", self.backend)
+    }
+
+    /// Whether the back end says 1 at `name`.
+    ///
+    /// # Errors
+    /// Those of xenstore itself.
+    pub async fn feature(&self, name: &str) -> Result<bool, Error> {
+        Ok(read_number(&self.theirs(name), 0..=1, 0).await? == 1)
+    }
+
+    /// Announces our state.
+    ///
+    /// # Errors
+    /// Those of xenstore.
+    pub async fn announce(&self, state: XenbusState) -> Result<(), Error> {
+        xenstore::write(&self.ours("state"), format!("{}", state as u32).as_bytes()).await
+    }
+
+    /// Announces our state together with what the back end has to know for it,
+    /// as pairs of a name and a value, all or nothing.
+    ///
+    /// # Errors
+    /// Those of xenstore.
+    pub async fn announce_with(
+        &self,
+        state: XenbusState,
+        settings: &[(&str, String)],
+    ) -> Result<(), Error> {
+        xenstore::transaction(async |transaction| {
+            for (name, value) in settings {
+                transaction.write(&self.ours(name), value.as_bytes()).await?;
+            }
+            let state = format!("{}", state as u32);
+            transaction.write(&self.ours("state"), state.as_bytes()).await
+        })
+        .await
+    }
+
+    /// The back end's state now.
+    ///
+    /// # Errors
+    /// Those of xenstore itself.
+    pub async fn state(&self) -> Result<XenbusState, Error> {
+        read_state(&self.theirs("state")).await
+    }
+
+    /// Waits until `accept` likes the back end's state. It is asked at once, and
+    /// whenever the state may have changed.
+    ///
+    /// # Errors
+    /// Those of xenstore itself.
+    pub async fn wait_until(
+        &self,
+        mut accept: impl FnMut(XenbusState) -> bool,
+    ) -> Result<XenbusState, Error> {
+        loop {
+            let state = self.state().await?;
+            if accept(state) {
+                return Ok(state);
+            }
+            self.watch.changed().await?;
+        }
+    }
+
+    /// Whether this is still the device that stands at our path: after a hot
+    /// unplug and plug, or a new driver domain, it is another one.
+    ///
+    /// # Errors
+    /// Those of xenstore itself.
+    pub async fn is_current(&self) -> Result<bool, Error> {
+        match xenstore::read(&self.ours("backend")).await {
+            Ok(backend) => Ok(backend == self.backend.as_bytes()),
+            Err(Error::Refused(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
