@@ -13,6 +13,7 @@
 //! * [`args`]: the typed arguments of the command line
 //! * [`entropy`]: random bytes that may choose keys
 //! * [`log`](mod@log): the sink of the `log` crate, and its levels
+//! * [`shutdown`]: when the toolstack asks the machine to end
 //! * [`exit`]: how an app ends
 //! * [`text`]: untrusted bytes made printable
 //! * [`manifest`]: the ELF note
@@ -32,9 +33,11 @@ pub mod log;
 pub mod machine;
 pub mod manifest;
 pub mod memory;
+pub mod shutdown;
 pub mod task;
 pub mod text;
 pub mod time;
 mod unikernel;
 
 pub use exit::Exit;
+pub use shutdown::requested as shutdown_requested;

@@ -18,7 +18,7 @@
 ///
 /// `devices` and `args` may be left out. A device is a type that implements
 /// [`Device`](crate::manifest::Device), with the name of the instance in
-/// parentheses; an argument without a default must be given by the user. The
+/// parentheses (a type with parameters needs an alias); an argument without a default must be given by the user. The
 /// function `main` is async; it takes the devices, then the arguments, in the
 /// order of the manifest, and returns an [`Outcome`](crate::exit::Outcome).
 #[macro_export]
@@ -27,7 +27,7 @@ macro_rules! unikernel {
         $(#[doc = $about:literal])*
         name: $name:literal,
         memory: $memory:literal $unit:ident,
-        $(devices: { $($device:ident : $class:ty $(= $id:literal)?),* $(,)? },)?
+        $(devices: { $($device:ident : $($class:ident)::+ $(($id:literal))?),* $(,)? },)?
         $(args: { $($(#[doc = $help:literal])* $arg:ident : $type:ty $(= $default:expr)?),* $(,)? },)?
         main: $main:path $(,)?
     ) => {
@@ -47,8 +47,8 @@ macro_rules! unikernel {
                 $("about\t", $about, "\n",)*
                 $($(
                     "device\t", stringify!($device), "\t",
-                    <$class as $crate::manifest::Device>::CLASS, "\t", $($id,)? "\n",
-                    $crate::__lines!(<$class as $crate::manifest::Device>::ARGUMENTS),
+                    <$($class)::+ as $crate::manifest::Device>::CLASS, "\t", $($id,)? "\n",
+                    $crate::__lines!(<$($class)::+ as $crate::manifest::Device>::ARGUMENTS),
                 )*)?
                 $($(
                     "arg\t", stringify!($arg), "\t", <$type as $crate::args::Value>::KIND, "\n",
@@ -61,7 +61,7 @@ macro_rules! unikernel {
             static HELP: $crate::args::Help = $crate::args::Help {
                 name: $name,
                 about: &[$($about),*],
-                devices: &[$($(<$class as $crate::manifest::Device>::ARGUMENTS),*)?],
+                devices: &[$($(<$($class)::+ as $crate::manifest::Device>::ARGUMENTS),*)?],
                 arguments: &[$($(
                     $crate::manifest::Argument {
                         name: stringify!($arg),
@@ -88,7 +88,7 @@ macro_rules! unikernel {
                     };
                 )*)?
                 $($(
-                    let $device = match <$class as $crate::manifest::Device>::configure(&mut args) {
+                    let $device = match <$($class)::+ as $crate::manifest::Device>::configure(&mut args) {
                         Ok(settings) => settings,
                         Err(error) => return $crate::machine::usage(&error),
                     };
@@ -97,7 +97,7 @@ macro_rules! unikernel {
                     return $crate::machine::usage(&error);
                 }
                 $($(
-                    let $device = match <$class as $crate::manifest::Device>::open(
+                    let $device = match <$($class)::+ as $crate::manifest::Device>::open(
                         $crate::__first!($($id,)? ""),
                         $device,
                     ).await {

@@ -66,6 +66,13 @@ impl Events {
         Self { open: Mutex::new(heapless::Vec::new()), stray: Mutex::new(0) }
     }
 
+    /// Those who wait for an event on a port.
+    fn waiting(&self, number: u32) -> Vec<Waker> {
+        let mut open = self.open.lock();
+        let port = open.iter_mut().find(|port| port.number == number);
+        port.map(|port| take(&mut port.waiting)).unwrap_or_default()
+    }
+
     /// Counts an event and gives those who wait for it.
     fn take(&self, number: u32) -> Option<Vec<Waker>> {
         let mut open = self.open.lock();
@@ -117,6 +124,12 @@ impl Port {
     /// `EINVAL` when the other end is gone.
     pub fn notify(&self) -> Result<(), Errno> {
         event_channel_op_send(self.number)
+    }
+
+    /// Wakes those who wait, as an event does: for events that were lost (rule E7).
+    pub fn wake(&self) {
+        let waiting = crate::domain().events.waiting(self.number);
+        waiting.into_iter().for_each(Waker::wake);
     }
 
     /// Wakes `waker` at the next event.

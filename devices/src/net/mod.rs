@@ -4,7 +4,20 @@
 //! cannot. A frame is handed over inside a closure, so that it can be built in
 //! the very buffer that goes out, and read from the one that came in.
 
+pub mod netfront;
+
 use core::task::{Context, Poll};
+
+/// Makes xenstore usable, and follows what the toolstack asks for through it.
+#[cfg(target_os = "xen")]
+fn open_store() {
+    kernel::machine::open_store();
+    kernel::machine::serve_shutdown();
+}
+
+/// The fake's is usable from the start.
+#[cfg(not(target_os = "xen"))]
+fn open_store() {}
 
 /// Bytes of an Ethernet header without VLAN tag; no frame is shorter (rule N6).
 pub const HEADER: usize = 14;

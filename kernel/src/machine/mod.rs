@@ -10,6 +10,7 @@
 //! * `memory_stats`, `mappings`: what memory is used for
 //! * `manifest`: the text of the program's manifest
 //! * `entropy_pool`, `hardware_seed`, `jitter`: what randomness is made of
+//! * `shutdown_requested`: when the toolstack wants this machine to end
 //! * `start_watchdog`: ends a machine whose tasks never await
 //! * `__entry!`: how the app's `run` is started
 
@@ -23,15 +24,15 @@ use linux as here;
 #[cfg(target_os = "xen")]
 use xen as here;
 
-#[cfg(target_os = "xen")]
-pub use here::open_store;
 #[cfg(not(target_os = "xen"))]
 pub use here::simulate_time;
 pub use here::{console, start};
 pub(crate) use here::{
     entropy_pool, hardware_seed, idle, jitter, look, manifest, mappings, memory_stats, monotonic,
-    queue, raw_arguments, ready, timers, wall_clock,
+    queue, raw_arguments, ready, shutdown_requested, timers, wall_clock,
 };
+#[cfg(target_os = "xen")]
+pub use here::{open_store, serve_shutdown};
 
 use crate::args::{self, Args, Help};
 use crate::exit::Exit;

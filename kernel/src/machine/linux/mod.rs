@@ -98,6 +98,11 @@ pub(crate) fn hardware_seed() -> Option<[u64; 4]> {
 /// A process that hangs is its user's to end.
 pub(crate) fn start_watchdog(_seconds: u32) {}
 
+/// Nobody asks a process: signals end it.
+pub(crate) async fn shutdown_requested() -> crate::shutdown::Request {
+    core::future::pending().await
+}
+
 /// On Linux the heap is the system's.
 pub(crate) fn memory_stats() -> Stats {
     Stats::default()

@@ -6,6 +6,7 @@ mod entropy;
 mod heap;
 mod paging;
 mod panic;
+mod shutdown;
 mod start;
 mod traps;
 mod watchdog;
@@ -13,6 +14,8 @@ mod watchdog;
 pub(crate) use clock::{monotonic, wall_clock};
 pub(crate) use entropy::{entropy_pool, hardware_seed, jitter};
 pub(crate) use heap::mappings;
+pub use shutdown::serve as serve_shutdown;
+pub(crate) use shutdown::shutdown_requested;
 pub(crate) use start::{
     command_line, idle, look, manifest, memory_stats, queue, raw_arguments, ready, timers,
 };

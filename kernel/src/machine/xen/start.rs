@@ -23,6 +23,7 @@ use ::xen::start::{Channel, StartInfo};
 use core::mem::offset_of;
 use core::ops::Range;
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU32, Ordering};
 use spin::{Mutex, MutexGuard, Once};
 
 /// Bytes of the one stack.
@@ -227,10 +228,23 @@ pub fn start(run: impl Future<Output = Exit>) -> ! {
 
 /// Ends the domain: with a crash code and a line that says so unless all is well.
 pub(super) fn end(sink: console::Sink, exit: Exit) -> ! {
-    watchdog::stop();
     crate::machine::last_line(sink, exit);
+    end_for(if exit == Exit::SUCCESS { REASON.load(Ordering::Relaxed) } else { SHUTDOWN_crash })
+}
+
+/// Ends the domain for a `SHUTDOWN_*` reason.
+pub(super) fn end_for(reason: u32) -> ! {
+    watchdog::stop();
     console::drain();
-    sched_op_shutdown(if exit == Exit::SUCCESS { SHUTDOWN_poweroff } else { SHUTDOWN_crash })
+    sched_op_shutdown(reason)
+}
+
+/// What the domain ends for when all is well.
+static REASON: AtomicU32 = AtomicU32::new(SHUTDOWN_poweroff);
+
+/// Says what the domain ends for when all is well.
+pub(super) fn set_reason(reason: u32) {
+    REASON.store(reason, Ordering::Relaxed);
 }
 
 /// The tasks that are ready.

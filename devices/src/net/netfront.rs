@@ -1,0 +1,331 @@
+//! The front end of Xen's network interfaces (`public/io/netif.h`).
+//!
+//! Pages are lent to the back end once a connection, for both directions, so a
+//! frame costs no hypercall but the notification that many share. One task
+//! looks after the connection: it follows the back end through its states,
+//! disconnects and connects anew, and looks once a second for what no event
+//! told of. Everything the back end says is judged in `rx`, `tx` and `connect`;
+//! what breaks the protocol ends the interface for good (rule R7).
+
+mod connect;
+mod rx;
+mod tx;
+
+use super::{Broken, HEADER, Info, Meta, Net};
+use alloc::rc::Rc;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+use core::fmt;
+use core::task::{Context, Poll, Waker};
+use kernel::args::{self, Args};
+use kernel::manifest::Device;
+use kernel::task::{Task, spawn};
+use rx::Rx;
+use tx::Tx;
+
+/// What a back end did that no back end may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Violation {
+    /// A ring's index is where it cannot be.
+    Index,
+    /// A response to a request that was not made.
+    Response,
+    /// More bytes than fit into a page.
+    Size,
+    /// A kind of slot that was not agreed on.
+    Extra,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Index => "it moved a ring's index where it cannot be",
+            Self::Response => "it answered what it was not asked",
+            Self::Size => "it says that it put more into a page than fits",
+            Self::Extra => "it sent a kind of slot that was not agreed on",
+        })
+    }
+}
+
+/// Why an interface cannot be opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The domain has no interface of that number.
+    Missing(String),
+    /// Its back end does not do its part.
+    Silent(String),
+    /// The back end lacks something that this driver needs.
+    Unfit(&'static str),
+    /// Memory or grants do not suffice.
+    Grants(xen::gnttab::Error),
+    /// Xenstore does not answer as it should.
+    Store(xen::xenstore::Error),
+    /// No event channel is left.
+    Events(xen::Errno),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(id) => write!(
+                f,
+                "there is no network interface {id}: the domain's configuration needs a vif for it"
+            ),
+            Self::Silent(id) => {
+                write!(f, "the back end of network interface {id} does not connect")
+            }
+            Self::Unfit(what) => write!(f, "the network back end has no {what}"),
+            Self::Grants(error) => write!(f, "network interface: {error}"),
+            Self::Store(error) => write!(f, "network interface: {error}"),
+            Self::Events(error) => write!(f, "network interface: no event channel: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for Error {}
+
+impl From<xen::gnttab::Error> for Error {
+    fn from(error: xen::gnttab::Error) -> Self {
+        Self::Grants(error)
+    }
+}
+
+impl From<xen::xenstore::Error> for Error {
+    fn from(error: xen::xenstore::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// What an interface did so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Frames received.
+    pub received: u64,
+    /// Their bytes.
+    pub received_bytes: u64,
+    /// Frames that came and were thrown away: damaged, too short or too long.
+    pub received_dropped: u64,
+    /// Frames transmitted.
+    pub transmitted: u64,
+    /// Their bytes.
+    pub transmitted_bytes: u64,
+    /// Frames that were to be transmitted and were not: no link, or the back
+    /// end says so.
+    pub transmitted_dropped: u64,
+    /// Times that it was connected.
+    pub connections: u32,
+    /// Times that it was reset because the back end did not answer.
+    pub resets: u32,
+    /// Events that had to be looked for because none came.
+    pub lost_events: u32,
+}
+
+/// What the driver and the task that looks after it share.
+#[derive(Debug, Default)]
+struct State {
+    info: Cell<Info>,
+    broken: Cell<bool>,
+    /// Apart from each other, as a frame may be transmitted while one is received.
+    rx: RefCell<Option<Rx>>,
+    tx: RefCell<Option<Tx>>,
+    /// The frame that is received now.
+    scratch: RefCell<Vec<u8>>,
+    /// Where frames go while there is no link.
+    nowhere: RefCell<Vec<u8>>,
+    /// Those who wait for a connection.
+    waiting: RefCell<Vec<Waker>>,
+    /// The task that looks after the connection, when it should act.
+    keeper: RefCell<Option<Waker>>,
+    /// Of connections that are over.
+    stats: Cell<Stats>,
+}
+
+impl State {
+    fn wait(&self, waker: &Waker) {
+        let mut waiting = self.waiting.borrow_mut();
+        if !waiting.iter().any(|other| other.will_wake(waker)) {
+            waiting.push(waker.clone());
+        }
+    }
+
+    /// Something about the connection changed.
+    fn wake(&self) {
+        let waiting = self.waiting.take();
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// The back end broke the protocol: the interface is over.
+    fn fail(&self, violation: Violation) {
+        if !self.broken.replace(true) {
+            log::error!("the back end is not used any more: {violation}");
+        }
+        self.info.update(|info| Info { link: false, ..info });
+        if let Some(keeper) = self.keeper.take() {
+            keeper.wake();
+        }
+        self.wake();
+    }
+
+    fn count(&self, f: impl FnOnce(&mut Stats)) {
+        let mut stats = self.stats.get();
+        f(&mut stats);
+        self.stats.set(stats);
+    }
+
+    /// Adds what a connection counted.
+    fn add(stats: &mut Stats, rx: Option<&Rx>, tx: Option<&Tx>) {
+        if let Some(rx) = rx {
+            stats.received += rx.counters.frames;
+            stats.received_bytes += rx.counters.bytes;
+            stats.received_dropped += rx.counters.dropped;
+        }
+        if let Some(tx) = tx {
+            stats.transmitted += tx.counters.frames;
+            stats.transmitted_bytes += tx.counters.bytes;
+            stats.transmitted_dropped += tx.counters.dropped;
+        }
+    }
+}
+
+/// A network interface of this domain. Dropping it gives up the connection at once.
+#[derive(Debug)]
+pub struct Netfront {
+    state: Rc<State>,
+    /// Looks after the connection; ends with this value.
+    _keeper: Task<()>,
+}
+
+impl Netfront {
+    /// Opens interface `id`, as numbered in xenstore; the empty string is the
+    /// lowest one. Waits until it is connected, 10 s at most.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn open(id: &str) -> Result<Self, Error> {
+        super::open_store();
+        let id = connect::find(id).await?;
+        let state = Rc::new(State::default());
+        let keeper = spawn(connect::keep(state.clone(), id.clone()));
+        let connected = core::future::poll_fn(|context| {
+            if state.info.get().link {
+                return Poll::Ready(());
+            }
+            state.wait(context.waker());
+            Poll::Pending
+        });
+        match kernel::time::timeout(connect::PATIENCE, connected).await {
+            Ok(()) => Ok(Self { state, _keeper: keeper }),
+            Err(_) => Err(Error::Silent(id)),
+        }
+    }
+
+    /// What it did so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.state.stats.get();
+        State::add(&mut stats, self.state.rx.borrow().as_ref(), self.state.tx.borrow().as_ref());
+        stats
+    }
+
+    /// Ready when `poll` of the half in `half` is; without a connection it waits for one.
+    fn poll_half<T>(
+        &self,
+        half: &RefCell<Option<T>>,
+        context: &Context<'_>,
+        poll: impl FnOnce(&mut T, &Context<'_>) -> Poll<Result<(), Violation>>,
+    ) -> Poll<Result<(), Broken>> {
+        if self.state.broken.get() {
+            return Poll::Ready(Err(Broken));
+        }
+        let mut half = half.borrow_mut();
+        // The connection may change, or the link with it.
+        self.state.wait(context.waker());
+        let Some(connected) = half.as_mut() else { return Poll::Pending };
+        match poll(connected, context) {
+            Poll::Ready(Err(violation)) => {
+                drop(half);
+                self.state.fail(violation);
+                Poll::Ready(Err(Broken))
+            }
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl Device for Netfront {
+    const CLASS: &'static str = "net";
+
+    type Settings = ();
+
+    type Error = Error;
+
+    fn configure(_: &mut Args) -> Result<(), args::Error> {
+        Ok(())
+    }
+
+    async fn open(id: &'static str, (): ()) -> Result<Self, Error> {
+        Self::open(id).await
+    }
+}
+
+impl Net for Netfront {
+    fn info(&self) -> Info {
+        self.state.info.get()
+    }
+
+    fn poll_receive(&self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        self.poll_half(&self.state.rx, context, Rx::poll)
+    }
+
+    fn receive<R>(&self, take: impl FnOnce(&[u8], Meta) -> R) -> Option<R> {
+        // Out of its cell, so that nothing is borrowed while `take` runs.
+        let mut scratch = self.state.scratch.take();
+        let meta = self.state.rx.borrow_mut().as_mut().and_then(|rx| rx.receive(&mut scratch));
+        let result = meta.map(|meta| take(&scratch, meta));
+        self.state.scratch.replace(scratch);
+        result
+    }
+
+    fn poll_transmit(&self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        if !self.state.broken.get() && !self.state.info.get().link {
+            // Frames are lost, as on a cable.
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_half(&self.state.tx, context, Tx::poll)
+    }
+
+    fn transmit<R>(&self, length: usize, fill: impl FnOnce(&mut [u8]) -> (R, Meta)) -> Option<R> {
+        let info = self.state.info.get();
+        if !(HEADER..=info.mtu + HEADER).contains(&length) || self.state.broken.get() {
+            return None;
+        }
+        let mut tx = self.state.tx.borrow_mut();
+        if let Some(tx) = tx.as_mut().filter(|_| info.link) {
+            return match tx.transmit(length, fill) {
+                Ok(result) => result,
+                Err(violation) => {
+                    self.state.fail(violation);
+                    None
+                }
+            };
+        }
+        drop(tx);
+        let mut nowhere = self.state.nowhere.borrow_mut();
+        nowhere.resize(length, 0);
+        self.state.count(|stats| stats.transmitted_dropped += 1);
+        Some(fill(&mut nowhere).0)
+    }
+
+    fn flush(&self) {
+        if let Some(rx) = self.state.rx.borrow_mut().as_mut()
+            && rx.publish()
+        {
+            rx.notify();
+        }
+        if let Some(tx) = self.state.tx.borrow_mut().as_mut() {
+            tx.flush();
+        }
+    }
+}

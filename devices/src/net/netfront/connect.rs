@@ -1,0 +1,372 @@
+//! The connection: from the toolstack's nodes in xenstore to rings that work,
+//! and back. One task goes round for as long as the interface lives: it finds
+//! the device, connects, keeps the connection, disconnects, and starts over.
+
+use super::rx::Rx;
+use super::tx::Tx;
+use super::{Error, State};
+use crate::net::{HEADER, Info, Mac};
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use core::future::poll_fn;
+use core::task::Poll;
+use core::time::Duration;
+use kernel::task::{Either, Either3, join4, select, select3};
+use kernel::time::{Instant, interval, sleep, timeout};
+use xen::evtchn::Port;
+use xen::gnttab::Shared;
+use xen::memory::PAGE_SIZE;
+use xen::ring::Front;
+use xen::xenbus::{Frontend, XenbusState, read_number};
+use xen::xenstore::{self, Watch};
+
+/// How long the back end may take for a step of its own.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long it may take to answer a frame (rule N11).
+const STUCK: Duration = Duration::from_secs(5);
+
+/// How often the rings are looked at without an event (rule E7).
+const ROUND: Duration = Duration::from_secs(1);
+
+/// The longest wait between two attempts to connect.
+const SLOWEST: Duration = Duration::from_secs(10);
+
+/// The longest frame that a ring can carry, and the longest MTU.
+const LONGEST: usize = 65535;
+
+/// The interface's number: that which is asked for, or the lowest there is.
+pub(super) async fn find(id: &str) -> Result<String, Error> {
+    if id.is_empty() {
+        let all = xenstore::directory("device/vif").await.unwrap_or_default();
+        let lowest = all.into_iter().min_by_key(|id| xen::xenbus::number(id.as_bytes()));
+        return lowest.ok_or_else(|| Error::Missing("0".into()));
+    }
+    match xenstore::read(&format!("device/vif/{id}/backend")).await {
+        Ok(_) => Ok(id.into()),
+        Err(xenstore::Error::Refused(_)) => Err(Error::Missing(id.into())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The back end is closing, or has.
+    Closed,
+    /// The device is gone, or another one stands in its place.
+    Gone,
+    /// It does not answer.
+    Stuck,
+    /// It broke the protocol.
+    Broken,
+}
+
+/// Looks after interface `id` until it is dropped or broken.
+pub(super) async fn keep(state: Rc<State>, id: String) {
+    let watch = match xenstore::watch(&format!("device/vif/{id}")).await {
+        Ok(watch) => watch,
+        Err(error) => return log::error!("vif {id}: {error}"),
+    };
+    let mut pause = Duration::from_millis(50);
+    while !state.broken.get() {
+        let Ok(front) = Frontend::find("vif", &id).await else {
+            // It comes with an event, if it comes.
+            if watch.changed().await.is_err() {
+                return;
+            }
+            continue;
+        };
+        let begun = Instant::now();
+        match connect(&state, &front, &watch).await {
+            Ok(true) => {
+                let end = stay(&state, &front, &watch).await;
+                disconnect(&state, &front, end).await;
+            }
+            Ok(false) => {}
+            Err(error) => log::warn!("vif {id}: {error}"),
+        }
+        // A back end that comes and goes does not keep us busy (rule X12).
+        if begun.elapsed() > SLOWEST {
+            pause = Duration::from_millis(50);
+        }
+        select(sleep(pause), watch.changed()).await;
+        pause = (pause * 2).min(SLOWEST);
+    }
+}
+
+/// Ends when another device, or none, stands at our path.
+async fn gone(front: &Frontend, watch: &Watch) -> Result<(), xenstore::Error> {
+    while front.is_current().await? {
+        watch.changed().await?;
+    }
+    Ok(())
+}
+
+/// What the back end offers and the toolstack has settled.
+struct Terms {
+    mac: Mac,
+    mtu: usize,
+    split: bool,
+    queues: bool,
+    transmit_blank: bool,
+}
+
+async fn terms(front: &Frontend) -> Result<Terms, Error> {
+    let mac = async { xenstore::read(&front.ours("mac")).await };
+    let mtu_path = front.ours("mtu");
+    let queues_path = front.theirs("multi-queue-max-queues");
+    let settings = join4(
+        mac,
+        // An IPv4 host has to take 576 bytes (RFC 791); Linux has no smaller MTU than 68.
+        read_number(&mtu_path, 68..=(LONGEST - HEADER) as u64, 1500),
+        read_number(&queues_path, 0..=u64::from(u16::MAX), 0),
+        front.feature("feature-rx-copy"),
+    );
+    let features = join4(
+        front.feature("feature-split-event-channels"),
+        front.feature("feature-no-csum-offload"),
+        front.feature("feature-ipv6-csum-offload"),
+        front.feature("feature-sg"),
+    );
+    let ((mac, mtu, queues, copies), (split, no_blank, blank6, pieces)) =
+        kernel::task::join(settings, features).await;
+    if !copies? {
+        return Err(Error::Unfit("feature-rx-copy"));
+    }
+    let mac = parse_mac(&mac?).ok_or(Error::Unfit("MAC address that makes sense"))?;
+    // Without scatter-gather a frame is one slot, which is one page.
+    let longest = if pieces? { LONGEST } else { PAGE_SIZE };
+    Ok(Terms {
+        mac,
+        mtu: (mtu? as usize).min(longest - HEADER),
+        split: split?,
+        queues: queues? > 0,
+        transmit_blank: !no_blank? && blank6?,
+    })
+}
+
+/// A station's address: six pairs of hexadecimal digits between colons (rule N13).
+fn parse_mac(text: &[u8]) -> Option<Mac> {
+    let mut mac = [0; 6];
+    let mut parts = text.split(|&byte| byte == b':');
+    for byte in &mut mac {
+        let &[high, low] = parts.next()? else { return None };
+        let digit = |byte| char::from(byte).to_digit(16);
+        *byte = u8::try_from(digit(high)? << 4 | digit(low)?).ok()?;
+    }
+    // Group addresses and nobody's are no station's.
+    let fits = parts.next().is_none() && mac[0] & 1 == 0 && mac != [0; 6];
+    fits.then_some(Mac(mac))
+}
+
+/// How many pages to lend for each direction: a sixteenth of memory, as far as
+/// that makes sense.
+fn pages() -> usize {
+    (kernel::memory::stats().total / PAGE_SIZE / 16).clamp(32, 256)
+}
+
+/// Brings the connection about; whether it did, or the device went away.
+async fn connect(state: &State, front: &Frontend, watch: &Watch) -> Result<bool, Error> {
+    let number = front.ours("");
+    let silent = || Error::Silent(number.trim_end_matches('/').to_string());
+    // A device that is on its way out is not called back.
+    if read_number(&front.theirs("online"), 0..=1, 1).await? == 0 {
+        gone(front, watch).await?;
+        return Ok(false);
+    }
+    if xen::xenbus::read_state(&front.ours("state")).await? != XenbusState::Initialising {
+        front.announce(XenbusState::Initialising).await?;
+    }
+    let ready = front.wait_until(|state| state == XenbusState::InitWait);
+    match select(timeout(PATIENCE, ready), gone(front, watch)).await {
+        Either::First(Ok(result)) => drop(result?),
+        Either::First(Err(_)) => return Err(silent()),
+        Either::Second(result) => {
+            result?;
+            return Ok(false);
+        }
+    }
+    let terms = terms(front).await?;
+    let peer = front.peer();
+    let longest = terms.mtu + HEADER;
+    let tx_port = Rc::new(Port::alloc(peer).map_err(Error::Events)?);
+    let rx_port = if terms.split {
+        Rc::new(Port::alloc(peer).map_err(Error::Events)?)
+    } else {
+        tx_port.clone()
+    };
+    let count = pages();
+    let ring = Front::new(Shared::new(peer, 1)?);
+    let tx = Tx::new(ring, tx_port.clone(), peer, count, longest)?;
+    let ring = Front::new(Shared::new(peer, 1)?);
+    // A VLAN tag comes on top of the header.
+    let mut rx = Rx::new(ring, rx_port.clone(), peer, count, longest + 4)?;
+    // The back end looks at the ring when it connects, without a notification.
+    let _ = rx.publish();
+    let mut settings = vec![
+        ("tx-ring-ref", tx.reference().to_string()),
+        ("rx-ring-ref", rx.reference().to_string()),
+        ("request-rx-copy", "1".into()),
+        ("feature-rx-notify", "1".into()),
+        ("feature-sg", "1".into()),
+        ("feature-ipv6-csum-offload", "1".into()),
+    ];
+    if terms.split {
+        settings.push(("event-channel-tx", tx_port.number().to_string()));
+        settings.push(("event-channel-rx", rx_port.number().to_string()));
+    } else {
+        settings.push(("event-channel", tx_port.number().to_string()));
+    }
+    if terms.queues {
+        settings.push(("multi-queue-num-queues", "1".into()));
+    }
+    front.announce_with(XenbusState::Connected, &settings).await?;
+    let ready = front.wait_until(|state| state == XenbusState::Connected);
+    match select(timeout(PATIENCE, ready), gone(front, watch)).await {
+        Either::First(Ok(result)) => drop(result?),
+        _ => return Err(silent()),
+    }
+    state.rx.replace(Some(rx));
+    state.tx.replace(Some(tx));
+    state.count(|stats| stats.connections += 1);
+    state.info.update(|info| Info {
+        mac: terms.mac,
+        mtu: terms.mtu,
+        link: true,
+        generation: info.generation.wrapping_add(1),
+        transmit_blank: terms.transmit_blank,
+    });
+    log::debug!("connected: {}, MTU {}, {count} pages each way", terms.mac, terms.mtu);
+    state.wake();
+    Ok(true)
+}
+
+/// Keeps the connection until it ends.
+async fn stay(state: &State, front: &Frontend, watch: &Watch) -> End {
+    let theirs = front
+        .wait_until(|state| !matches!(state, XenbusState::Connected | XenbusState::Reconfigured));
+    match select3(theirs, gone(front, watch), rounds(state)).await {
+        Either3::First(Ok(XenbusState::Unknown)) => End::Gone,
+        Either3::First(_) => End::Closed,
+        Either3::Second(_) => End::Gone,
+        Either3::Third(end) => end,
+    }
+}
+
+/// Looks at the rings now and then; ends when the connection has to.
+async fn rounds(state: &State) -> End {
+    let mut rounds = interval(ROUND);
+    // Responses that waited in the last round.
+    let mut waited = [0, 0];
+    loop {
+        let broken = poll_fn(|context| {
+            if state.broken.get() {
+                return Poll::Ready(());
+            }
+            state.keeper.replace(Some(context.waker().clone()));
+            Poll::Pending
+        });
+        if let Either::First(()) = select(broken, rounds.tick()).await {
+            return End::Broken;
+        }
+        match round(state, &mut waited) {
+            Ok(None) => {}
+            Ok(Some(end)) => return end,
+            Err(violation) => {
+                state.fail(violation);
+                return End::Broken;
+            }
+        }
+    }
+}
+
+/// One look at the rings.
+fn round(state: &State, waited: &mut [u32; 2]) -> Result<Option<End>, super::Violation> {
+    let (mut rx, mut tx) = (state.rx.borrow_mut(), state.tx.borrow_mut());
+    let (Some(rx), Some(tx)) = (rx.as_mut(), tx.as_mut()) else { return Ok(Some(End::Gone)) };
+    let stuck = tx.waiting_since()?.is_some_and(|since| since.elapsed() > STUCK);
+    if stuck {
+        return Ok(Some(End::Stuck));
+    }
+    // Rule N12; without memory it is tried again in the next round.
+    if rx.is_short() && rx.refill().is_ok() && rx.publish() {
+        rx.notify();
+    }
+    let waiting = [rx.pending()?, tx.pending()?];
+    if (waiting[0] > 0 && waited[0] > 0) || (waiting[1] > 0 && waited[1] > 0) {
+        state.count(|stats| stats.lost_events += 1);
+        rx.wake();
+        tx.wake();
+    }
+    *waited = waiting;
+    Ok(None)
+}
+
+/// Takes the connection apart. The back end is given the time to let go of our
+/// pages; what it still holds then goes into quarantine.
+async fn disconnect(state: &State, front: &Frontend, end: End) {
+    state.info.update(|info| Info { link: false, ..info });
+    let (rx, tx) = (state.rx.take(), state.tx.take());
+    state.count(|stats| {
+        State::add(stats, rx.as_ref(), tx.as_ref());
+        stats.resets += u32::from(end == End::Stuck);
+    });
+    match end {
+        End::Closed | End::Gone => log::info!("the network back end disconnected"),
+        End::Stuck => log::warn!("the network back end does not answer: connecting anew"),
+        End::Broken => {}
+    }
+    // Those who wait on the old rings wait for a new connection instead.
+    if let Some(rx) = &rx {
+        rx.wake();
+    }
+    if let Some(tx) = &tx {
+        tx.wake();
+    }
+    state.wake();
+    if end != End::Gone {
+        let closing = async {
+            if matches!(end, End::Stuck | End::Broken) {
+                front.announce(XenbusState::Closing).await?;
+                let left = |state| !matches!(state, XenbusState::Connected);
+                // A back end that does not react is told to close all the same.
+                let _ = timeout(Duration::from_secs(1), front.wait_until(left)).await;
+            }
+            front.announce(XenbusState::Closed).await?;
+            front
+                .wait_until(|state| !matches!(state, XenbusState::Connected | XenbusState::Closing))
+                .await
+        };
+        // Without an answer the pages are not safe, and quarantine sees to that.
+        let _ = timeout(PATIENCE / 2, closing).await;
+    }
+    drop((rx, tx));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_stations_address_is_one_n13() {
+        let mac = |text: &str| parse_mac(text.as_bytes());
+        assert_eq!(mac("00:16:3e:0A:ff:02"), Some(Mac([0, 0x16, 0x3e, 0x0a, 0xff, 2])));
+        for bad in [
+            "",
+            "00:16:3e:00:00",
+            "00:16:3e:00:00:02:03",
+            "0:16:3e:00:00:02",
+            "00-16-3e-00-00-02",
+            "01:16:3e:00:00:02",
+            "ff:ff:ff:ff:ff:ff",
+            "00:00:00:00:00:00",
+            "+1:16:3e:00:00:02",
+            "00:16:3e:00:00:02\0",
+        ] {
+            assert_eq!(mac(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! `control/shutdown` in xenstore, by which the toolstack asks a domain to end
+//! (Xen's docs/misc/xenstore-paths.pandoc).
+
+use super::start::end_for;
+use crate::shutdown::{GRACE, Request};
+use crate::task::spawn;
+use crate::time::sleep;
+use ::xen::public::{SHUTDOWN_poweroff, SHUTDOWN_reboot};
+use ::xen::xenstore::{self, Error};
+use alloc::vec::Vec;
+use core::future::poll_fn;
+use core::task::{Poll, Waker};
+use spin::{Mutex, Once};
+
+const NODE: &str = "control/shutdown";
+
+/// What was asked for, and who waits for it.
+struct State {
+    request: Option<Request>,
+    waiting: Vec<Waker>,
+    /// The app wants to know.
+    expected: bool,
+}
+
+static STATE: Mutex<State> =
+    Mutex::new(State { request: None, waiting: Vec::new(), expected: false });
+
+/// Starts to follow the toolstack's requests, at the first call.
+pub fn serve() {
+    static SERVED: Once<()> = Once::new();
+    SERVED.call_once(|| {
+        super::open_store();
+        spawn(async {
+            if let Err(error) = follow().await {
+                log::warn!("requests to shut down are not heard: {error}");
+            }
+        })
+        .detach();
+    });
+}
+
+/// The request that `value` is, if it is one (rule X14).
+fn parse(value: &[u8]) -> Option<Request> {
+    match value {
+        b"poweroff" | b"halt" => Some(Request::Poweroff),
+        b"reboot" => Some(Request::Reboot),
+        _ => None,
+    }
+}
+
+async fn follow() -> Result<(), Error> {
+    let watch = xenstore::watch(NODE).await?;
+    for feature in ["control/feature-poweroff", "control/feature-reboot"] {
+        // Where the toolstack made no such node, it does not ask.
+        let _ = xenstore::write(feature, b"1").await;
+    }
+    let request = loop {
+        watch.changed().await?;
+        match xenstore::read(NODE).await {
+            Ok(value) if value.is_empty() => {}
+            Ok(value) => match parse(&value) {
+                Some(request) => break request,
+                None => log::warn!("ignored: {NODE} is {}", crate::text::Escaped(&value)),
+            },
+            Err(Error::Refused(_)) => {}
+            Err(error) => return Err(error),
+        }
+    };
+    // That it was heard; it is done all the same.
+    let _ = xenstore::write(NODE, b"").await;
+    log::info!("the toolstack asks for {request:?}");
+    let mut state = STATE.lock();
+    state.request = Some(request);
+    let waiting = core::mem::take(&mut state.waiting);
+    let expected = state.expected;
+    drop(state);
+    waiting.into_iter().for_each(Waker::wake);
+    if expected {
+        sleep(GRACE).await;
+        log::warn!("the app did not return within {} s", GRACE.as_secs());
+    }
+    end_for(reason(request))
+}
+
+/// The reason to give for the end after `request`.
+pub(super) fn reason(request: Request) -> u32 {
+    match request {
+        Request::Poweroff => SHUTDOWN_poweroff,
+        Request::Reboot => SHUTDOWN_reboot,
+    }
+}
+
+/// Waits for a request.
+pub(crate) async fn shutdown_requested() -> Request {
+    serve();
+    let request = poll_fn(|context| {
+        let mut state = STATE.lock();
+        state.expected = true;
+        match state.request {
+            Some(request) => Poll::Ready(request),
+            None => {
+                state.waiting.push(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    })
+    .await;
+    super::start::set_reason(reason(request));
+    request
+}
