@@ -18,5 +18,4 @@ pub mod ip;
 pub mod net;
 
 pub use console::Console;
-#[cfg(target_os = "xen")]
 pub use net::netfront::Netfront as Net;

@@ -495,7 +495,7 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// See [`read`].
+    /// See [`read()`].
     ///
     /// # Errors
     /// As there.
@@ -503,7 +503,7 @@ impl Transaction {
         read_in(self.id, path).await
     }
 
-    /// See [`write`].
+    /// See [`write()`].
     ///
     /// # Errors
     /// As there.
@@ -511,7 +511,7 @@ impl Transaction {
         write_in(self.id, path, value).await
     }
 
-    /// See [`remove`].
+    /// See [`remove()`].
     ///
     /// # Errors
     /// As there.
