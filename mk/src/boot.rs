@@ -42,12 +42,12 @@ pub(crate) fn options(project: &Project) -> Result<Options> {
     Ok(Options::new(cache(project), run))
 }
 
-/// Boots a host.
+/// Boots a host, with or without a network for guests.
 ///
 /// # Errors
 /// When it does not come up; its console is then in the run's folder.
-pub(crate) fn host(project: &Project, ui: &Ui) -> Result<Host> {
-    let host = Host::boot(&options(project)?, ui)?;
+pub(crate) fn host(project: &Project, network: bool, ui: &Ui) -> Result<Host> {
+    let host = Host::boot(&Options { network, ..options(project)? }, ui)?;
     ui.done();
     Ok(host)
 }

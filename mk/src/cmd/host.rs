@@ -2,8 +2,9 @@
 
 use crate::boot;
 use crate::project::Project;
-use crate::ui::Ui;
+use crate::ui::{Ui, out};
 use anyhow::Result;
+use std::time::Duration;
 
 /// Boots Xen in QEMU for a look around
 #[derive(clap::Args)]
@@ -18,16 +19,34 @@ enum What {
     /// Opens a shell in dom0
     #[command(after_help = "Example:\n  cargo mk host shell")]
     Shell,
+    /// Runs a shell script in dom0
+    #[command(after_help = "Example:\n  cargo mk host run \"xl info\"")]
+    Run {
+        #[arg(value_name = "SCRIPT")]
+        script: String,
+        /// Boots without a network for guests, which is a little faster
+        #[arg(long)]
+        no_network: bool,
+    },
 }
+
+/// How long a script may take: as good as no limit, and less than the host lives.
+const LIMIT: Duration = Duration::from_secs(11 * 3600);
 
 /// Runs the command.
 ///
 /// # Errors
 /// When the host does not come up.
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
-    let What::Shell = args.what;
     let project = Project::find()?;
-    let host = boot::host(&project, ui)?;
+    if let What::Run { script, no_network } = &args.what {
+        let host = boot::host(&project, !no_network, ui)?;
+        let output = host.shell_within(script, LIMIT)?;
+        out(&String::from_utf8_lossy(&output.stdout));
+        eprint!("{}", output.stderr);
+        return Ok(u8::try_from(output.status).unwrap_or(1));
+    }
+    let host = boot::host(&project, true, ui)?;
     ui.note("a shell in dom0; Ctrl-] leaves");
     host.interact()?;
     host.shutdown()?;

@@ -85,7 +85,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     if args.on == On::Xl {
         return on_xl(image, &project, &overrides, args, ui);
     }
-    let host = boot::host(&project, ui)?;
+    let host = boot::host(&project, false, ui)?;
     let spec = GuestSpec { overrides, ..GuestSpec::new(image.config()) };
     let mut domain = host.create(&spec)?;
     watch(&mut domain, &image.name, &image.symbols(&project)?, args.timeout, ui)

@@ -89,7 +89,7 @@ pub(crate) fn test(project: &Project, args: &Args, ui: &Ui) -> Result<Tally> {
         let symbols = image.symbols(project)?;
         jobs.push(Job { name: full_name(guest, &run), image, run, symbols });
     }
-    let host = boot::host(project, ui)?;
+    let host = boot::host(project, false, ui)?;
     Ok(run_all(&host, &jobs, ui))
 }
 

@@ -4,9 +4,16 @@ use super::elf::Elf;
 use super::manifest::Manifest;
 use std::collections::BTreeSet;
 
-/// Classes that a manifest must name before their code may be in the image.
-/// Other modules of the crate are libraries over these.
-const CLASSES: &[&str] = &["block", "console", "net"];
+/// Modules whose code may be in the image only if the manifest names a device of
+/// one of these classes. Other modules of the crate are libraries over these: a
+/// stack for IP, which a program can have over something else than Xen's network,
+/// comes with an interface as a rule.
+const CLASSES: &[(&str, &[&str])] = &[
+    ("block", &["block"]),
+    ("console", &["console"]),
+    ("ip::stack", &["ip", "net"]),
+    ("net::netfront", &["ip", "net"]),
+];
 
 /// Modules of `xenith_devices` that symbols of `image` come from, such as
 /// `net::netfront`. Code that was inlined everywhere leaves no symbol.
@@ -49,12 +56,15 @@ fn modules_in(name: &str) -> Vec<String> {
 /// Finds code of device classes that the manifest does not name.
 pub(crate) fn unnamed(image: &Elf<'_>, manifest: &Manifest, wrong: &mut Vec<String>) {
     for module in modules(image) {
-        let class = module.split("::").next().unwrap_or_default();
-        let named = manifest.devices.iter().any(|device| device.class == class);
-        if CLASSES.contains(&class) && !named {
+        let inside = |start: &str| {
+            module.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+        };
+        let Some((_, classes)) = CLASSES.iter().find(|(start, _)| inside(start)) else { continue };
+        if !manifest.devices.iter().any(|device| classes.contains(&&*device.class)) {
             wrong.push(format!(
                 "code of devices::{module} is in the image, and the manifest names no device of \
-                 class {class}"
+                 class {}",
+                classes.join(" or ")
             ));
         }
     }
@@ -101,5 +111,15 @@ mod tests {
         wrong.clear();
         unnamed(&image, &manifest, &mut wrong);
         assert!(wrong.is_empty());
+        // What both can be used over is nobody's.
+        let symbol = |name| Symbol { name, address: 0, size: 0, function: true, undefined: false };
+        let names = [
+            "_RNvNtNtCs1_14xenith_devices3net8loopback4make",
+            "_RNvNtNtCs1_14xenith_devices2ip5stack3run",
+        ];
+        let image = Elf { symbols: names.map(symbol).into(), ..Elf::default() };
+        unnamed(&image, &Manifest::default(), &mut wrong);
+        assert_eq!(wrong.len(), 1, "{wrong:?}");
+        assert!(wrong[0].contains("devices::ip::stack"), "{wrong:?}");
     }
 }

@@ -54,6 +54,13 @@ impl Manifest {
         self.memory_kib.div_ceil(1024)
     }
 
+    /// How many network interfaces the domain needs for the devices to find theirs:
+    /// they are counted from 0, and a stack names the one that it is over.
+    pub(crate) fn vifs(&self) -> usize {
+        let ids = self.devices.iter().filter(|device| matches!(&*device.class, "net" | "ip"));
+        ids.map(|device| device.id.parse().unwrap_or(0) + 1).max().unwrap_or(0)
+    }
+
     /// Reads the description of the note.
     ///
     /// # Errors

@@ -48,10 +48,12 @@ fn devices(text: &mut String, manifest: &Manifest) {
         devices.sort_by_key(|device| device.id.parse().unwrap_or(u32::MAX));
         devices.into_iter().map(|device| quote(&line(device))).collect::<Vec<_>>().join(", ")
     };
-    let vifs = list("net", &|_| "bridge=xenbr0".to_owned());
+    let vifs = (0..manifest.vifs()).map(|number| quote(&format!("bridge=xenbr{number}")));
+    let vifs = vifs.collect::<Vec<_>>().join(", ");
     if !vifs.is_empty() {
         *text += &format!(
-            "\n# One network interface each; the bridge is your host's.\nvif = [{vifs}]\n"
+            "\n# One network interface each; the bridges are your host's. Without mac=, xl makes an\n\
+             # address up at each start.\nvif = [{vifs}]\n"
         );
     }
     let disks = list("block", &|device| {
@@ -185,7 +187,7 @@ mod tests {
             "kernel = \"httpd\"",
             "memory = 8",
             "vcpus = 1",
-            "vif = [\"bridge=xenbr0\", \"bridge=xenbr0\"]",
+            "vif = [\"bridge=xenbr0\", \"bridge=xenbr1\"]",
             "disk = [\"format=raw,vdev=xvdb,access=rw,target=httpd-xvdb.img\"]",
             "on_crash = \"destroy\"",
             "#   port=<number>, 80 if not given",

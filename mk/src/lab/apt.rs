@@ -12,13 +12,25 @@ use anyhow::{Context, Result, bail, ensure};
 use super::Progress;
 
 /// What names the release's own Xen and kernel, whatever their versions are,
-/// and the tools that neither brings.
-const ROOTS: [&str; 5] = [
+/// and the tools that neither brings: dom0's own, and what tests of networks take.
+pub(super) const ROOTS: [&str; 17] = [
     "xen-system-amd64",
     "linux-image-amd64",
     "xenstore-utils",
     "busybox-static",
     "python3-minimal",
+    "coreutils",
+    "curl",
+    "dash",
+    "dnsmasq-base",
+    "hping3",
+    "iperf3",
+    "iproute2",
+    "iputils-ping",
+    "netcat-openbsd",
+    "nftables",
+    "tcpdump",
+    "wrk",
 ];
 
 /// Those of the packages that a package depends on that the lab needs, besides
@@ -108,8 +120,13 @@ impl Apt {
     /// apt as it is set up on this machine. Reading its lists needs no root.
     fn machine() -> Apt {
         Apt {
-            // Its unprivileged user could not write below our folder.
-            options: vec!["-oAPT::Sandbox::User=root".into()],
+            options: vec![
+                // Its unprivileged user could not write below our folder.
+                "-oAPT::Sandbox::User=root".into(),
+                // What this machine has installed may be newer than anything that
+                // its sources offer, and cannot be fetched then.
+                "-oDir::State::status=/dev/null".into(),
+            ],
             complaints: Vec::new(),
         }
     }

@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::channel::{Channel, Connection, Piece, quote, send, store};
 use super::end::{End, Reason, about_domain};
+use super::network::{Number, Vif, list};
 
 /// How long `xl create` may take: a domain of many gigabytes takes seconds.
 const CREATE_LIMIT: Duration = Duration::from_secs(120);
@@ -34,6 +35,8 @@ pub(crate) struct GuestSpec {
     pub(crate) overrides: Vec<String>,
     /// Created but not started, see [`Guest::unpause`].
     pub(crate) paused: bool,
+    /// Its number, when its address had to be known before.
+    pub(crate) number: Option<Arc<Number>>,
 }
 
 impl GuestSpec {
@@ -67,6 +70,12 @@ pub(crate) struct Guest {
     /// How much of the console `wait` has shown its caller.
     shown: usize,
     over: bool,
+    /// Its flags and processor time at its end, once that is known.
+    ended: Option<(String, Option<u64>)>,
+    hypervisor_log: Vec<u8>,
+    vifs: Vec<Vif>,
+    /// Keeps its addresses its own.
+    _number: Option<Arc<Number>>,
 }
 
 impl Guest {
@@ -74,8 +83,31 @@ impl Guest {
         channel: &Arc<Channel>,
         spec: &GuestSpec,
         fresh_name: impl FnOnce(&str) -> String,
+        fresh_number: impl FnOnce() -> Result<Number>,
+        network: bool,
     ) -> Result<Guest> {
-        let (script, input, name) = Guest::script(spec, fresh_name)?;
+        let mut number = spec.number.clone();
+        let interfaces = |settings: &str| -> Result<Vec<Vif>> {
+            let given = list(settings, "vif").unwrap_or_default();
+            if given.is_empty() {
+                return Ok(Vec::new());
+            }
+            ensure!(
+                network,
+                "{} has a network interface, and this host was booted without a network for guests",
+                spec.config.display()
+            );
+            let number = match &number {
+                Some(number) => number,
+                None => number.insert(Arc::new(fresh_number()?)),
+            };
+            Ok(given
+                .iter()
+                .zip(0..)
+                .map(|(vif, index)| Vif::complete(vif, index, number))
+                .collect())
+        };
+        let (script, input, name, vifs) = Guest::script(spec, fresh_name, interfaces)?;
         let Connection { mut stream, mut splitter } = channel.open(&script)?;
         send(&mut stream, &input).map_err(|error| channel.lost(error.into()))?;
         let (sender, events) = mpsc::channel();
@@ -96,8 +128,19 @@ impl Guest {
             reader.end();
         })?;
         let channel = Arc::clone(channel);
-        let (console, id, shown, over) = (Vec::new(), 0, 0, false);
-        let mut guest = Guest { channel, name, id, events, console, shown, over };
+        let mut guest = Guest {
+            channel,
+            name,
+            id: 0,
+            events,
+            console: Vec::new(),
+            shown: 0,
+            over: false,
+            ended: None,
+            hypervisor_log: Vec::new(),
+            vifs,
+            _number: number,
+        };
         let deadline = Instant::now() + CREATE_LIMIT;
         while guest.id == 0 {
             match guest.next(deadline)? {
@@ -115,11 +158,13 @@ impl Guest {
         Ok(guest)
     }
 
-    /// The script that creates the guest, its input, and the guest's name.
+    /// The script that creates the guest, its input, the guest's name and its
+    /// interfaces, which `interfaces` makes of all settings.
     fn script(
         spec: &GuestSpec,
         fresh_name: impl FnOnce(&str) -> String,
-    ) -> Result<(String, Vec<u8>, String)> {
+        interfaces: impl FnOnce(&str) -> Result<Vec<Vif>>,
+    ) -> Result<(String, Vec<u8>, String, Vec<Vif>)> {
         let load =
             |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
         let file_name = |path: &Path| -> Result<String> {
@@ -170,8 +215,19 @@ impl Guest {
             overrides.push(format!("name=\"{name}\""));
         }
 
+        let vifs = interfaces(&settings)?;
+        if !vifs.is_empty() {
+            let list: Vec<_> = vifs.iter().map(|vif| format!("\"{}\"", vif.spec)).collect();
+            overrides.push(format!("vif=[{}]", list.join(", ")));
+        }
+
         let place = quote(&format!("/guests/{name}"));
         let mut script = format!("mkdir {place} && cd {place} || exit\n");
+        // The name server reads it within a moment, long before the guest runs.
+        if let Some(ip) = vifs.first().and_then(|vif| vif.ip.as_ref()) {
+            let names = [&name, &given].map(|name| format!("{name}.lab {name}")).join(" ");
+            script += &format!("echo {ip} {names} >/run/lab/hosts/{ip}\n");
+        }
         for (path, bytes) in &files {
             if let Some((folder, _)) = path.rsplit_once('/') {
                 script += &format!("mkdir -p {}\n", quote(folder));
@@ -188,7 +244,7 @@ impl Guest {
         }
         script += &format!("\nstatus=$?\nrm -rf {place}\nexit $status");
         let input = files.into_iter().flat_map(|(_, bytes)| bytes).collect();
-        Ok((script, input, name))
+        Ok((script, input, name, vifs))
     }
 
     /// Its name in Xen's lists, different from those of the host's other guests.
@@ -199,6 +255,11 @@ impl Guest {
     /// Its domain ID.
     pub(crate) fn id(&self) -> u32 {
         self.id
+    }
+
+    /// Its network interfaces.
+    pub(crate) fn vifs(&self) -> &[Vif] {
+        &self.vifs
     }
 
     /// All that it has written to its console so far.
@@ -217,6 +278,10 @@ impl Guest {
             Ok(event) => {
                 match &event {
                     Event::Console(bytes) => self.console.extend_from_slice(bytes),
+                    Event::Ended { flags, nanoseconds } => {
+                        self.ended = Some((flags.clone(), *nanoseconds));
+                    }
+                    Event::Hypervisor(bytes) => self.hypervisor_log.extend_from_slice(bytes),
                     Event::Over(_) => self.over = true,
                     _ => {}
                 }
@@ -236,38 +301,61 @@ impl Guest {
         sink: &mut dyn FnMut(&[u8]),
     ) -> Result<Option<End>> {
         let deadline = Instant::now() + limit;
-        let mut ended = None;
-        let mut log = Vec::new();
         loop {
             if self.shown < self.console.len() {
                 sink(&self.console[self.shown..]);
                 self.shown = self.console.len();
             }
             // Once the end is known, the rest of the story is a moment away.
-            let deadline = match ended {
+            let deadline = match self.ended {
                 Some(_) => Instant::now() + XL_LIMIT,
                 None => deadline,
             };
             match self.next(deadline)? {
-                Some(Event::Ended { flags, nanoseconds }) => ended = Some((flags, nanoseconds)),
-                Some(Event::Hypervisor(bytes)) => log.extend(bytes),
                 Some(Event::Over(errors)) => {
-                    let (flags, nanoseconds) =
-                        ended.with_context(|| format!("lost sight of {}: {errors}", self.name))?;
+                    let (flags, nanoseconds) = self
+                        .ended
+                        .take()
+                        .with_context(|| format!("lost sight of {}: {errors}", self.name))?;
+                    let log = String::from_utf8_lossy(&self.hypervisor_log);
                     return Ok(Some(End {
                         reason: Reason::from_flags(&flags),
                         console: self.console.clone(),
-                        hypervisor_log: about_domain(&String::from_utf8_lossy(&log), self.id),
+                        hypervisor_log: about_domain(&log, self.id),
                         cpu_time: nanoseconds.map(Duration::from_nanos),
                     }));
                 }
                 Some(_) => {}
-                None if ended.is_some() => {
+                None if self.ended.is_some() => {
                     return Err(self.channel.stuck(&format!("xl does not destroy {}", self.name)));
                 }
                 None => return Ok(None),
             }
         }
+    }
+
+    /// Waits until all of the console, as far as it is known, is as the caller
+    /// wants it, and says whether it is. It is not when the guest ends before, or at
+    /// the limit.
+    pub(crate) fn wait_for(
+        &mut self,
+        limit: Duration,
+        wanted: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<bool> {
+        let deadline = Instant::now() + limit;
+        loop {
+            if wanted(&self.console) {
+                return Ok(true);
+            }
+            if self.ended.is_some() || self.next(deadline)?.is_none() {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Asks the guest to turn itself off, and does not wait for that.
+    pub(crate) fn shut_down(&self) -> Result<()> {
+        self.xl("shutdown").map(drop)
     }
 
     /// A writer to the guest's console.

@@ -17,6 +17,7 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetat
 
 use super::channel::{Channel, quote, random, store};
 use super::guest::{Guest, GuestSpec};
+use super::network::{Number, Numbers};
 use super::qemu::{self, Accelerator, Qemu};
 use super::{Options, Output, Progress, image};
 
@@ -41,6 +42,8 @@ const POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 pub(crate) struct Host {
     channel: Arc<Channel>,
     names: Mutex<HashMap<String, u32>>,
+    numbers: Numbers,
+    network: bool,
 }
 
 impl Host {
@@ -98,7 +101,12 @@ impl Host {
                 Err(error) => return Err(error),
             }
         };
-        let host = Host { channel: qemu, names: Mutex::default() };
+        let host = Host {
+            channel: qemu,
+            names: Mutex::default(),
+            numbers: Numbers::default(),
+            network: options.network,
+        };
         host.shell(":")?.success().context("dom0 does not obey")?;
         Ok(host)
     }
@@ -126,7 +134,13 @@ impl Host {
 
     /// Creates a domU with `xl create`, and returns when it runs (or is paused).
     pub(crate) fn create(&self, spec: &GuestSpec) -> Result<Guest> {
-        Guest::create(&self.channel, spec, |name| self.fresh_name(name))
+        let fresh_name = |name: &str| self.fresh_name(name);
+        Guest::create(&self.channel, spec, fresh_name, || self.numbers.take(), self.network)
+    }
+
+    /// A number, and with it addresses, for a guest that is created later.
+    pub(crate) fn number(&self) -> Result<Number> {
+        self.numbers.take()
     }
 
     /// A name that no guest of this host had yet: the same, then with a number.

@@ -3,11 +3,10 @@
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use flate2::Compression;
-use flate2::write::GzEncoder;
 
 use super::{Progress, apt, initramfs, unpack};
 
@@ -26,14 +25,22 @@ impl Image {
         self.folder.join("linux")
     }
 
-    /// Dom0's initial file system, with or without Python.
-    pub(super) fn initramfs(&self, python: bool) -> PathBuf {
-        let name = if python { "initramfs-python.gz" } else { "initramfs.gz" };
-        self.folder.join(name)
+    /// The parts of dom0's initial file system that this dom0 takes, for the
+    /// kernel to unpack one over the other.
+    pub(super) fn initramfs(&self, network: bool, python: bool) -> Vec<PathBuf> {
+        let parts = [(true, BASE), (network, NETWORK), (python, PYTHON)];
+        parts.into_iter().filter(|part| part.0).map(|part| self.folder.join(part.1)).collect()
     }
 }
 
-/// Space that fetching and building take, at their height: 100 MB of packages,
+/// The part of the file system that every dom0 has.
+const BASE: &str = "initramfs";
+/// The part that makes a network for guests, and has the tools to test it.
+const NETWORK: &str = "initramfs-network";
+/// The part that tells exact processor times.
+const PYTHON: &str = "initramfs-python";
+
+/// Space that fetching and building take, at their height: 120 MB of packages,
 /// what is wanted of them unpacked, and what is made of that.
 const SPACE: u64 = 500 << 20;
 
@@ -84,10 +91,16 @@ pub(super) fn is_prepared(cache: &Path) -> bool {
     is_complete(&tree)
 }
 
-/// Whether the tree is there, and of this machine's release.
+/// Whether the tree is there, of this machine's release and with all that is
+/// wanted today.
 fn is_complete(tree: &Path) -> bool {
-    fs::read_to_string(tree.join(VERSIONS))
-        .is_ok_and(|versions| versions.lines().next() == Some(&super::release()))
+    fs::read_to_string(tree.join(VERSIONS)).is_ok_and(|versions| versions.starts_with(&wanted()))
+}
+
+/// What the list of versions begins with: what was asked for.
+fn wanted() -> String {
+    let (release, roots) = (super::release(), apt::ROOTS.join(" "));
+    format!("{release}\nedition {} of {roots}\n", unpack::EDITION)
 }
 
 /// What the image depends on: the packages' versions, and the files here that
@@ -97,8 +110,9 @@ fn key(tree: &Path) -> Result<u64> {
     // built: that is all that can happen.
     let mut hasher = DefaultHasher::new();
     fs::read_to_string(tree.join(VERSIONS))?.hash(&mut hasher);
-    initramfs::SCRIPTS.hash(&mut hasher);
+    (initramfs::SCRIPTS, initramfs::NETWORK_SCRIPTS).hash(&mut hasher);
     (include_str!("image.rs"), include_str!("initramfs.rs")).hash(&mut hasher);
+    (include_str!("modules.rs"), include_str!("network.rs")).hash(&mut hasher);
     Ok(hasher.finish())
 }
 
@@ -122,7 +136,7 @@ fn fetch_tree(cache: &Path, tree: &Path, progress: &dyn Progress) -> Result<()> 
     progress.step("unpacking Debian's packages");
     let new = cache.join("new");
     empty(&new)?;
-    let mut versions = super::release() + "\n";
+    let mut versions = wanted();
     for (number, (package, file)) in fetched.iter().enumerate() {
         progress.bytes(number as u64, fetched.len() as u64);
         if let Err(error) = unpack::unpack(file, &new) {
@@ -153,16 +167,15 @@ fn build(tree: &Path, new: &Path) -> Result<()> {
     let known = kernel.starts_with(b"\x7fELF");
     fs::write(new.join("linux"), if known { kernel } else { bzimage })?;
 
-    let mut archive = GzEncoder::new(Vec::new(), Compression::fast());
-    initramfs::base(tree, new, &mut archive)?;
-    let mut bytes = archive.finish()?;
-    fs::write(new.join("initramfs.gz"), &bytes)?;
-    // The kernel unpacks archives that follow one another, one over the other.
-    let mut archive = GzEncoder::new(&mut bytes, Compression::fast());
-    initramfs::python(tree, &mut archive)?;
-    archive.finish()?;
-    fs::write(new.join("initramfs-python.gz"), bytes)?;
-    Ok(())
+    // As they are: QEMU copies them faster than the kernel could decompress them.
+    let part = |name: &str, write: &dyn Fn(&mut dyn Write) -> Result<()>| -> Result<()> {
+        let mut archive = BufWriter::new(File::create(new.join(name))?);
+        write(&mut archive)?;
+        Ok(archive.flush()?)
+    };
+    part(BASE, &|to| initramfs::base(tree, new, to))?;
+    part(NETWORK, &|to| initramfs::network(tree, new, to))?;
+    part(PYTHON, &|to| initramfs::python(tree, to))
 }
 
 /// The compressed kernel inside a bzImage, found as the x86 boot protocol (2.08

@@ -1,17 +1,20 @@
 //! Dom0's initial file system: Debian's files and our scripts, in one archive.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
+use object::Endianness;
 use object::elf::{DT_NEEDED, FileHeader64};
 use object::read::elf::{Dyn, FileHeader};
-use object::{Endianness, Object, ObjectSection};
 
-use super::unpack::{LIBRARIES, decompress, read};
+use super::modules::{Module, Modules};
+use super::network::{NUMBERS, ip, mac};
+use super::unpack::{LIBRARIES, read};
 
 /// Xen's programs, below `/usr/lib/xen-VERSION/bin`.
 const TOOLS: [&str; 7] = [
@@ -27,10 +30,8 @@ const TOOLS: [&str; 7] = [
 /// What `xenstore` is called as.
 const XENSTORE: [&str; 8] = ["chmod", "exists", "list", "ls", "read", "rm", "watch", "write"];
 
-/// Modules that dom0 loads, besides those that they need.
-const MODULES: [&str; 13] = [
-    "bridge",
-    "dummy",
+/// Modules that every dom0 loads, besides those that they need.
+const MODULES: [&str; 10] = [
     "loop",
     "qemu_fw_cfg",
     "virtio_net",
@@ -39,9 +40,36 @@ const MODULES: [&str; 13] = [
     "xen_evtchn",
     "xen_gntalloc",
     "xen_gntdev",
-    "xen_netback",
     "xen_privcmd",
     "xenfs",
+];
+
+/// Modules that a dom0 with a network for guests loads besides, with their
+/// parameters.
+const NETWORK_MODULES: [(&str, &str); 4] =
+    [("af_packet", ""), ("bridge", ""), ("dummy", " numdummies=2"), ("xen_netback", "")];
+
+/// Modules that such a dom0 has for when the kernel asks for them.
+const MODULES_ON_DEMAND: [&str; 7] =
+    ["crc32c_generic", "nft_chain_nat", "nft_masq", "nft_nat", "sch_netem", "tun", "veth"];
+
+/// What tests of networks take besides: servers, clients, and looks at both.
+const NETWORK_TOOLS: [&str; 15] = [
+    "bridge",
+    "curl",
+    "dash",
+    "dnsmasq",
+    "hping3",
+    "ip",
+    "iperf3",
+    "nc.openbsd",
+    "nft",
+    "ping",
+    "ss",
+    "tc",
+    "tcpdump",
+    "timeout",
+    "wrk",
 ];
 
 /// Folders that the tools want to find.
@@ -62,16 +90,26 @@ const FOLDERS: [&str; 13] = [
 ];
 
 /// Our own files, by their paths in dom0.
-pub(super) const SCRIPTS: [(&str, &str); 9] = [
+pub(super) const SCRIPTS: [(&str, &str); 8] = [
     ("init", include_str!("dom0/init")),
     ("etc/xen/scripts/block", include_str!("dom0/block")),
-    ("etc/xen/scripts/vif-bridge", include_str!("dom0/vif-bridge")),
     ("etc/xen/xl.conf", include_str!("dom0/xl.conf")),
     ("usr/sbin/agent", include_str!("dom0/agent")),
     ("usr/sbin/cpu-time", include_str!("dom0/cpu-time")),
     ("usr/sbin/guest", include_str!("dom0/guest")),
     ("usr/sbin/report", include_str!("dom0/report")),
     ("usr/sbin/watcher", include_str!("dom0/watcher")),
+];
+
+/// Our own files where guests have a network.
+pub(super) const NETWORK_SCRIPTS: [(&str, &str); 7] = [
+    ("etc/dnsmasq.conf", include_str!("dom0/dnsmasq.conf")),
+    ("etc/hosts", include_str!("dom0/hosts")),
+    ("etc/passwd", include_str!("dom0/passwd")),
+    ("etc/resolv.conf", include_str!("dom0/resolv.conf")),
+    ("etc/xen/scripts/vif-bridge", include_str!("dom0/vif-bridge")),
+    ("usr/sbin/network", include_str!("dom0/network")),
+    ("usr/sbin/publish", include_str!("dom0/publish")),
 ];
 
 /// A file system in the making: what stands at each path.
@@ -99,6 +137,22 @@ impl Files {
     fn program(&mut self, path: impl Into<PathBuf>, bytes: Vec<u8>) {
         let executable = true;
         self.add(path, Node::File { executable, bytes });
+    }
+
+    /// Our own files.
+    fn scripts(&mut self, scripts: &[(&str, &str)]) {
+        for (path, text) in scripts {
+            let executable = text.starts_with("#!");
+            let bytes = text.as_bytes().to_vec();
+            self.add(path, Node::File { executable, bytes });
+        }
+    }
+
+    /// A module, and the path where it is then.
+    fn module(&mut self, module: &Module) -> String {
+        let path = format!("usr/lib/modules/{}/{}.ko", module.version, module.name);
+        self.program(&path, module.bytes.clone());
+        format!("/{path}")
     }
 
     /// A link's target is relative: unpacked elsewhere, an absolute one would
@@ -139,11 +193,7 @@ pub(super) fn base(tree: &Path, scratch: &Path, to: impl Write) -> Result<()> {
     for folder in ["bin", "sbin", "lib"] {
         files.link(folder, Path::new("usr").join(folder));
     }
-    for (path, text) in SCRIPTS {
-        let executable = text.starts_with("#!");
-        let bytes = text.as_bytes().to_vec();
-        files.add(path, Node::File { executable, bytes });
-    }
+    files.scripts(&SCRIPTS);
 
     files.program("usr/bin/busybox", read(tree, "usr/bin/busybox")?);
     for applet in applets(tree)? {
@@ -169,12 +219,77 @@ pub(super) fn base(tree: &Path, scratch: &Path, to: impl Write) -> Result<()> {
     files.link(Path::new("lib64").join(LOADER), Path::new("../").join(LIBRARIES).join(LOADER));
 
     let mut list = String::new();
-    for (name, bytes) in modules(tree, scratch)? {
-        list += &format!("/lib/modules/{name}.ko\n");
-        files.program(format!("usr/lib/modules/{name}.ko"), bytes);
+    for module in Modules::of(tree, scratch)?.ordered(&MODULES, &mut BTreeSet::new())? {
+        list += &format!("{}\n", files.module(&module));
     }
     files.program("usr/lib/modules/list", list.into_bytes());
     files.write(to)
+}
+
+/// Writes what a network for guests takes, and tests of it.
+pub(super) fn network(tree: &Path, scratch: &Path, to: impl Write) -> Result<()> {
+    let mut files = Files::default();
+    files.scripts(&NETWORK_SCRIPTS);
+    files.add("run/lab/hosts", Node::Folder);
+    files.add("etc/dnsmasq.leases", Node::File { executable: false, bytes: leases() });
+    let mut programs = Vec::new();
+    for tool in NETWORK_TOOLS {
+        let bytes = read(tree, Path::new("usr/bin").join(tool))?;
+        programs.push(bytes.clone());
+        // Before busybox's programs of the same names, which are below `usr/bin`.
+        files.program(Path::new("usr/sbin").join(tool), bytes);
+    }
+    libraries(tree, &programs, &[], &mut files)?;
+    files.link("usr/sbin/modprobe", "../bin/busybox");
+
+    let modules = Modules::of(tree, scratch)?;
+    let mut done = BTreeSet::new();
+    let base = modules.ordered(&MODULES, &mut done)?;
+    let (mut list, mut needs, mut aliases) = (String::new(), String::new(), String::new());
+    // modprobe loads what it finds there from the end on, and looks no deeper: so
+    // each module stands there with all that it needs, at however many removes.
+    let mut all_needs: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut known = |module: &Module| {
+        let mut all: Vec<String> = Vec::new();
+        for need in module.needs.iter().filter(|need| !modules.is_builtin(need)) {
+            let deeper = all_needs.get(need).cloned().unwrap_or_default();
+            for name in deeper.into_iter().rev().chain([need.clone()]) {
+                if !all.contains(&name) {
+                    all.push(name);
+                }
+            }
+        }
+        all.reverse();
+        let paths: String = all.iter().map(|name| format!(" {name}.ko")).collect();
+        let _ = writeln!(needs, "{}.ko:{paths}", module.name);
+        all_needs.insert(module.name.clone(), all);
+        for alias in &module.aliases {
+            let _ = writeln!(aliases, "alias {alias} {}", module.name);
+        }
+    };
+    base.iter().for_each(&mut known);
+    for (name, parameters) in NETWORK_MODULES {
+        for module in modules.ordered(&[name], &mut done)? {
+            let parameters = if module.name == name { parameters } else { "" };
+            list += &format!("{}{parameters}\n", files.module(&module));
+            known(&module);
+        }
+    }
+    for module in modules.ordered(&MODULES_ON_DEMAND, &mut done)? {
+        files.module(&module);
+        known(&module);
+    }
+    let version = &base.first().context("no module")?.version;
+    files.program(format!("usr/lib/modules/{version}/modules.dep"), needs.into_bytes());
+    files.program(format!("usr/lib/modules/{version}/modules.alias"), aliases.into_bytes());
+    files.program("usr/lib/modules/list.network", list.into_bytes());
+    files.write(to)
+}
+
+/// The addresses that DHCP gives by MAC, for each guest number that there may be.
+fn leases() -> Vec<u8> {
+    let numbers = NUMBERS.map(|number| format!("{},{}\n", mac(0, number), ip(0, number)));
+    numbers.collect::<String>().into_bytes()
 }
 
 /// Writes what reading exact processor times needs besides: Python and Xen's
@@ -274,61 +389,4 @@ fn needed(elf: &[u8]) -> Result<Vec<String>> {
         .filter(|entry| entry.tag(endian) == DT_NEEDED)
         .map(|entry| Ok(String::from_utf8(entry.string(endian, strings)?.into())?))
         .collect()
-}
-
-/// All modules to load, each after those that it needs.
-fn modules(tree: &Path, scratch: &Path) -> Result<Vec<(String, Vec<u8>)>> {
-    let plain = |name: &str| name.replace('-', "_");
-    let builtin: BTreeSet<_> = String::from_utf8(read(tree, "modules/builtin")?)?
-        .lines()
-        .filter_map(|line| Some(plain(line.rsplit('/').next()?.strip_suffix(".ko")?)))
-        .collect();
-    let mut there = BTreeMap::new();
-    for entry in fs::read_dir(tree.join("modules"))? {
-        let path = entry?.path();
-        let file = path.file_name().unwrap_or_default().to_string_lossy();
-        if let Some((name, _)) = file.split_once(".ko") {
-            there.insert(plain(name), path.clone());
-        }
-    }
-    // Depth first, so that what a module needs stands before it.
-    let mut order: Vec<(String, Vec<u8>)> = Vec::new();
-    let mut open: Vec<(String, bool)> = MODULES.iter().rev().map(|m| (plain(m), false)).collect();
-    let mut read_modules = BTreeMap::new();
-    while let Some((name, needs_done)) = open.pop() {
-        if builtin.contains(&name) || order.iter().any(|(done, _)| *done == name) {
-            continue;
-        }
-        if needs_done {
-            let bytes = read_modules.remove(&name).context("a module needs itself")?;
-            order.push((name, bytes));
-            continue;
-        }
-        let path = there
-            .get(&name)
-            .with_context(|| format!("Debian's kernel package did not bring the module {name}"))?;
-        let bytes = decompress(read(tree, path)?, scratch)?;
-        open.push((name.clone(), true));
-        open.extend(depends(&bytes)?.iter().map(|need| (plain(need), false)));
-        read_modules.insert(name, bytes);
-    }
-    Ok(order)
-}
-
-/// The names of the modules that a module needs.
-fn depends(module: &[u8]) -> Result<Vec<String>> {
-    let file = object::File::parse(module)?;
-    let information = file
-        .section_by_name(".modinfo")
-        .context("a kernel module says nothing of itself")?
-        .data()?;
-    let list = information
-        .split(|byte| *byte == 0)
-        .find_map(|field| field.strip_prefix(b"depends="))
-        .unwrap_or_default();
-    Ok(String::from_utf8_lossy(list)
-        .split(',')
-        .filter(|name| !name.is_empty())
-        .map(String::from)
-        .collect())
 }

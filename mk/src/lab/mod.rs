@@ -15,6 +15,8 @@
 //! | `apt` | finds out which Debian packages it takes, and fetches them without root |
 //! | `unpack` | takes the few files out of them that are wanted |
 //! | `initramfs` | makes dom0's file system of those and of `dom0/` |
+//! | `modules` | the kernel's modules, in their order |
+//! | `network` | the addresses of guests, and what leads to them |
 //! | `image` | what QEMU boots, made once and kept |
 //! | `qemu` | QEMU's command line and its life |
 //! | `channel` | scripts in dom0, each on a connection of its own |
@@ -31,6 +33,8 @@ mod guest;
 mod host;
 mod image;
 mod initramfs;
+mod modules;
+mod network;
 mod qemu;
 #[cfg(test)]
 mod tests;
@@ -45,6 +49,7 @@ pub(crate) use doctor::doctor;
 pub(crate) use end::{End, Reason};
 pub(crate) use guest::{Guest, GuestSpec, Input};
 pub(crate) use host::Host;
+pub(crate) use network::{Number, Vif};
 
 /// Who hears how long steps go.
 pub(crate) trait Progress: Sync {
@@ -70,6 +75,9 @@ pub(crate) struct Options {
     /// Whether each instruction takes one nanosecond of the machine's time, so
     /// that processor times count instructions. Everything takes longer then.
     pub(crate) icount: bool,
+    /// Whether guests have a network: bridges, servers on them, and tools for
+    /// tests. It takes a moment more to boot.
+    pub(crate) network: bool,
     /// More arguments for Xen.
     pub(crate) xen: Vec<String>,
     /// How long booting may take.
@@ -86,6 +94,7 @@ impl Options {
             run: run.into(),
             memory: 1536,
             icount: false,
+            network: false,
             xen: Vec::new(),
             boot_limit: Duration::from_secs(180),
             lifetime: Duration::from_secs(12 * 3600),

@@ -71,7 +71,7 @@ fn command_line(options: &Options, accelerator: Accelerator, port: u16) -> Vec<S
         ("-monitor", "none".into()),
         ("-kernel", "xen".into()),
         // A comma separates multiboot modules, a space a module from its line.
-        ("-initrd", format!("linux {LINUX},initramfs.gz")),
+        ("-initrd", format!("linux {LINUX},initramfs")),
         (
             "-append",
             // The ring holds many crashes, each of which prints 4 KiB. Dom0's
@@ -103,6 +103,9 @@ fn command_line(options: &Options, accelerator: Accelerator, port: u16) -> Vec<S
         .collect()
 }
 
+/// The files of the run's folder that are nobody's when QEMU has ended.
+const FILES: [&str; 5] = ["token", "shell", "xen", "linux", "initramfs"];
+
 /// A running QEMU. It ends with this value, and with this process, however that
 /// ends.
 pub(super) struct Qemu {
@@ -128,16 +131,15 @@ impl Qemu {
         // on the command line either, which they can read.
         fs::set_permissions(&folder, Permissions::from_mode(0o700))?;
         let python = accelerator == Accelerator::Icount;
-        for (name, target) in [
-            ("xen", image.xen()),
-            ("linux", image.linux()),
-            ("initramfs.gz", image.initramfs(python)),
-        ] {
+        for name in FILES.iter().chain(&["console.log"]) {
             remove(&folder.join(name))?;
+        }
+        for (name, target) in [("xen", image.xen()), ("linux", image.linux())] {
             symlink(fs::canonicalize(target)?, folder.join(name))?;
         }
-        for name in ["token", "console.log", "shell"] {
-            remove(&folder.join(name))?;
+        let mut initramfs = File::create(folder.join("initramfs"))?;
+        for part in image.initramfs(options.network, python) {
+            io::copy(&mut File::open(part)?, &mut initramfs)?;
         }
         fs::write(folder.join("token"), token)?;
         File::create(folder.join("console.log"))?;
@@ -230,7 +232,7 @@ impl Drop for Qemu {
         if let Some(keeper) = self.keeper.take() {
             drop(keeper.join());
         }
-        for name in ["token", "shell", "xen", "linux", "initramfs.gz"] {
+        for name in FILES {
             drop(remove(&self.folder.join(name)));
         }
     }
@@ -289,7 +291,7 @@ mod tests {
         let after = |key: &str| &line[line.iter().position(|word| word == key).expect(key) + 1];
         // Dom0's arguments end at the comma before its file system.
         assert_eq!(after("-initrd").matches(',').count(), 1);
-        assert!(after("-initrd").ends_with(",initramfs.gz"));
+        assert!(after("-initrd").ends_with(",initramfs"));
         assert!(after("-append").ends_with(" sched=credit"));
         assert!(after("-netdev").contains("127.0.0.1:4711-"));
         assert_eq!(after("-icount"), "shift=0,sleep=off");

@@ -13,17 +13,54 @@ pub(super) const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
 
 /// The folders of kernel modules that those of the lab and all that they depend
 /// on come from. It is generous: a later kernel may move a helper module.
-const MODULES: [&str; 9] = [
+const MODULES: [&str; 21] = [
+    "crypto/crc32c",
     "drivers/block/loop.ko",
     "drivers/block/xen-blkback/",
     "drivers/firmware/qemu_fw_cfg.ko",
     "drivers/net/dummy.ko",
     "drivers/net/net_failover.ko",
+    "drivers/net/tun.ko",
+    "drivers/net/veth.ko",
     "drivers/net/virtio_net.ko",
     "drivers/net/xen-netback/",
     "drivers/virtio/",
     "drivers/xen/",
+    "lib/",
+    "net/802/",
+    "net/bridge/",
+    "net/core/",
+    "net/ipv4/netfilter/",
+    "net/ipv6/netfilter/",
+    "net/llc/",
+    "net/netfilter/",
+    "net/packet/",
 ];
+
+/// Programs besides Xen's and Python, below `/usr`, where some releases have the
+/// one or the other folder for a program.
+const PROGRAMS: [&str; 17] = [
+    "bridge",
+    "busybox",
+    "curl",
+    "dash",
+    "dnsmasq",
+    "hping3",
+    "ip",
+    "iperf3",
+    "nc.openbsd",
+    "nft",
+    "ping",
+    "ss",
+    "tc",
+    "tcpdump",
+    "timeout",
+    "wrk",
+    "xenstore",
+];
+
+/// Changes with what is unpacked, so that trees that lack something are made anew.
+pub(super) const EDITION: u32 = 3;
 
 /// Where in the tree a package's file goes, if it is wanted at all.
 fn place(path: &str) -> Option<PathBuf> {
@@ -44,17 +81,20 @@ fn place(path: &str) -> Option<PathBuf> {
             return Some("modules/builtin".into());
         }
         let inside = inside.strip_prefix("kernel/")?;
-        let wanted = ["net/802/", "net/bridge/", "net/core/", "net/llc/", "lib/"];
-        let wanted = MODULES.iter().chain(&wanted).any(|start| inside.starts_with(start));
+        // Of all the queueing disciplines only the one that makes a network bad.
+        let wanted = MODULES.iter().any(|start| inside.starts_with(start))
+            || inside.starts_with("net/sched/sch_netem.ko");
         return wanted.then(|| Path::new("modules").join(name));
     }
     let library = folder == "lib/x86_64-linux-gnu" && name.contains(".so");
     // Not lib/xen-common, whose programs only look for those of a version.
     let version = folder.strip_prefix("lib/xen-").unwrap_or_default();
     let xen = version.starts_with(|first: char| first.is_ascii_digit());
-    let program = matches!(path, "bin/busybox" | "bin/xenstore");
     let python = path.starts_with("lib/python3.") || path.starts_with("bin/python3.");
-    (library || xen || program || python).then(|| Path::new("usr").join(path))
+    if matches!(folder, "bin" | "sbin") && PROGRAMS.contains(&name) {
+        return Some(Path::new("usr/bin").join(name));
+    }
+    (library || xen || python).then(|| Path::new("usr").join(path))
 }
 
 /// Unpacks what is wanted of one package below `tree`.
@@ -75,7 +115,7 @@ pub(super) fn unpack(package: &Path, tree: &Path) -> Result<()> {
         // The names of xenstore's links all mean the one program; only links
         // between versions of a library matter, and those stay in one folder.
         let kind = entry.header().entry_type();
-        if kind.is_file() || kind.is_symlink() {
+        if kind.is_file() || kind.is_symlink() && !place.starts_with("usr/bin") {
             let place = tree.join(place);
             fs::create_dir_all(place.parent().expect("in the tree"))?;
             entry.unpack(&place).with_context(what)?;
@@ -157,6 +197,8 @@ mod tests {
         assert_eq!(at("./usr/lib/xen-4.17/bin/xl").as_deref(), Some("usr/lib/xen-4.17/bin/xl"));
         assert_eq!(at("./usr/lib/xen-common/bin/xen-utils-wrapper"), None);
         assert_eq!(at("./bin/busybox").as_deref(), Some("usr/bin/busybox"));
+        assert_eq!(at("./sbin/tc").as_deref(), Some("usr/bin/tc"));
+        assert_eq!(at("./usr/lib/modules/6.1/kernel/net/sched/sch_tbf.ko"), None);
         assert_eq!(at("./usr/share/doc/xl"), None);
     }
     #[test]
