@@ -7,13 +7,17 @@
 //! * [`console`]: the byte streams of the console
 //! * [`net`]: network interfaces, which carry Ethernet frames
 //! * [`ip`]: TCP, UDP, ICMP and names
+//! * [`http`]: a server of HTTP over TCP
 
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 pub mod console;
+pub mod http;
 pub mod ip;
 pub mod net;
 
