@@ -10,6 +10,7 @@
 //! * [`task`]: futures, and the loop that runs them
 //! * [`time`]: the clocks, sleeping, intervals and timeouts
 //! * [`memory`]: what memory is used for
+//! * [`metrics`]: numbers about the running machine
 //! * [`args`]: the typed arguments of the command line
 //! * [`entropy`]: random bytes that may choose keys
 //! * [`log`](mod@log): the sink of the `log` crate, and its levels
@@ -33,6 +34,7 @@ pub mod log;
 pub mod machine;
 pub mod manifest;
 pub mod memory;
+pub mod metrics;
 pub mod shutdown;
 pub mod task;
 pub mod text;

@@ -94,6 +94,12 @@ where
     Task(task)
 }
 
+/// How many tasks wait for their turn.
+#[must_use]
+pub fn ready() -> usize {
+    machine::queue().len()
+}
+
 /// Whether the future that [`block_on`] runs was woken. Its waker is this and
 /// nothing else: an app that spawns no task needs no memory for tasks.
 #[derive(Debug)]

@@ -15,6 +15,8 @@ mod date;
 mod head;
 mod response;
 mod server;
+#[cfg(test)]
+mod tests;
 
 pub use body::Body;
 pub use head::{Method, Request};

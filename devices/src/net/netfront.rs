@@ -20,6 +20,7 @@ use core::fmt;
 use core::task::{Context, Poll, Waker};
 use kernel::args::{self, Args};
 use kernel::manifest::Device;
+use kernel::metrics::{Metric, Source};
 use kernel::task::{Task, spawn};
 use rx::Rx;
 use tx::Tx;
@@ -250,6 +251,34 @@ impl Netfront {
             }
             Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
             Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl Source for Netfront {
+    fn metrics(&self, each: &mut dyn FnMut(Metric)) {
+        let stats = self.stats();
+        let grants = xen::gnttab::stats();
+        let store = xen::xenstore::stats();
+        for metric in [
+            Metric::counter("net_received_frames", "Frames received.", stats.received),
+            Metric::counter("net_received_bytes", "Their bytes.", stats.received_bytes),
+            Metric::counter("net_received_dropped", "Bad ones.", stats.received_dropped),
+            Metric::counter("net_transmitted_frames", "Frames transmitted.", stats.transmitted),
+            Metric::counter("net_transmitted_bytes", "Their bytes.", stats.transmitted_bytes),
+            Metric::counter("net_transmitted_dropped", "Lost ones.", stats.transmitted_dropped),
+            Metric::counter("net_connections", "Back ends connected.", stats.connections.into()),
+            Metric::counter("net_resets", "Back ends that hung.", stats.resets.into()),
+            Metric::counter(
+                "net_lost_events",
+                "Events that did not come.",
+                stats.lost_events.into(),
+            ),
+            Metric::gauge("grants", "Pages lent.", grants.used as u64),
+            Metric::gauge("grants_quarantined", "Pages not given back.", grants.quarantine as u64),
+            Metric::counter("xenstore_dropped", "Messages nobody waited for.", store.dropped),
+        ] {
+            each(metric);
         }
     }
 }

@@ -8,6 +8,7 @@
 //! * `start`: runs the app, and ends
 //! * `console`: the byte streams that every machine has, before any device
 //! * `memory_stats`, `mappings`: what memory is used for
+//! * `metrics`: what it counts
 //! * `manifest`: the text of the program's manifest
 //! * `entropy_pool`, `hardware_seed`, `jitter`: what randomness is made of
 //! * `shutdown_requested`: when the toolstack wants this machine to end
@@ -28,8 +29,8 @@ use xen as here;
 pub use here::simulate_time;
 pub use here::{console, start};
 pub(crate) use here::{
-    entropy_pool, hardware_seed, idle, jitter, look, manifest, mappings, memory_stats, monotonic,
-    queue, raw_arguments, ready, shutdown_requested, timers, wall_clock,
+    entropy_pool, hardware_seed, idle, jitter, look, manifest, mappings, memory_stats, metrics,
+    monotonic, queue, raw_arguments, ready, shutdown_requested, timers, wall_clock,
 };
 #[cfg(target_os = "xen")]
 pub use here::{open_store, serve_shutdown};

@@ -98,6 +98,9 @@ pub(crate) fn hardware_seed() -> Option<[u64; 4]> {
 /// A process that hangs is its user's to end.
 pub(crate) fn start_watchdog(_seconds: u32) {}
 
+/// Linux counts for itself.
+pub(crate) fn metrics(_: &mut dyn FnMut(crate::metrics::Metric)) {}
+
 /// Nobody asks a process: signals end it.
 pub(crate) async fn shutdown_requested() -> crate::shutdown::Request {
     core::future::pending().await

@@ -122,6 +122,11 @@ pub fn wait(waker: &Waker) {
     }
 }
 
+/// Bytes of the kernel's own lines that the ring had no room for.
+pub(super) fn dropped() -> u32 {
+    DROPPED.load(Ordering::Relaxed)
+}
+
 /// Waits until the daemon took everything, for a second at most: what is still
 /// in the ring when the domain is destroyed is lost.
 pub(super) fn drain() {

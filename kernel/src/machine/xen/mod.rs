@@ -4,6 +4,7 @@ mod clock;
 pub mod console;
 mod entropy;
 mod heap;
+mod metrics;
 mod paging;
 mod panic;
 mod shutdown;
@@ -14,6 +15,7 @@ mod watchdog;
 pub(crate) use clock::{monotonic, wall_clock};
 pub(crate) use entropy::{entropy_pool, hardware_seed, jitter};
 pub(crate) use heap::mappings;
+pub(crate) use metrics::metrics;
 pub use shutdown::serve as serve_shutdown;
 pub(crate) use shutdown::shutdown_requested;
 pub(crate) use start::{

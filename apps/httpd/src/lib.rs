@@ -1,0 +1,132 @@
+//! A web server with a page about itself.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::string::String;
+use core::cell::Cell;
+use devices::http::{self, Body, Method, Request, Response, Stats, Status};
+use devices::ip::{self, Tcp};
+use embedded_io_async::{Read, Write};
+use kernel::metrics::{Machine, Metric, Source};
+use kernel::time::Instant;
+
+/// What answers, and what it tells of.
+struct Site<T> {
+    ip: Rc<T>,
+    stats: Rc<Cell<Stats>>,
+}
+
+impl<T> Site<T> {
+    /// The page at `/`.
+    fn page(&self) -> String {
+        let memory = kernel::memory::stats();
+        let Stats { open, connections, requests, .. } = self.stats.get();
+        format!(
+            "<!DOCTYPE html>\n<html lang=\"en\"><meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width\">\n<title>Xenith</title>\n\
+             <style>body{{font:1rem/1.6 system-ui,sans-serif;max-width:36rem;margin:4rem auto;\
+             padding:0 1rem}}td{{padding-right:2rem}}</style>\n\
+             <h1>Hello from a unikernel</h1>\n\
+             <p>This page comes from <b>Xenith</b>: one app, its drivers and nothing else, booted \
+             as a Xen domain.</p>\n<table>\n\
+             <tr><td>up since<td>{} s\n<tr><td>memory<td>{} of {} KiB\n\
+             <tr><td>connections<td>{open} open, {connections} so far\n\
+             <tr><td>requests<td>{requests}\n</table>\n\
+             <p><a href=\"/metrics\">metrics</a> <a href=\"/health\">health</a></p>\n</html>\n",
+            Instant::now().as_nanos() / 1_000_000_000,
+            (memory.total.saturating_sub(memory.heap) + memory.allocated) / 1024,
+            memory.total / 1024,
+        )
+    }
+}
+
+impl<T> Source for Site<T> {
+    fn metrics(&self, each: &mut dyn FnMut(Metric)) {
+        let stats = self.stats.get();
+        for metric in [
+            Metric::gauge("http_connections_open", "Connections open.", stats.open as u64),
+            Metric::counter("http_connections", "Connections accepted.", stats.connections),
+            Metric::counter("http_refused", "Connections refused.", stats.refused),
+            Metric::counter("http_requests", "Requests answered.", stats.requests),
+            Metric::counter("http_bad_requests", "Requests refused.", stats.bad),
+        ] {
+            each(metric);
+        }
+    }
+}
+
+const HTML: [(&str, &str); 1] = [("Content-Type", "text/html; charset=utf-8")];
+const PLAIN: [(&str, &str); 1] = [("Content-Type", "text/plain; charset=utf-8")];
+const BYTES: [(&str, &str); 1] = [("Content-Type", "application/octet-stream")];
+const METRICS: [(&str, &str); 1] = [("Content-Type", metrics::CONTENT_TYPE)];
+
+impl<T: Source> http::Handler for Site<T> {
+    async fn handle<R, W>(
+        &self,
+        request: &Request<'_>,
+        body: &mut Body<'_, R, W>,
+        response: Response<'_>,
+    ) -> Result<(), http::Error>
+    where
+        R: Read<Error = ip::Error>,
+        W: Write<Error = ip::Error>,
+    {
+        let reads = matches!(request.method(), Method::Get | Method::Head);
+        match request.path() {
+            "/echo" if request.method() == Method::Post => echo(body, response).await,
+            "/echo" => {
+                let fields = [PLAIN[0], ("Allow", "POST")];
+                response.send(body, Status::METHOD_NOT_ALLOWED, &fields, b"Post something.\n").await
+            }
+            _ if !reads => {
+                let fields = [PLAIN[0], ("Allow", "GET, HEAD")];
+                response
+                    .send(body, Status::METHOD_NOT_ALLOWED, &fields, b"Only to be read.\n")
+                    .await
+            }
+            "/" => response.send(body, Status::OK, &HTML, self.page().as_bytes()).await,
+            "/health" => response.send(body, Status::OK, &PLAIN, b"ok\n").await,
+            "/metrics" => {
+                let text = metrics::render(&[&Machine, &*self.ip, self]);
+                response.send(body, Status::OK, &METRICS, text.as_bytes()).await
+            }
+            _ => response.send(body, Status::NOT_FOUND, &PLAIN, b"There is no such page.\n").await,
+        }
+    }
+}
+
+/// Sends back what comes, as it comes.
+async fn echo<R, W>(body: &mut Body<'_, R, W>, response: Response<'_>) -> Result<(), http::Error>
+where
+    R: Read<Error = ip::Error>,
+    W: Write<Error = ip::Error>,
+{
+    let mut piece = [0; 1024];
+    // Before the answer begins, so that a bad body can still be told of.
+    let mut count = body.read(&mut piece).await?;
+    let mut sink = response.stream(body, Status::OK, &BYTES, None).await?;
+    while count > 0 {
+        sink.write(body, &piece[..count]).await?;
+        count = body.read(&mut piece).await?;
+    }
+    sink.finish(body).await
+}
+
+/// Serves on `port` until the network is down.
+///
+/// # Errors
+/// Those of [`Tcp::listen`].
+pub async fn start<T: Tcp + Source + 'static>(ip: T, port: u16) -> Result<(), ip::Error> {
+    let ip = Rc::new(ip);
+    let stats = Rc::new(Cell::new(Stats::default()));
+    let site = Rc::new(Site { ip: ip.clone(), stats: stats.clone() });
+    http::serve(&*ip, port, http::Limits::default(), stats, site, |port| {
+        kernel::machine::line(format_args!("httpd: listening on port {port}"));
+    })
+    .await
+}

@@ -1,0 +1,20 @@
+//! The wiring of `httpd`.
+//!
+//! test: client "client.sh"
+
+#![no_std]
+#![no_main]
+
+use devices::Ip;
+
+kernel::unikernel! {
+    /// A web server with a page about itself.
+    name: "httpd",
+    memory: 4 MiB,
+    devices: { ip: Ip("0") },
+    args: {
+        /// TCP port to listen on.
+        port: u16 = 80,
+    },
+    main: httpd::start,
+}

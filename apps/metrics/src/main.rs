@@ -1,0 +1,20 @@
+//! The wiring of `metrics`.
+//!
+//! test: client "curl -sf http://$IP:9100/metrics | grep '^xenith_net_received_frames '"
+
+#![no_std]
+#![no_main]
+
+use devices::Ip;
+
+kernel::unikernel! {
+    /// Serves numbers about the machine, for Prometheus, at /metrics.
+    name: "metrics",
+    memory: 4 MiB,
+    devices: { ip: Ip("0") },
+    args: {
+        /// TCP port to listen on.
+        port: u16 = 9100,
+    },
+    main: metrics::start,
+}

@@ -1,0 +1,73 @@
+//! Numbers about the running machine, for those who watch it.
+//!
+//! Whatever counts something is a [`Source`]; the kernel's own is [`Machine`].
+//! `apps/metrics` turns them into the text that Prometheus reads.
+
+use crate::{machine, memory, task, time};
+
+/// What a number is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It only grows.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+}
+
+/// One number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name, in Prometheus' manner, without the prefix `xenith_`.
+    pub name: &'static str,
+    /// What it says, in a few words.
+    pub help: &'static str,
+    /// How to read it.
+    pub kind: Kind,
+    /// The number.
+    pub value: u64,
+}
+
+impl Metric {
+    /// A number that only grows.
+    #[must_use]
+    pub const fn counter(name: &'static str, help: &'static str, value: u64) -> Self {
+        Self { name, help, kind: Kind::Counter, value }
+    }
+
+    /// A number that goes up and down.
+    #[must_use]
+    pub const fn gauge(name: &'static str, help: &'static str, value: u64) -> Self {
+        Self { name, help, kind: Kind::Gauge, value }
+    }
+}
+
+/// Something that counts.
+pub trait Source {
+    /// Gives each number to `each`.
+    fn metrics(&self, each: &mut dyn FnMut(Metric));
+}
+
+/// The machine: memory, tasks, events.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Machine;
+
+impl Source for Machine {
+    fn metrics(&self, each: &mut dyn FnMut(Metric)) {
+        let memory = memory::stats();
+        let uptime = time::Instant::now().as_nanos() / 1_000_000;
+        let bytes = |value: usize| value as u64;
+        for metric in [
+            Metric::counter("uptime_milliseconds", "Time since the machine began.", uptime),
+            Metric::gauge("memory_bytes", "Memory of the machine.", bytes(memory.total)),
+            Metric::gauge("memory_mapped_bytes", "Memory that is mapped.", bytes(memory.mapped)),
+            Metric::gauge("heap_bytes", "Memory that the heap has.", bytes(memory.heap)),
+            Metric::gauge("heap_used_bytes", "Memory in use.", bytes(memory.allocated)),
+            Metric::gauge("heap_allocations", "Allocations alive.", bytes(memory.allocations)),
+            Metric::counter("heap_failures", "Allocations refused.", bytes(memory.failures)),
+            Metric::gauge("tasks_ready", "Tasks that wait for their turn.", bytes(task::ready())),
+        ] {
+            each(metric);
+        }
+        machine::metrics(each);
+    }
+}
