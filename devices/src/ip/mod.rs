@@ -1,8 +1,24 @@
 //! IP: what a program that speaks TCP, UDP or ICMP asks for.
 //!
-//! Traits, and who can give them: `stack` (over any [`Net`](crate::net::Net)) and, on
+//! Traits, and who can give them: [`Stack`] (over any [`Net`](crate::net::Net)) and, on
 //! Linux, its own `sockets`. Addresses are those of [`core::net`]; streams are
 //! those of `embedded-io-async`.
+
+pub mod config;
+mod dhcp;
+mod drive;
+mod engine;
+mod half_open;
+mod packet;
+mod seek;
+mod stack;
+mod tcp;
+mod udp;
+
+pub use config::{Limits, Settings};
+pub use drive::{Stack, Stats};
+pub use tcp::{TcpHalf, TcpListener, TcpStream};
+pub use udp::UdpSocket;
 
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
@@ -73,6 +89,11 @@ impl embedded_io_async::Error for Error {
             Self::Unreachable | Self::Down | Self::NoEntropy => ErrorKind::Other,
         }
     }
+}
+
+/// Something that nobody can guess.
+fn random() -> Result<u64, Error> {
+    kernel::entropy::next_u64().map_err(|_| Error::NoEntropy)
 }
 
 /// Who can open and accept TCP connections (RFC 9293).
@@ -207,3 +228,6 @@ pub trait Resolve {
     /// [`Error::NoSuchName`], [`Error::BadName`], [`Error::TimedOut`].
     fn resolve(&self, name: &str) -> impl Future<Output = Result<heapless::Vec<IpAddr, 8>, Error>>;
 }
+
+#[cfg(test)]
+mod tests;

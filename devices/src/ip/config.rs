@@ -1,0 +1,291 @@
+//! What a stack is told: addresses from the command line, and limits by memory.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use kernel::args::{self, Args};
+use kernel::manifest::Argument;
+
+/// How many name servers are asked at most.
+pub const SERVERS: usize = 4;
+
+/// How the stack comes by an IPv4 address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ipv4 {
+    /// It has none.
+    Off,
+    /// From a DHCP server (RFC 2131).
+    #[default]
+    Dhcp,
+    /// This one, with the bits of its network's prefix.
+    Static(Ipv4Addr, u8),
+}
+
+/// What bounds a stack. The buffers of all connections take half of the memory at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a TCP connection's buffer, one each way.
+    pub buffer: usize,
+    /// TCP connections.
+    pub connections: usize,
+    /// TCP connections of a listener that nobody has accepted yet.
+    pub backlog: usize,
+    /// TCP connections that peers asked for and have not confirmed, about 250 bytes each.
+    pub half_open: usize,
+    /// Bytes of datagrams that wait at a UDP port, each way.
+    pub datagrams: usize,
+}
+
+impl Limits {
+    /// What fits a machine with `memory` bytes; 0 is one with plenty.
+    #[must_use]
+    pub const fn for_memory(memory: usize) -> Self {
+        const MIB: usize = 1 << 20;
+        let buffer = match memory / MIB {
+            0 if memory == 0 => 64 << 10,
+            0..8 => 8 << 10,
+            8..32 => 16 << 10,
+            32..512 => 64 << 10,
+            _ => 256 << 10,
+        };
+        let small = memory != 0 && memory < 32 * MIB;
+        let connections = memory / 4 / buffer;
+        Self {
+            buffer,
+            connections: if memory == 0 || connections > 1024 { 1024 } else { connections },
+            backlog: if small { 16 } else { 64 },
+            half_open: if small { 128 } else { 1024 },
+            datagrams: if small { 8 << 10 } else { 64 << 10 },
+        }
+    }
+}
+
+impl Default for Limits {
+    /// Those that fit this machine.
+    fn default() -> Self {
+        Self::for_memory(kernel::memory::stats().total)
+    }
+}
+
+/// What a stack is told at its beginning.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Its IPv4 address.
+    pub ipv4: Ipv4,
+    /// An IPv6 address with the bits of its network's prefix, beside the link-local
+    /// one. Without it, routers are asked (SLAAC, RFC 4862).
+    pub ipv6: Option<(Ipv6Addr, u8)>,
+    /// The routers, one a version. They come before those that DHCP names.
+    pub gateways: heapless::Vec<IpAddr, 2>,
+    /// The name servers. They stand instead of those that DHCP names.
+    pub servers: heapless::Vec<IpAddr, SERVERS>,
+    /// What bounds it.
+    pub limits: Limits,
+}
+
+const IP_KIND: &str = "list of dhcp, address/prefix";
+const GATEWAY_KIND: &str = "list of addresses in the networks of ip=, one a version";
+const DNS_KIND: &str = "list of up to 4 addresses";
+
+/// The arguments that [`Settings::configure`] takes.
+pub const ARGUMENTS: &[Argument] = &[
+    Argument {
+        name: "ip",
+        kind: IP_KIND,
+        default: Some("dhcp"),
+        help: &["Addresses, such as 10.0.0.2/24 or dhcp,fd00::2/64."],
+    },
+    Argument {
+        name: "gateway",
+        kind: GATEWAY_KIND,
+        default: Some("from DHCP or none"),
+        help: &["Routers to all other networks, one for IPv4 and one for IPv6."],
+    },
+    Argument {
+        name: "dns",
+        kind: DNS_KIND,
+        default: Some("from DHCP or none"),
+        help: &["Name servers, instead of those that DHCP names."],
+    },
+];
+
+impl Settings {
+    /// Takes the arguments `ip=`, `gateway=` and `dns=`.
+    ///
+    /// # Errors
+    /// [`args::Error::BadValue`] for a value that is no such list, an address that no
+    /// machine can have, or a gateway that is in none of the networks.
+    pub fn configure(args: &mut Args) -> Result<Self, args::Error> {
+        let mut settings = Self { ipv4: Ipv4::Off, ..Self::default() };
+        take(args, "ip", "dhcp", IP_KIND, |item| settings.address(item))?;
+        take(args, "gateway", "", GATEWAY_KIND, |item| settings.gateway(item))?;
+        take(args, "dns", "", DNS_KIND, |item| settings.servers.push(host(item)?).ok())?;
+        Ok(settings)
+    }
+
+    fn address(&mut self, item: &str) -> Option<()> {
+        if item == "dhcp" {
+            let first = self.ipv4 == Ipv4::Off;
+            self.ipv4 = Ipv4::Dhcp;
+            return first.then_some(());
+        }
+        let (address, prefix) = split(item, b'/')?;
+        let bits: u8 = prefix.parse().ok()?;
+        match host(address)? {
+            IpAddr::V4(address) if self.ipv4 == Ipv4::Off && (1..=32).contains(&bits) => {
+                // Neither the network itself nor all of it; those of 2 addresses have
+                // neither (RFC 3021).
+                let rest = u32::MAX.checked_shr(bits.into()).unwrap_or(0);
+                let part = address.to_bits() & rest;
+                self.ipv4 = Ipv4::Static(address, bits);
+                (bits > 30 || (part != 0 && part != rest)).then_some(())
+            }
+            IpAddr::V6(address) if self.ipv6.is_none() && (1..=128).contains(&bits) => {
+                self.ipv6 = Some((address, bits));
+                Some(())
+            }
+            _ => None,
+        }
+    }
+
+    fn gateway(&mut self, item: &str) -> Option<()> {
+        let gateway = host(item)?;
+        let near = match (gateway, self.ipv4) {
+            (IpAddr::V4(gateway), Ipv4::Static(address, bits)) => {
+                let rest = u32::MAX.checked_shr(bits.into()).unwrap_or(0);
+                (gateway.to_bits() ^ address.to_bits()) & !rest == 0 && gateway != address
+            }
+            (IpAddr::V4(_), Ipv4::Dhcp) => true,
+            (IpAddr::V4(_), Ipv4::Off) => false,
+            // A router on the link has one of these, whatever networks there are.
+            (IpAddr::V6(gateway), _) if gateway.is_unicast_link_local() => true,
+            (IpAddr::V6(gateway), _) => self.ipv6.is_none_or(|(address, bits)| {
+                let rest = u128::MAX.checked_shr(bits.into()).unwrap_or(0);
+                (gateway.to_bits() ^ address.to_bits()) & !rest == 0 && gateway != address
+            }),
+        };
+        let other = |it: &IpAddr| it.is_ipv4() != gateway.is_ipv4();
+        (near && self.gateways.iter().all(other)).then_some(())?;
+        self.gateways.push(gateway).ok()
+    }
+}
+
+/// Takes a list out of the arguments and gives each item to `each`.
+fn take(
+    args: &mut Args,
+    name: &'static str,
+    default: &'static str,
+    kind: &'static str,
+    mut each: impl FnMut(&str) -> Option<()>,
+) -> Result<(), args::Error> {
+    let value: &'static str = args.take(name, Some(default))?;
+    let bad = args::Error::BadValue { name, value, kind };
+    let mut rest = (!value.is_empty()).then_some(value);
+    while let Some(list) = rest {
+        let (item, after) = split(list, b',').map_or((list, None), |(a, b)| (a, Some(b)));
+        each(item).ok_or(bad.clone())?;
+        rest = after;
+    }
+    Ok(())
+}
+
+/// What stands before and behind the first `at`. By bytes, as `str`'s own searchers
+/// are larger than all the rest of this.
+fn split(text: &str, at: u8) -> Option<(&str, &str)> {
+    let at = text.bytes().position(|byte| byte == at)?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
+/// An address that a machine on the network can have.
+fn host(text: &str) -> Option<IpAddr> {
+    let address: IpAddr = text.parse().ok()?;
+    let other = match address {
+        IpAddr::V4(address) => address.is_broadcast() || address.octets()[0] == 0,
+        IpAddr::V6(address) => address.to_ipv4_mapped().is_some(),
+    };
+    let nobody = address.is_unspecified() || address.is_multicast() || address.is_loopback();
+    (!nobody && !other).then_some(address)
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+    use std::string::ToString;
+
+    fn read(line: &'static str) -> Result<Settings, args::Error> {
+        let items = line.split(' ').filter(|it| !it.is_empty()).map(str::as_bytes);
+        let mut args = Args::new(items).unwrap();
+        let settings = Settings::configure(&mut args);
+        args.finish().unwrap();
+        settings
+    }
+
+    #[test]
+    fn nothing_is_dhcp() {
+        let settings = read("").unwrap();
+        assert_eq!((settings.ipv4, settings.ipv6), (Ipv4::Dhcp, None));
+        assert!(settings.gateways.is_empty() && settings.servers.is_empty());
+    }
+
+    #[test]
+    fn addresses_routers_and_servers_are_read() {
+        let settings =
+            read("ip=10.0.0.2/24,fd00::2/64 gateway=10.0.0.1,fe80::1 dns=10.0.0.1,1.1.1.1,fd00::1")
+                .unwrap();
+        assert_eq!(settings.ipv4, Ipv4::Static(Ipv4Addr::new(10, 0, 0, 2), 24));
+        assert_eq!(settings.ipv6, Some(("fd00::2".parse().unwrap(), 64)));
+        assert_eq!(settings.gateways.len(), 2);
+        assert_eq!(settings.servers.len(), 3);
+        assert!(read("ip=dhcp,fd00::2/64 gateway=10.0.0.1").is_ok());
+        assert!(read("ip=10.0.0.0/31").is_ok());
+        assert_eq!(read("ip=fd00::2/64").unwrap().ipv4, Ipv4::Off);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_and_named() {
+        for line in [
+            "ip=",
+            "ip=10.0.0.2",
+            "ip=10.0.0.2/33",
+            "ip=10.0.0.2/0",
+            "ip=10.0.0.0/24",
+            "ip=10.0.0.255/24",
+            "ip=127.0.0.1/8",
+            "ip=224.0.0.1/8",
+            "ip=0.0.0.1/8",
+            "ip=::/64",
+            "ip=fd00::2/129",
+            "ip=dhcp,10.0.0.2/24",
+            "ip=10.0.0.2/24,",
+            "ip=10.0.0.2/24,10.0.1.2/24",
+            "ip=DHCP",
+            "ip=10.0.0.2/24 gateway=10.0.1.1",
+            "ip=10.0.0.2/24 gateway=10.0.0.2",
+            "ip=10.0.0.2/24 gateway=10.0.0.1,10.0.0.3",
+            "ip=fd00::2/64 gateway=10.0.0.1",
+            "dns=here",
+            "dns=1.1.1.1,1.1.1.2,1.1.1.3,1.1.1.4,1.1.1.5",
+        ] {
+            // Nothing at all for the address is nothing to say: no address.
+            let result = read(line);
+            if line == "ip=" {
+                assert_eq!(result.unwrap().ipv4, Ipv4::Off);
+                continue;
+            }
+            let error = result.expect_err(line).to_string();
+            let value = line.rsplit_once('=').unwrap().1;
+            assert!(error.contains(value) && error.contains("list of"), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn limits_fit_small_machines() {
+        for mib in [1, 4, 8, 64, 512, 4096] {
+            let limits = Limits::for_memory(mib << 20);
+            assert!(limits.connections * limits.buffer * 2 <= (mib << 20) / 2, "{limits:?}");
+            assert!(limits.half_open * 256 <= (mib << 20) / 16, "{limits:?}");
+            assert!(limits.connections >= 32);
+        }
+        assert_eq!(Limits::for_memory(0).connections, 1024);
+    }
+}

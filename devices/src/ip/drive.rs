@@ -1,0 +1,305 @@
+//! The stack as programs see it, and the task that drives it.
+
+use super::config::Settings;
+use super::engine::Engine;
+use super::packet;
+use super::stack::{Handle, Wire};
+use super::tcp::{TcpListener, TcpStream};
+use super::udp::UdpSocket;
+use super::{Error, Ping, Tcp, Udp};
+use crate::net::Net;
+use alloc::rc::{Rc, Weak};
+use core::cell::{Cell, RefCell, RefMut};
+use core::future::poll_fn;
+use core::net::{IpAddr, SocketAddr};
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+use core::time::Duration;
+use kernel::task::{Task, spawn};
+use kernel::time::{Instant, Sleep, sleep_until, timeout};
+
+/// Frames that are taken in before other tasks get their turn (rule N17).
+const BUDGET: usize = 64;
+
+/// What happened since the beginning, as counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Frames that arrived.
+    pub received: u64,
+    /// Frames that were sent.
+    pub sent: u64,
+    /// Frames that arrived and made no sense, were fragments, or from nobody.
+    pub useless: u64,
+    /// Frames that arrived with a wrong TCP or UDP checksum.
+    pub corrupt: u64,
+    /// Frames that were lost for want of room on the way out.
+    pub unsent: u64,
+    /// TCP connections that are open now.
+    pub open: usize,
+    /// TCP connections that peers opened.
+    pub accepted: u64,
+    /// TCP connections that this side opened, or tried to.
+    pub connected: u64,
+    /// TCP connections that were asked for on a port that nobody listens on.
+    pub refused: u64,
+    /// TCP connections that peers asked for and that are not confirmed now.
+    pub half_open: usize,
+    /// TCP connections that were asked for and dropped: too many at once, not
+    /// confirmed in time, no memory.
+    pub dropped: u64,
+}
+
+/// What the stack, its sockets and its task share. The task ends with the last of them.
+pub(super) struct Shared {
+    engine: RefCell<Engine>,
+    task: RefCell<Option<Task<()>>>,
+}
+
+impl Shared {
+    /// The protocols. Not to be held while awaiting or calling a closure of others.
+    pub(super) fn engine(&self) -> RefMut<'_, Engine> {
+        self.engine.borrow_mut()
+    }
+}
+
+/// TCP, UDP, ICMP and names over a network interface. Clones are the same stack.
+///
+/// It answers echo requests by itself, resets what nobody listens for, and drops
+/// fragments. It has a task of its own, which ends with the last of its clones, streams,
+/// listeners and ports.
+pub struct Stack<N> {
+    shared: Rc<Shared>,
+    net: Rc<N>,
+}
+
+impl<N> Clone for Stack<N> {
+    fn clone(&self) -> Self {
+        Self { shared: Rc::clone(&self.shared), net: Rc::clone(&self.net) }
+    }
+}
+
+impl<N: Net + 'static> Stack<N> {
+    /// Starts a stack on `net` and waits until it has an IPv4 address, if it is to have
+    /// one: without end where that comes from a DHCP server and none answers, which is
+    /// logged. IPv6 addresses that come from routers are not waited for.
+    ///
+    /// # Errors
+    /// [`Error::Down`], [`Error::Exhausted`], [`Error::NoEntropy`].
+    pub async fn new(net: N, settings: Settings) -> Result<Self, Error> {
+        let stack = Self::start(net, settings)?;
+        stack.configured().await?;
+        Ok(stack)
+    }
+
+    /// Starts a stack on `net`, which may have no IPv4 address yet.
+    ///
+    /// # Errors
+    /// [`Error::Exhausted`], [`Error::NoEntropy`].
+    pub fn start(net: N, settings: Settings) -> Result<Self, Error> {
+        let engine = RefCell::new(Engine::new(net.info(), settings)?);
+        let shared = Rc::new(Shared { engine, task: RefCell::default() });
+        let net = Rc::new(net);
+        let mut driver = Driver {
+            shared: Rc::downgrade(&shared),
+            net: Rc::clone(&net),
+            generation: net.info().generation,
+            timer: None,
+        };
+        let task = spawn(poll_fn(move |context| driver.poll(context)));
+        *shared.task.borrow_mut() = Some(task);
+        Ok(Self { shared, net })
+    }
+
+    /// Waits until it has the IPv4 address that it is to have.
+    ///
+    /// # Errors
+    /// [`Error::Down`].
+    pub async fn configured(&self) -> Result<(), Error> {
+        poll_fn(|context| {
+            let mut engine = self.shared.engine();
+            engine.protocols.up()?;
+            if engine.is_configured() {
+                return Poll::Ready(Ok(()));
+            }
+            engine.wait(context.waker());
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Its addresses now, each with the bits of its network's prefix; at most 6.
+    #[must_use]
+    pub fn addresses(&self) -> heapless::Vec<(IpAddr, u8), 6> {
+        self.shared.engine().protocols.addresses().collect()
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.engine().stats()
+    }
+
+    /// TCP sockets, with those that nobody holds any more.
+    #[cfg(test)]
+    pub(super) fn sockets(&self) -> usize {
+        self.shared.engine().protocols.connections()
+    }
+
+    /// The interface below.
+    #[must_use]
+    pub fn net(&self) -> &N {
+        &self.net
+    }
+}
+
+/// What the task runs.
+struct Driver<N> {
+    shared: Weak<Shared>,
+    net: Rc<N>,
+    generation: u32,
+    timer: Option<(Instant, Sleep)>,
+}
+
+/// The interface, as smoltcp's files see it.
+struct Way<'a, N> {
+    net: &'a N,
+    waker: &'a Waker,
+    blank: bool,
+    full: Cell<bool>,
+    lost: Cell<u64>,
+    asked: Cell<bool>,
+}
+
+impl<N: Net> Wire for Way<'_, N> {
+    fn ready(&self) -> bool {
+        let ready = self.net.poll_transmit(&mut Context::from_waker(self.waker));
+        // A broken interface is noticed where it is received from.
+        let ready = matches!(ready, Poll::Ready(Ok(())));
+        self.full.set(!ready);
+        ready
+    }
+
+    fn transmit(&self, length: usize, fill: &mut dyn FnMut(&mut [u8])) -> bool {
+        let sent = self.net.transmit(length, |frame| {
+            fill(frame);
+            if packet::is_request(frame) {
+                self.asked.set(true);
+            }
+            ((), packet::finish(frame, self.blank))
+        });
+        self.lost.set(self.lost.get() + u64::from(sent.is_none()));
+        sent.is_some()
+    }
+}
+
+impl<N: Net> Driver<N> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(shared) = self.shared.upgrade() else { return Poll::Ready(()) };
+        let mut engine = shared.engine();
+        engine.protocols.drive(context.waker());
+        let info = self.net.info();
+        let way = Way {
+            net: &*self.net,
+            waker: &context.waker().clone(),
+            blank: info.transmit_blank,
+            full: Cell::new(false),
+            lost: Cell::new(0),
+            asked: Cell::new(false),
+        };
+        if info.generation != self.generation {
+            self.generation = info.generation;
+            engine.reconnected(info, &way);
+        }
+        let mut busy = true;
+        for _ in 0..BUDGET {
+            match self.net.poll_receive(context) {
+                Poll::Ready(Ok(())) => {
+                    self.net.receive(|frame, meta| engine.receive(frame, meta, &way));
+                }
+                Poll::Ready(Err(_)) => {
+                    log::error!("net: the network interface is broken");
+                    engine.fail();
+                    return Poll::Ready(());
+                }
+                Poll::Pending => {
+                    busy = false;
+                    break;
+                }
+            }
+        }
+        let mut next = engine.transmit(&way);
+        if way.asked.get() {
+            // Others may be waiting behind this one.
+            engine.asked_for_neighbor();
+            next = engine.transmit(&way);
+        }
+        self.net.flush();
+        engine.lost(way.lost.get());
+        // Room on the way out wakes this task, whatever is due.
+        let next = next.filter(|_| !way.full.get());
+        if busy || next.is_some_and(|next| next <= Instant::now()) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.sleep(next, context);
+        Poll::Pending
+    }
+
+    /// Sees to being woken at `next`.
+    fn sleep(&mut self, next: Option<Instant>, context: &mut Context<'_>) {
+        if self.timer.as_ref().map(|(at, _)| *at) != next {
+            self.timer = next.map(|next| (next, sleep_until(next)));
+        }
+        if let Some((_, timer)) = &mut self.timer
+            && Pin::new(timer).poll(context).is_ready()
+        {
+            context.waker().wake_by_ref();
+        }
+    }
+}
+
+impl<N: Net + 'static> Tcp for Stack<N> {
+    type Listener = TcpListener;
+    type Stream = TcpStream;
+
+    async fn listen(&self, port: u16) -> Result<TcpListener, Error> {
+        TcpListener::new(Rc::clone(&self.shared), port)
+    }
+
+    async fn connect(&self, to: SocketAddr) -> Result<TcpStream, Error> {
+        TcpStream::connect(Rc::clone(&self.shared), to).await
+    }
+}
+
+impl<N: Net + 'static> Udp for Stack<N> {
+    type Socket = UdpSocket;
+
+    async fn bind(&self, port: u16) -> Result<UdpSocket, Error> {
+        UdpSocket::new(Rc::clone(&self.shared), port)
+    }
+}
+
+/// Gives the socket of an echo request back.
+struct Pinging<'a>(&'a Shared, Handle);
+
+impl Drop for Pinging<'_> {
+    fn drop(&mut self) {
+        let Self(shared, handle) = self;
+        shared.engine().pinged(*handle);
+    }
+}
+
+impl<N: Net + 'static> Ping for Stack<N> {
+    async fn ping(&self, to: IpAddr, payload: usize, limit: Duration) -> Result<Duration, Error> {
+        let begun = Instant::now();
+        let (handle, ident) = self.shared.engine().ping(to, payload)?;
+        let _guard = Pinging(&self.shared, handle);
+        let pong = poll_fn(|context| {
+            let mut engine = self.shared.engine();
+            engine.await_end(handle, context.waker());
+            engine.protocols.poll_pong(handle, to, ident, context.waker())
+        });
+        timeout(limit, pong).await.unwrap_or(Err(Error::TimedOut))?;
+        Ok(begun.elapsed())
+    }
+}

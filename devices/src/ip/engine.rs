@@ -1,0 +1,479 @@
+//! What becomes of connections that peers ask for, of addresses, and of those who wait.
+//!
+//! No socket listens. A SYN for a listener's port is answered by a spare socket and
+//! becomes an entry of [`half_open::Table`](Table); when the peer confirms, the spare goes
+//! through the same motions with the same seed and joins the others. The answer goes back
+//! to the Ethernet address that the SYN came from, so that SYNs with false senders cost
+//! no address resolution either (rule N17).
+
+use super::config::{SERVERS, Settings};
+use super::drive::Stats;
+use super::half_open::{ANSWERS, HalfOpen, Table};
+use super::packet::{self, ACK, FIN, RST, SYN, Segment, Verdict};
+use super::seek::Seeker;
+use super::stack::{ADDRESSES, Handle, Protocols, Wire};
+use super::{Error, dhcp, random};
+use crate::net::{Info, Meta};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::task::{Poll, Waker};
+use core::time::Duration;
+use kernel::time::Instant;
+
+/// Sockets that nobody holds any more and that still have something to say: a reset, or
+/// the end of an orderly close (TIME-WAIT). With more than this, the oldest are silent.
+const LEAVING: usize = 16;
+
+/// How long such a socket may take. smoltcp's TIME-WAIT is 10 s.
+const LEAVE: Duration = Duration::from_secs(12);
+
+/// Packets that every socket may send between two looks at what arrived.
+const ROUNDS: usize = 16;
+
+/// A port on which connections are accepted.
+struct Listening {
+    port: u16,
+    ready: VecDeque<Handle>,
+    waker: Option<Waker>,
+}
+
+/// The stack's state.
+pub(super) struct Engine {
+    pub(super) protocols: Protocols,
+    settings: Settings,
+    listening: Vec<Listening>,
+    half_open: Table,
+    leaving: VecDeque<(Handle, Instant)>,
+    dhcp: Option<dhcp::Retry>,
+    servers: heapless::Vec<IpAddr, SERVERS>,
+    /// The addresses that were logged.
+    known: heapless::Vec<(IpAddr, u8), ADDRESSES>,
+    stats: Stats,
+    seeker: Seeker,
+    /// Who waits for an address.
+    waiting: Vec<Waker>,
+    /// Who waits for an answer to an echo request.
+    pinging: Vec<(Handle, Waker)>,
+}
+
+impl Engine {
+    pub(super) fn new(info: Info, settings: Settings) -> Result<Self, Error> {
+        let dhcp = settings.ipv4 == super::config::Ipv4::Dhcp;
+        let mut engine = Self {
+            protocols: Protocols::new(info, &settings)?,
+            listening: Vec::new(),
+            half_open: Table::new(settings.limits.half_open)?,
+            leaving: VecDeque::new(),
+            dhcp: dhcp.then(|| dhcp::Retry::new(Instant::now())),
+            servers: settings.servers.clone(),
+            known: heapless::Vec::new(),
+            stats: Stats::default(),
+            seeker: Seeker::default(),
+            waiting: Vec::new(),
+            pinging: Vec::new(),
+            settings,
+        };
+        engine.protocols.ask(dhcp::FIRST);
+        Ok(engine)
+    }
+
+    /// The interface is another one, or the same anew.
+    pub(super) fn reconnected(&mut self, info: Info, wire: &dyn Wire) {
+        self.protocols.reconnected(info, &self.settings, wire);
+        if let Some(retry) = &mut self.dhcp
+            && !retry.is_done()
+        {
+            *retry = dhcp::Retry::new(Instant::now());
+            self.protocols.ask(dhcp::FIRST);
+        }
+    }
+
+    /// Takes in a frame that arrived.
+    pub(super) fn receive(&mut self, frame: &[u8], meta: Meta, wire: &dyn Wire) {
+        let now = Instant::now();
+        self.stats.received += 1;
+        let confirmed = match packet::judge(frame, meta) {
+            Verdict::Useless => {
+                self.stats.useless += 1;
+                return;
+            }
+            Verdict::Corrupt => {
+                self.stats.corrupt += 1;
+                return;
+            }
+            Verdict::Claim(address) => {
+                if self.protocols.has(address.into()) {
+                    let frame = packet::announce_v6(self.protocols.mac(), address);
+                    self.protocols.say(wire, &frame);
+                }
+                return;
+            }
+            Verdict::Tcp(segment) if frame.starts_with(&self.protocols.mac().0) => {
+                match self.look(frame, &segment, wire, now) {
+                    Look::Done => return,
+                    Look::Pass => None,
+                    Look::Confirmed(handle) => Some(handle),
+                }
+            }
+            // TCP has no multicast.
+            Verdict::Tcp(_) => return,
+            Verdict::Other => None,
+        };
+        self.protocols.receive(frame, wire, now);
+        if let Some(handle) = confirmed {
+            self.opened(handle);
+        }
+    }
+
+    /// Looks at a segment before smoltcp does.
+    fn look(&mut self, frame: &[u8], segment: &Segment, wire: &dyn Wire, now: Instant) -> Look {
+        let port = segment.local.port();
+        if segment.flags & (SYN | ACK | RST | FIN) == SYN {
+            if !self.listening.iter().any(|it| it.port == port) {
+                self.stats.refused += 1;
+                return Look::Pass;
+            }
+            match self.protocols.find(segment) {
+                // A new connection may replace one that is over (RFC 9293, 3.10.7.4).
+                Some(old) if self.leaving.iter().any(|&(it, _)| it == old) => {
+                    self.leaving.retain(|&(it, _)| it != old);
+                    self.protocols.remove(old);
+                }
+                Some(_) => return Look::Pass,
+                None => {}
+            }
+            self.asked(frame, segment, wire, now);
+            return Look::Done;
+        }
+        let Some(entry) = self.half_open.get(segment) else { return Look::Pass };
+        let (ours, theirs) = (entry.ours.wrapping_add(1), entry.theirs.wrapping_add(1));
+        if segment.flags & RST != 0 {
+            if segment.sequence == theirs {
+                self.half_open.take(segment);
+            }
+            return Look::Done;
+        }
+        if segment.flags & ACK == 0 || !self.has_room(port) {
+            return Look::Done;
+        }
+        if segment.acknowledgement != ours {
+            return Look::Pass;
+        }
+        match self.half_open.take(segment).and_then(|entry| self.protocols.confirm(entry)) {
+            Some(handle) => Look::Confirmed(handle),
+            None => {
+                self.stats.dropped += 1;
+                Look::Done
+            }
+        }
+    }
+
+    /// Deals with a SYN for a port that someone listens on.
+    fn asked(&mut self, frame: &[u8], segment: &Segment, wire: &dyn Wire, now: Instant) {
+        let known = self.half_open.take(segment).filter(|it| it.theirs == segment.sequence);
+        let entry = match known {
+            Some(entry) => Some(entry),
+            None => random().ok().and_then(|seed| HalfOpen::new(frame, segment, seed, now)),
+        };
+        let Some(mut entry) = entry.filter(|_| self.has_room(segment.local.port())) else {
+            self.stats.dropped += 1;
+            return;
+        };
+        if self.protocols.answer(&mut entry, Some(wire), now) {
+            entry.answered = now;
+            entry.answers = entry.answers.max(1);
+            self.stats.dropped += u64::from(self.half_open.add(entry));
+        }
+    }
+
+    /// Whether a connection more on `port` is within the limits.
+    fn has_room(&self, port: u16) -> bool {
+        let limits = &self.settings.limits;
+        let backlog = |it: &Listening| it.port == port && it.ready.len() < limits.backlog;
+        self.protocols.connections() < limits.connections && self.listening.iter().any(backlog)
+    }
+
+    /// Gives a connection to its listener.
+    fn opened(&mut self, handle: Handle) {
+        let port = self.protocols.ends(handle).map(|(local, _)| local.port());
+        let listening = self.listening.iter_mut().find(|it| Some(it.port) == port);
+        match listening {
+            Some(listening) if self.protocols.may_write(handle) => {
+                self.stats.accepted += 1;
+                listening.ready.push_back(handle);
+                listening.waker.take().into_iter().for_each(Waker::wake);
+                if let Some((_, peer)) = self.protocols.ends(handle) {
+                    self.find_way(peer.ip());
+                }
+            }
+            _ => self.release(handle),
+        }
+    }
+
+    /// Sends what is due. Returns when the next thing will be; that may be now.
+    pub(super) fn transmit(&mut self, wire: &dyn Wire) -> Option<Instant> {
+        let now = Instant::now();
+        while let Some(mut entry) = self.half_open.due(now) {
+            let last = entry.answers >= ANSWERS;
+            if last || !self.protocols.answer(&mut entry, Some(wire), now) {
+                self.stats.dropped += 1;
+                continue;
+            }
+            entry.answers += 1;
+            entry.answered = now;
+            self.half_open.add(entry);
+        }
+        let dhcp = self.lease(wire, now);
+        let sockets = self.protocols.transmit(ROUNDS, wire, now);
+        self.seek(wire, now);
+        self.part(now);
+        self.learn();
+        [sockets, dhcp, self.half_open.next()].into_iter().flatten().min()
+    }
+
+    /// Asks for the Ethernet addresses that smoltcp does not ask for.
+    fn seek(&mut self, wire: &dyn Wire, now: Instant) {
+        let mac = self.protocols.mac();
+        while let Some(hop) = self.seeker.next(now) {
+            match (self.protocols.source(hop), hop) {
+                (Ok(IpAddr::V4(own)), IpAddr::V4(hop)) => {
+                    self.protocols.say(wire, &packet::request_v4(mac, own, hop));
+                }
+                (Ok(IpAddr::V6(own)), IpAddr::V6(hop)) => {
+                    self.protocols.say(wire, &packet::request_v6(mac, own, hop));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Sees to it that packets to `to` soon find their way.
+    fn find_way(&mut self, to: IpAddr) {
+        if let Some(hop) = self.protocols.next_hop(to) {
+            self.seeker.want(hop, Instant::now());
+        }
+    }
+
+    /// A frame was sent that asks for an Ethernet address.
+    pub(super) fn asked_for_neighbor(&mut self) {
+        self.seeker.asked(Instant::now());
+    }
+
+    /// Removes sockets that have said all they had to say.
+    fn part(&mut self, now: Instant) {
+        let mut at = 0;
+        while let Some(&(handle, until)) = self.leaving.get(at) {
+            let over = self.protocols.is_quiet(handle) || until <= now;
+            if over || self.leaving.len() > LEAVING {
+                self.leaving.remove(at);
+                self.protocols.remove(handle);
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    /// Follows the DHCP client. Returns when it is to be looked at again.
+    fn lease(&mut self, wire: &dyn Wire, now: Instant) -> Option<Instant> {
+        let retry = self.dhcp.as_mut()?;
+        match self.protocols.lease() {
+            Some(Some(lease)) => {
+                retry.done();
+                if self.settings.servers.is_empty() {
+                    self.servers = lease.servers.clone();
+                }
+                if !self.settings.gateways.iter().any(IpAddr::is_ipv4) {
+                    self.protocols.set_router(lease.router);
+                }
+                let new = (IpAddr::V4(lease.address), lease.bits);
+                if !self.protocols.addresses().any(|it| it == new) {
+                    self.protocols.set_ipv4(Some((lease.address, lease.bits)));
+                    let frame = packet::announce_v4(self.protocols.mac(), lease.address);
+                    self.protocols.say(wire, &frame);
+                    lease.log();
+                }
+            }
+            Some(None) if retry.is_done() => {
+                log::warn!("net: the lease is over");
+                *retry = dhcp::Retry::new(now);
+                self.protocols.set_ipv4(None);
+            }
+            Some(None) | None => {}
+        }
+        if let Some(wait) = retry.turn(now) {
+            self.protocols.ask(wait);
+        }
+        retry.next()
+    }
+
+    /// Tells of new addresses.
+    fn learn(&mut self) {
+        if self.protocols.addresses().eq(self.known.iter().copied()) {
+            return;
+        }
+        let now: heapless::Vec<_, ADDRESSES> = self.protocols.addresses().collect();
+        for (address, bits) in now.iter().filter(|it| !self.known.contains(it)) {
+            match address {
+                IpAddr::V6(address) if !address.is_unicast_link_local() => {
+                    log::info!("net: {address}/{bits}");
+                }
+                _ => {}
+            }
+        }
+        self.known = now;
+        self.waiting.drain(..).for_each(Waker::wake);
+    }
+
+    /// The interface is broken: everyone who waits is told so.
+    pub(super) fn fail(&mut self) {
+        self.protocols.fail();
+        let wakers = self.listening.iter_mut().filter_map(|it| it.waker.take());
+        wakers.chain(self.waiting.drain(..)).for_each(Waker::wake);
+        self.pinging.drain(..).for_each(|(_, waker)| waker.wake());
+    }
+
+    /// Wakes `waker` when there is an address more, or none ever.
+    pub(super) fn wait(&mut self, waker: &Waker) {
+        if !self.waiting.iter().any(|it| it.will_wake(waker)) {
+            self.waiting.push(waker.clone());
+        }
+    }
+
+    /// Wakes `waker` when no answer to an echo request can come any more.
+    pub(super) fn await_end(&mut self, handle: Handle, waker: &Waker) {
+        self.pinging.retain(|(it, _)| *it != handle);
+        self.pinging.push((handle, waker.clone()));
+    }
+
+    /// Gives the socket of an echo request back.
+    pub(super) fn pinged(&mut self, handle: Handle) {
+        self.pinging.retain(|(it, _)| *it != handle);
+        self.protocols.remove(handle);
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        let open = self.protocols.connections() - self.leaving.len();
+        let (sent, half_open) = (self.protocols.sent(), self.half_open.len());
+        Stats { sent, open, half_open, ..self.stats }
+    }
+
+    pub(super) fn lost(&mut self, frames: u64) {
+        self.stats.unsent += frames;
+    }
+
+    /// Whether it has the IPv4 address that it is to have.
+    pub(super) fn is_configured(&self) -> bool {
+        self.dhcp.is_none() || self.protocols.addresses().any(|(address, _)| address.is_ipv4())
+    }
+
+    #[expect(dead_code)]
+    pub(super) fn servers(&self) -> &[IpAddr] {
+        &self.servers
+    }
+
+    pub(super) fn listen(&mut self, port: u16) -> Result<u16, Error> {
+        self.protocols.up()?;
+        let listens = |port| self.listening.iter().any(|it| it.port == port);
+        let port = choose(port, |port| !listens(port))?;
+        self.listening.try_reserve(1).map_err(|_| Error::Exhausted)?;
+        self.listening.push(Listening { port, ready: VecDeque::new(), waker: None });
+        Ok(port)
+    }
+
+    pub(super) fn unlisten(&mut self, port: u16) {
+        self.half_open.forget(port);
+        if let Some(at) = self.listening.iter().position(|it| it.port == port) {
+            let listening = self.listening.swap_remove(at);
+            for handle in listening.ready {
+                self.release(handle);
+            }
+        }
+    }
+
+    pub(super) fn poll_accept(&mut self, port: u16, waker: &Waker) -> Poll<Result<Handle, Error>> {
+        self.protocols.up()?;
+        let Some(listening) = self.listening.iter_mut().find(|it| it.port == port) else {
+            return Poll::Ready(Err(Error::Down));
+        };
+        if let Some(handle) = listening.ready.pop_front() {
+            return Poll::Ready(Ok(handle));
+        }
+        listening.waker = Some(waker.clone());
+        Poll::Pending
+    }
+
+    /// Begins a connection from a random port.
+    pub(super) fn connect(&mut self, to: SocketAddr) -> Result<Handle, Error> {
+        self.protocols.up()?;
+        let from = self.protocols.source(to.ip())?;
+        if to.port() == 0 || to.ip().is_multicast() || to.ip() == Ipv4Addr::BROADCAST {
+            return Err(Error::Unreachable);
+        }
+        if self.protocols.connections() >= self.settings.limits.connections {
+            return Err(Error::Exhausted);
+        }
+        let listens = |port| self.listening.iter().any(|it| it.port == port);
+        let port = choose(0, |port| !listens(port) && !self.protocols.uses(port))?;
+        let handle = self.protocols.connect(to, SocketAddr::new(from, port))?;
+        self.find_way(to.ip());
+        self.stats.connected += 1;
+        Ok(handle)
+    }
+
+    /// Gives a connection back. Unless it is over, it is reset.
+    pub(super) fn release(&mut self, handle: Handle) {
+        if self.protocols.give_up(handle) {
+            let until = Instant::now().saturating_add(LEAVE);
+            self.leaving.push_back((handle, until));
+        } else {
+            self.protocols.remove(handle);
+        }
+    }
+
+    pub(super) fn poll_send(
+        &mut self,
+        handle: Handle,
+        datagram: &[u8],
+        to: SocketAddr,
+        waker: &Waker,
+    ) -> Poll<Result<(), Error>> {
+        self.find_way(to.ip());
+        self.protocols.poll_send(handle, datagram, to, waker)
+    }
+
+    pub(super) fn ping(&mut self, to: IpAddr, payload: usize) -> Result<(Handle, u16), Error> {
+        self.find_way(to);
+        self.protocols.ping(to, payload)
+    }
+
+    pub(super) fn bind(&mut self, port: u16) -> Result<(Handle, u16), Error> {
+        self.protocols.up()?;
+        let port = choose(port, |port| !self.protocols.is_bound(port))?;
+        Ok((self.protocols.bind(port)?, port))
+    }
+}
+
+/// What is to be done with a segment.
+enum Look {
+    /// Nothing more.
+    Done,
+    /// smoltcp deals with it.
+    Pass,
+    /// smoltcp deals with it, and it opens this connection.
+    Confirmed(Handle),
+}
+
+/// `port`, or a random one of the dynamic range (RFC 6335), if it is `free`.
+fn choose(port: u16, free: impl Fn(u16) -> bool) -> Result<u16, Error> {
+    if port != 0 {
+        return if free(port) { Ok(port) } else { Err(Error::InUse) };
+    }
+    for _ in 0..256 {
+        let port = 0xc000 | random()? as u16;
+        if free(port) {
+            return Ok(port);
+        }
+    }
+    Err(Error::Exhausted)
+}

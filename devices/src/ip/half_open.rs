@@ -1,0 +1,181 @@
+//! Connections that a peer asked for and has not confirmed yet.
+//!
+//! A SYN costs an entry of a few hundred bytes and no socket: the answer comes from a
+//! socket that is thrown away, and the same socket is made again, from the same SYN and
+//! the same seed, when the peer confirms. So a flood of SYNs (rule N17) can fill this
+//! table, where the oldest entry goes first, and nothing else.
+
+use super::Error;
+use super::packet::Segment;
+use crate::net::HEADER;
+use alloc::collections::VecDeque;
+use core::net::SocketAddr;
+use kernel::time::Instant;
+
+/// The longest frame that an entry keeps: Ethernet, IPv4 or IPv6 and TCP, each with
+/// as many options as fit into its header. (IPv6 has them in headers of their own;
+/// SYNs with these are too rare to be served.)
+pub(super) const LONGEST: usize = HEADER + 60 + 60;
+
+/// A connection that was asked for.
+#[derive(Clone, Debug)]
+pub(super) struct HalfOpen {
+    pub(super) peer: SocketAddr,
+    pub(super) local: SocketAddr,
+    /// The peer's first sequence number, and ours.
+    pub(super) theirs: u32,
+    pub(super) ours: u32,
+    /// What our sequence number was chosen by.
+    pub(super) seed: u64,
+    /// When the answer was last sent, and how often.
+    pub(super) answered: Instant,
+    pub(super) answers: u8,
+    frame: [u8; LONGEST],
+    length: u8,
+}
+
+impl HalfOpen {
+    /// What the SYN `segment` in `frame`, without its payload, asks for. `None` when it
+    /// is too long.
+    pub(super) fn new(frame: &[u8], segment: &Segment, seed: u64, now: Instant) -> Option<Self> {
+        let from = frame.get(..segment.payload)?;
+        let mut kept = [0; LONGEST];
+        kept.get_mut(..from.len())?.copy_from_slice(from);
+        super::packet::cut(&mut kept, from.len());
+        Some(Self {
+            peer: segment.peer,
+            local: segment.local,
+            theirs: segment.sequence,
+            ours: 0,
+            seed,
+            answered: now,
+            answers: 0,
+            frame: kept,
+            length: from.len() as u8,
+        })
+    }
+
+    /// The frame of the SYN.
+    pub(super) fn frame(&self) -> &[u8] {
+        self.frame.get(..self.length.into()).unwrap_or_default()
+    }
+
+    fn is(&self, segment: &Segment) -> bool {
+        self.peer == segment.peer && self.local == segment.local
+    }
+}
+
+/// All of them, the oldest first.
+#[derive(Debug)]
+pub(super) struct Table {
+    entries: VecDeque<HalfOpen>,
+    most: usize,
+}
+
+impl Table {
+    /// For `most` at a time.
+    ///
+    /// # Errors
+    /// [`Error::Exhausted`] when there is no memory for them.
+    pub(super) fn new(most: usize) -> Result<Self, Error> {
+        let mut entries = VecDeque::new();
+        entries.try_reserve_exact(most).map_err(|_| Error::Exhausted)?;
+        Ok(Self { entries, most })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Takes out the one that `segment` belongs to.
+    pub(super) fn take(&mut self, segment: &Segment) -> Option<HalfOpen> {
+        let at = self.entries.iter().position(|entry| entry.is(segment))?;
+        self.entries.remove(at)
+    }
+
+    /// Looks at the one that `segment` belongs to.
+    pub(super) fn get(&self, segment: &Segment) -> Option<&HalfOpen> {
+        self.entries.iter().find(|entry| entry.is(segment))
+    }
+
+    /// Adds one; whether the oldest had to go for it.
+    pub(super) fn add(&mut self, new: HalfOpen) -> bool {
+        let full = self.entries.len() >= self.most;
+        if full {
+            self.entries.pop_front();
+        }
+        self.entries.push_back(new);
+        full
+    }
+
+    /// Forgets those that ask for `port`.
+    pub(super) fn forget(&mut self, port: u16) {
+        self.entries.retain(|entry| entry.local.port() != port);
+    }
+
+    /// When the next of them is [due](Self::due).
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.entries.iter().map(HalfOpen::due).min()
+    }
+
+    /// Takes out one whose answer is due again at `now`, or whose time is over. The
+    /// answer may have been lost, or what confirmed it, and not every peer speaks
+    /// first.
+    pub(super) fn due(&mut self, now: Instant) -> Option<HalfOpen> {
+        let at = self.entries.iter().position(|entry| entry.due() <= now)?;
+        self.entries.remove(at)
+    }
+}
+
+/// How often an answer is sent, a second after the SYN and then after twice the time
+/// each (RFC 6298): the last entry goes 15 s after its SYN.
+pub(super) const ANSWERS: u8 = 4;
+
+impl HalfOpen {
+    fn due(&self) -> Instant {
+        let seconds = 1 << self.answers.saturating_sub(1).min(ANSWERS);
+        self.answered.saturating_add(core::time::Duration::from_secs(seconds))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::net::Ipv4Addr;
+
+    fn syn(port: u16) -> HalfOpen {
+        let peer = SocketAddr::new(Ipv4Addr::new(10, 0, 0, 1).into(), port);
+        let local = SocketAddr::new(Ipv4Addr::new(10, 0, 0, 2).into(), 80);
+        let frame = [0; 54];
+        let (sequence, acknowledgement) = (1, 0);
+        let segment = Segment { peer, local, flags: 2, sequence, acknowledgement, payload: 54 };
+        HalfOpen::new(&frame, &segment, 0, Instant::now()).unwrap()
+    }
+
+    #[test]
+    fn the_oldest_goes_when_the_table_is_full_n17() {
+        let mut table = Table::new(2).unwrap();
+        assert!(!table.add(syn(1)));
+        assert!(!table.add(syn(2)));
+        assert!(table.add(syn(3)));
+        assert_eq!(table.len(), 2);
+        assert_eq!(
+            table.entries.iter().map(|it| it.peer.port()).collect::<heapless::Vec<_, 2>>(),
+            [2, 3]
+        );
+    }
+
+    #[test]
+    fn answers_are_due_after_longer_and_longer_times() {
+        kernel::machine::simulate_time();
+        let now = Instant::now();
+        let mut table = Table::new(2).unwrap();
+        for (answers, seconds) in [(1, 1), (2, 2), (3, 4), (4, 8)] {
+            table.add(HalfOpen { answers, ..syn(1) });
+            let due = now.saturating_add(core::time::Duration::from_secs(seconds));
+            assert_eq!(table.next(), Some(due));
+            assert!(table.due(now).is_none());
+            assert!(table.due(due).is_some());
+        }
+    }
+}

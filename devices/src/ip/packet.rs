@@ -1,0 +1,520 @@
+//! What is done to frames besides the protocols: judging those that arrive, TCP and
+//! UDP checksums, and frames that say who is here.
+//!
+//! Whoever delivered a frame says what is known of its checksum, and that is trusted
+//! as far as it goes (rule N9): a frame that is said to be complete is verified here,
+//! one that is said to be verified or blank came over no wire that could spoil it, and
+//! who could lie about that could also send any frame with a right checksum.
+//!
+//! Fragments are dropped, both of IPv4 and IPv6: reassembly costs memory that any
+//! sender may occupy (RFC 8900), TCP does without, and a datagram that needs it is
+//! refused by [`send`](super::Datagrams::send) on this side as well.
+
+use crate::net::{Checksum, HEADER, Mac, Meta};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+const IPV4: [u8; 2] = [0x08, 0x00];
+const IPV6: [u8; 2] = [0x86, 0xdd];
+const ARP: [u8; 2] = [0x08, 0x06];
+
+const HOP_BY_HOP: u8 = 0;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const FRAGMENT: u8 = 44;
+const ICMP_V6: u8 = 58;
+
+/// TCP's flags (RFC 9293, section 3.1).
+pub(super) const FIN: u8 = 1;
+pub(super) const SYN: u8 = 2;
+pub(super) const RST: u8 = 4;
+pub(super) const ACK: u8 = 16;
+
+/// What to do with a frame that arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is a TCP segment.
+    Tcp(Segment),
+    /// It is anything else that may be of use.
+    Other,
+    /// Someone asks whether anybody has this address, to take it (RFC 4862).
+    Claim(Ipv6Addr),
+    /// It makes no sense, or nobody should answer it.
+    Useless,
+    /// Its checksum is wrong.
+    Corrupt,
+}
+
+/// The header of a TCP segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Segment {
+    /// Who sent it.
+    pub(super) peer: SocketAddr,
+    /// To whom.
+    pub(super) local: SocketAddr,
+    pub(super) flags: u8,
+    pub(super) sequence: u32,
+    pub(super) acknowledgement: u32,
+    /// Where its payload begins in the frame.
+    pub(super) payload: usize,
+}
+
+/// The parts of an IP packet in a frame.
+#[derive(Clone, Copy, Debug)]
+struct Packet {
+    source: IpAddr,
+    destination: IpAddr,
+    protocol: u8,
+    /// Where the header of the protocol begins in the frame.
+    transport: usize,
+    /// Where the packet ends in the frame.
+    end: usize,
+    fragment: bool,
+}
+
+fn bytes<const N: usize>(frame: &[u8], at: usize) -> Option<[u8; N]> {
+    frame.get(at..)?.first_chunk().copied()
+}
+
+fn number(frame: &[u8], at: usize) -> Option<usize> {
+    bytes(frame, at).map(|it| u16::from_be_bytes(it).into())
+}
+
+impl Packet {
+    /// `None` when lengths do not fit or the version is another.
+    fn parse(frame: &[u8]) -> Option<Self> {
+        let first = *frame.get(HEADER)?;
+        let packet = match (bytes(frame, 12)?, first >> 4) {
+            (IPV4, 4) => Self {
+                source: Ipv4Addr::from(bytes::<4>(frame, HEADER + 12)?).into(),
+                destination: Ipv4Addr::from(bytes::<4>(frame, HEADER + 16)?).into(),
+                protocol: *frame.get(HEADER + 9)?,
+                transport: HEADER + usize::from(first & 15).max(5) * 4,
+                end: HEADER + number(frame, HEADER + 2)?,
+                fragment: number(frame, HEADER + 6)? & 0x3fff != 0,
+            },
+            (IPV6, 6) => {
+                let mut packet = Self {
+                    source: Ipv6Addr::from(bytes::<16>(frame, HEADER + 8)?).into(),
+                    destination: Ipv6Addr::from(bytes::<16>(frame, HEADER + 24)?).into(),
+                    protocol: *frame.get(HEADER + 6)?,
+                    transport: HEADER + 40,
+                    end: HEADER + 40 + number(frame, HEADER + 4)?,
+                    fragment: false,
+                };
+                if packet.protocol == HOP_BY_HOP {
+                    let [protocol, length] = bytes(frame, packet.transport)?;
+                    packet.protocol = protocol;
+                    packet.transport += 8 * (usize::from(length) + 1);
+                }
+                packet.fragment = packet.protocol == FRAGMENT;
+                packet
+            }
+            _ => return None,
+        };
+        (packet.transport <= packet.end && packet.end <= frame.len()).then_some(packet)
+    }
+
+    /// The offset of the checksum in the protocol's header, for TCP and UDP.
+    const fn checksum(&self) -> Option<usize> {
+        match self.protocol {
+            TCP => Some(16),
+            UDP => Some(6),
+            _ => None,
+        }
+    }
+
+    /// The sum of the pseudo header (RFC 9293, section 3.1; RFC 8200, section 8.1).
+    fn pseudo_header(&self) -> u64 {
+        let sum = match (self.source, self.destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                sum(&source.octets()) + sum(&destination.octets())
+            }
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                sum(&source.octets()) + sum(&destination.octets())
+            }
+            // The addresses of one packet are of one version.
+            _ => 0,
+        };
+        sum + u64::from(self.protocol) + (self.end - self.transport) as u64
+    }
+
+    /// Whether its TCP or UDP checksum is right. IPv4 has datagrams without one.
+    fn verify(&self, frame: &[u8]) -> bool {
+        let Some(field) = self.checksum() else { return true };
+        let without = self.protocol == UDP
+            && self.source.is_ipv4()
+            && bytes(frame, self.transport + field) == Some([0, 0]);
+        let Some(body) = frame.get(self.transport..self.end) else { return false };
+        without || fold(self.pseudo_header() + sum(body)) == 0xffff
+    }
+}
+
+/// The sum of 16-bit words in network order, not yet folded: room for 2^48 of them.
+fn sum(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<4>();
+    let mut sum: u64 = words.iter().map(|&word| u64::from(u32::from_be_bytes(word))).sum();
+    let (pairs, last) = rest.as_chunks::<2>();
+    sum += pairs.iter().map(|&pair| u64::from(u16::from_be_bytes(pair))).sum::<u64>();
+    sum + last.first().map_or(0, |&byte| u64::from(byte) << 8)
+}
+
+/// The sum in 16 bits, in one's complement (RFC 1071).
+const fn fold(mut sum: u64) -> u16 {
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    sum as u16
+}
+
+fn put(frame: &mut [u8], at: usize, value: u16) {
+    if let Some(to) = frame.get_mut(at..at + 2) {
+        to.copy_from_slice(&value.to_be_bytes());
+    }
+}
+
+/// Fills in the TCP or UDP checksum of a frame to transmit: the sum of the pseudo
+/// header where the other side completes it (`blank`), else all of it.
+pub(super) fn finish(frame: &mut [u8], blank: bool) -> Meta {
+    let Some((packet, field)) =
+        Packet::parse(frame).and_then(|packet| Some((packet, packet.checksum()?)))
+    else {
+        return Meta::default();
+    };
+    let at = packet.transport + field;
+    if blank {
+        put(frame, at, fold(packet.pseudo_header()));
+        return Meta { checksum: Checksum::Blank };
+    }
+    put(frame, at, 0);
+    let body = frame.get(packet.transport..packet.end).map_or(0, sum);
+    // 0 would say that there is none.
+    let checksum = match !fold(packet.pseudo_header() + body) {
+        0 => 0xffff,
+        checksum => checksum,
+    };
+    put(frame, at, checksum);
+    Meta { checksum: Checksum::Complete }
+}
+
+/// Judges a frame that arrived.
+pub(super) fn judge(frame: &[u8], meta: Meta) -> Verdict {
+    let kind: Option<[u8; 2]> = bytes(frame, 12);
+    if kind == Some(ARP) {
+        return Verdict::Other;
+    }
+    if kind != Some(IPV4) && kind != Some(IPV6) {
+        return Verdict::Useless;
+    }
+    let Some(packet) = Packet::parse(frame) else { return Verdict::Useless };
+    if packet.fragment {
+        return Verdict::Useless;
+    }
+    let claims = packet.source == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && packet.protocol == ICMP_V6;
+    if claims && frame.get(packet.transport) == Some(&135) {
+        let target = bytes::<16>(frame, packet.transport + 8);
+        return target.map_or(Verdict::Useless, |target| Verdict::Claim(target.into()));
+    }
+    let broadcast = packet.source == IpAddr::V4(Ipv4Addr::BROADCAST);
+    let source = packet.source;
+    if broadcast || source.is_multicast() || source.is_unspecified() || source.is_loopback() {
+        return Verdict::Useless;
+    }
+    if meta.checksum == Checksum::Complete && !packet.verify(frame) {
+        return Verdict::Corrupt;
+    }
+    if packet.protocol != TCP {
+        return Verdict::Other;
+    }
+    segment(frame, &packet).map_or(Verdict::Useless, Verdict::Tcp)
+}
+
+fn segment(frame: &[u8], packet: &Packet) -> Option<Segment> {
+    let header = frame.get(packet.transport..packet.end)?;
+    let address = |ip, at| Some(SocketAddr::new(ip, u16::from_be_bytes(bytes(header, at)?)));
+    let payload = packet.transport + usize::from(header.get(12)? >> 4) * 4;
+    (payload >= packet.transport + 20 && payload <= packet.end).then_some(Segment {
+        peer: address(packet.source, 0)?,
+        local: address(packet.destination, 2)?,
+        flags: *header.get(13)?,
+        sequence: u32::from_be_bytes(bytes(header, 4)?),
+        acknowledgement: u32::from_be_bytes(bytes(header, 8)?),
+        payload,
+    })
+}
+
+/// What [`judge`] says of a segment that is an IP packet without a frame around it.
+pub(super) fn sequence_of(packet: &[u8]) -> Option<u32> {
+    let transport = match packet.first()? >> 4 {
+        4 => usize::from(packet.first()? & 15) * 4,
+        _ => 40,
+    };
+    bytes(packet, transport + 4).map(u32::from_be_bytes)
+}
+
+/// Makes the IP packet in `frame` end at `end`, an offset in the frame, in its header.
+pub(super) fn cut(frame: &mut [u8], end: usize) {
+    match bytes(frame, 12) {
+        Some(IPV4) => put(frame, HEADER + 2, (end - HEADER) as u16),
+        Some(IPV6) => put(frame, HEADER + 4, (end - HEADER - 40) as u16),
+        _ => {}
+    }
+}
+
+/// Writes the Ethernet header of an answer from `mac` to whoever sent a packet in a
+/// frame that began with `header`.
+pub(super) fn answer(frame: &mut [u8], header: [u8; HEADER], mac: Mac) {
+    if let Some(to) = frame.first_chunk_mut::<HEADER>() {
+        *to = header;
+        to.copy_within(6..12, 0);
+        to[6..12].copy_from_slice(&mac.0);
+    }
+}
+
+/// The link-local address of an interface (RFC 4291, appendix A).
+pub(super) const fn link_local(mac: Mac) -> Ipv6Addr {
+    let [a, b, c, d, e, f] = mac.0;
+    let mut octets = [0; 16];
+    (octets[0], octets[1]) = (0xfe, 0x80);
+    (octets[8], octets[9], octets[10], octets[11]) = (a ^ 2, b, c, 0xff);
+    (octets[12], octets[13], octets[14], octets[15]) = (0xfe, d, e, f);
+    Ipv6Addr::from_octets(octets)
+}
+
+/// Whether a frame asks for somebody's Ethernet address.
+pub(super) fn is_request(frame: &[u8]) -> bool {
+    let at = |at| frame.get(at).copied();
+    match bytes(frame, 12) {
+        Some(ARP) => at(HEADER + 7) == Some(1),
+        Some(IPV6) => at(HEADER + 6) == Some(ICMP_V6) && at(HEADER + 40) == Some(135),
+        _ => false,
+    }
+}
+
+/// Asks who has `address`, for `own` (RFC 826).
+pub(super) fn request_v4(mac: Mac, own: Ipv4Addr, address: Ipv4Addr) -> [u8; ARP_LENGTH] {
+    let mut frame = announce_v4(mac, own);
+    if let Some(to) = frame.last_chunk_mut() {
+        *to = address.octets();
+    }
+    frame
+}
+
+/// Asks who has `address`, for `own` (RFC 4861, section 4.3).
+pub(super) fn request_v6(mac: Mac, own: Ipv6Addr, address: Ipv6Addr) -> [u8; NEIGHBOR_LENGTH] {
+    let [.., a, b, c] = address.octets();
+    let group =
+        Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(a), u16::from_be_bytes([b, c]));
+    neighbor(mac, own, group, [135, 0, 0, 0, 0, 0, 0, 0], address, 1)
+}
+
+/// The length of an ARP frame, and of one of neighbour discovery.
+pub(super) const ARP_LENGTH: usize = HEADER + 28;
+pub(super) const NEIGHBOR_LENGTH: usize = HEADER + 40 + 32;
+
+/// Says who has `address`, unasked: an ARP request for one's own (RFC 5227, section 3).
+pub(super) fn announce_v4(mac: Mac, address: Ipv4Addr) -> [u8; ARP_LENGTH] {
+    let mut frame = [0; ARP_LENGTH];
+    let parts: [&[u8]; 8] = [
+        &[0xff; 6],
+        &mac.0,
+        &ARP,
+        // Ethernet, IPv4, their lengths, and a request.
+        &[0, 1, 8, 0, 6, 4, 0, 1],
+        &mac.0,
+        &address.octets(),
+        &[0; 6],
+        &address.octets(),
+    ];
+    fill(&mut frame, &parts);
+    frame
+}
+
+/// Says who has `address`, unasked: a neighbour advertisement to all nodes (RFC 4861,
+/// section 7.2.6).
+pub(super) fn announce_v6(mac: Mac, address: Ipv6Addr) -> [u8; NEIGHBOR_LENGTH] {
+    let all_nodes = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+    // It overrides what others remember.
+    neighbor(mac, address, all_nodes, [136, 0, 0, 0, 0x20, 0, 0, 0], address, 2)
+}
+
+/// A message of neighbour discovery about `address`, with the option `option`, which is
+/// `mac`.
+fn neighbor(
+    mac: Mac,
+    source: Ipv6Addr,
+    group: Ipv6Addr,
+    head: [u8; 8],
+    address: Ipv6Addr,
+    option: u8,
+) -> [u8; NEIGHBOR_LENGTH] {
+    let mut frame = [0; NEIGHBOR_LENGTH];
+    let [.., a, b, c, d] = group.octets();
+    let parts: [&[u8]; 10] = [
+        &[0x33, 0x33, a, b, c, d],
+        &mac.0,
+        &IPV6,
+        // Version, 32 bytes of payload, its protocol, and the hop limit that is due.
+        &[0x60, 0, 0, 0, 0, 32, ICMP_V6, 255],
+        &source.octets(),
+        &group.octets(),
+        &head,
+        &address.octets(),
+        &[option, 1],
+        &mac.0,
+    ];
+    fill(&mut frame, &parts);
+    if let Some(packet) = Packet::parse(&frame) {
+        let body = frame.get(packet.transport..).map_or(0, sum);
+        put(&mut frame, packet.transport + 2, !fold(packet.pseudo_header() + body));
+    }
+    frame
+}
+
+fn fill(frame: &mut [u8], parts: &[&[u8]]) {
+    for (to, from) in frame.iter_mut().zip(parts.iter().copied().flatten()) {
+        *to = *from;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+    use std::vec::Vec;
+
+    const COMPLETE: Meta = Meta { checksum: Checksum::Complete };
+
+    /// A UDP datagram over IPv4 with the payload `hi!` and padding behind it.
+    fn udp() -> Vec<u8> {
+        let mut frame = std::vec![0; HEADER];
+        frame[12..].copy_from_slice(&IPV4);
+        frame.extend([0x45, 0, 0, 31, 0, 0, 0x40, 0, 64, UDP, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+        frame.extend([0x12, 0x34, 0, 53, 0, 11, 0, 0, b'h', b'i', b'!']);
+        frame.resize(60, 0xaa);
+        frame
+    }
+
+    /// A SYN over IPv6 without options.
+    fn syn() -> Vec<u8> {
+        let mut frame = std::vec![0; HEADER];
+        frame[12..].copy_from_slice(&IPV6);
+        frame.extend([0x60, 0, 0, 0, 0, 20, TCP, 64]);
+        frame.extend("fd00::1".parse::<Ipv6Addr>().unwrap().octets());
+        frame.extend("fd00::2".parse::<Ipv6Addr>().unwrap().octets());
+        frame.extend([0xc0, 0, 0, 80, 0, 0, 0, 7, 0, 0, 0, 0, 0x50, SYN, 0xff, 0xff, 0, 0, 0, 0]);
+        frame
+    }
+
+    #[test]
+    fn what_was_completed_verifies_and_no_changed_byte_does() {
+        for mut frame in [udp(), syn()] {
+            assert_eq!(finish(&mut frame, false), COMPLETE);
+            assert!(!matches!(judge(&frame, COMPLETE), Verdict::Corrupt | Verdict::Useless));
+            let packet = Packet::parse(&frame).unwrap();
+            for at in packet.transport..packet.end {
+                let mut changed = frame.clone();
+                changed[at] ^= 0x10;
+                assert_eq!(judge(&changed, COMPLETE), Verdict::Corrupt, "byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_checksum_is_that_of_rfc_768() {
+        let mut frame = udp();
+        finish(&mut frame, false);
+        // Not the sum of 0a00 0001 0a00 0002 0011 000b 1234 0035 000b 6869 2100.
+        assert_eq!(frame[HEADER + 26..HEADER + 28], [0x50, 0x03]);
+    }
+
+    #[test]
+    fn blank_leaves_the_sum_of_the_pseudo_header_n9() {
+        let mut frame = udp();
+        assert_eq!(finish(&mut frame, true).checksum, Checksum::Blank);
+        assert_eq!(frame[HEADER + 26..HEADER + 28], (0x1403_u16 + 17 + 11).to_be_bytes());
+        assert_eq!(judge(&frame, COMPLETE), Verdict::Corrupt);
+        assert_eq!(judge(&frame, Meta { checksum: Checksum::Blank }), Verdict::Other);
+        assert_eq!(judge(&frame, Meta { checksum: Checksum::Verified }), Verdict::Other);
+    }
+
+    #[test]
+    fn segments_are_read_whole() {
+        let mut frame = syn();
+        finish(&mut frame, false);
+        let Verdict::Tcp(segment) = judge(&frame, COMPLETE) else { panic!("a segment") };
+        assert_eq!(segment.peer, "[fd00::1]:49152".parse().unwrap());
+        assert_eq!(segment.local, "[fd00::2]:80".parse().unwrap());
+        assert_eq!((segment.flags, segment.sequence), (SYN, 7));
+        assert_eq!(segment.payload, frame.len());
+        assert_eq!(sequence_of(&frame[HEADER..]), Some(7));
+        frame[HEADER + 40 + 12] = 0x40;
+        assert_eq!(judge(&frame, Meta { checksum: Checksum::Verified }), Verdict::Useless);
+    }
+
+    #[test]
+    fn what_nobody_should_answer_is_useless() {
+        let with = |at: usize, bytes: &[u8]| {
+            let mut frame = udp();
+            frame[at..at + bytes.len()].copy_from_slice(bytes);
+            judge(&frame, COMPLETE)
+        };
+        assert_eq!(with(0, &[]), Verdict::Other);
+        for source in [[0; 4], [255; 4], [224, 0, 0, 1], [127, 0, 0, 1]] {
+            assert_eq!(with(HEADER + 12, &source), Verdict::Useless);
+        }
+        // A fragment that is not the last, and one that is not the first.
+        assert_eq!(with(HEADER + 6, &[0x20, 0]), Verdict::Useless);
+        assert_eq!(with(HEADER + 6, &[0, 1]), Verdict::Useless);
+        // A length beyond the frame, below the header, and another version.
+        assert_eq!(with(HEADER + 2, &[1, 0]), Verdict::Useless);
+        assert_eq!(with(HEADER + 2, &[0, 19]), Verdict::Useless);
+        assert_eq!(with(HEADER, &[0x65]), Verdict::Useless);
+    }
+
+    #[test]
+    fn short_frames_are_useless() {
+        for frame in [udp(), syn()] {
+            let end = Packet::parse(&frame).unwrap().end;
+            for length in 0..end {
+                assert_eq!(judge(&frame[..length], COMPLETE), Verdict::Useless, "{length}");
+            }
+        }
+    }
+
+    #[test]
+    fn announcements_are_complete() {
+        let mac = Mac([2, 0, 0, 0, 0, 1]);
+        let frame = announce_v6(mac, "fe80::1".parse().unwrap());
+        let packet = Packet::parse(&frame).unwrap();
+        assert_eq!(fold(packet.pseudo_header() + sum(&frame[packet.transport..])), 0xffff);
+        assert_eq!(frame[NEIGHBOR_LENGTH - 6..], mac.0);
+        let frame = announce_v4(mac, Ipv4Addr::new(10, 0, 0, 2));
+        assert_eq!(frame[28..32], [10, 0, 0, 2]);
+        assert_eq!(frame[38..42], [10, 0, 0, 2]);
+    }
+
+    #[test]
+    fn requests_are_recognized() {
+        let mac = Mac([2, 0, 0, 0, 0, 1]);
+        let (own, other) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2));
+        let frame = request_v4(mac, own, other);
+        assert_eq!((&frame[28..32], &frame[38..]), (&own.octets()[..], &other.octets()[..]));
+        assert!(is_request(&frame));
+        let (own, other) = ("fd00::1".parse().unwrap(), "fd00::12:3456".parse().unwrap());
+        let frame = request_v6(mac, own, other);
+        assert_eq!(frame[..6], [0x33, 0x33, 0xff, 0x12, 0x34, 0x56]);
+        assert!(is_request(&frame) && !is_request(&announce_v6(mac, own)));
+        let packet = Packet::parse(&frame).unwrap();
+        assert_eq!(fold(packet.pseudo_header() + sum(&frame[packet.transport..])), 0xffff);
+    }
+
+    #[test]
+    fn a_cut_packet_ends_where_it_says() {
+        for mut frame in [udp(), syn()] {
+            let end = Packet::parse(&frame).unwrap().end - 2;
+            cut(&mut frame, end);
+            assert_eq!(Packet::parse(&frame).unwrap().end, end);
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! TCP connections and listeners.
+
+use super::drive::Shared;
+use super::stack::{Handle, State};
+use super::{Error, Listener, Stream};
+use alloc::rc::Rc;
+use core::future::poll_fn;
+use core::net::SocketAddr;
+use core::task::{Context, Poll};
+use core::time::Duration;
+use embedded_io_async::{ErrorType, Read, Write};
+use kernel::time::timeout;
+
+/// How long a connection may take to come about.
+const CONNECT: Duration = Duration::from_secs(30);
+
+/// How long a connection may take to end in order.
+const CLOSE: Duration = Duration::from_secs(30);
+
+/// Waits for connections on a port. Dropping it resets those that nobody accepted.
+pub struct TcpListener {
+    shared: Rc<Shared>,
+    port: u16,
+}
+
+impl TcpListener {
+    pub(super) fn new(shared: Rc<Shared>, port: u16) -> Result<Self, Error> {
+        let port = shared.engine().listen(port)?;
+        Ok(Self { shared, port })
+    }
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&mut self) -> Result<TcpStream, Error> {
+        loop {
+            let accept = |context: &mut Context<'_>| {
+                self.shared.engine().poll_accept(self.port, context.waker())
+            };
+            let handle = poll_fn(accept).await?;
+            let ends = self.shared.engine().protocols.ends(handle);
+            match ends {
+                Some((local, peer)) => {
+                    let shared = Rc::clone(&self.shared);
+                    return Ok(TcpStream { shared, handle, local, peer, end: End::Open });
+                }
+                // It was reset meanwhile.
+                None => self.shared.engine().release(handle),
+            }
+        }
+    }
+
+    fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl Drop for TcpListener {
+    fn drop(&mut self) {
+        self.shared.engine().unlisten(self.port);
+    }
+}
+
+/// How far this side has come with the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Open,
+    /// Nothing more will be written.
+    Shut,
+    /// It was closed or reset.
+    Closed,
+}
+
+/// A connection. A write is complete when the stack has the bytes, which it sends
+/// again until they arrive; [`close`](Stream::close) says whether they did.
+pub struct TcpStream {
+    shared: Rc<Shared>,
+    handle: Handle,
+    local: SocketAddr,
+    peer: SocketAddr,
+    end: End,
+}
+
+impl TcpStream {
+    pub(super) async fn connect(shared: Rc<Shared>, to: SocketAddr) -> Result<Self, Error> {
+        let handle = shared.engine().connect(to)?;
+        let (local, peer) = shared.engine().protocols.ends(handle).unwrap_or((to, to));
+        let mut stream = Self { shared, handle, local, peer, end: End::Open };
+        let opened = poll_fn(|context| match stream.state(context)? {
+            State::Opening => Poll::Pending,
+            State::Closed { .. } => Poll::Ready(Err(Error::Refused)),
+            State::Open | State::Ending | State::Ended => Poll::Ready(Ok(())),
+        });
+        let opened = timeout(CONNECT, opened).await.unwrap_or(Err(Error::TimedOut));
+        if opened.is_err() {
+            stream.end = End::Closed;
+        }
+        opened.map(|()| stream)
+    }
+
+    fn state(&self, context: &Context<'_>) -> Result<State, Error> {
+        self.shared.engine().protocols.state(self.handle, context.waker())
+    }
+}
+
+impl Drop for TcpStream {
+    fn drop(&mut self) {
+        self.shared.engine().release(self.handle);
+    }
+}
+
+impl ErrorType for TcpStream {
+    type Error = Error;
+}
+
+impl Read for TcpStream {
+    async fn read(&mut self, to: &mut [u8]) -> Result<usize, Error> {
+        TcpHalf(self).read(to).await
+    }
+}
+
+impl Write for TcpStream {
+    async fn write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
+        TcpHalf(self).write(bytes).await
+    }
+
+    /// Every write is sent as soon as the peer takes it.
+    async fn flush(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// One direction of a connection.
+pub struct TcpHalf<'a>(&'a TcpStream);
+
+impl ErrorType for TcpHalf<'_> {
+    type Error = Error;
+}
+
+impl Read for TcpHalf<'_> {
+    async fn read(&mut self, to: &mut [u8]) -> Result<usize, Error> {
+        let Self(stream) = self;
+        if stream.end == End::Closed {
+            return Err(Error::Closed);
+        }
+        poll_fn(|context| {
+            stream.shared.engine().protocols.poll_read(stream.handle, to, context.waker())
+        })
+        .await
+    }
+}
+
+impl Write for TcpHalf<'_> {
+    async fn write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
+        let Self(stream) = self;
+        if stream.end != End::Open {
+            return Err(Error::Closed);
+        }
+        poll_fn(|context| {
+            stream.shared.engine().protocols.poll_write(stream.handle, bytes, context.waker())
+        })
+        .await
+    }
+
+    async fn flush(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+impl Stream for TcpStream {
+    type Reader<'a> = TcpHalf<'a>;
+    type Writer<'a> = TcpHalf<'a>;
+
+    fn split(&mut self) -> (TcpHalf<'_>, TcpHalf<'_>) {
+        (TcpHalf(self), TcpHalf(self))
+    }
+
+    async fn shutdown(&mut self) -> Result<(), Error> {
+        match self.end {
+            End::Closed => Err(Error::Closed),
+            End::Shut => Ok(()),
+            End::Open => {
+                self.end = End::Shut;
+                self.shared.engine().protocols.end(self.handle);
+                Ok(())
+            }
+        }
+    }
+
+    async fn close(&mut self) -> Result<(), Error> {
+        if self.end == End::Closed {
+            return Err(Error::Closed);
+        }
+        self.end = End::Closed;
+        self.shared.engine().protocols.end(self.handle);
+        let mut last = State::Ending;
+        let closed = poll_fn(|context| {
+            self.shared.engine().protocols.discard(self.handle, context.waker());
+            last = self.state(context)?;
+            match last {
+                State::Closed { arrived: true } => Poll::Ready(Ok(())),
+                State::Closed { arrived: false } => Poll::Ready(Err(Error::Reset)),
+                _ => Poll::Pending,
+            }
+        });
+        let closed = timeout(CLOSE, closed).await;
+        match (closed, last) {
+            (Ok(closed), _) => closed,
+            // All has arrived, and the peer is in no hurry to end its own side.
+            (Err(_), State::Ended) => Ok(()),
+            (Err(_), _) => Err(Error::TimedOut),
+        }
+    }
+
+    fn abort(&mut self) {
+        self.end = End::Closed;
+        self.shared.engine().protocols.abort(self.handle);
+    }
+
+    fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    fn local(&self) -> SocketAddr {
+        self.local
+    }
+}

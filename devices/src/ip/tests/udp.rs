@@ -1,0 +1,136 @@
+//! UDP and echo requests.
+
+use super::*;
+use kernel::task::spawn;
+use kernel::time::{Instant, sleep, timeout};
+
+#[test]
+fn datagrams_go_both_ways() {
+    pair(|a, b| async move {
+        for (to, from) in [(B, A), (B6, A6)] {
+            let (one, other) = (a.bind(0).await.unwrap(), b.bind(53).await.unwrap());
+            assert!(one.port() >= 0xc000);
+            assert_eq!(other.port(), 53);
+            assert_eq!(b.bind(53).await.err(), Some(Error::InUse));
+            one.send(b"question", SocketAddr::new(to, 53)).await.unwrap();
+            let mut datagram = [0; 64];
+            let (length, peer) = other.receive(&mut datagram).await.unwrap();
+            assert_eq!(&datagram[..length], b"question");
+            assert_eq!(peer, SocketAddr::new(from, one.port()));
+            other.send(b"", peer).await.unwrap();
+            assert_eq!(one.receive(&mut datagram).await.unwrap(), (0, SocketAddr::new(to, 53)));
+            // What does not fit is lost, and only that.
+            one.send(b"long", SocketAddr::new(to, 53)).await.unwrap();
+            one.send(b"next", SocketAddr::new(to, 53)).await.unwrap();
+            assert_eq!(other.receive(&mut datagram[..2]).await.unwrap().0, 2);
+            assert_eq!(&datagram[..2], b"lo");
+            assert_eq!(other.receive(&mut datagram).await.unwrap().0, 4);
+        }
+    });
+}
+
+#[test]
+fn the_longest_datagram_fits_the_interface() {
+    pair(|a, b| async move {
+        for (to, most) in [(B, 1472), (B6, 1452)] {
+            let (one, other) = (a.bind(0).await.unwrap(), b.bind(9).await.unwrap());
+            let to = SocketAddr::new(to, 9);
+            assert_eq!(one.send(&pattern(most + 1), to).await, Err(Error::TooLong));
+            one.send(&pattern(most), to).await.unwrap();
+            let mut datagram = [0; 2000];
+            assert_eq!(other.receive(&mut datagram).await.unwrap().0, most);
+            assert!(datagram[..most] == pattern(most));
+        }
+    });
+}
+
+#[test]
+fn what_nobody_reads_is_bounded() {
+    pair(|a, b| async move {
+        let (one, other) = (a.bind(0).await.unwrap(), b.bind(9).await.unwrap());
+        for n in 0..100 {
+            one.send(&[n; 100], SocketAddr::new(B, 9)).await.unwrap();
+        }
+        sleep(SECOND).await;
+        let mut got = 0;
+        let mut datagram = [0; 200];
+        while timeout(SECOND, other.receive(&mut datagram)).await.is_ok() {
+            assert_eq!(datagram[0], got);
+            got += 1;
+        }
+        assert_eq!(got, 16);
+    });
+}
+
+#[test]
+fn a_machine_that_is_not_there_blocks_a_port_for_a_while_only() {
+    pair(|a, b| async move {
+        let (one, other) = (a.bind(0).await.unwrap(), b.bind(9).await.unwrap());
+        let nobody = "10.0.0.99:9".parse().unwrap();
+        let mut result = Ok(());
+        for _ in 0..=16 {
+            result = one.send(b"x", nobody).await;
+        }
+        assert_eq!(result, Err(Error::Unreachable));
+        one.send(b"y", SocketAddr::new(B, 9)).await.unwrap();
+        assert_eq!(other.receive(&mut [0]).await.unwrap().0, 1);
+        let far = "192.168.0.1:9".parse().unwrap();
+        assert_eq!(one.send(b"x", far).await, Err(Error::Unreachable));
+    });
+}
+
+#[test]
+fn a_broadcast_reaches_all() {
+    pair(|a, b| async move {
+        let (one, other) = (a.bind(0).await.unwrap(), b.bind(9).await.unwrap());
+        for to in ["255.255.255.255:9", "10.0.0.255:9", "[ff02::1]:9"] {
+            one.send(b"all", to.parse().unwrap()).await.unwrap();
+            let got = timeout(SECOND, other.receive(&mut [0; 3])).await;
+            assert_eq!(got.expect(to).unwrap().0, 3);
+        }
+    });
+}
+
+#[test]
+fn echo_requests_are_answered_and_absence_is_noticed() {
+    pair(|a, b| async move {
+        let link_local = b.addresses().iter().map(|it| it.0).find(|it| match it {
+            IpAddr::V6(it) => it.is_unicast_link_local(),
+            IpAddr::V4(_) => false,
+        });
+        for to in [B, B6, link_local.unwrap()] {
+            for payload in [0, 8, 1400] {
+                let time = a.ping(to, payload, SECOND).await.unwrap();
+                assert!(time < SECOND, "{to} {payload}");
+            }
+        }
+        for (to, most) in [(B, 1472), (B6, 1452)] {
+            assert_eq!(a.ping(to, most + 1, SECOND).await, Err(Error::TooLong));
+            assert!(a.ping(to, most, SECOND).await.is_ok());
+        }
+        let begun = Instant::now();
+        assert_eq!(a.ping("10.0.0.9".parse().unwrap(), 8, SECOND).await, Err(Error::TimedOut));
+        assert_eq!(begun.elapsed(), SECOND);
+        let far = "fd99::1".parse().unwrap();
+        assert_eq!(a.ping(far, 8, SECOND).await, Err(Error::Unreachable));
+    });
+}
+
+#[test]
+fn requests_at_once_get_their_own_answers() {
+    pair(|a, b| async move {
+        let pings: Vec<_> = (0..20)
+            .map(|n| {
+                let a = a.clone();
+                spawn(async move {
+                    let to = if n % 2 == 0 { B } else { B6 };
+                    a.ping(to, n, SECOND * 3).await
+                })
+            })
+            .collect();
+        for ping in pings {
+            ping.await.unwrap();
+        }
+        assert_eq!(b.stats().received, a.stats().sent);
+    });
+}
