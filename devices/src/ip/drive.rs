@@ -6,7 +6,7 @@ use super::packet;
 use super::stack::{Handle, Wire};
 use super::tcp::{TcpListener, TcpStream};
 use super::udp::UdpSocket;
-use super::{Error, Ping, Tcp, Udp};
+use super::{Error, Ping, Resolve, Tcp, Udp, dns};
 use crate::net::Net;
 use alloc::rc::{Rc, Weak};
 use core::cell::{Cell, RefCell, RefMut};
@@ -301,5 +301,11 @@ impl<N: Net + 'static> Ping for Stack<N> {
         });
         timeout(limit, pong).await.unwrap_or(Err(Error::TimedOut))?;
         Ok(begun.elapsed())
+    }
+}
+
+impl<N: Net + 'static> Resolve for Stack<N> {
+    async fn resolve(&self, name: &str) -> Result<heapless::Vec<IpAddr, 8>, Error> {
+        dns::resolve(&self.shared, name).await
     }
 }

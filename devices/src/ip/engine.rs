@@ -367,7 +367,6 @@ impl Engine {
         self.dhcp.is_none() || self.protocols.addresses().any(|(address, _)| address.is_ipv4())
     }
 
-    #[expect(dead_code)]
     pub(super) fn servers(&self) -> &[IpAddr] {
         &self.servers
     }

@@ -6,6 +6,7 @@
 
 pub mod config;
 mod dhcp;
+mod dns;
 mod drive;
 mod engine;
 mod half_open;
@@ -225,7 +226,8 @@ pub trait Resolve {
     /// The addresses of `name`, which may also be an address itself; never empty.
     ///
     /// # Errors
-    /// [`Error::NoSuchName`], [`Error::BadName`], [`Error::TimedOut`].
+    /// [`Error::NoSuchName`], [`Error::BadName`], [`Error::TimedOut`]; [`Error::Unreachable`]
+    /// when there is no name server.
     fn resolve(&self, name: &str) -> impl Future<Output = Result<heapless::Vec<IpAddr, 8>, Error>>;
 }
 

@@ -38,6 +38,8 @@ use smoltcp::wire::{EthernetAddress, HardwareAddress, Icmpv4Packet, Icmpv4Repr, 
 use smoltcp::wire::{Icmpv6Repr, IpAddress, IpCidr, IpEndpoint};
 
 pub(super) use smoltcp::iface::SocketHandle as Handle;
+pub(super) use smoltcp::wire::{DnsFlags, DnsPacket, DnsQueryType, DnsQuestion, DnsRcode};
+pub(super) use smoltcp::wire::{DnsRecord, DnsRecordData};
 
 /// Addresses that an interface may have: smoltcp's feature says so.
 pub(super) const ADDRESSES: usize = 6;

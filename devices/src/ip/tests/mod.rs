@@ -2,6 +2,7 @@
 
 extern crate std;
 
+mod dns;
 mod tcp;
 mod udp;
 
