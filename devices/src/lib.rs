@@ -21,5 +21,8 @@ pub mod http;
 pub mod ip;
 pub mod net;
 
+/// IP on the network interface that the manifest names.
+pub type Ip = ip::Stack<Net>;
+
 pub use console::Console;
 pub use net::netfront::Netfront as Net;

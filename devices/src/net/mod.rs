@@ -4,12 +4,9 @@
 //! cannot. A frame is handed over inside a closure, so that it can be built in
 //! the very buffer that goes out, and read from the one that came in.
 
-<<<<<<< HEAD
-pub mod netfront;
-=======
 pub mod cable;
 pub mod loopback;
->>>>>>> 6f81b5d (Add an IP stack over any network interface, and a cable to test it on)
+pub mod netfront;
 
 use core::task::{Context, Poll};
 
