@@ -66,6 +66,11 @@ pub(crate) fn text(console: &[u8]) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// Whether a console says that its guest serves now.
+pub(crate) fn is_up(console: &str) -> bool {
+    console.contains("listening") || console.contains("ready")
+}
+
 /// Turns a console's carriage return and line feed into line feed, in pieces
 /// as they come.
 #[derive(Default)]

@@ -68,7 +68,11 @@ enum Cmd {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let (words, others) = cmd::run::split(std::env::args_os());
+    let mut cli = Cli::parse_from(words);
+    if let Cmd::Run(args) = &mut cli.command {
+        args.add(others);
+    }
     let ui = Ui::new(cli.verbose);
     let result = match &cli.command {
         Cmd::Build(args) => cmd::build::run(args, &ui),

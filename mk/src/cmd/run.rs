@@ -1,47 +1,98 @@
 //! `cargo mk run`: one guest, from its source to its end.
 
+mod publish;
+mod tap;
+mod watch;
+
 use super::build::{self, Image};
 use crate::boot;
-use crate::ending::{Ending, LineFeeds, TIMEOUT, exit_status};
-use crate::explain::explain;
+use crate::ending::{TIMEOUT, exit_status};
 use crate::image::xl;
-use crate::lab::{Guest as Domain, GuestSpec, Input};
-use crate::names::{Names, addition, named};
+use crate::lab::{self, GuestSpec, Host};
 use crate::project::{Guest, Project, cargo};
-use crate::symbols::Symbols;
 use crate::ui::Ui;
 use anyhow::{Context, Result, bail, ensure};
-use console::style;
-use rustix::termios::tcgetpgrp;
-use std::io::{Read, Write};
+use clap::Parser;
+use publish::Publish;
+use std::ffi::OsString;
+use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
+use watch::{Console, Running, headline, show, watch_all};
+
+pub(crate) use watch::telling;
 
 /// Builds an app and runs it, by default on Xen in QEMU
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  cargo mk run hello\n  cargo mk run hello \"greeting=Hello World\"\n  \
-cargo mk run hello --on linux\n\nThe exit status is 0 when the app ended well, its own when it \
-failed, 101 when it\ncrashed, and 124 at the time limit."
+cargo mk run hello --on linux\n  cargo mk run httpd --publish 8080:80 --pcap httpd.pcap\n  \
+cargo mk run echo-server + fetch url=http://10.0.0.2/\n\nA lone + separates apps that run beside \
+each other: the first one has the address\n10.0.0.2, the second one 10.0.0.3. What is for one app \
+stands beside it, on its side\nof the +: --memory, --publish and --pcap.\n\nThe exit status is 0 \
+when the app ended well, its own when it failed, 101 when it\ncrashed, and 124 at the time limit; \
+of several apps, that of the first that failed."
 )]
 pub(crate) struct Args {
+    #[command(flatten)]
+    app: App,
+    /// Where to run it
+    #[arg(long, value_enum, default_value = "xen-qemu")]
+    on: On,
+    /// Ends the run after that time
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    timeout: Option<Duration>,
+    /// With --on linux: the tap interface that the app uses as its network
+    #[arg(long, value_name = "TAP")]
+    net: Option<String>,
+    /// What stands after each lone `+`
+    #[arg(skip)]
+    others: Vec<App>,
+}
+
+/// One app of a run.
+#[derive(Clone, Debug, clap::Args)]
+struct App {
     /// The app; without it, the app of the current folder
     #[arg(value_name = "APP")]
     app: Option<String>,
     /// Arguments for the app; `help` lists them
     #[arg(value_name = "KEY=VALUE")]
     args: Vec<String>,
-    /// Where to run it
-    #[arg(long, value_enum, default_value = "xen-qemu")]
-    on: On,
     /// Memory of the domain in MiB, instead of what the manifest says
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..))]
     memory: Option<u64>,
-    /// Ends the run after that time
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-    timeout: Option<Duration>,
+    /// Leads a port of this machine to one of the guest; may be given several times.
+    /// Without it, an app with an argument `port` gets a port of 127.0.0.1
+    #[arg(long, value_name = "[ADDRESS:][PORT:]GUEST-PORT[/udp]", value_parser = publish::parse)]
+    publish: Vec<Publish>,
+    /// Records the guest's frames into a file for tcpdump or Wireshark; those of a
+    /// second interface into FILE.1
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
+}
+
+/// What stands after a `+`.
+#[derive(clap::Parser)]
+#[command(name = "cargo mk run ... +", no_binary_name = true, disable_help_subcommand = true)]
+struct Other {
+    #[command(flatten)]
+    app: App,
+}
+
+/// Splits a command line at each lone `+`.
+pub(crate) fn split(words: impl Iterator<Item = OsString>) -> (Vec<OsString>, Vec<Vec<OsString>>) {
+    let words: Vec<_> = words.collect();
+    let is_run = words.iter().skip(1).find(|word| !word.as_encoded_bytes().starts_with(b"-"));
+    if is_run.is_none_or(|word| word != "run") {
+        return (words, Vec::new());
+    }
+    let mut parts = words.split(|word| word == "+").map(<[_]>::to_vec);
+    (parts.next().unwrap_or_default(), parts.collect())
 }
 
 /// Where an app can run.
@@ -61,39 +112,121 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number).map_err(|_| format!("{text} is no time"))
 }
 
-/// As good as no limit.
-const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
-
 /// Runs the command.
 ///
 /// # Errors
-/// When the app cannot be built or the host does not come up.
+/// When an app cannot be built or the host does not come up.
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     let project = Project::find()?;
-    let (app, items) = args.app_and_items(&project);
-    let guests = project.choose(&app)?;
-    let guest = *guests.first().context("no app")?;
-    match args.on {
-        On::Linux => return on_linux(&project, guest, &items, args, ui),
-        On::Xl => require_xl()?,
-        On::XenQemu => {}
+    let mut apps = Vec::new();
+    for app in [&args.app].into_iter().chain(&args.others) {
+        let (name, items) = app.name_and_items(&project);
+        let guest = *project.choose(&name)?.first().context("no app")?;
+        apps.push((app, guest, items));
     }
-    let overrides = overrides(&items, args.memory)?;
-    let images = build::images(&project, &[guest], ui)?;
-    let image = images.first().context("no image")?;
-    check_memory(image, args.memory)?;
-    if args.on == On::Xl {
-        return on_xl(image, &project, &overrides, args, ui);
+    if args.on != On::XenQemu {
+        for (app, ..) in &apps {
+            ensure!(
+                app.publish.is_empty() && app.pcap.is_none(),
+                "--publish and --pcap are for the lab's network, that of --on xen-qemu"
+            );
+        }
+        let [(app, guest, items)] = &apps[..] else {
+            bail!("several apps beside each other run with --on xen-qemu only");
+        };
+        if args.on == On::Linux {
+            return on_linux(&project, guest, items, args, ui);
+        }
+        require_xl()?;
+        ensure!(args.net.is_none(), "--net is for --on linux");
+        let images = build::images(&project, &[guest], ui)?;
+        let image = images.first().context("no image")?;
+        check_memory(image, app.memory)?;
+        return on_xl(image, &project, &overrides(items, app.memory)?, args, ui);
     }
-    let host = boot::host(&project, false, ui)?;
-    let spec = GuestSpec { overrides, ..GuestSpec::new(image.config()) };
-    let mut domain = host.create(&spec)?;
-    watch(&mut domain, &image.name, &image.symbols(&project)?, args.timeout, ui)
+    ensure!(args.net.is_none(), "--net is for --on linux: a domain has its own network interface");
+    in_lab(&project, &apps, args.timeout, ui)
+}
+
+/// Runs apps on one Xen host in QEMU.
+fn in_lab(
+    project: &Project,
+    apps: &[(&App, &Guest, Vec<String>)],
+    timeout: Option<Duration>,
+    ui: &Ui,
+) -> Result<u8> {
+    let mut guests: Vec<&Guest> = Vec::new();
+    for (_, guest, _) in apps {
+        if guests.iter().all(|other| other.name != guest.name) {
+            guests.push(guest);
+        }
+    }
+    let images = build::images(project, &guests, ui)?;
+    let mut planned = Vec::new();
+    let mut options = boot::options(project)?;
+    for ((app, guest, items), index) in apps.iter().zip(0..) {
+        let image = images.iter().find(|image| image.name == guest.name).context("no image")?;
+        check_memory(image, app.memory)?;
+        let overrides = overrides(items, app.memory)?;
+        let vifs = image.manifest.vifs();
+        ensure!(
+            app.pcap.is_none() || vifs > 0,
+            "{} has no network interface: --pcap has nothing to record",
+            image.name
+        );
+        let forwards = publish::forwards(&app.publish, image, items, &lab::address(index))?;
+        options.network |= vifs > 0;
+        options.forwards.extend(forwards.iter().cloned());
+        planned.push((app, image, overrides, forwards));
+    }
+    let host = Host::boot(&options, ui)?;
+    ui.done();
+    // Taken before any is created, so that they are in the order of the apps.
+    let numbers = apps.iter().map(|_| Ok(Some(Arc::new(host.number()?))));
+    let numbers: Vec<_> = numbers.collect::<Result<_>>()?;
+    let mut running = Vec::new();
+    for ((app, image, overrides, forwards), number) in planned.into_iter().zip(numbers) {
+        let paused = app.pcap.is_some();
+        let spec = GuestSpec { overrides, paused, number, ..GuestSpec::new(image.config()) };
+        let domain = host.create(&spec)?;
+        let mut captures = Vec::new();
+        for (path, index) in
+            app.pcap.iter().flat_map(|path| pcaps(path, domain.vifs().len())).zip(0..)
+        {
+            captures.push(domain.capture(index, &path)?);
+        }
+        if paused {
+            domain.unpause()?;
+        }
+        let symbols = image.symbols(project)?;
+        running.push(Running { domain, symbols, captures, forwards });
+    }
+    watch_all(running, timeout, ui)
+}
+
+/// The files for a guest's interfaces: the first has the name as it was given.
+fn pcaps(path: &Path, count: usize) -> impl Iterator<Item = PathBuf> {
+    (0..count).map(|index| match index {
+        0 => path.to_owned(),
+        index => {
+            let mut name = path.as_os_str().to_owned();
+            name.push(format!(".{index}"));
+            name.into()
+        }
+    })
 }
 
 impl Args {
+    /// Adds what stands after each `+` of the command line.
+    pub(crate) fn add(&mut self, others: Vec<Vec<OsString>>) {
+        let parsed = others.into_iter().map(|words| Other::parse_from(words).app);
+        self.others.extend(parsed);
+    }
+}
+
+impl App {
     /// The first word is the app unless it can only be an argument.
-    fn app_and_items(&self, project: &Project) -> (Vec<String>, Vec<String>) {
+    fn name_and_items(&self, project: &Project) -> (Vec<String>, Vec<String>) {
         let mut app: Vec<_> = self.app.iter().cloned().collect();
         let mut items = self.args.clone();
         let is_item = |word: &String| {
@@ -130,108 +263,6 @@ pub(crate) fn check_memory(image: &Image, memory: Option<u64>) -> Result<()> {
     Ok(())
 }
 
-/// Shows the domain's console until its end or the time limit.
-fn watch(
-    domain: &mut Domain,
-    name: &str,
-    symbols: &Symbols,
-    timeout: Option<Duration>,
-    ui: &Ui,
-) -> Result<u8> {
-    forward_input(domain);
-    let start = Instant::now();
-    let mut console = Console::new(symbols);
-    let mut sink = |bytes: &[u8]| show(&console.text(bytes));
-    let end = domain.wait(timeout.unwrap_or(FOREVER), &mut sink)?;
-    let after = start.elapsed().as_secs_f64();
-    let Some(end) = end else {
-        ui.note(&headline(name, &format!("still running after {after:.1} s, and ended"), TIMEOUT));
-        match domain.registers() {
-            Ok(registers) => ui.note(named(&registers, symbols).trim_end()),
-            Err(error) => ui.warn(&format!("its registers cannot be shown: {error:#}")),
-        }
-        return Ok(TIMEOUT);
-    };
-    let ending = Ending::of(&end);
-    if !matches!(ending, Ending::Poweroff | Ending::Exit(_)) {
-        for line in telling(&end.hypervisor_log) {
-            ui.note(&format!("{line}{}", addition(line, symbols)));
-        }
-    }
-    if let Some(why) = explain(&end, symbols) {
-        ui.note(&format!("{name}: {why}"));
-    }
-    let what = format!("{} after {after:.1} s", ending.shown());
-    ui.note(&headline(name, &what, ending.status()));
-    Ok(ending.status())
-}
-
-/// A console as it is shown: with plain line feeds, and with names in reports.
-struct Console<'a> {
-    line_feeds: LineFeeds,
-    names: Names<'a>,
-}
-
-impl<'a> Console<'a> {
-    fn new(symbols: &'a Symbols) -> Self {
-        Self { line_feeds: LineFeeds::default(), names: Names::new(symbols) }
-    }
-
-    fn text(&mut self, bytes: &[u8]) -> Vec<u8> {
-        let (mut plain, mut text) = (Vec::new(), Vec::new());
-        self.line_feeds.feed(bytes, &mut plain);
-        self.names.feed(&plain, &mut text);
-        text
-    }
-}
-
-/// The lines of a register dump without those of an empty stack.
-pub(crate) fn telling(log: &[String]) -> impl Iterator<Item = &String> {
-    log.iter().filter(|line| {
-        let words = line.strip_prefix("(XEN)").unwrap_or(line).split_whitespace();
-        words.clone().next().is_none() || words.clone().any(|word| word.contains(|c| c != '0'))
-    })
-}
-
-/// The line that says how a run ended.
-fn headline(name: &str, what: &str, status: u8) -> String {
-    let what = style(what).for_stderr();
-    let what = if status == 0 { what.green() } else { what.red() };
-    format!("{name}: {what}")
-}
-
-/// Prints console output. When nobody reads it any more, the run is over.
-fn show(text: &[u8]) {
-    let mut stdout = std::io::stdout().lock();
-    if stdout.write_all(text).and_then(|()| stdout.flush()).is_err() {
-        // As for a process that SIGPIPE ends. QEMU ends with this process.
-        std::process::exit(128 + 13);
-    }
-}
-
-/// Passes standard input on to the guest's console, from a thread that lives
-/// as long as this process.
-fn forward_input(domain: &Domain) {
-    // In the background, reading the terminal would stop this process.
-    let stdin = rustix::stdio::stdin();
-    let background = tcgetpgrp(stdin).is_ok_and(|group| group != rustix::process::getpgrp());
-    if background {
-        return;
-    }
-    let input = domain.input();
-    thread::spawn(move || -> Result<()> {
-        let mut input: Input = input?;
-        let mut buffer = [0; 1024];
-        loop {
-            let count = std::io::stdin().read(&mut buffer)?;
-            if count == 0 {
-                return Ok(());
-            }
-            input.write_all(&buffer[..count])?;
-        }
-    });
-}
-
 /// Runs the app as a process of this machine.
 fn on_linux(
     project: &Project,
@@ -240,7 +271,15 @@ fn on_linux(
     args: &Args,
     ui: &Ui,
 ) -> Result<u8> {
-    ensure!(args.memory.is_none(), "--memory is for domains: a process takes what it needs");
+    ensure!(args.app.memory.is_none(), "--memory is for domains: a process takes what it needs");
+    let mut items = items.to_owned();
+    if let Some(tap) = &args.net {
+        if let Err(why) = tap::check(tap) {
+            ui.note(&format!("{} {why}", console::style("error:").for_stderr().red().bold()));
+            return Ok(2);
+        }
+        items.push(format!("net={tap}"));
+    }
     let call = |verb: &str| {
         let mut command = Command::new(cargo());
         command.args([verb, "--quiet", "--package", &guest.package, "--bin", &guest.name]);
@@ -359,12 +398,6 @@ mod tests {
             [r#"extra="\"greeting=Hello World\" n=1""#, "memory=8"]
         );
         assert!(overrides(&[], None).unwrap().is_empty());
-    }
-
-    #[test]
-    fn an_empty_stack_tells_nothing() {
-        let log = ["(XEN) rip: 0", "(XEN)    0000 0000", "(XEN)    0000 1000"].map(str::to_owned);
-        assert_eq!(telling(&log).collect::<Vec<_>>(), [&log[0], &log[2]]);
     }
 
     #[test]

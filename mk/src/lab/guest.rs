@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::capture::Capture;
 use super::channel::{Channel, Connection, Piece, quote, send, store};
 use super::end::{End, Reason, about_domain};
 use super::network::{Number, Vif, list};
@@ -260,6 +261,17 @@ impl Guest {
     /// Its network interfaces.
     pub(crate) fn vifs(&self) -> &[Vif] {
         &self.vifs
+    }
+
+    /// The name in dom0 of the interface with this index.
+    pub(crate) fn interface(&self, index: usize) -> String {
+        format!("vif{}.{index}", self.id)
+    }
+
+    /// Records the frames of the interface with this index, until its end. For
+    /// all of them the guest has to be paused still.
+    pub(crate) fn capture(&self, index: usize, path: &Path) -> Result<Capture> {
+        Capture::start(&self.channel, &self.interface(index), path)
     }
 
     /// All that it has written to its console so far.

@@ -17,7 +17,7 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetat
 
 use super::channel::{Channel, quote, random, store};
 use super::guest::{Guest, GuestSpec};
-use super::network::{Number, Numbers};
+use super::network::{Number, Numbers, publish};
 use super::qemu::{self, Accelerator, Qemu};
 use super::{Options, Output, Progress, image};
 
@@ -107,7 +107,8 @@ impl Host {
             numbers: Numbers::default(),
             network: options.network,
         };
-        host.shell(":")?.success().context("dom0 does not obey")?;
+        let first = if options.forwards.is_empty() { ":" } else { &publish(&options.forwards) };
+        host.shell(first)?.success().context("dom0 does not obey")?;
         Ok(host)
     }
 

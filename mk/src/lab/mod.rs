@@ -23,9 +23,11 @@
 //! | `host` | a booted Xen |
 //! | `guest` | a domU, from `xl create` on |
 //! | `end` | how it ended |
+//! | `capture` | its frames, in a file |
 //! | `doctor` | what this machine lacks |
 
 mod apt;
+mod capture;
 mod channel;
 mod doctor;
 mod end;
@@ -44,12 +46,13 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub(crate) use capture::Capture;
 pub(crate) use channel::Output;
 pub(crate) use doctor::doctor;
 pub(crate) use end::{End, Reason};
 pub(crate) use guest::{Guest, GuestSpec, Input};
 pub(crate) use host::Host;
-pub(crate) use network::{Number, Vif};
+pub(crate) use network::{Forward, Number, Protocol, Vif};
 
 /// Who hears how long steps go.
 pub(crate) trait Progress: Sync {
@@ -78,6 +81,8 @@ pub(crate) struct Options {
     /// Whether guests have a network: bridges, servers on them, and tools for
     /// tests. It takes a moment more to boot.
     pub(crate) network: bool,
+    /// What leads from this machine to guests.
+    pub(crate) forwards: Vec<Forward>,
     /// More arguments for Xen.
     pub(crate) xen: Vec<String>,
     /// How long booting may take.
@@ -95,11 +100,18 @@ impl Options {
             memory: 1536,
             icount: false,
             network: false,
+            forwards: Vec::new(),
             xen: Vec::new(),
             boot_limit: Duration::from_secs(180),
             lifetime: Duration::from_secs(12 * 3600),
         }
     }
+}
+
+/// The address that the guest gets whose number is the one taken after `before`
+/// others, on a host of no other guests.
+pub(crate) fn address(before: u8) -> String {
+    network::ip(0, network::NUMBERS.start + before)
 }
 
 /// This machine's distribution and release, in its own words.

@@ -7,6 +7,8 @@
 //! does.
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::net::SocketAddrV4;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -63,6 +65,54 @@ impl Drop for Number {
     fn drop(&mut self) {
         self.all.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
     }
+}
+
+/// What a forward is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Tcp,
+    Udp,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+        })
+    }
+}
+
+/// A way from a port of this machine to one of a guest: QEMU leads it to a port
+/// of dom0, and dom0 to the guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Forward {
+    pub(crate) protocol: Protocol,
+    /// Where this machine listens.
+    pub(crate) from: SocketAddrV4,
+    pub(crate) to: SocketAddrV4,
+}
+
+/// The port of dom0 for the forward with this index.
+pub(super) fn dom0_port(index: usize) -> usize {
+    20_000 + index
+}
+
+/// The forwards as QEMU's user network takes them, after other settings.
+pub(super) fn qemu_forwards(forwards: &[Forward]) -> String {
+    let rules = forwards.iter().enumerate().map(|(index, Forward { protocol, from, .. })| {
+        let (address, port) = (from.ip(), from.port());
+        format!(",hostfwd={protocol}:{address}:{port}-10.0.2.15:{}", dom0_port(index))
+    });
+    rules.collect()
+}
+
+/// The command that makes dom0 pass them on.
+pub(super) fn publish(forwards: &[Forward]) -> String {
+    let rules = forwards.iter().enumerate().map(|(index, Forward { protocol, to, .. })| {
+        format!(" {protocol} {} {} {}", dom0_port(index), to.ip(), to.port())
+    });
+    format!("publish{}", rules.collect::<String>())
 }
 
 /// One network interface of a guest.

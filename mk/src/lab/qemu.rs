@@ -15,6 +15,7 @@ use std::{fs, io};
 use anyhow::{Context, Result, ensure};
 
 use super::image::Image;
+use super::network::qemu_forwards;
 use super::{Options, Progress};
 
 /// The program, as Debian names it.
@@ -91,7 +92,10 @@ fn command_line(options: &Options, accelerator: Accelerator, port: u16) -> Vec<S
         (
             "-netdev",
             // Restricted: dom0 and its guests reach nothing of this machine.
-            format!("user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:1"),
+            format!(
+                "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:1{}",
+                qemu_forwards(&options.forwards)
+            ),
         ),
         ("-device", "virtio-net-pci,netdev=net,romfile=".into()),
     ];
