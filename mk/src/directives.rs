@@ -12,6 +12,11 @@
 //! test: memory 1                         MiB
 //! test: xl cpuid="host,rdrand=0"         a line for `xl create`; any number of times
 //! test: input "text\n"                   typed at its console once it runs
+//! test: client "nc $IP 7"                a script for dom0's shell, once the console says `ready`
+//!                                       or `listening`; it has to succeed. Then the guest is asked
+//!                                       to shut down. IP, MAC, VIF, GUEST and NAME are set
+//! test: client client.sh                 the same, in a file of the package's folder
+//! test: dom0 "httpd -h /tmp"             a script for dom0's shell before the guest is created
 //! test: timeout 20                       seconds
 //! test: console-contains "text\n"        quoted as in Rust; any number of times
 //! test: console-lines 1000               the first lines are those that `tests::line` makes
@@ -40,6 +45,10 @@ pub(crate) struct Run {
     pub(crate) config: Vec<String>,
     /// What is typed at the console.
     pub(crate) input: Option<String>,
+    /// What is run in dom0 before there is the guest.
+    pub(crate) before: Vec<Script>,
+    /// What is run in dom0 once the guest is ready.
+    pub(crate) clients: Vec<Script>,
     pub(crate) timeout: Duration,
     pub(crate) expect: Expect,
     /// Texts that the console must hold.
@@ -48,6 +57,14 @@ pub(crate) struct Run {
     pub(crate) lines: Option<u32>,
     /// Whether the guest's last line is its own verdict.
     pub(crate) verdict: bool,
+}
+
+/// A script for dom0's shell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Script {
+    Text(String),
+    /// The name of a file beside the package's manifest.
+    File(String),
 }
 
 /// How a run should end.
@@ -61,6 +78,11 @@ pub(crate) enum Expect {
 }
 
 impl Run {
+    /// Whether dom0 has to give addresses and have clients.
+    pub(crate) fn uses_network(&self) -> bool {
+        !self.before.is_empty() || !self.clients.is_empty()
+    }
+
     const fn new(verdict: bool) -> Self {
         Self {
             name: None,
@@ -68,6 +90,8 @@ impl Run {
             memory: None,
             config: Vec::new(),
             input: None,
+            before: Vec::new(),
+            clients: Vec::new(),
             timeout: TIMEOUT,
             expect: Expect::Poweroff,
             contains: Vec::new(),
@@ -148,6 +172,8 @@ fn apply(run: &mut Run, text: &str) -> Result<()> {
         "memory" => run.memory = Some(number(value)?),
         "xl" => run.config.push(value.to_owned()),
         "input" => run.input = Some(string(value)?),
+        "dom0" => run.before.push(script(value)?),
+        "client" => run.clients.push(script(value)?),
         "timeout" => run.timeout = Duration::from_secs(number(value)?),
         "console-contains" => run.contains.push(string(value)?),
         "console-lines" => run.lines = Some(number(value)?.try_into()?),
@@ -169,6 +195,18 @@ fn expect(value: &str) -> Result<Expect> {
         ("crash", text) => Expect::Crash(string(text)?),
         _ => bail!("expect poweroff, exit N, crash \"text\", watchdog or timeout"),
     })
+}
+
+fn script(value: &str) -> Result<Script> {
+    let file = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if value.starts_with('"') {
+        return string(value).map(Script::Text);
+    }
+    ensure!(
+        !value.is_empty() && value.chars().all(file),
+        "a script stands in double quotes, or is the name of a file in the package's folder"
+    );
+    Ok(Script::File(value.to_owned()))
 }
 
 fn number(text: &str) -> Result<u64> {
@@ -201,6 +239,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn scripts_are_text_or_files() {
+        let runs = parse("//! test: client \"nc $IP\"\n//! test: client a.sh\n", false).unwrap();
+        let all = [Script::Text("nc $IP".into()), Script::File("a.sh".into())];
+        assert_eq!(runs[0].clients, all);
+        assert!(runs[0].uses_network());
+        assert!(parse("//! test: client ../a.sh\n", false).is_err());
+        assert!(parse("//! test: dom0\n", false).is_err());
+    }
+
+    #[test]
     fn a_guest_without_directives_has_no_runs() {
         assert!(
             parse("//! A guest.\n\nuse a::b;\n// test: expect exit 3\n", true).unwrap().is_empty()
@@ -221,6 +269,8 @@ mod tests {
                 memory: Some(2),
                 config: vec!["cpuid=\"host\"".into()],
                 input: Some("x\n".into()),
+                before: Vec::new(),
+                clients: Vec::new(),
                 timeout: Duration::from_secs(5),
                 expect: Expect::Crash("#UD \"x\"".into()),
                 contains: vec!["a\nb\\x1b".into()],

@@ -1,6 +1,7 @@
 //! The wiring of `httpd`.
 //!
-//! test: client "client.sh"
+//! test: client client.sh
+//! test: timeout 60
 
 #![no_std]
 #![no_main]

@@ -3,17 +3,17 @@
 use super::build::{self, Image};
 use super::run::{check_memory, telling};
 use crate::boot;
-use crate::directives::{Run, default_run, parse};
+use crate::directives::{Run, Script, default_run, parse};
 use crate::ending::{Ending, text};
 use crate::explain::explain;
 use crate::image::xl;
 use crate::judge::{Outcome, Verdict, judge};
-use crate::lab::{GuestSpec, Host};
+use crate::lab::{Guest as Domain, GuestSpec, Host};
 use crate::names::named;
 use crate::project::{Guest, Project, read};
 use crate::symbols::Symbols;
 use crate::ui::{Ui, out};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use console::style;
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -37,6 +37,7 @@ pub(crate) struct Args {
 /// A run of a guest, to be done.
 struct Job<'a> {
     name: String,
+    guest: &'a Guest,
     image: &'a Image,
     run: Run,
     symbols: Symbols,
@@ -87,9 +88,10 @@ pub(crate) fn test(project: &Project, args: &Args, ui: &Ui) -> Result<Tally> {
         let image = images.iter().find(|image| image.name == guest.name).context("no image")?;
         check_memory(image, run.memory)?;
         let symbols = image.symbols(project)?;
-        jobs.push(Job { name: full_name(guest, &run), image, run, symbols });
+        jobs.push(Job { name: full_name(guest, &run), guest, image, run, symbols });
     }
-    let host = boot::host(project, false, ui)?;
+    let network = jobs.iter().any(|job| job.run.uses_network());
+    let host = boot::host(project, network, ui)?;
     Ok(run_all(&host, &jobs, ui))
 }
 
@@ -159,10 +161,14 @@ fn run_one(host: &Host, job: &Job<'_>) -> Result<(Outcome, Verdict)> {
     overrides.extend(job.run.memory.map(|mib| format!("memory={mib}")));
     overrides.extend(job.run.config.iter().cloned());
     let spec = GuestSpec { overrides, ..GuestSpec::new(job.image.config()) };
+    for before in &job.run.before {
+        in_dom0(host, job, before, "")?;
+    }
     let mut domain = host.create(&spec)?;
     if let Some(input) = &job.run.input {
         domain.input()?.write_all(input.as_bytes()).context("cannot type at the console")?;
     }
+    let served = serve_clients(host, job, &mut domain);
     let end = domain.wait(job.run.timeout, &mut |_| ())?;
     let mut outcome = match end {
         Some(end) => Outcome {
@@ -180,8 +186,66 @@ fn run_one(host: &Host, job: &Job<'_>) -> Result<(Outcome, Verdict)> {
     };
     outcome.console = named(&outcome.console, &job.symbols);
     outcome.hypervisor = named(&outcome.hypervisor, &job.symbols);
-    let verdict = judge(&job.run, &outcome);
+    let verdict = match (judge(&job.run, &outcome), served) {
+        (Verdict::Pass, Err(error)) => Verdict::Fail(format!("{error:#}")),
+        (verdict, _) => verdict,
+    };
     Ok((outcome, verdict))
+}
+
+/// Runs the clients in dom0 once the guest says that it is ready for them, and
+/// asks it to end.
+fn serve_clients(host: &Host, job: &Job<'_>, domain: &mut Domain) -> Result<()> {
+    if job.run.clients.is_empty() {
+        return Ok(());
+    }
+    let ready = |console: &[u8]| {
+        let console = String::from_utf8_lossy(console);
+        console.contains("listening") || console.contains("ready")
+    };
+    let is_ready = domain.wait_for(job.run.timeout, &mut |console| ready(console))?;
+    ensure!(is_ready, "it never said that it is ready for its clients");
+    let mut names = format!("GUEST={} NAME={}", domain.id(), domain.name());
+    for (index, vif) in domain.vifs().iter().enumerate() {
+        let suffix = if index == 0 { String::new() } else { index.to_string() };
+        names += &format!(
+            " IP{suffix}={} MAC{suffix}={} VIF{suffix}={}",
+            vif.ip.as_deref().unwrap_or_default(),
+            vif.mac,
+            domain.interface(index)
+        );
+    }
+    let mut result = Ok(());
+    for client in &job.run.clients {
+        result = in_dom0(host, job, client, &names);
+        if result.is_err() {
+            break;
+        }
+    }
+    // One that ended by itself need not be asked.
+    let _ = domain.shut_down();
+    result
+}
+
+/// Runs a script in dom0, where every command of it has to succeed.
+fn in_dom0(host: &Host, job: &Job<'_>, script: &Script, names: &str) -> Result<()> {
+    let text = match script {
+        Script::Text(text) => text.clone(),
+        Script::File(file) => {
+            String::from_utf8(read(&job.guest.folder.join(file))?).context("it is not text")?
+        }
+    };
+    // A shell of its own, so that -e ends it at the first failure and says where.
+    let quoted = text.replace('\'', "'\\''");
+    let output =
+        host.shell_within(&format!("{names} sh -eu -c '{quoted}' 2>&1"), job.run.timeout)?;
+    ensure!(
+        output.status == 0,
+        "a client failed with status {}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout).trim()
+    );
+    Ok(())
 }
 
 /// The line of a run, and below it what explains a failure.
