@@ -98,14 +98,6 @@ impl Frontend {
         format!("{}/{name}", self.backend)
     }
 
-    /// Whether the back end says 1 at `name`.
-    ///
-    /// # Errors
-    /// Those of xenstore itself.
-    pub async fn feature(&self, name: &str) -> Result<bool, Error> {
-        Ok(read_number(&self.theirs(name), 0..=1, 0).await? == 1)
-    }
-
     /// Announces our state.
     ///
     /// # Errors

@@ -222,6 +222,9 @@ pub trait Ping {
     ) -> impl Future<Output = Result<Duration, Error>>;
 }
 
+/// The addresses of a name.
+pub type Addresses = heapless::Vec<IpAddr, 8>;
+
 /// Who can find the addresses of names (RFC 1035).
 pub trait Resolve {
     /// The addresses of `name`, which may also be an address itself; never empty.
@@ -229,7 +232,7 @@ pub trait Resolve {
     /// # Errors
     /// [`Error::NoSuchName`], [`Error::BadName`], [`Error::TimedOut`]; [`Error::Unreachable`]
     /// when there is no name server.
-    fn resolve(&self, name: &str) -> impl Future<Output = Result<heapless::Vec<IpAddr, 8>, Error>>;
+    fn resolve(&self, name: &str) -> impl Future<Output = Result<Addresses, Error>>;
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use alloc::vec;
 use core::future::poll_fn;
 use core::task::Poll;
 use core::time::Duration;
-use kernel::task::{Either, Either3, join4, select, select3};
+use kernel::task::{Either, Either3, join_array, select, select3};
 use kernel::time::{Instant, interval, sleep, timeout};
 use xen::evtchn::Port;
 use xen::gnttab::Shared;
@@ -115,36 +115,35 @@ struct Terms {
 }
 
 async fn terms(front: &Frontend) -> Result<Terms, Error> {
-    let mac = async { xenstore::read(&front.ours("mac")).await };
-    let mtu_path = front.ours("mtu");
-    let queues_path = front.theirs("multi-queue-max-queues");
-    let settings = join4(
-        mac,
-        // An IPv4 host has to take 576 bytes (RFC 791); Linux has no smaller MTU than 68.
-        read_number(&mtu_path, 68..=(LONGEST - HEADER) as u64, 1500),
-        read_number(&queues_path, 0..=u64::from(u16::MAX), 0),
-        front.feature("feature-rx-copy"),
-    );
-    let features = join4(
-        front.feature("feature-split-event-channels"),
-        front.feature("feature-no-csum-offload"),
-        front.feature("feature-ipv6-csum-offload"),
-        front.feature("feature-sg"),
-    );
-    let ((mac, mtu, queues, copies), (split, no_blank, blank6, pieces)) =
-        kernel::task::join(settings, features).await;
-    if !copies? {
+    // An IPv4 host has to take 576 bytes (RFC 791); Linux has no smaller MTU than 68.
+    let mtu = (front.ours("mtu"), 68..=(LONGEST - HEADER) as u64, 1500);
+    let queues = (front.theirs("multi-queue-max-queues"), 0..=u64::from(u16::MAX), 0);
+    let feature = |name| (front.theirs(name), 0..=1, 0);
+    // All on their way at once.
+    let numbers = [
+        mtu,
+        queues,
+        feature("feature-rx-copy"),
+        feature("feature-split-event-channels"),
+        feature("feature-no-csum-offload"),
+        feature("feature-ipv6-csum-offload"),
+        feature("feature-sg"),
+    ];
+    let numbers = numbers
+        .map(|(path, range, default)| async move { read_number(&path, range, default).await });
+    let [mtu, queues, copies, split, no_blank, blank6, pieces] = join_array(numbers).await;
+    let mac = xenstore::read(&front.ours("mac")).await?;
+    if copies? == 0 {
         return Err(Error::Unfit("feature-rx-copy"));
     }
-    let mac = parse_mac(&mac?).ok_or(Error::Unfit("MAC address that makes sense"))?;
     // Without scatter-gather a frame is one slot, which is one page.
-    let longest = if pieces? { LONGEST } else { PAGE_SIZE };
+    let longest = if pieces? == 1 { LONGEST } else { PAGE_SIZE };
     Ok(Terms {
-        mac,
+        mac: parse_mac(&mac).ok_or(Error::Unfit("MAC address that makes sense"))?,
         mtu: (mtu? as usize).min(longest - HEADER),
-        split: split?,
+        split: split? == 1,
         queues: queues? > 0,
-        transmit_blank: !no_blank? && blank6?,
+        transmit_blank: no_blank? == 0 && blank6? == 1,
     })
 }
 

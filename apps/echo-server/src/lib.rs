@@ -1,0 +1,86 @@
+//! Echoes what comes by TCP and UDP (RFC 862).
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+use alloc::rc::Rc;
+use core::cell::Cell;
+use core::time::Duration;
+use devices::ip::{Datagrams, Error, Listener, Stream, Tcp, Udp};
+use kernel::task::{Either, select, spawn};
+use kernel::time::timeout;
+
+/// Connections at a time; further ones are reset.
+const CONNECTIONS: usize = 128;
+
+/// How long a connection may be silent.
+const IDLE: Duration = Duration::from_secs(120);
+
+/// The longest datagram that is echoed whole, in bytes.
+const DATAGRAM: usize = 2048;
+
+/// Sends back what comes on one connection until the peer has nothing more to say.
+async fn connection<S: Stream>(mut stream: S) -> Result<(), Error> {
+    let mut piece = [0; 1024];
+    loop {
+        let count = timeout(IDLE, stream.read(&mut piece)).await.map_err(|_| Error::TimedOut)??;
+        if count == 0 {
+            return stream.close().await;
+        }
+        stream.write_all(&piece[..count]).await?;
+    }
+}
+
+async fn connections<L: Listener>(mut listener: L) -> Error
+where
+    L::Stream: 'static,
+{
+    let open = Rc::new(Cell::new(0));
+    loop {
+        let mut stream = match listener.accept().await {
+            Ok(stream) => stream,
+            Err(Error::Exhausted) => continue,
+            Err(error) => return error,
+        };
+        if open.get() >= CONNECTIONS {
+            stream.abort();
+            continue;
+        }
+        let open = open.clone();
+        open.update(|count| count + 1);
+        spawn(async move {
+            let peer = stream.peer();
+            if let Err(error) = connection(stream).await {
+                log::debug!("{peer}: {error}");
+            }
+            open.update(|count| count - 1);
+        })
+        .detach();
+    }
+}
+
+async fn datagrams(socket: impl Datagrams) -> Error {
+    let mut datagram = [0; DATAGRAM];
+    loop {
+        match socket.receive(&mut datagram).await {
+            // What cannot go back is lost, as datagrams may be.
+            Ok((count, from)) => drop(socket.send(&datagram[..count], from).await),
+            Err(error) => return error,
+        }
+    }
+}
+
+/// Echoes on `port` until the network is down.
+///
+/// # Errors
+/// [`Error::InUse`], [`Error::Down`].
+pub async fn start<I: Tcp + Udp>(ip: I, port: u16) -> Result<(), Error> {
+    let listener = ip.listen(port).await?;
+    let socket = ip.bind(port).await?;
+    kernel::machine::line(format_args!("echo-server: listening on port {port}, TCP and UDP"));
+    match select(connections(listener), datagrams(socket)).await {
+        Either::First(error) | Either::Second(error) => Err(error),
+    }
+}

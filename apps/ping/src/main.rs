@@ -1,0 +1,31 @@
+//! The wiring of `ping`.
+//!
+//! test(answers): client "ping -c 3 -i 0.2 $IP && ping -f -c 500 -q $IP"
+//! test(asks): args to=10.0.0.1 every=100
+//! test(asks): console-contains "4 sent, 4 received, 0 lost"
+//! test(silence): args to=10.0.0.250 count=1
+//! test(silence): expect exit 1
+//! test: dom0 "true"
+
+#![no_std]
+#![no_main]
+
+use devices::Ip;
+
+kernel::unikernel! {
+    /// Asks a machine whether it is there; without `to` it only answers.
+    name: "ping",
+    memory: 4 MiB,
+    devices: { ip: Ip("0") },
+    args: {
+        /// Whom to ask: a name or an address.
+        to: &'static str = "",
+        /// How often.
+        count: u32 = 4,
+        /// Milliseconds from one to the next.
+        every: u32 = 1000,
+        /// Bytes of data.
+        size: u16 = 56,
+    },
+    main: ping::start,
+}
