@@ -5,8 +5,13 @@
 //! the very buffer that goes out, and read from the one that came in.
 
 pub mod cable;
+pub mod fault;
+pub mod loopback;
+pub mod cable;
+pub mod fault;
 pub mod loopback;
 pub mod netfront;
+pub mod trace;
 
 use core::task::{Context, Poll};
 

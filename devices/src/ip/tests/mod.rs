@@ -2,7 +2,9 @@
 
 extern crate std;
 
+mod dhcp;
 mod dns;
+mod hostile;
 mod tcp;
 mod udp;
 
