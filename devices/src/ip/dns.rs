@@ -202,10 +202,10 @@ pub(super) async fn resolve(shared: &Rc<Shared>, name: &str) -> Result<Found, Er
         return Ok(core::iter::once(address).collect());
     }
     let name = encode(name)?;
-    let servers: heapless::Vec<IpAddr, { super::config::SERVERS }> = {
+    let servers = {
         let engine = shared.engine();
         engine.protocols.up()?;
-        engine.servers().iter().copied().collect()
+        engine.servers()
     };
     let mut last = if servers.is_empty() { Error::Unreachable } else { Error::TimedOut };
     for (patience, server) in PATIENCE.iter().flat_map(|it| servers.iter().map(move |s| (it, s))) {

@@ -3,7 +3,7 @@
 use super::config::Settings;
 use super::engine::Engine;
 use super::packet;
-use super::stack::{Handle, Wire};
+use super::stack::Handle;
 use super::tcp::{TcpListener, TcpStream};
 use super::udp::UdpSocket;
 use super::{Error, Ping, Resolve, Tcp, Udp, dns};
@@ -20,6 +20,15 @@ use kernel::time::{Instant, Sleep, sleep_until, timeout};
 
 /// Frames that are taken in before other tasks get their turn (rule N17).
 const BUDGET: usize = 64;
+
+/// Where frames go.
+pub(super) trait Wire {
+    /// Whether there is room for another. Otherwise the driver is woken when there is.
+    fn ready(&self) -> bool;
+
+    /// Sends a frame of `length` bytes; whether it did, and `fill` was called.
+    fn transmit(&self, length: usize, fill: &mut dyn FnMut(&mut [u8])) -> bool;
+}
 
 /// What happened since the beginning, as counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

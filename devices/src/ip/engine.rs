@@ -7,12 +7,13 @@
 //! no address resolution either (rule N17).
 
 use super::config::{SERVERS, Settings};
-use super::drive::Stats;
+use super::drive::{Stats, Wire};
 use super::half_open::{ANSWERS, HalfOpen, Table};
+use super::ndisc::{self, Routers};
 use super::packet::{self, ACK, FIN, RST, SYN, Segment, Verdict};
 use super::seek::Seeker;
-use super::stack::{ADDRESSES, Handle, Protocols, Wire};
-use super::{Error, dhcp, random};
+use super::stack::{ADDRESSES, Handle, Protocols};
+use super::{Error, choose, dhcp, random};
 use crate::net::{Info, Meta};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -46,7 +47,10 @@ pub(super) struct Engine {
     half_open: Table,
     leaving: VecDeque<(Handle, Instant)>,
     dhcp: Option<dhcp::Retry>,
+    /// Those that were told, or that DHCP named.
     servers: heapless::Vec<IpAddr, SERVERS>,
+    /// Nothing when there is an address that was told.
+    routers: Option<Routers>,
     /// The addresses that were logged.
     known: heapless::Vec<(IpAddr, u8), ADDRESSES>,
     stats: Stats,
@@ -67,6 +71,7 @@ impl Engine {
             leaving: VecDeque::new(),
             dhcp: dhcp.then(|| dhcp::Retry::new(Instant::now())),
             servers: settings.servers.clone(),
+            routers: settings.ipv6.is_none().then(|| Routers::new(Instant::now())),
             known: heapless::Vec::new(),
             stats: Stats::default(),
             seeker: Seeker::default(),
@@ -104,8 +109,14 @@ impl Engine {
             }
             Verdict::Claim(address) => {
                 if self.protocols.has(address.into()) {
-                    let frame = packet::announce_v6(self.protocols.mac(), address);
+                    let frame = ndisc::announce(self.protocols.mac(), address);
                     self.protocols.say(wire, &frame);
+                }
+                return;
+            }
+            Verdict::Router(router) => {
+                if let Some(routers) = &mut self.routers {
+                    routers.hear(router, frame, now);
                 }
                 return;
             }
@@ -225,11 +236,12 @@ impl Engine {
             self.half_open.add(entry);
         }
         let dhcp = self.lease(wire, now);
+        let routers = self.route(wire, now);
         let sockets = self.protocols.transmit(ROUNDS, wire, now);
         self.seek(wire, now);
         self.part(now);
         self.learn();
-        [sockets, dhcp, self.half_open.next()].into_iter().flatten().min()
+        [sockets, dhcp, routers, self.half_open.next()].into_iter().flatten().min()
     }
 
     /// Asks for the Ethernet addresses that smoltcp does not ask for.
@@ -241,7 +253,7 @@ impl Engine {
                     self.protocols.say(wire, &packet::request_v4(mac, own, hop));
                 }
                 (Ok(IpAddr::V6(own)), IpAddr::V6(hop)) => {
-                    self.protocols.say(wire, &packet::request_v6(mac, own, hop));
+                    self.protocols.say(wire, &ndisc::request(mac, own, hop));
                 }
                 _ => {}
             }
@@ -307,6 +319,26 @@ impl Engine {
         retry.next()
     }
 
+    /// Follows what routers say. Returns when it is to be looked at again.
+    fn route(&mut self, wire: &dyn Wire, now: Instant) -> Option<Instant> {
+        let routers = self.routers.as_mut()?;
+        let mac = self.protocols.mac();
+        if routers.turn(now) {
+            self.protocols.say(wire, &ndisc::solicit(mac));
+        }
+        let new: heapless::Vec<_, ADDRESSES> = routers.addresses(mac).collect();
+        let fixed = self.settings.gateways.iter().find_map(|it| match it {
+            IpAddr::V6(it) => Some(*it),
+            IpAddr::V4(_) => None,
+        });
+        let router = fixed.or(routers.router());
+        let next = routers.next();
+        if self.protocols.ipv6() != (new.clone(), router) {
+            self.protocols.set_ipv6(&new, router);
+        }
+        next
+    }
+
     /// Tells of new addresses.
     fn learn(&mut self) {
         if self.protocols.addresses().eq(self.known.iter().copied()) {
@@ -367,8 +399,12 @@ impl Engine {
         self.dhcp.is_none() || self.protocols.addresses().any(|(address, _)| address.is_ipv4())
     }
 
-    pub(super) fn servers(&self) -> &[IpAddr] {
-        &self.servers
+    /// The name servers: those that were told, or those that DHCP and routers named.
+    pub(super) fn servers(&self) -> heapless::Vec<IpAddr, SERVERS> {
+        let routers = self.routers.as_ref().filter(|_| self.settings.servers.is_empty());
+        let more = routers.map_or(&[][..], |it| &it.servers).iter().copied().map(IpAddr::V6);
+        let most = SERVERS - more.len();
+        self.servers.iter().copied().take(most).chain(more).collect()
     }
 
     pub(super) fn listen(&mut self, port: u16) -> Result<u16, Error> {
@@ -461,18 +497,4 @@ enum Look {
     Pass,
     /// smoltcp deals with it, and it opens this connection.
     Confirmed(Handle),
-}
-
-/// `port`, or a random one of the dynamic range (RFC 6335), if it is `free`.
-fn choose(port: u16, free: impl Fn(u16) -> bool) -> Result<u16, Error> {
-    if port != 0 {
-        return if free(port) { Ok(port) } else { Err(Error::InUse) };
-    }
-    for _ in 0..256 {
-        let port = 0xc000 | random()? as u16;
-        if free(port) {
-            return Ok(port);
-        }
-    }
-    Err(Error::Exhausted)
 }

@@ -11,6 +11,7 @@ mod dns;
 mod drive;
 mod engine;
 mod half_open;
+mod ndisc;
 mod packet;
 mod seek;
 mod stack;
@@ -96,6 +97,20 @@ impl embedded_io_async::Error for Error {
 /// Something that nobody can guess.
 fn random() -> Result<u64, Error> {
     kernel::entropy::next_u64().map_err(|_| Error::NoEntropy)
+}
+
+/// `port`, or a random one of the dynamic range (RFC 6335), if it is `free`.
+fn choose(port: u16, free: impl Fn(u16) -> bool) -> Result<u16, Error> {
+    if port != 0 {
+        return if free(port) { Ok(port) } else { Err(Error::InUse) };
+    }
+    for _ in 0..256 {
+        let port = 0xc000 | random()? as u16;
+        if free(port) {
+            return Ok(port);
+        }
+    }
+    Err(Error::Exhausted)
 }
 
 /// Who can open and accept TCP connections (RFC 9293).

@@ -14,14 +14,14 @@ use crate::net::{Checksum, HEADER, Mac, Meta};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 const IPV4: [u8; 2] = [0x08, 0x00];
-const IPV6: [u8; 2] = [0x86, 0xdd];
+pub(super) const IPV6: [u8; 2] = [0x86, 0xdd];
 const ARP: [u8; 2] = [0x08, 0x06];
 
 const HOP_BY_HOP: u8 = 0;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const FRAGMENT: u8 = 44;
-const ICMP_V6: u8 = 58;
+pub(super) const ICMP_V6: u8 = 58;
 
 /// TCP's flags (RFC 9293, section 3.1).
 pub(super) const FIN: u8 = 1;
@@ -38,6 +38,8 @@ pub(super) enum Verdict {
     Other,
     /// Someone asks whether anybody has this address, to take it (RFC 4862).
     Claim(Ipv6Addr),
+    /// A router says what there is on the link (RFC 4861, section 4.2).
+    Router(Ipv6Addr),
     /// It makes no sense, or nobody should answer it.
     Useless,
     /// Its checksum is wrong.
@@ -222,10 +224,30 @@ pub(super) fn judge(frame: &[u8], meta: Meta) -> Verdict {
     if meta.checksum == Checksum::Complete && !packet.verify(frame) {
         return Verdict::Corrupt;
     }
-    if packet.protocol != TCP {
-        return Verdict::Other;
+    match (packet.protocol, source, frame.get(packet.transport)) {
+        (TCP, ..) => {}
+        (ICMP_V6, IpAddr::V6(router), Some(134)) => {
+            // From this link, and no further.
+            let near = router.is_unicast_link_local() && frame.get(HEADER + 7) == Some(&255);
+            let right = near && packet.transport == HEADER + 40 && icmp_v6(frame, &packet) == 0;
+            return if right { Verdict::Router(router) } else { Verdict::Useless };
+        }
+        _ => return Verdict::Other,
     }
     segment(frame, &packet).map_or(Verdict::Useless, Verdict::Tcp)
+}
+
+/// The checksum of an ICMPv6 packet (RFC 4443, section 2.3): 0 when it is right.
+fn icmp_v6(frame: &[u8], packet: &Packet) -> u16 {
+    let body = frame.get(packet.transport..packet.end).map_or(0, sum);
+    !fold(packet.pseudo_header() + body)
+}
+
+/// Fills in the checksum of an ICMPv6 packet, whose field is 0.
+pub(super) fn finish_icmp_v6(frame: &mut [u8]) {
+    if let Some(packet) = Packet::parse(frame) {
+        put(frame, packet.transport + 2, icmp_v6(frame, &packet));
+    }
 }
 
 fn segment(frame: &[u8], packet: &Packet) -> Option<Segment> {
@@ -270,14 +292,17 @@ pub(super) fn answer(frame: &mut [u8], header: [u8; HEADER], mac: Mac) {
     }
 }
 
-/// The link-local address of an interface (RFC 4291, appendix A).
-pub(super) const fn link_local(mac: Mac) -> Ipv6Addr {
-    let [a, b, c, d, e, f] = mac.0;
-    let mut octets = [0; 16];
-    (octets[0], octets[1]) = (0xfe, 0x80);
-    (octets[8], octets[9], octets[10], octets[11]) = (a ^ 2, b, c, 0xff);
-    (octets[12], octets[13], octets[14], octets[15]) = (0xfe, d, e, f);
-    Ipv6Addr::from_octets(octets)
+/// Writes the head of an echo request, with the first sequence number (RFC 792, RFC 4443).
+pub(super) fn echo_request(message: &mut [u8], ipv4: bool, ident: u16) {
+    let [high, low] = ident.to_be_bytes();
+    let kind = if ipv4 { 8 } else { 128 };
+    fill(message, &[&[kind, 0, 0, 0, high, low, 0, 1]]);
+}
+
+/// Whether a message is the answer to it.
+pub(super) fn is_echo(message: &[u8], ipv4: bool, ident: u16) -> bool {
+    let kind = if ipv4 { 0 } else { 129 };
+    message.first() == Some(&kind) && bytes(message, 4) == Some(ident.to_be_bytes())
 }
 
 /// Whether a frame asks for somebody's Ethernet address.
@@ -299,17 +324,8 @@ pub(super) fn request_v4(mac: Mac, own: Ipv4Addr, address: Ipv4Addr) -> [u8; ARP
     frame
 }
 
-/// Asks who has `address`, for `own` (RFC 4861, section 4.3).
-pub(super) fn request_v6(mac: Mac, own: Ipv6Addr, address: Ipv6Addr) -> [u8; NEIGHBOR_LENGTH] {
-    let [.., a, b, c] = address.octets();
-    let group =
-        Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(a), u16::from_be_bytes([b, c]));
-    neighbor(mac, own, group, [135, 0, 0, 0, 0, 0, 0, 0], address, 1)
-}
-
-/// The length of an ARP frame, and of one of neighbour discovery.
+/// The length of an ARP frame.
 pub(super) const ARP_LENGTH: usize = HEADER + 28;
-pub(super) const NEIGHBOR_LENGTH: usize = HEADER + 40 + 32;
 
 /// Says who has `address`, unasked: an ARP request for one's own (RFC 5227, section 3).
 pub(super) fn announce_v4(mac: Mac, address: Ipv4Addr) -> [u8; ARP_LENGTH] {
@@ -329,48 +345,8 @@ pub(super) fn announce_v4(mac: Mac, address: Ipv4Addr) -> [u8; ARP_LENGTH] {
     frame
 }
 
-/// Says who has `address`, unasked: a neighbour advertisement to all nodes (RFC 4861,
-/// section 7.2.6).
-pub(super) fn announce_v6(mac: Mac, address: Ipv6Addr) -> [u8; NEIGHBOR_LENGTH] {
-    let all_nodes = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
-    // It overrides what others remember.
-    neighbor(mac, address, all_nodes, [136, 0, 0, 0, 0x20, 0, 0, 0], address, 2)
-}
-
-/// A message of neighbour discovery about `address`, with the option `option`, which is
-/// `mac`.
-fn neighbor(
-    mac: Mac,
-    source: Ipv6Addr,
-    group: Ipv6Addr,
-    head: [u8; 8],
-    address: Ipv6Addr,
-    option: u8,
-) -> [u8; NEIGHBOR_LENGTH] {
-    let mut frame = [0; NEIGHBOR_LENGTH];
-    let [.., a, b, c, d] = group.octets();
-    let parts: [&[u8]; 10] = [
-        &[0x33, 0x33, a, b, c, d],
-        &mac.0,
-        &IPV6,
-        // Version, 32 bytes of payload, its protocol, and the hop limit that is due.
-        &[0x60, 0, 0, 0, 0, 32, ICMP_V6, 255],
-        &source.octets(),
-        &group.octets(),
-        &head,
-        &address.octets(),
-        &[option, 1],
-        &mac.0,
-    ];
-    fill(&mut frame, &parts);
-    if let Some(packet) = Packet::parse(&frame) {
-        let body = frame.get(packet.transport..).map_or(0, sum);
-        put(&mut frame, packet.transport + 2, !fold(packet.pseudo_header() + body));
-    }
-    frame
-}
-
-fn fill(frame: &mut [u8], parts: &[&[u8]]) {
+/// Writes `parts` one after the other.
+pub(super) fn fill(frame: &mut [u8], parts: &[&[u8]]) {
     for (to, from) in frame.iter_mut().zip(parts.iter().copied().flatten()) {
         *to = *from;
     }
@@ -483,30 +459,14 @@ mod tests {
     }
 
     #[test]
-    fn announcements_are_complete() {
-        let mac = Mac([2, 0, 0, 0, 0, 1]);
-        let frame = announce_v6(mac, "fe80::1".parse().unwrap());
-        let packet = Packet::parse(&frame).unwrap();
-        assert_eq!(fold(packet.pseudo_header() + sum(&frame[packet.transport..])), 0xffff);
-        assert_eq!(frame[NEIGHBOR_LENGTH - 6..], mac.0);
-        let frame = announce_v4(mac, Ipv4Addr::new(10, 0, 0, 2));
-        assert_eq!(frame[28..32], [10, 0, 0, 2]);
-        assert_eq!(frame[38..42], [10, 0, 0, 2]);
-    }
-
-    #[test]
-    fn requests_are_recognized() {
+    fn arp_frames_say_who_and_whom() {
         let mac = Mac([2, 0, 0, 0, 0, 1]);
         let (own, other) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2));
+        let frame = announce_v4(mac, own);
+        assert_eq!((&frame[28..32], &frame[38..]), (&own.octets()[..], &own.octets()[..]));
         let frame = request_v4(mac, own, other);
         assert_eq!((&frame[28..32], &frame[38..]), (&own.octets()[..], &other.octets()[..]));
         assert!(is_request(&frame));
-        let (own, other) = ("fd00::1".parse().unwrap(), "fd00::12:3456".parse().unwrap());
-        let frame = request_v6(mac, own, other);
-        assert_eq!(frame[..6], [0x33, 0x33, 0xff, 0x12, 0x34, 0x56]);
-        assert!(is_request(&frame) && !is_request(&announce_v6(mac, own)));
-        let packet = Packet::parse(&frame).unwrap();
-        assert_eq!(fold(packet.pseudo_header() + sum(&frame[packet.transport..])), 0xffff);
     }
 
     #[test]

@@ -19,13 +19,15 @@
 //! of multicast reports.
 
 use super::config::{Ipv4, Limits, Settings};
+use super::drive::Wire;
 use super::half_open::HalfOpen;
 use super::packet::{self, Segment};
-use super::{Error, dhcp, random};
+use super::tcp::State;
+use super::{Error, dhcp, ndisc, random};
 use crate::net::{HEADER, Info, Mac};
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::task::{Poll, Waker};
 use core::time::Duration;
 use kernel::time::Instant;
@@ -34,8 +36,7 @@ use smoltcp::phy::{Checksum, ChecksumCapabilities, Device, DeviceCapabilities, M
 use smoltcp::phy::{RxToken, TxToken};
 use smoltcp::socket::{Socket, dhcpv4, icmp, tcp, udp};
 use smoltcp::time::Instant as Moment;
-use smoltcp::wire::{EthernetAddress, HardwareAddress, Icmpv4Packet, Icmpv4Repr, Icmpv6Packet};
-use smoltcp::wire::{Icmpv6Repr, IpAddress, IpCidr, IpEndpoint};
+use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr, IpEndpoint};
 
 pub(super) use smoltcp::iface::SocketHandle as Handle;
 pub(super) use smoltcp::wire::{DnsFlags, DnsPacket, DnsQueryType, DnsQuestion, DnsRcode};
@@ -54,15 +55,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(40);
 
 /// Datagrams that wait at a UDP port, each way.
 const DATAGRAMS: usize = 16;
-
-/// Where frames go.
-pub(super) trait Wire {
-    /// Whether there is room for another. Otherwise the driver is woken when there is.
-    fn ready(&self) -> bool;
-
-    /// Sends a frame of `length` bytes; whether it did, and `fill` was called.
-    fn transmit(&self, length: usize, fill: &mut dyn FnMut(&mut [u8])) -> bool;
-}
 
 /// The protocols' state.
 pub(super) struct Protocols {
@@ -211,9 +203,8 @@ fn interface(info: Info, settings: &Settings, seed: u64) -> Interface {
     let mut port = Port { frame: None, wire: None, door: None, out: &out };
     let mut config = Config::new(HardwareAddress::Ethernet(EthernetAddress(info.mac.0)));
     config.random_seed = seed;
-    config.slaac = settings.ipv6.is_none();
     let mut interface = Interface::new(config, &mut port, moment(Instant::now()));
-    let link_local = IpCidr::new(packet::link_local(info.mac).into(), 64);
+    let link_local = IpCidr::new(ndisc::link_local(info.mac).into(), 64);
     let ipv4 = match settings.ipv4 {
         Ipv4::Static(address, bits) => Some(IpCidr::new(IpAddress::Ipv4(address), bits)),
         Ipv4::Off | Ipv4::Dhcp => None,
@@ -230,22 +221,6 @@ fn interface(info: Info, settings: &Settings, seed: u64) -> Interface {
         };
     }
     interface
-}
-
-/// How a TCP connection is, for those who wait for it to come or to go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    /// It is not open yet.
-    Opening,
-    Open,
-    /// This side has ended, and the peer has not confirmed that.
-    Ending,
-    /// The peer has confirmed the end of this side, and has not ended itself.
-    Ended,
-    /// It is over; `arrived` says whether all that was written did.
-    Closed {
-        arrived: bool,
-    },
 }
 
 impl Protocols {
@@ -274,7 +249,7 @@ impl Protocols {
         let old = core::mem::replace(&mut self.info, sane(info));
         let seed = random().unwrap_or_default();
         let mut new = interface(self.info, settings, seed);
-        let link_local = IpAddress::from(packet::link_local(old.mac));
+        let link_local = IpAddress::from(ndisc::link_local(old.mac));
         new.update_ip_addrs(|to| {
             let from = self.interface.ip_addrs().iter();
             for address in from.filter(|it| it.address() != link_local) {
@@ -306,7 +281,7 @@ impl Protocols {
                     self.say(wire, &packet::announce_v4(mac, address));
                 }
                 IpAddress::Ipv6(address) => {
-                    self.say(wire, &packet::announce_v6(mac, address));
+                    self.say(wire, &ndisc::announce(mac, address));
                 }
             }
         }
@@ -346,7 +321,6 @@ impl Protocols {
         now: Instant,
     ) -> Option<Instant> {
         let mut port = Port { frame: None, wire: Some(wire), door: None, out: &self.out };
-        self.interface.poll_maintenance(moment(now));
         for round in 0.. {
             let result = self.interface.poll_egress(moment(now), &mut port, &mut self.sockets);
             if result == PollResult::None {
@@ -358,7 +332,7 @@ impl Protocols {
         }
         let at = self.interface.poll_at(moment(now), &self.sockets)?;
         // What smoltcp says is due and did not do has to wait for something.
-        let wait = if at > moment(now) { (at - moment(now)).micros() } else { 0 };
+        let wait = if at > moment(now) { (at - moment(now)).total_micros() } else { 0 };
         Some(now.saturating_add(Duration::from_micros(wait.max(1000))))
     }
 
@@ -522,6 +496,36 @@ impl Protocols {
             // The others are few.
             addresses.extend(new);
         });
+    }
+
+    /// The IPv6 addresses beside the link-local one, and the router.
+    pub(super) fn ipv6(&self) -> (heapless::Vec<Ipv6Addr, ADDRESSES>, Option<Ipv6Addr>) {
+        let own = self.interface.ip_addrs().iter().filter_map(|it| match it {
+            IpCidr::Ipv6(it) if !it.address().is_unicast_link_local() => Some(it.address()),
+            _ => None,
+        });
+        let router = self.interface.routes().get_default_ipv6_route().map(|it| it.via_router);
+        let router = router.and_then(|it| match it {
+            IpAddress::Ipv6(it) => Some(it),
+            IpAddress::Ipv4(_) => None,
+        });
+        (own.collect(), router)
+    }
+
+    /// Has these IPv6 addresses beside the link-local one and no others, and this router.
+    pub(super) fn set_ipv6(&mut self, new: &[Ipv6Addr], router: Option<Ipv6Addr>) {
+        self.interface.update_ip_addrs(|addresses| {
+            addresses.retain(|it| match it {
+                IpCidr::Ipv6(it) => it.address().is_unicast_link_local(),
+                IpCidr::Ipv4(_) => true,
+            });
+            addresses.extend(new.iter().map(|&it| IpCidr::new(IpAddress::Ipv6(it), 64)));
+        });
+        self.interface.routes_mut().remove_default_ipv6_route();
+        if let Some(router) = router {
+            // There is room for one of each version.
+            let _ = self.interface.routes_mut().add_default_ipv6_route(router);
+        }
     }
 
     /// Sends what goes to other IPv4 networks to this router.
@@ -745,12 +749,11 @@ impl Protocols {
     /// Sends an echo request with a payload of zeros.
     pub(super) fn ping(&mut self, to: IpAddr, payload: usize) -> Result<(Handle, u16), Error> {
         self.up()?;
-        let from = self.source(to)?;
+        self.source(to)?;
         if payload + if to.is_ipv4() { 28 } else { 48 } > self.info.mtu {
             return Err(Error::TooLong);
         }
-        let (ident, seq_no) = (random()? as u16, 1);
-        let data = buffer(payload)?;
+        let ident = random()? as u16;
         let packets = || -> Result<_, Error> {
             let metadata = alloc::vec![icmp::PacketMetadata::EMPTY; 2];
             Ok(icmp::PacketBuffer::new(metadata, buffer(2 * (payload + 8))?))
@@ -758,19 +761,9 @@ impl Protocols {
         let mut socket = icmp::Socket::new(packets()?, packets()?);
         socket.bind(icmp::Endpoint::Ident(ident)).map_err(|_| Error::Exhausted)?;
         let request = socket.send(payload + 8, to.into()).map_err(|_| Error::Unreachable)?;
-        let checksum = ChecksumCapabilities::default();
-        match (from, to) {
-            (IpAddr::V6(from), IpAddr::V6(to)) => {
-                let mut packet = Icmpv6Packet::new_unchecked(request);
-                let repr = Icmpv6Repr::EchoRequest { ident, seq_no, data: &data };
-                repr.emit(&from, &to, &mut packet, &checksum);
-            }
-            _ => {
-                let mut packet = Icmpv4Packet::new_unchecked(request);
-                let repr = Icmpv4Repr::EchoRequest { ident, seq_no, data: &data };
-                repr.emit(&mut packet, &checksum);
-            }
-        }
+        // Its checksum is filled in when it is sent.
+        request.fill(0);
+        packet::echo_request(request, to.is_ipv4(), ident);
         let handle = self.sockets.add(socket);
         self.kick();
         Ok((handle, ident))
@@ -787,9 +780,7 @@ impl Protocols {
         self.up()?;
         let socket = self.sockets.get_mut::<icmp::Socket>(handle);
         while let Ok((packet, sender)) = socket.recv() {
-            let kind = if from.is_ipv4() { 0 } else { 129 };
-            let own = packet.get(4..6) == Some(&ident.to_be_bytes());
-            if sender == from.into() && packet.first() == Some(&kind) && own {
+            if sender == from.into() && packet::is_echo(packet, from.is_ipv4(), ident) {
                 return Poll::Ready(Ok(()));
             }
         }

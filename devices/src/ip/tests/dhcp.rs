@@ -1,7 +1,7 @@
 //! Addresses from DHCP servers and routers.
 
 use super::*;
-use crate::ip::packet;
+use crate::ip::{ndisc, packet};
 use crate::net::Meta;
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
@@ -214,8 +214,7 @@ fn routers_give_addresses_and_a_way() {
         }
         assert!(asked);
         let mut advertisement =
-            packet::announce_v6(crate::net::Mac([2, 0, 0, 0, 0, 9]), "fe80::9".parse().unwrap())
-                [..54]
+            ndisc::announce(crate::net::Mac([2, 0, 0, 0, 0, 9]), "fe80::9".parse().unwrap())[..54]
                 .to_vec();
         // A router for half an hour, with a prefix that addresses may be made of.
         advertisement.extend([134, 0, 0, 0, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0]);

@@ -1,12 +1,12 @@
 //! Networks that lose, spoil, flood and lie.
 
 use super::*;
-use crate::ip::packet;
+use crate::ip::{ndisc, packet};
 use crate::net::fault::{Fault, Faults};
 use crate::net::loopback::Loopback;
-use crate::net::{Checksum, Meta};
-use core::cell::RefCell;
-use core::task::{Context, Waker};
+use crate::net::{Broken, Checksum, Info, Meta};
+use core::cell::{Cell, RefCell};
+use core::task::{Context, Poll, Waker};
 use embedded_io_async::{Read, Write};
 use kernel::task::{join, spawn, yield_now};
 use kernel::time::{sleep, timeout};
@@ -293,7 +293,7 @@ fn who_wants_an_address_of_ours_is_told_so() {
         frames(&net);
         let Some(IpAddr::V6(own)) = Some(B6) else { unreachable!() };
         let mac = crate::net::Mac([2, 0, 0, 0, 0, 9]);
-        let request = packet::request_v6(mac, Ipv6Addr::UNSPECIFIED, own);
+        let request = ndisc::request(mac, Ipv6Addr::UNSPECIFIED, own);
         send(&net, &request, Meta::default());
         sleep(SECOND / 100).await;
         let advertised = |it: &Vec<u8>| it[12..14] == [0x86, 0xdd] && it[54] == 136;
@@ -318,10 +318,10 @@ fn no_frame_makes_the_stack_panic_n9() {
             segment([10, 0, 0, 1], 1000, packet::ACK, 8, 1),
             packet::request_v4(mac, Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2))
                 .to_vec(),
-            packet::request_v6(mac, other, own).to_vec(),
-            packet::announce_v6(mac, other).to_vec(),
+            ndisc::request(mac, other, own).to_vec(),
+            ndisc::announce(mac, other).to_vec(),
             // From nobody: those who answer such frames answer nobody.
-            packet::request_v6(mac, Ipv6Addr::UNSPECIFIED, own).to_vec(),
+            ndisc::request(mac, Ipv6Addr::UNSPECIFIED, own).to_vec(),
             segment([0; 4], 1000, packet::SYN, 7, 0),
             segment([0; 4], 1000, packet::ACK, 7, 0),
         ]);
@@ -331,7 +331,7 @@ fn no_frame_makes_the_stack_panic_n9() {
             let mut frame = segment(from, 1000, packet::ACK, 8, 1);
             frame[23] = protocol;
             models.push(frame);
-            let mut frame = packet::announce_v6(mac, other).to_vec();
+            let mut frame = ndisc::announce(mac, other).to_vec();
             frame[20] = protocol;
             frame[38..54].copy_from_slice(&own.octets());
             models.push(frame);
@@ -410,5 +410,59 @@ fn ones_own_frames_that_come_back_do_no_harm() {
         let connect = a.connect("10.0.0.9:80".parse().unwrap());
         assert!(timeout(SECOND * 3, connect).await.is_err());
         assert!(timeout(SECOND, listener.accept()).await.is_err());
+    });
+}
+
+/// Counts how often it is asked for frames.
+struct Counted(End, Rc<Cell<usize>>);
+
+impl Net for Counted {
+    fn info(&self) -> Info {
+        self.0.info()
+    }
+
+    fn poll_receive(&self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        self.1.set(self.1.get() + 1);
+        self.0.poll_receive(context)
+    }
+
+    fn receive<R>(&self, take: impl FnOnce(&[u8], Meta) -> R) -> Option<R> {
+        self.0.receive(take)
+    }
+
+    fn poll_transmit(&self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        self.0.poll_transmit(context)
+    }
+
+    fn transmit<R>(&self, length: usize, fill: impl FnOnce(&mut [u8]) -> (R, Meta)) -> Option<R> {
+        self.0.transmit(length, fill)
+    }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
+}
+
+#[test]
+fn who_has_nothing_to_do_sleeps() {
+    kernel::machine::simulate_time();
+    block_on(async {
+        let count = Rc::new(Cell::new(0));
+        let (left, right) = cable(Options::default());
+        let a = stack(Counted(left, Rc::clone(&count)), 1);
+        let b = Stack::start(right, Settings { ipv6: None, ..settings(2) }).unwrap();
+        let mut listener = b.listen(80).await.unwrap();
+        let (one, other) = join(a.connect(SocketAddr::new(B, 80)), listener.accept()).await;
+        let open = (one.unwrap(), other.unwrap());
+        sleep(SECOND * 60).await;
+        let before = count.get();
+        sleep(SECOND * 4000).await;
+        // For a sign of life every 40 s each way, its answer, and Ethernet addresses.
+        assert!(count.get() - before < 4000 / 40 * 12, "{}", count.get() - before);
+        drop(open);
+        sleep(SECOND * 60).await;
+        let before = count.get();
+        sleep(SECOND * 4000).await;
+        assert_eq!(count.get(), before);
     });
 }
