@@ -1,8 +1,8 @@
 # What clients see of echo-server: nc by TCP, with content, and by UDP.
-[ "$(echo hello | nc -w 3 $IP 7)" = hello ]
+[ "$(echo hello | nc.openbsd -N -w 3 $IP 7)" = hello ]
 head -c 1000000 /dev/urandom >/tmp/sent
-nc -w 10 $IP 7 </tmp/sent >/tmp/back
+nc.openbsd -N -w 10 $IP 7 </tmp/sent >/tmp/back
 cmp /tmp/sent /tmp/back
-[ "$(echo datagram | nc -u -w 2 $IP 7)" = datagram ]
+[ "$(echo datagram | nc.openbsd -u -q 1 -w 2 $IP 7)" = datagram ]
 # Nobody listens there: a refusal, at once.
-! nc -w 3 $IP 8 </dev/null
+! nc.openbsd -w 3 $IP 8 </dev/null

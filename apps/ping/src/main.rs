@@ -1,6 +1,6 @@
 //! The wiring of `ping`.
 //!
-//! test(answers): client "ping -c 3 -i 0.2 $IP && ping -f -c 500 -q $IP"
+//! test(answers): client "ping -c 20 -i 0.05 -q $IP"
 //! test(asks): args to=10.0.0.1 every=100
 //! test(asks): console-contains "4 sent, 4 received, 0 lost"
 //! test(silence): args to=10.0.0.250 count=1

@@ -7,9 +7,6 @@
 pub mod cable;
 pub mod fault;
 pub mod loopback;
-pub mod cable;
-pub mod fault;
-pub mod loopback;
 pub mod netfront;
 pub mod trace;
 
