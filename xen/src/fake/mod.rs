@@ -1,31 +1,67 @@
 //! A hypervisor for host tests, one per test thread.
 //!
 //! It is what [`crate::hypercall`] calls when the target is not Xen: it decodes
-//! the same numbers and structures, so everything above runs unchanged.
+//! the same numbers and structures, so everything above runs unchanged. Behind
+//! it are the other parts of a host that a front end meets: event channels and
+//! who is at their other ends, the grant table as Xen reads it, xenstored with
+//! its ring, and a network back end.
+//!
+//! Nothing happens by itself: a test calls [`Fake::step`], which lets xenstored
+//! and the back ends do what they have been notified of, and then
+//! [`crate::evtchn::scan`], until [`Fake::step`] has nothing more to do. They
+//! look at a ring only when an event or their own work leads them there, so a
+//! notification that a front end forgets shows as a hang.
+//!
+//! What a guest must never do is a panic that names the rule; what a peer must
+//! never do is done on request: see [`netback::Misdeed`] and [`store::Misdeed`].
 
-// The ABI's names are kept as they are.
-#![allow(non_upper_case_globals)]
+mod abi;
+mod events;
+mod frames;
+mod grants;
+mod leaks;
+pub mod netback;
+mod script;
+pub mod store;
+
+#[cfg(test)]
+mod tests;
 
 use crate::Domain;
-use crate::memory::SharedPage;
-use crate::public::{
-    EVTCHNOP_close, EVTCHNOP_send, SCHEDOP_shutdown, evtchn_close, evtchn_send, sched_shutdown,
-    shared_info, vcpu_info,
-};
+use crate::memory::{Frames as GuestFrames, SharedPage};
+use events::Events;
+use frames::{Frames, leaked};
+use grants::Grants;
+pub use leaks::Baseline;
+use netback::{Backend, Netback};
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::BTreeMap;
-use std::mem::offset_of;
 use std::ptr::NonNull;
-use xen_sys::{__HYPERVISOR_console_io, __HYPERVISOR_event_channel_op, __HYPERVISOR_sched_op};
+use store::{Daemon, Store};
 
-const ENOSYS: i64 = -38;
+pub(crate) use abi::hypercall;
+
 const EPERM: i64 = -1;
+const EINVAL: i64 = -22;
+const ENOSPC: i64 = -28;
+const ENOSYS: i64 = -38;
 
-#[derive(Default)]
+/// The number of the guest's domain.
+const GUEST: u16 = 1;
+
+/// All but the back ends.
+struct Host {
+    events: Events,
+    frames: Frames,
+    grants: Grants,
+    store: Daemon,
+}
+
 struct State {
-    notifications: BTreeMap<u32, u64>,
-    closed: Vec<u32>,
+    host: Host,
     console: Option<Vec<u8>>,
+    netbacks: BTreeMap<u32, Backend>,
+    may_leak: bool,
 }
 
 thread_local! {
@@ -35,26 +71,54 @@ thread_local! {
 }
 
 /// The handle to this thread's fake hypervisor, which lives as long as it.
+///
+/// Dropping it panics when the guest leaks anything: see [`Fake::assert_no_leaks`].
 #[derive(Debug)]
 pub struct Fake(());
 
 impl Fake {
-    /// Starts a hypervisor for this thread.
+    /// Starts a hypervisor for this thread, and a domain with number 1 that
+    /// has a xenstore and no devices.
     ///
     /// # Panics
     /// When this thread has one already.
     #[must_use]
     pub fn new() -> Self {
+        let ring = leak();
         STATE.with_borrow_mut(|state| {
             assert!(state.is_none(), "this thread has a hypervisor already");
-            *state = Some(State::default());
+            let host = Host {
+                events: Events::default(),
+                frames: Frames::default(),
+                grants: Grants::default(),
+                store: Daemon::new(leaked(ring)),
+            };
+            let netbacks = BTreeMap::new();
+            *state = Some(State { host, console: None, netbacks, may_leak: false });
         });
         // Leaked like its page: a domain lives until the end.
-        DOMAIN.set(Some(Box::leak(Box::new(Domain::new(
-            leaked_page(),
-            crate::memory::Frames::NONE,
-        )))));
+        DOMAIN.set(Some(Box::leak(Box::new(Domain::new(leaked_page(), GuestFrames::NONE)))));
+        crate::xenstore::attach(leaked(ring), store::PORT);
         Self(())
+    }
+
+    /// Lets xenstored and all back ends do what they have to do. Returns
+    /// whether anything happened.
+    ///
+    /// # Panics
+    /// When the guest broke a rule: a grant that it cleared while it was in
+    /// use (G4), an entry that is not its own (G8), a request that makes no
+    /// sense (N10).
+    pub fn step(&self) -> bool {
+        with(|state| {
+            state.host.grants.check();
+            let mut busy = state.host.store.step(&mut state.host.events);
+            for netback in state.netbacks.values_mut() {
+                busy |= netback.step(&mut state.host);
+            }
+            state.host.grants.check();
+            busy
+        })
     }
 
     /// Makes `port` pending, as its other end does.
@@ -62,19 +126,29 @@ impl Fake {
     /// # Panics
     /// When there is no such port.
     pub fn raise(&self, port: u32) {
-        let page = &crate::domain().shared_info;
-        let (word, bit) = ((port / 64) as usize, 1 << (port % 64));
-        page.set_bits(offset_of!(shared_info, evtchn_pending) + word * 8, bit);
-        if page.load_u64(offset_of!(shared_info, evtchn_mask) + word * 8) & bit == 0 {
-            let vcpu = offset_of!(shared_info, vcpu_info);
-            page.set_bits(vcpu + offset_of!(vcpu_info, evtchn_pending_sel), 1 << word);
-        }
+        events::raise(port);
     }
 
     /// The ports that the guest closed, in order.
     #[must_use]
     pub fn closed(&self) -> Vec<u32> {
-        with(|state| state.closed.clone())
+        with(|state| state.host.events.closed.clone())
+    }
+
+    /// How often the guest notified the other end of `port`.
+    #[must_use]
+    pub fn notifications(&self, port: u32) -> u64 {
+        with(|state| state.host.events.notifications.get(&port).copied().unwrap_or(0))
+    }
+
+    /// Lets the guest make at most `count` ports (`ENOSPC` beyond).
+    pub fn limit_ports(&self, count: usize) {
+        with(|state| state.host.events.limit = count);
+    }
+
+    /// Lets the guest's grant table have at most `count` frames, each of 512 entries.
+    pub fn limit_grant_frames(&self, count: usize) {
+        with(|state| state.host.grants.limit = count);
     }
 
     /// Allows `CONSOLEIO_write`, as a Xen built for debugging does.
@@ -88,10 +162,21 @@ impl Fake {
         with(|state| state.console.clone().unwrap_or_default())
     }
 
-    /// How often the guest notified the other end of `port`.
+    /// Xenstored, and its tree.
     #[must_use]
-    pub fn notifications(&self, port: u32) -> u64 {
-        with(|state| state.notifications.get(&port).copied().unwrap_or(0))
+    pub fn store(&self) -> Store<'_> {
+        Store::new(self)
+    }
+
+    /// The back end of network interface `id`, which is plugged in when it is
+    /// asked for the first time.
+    #[must_use]
+    pub fn netback(&self, id: u32) -> Netback<'_> {
+        with(|state| {
+            let host = &mut state.host;
+            state.netbacks.entry(id).or_insert_with(|| Backend::plug(id, host));
+        });
+        Netback::new(self, id)
     }
 }
 
@@ -103,8 +188,15 @@ impl Default for Fake {
 
 impl Drop for Fake {
     fn drop(&mut self) {
+        let leaks = if std::thread::panicking() || with(|state| state.may_leak) {
+            String::new()
+        } else {
+            self.settle();
+            leaks::since(&Baseline::default())
+        };
         STATE.set(None);
         DOMAIN.set(None);
+        assert!(leaks.is_empty(), "rule R12: {leaks}");
     }
 }
 
@@ -129,61 +221,43 @@ fn with<T>(f: impl FnOnce(&mut State) -> T) -> T {
     })
 }
 
-/// Carries out hypercall `nr`.
+/// The frame of the guest's page at `address`: the same one until it is freed.
+pub(crate) fn virt_to_mfn(address: usize) -> u64 {
+    with(|state| state.host.frames.number(address))
+}
+
+/// The page of a frame that the hypervisor made for the guest.
+pub(crate) fn map_frame(mfn: u64) -> Option<SharedPage> {
+    with(|state| state.host.frames.own(mfn))
+}
+
+/// The guest gave the page at `address` back to its allocator.
 ///
-/// # Safety
-/// Pointers in `args` are what that hypercall takes.
-pub(crate) unsafe fn hypercall(nr: u32, args: [u64; 4]) -> i64 {
-    let op = args[0] as u32;
-    match nr {
-        __HYPERVISOR_event_channel_op if op == EVTCHNOP_send => {
-            // SAFETY: EVTCHNOP_send takes an evtchn_send.
-            let send = unsafe { *(args[1] as *const evtchn_send) };
-            with(|state| *state.notifications.entry(send.port).or_default() += 1);
-            0
-        }
-        __HYPERVISOR_event_channel_op if op == EVTCHNOP_close => {
-            // SAFETY: EVTCHNOP_close takes an evtchn_close.
-            let close = unsafe { *(args[1] as *const evtchn_close) };
-            with(|state| state.closed.push(close.port));
-            0
-        }
-        __HYPERVISOR_sched_op if op == SCHEDOP_shutdown => {
-            // SAFETY: SCHEDOP_shutdown takes a sched_shutdown.
-            let shutdown = unsafe { *(args[1] as *const sched_shutdown) };
-            panic!("the domain shut down, reason {}", shutdown.reason);
-        }
-        __HYPERVISOR_console_io => with(|state| match &mut state.console {
-            Some(console) => {
-                // SAFETY: CONSOLEIO_write takes a length and a pointer to as many bytes.
-                let text =
-                    unsafe { std::slice::from_raw_parts(args[2] as *const u8, args[1] as usize) };
-                console.extend_from_slice(text);
-                0
-            }
-            None => EPERM,
-        }),
-        _ => ENOSYS,
+/// Panics when another domain can still use it: that is rule G4.
+pub(crate) fn page_freed(address: usize) {
+    // A second panic would end the process instead of the test.
+    if std::thread::panicking() {
+        return;
     }
+    STATE.with_borrow_mut(|state| {
+        // Without a hypervisor any more, nobody uses it.
+        let Some(State { host, .. }) = state else { return };
+        if let Some(mfn) = host.frames.known(address) {
+            host.grants.freed(mfn);
+            host.frames.forget(address);
+        }
+    });
 }
 
 /// A page of zeros that lives for the rest of the process.
 #[must_use]
 pub fn leaked_page() -> SharedPage {
+    leaked(leak())
+}
+
+fn leak() -> NonNull<u8> {
     #[repr(align(4096))]
     struct Page(UnsafeCell<[u8; 4096]>);
     let page: &'static Page = Box::leak(Box::new(Page(UnsafeCell::new([0; 4096]))));
-    let base = NonNull::new(page.0.get()).expect("a reference is not null");
-    // SAFETY: aligned, and leaked, so it stays mapped.
-    unsafe { SharedPage::new(base.cast()) }
+    NonNull::new(page.0.get()).expect("a reference is not null").cast()
 }
-
-pub(crate) fn virt_to_mfn(address: usize) -> u64 {
-    address as u64 >> 12
-}
-
-pub(crate) fn map_frame(_: u64) -> Option<SharedPage> {
-    None
-}
-
-pub(crate) fn page_freed(_: usize) {}

@@ -10,6 +10,17 @@ pub const GNTTABOP_QUERY_SIZE: u32 = 6;
 /// `GNTST_okay`: the operation succeeded.
 pub const GNTST_OKAY: i16 = 0;
 
+/// `GNTST_general_error`.
+pub const GNTST_GENERAL_ERROR: i16 = -1;
+/// `GNTST_bad_gntref`: there is no such entry, or it lends nothing.
+pub const GNTST_BAD_GNTREF: i16 = -3;
+/// `GNTST_permission_denied`: not to this domain, or not for writing.
+pub const GNTST_PERMISSION_DENIED: i16 = -8;
+/// `GNTST_bad_page`: the entry names a frame that its owner does not have.
+pub const GNTST_BAD_PAGE: i16 = -9;
+/// `GNTST_bad_copy_arg`: a copy would leave the page.
+pub const GNTST_BAD_COPY_ARG: i16 = -10;
+
 /// `struct gnttab_setup_table`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +60,8 @@ pub const ENTRIES: usize = crate::memory::PAGE_SIZE / ENTRY_SIZE;
 /// the console's page and xenstore's (rule G8).
 pub const RESERVED_ENTRIES: u32 = 8;
 
+/// `GTF_type_mask`: the bits that say what an entry is; 0 is no grant.
+pub const GTF_TYPE_MASK: u16 = 3;
 /// `GTF_permit_access`: the entry lets `domid` use `frame`.
 pub const GTF_PERMIT_ACCESS: u16 = 1;
 /// `GTF_readonly`: but not write to it.

@@ -12,10 +12,10 @@ pub mod mmu;
 pub mod vcpu;
 
 pub use xen_sys::{
-    CONSOLEIO_write, EVTCHNOP_alloc_unbound, EVTCHNOP_close, EVTCHNOP_send, SCHEDOP_poll,
-    SCHEDOP_shutdown, SCHEDOP_watchdog, SCHEDOP_yield, SHUTDOWN_crash, SHUTDOWN_poweroff,
-    SHUTDOWN_reboot, SHUTDOWN_suspend, SHUTDOWN_watchdog, SIF_INITDOMAIN, SIF_MOD_START_PFN,
-    SIF_MULTIBOOT_MOD, SIF_PRIVILEGED, SIF_VIRT_P2M_4TOOLS, evtchn_alloc_unbound, evtchn_close,
-    evtchn_send, sched_poll, sched_shutdown, sched_watchdog, shared_info, start_info, vcpu_info,
-    vcpu_time_info,
+    CONSOLEIO_write, EVTCHNOP_alloc_unbound, EVTCHNOP_close, EVTCHNOP_send, EVTCHNOP_status,
+    SCHEDOP_poll, SCHEDOP_shutdown, SCHEDOP_watchdog, SCHEDOP_yield, SHUTDOWN_crash,
+    SHUTDOWN_poweroff, SHUTDOWN_reboot, SHUTDOWN_suspend, SHUTDOWN_watchdog, SIF_INITDOMAIN,
+    SIF_MOD_START_PFN, SIF_MULTIBOOT_MOD, SIF_PRIVILEGED, SIF_VIRT_P2M_4TOOLS,
+    evtchn_alloc_unbound, evtchn_close, evtchn_send, evtchn_status, sched_poll, sched_shutdown,
+    sched_watchdog, shared_info, start_info, vcpu_info, vcpu_time_info,
 };

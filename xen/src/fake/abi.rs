@@ -1,0 +1,127 @@
+//! Hypercalls by number, and the structures that they take.
+
+// The ABI's names are kept as they are.
+#![allow(non_upper_case_globals)]
+
+use super::{ENOSYS, EPERM, State, with};
+use crate::public::grant_table::{
+    GNTST_OKAY, GNTTABOP_QUERY_SIZE, GNTTABOP_SETUP_TABLE, QuerySize, SetupTable,
+};
+use crate::public::{
+    EVTCHNOP_alloc_unbound, EVTCHNOP_close, EVTCHNOP_send, EVTCHNOP_status, SCHEDOP_poll,
+    SCHEDOP_shutdown, SCHEDOP_yield, evtchn_alloc_unbound, evtchn_close, evtchn_send,
+    evtchn_status, sched_shutdown,
+};
+use xen_sys::{
+    __HYPERVISOR_console_io, __HYPERVISOR_event_channel_op, __HYPERVISOR_grant_table_op,
+    __HYPERVISOR_sched_op,
+};
+
+/// Carries out hypercall `nr`.
+///
+/// # Safety
+/// Pointers in `args` are what that hypercall takes.
+pub(crate) unsafe fn hypercall(nr: u32, args: [u64; 4]) -> i64 {
+    let [op, arg, count, _] = args;
+    match nr {
+        __HYPERVISOR_event_channel_op => {
+            // SAFETY: passed on.
+            with(|state| unsafe { event_channel_op(state, op as u32, arg) })
+        }
+        __HYPERVISOR_grant_table_op if count == 1 => {
+            // SAFETY: passed on.
+            with(|state| unsafe { grant_table_op(state, op as u32, arg) })
+        }
+        // Looks, and finds something or is late: both are an end of the wait.
+        __HYPERVISOR_sched_op if op as u32 == SCHEDOP_poll || op as u32 == SCHEDOP_yield => 0,
+        __HYPERVISOR_sched_op if op as u32 == SCHEDOP_shutdown => {
+            // SAFETY: SCHEDOP_shutdown takes a sched_shutdown.
+            let shutdown = unsafe { *(arg as *const sched_shutdown) };
+            panic!("the domain shut down, reason {}", shutdown.reason);
+        }
+        __HYPERVISOR_console_io => with(|state| match &mut state.console {
+            Some(console) => {
+                // SAFETY: CONSOLEIO_write takes a length and a pointer to as many bytes.
+                let text = unsafe { std::slice::from_raw_parts(count as *const u8, arg as usize) };
+                console.extend_from_slice(text);
+                0
+            }
+            None => EPERM,
+        }),
+        _ => ENOSYS,
+    }
+}
+
+/// # Safety
+/// `arg` points to the structure that `op` takes.
+unsafe fn event_channel_op(state: &mut State, op: u32, arg: u64) -> i64 {
+    let events = &mut state.host.events;
+    match op {
+        EVTCHNOP_send => {
+            // SAFETY: EVTCHNOP_send takes an evtchn_send.
+            let send = unsafe { *(arg as *const evtchn_send) };
+            events.send(send.port)
+        }
+        EVTCHNOP_close => {
+            // SAFETY: EVTCHNOP_close takes an evtchn_close.
+            let close = unsafe { *(arg as *const evtchn_close) };
+            events.close(close.port)
+        }
+        EVTCHNOP_alloc_unbound => {
+            // SAFETY: EVTCHNOP_alloc_unbound takes an evtchn_alloc_unbound.
+            let alloc = unsafe { &mut *(arg as *mut evtchn_alloc_unbound) };
+            match events.alloc_unbound(alloc.dom, alloc.remote_dom) {
+                Ok(port) => {
+                    alloc.port = port;
+                    0
+                }
+                Err(error) => error,
+            }
+        }
+        EVTCHNOP_status => {
+            // SAFETY: EVTCHNOP_status takes an evtchn_status.
+            let status = unsafe { &mut *(arg as *mut evtchn_status) };
+            let (now, remote) = events.status(status.port);
+            status.status = now;
+            status.u.unbound.dom = remote;
+            0
+        }
+        _ => ENOSYS,
+    }
+}
+
+/// # Safety
+/// `arg` points to one structure that `op` takes.
+unsafe fn grant_table_op(state: &mut State, op: u32, arg: u64) -> i64 {
+    let host = &mut state.host;
+    host.grants.check();
+    match op {
+        GNTTABOP_QUERY_SIZE => {
+            // SAFETY: GNTTABOP_query_size takes a gnttab_query_size.
+            let query = unsafe { &mut *(arg as *mut QuerySize) };
+            match host.grants.query_size(query.dom) {
+                Ok((now, most)) => {
+                    (query.nr_frames, query.max_nr_frames) = (now, most);
+                    query.status = GNTST_OKAY;
+                }
+                Err(status) => query.status = status,
+            }
+            0
+        }
+        GNTTABOP_SETUP_TABLE => {
+            // SAFETY: GNTTABOP_setup_table takes a gnttab_setup_table.
+            let setup = unsafe { &mut *(arg as *mut SetupTable) };
+            let count = setup.nr_frames as usize;
+            let (status, list) = host.grants.setup_table(setup.dom, count, &mut host.frames);
+            for (i, mfn) in list.into_iter().enumerate() {
+                // SAFETY: the list has `nr_frames` places.
+                let place = unsafe { setup.frame_list.add(i) };
+                // SAFETY: as above.
+                unsafe { place.write(mfn) };
+            }
+            setup.status = status;
+            0
+        }
+        _ => ENOSYS,
+    }
+}

@@ -1,0 +1,148 @@
+//! Event channels: the guest's ports, and who is at their other ends.
+
+use super::{EINVAL, ENOSPC, EPERM};
+use crate::public::mmu::DOMID_SELF;
+use crate::public::{shared_info, vcpu_info};
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem::offset_of;
+
+/// The first port that the guest gets: the toolstack's are below.
+const FIRST: u32 = 3;
+
+/// `EVTCHNSTAT_*`.
+const CLOSED: u32 = 0;
+const UNBOUND: u32 = 1;
+const INTERDOMAIN: u32 = 2;
+
+/// A port that the guest made.
+struct Channel {
+    remote: u16,
+    bound: bool,
+}
+
+/// All that is known of event channels.
+pub(super) struct Events {
+    channels: BTreeMap<u32, Channel>,
+    /// Ports that were open once: sending on one is an error.
+    once: BTreeSet<u32>,
+    pub(super) closed: Vec<u32>,
+    pub(super) notifications: BTreeMap<u32, u64>,
+    /// Ports on which the guest sent, until the other end looks.
+    kicked: BTreeSet<u32>,
+    /// Ports that the guest may have open.
+    pub(super) limit: usize,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self {
+            channels: BTreeMap::new(),
+            once: BTreeSet::new(),
+            closed: Vec::new(),
+            notifications: BTreeMap::new(),
+            kicked: BTreeSet::new(),
+            limit: 1024,
+        }
+    }
+}
+
+impl Events {
+    /// `EVTCHNOP_alloc_unbound`: the lowest number that is free, as Xen gives it.
+    pub(super) fn alloc_unbound(&mut self, domain: u16, remote: u16) -> Result<u32, i64> {
+        if u64::from(domain) != DOMID_SELF {
+            return Err(EPERM);
+        }
+        let number = (FIRST..4096).find(|number| !self.channels.contains_key(number));
+        let number = number.filter(|_| self.channels.len() < self.limit).ok_or(ENOSPC)?;
+        self.channels.insert(number, Channel { remote, bound: false });
+        self.once.remove(&number);
+        Ok(number)
+    }
+
+    /// `EVTCHNOP_close`.
+    pub(super) fn close(&mut self, port: u32) -> i64 {
+        self.closed.push(port);
+        if self.once.contains(&port) {
+            return EINVAL;
+        }
+        if self.channels.remove(&port).is_some() {
+            self.once.insert(port);
+            let word = pending(port);
+            crate::domain().shared_info.take_bits(word, 1 << (port % 64));
+        }
+        self.kicked.remove(&port);
+        0
+    }
+
+    /// `EVTCHNOP_send`. Ports that were never allocated count as the toolstack's.
+    pub(super) fn send(&mut self, port: u32) -> i64 {
+        if self.once.contains(&port) {
+            return EINVAL;
+        }
+        *self.notifications.entry(port).or_default() += 1;
+        // Nobody hears what is sent before the other end binds to the port.
+        if self.channels.get(&port).is_none_or(|channel| channel.bound) {
+            self.kicked.insert(port);
+        }
+        0
+    }
+
+    /// `EVTCHNOP_status`: the state and the remote domain.
+    pub(super) fn status(&self, port: u32) -> (u32, u16) {
+        match self.channels.get(&port) {
+            Some(channel) => (if channel.bound { INTERDOMAIN } else { UNBOUND }, channel.remote),
+            None => (CLOSED, 0),
+        }
+    }
+
+    /// `EVTCHNOP_bind_interdomain` by domain `domain`.
+    pub(super) fn bind(&mut self, port: u32, domain: u16) -> Result<(), i64> {
+        match self.channels.get_mut(&port) {
+            Some(channel) if channel.remote == domain && !channel.bound => {
+                channel.bound = true;
+                // What was sent before may not have arrived.
+                self.kicked.insert(port);
+                Ok(())
+            }
+            _ => Err(EINVAL),
+        }
+    }
+
+    /// The other end goes away.
+    pub(super) fn unbind(&mut self, port: u32) {
+        if let Some(channel) = self.channels.get_mut(&port) {
+            channel.bound = false;
+        }
+        self.kicked.remove(&port);
+    }
+
+    /// Whether the guest sent on `port` since the last call.
+    pub(super) fn take_kick(&mut self, port: u32) -> bool {
+        self.kicked.remove(&port)
+    }
+
+    /// Whether the other end of `port` is bound.
+    pub(super) fn is_bound(&self, port: u32) -> bool {
+        self.channels.get(&port).is_some_and(|channel| channel.bound)
+    }
+
+    /// The ports that the guest made and did not close.
+    pub(super) fn open(&self) -> BTreeSet<u32> {
+        self.channels.keys().copied().collect()
+    }
+}
+
+fn pending(port: u32) -> usize {
+    offset_of!(shared_info, evtchn_pending) + (port / 64) as usize * 8
+}
+
+/// Makes `port` pending (Xen's common/event_2l.c).
+pub(super) fn raise(port: u32) {
+    let page = &crate::domain().shared_info;
+    let (word, bit) = ((port / 64) as usize, 1 << (port % 64));
+    page.set_bits(pending(port), bit);
+    if page.load_u64(offset_of!(shared_info, evtchn_mask) + word * 8) & bit == 0 {
+        let vcpu = offset_of!(shared_info, vcpu_info);
+        page.set_bits(vcpu + offset_of!(vcpu_info, evtchn_pending_sel), 1 << word);
+    }
+}

@@ -1,0 +1,80 @@
+//! Machine frames: the guest's pages get numbers when they are first asked
+//! for, and those that the hypervisor makes for the guest have one from the start.
+
+use super::leak;
+use crate::memory::{PAGE_SIZE, SharedPage};
+use std::collections::BTreeMap;
+use std::ptr::{NonNull, with_exposed_provenance_mut};
+
+/// The first number. Below it are frames that nobody has.
+const FIRST: u64 = 0x1000;
+
+/// Which frame is behind which page.
+#[derive(Default)]
+pub(super) struct Frames {
+    /// By the address of the page.
+    numbers: BTreeMap<usize, u64>,
+    addresses: BTreeMap<u64, usize>,
+    /// Those that the hypervisor made.
+    own: BTreeMap<u64, NonNull<u8>>,
+    /// How many numbers are taken. None is ever used twice, so that a stale one is found.
+    count: u64,
+}
+
+impl Frames {
+    fn next(&mut self) -> u64 {
+        self.count += 1;
+        FIRST + self.count - 1
+    }
+
+    /// The frame of the guest's page at `address`.
+    pub(super) fn number(&mut self, address: usize) -> u64 {
+        assert!(address.is_multiple_of(PAGE_SIZE), "rule G1: {address:#x} is inside a page");
+        if let Some(&mfn) = self.numbers.get(&address) {
+            return mfn;
+        }
+        let mfn = self.next();
+        self.numbers.insert(address, mfn);
+        self.addresses.insert(mfn, address);
+        mfn
+    }
+
+    /// The frame of the page at `address`, if anyone asked for it.
+    pub(super) fn known(&self, address: usize) -> Option<u64> {
+        self.numbers.get(&address).copied()
+    }
+
+    /// The guest's page at `address` is no page of its any more.
+    pub(super) fn forget(&mut self, address: usize) {
+        if let Some(mfn) = self.numbers.remove(&address) {
+            self.addresses.remove(&mfn);
+        }
+    }
+
+    /// Makes a frame of zeros for the guest.
+    pub(super) fn make(&mut self) -> u64 {
+        let mfn = self.next();
+        self.own.insert(mfn, leak());
+        mfn
+    }
+
+    /// A frame that the hypervisor made.
+    pub(super) fn own(&self, mfn: u64) -> Option<SharedPage> {
+        self.own.get(&mfn).copied().map(leaked)
+    }
+
+    /// What is in frame `mfn`, if the guest has such a frame.
+    pub(super) fn page(&self, mfn: u64) -> Option<SharedPage> {
+        let &address = self.addresses.get(&mfn)?;
+        let base = NonNull::new(with_exposed_provenance_mut(address))?;
+        // SAFETY: the guest said that there is a page, and would have said
+        // that it is gone: `page_freed` panics while anyone uses it.
+        Some(unsafe { SharedPage::new(base) })
+    }
+}
+
+/// A handle to a page that was leaked.
+pub(super) fn leaked(base: NonNull<u8>) -> SharedPage {
+    // SAFETY: aligned, and leaked, so it stays mapped.
+    unsafe { SharedPage::new(base) }
+}

@@ -1,0 +1,252 @@
+//! The back end of a network interface, as Linux's netback is to a front end.
+//!
+//! It maps the rings by grant, copies frames, and honours the indices for
+//! notification exactly: it sleeps until it is notified. It panics when the
+//! front end breaks the protocol, and breaks it itself on request.
+
+mod connect;
+mod data;
+mod ring;
+
+use super::{Fake, Host, with};
+use crate::public::io::netif::RxFlags;
+use crate::public::io::xenbus::XenbusState;
+pub(super) use connect::Backend;
+pub use data::{RxSlot, Transmitted};
+
+/// What to do wrong, with responses or with the rings as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Misdeed {
+    /// Publish an index of the transmit ring that is off by as much, and stop.
+    TxIndex(i32),
+    /// Answer another id.
+    TxId(u16),
+    /// Answer the id that was answered last.
+    TxIdAgain,
+    /// Answer with this status.
+    TxStatus(i16),
+    /// Take requests and answer none.
+    TxStuck,
+    /// Publish an index of the receive ring that is off by as much, and stop.
+    RxIndex(i32),
+    /// Answer another id.
+    RxId(u16),
+    /// Answer the id that was answered last.
+    RxIdAgain,
+    /// Answer with this status.
+    RxStatus(i16),
+    /// Say that the data is elsewhere.
+    RxOffset(u16),
+    /// Set more flags: [`RxFlags::MORE_DATA`] in the last slot never ends the frame.
+    RxFlags(RxFlags),
+    /// Let frames wait.
+    RxStuck,
+    /// Keep pages mapped after the answer, and rings after the end.
+    KeepGrants,
+    /// Raise each event as many times a step, for nothing.
+    EventStorm(u32),
+    /// Never raise one.
+    LoseEvents,
+}
+
+impl Misdeed {
+    /// Whether it is something in a response of the transmit ring.
+    const fn is_tx(&self) -> bool {
+        matches!(self, Self::TxIndex(_) | Self::TxId(_) | Self::TxIdAgain | Self::TxStatus(_))
+    }
+
+    /// Whether it is something in a response of the receive ring.
+    const fn is_rx(&self) -> bool {
+        matches!(
+            self,
+            Self::RxIndex(_)
+                | Self::RxId(_)
+                | Self::RxIdAgain
+                | Self::RxStatus(_)
+                | Self::RxOffset(_)
+                | Self::RxFlags(_)
+        )
+    }
+}
+
+/// The handle to a back end.
+#[derive(Clone, Copy, Debug)]
+pub struct Netback<'a> {
+    fake: &'a Fake,
+    id: u32,
+}
+
+impl<'a> Netback<'a> {
+    pub(super) const fn new(fake: &'a Fake, id: u32) -> Self {
+        Self { fake, id }
+    }
+
+    fn with<T>(self, f: impl FnOnce(&mut Backend, &mut Host) -> T) -> T {
+        with(|state| {
+            let backend = state.netbacks.get_mut(&self.id).expect("made by Fake::netback");
+            f(backend, &mut state.host)
+        })
+    }
+
+    /// Its folder in xenstore.
+    #[must_use]
+    pub fn path(self) -> String {
+        self.with(|backend, _| backend.ours())
+    }
+
+    /// The front end's folder in xenstore.
+    #[must_use]
+    pub fn front_path(self) -> String {
+        self.with(|backend, _| backend.theirs())
+    }
+
+    /// The state that it is in, whatever it says.
+    #[must_use]
+    pub fn state(self) -> XenbusState {
+        self.with(|backend, _| backend.state)
+    }
+
+    /// Whether it works.
+    #[must_use]
+    pub fn is_connected(self) -> bool {
+        self.with(|backend, _| !backend.queues.is_empty())
+    }
+
+    /// Why it could not connect.
+    #[must_use]
+    pub fn error(self) -> Option<String> {
+        self.with(|backend, _| backend.error.clone())
+    }
+
+    /// The ports of its queues, as the guest knows them.
+    #[must_use]
+    pub fn ports(self) -> Vec<u32> {
+        self.with(|backend, _| backend.queues.iter().flat_map(data::Queue::ports).collect())
+    }
+
+    /// Says something in its folder, now and whenever it is plugged in.
+    pub fn offer(self, name: &str, value: &str) {
+        self.with(|backend, _| backend.offers.push((name.into(), Some(value.into()))));
+        self.fake.store().write(&format!("{}/{name}", self.path()), value);
+    }
+
+    /// Does not say something in its folder, now and whenever it is plugged in.
+    pub fn withhold(self, name: &str) {
+        self.with(|backend, _| backend.offers.push((name.into(), None)));
+        self.fake.store().rm(&format!("{}/{name}", self.path()));
+    }
+
+    /// Says a state, whatever it is in: `"77"`, `"x"` (rule X12).
+    pub fn say_state(self, state: &str) {
+        self.fake.store().write(&format!("{}/state", self.path()), state);
+    }
+
+    /// Writes into the front end's folder, as the toolstack may.
+    pub fn write_front(self, name: &str, value: &str) {
+        self.fake.store().write(&format!("{}/{name}", self.front_path()), value);
+    }
+
+    /// Sends frames with as many bytes in front of each piece.
+    ///
+    /// # Panics
+    /// When that leaves no room in a page.
+    pub fn set_headroom(self, bytes: u16) {
+        assert!(usize::from(bytes) < crate::memory::PAGE_SIZE, "no room in a page");
+        self.with(|backend, _| backend.headroom = bytes);
+    }
+
+    /// A frame is to arrive at the guest. It does when there is room in the
+    /// ring for all of it; a connection that ends loses it.
+    pub fn deliver(self, frame: &[u8], flags: RxFlags) {
+        self.with(|backend, _| backend.deliver(frame, flags));
+    }
+
+    /// These responses are to arrive at the guest, right or wrong: the chain
+    /// ends where the last of them says.
+    pub fn deliver_slots(self, slots: Vec<RxSlot>) {
+        self.with(|backend, _| backend.arriving.push_back(slots));
+    }
+
+    /// Frames that did not arrive yet.
+    #[must_use]
+    pub fn undelivered(self) -> usize {
+        self.with(|backend, _| backend.arriving.len())
+    }
+
+    /// The frames that the guest sent since the last call.
+    #[must_use]
+    pub fn transmitted(self) -> Vec<Transmitted> {
+        self.with(|backend, _| std::mem::take(&mut backend.sent))
+    }
+
+    /// Answers what was transmitted last first, as it may.
+    pub fn answer_in_reverse(self, reversed: bool) {
+        self.with(|backend, _| backend.reversed = reversed);
+    }
+
+    /// Maps what was transmitted until it answers, as it may.
+    pub fn map_until_answered(self, maps: bool) {
+        self.with(|backend, _| backend.maps = maps);
+    }
+
+    /// Takes a grant that does not permit access for an error to answer and
+    /// not for the guest's bug.
+    pub fn tolerate(self) {
+        self.with(|backend, _| backend.strict = false);
+    }
+
+    /// Does this wrong from now on.
+    pub fn misbehave(self, misdeed: Misdeed) {
+        self.with(|backend, _| backend.script.always(misdeed));
+    }
+
+    /// Does this wrong once, after `skip` responses without it.
+    pub fn misbehave_at(self, skip: u32, misdeed: Misdeed) {
+        self.with(|backend, _| backend.script.once(skip, misdeed));
+    }
+
+    /// Does no wrong any more, and lets go of what it kept.
+    pub fn behave(self) {
+        self.with(|backend, host| {
+            backend.script.clear();
+            backend.let_go(host);
+        });
+    }
+
+    /// Begins an orderly end, as `xl network-detach` does. The nodes vanish
+    /// when both ends are closed.
+    pub fn detach(self) {
+        self.fake.store().write(&format!("{}/online", self.path()), "0");
+        self.say_state("5");
+    }
+
+    /// Lets go of everything and removes all nodes at once.
+    pub fn unplug(self) {
+        self.with(Backend::unplug);
+    }
+
+    /// Makes the nodes anew, as `xl network-attach` does.
+    pub fn plug(self) {
+        self.with(Backend::plug_in);
+    }
+
+    /// Dies and comes back in domain `domain`.
+    pub fn restart_in(self, domain: u16) {
+        self.with(|backend, host| {
+            backend.unplug(host);
+            backend.domain = domain;
+            backend.plug_in(host);
+        });
+    }
+
+    /// Removes its folder, and works on (rule X12).
+    pub fn vanish(self) {
+        self.fake.store().rm(&self.path());
+    }
+
+    /// Closes its end of all event channels, and works on (rule E8).
+    pub fn close_ports(self) {
+        let ports = self.ports();
+        self.with(|_, host| ports.into_iter().for_each(|port| host.events.unbind(port)));
+    }
+}
