@@ -8,6 +8,9 @@ mod connect;
 mod data;
 mod ring;
 
+#[cfg(test)]
+mod tests;
+
 use super::{Fake, Host, with};
 use crate::public::io::netif::RxFlags;
 use crate::public::io::xenbus::XenbusState;
