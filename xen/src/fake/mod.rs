@@ -47,7 +47,9 @@ const ENOSPC: i64 = -28;
 const ENOSYS: i64 = -38;
 
 /// The number of the guest's domain.
-const GUEST: u16 = 1;
+fn guest() -> u16 {
+    GUEST.get()
+}
 
 /// All but the back ends.
 struct Host {
@@ -66,6 +68,7 @@ struct State {
 
 thread_local! {
     static DOMAIN: Cell<Option<&'static Domain>> = const { Cell::new(None) };
+    static GUEST: Cell<u16> = const { Cell::new(1) };
     static TSC: Cell<u64> = const { Cell::new(0) };
     static STATE: RefCell<Option<State>> = const { RefCell::new(None) };
 }
@@ -84,6 +87,16 @@ impl Fake {
     /// When this thread has one already.
     #[must_use]
     pub fn new() -> Self {
+        Self::with_domain(1)
+    }
+
+    /// Starts a hypervisor for this thread, and a domain with number `domain`.
+    ///
+    /// # Panics
+    /// When this thread has one already.
+    #[must_use]
+    pub fn with_domain(domain: u16) -> Self {
+        GUEST.set(domain);
         let ring = leak();
         STATE.with_borrow_mut(|state| {
             assert!(state.is_none(), "this thread has a hypervisor already");

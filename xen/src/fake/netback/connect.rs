@@ -4,7 +4,7 @@
 use super::super::events::raise;
 use super::super::script::Script;
 use super::super::store::Daemon;
-use super::super::{GUEST, Host};
+use super::super::{Host, guest};
 use super::Misdeed;
 use super::data::{Queue, RxSlot, Transmitted, Work, pieces};
 use super::ring::Back;
@@ -81,24 +81,25 @@ impl Backend {
 
     /// The guest's folder.
     pub(super) fn theirs(&self) -> String {
-        format!("/local/domain/{GUEST}/device/vif/{}", self.id)
+        format!("/local/domain/{}/device/vif/{}", guest(), self.id)
     }
 
     /// The back end's folder.
     pub(super) fn ours(&self) -> String {
-        format!("/local/domain/{}/backend/vif/{GUEST}/{}", self.domain, self.id)
+        format!("/local/domain/{}/backend/vif/{}/{}", self.domain, guest(), self.id)
     }
 
     /// Makes the nodes that the toolstack makes.
     pub(super) fn plug_in(&mut self, host: &mut Host) {
         let (theirs, ours) = (self.theirs(), self.ours());
-        let (id, domain, guest) = (self.id.to_string(), self.domain.to_string(), GUEST.to_string());
+        let (id, domain, guest) =
+            (self.id.to_string(), self.domain.to_string(), guest().to_string());
         let mac = format!("00:16:3e:00:00:{:02x}", self.id & 0xFF);
-        let owner = format!("n{domain}");
+        let [owner, other] = [format!("n{domain}"), format!("r{guest}")];
         let store = &mut host.store;
         store.set_all(
             &ours,
-            &[&owner, "r1"],
+            &[&owner, &other],
             &[
                 ("frontend", &theirs),
                 ("frontend-id", &guest),
@@ -111,10 +112,10 @@ impl Backend {
                 ("type", "vif"),
             ],
         );
-        let reader = format!("r{domain}");
+        let [owner, other] = [format!("n{guest}"), format!("r{domain}")];
         store.set_all(
             &theirs,
-            &["n1", &reader],
+            &[&owner, &other],
             &[
                 ("backend", &ours),
                 ("backend-id", &domain),

@@ -364,3 +364,14 @@ fn a_device_comes_goes_and_says_nonsense_x12() {
     let front = try_run(&fake, Frontend::find("vif", "0")).unwrap().unwrap();
     assert_eq!(run(&fake, front.wait_until(|_| true)), Ok(XenbusState::Unknown));
 }
+
+#[test]
+fn a_guest_has_the_number_that_it_is_given() {
+    let fake = Fake::with_domain(7);
+    let netback = fake.netback(0);
+    assert_eq!(netback.front_path(), "/local/domain/7/device/vif/0");
+    assert_eq!(fake.store().permissions(&netback.path()), ["n0", "r7"]);
+    let guest = run(&fake, Guest::connect(0, 0));
+    assert_eq!(guest.front.backend(), "/local/domain/0/backend/vif/7/0");
+    run(&fake, guest.close());
+}

@@ -1,7 +1,7 @@
 //! What xenstored does with a request: nodes, watches and transactions
 //! (Xen's docs/misc/xenstore.txt and tools/xenstored).
 
-use super::super::GUEST;
+use super::super::guest;
 use super::tree::{Change, Edit, Error, Tree, absolute, is_below};
 use crate::public::io::xs_wire::Kind;
 use std::collections::BTreeMap;
@@ -76,7 +76,7 @@ fn lines(items: &[String]) -> Vec<u8> {
 impl Core {
     pub(super) fn new() -> Self {
         Self {
-            tree: Tree::new(GUEST),
+            tree: Tree::new(guest()),
             watches: Vec::new(),
             transactions: BTreeMap::new(),
             last_transaction: 0,
@@ -150,7 +150,7 @@ impl Core {
         if is(Kind::Write) {
             let at = payload.iter().position(|&byte| byte == 0).ok_or("EINVAL")?;
             let (path, value) = (&payload[..at], &payload[at + 1..]);
-            let path = absolute(path, GUEST)?;
+            let path = absolute(path, guest())?;
             if value.len() > self.quota.value {
                 return Err("ENOSPC");
             }
@@ -160,7 +160,7 @@ impl Core {
         if parts.len() != 1 && !is(Kind::SetPerms) {
             return Err("EINVAL");
         }
-        let path = absolute(parts.remove(0), GUEST)?;
+        let path = absolute(parts.remove(0), guest())?;
         if is(Kind::Read) {
             Ok(self.look(transaction, &path)?.get(&path).ok_or("ENOENT")?.value.clone())
         } else if is(Kind::Directory) {
@@ -183,7 +183,7 @@ impl Core {
 
     fn watch(&mut self, payload: &[u8]) -> Answer {
         let [path, token] = strings(payload)?[..] else { return Err("EINVAL") };
-        let absolute = absolute(path, GUEST)?;
+        let absolute = absolute(path, guest())?;
         let path = String::from_utf8_lossy(path).into_owned();
         if self.watches.iter().any(|it| it.path == path && it.token == token) {
             return Err("EEXIST");
@@ -232,7 +232,7 @@ impl Core {
             return Err("EAGAIN");
         }
         for edit in &transaction.edits {
-            self.edit(edit, GUEST)?;
+            self.edit(edit, guest())?;
         }
         ok()
     }
@@ -248,11 +248,11 @@ impl Core {
             None => &self.tree,
         };
         let node = tree.get(path).ok_or("ENOENT")?;
-        if Tree::allows(node, GUEST, 'r') { Ok(tree) } else { Err("EACCES") }
+        if Tree::allows(node, guest(), 'r') { Ok(tree) } else { Err("EACCES") }
     }
 
     fn change(&mut self, transaction: u32, edit: Edit) -> Answer {
-        let full = self.tree.owned(GUEST) >= self.quota.nodes;
+        let full = self.tree.owned(guest()) >= self.quota.nodes;
         if let Edit::Write(path, _) | Edit::Mkdir(path) = &edit
             && full
             && self.tree.get(path).is_none()
@@ -265,10 +265,10 @@ impl Core {
                     let generation = transaction.tree.generation(&path);
                     transaction.seen.entry(path).or_insert(generation);
                 }
-                transaction.tree.edit(&edit, GUEST)?;
+                transaction.tree.edit(&edit, guest())?;
                 transaction.edits.push(edit);
             }
-            None => self.edit(&edit, GUEST)?,
+            None => self.edit(&edit, guest())?,
         }
         ok()
     }
@@ -276,7 +276,7 @@ impl Core {
 
 /// The payload of an event, whose path is relative if the watch's is.
 fn event(watch: &Watch, path: &str) -> Vec<u8> {
-    let home = format!("/local/domain/{GUEST}/");
+    let home = format!("/local/domain/{}/", guest());
     let is_relative = watch.path != watch.absolute;
     let path = path.strip_prefix(&home).filter(|_| is_relative).unwrap_or(path);
     [path.as_bytes(), b"\0", &watch.token, b"\0"].concat()

@@ -267,5 +267,5 @@ impl Daemon {
 
 /// Tests may write the guest's paths as the guest does.
 fn absolute(path: &str) -> String {
-    tree::absolute(path.as_bytes(), super::GUEST).expect("a path of xenstore")
+    tree::absolute(path.as_bytes(), super::guest()).expect("a path of xenstore")
 }

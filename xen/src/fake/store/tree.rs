@@ -85,7 +85,7 @@ impl Tree {
         let (owned, shown) = (vec![format!("n{domain}")], vec!["n0".into(), format!("r{domain}")]);
         for (name, value, permissions) in [
             ("", "", &shown),
-            ("/domid", "1", &shown),
+            ("/domid", &domain.to_string(), &shown),
             ("/name", "guest", &shown),
             ("/control", "", &shown),
             ("/control/shutdown", "", &owned),
