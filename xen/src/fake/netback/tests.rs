@@ -375,3 +375,36 @@ fn a_guest_has_the_number_that_it_is_given() {
     assert_eq!(guest.front.backend(), "/local/domain/0/backend/vif/7/0");
     run(&fake, guest.close());
 }
+
+#[test]
+fn queues_may_share_a_port_and_be_several() {
+    let fake = plugged();
+    let netback = fake.netback(0);
+    fake.step();
+    let rings: Vec<_> = (0..4).map(|_| Front::<TX_SLOT>::new(Shared::new(0, 1).unwrap())).collect();
+    let ports = [Port::alloc(0).unwrap(), Port::alloc(0).unwrap()];
+    netback.write_front("request-rx-copy", "1");
+    netback.write_front("multi-queue-num-queues", "2");
+    for queue in 0..2 {
+        for (name, value) in [
+            ("tx-ring-ref", rings[2 * queue].reference()),
+            ("rx-ring-ref", rings[2 * queue + 1].reference()),
+            ("event-channel", ports[queue].number()),
+        ] {
+            netback.write_front(&format!("queue-{queue}/{name}"), &value.to_string());
+        }
+    }
+    netback.write_front("state", "4");
+    settle(&fake);
+    assert_eq!(netback.state(), XenbusState::Connected);
+    assert_eq!(netback.ports(), ports.each_ref().map(Port::number));
+    netback.write_front("state", "6");
+    settle(&fake);
+    netback.write_front("multi-queue-num-queues", "3");
+    netback.write_front("state", "1");
+    settle(&fake);
+    netback.write_front("state", "4");
+    settle(&fake);
+    assert_eq!(netback.state(), XenbusState::Closing);
+    assert_eq!(netback.error().unwrap(), "the guest asks for 3 queues of 2");
+}
