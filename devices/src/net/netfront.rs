@@ -9,6 +9,8 @@
 
 mod connect;
 mod rx;
+#[cfg(test)]
+mod tests;
 mod tx;
 
 use super::{Broken, HEADER, Info, Meta, Net};
