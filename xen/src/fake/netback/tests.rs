@@ -10,7 +10,7 @@ use crate::public::io::netif::{
     RX_SLOT, RxFlags, RxRequest, RxResponse, TX_SLOT, TxFlags, TxRequest, TxResponse,
 };
 use crate::ring::Front;
-use crate::xenbus::{Frontend, XenbusState};
+use crate::xenbus::{Frontend, XenbusState, read_number};
 
 /// A front end.
 struct Guest {
@@ -30,7 +30,8 @@ impl Guest {
         let peer = front.peer();
         front.announce(XenbusState::Initialising).await.unwrap();
         front.wait_until(|state| state == XenbusState::InitWait).await.unwrap();
-        assert!(front.feature("feature-rx-copy").await.unwrap());
+        let path = front.theirs("feature-rx-copy");
+        assert_eq!(read_number(&path, 0..=1, 0).await, Ok(1));
         let mut guest = Self {
             tx: Front::starting_at(Shared::new(peer, 1).unwrap(), index),
             rx: Front::starting_at(Shared::new(peer, 1).unwrap(), index),
