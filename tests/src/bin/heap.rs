@@ -4,6 +4,7 @@
 //! test(4): memory 4
 //! test(64): memory 64
 //! test(1500): memory 1500
+//! test(1500): timeout 120
 
 #![no_std]
 #![no_main]
