@@ -50,8 +50,16 @@ const NETWORK_MODULES: [(&str, &str); 4] =
     [("af_packet", ""), ("bridge", ""), ("dummy", " numdummies=2"), ("xen_netback", "")];
 
 /// Modules that such a dom0 has for when the kernel asks for them.
-const MODULES_ON_DEMAND: [&str; 7] =
-    ["crc32c_generic", "nft_chain_nat", "nft_masq", "nft_nat", "sch_netem", "tun", "veth"];
+const MODULES_ON_DEMAND: [&str; 8] = [
+    "crc32c_generic",
+    "nft_chain_nat",
+    "nft_ct",
+    "nft_masq",
+    "nft_nat",
+    "sch_netem",
+    "tun",
+    "veth",
+];
 
 /// What tests of networks take besides: servers, clients, and looks at both.
 const NETWORK_TOOLS: [&str; 15] = [

@@ -107,6 +107,11 @@ pub(super) fn qemu_forwards(forwards: &[Forward]) -> String {
     rules.collect()
 }
 
+/// Whether there are forwards of datagrams among them.
+pub(super) fn answers_datagrams(forwards: &[Forward]) -> bool {
+    forwards.iter().any(|forward| forward.protocol == Protocol::Udp)
+}
+
 /// The command that makes dom0 pass them on.
 pub(super) fn publish(forwards: &[Forward]) -> String {
     let rules = forwards.iter().enumerate().map(|(index, Forward { protocol, to, .. })| {

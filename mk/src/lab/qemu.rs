@@ -15,7 +15,7 @@ use std::{fs, io};
 use anyhow::{Context, Result, ensure};
 
 use super::image::Image;
-use super::network::qemu_forwards;
+use super::network::{answers_datagrams, qemu_forwards};
 use super::{Options, Progress};
 
 /// The program, as Debian names it.
@@ -91,9 +91,12 @@ fn command_line(options: &Options, accelerator: Accelerator, port: u16) -> Vec<S
         ("-fw_cfg", "name=opt/xenith/token,file=token".into()),
         (
             "-netdev",
-            // Restricted: dom0 and its guests reach nothing of this machine.
+            // Restricted: dom0 and its guests reach nothing of this machine. QEMU
+            // drops what answers datagrams then, so where those are forwarded it
+            // is dom0 that lets only answers out (dom0/publish).
             format!(
-                "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:1{}",
+                "user,id=net,ipv6=off,restrict={},hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:1{}",
+                if answers_datagrams(&options.forwards) { "off" } else { "on" },
                 qemu_forwards(&options.forwards)
             ),
         ),

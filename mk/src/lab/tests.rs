@@ -126,3 +126,81 @@ fn lab() {
     assert_ne!(output.status, 0, "a dropped guest lives");
     host.shutdown().expect("turns off");
 }
+
+/// Somebody on the bridge who stands for a guest: a network namespace of dom0 with
+/// the MAC address of guest 2, which gets its address by DHCP, and has servers.
+const NEIGHBOUR: &str = "
+    ip netns add n
+    ip link add v type veth peer name e netns n
+    ip link set v master xenbr0 up
+    ip -n n link set e address 00:16:3e:00:00:02 up
+    cat >/tmp/got <<'END'
+#!/bin/sh
+[ $1 != bound ] || {
+    echo $ip $router $dns $domain >/tmp/lease
+    /usr/sbin/ip addr add $ip/24 dev e
+}
+END
+    chmod +x /tmp/got
+    ip netns exec n busybox udhcpc -q -n -i e -s /tmp/got >&2
+    cat /tmp/lease
+    mkdir /tmp/web; echo served >/tmp/web/index.html
+    ip netns exec n busybox httpd -p 80 -h /tmp/web
+    mkfifo /tmp/echo
+    (ip netns exec n nc.openbsd -u -l 7 </tmp/echo | cat >/tmp/echo) >/dev/null 2>&1 &
+";
+
+#[test]
+#[ignore = "boots Xen in QEMU"]
+fn lab_network() {
+    let cache = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/xenith/lab");
+    let work = tempfile::tempdir().expect("a folder");
+    let free = || {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
+        let Ok(std::net::SocketAddr::V4(address)) = listener.local_addr() else { panic!("IPv4") };
+        address
+    };
+    let (web, echo) = (free(), free());
+    let to = |port| format!("10.0.0.2:{port}").parse().expect("an address");
+    let options = Options {
+        network: true,
+        forwards: vec![
+            Forward { protocol: Protocol::Tcp, from: web, to: to(80) },
+            Forward { protocol: Protocol::Udp, from: echo, to: to(7) },
+        ],
+        ..Options::new(&cache, work.path().join("run"))
+    };
+    let host = Host::boot(&options, &Quiet).expect("boots");
+    let dash = |script: &str| {
+        host.upload(script.as_bytes(), "/tmp/script").expect("uploads");
+        let output = host.shell("dash -eu /tmp/script </dev/null").expect("runs");
+        let output = output.success().expect(script);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert_eq!(dash(NEIGHBOUR).trim(), "10.0.0.2 10.0.0.1 10.0.0.1 lab");
+
+    // From this machine by TCP.
+    let mut stream = std::net::TcpStream::connect(web).expect("connects");
+    std::io::Write::write_all(&mut stream, b"GET / HTTP/1.0\r\n\r\n").expect("sends");
+    let answer = std::io::read_to_string(stream).expect("is answered");
+    assert!(answer.contains("served"), "{answer}");
+    // And by UDP.
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("binds");
+    // The neighbour may be about to listen only.
+    socket.set_read_timeout(Some(Duration::from_secs(1))).expect("a limit");
+    let mut buffer = [0; 16];
+    let answered = (0..10).find_map(|_| {
+        socket.send_to(b"word", echo).expect("sends");
+        socket.recv_from(&mut buffer).ok()
+    });
+    let (count, from) = answered.expect("is answered");
+    assert_eq!((&buffer[..count], from), (&b"word"[..], echo.into()));
+
+    // Nothing gets out, though QEMU would let it: neither from dom0 nor from a guest.
+    let host_port = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
+    let port = host_port.local_addr().expect("bound").port();
+    dash(&format!("! nc.openbsd -z -w 2 10.0.2.2 {port}"));
+    dash(&format!(
+        "ip -n n route add default via 10.0.0.1; ! ip netns exec n nc.openbsd -z -w 2 10.0.2.2 {port}"
+    ));
+}
