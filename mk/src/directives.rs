@@ -12,12 +12,14 @@
 //! test: memory 1                         MiB
 //! test: xl cpuid="host,rdrand=0"         a line for `xl create`; any number of times
 //! test: input "text\n"                   typed at its console once it runs
-//! test: client "nc $IP 7"                a script for dom0's shell, once the console says `ready`
-//!                                       or `listening`; it has to succeed. Then the guest is asked
-//!                                       to shut down. IP, MAC, VIF, GUEST and NAME are set
-//! test: client client.sh                 the same, in a file of the package's folder
-//! test: dom0 "httpd -h /tmp"             a script for dom0's shell before the guest is created
-//! test: timeout 20                       seconds
+//! test: dom0 "httpd -h /tmp"             a script in dom0, before there is the guest
+//! test: with echo-server port=7          a guest beside it, created before; any number of times
+//! test: with-when "text"                 the console of those says so before it is created
+//! test: client "nc $IP 7"                a script in dom0, while the guest runs
+//! test: client client.sh                 the same from a file
+//! test: client-when "text"               the guest's console says so before clients run
+//! test: client-then destroy              or `wait`: what becomes of it after them; else `shutdown`
+//! test: timeout 20                       seconds, for the guest and for each script
 //! test: console-contains "text\n"        quoted as in Rust; any number of times
 //! test: console-lines 1000               the first lines are those that `tests::line` makes
 //! test: no-verdict                       the guest does not judge itself
@@ -25,6 +27,20 @@
 //! ```
 //!
 //! With named runs, `test:` is for all of them; without, there is one run.
+//!
+//! Scripts run as by `sh -eu`, in the order in which they stand, and have to succeed.
+//! Files are looked for beside the source and then beside the package's `Cargo.toml`.
+//! What they leave in the background ends with the test. Clients find the guest by
+//! the variables GUEST (the domain's number), NAME, IP, MAC, VIF and BRIDGE, with
+//! IP1, MAC1, VIF1 and BRIDGE1 for a second interface, and those beside it by
+//! WITH_GUEST and so on, then WITH2_GUEST; a script before the guest knows its IP,
+//! which is 10.0.0.2, with 10.0.0.3 and on for those beside it.
+//!
+//! Clients, and the creation of a guest that others stand beside, wait until the
+//! console says `listening` or `ready`, unless there is `-when`; `""` waits for
+//! nothing. After the clients the guest is asked to shut down, destroyed, or left
+//! to end by itself. Then it has to have ended as expected; it need not give a
+//! verdict, and one that was destroyed is as good as one that powered off.
 
 use anyhow::{Context, Result, bail, ensure};
 use std::time::Duration;
@@ -49,6 +65,13 @@ pub(crate) struct Run {
     pub(crate) before: Vec<Script>,
     /// What is run in dom0 once the guest is ready.
     pub(crate) clients: Vec<Script>,
+    /// What the console says before that; something usual if nothing.
+    pub(crate) client_when: Option<String>,
+    pub(crate) then: Then,
+    /// The guests beside it.
+    pub(crate) with: Vec<With>,
+    /// What their consoles say before the guest is created.
+    pub(crate) with_when: Option<String>,
     pub(crate) timeout: Duration,
     pub(crate) expect: Expect,
     /// Texts that the console must hold.
@@ -67,6 +90,24 @@ pub(crate) enum Script {
     File(String),
 }
 
+/// A guest beside the one that is tested.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct With {
+    pub(crate) app: String,
+    /// Its command line.
+    pub(crate) args: Option<String>,
+}
+
+/// What becomes of a guest after its clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// It is asked to shut down.
+    Shutdown,
+    Destroy,
+    /// It ends by itself.
+    Wait,
+}
+
 /// How a run should end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Expect {
@@ -78,9 +119,12 @@ pub(crate) enum Expect {
 }
 
 impl Run {
-    /// Whether dom0 has to give addresses and have clients.
+    /// Whether dom0 needs a network for guests, and its tools.
     pub(crate) fn uses_network(&self) -> bool {
-        !self.before.is_empty() || !self.clients.is_empty()
+        !self.before.is_empty()
+            || !self.clients.is_empty()
+            || !self.with.is_empty()
+            || self.config.iter().any(|line| line.starts_with("vif"))
     }
 
     const fn new(verdict: bool) -> Self {
@@ -92,6 +136,10 @@ impl Run {
             input: None,
             before: Vec::new(),
             clients: Vec::new(),
+            client_when: None,
+            then: Then::Shutdown,
+            with: Vec::new(),
+            with_when: None,
             timeout: TIMEOUT,
             expect: Expect::Poweroff,
             contains: Vec::new(),
@@ -174,6 +222,17 @@ fn apply(run: &mut Run, text: &str) -> Result<()> {
         "input" => run.input = Some(string(value)?),
         "dom0" => run.before.push(script(value)?),
         "client" => run.clients.push(script(value)?),
+        "client-when" => run.client_when = Some(string(value)?),
+        "client-then" => {
+            run.then = match value {
+                "shutdown" => Then::Shutdown,
+                "destroy" => Then::Destroy,
+                "wait" => Then::Wait,
+                _ => bail!("client-then shutdown, destroy or wait"),
+            }
+        }
+        "with" => run.with.push(with(value)?),
+        "with-when" => run.with_when = Some(string(value)?),
         "timeout" => run.timeout = Duration::from_secs(number(value)?),
         "console-contains" => run.contains.push(string(value)?),
         "console-lines" => run.lines = Some(number(value)?.try_into()?),
@@ -195,6 +254,13 @@ fn expect(value: &str) -> Result<Expect> {
         ("crash", text) => Expect::Crash(string(text)?),
         _ => bail!("expect poweroff, exit N, crash \"text\", watchdog or timeout"),
     })
+}
+
+fn with(value: &str) -> Result<With> {
+    let (app, args) = value.split_once(' ').unwrap_or((value, ""));
+    ensure!(!app.is_empty(), "with an app, and its arguments");
+    let args = args.trim();
+    Ok(With { app: app.to_owned(), args: (!args.is_empty()).then(|| args.to_owned()) })
 }
 
 fn script(value: &str) -> Result<Script> {
@@ -246,6 +312,25 @@ mod tests {
         assert!(runs[0].uses_network());
         assert!(parse("//! test: client ../a.sh\n", false).is_err());
         assert!(parse("//! test: dom0\n", false).is_err());
+        assert!(!parse("//! test: memory 1\n", false).unwrap()[0].uses_network());
+        assert!(parse("//! test: xl vif=['']\n", false).unwrap()[0].uses_network());
+    }
+
+    #[test]
+    fn surroundings_are_described() {
+        let source = "//! test: with echo-server port=7 a=\"b c\"\n//! test: with noop\n//! test: \
+            with-when \"up\"\n//! test: client-when \"\"\n//! test(a): client-then wait\n//! \
+            test(b): client-then destroy\n//! test(c): client-then shutdown\n";
+        let runs = parse(source, false).unwrap();
+        let with =
+            |app: &str, args: Option<&str>| With { app: app.into(), args: args.map(str::to_owned) };
+        let expected = [with("echo-server", Some("port=7 a=\"b c\"")), with("noop", None)];
+        assert_eq!(runs[0].with, expected);
+        assert_eq!(runs[0].with_when.as_deref(), Some("up"));
+        assert_eq!(runs[0].client_when.as_deref(), Some(""));
+        let then: Vec<_> = runs.iter().map(|run| run.then).collect();
+        assert_eq!(then, [Then::Wait, Then::Destroy, Then::Shutdown]);
+        assert!(runs[0].uses_network());
     }
 
     #[test]
@@ -271,6 +356,10 @@ mod tests {
                 input: Some("x\n".into()),
                 before: Vec::new(),
                 clients: Vec::new(),
+                client_when: None,
+                then: Then::Shutdown,
+                with: Vec::new(),
+                with_when: None,
                 timeout: Duration::from_secs(5),
                 expect: Expect::Crash("#UD \"x\"".into()),
                 contains: vec!["a\nb\\x1b".into()],
@@ -300,6 +389,10 @@ mod tests {
             ("test: memory much", "\"much\" is not a number"),
             ("test: console-contains x", "stands in double quotes"),
             ("test: console-contains \"\\q\"", "no such escape"),
+            ("test: client-then sleep", "client-then shutdown, destroy or wait"),
+            ("test: client-when up", "stands in double quotes"),
+            ("test: client a b", "a script stands in double quotes, or is"),
+            ("test: with", "with an app"),
             ("test: color red", "there is no directive color"),
             ("test(): memory 1", "a run's name"),
         ] {

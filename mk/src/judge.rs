@@ -1,6 +1,6 @@
 //! Whether a test guest did what is expected of it.
 
-use crate::directives::{Expect, Run};
+use crate::directives::{Expect, Run, Then};
 use crate::ending::Ending;
 use crate::lab::Reason;
 
@@ -49,7 +49,7 @@ pub(crate) fn judge(run: &Run, outcome: &Outcome) -> Verdict {
     {
         return Verdict::Fail(why);
     }
-    let judges = run.verdict && run.expect == Expect::Poweroff;
+    let judges = run.verdict && run.expect == Expect::Poweroff && run.clients.is_empty();
     if judges && own != "pass" {
         return Verdict::Fail("the guest gave no verdict".to_owned());
     }
@@ -60,6 +60,7 @@ pub(crate) fn judge(run: &Run, outcome: &Outcome) -> Verdict {
 fn ended_well(run: &Run, outcome: &Outcome) -> Result<(), Verdict> {
     let as_expected = match (&run.expect, outcome.ending) {
         (Expect::Poweroff, Some(Ending::Poweroff)) | (Expect::Timeout, None) => true,
+        (Expect::Poweroff, Some(Ending::Crash(Reason::Destroyed))) => run.then == Then::Destroy,
         (Expect::Exit(expected), Some(Ending::Exit(status))) => *expected == status,
         (Expect::Watchdog, Some(Ending::Crash(Reason::Watchdog))) => true,
         (Expect::Crash(text), Some(Ending::Crash(_) | Ending::Exit(_))) => {
@@ -126,7 +127,7 @@ fn line(number: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::directives::default_run;
+    use crate::directives::{Script, default_run};
 
     fn outcome(ending: Option<Ending>, console: &str) -> Outcome {
         let hypervisor = "(XEN) d1v0 Unhandled: vec 6, #UD".to_owned();
@@ -154,6 +155,20 @@ mod tests {
         fails(&judged(|_| {}, Some(Ending::Exit(1)), "verdict: fail 1 is 2\n"), "1 is 2");
         fails(&judged(|_| {}, OFF, "hello\n"), "gave no verdict");
         assert_eq!(judged(|run| run.verdict = false, OFF, "hello\n"), Verdict::Pass);
+    }
+
+    #[test]
+    fn clients_judge_in_the_guest_s_place() {
+        let client = |run: &mut Run| run.clients.push(Script::Text("true".into()));
+        assert_eq!(judged(client, OFF, ""), Verdict::Pass);
+        fails(&judged(client, OFF, "verdict: fail 1 is 2\n"), "1 is 2");
+        let destroyed = Some(Ending::Crash(Reason::Destroyed));
+        fails(&judged(client, destroyed, ""), "it should have powered off");
+        let destroy = |run: &mut Run| {
+            client(run);
+            run.then = Then::Destroy;
+        };
+        assert_eq!(judged(destroy, destroyed, ""), Verdict::Pass);
     }
 
     #[test]

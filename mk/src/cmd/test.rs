@@ -1,20 +1,23 @@
-//! `cargo mk test`: guests that test from within, on one host.
+//! `cargo mk test`: guests that test from within, or that clients in dom0 test.
+
+mod stage;
 
 use super::build::{self, Image};
 use super::run::{check_memory, telling};
 use crate::boot;
-use crate::directives::{Run, Script, default_run, parse};
+use crate::directives::{Run, default_run, parse};
 use crate::ending::{Ending, text};
 use crate::explain::explain;
 use crate::image::xl;
 use crate::judge::{Outcome, Verdict, judge};
-use crate::lab::{Guest as Domain, GuestSpec, Host};
+use crate::lab::{GuestSpec, Host};
 use crate::names::named;
 use crate::project::{Guest, Project, read};
 use crate::symbols::Symbols;
 use crate::ui::{Ui, out};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use console::style;
+use stage::Stage;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -39,6 +42,8 @@ struct Job<'a> {
     name: String,
     guest: &'a Guest,
     image: &'a Image,
+    /// The guests beside it, with their command lines.
+    with: Vec<(&'a Image, Option<String>)>,
     run: Run,
     symbols: Symbols,
 }
@@ -80,17 +85,28 @@ pub(crate) fn test(project: &Project, args: &Args, ui: &Ui) -> Result<Tally> {
             None => bail!("there are no tests: no guest has a `//! test:` line in its main file"),
         }
     }
-    let mut guests: Vec<&Guest> = planned.iter().map(|(guest, _)| *guest).collect();
-    guests.dedup_by_key(|guest| &guest.name);
+    let mut guests: Vec<&Guest> = Vec::new();
+    for (guest, run) in &planned {
+        let beside = run.with.iter().map(|with| with.app.clone()).collect::<Vec<_>>();
+        let beside = if beside.is_empty() { Vec::new() } else { project.choose(&beside)? };
+        for guest in [*guest].into_iter().chain(beside) {
+            if guests.iter().all(|other| other.name != guest.name) {
+                guests.push(guest);
+            }
+        }
+    }
     let images = build::images(project, &guests, ui)?;
     let mut jobs = Vec::new();
     for (guest, run) in planned {
-        let image = images.iter().find(|image| image.name == guest.name).context("no image")?;
+        let image = |name: &str| images.iter().find(|image| image.name == name).context("no image");
+        let with = run.with.iter().map(|with| Ok((image(&with.app)?, with.args.clone())));
+        let with = with.collect::<Result<_>>()?;
+        let image = image(&guest.name)?;
         check_memory(image, run.memory)?;
         let symbols = image.symbols(project)?;
-        jobs.push(Job { name: full_name(guest, &run), guest, image, run, symbols });
+        jobs.push(Job { name: full_name(guest, &run), guest, image, with, run, symbols });
     }
-    let network = jobs.iter().any(|job| job.run.uses_network());
+    let network = jobs.iter().any(|job| job.run.uses_network() || job.image.manifest.vifs() > 0);
     let host = boot::host(project, network, ui)?;
     Ok(run_all(&host, &jobs, ui))
 }
@@ -160,16 +176,18 @@ fn run_one(host: &Host, job: &Job<'_>) -> Result<(Outcome, Verdict)> {
     overrides.extend(job.run.args.as_ref().map(|args| format!("extra={}", xl::quote(args))));
     overrides.extend(job.run.memory.map(|mib| format!("memory={mib}")));
     overrides.extend(job.run.config.iter().cloned());
-    let spec = GuestSpec { overrides, ..GuestSpec::new(job.image.config()) };
-    for before in &job.run.before {
-        in_dom0(host, job, before, "")?;
-    }
+    let mut stage = Stage::set(host, job)?;
+    let number = Some(stage.number());
+    let spec = GuestSpec { overrides, number, ..GuestSpec::new(job.image.config()) };
     let mut domain = host.create(&spec)?;
     if let Some(input) = &job.run.input {
         domain.input()?.write_all(input.as_bytes()).context("cannot type at the console")?;
     }
-    let served = serve_clients(host, job, &mut domain);
-    let end = domain.wait(job.run.timeout, &mut |_| ())?;
+    let served = stage.clients(&mut domain);
+    // When its clients failed, nobody waits for it to end well.
+    let limit = if served.is_ok() { job.run.timeout } else { Duration::ZERO };
+    let end = domain.wait(limit, &mut |_| ())?;
+    let served = served.and_then(|()| stage.others_are_well());
     let mut outcome = match end {
         Some(end) => Outcome {
             ending: Some(Ending::of(&end)),
@@ -187,65 +205,11 @@ fn run_one(host: &Host, job: &Job<'_>) -> Result<(Outcome, Verdict)> {
     outcome.console = named(&outcome.console, &job.symbols);
     outcome.hypervisor = named(&outcome.hypervisor, &job.symbols);
     let verdict = match (judge(&job.run, &outcome), served) {
-        (Verdict::Pass, Err(error)) => Verdict::Fail(format!("{error:#}")),
-        (verdict, _) => verdict,
+        (verdict, Ok(())) => verdict,
+        (Verdict::Crash(why), Err(error)) => Verdict::Crash(format!("{why}; {error:#}")),
+        (_, Err(error)) => Verdict::Fail(format!("{error:#}")),
     };
     Ok((outcome, verdict))
-}
-
-/// Runs the clients in dom0 once the guest says that it is ready for them, and
-/// asks it to end.
-fn serve_clients(host: &Host, job: &Job<'_>, domain: &mut Domain) -> Result<()> {
-    if job.run.clients.is_empty() {
-        return Ok(());
-    }
-    let ready = |console: &[u8]| {
-        let console = String::from_utf8_lossy(console);
-        console.contains("listening") || console.contains("ready")
-    };
-    let is_ready = domain.wait_for(job.run.timeout, &mut |console| ready(console))?;
-    ensure!(is_ready, "it never said that it is ready for its clients");
-    let mut names = format!("GUEST={} NAME={}", domain.id(), domain.name());
-    for (index, vif) in domain.vifs().iter().enumerate() {
-        let suffix = if index == 0 { String::new() } else { index.to_string() };
-        names += &format!(
-            " IP{suffix}={} MAC{suffix}={} VIF{suffix}={}",
-            vif.ip.as_deref().unwrap_or_default(),
-            vif.mac,
-            domain.interface(index)
-        );
-    }
-    let mut result = Ok(());
-    for client in &job.run.clients {
-        result = in_dom0(host, job, client, &names);
-        if result.is_err() {
-            break;
-        }
-    }
-    // One that ended by itself need not be asked.
-    let _ = domain.shut_down();
-    result
-}
-
-/// Runs a script in dom0, where every command of it has to succeed.
-fn in_dom0(host: &Host, job: &Job<'_>, script: &Script, names: &str) -> Result<()> {
-    let text = match script {
-        Script::Text(text) => text.clone(),
-        Script::File(file) => {
-            String::from_utf8(read(&job.guest.folder.join(file))?).context("it is not text")?
-        }
-    };
-    // A shell of its own, so that -e ends it at the first failure and says where.
-    let quoted = text.replace('\'', "'\\''");
-    let output =
-        host.shell_within(&format!("{names} sh -eu -c '{quoted}' 2>&1"), job.run.timeout)?;
-    ensure!(
-        output.status == 0,
-        "a client failed with status {}: {}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout).trim()
-    );
-    Ok(())
 }
 
 /// The line of a run, and below it what explains a failure.

@@ -370,6 +370,11 @@ impl Guest {
         self.xl("shutdown").map(drop)
     }
 
+    /// Ends the domain by force, and does not wait until that is known here.
+    pub(crate) fn destroy_later(&self) -> Result<()> {
+        self.xl("destroy").map(drop)
+    }
+
     /// A writer to the guest's console.
     pub(crate) fn input(&self) -> Result<Input> {
         let script =

@@ -110,7 +110,7 @@ pub(super) const SCRIPTS: [(&str, &str); 8] = [
 ];
 
 /// Our own files where guests have a network.
-pub(super) const NETWORK_SCRIPTS: [(&str, &str); 7] = [
+pub(super) const NETWORK_SCRIPTS: [(&str, &str); 9] = [
     ("etc/dnsmasq.conf", include_str!("dom0/dnsmasq.conf")),
     ("etc/hosts", include_str!("dom0/hosts")),
     ("etc/passwd", include_str!("dom0/passwd")),
@@ -118,6 +118,8 @@ pub(super) const NETWORK_SCRIPTS: [(&str, &str); 7] = [
     ("etc/xen/scripts/vif-bridge", include_str!("dom0/vif-bridge")),
     ("usr/sbin/network", include_str!("dom0/network")),
     ("usr/sbin/publish", include_str!("dom0/publish")),
+    ("usr/sbin/stage", include_str!("dom0/stage")),
+    ("usr/sbin/unstage", include_str!("dom0/unstage")),
 ];
 
 /// A file system in the making: what stands at each path.
