@@ -7,6 +7,7 @@
 //! * [`console`]: the byte streams of the console
 //! * [`net`]: network interfaces, which carry Ethernet frames
 //! * [`ip`]: TCP, UDP, ICMP and names
+//! * [`block`]: sectors on a disk
 //! * [`http`]: a server of HTTP over TCP
 
 #![no_std]
@@ -16,6 +17,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod block;
 pub mod console;
 pub mod http;
 pub mod ip;

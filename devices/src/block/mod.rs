@@ -1,0 +1,124 @@
+//! Block devices: sectors that are read and written.
+//!
+//! [`Block`] takes many requests at a time: each future is one, and they may be
+//! answered in any order. A write whose future is ready is with the device, which
+//! may still hold it in a volatile cache; [`Block::flush`] is what makes it last.
+
+use core::fmt;
+
+/// What a device is, as of now: it may change when the other side does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Info {
+    /// Bytes of a sector: a power of two from 512 to 4096. Requests begin and end
+    /// at sectors.
+    pub sector_size: u32,
+    /// How many sectors there are.
+    pub sectors: u64,
+    /// Nothing can be written.
+    pub read_only: bool,
+    /// [`Block::flush`] is supported. Without it, nobody knows when a write is safe.
+    pub flush: bool,
+    /// [`Block::discard`] is supported, and what it can be asked for.
+    pub discard: Option<Discard>,
+    /// How often the device was connected. A change means that the other side may
+    /// be a new one.
+    pub generation: u32,
+}
+
+/// What a device can discard, in sectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Discard {
+    /// Ranges have to begin at a multiple of it, and have to be as long as one.
+    pub granularity: u64,
+    /// The offset of the first such multiple.
+    pub alignment: u64,
+}
+
+/// Why a request was not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// It goes beyond the device's end, which may have moved.
+    OutOfRange,
+    /// Its length is not one of whole sectors, or nothing.
+    Misaligned,
+    /// The device can only be read.
+    ReadOnly,
+    /// The device does not know such requests.
+    Unsupported,
+    /// The device says that it failed.
+    Failed,
+    /// The device did not answer in time, and is not used any more.
+    TimedOut,
+    /// The device is gone for good, or its other side broke the protocol.
+    Gone,
+    /// No memory is left for it.
+    Exhausted,
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OutOfRange => "the request goes beyond the end of the disk",
+            Self::Misaligned => "the request does not consist of whole sectors",
+            Self::ReadOnly => "the disk can only be read",
+            Self::Unsupported => "the disk does not support that",
+            Self::Failed => "the disk reports an error",
+            Self::TimedOut => "the disk does not answer",
+            Self::Gone => "the disk is gone",
+            Self::Exhausted => "no memory is left for the request",
+        })
+    }
+}
+
+/// An error of a block device.
+pub trait Error: core::error::Error {
+    /// What sort of error it is.
+    fn kind(&self) -> ErrorKind;
+}
+
+impl core::error::Error for ErrorKind {}
+
+impl Error for ErrorKind {
+    fn kind(&self) -> ErrorKind {
+        *self
+    }
+}
+
+/// Something that holds sectors.
+///
+/// Dropping the future of a request abandons it: a write may or may not be done.
+pub trait Block {
+    /// What goes wrong with it.
+    type Error: Error;
+
+    /// What the device is now.
+    fn info(&self) -> Info;
+
+    /// Reads as many sectors as `to` has room for, from `sector` on.
+    ///
+    /// # Errors
+    /// Any of [`ErrorKind`] but [`ErrorKind::ReadOnly`]; what `to` holds then says nothing.
+    fn read(&self, sector: u64, to: &mut [u8]) -> impl Future<Output = Result<(), Self::Error>>;
+
+    /// Writes the sectors in `from`, from `sector` on. Of writes that overlap and are
+    /// under way at once, either may win, sector by sector.
+    ///
+    /// # Errors
+    /// Any of [`ErrorKind`]; each sector then holds what it held, or what it should, or,
+    /// if the device does not promise whole sectors, something else.
+    fn write(&self, sector: u64, from: &[u8]) -> impl Future<Output = Result<(), Self::Error>>;
+
+    /// Makes every write that was ready before this call last through a loss of power.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] where [`Info::flush`] is not said; [`ErrorKind::Failed`]
+    /// also when a write since the last flush failed, whoever was told of it (rule B8, B9).
+    fn flush(&self) -> impl Future<Output = Result<(), Self::Error>>;
+
+    /// Says that the content of `count` sectors from `sector` on is not needed any more.
+    /// What is read there until they are written again is not defined.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] where [`Info::discard`] is not said, and others.
+    fn discard(&self, sector: u64, count: u64) -> impl Future<Output = Result<(), Self::Error>>;
+}
