@@ -19,6 +19,7 @@ extern crate std;
 
 pub mod block;
 pub mod console;
+mod frontend;
 pub mod http;
 pub mod ip;
 pub mod net;

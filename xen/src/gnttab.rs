@@ -16,7 +16,7 @@ use crate::Errno;
 use crate::hypercall::{
     grant_table_op_query_size, grant_table_op_setup_table, map_frame, virt_to_mfn,
 };
-use crate::memory::{Pages, SharedPage};
+use crate::memory::{PAGE_SIZE, Pages, SharedPage};
 use crate::public::grant_table::{
     ENTRIES, ENTRY_SIZE, GTF_PERMIT_ACCESS, GTF_READING, GTF_READONLY, GTF_WRITING,
     RESERVED_ENTRIES,
@@ -223,6 +223,18 @@ impl Drop for Lent {
     }
 }
 
+/// The parts in single pages of `length` bytes from byte `at` on: the page, where in
+/// it, and how many bytes.
+fn pieces(mut at: usize, length: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+    let end = at + length;
+    core::iter::from_fn(move || {
+        let (page, start) = (at / PAGE_SIZE, at % PAGE_SIZE);
+        let count = (PAGE_SIZE - start).min(end - at);
+        at += count;
+        (count > 0).then_some((page, start, count))
+    })
+}
+
 /// Pages that a peer may read and write. Bytes are copied in and out.
 #[derive(Debug)]
 pub struct Shared {
@@ -257,6 +269,24 @@ impl Shared {
     #[must_use]
     pub fn pages(&self) -> &[SharedPage] {
         &self.pages
+    }
+
+    /// Copies `from` into the pages, from byte `at` of all of them on.
+    pub fn copy_in(&self, at: usize, mut from: &[u8]) {
+        for (page, start, count) in pieces(at, from.len()) {
+            let (piece, rest) = from.split_at(count);
+            self.pages[page].copy_in(start, piece);
+            from = rest;
+        }
+    }
+
+    /// Copies bytes of the pages into `to`, from byte `at` of all of them on.
+    pub fn copy_out(&self, at: usize, mut to: &mut [u8]) {
+        for (page, start, count) in pieces(at, to.len()) {
+            let (piece, rest) = to.split_at_mut(count);
+            self.pages[page].copy_out(start, piece);
+            to = rest;
+        }
     }
 
     /// The grant references of the pages, by which the peer knows them.

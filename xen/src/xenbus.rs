@@ -114,11 +114,11 @@ impl Frontend {
     pub async fn announce_with(
         &self,
         state: XenbusState,
-        settings: &[(&str, String)],
+        settings: &[(impl AsRef<str>, String)],
     ) -> Result<(), Error> {
         xenstore::transaction(async |transaction| {
             for (name, value) in settings {
-                transaction.write(&self.ours(name), value.as_bytes()).await?;
+                transaction.write(&self.ours(name.as_ref()), value.as_bytes()).await?;
             }
             let state = format!("{}", state as u32);
             transaction.write(&self.ours("state"), state.as_bytes()).await
@@ -132,6 +132,15 @@ impl Frontend {
     /// Those of xenstore itself.
     pub async fn state(&self) -> Result<XenbusState, Error> {
         read_state(&self.theirs("state")).await
+    }
+
+    /// Waits until the back end's state may have changed: also when it announces the
+    /// same one again, as it does when other nodes of its folder are new.
+    ///
+    /// # Errors
+    /// Those of xenstore itself.
+    pub async fn changed(&self) -> Result<(), Error> {
+        self.watch.changed().await
     }
 
     /// Waits until `accept` likes the back end's state. It is asked at once, and

@@ -217,7 +217,7 @@ impl Netfront {
             state.wait(context.waker());
             Poll::Pending
         });
-        match kernel::time::timeout(connect::PATIENCE, connected).await {
+        match kernel::time::timeout(crate::frontend::PATIENCE, connected).await {
             Ok(()) => Ok(Self { state, _keeper: keeper }),
             Err(_) => Err(Error::Silent(id)),
         }

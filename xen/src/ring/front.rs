@@ -7,13 +7,15 @@
 use super::Broken;
 use crate::gnttab::Shared;
 use crate::memory::SharedPage;
-use crate::public::io::ring::{REQ_EVENT, REQ_PROD, RSP_EVENT, RSP_PROD, SLOTS, slots};
+use crate::public::io::ring::{REQ_EVENT, REQ_PROD, RSP_EVENT, RSP_PROD, SLOTS, slots, slots_in};
 use core::sync::atomic::{Ordering, fence};
 
-/// A ring with slots of `SLOT` bytes on a page that is shared with the back end.
+/// A ring with slots of `SLOT` bytes on pages that are shared with the back end.
 #[derive(Debug)]
 pub struct Front<const SLOT: usize> {
-    page: Shared,
+    pages: Shared,
+    /// Slots.
+    size: u32,
     /// Requests written.
     req_prod: u32,
     /// Requests that the back end knows of.
@@ -26,25 +28,27 @@ pub struct Front<const SLOT: usize> {
 }
 
 impl<const SLOT: usize> Front<SLOT> {
-    /// Slots in the ring.
+    /// Slots in a ring of one page.
     pub const SIZE: u32 = slots(SLOT);
 
-    /// Starts an empty ring on `page` (`SHARED_RING_INIT`).
+    /// Starts an empty ring on `pages` (`SHARED_RING_INIT`).
     #[must_use]
-    pub fn new(page: Shared) -> Self {
-        Self::starting_at(page, 0)
+    pub fn new(pages: Shared) -> Self {
+        Self::starting_at(pages, 0)
     }
 
     /// Starts an empty ring with all indices at `index`.
     #[must_use]
-    pub fn starting_at(page: Shared, index: u32) -> Self {
-        let shared = page.page();
+    pub fn starting_at(pages: Shared, index: u32) -> Self {
+        let size = slots_in(pages.pages().len(), SLOT);
+        let shared = pages.page();
         shared.store_u32(REQ_PROD, index);
         shared.store_u32(RSP_PROD, index);
         shared.store_u32(REQ_EVENT, index.wrapping_add(1));
         shared.store_u32(RSP_EVENT, index.wrapping_add(1));
         Self {
-            page,
+            pages,
+            size,
             req_prod: index,
             published: index,
             rsp_cons: index,
@@ -53,24 +57,37 @@ impl<const SLOT: usize> Front<SLOT> {
         }
     }
 
-    /// The page's grant reference.
+    /// The first page's grant reference.
     #[must_use]
     pub fn reference(&self) -> u32 {
-        self.page.reference()
+        self.pages.reference()
     }
 
+    /// The pages' grant references.
+    #[must_use]
+    pub fn references(&self) -> &[u32] {
+        self.pages.references()
+    }
+
+    /// How many slots there are.
+    #[must_use]
+    pub const fn size(&self) -> u32 {
+        self.size
+    }
+
+    /// The page with the indices.
     fn shared(&self) -> &SharedPage {
-        self.page.page()
+        self.pages.page()
     }
 
-    const fn slot(index: u32) -> usize {
-        SLOTS + (index & (Self::SIZE - 1)) as usize * SLOT
+    const fn slot(&self, index: u32) -> usize {
+        SLOTS + (index & (self.size - 1)) as usize * SLOT
     }
 
     /// Requests that may be written before some are answered.
     #[must_use]
     pub const fn room(&self) -> u32 {
-        Self::SIZE - self.in_flight()
+        self.size - self.in_flight()
     }
 
     /// Requests that were written and are not answered.
@@ -98,7 +115,7 @@ impl<const SLOT: usize> Front<SLOT> {
         if self.room() == 0 {
             return false;
         }
-        self.shared().copy_in(Self::slot(self.req_prod), &request);
+        self.pages.copy_in(self.slot(self.req_prod), &request);
         self.req_prod = self.req_prod.wrapping_add(1);
         true
     }
@@ -148,7 +165,7 @@ impl<const SLOT: usize> Front<SLOT> {
             return None;
         }
         let mut response = [0; SLOT];
-        self.shared().copy_out(Self::slot(self.rsp_cons), &mut response);
+        self.pages.copy_out(self.slot(self.rsp_cons), &mut response);
         self.rsp_cons = self.rsp_cons.wrapping_add(1);
         Some(response)
     }
@@ -160,7 +177,7 @@ impl<const SLOT: usize> Front<SLOT> {
     /// # Errors
     /// As [`Front::pending`].
     pub fn arm(&mut self, count: u32) -> Result<bool, Broken> {
-        let count = count.clamp(1, Self::SIZE);
+        let count = count.clamp(1, self.size);
         self.shared().store_u32(RSP_EVENT, self.rsp_cons.wrapping_add(count));
         // As in `publish`, from the other side.
         fence(Ordering::SeqCst);

@@ -1,12 +1,10 @@
-//! The connection: from the toolstack's nodes in xenstore to rings that work,
-//! and back. One task goes round for as long as the interface lives: it finds
-//! the device, connects, keeps the connection, disconnects, and starts over.
+//! The connection: what the back end offers, and what ends it.
 
 use super::rx::Rx;
 use super::tx::Tx;
 use super::{Error, State};
+use crate::frontend::{self, Came, Driver, End};
 use crate::net::{HEADER, Info, Mac};
-use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec;
@@ -14,7 +12,7 @@ use core::future::poll_fn;
 use core::task::Poll;
 use core::time::Duration;
 use kernel::task::{Either, Either3, join_array, select, select3};
-use kernel::time::{Instant, interval, sleep, timeout};
+use kernel::time::interval;
 use xen::evtchn::Port;
 use xen::gnttab::Shared;
 use xen::memory::PAGE_SIZE;
@@ -22,87 +20,24 @@ use xen::ring::Front;
 use xen::xenbus::{Frontend, XenbusState, read_number};
 use xen::xenstore::{self, Watch};
 
-/// How long the back end may take for a step of its own.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-
 /// How long it may take to answer a frame (rule N11).
 const STUCK: Duration = Duration::from_secs(5);
 
 /// How often the rings are looked at without an event (rule E7).
 const ROUND: Duration = Duration::from_secs(1);
 
-/// The longest wait between two attempts to connect.
-const SLOWEST: Duration = Duration::from_secs(10);
-
 /// The longest frame that a ring can carry, and the longest MTU.
 const LONGEST: usize = 65535;
 
 /// The interface's number: that which is asked for, or the lowest there is.
 pub(super) async fn find(id: &str) -> Result<String, Error> {
-    if id.is_empty() {
-        let all = xenstore::directory("device/vif").await.unwrap_or_default();
-        let lowest = all.into_iter().min_by_key(|id| xen::xenbus::number(id.as_bytes()));
-        return lowest.ok_or_else(|| Error::Missing("0".into()));
-    }
-    match xenstore::read(&format!("device/vif/{id}/backend")).await {
-        Ok(_) => Ok(id.into()),
-        Err(xenstore::Error::Refused(_)) => Err(Error::Missing(id.into())),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Why a connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    /// The back end is closing, or has.
-    Closed,
-    /// The device is gone, or another one stands in its place.
-    Gone,
-    /// It does not answer.
-    Stuck,
-    /// It broke the protocol.
-    Broken,
+    let missing = || Error::Missing(if id.is_empty() { "0" } else { id }.into());
+    frontend::find("vif", id).await?.ok_or_else(missing)
 }
 
 /// Looks after interface `id` until it is dropped or broken.
 pub(super) async fn keep(state: Rc<State>, id: String) {
-    let watch = match xenstore::watch(&format!("device/vif/{id}")).await {
-        Ok(watch) => watch,
-        Err(error) => return log::error!("vif {id}: {error}"),
-    };
-    let mut pause = Duration::from_millis(50);
-    while !state.broken.get() {
-        let Ok(front) = Frontend::find("vif", &id).await else {
-            // It comes with an event, if it comes.
-            if watch.changed().await.is_err() {
-                return;
-            }
-            continue;
-        };
-        let begun = Instant::now();
-        match connect(&state, &front, &watch).await {
-            Ok(true) => {
-                let end = stay(&state, &front, &watch).await;
-                disconnect(&state, &front, end).await;
-            }
-            Ok(false) => {}
-            Err(error) => log::warn!("vif {id}: {error}"),
-        }
-        // A back end that comes and goes does not keep us busy (rule X12).
-        if begun.elapsed() > SLOWEST {
-            pause = Duration::from_millis(50);
-        }
-        select(sleep(pause), watch.changed()).await;
-        pause = (pause * 2).min(SLOWEST);
-    }
-}
-
-/// Ends when another device, or none, stands at our path.
-async fn gone(front: &Frontend, watch: &Watch) -> Result<(), xenstore::Error> {
-    while front.is_current().await? {
-        watch.changed().await?;
-    }
-    Ok(())
+    frontend::keep(&*state, &id).await;
 }
 
 /// What the back end offers and the toolstack has settled.
@@ -167,26 +102,38 @@ fn pages() -> usize {
     (kernel::memory::stats().total / PAGE_SIZE / 16).clamp(32, 256)
 }
 
+impl Driver for State {
+    const CLASS: &'static str = "vif";
+
+    type Error = Error;
+
+    fn is_broken(&self) -> bool {
+        self.broken.get()
+    }
+
+    async fn connect(&self, front: &Frontend, watch: &Watch) -> Result<bool, Error> {
+        connect(self, front, watch).await
+    }
+
+    async fn stay(&self, front: &Frontend, watch: &Watch) -> End {
+        stay(self, front, watch).await
+    }
+
+    async fn disconnect(&self, front: &Frontend, end: End) {
+        disconnect(self, front, end).await;
+    }
+}
+
 /// Brings the connection about; whether it did, or the device went away.
 async fn connect(state: &State, front: &Frontend, watch: &Watch) -> Result<bool, Error> {
     let number = front.ours("");
-    let silent = || Error::Silent(number.trim_end_matches('/').to_string());
-    // A device that is on its way out is not called back.
-    if read_number(&front.theirs("online"), 0..=1, 1).await? == 0 {
-        gone(front, watch).await?;
+    let came = |came| match came {
+        Came::There => Ok(true),
+        Came::Gone => Ok(false),
+        Came::Late => Err(Error::Silent(number.trim_end_matches('/').to_string())),
+    };
+    if !came(frontend::begin(front, watch).await?)? {
         return Ok(false);
-    }
-    if xen::xenbus::read_state(&front.ours("state")).await? != XenbusState::Initialising {
-        front.announce(XenbusState::Initialising).await?;
-    }
-    let ready = front.wait_until(|state| state == XenbusState::InitWait);
-    match select(timeout(PATIENCE, ready), gone(front, watch)).await {
-        Either::First(Ok(result)) => drop(result?),
-        Either::First(Err(_)) => return Err(silent()),
-        Either::Second(result) => {
-            result?;
-            return Ok(false);
-        }
     }
     let terms = terms(front).await?;
     let peer = front.peer();
@@ -223,10 +170,8 @@ async fn connect(state: &State, front: &Frontend, watch: &Watch) -> Result<bool,
         settings.push(("multi-queue-num-queues", "1".into()));
     }
     front.announce_with(XenbusState::Connected, &settings).await?;
-    let ready = front.wait_until(|state| state == XenbusState::Connected);
-    match select(timeout(PATIENCE, ready), gone(front, watch)).await {
-        Either::First(Ok(result)) => drop(result?),
-        _ => return Err(silent()),
+    if !came(frontend::wait_for(front, watch, XenbusState::Connected).await?)? {
+        return Ok(false);
     }
     state.rx.replace(Some(rx));
     state.tx.replace(Some(tx));
@@ -247,7 +192,7 @@ async fn connect(state: &State, front: &Frontend, watch: &Watch) -> Result<bool,
 async fn stay(state: &State, front: &Frontend, watch: &Watch) -> End {
     let theirs = front
         .wait_until(|state| !matches!(state, XenbusState::Connected | XenbusState::Reconfigured));
-    match select3(theirs, gone(front, watch), rounds(state)).await {
+    match select3(theirs, frontend::gone(front, watch), rounds(state)).await {
         Either3::First(Ok(XenbusState::Unknown)) => End::Gone,
         Either3::First(_) => End::Closed,
         Either3::Second(_) => End::Gone,
@@ -326,22 +271,7 @@ async fn disconnect(state: &State, front: &Frontend, end: End) {
         tx.wake();
     }
     state.wake();
-    if end != End::Gone {
-        let closing = async {
-            if matches!(end, End::Stuck | End::Broken) {
-                front.announce(XenbusState::Closing).await?;
-                let left = |state| !matches!(state, XenbusState::Connected);
-                // A back end that does not react is told to close all the same.
-                let _ = timeout(Duration::from_secs(1), front.wait_until(left)).await;
-            }
-            front.announce(XenbusState::Closed).await?;
-            front
-                .wait_until(|state| !matches!(state, XenbusState::Connected | XenbusState::Closing))
-                .await
-        };
-        // Without an answer the pages are not safe, and quarantine sees to that.
-        let _ = timeout(PATIENCE / 2, closing).await;
-    }
+    frontend::close(front, end).await;
     drop((rx, tx));
 }
 

@@ -1,4 +1,4 @@
-//! `public/io/ring.h`: the page of a ring of requests and responses.
+//! `public/io/ring.h`: the pages of a ring of requests and responses.
 
 use crate::memory::PAGE_SIZE;
 
@@ -17,5 +17,11 @@ pub const SLOTS: usize = 64;
 /// (`__CONST_RING_SIZE`).
 #[must_use]
 pub const fn slots(size: usize) -> u32 {
-    1 << ((PAGE_SIZE - SLOTS) / size).ilog2()
+    slots_in(1, size)
+}
+
+/// How many slots of `size` bytes a ring of `pages` pages has (`__RING_SIZE`).
+#[must_use]
+pub const fn slots_in(pages: usize, size: usize) -> u32 {
+    1 << ((pages * PAGE_SIZE - SLOTS) / size).ilog2()
 }

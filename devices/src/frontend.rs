@@ -1,0 +1,170 @@
+//! What the front ends of Xen's devices share: the round that a connection goes,
+//! from the toolstack's nodes in xenstore to rings that work, and back. A driver
+//! says how it connects, what ends its connection and what it leaves behind.
+
+use alloc::format;
+use alloc::string::String;
+use core::fmt::Display;
+use core::time::Duration;
+use kernel::task::{Either, select};
+use kernel::time::{Instant, sleep, timeout};
+use xen::xenbus::{Frontend, XenbusState, read_number, read_state};
+use xen::xenstore::{self, Watch};
+
+/// How long the back end may take for a step of its own.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The longest wait between two attempts to connect.
+const SLOWEST: Duration = Duration::from_secs(10);
+
+/// The shortest one.
+const FASTEST: Duration = Duration::from_millis(50);
+
+/// The node of device `id` of class `class`: that which is asked for, or that with the
+/// lowest number there is. `None` when there is no such device.
+pub(crate) async fn find(class: &str, id: &str) -> Result<Option<String>, xenstore::Error> {
+    if id.is_empty() {
+        let all = xenstore::directory(&format!("device/{class}")).await.unwrap_or_default();
+        return Ok(all.into_iter().min_by_key(|id| xen::xenbus::number(id.as_bytes())));
+    }
+    match xenstore::read(&format!("device/{class}/{id}/backend")).await {
+        Ok(_) => Ok(Some(id.into())),
+        Err(xenstore::Error::Refused(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The back end is closing, or has.
+    Closed,
+    /// The device is gone, or another one stands in its place.
+    Gone,
+    /// It does not answer.
+    Stuck,
+    /// It broke the protocol.
+    Broken,
+}
+
+/// One device's part of the round.
+pub(crate) trait Driver {
+    /// The class of device, as xenstore has it.
+    const CLASS: &'static str;
+
+    /// Why it cannot connect.
+    type Error: Display;
+
+    /// Whether it is over for good.
+    fn is_broken(&self) -> bool;
+
+    /// Brings the connection about; whether it did, or the device went away.
+    async fn connect(&self, front: &Frontend, watch: &Watch) -> Result<bool, Self::Error>;
+
+    /// Keeps the connection until it ends.
+    async fn stay(&self, front: &Frontend, watch: &Watch) -> End;
+
+    /// Takes the connection apart.
+    async fn disconnect(&self, front: &Frontend, end: End);
+}
+
+/// Looks after device `id` until it is dropped or broken.
+pub(crate) async fn keep<D: Driver>(driver: &D, id: &str) {
+    let class = D::CLASS;
+    let watch = match xenstore::watch(&format!("device/{class}/{id}")).await {
+        Ok(watch) => watch,
+        Err(error) => return log::error!("{class} {id}: {error}"),
+    };
+    let mut pause = FASTEST;
+    while !driver.is_broken() {
+        let Ok(front) = Frontend::find(class, id).await else {
+            // It comes with an event, if it comes.
+            if watch.changed().await.is_err() {
+                return;
+            }
+            continue;
+        };
+        let begun = Instant::now();
+        match driver.connect(&front, &watch).await {
+            Ok(true) => {
+                let end = driver.stay(&front, &watch).await;
+                driver.disconnect(&front, end).await;
+            }
+            Ok(false) => {}
+            Err(error) => log::warn!("{class} {id}: {error}"),
+        }
+        // A back end that comes and goes does not keep us busy (rule X12).
+        if begun.elapsed() > SLOWEST {
+            pause = FASTEST;
+        }
+        select(sleep(pause), watch.changed()).await;
+        pause = (pause * 2).min(SLOWEST);
+    }
+}
+
+/// Ends when another device, or none, stands at our path.
+pub(crate) async fn gone(front: &Frontend, watch: &Watch) -> Result<(), xenstore::Error> {
+    while front.is_current().await? {
+        watch.changed().await?;
+    }
+    Ok(())
+}
+
+/// How waiting for the back end ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Came {
+    /// It is where it should be.
+    There,
+    /// The device went away.
+    Gone,
+    /// It takes too long.
+    Late,
+}
+
+/// Waits until the back end is in `state`.
+pub(crate) async fn wait_for(
+    front: &Frontend,
+    watch: &Watch,
+    wanted: XenbusState,
+) -> Result<Came, xenstore::Error> {
+    let ready = front.wait_until(|state| state == wanted);
+    match select(timeout(PATIENCE, ready), gone(front, watch)).await {
+        Either::First(Ok(result)) => result.map(|_| Came::There),
+        Either::First(Err(_)) => Ok(Came::Late),
+        Either::Second(result) => result.map(|()| Came::Gone),
+    }
+}
+
+/// Begins: we are there, and the back end has said what it can.
+pub(crate) async fn begin(front: &Frontend, watch: &Watch) -> Result<Came, xenstore::Error> {
+    // A device that is on its way out is not called back.
+    if read_number(&front.theirs("online"), 0..=1, 1).await? == 0 {
+        gone(front, watch).await?;
+        return Ok(Came::Gone);
+    }
+    if read_state(&front.ours("state")).await? != XenbusState::Initialising {
+        front.announce(XenbusState::Initialising).await?;
+    }
+    wait_for(front, watch, XenbusState::InitWait).await
+}
+
+/// Ends: we are closed, and the back end is given the time to let go of our pages.
+/// What it still holds then goes into quarantine.
+pub(crate) async fn close(front: &Frontend, end: End) {
+    if end == End::Gone {
+        return;
+    }
+    let closing = async {
+        if matches!(end, End::Stuck | End::Broken) {
+            front.announce(XenbusState::Closing).await?;
+            let left = |state| !matches!(state, XenbusState::Connected);
+            // A back end that does not react is told to close all the same.
+            let _ = timeout(Duration::from_secs(1), front.wait_until(left)).await;
+        }
+        front.announce(XenbusState::Closed).await?;
+        front
+            .wait_until(|state| !matches!(state, XenbusState::Connected | XenbusState::Closing))
+            .await
+    };
+    let _ = timeout(PATIENCE / 2, closing).await;
+}
