@@ -27,5 +27,6 @@ pub mod net;
 /// IP on the network interface that the manifest names.
 pub type Ip = ip::Stack<Net>;
 
+pub use block::blkfront::Blkfront as Block;
 pub use console::Console;
 pub use net::netfront::Netfront as Net;

@@ -4,7 +4,20 @@
 //! answered in any order. A write whose future is ready is with the device, which
 //! may still hold it in a volatile cache; [`Block::flush`] is what makes it last.
 
+pub mod blkfront;
+
 use core::fmt;
+
+/// Makes xenstore usable, and follows what the toolstack asks for through it.
+#[cfg(target_os = "xen")]
+fn open_store() {
+    kernel::machine::open_store();
+    kernel::machine::serve_shutdown();
+}
+
+/// The fake's is usable from the start.
+#[cfg(not(target_os = "xen"))]
+fn open_store() {}
 
 /// What a device is, as of now: it may change when the other side does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

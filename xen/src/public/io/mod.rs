@@ -1,5 +1,6 @@
 //! `public/io/`: what front ends and back ends share.
 
+pub mod blkif;
 pub mod console;
 pub mod netif;
 pub mod ring;

@@ -1,0 +1,580 @@
+//! The front end of Xen's block devices (`public/io/blkif.h`).
+//!
+//! A request is copied into pages that are lent to the back end once a connection, or
+//! out of them, and waits in a queue for its turn. One task per disk moves the queue
+//! on: it takes all answers that came, puts all that waits on the ring, adjacent
+//! requests as one, and notifies the back end once. A second one looks after the
+//! connection: what is not answered when it ends is asked again, in order, on the next
+//! one. Everything the back end says is judged in `link` and `connect`; what breaks the
+//! protocol ends the disk for good (rule R7).
+
+mod connect;
+mod link;
+mod pool;
+mod queue;
+
+use super::{Block, Discard, ErrorKind, Info};
+use alloc::rc::Rc;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+use core::fmt;
+use core::future::poll_fn;
+use core::task::{Context, Poll, Waker};
+use kernel::args::{self, Args};
+use kernel::manifest::Device;
+use kernel::metrics::{Metric, Source};
+use kernel::task::{Task, spawn};
+use link::Link;
+use queue::{Op, Queue};
+use xen::memory::PAGE_SIZE;
+use xen::public::io::blkif::SECTOR;
+
+/// Parts of one call that are under way at once.
+const WINDOW: usize = 4;
+
+/// Pages that a part has at least, if the call is as long, so that scarcity does not
+/// chop all up.
+const PIECE: usize = 8;
+
+/// What a back end did that no back end may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Violation {
+    /// A ring's index is where it cannot be.
+    Index,
+    /// A response to a request that was not made.
+    Response,
+    /// A response to another operation.
+    Operation,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Index => "it moved a ring's index where it cannot be",
+            Self::Response => "it answered what it was not asked",
+            Self::Operation => "it answered something else than it was asked",
+        })
+    }
+}
+
+/// Why a disk cannot be opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The domain has no disk of that name.
+    Missing(String),
+    /// The name is not that of a disk.
+    Name(String),
+    /// Its back end does not do its part.
+    Silent(String),
+    /// The back end says something that makes no sense.
+    Unfit(&'static str),
+    /// Memory or grants do not suffice.
+    Grants(xen::gnttab::Error),
+    /// Xenstore does not answer as it should.
+    Store(xen::xenstore::Error),
+    /// No event channel is left.
+    Events(xen::Errno),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(id) => {
+                let id = if id.is_empty() { "xvda" } else { id };
+                write!(
+                    f,
+                    "there is no disk {id}: the domain's configuration needs a line with vdev={id} \
+                     in disk=[...]"
+                )
+            }
+            Self::Name(id) => {
+                write!(f, "{id} is no name of a disk: they are xvda, xvdb and on, or numbers")
+            }
+            Self::Silent(id) => write!(f, "the back end of disk {id} does not connect"),
+            Self::Unfit(what) => write!(f, "the disk's back end has no {what}"),
+            Self::Grants(error) => write!(f, "disk: {error}"),
+            Self::Store(error) => write!(f, "disk: {error}"),
+            Self::Events(error) => write!(f, "disk: no event channel: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for Error {}
+
+impl From<xen::gnttab::Error> for Error {
+    fn from(error: xen::gnttab::Error) -> Self {
+        Self::Grants(error)
+    }
+}
+
+impl From<xen::xenstore::Error> for Error {
+    fn from(error: xen::xenstore::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// What a disk did so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Requests put on the ring.
+    pub requests: u64,
+    /// Requests of callers that went along in others.
+    pub merged: u64,
+    /// Times that the back end was notified.
+    pub notifications: u64,
+    /// Bytes read.
+    pub read_bytes: u64,
+    /// Bytes written.
+    pub written_bytes: u64,
+    /// Requests that failed.
+    pub errors: u64,
+    /// Times that it was connected.
+    pub connections: u32,
+    /// Events that had to be looked for because none came.
+    pub lost_events: u32,
+}
+
+/// What a connection counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counters {
+    requests: u64,
+    merged: u64,
+    notifications: u64,
+}
+
+/// What the driver and its tasks share.
+#[derive(Debug)]
+struct State {
+    info: Cell<Info>,
+    /// It cannot be used any more, and why.
+    over: Cell<Option<ErrorKind>>,
+    /// The disk was taken away; another one may come.
+    away: Cell<bool>,
+    queue: RefCell<Queue>,
+    link: RefCell<Option<Link>>,
+    /// Those who wait for pages, or for a connection.
+    waiting: RefCell<Vec<Waker>>,
+    /// The task that moves the queue on.
+    mover: RefCell<Option<Waker>>,
+    /// The tasks that look after the connection and the time, when they should act.
+    keeper: RefCell<Option<Waker>>,
+    patrol: RefCell<Option<Waker>>,
+    stats: Cell<Stats>,
+}
+
+/// Wakes the task in `place`, once.
+fn wake(place: &RefCell<Option<Waker>>) {
+    let waker = place.take();
+    waker.into_iter().for_each(Waker::wake);
+}
+
+impl State {
+    fn new() -> Self {
+        let info = Info {
+            sector_size: SECTOR as u32,
+            sectors: 0,
+            read_only: true,
+            flush: false,
+            discard: None,
+            generation: 0,
+        };
+        Self {
+            info: Cell::new(info),
+            over: Cell::new(None),
+            away: Cell::new(false),
+            queue: RefCell::default(),
+            link: RefCell::default(),
+            waiting: RefCell::default(),
+            mover: RefCell::default(),
+            keeper: RefCell::default(),
+            patrol: RefCell::default(),
+            stats: Cell::default(),
+        }
+    }
+
+    /// Why nothing can be asked for now.
+    fn refusal(&self) -> Option<ErrorKind> {
+        self.over.get().or(self.away.get().then_some(ErrorKind::Gone))
+    }
+
+    fn wait(&self, waker: &Waker) {
+        let mut waiting = self.waiting.borrow_mut();
+        if !waiting.iter().any(|other| other.will_wake(waker)) {
+            waiting.push(waker.clone());
+        }
+    }
+
+    /// Pages came back, or something about the connection changed.
+    fn wake(&self) {
+        let waiting = self.waiting.take();
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Wakes whoever's requests are over, or can begin, with nothing borrowed.
+    fn wake_answered(&self) {
+        let mut queue = self.queue.borrow_mut();
+        let (mut woken, gave) = (queue.take_woken(), queue.gave());
+        drop(queue);
+        woken.drain(..).for_each(Waker::wake);
+        self.queue.borrow_mut().give_woken(woken);
+        if gave {
+            self.wake();
+        }
+    }
+
+    /// Ends all requests, now and, if it is `over`, also later.
+    fn fail(&self, error: ErrorKind, over: bool) {
+        if over {
+            self.over.set(self.over.get().or(Some(error)));
+        } else {
+            self.away.set(true);
+        }
+        self.queue.borrow_mut().fail(error);
+        self.wake_answered();
+        self.wake();
+        wake(&self.keeper);
+    }
+
+    /// The back end broke the protocol: the disk is over.
+    fn broken(&self, violation: Violation) {
+        if self.over.get().is_none() {
+            log::error!("the back end of the disk is not used any more: {violation}");
+        }
+        self.fail(ErrorKind::Gone, true);
+    }
+
+    fn count(&self, f: impl FnOnce(&mut Stats)) {
+        let mut stats = self.stats.get();
+        f(&mut stats);
+        self.stats.set(stats);
+    }
+
+    fn add(stats: &mut Stats, counters: Counters) {
+        stats.requests += counters.requests;
+        stats.merged += counters.merged;
+        stats.notifications += counters.notifications;
+    }
+
+    /// Begins as much of a transfer as there are pages for: the request and its bytes.
+    /// `None` when there are none now, or too few to be worth it where `eager` is not.
+    fn begin(
+        &self,
+        op: Op,
+        sector: u64,
+        length: usize,
+        from: Option<&[u8]>,
+        eager: bool,
+    ) -> Result<Option<(Request<'_>, usize)>, ErrorKind> {
+        if let Some(error) = self.refusal() {
+            return Err(error);
+        }
+        let mut link = self.link.borrow_mut();
+        let Some(link) = link.as_mut().filter(|link| !link.draining) else { return Ok(None) };
+        let most = link.segments();
+        let pool = link.pools.of(op);
+        let wanted = length.div_ceil(PAGE_SIZE).min(most);
+        let count = wanted.min(pool.available());
+        if count == 0 || (!eager && count < wanted.min(PIECE)) {
+            return Ok(None);
+        }
+        let mut queue = self.queue.borrow_mut();
+        // The length of a request is known when it has its pages.
+        let id = queue.add(op, sector, 0)?;
+        let request = Request { state: self, id };
+        let entry = queue.entry_mut(id);
+        let taken = pool.take(count, &mut entry.pages);
+        let length = length.min(entry.pages.len() * PAGE_SIZE);
+        entry.count = (length / SECTOR) as u64;
+        if let Some(from) = from {
+            pool.copy_in(&entry.pages, &from[..length]);
+        }
+        drop(queue);
+        taken.map_err(|_| ErrorKind::Exhausted)?;
+        Ok(Some((request, length)))
+    }
+}
+
+/// A request that is under way. Dropping it abandons it.
+#[derive(Debug)]
+struct Request<'a> {
+    state: &'a State,
+    id: u16,
+}
+
+impl Request<'_> {
+    /// What the device answered.
+    async fn answer(&self) -> Result<(), ErrorKind> {
+        poll_fn(|context| self.state.queue.borrow_mut().poll(self.id, context)).await
+    }
+
+    /// Copies what a read brought.
+    fn copy_out(&self, to: &mut [u8]) {
+        let mut link = self.state.link.borrow_mut();
+        let pools = link.as_mut().map(|link| &mut link.pools);
+        self.state.queue.borrow().copy_out(self.id, pools, to);
+    }
+}
+
+impl Drop for Request<'_> {
+    fn drop(&mut self) {
+        let mut link = self.state.link.borrow_mut();
+        let pools = link.as_mut().map(|link| &mut link.pools);
+        let mut queue = self.state.queue.borrow_mut();
+        queue.abandon(self.id, pools);
+        let gave = queue.gave();
+        drop((link, queue));
+        if gave {
+            self.state.wake();
+        }
+    }
+}
+
+/// A disk of this domain. Dropping it gives up the connection at once.
+#[derive(Debug)]
+pub struct Blkfront {
+    state: Rc<State>,
+    /// Look after the connection and move the queue on; end with this value.
+    _tasks: [Task<()>; 2],
+}
+
+impl Blkfront {
+    /// Opens the disk that the domain's configuration calls `vdev=id`, such as `xvda`;
+    /// the empty string is the one with the lowest number. Waits until it is connected,
+    /// 10 s at most.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn open(id: &str) -> Result<Self, Error> {
+        super::open_store();
+        let number = connect::find(id).await?;
+        let state = Rc::new(State::new());
+        let keeper = spawn(connect::keep(state.clone(), number));
+        let mover = spawn(move_on(state.clone()));
+        let connected = poll_fn(|context| {
+            if state.link.borrow().is_some() {
+                return Poll::Ready(());
+            }
+            state.wait(context.waker());
+            Poll::Pending
+        });
+        match kernel::time::timeout(crate::frontend::PATIENCE, connected).await {
+            Ok(()) => Ok(Self { state, _tasks: [keeper, mover] }),
+            Err(_) => Err(Error::Silent(id.into())),
+        }
+    }
+
+    /// What it did so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.state.stats.get();
+        if let Some(link) = self.state.link.borrow().as_ref() {
+            State::add(&mut stats, link.counters);
+        }
+        stats
+    }
+
+    /// Checks a call before anything is asked: the first of its sectors, of 512 bytes.
+    fn check(&self, op: Op, sector: u64, count: u64) -> Result<u64, ErrorKind> {
+        if let Some(error) = self.state.refusal() {
+            return Err(error);
+        }
+        let info = self.state.info.get();
+        if info.read_only && op != Op::Read {
+            return Err(ErrorKind::ReadOnly);
+        }
+        if sector.checked_add(count).is_none_or(|end| end > info.sectors) {
+            return Err(ErrorKind::OutOfRange);
+        }
+        Ok(sector * u64::from(info.sector_size / SECTOR as u32))
+    }
+
+    /// Reads or writes all of a caller's bytes, in parts of which a few are under way
+    /// at once.
+    async fn transfer(&self, sector: u64, mut buffer: Buffer<'_>) -> Result<(), ErrorKind> {
+        let (op, length) = match &buffer {
+            Buffer::Read(to) => (Op::Read, to.len()),
+            Buffer::Write(from) => (Op::Write, from.len()),
+        };
+        let size = self.state.info.get().sector_size as usize;
+        if length == 0 || !length.is_multiple_of(size) {
+            return Err(ErrorKind::Misaligned);
+        }
+        let start = self.check(op, sector, (length / size) as u64)?;
+        let mut window = heapless::Deque::<_, WINDOW>::new();
+        let (mut asked, mut done) = (0, 0);
+        while done < length {
+            while asked < length && !window.is_full() {
+                let begin = |eager| {
+                    let from = match &buffer {
+                        Buffer::Read(_) => None,
+                        Buffer::Write(from) => Some(&from[asked..]),
+                    };
+                    let at = start + (asked / SECTOR) as u64;
+                    self.state.begin(op, at, length - asked, from, eager)
+                };
+                let begun = if window.is_empty() {
+                    poll_fn(|context| match begin(true).transpose() {
+                        Some(result) => Poll::Ready(result.map(Some)),
+                        None => {
+                            self.state.wait(context.waker());
+                            Poll::Pending
+                        }
+                    })
+                    .await?
+                } else {
+                    begin(false)?
+                };
+                let Some((request, bytes)) = begun else { break };
+                wake(&self.state.mover);
+                asked += bytes;
+                // There was room.
+                let _ = window.push_back((request, bytes));
+            }
+            let Some((request, bytes)) = window.pop_front() else { break };
+            let result = request.answer().await;
+            if result.is_err() {
+                self.state.count(|stats| stats.errors += 1);
+            }
+            result?;
+            match &mut buffer {
+                Buffer::Read(to) => {
+                    request.copy_out(&mut to[done..done + bytes]);
+                    self.state.count(|stats| stats.read_bytes += bytes as u64);
+                }
+                Buffer::Write(_) => {
+                    self.state.count(|stats| stats.written_bytes += bytes as u64);
+                }
+            }
+            done += bytes;
+        }
+        Ok(())
+    }
+
+    /// Does a request without data.
+    async fn order(&self, op: Op, sector: u64, count: u64) -> Result<(), ErrorKind> {
+        let id = self.state.queue.borrow_mut().add(op, sector, count)?;
+        let request = Request { state: &self.state, id };
+        wake(&self.state.mover);
+        request.answer().await
+    }
+}
+
+/// The caller's side of a transfer.
+#[derive(Debug)]
+enum Buffer<'a> {
+    Read(&'a mut [u8]),
+    Write(&'a [u8]),
+}
+
+/// Moves the queue on for as long as the disk lives.
+async fn move_on(state: Rc<State>) {
+    poll_fn(|context: &mut Context<'_>| {
+        state.mover.replace(Some(context.waker().clone()));
+        if state.over.get().is_some() {
+            return Poll::<()>::Pending;
+        }
+        let mut link = state.link.borrow_mut();
+        let Some(connected) = link.as_mut() else { return Poll::Pending };
+        let result = connected.poll(&mut state.queue.borrow_mut(), context);
+        let (busy, draining) = (connected.in_flight() > 0, connected.draining);
+        let abilities = connected.abilities();
+        drop(link);
+        state.info.update(|info| Info {
+            flush: info.flush && abilities.flush.is_some(),
+            discard: info.discard.filter(|_| abilities.discard),
+            ..info
+        });
+        state.wake_answered();
+        if busy {
+            wake(&state.patrol);
+        } else if draining {
+            wake(&state.keeper);
+        }
+        if let Err(violation) = result {
+            state.broken(violation);
+        }
+        Poll::Pending
+    })
+    .await;
+}
+
+impl Source for Blkfront {
+    fn metrics(&self, each: &mut dyn FnMut(Metric)) {
+        let stats = self.stats();
+        for metric in [
+            Metric::counter("block_requests", "Requests to the back end.", stats.requests),
+            Metric::counter("block_merged", "Requests that others took along.", stats.merged),
+            Metric::counter("block_notifications", "Notifications.", stats.notifications),
+            Metric::counter("block_read_bytes", "Bytes read.", stats.read_bytes),
+            Metric::counter("block_written_bytes", "Bytes written.", stats.written_bytes),
+            Metric::counter("block_errors", "Requests that failed.", stats.errors),
+            Metric::counter("block_connections", "Back ends connected.", stats.connections.into()),
+            Metric::counter(
+                "block_lost_events",
+                "Events that did not come.",
+                stats.lost_events.into(),
+            ),
+        ] {
+            each(metric);
+        }
+    }
+}
+
+impl Device for Blkfront {
+    const CLASS: &'static str = "block";
+
+    type Settings = ();
+
+    type Error = Error;
+
+    fn configure(_: &mut Args) -> Result<(), args::Error> {
+        Ok(())
+    }
+
+    async fn open(id: &'static str, (): ()) -> Result<Self, Error> {
+        Self::open(id).await
+    }
+}
+
+impl Block for Blkfront {
+    type Error = ErrorKind;
+
+    fn info(&self) -> Info {
+        self.state.info.get()
+    }
+
+    async fn read(&self, sector: u64, to: &mut [u8]) -> Result<(), ErrorKind> {
+        self.transfer(sector, Buffer::Read(to)).await
+    }
+
+    async fn write(&self, sector: u64, from: &[u8]) -> Result<(), ErrorKind> {
+        self.transfer(sector, Buffer::Write(from)).await
+    }
+
+    async fn flush(&self) -> Result<(), ErrorKind> {
+        if let Some(error) = self.state.refusal() {
+            return Err(error);
+        }
+        let result = if self.info().flush {
+            self.order(Op::Flush, 0, 0).await
+        } else {
+            Err(ErrorKind::Unsupported)
+        };
+        self.state.queue.borrow_mut().judge(result)
+    }
+
+    async fn discard(&self, sector: u64, count: u64) -> Result<(), ErrorKind> {
+        let start = self.check(Op::Discard, sector, count)?;
+        let Some(Discard { granularity, alignment }) = self.info().discard else {
+            return Err(ErrorKind::Unsupported);
+        };
+        let aligned =
+            sector.checked_sub(alignment).is_some_and(|at| at.is_multiple_of(granularity));
+        if count == 0 || !aligned || !count.is_multiple_of(granularity) {
+            return Err(ErrorKind::Misaligned);
+        }
+        let factor = u64::from(self.info().sector_size) / SECTOR as u64;
+        self.order(Op::Discard, start, count * factor).await
+    }
+}

@@ -1,0 +1,412 @@
+//! The connection: what the back end offers, and how it ends.
+
+use super::link::{Abilities, Link};
+use super::queue::Op;
+use super::{Error, Request, State, wake};
+use crate::block::{Discard, ErrorKind, Info};
+use crate::frontend::{self, Came, Driver, End};
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use core::future::poll_fn;
+use core::task::Poll;
+use core::time::Duration;
+use kernel::task::{Either3, join_array, select, select3};
+use kernel::time::{Instant, sleep, timeout};
+use xen::evtchn::Port;
+use xen::gnttab::Shared;
+use xen::memory::PAGE_SIZE;
+use xen::public::io::blkif::{
+    INDIRECT_MAX, OP_FLUSH_DISKCACHE, OP_WRITE_BARRIER, SECTOR, SEGMENTS_MAX, VDISK_READONLY,
+};
+use xen::ring::Front;
+use xen::xenbus::{Frontend, XenbusState, read_number};
+use xen::xenstore::Watch;
+
+/// How long the back end may take to answer a request (rule B10), and how long a disk
+/// may be away before requests fail that wait for it.
+const LATE: Duration = Duration::from_secs(30);
+
+/// When a request makes us look whether a notification got lost.
+const SLOW: Duration = Duration::from_secs(5);
+
+/// How often the ring is looked at while requests are on it (rule E7).
+const ROUND: Duration = Duration::from_secs(1);
+
+/// The number of the disk that `id` names: Xen's own numbering of `xvda` and on (its
+/// docs/misc/vbd-interface.txt), or a number as it is.
+fn number(id: &str) -> Option<u32> {
+    if let Some(number) = xen::xenbus::number(id.as_bytes()) {
+        return u32::try_from(number).ok();
+    }
+    let rest = id.strip_prefix("xvd")?.as_bytes();
+    let letters = rest.iter().take_while(|byte| byte.is_ascii_lowercase()).count();
+    let (letters, partition) = rest.split_at(letters);
+    if letters.is_empty() || letters.len() > 3 {
+        return None;
+    }
+    let disk = letters.iter().fold(0, |disk, letter| disk * 26 + u32::from(letter - b'a') + 1) - 1;
+    let partition = match partition {
+        [] => 0,
+        digits => xen::xenbus::number(digits).filter(|number| (1..256).contains(number))? as u32,
+    };
+    Some(match disk < 16 && partition < 16 {
+        true => 202 << 8 | disk << 4 | partition,
+        false => 1 << 28 | disk << 8 | partition,
+    })
+}
+
+/// The node of the disk that is asked for, or of that with the lowest number.
+pub(super) async fn find(id: &str) -> Result<String, Error> {
+    let node = match id {
+        "" => String::new(),
+        id => number(id).ok_or_else(|| Error::Name(id.into()))?.to_string(),
+    };
+    frontend::find("vbd", &node).await?.ok_or_else(|| Error::Missing(id.into()))
+}
+
+/// Looks after the connection and the time until the disk is dropped or broken.
+pub(super) async fn keep(state: Rc<State>, id: String) {
+    select(frontend::keep(&*state, &id), patrol(&state)).await;
+}
+
+/// Looks at the time while there is reason to (rules B10, E7).
+async fn patrol(state: &State) {
+    // Answers that waited at the last look, and since when there is no connection.
+    let (mut waited, mut away) = (0, None);
+    loop {
+        poll_fn(|context| {
+            let link = state.link.borrow();
+            let busy = link.as_ref().is_none_or(|link| link.in_flight() > 0);
+            if busy && state.refusal().is_none() {
+                return Poll::Ready(());
+            }
+            state.patrol.replace(Some(context.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+        sleep(ROUND).await;
+        if let Some(link) = state.link.borrow_mut().as_mut() {
+            away = None;
+            waited = round(state, link, waited);
+            if !link.is_late(LATE) {
+                continue;
+            }
+        }
+        let since = *away.get_or_insert_with(Instant::now);
+        if state.link.borrow().is_some() {
+            log::error!("the disk does not answer in {LATE:?} and is not used any more");
+            state.fail(ErrorKind::TimedOut, true);
+        } else if since.elapsed() >= LATE && state.refusal().is_none() {
+            log::error!("the disk is away: requests fail until it is back");
+            state.fail(ErrorKind::Gone, false);
+        }
+    }
+}
+
+/// One look at the ring: how many answers wait now.
+fn round(state: &State, link: &mut Link, waited: u32) -> u32 {
+    if link.is_late(SLOW) {
+        link.nudge();
+    }
+    // Whoever takes the answers finds what is wrong with the index.
+    let waiting = link.pending().unwrap_or(1);
+    if waiting > 0 && waited > 0 {
+        state.count(|stats| stats.lost_events += 1);
+        link.wake();
+    }
+    waiting
+}
+
+/// What the back end says of the disk.
+struct Terms {
+    size: Size,
+    read_only: bool,
+    discard: Option<Discard>,
+    abilities: Abilities,
+}
+
+/// A disk's size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Size {
+    sector: u32,
+    sectors: u64,
+}
+
+impl Size {
+    /// The size of `units` times 512 bytes in sectors of `sector` bytes, if that makes
+    /// sense (rule B3).
+    fn new(units: u64, sector: u64) -> Option<Self> {
+        let fits = sector.is_power_of_two() && (SECTOR as u64..=PAGE_SIZE as u64).contains(&sector);
+        units.checked_mul(SECTOR as u64).filter(|_| fits)?;
+        Some(Self { sector: sector as u32, sectors: units / (sector / SECTOR as u64) })
+    }
+
+    async fn read(front: &Frontend) -> Result<Self, Error> {
+        let numbers = [("sectors", 0), ("sector-size", SECTOR as u64)];
+        let numbers = numbers.map(|(name, default)| (front.theirs(name), default));
+        let numbers = numbers
+            .map(|(path, default)| async move { read_number(&path, 0..=u64::MAX, default).await });
+        let [units, sector] = join_array(numbers).await;
+        Self::new(units?, sector?).ok_or(Error::Unfit("size that makes sense"))
+    }
+}
+
+/// Reads what it says; `most` is the number of pages for data.
+async fn terms(front: &Frontend, most: usize) -> Result<Terms, Error> {
+    let size = Size::read(front).await?;
+    let feature = |name| (front.theirs(name), 1);
+    let number = |name| (front.theirs(name), u64::MAX);
+    // All on their way at once.
+    let numbers = [
+        number("info"),
+        feature("feature-flush-cache"),
+        feature("feature-barrier"),
+        feature("feature-discard"),
+        number("discard-granularity"),
+        number("discard-alignment"),
+        number("feature-max-indirect-segments"),
+        feature("feature-persistent"),
+    ];
+    let numbers = numbers.map(|(path, most)| async move { read_number(&path, 0..=most, 0).await });
+    let [info, flush, barrier, discard, granularity, alignment, segments, persistent] =
+        join_array(numbers).await;
+    let (flush, barrier) = (flush? == 1, barrier? == 1);
+    let sector = u64::from(size.sector);
+    // Without one, it is a sector.
+    let [granularity, alignment] = [granularity?.max(sector), alignment?];
+    let whole = granularity % sector == 0 && alignment % sector == 0;
+    let discard = (discard? == 1 && whole)
+        .then(|| Discard { granularity: granularity / sector, alignment: alignment / sector });
+    let segments = usize::try_from(segments?).unwrap_or(usize::MAX).min(INDIRECT_MAX);
+    let abilities = Abilities {
+        persistent: persistent? == 1,
+        segments: segments.min(most / 2).max(SEGMENTS_MAX),
+        flush: flush.then_some(OP_FLUSH_DISKCACHE).or(barrier.then_some(OP_WRITE_BARRIER)),
+        discard: discard.is_some(),
+    };
+    Ok(Terms { size, read_only: info? & VDISK_READONLY != 0, discard, abilities })
+}
+
+/// How many pages to lend for data: an eighth of memory, as far as that makes sense.
+/// Linux's back end keeps up to 1056 mapped for each disk.
+fn pages() -> usize {
+    match kernel::memory::stats().total / PAGE_SIZE / 8 {
+        // Not known.
+        0 => 1024,
+        pages => pages.clamp(64, 1024),
+    }
+}
+
+/// How many pages the ring has, as a power of two: a slot for every eight pages of data.
+fn order(pages: usize, most: u64) -> u32 {
+    let slots = pages as u32 / 8;
+    (slots / Front::<{ xen::public::io::blkif::SLOT }>::SIZE).max(1).ilog2().min(most as u32)
+}
+
+impl Driver for State {
+    const CLASS: &'static str = "vbd";
+
+    type Error = Error;
+
+    fn is_broken(&self) -> bool {
+        self.over.get().is_some()
+    }
+
+    async fn connect(&self, front: &Frontend, watch: &Watch) -> Result<bool, Error> {
+        let node = front.ours("");
+        let node = node.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+        let came = |came| match came {
+            Came::There => Ok(true),
+            Came::Gone => Ok(false),
+            Came::Late => Err(Error::Silent(node.into())),
+        };
+        if !came(frontend::begin(front, watch).await?)? {
+            return Ok(false);
+        }
+        let most = pages();
+        let orders = read_number(&front.theirs("max-ring-page-order"), 0..=4, 0).await?;
+        let order = order(most, orders);
+        let peer = front.peer();
+        let port = Port::alloc(peer).map_err(Error::Events)?;
+        let ring = Front::new(Shared::new(peer, 1 << order)?);
+        let mut settings = vec![
+            ("event-channel".to_string(), port.number().to_string()),
+            ("protocol".into(), "x86_64-abi".into()),
+            ("feature-persistent".into(), "1".into()),
+            ("ring-page-order".into(), order.to_string()),
+            // For back ends that know no orders.
+            ("ring-ref".into(), ring.reference().to_string()),
+        ];
+        for (number, gref) in ring.references().iter().enumerate() {
+            settings.push((format!("ring-ref{number}"), gref.to_string()));
+        }
+        front.announce_with(XenbusState::Initialised, &settings).await?;
+        if !came(frontend::wait_for(front, watch, XenbusState::Connected).await?)? {
+            return Ok(false);
+        }
+        let Terms { size, read_only, discard, abilities } = terms(front, most).await?;
+        // Its use as a number is only to tell what the back end serves.
+        let handle = node.parse::<u32>().unwrap_or(0) as u16;
+        let mut link = Link::new(ring, port, peer, handle, abilities, most)?;
+        front.announce(XenbusState::Connected).await?;
+        self.queue.borrow_mut().adopt(&mut link.pools);
+        self.link.replace(Some(link));
+        self.away.set(false);
+        self.count(|stats| stats.connections += 1);
+        self.info.update(|info| Info {
+            sector_size: size.sector,
+            sectors: size.sectors,
+            read_only,
+            flush: abilities.flush.is_some(),
+            discard,
+            generation: info.generation.wrapping_add(1),
+        });
+        log::debug!("connected: {size:?}, {abilities:?}, a ring of {} pages", 1 << order);
+        if abilities.flush.is_none() && !read_only {
+            log::warn!("disk {node} cannot flush: nobody knows when what is written there is safe");
+        }
+        self.wake_answered();
+        wake(&self.mover);
+        wake(&self.patrol);
+        self.wake();
+        Ok(true)
+    }
+
+    async fn stay(&self, front: &Frontend, watch: &Watch) -> End {
+        let theirs = async {
+            loop {
+                match front.state().await {
+                    Ok(XenbusState::Connected | XenbusState::Reconfigured) => {
+                        self.resize(front).await;
+                    }
+                    Ok(state) => return state,
+                    Err(_) => return XenbusState::Unknown,
+                }
+                if front.changed().await.is_err() {
+                    return XenbusState::Unknown;
+                }
+            }
+        };
+        let over = poll_fn(|context| {
+            if self.is_broken() {
+                return Poll::Ready(());
+            }
+            self.keeper.replace(Some(context.waker().clone()));
+            Poll::Pending
+        });
+        let end = match select3(theirs, frontend::gone(front, watch), over).await {
+            Either3::First(XenbusState::Unknown) | Either3::Second(_) => return End::Gone,
+            Either3::Third(()) => return End::Broken,
+            Either3::First(state) => state,
+        };
+        if end == XenbusState::Closing {
+            let _ = timeout(SLOW, self.drain()).await;
+        }
+        End::Closed
+    }
+
+    async fn disconnect(&self, front: &Frontend, end: End) {
+        let Some(mut link) = self.link.take() else { return };
+        // What was answered need not be asked again.
+        let last = link.reap(&mut self.queue.borrow_mut());
+        self.queue.borrow_mut().park(&mut link.pools);
+        self.count(|stats| Self::add(stats, link.counters));
+        if let Err(violation) = last {
+            self.broken(violation);
+        }
+        let meant = read_number(&front.theirs("online"), 0..=1, 1).await == Ok(0);
+        if end != End::Broken {
+            log::info!("the disk's back end disconnected");
+        }
+        if meant {
+            // It is not to come back soon.
+            self.fail(ErrorKind::Gone, false);
+        }
+        self.wake_answered();
+        self.wake();
+        wake(&self.patrol);
+        frontend::close(front, end).await;
+    }
+}
+
+impl State {
+    /// Takes over the size that the disk has now.
+    async fn resize(&self, front: &Frontend) {
+        match Size::read(front).await {
+            Ok(size) => {
+                let info = self.info.get();
+                if size.sector == info.sector_size && size.sectors != info.sectors {
+                    log::info!("the disk has {} sectors now", size.sectors);
+                    self.info.set(Info { sectors: size.sectors, ..info });
+                }
+            }
+            Err(error) => log::warn!("{error}"),
+        }
+    }
+
+    /// Waits until all that is on the ring is answered, and makes it last: the back end
+    /// is about to go.
+    async fn drain(&self) {
+        if let Some(link) = self.link.borrow_mut().as_mut() {
+            link.draining = true;
+        }
+        wake(&self.mover);
+        poll_fn(|context| {
+            self.keeper.replace(Some(context.waker().clone()));
+            let busy = self.link.borrow().as_ref().is_some_and(|link| link.in_flight() > 0);
+            if busy { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+        let id = {
+            let mut queue = self.queue.borrow_mut();
+            if !(queue.is_dirty() && self.info.get().flush) {
+                return;
+            }
+            let Ok(id) = queue.add(Op::Flush, 0, 0) else { return };
+            queue.hurry();
+            id
+        };
+        let request = Request { state: self, id };
+        wake(&self.mover);
+        // Whether it worked shows in what remains to be flushed.
+        let _ = request.answer().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_numbers() {
+        for (name, expected) in [
+            ("xvda", Some(202 << 8)),
+            ("xvda1", Some(202 << 8 | 1)),
+            ("xvdb", Some(202 << 8 | 16)),
+            ("xvdp15", Some(202 << 8 | 255)),
+            ("xvdq", Some(1 << 28 | 16 << 8)),
+            ("xvdaa", Some(1 << 28 | 26 << 8)),
+            ("51712", Some(51712)),
+            ("xvd", None),
+            ("xvda0", None),
+            ("xvda256", None),
+            ("sda", None),
+            ("xvdA", None),
+            ("xvd1", None),
+            ("4294967296", None),
+        ] {
+            assert_eq!(number(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn sizes_make_sense_b3() {
+        assert_eq!(Size::new(8, 512), Some(Size { sector: 512, sectors: 8 }));
+        assert_eq!(Size::new(17, 4096), Some(Size { sector: 4096, sectors: 2 }));
+        for (units, sector) in [(8, 0), (8, 256), (8, 513), (8, 8192), (u64::MAX, 512)] {
+            assert_eq!(Size::new(units, sector), None, "{units} of {sector}");
+        }
+    }
+}

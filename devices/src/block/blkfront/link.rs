@@ -1,0 +1,336 @@
+//! A connection: the ring, and what is on it.
+
+use super::queue::{Op, Pools, Queue};
+use super::{Counters, Violation};
+use crate::block::ErrorKind;
+use alloc::vec::Vec;
+use core::task::Context;
+use core::time::Duration;
+use kernel::time::Instant;
+use xen::evtchn::Port;
+use xen::gnttab::{Error, Shared};
+use xen::public::io::blkif::{
+    self, INDIRECT_MAX, OP_DISCARD, OP_FLUSH_DISKCACHE, OP_INDIRECT, OP_READ, OP_WRITE,
+    OP_WRITE_BARRIER, RSP_EOPNOTSUPP, RSP_OKAY, Response, SEGMENT, SEGMENTS_MAX, SLOT, Segment,
+};
+use xen::ring::Front;
+
+/// Sectors of 512 bytes in a page.
+const PAGE_SECTORS: u64 = 8;
+
+/// What the back end of a connection can do.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Abilities {
+    /// It keeps pages mapped.
+    pub persistent: bool,
+    /// Segments that a request may have.
+    pub segments: usize,
+    /// How it is told to flush, if it can.
+    pub flush: Option<u8>,
+    /// It can discard.
+    pub discard: bool,
+}
+
+/// What stands in a slot that is not answered.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    /// The request, or the first of several.
+    first: u16,
+    op: u8,
+    /// Which page holds its segments.
+    indirect: Option<u16>,
+    since: Instant,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(super) struct Link {
+    ring: Front<SLOT>,
+    port: Port,
+    pub(super) pools: Pools,
+    abilities: Abilities,
+    handle: u16,
+    peer: u16,
+    /// By the id of the request.
+    sent: Vec<Option<Sent>>,
+    /// Ids that are free.
+    ids: Vec<u16>,
+    /// Pages for segments, and which are free.
+    indirect: Vec<Shared>,
+    indirect_free: Vec<u16>,
+    /// The segments of the request that is being made.
+    segments: heapless::Vec<Segment, INDIRECT_MAX>,
+    /// Nothing but flushes is put on the ring any more.
+    pub(super) draining: bool,
+    pub(super) counters: Counters,
+}
+
+impl Link {
+    /// A connection over this ring, with at most `most` pages for data.
+    pub(super) fn new(
+        ring: Front<SLOT>,
+        port: Port,
+        peer: u16,
+        handle: u16,
+        abilities: Abilities,
+        most: usize,
+    ) -> Result<Self, Error> {
+        let size = ring.size() as usize;
+        let (mut sent, mut ids) = (Vec::new(), Vec::new());
+        sent.try_reserve_exact(size).map_err(|_| Error::Memory)?;
+        ids.try_reserve_exact(size).map_err(|_| Error::Memory)?;
+        sent.resize(size, None);
+        ids.extend((0..size as u16).rev());
+        Ok(Self {
+            ring,
+            port,
+            pools: Pools::new(peer, abilities.persistent, most),
+            abilities,
+            handle,
+            peer,
+            sent,
+            ids,
+            indirect: Vec::new(),
+            indirect_free: Vec::new(),
+            segments: heapless::Vec::new(),
+            draining: false,
+            counters: Counters::default(),
+        })
+    }
+
+    /// Segments that a request may have.
+    pub(super) const fn segments(&self) -> usize {
+        self.abilities.segments
+    }
+
+    /// Requests that were not answered.
+    pub(super) const fn in_flight(&self) -> u32 {
+        self.ring.in_flight()
+    }
+
+    /// Responses that wait.
+    pub(super) fn pending(&mut self) -> Result<u32, Violation> {
+        self.ring.pending().map_err(|_| Violation::Index)
+    }
+
+    /// Whether a request has waited for `limit`.
+    pub(super) fn is_late(&self, limit: Duration) -> bool {
+        self.sent.iter().flatten().any(|sent| sent.since.elapsed() >= limit)
+    }
+
+    /// Wakes those who wait for events, as if one had come.
+    pub(super) fn wake(&self) {
+        self.port.wake();
+    }
+
+    /// Notifies the back end, for it may have missed the last time.
+    pub(super) fn nudge(&self) {
+        let _ = self.port.notify();
+    }
+
+    /// Takes answers, puts requests on the ring, and goes on until neither is possible;
+    /// the task is woken when it may be.
+    pub(super) fn poll(
+        &mut self,
+        queue: &mut Queue,
+        context: &Context<'_>,
+    ) -> Result<(), Violation> {
+        self.port.wait(context.waker());
+        // A back end that answers as fast as we ask leaves others their turn (rule R9).
+        for _ in 0..4 {
+            self.reap(queue)?;
+            self.issue(queue);
+            if self.ring.publish() {
+                self.counters.notifications += 1;
+                // The other end can only be gone, which the states will say.
+                let _ = self.port.notify();
+            }
+            if !self.ring.arm(1).map_err(|_| Violation::Index)? {
+                return Ok(());
+            }
+        }
+        context.waker().wake_by_ref();
+        Ok(())
+    }
+
+    /// Takes the answers that came.
+    pub(super) fn reap(&mut self, queue: &mut Queue) -> Result<(), Violation> {
+        self.pending()?;
+        while let Some(bytes) = self.ring.take() {
+            let response = Response::from_bytes(bytes);
+            let place = usize::try_from(response.id).ok().and_then(|id| self.sent.get_mut(id));
+            let sent = place.and_then(Option::take).ok_or(Violation::Response)?;
+            // Linux answers what was done, the header has what was asked (rule B1).
+            let is_echo = response.operation == sent.op
+                || (sent.indirect.is_some() && response.operation == OP_INDIRECT);
+            if !is_echo {
+                return Err(Violation::Operation);
+            }
+            self.ids.push(response.id as u16);
+            self.indirect_free.extend(sent.indirect);
+            let result = match (response.status, sent.op) {
+                (RSP_OKAY, _) => Ok(()),
+                (RSP_EOPNOTSUPP, OP_FLUSH_DISKCACHE | OP_WRITE_BARRIER) => {
+                    self.abilities.flush = None;
+                    Err(ErrorKind::Unsupported)
+                }
+                (RSP_EOPNOTSUPP, OP_DISCARD) => {
+                    self.abilities.discard = false;
+                    Err(ErrorKind::Unsupported)
+                }
+                // Also statuses that there are not (rule B2).
+                _ => Err(ErrorKind::Failed),
+            };
+            queue.answered(sent.first, result, &mut self.pools);
+        }
+        Ok(())
+    }
+
+    /// What the back end turned out to be able to do.
+    pub(super) const fn abilities(&self) -> Abilities {
+        self.abilities
+    }
+
+    /// Puts on the ring what waits, as far as there is room.
+    fn issue(&mut self, queue: &mut Queue) {
+        while let (Some(first), second) = queue.first_two()
+            && let Some(&id) = self.ids.last()
+        {
+            let entry = queue.entry(first);
+            if self.draining && entry.op != Op::Flush {
+                break;
+            }
+            let (sector, count) = (entry.sector, entry.count);
+            let (op, indirect, slot) = match entry.op {
+                Op::Flush => {
+                    let Some(op) = self.abilities.flush else {
+                        queue.refuse(ErrorKind::Unsupported, &mut self.pools);
+                        continue;
+                    };
+                    queue.entry_mut(first).covers = queue.written();
+                    queue.sent(first, true);
+                    (op, None, blkif::direct(op, self.handle, id.into(), 0, &[]))
+                }
+                Op::Discard => {
+                    if !self.abilities.discard {
+                        queue.refuse(ErrorKind::Unsupported, &mut self.pools);
+                        continue;
+                    }
+                    queue.sent(first, true);
+                    (OP_DISCARD, None, blkif::discard(self.handle, id.into(), sector, count))
+                }
+                op @ (Op::Read | Op::Write) => {
+                    let code = if op == Op::Read { OP_READ } else { OP_WRITE };
+                    let (sector, indirect) = self.gather(queue, op, first, second);
+                    let slot = match indirect {
+                        None => blkif::direct(code, self.handle, id.into(), sector, &self.segments),
+                        Some(page) => {
+                            let page = &self.indirect[usize::from(page)];
+                            for (segment, at) in self.segments.iter().zip((0..).step_by(SEGMENT)) {
+                                page.copy_in(at, &segment.to_bytes());
+                            }
+                            let count = self.segments.len() as u16;
+                            let gref = page.reference();
+                            blkif::indirect(code, self.handle, id.into(), sector, count, gref)
+                        }
+                    };
+                    (code, indirect, slot)
+                }
+            };
+            self.ids.pop();
+            let since = Instant::now();
+            self.sent[usize::from(id)] = Some(Sent { first, op, indirect, since });
+            self.counters.requests += 1;
+            // There are as many ids as slots.
+            let _ = self.ring.put(slot);
+        }
+    }
+
+    /// Gathers the segments of request `first` as far as they go into one slot, and of
+    /// those behind it that go on where it ends. The sector that they begin at, and the
+    /// page that they have to stand on, if they do not fit into the slot itself.
+    fn gather(
+        &mut self,
+        queue: &mut Queue,
+        op: Op,
+        first: u16,
+        second: Option<u16>,
+    ) -> (u64, Option<u16>) {
+        let entry = queue.entry(first);
+        let left = entry.pages.len() - entry.issued;
+        // Others may only join one that has no other slot.
+        let merges = entry.issued == 0;
+        let long = left > SEGMENTS_MAX
+            || second.is_some_and(|second| queue.follows(first, second).is_some());
+        let indirect = if long { self.indirect_page() } else { None };
+        let limit = if indirect.is_some() { self.abilities.segments } else { SEGMENTS_MAX };
+        let sector = entry.sector + entry.issued as u64 * PAGE_SECTORS;
+        self.segments.clear();
+        self.add(queue, op, first, limit);
+        let mut last = first;
+        while merges
+            && let Some(next) = queue.first_two().0
+            && queue.entry(last).issued == queue.entry(last).pages.len()
+            && let Some(pages) = queue.follows(last, next)
+            && self.segments.len() + pages <= limit
+        {
+            self.add(queue, op, next, limit);
+            queue.entry_mut(last).next = Some(next);
+            self.counters.merged += 1;
+            last = next;
+        }
+        match indirect {
+            // After all it fits.
+            Some(page) if self.segments.len() <= SEGMENTS_MAX => {
+                self.indirect_free.push(page);
+                (sector, None)
+            }
+            indirect => (sector, indirect),
+        }
+    }
+
+    /// Adds the segments of the request whose turn it is, up to `limit` in all.
+    fn add(&mut self, queue: &mut Queue, op: Op, id: u16, limit: usize) {
+        let entry = queue.entry_mut(id);
+        let pool = self.pools.of(op);
+        while let Some(&page) = entry.pages.get(entry.issued)
+            && self.segments.len() < limit
+        {
+            let sectors = (entry.count - entry.issued as u64 * PAGE_SECTORS).min(PAGE_SECTORS);
+            let gref = pool.reference(page);
+            // The limit is at most what there is room for.
+            let _ = self.segments.push(Segment { gref, first: 0, last: sectors as u8 - 1 });
+            entry.issued += 1;
+        }
+        let whole = entry.issued == entry.pages.len();
+        queue.sent(id, whole);
+    }
+
+    /// A free page for segments, if the back end takes such, and memory suffices.
+    fn indirect_page(&mut self) -> Option<u16> {
+        if self.abilities.segments <= SEGMENTS_MAX {
+            return None;
+        }
+        self.indirect_free.pop().or_else(|| {
+            self.indirect.try_reserve(1).ok()?;
+            self.indirect_free.try_reserve(self.indirect.len() + 1).ok()?;
+            self.indirect.push(Shared::new(self.peer, 1).ok()?);
+            Some(self.indirect.len() as u16 - 1)
+        })
+    }
+}
+
+impl Queue {
+    /// Whether request `next` may share a slot with `entry` and goes on where that ends;
+    /// its pages.
+    fn follows(&self, entry: u16, next: u16) -> Option<usize> {
+        let (entry, next) = (self.entry(entry), self.entry(next));
+        let fits = next.op == entry.op
+            && matches!(next.op, Op::Read | Op::Write)
+            && next.sector == entry.sector + entry.count
+            && !entry.alone
+            && !next.alone
+            && next.issued == 0;
+        fits.then_some(next.pages.len())
+    }
+}
