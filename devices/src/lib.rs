@@ -8,6 +8,7 @@
 //! * [`net`]: network interfaces, which carry Ethernet frames
 //! * [`ip`]: TCP, UDP, ICMP and names
 //! * [`block`]: sectors on a disk
+//! * [`kv`]: files and keys on it
 //! * [`http`]: a server of HTTP over TCP
 
 #![no_std]
@@ -22,6 +23,7 @@ pub mod console;
 mod frontend;
 pub mod http;
 pub mod ip;
+pub mod kv;
 pub mod net;
 
 /// IP on the network interface that the manifest names.

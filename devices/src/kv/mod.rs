@@ -1,0 +1,146 @@
+//! Files and keys on a block device.
+//!
+//! [`Tree`] is what can be read: folders and files. [`Files`] is a tree that can be
+//! changed as well. [`Store`] holds values by key, and what it acknowledges survives
+//! a loss of power at any moment. Each format is a file:
+//!
+//! | module | is a | made by |
+//! |---|---|---|
+//! | [`tar`] | [`Tree`] | `tar`, `cargo mk run --disk NAME=FOLDER` |
+//!
+//! Names and paths are bytes, as they are on disk. A path's parts are separated by
+//! `/`; empty ones and `.` mean nothing, `..` and a zero byte are refused everywhere,
+//! so that no path leads out of a tree.
+
+mod cache;
+mod path;
+mod sectors;
+pub mod tar;
+
+pub use cache::{CHUNK, Cache};
+
+use crate::block;
+use core::fmt;
+
+/// What something in a tree is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Bytes.
+    File,
+    /// Names.
+    Folder,
+    /// Anything else that a format knows: links, devices. It has no content.
+    Other,
+}
+
+/// What is known of a file or folder beside its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metadata {
+    /// What it is.
+    pub kind: Kind,
+    /// How many bytes it holds; 0 for what is no file.
+    pub size: u64,
+    /// When it was changed, in seconds since 1970, or 0.
+    pub modified: u64,
+    /// Tells it from all others in the tree.
+    pub id: u64,
+}
+
+/// Folders and files that can be read.
+pub trait Tree {
+    /// A file or folder that was found.
+    type Node: Clone;
+
+    /// Finds what is at `path`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is nothing, and others.
+    fn lookup(&self, path: &[u8]) -> impl Future<Output = Result<Self::Node, Error>>;
+
+    /// What is known of `node`.
+    fn metadata(&self, node: &Self::Node) -> Metadata;
+
+    /// Reads bytes from `offset` on. Fewer than `to` has room for are read at the
+    /// file's end only, 0 behind it.
+    ///
+    /// # Errors
+    /// [`Error::NotFile`] for what is none, and others.
+    fn read(
+        &self,
+        node: &Self::Node,
+        offset: u64,
+        to: &mut [u8],
+    ) -> impl Future<Output = Result<usize, Error>>;
+
+    /// Calls `each` for what is in the folder `node`, in an order of the format's.
+    ///
+    /// # Errors
+    /// [`Error::NotFolder`] for what is none, and others.
+    fn list(
+        &self,
+        node: &Self::Node,
+        each: &mut dyn FnMut(&[u8], Metadata),
+    ) -> impl Future<Output = Result<(), Error>>;
+}
+
+/// Why something could not be read or done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// There is nothing of that name.
+    NotFound,
+    /// It is no file.
+    NotFile,
+    /// It is no folder.
+    NotFolder,
+    /// There is something of that name already.
+    Exists,
+    /// The folder holds something.
+    NotEmpty,
+    /// The path leads out of the tree, or cannot be a path in this format.
+    BadPath,
+    /// The key, value or batch is longer than the format allows.
+    TooLong,
+    /// No room is left on the disk.
+    Full,
+    /// It needs more memory than it may have.
+    NoMemory,
+    /// The disk can only be read.
+    ReadOnly,
+    /// The disk holds something else than what was looked for.
+    OtherFormat,
+    /// What is on the disk contradicts itself, or its checksum.
+    Damaged,
+    /// The disk is smaller than what is on it says.
+    Shrunk,
+    /// It is made in a way that is not supported.
+    Unsupported,
+    /// The disk failed.
+    Disk(block::ErrorKind),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotFound => "there is nothing of that name",
+            Self::NotFile => "it is not a file",
+            Self::NotFolder => "it is not a folder",
+            Self::Exists => "there is something of that name already",
+            Self::NotEmpty => "the folder is not empty",
+            Self::BadPath => "the path is not one that can be used here",
+            Self::TooLong => "it is too long to be stored",
+            Self::Full => "no room is left on the disk: delete something or use a larger one",
+            Self::NoMemory => "what is on the disk needs more memory than it may have",
+            Self::ReadOnly => "the disk can only be read",
+            Self::OtherFormat => "the disk does not hold what was looked for on it",
+            Self::Damaged => "what is on the disk is damaged",
+            Self::Shrunk => "the disk is smaller than what is on it",
+            Self::Unsupported => "what is on the disk is made in a way that is not supported",
+            Self::Disk(kind) => return kind.fmt(f),
+        })
+    }
+}
+
+impl core::error::Error for Error {}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+//! What a path may be.
+
+use super::Error;
+use alloc::vec::Vec;
+
+/// The longest part of a path, in bytes.
+const LONGEST: usize = 255;
+
+/// The parts of `path`: of the root, none.
+///
+/// # Errors
+/// [`Error::BadPath`] for `..`, a zero byte, or a part over 255 bytes.
+pub(super) fn parts(path: &[u8]) -> Result<impl Iterator<Item = &[u8]> + Clone, Error> {
+    let parts = path.split(|&byte| byte == b'/').filter(|part| !part.is_empty() && *part != b".");
+    let bad = |part: &[u8]| part == b".." || part.len() > LONGEST || part.contains(&0);
+    if parts.clone().any(bad) { Err(Error::BadPath) } else { Ok(parts) }
+}
+
+/// `path` with one `/` between its parts, and none at the ends.
+///
+/// # Errors
+/// [`Error::BadPath`] as of [`parts`].
+pub(super) fn normal(path: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut normal = Vec::with_capacity(path.len());
+    for part in parts(path)? {
+        if !normal.is_empty() {
+            normal.push(b'/');
+        }
+        normal.extend_from_slice(part);
+    }
+    Ok(normal)
+}
+
+/// The folder that `path` is in, and its name there; `path` is [`normal`].
+pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|&byte| byte == b'/') {
+        Some(at) => (path.get(..at).unwrap_or_default(), path.get(at + 1..).unwrap_or_default()),
+        None => (b"", path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_made_plain() {
+        for (path, plain) in
+            [("", ""), ("/", ""), ("a", "a"), ("/a//b/./c/", "a/b/c"), ("./..a/b..", "..a/b..")]
+        {
+            assert_eq!(normal(path.as_bytes()).unwrap(), plain.as_bytes());
+        }
+        assert_eq!(split(b"a/b/c"), (&b"a/b"[..], &b"c"[..]));
+        assert_eq!(split(b"a"), (&b""[..], &b"a"[..]));
+    }
+
+    #[test]
+    fn no_path_leads_out() {
+        let long = [b'a'; LONGEST + 1];
+        for path in [&b".."[..], b"/..", b"a/../b", b"a/..", b"a\0b", &long] {
+            assert_eq!(normal(path), Err(Error::BadPath));
+        }
+    }
+}
