@@ -1,8 +1,6 @@
 //! Files and keys on a block device.
 //!
-//! [`Tree`] is what can be read: folders and files. [`Files`] is a tree that can be
-//! changed as well. [`Store`] holds values by key, and what it acknowledges survives
-//! a loss of power at any moment. Each format is a file:
+//! [`Tree`] is what can be read: folders and files. Each format is a file:
 //!
 //! | module | is a | made by |
 //! |---|---|---|

@@ -41,7 +41,7 @@ impl Disk {
             return Err(ErrorKind::Failed);
         }
         self.left.set(self.left.get() - 1);
-        if length == 0 || length % self.size != 0 {
+        if length == 0 || !length.is_multiple_of(self.size) {
             return Err(ErrorKind::Misaligned);
         }
         let start = usize::try_from(sector).ok().and_then(|sector| sector.checked_mul(self.size));
