@@ -92,14 +92,14 @@ impl<'a> Guests<'a> {
         command
     }
 
-    /// Builds `guests`, linked for mappings of `mib` MiB, and gives their ELF files.
+    /// Builds `guests`, linked at `base`, and gives their ELF files.
     ///
     /// # Errors
     /// When one does not compile; cargo has said why.
-    pub(crate) fn build(&self, guests: &[&Guest], mib: u64) -> Result<HashMap<String, PathBuf>> {
+    pub(crate) fn build(&self, guests: &[&Guest], base: u64) -> Result<HashMap<String, PathBuf>> {
         // All at once as far as they share one link address, which they mostly
         // do; cargo can give arguments of its own to one binary at a time.
-        if mib == 1 {
+        if base == layout::base(1) {
             let mut command = self.cargo("build");
             for guest in guests {
                 command.args(["--package", &guest.package, "--bin", &guest.name]);
@@ -110,7 +110,6 @@ impl<'a> Guests<'a> {
         for &guest in guests {
             let mut command = self.cargo("rustc");
             command.args(["--package", &guest.package, "--bin", &guest.name]);
-            let base = layout::base(mib);
             command.args(["--", "-C", &format!("link-arg=--defsym=virt_base={base:#x}")]);
             files.extend(self.run(command, &[guest])?);
         }

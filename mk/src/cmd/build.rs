@@ -5,7 +5,7 @@ use crate::image::elf::Elf;
 use crate::image::manifest::Manifest;
 use crate::image::report::Report;
 use crate::image::verify::verify;
-use crate::image::{best_mapping, manifest, pack, xl};
+use crate::image::{best_base, layout, manifest, pack, xl};
 use crate::project::{Guest, Project, read, write};
 use crate::symbols::Symbols;
 use crate::ui::{Ui, out};
@@ -87,25 +87,26 @@ pub(crate) fn images(project: &Project, guests: &[&Guest], ui: &Ui) -> Result<Ve
     let cargo = Guests::new(project, ui)?;
     // Those that were too large for the first address last time start at the
     // one that they had.
-    let mut by_mib: BTreeMap<u64, Vec<&Guest>> = BTreeMap::new();
+    let mut by_base: BTreeMap<u64, Vec<&Guest>> = BTreeMap::new();
     for &guest in guests {
-        by_mib.entry(last_mapping(project, guest)).or_default().push(guest);
+        by_base.entry(last_base(project, guest)).or_default().push(guest);
     }
     let mut relinked: Vec<&str> = Vec::new();
     let mut images: BTreeMap<&str, Image> = BTreeMap::new();
-    while let Some((mib, group)) = by_mib.pop_first() {
-        for (name, file) in cargo.build(&group, mib)? {
+    while let Some((base, group)) = by_base.pop_first() {
+        for (name, file) in cargo.build(&group, base)? {
             let Some(guest) = group.iter().find(|guest| guest.name == name) else { continue };
             let linked = read(&file)?;
             let elf = Elf::parse(&linked).with_context(|| file.display().to_string())?;
-            let best = best_mapping(&elf).with_context(|| name.clone())?;
-            // Where it is linked may change its size a little: once is enough.
-            let again = !relinked.contains(&&*guest.name);
-            if best == mib || best < mib && !again {
+            let memory = manifest(&elf).with_context(|| name.clone())?.memory_mib();
+            let best = best_base(&elf, memory).with_context(|| name.clone())?;
+            // Where it is linked may change its size a little: twice is enough.
+            let again = relinked.iter().filter(|&&it| it == guest.name).count() < 2;
+            if best == base || !again {
                 images.insert(&guest.name, finish(project, guest, &elf, &linked)?);
             } else {
                 relinked.push(&guest.name);
-                by_mib.entry(best).or_default().push(guest);
+                by_base.entry(best).or_default().push(guest);
             }
         }
     }
@@ -113,11 +114,11 @@ pub(crate) fn images(project: &Project, guests: &[&Guest], ui: &Ui) -> Result<Ve
     Ok(guests.iter().filter_map(|guest| images.remove(&*guest.name)).collect())
 }
 
-/// The mapping for which the guest was linked last time, in MiB.
-fn last_mapping(project: &Project, guest: &Guest) -> u64 {
+/// The address at which the guest was linked last time.
+fn last_base(project: &Project, guest: &Guest) -> u64 {
     let file = project.image_folder(&guest.name).join("report.json");
     let report = read(&file).ok().and_then(|text| serde_json::from_slice::<Report>(&text).ok());
-    report.map_or(1, |report| report.least_mib)
+    report.map_or(layout::base(1), |report| report.base)
 }
 
 /// Verifies what was linked and writes the image's files.

@@ -15,7 +15,7 @@ use crate::names::named;
 use crate::project::{Guest, Project, read};
 use crate::symbols::Symbols;
 use crate::ui::{Ui, out};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use console::style;
 use stage::Stage;
 use std::io::Write;
@@ -32,9 +32,9 @@ const SHOWN_LINES: usize = 40;
 src/main.rs."
 )]
 pub(crate) struct Args {
-    /// Runs only the guests whose names hold this
+    /// Runs only the guests whose names hold one of these
     #[arg(value_name = "FILTER")]
-    filter: Option<String>,
+    filters: Vec<String>,
 }
 
 /// A run of a guest, to be done.
@@ -78,12 +78,13 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
 /// # Errors
 /// When a guest does not compile or the host does not come up.
 pub(crate) fn test(project: &Project, args: &Args, ui: &Ui) -> Result<Tally> {
-    let planned = plan(project, args.filter.as_deref())?;
+    let planned = plan(project, &args.filters)?;
     if planned.is_empty() {
-        match &args.filter {
-            Some(filter) => bail!("there is no test whose name holds {filter:?}"),
-            None => bail!("there are no tests: no guest has a `//! test:` line in its main file"),
-        }
+        ensure!(
+            !args.filters.is_empty(),
+            "there are no tests: no guest has a `//! test:` line in its main file"
+        );
+        bail!("there is no test whose name holds {}", args.filters.join(" or "));
     }
     let mut guests: Vec<&Guest> = Vec::new();
     for (guest, run) in &planned {
@@ -111,8 +112,8 @@ pub(crate) fn test(project: &Project, args: &Args, ui: &Ui) -> Result<Tally> {
     Ok(run_all(&host, &jobs, ui))
 }
 
-/// All runs of all guests that `filter` lets through.
-fn plan<'a>(project: &'a Project, filter: Option<&str>) -> Result<Vec<(&'a Guest, Run)>> {
+/// All runs of all guests that one of `filters` lets through.
+fn plan<'a>(project: &'a Project, filters: &[String]) -> Result<Vec<(&'a Guest, Run)>> {
     let mut planned = Vec::new();
     for guest in &project.guests {
         let source = String::from_utf8_lossy(&read(&guest.source)?).into_owned();
@@ -123,7 +124,10 @@ fn plan<'a>(project: &'a Project, filter: Option<&str>) -> Result<Vec<(&'a Guest
         }
         planned.extend(runs.into_iter().map(|run| (guest, run)));
     }
-    planned.retain(|(guest, run)| filter.is_none_or(|it| full_name(guest, run).contains(it)));
+    planned.retain(|(guest, run)| {
+        let name = full_name(guest, run);
+        filters.is_empty() || filters.iter().any(|it| name.contains(it))
+    });
     Ok(planned)
 }
 

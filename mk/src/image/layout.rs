@@ -7,6 +7,10 @@
 //! address, and refuses when the whole of it, from the link address on, is
 //! more than the domain's memory. So an image linked X MiB below a multiple of
 //! 4 MiB needs X MiB, as long as everything fits into X.
+//!
+//! At boot the kernel narrows what was mapped: page by page in the 2 MiB that hold
+//! code, by one bit in others. So where the domain has the memory for it, the code
+//! ends where other 2 MiB begin, and boot costs what the code's pages cost.
 
 /// Bytes of a page.
 pub(crate) const PAGE: u64 = 4096;
@@ -35,10 +39,13 @@ pub(crate) const fn base(mib: u64) -> u64 {
     (size + MIB).next_multiple_of(ROUNDING) - size
 }
 
-/// The mapping for which an image of `image` bytes is best linked, in MiB: the
-/// least that it fits into.
-pub(crate) fn best(image: u64) -> Option<u64> {
-    (1..=MAX).find(|&mib| boots_from(image, base(mib), mib))
+/// The address at which an image is best linked that has `image` bytes, of them
+/// `front` before the first that may be written, for a domain with `memory` MiB:
+/// the one that makes boot cheapest, else that which needs the least memory.
+pub(crate) fn best(image: u64, front: u64, memory: u64) -> Option<u64> {
+    let apart = (2 * MIB).checked_sub(front.next_multiple_of(PAGE)).filter(|&base| base >= MIB);
+    let apart = apart.filter(|&base| least_memory(image, base).is_some_and(|it| it <= memory));
+    apart.or_else(|| (1..=MAX).find(|&mib| boots_from(image, base(mib), mib)).map(base))
 }
 
 /// The least memory, in MiB, of a domain whose image of `image` bytes is
@@ -112,15 +119,28 @@ mod tests {
 
     #[test]
     fn a_small_image_needs_1_mib_and_a_larger_one_no_less_than_its_size() {
-        assert_eq!(best(100 << 10), Some(1));
+        let best = |image| best(image, 0, 0);
+        assert_eq!(best(100 << 10), Some(base(1)));
         // 192 pages less 128 of slack, 3 special ones, 1 of stack, 4 of page
         // tables and 2 for the list of a domain with 4 MiB.
         let most = (192 - 128 - 3 - 1 - 4 - 2) * PAGE;
-        assert_eq!(best(most), Some(1));
-        assert_eq!(best(most + 1), Some(2));
-        assert_eq!(best(MIB), Some(2));
-        assert_eq!(best(3 * MIB), Some(4));
+        assert_eq!(best(most), Some(base(1)));
+        assert_eq!(best(most + 1), Some(base(2)));
+        assert_eq!(best(MIB), Some(base(2)));
+        assert_eq!(best(3 * MIB), Some(base(4)));
         assert_eq!(best(1 << 40), None);
+    }
+
+    #[test]
+    fn code_ends_at_2_mib_where_there_is_the_memory_for_it() {
+        let (image, front) = (300 << 10, (240 << 10) - 5);
+        assert_eq!(best(image, front, 2), Some(base(2)));
+        assert_eq!(best(image, front, 3), Some(2 * MIB - (240 << 10)));
+        assert_eq!(least_memory(image, 2 * MIB - (240 << 10)), Some(3));
+        // What is behind the code is too much for one slot.
+        assert_eq!(best(2 * MIB, front, 4), Some(base(3)));
+        // Page 0 and more below it stay unmapped.
+        assert!(best(3 * MIB, 2 * MIB, 64).is_some_and(|base| base >= MIB));
     }
 
     #[test]
@@ -134,10 +154,10 @@ mod tests {
     #[test]
     fn whatever_fits_fits_at_every_memory_from_the_least_on() {
         for image in (0..(20 * MIB)).step_by(50_000) {
-            let mib = best(image).unwrap();
-            assert_eq!(least_memory(image, base(mib)), Some(mib));
+            let base = best(image, 0, 0).unwrap();
+            let mib = least_memory(image, base).unwrap();
             for memory in (mib..mib + 9).chain([512, 4096]) {
-                let mapping = initial_mapping(image, base(mib), memory);
+                let mapping = initial_mapping(image, base, memory);
                 assert!(
                     mapping.used <= mapping.end && mapping.end <= memory * MIB,
                     "{image} {memory}"

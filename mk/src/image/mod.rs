@@ -56,13 +56,15 @@ pub(crate) fn least_memory(image: &Elf<'_>) -> Result<u64> {
     layout::least_memory(size, base).with_context(|| too_large(size))
 }
 
-/// The mapping for which `image` is best linked, in MiB.
+/// The address at which `image` is best linked for a domain with `memory` MiB.
 ///
 /// # Errors
 /// When the image is too large for any.
-pub(crate) fn best_mapping(image: &Elf<'_>) -> Result<u64> {
-    let (_, size) = extent(image)?;
-    layout::best(size).with_context(|| too_large(size))
+pub(crate) fn best_base(image: &Elf<'_>, memory: u64) -> Result<u64> {
+    let (base, size) = extent(image)?;
+    let data = image.loads().filter(|segment| segment.is_writable()).map(|it| it.address).min();
+    let front = data.map_or(size, |data| data - base);
+    layout::best(size, front, memory).with_context(|| too_large(size))
 }
 
 fn too_large(size: u64) -> String {

@@ -224,29 +224,28 @@ impl Paging {
         let layout = self.layout.clone();
         let mut batch = Batch::default();
         let mut address = layout.virt_base;
+        let mut table = Mfn(0);
         while address < self.builder_end {
-            let slot_end = ((address + SLOT) & !(SLOT - 1)).min(self.builder_end);
-            if address >= layout.data.max(layout.scratch + PAGE) {
-                // No code in this slot: one bit for all of it.
-                let table = self.table(address, 2).ok_or(Errno::ENOENT)?;
-                let entry = self.builder_entry(table, index(address, 2)).ok_or(Errno::ENOENT)?;
-                let narrowed = entry & PTE_ADDRESS | TABLE | PTE_NO_EXECUTE;
-                // SAFETY: nobody executes data.
-                unsafe { batch.push(update(table, index(address, 2), narrowed)) }?;
-                address = slot_end;
-                continue;
+            let begins = address.is_multiple_of(SLOT);
+            // No code in this slot: one bit for all of it.
+            let (level, size) =
+                if begins && address >= layout.data { (2, SLOT) } else { (1, PAGE) };
+            if begins || address == layout.virt_base {
+                table = self.table(address, level).ok_or(Errno::ENOENT)?;
             }
-            let table = self.table(address, 1).ok_or(Errno::ENOENT)?;
-            while address < slot_end {
-                let entry = self.builder_entry(table, index(address, 1)).ok_or(Errno::ENOENT)?;
-                let narrowed = self.narrow(address, entry);
-                // SAFETY: what is taken away is what nobody uses a page for.
-                unsafe { batch.push(update(table, index(address, 1), narrowed)) }?;
-                address += PAGE;
-            }
+            let index = index(address, level);
+            let entry = self.builder_entry(table, index).ok_or(Errno::ENOENT)?;
+            let narrowed = self.narrow(address, entry);
+            // SAFETY: what is taken away is what nobody uses a page for.
+            unsafe { batch.push(update(table, index, narrowed)) }?;
+            address += size;
         }
         // SAFETY: as above.
         unsafe { batch.flush() }?;
+        for address in [layout.guard, layout.scratch] {
+            // SAFETY: nobody uses what is there.
+            unsafe { update_va_mapping(address as u64, 0, 0) }?;
+        }
         // What was used before is remembered with its old protection.
         mmuext_op_tlb_flush_local()?;
         for address in layout.places() {
@@ -257,20 +256,15 @@ impl Paging {
         Ok(())
     }
 
-    /// What the entry of the builder's page at `address` should be.
-    fn narrow(&self, address: usize, entry: u64) -> u64 {
-        let layout = &self.layout;
-        if address == layout.guard || address == layout.scratch {
-            return 0;
-        }
-        let frame = entry & PTE_ADDRESS;
-        if address < layout.rodata {
-            frame | READ
-        } else if address < layout.data {
-            frame | READ | PTE_NO_EXECUTE
+    /// What the builder's entry for `address`, at level 1 or 2, should be.
+    const fn narrow(&self, address: usize, entry: u64) -> u64 {
+        if address < self.layout.rodata {
+            entry & !PTE_WRITE
+        } else if address < self.layout.data {
+            entry & !PTE_WRITE | PTE_NO_EXECUTE
         } else {
-            // Page tables stay read-only.
-            frame | READ | PTE_DIRTY | PTE_NO_EXECUTE | entry & PTE_WRITE
+            // Page tables stay read-only; the guard and scratch pages come next.
+            entry | PTE_NO_EXECUTE
         }
     }
 
