@@ -12,6 +12,7 @@
 //! test: memory 1                         MiB
 //! test: xl cpuid="host,rdrand=0"         a line for `xl create`; any number of times
 //! test: input "text\n"                   typed at its console once it runs
+//! test: disk data=8M                    as `cargo mk run --disk`, files beside the source; any number
 //! test: dom0 "httpd -h /tmp"             a script in dom0, before there is the guest
 //! test: with echo-server port=7          a guest beside it, created before; any number of times
 //! test: with-when "text"                 the console of those says so before it is created
@@ -34,7 +35,8 @@
 //! the variables GUEST (the domain's number), NAME, IP, MAC, VIF and BRIDGE, with
 //! IP1, MAC1, VIF1 and BRIDGE1 for a second interface, and those beside it by
 //! WITH_GUEST and so on, then WITH2_GUEST; a script before the guest knows its IP,
-//! which is 10.0.0.2, with 10.0.0.3 and on for those beside it.
+//! which is 10.0.0.2, with 10.0.0.3 and on for those beside it. All scripts have the
+//! files of the guest's disks as DISK, then DISK1, and what Xen calls them as VDEV.
 //!
 //! Clients, and the creation of a guest that others stand beside, wait until the
 //! console says `listening` or `ready`, unless there is `-when`; `""` waits for
@@ -42,7 +44,8 @@
 //! to end by itself. Then it has to have ended as expected; it need not give a
 //! verdict, and one that was destroyed is as good as one that powered off.
 
-use anyhow::{Context, Result, bail, ensure};
+use crate::disk::{self, Given};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::time::Duration;
 
 /// How long a guest may take unless it says otherwise.
@@ -61,6 +64,8 @@ pub(crate) struct Run {
     pub(crate) config: Vec<String>,
     /// What is typed at the console.
     pub(crate) input: Option<String>,
+    /// Its disks.
+    pub(crate) disks: Vec<Given>,
     /// What is run in dom0 before there is the guest.
     pub(crate) before: Vec<Script>,
     /// What is run in dom0 once the guest is ready.
@@ -122,6 +127,7 @@ impl Run {
     /// Whether dom0 needs a network for guests, and its tools.
     pub(crate) fn uses_network(&self) -> bool {
         !self.before.is_empty()
+            || !self.disks.is_empty()
             || !self.clients.is_empty()
             || !self.with.is_empty()
             || self.config.iter().any(|line| line.starts_with("vif"))
@@ -134,6 +140,7 @@ impl Run {
             memory: None,
             config: Vec::new(),
             input: None,
+            disks: Vec::new(),
             before: Vec::new(),
             clients: Vec::new(),
             client_when: None,
@@ -220,6 +227,7 @@ fn apply(run: &mut Run, text: &str) -> Result<()> {
         "memory" => run.memory = Some(number(value)?),
         "xl" => run.config.push(value.to_owned()),
         "input" => run.input = Some(string(value)?),
+        "disk" => run.disks.push(disk::parse(value).map_err(|why| anyhow!(why))?),
         "dom0" => run.before.push(script(value)?),
         "client" => run.clients.push(script(value)?),
         "client-when" => run.client_when = Some(string(value)?),
@@ -354,6 +362,7 @@ mod tests {
                 memory: Some(2),
                 config: vec!["cpuid=\"host\"".into()],
                 input: Some("x\n".into()),
+                disks: Vec::new(),
                 before: Vec::new(),
                 clients: Vec::new(),
                 client_when: None,
@@ -389,6 +398,7 @@ mod tests {
             ("test: memory much", "\"much\" is not a number"),
             ("test: console-contains x", "stands in double quotes"),
             ("test: console-contains \"\\q\"", "no such escape"),
+            ("test: disk data", "NAME=FILE, NAME=FOLDER or NAME=SIZE"),
             ("test: client-then sleep", "client-then shutdown, destroy or wait"),
             ("test: client-when up", "stands in double quotes"),
             ("test: client a b", "a script stands in double quotes, or is"),

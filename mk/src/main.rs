@@ -7,6 +7,7 @@
 //! * [`image`]: from the linked ELF file to what Xen boots
 //! * [`lab`]: real Xen and a real Linux dom0 inside QEMU
 //! * [`boot`]: booting the lab for a command
+//! * [`disk`]: disks of guests, and their images
 //! * [`ending`]: how a guest's run ended
 //! * [`directives`]: what is expected of a test guest
 //! * [`explain`]: what happened where the guest cannot say it
@@ -20,6 +21,7 @@
 mod boot;
 mod cmd;
 mod directives;
+mod disk;
 mod ending;
 mod explain;
 mod guest;
@@ -62,6 +64,7 @@ enum Cmd {
     Check(cmd::check::Args),
     Bench(cmd::bench::Args),
     New(cmd::new::Args),
+    Disk(cmd::disk::Args),
     Doctor(cmd::doctor::Args),
     Clean(cmd::clean::Args),
     Host(cmd::host::Args),
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
         Cmd::Check(args) => cmd::check::run(args, &ui),
         Cmd::Clean(args) => cmd::clean::run(args),
         Cmd::New(args) => cmd::new::run(args, &ui),
+        Cmd::Disk(args) => cmd::disk::run(args),
         Cmd::Doctor(args) => cmd::doctor::run(args),
         Cmd::Bench(args) => cmd::bench::run(args, &ui),
         Cmd::Host(args) => cmd::host::run(args, &ui),

@@ -89,6 +89,7 @@ pub async fn start<B: Block>(disk: B, size: u32) -> Result<(), Failure> {
     }
     let mut back = vec![0; size];
     let ends = [0, info.sectors - count];
+    let mut known = true;
     for first in ends {
         let at = first * sector as u64;
         let written = content(at, size);
@@ -96,6 +97,7 @@ pub async fn start<B: Block>(disk: B, size: u32) -> Result<(), Failure> {
             let result = disk.write(first, &written).await;
             refused("to write to what can only be read", result, ErrorKind::ReadOnly)?;
             disk.read(first, &mut back).await.map_err(failed)?;
+            known &= back == written;
             continue;
         }
         disk.write(first, &written).await.map_err(failed)?;
@@ -103,6 +105,9 @@ pub async fn start<B: Block>(disk: B, size: u32) -> Result<(), Failure> {
         if let Some(wrong) = back.iter().zip(&written).position(|(a, b)| a != b) {
             return Err(Failure::Content(at + wrong as u64));
         }
+    }
+    if info.read_only && known {
+        line(format_args!("block: both ends are as this app writes them"));
     }
     if info.flush && !info.read_only {
         disk.flush().await.map_err(failed)?;

@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod build;
 pub(crate) mod check;
 pub(crate) mod clean;
+pub(crate) mod disk;
 pub(crate) mod doctor;
 pub(crate) mod host;
 pub(crate) mod inspect;

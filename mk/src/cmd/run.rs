@@ -6,10 +6,12 @@ mod watch;
 
 use super::build::{self, Image};
 use crate::boot;
+use crate::disk::{self, Given};
 use crate::ending::{TIMEOUT, exit_status};
-use crate::image::xl;
-use crate::lab::{self, GuestSpec, Host};
-use crate::project::{Guest, Project, cargo};
+use crate::image::elf::Elf;
+use crate::image::{manifest, xl};
+use crate::lab::{self, Disk, GuestSpec, Host, Options};
+use crate::project::{Guest, Project, cargo, read};
 use crate::ui::Ui;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
@@ -33,7 +35,7 @@ pub(crate) use watch::telling;
 cargo mk run hello --on linux\n  cargo mk run httpd --publish 8080:80 --pcap httpd.pcap\n  \
 cargo mk run echo-server + fetch url=http://10.0.0.2/\n\nA lone + separates apps that run beside \
 each other: the first one has the address\n10.0.0.2, the second one 10.0.0.3. What is for one app \
-stands beside it, on its side\nof the +: --memory, --publish and --pcap.\n\nThe exit status is 0 \
+stands beside it, on its side\nof the +: --memory, --publish, --pcap and --disk.\n\nThe exit status is 0 \
 when the app ended well, its own when it failed, 101 when it\ncrashed, and 124 at the time limit; \
 of several apps, that of the first that failed."
 )]
@@ -74,6 +76,12 @@ struct App {
     /// second interface into FILE.1
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
+    /// What a disk of the app is: a file or block device, a folder that is packed into a
+    /// tar archive, or the size of an empty image, which stays below target/xenith/disks
+    /// from run to run. With ,ro behind it the guest cannot write; with ,4096 sectors are
+    /// of that size
+    #[arg(long, value_name = "NAME=FILE|FOLDER|SIZE", value_parser = disk::parse)]
+    disk: Vec<Given>,
 }
 
 /// What stands after a `+`.
@@ -142,7 +150,14 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
         let images = build::images(&project, &[guest], ui)?;
         let image = images.first().context("no image")?;
         check_memory(image, app.memory)?;
-        return on_xl(image, &project, &overrides(items, app.memory)?, args, ui);
+        let mut overrides = overrides(items, app.memory)?;
+        let disks = disk::images(&project, &image.manifest, &app.disk, 0)?;
+        let disks = disks.iter().map(|disk| {
+            let path = disk.path.canonicalize().context("cannot find the disk's file")?;
+            Ok(disk.xl(&path.display().to_string()))
+        });
+        overrides.extend(xl::list("disk", &disks.collect::<Result<Vec<_>>>()?));
+        return on_xl(image, &project, &overrides, args, ui);
     }
     ensure!(args.net.is_none(), "--net is for --on linux: a domain has its own network interface");
     in_lab(&project, &apps, args.timeout, ui)
@@ -167,7 +182,10 @@ fn in_lab(
     for ((app, guest, items), index) in apps.iter().zip(0..) {
         let image = images.iter().find(|image| image.name == guest.name).context("no image")?;
         check_memory(image, app.memory)?;
-        let overrides = overrides(items, app.memory)?;
+        let mut overrides = overrides(items, app.memory)?;
+        let twins = apps[..usize::from(index)].iter().filter(|other| other.1.name == guest.name);
+        let disks = disk::images(project, &image.manifest, &app.disk, twins.count())?;
+        overrides.extend(attach(&disks, &mut options));
         let vifs = image.manifest.vifs();
         ensure!(
             app.pcap.is_none() || vifs > 0,
@@ -202,6 +220,18 @@ fn in_lab(
         running.push(Running { domain, symbols, captures, forwards });
     }
     watch_all(running, timeout, ui)
+}
+
+/// Gives dom0 the images as disks of its own, and says so to xl.
+fn attach(images: &[disk::Image], options: &mut Options) -> Option<String> {
+    let item = |image: &disk::Image| {
+        let target = Disk::in_dom0(options.disks.len());
+        let path = image.path.clone();
+        let (read_only, sector) = (image.read_only, image.sector);
+        options.disks.push(Disk { path, read_only, sector });
+        image.xl(&target)
+    };
+    xl::list("disk", &images.iter().map(item).collect::<Vec<_>>())
 }
 
 /// The files for a guest's interfaces: the first has the name as it was given.
@@ -291,8 +321,19 @@ fn on_linux(
     ui.command(&command);
     let status = command.status().context("cannot run cargo")?;
     ensure!(status.success(), "{}: the build failed, see above", guest.name);
+    let file = project.metadata.target_directory.join("debug").join(&guest.name);
+    let linked = read(file.as_std_path())?;
+    let manifest = manifest(&Elf::parse(&linked)?)?;
     let mut command = call("run");
     command.arg("--").args(items);
+    for image in disk::images(project, &manifest, &args.app.disk, 0)? {
+        let path = image.path.canonicalize().context("cannot find the disk's file")?;
+        // Read by `devices`, block/file.rs there.
+        command.env(format!("XENITH_DISK_{}", image.vdev), path);
+        if image.read_only {
+            command.env(format!("XENITH_DISK_{}_READ_ONLY", image.vdev), "1");
+        }
+    }
     ui.command(&command);
     let start = Instant::now();
     let child = command.spawn().context("cannot run cargo")?;

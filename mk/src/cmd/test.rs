@@ -181,6 +181,7 @@ fn run_one(host: &Host, job: &Job<'_>) -> Result<(Outcome, Verdict)> {
     overrides.extend(job.run.memory.map(|mib| format!("memory={mib}")));
     overrides.extend(job.run.config.iter().cloned());
     let mut stage = Stage::set(host, job)?;
+    overrides.extend(stage.disks());
     let number = Some(stage.number());
     let spec = GuestSpec { overrides, number, ..GuestSpec::new(job.image.config()) };
     let mut domain = host.create(&spec)?;

@@ -88,6 +88,12 @@ fn arguments(text: &mut String, args: &[Arg]) {
     let _ = writeln!(text, "# extra = {}", quote(&sample.join(" ")));
 }
 
+/// The setting `name` that is a list of strings, unless there are none.
+pub(crate) fn list(name: &str, items: &[String]) -> Option<String> {
+    let items: Vec<_> = items.iter().map(|item| quote(item)).collect();
+    (!items.is_empty()).then(|| format!("{name}=[{}]", items.join(", ")))
+}
+
 /// `text` as a string of `xl`'s configuration language.
 pub(crate) fn quote(text: &str) -> String {
     let mut quoted = String::from('"');

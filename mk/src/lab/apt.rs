@@ -13,7 +13,7 @@ use super::Progress;
 
 /// What names the release's own Xen and kernel, whatever their versions are,
 /// and the tools that neither brings: dom0's own, and what tests of networks take.
-pub(super) const ROOTS: [&str; 17] = [
+pub(super) const ROOTS: [&str; 18] = [
     "xen-system-amd64",
     "linux-image-amd64",
     "xenstore-utils",
@@ -27,6 +27,7 @@ pub(super) const ROOTS: [&str; 17] = [
     "iperf3",
     "iproute2",
     "iputils-ping",
+    "mount",
     "netcat-openbsd",
     "nftables",
     "tcpdump",

@@ -31,9 +31,10 @@ const TOOLS: [&str; 7] = [
 const XENSTORE: [&str; 8] = ["chmod", "exists", "list", "ls", "read", "rm", "watch", "write"];
 
 /// Modules that every dom0 loads, besides those that they need.
-const MODULES: [&str; 10] = [
+const MODULES: [&str; 11] = [
     "loop",
     "qemu_fw_cfg",
+    "virtio_blk",
     "virtio_net",
     "virtio_pci",
     "xen_blkback",
@@ -61,8 +62,8 @@ const MODULES_ON_DEMAND: [&str; 8] = [
     "veth",
 ];
 
-/// What tests of networks take besides: servers, clients, and looks at both.
-const NETWORK_TOOLS: [&str; 15] = [
+/// What tests take besides, of networks and disks: servers, clients, and looks at both.
+const NETWORK_TOOLS: [&str; 16] = [
     "bridge",
     "curl",
     "dash",
@@ -70,6 +71,7 @@ const NETWORK_TOOLS: [&str; 15] = [
     "hping3",
     "ip",
     "iperf3",
+    "losetup",
     "nc.openbsd",
     "nft",
     "ping",

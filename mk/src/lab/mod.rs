@@ -24,11 +24,13 @@
 //! | `guest` | a domU, from `xl create` on |
 //! | `end` | how it ended |
 //! | `capture` | its frames, in a file |
+//! | `disk` | files of this machine as disks of dom0 |
 //! | `doctor` | what this machine lacks |
 
 mod apt;
 mod capture;
 mod channel;
+mod disk;
 mod doctor;
 mod end;
 mod guest;
@@ -48,6 +50,7 @@ use std::time::Duration;
 
 pub(crate) use capture::Capture;
 pub(crate) use channel::Output;
+pub(crate) use disk::Disk;
 pub(crate) use doctor::doctor;
 pub(crate) use end::{End, Reason};
 pub(crate) use guest::{Guest, GuestSpec, Input};
@@ -83,6 +86,8 @@ pub(crate) struct Options {
     pub(crate) network: bool,
     /// What leads from this machine to guests.
     pub(crate) forwards: Vec<Forward>,
+    /// Files of this machine that dom0 has as disks (see [`Disk::in_dom0`]).
+    pub(crate) disks: Vec<Disk>,
     /// More arguments for Xen.
     pub(crate) xen: Vec<String>,
     /// How long booting may take.
@@ -101,6 +106,7 @@ impl Options {
             icount: false,
             network: false,
             forwards: Vec::new(),
+            disks: Vec::new(),
             xen: Vec::new(),
             boot_limit: Duration::from_secs(180),
             lifetime: Duration::from_secs(12 * 3600),

@@ -16,7 +16,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::image::Image;
 use super::network::{answers_datagrams, qemu_forwards};
-use super::{Options, Progress};
+use super::{Options, Progress, disk};
 
 /// The program, as Debian names it.
 pub(super) const PROGRAM: &str = "qemu-system-x86_64";
@@ -107,6 +107,7 @@ fn command_line(options: &Options, accelerator: Accelerator, port: u16) -> Vec<S
         .chain(accelerate.iter().copied())
         .map(String::from)
         .chain(rest.into_iter().flat_map(|(key, value)| [key.into(), value]))
+        .chain(disk::qemu_arguments(&options.disks))
         .collect()
 }
 
@@ -133,6 +134,7 @@ impl Qemu {
         token: &str,
     ) -> Result<Qemu> {
         let folder = fs::canonicalize(&options.run)?;
+        disk::check(&options.disks)?;
         // Whoever reads the token or reaches the shell's socket is root in dom0.
         // That is for no other user of this machine, and thus the token is not
         // on the command line either, which they can read.
@@ -143,6 +145,10 @@ impl Qemu {
         }
         for (name, target) in [("xen", image.xen()), ("linux", image.linux())] {
             symlink(fs::canonicalize(target)?, folder.join(name))?;
+        }
+        for (index, disk) in options.disks.iter().enumerate() {
+            remove(&folder.join(disk::link(index)))?;
+            symlink(fs::canonicalize(&disk.path)?, folder.join(disk::link(index)))?;
         }
         let mut initramfs = File::create(folder.join("initramfs"))?;
         for part in image.initramfs(options.network, python) {

@@ -13,9 +13,10 @@ pub(super) const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
 
 /// The folders of kernel modules that those of the lab and all that they depend
 /// on come from. It is generous: a later kernel may move a helper module.
-const MODULES: [&str; 21] = [
+const MODULES: [&str; 22] = [
     "crypto/crc32c",
     "drivers/block/loop.ko",
+    "drivers/block/virtio_blk.ko",
     "drivers/block/xen-blkback/",
     "drivers/firmware/qemu_fw_cfg.ko",
     "drivers/net/dummy.ko",
@@ -39,7 +40,7 @@ const MODULES: [&str; 21] = [
 
 /// Programs besides Xen's and Python, below `/usr`, where some releases have the
 /// one or the other folder for a program.
-const PROGRAMS: [&str; 17] = [
+const PROGRAMS: [&str; 18] = [
     "bridge",
     "busybox",
     "curl",
@@ -48,6 +49,7 @@ const PROGRAMS: [&str; 17] = [
     "hping3",
     "ip",
     "iperf3",
+    "losetup",
     "nc.openbsd",
     "nft",
     "ping",
@@ -60,7 +62,7 @@ const PROGRAMS: [&str; 17] = [
 ];
 
 /// Changes with what is unpacked, so that trees that lack something are made anew.
-pub(super) const EDITION: u32 = 3;
+pub(super) const EDITION: u32 = 4;
 
 /// Where in the tree a package's file goes, if it is wanted at all.
 fn place(path: &str) -> Option<PathBuf> {

@@ -2,6 +2,7 @@
 
 use super::Job;
 use crate::directives::{Script, Then};
+use crate::disk::{self, Given};
 use crate::ending::{Ending, is_up, text};
 use crate::image::xl;
 use crate::lab::{Guest as Domain, GuestSpec, Host, Number};
@@ -23,6 +24,9 @@ pub(super) struct Stage<'a> {
     /// Of the guest, and of those beside it: so its address is the first one.
     numbers: Vec<Arc<Number>>,
     others: Vec<Domain>,
+    /// The items for xl, and the variables that say where the images are.
+    disks: Vec<String>,
+    names: String,
 }
 
 impl<'a> Stage<'a> {
@@ -30,7 +34,8 @@ impl<'a> Stage<'a> {
     pub(super) fn set(host: &'a Host, job: &'a Job<'a>) -> Result<Stage<'a>> {
         let numbers = (0..=job.with.len()).map(|_| host.number().map(Arc::new));
         let numbers = numbers.collect::<Result<_>>()?;
-        let mut stage = Stage { host, job, numbers, others: Vec::new() };
+        let (disks, names) = make_disks(host, job)?;
+        let mut stage = Stage { host, job, numbers, others: Vec::new(), disks, names };
         for script in &job.run.before {
             let ip = stage.number().ip();
             stage.script("a script in dom0", script, &format!("IP={ip}"))?;
@@ -45,6 +50,11 @@ impl<'a> Stage<'a> {
             stage.others.push(other);
         }
         Ok(stage)
+    }
+
+    /// The setting for the guest's disks, if it has some.
+    pub(super) fn disks(&self) -> Option<String> {
+        xl::list("disk", &self.disks)
     }
 
     /// The number that the guest is to have.
@@ -99,14 +109,15 @@ impl<'a> Stage<'a> {
         let text = match script {
             Script::Text(text) => text.clone(),
             Script::File(file) => {
-                let path = file_of(self.job.guest, file)?;
+                let path = place_of(self.job.guest, file, "script")?;
                 String::from_utf8(read(&path)?)
                     .with_context(|| format!("{} is not text", path.display()))?
             }
         };
         let limit = self.job.run.timeout;
+        let disks = &self.names;
         let quoted = text.replace('\'', "'\\''");
-        let command = format!("{names} stage {} '{quoted}'", limit.as_secs());
+        let command = format!("{disks}{names} stage {} '{quoted}'", limit.as_secs());
         let output = self.host.shell_within(&command, limit + GRACE)?;
         let said = String::from_utf8_lossy(&output.stdout);
         let shown = match script {
@@ -130,7 +141,47 @@ impl Drop for Stage<'_> {
             // When dom0 is gone, so is what ran there.
             let _ = self.host.shell("unstage");
         }
+        if !self.disks.is_empty() {
+            let _ = self.host.shell(&format!("/usr/sbin/losetup -D; rm -rf {DISKS}"));
+        }
     }
+}
+
+/// Where in dom0 the disks of a test are.
+const DISKS: &str = "/disks";
+
+/// Makes the guest's disks in dom0: the items for xl, and the variables for scripts.
+fn make_disks(host: &Host, job: &Job<'_>) -> Result<(Vec<String>, String)> {
+    let (mut items, mut names) = (Vec::new(), String::new());
+    for (given, number) in job.run.disks.iter().zip(0..) {
+        let Given { name, source, read_only, sector } = given;
+        let vdev = disk::which(&job.image.manifest, name)?;
+        let file = format!("{DISKS}/{vdev}");
+        let mut read_only = *read_only;
+        if let Some(size) = disk::size(source) {
+            let script = format!("mkdir -p {DISKS} && truncate -s {size} {file}");
+            host.shell(&script)?.success()?;
+        } else {
+            let path = place_of(job.guest, source, "file or folder for a disk")?;
+            let bytes = if path.is_dir() {
+                read_only = true;
+                disk::packed(&path)?
+            } else {
+                read(&path)?
+            };
+            host.upload(&bytes, &file)?;
+        }
+        let mut target = file.clone();
+        if *sector != 512 {
+            let script = format!("/usr/sbin/losetup -b {sector} -f --show {file}");
+            let output = host.shell(&script)?.success()?;
+            target = String::from_utf8_lossy(&output.stdout).trim().into();
+        }
+        items.push(disk::line(&vdev, read_only, &target));
+        let suffix = if number == 0 { String::new() } else { number.to_string() };
+        names += &format!("DISK{suffix}={file} VDEV{suffix}={vdev} TARGET{suffix}={target} ");
+    }
+    Ok((items, names))
 }
 
 /// Waits until the console holds the text, or by default until the guest says
@@ -171,11 +222,11 @@ fn names(prefix: &str, domain: &Domain) -> String {
     names
 }
 
-/// A script's file: beside the source, or else beside the package's manifest.
-fn file_of(guest: &Guest, file: &str) -> Result<PathBuf> {
+/// What a directive names: beside the source, or else beside the package's manifest.
+fn place_of(guest: &Guest, name: &str, what: &str) -> Result<PathBuf> {
     let beside = guest.source.parent().unwrap_or(&guest.folder);
-    let places = [beside.join(file), guest.folder.join(file)];
-    let found = places.iter().find(|path| path.is_file());
+    let places = [beside.join(name), guest.folder.join(name)];
+    let found = places.iter().find(|path| path.exists());
     let [first, second] = places.each_ref().map(|path| path.display().to_string());
-    found.cloned().with_context(|| format!("there is no script {first}, nor {second}"))
+    found.cloned().with_context(|| format!("there is no {what} {first}, nor {second}"))
 }

@@ -1,0 +1,152 @@
+//! `cargo mk disk`: images of disks, made and looked into.
+
+use crate::disk::{empty, pack, size};
+use crate::ui::out;
+use anyhow::{Context, Result, bail, ensure};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// Makes an image of a disk, or shows what is in one
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  cargo mk disk data.img 64M        an empty image\n  cargo mk disk \
+site.tar ./site     a folder's files, as an archive\n  cargo mk disk data.img            what is \
+in it\n\n`cargo mk run APP --disk NAME=IMAGE` gives it to an app."
+)]
+pub(crate) struct Args {
+    /// The image
+    #[arg(value_name = "IMAGE")]
+    image: PathBuf,
+    /// What to make it of: a folder, or a size; without it the image is shown
+    #[arg(value_name = "FOLDER|SIZE")]
+    source: Option<String>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the image cannot be made or read.
+pub(crate) fn run(args: &Args) -> Result<u8> {
+    if let Some(source) = &args.source {
+        let folder = Path::new(source);
+        if folder.is_dir() {
+            ensure!(!args.image.exists(), "{} is there already", args.image.display());
+            pack(folder, &args.image)?;
+        } else if let Some(size) = size(source) {
+            empty(&args.image, size)?;
+        } else {
+            bail!("{source} is neither a folder nor a size such as 64M");
+        }
+    }
+    let what = || format!("cannot read {}", args.image.display());
+    let mut file = File::open(&args.image).with_context(what)?;
+    out(&shown(&mut file).with_context(what)?);
+    Ok(0)
+}
+
+/// Bytes at the start by which an image is known: up to ext4's magic number, and the
+/// header of a GPT with sectors of 4096 bytes.
+const START: usize = 8192;
+
+/// What is in an image, in words.
+fn shown(image: &mut (impl Read + Seek)) -> Result<String> {
+    let length = image.seek(SeekFrom::End(0))?;
+    image.rewind()?;
+    let mut start = Vec::new();
+    image.by_ref().take(START as u64).read_to_end(&mut start)?;
+    start.resize(START, 0);
+    let mut text = format!("{length} bytes, {}\n", kind(&start));
+    if start[257..262] == *b"ustar" {
+        image.rewind()?;
+        let mut archive = tar::Archive::new(image);
+        for entry in archive.entries()? {
+            let entry = entry?;
+            let header = entry.header();
+            let end = if header.entry_type().is_dir() { "/" } else { "" };
+            text += &format!("{:>12}  {}{end}\n", header.size()?, entry.path()?.display());
+        }
+    } else {
+        for (number, (first, count, kind)) in partitions(&start).into_iter().enumerate() {
+            let number = number + 1;
+            text += &format!("{number:>12}  {kind}, sectors {first} to {}\n", first + count - 1);
+        }
+    }
+    Ok(text)
+}
+
+/// What an image that starts so is, as far as it is known here.
+fn kind(start: &[u8]) -> &'static str {
+    let has = |at: usize, what: &[u8]| start[at..].starts_with(what);
+    if has(257, b"ustar") {
+        "a tar archive"
+    } else if has(1080, &[0x53, 0xEF]) {
+        "an ext2, ext3 or ext4 file system"
+    } else if has(512, b"EFI PART") || has(4096, b"EFI PART") {
+        "a partition table (GPT)"
+    } else if has(82, b"FAT32") || has(54, b"FAT1") {
+        "a FAT file system"
+    } else if has(3, b"EXFAT") {
+        "an exFAT file system"
+    } else if has(8, b"littlefs") || has(4096 + 8, b"littlefs") {
+        "a littlefs file system"
+    } else if has(0, b"redb") {
+        "a redb database"
+    } else if has(0, &[0x1F, 0x8B]) {
+        "compressed by gzip"
+    } else if has(510, &[0x55, 0xAA]) && !partitions(start).is_empty() {
+        "a partition table (MBR)"
+    } else if start.iter().all(|&byte| byte == 0) {
+        "which begin with zeros: an empty disk, as a rule"
+    } else {
+        "of a kind that is not known here"
+    }
+}
+
+/// The partitions of an MBR: the first sector, how many, and of which kind.
+fn partitions(start: &[u8]) -> Vec<(u64, u64, String)> {
+    let (entries, _) = start[446..510].as_chunks::<16>();
+    let used = entries.iter().filter(|entry| start[510..512] == [0x55, 0xAA] && entry[4] != 0);
+    let number = |bytes: &[u8]| bytes.iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte));
+    let partitions = used.map(|entry| {
+        let kind = format!("type {:#04x}", entry[4]);
+        (number(&entry[8..12]), number(&entry[12..16]), kind)
+    });
+    partitions.filter(|partition| partition.1 > 0).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Cursor;
+
+    #[test]
+    fn images_are_known_by_their_first_bytes() {
+        let with = |at: usize, what: &[u8]| {
+            let mut start = vec![0; START];
+            start[at..at + what.len()].copy_from_slice(what);
+            kind(&start)
+        };
+        assert!(with(1080, &[0x53, 0xEF]).contains("ext4"));
+        assert!(with(82, b"FAT32   ").contains("FAT"));
+        assert!(with(512, b"EFI PART").contains("GPT"));
+        assert!(with(0, b"x").contains("not known"));
+        assert!(with(0, b"").contains("empty"));
+    }
+
+    #[test]
+    fn an_archive_is_listed_and_so_are_partitions() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.txt"), "four").unwrap();
+        let bytes = crate::disk::packed(folder.path()).unwrap();
+        let text = shown(&mut Cursor::new(bytes)).unwrap();
+        assert!(text.contains("a tar archive") && text.contains("           4  a.txt"), "{text}");
+
+        let mut disk = vec![0; 1 << 20];
+        disk[510..512].copy_from_slice(&[0x55, 0xAA]);
+        disk[446 + 4] = 0x83;
+        disk[446 + 8..446 + 16].copy_from_slice(&[0, 8, 0, 0, 100, 0, 0, 0]);
+        let text = shown(&mut Cursor::new(disk)).unwrap();
+        assert!(text.contains("type 0x83, sectors 2048 to 2147"), "{text}");
+    }
+}

@@ -1,0 +1,360 @@
+//! Disks of guests: what `--disk` and test directives name, and the images of it.
+
+use crate::image::manifest::Manifest;
+use crate::project::Project;
+use anyhow::{Context, Result, bail, ensure};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use tar::{Builder, EntryType, Header};
+
+/// Whole pages, so that an image fits disks with sectors of any size.
+const ALIGNMENT: u64 = 4096;
+
+/// The deepest folder, in case links go in a circle. Linux follows 40 of them.
+const DEPTH: usize = 32;
+
+/// What a user gives for a disk: `NAME=FILE`, `NAME=FOLDER` or `NAME=SIZE`, each with
+/// `,ro` behind it if the guest shall not write, and `,4096` for sectors of that size.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Given {
+    /// The name that the manifest gives the device, or that of the device itself.
+    pub(crate) name: String,
+    pub(crate) source: String,
+    pub(crate) read_only: bool,
+    /// Bytes of a sector.
+    pub(crate) sector: u32,
+}
+
+/// Reads what a user gives for a disk.
+pub(crate) fn parse(text: &str) -> Result<Given, String> {
+    let wrong = || format!("{text:?} should be NAME=FILE, NAME=FOLDER or NAME=SIZE");
+    let (name, source) = text.split_once('=').ok_or_else(wrong)?;
+    let (mut source, mut read_only, mut sector) = (source, false, 512);
+    while let Some((rest, option)) = source.rsplit_once(',') {
+        match option {
+            "ro" => read_only = true,
+            "4096" => sector = 4096,
+            // It belongs to the name of a file.
+            _ => break,
+        }
+        source = rest;
+    }
+    if name.is_empty() || source.is_empty() {
+        return Err(wrong());
+    }
+    Ok(Given { name: name.into(), source: source.into(), read_only, sector })
+}
+
+/// Bytes of a size such as `64M`, `1GiB` or `512`.
+pub(crate) fn size(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.to_ascii_lowercase().as_str() {
+        "" => 0,
+        "k" | "kib" => 10,
+        "m" | "mib" => 20,
+        "g" | "gib" => 30,
+        "t" | "tib" => 40,
+        _ => return None,
+    };
+    let number: u64 = number.parse().ok()?;
+    number.checked_mul(1 << shift).filter(|&size| size > 0)
+}
+
+/// A disk for a guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Image {
+    /// What Xen calls it, such as `xvda`.
+    pub(crate) vdev: String,
+    pub(crate) path: PathBuf,
+    pub(crate) read_only: bool,
+    pub(crate) sector: u32,
+}
+
+impl Image {
+    /// The item for `disk=` of `xl`, with the image at `target`.
+    pub(crate) fn xl(&self, target: &str) -> String {
+        line(&self.vdev, self.read_only, target)
+    }
+}
+
+/// The item for `disk=` of `xl`.
+pub(crate) fn line(vdev: &str, read_only: bool, target: &str) -> String {
+    let access = if read_only { "ro" } else { "rw" };
+    format!("format=raw,vdev={vdev},access={access},target={target}")
+}
+
+/// What Xen calls a block device of the manifest.
+pub(crate) fn vdev(id: &str) -> &str {
+    if id.is_empty() { "xvda" } else { id }
+}
+
+/// The devices of `manifest` that are disks: their names, and what Xen calls them.
+fn devices(manifest: &Manifest) -> impl Iterator<Item = (&str, &str)> {
+    let disks = manifest.devices.iter().filter(|device| device.class == "block");
+    disks.map(|device| (&*device.field, vdev(&device.id)))
+}
+
+/// Which disk of the app `name` is, as Xen calls it.
+///
+/// # Errors
+/// When the app has no such disk.
+pub(crate) fn which(manifest: &Manifest, name: &str) -> Result<String> {
+    let app = &manifest.name;
+    if let Some((_, vdev)) = devices(manifest).find(|(field, vdev)| [*field, *vdev].contains(&name))
+    {
+        return Ok(vdev.into());
+    }
+    let all: Vec<_> = devices(manifest).map(|(field, vdev)| format!("{field} ({vdev})")).collect();
+    match &all[..] {
+        [] => bail!("{app} has no disk: its manifest names no device of class block"),
+        all => bail!("{app} has no disk {name}; it has {}", all.join(", ")),
+    }
+}
+
+/// Makes the images of an app's disks. `number` tells apart several of one app.
+///
+/// # Errors
+/// When one is given that the app does not have, or the other way round.
+pub(crate) fn images(
+    project: &Project,
+    manifest: &Manifest,
+    given: &[Given],
+    number: usize,
+) -> Result<Vec<Image>> {
+    let mut images: Vec<Image> = Vec::new();
+    for given in given {
+        let vdev = which(manifest, &given.name)?;
+        ensure!(
+            images.iter().all(|image| image.vdev != vdev),
+            "disk {} of {} is given twice",
+            given.name,
+            manifest.name
+        );
+        let (path, packed) = image(project, &manifest.name, &vdev, given, number)?;
+        let (read_only, sector) = (given.read_only || packed, given.sector);
+        images.push(Image { vdev, path, read_only, sector });
+    }
+    for (field, vdev) in devices(manifest) {
+        ensure!(
+            images.iter().any(|image| image.vdev == vdev),
+            "{} needs a disk: --disk {field}=FILE, --disk {field}=FOLDER, or --disk {field}=64M \
+             for an empty one",
+            manifest.name
+        );
+    }
+    Ok(images)
+}
+
+/// The image of one disk, and whether it was packed from a folder.
+fn image(
+    project: &Project,
+    app: &str,
+    vdev: &str,
+    given: &Given,
+    number: usize,
+) -> Result<(PathBuf, bool)> {
+    let source = Path::new(&given.source);
+    let number = if number == 0 { String::new() } else { format!("-{}", number + 1) };
+    let own = |kind: &str| -> Result<PathBuf> {
+        let folder = project.out.join("disks");
+        fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        Ok(folder.join(format!("{app}-{vdev}{number}.{kind}")))
+    };
+    if source.is_dir() {
+        let path = own("tar")?;
+        pack(source, &path)?;
+        return Ok((path, true));
+    }
+    if source.exists() {
+        return Ok((source.to_owned(), false));
+    }
+    let Some(size) = size(&given.source) else {
+        bail!(
+            "there is no {}: a disk is a file, a folder, or a size such as 64M",
+            source.display()
+        );
+    };
+    // It stays from run to run, as a disk does.
+    let path = own("img")?;
+    match fs::metadata(&path) {
+        Ok(there) => ensure!(
+            there.len() == size,
+            "the disk {} has {} bytes from an earlier run: give it as a file, remove it, or say \
+             that size",
+            path.display(),
+            there.len()
+        ),
+        Err(_) => empty(&path, size)?,
+    }
+    Ok((path, false))
+}
+
+/// Makes an empty image, which takes no room until it is written to.
+///
+/// # Errors
+/// When there is such a file, or it cannot be made.
+pub(crate) fn empty(path: &Path, size: u64) -> Result<()> {
+    ensure!(
+        size.is_multiple_of(512),
+        "a disk consists of sectors of 512 bytes, and {size} bytes do not"
+    );
+    let what = || format!("cannot make {}", path.display());
+    let file = File::create_new(path).with_context(what)?;
+    file.set_len(size).with_context(what)
+}
+
+/// Packs a folder into a tar archive, as an image.
+///
+/// # Errors
+/// When something in it cannot be read, or a name is not text.
+pub(crate) fn pack(folder: &Path, path: &Path) -> Result<()> {
+    let what = || format!("cannot pack {} into {}", folder.display(), path.display());
+    let new = path.with_extension("new");
+    let mut builder = Builder::new(File::create(&new).with_context(what)?);
+    add(&mut builder, folder, Path::new(""), 0).with_context(what)?;
+    let mut file = builder.into_inner().with_context(what)?;
+    file.flush().with_context(what)?;
+    let length = file.metadata().with_context(what)?.len();
+    file.set_len(length.next_multiple_of(ALIGNMENT)).with_context(what)?;
+    fs::rename(&new, path).with_context(what)
+}
+
+/// The archive that [`pack`] makes.
+///
+/// # Errors
+/// As there.
+pub(crate) fn packed(folder: &Path) -> Result<Vec<u8>> {
+    let mut builder = Builder::new(Vec::new());
+    add(&mut builder, folder, Path::new(""), 0)
+        .with_context(|| format!("cannot pack {}", folder.display()))?;
+    let mut bytes = builder.into_inner()?;
+    bytes.resize(bytes.len().next_multiple_of(ALIGNMENT as usize), 0);
+    Ok(bytes)
+}
+
+/// Adds what is in `folder`, in the order of names, so that the same folder makes the
+/// same image. Links are followed: what they name is what the image is to hold.
+fn add(
+    builder: &mut Builder<impl Write>,
+    folder: &Path,
+    inside: &Path,
+    depth: usize,
+) -> Result<()> {
+    ensure!(depth < DEPTH, "{} is too deep: does a link lead back?", folder.display());
+    let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+    let mut names: Vec<_> = entries.map(|entry| Ok(entry?.file_name())).collect::<Result<_>>()?;
+    names.sort();
+    for name in names {
+        let (path, inside) = (folder.join(&name), inside.join(&name));
+        let shown = || path.display().to_string();
+        ensure!(name.to_str().is_some(), "the name {} is not UTF-8", path.display());
+        let metadata = fs::metadata(&path).with_context(shown)?;
+        let mut header = Header::new_ustar();
+        let time = metadata.modified().ok();
+        let time = time.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+        header.set_mtime(time.unwrap_or_default().as_secs());
+        if metadata.is_dir() {
+            header.set_entry_type(EntryType::Directory);
+            header.set_mode(0o755);
+            header.set_size(0);
+            builder.append_data(&mut header, &inside, std::io::empty()).with_context(shown)?;
+            add(builder, &path, &inside, depth + 1)?;
+        } else if metadata.is_file() {
+            header.set_entry_type(EntryType::Regular);
+            header.set_mode(0o644);
+            header.set_size(metadata.len());
+            let file = File::open(&path).with_context(shown)?;
+            builder.append_data(&mut header, &inside, file).with_context(shown)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::manifest::Device;
+
+    fn manifest(disks: &[(&str, &str)]) -> Manifest {
+        let device = |&(field, id): &(&str, &str)| Device {
+            field: field.into(),
+            class: "block".into(),
+            id: id.into(),
+        };
+        let devices = disks.iter().map(device).collect();
+        Manifest { name: "site".into(), devices, ..Manifest::default() }
+    }
+
+    #[test]
+    fn disks_are_given_by_name_and_source() {
+        let given = |name: &str, source: &str, read_only| Given {
+            name: name.into(),
+            source: source.into(),
+            read_only,
+            sector: 512,
+        };
+        assert_eq!(parse("data=64M"), Ok(given("data", "64M", false)));
+        assert_eq!(parse("xvdb=a=b,ro"), Ok(given("xvdb", "a=b", true)));
+        let large = Given { sector: 4096, ..given("data", "a,b", true) };
+        assert_eq!(parse("data=a,b,ro,4096"), Ok(large));
+        for bad in ["data", "=x", "data=", "data=,ro"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(size("512"), Some(512));
+        assert_eq!(size("64M"), Some(64 << 20));
+        assert_eq!(size("1gib"), Some(1 << 30));
+        for bad in ["", "M", "0", "1X", "-1", "99999999999T", "1.5G"] {
+            assert_eq!(size(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_disk_has_its_name_in_the_manifest_or_that_of_the_device() {
+        let manifest = manifest(&[("data", "xvdb"), ("root", "")]);
+        assert_eq!(which(&manifest, "data").unwrap(), "xvdb");
+        assert_eq!(which(&manifest, "xvdb").unwrap(), "xvdb");
+        assert_eq!(which(&manifest, "root").unwrap(), "xvda");
+        let error = which(&manifest, "other").unwrap_err().to_string();
+        assert!(error.contains("data (xvdb), root (xvda)"), "{error}");
+        let error = which(&Manifest::default(), "x").unwrap_err().to_string();
+        assert!(error.contains("has no disk"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_makes_the_same_image_each_time() {
+        let work = tempfile::tempdir().unwrap();
+        let folder = work.path().join("folder");
+        fs::create_dir_all(folder.join("sub")).unwrap();
+        fs::write(folder.join("sub/b.txt"), "two").unwrap();
+        fs::write(folder.join("a.txt"), "one").unwrap();
+        std::os::unix::fs::symlink("a.txt", folder.join("link")).unwrap();
+        fs::write(folder.join("x".repeat(200)), "long").unwrap();
+        let [first, second] = ["1", "2"].map(|name| work.path().join(name));
+        pack(&folder, &first).unwrap();
+        pack(&folder, &second).unwrap();
+        let bytes = fs::read(&first).unwrap();
+        assert_eq!(bytes, fs::read(&second).unwrap());
+        assert_eq!(bytes.len() % 4096, 0);
+        let mut archive = tar::Archive::new(&*bytes);
+        let entries = archive.entries().unwrap().map(Result::unwrap);
+        let names: Vec<_> =
+            entries.map(|entry| entry.path().unwrap().display().to_string()).collect();
+        assert_eq!(names[..4], ["a.txt", "link", "sub", "sub/b.txt"]);
+        assert_eq!(names[4].len(), 200);
+    }
+
+    #[test]
+    fn a_folder_in_itself_is_an_error() {
+        let work = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(".", work.path().join("again")).unwrap();
+        let out = tempfile::tempdir().unwrap();
+        let error = pack(work.path(), &out.path().join("x")).unwrap_err();
+        assert!(format!("{error:#}").contains("too deep"), "{error:#}");
+    }
+}
