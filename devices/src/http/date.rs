@@ -1,7 +1,8 @@
 //! The date of an answer (RFC 9110, section 5.6.7).
 
 /// The date of second `since_1970` as `Sun, 06 Nov 1994 08:49:37 GMT`.
-pub(super) fn format(since_1970: u64) -> [u8; 29] {
+#[must_use]
+pub fn format(since_1970: u64) -> [u8; 29] {
     let (days, second) = (since_1970 / 86400, since_1970 % 86400);
     let mut text = *b"Sun, 06 Nov 1994 08:49:37 GMT";
     // Years begin in March here, so that the day which is not always there is

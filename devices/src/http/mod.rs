@@ -19,6 +19,7 @@ mod server;
 mod tests;
 
 pub use body::Body;
+pub use date::format as date;
 pub use head::{Method, Request};
 pub use response::{Response, Sink};
 pub use server::{Handler, Limits, Stats, connection, serve};
@@ -71,6 +72,7 @@ impl Status {
             404 => "Not Found",
             405 => "Method Not Allowed",
             408 => "Request Timeout",
+            412 => "Precondition Failed",
             413 => "Content Too Large",
             416 => "Range Not Satisfiable",
             417 => "Expectation Failed",

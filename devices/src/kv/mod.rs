@@ -4,17 +4,20 @@
 //!
 //! | module | is a | made by |
 //! |---|---|---|
+//! | [`built`](mod@built) | [`Tree`] | the build: files in the image |
 //! | [`tar`] | [`Tree`] | `tar`, `cargo mk run --disk NAME=FOLDER` |
 //!
 //! Names and paths are bytes, as they are on disk. A path's parts are separated by
 //! `/`; empty ones and `.` mean nothing, `..` and a zero byte are refused everywhere,
 //! so that no path leads out of a tree.
 
+pub mod built;
 mod cache;
 mod path;
 mod sectors;
 pub mod tar;
 
+pub use crate::built;
 pub use cache::{CHUNK, Cache};
 
 use crate::block;
@@ -40,7 +43,7 @@ pub struct Metadata {
     pub size: u64,
     /// When it was changed, in seconds since 1970, or 0.
     pub modified: u64,
-    /// Tells it from all others in the tree.
+    /// Tells a file from all others in the tree.
     pub id: u64,
 }
 

@@ -1,5 +1,6 @@
 //! Tests of the formats, on disks in memory.
 
+mod built;
 mod disk;
 mod tar;
 

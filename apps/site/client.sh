@@ -1,0 +1,43 @@
+# What clients see of site: curl, beside the files themselves.
+url=http://$IP:80
+status() {
+	curl -s -o /dev/null -w '%{http_code}' --path-as-is "$@"
+}
+
+# Files are what they are on the disk, the first time and out of the cache.
+for _ in 1 2; do
+	for file in index.html style.css pictures/large.png pictures/beyond-the-cache.bin; do
+		curl -sf $url/$file | cmp - /tmp/www/$file
+	done
+done
+curl -sf "$url/pictures/a%20b.txt" | cmp - '/tmp/www/pictures/a b.txt'
+curl -sf $url/ | cmp - /tmp/www/index.html
+curl -sfI $url/style.css | grep -qi '^content-type: text/css'
+
+# What the client has already is not sent again.
+tag=$(curl -sfI $url/style.css | sed -n 's/^ETag: \(.*\)\r$/\1/p')
+[ "$(status -H "If-None-Match: $tag" $url/style.css)" = 304 ]
+[ "$(status -H 'If-None-Match: "x"' $url/style.css)" = 200 ]
+date=$(curl -sfI $url/style.css | sed -n 's/^Last-Modified: \(.*\)\r$/\1/p')
+[ "$(status -H "If-Modified-Since: $date" $url/style.css)" = 304 ]
+
+# Parts of a file, and an interrupted download that goes on.
+curl -sf -r 65530-131080 $url/pictures/large.png >/tmp/part
+dd if=/tmp/www/pictures/large.png bs=1 skip=65530 count=65551 2>/dev/null | cmp - /tmp/part
+head -c 300000 /tmp/www/pictures/large.png >/tmp/resumed
+curl -sf -C - -o /tmp/resumed $url/pictures/large.png
+cmp /tmp/resumed /tmp/www/pictures/large.png
+
+# Folders.
+[ "$(status $url/pictures)" = 301 ]
+curl -sfL $url/pictures | grep -q 'href="./a%20b.txt">a b.txt<'
+
+# Nothing outside.
+[ "$(status $url/nothing)" = 404 ]
+[ "$(status $url/../../etc/passwd)" = 404 ]
+[ "$(status $url/%2e%2e/%2e%2e/etc/passwd)" = 404 ]
+[ "$(status -X PUT -d x $url/new)" = 405 ]
+
+# Many at once.
+wrk -t1 -c20 -d3s $url/pictures/large.png | grep -q 'requests in'
+wrk -t1 -c50 -d3s $url/ | grep 'Requests/sec'

@@ -1,0 +1,25 @@
+//! The wiring of `site`.
+//!
+//! test: dom0 site.sh
+//! test: xl disk=["format=raw,vdev=xvda,access=ro,target=/tmp/site.tar"]
+//! test: client client.sh
+//! test: timeout 90
+
+#![no_std]
+#![no_main]
+
+use devices::{Block, Ip};
+
+kernel::unikernel! {
+    /// Serves the folder in the tar archive on its disk.
+    name: "site",
+    memory: 16 MiB,
+    devices: { ip: Ip("0"), site: Block("xvda") },
+    args: {
+        /// TCP port to listen on.
+        port: u16 = 80,
+        /// KiB of files to keep in memory.
+        cache: usize = 4096,
+    },
+    main: site::start,
+}
