@@ -1,7 +1,7 @@
 //! What the toolstack asks of a running domain: to power off or to reboot
-//! (`xl shutdown`, `xl reboot`).
+//! (`xl shutdown`, `xl reboot`); on Linux, SIGTERM and SIGINT.
 //!
-//! A domain with devices follows by itself. An app that has something to finish
+//! A domain with devices follows by itself, and so does a process. An app that has something to finish
 //! first waits for [`requested`] beside its work: then it has [`GRACE`] to return.
 
 use crate::machine;
@@ -19,8 +19,7 @@ pub enum Request {
     Reboot,
 }
 
-/// Waits until the toolstack asks this machine to end; at once if it has. On
-/// Linux that never happens: signals end a process.
+/// Waits until the toolstack asks this machine to end; at once if it has.
 pub async fn requested() -> Request {
     machine::shutdown_requested().await
 }

@@ -26,7 +26,7 @@ use linux as here;
 use xen as here;
 
 #[cfg(not(target_os = "xen"))]
-pub use here::simulate_time;
+pub use here::{simulate_time, tap, watch};
 pub use here::{console, start};
 pub(crate) use here::{
     entropy_pool, hardware_seed, idle, jitter, look, manifest, mappings, memory_stats, metrics,

@@ -1,23 +1,14 @@
 //! Standard input and output as the machine's console.
 
-use super::poll_stdin;
+use super::watch::{Interest, Watched};
 use core::fmt;
 use core::task::Waker;
-use rustix::event::Timespec;
-use std::cell::RefCell;
+use rustix::stdio::stdin;
 use std::io::{self, Write};
+use std::os::fd::BorrowedFd;
 
 thread_local! {
-    /// Those who wait for input.
-    static WAITING: RefCell<Vec<Waker>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Waits for `timeout`, or until there is input if someone waits for that.
-pub(super) fn look(timeout: Option<&Timespec>) {
-    let waiting = WAITING.with_borrow(|waiting| !waiting.is_empty());
-    if poll_stdin(waiting, timeout) {
-        WAITING.take().into_iter().for_each(Waker::wake);
-    }
+    static INPUT: Watched<BorrowedFd<'static>> = Watched::new(stdin());
 }
 
 /// The console is not usable any more.
@@ -46,19 +37,16 @@ pub fn write(bytes: &[u8]) -> Result<usize, Broken> {
 /// # Errors
 /// [`Broken`] when standard input failed.
 pub fn read(to: &mut [u8]) -> Result<Option<usize>, Broken> {
-    if !poll_stdin(true, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+    // Whoever shares it may not want it to be non-blocking.
+    if !INPUT.with(|input| input.is_ready(Interest::Read)) {
         return Ok(None);
     }
-    rustix::io::read(rustix::stdio::stdin(), to).map(Some).map_err(|_| Broken)
+    rustix::io::read(stdin(), to).map(Some).map_err(|_| Broken)
 }
 
 /// Wakes `waker` when there may be input.
 pub fn wait(waker: &Waker) {
-    WAITING.with_borrow_mut(|waiting| {
-        if !waiting.iter().any(|other| other.will_wake(waker)) {
-            waiting.push(waker.clone());
-        }
-    });
+    INPUT.with(|input| input.wait(Interest::Read, waker));
 }
 
 /// A sink for the kernel's own lines.

@@ -4,6 +4,9 @@
 //! side; a program has one thread that counts.
 
 pub mod console;
+mod shutdown;
+pub mod tap;
+pub mod watch;
 
 use crate::args;
 use crate::entropy::Pool;
@@ -11,8 +14,8 @@ use crate::exit::Exit;
 use crate::memory::{Mapping, Stats};
 use crate::task::{Queue, Ready, block_on};
 use crate::time::{Instant, Timers};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::stdio::stdin;
+pub(crate) use shutdown::requested as shutdown_requested;
+use rustix::event::Timespec;
 use std::cell::Cell;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::{LazyLock, OnceLock};
@@ -101,11 +104,6 @@ pub(crate) fn start_watchdog(_seconds: u32) {}
 /// Linux counts for itself.
 pub(crate) fn metrics(_: &mut dyn FnMut(crate::metrics::Metric)) {}
 
-/// Nobody asks a process: signals end it.
-pub(crate) async fn shutdown_requested() -> crate::shutdown::Request {
-    core::future::pending().await
-}
-
 /// On Linux the heap is the system's.
 pub(crate) fn memory_stats() -> Stats {
     Stats::default()
@@ -125,15 +123,18 @@ pub(crate) fn mappings(each: &mut dyn FnMut(Mapping)) {
     }
 }
 
+/// No time at all.
+const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+
 /// Looks for news without waiting.
 pub(crate) fn look() {
     if SIMULATED.get().is_some() {
         return;
     }
-    console::look(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+    watch::look(Some(&NOW));
 }
 
-/// Waits until `deadline`, or until there is input that someone waits for.
+/// Waits until `deadline`, or until something that someone waits for is ready.
 ///
 /// # Panics
 /// In simulated time, when nobody waits for a moment either: it would be for ever.
@@ -147,15 +148,7 @@ pub(crate) fn idle(deadline: Option<Instant>) {
         let rest = deadline.saturating_duration_since(Instant::now());
         Timespec { tv_sec: rest.as_secs().cast_signed(), tv_nsec: rest.subsec_nanos().into() }
     });
-    console::look(timeout.as_ref());
-}
-
-/// Whether standard input has something, or `timeout` passed; no timeout is for ever.
-fn poll_stdin(waiting: bool, timeout: Option<&Timespec>) -> bool {
-    let stdin = stdin();
-    let mut input = [PollFd::new(&stdin, PollFlags::IN)];
-    // A signal ends the wait early, which callers are prepared for.
-    matches!(poll(&mut input[..usize::from(waiting)], timeout), Ok(1..))
+    watch::look(timeout.as_ref());
 }
 
 static MANIFEST: OnceLock<&'static [u8]> = OnceLock::new();
