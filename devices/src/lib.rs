@@ -15,7 +15,7 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(not(target_os = "xen"))]
 extern crate std;
 
 pub mod block;
@@ -26,9 +26,10 @@ pub mod ip;
 pub mod kv;
 pub mod net;
 
-/// IP on the network interface that the manifest names.
-pub type Ip = ip::Stack<Net>;
-
 pub use block::blkfront::Blkfront as Block;
 pub use console::Console;
+pub use ip::Ip;
+#[cfg(target_os = "xen")]
 pub use net::netfront::Netfront as Net;
+#[cfg(not(target_os = "xen"))]
+pub use net::tap::Tap as Net;

@@ -54,7 +54,7 @@ enum Answer {
 }
 
 /// `name` as it stands in messages. A dot at the end is allowed and says nothing new.
-fn encode(name: &str) -> Result<heapless::Vec<u8, NAME>, Error> {
+pub(super) fn encode(name: &str) -> Result<heapless::Vec<u8, NAME>, Error> {
     let name = name.as_bytes();
     let name = name.strip_suffix(b".").unwrap_or(name);
     let mut bytes = heapless::Vec::new();

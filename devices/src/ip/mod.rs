@@ -9,19 +9,33 @@ mod device;
 mod dhcp;
 mod dns;
 mod drive;
+mod either;
 mod engine;
 mod half_open;
+#[cfg(not(target_os = "xen"))]
+mod host;
 mod ndisc;
 mod packet;
 mod seek;
+#[cfg(not(target_os = "xen"))]
+pub mod sockets;
 mod stack;
 mod tcp;
 mod udp;
 
 pub use config::{Limits, Settings};
 pub use drive::{Stack, Stats};
+pub use either::Either;
 pub use tcp::{TcpHalf, TcpListener, TcpStream};
 pub use udp::UdpSocket;
+
+/// IP on the network interface that the manifest names.
+#[cfg(target_os = "xen")]
+pub type Ip = Stack<crate::Net>;
+
+/// IP of a process: our own stack on the tap that `--net` names, or Linux's sockets.
+#[cfg(not(target_os = "xen"))]
+pub type Ip = Either<Stack<crate::Net>, sockets::Sockets>;
 
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
@@ -51,6 +65,8 @@ pub enum Error {
     NoSuchName,
     /// The name, or the answer of the name server, makes no sense.
     BadName,
+    /// The system does not permit it; how it would stands in the log.
+    Denied,
     /// The interface is broken for good.
     Down,
     /// There is no randomness to choose ports and sequence numbers by.
@@ -70,6 +86,7 @@ impl fmt::Display for Error {
             Self::Exhausted => "no memory, port or socket is left",
             Self::NoSuchName => "there is no address for that name",
             Self::BadName => "that name cannot be resolved",
+            Self::Denied => "the system does not permit it",
             Self::Down => "the network interface is broken",
             Self::NoEntropy => "there is no source of randomness: see the argument seed=",
         })
@@ -89,6 +106,7 @@ impl embedded_io_async::Error for Error {
             Self::TooLong | Self::BadName => ErrorKind::InvalidInput,
             Self::Exhausted => ErrorKind::OutOfMemory,
             Self::NoSuchName => ErrorKind::NotFound,
+            Self::Denied => ErrorKind::PermissionDenied,
             Self::Unreachable | Self::Down | Self::NoEntropy => ErrorKind::Other,
         }
     }

@@ -8,6 +8,8 @@ pub mod cable;
 pub mod fault;
 pub mod loopback;
 pub mod netfront;
+#[cfg(not(target_os = "xen"))]
+pub mod tap;
 pub mod trace;
 
 use core::task::{Context, Poll};

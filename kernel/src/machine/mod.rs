@@ -25,8 +25,6 @@ use linux as here;
 #[cfg(target_os = "xen")]
 use xen as here;
 
-#[cfg(not(target_os = "xen"))]
-pub use here::{simulate_time, tap, watch};
 pub use here::{console, start};
 pub(crate) use here::{
     entropy_pool, hardware_seed, idle, jitter, look, manifest, mappings, memory_stats, metrics,
@@ -34,6 +32,8 @@ pub(crate) use here::{
 };
 #[cfg(target_os = "xen")]
 pub use here::{open_store, serve_shutdown};
+#[cfg(not(target_os = "xen"))]
+pub use here::{simulate_time, tap, watch};
 
 use crate::args::{self, Args, Help};
 use crate::exit::Exit;

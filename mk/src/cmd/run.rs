@@ -48,7 +48,8 @@ pub(crate) struct Args {
     /// Ends the run after that time
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
-    /// With --on linux: the tap interface that the app uses as its network
+    /// With --on linux: the tap interface that the app uses as its network, several with
+    /// commas between. Without it, an app that asks for IP gets Linux's own sockets
     #[arg(long, value_name = "TAP")]
     net: Option<String>,
     /// What stands after each lone `+`
@@ -302,13 +303,11 @@ fn on_linux(
     ui: &Ui,
 ) -> Result<u8> {
     ensure!(args.app.memory.is_none(), "--memory is for domains: a process takes what it needs");
-    let mut items = items.to_owned();
-    if let Some(tap) = &args.net {
+    for tap in args.net.iter().flat_map(|taps| taps.split(',')) {
         if let Err(why) = tap::check(tap) {
             ui.note(&format!("{} {why}", console::style("error:").for_stderr().red().bold()));
             return Ok(2);
         }
-        items.push(format!("net={tap}"));
     }
     let call = |verb: &str| {
         let mut command = Command::new(cargo());
@@ -334,6 +333,8 @@ fn on_linux(
             command.env(format!("XENITH_DISK_{}_READ_ONLY", image.vdev), "1");
         }
     }
+    // Read by `devices`, net/tap.rs there.
+    command.env("XENITH_NET", args.net.as_deref().unwrap_or_default());
     ui.command(&command);
     let start = Instant::now();
     let child = command.spawn().context("cannot run cargo")?;

@@ -2,6 +2,7 @@
 
 extern crate std;
 
+mod conformance;
 mod dhcp;
 mod dns;
 mod hostile;

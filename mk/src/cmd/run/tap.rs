@@ -40,12 +40,14 @@ fn check_in(interfaces: &Path, tap: &str, user: u32) -> Result<(), String> {
         ));
     }
     // Without an owner it is everybody's.
-    match number("owner") {
-        Some(owner @ 0..) if owner != i64::from(user) && user != 0 => {
-            Err(format!("the tap {tap} is another user's; make it yours with:\n  {again}"))
-        }
-        _ => Ok(()),
+    if number("owner").is_some_and(|owner| owner >= 0 && owner != i64::from(user) && user != 0) {
+        return Err(format!("the tap {tap} is another user's; make it yours with:\n  {again}"));
     }
+    // IFF_UP of linux/if.h.
+    if number("flags").is_some_and(|flags| flags & 1 == 0) {
+        return Err(format!("the tap {tap} is down; type:\n  sudo ip link set {tap} up"));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -73,6 +75,10 @@ mod tests {
         fs::write(tap.join("owner"), "1000\n").unwrap();
         assert_eq!((check(1000), check(0)), (Ok(()), Ok(())));
         assert!(check(1001).unwrap_err().contains("another user's"));
+        fs::write(tap.join("flags"), "0x1002\n").unwrap();
+        assert!(check(1000).unwrap_err().ends_with("sudo ip link set tap0 up"));
+        fs::write(tap.join("flags"), "0x1003\n").unwrap();
+        assert_eq!(check(1000), Ok(()));
         assert!(super::check("../x").is_err());
     }
 }

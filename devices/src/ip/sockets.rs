@@ -1,0 +1,168 @@
+//! TCP, UDP, echo requests and names by Linux's own sockets and resolver.
+//!
+//! A port is taken on every address, of IPv4 and IPv6, by one socket of IPv6; where
+//! Linux has no IPv6, by one of IPv4.
+
+mod ping;
+mod resolve;
+mod tcp;
+mod udp;
+
+pub use tcp::{Half, TcpListener, TcpStream};
+pub use udp::UdpSocket;
+
+use super::{Addresses, Error, Ping, Resolve, Tcp, Udp};
+use alloc::rc::Rc;
+use core::cell::Cell;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::time::Duration;
+use kernel::machine::watch::Watched;
+use kernel::metrics::{Metric, Source};
+use rustix::io::Errno;
+use rustix::net::{self, AddressFamily, Protocol, SocketFlags, SocketType, sockopt};
+use std::os::fd::OwnedFd;
+
+/// What happened since the beginning, as counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// TCP connections that are open now.
+    pub open: usize,
+    /// TCP connections that peers opened.
+    pub accepted: u64,
+    /// TCP connections that this side opened, or tried to.
+    pub connected: u64,
+}
+
+/// Linux's own sockets. Clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct Sockets {
+    stats: Rc<Cell<Stats>>,
+}
+
+impl Sockets {
+    /// Those of this process's network namespace.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.stats.get()
+    }
+
+    fn count(&self, f: impl FnOnce(&mut Stats)) {
+        let mut stats = self.stats.get();
+        f(&mut stats);
+        self.stats.set(stats);
+    }
+}
+
+impl Source for Sockets {
+    fn metrics(&self, each: &mut dyn FnMut(Metric)) {
+        let stats = self.stats();
+        for metric in [
+            Metric::gauge("tcp_open", "TCP connections open.", stats.open as u64),
+            Metric::counter("tcp_accepted", "TCP connections that peers opened.", stats.accepted),
+            Metric::counter("tcp_connected", "TCP connections opened here.", stats.connected),
+        ] {
+            each(metric);
+        }
+    }
+}
+
+impl Tcp for Sockets {
+    type Listener = TcpListener;
+    type Stream = TcpStream;
+
+    async fn listen(&self, port: u16) -> Result<TcpListener, Error> {
+        TcpListener::new(self.clone(), port)
+    }
+
+    async fn connect(&self, to: SocketAddr) -> Result<TcpStream, Error> {
+        TcpStream::connect(self.clone(), to).await
+    }
+}
+
+impl Udp for Sockets {
+    type Socket = UdpSocket;
+
+    async fn bind(&self, port: u16) -> Result<UdpSocket, Error> {
+        UdpSocket::new(port)
+    }
+}
+
+impl Ping for Sockets {
+    async fn ping(&self, to: IpAddr, payload: usize, limit: Duration) -> Result<Duration, Error> {
+        ping::ping(to, payload, limit).await
+    }
+}
+
+impl Resolve for Sockets {
+    async fn resolve(&self, name: &str) -> Result<Addresses, Error> {
+        resolve::resolve(name).await
+    }
+}
+
+/// What an error of Linux is to a program.
+fn error(errno: Errno) -> Error {
+    match errno {
+        Errno::ADDRINUSE => Error::InUse,
+        Errno::CONNREFUSED => Error::Refused,
+        Errno::CONNRESET | Errno::CONNABORTED | Errno::PIPE => Error::Reset,
+        Errno::TIMEDOUT => Error::TimedOut,
+        Errno::MSGSIZE => Error::TooLong,
+        Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS => Error::Exhausted,
+        Errno::ACCESS | Errno::PERM => Error::Denied,
+        Errno::NETDOWN | Errno::BADF | Errno::NOTSOCK => Error::Down,
+        // No route, no such address, no such protocol.
+        _ => Error::Unreachable,
+    }
+}
+
+/// A socket for addresses like `to` that does not block.
+fn socket(to: IpAddr, kind: SocketType, protocol: Option<Protocol>) -> Result<OwnedFd, Errno> {
+    let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    net::socket_with(family, kind, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, protocol)
+}
+
+/// A socket with `port` on every address.
+fn bound(kind: SocketType, port: u16) -> Result<OwnedFd, Error> {
+    let bind = |any: IpAddr| {
+        let socket = socket(any, kind, None)?;
+        if any.is_ipv6() {
+            sockopt::set_ipv6_v6only(&socket, false)?;
+        }
+        if kind == SocketType::STREAM {
+            // Not to share it, but to take it while old connections end.
+            sockopt::set_socket_reuseaddr(&socket, true)?;
+        }
+        net::bind(&socket, &SocketAddr::new(any, port))?;
+        Ok(socket)
+    };
+    let socket = match bind(Ipv6Addr::UNSPECIFIED.into()) {
+        Err(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL) => bind(Ipv4Addr::UNSPECIFIED.into()),
+        socket => socket,
+    };
+    socket.map_err(|errno| {
+        if errno == Errno::ACCESS {
+            log::error!("port {port} is for root alone: choose one from 1024 on, as in port=8080");
+        }
+        error(errno)
+    })
+}
+
+/// The address that a socket is bound to.
+fn local(socket: &Watched<OwnedFd>) -> Result<SocketAddr, Error> {
+    let address = net::getsockname(&**socket).map_err(error)?;
+    address.try_into().map(plain).map_err(error)
+}
+
+/// An address of IPv4 inside IPv6 as what it is.
+fn plain(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
+        IpAddr::V6(_) => address,
+    }
+}
