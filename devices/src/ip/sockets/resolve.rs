@@ -1,7 +1,7 @@
 //! Names, as Linux's C library finds them: it blocks, so a thread of its own asks.
 
 use crate::ip::{Addresses, Error, dns};
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::sync::Arc;
 use core::future::poll_fn;
 use core::net::IpAddr;
@@ -39,7 +39,7 @@ pub(super) async fn resolve(name: &str) -> Result<Addresses, Error> {
 }
 
 /// The same, blocking.
-fn ask(name: &String) -> Result<Addresses, Error> {
+fn ask(name: &str) -> Result<Addresses, Error> {
     let hints = AddrInfoHints { socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
     let found = getaddrinfo(Some(name), None, Some(hints)).map_err(|error| match error.kind() {
         LookupErrorKind::NoName | LookupErrorKind::NoData => Error::NoSuchName,
