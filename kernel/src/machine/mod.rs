@@ -14,6 +14,9 @@
 //! * `shutdown_requested`: when the toolstack wants this machine to end
 //! * `start_watchdog`: ends a machine whose tasks never await
 //! * `__entry!`: how the app's `run` is started
+//!
+//! Linux has two more, which devices of a process stand on: `watch`, file descriptors
+//! that tasks wait for, and `tap`.
 
 #[cfg(not(target_os = "xen"))]
 mod linux;
