@@ -19,7 +19,34 @@ pub enum Request {
     Reboot,
 }
 
+impl Request {
+    /// The request that `value` is, if it is one (rule X14).
+    #[must_use]
+    pub fn parse(value: &[u8]) -> Option<Self> {
+        match value {
+            b"poweroff" | b"halt" => Some(Self::Poweroff),
+            b"reboot" => Some(Self::Reboot),
+            _ => None,
+        }
+    }
+}
+
 /// Waits until the toolstack asks this machine to end; at once if it has.
 pub async fn requested() -> Request {
     machine::shutdown_requested().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_known_words_end_the_machine_x14() {
+        assert_eq!(Request::parse(b"poweroff"), Some(Request::Poweroff));
+        assert_eq!(Request::parse(b"halt"), Some(Request::Poweroff));
+        assert_eq!(Request::parse(b"reboot"), Some(Request::Reboot));
+        for other in [&b"suspend"[..], b"", b"Poweroff", b"poweroff\0", b"poweroff ", b"\xFF"] {
+            assert_eq!(Request::parse(other), None, "{other:?}");
+        }
+    }
 }

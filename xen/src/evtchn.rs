@@ -126,6 +126,12 @@ impl Port {
         event_channel_op_send(self.number)
     }
 
+    /// Takes no more events: for a peer that broke the protocol (rule R7).
+    pub fn mask(&self) {
+        let mask = mask_word(self.number / 64);
+        crate::domain().shared_info.set_bits(mask, 1 << (self.number % 64));
+    }
+
     /// Wakes those who wait, as an event does: for events that were lost (rule E7).
     pub fn wake(&self) {
         let waiting = crate::domain().events.waiting(self.number);
@@ -300,6 +306,53 @@ mod tests {
         port.wait(&waker);
         scan();
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
+    }
+
+    /// Makes its port pending again when it is woken.
+    struct Again(u32);
+
+    impl Wake for Again {
+        fn wake(self: Arc<Self>) {
+            let pending = &crate::domain().shared_info;
+            pending.set_bits(pending_word(self.0 / 64), 1 << (self.0 % 64));
+            pending.set_bits(SELECTOR, 1 << (self.0 / 64));
+        }
+    }
+
+    #[test]
+    fn an_event_while_one_is_handled_is_found_by_the_next_scan_e2() {
+        let fake = Fake::new();
+        let port = Port::adopt(9).unwrap();
+        port.wait(&Arc::new(Again(9)).into());
+        fake.raise(9);
+        scan();
+        let (count, waker) = counting();
+        port.wait(&waker);
+        assert_eq!(stats().events, 1);
+        scan();
+        assert_eq!((count.0.load(Ordering::Relaxed), stats().events), (1, 2));
+    }
+
+    #[test]
+    fn events_for_nothing_harm_nobody_at_any_time_e6() {
+        let fake = Fake::new();
+        fake.raise(9);
+        let port = Port::adopt(9).unwrap();
+        for _ in 0..3 {
+            scan();
+            fake.raise(9);
+            port.wake();
+        }
+        drop(port);
+        fake.raise(9);
+        scan();
+        assert_eq!(stats(), Stats { open: 0, events: 0, stray: 1 });
+        // A port of the same number knows nothing of the earlier one.
+        let (count, waker) = counting();
+        let port = Port::adopt(9).unwrap();
+        port.wait(&waker);
+        scan();
+        assert_eq!(count.0.load(Ordering::Relaxed), 0);
     }
 
     #[test]

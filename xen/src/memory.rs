@@ -216,11 +216,13 @@ impl Pages {
 
 impl Drop for Pages {
     fn drop(&mut self) {
+        // Scrubbed, for whoever gets the memory next is none of the peer's business.
+        self.bytes_mut().fill(0);
+        // To the compiler, writing to what is given back is worth nothing.
+        core::hint::black_box(self.base);
         for page in self.addresses() {
             page_freed(page.as_ptr() as usize);
         }
-        // Scrubbed, for whoever gets the memory next is none of the peer's business.
-        self.bytes_mut().fill(0);
         // SAFETY: it was allocated with this layout, and is not used any more.
         unsafe { dealloc(self.base.as_ptr(), self.layout) };
     }

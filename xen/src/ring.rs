@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_ring_takes_nothing_and_writes_nothing() {
+    fn a_full_ring_takes_nothing_and_writes_nothing_k2() {
         let (page, mut producer, _) = both_at(7);
         assert_eq!(producer.write(&page, &[1; 20]), Ok(16));
         assert_eq!(producer.write(&page, &[2; 20]), Ok(0));
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn own_indices_are_never_read_back_r5() {
+    fn own_indices_are_never_read_back_r5_k4() {
         let (page, mut producer, mut consumer) = both_at(0);
         assert_eq!(producer.write(&page, b"abcd"), Ok(4));
         page.store_u32(RING.prod, 9);

@@ -8,6 +8,8 @@
 //!
 //! Paths are absolute or relative to the domain's own folder.
 
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use crate::Errno;
@@ -43,6 +45,8 @@ pub enum Error {
     BadReply,
     /// Others were faster, again and again.
     Collision,
+    /// The daemon does not answer. For callers, as nothing here has a clock.
+    Silent,
 }
 
 impl fmt::Display for Error {
@@ -54,6 +58,7 @@ impl fmt::Display for Error {
             Self::TooLong => f.write_str("a xenstore path or value is too long"),
             Self::BadReply => f.write_str("xenstored's reply makes no sense"),
             Self::Collision => f.write_str("a xenstore transaction collides again and again"),
+            Self::Silent => f.write_str("xenstored does not answer"),
         }
     }
 }
@@ -205,9 +210,12 @@ impl Client {
         }
         let mut piece = [0; 256];
         let mut messages = Vec::new();
-        loop {
-            let count = connection.input.read(page, &mut piece).map_err(|_| Error::Broken)?;
-            let Some(piece) = piece.get(..count).filter(|piece| !piece.is_empty()) else { break };
+        // As much as there is now: what comes meanwhile brings an event of its own.
+        let mut left = connection.input.available(page).map_err(|_| Error::Broken)? as usize;
+        while left > 0 {
+            let room = left.min(piece.len());
+            let (piece, _) = piece.split_at_mut(room);
+            left -= connection.input.read(page, piece).map_err(|_| Error::Broken)?;
             moved = true;
             connection.assembler.feed(piece, |header, payload| messages.push((header, payload)))?;
         }
@@ -241,7 +249,8 @@ impl Client {
             return;
         };
         if self.waiting[at].abandoned {
-            self.waiting.swap_remove(at);
+            let kind = self.waiting.swap_remove(at).kind;
+            self.discard(kind, &payload);
         } else if header.kind == Kind::Error as u32 {
             self.waiting[at].reply = Some(Err(wire::errno(&payload)));
         } else {
@@ -266,12 +275,22 @@ impl Client {
 
     /// Nobody waits for the reply to `id` any more.
     fn abandon(&mut self, id: u32) {
-        if let Some(at) = self.waiting.iter().position(|waiting| waiting.id == id) {
-            if self.waiting[at].reply.is_some() {
-                self.waiting.swap_remove(at);
-            } else {
-                self.waiting[at].abandoned = true;
+        let Some(at) = self.waiting.iter().position(|waiting| waiting.id == id) else { return };
+        match self.waiting[at].reply.take() {
+            Some(reply) => {
+                let kind = self.waiting.swap_remove(at).kind;
+                self.discard(kind, &reply.unwrap_or_default());
             }
+            None => self.waiting[at].abandoned = true,
+        }
+    }
+
+    /// A reply came that nobody takes: a transaction that was begun by it is ended.
+    fn discard(&mut self, kind: Kind, reply: &[u8]) {
+        if kind == Kind::TransactionStart
+            && let Some(id) = wire::transaction(reply)
+        {
+            self.tell(Kind::TransactionEnd, id, &[b"F\0"]);
         }
     }
 
@@ -543,9 +562,7 @@ pub async fn transaction<T>(
 ) -> Result<T, Error> {
     for _ in 0..TRIES {
         let id = request(Kind::TransactionStart, 0, &[b"\0"]).await?;
-        let id = id.strip_suffix(b"\0").unwrap_or(&id);
-        let id = crate::xenbus::number(id).and_then(|id| u32::try_from(id).ok());
-        let transaction = Transaction { id: id.filter(|&id| id != 0).ok_or(Error::BadReply)? };
+        let transaction = Transaction { id: wire::transaction(&id).ok_or(Error::BadReply)? };
         let result = work(&transaction).await?;
         match transaction.commit().await {
             Ok(()) => return Ok(result),

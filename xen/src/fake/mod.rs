@@ -25,10 +25,10 @@ mod script;
 pub mod store;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::Domain;
-use crate::memory::{Frames as GuestFrames, SharedPage};
+use crate::memory::{Frames as GuestFrames, PAGE_SIZE, SharedPage};
 use events::Events;
 use frames::{Frames, leaked};
 use grants::Grants;
@@ -246,7 +246,8 @@ pub(crate) fn map_frame(mfn: u64) -> Option<SharedPage> {
 
 /// The guest gave the page at `address` back to its allocator.
 ///
-/// Panics when another domain can still use it: that is rule G4.
+/// Panics when another domain can still use it (rule G4), or it holds what
+/// another domain may have written (rule G2).
 pub(crate) fn page_freed(address: usize) {
     // A second panic would end the process instead of the test.
     if std::thread::panicking() {
@@ -257,6 +258,9 @@ pub(crate) fn page_freed(address: usize) {
         let Some(State { host, .. }) = state else { return };
         if let Some(mfn) = host.frames.known(address) {
             host.grants.freed(mfn);
+            let mut content = [0; PAGE_SIZE];
+            host.frames.page(mfn).inspect(|page| page.copy_out(0, &mut content));
+            assert!(content == [0; PAGE_SIZE], "rule G2: the guest freed a page without scrubbing");
             host.frames.forget(address);
         }
     });

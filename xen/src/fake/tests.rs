@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 /// Runs a future with the host beside it; `None` when both wait for each other.
-pub(super) fn try_run<T>(fake: &Fake, future: impl Future<Output = T>) -> Option<T> {
+pub(crate) fn try_run<T>(fake: &Fake, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut idle = 0;
     loop {
@@ -26,7 +26,7 @@ pub(super) fn try_run<T>(fake: &Fake, future: impl Future<Output = T>) -> Option
     }
 }
 
-pub(super) fn run<T>(fake: &Fake, future: impl Future<Output = T>) -> T {
+pub(crate) fn run<T>(fake: &Fake, future: impl Future<Output = T>) -> T {
     try_run(fake, future).expect("the guest and the host wait for each other")
 }
 
@@ -113,6 +113,61 @@ fn a_grant_in_use_cannot_be_cleared_g4() {
     });
     table(&fake).store_u32(8 * 8, 0);
     fake.step();
+}
+
+#[test]
+fn only_a_drivers_own_pages_are_lent_and_zero_before_and_after_g1_g2() {
+    let fake = Fake::new();
+    // What was in the memory before.
+    drop(vec![vec![0xAA_u8; 64 * 4096], vec![0xBB; 4096]]);
+    let shared = Shared::new(0, 8).unwrap();
+    let mut shown = Shown::new(0, 8).unwrap();
+    let mut seen = [1; 4096];
+    super::with(|state| {
+        let host = &mut state.host;
+        for &reference in shared.references().iter().chain(shown.references()) {
+            host.grants.copy_from(reference, 0, 0, &mut seen, &host.frames).unwrap();
+            assert_eq!(seen, [0; 4096]);
+        }
+        for (&reference, number) in shared.references().iter().zip(1..) {
+            host.grants.copy_to(reference, 0, 0, &[number; 4096], &host.frames).unwrap();
+        }
+    });
+    shown.bytes_mut().fill(9);
+    for (page, number) in shared.pages().iter().zip(1..) {
+        page.copy_out(0, &mut seen);
+        assert_eq!(seen, [number; 4096], "each page is its own and whole");
+    }
+    // The fake looks at what is given back.
+    drop((shared, shown));
+    fake.assert_no_leaks(&super::Baseline::default());
+}
+
+#[test]
+fn when_too_much_is_not_given_back_nothing_more_is_lent_g5() {
+    let fake = Fake::new();
+    let shared = Shared::new(0, 2049).unwrap();
+    let references = shared.references().to_vec();
+    super::with(|state| {
+        let host = &mut state.host;
+        for &reference in &references {
+            host.grants.map(reference, 0, true, &host.frames).unwrap();
+        }
+    });
+    drop(shared);
+    assert_eq!(crate::gnttab::stats().quarantine, 2049);
+    assert_eq!(Shared::new(0, 1).map(drop), Err(crate::gnttab::Error::Quarantine));
+    assert_eq!(Shown::new(0, 1).map(drop), Err(crate::gnttab::Error::Quarantine));
+    let unmap = |references: &[u32]| {
+        let unmap = |&reference: &u32| super::with(|it| it.host.grants.unmap(reference, true));
+        references.iter().for_each(unmap);
+    };
+    unmap(&references[..1]);
+    assert!(Shared::new(0, 1).is_ok(), "it is tried again");
+    unmap(&references[1..]);
+    assert!(Shared::new(0, 1).is_ok());
+    assert_eq!(crate::gnttab::stats().quarantine, 0);
+    fake.assert_no_leaks(&super::Baseline::default());
 }
 
 #[test]

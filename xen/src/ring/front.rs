@@ -184,3 +184,95 @@ impl<const SLOT: usize> Front<SLOT> {
         Ok(self.pending()? >= count)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Fake;
+
+    const SLOT: usize = 8;
+
+    fn at(index: u32) -> (Fake, Front<SLOT>) {
+        let fake = Fake::new();
+        let ring = Front::starting_at(Shared::new(0, 1).unwrap(), index);
+        (fake, ring)
+    }
+
+    /// What the back end does to the ring: answers, and says that there are so many.
+    fn answer(ring: &Front<SLOT>, index: u32, answer: [u8; SLOT]) {
+        ring.shared().copy_in(ring.slot(index), &answer);
+        ring.shared().store_u32(RSP_PROD, index.wrapping_add(1));
+    }
+
+    #[test]
+    fn a_slot_is_copied_whole_once_and_stays_as_it_was_r1() {
+        let (_fake, mut ring) = at(0);
+        assert!(ring.put([1; SLOT]) && ring.put([2; SLOT]) && ring.publish());
+        answer(&ring, 0, *b"original");
+        assert_eq!(ring.pending(), Ok(1));
+        let copy = ring.take().unwrap();
+        answer(&ring, 0, *b"switched");
+        assert_eq!(&copy, b"original");
+        assert_eq!(ring.take(), None, "and is not to be had again");
+    }
+
+    #[test]
+    fn nothing_that_the_peer_can_write_is_read_back_r5() {
+        let (_fake, mut ring) = at(7);
+        assert!(ring.put([1; SLOT]) && ring.publish());
+        for offset in [REQ_PROD, REQ_EVENT, RSP_EVENT] {
+            ring.shared().store_u32(offset, 0xDEAD_BEEF);
+        }
+        assert_eq!((ring.in_flight(), ring.next_request(), ring.next_response()), (1, 8, 7));
+        answer(&ring, 7, [3; SLOT]);
+        assert_eq!((ring.pending(), ring.take()), (Ok(1), Some([3; SLOT])));
+        assert!(ring.put([2; SLOT]));
+        let _ = ring.publish();
+        assert_eq!(ring.shared().load_u32(REQ_PROD), 9);
+    }
+
+    #[test]
+    fn nothing_of_what_was_in_a_slot_is_left_r10() {
+        let (_fake, mut ring) = at(0);
+        ring.shared().copy_in(SLOTS, &[0xEE; 4096 - SLOTS]);
+        for _ in 0..Front::<SLOT>::SIZE {
+            assert!(ring.put([0; SLOT]));
+        }
+        assert!(!ring.put([1; SLOT]), "there is no room");
+        let mut all = [1; SLOT * Front::<SLOT>::SIZE as usize];
+        ring.shared().copy_out(SLOTS, &mut all);
+        assert!(all.iter().all(|&byte| byte == 0));
+    }
+
+    #[test]
+    fn indices_that_cannot_be_break_it_at_any_start_r3_r4_r11() {
+        for start in [0, 0xFFFF_FFF0, 0xFFFF_FFFF] {
+            for (by, after) in [(2, 0), (u32::MAX, 0), (0x8000_0000, 0), (0, 1), (u32::MAX, 1)] {
+                let (_fake, mut ring) = at(start);
+                assert!(ring.put([1; SLOT]) && ring.publish());
+                if after == 1 {
+                    answer(&ring, start, [2; SLOT]);
+                    assert_eq!(ring.pending(), Ok(1));
+                }
+                ring.shared().store_u32(RSP_PROD, start.wrapping_add(by));
+                assert_eq!(ring.pending(), Err(Broken), "{start:#x} {by:#x}");
+                assert_eq!((ring.take(), ring.arm(1)), (None, Err(Broken)), "and stays broken");
+            }
+        }
+    }
+
+    #[test]
+    fn what_comes_while_the_event_is_asked_for_is_found_r13() {
+        let (_fake, mut ring) = at(0xFFFF_FFFE);
+        for _ in 0..4 {
+            assert!(ring.put([1; SLOT]));
+        }
+        assert!(ring.publish());
+        assert_eq!(ring.arm(1), Ok(false));
+        assert_eq!(ring.shared().load_u32(RSP_EVENT), 0xFFFF_FFFF);
+        answer(&ring, 0xFFFF_FFFE, [2; SLOT]);
+        assert_eq!((ring.arm(1), ring.arm(2)), (Ok(true), Ok(false)));
+        answer(&ring, 0xFFFF_FFFF, [2; SLOT]);
+        assert_eq!((ring.arm(2), ring.arm(0)), (Ok(true), Ok(true)));
+    }
+}

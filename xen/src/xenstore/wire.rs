@@ -86,6 +86,12 @@ pub(crate) fn watch_event(payload: &[u8]) -> Option<(&[u8], u32)> {
     parts.next().is_none().then_some((path, token))
 }
 
+/// The number of a transaction that was begun; 0 is none.
+pub(crate) fn transaction(payload: &[u8]) -> Option<u32> {
+    let number = crate::xenbus::number(payload.strip_suffix(b"\0").unwrap_or(payload))?;
+    u32::try_from(number).ok().filter(|&id| id != 0)
+}
+
 /// Whether `path` is `root` or below it.
 pub(crate) fn is_below(path: &[u8], root: &[u8]) -> bool {
     match path.strip_prefix(root) {

@@ -39,15 +39,6 @@ pub fn serve() {
     });
 }
 
-/// The request that `value` is, if it is one (rule X14).
-fn parse(value: &[u8]) -> Option<Request> {
-    match value {
-        b"poweroff" | b"halt" => Some(Request::Poweroff),
-        b"reboot" => Some(Request::Reboot),
-        _ => None,
-    }
-}
-
 async fn follow() -> Result<(), Error> {
     let watch = xenstore::watch(NODE).await?;
     for feature in ["control/feature-poweroff", "control/feature-reboot"] {
@@ -58,7 +49,7 @@ async fn follow() -> Result<(), Error> {
         watch.changed().await?;
         match xenstore::read(NODE).await {
             Ok(value) if value.is_empty() => {}
-            Ok(value) => match parse(&value) {
+            Ok(value) => match Request::parse(&value) {
                 Some(request) => break request,
                 None => log::warn!("ignored: {NODE} is {}", crate::text::Escaped(&value)),
             },

@@ -65,6 +65,8 @@ pub(super) struct Queue {
     /// Ids of requests that were not answered.
     in_flight: BTreeSet<u16>,
     last_ids: [u16; 2],
+    /// The grant of the page that was written last.
+    last_page: Option<u32>,
     /// The indices were lied about: nothing makes sense any more.
     broken: bool,
     stuck: bool,
@@ -122,6 +124,7 @@ impl Queue {
             owed: VecDeque::new(),
             in_flight: BTreeSet::new(),
             last_ids: [0; 2],
+            last_page: None,
             broken: false,
             stuck: false,
         }
@@ -129,6 +132,10 @@ impl Queue {
 
     pub(super) fn ports(&self) -> BTreeSet<u32> {
         BTreeSet::from([self.tx.port, self.rx.port])
+    }
+
+    pub(super) const fn last_page(&self) -> Option<u32> {
+        self.last_page
     }
 
     /// References of transmit pages that are mapped.
@@ -338,6 +345,7 @@ impl Queue {
             }
         }
         self.last_ids[1] = request.id;
+        self.last_page = Some(request.gref);
         self.rx.put(rx_response(response));
         distance
     }
