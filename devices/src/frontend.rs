@@ -78,7 +78,8 @@ pub(crate) async fn keep<D: Driver>(driver: &D, id: &str) {
     let mut pause = FASTEST;
     while !driver.is_broken() {
         let Ok(front) = Frontend::find(class, id).await else {
-            // It comes with an event, if it comes.
+            // It comes with an event, if it comes; and only the toolstack takes it away.
+            pause = FASTEST;
             if watch.changed().await.is_err() {
                 return;
             }
@@ -93,11 +94,11 @@ pub(crate) async fn keep<D: Driver>(driver: &D, id: &str) {
             Ok(false) => {}
             Err(error) => log::warn!("{class} {id}: {error}"),
         }
-        // A back end that comes and goes does not keep us busy (rule X12).
+        // A back end that comes and goes does not keep us busy (rules K3 and X12).
         if begun.elapsed() > SLOWEST {
             pause = FASTEST;
         }
-        select(sleep(pause), watch.changed()).await;
+        select(sleep(pause), gone(&front, &watch)).await;
         pause = (pause * 2).min(SLOWEST);
     }
 }

@@ -122,6 +122,8 @@ pub struct Stats {
     pub resets: u32,
     /// Events that had to be looked for because none came.
     pub lost_events: u32,
+    /// Whether the back end broke the protocol: 1, as it is not used after that.
+    pub violations: u32,
 }
 
 /// What the driver and the task that looks after it share.
@@ -161,6 +163,7 @@ impl State {
     /// The back end broke the protocol: the interface is over.
     fn fail(&self, violation: Violation) {
         if !self.broken.replace(true) {
+            self.count(|stats| stats.violations += 1);
             log::error!("the back end is not used any more: {violation}");
         }
         self.info.update(|info| Info { link: false, ..info });
@@ -207,7 +210,9 @@ impl Netfront {
     /// See [`Error`].
     pub async fn open(id: &str) -> Result<Self, Error> {
         super::open_store();
-        let id = connect::find(id).await?;
+        let silent = |_| Err(xen::xenstore::Error::Silent.into());
+        let id = kernel::time::timeout(crate::frontend::PATIENCE, connect::find(id)).await;
+        let id = id.unwrap_or_else(silent)?;
         let state = Rc::new(State::default());
         let keeper = spawn(connect::keep(state.clone(), id.clone()));
         let connected = core::future::poll_fn(|context| {
@@ -276,6 +281,7 @@ impl Source for Netfront {
                 "Events that did not come.",
                 stats.lost_events.into(),
             ),
+            Metric::counter("net_violations", "Protocols broken.", stats.violations.into()),
             Metric::gauge("grants", "Pages lent.", grants.used as u64),
             Metric::gauge("grants_quarantined", "Pages not given back.", grants.quarantine as u64),
             Metric::counter("xenstore_dropped", "Messages nobody waited for.", store.dropped),

@@ -261,7 +261,10 @@ async fn disconnect(state: &State, front: &Frontend, end: End) {
     match end {
         End::Closed | End::Gone => log::info!("the network back end disconnected"),
         End::Stuck => log::warn!("the network back end does not answer: connecting anew"),
-        End::Broken => {}
+        End::Broken => {
+            rx.iter().for_each(Rx::mask);
+            tx.iter().for_each(Tx::mask);
+        }
     }
     // Those who wait on the old rings wait for a new connection instead.
     if let Some(rx) = &rx {

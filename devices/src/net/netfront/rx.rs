@@ -138,6 +138,11 @@ impl Rx {
         let _ = self.port.notify();
     }
 
+    /// Takes no more events.
+    pub(super) fn mask(&self) {
+        self.port.mask();
+    }
+
     /// Wakes those who wait for frames.
     pub(super) fn wake(&self) {
         self.port.wake();

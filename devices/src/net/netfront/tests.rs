@@ -1,5 +1,7 @@
 //! The driver on the fake hypervisor, against a back end that behaves, or not.
 
+mod rules;
+
 use super::*;
 use crate::net::Checksum;
 use core::time::Duration;

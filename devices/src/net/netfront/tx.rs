@@ -206,6 +206,11 @@ impl Tx {
         }
     }
 
+    /// Takes no more events.
+    pub(super) fn mask(&self) {
+        self.port.mask();
+    }
+
     /// Wakes those who wait for room.
     pub(super) fn wake(&self) {
         self.port.wake();
