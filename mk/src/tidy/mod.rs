@@ -2,10 +2,12 @@
 //! text to findings.
 //!
 //! * [`layers`]: which crate may depend on which, and how crates are declared
+//! * [`rules`]: what drivers hold against their peers, each by a test
 //! * [`source`]: where `unsafe`, `cfg`, the hypercall instruction and smoltcp may stand
 //! * [`text`]: the length of files, and the names of machines in them
 
 pub(crate) mod layers;
+pub(crate) mod rules;
 pub(crate) mod source;
 pub(crate) mod text;
 
@@ -68,6 +70,7 @@ pub(crate) fn tidy(project: &Project) -> Result<Vec<Finding>> {
         }
     }
     findings.extend(layers::dependencies(&layers::edges(project)));
+    let mut sources = Vec::new();
     for file in files(project)? {
         let Ok(content) = String::from_utf8(read(&project.root.join(&file))?) else { continue };
         findings.extend(text::machine_names(&file, &content));
@@ -77,8 +80,10 @@ pub(crate) fn tidy(project: &Project) -> Result<Vec<Finding>> {
         if file.ends_with(".rs") {
             findings.extend(text::length(&file, &content));
             findings.extend(source::check(&file, &content));
+            sources.push((file, content));
         }
     }
+    findings.extend(rules::check(sources.iter().map(|(file, it)| (file.as_str(), it.as_str()))));
     Ok(findings)
 }
 

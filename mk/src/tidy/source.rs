@@ -180,6 +180,29 @@ fn conditions(file: &str, tokens: &[TokenTree]) -> Vec<Finding> {
     findings
 }
 
+/// The names of all tests in a file, and their lines.
+pub(super) fn tests(content: &str) -> Vec<(String, usize)> {
+    let mut tests = Vec::new();
+    // What is not Rust is found elsewhere.
+    let stream: TokenStream = content.parse().unwrap_or_default();
+    walk(&stream.into_iter().collect::<Vec<_>>(), &mut |tokens| {
+        let mut is_test = false;
+        for pair in tokens.windows(2) {
+            match pair {
+                [TokenTree::Punct(hash), TokenTree::Group(group)] if hash.as_char() == '#' => {
+                    is_test |= group.stream().to_string() == "test";
+                }
+                [TokenTree::Ident(word), TokenTree::Ident(name)] if *word == "fn" && is_test => {
+                    is_test = false;
+                    tests.push((name.to_string(), name.span().start().line));
+                }
+                _ => {}
+            }
+        }
+    });
+    tests
+}
+
 fn is_root(file: &str) -> bool {
     file.ends_with("src/lib.rs") || file.ends_with("src/main.rs")
 }
