@@ -161,8 +161,11 @@ pub(crate) unsafe fn copy(from: *const u8, to: *mut u8, length: usize) {
     // memory that it knows nothing of, so it assumes nothing of the bytes.
     unsafe {
         core::arch::asm!(
+            "rep movsq",
+            "mov ecx, {rest:e}",
             "rep movsb",
-            inout("rcx") length => _,
+            rest = in(reg) length % 8,
+            inout("rcx") length / 8 => _,
             inout("rsi") from => _,
             inout("rdi") to => _,
             options(nostack, preserves_flags),

@@ -19,11 +19,19 @@ pub enum Ipv4 {
     Static(Ipv4Addr, u8),
 }
 
-/// What bounds a stack. The buffers of all connections take half of the memory at most.
+/// What bounds a stack.
+///
+/// A connection's buffers are as large as there is room for when it opens: the more are
+/// open, the smaller are those of the next, so that a few get the windows of a fast
+/// network and thousands get something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of a TCP connection's buffer, one each way.
+    /// Bytes of a TCP connection's buffer, one each way, when few are open.
     pub buffer: usize,
+    /// The same when many are.
+    pub least_buffer: usize,
+    /// Bytes of all these buffers together.
+    pub memory: usize,
     /// TCP connections.
     pub connections: usize,
     /// TCP connections of a listener that nobody has accepted yet.
@@ -34,26 +42,66 @@ pub struct Limits {
     pub datagrams: usize,
 }
 
+/// The least buffer that lets a segment in whole.
+const LEAST: usize = 2 << 10;
+
+/// What a machine of unknown memory, such as one for tests, is taken for.
+const PLENTY: usize = 256 << 20;
+
 impl Limits {
-    /// What fits a machine with `memory` bytes; 0 is one with plenty.
+    /// What fits a machine with `memory` bytes; 0 is one with plenty. Buffers take half
+    /// of the memory at most.
     #[must_use]
     pub const fn for_memory(memory: usize) -> Self {
         const MIB: usize = 1 << 20;
+        let memory = if memory == 0 { PLENTY } else { memory };
+        let small = memory < 32 * MIB;
         let buffer = match memory / MIB {
-            0 if memory == 0 => 64 << 10,
             0..8 => 8 << 10,
             8..32 => 16 << 10,
-            32..512 => 64 << 10,
-            _ => 256 << 10,
+            32..128 => 64 << 10,
+            128..512 => 256 << 10,
+            _ => 1 << 20,
         };
-        let small = memory != 0 && memory < 32 * MIB;
-        let connections = memory / 4 / buffer;
         Self {
             buffer,
-            connections: if memory == 0 || connections > 1024 { 1024 } else { connections },
-            backlog: if small { 16 } else { 64 },
+            least_buffer: LEAST,
+            memory: memory / 2,
+            connections: 0,
+            backlog: if small { 16 } else { 128 },
             half_open: if small { 128 } else { 1024 },
             datagrams: if small { 8 << 10 } else { 64 << 10 },
+        }
+        .counted()
+    }
+
+    /// With as many connections as there is room for.
+    const fn counted(mut self) -> Self {
+        let (mut open, mut rest, mut size) = (0, self.memory, self.buffer);
+        while size > self.least_buffer {
+            // So many may be open when one gets a buffer of this size.
+            let up_to = (self.memory / 16 / size + 1).saturating_sub(8);
+            if up_to > open {
+                rest = rest.saturating_sub(2 * size * (up_to - open));
+                open = up_to;
+            }
+            size /= 2;
+        }
+        self.connections = open + rest / (2 * self.least_buffer);
+        self
+    }
+
+    /// Bytes of the next connection's buffers, each way, beside as many as are `open`.
+    pub(super) const fn buffer_of(&self, open: usize) -> usize {
+        let share = self.memory / 16 / (open + 8);
+        // Few sizes, so that buffers can be used again.
+        let size = if share == 0 { 0 } else { 1 << share.ilog2() };
+        if size > self.buffer {
+            self.buffer
+        } else if size < self.least_buffer {
+            self.least_buffer
+        } else {
+            size
         }
     }
 }
@@ -282,10 +330,17 @@ mod tests {
     fn limits_fit_small_machines() {
         for mib in [1, 4, 8, 64, 512, 4096] {
             let limits = Limits::for_memory(mib << 20);
-            assert!(limits.connections * limits.buffer * 2 <= (mib << 20) / 2, "{limits:?}");
+            let taken: usize = (0..limits.connections).map(|it| 2 * limits.buffer_of(it)).sum();
+            assert!(taken <= limits.memory && taken > limits.memory - (16 << 10), "{limits:?}");
+            assert!(limits.buffer_of(1) <= limits.buffer_of(0));
+            assert!(mib < 4 || limits.buffer_of(0) == limits.buffer);
             assert!(limits.half_open * 256 <= (mib << 20) / 16, "{limits:?}");
             assert!(limits.connections >= 32);
         }
-        assert_eq!(Limits::for_memory(0).connections, 1024);
+        assert!(
+            Limits::for_memory(128 << 20).connections > 10_000,
+            "{:?}",
+            Limits::for_memory(128 << 20)
+        );
     }
 }

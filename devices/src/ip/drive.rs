@@ -254,15 +254,16 @@ impl<N: Net> Driver<N> {
         Poll::Pending
     }
 
-    /// Sees to being woken at `next`.
+    /// Sees to being woken at `next`, or earlier: the deadline of most sockets moves on
+    /// with every packet, and the timer need not.
     fn sleep(&mut self, next: Option<Instant>, context: &mut Context<'_>) {
-        if self.timer.as_ref().map(|(at, _)| *at) != next {
-            self.timer = next.map(|next| (next, sleep_until(next)));
-        }
-        if let Some((_, timer)) = &mut self.timer
-            && Pin::new(timer).poll(context).is_ready()
-        {
-            context.waker().wake_by_ref();
+        self.timer.take_if(|(at, _)| *at <= Instant::now());
+        let Some(next) = next else { return };
+        if self.timer.as_ref().is_none_or(|(at, _)| next < *at) {
+            let (_, timer) = self.timer.insert((next, sleep_until(next)));
+            if Pin::new(timer).poll(context).is_ready() {
+                context.waker().wake_by_ref();
+            }
         }
     }
 }

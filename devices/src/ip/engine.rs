@@ -12,7 +12,7 @@ use super::half_open::{ANSWERS, HalfOpen, Table};
 use super::ndisc::{self, Routers};
 use super::packet::{self, ACK, FIN, RST, SYN, Segment, Verdict};
 use super::seek::Seeker;
-use super::stack::{ADDRESSES, Handle, Protocols};
+use super::stack::{ADDRESSES, For, Handle, Protocols};
 use super::{Error, choose, dhcp, random};
 use crate::net::{Info, Meta};
 use alloc::collections::VecDeque;
@@ -28,9 +28,6 @@ const LEAVING: usize = 16;
 
 /// How long such a socket may take. smoltcp's TIME-WAIT is 10 s.
 const LEAVE: Duration = Duration::from_secs(12);
-
-/// Packets that every socket may send between two looks at what arrived.
-const ROUNDS: usize = 16;
 
 /// A port on which connections are accepted.
 struct Listening {
@@ -98,7 +95,7 @@ impl Engine {
     pub(super) fn receive(&mut self, frame: &[u8], meta: Meta, wire: &dyn Wire) {
         let now = Instant::now();
         self.stats.received += 1;
-        let confirmed = match packet::judge(frame, meta) {
+        let who = match packet::judge(frame, meta) {
             Verdict::Useless => {
                 self.stats.useless += 1;
                 return;
@@ -123,41 +120,48 @@ impl Engine {
             Verdict::Tcp(segment) if frame.starts_with(&self.protocols.mac().0) => {
                 match self.look(frame, &segment, wire, now) {
                     Look::Done => return,
-                    Look::Pass => None,
-                    Look::Confirmed(handle) => Some(handle),
+                    Look::Pass(who) => who,
+                    Look::Confirmed(handle) => {
+                        self.protocols.receive(frame, For::Stream(handle), wire, now);
+                        return self.opened(handle);
+                    }
                 }
             }
             // TCP has no multicast.
             Verdict::Tcp(_) => return,
-            Verdict::Other => None,
+            Verdict::Udp(port) => For::Port(port),
+            Verdict::Echo(ident) => For::Echo(ident),
+            Verdict::Neighbor => For::Neighbor,
+            Verdict::Other => For::Us,
         };
-        self.protocols.receive(frame, wire, now);
-        if let Some(handle) = confirmed {
-            self.opened(handle);
-        }
+        self.protocols.receive(frame, who, wire, now);
     }
 
     /// Looks at a segment before smoltcp does.
     fn look(&mut self, frame: &[u8], segment: &Segment, wire: &dyn Wire, now: Instant) -> Look {
+        let known = self.protocols.find(segment);
+        let pass = Look::Pass(known.map_or(For::Nobody, For::Stream));
         let port = segment.local.port();
         if segment.flags & (SYN | ACK | RST | FIN) == SYN {
             if !self.listening.iter().any(|it| it.port == port) {
                 self.stats.refused += 1;
-                return Look::Pass;
+                return pass;
             }
-            match self.protocols.find(segment) {
+            match known {
                 // A new connection may replace one that is over (RFC 9293, 3.10.7.4).
                 Some(old) if self.leaving.iter().any(|&(it, _)| it == old) => {
                     self.leaving.retain(|&(it, _)| it != old);
-                    self.protocols.remove(old);
+                    self.protocols.drop_connection(old);
                 }
-                Some(_) => return Look::Pass,
+                Some(_) => return pass,
                 None => {}
             }
             self.asked(frame, segment, wire, now);
             return Look::Done;
         }
-        let Some(entry) = self.half_open.get(segment) else { return Look::Pass };
+        let Some(entry) = self.half_open.get(segment).filter(|_| known.is_none()) else {
+            return pass;
+        };
         let (ours, theirs) = (entry.ours.wrapping_add(1), entry.theirs.wrapping_add(1));
         if segment.flags & RST != 0 {
             if segment.sequence == theirs {
@@ -169,9 +173,9 @@ impl Engine {
             return Look::Done;
         }
         if segment.acknowledgement != ours {
-            return Look::Pass;
+            return pass;
         }
-        match self.half_open.take(segment).and_then(|entry| self.protocols.confirm(entry)) {
+        match self.half_open.take(segment).and_then(|entry| self.protocols.confirm(&entry)) {
             Some(handle) => Look::Confirmed(handle),
             None => {
                 self.stats.dropped += 1;
@@ -185,7 +189,10 @@ impl Engine {
         let known = self.half_open.take(segment).filter(|it| it.theirs == segment.sequence);
         let entry = match known {
             Some(entry) => Some(entry),
-            None => random().ok().and_then(|seed| HalfOpen::new(frame, segment, seed, now)),
+            None => self
+                .protocols
+                .buffer_size()
+                .and_then(|buffer| HalfOpen::new(frame, segment, (random().ok()?, buffer), now)),
         };
         let Some(mut entry) = entry.filter(|_| self.has_room(segment.local.port())) else {
             self.stats.dropped += 1;
@@ -202,7 +209,7 @@ impl Engine {
     fn has_room(&self, port: u16) -> bool {
         let limits = &self.settings.limits;
         let backlog = |it: &Listening| it.port == port && it.ready.len() < limits.backlog;
-        self.protocols.connections() < limits.connections && self.listening.iter().any(backlog)
+        self.protocols.buffer_size().is_some() && self.listening.iter().any(backlog)
     }
 
     /// Gives a connection to its listener.
@@ -237,7 +244,7 @@ impl Engine {
         }
         let dhcp = self.lease(wire, now);
         let routers = self.route(wire, now);
-        let sockets = self.protocols.transmit(ROUNDS, wire, now);
+        let sockets = self.protocols.transmit(wire, now);
         self.seek(wire, now);
         self.part(now);
         self.learn();
@@ -279,7 +286,7 @@ impl Engine {
             let over = self.protocols.is_quiet(handle) || until <= now;
             if over || self.leaving.len() > LEAVING {
                 self.leaving.remove(at);
-                self.protocols.remove(handle);
+                self.protocols.drop_connection(handle);
             } else {
                 at += 1;
             }
@@ -445,11 +452,12 @@ impl Engine {
         if to.port() == 0 || to.ip().is_multicast() || to.ip() == Ipv4Addr::BROADCAST {
             return Err(Error::Unreachable);
         }
-        if self.protocols.connections() >= self.settings.limits.connections {
-            return Err(Error::Exhausted);
-        }
-        let listens = |port| self.listening.iter().any(|it| it.port == port);
-        let port = choose(0, |port| !listens(port) && !self.protocols.uses(port))?;
+        let free = |port| {
+            let from = SocketAddr::new(from, port);
+            let listens = self.listening.iter().any(|it| it.port == port);
+            !listens && !self.protocols.is_connected(from, to)
+        };
+        let port = choose(0, free)?;
         let handle = self.protocols.connect(to, SocketAddr::new(from, port))?;
         self.find_way(to.ip());
         self.stats.connected += 1;
@@ -462,7 +470,7 @@ impl Engine {
             let until = Instant::now().saturating_add(LEAVE);
             self.leaving.push_back((handle, until));
         } else {
-            self.protocols.remove(handle);
+            self.protocols.drop_connection(handle);
         }
     }
 
@@ -493,8 +501,8 @@ impl Engine {
 enum Look {
     /// Nothing more.
     Done,
-    /// smoltcp deals with it.
-    Pass,
+    /// smoltcp deals with it, which is for these.
+    Pass(For),
     /// smoltcp deals with it, and it opens this connection.
     Confirmed(Handle),
 }

@@ -27,6 +27,8 @@ pub(super) struct HalfOpen {
     pub(super) ours: u32,
     /// What our sequence number was chosen by.
     pub(super) seed: u64,
+    /// Bytes of the buffers that the connection will have, each way.
+    pub(super) buffer: usize,
     /// When the answer was last sent, and how often.
     pub(super) answered: Instant,
     pub(super) answers: u8,
@@ -37,7 +39,12 @@ pub(super) struct HalfOpen {
 impl HalfOpen {
     /// What the SYN `segment` in `frame`, without its payload, asks for. `None` when it
     /// is too long.
-    pub(super) fn new(frame: &[u8], segment: &Segment, seed: u64, now: Instant) -> Option<Self> {
+    pub(super) fn new(
+        frame: &[u8],
+        segment: &Segment,
+        (seed, buffer): (u64, usize),
+        now: Instant,
+    ) -> Option<Self> {
         let from = frame.get(..segment.payload)?;
         let mut kept = [0; LONGEST];
         kept.get_mut(..from.len())?.copy_from_slice(from);
@@ -48,6 +55,7 @@ impl HalfOpen {
             theirs: segment.sequence,
             ours: 0,
             seed,
+            buffer,
             answered: now,
             answers: 0,
             frame: kept,
@@ -149,7 +157,7 @@ mod tests {
         let frame = [0; 54];
         let (sequence, acknowledgement) = (1, 0);
         let segment = Segment { peer, local, flags: 2, sequence, acknowledgement, payload: 54 };
-        HalfOpen::new(&frame, &segment, 0, Instant::now()).unwrap()
+        HalfOpen::new(&frame, &segment, (0, 0), Instant::now()).unwrap()
     }
 
     #[test]

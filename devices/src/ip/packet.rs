@@ -18,6 +18,7 @@ pub(super) const IPV6: [u8; 2] = [0x86, 0xdd];
 const ARP: [u8; 2] = [0x08, 0x06];
 
 const HOP_BY_HOP: u8 = 0;
+const ICMP_V4: u8 = 1;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const FRAGMENT: u8 = 44;
@@ -34,6 +35,12 @@ pub(super) const ACK: u8 = 16;
 pub(super) enum Verdict {
     /// It is a TCP segment.
     Tcp(Segment),
+    /// It is a datagram for this UDP port.
+    Udp(u16),
+    /// It answers the echo request with this identifier.
+    Echo(u16),
+    /// It may say whose an Ethernet address is.
+    Neighbor,
     /// It is anything else that may be of use.
     Other,
     /// Someone asks whether anybody has this address, to take it (RFC 4862).
@@ -202,7 +209,7 @@ pub(super) fn finish(frame: &mut [u8], blank: bool) -> Meta {
 pub(super) fn judge(frame: &[u8], meta: Meta) -> Verdict {
     let kind: Option<[u8; 2]> = bytes(frame, 12);
     if kind == Some(ARP) {
-        return Verdict::Other;
+        return Verdict::Neighbor;
     }
     if kind != Some(IPV4) && kind != Some(IPV6) {
         return Verdict::Useless;
@@ -231,6 +238,15 @@ pub(super) fn judge(frame: &[u8], meta: Meta) -> Verdict {
             let near = router.is_unicast_link_local() && frame.get(HEADER + 7) == Some(&255);
             let right = near && packet.transport == HEADER + 40 && icmp_v6(frame, &packet) == 0;
             return if right { Verdict::Router(router) } else { Verdict::Useless };
+        }
+        (ICMP_V6, _, Some(135 | 136)) => return Verdict::Neighbor,
+        (UDP, ..) => {
+            let port = bytes(frame, packet.transport + 2).map(u16::from_be_bytes);
+            return port.map_or(Verdict::Useless, Verdict::Udp);
+        }
+        (ICMP_V4, _, Some(0)) | (ICMP_V6, _, Some(129)) => {
+            let ident = bytes(frame, packet.transport + 4).map(u16::from_be_bytes);
+            return ident.map_or(Verdict::Useless, Verdict::Echo);
         }
         _ => return Verdict::Other,
     }
@@ -410,8 +426,8 @@ mod tests {
         assert_eq!(finish(&mut frame, true).checksum, Checksum::Blank);
         assert_eq!(frame[HEADER + 26..HEADER + 28], (0x1403_u16 + 17 + 11).to_be_bytes());
         assert_eq!(judge(&frame, COMPLETE), Verdict::Corrupt);
-        assert_eq!(judge(&frame, Meta { checksum: Checksum::Blank }), Verdict::Other);
-        assert_eq!(judge(&frame, Meta { checksum: Checksum::Verified }), Verdict::Other);
+        assert_eq!(judge(&frame, Meta { checksum: Checksum::Blank }), Verdict::Udp(53));
+        assert_eq!(judge(&frame, Meta { checksum: Checksum::Verified }), Verdict::Udp(53));
     }
 
     #[test]
@@ -435,7 +451,7 @@ mod tests {
             frame[at..at + bytes.len()].copy_from_slice(bytes);
             judge(&frame, COMPLETE)
         };
-        assert_eq!(with(0, &[]), Verdict::Other);
+        assert_eq!(with(0, &[]), Verdict::Udp(53));
         for source in [[0; 4], [255; 4], [224, 0, 0, 1], [127, 0, 0, 1]] {
             assert_eq!(with(HEADER + 12, &source), Verdict::Useless);
         }

@@ -35,7 +35,7 @@ fn serve(
             if !udp {
                 continue;
             }
-            assert_eq!(packet::judge(&patched(&frame), Meta::default()), packet::Verdict::Other);
+            assert_eq!(packet::judge(&patched(&frame), Meta::default()), packet::Verdict::Udp(67));
             let kind = option(&frame, 53).unwrap()[0];
             asked.borrow_mut().push((Instant::now(), kind));
             if let Some(gift) = open.get() {

@@ -1,0 +1,125 @@
+//! Addresses and routes, and the DHCP client that finds them.
+
+use super::{ADDRESSES, Protocols, duration};
+use crate::ip::{Error, dhcp};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::time::Duration;
+use smoltcp::socket::dhcpv4;
+use smoltcp::wire::{IpAddress, IpCidr};
+
+impl Protocols {
+    pub(in crate::ip) fn has(&self, address: IpAddr) -> bool {
+        self.interface.has_ip_addr(IpAddress::from(address))
+    }
+
+    pub(in crate::ip) fn addresses(&self) -> impl Iterator<Item = (IpAddr, u8)> {
+        self.interface.ip_addrs().iter().map(|it| (it.address().into(), it.prefix_len()))
+    }
+
+    /// The address to speak to `to` from, if there is a way to it.
+    pub(in crate::ip) fn source(&self, to: IpAddr) -> Result<IpAddr, Error> {
+        let target = IpAddress::from(to);
+        let source = self.interface.get_source_address(&target).ok_or(Error::Unreachable)?;
+        let all = to == Ipv4Addr::BROADCAST || to.is_multicast();
+        let odd = to.is_unspecified() || to.is_loopback() || self.interface.has_ip_addr(target);
+        let way = !odd && (all || self.next_hop(to).is_some());
+        // It may be none of ours when there is none.
+        let own = self.interface.has_ip_addr(source);
+        if way && own { Ok(source.into()) } else { Err(Error::Unreachable) }
+    }
+
+    /// Where to send what goes to `to`: there, or to a router.
+    pub(in crate::ip) fn next_hop(&self, to: IpAddr) -> Option<IpAddr> {
+        let target = IpAddress::from(to);
+        if self.interface.ip_addrs().iter().any(|it| it.contains_addr(&target)) {
+            return Some(to);
+        }
+        let routes = self.interface.routes();
+        let route = match target {
+            IpAddress::Ipv4(_) => routes.get_default_ipv4_route(),
+            IpAddress::Ipv6(_) => routes.get_default_ipv6_route(),
+        };
+        route.map(|it| it.via_router.into())
+    }
+
+    fn dhcp(&mut self) -> Option<&mut dhcpv4::Socket<'static>> {
+        self.has_dhcp.then(|| self.sets.get_mut(self.base).socket_mut())
+    }
+
+    /// The news of the DHCP client: a lease, or that there is none any more.
+    pub(in crate::ip) fn lease(&mut self) -> Option<Option<dhcp::Lease>> {
+        let event = self.dhcp()?.poll()?;
+        Some(match event {
+            dhcpv4::Event::Deconfigured => None,
+            dhcpv4::Event::Configured(lease) => Some(dhcp::Lease {
+                address: lease.address.address(),
+                bits: lease.address.prefix_len(),
+                router: lease.router,
+                servers: lease.dns_servers.iter().copied().map(IpAddr::V4).collect(),
+            }),
+        })
+    }
+
+    /// Has the DHCP client ask anew, and then again after `wait`.
+    pub(in crate::ip) fn ask(&mut self, wait: Duration) {
+        let Some(socket) = self.dhcp() else { return };
+        let mut config = socket.get_retry_config();
+        config.discover_timeout = duration(wait);
+        config.initial_request_timeout = duration(dhcp::FIRST);
+        socket.set_retry_config(config);
+        socket.reset();
+        self.sets.touch(self.base);
+    }
+
+    /// Has this IPv4 address and no other.
+    pub(in crate::ip) fn set_ipv4(&mut self, address: Option<(Ipv4Addr, u8)>) {
+        self.interface.update_ip_addrs(|addresses| {
+            addresses.retain(|it| !matches!(it, IpCidr::Ipv4(_)));
+            let new = address.map(|(address, bits)| IpCidr::new(IpAddress::Ipv4(address), bits));
+            // The others are few.
+            addresses.extend(new);
+        });
+        // Connections from an address that is gone end.
+        self.sets.touch_all();
+    }
+
+    /// The IPv6 addresses beside the link-local one, and the router.
+    pub(in crate::ip) fn ipv6(&self) -> (heapless::Vec<Ipv6Addr, ADDRESSES>, Option<Ipv6Addr>) {
+        let own = self.interface.ip_addrs().iter().filter_map(|it| match it {
+            IpCidr::Ipv6(it) if !it.address().is_unicast_link_local() => Some(it.address()),
+            _ => None,
+        });
+        let router = self.interface.routes().get_default_ipv6_route().map(|it| it.via_router);
+        let router = router.and_then(|it| match it {
+            IpAddress::Ipv6(it) => Some(it),
+            IpAddress::Ipv4(_) => None,
+        });
+        (own.collect(), router)
+    }
+
+    /// Has these IPv6 addresses beside the link-local one and no others, and this router.
+    pub(in crate::ip) fn set_ipv6(&mut self, new: &[Ipv6Addr], router: Option<Ipv6Addr>) {
+        self.interface.update_ip_addrs(|addresses| {
+            addresses.retain(|it| match it {
+                IpCidr::Ipv6(it) => it.address().is_unicast_link_local(),
+                IpCidr::Ipv4(_) => true,
+            });
+            addresses.extend(new.iter().map(|&it| IpCidr::new(IpAddress::Ipv6(it), 64)));
+        });
+        self.sets.touch_all();
+        self.interface.routes_mut().remove_default_ipv6_route();
+        if let Some(router) = router {
+            // There is room for one of each version.
+            let _ = self.interface.routes_mut().add_default_ipv6_route(router);
+        }
+    }
+
+    /// Sends what goes to other IPv4 networks to this router.
+    pub(in crate::ip) fn set_router(&mut self, router: Option<Ipv4Addr>) {
+        self.interface.routes_mut().remove_default_ipv4_route();
+        if let Some(router) = router {
+            // There is room for one of each version.
+            let _ = self.interface.routes_mut().add_default_ipv4_route(router);
+        }
+    }
+}
