@@ -1,11 +1,13 @@
 //! Files and keys on a block device.
 //!
-//! [`Tree`] is what can be read: folders and files. Each format is a file:
+//! [`Tree`] is what can be read: folders and files. [`Store`] holds values by key, and
+//! what it acknowledges survives a loss of power at any moment. Each format is a file:
 //!
 //! | module | is a | made by |
 //! |---|---|---|
 //! | [`built`](mod@built) | [`Tree`] | the build: files in the image |
 //! | [`tar`] | [`Tree`] | `tar`, `cargo mk run --disk NAME=FOLDER` |
+//! | [`keys`] | [`Store`] | itself |
 //!
 //! Names and paths are bytes, as they are on disk. A path's parts are separated by
 //! `/`; empty ones and `.` mean nothing, `..` and a zero byte are refused everywhere,
@@ -13,6 +15,7 @@
 
 pub mod built;
 mod cache;
+pub mod keys;
 mod path;
 mod sectors;
 pub mod tar;
@@ -21,6 +24,7 @@ pub use crate::built;
 pub use cache::{CHUNK, Cache};
 
 use crate::block;
+use alloc::vec::Vec;
 use core::fmt;
 
 /// What something in a tree is.
@@ -81,6 +85,45 @@ pub trait Tree {
         &self,
         node: &Self::Node,
         each: &mut dyn FnMut(&[u8], Metadata),
+    ) -> impl Future<Output = Result<(), Error>>;
+}
+
+/// Values by key. What a call did is on the disk when its future is ready.
+pub trait Store {
+    /// The value of `key`.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if it is not what it was, and the disk's.
+    fn get(&self, key: &[u8]) -> impl Future<Output = Result<Option<Vec<u8>>, Error>>;
+
+    /// Lets `key` have this value.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`], [`Error::Full`], [`Error::NoMemory`], [`Error::ReadOnly`], and
+    /// the disk's: then it may be done after the next start.
+    fn set(&self, key: &[u8], value: &[u8]) -> impl Future<Output = Result<(), Error>>;
+
+    /// Removes `key`, if there is such a key.
+    ///
+    /// # Errors
+    /// As of [`Store::set`].
+    fn delete(&self, key: &[u8]) -> impl Future<Output = Result<(), Error>>;
+
+    /// Gives the value of `from` to `to` and removes `from`, both or neither.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such key, and as of [`Store::set`].
+    fn rename(&self, from: &[u8], to: &[u8]) -> impl Future<Output = Result<(), Error>>;
+
+    /// Calls `each` for the keys that begin with `prefix`, in their order, with the
+    /// lengths of their values. It must not use the store.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn list(
+        &self,
+        prefix: &[u8],
+        each: &mut dyn FnMut(&[u8], u64),
     ) -> impl Future<Output = Result<(), Error>>;
 }
 

@@ -1,7 +1,9 @@
 //! Tests of the formats, on disks in memory.
 
 mod built;
+mod crash;
 mod disk;
+mod keys;
 mod tar;
 
 use super::{Error, Kind, Metadata, Tree};
