@@ -9,7 +9,7 @@
 //! * [`ip`]: TCP, UDP, ICMP and names
 //! * [`block`]: sectors on a disk
 //! * [`kv`]: files and keys on it
-//! * [`http`]: a server of HTTP over TCP
+//! * [`http`]: a server and a client of HTTP over TCP
 
 #![no_std]
 #![forbid(unsafe_code)]

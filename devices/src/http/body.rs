@@ -1,4 +1,4 @@
-//! The body of a request, whichever way it is delimited.
+//! The body of a message, whichever way it is delimited.
 
 use super::head::Framing;
 use super::{Error, Status};
@@ -8,13 +8,15 @@ use embedded_io_async::{ErrorType, Read, Write};
 use kernel::time::timeout;
 
 /// Bytes that the line before a chunk may have, and the trailer after the last.
-const LINE: usize = 512;
+pub(super) const LINE: usize = 512;
 
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
     /// This many bytes of content, then the end.
     Content(u64),
+    /// Content until the connection ends.
+    Rest,
     /// The line with a chunk's size.
     Size,
     /// This many bytes of a chunk, then its line end.
@@ -28,7 +30,7 @@ enum Next {
     Over,
 }
 
-/// The body of a request: bytes, until 0 of them are read.
+/// The body of a message: bytes, until 0 of them are read.
 #[derive(Debug)]
 pub struct Body<'a, R, W> {
     reader: &'a mut R,
@@ -62,6 +64,7 @@ where
             Framing::Length(0) => Next::Over,
             Framing::Length(length) => Next::Content(length),
             Framing::Chunked => Next::Size,
+            Framing::Close => Next::Rest,
         };
         Self { reader, writer, expects, buffer, start: 0, end, next, left: most, patience }
     }
@@ -101,6 +104,10 @@ where
             return Err(Error::Request(Status::BAD_REQUEST));
         }
         match timeout(self.patience, self.reader.read(room)).await {
+            Ok(Ok(0)) if self.next == Next::Rest => {
+                self.next = Next::Over;
+                Ok(())
+            }
             // It ends in the middle of the body.
             Ok(Ok(0)) => Err(Error::Connection(ip::Error::Reset)),
             Ok(count) => {
@@ -157,7 +164,7 @@ where
                 self.next = Next::End;
                 return Ok(());
             }
-            Next::Content(_) | Next::Chunk(_) | Next::Over => {}
+            Next::Content(_) | Next::Rest | Next::Chunk(_) | Next::Over => {}
         }
         self.fill().await
     }
@@ -193,6 +200,7 @@ where
             let left = match self.next {
                 Next::Over => return Ok(0),
                 Next::Content(left) | Next::Chunk(left) => left,
+                Next::Rest => u64::MAX,
                 _ => 0,
             };
             let buffered = self.buffered();

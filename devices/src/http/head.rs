@@ -1,10 +1,10 @@
-//! The head of a request: what it asks for, and how its body is delimited.
-//! Pure functions of bytes.
+//! The head of a message: what it asks for or answers, and how its body is
+//! delimited. Pure functions of bytes.
 
 use super::Status;
 use core::ops::Range;
 
-/// Header fields that a request may have.
+/// Header fields that a message may have.
 const FIELDS: usize = 48;
 
 /// What is to be done (RFC 9110, section 9).
@@ -33,7 +33,12 @@ pub(super) enum Framing {
     Length(u64),
     /// In chunks.
     Chunked,
+    /// By the end of the connection: answers only.
+    Close,
 }
+
+/// Where the fields of a head are: names and values.
+type Places = heapless::Vec<(Range<usize>, Range<usize>), FIELDS>;
 
 /// Where the parts of a head are.
 #[derive(Clone, Debug)]
@@ -41,7 +46,7 @@ pub(super) struct Head {
     pub length: usize,
     method: Method,
     target: Range<usize>,
-    fields: heapless::Vec<(Range<usize>, Range<usize>), FIELDS>,
+    fields: Places,
     pub framing: Framing,
     /// The connection may be used again.
     pub keep: bool,
@@ -91,10 +96,57 @@ impl<'a> Request<'a> {
     /// The value of the first field named `name`, in any case.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&'a [u8]> {
-        let fields = self.head.fields.iter();
-        let mut named = fields
-            .filter(|(field, _)| text(self.bytes, field).eq_ignore_ascii_case(name.as_bytes()));
-        named.next().map(|(_, value)| text(self.bytes, value).trim_ascii())
+        field(self.bytes, &self.head.fields, name)
+    }
+}
+
+/// The value of the first field of this name.
+fn field<'a>(bytes: &'a [u8], fields: &Places, name: &str) -> Option<&'a [u8]> {
+    let is_named = |field| text(bytes, field).eq_ignore_ascii_case(name.as_bytes());
+    let (_, value) = fields.iter().find(|(field, _)| is_named(field))?;
+    Some(text(bytes, value).trim_ascii())
+}
+
+/// Where the parts of an answer's head are.
+#[derive(Clone, Debug)]
+pub(super) struct AnswerHead {
+    pub length: usize,
+    pub status: Status,
+    fields: Places,
+    pub framing: Framing,
+}
+
+/// An answer without its body.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    bytes: &'a [u8],
+    head: &'a AnswerHead,
+}
+
+impl<'a> Answer<'a> {
+    pub(super) const fn new(bytes: &'a [u8], head: &'a AnswerHead) -> Self {
+        Self { bytes, head }
+    }
+
+    /// How it went.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        self.head.status
+    }
+
+    /// How many bytes of body there will be, if the server says so.
+    #[must_use]
+    pub const fn length(&self) -> Option<u64> {
+        match self.head.framing {
+            Framing::Length(length) => Some(length),
+            Framing::Chunked | Framing::Close => None,
+        }
+    }
+
+    /// The value of the first field named `name`, in any case.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&'a [u8]> {
+        field(self.bytes, &self.head.fields, name)
     }
 }
 
@@ -190,20 +242,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<Head>, Status> {
         Err(httparse::Error::Version) => return Err(Status::VERSION),
         Err(_) => return Err(Status::BAD_REQUEST),
     };
-    let range = |part: &[u8]| {
-        let start = (part.as_ptr() as usize).saturating_sub(bytes.as_ptr() as usize);
-        start..start + part.len()
-    };
     let newest = request.version == Some(1);
     let method = request.method.and_then(method).ok_or(Status::NOT_IMPLEMENTED)?;
     let target = request.path.ok_or(Status::BAD_REQUEST)?;
-    let target = range(origin_form(target).ok_or(Status::BAD_REQUEST)?.as_bytes());
-    let (mut said, mut fields) = (Fields::default(), heapless::Vec::new());
-    for field in request.headers.iter() {
-        said.take(field.name.as_bytes(), field.value)?;
-        // There are as many places.
-        let _ = fields.push((range(field.name.as_bytes()), range(field.value)));
-    }
+    let target = place(bytes, origin_form(target).ok_or(Status::BAD_REQUEST)?.as_bytes());
+    let (said, fields) = places_of(bytes, request.headers)?;
     if said.hosts > 1 || (newest && said.hosts == 0) {
         return Err(Status::BAD_REQUEST);
     }
@@ -211,6 +254,49 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<Head>, Status> {
     let keep = !said.close && (newest || said.keep);
     let expects = newest && said.expects && framing != Framing::Length(0);
     Ok(Some(Head { length, method, target, fields, framing, keep, expects }))
+}
+
+/// Parses the head of an answer to GET at the beginning of `bytes`. `None` when it is
+/// not complete.
+///
+/// # Errors
+/// When it is no such head: the status is the one that a request of that kind gets.
+pub(super) fn parse_answer(bytes: &[u8]) -> Result<Option<AnswerHead>, Status> {
+    let mut places = [httparse::EMPTY_HEADER; FIELDS];
+    let mut answer = httparse::Response::new(&mut places);
+    let length = match answer.parse(bytes) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(httparse::Error::TooManyHeaders) => return Err(Status::HEAD_TOO_LARGE),
+        Err(_) => return Err(Status::BAD_REQUEST),
+    };
+    let status = answer.code.map(Status).ok_or(Status::BAD_REQUEST)?;
+    let newest = answer.version == Some(1);
+    let (said, fields) = places_of(bytes, answer.headers)?;
+    let framing = match status.0 {
+        // These have no content by definition (RFC 9112, section 6.3).
+        100..200 | 204 | 304 => Framing::Length(0),
+        _ if said.lengths == 0 && said.encodings == 0 => Framing::Close,
+        _ => said.framing(newest)?,
+    };
+    Ok(Some(AnswerHead { length, status, fields, framing }))
+}
+
+/// What the fields say, and where in `bytes` they are.
+fn places_of(bytes: &[u8], found: &[httparse::Header<'_>]) -> Result<(Fields, Places), Status> {
+    let (mut said, mut fields) = (Fields::default(), Places::new());
+    for field in found {
+        said.take(field.name.as_bytes(), field.value)?;
+        // There are as many places.
+        let _ = fields.push((place(bytes, field.name.as_bytes()), place(bytes, field.value)));
+    }
+    Ok((said, fields))
+}
+
+/// Where in `bytes` its part `part` is.
+fn place(bytes: &[u8], part: &[u8]) -> Range<usize> {
+    let start = (part.as_ptr() as usize).saturating_sub(bytes.as_ptr() as usize);
+    start..start + part.len()
 }
 
 /// The path and query of a target: a client may also send the whole URI (RFC
@@ -299,6 +385,34 @@ mod tests {
         assert!(!keep("1.1", "Connection: Close\r\n"));
         assert!(!keep("1.0", ""));
         assert!(keep("1.0", "Connection: x, Keep-Alive\r\n"));
+    }
+
+    #[test]
+    fn an_answers_body_is_delimited_in_one_way() {
+        let framing = |text: &str| {
+            let head = parse_answer(std::format!("HTTP/1.1 {text}\r\n\r\n").as_bytes());
+            head.map(|head| head.unwrap().framing).map_err(|status| status.0)
+        };
+        for (text, expected) in [
+            ("200 OK", Ok(Framing::Close)),
+            ("200 OK\r\nContent-Length: 7", Ok(Framing::Length(7))),
+            ("200\r\nTransfer-Encoding: chunked", Ok(Framing::Chunked)),
+            ("204 No Content", Ok(Framing::Length(0))),
+            ("304 Not Modified\r\nContent-Length: 7", Ok(Framing::Length(0))),
+            ("200 OK\r\nContent-Length: 7\r\nContent-Length: 8", Err(400)),
+            ("200 OK\r\nContent-Length: 7\r\nTransfer-Encoding: chunked", Err(400)),
+            ("200 OK\r\nTransfer-Encoding: gzip", Err(501)),
+            ("2000 OK", Err(400)),
+        ] {
+            assert_eq!(framing(text), expected, "{text}");
+        }
+        assert_eq!(parse_answer(b"SSH-2.0-OpenSSH\r\n").unwrap_err(), Status::BAD_REQUEST);
+        assert!(parse_answer(b"HTTP/1.1 200 OK\r\nA: b\r\n").unwrap().is_none());
+        let text = b"HTTP/1.0 301 Moved\r\nLocation: /x\r\n\r\nrest";
+        let head = parse_answer(text).unwrap().unwrap();
+        let answer = Answer::new(text, &head);
+        assert_eq!((answer.status(), answer.field("LOCATION")), (Status(301), Some(&b"/x"[..])));
+        assert_eq!((answer.length(), head.length), (None, text.len() - 4));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! HTTP/1.1 (RFC 9110, RFC 9112) over any [`Tcp`](crate::ip::Tcp): a server.
+//! HTTP/1.1 (RFC 9110, RFC 9112) over any [`Tcp`](crate::ip::Tcp): a server and a client.
 //!
 //! Messages are parsed by `httparse`, the parser under hyper: it is kept, strict
 //! where that matters, allocates nothing and knows nothing of connections. What
@@ -8,21 +8,24 @@
 //! does not read chunked bodies, nor refuse two lengths that differ; it would
 //! need this layer in front of it all the same.
 //!
-//! A program implements [`Handler`] and calls [`serve`].
+//! A program implements [`Handler`] and calls [`serve`]; or calls [`client::get`].
 
 mod body;
+pub mod client;
 mod date;
 mod head;
 mod response;
 mod server;
 #[cfg(test)]
 mod tests;
+mod url;
 
 pub use body::Body;
 pub use date::format as date;
-pub use head::{Method, Request};
+pub use head::{Answer, Method, Request};
 pub use response::{Response, Sink};
 pub use server::{Handler, Limits, Stats, connection, serve};
+pub use url::Url;
 
 use crate::ip;
 use core::fmt;
@@ -91,7 +94,7 @@ impl Status {
 pub enum Error {
     /// The connection failed.
     Connection(ip::Error),
-    /// The request, or its body, is wrong: the status says how.
+    /// The message, or its body, is wrong: the status says how.
     Request(Status),
 }
 

@@ -207,7 +207,7 @@ pub(super) async fn resolve(shared: &Rc<Shared>, name: &str) -> Result<Found, Er
         engine.protocols.up()?;
         engine.servers()
     };
-    let mut last = if servers.is_empty() { Error::Unreachable } else { Error::TimedOut };
+    let mut last = if servers.is_empty() { Error::NoServer } else { Error::TimedOut };
     for (patience, server) in PATIENCE.iter().flat_map(|it| servers.iter().map(move |s| (it, s))) {
         let kind = |kind| timeout(*patience, ask(shared, *server, &name, kind));
         let (four, six) = join(kind(DnsQueryType::A), kind(DnsQueryType::Aaaa)).await;

@@ -63,6 +63,8 @@ pub enum Error {
     Exhausted,
     /// The name does not exist, or the name server has no address for it.
     NoSuchName,
+    /// No name server is known.
+    NoServer,
     /// The name, or the answer of the name server, makes no sense.
     BadName,
     /// The system does not permit it; how it would stands in the log.
@@ -85,6 +87,7 @@ impl fmt::Display for Error {
             Self::TooLong => "the datagram is too long",
             Self::Exhausted => "no memory, port or socket is left",
             Self::NoSuchName => "there is no address for that name",
+            Self::NoServer => "no name server is known: see the argument dns=",
             Self::BadName => "that name cannot be resolved",
             Self::Denied => "the system does not permit it",
             Self::Down => "the network interface is broken",
@@ -107,7 +110,7 @@ impl embedded_io_async::Error for Error {
             Self::Exhausted => ErrorKind::OutOfMemory,
             Self::NoSuchName => ErrorKind::NotFound,
             Self::Denied => ErrorKind::PermissionDenied,
-            Self::Unreachable | Self::Down | Self::NoEntropy => ErrorKind::Other,
+            Self::Unreachable | Self::NoServer | Self::Down | Self::NoEntropy => ErrorKind::Other,
         }
     }
 }
