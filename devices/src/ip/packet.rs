@@ -123,6 +123,14 @@ impl Packet {
         (packet.transport <= packet.end && packet.end <= frame.len()).then_some(packet)
     }
 
+    /// Whether it is what a machine without an address may send to all: a question to
+    /// DHCP servers (RFC 2131, section 4.1).
+    fn seeks_address(&self, frame: &[u8]) -> bool {
+        self.destination == IpAddr::V4(Ipv4Addr::BROADCAST)
+            && self.protocol == UDP
+            && bytes(frame, self.transport) == Some([0, 68, 0, 67])
+    }
+
     /// The offset of the checksum in the protocol's header, for TCP and UDP.
     const fn checksum(&self) -> Option<usize> {
         match self.protocol {
@@ -225,7 +233,8 @@ pub(super) fn judge(frame: &[u8], meta: Meta) -> Verdict {
     }
     let broadcast = packet.source == IpAddr::V4(Ipv4Addr::BROADCAST);
     let source = packet.source;
-    if broadcast || source.is_multicast() || source.is_unspecified() || source.is_loopback() {
+    let nobody = source.is_unspecified() && !packet.seeks_address(frame);
+    if broadcast || source.is_multicast() || nobody || source.is_loopback() {
         return Verdict::Useless;
     }
     if meta.checksum == Checksum::Complete && !packet.verify(frame) {

@@ -35,7 +35,12 @@ fn serve(
             if !udp {
                 continue;
             }
-            assert_eq!(packet::judge(&patched(&frame), Meta::default()), packet::Verdict::Udp(67));
+            // A DHCP server hears of it; nobody else does of what comes from nobody.
+            assert_eq!(packet::judge(&frame, Meta::default()), packet::Verdict::Udp(67));
+            if frame[26..30] == [0; 4] {
+                let other = packet::judge(&elsewhere(&frame), Meta::default());
+                assert_eq!(other, packet::Verdict::Useless);
+            }
             let kind = option(&frame, 53).unwrap()[0];
             asked.borrow_mut().push((Instant::now(), kind));
             if let Some(gift) = open.get() {
@@ -51,10 +56,10 @@ fn serve(
     })
 }
 
-/// A question with a sender that is one, as those of clients without an address have none.
-fn patched(frame: &[u8]) -> Vec<u8> {
+/// A question from nobody to another port.
+fn elsewhere(frame: &[u8]) -> Vec<u8> {
     let mut frame = frame.to_vec();
-    frame[26..30].copy_from_slice(&[10, 0, 0, 50]);
+    frame[37] = 69;
     packet::finish(&mut frame, false);
     frame
 }

@@ -1,0 +1,40 @@
+//! The wiring of `dhcp`.
+//!
+//! test(gives): args ip=10.0.1.2/24 pool=10.0.1.100-10.0.1.101 gateway=10.0.1.1 dns=10.0.1.1,10.0.1.9 domain=lab lease=20
+//! test(gives): xl vif=["bridge=xenbr1"]
+//! test(gives): client client.sh
+//! test(gives): console-contains "dhcp: 10.0.1.100 is 02:00:00:00:00:01's\n"
+//! test(gives): timeout 90
+//! test(pool): args ip=10.0.1.2/24 pool=10.0.2.1-10.0.2.9
+//! test(pool): console-contains "argument pool takes up to 4096 addresses of the server's network"
+//! test(pool): expect exit 2
+//! test(ip): args ip=here pool=10.0.1.100-10.0.1.101
+//! test(ip): console-contains "argument ip takes the server's own address"
+//! test(ip): expect exit 2
+
+#![no_std]
+#![no_main]
+
+use devices::Net;
+
+kernel::unikernel! {
+    /// Gives addresses to the machines of one network (a DHCPv4 server).
+    name: "dhcp",
+    memory: 4 MiB,
+    devices: { net: Net("0") },
+    args: {
+        /// The server's own address with the bits of its network, such as 10.0.1.1/24.
+        ip: &'static str,
+        /// The first and the last address to give, such as 10.0.1.100-10.0.1.199.
+        pool: &'static str,
+        /// The router that clients are told of.
+        gateway: &'static str = "",
+        /// The name servers that clients are told of, with commas between them.
+        dns: &'static str = "",
+        /// The domain that clients are told of.
+        domain: &'static str = "",
+        /// Seconds that an address is given for.
+        lease: u32 = 3600,
+    },
+    main: dhcp::start,
+}
