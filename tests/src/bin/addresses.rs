@@ -1,0 +1,53 @@
+//! How a machine comes by its addresses, and what is said when it does not.
+//!
+//! test(late): args peer=10.0.1.1
+//! test(late): xl vif=["bridge=xenbr1"]
+//! test(late): client-when "no DHCP server answers: asking again, for 8 s"
+//! test(late): client dhcp.sh
+//! test(late): client-then wait
+//! test(late): console-contains "net: 10.0.1.150/24 by DHCP, no gateway, dns none"
+//! test(late): console-contains "10.0.1.1 answers"
+//! test(late): timeout 60
+//! test(static): args ip=10.0.0.2/24,fd00::2/64 gateway=10.0.0.1
+//! test(static): console-contains "10.0.0.1 answers"
+//! test(prefix): args ip=10.0.0.2
+//! test(prefix): console-contains "argument ip takes a list of dhcp, address/prefix, not 10.0.0.2 "
+//! test(prefix): expect exit 2
+//! test(text): args ip=here/24
+//! test(text): console-contains "argument ip takes a list of dhcp, address/prefix, not here/24 "
+//! test(text): expect exit 2
+//! test(network): args ip=10.0.0.0/24
+//! test(network): console-contains "argument ip takes a list of dhcp, address/prefix, not 10.0.0.0/24 "
+//! test(network): expect exit 2
+//! test(gateway): args ip=10.0.0.2/24 gateway=10.0.1.1
+//! test(gateway): console-contains "argument gateway takes a list of addresses in the networks of ip="
+//! test(gateway): expect exit 2
+//! test: dom0 "true"
+//! test: no-verdict
+
+#![no_std]
+#![no_main]
+
+use core::time::Duration;
+use devices::Ip;
+use devices::ip::{Error, Ping, Resolve};
+
+kernel::unikernel! {
+    /// Says whether a peer answers.
+    name: "addresses",
+    memory: 4 MiB,
+    devices: { ip: Ip("0") },
+    args: {
+        /// The peer's address.
+        peer: &'static str = "10.0.0.1",
+    },
+    main: start,
+}
+
+async fn start(ip: Ip, peer: &str) -> Result<(), Error> {
+    for address in ip.resolve(peer).await? {
+        ip.ping(address, 8, Duration::from_secs(5)).await?;
+        kernel::machine::line(format_args!("{address} answers"));
+    }
+    Ok(())
+}
