@@ -55,16 +55,17 @@ impl Source for Machine {
     fn metrics(&self, each: &mut dyn FnMut(Metric)) {
         let memory = memory::stats();
         let uptime = time::Instant::now().as_nanos() / 1_000_000;
-        let bytes = |value: usize| value as u64;
+        let number = |value: usize| value as u64;
         for metric in [
             Metric::counter("uptime_milliseconds", "Time since the machine began.", uptime),
-            Metric::gauge("memory_bytes", "Memory of the machine.", bytes(memory.total)),
-            Metric::gauge("memory_mapped_bytes", "Memory that is mapped.", bytes(memory.mapped)),
-            Metric::gauge("heap_bytes", "Memory that the heap has.", bytes(memory.heap)),
-            Metric::gauge("heap_used_bytes", "Memory in use.", bytes(memory.allocated)),
-            Metric::gauge("heap_allocations", "Allocations alive.", bytes(memory.allocations)),
-            Metric::counter("heap_failures", "Allocations refused.", bytes(memory.failures)),
-            Metric::gauge("tasks_ready", "Tasks that wait for their turn.", bytes(task::ready())),
+            Metric::gauge("memory_bytes", "Memory of the machine.", number(memory.total)),
+            Metric::gauge("memory_mapped_bytes", "Memory that is mapped.", number(memory.mapped)),
+            Metric::gauge("heap_bytes", "Memory that the heap has.", number(memory.heap)),
+            Metric::gauge("heap_used_bytes", "Memory in use.", number(memory.allocated)),
+            Metric::gauge("heap_allocations", "Allocations alive.", number(memory.allocations)),
+            Metric::counter("heap_failures", "Allocations refused.", number(memory.failures)),
+            Metric::gauge("tasks", "Tasks that there are.", number(task::alive())),
+            Metric::gauge("tasks_ready", "Tasks that wait for their turn.", number(task::ready())),
         ] {
             each(metric);
         }

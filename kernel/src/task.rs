@@ -12,7 +12,7 @@ use alloc::collections::VecDeque;
 use async_task::Runnable;
 use core::pin::{Pin, pin};
 use core::ptr::from_ref;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use core::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 pub use embassy_futures::join::{join, join_array, join3, join4};
 pub use embassy_futures::select::{
@@ -23,23 +23,47 @@ use spin::Mutex;
 
 /// Tasks that are ready to run, in the order in which they were woken.
 #[derive(Debug)]
-pub(crate) struct Queue(Mutex<VecDeque<Runnable>>);
+pub(crate) struct Queue {
+    ready: Mutex<VecDeque<Runnable>>,
+    /// Tasks that take up memory, for they run, or for somebody holds on to them.
+    alive: AtomicUsize,
+}
 
 impl Queue {
     pub(crate) const fn new() -> Self {
-        Self(Mutex::new(VecDeque::new()))
+        Self { ready: Mutex::new(VecDeque::new()), alive: AtomicUsize::new(0) }
     }
 
     fn push(&self, runnable: Runnable) {
-        self.0.lock().push_back(runnable);
+        self.ready.lock().push_back(runnable);
     }
 
     fn pop(&self) -> Option<Runnable> {
-        self.0.lock().pop_front()
+        self.ready.lock().pop_front()
     }
 
     fn len(&self) -> usize {
-        self.0.lock().len()
+        self.ready.lock().len()
+    }
+}
+
+/// The way of one task to the queue, which is dropped with the task.
+struct Way(&'static Queue);
+
+impl Way {
+    fn new(queue: &'static Queue) -> Self {
+        queue.alive.fetch_add(1, Ordering::Relaxed);
+        Self(queue)
+    }
+
+    fn push(&self, runnable: Runnable) {
+        self.0.push(runnable);
+    }
+}
+
+impl Drop for Way {
+    fn drop(&mut self) {
+        self.0.alive.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -82,8 +106,8 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let queue = machine::queue();
-    let schedule = move |runnable| queue.push(runnable);
+    let way = Way::new(machine::queue());
+    let schedule = move |runnable| way.push(runnable);
     // SAFETY: the future is 'static, and so is all that `schedule` holds. It
     // need not be Send: the queue belongs to this thread (there is no other on
     // Xen, and `machine::queue` is thread-local on Linux), only `block_on` of
@@ -92,6 +116,12 @@ where
     let (runnable, task) = unsafe { async_task::spawn_unchecked(future, schedule) };
     runnable.schedule();
     Task(task)
+}
+
+/// How many tasks there are: they run, or somebody holds on to them or wakes them.
+#[must_use]
+pub fn alive() -> usize {
+    machine::queue().alive.load(Ordering::Relaxed)
 }
 
 /// How many tasks wait for their turn.
@@ -216,10 +246,11 @@ mod tests {
                 unreachable!("it was cancelled");
             });
             yield_now().await;
+            assert_eq!(super::alive(), 1);
             drop(task);
             sleep(SECOND * 2).await;
         });
-        assert_eq!(Rc::strong_count(&alive), 1);
+        assert_eq!((Rc::strong_count(&alive), super::alive()), (1, 0));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The wiring of `metrics`.
 //!
-//! test: client "curl -sf http://$IP:9100/metrics | grep '^xenith_net_received_frames '"
+//! test: client client.sh
 
 #![no_std]
 #![no_main]

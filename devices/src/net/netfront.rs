@@ -124,6 +124,10 @@ pub struct Stats {
     pub lost_events: u32,
     /// Whether the back end broke the protocol: 1, as it is not used after that.
     pub violations: u32,
+    /// Slots of the receiving ring that wait for a frame now.
+    pub receive_slots: u32,
+    /// Slots of the transmitting ring whose frame is on its way now.
+    pub transmit_slots: u32,
 }
 
 /// What the driver and the task that looks after it share.
@@ -232,7 +236,10 @@ impl Netfront {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let mut stats = self.state.stats.get();
-        State::add(&mut stats, self.state.rx.borrow().as_ref(), self.state.tx.borrow().as_ref());
+        let (rx, tx) = (self.state.rx.borrow(), self.state.tx.borrow());
+        State::add(&mut stats, rx.as_ref(), tx.as_ref());
+        stats.receive_slots = rx.as_ref().map_or(0, Rx::in_flight);
+        stats.transmit_slots = tx.as_ref().map_or(0, Tx::in_flight);
         stats
     }
 
@@ -282,6 +289,12 @@ impl Source for Netfront {
                 stats.lost_events.into(),
             ),
             Metric::counter("net_violations", "Protocols broken.", stats.violations.into()),
+            Metric::gauge("net_receive_slots", "Slots to receive in.", stats.receive_slots.into()),
+            Metric::gauge(
+                "net_transmit_slots",
+                "Slots on their way out.",
+                stats.transmit_slots.into(),
+            ),
             Metric::gauge("grants", "Pages lent.", grants.used as u64),
             Metric::gauge("grants_quarantined", "Pages not given back.", grants.quarantine as u64),
             Metric::counter("xenstore_dropped", "Messages nobody waited for.", store.dropped),

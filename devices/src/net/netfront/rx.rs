@@ -111,6 +111,11 @@ impl Rx {
         Ok(())
     }
 
+    /// Slots that wait for a frame.
+    pub(super) fn in_flight(&self) -> u32 {
+        self.ring.in_flight()
+    }
+
     /// Whether fewer pages than wanted could be had.
     pub(super) fn is_short(&self) -> bool {
         self.chunks.len() * CHUNK < self.wanted

@@ -216,6 +216,11 @@ impl Tx {
         self.port.wake();
     }
 
+    /// Slots whose frame is on its way.
+    pub(super) fn in_flight(&self) -> u32 {
+        self.ring.in_flight()
+    }
+
     /// Responses that wait.
     pub(super) fn pending(&mut self) -> Result<u32, Violation> {
         self.ring.pending().map_err(|_| Violation::Index)
