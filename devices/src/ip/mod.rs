@@ -26,6 +26,7 @@ mod udp;
 pub use config::{Limits, Settings};
 pub use drive::{Stack, Stats};
 pub use either::Either;
+pub use packet::{fill_checksum, has_checksum};
 pub use tcp::{TcpHalf, TcpListener, TcpStream};
 pub use udp::UdpSocket;
 
@@ -266,8 +267,7 @@ pub trait Resolve {
     /// The addresses of `name`, which may also be an address itself; never empty.
     ///
     /// # Errors
-    /// [`Error::NoSuchName`], [`Error::BadName`], [`Error::TimedOut`]; [`Error::Unreachable`]
-    /// when there is no name server.
+    /// [`Error::NoSuchName`], [`Error::BadName`], [`Error::TimedOut`], [`Error::NoServer`].
     fn resolve(&self, name: &str) -> impl Future<Output = Result<Addresses, Error>>;
 }
 

@@ -213,6 +213,18 @@ pub(super) fn finish(frame: &mut [u8], blank: bool) -> Meta {
     Meta { checksum: Checksum::Complete }
 }
 
+/// Whether a frame holds a whole TCP segment or UDP datagram, right behind its IP header.
+#[must_use]
+pub fn has_checksum(frame: &[u8]) -> bool {
+    Packet::parse(frame).is_some_and(|packet| packet.checksum().is_some() && !packet.fragment)
+}
+
+/// Fills in the TCP or UDP checksum of a frame that [has one](has_checksum), for who
+/// passes on a frame that came [blank](Checksum::Blank) to where it has to be complete.
+pub fn fill_checksum(frame: &mut [u8]) {
+    finish(frame, false);
+}
+
 /// Judges a frame that arrived.
 pub(super) fn judge(frame: &[u8], meta: Meta) -> Verdict {
     let kind: Option<[u8; 2]> = bytes(frame, 12);
