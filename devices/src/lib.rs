@@ -26,7 +26,10 @@ pub mod ip;
 pub mod kv;
 pub mod net;
 
+#[cfg(target_os = "xen")]
 pub use block::blkfront::Blkfront as Block;
+#[cfg(not(target_os = "xen"))]
+pub use block::file::File as Block;
 pub use console::Console;
 pub use ip::Ip;
 #[cfg(target_os = "xen")]

@@ -13,7 +13,7 @@ mod link;
 mod pool;
 mod queue;
 
-use super::{Block, Discard, ErrorKind, Info};
+use super::{Block, ErrorKind, Info};
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -374,19 +374,14 @@ impl Blkfront {
         stats
     }
 
-    /// Checks a call before anything is asked: the first of its sectors, of 512 bytes.
-    fn check(&self, op: Op, sector: u64, count: u64) -> Result<u64, ErrorKind> {
+    /// Checks a call before anything is asked; how many times 512 bytes a sector has.
+    fn check(&self, check: impl FnOnce(Info) -> Result<(), ErrorKind>) -> Result<u64, ErrorKind> {
         if let Some(error) = self.state.refusal() {
             return Err(error);
         }
         let info = self.state.info.get();
-        if info.read_only && op != Op::Read {
-            return Err(ErrorKind::ReadOnly);
-        }
-        if sector.checked_add(count).is_none_or(|end| end > info.sectors) {
-            return Err(ErrorKind::OutOfRange);
-        }
-        Ok(sector * u64::from(info.sector_size / SECTOR as u32))
+        check(info)?;
+        Ok(u64::from(info.sector_size) / SECTOR as u64)
     }
 
     /// Reads or writes all of a caller's bytes, in parts of which a few are under way
@@ -396,11 +391,11 @@ impl Blkfront {
             Buffer::Read(to) => (Op::Read, to.len()),
             Buffer::Write(from) => (Op::Write, from.len()),
         };
-        let size = self.state.info.get().sector_size as usize;
-        if length == 0 || !length.is_multiple_of(size) {
-            return Err(ErrorKind::Misaligned);
-        }
-        let start = self.check(op, sector, (length / size) as u64)?;
+        let start = sector
+            * self.check(|info| match op {
+                Op::Write if info.read_only => Err(ErrorKind::ReadOnly),
+                _ => info.check(sector, length),
+            })?;
         let mut window = heapless::Deque::<_, WINDOW>::new();
         let (mut asked, mut done) = (0, 0);
         while done < length {
@@ -565,16 +560,7 @@ impl Block for Blkfront {
     }
 
     async fn discard(&self, sector: u64, count: u64) -> Result<(), ErrorKind> {
-        let start = self.check(Op::Discard, sector, count)?;
-        let Some(Discard { granularity, alignment }) = self.info().discard else {
-            return Err(ErrorKind::Unsupported);
-        };
-        let aligned =
-            sector.checked_sub(alignment).is_some_and(|at| at.is_multiple_of(granularity));
-        if count == 0 || !aligned || !count.is_multiple_of(granularity) {
-            return Err(ErrorKind::Misaligned);
-        }
-        let factor = u64::from(self.info().sector_size) / SECTOR as u64;
-        self.order(Op::Discard, start, count * factor).await
+        let factor = self.check(|info| info.check_discard(sector, count))?;
+        self.order(Op::Discard, sector * factor, count * factor).await
     }
 }

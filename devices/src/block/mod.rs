@@ -5,6 +5,11 @@
 //! may still hold it in a volatile cache; [`Block::flush`] is what makes it last.
 
 pub mod blkfront;
+pub mod conformance;
+pub mod fault;
+#[cfg(not(target_os = "xen"))]
+pub mod file;
+pub mod memory;
 
 use core::fmt;
 
@@ -36,6 +41,46 @@ pub struct Info {
     /// How often the device was connected. A change means that the other side may
     /// be a new one.
     pub generation: u32,
+}
+
+impl Info {
+    /// Whether `length` bytes from `sector` on are whole sectors of the device.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Misaligned`] or [`ErrorKind::OutOfRange`].
+    pub fn check(&self, sector: u64, length: usize) -> Result<(), ErrorKind> {
+        let size = self.sector_size as usize;
+        if length == 0 || !length.is_multiple_of(size) {
+            return Err(ErrorKind::Misaligned);
+        }
+        self.check_range(sector, (length / size) as u64)
+    }
+
+    /// Whether the device has `count` sectors from `sector` on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutOfRange`].
+    pub fn check_range(&self, sector: u64, count: u64) -> Result<(), ErrorKind> {
+        let fits = sector.checked_add(count).is_some_and(|end| end <= self.sectors);
+        if fits { Ok(()) } else { Err(ErrorKind::OutOfRange) }
+    }
+
+    /// Whether `count` sectors from `sector` on can be discarded.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ReadOnly`], [`ErrorKind::Unsupported`], [`ErrorKind::Misaligned`] or
+    /// [`ErrorKind::OutOfRange`].
+    pub fn check_discard(&self, sector: u64, count: u64) -> Result<(), ErrorKind> {
+        if self.read_only {
+            return Err(ErrorKind::ReadOnly);
+        }
+        let Discard { granularity, alignment } = self.discard.ok_or(ErrorKind::Unsupported)?;
+        let aligned = |number: u64| number.checked_rem(granularity) == Some(0);
+        if count == 0 || !sector.checked_sub(alignment).is_some_and(aligned) || !aligned(count) {
+            return Err(ErrorKind::Misaligned);
+        }
+        self.check_range(sector, count)
+    }
 }
 
 /// What a device can discard, in sectors.

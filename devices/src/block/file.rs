@@ -1,0 +1,170 @@
+//! A file, or a block device, of Linux as the disk of a process.
+//!
+//! `XENITH_DISK_xvda=FILE` in the environment makes the file the disk `xvda`; `cargo mk
+//! run --on linux --disk NAME=FILE` sets it. Requests are system calls that the process
+//! waits for: they mostly end in memory, and a process is for development.
+
+use super::{Block, ErrorKind, Info};
+use alloc::format;
+use alloc::string::{String, ToString};
+use core::fmt;
+use kernel::args::{self, Args};
+use kernel::manifest::Device;
+use kernel::metrics::{Metric, Source};
+use kernel::task::yield_now;
+use std::fs;
+use std::io::{self, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// Bytes of a sector.
+const SECTOR: u32 = 512;
+
+/// Why a file cannot be a disk.
+#[derive(Debug)]
+pub enum Error {
+    /// No file is named for the disk.
+    Unnamed(String),
+    /// It cannot be opened.
+    Unusable(String, io::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unnamed(variable) => write!(
+                f,
+                "no file is named for the disk: give --disk NAME=FILE to `cargo mk run`, or set \
+                 {variable}=FILE in the environment"
+            ),
+            Self::Unusable(path, error) => write!(f, "the disk {path} cannot be opened: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for Error {}
+
+/// A disk that is a file.
+#[derive(Debug)]
+pub struct File {
+    file: fs::File,
+    sectors: u64,
+    read_only: bool,
+}
+
+impl File {
+    /// Opens the file at `path`. What is no whole sector at its end is left out.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn open(path: &Path, read_only: bool) -> io::Result<Self> {
+        let mut file = fs::File::options().read(true).write(!read_only).open(path)?;
+        // Block devices have no length of their own, but an end.
+        let length = file.seek(SeekFrom::End(0))?;
+        Ok(Self { file, sectors: length / u64::from(SECTOR), read_only })
+    }
+}
+
+/// Where a sector starts.
+const fn place(sector: u64) -> u64 {
+    sector * SECTOR as u64
+}
+
+/// What an error of the system is to a caller.
+fn failed(error: &io::Error) -> ErrorKind {
+    match error.kind() {
+        // Somebody made it shorter.
+        io::ErrorKind::UnexpectedEof => ErrorKind::OutOfRange,
+        io::ErrorKind::OutOfMemory => ErrorKind::Exhausted,
+        _ => ErrorKind::Failed,
+    }
+}
+
+impl Block for File {
+    type Error = ErrorKind;
+
+    fn info(&self) -> Info {
+        Info {
+            sector_size: SECTOR,
+            sectors: self.sectors,
+            read_only: self.read_only,
+            flush: true,
+            discard: None,
+            generation: 1,
+        }
+    }
+
+    async fn read(&self, sector: u64, to: &mut [u8]) -> Result<(), ErrorKind> {
+        yield_now().await;
+        self.info().check(sector, to.len())?;
+        self.file.read_exact_at(to, place(sector)).map_err(|error| failed(&error))
+    }
+
+    async fn write(&self, sector: u64, from: &[u8]) -> Result<(), ErrorKind> {
+        yield_now().await;
+        if self.read_only {
+            return Err(ErrorKind::ReadOnly);
+        }
+        self.info().check(sector, from.len())?;
+        self.file.write_all_at(from, place(sector)).map_err(|error| failed(&error))
+    }
+
+    async fn flush(&self) -> Result<(), ErrorKind> {
+        yield_now().await;
+        self.file.sync_data().map_err(|error| failed(&error))
+    }
+
+    async fn discard(&self, _: u64, _: u64) -> Result<(), ErrorKind> {
+        Err(if self.read_only { ErrorKind::ReadOnly } else { ErrorKind::Unsupported })
+    }
+}
+
+impl Device for File {
+    const CLASS: &'static str = "block";
+
+    type Settings = ();
+
+    type Error = Error;
+
+    fn configure(_: &mut Args) -> Result<(), args::Error> {
+        Ok(())
+    }
+
+    async fn open(id: &'static str, (): ()) -> Result<Self, Error> {
+        let variable = format!("XENITH_DISK_{}", if id.is_empty() { "xvda" } else { id });
+        let path = std::env::var_os(&variable).ok_or_else(|| Error::Unnamed(variable.clone()))?;
+        let read_only = std::env::var_os(format!("{variable}_READ_ONLY")).is_some();
+        Self::open(Path::new(&path), read_only)
+            .map_err(|error| Error::Unusable(path.display().to_string(), error))
+    }
+}
+
+/// Linux counts for itself.
+impl Source for File {
+    fn metrics(&self, _: &mut dyn FnMut(Metric)) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::conformance::check;
+    use super::*;
+    use kernel::task::block_on;
+
+    #[test]
+    fn it_is_a_block_device() {
+        let path = std::env::temp_dir().join(format!("xenith-file-{}", std::process::id()));
+        let file = fs::File::create(&path).unwrap();
+        // Not a whole sector at the end.
+        file.set_len((4 << 20) + 100).unwrap();
+        let disk = File::open(&path, false).unwrap();
+        assert_eq!(disk.info().sectors, 8192);
+        assert_eq!(block_on(check(&disk)), Ok(()));
+        assert_eq!(block_on(check(&File::open(&path, true).unwrap())), Ok(()));
+        // One that becomes shorter.
+        file.set_len(1 << 20).unwrap();
+        let late = block_on(disk.read(8000, &mut [0; 512]));
+        assert_eq!(late, Err(ErrorKind::OutOfRange));
+        fs::remove_file(&path).unwrap();
+        assert!(File::open(&path, false).is_err());
+    }
+}

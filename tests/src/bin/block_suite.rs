@@ -1,0 +1,28 @@
+//! The suite for block devices, on disks of Linux's back end.
+//!
+//! test(plain): disk disk=16M
+//! test(sectors): disk disk=16M,4096
+//! test(read-only): disk disk=16M,ro
+//! test: memory 16
+//! test: timeout 90
+
+#![no_std]
+#![no_main]
+
+use devices::Block;
+use devices::block::conformance::check;
+use tests::Verdict;
+
+kernel::unikernel! {
+    name: "block_suite",
+    memory: 16 MiB,
+    devices: { disk: Block("xvda") },
+    main: start,
+}
+
+async fn start(disk: Block) -> Verdict {
+    match check(&disk).await {
+        Ok(()) => Verdict::Pass,
+        Err(wrong) => Verdict::Fail(wrong),
+    }
+}
