@@ -41,7 +41,7 @@ impl core::error::Error for Unseeded {}
 
 /// The generator's state.
 #[derive(Debug)]
-pub(crate) struct Pool(Mutex<Option<Generator>>);
+pub(crate) struct Pool(pub(crate) Mutex<Option<Generator>>);
 
 impl Pool {
     pub(crate) const fn new() -> Self {
@@ -49,7 +49,7 @@ impl Pool {
     }
 }
 
-struct Generator {
+pub(crate) struct Generator {
     key: [u8; KEY],
 }
 

@@ -63,6 +63,11 @@ impl Frames {
         self.own.get(&mfn).copied().map(leaked)
     }
 
+    /// The pages that the hypervisor made, when it ends.
+    pub(super) fn into_own(self) -> impl Iterator<Item = NonNull<u8>> {
+        self.own.into_values()
+    }
+
     /// What is in frame `mfn`, if the guest has such a frame.
     pub(super) fn page(&self, mfn: u64) -> Option<SharedPage> {
         let &address = self.addresses.get(&mfn)?;

@@ -28,7 +28,9 @@ pub mod store;
 pub(crate) mod tests;
 
 use crate::Domain;
+use crate::gnttab::{Shared, Table};
 use crate::memory::{Frames as GuestFrames, PAGE_SIZE, SharedPage};
+use crate::xenstore::Client;
 use events::Events;
 use frames::{Frames, leaked};
 use grants::Grants;
@@ -61,6 +63,8 @@ struct Host {
 
 struct State {
     host: Host,
+    /// The page of xenstore.
+    ring: NonNull<u8>,
     console: Option<Vec<u8>>,
     netbacks: BTreeMap<u32, Backend>,
     may_leak: bool,
@@ -68,6 +72,11 @@ struct State {
 
 thread_local! {
     static DOMAIN: Cell<Option<&'static Domain>> = const { Cell::new(None) };
+    /// The domain of a hypervisor that is gone, for the next one: a domain may
+    /// be referred to for ever, but a fuzzer makes millions.
+    static SPARE: Cell<Option<&'static Domain>> = const { Cell::new(None) };
+    /// Pages of hypervisors that are gone. They stay mapped.
+    static PAGES: RefCell<Vec<NonNull<u8>>> = const { RefCell::new(Vec::new()) };
     static GUEST: Cell<u16> = const { Cell::new(1) };
     static TSC: Cell<u64> = const { Cell::new(0) };
     static STATE: RefCell<Option<State>> = const { RefCell::new(None) };
@@ -107,10 +116,13 @@ impl Fake {
                 store: Daemon::new(leaked(ring)),
             };
             let netbacks = BTreeMap::new();
-            *state = Some(State { host, console: None, netbacks, may_leak: false });
+            *state = Some(State { host, ring, console: None, netbacks, may_leak: false });
         });
-        // Leaked like its page: a domain lives until the end.
-        DOMAIN.set(Some(Box::leak(Box::new(Domain::new(leaked_page(), GuestFrames::NONE)))));
+        // Leaked like its page: a domain lives until the end of its thread.
+        let domain = SPARE.take().unwrap_or_else(|| {
+            Box::leak(Box::new(Domain::new(leaked_page(), GuestFrames::NONE)))
+        });
+        DOMAIN.set(Some(domain));
         crate::xenstore::attach(leaked(ring), store::PORT);
         Self(())
     }
@@ -201,16 +213,40 @@ impl Default for Fake {
 
 impl Drop for Fake {
     fn drop(&mut self) {
-        let leaks = if std::thread::panicking() || with(|state| state.may_leak) {
+        if std::thread::panicking() {
+            STATE.set(None);
+            DOMAIN.set(None);
+            return;
+        }
+        let leaks = if with(|state| state.may_leak) {
             String::new()
         } else {
             self.settle();
             leaks::since(&Baseline::default())
         };
-        STATE.set(None);
-        DOMAIN.set(None);
+        let idle = release();
+        let state = STATE.take();
+        let domain = DOMAIN.take().filter(|_| idle);
+        if let Some((domain, State { host, ring, .. })) = domain.zip(state) {
+            *domain.grants.lock() = Table::new();
+            domain.shared_info.copy_in(0, &[0; PAGE_SIZE]);
+            SPARE.set(Some(domain));
+            PAGES.with_borrow_mut(|pages| pages.extend(host.frames.into_own().chain([ring])));
+        }
         assert!(leaks.is_empty(), "rule R12: {leaks}");
     }
+}
+
+/// Ends everything that is between the guest and the others. Whether the guest
+/// holds nothing more, so that its domain and its pages may be used again.
+fn release() -> bool {
+    with(|State { host, netbacks, .. }| netbacks.values_mut().for_each(|it| it.die(host)));
+    let domain = crate::domain();
+    let client = std::mem::replace(&mut *domain.store.lock(), Client::new());
+    drop(client);
+    // What is in quarantine comes back when something is lent.
+    drop(Shared::new(0, 1));
+    crate::evtchn::stats().open == 0 && crate::gnttab::stats().used == 0
 }
 
 /// This thread's domain, if it has a hypervisor.
@@ -274,7 +310,11 @@ pub fn leaked_page() -> SharedPage {
 
 fn leak() -> NonNull<u8> {
     #[repr(align(4096))]
-    struct Page(UnsafeCell<[u8; 4096]>);
-    let page: &'static Page = Box::leak(Box::new(Page(UnsafeCell::new([0; 4096]))));
+    struct Page(UnsafeCell<[u8; PAGE_SIZE]>);
+    if let Some(base) = PAGES.with_borrow_mut(Vec::pop) {
+        leaked(base).copy_in(0, &[0; PAGE_SIZE]);
+        return base;
+    }
+    let page: &'static Page = Box::leak(Box::new(Page(UnsafeCell::new([0; PAGE_SIZE]))));
     NonNull::new(page.0.get()).expect("a reference is not null").cast()
 }

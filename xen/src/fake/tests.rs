@@ -350,3 +350,22 @@ fn answers_in_another_order_find_their_questions_x2() {
     assert_eq!(id.as_mut().poll(&mut context), Poll::Ready(Ok(b"1".into())));
     assert_eq!(name.as_mut().poll(&mut context), Poll::Ready(Ok(b"guest".into())));
 }
+
+#[test]
+fn a_domain_after_another_finds_nothing_of_it() {
+    let page = |fake: &Fake| {
+        let lent = Shared::new(0, 1).unwrap();
+        let watch = run(fake, xenstore::watch("a")).unwrap();
+        let at = &raw const *crate::domain();
+        assert_eq!(crate::gnttab::stats().used, 1);
+        assert_eq!(xenstore::stats().watches, 1);
+        drop((lent, watch));
+        at
+    };
+    let first = page(&Fake::new());
+    let fake = Fake::new();
+    assert_eq!(crate::gnttab::stats(), crate::gnttab::Stats::default());
+    assert_eq!(crate::evtchn::stats().open, 0);
+    assert_eq!(fake.store().watches(), 0);
+    assert_eq!(page(&fake), first, "a fuzzer's memory would grow without bound");
+}

@@ -18,6 +18,7 @@ use rustix::event::Timespec;
 pub(crate) use shutdown::requested as shutdown_requested;
 use std::cell::Cell;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -25,6 +26,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 static BEGINNING: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
 
 static POOL: Pool = Pool::new();
+
+/// Whether randomness is simulated.
+static KNOWN_SEED: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     static QUEUE: &'static Queue = Box::leak(Box::new(Queue::new()));
@@ -52,6 +56,13 @@ pub(crate) fn timers() -> &'static Timers {
 /// none can, it jumps to the next timer. For tests.
 pub fn simulate_time() {
     SIMULATED.set(Some(1));
+}
+
+/// From here on, this process's random numbers are the same ones each time. For
+/// fuzzers, whose findings have to happen again.
+pub fn simulate_randomness() {
+    KNOWN_SEED.store(true, Ordering::Relaxed);
+    *POOL.0.lock() = None;
 }
 
 /// ns since the first reading.
@@ -91,6 +102,9 @@ pub(crate) fn jitter() -> u64 {
 
 /// Four numbers of Linux's generator.
 pub(crate) fn hardware_seed() -> Option<[u64; 4]> {
+    if KNOWN_SEED.load(Ordering::Relaxed) {
+        return Some([1, 2, 3, 4]);
+    }
     let mut bytes = [0; 32];
     let count = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).ok()?;
     let (words, _) = bytes.as_chunks::<8>();

@@ -328,6 +328,13 @@ impl Backend {
         self.arriving.clear();
     }
 
+    /// Lets go of everything and says nothing.
+    pub(in crate::fake) fn die(&mut self, host: &mut Host) {
+        self.script.clear();
+        self.disconnect(host);
+        self.let_go(host);
+    }
+
     /// Lets go of all that was kept.
     pub(super) fn let_go(&mut self, host: &mut Host) {
         for (reference, write) in std::mem::take(&mut self.kept) {

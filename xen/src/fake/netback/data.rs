@@ -143,6 +143,18 @@ impl Queue {
         self.owed.iter_mut().filter_map(|owed| owed.mapped.take()).collect()
     }
 
+    /// Writes into a ring's page and leaves it alone from then on; the ring's port.
+    pub(super) fn scribble(&mut self, receive: bool, at: usize, bytes: &[u8]) -> u32 {
+        self.broken = true;
+        let (page, port) = match receive {
+            true => (self.rx.page(), self.rx.port),
+            false => (self.tx.page(), self.tx.port),
+        };
+        let at = at.min(PAGE_SIZE);
+        page.copy_in(at, &bytes[..bytes.len().min(PAGE_SIZE - at)]);
+        port
+    }
+
     /// Does what there is to do; whether anything happened.
     pub(super) fn step(&mut self, work: &mut Work<'_>) -> bool {
         for port in self.ports() {

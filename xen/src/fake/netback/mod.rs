@@ -216,6 +216,17 @@ impl<'a> Netback<'a> {
         });
     }
 
+    /// Writes `bytes` into the page of the receive ring or of the transmit ring, from
+    /// byte `at` on as far as they fit, and raises its event. From then on this is all
+    /// that happens to the rings of the connection: the back end leaves them alone.
+    pub fn scribble(self, receive: bool, at: usize, bytes: &[u8]) {
+        let ports: Vec<_> = self.with(|backend, _| {
+            let queues = backend.queues.iter_mut();
+            queues.map(|queue| queue.scribble(receive, at, bytes)).collect()
+        });
+        ports.into_iter().for_each(|port| self.fake.raise(port));
+    }
+
     /// Begins an orderly end, as `xl network-detach` does. The nodes vanish
     /// when both ends are closed.
     pub fn detach(self) {

@@ -37,6 +37,11 @@ impl<const SLOT: usize> Back<SLOT> {
         Ok(Self { page, reference, port, req_cons: at, rsp_prod: at, published: at, awake: true })
     }
 
+    /// The page that the ring is in.
+    pub(super) const fn page(&self) -> &SharedPage {
+        &self.page
+    }
+
     const fn slot(index: u32) -> usize {
         SLOTS + (index & (Self::SIZE - 1)) as usize * SLOT
     }
