@@ -1,6 +1,7 @@
 //! `cargo mk check`: everything that must hold before a change goes in.
 
 use super::build;
+use super::fuzz;
 use super::test::{self, Tally};
 use super::tidy;
 use crate::guest::Guests;
@@ -56,7 +57,13 @@ fn host_steps(project: &Project, steps: &Steps<'_>) {
         command.args(arguments.split(' ')).current_dir(&project.root);
         command
     };
-    steps.step("format", || capture(steps.ui, cargo("fmt --all --check")).map(one));
+    steps.step("format", || {
+        if project.is_xenith() {
+            // A workspace of its own.
+            capture(steps.ui, cargo("fmt --manifest-path tests/fuzz/Cargo.toml --check"))?;
+        }
+        capture(steps.ui, cargo("fmt --all --check")).map(one)
+    });
     if project.is_xenith() {
         steps.step("invariants", || match tidy::check(project)? {
             true => Ok(one(String::new())),
@@ -79,7 +86,20 @@ fn host_steps(project: &Project, steps: &Steps<'_>) {
         let mut command = cargo("doc --workspace --no-deps --quiet");
         capture(steps.ui, command.env("RUSTDOCFLAGS", "--deny warnings")).map(one)
     });
+    // Last, beside the guests on Xen: these wait most of the time, and it never does.
+    if project.is_xenith() {
+        match fuzz::obstacle() {
+            Some(why) => steps.skip("fuzz targets", &why),
+            None => drop(steps.step("fuzz targets", || {
+                let note = format!("the kept inputs and {FUZZ_SECONDS} s of new ones each");
+                Ok((fuzz::check(project, FUZZ_SECONDS, steps.ui)?, note))
+            })),
+        }
+    }
 }
+
+/// How long each fuzz target runs.
+const FUZZ_SECONDS: u64 = 4;
 
 /// Why the step is left out where it is: a component of the nightly toolchain
 /// is nothing that a check should install.

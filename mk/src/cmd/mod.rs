@@ -6,6 +6,7 @@ pub(crate) mod check;
 pub(crate) mod clean;
 pub(crate) mod disk;
 pub(crate) mod doctor;
+pub(crate) mod fuzz;
 pub(crate) mod host;
 pub(crate) mod inspect;
 pub(crate) mod new;

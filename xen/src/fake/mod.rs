@@ -119,9 +119,9 @@ impl Fake {
             *state = Some(State { host, ring, console: None, netbacks, may_leak: false });
         });
         // Leaked like its page: a domain lives until the end of its thread.
-        let domain = SPARE.take().unwrap_or_else(|| {
-            Box::leak(Box::new(Domain::new(leaked_page(), GuestFrames::NONE)))
-        });
+        let domain = SPARE
+            .take()
+            .unwrap_or_else(|| Box::leak(Box::new(Domain::new(leaked_page(), GuestFrames::NONE))));
         DOMAIN.set(Some(domain));
         crate::xenstore::attach(leaked(ring), store::PORT);
         Self(())
@@ -174,6 +174,18 @@ impl Fake {
     /// Lets the guest's grant table have at most `count` frames, each of 512 entries.
     pub fn limit_grant_frames(&self, count: usize) {
         with(|state| state.host.grants.limit = count);
+    }
+
+    /// Writes `bytes` into the page that the guest lends to domain `peer` by
+    /// `reference`, from byte `at` on, as that domain may at any time.
+    ///
+    /// # Panics
+    /// When that is no such page, or they do not fit.
+    pub fn write_lent(&self, peer: u16, reference: u32, at: usize, bytes: &[u8]) {
+        let written = with(|State { host: Host { grants, frames, .. }, .. }| {
+            grants.copy_to(reference, peer, at, bytes, frames)
+        });
+        written.unwrap_or_else(|status| panic!("grant {reference} of domain {peer}: {status}"));
     }
 
     /// Allows `CONSOLEIO_write`, as a Xen built for debugging does.

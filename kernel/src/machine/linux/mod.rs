@@ -17,6 +17,7 @@ use crate::time::{Instant, Timers};
 use rustix::event::Timespec;
 pub(crate) use shutdown::requested as shutdown_requested;
 use std::cell::Cell;
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, OnceLock};
@@ -79,7 +80,9 @@ pub(crate) fn wall_clock() -> Duration {
 
 /// The first argument of the process, or nothing.
 pub(crate) fn raw_arguments() -> &'static [u8] {
-    std::env::args_os().nth(1).unwrap_or_default().leak().as_bytes()
+    static FIRST: LazyLock<OsString> =
+        LazyLock::new(|| std::env::args_os().nth(1).unwrap_or_default());
+    FIRST.as_bytes()
 }
 
 /// The arguments of the process.

@@ -1,0 +1,302 @@
+//! `cargo mk fuzz`: feeds the parts that face a peer with what libFuzzer makes up.
+//!
+//! * [`build`]: the instrumented build, by the pinned stable compiler
+//! * [`output`]: what libFuzzer prints, and what of it matters
+
+mod build;
+mod output;
+
+use crate::cmd::test::Tally;
+use crate::project::{Project, read};
+use crate::ui::{Ui, bytes, out};
+use anyhow::{Context, Result, bail, ensure};
+use build::Built;
+use console::style;
+use output::Progress;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use toml_edit::DocumentMut;
+
+/// Feeds drivers, stack and servers with inputs that libFuzzer makes up
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  cargo mk fuzz\n  cargo mk fuzz netfront --seconds 600 --keep\n  \
+cargo mk fuzz http --input target/fuzz/crashes/http/crash-0123\n\nTargets are the files in \
+tests/fuzz/fuzz_targets. Inputs that reach new code go to target/fuzz/corpus; those that are kept \
+stand in tests/fuzz/corpus."
+)]
+pub(crate) struct Args {
+    /// Targets; all if none is named
+    targets: Vec<String>,
+    /// How long each of them runs
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: u64,
+    /// Keeps the smallest set of inputs that reach as much as all that were found
+    #[arg(long, conflicts_with = "input")]
+    keep: bool,
+    /// Runs this input alone, to see a crash again
+    #[arg(long, value_name = "FILE")]
+    input: Option<PathBuf>,
+}
+
+/// Where the targets stand.
+const FOLDER: &str = "tests/fuzz";
+
+/// MiB that a target may use; more is a leak.
+const MEMORY: u32 = 1024;
+
+/// Seconds that one input may take; more is a hang.
+const PATIENCE: u32 = 25;
+
+/// Between two lines about how far it is.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Runs the command.
+///
+/// # Errors
+/// When the targets cannot be built or run; a crash is a status.
+pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
+    let project = Project::find()?;
+    let fuzz = Fuzz::find(&project)?;
+    let targets = fuzz.choose(&args.targets)?;
+    build::compiler().map_err(|why| anyhow::anyhow!(why))?;
+    ui.step("building the targets");
+    let built = build::build(&project, &targets, ui)?;
+    ui.done();
+    if !built.sanitizer {
+        ui.warn("this toolchain has no AddressSanitizer: only panics and hangs are found");
+    }
+    if let Some(input) = &args.input {
+        let [target] = &targets[..] else { bail!("which target is the input for?") };
+        return fuzz.again(&built, target, input, ui);
+    }
+    let mut crashed = 0;
+    for target in &targets {
+        match fuzz.target(&built, target, args.seconds, true, ui)? {
+            Outcome::Well(progress) => {
+                out(&format!("{} {target:10} {progress}\n", style("ok   ").green()));
+                if args.keep {
+                    fuzz.keep(&built, target, ui)?;
+                }
+            }
+            Outcome::Crash(report) => {
+                crashed += 1;
+                out(&format!("{} {target:10} {report}\n", style("CRASH").red()));
+            }
+        }
+    }
+    Ok(u8::from(crashed > 0))
+}
+
+/// Why `cargo mk check` cannot fuzz, if it cannot.
+pub(crate) fn obstacle() -> Option<String> {
+    build::compiler().err()
+}
+
+/// The kept corpus and `seconds` more of each target, for `cargo mk check`.
+///
+/// # Errors
+/// With all crashes, or when the targets cannot be built.
+pub(crate) fn check(project: &Project, seconds: u64, ui: &Ui) -> Result<Tally> {
+    let fuzz = Fuzz::find(project)?;
+    let built = build::build(project, &fuzz.targets, ui)?;
+    let mut crashes = String::new();
+    for target in &fuzz.targets {
+        if let Outcome::Crash(report) = fuzz.target(&built, target, seconds, false, ui)? {
+            crashes += &format!("\n{target}: {report}");
+        }
+    }
+    ensure!(crashes.is_empty(), "{crashes}");
+    Ok(Tally { passed: fuzz.targets.len(), ..Tally::default() })
+}
+
+/// The targets and their places.
+struct Fuzz {
+    targets: Vec<String>,
+    /// The corpora that are kept.
+    kept: PathBuf,
+    /// Everything that is not.
+    out: PathBuf,
+}
+
+/// How a run ended.
+enum Outcome {
+    Well(Progress),
+    /// What it said, where its input is, and how to see it again.
+    Crash(String),
+}
+
+impl Fuzz {
+    fn find(project: &Project) -> Result<Self> {
+        let folder = project.root.join(FOLDER);
+        ensure!(project.is_xenith() && folder.is_dir(), "there are no fuzz targets here");
+        let manifest = String::from_utf8(read(&folder.join("Cargo.toml"))?)?;
+        let targets = targets(&manifest.parse().context("tests/fuzz/Cargo.toml")?);
+        let out = project.metadata.target_directory.join("fuzz").into();
+        Ok(Self { targets, kept: folder.join("corpus"), out })
+    }
+
+    fn choose(&self, names: &[String]) -> Result<Vec<String>> {
+        if names.is_empty() {
+            return Ok(self.targets.clone());
+        }
+        for name in names {
+            let list = self.targets.join(" ");
+            ensure!(self.targets.contains(name), "there is no fuzz target {name}\ntargets: {list}");
+        }
+        Ok(names.to_vec())
+    }
+
+    /// A folder of `target`, which is there from then on.
+    fn folder(&self, kind: &str, target: &str) -> Result<PathBuf> {
+        let folder = self.out.join(kind).join(target);
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(folder)
+    }
+
+    /// A command that runs `target`, without inputs.
+    fn command(&self, built: &Built, target: &str) -> Result<Command> {
+        let mut command = Command::new(built.program(target));
+        let crashes = self.folder("crashes", target)?;
+        command.arg(format!("-artifact_prefix={}/", crashes.display()));
+        command.args([format!("-rss_limit_mb={MEMORY}"), format!("-timeout={PATIENCE}")]);
+        // Simulated domains live as long as their thread.
+        command.args(["-detect_leaks=0", "-len_control=10", "-max_len=2000"]);
+        command.env("ASAN_OPTIONS", "detect_leaks=0:quarantine_size_mb=32");
+        command.env("RUST_BACKTRACE", "1").stdin(Stdio::null());
+        Ok(command)
+    }
+
+    /// Runs `target` with its corpora for a while.
+    fn target(
+        &self,
+        built: &Built,
+        target: &str,
+        seconds: u64,
+        shows: bool,
+        ui: &Ui,
+    ) -> Result<Outcome> {
+        let mut command = self.command(built, target)?;
+        command.arg(format!("-max_total_time={seconds}"));
+        command.arg(self.folder("corpus", target)?);
+        let kept = self.kept.join(target);
+        command.args(kept.is_dir().then_some(kept));
+        let mut begun = Instant::now();
+        let (well, progress, said) = run_and_look(command, ui, |progress| {
+            if shows && begun.elapsed() >= PAUSE {
+                begun = Instant::now();
+                ui.note(&format!("{target:10} {progress}"));
+            }
+        })?;
+        if well {
+            return Ok(Outcome::Well(progress));
+        }
+        Ok(Outcome::Crash(output::report(target, &said)))
+    }
+
+    /// Runs one input.
+    fn again(&self, built: &Built, target: &str, input: &Path, ui: &Ui) -> Result<u8> {
+        ensure!(input.is_file(), "there is no file {}", input.display());
+        let mut command = self.command(built, target)?;
+        ui.command(command.arg(input));
+        let status = command.status().context("cannot run the target")?;
+        Ok(u8::from(!status.success()))
+    }
+
+    /// Makes the kept corpus of `target` the smallest that reaches as much as all inputs.
+    fn keep(&self, built: &Built, target: &str, ui: &Ui) -> Result<()> {
+        ui.step(&format!("{target}: choosing what to keep"));
+        let (kept, merged) = (self.kept.join(target), self.folder("merged", target)?);
+        clear(&merged)?;
+        fs::create_dir_all(&kept).with_context(|| format!("cannot make {}", kept.display()))?;
+        let mut command = self.command(built, target)?;
+        // By code reached, not by how often: a corpus is for those who come later.
+        command.args(["-set_cover_merge=1", "-use_counters=0"]).arg(&merged);
+        command.args([&kept, &self.folder("corpus", target)?]);
+        let (well, _, said) = run_and_look(command, ui, |_| {})?;
+        ui.done();
+        ensure!(well, "{target}: {}", output::report(target, &said));
+        clear(&kept)?;
+        let (mut count, mut size) = (0, 0);
+        for entry in fs::read_dir(&merged).context("the merged corpus")? {
+            let entry = entry.context("the merged corpus")?;
+            count += 1;
+            size += fs::copy(entry.path(), kept.join(entry.file_name())).context("an input")?;
+        }
+        out(&format!("kept  {target:10} {count} inputs, {} bytes\n", bytes(size)));
+        Ok(())
+    }
+}
+
+/// Removes the files in a folder.
+fn clear(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// The names of the binaries in a manifest.
+fn targets(manifest: &DocumentMut) -> Vec<String> {
+    let bins = manifest.get("bin").and_then(|it| it.as_array_of_tables());
+    let names = bins.into_iter().flatten().filter_map(|bin| bin.get("name")?.as_str());
+    names.map(str::to_owned).collect()
+}
+
+/// Runs a target: whether all went well, how far it came, and what it said besides.
+fn run_and_look(
+    mut command: Command,
+    ui: &Ui,
+    mut each: impl FnMut(&Progress),
+) -> Result<(bool, Progress, Vec<String>)> {
+    ui.command(&command);
+    let mut child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot run {}", command.get_program().display()))?;
+    let (mut progress, mut said) = (Progress::default(), Vec::new());
+    let mut lines = BufReader::new(child.stderr.take().context("no output")?).split(b'\n');
+    while let Some(Ok(line)) = lines.next() {
+        let line = String::from_utf8_lossy(&line).into_owned();
+        if progress.take(&line) {
+            each(&progress);
+        } else {
+            said.push(line);
+        }
+    }
+    let status = child.wait().context("the target is gone")?;
+    Ok((status.success(), progress, said))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_the_binaries_of_the_manifest() {
+        let manifest = "[package]\nname = 'a'\n[[bin]]\nname = 'x'\n[[bin]]\nname = 'y'\n";
+        assert_eq!(targets(&manifest.parse().unwrap()), ["x", "y"]);
+    }
+
+    #[test]
+    fn every_target_has_its_file_and_its_corpus() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(FOLDER);
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        let declared = targets(&manifest.parse().unwrap());
+        let files = fs::read_dir(folder.join("fuzz_targets")).unwrap();
+        let mut files: Vec<_> = files
+            .map(|file| file.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+            .collect();
+        files.sort();
+        assert_eq!(declared, files, "a target is a file and a [[bin]], in the same order");
+        for target in declared {
+            let kept = fs::read_dir(folder.join("corpus").join(&target));
+            assert!(kept.is_ok_and(|mut it| it.next().is_some()), "{target} has no kept corpus");
+        }
+    }
+}

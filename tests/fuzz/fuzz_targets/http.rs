@@ -1,0 +1,92 @@
+//! A client of the HTTP server, whose bytes come in pieces of any size.
+
+#![no_main]
+
+use devices::http::{Body, Error, Handler, Limits, Request, Response, Status, connection};
+use devices::ip;
+use embedded_io_async::{Read, Write};
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use libfuzzer_sys::fuzz_target;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use xenith_fuzz::on_machine;
+use xenith_fuzz::stream::Script;
+
+#[derive(Arbitrary, Debug)]
+struct Input<'a> {
+    /// The sizes of the pieces, again and again.
+    pieces: [u8; 4],
+    bytes: &'a [u8],
+}
+
+fuzz_target!(|input: Input<'_>| {
+    let (answer, requests) = served([input.bytes].into());
+    let mut rest = input.bytes;
+    let mut sizes = input.pieces.iter().map(|&it| usize::from(it) + 1).cycle();
+    let pieces = std::iter::from_fn(|| {
+        let (piece, after) = rest.split_at(sizes.next()?.min(rest.len()));
+        rest = after;
+        (!piece.is_empty()).then_some(piece)
+    });
+    let (split, split_requests) = served(pieces.collect());
+    // Where one reader sees a request, so does any other, however it comes (RFC 9112,
+    // section 11.2).
+    assert_eq!(requests, split_requests);
+    assert_eq!(String::from_utf8_lossy(&answer), String::from_utf8_lossy(&split));
+});
+
+/// What a client that sends `pieces` is answered, and the requests that were seen.
+fn served(pieces: VecDeque<&[u8]>) -> (Vec<u8>, Vec<String>) {
+    let (answer, seen) = (RefCell::default(), Echo::default());
+    let limits = Limits { head: 512, body: 1000, ..Limits::default() };
+    on_machine(async {
+        let script = Script::new(pieces, &answer);
+        connection(script, &limits, &Cell::default(), &seen).await;
+    });
+    let mut answer = answer.into_inner();
+    // The time of day is nobody's input.
+    while let Some(at) = answer.windows(8).position(|it| it == b"\r\nDate: ") {
+        answer.drain(at..at + 8 + 29);
+    }
+    (answer, seen.requests.into_inner())
+}
+
+/// Sends bodies back, and notes who asked for what.
+#[derive(Default)]
+struct Echo {
+    requests: RefCell<Vec<String>>,
+}
+
+impl Handler for Echo {
+    async fn handle<R, W>(
+        &self,
+        request: &Request<'_>,
+        body: &mut Body<'_, R, W>,
+        response: Response<'_>,
+    ) -> Result<(), Error>
+    where
+        R: Read<Error = ip::Error>,
+        W: Write<Error = ip::Error>,
+    {
+        let (length, coding) =
+            (request.field("content-length"), request.field("transfer-encoding"));
+        assert!(length.is_none() || coding.is_none(), "two lengths of one body");
+        assert!(request.path().starts_with(['/', '*']), "{:?}", request.path());
+        let asked = format!("{:?} {} {:?}", request.method(), request.path(), request.query());
+        self.requests.borrow_mut().push(asked);
+        if !request.path().ends_with('e') {
+            return response.send(body, Status::OK, &[], request.path().as_bytes()).await;
+        }
+        let (mut all, mut piece) = (Vec::new(), [0; 7]);
+        loop {
+            match body.read(&mut piece).await? {
+                0 => break,
+                count => all.extend_from_slice(&piece[..count]),
+            }
+        }
+        assert!(all.len() <= 1000);
+        let mut sink = response.stream(body, Status::OK, &[], None).await?;
+        sink.write(body, &all).await?;
+        sink.finish(body).await
+    }
+}
