@@ -2,7 +2,7 @@
 //!
 //! test: client client.sh
 //! test: console-contains "bridge: ready between 00:16:3e:00:00:"
-//! test: console-contains "lost: 0 for want of room, 0 too long, 0 without a checksum"
+//! test: console-contains " for want of room, 0 too long, 0 without a checksum, 0 refused"
 //! test: timeout 120
 
 #![no_std]
