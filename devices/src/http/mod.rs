@@ -21,6 +21,7 @@ mod tests;
 mod url;
 
 pub use body::Body;
+pub(crate) use date::civil;
 pub use date::format as date;
 pub use head::{Answer, Method, Request};
 pub use response::{Response, Sink};

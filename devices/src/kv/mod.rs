@@ -1,12 +1,15 @@
 //! Files and keys on a block device.
 //!
-//! [`Tree`] is what can be read: folders and files. [`Store`] holds values by key, and
-//! what it acknowledges survives a loss of power at any moment. Each format is a file:
+//! [`Tree`] is what can be read: folders and files. [`Files`] is a tree that can be
+//! changed. [`Store`] holds values by key, and what it acknowledges survives a loss of
+//! power at any moment. Each format is a file:
 //!
 //! | module | is a | made by |
 //! |---|---|---|
 //! | [`built`](mod@built) | [`Tree`] | the build: files in the image |
 //! | [`tar`] | [`Tree`] | `tar`, `cargo mk run --disk NAME=FOLDER` |
+//! | [`ext4`] | [`Tree`] | Linux |
+//! | [`fat`] | [`Files`] | any machine |
 //! | [`keys`] | [`Store`] | itself |
 //!
 //! Names and paths are bytes, as they are on disk. A path's parts are separated by
@@ -15,8 +18,11 @@
 
 pub mod built;
 mod cache;
+pub mod ext4;
+pub mod fat;
 pub mod keys;
 mod path;
+mod replay;
 mod sectors;
 pub mod tar;
 
@@ -86,6 +92,53 @@ pub trait Tree {
         node: &Self::Node,
         each: &mut dyn FnMut(&[u8], Metadata),
     ) -> impl Future<Output = Result<(), Error>>;
+}
+
+/// Folders and files that can be changed. Whether a change is whole after a loss of
+/// power in its middle is the format's affair.
+pub trait Files: Tree {
+    /// Writes `from` into the file at `path`, from `offset` on, which is at most its
+    /// size. A file that is not there is made, its folder is not.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::ReadOnly`], [`Error::NotFile`], [`Error::Unsupported`] for
+    /// an offset behind the end, and others.
+    fn write(
+        &self,
+        path: &[u8],
+        offset: u64,
+        from: &[u8],
+    ) -> impl Future<Output = Result<(), Error>>;
+
+    /// Cuts a file off, so that it has `size` bytes.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Unsupported`] for more than it has, and others.
+    fn truncate(&self, path: &[u8], size: u64) -> impl Future<Output = Result<(), Error>>;
+
+    /// Makes a folder in one that is there.
+    ///
+    /// # Errors
+    /// [`Error::Exists`], [`Error::NotFound`], and others.
+    fn create_folder(&self, path: &[u8]) -> impl Future<Output = Result<(), Error>>;
+
+    /// Removes a file or an empty folder.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::NotEmpty`], and others.
+    fn remove(&self, path: &[u8]) -> impl Future<Output = Result<(), Error>>;
+
+    /// Gives a file or folder another path, at which there is nothing.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Exists`], and others.
+    fn rename(&self, from: &[u8], to: &[u8]) -> impl Future<Output = Result<(), Error>>;
+
+    /// Makes all changes last through a loss of power from now on.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn sync(&self) -> impl Future<Output = Result<(), Error>>;
 }
 
 /// Values by key. What a call did is on the disk when its future is ready.

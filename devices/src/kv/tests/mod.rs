@@ -3,6 +3,8 @@
 mod built;
 mod crash;
 mod disk;
+mod ext4;
+mod fat;
 mod keys;
 mod tar;
 
