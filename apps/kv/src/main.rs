@@ -1,0 +1,28 @@
+//! The wiring of `kv`.
+//!
+//! test(commands): disk store=1M
+//! test(commands): input "set a one two\nset b 3\nrename a c\ndelete b\nget c\nget a\nexit\n"
+//! test(commands): console-contains "kv: ready\nok\nok\nok\nok\none two\nerror: there is nothing"
+//! test(crash): disk store=256K
+//! test(crash): args run="count n"
+//! test(crash): client crash.sh
+//! test(crash): client-when "n begins at 0"
+//! test(crash): client-then destroy
+//! test(crash): timeout 150
+
+#![no_std]
+#![no_main]
+
+use devices::{Block, Console};
+
+kernel::unikernel! {
+    /// Keeps values by key on a disk, through any loss of power.
+    name: "kv",
+    memory: 8 MiB,
+    devices: { console: Console, store: Block("xvda") },
+    args: {
+        /// Commands, separated by semicolons; without, they come from the console.
+        run: &'static str = "",
+    },
+    main: kv::start,
+}
