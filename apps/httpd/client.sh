@@ -16,6 +16,10 @@ head -c 300000 /dev/urandom >/tmp/body
 curl -sf --data-binary @/tmp/body $url/echo | cmp - /tmp/body
 curl -sf -H 'Transfer-Encoding: chunked' -T /tmp/body -X POST $url/echo | cmp - /tmp/body
 
+# Bodies as long as asked for, which benchmarks take.
+[ "$(curl -sf $url/bytes/1024 | tr -d x | wc -c) $(curl -sf $url/bytes/100000 | wc -c)" = '0 100000' ]
+[ "$(curl -s -o /dev/null -w '%{http_code}' $url/bytes/-1)" = 404 ]
+
 # Two requests at once, answered in order on one connection.
 answers=$(printf 'GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n' |
 	nc -w 5 $IP 80 | grep -c '^HTTP/1.1 \(200\|404\)')

@@ -27,13 +27,38 @@ use xen_sys::{
     __HYPERVISOR_set_trap_table, __HYPERVISOR_update_va_mapping, __HYPERVISOR_vcpu_op,
 };
 
-/// Hypercalls so far.
-static COUNT: AtomicU64 = AtomicU64::new(0);
+/// Hypercalls so far, by their numbers.
+static COUNTS: [AtomicU64; 40] = [const { AtomicU64::new(0) }; 40];
 
 /// How many hypercalls this domain made so far.
 #[must_use]
 pub fn count() -> u64 {
-    COUNT.load(Ordering::Relaxed)
+    COUNTS.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+}
+
+/// How many of them were of the kinds that a running device makes.
+#[must_use]
+pub fn counts() -> Counts {
+    let of = |number: u32| {
+        let count = usize::try_from(number).ok().and_then(|number| COUNTS.get(number));
+        count.map_or(0, |count| count.load(Ordering::Relaxed))
+    };
+    Counts {
+        event_channel: of(__HYPERVISOR_event_channel_op),
+        grant_table: of(__HYPERVISOR_grant_table_op),
+        sched: of(__HYPERVISOR_sched_op),
+    }
+}
+
+/// Hypercalls by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// `event_channel_op`: notifications, once ports are open.
+    pub event_channel: u64,
+    /// `grant_table_op`.
+    pub grant_table: u64,
+    /// `sched_op`: waits.
+    pub sched: u64,
 }
 
 #[cfg(target_os = "xen")]
@@ -54,7 +79,8 @@ core::arch::global_asm!(
 #[inline(always)]
 unsafe fn hypercall<const NR: u32>(args: [u64; 4]) -> Result<u64, Errno> {
     // There is one vCPU and nothing interrupts it, so this needs no lock prefix.
-    COUNT.store(COUNT.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    let count = const { &COUNTS[NR as usize] };
+    count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     let raw: i64;
     // SAFETY: the stub follows the ABI above and touches no other register.
     // The call pushes a return address, so the stack must be declared as used.

@@ -90,6 +90,9 @@ impl<T: Source> http::Handler for Site<T> {
                     .await
             }
             "/" => response.send(body, Status::OK, &HTML, self.page().as_bytes()).await,
+            path if let Some(count) = path.strip_prefix("/bytes/").and_then(number) => {
+                bytes(count, body, response).await
+            }
             "/health" => response.send(body, Status::OK, &PLAIN, b"ok\n").await,
             "/metrics" => {
                 let text = metrics::render(&[&Machine, &*self.ip, self]);
@@ -98,6 +101,37 @@ impl<T: Source> http::Handler for Site<T> {
             _ => response.send(body, Status::NOT_FOUND, &PLAIN, b"There is no such page.\n").await,
         }
     }
+}
+
+/// Decimal digits alone, as a number.
+fn number(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+/// What `/bytes/COUNT` is made of.
+static X: [u8; 16384] = [b'x'; 16384];
+
+/// Sends `count` bytes: what benchmarks ask for.
+async fn bytes<R, W>(
+    count: u64,
+    body: &mut Body<'_, R, W>,
+    response: Response<'_>,
+) -> Result<(), http::Error>
+where
+    R: Read<Error = ip::Error>,
+    W: Write<Error = ip::Error>,
+{
+    if let Some(all) = usize::try_from(count).ok().and_then(|count| X.get(..count)) {
+        return response.send(body, Status::OK, &BYTES, all).await;
+    }
+    let mut sink = response.stream(body, Status::OK, &BYTES, Some(count)).await?;
+    let mut left = count;
+    while left > 0 {
+        let piece = usize::try_from(left).map_or(&X[..], |left| &X[..X.len().min(left)]);
+        sink.write(body, piece).await?;
+        left -= piece.len() as u64;
+    }
+    sink.finish(body).await
 }
 
 /// Sends back what comes, as it comes.
