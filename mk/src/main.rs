@@ -64,6 +64,7 @@ enum Cmd {
     Check(cmd::check::Args),
     Fuzz(cmd::fuzz::Args),
     Bench(cmd::bench::Args),
+    Profile(cmd::profile::Args),
     New(cmd::new::Args),
     Disk(cmd::disk::Args),
     Doctor(cmd::doctor::Args),
@@ -92,6 +93,7 @@ fn main() -> ExitCode {
         Cmd::Disk(args) => cmd::disk::run(args),
         Cmd::Doctor(args) => cmd::doctor::run(args),
         Cmd::Bench(args) => cmd::bench::run(args, &ui),
+        Cmd::Profile(args) => cmd::profile::run(args, &ui),
         Cmd::Host(args) => cmd::host::run(args, &ui),
     };
     ui.done();

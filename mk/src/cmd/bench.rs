@@ -1,6 +1,10 @@
 //! `cargo mk bench`: what Xenith costs, in numbers that noise cannot touch.
 
+mod block;
+mod chart;
 mod machine;
+mod net;
+mod versus;
 
 use super::build::{self, Image};
 use crate::boot;
@@ -35,6 +39,10 @@ and do not vary; times do. Each is the median of all starts,\nwith the least and
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
         starts: u32,
     },
+    /// The network, beside Linux as a guest: throughput, requests, round trips, their cost
+    Net(net::Args),
+    /// A disk, beside Linux as a guest: throughput, requests, flushes, their cost
+    Block(block::Args),
     /// The machine beneath an app: boot by memory, heap, tasks, time, hypercalls
     #[command(
         after_help = "Example:\n  cargo mk bench machine --json\n\nInstructions are counted by QEMU, \
@@ -109,9 +117,11 @@ impl Spread {
 /// # Errors
 /// When a host does not come up or a guest does not behave.
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
-    let (json, starts) = match args.what {
-        What::Boot { json, starts } => (json, starts),
-        What::Machine { json } => return machine::run(json, ui),
+    let (json, starts) = match &args.what {
+        What::Boot { json, starts } => (*json, *starts),
+        What::Machine { json } => return machine::run(*json, ui),
+        What::Net(args) => return net::run(args, ui),
+        What::Block(args) => return block::run(args, ui),
     };
     let project = Project::find()?;
     let boot = boot(&project, starts, ui)?;

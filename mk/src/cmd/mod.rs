@@ -10,6 +10,7 @@ pub(crate) mod fuzz;
 pub(crate) mod host;
 pub(crate) mod inspect;
 pub(crate) mod new;
+pub(crate) mod profile;
 pub(crate) mod run;
 pub(crate) mod symbolize;
 pub(crate) mod test;

@@ -193,13 +193,14 @@ impl Apt {
         Ok(parse(&String::from_utf8_lossy(&output.stdout)))
     }
 
-    /// Everything that the lab is made of: Xen, its tools, the kernel, and the
-    /// libraries of the tools. The libraries too come from the same release
-    /// and not from this machine, which may have other versions or none.
-    fn resolve(&self) -> Result<Vec<Package>> {
-        let mut wanted = self.show(ROOTS)?;
-        let missing: Vec<_> = ROOTS
-            .into_iter()
+    /// Those of these names, what they are there to name, and the libraries of it
+    /// all. The libraries too come from the same release and not from this
+    /// machine, which may have other versions or none.
+    fn resolve(&self, roots: &[&str]) -> Result<Vec<Package>> {
+        let mut wanted = self.show(roots.iter().copied())?;
+        let missing: Vec<_> = roots
+            .iter()
+            .copied()
             .filter(|root| !wanted.iter().any(|package| package.name == *root))
             .collect();
         ensure!(
@@ -252,15 +253,17 @@ impl Apt {
     }
 }
 
-/// Fetches all packages of the lab into `folder`, and says which file is which.
+/// Fetches the packages that it takes for those in `roots` into `folder`, and
+/// says which file is which.
 pub(super) fn fetch(
     cache: &Path,
     folder: &Path,
+    roots: &[&str],
     progress: &dyn Progress,
 ) -> Result<Vec<(Package, PathBuf)>> {
     let from = |apt: &Apt| -> Result<Vec<(Package, PathBuf)>> {
         progress.step("looking for Xen and Linux among Debian's packages");
-        let packages = apt.resolve()?;
+        let packages = apt.resolve(roots)?;
         apt.download(&packages, folder, progress)?;
         packages
             .into_iter()

@@ -18,6 +18,7 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetat
 use super::channel::{Channel, quote, random, store};
 use super::guest::{Guest, GuestSpec};
 use super::network::{Number, Numbers, publish};
+use super::probe::Probe;
 use super::qemu::{self, Accelerator, Qemu};
 use super::{Options, Output, Progress, image};
 
@@ -160,13 +161,24 @@ impl Host {
         self.channel.qemu.console_log()
     }
 
-    /// Joins this terminal to a shell in dom0, until Ctrl-] or the shell's end.
-    pub(crate) fn interact(&self) -> Result<()> {
+    /// What stops the machine and looks at it, where [`Options::debug`] asked for it.
+    pub(crate) fn probe(&self) -> Result<Probe> {
+        Probe::connect(&self.socket("debug")?).context("QEMU offers no look at the machine")
+    }
+
+    /// A path to a socket of this run that is short, as it must be, wherever the
+    /// folder.
+    fn socket(&self, name: &str) -> Result<Socket> {
         let log = self.console_log();
         let folder = File::open(log.parent().expect("in a folder"))?;
-        // A socket's path must be short, and this one is, wherever the folder.
-        let path = format!("/proc/self/fd/{}/shell", folder.as_raw_fd());
-        let mut shell = UnixStream::connect(path).context("dom0 has no shell to offer")?;
+        let path = format!("/proc/self/fd/{}/{name}", folder.as_raw_fd()).into();
+        Ok(Socket { path, _folder: folder })
+    }
+
+    /// Joins this terminal to a shell in dom0, until Ctrl-] or the shell's end.
+    pub(crate) fn interact(&self) -> Result<()> {
+        let path = self.socket("shell")?;
+        let mut shell = UnixStream::connect(&path.path).context("dom0 has no shell to offer")?;
         let _raw = RawTerminal::new()?;
         if let Ok(size) = tcgetwinsize(io::stdin()) {
             let (rows, columns) = (size.ws_row, size.ws_col);
@@ -216,6 +228,12 @@ impl Host {
         );
         Ok(())
     }
+}
+
+/// Where a socket is, for as long as this value lives.
+pub(super) struct Socket {
+    pub(super) path: PathBuf,
+    _folder: File,
 }
 
 /// The file of the cache that says in which boot of this machine KVM failed.

@@ -45,7 +45,7 @@ const PYTHON: &str = "initramfs-python";
 const SPACE: u64 = 500 << 20;
 
 /// Where the packages' names and versions stand, once all are unpacked.
-const VERSIONS: &str = "versions";
+pub(super) const VERSIONS: &str = "versions";
 
 /// Makes all that booting needs, or finds it made. A network is needed the
 /// first time only: afterwards the versions stay as they are until the folder is
@@ -63,8 +63,8 @@ pub(super) fn prepare(cache: &Path, progress: &dyn Progress) -> Result<Image> {
         lock.lock()?;
     }
     let tree = cache.join("tree");
-    if !is_complete(&tree) {
-        fetch_tree(cache, &tree, progress).with_context(built)?;
+    if !is_complete(&tree, &apt::ROOTS) {
+        fetch_tree(cache, &tree, &apt::ROOTS, progress).with_context(built)?;
     }
     let folder = cache.join(format!("image-{:016x}", key(&tree)?));
     if !folder.exists() {
@@ -88,18 +88,19 @@ pub(super) fn prepare(cache: &Path, progress: &dyn Progress) -> Result<Image> {
 /// Whether booting would need neither network nor building.
 pub(super) fn is_prepared(cache: &Path) -> bool {
     let tree = cache.join("tree");
-    is_complete(&tree)
+    is_complete(&tree, &apt::ROOTS)
 }
 
 /// Whether the tree is there, of this machine's release and with all that is
 /// wanted today.
-fn is_complete(tree: &Path) -> bool {
-    fs::read_to_string(tree.join(VERSIONS)).is_ok_and(|versions| versions.starts_with(&wanted()))
+pub(super) fn is_complete(tree: &Path, roots: &[&str]) -> bool {
+    let versions = fs::read_to_string(tree.join(VERSIONS));
+    versions.is_ok_and(|versions| versions.starts_with(&wanted(roots)))
 }
 
 /// What the list of versions begins with: what was asked for.
-fn wanted() -> String {
-    let (release, roots) = (super::release(), apt::ROOTS.join(" "));
+fn wanted(roots: &[&str]) -> String {
+    let (release, roots) = (super::release(), roots.join(" "));
     format!("{release}\nedition {} of {roots}\n", unpack::EDITION)
 }
 
@@ -116,14 +117,21 @@ fn key(tree: &Path) -> Result<u64> {
     Ok(hasher.finish())
 }
 
-fn empty(folder: &Path) -> Result<()> {
+/// Makes a folder with nothing in it.
+pub(super) fn empty(folder: &Path) -> Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder)?;
     }
     Ok(fs::create_dir(folder)?)
 }
 
-fn fetch_tree(cache: &Path, tree: &Path, progress: &dyn Progress) -> Result<()> {
+/// Makes a tree of what is wanted of the packages in `roots` and of their libraries.
+pub(super) fn fetch_tree(
+    cache: &Path,
+    tree: &Path,
+    roots: &[&str],
+    progress: &dyn Progress,
+) -> Result<()> {
     let space = rustix::fs::statvfs(cache)?;
     let free = space.f_bavail * space.f_frsize;
     if free < SPACE {
@@ -132,11 +140,11 @@ fn fetch_tree(cache: &Path, tree: &Path, progress: &dyn Progress) -> Result<()> 
     }
     let packages = cache.join("packages");
     fs::create_dir_all(&packages)?;
-    let fetched = apt::fetch(cache, &packages, progress)?;
+    let fetched = apt::fetch(cache, &packages, roots, progress)?;
     progress.step("unpacking Debian's packages");
     let new = cache.join("new");
     empty(&new)?;
-    let mut versions = wanted();
+    let mut versions = wanted(roots);
     for (number, (package, file)) in fetched.iter().enumerate() {
         progress.bytes(number as u64, fetched.len() as u64);
         if let Err(error) = unpack::unpack(file, &new) {

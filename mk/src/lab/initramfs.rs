@@ -126,17 +126,18 @@ pub(super) const NETWORK_SCRIPTS: [(&str, &str); 9] = [
 
 /// A file system in the making: what stands at each path.
 #[derive(Default)]
-struct Files(BTreeMap<PathBuf, Node>);
+pub(super) struct Files(BTreeMap<PathBuf, Node>);
 
 /// One thing in a file system.
-enum Node {
+pub(super) enum Node {
     Folder,
     File { executable: bool, bytes: Vec<u8> },
     Link(PathBuf),
 }
 
 impl Files {
-    fn add(&mut self, path: impl Into<PathBuf>, node: Node) {
+    /// A node, and the folders above it.
+    pub(super) fn add(&mut self, path: impl Into<PathBuf>, node: Node) {
         let path = path.into();
         for parent in path.ancestors().skip(1) {
             if !parent.as_os_str().is_empty() {
@@ -146,13 +147,14 @@ impl Files {
         self.0.insert(path, node);
     }
 
-    fn program(&mut self, path: impl Into<PathBuf>, bytes: Vec<u8>) {
+    /// A file that may be executed.
+    pub(super) fn program(&mut self, path: impl Into<PathBuf>, bytes: Vec<u8>) {
         let executable = true;
         self.add(path, Node::File { executable, bytes });
     }
 
     /// Our own files.
-    fn scripts(&mut self, scripts: &[(&str, &str)]) {
+    pub(super) fn scripts(&mut self, scripts: &[(&str, &str)]) {
         for (path, text) in scripts {
             let executable = text.starts_with("#!");
             let bytes = text.as_bytes().to_vec();
@@ -161,7 +163,7 @@ impl Files {
     }
 
     /// A module, and the path where it is then.
-    fn module(&mut self, module: &Module) -> String {
+    pub(super) fn module(&mut self, module: &Module) -> String {
         let path = format!("usr/lib/modules/{}/{}.ko", module.version, module.name);
         self.program(&path, module.bytes.clone());
         format!("/{path}")
@@ -169,11 +171,12 @@ impl Files {
 
     /// A link's target is relative: unpacked elsewhere, an absolute one would
     /// name a file of that machine.
-    fn link(&mut self, path: impl Into<PathBuf>, target: impl Into<PathBuf>) {
+    pub(super) fn link(&mut self, path: impl Into<PathBuf>, target: impl Into<PathBuf>) {
         self.add(path, Node::Link(target.into()));
     }
 
-    fn write(self, mut to: impl Write) -> Result<()> {
+    /// Writes them as an archive.
+    pub(super) fn write(self, mut to: impl Write) -> Result<()> {
         for (number, (path, node)) in self.0.into_iter().enumerate() {
             let path = path.to_str().context("a file name is not UTF-8")?;
             let (mode, bytes) = match node {
@@ -202,16 +205,9 @@ pub(super) fn base(tree: &Path, scratch: &Path, to: impl Write) -> Result<()> {
         files.add(folder, Node::Folder);
     }
     files.link("var/run", "../run");
-    for folder in ["bin", "sbin", "lib"] {
-        files.link(folder, Path::new("usr").join(folder));
-    }
     files.scripts(&SCRIPTS);
 
-    files.program("usr/bin/busybox", read(tree, "usr/bin/busybox")?);
-    for applet in applets(tree)? {
-        files.link(Path::new("usr/bin").join(applet), "busybox");
-    }
-
+    busybox(tree, &mut files)?;
     let mut programs = vec![read(tree, "usr/bin/xenstore")?];
     files.program("usr/bin/xenstore", programs[0].clone());
     for verb in XENSTORE {
@@ -227,8 +223,8 @@ pub(super) fn base(tree: &Path, scratch: &Path, to: impl Write) -> Result<()> {
         files.program(path, bytes);
     }
     // The threads library loads this one by itself when a thread is cancelled.
-    libraries(tree, &programs, &["libgcc_s.so.1", LOADER], &mut files)?;
-    files.link(Path::new("lib64").join(LOADER), Path::new("../").join(LIBRARIES).join(LOADER));
+    libraries(tree, &programs, &["libgcc_s.so.1"], &mut files)?;
+    loader(tree, &mut files)?;
 
     let mut list = String::new();
     for module in Modules::of(tree, scratch)?.ordered(&MODULES, &mut BTreeSet::new())? {
@@ -359,6 +355,25 @@ fn xen_folder(tree: &Path) -> Result<PathBuf> {
     bail!("Debian's packages brought no folder usr/lib/xen-VERSION")
 }
 
+/// Adds busybox under all its names, and the folders that programs are looked for in.
+pub(super) fn busybox(tree: &Path, files: &mut Files) -> Result<()> {
+    for folder in ["bin", "sbin", "lib"] {
+        files.link(folder, Path::new("usr").join(folder));
+    }
+    files.program("usr/bin/busybox", read(tree, "usr/bin/busybox")?);
+    for applet in applets(tree)? {
+        files.link(Path::new("usr/bin").join(applet), "busybox");
+    }
+    Ok(())
+}
+
+/// Adds what loads libraries, where programs look for it.
+pub(super) fn loader(tree: &Path, files: &mut Files) -> Result<()> {
+    libraries(tree, &[], &[LOADER], files)?;
+    files.link(Path::new("lib64").join(LOADER), Path::new("../").join(LIBRARIES).join(LOADER));
+    Ok(())
+}
+
 /// The names that this busybox answers to.
 fn applets(tree: &Path) -> Result<Vec<String>> {
     let busybox = tree.join("usr/bin/busybox");
@@ -371,7 +386,12 @@ fn applets(tree: &Path) -> Result<Vec<String>> {
 }
 
 /// Adds the libraries that these programs and, in turn, those libraries need.
-fn libraries(tree: &Path, programs: &[Vec<u8>], more: &[&str], files: &mut Files) -> Result<()> {
+pub(super) fn libraries(
+    tree: &Path,
+    programs: &[Vec<u8>],
+    more: &[&str],
+    files: &mut Files,
+) -> Result<()> {
     let mut wanted: VecDeque<String> = more.iter().map(|name| (*name).into()).collect();
     for program in programs {
         wanted.extend(needed(program)?);

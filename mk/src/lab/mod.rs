@@ -18,6 +18,7 @@
 //! | `modules` | the kernel's modules, in their order |
 //! | `network` | the addresses of guests, and what leads to them |
 //! | `image` | what QEMU boots, made once and kept |
+//! | `linux` | Debian's kernel as a guest, to measure against |
 //! | `qemu` | QEMU's command line and its life |
 //! | `channel` | scripts in dom0, each on a connection of its own |
 //! | `host` | a booted Xen |
@@ -25,6 +26,7 @@
 //! | `end` | how it ended |
 //! | `capture` | its frames, in a file |
 //! | `disk` | files of this machine as disks of dom0 |
+//! | `probe` | the processor, stopped and looked at |
 //! | `doctor` | what this machine lacks |
 
 mod apt;
@@ -37,8 +39,10 @@ mod guest;
 mod host;
 mod image;
 mod initramfs;
+mod linux;
 mod modules;
 mod network;
+mod probe;
 mod qemu;
 #[cfg(test)]
 mod tests;
@@ -55,7 +59,9 @@ pub(crate) use doctor::doctor;
 pub(crate) use end::{End, Reason};
 pub(crate) use guest::{Guest, GuestSpec, Input};
 pub(crate) use host::Host;
+pub(crate) use linux::{Linux, Purpose};
 pub(crate) use network::{Forward, Number, Protocol, Vif};
+pub(crate) use probe::{Probe, Registers};
 
 /// Who hears how long steps go.
 pub(crate) trait Progress: Sync {
@@ -81,6 +87,11 @@ pub(crate) struct Options {
     /// Whether each instruction takes one nanosecond of the machine's time, so
     /// that processor times count instructions. Everything takes longer then.
     pub(crate) icount: bool,
+    /// Whether dom0 can tell exact processor times, which makes its file system
+    /// twice as large.
+    pub(crate) cpu_times: bool,
+    /// Whether the machine can be stopped and looked at, see [`Probe`].
+    pub(crate) debug: bool,
     /// Whether guests have a network: bridges, servers on them, and tools for
     /// tests. It takes a moment more to boot.
     pub(crate) network: bool,
@@ -104,6 +115,8 @@ impl Options {
             run: run.into(),
             memory: 1536,
             icount: false,
+            cpu_times: false,
+            debug: false,
             network: false,
             forwards: Vec::new(),
             disks: Vec::new(),

@@ -102,9 +102,13 @@ fn command_line(options: &Options, accelerator: Accelerator, port: u16) -> Vec<S
         ),
         ("-device", "virtio-net-pci,netdev=net,romfile=".into()),
     ];
+    let debug: &[&str] = match options.debug {
+        true => &["-gdb", "unix:debug,server=on,wait=off"],
+        false => &[],
+    };
     ["-nodefaults", "-no-user-config", "-no-reboot", "-vga", "none"]
         .into_iter()
-        .chain(accelerate.iter().copied())
+        .chain(accelerate.iter().chain(debug).copied())
         .map(String::from)
         .chain(rest.into_iter().flat_map(|(key, value)| [key.into(), value]))
         .chain(disk::qemu_arguments(&options.disks))
@@ -112,7 +116,7 @@ fn command_line(options: &Options, accelerator: Accelerator, port: u16) -> Vec<S
 }
 
 /// The files of the run's folder that are nobody's when QEMU has ended.
-const FILES: [&str; 5] = ["token", "shell", "xen", "linux", "initramfs"];
+const FILES: [&str; 6] = ["token", "shell", "debug", "xen", "linux", "initramfs"];
 
 /// A running QEMU. It ends with this value, and with this process, however that
 /// ends.
@@ -139,7 +143,7 @@ impl Qemu {
         // That is for no other user of this machine, and thus the token is not
         // on the command line either, which they can read.
         fs::set_permissions(&folder, Permissions::from_mode(0o700))?;
-        let python = accelerator == Accelerator::Icount;
+        let python = options.cpu_times || accelerator == Accelerator::Icount;
         for name in FILES.iter().chain(&["console.log"]) {
             remove(&folder.join(name))?;
         }

@@ -12,12 +12,14 @@ use anyhow::{Context, Result, ensure};
 pub(super) const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
 
 /// The folders of kernel modules that those of the lab and all that they depend
-/// on come from. It is generous: a later kernel may move a helper module.
-const MODULES: [&str; 22] = [
+/// on come from. It is generous: a later kernel may move a helper module. The two
+/// front ends are for Linux as a guest.
+const MODULES: [&str; 24] = [
     "crypto/crc32c",
     "drivers/block/loop.ko",
     "drivers/block/virtio_blk.ko",
     "drivers/block/xen-blkback/",
+    "drivers/block/xen-blkfront.ko",
     "drivers/firmware/qemu_fw_cfg.ko",
     "drivers/net/dummy.ko",
     "drivers/net/net_failover.ko",
@@ -25,6 +27,7 @@ const MODULES: [&str; 22] = [
     "drivers/net/veth.ko",
     "drivers/net/virtio_net.ko",
     "drivers/net/xen-netback/",
+    "drivers/net/xen-netfront.ko",
     "drivers/virtio/",
     "drivers/xen/",
     "lib/",
@@ -40,18 +43,20 @@ const MODULES: [&str; 22] = [
 
 /// Programs besides Xen's and Python, below `/usr`, where some releases have the
 /// one or the other folder for a program.
-const PROGRAMS: [&str; 18] = [
+const PROGRAMS: [&str; 20] = [
     "bridge",
     "busybox",
     "curl",
     "dash",
     "dnsmasq",
+    "fio",
     "hping3",
     "ip",
     "iperf3",
     "losetup",
     "nc.openbsd",
     "nft",
+    "nginx",
     "ping",
     "ss",
     "tc",
@@ -95,6 +100,10 @@ fn place(path: &str) -> Option<PathBuf> {
     let python = path.starts_with("lib/python3.") || path.starts_with("bin/python3.");
     if matches!(folder, "bin" | "sbin") && PROGRAMS.contains(&name) {
         return Some(Path::new("usr/bin").join(name));
+    }
+    // A folder of its own, which only its users look into: fio is one.
+    if folder == "lib/x86_64-linux-gnu/ceph" && name.contains(".so") {
+        return Some(Path::new(LIBRARIES).join(name));
     }
     (library || xen || python).then(|| Path::new("usr").join(path))
 }
@@ -194,6 +203,10 @@ mod tests {
         assert_eq!(
             at("./lib/x86_64-linux-gnu/libc.so.6").as_deref(),
             Some("usr/lib/x86_64-linux-gnu/libc.so.6")
+        );
+        assert_eq!(
+            at("./usr/lib/x86_64-linux-gnu/ceph/libceph-common.so.2").as_deref(),
+            Some("usr/lib/x86_64-linux-gnu/libceph-common.so.2")
         );
         assert_eq!(at("./usr/lib/x86_64-linux-gnu/gconv/BIG5.so"), None);
         assert_eq!(at("./usr/lib/xen-4.17/bin/xl").as_deref(), Some("usr/lib/xen-4.17/bin/xl"));

@@ -1,0 +1,413 @@
+//! `cargo mk bench net`: the network beside Linux as a guest.
+//!
+//! Both are created by the same xl with the same memory and one virtual processor,
+//! on one bridge, and take turns with the same clients in dom0. It is done twice:
+//! on a host in real time, for rates and for processor time as a ratio, and on one
+//! where a nanosecond is an instruction, for costs that noise cannot touch.
+
+mod load;
+
+use super::versus::{Aim, Better, Comparison, Report, Row, Sample};
+use crate::boot;
+use crate::cmd::build::{self, Image};
+use crate::ending::{is_up, text};
+use crate::lab::{Guest as Domain, GuestSpec, Host, Linux, Number, Purpose};
+use crate::project::Project;
+use crate::ui::Ui;
+use anyhow::{Context, Result, bail, ensure};
+use load::{About, Effort, FULL, LOADS, Load, QUICK};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Compares with Linux
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example:\n  cargo mk bench net --chart net.svg\n\nInstructions are counted by QEMU, \
+Xen's work for the guest included. It takes a quarter of an\nhour, with --quick some minutes."
+)]
+pub(super) struct Args {
+    #[command(flatten)]
+    report: Report,
+    /// Memory of each guest, in MiB
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(64..=768))]
+    memory: u64,
+}
+
+/// The app that answers HTTP and ping.
+const WEB: &str = "httpd";
+/// The app that speaks as iperf3 does, and the test guest whose streams are plain.
+const IPERF: &str = "iperf";
+const STREAMS: &str = "bench_net";
+/// Time for a guest to come up, and for a client to be done.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// The least memory of Linux is looked for between these.
+const LINUX_MIB: (u64, u64) = (64, 192);
+/// What of ours is tried, in MiB.
+const OUR_MIB: [u64; 8] = [1, 2, 3, 4, 5, 6, 8, 16];
+
+/// One run of a client.
+struct Run {
+    /// Nothing where the client is not that of the other side.
+    rate: Option<f64>,
+    /// Processor time of the guest for each, in ns.
+    cost: f64,
+}
+
+/// A guest that serves.
+struct Server {
+    domain: Domain,
+    ip: String,
+    /// Whether its bulk is plain streams.
+    plain: bool,
+}
+
+/// One of the two, as it is started.
+#[derive(Clone, Copy)]
+enum Kind<'a> {
+    Xenith(&'a Image),
+    Linux(&'a Linux),
+}
+
+impl Kind<'_> {
+    fn spec(self, host: &Host, mib: u64) -> Result<(GuestSpec, String)> {
+        let number: Arc<Number> = Arc::new(host.number()?);
+        let ip = number.ip();
+        let (config, extra) = match self {
+            Kind::Xenith(image) => (image.config(), format!("ip={ip}/24 gateway=10.0.0.1")),
+            Kind::Linux(linux) => (linux.config(), format!("quiet mitigations=off lab.ip={ip}")),
+        };
+        let mut overrides = vec![format!("memory={mib}"), format!("extra=\"{extra}\"")];
+        if matches!(self, Kind::Linux(_)) {
+            overrides.push("vif=[\"bridge=xenbr0\"]".into());
+        }
+        Ok((GuestSpec { overrides, number: Some(number), ..GuestSpec::new(config) }, ip))
+    }
+
+    fn start(self, host: &Host, mib: u64) -> Result<Server> {
+        let (spec, ip) = self.spec(host, mib)?;
+        let mut domain = host.create(&spec)?;
+        let up =
+            domain.wait_for(PATIENCE, &mut |console| is_up(&String::from_utf8_lossy(console)))?;
+        ensure!(up, "{} does not come up:\n{}", domain.name(), text(domain.console()));
+        let plain = matches!(self, Kind::Xenith(image) if image.name == STREAMS);
+        Ok(Server { domain, ip, plain })
+    }
+
+    /// Processor time in ns from unpausing it until the first answer.
+    fn first_answer(self, host: &Host, mib: u64, client: &str) -> Result<f64> {
+        let (mut spec, ip) = self.spec(host, mib)?;
+        spec.paused = true;
+        let domain = host.create(&spec)?;
+        let mac = &domain.vifs().first().context("no interface")?.mac;
+        // Dom0 need not ask for its hardware address, which it would do each second.
+        let script = format!(
+            "ip neigh replace {ip} lladdr {mac} dev xenbr0 nud permanent\nIP={ip}\n\
+             xl unpause {name}\n{client} >/dev/null\ncpu-time {id}\nip neigh del {ip} dev xenbr0",
+            name = domain.name(),
+            id = domain.id(),
+        );
+        let output = host.shell_within(&script, PATIENCE)?.success()?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        said.trim().parse().with_context(|| format!("dom0 said {said:?}"))
+    }
+
+    /// Whether it answers with this much memory.
+    fn answers(self, host: &Host, mib: u64) -> Result<bool> {
+        let (spec, ip) = self.spec(host, mib)?;
+        // With too little, `xl create` fails.
+        let Ok(mut domain) = host.create(&spec) else { return Ok(false) };
+        let limit = Duration::from_secs(40);
+        let up = domain.wait_for(limit, &mut |it| is_up(&String::from_utf8_lossy(it)))?;
+        let ask = format!("curl -sf -m 5 -o /dev/null http://{ip}/bytes/1024");
+        Ok(up && host.shell(&ask)?.status == 0)
+    }
+}
+
+impl Server {
+    /// Lets a client at it.
+    fn run(&self, host: &Host, load: Load, effort: Effort) -> Result<Run> {
+        let command = load.command(&self.ip, self.plain, effort);
+        let script = format!(
+            "before=$(cpu-time {id})\n{command}\nstatus=$?\nafter=$(cpu-time {id})\n\
+             echo \"$before $after\" >&2\nexit $status",
+            id = self.domain.id(),
+        );
+        let output = host.shell_within(&script, PATIENCE)?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let times: Vec<f64> = output
+            .stderr
+            .lines()
+            .last()
+            .into_iter()
+            .flat_map(|line| line.split(' '))
+            .filter_map(|word| word.parse().ok())
+            .collect();
+        let read = match load {
+            Load::BulkIn | Load::BulkOut if self.plain => {
+                Some((None, f64::from(effort.mib) * 1.048_576))
+            }
+            _ => load.read(&said).map(|(rate, count)| (Some(rate), count)),
+        };
+        let (Some((rate, count)), [before, after]) = (read, &times[..]) else {
+            bail!("{command}: status {}: {said}{}", output.status, output.stderr);
+        };
+        ensure!(count > 0.0, "{command}: nothing was answered: {said}");
+        Ok(Run { rate, cost: (after - before) / count })
+    }
+
+    /// What it counts itself.
+    fn metrics(&self, host: &Host) -> Result<BTreeMap<String, f64>> {
+        let output = host.shell(&format!("curl -sf http://{}/metrics", self.ip))?.success()?;
+        Ok(metrics(&String::from_utf8_lossy(&output.stdout)))
+    }
+}
+
+/// Numbers in the text that Prometheus reads.
+fn metrics(text: &str) -> BTreeMap<String, f64> {
+    let lines = text.lines().filter_map(|line| line.strip_prefix("xenith_")?.split_once(' '));
+    lines.filter_map(|(name, value)| Some((name.into(), value.parse().ok()?))).collect()
+}
+
+/// The guests of one host.
+struct Field<'a> {
+    host: &'a Host,
+    web: Server,
+    bulk: Server,
+    linux: Server,
+    effort: Effort,
+}
+
+/// What was measured, of ours and of Linux.
+type Figures = BTreeMap<(Load, bool), Vec<Run>>;
+
+impl Field<'_> {
+    /// Which of ours takes a load.
+    fn ours(&self, load: Load) -> &Server {
+        match load {
+            Load::BulkIn | Load::BulkOut => &self.bulk,
+            _ => &self.web,
+        }
+    }
+
+    /// Lets all clients at both, in turns.
+    fn measure(&self, rounds: usize, ui: &Ui, notes: &mut Vec<String>) -> Figures {
+        let mut figures = Figures::new();
+        for round in 1..=rounds {
+            for About { load, what, .. } in &LOADS {
+                ui.step(&format!("{what} ({round} of {rounds})"));
+                for (ours, server) in [(true, self.ours(*load)), (false, &self.linux)] {
+                    match server.run(self.host, *load, self.effort) {
+                        Ok(run) => figures.entry((*load, ours)).or_default().push(run),
+                        Err(error) => notes.push(format!("{what} left out once: {error:#}")),
+                    }
+                }
+            }
+        }
+        figures
+    }
+
+    /// What a packet costs by our own counters, under some loads.
+    fn counters(&self) -> Result<Vec<(String, f64)>> {
+        let mut all = Vec::new();
+        for (load, what) in [(Load::KeepAlive, "keep-alive"), (Load::BigBody, "1 MiB bodies")] {
+            let before = self.web.metrics(self.host)?;
+            self.web.run(self.host, load, self.effort)?;
+            let after = self.web.metrics(self.host)?;
+            let grown = |name: &str| Some(after.get(name)? - before.get(name)?);
+            let frames = grown("net_received_frames").unwrap_or_default()
+                + grown("net_transmitted_frames").unwrap_or_default();
+            for name in ["hypercalls", "notifications", "grant_operations", "events", "waits"] {
+                if let Some(count) = grown(name) {
+                    let name = name.replace('_', " ");
+                    all.push((format!("{name} a packet, {what}"), count / frames.max(1.0)));
+                }
+            }
+            let requests = grown("http_requests").unwrap_or_default();
+            all.push((format!("packets a request, {what}"), frames / requests.max(1.0)));
+        }
+        Ok(all)
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When a host does not come up or a guest does not serve.
+pub(super) fn run(args: &Args, ui: &Ui) -> Result<u8> {
+    measure(&Project::find()?, args, ui)?.report(&args.report)?;
+    Ok(0)
+}
+
+fn measure(project: &Project, args: &Args, ui: &Ui) -> Result<Comparison> {
+    let effort = if args.report.quick { QUICK } else { FULL };
+    let mut notes = Vec::new();
+    let iperf = project.guests.iter().any(|guest| guest.name == IPERF);
+    if !iperf {
+        notes.push(format!("no app {IPERF}: nc at {STREAMS} instead, and so no rates of bulk"));
+    }
+    let names = [WEB, if iperf { IPERF } else { STREAMS }].map(str::to_owned);
+    let images = build::images(project, &project.choose(&names)?, ui)?;
+    let web = images.first().context("no image")?;
+    let bulk = images.get(1).context("no image")?;
+    let linux = Linux::prepare(&boot::cache(project), Purpose::Net, ui)?;
+    let (ours, theirs) = (Kind::Xenith(web), Kind::Linux(&linux));
+
+    let mut options = boot::options(project)?;
+    options.network = true;
+    options.cpu_times = true;
+    let start = |host: &Host| -> Result<(Server, Server, Server)> {
+        ui.step("starting both guests");
+        let start = |kind: Kind<'_>| kind.start(host, args.memory);
+        Ok((start(ours)?, start(Kind::Xenith(bulk))?, start(theirs)?))
+    };
+    let mut rows = Vec::new();
+
+    let host = Host::boot(&options, ui)?;
+    let (web_server, bulk_server, linux_server) = start(&host)?;
+    let field =
+        Field { host: &host, web: web_server, bulk: bulk_server, linux: linux_server, effort };
+    let figures = field.measure(effort.rounds, ui, &mut notes);
+    rows.extend(rate_rows(&figures));
+    rows.extend(cost_rows(&figures, "guest CPU time a", "ns", false));
+    ui.step("our own counters");
+    let counters = field.counters().unwrap_or_else(|error| {
+        notes.push(format!("our own counters left out: {error:#}"));
+        Vec::new()
+    });
+    drop(field);
+    ui.step("least memory");
+    let least = [least_of_ours(&host, ours)?, least_of_linux(&host, theirs, effort.step)?];
+    ui.done();
+    host.shutdown()?;
+
+    options.icount = true;
+    let host = Host::boot(&options, ui)?;
+    let (web_server, bulk_server, linux_server) = start(&host)?;
+    let field = Field {
+        host: &host,
+        web: web_server,
+        bulk: bulk_server,
+        linux: linux_server,
+        effort: effort.when_counted(),
+    };
+    let figures = field.measure(effort.counted, ui, &mut notes);
+    rows.extend(cost_rows(&figures, "guest instructions a", "", true));
+    drop(field);
+    for (what, client, aim) in [
+        ("ping", "ping -q -c 1 -i 0.002 -w 100 $IP", Some(Aim::Figure(400e3))),
+        (
+            "HTTP request",
+            "until curl -sf -o /dev/null --connect-timeout 0.1 -m 1 http://$IP/bytes/1024; do :; done",
+            None,
+        ),
+    ] {
+        ui.step(&format!("unpause to the first answered {what}"));
+        let mut samples = [Vec::new(), Vec::new()];
+        for _ in 0..effort.counted {
+            for (kind, samples) in [ours, theirs].into_iter().zip(&mut samples) {
+                match kind.first_answer(&host, args.memory, client) {
+                    Ok(cpu) => samples.push(cpu),
+                    Err(error) => notes.push(format!("the first {what} left out once: {error:#}")),
+                }
+            }
+        }
+        let [xenith, linux] = samples.map(Sample::of);
+        rows.push(Row {
+            what: format!("instructions to the first {what}"),
+            unit: "",
+            better: Better::Less,
+            xenith,
+            linux,
+            aim,
+        });
+    }
+    ui.done();
+    host.shutdown()?;
+
+    let whole = |values: [u64; 2], what: &str, unit| {
+        let [xenith, linux] = values.map(|value| Sample::of(vec![value as f64]));
+        Row { what: what.into(), unit, better: Better::Less, xenith, linux, aim: None }
+    };
+    rows.push(whole(least, "least memory", "MiB"));
+    rows.push(whole([web.report.gz, linux.bytes()?], "image, compressed", "B"));
+    Ok(Comparison {
+        title: "Xenith and Linux as guests on one Xen host: the network",
+        about: format!(
+            "httpd and nginx, iperf3 to both; one vCPU and {} MiB each; QEMU without KVM",
+            args.memory
+        ),
+        rows,
+        counters,
+        notes,
+    })
+}
+
+/// The rates.
+fn rate_rows(figures: &Figures) -> Vec<Row> {
+    let rows = LOADS.iter().map(|about| Row {
+        what: about.what.into(),
+        unit: about.unit,
+        better: about.better,
+        xenith: sample(figures, about.load, true, |run| run.rate),
+        linux: sample(figures, about.load, false, |run| run.rate),
+        aim: about.rate_aim,
+    });
+    rows.collect()
+}
+
+/// What each costs. Aims are of instructions.
+fn cost_rows(figures: &Figures, what: &str, unit: &'static str, aims: bool) -> Vec<Row> {
+    let rows = LOADS.iter().map(|about| Row {
+        what: format!("{what} {}", about.each),
+        unit,
+        better: Better::Less,
+        xenith: sample(figures, about.load, true, |run| Some(run.cost)),
+        linux: sample(figures, about.load, false, |run| Some(run.cost)),
+        aim: about.cost_aim.filter(|_| aims),
+    });
+    rows.collect()
+}
+
+fn sample(
+    figures: &Figures,
+    load: Load,
+    ours: bool,
+    of: fn(&Run) -> Option<f64>,
+) -> Option<Sample> {
+    Sample::of(figures.get(&(load, ours))?.iter().filter_map(of).collect())
+}
+
+fn least_of_ours(host: &Host, kind: Kind<'_>) -> Result<u64> {
+    for mib in OUR_MIB {
+        if kind.answers(host, mib)? {
+            return Ok(mib);
+        }
+    }
+    bail!("{WEB} answers with none of {OUR_MIB:?} MiB")
+}
+
+/// Bisects: what needs seconds to fail is not tried at each size.
+fn least_of_linux(host: &Host, kind: Kind<'_>, step: u64) -> Result<u64> {
+    let (mut low, mut high) = LINUX_MIB;
+    while high - low > step {
+        let middle = (low + high) / 2 / step * step;
+        if kind.answers(host, middle)? {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    Ok(high)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_read_by_name() {
+        let read = metrics("# HELP xenith_a First.\nxenith_a 1\nxenith_b 2.5\nother 3\n");
+        assert_eq!(read, [("a".to_owned(), 1.0), ("b".to_owned(), 2.5)].into());
+    }
+}

@@ -1,0 +1,57 @@
+//! Takes all that comes by TCP on port 9, and sends as much as the peer takes on
+//! port 19: what bulk costs.
+//!
+//! test: client "head -c 3000000 /dev/zero | nc.openbsd -N -w 5 $IP 9"
+//! test: client "nc.openbsd -d -w 5 $IP 19 | head -c 3000000 | wc -c | grep 3000000"
+//! test: no-verdict
+
+#![no_std]
+#![no_main]
+
+use devices::Ip;
+use devices::ip::{Error, Listener, Tcp};
+use embedded_io_async::{Read, Write};
+use kernel::task::{Either, select};
+
+kernel::unikernel! {
+    /// Takes and sends what measures bulk.
+    name: "bench_net",
+    memory: 4 MiB,
+    devices: { ip: Ip("0") },
+    main: start,
+}
+
+/// Bytes that are read or written at a time.
+const PIECE: usize = 16 << 10;
+
+/// What is sent.
+static SENT: [u8; PIECE] = [b'x'; PIECE];
+
+async fn discard(mut listener: impl Listener) -> Error {
+    let mut piece = [0; PIECE];
+    loop {
+        match listener.accept().await {
+            Ok(mut stream) => while !matches!(stream.read(&mut piece).await, Ok(0) | Err(_)) {},
+            Err(Error::Exhausted) => {}
+            Err(error) => return error,
+        }
+    }
+}
+
+async fn generate(mut listener: impl Listener) -> Error {
+    loop {
+        match listener.accept().await {
+            Ok(mut stream) => while stream.write_all(&SENT).await.is_ok() {},
+            Err(Error::Exhausted) => {}
+            Err(error) => return error,
+        }
+    }
+}
+
+async fn start(ip: impl Tcp) -> Result<(), Error> {
+    let (taking, giving) = (ip.listen(9).await?, ip.listen(19).await?);
+    kernel::machine::line(format_args!("bench_net: listening on ports 9 and 19"));
+    match select(discard(taking), generate(giving)).await {
+        Either::First(error) | Either::Second(error) => Err(error),
+    }
+}
