@@ -180,3 +180,28 @@ pub trait Block {
     /// [`ErrorKind::Unsupported`] where [`Info::discard`] is not said, and others.
     fn discard(&self, sector: u64, count: u64) -> impl Future<Output = Result<(), Self::Error>>;
 }
+
+/// A disk that several use.
+impl<B: Block> Block for alloc::rc::Rc<B> {
+    type Error = B::Error;
+
+    fn info(&self) -> Info {
+        (**self).info()
+    }
+
+    fn read(&self, sector: u64, to: &mut [u8]) -> impl Future<Output = Result<(), Self::Error>> {
+        (**self).read(sector, to)
+    }
+
+    fn write(&self, sector: u64, from: &[u8]) -> impl Future<Output = Result<(), Self::Error>> {
+        (**self).write(sector, from)
+    }
+
+    fn flush(&self) -> impl Future<Output = Result<(), Self::Error>> {
+        (**self).flush()
+    }
+
+    fn discard(&self, sector: u64, count: u64) -> impl Future<Output = Result<(), Self::Error>> {
+        (**self).discard(sector, count)
+    }
+}

@@ -1,0 +1,30 @@
+//! The wiring of `disk-lottery`.
+//!
+//! test: disk disk=4K
+//! test(new): args reset_all=on
+//! test(new): console-contains "8 slots are empty now"
+//! test(empty): expect exit 6
+//! test(empty): console-contains "begin one with reset=on"
+//! test(beyond): args slot=8
+//! test(beyond): expect exit 5
+
+#![no_std]
+#![no_main]
+
+use devices::Block;
+
+kernel::unikernel! {
+    /// Draws a number, and keeps the highest on a disk.
+    name: "disk-lottery",
+    memory: 4 MiB,
+    devices: { disk: Block("xvda") },
+    args: {
+        /// The sector to play in.
+        slot: u64 = 0,
+        /// Empties the slot.
+        reset: bool = false,
+        /// Empties all slots.
+        reset_all: bool = false,
+    },
+    main: disk_lottery::start,
+}

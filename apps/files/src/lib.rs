@@ -1,0 +1,170 @@
+//! Prints the tree of files on a disk, whichever format it has.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use devices::block::Block;
+use devices::kv::ext4::Ext4;
+use devices::kv::fat::Fat;
+use devices::kv::tar::Tar;
+use devices::kv::{Error, Kind, Metadata, Tree};
+use embedded_io_async::Write;
+
+/// How deep folders are printed: a damaged disk may have one in itself.
+const DEEPEST: usize = 64;
+
+/// Bytes of a file that are read at once.
+const PIECE: usize = 32 * 1024;
+
+/// Why nothing is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// No format was found.
+    Nothing,
+    /// What is on the disk cannot be read.
+    Disk(Error),
+    /// The console failed.
+    Console,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("no files are on the disk: neither tar, FAT nor ext4"),
+            Self::Disk(error) => error.fmt(f),
+            Self::Console => f.write_str("the console failed"),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Disk(error)
+    }
+}
+
+async fn say(console: &mut impl Write, text: &str) -> Result<(), Failure> {
+    // Names may hold what a terminal takes for commands (rule K5).
+    let plain: String =
+        text.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect();
+    console.write_all(plain.as_bytes()).await.map_err(|_| Failure::Console)
+}
+
+/// Prints what is in the tree, a line each, folders before what is in them.
+async fn tree<T: Tree>(tree: &T, console: &mut impl Write) -> Result<(), Failure> {
+    let mut next = alloc::vec![(Vec::new(), 0, Kind::Folder, String::new())];
+    while let Some((path, depth, kind, text)) = next.pop() {
+        say(console, &text).await?;
+        if kind != Kind::Folder || depth > DEEPEST {
+            continue;
+        }
+        let folder = tree.lookup(&path).await?;
+        let mut inside: Vec<(Vec<u8>, Metadata)> = Vec::new();
+        tree.list(&folder, &mut |name, it| inside.push((name.to_vec(), it))).await?;
+        inside.sort_by(|(a, _), (b, _)| b.cmp(a));
+        for (name, it) in inside {
+            let shown = String::from_utf8_lossy(&name).replace('\n', "?");
+            let end = match it.kind {
+                Kind::File => format!(" {}", it.size),
+                Kind::Folder => String::from("/"),
+                Kind::Other => String::from(" ?"),
+            };
+            let line = format!("{:1$}{shown}{end}\n", "", 2 * depth);
+            next.push(([&path, &b"/"[..], &name].concat(), depth + 1, it.kind, line));
+        }
+    }
+    Ok(())
+}
+
+/// Prints a file, as it is.
+async fn show<T: Tree>(tree: &T, path: &str, console: &mut impl Write) -> Result<(), Failure> {
+    let node = tree.lookup(path.as_bytes()).await?;
+    let (mut piece, mut at) = (alloc::vec![0; PIECE], 0);
+    loop {
+        match tree.read(&node, at, &mut piece).await? {
+            0 => return Ok(()),
+            count => {
+                console.write_all(&piece[..count]).await.map_err(|_| Failure::Console)?;
+                at += count as u64;
+            }
+        }
+    }
+}
+
+async fn print<T: Tree>(
+    files: &T,
+    format: &str,
+    path: &str,
+    console: &mut impl Write,
+) -> Result<(), Failure> {
+    if !path.is_empty() {
+        return show(files, path, console).await;
+    }
+    say(console, &format!("files: {format}\n")).await?;
+    tree(files, console).await
+}
+
+/// Prints the tree on `disk`, or the file `path` in it.
+///
+/// # Errors
+/// See [`Failure`].
+pub async fn start<C: Write, B: Block>(mut console: C, disk: B, path: &str) -> Result<(), Failure> {
+    let disk = Rc::new(disk);
+    match Ext4::open(disk.clone()).await {
+        Err(Error::OtherFormat) => {}
+        files => return print(&files?, "ext4", path, &mut console).await,
+    }
+    match Fat::open(disk.clone()).await {
+        Err(Error::OtherFormat) => {}
+        files => return print(&files?, "FAT", path, &mut console).await,
+    }
+    match Tar::open(disk).await {
+        Err(Error::OtherFormat) => Err(Failure::Nothing),
+        files => print(&files?, "tar", path, &mut console).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+    use devices::block::memory::Memory;
+    use devices::kv::Files;
+
+    fn run(disk: Memory, path: &str) -> (Result<(), Failure>, String) {
+        let mut out = Vec::new();
+        let result = kernel::task::block_on(start(&mut out, disk, path));
+        (result, String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn a_tree_is_printed() {
+        let disk = Memory::new(512, 4096);
+        kernel::task::block_on(async {
+            let fat = Fat::format(disk.clone()).await.unwrap();
+            fat.create_folder(b"b").await.unwrap();
+            fat.create_folder(b"b/d").await.unwrap();
+            fat.write(b"b/a file", 0, b"text").await.unwrap();
+            fat.write(b"a", 0, b"").await.unwrap();
+        });
+        let (result, out) = run(disk.clone(), "");
+        assert_eq!((result, &*out), (Ok(()), "files: FAT\na 0\nb/\n  a file 4\n  d/\n"));
+        assert_eq!(run(disk.clone(), "b/a file"), (Ok(()), "text".into()));
+        assert_eq!(run(disk, "b/x").0, Err(Failure::Disk(Error::NotFound)));
+    }
+
+    #[test]
+    fn nothing_is_told_of() {
+        assert_eq!(run(Memory::new(512, 256), "").0, Err(Failure::Nothing));
+        let garbage = b"garbage ".repeat(1 << 14);
+        assert_eq!(run(Memory::from_bytes(512, garbage), "").0, Err(Failure::Nothing));
+    }
+}

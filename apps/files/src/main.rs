@@ -1,0 +1,30 @@
+//! The wiring of `files`.
+//!
+//! test(tar): disk disk=src
+//! test(tar): console-contains "files: tar\nlib.rs "
+//! test(fat): disk disk=4M
+//! test(fat): dom0 "mkdosfs $DISK"
+//! test(fat): console-contains "files: FAT"
+//! test(ext2): disk disk=4M
+//! test(ext2): dom0 "mke2fs -F $DISK"
+//! test(ext2): console-contains "files: ext4\nlost+found/\n"
+//! test(blank): disk disk=4M
+//! test(blank): expect exit 1
+//! test(blank): console-contains "no files are on the disk"
+
+#![no_std]
+#![no_main]
+
+use devices::{Block, Console};
+
+kernel::unikernel! {
+    /// Prints the tree of files on a disk: of a tar archive, FAT, or ext4.
+    name: "files",
+    memory: 8 MiB,
+    devices: { console: Console, disk: Block("xvda") },
+    args: {
+        /// A file to print instead.
+        show: &'static str = "",
+    },
+    main: files::start,
+}
