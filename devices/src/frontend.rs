@@ -169,3 +169,39 @@ pub(crate) async fn close(front: &Frontend, end: End) {
     };
     let _ = timeout(PATIENCE / 2, closing).await;
 }
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! Front ends beside the fake hypervisor.
+
+    use super::Duration;
+    use alloc::rc::Rc;
+    use kernel::task::{block_on, select};
+    use kernel::time::sleep;
+    use xen::fake::Fake;
+
+    /// How often xenstored and the back ends have their turn.
+    pub(crate) const MOMENT: Duration = Duration::from_millis(1);
+
+    /// Runs `test` beside the fake, in simulated time.
+    pub(crate) fn on_fake<F: Future<Output = ()>>(test: impl FnOnce(Rc<Fake>) -> F) {
+        kernel::machine::simulate_time();
+        let fake = Rc::new(Fake::new());
+        let ticking = fake.clone();
+        block_on(async {
+            let ticks = async {
+                loop {
+                    ticking.step();
+                    xen::evtchn::scan();
+                    sleep(MOMENT).await;
+                }
+            };
+            let whole = async {
+                test(fake.clone()).await;
+                // What was dropped is cancelled, and taken back, when it next has its turn.
+                sleep(MOMENT * 10).await;
+            };
+            select(whole, core::pin::pin!(ticks)).await;
+        });
+    }
+}

@@ -12,6 +12,8 @@ mod connect;
 mod link;
 mod pool;
 mod queue;
+#[cfg(test)]
+mod tests;
 
 use super::{Block, ErrorKind, Info};
 use alloc::rc::Rc;
@@ -281,17 +283,19 @@ impl State {
         let mut queue = self.queue.borrow_mut();
         // The length of a request is known when it has its pages.
         let id = queue.add(op, sector, 0)?;
-        let request = Request { state: self, id };
         let entry = queue.entry_mut(id);
-        let taken = pool.take(count, &mut entry.pages);
+        if pool.take(count, &mut entry.pages).is_err() {
+            // Those that there are come back.
+            let none = pool.is_empty();
+            queue.abandon(id, None);
+            return if none { Err(ErrorKind::Exhausted) } else { Ok(None) };
+        }
         let length = length.min(entry.pages.len() * PAGE_SIZE);
         entry.count = (length / SECTOR) as u64;
         if let Some(from) = from {
             pool.copy_in(&entry.pages, &from[..length]);
         }
-        drop(queue);
-        taken.map_err(|_| ErrorKind::Exhausted)?;
-        Ok(Some((request, length)))
+        Ok(Some((Request { state: self, id }, length)))
     }
 }
 

@@ -2,6 +2,7 @@
 //! the device. Guests run it on real Xen, and tests on everything else.
 
 use super::{Block, Error, ErrorKind};
+use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::pin::pin;
@@ -54,8 +55,8 @@ pub async fn check<B: Block>(disk: &B) -> Result<(), &'static str> {
     }
     discards(disk).await?;
     if info.sectors >= 64 {
-        many(disk).await?;
-        abandoned(disk).await?;
+        Box::pin(many(disk)).await?;
+        Box::pin(abandoned(disk)).await?;
     }
     Ok(())
 }
@@ -170,16 +171,19 @@ async fn many<B: Block>(disk: &B) -> Result<(), &'static str> {
         let sectors: [u64; 32] = core::array::from_fn(|number| number as u64 * step);
         let writes = sectors.map(|sector| {
             let bytes = content(sector, 1, size, 8 + step);
-            async move { disk.write(sector, &bytes).await }
+            // Guests have small stacks.
+            Box::pin(async move { disk.write(sector, &bytes).await })
         });
         let written = join_array(writes).await;
         if written.iter().any(Result::is_err) {
             return Err("one of many writes at once fails");
         }
-        let reads = sectors.map(|sector| async move {
-            let mut back = vec![0; size];
-            let result = disk.read(sector, &mut back).await;
-            result.is_ok() && back == content(sector, 1, size, 8 + step)
+        let reads = sectors.map(|sector| {
+            Box::pin(async move {
+                let mut back = vec![0; size];
+                let result = disk.read(sector, &mut back).await;
+                result.is_ok() && back == content(sector, 1, size, 8 + step)
+            })
         });
         if !join_array(reads).await.into_iter().all(|right| right) {
             return Err("of many requests at once, one goes wrong");

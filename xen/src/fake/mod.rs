@@ -4,7 +4,7 @@
 //! the same numbers and structures, so everything above runs unchanged. Behind
 //! it are the other parts of a host that a front end meets: event channels and
 //! who is at their other ends, the grant table as Xen reads it, xenstored with
-//! its ring, and a network back end.
+//! its ring, and back ends of network interfaces and of block devices.
 //!
 //! Nothing happens by itself: a test calls [`Fake::step`], which lets xenstored
 //! and the back ends do what they have been notified of, and then
@@ -13,14 +13,16 @@
 //! notification that a front end forgets shows as a hang.
 //!
 //! What a guest must never do is a panic that names the rule; what a peer must
-//! never do is done on request: see [`netback::Misdeed`] and [`store::Misdeed`].
+//! never do is done on request: see [`netback::Misdeed`], [`blkback::Misdeed`] and [`store::Misdeed`].
 
 mod abi;
+pub mod blkback;
 mod events;
 mod frames;
 mod grants;
 mod leaks;
 pub mod netback;
+mod ring;
 mod script;
 pub mod store;
 
@@ -67,6 +69,7 @@ struct State {
     ring: NonNull<u8>,
     console: Option<Vec<u8>>,
     netbacks: BTreeMap<u32, Backend>,
+    blkbacks: BTreeMap<u32, blkback::Backend>,
     may_leak: bool,
 }
 
@@ -115,8 +118,8 @@ impl Fake {
                 grants: Grants::default(),
                 store: Daemon::new(leaked(ring)),
             };
-            let netbacks = BTreeMap::new();
-            *state = Some(State { host, ring, console: None, netbacks, may_leak: false });
+            let (netbacks, blkbacks) = (BTreeMap::new(), BTreeMap::new());
+            *state = Some(State { host, ring, console: None, netbacks, blkbacks, may_leak: false });
         });
         // Leaked like its page: a domain lives until the end of its thread.
         let domain = SPARE
@@ -140,6 +143,9 @@ impl Fake {
             let mut busy = state.host.store.step(&mut state.host.events);
             for netback in state.netbacks.values_mut() {
                 busy |= netback.step(&mut state.host);
+            }
+            for blkback in state.blkbacks.values_mut() {
+                busy |= blkback.step(&mut state.host);
             }
             state.host.grants.check();
             busy
@@ -214,6 +220,19 @@ impl Fake {
             state.netbacks.entry(id).or_insert_with(|| Backend::plug(id, host));
         });
         Netback::new(self, id)
+    }
+}
+
+impl Fake {
+    /// The back end of block device `id`, as Xen numbers it, which is plugged in when
+    /// it is asked for the first time.
+    #[must_use]
+    pub fn blkback(&self, id: u32) -> blkback::Blkback<'_> {
+        with(|state| {
+            let host = &mut state.host;
+            state.blkbacks.entry(id).or_insert_with(|| blkback::Backend::plug(id, host));
+        });
+        blkback::Blkback::new(self, id)
     }
 }
 

@@ -144,7 +144,8 @@ impl Size {
     }
 
     async fn read(front: &Frontend) -> Result<Self, Error> {
-        let numbers = [("sectors", 0), ("sector-size", SECTOR as u64)];
+        // A disk without a number of sectors has none that makes sense.
+        let numbers = [("sectors", u64::MAX), ("sector-size", SECTOR as u64)];
         let numbers = numbers.map(|(name, default)| (front.theirs(name), default));
         let numbers = numbers
             .map(|(path, default)| async move { read_number(&path, 0..=u64::MAX, default).await });

@@ -40,6 +40,11 @@ impl Pool {
         self.free.len() + self.most.saturating_sub(self.chunks.len() * CHUNK)
     }
 
+    /// Whether there are no pages at all, free or not.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
     fn grow(&mut self) -> Result<(), Error> {
         let count = self.chunks.len() * CHUNK;
         self.chunks.try_reserve(1).map_err(|_| Error::Memory)?;

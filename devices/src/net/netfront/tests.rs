@@ -3,38 +3,13 @@
 mod rules;
 
 use super::*;
+use crate::frontend::testing::{MOMENT, on_fake};
 use crate::net::Checksum;
 use core::time::Duration;
-use kernel::task::block_on;
 use kernel::time::{sleep, timeout};
 use std::vec;
-use xen::fake::Fake;
 use xen::fake::netback::Misdeed;
 use xen::public::io::netif::RxFlags;
-
-const MOMENT: Duration = Duration::from_millis(1);
-
-/// Runs `test` beside the fake, in simulated time.
-fn on_fake<F: Future<Output = ()>>(test: impl FnOnce(Rc<Fake>) -> F) {
-    kernel::machine::simulate_time();
-    let fake = Rc::new(Fake::new());
-    let ticking = fake.clone();
-    block_on(async {
-        let ticks = async {
-            loop {
-                ticking.step();
-                xen::evtchn::scan();
-                sleep(MOMENT).await;
-            }
-        };
-        let whole = async {
-            test(fake.clone()).await;
-            // What was dropped is cancelled, and taken back, when it next has its turn.
-            sleep(MOMENT * 10).await;
-        };
-        kernel::task::select(whole, core::pin::pin!(ticks)).await;
-    });
-}
 
 /// The next frame, if one comes within a second.
 async fn next(net: &Netfront) -> Option<Result<(Vec<u8>, Meta), Broken>> {

@@ -2,12 +2,12 @@
 //! Linux's drivers/net/xen-netback/xenbus.c.
 
 use super::super::events::raise;
+use super::super::ring::Back;
 use super::super::script::Script;
 use super::super::store::Daemon;
 use super::super::{Host, guest};
 use super::Misdeed;
 use super::data::{Queue, RxSlot, Transmitted, Work, pieces};
-use super::ring::Back;
 use crate::public::io::netif::RxFlags;
 use crate::public::io::xenbus::XenbusState;
 use std::collections::VecDeque;
@@ -295,9 +295,10 @@ impl Backend {
             assert!(!self.strict, "rule G7: {text}");
             text
         };
-        let tx = Back::attach(host, domain, tx, tx_port).map_err(|_| refused("tx-ring-ref", tx))?;
-        let Ok(rx) = Back::attach(host, domain, rx, rx_port) else {
-            host.grants.unmap(tx.reference, true);
+        let tx =
+            Back::attach(host, domain, &[tx], tx_port).map_err(|_| refused("tx-ring-ref", tx))?;
+        let Ok(rx) = Back::attach(host, domain, &[rx], rx_port) else {
+            host.grants.unmap(tx.references[0], true);
             return Err(refused("rx-ring-ref", rx));
         };
         let queue = Queue::new(tx, rx);
@@ -315,7 +316,7 @@ impl Backend {
     pub(super) fn disconnect(&mut self, host: &mut Host) {
         let keeps = self.script.has(|it| *it == Misdeed::KeepGrants);
         for mut queue in std::mem::take(&mut self.queues) {
-            let rings = [queue.tx.reference, queue.rx.reference].map(|it| (it, true));
+            let rings = [queue.tx.references[0], queue.rx.references[0]].map(|it| (it, true));
             let pages = queue.mapped().into_iter().map(|it| (it, false));
             let all = rings.into_iter().chain(pages);
             if keeps {

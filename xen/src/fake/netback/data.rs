@@ -2,9 +2,10 @@
 
 use super::super::Host;
 use super::super::events::raise;
+use super::super::ring::Back;
 use super::super::script::Script;
 use super::Misdeed;
-use super::ring::{Back, rx_request, rx_response, tx_request, tx_response};
+use super::slots::{rx_request, rx_response, tx_request, tx_response};
 use crate::memory::PAGE_SIZE;
 use crate::public::io::netif::{
     EXTRA_FLAG_MORE, EXTRA_TYPE_GSO, EXTRA_TYPE_MAX, Extra, RSP_ERROR, RSP_NULL, RSP_OKAY, RX_SLOT,

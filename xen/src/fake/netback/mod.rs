@@ -6,7 +6,7 @@
 
 mod connect;
 mod data;
-mod ring;
+mod slots;
 
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,609 @@
+//! The driver on the fake hypervisor, against a back end that behaves, or not. The fake
+//! itself looks for what breaks rules B4, B5, B7, B13, G3, G4, G7, G8, R3 and R6, in
+//! each of these tests.
+
+use super::*;
+use crate::block::conformance::check;
+use crate::frontend::testing::{MOMENT, on_fake};
+use alloc::string::ToString;
+use core::pin::pin;
+use core::time::Duration;
+use kernel::task::{join, join_array};
+use kernel::time::{Instant, sleep, timeout};
+use std::vec;
+use xen::fake::Fake;
+use xen::fake::blkback::{Blkback, Misdeed};
+use xen::public::io::blkif::{
+    OP_DISCARD, OP_FLUSH_DISKCACHE, OP_READ, OP_WRITE, OP_WRITE_BARRIER, RSP_EOPNOTSUPP, RSP_ERROR,
+    VDISK_READONLY,
+};
+
+/// The number of `xvda`.
+const XVDA: u32 = 51712;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Runs `test` with a disk whose back end was prepared.
+fn with_disk(
+    prepare: impl FnOnce(Blkback<'_>),
+    test: impl AsyncFnOnce(&Fake, Blkback<'_>, Blkfront),
+) {
+    on_fake(|fake| async move {
+        let back = fake.blkback(XVDA);
+        prepare(back);
+        let disk = Blkfront::open("xvda").await.unwrap();
+        test(&fake, back, disk).await;
+    });
+}
+
+/// Runs `test` with a disk whose back end is as Linux's.
+fn on_disk(test: impl AsyncFnOnce(&Fake, Blkback<'_>, Blkfront)) {
+    with_disk(|_| (), test);
+}
+
+/// What the back end was asked to do, shortly: operation, sector and count.
+fn asked(back: Blkback<'_>) -> Vec<(u8, u64, u64)> {
+    let requests = back.requests().into_iter();
+    requests.map(|request| (request.operation, request.sector, request.count)).collect()
+}
+
+#[test]
+fn it_is_a_block_device_with_whatever_the_back_end_offers() {
+    let offers: [&[(&str, Option<&str>)]; 9] = [
+        &[],
+        &[("sector-size", Some("4096"))],
+        &[("info", Some("4"))],
+        &[("feature-persistent", None)],
+        &[("feature-max-indirect-segments", None)],
+        &[("max-ring-page-order", None)],
+        &[("feature-flush-cache", None)],
+        &[("feature-flush-cache", None), ("feature-barrier", Some("1"))],
+        &[("feature-discard", None), ("feature-persistent", None), ("sector-size", Some("2048"))],
+    ];
+    for offers in offers {
+        let prepare = |back: Blkback<'_>| {
+            for (name, value) in offers {
+                match value {
+                    Some(value) => back.offer(name, value),
+                    None => back.withhold(name),
+                }
+            }
+        };
+        with_disk(prepare, async |_, _, disk| assert_eq!(check(&disk).await, Ok(()), "{offers:?}"));
+    }
+}
+
+#[test]
+fn answers_may_come_in_any_order() {
+    let prepare = |back: Blkback<'_>| back.answer_in_reverse(true);
+    with_disk(prepare, async |_, _, disk| assert_eq!(check(&disk).await, Ok(())));
+}
+
+#[test]
+fn a_mebibyte_is_one_request_b5() {
+    on_disk(async |_, back, disk| {
+        let bytes: Vec<u8> = (0..1 << 20).map(|at: u32| (at >> 9) as u8).collect();
+        disk.write(8, &bytes).await.unwrap();
+        let requests = back.requests();
+        assert_eq!(requests.len(), 1);
+        assert_eq!((requests[0].segments, requests[0].indirect), (256, true));
+        assert_eq!(back.bytes()[4096..][..1 << 20], bytes);
+    });
+}
+
+#[test]
+fn pages_are_mapped_once_for_many_requests() {
+    on_disk(async |_, back, disk| {
+        for _ in 0..100 {
+            disk.write(0, &[1; 8192]).await.unwrap();
+            disk.read(0, &mut [0; 8192]).await.unwrap();
+        }
+        assert!(back.mappings() <= 4, "{}", back.mappings());
+    });
+}
+
+#[test]
+fn adjacent_requests_that_wait_become_one_and_cost_one_notification() {
+    on_disk(async |_, back, disk| {
+        let before = disk.stats();
+        let sectors: [u64; 64] = core::array::from_fn(|number| number as u64);
+        let write = |sector: u64| {
+            let disk = &disk;
+            async move { disk.write(sector, &[sector as u8; 512]).await }
+        };
+        assert!(join_array(sectors.map(write)).await.iter().all(Result::is_ok));
+        assert_eq!(asked(back), [(OP_WRITE, 0, 64)]);
+        let after = disk.stats();
+        assert_eq!(after.merged - before.merged, 63);
+        assert_eq!(after.notifications - before.notifications, 1);
+        assert!((0..64).all(|sector| back.bytes()[sector * 512] == sector as u8));
+    });
+}
+
+#[test]
+fn of_requests_that_failed_as_one_each_is_asked_again() {
+    on_disk(async |_, back, disk| {
+        back.misbehave_at(0, Misdeed::Refuse(RSP_ERROR));
+        back.misbehave_at(1, Misdeed::Refuse(RSP_ERROR));
+        let (first, second) = join(disk.write(0, &[1; 512]), disk.write(1, &[2; 512])).await;
+        assert_eq!([first, second].iter().filter(|result| result.is_ok()).count(), 1);
+        assert_eq!(asked(back), [(OP_WRITE, 0, 2), (OP_WRITE, 0, 1), (OP_WRITE, 1, 1)]);
+    });
+}
+
+/// Whoever waits when `misdeed` is done gets this error soon, and whoever comes later.
+fn after(misdeed: Misdeed) {
+    on_disk(async |fake, back, disk| {
+        disk.write(0, &[7; 512]).await.unwrap();
+        back.misbehave_at(0, misdeed);
+        let begun = Instant::now();
+        let mut sector = [0; 512];
+        let (read, write) = join(disk.read(0, &mut sector), disk.write(100, &[1; 512])).await;
+        assert!(read.is_err() || write.is_err());
+        assert!(begun.elapsed() < Duration::from_millis(100), "rule R7");
+        assert_eq!(disk.read(0, &mut sector).await, Err(ErrorKind::Gone));
+        assert_eq!(disk.flush().await, Err(ErrorKind::Gone));
+        sleep(SECOND * 8).await;
+        assert_eq!(disk.write(0, &sector).await, Err(ErrorKind::Gone), "broken stays broken");
+        fake.allow_leaks();
+    });
+}
+
+#[test]
+fn an_index_that_jumps_breaks_it_r3_r7() {
+    after(Misdeed::Index(1000));
+}
+
+#[test]
+fn an_index_that_goes_back_breaks_it_r4_r8() {
+    after(Misdeed::Index(-3));
+}
+
+#[test]
+fn an_id_that_is_not_in_flight_breaks_it_r6() {
+    after(Misdeed::Id(77));
+    after(Misdeed::Id(u64::MAX));
+    after(Misdeed::Id(1 << 32));
+}
+
+#[test]
+fn an_id_that_was_answered_breaks_it_r5_r6() {
+    on_disk(async |fake, back, disk| {
+        // Two slots, of which the second one answers the first one's id.
+        back.misbehave_at(1, Misdeed::IdAgain);
+        let _ = join(disk.write(0, &[7; 512]), disk.write(9, &[7; 512])).await;
+        assert_eq!(disk.write(0, &[1; 512]).await, Err(ErrorKind::Gone));
+        fake.allow_leaks();
+    });
+}
+
+#[test]
+fn another_operation_breaks_it_b1() {
+    after(Misdeed::Operation(OP_FLUSH_DISKCACHE));
+    after(Misdeed::Operation(0xFF));
+}
+
+#[test]
+fn an_unknown_status_is_an_error_and_no_more_b2() {
+    on_disk(async |_, back, disk| {
+        for status in [RSP_ERROR, RSP_EOPNOTSUPP, 1, i16::MIN, i16::MAX] {
+            back.misbehave_at(0, Misdeed::Status(status));
+            assert_eq!(disk.read(0, &mut [0; 512]).await, Err(ErrorKind::Failed), "{status}");
+            assert_eq!(disk.read(0, &mut [0; 512]).await, Ok(()));
+        }
+    });
+}
+
+#[test]
+fn sizes_that_make_no_sense_are_refused_b3() {
+    for (name, value) in [
+        ("sector-size", "0"),
+        ("sector-size", "513"),
+        ("sector-size", "8192"),
+        ("sectors", "18446744073709551615"),
+    ] {
+        on_fake(|fake| async move {
+            fake.blkback(XVDA).offer(name, value);
+            let opened = Blkfront::open("xvda").await;
+            assert!(matches!(opened, Err(Error::Silent(_))), "{name}={value}");
+            fake.allow_leaks();
+        });
+    }
+}
+
+#[test]
+fn a_disk_that_shrinks_has_another_end_b3() {
+    on_disk(async |_, back, disk| {
+        assert_eq!(disk.info().sectors, 32768);
+        disk.write(32767, &[1; 512]).await.unwrap();
+        back.resize(1024);
+        sleep(MOMENT * 20).await;
+        assert_eq!(disk.info().sectors, 1024);
+        assert_eq!(disk.write(1024, &[1; 512]).await, Err(ErrorKind::OutOfRange));
+        assert_eq!(disk.read(1023, &mut [1; 512]).await, Ok(()));
+        back.resize(2048);
+        sleep(MOMENT * 20).await;
+        assert_eq!(disk.write(1024, &[1; 512]).await, Ok(()));
+    });
+}
+
+#[test]
+fn a_read_only_disk_is_not_asked_to_write_b4() {
+    let prepare = |back: Blkback<'_>| back.offer("info", &VDISK_READONLY.to_string());
+    with_disk(prepare, async |_, back, disk| {
+        assert!(disk.info().read_only);
+        assert_eq!(disk.write(0, &[1; 512]).await, Err(ErrorKind::ReadOnly));
+        assert_eq!(disk.discard(0, 8).await, Err(ErrorKind::ReadOnly));
+        assert_eq!(back.requests(), []);
+    });
+}
+
+#[test]
+fn what_was_read_is_the_callers_own_b6_r1() {
+    on_disk(async |_, back, disk| {
+        disk.write(0, &[5; 4096]).await.unwrap();
+        let mut bytes = vec![0; 4096];
+        disk.read(0, &mut bytes).await.unwrap();
+        back.misbehave(Misdeed::Scribble);
+        disk.read(8, &mut [0; 512]).await.unwrap();
+        assert_eq!(bytes, [5; 4096]);
+    });
+}
+
+#[test]
+fn what_a_page_held_before_does_not_go_along_b7() {
+    // The fake looks at the rest of each page that is written.
+    for persistent in ["1", "0"] {
+        let prepare = |back: Blkback<'_>| back.offer("feature-persistent", persistent);
+        with_disk(prepare, async |_, back, disk| {
+            disk.write(0, &[9; 4096]).await.unwrap();
+            disk.write(0, &[1; 512]).await.unwrap();
+            assert_eq!(back.bytes()[..1024], [[1; 512], [9; 512]].concat());
+        });
+    }
+}
+
+#[test]
+fn a_flush_that_is_not_supported_is_an_error_b8() {
+    let prepare = |back: Blkback<'_>| back.withhold("feature-flush-cache");
+    with_disk(prepare, async |_, back, disk| {
+        assert!(!disk.info().flush);
+        assert_eq!(disk.flush().await, Err(ErrorKind::Unsupported));
+        assert_eq!(back.requests(), []);
+    });
+    on_disk(async |_, back, disk| {
+        back.misbehave_at(0, Misdeed::Refuse(RSP_EOPNOTSUPP));
+        assert_eq!(disk.flush().await, Err(ErrorKind::Unsupported));
+        assert!(!disk.info().flush, "it turned out not to be");
+    });
+}
+
+#[test]
+fn a_barrier_is_a_flush_b8() {
+    let prepare = |back: Blkback<'_>| {
+        back.withhold("feature-flush-cache");
+        back.offer("feature-barrier", "1");
+    };
+    with_disk(prepare, async |_, back, disk| {
+        assert_eq!(disk.flush().await, Ok(()));
+        assert_eq!(asked(back), [(OP_WRITE_BARRIER, 0, 0)]);
+    });
+}
+
+#[test]
+fn what_a_back_end_may_have_lost_was_not_flushed_b8() {
+    on_disk(async |_, back, disk| {
+        disk.write(0, &[1; 512]).await.unwrap();
+        back.restart_in(0);
+        sleep(SECOND).await;
+        assert_eq!(disk.flush().await, Err(ErrorKind::Failed), "the write may be lost");
+        assert_eq!(disk.flush().await, Ok(()));
+        disk.write(0, &[1; 512]).await.unwrap();
+        disk.flush().await.unwrap();
+        back.restart_in(0);
+        sleep(SECOND).await;
+        assert_eq!(disk.flush().await, Ok(()), "it had been flushed before");
+    });
+}
+
+#[test]
+fn a_write_that_failed_is_told_by_the_next_flush_b9() {
+    on_disk(async |_, back, disk| {
+        back.misbehave_at(0, Misdeed::Refuse(RSP_ERROR));
+        assert_eq!(disk.write(0, &[1; 512]).await, Err(ErrorKind::Failed));
+        disk.write(8, &[1; 512]).await.unwrap();
+        assert_eq!(disk.flush().await, Err(ErrorKind::Failed));
+        assert_eq!(disk.flush().await, Ok(()));
+        // Also when nobody was told of the failure.
+        back.misbehave_at(0, Misdeed::Refuse(RSP_ERROR));
+        let _ = timeout(MOMENT / 2, disk.write(0, &[1; 512])).await;
+        sleep(MOMENT * 20).await;
+        assert_eq!(disk.flush().await, Err(ErrorKind::Failed));
+        assert_eq!(disk.flush().await, Ok(()));
+    });
+}
+
+#[test]
+fn a_disk_that_does_not_answer_is_given_up_b10_r14() {
+    on_disk(async |fake, back, disk| {
+        back.misbehave(Misdeed::Stuck);
+        let begun = Instant::now();
+        assert_eq!(disk.write(0, &[1; 512]).await, Err(ErrorKind::TimedOut));
+        assert!((SECOND * 30..SECOND * 33).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+        assert_eq!(disk.read(0, &mut [0; 512]).await, Err(ErrorKind::TimedOut));
+        // Late answers are for nobody.
+        back.behave();
+        sleep(SECOND * 10).await;
+        assert_eq!(disk.flush().await, Err(ErrorKind::TimedOut));
+        fake.allow_leaks();
+    });
+}
+
+#[test]
+fn what_was_not_answered_is_asked_again_in_order_and_first_b11_g9() {
+    for persistent in ["1", "0"] {
+        let prepare = |back: Blkback<'_>| back.offer("feature-persistent", persistent);
+        with_disk(prepare, async |_, back, disk| {
+            back.misbehave(Misdeed::Stuck);
+            let write = |number: u8| {
+                let disk = &disk;
+                async move { disk.write(u64::from(number) * 16, &[number; 1024]).await }
+            };
+            let mut old = pin!(join_array([5, 3, 9, 1].map(write)));
+            let _ = timeout(MOMENT * 5, old.as_mut()).await;
+            // One more that nobody waits for any more, and one without a turn yet.
+            let _ = timeout(MOMENT * 5, write(2)).await;
+            back.restart_in(3);
+            drop(back.requests());
+            let new = async {
+                sleep(MOMENT * 2).await;
+                back.behave();
+                write(4).await
+            };
+            let (old, new) = join(old, new).await;
+            assert!(old.iter().all(Result::is_ok) && new.is_ok());
+            let order: Vec<_> = asked(back).iter().map(|request| request.1 / 16).collect();
+            assert_eq!(order, [5, 3, 9, 1, 4]);
+            for number in [5, 3, 9, 1, 4] {
+                let at = usize::from(number) * 16 * 512;
+                assert_eq!(back.bytes()[at..at + 1024], [number; 1024]);
+            }
+            assert_eq!(disk.stats().connections, 2);
+        });
+    }
+}
+
+#[test]
+fn a_read_that_was_answered_survives_its_connection_b11() {
+    on_disk(async |_, back, disk| {
+        disk.write(0, &[6; 4096]).await.unwrap();
+        let mut bytes = vec![0; 4096];
+        {
+            let mut read = pin!(disk.read(0, &mut bytes));
+            let _ = timeout(MOMENT / 2, read.as_mut()).await;
+            sleep(MOMENT * 10).await;
+            back.restart_in(0);
+            sleep(SECOND).await;
+            assert_eq!(read.await, Ok(()));
+        }
+        assert_eq!(bytes, [6; 4096]);
+    });
+}
+
+#[test]
+fn a_discard_that_is_not_aligned_is_refused_here_b13() {
+    with_disk(
+        |back| back.offer("discard-granularity", "8192"),
+        async |_, back, disk| {
+            assert_eq!(disk.discard(1, 16).await, Err(ErrorKind::Misaligned));
+            assert_eq!(disk.discard(0, 8).await, Err(ErrorKind::Misaligned));
+            assert_eq!(back.requests(), []);
+            assert_eq!(disk.discard(16, 32).await, Ok(()));
+            assert_eq!(asked(back), [(OP_DISCARD, 16, 32)]);
+        },
+    );
+    with_disk(
+        |back| back.withhold("feature-discard"),
+        async |_, back, disk| {
+            assert_eq!(disk.discard(0, 8).await, Err(ErrorKind::Unsupported));
+            assert_eq!(back.requests(), []);
+        },
+    );
+}
+
+#[test]
+fn a_slow_back_end_leaves_others_their_turn_r9_r13() {
+    with_disk(
+        |back| back.take_one_at_a_time(true),
+        async |_, _, disk| {
+            let many: [u64; 40] = core::array::from_fn(|number| number as u64 * 2);
+            let read = |sector| {
+                let disk = &disk;
+                async move { disk.read(sector, &mut [0; 512]).await }
+            };
+            let (results, turns) = join(join_array(many.map(read)), async {
+                for turns in 0..50 {
+                    sleep(MOMENT).await;
+                    assert!(turns < 50);
+                }
+                50
+            })
+            .await;
+            assert!(results.iter().all(Result::is_ok));
+            assert_eq!(turns, 50);
+        },
+    );
+}
+
+#[test]
+fn three_hundred_reconnections_leak_nothing_r12() {
+    on_disk(async |fake, back, disk| {
+        disk.write(0, &[1; 512]).await.unwrap();
+        sleep(SECOND).await;
+        let before = fake.baseline();
+        for _ in 0..300 {
+            back.unplug();
+            sleep(MOMENT * 20).await;
+            back.plug();
+            disk.write(0, &[1; 512]).await.unwrap();
+        }
+        sleep(SECOND).await;
+        fake.assert_no_leaks(&before);
+        assert_eq!(disk.stats().connections, 301);
+    });
+}
+
+#[test]
+fn a_disk_may_be_dropped_with_requests_in_flight_r14() {
+    on_disk(async |_, back, disk| {
+        back.misbehave(Misdeed::Stuck);
+        let _ = timeout(MOMENT * 5, disk.write(0, &[1; 8192])).await;
+        drop(disk);
+        sleep(MOMENT * 50).await;
+        back.unplug();
+        // What was in use comes back when something is lent the next time.
+        drop(xen::gnttab::Shared::new(0, 1));
+    });
+}
+
+#[test]
+fn pages_that_are_not_given_back_are_never_used_again_g4_g5() {
+    on_disk(async |fake, back, disk| {
+        // The fake panics when a page is freed that is still mapped.
+        back.misbehave(Misdeed::KeepGrants);
+        disk.write(0, &[1; 65536]).await.unwrap();
+        back.restart_in(0);
+        disk.write(0, &[2; 65536]).await.unwrap();
+        let kept = xen::gnttab::stats().quarantine;
+        assert!(kept >= 16, "{kept}");
+        back.behave();
+        back.restart_in(0);
+        disk.write(0, &[3; 65536]).await.unwrap();
+        // What is lent next brings back what may come back.
+        disk.write(0, &[3; 262_144]).await.unwrap();
+        assert!(xen::gnttab::stats().quarantine < kept);
+        fake.allow_leaks();
+    });
+}
+
+#[test]
+fn a_full_grant_table_is_an_error_g6() {
+    on_fake(|fake| async move {
+        let _ = fake.blkback(XVDA);
+        fake.limit_grant_frames(0);
+        assert!(matches!(Blkfront::open("xvda").await, Err(Error::Silent(_))));
+        fake.allow_leaks();
+    });
+    // With room for some pages, there are smaller requests.
+    on_fake(|fake| async move {
+        let back = fake.blkback(XVDA);
+        fake.limit_grant_frames(1);
+        let disk = Blkfront::open("xvda").await.unwrap();
+        let bytes = vec![7; 4 << 20];
+        disk.write(0, &bytes).await.unwrap();
+        assert!(back.bytes()[..4 << 20] == bytes);
+        drop(disk);
+    });
+}
+
+#[test]
+fn the_peer_is_who_was_there_at_the_connection_g7() {
+    on_disk(async |_, back, disk| {
+        back.restart_in(9);
+        disk.write(0, &[1; 512]).await.unwrap();
+        assert!(back.path().contains("/domain/9/"));
+        assert_eq!(disk.info().generation, 2);
+    });
+}
+
+#[test]
+fn a_storm_of_events_starves_nobody_e3_e6() {
+    on_disk(async |_, back, disk| {
+        back.misbehave(Misdeed::EventStorm(1000));
+        let begun = Instant::now();
+        for _ in 0..100 {
+            disk.write(0, &[1; 512]).await.unwrap();
+        }
+        assert!(begun.elapsed() < SECOND);
+    });
+}
+
+#[test]
+fn events_that_are_lost_are_found_e7() {
+    on_disk(async |_, back, disk| {
+        back.misbehave(Misdeed::LoseEvents);
+        let mut sector = [0; 512];
+        assert_eq!(timeout(SECOND * 4, disk.read(0, &mut sector)).await, Ok(Ok(())));
+        assert!(disk.stats().lost_events > 0);
+    });
+}
+
+#[test]
+fn a_port_that_the_peer_closed_is_no_hang_e8() {
+    on_disk(async |fake, back, disk| {
+        back.close_port();
+        let begun = Instant::now();
+        let result = disk.write(0, &[1; 512]).await;
+        assert!(begun.elapsed() < SECOND * 33, "{:?}", begun.elapsed());
+        assert_eq!(result, Err(ErrorKind::TimedOut));
+        fake.allow_leaks();
+    });
+}
+
+#[test]
+fn a_disk_that_is_taken_away_is_gone_until_it_is_back() {
+    on_disk(async |_, back, disk| {
+        disk.write(0, &[1; 512]).await.unwrap();
+        let reads = async {
+            loop {
+                if let Err(error) = disk.read(0, &mut [0; 512]).await {
+                    break error;
+                }
+            }
+        };
+        let (error, ()) = join(reads, async {
+            sleep(MOMENT * 10).await;
+            drop(back.requests());
+            back.detach();
+        })
+        .await;
+        assert_eq!(error, ErrorKind::Gone);
+        // What was written had been made to last before the end.
+        let flushes = asked(back).iter().filter(|it| it.0 == OP_FLUSH_DISKCACHE).count();
+        assert_eq!(flushes, 1);
+        sleep(SECOND).await;
+        back.plug();
+        sleep(SECOND * 11).await;
+        assert_eq!(disk.read(0, &mut [0; 512]).await, Ok(()));
+        assert_eq!(disk.flush().await, Ok(()), "nothing was lost");
+    });
+}
+
+#[test]
+fn a_disk_that_vanishes_for_long_is_gone() {
+    on_disk(async |_, back, disk| {
+        back.unplug();
+        let begun = Instant::now();
+        assert_eq!(disk.read(0, &mut [0; 512]).await, Err(ErrorKind::Gone));
+        assert!((SECOND * 29..SECOND * 34).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+        back.plug();
+        sleep(SECOND * 11).await;
+        assert_eq!(disk.read(0, &mut [0; 512]).await, Ok(()));
+    });
+}
+
+#[test]
+fn there_is_no_disk_without_one_in_the_configuration() {
+    on_fake(|_| async {
+        assert_eq!(Blkfront::open("xvdb").await.err(), Some(Error::Missing("xvdb".into())));
+        assert_eq!(Blkfront::open("").await.err(), Some(Error::Missing("".into())));
+        assert_eq!(Blkfront::open("sda").await.err(), Some(Error::Name("sda".into())));
+    });
+    on_fake(|fake| async move {
+        let _ = fake.blkback(XVDA);
+        let disk = Blkfront::open("").await.unwrap();
+        let mut bytes = [1; 512];
+        disk.read(0, &mut bytes).await.unwrap();
+        assert_eq!(asked(fake.blkback(XVDA)), [(OP_READ, 0, 1)]);
+    });
+}
