@@ -10,7 +10,8 @@
 
 use crate::Errno;
 use crate::hypercall::{
-    event_channel_op_alloc_unbound, event_channel_op_close, event_channel_op_send, sched_op_poll,
+    event_channel_op_alloc_unbound, event_channel_op_close, event_channel_op_send,
+    event_channel_op_status, sched_op_poll,
 };
 use crate::memory::SharedPage;
 use crate::public::{shared_info, vcpu_info};
@@ -130,6 +131,12 @@ impl Port {
     pub fn mask(&self) {
         let mask = mask_word(self.number / 64);
         crate::domain().shared_info.set_bits(mask, 1 << (self.number % 64));
+    }
+
+    /// Whether the other end is there, and not closed or never bound.
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        event_channel_op_status(self.number).unwrap_or(false)
     }
 
     /// Wakes those who wait, as an event does: for events that were lost (rule E7).

@@ -15,9 +15,9 @@ use crate::public::grant_table::{
 use crate::public::mmu::{DOMID_SELF, MMUEXT_TLB_FLUSH_LOCAL, MmuUpdate, MmuextOp, TrapInfo};
 use crate::public::vcpu::{VCPUOP_GET_RUNSTATE_INFO, VcpuRunstateInfo};
 use crate::public::{
-    CONSOLEIO_write, EVTCHNOP_alloc_unbound, EVTCHNOP_close, EVTCHNOP_send, SCHEDOP_poll,
-    SCHEDOP_shutdown, SCHEDOP_watchdog, SCHEDOP_yield, evtchn_alloc_unbound, evtchn_close,
-    evtchn_send, sched_poll, sched_shutdown, sched_watchdog,
+    CONSOLEIO_write, EVTCHNOP_alloc_unbound, EVTCHNOP_close, EVTCHNOP_send, EVTCHNOP_status,
+    SCHEDOP_poll, SCHEDOP_shutdown, SCHEDOP_watchdog, SCHEDOP_yield, evtchn_alloc_unbound,
+    evtchn_close, evtchn_send, evtchn_status, sched_poll, sched_shutdown, sched_watchdog,
 };
 use core::ptr::from_mut;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -25,6 +25,7 @@ use xen_sys::{
     __HYPERVISOR_console_io, __HYPERVISOR_event_channel_op, __HYPERVISOR_grant_table_op,
     __HYPERVISOR_mmu_update, __HYPERVISOR_mmuext_op, __HYPERVISOR_sched_op,
     __HYPERVISOR_set_trap_table, __HYPERVISOR_update_va_mapping, __HYPERVISOR_vcpu_op,
+    EVTCHNSTAT_interdomain, evtchn_status__bindgen_ty_1,
 };
 
 /// Hypercalls so far, by their numbers.
@@ -304,6 +305,30 @@ pub fn event_channel_op_close(port: u32) -> Result<(), Errno> {
         ])
     }
     .map(drop)
+}
+
+/// `EVTCHNOP_status`: whether another domain holds the other end of `port`.
+///
+/// # Errors
+/// `EINVAL` for a number that is no port.
+pub fn event_channel_op_status(port: u32) -> Result<bool, Errno> {
+    let mut arg = evtchn_status {
+        dom: DOMID_SELF as u16,
+        port,
+        status: 0,
+        vcpu: 0,
+        u: evtchn_status__bindgen_ty_1 { pirq: 0 },
+    };
+    // SAFETY: Xen reads and writes `arg`, which outlives the call.
+    unsafe {
+        hypercall::<__HYPERVISOR_event_channel_op>([
+            u64::from(EVTCHNOP_status),
+            address(&mut arg),
+            0,
+            0,
+        ])
+    }
+    .map(|_| arg.status == EVTCHNSTAT_interdomain)
 }
 
 /// `EVTCHNOP_send`: makes `port` pending at its other end.

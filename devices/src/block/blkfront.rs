@@ -153,6 +153,8 @@ struct State {
     over: Cell<Option<ErrorKind>>,
     /// The disk was taken away; another one may come.
     away: Cell<bool>,
+    /// The back end closed its port.
+    deaf: Cell<bool>,
     queue: RefCell<Queue>,
     link: RefCell<Option<Link>>,
     /// Those who wait for pages, or for a connection.
@@ -185,6 +187,7 @@ impl State {
             info: Cell::new(info),
             over: Cell::new(None),
             away: Cell::new(false),
+            deaf: Cell::new(false),
             queue: RefCell::default(),
             link: RefCell::default(),
             waiting: RefCell::default(),

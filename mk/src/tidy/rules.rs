@@ -9,7 +9,7 @@ use super::Finding;
 use super::source::tests;
 
 /// The rules, by letter: R for all rings, G grants, E event channels, X xenstore
-/// and xenbus, K the console, N network interfaces.
+/// and xenbus, K the console, N network interfaces, B block devices.
 const RULES: &[(&str, &str)] = &[
     ("R1", "A slot is copied once, whole; then the copy is judged."),
     (
@@ -90,6 +90,22 @@ const RULES: &[(&str, &str)] = &[
     ("N13", "MAC, MTU and numbers of queues are parsed, with ranges."),
     ("N16", "It comes and goes, again and again, and leaks nothing."),
     ("N17", "A flood is dropped at the ring, and the app has its turns."),
+    ("B1", "A response names the operation that was asked for."),
+    ("B2", "A status that there is not is an error."),
+    ("B3", "A disk's size makes sense, and what it has lost at its end is out of range."),
+    ("B4", "What can only be read is not asked to write."),
+    ("B5", "Segments lie in their pages, are of whole sectors, and at most 256."),
+    ("B6", "What was read is copied once, and then the caller's own."),
+    ("B7", "What is not written of a page that is, is zeros."),
+    (
+        "B8",
+        "A flush is well only if the back end said so of one that came after all writes that it \
+            is for; without support it is an error.",
+    ),
+    ("B9", "A write that failed is told by the next flush."),
+    ("B10", "A request that takes 30 s breaks the disk, and what is answered later is nobody's."),
+    ("B11", "On a new connection what was not answered is asked again, in order and first."),
+    ("B13", "Only what is offered and aligned is discarded."),
 ];
 
 /// Rules about what there is not, and why.

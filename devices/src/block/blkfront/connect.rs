@@ -107,8 +107,10 @@ async fn patrol(state: &State) {
 
 /// One look at the ring: how many answers wait now.
 fn round(state: &State, link: &mut Link, waited: u32) -> u32 {
-    if link.is_late(SLOW) {
-        link.nudge();
+    if link.is_late(SLOW) && !link.nudge() {
+        // It closed its port (rule E8): a new connection has another one.
+        state.deaf.set(true);
+        wake(&state.keeper);
     }
     // Whoever takes the answers finds what is wrong with the index.
     let waiting = link.pending().unwrap_or(1);
@@ -290,16 +292,20 @@ impl Driver for State {
                 }
             }
         };
+        self.deaf.set(false);
         let over = poll_fn(|context| {
             if self.is_broken() {
-                return Poll::Ready(());
+                return Poll::Ready(End::Broken);
+            }
+            if self.deaf.get() {
+                return Poll::Ready(End::Stuck);
             }
             self.keeper.replace(Some(context.waker().clone()));
             Poll::Pending
         });
         let end = match select3(theirs, frontend::gone(front, watch), over).await {
             Either3::First(XenbusState::Unknown) | Either3::Second(_) => return End::Gone,
-            Either3::Third(()) => return End::Broken,
+            Either3::Third(end) => return end,
             Either3::First(state) => state,
         };
         if end == XenbusState::Closing {

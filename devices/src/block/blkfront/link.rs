@@ -123,9 +123,9 @@ impl Link {
         self.port.wake();
     }
 
-    /// Notifies the back end, for it may have missed the last time.
-    pub(super) fn nudge(&self) {
-        let _ = self.port.notify();
+    /// Notifies the back end, for it may have missed the last time. Whether there is one.
+    pub(super) fn nudge(&self) -> bool {
+        self.port.notify().is_ok() && self.port.is_bound()
     }
 
     /// Takes answers, puts requests on the ring, and goes on until neither is possible;

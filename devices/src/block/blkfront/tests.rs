@@ -340,7 +340,7 @@ fn a_disk_that_does_not_answer_is_given_up_b10_r14() {
 }
 
 #[test]
-fn what_was_not_answered_is_asked_again_in_order_and_first_b11_g9() {
+fn what_was_not_answered_is_asked_again_in_order_and_first_b11() {
     for persistent in ["1", "0"] {
         let prepare = |back: Blkback<'_>| back.offer("feature-persistent", persistent);
         with_disk(prepare, async |_, back, disk| {
@@ -539,14 +539,13 @@ fn events_that_are_lost_are_found_e7() {
 }
 
 #[test]
-fn a_port_that_the_peer_closed_is_no_hang_e8() {
-    on_disk(async |fake, back, disk| {
+fn a_port_that_the_peer_closed_leads_to_a_new_connection_e8() {
+    on_disk(async |_, back, disk| {
         back.close_port();
         let begun = Instant::now();
-        let result = disk.write(0, &[1; 512]).await;
-        assert!(begun.elapsed() < SECOND * 33, "{:?}", begun.elapsed());
-        assert_eq!(result, Err(ErrorKind::TimedOut));
-        fake.allow_leaks();
+        assert_eq!(disk.write(0, &[1; 512]).await, Ok(()));
+        assert!(begun.elapsed() < SECOND * 10, "{:?}", begun.elapsed());
+        assert_eq!(disk.stats().connections, 2);
     });
 }
 
