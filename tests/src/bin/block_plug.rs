@@ -1,0 +1,55 @@
+//! A disk that is taken away while it is written to, and comes back: requests end with
+//! an error that says so, nothing hangs, and then all is well again.
+//!
+//! test: disk disk=8M
+//! test: timeout 90
+//! test: client-when "block_plug: writing"
+//! test: client "xl block-detach $GUEST $VDEV"
+//! test: client "xl block-attach $GUEST format=raw,vdev=$VDEV,access=rw,target=$TARGET"
+//! test: client-then wait
+
+#![no_std]
+#![no_main]
+
+use core::time::Duration;
+use devices::Block;
+use devices::block::{Block as _, ErrorKind};
+use kernel::machine::line;
+use kernel::task::join;
+use kernel::time::sleep;
+use tests::Verdict;
+
+kernel::unikernel! {
+    name: "block_plug",
+    memory: 8 MiB,
+    devices: { disk: Block("xvda") },
+    main: start,
+}
+
+/// Writes until the disk is gone.
+async fn writes(disk: &Block, first: u64) -> ErrorKind {
+    loop {
+        if let Err(error) = disk.write(first, &[1; 65536]).await {
+            return error;
+        }
+    }
+}
+
+async fn start(disk: Block) -> Verdict {
+    line(format_args!("block_plug: writing"));
+    if join(writes(&disk, 0), writes(&disk, 1000)).await != (ErrorKind::Gone, ErrorKind::Gone) {
+        return Verdict::Fail("a disk that is taken away is not gone");
+    }
+    while disk.info().generation == 1 || disk.write(0, &[2; 512]).await.is_err() {
+        sleep(Duration::from_millis(50)).await;
+    }
+    // Tells of the writes that failed, once.
+    if disk.flush().await != Err(ErrorKind::Failed) {
+        return Verdict::Fail("a flush does not tell of writes that failed");
+    }
+    let mut back = [0; 512];
+    if disk.flush().await.is_err() || disk.read(0, &mut back).await.is_err() || back != [2; 512] {
+        return Verdict::Fail("a disk that came back does not work");
+    }
+    Verdict::Pass
+}
