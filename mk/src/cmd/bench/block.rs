@@ -3,7 +3,7 @@
 //! Both have the same disk of dom0, a file of this machine that QEMU hands through,
 //! one after the other: the test guest `bench_block` and fio in Linux.
 
-use super::versus::{Aim, Better, Comparison, Report, Row, Sample};
+use super::versus::{Aim, Better, Comparison, Report, Row, Sample, number};
 use crate::boot;
 use crate::cmd::build::{self, Image};
 use crate::disk;
@@ -160,6 +160,15 @@ fn measure(project: &Project, args: &Args, ui: &Ui) -> Result<Comparison> {
                 linux: sample(&theirs, of),
                 aim: Some(Aim::Ratio(aim)),
             };
+            // It takes long: what is known is told at once.
+            let told =
+                |runs: &[Run]| match sample(runs, if icount { |it| it.cost } else { |it| it.rate })
+                {
+                    Some(sample) => number(sample.median),
+                    None => "-".into(),
+                };
+            let unit = if icount { "instructions each" } else { way.unit() };
+            ui.note(&format!("{}: {} and {} {unit}", way.what, told(&ours), told(&theirs)));
             let each = format!("a {}: {}", way.each(), way.what);
             if icount {
                 let what = format!("guest instructions {each}");

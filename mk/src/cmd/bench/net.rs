@@ -7,7 +7,7 @@
 
 mod load;
 
-use super::versus::{Aim, Better, Comparison, Report, Row, Sample};
+use super::versus::{Aim, Better, Comparison, Report, Row, Sample, number};
 use crate::boot;
 use crate::cmd::build::{self, Image};
 use crate::ending::{is_up, text};
@@ -194,11 +194,17 @@ impl Field<'_> {
     fn measure(&self, rounds: usize, ui: &Ui, notes: &mut Vec<String>) -> Figures {
         let mut figures = Figures::new();
         for round in 1..=rounds {
-            for About { load, what, .. } in &LOADS {
+            for About { load, what, unit, .. } in &LOADS {
                 ui.step(&format!("{what} ({round} of {rounds})"));
                 for (ours, server) in [(true, self.ours(*load)), (false, &self.linux)] {
                     match server.run(self.host, *load, self.effort) {
-                        Ok(run) => figures.entry((*load, ours)).or_default().push(run),
+                        Ok(run) => {
+                            // It takes long: what is known is told at once.
+                            let who = if ours { "Xenith" } else { "Linux" };
+                            let rate = run.rate.map_or_else(|| "-".into(), number);
+                            ui.note(&format!("{who}: {rate} {unit}, {} ns each", number(run.cost)));
+                            figures.entry((*load, ours)).or_default().push(run);
+                        }
                         Err(error) => notes.push(format!("{what} left out once: {error:#}")),
                     }
                 }
@@ -294,11 +300,12 @@ fn measure(project: &Project, args: &Args, ui: &Ui) -> Result<Comparison> {
     let figures = field.measure(effort.counted, ui, &mut notes);
     rows.extend(cost_rows(&figures, "guest instructions a", "", true));
     drop(field);
+    // With intervals below 10 ms ping spins, and no guest would get the processor.
     for (what, client, aim) in [
-        ("ping", "ping -q -c 1 -i 0.002 -w 100 $IP", Some(Aim::Figure(400e3))),
+        ("ping", "ping -q -c 1 -i 0.02 -w 100 $IP", Some(Aim::Figure(400e3))),
         (
             "HTTP request",
-            "until curl -sf -o /dev/null --connect-timeout 0.1 -m 1 http://$IP/bytes/1024; do :; done",
+            "until curl -sf -o /dev/null --connect-timeout 0.1 -m 1 http://$IP/bytes/1024; do sleep 0.05; done",
             None,
         ),
     ] {
