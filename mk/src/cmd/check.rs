@@ -7,6 +7,7 @@ use super::tidy;
 use crate::guest::Guests;
 use crate::project::{Project, cargo};
 use crate::ui::{Ui, bytes, out};
+use crate::{boot, lab};
 use anyhow::{Context, Result, bail};
 use console::style;
 use std::process::{Command, Stdio};
@@ -73,7 +74,15 @@ fn host_steps(project: &Project, steps: &Steps<'_>) {
     let clippy = "clippy --workspace --all-targets --quiet";
     steps.step("lints, host", || capture(steps.ui, cargo(clippy)).map(one));
     steps.step("tests, host", || {
-        capture(steps.ui, cargo("test --workspace --no-fail-fast")).map(|text| tests_in(&text))
+        let mut command = cargo("test --workspace --no-fail-fast");
+        if project.is_xenith() {
+            // File systems are made and checked by Linux's own tools.
+            if let Some(folder) = lab::tools(&boot::cache(project), steps.ui)? {
+                let path = std::env::var("PATH").unwrap_or_default();
+                command.env("PATH", format!("{path}:{}", folder.display()));
+            }
+        }
+        capture(steps.ui, command).map(|text| tests_in(&text))
     });
     if project.is_xenith() {
         if miri_is_there() {

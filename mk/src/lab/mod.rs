@@ -46,6 +46,7 @@ mod probe;
 mod qemu;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod unpack;
 
 use std::fs;
@@ -62,6 +63,7 @@ pub(crate) use host::Host;
 pub(crate) use linux::{Linux, Purpose};
 pub(crate) use network::{Forward, Number, Protocol, Vif};
 pub(crate) use probe::{Probe, Registers};
+pub(crate) use tools::tools;
 
 /// Who hears how long steps go.
 pub(crate) trait Progress: Sync {

@@ -1,0 +1,42 @@
+//! Debian's tools for host tests, without root.
+
+use super::{Progress, apt, image};
+use anyhow::{Context, Result, ensure};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The packages, and a program of each.
+const TOOLS: [(&str, &str); 2] = [("dosfstools", "fsck.fat"), ("e2fsprogs", "mke2fs")];
+
+/// Folders that programs of the machine are in, also where a user's path lacks some.
+const PLACES: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/bin"];
+
+/// A folder with what this machine lacks of the tools; none if it has all.
+///
+/// # Errors
+/// When they cannot be fetched.
+pub(crate) fn tools(cache: &Path, progress: &dyn Progress) -> Result<Option<PathBuf>> {
+    let here = |program: &str| PLACES.iter().any(|place| Path::new(place).join(program).exists());
+    let missing: Vec<&str> =
+        TOOLS.iter().filter(|(_, it)| !here(it)).map(|(package, _)| *package).collect();
+    let (tree, folder) = (cache.join("tools"), cache.join("tools/sbin"));
+    let has = |program: &str| here(program) || folder.join(program).exists();
+    if missing.is_empty() {
+        return Ok(None);
+    }
+    if !TOOLS.iter().all(|(_, program)| has(program)) {
+        let packages = tree.join("packages");
+        fs::create_dir_all(&tree)?;
+        image::empty(&packages)?;
+        for (package, file) in apt::fetch(&tree, &packages, &missing, progress)? {
+            if !missing.contains(&&*package.name) {
+                continue;
+            }
+            let status = Command::new("dpkg-deb").arg("-x").args([&file, &tree]).status();
+            let status = status.context("cannot run dpkg-deb")?;
+            ensure!(status.success(), "cannot unpack {}", file.display());
+        }
+    }
+    Ok(Some(folder))
+}
