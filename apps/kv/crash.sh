@@ -1,6 +1,8 @@
 # Twenty times `xl destroy` in the middle of writes. The guest says each number once it
 # is on the disk: the next one has to begin there or later, with all keys in step.
-kernel=$(find /guests -type f -name kv | head -n 1)
+# Its files go with the first guest.
+kernel=/tmp/kv-crash
+cp "$(find /guests -type f -name kv | head -n 1)" $kernel
 sleep 1
 xl destroy "$GUEST"
 last=0

@@ -8,7 +8,7 @@
 //! test(crash): client crash.sh
 //! test(crash): client-when "n begins at 0"
 //! test(crash): client-then destroy
-//! test(crash): timeout 150
+//! test(crash): timeout 300
 
 #![no_std]
 #![no_main]
