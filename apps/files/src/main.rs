@@ -2,7 +2,7 @@
 //!
 //! test(tar): disk disk=src
 //! test(tar): console-contains "files: tar\nlib.rs "
-//! test(fat): disk disk=4M
+//! test(fat): disk disk=40M
 //! test(fat): dom0 "mkdosfs $DISK"
 //! test(fat): console-contains "files: FAT"
 //! test(ext2): disk disk=4M
