@@ -15,6 +15,10 @@ use ext4_view::{Ext4Error, Ext4Read, FileType};
 /// Bytes that one step may read: of a journal, all of it.
 const BUDGET: u64 = 64 << 20;
 
+/// Where a file cannot be read any more: the crate counts its blocks from the first
+/// one on each time, and holes cost no read that would end it.
+const FARTHEST: u64 = 1 << 30;
+
 /// A file system on the disk `B`.
 #[derive(Debug)]
 pub struct Ext4<B> {
@@ -106,6 +110,13 @@ impl<B: Block> Tree for Ext4<B> {
     }
 
     async fn read(&self, node: &Node, offset: u64, to: &mut [u8]) -> Result<usize, Error> {
+        let Metadata { kind, size, .. } = node.metadata;
+        if kind == Kind::File && offset >= size {
+            return Ok(0);
+        }
+        if offset.saturating_add(to.len() as u64) > FARTHEST {
+            return Err(Error::Unsupported);
+        }
         let read = |_: &Rc<Lines>| {
             let mut file = self.files.open(&*node.path).map_err(error)?;
             file.seek_to(offset).map_err(error)?;

@@ -38,6 +38,8 @@ fn file_systems_of_linux_are_read() {
         assert!(all.contains(&"/symbolic?".into()) && all.contains(&"/lost+found/".into()));
         assert_eq!(content(&tree, "symbolic"), content(&tree, "index.html"));
         assert_eq!(content(&tree, "nothing"), Err(Error::NotFound));
+        let file = run(tree.lookup(b"folder/more")).unwrap();
+        assert_eq!(run(tree.read(&file, u64::MAX, &mut [0; 9])), Ok(0));
         assert_eq!(content(&tree, "folder/../index.html"), Err(Error::BadPath));
         assert_eq!(names(&tree, "index.html").unwrap_err(), Error::NotFolder);
         assert!(disk.events.borrow().is_empty(), "nothing is written");
