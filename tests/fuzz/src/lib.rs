@@ -5,6 +5,7 @@
 //! a list of acts of a peer, or of bytes, and must always do the same: time and
 //! randomness are simulated, and nothing is left when it ends.
 
+pub mod disk;
 pub mod frame;
 pub mod stream;
 

@@ -1,0 +1,62 @@
+//! Disks that hold something, of which some bytes are others.
+
+use devices::block::memory::Memory;
+use devices::kv::Tree;
+use std::process::Command;
+
+/// `base` with bytes of `patches`: of each four, three say where, and one what. So that
+/// most of them meet something, only every other may be where `base` is zero.
+#[must_use]
+pub fn patched(base: &[u8], patches: &[u8]) -> Vec<u8> {
+    let mut bytes = base.to_vec();
+    for (number, patch) in patches.chunks_exact(4).take(64).enumerate() {
+        let at = usize::from(patch[0]) << 16 | usize::from(patch[1]) << 8 | usize::from(patch[2]);
+        let mut at = at % base.len();
+        if number % 2 == 0 {
+            at = base[at..].iter().position(|&byte| byte != 0).map_or(at, |more| at + more);
+        }
+        bytes[at] = patch[3];
+    }
+    bytes
+}
+
+/// A disk with these bytes.
+#[must_use]
+pub fn disk(bytes: Vec<u8>) -> Memory {
+    Memory::from_bytes(512, bytes)
+}
+
+/// What a Linux tool makes of an empty image: `program`, its arguments, the image.
+///
+/// # Panics
+/// When the machine lacks the tool.
+#[must_use]
+pub fn made(program: &str, arguments: &[&str], size: usize) -> Vec<u8> {
+    let image = std::env::temp_dir().join(format!("xenith-fuzz-{}", std::process::id()));
+    std::fs::write(&image, vec![0; size]).expect("no room for an image");
+    let path = std::env::var("PATH").unwrap_or_default() + ":/sbin:/usr/sbin";
+    let command = Command::new(program).env("PATH", path).args(arguments).arg(&image).output();
+    let output = command.unwrap_or_else(|error| panic!("{program}: {error}"));
+    assert!(output.status.success(), "{program}: {output:?}");
+    let bytes = std::fs::read(&image).expect("an image");
+    let _ = std::fs::remove_file(image);
+    bytes
+}
+
+/// Looks at all that is in a tree, up to 100 of it.
+pub async fn walk<T: Tree>(tree: &T) {
+    let (mut folders, mut left) = (vec![Vec::new()], 100);
+    while let Some(path) = folders.pop() {
+        left -= 1;
+        if left == 0 {
+            return;
+        }
+        let Ok(node) = tree.lookup(&path).await else { continue };
+        let metadata = tree.metadata(&node);
+        for offset in [0, 1000, metadata.size / 2, metadata.size, u64::MAX] {
+            let _ = tree.read(&node, offset, &mut [0; 700]).await;
+        }
+        let mut add = |name: &[u8], _| folders.push([&path, &b"/"[..], name].concat());
+        let _ = tree.list(&node, &mut add).await;
+    }
+}
