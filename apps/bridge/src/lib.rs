@@ -165,7 +165,7 @@ impl Bridge {
                     let blank = blank && !fill;
                     // A checksum that was verified is one that stands in the frame.
                     let checksum = if blank { Checksum::Blank } else { Checksum::Complete };
-                    ((), Meta { checksum })
+                    ((), Meta { checksum, ..Meta::default() })
                 })
             } else {
                 None

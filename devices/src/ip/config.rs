@@ -1,5 +1,6 @@
 //! What a stack is told: addresses from the command line, and limits by memory.
 
+use crate::net::Offloads;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use kernel::args::{self, Args};
 use kernel::manifest::Argument;
@@ -75,6 +76,12 @@ impl Limits {
         .counted()
     }
 
+    /// With buffers of `size` bytes, however many connections there are.
+    #[must_use]
+    pub const fn with_buffer(self, size: usize) -> Self {
+        Self { buffer: size, least_buffer: size, ..self }.counted()
+    }
+
     /// With as many connections as there is room for.
     const fn counted(mut self) -> Self {
         let (mut open, mut rest, mut size) = (0, self.memory, self.buffer);
@@ -127,10 +134,13 @@ pub struct Settings {
     pub servers: heapless::Vec<IpAddr, SERVERS>,
     /// What bounds it.
     pub limits: Limits,
+    /// What it leaves to the other side of its interface.
+    pub offloads: Offloads,
 }
 
 const IP_KIND: &str = "list of dhcp, address/prefix";
 const GATEWAY_KIND: &str = "list of addresses in the networks of ip=, one a version";
+const BUFFER_KIND: &str = "number of KiB from 2 to 16384";
 const DNS_KIND: &str = "list of up to 4 addresses";
 
 /// The arguments that [`Settings::configure`] takes.
@@ -153,6 +163,30 @@ pub const ARGUMENTS: &[Argument] = &[
         default: Some("from DHCP or none"),
         help: &["Name servers, instead of those that DHCP names."],
     },
+    Argument {
+        name: "net.buffer",
+        kind: BUFFER_KIND,
+        default: Some("by memory"),
+        help: &["KiB of each TCP connection's buffers, each way: 1280 for 10 Gbit/s at 1 ms."],
+    },
+    Argument {
+        name: "net.csum",
+        kind: <bool as args::Value>::KIND,
+        default: Some("on"),
+        help: &["Leave checksums to the other side of the interface; needed for the next two."],
+    },
+    Argument {
+        name: "net.tso",
+        kind: <bool as args::Value>::KIND,
+        default: Some("on"),
+        help: &["Transmit TCP frames of up to 64 KiB, which the other side cuts."],
+    },
+    Argument {
+        name: "net.gro",
+        kind: <bool as args::Value>::KIND,
+        default: Some("on"),
+        help: &["Receive such frames."],
+    },
 ];
 
 impl Settings {
@@ -166,6 +200,17 @@ impl Settings {
         take(args, "ip", "dhcp", IP_KIND, |item| settings.address(item))?;
         take(args, "gateway", "", GATEWAY_KIND, |item| settings.gateway(item))?;
         take(args, "dns", "", DNS_KIND, |item| settings.servers.push(host(item)?).ok())?;
+        take(args, "net.buffer", "", BUFFER_KIND, |item| {
+            let size: usize = item.parse().ok()?;
+            settings.limits = settings.limits.with_buffer(size << 10);
+            (2..=16 << 10).contains(&size).then_some(())
+        })?;
+        let checksum = args.take("net.csum", Some(true))?;
+        settings.offloads = Offloads {
+            checksum,
+            transmit_large: args.take("net.tso", Some(true))? && checksum,
+            receive_large: args.take("net.gro", Some(true))? && checksum,
+        };
         Ok(settings)
     }
 

@@ -2,7 +2,7 @@
 
 use super::config::{ARGUMENTS, Settings};
 use super::{Error, Stack, Stats};
-use crate::net::Net;
+use crate::net::{Net, Offloading};
 use core::fmt;
 use kernel::args::{self, Args};
 use kernel::manifest::{Argument, Device};
@@ -26,7 +26,7 @@ impl<E: fmt::Display> fmt::Display for OpenError<E> {
     }
 }
 
-impl<N: Net + Device + 'static> Device for Stack<N> {
+impl<N: Net + Offloading + 'static> Device for Stack<N> {
     const CLASS: &'static str = N::CLASS;
 
     const ARGUMENTS: &'static [Argument] = ARGUMENTS;
@@ -36,7 +36,8 @@ impl<N: Net + Device + 'static> Device for Stack<N> {
     type Error = OpenError<N::Error>;
 
     fn configure(args: &mut Args) -> Result<Self::Settings, args::Error> {
-        Ok((N::configure(args)?, Settings::configure(args)?))
+        let (net, settings) = (N::configure(args)?, Settings::configure(args)?);
+        Ok((N::offload(net, settings.offloads), settings))
     }
 
     async fn open(id: &'static str, settings: Self::Settings) -> Result<Self, Self::Error> {

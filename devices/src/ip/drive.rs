@@ -26,8 +26,9 @@ pub(super) trait Wire {
     /// Whether there is room for another. Otherwise the driver is woken when there is.
     fn ready(&self) -> bool;
 
-    /// Sends a frame of `length` bytes; whether it did, and `fill` was called.
-    fn transmit(&self, length: usize, fill: &mut dyn FnMut(&mut [u8])) -> bool;
+    /// Sends a frame of `length` bytes, which stands for [segments](crate::net::Meta) of
+    /// this size unless it is 0; whether it did, and `fill` was called.
+    fn transmit(&self, length: usize, segment: u16, fill: &mut dyn FnMut(&mut [u8])) -> bool;
 }
 
 /// What happened since the beginning, as counts.
@@ -188,13 +189,13 @@ impl<N: Net> Wire for Way<'_, N> {
         ready
     }
 
-    fn transmit(&self, length: usize, fill: &mut dyn FnMut(&mut [u8])) -> bool {
+    fn transmit(&self, length: usize, segment: u16, fill: &mut dyn FnMut(&mut [u8])) -> bool {
         let sent = self.net.transmit(length, |frame| {
             fill(frame);
             if packet::is_request(frame) {
                 self.asked.set(true);
             }
-            ((), packet::finish(frame, self.blank))
+            ((), packet::finish(frame, self.blank, segment))
         });
         self.lost.set(self.lost.get() + u64::from(sent.is_none()));
         sent.is_some()

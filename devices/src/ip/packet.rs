@@ -191,7 +191,7 @@ fn put(frame: &mut [u8], at: usize, value: u16) {
 
 /// Fills in the TCP or UDP checksum of a frame to transmit: the sum of the pseudo
 /// header where the other side completes it (`blank`), else all of it.
-pub(super) fn finish(frame: &mut [u8], blank: bool) -> Meta {
+pub(super) fn finish(frame: &mut [u8], blank: bool, segment: u16) -> Meta {
     let Some((packet, field)) =
         Packet::parse(frame).and_then(|packet| Some((packet, packet.checksum()?)))
     else {
@@ -200,7 +200,7 @@ pub(super) fn finish(frame: &mut [u8], blank: bool) -> Meta {
     let at = packet.transport + field;
     if blank {
         put(frame, at, fold(packet.pseudo_header()));
-        return Meta { checksum: Checksum::Blank };
+        return Meta { checksum: Checksum::Blank, segment };
     }
     put(frame, at, 0);
     let body = frame.get(packet.transport..packet.end).map_or(0, sum);
@@ -210,7 +210,7 @@ pub(super) fn finish(frame: &mut [u8], blank: bool) -> Meta {
         checksum => checksum,
     };
     put(frame, at, checksum);
-    Meta { checksum: Checksum::Complete }
+    Meta::default()
 }
 
 /// Whether a frame holds a whole TCP segment or UDP datagram, right behind its IP header.
@@ -222,7 +222,7 @@ pub fn has_checksum(frame: &[u8]) -> bool {
 /// Fills in the TCP or UDP checksum of a frame that [has one](has_checksum), for who
 /// passes on a frame that came [blank](Checksum::Blank) to where it has to be complete.
 pub fn fill_checksum(frame: &mut [u8]) {
-    finish(frame, false);
+    finish(frame, false, 0);
 }
 
 /// Judges a frame that arrived.
@@ -396,7 +396,7 @@ mod tests {
     use super::*;
     use std::vec::Vec;
 
-    const COMPLETE: Meta = Meta { checksum: Checksum::Complete };
+    const COMPLETE: Meta = Meta { checksum: Checksum::Complete, segment: 0 };
 
     /// A UDP datagram over IPv4 with the payload `hi!` and padding behind it.
     fn udp() -> Vec<u8> {
@@ -422,7 +422,7 @@ mod tests {
     #[test]
     fn what_was_completed_verifies_and_no_changed_byte_does() {
         for mut frame in [udp(), syn()] {
-            assert_eq!(finish(&mut frame, false), COMPLETE);
+            assert_eq!(finish(&mut frame, false, 0), COMPLETE);
             assert!(!matches!(judge(&frame, COMPLETE), Verdict::Corrupt | Verdict::Useless));
             let packet = Packet::parse(&frame).unwrap();
             for at in packet.transport..packet.end {
@@ -436,7 +436,7 @@ mod tests {
     #[test]
     fn the_checksum_is_that_of_rfc_768() {
         let mut frame = udp();
-        finish(&mut frame, false);
+        finish(&mut frame, false, 0);
         // Not the sum of 0a00 0001 0a00 0002 0011 000b 1234 0035 000b 6869 2100.
         assert_eq!(frame[HEADER + 26..HEADER + 28], [0x50, 0x03]);
     }
@@ -444,17 +444,20 @@ mod tests {
     #[test]
     fn blank_leaves_the_sum_of_the_pseudo_header_n9() {
         let mut frame = udp();
-        assert_eq!(finish(&mut frame, true).checksum, Checksum::Blank);
+        assert_eq!(finish(&mut frame, true, 0).checksum, Checksum::Blank);
         assert_eq!(frame[HEADER + 26..HEADER + 28], (0x1403_u16 + 17 + 11).to_be_bytes());
         assert_eq!(judge(&frame, COMPLETE), Verdict::Corrupt);
-        assert_eq!(judge(&frame, Meta { checksum: Checksum::Blank }), Verdict::Udp(53));
-        assert_eq!(judge(&frame, Meta { checksum: Checksum::Verified }), Verdict::Udp(53));
+        assert_eq!(judge(&frame, Meta { checksum: Checksum::Blank, segment: 0 }), Verdict::Udp(53));
+        assert_eq!(
+            judge(&frame, Meta { checksum: Checksum::Verified, segment: 0 }),
+            Verdict::Udp(53)
+        );
     }
 
     #[test]
     fn segments_are_read_whole() {
         let mut frame = syn();
-        finish(&mut frame, false);
+        finish(&mut frame, false, 0);
         let Verdict::Tcp(segment) = judge(&frame, COMPLETE) else { panic!("a segment") };
         assert_eq!(segment.peer, "[fd00::1]:49152".parse().unwrap());
         assert_eq!(segment.local, "[fd00::2]:80".parse().unwrap());
@@ -462,7 +465,10 @@ mod tests {
         assert_eq!(segment.payload, frame.len());
         assert_eq!(sequence_of(&frame[HEADER..]), Some(7));
         frame[HEADER + 40 + 12] = 0x40;
-        assert_eq!(judge(&frame, Meta { checksum: Checksum::Verified }), Verdict::Useless);
+        assert_eq!(
+            judge(&frame, Meta { checksum: Checksum::Verified, segment: 0 }),
+            Verdict::Useless
+        );
     }
 
     #[test]

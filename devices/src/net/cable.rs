@@ -20,11 +20,14 @@ pub struct Options {
     /// Whether it carries frames with a [blank](Checksum::Blank) checksum. These
     /// arrive as what they are.
     pub transmit_blank: bool,
+    /// The longest frame that it carries with a [segment](Meta::segment) said of it, if
+    /// it carries such frames. These arrive as what they are.
+    pub transmit_large: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { mtu: 1500, capacity: 64, transmit_blank: false }
+        Self { mtu: 1500, capacity: 64, transmit_blank: false, transmit_large: 0 }
     }
 }
 
@@ -125,6 +128,7 @@ impl Net for End {
             link: self.shared.link.get(),
             generation: self.shared.generation.get(),
             transmit_blank: self.shared.options.transmit_blank,
+            transmit_large: self.shared.options.transmit_large,
         }
     }
 
@@ -162,8 +166,8 @@ impl Net for End {
     }
 
     fn transmit<R>(&self, length: usize, fill: impl FnOnce(&mut [u8]) -> (R, Meta)) -> Option<R> {
-        let Options { mtu, capacity, transmit_blank } = self.shared.options;
-        let fits = (HEADER..=HEADER + mtu).contains(&length);
+        let Options { mtu, capacity, transmit_blank, transmit_large } = self.shared.options;
+        let fits = (HEADER..=transmit_large.max(HEADER + mtu)).contains(&length);
         if !fits || self.shared.broken.get() || self.to_there.borrow().frames.len() >= capacity {
             return None;
         }
@@ -176,6 +180,9 @@ impl Net for End {
             Checksum::Verified => false,
         };
         debug_assert!(allowed, "{meta:?} is not for frames to transmit here");
+        let large = length > HEADER + mtu;
+        let right = !large || (meta.segment > 0 && meta.checksum == Checksum::Blank);
+        debug_assert!(right, "{meta:?} of a frame of {length} bytes");
         let mut way = self.to_there.borrow_mut();
         if self.shared.link.get() {
             way.frames.push_back((frame, meta));

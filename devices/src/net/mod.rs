@@ -53,6 +53,9 @@ pub struct Info {
     pub generation: u32,
     /// [`Checksum::Blank`] may be said of TCP and UDP frames to transmit.
     pub transmit_blank: bool,
+    /// The longest TCP frame to transmit, with its header, that the other side makes
+    /// [segments](Meta::segment) of; 0 where it does not.
+    pub transmit_large: usize,
 }
 
 /// What is known of the TCP or UDP checksum in a frame.
@@ -73,6 +76,34 @@ pub enum Checksum {
 pub struct Meta {
     /// Its TCP or UDP checksum.
     pub checksum: Checksum,
+    /// Bytes of payload of each of the TCP segments that a large frame stands for; 0 for
+    /// a frame that is what it is. To be said of frames to transmit only within
+    /// [`Info::transmit_large`], and with [`Checksum::Blank`].
+    pub segment: u16,
+}
+
+/// What is left to the other side of an interface, if it offers that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offloads {
+    /// Checksums of TCP and UDP, both ways.
+    pub checksum: bool,
+    /// Making segments of large TCP frames that are transmitted.
+    pub transmit_large: bool,
+    /// Received segments need not be cut, so that frames may be larger than the MTU says.
+    pub receive_large: bool,
+}
+
+impl Default for Offloads {
+    /// For a program that takes and gives frames as they are.
+    fn default() -> Self {
+        Self { checksum: true, transmit_large: false, receive_large: false }
+    }
+}
+
+/// An interface that a manifest names and that can leave things to its other side.
+pub trait Offloading: kernel::manifest::Device {
+    /// `settings` with these offloads.
+    fn offload(settings: Self::Settings, offloads: Offloads) -> Self::Settings;
 }
 
 /// The interface can never be used again: its other side broke the protocol.

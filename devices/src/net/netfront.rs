@@ -13,7 +13,7 @@ mod rx;
 mod tests;
 mod tx;
 
-use super::{Broken, HEADER, Info, Meta, Net};
+use super::{Broken, HEADER, Info, Meta, Net, Offloading, Offloads};
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -134,6 +134,7 @@ pub struct Stats {
 #[derive(Debug, Default)]
 struct State {
     info: Cell<Info>,
+    offloads: Offloads,
     broken: Cell<bool>,
     /// Apart from each other, as a frame may be transmitted while one is received.
     rx: RefCell<Option<Rx>>,
@@ -213,11 +214,19 @@ impl Netfront {
     /// # Errors
     /// See [`Error`].
     pub async fn open(id: &str) -> Result<Self, Error> {
+        Self::open_with(id, Offloads::default()).await
+    }
+
+    /// The same with these offloads, as far as the back end offers them.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn open_with(id: &str, offloads: Offloads) -> Result<Self, Error> {
         super::open_store();
         let silent = |_| Err(xen::xenstore::Error::Silent.into());
         let id = kernel::time::timeout(crate::frontend::PATIENCE, connect::find(id)).await;
         let id = id.unwrap_or_else(silent)?;
-        let state = Rc::new(State::default());
+        let state = Rc::new(State { offloads, ..State::default() });
         let keeper = spawn(connect::keep(state.clone(), id.clone()));
         let connected = core::future::poll_fn(|context| {
             if state.info.get().link {
@@ -307,16 +316,22 @@ impl Source for Netfront {
 impl Device for Netfront {
     const CLASS: &'static str = "net";
 
-    type Settings = ();
+    type Settings = Offloads;
 
     type Error = Error;
 
-    fn configure(_: &mut Args) -> Result<(), args::Error> {
-        Ok(())
+    fn configure(_: &mut Args) -> Result<Offloads, args::Error> {
+        Ok(Offloads::default())
     }
 
-    async fn open(id: &'static str, (): ()) -> Result<Self, Error> {
-        Self::open(id).await
+    async fn open(id: &'static str, offloads: Offloads) -> Result<Self, Error> {
+        Self::open_with(id, offloads).await
+    }
+}
+
+impl Offloading for Netfront {
+    fn offload(_: Offloads, offloads: Offloads) -> Offloads {
+        offloads
     }
 }
 
@@ -332,8 +347,8 @@ impl Net for Netfront {
     fn receive<R>(&self, take: impl FnOnce(&[u8], Meta) -> R) -> Option<R> {
         // Out of its cell, so that nothing is borrowed while `take` runs.
         let mut scratch = self.state.scratch.take();
-        let meta = self.state.rx.borrow_mut().as_mut().and_then(|rx| rx.receive(&mut scratch));
-        let result = meta.map(|meta| take(&scratch, meta));
+        let came = self.state.rx.borrow_mut().as_mut().and_then(|rx| rx.receive(&mut scratch));
+        let result = came.and_then(|(length, meta)| Some(take(scratch.get(..length)?, meta)));
         self.state.scratch.replace(scratch);
         result
     }
@@ -348,7 +363,8 @@ impl Net for Netfront {
 
     fn transmit<R>(&self, length: usize, fill: impl FnOnce(&mut [u8]) -> (R, Meta)) -> Option<R> {
         let info = self.state.info.get();
-        if !(HEADER..=info.mtu + HEADER).contains(&length) || self.state.broken.get() {
+        let longest = info.transmit_large.max(info.mtu + HEADER);
+        if !(HEADER..=longest).contains(&length) || self.state.broken.get() {
             return None;
         }
         let mut tx = self.state.tx.borrow_mut();

@@ -213,6 +213,7 @@ impl Net for Tap {
             link: !self.broken.get(),
             generation: 1,
             transmit_blank: false,
+            transmit_large: 0,
         }
     }
 
@@ -292,6 +293,11 @@ impl Source for Tap {
             each(metric);
         }
     }
+}
+
+impl super::Offloading for Tap {
+    /// It offers none.
+    fn offload((): (), _: super::Offloads) {}
 }
 
 impl Device for Tap {

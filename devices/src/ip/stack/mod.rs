@@ -117,7 +117,7 @@ fn buffer(length: usize) -> Result<Vec<u8>, Error> {
 
 /// An interface without routes, and with link-local and static addresses.
 fn interface(info: Info, settings: &Settings, seed: u64) -> Interface {
-    let out = Out::new(info.mtu);
+    let out = Out::new(info);
     let mut port = Port { frame: None, wire: None, door: None, out: &out };
     let mut config = Config::new(HardwareAddress::Ethernet(EthernetAddress(info.mac.0)));
     config.random_seed = seed;
@@ -158,7 +158,7 @@ impl Protocols {
             has_dhcp,
             spares: Spares::default(),
             buffers: 0,
-            out: Out::new(info.mtu),
+            out: Out::new(info),
             down: false,
             driver: None,
         })
@@ -188,7 +188,7 @@ impl Protocols {
             routes.extend(ipv4.into_iter().chain(ipv6));
         });
         self.interface = new;
-        self.out.mtu = self.info.mtu;
+        self.out.change(self.info);
         self.sets.touch_all();
         self.announce(wire);
     }
@@ -209,7 +209,7 @@ impl Protocols {
     }
 
     pub(in crate::ip) fn say(&self, wire: &dyn Wire, frame: &[u8]) {
-        if wire.transmit(frame.len(), &mut |to| to.copy_from_slice(frame)) {
+        if wire.transmit(frame.len(), 0, &mut |to| to.copy_from_slice(frame)) {
             self.out.sent.set(self.out.sent.get() + 1);
         }
     }

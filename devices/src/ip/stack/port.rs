@@ -2,11 +2,12 @@
 
 use crate::ip::drive::Wire;
 use crate::ip::packet;
-use crate::net::{HEADER, Mac};
+use crate::net::{HEADER, Info, Mac};
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
+use core::num::{NonZeroU16, NonZeroUsize};
 use smoltcp::phy::{Checksum, ChecksumCapabilities, Device, DeviceCapabilities, Medium};
-use smoltcp::phy::{RxToken, TxToken};
+use smoltcp::phy::{PacketMeta, RxToken, TxToken};
 use smoltcp::time::Instant as Moment;
 
 /// What smoltcp sends through, and the one frame that it receives.
@@ -22,6 +23,8 @@ pub(super) struct Port<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Out {
     pub(super) mtu: usize,
+    /// The longest TCP frame that the other side makes segments of.
+    large: Option<NonZeroUsize>,
     /// Frames that were sent.
     pub(super) sent: Cell<u64>,
     /// A packet was to be sent, and has not been.
@@ -33,8 +36,16 @@ pub(super) struct Out {
 }
 
 impl Out {
-    pub(super) fn new(mtu: usize) -> Self {
-        Self { mtu, ..Self::default() }
+    pub(super) fn new(info: Info) -> Self {
+        let mut out = Self::default();
+        out.change(info);
+        out
+    }
+
+    /// The interface is another one.
+    pub(super) fn change(&mut self, info: Info) {
+        self.mtu = info.mtu;
+        self.large = NonZeroUsize::new(info.transmit_large).filter(|_| info.transmit_blank);
     }
 }
 
@@ -46,7 +57,8 @@ impl RxToken for Received<'_> {
     }
 }
 
-pub(super) struct Sending<'a, 'b>(&'a Port<'b>);
+/// With the size of the segments that the packet is to be made into, or 0.
+pub(super) struct Sending<'a, 'b>(&'a Port<'b>, u16);
 
 impl TxToken for Sending<'_, '_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, fill: F) -> R {
@@ -62,7 +74,7 @@ impl TxToken for Sending<'_, '_> {
                 port.out.begun.set(false);
             }
         };
-        if port.wire.is_some_and(|wire| wire.transmit(lead + length, &mut write)) {
+        if port.wire.is_some_and(|wire| wire.transmit(lead + length, self.1, &mut write)) {
             port.out.sent.set(port.out.sent.get() + 1);
         } else {
             // smoltcp insists on writing it.
@@ -71,6 +83,10 @@ impl TxToken for Sending<'_, '_> {
             write(&mut scratch);
         }
         result.expect("a wire calls what it is given")
+    }
+
+    fn set_meta(&mut self, meta: PacketMeta) {
+        self.1 = meta.segmentation_offload_size.map_or(0, NonZeroU16::get);
     }
 }
 
@@ -86,13 +102,13 @@ impl Device for Port<'_> {
 
     fn receive(&mut self, _: Moment) -> Option<(Received<'_>, Sending<'_, '_>)> {
         let frame = self.frame.take()?;
-        Some((Received(frame), Sending(self)))
+        Some((Received(frame), Sending(self, 0)))
     }
 
     fn transmit(&mut self, _: Moment) -> Option<Sending<'_, '_>> {
         let ready = self.wire.is_none_or(|wire| wire.ready());
         self.out.begun.set(ready);
-        ready.then_some(Sending(self))
+        ready.then_some(Sending(self, 0))
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
@@ -107,6 +123,7 @@ impl Device for Port<'_> {
         capabilities.medium = if self.door.is_some() { Medium::Ip } else { Medium::Ethernet };
         capabilities.max_transmission_unit =
             if self.door.is_some() { self.out.mtu } else { self.out.mtu + HEADER };
+        capabilities.segmentation.tcpv4 = self.out.large.filter(|_| self.door.is_none());
         capabilities
     }
 }

@@ -60,7 +60,7 @@ fn serve(
 fn elsewhere(frame: &[u8]) -> Vec<u8> {
     let mut frame = frame.to_vec();
     frame[37] = 69;
-    packet::finish(&mut frame, false);
+    packet::finish(&mut frame, false, 0);
     frame
 }
 
@@ -104,7 +104,7 @@ fn reply(question: &[u8], kind: u8, gift: Gift) -> Vec<u8> {
     frame.extend((8 + message.len() as u16).to_be_bytes());
     frame.extend([0, 0]);
     frame.extend(message);
-    packet::finish(&mut frame, false);
+    packet::finish(&mut frame, false, 0);
     frame
 }
 

@@ -356,3 +356,34 @@ fn who_speaks_first_is_heard_though_the_confirmation_was_lost() {
         assert_eq!(&greeting, b"220 ready");
     });
 }
+
+#[test]
+fn large_frames_carry_what_small_ones_do_in_less() {
+    kernel::machine::simulate_time();
+    for large in [0, 16 << 10, 65535] {
+        let options = Options { transmit_blank: true, transmit_large: large, ..Options::default() };
+        let (left, right) = cable(options);
+        block_on(async {
+            let settings = |last| Settings { limits: Limits::default(), ..settings(last) };
+            let a = Stack::start(left, settings(1)).unwrap();
+            let b = Stack::start(right, settings(2)).unwrap();
+            for to in [B, B6] {
+                let before = a.stats().sent;
+                let mut listener = b.listen(80).await.unwrap();
+                let (one, other) =
+                    join(a.connect(SocketAddr::new(to, 80)), listener.accept()).await;
+                let (mut one, mut other) = (one.unwrap(), other.unwrap());
+                let bytes = pattern(2 << 20);
+                let mut got = std::vec![0; bytes.len()];
+                let (sent, read) = join(one.write_all(&bytes), other.read_exact(&mut got)).await;
+                sent.unwrap();
+                read.unwrap();
+                assert!(got == bytes);
+                let sent = a.stats().sent - before;
+                // smoltcp makes none of IPv6.
+                let fewer = large > 0 && to.is_ipv4();
+                assert_eq!(sent < 500, fewer, "{sent} frames to {to} with {large}");
+            }
+        });
+    }
+}

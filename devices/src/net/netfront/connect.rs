@@ -4,7 +4,7 @@ use super::rx::Rx;
 use super::tx::Tx;
 use super::{Error, State};
 use crate::frontend::{self, Came, Driver, End};
-use crate::net::{HEADER, Info, Mac};
+use crate::net::{HEADER, Info, Mac, Offloads};
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec;
@@ -47,9 +47,11 @@ struct Terms {
     split: bool,
     queues: bool,
     transmit_blank: bool,
+    transmit_large: bool,
+    receive_large: bool,
 }
 
-async fn terms(front: &Frontend) -> Result<Terms, Error> {
+async fn terms(front: &Frontend, offloads: Offloads) -> Result<Terms, Error> {
     // An IPv4 host has to take 576 bytes (RFC 791); Linux has no smaller MTU than 68.
     let mtu = (front.ours("mtu"), 68..=(LONGEST - HEADER) as u64, 1500);
     let queues = (front.theirs("multi-queue-max-queues"), 0..=u64::from(u16::MAX), 0);
@@ -63,22 +65,30 @@ async fn terms(front: &Frontend) -> Result<Terms, Error> {
         feature("feature-no-csum-offload"),
         feature("feature-ipv6-csum-offload"),
         feature("feature-sg"),
+        feature("feature-gso-tcpv4"),
+        feature("feature-gso-tcpv6"),
     ];
     let numbers = numbers
         .map(|(path, range, default)| async move { read_number(&path, range, default).await });
-    let [mtu, queues, copies, split, no_blank, blank6, pieces] = join_array(numbers).await;
+    let [mtu, queues, copies, split, no_blank, blank6, pieces, gso4, gso6] =
+        join_array(numbers).await;
     let mac = xenstore::read(&front.ours("mac")).await?;
     if copies? == 0 {
         return Err(Error::Unfit("feature-rx-copy"));
     }
     // Without scatter-gather a frame is one slot, which is one page.
-    let longest = if pieces? == 1 { LONGEST } else { PAGE_SIZE };
+    let pieces = pieces? == 1;
+    let longest = if pieces { LONGEST } else { PAGE_SIZE };
+    let transmit_blank = offloads.checksum && no_blank? == 0 && blank6? == 1;
+    let large = gso4? == 1 && gso6? == 1;
     Ok(Terms {
         mac: parse_mac(&mac).ok_or(Error::Unfit("MAC address that makes sense"))?,
         mtu: (mtu? as usize).min(longest - HEADER),
         split: split? == 1,
         queues: queues? > 0,
-        transmit_blank: no_blank? == 0 && blank6? == 1,
+        transmit_blank,
+        transmit_large: offloads.transmit_large && transmit_blank && pieces && large,
+        receive_large: offloads.receive_large && offloads.checksum && pieces,
     })
 }
 
@@ -124,6 +134,12 @@ impl Driver for State {
     }
 }
 
+/// Pages of a large frame to transmit: all that it may have, or a few where memory is
+/// small, as the buffers that it comes from are.
+fn large_pages() -> usize {
+    if kernel::memory::stats().total < 32 << 20 { 4 } else { LONGEST.div_ceil(PAGE_SIZE) }
+}
+
 /// Brings the connection about; whether it did, or the device went away.
 async fn connect(state: &State, front: &Frontend, watch: &Watch) -> Result<bool, Error> {
     let number = front.ours("");
@@ -135,7 +151,7 @@ async fn connect(state: &State, front: &Frontend, watch: &Watch) -> Result<bool,
     if !came(frontend::begin(front, watch).await?)? {
         return Ok(false);
     }
-    let terms = terms(front).await?;
+    let terms = terms(front, state.offloads).await?;
     let peer = front.peer();
     let longest = terms.mtu + HEADER;
     let tx_port = Rc::new(Port::alloc(peer).map_err(Error::Events)?);
@@ -146,10 +162,11 @@ async fn connect(state: &State, front: &Frontend, watch: &Watch) -> Result<bool,
     };
     let count = pages();
     let ring = Front::new(Shared::new(peer, 1)?);
-    let tx = Tx::new(ring, tx_port.clone(), peer, count, longest)?;
+    let large = if terms.transmit_large { large_pages() } else { 0 };
+    let tx = Tx::new(ring, tx_port.clone(), peer, count, longest, large)?;
     let ring = Front::new(Shared::new(peer, 1)?);
     // A VLAN tag comes on top of the header.
-    let mut rx = Rx::new(ring, rx_port.clone(), peer, count, longest + 4)?;
+    let mut rx = Rx::new(ring, rx_port.clone(), peer, count, longest + 4, terms.receive_large)?;
     // The back end looks at the ring when it connects, without a notification.
     let _ = rx.publish();
     let mut settings = vec![
@@ -158,8 +175,12 @@ async fn connect(state: &State, front: &Frontend, watch: &Watch) -> Result<bool,
         ("request-rx-copy", "1".into()),
         ("feature-rx-notify", "1".into()),
         ("feature-sg", "1".into()),
-        ("feature-ipv6-csum-offload", "1".into()),
     ];
+    let offer = |name, offered| (name, if offered { "1" } else { "0" }.into());
+    settings.push(offer("feature-ipv6-csum-offload", state.offloads.checksum));
+    settings.push(offer("feature-no-csum-offload", !state.offloads.checksum));
+    settings.push(offer("feature-gso-tcpv4", terms.receive_large));
+    settings.push(offer("feature-gso-tcpv6", terms.receive_large));
     if terms.split {
         settings.push(("event-channel-tx", tx_port.number().to_string()));
         settings.push(("event-channel-rx", rx_port.number().to_string()));
@@ -182,6 +203,7 @@ async fn connect(state: &State, front: &Frontend, watch: &Watch) -> Result<bool,
         link: true,
         generation: info.generation.wrapping_add(1),
         transmit_blank: terms.transmit_blank,
+        transmit_large: (large * PAGE_SIZE).min(LONGEST),
     });
     log::debug!("connected: {}, MTU {}, {count} pages each way", terms.mac, terms.mtu);
     state.wake();

@@ -12,7 +12,8 @@ use xen::evtchn::Port;
 use xen::gnttab::{Error, Shared};
 use xen::memory::PAGE_SIZE;
 use xen::public::io::netif::{
-    EXTRA_FLAG_MORE, EXTRA_TYPE_MAX, Extra, RX_SLOT, RxFlags, RxRequest, RxResponse, SLOTS_MAX,
+    EXTRA_FLAG_MORE, EXTRA_TYPE_GSO, Extra, GSO_TCPV4, GSO_TCPV6, RX_SLOT, RxFlags, RxRequest,
+    RxResponse, SLOTS_MAX,
 };
 use xen::ring::Front;
 
@@ -24,6 +25,9 @@ const CHUNK: usize = 16;
 
 /// Frames that one poll may throw away before others get their turn (rule N17).
 const BUDGET: usize = 64;
+
+/// The longest large frame: the longest IP packet, its header and a VLAN tag.
+const LARGEST: usize = HEADER + 4 + 65535;
 
 /// A part of a frame in one of the pages.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +67,8 @@ pub(super) struct Rx {
     frame: Option<Frame>,
     /// The longest frame that makes sense here.
     longest: usize,
+    /// Large frames were agreed on.
+    large: bool,
     pub counters: Counters,
 }
 
@@ -75,6 +81,7 @@ impl Rx {
         peer: u16,
         wanted: usize,
         longest: usize,
+        large: bool,
     ) -> Result<Self, Error> {
         let mut rx = Self {
             ring,
@@ -85,6 +92,7 @@ impl Rx {
             wanted: wanted.min(SLOTS),
             frame: None,
             longest,
+            large,
             counters: Counters::default(),
         };
         rx.refill()?;
@@ -164,7 +172,7 @@ impl Rx {
     /// Takes the slots of one frame. `None` when it is none to be had.
     fn chain(&mut self) -> Result<Option<Frame>, Violation> {
         let mut pieces = heapless::Vec::<Piece, SLOTS_MAX>::new();
-        let (mut good, mut meta, mut length) = (true, None, 0);
+        let (mut good, mut meta, mut length, mut segment) = (true, None, 0, 0);
         loop {
             let Some((slot, page, bytes)) = self.take()? else {
                 // It says that more follows, and nothing does (rule N3).
@@ -189,34 +197,41 @@ impl Rx {
             }
             length += size;
             if flags.intersects(RxFlags::EXTRA_INFO) {
-                self.extras()?;
+                // It is said once, of the whole frame.
+                if !self.large || segment != 0 || length > size {
+                    return Err(Violation::Extra);
+                }
+                match self.extra()? {
+                    Some(size) => segment = size,
+                    None => {
+                        good = false;
+                        break;
+                    }
+                }
             }
             if !flags.intersects(RxFlags::MORE_DATA) {
                 break;
             }
         }
-        if good && (HEADER..=self.longest).contains(&length) {
-            let checksum = meta.unwrap_or_default();
-            return Ok(Some(Frame { pieces, length, meta: Meta { checksum } }));
+        let longest = if segment > 0 { LARGEST } else { self.longest };
+        if good && (HEADER..=longest).contains(&length) {
+            let meta = Meta { checksum: meta.unwrap_or_default(), segment };
+            return Ok(Some(Frame { pieces, length, meta }));
         }
         pieces.iter().for_each(|piece| self.post(piece.page));
         self.counters.dropped += 1;
         Ok(None)
     }
 
-    /// Takes the extra slots behind a frame's first one. None is asked for yet,
-    /// so any is a violation (rule N4).
-    fn extras(&mut self) -> Result<(), Violation> {
-        for _ in 0..EXTRA_TYPE_MAX {
-            let Some((_, page, bytes)) = self.take()? else { return Ok(()) };
-            self.post(page);
-            let extra = Extra::from_bytes(bytes);
-            if extra.kind == 0 || extra.kind >= EXTRA_TYPE_MAX || extra.flags & EXTRA_FLAG_MORE == 0
-            {
-                break;
-            }
-        }
-        Err(Violation::Extra)
+    /// Takes the extra slot behind a frame's first one: the size of its segments. Nothing
+    /// else was agreed on (rules N4 and N5). `None` when there is none to be had.
+    fn extra(&mut self) -> Result<Option<u16>, Violation> {
+        let Some((_, page, bytes)) = self.take()? else { return Ok(None) };
+        self.post(page);
+        let extra = Extra::from_bytes(bytes);
+        let known = matches!(extra.gso_type, GSO_TCPV4 | GSO_TCPV6) && extra.kind == EXTRA_TYPE_GSO;
+        let right = known && extra.flags & EXTRA_FLAG_MORE == 0 && extra.gso_size > 0;
+        if right { Ok(Some(extra.gso_size)) } else { Err(Violation::Extra) }
     }
 
     /// Ready when a frame can be taken.
@@ -250,8 +265,8 @@ impl Rx {
         self.ring.pending().map_err(|_| Violation::Index)
     }
 
-    /// Copies the frame that waits into `to` and gives its pages back.
-    pub(super) fn receive(&mut self, to: &mut Vec<u8>) -> Option<Meta> {
+    /// Copies the frame that waits into `to` and gives its pages back. Its length there.
+    pub(super) fn receive(&mut self, to: &mut Vec<u8>) -> Option<(usize, Meta)> {
         let frame = self.frame.take()?;
         if to.len() < frame.length {
             to.resize(frame.length, 0);
@@ -270,8 +285,7 @@ impl Rx {
         frame.pieces.iter().for_each(|piece| self.post(piece.page));
         self.counters.frames += 1;
         self.counters.bytes += frame.length as u64;
-        to.truncate(frame.length);
-        Some(frame.meta)
+        Some((frame.length, frame.meta))
     }
 }
 

@@ -185,3 +185,93 @@ fn events_that_are_lost_are_found_e7() {
         drop(net);
     });
 }
+
+const ALL: Offloads = Offloads { checksum: true, transmit_large: true, receive_large: true };
+
+#[test]
+fn large_frames_go_both_ways_with_the_size_of_their_segments_n3_n4_n5_n10() {
+    on_fake(|fake| async move {
+        let back = fake.netback(0);
+        let net = Netfront::open_with("0", ALL).await.unwrap();
+        let most = net.info().transmit_large;
+        assert!(most > 4 * 1514);
+        for round in 0..100_u32 {
+            let mut frame: Vec<u8> =
+                (0..65535_u32).map(|at| (at ^ at >> 8 ^ round) as u8).collect();
+            frame[12..14].copy_from_slice(if round % 2 == 0 { &[8, 0] } else { &[0x86, 0xdd] });
+            back.deliver_large(&frame, RxFlags::CSUM_BLANK | RxFlags::DATA_VALIDATED, 1448);
+            let (came, meta) = next(&net).await.unwrap().unwrap();
+            assert_eq!(meta, Meta { checksum: Checksum::Blank, segment: 1448 });
+            assert!(came == frame);
+            frame.truncate(most - round as usize);
+            core::future::poll_fn(|context| net.poll_transmit(context)).await.unwrap();
+            net.transmit(frame.len(), |to| {
+                to.copy_from_slice(&frame);
+                ((), Meta { checksum: Checksum::Blank, segment: 1400 })
+            })
+            .unwrap();
+            // A small one behind it is one of its own.
+            net.transmit(60, |to| {
+                to.fill(1);
+                ((), Meta::default())
+            })
+            .unwrap();
+            net.flush();
+            sleep(MOMENT * 3).await;
+            let [large, small] = <[_; 2]>::try_from(back.transmitted()).unwrap();
+            assert!(large.bytes == frame);
+            assert_eq!((large.extras.len(), small.extras.len(), small.bytes.len()), (1, 0, 60));
+            let extra = large.extras[0];
+            assert_eq!((extra.gso_size, extra.gso_type), (1400, 1 + round as u8 % 2));
+        }
+        assert_eq!(net.transmit(most + 1, |_| ((), Meta::default())), None);
+        drop(net);
+    });
+}
+
+#[test]
+fn large_frames_are_left_out_where_nobody_offers_or_wants_them_n4() {
+    on_fake(|fake| async move {
+        let back = fake.netback(0);
+        back.offer("feature-gso-tcpv6", "0");
+        let net = Netfront::open_with("0", ALL).await.unwrap();
+        assert_eq!(net.info().transmit_large, 0);
+        drop(net);
+        sleep(Duration::from_secs(1)).await;
+        let back = fake.netback(1);
+        let net = Netfront::open_with("1", Offloads { checksum: false, ..ALL }).await.unwrap();
+        assert_eq!((net.info().transmit_large, net.info().transmit_blank), (0, false));
+        let said = |name: &str| fake.store().read(&std::format!("{}/{name}", back.front_path()));
+        assert_eq!(said("feature-no-csum-offload").as_deref(), Some(&b"1"[..]));
+        assert_eq!(said("feature-gso-tcpv4").as_deref(), Some(&b"0"[..]));
+        drop(net);
+    });
+}
+
+#[test]
+fn a_bad_description_of_segments_breaks_it_n4_n5() {
+    // Of no bytes, of an unknown kind, of an unknown type, with more behind it.
+    for extra in [
+        [1, 0, 0, 0, 1, 0, 0, 0],
+        [2, 0, 9, 0, 1, 0, 0, 0],
+        [1, 0, 9, 0, 3, 0, 0, 0],
+        [1, 1, 9, 0, 1, 0, 0, 0],
+    ] {
+        on_fake(|fake| async move {
+            let back = fake.netback(0);
+            let net = Netfront::open_with("0", ALL).await.unwrap();
+            back.tolerate();
+            let flags = RxFlags::EXTRA_INFO;
+            let first = xen::fake::netback::RxSlot::Data {
+                bytes: vec![1; 60],
+                offset: 0,
+                flags,
+                status: None,
+            };
+            back.deliver_slots(vec![first, xen::fake::netback::RxSlot::Extra(extra)]);
+            assert_eq!(next(&net).await, Some(Err(Broken)), "{extra:?}");
+            fake.allow_leaks();
+            drop(net);
+        });
+    }
+}

@@ -10,7 +10,8 @@ use xen::evtchn::Port;
 use xen::gnttab::{Error, Shown};
 use xen::memory::PAGE_SIZE;
 use xen::public::io::netif::{
-    RSP_DROPPED, RSP_ERROR, RSP_OKAY, TX_SLOT, TxFlags, TxRequest, TxResponse,
+    EXTRA_TYPE_GSO, Extra, GSO_TCPV4, GSO_TCPV6, RSP_DROPPED, RSP_ERROR, RSP_NULL, RSP_OKAY,
+    TX_SLOT, TxFlags, TxRequest, TxResponse,
 };
 use xen::ring::Front;
 
@@ -28,73 +29,128 @@ pub(super) struct Counters {
     pub dropped: u64,
 }
 
+/// Buffers of one size, in pages shown to the back end.
+#[derive(Debug)]
+struct Pool {
+    /// Pages of a buffer, which lie one after the other.
+    pages: usize,
+    /// Buffers that are taken from the heap at once.
+    chunk: usize,
+    /// How many buffers there may be.
+    most: usize,
+    chunks: Vec<Shown>,
+    /// Buffers that hold no frame on its way.
+    free: Vec<u16>,
+    /// Requests of each buffer's frame that are not answered.
+    pending: Vec<u8>,
+}
+
+impl Pool {
+    const fn new(pages: usize, chunk: usize, most: usize) -> Self {
+        Self { pages, chunk, most, chunks: Vec::new(), free: Vec::new(), pending: Vec::new() }
+    }
+
+    /// Takes buffers from the heap, if there may be more.
+    fn grow(&mut self, peer: u16) -> Result<(), Error> {
+        if self.pending.len() + self.chunk > self.most {
+            return Err(Error::Full);
+        }
+        self.chunks.try_reserve(1).map_err(|_| Error::Memory)?;
+        self.pending.try_reserve(self.chunk).map_err(|_| Error::Memory)?;
+        self.free.try_reserve(self.pending.len() + self.chunk).map_err(|_| Error::Memory)?;
+        self.chunks.push(Shown::new(peer, self.chunk * self.pages)?);
+        let first = self.pending.len() as u16;
+        self.pending.resize(self.pending.len() + self.chunk, 0);
+        self.free.extend((first..first + self.chunk as u16).rev());
+        Ok(())
+    }
+
+    /// Whether a buffer is free, or can be had.
+    fn has_room(&mut self, peer: u16) -> bool {
+        !self.free.is_empty() || self.grow(peer).is_ok()
+    }
+
+    /// One request of a buffer is answered.
+    fn answered(&mut self, buffer: u16) {
+        if let Some(pending) = self.pending.get_mut(usize::from(buffer)) {
+            *pending -= 1;
+            if *pending == 0 {
+                self.free.push(buffer);
+            }
+        }
+    }
+}
+
+/// The buffer of a request: one of the large ones or not, and which.
+#[derive(Clone, Copy, Debug)]
+struct Owner {
+    large: bool,
+    buffer: u16,
+}
+
 /// The transmitting half of a connection.
 #[derive(Debug)]
 pub(super) struct Tx {
     ring: Front<TX_SLOT>,
     port: Rc<Port>,
     peer: u16,
-    /// Pages of one buffer: enough for the longest frame.
-    pages: usize,
-    chunks: Vec<Shown>,
-    /// How many buffers there may be.
-    most: usize,
-    /// Buffers that hold no frame on its way.
-    free: Vec<u16>,
-    /// Requests of each buffer's frame that are not answered.
-    pending: Vec<u8>,
+    /// For frames that are no longer than the MTU says.
+    small: Pool,
+    /// For those that stand for several segments.
+    large: Pool,
     /// The buffer of each request that is not answered, by the request's id.
-    owners: [Option<u16>; SLOTS],
+    owners: [Option<Owner>; SLOTS],
     /// Ids that are free.
     ids: heapless::Vec<u16, SLOTS>,
+    /// Extra slots, which have no ids, that are not answered.
+    extras: u32,
     /// When the back end last answered, or had nothing to answer.
     progress: Instant,
     pub counters: Counters,
 }
 
+/// What is said of a frame that stands for several segments.
+fn extra(meta: Meta, frame: &[u8]) -> Option<Extra> {
+    let gso_type = if frame.get(12..14) == Some(&[0x86, 0xdd]) { GSO_TCPV6 } else { GSO_TCPV4 };
+    let extra = Extra { kind: EXTRA_TYPE_GSO, flags: 0, gso_size: meta.segment, gso_type };
+    (meta.segment > 0).then_some(extra)
+}
+
 impl Tx {
+    /// With at most `most` pages for frames of up to `longest` bytes, and large frames of
+    /// up to `large` pages, 0 for none.
     pub(super) fn new(
         ring: Front<TX_SLOT>,
         port: Rc<Port>,
         peer: u16,
         most: usize,
         longest: usize,
+        large: usize,
     ) -> Result<Self, Error> {
+        let pages = longest.div_ceil(PAGE_SIZE).max(1);
+        // As many as the ring takes, with their extra slots.
+        let most_large = (most / large.max(1)).clamp(2, SLOTS / (large + 1));
         let mut tx = Self {
             ring,
             port,
             peer,
-            pages: longest.div_ceil(PAGE_SIZE).max(1),
-            chunks: Vec::new(),
-            most: most.clamp(CHUNK, SLOTS),
-            free: Vec::new(),
-            pending: Vec::new(),
+            small: Pool::new(pages, CHUNK, most.clamp(CHUNK, SLOTS)),
+            large: Pool::new(large, 1, if large > 0 { most_large } else { 0 }),
             owners: [None; SLOTS],
             ids: (0..SLOTS as u16).rev().collect(),
+            extras: 0,
             progress: Instant::now(),
             counters: Counters::default(),
         };
-        tx.more_buffers()?;
+        tx.small.grow(peer)?;
+        if large > 0 {
+            tx.large.grow(peer)?;
+        }
         Ok(tx)
     }
 
     pub(super) fn reference(&self) -> u32 {
         self.ring.reference()
-    }
-
-    /// Takes buffers from the heap, if there may be more.
-    fn more_buffers(&mut self) -> Result<(), Error> {
-        if self.pending.len() + CHUNK > self.most {
-            return Err(Error::Full);
-        }
-        self.chunks.try_reserve(1).map_err(|_| Error::Memory)?;
-        self.pending.try_reserve(CHUNK).map_err(|_| Error::Memory)?;
-        self.free.try_reserve(self.pending.len() + CHUNK).map_err(|_| Error::Memory)?;
-        self.chunks.push(Shown::new(self.peer, CHUNK * self.pages)?);
-        let first = self.pending.len() as u16;
-        self.pending.resize(self.pending.len() + CHUNK, 0);
-        self.free.extend((first..first + CHUNK as u16).rev());
-        Ok(())
     }
 
     /// Takes the answers that came.
@@ -108,26 +164,28 @@ impl Tx {
             match response.status {
                 RSP_OKAY => {}
                 RSP_ERROR | RSP_DROPPED => self.counters.dropped += 1,
-                // Nothing without an answer of its own is ever asked.
+                // It answers an extra slot, and says nothing.
+                RSP_NULL => {
+                    self.extras = self.extras.checked_sub(1).ok_or(Violation::Response)?;
+                    continue;
+                }
                 _ => return Err(Violation::Response),
             }
             let owner = self.owners.get_mut(usize::from(response.id)).and_then(Option::take);
-            let buffer = owner.ok_or(Violation::Response)?;
+            let owner = owner.ok_or(Violation::Response)?;
             // As many as were taken.
             let _ = self.ids.push(response.id);
-            let pending = &mut self.pending[usize::from(buffer)];
-            *pending -= 1;
-            if *pending == 0 {
-                self.free.push(buffer);
-            }
+            if owner.large { &mut self.large } else { &mut self.small }.answered(owner.buffer);
         }
         Ok(())
     }
 
     /// Whether a frame of any length can be transmitted.
     fn has_room(&mut self) -> bool {
-        self.ring.room() as usize >= self.pages
-            && (!self.free.is_empty() || self.more_buffers().is_ok())
+        // Large ones have an extra slot.
+        let slots = self.small.pages.max(self.large.pages + 1);
+        let large = self.large.pages == 0 || self.large.has_room(self.peer);
+        large && self.ring.room() as usize >= slots && self.small.has_room(self.peer)
     }
 
     /// Ready when a frame can be transmitted.
@@ -158,14 +216,19 @@ impl Tx {
         if !self.has_room() {
             self.reap()?;
         }
-        if length > self.pages * PAGE_SIZE || !self.has_room() {
+        let large = length > self.small.pages * PAGE_SIZE;
+        let pool = if large { &mut self.large } else { &mut self.small };
+        let (pages, count) = (pool.pages, length.div_ceil(PAGE_SIZE));
+        if count > pages || (self.ring.room() as usize) < count + 1 || !pool.has_room(self.peer) {
             return Ok(None);
         }
-        let Some(buffer) = self.free.pop() else { return Ok(None) };
-        let (chunk, place) = (usize::from(buffer) / CHUNK, usize::from(buffer) % CHUNK);
-        let Some(shown) = self.chunks.get_mut(chunk) else { return Ok(None) };
-        let start = place * self.pages * PAGE_SIZE;
-        let (result, meta) = fill(&mut shown.bytes_mut()[start..start + length]);
+        let Some(buffer) = pool.free.pop() else { return Ok(None) };
+        let (chunk, place) = (usize::from(buffer) / pool.chunk, usize::from(buffer) % pool.chunk);
+        let Some(shown) = pool.chunks.get_mut(chunk) else { return Ok(None) };
+        let start = place * pages * PAGE_SIZE;
+        let frame = &mut shown.bytes_mut()[start..start + length];
+        let (result, meta) = fill(frame);
+        let extra = extra(meta, frame);
         let mut flags = match meta.checksum {
             // Blank data is what its maker vouches for.
             Checksum::Blank => TxFlags::CSUM_BLANK | TxFlags::DATA_VALIDATED,
@@ -175,7 +238,7 @@ impl Tx {
         if self.ring.in_flight() == 0 {
             self.progress = Instant::now();
         }
-        let count = length.div_ceil(PAGE_SIZE);
+        flags.set(TxFlags::EXTRA_INFO, extra.is_some());
         for page in 0..count {
             let more = page + 1 < count;
             // The first says how long the frame is, the others their own part (rule N10).
@@ -184,14 +247,18 @@ impl Tx {
                 _ => (length - page * PAGE_SIZE).min(PAGE_SIZE),
             };
             flags.set(TxFlags::MORE_DATA, more);
-            let gref = shown.references().get(place * self.pages + page).copied();
+            let gref = shown.references().get(place * pages + page).copied();
             let (Some(gref), Some(id)) = (gref, self.ids.pop()) else { break };
             let request = TxRequest { gref, offset: 0, flags, id, size: size as u16 };
-            self.owners[usize::from(id)] = Some(buffer);
-            self.pending[usize::from(buffer)] += 1;
+            self.owners[usize::from(id)] = Some(Owner { large, buffer });
+            pool.pending[usize::from(buffer)] += 1;
             // There is room: that was looked at before.
             let _ = self.ring.put(request.to_bytes());
-            flags -= TxFlags::CSUM_BLANK | TxFlags::DATA_VALIDATED;
+            if let Some(extra) = extra.filter(|_| page == 0) {
+                let _ = self.ring.put(extra.to_bytes());
+                self.extras += 1;
+            }
+            flags = TxFlags::empty();
         }
         self.counters.frames += 1;
         self.counters.bytes += length as u64;

@@ -8,8 +8,8 @@ use super::Misdeed;
 use super::slots::{rx_request, rx_response, tx_request, tx_response};
 use crate::memory::PAGE_SIZE;
 use crate::public::io::netif::{
-    EXTRA_FLAG_MORE, EXTRA_TYPE_GSO, EXTRA_TYPE_MAX, Extra, RSP_ERROR, RSP_NULL, RSP_OKAY, RX_SLOT,
-    RxFlags, RxResponse, SLOTS_MAX, TX_SLOT, TxFlags, TxRequest,
+    EXTRA_FLAG_MORE, EXTRA_TYPE_GSO, EXTRA_TYPE_MAX, Extra, GSO_TCPV4, GSO_TCPV6, RSP_ERROR,
+    RSP_NULL, RSP_OKAY, RX_SLOT, RxFlags, RxResponse, SLOTS_MAX, TX_SLOT, TxFlags, TxRequest,
 };
 use std::collections::{BTreeSet, VecDeque};
 
@@ -197,8 +197,13 @@ impl Queue {
             let [kind, flags, s0, s1, gso_type, ..] = self.tx.take();
             let extra = Extra { kind, flags, gso_size: u16::from_le_bytes([s0, s1]), gso_type };
             assert!((1..EXTRA_TYPE_MAX).contains(&kind), "rule N10: extra slot of type {kind}");
-            let gso = kind != EXTRA_TYPE_GSO || extra.gso_size > 0;
-            assert!(gso, "rule N10: segments of 0 bytes");
+            if kind == EXTRA_TYPE_GSO {
+                assert!(extra.gso_size > 0, "rule N10: segments of 0 bytes");
+                let known = matches!(extra.gso_type, GSO_TCPV4 | GSO_TCPV6);
+                assert!(known, "rule N10: segments of type {}", extra.gso_type);
+                let blank = first.flags.contains(TxFlags::CSUM_BLANK);
+                assert!(blank, "rule N10: segments of a frame whose checksum is not blank");
+            }
             more = flags & EXTRA_FLAG_MORE != 0;
             extras.push(extra);
         }
@@ -362,6 +367,18 @@ impl Queue {
         self.rx.put(rx_response(response));
         distance
     }
+}
+
+/// The slots of a large frame that stands for TCP segments of `size` bytes.
+pub(super) fn large(frame: &[u8], offset: u16, flags: RxFlags, size: u16) -> Vec<RxSlot> {
+    let mut slots = pieces(frame, offset, flags);
+    let [s0, s1] = size.to_le_bytes();
+    let kind = if frame[12..14] == [0x86, 0xdd] { GSO_TCPV6 } else { GSO_TCPV4 };
+    if let Some(RxSlot::Data { flags, .. }) = slots.first_mut() {
+        *flags |= RxFlags::EXTRA_INFO;
+    }
+    slots.insert(1, RxSlot::Extra([EXTRA_TYPE_GSO, 0, s0, s1, kind, 0, 0, 0]));
+    slots
 }
 
 /// The slots of a well-formed frame whose pieces start at `offset`.

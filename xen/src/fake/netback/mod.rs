@@ -164,6 +164,19 @@ impl<'a> Netback<'a> {
         self.with(|backend, _| backend.deliver(frame, flags));
     }
 
+    /// A large frame is to arrive, which stands for TCP segments of `size` bytes.
+    ///
+    /// # Panics
+    /// When the front end has not said that it takes such frames (rule N4).
+    pub fn deliver_large(self, frame: &[u8], flags: RxFlags, size: u16) {
+        let takes = self.fake.store().read(&format!("{}/feature-gso-tcpv4", self.front_path()));
+        assert_eq!(takes.as_deref(), Some(&b"1"[..]), "rule N4: the guest takes no large frames");
+        self.with(|backend, _| {
+            let slots = data::large(frame, backend.headroom, flags, size);
+            backend.arriving.push_back(slots);
+        });
+    }
+
     /// These responses are to arrive at the guest, right or wrong: the chain
     /// ends where the last of them says.
     pub fn deliver_slots(self, slots: Vec<RxSlot>) {

@@ -148,6 +148,12 @@ impl RxResponse {
 /// `XEN_NETIF_EXTRA_TYPE_GSO`: the extra slot of a large frame.
 pub const EXTRA_TYPE_GSO: u8 = 1;
 
+/// `XEN_NETIF_GSO_TYPE_TCPV4`: it stands for TCP segments over IPv4.
+pub const GSO_TCPV4: u8 = 1;
+
+/// `XEN_NETIF_GSO_TYPE_TCPV6`.
+pub const GSO_TCPV6: u8 = 2;
+
 /// `XEN_NETIF_EXTRA_TYPE_MAX`: types from here on are unknown.
 pub const EXTRA_TYPE_MAX: u8 = 5;
 

@@ -1,0 +1,213 @@
+//! A server of iperf3's protocol for TCP, both directions.
+//!
+//! A client says on a first connection what it wants, opens further ones for the data,
+//! ends the test, and gets the server's counts. All that is told in single bytes and in
+//! JSON with its length before it, as iperf3's `iperf_api.h` has them. One test runs at a
+//! time; others wait for it.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod protocol;
+#[cfg(test)]
+mod tests;
+
+use alloc::rc::Rc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::cell::Cell;
+use core::fmt;
+use core::time::Duration;
+use devices::ip::{self, Listener, Stream, Tcp};
+use embedded_io_async::{Read, ReadExactError, Write};
+use kernel::task::{Either, Task, select, spawn};
+use kernel::time::{Instant, sleep, timeout};
+use protocol::{COOKIE, LONGEST, Params, State};
+
+/// How long a client may take for each step but the test itself.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is still on its way when the client ends the test comes within this.
+const REST: Duration = Duration::from_millis(200);
+
+/// Why a test came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Error {
+    /// The connection failed.
+    Ip(ip::Error),
+    /// The client does not speak the protocol.
+    Nonsense,
+    /// It wants what this server does not do.
+    Unsupported,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(error) => error.fmt(f),
+            Self::Nonsense => f.write_str("the client does not speak iperf3's protocol"),
+            Self::Unsupported => f.write_str("the client wants more than TCP in one direction"),
+        }
+    }
+}
+
+impl From<ip::Error> for Error {
+    fn from(error: ip::Error) -> Self {
+        Self::Ip(error)
+    }
+}
+
+impl From<ReadExactError<ip::Error>> for Error {
+    fn from(error: ReadExactError<ip::Error>) -> Self {
+        match error {
+            ReadExactError::UnexpectedEof => Self::Nonsense,
+            ReadExactError::Other(error) => Self::Ip(error),
+        }
+    }
+}
+
+/// What the test's streams share.
+#[derive(Debug, Default)]
+struct Shared {
+    over: Cell<bool>,
+}
+
+/// A stream's bytes, and its end of the connection when the test is over.
+type Moved<S> = (S, u64);
+
+/// Serves on `port` until the network is down.
+///
+/// # Errors
+/// [`ip::Error::InUse`], [`ip::Error::Down`].
+pub async fn start<T: Tcp>(ip: T, port: u16) -> Result<(), ip::Error> {
+    let mut listener = ip.listen(port).await?;
+    kernel::machine::line(format_args!("iperf: listening on port {port}"));
+    loop {
+        let mut control = match listener.accept().await {
+            Ok(control) => control,
+            Err(ip::Error::Exhausted) => continue,
+            Err(error) => return Err(error),
+        };
+        if let Err(error) = test(&mut listener, &mut control).await {
+            kernel::machine::line(format_args!("iperf: {error}"));
+            // It is told so, if it still listens.
+            let _ = say(&mut control, State::ServerError).await;
+            let _ = timeout(PATIENCE, control.write_all(&[0; 8])).await;
+        }
+        let _ = timeout(PATIENCE, control.close()).await;
+    }
+}
+
+/// Waits for what the client has to do now.
+async fn soon<O, E: Into<Error>>(step: impl Future<Output = Result<O, E>>) -> Result<O, Error> {
+    timeout(PATIENCE, step).await.map_err(|_| ip::Error::TimedOut)?.map_err(Into::into)
+}
+
+async fn say<S: Stream>(control: &mut S, state: State) -> Result<(), Error> {
+    soon(control.write_all(&[state as u8])).await
+}
+
+/// Reads JSON with its length before it.
+async fn read_text<S: Stream>(control: &mut S) -> Result<Vec<u8>, Error> {
+    let mut length = [0; 4];
+    soon(control.read_exact(&mut length)).await?;
+    let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+    if length > LONGEST {
+        return Err(Error::Nonsense);
+    }
+    let mut text = vec![0; length];
+    soon(control.read_exact(&mut text)).await?;
+    Ok(text)
+}
+
+/// Runs one test.
+async fn test<L: Listener>(listener: &mut L, control: &mut L::Stream) -> Result<(), Error>
+where
+    L::Stream: 'static,
+{
+    let mut cookie = [0; COOKIE];
+    soon(control.read_exact(&mut cookie)).await?;
+    say(control, State::ParamExchange).await?;
+    let params = Params::parse(&read_text(control).await?).ok_or(Error::Nonsense)?;
+    if !params.is_supported() {
+        return Err(Error::Unsupported);
+    }
+    say(control, State::CreateStreams).await?;
+    let mut streams = Vec::new();
+    while streams.len() < params.parallel() {
+        let mut stream = soon(listener.accept()).await?;
+        let mut other = [0; COOKIE];
+        soon(stream.read_exact(&mut other)).await?;
+        if other == cookie {
+            streams.push(stream);
+        }
+    }
+    say(control, State::TestStart).await?;
+    say(control, State::TestRunning).await?;
+    let (begun, shared) = (Instant::now(), Rc::new(Shared::default()));
+    let tasks: Vec<Task<Moved<L::Stream>>> = streams
+        .into_iter()
+        .map(|stream| spawn(run(stream, params.len(), params.reverse, shared.clone())))
+        .collect();
+    let mut end = [0];
+    control.read_exact(&mut end).await?;
+    shared.over.set(true);
+    if end[0] != State::TestEnd as u8 {
+        return Err(Error::Nonsense);
+    }
+    let elapsed = begun.elapsed();
+    let mut moved = Vec::new();
+    for task in tasks {
+        moved.push(soon(async { Ok::<_, Error>(task.await) }).await?);
+    }
+    say(control, State::ExchangeResults).await?;
+    read_text(control).await?;
+    let bytes: Vec<u64> = moved.iter().map(|(_, bytes)| *bytes).collect();
+    let results = protocol::results(&bytes, elapsed);
+    soon(control.write_all(&(results.len() as u32).to_be_bytes())).await?;
+    soon(control.write_all(results.as_bytes())).await?;
+    say(control, State::DisplayResults).await?;
+    let all: u64 = bytes.iter().sum();
+    let did = if params.reverse { "sent" } else { "received" };
+    let speed = u128::from(all) * 8000 / elapsed.as_nanos().max(1);
+    kernel::machine::line(format_args!(
+        "iperf: {did} {all} bytes in {} ms, {speed} Mbit/s",
+        elapsed.as_millis()
+    ));
+    // IPERF_DONE, or its end.
+    let _ = soon(control.read(&mut end)).await;
+    Ok(())
+}
+
+/// Sends or receives on one stream until the test is over.
+async fn run<S: Stream>(stream: S, length: usize, sends: bool, shared: Rc<Shared>) -> Moved<S> {
+    if sends { send(stream, length, &shared).await } else { receive(stream, length, &shared).await }
+}
+
+async fn send<S: Stream>(mut stream: S, length: usize, shared: &Shared) -> Moved<S> {
+    let (data, mut sent) = (vec![b'x'; length], 0);
+    while !shared.over.get() {
+        match select(stream.write(&data), sleep(REST)).await {
+            Either::First(Ok(count)) => sent += count as u64,
+            Either::First(Err(_)) => break,
+            // The client reads no more, perhaps because the test is over.
+            Either::Second(()) => {}
+        }
+    }
+    (stream, sent)
+}
+
+async fn receive<S: Stream>(mut stream: S, length: usize, shared: &Shared) -> Moved<S> {
+    let (mut data, mut received) = (vec![0; length], 0);
+    loop {
+        match select(stream.read(&mut data), sleep(REST)).await {
+            Either::First(Ok(0) | Err(_)) => break,
+            Either::First(Ok(count)) => received += count as u64,
+            Either::Second(()) if shared.over.get() => break,
+            Either::Second(()) => {}
+        }
+    }
+    (stream, received)
+}

@@ -1,0 +1,22 @@
+//! The wiring of `iperf`.
+//!
+//! test: client client.sh
+//! test: memory 64
+//! test: timeout 240
+
+#![no_std]
+#![no_main]
+
+use devices::Ip;
+
+kernel::unikernel! {
+    /// Measures TCP throughput as a server of iperf3.
+    name: "iperf",
+    memory: 16 MiB,
+    devices: { ip: Ip("0") },
+    args: {
+        /// The port.
+        port: u16 = 5201,
+    },
+    main: iperf::start,
+}
