@@ -136,18 +136,20 @@ fn measure(project: &Project, args: &Args, ui: &Ui) -> Result<Comparison> {
         let mut server = Server::start(&host, &linux, args.memory)?;
         let rounds = if icount { counted } else { rounds };
         for way in &WAYS {
+            let mut missed = |who: &str, error: anyhow::Error| {
+                ui.warn(&format!("{who}: {}: {error:#}", way.what));
+                notes.push(format!("{who}: {} left out once: {error:#}", way.what));
+            };
             let (mut ours, mut theirs) = (Vec::new(), Vec::new());
             for round in 1..=rounds {
                 ui.step(&format!("{} ({round} of {rounds})", way.what));
                 match ours_once(&host, image, way, args.memory) {
                     Ok(run) => ours.push(run),
-                    Err(error) => notes.push(format!("{} left out once: {error:#}", way.what)),
+                    Err(error) => missed("Xenith", error),
                 }
                 match server.once(&host, way) {
                     Ok(run) => theirs.push(run),
-                    Err(error) => {
-                        notes.push(format!("Linux: {} left out once: {error:#}", way.what));
-                    }
+                    Err(error) => missed("Linux", error),
                 }
             }
             let sample =

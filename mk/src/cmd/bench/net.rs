@@ -145,7 +145,7 @@ impl Server {
             .collect();
         let read = match load {
             Load::BulkIn | Load::BulkOut if self.plain => {
-                Some((None, f64::from(effort.mib) * 1.048_576))
+                said.trim().parse::<f64>().ok().map(|bytes| (None, bytes / 1e6))
             }
             _ => load.read(&said).map(|(rate, count)| (Some(rate), count)),
         };
@@ -205,7 +205,10 @@ impl Field<'_> {
                             ui.note(&format!("{who}: {rate} {unit}, {} ns each", number(run.cost)));
                             figures.entry((*load, ours)).or_default().push(run);
                         }
-                        Err(error) => notes.push(format!("{what} left out once: {error:#}")),
+                        Err(error) => {
+                            ui.warn(&format!("{what}: {error:#}"));
+                            notes.push(format!("{what} left out once: {error:#}"));
+                        }
                     }
                 }
             }

@@ -114,9 +114,13 @@ impl Load {
         let wrk = |connections: u32, bytes: u32, more: &str| {
             format!("wrk -t1 -c{connections} -d{seconds}s {more} http://{ip}:80/bytes/{bytes}")
         };
+        let bytes = u64::from(mib) << 20;
         match self {
-            Load::BulkIn if plain => format!("head -c {mib}M /dev/zero | nc.openbsd -N {ip} 9"),
-            Load::BulkOut if plain => format!("nc.openbsd -d {ip} 19 | head -c {mib}M >/dev/null"),
+            // busybox's head knows no M.
+            Load::BulkIn if plain => {
+                format!("head -c {bytes} /dev/zero | nc.openbsd -N {ip} 9 && echo {bytes}")
+            }
+            Load::BulkOut if plain => format!("nc.openbsd -d {ip} 19 | head -c {bytes} | wc -c"),
             Load::BulkIn => format!("iperf3 -J -c {ip} -n {mib}M"),
             Load::BulkOut => format!("iperf3 -J -R -c {ip} -n {mib}M"),
             Load::BigBody => wrk(1, 1 << 20, ""),
