@@ -63,7 +63,7 @@ impl Url {
     /// Takes a URL apart. What follows `#` is for the reader, not for the server.
     ///
     /// # Errors
-    /// See [`Error`].
+    /// See `Error`.
     pub fn parse(text: &str) -> Result<Self, Error> {
         if text.len() > LONGEST {
             return Err(Error::TooLong);
@@ -112,7 +112,7 @@ impl Url {
     /// in paths are left to the server).
     ///
     /// # Errors
-    /// See [`Error`].
+    /// See `Error`.
     pub fn join(&self, reference: &str) -> Result<Self, Error> {
         let (scheme, rest) = until(reference, b":/?#");
         let is_scheme =

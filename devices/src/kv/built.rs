@@ -10,7 +10,7 @@ use super::{Error, Kind, Metadata, Tree, path};
 pub struct Built(&'static [(&'static str, &'static [u8])]);
 
 /// Builds files into the image: `kv::built!("../www": "index.html", "pictures/a.png")`
-/// is a [`Built`](kv::built::Built) of files in that folder, which is relative to the
+/// is a [`Built`]($crate::kv::built::Built) of files in that folder, which is relative to the
 /// source file.
 #[macro_export]
 macro_rules! built {
