@@ -1,7 +1,9 @@
 //! The wiring of `httpd`.
 //!
-//! test: client client.sh
-//! test: timeout 60
+//! test(serves): client client.sh
+//! test(floods): client floods.sh
+//! test(plug): client plug.sh
+//! test: timeout 240
 
 #![no_std]
 #![no_main]

@@ -105,7 +105,7 @@ pub async fn serve<T: Tcp>(
             Err(error) => return Err(error),
         };
         let (stats, handler) = (stats.clone(), handler.clone());
-        let full = stats.get().open >= limits.connections;
+        let full = stats.get().open >= limits.connections || kernel::memory::is_low();
         count(&stats, |stats| {
             if full {
                 stats.refused += 1;
@@ -134,6 +134,10 @@ fn count(stats: &Cell<Stats>, f: impl FnOnce(&mut Stats)) {
 
 /// Says that there is too much to do, if that takes no time.
 fn refuse<S: Stream + 'static>(mut stream: S) {
+    if kernel::memory::is_low() {
+        // Not even for that.
+        return;
+    }
     spawn(async move {
         let answer = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\
                        Connection: close\r\n\r\n";

@@ -60,6 +60,7 @@ impl<N: Net + Source + 'static> Source for Stack<N> {
             Metric::counter("tcp_accepted", "TCP connections that peers opened.", stats.accepted),
             Metric::counter("tcp_connected", "TCP connections opened here.", stats.connected),
             Metric::counter("tcp_refused", "TCP connections refused.", stats.refused),
+            Metric::counter("tcp_cookies", "SYN cookies given.", stats.cookies),
             Metric::counter("tcp_dropped", "TCP connections that came to nothing.", stats.dropped),
         ] {
             each(metric);

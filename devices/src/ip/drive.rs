@@ -57,6 +57,9 @@ pub struct Stats {
     /// TCP connections that were asked for and dropped: too many at once, not
     /// confirmed in time, no memory.
     pub dropped: u64,
+    /// TCP connections that were asked for while too many were not confirmed, and answered
+    /// by a SYN cookie.
+    pub cookies: u64,
 }
 
 /// What the stack, its sockets and its task share. The task ends with the last of them.

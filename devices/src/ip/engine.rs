@@ -4,9 +4,11 @@
 //! becomes an entry of [`half_open::Table`](Table); when the peer confirms, the spare goes
 //! through the same motions with the same seed and joins the others. The answer goes back
 //! to the Ethernet address that the SYN came from, so that SYNs with false senders cost
-//! no address resolution either (rule N17).
+//! no address resolution either (rule N17). When the table is full, SYNs are answered
+//! with [`cookie`]s and nothing is kept of them.
 
 use super::config::{SERVERS, Settings};
+use super::cookie::{self, Cookies};
 use super::drive::{Stats, Wire};
 use super::half_open::{ANSWERS, HalfOpen, Table};
 use super::ndisc::{self, Routers};
@@ -42,6 +44,7 @@ pub(super) struct Engine {
     settings: Settings,
     listening: Vec<Listening>,
     half_open: Table,
+    cookies: Cookies,
     leaving: VecDeque<(Handle, Instant)>,
     dhcp: Option<dhcp::Retry>,
     /// Those that were told, or that DHCP named.
@@ -65,6 +68,7 @@ impl Engine {
             protocols: Protocols::new(info, &settings)?,
             listening: Vec::new(),
             half_open: Table::new(settings.limits.half_open)?,
+            cookies: Cookies::new()?,
             leaving: VecDeque::new(),
             dhcp: dhcp.then(|| dhcp::Retry::new(Instant::now())),
             servers: settings.servers.clone(),
@@ -159,8 +163,15 @@ impl Engine {
             self.asked(frame, segment, wire, now);
             return Look::Done;
         }
-        let Some(entry) = self.half_open.get(segment).filter(|_| known.is_none()) else {
+        if known.is_some() {
             return pass;
+        }
+        let Some(entry) = self.half_open.get(segment) else {
+            let confirms = segment.flags & (SYN | ACK | RST | FIN) == ACK;
+            return match confirms.then(|| self.redeem(frame, segment, now)).flatten() {
+                Some(handle) => Look::Confirmed(handle),
+                None => pass,
+            };
         };
         let (ours, theirs) = (entry.ours.wrapping_add(1), entry.theirs.wrapping_add(1));
         if segment.flags & RST != 0 {
@@ -187,6 +198,9 @@ impl Engine {
     /// Deals with a SYN for a port that someone listens on.
     fn asked(&mut self, frame: &[u8], segment: &Segment, wire: &dyn Wire, now: Instant) {
         let known = self.half_open.take(segment).filter(|it| it.theirs == segment.sequence);
+        if known.is_none() && self.half_open.is_full() {
+            return self.give_cookie(frame, segment, wire, now);
+        }
         let entry = match known {
             Some(entry) => Some(entry),
             None => self
@@ -201,15 +215,50 @@ impl Engine {
         if self.protocols.answer(&mut entry, Some(wire), now) {
             entry.answered = now;
             entry.answers = entry.answers.max(1);
-            self.stats.dropped += u64::from(self.half_open.add(entry));
+            self.half_open.add(entry);
         }
+    }
+
+    /// Answers a SYN without keeping anything of it.
+    fn give_cookie(&mut self, frame: &[u8], segment: &Segment, wire: &dyn Wire, now: Instant) {
+        let seed = self.cookies.give(segment, now);
+        let entry = cookie::plain(frame, segment, segment.sequence);
+        let entry = entry.zip(self.protocols.buffer_size()).and_then(|((syn, segment), buffer)| {
+            HalfOpen::new(&syn, &segment, (seed, buffer), now)
+        });
+        let given = entry.is_some_and(|mut it| self.protocols.answer(&mut it, Some(wire), now));
+        if given {
+            self.stats.cookies += 1;
+        } else {
+            self.stats.dropped += 1;
+        }
+    }
+
+    /// Makes a connection of what confirms an answer that nothing was kept of.
+    fn redeem(&mut self, frame: &[u8], segment: &Segment, now: Instant) -> Option<Handle> {
+        if !self.cookies.given(now) || !self.has_room(segment.local.port()) {
+            return None;
+        }
+        let (syn, asked) = cookie::plain(frame, segment, segment.sequence.wrapping_sub(1))?;
+        let buffer = self.protocols.buffer_size()?;
+        for seed in self.cookies.good(&asked, now) {
+            let mut entry = HalfOpen::new(&syn, &asked, (seed, buffer), now)?;
+            if self.protocols.answer(&mut entry, None, now)
+                && segment.acknowledgement == entry.ours.wrapping_add(1)
+            {
+                return self.protocols.confirm(&entry);
+            }
+        }
+        None
     }
 
     /// Whether a connection more on `port` is within the limits.
     fn has_room(&self, port: u16) -> bool {
         let limits = &self.settings.limits;
         let backlog = |it: &Listening| it.port == port && it.ready.len() < limits.backlog;
-        self.protocols.buffer_size().is_some() && self.listening.iter().any(backlog)
+        self.protocols.buffer_size().is_some()
+            && self.listening.iter().any(backlog)
+            && !kernel::memory::is_low()
     }
 
     /// Gives a connection to its listener.

@@ -3,7 +3,7 @@
 //! A SYN costs an entry of a few hundred bytes and no socket: the answer comes from a
 //! socket that is thrown away, and the same socket is made again, from the same SYN and
 //! the same seed, when the peer confirms. So a flood of SYNs (rule N17) can fill this
-//! table, where the oldest entry goes first, and nothing else.
+//! table and nothing else.
 
 use super::Error;
 use super::packet::Segment;
@@ -106,14 +106,16 @@ impl Table {
         self.entries.iter().find(|entry| entry.is(segment))
     }
 
-    /// Adds one; whether the oldest had to go for it.
-    pub(super) fn add(&mut self, new: HalfOpen) -> bool {
-        let full = self.entries.len() >= self.most;
-        if full {
-            self.entries.pop_front();
+    /// Whether there is no room for another.
+    pub(super) fn is_full(&self) -> bool {
+        self.entries.len() >= self.most
+    }
+
+    /// Adds one, for which there is room.
+    pub(super) fn add(&mut self, new: HalfOpen) {
+        if !self.is_full() {
+            self.entries.push_back(new);
         }
-        self.entries.push_back(new);
-        full
     }
 
     /// Forgets those that ask for `port`.
@@ -161,16 +163,12 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_goes_when_the_table_is_full_n17() {
+    fn a_full_table_takes_no_more_n17() {
         let mut table = Table::new(2).unwrap();
-        assert!(!table.add(syn(1)));
-        assert!(!table.add(syn(2)));
-        assert!(table.add(syn(3)));
-        assert_eq!(table.len(), 2);
-        assert_eq!(
-            table.entries.iter().map(|it| it.peer.port()).collect::<heapless::Vec<_, 2>>(),
-            [2, 3]
-        );
+        [1, 2, 3].into_iter().for_each(|port| table.add(syn(port)));
+        assert!(table.is_full());
+        let ports = table.entries.iter().map(|it| it.peer.port());
+        assert!(ports.eq([1, 2]));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! those of `embedded-io-async`.
 
 pub mod config;
+mod cookie;
 mod device;
 mod dhcp;
 mod dns;

@@ -310,6 +310,11 @@ pub(super) fn sequence_of(packet: &[u8]) -> Option<u32> {
     bytes(packet, transport + 4).map(u32::from_be_bytes)
 }
 
+/// Where the TCP header begins in `frame`, if it has one.
+pub(super) fn tcp_header(frame: &[u8]) -> Option<usize> {
+    Packet::parse(frame).filter(|it| it.protocol == TCP).map(|it| it.transport)
+}
+
 /// Makes the IP packet in `frame` end at `end`, an offset in the frame, in its header.
 pub(super) fn cut(frame: &mut [u8], end: usize) {
     match bytes(frame, 12) {

@@ -1,0 +1,52 @@
+# What httpd bears: floods, and clients that say nothing or too little.
+url=http://$IP:80
+alive() {
+	[ "$(curl -sf -m 20 $url/health)" = ok ]
+}
+metric() {
+	curl -sf -m 20 $url/metrics | sed -n "s/^xenith_$1 //p"
+}
+alive
+
+# SYNs from nobody, echo requests, and frames to all, each while others are served.
+flood() {
+	hping3 -q -i u300 "$@" >/dev/null 2>&1 &
+	flooder=$!
+	for time in 1 2 3 4 5; do
+		curl -sS -m 20 -o /dev/null $url/health || { echo "request $time in the flood $*"; exit 1; }
+	done
+	kill $flooder
+}
+flood --rand-source -S -p 80 $IP
+flood -1 -d 1000 $IP
+flood -2 -p 9 10.0.0.255
+flood --rand-source -F -p 80 $IP
+alive
+
+# Clients that connect and say nothing, more than may at a time.
+for _ in $(seq 150); do
+	(sleep 8 | nc -w 10 $IP 80 >/dev/null 2>&1) &
+done
+sleep 1
+curl -s -m 20 -o /dev/null $url/health || true
+
+# A body that stops ends its connection, with 408 where that can still be said.
+slow=$( (printf 'POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab'; sleep 14) |
+	nc -w 20 $IP 80 | head -n 1 | tr -d '\r')
+[ "$slow" = 'HTTP/1.1 200 OK' ] || [ "$slow" = 'HTTP/1.1 408 Request Timeout' ]
+wait
+
+# More clients than there is memory for: some are refused, the others served, and a
+# second time takes no more memory than the first.
+crowd() {
+	wrk -t1 -c400 -d3s $url/health | grep -q 'requests in'
+	for _ in $(seq 40); do
+		[ "$(metric http_connections_open)" = 1 ] && break
+		sleep 1
+	done
+	metric heap_used_bytes
+}
+first=$(crowd)
+second=$(crowd)
+[ "$second" -lt $((first + 50000)) ] || { echo "the heap grew from $first to $second"; exit 1; }
+[ "$(metric heap_failures)" = 0 ]

@@ -1,0 +1,41 @@
+# A network interface that comes and goes under load: it connects anew each time, and
+# nothing is left behind.
+url=http://$IP:80
+metric() {
+	curl -sf -m 20 $url/metrics | sed -n "s/^xenith_$1 //p"
+}
+back() {
+	for _ in $(seq 30); do
+		[ "$(curl -sf -m 2 $url/health)" = ok ] && return 0
+	done
+	echo "no answer after $1"
+	return 1
+}
+back 'the start'
+grants=$(metric grants) ports=$(metric event_channels) heap=$(metric heap_used_bytes)
+(while :; do curl -s -m 3 -o /dev/null $url/ || sleep 0.1; done) &
+load=$!
+
+# The back end closes and connects again while a body is on its way, which arrives whole.
+head -c 3000000 /dev/urandom >/tmp/plug
+(curl -sf -m 60 --limit-rate 1M --data-binary @/tmp/plug $url/echo | cmp - /tmp/plug) &
+transfer=$!
+sleep 1
+xenstore-write /local/domain/0/backend/vif/$GUEST/0/state 5
+wait $transfer
+back 'a restart of the back end'
+
+# Taken away and given back.
+for time in $(seq 20); do
+	xl network-detach $GUEST 0
+	xl network-attach $GUEST mac=$MAC bridge=$BRIDGE
+	back "the attachment $time"
+done
+kill $load
+sleep 2
+[ "$(metric net_connections)" -ge 22 ]
+[ "$(metric grants)" = "$grants" ]
+[ "$(metric grants_quarantined)" = 0 ]
+[ "$(metric event_channels)" = "$ports" ]
+now=$(metric heap_used_bytes)
+[ "$now" -lt $((heap + 100000)) ] || { echo "the heap grew from $heap to $now"; exit 1; }
