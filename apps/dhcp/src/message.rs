@@ -1,7 +1,7 @@
 //! DHCP messages (RFC 2131, RFC 2132), as a server reads and writes them.
 //!
 //! `edge-dhcp` was looked at and takes the padding between options for an option and
-//! the flag for broadcasts from the wrong bit; `dhcproto` needs the standard library.
+//! the flag for broadcasts from the wrong bit; `dhcproto` brings a DNS library.
 
 use core::net::Ipv4Addr;
 

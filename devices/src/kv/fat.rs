@@ -3,7 +3,7 @@
 //! The crate `axfatfs` is rust-fatfs as it goes on for kernels: without the standard
 //! library, without `unsafe`, but synchronous, so it is run again until what it reads
 //! is in memory. (`fatfs` needs a dead crate for that, `embedded-fatfs` is a
-//! placeholder, `embedded-sdmmc` writes no long names, `hadris-fat` has 103 `unsafe`.)
+//! placeholder, `hadris-fat` has much `unsafe`.)
 //!
 //! FAT has no way to survive a loss of power in the middle of a change: `fsck.fat` can
 //! mend it. For what must not be lost there is [`keys`](super::keys).

@@ -1,10 +1,11 @@
 //! Values by key, in a log that survives a loss of power at any moment.
 //!
-//! What the crates for this lack: `ekv`, `sequential-storage` and `tickv` are for NOR
-//! flash, where what was written stays when its neighbours are written. On a disk
-//! they share a sector with what is written next, and a torn one takes both.
-//! `littlefs-rust` writes whole sectors, but is synchronous, keeps its state in memory
-//! across calls, and has 183 `unsafe`. `redb` needs the standard library.
+//! Crates for this were judged by their documentation and source, and not by crash
+//! tests: `ekv` and `sequential-storage` are for NOR flash, where what was written stays
+//! when its neighbours are written; on a disk they share a sector with what is written
+//! next, and a torn one takes both. `littlefs-rust` writes whole sectors, but is
+//! synchronous, keeps its state in memory across calls, and is full of `unsafe`. `redb`
+//! is made for the standard library's files.
 //!
 //! Changes become commits at the head of a circular log: one write and one flush for
 //! all that were asked for meanwhile. A commit is valid as a whole or not at all, by
