@@ -7,11 +7,11 @@ status() {
 # Files are what they are on the disk, the first time and out of the cache.
 for _ in 1 2; do
 	for file in index.html style.css pictures/large.png pictures/beyond-the-cache.bin; do
-		curl -sf $url/$file | cmp - /tmp/www/$file
+		curl -sf $url/$file | cmp - /tmp/site/$file
 	done
 done
-curl -sf "$url/pictures/a%20b.txt" | cmp - '/tmp/www/pictures/a b.txt'
-curl -sf $url/ | cmp - /tmp/www/index.html
+curl -sf "$url/pictures/a%20b.txt" | cmp - '/tmp/site/pictures/a b.txt'
+curl -sf $url/ | cmp - /tmp/site/index.html
 curl -sfI $url/style.css | grep -qi '^content-type: text/css'
 
 # What the client has already is not sent again.
@@ -23,10 +23,10 @@ date=$(curl -sfI $url/style.css | sed -n 's/^Last-Modified: \(.*\)\r$/\1/p')
 
 # Parts of a file, and an interrupted download that goes on.
 curl -sf -r 65530-131080 $url/pictures/large.png >/tmp/part
-dd if=/tmp/www/pictures/large.png bs=1 skip=65530 count=65551 2>/dev/null | cmp - /tmp/part
-head -c 300000 /tmp/www/pictures/large.png >/tmp/resumed
+dd if=/tmp/site/pictures/large.png bs=1 skip=65530 count=65551 2>/dev/null | cmp - /tmp/part
+head -c 300000 /tmp/site/pictures/large.png >/tmp/resumed
 curl -sf -C - -o /tmp/resumed $url/pictures/large.png
-cmp /tmp/resumed /tmp/www/pictures/large.png
+cmp /tmp/resumed /tmp/site/pictures/large.png
 
 # Folders.
 [ "$(status $url/pictures)" = 301 ]

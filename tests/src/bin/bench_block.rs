@@ -125,7 +125,9 @@ async fn start<B: Block + 'static>(
     }
     let (ns, cpu) = (begun.elapsed().as_nanos(), cpu_time() - cpu);
     let Counts { event_channel, grant_table, .. } = counts();
-    line(format_args!("bench: ops={requests}\nbench: ns={ns}\nbench: cpu_ns={cpu}"));
+    line(format_args!("bench: ops={requests}"));
+    line(format_args!("bench: ns={ns}"));
+    line(format_args!("bench: cpu_ns={cpu}"));
     line(format_args!("bench: hypercalls={}", count() - calls));
     line(format_args!("bench: notifications={}", event_channel - kinds.event_channel));
     line(format_args!("bench: grant_operations={}", grant_table - kinds.grant_table));
