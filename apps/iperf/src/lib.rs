@@ -32,9 +32,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What is still on its way when the client ends the test comes within this.
 const REST: Duration = Duration::from_millis(200);
 
-/// How often a client whose test is over may take nothing for that long.
-const STALLS: u32 = 20;
-
 /// Why a test came to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Error {
@@ -152,9 +149,7 @@ where
     let (begun, shared) = (Instant::now(), Rc::new(Shared::default()));
     let tasks: Vec<Task<Moved<L::Stream>>> = streams
         .into_iter()
-        .map(|stream| {
-            spawn(run(stream, (params.len(), params.block()), params.reverse, shared.clone()))
-        })
+        .map(|stream| spawn(run(stream, params.len(), params.reverse, shared.clone())))
         .collect();
     let mut end = [0];
     control.read_exact(&mut end).await?;
@@ -187,41 +182,23 @@ where
 }
 
 /// Sends or receives on one stream until the test is over.
-async fn run<S: Stream>(
-    stream: S,
-    (length, block): (usize, u64),
-    sends: bool,
-    shared: Rc<Shared>,
-) -> Moved<S> {
-    if sends {
-        send(stream, length, block, &shared).await
-    } else {
-        receive(stream, length, &shared).await
-    }
+async fn run<S: Stream>(stream: S, length: usize, sends: bool, shared: Rc<Shared>) -> Moved<S> {
+    if sends { send(stream, length, &shared).await } else { receive(stream, length, &shared).await }
 }
 
-async fn send<S: Stream>(mut stream: S, length: usize, block: u64, shared: &Shared) -> Moved<S> {
+async fn send<S: Stream>(mut stream: S, length: usize, shared: &Shared) -> Moved<S> {
     let (data, mut sent) = (vec![b'x'; length], 0_u64);
-    // A client reads whole blocks, also once the test is over: less than one, and it
-    // would wait for the rest before it hears anything else.
-    let mut patience = STALLS;
-    loop {
-        let rest = block - sent % block;
-        if rest == block && shared.over.get() {
-            break;
-        }
-        let piece = usize::try_from(rest).map_or(length, |rest| rest.min(length));
-        match select(stream.write(&data[..piece]), sleep(REST)).await {
-            Either::First(Ok(count)) => {
-                sent += count as u64;
-                patience = STALLS;
-            }
-            Either::First(Err(_)) => break,
-            // The client reads no more.
-            Either::Second(()) if shared.over.get() && patience == 0 => break,
-            Either::Second(()) => patience = patience.saturating_sub(1),
+    while !shared.over.get() {
+        match select(stream.write(&data), sleep(REST)).await {
+            Either::First(Ok(count)) => sent += count as u64,
+            Either::First(Err(_)) => return (stream, sent),
+            // The client reads no more, or has not for a while.
+            Either::Second(()) => {}
         }
     }
+    // A client that is in the middle of a block hears nothing else until it has the rest
+    // or the end, as iperf3's server gives it. It may also have stopped reading.
+    let _ = timeout(REST, stream.shutdown()).await;
     (stream, sent)
 }
 

@@ -56,11 +56,6 @@ impl Params {
         self.parallel.max(1)
     }
 
-    /// Bytes that the client reads or writes at a time; never 0.
-    pub(crate) fn block(&self) -> u64 {
-        self.len.max(1) as u64
-    }
-
     pub(crate) fn len(&self) -> usize {
         // Large blocks of many streams would take all memory.
         self.len.clamp(1 << 10, (BLOCK / self.parallel()).max(4 << 10))
