@@ -12,7 +12,7 @@ use core::cell::Cell;
 use devices::http::{self, Body, Method, Request, Response, Stats, Status};
 use devices::ip::{self, Tcp};
 use embedded_io_async::{Read, Write};
-use kernel::metrics::{Machine, Metric, Source};
+use kernel::metrics::{Machine, Source};
 use kernel::time::Instant;
 
 /// What answers, and what it tells of.
@@ -42,21 +42,6 @@ impl<T> Site<T> {
             (memory.total.saturating_sub(memory.heap) + memory.allocated) / 1024,
             memory.total / 1024,
         )
-    }
-}
-
-impl<T> Source for Site<T> {
-    fn metrics(&self, each: &mut dyn FnMut(Metric)) {
-        let stats = self.stats.get();
-        for metric in [
-            Metric::gauge("http_connections_open", "Connections open.", stats.open as u64),
-            Metric::counter("http_connections", "Connections accepted.", stats.connections),
-            Metric::counter("http_refused", "Connections refused.", stats.refused),
-            Metric::counter("http_requests", "Requests answered.", stats.requests),
-            Metric::counter("http_bad_requests", "Requests refused.", stats.bad),
-        ] {
-            each(metric);
-        }
     }
 }
 
@@ -95,7 +80,7 @@ impl<T: Source> http::Handler for Site<T> {
             }
             "/health" => response.send(body, Status::OK, &PLAIN, b"ok\n").await,
             "/metrics" => {
-                let text = metrics::render(&[&Machine, &*self.ip, self]);
+                let text = metrics::render(&[&Machine, &*self.ip, &self.stats.get()]);
                 response.send(body, Status::OK, &METRICS, text.as_bytes()).await
             }
             _ => response.send(body, Status::NOT_FOUND, &PLAIN, b"There is no such page.\n").await,

@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use core::cell::Cell;
 use core::time::Duration;
 use embedded_io_async::{Read, Write};
+use kernel::metrics::{Metric, Source};
 use kernel::task::spawn;
 use kernel::time::{Instant, timeout};
 
@@ -57,6 +58,20 @@ pub struct Stats {
     pub requests: u64,
     /// Requests refused because they were wrong or too slow.
     pub bad: u64,
+}
+
+impl Source for Stats {
+    fn metrics(&self, each: &mut dyn FnMut(Metric)) {
+        for metric in [
+            Metric::gauge("http_connections_open", "Connections open.", self.open as u64),
+            Metric::counter("http_connections", "Connections accepted.", self.connections),
+            Metric::counter("http_refused", "Connections refused.", self.refused),
+            Metric::counter("http_requests", "Requests answered.", self.requests),
+            Metric::counter("http_bad_requests", "Requests refused.", self.bad),
+        ] {
+            each(metric);
+        }
+    }
 }
 
 /// What answers requests.

@@ -22,6 +22,7 @@ mod frames;
 mod grants;
 mod leaks;
 pub mod netback;
+pub mod peer;
 mod ring;
 mod script;
 pub mod store;
@@ -38,6 +39,7 @@ use frames::{Frames, leaked};
 use grants::Grants;
 pub use leaks::Baseline;
 use netback::{Backend, Netback};
+use peer::Peer;
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
@@ -221,9 +223,7 @@ impl Fake {
         });
         Netback::new(self, id)
     }
-}
 
-impl Fake {
     /// The back end of block device `id`, as Xen numbers it, which is plugged in when
     /// it is asked for the first time.
     #[must_use]
@@ -271,7 +271,10 @@ impl Drop for Fake {
 /// Ends everything that is between the guest and the others. Whether the guest
 /// holds nothing more, so that its domain and its pages may be used again.
 fn release() -> bool {
-    with(|State { host, netbacks, .. }| netbacks.values_mut().for_each(|it| it.die(host)));
+    with(|State { host, netbacks, blkbacks, .. }| {
+        netbacks.values_mut().for_each(|it| it.die(host));
+        blkbacks.values_mut().for_each(|it| it.die(host));
+    });
     let domain = crate::domain();
     let client = std::mem::replace(&mut *domain.store.lock(), Client::new());
     drop(client);

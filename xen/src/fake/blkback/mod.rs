@@ -7,10 +7,11 @@
 mod connect;
 mod data;
 
+use super::peer::{Class, Handle};
 use super::{Fake, Host, with};
-use crate::public::io::xenbus::XenbusState;
 pub(super) use connect::Backend;
 pub use data::Request;
+use std::ops::Deref;
 
 /// What to do wrong, with responses or with the ring as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,14 +57,19 @@ impl Misdeed {
 
 /// The handle to a back end.
 #[derive(Clone, Copy, Debug)]
-pub struct Blkback<'a> {
-    fake: &'a Fake,
-    id: u32,
+pub struct Blkback<'a>(Handle<'a>);
+
+impl<'a> Deref for Blkback<'a> {
+    type Target = Handle<'a>;
+
+    fn deref(&self) -> &Handle<'a> {
+        &self.0
+    }
 }
 
 impl<'a> Blkback<'a> {
     pub(super) const fn new(fake: &'a Fake, id: u32) -> Self {
-        Self { fake, id }
+        Self(Handle::new(fake, Class::Vbd, id))
     }
 
     fn with<T>(self, f: impl FnOnce(&mut Backend, &mut Host) -> T) -> T {
@@ -73,51 +79,10 @@ impl<'a> Blkback<'a> {
         })
     }
 
-    /// Its folder in xenstore.
-    #[must_use]
-    pub fn path(self) -> String {
-        self.with(|backend, _| backend.ours())
-    }
-
-    /// The front end's folder in xenstore.
-    #[must_use]
-    pub fn front_path(self) -> String {
-        self.with(|backend, _| backend.theirs())
-    }
-
-    /// The state that it is in, whatever it says.
-    #[must_use]
-    pub fn state(self) -> XenbusState {
-        self.with(|backend, _| backend.state)
-    }
-
-    /// Why it could not connect.
-    #[must_use]
-    pub fn error(self) -> Option<String> {
-        self.with(|backend, _| backend.error.clone())
-    }
-
-    /// Says something in its folder, now and whenever it is plugged in.
-    pub fn offer(self, name: &str, value: &str) {
-        self.with(|backend, _| backend.offers.push((name.into(), Some(value.into()))));
-        self.fake.store().write(&format!("{}/{name}", self.path()), value);
-    }
-
-    /// Does not say something in its folder, now and whenever it is plugged in.
-    pub fn withhold(self, name: &str) {
-        self.with(|backend, _| backend.offers.push((name.into(), None)));
-        self.fake.store().rm(&format!("{}/{name}", self.path()));
-    }
-
-    /// Says a state, whatever it is in (rule X12).
-    pub fn say_state(self, state: &str) {
-        self.fake.store().write(&format!("{}/state", self.path()), state);
-    }
-
     /// Has another size from now on, in units of 512 bytes, and says so.
     pub fn resize(self, sectors: u64) {
         self.with(|backend, _| backend.disk.resize(sectors as usize * 512, 0));
-        self.fake.store().write(&format!("{}/sectors", self.path()), sectors.to_string());
+        self.write("sectors", &sectors.to_string());
         self.say_state("4");
     }
 
@@ -157,41 +122,6 @@ impl<'a> Blkback<'a> {
     /// Does this wrong once, after `skip` responses without it.
     pub fn misbehave_at(self, skip: u32, misdeed: Misdeed) {
         self.with(|backend, _| backend.script.once(skip, misdeed));
-    }
-
-    /// Does no wrong any more, and lets go of what it kept.
-    pub fn behave(self) {
-        self.with(|backend, host| {
-            backend.script.clear();
-            backend.let_go(host);
-        });
-    }
-
-    /// Begins an orderly end, as `xl block-detach` does. The nodes vanish when both
-    /// ends are closed.
-    pub fn detach(self) {
-        self.fake.store().write(&format!("{}/online", self.path()), "0");
-        self.say_state("5");
-        self.with(|backend, _| backend.state = XenbusState::Closing);
-    }
-
-    /// Lets go of everything and removes all nodes at once. What is on the disk stays.
-    pub fn unplug(self) {
-        self.with(Backend::unplug);
-    }
-
-    /// Makes the nodes anew, as `xl block-attach` does.
-    pub fn plug(self) {
-        self.with(Backend::plug_in);
-    }
-
-    /// Dies and comes back in domain `domain`.
-    pub fn restart_in(self, domain: u16) {
-        self.with(|backend, host| {
-            backend.unplug(host);
-            backend.domain = domain;
-            backend.plug_in(host);
-        });
     }
 
     /// Closes its end of the event channel, and works on (rule E8).

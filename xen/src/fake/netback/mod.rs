@@ -11,11 +11,12 @@ mod slots;
 #[cfg(test)]
 mod tests;
 
+use super::peer::{Class, Handle};
 use super::{Fake, Host, with};
 use crate::public::io::netif::RxFlags;
-use crate::public::io::xenbus::XenbusState;
 pub(super) use connect::Backend;
 pub use data::{RxSlot, Transmitted};
+use std::ops::Deref;
 
 /// What to do wrong, with responses or with the rings as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,14 +75,19 @@ impl Misdeed {
 
 /// The handle to a back end.
 #[derive(Clone, Copy, Debug)]
-pub struct Netback<'a> {
-    fake: &'a Fake,
-    id: u32,
+pub struct Netback<'a>(Handle<'a>);
+
+impl<'a> Deref for Netback<'a> {
+    type Target = Handle<'a>;
+
+    fn deref(&self) -> &Handle<'a> {
+        &self.0
+    }
 }
 
 impl<'a> Netback<'a> {
     pub(super) const fn new(fake: &'a Fake, id: u32) -> Self {
-        Self { fake, id }
+        Self(Handle::new(fake, Class::Vif, id))
     }
 
     fn with<T>(self, f: impl FnOnce(&mut Backend, &mut Host) -> T) -> T {
@@ -91,62 +97,16 @@ impl<'a> Netback<'a> {
         })
     }
 
-    /// Its folder in xenstore.
-    #[must_use]
-    pub fn path(self) -> String {
-        self.with(|backend, _| backend.ours())
-    }
-
-    /// The front end's folder in xenstore.
-    #[must_use]
-    pub fn front_path(self) -> String {
-        self.with(|backend, _| backend.theirs())
-    }
-
-    /// The state that it is in, whatever it says.
-    #[must_use]
-    pub fn state(self) -> XenbusState {
-        self.with(|backend, _| backend.state)
-    }
-
     /// Whether it works.
     #[must_use]
     pub fn is_connected(self) -> bool {
         self.with(|backend, _| !backend.queues.is_empty())
     }
 
-    /// Why it could not connect.
-    #[must_use]
-    pub fn error(self) -> Option<String> {
-        self.with(|backend, _| backend.error.clone())
-    }
-
     /// The ports of its queues, as the guest knows them.
     #[must_use]
     pub fn ports(self) -> Vec<u32> {
         self.with(|backend, _| backend.queues.iter().flat_map(data::Queue::ports).collect())
-    }
-
-    /// Says something in its folder, now and whenever it is plugged in.
-    pub fn offer(self, name: &str, value: &str) {
-        self.with(|backend, _| backend.offers.push((name.into(), Some(value.into()))));
-        self.fake.store().write(&format!("{}/{name}", self.path()), value);
-    }
-
-    /// Does not say something in its folder, now and whenever it is plugged in.
-    pub fn withhold(self, name: &str) {
-        self.with(|backend, _| backend.offers.push((name.into(), None)));
-        self.fake.store().rm(&format!("{}/{name}", self.path()));
-    }
-
-    /// Says a state, whatever it is in: `"77"`, `"x"` (rule X12).
-    pub fn say_state(self, state: &str) {
-        self.fake.store().write(&format!("{}/state", self.path()), state);
-    }
-
-    /// Writes into the front end's folder, as the toolstack may.
-    pub fn write_front(self, name: &str, value: &str) {
-        self.fake.store().write(&format!("{}/{name}", self.front_path()), value);
     }
 
     /// Sends frames with as many bytes in front of each piece.
@@ -169,8 +129,8 @@ impl<'a> Netback<'a> {
     /// # Panics
     /// When the front end has not said that it takes such frames (rule N4).
     pub fn deliver_large(self, frame: &[u8], flags: RxFlags, size: u16) {
-        let takes = self.fake.store().read(&format!("{}/feature-gso-tcpv4", self.front_path()));
-        assert_eq!(takes.as_deref(), Some(&b"1"[..]), "rule N4: the guest takes no large frames");
+        let takes = self.guest_says("feature-gso-tcpv4");
+        assert!(takes, "rule N4: the guest takes no large frames");
         self.with(|backend, _| {
             let slots = data::large(frame, backend.headroom, flags, size);
             backend.arriving.push_back(slots);
@@ -221,14 +181,6 @@ impl<'a> Netback<'a> {
         self.with(|backend, _| backend.script.once(skip, misdeed));
     }
 
-    /// Does no wrong any more, and lets go of what it kept.
-    pub fn behave(self) {
-        self.with(|backend, host| {
-            backend.script.clear();
-            backend.let_go(host);
-        });
-    }
-
     /// Writes `bytes` into the page of the receive ring or of the transmit ring, from
     /// byte `at` on as far as they fit, and raises its event. From then on this is all
     /// that happens to the rings of the connection: the back end leaves them alone.
@@ -237,38 +189,7 @@ impl<'a> Netback<'a> {
             let queues = backend.queues.iter_mut();
             queues.map(|queue| queue.scribble(receive, at, bytes)).collect()
         });
-        ports.into_iter().for_each(|port| self.fake.raise(port));
-    }
-
-    /// Begins an orderly end, as `xl network-detach` does. The nodes vanish
-    /// when both ends are closed.
-    pub fn detach(self) {
-        self.fake.store().write(&format!("{}/online", self.path()), "0");
-        self.say_state("5");
-    }
-
-    /// Lets go of everything and removes all nodes at once.
-    pub fn unplug(self) {
-        self.with(Backend::unplug);
-    }
-
-    /// Makes the nodes anew, as `xl network-attach` does.
-    pub fn plug(self) {
-        self.with(Backend::plug_in);
-    }
-
-    /// Dies and comes back in domain `domain`.
-    pub fn restart_in(self, domain: u16) {
-        self.with(|backend, host| {
-            backend.unplug(host);
-            backend.domain = domain;
-            backend.plug_in(host);
-        });
-    }
-
-    /// Removes its folder, and works on (rule X12).
-    pub fn vanish(self) {
-        self.fake.store().rm(&self.path());
+        ports.into_iter().for_each(|port| self.raise(port));
     }
 
     /// Writes into the page of the frame that arrived last, which it may still do.
@@ -279,7 +200,7 @@ impl<'a> Netback<'a> {
         self.with(|backend, host| {
             for page in backend.queues.iter().filter_map(data::Queue::last_page) {
                 let Host { grants, frames, .. } = host;
-                grants.copy_to(page, backend.domain, 0, bytes, frames).expect("it is lent");
+                grants.copy_to(page, backend.device.domain, 0, bytes, frames).expect("it is lent");
             }
         });
     }
