@@ -4,7 +4,7 @@
 
 use alloc::format;
 use alloc::string::String;
-use core::fmt::Display;
+use core::fmt;
 use core::time::Duration;
 use kernel::task::{Either, select};
 use kernel::time::{Instant, sleep, timeout};
@@ -19,6 +19,47 @@ const SLOWEST: Duration = Duration::from_secs(10);
 
 /// The shortest one.
 const FASTEST: Duration = Duration::from_millis(50);
+
+/// Why there is no connection to a back end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The back end does not do its part.
+    Silent,
+    /// It lacks something that the driver needs, or says something that makes no sense.
+    Unfit(&'static str),
+    /// Memory or grants do not suffice.
+    Grants(xen::gnttab::Error),
+    /// Xenstore does not answer as it should.
+    Store(xenstore::Error),
+    /// No event channel is left.
+    Events(xen::Errno),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silent => f.write_str("its back end does not connect"),
+            Self::Unfit(what) => write!(f, "its back end has no {what}"),
+            Self::Grants(error) => error.fmt(f),
+            Self::Store(error) => error.fmt(f),
+            Self::Events(error) => write!(f, "no event channel: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for Error {}
+
+impl From<xen::gnttab::Error> for Error {
+    fn from(error: xen::gnttab::Error) -> Self {
+        Self::Grants(error)
+    }
+}
+
+impl From<xenstore::Error> for Error {
+    fn from(error: xenstore::Error) -> Self {
+        Self::Store(error)
+    }
+}
 
 /// The node of device `id` of class `class`: that which is asked for, or that with the
 /// lowest number there is. `None` when there is no such device.
@@ -52,14 +93,11 @@ pub(crate) trait Driver {
     /// The class of device, as xenstore has it.
     const CLASS: &'static str;
 
-    /// Why it cannot connect.
-    type Error: Display;
-
     /// Whether it is over for good.
     fn is_broken(&self) -> bool;
 
     /// Brings the connection about; whether it did, or the device went away.
-    async fn connect(&self, front: &Frontend, watch: &Watch) -> Result<bool, Self::Error>;
+    async fn connect(&self, front: &Frontend, watch: &Watch) -> Result<bool, Error>;
 
     /// Keeps the connection until it ends.
     async fn stay(&self, front: &Frontend, watch: &Watch) -> End;
@@ -111,37 +149,27 @@ pub(crate) async fn gone(front: &Frontend, watch: &Watch) -> Result<(), xenstore
     Ok(())
 }
 
-/// How waiting for the back end ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Came {
-    /// It is where it should be.
-    There,
-    /// The device went away.
-    Gone,
-    /// It takes too long.
-    Late,
-}
-
-/// Waits until the back end is in `state`.
+/// Waits until the back end is in state `wanted`; whether it is, or the device went away.
 pub(crate) async fn wait_for(
     front: &Frontend,
     watch: &Watch,
     wanted: XenbusState,
-) -> Result<Came, xenstore::Error> {
+) -> Result<bool, Error> {
     let ready = front.wait_until(|state| state == wanted);
     match select(timeout(PATIENCE, ready), gone(front, watch)).await {
-        Either::First(Ok(result)) => result.map(|_| Came::There),
-        Either::First(Err(_)) => Ok(Came::Late),
-        Either::Second(result) => result.map(|()| Came::Gone),
+        Either::First(Ok(result)) => Ok(result.map(|_| true)?),
+        Either::First(Err(_)) => Err(Error::Silent),
+        Either::Second(result) => Ok(result.map(|()| false)?),
     }
 }
 
-/// Begins: we are there, and the back end has said what it can.
-pub(crate) async fn begin(front: &Frontend, watch: &Watch) -> Result<Came, xenstore::Error> {
+/// Begins: we are there, and the back end has said what it can. Whether it has, or the
+/// device went away.
+pub(crate) async fn begin(front: &Frontend, watch: &Watch) -> Result<bool, Error> {
     // A device that is on its way out is not called back.
     if read_number(&front.theirs("online"), 0..=1, 1).await? == 0 {
         gone(front, watch).await?;
-        return Ok(Came::Gone);
+        return Ok(false);
     }
     if read_state(&front.ours("state")).await? != XenbusState::Initialising {
         front.announce(XenbusState::Initialising).await?;

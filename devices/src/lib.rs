@@ -20,7 +20,7 @@ extern crate std;
 
 pub mod block;
 pub mod console;
-mod frontend;
+pub mod frontend;
 pub mod http;
 pub mod ip;
 pub mod kv;

@@ -12,24 +12,23 @@ mod connect;
 mod link;
 mod pool;
 mod queue;
+mod state;
 #[cfg(test)]
 mod tests;
 
 use super::{Block, ErrorKind, Info};
+use crate::frontend;
 use alloc::rc::Rc;
 use alloc::string::String;
-use alloc::vec::Vec;
-use core::cell::{Cell, RefCell};
 use core::fmt;
 use core::future::poll_fn;
-use core::task::{Context, Poll, Waker};
+use core::task::{Context, Poll};
 use kernel::args::{self, Args};
 use kernel::manifest::Device;
 use kernel::metrics::{Metric, Source};
 use kernel::task::{Task, spawn};
-use link::Link;
-use queue::{Op, Queue};
-use xen::memory::PAGE_SIZE;
+use queue::Op;
+use state::{Request, State, wake};
 use xen::public::io::blkif::SECTOR;
 
 /// Parts of one call that are under way at once.
@@ -60,6 +59,11 @@ impl fmt::Display for Violation {
     }
 }
 
+/// What the disk `id` is called in errors.
+fn shown(id: &str) -> String {
+    if id.is_empty() { "xvda" } else { id }.into()
+}
+
 /// Why a disk cannot be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
@@ -67,23 +71,14 @@ pub enum Error {
     Missing(String),
     /// The name is not that of a disk.
     Name(String),
-    /// Its back end does not do its part.
-    Silent(String),
-    /// The back end says something that makes no sense.
-    Unfit(&'static str),
-    /// Memory or grants do not suffice.
-    Grants(xen::gnttab::Error),
-    /// Xenstore does not answer as it should.
-    Store(xen::xenstore::Error),
-    /// No event channel is left.
-    Events(xen::Errno),
+    /// The disk of that name is there, and cannot be used.
+    Connection(String, frontend::Error),
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing(id) => {
-                let id = if id.is_empty() { "xvda" } else { id };
                 write!(
                     f,
                     "there is no disk {id}: the domain's configuration needs a line with vdev={id} \
@@ -93,28 +88,12 @@ impl fmt::Display for Error {
             Self::Name(id) => {
                 write!(f, "{id} is no name of a disk: they are xvda, xvdb and on, or numbers")
             }
-            Self::Silent(id) => write!(f, "the back end of disk {id} does not connect"),
-            Self::Unfit(what) => write!(f, "the disk's back end has no {what}"),
-            Self::Grants(error) => write!(f, "disk: {error}"),
-            Self::Store(error) => write!(f, "disk: {error}"),
-            Self::Events(error) => write!(f, "disk: no event channel: {error}"),
+            Self::Connection(id, error) => write!(f, "disk {id}: {error}"),
         }
     }
 }
 
 impl core::error::Error for Error {}
-
-impl From<xen::gnttab::Error> for Error {
-    fn from(error: xen::gnttab::Error) -> Self {
-        Self::Grants(error)
-    }
-}
-
-impl From<xen::xenstore::Error> for Error {
-    fn from(error: xen::xenstore::Error) -> Self {
-        Self::Store(error)
-    }
-}
 
 /// What a disk did so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -129,212 +108,14 @@ pub struct Stats {
     pub read_bytes: u64,
     /// Bytes written.
     pub written_bytes: u64,
+    /// Bytes copied between callers' buffers and lent pages.
+    pub copied_bytes: u64,
     /// Requests that failed.
     pub errors: u64,
     /// Times that it was connected.
     pub connections: u32,
     /// Events that had to be looked for because none came.
     pub lost_events: u32,
-}
-
-/// What a connection counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Counters {
-    requests: u64,
-    merged: u64,
-    notifications: u64,
-}
-
-/// What the driver and its tasks share.
-#[derive(Debug)]
-struct State {
-    info: Cell<Info>,
-    /// It cannot be used any more, and why.
-    over: Cell<Option<ErrorKind>>,
-    /// The disk was taken away; another one may come.
-    away: Cell<bool>,
-    /// The back end closed its port.
-    deaf: Cell<bool>,
-    queue: RefCell<Queue>,
-    link: RefCell<Option<Link>>,
-    /// Those who wait for pages, or for a connection.
-    waiting: RefCell<Vec<Waker>>,
-    /// The task that moves the queue on.
-    mover: RefCell<Option<Waker>>,
-    /// The tasks that look after the connection and the time, when they should act.
-    keeper: RefCell<Option<Waker>>,
-    patrol: RefCell<Option<Waker>>,
-    stats: Cell<Stats>,
-}
-
-/// Wakes the task in `place`, once.
-fn wake(place: &RefCell<Option<Waker>>) {
-    let waker = place.take();
-    waker.into_iter().for_each(Waker::wake);
-}
-
-impl State {
-    fn new() -> Self {
-        let info = Info {
-            sector_size: SECTOR as u32,
-            sectors: 0,
-            read_only: true,
-            flush: false,
-            discard: None,
-            generation: 0,
-        };
-        Self {
-            info: Cell::new(info),
-            over: Cell::new(None),
-            away: Cell::new(false),
-            deaf: Cell::new(false),
-            queue: RefCell::default(),
-            link: RefCell::default(),
-            waiting: RefCell::default(),
-            mover: RefCell::default(),
-            keeper: RefCell::default(),
-            patrol: RefCell::default(),
-            stats: Cell::default(),
-        }
-    }
-
-    /// Why nothing can be asked for now.
-    fn refusal(&self) -> Option<ErrorKind> {
-        self.over.get().or(self.away.get().then_some(ErrorKind::Gone))
-    }
-
-    fn wait(&self, waker: &Waker) {
-        let mut waiting = self.waiting.borrow_mut();
-        if !waiting.iter().any(|other| other.will_wake(waker)) {
-            waiting.push(waker.clone());
-        }
-    }
-
-    /// Pages came back, or something about the connection changed.
-    fn wake(&self) {
-        let waiting = self.waiting.take();
-        waiting.into_iter().for_each(Waker::wake);
-    }
-
-    /// Wakes whoever's requests are over, or can begin, with nothing borrowed.
-    fn wake_answered(&self) {
-        let mut queue = self.queue.borrow_mut();
-        let (mut woken, gave) = (queue.take_woken(), queue.gave());
-        drop(queue);
-        woken.drain(..).for_each(Waker::wake);
-        self.queue.borrow_mut().give_woken(woken);
-        if gave {
-            self.wake();
-        }
-    }
-
-    /// Ends all requests, now and, if it is `over`, also later.
-    fn fail(&self, error: ErrorKind, over: bool) {
-        if over {
-            self.over.set(self.over.get().or(Some(error)));
-        } else {
-            self.away.set(true);
-        }
-        self.queue.borrow_mut().fail(error);
-        self.wake_answered();
-        self.wake();
-        wake(&self.keeper);
-    }
-
-    /// The back end broke the protocol: the disk is over.
-    fn broken(&self, violation: Violation) {
-        if self.over.get().is_none() {
-            log::error!("the back end of the disk is not used any more: {violation}");
-        }
-        self.fail(ErrorKind::Gone, true);
-    }
-
-    fn count(&self, f: impl FnOnce(&mut Stats)) {
-        let mut stats = self.stats.get();
-        f(&mut stats);
-        self.stats.set(stats);
-    }
-
-    fn add(stats: &mut Stats, counters: Counters) {
-        stats.requests += counters.requests;
-        stats.merged += counters.merged;
-        stats.notifications += counters.notifications;
-    }
-
-    /// Begins as much of a transfer as there are pages for: the request and its bytes.
-    /// `None` when there are none now, or too few to be worth it where `eager` is not.
-    fn begin(
-        &self,
-        op: Op,
-        sector: u64,
-        length: usize,
-        from: Option<&[u8]>,
-        eager: bool,
-    ) -> Result<Option<(Request<'_>, usize)>, ErrorKind> {
-        if let Some(error) = self.refusal() {
-            return Err(error);
-        }
-        let mut link = self.link.borrow_mut();
-        let Some(link) = link.as_mut().filter(|link| !link.draining) else { return Ok(None) };
-        let most = link.segments();
-        let pool = link.pools.of(op);
-        let wanted = length.div_ceil(PAGE_SIZE).min(most);
-        let count = wanted.min(pool.available());
-        if count == 0 || (!eager && count < wanted.min(PIECE)) {
-            return Ok(None);
-        }
-        let mut queue = self.queue.borrow_mut();
-        // The length of a request is known when it has its pages.
-        let id = queue.add(op, sector, 0)?;
-        let entry = queue.entry_mut(id);
-        if pool.take(count, &mut entry.pages).is_err() {
-            // Those that there are come back.
-            let none = pool.is_empty();
-            queue.abandon(id, None);
-            return if none { Err(ErrorKind::Exhausted) } else { Ok(None) };
-        }
-        let length = length.min(entry.pages.len() * PAGE_SIZE);
-        entry.count = (length / SECTOR) as u64;
-        if let Some(from) = from {
-            pool.copy_in(&entry.pages, &from[..length]);
-        }
-        Ok(Some((Request { state: self, id }, length)))
-    }
-}
-
-/// A request that is under way. Dropping it abandons it.
-#[derive(Debug)]
-struct Request<'a> {
-    state: &'a State,
-    id: u16,
-}
-
-impl Request<'_> {
-    /// What the device answered.
-    async fn answer(&self) -> Result<(), ErrorKind> {
-        poll_fn(|context| self.state.queue.borrow_mut().poll(self.id, context)).await
-    }
-
-    /// Copies what a read brought.
-    fn copy_out(&self, to: &mut [u8]) {
-        let mut link = self.state.link.borrow_mut();
-        let pools = link.as_mut().map(|link| &mut link.pools);
-        self.state.queue.borrow().copy_out(self.id, pools, to);
-    }
-}
-
-impl Drop for Request<'_> {
-    fn drop(&mut self) {
-        let mut link = self.state.link.borrow_mut();
-        let pools = link.as_mut().map(|link| &mut link.pools);
-        let mut queue = self.state.queue.borrow_mut();
-        queue.abandon(self.id, pools);
-        let gave = queue.gave();
-        drop((link, queue));
-        if gave {
-            self.state.wake();
-        }
-    }
 }
 
 /// A disk of this domain. Dropping it gives up the connection at once.
@@ -365,9 +146,9 @@ impl Blkfront {
             state.wait(context.waker());
             Poll::Pending
         });
-        match kernel::time::timeout(crate::frontend::PATIENCE, connected).await {
+        match kernel::time::timeout(frontend::PATIENCE, connected).await {
             Ok(()) => Ok(Self { state, _tasks: [keeper, mover] }),
-            Err(_) => Err(Error::Silent(id.into())),
+            Err(_) => Err(Error::Connection(shown(id), frontend::Error::Silent)),
         }
     }
 
@@ -376,7 +157,7 @@ impl Blkfront {
     pub fn stats(&self) -> Stats {
         let mut stats = self.state.stats.get();
         if let Some(link) = self.state.link.borrow().as_ref() {
-            State::add(&mut stats, link.counters);
+            State::add(&mut stats, link.counters());
         }
         stats
     }
@@ -510,6 +291,7 @@ impl Source for Blkfront {
             Metric::counter("block_notifications", "Notifications.", stats.notifications),
             Metric::counter("block_read_bytes", "Bytes read.", stats.read_bytes),
             Metric::counter("block_written_bytes", "Bytes written.", stats.written_bytes),
+            Metric::counter("block_copied_bytes", "Bytes copied.", stats.copied_bytes),
             Metric::counter("block_errors", "Requests that failed.", stats.errors),
             Metric::counter("block_connections", "Back ends connected.", stats.connections.into()),
             Metric::counter(

@@ -14,6 +14,7 @@ mod tests;
 mod tx;
 
 use super::{Broken, HEADER, Info, Meta, Net, Offloading, Offloads};
+use crate::frontend;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -56,16 +57,8 @@ impl fmt::Display for Violation {
 pub enum Error {
     /// The domain has no interface of that number.
     Missing(String),
-    /// Its back end does not do its part.
-    Silent(String),
-    /// The back end lacks something that this driver needs.
-    Unfit(&'static str),
-    /// Memory or grants do not suffice.
-    Grants(xen::gnttab::Error),
-    /// Xenstore does not answer as it should.
-    Store(xen::xenstore::Error),
-    /// No event channel is left.
-    Events(xen::Errno),
+    /// The interface of that number is there, and cannot be used.
+    Connection(String, frontend::Error),
 }
 
 impl fmt::Display for Error {
@@ -75,30 +68,12 @@ impl fmt::Display for Error {
                 f,
                 "there is no network interface {id}: the domain's configuration needs a vif for it"
             ),
-            Self::Silent(id) => {
-                write!(f, "the back end of network interface {id} does not connect")
-            }
-            Self::Unfit(what) => write!(f, "the network back end has no {what}"),
-            Self::Grants(error) => write!(f, "network interface: {error}"),
-            Self::Store(error) => write!(f, "network interface: {error}"),
-            Self::Events(error) => write!(f, "network interface: no event channel: {error}"),
+            Self::Connection(id, error) => write!(f, "network interface {id}: {error}"),
         }
     }
 }
 
 impl core::error::Error for Error {}
-
-impl From<xen::gnttab::Error> for Error {
-    fn from(error: xen::gnttab::Error) -> Self {
-        Self::Grants(error)
-    }
-}
-
-impl From<xen::xenstore::Error> for Error {
-    fn from(error: xen::xenstore::Error) -> Self {
-        Self::Store(error)
-    }
-}
 
 /// What an interface did so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -223,9 +198,11 @@ impl Netfront {
     /// See [`Error`].
     pub async fn open_with(id: &str, offloads: Offloads) -> Result<Self, Error> {
         super::open_store();
-        let silent = |_| Err(xen::xenstore::Error::Silent.into());
-        let id = kernel::time::timeout(crate::frontend::PATIENCE, connect::find(id)).await;
-        let id = id.unwrap_or_else(silent)?;
+        let found = kernel::time::timeout(frontend::PATIENCE, frontend::find("vif", id)).await;
+        let found = found.unwrap_or(Err(xen::xenstore::Error::Silent));
+        let id = if id.is_empty() { "0" } else { id };
+        let found = found.map_err(|error| Error::Connection(id.into(), error.into()))?;
+        let id = found.ok_or_else(|| Error::Missing(id.into()))?;
         let state = Rc::new(State { offloads, ..State::default() });
         let keeper = spawn(connect::keep(state.clone(), id.clone()));
         let connected = core::future::poll_fn(|context| {
@@ -235,9 +212,9 @@ impl Netfront {
             state.wait(context.waker());
             Poll::Pending
         });
-        match kernel::time::timeout(crate::frontend::PATIENCE, connected).await {
+        match kernel::time::timeout(frontend::PATIENCE, connected).await {
             Ok(()) => Ok(Self { state, _keeper: keeper }),
-            Err(_) => Err(Error::Silent(id)),
+            Err(_) => Err(Error::Connection(id, frontend::Error::Silent)),
         }
     }
 

@@ -18,6 +18,7 @@ use alloc::vec::Vec;
 use core::cell::Cell;
 use devices::block::{Block, Error, ErrorKind};
 use kernel::machine::line;
+use kernel::metrics::Source;
 use kernel::task::spawn;
 use kernel::time::Instant;
 use xen::hypercall::{Counts, count, counts, vcpu_op_get_runstate_info};
@@ -91,12 +92,23 @@ impl<B: Block> Work<B> {
     }
 }
 
+/// Bytes that the driver copied so far.
+fn copied(disk: &impl Source) -> u64 {
+    let mut copied = 0;
+    disk.metrics(&mut |metric| {
+        if metric.name == "block_copied_bytes" {
+            copied = metric.value;
+        }
+    });
+    copied
+}
+
 /// CPU time of this domain so far, Xen's work for it included.
 fn cpu_time() -> u64 {
     vcpu_op_get_runstate_info(0).map_or(0, |info| info.time[RUNSTATE_RUNNING])
 }
 
-async fn start<B: Block + 'static>(
+async fn start<B: Block + Source + 'static>(
     disk: B,
     op: &'static str,
     bytes: u32,
@@ -113,6 +125,7 @@ async fn start<B: Block + 'static>(
         (Cell::new(requests), Cell::new(0), Cell::new(88_172_645_463_325_252));
     let work = Rc::new(Work { disk, op, bytes, places, left, next, random });
 
+    let copies = copied(&work.disk);
     let (begun, cpu, calls, kinds) = (Instant::now(), cpu_time(), count(), counts());
     let tasks: Vec<_> = (0..depth.max(1))
         .map(|_| {
@@ -130,6 +143,9 @@ async fn start<B: Block + 'static>(
     line(format_args!("bench: cpu_ns={cpu}"));
     line(format_args!("bench: hypercalls={}", count() - calls));
     line(format_args!("bench: notifications={}", event_channel - kinds.event_channel));
+    let copies = copied(&work.disk) - copies;
+    // Of each request's bytes.
+    line(format_args!("bench: copies={}", copies / u64::from(bytes)));
     line(format_args!("bench: grant_operations={}", grant_table - kinds.grant_table));
     Ok(())
 }

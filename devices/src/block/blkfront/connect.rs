@@ -2,9 +2,10 @@
 
 use super::link::{Abilities, Link};
 use super::queue::Op;
-use super::{Error, Request, State, wake};
+use super::state::{Request, State, wake};
+use super::{Error, shown};
 use crate::block::{Discard, ErrorKind, Info};
-use crate::frontend::{self, Came, Driver, End};
+use crate::frontend::{self, Driver, End};
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
@@ -63,7 +64,9 @@ pub(super) async fn find(id: &str) -> Result<String, Error> {
         "" => String::new(),
         id => number(id).ok_or_else(|| Error::Name(id.into()))?.to_string(),
     };
-    frontend::find("vbd", &node).await?.ok_or_else(|| Error::Missing(id.into()))
+    let found = frontend::find("vbd", &node).await;
+    let found = found.map_err(|error| Error::Connection(shown(id), error.into()))?;
+    found.ok_or_else(|| Error::Missing(shown(id)))
 }
 
 /// Looks after the connection and the time until the disk is dropped or broken.
@@ -145,19 +148,19 @@ impl Size {
         Some(Self { sector: sector as u32, sectors: units / (sector / SECTOR as u64) })
     }
 
-    async fn read(front: &Frontend) -> Result<Self, Error> {
+    async fn read(front: &Frontend) -> Result<Self, frontend::Error> {
         // A disk without a number of sectors has none that makes sense.
         let numbers = [("sectors", u64::MAX), ("sector-size", SECTOR as u64)];
         let numbers = numbers.map(|(name, default)| (front.theirs(name), default));
         let numbers = numbers
             .map(|(path, default)| async move { read_number(&path, 0..=u64::MAX, default).await });
         let [units, sector] = join_array(numbers).await;
-        Self::new(units?, sector?).ok_or(Error::Unfit("size that makes sense"))
+        Self::new(units?, sector?).ok_or(frontend::Error::Unfit("size that makes sense"))
     }
 }
 
 /// Reads what it says; `most` is the number of pages for data.
-async fn terms(front: &Frontend, most: usize) -> Result<Terms, Error> {
+async fn terms(front: &Frontend, most: usize) -> Result<Terms, frontend::Error> {
     let size = Size::read(front).await?;
     let feature = |name| (front.theirs(name), 1);
     let number = |name| (front.theirs(name), u64::MAX);
@@ -211,28 +214,19 @@ fn order(pages: usize, most: u64) -> u32 {
 impl Driver for State {
     const CLASS: &'static str = "vbd";
 
-    type Error = Error;
-
     fn is_broken(&self) -> bool {
         self.over.get().is_some()
     }
 
-    async fn connect(&self, front: &Frontend, watch: &Watch) -> Result<bool, Error> {
-        let node = front.ours("");
-        let node = node.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-        let came = |came| match came {
-            Came::There => Ok(true),
-            Came::Gone => Ok(false),
-            Came::Late => Err(Error::Silent(node.into())),
-        };
-        if !came(frontend::begin(front, watch).await?)? {
+    async fn connect(&self, front: &Frontend, watch: &Watch) -> Result<bool, frontend::Error> {
+        if !frontend::begin(front, watch).await? {
             return Ok(false);
         }
         let most = pages();
         let orders = read_number(&front.theirs("max-ring-page-order"), 0..=4, 0).await?;
         let order = order(most, orders);
         let peer = front.peer();
-        let port = Port::alloc(peer).map_err(Error::Events)?;
+        let port = Port::alloc(peer).map_err(frontend::Error::Events)?;
         let ring = Front::new(Shared::new(peer, 1 << order)?);
         let mut settings = vec![
             ("event-channel".to_string(), port.number().to_string()),
@@ -246,10 +240,12 @@ impl Driver for State {
             settings.push((format!("ring-ref{number}"), gref.to_string()));
         }
         front.announce_with(XenbusState::Initialised, &settings).await?;
-        if !came(frontend::wait_for(front, watch, XenbusState::Connected).await?)? {
+        if !frontend::wait_for(front, watch, XenbusState::Connected).await? {
             return Ok(false);
         }
         let Terms { size, read_only, discard, abilities } = terms(front, most).await?;
+        let node = front.ours("");
+        let node = node.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
         // Its use as a number is only to tell what the back end serves.
         let handle = node.parse::<u32>().unwrap_or(0) as u16;
         let mut link = Link::new(ring, port, peer, handle, abilities, most)?;
@@ -319,7 +315,7 @@ impl Driver for State {
         // What was answered need not be asked again.
         let last = link.reap(&mut self.queue.borrow_mut());
         self.queue.borrow_mut().park(&mut link.pools);
-        self.count(|stats| Self::add(stats, link.counters));
+        self.count(|stats| Self::add(stats, link.counters()));
         if let Err(violation) = last {
             self.broken(violation);
         }

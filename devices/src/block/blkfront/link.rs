@@ -1,7 +1,8 @@
 //! A connection: the ring, and what is on it.
 
+use super::Violation;
 use super::queue::{Op, Pools, Queue};
-use super::{Counters, Violation};
+use super::state::Counters;
 use crate::block::ErrorKind;
 use alloc::vec::Vec;
 use core::task::Context;
@@ -62,7 +63,7 @@ pub(super) struct Link {
     segments: heapless::Vec<Segment, INDIRECT_MAX>,
     /// Nothing but flushes is put on the ring any more.
     pub(super) draining: bool,
-    pub(super) counters: Counters,
+    counters: Counters,
 }
 
 impl Link {
@@ -96,6 +97,11 @@ impl Link {
             draining: false,
             counters: Counters::default(),
         })
+    }
+
+    /// What it counted so far.
+    pub(super) fn counters(&self) -> Counters {
+        Counters { copied: self.pools.copied(), ..self.counters }
     }
 
     /// Segments that a request may have.

@@ -27,17 +27,24 @@ pub(super) struct Pool {
     free: Vec<u16>,
     /// How many pages there may be.
     most: usize,
+    /// Bytes copied in and out.
+    copied: u64,
 }
 
 impl Pool {
     /// No pages yet, and at most `most` for domain `peer`, which may write to them or not.
     pub(super) const fn new(peer: u16, read_only: bool, most: usize) -> Self {
-        Self { peer, read_only, chunks: Vec::new(), free: Vec::new(), most }
+        Self { peer, read_only, chunks: Vec::new(), free: Vec::new(), most, copied: 0 }
     }
 
     /// How many pages could be taken now, memory permitting.
     pub(super) fn available(&self) -> usize {
         self.free.len() + self.most.saturating_sub(self.chunks.len() * CHUNK)
+    }
+
+    /// Bytes that were copied into its pages and out of them.
+    pub(super) const fn copied(&self) -> u64 {
+        self.copied
     }
 
     /// Whether there are no pages at all, free or not.
@@ -96,6 +103,7 @@ impl Pool {
 
     /// Copies `from` into `pages`, and zeros into the rest of the last one (rule B7).
     pub(super) fn copy_in(&mut self, pages: &[u16], from: &[u8]) {
+        self.copied += from.len() as u64;
         for (&page, piece) in pages.iter().zip(from.chunks(PAGE_SIZE)) {
             let (chunk, at) = Self::place(page);
             match &mut self.chunks[chunk] {
@@ -117,7 +125,8 @@ impl Pool {
     }
 
     /// Copies what `pages` hold into `to`.
-    pub(super) fn copy_out(&self, pages: &[u16], to: &mut [u8]) {
+    pub(super) fn copy_out(&mut self, pages: &[u16], to: &mut [u8]) {
+        self.copied += to.len() as u64;
         for (&page, piece) in pages.iter().zip(to.chunks_mut(PAGE_SIZE)) {
             let (chunk, at) = Self::place(page);
             match &self.chunks[chunk] {

@@ -98,6 +98,11 @@ impl Pools {
         Self { shared: Pool::new(peer, false, most), shown: Some(Pool::new(peer, true, most)) }
     }
 
+    /// Bytes that were copied into these pages and out of them.
+    pub(super) fn copied(&self) -> u64 {
+        self.shared.copied() + self.shown.as_ref().map_or(0, Pool::copied)
+    }
+
     /// Those for requests of this sort.
     pub(super) const fn of(&mut self, op: Op) -> &mut Pool {
         match (&mut self.shown, op) {

@@ -2,10 +2,13 @@
 //! itself looks for what breaks rules B4, B5, B7, B13, G3, G4, G7, G8, R3 and R6, in
 //! each of these tests.
 
+mod connection;
+
 use super::*;
 use crate::block::conformance::check;
 use crate::frontend::testing::{MOMENT, on_fake};
 use alloc::string::ToString;
+use alloc::vec::Vec;
 use core::pin::pin;
 use core::time::Duration;
 use kernel::task::{join, join_array};
@@ -205,7 +208,10 @@ fn sizes_that_make_no_sense_are_refused_b3() {
         on_fake(|fake| async move {
             fake.blkback(XVDA).offer(name, value);
             let opened = Blkfront::open("xvda").await;
-            assert!(matches!(opened, Err(Error::Silent(_))), "{name}={value}");
+            assert!(
+                matches!(opened, Err(Error::Connection(_, frontend::Error::Silent))),
+                "{name}={value}"
+            );
             fake.allow_leaks();
         });
     }
@@ -409,200 +415,4 @@ fn a_discard_that_is_not_aligned_is_refused_here_b13() {
             assert_eq!(back.requests(), []);
         },
     );
-}
-
-#[test]
-fn a_slow_back_end_leaves_others_their_turn_r9_r13() {
-    with_disk(
-        |back| back.take_one_at_a_time(true),
-        async |_, _, disk| {
-            let many: [u64; 40] = core::array::from_fn(|number| number as u64 * 2);
-            let read = |sector| {
-                let disk = &disk;
-                async move { disk.read(sector, &mut [0; 512]).await }
-            };
-            let (results, turns) = join(join_array(many.map(read)), async {
-                for turns in 0..50 {
-                    sleep(MOMENT).await;
-                    assert!(turns < 50);
-                }
-                50
-            })
-            .await;
-            assert!(results.iter().all(Result::is_ok));
-            assert_eq!(turns, 50);
-        },
-    );
-}
-
-#[test]
-fn three_hundred_reconnections_leak_nothing_r12() {
-    on_disk(async |fake, back, disk| {
-        disk.write(0, &[1; 512]).await.unwrap();
-        sleep(SECOND).await;
-        let before = fake.baseline();
-        for _ in 0..300 {
-            back.unplug();
-            sleep(MOMENT * 20).await;
-            back.plug();
-            disk.write(0, &[1; 512]).await.unwrap();
-        }
-        sleep(SECOND).await;
-        fake.assert_no_leaks(&before);
-        assert_eq!(disk.stats().connections, 301);
-    });
-}
-
-#[test]
-fn a_disk_may_be_dropped_with_requests_in_flight_r14() {
-    on_disk(async |_, back, disk| {
-        back.misbehave(Misdeed::Stuck);
-        let _ = timeout(MOMENT * 5, disk.write(0, &[1; 8192])).await;
-        drop(disk);
-        sleep(MOMENT * 50).await;
-        back.unplug();
-        // What was in use comes back when something is lent the next time.
-        drop(xen::gnttab::Shared::new(0, 1));
-    });
-}
-
-#[test]
-fn pages_that_are_not_given_back_are_never_used_again_g4_g5() {
-    on_disk(async |fake, back, disk| {
-        // The fake panics when a page is freed that is still mapped.
-        back.misbehave(Misdeed::KeepGrants);
-        disk.write(0, &[1; 65536]).await.unwrap();
-        back.restart_in(0);
-        disk.write(0, &[2; 65536]).await.unwrap();
-        let kept = xen::gnttab::stats().quarantine;
-        assert!(kept >= 16, "{kept}");
-        back.behave();
-        back.restart_in(0);
-        disk.write(0, &[3; 65536]).await.unwrap();
-        // What is lent next brings back what may come back.
-        disk.write(0, &[3; 262_144]).await.unwrap();
-        assert!(xen::gnttab::stats().quarantine < kept);
-        fake.allow_leaks();
-    });
-}
-
-#[test]
-fn a_full_grant_table_is_an_error_g6() {
-    on_fake(|fake| async move {
-        let _ = fake.blkback(XVDA);
-        fake.limit_grant_frames(0);
-        assert!(matches!(Blkfront::open("xvda").await, Err(Error::Silent(_))));
-        fake.allow_leaks();
-    });
-    // With room for some pages, there are smaller requests.
-    on_fake(|fake| async move {
-        let back = fake.blkback(XVDA);
-        fake.limit_grant_frames(1);
-        let disk = Blkfront::open("xvda").await.unwrap();
-        let bytes = vec![7; 4 << 20];
-        disk.write(0, &bytes).await.unwrap();
-        assert!(back.bytes()[..4 << 20] == bytes);
-        drop(disk);
-    });
-}
-
-#[test]
-fn the_peer_is_who_was_there_at_the_connection_g7() {
-    on_disk(async |_, back, disk| {
-        back.restart_in(9);
-        disk.write(0, &[1; 512]).await.unwrap();
-        assert!(back.path().contains("/domain/9/"));
-        assert_eq!(disk.info().generation, 2);
-    });
-}
-
-#[test]
-fn a_storm_of_events_starves_nobody_e3_e6() {
-    on_disk(async |_, back, disk| {
-        back.misbehave(Misdeed::EventStorm(1000));
-        let begun = Instant::now();
-        for _ in 0..100 {
-            disk.write(0, &[1; 512]).await.unwrap();
-        }
-        assert!(begun.elapsed() < SECOND);
-    });
-}
-
-#[test]
-fn events_that_are_lost_are_found_e7() {
-    on_disk(async |_, back, disk| {
-        back.misbehave(Misdeed::LoseEvents);
-        let mut sector = [0; 512];
-        assert_eq!(timeout(SECOND * 4, disk.read(0, &mut sector)).await, Ok(Ok(())));
-        assert!(disk.stats().lost_events > 0);
-    });
-}
-
-#[test]
-fn a_port_that_the_peer_closed_leads_to_a_new_connection_e8() {
-    on_disk(async |_, back, disk| {
-        back.close_port();
-        let begun = Instant::now();
-        assert_eq!(disk.write(0, &[1; 512]).await, Ok(()));
-        assert!(begun.elapsed() < SECOND * 10, "{:?}", begun.elapsed());
-        assert_eq!(disk.stats().connections, 2);
-    });
-}
-
-#[test]
-fn a_disk_that_is_taken_away_is_gone_until_it_is_back() {
-    on_disk(async |_, back, disk| {
-        disk.write(0, &[1; 512]).await.unwrap();
-        let reads = async {
-            loop {
-                if let Err(error) = disk.read(0, &mut [0; 512]).await {
-                    break error;
-                }
-            }
-        };
-        let (error, ()) = join(reads, async {
-            sleep(MOMENT * 10).await;
-            drop(back.requests());
-            back.detach();
-        })
-        .await;
-        assert_eq!(error, ErrorKind::Gone);
-        // What was written had been made to last before the end.
-        let flushes = asked(back).iter().filter(|it| it.0 == OP_FLUSH_DISKCACHE).count();
-        assert_eq!(flushes, 1);
-        sleep(SECOND).await;
-        back.plug();
-        sleep(SECOND * 11).await;
-        assert_eq!(disk.read(0, &mut [0; 512]).await, Ok(()));
-        assert_eq!(disk.flush().await, Ok(()), "nothing was lost");
-    });
-}
-
-#[test]
-fn a_disk_that_vanishes_for_long_is_gone() {
-    on_disk(async |_, back, disk| {
-        back.unplug();
-        let begun = Instant::now();
-        assert_eq!(disk.read(0, &mut [0; 512]).await, Err(ErrorKind::Gone));
-        assert!((SECOND * 29..SECOND * 34).contains(&begun.elapsed()), "{:?}", begun.elapsed());
-        back.plug();
-        sleep(SECOND * 11).await;
-        assert_eq!(disk.read(0, &mut [0; 512]).await, Ok(()));
-    });
-}
-
-#[test]
-fn there_is_no_disk_without_one_in_the_configuration() {
-    on_fake(|_| async {
-        assert_eq!(Blkfront::open("xvdb").await.err(), Some(Error::Missing("xvdb".into())));
-        assert_eq!(Blkfront::open("").await.err(), Some(Error::Missing("".into())));
-        assert_eq!(Blkfront::open("sda").await.err(), Some(Error::Name("sda".into())));
-    });
-    on_fake(|fake| async move {
-        let _ = fake.blkback(XVDA);
-        let disk = Blkfront::open("").await.unwrap();
-        let mut bytes = [1; 512];
-        disk.read(0, &mut bytes).await.unwrap();
-        assert_eq!(asked(fake.blkback(XVDA)), [(OP_READ, 0, 1)]);
-    });
 }

@@ -1,9 +1,9 @@
 //! The connection: what the back end offers, and what ends it.
 
+use super::State;
 use super::rx::Rx;
 use super::tx::Tx;
-use super::{Error, State};
-use crate::frontend::{self, Came, Driver, End};
+use crate::frontend::{self, Driver, End, Error};
 use crate::net::{HEADER, Info, Mac, Offloads};
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
@@ -28,12 +28,6 @@ const ROUND: Duration = Duration::from_secs(1);
 
 /// The longest frame that a ring can carry, and the longest MTU.
 const LONGEST: usize = 65535;
-
-/// The interface's number: that which is asked for, or the lowest there is.
-pub(super) async fn find(id: &str) -> Result<String, Error> {
-    let missing = || Error::Missing(if id.is_empty() { "0" } else { id }.into());
-    frontend::find("vif", id).await?.ok_or_else(missing)
-}
 
 /// Looks after interface `id` until it is dropped or broken.
 pub(super) async fn keep(state: Rc<State>, id: String) {
@@ -115,8 +109,6 @@ fn pages() -> usize {
 impl Driver for State {
     const CLASS: &'static str = "vif";
 
-    type Error = Error;
-
     fn is_broken(&self) -> bool {
         self.broken.get()
     }
@@ -142,13 +134,7 @@ fn large_pages() -> usize {
 
 /// Brings the connection about; whether it did, or the device went away.
 async fn connect(state: &State, front: &Frontend, watch: &Watch) -> Result<bool, Error> {
-    let number = front.ours("");
-    let came = |came| match came {
-        Came::There => Ok(true),
-        Came::Gone => Ok(false),
-        Came::Late => Err(Error::Silent(number.trim_end_matches('/').to_string())),
-    };
-    if !came(frontend::begin(front, watch).await?)? {
+    if !frontend::begin(front, watch).await? {
         return Ok(false);
     }
     let terms = terms(front, state.offloads).await?;
@@ -191,7 +177,7 @@ async fn connect(state: &State, front: &Frontend, watch: &Watch) -> Result<bool,
         settings.push(("multi-queue-num-queues", "1".into()));
     }
     front.announce_with(XenbusState::Connected, &settings).await?;
-    if !came(frontend::wait_for(front, watch, XenbusState::Connected).await?)? {
+    if !frontend::wait_for(front, watch, XenbusState::Connected).await? {
         return Ok(false);
     }
     state.rx.replace(Some(rx));

@@ -364,7 +364,8 @@ fn a_store_that_says_nothing_is_an_error_in_time_x10() {
         fake.store().die();
         let begun = Instant::now();
         let error = Netfront::open("").await.map(drop);
-        assert_eq!(error, Err(Error::Store(xen::xenstore::Error::Silent)));
+        let silent = frontend::Error::Store(xen::xenstore::Error::Silent);
+        assert_eq!(error, Err(Error::Connection("0".into(), silent)));
         assert!(begun.elapsed() < Duration::from_secs(15));
         fake.allow_leaks();
     });
