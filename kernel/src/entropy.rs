@@ -1,9 +1,11 @@
 //! Randomness that may choose keys, sequence numbers and ports.
 //!
-//! A ChaCha20 generator with fast key erasure: every request makes a new key
-//! from the old one, uses it once and overwrites it, so that who reads the
+//! A ChaCha20 generator with fast key erasure: it makes a new key from the
+//! old one, uses it once and overwrites it, so that who reads the
 //! memory later learns nothing about what was given out before (D. J.
-//! Bernstein, "Fast-key-erasure random-number generators", 2017). It is seeded
+//! Bernstein, "Fast-key-erasure random-number generators", 2017). What one key
+//! yields may serve several small requests; each part is overwritten as it is
+//! given out. It is seeded
 //! at the first request, from the processor's generator or the toolstack's
 //! argument `seed=` (64 hexadecimal digits), whichever there is, and from the
 //! time stamp counter, which is never enough by itself. Without a seed there is
@@ -20,7 +22,7 @@ use spin::Mutex;
 /// Bytes of a key, and of a seed that counts.
 pub const KEY: usize = 32;
 
-/// Bytes that one key yields for its requester.
+/// Bytes that one key yields.
 const BLOCK: usize = 256;
 
 /// There is no seed: neither a processor with a working generator nor an
@@ -51,6 +53,9 @@ impl Pool {
 
 pub(crate) struct Generator {
     key: [u8; KEY],
+    /// What the last key yielded, as far as it is not given out: the first `left` bytes.
+    spare: [u8; BLOCK],
+    left: usize,
 }
 
 impl fmt::Debug for Generator {
@@ -60,6 +65,10 @@ impl fmt::Debug for Generator {
 }
 
 impl Generator {
+    const fn new(key: [u8; KEY]) -> Self {
+        Self { key, spare: [0; BLOCK], left: 0 }
+    }
+
     /// Makes the next key and as many bytes as `out` has, at most [`BLOCK`].
     fn block(&mut self, out: &mut [u8]) {
         let mut stream = [0; KEY + BLOCK];
@@ -80,11 +89,24 @@ impl Generator {
             }
             self.block(&mut []);
         }
+        // It is older than the seed.
+        erase(&mut self.spare);
+        self.left = 0;
     }
 
     fn fill(&mut self, out: &mut [u8]) {
         for chunk in out.chunks_mut(BLOCK) {
-            self.block(chunk);
+            if self.left < chunk.len() {
+                let mut spare = [0; BLOCK];
+                self.block(&mut spare);
+                self.spare = spare;
+                self.left = BLOCK;
+                erase(&mut spare);
+            }
+            self.left -= chunk.len();
+            let given = &mut self.spare[self.left..][..chunk.len()];
+            chunk.copy_from_slice(given);
+            erase(given);
         }
     }
 }
@@ -132,7 +154,7 @@ fn seeded(
     if hardware.is_none() && argument.is_none() {
         return Err(Unseeded);
     }
-    let mut generator = Generator { key: [0; KEY] };
+    let mut generator = Generator::new([0; KEY]);
     for word in hardware.into_iter().flatten().chain(jitter) {
         generator.mix(&word.to_le_bytes());
     }
@@ -194,7 +216,7 @@ mod tests {
     fn the_stream_is_that_of_rfc_8439() {
         // Appendix A.1, test vector 1: the key stream of key 0, nonce 0,
         // counter 0. Its first half becomes the next key.
-        let mut generator = Generator { key: [0; KEY] };
+        let mut generator = Generator::new([0; KEY]);
         let mut out = [0; 16];
         generator.block(&mut out);
         assert_eq!(u128::from_be_bytes(out), 0xda41_597c_5157_488d_7724_e03f_b8d8_4a37);
@@ -237,6 +259,26 @@ mod tests {
         generator.fill(&mut out);
         assert_ne!(generator.key, before);
         assert!(out.windows(KEY).all(|window| window != generator.key));
+        let mut word = [0; 8];
+        for _ in 0..100 {
+            generator.fill(&mut word);
+            assert!(generator.spare.windows(8).all(|window| window != word));
+        }
+    }
+
+    #[test]
+    fn small_requests_never_get_the_same_bytes() {
+        let mut generator = generator();
+        let mut words = std::collections::BTreeSet::new();
+        for round in 0..1000 {
+            let mut word = [0; 8];
+            generator.fill(&mut word);
+            assert!(words.insert(word));
+            if round == 500 {
+                generator.mix(b"more");
+                assert_eq!(generator.left, 0);
+            }
+        }
     }
 
     #[test]

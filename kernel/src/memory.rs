@@ -1,6 +1,8 @@
 //! What the machine's memory is used for.
 
 use crate::machine;
+use alloc::alloc::{Layout, alloc_zeroed};
+use alloc::vec::Vec;
 
 /// Where memory went, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +42,23 @@ const fn low(stats: &Stats) -> bool {
     unmapped + stats.heap.saturating_sub(stats.allocated) < stats.total / 16
 }
 
+/// `length` zeros; nothing when there is no memory for them. `Vec::resize`, in code that
+/// is to be small, spends five instructions on each byte.
+#[must_use]
+pub fn zeroed(length: usize) -> Option<Vec<u8>> {
+    let layout = Layout::array::<u8>(length).ok()?;
+    if length == 0 {
+        return Some(Vec::new());
+    }
+    // SAFETY: the layout has a size.
+    let bytes = unsafe { alloc_zeroed(layout) };
+    if bytes.is_null() {
+        return None;
+    }
+    // SAFETY: the global allocator gave them, as many, aligned for bytes, and initialised.
+    Some(unsafe { Vec::from_raw_parts(bytes, length, length) })
+}
+
 /// A range of addresses that is mapped the same way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mapping {
@@ -76,7 +95,17 @@ pub fn mappings(mut each: impl FnMut(Mapping)) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Stats, low};
+    use super::{Stats, low, zeroed};
+
+    #[test]
+    fn zeros_are_as_many_as_asked_for_or_none() {
+        for length in [0, 1, 4096, 100_000] {
+            let zeros = zeroed(length).unwrap();
+            assert!(zeros.len() == length && zeros.iter().all(|&byte| byte == 0));
+        }
+        assert!(zeroed(usize::MAX).is_none());
+        assert!(zeroed(isize::MAX as usize).is_none());
+    }
 
     #[test]
     fn a_sixteenth_is_kept_for_what_is_under_way_s8() {

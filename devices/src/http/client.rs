@@ -10,7 +10,6 @@ use super::url::{self, Url};
 use super::{Error as Wrong, Status};
 use crate::ip::{self, Resolve, Stream, Tcp};
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -25,7 +24,7 @@ const INTERIM: usize = 8;
 pub struct Limits {
     /// Redirects that are followed.
     pub redirects: usize,
-    /// Bytes of an answer's head, and of what its body is read in.
+    /// Bytes of an answer's head, 65,535 at most, and of what its body is read in.
     pub head: usize,
     /// Bytes of an answer's body.
     pub body: u64,
@@ -130,9 +129,7 @@ pub async fn get<N: Tcp + Resolve, T>(
     take: impl AsyncFnOnce(&Url, Answer<'_>, &mut Body<'_, N::Stream, Mute>) -> Result<T, Wrong>,
 ) -> Result<T, Error> {
     // With room for the lines between chunks behind the longest head.
-    let (mut buffer, size) = (Vec::new(), limits.head + LINE);
-    buffer.try_reserve_exact(size).map_err(|_| Error::Memory)?;
-    buffer.resize(size, 0);
+    let mut buffer = kernel::memory::zeroed(limits.head + LINE).ok_or(Error::Memory)?;
     let mut url = Url::parse(url).map_err(Error::Url)?;
     for _ in 0..=limits.redirects {
         let mut stream = connect(net, &url, limits).await?;

@@ -2,7 +2,6 @@
 //! delimited. Pure functions of bytes.
 
 use super::Status;
-use core::ops::Range;
 
 /// Header fields that a message may have.
 const FIELDS: usize = 48;
@@ -37,15 +36,25 @@ pub(super) enum Framing {
     Close,
 }
 
+/// Bytes of a head at most: what a [`Part`] can name.
+const LONGEST: usize = u16::MAX as usize;
+
+/// Where a part of a head is: from a byte on, and how many. Small, as heads are moved.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    start: u16,
+    length: u16,
+}
+
 /// Where the fields of a head are: names and values.
-type Places = heapless::Vec<(Range<usize>, Range<usize>), FIELDS>;
+type Places = heapless::Vec<(Part, Part), FIELDS>;
 
 /// Where the parts of a head are.
 #[derive(Clone, Debug)]
 pub(super) struct Head {
     pub length: usize,
     method: Method,
-    target: Range<usize>,
+    target: Part,
     fields: Places,
     pub framing: Framing,
     /// The connection may be used again.
@@ -61,8 +70,9 @@ pub struct Request<'a> {
     head: &'a Head,
 }
 
-fn text<'a>(bytes: &'a [u8], range: &Range<usize>) -> &'a [u8] {
-    bytes.get(range.clone()).unwrap_or_default()
+fn text(bytes: &[u8], part: Part) -> &[u8] {
+    let (start, length) = (usize::from(part.start), usize::from(part.length));
+    bytes.get(start..start + length).unwrap_or_default()
 }
 
 impl<'a> Request<'a> {
@@ -79,7 +89,7 @@ impl<'a> Request<'a> {
     /// The path, as it came: percent-encoded, from `/` to before `?`.
     #[must_use]
     pub fn path(&self) -> &'a str {
-        let target = text(self.bytes, &self.head.target);
+        let target = text(self.bytes, self.head.target);
         let end = target.iter().position(|&byte| byte == b'?').unwrap_or(target.len());
         // The parser lets only printable ASCII and UTF-8 through.
         core::str::from_utf8(target.get(..end).unwrap_or_default()).unwrap_or("/")
@@ -88,7 +98,7 @@ impl<'a> Request<'a> {
     /// What follows the `?`, as it came.
     #[must_use]
     pub fn query(&self) -> Option<&'a str> {
-        let target = text(self.bytes, &self.head.target);
+        let target = text(self.bytes, self.head.target);
         let start = target.iter().position(|&byte| byte == b'?')? + 1;
         core::str::from_utf8(target.get(start..)?).ok()
     }
@@ -103,7 +113,7 @@ impl<'a> Request<'a> {
 /// The value of the first field of this name.
 fn field<'a>(bytes: &'a [u8], fields: &Places, name: &str) -> Option<&'a [u8]> {
     let is_named = |field| text(bytes, field).eq_ignore_ascii_case(name.as_bytes());
-    let (_, value) = fields.iter().find(|(field, _)| is_named(field))?;
+    let &(_, value) = fields.iter().find(|(field, _)| is_named(*field))?;
     Some(text(bytes, value).trim_ascii())
 }
 
@@ -233,6 +243,7 @@ impl Fields {
 /// # Errors
 /// The status to refuse the request with.
 pub(super) fn parse(bytes: &[u8]) -> Result<Option<Head>, Status> {
+    let bytes = within(bytes);
     let mut places = [httparse::EMPTY_HEADER; FIELDS];
     let mut request = httparse::Request::new(&mut places);
     let length = match request.parse(bytes) {
@@ -262,6 +273,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<Head>, Status> {
 /// # Errors
 /// When it is no such head: the status is the one that a request of that kind gets.
 pub(super) fn parse_answer(bytes: &[u8]) -> Result<Option<AnswerHead>, Status> {
+    let bytes = within(bytes);
     let mut places = [httparse::EMPTY_HEADER; FIELDS];
     let mut answer = httparse::Response::new(&mut places);
     let length = match answer.parse(bytes) {
@@ -294,9 +306,15 @@ fn places_of(bytes: &[u8], found: &[httparse::Header<'_>]) -> Result<(Fields, Pl
 }
 
 /// Where in `bytes` its part `part` is.
-fn place(bytes: &[u8], part: &[u8]) -> Range<usize> {
+fn place(bytes: &[u8], part: &[u8]) -> Part {
     let start = (part.as_ptr() as usize).saturating_sub(bytes.as_ptr() as usize);
-    start..start + part.len()
+    // They are within the longest head.
+    Part { start: start as u16, length: part.len() as u16 }
+}
+
+/// The bytes in which a head is looked for.
+fn within(bytes: &[u8]) -> &[u8] {
+    bytes.get(..LONGEST).unwrap_or(bytes)
 }
 
 /// The path and query of a target: a client may also send the whole URI (RFC

@@ -7,7 +7,6 @@ use super::{Error, Status};
 use crate::ip::{self, Listener, Stream, Tcp};
 use alloc::rc::Rc;
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::cell::Cell;
 use core::time::Duration;
 use embedded_io_async::{Read, Write};
@@ -20,7 +19,7 @@ use kernel::time::{Instant, timeout};
 pub struct Limits {
     /// Connections at a time; further ones are answered with 503.
     pub connections: usize,
-    /// Bytes of a request's head.
+    /// Bytes of a request's head; 65,535 at most.
     pub head: usize,
     /// Bytes of a request's body.
     pub body: u64,
@@ -173,12 +172,11 @@ pub async fn connection<S: Stream>(
     stats: &Cell<Stats>,
     handler: &impl Handler,
 ) {
-    let (mut buffer, mut text) = (Vec::new(), String::new());
-    if buffer.try_reserve_exact(limits.head).is_err() || text.try_reserve(512).is_err() {
+    let (buffer, mut text) = (kernel::memory::zeroed(limits.head), String::new());
+    let Some(mut buffer) = buffer.filter(|_| text.try_reserve(512).is_ok()) else {
         count(stats, |stats| stats.refused += 1);
         return stream.abort();
-    }
-    buffer.resize(limits.head, 0);
+    };
     let (mut reader, mut writer) = stream.split();
     let mut end = 0;
     let result = loop {

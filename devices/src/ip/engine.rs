@@ -1,11 +1,11 @@
 //! What becomes of connections that peers ask for, of addresses, and of those who wait.
 //!
 //! No socket listens. A SYN for a listener's port is answered by a spare socket and
-//! becomes an entry of [`half_open::Table`](Table); when the peer confirms, the spare goes
-//! through the same motions with the same seed and joins the others. The answer goes back
-//! to the Ethernet address that the SYN came from, so that SYNs with false senders cost
-//! no address resolution either (rule N17). When the table is full, SYNs are answered
-//! with [`cookie`]s and nothing is kept of them.
+//! becomes an entry of [`half_open::Table`](Table); when the peer confirms, the spare, or
+//! one that goes through the same motions with the same seed, joins the others. The
+//! answer goes back to the Ethernet address that the SYN came from, so that SYNs with false
+//! senders cost no address resolution either (rule N17). When the table is full, SYNs are
+//! answered with [`cookie`]s and nothing is kept of them.
 
 use super::config::{SERVERS, Settings};
 use super::cookie::{self, Cookies};
@@ -186,7 +186,7 @@ impl Engine {
         if segment.acknowledgement != ours {
             return pass;
         }
-        match self.half_open.take(segment).and_then(|entry| self.protocols.confirm(&entry)) {
+        match self.half_open.take(segment).and_then(|entry| self.protocols.confirm(entry)) {
             Some(handle) => Look::Confirmed(handle),
             None => {
                 self.stats.dropped += 1;
@@ -212,7 +212,7 @@ impl Engine {
             self.stats.dropped += 1;
             return;
         };
-        if self.protocols.answer(&mut entry, Some(wire), now) {
+        if self.protocols.answer(&mut entry, self.half_open.keeps(), Some(wire), now) {
             entry.answered = now;
             entry.answers = entry.answers.max(1);
             self.half_open.add(entry);
@@ -226,7 +226,7 @@ impl Engine {
         let entry = entry.zip(self.protocols.buffer_size()).and_then(|((syn, segment), buffer)| {
             HalfOpen::new(&syn, &segment, (seed, buffer), now)
         });
-        let given = entry.is_some_and(|mut it| self.protocols.answer(&mut it, Some(wire), now));
+        let given = entry.is_some_and(|mut it| self.protocols.answer(&mut it, false, Some(wire), now));
         if given {
             self.stats.cookies += 1;
         } else {
@@ -243,10 +243,10 @@ impl Engine {
         let buffer = self.protocols.buffer_size()?;
         for seed in self.cookies.good(&asked, now) {
             let mut entry = HalfOpen::new(&syn, &asked, (seed, buffer), now)?;
-            if self.protocols.answer(&mut entry, None, now)
+            if self.protocols.answer(&mut entry, true, None, now)
                 && segment.acknowledgement == entry.ours.wrapping_add(1)
             {
-                return self.protocols.confirm(&entry);
+                return self.protocols.confirm(entry);
             }
         }
         None
@@ -283,7 +283,7 @@ impl Engine {
         let now = Instant::now();
         while let Some(mut entry) = self.half_open.due(now) {
             let last = entry.answers >= ANSWERS;
-            if last || !self.protocols.answer(&mut entry, Some(wire), now) {
+            if last || !self.protocols.answer(&mut entry, false, Some(wire), now) {
                 self.stats.dropped += 1;
                 continue;
             }

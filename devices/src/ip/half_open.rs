@@ -1,12 +1,14 @@
 //! Connections that a peer asked for and has not confirmed yet.
 //!
-//! A SYN costs an entry of a few hundred bytes and no socket: the answer comes from a
-//! socket that is thrown away, and the same socket is made again, from the same SYN and
+//! A SYN costs an entry of a few hundred bytes. The first few keep the socket that
+//! answered, which the connection then has. The others keep none: the answer comes from
+//! a socket that is used again, and the same socket is made again, from the same SYN and
 //! the same seed, when the peer confirms. So a flood of SYNs (rule N17) can fill this
 //! table and nothing else.
 
 use super::Error;
 use super::packet::Segment;
+use super::stack::Spare;
 use crate::net::HEADER;
 use alloc::collections::VecDeque;
 use core::net::SocketAddr;
@@ -17,8 +19,11 @@ use kernel::time::Instant;
 /// SYNs with these are too rare to be served.)
 pub(super) const LONGEST: usize = HEADER + 60 + 60;
 
+/// Entries that keep their sockets.
+const KEEP: usize = 8;
+
 /// A connection that was asked for.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct HalfOpen {
     pub(super) peer: SocketAddr,
     pub(super) local: SocketAddr,
@@ -32,6 +37,8 @@ pub(super) struct HalfOpen {
     /// When the answer was last sent, and how often.
     pub(super) answered: Instant,
     pub(super) answers: u8,
+    /// What answered, if it is kept.
+    pub(super) socket: Option<Spare>,
     frame: [u8; LONGEST],
     length: u8,
 }
@@ -58,6 +65,7 @@ impl HalfOpen {
             buffer,
             answered: now,
             answers: 0,
+            socket: None,
             frame: kept,
             length: from.len() as u8,
         })
@@ -109,6 +117,11 @@ impl Table {
     /// Whether there is no room for another.
     pub(super) fn is_full(&self) -> bool {
         self.entries.len() >= self.most
+    }
+
+    /// Whether the next entry may keep its socket.
+    pub(super) fn keeps(&self) -> bool {
+        self.entries.len() < KEEP
     }
 
     /// Adds one, for which there is room.

@@ -45,6 +45,7 @@ use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr};
 use tcp::Spares;
 
 pub(super) use sets::Handle;
+pub(super) use tcp::Spare;
 pub(super) use smoltcp::wire::{DnsFlags, DnsPacket, DnsQueryType, DnsQuestion, DnsRcode};
 pub(super) use smoltcp::wire::{DnsRecord, DnsRecordData};
 
@@ -109,10 +110,7 @@ fn duration(duration: Duration) -> smoltcp::time::Duration {
 
 /// Zeros that the heap may lack.
 fn buffer(length: usize) -> Result<Vec<u8>, Error> {
-    let mut buffer = Vec::new();
-    buffer.try_reserve_exact(length).map_err(|_| Error::Exhausted)?;
-    buffer.resize(length, 0);
-    Ok(buffer)
+    kernel::memory::zeroed(length).ok_or(Error::Exhausted)
 }
 
 /// An interface without routes, and with link-local and static addresses.

@@ -11,6 +11,7 @@ use crate::ip::{Error, random};
 use crate::net::HEADER;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::fmt;
 use core::net::SocketAddr;
 use core::task::{Poll, Waker};
 use core::time::Duration;
@@ -30,11 +31,17 @@ const KEEP_ALIVE: Duration = Duration::from_secs(40);
 const SPARES: usize = 16;
 
 /// A socket without a connection, in the set that it will have.
-struct Spare {
+pub(in crate::ip) struct Spare {
     set: SocketSet<'static>,
     handle: SocketHandle,
     /// Bytes of its buffers, each way.
     size: usize,
+}
+
+impl fmt::Debug for Spare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Spare({})", self.size)
+    }
 }
 
 /// Sockets without connections, to be used again: the longest unused first to go.
@@ -114,24 +121,38 @@ impl Protocols {
         fits.then_some(size)
     }
 
-    /// Answers the SYN of `entry` with a spare socket; whether that took it.
+    /// Answers the SYN of `entry` with a spare socket, which the entry may `keep`;
+    /// whether that took it.
     pub(in crate::ip) fn answer(
         &mut self,
         entry: &mut HalfOpen,
+        keep: bool,
         wire: Option<&dyn Wire>,
         at: Instant,
     ) -> bool {
+        // What answered before would count this answer as sent again.
+        if let Some(spare) = entry.socket.take() {
+            self.spares.put(spare);
+        }
         let Ok(mut spare) = self.spares.take(entry.buffer) else { return false };
         let ours = spare.answer(self, entry, wire, at);
-        self.spares.put(spare);
-        let Some(ours) = ours else { return false };
-        let same = entry.answers == 0 || entry.ours == ours;
-        entry.ours = ours;
+        let same = ours.is_some_and(|ours| entry.answers == 0 || entry.ours == ours);
+        entry.ours = ours.unwrap_or(entry.ours);
+        if same && keep {
+            entry.socket = Some(spare);
+        } else {
+            self.spares.put(spare);
+        }
         same
     }
 
-    /// Makes a socket of what a peer confirmed: the same motions with the same seed.
-    pub(in crate::ip) fn confirm(&mut self, entry: &HalfOpen) -> Option<Handle> {
+    /// Makes a connection of what a peer confirmed, with the socket that answered or by
+    /// the same motions with the same seed.
+    pub(in crate::ip) fn confirm(&mut self, mut entry: HalfOpen) -> Option<Handle> {
+        if let Some(spare) = entry.socket.take() {
+            return Some(self.join(spare, Key::tcp(entry.local, entry.peer)));
+        }
+        let entry = &entry;
         let mut spare = self.spares.take(entry.buffer).ok()?;
         if spare.answer(self, entry, None, entry.answered) != Some(entry.ours) {
             self.spares.put(spare);
