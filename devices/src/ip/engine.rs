@@ -226,7 +226,8 @@ impl Engine {
         let entry = entry.zip(self.protocols.buffer_size()).and_then(|((syn, segment), buffer)| {
             HalfOpen::new(&syn, &segment, (seed, buffer), now)
         });
-        let given = entry.is_some_and(|mut it| self.protocols.answer(&mut it, false, Some(wire), now));
+        let given =
+            entry.is_some_and(|mut it| self.protocols.answer(&mut it, false, Some(wire), now));
         if given {
             self.stats.cookies += 1;
         } else {

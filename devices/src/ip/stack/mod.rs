@@ -45,9 +45,9 @@ use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr};
 use tcp::Spares;
 
 pub(super) use sets::Handle;
-pub(super) use tcp::Spare;
 pub(super) use smoltcp::wire::{DnsFlags, DnsPacket, DnsQueryType, DnsQuestion, DnsRcode};
 pub(super) use smoltcp::wire::{DnsRecord, DnsRecordData};
+pub(super) use tcp::Spare;
 
 /// Addresses that an interface may have: smoltcp's feature says so.
 pub(super) const ADDRESSES: usize = 6;
