@@ -9,6 +9,7 @@ use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
 use core::cell::Cell;
+use core::time::Duration;
 use devices::http::{self, Body, Method, Request, Response, Stats, Status};
 use devices::ip::{self, Tcp};
 use embedded_io_async::{Read, Write};
@@ -136,15 +137,26 @@ where
     sink.finish(body).await
 }
 
-/// Serves on `port` until the network is down.
+/// Serves on `port` until the network is down: as many as `connections` at a time, which
+/// may be idle for `idle` seconds.
 ///
 /// # Errors
 /// Those of [`Tcp::listen`].
-pub async fn start<T: Tcp + Source + 'static>(ip: T, port: u16) -> Result<(), ip::Error> {
+pub async fn start<T: Tcp + Source + 'static>(
+    ip: T,
+    port: u16,
+    connections: u32,
+    idle: u32,
+) -> Result<(), ip::Error> {
+    let limits = http::Limits {
+        connections: connections as usize,
+        idle: Duration::from_secs(idle.into()),
+        ..http::Limits::default()
+    };
     let ip = Rc::new(ip);
     let stats = Rc::new(Cell::new(Stats::default()));
     let site = Rc::new(Site { ip: ip.clone(), stats: stats.clone() });
-    http::serve(&*ip, port, http::Limits::default(), stats, site, |port| {
+    http::serve(&*ip, port, limits, stats, site, |port| {
         kernel::machine::line(format_args!("httpd: listening on port {port}"));
     })
     .await

@@ -18,6 +18,10 @@ kernel::unikernel! {
     args: {
         /// TCP port to listen on.
         port: u16 = 80,
+        /// Connections at a time; further ones are answered with 503.
+        connections: u32 = 256,
+        /// Seconds for which a connection may be idle.
+        idle: u32 = 30,
     },
     main: httpd::start,
 }

@@ -7,6 +7,7 @@ use super::{Error, Status};
 use crate::ip::{self, Listener, Stream, Tcp};
 use alloc::rc::Rc;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::cell::Cell;
 use core::time::Duration;
 use embedded_io_async::{Read, Write};
@@ -91,6 +92,9 @@ pub trait Handler {
         W: Write<Error = ip::Error>;
 }
 
+/// A connection that says nothing for this long gives its memory back until it does.
+const SHORT: Duration = Duration::from_secs(1);
+
 /// Bytes of a body that the handler did not read which are worth the connection.
 const SKIP: usize = 64 * 1024;
 
@@ -165,6 +169,23 @@ fn refuse<S: Stream + 'static>(mut stream: S) {
     .detach();
 }
 
+/// What a connection needs while it is at work.
+#[derive(Default)]
+struct Memory {
+    /// What came and is not dealt with.
+    buffer: Vec<u8>,
+    /// The head of an answer.
+    text: String,
+}
+
+impl Memory {
+    fn new(limits: &Limits) -> Option<Self> {
+        let (buffer, mut text) = (kernel::memory::zeroed(limits.head)?, String::new());
+        text.try_reserve(512).ok()?;
+        Some(Self { buffer, text })
+    }
+}
+
 /// Serves one connection to its end.
 pub async fn connection<S: Stream>(
     mut stream: S,
@@ -172,19 +193,25 @@ pub async fn connection<S: Stream>(
     stats: &Cell<Stats>,
     handler: &impl Handler,
 ) {
-    let (buffer, mut text) = (kernel::memory::zeroed(limits.head), String::new());
-    let Some(mut buffer) = buffer.filter(|_| text.try_reserve(512).is_ok()) else {
+    let Some(mut memory) = Memory::new(limits) else {
         count(stats, |stats| stats.refused += 1);
         return stream.abort();
     };
     let (mut reader, mut writer) = stream.split();
     let mut end = 0;
     let result = loop {
-        match one(&mut reader, &mut writer, &mut buffer, end, &mut text, limits, stats, handler)
-            .await
-        {
+        if end == 0 {
+            match first(&mut reader, &mut memory, limits).await {
+                Ok(0) => break Ok(()),
+                Ok(read) => end = read,
+                Err(error) => break Err(error),
+            }
+        }
+        let Memory { buffer, text } = &mut memory;
+        match one(&mut reader, &mut writer, buffer, end, text, limits, stats, handler).await {
             Ok(Some(rest)) => end = rest,
-            other => break other,
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
         }
     };
     if let Err(Error::Request(status)) = result {
@@ -219,7 +246,29 @@ pub async fn connection<S: Stream>(
     let _ = stream.close().await;
 }
 
-/// Serves the next request. `None` at the end of the connection, else how many
+/// Waits for a request to begin, and gives the memory back if that takes long. How many
+/// bytes of it there are; 0 when none come.
+async fn first<R: Read<Error = ip::Error>>(
+    reader: &mut R,
+    memory: &mut Memory,
+    limits: &Limits,
+) -> Result<usize, Error> {
+    let short = limits.idle.min(SHORT);
+    if let Ok(read) = timeout(short, reader.read(&mut memory.buffer)).await {
+        return Ok(read?);
+    }
+    *memory = Memory::default();
+    let mut byte = [0];
+    let long = timeout(limits.idle.saturating_sub(short), reader.read(&mut byte));
+    let read = long.await.unwrap_or(Ok(0))?;
+    if read > 0 {
+        *memory = Memory::new(limits).ok_or(Error::Request(Status::UNAVAILABLE))?;
+        memory.buffer[..1].copy_from_slice(&byte);
+    }
+    Ok(read)
+}
+
+/// Serves the request whose first `end` bytes are in the buffer. `None` at the end of the connection, else how many
 /// bytes of what follows are in the buffer already.
 #[allow(clippy::too_many_arguments, reason = "the parts of a connection, borrowed one by one")]
 async fn one<R, W>(
@@ -236,13 +285,10 @@ where
     R: Read<Error = ip::Error>,
     W: Write<Error = ip::Error>,
 {
-    let mut deadline =
-        Instant::now().saturating_add(if end == 0 { limits.idle } else { limits.request });
+    let deadline = Instant::now().saturating_add(limits.request);
     let head = loop {
         // Line ends before a request are leftovers of older clients (RFC 9112, section 2.2).
-        if end > 0
-            && let Some(head) = head::parse(&buffer[..end]).map_err(Error::Request)?
-        {
+        if let Some(head) = head::parse(&buffer[..end]).map_err(Error::Request)? {
             break head;
         }
         if end == buffer.len() {
@@ -250,15 +296,8 @@ where
         }
         let left = deadline.saturating_duration_since(Instant::now());
         match timeout(left, reader.read(&mut buffer[end..])).await {
-            Ok(Ok(0)) if end == 0 => return Ok(None),
             Ok(Ok(0)) => return Err(Error::Connection(ip::Error::Reset)),
-            Ok(read) => {
-                if end == 0 {
-                    deadline = Instant::now().saturating_add(limits.request);
-                }
-                end += read?;
-            }
-            Err(_) if end == 0 => return Ok(None),
+            Ok(read) => end += read?,
             Err(_) => return Err(Error::Request(Status::TIMEOUT)),
         }
     };

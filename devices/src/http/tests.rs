@@ -268,6 +268,16 @@ fn who_is_slow_is_cut_off() {
 }
 
 #[test]
+fn who_was_idle_for_a_while_is_answered_as_before() {
+    let idle = Step::Waits(Duration::from_secs(20));
+    let steps = [sends(GET), idle.clone(), sends(GET), idle, sends(GET), sends(GET), Step::Closes];
+    let (answer, reset, time) = served(&steps);
+    assert!(answer == ANSWER.repeat(4) && !reset, "{answer}");
+    // What the script waits for ends with the read that was given up.
+    assert!(time >= Duration::from_secs(2));
+}
+
+#[test]
 fn a_connection_that_ends_in_the_middle_is_over() {
     let (answer, reset, _) = served(&[sends("GET / HT"), Step::Closes]);
     assert!(answer.is_empty() && reset);
