@@ -155,7 +155,8 @@ pub(crate) async fn wait_for(
     watch: &Watch,
     wanted: XenbusState,
 ) -> Result<bool, Error> {
-    let ready = front.wait_until(|state| state == wanted);
+    let reached = |state| state == wanted;
+    let ready = front.wait_until(&reached);
     match select(timeout(PATIENCE, ready), gone(front, watch)).await {
         Either::First(Ok(result)) => Ok(result.map(|_| true)?),
         Either::First(Err(_)) => Err(Error::Silent),
@@ -188,11 +189,11 @@ pub(crate) async fn close(front: &Frontend, end: End) {
             front.announce(XenbusState::Closing).await?;
             let left = |state| !matches!(state, XenbusState::Connected);
             // A back end that does not react is told to close all the same.
-            let _ = timeout(Duration::from_secs(1), front.wait_until(left)).await;
+            let _ = timeout(Duration::from_secs(1), front.wait_until(&left)).await;
         }
         front.announce(XenbusState::Closed).await?;
         front
-            .wait_until(|state| !matches!(state, XenbusState::Connected | XenbusState::Closing))
+            .wait_until(&|state| !matches!(state, XenbusState::Connected | XenbusState::Closing))
             .await
     };
     let _ = timeout(PATIENCE / 2, closing).await;

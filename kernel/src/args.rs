@@ -156,13 +156,16 @@ impl Args {
     /// # Errors
     /// When its value is not of type `T`, or it is missing and has no default.
     pub fn take<T: Value>(&mut self, name: &'static str, default: Option<T>) -> Result<T, Error> {
-        match self.items.iter().position(|&(key, _)| key == name) {
-            Some(at) => {
-                let (_, value) = self.items.swap_remove(at);
-                T::parse(value).ok_or(Error::BadValue { name, value, kind: T::KIND })
-            }
+        match self.remove(name) {
+            Some(value) => T::parse(value).ok_or(Error::BadValue { name, value, kind: T::KIND }),
             None => default.ok_or(Error::Missing(name)),
         }
+    }
+
+    /// Not generic, so that an image has it once.
+    fn remove(&mut self, name: &str) -> Option<&'static str> {
+        let at = self.items.iter().position(|&(key, _)| key == name)?;
+        Some(self.items.swap_remove(at).1)
     }
 
     /// Makes sure that nothing is left.

@@ -9,10 +9,13 @@
 
 use crate::Errno;
 pub use crate::public::io::xenbus::XenbusState;
-use crate::xenstore::{self, Error, Watch};
+use crate::xenstore::{self, Changed, Done, Error, Reply, Watch};
 use alloc::format;
 use alloc::string::String;
+use core::fmt::Display;
 use core::ops::RangeInclusive;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
 
 /// The number that `text` is: decimal digits and nothing else.
 #[must_use]
@@ -26,19 +29,33 @@ pub fn number(text: &[u8]) -> Option<u64> {
     })
 }
 
+/// A number that is being read.
+#[derive(Debug)]
+#[must_use = "a request that is not awaited is abandoned"]
+pub struct Number {
+    reply: Reply,
+    range: RangeInclusive<u64>,
+    default: u64,
+}
+
 /// Reads a number. A node that is missing, no number or out of `range` is `default`.
 ///
 /// # Errors
 /// Those of xenstore itself.
-pub async fn read_number(
-    path: &str,
-    range: RangeInclusive<u64>,
-    default: u64,
-) -> Result<u64, Error> {
-    match xenstore::read(path).await {
-        Ok(value) => Ok(number(&value).filter(|number| range.contains(number)).unwrap_or(default)),
-        Err(Error::Refused(_)) => Ok(default),
-        Err(error) => Err(error),
+pub fn read_number(path: &str, range: RangeInclusive<u64>, default: u64) -> Number {
+    Number { reply: xenstore::read(path), range, default }
+}
+
+impl Future for Number {
+    type Output = Result<u64, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let value = match ready!(Pin::new(&mut self.reply).poll(context)) {
+            Ok(value) => number(&value).filter(|number| self.range.contains(number)),
+            Err(Error::Refused(_)) => None,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        Poll::Ready(Ok(value.unwrap_or(self.default)))
     }
 }
 
@@ -98,12 +115,30 @@ impl Frontend {
         format!("{}/{name}", self.backend)
     }
 
+    /// Reads numbers of the back end, all at once: each has a name, the most that it may
+    /// be, and what stands for one that is missing, no number, or more than that.
+    ///
+    /// # Errors
+    /// Those of xenstore itself.
+    pub async fn numbers<const N: usize>(
+        &self,
+        wanted: [(&str, u64, u64); N],
+    ) -> Result<[u64; N], Error> {
+        let replies =
+            wanted.map(|(name, most, default)| read_number(&self.theirs(name), 0..=most, default));
+        let mut numbers = [0; N];
+        for (number, reply) in numbers.iter_mut().zip(replies) {
+            *number = reply.await?;
+        }
+        Ok(numbers)
+    }
+
     /// Announces our state.
     ///
     /// # Errors
     /// Those of xenstore.
-    pub async fn announce(&self, state: XenbusState) -> Result<(), Error> {
-        xenstore::write(&self.ours("state"), format!("{}", state as u32).as_bytes()).await
+    pub fn announce(&self, state: XenbusState) -> Done {
+        xenstore::write(&self.ours("state"), format!("{}", state as u32).as_bytes())
     }
 
     /// Announces our state together with what the back end has to know for it,
@@ -114,11 +149,12 @@ impl Frontend {
     pub async fn announce_with(
         &self,
         state: XenbusState,
-        settings: &[(impl AsRef<str>, String)],
+        settings: &[(impl AsRef<str>, impl Display)],
     ) -> Result<(), Error> {
         xenstore::transaction(async |transaction| {
             for (name, value) in settings {
-                transaction.write(&self.ours(name.as_ref()), value.as_bytes()).await?;
+                let (path, value) = (self.ours(name.as_ref()), format!("{value}"));
+                transaction.write(&path, value.as_bytes()).await?;
             }
             let state = format!("{}", state as u32);
             transaction.write(&self.ours("state"), state.as_bytes()).await
@@ -139,8 +175,8 @@ impl Frontend {
     ///
     /// # Errors
     /// Those of xenstore itself.
-    pub async fn changed(&self) -> Result<(), Error> {
-        self.watch.changed().await
+    pub const fn changed(&self) -> Changed<'_> {
+        self.watch.changed()
     }
 
     /// Waits until `accept` likes the back end's state. It is asked at once, and
@@ -150,7 +186,7 @@ impl Frontend {
     /// Those of xenstore itself.
     pub async fn wait_until(
         &self,
-        mut accept: impl FnMut(XenbusState) -> bool,
+        accept: &dyn Fn(XenbusState) -> bool,
     ) -> Result<XenbusState, Error> {
         loop {
             let state = self.state().await?;

@@ -23,7 +23,7 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-use core::future::poll_fn;
+use core::pin::Pin;
 use core::task::{Context, Poll};
 use wire::{Assembler, Header};
 
@@ -316,24 +316,24 @@ pub fn stats() -> Stats {
     Stats { waiting: client.waiting.len(), watches: client.watches.len(), dropped: client.dropped }
 }
 
-/// The number of a request on its way; dropping it abandons the reply.
-struct Reply(u32);
+/// A request that was sent: a future of its reply. Dropping it abandons the reply.
+///
+/// Requests are types and not `async fn`s, which would put a state and its clean-up into
+/// the code of everyone who awaits one.
+#[derive(Debug)]
+#[must_use = "a request that is not awaited is abandoned"]
+pub struct Reply(Result<u32, Error>);
 
-impl Drop for Reply {
-    fn drop(&mut self) {
-        crate::domain().store.lock().abandon(self.0);
-    }
-}
+impl Future for Reply {
+    type Output = Result<Vec<u8>, Error>;
 
-/// Sends a request and waits for its reply.
-async fn request(kind: Kind, transaction: u32, payload: &[&[u8]]) -> Result<Vec<u8>, Error> {
-    let reply = Reply(crate::domain().store.lock().send(kind, transaction, payload)?);
-    poll_fn(|context| {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let id = self.0?;
         let mut client = crate::domain().store.lock();
         // Registered before the look, so that no event falls between.
         client.wait(context);
         let broken = client.pump();
-        let at = client.waiting.iter().position(|waiting| waiting.id == reply.0);
+        let at = client.waiting.iter().position(|waiting| waiting.id == id);
         let done = at.is_some_and(|at| client.waiting[at].reply.is_some());
         match at {
             Some(at) if done => {
@@ -346,8 +346,41 @@ async fn request(kind: Kind, transaction: u32, payload: &[&[u8]]) -> Result<Vec<
                 Err(error) => Poll::Ready(Err(error)),
             },
         }
-    })
-    .await
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if let Ok(id) = self.0 {
+            crate::domain().store.lock().abandon(id);
+        }
+    }
+}
+
+/// A request whose reply says that it is done, and nothing else.
+#[derive(Debug)]
+#[must_use = "a request that is not awaited is abandoned"]
+pub struct Done(Reply);
+
+impl Future for Done {
+    type Output = Result<(), Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context).map(|reply| reply.map(drop))
+    }
+}
+
+/// Sends a request.
+fn request(kind: Kind, transaction: u32, payload: &[&[u8]]) -> Reply {
+    Reply(crate::domain().store.lock().send(kind, transaction, payload))
+}
+
+/// Sends a request about `path`.
+fn about(path: &str, kind: Kind, transaction: u32, value: &[u8]) -> Reply {
+    match checked(path) {
+        Ok(path) => request(kind, transaction, &[path, b"\0", value]),
+        Err(error) => Reply(Err(error)),
+    }
 }
 
 /// A path as it stands in a message: without a zero byte, which would end it early.
@@ -359,48 +392,36 @@ fn checked(path: &str) -> Result<&[u8], Error> {
     if path.len() > ABS_PATH_MAX { Err(Error::TooLong) } else { Ok(path) }
 }
 
-async fn write_in(transaction: u32, path: &str, value: &[u8]) -> Result<(), Error> {
-    request(Kind::Write, transaction, &[checked(path)?, b"\0", value]).await.map(drop)
-}
-
-async fn read_in(transaction: u32, path: &str) -> Result<Vec<u8>, Error> {
-    request(Kind::Read, transaction, &[checked(path)?, b"\0"]).await
-}
-
-async fn remove_in(transaction: u32, path: &str) -> Result<(), Error> {
-    request(Kind::Rm, transaction, &[checked(path)?, b"\0"]).await.map(drop)
-}
-
 /// The value at `path`.
 ///
 /// # Errors
 /// `Refused(ENOENT)` when there is none.
-pub async fn read(path: &str) -> Result<Vec<u8>, Error> {
-    read_in(0, path).await
+pub fn read(path: &str) -> Reply {
+    about(path, Kind::Read, 0, b"")
 }
 
 /// Sets the value at `path`; makes the node and those above it if need be.
 ///
 /// # Errors
 /// `Refused(EACCES)` where this domain may not write.
-pub async fn write(path: &str, value: &[u8]) -> Result<(), Error> {
-    write_in(0, path, value).await
+pub fn write(path: &str, value: &[u8]) -> Done {
+    Done(about(path, Kind::Write, 0, value))
 }
 
 /// Makes a node without a value, unless it is there.
 ///
 /// # Errors
 /// `Refused(EACCES)` where this domain may not write.
-pub async fn mkdir(path: &str) -> Result<(), Error> {
-    request(Kind::Mkdir, 0, &[checked(path)?, b"\0"]).await.map(drop)
+pub fn mkdir(path: &str) -> Done {
+    Done(about(path, Kind::Mkdir, 0, b""))
 }
 
 /// Removes a node and everything below it.
 ///
 /// # Errors
 /// `Refused(ENOENT)` when there is none and nothing above it either.
-pub async fn remove(path: &str) -> Result<(), Error> {
-    remove_in(0, path).await
+pub fn remove(path: &str) -> Done {
+    Done(about(path, Kind::Rm, 0, b""))
 }
 
 /// The names below `path`; those that are not UTF-8 are left out.
@@ -408,9 +429,12 @@ pub async fn remove(path: &str) -> Result<(), Error> {
 /// # Errors
 /// `Refused(ENOENT)` when there is no such node.
 pub async fn directory(path: &str) -> Result<Vec<String>, Error> {
-    let names = request(Kind::Directory, 0, &[checked(path)?, b"\0"]).await?;
-    let names = names.split(|&byte| byte == 0).filter(|name| !name.is_empty());
-    Ok(names.filter_map(|name| Some(core::str::from_utf8(name).ok()?.into())).collect())
+    let reply = about(path, Kind::Directory, 0, b"").await?;
+    let mut names = Vec::new();
+    for name in reply.split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
+        names.extend(core::str::from_utf8(name).ok().map(String::from));
+    }
+    Ok(names)
 }
 
 /// The owner and the permissions of `path`, as xenstore writes them, such as
@@ -419,7 +443,7 @@ pub async fn directory(path: &str) -> Result<Vec<String>, Error> {
 /// # Errors
 /// `Refused(ENOENT)` when there is no such node.
 pub async fn permissions(path: &str) -> Result<Vec<String>, Error> {
-    let list = request(Kind::GetPerms, 0, &[checked(path)?, b"\0"]).await?;
+    let list = about(path, Kind::GetPerms, 0, b"").await?;
     let list = list.split(|&byte| byte == 0).filter(|item| !item.is_empty());
     list.map(|item| Ok(core::str::from_utf8(item).map_err(|_| Error::BadReply)?.into())).collect()
 }
@@ -477,21 +501,31 @@ impl Watch {
     ///
     /// # Errors
     /// [`Error::Broken`] when there will be no more events.
-    pub async fn changed(&self) -> Result<(), Error> {
-        poll_fn(|context| {
-            let mut client = crate::domain().store.lock();
-            client.wait(context);
-            let broken = client.pump();
-            let watch = client.watches.iter_mut().find(|watch| watch.token == self.token);
-            if watch.is_some_and(|watch| core::mem::take(&mut watch.pending)) {
-                return Poll::Ready(Ok(()));
-            }
-            match broken {
-                Ok(()) => Poll::Pending,
-                Err(error) => Poll::Ready(Err(error)),
-            }
-        })
-        .await
+    pub const fn changed(&self) -> Changed<'_> {
+        Changed(self)
+    }
+}
+
+/// The wait for an event of a watch.
+#[derive(Debug)]
+#[must_use = "a wait does nothing unless it is awaited"]
+pub struct Changed<'a>(&'a Watch);
+
+impl Future for Changed<'_> {
+    type Output = Result<(), Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut client = crate::domain().store.lock();
+        client.wait(context);
+        let broken = client.pump();
+        let watch = client.watches.iter_mut().find(|watch| watch.token == self.0.token);
+        if watch.is_some_and(|watch| core::mem::take(&mut watch.pending)) {
+            return Poll::Ready(Ok(()));
+        }
+        match broken {
+            Ok(()) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        }
     }
 }
 
@@ -518,29 +552,29 @@ impl Transaction {
     ///
     /// # Errors
     /// As there.
-    pub async fn read(&self, path: &str) -> Result<Vec<u8>, Error> {
-        read_in(self.id, path).await
+    pub fn read(&self, path: &str) -> Reply {
+        about(path, Kind::Read, self.id, b"")
     }
 
     /// See [`write()`].
     ///
     /// # Errors
     /// As there.
-    pub async fn write(&self, path: &str, value: &[u8]) -> Result<(), Error> {
-        write_in(self.id, path, value).await
+    pub fn write(&self, path: &str, value: &[u8]) -> Done {
+        Done(about(path, Kind::Write, self.id, value))
     }
 
     /// See [`remove()`].
     ///
     /// # Errors
     /// As there.
-    pub async fn remove(&self, path: &str) -> Result<(), Error> {
-        remove_in(self.id, path).await
+    pub fn remove(&self, path: &str) -> Done {
+        Done(about(path, Kind::Rm, self.id, b""))
     }
 
-    async fn commit(mut self) -> Result<(), Error> {
+    fn commit(mut self) -> Done {
         let id = core::mem::take(&mut self.id);
-        request(Kind::TransactionEnd, id, &[b"T\0"]).await.map(drop)
+        Done(request(Kind::TransactionEnd, id, &[b"T\0"]))
     }
 }
 

@@ -8,6 +8,8 @@ extern crate alloc;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
 use core::cell::Cell;
 use core::time::Duration;
 use devices::http::{self, Body, Method, Request, Response, Stats, Status};
@@ -20,7 +22,12 @@ use kernel::time::Instant;
 struct Site<T> {
     ip: Rc<T>,
     stats: Rc<Cell<Stats>>,
+    /// What `/bytes/COUNT` is made of.
+    filling: Vec<u8>,
 }
+
+/// Bytes of the filling.
+const FILLING: usize = 16 << 10;
 
 impl<T> Site<T> {
     /// The page at `/`.
@@ -77,7 +84,7 @@ impl<T: Source> http::Handler for Site<T> {
             }
             "/" => response.send(body, Status::OK, &HTML, self.page().as_bytes()).await,
             path if let Some(count) = path.strip_prefix("/bytes/").and_then(number) => {
-                bytes(count, body, response).await
+                bytes(count, &self.filling, body, response).await
             }
             "/health" => response.send(body, Status::OK, &PLAIN, b"ok\n").await,
             "/metrics" => {
@@ -94,12 +101,10 @@ fn number(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-/// What `/bytes/COUNT` is made of.
-static X: [u8; 16384] = [b'x'; 16384];
-
 /// Sends `count` bytes: what benchmarks ask for.
 async fn bytes<R, W>(
     count: u64,
+    filling: &[u8],
     body: &mut Body<'_, R, W>,
     response: Response<'_>,
 ) -> Result<(), http::Error>
@@ -107,13 +112,14 @@ where
     R: Read<Error = ip::Error>,
     W: Write<Error = ip::Error>,
 {
-    if let Some(all) = usize::try_from(count).ok().and_then(|count| X.get(..count)) {
+    if let Some(all) = usize::try_from(count).ok().and_then(|count| filling.get(..count)) {
         return response.send(body, Status::OK, &BYTES, all).await;
     }
     let mut sink = response.stream(body, Status::OK, &BYTES, Some(count)).await?;
     let mut left = count;
     while left > 0 {
-        let piece = usize::try_from(left).map_or(&X[..], |left| &X[..X.len().min(left)]);
+        let piece = usize::try_from(left).ok().and_then(|left| filling.get(..left));
+        let piece = piece.unwrap_or(filling);
         sink.write(body, piece).await?;
         left -= piece.len() as u64;
     }
@@ -155,7 +161,7 @@ pub async fn start<T: Tcp + Source + 'static>(
     };
     let ip = Rc::new(ip);
     let stats = Rc::new(Cell::new(Stats::default()));
-    let site = Rc::new(Site { ip: ip.clone(), stats: stats.clone() });
+    let site = Rc::new(Site { ip: ip.clone(), stats: stats.clone(), filling: vec![b'x'; FILLING] });
     http::serve(&*ip, port, limits, stats, site, |port| {
         kernel::machine::line(format_args!("httpd: listening on port {port}"));
     })

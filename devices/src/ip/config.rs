@@ -197,10 +197,10 @@ impl Settings {
     /// machine can have, or a gateway that is in none of the networks.
     pub fn configure(args: &mut Args) -> Result<Self, args::Error> {
         let mut settings = Self { ipv4: Ipv4::Off, ..Self::default() };
-        take(args, "ip", "dhcp", IP_KIND, |item| settings.address(item))?;
-        take(args, "gateway", "", GATEWAY_KIND, |item| settings.gateway(item))?;
-        take(args, "dns", "", DNS_KIND, |item| settings.servers.push(host(item)?).ok())?;
-        take(args, "net.buffer", "", BUFFER_KIND, |item| {
+        take(args, "ip", "dhcp", IP_KIND, &mut |item| settings.address(item))?;
+        take(args, "gateway", "", GATEWAY_KIND, &mut |item| settings.gateway(item))?;
+        take(args, "dns", "", DNS_KIND, &mut |item| settings.servers.push(host(item)?).ok())?;
+        take(args, "net.buffer", "", BUFFER_KIND, &mut |item| {
             let size: usize = item.parse().ok()?;
             settings.limits = settings.limits.with_buffer(size << 10);
             (2..=16 << 10).contains(&size).then_some(())
@@ -267,7 +267,7 @@ fn take(
     name: &'static str,
     default: &'static str,
     kind: &'static str,
-    mut each: impl FnMut(&str) -> Option<()>,
+    each: &mut dyn FnMut(&str) -> Option<()>,
 ) -> Result<(), args::Error> {
     let value: &'static str = args.take(name, Some(default))?;
     let bad = args::Error::BadValue { name, value, kind };

@@ -150,7 +150,7 @@ async fn play(fake: &Fake, act: Act, running: &mut Vec<Task<()>>) {
         Act::Read(at) => ask(running, xenstore::read(at.path())),
         Act::Number(at) => ask(running, xenbus::read_number(at.path(), 1..=1500, 0)),
         Act::Write(at, value) => {
-            ask(running, async move { xenstore::write(at.path(), &value).await });
+            ask(running, xenstore::write(at.path(), &value));
         }
         Act::Directory(at) => ask(running, xenstore::directory(at.path())),
         Act::Permissions(at) => ask(running, xenstore::permissions(at.path())),
@@ -173,7 +173,7 @@ async fn play(fake: &Fake, act: Act, running: &mut Vec<Task<()>>) {
         Act::DomainPath(domain) => ask(running, xenstore::domain_path(domain)),
         Act::Frontend => ask(running, async {
             let front = Frontend::find("vif", "0").await?;
-            front.wait_until(|_| false).await
+            front.wait_until(&|_| false).await
         }),
         Act::Drop if !running.is_empty() => drop(running.remove(0)),
         Act::Drop => {}

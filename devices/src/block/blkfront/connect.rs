@@ -13,7 +13,7 @@ use alloc::vec;
 use core::future::poll_fn;
 use core::task::Poll;
 use core::time::Duration;
-use kernel::task::{Either3, join_array, select, select3};
+use kernel::task::{Either3, select, select3};
 use kernel::time::{Instant, sleep, timeout};
 use xen::evtchn::Port;
 use xen::gnttab::Shared;
@@ -150,21 +150,17 @@ impl Size {
 
     async fn read(front: &Frontend) -> Result<Self, frontend::Error> {
         // A disk without a number of sectors has none that makes sense.
-        let numbers = [("sectors", u64::MAX), ("sector-size", SECTOR as u64)];
-        let numbers = numbers.map(|(name, default)| (front.theirs(name), default));
-        let numbers = numbers
-            .map(|(path, default)| async move { read_number(&path, 0..=u64::MAX, default).await });
-        let [units, sector] = join_array(numbers).await;
-        Self::new(units?, sector?).ok_or(frontend::Error::Unfit("size that makes sense"))
+        let numbers = [("sectors", u64::MAX, u64::MAX), ("sector-size", u64::MAX, SECTOR as u64)];
+        let [units, sector] = front.numbers(numbers).await?;
+        Self::new(units, sector).ok_or(frontend::Error::Unfit("size that makes sense"))
     }
 }
 
 /// Reads what it says; `most` is the number of pages for data.
 async fn terms(front: &Frontend, most: usize) -> Result<Terms, frontend::Error> {
     let size = Size::read(front).await?;
-    let feature = |name| (front.theirs(name), 1);
-    let number = |name| (front.theirs(name), u64::MAX);
-    // All on their way at once.
+    let feature = |name| (name, 1, 0);
+    let number = |name| (name, u64::MAX, 0);
     let numbers = [
         number("info"),
         feature("feature-flush-cache"),
@@ -175,24 +171,23 @@ async fn terms(front: &Frontend, most: usize) -> Result<Terms, frontend::Error> 
         number("feature-max-indirect-segments"),
         feature("feature-persistent"),
     ];
-    let numbers = numbers.map(|(path, most)| async move { read_number(&path, 0..=most, 0).await });
     let [info, flush, barrier, discard, granularity, alignment, segments, persistent] =
-        join_array(numbers).await;
-    let (flush, barrier) = (flush? == 1, barrier? == 1);
+        front.numbers(numbers).await?;
+    let (flush, barrier) = (flush == 1, barrier == 1);
     let sector = u64::from(size.sector);
     // Without one, it is a sector.
-    let [granularity, alignment] = [granularity?.max(sector), alignment?];
+    let [granularity, alignment] = [granularity.max(sector), alignment];
     let whole = granularity % sector == 0 && alignment % sector == 0;
-    let discard = (discard? == 1 && whole)
+    let discard = (discard == 1 && whole)
         .then(|| Discard { granularity: granularity / sector, alignment: alignment / sector });
-    let segments = usize::try_from(segments?).unwrap_or(usize::MAX).min(INDIRECT_MAX);
+    let segments = usize::try_from(segments).unwrap_or(usize::MAX).min(INDIRECT_MAX);
     let abilities = Abilities {
-        persistent: persistent? == 1,
+        persistent: persistent == 1,
         segments: segments.min(most / 2).max(SEGMENTS_MAX),
         flush: flush.then_some(OP_FLUSH_DISKCACHE).or(barrier.then_some(OP_WRITE_BARRIER)),
         discard: discard.is_some(),
     };
-    Ok(Terms { size, read_only: info? & VDISK_READONLY != 0, discard, abilities })
+    Ok(Terms { size, read_only: info & VDISK_READONLY != 0, discard, abilities })
 }
 
 /// How many pages to lend for data: an eighth of memory, as far as that makes sense.

@@ -6,12 +6,12 @@ use super::tx::Tx;
 use crate::frontend::{self, Driver, End, Error};
 use crate::net::{HEADER, Info, Mac, Offloads};
 use alloc::rc::Rc;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec;
 use core::future::poll_fn;
 use core::task::Poll;
 use core::time::Duration;
-use kernel::task::{Either, Either3, join_array, select, select3};
+use kernel::task::{Either, Either3, select, select3};
 use kernel::time::interval;
 use xen::evtchn::Port;
 use xen::gnttab::Shared;
@@ -47,13 +47,11 @@ struct Terms {
 
 async fn terms(front: &Frontend, offloads: Offloads) -> Result<Terms, Error> {
     // An IPv4 host has to take 576 bytes (RFC 791); Linux has no smaller MTU than 68.
-    let mtu = (front.ours("mtu"), 68..=(LONGEST - HEADER) as u64, 1500);
-    let queues = (front.theirs("multi-queue-max-queues"), 0..=u64::from(u16::MAX), 0);
-    let feature = |name| (front.theirs(name), 0..=1, 0);
-    // All on their way at once.
+    let mtu = read_number(&front.ours("mtu"), 68..=(LONGEST - HEADER) as u64, 1500);
+    let mac = xenstore::read(&front.ours("mac"));
+    let feature = |name| (name, 1, 0);
     let numbers = [
-        mtu,
-        queues,
+        ("multi-queue-max-queues", u64::from(u16::MAX), 0),
         feature("feature-rx-copy"),
         feature("feature-split-event-channels"),
         feature("feature-no-csum-offload"),
@@ -62,24 +60,22 @@ async fn terms(front: &Frontend, offloads: Offloads) -> Result<Terms, Error> {
         feature("feature-gso-tcpv4"),
         feature("feature-gso-tcpv6"),
     ];
-    let numbers = numbers
-        .map(|(path, range, default)| async move { read_number(&path, range, default).await });
-    let [mtu, queues, copies, split, no_blank, blank6, pieces, gso4, gso6] =
-        join_array(numbers).await;
-    let mac = xenstore::read(&front.ours("mac")).await?;
-    if copies? == 0 {
+    let [queues, copies, split, no_blank, blank6, pieces, gso4, gso6] =
+        front.numbers(numbers).await?;
+    let (mtu, mac) = (mtu.await?, mac.await?);
+    if copies == 0 {
         return Err(Error::Unfit("feature-rx-copy"));
     }
     // Without scatter-gather a frame is one slot, which is one page.
-    let pieces = pieces? == 1;
+    let pieces = pieces == 1;
     let longest = if pieces { LONGEST } else { PAGE_SIZE };
-    let transmit_blank = offloads.checksum && no_blank? == 0 && blank6? == 1;
-    let large = gso4? == 1 && gso6? == 1;
+    let transmit_blank = offloads.checksum && no_blank == 0 && blank6 == 1;
+    let large = gso4 == 1 && gso6 == 1;
     Ok(Terms {
         mac: parse_mac(&mac).ok_or(Error::Unfit("MAC address that makes sense"))?,
-        mtu: (mtu? as usize).min(longest - HEADER),
-        split: split? == 1,
-        queues: queues? > 0,
+        mtu: (mtu as usize).min(longest - HEADER),
+        split: split == 1,
+        queues: queues > 0,
         transmit_blank,
         transmit_large: offloads.transmit_large && transmit_blank && pieces && large,
         receive_large: offloads.receive_large && offloads.checksum && pieces,
@@ -156,25 +152,24 @@ async fn connect(state: &State, front: &Frontend, watch: &Watch) -> Result<bool,
     // The back end looks at the ring when it connects, without a notification.
     let _ = rx.publish();
     let mut settings = vec![
-        ("tx-ring-ref", tx.reference().to_string()),
-        ("rx-ring-ref", rx.reference().to_string()),
-        ("request-rx-copy", "1".into()),
-        ("feature-rx-notify", "1".into()),
-        ("feature-sg", "1".into()),
+        ("tx-ring-ref", tx.reference()),
+        ("rx-ring-ref", rx.reference()),
+        ("request-rx-copy", 1),
+        ("feature-rx-notify", 1),
+        ("feature-sg", 1),
+        ("feature-ipv6-csum-offload", state.offloads.checksum.into()),
+        ("feature-no-csum-offload", (!state.offloads.checksum).into()),
+        ("feature-gso-tcpv4", terms.receive_large.into()),
+        ("feature-gso-tcpv6", terms.receive_large.into()),
     ];
-    let offer = |name, offered| (name, if offered { "1" } else { "0" }.into());
-    settings.push(offer("feature-ipv6-csum-offload", state.offloads.checksum));
-    settings.push(offer("feature-no-csum-offload", !state.offloads.checksum));
-    settings.push(offer("feature-gso-tcpv4", terms.receive_large));
-    settings.push(offer("feature-gso-tcpv6", terms.receive_large));
     if terms.split {
-        settings.push(("event-channel-tx", tx_port.number().to_string()));
-        settings.push(("event-channel-rx", rx_port.number().to_string()));
+        settings.push(("event-channel-tx", tx_port.number()));
+        settings.push(("event-channel-rx", rx_port.number()));
     } else {
-        settings.push(("event-channel", tx_port.number().to_string()));
+        settings.push(("event-channel", tx_port.number()));
     }
     if terms.queues {
-        settings.push(("multi-queue-num-queues", "1".into()));
+        settings.push(("multi-queue-num-queues", 1));
     }
     front.announce_with(XenbusState::Connected, &settings).await?;
     if !frontend::wait_for(front, watch, XenbusState::Connected).await? {
@@ -199,7 +194,7 @@ async fn connect(state: &State, front: &Frontend, watch: &Watch) -> Result<bool,
 /// Keeps the connection until it ends.
 async fn stay(state: &State, front: &Frontend, watch: &Watch) -> End {
     let theirs = front
-        .wait_until(|state| !matches!(state, XenbusState::Connected | XenbusState::Reconfigured));
+        .wait_until(&|state| !matches!(state, XenbusState::Connected | XenbusState::Reconfigured));
     match select3(theirs, frontend::gone(front, watch), rounds(state)).await {
         Either3::First(Ok(XenbusState::Unknown)) => End::Gone,
         Either3::First(_) => End::Closed,

@@ -29,7 +29,7 @@ impl Guest {
         let front = Frontend::find("vif", "0").await.unwrap();
         let peer = front.peer();
         front.announce(XenbusState::Initialising).await.unwrap();
-        front.wait_until(|state| state == XenbusState::InitWait).await.unwrap();
+        front.wait_until(&|state| state == XenbusState::InitWait).await.unwrap();
         let path = front.theirs("feature-rx-copy");
         assert_eq!(read_number(&path, 0..=1, 0).await, Ok(1));
         let mut guest = Self {
@@ -52,7 +52,7 @@ impl Guest {
         ]
         .map(|(name, value)| (name, value.to_string()));
         guest.front.announce_with(XenbusState::Connected, &settings).await.unwrap();
-        guest.front.wait_until(|state| state == XenbusState::Connected).await.unwrap();
+        guest.front.wait_until(&|state| state == XenbusState::Connected).await.unwrap();
         guest
     }
 
@@ -92,7 +92,7 @@ impl Guest {
     /// Says that it is closed, and waits until the back end is.
     async fn close(self) {
         self.front.announce(XenbusState::Closed).await.unwrap();
-        self.front.wait_until(|state| state == XenbusState::Closed).await.unwrap();
+        self.front.wait_until(&|state| state == XenbusState::Closed).await.unwrap();
     }
 }
 
@@ -339,7 +339,7 @@ fn a_device_comes_goes_and_says_nonsense_x12() {
     let netback = fake.netback(0);
     let guest = run(&fake, Guest::connect(0, 0));
     netback.detach();
-    let closing = guest.front.wait_until(|state| state == XenbusState::Closing);
+    let closing = guest.front.wait_until(&|state| state == XenbusState::Closing);
     run(&fake, closing).unwrap();
     run(&fake, guest.front.announce(XenbusState::Closed)).unwrap();
     settle(&fake);
@@ -350,7 +350,7 @@ fn a_device_comes_goes_and_says_nonsense_x12() {
     assert_eq!(guest.front.peer(), 3);
     for state in ["77", "4294967296", "x", ""] {
         netback.say_state(state);
-        let unknown = guest.front.wait_until(|state| state == XenbusState::Unknown);
+        let unknown = guest.front.wait_until(&|state| state == XenbusState::Unknown);
         run(&fake, unknown).unwrap();
     }
     netback.unplug();
@@ -363,7 +363,7 @@ fn a_device_comes_goes_and_says_nonsense_x12() {
     assert_eq!(netback.state(), XenbusState::InitWait);
     netback.vanish();
     let front = try_run(&fake, Frontend::find("vif", "0")).unwrap().unwrap();
-    assert_eq!(run(&fake, front.wait_until(|_| true)), Ok(XenbusState::Unknown));
+    assert_eq!(run(&fake, front.wait_until(&|_| true)), Ok(XenbusState::Unknown));
 }
 
 #[test]
