@@ -12,8 +12,8 @@ use anyhow::{Context, Result, bail, ensure};
 use super::Progress;
 
 /// What names the release's own Xen and kernel, whatever their versions are,
-/// and the tools that neither brings: dom0's own, and what tests of networks take.
-pub(super) const ROOTS: [&str; 18] = [
+/// and the tools that neither brings: dom0's own, and what tests of networks and file systems take.
+pub(super) const ROOTS: [&str; 20] = [
     "xen-system-amd64",
     "linux-image-amd64",
     "xenstore-utils",
@@ -23,6 +23,8 @@ pub(super) const ROOTS: [&str; 18] = [
     "curl",
     "dash",
     "dnsmasq-base",
+    "dosfstools",
+    "e2fsprogs",
     "hping3",
     "iperf3",
     "iproute2",

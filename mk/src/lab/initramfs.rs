@@ -51,27 +51,35 @@ const NETWORK_MODULES: [(&str, &str); 4] =
     [("af_packet", ""), ("bridge", ""), ("dummy", " numdummies=2"), ("xen_netback", "")];
 
 /// Modules that such a dom0 has for when the kernel asks for them.
-const MODULES_ON_DEMAND: [&str; 8] = [
+const MODULES_ON_DEMAND: [&str; 12] = [
     "crc32c_generic",
+    "ext4",
     "nft_chain_nat",
     "nft_ct",
     "nft_masq",
     "nft_nat",
+    "nls_ascii",
+    "nls_cp437",
     "sch_netem",
     "tun",
     "veth",
+    "vfat",
 ];
 
 /// What tests take besides, of networks and disks: servers, clients, and looks at both.
-const NETWORK_TOOLS: [&str; 16] = [
+const NETWORK_TOOLS: [&str; 20] = [
     "bridge",
     "curl",
     "dash",
     "dnsmasq",
+    "e2fsck",
+    "fsck.fat",
     "hping3",
     "ip",
     "iperf3",
     "losetup",
+    "mke2fs",
+    "mkfs.fat",
     "nc.openbsd",
     "nft",
     "ping",

@@ -111,7 +111,7 @@ fn command_line(options: &Options, accelerator: Accelerator, port: u16) -> Vec<S
         .chain(accelerate.iter().chain(debug).copied())
         .map(String::from)
         .chain(rest.into_iter().flat_map(|(key, value)| [key.into(), value]))
-        .chain(disk::qemu_arguments(&options.disks))
+        .chain(disk::qemu_arguments(&options.disks, accelerator != Accelerator::Icount))
         .collect()
 }
 

@@ -14,7 +14,7 @@ pub(super) const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
 /// The folders of kernel modules that those of the lab and all that they depend
 /// on come from. It is generous: a later kernel may move a helper module. The two
 /// front ends are for Linux as a guest.
-const MODULES: [&str; 24] = [
+const MODULES: [&str; 30] = [
     "crypto/crc32c",
     "drivers/block/loop.ko",
     "drivers/block/virtio_blk.ko",
@@ -30,6 +30,12 @@ const MODULES: [&str; 24] = [
     "drivers/net/xen-netfront.ko",
     "drivers/virtio/",
     "drivers/xen/",
+    "fs/ext4/",
+    "fs/fat/",
+    "fs/jbd2/",
+    "fs/mbcache.ko",
+    "fs/nls/nls_ascii.ko",
+    "fs/nls/nls_cp437.ko",
     "lib/",
     "net/802/",
     "net/bridge/",
@@ -43,17 +49,21 @@ const MODULES: [&str; 24] = [
 
 /// Programs besides Xen's and Python, below `/usr`, where some releases have the
 /// one or the other folder for a program.
-const PROGRAMS: [&str; 20] = [
+const PROGRAMS: [&str; 24] = [
     "bridge",
     "busybox",
     "curl",
     "dash",
     "dnsmasq",
+    "e2fsck",
     "fio",
+    "fsck.fat",
     "hping3",
     "ip",
     "iperf3",
     "losetup",
+    "mke2fs",
+    "mkfs.fat",
     "nc.openbsd",
     "nft",
     "nginx",
@@ -67,7 +77,7 @@ const PROGRAMS: [&str; 20] = [
 ];
 
 /// Changes with what is unpacked, so that trees that lack something are made anew.
-pub(super) const EDITION: u32 = 4;
+pub(super) const EDITION: u32 = 5;
 
 /// Where in the tree a package's file goes, if it is wanted at all.
 fn place(path: &str) -> Option<PathBuf> {

@@ -177,10 +177,6 @@ fn measure(project: &Project, args: &Args, ui: &Ui) -> Result<Comparison> {
                 rows.push(row(what, "", Better::Less, |run| run.cost, 0.5));
             } else {
                 rows.push(row(way.what.into(), way.unit(), Better::More, |run| run.rate, 1.0));
-                let mut row = row(String::new(), "ns", Better::Less, |run| run.cost, 0.5);
-                row.what = format!("guest CPU time {each}");
-                row.aim = None;
-                rows.push(row);
                 let counted = ours.first().map(|run| run.counters.clone()).unwrap_or_default();
                 counters.extend(
                     counted.into_iter().map(|(name, count)| (format!("{name} {each}"), count)),
