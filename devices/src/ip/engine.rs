@@ -87,6 +87,7 @@ impl Engine {
     /// The interface is another one, or the same anew.
     pub(super) fn reconnected(&mut self, info: Info, wire: &dyn Wire) {
         self.protocols.reconnected(info, &self.settings, wire);
+        self.routers.iter_mut().for_each(|it| it.news = true);
         if let Some(retry) = &mut self.dhcp
             && !retry.is_done()
         {
@@ -383,6 +384,9 @@ impl Engine {
         if routers.turn(now) {
             self.protocols.say(wire, &ndisc::solicit(mac));
         }
+        if !core::mem::take(&mut routers.news) {
+            return routers.next();
+        }
         let new: heapless::Vec<_, ADDRESSES> = routers.addresses(mac).collect();
         let fixed = self.settings.gateways.iter().find_map(|it| match it {
             IpAddr::V6(it) => Some(*it),
@@ -398,7 +402,9 @@ impl Engine {
 
     /// Tells of new addresses.
     fn learn(&mut self) {
-        if self.protocols.addresses().eq(self.known.iter().copied()) {
+        if !self.protocols.is_elsewhere()
+            || self.protocols.addresses().eq(self.known.iter().copied())
+        {
             return;
         }
         let now: heapless::Vec<_, ADDRESSES> = self.protocols.addresses().collect();

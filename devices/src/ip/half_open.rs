@@ -86,6 +86,8 @@ impl HalfOpen {
 pub(super) struct Table {
     entries: VecDeque<HalfOpen>,
     most: usize,
+    /// None of them is due before.
+    quiet: Option<Instant>,
 }
 
 impl Table {
@@ -96,7 +98,7 @@ impl Table {
     pub(super) fn new(most: usize) -> Result<Self, Error> {
         let mut entries = VecDeque::new();
         entries.try_reserve_exact(most).map_err(|_| Error::Exhausted)?;
-        Ok(Self { entries, most })
+        Ok(Self { entries, most, quiet: None })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -127,6 +129,7 @@ impl Table {
     /// Adds one, for which there is room.
     pub(super) fn add(&mut self, new: HalfOpen) {
         if !self.is_full() {
+            self.quiet = self.quiet.into_iter().chain([new.due()]).min();
             self.entries.push_back(new);
         }
     }
@@ -136,16 +139,22 @@ impl Table {
         self.entries.retain(|entry| entry.local.port() != port);
     }
 
-    /// When the next of them is [due](Self::due).
-    pub(super) fn next(&self) -> Option<Instant> {
-        self.entries.iter().map(HalfOpen::due).min()
+    /// None of them is [due](Self::due) before.
+    pub(super) const fn next(&self) -> Option<Instant> {
+        self.quiet
     }
 
     /// Takes out one whose answer is due again at `now`, or whose time is over. The
     /// answer may have been lost, or what confirmed it, and not every peer speaks
     /// first.
     pub(super) fn due(&mut self, now: Instant) -> Option<HalfOpen> {
-        let at = self.entries.iter().position(|entry| entry.due() <= now)?;
+        if self.quiet? > now {
+            return None;
+        }
+        let Some(at) = self.entries.iter().position(|entry| entry.due() <= now) else {
+            self.quiet = self.entries.iter().map(HalfOpen::due).min();
+            return None;
+        };
         self.entries.remove(at)
     }
 }
@@ -195,6 +204,7 @@ mod tests {
             assert_eq!(table.next(), Some(due));
             assert!(table.due(now).is_none());
             assert!(table.due(due).is_some());
+            assert!(table.due(due).is_none() && table.next().is_none());
         }
     }
 }

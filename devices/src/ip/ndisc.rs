@@ -102,6 +102,8 @@ pub(super) struct Routers {
     networks: heapless::Vec<(Ipv6Addr, Instant), NETWORKS>,
     router: Option<(Ipv6Addr, Instant)>,
     pub(super) servers: heapless::Vec<Ipv6Addr, SERVERS>,
+    /// What is to be done about it may have changed.
+    pub(super) news: bool,
 }
 
 /// A lifetime in seconds, of which the longest is for ever.
@@ -122,6 +124,7 @@ impl Routers {
             networks: heapless::Vec::new(),
             router: None,
             servers: heapless::Vec::new(),
+            news: true,
         }
     }
 
@@ -141,6 +144,7 @@ impl Routers {
         let end = end.map_or(0, |it| HEADER + 40 + usize::from(u16::from_be_bytes(*it)));
         let Some(message) = frame.get(HEADER + 40..end) else { return };
         let Some((head, mut options)) = message.as_chunks::<8>().0.split_first() else { return };
+        self.news = true;
         let lifetime = u32::from(u16::from_be_bytes([head[6], head[7]]));
         if lifetime > 0 {
             // The first stays as long as it lives.
@@ -200,6 +204,10 @@ impl Routers {
 
     /// Whether to ask now. Forgets what is over.
     pub(super) fn turn(&mut self, now: Instant) -> bool {
+        if self.next().is_none_or(|next| next > now) {
+            return false;
+        }
+        self.news = true;
         self.networks.retain(|&(_, until)| until > now);
         self.router = self.router.filter(|&(_, until)| until > now);
         let due = self.ask.is_some_and(|at| at <= now);

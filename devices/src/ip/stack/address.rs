@@ -16,6 +16,11 @@ impl Protocols {
         self.interface.ip_addrs().iter().map(|it| (it.address().into(), it.prefix_len()))
     }
 
+    /// Whether its addresses may be others than when this was last asked.
+    pub(in crate::ip) const fn is_elsewhere(&mut self) -> bool {
+        core::mem::replace(&mut self.elsewhere, false)
+    }
+
     /// The address to speak to `to` from, if there is a way to it.
     pub(in crate::ip) fn source(&self, to: IpAddr) -> Result<IpAddr, Error> {
         let target = IpAddress::from(to);
@@ -79,6 +84,7 @@ impl Protocols {
             // The others are few.
             addresses.extend(new);
         });
+        self.elsewhere = true;
         // Connections from an address that is gone end.
         self.sets.touch_all();
     }
@@ -106,6 +112,7 @@ impl Protocols {
             });
             addresses.extend(new.iter().map(|&it| IpCidr::new(IpAddress::Ipv6(it), 64)));
         });
+        self.elsewhere = true;
         self.sets.touch_all();
         self.interface.routes_mut().remove_default_ipv6_route();
         if let Some(router) = router {

@@ -75,6 +75,8 @@ pub(super) struct Protocols {
     buffers: usize,
     out: Out,
     down: bool,
+    /// Its addresses may be others than before.
+    elsewhere: bool,
     driver: Option<Waker>,
 }
 
@@ -158,6 +160,7 @@ impl Protocols {
             buffers: 0,
             out: Out::new(info),
             down: false,
+            elsewhere: true,
             driver: None,
         })
     }
@@ -186,6 +189,7 @@ impl Protocols {
             routes.extend(ipv4.into_iter().chain(ipv6));
         });
         self.interface = new;
+        self.elsewhere = true;
         self.out.change(self.info);
         self.sets.touch_all();
         self.announce(wire);

@@ -6,6 +6,7 @@
 //! where a nanosecond is an instruction, for costs that noise cannot touch.
 
 mod load;
+mod scale;
 
 use super::versus::{Aim, Better, Comparison, Report, Row, Sample, number};
 use crate::boot;
@@ -32,6 +33,9 @@ pub(super) struct Args {
     /// Memory of each guest, in MiB
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(64..=768))]
     memory: u64,
+    /// Leaves out what is measured in real time
+    #[arg(long)]
+    counted: bool,
 }
 
 /// The app that answers HTTP and ping.
@@ -70,11 +74,12 @@ enum Kind<'a> {
 }
 
 impl Kind<'_> {
-    fn spec(self, host: &Host, mib: u64) -> Result<(GuestSpec, String)> {
+    /// With `more` arguments for ours.
+    fn spec(self, host: &Host, mib: u64, more: &str) -> Result<(GuestSpec, String)> {
         let number: Arc<Number> = Arc::new(host.number()?);
         let ip = number.ip();
         let (config, extra) = match self {
-            Kind::Xenith(image) => (image.config(), format!("ip={ip}/24 gateway=10.0.0.1")),
+            Kind::Xenith(image) => (image.config(), format!("ip={ip}/24 gateway=10.0.0.1{more}")),
             Kind::Linux(linux) => (linux.config(), format!("quiet mitigations=off lab.ip={ip}")),
         };
         let mut overrides = vec![format!("memory={mib}"), format!("extra=\"{extra}\"")];
@@ -85,7 +90,11 @@ impl Kind<'_> {
     }
 
     fn start(self, host: &Host, mib: u64) -> Result<Server> {
-        let (spec, ip) = self.spec(host, mib)?;
+        self.start_with(host, mib, "")
+    }
+
+    fn start_with(self, host: &Host, mib: u64, more: &str) -> Result<Server> {
+        let (spec, ip) = self.spec(host, mib, more)?;
         let mut domain = host.create(&spec)?;
         let up =
             domain.wait_for(PATIENCE, &mut |console| is_up(&String::from_utf8_lossy(console)))?;
@@ -96,7 +105,7 @@ impl Kind<'_> {
 
     /// Processor time in ns from unpausing it until the first answer.
     fn first_answer(self, host: &Host, mib: u64, client: &str) -> Result<f64> {
-        let (mut spec, ip) = self.spec(host, mib)?;
+        let (mut spec, ip) = self.spec(host, mib, "")?;
         spec.paused = true;
         let domain = host.create(&spec)?;
         let mac = &domain.vifs().first().context("no interface")?.mac;
@@ -114,7 +123,7 @@ impl Kind<'_> {
 
     /// Whether it answers with this much memory.
     fn answers(self, host: &Host, mib: u64) -> Result<bool> {
-        let (spec, ip) = self.spec(host, mib)?;
+        let (spec, ip) = self.spec(host, mib, "")?;
         // With too little, `xl create` fails.
         let Ok(mut domain) = host.create(&spec) else { return Ok(false) };
         let limit = Duration::from_secs(40);
@@ -170,7 +179,7 @@ fn metrics(text: &str) -> BTreeMap<String, f64> {
 }
 
 /// The guests of one host.
-struct Field<'a> {
+struct Guests<'a> {
     host: &'a Host,
     web: Server,
     bulk: Server,
@@ -181,7 +190,10 @@ struct Field<'a> {
 /// What was measured, of ours and of Linux.
 type Figures = BTreeMap<(Load, bool), Vec<Run>>;
 
-impl Field<'_> {
+/// What our own counters say, of a packet or a request.
+type Counters = Vec<(String, f64)>;
+
+impl Guests<'_> {
     /// Which of ours takes a load.
     fn ours(&self, load: Load) -> &Server {
         match load {
@@ -217,9 +229,14 @@ impl Field<'_> {
     }
 
     /// What a packet costs by our own counters, under some loads.
-    fn counters(&self) -> Result<Vec<(String, f64)>> {
+    fn counters(&self) -> Result<Counters> {
         let mut all = Vec::new();
-        for (load, what) in [(Load::KeepAlive, "keep-alive"), (Load::BigBody, "1 MiB bodies")] {
+        for (load, what) in [
+            (Load::KeepAlive, "keep-alive"),
+            (Load::NewConnection, "new connections"),
+            (Load::BigBody, "1 MiB bodies"),
+            (Load::Ping, "ping"),
+        ] {
             let before = self.web.metrics(self.host)?;
             self.web.run(self.host, load, self.effort)?;
             let after = self.web.metrics(self.host)?;
@@ -232,10 +249,97 @@ impl Field<'_> {
                     all.push((format!("{name} a packet, {what}"), count / frames.max(1.0)));
                 }
             }
-            let requests = grown("http_requests").unwrap_or_default();
-            all.push((format!("packets a request, {what}"), frames / requests.max(1.0)));
+            if load != Load::Ping {
+                let requests = grown("http_requests").unwrap_or_default();
+                all.push((format!("packets a request, {what}"), frames / requests.max(1.0)));
+            }
         }
         Ok(all)
+    }
+}
+
+/// What is compared, and how.
+struct Field<'a> {
+    web: &'a Image,
+    bulk: &'a Image,
+    linux: &'a Linux,
+    memory: u64,
+    effort: Effort,
+    notes: Vec<String>,
+    ui: &'a Ui,
+}
+
+impl<'a> Field<'a> {
+    const fn ours(&self) -> Kind<'a> {
+        Kind::Xenith(self.web)
+    }
+
+    const fn theirs(&self) -> Kind<'a> {
+        Kind::Linux(self.linux)
+    }
+
+    fn start<'h>(&self, host: &'h Host, effort: Effort) -> Result<Guests<'h>> {
+        self.ui.step("starting both guests");
+        let start = |kind: Kind<'_>| kind.start(host, self.memory);
+        let (web, bulk) = (start(self.ours())?, start(Kind::Xenith(self.bulk))?);
+        Ok(Guests { host, web, bulk, linux: start(self.theirs())?, effort })
+    }
+
+    /// What real time tells, and our own counters.
+    fn timed(&mut self, host: &Host) -> Result<(Vec<Row>, Counters)> {
+        let guests = self.start(host, self.effort)?;
+        let figures = guests.measure(self.effort.rounds, self.ui, &mut self.notes);
+        let mut rows = rate_rows(&figures);
+        rows.extend(cost_rows(&figures, "guest CPU time a", "ns", false));
+        self.ui.step("our own counters");
+        let counters = guests.counters().unwrap_or_else(|error| {
+            self.notes.push(format!("our own counters left out: {error:#}"));
+            Vec::new()
+        });
+        drop(guests);
+        self.ui.step("least memory");
+        let theirs = least_of_linux(host, self.theirs(), self.effort.step)?;
+        rows.push(whole([least_of_ours(host, self.ours())?, theirs], "least memory", "MiB"));
+        Ok((rows, counters))
+    }
+
+    /// What counted instructions tell.
+    fn counted(&mut self, host: &Host) -> Result<Vec<Row>> {
+        let guests = self.start(host, self.effort.when_counted())?;
+        let figures = guests.measure(self.effort.counted, self.ui, &mut self.notes);
+        let mut rows = cost_rows(&figures, "guest instructions a", "", true);
+        drop(guests);
+        // With intervals below 10 ms ping spins, and no guest would get the processor.
+        for (what, client, aim) in [
+            ("ping", "/usr/bin/ping -q -c 1 -i 0.02 -w 100 $IP", Some(Aim::Figure(400e3))),
+            (
+                "HTTP request",
+                "until curl -sf -o /dev/null --connect-timeout 0.1 -m 1 http://$IP/bytes/1024; do \
+                 sleep 0.05; done",
+                None,
+            ),
+        ] {
+            self.ui.step(&format!("unpause to the first answered {what}"));
+            let mut samples = [Vec::new(), Vec::new()];
+            for _ in 0..self.effort.counted {
+                for (kind, samples) in [self.ours(), self.theirs()].into_iter().zip(&mut samples) {
+                    match kind.first_answer(host, self.memory, client) {
+                        Ok(cpu) => samples.push(cpu),
+                        Err(error) => {
+                            self.notes.push(format!("the first {what} left out once: {error:#}"));
+                        }
+                    }
+                }
+            }
+            let [xenith, linux] = samples.map(Sample::of);
+            let what = format!("instructions to the first {what}");
+            rows.push(Row { what, unit: "", better: Better::Less, xenith, linux, aim });
+        }
+        match scale::rows(host, self.ours(), self.ui) {
+            Ok(more) => rows.extend(more),
+            Err(error) => self.notes.push(format!("many connections left out: {error:#}")),
+        }
+        Ok(rows)
     }
 }
 
@@ -260,86 +364,25 @@ fn measure(project: &Project, args: &Args, ui: &Ui) -> Result<Comparison> {
     let web = images.first().context("no image")?;
     let bulk = images.get(1).context("no image")?;
     let linux = Linux::prepare(&boot::cache(project), Purpose::Net, ui)?;
-    let (ours, theirs) = (Kind::Xenith(web), Kind::Linux(&linux));
-
+    let mut field = Field { web, bulk, linux: &linux, memory: args.memory, effort, notes, ui };
     let mut options = boot::options(project)?;
     options.network = true;
     options.cpu_times = true;
-    let start = |host: &Host| -> Result<(Server, Server, Server)> {
-        ui.step("starting both guests");
-        let start = |kind: Kind<'_>| kind.start(host, args.memory);
-        Ok((start(ours)?, start(Kind::Xenith(bulk))?, start(theirs)?))
-    };
-    let mut rows = Vec::new();
-
-    let host = Host::boot(&options, ui)?;
-    let (web_server, bulk_server, linux_server) = start(&host)?;
-    let field =
-        Field { host: &host, web: web_server, bulk: bulk_server, linux: linux_server, effort };
-    let figures = field.measure(effort.rounds, ui, &mut notes);
-    rows.extend(rate_rows(&figures));
-    rows.extend(cost_rows(&figures, "guest CPU time a", "ns", false));
-    ui.step("our own counters");
-    let counters = field.counters().unwrap_or_else(|error| {
-        notes.push(format!("our own counters left out: {error:#}"));
-        Vec::new()
-    });
-    drop(field);
-    ui.step("least memory");
-    let least = [least_of_ours(&host, ours)?, least_of_linux(&host, theirs, effort.step)?];
-    ui.done();
-    host.shutdown()?;
-
+    let (mut rows, mut counters) = (Vec::new(), Vec::new());
+    if !args.counted {
+        let host = Host::boot(&options, ui)?;
+        let (timed, counted) = field.timed(&host)?;
+        rows.extend(timed);
+        counters.extend(counted);
+        ui.done();
+        host.shutdown()?;
+    }
     options.icount = true;
     let host = Host::boot(&options, ui)?;
-    let (web_server, bulk_server, linux_server) = start(&host)?;
-    let field = Field {
-        host: &host,
-        web: web_server,
-        bulk: bulk_server,
-        linux: linux_server,
-        effort: effort.when_counted(),
-    };
-    let figures = field.measure(effort.counted, ui, &mut notes);
-    rows.extend(cost_rows(&figures, "guest instructions a", "", true));
-    drop(field);
-    // With intervals below 10 ms ping spins, and no guest would get the processor.
-    for (what, client, aim) in [
-        ("ping", "/usr/bin/ping -q -c 1 -i 0.02 -w 100 $IP", Some(Aim::Figure(400e3))),
-        (
-            "HTTP request",
-            "until curl -sf -o /dev/null --connect-timeout 0.1 -m 1 http://$IP/bytes/1024; do sleep 0.05; done",
-            None,
-        ),
-    ] {
-        ui.step(&format!("unpause to the first answered {what}"));
-        let mut samples = [Vec::new(), Vec::new()];
-        for _ in 0..effort.counted {
-            for (kind, samples) in [ours, theirs].into_iter().zip(&mut samples) {
-                match kind.first_answer(&host, args.memory, client) {
-                    Ok(cpu) => samples.push(cpu),
-                    Err(error) => notes.push(format!("the first {what} left out once: {error:#}")),
-                }
-            }
-        }
-        let [xenith, linux] = samples.map(Sample::of);
-        rows.push(Row {
-            what: format!("instructions to the first {what}"),
-            unit: "",
-            better: Better::Less,
-            xenith,
-            linux,
-            aim,
-        });
-    }
+    rows.extend(field.counted(&host)?);
     ui.done();
     host.shutdown()?;
 
-    let whole = |values: [u64; 2], what: &str, unit| {
-        let [xenith, linux] = values.map(|value| Sample::of(vec![value as f64]));
-        Row { what: what.into(), unit, better: Better::Less, xenith, linux, aim: None }
-    };
-    rows.push(whole(least, "least memory", "MiB"));
     rows.push(whole([web.report.gz, linux.bytes()?], "image, compressed", "B"));
     Ok(Comparison {
         title: "Xenith and Linux as guests on one Xen host: the network",
@@ -349,8 +392,14 @@ fn measure(project: &Project, args: &Args, ui: &Ui) -> Result<Comparison> {
         ),
         rows,
         counters,
-        notes,
+        notes: field.notes,
     })
+}
+
+/// A row of what was looked at once, of ours and of Linux.
+fn whole(values: [u64; 2], what: &str, unit: &'static str) -> Row {
+    let [xenith, linux] = values.map(|value| Sample::of(vec![value as f64]));
+    Row { what: what.into(), unit, better: Better::Less, xenith, linux, aim: None }
 }
 
 /// The rates.
