@@ -111,8 +111,8 @@ impl Kind<'_> {
         let mac = &domain.vifs().first().context("no interface")?.mac;
         // Dom0 need not ask for its hardware address, which it would do each second.
         let script = format!(
-            "/usr/bin/ip neigh replace {ip} lladdr {mac} dev xenbr0 nud permanent\nIP={ip}\n\
-             xl unpause {name}\n{client} >/dev/null\ncpu-time {id}\n/usr/bin/ip neigh del {ip} dev xenbr0",
+            "/usr/sbin/ip neigh replace {ip} lladdr {mac} dev xenbr0 nud permanent\nIP={ip}\n\
+             xl unpause {name}\n{client} >/dev/null\ncpu-time {id}\n/usr/sbin/ip neigh del {ip} dev xenbr0",
             name = domain.name(),
             id = domain.id(),
         );
@@ -311,7 +311,7 @@ impl<'a> Field<'a> {
         drop(guests);
         // With intervals below 10 ms ping spins, and no guest would get the processor.
         for (what, client, aim) in [
-            ("ping", "/usr/bin/ping -q -c 1 -i 0.02 -w 100 $IP", Some(Aim::Figure(400e3))),
+            ("ping", "/usr/sbin/ping -q -c 1 -i 0.02 -w 100 $IP", Some(Aim::Figure(400e3))),
             (
                 "HTTP request",
                 "until curl -sf -o /dev/null --connect-timeout 0.1 -m 1 http://$IP/bytes/1024; do \

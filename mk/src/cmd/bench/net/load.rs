@@ -127,7 +127,7 @@ impl Load {
             Load::NewConnection => wrk(10, 1 << 10, "-H 'Connection: close'"),
             Load::KeepAlive => wrk(10, 1 << 10, ""),
             // Not the shell's own; and not as fast as it can, which spins.
-            Load::Ping => format!("/usr/bin/ping -q -i 0.01 -c {pings} {ip}"),
+            Load::Ping => format!("/usr/sbin/ping -q -i 0.01 -c {pings} {ip}"),
         }
     }
 
