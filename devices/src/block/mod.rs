@@ -10,6 +10,7 @@ pub mod fault;
 #[cfg(not(target_os = "xen"))]
 pub mod file;
 pub mod memory;
+pub mod partition;
 
 use core::fmt;
 

@@ -4,6 +4,7 @@ mod block;
 mod chart;
 mod machine;
 mod net;
+mod site;
 mod versus;
 
 use super::build::{self, Image};

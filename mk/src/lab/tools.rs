@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The packages, and a program of each.
-const TOOLS: [(&str, &str); 2] = [("dosfstools", "fsck.fat"), ("e2fsprogs", "mke2fs")];
+const TOOLS: [(&str, &str); 3] =
+    [("dosfstools", "fsck.fat"), ("e2fsprogs", "mke2fs"), ("fdisk", "sfdisk")];
 
 /// Folders that programs of the machine are in, also where a user's path lacks some.
 const PLACES: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/bin"];

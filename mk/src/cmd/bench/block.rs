@@ -3,6 +3,7 @@
 //! Both have the same disk of dom0, a file of this machine that QEMU hands through,
 //! one after the other: the test guest `bench_block` and fio in Linux.
 
+use super::site;
 use super::versus::{Aim, Better, Comparison, Report, Row, Sample, number};
 use crate::boot;
 use crate::cmd::build::{self, Image};
@@ -120,14 +121,21 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<u8> {
 
 fn measure(project: &Project, args: &Args, ui: &Ui) -> Result<Comparison> {
     let (rounds, counted) = if args.report.quick { (1, 1) } else { (3, 2) };
-    let images = build::images(project, &project.choose(&[GUEST.to_owned()])?, ui)?;
-    let image = images.first().context("no image")?;
+    let names = [GUEST, site::APPS[0], site::APPS[1]].map(str::to_owned);
+    let images = build::images(project, &project.choose(&names)?, ui)?;
+    let [image, site, httpd] = &images[..] else { bail!("not all images were built") };
     let linux = Linux::prepare(&boot::cache(project), Purpose::Block, ui)?;
     let mut options = boot::options(project)?;
     options.cpu_times = true;
     let path = options.run.join("disk.img");
     fill(&path)?;
-    options.disks.push(Disk { path: path.clone(), read_only: false, sector: 512 });
+    let folder = options.run.join("site.img");
+    site::fill(&folder)?;
+    options.disks = vec![
+        Disk { path: path.clone(), read_only: false, sector: 512 },
+        Disk { path: folder.clone(), read_only: true, sector: 512 },
+    ];
+    options.network = true;
     let (mut rows, mut counters, mut notes) = (Vec::new(), Vec::new(), Vec::new());
     for icount in [false, true] {
         options.icount = icount;
@@ -184,10 +192,16 @@ fn measure(project: &Project, args: &Args, ui: &Ui) -> Result<Comparison> {
             }
         }
         drop(server);
+        match site::rows(&host, [site, httpd], 1, (rounds, icount), ui) {
+            Ok(more) => rows.extend(more),
+            Err(error) => notes.push(format!("site left out: {error:#}")),
+        }
         ui.done();
         host.shutdown()?;
     }
-    std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+    for path in [path, folder] {
+        std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+    }
     Ok(Comparison {
         title: "Xenith and Linux as guests on one Xen host: a disk",
         about: format!(
