@@ -5,6 +5,7 @@
 use core::fmt::Write;
 use kernel::Exit;
 use kernel::exit::Outcome;
+use kernel::metrics::Source;
 
 /// What a guest found out about itself. It stands on the last line of the
 /// console, after `verdict: `.
@@ -27,6 +28,18 @@ impl Outcome for Verdict {
         }
         Exit::SUCCESS
     }
+}
+
+/// What `source` counts under a name; 0 if nothing.
+#[must_use]
+pub fn metric(source: &impl Source, name: &str) -> u64 {
+    let mut value = 0;
+    source.metrics(&mut |metric| {
+        if metric.name == name {
+            value = metric.value;
+        }
+    });
+    value
 }
 
 /// Line `number` of what `console` sends: 64 bytes, its number and then

@@ -11,6 +11,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use devices::block::Block;
+use devices::block::partition::{self, Partition};
 use devices::kv::ext4::Ext4;
 use devices::kv::fat::Fat;
 use devices::kv::tar::Tar;
@@ -30,6 +31,8 @@ pub enum Failure {
     Nothing,
     /// What is on the disk cannot be read.
     Disk(Error),
+    /// The partition cannot be used.
+    Partition(partition::Error),
     /// The console failed.
     Console,
 }
@@ -39,6 +42,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Nothing => f.write_str("no files are on the disk: neither tar, FAT nor ext4"),
             Self::Disk(error) => error.fmt(f),
+            Self::Partition(error) => error.fmt(f),
             Self::Console => f.write_str("the console failed"),
         }
     }
@@ -111,11 +115,25 @@ async fn print<T: Tree>(
     tree(files, console).await
 }
 
-/// Prints the tree on `disk`, or the file `path` in it.
+/// Prints the tree on `disk`, or on its partition with that number, which is not 0, or the
+/// file `path` in it.
 ///
 /// # Errors
 /// See [`Failure`].
-pub async fn start<C: Write, B: Block>(mut console: C, disk: B, path: &str) -> Result<(), Failure> {
+pub async fn start<C: Write, B: Block>(
+    console: C,
+    disk: B,
+    path: &str,
+    partition: u32,
+) -> Result<(), Failure> {
+    if partition == 0 {
+        return on(console, disk, path).await;
+    }
+    let disk = Partition::open(disk, partition).await.map_err(Failure::Partition)?;
+    on(console, disk, path).await
+}
+
+async fn on<C: Write, B: Block>(mut console: C, disk: B, path: &str) -> Result<(), Failure> {
     let disk = Rc::new(disk);
     match Ext4::open(disk.clone()).await {
         Err(Error::OtherFormat) => {}
@@ -141,7 +159,7 @@ mod tests {
 
     fn run(disk: Memory, path: &str) -> (Result<(), Failure>, String) {
         let mut out = Vec::new();
-        let result = kernel::task::block_on(start(&mut out, disk, path));
+        let result = kernel::task::block_on(start(&mut out, disk, path, 0));
         (result, String::from_utf8(out).unwrap())
     }
 
@@ -163,6 +181,9 @@ mod tests {
 
     #[test]
     fn nothing_is_told_of() {
+        let none = start(Vec::new(), Memory::new(512, 256), "", 1);
+        let none = kernel::task::block_on(none);
+        assert_eq!(none, Err(Failure::Partition(partition::Error::NoTable)));
         assert_eq!(run(Memory::new(512, 256), "").0, Err(Failure::Nothing));
         let garbage = b"garbage ".repeat(1 << 14);
         assert_eq!(run(Memory::from_bytes(512, garbage), "").0, Err(Failure::Nothing));

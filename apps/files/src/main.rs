@@ -8,6 +8,11 @@
 //! test(ext2): disk disk=4M
 //! test(ext2): dom0 "mke2fs -F $DISK"
 //! test(ext2): console-contains "files: ext4\nlost+found/\n"
+//! test(partition): disk disk=40M
+//! test(partition): dom0 "printf 'o\nn\np\n1\n2048\n\nw\n' | fdisk $DISK >/dev/null"
+//! test(partition): dom0 "mkfs.fat --offset 2048 $DISK 39000 >/dev/null"
+//! test(partition): args partition=1
+//! test(partition): console-contains "files: FAT"
 //! test(blank): disk disk=4M
 //! test(blank): expect exit 1
 //! test(blank): console-contains "no files are on the disk"
@@ -25,6 +30,8 @@ kernel::unikernel! {
     args: {
         /// A file to print instead.
         show: &'static str = "",
+        /// The partition to look at; 0 is the whole disk.
+        partition: u32 = 0,
     },
     main: files::start,
 }

@@ -21,6 +21,7 @@ use kernel::machine::line;
 use kernel::metrics::Source;
 use kernel::task::spawn;
 use kernel::time::Instant;
+use tests::metric;
 use xen::hypercall::{Counts, count, counts, vcpu_op_get_runstate_info};
 use xen::public::vcpu::RUNSTATE_RUNNING;
 
@@ -92,17 +93,6 @@ impl<B: Block> Work<B> {
     }
 }
 
-/// Bytes that the driver copied so far.
-fn copied(disk: &impl Source) -> u64 {
-    let mut copied = 0;
-    disk.metrics(&mut |metric| {
-        if metric.name == "block_copied_bytes" {
-            copied = metric.value;
-        }
-    });
-    copied
-}
-
 /// CPU time of this domain so far, Xen's work for it included.
 fn cpu_time() -> u64 {
     vcpu_op_get_runstate_info(0).map_or(0, |info| info.time[RUNSTATE_RUNNING])
@@ -125,7 +115,7 @@ async fn start<B: Block + Source + 'static>(
         (Cell::new(requests), Cell::new(0), Cell::new(88_172_645_463_325_252));
     let work = Rc::new(Work { disk, op, bytes, places, left, next, random });
 
-    let copies = copied(&work.disk);
+    let copies = metric(&work.disk, "block_copied_bytes");
     let (begun, cpu, calls, kinds) = (Instant::now(), cpu_time(), count(), counts());
     let tasks: Vec<_> = (0..depth.max(1))
         .map(|_| {
@@ -143,7 +133,7 @@ async fn start<B: Block + Source + 'static>(
     line(format_args!("bench: cpu_ns={cpu}"));
     line(format_args!("bench: hypercalls={}", count() - calls));
     line(format_args!("bench: notifications={}", event_channel - kinds.event_channel));
-    let copies = copied(&work.disk) - copies;
+    let copies = metric(&work.disk, "block_copied_bytes") - copies;
     // Of each request's bytes.
     line(format_args!("bench: copies={}", copies / u64::from(bytes)));
     line(format_args!("bench: grant_operations={}", grant_table - kinds.grant_table));
