@@ -9,8 +9,8 @@
 //! test(ext2): dom0 "mke2fs -F $DISK"
 //! test(ext2): console-contains "files: ext4\nlost+found/\n"
 //! test(partition): disk disk=40M
-//! test(partition): dom0 "printf 'o\nn\np\n1\n2048\n\nw\n' | fdisk $DISK >/dev/null"
-//! test(partition): dom0 "mkfs.fat --offset 2048 $DISK 39000 >/dev/null"
+//! test(partition): dom0 "printf 'o\nn\np\n1\n2048\n\nw\n' | fdisk $DISK >/dev/null 2>&1 || true"
+//! test(partition): dom0 "mkfs.fat --offset 2048 $DISK 39936"
 //! test(partition): args partition=1
 //! test(partition): console-contains "files: FAT"
 //! test(blank): disk disk=4M
