@@ -4,6 +4,7 @@ use crate::machine;
 use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
+use core::num::NonZeroU64;
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
@@ -40,8 +41,8 @@ impl Instant {
     /// The moment `duration` after this one, or the end of time, 584 years on.
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Self {
-        let ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        Self { ns: self.ns.saturating_add(ns) }
+        let ns = duration.as_secs().saturating_mul(1_000_000_000);
+        Self { ns: self.ns.saturating_add(ns).saturating_add(duration.subsec_nanos().into()) }
     }
 
     /// ns since the machine's own beginning.
@@ -233,7 +234,8 @@ impl Drop for Sleep {
 #[derive(Debug)]
 pub struct Interval {
     next: Instant,
-    period: Duration,
+    /// In ns.
+    period: NonZeroU64,
 }
 
 /// Every `period`, the first time one period from now.
@@ -242,8 +244,10 @@ pub struct Interval {
 /// When `period` is zero.
 #[must_use]
 pub fn interval(period: Duration) -> Interval {
-    assert!(!period.is_zero(), "an interval of no length never ends");
-    Interval { next: Instant::now().saturating_add(period), period }
+    let next = Instant::now().saturating_add(period);
+    let period = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX);
+    let period = NonZeroU64::new(period).expect("an interval of no length never ends");
+    Interval { next, period }
 }
 
 impl Interval {
@@ -251,11 +255,9 @@ impl Interval {
     /// the rhythm is kept.
     pub async fn tick(&mut self) {
         sleep_until(self.next).await;
-        let late = Instant::now().saturating_duration_since(self.next).as_nanos();
-        let periods = late / self.period.as_nanos() + 1;
-        let step = self.period.as_nanos().saturating_mul(periods);
-        let step = Duration::from_nanos(u64::try_from(step).unwrap_or(u64::MAX));
-        self.next = self.next.saturating_add(step);
+        let late = Instant::now().ns.saturating_sub(self.next.ns);
+        let step = self.period.get().saturating_mul((late / self.period).saturating_add(1));
+        self.next = Instant { ns: self.next.ns.saturating_add(step) };
     }
 }
 

@@ -25,10 +25,9 @@ const PROFILE_SETTINGS: &[&str] = &[
     "panic='abort'",
 ];
 
-/// Crates whose panics do not name their file and line, as (setting, value) of their
-/// profile. smoltcp has 400 places that could panic, which is 11 KB of an image; a
-/// report's return addresses say where one did.
-const UNNAMED: (&str, &str) = ("package.smoltcp.rustflags", "['-Zlocation-detail=none']");
+/// Crates whose panics do not name their file and line. smoltcp has 400 places that could
+/// panic, which is 11 KB of an image; a report's return addresses say where one did.
+const UNNAMED: &[&str] = &["smoltcp", "hashbrown", "heapless", "httparse", "talc"];
 
 /// What LLVM is told besides, as it is not made for programs of state machines.
 const LLVM: &[&str] = &[
@@ -42,6 +41,7 @@ const LLVM: &[&str] = &[
     "--min-jump-table-entries=16",
     // Saves loads by more code.
     "--enable-pre=false",
+    "--split-spill-mode=size",
 ];
 
 /// How cargo is called for the guest target.
@@ -100,9 +100,11 @@ impl<'a> Guests<'a> {
             .env("CARGO_ENCODED_RUSTFLAGS", &self.flags)
             .envs(provenance::variables(self.project))
             .env_remove("RUSTFLAGS");
-        let (setting, value) = UNNAMED;
         command.arg("-Zprofile-rustflags");
-        command.args(["--config", &format!("profile.{PROFILE}.{setting}={value}")]);
+        for package in UNNAMED {
+            let setting = format!("profile.{PROFILE}.package.{package}.rustflags");
+            command.args(["--config", &format!("{setting}=['-Zlocation-detail=none']")]);
+        }
         if !has_profile(&self.project.root) {
             for setting in PROFILE_SETTINGS {
                 command.args(["--config", &format!("profile.{PROFILE}.{setting}")]);

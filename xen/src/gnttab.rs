@@ -141,16 +141,16 @@ impl Table {
     /// Tries to get pages back; those that came leave the quarantine.
     fn try_quarantine(&mut self) -> Vec<Pages> {
         let mut back = Vec::new();
-        let mut kept = Vec::new();
-        for mut lent in core::mem::take(&mut self.quarantine) {
+        // Backwards, as those that stay go to the end.
+        for at in (0..self.quarantine.len()).rev() {
+            let mut lent = self.quarantine.swap_remove(at);
             lent.references.retain(|&reference| !self.revoke(reference));
             if lent.references.is_empty() {
                 back.extend(lent.pages.take());
             } else {
-                kept.push(lent);
+                self.quarantine.push(lent);
             }
         }
-        self.quarantine = kept;
         back
     }
 }

@@ -19,7 +19,6 @@ use crate::public::io::xs_wire::{
     ABS_PATH_MAX, CONNECTION, ERROR, HEADER, Kind, PAYLOAD_MAX, REQ, RSP,
 };
 use crate::ring::{Consumer, Producer};
-use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -98,7 +97,7 @@ struct Connection {
     port: Port,
     out: Producer,
     input: Consumer,
-    unsent: VecDeque<u8>,
+    unsent: Vec<u8>,
     assembler: Assembler,
 }
 
@@ -152,7 +151,7 @@ impl Client {
                 port: Port::adopt(*port).ok_or(Error::Missing)?,
                 out: Producer::new(page, REQ).map_err(|_| Error::Broken)?,
                 input: Consumer::new(page, RSP).map_err(|_| Error::Broken)?,
-                unsent: VecDeque::new(),
+                unsent: Vec::new(),
                 assembler: Assembler::new(),
             });
         }
@@ -170,8 +169,8 @@ impl Client {
         self.waiting.push(Waiting { id, kind, transaction, reply: None, abandoned: false });
         let header = Header { kind: kind as u32, id, transaction, length: length as u32 };
         if let Some(connection) = &mut self.connection {
-            connection.unsent.extend(header.to_bytes());
-            payload.iter().for_each(|part| connection.unsent.extend(*part));
+            connection.unsent.extend_from_slice(&header.to_bytes());
+            payload.iter().for_each(|part| connection.unsent.extend_from_slice(part));
         }
         self.pump()?;
         Ok(id)
@@ -200,8 +199,8 @@ impl Client {
         }
         let mut moved = false;
         while !connection.unsent.is_empty() {
-            let (piece, _) = connection.unsent.as_slices();
-            let count = connection.out.write(page, piece).map_err(|_| Error::Broken)?;
+            let unsent = &connection.unsent;
+            let count = connection.out.write(page, unsent).map_err(|_| Error::Broken)?;
             if count == 0 {
                 break;
             }

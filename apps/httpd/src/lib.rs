@@ -55,6 +55,8 @@ impl<T> Site<T> {
 
 const HTML: [(&str, &str); 1] = [("Content-Type", "text/html; charset=utf-8")];
 const PLAIN: [(&str, &str); 1] = [("Content-Type", "text/plain; charset=utf-8")];
+const TO_POST: [(&str, &str); 2] = [PLAIN[0], ("Allow", "POST")];
+const TO_READ: [(&str, &str); 2] = [PLAIN[0], ("Allow", "GET, HEAD")];
 const BYTES: [(&str, &str); 1] = [("Content-Type", "application/octet-stream")];
 const METRICS: [(&str, &str); 1] = [("Content-Type", metrics::CONTENT_TYPE)];
 
@@ -70,29 +72,29 @@ impl<T: Source> http::Handler for Site<T> {
         W: Write<Error = ip::Error>,
     {
         let reads = matches!(request.method(), Method::Get | Method::Head);
-        match request.path() {
-            "/echo" if request.method() == Method::Post => echo(body, response).await,
-            "/echo" => {
-                let fields = [PLAIN[0], ("Allow", "POST")];
-                response.send(body, Status::METHOD_NOT_ALLOWED, &fields, b"Post something.\n").await
+        let text;
+        let (status, fields, content): (_, &[_], &[u8]) = match request.path() {
+            "/echo" if request.method() == Method::Post => return echo(body, response).await,
+            "/echo" => (Status::METHOD_NOT_ALLOWED, &TO_POST, b"Post something.\n"),
+            _ if !reads => (Status::METHOD_NOT_ALLOWED, &TO_READ, b"Only to be read.\n"),
+            "/" => {
+                text = self.page();
+                (Status::OK, &HTML, text.as_bytes())
             }
-            _ if !reads => {
-                let fields = [PLAIN[0], ("Allow", "GET, HEAD")];
-                response
-                    .send(body, Status::METHOD_NOT_ALLOWED, &fields, b"Only to be read.\n")
-                    .await
-            }
-            "/" => response.send(body, Status::OK, &HTML, self.page().as_bytes()).await,
             path if let Some(count) = path.strip_prefix("/bytes/").and_then(number) => {
-                bytes(count, &self.filling, body, response).await
+                match usize::try_from(count).ok().and_then(|count| self.filling.get(..count)) {
+                    Some(all) => (Status::OK, &BYTES, all),
+                    None => return bytes(count, &self.filling, body, response).await,
+                }
             }
-            "/health" => response.send(body, Status::OK, &PLAIN, b"ok\n").await,
+            "/health" => (Status::OK, &PLAIN, b"ok\n"),
             "/metrics" => {
-                let text = metrics::render(&[&Machine, &*self.ip, &self.stats.get()]);
-                response.send(body, Status::OK, &METRICS, text.as_bytes()).await
+                text = metrics::render(&[&Machine, &*self.ip, &self.stats.get()]);
+                (Status::OK, &METRICS, text.as_bytes())
             }
-            _ => response.send(body, Status::NOT_FOUND, &PLAIN, b"There is no such page.\n").await,
-        }
+            _ => (Status::NOT_FOUND, &PLAIN, b"There is no such page.\n"),
+        };
+        response.send(body, status, fields, content).await
     }
 }
 
@@ -101,7 +103,7 @@ fn number(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-/// Sends `count` bytes: what benchmarks ask for.
+/// Sends `count` bytes, which are more than the filling has.
 async fn bytes<R, W>(
     count: u64,
     filling: &[u8],
@@ -112,9 +114,6 @@ where
     R: Read<Error = ip::Error>,
     W: Write<Error = ip::Error>,
 {
-    if let Some(all) = usize::try_from(count).ok().and_then(|count| filling.get(..count)) {
-        return response.send(body, Status::OK, &BYTES, all).await;
-    }
     let mut sink = response.stream(body, Status::OK, &BYTES, Some(count)).await?;
     let mut left = count;
     while left > 0 {

@@ -9,6 +9,9 @@ use core::time::Duration;
 use embedded_io_async::{ErrorType, Read, Write};
 use kernel::time::timeout;
 
+/// A line that is made without the heap. One type for all, as each has its code.
+pub(super) type Line = heapless::String<96>;
+
 /// What has been said on the connection so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Progress {
@@ -158,7 +161,7 @@ impl Sink<'_> {
             *left = rest.ok_or(Error::Request(Status::INTERNAL))?;
             return put(writer, piece, self.patience).await;
         }
-        let mut size = heapless::String::<20>::new();
+        let mut size = Line::new();
         // Sixteen digits and the line's end fit.
         let _ = write!(size, "{:x}\r\n", piece.len());
         put(writer, size.as_bytes(), self.patience).await?;

@@ -1,8 +1,8 @@
 //! Connections, and the requests on them, one after the other.
 
-use super::body::Body;
+use super::body::{Body, LINE};
 use super::head::{self, Method, Request};
-use super::response::{Progress, Response, put};
+use super::response::{Line, Progress, Response, put};
 use super::{Error, Status};
 use crate::ip::{self, Listener, Stream, Tcp};
 use alloc::rc::Rc;
@@ -180,7 +180,8 @@ struct Memory {
 
 impl Memory {
     fn new(limits: &Limits) -> Option<Self> {
-        let (buffer, mut text) = (kernel::memory::zeroed(limits.head)?, String::new());
+        // Behind the longest head there is room for the lines between chunks.
+        let (buffer, mut text) = (kernel::memory::zeroed(limits.head + LINE)?, String::new());
         text.try_reserve(512).ok()?;
         Some(Self { buffer, text })
     }
@@ -216,13 +217,12 @@ pub async fn connection<S: Stream>(
     };
     if let Err(Error::Request(status)) = result {
         count(stats, |stats| stats.bad += 1);
-        let _ = put(&mut writer, b"HTTP/1.1 ", limits.response).await;
-        let mut line = heapless::String::<96>::new();
+        let mut line = Line::new();
         // The longest phrase fits.
         let _ = core::fmt::write(
             &mut line,
             format_args!(
-                "{} {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                "HTTP/1.1 {} {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
                 status.0,
                 status.phrase()
             ),
@@ -291,7 +291,7 @@ where
         if let Some(head) = head::parse(&buffer[..end]).map_err(Error::Request)? {
             break head;
         }
-        if end == buffer.len() {
+        if end >= limits.head {
             return Err(Error::Request(Status::HEAD_TOO_LARGE));
         }
         let left = deadline.saturating_duration_since(Instant::now());
@@ -301,6 +301,9 @@ where
             Err(_) => return Err(Error::Request(Status::TIMEOUT)),
         }
     };
+    if head.length > limits.head {
+        return Err(Error::Request(Status::HEAD_TOO_LARGE));
+    }
     if matches!(head.framing, head::Framing::Length(length) if length > limits.body) {
         return Err(Error::Request(Status::TOO_LARGE));
     }

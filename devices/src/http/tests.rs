@@ -283,3 +283,26 @@ fn a_connection_that_ends_in_the_middle_is_over() {
     assert!(answer.is_empty() && reset);
     assert!(served(&[Step::Closes]).0.is_empty());
 }
+
+#[test]
+fn a_head_of_any_length_that_fits_leaves_room_for_its_body() {
+    for length in 480..=512 {
+        for (framing, content) in [
+            ("Transfer-Encoding: chunked", "2\r\nhi\r\n0\r\nTrailer: x\r\n\r\n"),
+            ("Content-Length: 2", "hi"),
+        ] {
+            let head = |pad: &str| {
+                format!("POST /echo HTTP/1.1\r\nHost: x\r\n{framing}\r\nX: {pad}\r\n\r\n")
+            };
+            let head = head(&"y".repeat(length - head("").len()));
+            assert_eq!(head.len(), length);
+            let (answer, ..) = served(&[sends(&head), sends(content), sends(GET)]);
+            assert!(answer.contains("\r\n2\r\nhi\r\n0\r\n\r\n"), "{length}, {framing}: {answer}");
+            assert!(answer.ends_with(ANSWER), "{length}, {framing}: {answer}");
+            let (answer, ..) = served(&[sends(&format!("{head}{content}{GET}"))]);
+            assert!(answer.ends_with(ANSWER), "{length}, {framing}, at once: {answer}");
+        }
+    }
+    let long = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "y".repeat(481));
+    assert_eq!((long.len(), status_of(&[sends(&long)])), (513, 431));
+}

@@ -45,7 +45,7 @@ pub(super) struct Engine {
     listening: Vec<Listening>,
     half_open: Table,
     cookies: Cookies,
-    leaving: VecDeque<(Handle, Instant)>,
+    leaving: Vec<(Handle, Instant)>,
     dhcp: Option<dhcp::Retry>,
     /// Those that were told, or that DHCP named.
     servers: heapless::Vec<IpAddr, SERVERS>,
@@ -69,7 +69,7 @@ impl Engine {
             listening: Vec::new(),
             half_open: Table::new(settings.limits.half_open)?,
             cookies: Cookies::new()?,
-            leaving: VecDeque::new(),
+            leaving: Vec::new(),
             dhcp: dhcp.then(|| dhcp::Retry::new(Instant::now())),
             servers: settings.servers.clone(),
             routers: settings.ipv6.is_none().then(|| Routers::new(Instant::now())),
@@ -524,7 +524,7 @@ impl Engine {
     pub(super) fn release(&mut self, handle: Handle) {
         if self.protocols.give_up(handle) {
             let until = Instant::now().saturating_add(LEAVE);
-            self.leaving.push_back((handle, until));
+            self.leaving.push((handle, until));
         } else {
             self.protocols.drop_connection(handle);
         }

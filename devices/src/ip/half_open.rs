@@ -10,7 +10,7 @@ use super::Error;
 use super::packet::Segment;
 use super::stack::Spare;
 use crate::net::HEADER;
-use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 use kernel::time::Instant;
 
@@ -81,10 +81,10 @@ impl HalfOpen {
     }
 }
 
-/// All of them, the oldest first.
+/// All of them, in no order.
 #[derive(Debug)]
 pub(super) struct Table {
-    entries: VecDeque<HalfOpen>,
+    entries: Vec<HalfOpen>,
     most: usize,
     /// None of them is due before.
     quiet: Option<Instant>,
@@ -96,7 +96,7 @@ impl Table {
     /// # Errors
     /// [`Error::Exhausted`] when there is no memory for them.
     pub(super) fn new(most: usize) -> Result<Self, Error> {
-        let mut entries = VecDeque::new();
+        let mut entries = Vec::new();
         entries.try_reserve_exact(most).map_err(|_| Error::Exhausted)?;
         Ok(Self { entries, most, quiet: None })
     }
@@ -108,7 +108,7 @@ impl Table {
     /// Takes out the one that `segment` belongs to.
     pub(super) fn take(&mut self, segment: &Segment) -> Option<HalfOpen> {
         let at = self.entries.iter().position(|entry| entry.is(segment))?;
-        self.entries.remove(at)
+        Some(self.entries.swap_remove(at))
     }
 
     /// Looks at the one that `segment` belongs to.
@@ -130,7 +130,7 @@ impl Table {
     pub(super) fn add(&mut self, new: HalfOpen) {
         if !self.is_full() {
             self.quiet = self.quiet.into_iter().chain([new.due()]).min();
-            self.entries.push_back(new);
+            self.entries.push(new);
         }
     }
 
@@ -155,7 +155,7 @@ impl Table {
             self.quiet = self.entries.iter().map(HalfOpen::due).min();
             return None;
         };
-        self.entries.remove(at)
+        Some(self.entries.swap_remove(at))
     }
 }
 

@@ -9,7 +9,6 @@ use crate::ip::packet::Segment;
 use crate::ip::tcp::State;
 use crate::ip::{Error, random};
 use crate::net::HEADER;
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
@@ -46,14 +45,14 @@ impl fmt::Debug for Spare {
 
 /// Sockets without connections, to be used again: the longest unused first to go.
 #[derive(Default)]
-pub(super) struct Spares(VecDeque<Spare>);
+pub(super) struct Spares(Vec<Spare>);
 
 impl Spares {
     /// One with buffers of `size` bytes, closed.
     fn take(&mut self, size: usize) -> Result<Spare, Error> {
         let at = self.0.iter().rposition(|it| it.size == size);
-        let mut spare = match at.and_then(|at| self.0.remove(at)) {
-            Some(spare) => spare,
+        let mut spare = match at {
+            Some(at) => self.0.remove(at),
             None => Spare::new(size)?,
         };
         spare.socket().set_congestion_control(tcp::CongestionControl::Reno);
@@ -63,9 +62,9 @@ impl Spares {
     fn put(&mut self, mut spare: Spare) {
         spare.socket().abort();
         if self.0.len() >= SPARES {
-            self.0.pop_front();
+            self.0.remove(0);
         }
-        self.0.push_back(spare);
+        self.0.push(spare);
     }
 }
 

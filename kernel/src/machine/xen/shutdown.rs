@@ -9,8 +9,9 @@ use ::xen::public::{SHUTDOWN_poweroff, SHUTDOWN_reboot};
 use ::xen::xenstore::{self, Error};
 use alloc::vec::Vec;
 use core::future::poll_fn;
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Poll, Waker};
-use spin::{Mutex, Once};
+use spin::Mutex;
 
 const NODE: &str = "control/shutdown";
 
@@ -27,16 +28,17 @@ static STATE: Mutex<State> =
 
 /// Starts to follow the toolstack's requests, at the first call.
 pub fn serve() {
-    static SERVED: Once<()> = Once::new();
-    SERVED.call_once(|| {
-        super::open_store();
-        spawn(async {
-            if let Err(error) = follow().await {
-                log::warn!("requests to shut down are not heard: {error}");
-            }
-        })
-        .detach();
-    });
+    static SERVED: AtomicBool = AtomicBool::new(false);
+    if SERVED.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    super::open_store();
+    spawn(async {
+        if let Err(error) = follow().await {
+            log::warn!("requests to shut down are not heard: {error}");
+        }
+    })
+    .detach();
 }
 
 async fn follow() -> Result<(), Error> {

@@ -23,7 +23,7 @@ use ::xen::start::{Channel, StartInfo};
 use core::mem::offset_of;
 use core::ops::Range;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use spin::{Mutex, MutexGuard, Once};
 
 /// Bytes of the one stack.
@@ -209,16 +209,16 @@ fn initial_page(start_info: &StartInfo<'_>, channel: Channel) -> Option<SharedPa
 /// Makes xenstore usable, if the domain has one. At the first use and not at
 /// boot, because an app without devices has none for it.
 pub fn open_store() {
-    static OPENED: Once<()> = Once::new();
-    OPENED.call_once(|| {
-        let Some((start_info, store)) = START_INFO.get().and_then(|it| Some((it, it.store?)))
-        else {
-            return;
-        };
-        if let Some(page) = initial_page(start_info, store) {
-            ::xen::xenstore::attach(page, store.port);
-        }
-    });
+    static OPENED: AtomicBool = AtomicBool::new(false);
+    if OPENED.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let Some((start_info, store)) = START_INFO.get().and_then(|it| Some((it, it.store?))) else {
+        return;
+    };
+    if let Some(page) = initial_page(start_info, store) {
+        ::xen::xenstore::attach(page, store.port);
+    }
 }
 
 /// Runs the app and ends the domain.
