@@ -10,8 +10,12 @@
 //! sender may occupy (RFC 8900), TCP does without, and a datagram that needs it is
 //! refused by [`send`](super::Datagrams::send) on this side as well.
 
+mod repeat;
+
 use crate::net::{Checksum, HEADER, Mac, Meta};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+pub(super) use repeat::Acknowledged;
 
 const IPV4: [u8; 2] = [0x08, 0x00];
 pub(super) const IPV6: [u8; 2] = [0x86, 0xdd];

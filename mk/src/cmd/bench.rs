@@ -2,6 +2,7 @@
 
 mod block;
 mod chart;
+mod faults;
 mod machine;
 mod net;
 mod site;
@@ -44,6 +45,8 @@ and do not vary; times do. Each is the median of all starts,\nwith the least and
     Net(net::Args),
     /// A disk, beside Linux as a guest: throughput, requests, flushes, their cost
     Block(block::Args),
+    /// Streams through a network that loses, reorders and repeats packets: what arrives is compared
+    Faults(faults::Args),
     /// The machine beneath an app: boot by memory, heap, tasks, time, hypercalls
     #[command(
         after_help = "Example:\n  cargo mk bench machine --json\n\nInstructions are counted by QEMU, \
@@ -123,6 +126,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
         What::Machine { json } => return machine::run(*json, ui),
         What::Net(args) => return net::run(args, ui),
         What::Block(args) => return block::run(args, ui),
+        What::Faults(args) => return faults::run(args, ui),
     };
     let project = Project::find()?;
     let boot = boot(&project, starts, ui)?;

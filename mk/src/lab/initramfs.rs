@@ -120,12 +120,13 @@ pub(super) const SCRIPTS: [(&str, &str); 8] = [
 ];
 
 /// Our own files where guests have a network.
-pub(super) const NETWORK_SCRIPTS: [(&str, &str); 9] = [
+pub(super) const NETWORK_SCRIPTS: [(&str, &str); 10] = [
     ("etc/dnsmasq.conf", include_str!("dom0/dnsmasq.conf")),
     ("etc/hosts", include_str!("dom0/hosts")),
     ("etc/passwd", include_str!("dom0/passwd")),
     ("etc/resolv.conf", include_str!("dom0/resolv.conf")),
     ("etc/xen/scripts/vif-bridge", include_str!("dom0/vif-bridge")),
+    ("usr/sbin/faulty-host", include_str!("dom0/faulty-host")),
     ("usr/sbin/network", include_str!("dom0/network")),
     ("usr/sbin/publish", include_str!("dom0/publish")),
     ("usr/sbin/stage", include_str!("dom0/stage")),

@@ -237,10 +237,14 @@ impl Protocols {
             For::Nobody | For::Us | For::Neighbor => None,
         };
         let handle = handle.unwrap_or(self.base);
-        let (frame, wire) = (Some(frame), Some(wire));
+        let place = self.sets.get_mut(handle);
+        let repeats = match who {
+            For::Stream(_) => place.acknowledged.hear(frame),
+            _ => None,
+        };
+        let (frame, wire) = (Some(repeats.as_deref().unwrap_or(frame)), Some(wire));
         let mut port = Port { frame, wire, door: None, out: &self.out };
-        let set = &mut self.sets.get_mut(handle).set;
-        self.interface.poll_ingress_single(moment(now), &mut port, set);
+        self.interface.poll_ingress_single(moment(now), &mut port, &mut place.set);
         if who != For::Nobody {
             self.sets.touch(handle);
         }

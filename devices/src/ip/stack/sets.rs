@@ -6,7 +6,7 @@
 //! connections that say nothing cost those that do nothing.
 
 use super::deadlines::Deadlines;
-use crate::ip::packet::Segment;
+use crate::ip::packet::{Acknowledged, Segment};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
@@ -67,6 +67,8 @@ pub(super) struct Place {
     touched: bool,
     /// It wanted to send something and could not.
     stuck: bool,
+    /// What the peer of a TCP connection acknowledged.
+    pub(super) acknowledged: Acknowledged,
 }
 
 impl Place {
@@ -112,7 +114,8 @@ impl Sets {
         handle: SocketHandle,
         key: Option<Key>,
     ) -> Handle {
-        let place = Place { set, handle, key, touched: false, stuck: false };
+        let acknowledged = Acknowledged::default();
+        let place = Place { set, handle, key, touched: false, stuck: false, acknowledged };
         let id = if let Some(id) = self.free.pop() {
             id
         } else {
