@@ -8,7 +8,7 @@ use crate::ip::{self, Listener, Stream, Tcp};
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
 use core::time::Duration;
 use embedded_io_async::{Read, Write};
 use kernel::metrics::{Metric, Source};
@@ -92,8 +92,12 @@ pub trait Handler {
         W: Write<Error = ip::Error>;
 }
 
-/// A connection that says nothing for this long gives its memory back until it does.
-const SHORT: Duration = Duration::from_secs(1);
+/// Connections that keep their memory while they wait for the next request. Beyond
+/// these, each gives it back meanwhile.
+pub(super) const KEEP: usize = 64;
+
+/// Memory of connections that is kept for others.
+const SPARES: usize = 16;
 
 /// Bytes of a body that the handler did not read which are worth the connection.
 const SKIP: usize = 64 * 1024;
@@ -111,6 +115,7 @@ pub async fn serve<T: Tcp>(
     ready: impl FnOnce(u16),
 ) -> Result<(), ip::Error> {
     let mut listener = tcp.listen(port).await?;
+    let pool = Rc::new(Pool::default());
     ready(listener.port());
     loop {
         let stream = match listener.accept().await {
@@ -136,8 +141,9 @@ pub async fn serve<T: Tcp>(
             refuse(stream);
             continue;
         }
+        let pool = Rc::clone(&pool);
         spawn(async move {
-            connection(stream, &limits, &stats, &*handler).await;
+            pooled(stream, &limits, &stats, &pool, &*handler).await;
             count(&stats, |stats| stats.open -= 1);
         })
         .detach();
@@ -170,7 +176,6 @@ fn refuse<S: Stream + 'static>(mut stream: S) {
 }
 
 /// What a connection needs while it is at work.
-#[derive(Default)]
 struct Memory {
     /// What came and is not dealt with.
     buffer: Vec<u8>,
@@ -178,37 +183,95 @@ struct Memory {
     text: String,
 }
 
-impl Memory {
-    fn new(limits: &Limits) -> Option<Self> {
-        // Behind the longest head there is room for the lines between chunks.
-        let (buffer, mut text) = (kernel::memory::zeroed(limits.head + LINE)?, String::new());
-        text.try_reserve(512).ok()?;
-        Some(Self { buffer, text })
+/// The memory of a server's connections.
+#[derive(Default)]
+pub(super) struct Pool {
+    spares: RefCell<Vec<Memory>>,
+    /// How many have theirs.
+    pub(super) out: Cell<usize>,
+}
+
+impl Pool {
+    fn take(&self, limits: &Limits) -> Option<Memory> {
+        let spare = self.spares.borrow_mut().pop();
+        let memory = match spare {
+            Some(memory) => memory,
+            None => {
+                // Behind the longest head there is room for the lines between chunks.
+                let buffer = kernel::memory::zeroed(limits.head + LINE)?;
+                let mut text = String::new();
+                text.try_reserve(512).ok()?;
+                Memory { buffer, text }
+            }
+        };
+        self.out.set(self.out.get() + 1);
+        Some(memory)
+    }
+
+    fn put(&self, memory: Memory) {
+        self.out.set(self.out.get() - 1);
+        let mut spares = self.spares.borrow_mut();
+        if spares.len() < SPARES && spares.try_reserve(1).is_ok() {
+            spares.push(memory);
+        }
+    }
+}
+
+/// The memory of a connection, when it has one.
+struct Held<'a> {
+    pool: &'a Pool,
+    memory: Option<Memory>,
+}
+
+impl Held<'_> {
+    fn take(&mut self, limits: &Limits) -> Option<&mut Memory> {
+        if self.memory.is_none() {
+            self.memory = self.pool.take(limits);
+        }
+        self.memory.as_mut()
+    }
+
+    fn put(&mut self) {
+        self.memory.take().into_iter().for_each(|memory| self.pool.put(memory));
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.put();
     }
 }
 
 /// Serves one connection to its end.
 pub async fn connection<S: Stream>(
-    mut stream: S,
+    stream: S,
     limits: &Limits,
     stats: &Cell<Stats>,
     handler: &impl Handler,
 ) {
-    let Some(mut memory) = Memory::new(limits) else {
-        count(stats, |stats| stats.refused += 1);
-        return stream.abort();
-    };
+    pooled(stream, limits, stats, &Pool::default(), handler).await;
+}
+
+/// As [`connection`], which shares its memory with others.
+pub(super) async fn pooled<S: Stream>(
+    mut stream: S,
+    limits: &Limits,
+    stats: &Cell<Stats>,
+    pool: &Pool,
+    handler: &impl Handler,
+) {
+    let mut held = Held { pool, memory: None };
     let (mut reader, mut writer) = stream.split();
     let mut end = 0;
     let result = loop {
         if end == 0 {
-            match first(&mut reader, &mut memory, limits).await {
+            match first(&mut reader, &mut held, limits).await {
                 Ok(0) => break Ok(()),
                 Ok(read) => end = read,
                 Err(error) => break Err(error),
             }
         }
-        let Memory { buffer, text } = &mut memory;
+        let Some(Memory { buffer, text }) = &mut held.memory else { break Ok(()) };
         match one(&mut reader, &mut writer, buffer, end, text, limits, stats, handler).await {
             Ok(Some(rest)) => end = rest,
             Ok(None) => break Ok(()),
@@ -230,6 +293,7 @@ pub async fn connection<S: Stream>(
         let _ = put(&mut writer, line.as_bytes(), limits.response).await;
     }
     drop((reader, writer));
+    held.put();
     if let Err(Error::Connection(_)) = result {
         return stream.abort();
     }
@@ -246,30 +310,31 @@ pub async fn connection<S: Stream>(
     let _ = stream.close().await;
 }
 
-/// Waits for a request to begin, and gives the memory back if that takes long. How many
-/// bytes of it there are; 0 when none come.
+/// Waits for a request to begin, without memory if many connections wait. How many bytes
+/// of it there are; 0 when none come.
 async fn first<R: Read<Error = ip::Error>>(
     reader: &mut R,
-    memory: &mut Memory,
+    held: &mut Held<'_>,
     limits: &Limits,
 ) -> Result<usize, Error> {
-    let short = limits.idle.min(SHORT);
-    if let Ok(read) = timeout(short, reader.read(&mut memory.buffer)).await {
-        return Ok(read?);
+    let none = Error::Request(Status::UNAVAILABLE);
+    let few = held.pool.out.get() <= KEEP;
+    if few {
+        let Memory { buffer, .. } = held.take(limits).ok_or(none)?;
+        return Ok(timeout(limits.idle, reader.read(buffer)).await.unwrap_or(Ok(0))?);
     }
-    *memory = Memory::default();
+    held.put();
     let mut byte = [0];
-    let long = timeout(limits.idle.saturating_sub(short), reader.read(&mut byte));
-    let read = long.await.unwrap_or(Ok(0))?;
+    let read = timeout(limits.idle, reader.read(&mut byte)).await.unwrap_or(Ok(0))?;
     if read > 0 {
-        *memory = Memory::new(limits).ok_or(Error::Request(Status::UNAVAILABLE))?;
-        memory.buffer[..1].copy_from_slice(&byte);
+        let Memory { buffer, .. } = held.take(limits).ok_or(none)?;
+        buffer[..1].copy_from_slice(&byte);
     }
     Ok(read)
 }
 
-/// Serves the request whose first `end` bytes are in the buffer. `None` at the end of the connection, else how many
-/// bytes of what follows are in the buffer already.
+/// Serves the request whose first `end` bytes are in the buffer. `None` at the end of the
+/// connection, else how many bytes of what follows are in the buffer already.
 #[allow(clippy::too_many_arguments, reason = "the parts of a connection, borrowed one by one")]
 async fn one<R, W>(
     reader: &mut R,

@@ -151,6 +151,11 @@ impl Handler for Echo {
 /// What a client that follows `steps` is answered, without the dates; whether
 /// the connection was reset; and how long it took.
 fn served(steps: &[Step]) -> (String, bool, Duration) {
+    served_beside(0, steps)
+}
+
+/// The same where so many other connections are at work.
+fn served_beside(others: usize, steps: &[Step]) -> (String, bool, Duration) {
     kernel::machine::simulate_time();
     let (answer, aborted) = (Rc::<RefCell<Vec<u8>>>::default(), Rc::<Cell<bool>>::default());
     let script = Script {
@@ -160,7 +165,10 @@ fn served(steps: &[Step]) -> (String, bool, Duration) {
     };
     let begun = Instant::now();
     let limits = Limits { head: 512, body: 1000, ..Limits::default() };
-    kernel::task::block_on(connection(script, &limits, &Cell::default(), &Echo));
+    let pool = server::Pool::default();
+    pool.out.set(others);
+    kernel::task::block_on(server::pooled(script, &limits, &Cell::default(), &pool, &Echo));
+    assert_eq!(pool.out.get(), others);
     let answer = String::from_utf8(answer.take()).unwrap();
     let lines = answer.split_inclusive("\r\n").filter(|line| !line.starts_with("Date:"));
     (lines.collect(), aborted.get(), begun.elapsed())
@@ -268,13 +276,13 @@ fn who_is_slow_is_cut_off() {
 }
 
 #[test]
-fn who_was_idle_for_a_while_is_answered_as_before() {
-    let idle = Step::Waits(Duration::from_secs(20));
-    let steps = [sends(GET), idle.clone(), sends(GET), idle, sends(GET), sends(GET), Step::Closes];
-    let (answer, reset, time) = served(&steps);
-    assert!(answer == ANSWER.repeat(4) && !reset, "{answer}");
-    // What the script waits for ends with the read that was given up.
-    assert!(time >= Duration::from_secs(2));
+fn one_of_many_is_answered_as_one_of_few() {
+    let steps = [sends(GET), sends(GET), Step::Waits(Duration::from_secs(20)), sends(GET)];
+    let (answer, reset, time) = served_beside(server::KEEP + 1, &steps);
+    assert!(answer == ANSWER.repeat(3) && !reset, "{answer}");
+    assert!(time >= Duration::from_secs(20));
+    let (answer, ..) = served_beside(server::KEEP + 1, &[sends("G"), sends("ET / HT")]);
+    assert_eq!(answer, "");
 }
 
 #[test]
