@@ -8,7 +8,7 @@ use crate::ip::{self, Listener, Stream, Tcp};
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::cell::{Cell, RefCell};
+use core::cell::Cell;
 use core::time::Duration;
 use embedded_io_async::{Read, Write};
 use kernel::metrics::{Metric, Source};
@@ -95,9 +95,6 @@ pub trait Handler {
 /// Connections that keep their memory while they wait for the next request. Beyond
 /// these, each gives it back meanwhile.
 pub(super) const KEEP: usize = 64;
-
-/// Memory of connections that is kept for others.
-const SPARES: usize = 16;
 
 /// Bytes of a body that the handler did not read which are worth the connection.
 const SKIP: usize = 64 * 1024;
@@ -186,15 +183,15 @@ struct Memory {
 /// The memory of a server's connections.
 #[derive(Default)]
 pub(super) struct Pool {
-    spares: RefCell<Vec<Memory>>,
+    /// What the last to give its back leaves for the next.
+    spare: Cell<Option<Memory>>,
     /// How many have theirs.
     pub(super) out: Cell<usize>,
 }
 
 impl Pool {
     fn take(&self, limits: &Limits) -> Option<Memory> {
-        let spare = self.spares.borrow_mut().pop();
-        let memory = match spare {
+        let memory = match self.spare.take() {
             Some(memory) => memory,
             None => {
                 // Behind the longest head there is room for the lines between chunks.
@@ -210,10 +207,7 @@ impl Pool {
 
     fn put(&self, memory: Memory) {
         self.out.set(self.out.get() - 1);
-        let mut spares = self.spares.borrow_mut();
-        if spares.len() < SPARES && spares.try_reserve(1).is_ok() {
-            spares.push(memory);
-        }
+        self.spare.set(Some(memory));
     }
 }
 
@@ -224,11 +218,13 @@ struct Held<'a> {
 }
 
 impl Held<'_> {
-    fn take(&mut self, limits: &Limits) -> Option<&mut Memory> {
+    /// Its buffer.
+    fn take(&mut self, limits: &Limits) -> Result<&mut [u8], Error> {
         if self.memory.is_none() {
             self.memory = self.pool.take(limits);
         }
-        self.memory.as_mut()
+        let memory = self.memory.as_mut().ok_or(Error::Request(Status::UNAVAILABLE))?;
+        Ok(&mut memory.buffer)
     }
 
     fn put(&mut self) {
@@ -317,18 +313,16 @@ async fn first<R: Read<Error = ip::Error>>(
     held: &mut Held<'_>,
     limits: &Limits,
 ) -> Result<usize, Error> {
-    let none = Error::Request(Status::UNAVAILABLE);
-    let few = held.pool.out.get() <= KEEP;
-    if few {
-        let Memory { buffer, .. } = held.take(limits).ok_or(none)?;
-        return Ok(timeout(limits.idle, reader.read(buffer)).await.unwrap_or(Ok(0))?);
-    }
-    held.put();
-    let mut byte = [0];
-    let read = timeout(limits.idle, reader.read(&mut byte)).await.unwrap_or(Ok(0))?;
-    if read > 0 {
-        let Memory { buffer, .. } = held.take(limits).ok_or(none)?;
-        buffer[..1].copy_from_slice(&byte);
+    let (many, mut byte) = (held.pool.out.get() > KEEP, [0]);
+    let to = if many {
+        held.put();
+        &mut byte[..]
+    } else {
+        held.take(limits)?
+    };
+    let read = timeout(limits.idle, reader.read(to)).await.unwrap_or(Ok(0))?;
+    if many && read > 0 {
+        held.take(limits)?[..1].copy_from_slice(&byte);
     }
     Ok(read)
 }
