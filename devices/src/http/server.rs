@@ -347,7 +347,8 @@ where
     let deadline = Instant::now().saturating_add(limits.request);
     let head = loop {
         // Line ends before a request are leftovers of older clients (RFC 9112, section 2.2).
-        if let Some(head) = head::parse(&buffer[..end]).map_err(Error::Request)? {
+        // What is behind the longest head is not looked at, as it may have come or not.
+        if let Some(head) = head::parse(&buffer[..end.min(limits.head)]).map_err(Error::Request)? {
             break head;
         }
         if end >= limits.head {
@@ -360,9 +361,6 @@ where
             Err(_) => return Err(Error::Request(Status::TIMEOUT)),
         }
     };
-    if head.length > limits.head {
-        return Err(Error::Request(Status::HEAD_TOO_LARGE));
-    }
     if matches!(head.framing, head::Framing::Length(length) if length > limits.body) {
         return Err(Error::Request(Status::TOO_LARGE));
     }

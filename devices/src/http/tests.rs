@@ -276,6 +276,13 @@ fn who_is_slow_is_cut_off() {
 }
 
 #[test]
+fn a_head_that_is_too_long_is_so_however_it_comes() {
+    let (first, bad) = (format!("GET /{}", "a".repeat(507)), "\0\0");
+    assert_eq!(status_of(&[sends(&format!("{first}{bad}"))]), 431);
+    assert_eq!(status_of(&[sends(&first), sends(bad)]), 431);
+}
+
+#[test]
 fn one_of_many_is_answered_as_one_of_few() {
     let steps = [sends(GET), sends(GET), Step::Waits(Duration::from_secs(20)), sends(GET)];
     let (answer, reset, time) = served_beside(server::KEEP + 1, &steps);
