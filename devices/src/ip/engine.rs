@@ -176,8 +176,10 @@ impl Engine {
         };
         let (ours, theirs) = (entry.ours.wrapping_add(1), entry.theirs.wrapping_add(1));
         if segment.flags & RST != 0 {
-            if segment.sequence == theirs {
-                self.half_open.take(segment);
+            if segment.sequence == theirs
+                && let Some(mut entry) = self.half_open.take(segment)
+            {
+                self.protocols.recycle(&mut entry);
             }
             return Look::Done;
         }
@@ -198,7 +200,10 @@ impl Engine {
 
     /// Deals with a SYN for a port that someone listens on.
     fn asked(&mut self, frame: &[u8], segment: &Segment, wire: &dyn Wire, now: Instant) {
-        let known = self.half_open.take(segment).filter(|it| it.theirs == segment.sequence);
+        let mut known = self.half_open.take(segment);
+        // It is answered anew, with a socket of its own.
+        known.iter_mut().for_each(|entry| self.protocols.recycle(entry));
+        let known = known.filter(|it| it.theirs == segment.sequence);
         if known.is_none() && self.half_open.is_full() {
             return self.give_cookie(frame, segment, wire, now);
         }
@@ -245,7 +250,7 @@ impl Engine {
         let buffer = self.protocols.buffer_size()?;
         for seed in self.cookies.good(&asked, now) {
             let mut entry = HalfOpen::new(&syn, &asked, (seed, buffer), now)?;
-            if self.protocols.answer(&mut entry, true, None, now)
+            if self.protocols.answer(&mut entry, false, None, now)
                 && segment.acknowledgement == entry.ours.wrapping_add(1)
             {
                 return self.protocols.confirm(entry);

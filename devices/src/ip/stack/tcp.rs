@@ -130,9 +130,7 @@ impl Protocols {
         at: Instant,
     ) -> bool {
         // What answered before would count this answer as sent again.
-        if let Some(spare) = entry.socket.take() {
-            self.spares.put(spare);
-        }
+        self.recycle(entry);
         let Ok(mut spare) = self.spares.take(entry.buffer) else { return false };
         let ours = spare.answer(self, entry, wire, at);
         let same = ours.is_some_and(|ours| entry.answers == 0 || entry.ours == ours);
@@ -143,6 +141,11 @@ impl Protocols {
             self.spares.put(spare);
         }
         same
+    }
+
+    /// Takes the socket of an entry back, so that the next SYN need not make one.
+    pub(in crate::ip) fn recycle(&mut self, entry: &mut HalfOpen) {
+        entry.socket.take().into_iter().for_each(|spare| self.spares.put(spare));
     }
 
     /// Makes a connection of what a peer confirmed, with the socket that answered or by
