@@ -2,7 +2,7 @@
 //! linker's arguments, and cargo's own words.
 
 use crate::image::layout;
-use crate::project::{Guest, Project, cargo, read};
+use crate::project::{Goal, Guest, Project, cargo, read};
 use crate::provenance;
 use crate::ui::Ui;
 use anyhow::{Context, Result, bail, ensure};
@@ -29,7 +29,7 @@ const PROFILE_SETTINGS: &[&str] = &[
 /// panic, which is 11 KB of an image; a report's return addresses say where one did.
 const UNNAMED: &[&str] = &["smoltcp", "hashbrown", "heapless", "httparse", "talc"];
 
-/// What LLVM is told besides, as it is not made for programs of state machines.
+/// What LLVM is told besides for small images, as it is not made for programs of state machines.
 const LLVM: &[&str] = &[
     // A function becomes part of its only caller however large both are, as that is worth
     // 15 000 to it. With each instruction at eight times its cost, that ends at 375 of them,
@@ -49,16 +49,17 @@ const LLVM: &[&str] = &[
 pub(crate) struct Guests<'a> {
     project: &'a Project,
     ui: &'a Ui,
+    goal: Goal,
     /// The rustflags, separated by unit separators.
     flags: OsString,
 }
 
 impl<'a> Guests<'a> {
-    /// Makes sure that everything is there.
+    /// For guests of that goal. Makes sure that everything is there.
     ///
     /// # Errors
     /// When the standard library's source is missing and cannot be installed.
-    pub(crate) fn new(project: &'a Project, ui: &'a Ui) -> Result<Self> {
+    pub(crate) fn new(project: &'a Project, goal: Goal, ui: &'a Ui) -> Result<Self> {
         let sysroot = sysroot(ui)?;
         let script = project.linker_script(layout::base(1))?;
         let mut flags = OsString::new();
@@ -73,7 +74,7 @@ impl<'a> Guests<'a> {
         flag(["--cfg=".as_ref(), "getrandom_backend=\"custom\"".as_ref()]);
         // The kernel draws a block at a time, which is no work for wider registers.
         flag(["--cfg=".as_ref(), "chacha20_backend=\"sse2\"".as_ref()]);
-        for argument in LLVM {
+        for argument in LLVM.iter().filter(|_| goal == Goal::Size) {
             flag(["-Cllvm-args=".as_ref(), argument.as_ref()]);
         }
         // What differs from machine to machine stays out of images.
@@ -82,7 +83,7 @@ impl<'a> Guests<'a> {
             remap.push(format!("={to}"));
             flag(["--remap-path-prefix=".as_ref(), &remap]);
         }
-        Ok(Self { project, ui, flags })
+        Ok(Self { project, ui, goal, flags })
     }
 
     /// A call of cargo's `subcommand` for the guest target.
@@ -110,6 +111,9 @@ impl<'a> Guests<'a> {
             for setting in PROFILE_SETTINGS {
                 command.args(["--config", &format!("profile.{PROFILE}.{setting}")]);
             }
+        }
+        if self.goal == Goal::Speed {
+            command.args(["--config", &format!("profile.{PROFILE}.opt-level=3")]);
         }
         command
     }

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use cargo_metadata::{Metadata, MetadataCommand, Package};
+use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -24,6 +25,29 @@ pub(crate) struct Project {
     pub(crate) guests: Vec<Guest>,
 }
 
+/// What an image is optimised for.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    clap::ValueEnum,
+    Serialize,
+    Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Goal {
+    /// The smallest image
+    #[default]
+    Size,
+    /// The fewest instructions, in a larger image whose limit does not count
+    Speed,
+}
+
 /// A binary that can be built as a guest.
 #[derive(Clone, Debug)]
 pub(crate) struct Guest {
@@ -35,6 +59,8 @@ pub(crate) struct Guest {
     pub(crate) source: PathBuf,
     /// Whether it is a test guest.
     pub(crate) test: bool,
+    /// What its image is optimised for.
+    pub(crate) goal: Goal,
     /// The most bytes that its image may have.
     pub(crate) limit: Option<u64>,
 }
@@ -71,11 +97,21 @@ impl Project {
             out: metadata.target_directory.join("xenith").into(),
             guests,
             metadata,
-        };
+        }
+        .optimized(None);
         for file in [this.link_script(), this.target()] {
             ensure!(file.is_file(), "{} is missing: is Xenith here as a whole?", file.display());
         }
         Ok(this)
+    }
+
+    /// The same, with all guests optimised for `goal` if there is one.
+    pub(crate) fn optimized(mut self, goal: Option<Goal>) -> Self {
+        for guest in &mut self.guests {
+            guest.goal = goal.unwrap_or(guest.goal);
+            guest.limit = guest.limit.filter(|_| guest.goal == Goal::Size);
+        }
+        self
     }
 
     /// The linker script of the kernel.
@@ -204,10 +240,22 @@ fn guests_of(package: &Package) -> Vec<Result<Guest>> {
             folder: folder(package),
             source: target.src_path.clone().into(),
             test: package.name.as_str() == TESTS,
+            goal: goal(package)?,
             limit: limit(package)?,
         })
     })
     .collect()
+}
+
+/// `[package.metadata.xenith] optimize = "speed"`: what images are optimised for.
+fn goal(package: &Package) -> Result<Goal> {
+    let Some(goal) = package.metadata.pointer("/xenith/optimize") else {
+        return Ok(Goal::default());
+    };
+    Goal::deserialize(goal).with_context(|| {
+        let path = &package.manifest_path;
+        format!("{path}: metadata.xenith.optimize should be \"size\" or \"speed\"")
+    })
 }
 
 /// `[package.metadata.xenith] size = "24 KiB"`: the most that an image may have.

@@ -41,7 +41,32 @@ pub struct Port {
 struct Open {
     number: u32,
     events: u64,
-    waiting: Vec<Waker>,
+    waiting: Waiting,
+}
+
+/// Those who wait for an event on a port. One of them, as there mostly is, takes no
+/// memory from the heap.
+#[derive(Debug, Default)]
+struct Waiting {
+    first: Option<Waker>,
+    others: Vec<Waker>,
+}
+
+impl Waiting {
+    fn add(&mut self, waker: &Waker) {
+        let mut all = self.first.iter().chain(&self.others);
+        if all.any(|waiting| waiting.will_wake(waker)) {
+            return;
+        }
+        match &mut self.first {
+            Some(_) => self.others.push(waker.clone()),
+            none => *none = Some(waker.clone()),
+        }
+    }
+
+    fn wake(self) {
+        self.first.into_iter().chain(self.others).for_each(Waker::wake);
+    }
 }
 
 /// The ports that are open.
@@ -68,14 +93,14 @@ impl Events {
     }
 
     /// Those who wait for an event on a port.
-    fn waiting(&self, number: u32) -> Vec<Waker> {
+    fn waiting(&self, number: u32) -> Waiting {
         let mut open = self.open.lock();
         let port = open.iter_mut().find(|port| port.number == number);
         port.map(|port| take(&mut port.waiting)).unwrap_or_default()
     }
 
     /// Counts an event and gives those who wait for it.
-    fn take(&self, number: u32) -> Option<Vec<Waker>> {
+    fn take(&self, number: u32) -> Option<Waiting> {
         let mut open = self.open.lock();
         let port = open.iter_mut().find(|port| port.number == number)?;
         port.events += 1;
@@ -94,7 +119,7 @@ impl Port {
         if taken || !(1..PORTS).contains(&number) {
             return None;
         }
-        open.push(Open { number, events: 0, waiting: Vec::new() }).ok()?;
+        open.push(Open { number, events: 0, waiting: Waiting::default() }).ok()?;
         // It may have been masked as a stray one.
         domain.shared_info.take_bits(mask_word(number / 64), 1 << (number % 64));
         Some(Self { number })
@@ -141,17 +166,14 @@ impl Port {
 
     /// Wakes those who wait, as an event does: for events that were lost (rule E7).
     pub fn wake(&self) {
-        let waiting = crate::domain().events.waiting(self.number);
-        waiting.into_iter().for_each(Waker::wake);
+        crate::domain().events.waiting(self.number).wake();
     }
 
     /// Wakes `waker` at the next event.
     pub fn wait(&self, waker: &Waker) {
         let mut open = crate::domain().events.open.lock();
-        if let Some(port) = open.iter_mut().find(|port| port.number == self.number)
-            && !port.waiting.iter().any(|waiting| waiting.will_wake(waker))
-        {
-            port.waiting.push(waker.clone());
+        if let Some(port) = open.iter_mut().find(|port| port.number == self.number) {
+            port.waiting.add(waker);
         }
     }
 }
@@ -167,7 +189,7 @@ impl Drop for Port {
         // A port that Xen closed first is closed as well.
         let _ = event_channel_op_close(self.number);
         // Whoever waits finds the device gone.
-        waiting.into_iter().flatten().for_each(Waker::wake);
+        waiting.into_iter().for_each(Waiting::wake);
     }
 }
 
@@ -224,7 +246,7 @@ pub fn scan() {
     let domain = crate::domain();
     take_all(&domain.shared_info, |number| match domain.events.take(number) {
         // Woken without the lock: a waker may drop a port.
-        Some(waiting) => waiting.into_iter().for_each(Waker::wake),
+        Some(waiting) => waiting.wake(),
         None => {
             domain.shared_info.set_bits(mask_word(number / 64), 1 << (number % 64));
             *domain.events.stray.lock() += 1;

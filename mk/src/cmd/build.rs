@@ -6,7 +6,7 @@ use crate::image::manifest::Manifest;
 use crate::image::report::Report;
 use crate::image::verify::verify;
 use crate::image::{best_base, layout, manifest, pack, xl};
-use crate::project::{Guest, Project, read, write};
+use crate::project::{Goal, Guest, Project, read, write};
 use crate::symbols::Symbols;
 use crate::ui::{Ui, out};
 use anyhow::{Context, Result, bail, ensure};
@@ -26,6 +26,27 @@ pub(crate) struct Args {
     /// Builds all apps of the workspace
     #[arg(long, conflicts_with = "apps")]
     all: bool,
+    #[command(flatten)]
+    optimize: Optimize,
+}
+
+/// How to build.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Optimize {
+    /// What images are optimised for, instead of what the app's Cargo.toml says in
+    /// metadata.xenith.optimize
+    #[arg(long = "optimize", value_enum, value_name = "GOAL")]
+    goal: Option<Goal>,
+}
+
+impl Optimize {
+    /// The project, whose guests are to be built so.
+    ///
+    /// # Errors
+    /// Those of [`Project::find`].
+    pub(crate) fn project(&self) -> Result<Project> {
+        Ok(Project::find()?.optimized(self.goal))
+    }
 }
 
 /// An image that is ready to boot.
@@ -68,7 +89,7 @@ impl Image {
 /// # Errors
 /// When an app is unknown, does not compile, or its image is not sound.
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
-    let project = Project::find()?;
+    let project = args.optimize.project()?;
     let guests: Vec<_> =
         if args.all { project.apps().collect() } else { project.choose(&args.apps)? };
     for image in images(&project, &guests, ui)? {
@@ -84,17 +105,16 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
 pub(crate) fn images(project: &Project, guests: &[&Guest], ui: &Ui) -> Result<Vec<Image>> {
     let names: Vec<_> = guests.iter().map(|guest| &*guest.name).collect();
     ui.step(&format!("building {}", names.join(", ")));
-    let cargo = Guests::new(project, ui)?;
     // Those that were too large for the first address last time start at the
     // one that they had.
-    let mut by_base: BTreeMap<u64, Vec<&Guest>> = BTreeMap::new();
+    let mut groups: BTreeMap<(Goal, u64), Vec<&Guest>> = BTreeMap::new();
     for &guest in guests {
-        by_base.entry(last_base(project, guest)).or_default().push(guest);
+        groups.entry((guest.goal, last_base(project, guest))).or_default().push(guest);
     }
     let mut relinked: Vec<&str> = Vec::new();
     let mut images: BTreeMap<&str, Image> = BTreeMap::new();
-    while let Some((base, group)) = by_base.pop_first() {
-        for (name, file) in cargo.build(&group, base)? {
+    while let Some(((goal, base), group)) = groups.pop_first() {
+        for (name, file) in Guests::new(project, goal, ui)?.build(&group, base)? {
             let Some(guest) = group.iter().find(|guest| guest.name == name) else { continue };
             let linked = read(&file)?;
             let elf = Elf::parse(&linked).with_context(|| file.display().to_string())?;
@@ -106,7 +126,7 @@ pub(crate) fn images(project: &Project, guests: &[&Guest], ui: &Ui) -> Result<Ve
                 images.insert(&guest.name, finish(project, guest, &elf, &linked)?);
             } else {
                 relinked.push(&guest.name);
-                by_base.entry(best).or_default().push(guest);
+                groups.entry((goal, best)).or_default().push(guest);
             }
         }
     }
@@ -133,7 +153,7 @@ fn finish(project: &Project, guest: &Guest, elf: &Elf<'_>, linked: &[u8]) -> Res
     // What is booted is what was looked at, not what it was made from.
     let wrong = verify(&Elf::parse(&packed)?, None);
     ensure!(wrong.is_empty(), "{name}: packing broke the image: {}", wrong.join("; "));
-    let report = Report::new(elf, &packed, &manifest, guest.limit)?;
+    let report = Report::new(elf, &packed, &manifest, (guest.goal, guest.limit))?;
     if report.asked_mib < report.least_mib {
         bail!(
             "the manifest of {name} asks for {} MiB of memory, and its image needs at least {} MiB: \

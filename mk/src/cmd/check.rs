@@ -5,13 +5,13 @@ use super::fuzz;
 use super::test::{self, Tally};
 use super::tidy;
 use crate::guest::Guests;
-use crate::project::{Project, cargo};
+use crate::project::{Goal, Project, cargo};
 use crate::ui::{Ui, bytes, out};
 use crate::{boot, lab};
 use anyhow::{Context, Result, bail};
 use console::style;
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
@@ -19,7 +19,7 @@ use std::time::Instant;
 #[derive(clap::Args)]
 #[command(
     after_help = "Example:\n  cargo mk check\n\nThis is all that CI does. What fails is shown in \
-full; the rest goes on."
+full, and once more at the end; the rest goes on."
 )]
 pub(crate) struct Args {
     /// Leaves out the guests on Xen
@@ -31,6 +31,7 @@ pub(crate) struct Args {
 struct Steps<'a> {
     ui: &'a Ui,
     tally: Mutex<Tally>,
+    failures: Mutex<Vec<String>>,
 }
 
 /// Runs the command.
@@ -39,15 +40,15 @@ struct Steps<'a> {
 /// When the workspace cannot be read.
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     let project = Project::find()?;
-    let steps = Steps { ui, tally: Mutex::default() };
+    let steps = Steps { ui, tally: Mutex::default(), failures: Mutex::default() };
     // Two cores: while one emulates Xen, the other compiles for the host.
     // The host's QEMU belongs to the thread that booted it, so that is this one.
     thread::scope(|scope| {
         scope.spawn(|| host_steps(&project, &steps));
         guest_steps(&project, args, &steps);
     });
-    let tally = *steps.tally();
-    out(&format!("\n{tally}\n"));
+    let tally = *lock(&steps.tally);
+    out(&format!("{}\n{tally}\n", test::again(&lock(&steps.failures))));
     Ok(u8::from(tally.failed > 0))
 }
 
@@ -165,7 +166,7 @@ fn guest_steps(project: &Project, args: &Args, steps: &Steps<'_>) {
         Ok(one(sizes.collect::<Vec<_>>().join("; ")))
     });
     steps.step("lints, guest", || {
-        let mut command = Guests::new(project, steps.ui)?.cargo("clippy");
+        let mut command = Guests::new(project, Goal::Size, steps.ui)?.cargo("clippy");
         command.current_dir(&project.root).arg("--quiet");
         for package in project.guest_packages() {
             command.args(["--package", package]);
@@ -178,7 +179,8 @@ fn guest_steps(project: &Project, args: &Args, steps: &Steps<'_>) {
         return;
     }
     steps.step("guests on Xen", || {
-        let tally = test::test(project, &test::Args::default(), steps.ui)?;
+        let (tally, failures) = test::test(project, &test::Args::default(), steps.ui)?;
+        lock(&steps.failures).extend(failures);
         Ok((tally, String::new()))
     });
 }
@@ -191,11 +193,12 @@ fn one(note: impl Into<String>) -> (Tally, String) {
     (Tally { passed: 1, ..Tally::default() }, note)
 }
 
-impl Steps<'_> {
-    fn tally(&self) -> std::sync::MutexGuard<'_, Tally> {
-        self.tally.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
+/// Locks; what a thread that panicked has counted is counted.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
+impl Steps<'_> {
     /// Does a step, counts it, and says how it went.
     fn step(&self, name: &str, action: impl FnOnce() -> Result<(Tally, String)>) -> bool {
         if !self.ui.is_terminal() {
@@ -205,7 +208,7 @@ impl Steps<'_> {
         let (tally, note) = action().unwrap_or_else(|error| {
             (Tally { failed: 1, ..Tally::default() }, format!("{error:#}"))
         });
-        self.tally().add(tally);
+        lock(&self.tally).add(tally);
         let well = tally.failed == 0;
         let word = if well { style("ok   ").green() } else { style("FAIL ").red() };
         let counted = match tally.passed + tally.failed + tally.skipped {
@@ -214,12 +217,16 @@ impl Steps<'_> {
         };
         let seconds = start.elapsed().as_secs_f64();
         let line = format!("{word} {name:17} {seconds:6.1} s  {counted}{note}");
-        self.ui.above(|| out(&format!("{}\n", line.trim_end())));
+        let line = line.trim_end().to_owned() + "\n";
+        self.ui.above(|| out(&line));
+        if !well {
+            lock(&self.failures).push(line);
+        }
         well
     }
 
     fn skip(&self, name: &str, why: &str) {
-        self.tally().skipped += 1;
+        lock(&self.tally).skipped += 1;
         let word = style("skip ").yellow();
         self.ui.above(|| out(&format!("{word} {name:17}           {why}\n")));
     }

@@ -5,12 +5,12 @@
 //! pointers tell. The host counts instructions meanwhile, so being stopped is
 //! nothing that it could notice.
 
-use super::build;
+use super::build::{self, Optimize};
 use crate::boot;
 use crate::ending::{is_up, text};
 use crate::image::xl;
 use crate::lab::{GuestSpec, Host, Probe, Registers};
-use crate::project::{Project, write};
+use crate::project::write;
 use crate::symbols::{Place, Stack, Symbols};
 use crate::ui::{Ui, out, table};
 use anyhow::{Context, Result, bail, ensure};
@@ -46,6 +46,8 @@ pub(crate) struct Args {
     /// Writes the flame graph to this file
     #[arg(long, value_name = "FILE")]
     chart: Option<PathBuf>,
+    #[command(flatten)]
+    optimize: Optimize,
 }
 
 /// Time between two looks.
@@ -71,7 +73,7 @@ struct Samples {
 /// # Errors
 /// When the app does not build or serve, or the load fails.
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
-    let project = Project::find()?;
+    let project = args.optimize.project()?;
     let chosen = project.choose(&args.app.iter().cloned().collect::<Vec<_>>())?;
     let images = build::images(&project, &chosen, ui)?;
     let image = images.first().context("no image")?;

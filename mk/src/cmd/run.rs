@@ -4,7 +4,7 @@ mod publish;
 mod tap;
 mod watch;
 
-use super::build::{self, Image};
+use super::build::{self, Image, Optimize};
 use crate::boot;
 use crate::disk::{self, Given};
 use crate::ending::{TIMEOUT, exit_status};
@@ -52,6 +52,8 @@ pub(crate) struct Args {
     /// commas between. Without it, an app that asks for IP gets Linux's own sockets
     #[arg(long, value_name = "TAP")]
     net: Option<String>,
+    #[command(flatten)]
+    optimize: Optimize,
     /// What stands after each lone `+`
     #[arg(skip)]
     others: Vec<App>,
@@ -126,7 +128,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// When an app cannot be built or the host does not come up.
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
-    let project = Project::find()?;
+    let project = args.optimize.project()?;
     let mut apps = Vec::new();
     for app in [&args.app].into_iter().chain(&args.others) {
         let (name, items) = app.name_and_items(&project);

@@ -68,16 +68,22 @@ impl std::fmt::Display for Tally {
 /// # Errors
 /// When a guest does not compile or the host does not come up.
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
-    let tally = test(&Project::find()?, args, ui)?;
-    out(&format!("\n{tally}\n"));
+    let (tally, failures) = test(&Project::find()?, args, ui)?;
+    out(&format!("{}\n{tally}\n", again(&failures)));
     Ok(u8::from(tally.failed > 0))
 }
 
-/// Runs the tests and prints what became of each.
+/// What failed, once more, for the end of a long output.
+pub(crate) fn again(failures: &[String]) -> String {
+    if failures.is_empty() { String::new() } else { format!("\nfailed:\n{}", failures.concat()) }
+}
+
+/// Runs the tests and prints what became of each; gives what it printed of
+/// those that failed.
 ///
 /// # Errors
 /// When a guest does not compile or the host does not come up.
-pub(crate) fn test(project: &Project, args: &Args, ui: &Ui) -> Result<Tally> {
+pub(crate) fn test(project: &Project, args: &Args, ui: &Ui) -> Result<(Tally, Vec<String>)> {
     let planned = plan(project, &args.filters)?;
     if planned.is_empty() {
         ensure!(
@@ -141,20 +147,25 @@ fn full_name(guest: &Guest, run: &Run) -> String {
 
 /// One after the other: dom0 has one CPU, and creating a guest keeps it busy, so
 /// that guests side by side take longer in all.
-fn run_all(host: &Host, jobs: &[Job<'_>], ui: &Ui) -> Tally {
+fn run_all(host: &Host, jobs: &[Job<'_>], ui: &Ui) -> (Tally, Vec<String>) {
     let mut tally = Tally::default();
+    let mut failures = Vec::new();
     let width = jobs.iter().map(|job| job.name.len()).max().unwrap_or(0);
     ui.step(&format!("running {} guests", jobs.len()));
     for (job, number) in jobs.iter().zip(1..) {
         ui.detail(format!("running {} ({number} of {})", job.name, jobs.len()));
         let start = Instant::now();
         let done = run_one(host, job);
+        let failed_before = tally.failed;
         tally.count(&done);
         let text = shown(job, &done, start.elapsed(), width);
         ui.above(|| out(&text));
+        if tally.failed > failed_before {
+            failures.push(text);
+        }
     }
     ui.done();
-    tally
+    (tally, failures)
 }
 
 impl Tally {

@@ -4,6 +4,7 @@ use super::elf::Elf;
 use super::layout;
 use super::manifest::Manifest;
 use super::{drivers, extent, least_memory};
+use crate::project::Goal;
 use crate::ui::{bytes, table};
 use anyhow::Result;
 use flate2::Compression;
@@ -20,6 +21,9 @@ pub(crate) struct Report {
     pub(crate) size: u64,
     /// The same, compressed by gzip.
     pub(crate) gz: u64,
+    /// What it is optimised for.
+    #[serde(default)]
+    pub(crate) goal: Goal,
     /// The most that `size` may be.
     pub(crate) limit: Option<u64>,
     /// Where it is linked.
@@ -55,7 +59,7 @@ impl Report {
         image: &Elf<'_>,
         packed: &[u8],
         manifest: &Manifest,
-        limit: Option<u64>,
+        (goal, limit): (Goal, Option<u64>),
     ) -> Result<Self> {
         let (base, memory) = extent(image)?;
         let sections = image.sections.iter().filter(|section| section.loaded && section.size > 0);
@@ -63,6 +67,7 @@ impl Report {
             name: manifest.name.clone(),
             size: packed.len() as u64,
             gz: gz(packed)?,
+            goal,
             limit,
             base,
             memory,
@@ -93,8 +98,9 @@ impl Report {
         rows.push(["all".into(), String::new(), bytes(self.size), bytes(self.memory)]);
         let mut text = table(&rows, &[1, 2, 3]);
         let limit = self.limit.map_or_else(String::new, |it| format!(" of at most {}", bytes(it)));
-        let _ =
-            writeln!(text, "size        {}{limit}, {} by gzip", bytes(self.size), bytes(self.gz));
+        let goal = if self.goal == Goal::Speed { ", optimised for speed" } else { "" };
+        let (size, gz) = (bytes(self.size), bytes(self.gz));
+        let _ = writeln!(text, "size        {size}{limit}, {gz} by gzip{goal}");
         let mapping = layout::initial_mapping(self.memory, self.base, self.least_mib);
         let _ = writeln!(
             text,

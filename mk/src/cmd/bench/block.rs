@@ -115,7 +115,7 @@ struct Run {
 /// # Errors
 /// When a host does not come up or a guest does not work.
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<u8> {
-    measure(&Project::find()?, args, ui)?.report(&args.report)?;
+    measure(&args.report.optimize.project()?, args, ui)?.report(&args.report)?;
     Ok(0)
 }
 
@@ -137,13 +137,20 @@ fn measure(project: &Project, args: &Args, ui: &Ui) -> Result<Comparison> {
     ];
     options.network = true;
     let (mut rows, mut counters, mut notes) = (Vec::new(), Vec::new(), Vec::new());
-    for icount in [false, true] {
+    let hosts: &[bool] = if args.report.counted { &[true] } else { &[false, true] };
+    for &icount in hosts {
         options.icount = icount;
         let host = Host::boot(&options, ui)?;
-        ui.step("starting Linux");
-        let mut server = Server::start(&host, &linux, args.memory)?;
         let rounds = if icount { counted } else { rounds };
-        for way in &WAYS {
+        let mut server = None;
+        for way in WAYS.iter().filter(|way| args.report.wants(way.what)) {
+            let server = match &mut server {
+                Some(server) => server,
+                none => {
+                    ui.step("starting Linux");
+                    none.insert(Server::start(&host, &linux, args.memory)?)
+                }
+            };
             let mut missed = |who: &str, error: anyhow::Error| {
                 ui.warn(&format!("{who}: {}: {error:#}", way.what));
                 notes.push(format!("{who}: {} left out once: {error:#}", way.what));
@@ -192,9 +199,11 @@ fn measure(project: &Project, args: &Args, ui: &Ui) -> Result<Comparison> {
             }
         }
         drop(server);
-        match site::rows(&host, [site, httpd], 1, (rounds, icount), ui) {
-            Ok(more) => rows.extend(more),
-            Err(error) => notes.push(format!("site left out: {error:#}")),
+        if args.report.wants(site::WHAT) {
+            match site::rows(&host, [site, httpd], 1, (rounds, icount), ui) {
+                Ok(more) => rows.extend(more),
+                Err(error) => notes.push(format!("site left out: {error:#}")),
+            }
         }
         ui.done();
         host.shutdown()?;

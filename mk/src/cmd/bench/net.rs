@@ -33,9 +33,6 @@ pub(super) struct Args {
     /// Memory of each guest, in MiB
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(64..=768))]
     memory: u64,
-    /// Leaves out what is measured in real time
-    #[arg(long)]
-    counted: bool,
 }
 
 /// The app that answers HTTP and ping.
@@ -45,6 +42,8 @@ const IPERF: &str = "iperf";
 const STREAMS: &str = "bench_net";
 /// Time for a guest to come up, and for a client to be done.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// A row.
+const LEAST: &str = "least memory";
 /// The least memory of Linux is looked for between these.
 const LINUX_MIB: (u64, u64) = (64, 192);
 /// What of ours is tried, in MiB.
@@ -185,6 +184,7 @@ struct Guests<'a> {
     bulk: Server,
     linux: Server,
     effort: Effort,
+    report: &'a Report,
 }
 
 /// What was measured, of ours and of Linux.
@@ -202,11 +202,16 @@ impl Guests<'_> {
         }
     }
 
+    /// The loads that are wanted.
+    fn loads(&self) -> impl Iterator<Item = &'static About> {
+        LOADS.iter().filter(|about| self.report.wants(about.what))
+    }
+
     /// Lets all clients at both, in turns.
     fn measure(&self, rounds: usize, ui: &Ui, notes: &mut Vec<String>) -> Figures {
         let mut figures = Figures::new();
         for round in 1..=rounds {
-            for About { load, what, unit, .. } in &LOADS {
+            for About { load, what, unit, .. } in self.loads() {
                 ui.step(&format!("{what} ({round} of {rounds})"));
                 for (ours, server) in [(true, self.ours(*load)), (false, &self.linux)] {
                     match server.run(self.host, *load, self.effort) {
@@ -237,6 +242,9 @@ impl Guests<'_> {
             (Load::BigBody, "1 MiB bodies"),
             (Load::Ping, "ping"),
         ] {
+            if self.loads().all(|about| about.load != load) {
+                continue;
+            }
             let before = self.web.metrics(self.host)?;
             self.web.run(self.host, load, self.effort)?;
             let after = self.web.metrics(self.host)?;
@@ -265,6 +273,7 @@ struct Field<'a> {
     linux: &'a Linux,
     memory: u64,
     effort: Effort,
+    report: &'a Report,
     notes: Vec<String>,
     ui: &'a Ui,
 }
@@ -278,11 +287,14 @@ impl<'a> Field<'a> {
         Kind::Linux(self.linux)
     }
 
-    fn start<'h>(&self, host: &'h Host, effort: Effort) -> Result<Guests<'h>> {
+    fn start<'h>(&self, host: &'h Host, effort: Effort) -> Result<Guests<'h>>
+    where
+        'a: 'h,
+    {
         self.ui.step("starting both guests");
         let start = |kind: Kind<'_>| kind.start(host, self.memory);
         let (web, bulk) = (start(self.ours())?, start(Kind::Xenith(self.bulk))?);
-        Ok(Guests { host, web, bulk, linux: start(self.theirs())?, effort })
+        Ok(Guests { host, web, bulk, linux: start(self.theirs())?, effort, report: self.report })
     }
 
     /// What real time tells, and our own counters.
@@ -297,9 +309,11 @@ impl<'a> Field<'a> {
             Vec::new()
         });
         drop(guests);
-        self.ui.step("least memory");
-        let theirs = least_of_linux(host, self.theirs(), self.effort.step)?;
-        rows.push(whole([least_of_ours(host, self.ours())?, theirs], "least memory", "MiB"));
+        if self.report.wants(LEAST) {
+            self.ui.step(LEAST);
+            let theirs = least_of_linux(host, self.theirs(), self.effort.step)?;
+            rows.push(whole([least_of_ours(host, self.ours())?, theirs], LEAST, "MiB"));
+        }
         Ok((rows, counters))
     }
 
@@ -319,6 +333,10 @@ impl<'a> Field<'a> {
                 None,
             ),
         ] {
+            let name = format!("instructions to the first {what}");
+            if !self.report.wants(&name) {
+                continue;
+            }
             self.ui.step(&format!("unpause to the first answered {what}"));
             let mut samples = [Vec::new(), Vec::new()];
             for _ in 0..self.effort.counted {
@@ -332,12 +350,13 @@ impl<'a> Field<'a> {
                 }
             }
             let [xenith, linux] = samples.map(Sample::of);
-            let what = format!("instructions to the first {what}");
-            rows.push(Row { what, unit: "", better: Better::Less, xenith, linux, aim });
+            rows.push(Row { what: name, unit: "", better: Better::Less, xenith, linux, aim });
         }
-        match scale::rows(host, self.ours(), self.ui) {
-            Ok(more) => rows.extend(more),
-            Err(error) => self.notes.push(format!("many connections left out: {error:#}")),
+        if self.report.wants(scale::WHAT) {
+            match scale::rows(host, self.ours(), self.ui) {
+                Ok(more) => rows.extend(more),
+                Err(error) => self.notes.push(format!("many connections left out: {error:#}")),
+            }
         }
         Ok(rows)
     }
@@ -348,7 +367,7 @@ impl<'a> Field<'a> {
 /// # Errors
 /// When a host does not come up or a guest does not serve.
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<u8> {
-    measure(&Project::find()?, args, ui)?.report(&args.report)?;
+    measure(&args.report.optimize.project()?, args, ui)?.report(&args.report)?;
     Ok(0)
 }
 
@@ -364,12 +383,21 @@ fn measure(project: &Project, args: &Args, ui: &Ui) -> Result<Comparison> {
     let web = images.first().context("no image")?;
     let bulk = images.get(1).context("no image")?;
     let linux = Linux::prepare(&boot::cache(project), Purpose::Net, ui)?;
-    let mut field = Field { web, bulk, linux: &linux, memory: args.memory, effort, notes, ui };
+    let mut field = Field {
+        web,
+        bulk,
+        linux: &linux,
+        memory: args.memory,
+        effort,
+        report: &args.report,
+        notes,
+        ui,
+    };
     let mut options = boot::options(project)?;
     options.network = true;
     options.cpu_times = true;
     let (mut rows, mut counters) = (Vec::new(), Vec::new());
-    if !args.counted {
+    if !args.report.counted {
         let host = Host::boot(&options, ui)?;
         let (timed, counted) = field.timed(&host)?;
         rows.extend(timed);
@@ -402,7 +430,7 @@ fn whole(values: [u64; 2], what: &str, unit: &'static str) -> Row {
     Row { what: what.into(), unit, better: Better::Less, xenith, linux, aim: None }
 }
 
-/// The rates.
+/// The rates of what was measured.
 fn rate_rows(figures: &Figures) -> Vec<Row> {
     let rows = LOADS.iter().map(|about| Row {
         what: about.what.into(),
@@ -412,7 +440,7 @@ fn rate_rows(figures: &Figures) -> Vec<Row> {
         linux: sample(figures, about.load, false, |run| run.rate),
         aim: about.rate_aim,
     });
-    rows.collect()
+    rows.filter(Row::has_figures).collect()
 }
 
 /// What each costs. Aims are of instructions.
@@ -425,7 +453,7 @@ fn cost_rows(figures: &Figures, what: &str, unit: &'static str, aims: bool) -> V
         linux: sample(figures, about.load, false, |run| Some(run.cost)),
         aim: about.cost_aim.filter(|_| aims),
     });
-    rows.collect()
+    rows.filter(Row::has_figures).collect()
 }
 
 fn sample(

@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// The apps.
 pub(super) const APPS: [&str; 2] = ["site", "httpd"];
+/// What is compared.
+pub(super) const WHAT: &str = "site with a cached file of 1 MiB over httpd from memory";
 /// What both have at the same path.
 const FILE: &str = "bytes/1048576";
 /// MiB of each guest.
@@ -110,7 +112,7 @@ pub(super) fn rows(
     }
     let what = if counted { "MiB an instruction" } else { "MiB a second" };
     Ok(vec![Row {
-        what: format!("site with a cached file of 1 MiB over httpd from memory: {what}"),
+        what: format!("{WHAT}: {what}"),
         unit: "x",
         better: Better::More,
         xenith: Sample::of(ratios),

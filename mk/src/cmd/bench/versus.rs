@@ -1,6 +1,7 @@
 //! Two guests side by side: what was measured of each, and who did better.
 
 use super::chart;
+use crate::cmd::build::Optimize;
 use crate::project::write;
 use crate::ui::{out, table};
 use anyhow::Result;
@@ -19,6 +20,21 @@ pub(super) struct Report {
     /// Measures once and briefly
     #[arg(long)]
     pub(super) quick: bool,
+    /// Leaves out what is measured in real time
+    #[arg(long)]
+    pub(super) counted: bool,
+    /// Measures only what has this in its name, such as "ping"
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+    #[command(flatten)]
+    pub(super) optimize: Optimize,
+}
+
+impl Report {
+    /// Whether `what` is to be measured.
+    pub(super) fn wants(&self, what: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| what.contains(only))
+    }
 }
 
 /// Which numbers are good.
@@ -77,6 +93,11 @@ pub(super) enum Aim {
 }
 
 impl Row {
+    /// Whether anything of it was measured.
+    pub(super) const fn has_figures(&self) -> bool {
+        self.xenith.is_some() || self.linux.is_some()
+    }
+
     /// Xenith over Linux.
     pub(super) fn ratio(&self) -> Option<f64> {
         let (xenith, linux) = (self.xenith.as_ref()?, self.linux.as_ref()?);

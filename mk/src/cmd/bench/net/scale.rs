@@ -7,6 +7,8 @@ use crate::ui::Ui;
 use anyhow::{Context, Result};
 use std::time::Duration;
 
+/// What is measured.
+pub(super) const WHAT: &str = "instructions a request beside";
 /// Memory of the guest, in MiB.
 const MIB: u64 = 128;
 /// So many connections are open.
@@ -39,7 +41,7 @@ pub(super) fn rows(host: &Host, kind: Kind<'_>, ui: &Ui) -> Result<Vec<Row>> {
         let held = hold(host, &server, count)?;
         ui.note(&format!("{} instructions, {} bytes in use", held.cost, held.memory));
         let aim = first.as_ref().map(|first| Aim::Figure(first.cost * MOST));
-        rows.push(row(format!("instructions a request beside {count}"), "", held.cost, aim));
+        rows.push(row(format!("{WHAT} {count}"), "", held.cost, aim));
         if let Some(first) = &first
             && COUNTS.last() == Some(&count)
         {
