@@ -41,6 +41,28 @@ impl Metric {
     }
 }
 
+/// Gives numbers to `each`, a `&mut dyn FnMut(Metric)`: `counter(name, help, value)` or
+/// `gauge(name, help, value)`, with a name and a help that are constants, which stand in
+/// the image as they are and are not put together by code.
+#[macro_export]
+macro_rules! metrics {
+    ($each:expr; $($kind:ident($name:literal, $help:literal, $value:expr $(,)?)),+ $(,)?) => {
+        $crate::metrics::give(
+            $each,
+            const { &[$($crate::metrics::Metric::$kind($name, $help, 0)),+] },
+            &[$($value),+],
+        )
+    };
+}
+
+/// What [`metrics!`](crate::metrics!) does.
+#[doc(hidden)]
+pub fn give(each: &mut dyn FnMut(Metric), metrics: &'static [Metric], values: &[u64]) {
+    for (metric, &value) in metrics.iter().zip(values) {
+        each(Metric { value, ..*metric });
+    }
+}
+
 /// Something that counts.
 pub trait Source {
     /// Gives each number to `each`.
@@ -56,18 +78,16 @@ impl Source for Machine {
         let memory = memory::stats();
         let uptime = time::Instant::now().as_nanos() / 1_000_000;
         let number = |value: usize| value as u64;
-        for metric in [
-            Metric::counter("uptime_milliseconds", "Time since the machine began.", uptime),
-            Metric::gauge("memory_bytes", "Memory of the machine.", number(memory.total)),
-            Metric::gauge("memory_mapped_bytes", "Memory that is mapped.", number(memory.mapped)),
-            Metric::gauge("heap_bytes", "Memory that the heap has.", number(memory.heap)),
-            Metric::gauge("heap_used_bytes", "Memory in use.", number(memory.allocated)),
-            Metric::gauge("heap_allocations", "Allocations alive.", number(memory.allocations)),
-            Metric::counter("heap_failures", "Allocations refused.", number(memory.failures)),
-            Metric::gauge("tasks", "Tasks that there are.", number(task::alive())),
-            Metric::gauge("tasks_ready", "Tasks that wait for their turn.", number(task::ready())),
-        ] {
-            each(metric);
+        crate::metrics! { each;
+            counter("uptime_milliseconds", "Time since the machine began.", uptime),
+            gauge("memory_bytes", "Memory of the machine.", number(memory.total)),
+            gauge("memory_mapped_bytes", "Memory that is mapped.", number(memory.mapped)),
+            gauge("heap_bytes", "Memory that the heap has.", number(memory.heap)),
+            gauge("heap_used_bytes", "Memory in use.", number(memory.allocated)),
+            gauge("heap_allocations", "Allocations alive.", number(memory.allocations)),
+            counter("heap_failures", "Allocations refused.", number(memory.failures)),
+            gauge("tasks", "Tasks that there are.", number(task::alive())),
+            gauge("tasks_ready", "Tasks that wait for their turn.", number(task::ready())),
         }
         machine::metrics(each);
     }

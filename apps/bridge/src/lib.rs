@@ -68,16 +68,14 @@ impl fmt::Display for Stats {
 
 impl Source for Stats {
     fn metrics(&self, each: &mut dyn FnMut(Metric)) {
-        for metric in [
-            Metric::counter("bridge_forwarded", "Frames forwarded.", self.forwarded),
-            Metric::counter("bridge_local", "Frames that stayed on their side.", self.local),
-            Metric::counter("bridge_refused", "Frames that no bridge forwards.", self.refused),
-            Metric::counter("bridge_crowded", "Frames lost for want of room.", self.crowded),
-            Metric::counter("bridge_oversized", "Frames that were too long.", self.oversized),
-            Metric::counter("bridge_blank", "Frames without a checksum.", self.blank),
-            Metric::counter("bridge_moved", "Machines that changed sides.", self.moved),
-        ] {
-            each(metric);
+        kernel::metrics! { each;
+            counter("bridge_forwarded", "Frames forwarded.", self.forwarded),
+            counter("bridge_local", "Frames that stayed on their side.", self.local),
+            counter("bridge_refused", "Frames that no bridge forwards.", self.refused),
+            counter("bridge_crowded", "Frames lost for want of room.", self.crowded),
+            counter("bridge_oversized", "Frames that were too long.", self.oversized),
+            counter("bridge_blank", "Frames without a checksum.", self.blank),
+            counter("bridge_moved", "Machines that changed sides.", self.moved),
         }
     }
 }

@@ -285,22 +285,20 @@ async fn move_on(state: Rc<State>) {
 impl Source for Blkfront {
     fn metrics(&self, each: &mut dyn FnMut(Metric)) {
         let stats = self.stats();
-        for metric in [
-            Metric::counter("block_requests", "Requests to the back end.", stats.requests),
-            Metric::counter("block_merged", "Requests that others took along.", stats.merged),
-            Metric::counter("block_notifications", "Notifications.", stats.notifications),
-            Metric::counter("block_read_bytes", "Bytes read.", stats.read_bytes),
-            Metric::counter("block_written_bytes", "Bytes written.", stats.written_bytes),
-            Metric::counter("block_copied_bytes", "Bytes copied.", stats.copied_bytes),
-            Metric::counter("block_errors", "Requests that failed.", stats.errors),
-            Metric::counter("block_connections", "Back ends connected.", stats.connections.into()),
-            Metric::counter(
+        kernel::metrics! { each;
+            counter("block_requests", "Requests to the back end.", stats.requests),
+            counter("block_merged", "Requests that others took along.", stats.merged),
+            counter("block_notifications", "Notifications.", stats.notifications),
+            counter("block_read_bytes", "Bytes read.", stats.read_bytes),
+            counter("block_written_bytes", "Bytes written.", stats.written_bytes),
+            counter("block_copied_bytes", "Bytes copied.", stats.copied_bytes),
+            counter("block_errors", "Requests that failed.", stats.errors),
+            counter("block_connections", "Back ends connected.", stats.connections.into()),
+            counter(
                 "block_lost_events",
                 "Events that did not come.",
                 stats.lost_events.into(),
             ),
-        ] {
-            each(metric);
         }
     }
 }

@@ -62,14 +62,12 @@ pub struct Stats {
 
 impl Source for Stats {
     fn metrics(&self, each: &mut dyn FnMut(Metric)) {
-        for metric in [
-            Metric::gauge("http_connections_open", "Connections open.", self.open as u64),
-            Metric::counter("http_connections", "Connections accepted.", self.connections),
-            Metric::counter("http_refused", "Connections refused.", self.refused),
-            Metric::counter("http_requests", "Requests answered.", self.requests),
-            Metric::counter("http_bad_requests", "Requests refused.", self.bad),
-        ] {
-            each(metric);
+        kernel::metrics! { each;
+            gauge("http_connections_open", "Connections open.", self.open as u64),
+            counter("http_connections", "Connections accepted.", self.connections),
+            counter("http_refused", "Connections refused.", self.refused),
+            counter("http_requests", "Requests answered.", self.requests),
+            counter("http_bad_requests", "Requests refused.", self.bad),
         }
     }
 }

@@ -49,21 +49,19 @@ impl<N: Net + Offloading + 'static> Device for Stack<N> {
 impl<N: Net + Source + 'static> Source for Stack<N> {
     fn metrics(&self, each: &mut dyn FnMut(Metric)) {
         let stats: Stats = self.stats();
-        for metric in [
-            Metric::counter("ip_received_frames", "Frames taken in.", stats.received),
-            Metric::counter("ip_sent_frames", "Frames sent.", stats.sent),
-            Metric::counter("ip_useless_frames", "Frames that made no sense.", stats.useless),
-            Metric::counter("ip_corrupt_frames", "Frames with wrong checksums.", stats.corrupt),
-            Metric::counter("ip_unsent_frames", "Frames lost for want of room.", stats.unsent),
-            Metric::gauge("tcp_open", "TCP connections open.", stats.open as u64),
-            Metric::gauge("tcp_half_open", "TCP connections asked for.", stats.half_open as u64),
-            Metric::counter("tcp_accepted", "TCP connections that peers opened.", stats.accepted),
-            Metric::counter("tcp_connected", "TCP connections opened here.", stats.connected),
-            Metric::counter("tcp_refused", "TCP connections refused.", stats.refused),
-            Metric::counter("tcp_cookies", "SYN cookies given.", stats.cookies),
-            Metric::counter("tcp_dropped", "TCP connections that came to nothing.", stats.dropped),
-        ] {
-            each(metric);
+        kernel::metrics! { each;
+            counter("ip_received_frames", "Frames taken in.", stats.received),
+            counter("ip_sent_frames", "Frames sent.", stats.sent),
+            counter("ip_useless_frames", "Frames that made no sense.", stats.useless),
+            counter("ip_corrupt_frames", "Frames with wrong checksums.", stats.corrupt),
+            counter("ip_unsent_frames", "Frames lost for want of room.", stats.unsent),
+            gauge("tcp_open", "TCP connections open.", stats.open as u64),
+            gauge("tcp_half_open", "TCP connections asked for.", stats.half_open as u64),
+            counter("tcp_accepted", "TCP connections that peers opened.", stats.accepted),
+            counter("tcp_connected", "TCP connections opened here.", stats.connected),
+            counter("tcp_refused", "TCP connections refused.", stats.refused),
+            counter("tcp_cookies", "SYN cookies given.", stats.cookies),
+            counter("tcp_dropped", "TCP connections that came to nothing.", stats.dropped),
         }
         self.net().metrics(each);
     }

@@ -134,10 +134,16 @@ impl Engine {
             }
             // TCP has no multicast.
             Verdict::Tcp(_) => return,
+            // smoltcp would look at its sockets first, and at what is due afterwards.
+            Verdict::Ping(local, end)
+                if self.protocols.has(local) && frame.starts_with(&self.protocols.mac().0) =>
+            {
+                return self.protocols.pong(&frame[..end], wire);
+            }
             Verdict::Udp(port) => For::Port(port),
             Verdict::Echo(ident) => For::Echo(ident),
             Verdict::Neighbor => For::Neighbor,
-            Verdict::Other => For::Us,
+            Verdict::Ping(..) | Verdict::Other => For::Us,
         };
         self.protocols.receive(frame, who, wire, now);
     }

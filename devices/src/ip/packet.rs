@@ -28,6 +28,9 @@ const UDP: u8 = 17;
 const FRAGMENT: u8 = 44;
 pub(super) const ICMP_V6: u8 = 58;
 
+/// Routers that a packet may pass (RFC 1700), as smoltcp has it.
+const HOPS: u8 = 64;
+
 /// TCP's flags (RFC 9293, section 3.1).
 pub(super) const FIN: u8 = 1;
 pub(super) const SYN: u8 = 2;
@@ -43,6 +46,9 @@ pub(super) enum Verdict {
     Udp(u16),
     /// It answers the echo request with this identifier.
     Echo(u16),
+    /// It is an echo request to this address, without IP options, whose packet ends here in
+    /// the frame.
+    Ping(IpAddr, usize),
     /// It may say whose an Ethernet address is.
     Neighbor,
     /// It is anything else that may be of use.
@@ -230,6 +236,7 @@ pub fn fill_checksum(frame: &mut [u8]) {
 }
 
 /// Judges a frame that arrived.
+#[inline(never)]
 pub(super) fn judge(frame: &[u8], meta: Meta) -> Verdict {
     let kind: Option<[u8; 2]> = bytes(frame, 12);
     if kind == Some(ARP) {
@@ -273,9 +280,46 @@ pub(super) fn judge(frame: &[u8], meta: Meta) -> Verdict {
             let ident = bytes(frame, packet.transport + 4).map(u16::from_be_bytes);
             return ident.map_or(Verdict::Useless, Verdict::Echo);
         }
+        (ICMP_V4, _, Some(8)) | (ICMP_V6, _, Some(128)) => {
+            let header = if packet.protocol == ICMP_V4 { 20 } else { 40 };
+            let plain = packet.transport == HEADER + header && packet.end >= packet.transport + 8;
+            let ping = Verdict::Ping(packet.destination, packet.end);
+            return if plain { ping } else { Verdict::Other };
+        }
         _ => return Verdict::Other,
     }
     segment(frame, &packet).map_or(Verdict::Useless, Verdict::Tcp)
+}
+
+/// Changes a field of 16 bits that the checksum at `sum` covers (RFC 1624): a sum that was
+/// wrong stays wrong.
+fn change(packet: &mut [u8], at: usize, value: u16, sum: usize) {
+    let (Some(old), Some(before)) = (number(packet, at), number(packet, sum)) else { return };
+    put(packet, at, value);
+    let rest = 2 * 0xffff - before as u64 - old as u64;
+    put(packet, sum, !fold(rest + u64::from(value)));
+}
+
+/// Writes the answer to the echo request in `asked`, as long as its packet, and to the
+/// Ethernet address that it came from (RFC 792, RFC 4443). The answer to one that was
+/// spoilt has wrong checksums as well.
+pub(super) fn echo_reply(frame: &mut [u8], asked: &[u8], mac: Mac) {
+    let Some(header) = bytes(asked, 0) else { return };
+    frame.copy_from_slice(asked);
+    answer(frame, header, mac);
+    let ipv4 = header.ends_with(&IPV4);
+    let (at, length) = if ipv4 { (HEADER + 12, 4) } else { (HEADER + 8, 16) };
+    let addresses = asked.get(at..at + 2 * length).and_then(|it| it.split_at_checked(length));
+    if let (Some((source, destination)), Some(to)) = (addresses, frame.get_mut(at..)) {
+        fill(to, &[destination, source]);
+    }
+    if ipv4 {
+        change(frame, HEADER + 8, u16::from_be_bytes([HOPS, ICMP_V4]), HEADER + 10);
+        change(frame, HEADER + 20, 0, HEADER + 22);
+    } else {
+        fill(&mut frame[HEADER + 7..], &[&[HOPS]]);
+        change(frame, HEADER + 40, 129 << 8, HEADER + 42);
+    }
 }
 
 /// The checksum of an ICMPv6 packet (RFC 4443, section 2.3): 0 when it is right.
@@ -392,6 +436,7 @@ pub(super) fn announce_v4(mac: Mac, address: Ipv4Addr) -> [u8; ARP_LENGTH] {
 }
 
 /// Writes `parts` one after the other.
+#[inline(never)]
 pub(super) fn fill(frame: &mut [u8], parts: &[&[u8]]) {
     for (to, from) in frame.iter_mut().zip(parts.iter().copied().flatten()) {
         *to = *from;

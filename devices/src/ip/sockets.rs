@@ -62,12 +62,10 @@ impl Sockets {
 impl Source for Sockets {
     fn metrics(&self, each: &mut dyn FnMut(Metric)) {
         let stats = self.stats();
-        for metric in [
-            Metric::gauge("tcp_open", "TCP connections open.", stats.open as u64),
-            Metric::counter("tcp_accepted", "TCP connections that peers opened.", stats.accepted),
-            Metric::counter("tcp_connected", "TCP connections opened here.", stats.connected),
-        ] {
-            each(metric);
+        kernel::metrics! { each;
+            gauge("tcp_open", "TCP connections open.", stats.open as u64),
+            counter("tcp_accepted", "TCP connections that peers opened.", stats.accepted),
+            counter("tcp_connected", "TCP connections opened here.", stats.connected),
         }
     }
 }

@@ -260,32 +260,30 @@ impl Source for Netfront {
         let stats = self.stats();
         let grants = xen::gnttab::stats();
         let store = xen::xenstore::stats();
-        for metric in [
-            Metric::counter("net_received_frames", "Frames received.", stats.received),
-            Metric::counter("net_received_bytes", "Their bytes.", stats.received_bytes),
-            Metric::counter("net_received_dropped", "Bad ones.", stats.received_dropped),
-            Metric::counter("net_transmitted_frames", "Frames transmitted.", stats.transmitted),
-            Metric::counter("net_transmitted_bytes", "Their bytes.", stats.transmitted_bytes),
-            Metric::counter("net_transmitted_dropped", "Lost ones.", stats.transmitted_dropped),
-            Metric::counter("net_connections", "Back ends connected.", stats.connections.into()),
-            Metric::counter("net_resets", "Back ends that hung.", stats.resets.into()),
-            Metric::counter(
+        kernel::metrics! { each;
+            counter("net_received_frames", "Frames received.", stats.received),
+            counter("net_received_bytes", "Their bytes.", stats.received_bytes),
+            counter("net_received_dropped", "Bad ones.", stats.received_dropped),
+            counter("net_transmitted_frames", "Frames transmitted.", stats.transmitted),
+            counter("net_transmitted_bytes", "Their bytes.", stats.transmitted_bytes),
+            counter("net_transmitted_dropped", "Lost ones.", stats.transmitted_dropped),
+            counter("net_connections", "Back ends connected.", stats.connections.into()),
+            counter("net_resets", "Back ends that hung.", stats.resets.into()),
+            counter(
                 "net_lost_events",
                 "Events that did not come.",
                 stats.lost_events.into(),
             ),
-            Metric::counter("net_violations", "Protocols broken.", stats.violations.into()),
-            Metric::gauge("net_receive_slots", "Slots to receive in.", stats.receive_slots.into()),
-            Metric::gauge(
+            counter("net_violations", "Protocols broken.", stats.violations.into()),
+            gauge("net_receive_slots", "Slots to receive in.", stats.receive_slots.into()),
+            gauge(
                 "net_transmit_slots",
                 "Slots on their way out.",
                 stats.transmit_slots.into(),
             ),
-            Metric::gauge("grants", "Pages lent.", grants.used as u64),
-            Metric::gauge("grants_quarantined", "Pages not given back.", grants.quarantine as u64),
-            Metric::counter("xenstore_dropped", "Messages nobody waited for.", store.dropped),
-        ] {
-            each(metric);
+            gauge("grants", "Pages lent.", grants.used as u64),
+            gauge("grants_quarantined", "Pages not given back.", grants.quarantine as u64),
+            counter("xenstore_dropped", "Messages nobody waited for.", store.dropped),
         }
     }
 }

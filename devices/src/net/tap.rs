@@ -283,14 +283,12 @@ impl Net for Tap {
 impl Source for Tap {
     fn metrics(&self, each: &mut dyn FnMut(Metric)) {
         let stats = self.stats();
-        for metric in [
-            Metric::counter("net_received_frames", "Frames received.", stats.received),
-            Metric::counter("net_received_bytes", "Their bytes.", stats.received_bytes),
-            Metric::counter("net_transmitted_frames", "Frames transmitted.", stats.transmitted),
-            Metric::counter("net_transmitted_bytes", "Their bytes.", stats.transmitted_bytes),
-            Metric::counter("net_transmitted_dropped", "Lost ones.", stats.transmitted_dropped),
-        ] {
-            each(metric);
+        kernel::metrics! { each;
+            counter("net_received_frames", "Frames received.", stats.received),
+            counter("net_received_bytes", "Their bytes.", stats.received_bytes),
+            counter("net_transmitted_frames", "Frames transmitted.", stats.transmitted),
+            counter("net_transmitted_bytes", "Their bytes.", stats.transmitted_bytes),
+            counter("net_transmitted_dropped", "Lost ones.", stats.transmitted_dropped),
         }
     }
 }

@@ -211,9 +211,19 @@ impl Protocols {
     }
 
     pub(in crate::ip) fn say(&self, wire: &dyn Wire, frame: &[u8]) {
-        if wire.transmit(frame.len(), 0, &mut |to| to.copy_from_slice(frame)) {
+        self.put(wire, frame.len(), &mut |to| to.copy_from_slice(frame));
+    }
+
+    fn put(&self, wire: &dyn Wire, length: usize, fill: &mut dyn FnMut(&mut [u8])) {
+        if wire.transmit(length, 0, fill) {
             self.out.sent.set(self.out.sent.get() + 1);
         }
+    }
+
+    /// Answers an echo request to an address of ours.
+    pub(in crate::ip) fn pong(&self, asked: &[u8], wire: &dyn Wire) {
+        let mac = self.info.mac;
+        self.put(wire, asked.len(), &mut |to| packet::echo_reply(to, asked, mac));
     }
 
     /// An interface with this one's addresses and a generator of its own, for bare

@@ -55,6 +55,87 @@ fn raw(run: impl AsyncFnOnce(End, Stack<End>)) {
     });
 }
 
+/// An echo request to `to` with 5 bytes of payload, and padding behind it.
+fn echo(to: &str) -> Vec<u8> {
+    let to: IpAddr = to.parse().unwrap();
+    let mut frame = Vec::from([2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1]);
+    let message = [0, 0, 0, 0, 0, 7, 0, 1, b'h', b'e', b'l', b'l', b'o'];
+    match to {
+        IpAddr::V4(to) => {
+            frame.extend([8, 0, 0x45, 0, 0, 33, 0, 9, 0x40, 0, 9, 1, 0, 0, 10, 0, 0, 1]);
+            frame.extend(to.octets().into_iter().chain(message));
+            frame[34] = 8;
+            let sum = |it: &[u8]| {
+                it.chunks(2).fold(0, |sum, it| match *it {
+                    [high, low] => sum + (u32::from(high) << 8 | u32::from(low)),
+                    _ => sum + (u32::from(it[0]) << 8),
+                })
+            };
+            let not = |sum: u32| (!((sum & 0xffff) + (sum >> 16)) as u16).to_be_bytes();
+            let (ip, icmp) = (not(sum(&frame[14..34])), not(sum(&frame[34..])));
+            frame[24..26].copy_from_slice(&ip);
+            frame[36..38].copy_from_slice(&icmp);
+        }
+        IpAddr::V6(to) => {
+            frame.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, 13, 58, 9]);
+            let from: Ipv6Addr = "fd00::1".parse().unwrap();
+            frame.extend(from.octets().into_iter().chain(to.octets()).chain(message));
+            frame[54] = 128;
+            packet::finish_icmp_v6(&mut frame);
+        }
+    }
+    frame.resize(80, 0xaa);
+    frame
+}
+
+#[test]
+fn echo_requests_are_answered_as_they_came() {
+    raw(async |net, _stack| {
+        let answers = async |frame: &[u8]| {
+            while net.receive(|_, _| ()).is_some() {}
+            send(&net, frame, Meta::default());
+            sleep(Duration::from_millis(10)).await;
+            let all = frames(&net).into_iter();
+            all.filter(|it| it[..12] == [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2]).collect::<Vec<_>>()
+        };
+        sleep(SECOND).await;
+        // The answer is the request of the other side with another type.
+        let answer = answers(&echo("10.0.0.2")).await;
+        let mut wanted = echo("10.0.0.2")[..47].to_vec();
+        (wanted[22], wanted[24], wanted[34]) = (64, wanted[24].wrapping_sub(55), 0);
+        wanted[26..34].copy_from_slice(&[10, 0, 0, 2, 10, 0, 0, 1]);
+        wanted[36] = wanted[36].wrapping_add(8);
+        assert_eq!(answer.len(), 1);
+        assert_eq!(answer[0][12..], wanted[12..]);
+        let [answer] = &answers(&echo("fd00::2")).await[..] else { panic!("one answer") };
+        assert_eq!((answer.len(), answer[21], answer[54]), (67, 64, 129));
+        assert_eq!(answer[22..38], "fd00::2".parse::<Ipv6Addr>().unwrap().octets());
+        assert_eq!(answer[38..54], "fd00::1".parse::<Ipv6Addr>().unwrap().octets());
+        let mut right = answer.clone();
+        right[56..58].fill(0);
+        packet::finish_icmp_v6(&mut right);
+        assert_eq!(*answer, right);
+        // Nobody answers for others or to all; what was spoilt stays so.
+        for to in ["10.0.0.3", "10.0.0.255", "255.255.255.255", "fd00::3", "ff02::2"] {
+            assert!(answers(&echo(to)).await.is_empty(), "{to}");
+        }
+        let mut frame = echo("10.0.0.2");
+        frame[5] ^= 4;
+        assert!(answers(&frame).await.is_empty(), "another's Ethernet address");
+        let mut frame = echo("fd00::2");
+        frame[66] ^= 4;
+        let [spoilt] = &answers(&frame).await[..] else { panic!("one answer") };
+        assert_eq!(spoilt[..66], answer[..66]);
+        assert_eq!(spoilt[66], answer[66] ^ 4);
+        // Lengths that end in the middle of it.
+        for length in 34..42 {
+            let mut frame = echo("10.0.0.2");
+            frame[17] = length - 14;
+            assert!(answers(&frame).await.is_empty(), "{length}");
+        }
+    });
+}
+
 #[test]
 fn what_is_sent_arrives_over_a_bad_cable() {
     kernel::machine::simulate_time();

@@ -8,16 +8,14 @@ pub(crate) fn metrics(each: &mut dyn FnMut(Metric)) {
     let events = evtchn::stats();
     let calls = hypercall::counts();
     let dropped = u64::from(console::dropped());
-    for metric in [
-        Metric::counter("hypercalls", "Hypercalls made.", hypercall::count()),
-        Metric::counter("notifications", "Events sent: event_channel_op.", calls.event_channel),
-        Metric::counter("grant_operations", "Calls of grant_table_op.", calls.grant_table),
-        Metric::counter("waits", "Times that nothing was left to do: sched_op.", calls.sched),
-        Metric::gauge("event_channels", "Event channels open.", events.open as u64),
-        Metric::counter("events", "Events on open channels.", events.events),
-        Metric::counter("events_stray", "Events that nobody waited for.", events.stray),
-        Metric::counter("console_dropped_bytes", "Log bytes without room.", dropped),
-    ] {
-        each(metric);
+    crate::metrics! { each;
+        counter("hypercalls", "Hypercalls made.", hypercall::count()),
+        counter("notifications", "Events sent: event_channel_op.", calls.event_channel),
+        counter("grant_operations", "Calls of grant_table_op.", calls.grant_table),
+        counter("waits", "Times that nothing was left to do: sched_op.", calls.sched),
+        gauge("event_channels", "Event channels open.", events.open as u64),
+        counter("events", "Events on open channels.", events.events),
+        counter("events_stray", "Events that nobody waited for.", events.stray),
+        counter("console_dropped_bytes", "Log bytes without room.", dropped),
     }
 }
