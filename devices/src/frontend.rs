@@ -130,6 +130,8 @@ pub(crate) async fn keep<D: Driver>(driver: &D, id: &str) {
                 driver.disconnect(&front, end).await;
             }
             Ok(false) => {}
+            // What went away in the middle of it is no error.
+            Err(_) if front.is_current().await == Ok(false) => {}
             Err(error) => log::warn!("{class} {id}: {error}"),
         }
         // A back end that comes and goes does not keep us busy (rules K3 and X12).
