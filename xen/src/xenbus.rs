@@ -12,6 +12,7 @@ pub use crate::public::io::xenbus::XenbusState;
 use crate::xenstore::{self, Changed, Done, Error, Reply, Watch};
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt::Display;
 use core::ops::RangeInclusive;
 use core::pin::Pin;
@@ -83,10 +84,11 @@ impl Frontend {
     /// `Refused(ENOENT)` when there is no such device, or it is not complete yet.
     pub async fn find(class: &str, id: &str) -> Result<Self, Error> {
         let path = format!("device/{class}/{id}");
-        let backend = xenstore::read(&format!("{path}/backend")).await?;
+        let backend = xenstore::read(&format!("{path}/backend"));
+        let peer = read_number(&format!("{path}/backend-id"), 0..=0x7FEF, u64::MAX);
+        let backend = backend.await?;
         let backend = String::from_utf8(backend).map_err(|_| Error::Refused(Errno::EINVAL))?;
-        let peer = read_number(&format!("{path}/backend-id"), 0..=0x7FEF, u64::MAX).await?;
-        let peer = u16::try_from(peer).map_err(|_| Error::Refused(Errno::ENOENT))?;
+        let peer = u16::try_from(peer.await?).map_err(|_| Error::Refused(Errno::ENOENT))?;
         let watch = xenstore::watch(&format!("{backend}/state")).await?;
         Ok(Self { path, backend, peer, watch })
     }
@@ -141,25 +143,26 @@ impl Frontend {
         xenstore::write(&self.ours("state"), format!("{}", state as u32).as_bytes())
     }
 
-    /// Announces our state together with what the back end has to know for it,
-    /// as pairs of a name and a value, all or nothing.
+    /// Announces our state once all is written that the back end has to know for it, as
+    /// pairs of a name and a value. It looks at them when it sees the state (xenbus.h), so
+    /// there is no need for a transaction, which any other change may make collide.
     ///
     /// # Errors
-    /// Those of xenstore.
+    /// Those of xenstore; the state is as it was then.
     pub async fn announce_with(
         &self,
         state: XenbusState,
         settings: &[(impl AsRef<str>, impl Display)],
     ) -> Result<(), Error> {
-        xenstore::transaction(async |transaction| {
-            for (name, value) in settings {
-                let (path, value) = (self.ours(name.as_ref()), format!("{value}"));
-                transaction.write(&path, value.as_bytes()).await?;
-            }
-            let state = format!("{}", state as u32);
-            transaction.write(&self.ours("state"), state.as_bytes()).await
-        })
-        .await
+        let write = |(name, value): &(_, _)| {
+            let name: &str = AsRef::as_ref(name);
+            xenstore::write(&self.ours(name), format!("{value}").as_bytes())
+        };
+        let all: Vec<Done> = settings.iter().map(write).collect();
+        for done in all {
+            done.await?;
+        }
+        self.announce(state).await
     }
 
     /// The back end's state now.

@@ -158,7 +158,8 @@ impl Client {
         Ok(())
     }
 
-    /// Queues a request; its number.
+    /// Queues a request, which goes out with the next [`pump`](Self::pump), so that several
+    /// go out together; its number.
     fn send(&mut self, kind: Kind, transaction: u32, payload: &[&[u8]]) -> Result<u32, Error> {
         self.connect()?;
         let length: usize = payload.iter().map(|part| part.len()).sum();
@@ -172,7 +173,6 @@ impl Client {
             connection.unsent.extend_from_slice(&header.to_bytes());
             payload.iter().for_each(|part| connection.unsent.extend_from_slice(part));
         }
-        self.pump()?;
         Ok(id)
     }
 
@@ -272,8 +272,10 @@ impl Client {
         }
     }
 
-    /// Nobody waits for the reply to `id` any more.
+    /// Nobody waits for the reply to `id` any more. The request goes out all the same.
     fn abandon(&mut self, id: u32) {
+        // Without a daemon there is nobody to tell.
+        let _ = self.pump();
         let Some(at) = self.waiting.iter().position(|waiting| waiting.id == id) else { return };
         match self.waiting[at].reply.take() {
             Some(reply) => {
@@ -295,7 +297,6 @@ impl Client {
 
     /// Sends a request whose reply nobody waits for.
     fn tell(&mut self, kind: Kind, transaction: u32, payload: &[&[u8]]) {
-        // Without a daemon there is nobody to tell.
         if let Ok(id) = self.send(kind, transaction, payload) {
             self.abandon(id);
         }
@@ -315,7 +316,9 @@ pub fn stats() -> Stats {
     Stats { waiting: client.waiting.len(), watches: client.watches.len(), dropped: client.dropped }
 }
 
-/// A request that was sent: a future of its reply. Dropping it abandons the reply.
+/// A request: a future of its reply. It goes out when it or any other is first awaited, or
+/// when it is dropped, which abandons the reply; so those that are made before one of them
+/// is awaited go out together, in this order, with one notification.
 ///
 /// Requests are types and not `async fn`s, which would put a state and its clean-up into
 /// the code of everyone who awaits one.

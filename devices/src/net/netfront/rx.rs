@@ -23,6 +23,10 @@ const SLOTS: usize = Front::<RX_SLOT>::SIZE as usize;
 /// Pages that are taken from the heap at once.
 const CHUNK: usize = 16;
 
+/// Pages that are lent to begin with: enough for the largest frame, as boots should not
+/// wait for more than that.
+const FIRST: usize = 32;
+
 /// Frames that one poll may throw away before others get their turn (rule N17).
 const BUDGET: usize = 64;
 
@@ -62,8 +66,9 @@ pub(super) struct Rx {
     chunks: Vec<Shared>,
     /// Which page was posted in each slot.
     posted: [Option<u16>; SLOTS],
-    /// How many pages there should be.
+    /// How many pages there should be, and may be.
     wanted: usize,
+    most: usize,
     frame: Option<Frame>,
     /// The longest frame that makes sense here.
     longest: usize,
@@ -73,13 +78,13 @@ pub(super) struct Rx {
 }
 
 impl Rx {
-    /// Lends `wanted` pages, at most as many as the ring has slots, or as many
-    /// as there is memory for.
+    /// Lends pages: a few, and more as they are used, up to `most`, to as many as the ring
+    /// has slots, or as there is memory for.
     pub(super) fn new(
         ring: Front<RX_SLOT>,
         port: Rc<Port>,
         peer: u16,
-        wanted: usize,
+        most: usize,
         longest: usize,
         large: bool,
     ) -> Result<Self, Error> {
@@ -89,7 +94,8 @@ impl Rx {
             peer,
             chunks: Vec::new(),
             posted: [None; SLOTS],
-            wanted: wanted.min(SLOTS),
+            wanted: FIRST.min(most),
+            most: most.min(SLOTS),
             frame: None,
             longest,
             large,
@@ -234,9 +240,20 @@ impl Rx {
         if right { Ok(Some(extra.gso_size)) } else { Err(Violation::Extra) }
     }
 
+    /// Lends twice as many pages when half of them came back at once. Without memory that
+    /// is tried again in the next round.
+    fn grow(&mut self) -> Result<(), Violation> {
+        if self.wanted < self.most && self.pending()? as usize * 2 >= self.wanted {
+            self.wanted = self.most.min(self.wanted * 2);
+            let _ = self.refill();
+        }
+        Ok(())
+    }
+
     /// Ready when a frame can be taken.
     pub(super) fn poll(&mut self, context: &Context<'_>) -> Poll<Result<(), Violation>> {
         let mut budget = BUDGET;
+        self.grow()?;
         loop {
             while self.frame.is_none() && self.pending()? > 0 {
                 if budget == 0 {
