@@ -36,7 +36,7 @@ pub(crate) use here::{
 #[cfg(target_os = "xen")]
 pub use here::{open_store, serve_shutdown};
 #[cfg(not(target_os = "xen"))]
-pub use here::{simulate_randomness, simulate_time, tap, watch};
+pub use here::{simulate_memory, simulate_randomness, simulate_time, tap, watch};
 
 use crate::args::{self, Args, Help};
 use crate::exit::Exit;

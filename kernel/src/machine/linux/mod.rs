@@ -36,6 +36,7 @@ thread_local! {
     static READY: &'static Ready = Box::leak(Box::new(Ready::new()));
     static TIMERS: &'static Timers = Box::leak(Box::new(Timers::new()));
     static SIMULATED: Cell<Option<u64>> = const { Cell::new(None) };
+    static MEMORY: Cell<usize> = const { Cell::new(0) };
 }
 
 /// The tasks of this thread that are ready.
@@ -57,6 +58,12 @@ pub(crate) fn timers() -> &'static Timers {
 /// none can, it jumps to the next timer. For tests.
 pub fn simulate_time() {
     SIMULATED.set(Some(1));
+}
+
+/// From here on, this thread's machine says that it has so much memory, in bytes, instead
+/// of 0. For tests of what is made by it.
+pub fn simulate_memory(total: usize) {
+    MEMORY.set(total);
 }
 
 /// From here on, this process's random numbers are the same ones each time. For
@@ -123,7 +130,7 @@ pub(crate) fn metrics(_: &mut dyn FnMut(crate::metrics::Metric)) {}
 
 /// On Linux the heap is the system's.
 pub(crate) fn memory_stats() -> Stats {
-    Stats::default()
+    Stats { total: MEMORY.get(), ..Stats::default() }
 }
 
 /// Tells `each` about every mapping of the process, as /proc has it.

@@ -510,6 +510,38 @@ fn pages_that_could_not_be_had_are_asked_for_again_n12() {
 }
 
 #[test]
+fn pages_are_lent_as_they_are_used_n12() {
+    kernel::machine::simulate_memory(256 << 20);
+    on_fake(|fake| async move {
+        let back = fake.netback(0);
+        let net = Netfront::open("0").await.unwrap();
+        let slots = || net.stats().receive_slots;
+        assert_eq!(slots(), 32);
+        // One at a time needs no more.
+        for number in 0..100 {
+            works(&net, back, number).await;
+        }
+        assert_eq!(slots(), 32);
+        for expected in [64, 128, 256, 256] {
+            let burst = slots() / 2;
+            for number in 0..burst {
+                back.deliver(&[number as u8; 60], RxFlags::empty());
+            }
+            sleep(MOMENT * 5).await;
+            for number in 0..burst {
+                let frame = next(&net).await.unwrap().unwrap().0;
+                assert_eq!(frame, vec![number as u8; 60]);
+            }
+            sleep(MOMENT * 5).await;
+            assert!(next(&net).await.is_none());
+            assert_eq!(slots(), expected);
+        }
+        drop(net);
+    });
+    kernel::machine::simulate_memory(0);
+}
+
+#[test]
 fn sizes_and_counts_have_ranges_n13() {
     for (mtu, expected) in [
         ("68", 68),
