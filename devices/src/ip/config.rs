@@ -201,9 +201,9 @@ impl Settings {
         take(args, "gateway", "", GATEWAY_KIND, &mut |item| settings.gateway(item))?;
         take(args, "dns", "", DNS_KIND, &mut |item| settings.servers.push(host(item)?).ok())?;
         take(args, "net.buffer", "", BUFFER_KIND, &mut |item| {
-            let size: usize = item.parse().ok()?;
+            let size: usize = item.parse().ok().filter(|size| (2..=16 << 10).contains(size))?;
             settings.limits = settings.limits.with_buffer(size << 10);
-            (2..=16 << 10).contains(&size).then_some(())
+            Some(())
         })?;
         let checksum = args.take("net.csum", Some(true))?;
         settings.offloads = Offloads {
@@ -346,6 +346,10 @@ mod tests {
             "ip=127.0.0.1/8",
             "ip=224.0.0.1/8",
             "ip=0.0.0.1/8",
+            "net.buffer=0",
+            "net.buffer=1",
+            "net.buffer=16385",
+            "net.buffer=18446744073709551615",
             "ip=::/64",
             "ip=fd00::2/129",
             "ip=dhcp,10.0.0.2/24",
@@ -367,7 +371,8 @@ mod tests {
             }
             let error = result.expect_err(line).to_string();
             let value = line.rsplit_once('=').unwrap().1;
-            assert!(error.contains(value) && error.contains("list of"), "{line}: {error}");
+            let kind = if line.starts_with("net.buffer") { "number of KiB" } else { "list of" };
+            assert!(error.contains(value) && error.contains(kind), "{line}: {error}");
         }
     }
 
