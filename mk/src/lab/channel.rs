@@ -1,5 +1,5 @@
 //! The control channel: scripts that run in dom0, each on a connection of its
-//! own to dom0's agent (`dom0/agent`, which says what goes over it).
+//! own to dom0's agent (`scripts/dom0/agent`, which says what goes over it).
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};

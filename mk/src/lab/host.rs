@@ -276,7 +276,7 @@ fn wait_for_boot(qemu: &Qemu, deadline: Instant, progress: &dyn Progress) -> Res
             if line.contains("*** Building a PV Dom0") {
                 progress.step("booting Linux as dom0");
             }
-            // Dom0's own lines (see `dom0/init`).
+            // Dom0's own lines (see `scripts/dom0/init`).
             match line.trim_end().strip_prefix("lab: ") {
                 Some("ready") => return Ok(Boot::Ready),
                 Some(failed) if failed.starts_with("failed") => bail!("dom0 {failed}"),

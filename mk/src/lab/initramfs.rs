@@ -109,28 +109,28 @@ const FOLDERS: [&str; 13] = [
 
 /// Our own files, by their paths in dom0.
 pub(super) const SCRIPTS: [(&str, &str); 8] = [
-    ("init", include_str!("dom0/init")),
-    ("etc/xen/scripts/block", include_str!("dom0/block")),
-    ("etc/xen/xl.conf", include_str!("dom0/xl.conf")),
-    ("usr/sbin/agent", include_str!("dom0/agent")),
-    ("usr/sbin/cpu-time", include_str!("dom0/cpu-time")),
-    ("usr/sbin/guest", include_str!("dom0/guest")),
-    ("usr/sbin/report", include_str!("dom0/report")),
-    ("usr/sbin/watcher", include_str!("dom0/watcher")),
+    ("init", include_str!("../../../scripts/dom0/init")),
+    ("etc/xen/scripts/block", include_str!("../../../scripts/dom0/block")),
+    ("etc/xen/xl.conf", include_str!("../../../scripts/dom0/xl.conf")),
+    ("usr/sbin/agent", include_str!("../../../scripts/dom0/agent")),
+    ("usr/sbin/cpu-time", include_str!("../../../scripts/dom0/cpu-time")),
+    ("usr/sbin/guest", include_str!("../../../scripts/dom0/guest")),
+    ("usr/sbin/report", include_str!("../../../scripts/dom0/report")),
+    ("usr/sbin/watcher", include_str!("../../../scripts/dom0/watcher")),
 ];
 
 /// Our own files where guests have a network.
 pub(super) const NETWORK_SCRIPTS: [(&str, &str); 10] = [
-    ("etc/dnsmasq.conf", include_str!("dom0/dnsmasq.conf")),
-    ("etc/hosts", include_str!("dom0/hosts")),
-    ("etc/passwd", include_str!("dom0/passwd")),
-    ("etc/resolv.conf", include_str!("dom0/resolv.conf")),
-    ("etc/xen/scripts/vif-bridge", include_str!("dom0/vif-bridge")),
-    ("usr/sbin/faulty-host", include_str!("dom0/faulty-host")),
-    ("usr/sbin/network", include_str!("dom0/network")),
-    ("usr/sbin/publish", include_str!("dom0/publish")),
-    ("usr/sbin/stage", include_str!("dom0/stage")),
-    ("usr/sbin/unstage", include_str!("dom0/unstage")),
+    ("etc/dnsmasq.conf", include_str!("../../../scripts/dom0/dnsmasq.conf")),
+    ("etc/hosts", include_str!("../../../scripts/dom0/hosts")),
+    ("etc/passwd", include_str!("../../../scripts/dom0/passwd")),
+    ("etc/resolv.conf", include_str!("../../../scripts/dom0/resolv.conf")),
+    ("etc/xen/scripts/vif-bridge", include_str!("../../../scripts/dom0/vif-bridge")),
+    ("usr/sbin/faulty-host", include_str!("../../../scripts/dom0/faulty-host")),
+    ("usr/sbin/network", include_str!("../../../scripts/dom0/network")),
+    ("usr/sbin/publish", include_str!("../../../scripts/dom0/publish")),
+    ("usr/sbin/stage", include_str!("../../../scripts/dom0/stage")),
+    ("usr/sbin/unstage", include_str!("../../../scripts/dom0/unstage")),
 ];
 
 /// A file system in the making: what stands at each path.

@@ -109,8 +109,8 @@ impl Linux {
 
 /// Our own files in it.
 const SCRIPTS: [(&str, &str); 2] = [
-    ("init", include_str!("dom0/linux-guest")),
-    ("etc/nginx.conf", include_str!("dom0/nginx.conf")),
+    ("init", include_str!("../../../scripts/dom0/linux-guest")),
+    ("etc/nginx.conf", include_str!("../../../scripts/dom0/nginx.conf")),
 ];
 
 /// Lengths of what its web servers serve, at the paths of our own `httpd`.

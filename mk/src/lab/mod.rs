@@ -14,7 +14,7 @@
 //! | --- | --- |
 //! | `apt` | finds out which Debian packages it takes, and fetches them without root |
 //! | `unpack` | takes the few files out of them that are wanted |
-//! | `initramfs` | makes dom0's file system of those and of `dom0/` |
+//! | `initramfs` | makes dom0's file system of those and of `scripts/dom0/` |
 //! | `modules` | the kernel's modules, in their order |
 //! | `network` | the addresses of guests, and what leads to them |
 //! | `image` | what QEMU boots, made once and kept |

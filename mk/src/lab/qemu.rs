@@ -93,7 +93,7 @@ fn command_line(options: &Options, accelerator: Accelerator, port: u16) -> Vec<S
             "-netdev",
             // Restricted: dom0 and its guests reach nothing of this machine. QEMU
             // drops what answers datagrams then, so where those are forwarded it
-            // is dom0 that lets only answers out (dom0/publish).
+            // is dom0 that lets only answers out (scripts/dom0/publish).
             format!(
                 "user,id=net,ipv6=off,restrict={},hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:1{}",
                 if answers_datagrams(&options.forwards) { "off" } else { "on" },

@@ -1,7 +1,7 @@
 //! `cargo mk bench faults`: streams of any length through a network with faults.
 //!
 //! The test guest `transfer` takes and makes them; at the other end is a host of dom0's
-//! own behind a faulty cable (`lab/dom0/faulty-host`). Both say the SHA-256.
+//! own behind a faulty cable (`scripts/dom0/faulty-host`). Both say the SHA-256.
 
 use crate::boot;
 use crate::cmd::build;
