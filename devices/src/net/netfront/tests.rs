@@ -150,6 +150,31 @@ fn a_thousand_reconnections_leak_nothing_n16_r12() {
 }
 
 #[test]
+fn what_there_is_room_for_is_sent_up_to_the_last_slot() {
+    kernel::machine::simulate_memory(256 << 20);
+    for offloads in [Offloads { checksum: false, ..ALL }, ALL] {
+        on_fake(|fake| async move {
+            let back = fake.netback(0);
+            let net = Netfront::open_with("0", offloads).await.unwrap();
+            back.misbehave(Misdeed::TxStuck);
+            let ready = || core::future::poll_fn(|context| net.poll_transmit(context));
+            let mut sent = 0;
+            while timeout(MOMENT, ready()).await.is_ok() {
+                let done = net.transmit(60, |to| {
+                    to.fill(1);
+                    ((), Meta::default())
+                });
+                assert!(done.is_some(), "frame {sent}");
+                sent += 1;
+            }
+            assert!((230..=256).contains(&sent), "{sent}");
+            drop(net);
+        });
+    }
+    kernel::machine::simulate_memory(0);
+}
+
+#[test]
 fn a_back_end_that_does_not_answer_is_reset_n11() {
     on_fake(|fake| async move {
         let back = fake.netback(0);

@@ -182,8 +182,8 @@ impl Tx {
 
     /// Whether a frame of any length can be transmitted.
     fn has_room(&mut self) -> bool {
-        // Large ones have an extra slot.
-        let slots = self.small.pages.max(self.large.pages + 1);
+        // With an extra slot, as `transmit` wants one as well.
+        let slots = self.small.pages.max(self.large.pages) + 1;
         let large = self.large.pages == 0 || self.large.has_room(self.peer);
         large && self.ring.room() as usize >= slots && self.small.has_room(self.peer)
     }
