@@ -96,15 +96,20 @@ pub(crate) fn obstacle() -> Option<String> {
     build::compiler().err()
 }
 
-/// The kept corpus and `seconds` more of each target, for `cargo mk check`.
+/// Targets whose inputs are whole disks, whose bytes whoever lends one can choose.
+const FORMATS: [&str; 5] = ["ext4", "fat", "keys", "partition", "tar"];
+
+/// The kept corpus and `seconds` more of each target, or `long` for formats of disks, for
+/// `cargo mk check`.
 ///
 /// # Errors
 /// With all crashes, or when the targets cannot be built.
-pub(crate) fn check(project: &Project, seconds: u64, ui: &Ui) -> Result<Tally> {
+pub(crate) fn check(project: &Project, seconds: u64, long: u64, ui: &Ui) -> Result<Tally> {
     let fuzz = Fuzz::find(project)?;
     let built = build::build(project, &fuzz.targets, ui)?;
     let mut crashes = String::new();
     for target in &fuzz.targets {
+        let seconds = if FORMATS.contains(&target.as_str()) { long } else { seconds };
         if let Outcome::Crash(report) = fuzz.target(&built, target, seconds, false, ui)? {
             crashes += &format!("\n{target}: {report}");
         }
