@@ -10,7 +10,7 @@
 //! * [`task`]: futures, and the loop that runs them
 //! * [`time`]: the clocks, sleeping, intervals and timeouts
 //! * [`memory`]: what memory is used for
-//! * [`metrics`]: numbers about the running machine
+//! * [`metrics`](mod@metrics): numbers about the running machine
 //! * [`args`]: the typed arguments of the command line
 //! * [`entropy`]: random bytes that may choose keys
 //! * [`log`](mod@log): the sink of the `log` crate, and its levels
