@@ -8,7 +8,7 @@ use core::fmt;
 use core::time::Duration;
 use kernel::task::{Either, select};
 use kernel::time::{Instant, sleep, timeout};
-use xen::xenbus::{Frontend, XenbusState, read_number};
+use xen::xenbus::{Frontend, XenbusState, read_number, read_state};
 use xen::xenstore::{self, Watch};
 
 /// How long the back end may take for a step of its own.
@@ -171,12 +171,12 @@ pub(crate) async fn wait_for(
 pub(crate) async fn begin(front: &Frontend, watch: &Watch) -> Result<bool, Error> {
     // A device that is on its way out is not called back.
     let online = read_number(&front.theirs("online"), 0..=1, 1);
-    let state = read_number(&front.ours("state"), 0..=u64::MAX, 0);
+    let state = read_state(&front.ours("state"));
     if online.await? == 0 {
         gone(front, watch).await?;
         return Ok(false);
     }
-    if XenbusState::from_number(state.await?) != XenbusState::Initialising {
+    if state.await? != XenbusState::Initialising {
         front.announce(XenbusState::Initialising).await?;
     }
     wait_for(front, watch, XenbusState::InitWait).await

@@ -64,8 +64,9 @@ impl Future for Number {
 ///
 /// # Errors
 /// Those of xenstore itself.
-pub async fn read_state(path: &str) -> Result<XenbusState, Error> {
-    read_number(path, 0..=u64::MAX, 0).await.map(XenbusState::from_number)
+pub fn read_state(path: &str) -> impl Future<Output = Result<XenbusState, Error>> + use<> {
+    let number = read_number(path, 0..=u64::MAX, 0);
+    async move { number.await.map(XenbusState::from_number) }
 }
 
 /// This domain's end of a device: its folder, and the back end's.

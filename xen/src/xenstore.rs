@@ -274,15 +274,17 @@ impl Client {
 
     /// Nobody waits for the reply to `id` any more. The request goes out all the same.
     fn abandon(&mut self, id: u32) {
-        // Without a daemon there is nobody to tell.
-        let _ = self.pump();
         let Some(at) = self.waiting.iter().position(|waiting| waiting.id == id) else { return };
         match self.waiting[at].reply.take() {
             Some(reply) => {
                 let kind = self.waiting.swap_remove(at).kind;
                 self.discard(kind, &reply.unwrap_or_default());
             }
-            None => self.waiting[at].abandoned = true,
+            None => {
+                self.waiting[at].abandoned = true;
+                // Without a daemon there is nobody to tell.
+                let _ = self.pump();
+            }
         }
     }
 
