@@ -108,6 +108,16 @@ impl<'a> Request<'a> {
     pub fn field(&self, name: &str) -> Option<&'a [u8]> {
         field(self.bytes, &self.head.fields, name)
     }
+
+    /// Iterates over the values of all fields named `name`, in any case, in their order. A
+    /// list may be spread over several of them (RFC 9110, section 5.3).
+    pub fn fields(&self, name: &str) -> impl Iterator<Item = &'a [u8]> + Clone {
+        let (bytes, fields) = (self.bytes, &self.head.fields);
+        let named = fields
+            .iter()
+            .filter(move |&&(field, _)| text(bytes, field).eq_ignore_ascii_case(name.as_bytes()));
+        named.map(move |&(_, value)| text(bytes, value).trim_ascii())
+    }
 }
 
 /// The value of the first field of this name.
@@ -353,6 +363,15 @@ mod tests {
         assert_eq!(head.framing, Framing::Length(3));
         assert_eq!(head.length, text.len() - 3);
         assert!(head.keep);
+    }
+
+    #[test]
+    fn fields_of_a_name_keep_their_order() {
+        let text = "GET / HTTP/1.1\r\nHost: x\r\nA: 1\r\nB: 2\r\na:  3 \r\nA:\r\n\r\n";
+        let head = head(text);
+        let request = Request::new(text.as_bytes(), &head);
+        assert!(request.fields("a").eq([&b"1"[..], b"3", b""]));
+        assert_eq!(request.fields("C").count(), 0);
     }
 
     #[test]

@@ -22,7 +22,7 @@ mod url;
 
 pub use body::Body;
 pub(crate) use date::civil;
-pub use date::format as date;
+pub use date::{format as date, parse as parse_date};
 pub use head::{Answer, Method, Request};
 pub use response::{Response, Sink};
 pub use server::{Handler, Limits, Stats, connection, serve};
