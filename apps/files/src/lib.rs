@@ -78,6 +78,7 @@ async fn tree<T: Tree>(tree: &T, console: &mut impl Write) -> Result<(), Failure
             let end = match it.kind {
                 Kind::File => format!(" {}", it.size),
                 Kind::Folder => String::from("/"),
+                Kind::Link => String::from(" @"),
                 Kind::Other => String::from(" ?"),
             };
             let line = format!("{:1$}{shown}{end}\n", "", 2 * depth);

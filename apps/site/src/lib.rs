@@ -110,7 +110,7 @@ impl<F: Tree> Site<F> {
         match tree.metadata(&node).kind {
             Kind::File if folder => Err(kv::Error::NotFound),
             Kind::File => Ok(Found::File(node, types::of(&path))),
-            Kind::Other => Err(kv::Error::NotFound),
+            Kind::Link | Kind::Other => Err(kv::Error::NotFound),
             Kind::Folder if !folder => Ok(Found::Elsewhere(page::location(&path))),
             Kind::Folder => match tree.lookup(&[&path, &b"index.html"[..]].concat()).await {
                 Ok(index) if tree.metadata(&index).kind == Kind::File => {

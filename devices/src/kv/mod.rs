@@ -40,7 +40,9 @@ pub enum Kind {
     File,
     /// Names.
     Folder,
-    /// Anything else that a format knows: links, devices. It has no content.
+    /// A symbolic link. Only [`Tree::list`] tells of one: [`Tree::lookup`] follows it.
+    Link,
+    /// Anything else that a format knows, such as devices. It has no content.
     Other,
 }
 
@@ -62,10 +64,12 @@ pub trait Tree {
     /// A file or folder that was found.
     type Node: Clone;
 
-    /// Finds what is at `path`.
+    /// Finds what is at `path`. Symbolic links are followed within the tree, whose root
+    /// is also that of absolute ones, and the parent of itself.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if there is nothing, and others.
+    /// [`Error::NotFound`] if there is nothing, or links lead to nothing or in a circle,
+    /// and others.
     fn lookup(&self, path: &[u8]) -> impl Future<Output = Result<Self::Node, Error>>;
 
     /// What is known of `node`.
@@ -226,7 +230,7 @@ impl fmt::Display for Error {
             Self::BadPath => "the path is not one that can be used here",
             Self::TooLong => "it is too long to be stored",
             Self::Full => "no room is left on the disk: delete something or use a larger one",
-            Self::NoMemory => "what is on the disk needs more memory than it may have",
+            Self::NoMemory => "what is on the disk needs more memory: give the guest more",
             Self::ReadOnly => "the disk can only be read",
             Self::OtherFormat => "the disk does not hold what was looked for on it",
             Self::Damaged => "what is on the disk is damaged",
@@ -238,6 +242,15 @@ impl fmt::Display for Error {
 }
 
 impl core::error::Error for Error {}
+
+/// Bytes that what is remembered of a disk may take, unless it is said: a quarter of the
+/// memory that is free, and as if 256 MiB were on Linux.
+fn spare_memory() -> usize {
+    let stats = kernel::memory::stats();
+    let unmapped = stats.total.saturating_sub(stats.mapped);
+    let free = unmapped + stats.heap.saturating_sub(stats.allocated);
+    if stats.total == 0 { 64 << 20 } else { free / 4 }
+}
 
 #[cfg(test)]
 mod tests;

@@ -47,6 +47,68 @@ pub(super) fn id(path: &[u8]) -> u64 {
     })
 }
 
+/// Symbolic links that are followed for one path, as many as Linux does.
+const LINKS: u32 = 40;
+
+/// The longest path that links may make.
+const LONGEST_PATH: usize = 64 * 1024;
+
+/// The names on the way along a path, in which links are replaced by what they name.
+#[derive(Debug)]
+pub(super) struct Steps {
+    rest: Vec<u8>,
+    at: usize,
+    links: u32,
+}
+
+impl Steps {
+    pub(super) fn new(path: &[u8]) -> Self {
+        Self { rest: path.to_vec(), at: 0, links: 0 }
+    }
+
+    /// The next name, which may be `..`: in the root, that is the root.
+    pub(super) fn next(&mut self) -> Option<Vec<u8>> {
+        let rest = self.rest.get(self.at..).unwrap_or_default();
+        let (name, begin) = Self::first(rest)?;
+        let name = name.to_vec();
+        self.at += begin + name.len();
+        Some(name)
+    }
+
+    /// Whether there is no other name.
+    pub(super) fn is_over(&self) -> bool {
+        Self::first(self.rest.get(self.at..).unwrap_or_default()).is_none()
+    }
+
+    /// The first name of `rest`, and where it begins.
+    fn first(rest: &[u8]) -> Option<(&[u8], usize)> {
+        let mut at = 0;
+        for part in rest.split(|&byte| byte == b'/') {
+            if !part.is_empty() && part != b"." {
+                return Some((part, at));
+            }
+            at += part.len() + 1;
+        }
+        None
+    }
+
+    /// Goes on with the target of the link that was the last name; whether that begins
+    /// at the root.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when these were too many, or lead to nothing.
+    pub(super) fn follow(&mut self, target: &[u8]) -> Result<bool, Error> {
+        self.links += 1;
+        let rest = self.rest.get(self.at..).unwrap_or_default();
+        if self.links > LINKS || target.is_empty() || target.len() + rest.len() > LONGEST_PATH {
+            return Err(Error::NotFound);
+        }
+        self.rest = [target, b"/", rest].concat();
+        self.at = 0;
+        Ok(target.starts_with(b"/"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -60,6 +60,7 @@ fn print<T: Tree>(tree: &T) -> Vec<String> {
                     lines.push(std::format!("{path}/"));
                     folders.push(path);
                 }
+                Kind::Link => lines.push(std::format!("{path}@")),
                 Kind::Other => lines.push(std::format!("{path}?")),
             }
         }
