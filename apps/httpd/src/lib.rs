@@ -5,9 +5,7 @@
 
 extern crate alloc;
 
-use alloc::format;
 use alloc::rc::Rc;
-use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -29,27 +27,42 @@ struct Site<T> {
 /// Bytes of the filling.
 const FILLING: usize = 16 << 10;
 
+/// What the page at `/` begins with.
+const STYLE: &str = "<!DOCTYPE html>\n<html lang=\"en\"><meta charset=\"utf-8\">\n\
+    <meta name=\"viewport\" content=\"width=device-width\">\n\
+    <meta name=\"color-scheme\" content=\"light dark\">\n\
+    <link rel=\"icon\" href=\"data:,\">\n<title>Xenith</title>\n\
+    <style>body{font:1rem/1.6 system-ui,sans-serif;max-width:36rem;margin:4rem auto;\
+    padding:0 1rem}td{padding-right:2rem}</style>\n\
+    <h1>Hello from a unikernel</h1>\n\
+    <p>This page comes from <b>Xenith</b>: one app, its drivers and nothing else, booted \
+    as a Xen domain.</p>\n";
+
 impl<T> Site<T> {
-    /// The page at `/`.
-    fn page(&self) -> String {
+    /// Answers with the page at `/`.
+    async fn page<R, W>(
+        &self,
+        body: &mut Body<'_, R, W>,
+        response: Response<'_>,
+    ) -> Result<(), http::Error>
+    where
+        R: Read<Error = ip::Error>,
+        W: Write<Error = ip::Error>,
+    {
         let memory = kernel::memory::stats();
         let Stats { open, connections, requests, .. } = self.stats.get();
-        format!(
-            "<!DOCTYPE html>\n<html lang=\"en\"><meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width\">\n<title>Xenith</title>\n\
-             <style>body{{font:1rem/1.6 system-ui,sans-serif;max-width:36rem;margin:4rem auto;\
-             padding:0 1rem}}td{{padding-right:2rem}}</style>\n\
-             <h1>Hello from a unikernel</h1>\n\
-             <p>This page comes from <b>Xenith</b>: one app, its drivers and nothing else, booted \
-             as a Xen domain.</p>\n<table>\n\
-             <tr><td>up since<td>{} s\n<tr><td>memory<td>{} of {} KiB\n\
+        let up = Instant::now().as_nanos() / 1_000_000_000;
+        let used = (memory.total.saturating_sub(memory.heap) + memory.allocated) / 1024;
+        let total = memory.total / 1024;
+        let mut sink = response.stream(body, Status::OK, &HTML, None).await?;
+        let text = format_args!(
+            "{STYLE}<table>\n<tr><td>up for<td>{up} s\n<tr><td>memory<td>{used} of {total} KiB\n\
              <tr><td>connections<td>{open} open, {connections} so far\n\
              <tr><td>requests<td>{requests}\n</table>\n\
              <p><a href=\"/metrics\">metrics</a> <a href=\"/health\">health</a></p>\n</html>\n",
-            Instant::now().as_nanos() / 1_000_000_000,
-            (memory.total.saturating_sub(memory.heap) + memory.allocated) / 1024,
-            memory.total / 1024,
-        )
+        );
+        sink.print(body, text).await?;
+        sink.finish(body).await
     }
 }
 
@@ -58,7 +71,6 @@ const PLAIN: [(&str, &str); 1] = [("Content-Type", "text/plain; charset=utf-8")]
 const TO_POST: [(&str, &str); 2] = [PLAIN[0], ("Allow", "POST")];
 const TO_READ: [(&str, &str); 2] = [PLAIN[0], ("Allow", "GET, HEAD")];
 const BYTES: [(&str, &str); 1] = [("Content-Type", "application/octet-stream")];
-const METRICS: [(&str, &str); 1] = [("Content-Type", metrics::CONTENT_TYPE)];
 
 impl<T: Source> http::Handler for Site<T> {
     async fn handle<R, W>(
@@ -72,15 +84,11 @@ impl<T: Source> http::Handler for Site<T> {
         W: Write<Error = ip::Error>,
     {
         let reads = matches!(request.method(), Method::Get | Method::Head);
-        let text;
         let (status, fields, content): (_, &[_], &[u8]) = match request.path() {
             "/echo" if request.method() == Method::Post => return echo(body, response).await,
             "/echo" => (Status::METHOD_NOT_ALLOWED, &TO_POST, b"Post something.\n"),
             _ if !reads => (Status::METHOD_NOT_ALLOWED, &TO_READ, b"Only to be read.\n"),
-            "/" => {
-                text = self.page();
-                (Status::OK, &HTML, text.as_bytes())
-            }
+            "/" => return self.page(body, response).await,
             path if let Some(count) = path.strip_prefix("/bytes/").and_then(number) => {
                 match usize::try_from(count).ok().and_then(|count| self.filling.get(..count)) {
                     Some(all) => (Status::OK, &BYTES, all),
@@ -89,9 +97,11 @@ impl<T: Source> http::Handler for Site<T> {
             }
             "/health" => (Status::OK, &PLAIN, b"ok\n"),
             "/metrics" => {
-                text = metrics::render(&[&Machine, &*self.ip, &self.stats.get()]);
-                (Status::OK, &METRICS, text.as_bytes())
+                let sources: [&dyn Source; 3] = [&Machine, &*self.ip, &self.stats.get()];
+                return metrics::answer(&sources, body, response).await;
             }
+            // Browsers ask for it beside every page.
+            "/favicon.ico" => (Status(204), &[], b""),
             _ => (Status::NOT_FOUND, &PLAIN, b"There is no such page.\n"),
         };
         response.send(body, status, fields, content).await

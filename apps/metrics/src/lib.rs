@@ -1,6 +1,6 @@
 //! Numbers about the machine in the text format that Prometheus reads.
 //!
-//! An app mounts [`render`] where it likes; [`start`] serves it on a port.
+//! An app mounts [`answer`] where it likes; [`start`] serves it on a port.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -8,36 +8,94 @@
 extern crate alloc;
 
 use alloc::rc::Rc;
-use alloc::string::String;
-use core::fmt::Write as _;
-use devices::http::{self, Body, Method, Request, Response, Status};
+use core::fmt;
+use devices::http::{self, Body, Method, Request, Response, Sink, Status};
 use devices::ip::{self, Tcp};
 use embedded_io_async::{Read, Write};
-use kernel::metrics::{Kind, Machine, Source};
+use kernel::metrics::{Kind, Machine, Metric, Source};
 
 /// The content type of the text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4";
 
-/// Everything that `sources` count, as text.
-#[must_use]
-pub fn render(sources: &[&dyn Source]) -> String {
-    let mut text = String::new();
+/// A number as text.
+struct Line<'a>(&'a Metric);
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Metric { name, help, value, .. } = self.0;
+        let kind = match self.0.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+        };
+        write!(
+            f,
+            "# HELP xenith_{name} {help}\n# TYPE xenith_{name} {kind}\nxenith_{name} {value}\n"
+        )
+    }
+}
+
+/// Numbers that are held at a time.
+type Some = heapless::Vec<Metric, 8>;
+
+/// The numbers of `sources` from the one of this index on.
+fn some(sources: &[&dyn Source], from: usize) -> Some {
+    let (mut some, mut at) = (Some::new(), 0);
     for source in sources {
         source.metrics(&mut |metric| {
-            let name = metric.name;
-            let kind = match metric.kind {
-                Kind::Counter => "counter",
-                Kind::Gauge => "gauge",
-            };
-            // Writing to a string does not fail.
-            let _ = write!(
-                text,
-                "# HELP xenith_{name} {}\n# TYPE xenith_{name} {kind}\nxenith_{name} {}\n",
-                metric.help, metric.value
-            );
+            if at >= from {
+                // What does not fit comes next time.
+                let _ = some.push(metric);
+            }
+            at += 1;
         });
     }
-    text
+    some
+}
+
+/// Prints everything that `sources` count, a few numbers at a time, without memory of its
+/// own. They are asked several times, and have to name their numbers in the same order.
+///
+/// # Errors
+/// Those of [`Sink::print`].
+pub async fn print<R, W>(
+    sources: &[&dyn Source],
+    sink: &mut Sink<'_>,
+    body: &mut Body<'_, R, W>,
+) -> Result<(), http::Error>
+where
+    R: Read<Error = ip::Error>,
+    W: Write<Error = ip::Error>,
+{
+    let mut done = 0;
+    loop {
+        let some = some(sources, done);
+        if some.is_empty() {
+            return Ok(());
+        }
+        for metric in &some {
+            sink.print(body, format_args!("{}", Line(metric))).await?;
+        }
+        done += some.len();
+    }
+}
+
+/// Answers with everything that `sources` count.
+///
+/// # Errors
+/// Those of the connection.
+pub async fn answer<R, W>(
+    sources: &[&dyn Source],
+    body: &mut Body<'_, R, W>,
+    response: Response<'_>,
+) -> Result<(), http::Error>
+where
+    R: Read<Error = ip::Error>,
+    W: Write<Error = ip::Error>,
+{
+    let fields = [("Content-Type", CONTENT_TYPE)];
+    let mut sink = response.stream(body, Status::OK, &fields, None).await?;
+    print(sources, &mut sink, body).await?;
+    sink.finish(body).await
 }
 
 /// Answers `GET /metrics`.
@@ -57,8 +115,7 @@ impl<N: Source> http::Handler for Server<N> {
         let plain = [("Content-Type", CONTENT_TYPE)];
         match (request.method(), request.path()) {
             (Method::Get | Method::Head, "/metrics") => {
-                let text = render(&[&Machine, &*self.0]);
-                response.send(body, Status::OK, &plain, text.as_bytes()).await
+                answer(&[&Machine, &*self.0], body, response).await
             }
             (Method::Get | Method::Head, _) => {
                 response.send(body, Status::NOT_FOUND, &plain, b"See /metrics.\n").await
@@ -86,8 +143,10 @@ pub async fn start<T: Tcp + Source + 'static>(ip: T, port: u16) -> Result<(), ip
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use super::*;
-    use kernel::metrics::Metric;
+    use std::string::{String, ToString};
 
     struct Two;
 
@@ -100,11 +159,26 @@ mod tests {
 
     #[test]
     fn the_text_is_what_prometheus_reads() {
+        let text: String = some(&[&Two], 0).iter().map(|it| Line(it).to_string()).collect();
         assert_eq!(
-            render(&[&Two]),
+            text,
             "# HELP xenith_a First.\n# TYPE xenith_a counter\nxenith_a 1\n\
              # HELP xenith_b Second.\n# TYPE xenith_b gauge\nxenith_b 2\n"
         );
-        assert!(render(&[&Machine]).contains("\nxenith_uptime_milliseconds "));
+    }
+
+    #[test]
+    fn each_number_is_told_once() {
+        let sources: [&dyn Source; 6] = [&Two; 6];
+        let (mut names, mut done) = (String::new(), 0);
+        loop {
+            let some = some(&sources, done);
+            if some.is_empty() {
+                break;
+            }
+            done += some.len();
+            names.extend(some.iter().map(|it| it.name));
+        }
+        assert_eq!((done, &*names), (12, "abababababab"));
     }
 }

@@ -2,11 +2,10 @@
 
 use super::body::{Body, LINE};
 use super::head::{self, Method, Request};
-use super::response::{Line, Progress, Response, put};
+use super::response::{Line, Progress, ROOM, Response, put};
 use super::{Error, Status};
 use crate::ip::{self, Listener, Stream, Tcp};
 use alloc::rc::Rc;
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::time::Duration;
@@ -174,8 +173,8 @@ fn refuse<S: Stream + 'static>(mut stream: S) {
 struct Memory {
     /// What came and is not dealt with.
     buffer: Vec<u8>,
-    /// The head of an answer.
-    text: String,
+    /// What the head of an answer is made in.
+    text: Vec<u8>,
 }
 
 /// The memory of a server's connections.
@@ -194,9 +193,7 @@ impl Pool {
             None => {
                 // Behind the longest head there is room for the lines between chunks.
                 let buffer = kernel::memory::zeroed(limits.head + LINE)?;
-                let mut text = String::new();
-                text.try_reserve(512).ok()?;
-                Memory { buffer, text }
+                Memory { buffer, text: kernel::memory::zeroed(ROOM)? }
             }
         };
         self.out.set(self.out.get() + 1);
@@ -333,7 +330,7 @@ async fn one<R, W>(
     writer: &mut W,
     buffer: &mut [u8],
     mut end: usize,
-    text: &mut String,
+    text: &mut [u8],
     limits: &Limits,
     stats: &Cell<Stats>,
     handler: &impl Handler,
@@ -377,7 +374,7 @@ where
         progress: &mut progress,
         headless: request.method() == Method::Head,
         keep: &mut keep,
-        head: text,
+        memory: text,
         patience: limits.response,
     };
     let result = handler.handle(&request, &mut body, response).await;

@@ -1,5 +1,7 @@
 //! Whole connections, over a stream in memory.
 
+mod printed;
+
 use super::*;
 use crate::ip::{self, Stream};
 use core::cell::{Cell, RefCell};
@@ -156,6 +158,11 @@ fn served(steps: &[Step]) -> (String, bool, Duration) {
 
 /// The same where so many other connections are at work.
 fn served_beside(others: usize, steps: &[Step]) -> (String, bool, Duration) {
+    served_by(&Echo, others, steps)
+}
+
+/// The same by another handler.
+fn served_by(handler: &impl Handler, others: usize, steps: &[Step]) -> (String, bool, Duration) {
     kernel::machine::simulate_time();
     let (answer, aborted) = (Rc::<RefCell<Vec<u8>>>::default(), Rc::<Cell<bool>>::default());
     let script = Script {
@@ -167,7 +174,7 @@ fn served_beside(others: usize, steps: &[Step]) -> (String, bool, Duration) {
     let limits = Limits { head: 512, body: 1000, ..Limits::default() };
     let pool = server::Pool::default();
     pool.out.set(others);
-    kernel::task::block_on(server::pooled(script, &limits, &Cell::default(), &pool, &Echo));
+    kernel::task::block_on(server::pooled(script, &limits, &Cell::default(), &pool, handler));
     assert_eq!(pool.out.get(), others);
     let answer = String::from_utf8(answer.take()).unwrap();
     let lines = answer.split_inclusive("\r\n").filter(|line| !line.starts_with("Date:"));
