@@ -11,10 +11,11 @@ use super::config::{SERVERS, Settings};
 use super::cookie::{self, Cookies};
 use super::drive::{Stats, Wire};
 use super::half_open::{ANSWERS, HalfOpen, Table};
+use super::limit::Limit;
 use super::ndisc::{self, Routers};
-use super::packet::{self, ACK, FIN, RST, SYN, Segment, Verdict};
+use super::packet::{self, ACK, Ends, FIN, RST, SYN, Segment, Verdict};
 use super::seek::Seeker;
-use super::stack::{ADDRESSES, For, Handle, Protocols};
+use super::stack::{ADDRESSES, For, Handle, Protocols, Whom};
 use super::{Error, choose, dhcp, random};
 use crate::net::{Info, Meta};
 use alloc::collections::VecDeque;
@@ -55,6 +56,8 @@ pub(super) struct Engine {
     known: heapless::Vec<(IpAddr, u8), ADDRESSES>,
     stats: Stats,
     seeker: Seeker,
+    /// What nobody here wants is told so often.
+    errors: Limit,
     /// Who waits for an address.
     waiting: Vec<Waker>,
     /// Who waits for an answer to an echo request.
@@ -76,6 +79,7 @@ impl Engine {
             known: heapless::Vec::new(),
             stats: Stats::default(),
             seeker: Seeker::default(),
+            errors: Limit::new(Instant::now()),
             waiting: Vec::new(),
             pinging: Vec::new(),
             settings,
@@ -100,7 +104,8 @@ impl Engine {
     pub(super) fn receive(&mut self, frame: &[u8], meta: Meta, wire: &dyn Wire) {
         let now = Instant::now();
         self.stats.received += 1;
-        let who = match packet::judge(frame, meta) {
+        let verdict = packet::judge(frame, meta);
+        let who = match verdict {
             Verdict::Useless => {
                 self.stats.useless += 1;
                 return;
@@ -134,18 +139,43 @@ impl Engine {
             }
             // TCP has no multicast.
             Verdict::Tcp(_) => return,
-            // smoltcp would look at its sockets first, and at what is due afterwards.
-            Verdict::Ping(local, end)
-                if self.protocols.has(local) && frame.starts_with(&self.protocols.mac().0) =>
-            {
-                return self.protocols.pong(&frame[..end], wire);
-            }
-            Verdict::Udp(port) => For::Port(port),
-            Verdict::Echo(ident) => For::Echo(ident),
+            // A server may answer to the address that it gives.
+            Verdict::Udp(68, _) if self.dhcp.is_some() => For::Us,
             Verdict::Neighbor => For::Neighbor,
-            Verdict::Ping(..) | Verdict::Other => For::Us,
+            Verdict::Listeners(group) if self.protocols.listens(group) => For::Us,
+            Verdict::Listeners(_) => return,
+            Verdict::Udp(_, ends)
+            | Verdict::Echo(_, ends)
+            | Verdict::Ping(ends, _)
+            | Verdict::Other(ends) => {
+                let own = frame.starts_with(&self.protocols.mac().0);
+                match (verdict, self.protocols.whom(ends)) {
+                    (Verdict::Udp(port, _), Whom::Us) if own => For::Port(port),
+                    (Verdict::Udp(port, _), Whom::All) if self.protocols.is_bound(port) => {
+                        For::Port(port)
+                    }
+                    (Verdict::Echo(ident, _), Whom::Us) if own => For::Echo(ident),
+                    // smoltcp would look at its sockets first, and at what is due afterwards.
+                    (Verdict::Ping(_, end), Whom::Us) if own => {
+                        return self.protocols.pong(&frame[..end], wire);
+                    }
+                    (Verdict::Ping(..), Whom::All) if ends.to.is_ipv6() => For::Us,
+                    (Verdict::Other(_), Whom::Us) if own => For::Us,
+                    _ => {
+                        self.stats.useless += 1;
+                        return;
+                    }
+                }
+            }
         };
-        self.protocols.receive(frame, who, wire, now);
+        let complains = match who {
+            For::Port(port) => !self.protocols.is_bound(port),
+            For::Us => !matches!(verdict, Verdict::Udp(..) | Verdict::Listeners(_)),
+            _ => false,
+        };
+        if !complains || self.errors.take(now) {
+            self.protocols.receive(frame, who, wire, now);
+        }
     }
 
     /// Looks at a segment before smoltcp does.
@@ -153,6 +183,11 @@ impl Engine {
         let known = self.protocols.find(segment);
         let pass = Look::Pass(known.map_or(For::Nobody, For::Stream));
         let port = segment.local.port();
+        let ends = Ends { from: segment.peer.ip(), to: segment.local.ip() };
+        if known.is_none() && self.protocols.whom(ends) != Whom::Us {
+            self.stats.useless += 1;
+            return Look::Done;
+        }
         if segment.flags & (SYN | ACK | RST | FIN) == SYN {
             if !self.listening.iter().any(|it| it.port == port) {
                 self.stats.refused += 1;

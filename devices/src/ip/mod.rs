@@ -15,6 +15,7 @@ mod engine;
 mod half_open;
 #[cfg(not(target_os = "xen"))]
 mod host;
+mod limit;
 mod ndisc;
 mod packet;
 mod seek;

@@ -68,11 +68,15 @@ pub(super) fn announce(mac: Mac, address: Ipv6Addr) -> [u8; NEIGHBOR] {
     message(mac, address, all_nodes, [&head, &address.octets(), &[2, 1]])
 }
 
+/// The group that is asked who has `address` (RFC 4291, section 2.7.1).
+pub(super) const fn group_of(address: Ipv6Addr) -> Ipv6Addr {
+    let last = address.to_bits() as u32 | 0xff00_0000;
+    Ipv6Addr::from_bits(0xff02 << 112 | 1 << 32 | last as u128)
+}
+
 /// Asks who has `address`, for `own` (section 4.3).
 pub(super) fn request(mac: Mac, own: Ipv6Addr, address: Ipv6Addr) -> [u8; NEIGHBOR] {
-    let last = address.to_bits() as u32 | 0xff00_0000;
-    let group = Ipv6Addr::from_bits(0xff02 << 112 | 1 << 32 | u128::from(last));
-    message(mac, own, group, [&[135, 0, 0, 0, 0, 0, 0, 0], &address.octets(), &[1, 1]])
+    message(mac, own, group_of(address), [&[135, 0, 0, 0, 0, 0, 0, 0], &address.octets(), &[1, 1]])
 }
 
 /// Asks routers to say what there is (section 4.1).
@@ -335,7 +339,7 @@ mod tests {
         assert!(matches!(with(0, 0x33, false), Verdict::Router(_)));
         assert_eq!(with(21, 254, true), Verdict::Useless);
         assert_eq!(with(22, 0x20, true), Verdict::Useless);
-        assert_eq!(with(60, 9, false), Verdict::Useless);
+        assert_eq!(with(60, 9, false), Verdict::Corrupt);
     }
 
     #[test]

@@ -10,11 +10,13 @@
 //! sender may occupy (RFC 8900), TCP does without, and a datagram that needs it is
 //! refused by [`send`](super::Datagrams::send) on this side as well.
 
+mod judge;
 mod repeat;
 
 use crate::net::{Checksum, HEADER, Mac, Meta};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+pub(super) use judge::{Ends, Verdict, judge};
 pub(super) use repeat::Acknowledged;
 
 const IPV4: [u8; 2] = [0x08, 0x00];
@@ -36,32 +38,6 @@ pub(super) const FIN: u8 = 1;
 pub(super) const SYN: u8 = 2;
 pub(super) const RST: u8 = 4;
 pub(super) const ACK: u8 = 16;
-
-/// What to do with a frame that arrived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// It is a TCP segment.
-    Tcp(Segment),
-    /// It is a datagram for this UDP port.
-    Udp(u16),
-    /// It answers the echo request with this identifier.
-    Echo(u16),
-    /// It is an echo request to this address, without IP options, whose packet ends here in
-    /// the frame.
-    Ping(IpAddr, usize),
-    /// It may say whose an Ethernet address is.
-    Neighbor,
-    /// It is anything else that may be of use.
-    Other,
-    /// Someone asks whether anybody has this address, to take it (RFC 4862).
-    Claim(Ipv6Addr),
-    /// A router says what there is on the link (RFC 4861, section 4.2).
-    Router(Ipv6Addr),
-    /// It makes no sense, or nobody should answer it.
-    Useless,
-    /// Its checksum is wrong.
-    Corrupt,
-}
 
 /// The header of a TCP segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,11 +79,11 @@ impl Packet {
     fn parse(frame: &[u8]) -> Option<Self> {
         let first = *frame.get(HEADER)?;
         let packet = match (bytes(frame, 12)?, first >> 4) {
-            (IPV4, 4) => Self {
+            (IPV4, 4) if first & 15 >= 5 => Self {
                 source: Ipv4Addr::from(bytes::<4>(frame, HEADER + 12)?).into(),
                 destination: Ipv4Addr::from(bytes::<4>(frame, HEADER + 16)?).into(),
                 protocol: *frame.get(HEADER + 9)?,
-                transport: HEADER + usize::from(first & 15).max(5) * 4,
+                transport: HEADER + 4 * usize::from(first & 15),
                 end: HEADER + number(frame, HEADER + 2)?,
                 fragment: number(frame, HEADER + 6)? & 0x3fff != 0,
             },
@@ -163,16 +139,6 @@ impl Packet {
             _ => 0,
         };
         sum + u64::from(self.protocol) + (self.end - self.transport) as u64
-    }
-
-    /// Whether its TCP or UDP checksum is right. IPv4 has datagrams without one.
-    fn verify(&self, frame: &[u8]) -> bool {
-        let Some(field) = self.checksum() else { return true };
-        let without = self.protocol == UDP
-            && self.source.is_ipv4()
-            && bytes(frame, self.transport + field) == Some([0, 0]);
-        let Some(body) = frame.get(self.transport..self.end) else { return false };
-        without || fold(self.pseudo_header() + sum(body)) == 0xffff
     }
 }
 
@@ -235,62 +201,6 @@ pub fn fill_checksum(frame: &mut [u8]) {
     finish(frame, false, 0);
 }
 
-/// Judges a frame that arrived.
-#[inline(never)]
-pub(super) fn judge(frame: &[u8], meta: Meta) -> Verdict {
-    let kind: Option<[u8; 2]> = bytes(frame, 12);
-    if kind == Some(ARP) {
-        return Verdict::Neighbor;
-    }
-    if kind != Some(IPV4) && kind != Some(IPV6) {
-        return Verdict::Useless;
-    }
-    let Some(packet) = Packet::parse(frame) else { return Verdict::Useless };
-    if packet.fragment {
-        return Verdict::Useless;
-    }
-    let claims = packet.source == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && packet.protocol == ICMP_V6;
-    if claims && frame.get(packet.transport) == Some(&135) {
-        let target = bytes::<16>(frame, packet.transport + 8);
-        return target.map_or(Verdict::Useless, |target| Verdict::Claim(target.into()));
-    }
-    let broadcast = packet.source == IpAddr::V4(Ipv4Addr::BROADCAST);
-    let source = packet.source;
-    let nobody = source.is_unspecified() && !packet.seeks_address(frame);
-    if broadcast || source.is_multicast() || nobody || source.is_loopback() {
-        return Verdict::Useless;
-    }
-    if meta.checksum == Checksum::Complete && !packet.verify(frame) {
-        return Verdict::Corrupt;
-    }
-    match (packet.protocol, source, frame.get(packet.transport)) {
-        (TCP, ..) => {}
-        (ICMP_V6, IpAddr::V6(router), Some(134)) => {
-            // From this link, and no further.
-            let near = router.is_unicast_link_local() && frame.get(HEADER + 7) == Some(&255);
-            let right = near && packet.transport == HEADER + 40 && icmp_v6(frame, &packet) == 0;
-            return if right { Verdict::Router(router) } else { Verdict::Useless };
-        }
-        (ICMP_V6, _, Some(135 | 136)) => return Verdict::Neighbor,
-        (UDP, ..) => {
-            let port = bytes(frame, packet.transport + 2).map(u16::from_be_bytes);
-            return port.map_or(Verdict::Useless, Verdict::Udp);
-        }
-        (ICMP_V4, _, Some(0)) | (ICMP_V6, _, Some(129)) => {
-            let ident = bytes(frame, packet.transport + 4).map(u16::from_be_bytes);
-            return ident.map_or(Verdict::Useless, Verdict::Echo);
-        }
-        (ICMP_V4, _, Some(8)) | (ICMP_V6, _, Some(128)) => {
-            let header = if packet.protocol == ICMP_V4 { 20 } else { 40 };
-            let plain = packet.transport == HEADER + header && packet.end >= packet.transport + 8;
-            let ping = Verdict::Ping(packet.destination, packet.end);
-            return if plain { ping } else { Verdict::Other };
-        }
-        _ => return Verdict::Other,
-    }
-    segment(frame, &packet).map_or(Verdict::Useless, Verdict::Tcp)
-}
-
 /// Changes a field of 16 bits that the checksum at `sum` covers (RFC 1624): a sum that was
 /// wrong stays wrong.
 fn change(packet: &mut [u8], at: usize, value: u16, sum: usize) {
@@ -301,8 +211,7 @@ fn change(packet: &mut [u8], at: usize, value: u16, sum: usize) {
 }
 
 /// Writes the answer to the echo request in `asked`, as long as its packet, and to the
-/// Ethernet address that it came from (RFC 792, RFC 4443). The answer to one that was
-/// spoilt has wrong checksums as well.
+/// Ethernet address that it came from (RFC 792, RFC 4443).
 pub(super) fn echo_reply(frame: &mut [u8], asked: &[u8], mac: Mac) {
     let Some(header) = bytes(asked, 0) else { return };
     frame.copy_from_slice(asked);
@@ -459,7 +368,22 @@ mod tests {
         frame.extend([0x45, 0, 0, 31, 0, 0, 0x40, 0, 64, UDP, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
         frame.extend([0x12, 0x34, 0, 53, 0, 11, 0, 0, b'h', b'i', b'!']);
         frame.resize(60, 0xaa);
+        mend(&mut frame);
         frame
+    }
+
+    /// Makes the checksum of an IPv4 header of 20 bytes right.
+    fn mend(frame: &mut [u8]) {
+        put(frame, HEADER + 10, 0);
+        put(frame, HEADER + 10, !fold(sum(&frame[HEADER..HEADER + 20])));
+    }
+
+    /// To which UDP port a frame goes.
+    fn port(frame: &[u8], checksum: Checksum) -> Option<u16> {
+        match judge(frame, Meta { checksum, segment: 0 }) {
+            Verdict::Udp(port, _) => Some(port),
+            _ => None,
+        }
     }
 
     /// A SYN over IPv6 without options.
@@ -501,11 +425,8 @@ mod tests {
         assert_eq!(finish(&mut frame, true, 0).checksum, Checksum::Blank);
         assert_eq!(frame[HEADER + 26..HEADER + 28], (0x1403_u16 + 17 + 11).to_be_bytes());
         assert_eq!(judge(&frame, COMPLETE), Verdict::Corrupt);
-        assert_eq!(judge(&frame, Meta { checksum: Checksum::Blank, segment: 0 }), Verdict::Udp(53));
-        assert_eq!(
-            judge(&frame, Meta { checksum: Checksum::Verified, segment: 0 }),
-            Verdict::Udp(53)
-        );
+        assert_eq!(port(&frame, Checksum::Blank), Some(53));
+        assert_eq!(port(&frame, Checksum::Verified), Some(53));
     }
 
     #[test]
@@ -530,11 +451,25 @@ mod tests {
         let with = |at: usize, bytes: &[u8]| {
             let mut frame = udp();
             frame[at..at + bytes.len()].copy_from_slice(bytes);
+            mend(&mut frame);
             judge(&frame, COMPLETE)
         };
-        assert_eq!(with(0, &[]), Verdict::Udp(53));
-        for source in [[0; 4], [255; 4], [224, 0, 0, 1], [127, 0, 0, 1]] {
+        assert!(matches!(with(0, &[]), Verdict::Udp(53, _)));
+        for source in [[0; 4], [255; 4], [224, 0, 0, 1], [127, 0, 0, 1], [0, 1, 2, 3]] {
             assert_eq!(with(HEADER + 12, &source), Verdict::Useless);
+        }
+        for destination in [[0; 4], [127, 0, 0, 1]] {
+            assert_eq!(with(HEADER + 16, &destination), Verdict::Useless);
+        }
+        // An Ethernet address that is a group's.
+        assert_eq!(with(6, &[1]), Verdict::Useless);
+        // IGMP, errors and questions that nobody here answers, what only IPv6 has.
+        for (protocol, kind) in [(2, 0x11), (1, 3), (1, 5), (1, 13), (44, 0), (43, 0), (59, 0)] {
+            let mut frame = udp();
+            (frame[HEADER + 9], frame[HEADER + 20]) = (protocol, kind);
+            mend(&mut frame);
+            let trusted = Meta { checksum: Checksum::Verified, segment: 0 };
+            assert_eq!(judge(&frame, trusted), Verdict::Useless, "{protocol} {kind}");
         }
         // A fragment that is not the last, and one that is not the first.
         assert_eq!(with(HEADER + 6, &[0x20, 0]), Verdict::Useless);
@@ -543,6 +478,35 @@ mod tests {
         assert_eq!(with(HEADER + 2, &[1, 0]), Verdict::Useless);
         assert_eq!(with(HEADER + 2, &[0, 19]), Verdict::Useless);
         assert_eq!(with(HEADER, &[0x65]), Verdict::Useless);
+        for header in 0x40..0x45 {
+            assert_eq!(with(HEADER, &[header]), Verdict::Useless);
+        }
+        let mut spoilt = udp();
+        spoilt[HEADER + 8] -= 1;
+        assert_eq!(judge(&spoilt, COMPLETE), Verdict::Corrupt);
+    }
+
+    #[test]
+    fn options_that_say_the_way_or_are_broken_are_useless() {
+        let with = |options: [u8; 4]| {
+            let mut frame = udp();
+            frame.truncate(HEADER + 31);
+            frame[HEADER] = 0x46;
+            frame[HEADER + 3] += 4;
+            frame.splice(HEADER + 20..HEADER + 20, options);
+            put(&mut frame, HEADER + 10, 0);
+            let check = !fold(sum(&frame[HEADER..HEADER + 24]));
+            put(&mut frame, HEADER + 10, check);
+            judge(&frame, COMPLETE)
+        };
+        for good in [[1, 1, 1, 0], [0, 131, 0, 0], [148, 4, 0, 0], [1, 7, 3, 4]] {
+            assert!(matches!(with(good), Verdict::Udp(53, _)), "{good:?}");
+        }
+        for bad in
+            [[131, 3, 4, 0], [1, 137, 3, 4], [7, 0, 0, 0], [7, 1, 0, 0], [1, 7, 4, 4], [1, 1, 1, 7]]
+        {
+            assert_eq!(with(bad), Verdict::Useless, "{bad:?}");
+        }
     }
 
     #[test]

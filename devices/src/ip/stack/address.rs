@@ -1,15 +1,68 @@
 //! Addresses and routes, and the DHCP client that finds them.
 
 use super::{ADDRESSES, Protocols, duration};
-use crate::ip::{Error, dhcp};
+use crate::ip::packet::Ends;
+use crate::ip::{Error, dhcp, ndisc};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 use smoltcp::socket::dhcpv4;
 use smoltcp::wire::{IpAddress, IpCidr};
 
+/// All machines of this link (RFC 1112, section 4; RFC 4291, section 2.7.1).
+const ALL_SYSTEMS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 1);
+const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+
+/// Whom a packet is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::ip) enum Whom {
+    /// This machine alone.
+    Us,
+    /// This machine and others: errors about it are told to nobody (RFC 1122, section
+    /// 3.2.2; RFC 4443, section 2.4).
+    All,
+    /// Others, or it is from where nobody is.
+    Nobody,
+}
+
 impl Protocols {
     pub(in crate::ip) fn has(&self, address: IpAddr) -> bool {
         self.interface.has_ip_addr(IpAddress::from(address))
+    }
+
+    /// Whom a packet between these addresses is for: nobody here when it is from one of
+    /// our own (land), from all machines of a network, or to neither us nor a group of
+    /// ours.
+    pub(in crate::ip) fn whom(&self, ends: Ends) -> Whom {
+        let (from, to) = (IpAddress::from(ends.from), IpAddress::from(ends.to));
+        let all = [IpAddress::Ipv4(Ipv4Addr::BROADCAST), IpAddress::Ipv4(ALL_SYSTEMS)];
+        let mut whom = Whom::Nobody;
+        if all.contains(&to) || to == IpAddress::Ipv6(ALL_NODES) {
+            whom = Whom::All;
+        }
+        for own in self.interface.ip_addrs() {
+            let group = match own {
+                IpCidr::Ipv4(own) => own.broadcast().map(IpAddress::Ipv4),
+                IpCidr::Ipv6(own) => Some(ndisc::group_of(own.address()).into()),
+            };
+            if own.address() == from || group == Some(from) {
+                return Whom::Nobody;
+            }
+            if own.address() == to {
+                whom = Whom::Us;
+            } else if group == Some(to) {
+                whom = Whom::All;
+            }
+        }
+        whom
+    }
+
+    /// Whether this machine listens to a group of IPv6, or to any, for which `::` stands.
+    pub(in crate::ip) fn listens(&self, group: Ipv6Addr) -> bool {
+        let own = |it: &IpCidr| match it {
+            IpCidr::Ipv6(it) => ndisc::group_of(it.address()) == group,
+            IpCidr::Ipv4(_) => false,
+        };
+        group.is_unspecified() || self.interface.ip_addrs().iter().any(own)
     }
 
     pub(in crate::ip) fn addresses(&self) -> impl Iterator<Item = (IpAddr, u8)> {
@@ -24,9 +77,13 @@ impl Protocols {
     /// The address to speak to `to` from, if there is a way to it.
     pub(in crate::ip) fn source(&self, to: IpAddr) -> Result<IpAddr, Error> {
         let target = IpAddress::from(to);
+        // smoltcp panics when asked for the way there.
+        if to.is_unspecified() {
+            return Err(Error::Unreachable);
+        }
         let source = self.interface.get_source_address(&target).ok_or(Error::Unreachable)?;
         let all = to == Ipv4Addr::BROADCAST || to.is_multicast();
-        let odd = to.is_unspecified() || to.is_loopback() || self.interface.has_ip_addr(target);
+        let odd = to.is_loopback() || self.interface.has_ip_addr(target);
         let way = !odd && (all || self.next_hop(to).is_some());
         // It may be none of ours when there is none.
         let own = self.interface.has_ip_addr(source);
@@ -124,7 +181,10 @@ impl Protocols {
     /// Sends what goes to other IPv4 networks to this router.
     pub(in crate::ip) fn set_router(&mut self, router: Option<Ipv4Addr>) {
         self.interface.routes_mut().remove_default_ipv4_route();
-        if let Some(router) = router {
+        // smoltcp panics when it sends by a router that is none.
+        if let Some(router) =
+            router.filter(|it| !it.is_broadcast() && !it.is_multicast() && !it.is_unspecified())
+        {
             // There is room for one of each version.
             let _ = self.interface.routes_mut().add_default_ipv4_route(router);
         }

@@ -68,9 +68,22 @@ impl Spares {
     }
 }
 
+/// Bytes of a receive buffer that may have `size`: as many as 16 bits of window say, or
+/// these times the power of two that windows are scaled by (RFC 7323, section 2.2).
+///
+/// smoltcp remembers the window of its SYN|ACK, which is never scaled, and takes it for
+/// a scaled one. It is right when both say the same; otherwise data beyond the buffer is
+/// taken for good, and ends in a panic or as bytes that nobody sent.
+const fn receive_size(size: usize) -> usize {
+    match size >> 16 {
+        0 => size,
+        times => 0xffff << times.ilog2(),
+    }
+}
+
 impl Spare {
     fn new(size: usize) -> Result<Self, Error> {
-        let (receive, send) = (super::buffer(size)?, super::buffer(size)?);
+        let (receive, send) = (super::buffer(receive_size(size))?, super::buffer(size)?);
         let mut socket =
             tcp::Socket::new(tcp::SocketBuffer::new(receive), tcp::SocketBuffer::new(send));
         socket.set_nagle_enabled(false);

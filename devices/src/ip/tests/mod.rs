@@ -5,6 +5,7 @@ extern crate std;
 mod conformance;
 mod dhcp;
 mod dns;
+mod forged;
 mod hostile;
 mod tcp;
 mod udp;
