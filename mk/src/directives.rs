@@ -6,7 +6,7 @@
 //! test: expect exit 3
 //! test: expect crash "vec 6"             text of the console, of the hypervisor's message, or of
 //!                                       what `cargo mk` makes of them, such as "stack overflow"
-//! test: expect watchdog                 Xen's watchdog ended it
+//! test: expect watchdog                 its watchdog ended it
 //! test: expect timeout
 //! test: args greeting="a b" port=80      the guest's command line
 //! test: memory 1                         MiB

@@ -53,7 +53,7 @@ fn after(line: &str, mark: &str) -> Option<u64> {
 pub(crate) fn explain(end: &End, symbols: &Symbols) -> Option<String> {
     match Ending::of(end) {
         Ending::Crash(Reason::Watchdog) => Some(
-            "Xen's watchdog ended it: a task ran for longer than its watchdog= seconds without \
+            "its watchdog ended it: a task ran for longer than its watchdog= seconds without \
              awaiting"
                 .to_owned(),
         ),
@@ -135,7 +135,7 @@ mod tests {
         };
         assert!(explain(&silent, &symbols()).unwrap().starts_with("it crashed without a word: a"));
         let explained = explain(&end(Reason::Watchdog, "", 0, 0), &symbols()).unwrap();
-        assert!(explained.starts_with("Xen's watchdog ended it"));
+        assert!(explained.starts_with("its watchdog ended it"));
     }
 
     #[test]

@@ -80,7 +80,7 @@ fn ended_well(run: &Run, outcome: &Outcome) -> Result<(), Verdict> {
         Expect::Poweroff => "it should have powered off".to_owned(),
         Expect::Exit(status) => format!("it should have failed with exit status {status}"),
         Expect::Crash(_) => "it should have crashed".to_owned(),
-        Expect::Watchdog => "Xen's watchdog should have ended it".to_owned(),
+        Expect::Watchdog => "its watchdog should have ended it".to_owned(),
         Expect::Timeout => "it should still be running".to_owned(),
     };
     Err(match outcome.ending {

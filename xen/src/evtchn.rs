@@ -1,9 +1,12 @@
 //! Event channels (`public/event_channel.h`), in the two-level ABI: one bit a
-//! port in the shared info page, and above them one bit for every 64 ports.
+//! port in the shared info page.
 //!
-//! There is no upcall. Events stay masked for the vCPU, and whoever runs the
-//! tasks calls [`scan`] between two of them and `SCHEDOP_poll` when there is
-//! nothing else to do (see ARCHITECTURE.md). An event is a hint that something
+//! No port interrupts anything: all of them are masked but the
+//! [watchdog](crate::watchdog)'s, and whoever runs the
+//! tasks calls [`scan`] between two of them and `SCHEDOP_poll`, which heeds
+//! masked ports as well, when there is nothing else to do (see ARCHITECTURE.md).
+//! So the second level, a word that says which words have unmasked ports with
+//! news, is not used. An event is a hint that something
 //! changed: it wakes those who [wait](Port::wait), who then look for
 //! themselves. So a spurious event is harmless (rule E6), and one that comes
 //! between a look and the wait is not lost: its bit stays until the next scan.
@@ -14,9 +17,10 @@ use crate::hypercall::{
     event_channel_op_status, sched_op_poll,
 };
 use crate::memory::SharedPage;
-use crate::public::{shared_info, vcpu_info};
+use crate::public::shared_info;
 use alloc::vec::Vec;
 use core::mem::{offset_of, take};
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::task::Waker;
 use spin::Mutex;
 
@@ -25,10 +29,6 @@ const PORTS: u32 = 64 * 64;
 
 /// Ports that may be open at once: as many as `SCHEDOP_poll` takes.
 pub const OPEN: usize = 128;
-
-/// Which word of [`shared_info::evtchn_pending`] has news.
-const SELECTOR: usize =
-    offset_of!(shared_info, vcpu_info) + offset_of!(vcpu_info, evtchn_pending_sel);
 
 /// The local end of an event channel. Dropping it closes the channel.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub struct Port {
 struct Open {
     number: u32,
     events: u64,
+    /// Its peer is not listened to any more.
+    ignored: bool,
     waiting: Waiting,
 }
 
@@ -73,7 +75,41 @@ impl Waiting {
 #[derive(Debug)]
 pub(crate) struct Events {
     open: Mutex<heapless::Vec<Open, OPEN>>,
-    stray: Mutex<u64>,
+    /// The ports among them that are listened to.
+    heard: Heard,
+}
+
+/// A bit for each port that is listened to.
+#[derive(Debug)]
+struct Heard {
+    /// Which of the words below are not 0.
+    used: AtomicU64,
+    words: [AtomicU64; 64],
+}
+
+impl Heard {
+    /// No port.
+    const fn new() -> Self {
+        Self { used: AtomicU64::new(0), words: [const { AtomicU64::new(0) }; 64] }
+    }
+
+    /// Listens to port `number`, or does not any more.
+    fn set(&self, number: u32, heard: bool) {
+        let (at, bit) = ((number / 64) as usize, 1 << (number % 64));
+        let Some(word) = self.words.get(at) else { return };
+        let old = word.load(Ordering::Relaxed);
+        let new = if heard { old | bit } else { old & !bit };
+        word.store(new, Ordering::Relaxed);
+        let used = self.used.load(Ordering::Relaxed);
+        let used = if new == 0 { used & !(1 << at) } else { used | 1 << at };
+        self.used.store(used, Ordering::Relaxed);
+    }
+
+    /// The words with ports that are listened to, and which these are.
+    fn words(&self) -> impl Iterator<Item = (u32, u64)> {
+        let of = |at: u32| self.words.get(at as usize).map_or(0, |it| it.load(Ordering::Relaxed));
+        bits(self.used.load(Ordering::Relaxed)).map(move |at| (at, of(at)))
+    }
 }
 
 /// What came over event channels so far.
@@ -83,13 +119,13 @@ pub struct Stats {
     pub open: usize,
     /// Events that came on them.
     pub events: u64,
-    /// Events on ports that nobody had open; such a port is masked (rule E1).
+    /// Ports with events that nobody has open; they are masked and not looked at (rule E1).
     pub stray: u64,
 }
 
 impl Events {
     pub(crate) const fn new() -> Self {
-        Self { open: Mutex::new(heapless::Vec::new()), stray: Mutex::new(0) }
+        Self { open: Mutex::new(heapless::Vec::new()), heard: Heard::new() }
     }
 
     /// Those who wait for an event on a port.
@@ -119,9 +155,9 @@ impl Port {
         if taken || !(1..PORTS).contains(&number) {
             return None;
         }
-        open.push(Open { number, events: 0, waiting: Waiting::default() }).ok()?;
-        // It may have been masked as a stray one.
-        domain.shared_info.take_bits(mask_word(number / 64), 1 << (number % 64));
+        let waiting = Waiting::default();
+        open.push(Open { number, events: 0, ignored: false, waiting }).ok()?;
+        domain.events.heard.set(number, true);
         Some(Self { number })
     }
 
@@ -154,8 +190,10 @@ impl Port {
 
     /// Takes no more events: for a peer that broke the protocol (rule R7).
     pub fn mask(&self) {
-        let mask = mask_word(self.number / 64);
-        crate::domain().shared_info.set_bits(mask, 1 << (self.number % 64));
+        let events = &crate::domain().events;
+        events.heard.set(self.number, false);
+        let mut open = events.open.lock();
+        open.iter_mut().filter(|port| port.number == self.number).for_each(|it| it.ignored = true);
     }
 
     /// Whether the other end is there, and not closed or never bound.
@@ -180,7 +218,9 @@ impl Port {
 
 impl Drop for Port {
     fn drop(&mut self) {
-        let mut open = crate::domain().events.open.lock();
+        let events = &crate::domain().events;
+        events.heard.set(self.number, false);
+        let mut open = events.open.lock();
         let waiting = open
             .iter()
             .position(|port| port.number == self.number)
@@ -197,10 +237,6 @@ const fn pending_word(word: u32) -> usize {
     offset_of!(shared_info, evtchn_pending) + word as usize * 8
 }
 
-const fn mask_word(word: u32) -> usize {
-    offset_of!(shared_info, evtchn_mask) + word as usize * 8
-}
-
 /// The numbers of the bits that are set.
 fn bits(mut word: u64) -> impl Iterator<Item = u32> {
     core::iter::from_fn(move || {
@@ -212,29 +248,28 @@ fn bits(mut word: u64) -> impl Iterator<Item = u32> {
 
 /// The words of the shared info page that say which ports have news.
 trait Pending {
-    /// Takes the selector: the words with news.
-    fn take_selector(&self) -> u64;
-
-    /// Takes the ports of `word` that have news and are not masked.
-    fn take_word(&self, word: u32) -> u64;
+    /// Takes those of `ports` of `word` that have news.
+    fn take_word(&self, word: u32, ports: u64) -> u64;
 }
 
 impl Pending for SharedPage {
-    fn take_selector(&self) -> u64 {
-        self.take_bits(SELECTOR, !0)
-    }
-
-    fn take_word(&self, word: u32) -> u64 {
-        let unmasked = !self.load_u64(mask_word(word));
-        self.take_bits(pending_word(word), unmasked)
+    fn take_word(&self, word: u32, ports: u64) -> u64 {
+        let word = pending_word(word);
+        // Mostly there is none, and a look costs less than an atomic operation.
+        if self.load_u64(word) & ports == 0 { 0 } else { self.take_bits(word, ports) }
     }
 }
 
-/// Gives `serve` each port with news, once. The selector is taken first, so an
-/// event that comes meanwhile sets it again and is found by the next call.
-fn take_all(pending: &impl Pending, mut serve: impl FnMut(u32)) {
-    for word in bits(pending.take_selector()) {
-        for bit in bits(pending.take_word(word)) {
+/// Gives `serve` each port of `heard` with news, once. A port's bit is taken first, so
+/// an event that comes meanwhile sets it again and is found by the next call. The bits
+/// of other ports stay, and while they do, Xen raises nothing for them.
+fn take_all(
+    pending: &impl Pending,
+    heard: impl Iterator<Item = (u32, u64)>,
+    mut serve: impl FnMut(u32),
+) {
+    for (word, ports) in heard {
+        for bit in bits(pending.take_word(word, ports)) {
             serve(word * 64 + bit);
         }
     }
@@ -244,12 +279,10 @@ fn take_all(pending: &impl Pending, mut serve: impl FnMut(u32)) {
 /// Each port is served once a call, so a storm on one starves nobody (E3, E4).
 pub fn scan() {
     let domain = crate::domain();
-    take_all(&domain.shared_info, |number| match domain.events.take(number) {
-        // Woken without the lock: a waker may drop a port.
-        Some(waiting) => waiting.wake(),
-        None => {
-            domain.shared_info.set_bits(mask_word(number / 64), 1 << (number % 64));
-            *domain.events.stray.lock() += 1;
+    take_all(&domain.shared_info, domain.events.heard.words(), |number| {
+        // Woken without the lock: a waker may drop a port, of this word as well.
+        if let Some(waiting) = domain.events.take(number) {
+            waiting.wake();
         }
     });
 }
@@ -267,7 +300,8 @@ pub fn forget(number: u32) {
 pub fn wait_until(deadline: u64) {
     let mut numbers = [0; OPEN];
     let open = crate::domain().events.open.lock();
-    let count = numbers.iter_mut().zip(open.iter()).map(|(to, port)| *to = port.number).count();
+    let heard = open.iter().filter(|port| !port.ignored);
+    let count = numbers.iter_mut().zip(heard).map(|(to, port)| *to = port.number).count();
     drop(open);
     // A wait that fails is a wait that was short: the caller looks again.
     let _ = sched_op_poll(numbers.split_at_mut(count).0, deadline);
@@ -277,231 +311,19 @@ pub fn wait_until(deadline: u64) {
 /// What came so far.
 #[must_use]
 pub fn stats() -> Stats {
-    let events = &crate::domain().events;
-    let open = events.open.lock();
+    let domain = crate::domain();
+    let open = domain.events.open.lock();
+    let known = |number| open.iter().any(|port| port.number == number);
+    let stray = |word: u32| {
+        let pending = bits(domain.shared_info.load_u64(pending_word(word)));
+        pending.filter(|bit| !known(word * 64 + bit)).count() as u64
+    };
     Stats {
         open: open.len(),
         events: open.iter().map(|port| port.events).sum(),
-        stray: *events.stray.lock(),
+        stray: (0..PORTS / 64).map(stray).sum(),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fake::Fake;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicU32, Ordering};
-    use std::task::Wake;
-
-    #[derive(Default)]
-    struct Count(AtomicU32);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    fn counting() -> (Arc<Count>, Waker) {
-        let count = Arc::new(Count::default());
-        (count.clone(), count.into())
-    }
-
-    #[test]
-    fn an_event_wakes_everyone_who_waits_once() {
-        let fake = Fake::new();
-        let port = Port::adopt(66).unwrap();
-        let ((one, first), (two, second)) = (counting(), counting());
-        port.wait(&first);
-        port.wait(&second);
-        scan();
-        assert_eq!(one.0.load(Ordering::Relaxed), 0);
-        fake.raise(66);
-        fake.raise(66);
-        scan();
-        scan();
-        assert_eq!(one.0.load(Ordering::Relaxed), 1);
-        assert_eq!(two.0.load(Ordering::Relaxed), 1);
-        assert_eq!(stats(), Stats { open: 1, events: 1, stray: 0 });
-    }
-
-    #[test]
-    fn an_event_before_the_wait_is_not_lost_r13() {
-        let fake = Fake::new();
-        let port = Port::adopt(7).unwrap();
-        fake.raise(7);
-        let (count, waker) = counting();
-        port.wait(&waker);
-        scan();
-        assert_eq!(count.0.load(Ordering::Relaxed), 1);
-    }
-
-    /// Makes its port pending again when it is woken.
-    struct Again(u32);
-
-    impl Wake for Again {
-        fn wake(self: Arc<Self>) {
-            let pending = &crate::domain().shared_info;
-            pending.set_bits(pending_word(self.0 / 64), 1 << (self.0 % 64));
-            pending.set_bits(SELECTOR, 1 << (self.0 / 64));
-        }
-    }
-
-    #[test]
-    fn an_event_while_one_is_handled_is_found_by_the_next_scan_e2() {
-        let fake = Fake::new();
-        let port = Port::adopt(9).unwrap();
-        port.wait(&Arc::new(Again(9)).into());
-        fake.raise(9);
-        scan();
-        let (count, waker) = counting();
-        port.wait(&waker);
-        assert_eq!(stats().events, 1);
-        scan();
-        assert_eq!((count.0.load(Ordering::Relaxed), stats().events), (1, 2));
-    }
-
-    #[test]
-    fn events_for_nothing_harm_nobody_at_any_time_e6() {
-        let fake = Fake::new();
-        fake.raise(9);
-        let port = Port::adopt(9).unwrap();
-        for _ in 0..3 {
-            scan();
-            fake.raise(9);
-            port.wake();
-        }
-        drop(port);
-        fake.raise(9);
-        scan();
-        assert_eq!(stats(), Stats { open: 0, events: 0, stray: 1 });
-        // A port of the same number knows nothing of the earlier one.
-        let (count, waker) = counting();
-        let port = Port::adopt(9).unwrap();
-        port.wait(&waker);
-        scan();
-        assert_eq!(count.0.load(Ordering::Relaxed), 0);
-    }
-
-    #[test]
-    fn an_unknown_port_is_masked_counted_and_ignored_e1() {
-        let fake = Fake::new();
-        for _ in 0..3 {
-            fake.raise(99);
-            scan();
-        }
-        assert_eq!(stats().stray, 1, "masked after the first");
-        let port = Port::adopt(99).unwrap();
-        let (count, waker) = counting();
-        port.wait(&waker);
-        fake.raise(99);
-        scan();
-        assert_eq!(count.0.load(Ordering::Relaxed), 1, "opening it unmasks it");
-    }
-
-    #[test]
-    fn all_ports_with_news_are_served_in_one_scan_e4() {
-        let fake = Fake::new();
-        let ports: Vec<Port> = (1..=128).map(|number| Port::adopt(number).unwrap()).collect();
-        assert_eq!(Port::adopt(129), None, "SCHEDOP_poll takes no more");
-        let (count, waker) = counting();
-        for port in &ports {
-            port.wait(&waker);
-            fake.raise(port.number());
-        }
-        scan();
-        assert_eq!(count.0.load(Ordering::Relaxed), 128);
-    }
-
-    #[test]
-    fn dropping_a_port_closes_it_and_wakes_who_waits_r12() {
-        let fake = Fake::new();
-        let port = Port::adopt(5).unwrap();
-        assert_eq!(Port::adopt(5), None, "open already");
-        let (count, waker) = counting();
-        port.wait(&waker);
-        drop(port);
-        assert_eq!(count.0.load(Ordering::Relaxed), 1);
-        assert_eq!(fake.closed(), [5]);
-        assert_eq!(stats().open, 0);
-    }
-
-    #[test]
-    fn numbers_that_cannot_be_ports_are_refused() {
-        let _fake = Fake::new();
-        assert_eq!(Port::adopt(0), None);
-        assert_eq!(Port::adopt(4096), None);
-    }
-
-    #[test]
-    fn notify_reaches_the_hypervisor() {
-        let fake = Fake::new();
-        Port::adopt(3).unwrap().notify().unwrap();
-        assert_eq!(fake.notifications(3), 1);
-    }
-
-    /// The words as loom knows them: two words with a port each, no masks.
-    #[derive(Default)]
-    struct Model {
-        selector: loom::sync::atomic::AtomicU64,
-        words: [loom::sync::atomic::AtomicU64; 2],
-    }
-
-    impl Pending for Model {
-        fn take_selector(&self) -> u64 {
-            self.selector.fetch_and(0, Ordering::AcqRel)
-        }
-
-        fn take_word(&self, word: u32) -> u64 {
-            self.words[word as usize].fetch_and(0, Ordering::AcqRel)
-        }
-    }
-
-    impl Model {
-        /// What Xen does for the other end of port `64 * word` (its
-        /// common/event_2l.c): the port's bit, and the selector's if the
-        /// port's was clear.
-        fn raise(&self, word: usize) {
-            if self.words[word].fetch_or(1, Ordering::AcqRel) & 1 == 0 {
-                self.selector.fetch_or(1 << word, Ordering::AcqRel);
-            }
-        }
-    }
-
-    /// In every interleaving of two peers that write and notify with a guest
-    /// that scans, looks at what was written, and scans once more when the
-    /// peers are done (as it does when SCHEDOP_poll returns): the guest has
-    /// seen everything, because no notification that it did not serve is lost.
-    #[test]
-    fn no_wake_up_is_lost_in_any_interleaving() {
-        use loom::sync::atomic::AtomicU64;
-
-        loom::model(|| {
-            let model =
-                loom::sync::Arc::new((Model::default(), [AtomicU64::new(0), AtomicU64::new(0)]));
-            let peers = [0, 1].map(|word| {
-                let model = model.clone();
-                loom::thread::spawn(move || {
-                    for item in 1..=2 - word as u64 {
-                        model.1[word].store(item, Ordering::Release);
-                        model.0.raise(word);
-                    }
-                })
-            });
-            let mut seen = [0, 0];
-            let mut scan = || {
-                take_all(&model.0, |port| {
-                    let word = (port / 64) as usize;
-                    seen[word] = model.1[word].load(Ordering::Acquire);
-                });
-            };
-            scan();
-            for peer in peers {
-                peer.join().unwrap();
-            }
-            scan();
-            assert_eq!(seen, [2, 1]);
-        });
-    }
-}
+mod tests;

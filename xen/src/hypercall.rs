@@ -9,23 +9,29 @@
 //! numbers and the same structures.
 
 use crate::Errno;
+use crate::public::callback::{CALLBACKOP_REGISTER, CALLBACKTYPE_EVENT, CallbackRegister};
 use crate::public::grant_table::{
     GNTST_OKAY, GNTTABOP_QUERY_SIZE, GNTTABOP_SETUP_TABLE, QuerySize, SetupTable,
 };
 use crate::public::mmu::{DOMID_SELF, MMUEXT_TLB_FLUSH_LOCAL, MmuUpdate, MmuextOp, TrapInfo};
-use crate::public::vcpu::{VCPUOP_GET_RUNSTATE_INFO, VcpuRunstateInfo};
+use crate::public::vcpu::{
+    VCPUOP_GET_RUNSTATE_INFO, VCPUOP_SET_SINGLESHOT_TIMER, VCPUOP_STOP_PERIODIC_TIMER,
+    VcpuRunstateInfo, VcpuSetSingleshotTimer,
+};
 use crate::public::{
-    CONSOLEIO_write, EVTCHNOP_alloc_unbound, EVTCHNOP_close, EVTCHNOP_send, EVTCHNOP_status,
-    SCHEDOP_poll, SCHEDOP_shutdown, SCHEDOP_watchdog, SCHEDOP_yield, evtchn_alloc_unbound,
-    evtchn_close, evtchn_send, evtchn_status, sched_poll, sched_shutdown, sched_watchdog,
+    CONSOLEIO_write, EVTCHNOP_alloc_unbound, EVTCHNOP_bind_virq, EVTCHNOP_close, EVTCHNOP_send,
+    EVTCHNOP_status, SCHEDOP_poll, SCHEDOP_shutdown, SCHEDOP_yield, evtchn_alloc_unbound,
+    evtchn_bind_virq, evtchn_close, evtchn_send, evtchn_status, sched_poll, sched_shutdown,
 };
 use core::ptr::from_mut;
 use core::sync::atomic::{AtomicU64, Ordering};
+#[cfg(target_os = "xen")]
+use xen_sys::__HYPERVISOR_iret;
 use xen_sys::{
-    __HYPERVISOR_console_io, __HYPERVISOR_event_channel_op, __HYPERVISOR_grant_table_op,
-    __HYPERVISOR_mmu_update, __HYPERVISOR_mmuext_op, __HYPERVISOR_sched_op,
-    __HYPERVISOR_set_trap_table, __HYPERVISOR_update_va_mapping, __HYPERVISOR_vcpu_op,
-    EVTCHNSTAT_interdomain, evtchn_status__bindgen_ty_1,
+    __HYPERVISOR_callback_op, __HYPERVISOR_console_io, __HYPERVISOR_event_channel_op,
+    __HYPERVISOR_grant_table_op, __HYPERVISOR_mmu_update, __HYPERVISOR_mmuext_op,
+    __HYPERVISOR_sched_op, __HYPERVISOR_set_trap_table, __HYPERVISOR_update_va_mapping,
+    __HYPERVISOR_vcpu_op, EVTCHNSTAT_interdomain, evtchn_status__bindgen_ty_1,
 };
 
 /// Hypercalls so far, by their numbers.
@@ -71,6 +77,16 @@ core::arch::global_asm!(
     ".global hypercall_page",
     "hypercall_page: .skip 4096",
     ".popsection",
+    // Returns from an event: jumped to with everything restored but what Xen
+    // pushed from rip on. The entry of `iret` pushes rcx, r11 and rax itself;
+    // the 0 are the flags of `iret_context` (public/arch-x86/xen-x86_64.h).
+    ".pushsection .text.iret, \"ax\", @progbits",
+    ".global hypercall_iret",
+    "hypercall_iret:",
+    "push 0",
+    "jmp hypercall_page + {iret}",
+    ".popsection",
+    iret = const __HYPERVISOR_iret * 32,
 );
 
 /// # Safety
@@ -79,7 +95,8 @@ core::arch::global_asm!(
 #[cfg(target_os = "xen")]
 #[inline(always)]
 unsafe fn hypercall<const NR: u32>(args: [u64; 4]) -> Result<u64, Errno> {
-    // There is one vCPU and nothing interrupts it, so this needs no lock prefix.
+    // There is one vCPU, so this needs no lock prefix. The watchdog may come
+    // between the two and make calls; then one of its own is not counted.
     let count = const { &COUNTS[NR as usize] };
     count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     let raw: i64;
@@ -273,20 +290,6 @@ pub fn sched_op_shutdown(reason: u32) -> ! {
             ])
         };
     }
-}
-
-/// `SCHEDOP_watchdog`: starts (`id` 0), renews or stops (`seconds` 0) a timer
-/// that ends the domain with `SHUTDOWN_watchdog`. Returns its id.
-///
-/// # Errors
-/// `ENOSPC` when there are two already, `EINVAL` for an id that is not running.
-pub fn sched_op_watchdog(id: u32, seconds: u32) -> Result<u32, Errno> {
-    let mut arg = sched_watchdog { id, timeout: seconds };
-    // SAFETY: Xen reads `arg`, which outlives the call.
-    unsafe {
-        hypercall::<__HYPERVISOR_sched_op>([u64::from(SCHEDOP_watchdog), address(&mut arg), 0, 0])
-    }
-    .map(|id| id as u32)
 }
 
 /// `EVTCHNOP_close`: gives `port` back.
@@ -504,4 +507,82 @@ pub fn vcpu_op_get_runstate_info(vcpu: u32) -> Result<VcpuRunstateInfo, Errno> {
         ])
     }
     .map(|_| info)
+}
+
+/// `VCPUOP_stop_periodic_timer` of vCPU `vcpu`.
+///
+/// # Errors
+/// `ENOENT` when there is no such vCPU.
+pub fn vcpu_op_stop_periodic_timer(vcpu: u32) -> Result<(), Errno> {
+    // SAFETY: takes no argument and touches no memory.
+    unsafe {
+        hypercall::<__HYPERVISOR_vcpu_op>([
+            u64::from(VCPUOP_STOP_PERIODIC_TIMER),
+            u64::from(vcpu),
+            0,
+            0,
+        ])
+    }
+    .map(drop)
+}
+
+/// `VCPUOP_set_singleshot_timer` of vCPU `vcpu`: raises `VIRQ_TIMER` at
+/// `deadline` (system time in ns), whether the domain is paused or not.
+///
+/// # Errors
+/// `EINVAL` for another vCPU than the caller's.
+pub fn vcpu_op_set_singleshot_timer(vcpu: u32, deadline: u64) -> Result<(), Errno> {
+    let mut arg = VcpuSetSingleshotTimer { timeout_abs_ns: deadline, flags: 0 };
+    // SAFETY: Xen reads `arg`, which outlives the call.
+    unsafe {
+        hypercall::<__HYPERVISOR_vcpu_op>([
+            u64::from(VCPUOP_SET_SINGLESHOT_TIMER),
+            u64::from(vcpu),
+            address(&mut arg),
+            0,
+        ])
+    }
+    .map(drop)
+}
+
+/// `EVTCHNOP_bind_virq`: makes a port that virtual interrupt `virq` of vCPU
+/// `vcpu` is raised on.
+///
+/// # Errors
+/// `EEXIST` when it is bound, `ENOSPC` when the domain has all the ports it may have.
+pub fn event_channel_op_bind_virq(virq: u32, vcpu: u32) -> Result<u32, Errno> {
+    let mut arg = evtchn_bind_virq { virq, vcpu, port: 0 };
+    // SAFETY: Xen reads and writes `arg`, which outlives the call.
+    unsafe {
+        hypercall::<__HYPERVISOR_event_channel_op>([
+            u64::from(EVTCHNOP_bind_virq),
+            address(&mut arg),
+            0,
+            0,
+        ])
+    }?;
+    Ok(arg.port)
+}
+
+/// `CALLBACKOP_register` of `CALLBACKTYPE_event`: sets the address at which Xen
+/// enters the guest when an event is pending and events are not masked.
+///
+/// # Safety
+/// There is code for it that saves and restores what it interrupts, and returns
+/// by `hypercall_iret`, if it does.
+///
+/// # Errors
+/// `EINVAL` for an address that is none.
+pub unsafe fn callback_op_register_event(entry: u64) -> Result<(), Errno> {
+    let mut arg = CallbackRegister { kind: CALLBACKTYPE_EVENT, flags: 0, address: entry };
+    // SAFETY: Xen reads `arg`, which outlives the call; the entry is the caller's promise.
+    unsafe {
+        hypercall::<__HYPERVISOR_callback_op>([
+            u64::from(CALLBACKOP_REGISTER),
+            address(&mut arg),
+            0,
+            0,
+        ])
+    }
+    .map(drop)
 }

@@ -17,6 +17,7 @@
 //! * [`xenbus`]: how a front end and its back end come together
 //! * [`domain()`]: what this domain shares with Xen
 //! * [`time`]: the paravirtual clock
+//! * [`watchdog`]: a timer that finds a guest that hangs
 //!
 //! Two rules hold everywhere: no reference ever points into memory that a peer
 //! domain may write, and nothing that a peer writes can cause a panic or an
@@ -36,6 +37,7 @@ pub mod public;
 pub mod ring;
 pub mod start;
 pub mod time;
+pub mod watchdog;
 pub mod xenbus;
 pub mod xenstore;
 

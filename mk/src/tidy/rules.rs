@@ -110,7 +110,10 @@ const RULES: &[(&str, &str)] = &[
 
 /// Rules about what there is not, and why.
 const WITHOUT: &[(&str, &str)] = &[
-    ("E5", "there is no upcall: events are taken between tasks (ARCHITECTURE.md)"),
+    (
+        "E5",
+        "events are taken between tasks; the watchdog's upcall has words of its own (ARCHITECTURE.md)",
+    ),
     ("G9", "a domain is not suspended yet: the toolstack is told so by a missing feature"),
 ];
 

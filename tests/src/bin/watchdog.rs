@@ -1,18 +1,30 @@
-//! Never awaits: Xen's watchdog ends the domain, unless it is switched off. A
-//! task that awaits now and then is left alone.
+//! Never awaits: the watchdog ends the domain and says where, unless it is switched
+//! off. A task that awaits now and then is left alone, and so is a domain that is
+//! paused for longer than the watchdog waits, whether a task runs or not.
 //!
-//! test(never): args watchdog=2 rest=0
+//! test(never): args watchdog=2 rest=off
 //! test(never): expect watchdog
+//! test(never): console-contains "xenith: the watchdog ends it: a task ran for "
+//! test(never): console-contains "called from"
 //! test(never): no-verdict
-//! test(off): args watchdog=0 rest=0 work=5
-//! test(resting): args watchdog=2 rest=1 work=5
+//! test(off): args watchdog=0 rest=off work=5
+//! test(resting): args watchdog=2 rest=on work=5
+//! test(paused-idle): args watchdog=2 idle=on pause=on
+//! test(paused-busy): args watchdog=10 pause=on
+//! test(paused-idle): client "xl pause $GUEST; sleep 6; xl unpause $GUEST"
+//! test(paused-busy): client "xl pause $GUEST; sleep 11; xl unpause $GUEST"
+//! test(paused-idle): client-then wait
+//! test(paused-idle): console-contains "survived"
+//! test(paused-busy): client-then wait
+//! test(paused-busy): console-contains "survived"
 
 #![no_std]
 #![no_main]
 
 use core::time::Duration;
+use kernel::machine::line;
 use kernel::task::yield_now;
-use kernel::time::Instant;
+use kernel::time::{Instant, sleep};
 use tests::Verdict;
 
 kernel::unikernel! {
@@ -23,17 +35,31 @@ kernel::unikernel! {
         /// Seconds of work, all in one piece or not.
         work: u64 = 60,
         /// Whether it awaits now and then.
-        rest: bool,
+        rest: bool = false,
+        /// Whether it waits instead of working.
+        idle: bool = false,
+        /// Whether it ends when it was paused.
+        pause: bool = false,
     },
     main: start,
 }
 
-async fn start(work: u64, rest: bool) -> Verdict {
+async fn start(work: u64, rest: bool, idle: bool, pause: bool) -> Verdict {
+    line(format_args!("ready"));
     let begun = Instant::now();
+    let mut last = begun;
     while begun.elapsed() < Duration::from_secs(work) {
-        if rest {
+        if idle {
+            sleep(Duration::from_millis(100)).await;
+        } else if rest {
             yield_now().await;
         }
+        let gap = last.elapsed();
+        if pause && gap > Duration::from_secs(4) {
+            line(format_args!("survived a pause of {} s", gap.as_secs()));
+            return Verdict::Pass;
+        }
+        last = Instant::now();
     }
     Verdict::Pass
 }

@@ -3,18 +3,24 @@
 // The ABI's names are kept as they are.
 #![allow(non_upper_case_globals)]
 
-use super::{ENOSYS, EPERM, State, with};
+use super::vcpu::Vcpu;
+use super::{EINVAL, ENOSYS, EPERM, State, with};
+use crate::public::callback::{CALLBACKOP_REGISTER, CALLBACKTYPE_EVENT, CallbackRegister};
 use crate::public::grant_table::{
     GNTST_OKAY, GNTTABOP_QUERY_SIZE, GNTTABOP_SETUP_TABLE, QuerySize, SetupTable,
 };
+use crate::public::vcpu::{
+    VCPUOP_GET_RUNSTATE_INFO, VCPUOP_SET_SINGLESHOT_TIMER, VCPUOP_STOP_PERIODIC_TIMER,
+    VcpuRunstateInfo, VcpuSetSingleshotTimer,
+};
 use crate::public::{
-    EVTCHNOP_alloc_unbound, EVTCHNOP_close, EVTCHNOP_send, EVTCHNOP_status, SCHEDOP_poll,
-    SCHEDOP_shutdown, SCHEDOP_yield, evtchn_alloc_unbound, evtchn_close, evtchn_send,
-    evtchn_status, sched_shutdown,
+    EVTCHNOP_alloc_unbound, EVTCHNOP_bind_virq, EVTCHNOP_close, EVTCHNOP_send, EVTCHNOP_status,
+    SCHEDOP_poll, SCHEDOP_shutdown, SCHEDOP_yield, VIRQ_TIMER, evtchn_alloc_unbound,
+    evtchn_bind_virq, evtchn_close, evtchn_send, evtchn_status, sched_poll, sched_shutdown,
 };
 use xen_sys::{
-    __HYPERVISOR_console_io, __HYPERVISOR_event_channel_op, __HYPERVISOR_grant_table_op,
-    __HYPERVISOR_sched_op,
+    __HYPERVISOR_callback_op, __HYPERVISOR_console_io, __HYPERVISOR_event_channel_op,
+    __HYPERVISOR_grant_table_op, __HYPERVISOR_sched_op, __HYPERVISOR_vcpu_op,
 };
 
 /// Carries out hypercall `nr`.
@@ -33,7 +39,27 @@ pub(crate) unsafe fn hypercall(nr: u32, args: [u64; 4]) -> i64 {
             with(|state| unsafe { grant_table_op(state, op as u32, arg) })
         }
         // Looks, and finds something or is late: both are an end of the wait.
-        __HYPERVISOR_sched_op if op as u32 == SCHEDOP_poll || op as u32 == SCHEDOP_yield => 0,
+        __HYPERVISOR_sched_op if op as u32 == SCHEDOP_poll => {
+            // SAFETY: SCHEDOP_poll takes a sched_poll.
+            let poll = unsafe { *(arg as *const sched_poll) };
+            // SAFETY: it points to as many ports.
+            let ports = unsafe { std::slice::from_raw_parts(poll.ports, poll.nr_ports as usize) };
+            with(|state| state.host.vcpu.polled = ports.to_vec());
+            0
+        }
+        __HYPERVISOR_sched_op if op as u32 == SCHEDOP_yield => 0,
+        __HYPERVISOR_vcpu_op => {
+            // SAFETY: passed on.
+            with(|state| unsafe { vcpu_op(&mut state.host.vcpu, op as u32, count) })
+        }
+        __HYPERVISOR_callback_op if op as u32 == CALLBACKOP_REGISTER => {
+            // SAFETY: CALLBACKOP_register takes a callback_register.
+            let register = unsafe { *(arg as *const CallbackRegister) };
+            if register.kind == CALLBACKTYPE_EVENT {
+                with(|state| state.host.vcpu.entry = Some(register.address));
+            }
+            0
+        }
         __HYPERVISOR_sched_op if op as u32 == SCHEDOP_shutdown => {
             // SAFETY: SCHEDOP_shutdown takes a sched_shutdown.
             let shutdown = unsafe { *(arg as *const sched_shutdown) };
@@ -50,6 +76,25 @@ pub(crate) unsafe fn hypercall(nr: u32, args: [u64; 4]) -> i64 {
         }),
         _ => ENOSYS,
     }
+}
+
+/// # Safety
+/// `arg` points to the structure that `op` takes.
+unsafe fn vcpu_op(vcpu: &mut Vcpu, op: u32, arg: u64) -> i64 {
+    match op {
+        VCPUOP_GET_RUNSTATE_INFO => {
+            // SAFETY: VCPUOP_get_runstate_info takes a vcpu_runstate_info.
+            unsafe { *(arg as *mut VcpuRunstateInfo) = vcpu.runstate() };
+        }
+        VCPUOP_STOP_PERIODIC_TIMER => vcpu.periodic = false,
+        VCPUOP_SET_SINGLESHOT_TIMER => {
+            // SAFETY: VCPUOP_set_singleshot_timer takes a vcpu_set_singleshot_timer.
+            let set = unsafe { *(arg as *const VcpuSetSingleshotTimer) };
+            vcpu.timer = Some(set.timeout_abs_ns);
+        }
+        _ => return ENOSYS,
+    }
+    0
 }
 
 /// # Safety
@@ -73,6 +118,18 @@ unsafe fn event_channel_op(state: &mut State, op: u32, arg: u64) -> i64 {
             match events.alloc_unbound(alloc.dom, alloc.remote_dom) {
                 Ok(port) => {
                     alloc.port = port;
+                    0
+                }
+                Err(error) => error,
+            }
+        }
+        EVTCHNOP_bind_virq => {
+            // SAFETY: EVTCHNOP_bind_virq takes an evtchn_bind_virq.
+            let bind = unsafe { &mut *(arg as *mut evtchn_bind_virq) };
+            match events.bind_timer() {
+                _ if bind.virq != VIRQ_TIMER || bind.vcpu != 0 => EINVAL,
+                Ok(port) => {
+                    bind.port = port;
                     0
                 }
                 Err(error) => error,

@@ -1,10 +1,13 @@
 //! Event channels: the guest's ports, and who is at their other ends.
 
-use super::{EINVAL, ENOSPC, EPERM};
+use super::{EEXIST, EINVAL, ENOSPC, EPERM};
 use crate::public::mmu::DOMID_SELF;
 use crate::public::{shared_info, vcpu_info};
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::offset_of;
+
+/// The vCPU's own part of the page, which begins with `evtchn_upcall_pending`.
+pub(super) const VCPU: usize = offset_of!(shared_info, vcpu_info);
 
 /// The first port that the guest gets: the toolstack's are below.
 const FIRST: u32 = 3;
@@ -18,6 +21,8 @@ const INTERDOMAIN: u32 = 2;
 struct Channel {
     remote: u16,
     bound: bool,
+    /// Raised by the hypervisor itself.
+    virtual_interrupt: bool,
 }
 
 /// All that is known of event channels.
@@ -52,11 +57,29 @@ impl Events {
         if u64::from(domain) != DOMID_SELF {
             return Err(EPERM);
         }
+        self.alloc(Channel { remote, bound: false, virtual_interrupt: false })
+    }
+
+    fn alloc(&mut self, channel: Channel) -> Result<u32, i64> {
         let number = (FIRST..4096).find(|number| !self.channels.contains_key(number));
         let number = number.filter(|_| self.channels.len() < self.limit).ok_or(ENOSPC)?;
-        self.channels.insert(number, Channel { remote, bound: false });
+        self.channels.insert(number, channel);
         self.once.remove(&number);
         Ok(number)
+    }
+
+    /// `EVTCHNOP_bind_virq` of the only one that there is, the timer's.
+    pub(super) fn bind_timer(&mut self) -> Result<u32, i64> {
+        if self.timer().is_some() {
+            return Err(EEXIST);
+        }
+        self.alloc(Channel { remote: 0, bound: true, virtual_interrupt: true })
+    }
+
+    /// The port of the timer.
+    pub(super) fn timer(&self) -> Option<u32> {
+        let mut all = self.channels.iter();
+        all.find(|(_, channel)| channel.virtual_interrupt).map(|(&number, _)| number)
     }
 
     /// `EVTCHNOP_close`.
@@ -126,9 +149,10 @@ impl Events {
         self.channels.get(&port).is_some_and(|channel| channel.bound)
     }
 
-    /// The ports that the guest made and did not close.
+    /// The ports to others that the guest made and did not close.
     pub(super) fn open(&self) -> BTreeSet<u32> {
-        self.channels.keys().copied().collect()
+        let others = self.channels.iter().filter(|(_, channel)| !channel.virtual_interrupt);
+        others.map(|(&number, _)| number).collect()
     }
 }
 
@@ -140,9 +164,15 @@ fn pending(port: u32) -> usize {
 pub(super) fn raise(port: u32) {
     let page = &crate::domain().shared_info;
     let (word, bit) = ((port / 64) as usize, 1 << (port % 64));
+    let is_set = |offset: usize, bit: u64| page.load_u64(offset) & bit != 0;
+    if is_set(pending(port), bit) {
+        return;
+    }
     page.set_bits(pending(port), bit);
-    if page.load_u64(offset_of!(shared_info, evtchn_mask) + word * 8) & bit == 0 {
-        let vcpu = offset_of!(shared_info, vcpu_info);
-        page.set_bits(vcpu + offset_of!(vcpu_info, evtchn_pending_sel), 1 << word);
+    let selector = VCPU + offset_of!(vcpu_info, evtchn_pending_sel);
+    let masked = is_set(offset_of!(shared_info, evtchn_mask) + word * 8, bit);
+    if !masked && !is_set(selector, 1 << word) {
+        page.set_bits(selector, 1 << word);
+        page.set_bits(VCPU, 1);
     }
 }

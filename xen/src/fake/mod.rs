@@ -26,6 +26,7 @@ pub mod peer;
 mod ring;
 mod script;
 pub mod store;
+mod vcpu;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -44,10 +45,12 @@ use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
 use store::{Daemon, Store};
+use vcpu::Vcpu;
 
 pub(crate) use abi::hypercall;
 
 const EPERM: i64 = -1;
+const EEXIST: i64 = -17;
 const EINVAL: i64 = -22;
 const ENOSPC: i64 = -28;
 const ENOSYS: i64 = -38;
@@ -63,6 +66,7 @@ struct Host {
     frames: Frames,
     grants: Grants,
     store: Daemon,
+    vcpu: Vcpu,
 }
 
 struct State {
@@ -119,6 +123,7 @@ impl Fake {
                 frames: Frames::default(),
                 grants: Grants::default(),
                 store: Daemon::new(leaked(ring)),
+                vcpu: Vcpu::default(),
             };
             let (netbacks, blkbacks) = (BTreeMap::new(), BTreeMap::new());
             *state = Some(State { host, ring, console: None, netbacks, blkbacks, may_leak: false });

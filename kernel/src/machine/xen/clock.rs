@@ -12,7 +12,8 @@ static LATEST: AtomicU64 = AtomicU64::new(0);
 /// System time in ns, never less than before; 0 before the clock is there.
 pub(crate) fn monotonic() -> u64 {
     let Some(domain) = ::xen::attached() else { return 0 };
-    // There is one vCPU and nothing interrupts it, so this needs no lock prefix.
+    // There is one vCPU, and what may interrupt it does not come here, so this
+    // needs no lock prefix.
     let now = system_time(&domain.shared_info).max(LATEST.load(Ordering::Relaxed));
     LATEST.store(now, Ordering::Relaxed);
     now

@@ -1,12 +1,14 @@
 //! Last words: the reports of panics and of exceptions.
 
 use super::console::{Sink, drain};
-use super::start::{emergency, end, fault_address, stack};
+use super::start::{emergency, end, end_for, fault_address, stack};
 use super::traps::Registers;
+use super::watchdog;
 use crate::exit::Exit;
 use crate::machine::line_to;
 use ::xen::hypercall::sched_op_shutdown;
-use ::xen::public::SHUTDOWN_crash;
+use ::xen::public::{SHUTDOWN_crash, SHUTDOWN_watchdog};
+use ::xen::watchdog::Hang;
 use core::fmt::{Arguments, Write};
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicU8, Ordering};
@@ -30,6 +32,7 @@ fn say(text: Arguments<'_>) {
 /// A report may fail as well; then this ends the domain with what is left.
 fn once() {
     static REPORTS: AtomicU8 = AtomicU8::new(0);
+    watchdog::stop();
     match REPORTS.fetch_add(1, Ordering::Relaxed) {
         0 => return,
         // Text that needs no formatting.
@@ -94,6 +97,18 @@ pub(super) fn report_trap(frame: &Frame<'_>) -> ! {
     }
     backtrace(r.rbp);
     end(Sink::Patient, Exit::FAULT)
+}
+
+/// Says that a task never awaits, and where it is.
+pub(super) fn report_hang(Hang(time): Hang, registers: &Registers) -> ! {
+    once();
+    say(format_args!(
+        "xenith: the watchdog ends it: a task ran for {} s without awaiting, now at {:#x}",
+        time.as_secs(),
+        registers.rip
+    ));
+    backtrace(registers.rbp);
+    end_for(SHUTDOWN_watchdog)
 }
 
 /// Prints the return addresses on the stack. Every function of the image keeps

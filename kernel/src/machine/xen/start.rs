@@ -264,13 +264,13 @@ pub(crate) fn timers() -> &'static Timers {
 
 /// Looks for events without waiting.
 pub(crate) fn look() {
-    watchdog::renew();
+    watchdog::turn();
     evtchn::scan();
 }
 
 /// Waits until an event comes or `deadline` has come.
 pub(crate) fn idle(deadline: Option<Instant>) {
-    let deadline = deadline.into_iter().chain(watchdog::renew()).min();
+    watchdog::turn();
     evtchn::wait_until(deadline.map_or(0, |deadline| deadline.as_nanos().max(1)));
 }
 

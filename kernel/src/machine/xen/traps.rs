@@ -69,10 +69,11 @@ macro_rules! stubs {
         /// Takes every exception from here on.
         pub(super) fn open() {
             // Ring 3 in the flags: a breakpoint is raised by an instruction of
-            // ours, and a PV guest's kernel runs in ring 3.
+            // ours, and a PV guest's kernel runs in ring 3. Bit 2: events are
+            // masked from there on, so that the watchdog lets us report.
             let entry = |vector, handler: unsafe extern "C" fn()| TrapInfo {
                 vector,
-                flags: 3,
+                flags: 3 | 1 << 2,
                 cs: FLAT_KERNEL_CS,
                 address: handler as *const () as u64,
             };

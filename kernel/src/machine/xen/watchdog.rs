@@ -1,46 +1,113 @@
-//! Xen's watchdog: a domain whose tasks never await is ended with a reason of
-//! its own instead of using a processor for ever.
+//! The watchdog: a domain whose tasks never await is ended, with a report of where
+//! it hangs and a reason of its own, instead of using a processor for ever.
+//!
+//! Its event is the only one that interrupts code (`xen::watchdog` says how it
+//! counts). What it interrupts may hold any lock and be in the middle of
+//! anything, so what runs here and returns touches nothing else: a counter, the
+//! watchdog itself, and words of the shared info page.
 
-use crate::time::Instant;
-use ::xen::hypercall::sched_op_watchdog;
+use super::panic::report_hang;
+use super::traps::Registers;
+use ::xen::watchdog::{self, Watchdog};
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use spin::Mutex;
 
-struct Watchdog {
-    id: u32,
-    seconds: u32,
-    renewed: Instant,
-}
-
 static WATCHDOG: Mutex<Option<Watchdog>> = Mutex::new(None);
 
-/// Starts it; with 0 seconds, there is none. Where Xen has none to give, the
+/// How often the loop of the tasks came round.
+static TURNS: AtomicU64 = AtomicU64::new(0);
+
+// Xen pushes the same as for an exception without an error code, and masks
+// events meanwhile. Nothing of ours uses more of the processor's state than
+// `fxsave64` saves: the target has SSE2 and no more.
+core::arch::global_asm!(
+    ".pushsection .text.traps, \"ax\", @progbits",
+    ".global watchdog_upcall",
+    "watchdog_upcall:",
+    "pop rcx",
+    "pop r11",
+    "push 0",
+    "push 0",
+    "push rax",
+    "push rbx",
+    "push rcx",
+    "push rdx",
+    "push rsi",
+    "push rdi",
+    "push rbp",
+    "push r8",
+    "push r9",
+    "push r10",
+    "push r11",
+    "push r12",
+    "push r13",
+    "push r14",
+    "push r15",
+    "cld",
+    "mov rdi, rsp",
+    "mov rbx, rsp",
+    "sub rsp, 512",
+    "and rsp, -16",
+    "fxsave64 [rsp]",
+    "call {upcall}",
+    "fxrstor64 [rsp]",
+    "mov rsp, rbx",
+    "pop r15",
+    "pop r14",
+    "pop r13",
+    "pop r12",
+    "pop r11",
+    "pop r10",
+    "pop r9",
+    "pop r8",
+    "pop rbp",
+    "pop rdi",
+    "pop rsi",
+    "pop rdx",
+    "pop rcx",
+    "pop rbx",
+    "pop rax",
+    "add rsp, 16",
+    "jmp hypercall_iret",
+    ".popsection",
+    upcall = sym upcall,
+);
+
+unsafe extern "C" {
+    #[link_name = "watchdog_upcall"]
+    fn entry();
+}
+
+/// # Safety
+/// Called by the entry above alone, with the address of what it left on the stack.
+unsafe extern "C" fn upcall(registers: *const Registers) {
+    // It is held by whoever starts the watchdog, when there is none yet.
+    let Some(mut watchdog) = WATCHDOG.try_lock() else { return };
+    let hang = watchdog.as_mut().and_then(|it| it.look(TURNS.load(Ordering::Relaxed)));
+    if let Some(hang) = hang {
+        // SAFETY: the entry filled it, and it stays: it waits for our return.
+        report_hang(hang, unsafe { &*registers })
+    }
+}
+
+/// Starts it; with 0 seconds, there is none. Where Xen has no timer to give, the
 /// domain runs without.
 pub(crate) fn start_watchdog(seconds: u32) {
-    if seconds > 0
-        && let Ok(id) = sched_op_watchdog(0, seconds)
-    {
-        *WATCHDOG.lock() = Some(Watchdog { id, seconds, renewed: Instant::now() });
+    if seconds > 0 {
+        let limit = Duration::from_secs(seconds.into());
+        // SAFETY: the entry saves all and returns as it should; it is started once.
+        *WATCHDOG.lock() = unsafe { Watchdog::start(limit, entry as *const () as u64) }.ok();
     }
 }
 
-/// Stops it: the end may take its time.
+/// Stops it: last words may take their time.
 pub(super) fn stop() {
-    if let Some(watchdog) = WATCHDOG.lock().take() {
-        let _ = sched_op_watchdog(watchdog.id, 0);
-    }
+    watchdog::stop();
 }
 
-/// Renews it, when a quarter of its time is over; returns by when it must be
-/// renewed again.
-pub(super) fn renew() -> Option<Instant> {
-    let mut watchdog = WATCHDOG.lock();
-    let watchdog = watchdog.as_mut()?;
-    let quarter = Duration::from_secs(watchdog.seconds.into()) / 4;
-    if watchdog.renewed.elapsed() >= quarter
-        && sched_op_watchdog(watchdog.id, watchdog.seconds).is_ok()
-    {
-        watchdog.renewed = Instant::now();
-    }
-    Some(watchdog.renewed.saturating_add(quarter * 2))
+/// Says that the tasks came to an end for now.
+pub(super) fn turn() {
+    // Only this writes it, and whatever the watchdog sees of it is a change.
+    TURNS.store(TURNS.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
 }

@@ -1,0 +1,123 @@
+//! The one vCPU: for how long it ran, its timers, and where events enter it.
+
+use super::events::{self, VCPU};
+use super::{Fake, set_tsc, with};
+use crate::public::vcpu::{RUNSTATE_RUNNING, VcpuRunstateInfo};
+use crate::public::{vcpu_info, vcpu_time_info};
+use std::mem::offset_of;
+use std::time::Duration;
+
+/// What the hypervisor knows of it.
+pub(super) struct Vcpu {
+    /// System time, in ns.
+    now: u64,
+    /// For how long it ran, in ns.
+    ran: u64,
+    /// The timer that a PV guest is born with.
+    pub(super) periodic: bool,
+    /// `VCPUOP_set_singleshot_timer`.
+    pub(super) timer: Option<u64>,
+    /// `CALLBACKTYPE_event`.
+    pub(super) entry: Option<u64>,
+    /// The ports of the last `SCHEDOP_poll`.
+    pub(super) polled: Vec<u32>,
+}
+
+impl Default for Vcpu {
+    fn default() -> Self {
+        let (timer, entry, polled) = (None, None, Vec::new());
+        Self { now: 0, ran: 0, periodic: true, timer, entry, polled }
+    }
+}
+
+impl Vcpu {
+    /// `VCPUOP_get_runstate_info`.
+    pub(super) fn runstate(&self) -> VcpuRunstateInfo {
+        let mut info = VcpuRunstateInfo { state_entry_time: self.now, ..Default::default() };
+        info.time[RUNSTATE_RUNNING] = self.ran;
+        info
+    }
+
+    /// Lets time pass, with a clock of 1 GHz.
+    fn pass(&mut self, time: u64) {
+        self.now += time;
+        let page = &crate::domain().shared_info;
+        let record = VCPU + offset_of!(vcpu_info, time);
+        page.store_u32(record + offset_of!(vcpu_time_info, tsc_to_system_mul), 1 << 31);
+        page.store_u32(record + offset_of!(vcpu_time_info, tsc_shift), 1);
+        set_tsc(self.now);
+    }
+}
+
+/// Lets `time` ns pass, or less until the timer comes. Returns how many, and
+/// whether it came.
+fn pass(time: u64, running: bool) -> (u64, bool) {
+    with(|state| {
+        let vcpu = &mut state.host.vcpu;
+        let rest = vcpu.timer.map(|deadline| deadline.saturating_sub(vcpu.now));
+        let passed = rest.unwrap_or(time).min(time);
+        vcpu.pass(passed);
+        vcpu.ran += if running { passed } else { 0 };
+        let came = rest.is_some_and(|rest| rest <= time);
+        if came {
+            vcpu.timer = None;
+            state.host.events.timer().into_iter().for_each(events::raise);
+        }
+        (passed, came)
+    })
+}
+
+impl Fake {
+    /// Lets the guest run until an event would enter it, for `time` at most.
+    /// Returns for how long it ran; nothing, if no event came.
+    pub fn run_until_upcall(&self, time: Duration) -> Option<Duration> {
+        let mut rest = time.as_nanos() as u64;
+        loop {
+            let (passed, came) = pass(rest, true);
+            rest -= passed;
+            if self.wants_upcall() {
+                return Some(time - Duration::from_nanos(rest));
+            }
+            if !came {
+                return None;
+            }
+        }
+    }
+
+    /// Pauses the domain for `time`. Timers run on.
+    pub fn pause(&self, time: Duration) {
+        let mut rest = time.as_nanos() as u64;
+        while rest > 0 {
+            rest -= pass(rest, false).0;
+        }
+    }
+
+    /// Moves the domain to another host, where its vCPU did not run yet.
+    pub fn forget_runstate(&self) {
+        with(|state| state.host.vcpu.ran = 0);
+    }
+
+    /// Whether an event is to enter the guest: one is pending, and events are not masked.
+    #[must_use]
+    pub fn wants_upcall(&self) -> bool {
+        crate::domain().shared_info.load_u32(VCPU) & 0xFFFF == 1
+    }
+
+    /// Where events enter the guest.
+    #[must_use]
+    pub fn event_entry(&self) -> Option<u64> {
+        with(|state| state.host.vcpu.entry)
+    }
+
+    /// Whether a timer wakes the guest 100 times a second.
+    #[must_use]
+    pub fn has_periodic_timer(&self) -> bool {
+        with(|state| state.host.vcpu.periodic)
+    }
+
+    /// The ports that the guest last waited for.
+    #[must_use]
+    pub fn polled(&self) -> Vec<u32> {
+        with(|state| state.host.vcpu.polled.clone())
+    }
+}

@@ -1,0 +1,227 @@
+//! A watchdog that counts the time for which this domain's vCPU ran.
+//!
+//! Xen has one of its own (`SCHEDOP_watchdog`), but that counts on while the
+//! domain is paused, and whoever pauses a domain for longer, such as a debugger
+//! or a copy of its memory, would find it ended. So this one is a timer of the
+//! vCPU (`VIRQ_TIMER`), the only event that interrupts the guest, and when it
+//! comes, `VCPUOP_get_runstate_info` says for how long the vCPU ran: neither a
+//! pause nor a processor that others use counts.
+//!
+//! The guest counts its turns, at no further cost. The timer compares: has
+//! there been none for as long as the limit, the guest hangs. It comes every
+//! half of the limit, so a hang lasts for once to one and a half times the limit.
+
+use crate::Errno;
+use crate::hypercall::{
+    callback_op_register_event, event_channel_op_bind_virq, vcpu_op_get_runstate_info,
+    vcpu_op_set_singleshot_timer, vcpu_op_stop_periodic_timer,
+};
+use crate::public::vcpu::RUNSTATE_RUNNING;
+use crate::public::{VIRQ_TIMER, shared_info, vcpu_info};
+use crate::time::system_time;
+use core::mem::offset_of;
+use core::time::Duration;
+
+/// The word of [`vcpu_info`] that begins with `evtchn_upcall_pending`, a byte.
+const UPCALL: usize =
+    offset_of!(shared_info, vcpu_info) + offset_of!(vcpu_info, evtchn_upcall_pending);
+
+/// An event is pending.
+const UPCALL_PENDING: u64 = 0xFF;
+
+/// Events are masked (`evtchn_upcall_mask`, the byte behind it).
+const UPCALL_MASK: u64 = 0xFF00;
+
+/// Which words of [`shared_info::evtchn_pending`] have unmasked ports with news.
+const SELECTOR: usize =
+    offset_of!(shared_info, vcpu_info) + offset_of!(vcpu_info, evtchn_pending_sel);
+
+/// Words of [`shared_info::evtchn_mask`].
+const WORDS: usize = 64;
+
+/// A watchdog that runs.
+#[derive(Debug)]
+pub struct Watchdog {
+    /// In ns.
+    limit: u64,
+    port: u32,
+    /// The guest's turns when they last changed.
+    turns: u64,
+    /// For how long the vCPU had run by then, in ns.
+    ran: u64,
+}
+
+/// The guest made no turn while its vCPU ran for so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hang(pub Duration);
+
+/// For how long the vCPU ran, in ns.
+fn ran() -> Result<u64, Errno> {
+    Ok(vcpu_op_get_runstate_info(0)?.time[RUNSTATE_RUNNING])
+}
+
+impl Watchdog {
+    /// Starts one: Xen enters the guest at `entry` from time to time, which calls [`look`](Self::look).
+    ///
+    /// # Errors
+    /// What Xen refuses; then there is none.
+    ///
+    /// # Safety
+    /// As [`callback_op_register_event`]. One at a time.
+    pub unsafe fn start(limit: Duration, entry: u64) -> Result<Self, Errno> {
+        let page = &crate::domain().shared_info;
+        // It would raise the same event 100 times a second.
+        vcpu_op_stop_periodic_timer(0)?;
+        let port = event_channel_op_bind_virq(VIRQ_TIMER, 0)?;
+        // SAFETY: passed on.
+        unsafe { callback_op_register_event(entry) }?;
+        // No other event shall come, nor one that came before.
+        page.copy_in(mask_word(0), &[0xFF; 8 * WORDS]);
+        page.take_bits(mask_word(port / 64), 1 << (port % 64));
+        page.take_bits(SELECTOR, !0);
+        page.take_bits(UPCALL, UPCALL_PENDING | UPCALL_MASK);
+        let limit = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
+        let this = Self { limit, port, turns: 0, ran: ran()? };
+        this.set(limit / 2)?;
+        Ok(this)
+    }
+
+    /// Lets the timer come in `wait` ns.
+    fn set(&self, wait: u64) -> Result<(), Errno> {
+        let now = system_time(&crate::domain().shared_info);
+        // Xen's times are signed.
+        vcpu_op_set_singleshot_timer(0, now.saturating_add(wait).min(u64::MAX >> 1))
+    }
+
+    /// Looks whether the guest, which made `turns` so far, hangs, and sets the
+    /// timer again if not. For the code that an event enters.
+    pub fn look(&mut self, turns: u64) -> Option<Hang> {
+        let page = &crate::domain().shared_info;
+        page.take_bits(UPCALL, UPCALL_PENDING);
+        page.take_bits(SELECTOR, !0);
+        let bit = 1 << (self.port % 64);
+        if page.take_bits(pending_word(self.port / 64), bit) == 0 {
+            return None;
+        }
+        // Nothing counts that is not known.
+        let ran = ran().unwrap_or(0);
+        if turns != self.turns || ran < self.ran {
+            (self.turns, self.ran) = (turns, ran);
+        }
+        let passed = ran - self.ran;
+        if passed >= self.limit {
+            return Some(Hang(Duration::from_nanos(passed)));
+        }
+        // Without a timer there is no watchdog; the guest may go on.
+        let _ = self.set((self.limit - passed).min(self.limit / 2));
+        None
+    }
+}
+
+/// Masks events: the watchdog does not come any more.
+pub fn stop() {
+    if let Some(domain) = crate::attached() {
+        domain.shared_info.set_bits(UPCALL, UPCALL_MASK);
+    }
+}
+
+const fn mask_word(word: u32) -> usize {
+    offset_of!(shared_info, evtchn_mask) + word as usize * 8
+}
+
+const fn pending_word(word: u32) -> usize {
+    offset_of!(shared_info, evtchn_pending) + word as usize * 8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evtchn::{Port, scan, stats};
+    use crate::fake::Fake;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A watchdog of 2 s.
+    fn watchdog() -> Watchdog {
+        // SAFETY: the fake enters nothing.
+        unsafe { Watchdog::start(SECOND * 2, 0x30_0000) }.unwrap()
+    }
+
+    /// The hang that the watchdog finds within `time`, if it comes; else nothing.
+    fn within(fake: &Fake, watchdog: &mut Watchdog, time: Duration, turns: u64) -> Option<Hang> {
+        let mut rest = time;
+        while let Some(passed) = fake.run_until_upcall(rest) {
+            rest -= passed;
+            if let Some(hang) = watchdog.look(turns) {
+                return Some(hang);
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn tasks_that_never_yield_are_found_between_once_and_one_and_a_half_times_the_limit() {
+        let fake = Fake::new();
+        let mut watchdog = watchdog();
+        assert_eq!(fake.event_entry(), Some(0x30_0000));
+        assert!(!fake.has_periodic_timer());
+        for turns in 1..10 {
+            assert_eq!(within(&fake, &mut watchdog, SECOND * 3 / 2, turns), None);
+        }
+        let Hang(time) = within(&fake, &mut watchdog, SECOND * 3, 9).unwrap();
+        assert!(SECOND * 2 <= time && time <= SECOND * 3, "{time:?}");
+    }
+
+    #[test]
+    fn a_pause_of_any_length_does_not_count() {
+        let fake = Fake::new();
+        let mut watchdog = watchdog();
+        // Some work before the pause, and after it.
+        assert_eq!(within(&fake, &mut watchdog, SECOND * 19 / 10, 0), None);
+        for seconds in [5, 40, 100_000] {
+            fake.pause(SECOND * seconds);
+            assert!(watchdog.look(0).is_none());
+            assert_eq!(within(&fake, &mut watchdog, SECOND / 100, 0), None);
+        }
+        let Hang(time) = within(&fake, &mut watchdog, SECOND, 0).unwrap();
+        assert_eq!(time, SECOND * 2);
+    }
+
+    #[test]
+    fn a_new_domain_begins_to_count_anew() {
+        let fake = Fake::new();
+        let mut watchdog = watchdog();
+        assert_eq!(within(&fake, &mut watchdog, SECOND * 3 / 2, 0), None);
+        fake.forget_runstate();
+        assert_eq!(within(&fake, &mut watchdog, SECOND * 3 / 2, 0), None);
+    }
+
+    #[test]
+    fn no_other_port_interrupts_and_none_is_lost() {
+        let fake = Fake::new();
+        let early = Port::adopt(66).unwrap();
+        fake.raise(66);
+        let mut watchdog = watchdog();
+        assert!(!fake.wants_upcall());
+        let late = Port::adopt(9).unwrap();
+        fake.raise(9);
+        fake.raise(4000);
+        assert!(!fake.wants_upcall());
+        scan();
+        assert_eq!(stats().events, 2);
+        // An entry for nothing harms nobody.
+        assert_eq!(watchdog.look(0), None);
+        stop();
+        assert_eq!(fake.run_until_upcall(SECOND * 9), None);
+        drop((early, late));
+    }
+
+    #[test]
+    fn nonsense_of_the_user_does_not_overflow() {
+        let fake = Fake::new();
+        // SAFETY: the fake enters nothing.
+        let mut watchdog =
+            unsafe { Watchdog::start(Duration::from_secs(u32::MAX.into()), 1) }.unwrap();
+        assert_eq!(within(&fake, &mut watchdog, SECOND * 100_000, 0), None);
+    }
+}
