@@ -5,8 +5,13 @@
 //! white space separates items, double quotes keep it, and a backslash takes
 //! the next character as it is. `help` alone prints what there is.
 
+use crate::common;
 use crate::manifest::Argument;
 use core::fmt;
+
+/// How many bytes a domain's command line may have: one less than its field holds beside
+/// the 0 at the end, as one that fills it may have been cut by who wrote it there.
+pub const MOST: usize = 1022;
 
 /// How many arguments one start may have.
 pub const MAX: usize = 32;
@@ -16,6 +21,8 @@ pub const MAX: usize = 32;
 pub enum Error {
     /// An item is not UTF-8.
     NotText,
+    /// They fill the field that they are passed in, so its end may be missing.
+    Cut,
     /// A quote was opened and not closed, or a backslash stands at the end.
     Unfinished,
     /// An item is not of the form key=value.
@@ -45,6 +52,11 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::NotText => f.write_str("an argument is not UTF-8"),
+            Self::Cut => write!(
+                f,
+                "the arguments may have been cut, as a domain's command line has room for {MOST} \
+                 bytes: write fewer"
+            ),
             Self::Unfinished => {
                 f.write_str("the arguments end inside a quote or after a backslash")
             }
@@ -162,6 +174,19 @@ impl Args {
         }
     }
 
+    /// Takes what `argument` describes out, or its default; nothing if it has none.
+    ///
+    /// # Errors
+    /// When its value is not of type `T`.
+    pub(crate) fn take_described<T: Value>(
+        &mut self,
+        argument: &Argument,
+    ) -> Result<Option<T>, Error> {
+        let Argument { name, kind, default, .. } = *argument;
+        let Some(value) = self.remove(name).or(default) else { return Ok(None) };
+        T::parse(value).map(Some).ok_or(Error::BadValue { name, value, kind })
+    }
+
     /// Not generic, so that an image has it once.
     fn remove(&mut self, name: &str) -> Option<&'static str> {
         let at = self.items.iter().position(|&(key, _)| key == name)?;
@@ -200,30 +225,37 @@ impl Help {
         if self.arguments.is_empty() && self.devices.iter().all(|of| of.is_empty()) {
             line(format_args!("It takes no arguments."));
         }
-        for argument in self.devices.iter().copied().flatten().chain(self.arguments) {
-            match argument.default {
-                Some(default) => line(format_args!(
-                    "  {}=<{}>, {default} if not given",
-                    argument.name, argument.kind
-                )),
-                None => line(format_args!("  {}=<{}>", argument.name, argument.kind)),
-            }
-            for text in argument.help {
-                line(format_args!("     {text}"));
-            }
-        }
+        let all = self.devices.iter().copied().flatten().chain(self.arguments);
+        all.for_each(|argument| argument.print(&mut line));
     }
-}
 
-impl Help {
     /// Gives each line about the arguments that every app has to `line`.
     pub fn print_common(mut line: impl FnMut(fmt::Arguments<'_>)) {
         line(format_args!("Of every app:"));
-        line(format_args!("  log=<{}>, info if not given", crate::log::KIND));
-        line(format_args!(
-            "  watchdog=<seconds that a task may take, 0 for ever>, 30 if not given"
-        ));
-        line(format_args!("  seed=<64 hexadecimal digits of randomness>"));
+        common::ARGUMENTS.iter().for_each(|argument| argument.print(&mut line));
+    }
+}
+
+impl Argument {
+    /// An argument of type `T`.
+    pub(crate) const fn of<T: Value>(
+        name: &'static str,
+        default: Option<&'static str>,
+        help: &'static [&'static str],
+    ) -> Self {
+        Self { name, kind: T::KIND, default, help }
+    }
+
+    fn print(&self, line: &mut impl FnMut(fmt::Arguments<'_>)) {
+        match self.default {
+            Some(default) => {
+                line(format_args!("  {}=<{}>, {default} if not given", self.name, self.kind));
+            }
+            None => line(format_args!("  {}=<{}>", self.name, self.kind)),
+        }
+        for text in self.help {
+            line(format_args!("      {}", text.strip_prefix(' ').unwrap_or(text)));
+        }
     }
 }
 
@@ -332,6 +364,15 @@ mod tests {
                 "      Where."
             ]
         );
+        let mut lines = Vec::new();
+        Help::print_common(|line| lines.push(line.to_string()));
+        let begin = [
+            "Of every app:",
+            "  log=<level (off, ",
+            "  watchdog=<number from 0 to 4294967295>, 30 if",
+        ];
+        assert!(lines.iter().zip(begin).all(|(line, begin)| line.starts_with(begin)), "{lines:#?}");
+        assert!(lines.iter().any(|line| line == "  seed=<64 hexadecimal digits>"), "{lines:#?}");
         assert!(args("help").unwrap().wants_help());
     }
 }

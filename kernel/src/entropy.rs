@@ -13,6 +13,7 @@
 //!
 //! The `getrandom` crate, and with it most of the ecosystem, gets its bytes here.
 
+use crate::args::Value;
 use crate::machine;
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher};
@@ -117,25 +118,39 @@ fn erase(bytes: &mut [u8]) {
     core::hint::black_box(bytes);
 }
 
-/// The bytes that hexadecimal digits stand for, if these are 64 of them.
-fn parse_seed(text: &[u8]) -> Option<[u8; KEY]> {
-    let mut seed = [0; KEY];
-    let (pairs, rest) = text.as_chunks::<2>();
-    if pairs.len() != KEY || !rest.is_empty() {
-        return None;
+/// The toolstack's randomness: the argument `seed=`.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Seed([u8; KEY]);
+
+impl fmt::Debug for Seed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seed")
     }
-    for (byte, pair) in seed.iter_mut().zip(pairs) {
-        let digit = |character: u8| char::from(character).to_digit(16);
-        *byte = (digit(pair[0])? << 4 | digit(pair[1])?) as u8;
-    }
-    Some(seed)
 }
 
-/// The argument `seed=` among those of the command line.
-fn seed_argument(line: &[u8]) -> Option<[u8; KEY]> {
-    line.split(u8::is_ascii_whitespace)
-        .find_map(|item| item.strip_prefix(b"seed="))
-        .and_then(parse_seed)
+impl Value for Seed {
+    const KIND: &'static str = "64 hexadecimal digits";
+
+    fn parse(text: &'static str) -> Option<Self> {
+        let mut seed = [0; KEY];
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        if pairs.len() != KEY || !rest.is_empty() {
+            return None;
+        }
+        for (byte, pair) in seed.iter_mut().zip(pairs) {
+            let digit = |character: u8| char::from(character).to_digit(16);
+            *byte = (digit(pair[0])? << 4 | digit(pair[1])?) as u8;
+        }
+        Some(Self(seed))
+    }
+}
+
+/// The seed that was given and not used yet.
+static GIVEN: Mutex<Option<Seed>> = Mutex::new(None);
+
+/// Lets the generator begin with `seed` as well.
+pub(crate) fn give(seed: Seed) {
+    *GIVEN.lock() = Some(seed);
 }
 
 /// Generators of the processor must not repeat themselves, and 0 and all ones
@@ -174,7 +189,7 @@ pub fn fill(out: &mut [u8]) -> Result<(), Unseeded> {
     if pool.is_none() {
         *pool = Some(seeded(
             machine::hardware_seed(),
-            seed_argument(machine::raw_arguments()),
+            GIVEN.lock().take().map(|seed| seed.0),
             core::array::from_fn(|_| machine::jitter()),
         )?);
     }
@@ -295,11 +310,11 @@ mod tests {
     #[test]
     fn seeds_are_64_hexadecimal_digits() {
         let digits = "0f".repeat(32);
-        assert_eq!(seed_argument(format!("a=b seed={digits} c=d").as_bytes()), Some([15; 32]));
-        assert_eq!(seed_argument(format!("seed={digits}0").as_bytes()), None);
-        assert_eq!(seed_argument(format!("seed={}", "0g".repeat(32)).as_bytes()), None);
-        assert_eq!(seed_argument(b"seed="), None);
-        assert_eq!(seed_argument(b""), None);
+        assert_eq!(Seed::parse(digits.clone().leak()), Some(Seed([15; 32])));
+        assert_eq!(Seed::parse(format!("{digits}0").leak()), None);
+        assert_eq!(Seed::parse(format!("{digits} ").leak()), None);
+        assert_eq!(Seed::parse("0g".repeat(32).leak()), None);
+        assert_eq!(Seed::parse(""), None);
     }
 
     #[test]

@@ -28,6 +28,7 @@
 extern crate alloc;
 
 pub mod args;
+mod common;
 pub mod entropy;
 pub mod exit;
 pub mod log;

@@ -11,6 +11,7 @@
 //! A line that is switched off costs one comparison. Lines never wait: what the
 //! console has no room for is dropped and counted (rule K2).
 
+use crate::args::Value;
 use crate::machine;
 use crate::time::Instant;
 use log::{LevelFilter, Log, Metadata, Record};
@@ -21,7 +22,7 @@ const OWN: usize = 16;
 
 /// The levels that `log=` asked for.
 #[derive(Debug, Default)]
-struct Levels {
+pub(crate) struct Levels {
     all: Option<LevelFilter>,
     own: heapless::Vec<(&'static [u8], LevelFilter), OWN>,
 }
@@ -30,17 +31,18 @@ static LEVELS: Once<Levels> = Once::new();
 
 struct Sink;
 
-/// What a user reads about the argument `log=`.
-pub(crate) const KIND: &str =
-    "level (off, error, warn, info, debug or trace), also module=level, separated by commas";
+impl Value for Levels {
+    const KIND: &'static str =
+        "level (off, error, warn, info, debug or trace), also module=level, separated by commas";
 
-impl Levels {
     fn parse(text: &'static str) -> Option<Self> {
         let mut levels = Self::default();
         // By bytes, as `str`'s own searchers would double the size of this.
-        for item in text.as_bytes().split(|&byte| byte == b',').filter(|item| !item.is_empty()) {
+        for item in text.as_bytes().split(|&byte| byte == b',') {
             match item.iter().position(|&byte| byte == b'=') {
                 None => levels.all = Some(level(item)?),
+                // No module is called nothing.
+                Some(0) => return None,
                 Some(at) => {
                     levels.own.push((item.get(..at)?, level(item.get(at + 1..)?)?)).ok()?;
                 }
@@ -48,7 +50,9 @@ impl Levels {
         }
         Some(levels)
     }
+}
 
+impl Levels {
     fn of(&self, target: &str) -> LevelFilter {
         let own = self.own.iter().rev().find(|(module, _)| {
             target.as_bytes().split(|&byte| byte == b':').any(|part| part == *module)
@@ -99,15 +103,13 @@ impl Log for Sink {
     fn flush(&self) {}
 }
 
-/// Starts logging at the levels that `text` asks for; `None` when it makes no sense.
-pub(crate) fn start(text: &'static str) -> Option<()> {
-    let levels = Levels::parse(text)?;
+/// Starts logging at these levels.
+pub(crate) fn start(levels: Levels) {
     let most = levels.most();
     LEVELS.call_once(|| levels);
     // In tests someone else's logger may be first.
     let _ = log::set_logger(&Sink);
     log::set_max_level(most);
-    Some(())
 }
 
 #[cfg(test)]
@@ -121,13 +123,14 @@ mod tests {
         assert_eq!(levels.of("xenith_devices::ip::tcp::input"), LevelFilter::Off);
         assert_eq!(levels.of("app"), LevelFilter::Warn);
         assert_eq!(levels.most(), LevelFilter::Trace);
-        assert_eq!(Levels::parse("").unwrap().of("app"), LevelFilter::Info);
+        assert_eq!(Levels::parse("tcp=off").unwrap().of("app"), LevelFilter::Info);
+        assert!(Levels::parse("").is_none());
     }
 
     #[test]
     fn nonsense_is_refused() {
         assert!(Levels::parse("loud").is_none());
         assert!(Levels::parse("net=loud").is_none());
-        assert!(Levels::parse(&"a=info,".repeat(17)[..].to_string().leak()[..]).is_none());
+        assert!(Levels::parse("a=info,".repeat(17).leak().trim_end_matches(',')).is_none());
     }
 }

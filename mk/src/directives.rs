@@ -9,6 +9,7 @@
 //! test: expect watchdog                 its watchdog ended it
 //! test: expect timeout
 //! test: args greeting="a b" port=80      the guest's command line
+//! test: args-fill 1022                   so many bytes of it, the letter x at its end
 //! test: memory 1                         MiB
 //! test: xl cpuid="host,rdrand=0"         a line for `xl create`; any number of times
 //! test: input "text\n"                   typed at its console once it runs
@@ -224,6 +225,11 @@ fn apply(run: &mut Run, text: &str) -> Result<()> {
     match key {
         "expect" => run.expect = expect(value)?,
         "args" => run.args = Some(value.to_owned()),
+        "args-fill" => {
+            let length = number(value)?.try_into()?;
+            let args = run.args.get_or_insert_default();
+            *args += &"x".repeat(length).split_off(args.len().min(length));
+        }
         "memory" => run.memory = Some(number(value)?),
         "xl" => run.config.push(value.to_owned()),
         "input" => run.input = Some(string(value)?),
@@ -351,14 +357,14 @@ mod tests {
     #[test]
     fn directives_are_applied() {
         let source = "//! Tests.\n//!\n//! test: args a=\"b c\" d\n//! test: memory 2\n//! test: \
-            timeout 5\n//! test: expect crash \"#UD \\\"x\\\"\"\n//! test: console-contains \
+            timeout 5\n//! test: args-fill 12\n//! test: expect crash \"#UD \\\"x\\\"\"\n//! test: console-contains \
             \"a\\nb\\\\x1b\"\n//! test: console-lines 9\n//! test: no-verdict\n//! test: xl \
             cpuid=\"host\"\n//! test: input \"x\\n\"\n";
         assert_eq!(
             parse(source, true).unwrap(),
             [Run {
                 name: None,
-                args: Some("a=\"b c\" d".into()),
+                args: Some("a=\"b c\" dxxx".into()),
                 memory: Some(2),
                 config: vec!["cpuid=\"host\"".into()],
                 input: Some("x\n".into()),

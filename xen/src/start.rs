@@ -55,7 +55,7 @@ pub struct StartInfo<'a> {
     pub nr_pt_frames: u64,
     /// Virtual address of the pfn-to-mfn list.
     pub mfn_list: u64,
-    /// The command line, without its final 0.
+    /// The command line, without its final 0. It may have [been cut](Self::may_be_cut).
     pub cmd_line: &'a [u8],
 }
 
@@ -72,8 +72,6 @@ pub enum Error {
     PageTables,
     /// The pfn-to-mfn list is missing or not aligned.
     MfnList,
-    /// The command line has no end.
-    CommandLine,
 }
 
 impl fmt::Display for Error {
@@ -84,7 +82,6 @@ impl fmt::Display for Error {
             Self::SharedInfo => "start_info.shared_info is not a page",
             Self::PageTables => "start_info.pt_base or nr_pt_frames is impossible",
             Self::MfnList => "start_info.mfn_list is missing or not aligned",
-            Self::CommandLine => "start_info.cmd_line has no end",
         })
     }
 }
@@ -109,7 +106,17 @@ fn is_magic(magic: &[u8]) -> bool {
         .is_some_and(|minor| !minor.is_empty() && minor.iter().all(u8::is_ascii_digit))
 }
 
+/// Bytes of `start_info.cmd_line`, the 0 at its end included.
+const COMMAND_LINE: usize = 1024;
+
 impl<'a> StartInfo<'a> {
+    /// Whether the command line fills its field, so that more may have been written:
+    /// the domain builder cuts what does not fit and says nothing.
+    #[must_use]
+    pub const fn may_be_cut(&self) -> bool {
+        self.cmd_line.len() >= COMMAND_LINE - 1
+    }
+
     /// Checks every field that a guest of this kind relies on.
     ///
     /// # Errors
@@ -132,8 +139,8 @@ impl<'a> StartInfo<'a> {
             return Err(Error::MfnList);
         }
         // SAFETY: i8 and u8 have the same layout.
-        let cmd_line: &[u8; 1024] = unsafe { &*(&raw const raw.cmd_line).cast() };
-        let end = cmd_line.iter().position(|&byte| byte == 0).ok_or(Error::CommandLine)?;
+        let cmd_line: &[u8; COMMAND_LINE] = unsafe { &*(&raw const raw.cmd_line).cast() };
+        let end = cmd_line.iter().position(|&byte| byte == 0).unwrap_or(COMMAND_LINE);
         // SAFETY: `domU` is the variant that every domain but 0 is given, and
         // both variants are plain numbers.
         let console = unsafe { raw.console.domU };
@@ -188,7 +195,7 @@ mod tests {
     #[test]
     fn each_bad_field_has_its_error() {
         type Spoil = fn(&mut start_info);
-        let cases: [(Spoil, Error); 9] = [
+        let cases: [(Spoil, Error); 8] = [
             (|raw| raw.magic[4] = b'2' as _, Error::Magic),
             (|raw| raw.magic = [b'x' as _; 32], Error::Magic),
             (|raw| raw.nr_pages = 0, Error::Pages),
@@ -197,12 +204,22 @@ mod tests {
             (|raw| raw.pt_base = 0, Error::PageTables),
             (|raw| raw.nr_pt_frames = 257, Error::PageTables),
             (|raw| raw.mfn_list = 3, Error::MfnList),
-            (|raw| raw.cmd_line = [b'a' as _; 1024], Error::CommandLine),
         ];
         for (spoil, error) in cases {
             let mut raw = good();
             spoil(&mut raw);
             assert_eq!(StartInfo::new(&raw).unwrap_err(), error);
+        }
+    }
+
+    #[test]
+    fn a_command_line_that_fills_its_field_may_be_cut() {
+        for (length, cut) in [(0, false), (1022, false), (1023, true), (1024, true)] {
+            let mut raw = good();
+            raw.cmd_line = [0; 1024];
+            raw.cmd_line.iter_mut().take(length).for_each(|to| *to = b'a' as _);
+            let info = StartInfo::new(&raw).unwrap();
+            assert_eq!((info.cmd_line.len(), info.may_be_cut()), (length, cut));
         }
     }
 

@@ -31,16 +31,16 @@ use xen as here;
 pub use here::{console, start};
 pub(crate) use here::{
     entropy_pool, hardware_seed, idle, jitter, look, manifest, mappings, memory_stats, metrics,
-    monotonic, queue, raw_arguments, ready, shutdown_requested, timers, wall_clock,
+    monotonic, queue, ready, shutdown_requested, start_watchdog, timers, wall_clock,
 };
 #[cfg(target_os = "xen")]
 pub use here::{open_store, serve_shutdown};
 #[cfg(not(target_os = "xen"))]
 pub use here::{simulate_memory, simulate_randomness, simulate_time, tap, watch};
 
-use crate::args::{self, Args, Help};
+use crate::args::{Args, Help};
+use crate::common;
 use crate::exit::Exit;
-use crate::log;
 use crate::text::EscapeControls;
 use core::fmt::{self, Display, Write};
 
@@ -55,34 +55,16 @@ pub fn args(help: &Help) -> Result<Args, Exit> {
         Help::print_common(line);
         return Err(Exit::SUCCESS);
     }
-    settle(&mut args).map_err(|error| usage(&error))?;
+    common::settle(&mut args).map_err(|error| usage(&error))?;
     Ok(args)
 }
-
-/// Takes the arguments that every app has.
-fn settle(args: &mut Args) -> Result<(), args::Error> {
-    let levels = args.take("log", Some(""))?;
-    log::start(levels).ok_or(args::Error::BadValue {
-        name: "log",
-        value: levels,
-        kind: log::KIND,
-    })?;
-    // Read by `entropy`, if the app uses that.
-    args.take("seed", Some(""))?;
-    here::start_watchdog(args.take("watchdog", Some(WATCHDOG))?);
-    Ok(())
-}
-
-/// Seconds that a task may run without awaiting, unless the argument
-/// `watchdog=` says otherwise.
-const WATCHDOG: u32 = 30;
 
 /// The arguments of an app that takes none.
 ///
 /// # Errors
 /// The exit status when there are some; asking for help is well.
 pub fn no_args(help: &Help) -> Result<Args, Exit> {
-    let given = raw_arguments();
+    let given = here::raw_arguments();
     if given.is_empty() {
         return Ok(Args::default());
     }

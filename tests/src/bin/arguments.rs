@@ -9,6 +9,23 @@
 //! test(malformed): args number=65536
 //! test(malformed): expect exit 2
 //! test(malformed): console-contains "argument number takes a number from 0 to 65535, not 65536"
+//! test(seed): args seed=abc
+//! test(seed): expect exit 2
+//! test(seed): console-contains "argument seed takes a 64 hexadecimal digits, not abc"
+//! test(log): args log=
+//! test(log): expect exit 2
+//! test(log): console-contains "argument log takes a level"
+//! test(most): args text=
+//! test(most): args-fill 1022
+//! test(most): console-contains "xxx number=7 switch=false"
+//! test(full): args text=
+//! test(full): args-fill 1023
+//! test(full): expect exit 2
+//! test(full): console-contains "may have been cut, as a domain's command line has room for 1022"
+//! test(cut): args text=
+//! test(cut): args-fill 1500
+//! test(cut): expect exit 2
+//! test(cut): console-contains "may have been cut, as a domain's command line has room for 1022"
 //! test(help): args help
 //! test(help): console-contains "  number=<number from 0 to 65535>, 7 if not given"
 //! test: no-verdict
@@ -42,7 +59,7 @@ async fn start(
     number: u16,
     switch: bool,
 ) -> Result<(), &'static str> {
-    let mut line = heapless::String::<256>::new();
+    let mut line = heapless::String::<1100>::new();
     writeln!(line, "text={text} number={number} switch={switch}").map_err(|_| "too long")?;
     console.write_all(line.as_bytes()).await.map_err(|_| "no console")
 }

@@ -279,7 +279,7 @@ pub(crate) fn memory_stats() -> crate::memory::Stats {
     heap::stats(START_INFO.get().map_or(0, |info| info.nr_pages as usize * PAGE_SIZE))
 }
 
-/// The command line as it was given.
+/// The command line, but what surrounds it.
 pub(crate) fn raw_arguments() -> &'static [u8] {
     START_INFO.get().map_or(&[][..], |info| info.cmd_line.trim_ascii())
 }
@@ -289,6 +289,9 @@ static COMMAND_LINE: Mutex<[u8; 1024]> = Mutex::new([0; 1024]);
 
 /// The items of start_info's command line.
 pub(crate) fn command_line() -> Result<impl Iterator<Item = &'static [u8]>, args::Error> {
+    if START_INFO.get().is_some_and(StartInfo::may_be_cut) {
+        return Err(args::Error::Cut);
+    }
     let given = raw_arguments();
     // Taken for good: the arguments are borrowed from it for ever.
     let (line, _) = MutexGuard::leak(COMMAND_LINE.lock()).split_at_mut(given.len());

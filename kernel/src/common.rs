@@ -1,0 +1,100 @@
+//! The arguments that every app has. Each is described here, once: `help` prints the
+//! description, and its default is parsed like what a user gives.
+
+use crate::args::{Args, Error};
+use crate::entropy::{self, Seed};
+use crate::log::{self, Levels};
+use crate::machine;
+use crate::manifest::Argument;
+
+/// What is logged.
+const LOG: Argument = Argument::of::<Levels>("log", Some("info"), &[]);
+
+/// When a task that never awaits is ended.
+const WATCHDOG: Argument = Argument::of::<u32>(
+    "watchdog",
+    Some("30"),
+    &["Seconds of processor time that a task may take without awaiting, 0 for ever."],
+);
+
+/// Randomness from outside.
+const SEED: Argument = Argument::of::<Seed>(
+    "seed",
+    None,
+    &["Randomness in addition to the processor's. It must be given where that has none."],
+);
+
+/// All of them.
+pub(crate) const ARGUMENTS: &[Argument] = &[LOG, WATCHDOG, SEED];
+
+/// Takes them out of `args` and obeys them.
+///
+/// # Errors
+/// The first one that makes no sense; then none counts.
+pub(crate) fn settle(args: &mut Args) -> Result<(), Error> {
+    let levels: Option<Levels> = args.take_described(&LOG)?;
+    let seconds: Option<u32> = args.take_described(&WATCHDOG)?;
+    let seed: Option<Seed> = args.take_described(&SEED)?;
+    levels.into_iter().for_each(log::start);
+    seed.into_iter().for_each(entropy::give);
+    machine::start_watchdog(seconds.unwrap_or(0));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::split;
+
+    fn settled(line: &str) -> Result<(), Error> {
+        let line: &'static mut [u8] = Vec::from(line).leak();
+        let mut args = Args::new(split(line)?)?;
+        settle(&mut args)?;
+        args.finish()
+    }
+
+    #[test]
+    fn what_is_given_well_is_taken() {
+        let seed = "0123456789abcdefABCDEF9876543210".repeat(2);
+        for line in [
+            "",
+            "log=warn,netfront=trace watchdog=0",
+            &format!("seed={seed}"),
+            &format!("\"seed\"=\"{seed}\" watchdog=\"4294967295\" log=off"),
+        ] {
+            assert_eq!(settled(line), Ok(()), "{line}");
+        }
+    }
+
+    /// Each kind of mistake, of each of them: none is ignored.
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        let seed = "0f".repeat(32);
+        for name in ["log", "watchdog", "seed"] {
+            let good = if name == "seed" { &seed } else { "0" };
+            let long = format!("{seed}0");
+            for value in ["", "loud", "-1", "4294967296", "a=b", "\"\"", "é", &long, &seed[1..]] {
+                match settled(&format!("{name}={value}")) {
+                    Err(Error::BadValue { name: found, .. }) => assert_eq!(found, name),
+                    other => panic!("{name}={value}: {other:?}"),
+                }
+            }
+            assert_eq!(settled(&format!("{name}={good} {name}={good}")), Err(Error::Twice(name)));
+            assert_eq!(settled(name), Err(Error::NoValue(name)));
+            assert_eq!(settled(&format!("{name}=\"{good}")), Err(Error::Unfinished));
+        }
+        for value in ["info,", ",", "a=", "=info", "info,loud"] {
+            assert!(settled(&format!("log={value}")).is_err(), "log={value}");
+        }
+        let broken: &'static [u8] = b"seed=\xff";
+        assert_eq!(Args::new([broken].into_iter()).unwrap_err(), Error::NotText);
+    }
+
+    #[test]
+    fn defaults_are_of_their_kind() {
+        let mut args = Args::default();
+        assert_eq!(args.take_described::<u32>(&WATCHDOG), Ok(Some(30)));
+        assert!(args.take_described::<Levels>(&LOG).is_ok_and(|levels| levels.is_some()));
+        assert!(args.take_described::<Seed>(&SEED).is_ok_and(|seed| seed.is_none()));
+    }
+}
