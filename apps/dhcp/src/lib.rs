@@ -19,18 +19,15 @@ use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 use devices::ip::config::{Ipv4, Settings};
+use devices::ip::dhcp::{CLIENT, Kind, SERVER};
 use devices::ip::{Datagrams, Error, Stack, Udp};
 use devices::net::Net;
 use kernel::Exit;
 use kernel::machine::{line, usage};
 use kernel::text::Escaped;
 use kernel::time::Instant;
-use message::{Answer, Kind, Question};
+use message::{Answer, Question};
 use pool::Pool;
-
-/// The ports of servers and of clients.
-const SERVER: u16 = 67;
-const CLIENT: u16 = 68;
 
 /// The longest question that is read whole.
 const LONGEST: usize = 1500;

@@ -1,34 +1,10 @@
 //! DHCP messages (RFC 2131, RFC 2132), as a server reads and writes them.
-//!
-//! `edge-dhcp` was looked at and takes the padding between options for an option and
-//! the flag for broadcasts from the wrong bit; `dhcproto` brings a DNS library.
 
 use core::net::Ipv4Addr;
-
-/// The bytes before the options.
-const HEAD: usize = 240;
-
-/// What stands before the options (RFC 2131, section 3).
-const COOKIE: [u8; 4] = [99, 130, 83, 99];
+use devices::ip::dhcp::{COOKIE, HEAD, Kind, SHORTEST, options};
 
 /// The longest answer: it fits into what every client takes (RFC 2131, section 2).
 const LONGEST: usize = 548;
-
-/// Shorter ones are padded: some relays and clients insist on it.
-const SHORTEST: usize = 300;
-
-/// What a message is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Discover = 1,
-    Offer = 2,
-    Request = 3,
-    Decline = 4,
-    Ack = 5,
-    Nak = 6,
-    Release = 7,
-    Inform = 8,
-}
 
 /// By what a client is known: its identifier, or else its kind of hardware and address.
 pub(crate) type Client = heapless::Vec<u8, 64>;
@@ -60,26 +36,6 @@ fn address(bytes: [u8; 4]) -> Option<Ipv4Addr> {
     Some(Ipv4Addr::from(bytes)).filter(|it| !it.is_unspecified())
 }
 
-/// The options in `rest`, until they end or make no sense.
-fn options(mut rest: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
-    core::iter::from_fn(move || {
-        loop {
-            let (&code, after) = rest.split_first()?;
-            rest = after;
-            match code {
-                0 => {}
-                255 => return None,
-                _ => {
-                    let (&length, after) = rest.split_first()?;
-                    let (value, after) = after.split_at_checked(length.into())?;
-                    rest = after;
-                    return Some((code, value));
-                }
-            }
-        }
-    })
-}
-
 impl Question {
     /// Reads a message of a client of this network. `None` when it is none, or came
     /// through a relay: other networks' addresses are not given here.
@@ -102,7 +58,7 @@ impl Question {
             server: None,
         };
         let mut what = None;
-        for (code, value) in options(message.get(HEAD..)?) {
+        for (code, value) in options(message.get(HEAD..)?).map_while(Result::ok) {
             match code {
                 50 => question.requested = address(value.try_into().ok()?),
                 53 => what = value.first().copied(),
@@ -114,13 +70,9 @@ impl Question {
                 _ => {}
             }
         }
-        question.kind = match what? {
-            1 => Kind::Discover,
-            3 => Kind::Request,
-            4 => Kind::Decline,
-            7 => Kind::Release,
-            8 => Kind::Inform,
-            _ => return None,
+        question.kind = match Kind::of(what?)? {
+            Kind::Offer | Kind::Ack | Kind::Nak => return None,
+            kind => kind,
         };
         if question.client.is_empty() {
             let hardware = question.address.get(..length.into())?;
@@ -223,7 +175,7 @@ pub(crate) mod tests {
 
     /// The options of an answer.
     pub(crate) fn found(message: &[u8], code: u8) -> Option<&[u8]> {
-        options(&message[HEAD..]).find(|it| it.0 == code).map(|it| it.1)
+        options(&message[HEAD..]).map_while(Result::ok).find(|it| it.0 == code).map(|it| it.1)
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What a stack is told: addresses from the command line, and limits by memory.
 
+use super::dhcp::{is_edge, near};
 use crate::net::Offloads;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use kernel::args::{self, Args};
@@ -139,7 +140,8 @@ pub struct Settings {
 }
 
 const IP_KIND: &str = "list of dhcp, address/prefix";
-const GATEWAY_KIND: &str = "list of addresses in the networks of ip=, one a version";
+const GATEWAY_KIND: &str =
+    "list of routers on the link, one a version that ip= has, none of them this machine itself";
 const BUFFER_KIND: &str = "number of KiB from 2 to 16384";
 const DNS_KIND: &str = "list of up to 4 addresses";
 
@@ -155,7 +157,7 @@ pub const ARGUMENTS: &[Argument] = &[
         name: "gateway",
         kind: GATEWAY_KIND,
         default: Some("from DHCP or none"),
-        help: &["Routers to all other networks, one for IPv4 and one for IPv6."],
+        help: &["Routers to all other networks, one for IPv4 and one for IPv6, in any network."],
     },
     Argument {
         name: "dns",
@@ -194,7 +196,7 @@ impl Settings {
     ///
     /// # Errors
     /// [`args::Error::BadValue`] for a value that is no such list, an address that no
-    /// machine can have, or a gateway that is in none of the networks.
+    /// machine can have, or a gateway that no router can have.
     pub fn configure(args: &mut Args) -> Result<Self, args::Error> {
         let mut settings = Self { ipv4: Ipv4::Off, ..Self::default() };
         take(args, "ip", "dhcp", IP_KIND, &mut |item| settings.address(item))?;
@@ -224,12 +226,8 @@ impl Settings {
         let bits: u8 = prefix.parse().ok()?;
         match host(address)? {
             IpAddr::V4(address) if self.ipv4 == Ipv4::Off && (1..=32).contains(&bits) => {
-                // Neither the network itself nor all of it; those of 2 addresses have
-                // neither (RFC 3021).
-                let rest = u32::MAX.checked_shr(bits.into()).unwrap_or(0);
-                let part = address.to_bits() & rest;
                 self.ipv4 = Ipv4::Static(address, bits);
-                (bits > 30 || (part != 0 && part != rest)).then_some(())
+                (!is_edge(address, bits)).then_some(())
             }
             IpAddr::V6(address) if self.ipv6.is_none() && (1..=128).contains(&bits) => {
                 self.ipv6 = Some((address, bits));
@@ -241,22 +239,19 @@ impl Settings {
 
     fn gateway(&mut self, item: &str) -> Option<()> {
         let gateway = host(item)?;
-        let near = match (gateway, self.ipv4) {
+        // It is on the link, whatever networks there are: some hosts give their guests
+        // networks of one address.
+        let router = match (gateway, self.ipv4) {
             (IpAddr::V4(gateway), Ipv4::Static(address, bits)) => {
-                let rest = u32::MAX.checked_shr(bits.into()).unwrap_or(0);
-                (gateway.to_bits() ^ address.to_bits()) & !rest == 0 && gateway != address
+                let edge = near(address, bits, gateway) && is_edge(gateway, bits);
+                gateway != address && !edge
             }
             (IpAddr::V4(_), Ipv4::Dhcp) => true,
             (IpAddr::V4(_), Ipv4::Off) => false,
-            // A router on the link has one of these, whatever networks there are.
-            (IpAddr::V6(gateway), _) if gateway.is_unicast_link_local() => true,
-            (IpAddr::V6(gateway), _) => self.ipv6.is_none_or(|(address, bits)| {
-                let rest = u128::MAX.checked_shr(bits.into()).unwrap_or(0);
-                (gateway.to_bits() ^ address.to_bits()) & !rest == 0 && gateway != address
-            }),
+            (IpAddr::V6(gateway), _) => self.ipv6.is_none_or(|(address, _)| address != gateway),
         };
         let other = |it: &IpAddr| it.is_ipv4() != gateway.is_ipv4();
-        (near && self.gateways.iter().all(other)).then_some(())?;
+        (router && self.gateways.iter().all(other)).then_some(())?;
         self.gateways.push(gateway).ok()
     }
 }
@@ -331,6 +326,15 @@ mod tests {
         assert_eq!(settings.servers.len(), 3);
         assert!(read("ip=dhcp,fd00::2/64 gateway=10.0.0.1").is_ok());
         assert!(read("ip=10.0.0.0/31").is_ok());
+        for outside in [
+            "ip=10.9.0.50/32 gateway=172.31.1.1",
+            "ip=10.0.0.0/31 gateway=10.0.0.1",
+            "ip=10.0.0.2/24 gateway=10.0.1.255",
+            "ip=2001:db8::2/128 gateway=fe80::1",
+            "ip=2001:db8::2/128 gateway=2001:db8:1::1",
+        ] {
+            assert_eq!(read(outside).unwrap().gateways.len(), 1, "{outside}");
+        }
         assert_eq!(read("ip=fd00::2/64").unwrap().ipv4, Ipv4::Off);
     }
 
@@ -356,8 +360,19 @@ mod tests {
             "ip=10.0.0.2/24,",
             "ip=10.0.0.2/24,10.0.1.2/24",
             "ip=DHCP",
-            "ip=10.0.0.2/24 gateway=10.0.1.1",
             "ip=10.0.0.2/24 gateway=10.0.0.2",
+            "ip=10.0.0.2/24 gateway=10.0.0.0",
+            "ip=10.0.0.2/24 gateway=10.0.0.255",
+            "ip=10.0.0.2/24 gateway=224.0.0.1",
+            "ip=10.0.0.2/24 gateway=127.0.0.1",
+            "ip=10.0.0.2/24 gateway=0.0.0.0",
+            "ip=10.0.0.2/24 gateway=255.255.255.255",
+            "ip=10.0.0.2/32 gateway=10.0.0.2",
+            "ip=fd00::2/64 gateway=fd00::2",
+            "ip=fd00::2/64 gateway=ff02::1",
+            "ip=fd00::2/64 gateway=::1",
+            "ip=fd00::2/64 gateway=::ffff:10.0.0.1",
+            "gateway=224.0.0.1",
             "ip=10.0.0.2/24 gateway=10.0.0.1,10.0.0.3",
             "ip=fd00::2/64 gateway=10.0.0.1",
             "dns=here",

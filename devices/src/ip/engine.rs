@@ -47,7 +47,7 @@ pub(super) struct Engine {
     half_open: Table,
     cookies: Cookies,
     leaving: Vec<(Handle, Instant)>,
-    dhcp: Option<dhcp::Retry>,
+    dhcp: Option<dhcp::Client>,
     /// Those that were told, or that DHCP named.
     servers: heapless::Vec<IpAddr, SERVERS>,
     /// Nothing when there is an address that was told.
@@ -67,13 +67,13 @@ pub(super) struct Engine {
 impl Engine {
     pub(super) fn new(info: Info, settings: Settings) -> Result<Self, Error> {
         let dhcp = settings.ipv4 == super::config::Ipv4::Dhcp;
-        let mut engine = Self {
+        Ok(Self {
             protocols: Protocols::new(info, &settings)?,
             listening: Vec::new(),
             half_open: Table::new(settings.limits.half_open)?,
             cookies: Cookies::new()?,
             leaving: Vec::new(),
-            dhcp: dhcp.then(|| dhcp::Retry::new(Instant::now())),
+            dhcp: dhcp.then(|| dhcp::Client::new(info.mac, Instant::now())),
             servers: settings.servers.clone(),
             routers: settings.ipv6.is_none().then(|| Routers::new(Instant::now())),
             known: heapless::Vec::new(),
@@ -83,21 +83,14 @@ impl Engine {
             waiting: Vec::new(),
             pinging: Vec::new(),
             settings,
-        };
-        engine.protocols.ask(dhcp::FIRST);
-        Ok(engine)
+        })
     }
 
     /// The interface is another one, or the same anew.
     pub(super) fn reconnected(&mut self, info: Info, wire: &dyn Wire) {
         self.protocols.reconnected(info, &self.settings, wire);
         self.routers.iter_mut().for_each(|it| it.news = true);
-        if let Some(retry) = &mut self.dhcp
-            && !retry.is_done()
-        {
-            *retry = dhcp::Retry::new(Instant::now());
-            self.protocols.ask(dhcp::FIRST);
-        }
+        self.dhcp.iter_mut().for_each(|it| it.reconnected(info.mac, Instant::now()));
     }
 
     /// Takes in a frame that arrived.
@@ -139,8 +132,8 @@ impl Engine {
             }
             // TCP has no multicast.
             Verdict::Tcp(_) => return,
-            // A server may answer to the address that it gives.
-            Verdict::Udp(68, _) if self.dhcp.is_some() => For::Us,
+            Verdict::Udp(dhcp::CLIENT, _) if self.dhcp.is_some() => return self.hear(frame, now),
+            Verdict::Neighbor if self.protocols.hear_afar(frame, wire, now) => return,
             Verdict::Neighbor => For::Neighbor,
             Verdict::Listeners(group) if self.protocols.listens(group) => For::Us,
             Verdict::Listeners(_) => return,
@@ -390,37 +383,44 @@ impl Engine {
         }
     }
 
+    /// Takes in what a DHCP server may have sent.
+    fn hear(&mut self, frame: &[u8], now: Instant) {
+        if let Some(client) = &mut self.dhcp
+            && let Some((way, source, message)) = packet::datagram_v4(frame, self.protocols.mac())
+        {
+            client.hear(message, source, way, now);
+        }
+    }
+
     /// Follows the DHCP client. Returns when it is to be looked at again.
     fn lease(&mut self, wire: &dyn Wire, now: Instant) -> Option<Instant> {
-        let retry = self.dhcp.as_mut()?;
-        match self.protocols.lease() {
-            Some(Some(lease)) => {
-                retry.done();
-                if self.settings.servers.is_empty() {
-                    self.servers = lease.servers.clone();
-                }
-                if !self.settings.gateways.iter().any(IpAddr::is_ipv4) {
-                    self.protocols.set_router(lease.router);
-                }
-                let new = (IpAddr::V4(lease.address), lease.bits);
-                if !self.protocols.addresses().any(|it| it == new) {
-                    self.protocols.set_ipv4(Some((lease.address, lease.bits)));
-                    let frame = packet::announce_v4(self.protocols.mac(), lease.address);
-                    self.protocols.say(wire, &frame);
-                    lease.log();
-                }
+        let client = self.dhcp.as_mut()?;
+        // What there is no room for now is not asked yet.
+        while client.next().is_some_and(|next| next <= now) && wire.ready() {
+            if let Some(sending) = client.turn(now) {
+                self.protocols.say(wire, &sending.frame(self.protocols.mac()));
             }
-            Some(None) if retry.is_done() => {
-                log::warn!("net: the lease is over");
-                *retry = dhcp::Retry::new(now);
-                self.protocols.set_ipv4(None);
+        }
+        if client.news() {
+            let lease = client.lease();
+            if self.settings.servers.is_empty() {
+                self.servers = lease.map(|it| it.servers.clone()).unwrap_or_default();
             }
-            Some(None) | None => {}
+            let told = self.settings.gateways.iter().find(|it| it.is_ipv4());
+            if told.is_some_and(|&told| lease.is_some_and(|it| told == it.address)) {
+                log::warn!("net: the argument gateway= names the address that this machine got");
+            }
+            let routes = lease.map_or(&[][..], |it| &it.routes);
+            let routes = told.is_none().then_some(routes);
+            let address = lease.map(|it| (it.address, it.bits));
+            if self.protocols.set_ipv4(address, routes)
+                && let Some((address, _)) = address
+            {
+                let frame = packet::announce_v4(self.protocols.mac(), address);
+                self.protocols.say(wire, &frame);
+            }
         }
-        if let Some(wait) = retry.turn(now) {
-            self.protocols.ask(wait);
-        }
-        retry.next()
+        client.next()
     }
 
     /// Follows what routers say. Returns when it is to be looked at again.

@@ -7,7 +7,7 @@
 pub mod config;
 mod cookie;
 mod device;
-mod dhcp;
+pub mod dhcp;
 mod dns;
 mod drive;
 mod either;

@@ -237,6 +237,44 @@ fn icmp_v6(frame: &[u8], packet: &Packet) -> u16 {
     !fold(packet.pseudo_header() + body)
 }
 
+/// Reads a UDP datagram over IPv4 that is for `mac` or for all: the Ethernet address and
+/// the address that it comes from, and its payload.
+pub(super) fn datagram_v4(frame: &[u8], mac: Mac) -> Option<(Mac, Ipv4Addr, &[u8])> {
+    let packet = Packet::parse(frame).filter(|it| it.protocol == UDP)?;
+    let IpAddr::V4(source) = packet.source else { return None };
+    let (to, from) = (bytes(frame, 0)?, bytes::<6>(frame, 6)?);
+    let end = packet.transport + number(frame, packet.transport + 4)?;
+    let ours = (to == mac.0 || to == [0xff; 6]) && from[0] & 1 == 0 && end <= packet.end;
+    frame.get(packet.transport + 8..end).filter(|_| ours).map(|it| (Mac(from), source, it))
+}
+
+/// Writes the headers of a UDP datagram over IPv4 before its payload, all of which is
+/// `frame`; the checksum is left to [`finish`].
+pub(super) fn address_v4(
+    frame: &mut [u8],
+    (mac, way): (Mac, Mac),
+    (from, to): (Ipv4Addr, Ipv4Addr),
+    ports: [[u8; 2]; 2],
+) {
+    let length = (frame.len() - HEADER) as u16;
+    let parts: [&[u8]; 10] = [
+        &way.0,
+        &mac.0,
+        &IPV4,
+        &[0x45, 0],
+        &length.to_be_bytes(),
+        // Not to be cut.
+        &[0, 0, 0x40, 0, HOPS, UDP, 0, 0],
+        &from.octets(),
+        &to.octets(),
+        ports.as_flattened(),
+        &(length - 20).to_be_bytes(),
+    ];
+    fill(frame, &parts);
+    let header = frame.get(HEADER..HEADER + 20).map_or(0, sum);
+    put(frame, HEADER + 10, !fold(header));
+}
+
 /// Fills in the checksum of an ICMPv6 packet, whose field is 0.
 pub(super) fn finish_icmp_v6(frame: &mut [u8]) {
     if let Some(packet) = Packet::parse(frame) {
@@ -321,6 +359,57 @@ pub(super) fn request_v4(mac: Mac, own: Ipv4Addr, address: Ipv4Addr) -> [u8; ARP
         *to = address.octets();
     }
     frame
+}
+
+/// Makes a request for the Ethernet address of the IPv6 address that stands for an IPv4
+/// address one for that, from `own`; other frames stay as they are.
+pub(super) fn ask_afar(frame: &mut [u8], own: Option<Ipv4Addr>) {
+    let asks = bytes(frame, 12) == Some(IPV6);
+    let target = bytes::<16>(frame, HEADER + 48).map(Ipv6Addr::from);
+    let target = target.filter(|_| asks).and_then(|it| it.to_ipv4_mapped());
+    if let (Some(target), Some(own), Some(mac)) = (target, own, bytes(frame, 6)) {
+        frame.fill(0);
+        fill(frame, &[&request_v4(Mac(mac), own, target)]);
+    }
+}
+
+/// What an ARP frame says (RFC 826).
+pub(super) struct Arp {
+    /// It asks, rather than answers.
+    pub(super) asks: bool,
+    pub(super) mac: Mac,
+    /// Who has that Ethernet address; nobody when it is asked before taking one (RFC 5227).
+    pub(super) sender: Ipv4Addr,
+    /// Who is asked, or told.
+    pub(super) target: Ipv4Addr,
+}
+
+impl Arp {
+    /// Reads a request or an answer of one machine.
+    pub(super) fn parse(frame: &[u8]) -> Option<Self> {
+        let mac = bytes(frame, HEADER + 8)?;
+        let head = bytes(frame, HEADER)?;
+        let asks = head == [0, 1, 8, 0, 6, 4, 0, 1];
+        let good = bytes(frame, 12) == Some(ARP) && (asks || head == [0, 1, 8, 0, 6, 4, 0, 2]);
+        let said = Self {
+            asks,
+            mac: Mac(mac),
+            sender: bytes::<4>(frame, HEADER + 14)?.into(),
+            target: bytes::<4>(frame, HEADER + 24)?.into(),
+        };
+        let nobody = said.sender.is_multicast() || said.sender.is_broadcast();
+        (good && mac[0] & 1 == 0 && mac != [0; 6] && !nobody).then_some(said)
+    }
+
+    /// Answers that `mac` is who was asked for.
+    pub(super) fn answer(&self, mac: Mac) -> [u8; ARP_LENGTH] {
+        let mut frame = announce_v4(mac, self.target);
+        let sender = &self.sender.octets();
+        fill(&mut frame, &[&self.mac.0]);
+        fill(&mut frame[HEADER + 7..], &[&[2]]);
+        fill(&mut frame[HEADER + 18..], &[&self.mac.0, sender]);
+        frame
+    }
 }
 
 /// The length of an ARP frame.

@@ -1,10 +1,11 @@
-//! What a DHCP server answers, to a client that asks for an address.
+//! What a DHCP server answers, to a client that asks for an address and may not ask more
+//! often than time goes by. (The app `dhcp` is a server, and not meant here.)
 
 #![no_main]
 
 use devices::ip::{Settings, Stack};
 use devices::net::cable::{End, Options, cable};
-use kernel::time::sleep;
+use kernel::time::{Instant, sleep};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use std::net::Ipv4Addr;
@@ -19,6 +20,13 @@ enum Act {
         address: u8,
         seconds: u32,
         more: Vec<u8>,
+    },
+    /// The same, with options in the fields for names.
+    Overload {
+        fields: u8,
+        more: Vec<u8>,
+        name: Vec<u8>,
+        file: Vec<u8>,
     },
     Refuse,
     /// Any message for this client, with these options.
@@ -37,13 +45,14 @@ enum Act {
 
 const SERVER: [u8; 4] = [10, 0, 0, 1];
 
-/// The last question that the stack sent: its DHCP message.
-fn question(net: &End) -> Option<Vec<u8>> {
+/// The last question that the stack sent: its DHCP message; and how many there were.
+fn question(net: &End, count: &mut u64) -> Option<Vec<u8>> {
     let mut last = None;
     while let Some(bytes) = frame::take(net) {
         let asks = bytes.len() >= 42 + 240 && bytes[23] == frame::UDP && bytes[36..38] == [0, 67];
         if asks {
             last = Some(bytes[42..].to_vec());
+            *count += 1;
         }
     }
     last
@@ -83,10 +92,11 @@ fuzz_target!(|acts: Vec<Act>| {
         let settings = Settings { limits: frame::settings().limits, ..Settings::default() };
         let Ok(stack) = Stack::start(right, settings) else { return };
         let mut asked = vec![0; 240];
+        let (begun, mut reconnections, mut count) = (Instant::now(), 0, 0);
         for act in acts.into_iter().take(32) {
             // It asks again after a while.
             for _ in 0..16 {
-                match question(&net) {
+                match question(&net, &mut count) {
                     Some(question) => {
                         asked = question;
                         break;
@@ -100,6 +110,16 @@ fuzz_target!(|acts: Vec<Act>| {
                 Act::Give { address, seconds, more } => {
                     message(&asked, 2, [10, 0, 0, address], SERVER, &options(kind, seconds, &more))
                 }
+                Act::Overload { fields, more, name, file } => {
+                    let more = [&[52, 1, fields], &more[..]].concat();
+                    let options = options(kind, 600, &more);
+                    let mut bytes = message(&asked, 2, [10, 0, 0, 7], SERVER, &options);
+                    for (at, length, from) in [(44, 64, name), (108, 128, file)] {
+                        let length = from.len().min(length);
+                        bytes[at..at + length].copy_from_slice(&from[..length]);
+                    }
+                    bytes
+                }
                 Act::Refuse => message(&asked, 2, [0; 4], SERVER, &options(6, 0, &[])),
                 Act::Answer { operation, address, server, options } => {
                     message(&asked, operation, address, server, &options)
@@ -112,6 +132,7 @@ fuzz_target!(|acts: Vec<Act>| {
                 }
                 Act::Reconnect => {
                     net.reconnect();
+                    reconnections += 1;
                     continue;
                 }
             };
@@ -120,6 +141,10 @@ fuzz_target!(|acts: Vec<Act>| {
             frame::send(&net, &frame::between(from, to, frame::UDP, &[], &datagram));
             sleep(Duration::from_millis(1)).await;
         }
+        question(&net, &mut count);
+        // A search is 3 s from the next one at least, and followed by one request.
+        let most = 2 * (begun.elapsed().as_secs() / 3 + 1 + reconnections);
+        assert!(count <= most, "{count} questions");
         drop(stack);
     });
 });

@@ -19,9 +19,20 @@
 //! test(network): args ip=10.0.0.0/24
 //! test(network): console-contains "argument ip takes a list of dhcp, address/prefix, not 10.0.0.0/24 "
 //! test(network): expect exit 2
-//! test(gateway): args ip=10.0.0.2/24 gateway=10.0.1.1
-//! test(gateway): console-contains "argument gateway takes a list of addresses in the networks of ip="
+//! test(gateway): args ip=10.0.0.2/24 gateway=10.0.0.2
+//! test(gateway): console-contains "argument gateway takes a list of routers on the link, one a version"
 //! test(gateway): expect exit 2
+//! test(route): args ip=10.9.0.50/32 gateway=172.31.1.1 stay=yes
+//! test(route): xl vif=["bridge=xenbr1"]
+//! test(route): dom0 "busybox ip addr add 172.31.1.1/32 dev xenbr1; busybox ip route add 10.9.0.50/32 dev xenbr1"
+//! test(route): client "ping -c 2 -i 0.2 -q 10.9.0.50; busybox ip route del 10.9.0.50/32; busybox ip addr del 172.31.1.1/32 dev xenbr1"
+//! test(route): client-when "10.0.0.1 answers"
+//! test(odd): args stay=yes
+//! test(odd): client-when "10.0.0.1 answers"
+//! test(odd): xl vif=["bridge=xenbr1"]
+//! test(odd): dom0 dhcp-odd.sh
+//! test(odd): client "ping -c 2 -i 0.2 -q 10.9.0.51; busybox ip route del 10.9.0.51/32; busybox ip addr del 172.31.1.1/32 dev xenbr1"
+//! test(odd): console-contains "net: 10.9.0.51/32 by DHCP, gateway 172.31.1.1, dns none"
 //! test: dom0 "true"
 //! test: no-verdict
 
@@ -40,14 +51,19 @@ kernel::unikernel! {
     args: {
         /// The peer's address.
         peer: &'static str = "10.0.0.1",
+        /// Wait for the request to end.
+        stay: bool = false,
     },
     main: start,
 }
 
-async fn start(ip: Ip, peer: &str) -> Result<(), Error> {
+async fn start(ip: Ip, peer: &str, stay: bool) -> Result<(), Error> {
     for address in ip.resolve(peer).await? {
         ip.ping(address, 8, Duration::from_secs(5)).await?;
         kernel::machine::line(format_args!("{address} answers"));
+    }
+    if stay {
+        kernel::shutdown_requested().await;
     }
     Ok(())
 }

@@ -1,12 +1,16 @@
-//! Addresses and routes, and the DHCP client that finds them.
+//! Addresses and routes.
 
-use super::{ADDRESSES, Protocols, duration};
+use super::{ADDRESSES, For, Protocols};
+use crate::ip::dhcp::{ROUTES, Route, near};
+use crate::ip::drive::Wire;
 use crate::ip::packet::Ends;
-use crate::ip::{Error, dhcp, ndisc};
+use crate::ip::{Error, ndisc, packet};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use core::time::Duration;
-use smoltcp::socket::dhcpv4;
+use kernel::time::Instant;
 use smoltcp::wire::{IpAddress, IpCidr};
+
+/// The ways to IPv4 networks.
+pub(in crate::ip) type Routes = heapless::Vec<Route, ROUTES>;
 
 /// All machines of this link (RFC 1112, section 4; RFC 4291, section 2.7.1).
 const ALL_SYSTEMS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 1);
@@ -96,54 +100,90 @@ impl Protocols {
         if self.interface.ip_addrs().iter().any(|it| it.contains_addr(&target)) {
             return Some(to);
         }
-        let routes = self.interface.routes();
-        let route = match target {
-            IpAddress::Ipv4(_) => routes.get_default_ipv4_route(),
-            IpAddress::Ipv6(_) => routes.get_default_ipv6_route(),
-        };
-        route.map(|it| it.via_router.into())
+        match to {
+            IpAddr::V4(to) => {
+                let ways = self.routes.iter().filter(|it| it.has(to));
+                ways.max_by_key(|it| it.bits).map(|it| it.hop.into())
+            }
+            IpAddr::V6(_) => {
+                let route = self.interface.routes().get_default_ipv6_route();
+                route.map(|it| it.via_router.into())
+            }
+        }
     }
 
-    fn dhcp(&mut self) -> Option<&mut dhcpv4::Socket<'static>> {
-        self.has_dhcp.then(|| self.sets.get_mut(self.base).socket_mut())
-    }
-
-    /// The news of the DHCP client: a lease, or that there is none any more.
-    pub(in crate::ip) fn lease(&mut self) -> Option<Option<dhcp::Lease>> {
-        let event = self.dhcp()?.poll()?;
-        Some(match event {
-            dhcpv4::Event::Deconfigured => None,
-            dhcpv4::Event::Configured(lease) => Some(dhcp::Lease {
-                address: lease.address.address(),
-                bits: lease.address.prefix_len(),
-                router: lease.router,
-                servers: lease.dns_servers.iter().copied().map(IpAddr::V4).collect(),
-            }),
-        })
-    }
-
-    /// Has the DHCP client ask anew, and then again after `wait`.
-    pub(in crate::ip) fn ask(&mut self, wait: Duration) {
-        let Some(socket) = self.dhcp() else { return };
-        let mut config = socket.get_retry_config();
-        config.discover_timeout = duration(wait);
-        config.initial_request_timeout = duration(dhcp::FIRST);
-        socket.set_retry_config(config);
-        socket.reset();
-        self.sets.touch(self.base);
-    }
-
-    /// Has this IPv4 address and no other.
-    pub(in crate::ip) fn set_ipv4(&mut self, address: Option<(Ipv4Addr, u8)>) {
-        self.interface.update_ip_addrs(|addresses| {
-            addresses.retain(|it| !matches!(it, IpCidr::Ipv4(_)));
-            let new = address.map(|(address, bits)| IpCidr::new(IpAddress::Ipv4(address), bits));
-            // The others are few.
-            addresses.extend(new);
-        });
-        self.elsewhere = true;
+    /// Has this IPv4 address and no other, and these routes if they are to change. Whether
+    /// the address is another one.
+    pub(in crate::ip) fn set_ipv4(
+        &mut self,
+        address: Option<(Ipv4Addr, u8)>,
+        routes: Option<&[Route]>,
+    ) -> bool {
+        if let Some(routes) = routes {
+            self.routes = routes.iter().copied().collect();
+        }
+        let new = address.map(|(address, bits)| (IpAddr::V4(address), bits));
+        let changes = !self.addresses().filter(|it| it.0.is_ipv4()).eq(new);
+        if changes {
+            self.interface.update_ip_addrs(|addresses| {
+                addresses.retain(|it| !matches!(it, IpCidr::Ipv4(_)));
+                // The others are few.
+                addresses.extend(new.map(|(address, bits)| IpCidr::new(address.into(), bits)));
+            });
+            self.elsewhere = true;
+        }
+        self.lay_routes();
         // Connections from an address that is gone end.
         self.sets.touch_all();
+        changes
+    }
+
+    /// Gives the IPv4 routes to smoltcp. It hears of Ethernet addresses in its own networks
+    /// alone, but that is about IPv4: so it knows a router elsewhere by the IPv6 address
+    /// that stands for it, for which [`Out`](super::port::Out) asks by ARP, and of which
+    /// [`hear_afar`](Self::hear_afar) tells it.
+    pub(super) fn lay_routes(&mut self) {
+        let near = |hop| self.addresses().any(|(own, bits)| own_net(own, bits, hop));
+        let new: heapless::Vec<_, ROUTES> = self
+            .routes
+            .iter()
+            .map(|it| smoltcp::iface::Route {
+                cidr: IpCidr::new(IpAddress::Ipv4(it.network), it.bits),
+                via_router: match near(it.hop) {
+                    true => IpAddress::Ipv4(it.hop),
+                    false => IpAddress::Ipv6(it.hop.to_ipv6_mapped()),
+                },
+                preferred_until: None,
+                expires_at: None,
+            })
+            .collect();
+        self.interface.routes_mut().update(|routes| {
+            routes.retain(|it| matches!(it.cidr, IpCidr::Ipv6(_)));
+            routes.extend(new);
+        });
+        let own = self.addresses().find_map(|(own, _)| match own {
+            IpAddr::V4(own) => Some(own),
+            IpAddr::V6(_) => None,
+        });
+        self.out.own.set(own);
+    }
+
+    /// Hears what an ARP frame says of a machine that is on the link and in none of the
+    /// networks: smoltcp passes over these. Whether it was one.
+    pub(in crate::ip) fn hear_afar(&mut self, frame: &[u8], wire: &dyn Wire, now: Instant) -> bool {
+        let Some(said) = packet::Arp::parse(frame) else { return false };
+        let near = self.addresses().any(|(own, bits)| own_net(own, bits, said.sender));
+        if near || !self.has(said.target.into()) {
+            return false;
+        }
+        if self.routes.iter().any(|it| it.hop == said.sender) {
+            let alias = said.sender.to_ipv6_mapped();
+            self.receive(&ndisc::announce(said.mac, alias), For::Neighbor, wire, now);
+        }
+        if said.asks {
+            self.say(wire, &said.answer(self.mac()));
+        }
+        true
     }
 
     /// The IPv6 addresses beside the link-local one, and the router.
@@ -177,16 +217,12 @@ impl Protocols {
             let _ = self.interface.routes_mut().add_default_ipv6_route(router);
         }
     }
+}
 
-    /// Sends what goes to other IPv4 networks to this router.
-    pub(in crate::ip) fn set_router(&mut self, router: Option<Ipv4Addr>) {
-        self.interface.routes_mut().remove_default_ipv4_route();
-        // smoltcp panics when it sends by a router that is none.
-        if let Some(router) =
-            router.filter(|it| !it.is_broadcast() && !it.is_multicast() && !it.is_unspecified())
-        {
-            // There is room for one of each version.
-            let _ = self.interface.routes_mut().add_default_ipv4_route(router);
-        }
+/// Whether `other` is an IPv4 address in the network of `own`.
+const fn own_net(own: IpAddr, bits: u8, other: Ipv4Addr) -> bool {
+    match own {
+        IpAddr::V4(own) => near(own, bits, other),
+        IpAddr::V6(_) => false,
     }
 }

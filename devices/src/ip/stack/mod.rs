@@ -16,8 +16,7 @@
 //! time as RFC 6528 proposes: a peer that reuses a pair of ports within its own TIME-WAIT
 //! may see a number that is not above the last one's, and asks again. Ports, DNS and ICMP
 //! identifiers are drawn from [`kernel::entropy`] directly. What is left to smoltcp's
-//! generator are the DHCP transaction, which goes out in a broadcast anyway, and delays
-//! of multicast reports.
+//! generator are the delays of multicast reports.
 
 mod address;
 mod datagrams;
@@ -28,8 +27,7 @@ mod tcp;
 
 use super::config::{Ipv4, Limits, Settings};
 use super::drive::Wire;
-use super::packet;
-use super::{Error, ndisc, random};
+use super::{Error, dhcp, ndisc, packet, random};
 use crate::net::{Info, Mac};
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -39,11 +37,12 @@ use kernel::time::Instant;
 use port::{Out, Port};
 use sets::{Key, Sets};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
-use smoltcp::socket::{Socket, dhcpv4};
+use smoltcp::socket::Socket;
 use smoltcp::time::Instant as Moment;
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr};
 use tcp::Spares;
 
+pub(super) use address::Routes;
 pub(super) use address::Whom;
 pub(super) use sets::Handle;
 pub(super) use smoltcp::wire::{DnsFlags, DnsPacket, DnsQueryType, DnsQuestion, DnsRcode};
@@ -68,9 +67,10 @@ pub(super) struct Protocols {
     limits: Limits,
     interface: Interface,
     sets: Sets,
-    /// Takes what is for no other socket; the DHCP client's, if there is one.
+    /// Takes what is for no other socket.
     base: Handle,
-    has_dhcp: bool,
+    /// The ways to IPv4 networks beside its own.
+    routes: Routes,
     spares: Spares,
     /// Bytes of all connections' buffers.
     buffers: usize,
@@ -133,11 +133,10 @@ fn interface(info: Info, settings: &Settings, seed: u64) -> Interface {
         addresses.extend(ipv4.into_iter().chain([link_local]).chain(ipv6));
     });
     for gateway in &settings.gateways {
-        // There is room for one of each.
-        let _ = match *gateway {
-            IpAddr::V4(gateway) => interface.routes_mut().add_default_ipv4_route(gateway),
-            IpAddr::V6(gateway) => interface.routes_mut().add_default_ipv6_route(gateway),
-        };
+        if let IpAddr::V6(gateway) = *gateway {
+            // There is room for it.
+            let _ = interface.routes_mut().add_default_ipv6_route(gateway);
+        }
     }
     interface
 }
@@ -145,25 +144,28 @@ fn interface(info: Info, settings: &Settings, seed: u64) -> Interface {
 impl Protocols {
     pub(super) fn new(info: Info, settings: &Settings) -> Result<Self, Error> {
         let info = sane(info);
-        let (mut sets, mut base) = (Sets::new(random()?), SocketSet::new(Vec::new()));
-        let has_dhcp = settings.ipv4 == Ipv4::Dhcp;
-        let place =
-            if has_dhcp { base.add(dhcpv4::Socket::new()) } else { SocketHandle::default() };
-        let base = sets.add(base, place, None);
-        Ok(Self {
+        let mut sets = Sets::new(random()?);
+        let base = sets.add(SocketSet::new(Vec::new()), SocketHandle::default(), None);
+        let told = settings.gateways.iter().find_map(|it| match it {
+            IpAddr::V4(gateway) => Some(dhcp::Route::all(*gateway)),
+            IpAddr::V6(_) => None,
+        });
+        let mut protocols = Self {
             info,
             limits: settings.limits,
             interface: interface(info, settings, random()?),
             sets,
             base,
-            has_dhcp,
+            routes: told.into_iter().collect(),
             spares: Spares::default(),
             buffers: 0,
             out: Out::new(info),
             down: false,
             elsewhere: true,
             driver: None,
-        })
+        };
+        protocols.lay_routes();
+        Ok(protocols)
     }
 
     /// The interface is another one, or the same anew. Neighbours are forgotten.
@@ -181,15 +183,13 @@ impl Protocols {
                 }
             }
         });
-        let (ipv4, ipv6) = {
-            let routes = self.interface.routes();
-            (routes.get_default_ipv4_route(), routes.get_default_ipv6_route())
-        };
+        let ipv6 = self.interface.routes().get_default_ipv6_route();
         new.routes_mut().update(|routes| {
             routes.clear();
-            routes.extend(ipv4.into_iter().chain(ipv6));
+            routes.extend(ipv6);
         });
         self.interface = new;
+        self.lay_routes();
         self.elsewhere = true;
         self.out.change(self.info);
         self.sets.touch_all();

@@ -5,6 +5,7 @@ use crate::ip::packet;
 use crate::net::{HEADER, Info, Mac};
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
+use core::net::Ipv4Addr;
 use core::num::{NonZeroU16, NonZeroUsize};
 use smoltcp::phy::{Checksum, ChecksumCapabilities, Device, DeviceCapabilities, Medium};
 use smoltcp::phy::{PacketMeta, RxToken, TxToken};
@@ -25,6 +26,8 @@ pub(super) struct Out {
     pub(super) mtu: usize,
     /// The longest TCP frame that the other side makes segments of.
     large: Option<NonZeroUsize>,
+    /// The IPv4 address to ask from for others' Ethernet addresses.
+    pub(super) own: Cell<Option<Ipv4Addr>>,
     /// Frames that were sent.
     pub(super) sent: Cell<u64>,
     /// A packet was to be sent, and has not been.
@@ -70,7 +73,9 @@ impl TxToken for Sending<'_, '_> {
             if let Some((header, mac)) = port.door {
                 port.out.sequence.set(packet::sequence_of(packet));
                 packet::answer(frame, header, mac);
-            } else if !packet::is_request(frame) {
+            } else if packet::is_request(frame) {
+                packet::ask_afar(frame, port.out.own.get());
+            } else {
                 port.out.begun.set(false);
             }
         };

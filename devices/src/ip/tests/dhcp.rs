@@ -128,9 +128,11 @@ fn an_address_comes_from_a_server_and_is_kept() {
         sleep(SECOND * 3000).await;
         assert!(stack.addresses().contains(&(own, 24)));
         assert!((6..40).contains(&asked.borrow().len()), "{}", asked.borrow().len());
-        // Another address, at the next renewal.
+        // Another address is none that this one can be prolonged with, but the next one.
         open.set(Some(Gift { last: 51, ..GIFT }));
-        sleep(SECOND * 600).await;
+        sleep(SECOND * 200).await;
+        assert!(stack.addresses().contains(&(own, 24)));
+        sleep(SECOND * 410).await;
         assert!(stack.addresses().contains(&([10, 0, 0, 51].into(), 24)));
         assert!(!stack.addresses().contains(&(own, 24)));
         // And none at all when the lease ends.
@@ -159,7 +161,13 @@ fn a_server_that_comes_late_is_found_and_asked_less_and_less_before() {
             .iter()
             .map(|it| it.0.saturating_duration_since(begun).as_secs())
             .collect();
-        assert_eq!(times, [0, 4, 12, 28, 60, 124, 188, 252, 316, 380]);
+        // Each wait is a second longer or shorter than it is told, and whole seconds are cut.
+        for (at, (time, told)) in
+            times.iter().zip([0_u64, 4, 12, 28, 60, 124, 188, 252, 316]).enumerate()
+        {
+            assert!(time.abs_diff(told) <= at as u64 + 1, "{times:?}");
+        }
+        assert!((9..=11).contains(&times.len()), "{times:?}");
         assert!(!starting.is_finished());
         open.set(Some(GIFT));
         sleep(SECOND * 65).await;

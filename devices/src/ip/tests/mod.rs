@@ -2,6 +2,7 @@
 
 extern crate std;
 
+mod afar;
 mod conformance;
 mod dhcp;
 mod dns;
