@@ -5,6 +5,7 @@ use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
+use kernel::memory::{is_low, zeroed};
 
 /// Bytes of a chunk, but for a file's last.
 pub const CHUNK: usize = 64 * 1024;
@@ -51,14 +52,19 @@ impl Chunks {
         }
     }
 
+    /// Forgets the chunk that was used longest ago; whether there was one.
+    fn drop_oldest(&mut self) -> bool {
+        let oldest = self.by_use.first_key_value().map(|(_, &key)| key);
+        oldest.inspect(|&key| self.remove(key)).is_some()
+    }
+
     fn keep(&mut self, key: Key, bytes: Rc<Vec<u8>>) {
         // Two who missed it at once have both read it.
         self.remove(key);
         let needed = bytes.len() + ENTRY;
         while self.room < needed {
-            match self.by_use.first_key_value() {
-                Some((_, &oldest)) => self.remove(oldest),
-                None => return,
+            if !self.drop_oldest() {
+                return;
             }
         }
         self.room -= needed;
@@ -83,7 +89,8 @@ impl<T: Tree> Cache<T> {
     ///
     /// # Errors
     /// Those of [`Tree::read`]; [`Error::Damaged`] for a file that is shorter than it
-    /// says.
+    /// says; [`Error::NoMemory`] while memory is low and nothing is kept that could be
+    /// forgotten.
     pub async fn chunk(&self, node: &T::Node, number: u64) -> Result<Rc<Vec<u8>>, Error> {
         let metadata = self.tree.metadata(node);
         let key = (metadata.id, number);
@@ -92,9 +99,15 @@ impl<T: Tree> Cache<T> {
         }
         let offset = number.saturating_mul(CHUNK as u64);
         let length = metadata.size.saturating_sub(offset).min(CHUNK as u64) as usize;
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(length).map_err(|_| Error::NoMemory)?;
-        bytes.resize(length, 0);
+        // What is in use comes before what is kept, and leaves a rest for all else.
+        let mut bytes = loop {
+            let bytes = if is_low() { None } else { zeroed(length) };
+            match bytes {
+                Some(bytes) => break bytes,
+                None if self.chunks.borrow_mut().drop_oldest() => {}
+                None => return Err(Error::NoMemory),
+            }
+        };
         if fill(&self.tree, node, offset, &mut bytes).await? < length {
             return Err(Error::Damaged);
         }

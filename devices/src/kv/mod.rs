@@ -24,6 +24,7 @@ pub mod keys;
 mod path;
 mod replay;
 mod sectors;
+mod sorted;
 pub mod tar;
 
 pub use crate::built;
@@ -96,6 +97,24 @@ pub trait Tree {
         node: &Self::Node,
         each: &mut dyn FnMut(&[u8], Metadata),
     ) -> impl Future<Output = Result<(), Error>>;
+
+    /// Calls `each` for what is in the folder `node` under names that follow `after`, in the
+    /// order of their bytes and each once, until it returns `false`. So a folder with any
+    /// number of names can be shown piece by piece.
+    ///
+    /// A format whose folders are not in this order goes through the folder anew for each 32
+    /// names.
+    ///
+    /// # Errors
+    /// As of [`Tree::list`].
+    fn list_after(
+        &self,
+        node: &Self::Node,
+        after: &[u8],
+        each: &mut dyn FnMut(&[u8], Metadata) -> bool,
+    ) -> impl Future<Output = Result<(), Error>> {
+        sorted::list_after(self, node, after, each)
+    }
 }
 
 /// Folders and files that can be changed. Whether a change is whole after a loss of

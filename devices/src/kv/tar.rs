@@ -22,6 +22,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
+use core::ops::Bound;
 use format::Piece;
 
 /// Bytes of a header, and what contents are padded to.
@@ -207,6 +208,25 @@ impl<B: Block> Tree for Tar<B> {
         let inside = self.index.places.range(Box::<[u8]>::from(&*node.prefix)..);
         for (key, place) in inside.take_while(|(key, _)| key.starts_with(&node.prefix)) {
             each(key.get(node.prefix.len()..).unwrap_or_default(), place.metadata());
+        }
+        Ok(())
+    }
+
+    async fn list_after(
+        &self,
+        node: &Node,
+        after: &[u8],
+        each: &mut dyn FnMut(&[u8], Metadata) -> bool,
+    ) -> Result<(), Error> {
+        if !matches!(node.place.sort, Sort::Folder) {
+            return Err(Error::NotFolder);
+        }
+        let start = Box::<[u8]>::from([&node.prefix, after].concat());
+        let behind = self.index.places.range((Bound::Excluded(start), Bound::Unbounded));
+        for (key, place) in behind.take_while(|(key, _)| key.starts_with(&node.prefix)) {
+            if !each(key.get(node.prefix.len()..).unwrap_or_default(), place.metadata()) {
+                break;
+            }
         }
         Ok(())
     }

@@ -33,15 +33,37 @@ fn content<T: Tree>(tree: &T, path: &str) -> Result<Vec<u8>, Error> {
 /// What is in a folder, in the order of names.
 fn names<T: Tree>(tree: &T, path: &str) -> Result<Vec<(String, Metadata)>, Error> {
     let mut names = Vec::new();
-    run(async {
+    let ordered = run(async {
         let node = tree.lookup(path.as_bytes()).await?;
-        let mut each = |name: &[u8], metadata| {
-            names.push((String::from_utf8_lossy(name).into_owned(), metadata));
-        };
-        tree.list(&node, &mut each).await
+        let mut each = |name: &[u8], metadata| names.push((name.to_vec(), metadata));
+        tree.list(&node, &mut each).await?;
+        in_order(tree, &node).await
     })?;
     names.sort_by(|(a, _), (b, _)| a.cmp(b));
-    Ok(names)
+    let mut once = names.clone();
+    // A damaged folder may have a name twice, or an empty one.
+    once.dedup_by(|(a, _), (b, _)| a == b);
+    once.retain(|(name, _)| !name.is_empty());
+    assert!(once == ordered, "{path}");
+    let text =
+        |(name, metadata): &(Vec<u8>, _)| (String::from_utf8_lossy(name).into_owned(), *metadata);
+    Ok(names.iter().map(text).collect())
+}
+
+/// What is in a folder as [`Tree::list_after`] tells of it, three names at a time.
+async fn in_order<T: Tree>(tree: &T, node: &T::Node) -> Result<Vec<(Vec<u8>, Metadata)>, Error> {
+    let mut names: Vec<(Vec<u8>, Metadata)> = Vec::new();
+    loop {
+        let (before, after) = (names.len(), names.last().map_or(Vec::new(), |it| it.0.clone()));
+        let mut each = |name: &[u8], metadata| {
+            names.push((name.to_vec(), metadata));
+            names.len() < before + 3
+        };
+        tree.list_after(node, &after, &mut each).await?;
+        if names.len() == before {
+            return Ok(names);
+        }
+    }
 }
 
 /// The whole tree, a line each: a file with its content's sum.
