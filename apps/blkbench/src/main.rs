@@ -23,15 +23,13 @@
 use devices::Block;
 
 kernel::unikernel! {
-    /// Measures a disk, and writes over a blank one.
+    /// Measures a disk, and overwrites what is on it.
     name: "blkbench",
     memory: 32 MiB,
     devices: { disk: Block("xvda") },
     args: {
         /// Random requests at each depth.
         count: u32 = 1024,
-        /// Writes also where the disk holds something.
-        overwrite: bool = false,
     },
     main: blkbench::start,
 }

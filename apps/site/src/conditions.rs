@@ -1,135 +1,132 @@
-//! What a request makes its answer depend on: pure functions of its fields (RFC 9110,
-//! sections 13 and 14).
+//! What a request makes its answer depend on (RFC 9110, section 13).
 
-use core::ops::Range;
-use devices::http::Request;
+use devices::http::{Request, parse_date};
 
-/// What is to be answered with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// All of the file.
-    Whole,
-    /// These bytes of it.
-    Part(Range<u64>),
+/// What there is now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Current<'a> {
+    /// Its entity tag, a strong one.
+    pub tag: Option<&'a str>,
+    /// When it was changed, in seconds since 1970.
+    pub date: Option<u64>,
+}
+
+/// What follows from a request's conditions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is to be answered.
+    Met,
     /// The client has it already.
     NotModified,
-    /// It is not the file that the client speaks of.
+    /// It is not what the client speaks of.
     Failed,
-    /// There are no such bytes.
-    Beyond,
 }
 
-/// Judges a request for a file of `size` bytes with this tag and date.
-pub(crate) fn judge(request: &Request<'_>, tag: &str, date: Option<&str>, size: u64) -> Answer {
-    of_fields(|name| request.field(name), tag, date, size)
-}
-
-fn of_fields<'a>(
-    field: impl Fn(&str) -> Option<&'a [u8]>,
-    tag: &str,
-    date: Option<&str>,
-    size: u64,
-) -> Answer {
-    let same_date = |value: &[u8]| date.is_some_and(|date| date.as_bytes() == value);
-    if field("If-Match").is_some_and(|value| !lists(value, tag, false)) {
-        return Answer::Failed;
-    }
-    let unmodified = match (field("If-None-Match"), field("If-Modified-Since")) {
-        (Some(value), _) => lists(value, tag, true),
-        (None, Some(value)) => same_date(value),
-        (None, None) => false,
+/// Judges a GET or HEAD that would be answered with 200, in the order of section 13.2.2.
+/// Dates are compared as times, with the clock at `now` seconds since 1970.
+pub(crate) fn judge(request: &Request<'_>, current: Current<'_>, now: u64) -> Verdict {
+    // Several dates are none (sections 13.1.3 and 13.1.4), nor is there anything to compare
+    // with where no date is known.
+    let date = |name| parse_date(only(request, name)?, now);
+    let tags = |name, weak| {
+        let mut values = request.fields(name).peekable();
+        values.peek()?;
+        Some(values.any(|value| lists(value, current.tag, weak)))
     };
-    if unmodified {
-        return Answer::NotModified;
+    let failed = match tags("If-Match", false) {
+        Some(matches) => !matches,
+        None => current.date.zip(date("If-Unmodified-Since")).is_some_and(|(own, date)| own > date),
+    };
+    if failed {
+        return Verdict::Failed;
     }
-    // Of a file that has changed, a part is of no use.
-    let fits = |value: &[u8]| value == tag.as_bytes() || same_date(value);
-    match field("Range") {
-        Some(value) if field("If-Range").is_none_or(fits) => range(value, size),
-        _ => Answer::Whole,
-    }
+    let unmodified = match tags("If-None-Match", true) {
+        Some(matches) => matches,
+        None => current.date.zip(date("If-Modified-Since")).is_some_and(|(own, date)| own <= date),
+    };
+    if unmodified { Verdict::NotModified } else { Verdict::Met }
 }
 
-/// Whether the comma-separated list of tags in `value` holds `tag`.
-fn lists(value: &[u8], tag: &str, weak: bool) -> bool {
-    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).any(|item| {
-        let bare = item.strip_prefix(b"W/").filter(|_| weak).unwrap_or(item);
-        item == b"*" || bare == tag.as_bytes()
-    })
+/// The value of the field `Range`, unless it speaks of another state of the file (section
+/// 13.1.5), which is compared strongly.
+pub(crate) fn range<'a>(request: &Request<'a>, current: Current<'_>, now: u64) -> Option<&'a [u8]> {
+    let range = only(request, "Range")?;
+    let mut conditions = request.fields("If-Range");
+    let fits = match (conditions.next(), conditions.next()) {
+        (None, _) => true,
+        (Some(value), None) => {
+            current.tag.is_some_and(|tag| tag.as_bytes() == value)
+                || current.date.is_some_and(|own| parse_date(value, now) == Some(own))
+        }
+        _ => false,
+    };
+    fits.then_some(range)
 }
 
-/// One range of bytes. What is none, or several, is answered with the whole, as is
-/// always right.
-fn range(value: &[u8], size: u64) -> Answer {
-    let number = |digits: &[u8]| {
-        core::str::from_utf8(digits).ok().filter(|it| !it.starts_with('+'))?.parse::<u64>().ok()
-    };
-    let Some(range) = value.strip_prefix(b"bytes=") else { return Answer::Whole };
-    let Some(dash) = range.iter().position(|&byte| byte == b'-') else { return Answer::Whole };
-    let (first, last) = (range[..dash].trim_ascii(), range[dash + 1..].trim_ascii());
-    let part = match (number(first), number(last)) {
-        (Some(first), Some(last)) if last >= first => first..size.min(last.saturating_add(1)),
-        (Some(first), None) if last.is_empty() => first..size,
-        (None, Some(count)) if first.is_empty() => size - count.min(size)..size,
-        _ => return Answer::Whole,
-    };
-    if part.start < part.end { Answer::Part(part) } else { Answer::Beyond }
+/// The value of a field that stands there once.
+fn only<'a>(request: &Request<'a>, name: &str) -> Option<&'a [u8]> {
+    let mut values = request.fields(name);
+    values.next().filter(|_| values.next().is_none())
+}
+
+/// Whether the list of entity tags in `value` holds `tag`, or is the `*` that stands for
+/// every one. A list is read up to what does not belong in one.
+fn lists(value: &[u8], tag: Option<&str>, weak: bool) -> bool {
+    if value == b"*" {
+        return true;
+    }
+    let mut rest = value;
+    loop {
+        let separates = |byte: &u8| matches!(byte, b' ' | b'\t' | b',');
+        let start = rest.iter().position(|byte| !separates(byte)).unwrap_or(rest.len());
+        rest = rest.get(start..).unwrap_or_default();
+        let bare = rest.strip_prefix(b"W/");
+        let Some((b'"', inner)) = bare.unwrap_or(rest).split_first() else { return false };
+        // There may be commas and spaces inside, and no way to have a quote.
+        let Some(end) = inner.iter().position(|&byte| byte == b'"') else { return false };
+        let (inner, after) = inner.split_at(end);
+        let own = tag.and_then(|tag| tag.strip_prefix('"')?.strip_suffix('"'));
+        if own.is_some_and(|own| own.as_bytes() == inner) && (weak || bare.is_none()) {
+            return true;
+        }
+        rest = after.get(1..).unwrap_or_default();
+        if !rest.first().is_none_or(separates) {
+            return false;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    const TAG: &str = "\"5-64\"";
-    const DATE: &str = "Thu, 01 Jan 1970 00:00:05 GMT";
-
-    fn answer(fields: &[(&str, &str)]) -> Answer {
-        let field = |name: &str| {
-            fields.iter().find(|(field, _)| *field == name).map(|(_, value)| value.as_bytes())
-        };
-        of_fields(field, TAG, Some(DATE), 100)
-    }
+    use super::lists;
 
     #[test]
-    fn conditions_are_judged() {
-        for (fields, expected) in [
-            (&[][..], Answer::Whole),
-            (&[("If-None-Match", TAG)], Answer::NotModified),
-            (&[("If-None-Match", "\"x\", W/\"5-64\"")], Answer::NotModified),
-            (&[("If-None-Match", "*")], Answer::NotModified),
-            (&[("If-None-Match", "\"x\""), ("If-Modified-Since", DATE)], Answer::Whole),
-            (&[("If-Modified-Since", DATE)], Answer::NotModified),
-            (&[("If-Modified-Since", "yesterday")], Answer::Whole),
-            (&[("If-Match", "\"x\"")], Answer::Failed),
-            (&[("If-Match", "W/\"5-64\"")], Answer::Failed),
-            (&[("If-Match", TAG)], Answer::Whole),
-            (&[("Range", "bytes=1-2"), ("If-Range", "\"x\"")], Answer::Whole),
-            (&[("Range", "bytes=1-2"), ("If-Range", TAG)], Answer::Part(1..3)),
-            (&[("Range", "bytes=1-2"), ("If-Range", DATE)], Answer::Part(1..3)),
+    fn lists_of_tags_are_read_by_the_grammar() {
+        for (value, strong, weak) in [
+            ("*", true, true),
+            ("\"a,b\"", true, true),
+            ("W/\"a,b\"", false, true),
+            ("\"x\", \"a,b\"", true, true),
+            ("\"x\",\"a,b\"", true, true),
+            (",, \"x\" ,\t\"a,b\" ,", true, true),
+            ("W/\"x\", W/\"a,b\"", false, true),
+            ("\"\", \"a,b\"", true, true),
+            ("\"x", false, false),
+            ("", false, false),
+            ("a,b", false, false),
+            ("'a,b'", false, false),
+            ("w/\"a,b\"", false, false),
+            ("W/ \"a,b\"", false, false),
+            ("\"a,b", false, false),
+            ("\"a, \"b\"", false, false),
+            ("\"A,B\"", false, false),
+            ("\"x\"\"a,b\"", false, false),
+            ("\"x\", *", false, false),
+            ("**", false, false),
         ] {
-            assert_eq!(answer(fields), expected, "{fields:?}");
+            assert_eq!(lists(value.as_bytes(), Some("\"a,b\""), false), strong, "{value}");
+            assert_eq!(lists(value.as_bytes(), Some("\"a,b\""), true), weak, "{value}");
         }
-    }
-
-    #[test]
-    fn ranges_are_within_the_file() {
-        for (value, expected) in [
-            ("bytes=0-0", Answer::Part(0..1)),
-            ("bytes=90-", Answer::Part(90..100)),
-            ("bytes=90-18446744073709551615", Answer::Part(90..100)),
-            ("bytes=-10", Answer::Part(90..100)),
-            ("bytes=-1000", Answer::Part(0..100)),
-            ("bytes=-0", Answer::Beyond),
-            ("bytes=100-", Answer::Beyond),
-            ("bytes=5-4", Answer::Whole),
-            ("bytes=1-2,4-5", Answer::Whole),
-            ("bytes=+1-2", Answer::Whole),
-            ("bytes=-", Answer::Whole),
-            ("bytes=99999999999999999999-", Answer::Whole),
-            ("lines=1-2", Answer::Whole),
-        ] {
-            assert_eq!(range(value.as_bytes(), 100), expected, "{value}");
-        }
-        assert_eq!(range(b"bytes=0-", 0), Answer::Beyond);
+        assert!(lists(b"*", None, false) && !lists(b"\"\"", None, true));
     }
 }

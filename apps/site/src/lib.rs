@@ -1,15 +1,22 @@
-//! Serves a folder from a disk over HTTP.
+//! Serves a folder from a disk over HTTP, as web servers do: entity tags, conditions, ranges,
+//! packed forms beside their files (`style.css.br`), lists of folders.
 //!
-//! Contents go from the disk to the connection a chunk at a time, and stay in a
-//! bounded cache. `index.html` stands for its folder; a folder without is listed.
+//! Contents go from the disk to the connection a chunk at a time, and stay in a bounded
+//! cache. `index.html` stands for its folder; a folder without is listed. `404.html` in the
+//! root is what is answered where there is nothing. Links are followed within the archive.
 
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+mod coding;
 mod conditions;
+mod file;
+mod folder;
 mod page;
+mod path;
+mod ranges;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -17,17 +24,17 @@ mod types;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::cell::Cell;
 use core::fmt;
-use core::ops::Range;
 use devices::block::Block;
 use devices::http::{self, Body, Method, Request, Response, Stats, Status};
 use devices::ip::{self, Tcp};
 use devices::kv::tar::Tar;
-use devices::kv::{self, CHUNK, Cache, Kind, Metadata, Tree};
+use devices::kv::{self, Cache, Kind, Tree};
 use embedded_io_async::{Read, Write};
 use kernel::machine::line;
-use kernel::task::join;
+use path::{Bad, Path};
 
 /// Why it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,14 +57,41 @@ impl fmt::Display for Error {
     }
 }
 
+/// How files are served.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Bytes of files that are kept in memory.
+    pub cache: usize,
+    /// Seconds for which clients may use what they have without asking again; 0 to ask each
+    /// time.
+    pub max_age: u32,
+    /// Files are served and listed whose name, or whose folder's, begins with a dot.
+    pub hidden: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { cache: 4 << 20, max_age: 0, hidden: false }
+    }
+}
+
 /// What answers.
 struct Site<T> {
     files: Cache<T>,
+    options: Options,
+    /// The value of this field.
+    cache_control: String,
     /// Stands in the tags of files without a date, which may be others the next time.
     start: u64,
 }
 
-/// Serves the archive on `disk` until the network is down.
+const NO_CACHE: (&str, &str) = ("Cache-Control", "no-cache");
+/// What is sent is what it is said to be, and no browser has to guess.
+const NOSNIFF: (&str, &str) = ("X-Content-Type-Options", "nosniff");
+const ALLOW: (&str, &str) = ("Allow", "GET, HEAD, OPTIONS");
+
+/// Serves the archive on `disk` until the network is down. `cache` is in KiB, `max_age` and
+/// `hidden` are as in [`Options`].
 ///
 /// # Errors
 /// See [`Error`].
@@ -66,13 +100,15 @@ pub async fn start<T: Tcp, B: Block + 'static>(
     disk: B,
     port: u16,
     cache: usize,
+    max_age: u32,
+    hidden: bool,
 ) -> Result<(), Error> {
     let files = Tar::open(disk).await.map_err(Error::Disk)?;
-    serve(&ip, files, port, cache.saturating_mul(1024)).await.map_err(Error::Network)
+    let options = Options { cache: cache.saturating_mul(1024), max_age, hidden };
+    serve(&ip, files, port, options).await.map_err(Error::Network)
 }
 
-/// Serves `files` until the network is down; up to `cache` bytes of them are kept in
-/// memory.
+/// Serves `files` until the network is down.
 ///
 /// # Errors
 /// Those of [`Tcp::listen`].
@@ -80,12 +116,17 @@ pub async fn serve<T: Tcp, F: Tree + 'static>(
     ip: &T,
     files: F,
     port: u16,
-    cache: usize,
+    options: Options,
 ) -> Result<(), ip::Error> {
     // Without randomness, the time of the start is as good.
     let start = kernel::entropy::next_u64();
     let start = start.unwrap_or_else(|_| kernel::time::wall_clock().as_nanos() as u64);
-    let site = Rc::new(Site { files: Cache::new(files, cache), start });
+    let cache_control = match options.max_age {
+        0 => String::from(NO_CACHE.1),
+        age => format!("max-age={age}"),
+    };
+    let files = Cache::new(files, options.cache);
+    let site = Rc::new(Site { files, options, cache_control, start });
     let stats = Rc::new(Cell::new(Stats::default()));
     http::serve(ip, port, http::Limits::default(), stats, site, |port| {
         line(format_args!("site: listening on port {port}"));
@@ -95,43 +136,55 @@ pub async fn serve<T: Tcp, F: Tree + 'static>(
 
 /// What a path stands for.
 enum Found<N> {
-    File(N, &'static str),
+    /// A file, and its path.
+    File(N, Vec<u8>),
     Folder(N),
     /// A folder that was asked for without the slash at its end.
-    Elsewhere(String),
+    Elsewhere,
+    Nothing,
 }
 
 impl<F: Tree> Site<F> {
-    async fn find(&self, encoded: &str) -> Result<Found<F::Node>, kv::Error> {
+    async fn find(&self, path: &Path) -> Result<Found<F::Node>, kv::Error> {
+        if path.is_hidden() && !self.options.hidden {
+            return Ok(Found::Nothing);
+        }
         let tree = self.files.tree();
-        let path = page::decoded(encoded).ok_or(kv::Error::BadPath)?;
-        let node = tree.lookup(&path).await?;
-        let folder = path.ends_with(b"/");
-        match tree.metadata(&node).kind {
-            Kind::File if folder => Err(kv::Error::NotFound),
-            Kind::File => Ok(Found::File(node, types::of(&path))),
-            Kind::Link | Kind::Other => Err(kv::Error::NotFound),
-            Kind::Folder if !folder => Ok(Found::Elsewhere(page::location(&path))),
-            Kind::Folder => match tree.lookup(&[&path, &b"index.html"[..]].concat()).await {
-                Ok(index) if tree.metadata(&index).kind == Kind::File => {
-                    Ok(Found::File(index, types::of(b"index.html")))
+        let Some(node) = self.lookup(path.bytes()).await? else { return Ok(Found::Nothing) };
+        Ok(match tree.metadata(&node).kind {
+            Kind::File if !path.folder => Found::File(node, path.bytes().to_vec()),
+            Kind::Folder if !path.folder => Found::Elsewhere,
+            Kind::Folder => {
+                let index = path.join(b"index.html");
+                match self.lookup(&index).await? {
+                    Some(file) if tree.metadata(&file).kind == Kind::File => {
+                        Found::File(file, index)
+                    }
+                    _ => Found::Folder(node),
                 }
-                Ok(_) | Err(kv::Error::NotFound) => Ok(Found::Folder(node)),
-                Err(error) => Err(error),
-            },
+            }
+            _ => Found::Nothing,
+        })
+    }
+
+    /// What is at a path, if there is something.
+    async fn lookup(&self, path: &[u8]) -> Result<Option<F::Node>, kv::Error> {
+        match self.files.tree().lookup(path).await {
+            Ok(node) => Ok(Some(node)),
+            Err(
+                kv::Error::NotFound
+                | kv::Error::NotFile
+                | kv::Error::NotFolder
+                | kv::Error::BadPath
+                | kv::Error::TooLong,
+            ) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
-    /// The entity tag of a file (RFC 9110, section 8.8.3).
-    fn tag(&self, metadata: Metadata) -> String {
-        let of = if metadata.modified == 0 { self.start } else { metadata.modified };
-        format!("\"{of:x}-{:x}\"", metadata.size)
-    }
-
-    /// Answers with a file, or the part of it that is asked for.
-    async fn file<R, W>(
+    /// Says that there is nothing, by the page that the site has for that.
+    async fn nothing<R, W>(
         &self,
-        (node, kind): (&F::Node, &'static str),
         request: &Request<'_>,
         body: &mut Body<'_, R, W>,
         response: Response<'_>,
@@ -140,109 +193,23 @@ impl<F: Tree> Site<F> {
         R: Read<Error = ip::Error>,
         W: Write<Error = ip::Error>,
     {
-        let metadata = self.files.tree().metadata(node);
-        let (tag, date) = (self.tag(metadata), http::date(metadata.modified));
-        let date = core::str::from_utf8(&date).ok().filter(|_| metadata.modified > 0);
-        let part = conditions::judge(request, &tag, date, metadata.size);
-        let (status, part) = match part {
-            conditions::Answer::Whole => (Status::OK, 0..metadata.size),
-            conditions::Answer::Part(part) => (Status(206), part),
-            conditions::Answer::NotModified => {
-                let fields = [("ETag", &*tag), ("Cache-Control", "no-cache")];
-                return response.send(body, Status(304), &fields, b"").await;
+        // Browsers ask for it by themselves, and complain.
+        if request.path() == "/favicon.ico" {
+            let fields = [("Cache-Control", &*self.cache_control)];
+            return response.send(body, Status(204), &fields, b"").await;
+        }
+        match self.lookup(b"/404.html").await {
+            Ok(Some(node)) if self.files.tree().metadata(&node).kind == Kind::File => {
+                let what = (Status::NOT_FOUND, types::of(b"404.html"));
+                self.plain(&node, what, request, body, response).await
             }
-            conditions::Answer::Failed => return response.send(body, Status(412), &[], b"").await,
-            conditions::Answer::Beyond => {
-                let range = format!("bytes */{}", metadata.size);
-                return response.send(body, Status(416), &[("Content-Range", &range)], b"").await;
+            Ok(_) => {
+                let reason = "There is no such page.";
+                self.refuse(Status::NOT_FOUND, reason, &[], body, response).await
             }
-        };
-        // The first chunk is read before the head is sent, so that a disk that fails
-        // is told of.
-        let Ok(first) = self.files.chunk(node, part.start / CHUNK as u64).await else {
-            return broken(body, response).await;
-        };
-        let range =
-            format!("bytes {}-{}/{}", part.start, part.end.saturating_sub(1), metadata.size);
-        let mut fields = fields_of(kind, &tag);
-        if let Some(date) = date {
-            let _ = fields.push(("Last-Modified", date));
+            Err(error) => self.broken(error, body, response).await,
         }
-        if status == Status(206) {
-            let _ = fields.push(("Content-Range", &range));
-        }
-        let length = Some(part.end - part.start);
-        let sink = response.stream(body, status, &fields, length).await?;
-        if request.method() == Method::Head {
-            return sink.finish(body).await;
-        }
-        self.send(node, part, first, sink, body).await
     }
-
-    /// Sends `part` of a file, and reads the next chunk meanwhile.
-    async fn send<R, W>(
-        &self,
-        node: &F::Node,
-        part: Range<u64>,
-        first: Rc<alloc::vec::Vec<u8>>,
-        mut sink: http::Sink<'_>,
-        body: &mut Body<'_, R, W>,
-    ) -> Result<(), http::Error>
-    where
-        R: Read<Error = ip::Error>,
-        W: Write<Error = ip::Error>,
-    {
-        let size = CHUNK as u64;
-        let (mut chunk, mut at) = (first, part.start);
-        while at < part.end {
-            let number = at / size;
-            let end = part.end.min((number + 1) * size);
-            let within = (at % size) as usize..(end - number * size) as usize;
-            let piece = chunk.get(within).unwrap_or_default();
-            let more = end < part.end;
-            let next = async {
-                if more { self.files.chunk(node, number + 1).await.map(Some) } else { Ok(None) }
-            };
-            let (sent, next) = join(sink.write(body, piece), next).await;
-            sent?;
-            match next {
-                Ok(Some(next)) => chunk = next,
-                Ok(None) => break,
-                // All that is left is to cut the answer off.
-                Err(error) => {
-                    log::warn!("a file cannot be read: {error}");
-                    return Err(http::Error::Connection(ip::Error::Reset));
-                }
-            }
-            at = end;
-        }
-        sink.finish(body).await
-    }
-}
-
-/// The fields of every answer with a file.
-fn fields_of<'a>(kind: &'static str, tag: &'a str) -> heapless::Vec<(&'a str, &'a str), 7> {
-    let mut fields = heapless::Vec::new();
-    let all = [
-        ("Content-Type", kind),
-        ("ETag", tag),
-        ("Accept-Ranges", "bytes"),
-        ("Cache-Control", "no-cache"),
-        ("X-Content-Type-Options", "nosniff"),
-    ];
-    // They fit, and two more.
-    let _ = fields.extend_from_slice(&all);
-    fields
-}
-
-const PLAIN: (&str, &str) = ("Content-Type", "text/plain; charset=utf-8");
-
-async fn broken<R, W>(body: &mut Body<'_, R, W>, response: Response<'_>) -> Result<(), http::Error>
-where
-    R: Read<Error = ip::Error>,
-    W: Write<Error = ip::Error>,
-{
-    response.send(body, Status::INTERNAL, &[PLAIN], b"The disk cannot be read.\n").await
 }
 
 impl<F: Tree> http::Handler for Site<F> {
@@ -256,42 +223,38 @@ impl<F: Tree> http::Handler for Site<F> {
         R: Read<Error = ip::Error>,
         W: Write<Error = ip::Error>,
     {
-        if !matches!(request.method(), Method::Get | Method::Head) {
-            let fields = [PLAIN, ("Allow", "GET, HEAD")];
-            let text = b"Only to be read.\n";
-            return response.send(body, Status::METHOD_NOT_ALLOWED, &fields, text).await;
+        match request.method() {
+            Method::Get | Method::Head => {}
+            Method::Options => return response.send(body, Status(204), &[ALLOW], b"").await,
+            _ => {
+                let reason = "Files can only be read here.";
+                let status = Status::METHOD_NOT_ALLOWED;
+                return self.refuse(status, reason, &[ALLOW], body, response).await;
+            }
         }
-        match self.find(request.path()).await {
-            Ok(Found::File(node, kind)) => self.file((&node, kind), request, body, response).await,
-            Ok(Found::Folder(node)) => {
-                let mut names = page::Names::default();
-                let mut each = |name: &[u8], metadata: Metadata| names.add(name, metadata);
-                match self.files.tree().list(&node, &mut each).await {
-                    Ok(()) => {
-                        let fields = [("Content-Type", "text/html; charset=utf-8")];
-                        let page = names.page(request.path());
-                        response.send(body, Status::OK, &fields, page.as_bytes()).await
-                    }
-                    Err(_) => broken(body, response).await,
-                }
+        let path = match Path::parse(request.path()) {
+            Ok(path) => path,
+            Err(Bad::Request) => {
+                let reason = "The path in the request is none: a percent sign stands before two \
+                              digits, which are not 00.";
+                return self.refuse(Status::BAD_REQUEST, reason, &[], body, response).await;
             }
-            Ok(Found::Elsewhere(to)) => {
-                response.send(body, Status(301), &[("Location", &to)], b"").await
+            Err(Bad::Name) => return self.nothing(request, body, response).await,
+        };
+        match self.find(&path).await {
+            Ok(Found::File(node, path)) => {
+                let kind = types::of(&path);
+                self.file((node, &path, kind), request, body, response).await
             }
-            Err(
-                kv::Error::NotFound
-                | kv::Error::NotFile
-                | kv::Error::NotFolder
-                | kv::Error::BadPath
-                | kv::Error::TooLong,
-            ) => {
-                let text = b"There is no such page.\n";
-                response.send(body, Status::NOT_FOUND, &[PLAIN], text).await
+            Ok(Found::Folder(node)) => self.folder((&node, &path), request, body, response).await,
+            Ok(Found::Elsewhere) => {
+                let to = path.location(request.query());
+                let fields = [("Location", &*to)];
+                let reason = "The folder is at its path with a slash at the end.";
+                self.refuse(Status(301), reason, &fields, body, response).await
             }
-            Err(error) => {
-                log::warn!("a path cannot be looked up: {error}");
-                broken(body, response).await
-            }
+            Ok(Found::Nothing) => self.nothing(request, body, response).await,
+            Err(error) => self.broken(error, body, response).await,
         }
     }
 }

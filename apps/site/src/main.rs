@@ -20,6 +20,10 @@ kernel::unikernel! {
         port: u16 = 80,
         /// KiB of files to keep in memory.
         cache: usize = 4096,
+        /// Seconds for which browsers use what they have; with 0 they ask each time.
+        max_age: u32 = 0,
+        /// Serve and list files and folders whose names begin with a dot.
+        hidden: bool = false,
     },
     main: site::start,
 }

@@ -1,152 +1,138 @@
-//! Paths as they stand in requests, and the page that lists a folder.
+//! The pages that are not on the disk: a folder's list, and why there is nothing else.
 
-use alloc::string::String;
-use alloc::vec::Vec;
-use core::fmt::Write;
+use crate::path::{Encoded, Path};
+use core::fmt;
+use devices::http::{self, Status};
 use devices::kv::{Kind, Metadata};
 
-/// Names that are listed; of more, the page says so.
-const MOST: usize = 2000;
+/// The type of these pages.
+pub(crate) const HTML: (&str, &str) = ("Content-Type", "text/html; charset=utf-8");
 
-/// The bytes that a path with percent signs stands for (RFC 3986, section 2.1).
-pub(crate) fn decoded(path: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let mut digit = || (rest.next()? as char).to_digit(16);
-                (digit()? * 16 + digit()?) as u8
+/// Text in HTML.
+struct Escaped<'a>(&'a [u8]);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for part in chunk.valid().split_inclusive(['<', '>', '&', '"', '\'']) {
+                let end = part.len() - usize::from(part.ends_with(['<', '>', '&', '"', '\'']));
+                let (text, mark) = part.split_at(end);
+                f.write_str(text)?;
+                f.write_str(match mark {
+                    "<" => "&lt;",
+                    ">" => "&gt;",
+                    "&" => "&amp;",
+                    "\"" => "&quot;",
+                    "'" => "&#39;",
+                    _ => "",
+                })?;
             }
-            byte => byte,
-        });
-    }
-    Some(bytes)
-}
-
-fn encode(path: &[u8], to: &mut String) {
-    for &byte in path {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
-                to.push(byte as char);
+            if !chunk.invalid().is_empty() {
+                f.write_str("\u{fffd}")?;
             }
-            // Writing to a string does not fail, here and below.
-            _ => drop(write!(to, "%{byte:02X}")),
+        }
+        Ok(())
+    }
+}
+
+/// The beginning of a page. Browsers ask for no icon where the page names one, and choose
+/// dark colours by themselves where they may.
+struct Begin<T>(T);
+
+impl<T: fmt::Display> fmt::Display for Begin<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(title) = self;
+        write!(
+            f,
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta name=\"color-scheme\" content=\"light dark\">\n\
+             <link rel=\"icon\" href=\"data:,\">\n<title>{title}</title>\n\
+             <style>body{{font:1rem/1.6 system-ui,sans-serif;max-width:60rem;margin:2rem auto;\
+             padding:0 1rem}}td{{overflow-wrap:anywhere}}td+td{{text-align:right;\
+             padding-left:2rem;white-space:nowrap}}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
+        )
+    }
+}
+
+/// A page that says why there is nothing else.
+pub(crate) struct Why<'a>(pub Status, pub &'a str);
+
+impl fmt::Display for Why<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(status, reason) = self;
+        let title = Begin(format_args!("{} {}", status.0, status.phrase()));
+        write!(f, "{title}<p>{reason}</p>\n</body>\n</html>\n")
+    }
+}
+
+/// The beginning of the list of a folder.
+pub(crate) struct Head<'a>(pub &'a Path);
+
+impl fmt::Display for Head<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let title = Begin(format_args!("{}/", Escaped(self.0.bytes())));
+        let up = "<tr><td><a href=\"../\">../</a><td><td>\n";
+        write!(f, "{title}<table>\n{}", if self.0.is_root() { "" } else { up })
+    }
+}
+
+/// A line in the list of a folder.
+pub(crate) struct Line<'a>(pub &'a [u8], pub Metadata);
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(name, metadata) = self;
+        let slash = if metadata.kind == Kind::Folder { "/" } else { "" };
+        let date = http::date(metadata.modified);
+        // `06 Nov 1994 08:49` of `Sun, 06 Nov 1994 08:49:37 GMT`.
+        let date = date.get(5..22).filter(|_| metadata.modified > 0);
+        let date = date.and_then(|date| core::str::from_utf8(date).ok()).unwrap_or_default();
+        // Without the dot, a colon in the name would make a scheme of what is before it.
+        let (link, text) = (Encoded(name), Escaped(name));
+        write!(f, "<tr><td><a href=\"./{link}{slash}\">{text}{slash}</a><td>{date}<td>")?;
+        match metadata.kind {
+            Kind::File => writeln!(f, "{}", metadata.size),
+            _ => f.write_str("\n"),
         }
     }
 }
 
-fn escape(text: &str, to: &mut String) {
-    for c in text.chars() {
-        match c {
-            '<' => to.push_str("&lt;"),
-            '>' => to.push_str("&gt;"),
-            '&' => to.push_str("&amp;"),
-            '"' => to.push_str("&quot;"),
-            '\'' => to.push_str("&#39;"),
-            c => to.push(c),
-        }
-    }
-}
-
-/// Where the folder `path` is. It begins with one slash: two would name a host.
-pub(crate) fn location(path: &[u8]) -> String {
-    let mut to = String::from("/");
-    for part in path.split(|&byte| byte == b'/').filter(|part| !part.is_empty()) {
-        encode(part, &mut to);
-        to.push('/');
-    }
-    to
-}
-
-/// What is in a folder.
-#[derive(Debug, Default)]
-pub(crate) struct Names {
-    names: Vec<(Vec<u8>, Metadata)>,
-    left_out: usize,
-}
-
-impl Names {
-    pub(crate) fn add(&mut self, name: &[u8], metadata: Metadata) {
-        if metadata.kind == Kind::Other {
-        } else if self.names.len() < MOST {
-            self.names.push((name.to_vec(), metadata));
-        } else {
-            self.left_out += 1;
-        }
-    }
-
-    /// The page for the folder that was asked for as `path`.
-    pub(crate) fn page(mut self, path: &str) -> String {
-        self.names.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let decoded = decoded(path).unwrap_or_default();
-        let mut title = String::new();
-        escape(&String::from_utf8_lossy(&decoded), &mut title);
-        let mut page = String::from(
-            "<!DOCTYPE html>\n<html lang=\"en\"><meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width\">\n<title>",
-        );
-        let _ = write!(
-            page,
-            "{title}</title>\n<style>body{{font:1rem/1.6 system-ui,sans-serif;max-width:48rem;\
-             margin:2rem auto;padding:0 1rem}}td+td{{text-align:right;padding-left:2rem}}</style>\n\
-             <h1>{title}</h1>\n<table>\n"
-        );
-        if decoded.iter().any(|&byte| byte != b'/') {
-            page.push_str("<tr><td><a href=\"../\">..</a><td>\n");
-        }
-        for (name, metadata) in &self.names {
-            let slash = if metadata.kind == Kind::Folder { "/" } else { "" };
-            page.push_str("<tr><td><a href=\"./");
-            encode(name, &mut page);
-            let _ = write!(page, "{slash}\">");
-            escape(&String::from_utf8_lossy(name), &mut page);
-            let _ = write!(page, "{slash}</a><td>");
-            if metadata.kind == Kind::File {
-                let _ = write!(page, "{}", metadata.size);
-            }
-            page.push('\n');
-        }
-        page.push_str("</table>\n");
-        if self.left_out > 0 {
-            let _ = writeln!(page, "<p>and {} more</p>", self.left_out);
-        }
-        page.push_str("</html>\n");
-        page
-    }
-}
+/// The end of the list of a folder.
+pub(crate) const TAIL: &str = "</table>\n</body>\n</html>\n";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::format;
+    use alloc::string::ToString;
 
-    #[test]
-    fn percent_signs_are_decoded() {
-        assert_eq!(decoded("/a%20b%2f%00").unwrap(), b"/a b/\0");
-        for path in ["%", "%1", "%gg", "%+1", "%\u{e9}"] {
-            assert_eq!(decoded(path), None, "{path}");
-        }
-    }
-
-    #[test]
-    fn a_location_is_on_this_host() {
-        assert_eq!(location(b"//evil.example/x"), "/evil.example/x/");
-        assert_eq!(location(b"/a b\r\n"), "/a%20b%0D%0A/");
-    }
+    const FILE: Metadata = Metadata { kind: Kind::File, size: 7, modified: 784_111_777, id: 1 };
 
     #[test]
     fn names_are_only_text() {
-        let mut names = Names::default();
-        let metadata = Metadata { kind: Kind::File, size: 7, modified: 0, id: 1 };
-        names.add(b"<b>\"'&.txt", metadata);
-        for _ in 0..MOST {
-            names.add(b"x", metadata);
+        for (name, expected) in [
+            (&b"a b.txt"[..], "./a%20b.txt\">a b.txt<"),
+            (b"<b>\"'&", "./%3Cb%3E%22%27%26\">&lt;b&gt;&quot;&#39;&amp;<"),
+            (b"a?b#c%20", "./a%3Fb%23c%2520\">a?b#c%20<"),
+            (b"javascript:x", "./javascript%3Ax\">javascript:x<"),
+            (b"\xff\n", "./%FF%0A\">\u{fffd}\n<"),
+            ("\u{e9}".as_bytes(), "./%C3%A9\">\u{e9}<"),
+        ] {
+            let text = Line(name, FILE).to_string();
+            assert!(text.contains(&format!("<a href=\"{expected}/a>")), "{text}");
         }
-        let page = names.page("/%3Cscript%3E/");
-        assert!(!page.contains("<script>") && !page.contains("<b>"), "{page}");
-        assert!(
-            page.contains("<a href=\"./%3Cb%3E%22%27%26.txt\">&lt;b&gt;&quot;&#39;&amp;.txt</a>")
-        );
-        assert!(page.contains("and 1 more"));
+        let path = Path::parse("/%3Cscript%3E/").unwrap();
+        let page = Head(&path).to_string();
+        assert!(page.contains("<h1>/&lt;script&gt;/</h1>") && !page.contains("<script>"), "{page}");
+        assert!(page.contains("href=\"../\""));
+    }
+
+    #[test]
+    fn lines_say_when_and_how_much() {
+        let text = Line(b"x", FILE).to_string();
+        assert!(text.ends_with("</a><td>06 Nov 1994 08:49<td>7\n"), "{text}");
+        let folder = Metadata { kind: Kind::Folder, size: 0, modified: 0, id: 2 };
+        assert!(Line(b"x", folder).to_string().ends_with("./x/\">x/</a><td><td>\n"));
     }
 }

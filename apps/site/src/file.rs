@@ -1,0 +1,373 @@
+//! Answers with a file, or with what its conditions and ranges leave of it.
+
+use crate::coding::{CODINGS, Coding, Liking, liking};
+use crate::conditions::{self, Current, Verdict};
+use crate::ranges::{self, Wanted};
+use crate::{Site, page};
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt::{self, Write as _};
+use core::ops::Range;
+use core::time::Duration;
+use devices::http::{self, Body, Method, Request, Response, Sink, Status};
+use devices::ip;
+use devices::kv::{self, CHUNK, Kind, Metadata, Tree};
+use embedded_io_async::{Read, Write};
+use kernel::task::join;
+use kernel::time::sleep;
+
+/// How often, and how long, memory for the next chunk is waited for once an answer has begun.
+const TRIES: u32 = 200;
+const WAIT: Duration = Duration::from_millis(50);
+
+/// The form of a file that is sent.
+struct Form<N> {
+    node: N,
+    metadata: Metadata,
+    coding: Option<Coding>,
+    /// There is another form for clients that read others.
+    varies: bool,
+}
+
+/// What an answer consists of: all of a file, a part, or several.
+struct Shape<'a> {
+    kind: &'a str,
+    size: u64,
+    parts: Vec<Range<u64>>,
+    /// What stands between several parts, as a number.
+    boundary: u128,
+}
+
+/// A piece of an answer that is no content of the file.
+enum Between<'a> {
+    /// The type, where it is not the file's.
+    Kind,
+    /// Which bytes of the file they are.
+    Range(&'a Range<u64>),
+    /// What stands before a part, of several.
+    Before(usize),
+    After,
+}
+
+impl<'a> Shape<'a> {
+    fn new(parts: Vec<Range<u64>>, kind: &'a str, size: u64, start: u64) -> Self {
+        // No file holds it but by chance, of one in 2^64 (RFC 2046, section 5.1.1).
+        let random = kernel::entropy::next_u64().unwrap_or(start);
+        Self { kind, size, parts, boundary: u128::from(random) << 64 | u128::from(start) }
+    }
+
+    fn piece(&'a self, of: Between<'a>) -> Piece<'a> {
+        Piece(self, of)
+    }
+
+    /// The bytes of all of it.
+    fn length(&self) -> u64 {
+        let content: u64 = self.parts.iter().map(|part| part.end - part.start).sum();
+        match self.parts.len() {
+            0 => self.size,
+            1 => content,
+            count => {
+                let before = (0..count).map(|at| length(&self.piece(Between::Before(at))));
+                content + before.sum::<u64>() + length(&self.piece(Between::After))
+            }
+        }
+    }
+}
+
+struct Piece<'a>(&'a Shape<'a>, Between<'a>);
+
+impl fmt::Display for Piece<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(Shape { kind, size, parts, boundary }, of) = self;
+        match of {
+            Between::Kind => write!(f, "multipart/byteranges; boundary={boundary:032x}"),
+            Between::Range(part) => write!(f, "bytes {}-{}/{size}", part.start, part.end - 1),
+            Between::Before(at) => {
+                let Some(part) = parts.get(*at) else { return Ok(()) };
+                f.write_str(if *at == 0 { "" } else { "\r\n" })?;
+                write!(f, "--{boundary:032x}\r\nContent-Type: {kind}\r\nContent-Range: ")?;
+                write!(f, "{}\r\n\r\n", self.0.piece(Between::Range(part)))
+            }
+            Between::After => write!(f, "\r\n--{boundary:032x}--\r\n"),
+        }
+    }
+}
+
+/// How many bytes `text` has, of which none is kept.
+fn length(text: &dyn fmt::Display) -> u64 {
+    struct Count(u64);
+    impl fmt::Write for Count {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0 += text.len() as u64;
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    // Counting does not fail.
+    let _ = write!(count, "{text}");
+    count.0
+}
+
+impl<F: Tree> Site<F> {
+    /// The entity tag of a file (RFC 9110, section 8.8.3): another one for each form.
+    fn tag(&self, metadata: Metadata, coding: Option<Coding>) -> String {
+        let of = self.date(metadata).unwrap_or(self.start);
+        let end = coding.map_or("", |coding| coding.end);
+        format!("\"{of:x}-{:x}{}\"", metadata.size, end.replace('.', "-"))
+    }
+
+    /// When a file was changed. Reproducible archives have 0 or 1 for all of theirs, which
+    /// would be the same date for what has changed.
+    fn date(&self, metadata: Metadata) -> Option<u64> {
+        Some(metadata.modified).filter(|&date| date > 1)
+    }
+
+    /// The form of the file at `path` that the client likes best; nothing if there is none
+    /// that it can read.
+    async fn form(
+        &self,
+        node: F::Node,
+        path: &[u8],
+        liking: Liking,
+    ) -> Result<Option<Form<F::Node>>, kv::Error> {
+        let tree = self.files.tree();
+        let metadata = tree.metadata(&node);
+        let mut form = Form { node, metadata, coding: None, varies: false };
+        let mut best = liking.identity;
+        let packed = |coding: &Coding| path.ends_with(coding.end.as_bytes());
+        if !CODINGS.iter().any(packed) {
+            for (coding, liked) in CODINGS.into_iter().zip(liking.codings) {
+                let other = match tree.lookup(&[path, coding.end.as_bytes()].concat()).await {
+                    Ok(other) if tree.metadata(&other).kind == Kind::File => other,
+                    Ok(_) | Err(kv::Error::NotFound | kv::Error::BadPath) => continue,
+                    Err(error) => return Err(error),
+                };
+                form.varies = true;
+                let wins = liked > best || (liked == best && form.coding.is_none());
+                if liked > 0 && wins {
+                    best = liked;
+                    form.metadata = tree.metadata(&other);
+                    (form.node, form.coding) = (other, Some(coding));
+                }
+            }
+        }
+        Ok((best > 0).then_some(form))
+    }
+
+    /// Answers a GET or HEAD with the file at `path`, whose type is `kind`.
+    pub(crate) async fn file<R, W>(
+        &self,
+        (node, path, kind): (F::Node, &[u8], &'static str),
+        request: &Request<'_>,
+        body: &mut Body<'_, R, W>,
+        response: Response<'_>,
+    ) -> Result<(), http::Error>
+    where
+        R: Read<Error = ip::Error>,
+        W: Write<Error = ip::Error>,
+    {
+        let form = match self.form(node, path, liking(request.fields("Accept-Encoding"))).await {
+            Ok(Some(form)) => form,
+            Ok(None) => {
+                let reason = "There is no form of it that the request accepts.";
+                return self.refuse(Status(406), reason, &[], body, response).await;
+            }
+            Err(error) => return self.broken(error, body, response).await,
+        };
+        let Form { node, metadata, coding, varies } = form;
+        let (tag, date) = (self.tag(metadata, coding), self.date(metadata));
+        let now = kernel::time::wall_clock().as_secs();
+        let current = Current { tag: Some(&tag), date };
+        let mut fields = Vec::with_capacity(9);
+        let vary = varies.then_some(("Vary", "Accept-Encoding"));
+        fields.extend([("Cache-Control", &*self.cache_control), ("ETag", &tag)]);
+        fields.extend(vary);
+        match conditions::judge(request, current, now) {
+            Verdict::Met => {}
+            Verdict::NotModified => return response.send(body, Status(304), &fields, b"").await,
+            Verdict::Failed => {
+                let reason = "The file is not the one that the request speaks of.";
+                return self.refuse(Status(412), reason, &[], body, response).await;
+            }
+        }
+        let range = conditions::range(request, current, now);
+        let range = range.filter(|_| request.method() == Method::Get);
+        let parts = match range.map(|value| ranges::wanted(value, metadata.size)) {
+            None | Some(Wanted::Whole) => Vec::new(),
+            Some(Wanted::Parts(parts)) => parts,
+            Some(Wanted::Beyond) => {
+                let range = format!("bytes */{}", metadata.size);
+                let reason = "The file does not have the bytes that the request asks for.";
+                let fields = [("Content-Range", &*range), ("Accept-Ranges", "bytes")];
+                return self.refuse(Status(416), reason, &fields, body, response).await;
+            }
+        };
+        let shape = Shape::new(parts, kind, metadata.size, self.start);
+        // The first chunk is read before the head is sent, so that a disk that fails is told
+        // of.
+        let start = shape.parts.first().map_or(0, |part| part.start);
+        let first = match self.files.chunk(&node, start / CHUNK as u64).await {
+            Ok(first) => first,
+            Err(error) => return self.broken(error, body, response).await,
+        };
+        // A date that is to come is not told (section 8.8.2.1).
+        let date = date.map(|date| http::date(date.min(now)));
+        let date = date.as_ref().and_then(|date| core::str::from_utf8(date).ok());
+        let several = shape.parts.len() > 1;
+        let multipart = several.then(|| shape.piece(Between::Kind).to_string());
+        let part = shape.parts.first().filter(|_| !several);
+        let part = part.map(|part| shape.piece(Between::Range(part)).to_string());
+        let more = [
+            Some(("Content-Type", multipart.as_deref().unwrap_or(kind))),
+            Some(("Accept-Ranges", "bytes")),
+            Some(crate::NOSNIFF),
+            coding.map(|coding| ("Content-Encoding", coding.name)),
+            date.map(|date| ("Last-Modified", date)),
+            part.as_deref().map(|part| ("Content-Range", part)),
+        ];
+        fields.extend(more.into_iter().flatten());
+        let status = if shape.parts.is_empty() { Status::OK } else { Status(206) };
+        let mut sink = response.stream(body, status, &fields, Some(shape.length())).await?;
+        if request.method() == Method::Head {
+            return sink.finish(body).await;
+        }
+        let mut first = Some(first);
+        if shape.parts.is_empty() {
+            self.send(&node, 0..metadata.size, first.take(), &mut sink, body).await?;
+        }
+        for (at, part) in shape.parts.iter().enumerate() {
+            if several {
+                let before = shape.piece(Between::Before(at));
+                sink.print(body, format_args!("{before}")).await?;
+            }
+            self.send(&node, part.clone(), first.take(), &mut sink, body).await?;
+        }
+        if several {
+            sink.print(body, format_args!("{}", shape.piece(Between::After))).await?;
+        }
+        sink.finish(body).await
+    }
+
+    /// Answers with a whole file, whatever the request says of conditions and ranges.
+    pub(crate) async fn plain<R, W>(
+        &self,
+        node: &F::Node,
+        (status, kind): (Status, &str),
+        request: &Request<'_>,
+        body: &mut Body<'_, R, W>,
+        response: Response<'_>,
+    ) -> Result<(), http::Error>
+    where
+        R: Read<Error = ip::Error>,
+        W: Write<Error = ip::Error>,
+    {
+        let size = self.files.tree().metadata(node).size;
+        let first = match self.files.chunk(node, 0).await {
+            Ok(first) => first,
+            Err(error) => return self.broken(error, body, response).await,
+        };
+        let fields = [("Content-Type", kind), crate::NO_CACHE, crate::NOSNIFF];
+        let mut sink = response.stream(body, status, &fields, Some(size)).await?;
+        if request.method() == Method::Get {
+            self.send(node, 0..size, Some(first), &mut sink, body).await?;
+        }
+        sink.finish(body).await
+    }
+
+    /// Sends `part` of a file, and reads the next chunk meanwhile. Its first chunk may be
+    /// there.
+    async fn send<R, W>(
+        &self,
+        node: &F::Node,
+        part: Range<u64>,
+        first: Option<Rc<Vec<u8>>>,
+        sink: &mut Sink<'_>,
+        body: &mut Body<'_, R, W>,
+    ) -> Result<(), http::Error>
+    where
+        R: Read<Error = ip::Error>,
+        W: Write<Error = ip::Error>,
+    {
+        let size = CHUNK as u64;
+        let (mut chunk, mut at) = (first, part.start);
+        while at < part.end {
+            let number = at / size;
+            let bytes = match chunk.take() {
+                Some(bytes) => bytes,
+                None => self.wait(node, number).await?,
+            };
+            let end = part.end.min((number + 1) * size);
+            let within = (at % size) as usize..(end - number * size) as usize;
+            let piece = bytes.get(within).unwrap_or_default();
+            // Two chunks at a time only where there is room.
+            let more = end < part.end && !kernel::memory::is_low();
+            let next =
+                async { if more { self.files.chunk(node, number + 1).await.ok() } else { None } };
+            let (sent, next) = join(sink.write(body, piece), next).await;
+            sent?;
+            (chunk, at) = (next, end);
+        }
+        Ok(())
+    }
+
+    /// Reads a chunk of an answer that has begun: where there is no memory for it, others
+    /// will give some back. All that is left if it fails is to cut the answer off.
+    async fn wait(&self, node: &F::Node, number: u64) -> Result<Rc<Vec<u8>>, http::Error> {
+        for _ in 0..TRIES {
+            match self.files.chunk(node, number).await {
+                Ok(chunk) => return Ok(chunk),
+                Err(kv::Error::NoMemory) => sleep(WAIT).await,
+                Err(error) => {
+                    log::warn!("a file cannot be read: {error}");
+                    break;
+                }
+            }
+        }
+        Err(http::Error::Connection(ip::Error::Reset))
+    }
+
+    /// Answers with a page that says why there is nothing else.
+    pub(crate) async fn refuse<R, W>(
+        &self,
+        status: Status,
+        reason: &str,
+        more: &[(&str, &str)],
+        body: &mut Body<'_, R, W>,
+        response: Response<'_>,
+    ) -> Result<(), http::Error>
+    where
+        R: Read<Error = ip::Error>,
+        W: Write<Error = ip::Error>,
+    {
+        let mut fields = vec![page::HTML, crate::NO_CACHE, crate::NOSNIFF];
+        fields.extend_from_slice(more);
+        let page = page::Why(status, reason);
+        let mut sink = response.stream(body, status, &fields, Some(length(&page))).await?;
+        sink.print(body, format_args!("{page}")).await?;
+        sink.finish(body).await
+    }
+
+    /// Says that the disk failed, or that there is no memory to read it.
+    pub(crate) async fn broken<R, W>(
+        &self,
+        error: kv::Error,
+        body: &mut Body<'_, R, W>,
+        response: Response<'_>,
+    ) -> Result<(), http::Error>
+    where
+        R: Read<Error = ip::Error>,
+        W: Write<Error = ip::Error>,
+    {
+        if error == kv::Error::NoMemory {
+            let reason = "There is too much to do.";
+            let fields = [("Retry-After", "1")];
+            return self.refuse(Status::UNAVAILABLE, reason, &fields, body, response).await;
+        }
+        log::warn!("the disk cannot be read: {error}");
+        let reason = "The disk cannot be read.";
+        self.refuse(Status::INTERNAL, reason, &[], body, response).await
+    }
+}

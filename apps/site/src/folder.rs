@@ -1,0 +1,98 @@
+//! The list of a folder, of any length, in pieces.
+
+use crate::conditions::{self, Current, Verdict};
+use crate::path::{Path, hides};
+use crate::{NOSNIFF, Site, page};
+use alloc::vec::Vec;
+use devices::http::{self, Body, Method, Request, Response, Status};
+use devices::ip;
+use devices::kv::{self, Kind, Metadata, Tree};
+use embedded_io_async::{Read, Write};
+
+/// Names that are held at a time.
+const NAMES: usize = 16;
+
+type Names = Vec<(Vec<u8>, Metadata)>;
+
+impl<F: Tree> Site<F> {
+    /// The names in the folder that follow `after`.
+    async fn names(&self, node: &F::Node, after: &[u8]) -> Result<Names, kv::Error> {
+        let mut names = Vec::new();
+        let mut each = |name: &[u8], metadata: Metadata| {
+            names.push((name.to_vec(), metadata));
+            names.len() < NAMES
+        };
+        self.files.tree().list_after(node, after, &mut each).await?;
+        Ok(names)
+    }
+
+    /// Answers with the list of the folder `node` at `path`. What stands in memory of it at a
+    /// time is the same for any number of names.
+    pub(crate) async fn folder<R, W>(
+        &self,
+        (node, path): (&F::Node, &Path),
+        request: &Request<'_>,
+        body: &mut Body<'_, R, W>,
+        response: Response<'_>,
+    ) -> Result<(), http::Error>
+    where
+        R: Read<Error = ip::Error>,
+        W: Write<Error = ip::Error>,
+    {
+        // Of a list, no tag and no date are known.
+        let now = kernel::time::wall_clock().as_secs();
+        match conditions::judge(request, Current { tag: None, date: None }, now) {
+            Verdict::Met => {}
+            Verdict::NotModified => {
+                let fields = [("Cache-Control", &*self.cache_control)];
+                return response.send(body, Status(304), &fields, b"").await;
+            }
+            Verdict::Failed => {
+                let reason = "The folder's list has no tag to compare with.";
+                return self.refuse(Status(412), reason, &[], body, response).await;
+            }
+        }
+        if kernel::memory::is_low() {
+            return self.broken(kv::Error::NoMemory, body, response).await;
+        }
+        let mut names = match self.names(node, b"").await {
+            Ok(names) => names,
+            Err(error) => return self.broken(error, body, response).await,
+        };
+        let fields = [page::HTML, ("Cache-Control", &self.cache_control), NOSNIFF];
+        let mut sink = response.stream(body, Status::OK, &fields, None).await?;
+        if request.method() == Method::Head {
+            return sink.finish(body).await;
+        }
+        sink.print(body, format_args!("{}", page::Head(path))).await?;
+        while let Some((last, _)) = names.last() {
+            let last = last.clone();
+            for (name, metadata) in names {
+                if !self.options.hidden && hides(&name, path.is_root()) {
+                    continue;
+                }
+                let Some(metadata) = self.target(path, &name, metadata).await else { continue };
+                sink.print(body, format_args!("{}", page::Line(&name, metadata))).await?;
+            }
+            names = self.names(node, &last).await.map_err(|error| {
+                log::warn!("a folder cannot be listed: {error}");
+                http::Error::Connection(ip::Error::Reset)
+            })?;
+        }
+        sink.print(body, format_args!("{}", page::TAIL)).await?;
+        sink.finish(body).await
+    }
+
+    /// What is known of a name in a list: of a link, what is known of its target. Nothing for
+    /// what cannot be served.
+    async fn target(&self, folder: &Path, name: &[u8], metadata: Metadata) -> Option<Metadata> {
+        match metadata.kind {
+            Kind::File | Kind::Folder => Some(metadata),
+            Kind::Link => {
+                let tree = self.files.tree();
+                Some(tree.metadata(&tree.lookup(&folder.join(name)).await.ok()?))
+            }
+            Kind::Other => None,
+        }
+    }
+}
