@@ -1,4 +1,4 @@
-//! Measures a disk, and overwrites what is on it.
+//! Measures a disk, and writes over a blank one.
 //!
 //! A line a measurement, for people and for programs:
 //!
@@ -23,9 +23,13 @@ use core::cell::Cell;
 use core::fmt;
 use core::pin::Pin;
 use core::task::Poll;
+use devices::block::content::{self, Refused};
 use devices::block::{Block, Error, ErrorKind};
 use kernel::machine::line;
 use kernel::time::Instant;
+
+/// What is written.
+const WRITTEN: u8 = 0x5A;
 
 /// Bytes of a random request.
 const SMALL: usize = 4096;
@@ -38,6 +42,8 @@ const LARGE: usize = 1 << 20;
 pub enum Failure {
     /// The disk fails.
     Disk(ErrorKind),
+    /// It holds something.
+    Refused(Refused),
     /// It has less than a mebibyte.
     Small,
 }
@@ -46,6 +52,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Disk(error) => error.fmt(f),
+            Self::Refused(refused) => refused.fmt(f),
             Self::Small => f.write_str("the disk is too small to be measured: give it a mebibyte"),
         }
     }
@@ -76,7 +83,7 @@ async fn run<B: Block>(disk: &B, work: Work) -> Result<(), Failure> {
     let next = Cell::new(0);
     // Each worker takes the next request when its last one is over.
     let worker = || async {
-        let mut buffer = vec![0x5A; work.size];
+        let mut buffer = vec![WRITTEN; work.size];
         while next.get() < work.count {
             let number = next.replace(next.get() + 1);
             let sector = place(number, places, work.random) * sectors;
@@ -123,14 +130,18 @@ async fn all<F: Future<Output = Result<(), Failure>>>(
 }
 
 /// Measures `disk`: `count` random requests and flushes, and as many bytes in a row, at
-/// each depth.
+/// each depth. On one that holds something nothing is written without `overwrite`.
 ///
 /// # Errors
 /// See [`Failure`].
-pub async fn start<B: Block>(disk: B, count: u32) -> Result<(), Failure> {
+pub async fn start<B: Block>(disk: B, count: u32, overwrite: bool) -> Result<(), Failure> {
     let info = disk.info();
     if info.sectors * u64::from(info.sector_size) < LARGE as u64 {
         return Err(Failure::Small);
+    }
+    if !info.read_only {
+        let is_own = |_, piece: &[u8]| piece.iter().all(|&byte| byte == WRITTEN);
+        content::may_write(&disk, overwrite, is_own).await.map_err(Failure::Refused)?;
     }
     let count = u64::from(count).max(1);
     let large = (count * SMALL as u64).div_ceil(LARGE as u64);
@@ -153,7 +164,7 @@ pub async fn start<B: Block>(disk: B, count: u32) -> Result<(), Failure> {
         let begun = Instant::now();
         for _ in 0..count {
             let failed = |error: B::Error| Failure::Disk(error.kind());
-            disk.write(0, &[0x5A; SMALL]).await.map_err(failed)?;
+            disk.write(0, &[WRITTEN; SMALL]).await.map_err(failed)?;
             disk.flush().await.map_err(failed)?;
         }
         report("flush", SMALL, 1, count, begun);
@@ -170,10 +181,23 @@ mod tests {
     #[test]
     fn a_disk_is_measured_and_a_small_one_is_not() {
         kernel::machine::simulate_time();
-        assert_eq!(block_on(start(Memory::new(512, 2048), 64)), Ok(()));
+        let disk = Memory::new(512, 2048);
+        assert_eq!(block_on(start(disk.clone(), 64, false)), Ok(()));
+        // It knows its own, and nothing else.
+        assert_eq!(block_on(start(disk.clone(), 64, false)), Ok(()));
         let read_only = Memory::new(4096, 512).read_only();
-        assert_eq!(block_on(start(read_only, 1)), Ok(()));
-        assert_eq!(block_on(start(Memory::new(512, 2047), 1)), Err(Failure::Small));
+        assert_eq!(block_on(start(read_only, 1, false)), Ok(()));
+        assert_eq!(block_on(start(Memory::new(512, 2047), 1, false)), Err(Failure::Small));
+    }
+
+    #[test]
+    fn what_others_wrote_stays() {
+        kernel::machine::simulate_time();
+        let disk = Memory::from_bytes(512, vec![1; 1 << 20]);
+        let result = block_on(start(disk.clone(), 1, false));
+        assert!(matches!(result, Err(Failure::Refused(_))), "{result:?}");
+        assert_eq!(disk.bytes(), [1; 1 << 20]);
+        assert_eq!(block_on(start(disk, 1, true)), Ok(()));
     }
 
     #[test]

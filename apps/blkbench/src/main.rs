@@ -23,13 +23,15 @@
 use devices::Block;
 
 kernel::unikernel! {
-    /// Measures a disk, and overwrites what is on it.
+    /// Measures a disk, and writes over a blank one.
     name: "blkbench",
     memory: 32 MiB,
     devices: { disk: Block("xvda") },
     args: {
         /// Random requests at each depth.
         count: u32 = 1024,
+        /// Writes also where the disk holds something.
+        overwrite: bool = false,
     },
     main: blkbench::start,
 }

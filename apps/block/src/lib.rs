@@ -9,6 +9,7 @@ extern crate alloc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
+use devices::block::content::{self, Refused};
 use devices::block::{Block, Error, ErrorKind};
 use kernel::machine::line;
 
@@ -17,6 +18,8 @@ use kernel::machine::line;
 pub enum Failure {
     /// The disk fails.
     Disk(ErrorKind),
+    /// The disk holds something.
+    Refused(Refused),
     /// The size to write does not fit onto the disk, or is not one of whole sectors.
     Size,
     /// Something else is read than was written, at this byte.
@@ -29,6 +32,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Disk(error) => error.fmt(f),
+            Self::Refused(refused) => refused.fmt(f),
             Self::Size => f.write_str("so many bytes are no whole sectors, or not on the disk"),
             Self::Content(at) => write!(f, "byte {at} is not what was written there"),
             Self::Accepted(what) => write!(f, "the disk does not refuse {what}"),
@@ -69,12 +73,19 @@ fn refused<E: Error>(
     }
 }
 
+/// Whether `piece`, which stands at byte `at`, was written by this app.
+fn is_own(at: u64, piece: &[u8]) -> bool {
+    let mut sectors = (at..).step_by(512).zip(piece.chunks(512));
+    sectors.all(|(at, it)| it.iter().all(|&byte| byte == 0) || it == content(at, it.len()))
+}
+
 /// Writes `size` bytes at both ends of the disk, unless it is read-only, reads them
-/// back, and tries what must fail.
+/// back, and tries what must fail. On a disk that holds something else nothing is written
+/// without `overwrite`.
 ///
 /// # Errors
 /// See [`Failure`].
-pub async fn start<B: Block>(disk: B, size: u32) -> Result<(), Failure> {
+pub async fn start<B: Block>(disk: B, size: u32, overwrite: bool) -> Result<(), Failure> {
     let info = disk.info();
     let sector = info.sector_size as usize;
     line(format_args!(
@@ -86,6 +97,9 @@ pub async fn start<B: Block>(disk: B, size: u32) -> Result<(), Failure> {
     let count = (size / sector) as u64;
     if size == 0 || !size.is_multiple_of(sector) || count > info.sectors {
         return Err(Failure::Size);
+    }
+    if !info.read_only {
+        content::may_write(&disk, overwrite, is_own).await.map_err(Failure::Refused)?;
     }
     let mut back = vec![0; size];
     let ends = [0, info.sectors - count];
@@ -133,6 +147,25 @@ pub async fn start<B: Block>(disk: B, size: u32) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_wrote_stays() {
+        use devices::block::content::Content;
+        use devices::block::memory::Memory;
+        use devices::kv::fat::Fat;
+        use kernel::task::block_on;
+        let disk = Memory::new(512, 8192);
+        for size in [65536, 512, 4096] {
+            assert_eq!(block_on(start(disk.clone(), size, false)), Ok(()), "it is its own");
+        }
+        let disk = Memory::new(512, 8192);
+        block_on(Fat::format(disk.clone())).unwrap();
+        let before = disk.bytes();
+        let refused = Err(Failure::Refused(Refused::Holds(Content::Known("a FAT file system"))));
+        assert_eq!(block_on(start(disk.clone(), 512, false)), refused);
+        assert_eq!(disk.bytes(), before);
+        assert_eq!(block_on(start(disk.clone(), 512, true)), Ok(()));
+    }
 
     #[test]
     fn content_says_where_it_is() {

@@ -11,6 +11,10 @@
 //! test(read-only): dom0 fill.sh
 //! test(read-only): console-contains "read-only"
 //! test(read-only): console-contains "block: both ends are as this app writes them"
+//! test(table): disk disk=8M
+//! test(table): dom0 "printf 'o\nn\np\n1\n2048\n\nw\n' | fdisk $DISK >/dev/null 2>&1; md5sum <$DISK >$DISK.sum"
+//! test(table): expect exit 1
+//! test(table): console-contains "the disk holds a boot sector or a partition table (MBR), which would be lost"
 //! test: client-when "block: the disk keeps"
 //! test: client compare.sh
 //! test: client-then wait
@@ -28,6 +32,8 @@ kernel::unikernel! {
     args: {
         /// Bytes to write at each end, in whole sectors.
         size: u32 = 65536,
+        /// Writes also where the disk holds something.
+        overwrite: bool = false,
     },
     main: block::start,
 }

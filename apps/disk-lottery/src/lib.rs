@@ -10,6 +10,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
+use devices::block::content::{self, Refused};
 use devices::block::{Block, Error, ErrorKind};
 use kernel::Exit;
 use kernel::machine::line;
@@ -60,6 +61,8 @@ pub enum Failure {
     Slot(u64),
     /// The slot holds something else, or is damaged.
     Content,
+    /// The disk holds something that is no game.
+    Refused(Refused),
     /// The disk fails.
     Disk(ErrorKind),
     /// There are no random numbers.
@@ -73,7 +76,7 @@ impl Failure {
         match self {
             Self::Unseeded => Exit(4),
             Self::Slot(_) => Exit(5),
-            Self::Content | Self::Disk(_) => Exit(6),
+            Self::Content | Self::Refused(_) | Self::Disk(_) => Exit(6),
         }
     }
 }
@@ -83,6 +86,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Slot(slots) => write!(f, "the disk has {slots} slots, counted from 0"),
             Self::Content => f.write_str("there is no game in that slot: begin one with reset=on"),
+            Self::Refused(refused) => refused.fmt(f),
             Self::Disk(kind) => kind.fmt(f),
             Self::Unseeded => f.write_str("there are no random numbers"),
         }
@@ -117,11 +121,18 @@ pub async fn play<B: Block>(on: &B, at: u64, drawn: u32) -> Result<bool, Failure
     Ok(won)
 }
 
-/// Empties slot `at`, or all of them.
+/// Empties slot `at`, or all of them. On a disk that holds something else nothing is
+/// written without `overwrite`.
 ///
 /// # Errors
 /// See [`Failure`].
-pub async fn reset<B: Block>(on: &B, at: Option<u64>) -> Result<(), Failure> {
+pub async fn reset<B: Block>(on: &B, at: Option<u64>, overwrite: bool) -> Result<(), Failure> {
+    let size = on.info().sector_size as usize;
+    let is_own = |_, piece: &[u8]| {
+        let mut sectors = piece.chunks(size);
+        sectors.all(|it| it.iter().all(|&byte| byte == 0) || Slot::decode(it).is_some())
+    };
+    content::may_write(on, overwrite, is_own).await.map_err(Failure::Refused)?;
     let slots = at.map_or(0..on.info().sectors, |at| at..at + 1);
     let count = slots.end - slots.start;
     for slot in slots {
@@ -133,14 +144,20 @@ pub async fn reset<B: Block>(on: &B, at: Option<u64>) -> Result<(), Failure> {
 }
 
 /// Plays once in `slot`, or resets it, or all.
-pub async fn start<B: Block>(on: B, slot: u64, reset_one: bool, reset_all: bool) -> Exit {
+pub async fn start<B: Block>(
+    on: B,
+    slot: u64,
+    reset_one: bool,
+    reset_all: bool,
+    overwrite: bool,
+) -> Exit {
     let slots = on.info().sectors;
     let done = if slot >= slots {
         Err(Failure::Slot(slots))
     } else if reset_all {
-        reset(&on, None).await
+        reset(&on, None, overwrite).await
     } else if reset_one {
-        reset(&on, Some(slot)).await
+        reset(&on, Some(slot), overwrite).await
     } else {
         match kernel::entropy::next_u64() {
             Ok(random) => play(&on, slot, (random >> 32) as u32).await.map(|_| ()),
@@ -165,24 +182,33 @@ mod tests {
     #[test]
     fn the_highest_number_stays() {
         let disk = Memory::new(512, 8);
-        assert_eq!(block_on(start(disk.clone(), 3, false, false)), Exit(6), "no game yet");
-        assert_eq!(block_on(start(disk.clone(), 3, true, false)), Exit::SUCCESS);
+        assert_eq!(block_on(start(disk.clone(), 3, false, false, false)), Exit(6), "no game yet");
+        assert_eq!(block_on(start(disk.clone(), 3, true, false, false)), Exit::SUCCESS);
         let games = [5, 3, 9, 9].map(|drawn| block_on(play(&disk, 3, drawn)).unwrap());
         assert_eq!(games, [true, false, true, false]);
         let sector = &disk.bytes()[3 * 512..4 * 512];
         assert_eq!(Slot::decode(sector), Some(Slot { best: 9, games: 4 }));
         assert_eq!(block_on(play(&disk, 2, 1)), Err(Failure::Content), "slots are apart");
-        assert_eq!(block_on(start(disk.clone(), 0, false, true)), Exit::SUCCESS);
+        assert_eq!(block_on(start(disk.clone(), 0, false, true, false)), Exit::SUCCESS);
         assert_eq!(block_on(play(&disk, 3, 1)), Ok(true));
+    }
+
+    #[test]
+    fn what_others_wrote_stays() {
+        let disk = Memory::from_bytes(512, vec![7; 4096]);
+        assert_eq!(block_on(start(disk.clone(), 0, true, false, false)), Exit(6));
+        assert_eq!(block_on(start(disk.clone(), 0, false, true, false)), Exit(6));
+        assert_eq!(disk.bytes(), [7; 4096]);
+        assert_eq!(block_on(start(disk, 0, false, true, true)), Exit::SUCCESS);
     }
 
     #[test]
     fn what_is_wrong_has_its_status() {
         let disk = Memory::new(4096, 2);
-        assert_eq!(block_on(start(disk.clone(), 2, false, false)), Exit(5));
+        assert_eq!(block_on(start(disk.clone(), 2, false, false, false)), Exit(5));
         let read_only = disk.clone().read_only();
-        assert_eq!(block_on(start(read_only, 0, true, false)), Exit(6));
-        block_on(reset(&disk, None)).unwrap();
+        assert_eq!(block_on(start(read_only, 0, true, false, false)), Exit(6));
+        block_on(reset(&disk, None, false)).unwrap();
         let mut bytes = disk.bytes();
         for at in 0..LENGTH {
             bytes[at] ^= 4;

@@ -25,6 +25,8 @@ kernel::unikernel! {
         reset: bool = false,
         /// Empties all slots.
         reset_all: bool = false,
+        /// Resets also where the disk holds something else.
+        overwrite: bool = false,
     },
     main: disk_lottery::start,
 }

@@ -10,10 +10,12 @@
 extern crate alloc;
 
 use alloc::format;
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
-use devices::block::Block;
+use devices::block::content::{self, Content, Refused};
+use devices::block::{Block, Error as _};
 use devices::kv::keys::{Batch, Keys};
 use devices::kv::{Error, Store};
 use embedded_io_async::{Read, Write};
@@ -24,6 +26,8 @@ const LONGEST: usize = 4096;
 /// Why it ends early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
+    /// The disk holds something else.
+    Refused(Refused),
     /// The disk cannot be used.
     Disk(Error),
     /// A command from the arguments failed.
@@ -39,9 +43,7 @@ pub enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Disk(Error::OtherFormat) => {
-                f.write_str("the disk holds something else than keys: give an empty one")
-            }
+            Self::Refused(refused) => refused.fmt(f),
             Self::Disk(error) | Self::Command(error) => error.fmt(f),
             Self::Unknown => f.write_str(
                 "there are set KEY VALUE, get KEY, delete KEY, rename FROM TO, list PREFIX, \
@@ -150,6 +152,24 @@ async fn line<C: Read>(console: &mut C) -> Result<Option<String>, Failure> {
     Ok(Some(String::from_utf8_lossy(&line).into_owned()))
 }
 
+/// Opens the store, or makes one on a blank disk, or on any that holds no store with
+/// `overwrite`.
+async fn open<B: Block + 'static>(disk: B, overwrite: bool) -> Result<Keys<Rc<B>>, Failure> {
+    let disk = Rc::new(disk);
+    match Keys::open_or_format(disk.clone()).await {
+        Err(Error::OtherFormat) if overwrite => Keys::format(disk).await.map_err(Failure::Disk),
+        Err(Error::OtherFormat) => {
+            let found = content::find(&disk, |_, _| false).await;
+            Err(Failure::Refused(match found {
+                Ok(Content::Blank) => Refused::Holds(Content::Unknown),
+                Ok(content) => Refused::Holds(content),
+                Err(error) => Refused::Disk(error.kind()),
+            }))
+        }
+        keys => keys.map_err(Failure::Disk),
+    }
+}
+
 /// Does the commands in `run`, or those from the console until `exit`.
 ///
 /// # Errors
@@ -158,8 +178,9 @@ pub async fn start<C: Read + Write, B: Block + 'static>(
     mut console: C,
     disk: B,
     run: &str,
+    overwrite: bool,
 ) -> Result<(), Failure> {
-    let keys = Keys::open_or_format(disk).await.map_err(Failure::Disk)?;
+    let keys = open(disk, overwrite).await?;
     if !run.is_empty() {
         for line in run.split(';').map(str::trim).filter(|line| !line.is_empty()) {
             match command(&keys, line, &mut console).await? {

@@ -23,6 +23,8 @@ kernel::unikernel! {
     args: {
         /// Commands, separated by semicolons; without, they come from the console.
         run: &'static str = "",
+        /// Makes an empty store also where the disk holds something else.
+        overwrite: bool = false,
     },
     main: kv::start,
 }

@@ -36,7 +36,7 @@ impl Write for Script<'_> {
 fn run(disk: &Memory, input: &str, args: &str) -> (Result<(), Failure>, String) {
     let mut output = Vec::new();
     let console = Script { input: input.as_bytes(), output: &mut output };
-    let result = kernel::task::block_on(start(console, disk.clone(), args));
+    let result = kernel::task::block_on(start(console, disk.clone(), args, false));
     (result, String::from_utf8(output).unwrap())
 }
 
@@ -60,8 +60,14 @@ fn what_is_no_store_is_left_alone() {
     let bytes: Vec<u8> = b"something".repeat(10_000);
     let disk = Memory::from_bytes(512, bytes.clone());
     let before = disk.bytes();
-    assert_eq!(run(&disk, "set a 1\n", "").0, Err(Failure::Disk(Error::OtherFormat)));
+    let refused = Failure::Refused(Refused::Holds(Content::Unknown));
+    assert_eq!(run(&disk, "set a 1\n", "").0, Err(refused));
     assert_eq!(disk.bytes(), before);
+    let large = Memory::from_bytes(512, b"something".repeat(100_000));
+    let console = Script { input: b"", output: &mut Vec::new() };
+    let overwritten = start(console, large.clone(), "set a 1", true);
+    assert_eq!(kernel::task::block_on(overwritten), Ok(()));
+    assert_eq!(run(&large, "", "get a").1, "1\n");
     let disk = Memory::new(512, 256);
     run(&disk, "", "set a 1").0.unwrap();
     let (result, said) = run(&disk.clone().read_only(), "set a 2\nget a\n", "");

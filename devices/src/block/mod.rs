@@ -6,6 +6,7 @@
 
 pub mod blkfront;
 pub mod conformance;
+pub mod content;
 pub mod fault;
 #[cfg(not(target_os = "xen"))]
 pub mod file;

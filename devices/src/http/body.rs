@@ -1,6 +1,7 @@
 //! The body of a message, whichever way it is delimited.
 
-use super::head::Framing;
+use super::fields::Framing;
+use super::syntax::{self, Lines, Refusal, bad};
 use super::{Error, Status};
 use crate::ip;
 use core::time::Duration;
@@ -9,6 +10,9 @@ use kernel::time::timeout;
 
 /// Bytes that the line before a chunk may have, and the trailer after the last.
 pub(super) const LINE: usize = 512;
+
+/// Bytes that the extensions of all chunks of a body may have (RFC 9112, section 7.1.1).
+const EXTENSIONS: usize = 16 * 1024;
 
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +46,10 @@ pub struct Body<'a, R, W> {
     pub(super) start: usize,
     pub(super) end: usize,
     next: Next,
+    /// Bytes that extensions of chunks may still have.
+    extensions: usize,
+    /// Why the last error is one, for people.
+    pub(super) why: &'static str,
     /// How many bytes there may be.
     left: u64,
     patience: Duration,
@@ -66,7 +74,19 @@ where
             Framing::Chunked => Next::Size,
             Framing::Close => Next::Rest,
         };
-        Self { reader, writer, expects, buffer, start: 0, end, next, left: most, patience }
+        Self {
+            reader,
+            writer,
+            expects,
+            buffer,
+            start: 0,
+            end,
+            next,
+            extensions: EXTENSIONS,
+            why: "",
+            left: most,
+            patience,
+        }
     }
 
     /// The connection, to answer on while the body is not needed.
@@ -79,10 +99,10 @@ where
         self.next == Next::Over
     }
 
-    /// Whether the client may still wait for `100 Continue`, so that no byte of
-    /// it is to be expected.
-    pub(super) const fn is_unasked(&self) -> bool {
-        self.expects
+    /// Notes that an answer begins, in which nothing else may be said. Whether the client
+    /// still waits for `100 Continue`, so that no byte of it is to be expected.
+    pub(super) fn answered(&mut self) -> bool {
+        core::mem::take(&mut self.expects) && !self.is_over()
     }
 
     fn buffered(&self) -> &[u8] {
@@ -120,53 +140,63 @@ where
 
     /// One step over what is not content; content is left to the caller.
     async fn step(&mut self) -> Result<(), Error> {
-        let buffered = self.buffered();
-        match self.next {
-            Next::Size => match httparse::parse_chunk_size(buffered) {
-                Ok(httparse::Status::Complete((length, size))) if length <= LINE => {
-                    self.start += length;
-                    self.next = if size == 0 { Next::Trailer(0) } else { Next::Chunk(size) };
-                    return Ok(());
-                }
-                Ok(httparse::Status::Partial) if buffered.len() < LINE => {}
-                _ => return Err(Error::Request(Status::BAD_REQUEST)),
-            },
-            Next::End => match buffered {
-                [b'\r', b'\n', ..] => {
-                    self.start += 2;
-                    self.next = Next::Size;
-                    return Ok(());
-                }
-                [] | [b'\r'] => {}
-                _ => return Err(Error::Request(Status::BAD_REQUEST)),
-            },
-            Next::Trailer(length) => {
-                let end = buffered.iter().position(|&byte| byte == b'\n').map(|at| at + 1);
-                match end {
-                    Some(end) => {
-                        let blank = matches!(buffered.get(..end), Some(b"\r\n" | b"\n"));
-                        self.start += end;
-                        self.next = if blank { Next::Over } else { Next::Trailer(length + end) };
-                        if length + end > LINE {
-                            return Err(Error::Request(Status::HEAD_TOO_LARGE));
-                        }
-                        return Ok(());
-                    }
-                    None if length + buffered.len() < LINE => {}
-                    None => return Err(Error::Request(Status::HEAD_TOO_LARGE)),
-                }
+        let next = match self.next {
+            Next::Content(0) => Ok(Some((0, Next::Over))),
+            Next::Chunk(0) => Ok(Some((0, Next::End))),
+            Next::Content(_) | Next::Rest | Next::Chunk(_) | Next::Over => Ok(None),
+            Next::Size | Next::End | Next::Trailer(_) => self.line(),
+        };
+        match next {
+            Ok(Some((length, next))) => {
+                self.start += length;
+                self.next = next;
+                Ok(())
             }
-            Next::Content(0) => {
-                self.next = Next::Over;
-                return Ok(());
+            Ok(None) => self.fill().await,
+            Err(Refusal { status, why }) => {
+                self.why = why;
+                Err(Error::Request(status))
             }
-            Next::Chunk(0) => {
-                self.next = Next::End;
-                return Ok(());
-            }
-            Next::Content(_) | Next::Rest | Next::Chunk(_) | Next::Over => {}
         }
-        self.fill().await
+    }
+
+    /// Reads the line around a chunk that comes next, if it is there: how many bytes it
+    /// has, and what follows it.
+    fn line(&mut self) -> Result<Option<(usize, Next)>, Refusal> {
+        if self.next == Next::End {
+            return match self.buffered() {
+                [b'\r', b'\n', ..] => Ok(Some((2, Next::Size))),
+                [] | [b'\r'] => Ok(None),
+                _ => Err(bad("a chunk is longer or shorter than its size says")),
+            };
+        }
+        let before = if let Next::Trailer(before) = self.next { before } else { 0 };
+        let (mut lines, buffered) = (Lines::default(), self.buffered());
+        // What is behind the longest line is not looked at, as it may have come or not.
+        let longest = buffered.get(..LINE - before);
+        let Some(line) = lines.next(longest.unwrap_or(buffered), false)? else {
+            return match (longest, self.next) {
+                (None, _) => Ok(None),
+                (_, Next::Size) => Err(bad("the line before a chunk is too long")),
+                _ => {
+                    Err(Refusal { status: Status::HEAD_TOO_LARGE, why: "the trailer is too long" })
+                }
+            };
+        };
+        let next = match self.next {
+            Next::Size => {
+                let (size, extensions) = syntax::chunk_size(line)?;
+                let left = self.extensions.checked_sub(extensions);
+                self.extensions = left.ok_or(bad("the chunks have too many extensions"))?;
+                if size == 0 { Next::Trailer(0) } else { Next::Chunk(size) }
+            }
+            _ if line.is_empty() => Next::Over,
+            _ => {
+                syntax::field(line)?;
+                Next::Trailer(before + lines.start)
+            }
+        };
+        Ok(Some((lines.start, next)))
     }
 
     /// Reads what is left of it and throws it away, if that is at most `most`

@@ -3,8 +3,8 @@
 //! Answers are as little trusted as requests are: heads and bodies go through the code
 //! that the server's go through, and everything is bounded in bytes and in time.
 
+use super::answer::{Answer, AnswerHead, AnswerParser};
 use super::body::{Body, LINE};
-use super::head::{self, Answer, AnswerHead};
 use super::response::put;
 use super::url::{self, Url};
 use super::{Error as Wrong, Status};
@@ -207,8 +207,9 @@ async fn hear<S: Stream>(
 ) -> Result<(AnswerHead, usize), Error> {
     let deadline = Instant::now().saturating_add(limits.answer);
     let (mut end, mut interim) = (0, 0);
+    let mut parser = AnswerParser::default();
     loop {
-        match head::parse_answer(&buffer[..end]).map_err(Wrong::Request)? {
+        match parser.parse(&mut buffer[..end]).map_err(Wrong::Request)? {
             Some(head) if (100..200).contains(&head.status.0) => {
                 interim += 1;
                 // Another protocol was not asked for.
@@ -217,6 +218,7 @@ async fn hear<S: Stream>(
                 }
                 buffer.copy_within(head.length..end, 0);
                 end -= head.length;
+                parser = AnswerParser::default();
                 continue;
             }
             Some(head) if head.length > limits.head => return Err(Error::TooLong),

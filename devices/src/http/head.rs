@@ -1,10 +1,13 @@
-//! The head of a message: what it asks for or answers, and how its body is
-//! delimited. Pure functions of bytes.
+//! The head of a request: what it asks for, and how its body is delimited. Pure
+//! functions of bytes.
+//!
+//! A head is read line by line as it arrives, each line once, by the grammar of RFC 9112
+//! and nothing else: where a recipient may be lenient, two recipients may differ, and who
+//! sends can make use of that (section 11.2).
 
 use super::Status;
-
-/// Header fields that a message may have.
-const FIELDS: usize = 48;
+use super::fields::{Fields, Framing, named, version_of};
+use super::syntax::{self, Lines, Refusal, bad};
 
 /// What is to be done (RFC 9110, section 9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,37 +28,43 @@ pub enum Method {
     Patch,
 }
 
-/// How a body is delimited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framing {
-    /// This many bytes.
-    Length(u64),
-    /// In chunks.
-    Chunked,
-    /// By the end of the connection: answers only.
-    Close,
-}
-
-/// Bytes of a head at most: what a [`Part`] can name.
-const LONGEST: usize = u16::MAX as usize;
-
-/// Where a part of a head is: from a byte on, and how many. Small, as heads are moved.
+/// What a request's head may have.
 #[derive(Clone, Copy, Debug)]
-struct Part {
-    start: u16,
-    length: u16,
+pub(super) struct Bounds {
+    /// Bytes of the target.
+    pub target: usize,
+    /// Fields.
+    pub fields: usize,
 }
 
-/// Where the fields of a head are: names and values.
-type Places = heapless::Vec<(Part, Part), FIELDS>;
+/// Bytes that the method and the version of a request line may have beside its target.
+/// Registered methods have at most 17 (RFC 3744's and 5842's are the longest).
+const AROUND: usize = 64;
 
-/// Where the parts of a head are.
+/// A part of a head: from a byte on, and how many.
+#[derive(Clone, Copy, Debug, Default)]
+struct Part {
+    start: usize,
+    length: usize,
+}
+
+impl Part {
+    /// Where in `bytes` its part `part` is.
+    fn of(part: &[u8], bytes: &[u8]) -> Self {
+        let start = (part.as_ptr() as usize).saturating_sub(bytes.as_ptr() as usize);
+        Self { start, length: part.len() }
+    }
+
+    fn within(self, bytes: &[u8]) -> &[u8] {
+        bytes.get(self.start..self.start + self.length).unwrap_or_default()
+    }
+}
+
+/// A request's head, taken apart.
 #[derive(Clone, Debug)]
 pub(super) struct Head {
     pub length: usize,
-    method: Method,
-    target: Part,
-    fields: Places,
+    line: Line,
     pub framing: Framing,
     /// The connection may be used again.
     pub keep: bool,
@@ -63,16 +72,35 @@ pub(super) struct Head {
     pub expects: bool,
 }
 
+impl Head {
+    /// Whether the client speaks HTTP/1.1, so that it reads chunks and keeps connections
+    /// unless told otherwise.
+    pub(super) const fn is_newest(&self) -> bool {
+        self.line.newest
+    }
+}
+
+/// What the first line of a request says.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    method: Method,
+    /// Host and port, of a target that is a whole URI.
+    authority: Part,
+    /// Path and query.
+    target: Part,
+    /// The target is the server as a whole.
+    whole: bool,
+    /// The version is 1.1, or a later one that can be read as that.
+    newest: bool,
+    /// Where the fields begin.
+    fields: usize,
+}
+
 /// A request without its body.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     bytes: &'a [u8],
     head: &'a Head,
-}
-
-fn text(bytes: &[u8], part: Part) -> &[u8] {
-    let (start, length) = (usize::from(part.start), usize::from(part.length));
-    bytes.get(start..start + length).unwrap_or_default()
 }
 
 impl<'a> Request<'a> {
@@ -83,95 +111,71 @@ impl<'a> Request<'a> {
     /// What is to be done.
     #[must_use]
     pub const fn method(&self) -> Method {
-        self.head.method
+        self.head.line.method
+    }
+
+    /// The path and the query, at the `?` between them.
+    fn target(&self) -> (&'a str, Option<&'a str>) {
+        // The parser lets only printable ASCII through.
+        let target = core::str::from_utf8(self.head.line.target.within(self.bytes));
+        let target = target.unwrap_or_default();
+        match target.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (target, None),
+        }
     }
 
     /// The path, as it came: percent-encoded, from `/` to before `?`.
     #[must_use]
     pub fn path(&self) -> &'a str {
-        let target = text(self.bytes, self.head.target);
-        let end = target.iter().position(|&byte| byte == b'?').unwrap_or(target.len());
-        // The parser lets only printable ASCII and UTF-8 through.
-        core::str::from_utf8(target.get(..end).unwrap_or_default()).unwrap_or("/")
+        match self.target() {
+            _ if self.head.line.whole => "*",
+            // That of a whole URI may be left out (RFC 9110, section 4.2.3).
+            ("", _) => "/",
+            (path, _) => path,
+        }
     }
 
     /// What follows the `?`, as it came.
     #[must_use]
     pub fn query(&self) -> Option<&'a str> {
-        let target = text(self.bytes, self.head.target);
-        let start = target.iter().position(|&byte| byte == b'?')? + 1;
-        core::str::from_utf8(target.get(start..)?).ok()
+        self.target().1
+    }
+
+    /// The host and, after a colon, the port that the client asks: those of the target
+    /// where it is a whole URI, else those of the field Host (RFC 9112, section 3.3).
+    /// Empty where an HTTP/1.0 client says nothing.
+    #[must_use]
+    pub fn host(&self) -> &'a str {
+        let host = match self.head.line.authority.within(self.bytes) {
+            [] => self.field("host").unwrap_or_default(),
+            authority => authority,
+        };
+        core::str::from_utf8(host).unwrap_or_default()
     }
 
     /// The value of the first field named `name`, in any case.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&'a [u8]> {
-        field(self.bytes, &self.head.fields, name)
+        named(self.all(), name)
     }
 
     /// Iterates over the values of all fields named `name`, in any case, in their order. A
     /// list may be spread over several of them (RFC 9110, section 5.3).
     pub fn fields(&self, name: &str) -> impl Iterator<Item = &'a [u8]> + Clone {
-        let (bytes, fields) = (self.bytes, &self.head.fields);
-        let named = fields
-            .iter()
-            .filter(move |&&(field, _)| text(bytes, field).eq_ignore_ascii_case(name.as_bytes()));
-        named.map(move |&(_, value)| text(bytes, value).trim_ascii())
+        self.all()
+            .filter(move |(found, _)| found.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    /// Iterates over the names and values of all fields in their order.
+    pub fn all(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + Clone + use<'a> {
+        syntax::fields(self.bytes.get(self.head.line.fields..self.head.length))
     }
 }
 
-/// The value of the first field of this name.
-fn field<'a>(bytes: &'a [u8], fields: &Places, name: &str) -> Option<&'a [u8]> {
-    let is_named = |field| text(bytes, field).eq_ignore_ascii_case(name.as_bytes());
-    let &(_, value) = fields.iter().find(|(field, _)| is_named(*field))?;
-    Some(text(bytes, value).trim_ascii())
-}
-
-/// Where the parts of an answer's head are.
-#[derive(Clone, Debug)]
-pub(super) struct AnswerHead {
-    pub length: usize,
-    pub status: Status,
-    fields: Places,
-    pub framing: Framing,
-}
-
-/// An answer without its body.
-#[derive(Clone, Copy, Debug)]
-pub struct Answer<'a> {
-    bytes: &'a [u8],
-    head: &'a AnswerHead,
-}
-
-impl<'a> Answer<'a> {
-    pub(super) const fn new(bytes: &'a [u8], head: &'a AnswerHead) -> Self {
-        Self { bytes, head }
-    }
-
-    /// How it went.
-    #[must_use]
-    pub const fn status(&self) -> Status {
-        self.head.status
-    }
-
-    /// How many bytes of body there will be, if the server says so.
-    #[must_use]
-    pub const fn length(&self) -> Option<u64> {
-        match self.head.framing {
-            Framing::Length(length) => Some(length),
-            Framing::Chunked | Framing::Close => None,
-        }
-    }
-
-    /// The value of the first field named `name`, in any case.
-    #[must_use]
-    pub fn field(&self, name: &str) -> Option<&'a [u8]> {
-        field(self.bytes, &self.head.fields, name)
-    }
-}
-
-fn method(name: &str) -> Option<Method> {
-    Some(match name.as_bytes() {
+fn method(name: &[u8]) -> Option<Method> {
+    Some(match name {
         b"GET" => Method::Get,
         b"HEAD" => Method::Head,
         b"POST" => Method::Post,
@@ -183,165 +187,156 @@ fn method(name: &str) -> Option<Method> {
     })
 }
 
-/// Whether the comma-separated list `value` holds `word`.
-fn lists(value: &[u8], word: &[u8]) -> bool {
-    value.split(|&byte| byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(word))
+/// Reads the head of a request, however it arrives.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Parser {
+    lines: Lines,
+    line: Option<Line>,
+    /// How many fields there are so far.
+    count: usize,
+    said: Fields,
+    /// An empty line before the request was read over.
+    skipped: bool,
 }
 
-/// A length: decimal digits and nothing else (RFC 9110, section 8.6).
-fn length(value: &[u8]) -> Option<u64> {
-    let value = value.trim_ascii();
-    if value.is_empty() || value.len() > 18 || !value.iter().all(u8::is_ascii_digit) {
-        return None;
+impl Parser {
+    /// Whether the request is known to be HEAD.
+    pub(super) fn is_head(&self) -> bool {
+        self.line.is_some_and(|line| line.method == Method::Head)
     }
-    Some(value.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
-}
 
-/// What the fields say of the message.
-#[derive(Default)]
-struct Fields {
-    hosts: usize,
-    length: Option<u64>,
-    lengths: usize,
-    encodings: usize,
-    chunked: bool,
-    close: bool,
-    keep: bool,
-    expects: bool,
-}
+    /// Why a head that has no end within `bytes`, which are all that it may have, is
+    /// refused.
+    pub(super) fn too_long(&self, bytes: &[u8]) -> Refusal {
+        match self.line {
+            None => no_line(bytes.get(self.lines.start..).unwrap_or_default()),
+            Some(_) => Refusal { status: Status::HEAD_TOO_LARGE, why: "the head is too long" },
+        }
+    }
 
-impl Fields {
-    fn take(&mut self, name: &[u8], value: &[u8]) -> Result<(), Status> {
-        if name.eq_ignore_ascii_case(b"host") {
-            self.hosts += 1;
-        } else if name.eq_ignore_ascii_case(b"content-length") {
-            self.lengths += 1;
-            self.length = Some(length(value).ok_or(Status::BAD_REQUEST)?);
-        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            self.encodings += 1;
-            self.chunked = value.trim_ascii().eq_ignore_ascii_case(b"chunked");
-        } else if name.eq_ignore_ascii_case(b"connection") {
-            self.close |= lists(value, b"close");
-            self.keep |= lists(value, b"keep-alive");
-        } else if name.eq_ignore_ascii_case(b"expect") {
-            if !value.trim_ascii().eq_ignore_ascii_case(b"100-continue") {
-                return Err(Status::EXPECTATION_FAILED);
+    /// Reads on in `bytes`, which begin as in the last call. `None` when the head is not
+    /// complete.
+    ///
+    /// # Errors
+    /// Why the request is refused.
+    pub(super) fn parse(&mut self, bytes: &[u8], most: Bounds) -> Result<Option<Head>, Refusal> {
+        let line = loop {
+            if let Some(line) = self.line {
+                break line;
             }
-            self.expects = true;
+            // What is behind the longest line is not looked at, as it may have come or not.
+            let longest = self.lines.start + most.target + AROUND;
+            let Some(line) = self.lines.next(bytes.get(..longest).unwrap_or(bytes), false)? else {
+                return match bytes.get(self.lines.start..longest) {
+                    Some(line) => Err(no_line(line)),
+                    None => Ok(None),
+                };
+            };
+            // A line end before a request is a leftover of an older client (section 2.2).
+            if line.is_empty() && !core::mem::replace(&mut self.skipped, true) {
+                continue;
+            }
+            self.line = Some(request_line(line, bytes, most.target, self.lines.start)?);
+        };
+        while let Some(field) = self.lines.next(bytes, false)? {
+            if field.is_empty() {
+                return self.end(line).map(Some);
+            }
+            self.count += 1;
+            if self.count > most.fields {
+                let why = "the head has too many fields";
+                return Err(Refusal { status: Status::HEAD_TOO_LARGE, why });
+            }
+            let (name, value) = syntax::field(field)?;
+            self.said.take(name, value, true)?;
         }
-        Ok(())
+        Ok(None)
     }
 
-    /// How the body is delimited. A message that says it in two ways is refused
-    /// (RFC 9112, section 6.1 and 6.3).
-    fn framing(&self, newest: bool) -> Result<Framing, Status> {
-        if self.lengths > 1 || (self.lengths > 0 && self.encodings > 0) {
-            return Err(Status::BAD_REQUEST);
+    /// What the head says as a whole.
+    fn end(&self, line: Line) -> Result<Head, Refusal> {
+        if line.newest && self.said.hosts == 0 {
+            return Err(bad("the field Host is missing"));
         }
-        match self.encodings {
-            0 => Ok(Framing::Length(self.length.unwrap_or(0))),
-            1 if !newest => Err(Status::BAD_REQUEST),
-            1 if self.chunked => Ok(Framing::Chunked),
-            1 => Err(Status::NOT_IMPLEMENTED),
-            _ => Err(Status::BAD_REQUEST),
+        let framing = self.said.framing(line.newest)?.unwrap_or(Framing::Length(0));
+        Ok(Head {
+            length: self.lines.start,
+            line,
+            framing,
+            keep: self.said.keep(line.newest),
+            expects: line.newest && self.said.expects && framing != Framing::Length(0),
+        })
+    }
+}
+
+/// Why a request line is refused that does not end where it has to.
+fn no_line(line: &[u8]) -> Refusal {
+    match line.iter().take(AROUND).any(|&byte| byte == b' ') {
+        true => Refusal { status: Status::URI_TOO_LONG, why: "the target is too long" },
+        false => bad("this is no request of HTTP/1.1"),
+    }
+}
+
+/// Takes the first line of a request apart (RFC 9112, section 3): three parts and two
+/// blanks.
+fn request_line(line: &[u8], bytes: &[u8], longest: usize, fields: usize) -> Result<Line, Refusal> {
+    let mut parts = line.split(|&byte| byte == b' ');
+    let (Some(name), Some(target), Some(version), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(bad("the first line is not made of method, target and version"));
+    };
+    if !syntax::is_token(name) {
+        return Err(bad("the method is no token"));
+    }
+    let newest = version_of(version)?;
+    if target.len() > longest {
+        return Err(Refusal { status: Status::URI_TOO_LONG, why: "the target is too long" });
+    }
+    let (authority, target) = target_of(name, target).ok_or(bad("the target is none"))?;
+    let Some(method) = method(name) else {
+        let why = "the method is not implemented";
+        return Err(Refusal { status: Status::NOT_IMPLEMENTED, why });
+    };
+    let whole = method == Method::Options && matches!(target, b"" | b"*");
+    let (authority, target) = (Part::of(authority, bytes), Part::of(target, bytes));
+    Ok(Line { method, authority, target, whole, newest, fields })
+}
+
+/// The authority of a target, if it has one, and its path and query. Each form of RFC
+/// 9112, section 3.2, belongs to some methods.
+fn target_of<'a>(method: &[u8], target: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+    if method == b"CONNECT" {
+        let is_port = |&at: &usize| target.get(at + 1).is_some_and(u8::is_ascii_digit);
+        let colon = target.iter().rposition(|&byte| byte == b':');
+        return (colon.filter(is_port).is_some() && syntax::is_host(target))
+            .then_some((target, &[][..]));
+    }
+    let (authority, rest) = match target {
+        [b'/', ..] => (&[][..], target),
+        b"*" if method == b"OPTIONS" => return Some((&[], target)),
+        _ => {
+            let (scheme, rest) = target.split_at_checked(b"http://".len())?;
+            let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?'));
+            let (authority, rest) = rest.split_at(end.unwrap_or(rest.len()));
+            if !scheme.eq_ignore_ascii_case(b"http://") || !syntax::is_host(authority) {
+                return None;
+            }
+            (authority, rest)
         }
-    }
-}
-
-/// Parses the head at the beginning of `bytes`. `None` when it is not complete.
-///
-/// # Errors
-/// The status to refuse the request with.
-pub(super) fn parse(bytes: &[u8]) -> Result<Option<Head>, Status> {
-    let bytes = within(bytes);
-    let mut places = [httparse::EMPTY_HEADER; FIELDS];
-    let mut request = httparse::Request::new(&mut places);
-    let length = match request.parse(bytes) {
-        Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) => return Ok(None),
-        Err(httparse::Error::TooManyHeaders) => return Err(Status::HEAD_TOO_LARGE),
-        Err(httparse::Error::Version) => return Err(Status::VERSION),
-        Err(_) => return Err(Status::BAD_REQUEST),
     };
-    let newest = request.version == Some(1);
-    let method = request.method.and_then(method).ok_or(Status::NOT_IMPLEMENTED)?;
-    let target = request.path.ok_or(Status::BAD_REQUEST)?;
-    let target = place(bytes, origin_form(target).ok_or(Status::BAD_REQUEST)?.as_bytes());
-    let (said, fields) = places_of(bytes, request.headers)?;
-    if said.hosts > 1 || (newest && said.hosts == 0) {
-        return Err(Status::BAD_REQUEST);
-    }
-    let framing = said.framing(newest)?;
-    let keep = !said.close && (newest || said.keep);
-    let expects = newest && said.expects && framing != Framing::Length(0);
-    Ok(Some(Head { length, method, target, fields, framing, keep, expects }))
-}
-
-/// Parses the head of an answer to GET at the beginning of `bytes`. `None` when it is
-/// not complete.
-///
-/// # Errors
-/// When it is no such head: the status is the one that a request of that kind gets.
-pub(super) fn parse_answer(bytes: &[u8]) -> Result<Option<AnswerHead>, Status> {
-    let bytes = within(bytes);
-    let mut places = [httparse::EMPTY_HEADER; FIELDS];
-    let mut answer = httparse::Response::new(&mut places);
-    let length = match answer.parse(bytes) {
-        Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) => return Ok(None),
-        Err(httparse::Error::TooManyHeaders) => return Err(Status::HEAD_TOO_LARGE),
-        Err(_) => return Err(Status::BAD_REQUEST),
-    };
-    let status = answer.code.map(Status).ok_or(Status::BAD_REQUEST)?;
-    let newest = answer.version == Some(1);
-    let (said, fields) = places_of(bytes, answer.headers)?;
-    let framing = match status.0 {
-        // These have no content by definition (RFC 9112, section 6.3).
-        100..200 | 204 | 304 => Framing::Length(0),
-        _ if said.lengths == 0 && said.encodings == 0 => Framing::Close,
-        _ => said.framing(newest)?,
-    };
-    Ok(Some(AnswerHead { length, status, fields, framing }))
-}
-
-/// What the fields say, and where in `bytes` they are.
-fn places_of(bytes: &[u8], found: &[httparse::Header<'_>]) -> Result<(Fields, Places), Status> {
-    let (mut said, mut fields) = (Fields::default(), Places::new());
-    for field in found {
-        said.take(field.name.as_bytes(), field.value)?;
-        // There are as many places.
-        let _ = fields.push((place(bytes, field.name.as_bytes()), place(bytes, field.value)));
-    }
-    Ok((said, fields))
-}
-
-/// Where in `bytes` its part `part` is.
-fn place(bytes: &[u8], part: &[u8]) -> Part {
-    let start = (part.as_ptr() as usize).saturating_sub(bytes.as_ptr() as usize);
-    // They are within the longest head.
-    Part { start: start as u16, length: part.len() as u16 }
-}
-
-/// The bytes in which a head is looked for.
-fn within(bytes: &[u8]) -> &[u8] {
-    bytes.get(..LONGEST).unwrap_or(bytes)
-}
-
-/// The path and query of a target: a client may also send the whole URI (RFC
-/// 9112, section 3.2.2).
-fn origin_form(target: &str) -> Option<&str> {
-    if target.starts_with('/') || target == "*" {
-        return Some(target);
-    }
-    let rest = target.get(..7).filter(|it| it.eq_ignore_ascii_case("http://"))?;
-    let rest = target.get(rest.len()..)?;
-    let slash = rest.bytes().position(|byte| byte == b'/')?;
-    rest.get(slash..)
+    syntax::is_target(rest).then_some((authority, rest))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const BOUNDS: Bounds = Bounds { target: 100, fields: 48 };
+
+    fn parse(text: &[u8]) -> Result<Option<Head>, Status> {
+        Parser::default().parse(text, BOUNDS).map_err(|refusal| refusal.status)
+    }
 
     fn refused(text: &str) -> u16 {
         parse(text.as_bytes()).map(|head| head.is_some()).unwrap_err().0
@@ -409,7 +404,7 @@ mod tests {
         ] {
             assert_eq!(refused(text), status, "{text:?}");
         }
-        let many = "A: b\r\n".repeat(FIELDS + 1);
+        let many = "A: b\r\n".repeat(BOUNDS.fields + 1);
         assert_eq!(refused(&std::format!("GET / HTTP/1.1\r\n{many}\r\n")), 431);
     }
 
@@ -422,34 +417,6 @@ mod tests {
         assert!(!keep("1.1", "Connection: Close\r\n"));
         assert!(!keep("1.0", ""));
         assert!(keep("1.0", "Connection: x, Keep-Alive\r\n"));
-    }
-
-    #[test]
-    fn an_answers_body_is_delimited_in_one_way() {
-        let framing = |text: &str| {
-            let head = parse_answer(std::format!("HTTP/1.1 {text}\r\n\r\n").as_bytes());
-            head.map(|head| head.unwrap().framing).map_err(|status| status.0)
-        };
-        for (text, expected) in [
-            ("200 OK", Ok(Framing::Close)),
-            ("200 OK\r\nContent-Length: 7", Ok(Framing::Length(7))),
-            ("200\r\nTransfer-Encoding: chunked", Ok(Framing::Chunked)),
-            ("204 No Content", Ok(Framing::Length(0))),
-            ("304 Not Modified\r\nContent-Length: 7", Ok(Framing::Length(0))),
-            ("200 OK\r\nContent-Length: 7\r\nContent-Length: 8", Err(400)),
-            ("200 OK\r\nContent-Length: 7\r\nTransfer-Encoding: chunked", Err(400)),
-            ("200 OK\r\nTransfer-Encoding: gzip", Err(501)),
-            ("2000 OK", Err(400)),
-        ] {
-            assert_eq!(framing(text), expected, "{text}");
-        }
-        assert_eq!(parse_answer(b"SSH-2.0-OpenSSH\r\n").unwrap_err(), Status::BAD_REQUEST);
-        assert!(parse_answer(b"HTTP/1.1 200 OK\r\nA: b\r\n").unwrap().is_none());
-        let text = b"HTTP/1.0 301 Moved\r\nLocation: /x\r\n\r\nrest";
-        let head = parse_answer(text).unwrap().unwrap();
-        let answer = Answer::new(text, &head);
-        assert_eq!((answer.status(), answer.field("LOCATION")), (Status(301), Some(&b"/x"[..])));
-        assert_eq!((answer.length(), head.length), (None, text.len() - 4));
     }
 
     #[test]

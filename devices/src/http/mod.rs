@@ -1,29 +1,33 @@
 //! HTTP/1.1 (RFC 9110, RFC 9112) over any [`Tcp`](crate::ip::Tcp): a server and a client.
 //!
-//! Messages are parsed by `httparse`, the parser under hyper: it is kept, strict
-//! where that matters, allocates nothing and knows nothing of connections. What
-//! stands here is that: keep-alive, pipelining, bodies by length and in chunks,
-//! time limits, and the refusal of everything that two readers might take for
-//! different requests (RFC 9112, section 11.2). `picoserve` was looked at and
-//! does not read chunked bodies, nor refuse two lengths that differ; it would
-//! need this layer in front of it all the same.
+//! Messages are read by the grammar and nothing else, with the refusal of everything
+//! that two readers might take for different requests (RFC 9112, section 11.2); with
+//! keep-alive, pipelining, bodies by length and in chunks, and time limits. `httparse`,
+//! the parser under hyper, was used before: it reads over line ends and blanks in chunk
+//! sizes, takes an LF for a line's end and knows no form of a target, so that as much
+//! code as this stood around it. `picoserve` was looked at and does not read chunked
+//! bodies, nor refuse two lengths that differ.
 //!
 //! A program implements [`Handler`] and calls [`serve`]; or calls [`client::get`].
 
+mod answer;
 mod body;
 pub mod client;
 mod date;
+mod fields;
 mod head;
 mod response;
 mod server;
+mod syntax;
 #[cfg(test)]
 mod tests;
 mod url;
 
+pub use answer::Answer;
 pub use body::Body;
 pub(crate) use date::civil;
 pub use date::{format as date, parse as parse_date};
-pub use head::{Answer, Method, Request};
+pub use head::{Method, Request};
 pub use response::{Response, Sink};
 pub use server::{Handler, Limits, Stats, connection, serve};
 pub use url::Url;
@@ -38,6 +42,8 @@ pub struct Status(pub u16);
 impl Status {
     /// 200: here it is.
     pub const OK: Self = Self(200);
+    /// 204: it was done, and there is nothing to say.
+    pub const NO_CONTENT: Self = Self(204);
     /// 400: the request makes no sense.
     pub const BAD_REQUEST: Self = Self(400);
     /// 404: there is no such thing.
@@ -48,6 +54,8 @@ impl Status {
     pub const TIMEOUT: Self = Self(408);
     /// 413: the body is too long.
     pub const TOO_LARGE: Self = Self(413);
+    /// 414: the target is too long.
+    pub const URI_TOO_LONG: Self = Self(414);
     /// 417: there is nothing to meet that expectation.
     pub const EXPECTATION_FAILED: Self = Self(417);
     /// 431: the head is too long.
@@ -61,34 +69,40 @@ impl Status {
     /// 505: another version of HTTP.
     pub const VERSION: Self = Self(505);
 
-    /// The phrase that goes with it, for people.
+    /// The phrase that goes with it, for people, as the IANA registry of status codes has
+    /// it; `Unassigned` for a code that is not there.
     #[must_use]
-    pub const fn phrase(self) -> &'static str {
-        match self.0 {
-            200 => "OK",
-            204 => "No Content",
-            206 => "Partial Content",
-            301 => "Moved Permanently",
-            302 => "Found",
-            304 => "Not Modified",
-            400 => "Bad Request",
-            403 => "Forbidden",
-            404 => "Not Found",
-            405 => "Method Not Allowed",
-            408 => "Request Timeout",
-            412 => "Precondition Failed",
-            413 => "Content Too Large",
-            416 => "Range Not Satisfiable",
-            417 => "Expectation Failed",
-            431 => "Request Header Fields Too Large",
-            500 => "Internal Server Error",
-            501 => "Not Implemented",
-            503 => "Service Unavailable",
-            505 => "HTTP Version Not Supported",
-            _ => "Other",
-        }
+    pub fn phrase(self) -> &'static str {
+        let class = PHRASES.get(usize::from(self.0 / 100).wrapping_sub(1));
+        let phrase = class.and_then(|class| class.split('|').nth(usize::from(self.0 % 100)));
+        phrase.filter(|phrase| !phrase.is_empty()).unwrap_or("Unassigned")
     }
 }
+
+/// The phrases of each class of codes, one after the other from its first code on: small, and
+/// the first are the frequent ones.
+const PHRASES: [&str; 5] = [
+    // 1xx
+    "Continue|Switching Protocols|Processing|Early Hints|Upload Resumption Supported",
+    // 2xx
+    "OK|Created|Accepted|Non-Authoritative Information|No Content|Reset Content|\
+     Partial Content|Multi-Status|Already Reported||||||||||||||||||IM Used",
+    // 3xx
+    "Multiple Choices|Moved Permanently|Found|See Other|Not Modified|Use Proxy||\
+     Temporary Redirect|Permanent Redirect",
+    // 4xx
+    "Bad Request|Unauthorized|Payment Required|Forbidden|Not Found|\
+     Method Not Allowed|Not Acceptable|Proxy Authentication Required|Request Timeout|\
+     Conflict|Gone|Length Required|Precondition Failed|Content Too Large|\
+     URI Too Long|Unsupported Media Type|Range Not Satisfiable|Expectation Failed||||\
+     Misdirected Request|Unprocessable Content|Locked|Failed Dependency|Too Early|\
+     Upgrade Required||Precondition Required|Too Many Requests||\
+     Request Header Fields Too Large||||||||||||||||||||Unavailable For Legal Reasons",
+    // 5xx
+    "Internal Server Error|Not Implemented|Bad Gateway|Service Unavailable|\
+     Gateway Timeout|HTTP Version Not Supported|Variant Also Negotiates|\
+     Insufficient Storage|Loop Detected||Not Extended|Network Authentication Required",
+];
 
 /// Why a request or its answer went no further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

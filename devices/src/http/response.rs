@@ -5,7 +5,8 @@
 //! full. So no request decides how much memory its answer takes.
 
 use super::body::Body;
-use super::{Error, Status, date};
+use super::fields::lists;
+use super::{Error, Status, date, syntax};
 use crate::ip;
 use core::fmt::{self, Write as _};
 use core::time::Duration;
@@ -70,34 +71,200 @@ fn format(room: &mut [u8], text: fmt::Arguments<'_>, skip: usize) -> Result<(usi
     }
 }
 
+/// How the content of an answer is delimited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Content {
+    /// There is none to be sent.
+    Silent,
+    /// This many bytes, which are announced and not written.
+    Length(u64),
+    Chunks,
+    /// By the end of the connection.
+    Close,
+}
+
 /// An answer's head.
 struct Head<'a> {
     status: Status,
     date: &'a str,
     fields: &'a [(&'a str, &'a str)],
-    length: Option<u64>,
-    keep: bool,
+    /// The app says the date, or what the server is.
+    dated: bool,
+    served: bool,
+    /// How the content would be delimited, were it sent.
+    content: Content,
+    /// What the app, and what the server says of the connection.
+    connection: [&'a str; 2],
+}
+
+/// Which of the fields that the server says as well it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Own {
+    None,
+    Date,
+    Server,
+    Connection,
+    Length,
+    Coding,
+}
+
+impl Own {
+    fn of(name: &str) -> Self {
+        let (like, own) = match name.len() {
+            4 => ("date", Self::Date),
+            6 => ("server", Self::Server),
+            10 => ("connection", Self::Connection),
+            14 => ("content-length", Self::Length),
+            17 => ("transfer-encoding", Self::Coding),
+            _ => return Self::None,
+        };
+        if name.eq_ignore_ascii_case(like) { own } else { Self::None }
+    }
+}
+
+impl<'a> Head<'a> {
+    /// The head with which `response` begins.
+    ///
+    /// # Errors
+    /// Fields that are none, or that say another length.
+    fn new(
+        response: &mut Response<'_>,
+        status: Status,
+        fields: &'a [(&'a str, &'a str)],
+        length: Option<u64>,
+        unasked: bool,
+    ) -> Result<Self, Error> {
+        const WRONG: Error = Error::Request(Status::INTERNAL);
+        let silent = response.headless || is_empty(status);
+        let (mut dated, mut served, mut own, mut said) = (false, false, "", None);
+        for &(name, value) in fields {
+            if !syntax::is_token(name.as_bytes()) || !syntax::is_value(value.as_bytes()) {
+                return Err(WRONG);
+            }
+            match Own::of(name) {
+                Own::None => {}
+                Own::Date => dated = true,
+                Own::Server => served = true,
+                Own::Connection => {
+                    *response.keep &= !lists(value.as_bytes(), b"close");
+                    if !lists(value.as_bytes(), b"keep-alive") {
+                        own = value;
+                    }
+                }
+                Own::Length => {
+                    let number = syntax::decimal(value.as_bytes()).ok_or(WRONG)?;
+                    if said.or(length.filter(|_| !silent)).is_some_and(|it| it != number) {
+                        return Err(WRONG);
+                    }
+                    said = Some(number);
+                }
+                Own::Coding => return Err(WRONG),
+            }
+        }
+        // What HEAD is told of is what GET would be (RFC 9110, section 8.6).
+        let content = match (status.0, said.or(length)) {
+            (100..200 | 204, _) => Content::Silent,
+            (205, _) => Content::Length(0),
+            (304, _) => said.map_or(Content::Silent, Content::Length),
+            (_, Some(length)) => Content::Length(length),
+            (_, None) if response.newest => Content::Chunks,
+            (_, None) => Content::Close,
+        };
+        // A client that waits to be asked for the body may send it or not.
+        *response.keep &= content != Content::Close && !unasked;
+        let rest = match (*response.keep, response.newest) {
+            (false, _) if lists(own.as_bytes(), b"close") => "",
+            (false, _) => "close",
+            (true, false) => "keep-alive",
+            (true, true) => "",
+        };
+        Ok(Self { status, date: "", fields, dated, served, content, connection: [own, rest] })
+    }
+}
+
+/// Whether an answer has no content by definition (RFC 9110, sections 15.2, 15.3.5, 15.3.6
+/// and 15.4.5).
+fn is_empty(status: Status) -> bool {
+    matches!(status.0, 100..200 | 204 | 205 | 304)
 }
 
 impl fmt::Display for Head<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { status, date, .. } = self;
-        write!(f, "HTTP/1.1 {} {}\r\nDate: {date}\r\n", status.0, status.phrase())?;
-        f.write_str("Server: Xenith\r\n")?;
+        write!(f, "HTTP/1.1 {} {}\r\n", status.0, status.phrase())?;
+        let mut field = |name: &str, value: &str| {
+            [name, ": ", value, "\r\n"].iter().try_for_each(|part| f.write_str(part))
+        };
+        if !self.dated {
+            field("Date", date)?;
+        }
+        if !self.served {
+            field("Server", "Xenith")?;
+        }
         for (name, value) in self.fields {
-            write!(f, "{name}: {value}\r\n")?;
+            if !matches!(Own::of(name), Own::Connection | Own::Length) {
+                field(name, value)?;
+            }
         }
-        match self.length {
-            // These have no content by definition (RFC 9110, section 8.6).
-            Some(_) if matches!(status.0, 100..200 | 204 | 304) => {}
-            Some(length) => write!(f, "Content-Length: {length}\r\n")?,
-            None => f.write_str("Transfer-Encoding: chunked\r\n")?,
+        match self.connection {
+            ["", ""] => {}
+            ["", only] | [only, ""] => field("Connection", only)?,
+            [own, rest] => write!(f, "Connection: {own}, {rest}\r\n")?,
         }
-        f.write_str(if self.keep { "\r\n" } else { "Connection: close\r\n\r\n" })
+        match self.content {
+            Content::Length(length) => write!(f, "Content-Length: {length}\r\n\r\n"),
+            Content::Chunks => f.write_str("Transfer-Encoding: chunked\r\n\r\n"),
+            Content::Silent | Content::Close => f.write_str("\r\n"),
+        }
     }
 }
 
+/// Makes an answer of the server's own, after which it closes the connection.
+pub(super) fn refusal<'a>(
+    memory: &'a mut [u8],
+    status: Status,
+    why: &str,
+    headless: bool,
+) -> &'a [u8] {
+    let why = match status {
+        _ if !why.is_empty() => why,
+        Status::TIMEOUT => "the request took too long to arrive",
+        Status::TOO_LARGE => "the body is longer than the server takes",
+        Status::UNAVAILABLE => "there is too much to do; try again later",
+        Status::INTERNAL => "the app gave no answer",
+        _ => "the request cannot be answered",
+    };
+    let (fields, phrase): (&[_], _) = match status {
+        Status::UNAVAILABLE => (&[PLAIN, ("Retry-After", "1")], status.phrase()),
+        _ => (&[PLAIN], status.phrase()),
+    };
+    let date = date::format(kernel::time::wall_clock().as_secs());
+    let head = Head {
+        status,
+        date: core::str::from_utf8(&date).unwrap_or_default(),
+        fields,
+        dated: false,
+        served: false,
+        content: Content::Length((phrase.len() + why.len() + 8) as u64),
+        connection: ["", "close"],
+    };
+    let text = match headless {
+        true => format(memory, format_args!("{head}"), 0),
+        false => format(memory, format_args!("{head}{} {phrase}: {why}.\n", status.0), 0),
+    };
+    // All of them fit.
+    let length = text.map_or(0, |(length, _)| length);
+    memory.get(..length).unwrap_or_default()
+}
+
+const PLAIN: (&str, &str) = ("Content-Type", "text/plain");
+
 /// The answer to one request, to be given once.
+///
+/// Fields are the app's, and checked: a name is a token and a value holds no control
+/// characters (RFC 9110, section 5.5). What the server says as well, `Date`, `Server`,
+/// `Content-Length` and `Connection`, is said once: as the app has it if it does.
+/// `Transfer-Encoding` is the server's alone.
 ///
 /// [`send`](Self::send) is for content that there is as a whole. What is made for the
 /// request is best [streamed](Self::stream) and [printed](Sink::print): that takes no
@@ -108,30 +275,39 @@ pub struct Response<'a> {
     /// The content is left out, as HEAD asks for.
     pub(super) headless: bool,
     pub(super) keep: &'a mut bool,
+    /// The client knows HTTP/1.1's chunks.
+    pub(super) newest: bool,
     /// What the head is made in, [`ROOM`] bytes.
     pub(super) memory: &'a mut [u8],
     pub(super) patience: Duration,
 }
 
 impl<'a> Response<'a> {
-    async fn begin<W: Write<Error = ip::Error>>(
+    /// Sends the head of the answer, and says how its content is delimited.
+    async fn begin<R, W>(
         &mut self,
-        writer: &mut W,
+        body: &mut Body<'_, R, W>,
         status: Status,
         fields: &[(&str, &str)],
         length: Option<u64>,
-    ) -> Result<(), Error> {
+    ) -> Result<Content, Error>
+    where
+        R: Read<Error = ip::Error>,
+        W: Write<Error = ip::Error>,
+    {
+        let mut head = Head::new(self, status, fields, length, body.answered())?;
         let date = date::format(kernel::time::wall_clock().as_secs());
-        let date = core::str::from_utf8(&date).unwrap_or_default();
-        let head = Head { status, date, fields, length, keep: *self.keep };
+        head.date = core::str::from_utf8(&date).unwrap_or_default();
         self.progress.begun = true;
         let mut sent = 0;
         loop {
             let (count, last) = format(self.memory, format_args!("{head}"), sent)?;
-            put(writer, self.memory.get(..count).unwrap_or_default(), self.patience).await?;
+            let part = self.memory.get(..count).unwrap_or_default();
+            put(body.writer(), part, self.patience).await?;
             sent += count;
             if last {
-                return Ok(());
+                let silent = self.headless || is_empty(status);
+                return Ok(if silent { Content::Silent } else { head.content });
             }
         }
     }
@@ -139,7 +315,8 @@ impl<'a> Response<'a> {
     /// Answers with `content` as a whole.
     ///
     /// # Errors
-    /// Those of the connection.
+    /// Those of the connection; [`Status::INTERNAL`] for fields that are none, or that say
+    /// another length.
     pub async fn send<R, W>(
         mut self,
         body: &mut Body<'_, R, W>,
@@ -151,10 +328,9 @@ impl<'a> Response<'a> {
         R: Read<Error = ip::Error>,
         W: Write<Error = ip::Error>,
     {
-        let writer = body.writer();
-        self.begin(writer, status, fields, Some(content.len() as u64)).await?;
-        if !self.headless {
-            put(writer, content, self.patience).await?;
+        let how = self.begin(body, status, fields, Some(content.len() as u64)).await?;
+        if how != Content::Silent {
+            put(body.writer(), content, self.patience).await?;
         }
         self.progress.done = true;
         Ok(())
@@ -162,10 +338,12 @@ impl<'a> Response<'a> {
 
     /// Begins an answer whose content comes piece by piece: `length` bytes, or
     /// as many as there will be. The content is written and printed to what this
-    /// returns, and ended by [`Sink::finish`].
+    /// returns, and ended by [`Sink::finish`]. Without a length, a client of HTTP/1.0 takes
+    /// the end of the connection for the end of the content.
     ///
     /// # Errors
-    /// Those of the connection.
+    /// Those of the connection; [`Status::INTERNAL`] for fields that are none, or that say
+    /// another length.
     pub async fn stream<R, W>(
         mut self,
         body: &mut Body<'_, R, W>,
@@ -177,11 +355,10 @@ impl<'a> Response<'a> {
         R: Read<Error = ip::Error>,
         W: Write<Error = ip::Error>,
     {
-        self.begin(body.writer(), status, fields, length).await?;
+        let content = self.begin(body, status, fields, length).await?;
         Ok(Sink {
             progress: self.progress,
-            silent: self.headless,
-            left: length,
+            content,
             memory: self.memory,
             end: BEFORE,
             patience: self.patience,
@@ -225,9 +402,7 @@ pub(super) async fn put<W: Write<Error = ip::Error>>(
 #[derive(Debug)]
 pub struct Sink<'a> {
     progress: &'a mut Progress,
-    silent: bool,
-    /// Bytes that are announced and not written; nothing when in chunks.
-    left: Option<u64>,
+    content: Content,
     /// What was printed and not sent, from [`BEFORE`] on.
     memory: &'a mut [u8],
     /// And up to here.
@@ -249,13 +424,13 @@ impl Sink<'_> {
         R: Read<Error = ip::Error>,
         W: Write<Error = ip::Error>,
     {
-        if piece.is_empty() || self.silent {
+        if piece.is_empty() || self.content == Content::Silent {
             return Ok(());
         }
         self.flush(body).await?;
         self.count(piece.len())?;
         let writer = body.writer();
-        if self.left.is_some() {
+        if self.content != Content::Chunks {
             return put(writer, piece, self.patience).await;
         }
         let mut size = Line::new();
@@ -287,7 +462,7 @@ impl Sink<'_> {
         W: Write<Error = ip::Error>,
     {
         let mut done = 0;
-        while !self.silent {
+        while self.content != Content::Silent {
             let room = self.memory.get_mut(self.end..ROOM - BEHIND).unwrap_or_default();
             let (count, last) = format(room, text, done)?;
             self.count(count)?;
@@ -315,7 +490,7 @@ impl Sink<'_> {
 
     /// `count` bytes more are content.
     fn count(&mut self, count: usize) -> Result<(), Error> {
-        if let Some(left) = &mut self.left {
+        if let Content::Length(left) = &mut self.content {
             let rest = left.checked_sub(count as u64);
             *left = rest.ok_or(Error::Request(Status::INTERNAL))?;
         }
@@ -329,7 +504,7 @@ impl Sink<'_> {
         W: Write<Error = ip::Error>,
     {
         let (mut start, mut end) = (BEFORE, self.end);
-        if self.left.is_none() {
+        if self.content == Content::Chunks {
             let mut size = end - start;
             if size > 0 {
                 self.memory[start - 2..start].copy_from_slice(b"\r\n");
@@ -358,11 +533,10 @@ impl Sink<'_> {
         R: Read<Error = ip::Error>,
         W: Write<Error = ip::Error>,
     {
-        if !self.silent {
-            if matches!(self.left, Some(1..)) {
-                return Err(Error::Request(Status::INTERNAL));
-            }
-            self.push(body, b"0\r\n\r\n").await?;
+        match self.content {
+            Content::Silent => {}
+            Content::Length(1..) => return Err(Error::Request(Status::INTERNAL)),
+            _ => self.push(body, b"0\r\n\r\n").await?,
         }
         self.progress.done = true;
         Ok(())

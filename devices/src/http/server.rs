@@ -1,8 +1,9 @@
 //! Connections, and the requests on them, one after the other.
 
 use super::body::{Body, LINE};
-use super::head::{self, Method, Request};
-use super::response::{Line, Progress, ROOM, Response, put};
+use super::fields::Framing;
+use super::head::{Bounds, Method, Parser, Request};
+use super::response::{self, Progress, ROOM, Response, put};
 use super::{Error, Status};
 use crate::ip::{self, Listener, Stream, Tcp};
 use alloc::rc::Rc;
@@ -19,8 +20,12 @@ use kernel::time::{Instant, timeout};
 pub struct Limits {
     /// Connections at a time; further ones are answered with 503.
     pub connections: usize,
-    /// Bytes of a request's head; 65,535 at most.
+    /// Bytes of a request's head.
     pub head: usize,
+    /// Bytes of a request's target, which are a part of its head (RFC 9112, section 3).
+    pub target: usize,
+    /// Fields of a request's head.
+    pub fields: usize,
     /// Bytes of a request's body.
     pub body: u64,
     /// How long a connection may be idle between requests.
@@ -35,7 +40,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 256,
-            head: 4096,
+            head: 16 * 1024,
+            target: 8000,
+            fields: 128,
             body: 1 << 30,
             idle: Duration::from_secs(30),
             request: Duration::from_secs(10),
@@ -95,6 +102,12 @@ pub(super) const KEEP: usize = 64;
 
 /// Bytes of a body that the handler did not read which are worth the connection.
 const SKIP: usize = 64 * 1024;
+
+/// Bytes of a buffer before a longer head needs it all.
+const SMALL: usize = 4096;
+
+/// Bytes of an answer of the server's own at most.
+const ANSWER: usize = 512;
 
 /// Serves on `port` until the network is down.
 ///
@@ -157,8 +170,8 @@ fn refuse<S: Stream + 'static>(mut stream: S) {
         return;
     }
     spawn(async move {
-        let answer = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\
-                       Connection: close\r\n\r\n";
+        let Some(mut memory) = kernel::memory::zeroed(ANSWER) else { return };
+        let answer = response::refusal(&mut memory, Status::UNAVAILABLE, "", false);
         let done = async {
             stream.write_all(answer).await?;
             stream.close().await
@@ -192,7 +205,7 @@ impl Pool {
             Some(memory) => memory,
             None => {
                 // Behind the longest head there is room for the lines between chunks.
-                let buffer = kernel::memory::zeroed(limits.head + LINE)?;
+                let buffer = kernel::memory::zeroed(limits.head.min(SMALL) + LINE)?;
                 Memory { buffer, text: kernel::memory::zeroed(ROOM)? }
             }
         };
@@ -202,7 +215,10 @@ impl Pool {
 
     fn put(&self, memory: Memory) {
         self.out.set(self.out.get() - 1);
-        self.spare.set(Some(memory));
+        // What a long head took is not kept.
+        if memory.buffer.len() <= SMALL + LINE {
+            self.spare.set(Some(memory));
+        }
     }
 }
 
@@ -253,7 +269,7 @@ pub(super) async fn pooled<S: Stream>(
 ) {
     let mut held = Held { pool, memory: None };
     let (mut reader, mut writer) = stream.split();
-    let mut end = 0;
+    let (mut end, mut note) = (0, Note::default());
     let result = loop {
         if end == 0 {
             match first(&mut reader, &mut held, limits).await {
@@ -263,7 +279,8 @@ pub(super) async fn pooled<S: Stream>(
             }
         }
         let Some(Memory { buffer, text }) = &mut held.memory else { break Ok(()) };
-        match one(&mut reader, &mut writer, buffer, end, text, limits, stats, handler).await {
+        let memory = (buffer, &mut text[..]);
+        match one(&mut reader, &mut writer, memory, end, &mut note, limits, stats, handler).await {
             Ok(Some(rest)) => end = rest,
             Ok(None) => break Ok(()),
             Err(error) => break Err(error),
@@ -271,17 +288,10 @@ pub(super) async fn pooled<S: Stream>(
     };
     if let Err(Error::Request(status)) = result {
         count(stats, |stats| stats.bad += 1);
-        let mut line = Line::new();
-        // The longest phrase fits.
-        let _ = core::fmt::write(
-            &mut line,
-            format_args!(
-                "HTTP/1.1 {} {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-                status.0,
-                status.phrase()
-            ),
-        );
-        let _ = put(&mut writer, line.as_bytes(), limits.response).await;
+        if let Some(mut memory) = kernel::memory::zeroed(ANSWER) {
+            let answer = response::refusal(&mut memory, status, note.why, note.headless);
+            let _ = put(&mut writer, answer, limits.response).await;
+        }
     }
     drop((reader, writer));
     held.put();
@@ -322,15 +332,34 @@ async fn first<R: Read<Error = ip::Error>>(
     Ok(read)
 }
 
+/// What is to be known of a request that is refused.
+#[derive(Default)]
+struct Note {
+    /// Why it is, for people.
+    why: &'static str,
+    /// It is HEAD, whose answer has no content.
+    headless: bool,
+}
+
+/// Gives a buffer another size: that of the longest head and the lines between chunks
+/// behind it, or that of most.
+fn resize(buffer: &mut Vec<u8>, size: usize) -> Result<(), Error> {
+    let mut other = kernel::memory::zeroed(size).ok_or(Error::Request(Status::UNAVAILABLE))?;
+    let kept = size.min(buffer.len());
+    other[..kept].copy_from_slice(&buffer[..kept]);
+    *buffer = other;
+    Ok(())
+}
+
 /// Serves the request whose first `end` bytes are in the buffer. `None` at the end of the
 /// connection, else how many bytes of what follows are in the buffer already.
 #[allow(clippy::too_many_arguments, reason = "the parts of a connection, borrowed one by one")]
 async fn one<R, W>(
     reader: &mut R,
     writer: &mut W,
-    buffer: &mut [u8],
+    (buffer, text): (&mut Vec<u8>, &mut [u8]),
     mut end: usize,
-    text: &mut [u8],
+    note: &mut Note,
     limits: &Limits,
     stats: &Cell<Stats>,
     handler: &impl Handler,
@@ -340,14 +369,27 @@ where
     W: Write<Error = ip::Error>,
 {
     let deadline = Instant::now().saturating_add(limits.request);
+    let bounds = Bounds { target: limits.target, fields: limits.fields };
+    let mut parser = Parser::default();
     let head = loop {
-        // Line ends before a request are leftovers of older clients (RFC 9112, section 2.2).
         // What is behind the longest head is not looked at, as it may have come or not.
-        if let Some(head) = head::parse(&buffer[..end.min(limits.head)]).map_err(Error::Request)? {
-            break head;
+        let within = &buffer[..end.min(limits.head)];
+        let parsed = parser.parse(within, bounds);
+        *note = Note { why: "", headless: parser.is_head() };
+        let parsed = match parsed {
+            Ok(None) if end >= limits.head => Err(parser.too_long(within)),
+            parsed => parsed,
+        };
+        match parsed {
+            Ok(Some(head)) => break head,
+            Ok(None) => {}
+            Err(refusal) => {
+                note.why = refusal.why;
+                return Err(Error::Request(refusal.status));
+            }
         }
-        if end >= limits.head {
-            return Err(Error::Request(Status::HEAD_TOO_LARGE));
+        if end == buffer.len() {
+            resize(buffer, limits.head + LINE)?;
         }
         let left = deadline.saturating_duration_since(Instant::now());
         match timeout(left, reader.read(&mut buffer[end..])).await {
@@ -356,8 +398,11 @@ where
             Err(_) => return Err(Error::Request(Status::TIMEOUT)),
         }
     };
-    if matches!(head.framing, head::Framing::Length(length) if length > limits.body) {
+    if matches!(head.framing, Framing::Length(length) if length > limits.body) {
         return Err(Error::Request(Status::TOO_LARGE));
+    }
+    if head.length + LINE > buffer.len() {
+        resize(buffer, limits.head + LINE)?;
     }
     let (of_head, rest) = buffer.split_at_mut(head.length);
     let request = Request::new(of_head, &head);
@@ -374,11 +419,16 @@ where
         progress: &mut progress,
         headless: request.method() == Method::Head,
         keep: &mut keep,
+        newest: head.is_newest(),
         memory: text,
         patience: limits.response,
     };
-    let result = handler.handle(&request, &mut body, response).await;
+    let result = match request.path() {
+        "*" => response.send(&mut body, Status::NO_CONTENT, &METHODS, b"").await,
+        _ => handler.handle(&request, &mut body, response).await,
+    };
     count(stats, |stats| stats.requests += 1);
+    note.why = body.why;
     match result {
         // Once an answer has begun, all that can be done is to cut it off.
         Err(Error::Request(_)) if progress.begun => {
@@ -389,15 +439,19 @@ where
         Ok(()) if !progress.done => return Err(Error::Connection(ip::Error::Reset)),
         Ok(()) => {}
     }
-    // A client that waits to be asked for the body may send it or not.
-    if !keep || (body.is_unasked() && !body.is_over()) {
-        return Ok(None);
-    }
-    if !body.is_over() && !body.skip(SKIP).await? {
+    // What is wrong with a body that nobody wanted is not worth a second answer.
+    if !keep || (!body.is_over() && !matches!(body.skip(SKIP).await, Ok(true))) {
         return Ok(None);
     }
     let (start, stop) = (body.start, body.end);
     let from = head.length + start;
     buffer.copy_within(from..head.length + stop, 0);
+    if buffer.len() > SMALL + LINE && stop - start <= SMALL {
+        // Where there is no memory for less, more is kept.
+        let _ = resize(buffer, SMALL + LINE);
+    }
     Ok(Some(stop - start))
 }
+
+/// What `OPTIONS *` is told.
+const METHODS: [(&str, &str); 1] = [("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH")];

@@ -248,16 +248,30 @@ fn a_wrong_request_is_refused_and_ends_the_connection() {
     let (answer, reset, _) = served(&[sends(&smuggled)]);
     assert_eq!(
         answer,
-        "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        "HTTP/1.1 400 Bad Request\r\nServer: Xenith\r\nContent-Type: text/plain\r\n\
+         Connection: close\r\nContent-Length: 70\r\n\r\n\
+         400 Bad Request: there are both Content-Length and Transfer-Encoding.\n"
     );
     assert!(!reset);
     for (request, status) in [
-        (format!("GET /{} HTTP/1.1\r\n", "a".repeat(600)), 431),
+        (format!("GET /{} HTTP/1.1\r\n", "a".repeat(600)), 414),
         ("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n".into(), 413),
     ] {
         assert_eq!(status_of(&[sends(&request)]), status, "{request}");
     }
-    for chunks in ["x\r\n", "-1\r\n", "5\r\nhelloX", "fffffffffffffffff\r\n", "5;\n"] {
+    for chunks in [
+        "x\r\n",
+        "-1\r\n",
+        "5\r\nhelloX",
+        "fffffffffffffffff\r\n",
+        "5;\n",
+        "\r\n",
+        "\n0\r\n\r\n",
+        "\r\n0\r\n\r\n",
+        "5\r\nhello\r\n\r\n\r\n",
+        "0\r\n\n",
+        "0\r\nTrailer\r\n\r\n",
+    ] {
         let start = "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
         let status = status_of(&[sends(&format!("{start}{chunks}{}", "y".repeat(600)))]);
         assert_eq!(status, 400, "{chunks:?}");
@@ -285,8 +299,8 @@ fn who_is_slow_is_cut_off() {
 #[test]
 fn a_head_that_is_too_long_is_so_however_it_comes() {
     let (first, bad) = (format!("GET /{}", "a".repeat(507)), "\0\0");
-    assert_eq!(status_of(&[sends(&format!("{first}{bad}"))]), 431);
-    assert_eq!(status_of(&[sends(&first), sends(bad)]), 431);
+    assert_eq!(status_of(&[sends(&format!("{first}{bad}"))]), 414);
+    assert_eq!(status_of(&[sends(&first), sends(bad)]), 414);
 }
 
 #[test]

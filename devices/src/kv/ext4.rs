@@ -1,95 +1,286 @@
-//! Ext2 and ext4 as Linux makes them, to be read.
+//! Ext2, ext3 and ext4 as Linux makes them, to be read.
 //!
-//! The crate `ext4-view` knows the format, checks its checksums, reads what is in the
-//! journal, has one `unsafe` and is fuzzed; it is synchronous, and run again until what it reads is in memory.
+//! Checksums are verified, and what is only in the journal is read from there. A file's
+//! blocks are found by its tree of extents, so reading costs what is read, wherever it
+//! stands. (The crate `ext4-view` is synchronous, and counts a file's blocks from its
+//! first one on with each read.)
+//!
+//! Encrypted files and folders can be listed by others, and not read.
 
-use super::replay::{Lines, Replay, Stopped};
-use super::{Error, Kind, Metadata, Tree, path};
+mod format;
+mod journal;
+mod map;
+
+use super::path::{self, Steps};
+use super::{Error, Kind, Metadata, Tree, sectors};
 use crate::block::Block;
-use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
-use core::error::Error as StdError;
-use ext4_view::{Ext4Error, Ext4Read, FileType};
+use core::cell::RefCell;
+use format::{Inode, SUPERBLOCK, Superblock, checksum, u16_at, u32_at};
+use map::Run;
 
-/// Bytes that one step may read: of a journal, all of it.
-const BUDGET: u64 = 64 << 20;
+/// Bytes that are fetched at once of what is not a file's content.
+const FETCH: u64 = 32 * 1024;
 
-/// Where a file cannot be read any more: the crate counts its blocks from the first
-/// one on each time, and holes cost no read that would end it.
-const FARTHEST: u64 = 1 << 30;
+/// Bytes that are kept of it.
+const KEPT: u64 = 512 * 1024;
 
 /// A file system on the disk `B`.
 #[derive(Debug)]
 pub struct Ext4<B> {
-    replay: Replay<B>,
-    files: ext4_view::Ext4,
+    disk: B,
+    superblock: Superblock,
+    /// Blocks that are read from elsewhere.
+    copies: BTreeMap<u64, Copy>,
+    blocks: RefCell<Blocks>,
+}
+
+/// Where a block's content is for now.
+#[derive(Clone, Copy, Debug)]
+struct Copy {
+    /// The block of the disk.
+    place: u64,
+    /// It begins with what a block of the journal begins with, and had zeros there.
+    escaped: bool,
+}
+
+/// Blocks in memory, with the moment of their last use.
+#[derive(Debug, Default)]
+struct Blocks {
+    by_number: BTreeMap<u64, (u64, Rc<[u8]>)>,
+    uses: u64,
 }
 
 /// A file or folder.
 #[derive(Clone, Debug)]
-pub struct Node {
-    /// Absolute and plain.
-    path: Rc<[u8]>,
-    metadata: Metadata,
-}
+pub struct Node(Rc<Inode>);
 
-/// The disk, as the crate reads it.
-struct Reader(Rc<Lines>);
+/// The longest target of a link that Linux takes.
+const LONGEST: usize = 4096;
 
-impl Ext4Read for Reader {
-    fn read(&mut self, at: u64, to: &mut [u8]) -> Result<(), Box<dyn StdError + Send + Sync>> {
-        self.0.read(at, to).map_err(|Stopped| Box::new(Stopped).into())
-    }
-}
-
-fn error(error: Ext4Error) -> Error {
-    match error {
-        Ext4Error::NotFound => Error::NotFound,
-        Ext4Error::IsADirectory | Ext4Error::IsASpecialFile => Error::NotFile,
-        Ext4Error::NotADirectory => Error::NotFolder,
-        Ext4Error::MalformedPath | Ext4Error::PathTooLong | Ext4Error::NotAbsolute => {
-            Error::BadPath
-        }
-        Ext4Error::TooManySymlinks => Error::NotFound,
-        Ext4Error::FileTooLarge => Error::TooLong,
-        Ext4Error::Encrypted | Ext4Error::Incompatible(_) => Error::Unsupported,
-        // What is missing is fetched; what remains is what leads out of the disk.
-        _ => Error::Damaged,
-    }
-}
-
-fn metadata(of: &ext4_view::Metadata, id: u64) -> Metadata {
-    let kind = match of.file_type() {
-        FileType::Regular => Kind::File,
-        FileType::Directory => Kind::Folder,
-        _ => Kind::Other,
-    };
-    let size = if kind == Kind::File { of.len() } else { 0 };
-    Metadata { kind, size, modified: of.modified().seconds().max(0).unsigned_abs(), id }
-}
+/// The inode of the root.
+const ROOT: u32 = 2;
 
 impl<B: Block> Ext4<B> {
-    /// Opens the file system on `disk`.
+    /// Opens the file system on `disk`. What is remembered of a journal may take a
+    /// quarter of the memory that is free.
     ///
     /// # Errors
     /// [`Error::OtherFormat`], [`Error::Unsupported`], [`Error::Damaged`],
-    /// [`Error::NoMemory`] for a journal that is not small, and the disk's.
+    /// [`Error::Shrunk`], [`Error::NoMemory`], and the disk's.
     pub async fn open(disk: B) -> Result<Self, Error> {
-        let replay = Replay::new(disk);
-        let there = |lines: &Rc<Lines>| {
-            let mut magic = [0; 2];
-            let read = lines.read(1024 + 0x38, &mut magic);
-            Ok(read.is_ok() && magic == 0xef53_u16.to_le_bytes())
-        };
-        if !replay.run(BUDGET, there).await? {
+        let mut bytes = [0; SUPERBLOCK];
+        if sectors::size(&disk) < 2 * SUPERBLOCK as u64 {
             return Err(Error::OtherFormat);
         }
-        let load = |lines: &Rc<Lines>| {
-            ext4_view::Ext4::load(Box::new(Reader(lines.clone()))).map_err(error)
-        };
-        let files = replay.run(BUDGET, load).await?;
-        Ok(Self { replay, files })
+        sectors::read(&disk, SUPERBLOCK as u64, &mut bytes).await?;
+        let superblock = Superblock::new(&bytes)?;
+        if superblock.blocks * superblock.block > sectors::size(&disk) {
+            return Err(Error::Shrunk);
+        }
+        let mut it = Self { disk, superblock, copies: BTreeMap::new(), blocks: RefCell::default() };
+        if superblock.recover {
+            if superblock.journal == 0 {
+                log::warn!("ext4: the journal is on another disk: mount it once");
+                return Err(Error::Unsupported);
+            }
+            let journal = it.inode(superblock.journal).await?;
+            it.copies = journal::replay(&it, &journal, super::spare_memory()).await?;
+            it.blocks = RefCell::default();
+            let at = SUPERBLOCK as u64;
+            let block = it.block(at / superblock.block).await?;
+            let own = block.get((at % superblock.block) as usize..).and_then(<[u8]>::first_chunk);
+            it.superblock = Superblock::new(own.ok_or(Error::Damaged)?)?;
+        }
+        Ok(it)
+    }
+
+    /// A block that is no file's content.
+    async fn block(&self, number: u64) -> Result<Rc<[u8]>, Error> {
+        if let Some(block) = self.blocks.borrow_mut().find(number) {
+            return Ok(block);
+        }
+        let Superblock { block: size, blocks, .. } = self.superblock;
+        if number >= blocks {
+            return Err(Error::Damaged);
+        }
+        let count = FETCH.div_ceil(size);
+        let first = number - number % count;
+        let count = count.min(blocks - first);
+        if let Some(copy) = self.copies.get(&number) {
+            let mut bytes = kernel::memory::zeroed(size as usize).ok_or(Error::NoMemory)?;
+            self.copy(*copy, 0, &mut bytes).await?;
+            let block = Rc::<[u8]>::from(bytes);
+            self.blocks.borrow_mut().keep(number, block.clone(), KEPT / size);
+            return Ok(block);
+        }
+        let length = (count * size) as usize;
+        let mut bytes = kernel::memory::zeroed(length).ok_or(Error::NoMemory)?;
+        sectors::read(&self.disk, first * size, &mut bytes).await?;
+        let mut found = None;
+        let mut kept = self.blocks.borrow_mut();
+        for (other, bytes) in (first..).zip(bytes.chunks_exact(size as usize)) {
+            if self.copies.contains_key(&other) {
+                continue;
+            }
+            let block = Rc::<[u8]>::from(bytes);
+            if other == number {
+                found = Some(block.clone());
+            }
+            kept.keep(other, block, KEPT / size);
+        }
+        found.ok_or(Error::Damaged)
+    }
+
+    /// Reads bytes from `at` on of a block that is elsewhere.
+    async fn copy(&self, copy: Copy, at: usize, to: &mut [u8]) -> Result<(), Error> {
+        let place = copy.place * self.superblock.block + at as u64;
+        sectors::read(&self.disk, place, to).await?;
+        if copy.escaped {
+            let escaped = journal::MAGIC.to_be_bytes();
+            let escaped = escaped.get(at..).unwrap_or_default();
+            to.iter_mut().zip(escaped).for_each(|(to, &from)| *to = from);
+        }
+        Ok(())
+    }
+
+    /// An inode.
+    async fn inode(&self, number: u32) -> Result<Inode, Error> {
+        let it = &self.superblock;
+        let index = number.checked_sub(1).filter(|_| number <= it.inodes).ok_or(Error::Damaged)?;
+        let (group, index) = (index / it.inodes_per_group, index % it.inodes_per_group);
+        let (block, at) = it.descriptor_of(group.into());
+        let descriptors = self.block(block).await?;
+        let end = at + it.descriptor as usize;
+        let descriptor = descriptors.get(at..end).ok_or(Error::Damaged)?;
+        if let Some(seed) = it.seed {
+            let parts =
+                [&group.to_le_bytes()[..], &descriptor[..0x1e], &[0; 2], &descriptor[0x20..]];
+            if checksum(seed, &parts) & 0xffff != u32::from(u16_at(descriptor, 0x1e)) {
+                return Err(Error::Damaged);
+            }
+        }
+        let high = if descriptor.len() >= 64 { u64::from(u32_at(descriptor, 0x28)) } else { 0 };
+        let table = u64::from(u32_at(descriptor, 0x8)) | high << 32;
+        let at = u64::from(index) * it.inode;
+        let block = table.checked_add(at / it.block).ok_or(Error::Damaged)?;
+        let at = (at % it.block) as usize;
+        let block = self.block(block).await?;
+        let bytes = block.get(at..at + it.inode as usize).ok_or(Error::Damaged)?;
+        Inode::new(bytes, number, it.seed)
+    }
+
+    /// Reads bytes of what an inode holds; fewer at its end only.
+    async fn content(&self, inode: &Inode, offset: u64, to: &mut [u8]) -> Result<usize, Error> {
+        if inode.is_encrypted() {
+            return Err(Error::Unsupported);
+        }
+        let left = usize::try_from(inode.size.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let count = to.len().min(left);
+        let to = to.get_mut(..count).unwrap_or_default();
+        if let Some(inside) = &inode.inside {
+            let rest = inside.get(offset as usize..).and_then(|rest| rest.get(..count));
+            to.copy_from_slice(rest.ok_or(Error::Damaged)?);
+            return Ok(count);
+        }
+        let size = self.superblock.block;
+        let mut done = 0;
+        while done < count {
+            let at = offset + done as u64;
+            let Run { block, count: blocks } = self.run(inode, at / size).await?;
+            let within = at % size;
+            let length = (blocks.saturating_mul(size) - within).min((count - done) as u64) as usize;
+            let part = to.get_mut(done..done + length).unwrap_or_default();
+            match block {
+                None => part.fill(0),
+                Some(block) => self.blocks_of_file(block, within, part).await?,
+            }
+            done += length;
+        }
+        Ok(count)
+    }
+
+    /// Reads from byte `within` of a block on, of blocks that stand in a row.
+    async fn blocks_of_file(&self, block: u64, within: u64, to: &mut [u8]) -> Result<(), Error> {
+        let size = self.superblock.block;
+        let end = block + (within + to.len() as u64).div_ceil(size);
+        sectors::read(&self.disk, block * size + within, to).await?;
+        for (&number, &copy) in self.copies.range(block..end) {
+            let begin = (number - block) * size;
+            let (at, from) =
+                (within.saturating_sub(begin) as usize, begin.saturating_sub(within) as usize);
+            let rest = to.get_mut(from..).unwrap_or_default();
+            let length = rest.len().min(size as usize - at);
+            self.copy(copy, at, &mut rest[..length]).await?;
+        }
+        Ok(())
+    }
+
+    /// The content of a folder's block; nothing behind the last one.
+    async fn folder(&self, folder: &Inode, number: u64) -> Result<Option<Rc<[u8]>>, Error> {
+        if folder.kind != Kind::Folder {
+            return Err(Error::NotFolder);
+        }
+        if folder.is_encrypted() {
+            return Err(Error::Unsupported);
+        }
+        if let Some(inside) = &folder.inside {
+            // The parent's number, and entries in two parts.
+            let part = match number {
+                0 => inside.get(4..60),
+                1 => inside.get(60..).filter(|part| !part.is_empty()),
+                _ => None,
+            };
+            return Ok(part.map(Rc::from));
+        }
+        let Superblock { block: size, blocks, .. } = self.superblock;
+        if number >= folder.size / size {
+            return Ok(None);
+        }
+        // One that is larger than the disk has the same blocks again and again.
+        let block = self.run(folder, number).await?.block.filter(|_| number < blocks);
+        let content = self.block(block.ok_or(Error::Damaged)?).await?;
+        if folder.seed.is_some_and(|seed| !format::is_right(&content, seed)) {
+            return Err(Error::Damaged);
+        }
+        // Others get their turn, also where all is in memory.
+        kernel::task::yield_now().await;
+        Ok(Some(content))
+    }
+
+    /// The inode of what is called `name` in a folder.
+    async fn find(&self, folder: &Inode, name: &[u8]) -> Result<Inode, Error> {
+        for number in 0.. {
+            let Some(block) = self.folder(folder, number).await? else { break };
+            let entries = format::entries(&block)?;
+            if let Some(entry) = entries.iter().find(|entry| entry.name == name) {
+                return self.inode(entry.inode).await;
+            }
+        }
+        Err(Error::NotFound)
+    }
+}
+
+impl Blocks {
+    fn find(&mut self, number: u64) -> Option<Rc<[u8]>> {
+        let (used, block) = self.by_number.get_mut(&number)?;
+        self.uses += 1;
+        *used = self.uses;
+        Some(block.clone())
+    }
+
+    /// Keeps a block beside up to `most` others.
+    fn keep(&mut self, number: u64, block: Rc<[u8]>, most: u64) {
+        if self.by_number.len() as u64 >= most {
+            let oldest = self.by_number.iter().min_by_key(|(_, (used, _))| *used);
+            if let Some((&oldest, _)) = oldest {
+                self.by_number.remove(&oldest);
+            }
+        }
+        self.uses += 1;
+        self.by_number.insert(number, (self.uses, block));
     }
 }
 
@@ -97,58 +288,51 @@ impl<B: Block> Tree for Ext4<B> {
     type Node = Node;
 
     async fn lookup(&self, path: &[u8]) -> Result<Node, Error> {
-        let path = [b"/", &*path::normal(path)?].concat();
-        let look = |_: &Rc<Lines>| {
-            self.files.metadata(&*path).map(|it| metadata(&it, path::id(&path))).map_err(error)
-        };
-        let metadata = self.replay.run(BUDGET, look).await?;
-        Ok(Node { path: path.into(), metadata })
+        let root = Rc::new(self.inode(ROOT).await?);
+        let (mut above, mut here) = (Vec::new(), root.clone());
+        let mut steps = Steps::new(&path::normal(path)?);
+        while let Some(name) = steps.next() {
+            if name == b".." {
+                here = above.pop().unwrap_or_else(|| root.clone());
+                continue;
+            }
+            if here.kind != Kind::Folder {
+                return Err(Error::NotFound);
+            }
+            let next = self.find(&here, &name).await?;
+            if next.kind == Kind::Link {
+                let length = usize::try_from(next.size).ok().filter(|&length| length <= LONGEST);
+                let mut target = alloc::vec![0; length.ok_or(Error::Damaged)?];
+                self.content(&next, 0, &mut target).await?;
+                if steps.follow(&target)? {
+                    above.clear();
+                    here = root.clone();
+                }
+                continue;
+            }
+            above.push(core::mem::replace(&mut here, Rc::new(next)));
+        }
+        Ok(Node(here))
     }
 
     fn metadata(&self, node: &Node) -> Metadata {
-        node.metadata
+        node.0.metadata()
     }
 
     async fn read(&self, node: &Node, offset: u64, to: &mut [u8]) -> Result<usize, Error> {
-        let Metadata { kind, size, .. } = node.metadata;
-        if kind == Kind::File && offset >= size {
-            return Ok(0);
+        if node.0.kind == Kind::File {
+            return self.content(&node.0, offset, to).await;
         }
-        if offset.saturating_add(to.len() as u64) > FARTHEST {
-            return Err(Error::Unsupported);
-        }
-        let read = |_: &Rc<Lines>| {
-            let mut file = self.files.open(&*node.path).map_err(error)?;
-            file.seek_to(offset).map_err(error)?;
-            let mut read = 0;
-            while let Some(rest) = to.get_mut(read..).filter(|rest| !rest.is_empty()) {
-                match file.read_bytes(rest).map_err(error)? {
-                    0 => break,
-                    count => read += count,
-                }
-            }
-            Ok(read)
-        };
-        self.replay.run(BUDGET, read).await
+        Err(Error::NotFile)
     }
 
     async fn list(&self, node: &Node, each: &mut dyn FnMut(&[u8], Metadata)) -> Result<(), Error> {
-        let list = |_: &Rc<Lines>| {
-            let mut names: Vec<(Vec<u8>, Metadata)> = Vec::new();
-            for entry in self.files.read_dir(&*node.path).map_err(error)? {
-                let entry = entry.map_err(error)?;
-                let name = entry.file_name();
-                if matches!(name.as_ref(), b"." | b"..") {
-                    continue;
-                }
-                let of = entry.metadata().map_err(error)?;
-                let id = path::id(entry.path().as_ref());
-                names.push((name.as_ref().to_vec(), metadata(&of, id)));
+        for number in 0.. {
+            let Some(block) = self.folder(&node.0, number).await? else { break };
+            for entry in format::entries(&block)? {
+                each(entry.name, self.inode(entry.inode).await?.metadata());
             }
-            Ok(names)
-        };
-        let names = self.replay.run(BUDGET, list).await?;
-        names.iter().for_each(|(name, metadata)| each(name, *metadata));
+        }
         Ok(())
     }
 }

@@ -16,6 +16,7 @@ use alloc::rc::Rc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::Cell;
+use devices::block::content::{self, Refused};
 use devices::block::{Block, Error, ErrorKind};
 use kernel::machine::line;
 use kernel::metrics::Source;
@@ -39,6 +40,8 @@ kernel::unikernel! {
         depth: u32 = 1,
         /// Requests in all.
         count: u32 = 1000,
+        /// Writes also where the disk holds something.
+        overwrite: bool = false,
     },
     main: start,
 }
@@ -104,11 +107,16 @@ async fn start<B: Block + Source + 'static>(
     bytes: u32,
     depth: u32,
     requests: u32,
-) -> Result<(), ErrorKind> {
+    overwrite: bool,
+) -> Result<(), Refused> {
     let info = disk.info();
     let sectors = u64::from(bytes / info.sector_size);
     if !["read", "write", "randread", "randwrite", "flush"].contains(&op) || sectors == 0 {
-        return Err(ErrorKind::Unsupported);
+        return Err(Refused::Disk(ErrorKind::Unsupported));
+    }
+    if !op.ends_with("read") {
+        let is_own = |_, piece: &[u8]| piece.iter().all(|&byte| matches!(byte, 0 | b'x'));
+        content::may_write(&disk, overwrite, is_own).await?;
     }
     let places = (info.sectors / sectors).max(1);
     let (left, next, random) =
@@ -124,7 +132,7 @@ async fn start<B: Block + Source + 'static>(
         })
         .collect();
     for task in tasks {
-        task.await?;
+        task.await.map_err(Refused::Disk)?;
     }
     let (ns, cpu) = (begun.elapsed().as_nanos(), cpu_time() - cpu);
     let Counts { event_channel, grant_table, .. } = counts();

@@ -16,7 +16,7 @@ extern crate alloc;
 use alloc::vec;
 use core::time::Duration;
 use devices::Block;
-use devices::block::{Block as _, ErrorKind};
+use devices::block::{Block as _, ErrorKind, content};
 use kernel::machine::line;
 use kernel::time::sleep;
 use tests::{Verdict, metric};
@@ -73,6 +73,9 @@ async fn run(disk: &Block) -> Result<Result<(), &'static str>, ErrorKind> {
 }
 
 async fn start(disk: Block) -> Verdict {
+    if content::may_write(&disk, false, |_, _| false).await.is_err() {
+        return Verdict::Fail("the disk is not blank");
+    }
     match run(&disk).await {
         Ok(Ok(())) => Verdict::Pass,
         Ok(Err(wrong)) => Verdict::Fail(wrong),

@@ -13,7 +13,7 @@
 
 use core::time::Duration;
 use devices::Block;
-use devices::block::{Block as _, ErrorKind};
+use devices::block::{Block as _, ErrorKind, content};
 use kernel::machine::line;
 use kernel::task::join;
 use kernel::time::sleep;
@@ -36,6 +36,9 @@ async fn writes(disk: &Block, first: u64) -> ErrorKind {
 }
 
 async fn start(disk: Block) -> Verdict {
+    if content::may_write(&disk, false, |_, _| false).await.is_err() {
+        return Verdict::Fail("the disk is not blank");
+    }
     line(format_args!("block_plug: writing"));
     if join(writes(&disk, 0), writes(&disk, 1000)).await != (ErrorKind::Gone, ErrorKind::Gone) {
         return Verdict::Fail("a disk that is taken away is not gone");

@@ -11,6 +11,7 @@
 
 use devices::Block;
 use devices::block::conformance::check;
+use devices::block::content;
 use tests::Verdict;
 
 kernel::unikernel! {
@@ -21,6 +22,9 @@ kernel::unikernel! {
 }
 
 async fn start(disk: Block) -> Verdict {
+    if content::may_write(&disk, false, |_, _| false).await.is_err() {
+        return Verdict::Fail("the disk is not blank");
+    }
     match check(&disk).await {
         Ok(()) => Verdict::Pass,
         Err(wrong) => Verdict::Fail(wrong),

@@ -3,24 +3,20 @@
 use super::format::{FIRST, Header, PAGE, Record, Superblock, pages};
 use super::{ENTRY, Inner, LEAST, LONGEST, Place, State, write_page, write_superblock};
 use crate::block::Block;
+use crate::block::content::{self, Content};
 use crate::kv::{Error, sectors};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
-/// How much of a disk has to be zero for it to be blank: Btrfs begins at 64 KiB.
-const BLANK: usize = 1 << 20;
-
 /// Whether `disk` holds nothing, or what an interrupted format leaves.
 pub(super) async fn is_blank<B: Block>(disk: &B) -> Result<bool, Error> {
-    let mut start = vec![0; (sectors::size(disk) as usize).min(BLANK) / PAGE * PAGE];
-    sectors::read(disk, 0, &mut start).await?;
-    let mut pages = start.chunks_exact(PAGE).zip(0..);
-    let begun = |page: &[u8], number| number == 1 && Superblock::is_begun(page);
-    let second = start.chunks_exact(PAGE).nth(1).and_then(Superblock::decode);
-    Ok(second.is_none()
-        && pages.all(|(page, number)| page.iter().all(|&byte| byte == 0) || begun(page, number)))
+    let begun = |at, page: &[u8]| {
+        at == PAGE as u64 && Superblock::is_begun(page) && Superblock::decode(page).is_none()
+    };
+    let found = content::find(disk, begun).await.map_err(Error::of_disk)?;
+    Ok(found == Content::Blank)
 }
 
 /// Makes an empty store.

@@ -242,7 +242,7 @@ fn disk_setting() -> Result<String> {
 /// Starts ours, which ends when it is done.
 fn ours_once(host: &Host, image: &Image, way: &Way, mib: u64) -> Result<Run> {
     let Way { op, bytes, depth, requests, .. } = way;
-    let extra = format!("op={op} bytes={bytes} depth={depth} count={requests}");
+    let extra = format!("op={op} bytes={bytes} depth={depth} count={requests} overwrite=yes");
     let overrides = vec![format!("memory={mib}"), format!("extra=\"{extra}\""), disk_setting()?];
     let mut domain = host.create(&GuestSpec { overrides, ..GuestSpec::new(image.config()) })?;
     let end = domain.wait(PATIENCE, &mut |_| ())?.context("it hangs")?;

@@ -1,0 +1,261 @@
+//! What a disk holds already, before something is written on it.
+//!
+//! An app that writes on a disk as a whole asks [`may_write`] first: it may if the disk is
+//! blank, holds only what the app wrote earlier, or the user says so.
+
+use super::{Block, Error, ErrorKind};
+use alloc::vec::Vec;
+use core::fmt;
+
+/// Bytes that are looked at, at either end: formats begin or end there.
+const END: u64 = 1 << 20;
+
+/// Bytes that are asked about at once.
+pub const PIECE: usize = 4096;
+
+/// Bytes that are read at once: all that tell of a format at a disk's beginning.
+const READ: usize = 128 * 1024;
+
+/// What a disk holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Zeros at both ends.
+    Blank,
+    /// Something of this name, such as `a FAT file system`.
+    Known(&'static str),
+    /// Something else.
+    Unknown,
+}
+
+impl fmt::Display for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Blank => "nothing",
+            Self::Known(name) => name,
+            Self::Unknown => "something that is not known here",
+        })
+    }
+}
+
+/// Why nothing is written on a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It holds something.
+    Holds(Content),
+    /// It cannot be read.
+    Disk(ErrorKind),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Holds(content) => write!(
+                f,
+                "the disk holds {content}, which would be lost: give an empty disk, or say \
+                 overwrite=yes"
+            ),
+            Self::Disk(kind) => kind.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for Refused {}
+
+/// Whether `disk` may be written on as a whole: `overwrite` says so, or both of its ends
+/// hold only zeros and what `is_own` takes for the app's. That is asked of [`PIECE`] bytes
+/// at a time, fewer at the end, that are not all zero, with the place of the first one.
+///
+/// # Errors
+/// [`Refused`].
+pub async fn may_write<B: Block>(
+    disk: &B,
+    overwrite: bool,
+    is_own: impl Fn(u64, &[u8]) -> bool,
+) -> Result<(), Refused> {
+    if overwrite {
+        return Ok(());
+    }
+    match find(disk, is_own).await {
+        Ok(Content::Blank) => Ok(()),
+        Ok(content) => Err(Refused::Holds(content)),
+        Err(error) => Err(Refused::Disk(error.kind())),
+    }
+}
+
+/// Finds out what `disk` holds beside what `is_own` takes for the caller's, as
+/// [`may_write`] asks.
+///
+/// # Errors
+/// Those of [`Block::read`].
+pub async fn find<B: Block>(
+    disk: &B,
+    is_own: impl Fn(u64, &[u8]) -> bool,
+) -> Result<Content, B::Error> {
+    let info = disk.info();
+    let size = u64::from(info.sector_size);
+    let bytes = info.sectors.saturating_mul(size);
+    let most = END.min(bytes);
+    // Where both ends meet, nothing is looked at twice.
+    let tail = (bytes - most).max(most) / PIECE as u64 * PIECE as u64;
+    let mut unknown = false;
+    for (mut at, end) in [(0, most), (tail.max(most), bytes)] {
+        while at < end {
+            let length = (end - at).min(READ as u64) / size * size;
+            if length == 0 {
+                break;
+            }
+            let mut read: Vec<u8> = alloc::vec![0; length as usize];
+            disk.read(at / size, &mut read).await?;
+            let mut dirty = false;
+            for (place, piece) in (at..).step_by(PIECE).zip(read.chunks_mut(PIECE)) {
+                if piece.iter().all(|&byte| byte == 0) {
+                } else if is_own(place, piece) {
+                    piece.fill(0);
+                } else {
+                    dirty = true;
+                }
+            }
+            if dirty {
+                let name = if at == 0 { at_beginning(&read) } else { at_end(&read) };
+                if let Some(name) = name {
+                    return Ok(Content::Known(name));
+                }
+                unknown = true;
+            }
+            at += length;
+        }
+    }
+    Ok(if unknown { Content::Unknown } else { Content::Blank })
+}
+
+/// Bytes at a place that tell of a format.
+type Sign = (usize, &'static [u8], &'static str);
+
+/// What is told by bytes at the disk's beginning; of two, the first that stands here.
+const SIGNS: &[Sign] = &[
+    (0, b"XENITHKV", "keys of Xenith"),
+    (4096, b"XENITHKV", "keys of Xenith"),
+    (0, b"XLOTTERY", "a game of disk-lottery"),
+    (0, b"000000000000000\n000000000000016\n", "what the app block writes"),
+    (0, b"LUKS\xba\xbe", "an encrypted volume (LUKS)"),
+    (3, b"-FVE-FS-", "an encrypted volume (BitLocker)"),
+    (3, b"NTFS    ", "an NTFS file system"),
+    (3, b"EXFAT   ", "an exFAT file system"),
+    (54, b"FAT", "a FAT file system"),
+    (82, b"FAT32", "a FAT file system"),
+    (0, b"XFSB", "an XFS file system"),
+    (0x10040, b"_BHRfS_M", "a Btrfs file system"),
+    (0x438, b"\x53\xef", "an ext2, ext3 or ext4 file system"),
+    (0x400, b"\xe2\xe1\xf5\xe0", "an EROFS file system"),
+    (0x400, b"\x10\x20\xf5\xf2", "an F2FS file system"),
+    (0x400, b"H+", "an HFS+ file system"),
+    (0x400, b"HX", "an HFS+ file system"),
+    (0x406, b"\x34\x34", "a NILFS file system"),
+    (0, b"hsqs", "a SquashFS file system"),
+    (0, b"\x45\x3d\xcd\x28", "a cramfs file system"),
+    (0, b"-rom1fs-", "a romfs file system"),
+    (32, b"NXSB", "an APFS container"),
+    (0x1018, b"\xc6\x85\x73\xf6\x4e\x1a\x45\xca", "a bcachefs file system"),
+    (0x8000, b"JFS1", "a JFS file system"),
+    (0x10034, b"ReIsEr", "a ReiserFS file system"),
+    (0x8001, b"CD001", "an ISO 9660 file system"),
+    (0x8001, b"BEA01", "a UDF file system"),
+    (0x8001, b"NSR0", "a UDF file system"),
+    (0, b"LABELONE", "a physical volume of LVM"),
+    (512, b"LABELONE", "a physical volume of LVM"),
+    (1024, b"LABELONE", "a physical volume of LVM"),
+    (1536, b"LABELONE", "a physical volume of LVM"),
+    (0xff6, b"SWAPSPACE2", "swap space"),
+    (0xff6, b"SWAP-SPACE", "swap space"),
+    (0x1ff6, b"SWAPSPACE2", "swap space"),
+    (0x3ff6, b"SWAPSPACE2", "swap space"),
+    (0xfff6, b"SWAPSPACE2", "swap space"),
+    (0, RAID, "a part of a RAID"),
+    (4096, RAID, "a part of a RAID"),
+    (512, b"EFI PART", "a partition table (GPT)"),
+    (4096, b"EFI PART", "a partition table (GPT)"),
+    (257, b"ustar", "a tar archive"),
+    (0, b"QFI\xfb", "a qcow2 image"),
+    (0, b"KDMV", "a VMDK image"),
+    (0, b"conectix", "a VHD image"),
+    (0, b"PK\x03\x04", "a zip archive"),
+    (0, b"\x1f\x8b\x08", "something compressed by gzip"),
+    (0, b"\xfd7zXZ", "something compressed by xz"),
+    (0, b"\x28\xb5\x2f\xfd", "something compressed by zstd"),
+    (0, b"\x7fELF", "a program"),
+    (510, b"\x55\xaa", "a boot sector or a partition table (MBR)"),
+];
+
+/// The superblock of Linux's software RAID.
+const RAID: &[u8] = b"\xfc\x4e\x2b\xa9";
+
+fn at_beginning(bytes: &[u8]) -> Option<&'static str> {
+    let has = |&&(at, sign, _): &&Sign| bytes.get(at..).is_some_and(|it| it.starts_with(sign));
+    SIGNS.iter().find(has).map(|&(_, _, name)| name)
+}
+
+/// What the sectors at the end tell: a table's copy, or a RAID's superblock.
+fn at_end(bytes: &[u8]) -> Option<&'static str> {
+    let mut sectors = bytes.chunks(512);
+    sectors.find_map(|sector| match sector {
+        [b'E', b'F', b'I', b' ', b'P', b'A', b'R', b'T', ..] => Some("a partition table (GPT)"),
+        _ if sector.starts_with(RAID) => Some("a part of a RAID"),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::memory::Memory;
+    use super::*;
+    use alloc::vec;
+    use kernel::task::block_on;
+
+    fn of(size: u32, bytes: Vec<u8>) -> Content {
+        block_on(find(&Memory::from_bytes(size, bytes), |_, _| false)).unwrap()
+    }
+
+    #[test]
+    fn both_ends_are_looked_at() {
+        for size in [512, 4096] {
+            for length in [0, 4096, 1 << 20, (1 << 20) + 4096, (2 << 20) - 4096, 5 << 20] {
+                assert_eq!(of(size, vec![0; length]), Content::Blank, "{length}");
+                for at in [0, 4095, END as usize - 1, length.saturating_sub(END as usize)] {
+                    for at in [at, length.saturating_sub(at + 1)] {
+                        let mut bytes = vec![0; length];
+                        let Some(byte) = bytes.get_mut(at) else { continue };
+                        *byte = 1;
+                        assert_eq!(of(size, bytes), Content::Unknown, "{at} of {length}");
+                    }
+                }
+            }
+        }
+        let mut middle = vec![0; 5 << 20];
+        middle[5 << 19] = 1;
+        assert_eq!(of(512, middle), Content::Blank);
+    }
+
+    #[test]
+    fn formats_have_their_names() {
+        for &(at, sign, name) in SIGNS {
+            let mut bytes = vec![0; 3 << 20];
+            bytes[at..at + sign.len()].copy_from_slice(sign);
+            assert_eq!(of(512, bytes), Content::Known(name));
+        }
+        let mut bytes = vec![0; 3 << 20];
+        bytes[(3 << 20) - 512..][..8].copy_from_slice(b"EFI PART");
+        assert_eq!(of(512, bytes), Content::Known("a partition table (GPT)"));
+    }
+
+    #[test]
+    fn what_is_the_apps_is_no_matter() {
+        let mut bytes = vec![0; 3 << 20];
+        bytes[8192..8200].fill(7);
+        let disk = Memory::from_bytes(512, bytes);
+        let own = |at, piece: &[u8]| at == 8192 && piece[..8] == [7; 8] && piece.len() == PIECE;
+        assert_eq!(block_on(may_write(&disk, false, own)), Ok(()));
+        let refused = block_on(may_write(&disk, false, |_, _| false));
+        assert_eq!(refused, Err(Refused::Holds(Content::Unknown)));
+        assert_eq!(block_on(may_write(&disk, true, |_, _| false)), Ok(()));
+    }
+}
