@@ -3,7 +3,8 @@
 //! On Xen they are the domain's command line (`extra = "port=8080"` in the
 //! `xl` configuration), on Linux those of the process. An item is `key=value`;
 //! white space separates items, double quotes keep it, and a backslash takes
-//! the next character as it is. `help` alone prints what there is.
+//! the next character as it is. `help` alone prints what there is. A key stands once, but
+//! for arguments of the type [`Several`].
 
 use crate::common;
 use crate::manifest::Argument;
@@ -75,7 +76,7 @@ impl fmt::Display for Error {
 /// A type that an argument may have.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an argument's type",
-    note = "arguments are `&'static str`, `bool` or an integer type"
+    note = "arguments are `&'static str`, `bool`, an integer type or `Several`"
 )]
 pub trait Value: Sized {
     /// What a user reads, such as `number from 0 to 255`.
@@ -83,6 +84,49 @@ pub trait Value: Sized {
 
     /// The value that `text` stands for, if it does.
     fn parse(text: &'static str) -> Option<Self>;
+
+    /// The value of one that is not given and has no default, if it has one by itself.
+    fn absent() -> Option<Self> {
+        None
+    }
+
+    /// Whether a key may stand several times.
+    const SEVERAL: bool = false;
+
+    /// Takes a further value of the same key.
+    fn add(&mut self, _: &'static str) {}
+}
+
+/// The values of a key that may stand any number of times, in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Several(heapless::Vec<&'static str, MAX>);
+
+impl core::ops::Deref for Several {
+    type Target = [&'static str];
+
+    fn deref(&self) -> &[&'static str] {
+        &self.0
+    }
+}
+
+impl Value for Several {
+    const KIND: &'static str = "text, any number of times";
+    const SEVERAL: bool = true;
+
+    fn parse(text: &'static str) -> Option<Self> {
+        let mut several = Self::default();
+        several.add(text);
+        Some(several)
+    }
+
+    fn absent() -> Option<Self> {
+        Some(Self::default())
+    }
+
+    fn add(&mut self, text: &'static str) {
+        // There is room for as many as a command line has.
+        let _ = self.0.push(text);
+    }
 }
 
 impl Value for &'static str {
@@ -138,7 +182,7 @@ impl Args {
     /// Takes `items` apart, each as [`split`] or the operating system gave it.
     ///
     /// # Errors
-    /// The first item that is not text, not `key=value`, too many or given twice.
+    /// The first item that is not text or not `key=value`, or that there are too many.
     pub fn new(items: impl Iterator<Item = &'static [u8]>) -> Result<Self, Error> {
         let mut args = Self::default();
         for item in items {
@@ -148,9 +192,6 @@ impl Args {
             match equals.and_then(|at| Some((item.get(..at)?, item.get(at + 1..)?))) {
                 _ if item == "help" => args.help = true,
                 None => return Err(Error::NoValue(item)),
-                Some((name, _)) if args.items.iter().any(|&(other, _)| other == name) => {
-                    return Err(Error::Twice(name));
-                }
                 Some(pair) => args.items.push(pair).map_err(|_| Error::TooMany)?,
             }
         }
@@ -166,12 +207,19 @@ impl Args {
     /// Takes the argument `name` out.
     ///
     /// # Errors
-    /// When its value is not of type `T`, or it is missing and has no default.
+    /// When its value is not of type `T`, when it is given twice and `T` is not [`Several`],
+    /// or it is missing and has no default.
     pub fn take<T: Value>(&mut self, name: &'static str, default: Option<T>) -> Result<T, Error> {
-        match self.remove(name) {
-            Some(value) => T::parse(value).ok_or(Error::BadValue { name, value, kind: T::KIND }),
-            None => default.ok_or(Error::Missing(name)),
+        let Some(value) = self.remove(name, T::SEVERAL)? else {
+            return default.or_else(T::absent).ok_or(Error::Missing(name));
+        };
+        let mut taken = T::parse(value).ok_or(Error::BadValue { name, value, kind: T::KIND })?;
+        if T::SEVERAL {
+            while let Some(value) = self.remove(name, true)? {
+                taken.add(value);
+            }
         }
+        Ok(taken)
     }
 
     /// Takes what `argument` describes out, or its default; nothing if it has none.
@@ -183,14 +231,19 @@ impl Args {
         argument: &Argument,
     ) -> Result<Option<T>, Error> {
         let Argument { name, kind, default, .. } = *argument;
-        let Some(value) = self.remove(name).or(default) else { return Ok(None) };
+        let Some(value) = self.remove(name, false)?.or(default) else { return Ok(None) };
         T::parse(value).map(Some).ok_or(Error::BadValue { name, value, kind })
     }
 
-    /// Not generic, so that an image has it once.
-    fn remove(&mut self, name: &str) -> Option<&'static str> {
-        let at = self.items.iter().position(|&(key, _)| key == name)?;
-        Some(self.items.swap_remove(at).1)
+    /// Takes out the first value of `name`, which only `several` may have another of. Not
+    /// generic, so that an image has it once.
+    fn remove(&mut self, name: &'static str, several: bool) -> Result<Option<&'static str>, Error> {
+        let mut places = (0..self.items.len()).filter(|&at| self.items[at].0 == name);
+        let Some(at) = places.next() else { return Ok(None) };
+        if !several && places.next().is_some() {
+            return Err(Error::Twice(name));
+        }
+        Ok(Some(self.items.remove(at).1))
     }
 
     /// Makes sure that nothing is left.
@@ -326,7 +379,9 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         assert_eq!(args("oops").unwrap_err(), Error::NoValue("oops"));
-        assert_eq!(args("a=1 a=2").unwrap_err(), Error::Twice("a"));
+        assert_eq!(args("a=1 a=2").unwrap().take("a", Some(3_u8)), Err(Error::Twice("a")));
+        assert_eq!(args("a=1 b=2 a=x").unwrap().take::<&str>("a", None), Err(Error::Twice("a")));
+        assert_eq!(args("a=x a=1").unwrap().take::<u8>("a", None), Err(Error::Twice("a")));
         assert_eq!(args("a=\"1").unwrap_err(), Error::Unfinished);
         assert_eq!(args("a=1\\").unwrap_err(), Error::Unfinished);
         assert_eq!(args("oops=1").unwrap().finish(), Err(Error::Unknown("oops")));
@@ -337,6 +392,15 @@ mod tests {
         assert_eq!(args(&many).unwrap_err(), Error::TooMany);
         let broken: &'static [u8] = b"a=\xff";
         assert_eq!(Args::new([broken].into_iter()).unwrap_err(), Error::NotText);
+    }
+
+    #[test]
+    fn some_may_be_given_several_times() {
+        let mut args = args("a=1 b=x a=\"2 3\" c=y a=1").unwrap();
+        assert_eq!(*args.take::<Several>("a", None).unwrap(), ["1", "2 3", "1"]);
+        assert_eq!(args.take::<Several>("d", None), Ok(Several::default()));
+        assert_eq!(args.take("c", None::<&str>), Ok("y"));
+        assert_eq!(args.finish(), Err(Error::Unknown("b")));
     }
 
     #[test]
