@@ -1,4 +1,4 @@
-//! Fetches a page over HTTP and prints it.
+//! Fetches pages over HTTP and prints them.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -7,13 +7,15 @@ extern crate alloc;
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt::Write as _;
 use core::time::Duration;
-use devices::http::client::{self, Error, Limits};
-use devices::http::{Answer, Body, Error as Wrong, Url};
-use devices::ip::{self, Resolve, Tcp};
+use devices::http::Url;
+use devices::http::client::{Answer, Client, Content, Error, Limits, Request};
+use devices::ip::{Resolve, Stream, Tcp};
 use embedded_io_async::{Read, Write};
 use kernel::Exit;
+use kernel::args::Several;
 use kernel::text::Escaped;
 
 /// Bytes of the page that are printed at once.
@@ -30,15 +32,26 @@ enum Page {
     Unprinted,
 }
 
+/// What of an answer goes to the console, and how.
+#[derive(Clone, Copy, Debug)]
+struct Shown {
+    /// Its first line and its fields.
+    head: bool,
+    /// Its content.
+    content: bool,
+    /// Nothing else, and the content as it is.
+    raw: bool,
+}
+
 /// The exit status for what the user should do next.
-const fn exit(error: Error) -> Exit {
+const fn exit(error: &Error) -> Exit {
     match error {
-        Error::Url(_) => Exit::USAGE,
+        Error::Url(_) | Error::Location(..) | Error::Request(_) => Exit::USAGE,
         Error::Name(_) => Exit(3),
         Error::Connect(_) => Exit(4),
-        Error::Lost(_) | Error::NotHttp | Error::TooLong | Error::Redirects => Exit(5),
-        Error::TimedOut => Exit(6),
+        Error::TimedOut(..) => Exit(6),
         Error::Memory => Exit::FAILURE,
+        _ => Exit(5),
     }
 }
 
@@ -74,26 +87,26 @@ fn begun(bytes: &[u8]) -> usize {
 }
 
 /// Reads the page to its end and prints it, if that is wanted and possible.
-async fn read<C, R, W>(
+async fn read<C: Write, S: Stream>(
     mut console: Option<&mut C>,
-    body: &mut Body<'_, R, W>,
-) -> Result<(u64, Result<(), C::Error>), Wrong>
-where
-    C: Write,
-    R: Read<Error = ip::Error>,
-    W: Write<Error = ip::Error>,
-{
+    raw: bool,
+    content: &mut Content<'_, S>,
+) -> Result<(u64, Result<(), C::Error>), Error> {
     let (mut piece, mut held, mut total) = ([0; PIECE], 0, 0);
     let (mut last, mut result) = (b'\n', Ok(()));
     loop {
-        let count = body.read(&mut piece[held..]).await?;
+        let count = content.read(&mut piece[held..]).await?;
         total += count as u64;
         let all = held + count;
-        held = if count == 0 { 0 } else { begun(&piece[..all]) };
+        held = if count == 0 || raw { 0 } else { begun(&piece[..all]) };
         if let Some(console) = console.as_mut().filter(|_| result.is_ok()) {
-            result = print(*console, &piece[..all - held]).await;
+            result = if raw {
+                console.write_all(&piece[..all]).await
+            } else {
+                print(*console, &piece[..all - held]).await
+            };
             last = piece[..all].last().copied().unwrap_or(last);
-            if count == 0 && last != b'\n' && result.is_ok() {
+            if count == 0 && last != b'\n' && result.is_ok() && !raw {
                 result = console.write_all(b"\n").await;
             }
         }
@@ -104,54 +117,129 @@ where
     }
 }
 
-/// Fetches the page at `url` and prints it if `shown`.
-pub async fn start<C: Write, I: Tcp + Resolve>(
-    mut console: C,
-    ip: I,
-    url: &str,
-    shown: bool,
-    redirects: u8,
-    limit: u64,
-    patience: u16,
-) -> Exit {
-    let limits = Limits {
-        redirects: redirects.into(),
-        body: limit,
-        answer: Duration::from_secs(patience.max(1).into()),
-        ..Limits::default()
-    };
-    let console = &mut console;
-    let page = client::get(&ip, url, &limits, async |url: &Url, answer: Answer<'_>, body| {
-        let status = answer.status().0;
-        // By the console itself, which loses nothing.
-        let mut text = format!("fetch: {url}: {status}");
+/// What is said of an answer before its content.
+fn heading(url: &Url, answer: &Answer<'_>, shown: Shown) -> String {
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    if !shown.raw {
+        let _ = write!(text, "fetch: {url}: {}", answer.status().0);
         if let Some(length) = answer.length() {
             let _ = write!(text, ", {length} bytes");
         }
         text.push('\n');
-        let mut said = console.write_all(text.as_bytes()).await;
-        let (total, printed) = read(shown.then_some(&mut *console), body).await?;
+    }
+    if shown.head {
+        let _ = writeln!(text, "{}", Escaped(answer.line()));
+        for (name, value) in answer.fields() {
+            let _ = writeln!(text, "{}: {}", Escaped(name), Escaped(value));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Fetches a page and prints what is to be shown of it; the exit status.
+async fn fetch<C: Write, I: Tcp + Resolve>(
+    console: &mut C,
+    client: &mut Client<'_, I>,
+    request: &Request<'_>,
+    shown: Shown,
+) -> Exit {
+    let take = async |url: &Url, answer: Answer<'_>, content: &mut Content<'_, I::Stream>| {
+        // By the console itself, which loses nothing.
+        let mut said = console.write_all(heading(url, &answer, shown).as_bytes()).await;
+        let to = shown.content.then_some(&mut *console);
+        let (total, printed) = read(to, shown.raw, content).await?;
         said = said.and(printed);
-        if said.is_ok() {
+        if said.is_ok() && !shown.raw {
             said = console.write_all(format!("fetch: done, {total} bytes\n").as_bytes()).await;
         }
-        Ok(match status {
-            _ if said.is_err() => Page::Unprinted,
-            400.. => Page::Failed,
-            _ => Page::Whole,
+        Ok(match said {
+            Err(_) => Page::Unprinted,
+            Ok(()) if answer.is_failure() => Page::Failed,
+            Ok(()) => Page::Whole,
         })
-    })
-    .await;
-    let error = match page {
-        Ok(Page::Whole) => return Exit::SUCCESS,
-        Ok(Page::Failed) => return Exit(7),
-        Ok(Page::Unprinted) => return Exit::FAILURE,
-        Err(error) => error,
     };
-    let text = format!("error: {}: {error}\n", Escaped(url.as_bytes()));
+    match client.fetch(request, take).await {
+        Ok(Page::Whole) => Exit::SUCCESS,
+        Ok(Page::Failed) => Exit(7),
+        Ok(Page::Unprinted) => Exit::FAILURE,
+        Err(failure) => {
+            say(console, &format!("{failure}")).await;
+            exit(&failure.error)
+        }
+    }
+}
+
+/// Prints an error.
+async fn say<C: Write>(console: &mut C, text: &str) {
     // A console that cannot be used is nothing to tell of.
-    let _ = console.write_all(text.as_bytes()).await;
-    exit(error)
+    let _ = console.write_all(format!("error: {text}\n").as_bytes()).await;
+}
+
+/// Fetches the pages at `url`, one after the other, with the limits and the fields that
+/// the manifest explains. The exit status is that of the first one that failed.
+#[allow(clippy::too_many_arguments, reason = "they are the manifest's, in its order")]
+pub async fn start<C: Write, I: Tcp + Resolve>(
+    mut console: C,
+    ip: I,
+    url: Several,
+    method: &str,
+    field: Several,
+    body: &str,
+    head: bool,
+    print: bool,
+    raw: bool,
+    gzip: bool,
+    redirects: u8,
+    limit: u64,
+    connect: u16,
+    patience: u16,
+    time: u32,
+) -> Exit {
+    let seconds = |seconds: u32| Duration::from_secs(seconds.max(1).into());
+    let limits = Limits {
+        redirects: redirects.into(),
+        body: limit,
+        connect: seconds(connect.into()),
+        answer: seconds(patience.into()),
+        total: if time == 0 { Duration::MAX } else { seconds(time) },
+        ..Limits::default()
+    };
+    let mut fields = Vec::new();
+    for field in field.iter() {
+        let Some((name, value)) = field.split_once(':') else {
+            say(
+                &mut console,
+                &format!("field={} is not of the form Name: value", Escaped(field.as_bytes())),
+            )
+            .await;
+            return Exit::USAGE;
+        };
+        fields.push((name.trim_ascii(), value.trim_ascii()));
+    }
+    if url.is_empty() {
+        say(&mut console, "argument url must be given (the argument `help` lists what there is)")
+            .await;
+        return Exit::USAGE;
+    }
+    let method = match method {
+        "" if body.is_empty() => "GET",
+        "" => "POST",
+        method => method,
+    };
+    let shown = Shown { head, content: print, raw };
+    let mut client = Client::new(&ip, limits);
+    let mut result = Exit::SUCCESS;
+    for url in url.iter() {
+        let request = Request { method, url, fields: &fields, body: body.as_bytes(), decode: gzip };
+        let exit = fetch(&mut console, &mut client, &request, shown).await;
+        if result == Exit::SUCCESS {
+            result = exit;
+        }
+    }
+    client.close().await;
+    result
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use devices::ip::config::{Ipv4, Settings};
 use devices::ip::{Listener, Stack, Stream};
 use devices::net::cable::{End, Options, cable};
 use embedded_io_async::ErrorType;
+use kernel::args::Value as _;
 use kernel::task::{block_on, spawn};
 use kernel::time::{Instant, sleep};
 use std::vec::Vec;
@@ -60,7 +61,6 @@ fn serve(ip: &Stack<End>, answers: &'static [Server]) {
                 assert_eq!(stream.read(&mut byte).await, Ok(1), "{request:?}");
                 request.extend(byte);
             }
-            assert!(request.starts_with(b"GET /"), "{request:?}");
             // The client may leave at any time.
             match answer {
                 Server::Says(text, size) => {
@@ -88,7 +88,23 @@ fn serve(ip: &Stack<End>, answers: &'static [Server]) {
 }
 
 /// What fetching `url` prints, the status, and how long it took.
-fn fetch(url: &str, limit: u64, answers: &'static [Server]) -> (String, u8, Duration) {
+fn fetch(url: &'static str, limit: u64, answers: &'static [Server]) -> (String, u8, Duration) {
+    fetch_by(&[url], limit, &[], answers)
+}
+
+/// The same of several, with fields, which are shown with the head.
+fn fetch_by(
+    urls: &[&'static str],
+    limit: u64,
+    fields: &[&'static str],
+    answers: &'static [Server],
+) -> (String, u8, Duration) {
+    let several = |texts: &[&'static str]| {
+        let mut several = Several::default();
+        texts.iter().for_each(|text| several.add(text));
+        several
+    };
+    let (urls, shown, fields) = (several(urls), !fields.is_empty(), several(fields));
     kernel::machine::simulate_time();
     block_on(async {
         let (one, other) = cable(Options::default());
@@ -96,7 +112,10 @@ fn fetch(url: &str, limit: u64, answers: &'static [Server]) -> (String, u8, Dura
         serve(&there, answers);
         let mut paper = Paper::default();
         let begun = Instant::now();
-        let exit = start(&mut paper, here, url, true, 2, limit, 30).await;
+        let exit = start(
+            &mut paper, here, urls, "", fields, "", shown, true, false, true, 2, limit, 15, 30, 300,
+        )
+        .await;
         (String::from_utf8(paper.0).unwrap(), exit.0, begun.elapsed())
     })
 }
@@ -141,8 +160,9 @@ fn redirects_are_followed_so_far() {
     assert!(said.starts_with("fetch: http://10.0.0.2/b: 200, 2 bytes\nx\n"), "{said}");
     assert_eq!(status, 0);
     let (said, status, _) = fetch(URL, ALL, &[TO, TO, TO, PAGE]);
-    assert_eq!(said, format!("error: {URL}: there are too many redirects\n"));
+    assert_eq!(said, format!("error: http://10.0.0.2/b: there are more than 2 redirects\n"));
     assert_eq!(status, 5);
+    // The address that failed is said.
     let away = [Server::Says("HTTP/1.1 301 x\r\nLocation: https://a/\r\n\r\n", 99)];
     let (said, status, _) = fetch(URL, ALL, Vec::from(away).leak());
     assert!(said.contains("https is not supported"), "{said}");
@@ -181,22 +201,54 @@ fn answers_that_are_none_are_told_apart() {
     }
     let long = format!("HTTP/1.1 200 x\r\nA: {}", "b".repeat(5000)).leak();
     let (said, exit, _) = fetch(URL, ALL, Vec::from([Server::Stays(long)]).leak());
-    assert!(said.contains("longer than allowed") && exit == 5, "{said}");
+    assert!(said.contains("takes too long: it does not end") && exit == 6, "{said}");
 }
 
 #[test]
 fn who_is_not_there_is_told_apart() {
     for (url, text, status) in [
-        ("http://10.0.0.2:81/", "the connection was refused", 4),
-        ("http://10.0.0.9/", "", 4),
+        ("http://10.0.0.2:81/", "/: 10.0.0.2:81: the connection was refused", 4),
+        ("http://10.0.0.9/", "/: 10.0.0.9:80: ", 4),
         ("http://nobody.lab/", "no name server is known", 3),
         ("http://a..b/", "that name cannot be resolved", 3),
         ("10.0.0.2", "has to begin with http://", 2),
-        ("http://10.0.0.2/\x1b", "\\x1b: the address holds a character", 2),
+        ("http://10.0.0.2/\x1b", "\\x1b: the address holds a control character", 2),
     ] {
         let (said, exit, time) = fetch(url, ALL, &[]);
         assert!(said.starts_with("error: ") && said.contains(text), "{said}");
         assert_eq!(exit, status, "{said}");
         assert!(time < Duration::from_secs(61), "{said} took {time:?}");
+    }
+}
+
+#[test]
+fn several_pages_are_fetched_and_the_first_failure_counts() {
+    const OK: Server = Server::Says("HTTP/1.1 200 x\r\nContent-Length: 2\r\n\r\nx\n", 99);
+    const NO: Server = Server::Says("HTTP/1.1 404 x\r\nContent-Length: 0\r\n\r\n", 99);
+    let (said, status, _) = fetch_by(&[URL, "https://a/", URL], ALL, &[], &[NO, OK]);
+    assert_eq!(
+        said,
+        format!(
+            "fetch: {URL}: 404, 0 bytes\nfetch: done, 0 bytes\n\
+             error: https://a/: https is not supported, as there is no TLS here: only http:// is\n\
+             fetch: {URL}: 200, 2 bytes\nx\nfetch: done, 2 bytes\n"
+        )
+    );
+    assert_eq!(status, 7);
+    let (said, status, _) = fetch_by(&[], ALL, &[], &[]);
+    assert!(said.starts_with("error: argument url must be given") && status == 2, "{said}");
+}
+
+#[test]
+fn fields_are_given_and_heads_are_shown_k5() {
+    const OK: Server =
+        Server::Says("HTTP/1.1 200 Fi\x1bne\r\nA:  b\x07 \r\nContent-Length: 2\r\n\r\nx\n", 9);
+    let (said, status, _) = fetch_by(&[URL], ALL, &["X: y", "Accept:"], &[OK]);
+    let head = "HTTP/1.1 200 Fi\\x1bne\nA: b\\x07\nContent-Length: 2\n\n";
+    assert_eq!(said, format!("fetch: {URL}: 200, 2 bytes\n{head}x\nfetch: done, 2 bytes\n"));
+    assert_eq!(status, 0);
+    for (field, why) in [("X", "is not of the form Name: value"), ("X y: z", "field's name")] {
+        let (said, status, _) = fetch_by(&[URL], ALL, &[field], &[]);
+        assert!(said.contains(why) && status == 2, "{said}");
     }
 }

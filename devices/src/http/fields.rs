@@ -1,4 +1,4 @@
-//! What the fields of a message say of how it is read: the same of requests and answers.
+//! What the fields of a request say of how it is read.
 
 use super::Status;
 use super::syntax::{self, Refusal, bad, decimal, elements};
@@ -95,10 +95,10 @@ fn coding(value: &[u8]) -> Result<Coding, Refusal> {
 
 impl Fields {
     /// Takes note of a field, if it says how the message is to be read.
-    pub(super) fn take(&mut self, name: &[u8], value: &[u8], asks: bool) -> Result<(), Refusal> {
+    pub(super) fn take(&mut self, name: &[u8], value: &[u8]) -> Result<(), Refusal> {
         // Most names have another length.
         match name.len() {
-            4 if asks && name.eq_ignore_ascii_case(b"host") => {
+            4 if name.eq_ignore_ascii_case(b"host") => {
                 self.hosts += 1;
                 if self.hosts > 1 {
                     return Err(bad("there are two fields Host"));
@@ -107,7 +107,7 @@ impl Fields {
                     return Err(bad("the field Host holds no host"));
                 }
             }
-            6 if asks && name.eq_ignore_ascii_case(b"expect") => {
+            6 if name.eq_ignore_ascii_case(b"expect") => {
                 for expectation in elements(value) {
                     if !expectation.eq_ignore_ascii_case(b"100-continue") {
                         let why = "nothing but 100-continue can be expected";
@@ -120,7 +120,7 @@ impl Fields {
                 self.close |= lists(value, b"close");
                 self.keep |= lists(value, b"keep-alive");
             }
-            12 if asks && name.eq_ignore_ascii_case(b"content-type") => {
+            12 if name.eq_ignore_ascii_case(b"content-type") => {
                 self.types += 1;
                 if self.types > 1 {
                     return Err(bad("there are two fields Content-Type"));
@@ -131,9 +131,8 @@ impl Fields {
                 for length in value.split(|&byte| byte == b',') {
                     let why = "Content-Length is no number of bytes";
                     let length = decimal(length.trim_ascii()).ok_or(bad(why))?;
-                    // A sender that says the same twice is one that two fields were
-                    // joined in; an answer may be read still (RFC 9110, section 8.6).
-                    if self.length.is_some_and(|before| asks || before != length) {
+                    // The same twice may be two fields that were joined.
+                    if self.length.is_some() {
                         return Err(bad("there are two fields Content-Length"));
                     }
                     self.length = Some(length);

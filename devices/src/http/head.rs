@@ -248,7 +248,7 @@ impl Parser {
                 return Err(Refusal { status: Status::HEAD_TOO_LARGE, why });
             }
             let (name, value) = syntax::field(field)?;
-            self.said.take(name, value, true)?;
+            self.said.take(name, value)?;
         }
         Ok(None)
     }

@@ -8,9 +8,9 @@
 //! code as this stood around it. `picoserve` was looked at and does not read chunked
 //! bodies, nor refuse two lengths that differ.
 //!
-//! A program implements [`Handler`] and calls [`serve`]; or calls [`client::get`].
+//! A program implements [`Handler`] and calls [`serve`]; or fetches by
+//! [`client`].
 
-mod answer;
 mod body;
 pub mod client;
 mod date;
@@ -23,14 +23,14 @@ mod syntax;
 mod tests;
 mod url;
 
-pub use answer::Answer;
 pub use body::Body;
+pub use client::Answer;
 pub(crate) use date::civil;
 pub use date::{format as date, parse as parse_date};
 pub use head::{Method, Request};
 pub use response::{Response, Sink};
 pub use server::{Handler, Limits, Stats, connection, serve};
-pub use url::Url;
+pub use url::{Error as UrlError, Url};
 
 use crate::ip;
 use core::fmt;

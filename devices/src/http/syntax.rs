@@ -160,11 +160,6 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// In a line from `start` on that has no end before `seen`.
-    pub(super) const fn at(start: usize, seen: usize) -> Self {
-        Self { start, seen }
-    }
-
     /// The next line of `bytes`, without its end; `None` if that has not come. Only with
     /// `bare` may an LF without a CR end it (RFC 9112, section 2.2).
     ///
