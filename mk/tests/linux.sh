@@ -1,5 +1,6 @@
 # Apps as processes of Linux, in a network namespace of this script's own, with clients
-# that this project did not write. MK is `cargo mk`. Says `done` at its end.
+# that this project did not write. MK is `cargo mk`, and the apps are built. Says `done` at
+# its end.
 set -eu
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -10,7 +11,7 @@ fail() {
     exit 1
 }
 
-# Starts an app in the background, and waits until it says $1.
+# Starts an app in the background, and waits until it says $1, for two minutes.
 start() {
     said=$1
     shift
