@@ -1,14 +1,153 @@
-//! What the toolstack asks of a running domain: to power off or to reboot
-//! (`xl shutdown`, `xl reboot`); on Linux, SIGTERM and SIGINT.
+//! The end of a running machine: what the toolstack asks for (`xl shutdown`, `xl reboot`;
+//! on Linux, SIGTERM and SIGINT), and what is finished before.
 //!
-//! A domain with devices follows by itself, and so does a process. An app that has something to finish
-//! first waits for [`requested`] beside its work: then it has [`GRACE`] to return.
+//! A domain with devices follows by itself, and so does a process. An app that has something
+//! to finish first waits for [`requested`] beside its work: then it has [`grace`] to return.
+//! Servers of this project do so: they stop accepting, finish what is under way within that
+//! time, close each connection, and return.
+//!
+//! However an app ends, also by itself: what it wrote to connections that were open then is
+//! sent before the machine is gone, for no longer than [`grace`] again. Whoever has such
+//! things to finish keeps a [`Hold`].
 
 use crate::machine;
+use crate::task::block_on;
+use crate::time::timeout;
+use alloc::vec::Vec;
+use core::future::poll_fn;
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use core::task::{Poll, Waker};
 use core::time::Duration;
+use spin::Mutex;
 
-/// How long an app that waits for [`requested`] may take to return.
+/// How long an app may take to return once the toolstack asks for its end, unless it says
+/// otherwise by [`set_grace`].
 pub const GRACE: Duration = Duration::from_secs(10);
+
+/// After this much more, the machine ends whatever is under way.
+pub(crate) const LAST: Duration = Duration::from_secs(5);
+
+/// How far a machine is from its end.
+pub(crate) struct Ending {
+    /// In ms.
+    grace: AtomicU64,
+    /// The app has returned.
+    over: AtomicBool,
+    held: AtomicUsize,
+    /// Those who want to know of a change.
+    waiting: Mutex<Vec<Waker>>,
+    /// What waits for the last [`Hold`]: in the images of those alone who have one.
+    finish: Mutex<Option<fn()>>,
+}
+
+impl Ending {
+    pub(crate) const fn new() -> Self {
+        Self {
+            grace: AtomicU64::new(GRACE.as_millis() as u64),
+            over: AtomicBool::new(false),
+            held: AtomicUsize::new(0),
+            waiting: Mutex::new(Vec::new()),
+            finish: Mutex::new(None),
+        }
+    }
+
+    /// Lets those finish what they have to finish who keep a [`Hold`]: the app returned.
+    pub(crate) fn finish(&self) {
+        let finish = *self.finish.lock();
+        if let Some(finish) = finish {
+            finish();
+        }
+    }
+
+    fn wait(&self, waker: &Waker) {
+        add(&mut self.waiting.lock(), waker);
+    }
+
+    fn wake(&self) {
+        // Woken without the lock.
+        let waiting = core::mem::take(&mut *self.waiting.lock());
+        waiting.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Adds a waker unless it is there: who is polled often is not to fill the memory.
+pub(crate) fn add(to: &mut Vec<Waker>, waker: &Waker) {
+    if !to.iter().any(|it| it.will_wake(waker)) {
+        to.push(waker.clone());
+    }
+}
+
+/// How long an app may take to return once the toolstack asks for its end.
+#[must_use]
+pub fn grace() -> Duration {
+    Duration::from_millis(machine::ending().grace.load(Ordering::Relaxed))
+}
+
+/// From here on, the app may take this long to return once the toolstack asks for its end.
+pub fn set_grace(grace: Duration) {
+    let grace = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+    machine::ending().grace.store(grace, Ordering::Relaxed);
+}
+
+/// Keeps the machine from ending for as long as there is one, within [`grace`] from the
+/// moment on at which the app returned.
+#[derive(Debug)]
+#[must_use = "it holds as long as it is kept"]
+pub struct Hold(());
+
+impl Hold {
+    /// One more.
+    pub fn new() -> Self {
+        let ending = machine::ending();
+        ending.held.fetch_add(1, Ordering::Relaxed);
+        *ending.finish.lock() = Some(|| block_on(finished()));
+        Self(())
+    }
+}
+
+impl Default for Hold {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let ending = machine::ending();
+        if ending.held.fetch_sub(1, Ordering::Relaxed) == 1 && ending.over.load(Ordering::Relaxed) {
+            ending.wake();
+        }
+    }
+}
+
+/// Whether the app has returned, so that what is open is to be finished and closed.
+#[must_use]
+pub fn is_over() -> bool {
+    machine::ending().over.load(Ordering::Relaxed)
+}
+
+/// Wakes `waker` when the app returns.
+pub fn tell_when_over(waker: &Waker) {
+    machine::ending().wait(waker);
+}
+
+/// Waits until nobody keeps a [`Hold`], for [`grace`] at most, as the machine does when the
+/// app has returned.
+pub async fn finished() {
+    let ending = machine::ending();
+    ending.over.store(true, Ordering::Relaxed);
+    ending.wake();
+    let last = poll_fn(|context| {
+        if ending.held.load(Ordering::Relaxed) == 0 {
+            return Poll::Ready(());
+        }
+        ending.wait(context.waker());
+        Poll::Pending
+    });
+    if timeout(grace(), last).await.is_err() {
+        log::warn!("what was written was not taken within {} s", grace().as_secs());
+    }
+}
 
 /// What the toolstack asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +178,53 @@ pub async fn requested() -> Request {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::task::spawn;
+    use crate::time::{Instant, sleep};
+    use core::pin::pin;
+    use core::task::Context;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn the_end_waits_for_what_is_held_within_bounds() {
+        machine::simulate_time();
+        machine::ending().finish();
+        for (takes, waits) in [(1, 1), (9, 9), (60, 10)] {
+            machine::ending().over.store(false, Ordering::Relaxed);
+            let told = spawn(async move {
+                let hold = Hold::new();
+                poll_fn(|context| {
+                    tell_when_over(context.waker());
+                    if is_over() { Poll::Ready(()) } else { Poll::Pending }
+                })
+                .await;
+                let told = Instant::now();
+                sleep(SECOND * takes).await;
+                drop(hold);
+                told
+            });
+            block_on(sleep(SECOND * 3));
+            let begun = Instant::now();
+            machine::ending().finish();
+            assert_eq!(begun.elapsed(), SECOND * waits);
+            assert_eq!(block_on(told), begun);
+        }
+        machine::ending().over.store(false, Ordering::Relaxed);
+    }
+
+    #[test]
+    fn who_waits_for_the_end_again_and_again_takes_no_more_memory() {
+        let mut waiting = Vec::new();
+        block_on(poll_fn(|context| {
+            (0..1000).for_each(|_| add(&mut waiting, context.waker()));
+            Poll::Ready(())
+        }));
+        assert_eq!(waiting.len(), 1);
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 0..1000 {
+            assert!(pin!(requested()).poll(&mut context).is_pending());
+        }
+    }
 
     #[test]
     fn only_known_words_end_the_machine_x14() {

@@ -9,6 +9,7 @@
 use crate::{machine, time};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use async_task::Runnable;
 use core::pin::{Pin, pin};
 use core::ptr::from_ref;
@@ -44,6 +45,13 @@ impl Queue {
 
     fn len(&self) -> usize {
         self.ready.lock().len()
+    }
+
+    /// Whether all tasks and one more may be ready at a time without more memory.
+    fn has_room(&self) -> bool {
+        let mut ready = self.ready.lock();
+        let more = (self.alive.load(Ordering::Relaxed) + 1).saturating_sub(ready.len());
+        ready.try_reserve(more).is_ok()
     }
 }
 
@@ -118,6 +126,21 @@ where
     Task(task)
 }
 
+/// Bytes that a task takes beside its future.
+const BESIDE: usize = 128;
+
+/// As [`spawn`], where there is memory for it. Otherwise the future is dropped: of what a
+/// peer asks for, so that it costs the peer that and not the machine everything.
+pub fn try_spawn<F>(future: F) -> Option<Task<F::Output>>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    // A task cannot be made in steps that fail, but what it will take can be tried for.
+    let room = Vec::<u64>::new().try_reserve_exact((size_of::<F>() + BESIDE).div_ceil(8));
+    (room.is_ok() && machine::queue().has_room()).then(|| spawn(future))
+}
+
 /// How many tasks there are: they run, or somebody holds on to them or wakes them.
 #[must_use]
 pub fn alive() -> usize {
@@ -141,7 +164,8 @@ impl Ready {
     }
 
     fn waker(&'static self) -> Waker {
-        const TABLE: RawWakerVTable = RawWakerVTable::new(
+        // A constant would have several addresses, so that no clone were known as one.
+        static TABLE: RawWakerVTable = RawWakerVTable::new(
             |ready| RawWaker::new(ready, &TABLE),
             // SAFETY: the pointer is that of a `&'static Ready`.
             |ready| unsafe { &*ready.cast::<Ready>() }.0.store(true, Ordering::Release),

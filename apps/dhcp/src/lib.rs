@@ -24,6 +24,7 @@ use devices::ip::{Datagrams, Error, Stack, Udp};
 use devices::net::Net;
 use kernel::Exit;
 use kernel::machine::{line, usage};
+use kernel::task::{Either, select};
 use kernel::text::Escaped;
 use kernel::time::Instant;
 use message::{Answer, Question};
@@ -276,7 +277,7 @@ impl Server {
     }
 }
 
-/// Serves the network at `net` until it is down.
+/// Serves the network at `net` until it is down or the toolstack asks for the end.
 pub async fn start<N: Net + 'static>(
     net: N,
     ip: &str,
@@ -288,9 +289,14 @@ pub async fn start<N: Net + 'static>(
 ) -> Exit {
     match Config::read(ip, pool, gateway, dns, domain, lease) {
         Ok(read) => {
-            let error = serve(net, Server::new(read), pool).await;
-            line(format_args!("error: {error}"));
-            Exit::FAILURE
+            let serving = serve(net, Server::new(read), pool);
+            match select(serving, kernel::shutdown_requested()).await {
+                Either::First(error) => {
+                    line(format_args!("error: {error}"));
+                    Exit::FAILURE
+                }
+                Either::Second(_) => Exit::SUCCESS,
+            }
         }
         Err(wrong) => usage(&wrong),
     }

@@ -9,7 +9,7 @@ use alloc::rc::Rc;
 use core::cell::Cell;
 use core::time::Duration;
 use devices::ip::{Datagrams, Error, Listener, Stream, Tcp, Udp};
-use kernel::task::{Either, select, spawn};
+use kernel::task::{Either, Task, select, try_spawn};
 use kernel::time::timeout;
 
 /// Connections at a time; further ones are reset.
@@ -33,6 +33,22 @@ async fn connection<S: Stream>(mut stream: S) -> Result<(), Error> {
     }
 }
 
+/// One of the connections that may be open.
+struct Place(Rc<Cell<usize>>);
+
+impl Place {
+    fn take(open: &Rc<Cell<usize>>) -> Self {
+        open.update(|count| count + 1);
+        Self(Rc::clone(open))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.update(|count| count - 1);
+    }
+}
+
 async fn connections<L: Listener>(mut listener: L) -> Error
 where
     L::Stream: 'static,
@@ -44,20 +60,19 @@ where
             Err(Error::Exhausted) => continue,
             Err(error) => return error,
         };
-        if open.get() >= CONNECTIONS {
+        if open.get() >= CONNECTIONS || kernel::memory::is_low() {
             stream.abort();
             continue;
         }
-        let open = open.clone();
-        open.update(|count| count + 1);
-        spawn(async move {
-            let peer = stream.peer();
+        let place = Place::take(&open);
+        let task = try_spawn(async move {
+            let (_place, peer) = (place, stream.peer());
             if let Err(error) = connection(stream).await {
                 log::debug!("{peer}: {error}");
             }
-            open.update(|count| count - 1);
-        })
-        .detach();
+        });
+        // Without memory for it, the connection is reset.
+        task.into_iter().for_each(Task::detach);
     }
 }
 
@@ -72,7 +87,8 @@ async fn datagrams(socket: impl Datagrams) -> Error {
     }
 }
 
-/// Echoes on `port` until the network is down.
+/// Echoes on `port` until the network is down or the toolstack asks for the end. What was
+/// echoed by then arrives, and each connection is closed.
 ///
 /// # Errors
 /// [`Error::InUse`], [`Error::Down`].
@@ -80,7 +96,9 @@ pub async fn start<I: Tcp + Udp>(ip: I, port: u16) -> Result<(), Error> {
     let listener = ip.listen(port).await?;
     let socket = ip.bind(port).await?;
     kernel::machine::line(format_args!("echo-server: listening on port {port}, TCP and UDP"));
-    match select(connections(listener), datagrams(socket)).await {
-        Either::First(error) | Either::Second(error) => Err(error),
+    let echo = select(connections(listener), datagrams(socket));
+    match select(echo, kernel::shutdown_requested()).await {
+        Either::First(Either::First(error) | Either::Second(error)) => Err(error),
+        Either::Second(_) => Ok(()),
     }
 }

@@ -22,6 +22,8 @@ use core::fmt;
 use core::time::Duration;
 use devices::ip::{self, Listener, Stream, Tcp};
 use embedded_io_async::{Read, ReadExactError, Write};
+use kernel::shutdown::grace;
+use kernel::shutdown_requested;
 use kernel::task::{Either, Task, select, spawn};
 use kernel::time::{Instant, sleep, timeout};
 use protocol::{COOKIE, LONGEST, Params, State};
@@ -77,7 +79,8 @@ struct Shared {
 /// A stream's bytes, and its end of the connection when the test is over.
 type Moved<S> = (S, u64);
 
-/// Serves on `port` until the network is down.
+/// Serves on `port` until the network is down or the toolstack asks for the end. A test
+/// that is under way then has [`grace`] to end.
 ///
 /// # Errors
 /// [`ip::Error::InUse`], [`ip::Error::Down`].
@@ -85,12 +88,22 @@ pub async fn start<T: Tcp>(ip: T, port: u16) -> Result<(), ip::Error> {
     let mut listener = ip.listen(port).await?;
     kernel::machine::line(format_args!("iperf: listening on port {port}"));
     loop {
-        let mut control = match listener.accept().await {
-            Ok(control) => control,
-            Err(ip::Error::Exhausted) => continue,
-            Err(error) => return Err(error),
+        let mut control = match select(listener.accept(), shutdown_requested()).await {
+            Either::First(Ok(control)) => control,
+            Either::First(Err(ip::Error::Exhausted)) => continue,
+            Either::First(Err(error)) => return Err(error),
+            Either::Second(_) => return Ok(()),
         };
-        if let Err(error) = test(&mut listener, &mut control).await {
+        let last = async {
+            shutdown_requested().await;
+            sleep(grace()).await;
+        };
+        let result = match select(test(&mut listener, &mut control), last).await {
+            Either::First(result) => result,
+            // It is told by the end of its connections.
+            Either::Second(()) => return Ok(()),
+        };
+        if let Err(error) = result {
             kernel::machine::line(format_args!("iperf: {error}"));
             // It is told so, if it still listens.
             let _ = say(&mut control, State::ServerError).await;

@@ -15,6 +15,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
+use kernel::shutdown::{self, Hold};
 use kernel::task::{Task, spawn};
 use kernel::time::{Instant, Sleep, sleep_until, timeout};
 
@@ -62,16 +63,24 @@ pub struct Stats {
     pub cookies: u64,
 }
 
-/// What the stack, its sockets and its task share. The task ends with the last of them.
+/// What the stack, its sockets and its task share. The task ends with the last of them,
+/// and when connections that nobody holds have said what they had to say.
 pub(super) struct Shared {
     engine: RefCell<Engine>,
     task: RefCell<Option<Task<()>>>,
+    /// Itself, as long as there are such connections.
+    stays: Cell<Option<Rc<Self>>>,
 }
 
 impl Shared {
     /// The protocols. Not to be held while awaiting or calling a closure of others.
     pub(super) fn engine(&self) -> RefMut<'_, Engine> {
         self.engine.borrow_mut()
+    }
+
+    /// Stays until the connections that nobody holds are gone.
+    pub(super) fn stay(self: &Rc<Self>) {
+        self.stays.set(Some(Rc::clone(self)));
     }
 }
 
@@ -110,15 +119,23 @@ impl<N: Net + 'static> Stack<N> {
     /// [`Error::Exhausted`], [`Error::NoEntropy`].
     pub fn start(net: N, settings: Settings) -> Result<Self, Error> {
         let engine = RefCell::new(Engine::new(net.info(), settings)?);
-        let shared = Rc::new(Shared { engine, task: RefCell::default() });
+        let shared = Rc::new(Shared { engine, task: RefCell::default(), stays: Cell::default() });
         let net = Rc::new(net);
         let mut driver = Driver {
             shared: Rc::downgrade(&shared),
             net: Rc::clone(&net),
             generation: net.info().generation,
             timer: None,
+            hold: None,
         };
-        let task = spawn(poll_fn(move |context| driver.poll(context)));
+        let task = spawn(async move {
+            poll_fn(|context| {
+                shutdown::tell_when_over(context.waker());
+                Poll::Ready(())
+            })
+            .await;
+            poll_fn(|context| driver.poll(context)).await;
+        });
         *shared.task.borrow_mut() = Some(task);
         Ok(Self { shared, net })
     }
@@ -171,6 +188,8 @@ struct Driver<N> {
     net: Rc<N>,
     generation: u32,
     timer: Option<(Instant, Sleep)>,
+    /// There are connections.
+    hold: Option<Hold>,
 }
 
 /// The interface, as smoltcp's files see it.
@@ -210,6 +229,7 @@ impl<N: Net> Driver<N> {
         let Some(shared) = self.shared.upgrade() else { return Poll::Ready(()) };
         let mut engine = shared.engine();
         engine.protocols.drive(context.waker());
+        engine.turn(shutdown::is_over());
         let info = self.net.info();
         let way = Way {
             net: &*self.net,
@@ -232,6 +252,7 @@ impl<N: Net> Driver<N> {
                 Poll::Ready(Err(_)) => {
                     log::error!("net: the network interface is broken");
                     engine.fail();
+                    shared.stays.set(None);
                     return Poll::Ready(());
                 }
                 Poll::Pending => {
@@ -248,6 +269,12 @@ impl<N: Net> Driver<N> {
         }
         self.net.flush();
         engine.lost(way.lost.get());
+        if engine.is_busy() != self.hold.is_some() {
+            self.hold = if self.hold.is_none() { Some(Hold::new()) } else { None };
+        }
+        if !engine.is_leaving() {
+            shared.stays.set(None);
+        }
         // Room on the way out wakes this task, whatever is due.
         let next = next.filter(|_| !way.full.get());
         if busy || next.is_some_and(|next| next <= Instant::now()) {

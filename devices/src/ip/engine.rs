@@ -47,6 +47,10 @@ pub(super) struct Engine {
     half_open: Table,
     cookies: Cookies,
     leaving: Vec<(Handle, Instant)>,
+    /// Connections that their holder dropped since the last turn.
+    dropped: Vec<Handle>,
+    /// The app has returned: what was written is sent, and then the end.
+    over: bool,
     dhcp: Option<dhcp::Client>,
     /// Those that were told, or that DHCP named.
     servers: heapless::Vec<IpAddr, SERVERS>,
@@ -73,6 +77,8 @@ impl Engine {
             half_open: Table::new(settings.limits.half_open)?,
             cookies: Cookies::new()?,
             leaving: Vec::new(),
+            dropped: Vec::new(),
+            over: false,
             dhcp: dhcp.then(|| dhcp::Client::new(info.mac, Instant::now())),
             servers: settings.servers.clone(),
             routers: settings.ipv6.is_none().then(|| Routers::new(Instant::now())),
@@ -374,7 +380,7 @@ impl Engine {
         let mut at = 0;
         while let Some(&(handle, until)) = self.leaving.get(at) {
             let over = self.protocols.is_quiet(handle) || until <= now;
-            if over || self.leaving.len() > LEAVING {
+            if over || (self.leaving.len() > LEAVING && !self.over) {
                 self.leaving.remove(at);
                 self.protocols.drop_connection(handle);
             } else {
@@ -494,7 +500,7 @@ impl Engine {
     }
 
     pub(super) fn stats(&self) -> Stats {
-        let open = self.protocols.connections() - self.leaving.len();
+        let open = self.protocols.connections() - self.leaving.len() - self.dropped.len();
         let (sent, half_open) = (self.protocols.sent(), self.half_open.len());
         Stats { sent, open, half_open, ..self.stats }
     }
@@ -566,11 +572,51 @@ impl Engine {
         Ok(handle)
     }
 
+    /// Takes a connection back whose holder dropped it. Unless it is over, it is reset:
+    /// with the next [`turn`](Self::turn), as a program that drops it on its way out is to
+    /// have sent what it wrote.
+    pub(super) fn give_back(&mut self, handle: Handle) {
+        if self.dropped.try_reserve(1).is_err() {
+            return self.release(handle);
+        }
+        self.dropped.push(handle);
+        self.protocols.kick();
+    }
+
+    /// Begins a turn: sees to connections that were dropped, and at the end of the program
+    /// to all.
+    pub(super) fn turn(&mut self, over: bool) {
+        if over && !core::mem::replace(&mut self.over, true) {
+            self.protocols.end_all();
+        }
+        while let Some(handle) = self.dropped.pop() {
+            if self.over {
+                self.leave(handle, kernel::shutdown::grace());
+            } else {
+                self.release(handle);
+            }
+        }
+    }
+
+    /// Whether a connection is open or has something left to say.
+    pub(super) fn is_busy(&mut self) -> bool {
+        if self.over { self.protocols.is_ending() } else { self.protocols.connections() > 0 }
+    }
+
+    /// Whether connections that nobody holds have something left to say.
+    pub(super) fn is_leaving(&self) -> bool {
+        !self.leaving.is_empty() || !self.dropped.is_empty()
+    }
+
+    /// Lets a connection that nobody holds say what it has to say for so long.
+    fn leave(&mut self, handle: Handle, time: Duration) {
+        self.leaving.push((handle, Instant::now().saturating_add(time)));
+    }
+
     /// Gives a connection back. Unless it is over, it is reset.
     pub(super) fn release(&mut self, handle: Handle) {
         if self.protocols.give_up(handle) {
-            let until = Instant::now().saturating_add(LEAVE);
-            self.leaving.push((handle, until));
+            self.leave(handle, LEAVE);
         } else {
             self.protocols.drop_connection(handle);
         }

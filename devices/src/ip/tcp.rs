@@ -122,7 +122,8 @@ impl TcpStream {
 
 impl Drop for TcpStream {
     fn drop(&mut self) {
-        self.shared.engine().release(self.handle);
+        self.shared.engine().give_back(self.handle);
+        self.shared.stay();
     }
 }
 

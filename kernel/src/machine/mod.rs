@@ -11,7 +11,8 @@
 //! * `metrics`: what it counts
 //! * `manifest`: the text of the program's manifest
 //! * `entropy_pool`, `hardware_seed`, `jitter`: what randomness is made of
-//! * `shutdown_requested`: when the toolstack wants this machine to end
+//! * `shutdown_requested`: when the toolstack wants this machine to end; `ending`: how far it
+//!   is from that
 //! * `start_watchdog`: ends a machine whose tasks never await
 //! * `__entry!`: how the app's `run` is started
 //!
@@ -30,8 +31,8 @@ use xen as here;
 
 pub use here::{console, start};
 pub(crate) use here::{
-    entropy_pool, hardware_seed, idle, jitter, look, manifest, mappings, memory_stats, metrics,
-    monotonic, queue, ready, shutdown_requested, start_watchdog, timers, wall_clock,
+    ending, entropy_pool, hardware_seed, idle, jitter, look, manifest, mappings, memory_stats,
+    metrics, monotonic, queue, ready, shutdown_requested, start_watchdog, timers, wall_clock,
 };
 #[cfg(target_os = "xen")]
 pub use here::{open_store, serve_shutdown};

@@ -16,7 +16,7 @@ use core::task::{Poll, Waker};
 use core::time::Duration;
 use kernel::time::Instant;
 use smoltcp::iface::{SocketHandle, SocketSet};
-use smoltcp::socket::tcp;
+use smoltcp::socket::{Socket, tcp};
 
 /// A peer that is silent for this long, though something awaits its answer, is gone:
 /// longer than the two longest waits of smoltcp between probes of a window that is
@@ -308,6 +308,30 @@ impl Protocols {
     pub(in crate::ip) fn end(&mut self, handle: Handle) {
         self.tcp(handle).close();
         self.touch(handle);
+    }
+
+    /// Sends the end on every connection, behind what was written.
+    pub(in crate::ip) fn end_all(&mut self) {
+        for socket in self.sets.sockets() {
+            if let Socket::Tcp(socket) = socket {
+                socket.close();
+            }
+        }
+        self.sets.touch_all();
+    }
+
+    /// Whether a peer has not confirmed yet what was written, or the end of it.
+    pub(in crate::ip) fn is_ending(&mut self) -> bool {
+        let down = self.down;
+        self.sets.sockets().any(|socket| match socket {
+            Socket::Tcp(socket) => match socket.state() {
+                tcp::State::FinWait2 | tcp::State::TimeWait => false,
+                // It may have a reset to send.
+                tcp::State::Closed => !down && socket.remote_endpoint().is_some(),
+                _ => !down,
+            },
+            _ => false,
+        })
     }
 
     pub(in crate::ip) fn abort(&mut self, handle: Handle) {

@@ -12,6 +12,7 @@ use crate::args;
 use crate::entropy::Pool;
 use crate::exit::Exit;
 use crate::memory::{Mapping, Stats};
+use crate::shutdown::Ending;
 use crate::task::{Queue, Ready, block_on};
 use crate::time::{Instant, Timers};
 use rustix::event::Timespec;
@@ -35,6 +36,7 @@ thread_local! {
     static QUEUE: &'static Queue = Box::leak(Box::new(Queue::new()));
     static READY: &'static Ready = Box::leak(Box::new(Ready::new()));
     static TIMERS: &'static Timers = Box::leak(Box::new(Timers::new()));
+    static ENDING: &'static Ending = Box::leak(Box::new(Ending::new()));
     static SIMULATED: Cell<Option<u64>> = const { Cell::new(None) };
     static MEMORY: Cell<usize> = const { Cell::new(0) };
 }
@@ -52,6 +54,11 @@ pub(crate) fn ready() -> &'static Ready {
 /// The timers of this thread.
 pub(crate) fn timers() -> &'static Timers {
     TIMERS.with(|timers| *timers)
+}
+
+/// How far this thread's machine is from its end.
+pub(crate) fn ending() -> &'static Ending {
+    ENDING.with(|ending| *ending)
 }
 
 /// From here on, this thread's clock stands still while tasks run, and when
@@ -186,6 +193,7 @@ pub(crate) fn manifest() -> &'static [u8] {
 pub fn start(manifest: &'static [u8], run: impl Future<Output = Exit>) -> ! {
     MANIFEST.get_or_init(|| manifest);
     let exit = block_on(run);
+    ending().finish();
     super::last_line(console::Sink::Lossy, exit);
     std::process::exit(exit.0.into());
 }

@@ -2,7 +2,7 @@
 //! and at the second one, they end the process as they always do.
 
 use super::watch::{Interest, Watched};
-use crate::shutdown::{GRACE, Request};
+use crate::shutdown::{LAST, Request, grace};
 use crate::task::spawn;
 use crate::time::sleep;
 use core::cell::OnceCell;
@@ -34,8 +34,8 @@ fn listen() -> io::Result<Watched<UnixStream>> {
     spawn(async {
         asked().await;
         log::info!("a signal asks for {:?}", Request::Poweroff);
-        sleep(GRACE).await;
-        log::warn!("the app did not return within {} s", GRACE.as_secs());
+        sleep(grace() + LAST).await;
+        log::warn!("the app did not return within {} s", (grace() + LAST).as_secs());
         std::process::exit(0);
     })
     .detach();

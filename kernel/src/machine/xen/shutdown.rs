@@ -2,7 +2,7 @@
 //! (Xen's docs/misc/xenstore-paths.pandoc).
 
 use super::start::end_for;
-use crate::shutdown::{GRACE, Request};
+use crate::shutdown::{self, LAST, Request, grace};
 use crate::task::spawn;
 use crate::time::sleep;
 use ::xen::public::{SHUTDOWN_poweroff, SHUTDOWN_reboot};
@@ -69,8 +69,10 @@ async fn follow() -> Result<(), Error> {
     drop(state);
     waiting.into_iter().for_each(Waker::wake);
     if expected {
-        sleep(GRACE).await;
-        log::warn!("the app did not return within {} s", GRACE.as_secs());
+        sleep(grace() + LAST).await;
+        log::warn!("the app did not return within {} s", (grace() + LAST).as_secs());
+    } else {
+        shutdown::finished().await;
     }
     end_for(reason(request))
 }
@@ -92,7 +94,7 @@ pub(crate) async fn shutdown_requested() -> Request {
         match state.request {
             Some(request) => Poll::Ready(request),
             None => {
-                state.waiting.push(context.waker().clone());
+                shutdown::add(&mut state.waiting, context.waker());
                 Poll::Pending
             }
         }

@@ -10,6 +10,7 @@ use super::paging::{DATA, Layout, Paging};
 use super::{console, heap, traps, watchdog};
 use crate::args;
 use crate::exit::Exit;
+use crate::shutdown::Ending;
 use crate::task::{Queue, Ready, block_on};
 use crate::time::{Instant, Timers};
 use ::xen::evtchn;
@@ -223,7 +224,9 @@ pub fn open_store() {
 
 /// Runs the app and ends the domain.
 pub fn start(run: impl Future<Output = Exit>) -> ! {
-    end(console::Sink::Lossy, block_on(run))
+    let exit = block_on(run);
+    ENDING.finish();
+    end(console::Sink::Lossy, exit)
 }
 
 /// Ends the domain: with a crash code and a line that says so unless all is well.
@@ -245,6 +248,13 @@ static REASON: AtomicU32 = AtomicU32::new(SHUTDOWN_poweroff);
 /// Says what the domain ends for when all is well.
 pub(super) fn set_reason(reason: u32) {
     REASON.store(reason, Ordering::Relaxed);
+}
+
+static ENDING: Ending = Ending::new();
+
+/// How far the machine is from its end.
+pub(crate) fn ending() -> &'static Ending {
+    &ENDING
 }
 
 /// The tasks that are ready.
