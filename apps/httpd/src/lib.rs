@@ -68,8 +68,9 @@ impl<T> Site<T> {
 
 const HTML: [(&str, &str); 1] = [("Content-Type", "text/html; charset=utf-8")];
 const PLAIN: [(&str, &str); 1] = [("Content-Type", "text/plain; charset=utf-8")];
-const TO_POST: [(&str, &str); 2] = [PLAIN[0], ("Allow", "POST")];
-const TO_READ: [(&str, &str); 2] = [PLAIN[0], ("Allow", "GET, HEAD")];
+const TO_BOTH: [(&str, &str); 2] = [PLAIN[0], ("Allow", "GET, HEAD, POST, OPTIONS")];
+const TO_POST: [(&str, &str); 2] = [PLAIN[0], ("Allow", "POST, OPTIONS")];
+const TO_READ: [(&str, &str); 2] = [PLAIN[0], ("Allow", "GET, HEAD, OPTIONS")];
 const BYTES: [(&str, &str); 1] = [("Content-Type", "application/octet-stream")];
 
 impl<T: Source> http::Handler for Site<T> {
@@ -85,9 +86,13 @@ impl<T: Source> http::Handler for Site<T> {
     {
         let reads = matches!(request.method(), Method::Get | Method::Head);
         let (status, fields, content): (_, &[_], &[u8]) = match request.path() {
-            "/echo" if request.method() == Method::Post => return echo(body, response).await,
-            "/echo" => (Status::METHOD_NOT_ALLOWED, &TO_POST, b"Post something.\n"),
-            _ if !reads => (Status::METHOD_NOT_ALLOWED, &TO_READ, b"Only to be read.\n"),
+            "/" | "/echo" if request.method() == Method::Post => return echo(body, response).await,
+            path if request.method() == Method::Options => {
+                (Status::NO_CONTENT, &allowed(path)[1..], b"")
+            }
+            path if !reads || path == "/echo" => {
+                (Status::METHOD_NOT_ALLOWED, allowed(path), b"That cannot be done here.\n")
+            }
             "/" => return self.page(body, response).await,
             path if let Some(count) = path.strip_prefix("/bytes/").and_then(number) => {
                 match usize::try_from(count).ok().and_then(|count| self.filling.get(..count)) {
@@ -105,6 +110,15 @@ impl<T: Source> http::Handler for Site<T> {
             _ => (Status::NOT_FOUND, &PLAIN, b"There is no such page.\n"),
         };
         response.send(body, status, fields, content).await
+    }
+}
+
+/// What can be done with a path, beside a type.
+fn allowed(path: &str) -> &'static [(&'static str, &'static str); 2] {
+    match path {
+        "/" => &TO_BOTH,
+        "/echo" => &TO_POST,
+        _ => &TO_READ,
     }
 }
 
@@ -142,8 +156,14 @@ where
     W: Write<Error = ip::Error>,
 {
     let mut piece = [0; 1024];
+    let mut count = 0;
     // Before the answer begins, so that a bad body can still be told of.
-    let mut count = body.read(&mut piece).await?;
+    while count < piece.len() {
+        match body.read(&mut piece[count..]).await? {
+            0 => break,
+            more => count += more,
+        }
+    }
     let mut sink = response.stream(body, Status::OK, &BYTES, None).await?;
     while count > 0 {
         sink.write(body, &piece[..count]).await?;

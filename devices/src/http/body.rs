@@ -188,6 +188,9 @@ where
                 let (size, extensions) = syntax::chunk_size(line)?;
                 let left = self.extensions.checked_sub(extensions);
                 self.extensions = left.ok_or(bad("the chunks have too many extensions"))?;
+                if size > self.left {
+                    return Err(Refusal { status: Status::TOO_LARGE, why: "" });
+                }
                 if size == 0 { Next::Trailer(0) } else { Next::Chunk(size) }
             }
             _ if line.is_empty() => Next::Over,

@@ -200,9 +200,9 @@ pub(super) struct Parser {
 }
 
 impl Parser {
-    /// Whether the request is known to be HEAD.
-    pub(super) fn is_head(&self) -> bool {
-        self.line.is_some_and(|line| line.method == Method::Head)
+    /// Whether the request in `bytes` is HEAD, as far as it was read.
+    pub(super) fn is_head(&self, bytes: &[u8]) -> bool {
+        bytes.get(if self.skipped { 2 } else { 0 }..).is_some_and(|it| it.starts_with(b"HEAD "))
     }
 
     /// Why a head that has no end within `bytes`, which are all that it may have, is

@@ -171,7 +171,7 @@ impl<'a> Head<'a> {
             (_, None) => Content::Close,
         };
         // A client that waits to be asked for the body may send it or not.
-        *response.keep &= content != Content::Close && !unasked;
+        *response.keep &= (content != Content::Close || silent) && !unasked;
         let rest = match (*response.keep, response.newest) {
             (false, _) if lists(own.as_bytes(), b"close") => "",
             (false, _) => "close",

@@ -375,7 +375,7 @@ where
         // What is behind the longest head is not looked at, as it may have come or not.
         let within = &buffer[..end.min(limits.head)];
         let parsed = parser.parse(within, bounds);
-        *note = Note { why: "", headless: parser.is_head() };
+        *note = Note { why: "", headless: parser.is_head(within) };
         let parsed = match parsed {
             Ok(None) if end >= limits.head => Err(parser.too_long(within)),
             parsed => parsed,

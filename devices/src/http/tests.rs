@@ -1,5 +1,6 @@
 //! Whole connections, over a stream in memory.
 
+mod cases;
 mod printed;
 
 use super::*;

@@ -3,6 +3,7 @@
 mod block;
 mod chart;
 mod faults;
+mod http;
 mod machine;
 mod net;
 mod site;
@@ -47,6 +48,8 @@ and do not vary; times do. Each is the median of all starts,\nwith the least and
     Block(block::Args),
     /// Streams through a network that loses, reorders and repeats packets: what arrives is compared
     Faults(faults::Args),
+    /// Requests by the grammar of HTTP, and against it: how many are answered as the RFCs say
+    Http(http::Args),
     /// The machine beneath an app: boot by memory, heap, tasks, time, hypercalls
     #[command(
         after_help = "Example:\n  cargo mk bench machine --json\n\nInstructions are counted by QEMU, \
@@ -127,6 +130,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
         What::Net(args) => return net::run(args, ui),
         What::Block(args) => return block::run(args, ui),
         What::Faults(args) => return faults::run(args, ui),
+        What::Http(args) => return http::run(args, ui),
     };
     let project = Project::find()?;
     let boot = boot(&project, starts, ui)?;

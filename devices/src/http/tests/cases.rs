@@ -1,0 +1,87 @@
+//! The table of what servers of HTTP are asked, over a stream in memory: what is sent comes
+//! at once, and in pieces.
+
+#[path = "../../../../tests/http/cases.rs"]
+mod table;
+
+use super::*;
+use table::{Case, Outcome, judge, read};
+
+/// For how long the client waits for the server to close the connection.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the table expects of an app: a page at `/`, which also sends back what is posted.
+struct App;
+
+impl Handler for App {
+    async fn handle<R, W>(
+        &self,
+        request: &Request<'_>,
+        body: &mut Body<'_, R, W>,
+        response: Response<'_>,
+    ) -> Result<(), Error>
+    where
+        R: Read<Error = ip::Error>,
+        W: Write<Error = ip::Error>,
+    {
+        let plain = ("Content-Type", "text/plain");
+        let allow = [plain, ("Allow", "GET, HEAD, POST, OPTIONS")];
+        match (request.method(), request.path()) {
+            (_, path) if path != "/" => {
+                response.send(body, Status::NOT_FOUND, &[plain], b"nothing").await
+            }
+            (Method::Get | Method::Head, _) => {
+                response.send(body, Status::OK, &[plain], b"a page").await
+            }
+            (Method::Post, _) => {
+                let mut all = [0; 1024];
+                let mut end = 0;
+                while end < all.len() {
+                    match body.read(&mut all[end..]).await? {
+                        0 => break,
+                        count => end += count,
+                    }
+                }
+                let mut sink = response.stream(body, Status::OK, &[plain], None).await?;
+                sink.write(body, &all[..end]).await?;
+                sink.finish(body).await
+            }
+            (Method::Options, _) => response.send(body, Status::NO_CONTENT, &allow[1..], b"").await,
+            _ => response.send(body, Status::METHOD_NOT_ALLOWED, &allow, b"no").await,
+        }
+    }
+}
+
+/// What comes back from the app when each part is sent in pieces of so many bytes.
+fn outcome(case: &Case, piece: usize) -> Outcome {
+    kernel::machine::simulate_time();
+    let answer = Rc::<RefCell<Vec<u8>>>::default();
+    let mut steps = VecDeque::new();
+    for part in &case.parts {
+        steps.extend(part.chunks(piece).map(|bytes| Step::Sends(bytes.to_vec())));
+        steps.push_back(Step::Waits(Duration::from_millis(1)));
+    }
+    steps.extend([Step::Waits(PATIENCE), Step::Closes]);
+    let script = Script { steps, answer: answer.clone(), aborted: Rc::default() };
+    let begun = Instant::now();
+    let (limits, stats) = (Limits::default(), Cell::default());
+    kernel::task::block_on(connection(script, &limits, &stats, &App));
+    Outcome { bytes: answer.take(), closed: begun.elapsed() < PATIENCE }
+}
+
+#[test]
+fn servers_do_what_the_table_says_however_the_bytes_come() {
+    let table = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/http/server.txt");
+    let cases = read(&std::fs::read_to_string(table).unwrap()).unwrap();
+    let mut failures = Vec::new();
+    for case in &cases {
+        let long = case.parts.concat().len() > 20_000;
+        for piece in [usize::MAX, if long { 1000 } else { 1 }, 7] {
+            let outcome = outcome(case, piece);
+            if let Err(why) = judge(case, &outcome) {
+                failures.push(format!("{}, in pieces of {piece}: {why}", case.name));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), cases.len(), failures.join("\n"));
+}

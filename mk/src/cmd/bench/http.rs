@@ -1,0 +1,264 @@
+//! `cargo mk bench http`: how many of the cases in `tests/http` a server of HTTP does as the
+//! RFCs say. By default that is `httpd`, as a process of this machine; it may be any other.
+
+#[path = "../../../../tests/http/cases.rs"]
+mod cases;
+
+use crate::project::Project;
+use crate::ui::{Ui, out, table};
+use anyhow::{Context, Result, bail, ensure};
+use cases::{Case, Outcome};
+use serde::Serialize;
+use std::env;
+use std::fs;
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Counts what a server of HTTP does as the RFCs say
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  cargo mk bench http --failures\n  cargo mk bench http \
+--address 127.0.0.1:8080 --json\n\nThe cases stand in tests/http/server.txt. A server has a page \
+at / and sends back what is posted\nthere; without --address, httpd is started as a process of \
+this machine.")]
+pub(super) struct Args {
+    /// Prints JSON instead of a table
+    #[arg(long)]
+    json: bool,
+    /// Lists the cases that are not done as expected, and why
+    #[arg(long)]
+    failures: bool,
+    /// The server that is asked, as HOST:PORT
+    #[arg(long, value_name = "HOST:PORT")]
+    address: Option<String>,
+    /// Only cases whose group or name contains this
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+}
+
+/// The table, from the repository's root.
+const TABLE: &str = "tests/http/server.txt";
+/// Cases at a time.
+const THREADS: usize = 8;
+/// How long an answer may take that has begun or is expected.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// For how long a connection has to say nothing to be taken as open.
+const QUIET: Duration = Duration::from_millis(400);
+/// How long the app may take to say its port.
+const START: Duration = Duration::from_secs(10);
+
+/// The score of a group of cases.
+#[derive(Clone, Debug, Serialize)]
+struct Score {
+    group: String,
+    passed: usize,
+    cases: usize,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Serialize)]
+struct Report {
+    server: String,
+    passed: usize,
+    cases: usize,
+    groups: Vec<Score>,
+    failures: Vec<Failure>,
+}
+
+/// A case that is not done as expected.
+#[derive(Clone, Debug, Serialize)]
+struct Failure {
+    name: String,
+    section: String,
+    why: String,
+}
+
+/// Runs the command: status 1 if a case fails with `httpd`.
+///
+/// # Errors
+/// When there is no server, or no table.
+pub(super) fn run(args: &Args, ui: &Ui) -> Result<u8> {
+    let project = Project::find()?;
+    let path = project.xenith.join(TABLE);
+    let text = fs::read_to_string(&path).with_context(|| format!("no {}", path.display()))?;
+    let mut cases = cases::read(&text).map_err(anyhow::Error::msg)?;
+    if let Some(only) = &args.only {
+        cases.retain(|case| case.group.contains(only) || case.name.contains(only));
+    }
+    ensure!(!cases.is_empty(), "no case is named so");
+    let (server, address) = match &args.address {
+        Some(address) => (None, address.clone()),
+        None => {
+            let (server, port) = start(&project, ui)?;
+            (Some(server), format!("127.0.0.1:{port}"))
+        }
+    };
+    let to = address.to_socket_addrs().ok().and_then(|mut found| found.next());
+    let to = to.with_context(|| format!("{address} is no HOST:PORT"))?;
+    TcpStream::connect_timeout(&to, PATIENCE).with_context(|| format!("nothing at {address}"))?;
+    let results = ask_all(&cases, to, ui);
+    let name = if server.is_some() { "httpd".to_owned() } else { address };
+    let report = report(name, &cases, &results);
+    if args.json {
+        out(&format!("{}\n", serde_json::to_string_pretty(&report)?));
+    } else {
+        out(&shown(&report, args.failures));
+    }
+    Ok(u8::from(server.is_some() && report.passed < report.cases))
+}
+
+/// A process that is ended with this.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts `httpd` on a port that is free.
+fn start(project: &Project, ui: &Ui) -> Result<(Server, u16)> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--quiet", "--package", "httpd", "--bin", "httpd"]);
+    command.current_dir(&project.root);
+    ui.command(&command);
+    ensure!(command.status().context("cannot run cargo")?.success(), "httpd: the build failed");
+    let file = project.metadata.target_directory.join("debug/httpd");
+    launch(file.as_std_path())
+}
+
+fn launch(file: &Path) -> Result<(Server, u16)> {
+    let mut command = Command::new(file);
+    command.arg("port=0").env("XENITH_NET", "").stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("cannot run {}", file.display()))?;
+    let said = child.stdout.take().context("no output")?;
+    let server = Server(child);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    // It ends with the process's output, which is read so that it never blocks.
+    thread::spawn(move || {
+        for line in BufReader::new(said).lines().map_while(Result::ok) {
+            let port =
+                line.rsplit_once("listening on port ").and_then(|(_, port)| port.parse().ok());
+            if let Some(port) = port {
+                // Nobody listens any more after the first.
+                let _ = sender.send(port);
+            }
+        }
+    });
+    let port: u16 = receiver.recv_timeout(START).context("httpd does not say its port")?;
+    Ok((server, port))
+}
+
+/// Asks for all cases, some at a time: what each comes to.
+fn ask_all(cases: &[Case], to: SocketAddr, ui: &Ui) -> Vec<Result<(), String>> {
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(vec![Err("not asked".to_owned()); cases.len()]);
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                while let Some((index, case)) = {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    cases.get(index).map(|case| (index, case))
+                } {
+                    ui.bytes(index as u64, cases.len() as u64);
+                    let result = match ask(case, to) {
+                        Ok(outcome) => cases::judge(case, &outcome),
+                        Err(error) => Err(error.to_string()),
+                    };
+                    if let Ok(mut results) = results.lock() {
+                        results[index] = result;
+                    }
+                }
+            });
+        }
+    });
+    ui.done();
+    results.into_inner().unwrap_or_default()
+}
+
+/// Sends a case: what comes back.
+fn ask(case: &Case, to: SocketAddr) -> Result<Outcome> {
+    let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
+    stream.set_nodelay(true)?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut outcome = Outcome::default();
+    for (index, part) in case.parts.iter().enumerate() {
+        // Who refuses a request may close the connection before it has all of it.
+        if stream.write_all(part).is_err() {
+            hear(&mut stream, &mut outcome, PATIENCE)?;
+            break;
+        }
+        let last = index + 1 == case.parts.len();
+        let closes = case.expected.iter().any(|word| word == "closed" || word == "refused");
+        hear(&mut stream, &mut outcome, if last && closes { PATIENCE } else { QUIET })?;
+    }
+    // The server is done with this connection, whatever it waits for.
+    let _ = stream.shutdown(Shutdown::Both);
+    Ok(outcome)
+}
+
+/// Reads until the connection is closed, or has been quiet for so long.
+fn hear(stream: &mut TcpStream, outcome: &mut Outcome, quiet: Duration) -> Result<()> {
+    let (begun, mut buffer) = (Instant::now(), [0; 16384]);
+    stream.set_read_timeout(Some(quiet))?;
+    while !outcome.closed {
+        match stream.read(&mut buffer) {
+            Ok(0) => outcome.closed = true,
+            Ok(count) => outcome.bytes.extend_from_slice(&buffer[..count]),
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock | ErrorKind::TimedOut => break,
+                ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => outcome.closed = true,
+                ErrorKind::Interrupted => {}
+                _ => bail!(error),
+            },
+        }
+        ensure!(begun.elapsed() < PATIENCE * 10, "the answer does not end");
+    }
+    Ok(())
+}
+
+fn report(server: String, cases: &[Case], results: &[Result<(), String>]) -> Report {
+    let mut groups = Vec::<Score>::new();
+    let mut failures = Vec::new();
+    for (case, result) in cases.iter().zip(results) {
+        let at = groups.iter().position(|score| score.group == case.group);
+        let at = at.unwrap_or_else(|| {
+            groups.push(Score { group: case.group.clone(), passed: 0, cases: 0 });
+            groups.len() - 1
+        });
+        groups[at].cases += 1;
+        match result {
+            Ok(()) => groups[at].passed += 1,
+            Err(why) => failures.push(Failure {
+                name: case.name.clone(),
+                section: case.section.clone(),
+                why: why.clone(),
+            }),
+        }
+    }
+    let passed = groups.iter().map(|score| score.passed).sum();
+    Report { server, passed, cases: cases.len(), groups, failures }
+}
+
+fn shown(report: &Report, failures: bool) -> String {
+    let mut rows = vec![[report.server.clone(), "as expected".to_owned(), "of".to_owned()]];
+    for Score { group, passed, cases } in &report.groups {
+        rows.push([group.clone(), passed.to_string(), cases.to_string()]);
+    }
+    rows.push(["all".to_owned(), report.passed.to_string(), report.cases.to_string()]);
+    let mut text = table(&rows, &[1, 2]);
+    if failures {
+        for Failure { name, section, why } in &report.failures {
+            text += &format!("{name} (RFC {section}): {why}\n");
+        }
+    }
+    text
+}
