@@ -174,7 +174,8 @@ integers! {
 /// The items of a command line, taken out one by one by those they are for.
 #[derive(Debug, Default)]
 pub struct Args {
-    items: heapless::Vec<(&'static str, &'static str), MAX>,
+    /// Keys, until they are taken, and values.
+    items: heapless::Vec<(Option<&'static str>, &'static str), MAX>,
     help: bool,
 }
 
@@ -192,7 +193,9 @@ impl Args {
             match equals.and_then(|at| Some((item.get(..at)?, item.get(at + 1..)?))) {
                 _ if item == "help" => args.help = true,
                 None => return Err(Error::NoValue(item)),
-                Some(pair) => args.items.push(pair).map_err(|_| Error::TooMany)?,
+                Some((key, value)) => {
+                    args.items.push((Some(key), value)).map_err(|_| Error::TooMany)?;
+                }
             }
         }
         Ok(args)
@@ -238,12 +241,18 @@ impl Args {
     /// Takes out the first value of `name`, which only `several` may have another of. Not
     /// generic, so that an image has it once.
     fn remove(&mut self, name: &'static str, several: bool) -> Result<Option<&'static str>, Error> {
-        let mut places = (0..self.items.len()).filter(|&at| self.items[at].0 == name);
-        let Some(at) = places.next() else { return Ok(None) };
-        if !several && places.next().is_some() {
-            return Err(Error::Twice(name));
+        let mut found = None;
+        for (key, value) in &mut self.items {
+            if *key != Some(name) {
+                continue;
+            }
+            match found {
+                None => (found, *key) = (Some(*value), None),
+                Some(_) if several => break,
+                Some(_) => return Err(Error::Twice(name)),
+            }
         }
-        Ok(Some(self.items.remove(at).1))
+        Ok(found)
     }
 
     /// Makes sure that nothing is left.
@@ -251,7 +260,7 @@ impl Args {
     /// # Errors
     /// The first argument that nobody took.
     pub fn finish(&self) -> Result<(), Error> {
-        self.items.first().map_or(Ok(()), |&(name, _)| Err(Error::Unknown(name)))
+        self.items.iter().find_map(|(key, _)| *key).map_or(Ok(()), |name| Err(Error::Unknown(name)))
     }
 }
 
