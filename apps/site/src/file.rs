@@ -19,9 +19,27 @@ use embedded_io_async::{Read, Write};
 use kernel::task::join;
 use kernel::time::sleep;
 
-/// How often, and how long, memory for the next chunk is waited for once an answer has begun.
+/// How often, and how long, memory for the next bytes is waited for once an answer has begun.
 const TRIES: u32 = 200;
 const WAIT: Duration = Duration::from_millis(50);
+
+/// Bytes that are read at a time where there is no memory for a chunk.
+const FEW: usize = 2048;
+
+/// Bytes of a file.
+struct Piece {
+    /// Where they begin.
+    start: u64,
+    bytes: Rc<Vec<u8>>,
+}
+
+impl Piece {
+    /// Those from byte `at` of the file on.
+    fn from(&self, at: u64) -> &[u8] {
+        let from = at.checked_sub(self.start).and_then(|from| usize::try_from(from).ok());
+        from.and_then(|from| self.bytes.get(from..)).unwrap_or_default()
+    }
+}
 
 /// The form of a file that is sent.
 struct Form<N> {
@@ -59,8 +77,8 @@ impl<'a> Shape<'a> {
         Self { kind, size, parts, boundary: u128::from(random) << 64 | u128::from(start) }
     }
 
-    fn piece(&'a self, of: Between<'a>) -> Piece<'a> {
-        Piece(self, of)
+    fn said(&'a self, of: Between<'a>) -> Said<'a> {
+        Said(self, of)
     }
 
     /// The bytes of all of it.
@@ -70,16 +88,16 @@ impl<'a> Shape<'a> {
             0 => self.size,
             1 => content,
             count => {
-                let before = (0..count).map(|at| length(&self.piece(Between::Before(at))));
-                content + before.sum::<u64>() + length(&self.piece(Between::After))
+                let before = (0..count).map(|at| length(&self.said(Between::Before(at))));
+                content + before.sum::<u64>() + length(&self.said(Between::After))
             }
         }
     }
 }
 
-struct Piece<'a>(&'a Shape<'a>, Between<'a>);
+struct Said<'a>(&'a Shape<'a>, Between<'a>);
 
-impl fmt::Display for Piece<'_> {
+impl fmt::Display for Said<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(Shape { kind, size, parts, boundary }, of) = self;
         match of {
@@ -89,7 +107,7 @@ impl fmt::Display for Piece<'_> {
                 let Some(part) = parts.get(*at) else { return Ok(()) };
                 f.write_str(if *at == 0 { "" } else { "\r\n" })?;
                 write!(f, "--{boundary:032x}\r\nContent-Type: {kind}\r\nContent-Range: ")?;
-                write!(f, "{}\r\n\r\n", self.0.piece(Between::Range(part)))
+                write!(f, "{}\r\n\r\n", self.0.said(Between::Range(part)))
             }
             Between::After => write!(f, "\r\n--{boundary:032x}--\r\n"),
         }
@@ -206,10 +224,10 @@ impl<F: Tree> Site<F> {
             }
         };
         let shape = Shape::new(parts, kind, metadata.size, self.start);
-        // The first chunk is read before the head is sent, so that a disk that fails is told
+        // The first bytes are read before the head is sent, so that a disk that fails is told
         // of.
         let start = shape.parts.first().map_or(0, |part| part.start);
-        let first = match self.files.chunk(&node, start / CHUNK as u64).await {
+        let first = match self.piece(&node, start).await {
             Ok(first) => first,
             Err(error) => return self.broken(error, body, response).await,
         };
@@ -217,9 +235,9 @@ impl<F: Tree> Site<F> {
         let date = date.map(|date| http::date(date.min(now)));
         let date = date.as_ref().and_then(|date| core::str::from_utf8(date).ok());
         let several = shape.parts.len() > 1;
-        let multipart = several.then(|| shape.piece(Between::Kind).to_string());
+        let multipart = several.then(|| shape.said(Between::Kind).to_string());
         let part = shape.parts.first().filter(|_| !several);
-        let part = part.map(|part| shape.piece(Between::Range(part)).to_string());
+        let part = part.map(|part| shape.said(Between::Range(part)).to_string());
         let more = [
             Some(("Content-Type", multipart.as_deref().unwrap_or(kind))),
             Some(("Accept-Ranges", "bytes")),
@@ -240,13 +258,13 @@ impl<F: Tree> Site<F> {
         }
         for (at, part) in shape.parts.iter().enumerate() {
             if several {
-                let before = shape.piece(Between::Before(at));
+                let before = shape.said(Between::Before(at));
                 sink.print(body, format_args!("{before}")).await?;
             }
             self.send(&node, part.clone(), first.take(), &mut sink, body).await?;
         }
         if several {
-            sink.print(body, format_args!("{}", shape.piece(Between::After))).await?;
+            sink.print(body, format_args!("{}", shape.said(Between::After))).await?;
         }
         sink.finish(body).await
     }
@@ -265,7 +283,7 @@ impl<F: Tree> Site<F> {
         W: Write<Error = ip::Error>,
     {
         let size = self.files.tree().metadata(node).size;
-        let first = match self.files.chunk(node, 0).await {
+        let first = match self.piece(node, 0).await {
             Ok(first) => first,
             Err(error) => return self.broken(error, body, response).await,
         };
@@ -277,13 +295,27 @@ impl<F: Tree> Site<F> {
         sink.finish(body).await
     }
 
-    /// Sends `part` of a file, and reads the next chunk meanwhile. Its first chunk may be
+    /// Reads bytes of a file from `at` on: the chunk that they are in, or a few where there is
+    /// no memory for that, as slow clients may hold many chunks.
+    async fn piece(&self, node: &F::Node, at: u64) -> Result<Piece, kv::Error> {
+        let number = at / CHUNK as u64;
+        match self.files.chunk(node, number).await {
+            Err(kv::Error::NoMemory) => {}
+            other => return other.map(|bytes| Piece { start: number * CHUNK as u64, bytes }),
+        }
+        let mut bytes = kernel::memory::zeroed(FEW).ok_or(kv::Error::NoMemory)?;
+        let count = self.files.tree().read(node, at, &mut bytes).await?;
+        bytes.truncate(count);
+        Ok(Piece { start: at, bytes: Rc::new(bytes) })
+    }
+
+    /// Sends `part` of a file, and reads the next chunk meanwhile. Its first piece may be
     /// there.
     async fn send<R, W>(
         &self,
         node: &F::Node,
         part: Range<u64>,
-        first: Option<Rc<Vec<u8>>>,
+        first: Option<Piece>,
         sink: &mut Sink<'_>,
         body: &mut Body<'_, R, W>,
     ) -> Result<(), http::Error>
@@ -291,34 +323,36 @@ impl<F: Tree> Site<F> {
         R: Read<Error = ip::Error>,
         W: Write<Error = ip::Error>,
     {
-        let size = CHUNK as u64;
-        let (mut chunk, mut at) = (first, part.start);
+        let (mut ahead, mut at) = (first, part.start);
         while at < part.end {
-            let number = at / size;
-            let bytes = match chunk.take() {
-                Some(bytes) => bytes,
-                None => self.wait(node, number).await?,
+            let piece = match ahead.take() {
+                Some(piece) => piece,
+                None => self.wait(node, at).await?,
             };
-            let end = part.end.min((number + 1) * size);
-            let within = (at % size) as usize..(end - number * size) as usize;
-            let piece = bytes.get(within).unwrap_or_default();
+            let left = usize::try_from(part.end - at).unwrap_or(usize::MAX);
+            let bytes = piece.from(at);
+            let bytes = bytes.get(..left).unwrap_or(bytes);
+            if bytes.is_empty() {
+                log::warn!("a file is shorter than it says");
+                return Err(http::Error::Connection(ip::Error::Reset));
+            }
+            at += bytes.len() as u64;
             // Two chunks at a time only where there is room.
-            let more = end < part.end && !kernel::memory::is_low();
-            let next =
-                async { if more { self.files.chunk(node, number + 1).await.ok() } else { None } };
-            let (sent, next) = join(sink.write(body, piece), next).await;
+            let more = at < part.end && !kernel::memory::is_low();
+            let next = async { if more { self.piece(node, at).await.ok() } else { None } };
+            let (sent, next) = join(sink.write(body, bytes), next).await;
             sent?;
-            (chunk, at) = (next, end);
+            ahead = next;
         }
         Ok(())
     }
 
-    /// Reads a chunk of an answer that has begun: where there is no memory for it, others
+    /// Reads a piece of an answer that has begun: where there is no memory for it, others
     /// will give some back. All that is left if it fails is to cut the answer off.
-    async fn wait(&self, node: &F::Node, number: u64) -> Result<Rc<Vec<u8>>, http::Error> {
+    async fn wait(&self, node: &F::Node, at: u64) -> Result<Piece, http::Error> {
         for _ in 0..TRIES {
-            match self.files.chunk(node, number).await {
-                Ok(chunk) => return Ok(chunk),
+            match self.piece(node, at).await {
+                Ok(piece) => return Ok(piece),
                 Err(kv::Error::NoMemory) => sleep(WAIT).await,
                 Err(error) => {
                     log::warn!("a file cannot be read: {error}");
