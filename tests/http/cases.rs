@@ -12,6 +12,7 @@
 //!
 //! * `\G`, `\P`, `\C`: `GET / HTTP/1.1` or `POST / HTTP/1.1` and `Host: h` with their line
 //!   ends; `\C` is `\P` with `Transfer-Encoding: chunked` and the end of the head;
+//! * `\H`: ` HTTP/1.1` and `Host: h` behind a method and a target, without a line end;
 //! * `\E`: the empty line at the end of a head, with the line end before it;
 //! * `\(TEXT*COUNT)`: a text so many times;
 //! * `\W`: here the client waits for the answer to what it sent so far.
@@ -23,8 +24,9 @@
 //! * `refused`: an error, or no answer, and the connection is closed;
 //! * `open` and `closed`: the state of the connection after it;
 //! * `body=TEXT`, `field=NAME`, `field=NAME:VALUE`, `without=NAME`: of the last answer, with
-//!   the escapes of bytes, and `\_` for a blank. `why` is a body, a type and a date of an
-//!   error.
+//!   the escapes of bytes, and `\_` for a blank; `in=TEXT` and `not=TEXT` are a part of its
+//!   body and none, `part=NAME:TEXT` is one of a field, `size=N` the bytes of its body. `why`
+//!   is a body, a type and a date of an error.
 
 use std::borrow::ToOwned;
 use std::format;
@@ -113,6 +115,7 @@ fn bytes(text: &str) -> Option<Vec<Vec<u8>>> {
             b'C' => {
                 part.extend(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
             }
+            b'H' => part.extend(b" HTTP/1.1\r\nHost: h"),
             b'E' => part.extend(b"\r\n\r\n"),
             b'W' => parts.push(Vec::new()),
             b'(' => {
@@ -151,7 +154,8 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    fn field(&self, name: &str) -> Option<&str> {
+    /// The value of the first field of this name.
+    pub(super) fn field(&self, name: &str) -> Option<&str> {
         let mut fields = self.fields.iter();
         fields.find(|(it, _)| it.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
@@ -277,6 +281,13 @@ pub(super) fn judge(case: &Case, outcome: &Outcome) -> Result<(), String> {
                 !it.body.is_empty() && fields.iter().all(|name| it.field(name).is_some())
             }),
             "body" => last.is_some_and(|it| it.body == argument),
+            "in" => last.is_some_and(|it| find(&it.body, &argument).is_some()),
+            "not" => last.is_some_and(|it| find(&it.body, &argument).is_none()),
+            "size" => last.is_some_and(|it| text.parse() == Ok(it.body.len())),
+            "part" => last.is_some_and(|it| {
+                let (name, part) = text.split_once(':').unwrap_or_default();
+                it.field(name).is_some_and(|value| value.contains(part))
+            }),
             "without" => last.is_some_and(|it| it.field(&text).is_none()),
             "field" => last.is_some_and(|it| match text.split_once(':') {
                 Some((name, value)) => it.field(name) == Some(value),

@@ -1,8 +1,11 @@
 //! `cargo mk bench http`: how many of the cases in `tests/http` a server of HTTP does as the
-//! RFCs say. By default that is `httpd`, as a process of this machine; it may be any other.
+//! RFCs say. By default that are `httpd`, and `site` for those of static files, as processes
+//! of this machine; it may be any other.
 
 #[path = "../../../../tests/http/cases.rs"]
 mod cases;
+#[path = "../../../../tests/http/files.rs"]
+mod files;
 
 use crate::project::Project;
 use crate::ui::{Ui, out, table};
@@ -13,7 +16,6 @@ use std::env;
 use std::fs;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs as _};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,9 +25,9 @@ use std::time::{Duration, Instant};
 /// Counts what a server of HTTP does as the RFCs say
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  cargo mk bench http --failures\n  cargo mk bench http \
---address 127.0.0.1:8080 --json\n\nThe cases stand in tests/http/server.txt. A server has a page \
-at / and sends back what is posted\nthere; without --address, httpd is started as a process of \
-this machine.")]
+--address 127.0.0.1:8080 --json\n\nThe cases stand in tests/http. For those of server.txt, a \
+server has a page at / and sends back what\nis posted there; for those of static.txt it serves the \
+files of files.rs. Without --address, httpd\nand site are started as processes of this machine.")]
 pub(super) struct Args {
     /// Prints JSON instead of a table
     #[arg(long)]
@@ -36,13 +38,41 @@ pub(super) struct Args {
     /// The server that is asked, as HOST:PORT
     #[arg(long, value_name = "HOST:PORT")]
     address: Option<String>,
+    /// The table of cases; by default both, and server with --address
+    #[arg(long)]
+    table: Option<Table>,
     /// Only cases whose group or name contains this
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
 }
 
-/// The table, from the repository's root.
-const TABLE: &str = "tests/http/server.txt";
+/// A table of cases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Table {
+    /// How HTTP is read and written
+    Server,
+    /// How files are served
+    Static,
+}
+
+impl Table {
+    /// Where it stands, from the repository's root.
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Server => "tests/http/server.txt",
+            Self::Static => "tests/http/static.txt",
+        }
+    }
+
+    /// The app that it is for.
+    const fn app(self) -> &'static str {
+        match self {
+            Self::Server => "httpd",
+            Self::Static => "site",
+        }
+    }
+}
+
 /// Cases at a time.
 const THREADS: usize = 8;
 /// How long an answer may take that has begun or is expected.
@@ -78,23 +108,47 @@ struct Failure {
     why: String,
 }
 
-/// Runs the command: status 1 if a case fails with `httpd`.
+/// Runs the command: status 1 if a case fails with an app of ours.
 ///
 /// # Errors
 /// When there is no server, or no table.
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     let project = Project::find()?;
-    let path = project.xenith.join(TABLE);
+    let tables = match (args.table, &args.address) {
+        (Some(table), _) => vec![table],
+        (None, Some(_)) => vec![Table::Server],
+        (None, None) => vec![Table::Server, Table::Static],
+    };
+    let mut reports = Vec::new();
+    for table in tables {
+        reports.extend(ask_table(table, args, &project, ui)?);
+    }
+    ensure!(!reports.is_empty(), "no case is named so");
+    if args.json {
+        out(&format!("{}\n", serde_json::to_string_pretty(&reports)?));
+    } else {
+        let shown: Vec<_> = reports.iter().map(|report| shown(report, args.failures)).collect();
+        out(&shown.join("\n"));
+    }
+    let fails = reports.iter().any(|report| report.passed < report.cases);
+    Ok(u8::from(args.address.is_none() && fails))
+}
+
+/// Asks what stands in a table; nothing if no case of it is wanted.
+fn ask_table(table: Table, args: &Args, project: &Project, ui: &Ui) -> Result<Option<Report>> {
+    let path = project.xenith.join(table.path());
     let text = fs::read_to_string(&path).with_context(|| format!("no {}", path.display()))?;
     let mut cases = cases::read(&text).map_err(anyhow::Error::msg)?;
     if let Some(only) = &args.only {
         cases.retain(|case| case.group.contains(only) || case.name.contains(only));
     }
-    ensure!(!cases.is_empty(), "no case is named so");
+    if cases.is_empty() {
+        return Ok(None);
+    }
     let (server, address) = match &args.address {
         Some(address) => (None, address.clone()),
         None => {
-            let (server, port) = start(&project, ui)?;
+            let (server, port) = start(project, table, ui)?;
             (Some(server), format!("127.0.0.1:{port}"))
         }
     };
@@ -102,14 +156,8 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     let to = to.with_context(|| format!("{address} is no HOST:PORT"))?;
     TcpStream::connect_timeout(&to, PATIENCE).with_context(|| format!("nothing at {address}"))?;
     let results = ask_all(&cases, to, ui);
-    let name = if server.is_some() { "httpd".to_owned() } else { address };
-    let report = report(name, &cases, &results);
-    if args.json {
-        out(&format!("{}\n", serde_json::to_string_pretty(&report)?));
-    } else {
-        out(&shown(&report, args.failures));
-    }
-    Ok(u8::from(server.is_some() && report.passed < report.cases))
+    let name = if server.is_some() { table.app().to_owned() } else { address };
+    Ok(Some(report(name, &cases, &results)))
 }
 
 /// A process that is ended with this.
@@ -123,22 +171,29 @@ impl Drop for Server {
     }
 }
 
-/// Starts `httpd` on a port that is free.
-fn start(project: &Project, ui: &Ui) -> Result<(Server, u16)> {
+/// Starts the app of a table on a port that is free.
+fn start(project: &Project, table: Table, ui: &Ui) -> Result<(Server, u16)> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--package", "httpd", "--bin", "httpd"]);
+    command.args(["build", "--quiet", "--package", table.app(), "--bin", table.app()]);
     command.current_dir(&project.root);
     ui.command(&command);
-    ensure!(command.status().context("cannot run cargo")?.success(), "httpd: the build failed");
-    let file = project.metadata.target_directory.join("debug/httpd");
-    launch(file.as_std_path())
+    let built = command.status().context("cannot run cargo")?.success();
+    ensure!(built, "{}: the build failed", table.app());
+    let target = &project.metadata.target_directory;
+    let mut command = Command::new(target.join("debug").join(table.app()));
+    if table == Table::Static {
+        let archive = target.join("static.tar");
+        fs::write(&archive, files::archive(files::entries()))
+            .with_context(|| format!("cannot write {archive}"))?;
+        command.env("XENITH_DISK_xvda", archive).env("XENITH_DISK_xvda_READ_ONLY", "1");
+    }
+    launch(command)
 }
 
-fn launch(file: &Path) -> Result<(Server, u16)> {
-    let mut command = Command::new(file);
+fn launch(mut command: Command) -> Result<(Server, u16)> {
     command.arg("port=0").env("XENITH_NET", "").stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut child = command.spawn().with_context(|| format!("cannot run {}", file.display()))?;
+    let mut child = command.spawn().with_context(|| format!("cannot run {command:?}"))?;
     let said = child.stdout.take().context("no output")?;
     let server = Server(child);
     let (sender, receiver) = std::sync::mpsc::channel();
@@ -153,7 +208,7 @@ fn launch(file: &Path) -> Result<(Server, u16)> {
             }
         }
     });
-    let port: u16 = receiver.recv_timeout(START).context("httpd does not say its port")?;
+    let port: u16 = receiver.recv_timeout(START).context("the app does not say its port")?;
     Ok((server, port))
 }
 
