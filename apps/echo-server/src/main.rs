@@ -1,6 +1,9 @@
 //! The wiring of `echo-server`.
 //!
-//! test: client client.sh
+//! test(echoes): client client.sh
+//! test(neighbors): args ip=10.0.0.2/24,fd00::2/64
+//! test(neighbors): dom0 "ip addr add fd00::1/64 dev xenbr0 nodad; ip neigh replace 10.0.0.2 lladdr 02:00:00:00:00:99 dev xenbr0 nud stale"
+//! test(neighbors): client neighbors.sh
 //! test: timeout 60
 
 #![no_std]

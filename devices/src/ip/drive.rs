@@ -199,7 +199,6 @@ struct Way<'a, N> {
     blank: bool,
     full: Cell<bool>,
     lost: Cell<u64>,
-    asked: Cell<bool>,
 }
 
 impl<N: Net> Wire for Way<'_, N> {
@@ -214,9 +213,6 @@ impl<N: Net> Wire for Way<'_, N> {
     fn transmit(&self, length: usize, segment: u16, fill: &mut dyn FnMut(&mut [u8])) -> bool {
         let sent = self.net.transmit(length, |frame| {
             fill(frame);
-            if packet::is_request(frame) {
-                self.asked.set(true);
-            }
             ((), packet::finish(frame, self.blank, segment))
         });
         self.lost.set(self.lost.get() + u64::from(sent.is_none()));
@@ -237,11 +233,10 @@ impl<N: Net> Driver<N> {
             blank: info.transmit_blank,
             full: Cell::new(false),
             lost: Cell::new(0),
-            asked: Cell::new(false),
         };
         if info.generation != self.generation {
             self.generation = info.generation;
-            engine.reconnected(info, &way);
+            engine.reconnected(info);
         }
         let mut busy = true;
         for _ in 0..BUDGET {
@@ -261,12 +256,7 @@ impl<N: Net> Driver<N> {
                 }
             }
         }
-        let mut next = engine.transmit(&way);
-        if way.asked.get() {
-            // Others may be waiting behind this one.
-            engine.asked_for_neighbor();
-            next = engine.transmit(&way);
-        }
+        let next = engine.transmit(&way);
         self.net.flush();
         engine.lost(way.lost.get());
         if engine.is_busy() != self.hold.is_some() {

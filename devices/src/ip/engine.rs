@@ -7,17 +7,18 @@
 //! senders cost no address resolution either (rule N17). When the table is full, SYNs are
 //! answered with [`cookie`]s and nothing is kept of them.
 
+use super::announce::Announcer;
 use super::config::{SERVERS, Settings};
 use super::cookie::{self, Cookies};
 use super::drive::{Stats, Wire};
 use super::half_open::{ANSWERS, HalfOpen, Table};
 use super::limit::Limit;
-use super::ndisc::{self, Routers};
-use super::packet::{self, ACK, Ends, FIN, RST, SYN, Segment, Verdict};
-use super::seek::Seeker;
+use super::ndisc::{self, Report, Routers};
+use super::neighbor::Heard;
+use super::packet::{self, ACK, Ends, FIN, RST, SYN, Said, Segment, Verdict, Why};
 use super::stack::{ADDRESSES, For, Handle, Protocols, Whom};
 use super::{Error, choose, dhcp, random};
-use crate::net::{Info, Meta};
+use crate::net::{Info, Mac, Meta};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -31,6 +32,9 @@ const LEAVING: usize = 16;
 
 /// How long such a socket may take. smoltcp's TIME-WAIT is 10 s.
 const LEAVE: Duration = Duration::from_secs(12);
+
+/// How often another machine with an address of ours is answered (RFC 5227, section 1.1).
+const CONTEND: Duration = Duration::from_secs(10);
 
 /// A port on which connections are accepted.
 struct Listening {
@@ -59,7 +63,9 @@ pub(super) struct Engine {
     /// The addresses that were logged.
     known: heapless::Vec<(IpAddr, u8), ADDRESSES>,
     stats: Stats,
-    seeker: Seeker,
+    announcer: Announcer,
+    /// When another machine last used an address of ours.
+    contended: Option<Instant>,
     /// What nobody here wants is told so often.
     errors: Limit,
     /// Who waits for an address.
@@ -84,7 +90,8 @@ impl Engine {
             routers: settings.ipv6.is_none().then(|| Routers::new(Instant::now())),
             known: heapless::Vec::new(),
             stats: Stats::default(),
-            seeker: Seeker::default(),
+            announcer: Announcer::default(),
+            contended: None,
             errors: Limit::new(Instant::now()),
             waiting: Vec::new(),
             pinging: Vec::new(),
@@ -93,8 +100,9 @@ impl Engine {
     }
 
     /// The interface is another one, or the same anew.
-    pub(super) fn reconnected(&mut self, info: Info, wire: &dyn Wire) {
-        self.protocols.reconnected(info, &self.settings, wire);
+    pub(super) fn reconnected(&mut self, info: Info) {
+        self.protocols.reconnected(info, &self.settings);
+        self.announcer = Announcer::new(Instant::now());
         self.routers.iter_mut().for_each(|it| it.news = true);
         self.dhcp.iter_mut().for_each(|it| it.reconnected(info.mac, Instant::now()));
     }
@@ -139,10 +147,14 @@ impl Engine {
             // TCP has no multicast.
             Verdict::Tcp(_) => return,
             Verdict::Udp(dhcp::CLIENT, _) if self.dhcp.is_some() => return self.hear(frame, now),
-            Verdict::Neighbor if self.protocols.hear_afar(frame, wire, now) => return,
-            Verdict::Neighbor => For::Neighbor,
-            Verdict::Listeners(group) if self.protocols.listens(group) => For::Us,
-            Verdict::Listeners(_) => return,
+            Verdict::Neighbor(said) => return self.neighbor(said, frame, wire, now),
+            Verdict::Listeners(group) => {
+                // At once: it is one frame, and nobody else here listens to these groups.
+                if self.protocols.listens(group) && self.errors.take(now) {
+                    self.protocols.report(wire, Report::Asked);
+                }
+                return;
+            }
             Verdict::Udp(_, ends)
             | Verdict::Echo(_, ends)
             | Verdict::Ping(ends, _)
@@ -169,12 +181,63 @@ impl Engine {
         };
         let complains = match who {
             For::Port(port) => !self.protocols.is_bound(port),
-            For::Us => !matches!(verdict, Verdict::Udp(..) | Verdict::Listeners(_)),
+            For::Us => !matches!(verdict, Verdict::Udp(..)),
             _ => false,
         };
         if !complains || self.errors.take(now) {
             self.protocols.receive(frame, who, wire, now);
         }
+    }
+
+    /// Hears what a neighbour says, and answers.
+    fn neighbor(&mut self, said: Said, frame: &[u8], wire: &dyn Wire, now: Instant) {
+        let protocols = &mut self.protocols;
+        let mac = protocols.mac();
+        let asked = match said.why {
+            Why::Question(own) if protocols.has(own) => Some(own),
+            _ => None,
+        };
+        let answers = matches!(said.why, Why::Answer(own) if protocols.has(own));
+        if said.mac == Some(mac) {
+            // One's own frames come back.
+            return;
+        }
+        if let Some(who) = said.who {
+            if protocols.has(who) {
+                return self.contend(who, said.mac, wire, now);
+            }
+            if protocols.is_near(who) {
+                let to_us = answers || asked.is_some();
+                let (mac, asks, overrides) = (said.mac, asked.is_some(), said.overrides);
+                protocols.hear(Heard { address: who, mac, to_us, asks, overrides }, wire, now);
+            }
+        }
+        // Who is known may leave out its Ethernet address (RFC 4861, section 4.3).
+        match (asked, said.who, said.mac.or(packet::sender(frame))) {
+            (Some(IpAddr::V4(own)), who, Some(to)) => {
+                let who = match who {
+                    Some(IpAddr::V4(who)) => who,
+                    _ => Ipv4Addr::UNSPECIFIED,
+                };
+                protocols.say(wire, &packet::answer_v4(mac, own, (to, who)));
+            }
+            (Some(IpAddr::V6(own)), Some(IpAddr::V6(who)), Some(to)) => {
+                protocols.say(wire, &ndisc::answer(mac, own, (to, who)));
+            }
+            _ => {}
+        }
+    }
+
+    /// Another machine says that it has an address of ours: says so, and that it is here
+    /// (RFC 5227, section 2.4).
+    fn contend(&mut self, own: IpAddr, other: Option<Mac>, wire: &dyn Wire, now: Instant) {
+        if self.contended.is_some_and(|at| now < at.saturating_add(CONTEND)) {
+            return;
+        }
+        self.contended = Some(now);
+        let other = other.unwrap_or_default();
+        log::warn!("net: {own} is used by {other} as well: give one of the two another address");
+        self.protocols.announce(wire);
     }
 
     /// Looks at a segment before smoltcp does.
@@ -318,7 +381,7 @@ impl Engine {
                 listening.ready.push_back(handle);
                 listening.waker.take().into_iter().for_each(Waker::wake);
                 if let Some((_, peer)) = self.protocols.ends(handle) {
-                    self.find_way(peer.ip());
+                    self.protocols.find_way(peer.ip(), Instant::now());
                 }
             }
             _ => self.release(handle),
@@ -340,39 +403,15 @@ impl Engine {
         }
         let dhcp = self.lease(wire, now);
         let routers = self.route(wire, now);
+        self.learn(now);
+        if self.announcer.turn(now) {
+            self.protocols.announce(wire);
+        }
         let sockets = self.protocols.transmit(wire, now);
-        self.seek(wire, now);
+        let neighbors = self.protocols.seek(wire, now);
         self.part(now);
-        self.learn();
-        [sockets, dhcp, routers, self.half_open.next()].into_iter().flatten().min()
-    }
-
-    /// Asks for the Ethernet addresses that smoltcp does not ask for.
-    fn seek(&mut self, wire: &dyn Wire, now: Instant) {
-        let mac = self.protocols.mac();
-        while let Some(hop) = self.seeker.next(now) {
-            match (self.protocols.source(hop), hop) {
-                (Ok(IpAddr::V4(own)), IpAddr::V4(hop)) => {
-                    self.protocols.say(wire, &packet::request_v4(mac, own, hop));
-                }
-                (Ok(IpAddr::V6(own)), IpAddr::V6(hop)) => {
-                    self.protocols.say(wire, &ndisc::request(mac, own, hop));
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// Sees to it that packets to `to` soon find their way.
-    fn find_way(&mut self, to: IpAddr) {
-        if let Some(hop) = self.protocols.next_hop(to) {
-            self.seeker.want(hop, Instant::now());
-        }
-    }
-
-    /// A frame was sent that asks for an Ethernet address.
-    pub(super) fn asked_for_neighbor(&mut self) {
-        self.seeker.asked(Instant::now());
+        let others = [self.half_open.next(), self.announcer.next()];
+        [sockets, dhcp, routers, neighbors].into_iter().chain(others).flatten().min()
     }
 
     /// Removes sockets that have said all they had to say.
@@ -419,12 +458,7 @@ impl Engine {
             let routes = lease.map_or(&[][..], |it| &it.routes);
             let routes = told.is_none().then_some(routes);
             let address = lease.map(|it| (it.address, it.bits));
-            if self.protocols.set_ipv4(address, routes)
-                && let Some((address, _)) = address
-            {
-                let frame = packet::announce_v4(self.protocols.mac(), address);
-                self.protocols.say(wire, &frame);
-            }
+            self.protocols.set_ipv4(address, routes);
         }
         client.next()
     }
@@ -453,14 +487,14 @@ impl Engine {
     }
 
     /// Tells of new addresses.
-    fn learn(&mut self) {
+    fn learn(&mut self, now: Instant) {
         if !self.protocols.is_elsewhere()
             || self.protocols.addresses().eq(self.known.iter().copied())
         {
             return;
         }
-        let now: heapless::Vec<_, ADDRESSES> = self.protocols.addresses().collect();
-        for (address, bits) in now.iter().filter(|it| !self.known.contains(it)) {
+        let addresses: heapless::Vec<_, ADDRESSES> = self.protocols.addresses().collect();
+        for (address, bits) in addresses.iter().filter(|it| !self.known.contains(it)) {
             match address {
                 IpAddr::V6(address) if !address.is_unicast_link_local() => {
                     log::info!("net: {address}/{bits}");
@@ -468,7 +502,10 @@ impl Engine {
                 _ => {}
             }
         }
-        self.known = now;
+        if addresses.iter().any(|it| !self.known.contains(it)) {
+            self.announcer = Announcer::new(now);
+        }
+        self.known = addresses;
         self.waiting.drain(..).for_each(Waker::wake);
     }
 
@@ -567,7 +604,7 @@ impl Engine {
         };
         let port = choose(0, free)?;
         let handle = self.protocols.connect(to, SocketAddr::new(from, port))?;
-        self.find_way(to.ip());
+        self.protocols.find_way(to.ip(), Instant::now());
         self.stats.connected += 1;
         Ok(handle)
     }
@@ -629,12 +666,10 @@ impl Engine {
         to: SocketAddr,
         waker: &Waker,
     ) -> Poll<Result<(), Error>> {
-        self.find_way(to.ip());
         self.protocols.poll_send(handle, datagram, to, waker)
     }
 
     pub(super) fn ping(&mut self, to: IpAddr, payload: usize) -> Result<(Handle, u16), Error> {
-        self.find_way(to);
         self.protocols.ping(to, payload)
     }
 

@@ -4,6 +4,7 @@
 //! Linux, its own `sockets`. Addresses are those of [`core::net`]; streams are
 //! those of `embedded-io-async`.
 
+mod announce;
 pub mod config;
 mod cookie;
 mod device;
@@ -17,8 +18,8 @@ mod half_open;
 mod host;
 mod limit;
 mod ndisc;
+mod neighbor;
 mod packet;
-mod seek;
 #[cfg(not(target_os = "xen"))]
 pub mod sockets;
 mod stack;

@@ -16,7 +16,7 @@ mod repeat;
 use crate::net::{Checksum, HEADER, Mac, Meta};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-pub(super) use judge::{Ends, Verdict, judge};
+pub(super) use judge::{Ends, Said, Verdict, Why, judge};
 pub(super) use repeat::Acknowledged;
 
 const IPV4: [u8; 2] = [0x08, 0x00];
@@ -252,18 +252,16 @@ pub(super) fn datagram_v4(frame: &[u8], mac: Mac) -> Option<(Mac, Ipv4Addr, &[u8
 /// `frame`; the checksum is left to [`finish`].
 pub(super) fn address_v4(
     frame: &mut [u8],
-    (mac, way): (Mac, Mac),
+    header: [u8; HEADER],
     (from, to): (Ipv4Addr, Ipv4Addr),
     ports: [[u8; 2]; 2],
 ) {
     let length = (frame.len() - HEADER) as u16;
-    let parts: [&[u8]; 10] = [
-        &way.0,
-        &mac.0,
-        &IPV4,
+    let parts: [&[u8]; 8] = [
+        &header,
         &[0x45, 0],
         &length.to_be_bytes(),
-        // Not to be cut.
+        // What is never cut needs no number (RFC 6864, section 4.1).
         &[0, 0, 0x40, 0, HOPS, UDP, 0, 0],
         &from.octets(),
         &to.octets(),
@@ -342,102 +340,141 @@ pub(super) fn is_echo(message: &[u8], ipv4: bool, ident: u16) -> bool {
     message.first() == Some(&kind) && bytes(message, 4) == Some(ident.to_be_bytes())
 }
 
-/// Whether a frame asks for somebody's Ethernet address.
-pub(super) fn is_request(frame: &[u8]) -> bool {
-    let at = |at| frame.get(at).copied();
-    match bytes(frame, 12) {
-        Some(ARP) => at(HEADER + 7) == Some(1),
-        Some(IPV6) => at(HEADER + 6) == Some(ICMP_V6) && at(HEADER + 40) == Some(135),
-        _ => false,
-    }
-}
-
-/// Asks who has `address`, for `own` (RFC 826).
-pub(super) fn request_v4(mac: Mac, own: Ipv4Addr, address: Ipv4Addr) -> [u8; ARP_LENGTH] {
-    let mut frame = announce_v4(mac, own);
-    if let Some(to) = frame.last_chunk_mut() {
-        *to = address.octets();
-    }
-    frame
-}
-
-/// Makes a request for the Ethernet address of the IPv6 address that stands for an IPv4
-/// address one for that, from `own`; other frames stay as they are.
-pub(super) fn ask_afar(frame: &mut [u8], own: Option<Ipv4Addr>) {
-    let asks = bytes(frame, 12) == Some(IPV6);
-    let target = bytes::<16>(frame, HEADER + 48).map(Ipv6Addr::from);
-    let target = target.filter(|_| asks).and_then(|it| it.to_ipv4_mapped());
-    if let (Some(target), Some(own), Some(mac)) = (target, own, bytes(frame, 6)) {
-        frame.fill(0);
-        fill(frame, &[&request_v4(Mac(mac), own, target)]);
-    }
-}
-
-/// What an ARP frame says (RFC 826).
-pub(super) struct Arp {
-    /// It asks, rather than answers.
-    pub(super) asks: bool,
-    pub(super) mac: Mac,
-    /// Who has that Ethernet address; nobody when it is asked before taking one (RFC 5227).
-    pub(super) sender: Ipv4Addr,
-    /// Who is asked, or told.
-    pub(super) target: Ipv4Addr,
-}
-
-impl Arp {
-    /// Reads a request or an answer of one machine.
-    pub(super) fn parse(frame: &[u8]) -> Option<Self> {
-        let mac = bytes(frame, HEADER + 8)?;
-        let head = bytes(frame, HEADER)?;
-        let asks = head == [0, 1, 8, 0, 6, 4, 0, 1];
-        let good = bytes(frame, 12) == Some(ARP) && (asks || head == [0, 1, 8, 0, 6, 4, 0, 2]);
-        let said = Self {
-            asks,
-            mac: Mac(mac),
-            sender: bytes::<4>(frame, HEADER + 14)?.into(),
-            target: bytes::<4>(frame, HEADER + 24)?.into(),
-        };
-        let nobody = said.sender.is_multicast() || said.sender.is_broadcast();
-        (good && mac[0] & 1 == 0 && mac != [0; 6] && !nobody).then_some(said)
-    }
-
-    /// Answers that `mac` is who was asked for.
-    pub(super) fn answer(&self, mac: Mac) -> [u8; ARP_LENGTH] {
-        let mut frame = announce_v4(mac, self.target);
-        let sender = &self.sender.octets();
-        fill(&mut frame, &[&self.mac.0]);
-        fill(&mut frame[HEADER + 7..], &[&[2]]);
-        fill(&mut frame[HEADER + 18..], &[&self.mac.0, sender]);
-        frame
-    }
-}
-
 /// The length of an ARP frame.
 pub(super) const ARP_LENGTH: usize = HEADER + 28;
 
+/// Asks who has `address`, for `own`: everybody, or who has had it so far (RFC 826).
+pub(super) fn request_v4(
+    mac: Mac,
+    own: Ipv4Addr,
+    address: Ipv4Addr,
+    of: Option<Mac>,
+) -> [u8; ARP_LENGTH] {
+    arp(1, (mac, own), (Mac([0; 6]), address), of.unwrap_or(BROADCAST))
+}
+
+/// Answers `to` who has `own`.
+pub(super) fn answer_v4(mac: Mac, own: Ipv4Addr, to: (Mac, Ipv4Addr)) -> [u8; ARP_LENGTH] {
+    arp(2, (mac, own), to, to.0)
+}
+
 /// Says who has `address`, unasked: an ARP request for one's own (RFC 5227, section 3).
 pub(super) fn announce_v4(mac: Mac, address: Ipv4Addr) -> [u8; ARP_LENGTH] {
+    request_v4(mac, address, address, None)
+}
+
+fn arp(
+    operation: u8,
+    (mac, own): (Mac, Ipv4Addr),
+    (whose, address): (Mac, Ipv4Addr),
+    to: Mac,
+) -> [u8; ARP_LENGTH] {
     let mut frame = [0; ARP_LENGTH];
     let parts: [&[u8]; 8] = [
-        &[0xff; 6],
+        &to.0,
         &mac.0,
         &ARP,
-        // Ethernet, IPv4, their lengths, and a request.
-        &[0, 1, 8, 0, 6, 4, 0, 1],
+        // Ethernet, IPv4, and their lengths.
+        &[0, 1, 8, 0, 6, 4, 0, operation],
         &mac.0,
-        &address.octets(),
-        &[0; 6],
+        &own.octets(),
+        &whose.0,
         &address.octets(),
     ];
     fill(&mut frame, &parts);
     frame
 }
 
+/// The Ethernet address of everybody.
+pub(super) const BROADCAST: Mac = Mac([0xff; 6]);
+
+/// The Ethernet address of a group (RFC 1112, section 6.4; RFC 2464, section 7).
+pub(super) const fn mac_of_group(group: IpAddr) -> Mac {
+    Mac(match group {
+        IpAddr::V4(it) => {
+            let [_, a, b, c] = it.octets();
+            [1, 0, 0x5e, a & 0x7f, b, c]
+        }
+        IpAddr::V6(it) => {
+            let [.., a, b, c, d] = it.octets();
+            [0x33, 0x33, a, b, c, d]
+        }
+    })
+}
+
+/// The Ethernet header of a packet to a machine with this Ethernet address.
+pub(super) fn header(to: Mac, from: Mac, ipv4: bool) -> [u8; HEADER] {
+    let mut header = [0; HEADER];
+    fill(&mut header, &[&to.0, &from.0, if ipv4 { &IPV4 } else { &IPV6 }]);
+    header
+}
+
+/// The Ethernet header of an answer from `mac` to who sent a frame.
+pub(super) fn back(frame: &[u8], mac: Mac) -> Option<[u8; HEADER]> {
+    let old = bytes(frame, 0)?;
+    let mut header = old;
+    answer(&mut header, old, mac);
+    Some(header)
+}
+
+/// Which machine sent a frame.
+pub(super) fn sender(frame: &[u8]) -> Option<Mac> {
+    bytes(frame, 6).map(Mac)
+}
+
+/// To whom an IP packet goes.
+pub(super) fn destination(packet: &[u8]) -> Option<IpAddr> {
+    match packet.first()? >> 4 {
+        4 => bytes::<4>(packet, 16).map(|it| IpAddr::V4(it.into())),
+        _ => bytes::<16>(packet, 24).map(|it| IpAddr::V6(it.into())),
+    }
+}
+
+/// How much longer than its payload the frame of a datagram is.
+pub(super) const fn datagram_head(ipv4: bool) -> usize {
+    HEADER + if ipv4 { 20 } else { 40 } + 8
+}
+
+/// Writes a UDP datagram into a frame of its length, without its checksum (RFC 768).
+pub(super) fn datagram(
+    frame: &mut [u8],
+    header: [u8; HEADER],
+    from: SocketAddr,
+    to: SocketAddr,
+    payload: &[u8],
+) {
+    let ports = [from.port(), to.port()].map(u16::to_be_bytes);
+    match (from.ip(), to.ip()) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => address_v4(frame, header, (from, to), ports),
+        (IpAddr::V6(from), IpAddr::V6(to)) => {
+            let length = (8 + payload.len() as u16).to_be_bytes();
+            let parts: [&[u8]; 8] = [
+                &header,
+                &[0x60, 0, 0, 0],
+                &length,
+                &[UDP, HOPS],
+                &from.octets(),
+                &to.octets(),
+                ports.as_flattened(),
+                &length,
+            ];
+            fill(frame, &parts);
+        }
+        // Nobody has both.
+        _ => return,
+    }
+    if let Some(to) = frame.get_mut(datagram_head(from.is_ipv4())..) {
+        fill(to, &[payload]);
+    }
+}
+
 /// Writes `parts` one after the other.
 #[inline(never)]
-pub(super) fn fill(frame: &mut [u8], parts: &[&[u8]]) {
-    for (to, from) in frame.iter_mut().zip(parts.iter().copied().flatten()) {
-        *to = *from;
+pub(super) fn fill(mut frame: &mut [u8], parts: &[&[u8]]) {
+    for part in parts {
+        let Some((to, rest)) = frame.split_at_mut_checked(part.len()) else { return };
+        to.copy_from_slice(part);
+        frame = rest;
     }
 }
 
@@ -614,9 +651,8 @@ mod tests {
         let (own, other) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2));
         let frame = announce_v4(mac, own);
         assert_eq!((&frame[28..32], &frame[38..]), (&own.octets()[..], &own.octets()[..]));
-        let frame = request_v4(mac, own, other);
+        let frame = request_v4(mac, own, other, None);
         assert_eq!((&frame[28..32], &frame[38..]), (&own.octets()[..], &other.octets()[..]));
-        assert!(is_request(&frame));
     }
 
     #[test]

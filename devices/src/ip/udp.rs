@@ -9,13 +9,13 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use kernel::time::timeout;
 
-/// How long datagrams may wait for the way to one machine, which all others wait behind.
+/// How long a datagram may wait for room in the interface, which may be gone.
 const STUCK: Duration = Duration::from_secs(3);
 
-/// A port. Up to 16 datagrams wait in it each way; further ones that arrive are lost,
-/// and who sends further ones waits. When a machine in this network does not say its
-/// Ethernet address for 3 s, those that wait to be sent are lost, and those that arrived
-/// as well.
+/// A port. Up to 16 datagrams wait in it each way; further ones that arrive are lost, and
+/// who sends further ones waits until the interface takes those before, for 3 s at most.
+/// For a machine of this network whose Ethernet address is not known, the newest 16 wait
+/// for it, apart from what is for others, and are lost when it is silent for 3 s.
 pub struct UdpSocket {
     shared: Rc<Shared>,
     handle: Handle,

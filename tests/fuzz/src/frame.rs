@@ -20,8 +20,10 @@ pub const ICMP_V6: u8 = 58;
 pub const PEER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 /// The stack's address.
 pub const STACK: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
-const PEER_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
-const STACK_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2);
+/// The same of IPv6.
+pub const PEER_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
+/// The stack's IPv6 address.
+pub const STACK_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2);
 
 /// The settings of a stack at [`STACK`], small enough to come to its limits.
 #[must_use]
@@ -120,13 +122,26 @@ pub fn between(
 /// `message` of `protocol` in IPv6; `next` and `extensions` stand in front of it.
 #[must_use]
 pub fn ipv6(protocol: u8, next: Option<u8>, extensions: &[u8], message: &[u8]) -> Vec<u8> {
+    between_v6([PEER_V6, STACK_V6], 255, protocol, next, extensions, message)
+}
+
+/// The same between these addresses, for so many hops.
+#[must_use]
+pub fn between_v6(
+    [from, to]: [Ipv6Addr; 2],
+    hops: u8,
+    protocol: u8,
+    next: Option<u8>,
+    extensions: &[u8],
+    message: &[u8],
+) -> Vec<u8> {
     let extensions = if next.is_some() { &extensions[..extensions.len().min(64)] } else { &[] };
     let mut message = message[..message.len().min(1300)].to_vec();
-    let addresses = [PEER_V6.octets(), STACK_V6.octets()].concat();
+    let addresses = [from.octets(), to.octets()].concat();
     finish(&mut message, protocol, &addresses);
     let mut header = vec![0x60, 0, 0, 0];
     header.extend(((extensions.len() + message.len()) as u16).to_be_bytes());
-    header.extend([next.unwrap_or(protocol), 255]);
+    header.extend([next.unwrap_or(protocol), hops]);
     header.extend(addresses);
     [ethernet([0x86, 0xdd]), header, extensions.to_vec(), message].concat()
 }

@@ -116,7 +116,8 @@ impl Sending {
         let mut frame = [0; BEFORE + SHORTEST];
         frame[BEFORE..].copy_from_slice(&self.message);
         let ports = [CLIENT.to_be_bytes(), SERVER.to_be_bytes()];
-        packet::address_v4(&mut frame, (mac, self.way), (self.from, self.to), ports);
+        let header = packet::header(self.way, mac, true);
+        packet::address_v4(&mut frame, header, (self.from, self.to), ports);
         frame
     }
 }

@@ -7,7 +7,7 @@
 
 use super::{ARP, FRAGMENT, ICMP_V4, ICMP_V6, IPV4, IPV6, Packet, Segment, TCP, UDP};
 use super::{bytes, segment};
-use crate::net::{Checksum, HEADER, Meta};
+use crate::net::{Checksum, HEADER, Mac, Meta};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const IGMP: u8 = 2;
@@ -25,8 +25,8 @@ pub(in crate::ip) enum Verdict {
     Echo(u16, Ends),
     /// It is an echo request without IP options, whose packet ends here in the frame.
     Ping(Ends, usize),
-    /// It may say whose an Ethernet address is.
-    Neighbor,
+    /// It says whose an Ethernet address is, or asks for one.
+    Neighbor(Said),
     /// It is anything else that may be of use.
     Other(Ends),
     /// Someone asks whether anybody has this address, to take it (RFC 4862).
@@ -46,6 +46,52 @@ pub(in crate::ip) enum Verdict {
 pub(in crate::ip) struct Ends {
     pub(in crate::ip) from: IpAddr,
     pub(in crate::ip) to: IpAddr,
+}
+
+/// What a frame says of Ethernet addresses (RFC 826; RFC 4861, sections 4.3 and 4.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::ip) struct Said {
+    /// Whose address is said; `None` when somebody asks who has none yet (RFC 5227).
+    pub(in crate::ip) who: Option<IpAddr>,
+    pub(in crate::ip) mac: Option<Mac>,
+    pub(in crate::ip) why: Why,
+    /// It stands, whatever was said before.
+    pub(in crate::ip) overrides: bool,
+}
+
+/// Why it is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::ip) enum Why {
+    /// To ask for this address.
+    Question(IpAddr),
+    /// To answer whoever has this address.
+    Answer(IpAddr),
+    /// Unasked.
+    News,
+}
+
+/// The address of one machine.
+fn machine(frame: &[u8], at: usize) -> Option<Mac> {
+    bytes(frame, at).map(Mac).filter(|it| it.0[0] & 1 == 0 && it.0 != [0; 6])
+}
+
+/// What an ARP frame says. `None` when it makes no sense.
+fn arp(frame: &[u8]) -> Option<Said> {
+    // Ethernet, IPv4, their lengths, and a question or an answer.
+    let [0, 1, 8, 0, 6, 4, 0, operation @ (1 | 2)] = bytes(frame, HEADER)? else { return None };
+    let address = |at| bytes::<4>(frame, at).map(|it| IpAddr::V4(it.into()));
+    let (who, target) = (address(HEADER + 14)?, address(HEADER + 24)?);
+    let mac = Some(machine(frame, HEADER + 8)?);
+    let who = Some(who).filter(|it| !it.is_unspecified());
+    if who.is_some_and(|it| is_nowhere(it) || is_group(it)) {
+        return None;
+    }
+    let why = match operation {
+        _ if who == Some(target) => Why::News,
+        1 => Why::Question(target),
+        _ => Why::Answer(target),
+    };
+    (who.is_some() || operation == 1).then_some(Said { who, mac, why, overrides: true })
 }
 
 /// Whether an address stands for no machine of a network: `::`, loopback, and those
@@ -111,12 +157,45 @@ impl Packet {
         options.is_empty()
     }
 
+    /// What a valid message about the neighbour `target` says.
+    fn said(&self, frame: &[u8], ends: Ends, target: Ipv6Addr) -> Said {
+        let (asks, at) = (frame.get(self.transport) == Some(&135), self.transport);
+        let mut options = frame.get(at + 24..self.end).unwrap_or_default();
+        let mut mac = None;
+        // They are whole, or there are none.
+        while let [kind, length @ 1..=255, ..] = *options {
+            if kind == if asks { 1 } else { 2 } && length == 1 {
+                mac = machine(options, 2);
+            }
+            options = options.get(8 * usize::from(length)..).unwrap_or_default();
+        }
+        let flags = frame.get(at + 4).copied().unwrap_or_default();
+        let (solicited, overrides) = (flags & 0x40 != 0, flags & 0x20 != 0);
+        match (asks, solicited) {
+            (true, _) => Said {
+                who: Some(ends.from),
+                mac,
+                why: Why::Question(target.into()),
+                overrides: true,
+            },
+            // An answer to all is none (section 7.1.2).
+            (false, solicited) if !solicited || ends.to.is_multicast() => {
+                Said { who: Some(target.into()), mac, why: Why::News, overrides }
+            }
+            _ => Said { who: Some(target.into()), mac, why: Why::Answer(ends.to), overrides },
+        }
+    }
+
     /// The verdict on a message of ICMPv6 whose checksum is right.
     fn judge_icmp_v6(&self, frame: &[u8], ends: Ends) -> Verdict {
         let (IpAddr::V6(from), Some(&kind)) = (self.source, frame.get(self.transport)) else {
             return Verdict::Useless;
         };
         let target = bytes::<16>(frame, self.transport + 8).map(Ipv6Addr::from);
+        // Nobody asks only for who has an address.
+        if from.is_unspecified() && kind != 135 {
+            return Verdict::Useless;
+        }
         match (kind, target) {
             (128, _) => self.ping(ends, 40),
             (129, _) => self.echo(frame, ends),
@@ -131,11 +210,11 @@ impl Packet {
             (134, _) if self.is_near(frame, 16) && from.is_unicast_link_local() => {
                 Verdict::Router(from)
             }
-            (135 | 136, Some(target)) if self.is_near(frame, 24) && !target.is_multicast() => {
-                match (kind, from.is_unspecified()) {
-                    (_, false) => Verdict::Neighbor,
-                    (135, true) => Verdict::Claim(target),
-                    _ => Verdict::Useless,
+            (135 | 136, Some(target)) if self.is_near(frame, 24) && !is_group(target.into()) => {
+                if from.is_unspecified() {
+                    Verdict::Claim(target)
+                } else {
+                    Verdict::Neighbor(self.said(frame, ends, target))
                 }
             }
             _ => Verdict::Useless,
@@ -162,7 +241,7 @@ pub(in crate::ip) fn judge(frame: &[u8], meta: Meta) -> Verdict {
     }
     let kind: Option<[u8; 2]> = bytes(frame, 12);
     if kind == Some(ARP) {
-        return Verdict::Neighbor;
+        return arp(frame).map_or(Verdict::Useless, Verdict::Neighbor);
     }
     if kind != Some(IPV4) && kind != Some(IPV6) {
         return Verdict::Useless;

@@ -1,12 +1,10 @@
 //! Addresses and routes.
 
-use super::{ADDRESSES, For, Protocols};
-use crate::ip::dhcp::{ROUTES, Route, near};
-use crate::ip::drive::Wire;
+use super::{ADDRESSES, Protocols};
+use crate::ip::dhcp::{ROUTES, Route};
 use crate::ip::packet::Ends;
-use crate::ip::{Error, ndisc, packet};
+use crate::ip::{Error, ndisc};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use kernel::time::Instant;
 use smoltcp::wire::{IpAddress, IpCidr};
 
 /// The ways to IPv4 networks.
@@ -112,19 +110,36 @@ impl Protocols {
         }
     }
 
-    /// Has this IPv4 address and no other, and these routes if they are to change. Whether
-    /// the address is another one.
+    /// Whether it stands for all machines of a network of ours.
+    pub(super) fn is_broadcast(&self, address: IpAddr) -> bool {
+        let IpAddr::V4(address) = address else { return false };
+        let ours = |it: &IpCidr| match it {
+            IpCidr::Ipv4(it) => it.broadcast() == Some(address),
+            IpCidr::Ipv6(_) => false,
+        };
+        address == Ipv4Addr::BROADCAST || self.interface.ip_addrs().iter().any(ours)
+    }
+
+    /// Whether it may be a neighbour's: it is sent to without a router, or is one.
+    pub(in crate::ip) fn is_near(&self, address: IpAddr) -> bool {
+        let router = self.interface.routes().get_default_ipv6_route();
+        let near = self.next_hop(address) == Some(address)
+            || router.is_some_and(|it| IpAddr::from(it.via_router) == address)
+            || self.routes.iter().any(|it| IpAddr::from(it.hop) == address);
+        near && !self.is_broadcast(address)
+    }
+
+    /// Has this IPv4 address and no other, and these routes if they are to change.
     pub(in crate::ip) fn set_ipv4(
         &mut self,
         address: Option<(Ipv4Addr, u8)>,
         routes: Option<&[Route]>,
-    ) -> bool {
+    ) {
         if let Some(routes) = routes {
             self.routes = routes.iter().copied().collect();
         }
         let new = address.map(|(address, bits)| (IpAddr::V4(address), bits));
-        let changes = !self.addresses().filter(|it| it.0.is_ipv4()).eq(new);
-        if changes {
+        if !self.addresses().filter(|it| it.0.is_ipv4()).eq(new) {
             self.interface.update_ip_addrs(|addresses| {
                 addresses.retain(|it| !matches!(it, IpCidr::Ipv4(_)));
                 // The others are few.
@@ -132,58 +147,8 @@ impl Protocols {
             });
             self.elsewhere = true;
         }
-        self.lay_routes();
         // Connections from an address that is gone end.
         self.sets.touch_all();
-        changes
-    }
-
-    /// Gives the IPv4 routes to smoltcp. It hears of Ethernet addresses in its own networks
-    /// alone, but that is about IPv4: so it knows a router elsewhere by the IPv6 address
-    /// that stands for it, for which [`Out`](super::port::Out) asks by ARP, and of which
-    /// [`hear_afar`](Self::hear_afar) tells it.
-    pub(super) fn lay_routes(&mut self) {
-        let near = |hop| self.addresses().any(|(own, bits)| own_net(own, bits, hop));
-        let new: heapless::Vec<_, ROUTES> = self
-            .routes
-            .iter()
-            .map(|it| smoltcp::iface::Route {
-                cidr: IpCidr::new(IpAddress::Ipv4(it.network), it.bits),
-                via_router: match near(it.hop) {
-                    true => IpAddress::Ipv4(it.hop),
-                    false => IpAddress::Ipv6(it.hop.to_ipv6_mapped()),
-                },
-                preferred_until: None,
-                expires_at: None,
-            })
-            .collect();
-        self.interface.routes_mut().update(|routes| {
-            routes.retain(|it| matches!(it.cidr, IpCidr::Ipv6(_)));
-            routes.extend(new);
-        });
-        let own = self.addresses().find_map(|(own, _)| match own {
-            IpAddr::V4(own) => Some(own),
-            IpAddr::V6(_) => None,
-        });
-        self.out.own.set(own);
-    }
-
-    /// Hears what an ARP frame says of a machine that is on the link and in none of the
-    /// networks: smoltcp passes over these. Whether it was one.
-    pub(in crate::ip) fn hear_afar(&mut self, frame: &[u8], wire: &dyn Wire, now: Instant) -> bool {
-        let Some(said) = packet::Arp::parse(frame) else { return false };
-        let near = self.addresses().any(|(own, bits)| own_net(own, bits, said.sender));
-        if near || !self.has(said.target.into()) {
-            return false;
-        }
-        if self.routes.iter().any(|it| it.hop == said.sender) {
-            let alias = said.sender.to_ipv6_mapped();
-            self.receive(&ndisc::announce(said.mac, alias), For::Neighbor, wire, now);
-        }
-        if said.asks {
-            self.say(wire, &said.answer(self.mac()));
-        }
-        true
     }
 
     /// The IPv6 addresses beside the link-local one, and the router.
@@ -216,13 +181,5 @@ impl Protocols {
             // There is room for one of each version.
             let _ = self.interface.routes_mut().add_default_ipv6_route(router);
         }
-    }
-}
-
-/// Whether `other` is an IPv4 address in the network of `own`.
-const fn own_net(own: IpAddr, bits: u8, other: Ipv4Addr) -> bool {
-    match own {
-        IpAddr::V4(own) => near(own, bits, other),
-        IpAddr::V6(_) => false,
     }
 }

@@ -1,16 +1,32 @@
 //! UDP ports, and echo requests.
+//!
+//! What comes to a port waits in a socket of smoltcp. What it has to send waits here,
+//! until the interface has room for it, and then for the Ethernet address of whom it is
+//! for, with what others have for them.
 
 use super::sets::{Handle, Key};
-use super::{Protocols, buffer};
+use super::{Protocols, ROUNDS, Way, buffer};
+use crate::ip::drive::Wire;
 use crate::ip::{Error, packet, random};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::task::{Poll, Waker};
+use kernel::time::Instant;
 use smoltcp::iface::SocketSet;
 use smoltcp::socket::{icmp, udp};
-use smoltcp::wire::IpEndpoint;
+use smoltcp::storage::{PacketBuffer, PacketMetadata};
 
 /// Datagrams that wait at a UDP port, each way.
 const DATAGRAMS: usize = 16;
+
+/// What a UDP port has to send.
+pub(super) struct Outgoing {
+    port: u16,
+    packets: PacketBuffer<'static, SocketAddr>,
+    /// Who waits for room.
+    pub(super) waker: Option<Waker>,
+}
 
 impl Protocols {
     /// Whether a UDP socket uses this port.
@@ -20,15 +36,18 @@ impl Protocols {
 
     pub(in crate::ip) fn bind(&mut self, port: u16) -> Result<Handle, Error> {
         let size = self.limits.datagrams;
-        let packets = || -> Result<_, Error> {
-            let metadata = alloc::vec![udp::PacketMetadata::EMPTY; DATAGRAMS];
-            Ok(udp::PacketBuffer::new(metadata, buffer(size)?))
-        };
-        let mut socket = udp::Socket::new(packets()?, packets()?);
+        let metadata = alloc::vec![udp::PacketMetadata::EMPTY; DATAGRAMS];
+        let incoming = udp::PacketBuffer::new(metadata, buffer(size)?);
+        let mut socket = udp::Socket::new(incoming, udp::PacketBuffer::new(Vec::new(), Vec::new()));
         socket.bind(port).map_err(|_| Error::InUse)?;
-        let mut set = SocketSet::new(alloc::vec::Vec::new());
+        let metadata = alloc::vec![PacketMetadata::EMPTY; DATAGRAMS];
+        let packets = PacketBuffer::new(metadata, buffer(size)?);
+        let mut set = SocketSet::new(Vec::new());
         let place = set.add(socket);
-        Ok(self.sets.add(set, place, Some(Key::udp(port))))
+        let handle = self.sets.add(set, place, Some(Key::udp(port)));
+        self.sets.get_mut(handle).outgoing =
+            Some(Box::new(Outgoing { port, packets, waker: None }));
+        Ok(handle)
     }
 
     pub(in crate::ip) fn poll_receive(
@@ -63,27 +82,74 @@ impl Protocols {
         if datagram.len() + header > self.info.mtu || datagram.len() > self.limits.datagrams {
             return Poll::Ready(Err(Error::TooLong));
         }
-        let socket = self.sets.get_mut(handle).socket_mut::<udp::Socket>();
-        match socket.send_slice(datagram, IpEndpoint::from(to)) {
-            Ok(()) => {
-                self.touch(handle);
-                Poll::Ready(Ok(()))
+        let Some(outgoing) = &mut self.sets.get_mut(handle).outgoing else {
+            return Poll::Ready(Err(Error::Down));
+        };
+        let Ok(room) = outgoing.packets.enqueue(datagram.len(), to) else {
+            outgoing.waker = Some(waker.clone());
+            return Poll::Pending;
+        };
+        room.copy_from_slice(datagram);
+        self.touch(handle);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends what waits at a UDP port.
+    pub(super) fn send_datagrams(&mut self, handle: Handle, wire: &dyn Wire, now: Instant) {
+        let Some(mut outgoing) = self.sets.get_mut(handle).outgoing.take() else { return };
+        let mut rounds = ROUNDS;
+        while !outgoing.packets.is_empty() && rounds > 0 && wire.ready() {
+            rounds -= 1;
+            let port = outgoing.port;
+            let sent = outgoing.packets.dequeue_with(|&mut to, datagram| {
+                self.send_datagram(port, to, datagram, wire, now);
+                Ok::<_, ()>(())
+            });
+            if sent.is_err() {
+                break;
             }
-            Err(udp::SendError::Unaddressable) => Poll::Ready(Err(Error::Unreachable)),
-            Err(udp::SendError::BufferFull) => {
-                socket.register_send_waker(waker);
-                Poll::Pending
-            }
+            outgoing.waker.take().into_iter().for_each(Waker::wake);
+        }
+        let rest = !outgoing.packets.is_empty();
+        self.sets.get_mut(handle).outgoing = Some(outgoing);
+        if rest {
+            self.sets.touch(handle);
         }
     }
 
-    /// Forgets what waits at a UDP port, in and out.
+    fn send_datagram(
+        &mut self,
+        port: u16,
+        to: SocketAddr,
+        datagram: &[u8],
+        wire: &dyn Wire,
+        now: Instant,
+    ) {
+        // Its address may be gone meanwhile.
+        let Ok(source) = self.source(to.ip()) else { return };
+        let from = SocketAddr::new(source, port);
+        let length = packet::datagram_head(to.is_ipv4()) + datagram.len();
+        match self.way(to.ip(), now) {
+            Way::Known(header) => self.put(wire, length, &mut |frame| {
+                packet::datagram(frame, header, from, to, datagram);
+            }),
+            Way::Sought(hop) => {
+                if let Some(mut frame) = kernel::memory::zeroed(length) {
+                    let header = packet::header(packet::BROADCAST, self.info.mac, to.is_ipv4());
+                    packet::datagram(&mut frame, header, from, to, datagram);
+                    self.neighbors.hold(hop, frame, now);
+                }
+            }
+            Way::None => {}
+        }
+    }
+
+    /// Forgets what waits to be sent from a UDP port.
     pub(in crate::ip) fn clear(&mut self, handle: Handle) {
-        let socket = self.sets.get_mut(handle).socket_mut::<udp::Socket>();
-        let endpoint = socket.endpoint();
-        socket.close();
-        // It was bound to it before.
-        let _ = socket.bind(endpoint);
+        if let Some(outgoing) = &mut self.sets.get_mut(handle).outgoing {
+            let drop = |_: &mut SocketAddr, _: &mut [u8]| Ok::<_, ()>(());
+            while outgoing.packets.dequeue_with(drop).is_ok() {}
+        }
     }
 
     /// Sends an echo request with a payload of zeros.
@@ -108,7 +174,7 @@ impl Protocols {
         // Its checksum is filled in when it is sent.
         request.fill(0);
         packet::echo_request(request, to.is_ipv4(), ident);
-        let mut set = SocketSet::new(alloc::vec::Vec::new());
+        let mut set = SocketSet::new(Vec::new());
         let place = set.add(socket);
         let handle = self.sets.add(set, place, Some(Key::echo(ident)));
         self.kick();

@@ -15,8 +15,13 @@
 //! once. Its number says nothing about any other's. It is random and does not grow with
 //! time as RFC 6528 proposes: a peer that reuses a pair of ports within its own TIME-WAIT
 //! may see a number that is not above the last one's, and asks again. Ports, DNS and ICMP
-//! identifiers are drawn from [`kernel::entropy`] directly. What is left to smoltcp's
-//! generator are the delays of multicast reports.
+//! identifiers are drawn from [`kernel::entropy`] directly.
+//!
+//! # Ways
+//!
+//! smoltcp deals in IP packets. Where one goes is known before it is made, for answers and
+//! connections, or is looked up after; it is written into the ring, or waits for its
+//! [neighbour](super::neighbor).
 
 mod address;
 mod datagrams;
@@ -27,8 +32,9 @@ mod tcp;
 
 use super::config::{Ipv4, Limits, Settings};
 use super::drive::Wire;
+use super::neighbor::{Heard, Neighbors};
 use super::{Error, dhcp, ndisc, packet, random};
-use crate::net::{Info, Mac};
+use crate::net::{HEADER, Info, Mac};
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::task::Waker;
@@ -39,7 +45,7 @@ use sets::{Key, Sets};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::socket::Socket;
 use smoltcp::time::Instant as Moment;
-use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr};
+use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 use tcp::Spares;
 
 pub(super) use address::Routes;
@@ -75,6 +81,7 @@ pub(super) struct Protocols {
     /// Bytes of all connections' buffers.
     buffers: usize,
     out: Out,
+    neighbors: Neighbors,
     down: bool,
     /// Its addresses may be others than before.
     elsewhere: bool,
@@ -94,8 +101,16 @@ pub(super) enum For {
     Echo(u16),
     /// The machine itself.
     Us,
-    /// The machine, which learns of an Ethernet address.
-    Neighbor,
+}
+
+/// How to send to an address.
+pub(super) enum Way {
+    /// With this Ethernet header.
+    Known([u8; HEADER]),
+    /// By this neighbour, whose Ethernet address is not known.
+    Sought(IpAddr),
+    /// Nobody knows.
+    None,
 }
 
 fn moment(instant: Instant) -> Moment {
@@ -119,8 +134,8 @@ fn buffer(length: usize) -> Result<Vec<u8>, Error> {
 /// An interface without routes, and with link-local and static addresses.
 fn interface(info: Info, settings: &Settings, seed: u64) -> Interface {
     let out = Out::new(info);
-    let mut port = Port { frame: None, wire: None, door: None, out: &out };
-    let mut config = Config::new(HardwareAddress::Ethernet(EthernetAddress(info.mac.0)));
+    let mut port = Port { packet: None, wire: None, header: None, out: &out };
+    let mut config = Config::new(HardwareAddress::Ip);
     config.random_seed = seed;
     let mut interface = Interface::new(config, &mut port, moment(Instant::now()));
     let link_local = IpCidr::new(ndisc::link_local(info.mac).into(), 64);
@@ -150,7 +165,7 @@ impl Protocols {
             IpAddr::V4(gateway) => Some(dhcp::Route::all(*gateway)),
             IpAddr::V6(_) => None,
         });
-        let mut protocols = Self {
+        Ok(Self {
             info,
             limits: settings.limits,
             interface: interface(info, settings, random()?),
@@ -160,16 +175,15 @@ impl Protocols {
             spares: Spares::default(),
             buffers: 0,
             out: Out::new(info),
+            neighbors: Neighbors::default(),
             down: false,
             elsewhere: true,
             driver: None,
-        };
-        protocols.lay_routes();
-        Ok(protocols)
+        })
     }
 
     /// The interface is another one, or the same anew. Neighbours are forgotten.
-    pub(in crate::ip) fn reconnected(&mut self, info: Info, settings: &Settings, wire: &dyn Wire) {
+    pub(in crate::ip) fn reconnected(&mut self, info: Info, settings: &Settings) {
         let old = core::mem::replace(&mut self.info, sane(info));
         let seed = random().unwrap_or_default();
         let mut new = interface(self.info, settings, seed);
@@ -189,15 +203,15 @@ impl Protocols {
             routes.extend(ipv6);
         });
         self.interface = new;
-        self.lay_routes();
         self.elsewhere = true;
         self.out.change(self.info);
+        self.neighbors.forget();
         self.sets.touch_all();
-        self.announce(wire);
     }
 
-    /// Says who is here, to all.
+    /// Says who is here, to all, and to which groups it listens.
     pub(in crate::ip) fn announce(&self, wire: &dyn Wire) {
+        self.report(wire, ndisc::Report::New);
         for address in self.interface.ip_addrs() {
             let mac = self.info.mac;
             match address.address() {
@@ -209,6 +223,21 @@ impl Protocols {
                 }
             }
         }
+    }
+
+    /// Says to which groups this machine listens.
+    pub(in crate::ip) fn report(&self, wire: &dyn Wire, why: ndisc::Report) {
+        let mut groups: heapless::Vec<_, ADDRESSES> = heapless::Vec::new();
+        for own in self.interface.ip_addrs() {
+            if let IpCidr::Ipv6(own) = own {
+                let group = ndisc::group_of(own.address());
+                if !groups.contains(&group) {
+                    // There is room for one each.
+                    let _ = groups.push(group);
+                }
+            }
+        }
+        self.say(wire, &ndisc::report(self.info.mac, why, groups.into_iter()));
     }
 
     pub(in crate::ip) fn say(&self, wire: &dyn Wire, frame: &[u8]) {
@@ -245,7 +274,7 @@ impl Protocols {
             For::Stream(handle) => Some(handle),
             For::Port(port) => self.sets.find(Key::udp(port)),
             For::Echo(ident) => self.sets.find(Key::echo(ident)),
-            For::Nobody | For::Us | For::Neighbor => None,
+            For::Nobody | For::Us => None,
         };
         let handle = handle.unwrap_or(self.base);
         let place = self.sets.get_mut(handle);
@@ -253,15 +282,88 @@ impl Protocols {
             For::Stream(_) => place.acknowledged.hear(frame),
             _ => None,
         };
-        let (frame, wire) = (Some(repeats.as_deref().unwrap_or(frame)), Some(wire));
-        let mut port = Port { frame, wire, door: None, out: &self.out };
+        let frame = repeats.as_deref().unwrap_or(frame);
+        let header = packet::back(frame, self.info.mac);
+        let mut port =
+            Port { packet: frame.get(HEADER..), wire: Some(wire), header, out: &self.out };
         self.interface.poll_ingress_single(moment(now), &mut port, &mut place.set);
         if who != For::Nobody {
             self.sets.touch(handle);
         }
-        if who == For::Neighbor {
-            self.sets.unstick();
+    }
+
+    /// How to send to `to` now.
+    fn way(&mut self, to: IpAddr, now: Instant) -> Way {
+        let known = |mac| Way::Known(packet::header(mac, self.info.mac, to.is_ipv4()));
+        if to.is_multicast() {
+            return known(packet::mac_of_group(to));
         }
+        if self.is_broadcast(to) {
+            return known(packet::BROADCAST);
+        }
+        match self.next_hop(to) {
+            Some(hop) => match self.neighbors.lookup(hop, now) {
+                Some(mac) => Way::Known(packet::header(mac, self.info.mac, to.is_ipv4())),
+                None => Way::Sought(hop),
+            },
+            None => Way::None,
+        }
+    }
+
+    /// Sends packets of which it was not known where they go, or keeps them for longer.
+    fn forward(&mut self, wire: &dyn Wire, now: Instant) {
+        while let Some(mut frame) = self.out.held.get_mut().pop() {
+            let Some(to) = frame.get(HEADER..).and_then(packet::destination) else { continue };
+            let way = self.way(to, now);
+            let header = match way {
+                Way::Known(header) => header,
+                _ => packet::header(packet::BROADCAST, self.info.mac, to.is_ipv4()),
+            };
+            packet::fill(&mut frame, &[&header]);
+            match way {
+                Way::Known(_) => self.say(wire, &frame),
+                Way::Sought(hop) => self.neighbors.hold(hop, frame, now),
+                Way::None => {}
+            }
+        }
+    }
+
+    /// Sees to it that packets to `to` soon find their way.
+    pub(in crate::ip) fn find_way(&mut self, to: IpAddr, now: Instant) {
+        if !to.is_multicast()
+            && !self.is_broadcast(to)
+            && let Some(hop) = self.next_hop(to)
+            && self.neighbors.want(hop, now)
+        {
+            self.kick();
+        }
+    }
+
+    /// Hears of a neighbour, and sends what waited for it.
+    pub(in crate::ip) fn hear(&mut self, heard: Heard, wire: &dyn Wire, now: Instant) {
+        let Some((mac, frames)) = self.neighbors.hear(heard, now) else { return };
+        for mut frame in frames {
+            packet::fill(&mut frame, &[&mac.0]);
+            self.say(wire, &frame);
+        }
+    }
+
+    /// Asks for the Ethernet addresses that are wanted. Returns when to ask again.
+    pub(in crate::ip) fn seek(&mut self, wire: &dyn Wire, now: Instant) -> Option<Instant> {
+        let mac = self.info.mac;
+        while let Some(question) = self.neighbors.turn(now) {
+            let of = question.mac;
+            match (self.source(question.address), question.address) {
+                (Ok(IpAddr::V4(own)), IpAddr::V4(hop)) => {
+                    self.say(wire, &packet::request_v4(mac, own, hop, of));
+                }
+                (Ok(IpAddr::V6(own)), IpAddr::V6(hop)) => {
+                    self.say(wire, &ndisc::request(mac, own, hop, of));
+                }
+                _ => {}
+            }
+        }
+        self.neighbors.next()
     }
 
     /// Sends what is due. Returns when the next thing will be; now, when there is more.
@@ -280,15 +382,23 @@ impl Protocols {
 
     /// Sends what a socket has to say.
     fn send(&mut self, handle: Handle, wire: &dyn Wire, now: Instant) {
-        let mut port = Port { frame: None, wire: Some(wire), door: None, out: &self.out };
+        let place = self.sets.get(handle);
+        if place.outgoing.is_some() {
+            return self.send_datagrams(handle, wire, now);
+        }
+        let header = match place.peer.map(|peer| self.way(peer, now)) {
+            Some(Way::Known(header)) => Some(header),
+            _ => None,
+        };
         for _ in 0..ROUNDS {
+            let mut port = Port { packet: None, wire: Some(wire), header, out: &self.out };
             let set = &mut self.sets.get_mut(handle).set;
             let sent = self.out.sent.get();
-            self.out.begun.set(false);
             self.interface.poll_egress(moment(now), &mut port, set);
             let at = self.interface.poll_at(moment(now), set);
-            if self.out.begun.get() {
-                self.sets.stick(handle);
+            let held = !self.out.held.get_mut().is_empty();
+            if held {
+                self.forward(wire, now);
             }
             let Some(at) = at else { return };
             if at > moment(now) {
@@ -296,7 +406,7 @@ impl Protocols {
                 self.sets.deadlines.arm(handle.0, now.saturating_add(wait));
                 return;
             }
-            if self.out.sent.get() == sent {
+            if self.out.sent.get() == sent && !held {
                 if wire.ready() {
                     self.sets.deadlines.arm(handle.0, now.saturating_add(AGAIN));
                     return;
@@ -317,6 +427,7 @@ impl Protocols {
                 _ => {}
             }
         }
+        self.sets.senders().for_each(Waker::wake);
     }
 
     /// Whom to wake when there is something to do.

@@ -1,22 +1,22 @@
-//! What smoltcp receives from and sends through.
+//! What smoltcp receives from and sends through: bare IP packets.
 
 use crate::ip::drive::Wire;
 use crate::ip::packet;
-use crate::net::{HEADER, Info, Mac};
+use crate::net::{HEADER, Info};
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
-use core::net::Ipv4Addr;
 use core::num::{NonZeroU16, NonZeroUsize};
 use smoltcp::phy::{Checksum, ChecksumCapabilities, Device, DeviceCapabilities, Medium};
 use smoltcp::phy::{PacketMeta, RxToken, TxToken};
 use smoltcp::time::Instant as Moment;
 
-/// What smoltcp sends through, and the one frame that it receives.
+/// What smoltcp sends through, and the one packet that it receives.
 pub(super) struct Port<'a> {
-    pub(super) frame: Option<&'a [u8]>,
+    pub(super) packet: Option<&'a [u8]>,
     pub(super) wire: Option<&'a dyn Wire>,
-    /// The Ethernet header of the frame, for a door, which deals in bare packets.
-    pub(super) door: Option<([u8; HEADER], Mac)>,
+    /// The Ethernet header of all that is sent. Without it, packets are
+    /// [held](Out::held) until somebody looks where they go.
+    pub(super) header: Option<[u8; HEADER]>,
     pub(super) out: &'a Out,
 }
 
@@ -26,14 +26,12 @@ pub(super) struct Out {
     pub(super) mtu: usize,
     /// The longest TCP frame that the other side makes segments of.
     large: Option<NonZeroUsize>,
-    /// The IPv4 address to ask from for others' Ethernet addresses.
-    pub(super) own: Cell<Option<Ipv4Addr>>,
     /// Frames that were sent.
     pub(super) sent: Cell<u64>,
-    /// A packet was to be sent, and has not been.
-    pub(super) begun: Cell<bool>,
-    /// The sequence number of what was sent last through a door.
+    /// The sequence number of what was sent last, if that was asked for.
     pub(super) sequence: Cell<Option<u32>>,
+    /// Frames whose Ethernet headers are missing.
+    pub(super) held: RefCell<Vec<Vec<u8>>>,
     /// For what there was no room for.
     scratch: RefCell<Vec<u8>>,
 }
@@ -50,6 +48,18 @@ impl Out {
         self.mtu = info.mtu;
         self.large = NonZeroUsize::new(info.transmit_large).filter(|_| info.transmit_blank);
     }
+
+    /// Keeps a packet of which nobody knows yet where it goes.
+    fn hold<R>(&self, length: usize, fill: impl FnOnce(&mut [u8]) -> R) -> R {
+        let (mut held, mut scratch) = (self.held.borrow_mut(), self.scratch.borrow_mut());
+        let mut frame = kernel::memory::zeroed(length).filter(|_| held.try_reserve(1).is_ok());
+        // Without memory it is lost: smoltcp insists on writing it.
+        let to = frame.as_mut().unwrap_or(&mut scratch);
+        to.resize(length, 0);
+        let result = fill(&mut to[HEADER..]);
+        held.extend(frame);
+        result
+    }
 }
 
 pub(super) struct Received<'a>(&'a [u8]);
@@ -65,26 +75,27 @@ pub(super) struct Sending<'a, 'b>(&'a Port<'b>, u16);
 
 impl TxToken for Sending<'_, '_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, fill: F) -> R {
-        let (port, mut fill, mut result) = (self.0, Some(fill), None);
-        let lead = if port.door.is_some() { HEADER } else { 0 };
+        let port = self.0;
+        let (out, length) = (port.out, HEADER + length);
+        // Segments are made of what goes somewhere.
+        let Some(header) = port.header.or((self.1 != 0).then_some([0; HEADER])) else {
+            return out.hold(length, fill);
+        };
+        let (mut fill, mut result) = (Some(fill), None);
         let mut write = |frame: &mut [u8]| {
-            let Some((fill, packet)) = fill.take().zip(frame.get_mut(lead..)) else { return };
-            result = Some(fill(packet));
-            if let Some((header, mac)) = port.door {
-                port.out.sequence.set(packet::sequence_of(packet));
-                packet::answer(frame, header, mac);
-            } else if packet::is_request(frame) {
-                packet::ask_afar(frame, port.out.own.get());
-            } else {
-                port.out.begun.set(false);
+            let Some((head, packet)) = frame.split_first_chunk_mut() else { return };
+            *head = header;
+            if let Some(fill) = fill.take() {
+                result = Some(fill(packet));
+                out.sequence.set(packet::sequence_of(packet));
             }
         };
-        if port.wire.is_some_and(|wire| wire.transmit(lead + length, self.1, &mut write)) {
-            port.out.sent.set(port.out.sent.get() + 1);
+        let wire = port.wire.filter(|_| port.header.is_some());
+        if wire.is_some_and(|wire| wire.transmit(length, self.1, &mut write)) {
+            out.sent.set(out.sent.get() + 1);
         } else {
-            // smoltcp insists on writing it.
-            let mut scratch = port.out.scratch.borrow_mut();
-            scratch.resize(lead + length, 0);
+            let mut scratch = out.scratch.borrow_mut();
+            scratch.resize(length, 0);
             write(&mut scratch);
         }
         result.expect("a wire calls what it is given")
@@ -106,32 +117,28 @@ impl Device for Port<'_> {
         Self: 'a;
 
     fn receive(&mut self, _: Moment) -> Option<(Received<'_>, Sending<'_, '_>)> {
-        let frame = self.frame.take()?;
-        Some((Received(frame), Sending(self, 0)))
+        let packet = self.packet.take()?;
+        Some((Received(packet), Sending(self, 0)))
     }
 
     fn transmit(&mut self, _: Moment) -> Option<Sending<'_, '_>> {
-        let ready = self.wire.is_none_or(|wire| wire.ready());
-        self.out.begun.set(ready);
-        ready.then_some(Sending(self, 0))
+        self.wire.is_none_or(|wire| wire.ready()).then_some(Sending(self, 0))
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
-        // TCP and UDP have theirs verified and filled in by `packet`.
+        // All that comes was verified by `packet`, which also fills in those of TCP and UDP.
         let mut checksum = ChecksumCapabilities::ignored();
-        checksum.icmpv4 = Checksum::Both;
-        checksum.icmpv6 = Checksum::Both;
-        // The packet that a door is given was shortened after it was verified.
-        checksum.ipv4 = if self.door.is_some() { Checksum::Tx } else { Checksum::Both };
+        checksum.icmpv4 = Checksum::Tx;
+        checksum.icmpv6 = Checksum::Tx;
+        checksum.ipv4 = Checksum::Tx;
         let mut capabilities = DeviceCapabilities::default();
         capabilities.checksum = checksum;
-        capabilities.medium = if self.door.is_some() { Medium::Ip } else { Medium::Ethernet };
-        capabilities.max_transmission_unit =
-            if self.door.is_some() { self.out.mtu } else { self.out.mtu + HEADER };
-        capabilities.segmentation.tcpv4 = self.out.large.filter(|_| self.door.is_none());
+        capabilities.medium = Medium::Ip;
+        capabilities.max_transmission_unit = self.out.mtu;
+        capabilities.segmentation.tcpv4 = self.out.large;
         capabilities
     }
 }
 
-/// A door's way out while a connection is made that says nothing yet.
-pub(super) const NOWHERE: ([u8; HEADER], Mac) = ([0; HEADER], Mac([0; 6]));
+/// What is sent while a connection is made that says nothing yet goes nowhere.
+pub(super) const NOWHERE: [u8; HEADER] = [0; HEADER];

@@ -5,11 +5,14 @@
 //! touched it or its own deadline has come, and costs nothing otherwise: ten thousand
 //! connections that say nothing cost those that do nothing.
 
+use super::datagrams::Outgoing;
 use super::deadlines::Deadlines;
 use crate::ip::packet::{Acknowledged, Segment};
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
+use core::task::Waker;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use kernel::time::Instant;
@@ -65,8 +68,10 @@ pub(super) struct Place {
     key: Option<Key>,
     /// It waits to be looked at.
     touched: bool,
-    /// It wanted to send something and could not.
-    stuck: bool,
+    /// Whom a TCP connection is with.
+    pub(super) peer: Option<IpAddr>,
+    /// What a UDP port has to send.
+    pub(super) outgoing: Option<Box<Outgoing>>,
     /// What the peer of a TCP connection acknowledged.
     pub(super) acknowledged: Acknowledged,
 }
@@ -87,7 +92,6 @@ pub(super) struct Sets {
     free: Vec<u32>,
     keys: HashMap<Key, u32, FixedState>,
     touched: VecDeque<u32>,
-    stuck: Vec<u32>,
     pub(super) deadlines: Deadlines,
     /// TCP connections.
     pub(super) connections: usize,
@@ -101,7 +105,6 @@ impl Sets {
             free: Vec::new(),
             keys: HashMap::with_hasher(FixedState::with_seed(seed)),
             touched: VecDeque::new(),
-            stuck: Vec::new(),
             deadlines: Deadlines::default(),
             connections: 0,
         }
@@ -115,7 +118,8 @@ impl Sets {
         key: Option<Key>,
     ) -> Handle {
         let acknowledged = Acknowledged::default();
-        let place = Place { set, handle, key, touched: false, stuck: false, acknowledged };
+        let (peer, outgoing, touched) = (None, None, false);
+        let place = Place { set, handle, key, touched, peer, outgoing, acknowledged };
         let id = if let Some(id) = self.free.pop() {
             id
         } else {
@@ -138,9 +142,6 @@ impl Sets {
             && self.keys.get(&key) == Some(&handle.0)
         {
             self.keys.remove(&key);
-        }
-        if place.stuck {
-            self.stuck.retain(|&it| it != handle.0);
         }
         self.free.push(handle.0);
         Some((place.set, place.handle))
@@ -204,19 +205,10 @@ impl Sets {
         }
     }
 
-    /// The set could not send for want of an Ethernet address, until one is learnt.
-    pub(super) fn stick(&mut self, handle: Handle) {
-        if !core::mem::replace(&mut self.get_mut(handle).stuck, true) {
-            self.stuck.push(handle.0);
-        }
-    }
-
-    /// An Ethernet address was learnt.
-    pub(super) fn unstick(&mut self) {
-        while let Some(id) = self.stuck.pop() {
-            self.get_mut(Handle(id)).stuck = false;
-            self.touch(Handle(id));
-        }
+    /// Who waits for room in a UDP port.
+    pub(super) fn senders(&mut self) -> impl Iterator<Item = Waker> {
+        let ports = self.places.iter_mut().flatten().filter_map(|it| it.outgoing.as_mut());
+        ports.filter_map(|it| it.waker.take())
     }
 
     /// Every socket.

@@ -5,7 +5,7 @@ use super::sets::{Handle, Key};
 use super::{Protocols, duration, moment};
 use crate::ip::drive::Wire;
 use crate::ip::half_open::HalfOpen;
-use crate::ip::packet::Segment;
+use crate::ip::packet::{self, Segment};
 use crate::ip::tcp::State;
 use crate::ip::{Error, random};
 use crate::net::HEADER;
@@ -108,11 +108,11 @@ impl Spare {
         wire: Option<&dyn Wire>,
         at: Instant,
     ) -> Option<u32> {
-        let (header, packet) = entry.frame().split_first_chunk::<HEADER>()?;
+        let packet = entry.frame().get(HEADER..)?;
         let out: &Out = &protocols.out;
         out.sequence.set(None);
-        let door = Some((*header, protocols.info.mac));
-        let mut port = Port { frame: Some(packet), wire, door, out };
+        let header = packet::back(entry.frame(), protocols.info.mac);
+        let mut port = Port { packet: Some(packet), wire, header, out };
         let mut door = protocols.door(entry.seed, &mut port, at);
         // It is closed, and nobody listens on port 0.
         self.socket().listen(entry.local.port()).ok()?;
@@ -165,7 +165,7 @@ impl Protocols {
     /// the same motions with the same seed.
     pub(in crate::ip) fn confirm(&mut self, mut entry: HalfOpen) -> Option<Handle> {
         if let Some(spare) = entry.socket.take() {
-            return Some(self.join(spare, Key::tcp(entry.local, entry.peer)));
+            return Some(self.join(spare, entry.local, entry.peer));
         }
         let entry = &entry;
         let mut spare = self.spares.take(entry.buffer).ok()?;
@@ -173,14 +173,16 @@ impl Protocols {
             self.spares.put(spare);
             return None;
         }
-        Some(self.join(spare, Key::tcp(entry.local, entry.peer)))
+        Some(self.join(spare, entry.local, entry.peer))
     }
 
     /// Makes a connection of a socket.
-    fn join(&mut self, spare: Spare, key: Key) -> Handle {
+    fn join(&mut self, spare: Spare, from: SocketAddr, to: SocketAddr) -> Handle {
         self.sets.connections += 1;
         self.buffers += 2 * spare.size;
-        self.sets.add(spare.set, spare.handle, Some(key))
+        let handle = self.sets.add(spare.set, spare.handle, Some(Key::tcp(from, to)));
+        self.sets.get_mut(handle).peer = Some(to.ip());
+        handle
     }
 
     /// Begins a connection from `from`.
@@ -192,14 +194,15 @@ impl Protocols {
         let size = self.buffer_size().ok_or(Error::Exhausted)?;
         let seed = random()?;
         let mut spare = self.spares.take(size)?;
-        let mut port = Port { frame: None, wire: None, door: Some(NOWHERE), out: &self.out };
+        let header = Some(NOWHERE);
+        let mut port = Port { packet: None, wire: None, header, out: &self.out };
         let mut door = self.door(seed, &mut port, Instant::now());
         let begun = spare.socket().connect(door.context(), to, from);
         if begun.is_err() {
             self.spares.put(spare);
             return Err(Error::Unreachable);
         }
-        let handle = self.join(spare, Key::tcp(from, to));
+        let handle = self.join(spare, from, to);
         self.kick();
         Ok(handle)
     }

@@ -81,14 +81,14 @@ fn a_router_elsewhere_is_asked_by_arp_and_gets_what_is_for_others() {
         let connecting =
             spawn(async move { stack.connect(SocketAddr::from(([192, 0, 2, 1], 80))).await });
         let frames = got(&net).await;
-        let asks = frames.iter().find(|it| it[12..14] == [8, 6]).unwrap();
+        let asks = frames.iter().find(|it| it[12..14] == [8, 6] && it[38..42] == ROUTER).unwrap();
         assert!(frames.iter().all(|it| it[12..14] != [8, 0]));
         // From this machine to all: who has the router's address?
         let mac: [u8; 6] = asks[6..12].try_into().unwrap();
-        let expected = packet::request_v4(Mac(mac), OWN.into(), ROUTER.into());
+        let expected = packet::request_v4(Mac(mac), OWN.into(), ROUTER.into(), None);
         assert_eq!(asks[..expected.len()], expected);
         assert!(asks[expected.len()..].iter().all(|it| *it == 0));
-        let answer = packet::Arp::parse(asks).unwrap().answer(MAC);
+        let answer = packet::answer_v4(MAC, ROUTER.into(), (Mac(mac), OWN.into()));
         put(&net, &answer);
         let frames = got(&net).await;
         let syn = frames.iter().find(|it| it[12..14] == [8, 0]).unwrap();
@@ -106,7 +106,7 @@ fn whoever_is_on_the_link_gets_an_answer_by_arp() {
         got(&net).await;
         // The router, somebody else, and who wants to know whether the address is free.
         for sender in [ROUTER, [192, 0, 2, 9], [0; 4]] {
-            put(&net, &packet::request_v4(MAC, sender.into(), OWN.into()));
+            put(&net, &packet::request_v4(MAC, sender.into(), OWN.into(), None));
             let frames = got(&net).await;
             let answer = frames.iter().find(|it| it[12..14] == [8, 6]).unwrap();
             assert_eq!(answer[20..22], [0, 2]);
@@ -114,9 +114,9 @@ fn whoever_is_on_the_link_gets_an_answer_by_arp() {
             assert_eq!((&answer[32..38], &answer[38..42]), (&MAC.0[..], &sender[..]));
         }
         // Nobody is told of who else is there, and groups ask nothing.
-        put(&net, &packet::request_v4(MAC, ROUTER.into(), [10, 9, 0, 51].into()));
-        put(&net, &packet::request_v4(MAC, [224, 0, 0, 1].into(), OWN.into()));
-        put(&net, &packet::request_v4(Mac([1, 0, 0, 0, 0, 1]), ROUTER.into(), OWN.into()));
+        put(&net, &packet::request_v4(MAC, ROUTER.into(), [10, 9, 0, 51].into(), None));
+        put(&net, &packet::request_v4(MAC, [224, 0, 0, 1].into(), OWN.into(), None));
+        put(&net, &packet::request_v4(Mac([1, 0, 0, 0, 0, 1]), ROUTER.into(), OWN.into(), None));
         assert!(got(&net).await.iter().all(|it| it[12..14] != [8, 6]));
         drop(stack);
     });

@@ -66,11 +66,12 @@ fn nothing_is_answered_to_where_it_must_not_be_t1() {
         let _port = b.bind(7).await.unwrap();
         // The stack learns of our address, so that an answer could find its way.
         let mac = crate::net::Mac([2, 0, 0, 0, 0, 1]);
-        for last in [1, 255, 2] {
+        for last in [1, 255] {
             let (own, other) = (Ipv4Addr::new(10, 0, 0, last), Ipv4Addr::new(10, 0, 0, 2));
-            send(&net, &packet::request_v4(mac, own, other), Meta::default());
+            send(&net, &packet::request_v4(mac, own, other, None), Meta::default());
         }
-        sleep(SECOND).await;
+        // It has said who it is.
+        sleep(SECOND * 10).await;
         let echo_from = |from: [u8; 4], options: &[u8]| {
             let mut frame = echo("10.0.0.2")[..47].to_vec();
             frame[26..30].copy_from_slice(&from);
@@ -112,6 +113,7 @@ fn nothing_is_answered_to_where_it_must_not_be_t1() {
             ("to who only ends alike", ipv6("fd00::1", "fd99::2", 64, &[], &ping)),
             ("to a group that ends alike", ipv6("fd00::1", "ff05::2", 64, &[], &ping)),
             ("to loopback", ipv6("fd00::1", "::1", 64, &[], &ping)),
+            ("from nobody", ipv6("::", "fd00::2", 64, &[], &ping)),
             ("from IPv4", ipv6("::ffff:10.0.0.1", "fd00::2", 64, &[], &ping)),
             ("land", segment([10, 0, 0, 2], 80, packet::SYN, 7, 0)),
             ("a SYN from all", segment([10, 0, 0, 255], 80, packet::SYN, 7, 0)),

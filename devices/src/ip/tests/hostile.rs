@@ -390,7 +390,7 @@ fn who_wants_an_address_of_ours_is_told_so() {
         frames(&net);
         let Some(IpAddr::V6(own)) = Some(B6) else { unreachable!() };
         let mac = crate::net::Mac([2, 0, 0, 0, 0, 9]);
-        let request = ndisc::request(mac, Ipv6Addr::UNSPECIFIED, own);
+        let request = ndisc::request(mac, Ipv6Addr::UNSPECIFIED, own, None);
         send(&net, &request, Meta::default());
         sleep(SECOND / 100).await;
         let advertised = |it: &Vec<u8>| it[12..14] == [0x86, 0xdd] && it[54] == 136;
@@ -413,12 +413,12 @@ fn no_frame_makes_the_stack_panic_n9() {
         let mut models = Vec::from([
             segment([10, 0, 0, 1], 1000, packet::SYN, 7, 0),
             segment([10, 0, 0, 1], 1000, packet::ACK, 8, 1),
-            packet::request_v4(mac, Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2))
+            packet::request_v4(mac, Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2), None)
                 .to_vec(),
-            ndisc::request(mac, other, own).to_vec(),
+            ndisc::request(mac, other, own, None).to_vec(),
             ndisc::announce(mac, other).to_vec(),
             // From nobody: those who answer such frames answer nobody.
-            ndisc::request(mac, Ipv6Addr::UNSPECIFIED, own).to_vec(),
+            ndisc::request(mac, Ipv6Addr::UNSPECIFIED, own, None).to_vec(),
             segment([0; 4], 1000, packet::SYN, 7, 0),
             segment([0; 4], 1000, packet::ACK, 7, 0),
         ]);

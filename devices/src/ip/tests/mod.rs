@@ -9,6 +9,7 @@ mod dns;
 mod ending;
 mod forged;
 mod hostile;
+mod neighbors;
 mod tcp;
 mod udp;
 
