@@ -4,15 +4,26 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::Cell;
 use core::fmt;
+use core::future::poll_fn;
+use core::task::{Poll, Waker};
 use core::time::Duration;
 use kernel::task::{Either, select};
 use kernel::time::{Instant, sleep, timeout};
 use xen::xenbus::{Frontend, XenbusState, read_number, read_state};
 use xen::xenstore::{self, Watch};
 
-/// How long the back end may take for a step of its own.
+/// How long xenstore may take to say what there is, and the back end to connect until a
+/// line says that it is waited for; each further line takes twice as long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The longest time between two such lines.
+const RARELY: Duration = Duration::from_secs(640);
+
+/// Devices of a class that an error lists.
+const LISTED: usize = 16;
 
 /// The longest wait between two attempts to connect.
 const SLOWEST: Duration = Duration::from_secs(10);
@@ -20,11 +31,18 @@ const SLOWEST: Duration = Duration::from_secs(10);
 /// The shortest one.
 const FASTEST: Duration = Duration::from_millis(50);
 
+/// What nobody comes back with.
+enum Never {}
+
 /// Why there is no connection to a back end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// The back end does not do its part.
-    Silent,
+    /// The device went away before it was connected.
+    Gone,
+    /// The back end closed while it was to connect.
+    Closed,
+    /// The back end broke the protocol.
+    Broken,
     /// It lacks something that the driver needs, or says something that makes no sense.
     Unfit(&'static str),
     /// Memory or grants do not suffice.
@@ -38,7 +56,9 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Silent => f.write_str("its back end does not connect"),
+            Self::Gone => f.write_str("it was taken away before it was connected"),
+            Self::Closed => f.write_str("its back end closed and did not connect"),
+            Self::Broken => f.write_str("its back end broke the protocol"),
             Self::Unfit(what) => write!(f, "its back end has no {what}"),
             Self::Grants(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
@@ -62,17 +82,46 @@ impl From<xenstore::Error> for Error {
 }
 
 /// The node of device `id` of class `class`: that which is asked for, or that with the
-/// lowest number there is. `None` when there is no such device.
-pub(crate) async fn find(class: &str, id: &str) -> Result<Option<String>, xenstore::Error> {
-    if id.is_empty() {
-        let all = xenstore::directory(&format!("device/{class}")).await.unwrap_or_default();
-        return Ok(all.into_iter().min_by_key(|id| xen::xenbus::number(id.as_bytes())));
+/// lowest number there is. When there is no such device, the nodes of those that there are.
+pub(crate) async fn find(
+    class: &str,
+    id: &str,
+) -> Result<Result<String, Vec<String>>, xenstore::Error> {
+    let found = async {
+        if !id.is_empty() {
+            match xenstore::read(&format!("device/{class}/{id}/backend")).await {
+                Ok(_) => return Ok(Ok(id.into())),
+                Err(xenstore::Error::Refused(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let mut all = match xenstore::directory(&format!("device/{class}")).await {
+            Ok(all) => all,
+            Err(xenstore::Error::Refused(_)) => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        all.sort_by_key(|id| xen::xenbus::number(id.as_bytes()));
+        all.truncate(LISTED);
+        if id.is_empty() && !all.is_empty() {
+            return Ok(Ok(all.swap_remove(0)));
+        }
+        Ok(Err(all))
+    };
+    timeout(PATIENCE, found).await.unwrap_or(Err(xenstore::Error::Silent))
+}
+
+/// What a domain has of a class instead of what it lacks, or what to do about it.
+pub(crate) fn write_missing(
+    f: &mut fmt::Formatter<'_>,
+    kind: &str,
+    id: &str,
+    others: &[String],
+) -> fmt::Result {
+    write!(f, "there is no {kind} {id}; this domain has ")?;
+    for (at, other) in others.iter().enumerate() {
+        write!(f, "{}{other}", if at == 0 { "" } else { ", " })?;
     }
-    match xenstore::read(&format!("device/{class}/{id}/backend")).await {
-        Ok(_) => Ok(Some(id.into())),
-        Err(xenstore::Error::Refused(_)) => Ok(None),
-        Err(error) => Err(error),
-    }
+    if others.is_empty() { f.write_str("none") } else { Ok(()) }
 }
 
 /// Why a connection ended.
@@ -93,8 +142,23 @@ pub(crate) trait Driver {
     /// The class of device, as xenstore has it.
     const CLASS: &'static str;
 
+    /// What it is called in lines about it, such as `vif 0`.
+    fn name(&self) -> &str;
+
+    /// Whether it is connected.
+    fn is_connected(&self) -> bool;
+
     /// Whether it is over for good.
     fn is_broken(&self) -> bool;
+
+    /// Why it cannot be connected, as far as that is certain.
+    fn trouble(&self) -> &Cell<Option<Error>>;
+
+    /// Wakes `waker` when any of these may be otherwise.
+    fn wait(&self, waker: &Waker);
+
+    /// Wakes those who wait.
+    fn wake(&self);
 
     /// Brings the connection about; whether it did, or the device went away.
     async fn connect(&self, front: &Frontend, watch: &Watch) -> Result<bool, Error>;
@@ -106,33 +170,104 @@ pub(crate) trait Driver {
     async fn disconnect(&self, front: &Frontend, end: End);
 }
 
+/// Waits for the first connection, without end while a back end may only be slow; the log
+/// says so.
+///
+/// # Errors
+/// What makes sure that there will be none as things are.
+pub(crate) async fn opened<D: Driver>(driver: &D) -> Result<(), Error> {
+    poll_fn(|context| {
+        if driver.is_broken() {
+            return Poll::Ready(Err(Error::Broken));
+        }
+        if driver.is_connected() {
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(error) = driver.trouble().get() {
+            return Poll::Ready(Err(error));
+        }
+        driver.wait(context.waker());
+        Poll::Pending
+    })
+    .await
+}
+
+/// Something is wrong that does not pass with time alone.
+fn trouble<D: Driver>(driver: &D, error: Error) {
+    driver.trouble().set(Some(error));
+    driver.wake();
+}
+
+/// Says that a back end is waited for, less and less often (rules K3 and X10).
+async fn say_waiting(name: &str, front: &Frontend) -> Never {
+    let (begun, mut patience) = (Instant::now(), PATIENCE);
+    loop {
+        sleep(patience).await;
+        let state = timeout(Duration::from_secs(1), front.state()).await;
+        let (domain, seconds) = (front.peer(), begun.elapsed().as_secs());
+        match state {
+            Ok(Ok(state)) => log::warn!(
+                "{name}: its back end in domain {domain} is {state:?} and has not connected for \
+                 {seconds} s: waiting"
+            ),
+            _ => log::warn!("{name}: xenstore has not answered for {seconds} s: waiting"),
+        }
+        patience = (patience * 2).min(RARELY);
+    }
+}
+
 /// Looks after device `id` until it is dropped or broken.
 pub(crate) async fn keep<D: Driver>(driver: &D, id: &str) {
-    let class = D::CLASS;
+    let (class, name) = (D::CLASS, driver.name());
     let watch = match xenstore::watch(&format!("device/{class}/{id}")).await {
         Ok(watch) => watch,
-        Err(error) => return log::error!("{class} {id}: {error}"),
+        Err(error) => {
+            log::error!("{name}: {error}");
+            return trouble(driver, error.into());
+        }
     };
     let mut pause = FASTEST;
+    // What was said last, when, and how long it is not said again.
+    let mut said: Option<(Error, Instant, Duration)> = None;
     while !driver.is_broken() {
         let Ok(front) = Frontend::find(class, id).await else {
             // It comes with an event, if it comes; and only the toolstack takes it away.
             pause = FASTEST;
+            trouble(driver, Error::Gone);
             if watch.changed().await.is_err() {
                 return;
             }
             continue;
         };
         let begun = Instant::now();
-        match driver.connect(&front, &watch).await {
+        let connecting = core::pin::pin!(driver.connect(&front, &watch));
+        let waiting = core::pin::pin!(say_waiting(name, &front));
+        let connected = match select(connecting, waiting).await {
+            Either::First(connected) => connected,
+            Either::Second(never) => match never {},
+        };
+        match connected {
             Ok(true) => {
+                driver.trouble().set(None);
+                said = None;
                 let end = driver.stay(&front, &watch).await;
                 driver.disconnect(&front, end).await;
             }
             Ok(false) => {}
             // What went away in the middle of it is no error.
             Err(_) if front.is_current().await == Ok(false) => {}
-            Err(error) => log::warn!("{class} {id}: {error}"),
+            Err(error) => {
+                // It may come again and again (rule K3).
+                let again = said.filter(|it| it.0 == error);
+                if again.is_none_or(|(_, at, silent)| at.elapsed() >= silent) {
+                    log::warn!("{name}: {error}");
+                    let silent = again.map_or(PATIENCE, |it| (it.2 * 2).min(RARELY));
+                    said = Some((error, Instant::now(), silent));
+                }
+                if error != Error::Closed {
+                    trouble(driver, error);
+                }
+            }
         }
         // A back end that comes and goes does not keep us busy (rules K3 and X12).
         if begun.elapsed() > SLOWEST {
@@ -151,17 +286,25 @@ pub(crate) async fn gone(front: &Frontend, watch: &Watch) -> Result<(), xenstore
     Ok(())
 }
 
-/// Waits until the back end is in state `wanted`; whether it is, or the device went away.
+/// Waits until the back end is in state `wanted`, however long it takes; whether it is, or
+/// the device went away.
+///
+/// # Errors
+/// [`Error::Closed`] when it closes where it was to connect.
 pub(crate) async fn wait_for(
     front: &Frontend,
     watch: &Watch,
     wanted: XenbusState,
 ) -> Result<bool, Error> {
-    let reached = |state| state == wanted;
-    let ready = front.wait_until(&reached);
-    match select(timeout(PATIENCE, ready), gone(front, watch)).await {
-        Either::First(Ok(result)) => Ok(result.map(|_| true)?),
-        Either::First(Err(_)) => Err(Error::Silent),
+    // One that was closed before opens again for who begins.
+    let closes = |state| {
+        let closed = matches!(state, XenbusState::Closing | XenbusState::Closed);
+        closed && wanted == XenbusState::Connected
+    };
+    let reached = |state| state == wanted || closes(state);
+    match select(front.wait_until(&reached), gone(front, watch)).await {
+        Either::First(Ok(state)) if closes(state) => Err(Error::Closed),
+        Either::First(result) => Ok(result.map(|_| true)?),
         Either::Second(result) => Ok(result.map(|()| false)?),
     }
 }

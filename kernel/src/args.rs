@@ -264,6 +264,17 @@ impl Args {
     }
 }
 
+/// A device of an app.
+#[derive(Clone, Copy, Debug)]
+pub struct Need {
+    /// Its class, such as `block`.
+    pub class: &'static str,
+    /// Which one it is, such as `xvda`; the empty string is the first one.
+    pub id: &'static str,
+    /// What has to be there for it.
+    pub needs: &'static str,
+}
+
 /// The text that `help` prints.
 #[derive(Clone, Copy, Debug)]
 pub struct Help {
@@ -271,7 +282,9 @@ pub struct Help {
     pub name: &'static str,
     /// What it does, a line each.
     pub about: &'static [&'static str],
-    /// Those of its devices.
+    /// Its devices.
+    pub needs: &'static [Need],
+    /// The arguments of its devices.
     pub devices: &'static [&'static [Argument]],
     /// Its arguments.
     pub arguments: &'static [Argument],
@@ -286,6 +299,10 @@ impl Help {
         }
         if self.arguments.is_empty() && self.devices.iter().all(|of| of.is_empty()) {
             line(format_args!("It takes no arguments."));
+        }
+        for Need { class, id, needs } in self.needs.iter().filter(|it| !it.needs.is_empty()) {
+            let id = if id.is_empty() { "first" } else { id };
+            line(format_args!("  device {class} {id}: {needs}"));
         }
         let all = self.devices.iter().copied().flatten().chain(self.arguments);
         all.for_each(|argument| argument.print(&mut line));
@@ -417,6 +434,10 @@ mod tests {
         let help = Help {
             name: "demo",
             about: &[" Does things."],
+            needs: &[
+                Need { class: "console", id: "", needs: "" },
+                Need { class: "block", id: "xvdb", needs: "a disk" },
+            ],
             devices: &[&[], &[Argument { name: "ip", kind: "address", default: None, help: &[] }]],
             arguments: &[Argument {
                 name: "port",
@@ -432,6 +453,7 @@ mod tests {
             [
                 "demo",
                 "Does things.",
+                "  device block xvdb: a disk",
                 "  ip=<address>",
                 "  port=<number from 0 to 65535>, 80 if not given",
                 "      Where."

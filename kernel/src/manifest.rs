@@ -178,6 +178,9 @@ pub trait Device: Sized {
     /// The class as the manifest's note names it, such as `console`.
     const CLASS: &'static str;
 
+    /// What has to be there for it, as `help` says it; empty for what is always there.
+    const NEEDS: &'static str = "";
+
     /// The arguments that it adds to the app's.
     const ARGUMENTS: &'static [Argument] = &[];
 

@@ -61,6 +61,13 @@ macro_rules! unikernel {
             static HELP: $crate::args::Help = $crate::args::Help {
                 name: $name,
                 about: &[$($about),*],
+                needs: &[$($(
+                    $crate::args::Need {
+                        class: <$($class)::+ as $crate::manifest::Device>::CLASS,
+                        id: $crate::__first!($($id,)? ""),
+                        needs: <$($class)::+ as $crate::manifest::Device>::NEEDS,
+                    }
+                ),*)?],
                 devices: &[$($(<$($class)::+ as $crate::manifest::Device>::ARGUMENTS),*)?],
                 arguments: &[$($(
                     $crate::manifest::Argument {

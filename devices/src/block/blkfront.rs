@@ -20,6 +20,7 @@ use super::{Block, ErrorKind, Info};
 use crate::frontend;
 use alloc::rc::Rc;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 use core::future::poll_fn;
 use core::task::{Context, Poll};
@@ -67,8 +68,8 @@ fn shown(id: &str) -> String {
 /// Why a disk cannot be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// The domain has no disk of that name.
-    Missing(String),
+    /// The domain has no disk of that name, but these.
+    Missing(String, Vec<String>),
     /// The name is not that of a disk.
     Name(String),
     /// The disk of that name is there, and cannot be used.
@@ -78,12 +79,9 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Missing(id) => {
-                write!(
-                    f,
-                    "there is no disk {id}: the domain's configuration needs a line with vdev={id} \
-                     in disk=[...]"
-                )
+            Self::Missing(id, others) => {
+                frontend::write_missing(f, "disk", id, others)?;
+                write!(f, ": its configuration needs one with vdev={id} in disk=[...]")
             }
             Self::Name(id) => {
                 write!(f, "{id} is no name of a disk: they are xvda, xvdb and on, or numbers")
@@ -128,27 +126,20 @@ pub struct Blkfront {
 
 impl Blkfront {
     /// Opens the disk that the domain's configuration calls `vdev=id`, such as `xvda`;
-    /// the empty string is the one with the lowest number. Waits until it is connected,
-    /// 10 s at most.
+    /// the empty string is the one with the lowest number. Waits until it is connected: a
+    /// back end may be as slow as it likes, which is logged.
     ///
     /// # Errors
     /// See [`Error`].
     pub async fn open(id: &str) -> Result<Self, Error> {
         super::open_store();
         let number = connect::find(id).await?;
-        let state = Rc::new(State::new());
+        let state = Rc::new(State::new(connect::name(&number)));
         let keeper = spawn(connect::keep(state.clone(), number));
         let mover = spawn(move_on(state.clone()));
-        let connected = poll_fn(|context| {
-            if state.link.borrow().is_some() {
-                return Poll::Ready(());
-            }
-            state.wait(context.waker());
-            Poll::Pending
-        });
-        match kernel::time::timeout(frontend::PATIENCE, connected).await {
+        match frontend::opened(&*state).await {
             Ok(()) => Ok(Self { state, _tasks: [keeper, mover] }),
-            Err(_) => Err(Error::Connection(shown(id), frontend::Error::Silent)),
+            Err(error) => Err(Error::Connection(state.name.clone(), error)),
         }
     }
 
@@ -305,6 +296,8 @@ impl Source for Blkfront {
 
 impl Device for Blkfront {
     const CLASS: &'static str = "block";
+
+    const NEEDS: &'static str = r#"a disk of the domain, as in disk=["FILE,raw,xvda,rw"]"#;
 
     type Settings = ();
 

@@ -122,6 +122,8 @@ impl Block for File {
 impl Device for File {
     const CLASS: &'static str = "block";
 
+    const NEEDS: &'static str = "a file that XENITH_DISK_xvda, or another name, leads to";
+
     type Settings = ();
 
     type Error = Error;

@@ -29,6 +29,8 @@ impl<E: fmt::Display> fmt::Display for OpenError<E> {
 impl<N: Net + Offloading + 'static> Device for Stack<N> {
     const CLASS: &'static str = N::CLASS;
 
+    const NEEDS: &'static str = N::NEEDS;
+
     const ARGUMENTS: &'static [Argument] = ARGUMENTS;
 
     type Settings = (N::Settings, Settings);

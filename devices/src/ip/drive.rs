@@ -118,7 +118,7 @@ impl<N: Net + 'static> Stack<N> {
     /// # Errors
     /// [`Error::Exhausted`], [`Error::NoEntropy`].
     pub fn start(net: N, settings: Settings) -> Result<Self, Error> {
-        let engine = RefCell::new(Engine::new(net.info(), settings)?);
+        let engine = RefCell::new(Engine::new(net.info(), settings, net.name())?);
         let shared = Rc::new(Shared { engine, task: RefCell::default(), stays: Cell::default() });
         let net = Rc::new(net);
         let mut driver = Driver {
@@ -245,7 +245,7 @@ impl<N: Net> Driver<N> {
                     self.net.receive(|frame, meta| engine.receive(frame, meta, &way));
                 }
                 Poll::Ready(Err(_)) => {
-                    log::error!("net: the network interface is broken");
+                    log::error!("{}: the network interface is broken", self.net.name());
                     engine.fail();
                     shared.stays.set(None);
                     return Poll::Ready(());

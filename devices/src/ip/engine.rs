@@ -20,6 +20,7 @@ use super::stack::{ADDRESSES, For, Handle, Protocols, Whom};
 use super::{Error, choose, dhcp, random};
 use crate::net::{Info, Mac, Meta};
 use alloc::collections::VecDeque;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::task::{Poll, Waker};
@@ -47,6 +48,7 @@ struct Listening {
 pub(super) struct Engine {
     pub(super) protocols: Protocols,
     settings: Settings,
+    name: Rc<str>,
     listening: Vec<Listening>,
     half_open: Table,
     cookies: Cookies,
@@ -75,7 +77,9 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    pub(super) fn new(info: Info, settings: Settings) -> Result<Self, Error> {
+    /// A stack on an interface, whose lines begin with `name`.
+    pub(super) fn new(info: Info, settings: Settings, name: &str) -> Result<Self, Error> {
+        let name: Rc<str> = name.into();
         let dhcp = settings.ipv4 == super::config::Ipv4::Dhcp;
         Ok(Self {
             protocols: Protocols::new(info, &settings)?,
@@ -85,7 +89,7 @@ impl Engine {
             leaving: Vec::new(),
             dropped: Vec::new(),
             over: false,
-            dhcp: dhcp.then(|| dhcp::Client::new(info.mac, Instant::now())),
+            dhcp: dhcp.then(|| dhcp::Client::new(Rc::clone(&name), info.mac, Instant::now())),
             servers: settings.servers.clone(),
             routers: settings.ipv6.is_none().then(|| Routers::new(Instant::now())),
             known: heapless::Vec::new(),
@@ -96,6 +100,7 @@ impl Engine {
             waiting: Vec::new(),
             pinging: Vec::new(),
             settings,
+            name,
         })
     }
 
@@ -453,7 +458,8 @@ impl Engine {
             }
             let told = self.settings.gateways.iter().find(|it| it.is_ipv4());
             if told.is_some_and(|&told| lease.is_some_and(|it| told == it.address)) {
-                log::warn!("net: the argument gateway= names the address that this machine got");
+                let name = &self.name;
+                log::warn!("{name}: the argument gateway= names the address that this machine got");
             }
             let routes = lease.map_or(&[][..], |it| &it.routes);
             let routes = told.is_none().then_some(routes);
@@ -497,7 +503,7 @@ impl Engine {
         for (address, bits) in addresses.iter().filter(|it| !self.known.contains(it)) {
             match address {
                 IpAddr::V6(address) if !address.is_unicast_link_local() => {
-                    log::info!("net: {address}/{bits}");
+                    log::info!("{}: {address}/{bits}", self.name);
                 }
                 _ => {}
             }

@@ -99,6 +99,10 @@ impl<N: Net> Fault<N> {
 }
 
 impl<N: Net> Net for Fault<N> {
+    fn name(&self) -> &str {
+        self.net.name()
+    }
+
     fn info(&self) -> Info {
         self.net.info()
     }

@@ -124,6 +124,12 @@ impl core::error::Error for Broken {}
 /// [`receive`](Net::receive) runs. Frames that are transmitted while there is
 /// no link are lost, as on a cable.
 pub trait Net {
+    /// Returns what lines about it begin with: `net` where there is no other to be told
+    /// from, else its number behind that.
+    fn name(&self) -> &str {
+        "net"
+    }
+
     /// What the interface is now.
     fn info(&self) -> Info;
 

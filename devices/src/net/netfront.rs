@@ -15,6 +15,7 @@ mod tx;
 
 use super::{Broken, HEADER, Info, Meta, Net, Offloading, Offloads};
 use crate::frontend;
+use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -55,8 +56,8 @@ impl fmt::Display for Violation {
 /// Why an interface cannot be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// The domain has no interface of that number.
-    Missing(String),
+    /// The domain has no interface of that number, but these.
+    Missing(String, Vec<String>),
     /// The interface of that number is there, and cannot be used.
     Connection(String, frontend::Error),
 }
@@ -64,10 +65,10 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Missing(id) => write!(
-                f,
-                "there is no network interface {id}: the domain's configuration needs a vif for it"
-            ),
+            Self::Missing(id, others) => {
+                frontend::write_missing(f, "network interface", id, others)?;
+                f.write_str(": its configuration needs one more in vif=[...]")
+            }
             Self::Connection(id, error) => write!(f, "network interface {id}: {error}"),
         }
     }
@@ -108,6 +109,9 @@ pub struct Stats {
 /// What the driver and the task that looks after it share.
 #[derive(Debug, Default)]
 struct State {
+    /// What it is called in lines of its own, and in those of a stack above.
+    vif: String,
+    net: String,
     info: Cell<Info>,
     offloads: Offloads,
     broken: Cell<bool>,
@@ -122,6 +126,8 @@ struct State {
     waiting: RefCell<Vec<Waker>>,
     /// The task that looks after the connection, when it should act.
     keeper: RefCell<Option<Waker>>,
+    /// Why it cannot be connected.
+    trouble: Cell<Option<frontend::Error>>,
     /// Of connections that are over.
     stats: Cell<Stats>,
 }
@@ -144,7 +150,7 @@ impl State {
     fn fail(&self, violation: Violation) {
         if !self.broken.replace(true) {
             self.count(|stats| stats.violations += 1);
-            log::error!("the back end is not used any more: {violation}");
+            log::error!("{}: the back end is not used any more: {violation}", self.vif);
         }
         self.info.update(|info| Info { link: false, ..info });
         if let Some(keeper) = self.keeper.take() {
@@ -184,7 +190,8 @@ pub struct Netfront {
 
 impl Netfront {
     /// Opens interface `id`, as numbered in xenstore; the empty string is the
-    /// lowest one. Waits until it is connected, 10 s at most.
+    /// lowest one. Waits until it is connected: a back end may be as slow as it likes,
+    /// which is logged.
     ///
     /// # Errors
     /// See [`Error`].
@@ -198,23 +205,16 @@ impl Netfront {
     /// See [`Error`].
     pub async fn open_with(id: &str, offloads: Offloads) -> Result<Self, Error> {
         super::open_store();
-        let found = kernel::time::timeout(frontend::PATIENCE, frontend::find("vif", id)).await;
-        let found = found.unwrap_or(Err(xen::xenstore::Error::Silent));
+        let found = frontend::find("vif", id).await;
         let id = if id.is_empty() { "0" } else { id };
         let found = found.map_err(|error| Error::Connection(id.into(), error.into()))?;
-        let id = found.ok_or_else(|| Error::Missing(id.into()))?;
-        let state = Rc::new(State { offloads, ..State::default() });
+        let id = found.map_err(|others| Error::Missing(id.into(), others))?;
+        let net = if id == "0" { "net".into() } else { format!("net {id}") };
+        let state = Rc::new(State { vif: format!("vif {id}"), net, offloads, ..State::default() });
         let keeper = spawn(connect::keep(state.clone(), id.clone()));
-        let connected = core::future::poll_fn(|context| {
-            if state.info.get().link {
-                return Poll::Ready(());
-            }
-            state.wait(context.waker());
-            Poll::Pending
-        });
-        match kernel::time::timeout(frontend::PATIENCE, connected).await {
+        match frontend::opened(&*state).await {
             Ok(()) => Ok(Self { state, _keeper: keeper }),
-            Err(_) => Err(Error::Connection(id, frontend::Error::Silent)),
+            Err(error) => Err(Error::Connection(id, error)),
         }
     }
 
@@ -291,6 +291,8 @@ impl Source for Netfront {
 impl Device for Netfront {
     const CLASS: &'static str = "net";
 
+    const NEEDS: &'static str = r#"a network interface of the domain, as in vif=["bridge=xenbr0"]"#;
+
     type Settings = Offloads;
 
     type Error = Error;
@@ -311,6 +313,10 @@ impl Offloading for Netfront {
 }
 
 impl Net for Netfront {
+    fn name(&self) -> &str {
+        &self.state.net
+    }
+
     fn info(&self) -> Info {
         self.state.info.get()
     }

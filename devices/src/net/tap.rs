@@ -301,6 +301,8 @@ impl super::Offloading for Tap {
 impl Device for Tap {
     const CLASS: &'static str = "net";
 
+    const NEEDS: &'static str = "a tap of this machine, as in XENITH_NET=tap0,tap1";
+
     type Settings = ();
 
     type Error = Error;

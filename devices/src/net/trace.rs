@@ -35,6 +35,10 @@ impl<N: Net, S: FnMut(&[u8])> Trace<N, S> {
 }
 
 impl<N: Net, S: FnMut(&[u8])> Net for Trace<N, S> {
+    fn name(&self) -> &str {
+        self.net.name()
+    }
+
     fn info(&self) -> Info {
         self.net.info()
     }

@@ -1,11 +1,16 @@
 //! A disk that is taken away while it is written to, and comes back: requests end with
 //! an error that says so, nothing hangs, and then all is well again.
 //!
+//! The run `slow` attaches it by a script that takes longer than a guest used to wait.
+//!
 //! test: disk disk=8M
 //! test: timeout 90
 //! test: client-when "block_plug: writing"
 //! test: client "xl block-detach $GUEST $VDEV"
-//! test: client "xl block-attach $GUEST format=raw,vdev=$VDEV,access=rw,target=$TARGET"
+//! test(fast): client "xl block-attach $GUEST format=raw,vdev=$VDEV,access=rw,target=$TARGET"
+//! test(slow): client "sed '1 a [ $1 = remove ] || sleep 12' /etc/xen/scripts/block >/etc/xen/scripts/block-slow; chmod +x /etc/xen/scripts/block-slow"
+//! test(slow): client "xl block-attach $GUEST format=raw,vdev=$VDEV,access=rw,script=block-slow,target=$TARGET"
+//! test(slow): console-contains "xvda: its back end in domain 0 is InitWait and has not connected for 10 s: waiting"
 //! test: client-then wait
 
 #![no_std]

@@ -34,6 +34,8 @@ pub(super) struct Device {
     pub(super) error: Option<String>,
     plugged: bool,
     probed: bool,
+    /// It has no turn.
+    asleep: bool,
     /// When the guest's state was last written, as far as it was looked at.
     seen: Option<u64>,
     /// What a test wants said otherwise.
@@ -52,6 +54,7 @@ impl Device {
             error: None,
             plugged: false,
             probed: false,
+            asleep: false,
             seen: None,
             offers: Vec::new(),
             kept: Vec::new(),
@@ -195,6 +198,9 @@ pub(super) trait Peer {
         let first = self.first();
         let device = self.device();
         let mut busy = false;
+        if device.asleep {
+            return false;
+        }
         if device.plugged {
             if !device.probed {
                 device.probed = true;
@@ -306,6 +312,16 @@ impl<'a> Handle<'a> {
             peer.forget();
             peer.let_go(host);
         });
+    }
+
+    /// Does nothing at all, as one in a domain that has no time for it.
+    pub fn sleep(self) {
+        self.with(|peer, _| peer.device().asleep = true);
+    }
+
+    /// Goes on.
+    pub fn wake(self) {
+        self.with(|peer, _| peer.device().asleep = false);
     }
 
     /// Begins an orderly end, as `xl network-detach` and `xl block-detach` do. The nodes

@@ -10,8 +10,9 @@ use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec;
+use core::cell::Cell;
 use core::future::poll_fn;
-use core::task::Poll;
+use core::task::{Poll, Waker};
 use core::time::Duration;
 use kernel::task::{Either3, select, select3};
 use kernel::time::{Instant, sleep, timeout};
@@ -58,6 +59,26 @@ fn number(id: &str) -> Option<u32> {
     })
 }
 
+/// What the disk of a node is called: the reverse of [`number`].
+pub(super) fn name(node: &str) -> String {
+    let number = xen::xenbus::number(node.as_bytes()).and_then(|it| u32::try_from(it).ok());
+    let (disk, partition) = match number {
+        Some(number) if number >> 8 == 202 => (number >> 4 & 15, number & 15),
+        Some(number) if number >> 28 == 1 => (number >> 8 & 0xf_ffff, number & 255),
+        _ => return node.into(),
+    };
+    // Letters count without a zero.
+    let (mut letters, mut rest) = (String::new(), disk + 1);
+    while rest > 0 {
+        letters.insert(0, char::from(b'a' + ((rest - 1) % 26) as u8));
+        rest = (rest - 1) / 26;
+    }
+    match partition {
+        0 => format!("xvd{letters}"),
+        _ => format!("xvd{letters}{partition}"),
+    }
+}
+
 /// The node of the disk that is asked for, or of that with the lowest number.
 pub(super) async fn find(id: &str) -> Result<String, Error> {
     let node = match id {
@@ -66,7 +87,7 @@ pub(super) async fn find(id: &str) -> Result<String, Error> {
     };
     let found = frontend::find("vbd", &node).await;
     let found = found.map_err(|error| Error::Connection(shown(id), error.into()))?;
-    found.ok_or_else(|| Error::Missing(shown(id)))
+    found.map_err(|others| Error::Missing(shown(id), others.iter().map(|it| name(it)).collect()))
 }
 
 /// Looks after the connection and the time until the disk is dropped or broken.
@@ -99,10 +120,10 @@ async fn patrol(state: &State) {
         }
         let since = *away.get_or_insert_with(Instant::now);
         if state.link.borrow().is_some() {
-            log::error!("the disk does not answer in {LATE:?} and is not used any more");
+            log::error!("{}: no answer in {LATE:?}, it is not used any more", state.name);
             state.fail(ErrorKind::TimedOut, true);
         } else if since.elapsed() >= LATE && state.refusal().is_none() {
-            log::error!("the disk is away: requests fail until it is back");
+            log::error!("{}: it is away, requests fail until it is back", state.name);
             state.fail(ErrorKind::Gone, false);
         }
     }
@@ -209,8 +230,28 @@ fn order(pages: usize, most: u64) -> u32 {
 impl Driver for State {
     const CLASS: &'static str = "vbd";
 
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn is_connected(&self) -> bool {
+        self.link.borrow().is_some()
+    }
+
     fn is_broken(&self) -> bool {
         self.over.get().is_some()
+    }
+
+    fn trouble(&self) -> &Cell<Option<frontend::Error>> {
+        &self.trouble
+    }
+
+    fn wait(&self, waker: &Waker) {
+        self.wait(waker);
+    }
+
+    fn wake(&self) {
+        self.wake();
     }
 
     async fn connect(&self, front: &Frontend, watch: &Watch) -> Result<bool, frontend::Error> {
@@ -257,9 +298,10 @@ impl Driver for State {
             discard,
             generation: info.generation.wrapping_add(1),
         });
-        log::debug!("connected: {size:?}, {abilities:?}, a ring of {} pages", 1 << order);
+        let (name, pages) = (&self.name, 1 << order);
+        log::debug!("{name}: connected: {size:?}, {abilities:?}, a ring of {pages} pages");
         if abilities.flush.is_none() && !read_only {
-            log::warn!("disk {node} cannot flush: nobody knows when what is written there is safe");
+            log::warn!("{name} cannot flush: nobody knows when what is written there is safe");
         }
         self.wake_answered();
         wake(&self.mover);
@@ -316,7 +358,7 @@ impl Driver for State {
         }
         let meant = read_number(&front.theirs("online"), 0..=1, 1).await == Ok(0);
         if end != End::Broken {
-            log::info!("the disk's back end disconnected");
+            log::info!("{}: the back end disconnected", self.name);
         }
         if meant {
             // It is not to come back soon.
@@ -336,11 +378,11 @@ impl State {
             Ok(size) => {
                 let info = self.info.get();
                 if size.sector == info.sector_size && size.sectors != info.sectors {
-                    log::info!("the disk has {} sectors now", size.sectors);
+                    log::info!("{} has {} sectors now", self.name, size.sectors);
                     self.info.set(Info { sectors: size.sectors, ..info });
                 }
             }
-            Err(error) => log::warn!("{error}"),
+            Err(error) => log::warn!("{}: {error}", self.name),
         }
     }
 
@@ -386,6 +428,7 @@ mod tests {
             ("xvdp15", Some(202 << 8 | 255)),
             ("xvdq", Some(1 << 28 | 16 << 8)),
             ("xvdaa", Some(1 << 28 | 26 << 8)),
+            ("xvdzz7", Some(1 << 28 | 701 << 8 | 7)),
             ("51712", Some(51712)),
             ("xvd", None),
             ("xvda0", None),
@@ -396,6 +439,9 @@ mod tests {
             ("4294967296", None),
         ] {
             assert_eq!(number(name), expected, "{name}");
+            if let Some(number) = expected.filter(|_| name.starts_with('x')) {
+                assert_eq!(super::name(&number.to_string()), name);
+            }
         }
     }
 

@@ -4,6 +4,8 @@ use super::link::Link;
 use super::queue::{Op, Queue};
 use super::{PIECE, Stats, Violation};
 use crate::block::{ErrorKind, Info};
+use crate::frontend;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
@@ -23,6 +25,8 @@ pub(super) struct Counters {
 /// What the driver and its tasks share.
 #[derive(Debug)]
 pub(super) struct State {
+    /// What it is called.
+    pub(super) name: String,
     pub(super) info: Cell<Info>,
     /// It cannot be used any more, and why.
     pub(super) over: Cell<Option<ErrorKind>>,
@@ -30,6 +34,8 @@ pub(super) struct State {
     pub(super) away: Cell<bool>,
     /// The back end closed its port.
     pub(super) deaf: Cell<bool>,
+    /// Why it cannot be connected.
+    pub(super) trouble: Cell<Option<frontend::Error>>,
     pub(super) queue: RefCell<Queue>,
     pub(super) link: RefCell<Option<Link>>,
     /// Those who wait for pages, or for a connection.
@@ -49,7 +55,7 @@ pub(super) fn wake(place: &RefCell<Option<Waker>>) {
 }
 
 impl State {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(name: String) -> Self {
         let info = Info {
             sector_size: SECTOR as u32,
             sectors: 0,
@@ -59,6 +65,8 @@ impl State {
             generation: 0,
         };
         Self {
+            name,
+            trouble: Cell::new(None),
             info: Cell::new(info),
             over: Cell::new(None),
             away: Cell::new(false),
@@ -119,7 +127,7 @@ impl State {
     /// The back end broke the protocol: the disk is over.
     pub(super) fn broken(&self, violation: Violation) {
         if self.over.get().is_none() {
-            log::error!("the back end of the disk is not used any more: {violation}");
+            log::error!("{}: the back end is not used any more: {violation}", self.name);
         }
         self.fail(ErrorKind::Gone, true);
     }

@@ -209,7 +209,7 @@ fn sizes_that_make_no_sense_are_refused_b3() {
             fake.blkback(XVDA).offer(name, value);
             let opened = Blkfront::open("xvda").await;
             assert!(
-                matches!(opened, Err(Error::Connection(_, frontend::Error::Silent))),
+                matches!(opened, Err(Error::Connection(_, frontend::Error::Unfit(_)))),
                 "{name}={value}"
             );
             fake.allow_leaks();

@@ -18,6 +18,7 @@ use super::terms::{self, Flaw, Lease, Terms};
 use super::{CLIENT, Notice, SERVER, random_below};
 use crate::ip::packet;
 use crate::net::{HEADER, Mac};
+use alloc::rc::Rc;
 use core::net::Ipv4Addr;
 use core::time::Duration;
 use kernel::time::Instant;
@@ -125,6 +126,8 @@ impl Sending {
 /// A client on one interface.
 #[derive(Clone, Debug)]
 pub(in crate::ip) struct Client {
+    /// What its lines begin with.
+    name: Rc<str>,
     mac: Mac,
     state: State,
     xid: u32,
@@ -155,8 +158,9 @@ fn patience(asks: u32) -> Duration {
 impl Client {
     /// A client that asks at once, rather than after up to 10 s (section 4.4.1): guests do
     /// not all start with the power, and wait for nothing else.
-    pub(in crate::ip) fn new(mac: Mac, now: Instant) -> Self {
+    pub(in crate::ip) fn new(name: Rc<str>, mac: Mac, now: Instant) -> Self {
         let mut client = Self {
+            name,
             mac,
             state: State::Selecting(None),
             xid: 0,
@@ -289,7 +293,7 @@ impl Client {
         let rest = (REST << self.refusals.min(8)).min(LONGEST_REST);
         self.refusals += 1;
         self.avoided = Some(server);
-        Notice::Refused(server, rest).log();
+        Notice::Refused(server, rest).log(&self.name);
         self.lose();
         self.state = State::Resting;
         self.until = Some(now.saturating_add(Duration::from_secs(rest)));
@@ -310,7 +314,7 @@ impl Client {
         }
         if old.is_none_or(|old| old.lease != lease) {
             self.news = true;
-            Notice::Lease(&lease, by_class).log();
+            Notice::Lease(&lease, by_class).log(&self.name);
         }
         (self.avoided, self.complaint) = (None, None);
         self.state = State::Bound;
@@ -357,7 +361,7 @@ impl Client {
 
     /// Says what is wrong.
     fn complain(&mut self, wait: u64) {
-        Notice::Again(self.complaint.take(), wait).log();
+        Notice::Again(self.complaint.take(), wait).log(&self.name);
     }
 
     /// The next search for servers.
@@ -388,7 +392,7 @@ impl Client {
         let held = self.held.as_ref()?;
         let Times { end, rebind, .. } = held.times?;
         if end <= now {
-            Notice::Over(self.complaint.take()).log();
+            Notice::Over(self.complaint.take()).log(&self.name);
             self.lose();
             self.begin(now);
             return Some(self.discover(now));

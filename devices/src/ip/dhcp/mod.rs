@@ -99,10 +99,10 @@ impl fmt::Display for Notice<'_> {
 }
 
 impl Notice<'_> {
-    fn log(&self) {
+    fn log(&self, name: &str) {
         match self {
-            Self::Lease(..) => log::info!("net: {self}"),
-            _ => log::warn!("net: {self}"),
+            Self::Lease(..) => log::info!("{name}: {self}"),
+            _ => log::warn!("{name}: {self}"),
         }
     }
 }

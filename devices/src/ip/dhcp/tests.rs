@@ -111,7 +111,7 @@ impl Bench {
     fn new() -> Self {
         kernel::machine::simulate_time();
         let now = Instant::now();
-        let mut client = Client::new(MAC, now);
+        let mut client = Client::new("net".into(), MAC, now);
         let asked = client.turn(now).unwrap();
         Self { client, now, asked }
     }

@@ -8,8 +8,9 @@ use crate::net::{HEADER, Info, Mac, Offloads};
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec;
+use core::cell::Cell;
 use core::future::poll_fn;
-use core::task::Poll;
+use core::task::{Poll, Waker};
 use core::time::Duration;
 use kernel::task::{Either, Either3, select, select3};
 use kernel::time::interval;
@@ -105,8 +106,28 @@ fn pages() -> usize {
 impl Driver for State {
     const CLASS: &'static str = "vif";
 
+    fn name(&self) -> &str {
+        &self.vif
+    }
+
+    fn is_connected(&self) -> bool {
+        self.info.get().link
+    }
+
     fn is_broken(&self) -> bool {
         self.broken.get()
+    }
+
+    fn trouble(&self) -> &Cell<Option<Error>> {
+        &self.trouble
+    }
+
+    fn wait(&self, waker: &Waker) {
+        self.wait(waker);
+    }
+
+    fn wake(&self) {
+        self.wake();
     }
 
     async fn connect(&self, front: &Frontend, watch: &Watch) -> Result<bool, Error> {
@@ -186,7 +207,8 @@ async fn connect(state: &State, front: &Frontend, watch: &Watch) -> Result<bool,
         transmit_blank: terms.transmit_blank,
         transmit_large: (large * PAGE_SIZE).min(LONGEST),
     });
-    log::debug!("connected: {}, MTU {}, {count} pages each way", terms.mac, terms.mtu);
+    let Terms { mac, mtu, .. } = terms;
+    log::debug!("{}: connected: {mac}, MTU {mtu}, {count} pages each way", state.vif);
     state.wake();
     Ok(true)
 }
@@ -262,8 +284,10 @@ async fn disconnect(state: &State, front: &Frontend, end: End) {
         stats.resets += u32::from(end == End::Stuck);
     });
     match end {
-        End::Closed | End::Gone => log::info!("the network back end disconnected"),
-        End::Stuck => log::warn!("the network back end does not answer: connecting anew"),
+        End::Closed | End::Gone => log::info!("{}: the back end disconnected", state.vif),
+        End::Stuck => {
+            log::warn!("{}: the back end does not answer: connecting anew", state.vif);
+        }
         End::Broken => {
             rx.iter().for_each(Rx::mask);
             tx.iter().for_each(Tx::mask);

@@ -84,7 +84,7 @@ fn a_full_grant_table_is_an_error_g6() {
         fake.limit_grant_frames(0);
         assert!(matches!(
             Blkfront::open("xvda").await,
-            Err(Error::Connection(_, frontend::Error::Silent))
+            Err(Error::Connection(_, frontend::Error::Grants(_)))
         ));
         fake.allow_leaks();
     });
@@ -188,15 +188,57 @@ fn a_disk_that_vanishes_for_long_is_gone() {
 #[test]
 fn there_is_no_disk_without_one_in_the_configuration() {
     on_fake(|_| async {
-        assert_eq!(Blkfront::open("xvdb").await.err(), Some(Error::Missing("xvdb".into())));
-        assert_eq!(Blkfront::open("").await.err(), Some(Error::Missing("xvda".into())));
+        let missing = |id: &str| Some(Error::Missing(id.into(), Vec::new()));
+        assert_eq!(Blkfront::open("xvdb").await.err(), missing("xvdb"));
+        assert_eq!(Blkfront::open("").await.err(), missing("xvda"));
         assert_eq!(Blkfront::open("sda").await.err(), Some(Error::Name("sda".into())));
     });
     on_fake(|fake| async move {
         let _ = fake.blkback(XVDA);
+        let _ = fake.blkback(XVDA + 32);
+        let error = Blkfront::open("xvdb").await.err().unwrap();
+        assert_eq!(
+            error.to_string(),
+            "there is no disk xvdb; this domain has xvda, xvdc: its configuration needs one with \
+             vdev=xvdb in disk=[...]"
+        );
         let disk = Blkfront::open("").await.unwrap();
         let mut bytes = [1; 512];
         disk.read(0, &mut bytes).await.unwrap();
         assert_eq!(asked(fake.blkback(XVDA)), [(OP_READ, 0, 1)]);
+    });
+}
+
+#[test]
+fn a_slow_back_end_is_waited_for_at_the_start_and_later() {
+    on_fake(|fake| async move {
+        let back = fake.blkback(XVDA);
+        back.sleep();
+        let opening = spawn(Blkfront::open("xvda"));
+        sleep(SECOND * 100).await;
+        assert!(!opening.is_finished());
+        back.wake();
+        let disk = timeout(SECOND, opening).await.unwrap().unwrap();
+        disk.write(0, &[1; 512]).await.unwrap();
+        back.restart_in(0);
+        back.sleep();
+        sleep(SECOND * 300).await;
+        back.wake();
+        sleep(SECOND).await;
+        disk.write(0, &[2; 512]).await.unwrap();
+        assert_eq!(disk.info().generation, 2);
+    });
+}
+
+#[test]
+fn what_is_taken_away_before_it_connects_is_an_error() {
+    on_fake(|fake| async move {
+        let back = fake.blkback(XVDA);
+        back.sleep();
+        let opening = spawn(Blkfront::open("xvda"));
+        sleep(SECOND).await;
+        back.unplug();
+        let gone = Error::Connection("xvda".into(), frontend::Error::Gone);
+        assert_eq!(timeout(SECOND, opening).await.unwrap().err(), Some(gone));
     });
 }

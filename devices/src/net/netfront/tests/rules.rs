@@ -1,6 +1,7 @@
 //! What no back end can do to the driver, rule by rule.
 
 use super::*;
+use alloc::string::ToString;
 use core::cell::Cell;
 use core::future::poll_fn;
 use core::pin::pin;
@@ -8,6 +9,7 @@ use kernel::task::join;
 use kernel::time::Instant;
 use xen::fake::netback::{Netback, RxSlot};
 use xen::public::io::netif::TxFlags;
+use xen::xenbus::XenbusState;
 
 fn transmit(net: &Netfront, frame: &[u8]) -> bool {
     let sent = net.transmit(frame.len(), |to| {
@@ -573,5 +575,84 @@ fn sizes_and_counts_have_ranges_n13() {
         let net = Netfront::open("0").await.unwrap();
         assert_eq!(net.info().mtu, 4096 - 14);
         drop(net);
+    });
+}
+
+#[test]
+fn a_slow_back_end_is_waited_for_at_the_start_and_later() {
+    on_fake(|fake| async move {
+        let back = fake.netback(0);
+        back.sleep();
+        let opening = spawn(Netfront::open("0"));
+        sleep(Duration::from_secs(100)).await;
+        assert!(!opening.is_finished());
+        back.wake();
+        let net = timeout(Duration::from_secs(1), opening).await.unwrap().unwrap();
+        works(&net, back, 1).await;
+        back.restart_in(0);
+        back.sleep();
+        sleep(Duration::from_secs(300)).await;
+        assert!(!net.info().link);
+        back.wake();
+        sleep(Duration::from_secs(1)).await;
+        assert!(net.info().link);
+        works(&net, back, 2).await;
+        drop(net);
+    });
+}
+
+#[test]
+fn a_back_end_that_is_slow_after_our_part_is_waited_for() {
+    on_fake(|fake| async move {
+        let back = fake.netback(0);
+        let opening = spawn(Netfront::open("0"));
+        // It has said what it can, and does not look at our rings.
+        while back.state() != XenbusState::InitWait {
+            sleep(MOMENT).await;
+        }
+        back.sleep();
+        sleep(Duration::from_secs(100)).await;
+        assert!(!opening.is_finished());
+        back.wake();
+        let net = timeout(Duration::from_secs(1), opening).await.unwrap().unwrap();
+        works(&net, back, 1).await;
+        drop(net);
+    });
+}
+
+#[test]
+fn what_cannot_become_better_is_an_error_at_once() {
+    on_fake(|fake| async move {
+        let back = fake.netback(0);
+        back.offer("feature-rx-copy", "0");
+        let error = timeout(Duration::from_secs(1), Netfront::open("0")).await.unwrap();
+        let unfit = frontend::Error::Unfit("feature-rx-copy");
+        assert_eq!(error.map(drop), Err(Error::Connection("0".into(), unfit)));
+        let error = Netfront::open("3").await.map(drop).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "there is no network interface 3; this domain has 0: its configuration needs one more \
+             in vif=[...]"
+        );
+        fake.allow_leaks();
+    });
+    on_fake(|fake| async move {
+        let back = fake.netback(0);
+        back.sleep();
+        let opening = spawn(Netfront::open("0"));
+        sleep(Duration::from_secs(1)).await;
+        back.unplug();
+        let gone = Err(Error::Connection("0".into(), frontend::Error::Gone));
+        assert_eq!(timeout(Duration::from_secs(1), opening).await.unwrap().map(drop), gone);
+    });
+}
+
+#[test]
+fn interfaces_are_told_apart_by_name() {
+    on_fake(|fake| async move {
+        let (_, _) = (fake.netback(0), fake.netback(12));
+        let nets = [Netfront::open("0").await.unwrap(), Netfront::open("12").await.unwrap()];
+        assert_eq!(nets.each_ref().map(Net::name), ["net", "net 12"]);
+        drop(nets);
     });
 }
