@@ -34,12 +34,21 @@ pub fn stats() -> Stats {
 /// that there is none (rule S8). Never on Linux.
 #[must_use]
 pub fn is_low() -> bool {
-    low(&stats())
+    left(&stats(), 16)
 }
 
-const fn low(stats: &Stats) -> bool {
+/// Whether less than an eighth of the memory is left. Whoever serves others should close
+/// what is idle then, before memory [is low](is_low) and new ones are turned away. Never on
+/// Linux.
+#[must_use]
+pub fn is_scarce() -> bool {
+    left(&stats(), 8)
+}
+
+/// Whether less than this part of the memory is left.
+const fn left(stats: &Stats, part: usize) -> bool {
     let unmapped = stats.total.saturating_sub(stats.mapped);
-    unmapped + stats.heap.saturating_sub(stats.allocated) < stats.total / 16
+    unmapped + stats.heap.saturating_sub(stats.allocated) < stats.total / part
 }
 
 /// `length` zeros; nothing when there is no memory for them. `Vec::resize`, in code that
@@ -95,7 +104,7 @@ pub fn mappings(mut each: impl FnMut(Mapping)) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Stats, low, zeroed};
+    use super::{Stats, left, zeroed};
 
     #[test]
     fn zeros_are_as_many_as_asked_for_or_none() {
@@ -110,6 +119,7 @@ mod tests {
     #[test]
     fn a_sixteenth_is_kept_for_what_is_under_way_s8() {
         let all = Stats { total: 4096, mapped: 2048, heap: 1024, ..Stats::default() };
+        let low = |stats: &Stats| left(stats, 16);
         assert!(!low(&all));
         assert!(!low(&Stats { mapped: 4096, allocated: 768, ..all }));
         assert!(low(&Stats { mapped: 4096, allocated: 769, ..all }));

@@ -18,7 +18,7 @@ use core::future::poll_fn;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use core::task::{Poll, Waker};
 use core::time::Duration;
-use spin::Mutex;
+use spin::{Mutex, Once};
 
 /// How long an app may take to return once the toolstack asks for its end, unless it says
 /// otherwise by [`set_grace`].
@@ -37,7 +37,7 @@ pub(crate) struct Ending {
     /// Those who want to know of a change.
     waiting: Mutex<Vec<Waker>>,
     /// What waits for the last [`Hold`]: in the images of those alone who have one.
-    finish: Mutex<Option<fn()>>,
+    finish: Once<fn()>,
 }
 
 impl Ending {
@@ -47,14 +47,13 @@ impl Ending {
             over: AtomicBool::new(false),
             held: AtomicUsize::new(0),
             waiting: Mutex::new(Vec::new()),
-            finish: Mutex::new(None),
+            finish: Once::new(),
         }
     }
 
     /// Lets those finish what they have to finish who keep a [`Hold`]: the app returned.
     pub(crate) fn finish(&self) {
-        let finish = *self.finish.lock();
-        if let Some(finish) = finish {
+        if let Some(finish) = self.finish.get() {
             finish();
         }
     }
@@ -100,7 +99,7 @@ impl Hold {
     pub fn new() -> Self {
         let ending = machine::ending();
         ending.held.fetch_add(1, Ordering::Relaxed);
-        *ending.finish.lock() = Some(|| block_on(finished()));
+        ending.finish.call_once(|| || block_on(finished()));
         Self(())
     }
 }

@@ -90,7 +90,13 @@ serves '[::1]:8080'
 grep -q "error: the port is in use" "$dir/second" || fail "$(cat "$dir/second")"
 ! "$MK" run httpd --on linux ip=10.0.0.2/24 >"$dir/second" 2>&1 || fail "it has no address"
 grep -q "argument ip takes a value only with" "$dir/second" || fail "$(cat "$dir/second")"
-end && fail "a signal ends it" || [ $? = 143 ] || fail "another signal ended it"
+# A signal ends it in order: a transfer that is under way comes whole.
+get --limit-rate 1M http://127.0.0.1:8080/bytes/2000000 >"$dir/transfer" &
+transfer=$!
+sleep 0.5
+end || fail "status $?"
+wait $transfer || fail "the transfer was cut off"
+[ "$(wc -c <"$dir/transfer")" = 2000000 ] || fail "the transfer is not whole"
 
 # One who is not root.
 cp "$(dirname "$MK")/../debug/httpd" "$dir/httpd"

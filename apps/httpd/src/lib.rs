@@ -172,8 +172,9 @@ where
     sink.finish(body).await
 }
 
-/// Serves on `port` until the network is down: as many as `connections` at a time, which
-/// may be idle for `idle` seconds.
+/// Serves on `port` until the network is down, or the toolstack asks for the end: as many as
+/// `connections` at a time, which may be idle for `idle` seconds. At the end, what is under
+/// way has `grace` seconds.
 ///
 /// # Errors
 /// Those of [`Tcp::listen`].
@@ -182,12 +183,14 @@ pub async fn start<T: Tcp + Source + 'static>(
     port: u16,
     connections: u32,
     idle: u32,
+    grace: u32,
 ) -> Result<(), ip::Error> {
     let limits = http::Limits {
         connections: connections as usize,
         idle: Duration::from_secs(idle.into()),
         ..http::Limits::default()
     };
+    kernel::shutdown::set_grace(Duration::from_secs(grace.into()));
     let ip = Rc::new(ip);
     let stats = Rc::new(Cell::new(Stats::default()));
     let site = Rc::new(Site { ip: ip.clone(), stats: stats.clone(), filling: vec![b'x'; FILLING] });

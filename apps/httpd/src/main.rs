@@ -18,10 +18,12 @@ kernel::unikernel! {
     args: {
         /// TCP port to listen on.
         port: u16 = 80,
-        /// Connections at a time; further ones are answered with 503.
+        /// Connections at a time; a further one takes the place of an idle one.
         connections: u32 = 256,
         /// Seconds for which a connection may be idle.
         idle: u32 = 30,
+        /// Seconds for requests that are under way when the toolstack asks for the end.
+        grace: u32 = 10,
     },
     main: httpd::start,
 }

@@ -1,12 +1,12 @@
 //! The body of a message, whichever way it is delimited.
 
+use super::budget::{Budget, Collected};
 use super::fields::Framing;
+use super::pace::Pace;
 use super::syntax::{self, Lines, Refusal, bad};
 use super::{Error, Status};
 use crate::ip;
-use core::time::Duration;
 use embedded_io_async::{ErrorType, Read, Write};
-use kernel::time::timeout;
 
 /// Bytes that the line before a chunk may have, and the trailer after the last.
 pub(super) const LINE: usize = 512;
@@ -52,7 +52,8 @@ pub struct Body<'a, R, W> {
     pub(super) why: &'static str,
     /// How many bytes there may be.
     left: u64,
-    patience: Duration,
+    pace: Pace,
+    budget: &'a Budget,
 }
 
 impl<'a, R, W> Body<'a, R, W>
@@ -66,7 +67,7 @@ where
         end: usize,
         framing: Framing,
         expects: bool,
-        (most, patience): (u64, Duration),
+        (most, pace, budget): (u64, Pace, &'a Budget),
     ) -> Self {
         let next = match framing {
             Framing::Length(0) => Next::Over,
@@ -85,7 +86,8 @@ where
             extensions: EXTENSIONS,
             why: "",
             left: most,
-            patience,
+            pace,
+            budget,
         }
     }
 
@@ -123,7 +125,7 @@ where
         if room.is_empty() {
             return Err(Error::Request(Status::BAD_REQUEST));
         }
-        match timeout(self.patience, self.reader.read(room)).await {
+        match self.pace.wait(self.reader.read(room)).await {
             Ok(Ok(0)) if self.next == Next::Rest => {
                 self.next = Next::Over;
                 Ok(())
@@ -200,6 +202,39 @@ where
             }
         };
         Ok(Some((lines.start, next)))
+    }
+
+    /// Reads what is left of it, at most `limit` bytes, as a whole. Prefer to deal with it
+    /// as it comes: this holds it in memory, which is counted and bounded by
+    /// [`Limits::memory`](super::Limits::memory) for all connections together, and grows
+    /// with what has arrived, not with what was announced.
+    ///
+    /// # Errors
+    /// [`Status::TOO_LARGE`] for a longer body, before any of it is read where its length
+    /// was announced; [`Status::UNAVAILABLE`] where there is no memory for it now. A handler
+    /// that passes these on answers with them.
+    pub async fn collect(&mut self, limit: usize) -> Result<Collected<'a>, Error> {
+        let mut most = limit;
+        if let Next::Content(length) = self.next {
+            let length = usize::try_from(length).unwrap_or(usize::MAX);
+            if length > limit {
+                return Err(Error::Request(Status::TOO_LARGE));
+            }
+            if length > self.budget.left() {
+                return Err(Error::Request(Status::UNAVAILABLE));
+            }
+            most = length;
+        }
+        let (mut all, mut piece) = (Collected::new(self.budget), [0; 512]);
+        loop {
+            let room = if all.len() == most { 1 } else { all.room(most)? };
+            let room = room.min(piece.len());
+            match self.read(&mut piece[..room]).await? {
+                0 => return Ok(all),
+                _ if all.len() == most => return Err(Error::Request(Status::TOO_LARGE)),
+                count => all.add(&piece[..count]),
+            }
+        }
     }
 
     /// Reads what is left of it and throws it away, if that is at most `most`

@@ -12,10 +12,13 @@
 //! [`client`].
 
 mod body;
+mod budget;
 pub mod client;
 mod date;
 mod fields;
 mod head;
+mod pace;
+mod pool;
 mod response;
 mod server;
 mod syntax;
@@ -24,6 +27,7 @@ mod tests;
 mod url;
 
 pub use body::Body;
+pub use budget::Collected;
 pub use client::Answer;
 pub(crate) use date::civil;
 pub use date::{format as date, parse as parse_date};
@@ -33,6 +37,7 @@ pub use server::{Handler, Limits, Stats, connection, serve};
 pub use url::{Error as UrlError, Url};
 
 use crate::ip;
+use alloc::collections::TryReserveError;
 use core::fmt;
 
 /// A status code (RFC 9110, section 15).
@@ -130,6 +135,13 @@ impl embedded_io_async::Error for Error {
             Self::Connection(error) => embedded_io_async::Error::kind(error),
             Self::Request(_) => embedded_io_async::ErrorKind::InvalidData,
         }
+    }
+}
+
+/// There is no memory now: [`Status::UNAVAILABLE`].
+impl From<TryReserveError> for Error {
+    fn from(_: TryReserveError) -> Self {
+        Self::Request(Status::UNAVAILABLE)
     }
 }
 

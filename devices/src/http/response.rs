@@ -6,12 +6,12 @@
 
 use super::body::Body;
 use super::fields::lists;
+use super::pace::Pace;
 use super::{Error, Status, date, syntax};
 use crate::ip;
+use core::cell::Cell;
 use core::fmt::{self, Write as _};
-use core::time::Duration;
 use embedded_io_async::{ErrorType, Read, Write};
-use kernel::time::timeout;
 
 /// A line that is made without the heap. One type for all, as each has its code.
 pub(super) type Line = heapless::String<96>;
@@ -279,7 +279,9 @@ pub struct Response<'a> {
     pub(super) newest: bool,
     /// What the head is made in, [`ROOM`] bytes.
     pub(super) memory: &'a mut [u8],
-    pub(super) patience: Duration,
+    pub(super) pace: Pace,
+    /// The server ends: there are no more requests on this connection.
+    pub(super) closing: &'a Cell<bool>,
 }
 
 impl<'a> Response<'a> {
@@ -295,6 +297,7 @@ impl<'a> Response<'a> {
         R: Read<Error = ip::Error>,
         W: Write<Error = ip::Error>,
     {
+        *self.keep &= !self.closing.get();
         let mut head = Head::new(self, status, fields, length, body.answered())?;
         let date = date::format(kernel::time::wall_clock().as_secs());
         head.date = core::str::from_utf8(&date).unwrap_or_default();
@@ -303,7 +306,7 @@ impl<'a> Response<'a> {
         loop {
             let (count, last) = format(self.memory, format_args!("{head}"), sent)?;
             let part = self.memory.get(..count).unwrap_or_default();
-            put(body.writer(), part, self.patience).await?;
+            put(body.writer(), part, &mut self.pace).await?;
             sent += count;
             if last {
                 let silent = self.headless || is_empty(status);
@@ -330,7 +333,7 @@ impl<'a> Response<'a> {
     {
         let how = self.begin(body, status, fields, Some(content.len() as u64)).await?;
         if how != Content::Silent {
-            put(body.writer(), content, self.patience).await?;
+            put(body.writer(), content, &mut self.pace).await?;
         }
         self.progress.done = true;
         Ok(())
@@ -361,7 +364,7 @@ impl<'a> Response<'a> {
             content,
             memory: self.memory,
             end: BEFORE,
-            patience: self.patience,
+            pace: self.pace,
         })
     }
 }
@@ -370,10 +373,10 @@ impl<'a> Response<'a> {
 pub(super) async fn put<W: Write<Error = ip::Error>>(
     writer: &mut W,
     mut bytes: &[u8],
-    patience: Duration,
+    pace: &mut Pace,
 ) -> Result<(), Error> {
     while !bytes.is_empty() {
-        match timeout(patience, writer.write(bytes)).await {
+        match pace.wait(writer.write(bytes)).await {
             Ok(Ok(0)) | Err(_) => return Err(Error::Connection(ip::Error::TimedOut)),
             Ok(count) => bytes = bytes.get(count?..).unwrap_or_default(),
         }
@@ -407,7 +410,7 @@ pub struct Sink<'a> {
     memory: &'a mut [u8],
     /// And up to here.
     end: usize,
-    patience: Duration,
+    pace: Pace,
 }
 
 impl Sink<'_> {
@@ -431,14 +434,14 @@ impl Sink<'_> {
         self.count(piece.len())?;
         let writer = body.writer();
         if self.content != Content::Chunks {
-            return put(writer, piece, self.patience).await;
+            return put(writer, piece, &mut self.pace).await;
         }
         let mut size = Line::new();
         // Sixteen digits and the line's end fit.
         let _ = write!(size, "{:x}\r\n", piece.len());
-        put(writer, size.as_bytes(), self.patience).await?;
-        put(writer, piece, self.patience).await?;
-        put(writer, b"\r\n", self.patience).await
+        put(writer, size.as_bytes(), &mut self.pace).await?;
+        put(writer, piece, &mut self.pace).await?;
+        put(writer, b"\r\n", &mut self.pace).await
     }
 
     /// Adds `text`, as in `sink.print(body, format_args!("{name}\n"))`. It is sent when
@@ -521,7 +524,7 @@ impl Sink<'_> {
             end += last.len();
         }
         self.end = BEFORE;
-        put(body.writer(), &self.memory[start..end], self.patience).await
+        put(body.writer(), &self.memory[start..end], &mut self.pace).await
     }
 
     /// Ends the content.

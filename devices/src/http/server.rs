@@ -3,22 +3,24 @@
 use super::body::{Body, LINE};
 use super::fields::Framing;
 use super::head::{Bounds, Method, Parser, Request};
-use super::response::{self, Progress, ROOM, Response, put};
+use super::pace::Pace;
+use super::pool::{Doing, Held, KEEP, Memory, Place, Pool, SMALL};
+use super::response::{self, Progress, Response, put};
 use super::{Error, Status};
 use crate::ip::{self, Listener, Stream, Tcp};
 use alloc::rc::Rc;
-use alloc::vec::Vec;
 use core::cell::Cell;
 use core::time::Duration;
 use embedded_io_async::{Read, Write};
 use kernel::metrics::{Metric, Source};
-use kernel::task::spawn;
+use kernel::task::{Either, Task, select, try_spawn};
 use kernel::time::{Instant, timeout};
 
 /// What a client may ask of the server's patience and memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections at a time; further ones are answered with 503.
+    /// Connections at a time. A further one takes the place of one that is idle; where none
+    /// is, it is answered with 503.
     pub connections: usize,
     /// Bytes of a request's head.
     pub head: usize,
@@ -30,10 +32,20 @@ pub struct Limits {
     pub body: u64,
     /// How long a connection may be idle between requests.
     pub idle: Duration,
-    /// How long a head may take to arrive, and each further piece of a body.
+    /// How long a head may take to arrive.
     pub request: Duration,
-    /// How long a piece of an answer may take to be taken.
+    /// How long a client may pause within a body. Each byte that it sends gives back of
+    /// that what it takes at [`rate`](Self::rate), which it so has to keep up on average.
+    pub pause: Duration,
+    /// The same for a client that takes an answer.
     pub response: Duration,
+    /// Bytes of a body in a second that a client has to send, and of an answer to take.
+    pub rate: u32,
+    /// How long a request may take from its first byte until its body was read.
+    pub whole: Duration,
+    /// Bytes that all connections together may hold for heads, answers and what handlers
+    /// [collect](Body::collect). Who needs more is answered with 503.
+    pub memory: usize,
 }
 
 impl Default for Limits {
@@ -46,8 +58,20 @@ impl Default for Limits {
             body: 1 << 30,
             idle: Duration::from_secs(30),
             request: Duration::from_secs(10),
+            pause: Duration::from_secs(20),
             response: Duration::from_secs(30),
+            rate: 500,
+            whole: Duration::from_secs(3600),
+            memory: memory(),
         }
+    }
+}
+
+/// A quarter of the machine's, where that is known.
+fn memory() -> usize {
+    match kernel::memory::stats().total {
+        0 => 64 << 20,
+        total => total / 4,
     }
 }
 
@@ -83,6 +107,13 @@ pub trait Handler {
     /// Answers `request` by one of the ways that `response` has. What it leaves
     /// of `body` is thrown away.
     ///
+    /// An error ends the connection, never the machine: where no answer has begun, it is
+    /// answered with its status, and cut off otherwise. A panic, and an allocation that
+    /// fails where it cannot be told (`format!`, `Vec::push`), ends the machine. So let no
+    /// request decide how much is allocated: print answers ([`Sink::print`](super::Sink::print)),
+    /// read bodies as they come or [collect](Body::collect) them, and use `try_reserve`,
+    /// whose error becomes one of these by `?`.
+    ///
     /// # Errors
     /// Those of the body and the connection, which end it.
     fn handle<R, W>(
@@ -96,20 +127,25 @@ pub trait Handler {
         W: Write<Error = ip::Error>;
 }
 
-/// Connections that keep their memory while they wait for the next request. Beyond
-/// these, each gives it back meanwhile.
-pub(super) const KEEP: usize = 64;
-
 /// Bytes of a body that the handler did not read which are worth the connection.
 const SKIP: usize = 64 * 1024;
 
-/// Bytes of a buffer before a longer head needs it all.
-const SMALL: usize = 4096;
+/// How long a client may take to end after the last answer.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// The same where another needs its place.
+const BRIEF: Duration = Duration::from_millis(250);
 
 /// Bytes of an answer of the server's own at most.
 const ANSWER: usize = 512;
 
-/// Serves on `port` until the network is down.
+/// Serves on `port` until the network is down, or until the toolstack asks for the end
+/// (`xl shutdown`; SIGTERM). Then nobody new is let in, idle connections are closed at once,
+/// and requests that are under way are answered and their connections closed, for which
+/// there is [`grace`](kernel::shutdown::grace). What is left then is reset.
+///
+/// Where all connections that there may be are open, or memory is about to be short, the
+/// one that has been idle for longest makes room for a new one.
 ///
 /// # Errors
 /// [`ip::Error::InUse`] and others of [`Tcp::listen`].
@@ -122,42 +158,58 @@ pub async fn serve<T: Tcp>(
     ready: impl FnOnce(u16),
 ) -> Result<(), ip::Error> {
     let mut listener = tcp.listen(port).await?;
-    let pool = Rc::new(Pool::default());
+    let pool = Rc::new(Pool::new(&limits, stats));
     ready(listener.port());
     loop {
-        let stream = match listener.accept().await {
-            Ok(stream) => stream,
-            Err(ip::Error::Exhausted) => {
-                count(&stats, |stats| stats.refused += 1);
+        match select(listener.accept(), kernel::shutdown_requested()).await {
+            Either::First(Ok(stream)) => admit(stream, limits, &pool, &handler),
+            Either::First(Err(ip::Error::Exhausted)) => {
+                count(&pool.stats, |stats| stats.refused += 1);
                 kernel::task::yield_now().await;
-                continue;
             }
-            Err(error) => return Err(error),
-        };
-        let (stats, handler) = (stats.clone(), handler.clone());
-        let full = stats.get().open >= limits.connections || kernel::memory::is_low();
-        count(&stats, |stats| {
-            if full {
-                stats.refused += 1;
-            } else {
-                stats.connections += 1;
-                stats.open += 1;
-            }
-        });
-        if full {
-            refuse(stream);
-            continue;
+            Either::First(Err(error)) => return Err(error),
+            Either::Second(_) => break,
         }
-        let pool = Rc::clone(&pool);
-        spawn(async move {
-            pooled(stream, &limits, &stats, &pool, &*handler).await;
-            count(&stats, |stats| stats.open -= 1);
-        })
-        .detach();
     }
+    // Those that came before it.
+    while let Either::First(Ok(stream)) = select(listener.accept(), async {}).await {
+        admit(stream, limits, &pool, &handler);
+    }
+    drop(listener);
+    pool.close();
+    if timeout(kernel::shutdown::grace(), pool.empty()).await.is_err() {
+        log::warn!("http: {} connections are cut off", pool.stats.get().open);
+        pool.end();
+        // Until it is done, and told the clients.
+        let _ = timeout(Duration::from_secs(1), pool.empty()).await;
+        kernel::time::sleep(Duration::from_millis(1)).await;
+    }
+    Ok(())
 }
 
-fn count(stats: &Cell<Stats>, f: impl FnOnce(&mut Stats)) {
+/// Begins to serve a connection, if there is room for it.
+fn admit<S: Stream + 'static>(
+    stream: S,
+    limits: Limits,
+    pool: &Rc<Pool>,
+    handler: &Rc<impl Handler + 'static>,
+) {
+    let full = pool.staying() >= limits.connections;
+    let made = (full || kernel::memory::is_scarce()) && pool.make_room();
+    let place = if (full && !made) || kernel::memory::is_low() { None } else { pool.sit() };
+    let Some(place) = place else {
+        count(&pool.stats, |stats| stats.refused += 1);
+        return refuse(stream);
+    };
+    let (number, handler) = (place.number(), Rc::clone(handler));
+    let task = try_spawn(async move {
+        pooled(stream, &limits, &place, &*handler).await;
+    });
+    // Without memory for it, the connection is reset.
+    task.into_iter().for_each(|task| Place::run_by(pool, number, task));
+}
+
+pub(super) fn count(stats: &Cell<Stats>, f: impl FnOnce(&mut Stats)) {
     let mut all = stats.get();
     f(&mut all);
     stats.set(all);
@@ -169,7 +221,7 @@ fn refuse<S: Stream + 'static>(mut stream: S) {
         // Not even for that.
         return;
     }
-    spawn(async move {
+    let refusal = try_spawn(async move {
         let Some(mut memory) = kernel::memory::zeroed(ANSWER) else { return };
         let answer = response::refusal(&mut memory, Status::UNAVAILABLE, "", false);
         let done = async {
@@ -178,75 +230,8 @@ fn refuse<S: Stream + 'static>(mut stream: S) {
         };
         // It is gone either way.
         let _ = timeout(Duration::from_secs(1), done).await;
-    })
-    .detach();
-}
-
-/// What a connection needs while it is at work.
-struct Memory {
-    /// What came and is not dealt with.
-    buffer: Vec<u8>,
-    /// What the head of an answer is made in.
-    text: Vec<u8>,
-}
-
-/// The memory of a server's connections.
-#[derive(Default)]
-pub(super) struct Pool {
-    /// What the last to give its back leaves for the next.
-    spare: Cell<Option<Memory>>,
-    /// How many have theirs.
-    pub(super) out: Cell<usize>,
-}
-
-impl Pool {
-    fn take(&self, limits: &Limits) -> Option<Memory> {
-        let memory = match self.spare.take() {
-            Some(memory) => memory,
-            None => {
-                // Behind the longest head there is room for the lines between chunks.
-                let buffer = kernel::memory::zeroed(limits.head.min(SMALL) + LINE)?;
-                Memory { buffer, text: kernel::memory::zeroed(ROOM)? }
-            }
-        };
-        self.out.set(self.out.get() + 1);
-        Some(memory)
-    }
-
-    fn put(&self, memory: Memory) {
-        self.out.set(self.out.get() - 1);
-        // What a long head took is not kept.
-        if memory.buffer.len() <= SMALL + LINE {
-            self.spare.set(Some(memory));
-        }
-    }
-}
-
-/// The memory of a connection, when it has one.
-struct Held<'a> {
-    pool: &'a Pool,
-    memory: Option<Memory>,
-}
-
-impl Held<'_> {
-    /// Its buffer.
-    fn take(&mut self, limits: &Limits) -> Result<&mut [u8], Error> {
-        if self.memory.is_none() {
-            self.memory = self.pool.take(limits);
-        }
-        let memory = self.memory.as_mut().ok_or(Error::Request(Status::UNAVAILABLE))?;
-        Ok(&mut memory.buffer)
-    }
-
-    fn put(&mut self) {
-        self.memory.take().into_iter().for_each(|memory| self.pool.put(memory));
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.put();
-    }
+    });
+    refusal.into_iter().for_each(Task::detach);
 }
 
 /// Serves one connection to its end.
@@ -256,41 +241,45 @@ pub async fn connection<S: Stream>(
     stats: &Cell<Stats>,
     handler: &impl Handler,
 ) {
-    pooled(stream, limits, stats, &Pool::default(), handler).await;
+    let shared = Rc::new(Cell::new(stats.get()));
+    let pool = Rc::new(Pool::new(limits, Rc::clone(&shared)));
+    if let Some(place) = pool.sit() {
+        pooled(stream, limits, &place, handler).await;
+    }
+    stats.set(shared.get());
 }
 
 /// As [`connection`], which shares its memory with others.
 pub(super) async fn pooled<S: Stream>(
     mut stream: S,
     limits: &Limits,
-    stats: &Cell<Stats>,
-    pool: &Pool,
+    place: &Place,
     handler: &impl Handler,
 ) {
+    let pool = &*place.pool;
     let mut held = Held { pool, memory: None };
     let (mut reader, mut writer) = stream.split();
     let (mut end, mut note) = (0, Note::default());
     let result = loop {
         if end == 0 {
-            match first(&mut reader, &mut held, limits).await {
+            match first(&mut reader, &mut held, limits, place).await {
                 Ok(0) => break Ok(()),
                 Ok(read) => end = read,
                 Err(error) => break Err(error),
             }
         }
-        let Some(Memory { buffer, text }) = &mut held.memory else { break Ok(()) };
-        let memory = (buffer, &mut text[..]);
-        match one(&mut reader, &mut writer, memory, end, &mut note, limits, stats, handler).await {
+        let Some(memory) = &mut held.memory else { break Ok(()) };
+        match one(&mut reader, &mut writer, memory, end, &mut note, limits, place, handler).await {
             Ok(Some(rest)) => end = rest,
             Ok(None) => break Ok(()),
             Err(error) => break Err(error),
         }
     };
     if let Err(Error::Request(status)) = result {
-        count(stats, |stats| stats.bad += 1);
+        count(&pool.stats, |stats| stats.bad += 1);
         if let Some(mut memory) = kernel::memory::zeroed(ANSWER) {
             let answer = response::refusal(&mut memory, status, note.why, note.headless);
-            let _ = put(&mut writer, answer, limits.response).await;
+            let _ = put(&mut writer, answer, &mut Pace::new(limits.response, limits.rate)).await;
         }
     }
     drop((reader, writer));
@@ -300,15 +289,24 @@ pub(super) async fn pooled<S: Stream>(
     }
     // What the client still sends is read for a moment, or the answer that it
     // has not read yet would be lost with the reset (RFC 9112, section 9.6).
-    let lingering = async {
-        stream.shutdown().await?;
-        let mut scratch = [0; 256];
-        while stream.read(&mut scratch).await? > 0 {}
-        Ok::<_, ip::Error>(())
+    let ending = async {
+        let lingering = async {
+            stream.shutdown().await?;
+            let mut scratch = [0; 256];
+            while stream.read(&mut scratch).await? > 0 {}
+            Ok::<_, ip::Error>(())
+        };
+        let _ = timeout(LINGER, lingering).await;
+        // It is over, in order or not.
+        let _ = stream.close().await;
     };
-    let _ = timeout(Duration::from_secs(2), lingering).await;
-    // It is over, in order or not.
-    let _ = stream.close().await;
+    match place.leaves() {
+        // The server waits for it.
+        true if pool.closing.get() => ending.await,
+        // Another one needs the memory.
+        true => drop(timeout(BRIEF, ending).await),
+        false => drop(place.wait(Doing::Ending, ending).await),
+    }
 }
 
 /// Waits for a request to begin, without memory if many connections wait. How many bytes
@@ -317,6 +315,7 @@ async fn first<R: Read<Error = ip::Error>>(
     reader: &mut R,
     held: &mut Held<'_>,
     limits: &Limits,
+    place: &Place,
 ) -> Result<usize, Error> {
     let (many, mut byte) = (held.pool.out.get() > KEEP, [0]);
     let to = if many {
@@ -325,7 +324,8 @@ async fn first<R: Read<Error = ip::Error>>(
     } else {
         held.take(limits)?
     };
-    let read = timeout(limits.idle, reader.read(to)).await.unwrap_or(Ok(0))?;
+    let read = place.wait(Doing::Idle, timeout(limits.idle, reader.read(to))).await;
+    let read = read.unwrap_or(Ok(Ok(0))).unwrap_or(Ok(0))?;
     if many && read > 0 {
         held.take(limits)?[..1].copy_from_slice(&byte);
     }
@@ -341,39 +341,31 @@ struct Note {
     headless: bool,
 }
 
-/// Gives a buffer another size: that of the longest head and the lines between chunks
-/// behind it, or that of most.
-fn resize(buffer: &mut Vec<u8>, size: usize) -> Result<(), Error> {
-    let mut other = kernel::memory::zeroed(size).ok_or(Error::Request(Status::UNAVAILABLE))?;
-    let kept = size.min(buffer.len());
-    other[..kept].copy_from_slice(&buffer[..kept]);
-    *buffer = other;
-    Ok(())
-}
-
 /// Serves the request whose first `end` bytes are in the buffer. `None` at the end of the
 /// connection, else how many bytes of what follows are in the buffer already.
 #[allow(clippy::too_many_arguments, reason = "the parts of a connection, borrowed one by one")]
 async fn one<R, W>(
     reader: &mut R,
     writer: &mut W,
-    (buffer, text): (&mut Vec<u8>, &mut [u8]),
+    memory: &mut Memory,
     mut end: usize,
     note: &mut Note,
     limits: &Limits,
-    stats: &Cell<Stats>,
+    place: &Place,
     handler: &impl Handler,
 ) -> Result<Option<usize>, Error>
 where
     R: Read<Error = ip::Error>,
     W: Write<Error = ip::Error>,
 {
-    let deadline = Instant::now().saturating_add(limits.request);
+    let pool = &*place.pool;
+    let begun = Instant::now();
+    let deadline = begun.saturating_add(limits.request);
     let bounds = Bounds { target: limits.target, fields: limits.fields };
     let mut parser = Parser::default();
     let head = loop {
         // What is behind the longest head is not looked at, as it may have come or not.
-        let within = &buffer[..end.min(limits.head)];
+        let within = &memory.buffer[..end.min(limits.head)];
         let parsed = parser.parse(within, bounds);
         *note = Note { why: "", headless: parser.is_head(within) };
         let parsed = match parsed {
@@ -388,46 +380,53 @@ where
                 return Err(Error::Request(refusal.status));
             }
         }
-        if end == buffer.len() {
-            resize(buffer, limits.head + LINE)?;
+        if end == memory.buffer.len() {
+            memory.resize(limits.head + LINE, &pool.budget)?;
         }
         let left = deadline.saturating_duration_since(Instant::now());
-        match timeout(left, reader.read(&mut buffer[end..])).await {
-            Ok(Ok(0)) => return Err(Error::Connection(ip::Error::Reset)),
-            Ok(read) => end += read?,
-            Err(_) => return Err(Error::Request(Status::TIMEOUT)),
+        let read = timeout(left, reader.read(&mut memory.buffer[end..]));
+        match place.wait(Doing::Head, read).await {
+            Some(Ok(Ok(0))) => return Err(Error::Connection(ip::Error::Reset)),
+            Some(Ok(read)) => end += read?,
+            Some(Err(_)) | None => return Err(Error::Request(Status::TIMEOUT)),
         }
     };
     if matches!(head.framing, Framing::Length(length) if length > limits.body) {
         return Err(Error::Request(Status::TOO_LARGE));
     }
-    if head.length + LINE > buffer.len() {
-        resize(buffer, limits.head + LINE)?;
+    // The rest is for those whose answers have begun.
+    if kernel::memory::is_low() {
+        return Err(Error::Request(Status::UNAVAILABLE));
     }
-    let (of_head, rest) = buffer.split_at_mut(head.length);
+    if head.length + LINE > memory.buffer.len() {
+        memory.resize(limits.head + LINE, &pool.budget)?;
+    }
+    let (of_head, rest) = memory.buffer.split_at_mut(head.length);
     let request = Request::new(of_head, &head);
+    let pace = Pace::new(limits.pause, limits.rate).until(begun.saturating_add(limits.whole));
     let mut body = Body::new(
         (reader, writer),
         rest,
         end - head.length,
         head.framing,
         head.expects,
-        (limits.body, limits.request),
+        (limits.body, pace, &pool.budget),
     );
-    let (mut progress, mut keep) = (Progress::default(), head.keep);
+    let (mut progress, mut keep) = (Progress::default(), head.keep && !place.leaves());
     let response = Response {
         progress: &mut progress,
         headless: request.method() == Method::Head,
         keep: &mut keep,
         newest: head.is_newest(),
-        memory: text,
-        patience: limits.response,
+        memory: &mut memory.text,
+        pace: Pace::new(limits.response, limits.rate),
+        closing: &pool.closing,
     };
     let result = match request.path() {
         "*" => response.send(&mut body, Status::NO_CONTENT, &METHODS, b"").await,
         _ => handler.handle(&request, &mut body, response).await,
     };
-    count(stats, |stats| stats.requests += 1);
+    count(&pool.stats, |stats| stats.requests += 1);
     note.why = body.why;
     match result {
         // Once an answer has begun, all that can be done is to cut it off.
@@ -440,15 +439,15 @@ where
         Ok(()) => {}
     }
     // What is wrong with a body that nobody wanted is not worth a second answer.
-    if !keep || (!body.is_over() && !matches!(body.skip(SKIP).await, Ok(true))) {
+    if !keep || place.leaves() || (!body.is_over() && !matches!(body.skip(SKIP).await, Ok(true))) {
         return Ok(None);
     }
     let (start, stop) = (body.start, body.end);
     let from = head.length + start;
-    buffer.copy_within(from..head.length + stop, 0);
-    if buffer.len() > SMALL + LINE && stop - start <= SMALL {
+    memory.buffer.copy_within(from..head.length + stop, 0);
+    if memory.buffer.len() > SMALL + LINE && stop - start <= SMALL {
         // Where there is no memory for less, more is kept.
-        let _ = resize(buffer, SMALL + LINE);
+        let _ = memory.resize(SMALL + LINE, &pool.budget);
     }
     Ok(Some(stop - start))
 }

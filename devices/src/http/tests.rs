@@ -1,6 +1,7 @@
 //! Whole connections, over a stream in memory.
 
 mod cases;
+mod fair;
 mod printed;
 
 use super::*;
@@ -173,9 +174,10 @@ fn served_by(handler: &impl Handler, others: usize, steps: &[Step]) -> (String, 
     };
     let begun = Instant::now();
     let limits = Limits { head: 512, body: 1000, ..Limits::default() };
-    let pool = server::Pool::default();
+    let pool = Rc::new(pool::Pool::new(&limits, Rc::default()));
     pool.out.set(others);
-    kernel::task::block_on(server::pooled(script, &limits, &Cell::default(), &pool, handler));
+    let place = pool.sit().unwrap();
+    kernel::task::block_on(server::pooled(script, &limits, &place, handler));
     assert_eq!(pool.out.get(), others);
     let answer = String::from_utf8(answer.take()).unwrap();
     let lines = answer.split_inclusive("\r\n").filter(|line| !line.starts_with("Date:"));
@@ -307,10 +309,10 @@ fn a_head_that_is_too_long_is_so_however_it_comes() {
 #[test]
 fn one_of_many_is_answered_as_one_of_few() {
     let steps = [sends(GET), sends(GET), Step::Waits(Duration::from_secs(20)), sends(GET)];
-    let (answer, reset, time) = served_beside(server::KEEP + 1, &steps);
+    let (answer, reset, time) = served_beside(pool::KEEP + 1, &steps);
     assert!(answer == ANSWER.repeat(3) && !reset, "{answer}");
     assert!(time >= Duration::from_secs(20));
-    let (answer, ..) = served_beside(server::KEEP + 1, &[sends("G"), sends("ET / HT")]);
+    let (answer, ..) = served_beside(pool::KEEP + 1, &[sends("G"), sends("ET / HT")]);
     assert_eq!(answer, "");
 }
 

@@ -19,7 +19,9 @@ pub use inflate::Flaw as CodingFlaw;
 pub use request::Request;
 
 use super::body::{Body, LINE};
+use super::budget::Budget;
 use super::fields::Framing;
+use super::pace::Pace;
 use super::response::put;
 use super::url::Url;
 use super::{Error as Wrong, Status};
@@ -186,10 +188,12 @@ impl<'a, N: Tcp + Resolve> Client<'a, N> {
         let Heard { mut stream, head, end, sent } = heard;
         let bounds = (self.limits.body, self.limits.answer);
         let (of_head, rest) = self.buffer.split_at_mut_checked(head.length).ok_or(Error::Memory)?;
-        let mut mute = Mute;
+        // What is collected of it is the program's own affair.
+        let (mut mute, budget) = (Mute, Budget::new(usize::MAX));
+        let counted = (bounds.0, Pace::each(bounds.1), &budget);
         let rest_of_head = end - head.length;
         let parts = (&mut stream, &mut mute);
-        let body = Body::new(parts, rest, rest_of_head, head.framing, false, bounds);
+        let body = Body::new(parts, rest, rest_of_head, head.framing, false, counted);
         let mut content = Content::new(body, coding, bounds)?;
         let result = take(Answer::new(of_head, &head), &mut content).await;
         let keep = head.keep && sent;
@@ -263,7 +267,7 @@ impl<'a, N: Tcp + Resolve> Client<'a, N> {
         let send = async {
             for piece in [head.as_bytes(), sending.body()] {
                 for piece in piece.chunks(FIRST) {
-                    put(&mut writer, piece, patience).await?;
+                    put(&mut writer, piece, &mut Pace::each(patience)).await?;
                     since.set(Instant::now());
                 }
             }

@@ -1,0 +1,132 @@
+//! How long a peer is waited for.
+
+use core::pin::pin;
+use core::task::Poll;
+use core::time::Duration;
+use kernel::time::{Elapsed, Instant, timeout};
+
+/// Patience with a peer that sends or takes bytes: a time that waiting uses up and bytes
+/// give back, so that a peer may pause, and has to keep up a rate all the same.
+///
+/// Only waiting counts: what a program takes for itself is not the peer's fault.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// In ns.
+    left: u64,
+    /// What there is of it at most.
+    most: u64,
+    /// What a byte gives back.
+    byte: u64,
+    /// The end in any case.
+    until: Option<Instant>,
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Pace {
+    /// A pause of `pause`, and `rate` bytes a second in the long run.
+    pub(super) fn new(pause: Duration, rate: u32) -> Self {
+        let most = nanoseconds(pause);
+        let byte = 1_000_000_000_u64.checked_div(rate.into()).unwrap_or(0);
+        Self { left: most, most, byte, until: None }
+    }
+
+    /// `pause` for each step, however short.
+    pub(super) fn each(pause: Duration) -> Self {
+        Self { byte: u64::MAX, ..Self::new(pause, 0) }
+    }
+
+    /// And no longer than until then.
+    pub(super) const fn until(self, moment: Instant) -> Self {
+        Self { until: Some(moment), ..self }
+    }
+
+    /// Waits for bytes to be moved.
+    ///
+    /// # Errors
+    /// [`Elapsed`] when there is no patience left.
+    pub(super) async fn wait<E>(
+        &mut self,
+        step: impl Future<Output = Result<usize, E>>,
+    ) -> Result<Result<usize, E>, Elapsed> {
+        let mut step = pin!(step);
+        // Most often there is nothing to wait for.
+        let ready = core::future::poll_fn(|context| {
+            Poll::Ready(match step.as_mut().poll(context) {
+                Poll::Ready(moved) => Some(moved),
+                Poll::Pending => None,
+            })
+        });
+        let moved = match ready.await {
+            Some(moved) => moved,
+            None => {
+                let begun = Instant::now();
+                let end = self.until.map(|until| until.saturating_duration_since(begun));
+                let left = Duration::from_nanos(self.left);
+                let moved = timeout(end.map_or(left, |end| end.min(left)), step).await;
+                self.left = self.left.saturating_sub(nanoseconds(begun.elapsed()));
+                moved?
+            }
+        };
+        if let Ok(count) = &moved {
+            let back = (*count as u64).saturating_mul(self.byte);
+            self.left = self.left.saturating_add(back).min(self.most);
+        }
+        Ok(moved)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::task::block_on;
+    use kernel::time::sleep;
+
+    /// How long a peer is borne that moves so many bytes after each so many seconds, for
+    /// an hour at most.
+    fn borne(mut pace: Pace, count: usize, seconds: u64) -> u64 {
+        kernel::machine::simulate_time();
+        block_on(async {
+            let begun = Instant::now();
+            let step = || async {
+                sleep(Duration::from_secs(seconds)).await;
+                Ok::<_, ()>(count)
+            };
+            while begun.elapsed().as_secs() < 3600 && pace.wait(step()).await.is_ok() {}
+            begun.elapsed().as_secs()
+        })
+    }
+
+    #[test]
+    fn a_peer_may_pause_and_has_to_keep_up_a_rate() {
+        let pace = Pace::new(Duration::from_secs(20), 500);
+        for (count, seconds, bears) in [
+            (1, 6, 20),
+            (0, 1, 20),
+            // As much as it should.
+            (500, 1, 3600),
+            (9500, 19, 3600),
+            // A little less: what is missing adds up.
+            (450, 1, 191),
+            // A lot once does not make up for a long pause.
+            (1_000_000, 21, 20),
+        ] {
+            let bore = borne(pace, count, seconds);
+            assert!(bore.abs_diff(bears) <= 10, "{count} in {seconds} s: {bore}, not {bears}");
+        }
+        kernel::machine::simulate_time();
+        let until = Instant::now().saturating_add(Duration::from_secs(100));
+        assert_eq!(borne(pace.until(until), 500, 1), 100);
+        assert_eq!(borne(Pace::each(Duration::from_secs(20)), 1, 6), 3600);
+        assert_eq!(borne(Pace::each(Duration::from_secs(20)), 1, 21), 20);
+    }
+
+    #[test]
+    fn who_is_ready_is_not_waited_for() {
+        let mut pace = Pace::new(Duration::ZERO, 500);
+        let moved = block_on(pace.wait(async { Ok::<_, ()>(7) }));
+        assert_eq!(moved, Ok(Ok(7)));
+    }
+}

@@ -1,0 +1,330 @@
+//! What the connections of a server share: memory, and the places that they have.
+
+use super::body::LINE;
+use super::budget::Budget;
+use super::response::ROOM;
+use super::server::{Limits, Stats, count};
+use super::{Error, Status};
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+use core::future::poll_fn;
+use core::pin::pin;
+use core::task::{Poll, Waker};
+use core::time::Duration;
+use kernel::task::Task;
+use kernel::time::Instant;
+
+/// Connections that keep their memory while they wait for the next request. Beyond
+/// these, each gives it back meanwhile.
+pub(super) const KEEP: usize = 64;
+
+/// Bytes of a buffer before a longer head needs it all.
+pub(super) const SMALL: usize = 4096;
+
+/// A client that is slow to say what it wants, or to end, is left alone for so long.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// What a connection needs while it is at work.
+pub(super) struct Memory {
+    /// What came and is not dealt with.
+    pub(super) buffer: Vec<u8>,
+    /// What the head of an answer is made in.
+    pub(super) text: Vec<u8>,
+}
+
+impl Memory {
+    fn len(&self) -> usize {
+        self.buffer.len() + self.text.len()
+    }
+
+    /// Gives the buffer another size: that of the longest head and the lines between
+    /// chunks behind it, or that of most.
+    pub(super) fn resize(&mut self, size: usize, budget: &Budget) -> Result<(), Error> {
+        let none = Error::Request(Status::UNAVAILABLE);
+        budget.take(size).ok_or(none)?;
+        let Some(mut other) = kernel::memory::zeroed(size) else {
+            budget.put(size);
+            return Err(none);
+        };
+        let kept = size.min(self.buffer.len());
+        other[..kept].copy_from_slice(&self.buffer[..kept]);
+        budget.put(self.buffer.len());
+        self.buffer = other;
+        Ok(())
+    }
+}
+
+/// What a connection does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Doing {
+    /// It waits for a request.
+    Idle,
+    /// All was said, and the client is to confirm that and to end.
+    Ending,
+    /// It waits for the rest of a head.
+    Head,
+    /// It serves a request.
+    Work,
+}
+
+/// One of the connections that may be open.
+struct Seat {
+    doing: Doing,
+    since: Instant,
+    waker: Option<Waker>,
+    /// It was told to leave.
+    told: bool,
+    task: Option<Task<()>>,
+}
+
+/// What a server's connections share.
+pub(super) struct Pool {
+    /// What the last to give its memory back leaves for the next.
+    spare: Cell<Option<Memory>>,
+    /// How many have theirs.
+    pub(super) out: Cell<usize>,
+    pub(super) budget: Budget,
+    seats: RefCell<Vec<Option<Seat>>>,
+    /// Those that nobody has.
+    free: RefCell<Vec<usize>>,
+    /// Connections that were told to leave and have not.
+    told: Cell<usize>,
+    /// Nobody stays after the request that is under way.
+    pub(super) closing: Cell<bool>,
+    /// Who waits for the last one to be gone.
+    last: Cell<Option<Waker>>,
+    pub(super) stats: Rc<Cell<Stats>>,
+}
+
+impl Pool {
+    pub(super) fn new(limits: &Limits, stats: Rc<Cell<Stats>>) -> Self {
+        Self {
+            spare: Cell::new(None),
+            out: Cell::new(0),
+            budget: Budget::new(limits.memory),
+            seats: RefCell::default(),
+            free: RefCell::default(),
+            told: Cell::new(0),
+            closing: Cell::new(false),
+            last: Cell::new(None),
+            stats,
+        }
+    }
+
+    fn take(&self, limits: &Limits) -> Option<Memory> {
+        let memory = match self.spare.take() {
+            Some(memory) => memory,
+            None => {
+                // Behind the longest head there is room for the lines between chunks.
+                let size = limits.head.min(SMALL) + LINE;
+                self.budget.take(size + ROOM)?;
+                let made = kernel::memory::zeroed(size).and_then(|buffer| {
+                    Some(Memory { buffer, text: kernel::memory::zeroed(ROOM)? })
+                });
+                if made.is_none() {
+                    self.budget.put(size + ROOM);
+                }
+                made?
+            }
+        };
+        self.out.set(self.out.get() + 1);
+        Some(memory)
+    }
+
+    fn put(&self, memory: Memory) {
+        self.out.set(self.out.get() - 1);
+        // What a long head took is not kept.
+        let old = if memory.buffer.len() <= SMALL + LINE {
+            self.spare.replace(Some(memory))
+        } else {
+            Some(memory)
+        };
+        old.iter().for_each(|old| self.budget.put(old.len()));
+    }
+
+    /// A place for a connection more; nothing when there is no memory for it.
+    pub(super) fn sit(self: &Rc<Self>) -> Option<Place> {
+        let mut seats = self.seats.borrow_mut();
+        let mut free = self.free.borrow_mut();
+        let at = match free.pop() {
+            Some(at) => at,
+            None => {
+                seats.try_reserve(1).ok()?;
+                // So that each may be given back.
+                free.try_reserve(seats.len() + 1).ok()?;
+                seats.push(None);
+                seats.len() - 1
+            }
+        };
+        let since = Instant::now();
+        let seat = Seat { doing: Doing::Idle, since, waker: None, told: false, task: None };
+        seats[at] = Some(seat);
+        count(&self.stats, |stats| {
+            stats.connections += 1;
+            stats.open += 1;
+        });
+        Some(Place { pool: Rc::clone(self), at })
+    }
+
+    /// Connections that are open and were not told to leave.
+    pub(super) fn staying(&self) -> usize {
+        self.stats.get().open.saturating_sub(self.told.get())
+    }
+
+    fn tell(&self, seat: &mut Seat) {
+        if !seat.told {
+            seat.told = true;
+            self.told.set(self.told.get() + 1);
+            seat.waker.take().into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Tells one connection to leave, so that another may come: the one that has been idle
+    /// for longest, else one that ends slowly or has not come to the point. Whether there
+    /// was one.
+    pub(super) fn make_room(&self) -> bool {
+        let now = Instant::now();
+        let mut seats = self.seats.borrow_mut();
+        let worst = seats.iter_mut().flatten().filter(|seat| match seat.doing {
+            Doing::Idle => !seat.told,
+            Doing::Ending | Doing::Head => {
+                !seat.told && now.saturating_duration_since(seat.since) >= SLOW
+            }
+            Doing::Work => false,
+        });
+        let Some(worst) = worst.min_by_key(|seat| (seat.doing, seat.since)) else { return false };
+        self.tell(worst);
+        true
+    }
+
+    /// Tells those to leave that have no request under way, and the others that theirs is
+    /// the last.
+    pub(super) fn close(&self) {
+        self.closing.set(true);
+        for seat in self.seats.borrow_mut().iter_mut().flatten() {
+            if seat.doing == Doing::Idle {
+                self.tell(seat);
+            }
+        }
+    }
+
+    /// Waits until all are gone.
+    pub(super) async fn empty(&self) {
+        poll_fn(|context| {
+            if self.seats.borrow().iter().all(Option::is_none) {
+                return Poll::Ready(());
+            }
+            self.last.set(Some(context.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Ends those that are there, which resets their connections.
+    pub(super) fn end(&self) {
+        let count = self.seats.borrow().len();
+        for at in 0..count {
+            let mut seats = self.seats.borrow_mut();
+            let task = seats.get_mut(at).and_then(Option::as_mut).and_then(|it| it.task.take());
+            // Dropped without the borrow.
+            drop(seats);
+            drop(task);
+        }
+    }
+}
+
+/// The place of a connection, until it is dropped.
+pub(super) struct Place {
+    pub(super) pool: Rc<Pool>,
+    at: usize,
+}
+
+impl Place {
+    /// What runs the connection.
+    pub(super) fn run_by(pool: &Pool, at: usize, task: Task<()>) {
+        match pool.seats.borrow_mut().get_mut(at) {
+            Some(Some(seat)) => seat.task = Some(task),
+            _ => task.detach(),
+        }
+    }
+
+    /// Its number.
+    pub(super) const fn number(&self) -> usize {
+        self.at
+    }
+
+    fn with<R>(&self, f: impl FnOnce(&mut Seat) -> R) -> Option<R> {
+        self.pool.seats.borrow_mut().get_mut(self.at)?.as_mut().map(f)
+    }
+
+    /// Whether it was told to leave, or all were.
+    pub(super) fn leaves(&self) -> bool {
+        self.pool.closing.get() || self.with(|seat| seat.told).unwrap_or(true)
+    }
+
+    /// Waits, unless it is told to leave before there is anything.
+    pub(super) async fn wait<F: Future>(&self, doing: Doing, step: F) -> Option<F::Output> {
+        self.with(|seat| (seat.doing, seat.since) = (doing, Instant::now()));
+        let mut step = pin!(step);
+        let done = poll_fn(|context| {
+            if let Poll::Ready(done) = step.as_mut().poll(context) {
+                return Poll::Ready(Some(done));
+            }
+            let told = self.with(|seat| {
+                if !seat.waker.as_ref().is_some_and(|it| it.will_wake(context.waker())) {
+                    seat.waker = Some(context.waker().clone());
+                }
+                seat.told
+            });
+            let closing = doing == Doing::Idle && self.pool.closing.get();
+            if told == Some(false) && !closing { Poll::Pending } else { Poll::Ready(None) }
+        })
+        .await;
+        self.with(|seat| seat.doing = Doing::Work);
+        done
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let seat = self.pool.seats.borrow_mut().get_mut(self.at).and_then(Option::take);
+        if let Some(seat) = seat {
+            self.pool.free.borrow_mut().push(self.at);
+            if seat.told {
+                self.pool.told.set(self.pool.told.get() - 1);
+            }
+            // It is this one that runs, and is about to end.
+            seat.task.into_iter().for_each(Task::detach);
+        }
+        count(&self.pool.stats, |stats| stats.open -= 1);
+        self.pool.last.take().into_iter().for_each(Waker::wake);
+    }
+}
+
+/// The memory of a connection, when it has one.
+pub(super) struct Held<'a> {
+    pub(super) pool: &'a Pool,
+    pub(super) memory: Option<Memory>,
+}
+
+impl Held<'_> {
+    /// Its buffer.
+    pub(super) fn take(&mut self, limits: &Limits) -> Result<&mut [u8], Error> {
+        if self.memory.is_none() {
+            self.memory = self.pool.take(limits);
+        }
+        let memory = self.memory.as_mut().ok_or(Error::Request(Status::UNAVAILABLE))?;
+        Ok(&mut memory.buffer)
+    }
+
+    pub(super) fn put(&mut self) {
+        self.memory.take().into_iter().for_each(|memory| self.pool.put(memory));
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.put();
+    }
+}
