@@ -34,7 +34,7 @@ status() {
 [ "$(status 'POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n')" = 400 ]
 [ "$(status 'GET / HTTP/1.1\r\n\r\n')" = 400 ]
 [ "$(status 'GET / HTTP/3.0\r\nHost: x\r\n\r\n')" = 505 ]
-[ "$(status "GET /$(head -c 5000 /dev/zero | tr '\0' a) HTTP/1.1\r\nHost: x\r\n\r\n")" = 431 ]
+[ "$(status "GET /$(head -c 9000 /dev/zero | tr '\0' a) HTTP/1.1\r\nHost: x\r\n\r\n")" = 414 ]
 
 # Many connections at a time, and it still answers.
 wrk -t1 -c50 -d3s $url/health | grep -q 'requests in'

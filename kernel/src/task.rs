@@ -138,7 +138,8 @@ where
 {
     // A task cannot be made in steps that fail, but what it will take can be tried for.
     let room = Vec::<u64>::new().try_reserve_exact((size_of::<F>() + BESIDE).div_ceil(8));
-    (room.is_ok() && machine::queue().has_room()).then(|| spawn(future))
+    let room = room.is_ok() && machine::queue().has_room() && machine::timers().has_room(alive());
+    room.then(|| spawn(future))
 }
 
 /// How many tasks there are: they run, or somebody holds on to them or wakes them.

@@ -90,6 +90,9 @@ enum Slot {
     Free { next: Option<usize> },
 }
 
+/// Moments for which a task waits at a time, in most cases at most.
+const EACH: usize = 2;
+
 /// Leftovers that are not worth a sweep.
 const LEFTOVERS: usize = 32;
 
@@ -102,6 +105,16 @@ impl Timers {
             running: 0,
             started: 0,
         }))
+    }
+
+    /// Whether as many as `tasks` and one more may wait, each for a few moments at a time,
+    /// without more memory.
+    pub(crate) fn has_room(&self, tasks: usize) -> bool {
+        let mut running = self.0.lock();
+        let most = EACH * (tasks + 1);
+        let slots = most.saturating_sub(running.slots.len());
+        let heap = (2 * most + LEFTOVERS).saturating_sub(running.heap.len());
+        running.slots.try_reserve(slots).is_ok() && running.heap.try_reserve(heap).is_ok()
     }
 
     /// Timers that run.

@@ -16,6 +16,13 @@ pub(super) struct Deadlines {
 }
 
 impl Deadlines {
+    /// Whether the things below this number may have deadlines without more memory.
+    pub(super) fn reserve(&mut self, things: usize) -> bool {
+        let (heap, places) = (self.heap.len(), self.places.len());
+        self.heap.try_reserve(things.saturating_sub(heap)).is_ok()
+            && self.places.try_reserve(things.saturating_sub(places)).is_ok()
+    }
+
     /// The next deadline.
     pub(super) fn next(&self) -> Option<Instant> {
         self.heap.first().map(|&(at, _)| at)

@@ -110,6 +110,17 @@ impl Sets {
         }
     }
 
+    /// Whether one more can be added, and looked after, without more memory.
+    pub(super) fn has_room(&mut self) -> bool {
+        let all = self.places.len() + 1 - self.free.len().min(1);
+        let (free, touched) = (self.free.len(), self.touched.len());
+        self.places.try_reserve(1).is_ok()
+            && self.free.try_reserve(all.saturating_sub(free)).is_ok()
+            && self.keys.try_reserve(1).is_ok()
+            && self.touched.try_reserve(all.saturating_sub(touched)).is_ok()
+            && self.deadlines.reserve(all)
+    }
+
     /// Adds a set with its socket, which the packets of `key` are for.
     pub(super) fn add(
         &mut self,

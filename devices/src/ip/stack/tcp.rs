@@ -64,7 +64,9 @@ impl Spares {
         if self.0.len() >= SPARES {
             self.0.remove(0);
         }
-        self.0.push(spare);
+        if self.0.try_reserve(1).is_ok() {
+            self.0.push(spare);
+        }
     }
 }
 
@@ -164,6 +166,10 @@ impl Protocols {
     /// Makes a connection of what a peer confirmed, with the socket that answered or by
     /// the same motions with the same seed.
     pub(in crate::ip) fn confirm(&mut self, mut entry: HalfOpen) -> Option<Handle> {
+        if !self.sets.has_room() {
+            self.recycle(&mut entry);
+            return None;
+        }
         if let Some(spare) = entry.socket.take() {
             return Some(self.join(spare, entry.local, entry.peer));
         }
@@ -192,6 +198,9 @@ impl Protocols {
         from: SocketAddr,
     ) -> Result<Handle, Error> {
         let size = self.buffer_size().ok_or(Error::Exhausted)?;
+        if !self.sets.has_room() {
+            return Err(Error::Exhausted);
+        }
         let seed = random()?;
         let mut spare = self.spares.take(size)?;
         let header = Some(NOWHERE);
