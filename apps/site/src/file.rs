@@ -157,8 +157,11 @@ impl<F: Tree> Site<F> {
         let mut best = liking.identity;
         let packed = |coding: &Coding| path.ends_with(coding.end.as_bytes());
         if !CODINGS.iter().any(packed) {
+            let mut beside = path.to_vec();
             for (coding, liked) in CODINGS.into_iter().zip(liking.codings) {
-                let other = match tree.lookup(&[path, coding.end.as_bytes()].concat()).await {
+                beside.truncate(path.len());
+                beside.extend_from_slice(coding.end.as_bytes());
+                let other = match tree.lookup(&beside).await {
                     Ok(other) if tree.metadata(&other).kind == Kind::File => other,
                     Ok(_) | Err(kv::Error::NotFound | kv::Error::BadPath) => continue,
                     Err(error) => return Err(error),

@@ -165,7 +165,15 @@ impl<B: Block> Tree for Tar<B> {
     type Node = Node;
 
     async fn lookup(&self, path: &[u8]) -> Result<Node, Error> {
-        let (at, place) = self.index.find(&path::normal(path)?, true)?;
+        let path = path::normal(path)?;
+        let (at, place) = match path::split(&path) {
+            // Without links, a path is where it is.
+            (folder, name) if self.index.links.is_empty() && !name.is_empty() => {
+                let place = self.index.places.get(&key(folder, name)).ok_or(Error::NotFound)?;
+                (path, *place)
+            }
+            _ => self.index.find(&path, true)?,
+        };
         Ok(Node { place, prefix: key(&at, b"").into() })
     }
 
