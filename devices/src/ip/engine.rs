@@ -127,7 +127,7 @@ impl Engine {
                 return;
             }
             Verdict::Claim(address) => {
-                if self.protocols.has(address.into()) {
+                if self.protocols.has(address.into()) && self.errors.take(now) {
                     let frame = ndisc::announce(self.protocols.mac(), address);
                     self.protocols.say(wire, &frame);
                 }
