@@ -301,6 +301,11 @@ impl Protocols {
         if self.is_broadcast(to) {
             return known(packet::BROADCAST);
         }
+        self.way_to_one(to, now)
+    }
+
+    /// The same for an address of one machine.
+    fn way_to_one(&mut self, to: IpAddr, now: Instant) -> Way {
         match self.next_hop(to) {
             Some(hop) => match self.neighbors.lookup(hop, now) {
                 Some(mac) => Way::Known(packet::header(mac, self.info.mac, to.is_ipv4())),
@@ -386,7 +391,7 @@ impl Protocols {
         if place.outgoing.is_some() {
             return self.send_datagrams(handle, wire, now);
         }
-        let header = match place.peer.map(|peer| self.way(peer, now)) {
+        let header = match place.peer.map(|peer| self.way_to_one(peer, now)) {
             Some(Way::Known(header)) => Some(header),
             _ => None,
         };
