@@ -31,7 +31,7 @@ for mac in 02:00:00:00:01:01 $old; do
 done
 
 # Questions about who listens to addresses that are no groups', from a router that is none.
-python3 - $MAC <<'END'
+python3 -S - $MAC <<'END'
 import _socket as socket, sys
 mac = bytes.fromhex(sys.argv[1].replace(":", ""))
 net = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
