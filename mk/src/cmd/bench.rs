@@ -1,8 +1,10 @@
 //! `cargo mk bench`: what Xenith costs, in numbers that noise cannot touch.
 
 mod block;
+mod brief;
 mod chart;
 mod faults;
+mod hosts;
 mod http;
 mod machine;
 mod net;
@@ -11,12 +13,17 @@ mod versus;
 
 use super::build::{self, Image};
 use crate::boot;
+use crate::disk;
 use crate::ending::{Ending, text};
-use crate::lab::{GuestSpec, Host};
+use crate::image::xl;
+use crate::lab::{Disk, GuestSpec, Host};
 use crate::project::{Guest, Project};
 use crate::ui::{Ui, bytes, out, table};
 use anyhow::{Context, Result, bail, ensure};
+pub(crate) use brief::brief;
+use hosts::Hosts;
 use serde::Serialize;
+use std::fs::{self, File};
 use std::time::{Duration, Instant};
 
 /// Measures what Xenith costs
@@ -48,6 +55,11 @@ and do not vary; times do. Each is the median of all starts,\nwith the least and
     Block(block::Args),
     /// Streams through a network that loses, reorders and repeats packets: what arrives is compared
     Faults(faults::Args),
+    /// All of these once, as briefly as can be, to see that none is broken
+    #[command(
+        after_help = "Example:\n  cargo mk bench brief\n\nIts figures say nothing, and are not shown."
+    )]
+    Brief,
     /// Requests by the grammar of HTTP, and against it: how many are answered as the RFCs say
     Http(http::Args),
     /// The machine beneath an app: boot by memory, heap, tasks, time, hypercalls
@@ -72,6 +84,9 @@ const LIMIT: Duration = Duration::from_secs(120);
 const SETTLED: Duration = Duration::from_secs(6);
 /// MiB that are tried, from the least on.
 const MEMORIES: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
+
+/// Bytes of the disk of those who want one.
+const SCRATCH: u64 = 8 << 20;
 
 /// What `bench boot` found.
 #[derive(Clone, Debug, Serialize)]
@@ -100,7 +115,7 @@ struct Size {
     name: String,
     bytes: u64,
     gz: u64,
-    /// The least memory with which it booted, of those tried.
+    /// The least memory with which it booted as with what it asks for, of those tried.
     least_memory_mib: u64,
 }
 
@@ -126,6 +141,10 @@ impl Spread {
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     let (json, starts) = match &args.what {
         What::Boot { json, starts } => (*json, *starts),
+        What::Brief => {
+            out(&format!("{}\n", brief(&Project::find()?, ui)?));
+            return Ok(0);
+        }
         What::Machine { json } => return machine::run(*json, ui),
         What::Net(args) => return net::run(args, ui),
         What::Block(args) => return block::run(args, ui),
@@ -133,7 +152,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
         What::Http(args) => return http::run(args, ui),
     };
     let project = Project::find()?;
-    let boot = boot(&project, starts, ui)?;
+    let boot = boot(&project, |_| true, starts, &mut Hosts::own(ui))?;
     if json {
         out(&format!("{}\n", serde_json::to_string_pretty(&boot)?));
     } else {
@@ -142,44 +161,57 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     Ok(0)
 }
 
-fn boot(project: &Project, starts: u32, ui: &Ui) -> Result<Boot> {
-    let mut guests: Vec<&Guest> = project.apps().collect();
+/// Measures starts, and the apps that are `wanted`.
+fn boot(
+    project: &Project,
+    wanted: impl Fn(&str) -> bool,
+    starts: u32,
+    hosts: &mut Hosts<'_>,
+) -> Result<Boot> {
+    let ui = hosts.ui;
+    let mut guests: Vec<&Guest> = project.apps().filter(|app| wanted(&app.name)).collect();
     let bench = project.guests.iter().find(|guest| guest.name == GUEST);
     guests.push(bench.with_context(|| format!("this workspace has no test guest {GUEST}"))?);
     let images = build::images(project, &guests, ui)?;
     let bench = images.last().context("no image")?;
 
     let mut options = boot::options(project)?;
-    let host = Host::boot(&options, ui)?;
-    let mut wall = Vec::new();
-    for number in 1..=starts {
-        ui.step(&format!("time to the first byte ({number} of {starts})"));
-        wall.push(wall_ms(&host, bench)?);
-    }
-    let mut sizes = Vec::new();
-    for image in &images {
-        ui.step(&format!("least memory of {}", image.name));
-        sizes.push(Size {
-            name: image.name.clone(),
-            bytes: image.report.size,
-            gz: image.report.gz,
-            least_memory_mib: least_memory(&host, image)?,
-        });
-    }
-    ui.done();
-    host.shutdown()?;
+    // Apps that need a disk have this one.
+    let path = options.run.join("scratch.img");
+    File::create(&path)
+        .and_then(|file| file.set_len(SCRATCH))
+        .with_context(|| format!("cannot make {}", path.display()))?;
+    options.disks = vec![Disk { path: path.clone(), read_only: false, sector: 512 }];
+    let (mut wall, mut sizes) = (Vec::new(), Vec::new());
+    hosts.with(&options, |host| {
+        for number in 1..=starts {
+            ui.step(&format!("time to the first byte ({number} of {starts})"));
+            wall.push(wall_ms(host, bench)?);
+        }
+        for image in &images {
+            ui.step(&format!("least memory of {}", image.name));
+            sizes.push(Size {
+                name: image.name.clone(),
+                bytes: image.report.size,
+                gz: image.report.gz,
+                least_memory_mib: least_memory(host, image)?,
+            });
+        }
+        Ok(())
+    })?;
 
     options.icount = true;
-    let host = Host::boot(&options, ui)?;
     let (mut instructions, mut to_end) = (Vec::new(), Vec::new());
-    for number in 1..=starts {
-        ui.step(&format!("instructions to the first byte ({number} of {starts})"));
-        let (to_first_byte, all) = count_instructions(&host, bench)?;
-        instructions.push(to_first_byte);
-        to_end.push(all);
-    }
-    ui.done();
-    host.shutdown()?;
+    hosts.with(&options, |host| {
+        for number in 1..=starts {
+            ui.step(&format!("instructions to the first byte ({number} of {starts})"));
+            let (to_first_byte, all) = count_instructions(host, bench)?;
+            instructions.push(to_first_byte);
+            to_end.push(all);
+        }
+        Ok(())
+    })?;
+    fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
     Ok(Boot {
         instructions: Spread::of(instructions),
         instructions_to_end: Spread::of(to_end),
@@ -221,19 +253,42 @@ fn number_after(console: &str, mark: &str) -> Option<u64> {
     console.lines().find_map(|line| line.strip_prefix(mark)?.trim().parse().ok())
 }
 
-/// The least memory with which the image really boots.
+/// How a start went, as far as memory may decide over it: the ending, unless it is well or
+/// still there, and what the app said of an error.
+type Went = (Option<Ending>, Vec<String>);
+
+/// Starts the image with `mib`, or with what it asks for, and with a disk if it wants one.
+/// Nothing when it cannot be created, as is so with too little memory.
+fn start(host: &Host, image: &Image, mib: Option<u64>) -> Result<Option<Went>> {
+    let mut overrides: Vec<_> = mib.iter().map(|mib| format!("memory={mib}")).collect();
+    let disks = image.manifest.devices.iter().filter(|device| device.class == "block");
+    let disks: Vec<_> =
+        disks.map(|device| disk::line(disk::vdev(&device.id), false, &Disk::in_dom0(0))).collect();
+    overrides.extend(xl::list("disk", &disks));
+    let spec = GuestSpec { overrides, ..GuestSpec::new(image.config()) };
+    let Ok(mut domain) = host.create(&spec) else { return Ok(None) };
+    let end = domain.wait(SETTLED, &mut |_| ())?;
+    let ending = end.as_ref().map(Ending::of).filter(|ending| *ending != Ending::Poweroff);
+    let console = text(end.as_ref().map_or(domain.console(), |end| &end.console));
+    let errors = console.lines().filter(|line| line.starts_with("error: "));
+    Ok(Some((ending, errors.map(str::to_owned).collect())))
+}
+
+/// The least memory with which the image boots as it does with what it asks for: an app may
+/// end by itself, for want of an argument or of something on its disk.
 fn least_memory(host: &Host, image: &Image) -> Result<u64> {
+    let name = &image.name;
+    let usual = start(host, image, None)?
+        .with_context(|| format!("{name} cannot be created with the memory that it asks for"))?;
+    if let (Some(ending @ (Ending::Crash(_) | Ending::Exit(101 | 139))), _) = usual {
+        bail!("{name} {} with the memory that it asks for", ending.shown());
+    }
     for &mib in MEMORIES {
-        let overrides = vec![format!("memory={mib}")];
-        let spec = GuestSpec { overrides, ..GuestSpec::new(image.config()) };
-        // With too little, `xl create` fails.
-        let Ok(mut domain) = host.create(&spec) else { continue };
-        let end = domain.wait(SETTLED, &mut |_| ())?;
-        if end.is_none_or(|end| Ending::of(&end) == Ending::Poweroff) {
+        if start(host, image, Some(mib))?.as_ref() == Some(&usual) {
             return Ok(mib);
         }
     }
-    bail!("{} crashes with any memory", image.name)
+    bail!("{name} boots with none of {MEMORIES:?} MiB as it does with what it asks for")
 }
 
 fn shown(boot: &Boot) -> String {

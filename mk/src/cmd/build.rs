@@ -40,6 +40,11 @@ pub(crate) struct Optimize {
 }
 
 impl Optimize {
+    /// What the app says.
+    pub(crate) const fn usual() -> Self {
+        Self { goal: None }
+    }
+
     /// The project, whose guests are to be built so.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 //! Both have the same disk of dom0, a file of this machine that QEMU hands through,
 //! one after the other: the test guest `bench_block` and fio in Linux.
 
+use super::hosts::Hosts;
 use super::site;
 use super::versus::{Aim, Better, Comparison, Report, Row, Sample, number};
 use crate::boot;
@@ -17,6 +18,7 @@ use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
 
 /// Compares with Linux
@@ -33,10 +35,19 @@ pub(super) struct Args {
     memory: u64,
 }
 
+impl Args {
+    /// All of it as briefly as can be.
+    pub(super) const fn brief() -> Self {
+        Self { report: Report::brief(), memory: 384 }
+    }
+}
+
 /// The test guest that works on a disk.
 const GUEST: &str = "bench_block";
 /// What stands before each figure on its console.
 const MARK: &str = "bench: ";
+/// What is measured where instructions are counted when it is to be brief.
+const BRIEF: &str = "random read of 4 KiB, one at a time";
 /// Bytes of the disk.
 const DISK: u64 = 64 << 20;
 /// Time for a guest to come up, and for a run.
@@ -115,11 +126,38 @@ struct Run {
 /// # Errors
 /// When a host does not come up or a guest does not work.
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<u8> {
-    measure(&args.report.optimize.project()?, args, ui)?.report(&args.report)?;
+    measure(&args.report.optimize.project()?, args, &mut Hosts::own(ui))?.report(&args.report)?;
     Ok(0)
 }
 
-fn measure(project: &Project, args: &Args, ui: &Ui) -> Result<Comparison> {
+/// Makes the disks that are measured: one to work on, and one that `site` serves.
+///
+/// # Errors
+/// When they cannot be written.
+pub(super) fn disks(run: &Path) -> Result<Vec<Disk>> {
+    let (path, folder) = (run.join("disk.img"), run.join("site.img"));
+    fill(&path)?;
+    site::fill(&folder)?;
+    Ok(vec![
+        Disk { path, read_only: false, sector: 512 },
+        Disk { path: folder, read_only: true, sector: 512 },
+    ])
+}
+
+/// Removes them.
+///
+/// # Errors
+/// When they cannot be.
+pub(super) fn remove(disks: &[Disk]) -> Result<()> {
+    disks.iter().try_for_each(|disk| {
+        let path = &disk.path;
+        std::fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))
+    })
+}
+
+/// Measures on hosts of `hosts`.
+pub(super) fn measure(project: &Project, args: &Args, hosts: &mut Hosts<'_>) -> Result<Comparison> {
+    let ui = hosts.ui;
     let (rounds, counted) = if args.report.quick { (1, 1) } else { (3, 2) };
     let names = [GUEST, site::APPS[0], site::APPS[1]].map(str::to_owned);
     let images = build::images(project, &project.choose(&names)?, ui)?;
@@ -127,89 +165,90 @@ fn measure(project: &Project, args: &Args, ui: &Ui) -> Result<Comparison> {
     let linux = Linux::prepare(&boot::cache(project), Purpose::Block, ui)?;
     let mut options = boot::options(project)?;
     options.cpu_times = true;
-    let path = options.run.join("disk.img");
-    fill(&path)?;
-    let folder = options.run.join("site.img");
-    site::fill(&folder)?;
-    options.disks = vec![
-        Disk { path: path.clone(), read_only: false, sector: 512 },
-        Disk { path: folder.clone(), read_only: true, sector: 512 },
-    ];
+    let own = !hosts.have_disks();
+    if own {
+        options.disks = disks(&options.run)?;
+    }
     options.network = true;
     let (mut rows, mut counters, mut notes) = (Vec::new(), Vec::new(), Vec::new());
-    let hosts: &[bool] = if args.report.counted { &[true] } else { &[false, true] };
-    for &icount in hosts {
+    let clocks: &[bool] = if args.report.counted { &[true] } else { &[false, true] };
+    for &icount in clocks {
         options.icount = icount;
-        let host = Host::boot(&options, ui)?;
-        let rounds = if icount { counted } else { rounds };
-        let mut server = None;
-        for way in WAYS.iter().filter(|way| args.report.wants(way.what)) {
-            let server = match &mut server {
-                Some(server) => server,
-                none => {
-                    ui.step("starting Linux");
-                    none.insert(Server::start(&host, &linux, args.memory)?)
-                }
+        hosts.with(&options, |host| {
+            let rounds = if icount { counted } else { rounds };
+            let mut server = None;
+            let wanted = |way: &&Way| match icount {
+                true => args.report.wants_counted(way.what, BRIEF),
+                false => args.report.wants(way.what),
             };
-            let mut missed = |who: &str, error: anyhow::Error| {
-                ui.warn(&format!("{who}: {}: {error:#}", way.what));
-                notes.push(format!("{who}: {} left out once: {error:#}", way.what));
-            };
-            let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-            for round in 1..=rounds {
-                ui.step(&format!("{} ({round} of {rounds})", way.what));
-                match ours_once(&host, image, way, args.memory) {
-                    Ok(run) => ours.push(run),
-                    Err(error) => missed("Xenith", error),
+            for way in WAYS.iter().filter(wanted) {
+                let server = match &mut server {
+                    Some(server) => server,
+                    none => {
+                        ui.step("starting Linux");
+                        none.insert(Server::start(host, &linux, args.memory)?)
+                    }
+                };
+                let mut missed = |who: &str, error: anyhow::Error| {
+                    ui.warn(&format!("{who}: {}: {error:#}", way.what));
+                    notes.push(format!("{who}: {} left out once: {error:#}", way.what));
+                };
+                let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+                for round in 1..=rounds {
+                    ui.step(&format!("{} ({round} of {rounds})", way.what));
+                    match ours_once(host, image, way, args.memory) {
+                        Ok(run) => ours.push(run),
+                        Err(error) => missed("Xenith", error),
+                    }
+                    match server.once(host, way) {
+                        Ok(run) => theirs.push(run),
+                        Err(error) => missed("Linux", error),
+                    }
                 }
-                match server.once(&host, way) {
-                    Ok(run) => theirs.push(run),
-                    Err(error) => missed("Linux", error),
-                }
-            }
-            let sample =
-                |runs: &[Run], of: fn(&Run) -> f64| Sample::of(runs.iter().map(of).collect());
-            let row = |what: String, unit, better, of: fn(&Run) -> f64, aim| Row {
-                what,
-                unit,
-                better,
-                xenith: sample(&ours, of),
-                linux: sample(&theirs, of),
-                aim: Some(Aim::Ratio(aim)),
-            };
-            // It takes long: what is known is told at once.
-            let told =
-                |runs: &[Run]| match sample(runs, if icount { |it| it.cost } else { |it| it.rate })
-                {
+                let sample =
+                    |runs: &[Run], of: fn(&Run) -> f64| Sample::of(runs.iter().map(of).collect());
+                let row = |what: String, unit, better, of: fn(&Run) -> f64, aim| Row {
+                    what,
+                    unit,
+                    better,
+                    xenith: sample(&ours, of),
+                    linux: sample(&theirs, of),
+                    aim: Some(Aim::Ratio(aim)),
+                };
+                // It takes long: what is known is told at once.
+                let told = |runs: &[Run]| match sample(
+                    runs,
+                    if icount { |it| it.cost } else { |it| it.rate },
+                ) {
                     Some(sample) => number(sample.median),
                     None => "-".into(),
                 };
-            let unit = if icount { "instructions each" } else { way.unit() };
-            ui.note(&format!("{}: {} and {} {unit}", way.what, told(&ours), told(&theirs)));
-            let each = format!("a {}: {}", way.each(), way.what);
-            if icount {
-                let what = format!("guest instructions {each}");
-                rows.push(row(what, "", Better::Less, |run| run.cost, 0.5));
-            } else {
-                rows.push(row(way.what.into(), way.unit(), Better::More, |run| run.rate, 1.0));
-                let counted = ours.first().map(|run| run.counters.clone()).unwrap_or_default();
-                counters.extend(
-                    counted.into_iter().map(|(name, count)| (format!("{name} {each}"), count)),
-                );
+                let unit = if icount { "instructions each" } else { way.unit() };
+                ui.note(&format!("{}: {} and {} {unit}", way.what, told(&ours), told(&theirs)));
+                let each = format!("a {}: {}", way.each(), way.what);
+                if icount {
+                    let what = format!("guest instructions {each}");
+                    rows.push(row(what, "", Better::Less, |run| run.cost, 0.5));
+                } else {
+                    rows.push(row(way.what.into(), way.unit(), Better::More, |run| run.rate, 1.0));
+                    let counted = ours.first().map(|run| run.counters.clone()).unwrap_or_default();
+                    counters.extend(
+                        counted.into_iter().map(|(name, count)| (format!("{name} {each}"), count)),
+                    );
+                }
             }
-        }
-        drop(server);
-        if args.report.wants(site::WHAT) {
-            match site::rows(&host, [site, httpd], 1, (rounds, icount), ui) {
-                Ok(more) => rows.extend(more),
-                Err(error) => notes.push(format!("site left out: {error:#}")),
+            drop(server);
+            if args.report.wants(site::WHAT) {
+                match site::rows(host, [site, httpd], 1, (rounds, icount), ui) {
+                    Ok(more) => rows.extend(more),
+                    Err(error) => notes.push(format!("site left out: {error:#}")),
+                }
             }
-        }
-        ui.done();
-        host.shutdown()?;
+            Ok(())
+        })?;
     }
-    for path in [path, folder] {
-        std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+    if own {
+        remove(&options.disks)?;
     }
     Ok(Comparison {
         title: "Xenith and Linux as guests on one Xen host: a disk",
@@ -224,7 +263,7 @@ fn measure(project: &Project, args: &Args, ui: &Ui) -> Result<Comparison> {
 }
 
 /// Writes every byte of the disk's file, so that no read meets a hole.
-fn fill(path: &std::path::Path) -> Result<()> {
+fn fill(path: &Path) -> Result<()> {
     let mut file = File::create(path).with_context(|| format!("cannot make {}", path.display()))?;
     let piece = vec![b'x'; 1 << 20];
     for _ in 0..DISK / piece.len() as u64 {

@@ -3,10 +3,11 @@
 //! The test guest `transfer` takes and makes them; at the other end is a host of dom0's
 //! own behind a faulty cable (`scripts/dom0/faulty-host`). Both say the SHA-256.
 
+use super::hosts::Hosts;
 use crate::boot;
-use crate::cmd::build;
+use crate::cmd::build::{self, Image};
 use crate::ending::{is_up, text};
-use crate::lab::{Guest, GuestSpec, Host};
+use crate::lab::{Guest, GuestSpec, Host, Options};
 use crate::project::Project;
 use crate::ui::{Ui, bytes, out, table};
 use anyhow::{Context, Result, bail, ensure};
@@ -28,13 +29,22 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(0..=1 << 20))]
     size6: u64,
     /// What the cable does both ways, as netem has it
-    #[arg(long, default_value = "delay 1ms reorder 5% 50% loss 0.1% duplicate 1%")]
+    #[arg(long, default_value = FAULT)]
     fault: String,
     /// More arguments of the guest, such as net.tso=off
     #[arg(long, default_value = "")]
     args: String,
 }
 
+impl Args {
+    /// All of it as briefly as can be.
+    pub(super) fn brief() -> Self {
+        Self { size: 1, size6: 1, fault: FAULT.into(), args: String::new() }
+    }
+}
+
+/// What the cable does unless told otherwise.
+const FAULT: &str = "delay 1ms reorder 5% 50% loss 0.1% duplicate 1%";
 /// The test guest.
 const GUEST: &str = "transfer";
 /// Its address of IPv6.
@@ -79,10 +89,26 @@ impl Moved {
 /// # Errors
 /// When the host or the guest does not come up, or a stream comes to no end.
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<u8> {
-    let project = Project::find()?;
-    let images = build::images(&project, &project.choose(&[GUEST.to_owned()])?, ui)?;
+    let (text, good) = measure(&Project::find()?, args, &mut Hosts::own(ui))?;
+    out(&text);
+    Ok(u8::from(!good))
+}
+
+/// Measures on a host of `hosts`: what is to be shown, and whether all arrived as it was sent.
+pub(super) fn measure(
+    project: &Project,
+    args: &Args,
+    hosts: &mut Hosts<'_>,
+) -> Result<(String, bool)> {
+    let ui = hosts.ui;
+    let images = build::images(project, &project.choose(&[GUEST.to_owned()])?, ui)?;
     let image = images.first().context("no image")?;
-    let host = boot::host(&project, true, ui)?;
+    let options = Options { network: true, ..boot::options(project)? };
+    hosts.with(&options, |host| streams(host, image, args, ui))
+}
+
+/// Lets the streams run.
+fn streams(host: &Host, image: &Image, args: &Args, ui: &Ui) -> Result<(String, bool)> {
     let number = host.number()?.into();
     let mut spec = GuestSpec { number: Some(number), ..GuestSpec::new(image.config()) };
     let ip = spec.number.as_ref().context("no number")?.ip();
@@ -105,7 +131,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<u8> {
         for way in ["in", "out"] {
             let what = format!("{version} {way}");
             ui.step(&format!("{size} MiB by {what}"));
-            let moved = stream(&host, &mut guest, way, to, size, ui)?;
+            let moved = stream(host, &mut guest, way, to, size, ui)?;
             let same = moved.here == moved.there && moved.bytes == size << 20;
             good &= same;
             let sums = if same { moved.here.clone() } else { "DIFFERENT".into() };
@@ -131,16 +157,13 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<u8> {
             ]);
         }
     }
-    ui.done();
-    out(&format!(
+    let text = format!(
         "Streams into the guest and out of it: {}\n\n{}\n{}",
         args.fault,
         table(&streams, &[1, 2, 3]),
         table(&cable, &[1, 2, 3, 4])
-    ));
-    drop(guest);
-    host.shutdown()?;
-    Ok(u8::from(!good))
+    );
+    Ok((text, good))
 }
 
 /// Lets a stream run, and says how far it is.

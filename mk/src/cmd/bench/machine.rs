@@ -5,6 +5,7 @@
 //! runs as a process in dom0 of that host, where its instructions are counted
 //! in the same way, and on this machine, where they take time.
 
+use super::hosts::Hosts;
 use super::{LIMIT, Spread};
 use crate::boot;
 use crate::cmd::build::{self, Image};
@@ -113,7 +114,7 @@ struct Size {
 /// # Errors
 /// When a host does not come up or a guest does not behave.
 pub(super) fn run(json: bool, ui: &Ui) -> Result<u8> {
-    let machine = measure(&Project::find()?, ui)?;
+    let machine = measure(&Project::find()?, (MEMORIES, TOUCHED, STARTS), &mut Hosts::own(ui))?;
     out(&match json {
         true => format!("{}\n", serde_json::to_string_pretty(&machine)?),
         false => shown(&machine),
@@ -121,7 +122,28 @@ pub(super) fn run(json: bool, ui: &Ui) -> Result<u8> {
     Ok(0)
 }
 
-fn measure(project: &Project, ui: &Ui) -> Result<Machine> {
+/// Measures all there is once, with little memory.
+///
+/// # Errors
+/// When something of it is left out.
+pub(super) fn brief(project: &Project, hosts: &mut Hosts<'_>) -> Result<()> {
+    let machine = measure(project, (&[1, 64], &[64], 1), hosts)?;
+    ensure!(machine.notes.is_empty(), "{}", machine.notes.join("; "));
+    // A process makes no hypercalls.
+    let mut costs = machine.costs.iter().filter(|cost| !cost.key.starts_with("hypercall"));
+    let missing = costs.find(|cost| cost.linux_instructions.is_none());
+    ensure!(missing.is_none(), "there is no figure of Linux: {missing:?}");
+    ensure!(!shown(&machine).is_empty());
+    Ok(())
+}
+
+/// Measures with the amounts of memory to boot with and to touch, in MiB, each start so often.
+fn measure(
+    project: &Project,
+    (memories, touched, starts): (&[u64], &[u64], usize),
+    hosts: &mut Hosts<'_>,
+) -> Result<Machine> {
+    let ui = hosts.ui;
     let names = ["noop", "hello", "bench_boot", "bench_machine"].map(str::to_owned);
     let images = build::images(project, &project.choose(&names)?, ui)?;
     let image = |name| images.iter().find(|image| image.name == name).context("no image");
@@ -140,38 +162,38 @@ fn measure(project: &Project, ui: &Ui) -> Result<Machine> {
         notes: Vec::new(),
     };
 
-    let linux = times(&process, ui)?;
+    let linux = times(&process, starts, ui)?;
     let mut options = boot::options(project)?;
     options.icount = true;
     let free = available_mib();
-    let memories: Vec<u64> =
-        MEMORIES.iter().copied().filter(|mib| free.is_none_or(|free| mib + REST <= free)).collect();
-    for mib in MEMORIES.iter().filter(|mib| !memories.contains(mib)) {
+    let fitting: Vec<u64> =
+        memories.iter().copied().filter(|mib| free.is_none_or(|free| mib + REST <= free)).collect();
+    for mib in memories.iter().filter(|mib| !fitting.contains(mib)) {
         let free = free.unwrap_or_default();
         machine.notes.push(format!("{mib} MiB left out: this machine has {free} MiB free"));
     }
-    let most = memories.last().copied().unwrap_or(0);
+    let most = fitting.last().copied().unwrap_or(0);
     // For each domain Xen and its tools take a little more than its memory.
     options.memory = options.memory.max(u32::try_from(most + most / 64 + 64)?);
-    let host = Host::boot(&options, ui)?;
-    for &mib in &memories {
-        ui.step(&format!("{STARTS} starts with {mib} MiB"));
-        machine.boot.push(boots(&host, bench_boot, mib)?);
-    }
-    for &mib in TOUCHED.iter().filter(|mib| memories.contains(mib)) {
-        ui.step(&format!("touching {mib} MiB"));
-        let figures = guest(&host, bench, Some(mib), "rounds=1 touch=on")?;
-        machine.touch.push(touch(mib, &figures)?);
-    }
-    ui.step("counting instructions in a guest");
-    let in_guest = guest(&host, bench, None, "rounds=10000")?;
-    ui.step("counting instructions in dom0");
-    let in_dom0 = in_dom0(&host, &process).unwrap_or_else(|error| {
-        machine.notes.push(format!("the process in dom0 left out: {error:#}"));
-        Figures::new()
-    });
-    ui.done();
-    host.shutdown()?;
+    let (in_guest, in_dom0) = hosts.with(&options, |host| {
+        for &mib in &fitting {
+            ui.step(&format!("{starts} starts with {mib} MiB"));
+            machine.boot.push(boots(host, bench_boot, mib, starts)?);
+        }
+        for &mib in touched.iter().filter(|mib| fitting.contains(mib)) {
+            ui.step(&format!("touching {mib} MiB"));
+            let figures = guest(host, bench, Some(mib), "rounds=1 touch=on")?;
+            machine.touch.push(touch(mib, &figures)?);
+        }
+        ui.step("counting instructions in a guest");
+        let in_guest = guest(host, bench, None, "rounds=10000")?;
+        ui.step("counting instructions in dom0");
+        let in_dom0 = in_dom0(host, &process).unwrap_or_else(|error| {
+            machine.notes.push(format!("the process in dom0 left out: {error:#}"));
+            Figures::new()
+        });
+        Ok((in_guest, in_dom0))
+    })?;
     for &(key, what) in COSTS {
         machine.costs.push(Cost {
             key: key.trim_end_matches("_ns").to_owned(),
@@ -214,9 +236,9 @@ fn guest(host: &Host, image: &Image, mib: Option<u64>, args: &str) -> Result<Fig
 }
 
 /// Starts with `mib` of memory.
-fn boots(host: &Host, image: &Image, mib: u64) -> Result<Boot> {
+fn boots(host: &Host, image: &Image, mib: u64, starts: usize) -> Result<Boot> {
     let (mut lines, mut all, mut hypercalls) = (Vec::new(), Vec::new(), 0);
-    for _ in 0..STARTS {
+    for _ in 0..starts {
         let figures = guest(host, image, Some(mib), "")?;
         lines.push(figure(&figures, "line_ns")? as u64);
         all.push(figure(&figures, "idle_ns")? as u64);
@@ -248,11 +270,11 @@ fn process(project: &Project, ui: &Ui) -> Result<PathBuf> {
     Ok(project.metadata.target_directory.join("release/bench_machine").into())
 }
 
-/// Runs it here: the medians of some runs.
-fn times(process: &Path, ui: &Ui) -> Result<Figures> {
+/// Runs it here: the medians of `starts` runs.
+fn times(process: &Path, starts: usize, ui: &Ui) -> Result<Figures> {
     ui.step("measuring times on this machine");
     let mut runs: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    for _ in 0..STARTS {
+    for _ in 0..starts {
         let output = Command::new(process).arg("rounds=200000").output();
         let output = output.with_context(|| format!("cannot run {}", process.display()))?;
         ensure!(output.status.success(), "{}: {}", process.display(), output.status);

@@ -8,6 +8,7 @@
 mod load;
 mod scale;
 
+use super::hosts::Hosts;
 use super::versus::{Aim, Better, Comparison, Report, Row, Sample, number};
 use crate::boot;
 use crate::cmd::build::{self, Image};
@@ -16,7 +17,7 @@ use crate::lab::{Guest as Domain, GuestSpec, Host, Linux, Number, Purpose};
 use crate::project::Project;
 use crate::ui::Ui;
 use anyhow::{Context, Result, bail, ensure};
-use load::{About, Effort, FULL, LOADS, Load, QUICK};
+use load::{About, BRIEF, Effort, FULL, LOADS, Load, QUICK};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,13 @@ pub(super) struct Args {
     memory: u64,
 }
 
+impl Args {
+    /// All of it as briefly as can be.
+    pub(super) const fn brief() -> Self {
+        Self { report: Report::brief(), memory: 256 }
+    }
+}
+
 /// The app that answers HTTP and ping.
 const WEB: &str = "httpd";
 /// The app that speaks as iperf3 does, and the test guest whose streams are plain.
@@ -44,6 +52,8 @@ const STREAMS: &str = "bench_net";
 const PATIENCE: Duration = Duration::from_secs(300);
 /// A row.
 const LEAST: &str = "least memory";
+/// What is measured where instructions are counted when it is to be brief.
+const PING: &str = "ping";
 /// The least memory of Linux is looked for between these.
 const LINUX_MIB: (u64, u64) = (64, 192);
 /// What of ours is tried, in MiB.
@@ -185,6 +195,8 @@ struct Guests<'a> {
     linux: Server,
     effort: Effort,
     report: &'a Report,
+    /// Instructions are counted.
+    counted: bool,
 }
 
 /// What was measured, of ours and of Linux.
@@ -204,7 +216,10 @@ impl Guests<'_> {
 
     /// The loads that are wanted.
     fn loads(&self) -> impl Iterator<Item = &'static About> {
-        LOADS.iter().filter(|about| self.report.wants(about.what))
+        LOADS.iter().filter(|about| match self.counted {
+            true => self.report.wants_counted(about.what, PING),
+            false => self.report.wants(about.what),
+        })
     }
 
     /// Lets all clients at both, in turns.
@@ -287,19 +302,20 @@ impl<'a> Field<'a> {
         Kind::Linux(self.linux)
     }
 
-    fn start<'h>(&self, host: &'h Host, effort: Effort) -> Result<Guests<'h>>
+    fn start<'h>(&self, host: &'h Host, effort: Effort, counted: bool) -> Result<Guests<'h>>
     where
         'a: 'h,
     {
         self.ui.step("starting both guests");
         let start = |kind: Kind<'_>| kind.start(host, self.memory);
         let (web, bulk) = (start(self.ours())?, start(Kind::Xenith(self.bulk))?);
-        Ok(Guests { host, web, bulk, linux: start(self.theirs())?, effort, report: self.report })
+        let linux = start(self.theirs())?;
+        Ok(Guests { host, web, bulk, linux, effort, report: self.report, counted })
     }
 
     /// What real time tells, and our own counters.
     fn timed(&mut self, host: &Host) -> Result<(Vec<Row>, Counters)> {
-        let guests = self.start(host, self.effort)?;
+        let guests = self.start(host, self.effort, false)?;
         let figures = guests.measure(self.effort.rounds, self.ui, &mut self.notes);
         let mut rows = rate_rows(&figures);
         rows.extend(cost_rows(&figures, "guest CPU time a", "ns", false));
@@ -319,7 +335,7 @@ impl<'a> Field<'a> {
 
     /// What counted instructions tell.
     fn counted(&mut self, host: &Host) -> Result<Vec<Row>> {
-        let guests = self.start(host, self.effort.when_counted())?;
+        let guests = self.start(host, self.effort.when_counted(), true)?;
         let figures = guests.measure(self.effort.counted, self.ui, &mut self.notes);
         let mut rows = cost_rows(&figures, "guest instructions a", "", true);
         drop(guests);
@@ -334,7 +350,7 @@ impl<'a> Field<'a> {
             ),
         ] {
             let name = format!("instructions to the first {what}");
-            if !self.report.wants(&name) {
+            if !self.report.wants_counted(&name, PING) {
                 continue;
             }
             self.ui.step(&format!("unpause to the first answered {what}"));
@@ -352,7 +368,7 @@ impl<'a> Field<'a> {
             let [xenith, linux] = samples.map(Sample::of);
             rows.push(Row { what: name, unit: "", better: Better::Less, xenith, linux, aim });
         }
-        if self.report.wants(scale::WHAT) {
+        if self.report.wants_counted(scale::WHAT, PING) {
             match scale::rows(host, self.ours(), self.ui) {
                 Ok(more) => rows.extend(more),
                 Err(error) => self.notes.push(format!("many connections left out: {error:#}")),
@@ -367,12 +383,18 @@ impl<'a> Field<'a> {
 /// # Errors
 /// When a host does not come up or a guest does not serve.
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<u8> {
-    measure(&args.report.optimize.project()?, args, ui)?.report(&args.report)?;
+    measure(&args.report.optimize.project()?, args, &mut Hosts::own(ui))?.report(&args.report)?;
     Ok(0)
 }
 
-fn measure(project: &Project, args: &Args, ui: &Ui) -> Result<Comparison> {
-    let effort = if args.report.quick { QUICK } else { FULL };
+/// Measures on hosts of `hosts`.
+pub(super) fn measure(project: &Project, args: &Args, hosts: &mut Hosts<'_>) -> Result<Comparison> {
+    let ui = hosts.ui;
+    let effort = match (args.report.brief, args.report.quick) {
+        (true, _) => BRIEF,
+        (_, true) => QUICK,
+        _ => FULL,
+    };
     let mut notes = Vec::new();
     let iperf = project.guests.iter().any(|guest| guest.name == IPERF);
     if !iperf {
@@ -398,18 +420,12 @@ fn measure(project: &Project, args: &Args, ui: &Ui) -> Result<Comparison> {
     options.cpu_times = true;
     let (mut rows, mut counters) = (Vec::new(), Vec::new());
     if !args.report.counted {
-        let host = Host::boot(&options, ui)?;
-        let (timed, counted) = field.timed(&host)?;
+        let (timed, counted) = hosts.with(&options, |host| field.timed(host))?;
         rows.extend(timed);
         counters.extend(counted);
-        ui.done();
-        host.shutdown()?;
     }
     options.icount = true;
-    let host = Host::boot(&options, ui)?;
-    rows.extend(field.counted(&host)?);
-    ui.done();
-    host.shutdown()?;
+    rows.extend(hosts.with(&options, |host| field.counted(host))?);
 
     rows.push(whole([web.report.gz, linux.bytes()?], "image, compressed", "B"));
     Ok(Comparison {

@@ -20,6 +20,9 @@ pub(super) struct Report {
     /// Measures once and briefly
     #[arg(long)]
     pub(super) quick: bool,
+    /// Of all kinds one, and of each the least there is
+    #[arg(skip)]
+    pub(super) brief: bool,
     /// Leaves out what is measured in real time
     #[arg(long)]
     pub(super) counted: bool,
@@ -31,6 +34,25 @@ pub(super) struct Report {
 }
 
 impl Report {
+    /// Where nothing but errors is of interest.
+    pub(super) const fn brief() -> Self {
+        let optimize = Optimize::usual();
+        Self {
+            json: None,
+            chart: None,
+            quick: true,
+            brief: true,
+            counted: false,
+            only: None,
+            optimize,
+        }
+    }
+
+    /// Whether `what` is to be measured where instructions are counted, which takes long.
+    pub(super) fn wants_counted(&self, what: &str, brief: &str) -> bool {
+        self.wants(what) && (!self.brief || what.contains(brief))
+    }
+
     /// Whether `what` is to be measured.
     pub(super) fn wants(&self, what: &str) -> bool {
         self.only.as_ref().is_none_or(|only| what.contains(only))
@@ -147,14 +169,23 @@ impl Comparison {
     /// # Errors
     /// When a file cannot be written.
     pub(super) fn report(&self, to: &Report) -> Result<()> {
-        out(&self.shown());
-        if let Some(path) = &to.json {
-            write(path, format!("{}\n", serde_json::to_string_pretty(self)?).as_bytes())?;
-        }
-        if let Some(path) = &to.chart {
-            write(path, chart::svg(self).as_bytes())?;
+        let [shown, json, chart] = self.render()?;
+        out(&shown);
+        for (path, text) in [(&to.json, json), (&to.chart, chart)] {
+            if let Some(path) = path {
+                write(path, text.as_bytes())?;
+            }
         }
         Ok(())
+    }
+
+    /// As a table, as JSON and as a chart.
+    ///
+    /// # Errors
+    /// When a figure is none.
+    pub(super) fn render(&self) -> Result<[String; 3]> {
+        let json = format!("{}\n", serde_json::to_string_pretty(self)?);
+        Ok([self.shown(), json, chart::svg(self)])
     }
 
     fn shown(&self) -> String {
