@@ -223,7 +223,7 @@ pub(crate) mod tests {
             address,
             size,
             function: size > 0,
-            undefined: false,
+            ..elf::Symbol::default()
         };
         let segment = elf::Segment {
             kind: object::elf::PT_LOAD.0,

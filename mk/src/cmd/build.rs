@@ -5,7 +5,7 @@ use crate::image::elf::Elf;
 use crate::image::manifest::Manifest;
 use crate::image::report::Report;
 use crate::image::verify::verify;
-use crate::image::{best_base, layout, manifest, pack, xl};
+use crate::image::{best_base, layout, manifest, pack, redzone, xl};
 use crate::project::{Goal, Guest, Project, read, write};
 use crate::symbols::Symbols;
 use crate::ui::{Ui, out};
@@ -154,7 +154,10 @@ fn finish(project: &Project, guest: &Guest, elf: &Elf<'_>, linked: &[u8]) -> Res
     if !wrong.is_empty() {
         bail!("the image of {name} must not be booted:\n  {}", wrong.join("\n  "));
     }
-    let packed = pack::pack(elf)?;
+    let mut packed = pack::pack(elf)?;
+    if !redzone::users(elf).is_empty() {
+        redzone::mark(elf, &mut packed)?;
+    }
     // What is booted is what was looked at, not what it was made from.
     let wrong = verify(&Elf::parse(&packed)?, None);
     ensure!(wrong.is_empty(), "{name}: packing broke the image: {}", wrong.join("; "));

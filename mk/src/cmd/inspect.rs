@@ -1,6 +1,7 @@
 //! `cargo mk inspect`: what an image holds and what is wrong with it.
 
 use crate::image::elf::Elf;
+use crate::image::redzone;
 use crate::image::verify::verify;
 use crate::image::{least_memory, manifest, notes};
 use crate::project::read;
@@ -42,6 +43,9 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     }
     if image.symbols.is_empty() {
         println!("symbols       none: use of the red zone cannot be looked for");
+    }
+    for user in redzone::users(&image) {
+        println!("red zone      {user}: with it, the kernel starts no watchdog");
     }
     for line in &wrong {
         eprintln!("{} {line}", style("wrong:").for_stderr().red().bold());

@@ -95,10 +95,8 @@ mod tests {
     fn code_of_a_class_must_be_named() {
         let symbol = Symbol {
             name: "_RNvNtNtCs1_14xenith_devices3net8netfront7connect",
-            address: 0,
-            size: 0,
             function: true,
-            undefined: false,
+            ..Symbol::default()
         };
         let image = Elf { symbols: vec![symbol], ..Elf::default() };
         let mut wrong = Vec::new();
@@ -112,7 +110,7 @@ mod tests {
         unnamed(&image, &manifest, &mut wrong);
         assert!(wrong.is_empty());
         // What both can be used over is nobody's.
-        let symbol = |name| Symbol { name, address: 0, size: 0, function: true, undefined: false };
+        let symbol = |name| Symbol { name, function: true, ..Symbol::default() };
         let names = [
             "_RNvNtNtCs1_14xenith_devices3net8loopback4make",
             "_RNvNtNtCs1_14xenith_devices2ip5stack3run",

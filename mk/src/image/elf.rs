@@ -47,13 +47,15 @@ pub(crate) struct Section<'data> {
 }
 
 /// A symbol.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Symbol<'data> {
     pub(crate) name: &'data str,
     pub(crate) address: u64,
     pub(crate) size: u64,
     pub(crate) function: bool,
     pub(crate) undefined: bool,
+    /// Whether nobody need define it.
+    pub(crate) weak: bool,
 }
 
 /// A note of a `PT_NOTE` segment.
@@ -189,6 +191,7 @@ impl<'data> Elf<'data> {
                 size: symbol.st_size(LE),
                 function: kind == elf::STT_FUNC,
                 undefined,
+                weak: symbol.st_bind() == elf::STB_WEAK,
             });
         }
         Ok(())

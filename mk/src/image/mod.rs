@@ -5,7 +5,8 @@
 //! | `elf` | reads ELF files |
 //! | `manifest` | the note that says what the app is and needs |
 //! | `notes` | the notes that say how Xen starts it |
-//! | `verify` | what must be true of an image; `redzone` and `drivers` are parts of it |
+//! | `verify` | what must be true of an image; `drivers` is a part of it |
+//! | `redzone` | code that no event may interrupt |
 //! | `layout` | the link address and the least memory |
 //! | `pack` | writes the file that Xen boots |
 //! | `xl` | the domain's configuration |

@@ -1,9 +1,10 @@
-//! Finds code that keeps data below the stack pointer.
+//! Finds code that keeps data below the stack pointer, and keeps events away from it.
 //!
-//! Xen pushes a trap's frame onto the guest's stack at any instruction, so
-//! what lies below the stack pointer may be overwritten at any time. The
-//! target forbids the red zone; this looks at what really was compiled, object
-//! files from elsewhere and assembly included.
+//! Xen pushes a frame onto the stack in use, so what lies below the stack pointer is lost
+//! then. After a trap nothing goes on. But the watchdog's event may come between any two
+//! instructions, and what it interrupts goes on. The target forbids the red zone; assembly,
+//! and object files from elsewhere, may have one by the ABI of System V. This looks at what
+//! really was compiled, and an image that has one is marked: its kernel starts no watchdog.
 //!
 //! It follows each function from its first instruction along every branch and
 //! knows the distance of rsp, rbp and r11 from the value that rsp had at the
@@ -11,19 +12,63 @@
 //! Where a register's distance is lost, nothing is said: the check is exact
 //! for what a compiler emits, and silent rather than wrong for the rest.
 
+use super::elf::{Elf, Symbol};
+use anyhow::{Context, Result, ensure};
 use iced_x86::{
     Code, ConditionCode, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind,
     Register,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The static of the kernel that says whether events may interrupt the image: 1, or 0 in
+/// one that is marked.
+const MARK: &str = "::watchdog::INTERRUPTIBLE";
+
+/// The functions of `image` that keep data below the stack pointer.
+pub(crate) fn users(image: &Elf<'_>) -> Vec<String> {
+    let mut users = Vec::new();
+    let mut last = None;
+    for symbol in image.symbols.iter().filter(|symbol| symbol.function) {
+        // Functions may have been folded into one.
+        if last.replace(symbol.address) == Some(symbol.address) {
+            continue;
+        }
+        let Some(code) = image.bytes_at(symbol.address, symbol.size) else { continue };
+        if let Some(finding) = scan(code, symbol.address).first() {
+            let name = rustc_demangle::demangle(symbol.name);
+            users.push(format!("{name:#} (at {:#x})", finding.address));
+        }
+    }
+    users
+}
+
+/// Marks `packed`, which was made from `image`, so that nothing interrupts it. An image
+/// without a watchdog needs no mark.
+///
+/// # Errors
+/// When the static is not what it should be.
+pub(crate) fn mark(image: &Elf<'_>, packed: &mut [u8]) -> Result<()> {
+    let is_mark = |symbol: &&Symbol<'_>| {
+        format!("{:#}", rustc_demangle::demangle(symbol.name)).ends_with(MARK)
+    };
+    let Some(symbol) = image.symbols.iter().find(is_mark) else { return Ok(()) };
+    let place = {
+        let written = Elf::parse(packed)?;
+        let byte = written.bytes_at(symbol.address, 1).context("the mark has no place")?;
+        ensure!(byte == [1], "the mark is {byte:?}, and should be 1");
+        (byte.as_ptr() as usize).wrapping_sub(packed.as_ptr() as usize)
+    };
+    *packed.get_mut(place).context("the mark has no place")? = 0;
+    Ok(())
+}
+
 /// An access below the stack pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Finding {
+struct Finding {
     /// Where the instruction stands.
-    pub(crate) address: u64,
+    address: u64,
     /// How many bytes below rsp it reaches.
-    pub(crate) below: i64,
+    below: i64,
 }
 
 /// Distances from the value of rsp at the function's entry, where known.
@@ -57,7 +102,7 @@ impl State {
 }
 
 /// Looks through the function `code` that stands at `address`.
-pub(crate) fn scan(code: &[u8], address: u64) -> Vec<Finding> {
+fn scan(code: &[u8], address: u64) -> Vec<Finding> {
     let instructions: BTreeMap<u64, Instruction> =
         Decoder::with_ip(64, code, address, DecoderOptions::NONE)
             .iter()
@@ -198,6 +243,41 @@ mod tests {
         // mov [rsp-8], rdi; mov rax, [rsp-8]; ret
         let code = b"\x48\x89\x7c\x24\xf8\x48\x8b\x44\x24\xf8\xc3";
         assert_eq!(findings(code), [(0x1000, 8), (0x1005, 8)]);
+    }
+
+    #[test]
+    fn an_image_that_has_one_is_marked() {
+        let mut file = super::super::pack::tests::image();
+        let (address, place) = {
+            let image = Elf::parse(&file).unwrap();
+            let segment = image.loads().find(|it| !it.data.is_empty()).unwrap();
+            (segment.address, segment.data.as_ptr() as usize - file.as_ptr() as usize)
+        };
+        file[place] = 1;
+        let mut image = Elf::parse(&file).unwrap();
+        assert_eq!(users(&image), [""; 0]);
+        // mov [rsp-8], rdi; ret
+        let code: &[u8] = b"\x48\x89\x7c\x24\xf8\xc3";
+        let home = image.segments[0].address;
+        image.segments[0].data = code;
+        let leaf =
+            Symbol { name: "leaf", address: home, size: 6, function: true, ..Symbol::default() };
+        image.symbols.push(leaf);
+        assert_eq!(users(&image), [format!("leaf (at {home:#x})")]);
+
+        let mut packed = file.clone();
+        mark(&image, &mut packed).unwrap();
+        assert_eq!(packed, file, "without a watchdog there is nothing to mark");
+        let mark_symbol = Symbol {
+            name: "_RNvNtCs1_6kernel8watchdog13INTERRUPTIBLE",
+            address,
+            ..Symbol::default()
+        };
+        image.symbols.push(mark_symbol);
+        mark(&image, &mut packed).unwrap();
+        let differ = packed.iter().zip(&file).filter(|(new, old)| new != old);
+        assert_eq!(differ.collect::<Vec<_>>(), [(&0, &1)]);
+        assert!(mark(&image, &mut packed).is_err(), "it is 0 already");
     }
 
     #[test]

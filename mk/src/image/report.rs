@@ -3,7 +3,7 @@
 use super::elf::Elf;
 use super::layout;
 use super::manifest::Manifest;
-use super::{drivers, extent, least_memory};
+use super::{drivers, extent, least_memory, redzone};
 use crate::project::Goal;
 use crate::ui::{bytes, table};
 use anyhow::Result;
@@ -37,6 +37,9 @@ pub(crate) struct Report {
     pub(crate) sections: Vec<Part>,
     /// Modules of the devices crate whose code is inside.
     pub(crate) drivers: Vec<String>,
+    /// Functions that keep data below the stack pointer, which an event would overwrite.
+    #[serde(default)]
+    pub(crate) red_zone: Vec<String>,
 }
 
 /// A section that is loaded.
@@ -82,6 +85,7 @@ impl Report {
                 })
                 .collect(),
             drivers: drivers::modules(image).into_iter().collect(),
+            red_zone: redzone::users(image),
         })
     }
 
@@ -122,6 +126,13 @@ impl Report {
             .collect();
         let _ = writeln!(text, "devices     {}", listed(&devices));
         let _ = writeln!(text, "drivers     {}", listed(&self.drivers));
+        if !self.red_zone.is_empty() {
+            let _ = writeln!(
+                text,
+                "red zone    {}: no event may interrupt these, so there is no watchdog",
+                listed(&self.red_zone)
+            );
+        }
         text
     }
 }

@@ -9,11 +9,16 @@
 use super::panic::report_hang;
 use super::traps::Registers;
 use ::xen::watchdog::{self, Watchdog};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use core::time::Duration;
 use spin::Mutex;
 
 static WATCHDOG: Mutex<Option<Watchdog>> = Mutex::new(None);
+
+/// Whether events may interrupt this image. `cargo mk build` writes a 0 here where some of
+/// its code keeps data below the stack pointer, which is where Xen would push.
+#[used]
+static INTERRUPTIBLE: AtomicU8 = AtomicU8::new(1);
 
 /// How often the loop of the tasks came round.
 static TURNS: AtomicU64 = AtomicU64::new(0);
@@ -91,10 +96,14 @@ unsafe extern "C" fn upcall(registers: *const Registers) {
     }
 }
 
-/// Starts it; with 0 seconds, there is none. Where Xen has no timer to give, the
-/// domain runs without.
+/// Starts it; with 0 seconds, there is none. Where Xen has no timer to give, and where
+/// nothing may be pushed onto the stack in use, the domain runs without.
 pub(crate) fn start_watchdog(seconds: u32) {
-    if seconds > 0 {
+    if INTERRUPTIBLE.load(Ordering::Relaxed) == 0 {
+        crate::machine::line(format_args!(
+            "there is no watchdog: this image keeps data below the stack pointer"
+        ));
+    } else if seconds > 0 {
         let limit = Duration::from_secs(seconds.into());
         // SAFETY: the entry saves all and returns as it should; it is started once.
         *WATCHDOG.lock() = unsafe { Watchdog::start(limit, entry as *const () as u64) }.ok();
