@@ -43,7 +43,7 @@ use ui::Ui;
 
 /// Builds Xenith apps into Xen domU images, boots them on real Xen, tests and measures them
 #[derive(Parser)]
-#[command(name = "cargo mk", bin_name = "cargo mk", version, disable_help_subcommand = true)]
+#[command(name = "cargo mk", bin_name = "cargo mk", version)]
 #[command(after_help = "Example:\n  cargo mk run hello")]
 struct Cli {
     /// Shows the commands that are run
@@ -103,5 +103,23 @@ fn main() -> ExitCode {
             eprintln!("{} {error:#}", style("error:").for_stderr().red().bold());
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::error::ErrorKind;
+
+    #[test]
+    fn help_is_there_however_it_is_asked_for() {
+        for line in ["help", "--help", "help bench", "bench help boot", "bench boot --help"] {
+            let words = std::iter::once("cargo mk").chain(line.split(' '));
+            let error = Cli::try_parse_from(words).err().expect(line);
+            assert_eq!(error.kind(), ErrorKind::DisplayHelp, "{line}: {error}");
+        }
+        // That of an app is an argument of it.
+        let run = Cli::try_parse_from(["cargo mk", "run", "hello", "help"]);
+        assert!(matches!(run, Ok(Cli { command: Cmd::Run(_), .. })));
     }
 }

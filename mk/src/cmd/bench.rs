@@ -39,7 +39,7 @@ enum What {
     /// Booting: instructions and time to the first console byte, image sizes, least memory
     #[command(
         after_help = "Example:\n  cargo mk bench boot --starts 3\n\nInstructions are counted by QEMU \
-and do not vary; times do. Each is the median of all starts,\nwith the least and the most."
+and hardly vary; times do. Each is the median of all starts,\nwith the least and the most."
     )]
     Boot {
         /// Prints JSON instead of a table

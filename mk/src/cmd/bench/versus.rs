@@ -17,7 +17,7 @@ pub(super) struct Report {
     /// Draws the ratios into this file as SVG
     #[arg(long, value_name = "FILE")]
     chart: Option<PathBuf>,
-    /// Measures once and briefly
+    /// Measures less often, and briefly
     #[arg(long)]
     pub(super) quick: bool,
     /// Of all kinds one, and of each the least there is
