@@ -1,5 +1,6 @@
-//! Tables of what is sent to a server of HTTP and what is to come back: how they are read,
-//! and how an answer is judged. Used by host tests and by `cargo mk bench http`.
+//! Tables of what is sent to a server of HTTP and what is to come back, and of what a client
+//! is sent: how they are read, and how an answer is judged. Used by host tests and by
+//! `cargo mk bench http`.
 //!
 //! A table is a text file. `[name]` begins a group, `#` a comment; each other line is a case:
 //!
@@ -87,7 +88,7 @@ pub(super) fn read(table: &str) -> Result<Vec<Case>, String> {
 }
 
 /// What a text with escapes stands for.
-fn bytes(text: &str) -> Option<Vec<Vec<u8>>> {
+pub(super) fn bytes(text: &str) -> Option<Vec<Vec<u8>>> {
     let (mut parts, mut rest) = (Vec::from([Vec::new()]), text.as_bytes());
     while let [first, after @ ..] = rest {
         let part = parts.last_mut()?;

@@ -1,6 +1,6 @@
 //! Whole connections, over a stream in memory.
 
-mod cases;
+pub(super) mod cases;
 mod fair;
 mod printed;
 

@@ -20,7 +20,7 @@ kernel::unikernel! {
     memory: 2 MiB,
     args: {
         /// How often the leaf is called.
-        calls: u64 = 20,
+        calls: u64 = 60,
     },
     main: start,
 }

@@ -7,6 +7,19 @@ mod table;
 use super::*;
 use table::{Case, Outcome, judge, read};
 
+/// The table of what clients are answered: names, the words that are expected, without their
+/// escapes, and the answers.
+pub(in crate::http) fn of_clients() -> Vec<(String, Vec<String>, Vec<u8>)> {
+    let cases = read(include_str!("../../../../tests/http/client.txt")).unwrap();
+    let word = |word: &String| {
+        let bytes = table::bytes(word).expect("escapes").concat();
+        String::from_utf8(bytes).expect("text")
+    };
+    let case =
+        |case: Case| (case.name, case.expected.iter().map(word).collect(), case.parts.concat());
+    cases.into_iter().map(case).collect()
+}
+
 /// For how long the client waits for the server to close the connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 

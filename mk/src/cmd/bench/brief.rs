@@ -8,7 +8,7 @@
 
 use super::hosts::Hosts;
 use super::versus::Comparison;
-use super::{block, faults, machine, net};
+use super::{block, faults, http, machine, net};
 use crate::boot;
 use crate::lab::Options;
 use crate::project::Project;
@@ -60,6 +60,9 @@ pub(crate) fn brief(project: &Project, ui: &Ui) -> Result<String> {
         Ok(())
     })?;
     hosts.shutdown()?;
+    let begun = Instant::now();
+    http::brief(project, ui).context("cargo mk bench http")?;
+    took.push(format!("http {:.0} s", begun.elapsed().as_secs_f64()));
     block::remove(&disks)?;
     Ok(took.join(", "))
 }

@@ -4,6 +4,7 @@
 
 #[path = "../../../../tests/http/cases.rs"]
 mod cases;
+mod client;
 #[path = "../../../../tests/http/files.rs"]
 mod files;
 
@@ -11,11 +12,13 @@ use crate::project::Project;
 use crate::ui::{Ui, out, table};
 use anyhow::{Context, Result, bail, ensure};
 use cases::{Case, Outcome};
+use client::Client;
 use serde::Serialize;
 use std::env;
 use std::fs;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,11 +26,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Counts what a server of HTTP does as the RFCs say
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 #[command(after_help = "Examples:\n  cargo mk bench http --failures\n  cargo mk bench http \
---address 127.0.0.1:8080 --json\n\nThe cases stand in tests/http. For those of server.txt, a \
+--address 127.0.0.1:8080 --json\n  cargo mk bench http --client curl --failures\n\nThe cases stand in tests/http. For those of server.txt, a \
 server has a page at / and sends back what\nis posted there; for those of static.txt it serves the \
-files of files.rs. Without --address, httpd\nand site are started as processes of this machine.")]
+files of files.rs; a client is given the answers\nof client.txt, and judged by what it gives out and by its status. \
+Without --address, httpd, site and\nfetch are started as processes of this machine.")]
 pub(super) struct Args {
     /// Prints JSON instead of a table
     #[arg(long)]
@@ -38,9 +42,12 @@ pub(super) struct Args {
     /// The server that is asked, as HOST:PORT
     #[arg(long, value_name = "HOST:PORT")]
     address: Option<String>,
-    /// The table of cases; by default both, and server with --address
+    /// The table of cases; by default all, and server with --address
     #[arg(long)]
     table: Option<Table>,
+    /// Who is given the answers of the table client
+    #[arg(long, value_enum, conflicts_with = "address")]
+    client: Option<Client>,
     /// Only cases whose group or name contains this
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
@@ -53,6 +60,8 @@ enum Table {
     Server,
     /// How files are served
     Static,
+    /// How answers are read
+    Client,
 }
 
 impl Table {
@@ -61,6 +70,7 @@ impl Table {
         match self {
             Self::Server => "tests/http/server.txt",
             Self::Static => "tests/http/static.txt",
+            Self::Client => "tests/http/client.txt",
         }
     }
 
@@ -69,6 +79,7 @@ impl Table {
         match self {
             Self::Server => "httpd",
             Self::Static => "site",
+            Self::Client => "fetch",
         }
     }
 }
@@ -113,17 +124,7 @@ struct Failure {
 /// # Errors
 /// When there is no server, or no table.
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<u8> {
-    let project = Project::find()?;
-    let tables = match (args.table, &args.address) {
-        (Some(table), _) => vec![table],
-        (None, Some(_)) => vec![Table::Server],
-        (None, None) => vec![Table::Server, Table::Static],
-    };
-    let mut reports = Vec::new();
-    for table in tables {
-        reports.extend(ask_table(table, args, &project, ui)?);
-    }
-    ensure!(!reports.is_empty(), "no case is named so");
+    let reports = reports(&Project::find()?, args, ui)?;
     if args.json {
         out(&format!("{}\n", serde_json::to_string_pretty(&reports)?));
     } else {
@@ -131,7 +132,37 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<u8> {
         out(&shown.join("\n"));
     }
     let fails = reports.iter().any(|report| report.passed < report.cases);
-    Ok(u8::from(args.address.is_none() && fails))
+    let ours = args.address.is_none() && args.client != Some(Client::Curl);
+    Ok(u8::from(ours && fails))
+}
+
+/// Judges all of ours: one that is not what it should be is an error.
+///
+/// # Errors
+/// When a case fails, and those of [`run`].
+pub(super) fn brief(project: &Project, ui: &Ui) -> Result<()> {
+    for report in reports(project, &Args::default(), ui)? {
+        ensure!(report.passed == report.cases, "{}", shown(&report, true));
+    }
+    Ok(())
+}
+
+/// Judges by each table that is wanted.
+fn reports(project: &Project, args: &Args, ui: &Ui) -> Result<Vec<Report>> {
+    let tables = match (args.table, args.client, &args.address) {
+        (None | Some(Table::Client), Some(_), _) => vec![Table::Client],
+        (Some(_), Some(_), _) => bail!("a client is judged by the table client alone"),
+        (Some(Table::Client), None, Some(_)) => bail!("a server is not judged by the table client"),
+        (Some(table), ..) => vec![table],
+        (None, None, Some(_)) => vec![Table::Server],
+        (None, None, None) => vec![Table::Server, Table::Static, Table::Client],
+    };
+    let mut reports = Vec::new();
+    for table in tables {
+        reports.extend(ask_table(table, args, project, ui)?);
+    }
+    ensure!(!reports.is_empty(), "no case is named so");
+    Ok(reports)
 }
 
 /// Asks what stands in a table; nothing if no case of it is wanted.
@@ -145,6 +176,12 @@ fn ask_table(table: Table, args: &Args, project: &Project, ui: &Ui) -> Result<Op
     if cases.is_empty() {
         return Ok(None);
     }
+    if table == Table::Client {
+        let client = args.client.unwrap_or(Client::Fetch);
+        let program = client.program(project, ui)?;
+        let results = all(&cases, |case| client.judge(&program, case), ui);
+        return Ok(Some(report(client.name().to_owned(), &cases, &results)));
+    }
     let (server, address) = match &args.address {
         Some(address) => (None, address.clone()),
         None => {
@@ -155,7 +192,11 @@ fn ask_table(table: Table, args: &Args, project: &Project, ui: &Ui) -> Result<Op
     let to = address.to_socket_addrs().ok().and_then(|mut found| found.next());
     let to = to.with_context(|| format!("{address} is no HOST:PORT"))?;
     TcpStream::connect_timeout(&to, PATIENCE).with_context(|| format!("nothing at {address}"))?;
-    let results = ask_all(&cases, to, ui);
+    let judge = |case: &Case| match ask(case, to) {
+        Ok(outcome) => cases::judge(case, &outcome),
+        Err(error) => Err(error.to_string()),
+    };
+    let results = all(&cases, judge, ui);
     let name = if server.is_some() { table.app().to_owned() } else { address };
     Ok(Some(report(name, &cases, &results)))
 }
@@ -171,17 +212,22 @@ impl Drop for Server {
     }
 }
 
-/// Starts the app of a table on a port that is free.
-fn start(project: &Project, table: Table, ui: &Ui) -> Result<(Server, u16)> {
+/// Builds an app as a program of this machine.
+fn built(project: &Project, app: &str, ui: &Ui) -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--package", table.app(), "--bin", table.app()]);
+    command.args(["build", "--quiet", "--package", app, "--bin", app]);
     command.current_dir(&project.root);
     ui.command(&command);
     let built = command.status().context("cannot run cargo")?.success();
-    ensure!(built, "{}: the build failed", table.app());
+    ensure!(built, "{app}: the build failed");
+    Ok(project.metadata.target_directory.join("debug").join(app).into())
+}
+
+/// Starts the app of a table on a port that is free.
+fn start(project: &Project, table: Table, ui: &Ui) -> Result<(Server, u16)> {
+    let mut command = Command::new(built(project, table.app(), ui)?);
     let target = &project.metadata.target_directory;
-    let mut command = Command::new(target.join("debug").join(table.app()));
     if table == Table::Static {
         let archive = target.join("static.tar");
         fs::write(&archive, files::archive(files::entries()))
@@ -212,8 +258,12 @@ fn launch(mut command: Command) -> Result<(Server, u16)> {
     Ok((server, port))
 }
 
-/// Asks for all cases, some at a time: what each comes to.
-fn ask_all(cases: &[Case], to: SocketAddr, ui: &Ui) -> Vec<Result<(), String>> {
+/// Judges all cases, some at a time: what each comes to.
+fn all(
+    cases: &[Case],
+    judge: impl Fn(&Case) -> Result<(), String> + Sync,
+    ui: &Ui,
+) -> Vec<Result<(), String>> {
     let next = AtomicUsize::new(0);
     let results = Mutex::new(vec![Err("not asked".to_owned()); cases.len()]);
     thread::scope(|scope| {
@@ -224,10 +274,7 @@ fn ask_all(cases: &[Case], to: SocketAddr, ui: &Ui) -> Vec<Result<(), String>> {
                     cases.get(index).map(|case| (index, case))
                 } {
                     ui.bytes(index as u64, cases.len() as u64);
-                    let result = match ask(case, to) {
-                        Ok(outcome) => cases::judge(case, &outcome),
-                        Err(error) => Err(error.to_string()),
-                    };
+                    let result = judge(case);
                     if let Ok(mut results) = results.lock() {
                         results[index] = result;
                     }
