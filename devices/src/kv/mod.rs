@@ -22,10 +22,10 @@ pub mod ext4;
 pub mod fat;
 pub mod keys;
 mod path;
-mod replay;
 mod sectors;
 mod sorted;
 pub mod tar;
+mod turn;
 
 pub use crate::built;
 pub use cache::{CHUNK, Cache};
@@ -124,8 +124,10 @@ pub trait Files: Tree {
     /// size. A file that is not there is made, its folder is not.
     ///
     /// # Errors
-    /// [`Error::Full`], [`Error::ReadOnly`], [`Error::NotFile`], [`Error::Unsupported`] for
-    /// an offset behind the end, and others.
+    /// [`Error::Full`], [`Error::FolderFull`], [`Error::ReadOnly`], [`Error::NotFile`],
+    /// [`Error::BadPath`] for a name that the format does not have, [`Error::TooLong`] for a
+    /// file that it cannot have, [`Error::Unsupported`] for an offset behind the end, and
+    /// others.
     fn write(
         &self,
         path: &[u8],
@@ -222,6 +224,8 @@ pub enum Error {
     TooLong,
     /// No room is left on the disk.
     Full,
+    /// No room for another name is left in a folder.
+    FolderFull,
     /// It needs more memory than it may have.
     NoMemory,
     /// The disk can only be read.
@@ -249,6 +253,7 @@ impl fmt::Display for Error {
             Self::BadPath => "the path is not one that can be used here",
             Self::TooLong => "it is too long to be stored",
             Self::Full => "no room is left on the disk: delete something or use a larger one",
+            Self::FolderFull => "no room for another name is left in the folder",
             Self::NoMemory => "what is on the disk needs more memory: give the guest more",
             Self::ReadOnly => "the disk can only be read",
             Self::OtherFormat => "the disk does not hold what was looked for on it",

@@ -3,13 +3,13 @@
 use super::Error;
 use alloc::vec::Vec;
 
-/// The longest part of a path, in bytes.
-const LONGEST: usize = 255;
+/// The longest part of a path, in bytes: FAT's 255 units of UTF-16.
+const LONGEST: usize = 3 * 255;
 
 /// The parts of `path`: of the root, none.
 ///
 /// # Errors
-/// [`Error::BadPath`] for `..`, a zero byte, or a part over 255 bytes.
+/// [`Error::BadPath`] for `..`, a zero byte, or a part that no format has.
 pub(super) fn parts(path: &[u8]) -> Result<impl Iterator<Item = &[u8]> + Clone, Error> {
     let parts = path.split(|&byte| byte == b'/').filter(|part| !part.is_empty() && *part != b".");
     let bad = |part: &[u8]| part == b".." || part.len() > LONGEST || part.contains(&0);
@@ -37,14 +37,6 @@ pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
         Some(at) => (path.get(..at).unwrap_or_default(), path.get(at + 1..).unwrap_or_default()),
         None => (b"", path),
     }
-}
-
-/// Tells paths apart where a format has no numbers: two that differ have the same one
-/// once in 2^32 files (FNV-1a).
-pub(super) fn id(path: &[u8]) -> u64 {
-    path.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 /// Symbolic links that are followed for one path, as many as Linux does.

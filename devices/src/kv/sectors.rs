@@ -41,6 +41,44 @@ pub(super) async fn read<B: Block>(disk: &B, offset: u64, to: &mut [u8]) -> Resu
     if tail.is_empty() { Ok(()) } else { read_within(disk, sector, 0, tail).await }
 }
 
+/// Writes all of `from` from byte `offset` on. What else is in its first and last sector
+/// is read and written again.
+///
+/// # Errors
+/// [`Error::Damaged`] behind the disk's end, and the disk's.
+pub(super) async fn write<B: Block>(disk: &B, offset: u64, from: &[u8]) -> Result<(), Error> {
+    let end = offset.checked_add(from.len() as u64);
+    if end.is_none_or(|end| end > size(disk)) {
+        return Err(Error::Damaged);
+    }
+    let size = disk.info().sector_size as usize;
+    let (mut sector, before) = (offset / size as u64, (offset % size as u64) as usize);
+    let (head, from) = from.split_at(from.len().min((size - before) % size));
+    if !head.is_empty() {
+        write_within(disk, sector, before, head).await?;
+        sector += 1;
+    }
+    let (whole, tail) = from.split_at(from.len() / size * size);
+    if !whole.is_empty() {
+        disk.write(sector, whole).await.map_err(Error::of_disk)?;
+        sector += (whole.len() / size) as u64;
+    }
+    if tail.is_empty() { Ok(()) } else { write_within(disk, sector, 0, tail).await }
+}
+
+/// Writes a part of one sector.
+async fn write_within<B: Block>(
+    disk: &B,
+    sector: u64,
+    at: usize,
+    from: &[u8],
+) -> Result<(), Error> {
+    let mut whole = vec![0; disk.info().sector_size as usize];
+    disk.read(sector, &mut whole).await.map_err(Error::of_disk)?;
+    whole.get_mut(at..at + from.len()).ok_or(Error::Damaged)?.copy_from_slice(from);
+    disk.write(sector, &whole).await.map_err(Error::of_disk)
+}
+
 /// Reads a part of one sector.
 async fn read_within<B: Block>(
     disk: &B,

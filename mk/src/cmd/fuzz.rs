@@ -97,7 +97,7 @@ pub(crate) fn obstacle() -> Option<String> {
 }
 
 /// Targets whose inputs are whole disks, whose bytes whoever lends one can choose.
-const FORMATS: [&str; 5] = ["ext4", "fat", "keys", "partition", "tar"];
+const FORMATS: [&str; 6] = ["ext4", "fat", "fat_names", "keys", "partition", "tar"];
 
 /// The kept corpus and `seconds` more of each target, or `long` for formats of disks, for
 /// `cargo mk check`.

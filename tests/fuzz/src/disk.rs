@@ -26,6 +26,27 @@ pub fn disk(bytes: Vec<u8>) -> Memory {
     Memory::from_bytes(512, bytes)
 }
 
+/// A FAT32 of some 500 clusters, one sector each, such as Linux mounts.
+#[must_use]
+pub fn few_clusters() -> Vec<u8> {
+    let mut bytes = vec![0; 512 << 9];
+    bytes[..3].copy_from_slice(&[0xeb, 0x58, 0x90]);
+    // Bytes of a sector, sectors of a cluster, reserved ones, tables; the medium.
+    bytes[11..17].copy_from_slice(&[0, 2, 1, 8, 0, 2]);
+    bytes[21] = 0xf8;
+    for (at, number) in [(32, 512), (36, 4), (44, 2), (48, 1)] {
+        bytes[at..at + 4].copy_from_slice(&u32::to_le_bytes(number));
+    }
+    bytes[510..516].copy_from_slice(b"\x55\xaaRRaA");
+    bytes[512 + 484..512 + 488].copy_from_slice(b"rrAa");
+    bytes[512 + 488..512 + 496].fill(0xff);
+    for table in [8, 12] {
+        let first = [0xf8, 0xff, 0xff, 0x0f, 0xff, 0xff, 0xff, 0x0f, 0xff, 0xff, 0xff, 0x0f];
+        bytes[table * 512..][..12].copy_from_slice(&first);
+    }
+    bytes
+}
+
 /// What a Linux tool makes of an empty image: `program`, its arguments, the image.
 ///
 /// # Panics

@@ -10,6 +10,9 @@
 //! test(fat32): disk disk=40M
 //! test(fat32): dom0 "mkfs.fat -F 32 $DISK"
 //! test(fat32): dom0 files-make.sh
+//! test(few): disk disk=8M
+//! test(few): dom0 "mkfs.fat -F 32 -s 1 $DISK"
+//! test(few): dom0 files-make.sh
 //! test(ext4): disk disk=8M
 //! test(ext4): dom0 "mke2fs -q -t ext4 $DISK"
 //! test(ext4): dom0 files-make.sh
@@ -71,6 +74,7 @@ async fn is_read(tree: &impl Tree) -> Result<bool, Error> {
         && content(tree, b"short").await? == b"short\n"
         && content(tree, b"empty").await?.is_empty()
         && content(tree, b"cut.txt").await? == numbers(9000)
+        && content(tree, "日本".as_bytes()).await? == numbers(77)
         && removed == Some(Error::NotFound))
 }
 
@@ -83,6 +87,7 @@ async fn change(files: &impl Files) -> Result<(), Error> {
     files.truncate(b"cut.txt", 10000).await?;
     files.write(b"short", 5, b" and longer\n").await?;
     files.remove(b"empty").await?;
+    files.write("é".as_bytes(), 0, b"a letter\n").await?;
     files.sync().await
 }
 
