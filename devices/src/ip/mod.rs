@@ -176,7 +176,8 @@ pub trait Listener {
 }
 
 /// A TCP connection: bytes each way. Reading 0 bytes means that the peer sent
-/// all it had to say. Dropping it resets the connection unless it was closed.
+/// all it had to say. Dropping it resets the connection unless it was closed, or the
+/// program returns in the same turn: then what was written is sent, and the end.
 pub trait Stream: Read<Error = Error> + Write<Error = Error> {
     /// The reading half.
     type Reader<'a>: Read<Error = Error>

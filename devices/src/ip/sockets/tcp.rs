@@ -10,6 +10,7 @@ use core::time::Duration;
 use embedded_io_async::{ErrorType, Read, Write};
 use kernel::machine::tap::unacknowledged;
 use kernel::machine::watch::{Interest, Watched};
+use kernel::task::spawn;
 use kernel::time::{sleep, timeout};
 use rustix::io::Errno;
 use rustix::net::{self, SendFlags, Shutdown, SocketFlags, SocketType, sockopt};
@@ -209,10 +210,18 @@ impl TcpStream {
     }
 }
 
+/// Sees to it that closing the socket resets the connection.
+fn reset(socket: &Watched<OwnedFd>) {
+    // There is no time to linger then.
+    let _ = sockopt::set_socket_linger(&**socket, Some(Duration::ZERO));
+}
+
 impl Drop for TcpStream {
     fn drop(&mut self) {
-        if self.end != End::Arrived {
-            self.abort();
+        if self.end != End::Arrived && self.socket.is_some() {
+            // With the next turn: a program that drops it by returning has said all.
+            let socket = self.socket.take();
+            spawn(async move { socket.iter().for_each(reset) }).detach();
         }
         self.of.count(|stats| stats.open = stats.open.saturating_sub(1));
     }
@@ -310,10 +319,7 @@ impl Stream for TcpStream {
 
     fn abort(&mut self) {
         self.end = End::Closed;
-        if let Some(socket) = self.socket.take() {
-            // Closing it with no time to linger resets the connection.
-            let _ = sockopt::set_socket_linger(&*socket, Some(Duration::ZERO));
-        }
+        self.socket.take().iter().for_each(reset);
     }
 
     fn peer(&self) -> SocketAddr {
