@@ -33,8 +33,22 @@ status() {
 [ "$(status 'POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd')" = 400 ]
 [ "$(status 'POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n')" = 400 ]
 [ "$(status 'GET / HTTP/1.1\r\n\r\n')" = 400 ]
+[ "$(status 'POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n\n0\r\n\r\n')" = 400 ]
+[ "$(status 'GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n\r\n\r\n')" = 400 ]
+[ "$(status 'GET / HTTP/1.1\r\nHost: user@x\r\n\r\n')" = 400 ]
+[ "$(status 'GET / HTTP/1\r\nHost: x\r\n\r\n')" = 400 ]
+[ "$(status 'GET / HTTP/1.2\r\nHost: x\r\nConnection: close\r\n\r\n')" = 200 ]
 [ "$(status 'GET / HTTP/3.0\r\nHost: x\r\n\r\n')" = 505 ]
-[ "$(status "GET /$(head -c 9000 /dev/zero | tr '\0' a) HTTP/1.1\r\nHost: x\r\n\r\n")" = 414 ]
+[ "$(status 'OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')" = 204 ]
+path=$(head -c 7999 /dev/zero | tr '\0' a)
+[ "$(status "GET /$path HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")" = 404 ]
+[ "$(status "GET /a$path HTTP/1.1\r\nHost: x\r\n\r\n")" = 414 ]
+[ "$(status "GET / HTTP/1.1\r\nHost: x\r\nX: $path$path\r\nConnection: close\r\n\r\n")" = 200 ]
+[ "$(status "GET / HTTP/1.1\r\nHost: x\r\nX: $path$path$path\r\n\r\n")" = 431 ]
+
+# Why, and HTTP/1.0 without chunks.
+curl -s -H 'Host: a b' $url/ | grep -q '^400 Bad Request: the field Host holds no host'
+[ "$(curl -s0 -d hello $url/echo)" = hello ]
 
 # Many connections at a time, and it still answers.
 wrk -t1 -c50 -d3s $url/health | grep -q 'requests in'

@@ -173,21 +173,29 @@ where
 }
 
 /// Serves on `port` until the network is down, or the toolstack asks for the end: as many as
-/// `connections` at a time, which may be idle for `idle` seconds. At the end, what is under
-/// way has `grace` seconds.
+/// `connections` at a time, which may be idle for `idle` seconds, and whose requests have
+/// heads of up to `head` bytes with targets of up to `target` bytes and up to `fields`
+/// fields. At the end, what is under way has `grace` seconds.
 ///
 /// # Errors
 /// Those of [`Tcp::listen`].
+#[allow(clippy::too_many_arguments, reason = "the arguments of the app")]
 pub async fn start<T: Tcp + Source + 'static>(
     ip: T,
     port: u16,
     connections: u32,
     idle: u32,
     grace: u32,
+    head: u32,
+    target: u32,
+    fields: u32,
 ) -> Result<(), ip::Error> {
     let limits = http::Limits {
         connections: connections as usize,
         idle: Duration::from_secs(idle.into()),
+        head: head as usize,
+        target: target as usize,
+        fields: fields as usize,
         ..http::Limits::default()
     };
     kernel::shutdown::set_grace(Duration::from_secs(grace.into()));

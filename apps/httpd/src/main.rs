@@ -24,6 +24,12 @@ kernel::unikernel! {
         idle: u32 = 30,
         /// Seconds for requests that are under way when the toolstack asks for the end.
         grace: u32 = 10,
+        /// Bytes of a request's head.
+        head: u32 = 16384,
+        /// Bytes of a request's target.
+        target: u32 = 8000,
+        /// Fields of a request's head.
+        fields: u32 = 128,
     },
     main: httpd::start,
 }

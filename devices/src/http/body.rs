@@ -34,6 +34,79 @@ enum Next {
     Over,
 }
 
+/// Where in a body its reader is.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    next: Next,
+    /// Bytes that extensions of chunks may still have.
+    extensions: usize,
+    /// How many bytes of content there may be.
+    left: u64,
+}
+
+impl Place {
+    /// Takes up to `most` bytes of content: how many.
+    fn take(&mut self, most: usize) -> Result<usize, Refusal> {
+        let left = match &mut self.next {
+            Next::Content(left) | Next::Chunk(left) => left,
+            Next::Rest => &mut { u64::MAX },
+            _ => return Ok(0),
+        };
+        let count = usize::try_from(*left).unwrap_or(usize::MAX).min(most);
+        *left -= count as u64;
+        let rest = self.left.checked_sub(count as u64);
+        self.left = rest.ok_or(Refusal { status: Status::TOO_LARGE, why: "" })?;
+        Ok(count)
+    }
+
+    /// One step over what is not content, if it is there: how many bytes it has.
+    fn step(&mut self, buffered: &[u8]) -> Result<Option<usize>, Refusal> {
+        let (length, next) = match self.next {
+            Next::Content(0) => (0, Next::Over),
+            Next::Chunk(0) => (0, Next::End),
+            Next::Content(_) | Next::Rest | Next::Chunk(_) | Next::Over => return Ok(None),
+            Next::End => match buffered {
+                [b'\r', b'\n', ..] => (2, Next::Size),
+                [] | [b'\r'] => return Ok(None),
+                _ => return Err(bad("a chunk is longer or shorter than its size says")),
+            },
+            Next::Size => match line(buffered, LINE)? {
+                Some((line, length)) => {
+                    let (size, extensions) = syntax::chunk_size(line)?;
+                    let left = self.extensions.checked_sub(extensions);
+                    self.extensions = left.ok_or(bad("the chunks have too many extensions"))?;
+                    if size > self.left {
+                        return Err(Refusal { status: Status::TOO_LARGE, why: "" });
+                    }
+                    (length, if size == 0 { Next::Trailer(0) } else { Next::Chunk(size) })
+                }
+                None => return Ok(None),
+            },
+            Next::Trailer(before) => match line(buffered, LINE - before)? {
+                Some((b"", length)) => (length, Next::Over),
+                Some((line, length)) => {
+                    syntax::field(line)?;
+                    (length, Next::Trailer(before + length))
+                }
+                None => return Ok(None),
+            },
+        };
+        self.next = next;
+        Ok(Some(length))
+    }
+}
+
+/// The line that comes next, without its end, and how many bytes it has with it.
+fn line(buffered: &[u8], most: usize) -> Result<Option<(&[u8], usize)>, Refusal> {
+    // What is behind the longest line is not looked at, as it may have come or not.
+    let (mut lines, longest) = (Lines::default(), buffered.get(..most));
+    match lines.next(longest.unwrap_or(buffered), false)? {
+        Some(line) => Ok(Some((line, lines.start))),
+        None if longest.is_none() => Ok(None),
+        None => Err(bad("a line before a chunk, or the trailer, is too long")),
+    }
+}
+
 /// The body of a message: bytes, until 0 of them are read.
 #[derive(Debug)]
 pub struct Body<'a, R, W> {
@@ -45,13 +118,11 @@ pub struct Body<'a, R, W> {
     buffer: &'a mut [u8],
     pub(super) start: usize,
     pub(super) end: usize,
-    next: Next,
-    /// Bytes that extensions of chunks may still have.
-    extensions: usize,
+    place: Place,
+    /// Some of it was read, or may have been.
+    touched: bool,
     /// Why the last error is one, for people.
     pub(super) why: &'static str,
-    /// How many bytes there may be.
-    left: u64,
     pace: Pace,
     budget: &'a Budget,
 }
@@ -82,10 +153,9 @@ where
             buffer,
             start: 0,
             end,
-            next,
-            extensions: EXTENSIONS,
+            place: Place { next, extensions: EXTENSIONS, left: most },
+            touched: false,
             why: "",
-            left: most,
             pace,
             budget,
         }
@@ -98,7 +168,7 @@ where
 
     /// Whether all of it was read.
     pub(super) fn is_over(&self) -> bool {
-        self.next == Next::Over
+        self.place.next == Next::Over
     }
 
     /// Notes that an answer begins, in which nothing else may be said. Whether the client
@@ -126,8 +196,8 @@ where
             return Err(Error::Request(Status::BAD_REQUEST));
         }
         match self.pace.wait(self.reader.read(room)).await {
-            Ok(Ok(0)) if self.next == Next::Rest => {
-                self.next = Next::Over;
+            Ok(Ok(0)) if self.place.next == Next::Rest => {
+                self.place.next = Next::Over;
                 Ok(())
             }
             // It ends in the middle of the body.
@@ -142,66 +212,48 @@ where
 
     /// One step over what is not content; content is left to the caller.
     async fn step(&mut self) -> Result<(), Error> {
-        let next = match self.next {
-            Next::Content(0) => Ok(Some((0, Next::Over))),
-            Next::Chunk(0) => Ok(Some((0, Next::End))),
-            Next::Content(_) | Next::Rest | Next::Chunk(_) | Next::Over => Ok(None),
-            Next::Size | Next::End | Next::Trailer(_) => self.line(),
-        };
-        match next {
-            Ok(Some((length, next))) => {
+        let mut place = self.place;
+        match place.step(self.buffered()) {
+            Ok(Some(length)) => {
+                self.place = place;
                 self.start += length;
-                self.next = next;
                 Ok(())
             }
             Ok(None) => self.fill().await,
-            Err(Refusal { status, why }) => {
-                self.why = why;
-                Err(Error::Request(status))
-            }
+            Err(refusal) => self.refuse(refusal),
         }
     }
 
-    /// Reads the line around a chunk that comes next, if it is there: how many bytes it
-    /// has, and what follows it.
-    fn line(&mut self) -> Result<Option<(usize, Next)>, Refusal> {
-        if self.next == Next::End {
-            return match self.buffered() {
-                [b'\r', b'\n', ..] => Ok(Some((2, Next::Size))),
-                [] | [b'\r'] => Ok(None),
-                _ => Err(bad("a chunk is longer or shorter than its size says")),
-            };
+    fn refuse(&mut self, Refusal { status, why }: Refusal) -> Result<(), Error> {
+        self.why = why;
+        Err(Error::Request(status))
+    }
+
+    /// Judges the chunks of a body that nobody has begun to read, as far as the buffer
+    /// holds it, so that a wrong one is refused before it is answered. It is read later all
+    /// the same.
+    pub(super) async fn check(&mut self) -> Result<(), Error> {
+        while !self.touched && !self.expects && self.place.next == Next::Size {
+            let (mut place, mut rest) = (self.place, self.buffered());
+            loop {
+                let step = match place.next {
+                    Next::Over => return Ok(()),
+                    Next::Chunk(1..) if rest.is_empty() => break,
+                    Next::Chunk(1..) => place.take(rest.len()).map(Some),
+                    _ => place.step(rest),
+                };
+                match step {
+                    Ok(Some(length)) => rest = rest.get(length..).unwrap_or_default(),
+                    Ok(None) => break,
+                    Err(refusal) => return self.refuse(refusal),
+                }
+            }
+            if self.start == 0 && self.end == self.buffer.len() {
+                break;
+            }
+            self.fill().await?;
         }
-        let before = if let Next::Trailer(before) = self.next { before } else { 0 };
-        let (mut lines, buffered) = (Lines::default(), self.buffered());
-        // What is behind the longest line is not looked at, as it may have come or not.
-        let longest = buffered.get(..LINE - before);
-        let Some(line) = lines.next(longest.unwrap_or(buffered), false)? else {
-            return match (longest, self.next) {
-                (None, _) => Ok(None),
-                (_, Next::Size) => Err(bad("the line before a chunk is too long")),
-                _ => {
-                    Err(Refusal { status: Status::HEAD_TOO_LARGE, why: "the trailer is too long" })
-                }
-            };
-        };
-        let next = match self.next {
-            Next::Size => {
-                let (size, extensions) = syntax::chunk_size(line)?;
-                let left = self.extensions.checked_sub(extensions);
-                self.extensions = left.ok_or(bad("the chunks have too many extensions"))?;
-                if size > self.left {
-                    return Err(Refusal { status: Status::TOO_LARGE, why: "" });
-                }
-                if size == 0 { Next::Trailer(0) } else { Next::Chunk(size) }
-            }
-            _ if line.is_empty() => Next::Over,
-            _ => {
-                syntax::field(line)?;
-                Next::Trailer(before + lines.start)
-            }
-        };
-        Ok(Some((lines.start, next)))
+        Ok(())
     }
 
     /// Reads what is left of it, at most `limit` bytes, as a whole. Prefer to deal with it
@@ -215,7 +267,7 @@ where
     /// that passes these on answers with them.
     pub async fn collect(&mut self, limit: usize) -> Result<Collected<'a>, Error> {
         let mut most = limit;
-        if let Next::Content(length) = self.next {
+        if let Next::Content(length) = self.place.next {
             let length = usize::try_from(length).unwrap_or(usize::MAX);
             if length > limit {
                 return Err(Error::Request(Status::TOO_LARGE));
@@ -264,28 +316,24 @@ where
         if to.is_empty() {
             return Ok(0);
         }
+        self.touched = true;
         loop {
-            let left = match self.next {
-                Next::Over => return Ok(0),
-                Next::Content(left) | Next::Chunk(left) => left,
-                Next::Rest => u64::MAX,
-                _ => 0,
+            if self.place.next == Next::Over {
+                return Ok(0);
+            }
+            let room = to.len().min(self.buffered().len());
+            let mut place = self.place;
+            let count = match place.take(room) {
+                Ok(count) => count,
+                Err(refusal) => return self.refuse(refusal).map(|()| 0),
             };
-            let buffered = self.buffered();
-            let room = to.len().min(buffered.len());
-            let count = usize::try_from(left).unwrap_or(usize::MAX).min(room);
             if count == 0 {
                 self.step().await?;
                 continue;
             }
-            self.left =
-                self.left.checked_sub(count as u64).ok_or(Error::Request(Status::TOO_LARGE))?;
+            self.place = place;
             to[..count].copy_from_slice(&self.buffered()[..count]);
             self.start += count;
-            match &mut self.next {
-                Next::Content(left) | Next::Chunk(left) => *left -= count as u64,
-                _ => {}
-            }
             return Ok(count);
         }
     }

@@ -331,6 +331,8 @@ impl<'a> Response<'a> {
         R: Read<Error = ip::Error>,
         W: Write<Error = ip::Error>,
     {
+        // What follows a wrong body may be anything, so that it is not worth an answer.
+        body.check().await?;
         let how = self.begin(body, status, fields, Some(content.len() as u64)).await?;
         if how != Content::Silent {
             put(body.writer(), content, &mut self.pace).await?;

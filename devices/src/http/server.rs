@@ -412,6 +412,12 @@ where
         head.expects,
         (limits.body, pace, &pool.budget),
     );
+    if matches!(request.method(), Method::Get | Method::Head) {
+        // Nobody reads a body there, as a rule.
+        let checked = body.check().await;
+        note.why = body.why;
+        checked?;
+    }
     let (mut progress, mut keep) = (Progress::default(), head.keep && !place.leaves());
     let response = Response {
         progress: &mut progress,
