@@ -31,6 +31,7 @@ pub mod args;
 mod common;
 pub mod entropy;
 pub mod exit;
+pub mod lists;
 pub mod log;
 pub mod machine;
 pub mod manifest;

@@ -119,12 +119,12 @@ const FORMAT_SECONDS: u64 = 60;
 const MIRI_MISSING: &str =
     "not here; it would be by `rustup component add miri rust-src --toolchain nightly`";
 
-/// The tests that go through unsafe code: all of `xen`, and the tasks of
-/// `kernel`. Left out are the one that loom already interprets, and the one
+/// The tests that go through unsafe code: all of `xen`, and the tasks and the
+/// lists of the heap in `kernel`. Left out are the one that loom already interprets, and the one
 /// that needs a clock that runs.
 const MIRI: [&[&str]; 2] = [
     &["--package", "xenith-xen", "--lib", "--", "--skip", "interleaving"],
-    &["--package", "xenith-kernel", "--lib", "task::", "--", "--skip", "busy"],
+    &["--package", "xenith-kernel", "--lib", "--", "task::", "lists::", "--skip", "busy"],
 ];
 
 fn miri_is_there() -> bool {

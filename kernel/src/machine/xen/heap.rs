@@ -2,9 +2,10 @@
 //!
 //! The allocator is `talc`: kept, small, fast for single-threaded use, and it
 //! asks for more memory itself, which is what lets pages be mapped only when
-//! they are needed.
+//! they are needed. In front of it are lists of small blocks that were given back.
 
 use super::paging::Paging;
+use crate::lists::Lists;
 use crate::memory::{Mapping, Stats};
 use ::xen::memory::PAGE_SIZE;
 use ::xen::public::mmu::{PTE_NO_EXECUTE, PTE_WRITE};
@@ -17,8 +18,12 @@ use talc::base::binning::Binning;
 use talc::source::Source;
 
 #[global_allocator]
-static HEAP: TalcLock<spin::Mutex<()>, Grow> =
-    TalcLock::new(Grow { paging: None, start: 0, end: None, failures: 0 });
+static HEAP: Lists<TalcLock<spin::Mutex<()>, Grow>> = {
+    let heap = TalcLock::new(Grow { paging: None, start: 0, end: None });
+    // SAFETY: there is one thread. The watchdog, which interrupts it, allocates nothing,
+    // and neither does `Grow`.
+    unsafe { Lists::new(heap) }
+};
 
 /// Where the heap gets more memory from.
 #[derive(Debug)]
@@ -27,7 +32,6 @@ struct Grow {
     /// Address of the first page that was free at boot.
     start: usize,
     end: Option<NonNull<u8>>,
-    failures: usize,
 }
 
 // SAFETY: the end is a plain address here; there is one thread.
@@ -36,11 +40,7 @@ unsafe impl Send for Grow {}
 // SAFETY: `acquire` allocates nothing.
 unsafe impl Source for Grow {
     fn acquire<B: Binning>(talc: &mut Talc<Self, B>, _: Layout) -> Result<(), ()> {
-        let more = talc.source.paging.as_mut().and_then(Paging::grow);
-        let Some(Range { end, .. }) = more else {
-            talc.source.failures += 1;
-            return Err(());
-        };
+        let Range { end, .. } = talc.source.paging.as_mut().and_then(Paging::grow).ok_or(())?;
         let old = talc.source.end.ok_or(())?;
         // SAFETY: the pages up to `end` follow the heap's end, are mapped, and
         // nothing else uses them.
@@ -55,32 +55,33 @@ unsafe impl Source for Grow {
 /// # Safety
 /// Called once, before anything is allocated; nothing uses memory from `start` on.
 pub(super) unsafe fn open(paging: Paging, start: usize) {
-    let mut heap = HEAP.lock();
+    let mut heap = HEAP.behind().lock();
     let size = paging.builder_end().saturating_sub(start);
     // SAFETY: the caller's promise.
     let end = unsafe { heap.claim(start as *mut u8, size) };
-    heap.source = Grow { paging: Some(paging), start, end, failures: 0 };
+    heap.source = Grow { paging: Some(paging), start, end };
 }
 
 /// Where memory goes now.
 pub(crate) fn stats(total: usize) -> Stats {
-    let heap = HEAP.lock();
+    let kept = HEAP.stats();
+    let heap = HEAP.behind().lock();
     let (mapped, tables) = heap.source.paging.as_ref().map_or((0, 0), Paging::mapped);
     let counters = heap.counters();
     Stats {
         total,
         mapped: mapped * PAGE_SIZE,
         heap: heap.source.end.map_or(0, |end| end.as_ptr() as usize - heap.source.start),
-        allocated: counters.allocated_bytes,
+        allocated: counters.allocated_bytes - kept.bytes,
         tables: tables * PAGE_SIZE,
-        allocations: counters.allocation_count,
-        failures: heap.source.failures,
+        allocations: counters.allocation_count - kept.blocks,
+        failures: kept.failures,
     }
 }
 
 /// Tells `each` about every page that is mapped. It must not allocate.
 pub(crate) fn mappings(each: &mut dyn FnMut(Mapping)) {
-    let heap = HEAP.lock();
+    let heap = HEAP.behind().lock();
     let Some(paging) = heap.source.paging.as_ref() else { return };
     paging.walk(&mut |address, entry| {
         each(Mapping {
