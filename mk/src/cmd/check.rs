@@ -1,5 +1,6 @@
 //! `cargo mk check`: everything that must hold before a change goes in.
 
+use super::bench;
 use super::build;
 use super::fuzz;
 use super::test::{self, Tally};
@@ -179,6 +180,7 @@ fn guest_steps(project: &Project, args: &Args, steps: &Steps<'_>) {
     if args.fast || !built {
         let why = if args.fast { "--fast" } else { "the images failed" };
         steps.skip("guests on Xen", why);
+        steps.skip("benchmarks", why);
         return;
     }
     steps.step("guests on Xen", || {
@@ -186,6 +188,9 @@ fn guest_steps(project: &Project, args: &Args, steps: &Steps<'_>) {
         lock(&steps.failures).extend(failures);
         Ok((tally, String::new()))
     });
+    if project.is_xenith() {
+        steps.step("benchmarks", || bench::brief(project, steps.ui).map(one));
+    }
 }
 
 /// A step that counts as one.
