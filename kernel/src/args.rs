@@ -53,10 +53,8 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::NotText => f.write_str("an argument is not UTF-8"),
-            Self::Cut => write!(
-                f,
-                "the arguments may have been cut, as a domain's command line has room for {MOST} \
-                 bytes: write fewer"
+            Self::Cut => f.write_str(
+                "the arguments have more than 1022 bytes, which a domain cannot be given",
             ),
             Self::Unfinished => {
                 f.write_str("the arguments end inside a quote or after a backslash")
@@ -333,7 +331,7 @@ impl Argument {
             None => line(format_args!("  {}=<{}>", self.name, self.kind)),
         }
         for text in self.help {
-            line(format_args!("      {}", text.strip_prefix(' ').unwrap_or(text)));
+            line(format_args!("     {text}"));
         }
     }
 }

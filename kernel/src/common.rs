@@ -14,15 +14,12 @@ const LOG: Argument = Argument::of::<Levels>("log", Some("info"), &[]);
 const WATCHDOG: Argument = Argument::of::<u32>(
     "watchdog",
     Some("30"),
-    &["Seconds of processor time that a task may take without awaiting, 0 for ever."],
+    &[" Seconds that a task may run without awaiting, 0 for ever."],
 );
 
 /// Randomness from outside.
-const SEED: Argument = Argument::of::<Seed>(
-    "seed",
-    None,
-    &["Randomness in addition to the processor's. It must be given where that has none."],
-);
+const SEED: Argument =
+    Argument::of::<Seed>("seed", None, &[" Randomness where the processor has none."]);
 
 /// All of them.
 pub(crate) const ARGUMENTS: &[Argument] = &[LOG, WATCHDOG, SEED];

@@ -17,14 +17,12 @@ use crate::time::Instant;
 use log::{LevelFilter, Log, Metadata, Record};
 use spin::Once;
 
-/// Modules that may have a level of their own.
-const OWN: usize = 16;
-
-/// The levels that `log=` asked for.
-#[derive(Debug, Default)]
+/// The levels that `log=` asked for: its text, which makes sense.
+#[derive(Debug)]
 pub(crate) struct Levels {
-    all: Option<LevelFilter>,
-    own: heapless::Vec<(&'static [u8], LevelFilter), OWN>,
+    text: &'static str,
+    /// No module's is higher.
+    most: LevelFilter,
 }
 
 static LEVELS: Once<Levels> = Once::new();
@@ -36,33 +34,45 @@ impl Value for Levels {
         "level (off, error, warn, info, debug or trace), also module=level, separated by commas";
 
     fn parse(text: &'static str) -> Option<Self> {
-        let mut levels = Self::default();
-        // By bytes, as `str`'s own searchers would double the size of this.
-        for item in text.as_bytes().split(|&byte| byte == b',') {
-            match item.iter().position(|&byte| byte == b'=') {
-                None => levels.all = Some(level(item)?),
-                // No module is called nothing.
-                Some(0) => return None,
-                Some(at) => {
-                    levels.own.push((item.get(..at)?, level(item.get(at + 1..)?)?)).ok()?;
-                }
+        let (mut most, mut all) = (LevelFilter::Off, LevelFilter::Info);
+        for item in items(text) {
+            let (module, level) = item?;
+            most = most.max(level);
+            if module.is_empty() {
+                all = LevelFilter::Off;
             }
         }
-        Some(levels)
+        Some(Self { text, most: most.max(all) })
     }
 }
 
-impl Levels {
-    fn of(&self, target: &str) -> LevelFilter {
-        let own = self.own.iter().rev().find(|(module, _)| {
-            target.as_bytes().split(|&byte| byte == b':').any(|part| part == *module)
-        });
-        own.map_or(self.all.unwrap_or(LevelFilter::Info), |&(_, level)| level)
-    }
+/// The module and the level of each item; all modules are an empty one. Nothing for an
+/// item that makes no sense.
+fn items(text: &'static str) -> impl Iterator<Item = Option<(&'static [u8], LevelFilter)>> {
+    // By bytes, as `str`'s own searchers would double the size of this.
+    text.as_bytes().split(|&byte| byte == b',').map(|item| {
+        match item.iter().position(|&byte| byte == b'=') {
+            None => Some((&item[..0], level(item)?)),
+            // No module is called nothing.
+            Some(0) => None,
+            Some(at) => Some((item.get(..at)?, level(item.get(at + 1..)?)?)),
+        }
+    })
+}
 
-    fn most(&self) -> LevelFilter {
-        let own = self.own.iter().map(|&(_, level)| level).max();
-        own.into_iter().fold(self.all.unwrap_or(LevelFilter::Info), Ord::max)
+impl Levels {
+    /// The level of what the module `target` says: the last one for a part of its path,
+    /// else the last one for all.
+    fn of(&self, target: &str) -> LevelFilter {
+        let (mut all, mut own) = (LevelFilter::Info, None);
+        for (module, level) in items(self.text).flatten() {
+            if module.is_empty() {
+                all = level;
+            } else if target.as_bytes().split(|&byte| byte == b':').any(|part| part == module) {
+                own = Some(level);
+            }
+        }
+        own.unwrap_or(all)
     }
 }
 
@@ -105,7 +115,7 @@ impl Log for Sink {
 
 /// Starts logging at these levels.
 pub(crate) fn start(levels: Levels) {
-    let most = levels.most();
+    let most = levels.most;
     LEVELS.call_once(|| levels);
     // In tests someone else's logger may be first.
     let _ = log::set_logger(&Sink);
@@ -122,15 +132,23 @@ mod tests {
         assert_eq!(levels.of("xenith_devices::net::netfront"), LevelFilter::Trace);
         assert_eq!(levels.of("xenith_devices::ip::tcp::input"), LevelFilter::Off);
         assert_eq!(levels.of("app"), LevelFilter::Warn);
-        assert_eq!(levels.most(), LevelFilter::Trace);
+        assert_eq!(levels.most, LevelFilter::Trace);
         assert_eq!(Levels::parse("tcp=off").unwrap().of("app"), LevelFilter::Info);
         assert!(Levels::parse("").is_none());
+    }
+
+    #[test]
+    fn the_last_word_counts() {
+        let levels = Levels::parse("a=warn,error,b=info,a=off,debug").unwrap();
+        let of = ["a", "b::c", "c::a", "d"].map(|target| levels.of(target));
+        let [off, info, debug] = [LevelFilter::Off, LevelFilter::Info, LevelFilter::Debug];
+        assert_eq!((of, levels.most), ([off, info, off, debug], debug));
+        assert!(Levels::parse("a=info,".repeat(99).leak().trim_end_matches(',')).is_some());
     }
 
     #[test]
     fn nonsense_is_refused() {
         assert!(Levels::parse("loud").is_none());
         assert!(Levels::parse("net=loud").is_none());
-        assert!(Levels::parse("a=info,".repeat(17).leak().trim_end_matches(',')).is_none());
     }
 }

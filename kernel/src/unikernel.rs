@@ -80,29 +80,11 @@ macro_rules! unikernel {
             };
 
             async fn run() -> $crate::Exit {
-                #[allow(unused_mut, reason = "an app may have no arguments")]
-                let mut args = match $crate::__args!([$($($device)*)?] [$($($arg)*)?])(&HELP) {
-                    Ok(args) => args,
+                // In a function of its own: what lives across an await is part of the future.
+                let ($($($arg,)*)? $($($device,)*)?) = match settings() {
+                    Ok(settings) => settings,
                     Err(exit) => return exit,
                 };
-                $($(
-                    let $arg = match args.take::<$type>(
-                        stringify!($arg),
-                        $crate::__first!($(Some($default),)? None),
-                    ) {
-                        Ok(value) => value,
-                        Err(error) => return $crate::machine::usage(&error),
-                    };
-                )*)?
-                $($(
-                    let $device = match <$($class)::+ as $crate::manifest::Device>::configure(&mut args) {
-                        Ok(settings) => settings,
-                        Err(error) => return $crate::machine::usage(&error),
-                    };
-                )*)?
-                if let Err(error) = args.finish() {
-                    return $crate::machine::usage(&error);
-                }
                 $($(
                     let $device = match <$($class)::+ as $crate::manifest::Device>::open(
                         $crate::__first!($($id,)? ""),
@@ -113,6 +95,38 @@ macro_rules! unikernel {
                     };
                 )*)?
                 $crate::exit::Outcome::report($main($($($device,)*)? $($($arg),*)?).await)
+            }
+
+            /// The arguments, and what they say of the devices.
+            #[allow(unused_parens, clippy::unused_unit, reason = "an app may have none")]
+            fn settings() -> Result<(
+                $($($type,)*)?
+                $($(<$($class)::+ as $crate::manifest::Device>::Settings,)*)?
+            ), $crate::Exit> {
+                #[allow(unused_mut, reason = "an app may have no arguments")]
+                let mut args = match $crate::__args!([$($($device)*)?] [$($($arg)*)?])(&HELP) {
+                    Ok(args) => args,
+                    Err(exit) => return Err(exit),
+                };
+                $($(
+                    let $arg = match args.take::<$type>(
+                        stringify!($arg),
+                        $crate::__first!($(Some($default),)? None),
+                    ) {
+                        Ok(value) => value,
+                        Err(error) => return Err($crate::machine::usage(&error)),
+                    };
+                )*)?
+                $($(
+                    let $device = match <$($class)::+ as $crate::manifest::Device>::configure(&mut args) {
+                        Ok(settings) => settings,
+                        Err(error) => return Err($crate::machine::usage(&error)),
+                    };
+                )*)?
+                if let Err(error) = args.finish() {
+                    return Err($crate::machine::usage(&error));
+                }
+                Ok(($($($arg,)*)? $($($device,)*)?))
             }
 
             $crate::__entry!(NOTE, run);

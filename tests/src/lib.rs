@@ -2,6 +2,8 @@
 
 #![no_std]
 
+pub mod protection;
+
 use core::fmt::Write;
 use kernel::Exit;
 use kernel::exit::Outcome;

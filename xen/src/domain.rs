@@ -14,7 +14,7 @@ pub struct Domain {
     /// Which machine frame is behind which page.
     pub frames: Frames,
     /// The ports that are open.
-    pub(crate) events: Events,
+    pub(crate) events: &'static Events,
     /// The pages that others may use.
     pub(crate) grants: Mutex<Table>,
     /// Xenstore.
@@ -22,13 +22,18 @@ pub struct Domain {
 }
 
 impl Domain {
-    /// A domain without open ports.
+    /// A domain with these ports, of which there are none yet. They are too large to be
+    /// moved.
     #[must_use]
-    pub const fn new(shared_info: SharedPage, frames: Frames) -> Self {
+    pub(crate) const fn new(
+        shared_info: SharedPage,
+        frames: Frames,
+        events: &'static Events,
+    ) -> Self {
         Self {
             shared_info,
             frames,
-            events: Events::new(),
+            events,
             grants: Mutex::new(Table::new()),
             store: Mutex::new(Client::new()),
         }

@@ -158,6 +158,7 @@ impl Port {
         let waiting = Waiting::default();
         open.push(Open { number, events: 0, ignored: false, waiting }).ok()?;
         domain.events.heard.set(number, true);
+        domain.shared_info.set_bits(mask_word(number / 64), 1 << (number % 64));
         Some(Self { number })
     }
 
@@ -190,7 +191,7 @@ impl Port {
 
     /// Takes no more events: for a peer that broke the protocol (rule R7).
     pub fn mask(&self) {
-        let events = &crate::domain().events;
+        let events = crate::domain().events;
         events.heard.set(self.number, false);
         let mut open = events.open.lock();
         open.iter_mut().filter(|port| port.number == self.number).for_each(|it| it.ignored = true);
@@ -218,7 +219,7 @@ impl Port {
 
 impl Drop for Port {
     fn drop(&mut self) {
-        let events = &crate::domain().events;
+        let events = crate::domain().events;
         events.heard.set(self.number, false);
         let mut open = events.open.lock();
         let waiting = open
@@ -231,6 +232,10 @@ impl Drop for Port {
         // Whoever waits finds the device gone.
         waiting.into_iter().for_each(Waiting::wake);
     }
+}
+
+const fn mask_word(word: u32) -> usize {
+    offset_of!(shared_info, evtchn_mask) + word as usize * 8
 }
 
 const fn pending_word(word: u32) -> usize {

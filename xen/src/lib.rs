@@ -50,10 +50,13 @@ pub use errno::Errno;
 #[cfg(target_os = "xen")]
 static DOMAIN: spin::Once<Domain> = spin::Once::new();
 
+#[cfg(target_os = "xen")]
+static EVENTS: evtchn::Events = evtchn::Events::new();
+
 /// Says what this domain shares with Xen: once, at boot.
 #[cfg(target_os = "xen")]
 pub fn attach(shared_info: memory::SharedPage, frames: memory::Frames) {
-    DOMAIN.call_once(|| Domain::new(shared_info, frames));
+    DOMAIN.call_once(|| Domain::new(shared_info, frames, &EVENTS));
 }
 
 /// This domain, once it is [attached](attach).

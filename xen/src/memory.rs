@@ -256,6 +256,13 @@ impl Frames {
         Self { list, base, count }
     }
 
+    /// The address of page `pfn`, if the domain has it.
+    #[must_use]
+    pub fn place(&self, pfn: Pfn) -> Option<usize> {
+        let pfn = usize::try_from(pfn.0).ok().filter(|&pfn| pfn < self.count)?;
+        Some(self.base + pfn * PAGE_SIZE)
+    }
+
     /// The machine frame behind the page at `address`.
     ///
     /// # Panics

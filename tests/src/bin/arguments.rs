@@ -21,11 +21,11 @@
 //! test(full): args text=
 //! test(full): args-fill 1023
 //! test(full): expect exit 2
-//! test(full): console-contains "may have been cut, as a domain's command line has room for 1022"
+//! test(full): console-contains "the arguments have more than 1022 bytes"
 //! test(cut): args text=
 //! test(cut): args-fill 1500
 //! test(cut): expect exit 2
-//! test(cut): console-contains "may have been cut, as a domain's command line has room for 1022"
+//! test(cut): console-contains "the arguments have more than 1022 bytes"
 //! test(help): args help
 //! test(help): console-contains "  number=<number from 0 to 65535>, 7 if not given"
 //! test: no-verdict

@@ -1,4 +1,5 @@
-//! Boots with little and with much memory.
+//! Boots with little and with much memory, where code and data share a page table, and
+//! walks the live page tables.
 //!
 //! test(1): memory 1
 //! test(2): memory 2
@@ -8,7 +9,11 @@
 #![no_std]
 #![no_main]
 
+extern crate alloc;
+
+use kernel::memory::{is_low, stats};
 use tests::Verdict;
+use tests::protection::walk;
 
 kernel::unikernel! {
     /// Boots with little and with much memory.
@@ -18,5 +23,10 @@ kernel::unikernel! {
 }
 
 async fn start() -> Verdict {
-    Verdict::Pass
+    let mut held = alloc::vec::Vec::new();
+    // As much as there is, up to some: the heap grows and has to be there.
+    while !is_low() && stats().allocated < 12 << 20 {
+        held.push(alloc::vec![1_u8; 20_000]);
+    }
+    walk(start as *const () as usize, held.len() * 20_000)
 }

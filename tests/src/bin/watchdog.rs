@@ -4,7 +4,7 @@
 //!
 //! test(never): args watchdog=2 rest=off
 //! test(never): expect watchdog
-//! test(never): console-contains "xenith: the watchdog ends it: a task ran for "
+//! test(never): console-contains "xenith: watchdog: a task ran for "
 //! test(never): console-contains "called from"
 //! test(never): no-verdict
 //! test(off): args watchdog=0 rest=off work=5

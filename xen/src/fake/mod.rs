@@ -129,9 +129,12 @@ impl Fake {
             *state = Some(State { host, ring, console: None, netbacks, blkbacks, may_leak: false });
         });
         // Leaked like its page: a domain lives until the end of its thread.
-        let domain = SPARE
-            .take()
-            .unwrap_or_else(|| Box::leak(Box::new(Domain::new(leaked_page(), GuestFrames::NONE))));
+        let domain = SPARE.take().unwrap_or_else(|| {
+            let events = Box::leak(Box::new(crate::evtchn::Events::new()));
+            Box::leak(Box::new(Domain::new(leaked_page(), GuestFrames::NONE, events)))
+        });
+        // Events are masked at first: `evtchn_upcall_mask` is 1.
+        domain.shared_info.set_bits(events::VCPU, 1 << 8);
         DOMAIN.set(Some(domain));
         crate::xenstore::attach(leaked(ring), store::PORT);
         Self(())

@@ -7,6 +7,9 @@ use crate::public::{vcpu_info, vcpu_time_info};
 use std::mem::offset_of;
 use std::time::Duration;
 
+/// The period of the timer that a PV guest is born with, in ns.
+const TICK: u64 = 10_000_000;
+
 /// What the hypervisor knows of it.
 pub(super) struct Vcpu {
     /// System time, in ns.
@@ -54,13 +57,16 @@ impl Vcpu {
 fn pass(time: u64, running: bool) -> (u64, bool) {
     with(|state| {
         let vcpu = &mut state.host.vcpu;
-        let rest = vcpu.timer.map(|deadline| deadline.saturating_sub(vcpu.now));
+        // The one that it is born with runs when it does.
+        let periodic = (vcpu.periodic && running).then(|| (vcpu.now / TICK + 1) * TICK);
+        let next = vcpu.timer.into_iter().chain(periodic).min();
+        let rest = next.map(|deadline| deadline.saturating_sub(vcpu.now));
         let passed = rest.unwrap_or(time).min(time);
         vcpu.pass(passed);
         vcpu.ran += if running { passed } else { 0 };
         let came = rest.is_some_and(|rest| rest <= time);
         if came {
-            vcpu.timer = None;
+            vcpu.timer = vcpu.timer.filter(|&deadline| deadline > vcpu.now);
             state.host.events.timer().into_iter().for_each(events::raise);
         }
         (passed, came)

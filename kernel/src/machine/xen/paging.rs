@@ -1,11 +1,16 @@
 //! Page tables: the image's protection, and memory for the heap.
 //!
 //! All memory lies one after the other: pseudo-physical page 0 at `virt_base`,
-//! and so on (the picture is in ARCHITECTURE.md). The domain builder maps only
+//! and so on (the pictures are in ARCHITECTURE.md). The domain builder maps only
 //! the first part of it, writable and executable all over. [`Paging::protect`]
 //! narrows that to what each page is for, and [`Paging::grow`] maps the rest,
 //! 2 MiB at a time and only when the heap asks, so that boot costs the same
 //! with 1 MiB and with 4 GiB.
+//!
+//! Where code and data share 2 MiB, each page of these would have to be narrowed.
+//! Instead they get a new table, of the image's own pages and no others, and the
+//! builder's tables are linked a second time, behind themselves, where one bit
+//! forbids execution in all of it. There memory is used from then on.
 //!
 //! A PV guest may read its page tables but not write them: Xen checks and
 //! writes each entry (`mmu_update`), which costs a few hundred instructions.
@@ -53,6 +58,10 @@ pub(super) struct Layout {
     pub shared_info: usize,
     /// Of the page that stands for whatever frame we need to look into.
     pub scratch: usize,
+    /// Of the first page behind the image.
+    pub end: usize,
+    /// Of `start_info`'s page and of the console's, which stay where they are.
+    pub kept: [usize; 2],
 }
 
 impl Layout {
@@ -66,6 +75,8 @@ impl Layout {
 #[derive(Debug)]
 pub(super) struct Paging {
     layout: Layout,
+    /// How far behind `virt_base` memory is used, once it is protected.
+    shift: usize,
     /// `start_info.mfn_list`: the frame behind each pseudo-physical page.
     mfn_list: *const u64,
     /// The first page that is not mapped yet.
@@ -151,6 +162,7 @@ impl Paging {
             level2: Mfn(0),
             builder_end: layout.virt_base + pages * PAGE,
             tables: 0,
+            shift: 0,
             layout,
         };
         paging.root = Mfn(paging.mfn((root - paging.layout.virt_base) / PAGE));
@@ -161,6 +173,7 @@ impl Paging {
         }
         paging.builder_end = paging.builder_end.min(end);
         paging.next = (paging.builder_end - paging.layout.virt_base) / PAGE;
+        // Memory is in one GiB with what follows it, or it is so large that nothing does.
         paging.level2 = paging.table(paging.builder_end - 1, 2).unwrap_or(Mfn(0));
         paging
     }
@@ -175,16 +188,27 @@ impl Paging {
 
     /// The address at which page `pfn` is or would be mapped.
     const fn address(&self, pfn: usize) -> usize {
-        self.layout.virt_base + pfn * PAGE
+        self.layout.virt_base + self.shift + pfn * PAGE
+    }
+
+    /// `start_info.mfn_list`, where it can be read once memory is protected.
+    pub(super) const fn mfn_list(&self) -> *const u64 {
+        self.mfn_list
+    }
+
+    /// How far behind `virt_base` memory is used.
+    pub(super) const fn shift(&self) -> usize {
+        self.shift
     }
 
     /// Entry `index` of a table that the domain builder made.
     fn builder_entry(&self, table: Mfn, index: usize) -> Option<u64> {
         let pfn = usize::try_from(mfn_to_pfn(table)?.0).ok()?;
-        let address = self.address(pfn);
-        if address >= self.builder_end || self.layout.places().contains(&address) {
+        let place = self.layout.virt_base + pfn * PAGE;
+        if place >= self.builder_end || self.layout.places().contains(&place) {
             return None;
         }
+        let address = place + self.shift;
         // SAFETY: the builder mapped its tables, read-only, in this range.
         let entry = unsafe { (address as *const u64).add(index) };
         // SAFETY: as above; the processor sets accessed bits, hence volatile.
@@ -213,59 +237,133 @@ impl Paging {
     /// Narrows what the domain builder mapped, all of it writable and
     /// executable: code can be read and executed, read-only data read,
     /// everything else read and written, and the page below the stack and the
-    /// scratch page not accessed at all.
+    /// scratch page not accessed at all. `shared_info` is the entry of the shared
+    /// info page, which takes its place.
     ///
     /// # Errors
     /// Xen's reason to refuse.
     ///
     /// # Safety
-    /// Called once, before anything uses the scratch page.
-    pub(super) unsafe fn protect(&mut self) -> Result<(), Errno> {
-        let layout = self.layout.clone();
-        let mut batch = Batch::default();
-        let mut address = layout.virt_base;
-        let mut table = Mfn(0);
-        while address < self.builder_end {
-            let begins = address.is_multiple_of(SLOT);
-            // No code in this slot: one bit for all of it.
-            let (level, size) =
-                if begins && address >= layout.data { (2, SLOT) } else { (1, PAGE) };
-            if begins || address == layout.virt_base {
-                table = self.table(address, level).ok_or(Errno::ENOENT)?;
-            }
-            let index = index(address, level);
-            let entry = self.builder_entry(table, index).ok_or(Errno::ENOENT)?;
-            let narrowed = self.narrow(address, entry);
-            // SAFETY: what is taken away is what nobody uses a page for.
-            unsafe { batch.push(update(table, index, narrowed)) }?;
-            address += size;
+    /// Called once, before anything uses the scratch page and the shared info page,
+    /// and on a scratch page of zeros.
+    pub(super) unsafe fn protect(&mut self, shared_info: u64) -> Result<(), Errno> {
+        let Layout { virt_base, data, guard, scratch, .. } = self.layout;
+        let first = virt_base & !(SLOT - 1);
+        // Where data begins with a table of its own, memory stays where it is, and where
+        // the builder made so many tables that there is no room for all of them twice:
+        // with memory of some 256 GiB.
+        let alone = data.is_multiple_of(SLOT);
+        let mut shift = self.builder_end.next_multiple_of(SLOT) - first;
+        if alone || self.builder_end + shift > GIB {
+            shift = 0;
         }
+        // Code is in one table, which is made anew; or its pages are narrowed one by one.
+        let anew = shift > 0 || (alone && data == first + SLOT);
+        let mut table = Mfn(0);
+        if anew {
+            // SAFETY: the caller's promise.
+            table = unsafe { self.image_table(shared_info) };
+        }
+        let places = [(self.layout.shared_info, shared_info), (guard, 0), (scratch, 0)];
+        // A table with data has the first two where they should be.
+        for &(place, entry) in places.get(if shift > 0 { 2.. } else { 0.. }).unwrap_or_default() {
+            // SAFETY: nobody uses what is there.
+            unsafe { update_va_mapping(place as u64, entry, 0) }?;
+        }
+        let mut batch = Batch::default();
+        let mut rest = data.next_multiple_of(SLOT);
+        if shift > 0 || !anew {
+            let end = if shift > 0 { data } else { rest };
+            // SAFETY: what is taken away is what nobody uses a page for.
+            unsafe { self.narrow(virt_base..end, 1, 0, &mut batch) }?;
+        }
+        if shift > 0 {
+            // SAFETY: nothing is behind what the builder mapped.
+            unsafe { self.narrow(first..self.builder_end, 2, shift, &mut batch) }?;
+        }
+        if anew {
+            rest = first + SLOT;
+            let level2 = self.table(first, 2).ok_or(Errno::ENOENT)?;
+            let entry = table.0 << 12 | TABLE;
+            // SAFETY: it has all pages of the image, and those that are kept.
+            unsafe { batch.push(update(level2, index(first, 2), entry)) }?;
+            self.tables = 1;
+        }
+        // SAFETY: there is no code in these.
+        unsafe { self.narrow(rest..self.builder_end, 2, 0, &mut batch) }?;
         // SAFETY: as above.
         unsafe { batch.flush() }?;
-        for address in [layout.guard, layout.scratch] {
-            // SAFETY: nobody uses what is there.
-            unsafe { update_va_mapping(address as u64, 0, 0) }?;
-        }
         // What was used before is remembered with its old protection.
         mmuext_op_tlb_flush_local()?;
-        for address in layout.places() {
-            let pfn = (address - layout.virt_base) / PAGE;
+        self.shift = shift;
+        self.mfn_list = self.mfn_list.wrapping_byte_add(shift);
+        // Of the scratch page a table may have been made.
+        let spare = [guard, self.layout.shared_info, scratch];
+        for place in spare.into_iter().take(if anew { 2 } else { 3 }) {
             // There is room for three.
-            let _ = self.spare.push(pfn);
+            let _ = self.spare.push((place - virt_base) / PAGE);
         }
         Ok(())
     }
 
-    /// What the builder's entry for `address`, at level 1 or 2, should be.
-    const fn narrow(&self, address: usize, entry: u64) -> u64 {
-        if address < self.layout.rodata {
-            entry & !PTE_WRITE
-        } else if address < self.layout.data {
-            entry & !PTE_WRITE | PTE_NO_EXECUTE
-        } else {
-            // Page tables stay read-only; the guard and scratch pages come next.
-            entry | PTE_NO_EXECUTE
+    /// Takes from what the builder's tables of `level` 1 or 2 map in `range` what it is
+    /// not for: writing to what is not data, at level 1, and executing what is no code, or
+    /// at level 2 anything. What they say then is written for `shift` bytes behind.
+    ///
+    /// # Safety
+    /// As [`Batch::push`].
+    unsafe fn narrow(
+        &self,
+        range: Range<usize>,
+        level: u32,
+        shift: usize,
+        batch: &mut Batch,
+    ) -> Result<(), Errno> {
+        let mut table = self.table(range.start, level);
+        for address in range.step_by(if level == 1 { PAGE } else { SLOT }) {
+            if address.is_multiple_of(SLOT) {
+                table = self.table(address, level);
+            }
+            let table = table.ok_or(Errno::ENOENT)?;
+            let entry = self.builder_entry(table, index(address, level)).ok_or(Errno::ENOENT)?;
+            let entry = match level {
+                1 if address < self.layout.data => entry & !PTE_WRITE | self.no_execute(address),
+                _ => entry | PTE_NO_EXECUTE,
+            };
+            // SAFETY: passed on.
+            unsafe { batch.push(update(table, index(address + shift, level), entry)) }?;
         }
+        Ok(())
+    }
+
+    /// The bit for what cannot be executed at `address`.
+    const fn no_execute(&self, address: usize) -> u64 {
+        if address < self.layout.rodata { 0 } else { PTE_NO_EXECUTE }
+    }
+
+    /// Makes the scratch page, where it is, the table of the 2 MiB that the image
+    /// begins in: of those of its pages and of those that are kept that are there.
+    ///
+    /// # Safety
+    /// The page holds zeros, and nobody uses it.
+    unsafe fn image_table(&self, shared_info: u64) -> Mfn {
+        let Layout { virt_base, data, guard, scratch, end, kept, .. } = self.layout;
+        let first = virt_base & !(SLOT - 1);
+        let of = |address: usize| (address - virt_base) / PAGE;
+        let kept = kept.into_iter().filter(|page| (virt_base..first + SLOT).contains(page));
+        for address in (virt_base..end.min(first + SLOT)).step_by(PAGE).chain(kept) {
+            let entry = match self.mfn(of(address)) << 12 {
+                _ if address == guard || address == scratch => continue,
+                _ if address == self.layout.shared_info => shared_info,
+                frame if address < data => frame | READ | self.no_execute(address),
+                frame => frame | DATA,
+            };
+            // SAFETY: the index is below 512.
+            let to = unsafe { (scratch as *mut u64).add(index(address, 1)) };
+            // SAFETY: nobody else refers to the page.
+            unsafe { to.write(entry) };
+        }
+        Mfn(self.mfn(of(scratch)))
     }
 
     /// A page to hold a table.
@@ -285,6 +383,11 @@ impl Paging {
     /// access, so that Xen accepts it as one.
     fn make_table(&mut self, pfn: usize, entries: impl Fn(usize) -> u64) -> Result<(), Errno> {
         let scratch = self.layout.scratch;
+        if self.shift > 0 && pfn < self.next {
+            // One of those whose places were needed, which is here as well.
+            // SAFETY: nobody uses it.
+            unsafe { update_va_mapping(self.address(pfn) as u64, 0, UVMF_INVLPG) }?;
+        }
         let entry = self.mfn(pfn) << 12 | DATA;
         // SAFETY: the scratch page is for this; the frame is mapped nowhere else.
         unsafe { update_va_mapping(scratch as u64, entry, UVMF_INVLPG) }?;
@@ -337,9 +440,9 @@ impl Paging {
         Some(start..self.address(self.next))
     }
 
-    /// The first address behind what the domain builder mapped.
+    /// The first address behind what the domain builder mapped, and where that is used.
     pub(super) const fn builder_end(&self) -> usize {
-        self.builder_end
+        self.builder_end + self.shift
     }
 
     /// Pages that are mapped, and pages that hold page tables of ours.

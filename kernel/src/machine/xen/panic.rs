@@ -103,7 +103,7 @@ pub(super) fn report_trap(frame: &Frame<'_>) -> ! {
 pub(super) fn report_hang(Hang(time): Hang, registers: &Registers) -> ! {
     once();
     say(format_args!(
-        "xenith: the watchdog ends it: a task ran for {} s without awaiting, now at {:#x}",
+        "xenith: watchdog: a task ran for {} s without awaiting, at {:#x}",
         time.as_secs(),
         registers.rip
     ));

@@ -14,9 +14,8 @@ use crate::shutdown::Ending;
 use crate::task::{Queue, Ready, block_on};
 use crate::time::{Instant, Timers};
 use ::xen::evtchn;
-use ::xen::hypercall::{console_io_write, sched_op_shutdown, update_va_mapping};
-use ::xen::memory::{Frames, Mfn, PAGE_SIZE, SharedPage, mfn_to_pfn};
-use ::xen::public::mmu::UVMF_INVLPG;
+use ::xen::hypercall::{console_io_write, sched_op_shutdown};
+use ::xen::memory::{Frames, PAGE_SIZE, SharedPage, mfn_to_pfn};
 use ::xen::public::{
     SHUTDOWN_crash, SHUTDOWN_poweroff, elfnote, shared_info, start_info, vcpu_info,
 };
@@ -100,6 +99,8 @@ unsafe extern "C" {
     static SHARED_INFO: u8;
     #[link_name = "scratch"]
     static SCRATCH: u8;
+    #[link_name = "image_end"]
+    static IMAGE_END: u8;
     #[link_name = "stack_guard"]
     static STACK_GUARD: u8;
     #[link_name = "stack"]
@@ -142,18 +143,20 @@ unsafe extern "C" fn boot(raw: *const start_info, stack: usize) -> ! {
     let start_info = StartInfo::new(raw).unwrap_or_else(|error| panic!("{error}"));
 
     // 3. The console, if the domain has one: whatever fails now can say so.
-    if let Some(channel) = start_info.console {
-        console::open(channel, initial_page(&start_info, channel));
-    }
-
-    // 4. Map the page that Xen shares with us: events and the clock.
     let virt_base = &raw const VIRT_BASE as usize;
     let (list, pages) = (start_info.mfn_list as *const u64, start_info.nr_pages as usize);
     // SAFETY: start_info says so, and all our memory lies in that order.
     let frames = unsafe { Frames::new(list, virt_base, pages) };
-    ::xen::attach(map_shared_info(start_info.shared_info), frames);
+    let mut console = 0;
+    if let Some(channel) = start_info.console {
+        let place = initial_page(&frames, channel);
+        console = place.map_or(0, |place| place.as_ptr() as usize);
+        // SAFETY: nothing else of ours is there, and it stays.
+        console::open(channel, place.map(|place| unsafe { SharedPage::new(place) }));
+    }
 
-    // 5. Every page gets the protection that it should have.
+    // 4. Every page gets the protection that it should have, and one of them becomes
+    // the page that Xen shares with us: events and the clock.
     let layout = Layout {
         virt_base,
         rodata: &raw const RODATA as usize,
@@ -161,50 +164,43 @@ unsafe extern "C" fn boot(raw: *const start_info, stack: usize) -> ! {
         guard: &raw const STACK_GUARD as usize,
         shared_info: &raw const SHARED_INFO as usize,
         scratch: &raw const SCRATCH as usize,
+        end: &raw const IMAGE_END as usize,
+        kept: [&raw const *raw as usize, console],
     };
     // SAFETY: start_info says so, and it is Xen's own.
     let mut paging = unsafe { Paging::new(layout, list, pages, start_info.pt_base as usize) };
-    // SAFETY: the scratch page was not used yet.
-    unsafe { paging.protect() }.unwrap_or_else(|error| panic!("cannot protect memory: {error}"));
+    // SAFETY: these pages were not used yet.
+    unsafe { paging.protect(start_info.shared_info | DATA) }
+        .unwrap_or_else(|error| panic!("cannot protect memory: {error}"));
+    let shift = paging.shift();
+    // SAFETY: as before, where memory is from here on.
+    let frames = unsafe { Frames::new(paging.mfn_list(), virt_base + shift, pages) };
+    ::xen::attach(shared_info_page(), frames);
 
-    // 6. Memory behind what the domain builder made is the heap.
+    // 5. Memory behind what the domain builder made is the heap.
     // SAFETY: nothing else is there, and nothing was allocated yet.
-    unsafe { heap::open(paging, stack.next_multiple_of(PAGE_SIZE)) };
+    unsafe { heap::open(paging, stack.next_multiple_of(PAGE_SIZE) + shift) };
     START_INFO.call_once(|| start_info);
     console::open_events();
 
-    // 7. The app.
+    // 6. The app.
     // SAFETY: the macro defines it with this signature.
     unsafe { app() }
 }
 
-fn map_shared_info(machine_address: u64) -> SharedPage {
-    let base = &raw const SHARED_INFO;
-    // SAFETY: the page is there for its address alone.
-    unsafe { update_va_mapping(base as u64, machine_address | DATA, UVMF_INVLPG) }
-        .unwrap_or_else(|error| panic!("cannot map the shared info page: {error}"));
-    let base = NonNull::new(base.cast_mut()).unwrap_or(NonNull::dangling());
+fn shared_info_page() -> SharedPage {
+    let base = (&raw const SHARED_INFO).cast_mut();
     // SAFETY: mapped a moment ago, for good.
-    unsafe { SharedPage::new(base) }
+    unsafe { SharedPage::new(NonNull::new(base).unwrap_or(NonNull::dangling())) }
 }
 
-/// The page behind `channel`, which the domain builder mapped.
-fn initial_page(start_info: &StartInfo<'_>, channel: Channel) -> Option<SharedPage> {
-    let pfn = mfn_to_pfn(channel.mfn)?;
-    if pfn.0 >= start_info.nr_pages {
-        return None;
-    }
-    let list = start_info.mfn_list as *const u64;
-    // SAFETY: the list has nr_pages entries.
-    let entry = unsafe { list.add(pfn.0 as usize) };
-    // SAFETY: the list is mapped and only we write it.
-    if Mfn(unsafe { entry.read() }) != channel.mfn {
-        return None;
-    }
-    let base = (&raw const VIRT_BASE).wrapping_add(pfn.0 as usize * PAGE_SIZE);
-    // SAFETY: the domain builder maps this page below its page tables and its
-    // stack, and nothing else of ours is there.
-    Some(unsafe { SharedPage::new(NonNull::new(base.cast_mut())?) })
+/// The page behind `channel`, which the domain builder mapped below its page
+/// tables and its stack.
+fn initial_page(frames: &Frames, channel: Channel) -> Option<NonNull<u8>> {
+    let place = frames.place(mfn_to_pfn(channel.mfn)?)?;
+    // In the table that was looked into, a frame of another domain has that one's number.
+    (frames.frame(place) == channel.mfn.0).then_some(())?;
+    NonNull::new(place as *mut u8)
 }
 
 /// Makes xenstore usable, if the domain has one. At the first use and not at
@@ -214,11 +210,10 @@ pub fn open_store() {
     if OPENED.swap(true, Ordering::Relaxed) {
         return;
     }
-    let Some((start_info, store)) = START_INFO.get().and_then(|it| Some((it, it.store?))) else {
-        return;
-    };
-    if let Some(page) = initial_page(start_info, store) {
-        ::xen::xenstore::attach(page, store.port);
+    let Some(store) = START_INFO.get().and_then(|it| it.store) else { return };
+    if let Some(page) = initial_page(&::xen::domain().frames, store) {
+        // SAFETY: nothing else of ours is there, and it stays.
+        ::xen::xenstore::attach(unsafe { SharedPage::new(page) }, store.port);
     }
 }
 

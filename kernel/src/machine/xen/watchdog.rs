@@ -87,7 +87,7 @@ unsafe extern "C" {
 /// # Safety
 /// Called by the entry above alone, with the address of what it left on the stack.
 unsafe extern "C" fn upcall(registers: *const Registers) {
-    // It is held by whoever starts the watchdog, when there is none yet.
+    // Whoever starts the watchdog lets events in when there is one.
     let Some(mut watchdog) = WATCHDOG.try_lock() else { return };
     let hang = watchdog.as_mut().and_then(|it| it.look(TURNS.load(Ordering::Relaxed)));
     if let Some(hang) = hang {
@@ -106,7 +106,11 @@ pub(crate) fn start_watchdog(seconds: u32) {
     } else if seconds > 0 {
         let limit = Duration::from_secs(seconds.into());
         // SAFETY: the entry saves all and returns as it should; it is started once.
-        *WATCHDOG.lock() = unsafe { Watchdog::start(limit, entry as *const () as u64) }.ok();
+        let watchdog = unsafe { Watchdog::start(limit, entry as *const () as u64) };
+        if let Ok(watchdog) = watchdog {
+            *WATCHDOG.lock() = Some(watchdog);
+            watchdog::open();
+        }
     }
 }
 
