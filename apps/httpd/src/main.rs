@@ -3,6 +3,12 @@
 //! test(serves): client client.sh
 //! test(floods): client floods.sh
 //! test(plug): client plug.sh
+//! test(crowd): client crowd.sh
+//! test(silent): args connections=64
+//! test(silent): client silent.sh
+//! test(ends): args grace=4
+//! test(ends): client ends.sh
+//! test(ends): client-then wait
 //! test: timeout 240
 
 #![no_std]
