@@ -34,7 +34,7 @@ pub fn stats() -> Stats {
 /// that there is none (rule S8). Never on Linux.
 #[must_use]
 pub fn is_low() -> bool {
-    left(&stats(), 16)
+    falls_below(16)
 }
 
 /// Whether less than an eighth of the memory is left. Whoever serves others should close
@@ -42,7 +42,14 @@ pub fn is_low() -> bool {
 /// Linux.
 #[must_use]
 pub fn is_scarce() -> bool {
-    left(&stats(), 8)
+    falls_below(8)
+}
+
+/// Whether less than this part of the memory is left: exactly only where it may be so, as
+/// servers ask with every request.
+fn falls_below(part: usize) -> bool {
+    let (total, least) = machine::memory_left();
+    least < total / part && left(&stats(), part)
 }
 
 /// Whether less than this part of the memory is left.

@@ -6,6 +6,7 @@ use super::pace::Pace;
 use super::syntax::{self, Lines, Refusal, bad};
 use super::{Error, Status};
 use crate::ip;
+use core::pin::pin;
 use embedded_io_async::{ErrorType, Read, Write};
 
 /// Bytes that the line before a chunk may have, and the trailer after the last.
@@ -195,7 +196,7 @@ where
         if room.is_empty() {
             return Err(Error::Request(Status::BAD_REQUEST));
         }
-        match self.pace.wait(self.reader.read(room)).await {
+        match self.pace.wait(pin!(self.reader.read(room))).await {
             Ok(Ok(0)) if self.place.next == Next::Rest => {
                 self.place.next = Next::Over;
                 Ok(())

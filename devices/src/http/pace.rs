@@ -1,9 +1,10 @@
 //! How long a peer is waited for.
 
-use core::pin::pin;
+use core::future::poll_fn;
+use core::pin::Pin;
 use core::task::Poll;
 use core::time::Duration;
-use kernel::time::{Elapsed, Instant, timeout};
+use kernel::time::{Elapsed, Instant, Sleep, sleep_until};
 
 /// Patience with a peer that sends or takes bytes: a time that waiting uses up and bytes
 /// give back, so that a peer may pause, and has to keep up a rate all the same.
@@ -43,33 +44,31 @@ impl Pace {
         Self { until: Some(moment), ..self }
     }
 
-    /// Waits for bytes to be moved.
+    /// Waits for bytes to be moved. The step is lent, as moving it would be work with each.
     ///
     /// # Errors
     /// [`Elapsed`] when there is no patience left.
     pub(super) async fn wait<E>(
         &mut self,
-        step: impl Future<Output = Result<usize, E>>,
+        mut step: Pin<&mut impl Future<Output = Result<usize, E>>>,
     ) -> Result<Result<usize, E>, Elapsed> {
-        let mut step = pin!(step);
         // Most often there is nothing to wait for.
-        let ready = core::future::poll_fn(|context| {
-            Poll::Ready(match step.as_mut().poll(context) {
-                Poll::Ready(moved) => Some(moved),
-                Poll::Pending => None,
-            })
-        });
-        let moved = match ready.await {
-            Some(moved) => moved,
-            None => {
-                let begun = Instant::now();
-                let end = self.until.map(|until| until.saturating_duration_since(begun));
-                let left = Duration::from_nanos(self.left);
-                let moved = timeout(end.map_or(left, |end| end.min(left)), step).await;
-                self.left = self.left.saturating_sub(nanoseconds(begun.elapsed()));
-                moved?
+        let mut wait: Option<(Instant, Sleep)> = None;
+        let moved = poll_fn(|context| {
+            if let Poll::Ready(moved) = step.as_mut().poll(context) {
+                return Poll::Ready(Ok(moved));
             }
-        };
+            let (_, end) = wait.get_or_insert_with(|| {
+                let begun = Instant::now();
+                let end = begun.saturating_add(Duration::from_nanos(self.left));
+                (begun, sleep_until(self.until.map_or(end, |until| until.min(end))))
+            });
+            Pin::new(end).poll(context).map(|()| Err(Elapsed))
+        })
+        .await?;
+        if let Some((begun, _)) = wait {
+            self.left = self.left.saturating_sub(nanoseconds(begun.elapsed()));
+        }
         if let Ok(count) = &moved {
             let back = (*count as u64).saturating_mul(self.byte);
             self.left = self.left.saturating_add(back).min(self.most);
@@ -81,6 +80,7 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::pin::pin;
     use kernel::task::block_on;
     use kernel::time::sleep;
 
@@ -94,7 +94,7 @@ mod tests {
                 sleep(Duration::from_secs(seconds)).await;
                 Ok::<_, ()>(count)
             };
-            while begun.elapsed().as_secs() < 3600 && pace.wait(step()).await.is_ok() {}
+            while begun.elapsed().as_secs() < 3600 && pace.wait(pin!(step())).await.is_ok() {}
             begun.elapsed().as_secs()
         })
     }
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn who_is_ready_is_not_waited_for() {
         let mut pace = Pace::new(Duration::ZERO, 500);
-        let moved = block_on(pace.wait(async { Ok::<_, ()>(7) }));
+        let moved = block_on(pace.wait(pin!(async { Ok::<_, ()>(7) })));
         assert_eq!(moved, Ok(Ok(7)));
     }
 }

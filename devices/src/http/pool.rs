@@ -2,6 +2,7 @@
 
 use super::body::LINE;
 use super::budget::Budget;
+use super::pace::Pace;
 use super::response::ROOM;
 use super::server::{Limits, Stats, count};
 use super::{Error, Status};
@@ -9,11 +10,11 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
-use core::pin::pin;
+use core::pin::Pin;
 use core::task::{Poll, Waker};
 use core::time::Duration;
 use kernel::task::Task;
-use kernel::time::Instant;
+use kernel::time::{Instant, sleep_until};
 
 /// Connections that keep their memory while they wait for the next request. Beyond
 /// these, each gives it back meanwhile.
@@ -85,6 +86,8 @@ pub(super) struct Pool {
     /// How many have theirs.
     pub(super) out: Cell<usize>,
     pub(super) budget: Budget,
+    /// The patience with those who send a body, and with those who take an answer.
+    pub(super) paces: (Pace, Pace),
     seats: RefCell<Vec<Option<Seat>>>,
     /// Those that nobody has.
     free: RefCell<Vec<usize>>,
@@ -103,6 +106,7 @@ impl Pool {
             spare: Cell::new(None),
             out: Cell::new(0),
             budget: Budget::new(limits.memory),
+            paces: (Pace::new(limits.pause, limits.rate), Pace::new(limits.response, limits.rate)),
             seats: RefCell::default(),
             free: RefCell::default(),
             told: Cell::new(0),
@@ -263,22 +267,36 @@ impl Place {
         self.pool.closing.get() || self.with(|seat| seat.told).unwrap_or(true)
     }
 
-    /// Waits, unless it is told to leave before there is anything.
-    pub(super) async fn wait<F: Future>(&self, doing: Doing, step: F) -> Option<F::Output> {
-        self.with(|seat| (seat.doing, seat.since) = (doing, Instant::now()));
-        let mut step = pin!(step);
+    /// Waits for so long, unless it is told to leave before there is anything. The step is
+    /// lent, as moving it would be work with each request.
+    pub(super) async fn wait<F: Future>(
+        &self,
+        doing: Doing,
+        limit: Duration,
+        mut step: Pin<&mut F>,
+    ) -> Option<F::Output> {
+        let mut end = None;
         let done = poll_fn(|context| {
             if let Poll::Ready(done) = step.as_mut().poll(context) {
                 return Poll::Ready(Some(done));
             }
+            let now = end.is_none().then(Instant::now);
             let told = self.with(|seat| {
+                if let Some(now) = now {
+                    (seat.doing, seat.since) = (doing, now);
+                }
                 if !seat.waker.as_ref().is_some_and(|it| it.will_wake(context.waker())) {
                     seat.waker = Some(context.waker().clone());
                 }
                 seat.told
             });
             let closing = doing == Doing::Idle && self.pool.closing.get();
-            if told == Some(false) && !closing { Poll::Pending } else { Poll::Ready(None) }
+            if told != Some(false) || closing {
+                return Poll::Ready(None);
+            }
+            let begun = now.unwrap_or_else(Instant::now);
+            let end = end.get_or_insert_with(|| sleep_until(begun.saturating_add(limit)));
+            Pin::new(end).poll(context).map(|()| None)
         })
         .await;
         self.with(|seat| seat.doing = Doing::Work);

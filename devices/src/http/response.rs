@@ -11,6 +11,7 @@ use super::{Error, Status, date, syntax};
 use crate::ip;
 use core::cell::Cell;
 use core::fmt::{self, Write as _};
+use core::pin::pin;
 use embedded_io_async::{ErrorType, Read, Write};
 
 /// A line that is made without the heap. One type for all, as each has its code.
@@ -279,7 +280,7 @@ pub struct Response<'a> {
     pub(super) newest: bool,
     /// What the head is made in, [`ROOM`] bytes.
     pub(super) memory: &'a mut [u8],
-    pub(super) pace: Pace,
+    pub(super) pace: &'a mut Pace,
     /// The server ends: there are no more requests on this connection.
     pub(super) closing: &'a Cell<bool>,
 }
@@ -306,7 +307,7 @@ impl<'a> Response<'a> {
         loop {
             let (count, last) = format(self.memory, format_args!("{head}"), sent)?;
             let part = self.memory.get(..count).unwrap_or_default();
-            put(body.writer(), part, &mut self.pace).await?;
+            put(body.writer(), part, self.pace).await?;
             sent += count;
             if last {
                 let silent = self.headless || is_empty(status);
@@ -335,7 +336,7 @@ impl<'a> Response<'a> {
         body.check().await?;
         let how = self.begin(body, status, fields, Some(content.len() as u64)).await?;
         if how != Content::Silent {
-            put(body.writer(), content, &mut self.pace).await?;
+            put(body.writer(), content, self.pace).await?;
         }
         self.progress.done = true;
         Ok(())
@@ -378,7 +379,7 @@ pub(super) async fn put<W: Write<Error = ip::Error>>(
     pace: &mut Pace,
 ) -> Result<(), Error> {
     while !bytes.is_empty() {
-        match pace.wait(writer.write(bytes)).await {
+        match pace.wait(pin!(writer.write(bytes))).await {
             Ok(Ok(0)) | Err(_) => return Err(Error::Connection(ip::Error::TimedOut)),
             Ok(count) => bytes = bytes.get(count?..).unwrap_or_default(),
         }
@@ -412,7 +413,7 @@ pub struct Sink<'a> {
     memory: &'a mut [u8],
     /// And up to here.
     end: usize,
-    pace: Pace,
+    pace: &'a mut Pace,
 }
 
 impl Sink<'_> {
@@ -436,14 +437,14 @@ impl Sink<'_> {
         self.count(piece.len())?;
         let writer = body.writer();
         if self.content != Content::Chunks {
-            return put(writer, piece, &mut self.pace).await;
+            return put(writer, piece, self.pace).await;
         }
         let mut size = Line::new();
         // Sixteen digits and the line's end fit.
         let _ = write!(size, "{:x}\r\n", piece.len());
-        put(writer, size.as_bytes(), &mut self.pace).await?;
-        put(writer, piece, &mut self.pace).await?;
-        put(writer, b"\r\n", &mut self.pace).await
+        put(writer, size.as_bytes(), self.pace).await?;
+        put(writer, piece, self.pace).await?;
+        put(writer, b"\r\n", self.pace).await
     }
 
     /// Adds `text`, as in `sink.print(body, format_args!("{name}\n"))`. It is sent when
@@ -526,7 +527,7 @@ impl Sink<'_> {
             end += last.len();
         }
         self.end = BEFORE;
-        put(body.writer(), &self.memory[start..end], &mut self.pace).await
+        put(body.writer(), &self.memory[start..end], self.pace).await
     }
 
     /// Ends the content.

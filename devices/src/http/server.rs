@@ -3,13 +3,13 @@
 use super::body::{Body, LINE};
 use super::fields::Framing;
 use super::head::{Bounds, Method, Parser, Request};
-use super::pace::Pace;
 use super::pool::{Doing, Held, KEEP, Memory, Place, Pool, SMALL};
 use super::response::{self, Progress, Response, put};
 use super::{Error, Status};
 use crate::ip::{self, Listener, Stream, Tcp};
 use alloc::rc::Rc;
 use core::cell::Cell;
+use core::pin::pin;
 use core::time::Duration;
 use embedded_io_async::{Read, Write};
 use kernel::metrics::{Metric, Source};
@@ -279,7 +279,8 @@ pub(super) async fn pooled<S: Stream>(
         count(&pool.stats, |stats| stats.bad += 1);
         if let Some(mut memory) = kernel::memory::zeroed(ANSWER) {
             let answer = response::refusal(&mut memory, status, note.why, note.headless);
-            let _ = put(&mut writer, answer, &mut Pace::new(limits.response, limits.rate)).await;
+            let (_, mut takes) = pool.paces;
+            let _ = put(&mut writer, answer, &mut takes).await;
         }
     }
     drop((reader, writer));
@@ -305,7 +306,7 @@ pub(super) async fn pooled<S: Stream>(
         true if pool.closing.get() => ending.await,
         // Another one needs the memory.
         true => drop(timeout(BRIEF, ending).await),
-        false => drop(place.wait(Doing::Ending, ending).await),
+        false => drop(place.wait(Doing::Ending, Duration::MAX, pin!(ending)).await),
     }
 }
 
@@ -324,8 +325,8 @@ async fn first<R: Read<Error = ip::Error>>(
     } else {
         held.take(limits)?
     };
-    let read = place.wait(Doing::Idle, timeout(limits.idle, reader.read(to))).await;
-    let read = read.unwrap_or(Ok(Ok(0))).unwrap_or(Ok(0))?;
+    let read = place.wait(Doing::Idle, limits.idle, pin!(reader.read(to))).await;
+    let read = read.unwrap_or(Ok(0))?;
     if many && read > 0 {
         held.take(limits)?[..1].copy_from_slice(&byte);
     }
@@ -384,11 +385,11 @@ where
             memory.resize(limits.head + LINE, &pool.budget)?;
         }
         let left = deadline.saturating_duration_since(Instant::now());
-        let read = timeout(left, reader.read(&mut memory.buffer[end..]));
-        match place.wait(Doing::Head, read).await {
-            Some(Ok(Ok(0))) => return Err(Error::Connection(ip::Error::Reset)),
-            Some(Ok(read)) => end += read?,
-            Some(Err(_)) | None => return Err(Error::Request(Status::TIMEOUT)),
+        let read = pin!(reader.read(&mut memory.buffer[end..]));
+        match place.wait(Doing::Head, left, read).await {
+            Some(Ok(0)) => return Err(Error::Connection(ip::Error::Reset)),
+            Some(read) => end += read?,
+            None => return Err(Error::Request(Status::TIMEOUT)),
         }
     };
     if matches!(head.framing, Framing::Length(length) if length > limits.body) {
@@ -403,7 +404,8 @@ where
     }
     let (of_head, rest) = memory.buffer.split_at_mut(head.length);
     let request = Request::new(of_head, &head);
-    let pace = Pace::new(limits.pause, limits.rate).until(begun.saturating_add(limits.whole));
+    let (sends, mut takes) = pool.paces;
+    let pace = sends.until(begun.saturating_add(limits.whole));
     let mut body = Body::new(
         (reader, writer),
         rest,
@@ -418,14 +420,14 @@ where
         note.why = body.why;
         checked?;
     }
-    let (mut progress, mut keep) = (Progress::default(), head.keep && !place.leaves());
+    let (mut progress, mut keep) = (Progress::default(), head.keep);
     let response = Response {
         progress: &mut progress,
         headless: request.method() == Method::Head,
         keep: &mut keep,
         newest: head.is_newest(),
         memory: &mut memory.text,
-        pace: Pace::new(limits.response, limits.rate),
+        pace: &mut takes,
         closing: &pool.closing,
     };
     let result = match request.path() {

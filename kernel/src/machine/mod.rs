@@ -7,7 +7,7 @@
 //! * `look`, `idle`: for news from devices, without and with waiting
 //! * `start`: runs the app, and ends
 //! * `console`: the byte streams that every machine has, before any device
-//! * `memory_stats`, `mappings`: what memory is used for
+//! * `memory_stats`, `memory_left`, `mappings`: what memory is used for
 //! * `metrics`: what it counts
 //! * `manifest`: the text of the program's manifest
 //! * `entropy_pool`, `hardware_seed`, `jitter`: what randomness is made of
@@ -31,8 +31,9 @@ use xen as here;
 
 pub use here::{console, start};
 pub(crate) use here::{
-    ending, entropy_pool, hardware_seed, idle, jitter, look, manifest, mappings, memory_stats,
-    metrics, monotonic, queue, ready, shutdown_requested, start_watchdog, timers, wall_clock,
+    ending, entropy_pool, hardware_seed, idle, jitter, look, manifest, mappings, memory_left,
+    memory_stats, metrics, monotonic, queue, ready, shutdown_requested, start_watchdog, timers,
+    wall_clock,
 };
 #[cfg(target_os = "xen")]
 pub use here::{open_store, serve_shutdown};

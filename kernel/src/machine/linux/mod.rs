@@ -140,6 +140,11 @@ pub(crate) fn memory_stats() -> Stats {
     Stats { total: MEMORY.get(), ..Stats::default() }
 }
 
+/// As much as there is.
+pub(crate) fn memory_left() -> (usize, usize) {
+    (MEMORY.get(), MEMORY.get())
+}
+
 /// Tells `each` about every mapping of the process, as /proc has it.
 pub(crate) fn mappings(each: &mut dyn FnMut(Mapping)) {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();

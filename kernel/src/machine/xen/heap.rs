@@ -79,6 +79,14 @@ pub(crate) fn stats(total: usize) -> Stats {
     }
 }
 
+/// Bytes that are left of `total` at least: without those that the lists keep.
+pub(crate) fn left(total: usize) -> usize {
+    let heap = HEAP.behind().lock();
+    let mapped = heap.source.paging.as_ref().map_or(0, |paging| paging.mapped().0) * PAGE_SIZE;
+    let end = heap.source.end.map_or(0, |end| end.as_ptr() as usize - heap.source.start);
+    total.saturating_sub(mapped) + end.saturating_sub(heap.counters().allocated_bytes)
+}
+
 /// Tells `each` about every page that is mapped. It must not allocate.
 pub(crate) fn mappings(each: &mut dyn FnMut(Mapping)) {
     let heap = HEAP.behind().lock();

@@ -19,7 +19,8 @@ pub(crate) use metrics::metrics;
 pub use shutdown::serve as serve_shutdown;
 pub(crate) use shutdown::shutdown_requested;
 pub(crate) use start::{
-    command_line, ending, idle, look, manifest, memory_stats, queue, raw_arguments, ready, timers,
+    command_line, ending, idle, look, manifest, memory_left, memory_stats, queue, raw_arguments,
+    ready, timers,
 };
 pub use start::{open_store, start};
 pub(crate) use watchdog::start_watchdog;

@@ -281,7 +281,16 @@ pub(crate) fn idle(deadline: Option<Instant>) {
 
 /// Bytes of memory that the domain has.
 pub(crate) fn memory_stats() -> crate::memory::Stats {
-    heap::stats(START_INFO.get().map_or(0, |info| info.nr_pages as usize * PAGE_SIZE))
+    heap::stats(memory())
+}
+
+fn memory() -> usize {
+    START_INFO.get().map_or(0, |info| info.nr_pages as usize * PAGE_SIZE)
+}
+
+/// Bytes of memory that the domain has, and that are left at least.
+pub(crate) fn memory_left() -> (usize, usize) {
+    (memory(), heap::left(memory()))
 }
 
 /// The command line, but what surrounds it.
