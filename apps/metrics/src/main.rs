@@ -1,6 +1,8 @@
 //! The wiring of `metrics`.
 //!
-//! test: client client.sh
+//! test(serves): client client.sh
+//! test(crowd): client crowd.sh
+//! test: timeout 90
 
 #![no_std]
 #![no_main]
