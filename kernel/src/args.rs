@@ -465,7 +465,10 @@ mod tests {
             "  watchdog=<number from 0 to 4294967295>, 30 if",
         ];
         assert!(lines.iter().zip(begin).all(|(line, begin)| line.starts_with(begin)), "{lines:#?}");
-        assert!(lines.iter().any(|line| line == "  seed=<64 hexadecimal digits>"), "{lines:#?}");
+        assert!(
+            lines.iter().any(|line| line == "  seed=<key of 64 hexadecimal digits>"),
+            "{lines:#?}"
+        );
         assert!(args("help").unwrap().wants_help());
     }
 }

@@ -129,7 +129,7 @@ impl fmt::Debug for Seed {
 }
 
 impl Value for Seed {
-    const KIND: &'static str = "64 hexadecimal digits";
+    const KIND: &'static str = "key of 64 hexadecimal digits";
 
     fn parse(text: &'static str) -> Option<Self> {
         let mut seed = [0; KEY];

@@ -11,7 +11,7 @@
 //! test(malformed): console-contains "argument number takes a number from 0 to 65535, not 65536"
 //! test(seed): args seed=abc
 //! test(seed): expect exit 2
-//! test(seed): console-contains "argument seed takes a 64 hexadecimal digits, not abc"
+//! test(seed): console-contains "argument seed takes a key of 64 hexadecimal digits, not abc"
 //! test(log): args log=
 //! test(log): expect exit 2
 //! test(log): console-contains "argument log takes a level"
