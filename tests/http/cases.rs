@@ -18,7 +18,7 @@
 //! * `\(TEXT*COUNT)`: a text so many times;
 //! * `\W`: here the client waits for the answer to what it sent so far.
 //!
-//! Expected are words, all of which have to hold:
+//! Expected are words, all of which have to hold, or all of those before or behind an `or`:
 //!
 //! * numbers such as `200` or `400/501`, and `2xx`: the statuses of all answers in their
 //!   order; `!101` is any other, and `none` is no answer at all;
@@ -256,10 +256,21 @@ pub(super) fn judge(case: &Case, outcome: &Outcome) -> Result<(), String> {
     if !case.expected.iter().any(|word| word == "100") {
         answers.retain(|answer| answer.status != 100);
     }
+    let results = case.expected.split(|word| word == "or");
+    let results: Vec<_> =
+        results.map(|words| holds(words, &answers, outcome.closed).err()).collect();
+    match results.iter().any(Option::is_none) {
+        true => Ok(()),
+        false => Err(results.into_iter().flatten().collect::<Vec<_>>().join("; ")),
+    }
+}
+
+/// Whether all `words` hold for what came.
+fn holds(words: &[String], answers: &[Answer], closed: bool) -> Result<(), String> {
     let found: Vec<_> = answers.iter().map(|answer| answer.status).collect();
-    let state = if outcome.closed { "closed" } else { "open" };
-    let all = || format!("{found:?} and {state}, not {}", case.expected.join(" "));
-    let mut statuses = case.expected.iter().filter(|word| tells_status(word)).peekable();
+    let state = if closed { "closed" } else { "open" };
+    let all = || format!("{found:?} and {state}, not {}", words.join(" "));
+    let mut statuses = words.iter().filter(|word| tells_status(word)).peekable();
     if statuses.peek().is_some() {
         let mut found = found.iter();
         for word in statuses.filter(|word| *word != "none") {
@@ -269,14 +280,14 @@ pub(super) fn judge(case: &Case, outcome: &Outcome) -> Result<(), String> {
             return Err(all());
         }
     }
-    for word in case.expected.iter().filter(|word| !tells_status(word)) {
+    for word in words.iter().filter(|word| !tells_status(word)) {
         let (kind, argument) = word.split_once('=').unwrap_or((word, ""));
         let argument = bytes(argument).map(|parts| parts.concat()).unwrap_or_default();
         let text = String::from_utf8_lossy(&argument);
         let last = answers.last();
         let holds = match kind {
             "open" | "closed" => kind == state,
-            "refused" => outcome.closed && found.iter().all(|status| *status >= 400),
+            "refused" => closed && found.iter().all(|status| *status >= 400),
             "why" => last.is_some_and(|it| {
                 let fields = ["content-type", "date"];
                 !it.body.is_empty() && fields.iter().all(|name| it.field(name).is_some())

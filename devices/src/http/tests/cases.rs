@@ -84,8 +84,17 @@ fn outcome(case: &Case, piece: usize) -> Outcome {
 
 #[test]
 fn servers_do_what_the_table_says_however_the_bytes_come() {
-    let table = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/http/server.txt");
-    let cases = read(&std::fs::read_to_string(table).unwrap()).unwrap();
+    servers_do(include_str!("../../../../tests/http/server.txt"));
+}
+
+#[test]
+fn where_parsers_quarrel_ours_refuses_or_reads_as_the_table_says() {
+    servers_do(include_str!("../../../../tests/http/quarrels.txt"));
+}
+
+/// Plays each case of a table.
+fn servers_do(text: &str) {
+    let cases = read(text).unwrap();
     let mut failures = Vec::new();
     for case in &cases {
         let long = case.parts.concat().len() > 20_000;
@@ -97,4 +106,15 @@ fn servers_do_what_the_table_says_however_the_bytes_come() {
         }
     }
     assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), cases.len(), failures.join("\n"));
+}
+
+#[test]
+fn of_alternatives_one_has_to_hold_as_a_whole() {
+    let cases = read("a | 9112 2.2 | 200 closed or 400 open | x").unwrap();
+    let outcome = |status: u16, closed| {
+        let bytes = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n").into_bytes();
+        judge(&cases[0], &Outcome { bytes, closed }).is_ok()
+    };
+    assert!(outcome(200, true) && outcome(400, false));
+    assert!(!outcome(200, false) && !outcome(400, true) && !outcome(404, true));
 }

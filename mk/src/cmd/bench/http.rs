@@ -28,10 +28,11 @@ use std::time::{Duration, Instant};
 /// Counts what a server of HTTP does as the RFCs say
 #[derive(clap::Args, Default)]
 #[command(after_help = "Examples:\n  cargo mk bench http --failures\n  cargo mk bench http \
---address 127.0.0.1:8080 --json\n  cargo mk bench http --client curl --failures\n\nThe cases stand in tests/http. For those of server.txt, a \
-server has a page at / and sends back what\nis posted there; for those of static.txt it serves the \
-files of files.rs; a client is given the answers\nof client.txt, and judged by what it gives out and by its status. \
-Without --address, httpd, site and\nfetch are started as processes of this machine.")]
+--address 127.0.0.1:8080 --json\n  cargo mk bench http --client curl --failures\n\nThe cases stand \
+in tests/http. For those of server.txt, a server has a page at / and sends back\nwhat is posted \
+there; quarrels.txt needs the page alone; for those of static.txt it serves the files\nof \
+files.rs; a client is given the answers of client.txt, and judged by what it gives out and by its\n\
+status. Without --address, httpd, site and fetch are started as processes of this machine.")]
 pub(super) struct Args {
     /// Prints JSON instead of a table
     #[arg(long)]
@@ -42,7 +43,7 @@ pub(super) struct Args {
     /// The server that is asked, as HOST:PORT
     #[arg(long, value_name = "HOST:PORT")]
     address: Option<String>,
-    /// The table of cases; by default all, and server with --address
+    /// The table of cases; by default all, and server and quarrels with --address
     #[arg(long)]
     table: Option<Table>,
     /// Who is given the answers of the table client
@@ -58,6 +59,8 @@ pub(super) struct Args {
 enum Table {
     /// How HTTP is read and written
     Server,
+    /// What parsers are known to quarrel about
+    Quarrels,
     /// How files are served
     Static,
     /// How answers are read
@@ -69,6 +72,7 @@ impl Table {
     const fn path(self) -> &'static str {
         match self {
             Self::Server => "tests/http/server.txt",
+            Self::Quarrels => "tests/http/quarrels.txt",
             Self::Static => "tests/http/static.txt",
             Self::Client => "tests/http/client.txt",
         }
@@ -77,7 +81,7 @@ impl Table {
     /// The app that it is for.
     const fn app(self) -> &'static str {
         match self {
-            Self::Server => "httpd",
+            Self::Server | Self::Quarrels => "httpd",
             Self::Static => "site",
             Self::Client => "fetch",
         }
@@ -154,8 +158,10 @@ fn reports(project: &Project, args: &Args, ui: &Ui) -> Result<Vec<Report>> {
         (Some(_), Some(_), _) => bail!("a client is judged by the table client alone"),
         (Some(Table::Client), None, Some(_)) => bail!("a server is not judged by the table client"),
         (Some(table), ..) => vec![table],
-        (None, None, Some(_)) => vec![Table::Server],
-        (None, None, None) => vec![Table::Server, Table::Static, Table::Client],
+        (None, None, Some(_)) => vec![Table::Server, Table::Quarrels],
+        (None, None, None) => {
+            vec![Table::Server, Table::Quarrels, Table::Static, Table::Client]
+        }
     };
     let mut reports = Vec::new();
     for table in tables {
