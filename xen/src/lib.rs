@@ -19,6 +19,9 @@
 //! * [`time`]: the paravirtual clock
 //! * [`watchdog`]: a timer that finds a guest that hangs
 //!
+//! On a host, [`hypercall`] calls [`fake`], and the fake is built from everything else
+//! in here. That circle is what a seam with a stand-in behind it is; it is the only one.
+//!
 //! Two rules hold everywhere: no reference ever points into memory that a peer
 //! domain may write, and nothing that a peer writes can cause a panic or an
 //! endless loop.

@@ -9,6 +9,7 @@
 
 use crate::Errno;
 pub use crate::public::io::xenbus::XenbusState;
+pub use crate::xenstore::number;
 use crate::xenstore::{self, Changed, Done, Error, Reply, Watch};
 use alloc::format;
 use alloc::string::String;
@@ -17,18 +18,6 @@ use core::fmt::Display;
 use core::ops::RangeInclusive;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
-
-/// The number that `text` is: decimal digits and nothing else.
-#[must_use]
-pub fn number(text: &[u8]) -> Option<u64> {
-    if text.is_empty() || text.len() > 20 {
-        return None;
-    }
-    text.iter().try_fold(0_u64, |number, &digit| {
-        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
-        number.checked_mul(10)?.checked_add(digit)
-    })
-}
 
 /// A number that is being read.
 #[derive(Debug)]

@@ -24,6 +24,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::pin::Pin;
 use core::task::{Context, Poll};
+pub use wire::number;
 use wire::{Assembler, Header};
 
 /// How often a transaction that collided is tried (rule X11).

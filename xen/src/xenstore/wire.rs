@@ -4,6 +4,18 @@ use super::{Error, HEADER, PAYLOAD_MAX};
 use crate::Errno;
 use alloc::vec::Vec;
 
+/// The number that `text` is: decimal digits and nothing else.
+#[must_use]
+pub fn number(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || text.len() > 20 {
+        return None;
+    }
+    text.iter().try_fold(0_u64, |number, &digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
+}
+
 /// `struct xsd_sockmsg`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
@@ -82,13 +94,13 @@ pub(crate) fn watch_event(payload: &[u8]) -> Option<(&[u8], u32)> {
     let payload = payload.strip_suffix(b"\0")?;
     let mut parts = payload.split(|&byte| byte == 0);
     let (path, token) = (parts.next()?, parts.next()?);
-    let token = u32::try_from(crate::xenbus::number(token)?).ok()?;
+    let token = u32::try_from(number(token)?).ok()?;
     parts.next().is_none().then_some((path, token))
 }
 
 /// The number of a transaction that was begun; 0 is none.
 pub(crate) fn transaction(payload: &[u8]) -> Option<u32> {
-    let number = crate::xenbus::number(payload.strip_suffix(b"\0").unwrap_or(payload))?;
+    let number = number(payload.strip_suffix(b"\0").unwrap_or(payload))?;
     u32::try_from(number).ok().filter(|&id| id != 0)
 }
 
