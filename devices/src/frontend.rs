@@ -361,7 +361,7 @@ pub(crate) mod testing {
 
     /// Runs `test` beside the fake, in simulated time.
     pub(crate) fn on_fake<F: Future<Output = ()>>(test: impl FnOnce(Rc<Fake>) -> F) {
-        kernel::machine::simulate_time();
+        kernel::testing::simulate_time();
         let fake = Rc::new(Fake::new());
         let ticking = fake.clone();
         block_on(async {

@@ -18,7 +18,7 @@ fn stack(end: End, address: Ipv4Addr) -> Stack<End> {
 fn round_trips(count: usize) -> (u64, u64) {
     let mut packets = 0;
     let all = allocation_counter::measure(|| {
-        kernel::machine::simulate_time();
+        kernel::testing::simulate_time();
         let (one, other) = cable(Options::default());
         block_on(async {
             let (server, client) = (stack(one, SERVER), stack(other, Ipv4Addr::new(10, 0, 0, 2)));

@@ -48,7 +48,7 @@ pub enum Error {
 }
 
 /// It repeats what the user wrote: who prints it escapes control characters, as
-/// [`machine::line`](crate::machine::line) does.
+/// [`println!`](crate::println!) does.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {

@@ -23,6 +23,12 @@ impl Exit {
     pub const FAULT: Self = Self(139);
 }
 
+/// Prints what is wrong with the arguments or the devices, and returns the exit status for it.
+pub fn usage(error: &dyn Display) -> Exit {
+    machine::line(format_args!("error: {error} (the argument `help` lists what there is)"));
+    Exit::USAGE
+}
+
 /// What `start` may return: nothing, an [`Exit`], or a `Result` of these whose
 /// error is printed.
 pub trait Outcome {

@@ -16,6 +16,8 @@
 //! * [`log`](mod@log): the sink of the `log` crate, and its levels
 //! * [`shutdown`]: when the toolstack asks the machine to end
 //! * [`exit`]: how an app ends
+//! * [`println!`]: lines on the console
+//! * `testing`: a simulated machine, for tests on a host
 //! * [`text`]: untrusted bytes made printable
 //! * [`manifest`]: the ELF note
 //! * [`machine`]: Xen, or a Linux process that plays the part of one
@@ -37,8 +39,12 @@ pub mod machine;
 pub mod manifest;
 pub mod memory;
 pub mod metrics;
+#[doc(hidden)]
+pub mod print;
 pub mod shutdown;
 pub mod task;
+#[cfg(not(target_os = "xen"))]
+pub mod testing;
 pub mod text;
 pub mod time;
 mod unikernel;

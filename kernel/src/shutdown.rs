@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn the_end_waits_for_what_is_held_within_bounds() {
-        machine::simulate_time();
+        crate::testing::simulate_time();
         machine::ending().finish();
         for (takes, waits) in [(1, 1), (9, 9), (60, 10)] {
             machine::ending().over.store(false, Ordering::Relaxed);

@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn tasks_run_in_the_order_of_their_timers() {
-        machine::simulate_time();
+        crate::testing::simulate_time();
         let order = Rc::new(RefCell::new(Vec::new()));
         block_on({
             let order = order.clone();
@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn dropping_a_task_cancels_it_and_drops_its_future() {
-        machine::simulate_time();
+        crate::testing::simulate_time();
         let alive = Rc::new(());
         let seen = alive.clone();
         block_on(async move {
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn cancelling_returns_what_was_ready() {
-        machine::simulate_time();
+        crate::testing::simulate_time();
         block_on(async {
             let ready = spawn(async { 5 });
             let waiting = spawn(async {
@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn a_waker_may_be_called_twice_and_kept() {
-        machine::simulate_time();
+        crate::testing::simulate_time();
         let polls = Rc::new(Cell::new(0));
         let kept: Rc<RefCell<Option<Waker>>> = Rc::default();
         block_on({
@@ -339,7 +339,7 @@ mod tests {
 
     #[test]
     fn select_gives_the_first_and_drops_the_other() {
-        machine::simulate_time();
+        crate::testing::simulate_time();
         block_on(async {
             let first = select(sleep(SECOND * 5), async {
                 sleep(SECOND).await;

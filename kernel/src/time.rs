@@ -306,7 +306,7 @@ mod tests {
 
     #[test]
     fn sleeping_takes_as_long_as_it_says() {
-        machine::simulate_time();
+        crate::testing::simulate_time();
         block_on(async {
             let begun = Instant::now();
             sleep(SECOND * 3).await;
@@ -326,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_timeout_cuts_short_and_leaves_no_timer() {
-        machine::simulate_time();
+        crate::testing::simulate_time();
         block_on(async {
             let begun = Instant::now();
             assert_eq!(timeout(SECOND, sleep(SECOND * 9)).await, Err(Elapsed));
@@ -339,7 +339,7 @@ mod tests {
 
     #[test]
     fn an_interval_keeps_its_rhythm() {
-        machine::simulate_time();
+        crate::testing::simulate_time();
         block_on(async {
             let begun = Instant::now();
             let mut interval = interval(SECOND);
@@ -354,7 +354,7 @@ mod tests {
 
     #[test]
     fn a_thousand_timers_wake_in_order_and_cancelled_ones_never() {
-        machine::simulate_time();
+        crate::testing::simulate_time();
         block_on(async {
             let begun = Instant::now();
             let tasks: Vec<_> = (0..1000_u32)
@@ -387,7 +387,7 @@ mod tests {
 
     #[test]
     fn stopped_timers_do_not_pile_up() {
-        machine::simulate_time();
+        crate::testing::simulate_time();
         block_on(async {
             for _ in 0..10_000 {
                 assert_eq!(timeout(SECOND * 3600, yield_now()).await, Ok(()));

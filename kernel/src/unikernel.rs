@@ -91,7 +91,7 @@ macro_rules! unikernel {
                         $device,
                     ).await {
                         Ok(device) => device,
-                        Err(error) => return $crate::machine::usage(&error),
+                        Err(error) => return $crate::exit::usage(&error),
                     };
                 )*)?
                 $crate::exit::Outcome::report($main($($($device,)*)? $($($arg),*)?).await)
@@ -114,17 +114,17 @@ macro_rules! unikernel {
                         $crate::__first!($(Some($default),)? None),
                     ) {
                         Ok(value) => value,
-                        Err(error) => return Err($crate::machine::usage(&error)),
+                        Err(error) => return Err($crate::exit::usage(&error)),
                     };
                 )*)?
                 $($(
                     let $device = match <$($class)::+ as $crate::manifest::Device>::configure(&mut args) {
                         Ok(settings) => settings,
-                        Err(error) => return Err($crate::machine::usage(&error)),
+                        Err(error) => return Err($crate::exit::usage(&error)),
                     };
                 )*)?
                 if let Err(error) = args.finish() {
-                    return Err($crate::machine::usage(&error));
+                    return Err($crate::exit::usage(&error));
                 }
                 Ok(($($($arg,)*)? $($($device,)*)?))
             }

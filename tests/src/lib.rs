@@ -24,9 +24,9 @@ pub enum Verdict {
 impl Outcome for Verdict {
     fn report(self) -> Exit {
         match self {
-            Self::Pass => kernel::machine::line(format_args!("verdict: pass")),
-            Self::Skip(why) => kernel::machine::line(format_args!("verdict: skip {why}")),
-            Self::Fail(why) => kernel::machine::line(format_args!("verdict: fail {why}")),
+            Self::Pass => kernel::println!("verdict: pass"),
+            Self::Skip(why) => kernel::println!("verdict: skip {why}"),
+            Self::Fail(why) => kernel::println!("verdict: fail {why}"),
         }
         Exit::SUCCESS
     }

@@ -27,7 +27,7 @@ pub fn walk(code: usize, held: usize) -> Verdict {
             copies += copies_of(code, mapping.start..mapping.end);
         }
     });
-    kernel::machine::line(format_args!("protection: {count} ranges, {bytes} bytes"));
+    kernel::println!("protection: {count} ranges, {bytes} bytes");
     match bad {
         Some(bad) => Verdict::Fail(bad),
         None if ranges != 1 => Verdict::Fail("code is not one range"),

@@ -25,7 +25,7 @@ use core::pin::Pin;
 use core::task::Poll;
 use devices::block::content::{self, Refused};
 use devices::block::{Block, Error, ErrorKind};
-use kernel::machine::line;
+use kernel::println;
 use kernel::time::Instant;
 
 /// What is written.
@@ -104,7 +104,7 @@ async fn run<B: Block>(disk: &B, work: Work) -> Result<(), Failure> {
 
 fn report(name: &str, size: usize, depth: usize, count: u64, begun: Instant) {
     let (bytes, ns) = (count * size as u64, begun.elapsed().as_nanos());
-    line(format_args!("bench: {name} size={size} depth={depth} ops={count} bytes={bytes} ns={ns}"));
+    println!("bench: {name} size={size} depth={depth} ops={count} bytes={bytes} ns={ns}");
 }
 
 /// Waits for all of them, or for the first that fails.
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_disk_is_measured_and_a_small_one_is_not() {
-        kernel::machine::simulate_time();
+        kernel::testing::simulate_time();
         let disk = Memory::new(512, 2048);
         assert_eq!(block_on(start(disk.clone(), 64, false)), Ok(()));
         // It knows its own, and nothing else.
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn what_others_wrote_stays() {
-        kernel::machine::simulate_time();
+        kernel::testing::simulate_time();
         let disk = Memory::from_bytes(512, vec![1; 1 << 20]);
         let result = block_on(start(disk.clone(), 1, false));
         assert!(matches!(result, Err(Failure::Refused(_))), "{result:?}");

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use devices::block::content::{self, Refused};
 use devices::block::{Block, Error, ErrorKind};
-use kernel::machine::line;
+use kernel::println;
 
 /// What is not as it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,11 +88,11 @@ fn is_own(at: u64, piece: &[u8]) -> bool {
 pub async fn start<B: Block>(disk: B, size: u32, overwrite: bool) -> Result<(), Failure> {
     let info = disk.info();
     let sector = info.sector_size as usize;
-    line(format_args!(
+    println!(
         "block: {} sectors of {sector} bytes, {}",
         info.sectors,
         if info.read_only { "read-only" } else { "writable" }
-    ));
+    );
     let size = size as usize;
     let count = (size / sector) as u64;
     if size == 0 || !size.is_multiple_of(sector) || count > info.sectors {
@@ -121,7 +121,7 @@ pub async fn start<B: Block>(disk: B, size: u32, overwrite: bool) -> Result<(), 
         }
     }
     if info.read_only && known {
-        line(format_args!("block: both ends are as this app writes them"));
+        println!("block: both ends are as this app writes them");
     }
     if info.flush && !info.read_only {
         disk.flush().await.map_err(failed)?;
@@ -140,7 +140,7 @@ pub async fn start<B: Block>(disk: B, size: u32, overwrite: bool) -> Result<(), 
         let beyond = disk.write(info.sectors, &back[..sector]).await;
         refused("to write beyond its end", beyond, ErrorKind::OutOfRange)?;
     }
-    line(format_args!("block: the disk keeps what it is given"));
+    println!("block: the disk keeps what it is given");
     Ok(())
 }
 

@@ -24,8 +24,8 @@ use core::task::{Context, Poll};
 use core::time::Duration;
 use devices::ip;
 use devices::net::{Broken, Checksum, HEADER, Mac, Meta, Net};
-use kernel::machine::line;
 use kernel::metrics::{Metric, Source};
+use kernel::println;
 use kernel::task::{Either, select, yield_now};
 use kernel::time::{Instant, timeout};
 use table::{Side, Table};
@@ -249,12 +249,12 @@ pub async fn run<A: Net, B: Net>(one: &A, other: &B, stats: Rc<Cell<Stats>>) -> 
 pub async fn start<A: Net, B: Net>(one: A, other: B) -> Result<(), Error> {
     let stats = Rc::new(Cell::new(Stats::default()));
     let (first, second) = (one.info().mac, other.info().mac);
-    line(format_args!("bridge: ready between {first} and {second}"));
+    println!("bridge: ready between {first} and {second}");
     let bridge = run(&one, &other, stats.clone());
     let result = match select(bridge, kernel::shutdown_requested()).await {
         Either::First(result) => result,
         Either::Second(_) => Ok(()),
     };
-    line(format_args!("bridge: {}", stats.get()));
+    println!("bridge: {}", stats.get());
     result
 }

@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn machines_are_remembered_move_and_are_forgotten() {
-        kernel::machine::simulate_time();
+        kernel::testing::simulate_time();
         let (mut table, now) = (Table::new(7).unwrap(), Instant::now());
         assert_eq!(table.find(mac(1), now), None);
         assert!(!table.learn(mac(1), Side::One, now));
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_flood_takes_no_more_than_the_table() {
-        kernel::machine::simulate_time();
+        kernel::testing::simulate_time();
         let (mut table, now) = (Table::new(0x1234_5678_9abc_def0).unwrap(), Instant::now());
         for number in 0..100_000 {
             let now = now.saturating_add(Duration::from_micros(number.into()));

@@ -35,7 +35,7 @@ fn between<F: Future<Output = ()>>(
     kinds: (Options, Options),
     run: impl FnOnce(End, End, Rc<Cell<Stats>>) -> F,
 ) {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     block_on(async {
         // The far ends have different addresses.
         let ((left, one), (other, right)) = (cable(kinds.0), cable(kinds.1));
@@ -149,7 +149,7 @@ fn a_side_without_room_loses_frames_and_holds_up_nobody() {
 
 #[test]
 fn a_frame_that_circles_leaves_others_their_turn_n17() {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     block_on(async {
         // Both interfaces are on one wire: what goes out of one comes in at the other.
         let (one, other) = cable(Options::default());
@@ -208,7 +208,7 @@ fn two_stacks_do_not_notice_it() {
 
 #[test]
 fn a_broken_interface_ends_it() {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     block_on(async {
         let ((_left, one), (right, other)) = (cable(Options::default()), cable(Options::default()));
         let bridge = run(&one, &other, Rc::default());

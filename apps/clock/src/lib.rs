@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn one_line_a_second() {
-        kernel::machine::simulate_time();
+        kernel::testing::simulate_time();
         let begun = Instant::now();
         let mut out = Vec::new();
         kernel::task::block_on(start(&mut out, 5)).unwrap();

@@ -23,7 +23,8 @@ use devices::ip::dhcp::{CLIENT, Kind, SERVER};
 use devices::ip::{Datagrams, Error, Stack, Udp};
 use devices::net::Net;
 use kernel::Exit;
-use kernel::machine::{line, usage};
+use kernel::exit::usage;
+use kernel::println;
 use kernel::task::{Either, select};
 use kernel::text::Escaped;
 use kernel::time::Instant;
@@ -165,7 +166,7 @@ impl Lines {
         }
         self.count = self.count.saturating_add(1);
         if self.count <= LINES {
-            line(format_args!("dhcp: {text}"));
+            println!("dhcp: {text}");
         }
     }
 }
@@ -292,7 +293,7 @@ pub async fn start<N: Net + 'static>(
             let serving = serve(net, Server::new(read), pool);
             match select(serving, kernel::shutdown_requested()).await {
                 Either::First(error) => {
-                    line(format_args!("error: {error}"));
+                    println!("error: {error}");
                     Exit::FAILURE
                 }
                 Either::Second(_) => Exit::SUCCESS,
@@ -312,7 +313,7 @@ async fn serve<N: Net + 'static>(net: N, mut server: Server, pool: &str) -> Erro
         Ok(socket) => socket,
         Err(error) => return error,
     };
-    line(format_args!("dhcp: ready to give {}", Escaped(pool.as_bytes())));
+    println!("dhcp: ready to give {}", Escaped(pool.as_bytes()));
     let mut datagram = [0; LONGEST];
     loop {
         let length = match socket.receive(&mut datagram).await {

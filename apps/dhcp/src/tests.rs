@@ -16,7 +16,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// A server of three addresses, of which it has the first itself.
 fn server() -> Server {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     let read = Config::read(
         "10.0.1.1/24",
         "10.0.1.1-10.0.1.3",
@@ -172,7 +172,7 @@ fn arguments_are_checked() {
 
 #[test]
 fn a_client_gets_an_address_over_the_wire_and_keeps_it() {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     block_on(async {
         let (here, there) = cable(Options::default());
         let _server = spawn(async move {

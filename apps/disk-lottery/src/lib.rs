@@ -13,7 +13,7 @@ use crc::{CRC_32_ISO_HDLC, Crc, Table};
 use devices::block::content::{self, Refused};
 use devices::block::{Block, Error, ErrorKind};
 use kernel::Exit;
-use kernel::machine::line;
+use kernel::println;
 
 const CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
 
@@ -114,9 +114,9 @@ pub async fn play<B: Block>(on: &B, at: u64, drawn: u32) -> Result<bool, Failure
     write(on, at, Slot { best: best.max(drawn), games: games.saturating_add(1) }).await?;
     on.flush().await.map_err(disk)?;
     if won {
-        line(format_args!("disk-lottery: won, {drawn} beats {best}"));
+        println!("disk-lottery: won, {drawn} beats {best}");
     } else {
-        line(format_args!("disk-lottery: lost, {drawn} does not beat {best}"));
+        println!("disk-lottery: lost, {drawn} does not beat {best}");
     }
     Ok(won)
 }
@@ -139,7 +139,7 @@ pub async fn reset<B: Block>(on: &B, at: Option<u64>, overwrite: bool) -> Result
         write(on, slot, Slot::default()).await?;
     }
     on.flush().await.map_err(disk)?;
-    line(format_args!("disk-lottery: {count} slots are empty now"));
+    println!("disk-lottery: {count} slots are empty now");
     Ok(())
 }
 
@@ -167,7 +167,7 @@ pub async fn start<B: Block>(
     match done {
         Ok(()) => Exit::SUCCESS,
         Err(failure) => {
-            line(format_args!("error: {failure}"));
+            println!("error: {failure}");
             failure.status()
         }
     }

@@ -5,7 +5,7 @@
 
 use core::fmt;
 use devices::ip::{Error, Resolve};
-use kernel::machine::line;
+use kernel::println;
 use kernel::text::Escaped;
 
 /// How many of the names have no address, and why the last one has none.
@@ -36,11 +36,11 @@ pub async fn start<I: Resolve>(ip: I, names: &str) -> Result<(), Failure> {
             Ok(addresses) => {
                 for address in addresses {
                     let version = if address.is_ipv4() { "address" } else { "IPv6 address" };
-                    line(format_args!("{name} has {version} {address}"));
+                    println!("{name} has {version} {address}");
                 }
             }
             Err(error) => {
-                line(format_args!("{}: {error}", Escaped(name.as_bytes())));
+                println!("{}: {error}", Escaped(name.as_bytes()));
                 let missing = failure.map_or(0, |failure| failure.missing) + 1;
                 failure = Some(Failure { missing, last: error });
                 if error == Error::Down {

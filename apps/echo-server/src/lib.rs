@@ -95,7 +95,7 @@ async fn datagrams(socket: impl Datagrams) -> Error {
 pub async fn start<I: Tcp + Udp>(ip: I, port: u16) -> Result<(), Error> {
     let listener = ip.listen(port).await?;
     let socket = ip.bind(port).await?;
-    kernel::machine::line(format_args!("echo-server: listening on port {port}, TCP and UDP"));
+    kernel::println!("echo-server: listening on port {port}, TCP and UDP");
     let echo = select(connections(listener), datagrams(socket));
     match select(echo, kernel::shutdown_requested()).await {
         Either::First(Either::First(error) | Either::Second(error)) => Err(error),

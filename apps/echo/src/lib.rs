@@ -88,7 +88,7 @@ mod tests {
     }
 
     fn run(input: &[u8]) -> Vec<u8> {
-        kernel::machine::simulate_time();
+        kernel::testing::simulate_time();
         let mut output = Vec::new();
         let console = Script { input, output: &mut output };
         kernel::task::block_on(start(console)).unwrap();

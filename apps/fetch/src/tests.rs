@@ -105,7 +105,7 @@ fn fetch_by(
         several
     };
     let (urls, shown, fields) = (several(urls), !fields.is_empty(), several(fields));
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     block_on(async {
         let (one, other) = cable(Options::default());
         let (here, there) = (stack(one, 1), stack(other, 2));

@@ -36,7 +36,7 @@ mod tests {
 
     #[test]
     fn both_wait_at_the_same_time() {
-        kernel::machine::simulate_time();
+        kernel::testing::simulate_time();
         let begun = Instant::now();
         let mut out = Vec::new();
         kernel::task::block_on(start(&mut out)).unwrap();

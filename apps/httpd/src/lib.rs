@@ -203,7 +203,7 @@ pub async fn start<T: Tcp + Source + 'static>(
     let stats = Rc::new(Cell::new(Stats::default()));
     let site = Rc::new(Site { ip: ip.clone(), stats: stats.clone(), filling: vec![b'x'; FILLING] });
     http::serve(&*ip, port, limits, stats, site, |port| {
-        kernel::machine::line(format_args!("httpd: listening on port {port}"));
+        kernel::println!("httpd: listening on port {port}");
     })
     .await
 }

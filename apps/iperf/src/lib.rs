@@ -86,7 +86,7 @@ type Moved<S> = (S, u64);
 /// [`ip::Error::InUse`], [`ip::Error::Down`].
 pub async fn start<T: Tcp>(ip: T, port: u16) -> Result<(), ip::Error> {
     let mut listener = ip.listen(port).await?;
-    kernel::machine::line(format_args!("iperf: listening on port {port}"));
+    kernel::println!("iperf: listening on port {port}");
     loop {
         let mut control = match select(listener.accept(), shutdown_requested()).await {
             Either::First(Ok(control)) => control,
@@ -104,7 +104,7 @@ pub async fn start<T: Tcp>(ip: T, port: u16) -> Result<(), ip::Error> {
             Either::Second(()) => return Ok(()),
         };
         if let Err(error) = result {
-            kernel::machine::line(format_args!("iperf: {error}"));
+            kernel::println!("iperf: {error}");
             // It is told so, if it still listens.
             let _ = say(&mut control, State::ServerError).await;
             let _ = timeout(PATIENCE, control.write_all(&[0; 8])).await;
@@ -185,10 +185,7 @@ where
     let all: u64 = bytes.iter().sum();
     let did = if params.reverse { "sent" } else { "received" };
     let speed = u128::from(all) * 8000 / elapsed.as_nanos().max(1);
-    kernel::machine::line(format_args!(
-        "iperf: {did} {all} bytes in {} ms, {speed} Mbit/s",
-        elapsed.as_millis()
-    ));
+    kernel::println!("iperf: {did} {all} bytes in {} ms, {speed} Mbit/s", elapsed.as_millis());
     // IPERF_DONE, or its end.
     let _ = soon(control.read(&mut end)).await;
     Ok(())

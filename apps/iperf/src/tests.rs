@@ -29,7 +29,7 @@ async fn state<S: Stream>(control: &mut S) -> u8 {
 
 /// Moves `bytes` in the way that `params` say; what the server answers.
 fn client(params: &'static str, bytes: usize) -> Option<String> {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     let (left, right) = cable(Options::default());
     block_on(async {
         let server = Stack::start(left, settings(SERVER)).unwrap();

@@ -136,7 +136,7 @@ pub async fn start<T: Tcp + Source + 'static>(ip: T, port: u16) -> Result<(), ip
     let ip = Rc::new(ip);
     let handler = Rc::new(Server(ip.clone()));
     http::serve(&*ip, port, http::Limits::default(), Rc::default(), handler, |port| {
-        kernel::machine::line(format_args!("metrics: listening on port {port}"));
+        kernel::println!("metrics: listening on port {port}");
     })
     .await
 }

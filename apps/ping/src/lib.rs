@@ -6,7 +6,7 @@
 use core::fmt;
 use core::time::Duration;
 use devices::ip::{Error, Ping, Resolve};
-use kernel::machine::line;
+use kernel::println;
 use kernel::time::interval;
 
 /// How long an answer may take.
@@ -45,13 +45,13 @@ pub async fn start<I: Ping + Resolve>(
     size: u16,
 ) -> Result<(), Failure> {
     if to.is_empty() {
-        line(format_args!("ping: ready"));
+        println!("ping: ready");
         kernel::shutdown_requested().await;
         return Ok(());
     }
     let addresses = ip.resolve(to).await.map_err(Failure::Name)?;
     let address = *addresses.first().ok_or(Failure::Name(Error::NoSuchName))?;
-    line(format_args!("PING {to} ({address}): {size} bytes of data"));
+    println!("PING {to} ({address}): {size} bytes of data");
     let mut rhythm = interval(Duration::from_millis(every.max(1).into()));
     let (mut received, mut sum) = (0, Duration::ZERO);
     let (mut shortest, mut longest) = (Duration::MAX, Duration::ZERO);
@@ -62,22 +62,22 @@ pub async fn start<I: Ping + Resolve>(
                 sum += time;
                 shortest = shortest.min(time);
                 longest = longest.max(time);
-                line(format_args!("{size} bytes from {address}: seq={number} time={time:?}"));
+                println!("{size} bytes from {address}: seq={number} time={time:?}");
             }
             Err(Error::Down) => return Err(Failure::Network(Error::Down)),
-            Err(error) => line(format_args!("to {address}: seq={number} {error}")),
+            Err(error) => println!("to {address}: seq={number} {error}"),
         }
         if number < count {
             rhythm.tick().await;
         }
     }
     let lost = count - received;
-    line(format_args!("{count} sent, {received} received, {lost} lost"));
+    println!("{count} sent, {received} received, {lost} lost");
     if received == 0 {
         return Err(Failure::Silence);
     }
     let mean = sum / received;
-    line(format_args!("round trip min/avg/max = {shortest:?}/{mean:?}/{longest:?}"));
+    println!("round trip min/avg/max = {shortest:?}/{mean:?}/{longest:?}");
     Ok(())
 }
 
@@ -113,7 +113,7 @@ mod tests {
     }
 
     fn run(to: &str, count: u32, deaf: u32) -> Result<(), Failure> {
-        kernel::machine::simulate_time();
+        kernel::testing::simulate_time();
         kernel::task::block_on(start(Far { deaf: deaf.into() }, to, count, 1000, 56))
     }
 

@@ -35,7 +35,7 @@ use devices::ip::{self, Tcp};
 use devices::kv::tar::Tar;
 use devices::kv::{self, Cache, Kind, Tree};
 use embedded_io_async::{Read, Write};
-use kernel::machine::line;
+use kernel::println;
 use path::{Bad, Path};
 
 /// Why it ends.
@@ -131,7 +131,7 @@ pub async fn serve<T: Tcp, F: Tree + 'static>(
     let site = Rc::new(Site { files, options, cache_control, start });
     let stats = Rc::new(Cell::new(Stats::default()));
     http::serve(ip, port, http::Limits::default(), stats, site, |port| {
-        line(format_args!("site: listening on port {port}"));
+        println!("site: listening on port {port}");
     })
     .await
 }

@@ -44,7 +44,7 @@ mod tests {
     use std::vec::Vec;
 
     fn run(work: u64, limit: u64) -> (String, u64) {
-        kernel::machine::simulate_time();
+        kernel::testing::simulate_time();
         let begun = Instant::now();
         let mut out = Vec::new();
         kernel::task::block_on(start(&mut out, work, limit)).unwrap();

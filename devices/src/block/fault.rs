@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn without_faults_it_is_a_block_device() {
-        kernel::machine::simulate_time();
+        kernel::testing::simulate_time();
         let delay = (Duration::from_micros(1), Duration::from_millis(9));
         for cache in [false, true] {
             let faults = Faults { cache, delay, ..Faults::default() };

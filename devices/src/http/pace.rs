@@ -87,7 +87,7 @@ mod tests {
     /// How long a peer is borne that moves so many bytes after each so many seconds, for
     /// an hour at most.
     fn borne(mut pace: Pace, count: usize, seconds: u64) -> u64 {
-        kernel::machine::simulate_time();
+        kernel::testing::simulate_time();
         block_on(async {
             let begun = Instant::now();
             let step = || async {
@@ -116,7 +116,7 @@ mod tests {
             let bore = borne(pace, count, seconds);
             assert!(bore.abs_diff(bears) <= 10, "{count} in {seconds} s: {bore}, not {bears}");
         }
-        kernel::machine::simulate_time();
+        kernel::testing::simulate_time();
         let until = Instant::now().saturating_add(Duration::from_secs(100));
         assert_eq!(borne(pace.until(until), 500, 1), 100);
         assert_eq!(borne(Pace::each(Duration::from_secs(20)), 1, 6), 3600);

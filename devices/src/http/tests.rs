@@ -165,7 +165,7 @@ fn served_beside(others: usize, steps: &[Step]) -> (String, bool, Duration) {
 
 /// The same by another handler.
 fn served_by(handler: &impl Handler, others: usize, steps: &[Step]) -> (String, bool, Duration) {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     let (answer, aborted) = (Rc::<RefCell<Vec<u8>>>::default(), Rc::<Cell<bool>>::default());
     let script = Script {
         steps: steps.iter().cloned().collect(),

@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn answers_are_due_after_longer_and_longer_times() {
-        kernel::machine::simulate_time();
+        kernel::testing::simulate_time();
         let now = Instant::now();
         let mut table = Table::new(2).unwrap();
         for (answers, seconds) in [(1, 1), (2, 2), (3, 4), (4, 8)] {

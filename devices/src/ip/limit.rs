@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn a_burst_is_let_through_and_then_one_at_a_time() {
-        kernel::machine::simulate_time();
+        kernel::testing::simulate_time();
         let now = Instant::now();
         let after = |milliseconds| now.saturating_add(Duration::from_millis(milliseconds));
         let mut limit = Limit::new(now);

@@ -346,7 +346,7 @@ mod tests {
 
     #[test]
     fn routers_give_addresses_for_as_long_as_they_say() {
-        kernel::machine::simulate_time();
+        kernel::testing::simulate_time();
         let now = Instant::now();
         let after = |seconds| now.saturating_add(Duration::from_secs(seconds));
         let mut routers = Routers::new(now);
@@ -366,7 +366,7 @@ mod tests {
 
     #[test]
     fn nobody_can_take_an_address_away_at_once() {
-        kernel::machine::simulate_time();
+        kernel::testing::simulate_time();
         let now = Instant::now();
         let mut routers = Routers::new(now);
         routers.hear(ip("fe80::9"), &advertisement(1800, u32::MAX), now);
@@ -379,7 +379,7 @@ mod tests {
 
     #[test]
     fn routers_are_asked_three_times() {
-        kernel::machine::simulate_time();
+        kernel::testing::simulate_time();
         let mut now = Instant::now();
         let mut routers = Routers::new(now);
         for _ in 0..ASKED {
@@ -408,7 +408,7 @@ mod tests {
 
     #[test]
     fn no_bytes_make_it_fail() {
-        kernel::machine::simulate_time();
+        kernel::testing::simulate_time();
         let now = Instant::now();
         let good = advertisement(1800, 3600);
         for at in 54..good.len() {

@@ -246,7 +246,7 @@ mod tests {
     }
 
     fn start() -> (Neighbors, Instant) {
-        kernel::machine::simulate_time();
+        kernel::testing::simulate_time();
         (Neighbors::default(), Instant::now())
     }
 

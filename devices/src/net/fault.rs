@@ -158,7 +158,7 @@ mod tests {
 
     /// The numbers of those of 1000 frames that arrive.
     fn arrivals(faults: Faults, seed: u64) -> Vec<u16> {
-        kernel::machine::simulate_time();
+        kernel::testing::simulate_time();
         let (left, right) = cable(Options { capacity: 1000, ..Options::default() });
         let right = Fault::new(right, faults, seed);
         for n in 0..1000_u16 {

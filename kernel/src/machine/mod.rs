@@ -38,13 +38,15 @@ pub(crate) use here::{
 #[cfg(target_os = "xen")]
 pub use here::{open_store, serve_shutdown};
 #[cfg(not(target_os = "xen"))]
-pub use here::{simulate_memory, simulate_randomness, simulate_time, tap, watch};
+pub(crate) use here::{simulate_memory, simulate_randomness, simulate_time};
+#[cfg(not(target_os = "xen"))]
+pub use here::{tap, watch};
 
 use crate::args::{Args, Help};
 use crate::common;
-use crate::exit::Exit;
+use crate::exit::{Exit, usage};
 use crate::text::EscapeControls;
-use core::fmt::{self, Display, Write};
+use core::fmt::{self, Write};
 
 /// The arguments of this start.
 ///
@@ -74,15 +76,9 @@ pub fn no_args(help: &Help) -> Result<Args, Exit> {
     Err(if given == b"help" { Exit::SUCCESS } else { Exit::USAGE })
 }
 
-/// Says what is wrong with the arguments or the devices.
-pub fn usage(error: &dyn Display) -> Exit {
-    line(format_args!("error: {error} (the argument `help` lists what there is)"));
-    Exit::USAGE
-}
-
 /// Prints a line of the kernel's own. It never waits: what the console has no
 /// room for is dropped and counted (rule K2).
-pub fn line(text: fmt::Arguments<'_>) {
+pub(crate) fn line(text: fmt::Arguments<'_>) {
     line_to(console::Sink::Lossy, text);
 }
 

@@ -21,8 +21,8 @@ const MOMENT: Duration = Duration::from_millis(1);
 
 /// Runs `test` on a machine without devices.
 pub fn on_machine<T>(test: impl Future<Output = T>) -> T {
-    kernel::machine::simulate_time();
-    kernel::machine::simulate_randomness();
+    kernel::testing::simulate_time();
+    kernel::testing::simulate_randomness();
     block_on(async {
         let result = test.await;
         // What was dropped is cancelled when it next has its turn.

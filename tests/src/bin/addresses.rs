@@ -60,7 +60,7 @@ kernel::unikernel! {
 async fn start(ip: Ip, peer: &str, stay: bool) -> Result<(), Error> {
     for address in ip.resolve(peer).await? {
         ip.ping(address, 8, Duration::from_secs(5)).await?;
-        kernel::machine::line(format_args!("{address} answers"));
+        kernel::println!("{address} answers");
     }
     if stay {
         kernel::shutdown_requested().await;

@@ -18,8 +18,8 @@ use alloc::vec::Vec;
 use core::cell::Cell;
 use devices::block::content::{self, Refused};
 use devices::block::{Block, Error, ErrorKind};
-use kernel::machine::line;
 use kernel::metrics::Source;
+use kernel::println;
 use kernel::task::spawn;
 use kernel::time::Instant;
 use tests::metric;
@@ -136,14 +136,14 @@ async fn start<B: Block + Source + 'static>(
     }
     let (ns, cpu) = (begun.elapsed().as_nanos(), cpu_time() - cpu);
     let Counts { event_channel, grant_table, .. } = counts();
-    line(format_args!("bench: ops={requests}"));
-    line(format_args!("bench: ns={ns}"));
-    line(format_args!("bench: cpu_ns={cpu}"));
-    line(format_args!("bench: hypercalls={}", count() - calls));
-    line(format_args!("bench: notifications={}", event_channel - kinds.event_channel));
+    println!("bench: ops={requests}");
+    println!("bench: ns={ns}");
+    println!("bench: cpu_ns={cpu}");
+    println!("bench: hypercalls={}", count() - calls);
+    println!("bench: notifications={}", event_channel - kinds.event_channel);
     let copies = metric(&work.disk, "block_copied_bytes") - copies;
     // Of each request's bytes.
-    line(format_args!("bench: copies={}", copies / u64::from(bytes)));
-    line(format_args!("bench: grant_operations={}", grant_table - kinds.grant_table));
+    println!("bench: copies={}", copies / u64::from(bytes));
+    println!("bench: grant_operations={}", grant_table - kinds.grant_table);
     Ok(())
 }

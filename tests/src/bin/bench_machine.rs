@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use core::fmt::Display;
 use core::hint::black_box;
 use core::time::Duration;
-use kernel::machine::line;
+use kernel::println;
 use kernel::task::{spawn, yield_now};
 use kernel::time::{Instant, sleep};
 use xen::hypercall::vcpu_op_get_runstate_info;
@@ -54,7 +54,7 @@ impl Watch {
     /// Prints what one of `rounds` rounds took.
     fn report(self, what: impl Display, rounds: u32) {
         let tenths = (Self::now() - self.begun) * 10 / u64::from(rounds.max(1));
-        line(format_args!("bench: {what}_ns={}.{}", tenths / 10, tenths % 10));
+        println!("bench: {what}_ns={}.{}", tenths / 10, tenths % 10);
     }
 }
 
@@ -103,7 +103,7 @@ async fn timers(rounds: u32) {
         sleep(Duration::from_millis(1)).await;
         late += begun.elapsed().saturating_sub(Duration::from_millis(1));
     }
-    line(format_args!("bench: timer_late_ns={}.0", late.as_nanos() / u128::from(rounds.max(1))));
+    println!("bench: timer_late_ns={}.0", late.as_nanos() / u128::from(rounds.max(1)));
 }
 
 fn hypercalls(rounds: u32) {
@@ -144,12 +144,12 @@ fn touch() {
         held.push(piece);
     }
     watch.report("touch_page", pages);
-    line(format_args!("bench: touched_pages={pages}.0"));
-    line(format_args!("bench: touch_hypercalls={}.0", xen::hypercall::count() - calls));
+    println!("bench: touched_pages={pages}.0");
+    println!("bench: touch_hypercalls={}.0", xen::hypercall::count() - calls);
 }
 
 async fn start(rounds: u32, all: bool) {
-    line(format_args!("bench: boot_hypercalls={}.0", xen::hypercall::count()));
+    println!("bench: boot_hypercalls={}.0", xen::hypercall::count());
     heap(rounds);
     tasks(rounds).await;
     timers(rounds).await;

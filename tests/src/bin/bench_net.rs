@@ -50,7 +50,7 @@ async fn generate(mut listener: impl Listener) -> Error {
 
 async fn start(ip: impl Tcp) -> Result<(), Error> {
     let (taking, giving) = (ip.listen(9).await?, ip.listen(19).await?);
-    kernel::machine::line(format_args!("bench_net: listening on ports 9 and 19"));
+    kernel::println!("bench_net: listening on ports 9 and 19");
     match select(discard(taking), generate(giving)).await {
         Either::First(error) | Either::Second(error) => Err(error),
     }

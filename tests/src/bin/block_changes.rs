@@ -17,7 +17,7 @@ use alloc::vec;
 use core::time::Duration;
 use devices::Block;
 use devices::block::{Block as _, ErrorKind, content};
-use kernel::machine::line;
+use kernel::println;
 use kernel::time::sleep;
 use tests::{Verdict, metric};
 use xen::hypercall::counts;
@@ -54,7 +54,7 @@ async fn run(disk: &Block) -> Result<Result<(), &'static str>, ErrorKind> {
     if counts().grant_table != calls.grant_table {
         return Ok(Err("a request takes grant operations"));
     }
-    line(format_args!("block_changes: ready"));
+    println!("block_changes: ready");
     becomes(disk, 4 * MIB).await?;
     let mut sector = [0; 512];
     if disk.read(4 * MIB, &mut sector).await != Err(ErrorKind::OutOfRange) {
@@ -80,7 +80,7 @@ async fn start(disk: Block) -> Verdict {
         Ok(Ok(())) => Verdict::Pass,
         Ok(Err(wrong)) => Verdict::Fail(wrong),
         Err(error) => {
-            line(format_args!("block_changes: {error}"));
+            println!("block_changes: {error}");
             Verdict::Fail("a request failed")
         }
     }

@@ -19,7 +19,7 @@
 use core::time::Duration;
 use devices::Block;
 use devices::block::{Block as _, ErrorKind, content};
-use kernel::machine::line;
+use kernel::println;
 use kernel::task::join;
 use kernel::time::sleep;
 use tests::Verdict;
@@ -44,7 +44,7 @@ async fn start(disk: Block) -> Verdict {
     if content::may_write(&disk, false, |_, _| false).await.is_err() {
         return Verdict::Fail("the disk is not blank");
     }
-    line(format_args!("block_plug: writing"));
+    println!("block_plug: writing");
     if join(writes(&disk, 0), writes(&disk, 1000)).await != (ErrorKind::Gone, ErrorKind::Gone) {
         return Verdict::Fail("a disk that is taken away is not gone");
     }

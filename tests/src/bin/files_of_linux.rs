@@ -36,7 +36,7 @@ use devices::Block;
 use devices::kv::ext4::Ext4;
 use devices::kv::fat::Fat;
 use devices::kv::{Error, Files, Tree};
-use kernel::machine::line;
+use kernel::println;
 use tests::Verdict;
 
 kernel::unikernel! {
@@ -110,11 +110,11 @@ async fn start(disk: Block) -> Verdict {
         Ok(true) => {}
         Ok(false) => return Verdict::Fail("a file does not hold what Linux wrote"),
         Err(error) => {
-            line(format_args!("files_of_linux: {error}"));
+            println!("files_of_linux: {error}");
             return Verdict::Fail("the file system cannot be used");
         }
     }
-    line(format_args!("files_of_linux: ready"));
+    println!("files_of_linux: ready");
     kernel::shutdown_requested().await;
     Verdict::Pass
 }

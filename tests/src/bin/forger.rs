@@ -59,6 +59,6 @@ async fn start(net: Net) -> Result<(), Broken> {
         net.flush();
         sleep(Duration::from_millis(200)).await;
     }
-    kernel::machine::line(format_args!("forger: all of them were sent"));
+    kernel::println!("forger: all of them were sent");
     Ok(())
 }

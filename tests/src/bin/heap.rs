@@ -58,6 +58,6 @@ async fn start() -> Verdict {
     if fill().len() < count {
         return Verdict::Fail("memory that was given back is gone");
     }
-    kernel::machine::line(format_args!("heap: {full:?}, {count} chunks"));
+    kernel::println!("heap: {full:?}, {count} chunks");
     Verdict::Pass
 }

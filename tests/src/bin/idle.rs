@@ -34,7 +34,7 @@ async fn start(seconds: u32) -> Verdict {
         second.tick().await;
     }
     let used = Duration::from_nanos(used().saturating_sub(before));
-    kernel::machine::line(format_args!("idle: {used:?} of CPU time in {seconds} s"));
+    kernel::println!("idle: {used:?} of CPU time in {seconds} s");
     if used > Duration::from_secs(seconds.into()) / 1000 {
         return Verdict::Fail("an idle guest uses more than 0.1 % of a processor");
     }

@@ -41,7 +41,7 @@ async fn start(reads: u32) -> Verdict {
         let took = begun.elapsed();
         let drift = wall_clock().saturating_sub(wall).abs_diff(took);
         let count = reads / STRETCHES;
-        kernel::machine::line(format_args!("clock: {count} reads in {took:?}, drift {drift:?}"));
+        kernel::println!("clock: {count} reads in {took:?}, drift {drift:?}");
         drifted += u32::from(drift > took / 1000);
     }
     if drifted > 1 {

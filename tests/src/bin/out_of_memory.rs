@@ -16,7 +16,7 @@ extern crate alloc;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use kernel::machine::line;
+use kernel::println;
 
 kernel::unikernel! {
     /// Asks for more memory than there is.
@@ -32,7 +32,7 @@ kernel::unikernel! {
 async fn start(how: &str) {
     let mut large = Vec::<u8>::new();
     let nicely = if large.try_reserve(1 << 30).is_err() { "refused" } else { "granted" };
-    line(format_args!("asking nicely: {nicely}"));
+    println!("asking nicely: {nicely}");
     if how == "large" {
         large.reserve_exact(1 << 30);
     }

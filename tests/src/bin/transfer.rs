@@ -56,7 +56,7 @@ impl Content {
         let before = self.length;
         self.length += bytes.len() as u64;
         if before / STEP != self.length / STEP {
-            kernel::machine::line(format_args!("transfer: {} bytes", self.length));
+            kernel::println!("transfer: {} bytes", self.length);
         }
     }
 }
@@ -98,7 +98,7 @@ async fn take(stream: &mut impl Stream, piece: &mut [u8]) -> Result<(), Error> {
         }
         content.add(&piece[..count]);
     }
-    kernel::machine::line(format_args!("transfer: took {content}"));
+    kernel::println!("transfer: took {content}");
     tell(stream, &content).await
 }
 
@@ -123,7 +123,7 @@ async fn give(
         stream.write_all(piece).await?;
         content.add(piece);
     }
-    kernel::machine::line(format_args!("transfer: gave {content}"));
+    kernel::println!("transfer: gave {content}");
     last.replace(content);
     stream.close().await
 }
@@ -139,7 +139,7 @@ async fn serve<L: Listener>(
             Ok(mut stream) => {
                 if let Err(error) = with(&mut stream, &mut piece).await {
                     let port = listener.port();
-                    kernel::machine::line(format_args!("transfer: port {port}: {error}"));
+                    kernel::println!("transfer: port {port}: {error}");
                 }
             }
             Err(Error::Exhausted) => {}
@@ -151,7 +151,7 @@ async fn serve<L: Listener>(
 async fn start(ip: impl Tcp) -> Result<(), Error> {
     let (taking, giving, telling) =
         (ip.listen(9).await?, ip.listen(19).await?, ip.listen(29).await?);
-    kernel::machine::line(format_args!("transfer: listening on ports 9, 19 and 29"));
+    kernel::println!("transfer: listening on ports 9, 19 and 29");
     let last = RefCell::new(Content::default());
     let ended = select3(
         serve(taking, async |stream, piece| take(stream, piece).await),

@@ -22,7 +22,7 @@
 #![no_main]
 
 use core::time::Duration;
-use kernel::machine::line;
+use kernel::println;
 use kernel::task::yield_now;
 use kernel::time::{Instant, sleep};
 use tests::Verdict;
@@ -49,7 +49,7 @@ kernel::unikernel! {
 const PIECE: Duration = Duration::from_secs(3);
 
 async fn start(work: u64, rest: bool, idle: bool, pause: bool) -> Verdict {
-    line(format_args!("ready"));
+    println!("ready");
     let begun = Instant::now();
     let (mut last, mut rested) = (begun, begun);
     while begun.elapsed() < Duration::from_secs(work) {
@@ -61,7 +61,7 @@ async fn start(work: u64, rest: bool, idle: bool, pause: bool) -> Verdict {
         }
         let gap = last.elapsed();
         if pause && gap > Duration::from_secs(4) {
-            line(format_args!("survived a pause of {} s", gap.as_secs()));
+            println!("survived a pause of {} s", gap.as_secs());
             return Verdict::Pass;
         }
         last = Instant::now();

@@ -23,7 +23,7 @@ pub(super) fn beside<T>(
     options: Options,
     f: impl AsyncFnOnce(Client) -> T,
 ) -> Result<T, Error> {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     let settings = |last| Settings {
         ipv4: Ipv4::Static(Ipv4Addr::new(10, 0, 0, last), 24),
         limits: Limits::for_memory(16 << 20),

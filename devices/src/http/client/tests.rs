@@ -276,7 +276,7 @@ fn says(text: impl AsRef<[u8]>) -> Act {
 /// What becomes of requests on one client, one after the other: status and content, or the
 /// error.
 fn ask(world: &World, limits: Limits, requests: &[Request<'_>]) -> Vec<String> {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     block_on(async {
         let (mut client, mut results) = (Client::new(world, limits), Vec::new());
         for request in requests {

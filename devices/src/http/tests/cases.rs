@@ -67,7 +67,7 @@ impl Handler for App {
 
 /// What comes back from the app when each part is sent in pieces of so many bytes.
 fn outcome(case: &Case, piece: usize) -> Outcome {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     let answer = Rc::<RefCell<Vec<u8>>>::default();
     let mut steps = VecDeque::new();
     for part in &case.parts {

@@ -18,7 +18,7 @@ fn beside<F: Future>(
     handler: impl Handler + 'static,
     clients: impl FnOnce(Client, Rc<Cell<Stats>>) -> F,
 ) -> F::Output {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     let stack = |end, last| {
         let ipv4 = Ipv4::Static(Ipv4Addr::new(10, 0, 0, last), 24);
         Stack::start(end, Settings { ipv4, ..Settings::default() }).unwrap()

@@ -109,7 +109,7 @@ struct Bench {
 impl Bench {
     /// A client that has asked for the first time.
     fn new() -> Self {
-        kernel::machine::simulate_time();
+        kernel::testing::simulate_time();
         let now = Instant::now();
         let mut client = Client::new("net".into(), MAC, now);
         let asked = client.turn(now).unwrap();

@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn what_is_due_comes_in_order_whatever_moved_or_went() {
-        kernel::machine::simulate_time();
+        kernel::testing::simulate_time();
         let (begin, mut random) = (Instant::now(), 1_u64);
         let mut deadlines = Deadlines::default();
         let mut model = BTreeMap::<u32, Instant>::new();

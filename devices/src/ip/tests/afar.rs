@@ -29,7 +29,7 @@ fn machines_that_are_each_others_routers_speak() {
         ["fd00::2".parse().unwrap(), "fd00:0:0:1::1".parse().unwrap()],
     ];
     for [one, other] in pairs {
-        kernel::machine::simulate_time();
+        kernel::testing::simulate_time();
         block_on(async {
             let (left, right) = cable(Options::default());
             let left = Stack::start(left, alone(one, other)).unwrap();
@@ -74,7 +74,7 @@ async fn got(net: &End) -> Vec<Vec<u8>> {
 
 #[test]
 fn a_router_elsewhere_is_asked_by_arp_and_gets_what_is_for_others() {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     block_on(async {
         let (net, right) = cable(Options::default());
         let stack = Stack::start(right, alone(OWN.into(), ROUTER.into())).unwrap();
@@ -99,7 +99,7 @@ fn a_router_elsewhere_is_asked_by_arp_and_gets_what_is_for_others() {
 
 #[test]
 fn whoever_is_on_the_link_gets_an_answer_by_arp() {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     block_on(async {
         let (net, right) = cable(Options::default());
         let stack = Stack::start(right, alone(OWN.into(), ROUTER.into())).unwrap();
@@ -124,7 +124,7 @@ fn whoever_is_on_the_link_gets_an_answer_by_arp() {
 
 #[test]
 fn nobody_on_the_network_speaks_of_addresses_that_stand_for_others() {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     block_on(async {
         let (net, right) = cable(Options::default());
         let stack = Stack::start(right, alone(OWN.into(), ROUTER.into())).unwrap();

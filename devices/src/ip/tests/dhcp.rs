@@ -113,7 +113,7 @@ const GIFT: Gift = Gift { last: 50, router: true, seconds: 600 };
 
 #[test]
 fn an_address_comes_from_a_server_and_is_kept() {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     block_on(async {
         let (left, right) = cable(Options::default());
         let (open, asked) = (Rc::new(Cell::new(Some(GIFT))), Rc::default());
@@ -148,7 +148,7 @@ fn an_address_comes_from_a_server_and_is_kept() {
 
 #[test]
 fn a_server_that_comes_late_is_found_and_asked_less_and_less_before() {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     block_on(async {
         let (left, right) = cable(Options::default());
         let (open, asked): (Rc<Cell<_>>, Rc<RefCell<Vec<_>>>) = Default::default();
@@ -179,7 +179,7 @@ fn a_server_that_comes_late_is_found_and_asked_less_and_less_before() {
 
 #[test]
 fn a_reconnection_asks_anew_at_once() {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     block_on(async {
         let (left, right) = cable(Options::default());
         let (open, asked): (Rc<Cell<_>>, Rc<RefCell<Vec<_>>>) = Default::default();
@@ -196,7 +196,7 @@ fn a_reconnection_asks_anew_at_once() {
 
 #[test]
 fn what_the_arguments_say_comes_before_what_the_server_says() {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     block_on(async {
         let (left, right) = cable(Options::default());
         let open = Rc::new(Cell::new(Some(Gift { router: false, ..GIFT })));
@@ -215,7 +215,7 @@ fn what_the_arguments_say_comes_before_what_the_server_says() {
 
 #[test]
 fn routers_give_addresses_and_a_way() {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     block_on(async {
         let (left, right) = cable(Options::default());
         let stack = Stack::start(right, Settings { ipv4: Ipv4::Off, ..dynamic() }).unwrap();

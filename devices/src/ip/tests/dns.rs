@@ -75,7 +75,7 @@ fn asking<F: Future>(
     at_length: Reply,
     run: impl FnOnce(Stack<End>, Stack<End>) -> F,
 ) {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     block_on(async {
         let (left, right) = cable(Options::default());
         let servers = servers.iter().copied().collect();

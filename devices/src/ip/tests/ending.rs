@@ -28,7 +28,7 @@ fn ended(how: How, reads: bool) -> (Option<Got>, usize, Duration) {
 }
 
 fn run(how: How, reads: bool) -> (Option<Got>, usize, Duration) {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     let (client, count) = block_on(async {
         let (a, b) = cable(Options::default());
         let (server, client) = (stack(a, 1), stack(b, 2));

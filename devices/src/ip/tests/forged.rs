@@ -187,7 +187,7 @@ fn what_is_beyond_the_window_is_not_taken_t1() {
         (256 << 10, false),
         (1 << 20, true),
     ] {
-        kernel::machine::simulate_time();
+        kernel::testing::simulate_time();
         block_on(async {
             let (net, right) = cable(Options { capacity: 4000, ..Options::default() });
             let limits = Limits::for_memory(0).with_buffer(size);

@@ -45,7 +45,7 @@ pub(super) fn segment(from: [u8; 4], port: u16, flags: u8, sequence: u32, ack: u
 
 /// A cable whose other end is a program of its own, beside the stack [`B`].
 pub(super) fn raw(run: impl AsyncFnOnce(End, Stack<End>)) {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     block_on(async {
         let (left, right) = cable(Options { capacity: 2000, ..Options::default() });
         let stack = stack(right, 2);
@@ -139,7 +139,7 @@ fn echo_requests_are_answered_as_they_came() {
 
 #[test]
 fn what_is_sent_arrives_over_a_bad_cable() {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     for (seed, transmit_blank) in [(1, false), (2, false), (3, true)] {
         let (left, right) = cable(Options { transmit_blank, ..Options::default() });
         let delay = (Duration::from_millis(1), Duration::from_millis(5));
@@ -173,7 +173,7 @@ fn what_is_sent_arrives_over_a_bad_cable() {
 
 #[test]
 fn checksums_are_left_blank_where_the_other_side_fills_them_in_n9() {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     let (left, right) = cable(Options { transmit_blank: true, ..Options::default() });
     block_on(async {
         let (a, b) = (stack(left, 1), stack(right, 2));
@@ -267,7 +267,7 @@ fn a_flood_of_syns_neither_blocks_nor_grows_n17() {
 
 #[test]
 fn a_flood_lets_other_tasks_run_n17() {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     block_on(async {
         // What this stack sends comes back to it, and answers to that as well.
         let (left, right) = cable(Options { capacity: 4000, ..Options::default() });
@@ -365,7 +365,7 @@ fn a_new_back_end_is_told_who_is_here() {
 
 #[test]
 fn connections_survive_a_new_back_end() {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     block_on(async {
         let (left, right) = cable(Options::default());
         let (a, b) = (stack(left.clone(), 1), stack(right, 2));
@@ -494,7 +494,7 @@ pub(super) fn mend(frame: &mut [u8]) {
 
 #[test]
 fn ones_own_frames_that_come_back_do_no_harm() {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     block_on(async {
         let a = stack(Loopback::new(Options::default()), 1);
         let mut listener = a.listen(80).await.unwrap();
@@ -537,7 +537,7 @@ impl Net for Counted {
 
 #[test]
 fn who_has_nothing_to_do_sleeps() {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     block_on(async {
         let count = Rc::new(Cell::new(0));
         let (left, right) = cable(Options::default());

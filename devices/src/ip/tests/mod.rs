@@ -44,7 +44,7 @@ fn stack<N: Net + 'static>(net: N, last: u8) -> Stack<N> {
 
 /// Runs a test with two stacks, [`A`] and [`B`].
 fn pair<F: Future>(run: impl FnOnce(Stack<End>, Stack<End>) -> F) -> F::Output {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     block_on(async {
         let (a, b) = cable(Options::default());
         run(stack(a, 1), stack(b, 2)).await

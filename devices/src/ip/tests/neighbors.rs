@@ -33,7 +33,7 @@ async fn mac_to(net: &End, stack: &Stack<End>, to: IpAddr) -> Option<Mac> {
 
 #[test]
 fn who_begins_says_so_to_all() {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     block_on(async {
         let (net, right) = cable(Options::default());
         let _stack = stack(right, 2);

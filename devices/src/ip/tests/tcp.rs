@@ -161,7 +161,7 @@ fn closing_takes_a_bounded_time_when_the_peer_does_not_close() {
 
 #[test]
 fn closing_fails_when_what_was_written_does_not_arrive() {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     block_on(async {
         let (left, right) = cable(Options::default());
         let (a, b) = (stack(left.clone(), 1), stack(right, 2));
@@ -196,7 +196,7 @@ fn a_writer_waits_for_a_reader_that_does_not_read() {
 
 #[test]
 fn an_idle_connection_lives_and_one_whose_peer_is_gone_ends() {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     block_on(async {
         let (left, right) = cable(Options::default());
         let (a, b) = (stack(left.clone(), 1), stack(right, 2));
@@ -213,7 +213,7 @@ fn an_idle_connection_lives_and_one_whose_peer_is_gone_ends() {
 
 #[test]
 fn a_broken_interface_ends_every_wait_at_once() {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     block_on(async {
         let (left, right) = cable(Options::default());
         let (a, b) = (stack(left.clone(), 1), stack(right, 2));
@@ -326,7 +326,7 @@ fn a_backlog_that_is_full_takes_no_more_until_someone_accepts() {
 
 #[test]
 fn who_speaks_first_is_heard_though_the_confirmation_was_lost() {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     block_on(async {
         let (left, right) = cable(Options::default());
         let (a, b) = (stack(left.clone(), 1), stack(right.clone(), 2));
@@ -359,7 +359,7 @@ fn who_speaks_first_is_heard_though_the_confirmation_was_lost() {
 
 #[test]
 fn large_frames_carry_what_small_ones_do_in_less() {
-    kernel::machine::simulate_time();
+    kernel::testing::simulate_time();
     for large in [0, 16 << 10, 65535] {
         let options = Options { transmit_blank: true, transmit_large: large, ..Options::default() };
         let (left, right) = cable(options);

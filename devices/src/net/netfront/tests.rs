@@ -151,7 +151,7 @@ fn a_thousand_reconnections_leak_nothing_n16_r12() {
 
 #[test]
 fn what_there_is_room_for_is_sent_up_to_the_last_slot() {
-    kernel::machine::simulate_memory(256 << 20);
+    kernel::testing::simulate_memory(256 << 20);
     for offloads in [Offloads { checksum: false, ..ALL }, ALL] {
         on_fake(|fake| async move {
             let back = fake.netback(0);
@@ -171,7 +171,7 @@ fn what_there_is_room_for_is_sent_up_to_the_last_slot() {
             drop(net);
         });
     }
-    kernel::machine::simulate_memory(0);
+    kernel::testing::simulate_memory(0);
 }
 
 #[test]

@@ -61,21 +61,18 @@ pub(crate) fn ending() -> &'static Ending {
     ENDING.with(|ending| *ending)
 }
 
-/// From here on, this thread's clock stands still while tasks run, and when
-/// none can, it jumps to the next timer. For tests.
-pub fn simulate_time() {
+/// Lets this thread's clock stand still while tasks run, and jump to the next timer.
+pub(crate) fn simulate_time() {
     SIMULATED.set(Some(1));
 }
 
-/// From here on, this thread's machine says that it has so much memory, in bytes, instead
-/// of 0. For tests of what is made by it.
-pub fn simulate_memory(total: usize) {
+/// Lets this thread's machine have `total` bytes of memory.
+pub(crate) fn simulate_memory(total: usize) {
     MEMORY.set(total);
 }
 
-/// From here on, this process's random numbers are the same ones each time. For
-/// fuzzers, whose findings have to happen again.
-pub fn simulate_randomness() {
+/// Lets this process's random numbers be the same ones each time.
+pub(crate) fn simulate_randomness() {
     KNOWN_SEED.store(true, Ordering::Relaxed);
     *POOL.0.lock() = None;
 }

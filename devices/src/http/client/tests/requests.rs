@@ -376,7 +376,7 @@ fn each_wait_has_its_limit_and_its_name() {
         ),
     ] {
         let world = World::new([script]);
-        kernel::machine::simulate_time();
+        kernel::testing::simulate_time();
         let begun = Instant::now();
         let result = ask(&world, limits, &[Request::get(url)]).remove(0);
         assert!(result.starts_with("error: ") && result.contains(why), "{result}, not {why}");

@@ -513,7 +513,7 @@ fn pages_that_could_not_be_had_are_asked_for_again_n12() {
 
 #[test]
 fn pages_are_lent_as_they_are_used_n12() {
-    kernel::machine::simulate_memory(256 << 20);
+    kernel::testing::simulate_memory(256 << 20);
     on_fake(|fake| async move {
         let back = fake.netback(0);
         let net = Netfront::open("0").await.unwrap();
@@ -540,7 +540,7 @@ fn pages_are_lent_as_they_are_used_n12() {
         }
         drop(net);
     });
-    kernel::machine::simulate_memory(0);
+    kernel::testing::simulate_memory(0);
 }
 
 #[test]

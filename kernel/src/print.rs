@@ -1,0 +1,31 @@
+//! Lines of text on the console, for whoever reads it.
+
+use crate::machine;
+use core::fmt;
+
+/// Prints a line on the console, formatted as by [`format!`](alloc::format).
+///
+/// It never waits: what the console has no room for is dropped and counted (rule K2), and
+/// control characters are escaped (rule K5). An app whose output must not be lost takes
+/// `devices::Console` and writes to that. Whole lines only, because the lines of the
+/// [log](mod@crate::log) go to the same place.
+///
+/// ```
+/// # use xenith_kernel as kernel;
+/// use kernel::println;
+///
+/// let port = 8080;
+/// println!("listening on port {port}");
+/// ```
+#[macro_export]
+macro_rules! println {
+    ($($text:tt)*) => {
+        $crate::print::line(format_args!($($text)*))
+    };
+}
+
+/// Prints a line: what [`println!`](crate::println!) does.
+#[doc(hidden)]
+pub fn line(text: fmt::Arguments<'_>) {
+    machine::line(text);
+}
