@@ -1,9 +1,9 @@
 //! Boots the lab for a command: its folders, and its progress on the screen.
 
-use crate::lab::{Host, Options, Progress};
 use crate::project::Project;
 use crate::ui::Ui;
 use anyhow::{Context, Result};
+use lab::{Host, Options, Progress};
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,6 @@
 //! How a guest's run ended: the console's text and the exit status.
 
-use crate::lab::{End, Reason};
+use lab::{End, Reason};
 
 /// Exit status of a run that hit its time limit, as timeout(1) has it.
 pub(crate) const TIMEOUT: u8 = 124;

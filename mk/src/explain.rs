@@ -4,8 +4,8 @@
 //! that overflowed, it cannot, and ends the domain; its register dump shows it.
 
 use crate::ending::{Ending, exit_status};
-use crate::lab::{End, Reason};
 use crate::symbols::{Stack, Symbols};
+use lab::{End, Reason};
 
 /// Bytes above the stack's lower end where the frame that Xen pushes for an
 /// exception has no room any more: seven to nine words.

@@ -2,7 +2,7 @@
 
 use crate::directives::{Expect, Run, Then};
 use crate::ending::Ending;
-use crate::lab::Reason;
+use lab::Reason;
 
 /// What a guest did.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@
 //! * [`project`]: the workspace as cargo sees it
 //! * [`guest`]: building guests with cargo
 //! * [`image`]: from the linked ELF file to what Xen boots
-//! * [`lab`]: real Xen and a real Linux dom0 inside QEMU
+//! * [`lab`], a crate of its own: real Xen and a real Linux dom0 inside QEMU
 //! * [`boot`]: booting the lab for a command
 //! * [`disk`]: disks of guests, and their images
 //! * [`ending`]: how a guest's run ended
@@ -27,8 +27,6 @@ mod explain;
 mod guest;
 mod image;
 mod judge;
-#[allow(dead_code, unused_imports, reason = "it offers more than the commands use so far")]
-mod lab;
 mod names;
 mod project;
 mod provenance;

@@ -133,7 +133,7 @@ impl Project {
     pub(crate) fn guest_packages(&self) -> impl Iterator<Item = &str> {
         let packages = self.metadata.workspace_packages().into_iter();
         packages.map(|package| (package.name.as_str(), package)).filter_map(|(name, package)| {
-            let own = self.is_xenith() && name != "xenith-mk";
+            let own = self.is_xenith() && !folder(package).starts_with(self.root.join("mk"));
             (own || package.dependencies.iter().any(|it| it.name == KERNEL)).then_some(name)
         })
     }

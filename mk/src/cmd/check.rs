@@ -5,10 +5,10 @@ use super::build;
 use super::fuzz;
 use super::test::{self, Tally};
 use super::tidy;
+use crate::boot;
 use crate::guest::Guests;
 use crate::project::{Goal, Project, cargo};
 use crate::ui::{Ui, bytes, out};
-use crate::{boot, lab};
 use anyhow::{Context, Result, bail};
 use console::style;
 use std::process::{Command, Stdio};
@@ -180,6 +180,9 @@ fn guest_steps(project: &Project, args: &Args, steps: &Steps<'_>) {
     if args.fast || !built {
         let why = if args.fast { "--fast" } else { "the images failed" };
         steps.skip("guests on Xen", why);
+        if project.is_xenith() {
+            steps.skip("the lab itself", why);
+        }
         steps.skip("benchmarks", why);
         return;
     }
@@ -189,6 +192,11 @@ fn guest_steps(project: &Project, args: &Args, steps: &Steps<'_>) {
         Ok((tally, String::new()))
     });
     if project.is_xenith() {
+        steps.step("the lab itself", || {
+            let mut command = Command::new(cargo());
+            command.args(["test", "--package", "xenith-lab", "--test", "on_xen"]);
+            capture(steps.ui, command.current_dir(&project.root)).map(|text| tests_in(&text))
+        });
         steps.step("benchmarks", || bench::brief(project, steps.ui).map(one));
     }
 }

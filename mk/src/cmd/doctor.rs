@@ -1,7 +1,6 @@
 //! `cargo mk doctor`: what this machine lacks, and the command that mends it.
 
 use crate::boot;
-use crate::lab;
 use crate::project::{Project, read};
 use crate::ui::out;
 use anyhow::Result;

@@ -11,7 +11,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("xenith-devices", &["xenith-kernel", "xenith-xen"]),
     ("apps", &["xenith-devices", "xenith-kernel"]),
     ("xenith-tests", &["apps", "xenith-devices", "xenith-kernel", "xenith-xen"]),
-    ("xenith-mk", &[]),
+    ("xenith-lab", &[]),
+    ("xenith-mk", &["xenith-lab"]),
 ];
 
 /// One crate of the workspace that depends on another.

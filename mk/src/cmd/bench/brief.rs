@@ -10,10 +10,10 @@ use super::hosts::Hosts;
 use super::versus::Comparison;
 use super::{block, faults, http, machine, net};
 use crate::boot;
-use crate::lab::Options;
 use crate::project::Project;
 use crate::ui::Ui;
 use anyhow::{Context, Result, ensure};
+use lab::Options;
 use std::fs;
 use std::time::Instant;
 

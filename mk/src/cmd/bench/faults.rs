@@ -7,10 +7,10 @@ use super::hosts::Hosts;
 use crate::boot;
 use crate::cmd::build::{self, Image};
 use crate::ending::{is_up, text};
-use crate::lab::{Guest, GuestSpec, Host, Options};
 use crate::project::Project;
 use crate::ui::{Ui, bytes, out, table};
 use anyhow::{Context, Result, bail, ensure};
+use lab::{Guest, GuestSpec, Host, Options};
 use std::thread;
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! The hosts that something is measured on.
 
-use crate::lab::{Host, Options};
 use crate::ui::Ui;
 use anyhow::Result;
+use lab::{Host, Options};
 
 /// Boots hosts: one for each measurement, or two for all of them.
 pub(super) struct Hosts<'a> {

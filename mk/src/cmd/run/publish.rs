@@ -2,8 +2,8 @@
 
 use crate::cmd::build::Image;
 use crate::image::manifest::Manifest;
-use crate::lab::{Forward, Protocol};
 use anyhow::{Context, Result, bail, ensure};
+use lab::{Forward, Protocol};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
 
 /// What `port` has to be for an app to get a port without asking for one.

@@ -3,12 +3,12 @@
 use super::publish;
 use crate::ending::{Ending, LineFeeds, TIMEOUT, is_up};
 use crate::explain::explain;
-use crate::lab::{Capture, Forward, Guest as Domain, Input};
 use crate::names::{Names, addition, named};
 use crate::symbols::Symbols;
 use crate::ui::Ui;
 use anyhow::Result;
 use console::style;
+use lab::{Capture, Forward, Guest as Domain, Input};
 use rustix::termios::tcgetpgrp;
 use std::io::{Read, Write};
 use std::thread;

@@ -2,9 +2,9 @@
 
 use super::super::versus::{Aim, Better, Row, Sample};
 use super::{Kind, Server, metrics};
-use crate::lab::Host;
 use crate::ui::Ui;
 use anyhow::{Context, Result};
+use lab::Host;
 use std::time::Duration;
 
 /// What is measured.

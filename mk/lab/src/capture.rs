@@ -19,14 +19,14 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 const HEADER: usize = 24;
 const PACKET_HEADER: usize = 16;
 
-/// What records an interface until it is gone.
-pub(crate) struct Capture {
+/// Records the frames of an interface until that is gone.
+pub struct Capture {
     thread: JoinHandle<io::Result<String>>,
 }
 
 impl Capture {
     /// Records `interface` of dom0. When this returns, no frame is missed.
-    pub(super) fn start(channel: &Arc<Channel>, interface: &str, path: &Path) -> Result<Capture> {
+    pub(crate) fn start(channel: &Arc<Channel>, interface: &str, path: &Path) -> Result<Capture> {
         let what = || format!("cannot record into {}", path.display());
         let file = File::create(path).with_context(what)?;
         // Its first bytes say that it listens. Each packet comes at once: the last
@@ -80,7 +80,7 @@ impl Capture {
     ///
     /// # Errors
     /// When the file could not be written.
-    pub(crate) fn finish(self) -> Result<()> {
+    pub fn finish(self) -> Result<()> {
         let written = self.thread.join().map_err(|_| anyhow!("a bug ended the recording"))?;
         written.map(drop).context("the recording of the network is not complete")
     }

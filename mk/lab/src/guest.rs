@@ -22,27 +22,27 @@ const CREATE_LIMIT: Duration = Duration::from_secs(120);
 /// How long everything else may take that xl does.
 const XL_LIMIT: Duration = Duration::from_secs(30);
 
-/// What to create.
+/// Describes a guest to be created.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct GuestSpec {
+pub struct GuestSpec {
     /// The file that `xl create` reads, handed to it as it is. What its
     /// `kernel=` and `ramdisk=` name goes along, found as xl finds it when it is
     /// started in the file's folder: relative to the folder.
-    pub(crate) config: PathBuf,
+    pub config: PathBuf,
     /// More files for dom0, put beside the configuration.
-    pub(crate) files: Vec<PathBuf>,
+    pub files: Vec<PathBuf>,
     /// More settings, as `xl create` takes them after the file: `memory=8`,
     /// `extra="port=80"`. They win over the file's.
-    pub(crate) overrides: Vec<String>,
-    /// Created but not started, see [`Guest::unpause`].
-    pub(crate) paused: bool,
-    /// Its number, when its address had to be known before.
-    pub(crate) number: Option<Arc<Number>>,
+    pub overrides: Vec<String>,
+    /// Whether it is created and not started, see [`Guest::unpause`].
+    pub paused: bool,
+    /// Its number, where its address had to be known before; see [`Host::number`](super::Host::number).
+    pub number: Option<Arc<Number>>,
 }
 
 impl GuestSpec {
-    /// A guest as its configuration file says.
-    pub(crate) fn new(config: impl Into<PathBuf>) -> GuestSpec {
+    /// Describes a guest that is as its configuration file says.
+    pub fn new(config: impl Into<PathBuf>) -> GuestSpec {
         GuestSpec { config: config.into(), ..GuestSpec::default() }
     }
 }
@@ -61,8 +61,9 @@ enum Event {
     Lost(io::Error),
 }
 
-/// A domU. A running one is destroyed when this value is dropped.
-pub(crate) struct Guest {
+/// Represents a domU from `xl create` to its end. Dropping it destroys a domain that
+/// still runs.
+pub struct Guest {
     channel: Arc<Channel>,
     name: String,
     id: u32,
@@ -80,7 +81,7 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    pub(super) fn create(
+    pub(crate) fn create(
         channel: &Arc<Channel>,
         spec: &GuestSpec,
         fresh_name: impl FnOnce(&str) -> String,
@@ -248,34 +249,38 @@ impl Guest {
         Ok((script, input, name, vifs))
     }
 
-    /// Its name in Xen's lists, different from those of the host's other guests.
-    pub(crate) fn name(&self) -> &str {
+    /// Returns its name in Xen's lists, different from those of the host's other guests.
+    pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its domain ID.
-    pub(crate) fn id(&self) -> u32 {
+    /// Returns its domain ID.
+    pub fn id(&self) -> u32 {
         self.id
     }
 
-    /// Its network interfaces.
-    pub(crate) fn vifs(&self) -> &[Vif] {
+    /// Returns its network interfaces, in the order of `vif=[...]`.
+    pub fn vifs(&self) -> &[Vif] {
         &self.vifs
     }
 
-    /// The name in dom0 of the interface with this index.
-    pub(crate) fn interface(&self, index: usize) -> String {
+    /// Names the interface with this index as dom0 does, `vif5.0` for one.
+    pub fn interface(&self, index: usize) -> String {
         format!("vif{}.{index}", self.id)
     }
 
-    /// Records the frames of the interface with this index, until its end. For
-    /// all of them the guest has to be paused still.
-    pub(crate) fn capture(&self, index: usize, path: &Path) -> Result<Capture> {
+    /// Records the frames of the interface with this index into a file for tcpdump or
+    /// Wireshark, until the interface is gone. The first frames are in it only where the
+    /// guest is still paused.
+    ///
+    /// # Errors
+    /// When the file cannot be written, or tcpdump does not start in dom0.
+    pub fn capture(&self, index: usize, path: &Path) -> Result<Capture> {
         Capture::start(&self.channel, &self.interface(index), path)
     }
 
-    /// All that it has written to its console so far.
-    pub(crate) fn console(&self) -> &[u8] {
+    /// Returns all that it has written to its console so far.
+    pub fn console(&self) -> &[u8] {
         &self.console
     }
 
@@ -304,14 +309,13 @@ impl Guest {
         }
     }
 
-    /// Waits for the domain's end. Its console goes to `sink` as it comes, and
-    /// all of it before this returns. `None` says that it still runs at the
-    /// limit: one may wait on, or look at it and destroy it.
-    pub(crate) fn wait(
-        &mut self,
-        limit: Duration,
-        sink: &mut dyn FnMut(&[u8]),
-    ) -> Result<Option<End>> {
+    /// Waits for the domain's end. Its console goes to `sink` as it comes, and all of it
+    /// before this returns. `None` means that it still runs at the limit: wait on, or
+    /// look at it and destroy it.
+    ///
+    /// # Errors
+    /// When dom0 cannot be reached any more.
+    pub fn wait(&mut self, limit: Duration, sink: &mut dyn FnMut(&[u8])) -> Result<Option<End>> {
         let deadline = Instant::now() + limit;
         loop {
             if self.shown < self.console.len() {
@@ -346,10 +350,12 @@ impl Guest {
         }
     }
 
-    /// Waits until all of the console, as far as it is known, is as the caller
-    /// wants it, and says whether it is. It is not when the guest ends before, or at
-    /// the limit.
-    pub(crate) fn wait_for(
+    /// Waits until `wanted` accepts the console, which it is shown whole each time that
+    /// more of it came. Returns `false` when the guest ends before, and at the limit.
+    ///
+    /// # Errors
+    /// When dom0 cannot be reached any more.
+    pub fn wait_for(
         &mut self,
         limit: Duration,
         wanted: &mut dyn FnMut(&[u8]) -> bool,
@@ -365,36 +371,55 @@ impl Guest {
         }
     }
 
-    /// Asks the guest to turn itself off, and does not wait for that.
-    pub(crate) fn shut_down(&self) -> Result<()> {
+    /// Asks the guest to shut down (`xl shutdown`), and does not wait for that.
+    ///
+    /// # Errors
+    /// With what `xl` says.
+    pub fn shut_down(&self) -> Result<()> {
         self.xl("shutdown").map(drop)
     }
 
-    /// Ends the domain by force, and does not wait until that is known here.
-    pub(crate) fn destroy_later(&self) -> Result<()> {
+    /// Destroys the domain, and does not wait until its end is known here; [`Guest::wait`] does.
+    ///
+    /// # Errors
+    /// With what `xl` says.
+    pub fn destroy_later(&self) -> Result<()> {
         self.xl("destroy").map(drop)
     }
 
-    /// A writer to the guest's console.
-    pub(crate) fn input(&self) -> Result<Input> {
+    /// Opens the guest's console for writing.
+    ///
+    /// # Errors
+    /// When dom0 cannot be reached.
+    pub fn input(&self) -> Result<Input> {
         let script =
             format!("exec cat >\"$(xenstore-read /local/domain/{}/console/tty)\"", self.id);
         Ok(Input { stream: self.channel.open(&script)?.stream })
     }
 
     /// Starts a guest that was created paused.
-    pub(crate) fn unpause(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// With what `xl` says.
+    pub fn unpause(&self) -> Result<()> {
         self.xl("unpause").map(drop)
     }
 
-    /// Its registers and stack as they are now, to see where it hangs.
-    pub(crate) fn registers(&self) -> Result<String> {
+    /// Returns its registers and stack as text (from `xenctx`), to see where
+    /// it hangs.
+    ///
+    /// # Errors
+    /// When dom0 cannot be reached, or the domain is gone.
+    pub fn registers(&self) -> Result<String> {
         let output = self.channel.run(&format!("xenctx {}", self.id), &[], XL_LIMIT)?;
         Ok(String::from_utf8_lossy(&output.success()?.stdout).into())
     }
 
-    /// Ends the domain by force.
-    pub(crate) fn destroy(&mut self) -> Result<End> {
+    /// Destroys the domain and returns how it ended.
+    ///
+    /// # Errors
+    /// When dom0 cannot be reached.
+    pub fn destroy(&mut self) -> Result<End> {
         self.xl("destroy")?;
         self.wait(XL_LIMIT, &mut |_| ())?.ok_or_else(|| {
             self.channel.stuck(&format!("{} was destroyed and is still there", self.name))
@@ -419,7 +444,7 @@ impl Drop for Guest {
 }
 
 /// Writes to a guest's console.
-pub(crate) struct Input {
+pub struct Input {
     stream: TcpStream,
 }
 

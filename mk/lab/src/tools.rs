@@ -1,6 +1,7 @@
 //! Debian's tools for host tests, without root.
 
-use super::{Progress, apt, image};
+use super::options::Progress;
+use super::{apt, image};
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,11 +14,12 @@ const TOOLS: [(&str, &str); 3] =
 /// Folders that programs of the machine are in, also where a user's path lacks some.
 const PLACES: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/bin"];
 
-/// A folder with what this machine lacks of the tools; none if it has all.
+/// Fetches the tools of file systems that this machine lacks (`mke2fs`, `fsck.fat`,
+/// `sfdisk`), and returns the folder for `PATH` that they are in; `None` if it lacks none.
 ///
 /// # Errors
 /// When they cannot be fetched.
-pub(crate) fn tools(cache: &Path, progress: &dyn Progress) -> Result<Option<PathBuf>> {
+pub fn tools(cache: &Path, progress: &dyn Progress) -> Result<Option<PathBuf>> {
     let here = |program: &str| PLACES.iter().any(|place| Path::new(place).join(program).exists());
     let missing: Vec<&str> =
         TOOLS.iter().filter(|(_, it)| !here(it)).map(|(package, _)| *package).collect();

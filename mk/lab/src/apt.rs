@@ -9,11 +9,11 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::Progress;
+use super::options::Progress;
 
 /// What names the release's own Xen and kernel, whatever their versions are,
 /// and the tools that neither brings: dom0's own, and what tests of networks and file systems take.
-pub(super) const ROOTS: [&str; 20] = [
+pub(crate) const ROOTS: [&str; 20] = [
     "xen-system-amd64",
     "linux-image-amd64",
     "xenstore-utils",
@@ -44,9 +44,9 @@ const FOLLOWED: [&str; 5] =
 
 /// One version of one package, as apt describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Package {
-    pub(super) name: String,
-    pub(super) version: String,
+pub(crate) struct Package {
+    pub(crate) name: String,
+    pub(crate) version: String,
     size: u64,
     depends: Vec<String>,
     library: bool,
@@ -113,7 +113,7 @@ fn parse(text: &str) -> Vec<Package> {
 }
 
 /// apt with the machine's package lists, or with lists of our own.
-pub(super) struct Apt {
+pub(crate) struct Apt {
     options: Vec<String>,
     /// What it complained of while it fetched the lists.
     complaints: Vec<String>,
@@ -257,7 +257,7 @@ impl Apt {
 
 /// Fetches the packages that it takes for those in `roots` into `folder`, and
 /// says which file is which.
-pub(super) fn fetch(
+pub(crate) fn fetch(
     cache: &Path,
     folder: &Path,
     roots: &[&str],
@@ -280,7 +280,7 @@ pub(super) fn fetch(
         from(&apt).with_context(|| match &apt.complaints[..] {
             [] => format!(
                 "the lab is made from the packages of Debian 12 or 13, and this is {}",
-                super::release()
+                release()
             ),
             some => format!("apt-get has trouble (is there a network?):\n{}", some.join("\n")),
         })
@@ -294,6 +294,17 @@ const NOT_DEBIAN: &str = "cannot run apt: the lab needs Debian 12 or 13";
 fn percent(line: &str) -> Option<u64> {
     let percent: f64 = line.strip_prefix("dlstatus:")?.split(':').nth(1)?.parse().ok()?;
     Some((percent * 10.0) as u64)
+}
+
+/// This machine's distribution and release, in its own words.
+pub(crate) fn release() -> String {
+    fs::read_to_string("/etc/os-release")
+        .unwrap_or_default()
+        .lines()
+        .find_map(|line| line.strip_prefix("PRETTY_NAME="))
+        .unwrap_or("an unknown system")
+        .trim_matches('"')
+        .to_owned()
 }
 
 #[cfg(test)]

@@ -11,19 +11,19 @@ use anyhow::{Context, Result};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::Progress;
 use super::image::{VERSIONS, empty, fetch_tree, is_complete};
 use super::initramfs::{Files, Node, busybox, libraries, loader};
 use super::modules::Modules;
+use super::options::Progress;
 use super::unpack::read;
 
 /// Debian's packages that it is made of. They are fetched when something is to be
 /// measured against Linux, and not before.
 const ROOTS: [&str; 5] = ["linux-image-amd64", "busybox-static", "fio", "iperf3", "nginx"];
 
-/// What it is for, and thus which programs it has.
+/// Says what it is for, and thus which programs it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Purpose {
+pub enum Purpose {
     /// Servers: nginx, iperf3, and busybox's httpd on port 81.
     Net,
     /// fio.
@@ -53,19 +53,19 @@ impl Purpose {
     }
 }
 
-/// The files of a guest.
+/// Holds the files of a guest that is Debian's kernel with a few programs, to measure
+/// others against.
 #[derive(Clone, Debug)]
-pub(crate) struct Linux {
+pub struct Linux {
     folder: PathBuf,
 }
 
 impl Linux {
     /// Makes it, or finds it made.
-    pub(crate) fn prepare(
-        cache: &Path,
-        purpose: Purpose,
-        progress: &dyn Progress,
-    ) -> Result<Linux> {
+    ///
+    /// # Errors
+    /// When packages cannot be fetched or `cache` cannot be written.
+    pub fn prepare(cache: &Path, purpose: Purpose, progress: &dyn Progress) -> Result<Linux> {
         let built = || format!("cannot prepare Linux as a guest in {}", cache.display());
         fs::create_dir_all(cache).with_context(built)?;
         let lock = File::create(cache.join("lock"))?;
@@ -95,13 +95,16 @@ impl Linux {
         Ok(Linux { folder })
     }
 
-    /// The file for `xl create`.
-    pub(crate) fn config(&self) -> PathBuf {
+    /// Returns the path of the file for `xl create`.
+    pub fn config(&self) -> PathBuf {
         self.folder.join("linux.xl")
     }
 
-    /// Bytes of its image: the kernel and the file system, compressed as they are.
-    pub(crate) fn bytes(&self) -> Result<u64> {
+    /// Adds up the bytes of its image: the kernel and the file system, compressed as they are.
+    ///
+    /// # Errors
+    /// When a file of it is gone.
+    pub fn bytes(&self) -> Result<u64> {
         let sizes = ["linux", "initramfs"].map(|name| self.folder.join(name).metadata());
         sizes.into_iter().try_fold(0, |sum, size| Ok(sum + size?.len()))
     }
@@ -109,8 +112,8 @@ impl Linux {
 
 /// Our own files in it.
 const SCRIPTS: [(&str, &str); 2] = [
-    ("init", include_str!("../../../scripts/dom0/linux-guest")),
-    ("etc/nginx.conf", include_str!("../../../scripts/dom0/nginx.conf")),
+    ("init", include_str!("../dom0/linux-guest")),
+    ("etc/nginx.conf", include_str!("../dom0/nginx.conf")),
 ];
 
 /// Lengths of what its web servers serve, at the paths of our own `httpd`.

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 
 /// Where the dynamic loader of Debian's glibc looks for libraries.
-pub(super) const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
+pub(crate) const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
 
 /// The folders of kernel modules that those of the lab and all that they depend
 /// on come from. It is generous: a later kernel may move a helper module. The two
@@ -77,7 +77,7 @@ const PROGRAMS: [&str; 24] = [
 ];
 
 /// Changes with what is unpacked, so that trees that lack something are made anew.
-pub(super) const EDITION: u32 = 5;
+pub(crate) const EDITION: u32 = 5;
 
 /// Where in the tree a package's file goes, if it is wanted at all.
 fn place(path: &str) -> Option<PathBuf> {
@@ -119,7 +119,7 @@ fn place(path: &str) -> Option<PathBuf> {
 }
 
 /// Unpacks what is wanted of one package below `tree`.
-pub(super) fn unpack(package: &Path, tree: &Path) -> Result<()> {
+pub(crate) fn unpack(package: &Path, tree: &Path) -> Result<()> {
     let what = || format!("cannot unpack {}", package.display());
     let mut child = Command::new("dpkg-deb")
         .arg("--fsys-tarfile")
@@ -149,7 +149,7 @@ pub(super) fn unpack(package: &Path, tree: &Path) -> Result<()> {
 }
 
 /// Reads a file of the tree, whose absence would be a surprise of a new Debian.
-pub(super) fn read(tree: &Path, path: impl AsRef<Path>) -> Result<Vec<u8>> {
+pub(crate) fn read(tree: &Path, path: impl AsRef<Path>) -> Result<Vec<u8>> {
     let path = tree.join(path);
     let mut bytes = Vec::new();
     fs::File::open(&path)
@@ -165,7 +165,7 @@ pub(super) fn read(tree: &Path, path: impl AsRef<Path>) -> Result<Vec<u8>> {
 /// knows them all, with every filter, and is on every Debian machine. So the
 /// bytes are wrapped into the least that it takes for a package, whose contents
 /// it then prints. Crates for this are slow in a build without optimization.
-pub(super) fn decompress(bytes: Vec<u8>, scratch: &Path) -> Result<Vec<u8>> {
+pub(crate) fn decompress(bytes: Vec<u8>, scratch: &Path) -> Result<Vec<u8>> {
     let suffix = match bytes {
         _ if bytes.starts_with(b"\x1f\x8b") => ".gz",
         _ if bytes.starts_with(b"\xfd7zXZ\0") => ".xz",

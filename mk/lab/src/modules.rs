@@ -10,7 +10,7 @@ use object::{Object, ObjectSection};
 use super::unpack::{decompress, read};
 
 /// The modules that the packages brought.
-pub(super) struct Modules<'a> {
+pub(crate) struct Modules<'a> {
     tree: &'a Path,
     scratch: &'a Path,
     builtin: BTreeSet<String>,
@@ -18,21 +18,21 @@ pub(super) struct Modules<'a> {
 }
 
 /// One module, as it says of itself.
-pub(super) struct Module {
+pub(crate) struct Module {
     /// With underscores, as the kernel has it.
-    pub(super) name: String,
-    pub(super) bytes: Vec<u8>,
+    pub(crate) name: String,
+    pub(crate) bytes: Vec<u8>,
     /// The modules that it needs.
-    pub(super) needs: Vec<String>,
+    pub(crate) needs: Vec<String>,
     /// Other names that the kernel asks for it by.
-    pub(super) aliases: Vec<String>,
+    pub(crate) aliases: Vec<String>,
     /// The kernel that it is for.
-    pub(super) version: String,
+    pub(crate) version: String,
 }
 
 impl<'a> Modules<'a> {
     /// Looks through the tree; `scratch` is a folder to work in.
-    pub(super) fn of(tree: &'a Path, scratch: &'a Path) -> Result<Modules<'a>> {
+    pub(crate) fn of(tree: &'a Path, scratch: &'a Path) -> Result<Modules<'a>> {
         let builtin = String::from_utf8(read(tree, "modules/builtin")?)?
             .lines()
             .filter_map(|line| Some(plain(line.rsplit('/').next()?.strip_suffix(".ko")?)))
@@ -49,13 +49,13 @@ impl<'a> Modules<'a> {
     }
 
     /// Whether the kernel has it in itself.
-    pub(super) fn is_builtin(&self, name: &str) -> bool {
+    pub(crate) fn is_builtin(&self, name: &str) -> bool {
         self.builtin.contains(name)
     }
 
     /// These modules and those that they need, each after what it needs, without
     /// those that are `done`, which then has them all.
-    pub(super) fn ordered(
+    pub(crate) fn ordered(
         &self,
         names: &[&str],
         done: &mut BTreeSet<String>,

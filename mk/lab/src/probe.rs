@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::host::Socket;
+use super::qemu::Socket;
 
 /// How long QEMU may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -15,22 +15,26 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The byte that stops the machine.
 const STOP: u8 = 3;
 
-/// The registers that tell where a program is.
+/// Holds the registers that tell where a program is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Registers {
-    pub(crate) instruction: u64,
-    pub(crate) stack: u64,
-    pub(crate) frame: u64,
+pub struct Registers {
+    /// The instruction pointer.
+    pub instruction: u64,
+    /// The stack pointer.
+    pub stack: u64,
+    /// The frame pointer.
+    pub frame: u64,
 }
 
-/// A machine that can be stopped.
-pub(crate) struct Probe {
+/// Stops the machine, reads its registers and memory, and lets it go on: QEMU's
+/// debugger interface. See [`Host::probe`](super::Host::probe).
+pub struct Probe {
     stream: UnixStream,
 }
 
 impl Probe {
     /// Connects, which stops the machine.
-    pub(super) fn connect(socket: &Socket) -> Result<Probe> {
+    pub(crate) fn connect(socket: &Socket) -> Result<Probe> {
         let stream = UnixStream::connect(&socket.path)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
@@ -39,16 +43,22 @@ impl Probe {
         Ok(probe)
     }
 
-    /// Lets the machine go on for a while, and stops it.
-    pub(crate) fn run_for(&mut self, time: Duration) -> Result<()> {
+    /// Lets the machine run for `time`, and stops it.
+    ///
+    /// # Errors
+    /// When QEMU ended or answers something else.
+    pub fn run_for(&mut self, time: Duration) -> Result<()> {
         self.send("c")?;
         std::thread::sleep(time);
         self.stream.write_all(&[STOP])?;
         self.receive().map(drop)
     }
 
-    /// The stopped machine's registers.
-    pub(crate) fn registers(&mut self) -> Result<Registers> {
+    /// Reads the stopped machine's registers.
+    ///
+    /// # Errors
+    /// When QEMU ended or answers something else.
+    pub fn registers(&mut self) -> Result<Registers> {
         let answer = self.ask("g")?;
         // Sixteen general ones of eight bytes and then the instruction pointer.
         let at = |index: usize| answer.get(index * 8..)?.first_chunk().copied();
@@ -57,8 +67,12 @@ impl Probe {
         Ok(Registers { frame: register(6)?, stack: register(7)?, instruction: register(16)? })
     }
 
-    /// Bytes of the stopped machine's memory, by the address that the program uses.
-    pub(crate) fn memory(&mut self, address: u64, length: usize) -> Result<Vec<u8>> {
+    /// Reads `length` bytes of the stopped machine's memory, at a virtual address of the
+    /// program that runs.
+    ///
+    /// # Errors
+    /// When nothing is mapped there, or QEMU ended.
+    pub fn memory(&mut self, address: u64, length: usize) -> Result<Vec<u8>> {
         self.ask(&format!("m{address:x},{length:x}"))
     }
 

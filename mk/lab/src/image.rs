@@ -8,26 +8,27 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::{Progress, apt, initramfs, unpack};
+use super::options::Progress;
+use super::{apt, initramfs, unpack};
 
 /// The files that QEMU boots.
 #[derive(Clone, Debug)]
-pub(super) struct Image {
+pub(crate) struct Image {
     folder: PathBuf,
 }
 
 impl Image {
-    pub(super) fn xen(&self) -> PathBuf {
+    pub(crate) fn xen(&self) -> PathBuf {
         self.folder.join("xen")
     }
 
-    pub(super) fn linux(&self) -> PathBuf {
+    pub(crate) fn linux(&self) -> PathBuf {
         self.folder.join("linux")
     }
 
     /// The parts of dom0's initial file system that this dom0 takes, for the
     /// kernel to unpack one over the other.
-    pub(super) fn initramfs(&self, network: bool, python: bool) -> Vec<PathBuf> {
+    pub(crate) fn initramfs(&self, network: bool, python: bool) -> Vec<PathBuf> {
         let parts = [(true, BASE), (network, NETWORK), (python, PYTHON)];
         parts.into_iter().filter(|part| part.0).map(|part| self.folder.join(part.1)).collect()
     }
@@ -45,7 +46,7 @@ const PYTHON: &str = "initramfs-python";
 const SPACE: u64 = 500 << 20;
 
 /// Where the packages' names and versions stand, once all are unpacked.
-pub(super) const VERSIONS: &str = "versions";
+pub(crate) const VERSIONS: &str = "versions";
 
 /// Makes all that booting needs, or finds it made. A network is needed the
 /// first time only: afterwards the versions stay as they are until the folder is
@@ -53,7 +54,7 @@ pub(super) const VERSIONS: &str = "versions";
 ///
 /// Everything is made in a folder `new` and renamed when complete, so nothing
 /// half made is ever used; packages that were fetched stay until all are.
-pub(super) fn prepare(cache: &Path, progress: &dyn Progress) -> Result<Image> {
+pub(crate) fn prepare(cache: &Path, progress: &dyn Progress) -> Result<Image> {
     let built = || format!("cannot prepare Xen and dom0 in {}", cache.display());
     fs::create_dir_all(cache).with_context(built)?;
     // Another `cargo mk` may be at the same work: wait, and then find it done.
@@ -86,21 +87,21 @@ pub(super) fn prepare(cache: &Path, progress: &dyn Progress) -> Result<Image> {
 }
 
 /// Whether booting would need neither network nor building.
-pub(super) fn is_prepared(cache: &Path) -> bool {
+pub(crate) fn is_prepared(cache: &Path) -> bool {
     let tree = cache.join("tree");
     is_complete(&tree, &apt::ROOTS)
 }
 
 /// Whether the tree is there, of this machine's release and with all that is
 /// wanted today.
-pub(super) fn is_complete(tree: &Path, roots: &[&str]) -> bool {
+pub(crate) fn is_complete(tree: &Path, roots: &[&str]) -> bool {
     let versions = fs::read_to_string(tree.join(VERSIONS));
     versions.is_ok_and(|versions| versions.starts_with(&wanted(roots)))
 }
 
 /// What the list of versions begins with: what was asked for.
 fn wanted(roots: &[&str]) -> String {
-    let (release, roots) = (super::release(), roots.join(" "));
+    let (release, roots) = (apt::release(), roots.join(" "));
     format!("{release}\nedition {} of {roots}\n", unpack::EDITION)
 }
 
@@ -118,7 +119,7 @@ fn key(tree: &Path) -> Result<u64> {
 }
 
 /// Makes a folder with nothing in it.
-pub(super) fn empty(folder: &Path) -> Result<()> {
+pub(crate) fn empty(folder: &Path) -> Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder)?;
     }
@@ -126,7 +127,7 @@ pub(super) fn empty(folder: &Path) -> Result<()> {
 }
 
 /// Makes a tree of what is wanted of the packages in `roots` and of their libraries.
-pub(super) fn fetch_tree(
+pub(crate) fn fetch_tree(
     cache: &Path,
     tree: &Path,
     roots: &[&str],

@@ -16,36 +16,42 @@ use anyhow::{Context, Result};
 
 /// The numbers that guests may have. Those above are for who comes with a MAC
 /// address of its own.
-pub(super) const NUMBERS: Range<u8> = 2..200;
+pub(crate) const NUMBERS: Range<u8> = 2..200;
 
 /// Bridges that there are.
 const BRIDGES: u8 = 2;
 
 /// The MAC address of a guest's interface, in the range that is Xen's.
-pub(super) fn mac(index: u8, number: u8) -> String {
+pub(crate) fn mac(index: u8, number: u8) -> String {
     format!("00:16:3e:00:{index:02x}:{number:02x}")
 }
 
 /// The address on a bridge of the guest with this number.
-pub(super) fn ip(bridge: u8, number: u8) -> String {
+pub(crate) fn ip(bridge: u8, number: u8) -> String {
     format!("10.0.{bridge}.{number}")
+}
+
+/// Predicts the IPv4 address that a guest gets on a host without other guests, when
+/// `before` numbers were taken before its own.
+pub fn address(before: u8) -> String {
+    ip(0, NUMBERS.start + before)
 }
 
 /// The numbers that are in use.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Numbers(Arc<Mutex<BTreeSet<u8>>>);
+pub(crate) struct Numbers(Arc<Mutex<BTreeSet<u8>>>);
 
-/// A guest's number, its own until this is dropped: before the guest is created,
-/// one may already know its address.
+/// Reserves a guest's number, and with it its addresses, until this is dropped.
+/// Whoever holds one knows the guest's address before the guest is created.
 #[derive(Debug)]
-pub(crate) struct Number {
+pub struct Number {
     number: u8,
     all: Numbers,
 }
 
 impl Numbers {
     /// The least that is free.
-    pub(super) fn take(&self) -> Result<Number> {
+    pub(crate) fn take(&self) -> Result<Number> {
         let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let number = NUMBERS.clone().find(|number| !used.contains(number));
         let number = number.context("there are more guests than addresses for them")?;
@@ -55,8 +61,8 @@ impl Numbers {
 }
 
 impl Number {
-    /// The guest's address on the first bridge.
-    pub(crate) fn ip(&self) -> String {
+    /// Returns the guest's IPv4 address on the first bridge.
+    pub fn ip(&self) -> String {
         ip(0, self.number)
     }
 }
@@ -67,10 +73,12 @@ impl Drop for Number {
     }
 }
 
-/// What a forward is for.
+/// Says which protocol a forward is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocol {
+pub enum Protocol {
+    /// TCP.
     Tcp,
+    /// UDP.
     Udp,
 }
 
@@ -83,23 +91,25 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// A way from a port of this machine to one of a guest: QEMU leads it to a port
-/// of dom0, and dom0 to the guest.
+/// Forwards a port of this machine to one of a guest: QEMU forwards it to a port of
+/// dom0, and dom0 to the guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Forward {
-    pub(crate) protocol: Protocol,
+pub struct Forward {
+    /// The protocol whose port it is.
+    pub protocol: Protocol,
     /// Where this machine listens.
-    pub(crate) from: SocketAddrV4,
-    pub(crate) to: SocketAddrV4,
+    pub from: SocketAddrV4,
+    /// The address and port of the guest.
+    pub to: SocketAddrV4,
 }
 
 /// The port of dom0 for the forward with this index.
-pub(super) fn dom0_port(index: usize) -> usize {
+pub(crate) fn dom0_port(index: usize) -> usize {
     20_000 + index
 }
 
 /// The forwards as QEMU's user network takes them, after other settings.
-pub(super) fn qemu_forwards(forwards: &[Forward]) -> String {
+pub(crate) fn qemu_forwards(forwards: &[Forward]) -> String {
     let rules = forwards.iter().enumerate().map(|(index, Forward { protocol, from, .. })| {
         let (address, port) = (from.ip(), from.port());
         format!(",hostfwd={protocol}:{address}:{port}-10.0.2.15:{}", dom0_port(index))
@@ -108,34 +118,36 @@ pub(super) fn qemu_forwards(forwards: &[Forward]) -> String {
 }
 
 /// Whether there are forwards of datagrams among them.
-pub(super) fn answers_datagrams(forwards: &[Forward]) -> bool {
+pub(crate) fn answers_datagrams(forwards: &[Forward]) -> bool {
     forwards.iter().any(|forward| forward.protocol == Protocol::Udp)
 }
 
 /// The command that makes dom0 pass them on.
-pub(super) fn publish(forwards: &[Forward]) -> String {
+pub(crate) fn publish(forwards: &[Forward]) -> String {
     let rules = forwards.iter().enumerate().map(|(index, Forward { protocol, to, .. })| {
         format!(" {protocol} {} {} {}", dom0_port(index), to.ip(), to.port())
     });
     format!("publish{}", rules.collect::<String>())
 }
 
-/// One network interface of a guest.
+/// Describes one network interface of a guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Vif {
-    pub(crate) mac: String,
-    pub(crate) bridge: String,
+pub struct Vif {
+    /// The MAC address.
+    pub mac: String,
+    /// The bridge of dom0 that it is plugged into.
+    pub bridge: String,
     /// The address that it gets by DHCP, or should take where there is none.
     /// Nothing when its MAC address or its bridge is not one of ours.
-    pub(crate) ip: Option<String>,
+    pub ip: Option<String>,
     /// As the configuration has it, completed.
-    pub(super) spec: String,
+    pub(crate) spec: String,
 }
 
 impl Vif {
     /// Completes what a configuration says of the interface with this index: who
     /// names no MAC address gets one, and who names no bridge the one of its index.
-    pub(super) fn complete(given: &str, index: u8, number: &Number) -> Vif {
+    pub(crate) fn complete(given: &str, index: u8, number: &Number) -> Vif {
         let mut spec = given.to_owned();
         let mut field = |key: &str, default: String| {
             let fields = given.split(',').map(str::trim);
@@ -165,7 +177,7 @@ fn ip_of(bridge: u8, number: &Number) -> String {
 /// The strings of a setting of an xl configuration that is a list of strings,
 /// such as `vif = ["bridge=xenbr0", ""]`. As with xl, the last one counts. A list
 /// may go on over lines.
-pub(super) fn list<'a>(config: &'a str, key: &str) -> Option<Vec<&'a str>> {
+pub(crate) fn list<'a>(config: &'a str, key: &str) -> Option<Vec<&'a str>> {
     let mut found = None;
     let mut at = 0;
     for line in config.split_inclusive('\n') {

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
-use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,12 +14,13 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
-use super::channel::{Channel, quote, random, store};
+use super::channel::{Channel, Output, quote, random, store};
 use super::guest::{Guest, GuestSpec};
+use super::image;
 use super::network::{Number, Numbers, publish};
+use super::options::{Options, Progress};
 use super::probe::Probe;
-use super::qemu::{self, Accelerator, Qemu};
-use super::{Options, Output, Progress, image};
+use super::qemu::{self, Accelerator, Qemu, tail};
 
 /// How long a script in dom0 may take when its caller sets no limit.
 const SCRIPT_LIMIT: Duration = Duration::from_secs(60);
@@ -38,9 +38,10 @@ const LEAVE: u8 = 0x1d;
 /// How often an interactive shell's end is looked for while nobody types.
 const POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
-/// Xen in QEMU, with a Linux dom0 that obeys. The machine ends when this value
-/// and all guests' are gone, and with this process, however that ends.
-pub(crate) struct Host {
+/// Represents a booted Xen in QEMU, with a Linux dom0 that takes orders. The machine ends
+/// when this value and those of all its guests are dropped, and with the thread that
+/// booted it, however that ends.
+pub struct Host {
     channel: Arc<Channel>,
     names: Mutex<HashMap<String, u32>>,
     numbers: Numbers,
@@ -48,8 +49,13 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Boots the host, having made all that it takes when it is the first time.
-    pub(crate) fn boot(options: &Options, progress: &dyn Progress) -> Result<Host> {
+    /// Boots a host. The first call fetches packages and builds dom0's file system, which
+    /// stay in [`Options::cache`].
+    ///
+    /// # Errors
+    /// When QEMU is missing and cannot be installed, packages cannot be fetched, or dom0
+    /// does not come up; the error then shows the end of the console.
+    pub fn boot(options: &Options, progress: &dyn Progress) -> Result<Host> {
         qemu::ensure_installed(progress)?;
         let image = image::prepare(&options.cache, progress)?;
         fs::create_dir_all(&options.run)
@@ -113,18 +119,28 @@ impl Host {
         Ok(host)
     }
 
-    /// Runs a shell script in dom0.
-    pub(crate) fn shell(&self, script: &str) -> Result<Output> {
+    /// Runs a shell script in dom0, for a minute at most. A status other than 0 is no error:
+    /// see [`Output::success`].
+    ///
+    /// # Errors
+    /// When dom0 cannot be reached, or the script takes longer.
+    pub fn shell(&self, script: &str) -> Result<Output> {
         self.shell_within(script, SCRIPT_LIMIT)
     }
 
-    /// Runs a shell script in dom0 that may take this long.
-    pub(crate) fn shell_within(&self, script: &str, limit: Duration) -> Result<Output> {
+    /// Runs a shell script in dom0, for `limit` at most.
+    ///
+    /// # Errors
+    /// Those of [`Host::shell`].
+    pub fn shell_within(&self, script: &str, limit: Duration) -> Result<Output> {
         self.channel.run(script, &[], limit)
     }
 
-    /// Puts a file into dom0.
-    pub(crate) fn upload(&self, bytes: &[u8], path: &str) -> Result<()> {
+    /// Writes a file of dom0, and the folders that lead to it.
+    ///
+    /// # Errors
+    /// When dom0 cannot be reached or has no room for it.
+    pub fn upload(&self, bytes: &[u8], path: &str) -> Result<()> {
         let folder = Path::new(path).parent().and_then(Path::to_str).unwrap_or("/");
         let script = format!("mkdir -p {}\n{}", quote(folder), store(bytes.len(), path));
         self.channel
@@ -135,13 +151,19 @@ impl Host {
     }
 
     /// Creates a domU with `xl create`, and returns when it runs (or is paused).
-    pub(crate) fn create(&self, spec: &GuestSpec) -> Result<Guest> {
+    ///
+    /// # Errors
+    /// When a file cannot be read, or with what `xl` says.
+    pub fn create(&self, spec: &GuestSpec) -> Result<Guest> {
         let fresh_name = |name: &str| self.fresh_name(name);
         Guest::create(&self.channel, spec, fresh_name, || self.numbers.take(), self.network)
     }
 
-    /// A number, and with it addresses, for a guest that is created later.
-    pub(crate) fn number(&self) -> Result<Number> {
+    /// Reserves a number, and with it addresses, for a guest that is created later.
+    ///
+    /// # Errors
+    /// When all are taken.
+    pub fn number(&self) -> Result<Number> {
         self.numbers.take()
     }
 
@@ -156,28 +178,27 @@ impl Host {
         }
     }
 
-    /// Xen's and dom0's console, where a boot's messages and panics stand.
-    pub(crate) fn console_log(&self) -> PathBuf {
+    /// Returns the file of Xen's and dom0's console, where messages of the boot and panics
+    /// stand.
+    pub fn console_log(&self) -> PathBuf {
         self.channel.qemu.console_log()
     }
 
-    /// What stops the machine and looks at it, where [`Options::debug`] asked for it.
-    pub(crate) fn probe(&self) -> Result<Probe> {
-        Probe::connect(&self.socket("debug")?).context("QEMU offers no look at the machine")
+    /// Connects to the debugger interface, which [`Options::debug`] asked for.
+    ///
+    /// # Errors
+    /// When it was not asked for.
+    pub fn probe(&self) -> Result<Probe> {
+        Probe::connect(&self.channel.qemu.socket("debug")?)
+            .context("QEMU offers no look at the machine")
     }
 
-    /// A path to a socket of this run that is short, as it must be, wherever the
-    /// folder.
-    fn socket(&self, name: &str) -> Result<Socket> {
-        let log = self.console_log();
-        let folder = File::open(log.parent().expect("in a folder"))?;
-        let path = format!("/proc/self/fd/{}/{name}", folder.as_raw_fd()).into();
-        Ok(Socket { path, _folder: folder })
-    }
-
-    /// Joins this terminal to a shell in dom0, until Ctrl-] or the shell's end.
-    pub(crate) fn interact(&self) -> Result<()> {
-        let path = self.socket("shell")?;
+    /// Connects this terminal to a shell in dom0, until Ctrl-] or the shell's end.
+    ///
+    /// # Errors
+    /// When standard input is no terminal, or dom0 is gone.
+    pub fn interact(&self) -> Result<()> {
+        let path = self.channel.qemu.socket("shell")?;
         let mut shell = UnixStream::connect(&path.path).context("dom0 has no shell to offer")?;
         let _raw = RawTerminal::new()?;
         if let Ok(size) = tcgetwinsize(io::stdin()) {
@@ -217,8 +238,11 @@ impl Host {
         Ok(())
     }
 
-    /// Turns the machine off as one should, instead of dropping it.
-    pub(crate) fn shutdown(self) -> Result<()> {
+    /// Powers the machine off in order, where dropping it pulls the plug.
+    ///
+    /// # Errors
+    /// When dom0 does not power off within 10 s.
+    pub fn shutdown(self) -> Result<()> {
         // The connection breaks before an answer could come.
         drop(self.channel.open("poweroff -f")?);
         ensure!(
@@ -230,12 +254,6 @@ impl Host {
     }
 }
 
-/// Where a socket is, for as long as this value lives.
-pub(super) struct Socket {
-    pub(super) path: PathBuf,
-    _folder: File,
-}
-
 /// The file of the cache that says in which boot of this machine KVM failed.
 const KVM_FAILED: &str = "kvm-failed";
 
@@ -245,7 +263,7 @@ fn this_boot() -> String {
 }
 
 /// Whether there is a KVM to try that has not failed before.
-pub(super) fn kvm_may_work(cache: &Path) -> bool {
+pub(crate) fn kvm_may_work(cache: &Path) -> bool {
     let failed = fs::read_to_string(cache.join(KVM_FAILED)).unwrap_or_default();
     File::options().read(true).write(true).open("/dev/kvm").is_ok()
         && (failed.is_empty() || failed != this_boot())
@@ -293,14 +311,6 @@ fn wait_for_boot(qemu: &Qemu, deadline: Instant, progress: &dyn Progress) -> Res
         }
         thread::sleep(Duration::from_millis(20));
     }
-}
-
-/// The last lines of a log.
-pub(super) fn tail(path: &Path) -> String {
-    let text = fs::read(path).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let lines: Vec<_> = text.lines().map(str::trim_end).collect();
-    lines[lines.len().saturating_sub(25)..].join("\n")
 }
 
 fn until_leave(bytes: &[u8]) -> &[u8] {

@@ -8,31 +8,34 @@ use anyhow::{Result, ensure};
 /// How many there can be: QEMU's machine has slots for as many besides its own.
 const MOST: usize = 24;
 
-/// A file, or a block device, as a disk of dom0.
+/// Describes a file or block device of this machine that is a disk of dom0.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Disk {
-    pub(crate) path: PathBuf,
-    pub(crate) read_only: bool,
-    /// Bytes of a sector.
-    pub(crate) sector: u32,
+pub struct Disk {
+    /// The file of this machine, or its block device.
+    pub path: PathBuf,
+    /// Whether dom0, and so each guest, is refused writes.
+    pub read_only: bool,
+    /// The bytes of a sector, 512 or 4096.
+    pub sector: u32,
 }
 
 impl Disk {
-    /// What dom0 calls the disk with this index: Linux names them in QEMU's order.
-    pub(crate) fn in_dom0(index: usize) -> String {
+    /// Names the disk with this index as dom0 does, `/dev/vda` for the first: Linux names disks
+    /// in the order in which QEMU has them.
+    pub fn in_dom0(index: usize) -> String {
         let letter = char::from(b'a' + u8::try_from(index % MOST).unwrap_or(0));
         format!("/dev/vd{letter}")
     }
 }
 
 /// The name of the link to the file in the run's folder.
-pub(super) fn link(index: usize) -> String {
+pub(crate) fn link(index: usize) -> String {
     format!("disk{index}")
 }
 
 /// QEMU's arguments for them, with files named by [`link`]. Where waiting takes no time,
 /// a real flush would take very long: then there are none.
-pub(super) fn qemu_arguments(disks: &[Disk], flush: bool) -> Vec<String> {
+pub(crate) fn qemu_arguments(disks: &[Disk], flush: bool) -> Vec<String> {
     let cache = if flush { "writeback" } else { "unsafe" };
     let mut arguments = Vec::new();
     for (index, disk) in disks.iter().enumerate() {
@@ -53,7 +56,7 @@ pub(super) fn qemu_arguments(disks: &[Disk], flush: bool) -> Vec<String> {
 }
 
 /// Says what is wrong with a disk that QEMU could not open, or would open badly.
-pub(super) fn check(disks: &[Disk]) -> Result<()> {
+pub(crate) fn check(disks: &[Disk]) -> Result<()> {
     ensure!(disks.len() <= MOST, "one host has at most {MOST} disks, not {}", disks.len());
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     for (index, disk) in disks.iter().enumerate() {

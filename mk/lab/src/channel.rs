@@ -10,22 +10,22 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 
-use super::qemu::Qemu;
+use super::qemu::{Qemu, tail};
 
-/// What a script left.
+/// Holds the exit status and the output of a script.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Output {
+pub struct Output {
     /// Its exit status; 0 is success.
-    pub(crate) status: i32,
+    pub status: i32,
     /// What it wrote to its standard output.
-    pub(crate) stdout: Vec<u8>,
+    pub stdout: Vec<u8>,
     /// What it wrote to its standard error.
-    pub(crate) stderr: String,
+    pub stderr: String,
 }
 
 /// The way to dom0, and the machine that it is in.
-pub(super) struct Channel {
-    pub(super) qemu: Qemu,
+pub(crate) struct Channel {
+    pub(crate) qemu: Qemu,
     token: String,
     opening: Mutex<()>,
 }
@@ -40,18 +40,18 @@ const OPEN_LIMIT: Duration = Duration::from_secs(20);
 const REPORT_LIMIT: Duration = Duration::from_secs(20);
 
 /// A script that runs.
-pub(super) struct Connection {
-    pub(super) stream: TcpStream,
-    pub(super) splitter: Splitter,
+pub(crate) struct Connection {
+    pub(crate) stream: TcpStream,
+    pub(crate) splitter: Splitter,
 }
 
 impl Channel {
-    pub(super) fn new(qemu: Qemu, token: String) -> Arc<Channel> {
+    pub(crate) fn new(qemu: Qemu, token: String) -> Arc<Channel> {
         Arc::new(Channel { qemu, token, opening: Mutex::new(()) })
     }
 
     /// Starts a script. When this returns, it has begun.
-    pub(super) fn open(&self, script: &str) -> Result<Connection> {
+    pub(crate) fn open(&self, script: &str) -> Result<Connection> {
         // nc lets one connection wait to be accepted, and a second one may break.
         let _one_at_a_time = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         let mark = random()?;
@@ -83,7 +83,7 @@ impl Channel {
     }
 
     /// Runs a script with this input.
-    pub(super) fn run(&self, script: &str, input: &[u8], limit: Duration) -> Result<Output> {
+    pub(crate) fn run(&self, script: &str, input: &[u8], limit: Duration) -> Result<Output> {
         self.run_within(script, input, limit)?.ok_or_else(|| {
             let first = script.lines().next().unwrap_or_default();
             self.stuck(&format!("no end in {limit:?} of the script in dom0 that starts: {first}"))
@@ -125,7 +125,7 @@ impl Channel {
 
     /// The error for something that dom0 does not get done, and what it does
     /// instead: such an event may be rare, and shall explain itself.
-    pub(super) fn stuck(&self, what: &str) -> anyhow::Error {
+    pub(crate) fn stuck(&self, what: &str) -> anyhow::Error {
         let report = match self.run_within("report 2>&1", &[], REPORT_LIMIT) {
             Ok(Some(output)) => String::from_utf8_lossy(&output.stdout).into(),
             Ok(None) => format!("no answer in {REPORT_LIMIT:?}"),
@@ -135,7 +135,7 @@ impl Channel {
     }
 
     /// The error for a connection that broke: as a rule the machine is gone.
-    pub(super) fn lost(&self, error: anyhow::Error) -> anyhow::Error {
+    pub(crate) fn lost(&self, error: anyhow::Error) -> anyhow::Error {
         // The keeper notices QEMU's end a moment after the connection does.
         self.qemu.wait(Duration::from_millis(200));
         let error = error.context("lost the connection to dom0");
@@ -143,7 +143,7 @@ impl Channel {
             Some(trouble) => error.context(format!(
                 "{trouble}\nthe end of {}:\n{}",
                 self.qemu.console_log().display(),
-                super::host::tail(&self.qemu.console_log())
+                tail(&self.qemu.console_log())
             )),
             None => error,
         }
@@ -152,7 +152,7 @@ impl Channel {
 
 /// A part of what a script sends.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Piece<'a> {
+pub(crate) enum Piece<'a> {
     /// Bytes of its output.
     Data(&'a [u8]),
     /// What follows the connection's mark on a line.
@@ -161,7 +161,7 @@ pub(super) enum Piece<'a> {
 
 /// Splits what a script sends at the lines that start with the connection's
 /// mark. Everything else passes at once, except for what may be half a mark.
-pub(super) struct Splitter {
+pub(crate) struct Splitter {
     mark: String,
     held: Vec<u8>,
 }
@@ -172,7 +172,7 @@ impl Splitter {
     }
 
     /// Takes the next bytes, and gives away the pieces that are complete.
-    pub(super) fn feed(&mut self, bytes: &[u8], take: &mut dyn FnMut(Piece<'_>)) {
+    pub(crate) fn feed(&mut self, bytes: &[u8], take: &mut dyn FnMut(Piece<'_>)) {
         self.held.extend_from_slice(bytes);
         let mark = self.mark.as_bytes();
         let mut done = 0;
@@ -199,7 +199,7 @@ impl Splitter {
     }
 
     /// Gives away what was held back: nothing more comes.
-    pub(super) fn finish(self, take: &mut dyn FnMut(Piece<'_>)) {
+    pub(crate) fn finish(self, take: &mut dyn FnMut(Piece<'_>)) {
         if !self.held.is_empty() {
             take(Piece::Data(&self.held));
         }
@@ -207,7 +207,7 @@ impl Splitter {
 }
 
 /// A word that nobody can guess.
-pub(super) fn random() -> Result<String> {
+pub(crate) fn random() -> Result<String> {
     let mut bytes = [0; 16];
     File::open("/dev/urandom")
         .and_then(|mut file| file.read_exact(&mut bytes))
@@ -216,7 +216,7 @@ pub(super) fn random() -> Result<String> {
 }
 
 /// A word as the shell reads it literally.
-pub(super) fn quote(word: &str) -> String {
+pub(crate) fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
@@ -224,7 +224,7 @@ pub(super) fn quote(word: &str) -> String {
 /// path, and ends the script when it cannot. dd alone reads no byte too many, and
 /// it takes the rest of a block when the connection delivers only a part of it.
 /// Input that nobody read would break the connection before the error is read.
-pub(super) fn store(length: usize, path: &str) -> String {
+pub(crate) fn store(length: usize, path: &str) -> String {
     format!(
         "dd bs=1M iflag=fullblock,count_bytes count={length} status=none of={path} || \
          {{ rm {path}; echo no room for {path} >&2; cat >/dev/null; exit 1; }}\n",
@@ -233,14 +233,17 @@ pub(super) fn store(length: usize, path: &str) -> String {
 }
 
 /// Sends a script's input, and then its end.
-pub(super) fn send(stream: &mut TcpStream, input: &[u8]) -> io::Result<()> {
+pub(crate) fn send(stream: &mut TcpStream, input: &[u8]) -> io::Result<()> {
     stream.write_all(input)?;
     stream.shutdown(Shutdown::Write)
 }
 
 impl Output {
-    /// The output of a script that had to succeed.
-    pub(crate) fn success(self) -> Result<Output> {
+    /// Returns the output of a script that had to succeed.
+    ///
+    /// # Errors
+    /// When its status is not 0, with what it wrote to its standard error.
+    pub fn success(self) -> Result<Output> {
         ensure!(self.status == 0, "status {} in dom0: {}", self.status, self.stderr.trim());
         Ok(self)
     }

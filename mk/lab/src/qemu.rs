@@ -2,6 +2,7 @@
 
 use std::fs::{File, Permissions};
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -14,19 +15,20 @@ use std::{fs, io};
 
 use anyhow::{Context, Result, ensure};
 
+use super::disk;
 use super::image::Image;
 use super::network::{answers_datagrams, qemu_forwards};
-use super::{Options, Progress, disk};
+use super::options::{Options, Progress};
 
 /// The program, as Debian names it.
-pub(super) const PROGRAM: &str = "qemu-system-x86_64";
+pub(crate) const PROGRAM: &str = "qemu-system-x86_64";
 
 /// The command that installs it.
-pub(super) const INSTALL: &str = "apt-get install -y --no-install-recommends qemu-system-x86";
+pub(crate) const INSTALL: &str = "apt-get install -y --no-install-recommends qemu-system-x86";
 
 /// Dom0's memory in MiB. It holds only the tools and the images of guests, and
 /// the kernel's start takes longer the more there is.
-pub(super) const DOM0_MEMORY: u32 = 512;
+pub(crate) const DOM0_MEMORY: u32 = 512;
 
 /// What Xen itself takes, in MiB: its own data, and what it keeps for each guest.
 const XEN_MEMORY: u32 = 128;
@@ -38,7 +40,7 @@ const LINUX: &str = "console=hvc0 quiet panic=1 mitigations=off rodata=off crypt
 
 /// What executes the machine's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Accelerator {
+pub(crate) enum Accelerator {
     /// The processor itself.
     Kvm,
     /// QEMU's translator.
@@ -120,10 +122,10 @@ const FILES: [&str; 6] = ["token", "shell", "debug", "xen", "linux", "initramfs"
 
 /// A running QEMU. It ends with this value, and with this process, however that
 /// ends.
-pub(super) struct Qemu {
+pub(crate) struct Qemu {
     folder: PathBuf,
     /// The port of this machine that leads to dom0's agent.
-    pub(super) port: u16,
+    pub(crate) port: u16,
     end: Arc<OnceLock<ExitStatus>>,
     orders: Option<Sender<()>>,
     keeper: Option<JoinHandle<()>>,
@@ -131,7 +133,7 @@ pub(super) struct Qemu {
 
 impl Qemu {
     /// Starts QEMU in the run's folder, where `token` is for dom0 to read.
-    pub(super) fn start(
+    pub(crate) fn start(
         options: &Options,
         image: &Image,
         accelerator: Accelerator,
@@ -204,12 +206,20 @@ impl Qemu {
     }
 
     /// Xen's and dom0's console.
-    pub(super) fn console_log(&self) -> PathBuf {
+    pub(crate) fn console_log(&self) -> PathBuf {
         self.folder.join("console.log")
     }
 
+    /// A path to a socket of this run that is short, as it must be, wherever the
+    /// folder.
+    pub(crate) fn socket(&self, name: &str) -> Result<Socket> {
+        let folder = File::open(&self.folder)?;
+        let path = format!("/proc/self/fd/{}/{name}", folder.as_raw_fd()).into();
+        Ok(Socket { path, _folder: folder })
+    }
+
     /// Puts the console aside, where the next start does not overwrite it.
-    pub(super) fn keep_logs(&self) -> Result<PathBuf> {
+    pub(crate) fn keep_logs(&self) -> Result<PathBuf> {
         let kept = self.folder.join("console.failed.log");
         fs::rename(self.console_log(), &kept)?;
         fs::rename(self.folder.join("qemu.log"), self.folder.join("qemu.failed.log"))?;
@@ -217,7 +227,7 @@ impl Qemu {
     }
 
     /// Whether QEMU stopped to execute for good, and how.
-    pub(super) fn trouble(&self) -> Option<String> {
+    pub(crate) fn trouble(&self) -> Option<String> {
         let messages = fs::read_to_string(self.folder.join("qemu.log")).unwrap_or_default();
         if let Some(status) = self.end.get() {
             let how = format!("QEMU ended ({status})");
@@ -234,7 +244,7 @@ impl Qemu {
     }
 
     /// Waits until QEMU has ended by itself.
-    pub(super) fn wait(&self, limit: Duration) -> bool {
+    pub(crate) fn wait(&self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         while self.end.get().is_none() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(10));
@@ -255,6 +265,20 @@ impl Drop for Qemu {
     }
 }
 
+/// Where a socket is, for as long as this value lives.
+pub(crate) struct Socket {
+    pub(crate) path: PathBuf,
+    _folder: File,
+}
+
+/// The last lines of a log.
+pub(crate) fn tail(path: &Path) -> String {
+    let text = fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<_> = text.lines().map(str::trim_end).collect();
+    lines[lines.len().saturating_sub(25)..].join("\n")
+}
+
 fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -263,14 +287,14 @@ fn remove(path: &Path) -> io::Result<()> {
 }
 
 /// QEMU's version, if it is installed.
-pub(super) fn version() -> Option<String> {
+pub(crate) fn version() -> Option<String> {
     let output = Command::new(PROGRAM).arg("--version").output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     Some(text.lines().next()?.to_owned())
 }
 
 /// Sees to it that QEMU is installed.
-pub(super) fn ensure_installed(progress: &dyn Progress) -> Result<()> {
+pub(crate) fn ensure_installed(progress: &dyn Progress) -> Result<()> {
     if version().is_some() {
         return Ok(());
     }

@@ -108,37 +108,37 @@ const FOLDERS: [&str; 13] = [
 ];
 
 /// Our own files, by their paths in dom0.
-pub(super) const SCRIPTS: [(&str, &str); 8] = [
-    ("init", include_str!("../../../scripts/dom0/init")),
-    ("etc/xen/scripts/block", include_str!("../../../scripts/dom0/block")),
-    ("etc/xen/xl.conf", include_str!("../../../scripts/dom0/xl.conf")),
-    ("usr/sbin/agent", include_str!("../../../scripts/dom0/agent")),
-    ("usr/sbin/cpu-time", include_str!("../../../scripts/dom0/cpu-time")),
-    ("usr/sbin/guest", include_str!("../../../scripts/dom0/guest")),
-    ("usr/sbin/report", include_str!("../../../scripts/dom0/report")),
-    ("usr/sbin/watcher", include_str!("../../../scripts/dom0/watcher")),
+pub(crate) const SCRIPTS: [(&str, &str); 8] = [
+    ("init", include_str!("../dom0/init")),
+    ("etc/xen/scripts/block", include_str!("../dom0/block")),
+    ("etc/xen/xl.conf", include_str!("../dom0/xl.conf")),
+    ("usr/sbin/agent", include_str!("../dom0/agent")),
+    ("usr/sbin/cpu-time", include_str!("../dom0/cpu-time")),
+    ("usr/sbin/guest", include_str!("../dom0/guest")),
+    ("usr/sbin/report", include_str!("../dom0/report")),
+    ("usr/sbin/watcher", include_str!("../dom0/watcher")),
 ];
 
 /// Our own files where guests have a network.
-pub(super) const NETWORK_SCRIPTS: [(&str, &str); 10] = [
-    ("etc/dnsmasq.conf", include_str!("../../../scripts/dom0/dnsmasq.conf")),
-    ("etc/hosts", include_str!("../../../scripts/dom0/hosts")),
-    ("etc/passwd", include_str!("../../../scripts/dom0/passwd")),
-    ("etc/resolv.conf", include_str!("../../../scripts/dom0/resolv.conf")),
-    ("etc/xen/scripts/vif-bridge", include_str!("../../../scripts/dom0/vif-bridge")),
-    ("usr/sbin/faulty-host", include_str!("../../../scripts/dom0/faulty-host")),
-    ("usr/sbin/network", include_str!("../../../scripts/dom0/network")),
-    ("usr/sbin/publish", include_str!("../../../scripts/dom0/publish")),
-    ("usr/sbin/stage", include_str!("../../../scripts/dom0/stage")),
-    ("usr/sbin/unstage", include_str!("../../../scripts/dom0/unstage")),
+pub(crate) const NETWORK_SCRIPTS: [(&str, &str); 10] = [
+    ("etc/dnsmasq.conf", include_str!("../dom0/dnsmasq.conf")),
+    ("etc/hosts", include_str!("../dom0/hosts")),
+    ("etc/passwd", include_str!("../dom0/passwd")),
+    ("etc/resolv.conf", include_str!("../dom0/resolv.conf")),
+    ("etc/xen/scripts/vif-bridge", include_str!("../dom0/vif-bridge")),
+    ("usr/sbin/faulty-host", include_str!("../dom0/faulty-host")),
+    ("usr/sbin/network", include_str!("../dom0/network")),
+    ("usr/sbin/publish", include_str!("../dom0/publish")),
+    ("usr/sbin/stage", include_str!("../dom0/stage")),
+    ("usr/sbin/unstage", include_str!("../dom0/unstage")),
 ];
 
 /// A file system in the making: what stands at each path.
 #[derive(Default)]
-pub(super) struct Files(BTreeMap<PathBuf, Node>);
+pub(crate) struct Files(BTreeMap<PathBuf, Node>);
 
 /// One thing in a file system.
-pub(super) enum Node {
+pub(crate) enum Node {
     Folder,
     File { executable: bool, bytes: Vec<u8> },
     Link(PathBuf),
@@ -146,7 +146,7 @@ pub(super) enum Node {
 
 impl Files {
     /// A node, and the folders above it.
-    pub(super) fn add(&mut self, path: impl Into<PathBuf>, node: Node) {
+    pub(crate) fn add(&mut self, path: impl Into<PathBuf>, node: Node) {
         let path = path.into();
         for parent in path.ancestors().skip(1) {
             if !parent.as_os_str().is_empty() {
@@ -157,13 +157,13 @@ impl Files {
     }
 
     /// A file that may be executed.
-    pub(super) fn program(&mut self, path: impl Into<PathBuf>, bytes: Vec<u8>) {
+    pub(crate) fn program(&mut self, path: impl Into<PathBuf>, bytes: Vec<u8>) {
         let executable = true;
         self.add(path, Node::File { executable, bytes });
     }
 
     /// Our own files.
-    pub(super) fn scripts(&mut self, scripts: &[(&str, &str)]) {
+    pub(crate) fn scripts(&mut self, scripts: &[(&str, &str)]) {
         for (path, text) in scripts {
             let executable = text.starts_with("#!");
             let bytes = text.as_bytes().to_vec();
@@ -172,7 +172,7 @@ impl Files {
     }
 
     /// A module, and the path where it is then.
-    pub(super) fn module(&mut self, module: &Module) -> String {
+    pub(crate) fn module(&mut self, module: &Module) -> String {
         let path = format!("usr/lib/modules/{}/{}.ko", module.version, module.name);
         self.program(&path, module.bytes.clone());
         format!("/{path}")
@@ -180,12 +180,12 @@ impl Files {
 
     /// A link's target is relative: unpacked elsewhere, an absolute one would
     /// name a file of that machine.
-    pub(super) fn link(&mut self, path: impl Into<PathBuf>, target: impl Into<PathBuf>) {
+    pub(crate) fn link(&mut self, path: impl Into<PathBuf>, target: impl Into<PathBuf>) {
         self.add(path, Node::Link(target.into()));
     }
 
     /// Writes them as an archive.
-    pub(super) fn write(self, mut to: impl Write) -> Result<()> {
+    pub(crate) fn write(self, mut to: impl Write) -> Result<()> {
         for (number, (path, node)) in self.0.into_iter().enumerate() {
             let path = path.to_str().context("a file name is not UTF-8")?;
             let (mode, bytes) = match node {
@@ -208,7 +208,7 @@ impl Files {
 }
 
 /// Writes the archive of dom0's files to `to`; `scratch` is a folder to work in.
-pub(super) fn base(tree: &Path, scratch: &Path, to: impl Write) -> Result<()> {
+pub(crate) fn base(tree: &Path, scratch: &Path, to: impl Write) -> Result<()> {
     let mut files = Files::default();
     for folder in FOLDERS {
         files.add(folder, Node::Folder);
@@ -244,7 +244,7 @@ pub(super) fn base(tree: &Path, scratch: &Path, to: impl Write) -> Result<()> {
 }
 
 /// Writes what a network for guests takes, and tests of it.
-pub(super) fn network(tree: &Path, scratch: &Path, to: impl Write) -> Result<()> {
+pub(crate) fn network(tree: &Path, scratch: &Path, to: impl Write) -> Result<()> {
     let mut files = Files::default();
     files.scripts(&NETWORK_SCRIPTS);
     files.add("run/lab/hosts", Node::Folder);
@@ -311,7 +311,7 @@ fn leases() -> Vec<u8> {
 
 /// Writes what reading exact processor times needs besides: Python and Xen's
 /// module for it. It doubles the size, so only benchmarks have it.
-pub(super) fn python(tree: &Path, to: impl Write) -> Result<()> {
+pub(crate) fn python(tree: &Path, to: impl Write) -> Result<()> {
     let mut files = Files::default();
     let mut programs = Vec::new();
     for entry in fs::read_dir(tree.join("usr/bin"))? {
@@ -365,7 +365,7 @@ fn xen_folder(tree: &Path) -> Result<PathBuf> {
 }
 
 /// Adds busybox under all its names, and the folders that programs are looked for in.
-pub(super) fn busybox(tree: &Path, files: &mut Files) -> Result<()> {
+pub(crate) fn busybox(tree: &Path, files: &mut Files) -> Result<()> {
     for folder in ["bin", "sbin", "lib"] {
         files.link(folder, Path::new("usr").join(folder));
     }
@@ -377,7 +377,7 @@ pub(super) fn busybox(tree: &Path, files: &mut Files) -> Result<()> {
 }
 
 /// Adds what loads libraries, where programs look for it.
-pub(super) fn loader(tree: &Path, files: &mut Files) -> Result<()> {
+pub(crate) fn loader(tree: &Path, files: &mut Files) -> Result<()> {
     libraries(tree, &[], &[LOADER], files)?;
     files.link(Path::new("lib64").join(LOADER), Path::new("../").join(LIBRARIES).join(LOADER));
     Ok(())
@@ -395,7 +395,7 @@ fn applets(tree: &Path) -> Result<Vec<String>> {
 }
 
 /// Adds the libraries that these programs and, in turn, those libraries need.
-pub(super) fn libraries(
+pub(crate) fn libraries(
     tree: &Path,
     programs: &[Vec<u8>],
     more: &[&str],

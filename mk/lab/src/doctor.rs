@@ -3,21 +3,21 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::{host, image, qemu};
+use super::{apt, host, image, qemu};
 
-/// One thing that the lab needs, or runs better with.
+/// Reports one thing that the lab needs, or runs better with.
 #[derive(Clone, Debug)]
-pub(crate) struct Check {
+pub struct Check {
     /// What was looked for.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// What was found, or what is wrong.
-    pub(crate) found: Result<String, String>,
-    /// The command that mends it, where one does.
-    pub(crate) mend: Option<String>,
+    pub found: Result<String, String>,
+    /// The command that installs it, where one does.
+    pub mend: Option<String>,
 }
 
-/// Looks at everything that the lab needs of this machine, and changes nothing.
-pub(crate) fn doctor(cache: &Path) -> Vec<Check> {
+/// Checks everything that the lab needs of this machine, and changes nothing.
+pub fn doctor(cache: &Path) -> Vec<Check> {
     let sudo = if rustix::process::geteuid().is_root() { "" } else { "sudo " };
     let program = |name, program: &str, install: &str| {
         let output = Command::new(program).arg("--version").stdin(Stdio::null()).output();
@@ -48,7 +48,7 @@ pub(crate) fn doctor(cache: &Path) -> Vec<Check> {
     };
     vec![
         fact("processor", processor),
-        fact("system", Ok(super::release())),
+        fact("system", Ok(apt::release())),
         program("apt", "apt-get", ""),
         program("dpkg-deb", "dpkg-deb", "apt-get install dpkg"),
         program("setpriv", "setpriv", "apt-get install util-linux"),

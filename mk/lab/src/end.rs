@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-/// Why a domain ended, in Xen's words.
+/// Says why a domain ended, in Xen's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reason {
+pub enum Reason {
     /// It asked to be turned off.
     Poweroff,
     /// It asked to be started again.
@@ -26,7 +26,7 @@ pub(crate) enum Reason {
 
 impl Reason {
     /// Reads the flags that `xl list` prints: `r b p s REASON d`.
-    pub(super) fn from_flags(flags: &str) -> Reason {
+    pub(crate) fn from_flags(flags: &str) -> Reason {
         match flags.as_bytes() {
             [_, _, _, b's', b'-', ..] => Reason::Poweroff,
             [_, _, _, b's', b'r', ..] => Reason::Reboot,
@@ -55,23 +55,24 @@ impl fmt::Display for Reason {
     }
 }
 
-/// How a domain ended.
+/// Tells how a domain ended.
 #[derive(Clone, Debug)]
-pub(crate) struct End {
+pub struct End {
     /// Why.
-    pub(crate) reason: Reason,
+    pub reason: Reason,
     /// All that it wrote to its console.
-    pub(crate) console: Vec<u8>,
-    /// What the hypervisor said of it, after a crash: its registers and stack.
-    pub(crate) hypervisor_log: Vec<String>,
-    /// Its processor time, exact when the host counts instructions.
-    pub(crate) cpu_time: Option<Duration>,
+    pub console: Vec<u8>,
+    /// The hypervisor's lines about it, after a crash: its registers and stack.
+    pub hypervisor_log: Vec<String>,
+    /// The processor time that it took, exact where the host counts instructions and knows
+    /// processor times.
+    pub cpu_time: Option<Duration>,
 }
 
 /// The lines of the hypervisor's log that are about a domain. A line without a
 /// domain's number is about the last domain that was named, and the line that
 /// announces a crash about the next one.
-pub(super) fn about_domain(log: &str, id: u32) -> Vec<String> {
+pub(crate) fn about_domain(log: &str, id: u32) -> Vec<String> {
     let mut lines = Vec::new();
     let mut announcement = None;
     let mut current = false;
