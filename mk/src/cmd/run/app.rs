@@ -1,0 +1,91 @@
+//! One app of a run: what stands on the command line for it, and what `xl` is told of that.
+
+use super::publish::{self, Publish};
+use crate::cmd::build::Image;
+use crate::disk::{self, Given};
+use crate::image::xl;
+use crate::project::Project;
+use anyhow::{Result, ensure};
+use std::path::PathBuf;
+
+/// One app of a run.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct App {
+    /// The app; without it, the app of the current folder
+    #[arg(value_name = "APP")]
+    pub(super) app: Option<String>,
+    /// Arguments for the app; `help` lists them
+    #[arg(value_name = "KEY=VALUE")]
+    pub(super) args: Vec<String>,
+    /// Memory of the domain in MiB, instead of what the manifest says
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) memory: Option<u64>,
+    /// Leads a port of this machine to one of the guest; may be given several times.
+    /// Without it, an app with an argument `port` gets a port of 127.0.0.1
+    #[arg(long, value_name = "[ADDRESS:][PORT:]GUEST-PORT[/udp]", value_parser = publish::parse)]
+    pub(super) publish: Vec<Publish>,
+    /// Records the guest's frames into a file for tcpdump or Wireshark; those of a
+    /// second interface into FILE.1
+    #[arg(long, value_name = "FILE")]
+    pub(super) pcap: Option<PathBuf>,
+    /// What a disk of the app is: a file or block device, a folder that is packed into a
+    /// tar archive, or the size of an empty image, which stays below target/xenith/disks
+    /// from run to run. With ,ro behind it the guest cannot write; with ,4096 sectors are
+    /// of that size
+    #[arg(long, value_name = "NAME=FILE|FOLDER|SIZE", value_parser = disk::parse)]
+    pub(super) disk: Vec<Given>,
+}
+
+impl App {
+    /// The first word is the app unless it can only be an argument.
+    pub(super) fn name_and_items(&self, project: &Project) -> (Vec<String>, Vec<String>) {
+        let mut app: Vec<_> = self.app.iter().cloned().collect();
+        let mut items = self.args.clone();
+        let is_item = |word: &String| {
+            let known = project.guests.iter().any(|guest| guest.name == *word);
+            !known && (word.contains('=') || word == "help")
+        };
+        if app.first().is_some_and(is_item) {
+            items.insert(0, app.remove(0));
+        }
+        (app, items)
+    }
+}
+
+/// The lines by which `xl create` changes the configuration.
+pub(super) fn overrides(items: &[String], memory: Option<u64>) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
+    if !items.is_empty() {
+        lines.push(format!("extra={}", xl::quote(&xl::command_line(items)?)));
+    }
+    lines.extend(memory.map(|mib| format!("memory={mib}")));
+    Ok(lines)
+}
+
+/// Refuses less memory than the domain builder can do with.
+pub(crate) fn check_memory(image: &Image, memory: Option<u64>) -> Result<()> {
+    let least = image.report.least_mib;
+    if let Some(memory) = memory {
+        ensure!(
+            memory >= least,
+            "{} cannot be started with {memory} MiB: its image needs at least {least}",
+            image.name
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_reach_xl_and_the_guest_in_their_quotings() {
+        let items = ["greeting=Hello World".to_owned(), "n=1".to_owned()];
+        assert_eq!(
+            overrides(&items, Some(8)).unwrap(),
+            [r#"extra="\"greeting=Hello World\" n=1""#, "memory=8"]
+        );
+        assert!(overrides(&[], None).unwrap().is_empty());
+    }
+}

@@ -1,0 +1,98 @@
+//! Apps as domains of a real Xen in QEMU.
+
+use super::app::{App, check_memory, overrides};
+use super::publish;
+use super::watch::{Running, watch_all};
+use crate::cmd::build;
+use crate::image::xl;
+use crate::project::{Guest, Project};
+use crate::ui::Ui;
+use crate::{boot, disk};
+use anyhow::{Context, Result, ensure};
+use lab::{Disk, GuestSpec, Host, Options, address};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Runs apps on one Xen host in QEMU.
+pub(super) fn run(
+    project: &Project,
+    apps: &[(&App, &Guest, Vec<String>)],
+    timeout: Option<Duration>,
+    ui: &Ui,
+) -> Result<u8> {
+    let mut guests: Vec<&Guest> = Vec::new();
+    for (_, guest, _) in apps {
+        if guests.iter().all(|other| other.name != guest.name) {
+            guests.push(guest);
+        }
+    }
+    let images = build::images(project, &guests, ui)?;
+    let mut planned = Vec::new();
+    let mut options = boot::options(project)?;
+    for ((app, guest, items), index) in apps.iter().zip(0..) {
+        let image = images.iter().find(|image| image.name == guest.name).context("no image")?;
+        check_memory(image, app.memory)?;
+        let mut overrides = overrides(items, app.memory)?;
+        let twins = apps[..usize::from(index)].iter().filter(|other| other.1.name == guest.name);
+        let disks = disk::images(project, &image.manifest, &app.disk, twins.count())?;
+        overrides.extend(attach(&disks, &mut options));
+        let vifs = image.manifest.vifs();
+        ensure!(
+            app.pcap.is_none() || vifs > 0,
+            "{} has no network interface: --pcap has nothing to record",
+            image.name
+        );
+        let forwards = publish::forwards(&app.publish, image, items, &address(index))?;
+        options.network |= vifs > 0;
+        options.forwards.extend(forwards.iter().cloned());
+        planned.push((app, image, overrides, forwards));
+    }
+    let host = Host::boot(&options, ui)?;
+    ui.done();
+    // Taken before any is created, so that they are in the order of the apps.
+    let numbers = apps.iter().map(|_| Ok(Some(Arc::new(host.number()?))));
+    let numbers: Vec<_> = numbers.collect::<Result<_>>()?;
+    let mut running = Vec::new();
+    for ((app, image, overrides, forwards), number) in planned.into_iter().zip(numbers) {
+        let paused = app.pcap.is_some();
+        let spec = GuestSpec { overrides, paused, number, ..GuestSpec::new(image.config()) };
+        let domain = host.create(&spec)?;
+        let mut captures = Vec::new();
+        for (path, index) in
+            app.pcap.iter().flat_map(|path| pcaps(path, domain.vifs().len())).zip(0..)
+        {
+            captures.push(domain.capture(index, &path)?);
+        }
+        if paused {
+            domain.unpause()?;
+        }
+        let symbols = image.symbols(project)?;
+        running.push(Running { domain, symbols, captures, forwards });
+    }
+    watch_all(running, timeout, ui)
+}
+
+/// Gives dom0 the images as disks of its own, and says so to xl.
+fn attach(images: &[disk::Image], options: &mut Options) -> Option<String> {
+    let item = |image: &disk::Image| {
+        let target = Disk::in_dom0(options.disks.len());
+        let path = image.path.clone();
+        let (read_only, sector) = (image.read_only, image.sector);
+        options.disks.push(Disk { path, read_only, sector });
+        image.xl(&target)
+    };
+    xl::list("disk", &images.iter().map(item).collect::<Vec<_>>())
+}
+
+/// The files for a guest's interfaces: the first has the name as it was given.
+fn pcaps(path: &Path, count: usize) -> impl Iterator<Item = PathBuf> {
+    (0..count).map(|index| match index {
+        0 => path.to_owned(),
+        index => {
+            let mut name = path.as_os_str().to_owned();
+            name.push(format!(".{index}"));
+            name.into()
+        }
+    })
+}

@@ -1,0 +1,72 @@
+//! An app as a process of this machine.
+
+use super::app::App;
+use super::process::{code, wait};
+use super::tap;
+use super::watch::headline;
+use crate::disk;
+use crate::ending::TIMEOUT;
+use crate::image::elf::Elf;
+use crate::image::manifest;
+use crate::project::{Guest, Project, cargo, read};
+use crate::ui::Ui;
+use anyhow::{Context, Result, ensure};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Runs the app as a process of this machine.
+pub(super) fn run(
+    project: &Project,
+    guest: &Guest,
+    items: &[String],
+    app: &App,
+    net: Option<&str>,
+    timeout: Option<Duration>,
+    ui: &Ui,
+) -> Result<u8> {
+    ensure!(app.memory.is_none(), "--memory is for domains: a process takes what it needs");
+    for tap in net.iter().flat_map(|taps| taps.split(',')) {
+        if let Err(why) = tap::check(tap) {
+            ui.note(&format!("{} {why}", console::style("error:").for_stderr().red().bold()));
+            return Ok(2);
+        }
+    }
+    let call = |verb: &str| {
+        let mut command = Command::new(cargo());
+        command.args([verb, "--quiet", "--package", &guest.package, "--bin", &guest.name]);
+        command.current_dir(&project.root);
+        command
+    };
+    // Compiling does not count as running.
+    let mut command = call("build");
+    ui.command(&command);
+    let status = command.status().context("cannot run cargo")?;
+    ensure!(status.success(), "{}: the build failed, see above", guest.name);
+    let file = project.metadata.target_directory.join("debug").join(&guest.name);
+    let linked = read(file.as_std_path())?;
+    let manifest = manifest(&Elf::parse(&linked)?)?;
+    let mut command = call("run");
+    command.arg("--").args(items);
+    for image in disk::images(project, &manifest, &app.disk, 0)? {
+        let path = image.path.canonicalize().context("cannot find the disk's file")?;
+        // Read by `devices`, block/file.rs there.
+        command.env(format!("XENITH_DISK_{}", image.vdev), path);
+        if image.read_only {
+            command.env(format!("XENITH_DISK_{}_READ_ONLY", image.vdev), "1");
+        }
+    }
+    // Read by `devices`, net/tap.rs there.
+    command.env("XENITH_NET", net.unwrap_or_default());
+    ui.command(&command);
+    let start = Instant::now();
+    let child = command.spawn().context("cannot run cargo")?;
+    let Some(status) = wait(child, timeout)? else {
+        ui.note(&headline(&guest.name, "still running at the time limit, and ended", TIMEOUT));
+        return Ok(TIMEOUT);
+    };
+    let code = code(status);
+    let after = start.elapsed().as_secs_f64();
+    let what = if code == 0 { "ended well".into() } else { format!("exit status {code}") };
+    ui.note(&headline(&guest.name, &format!("{what} after {after:.1} s"), code));
+    Ok(code)
+}

@@ -1,0 +1,86 @@
+//! An app as a domain of the Xen host that this machine is.
+
+use super::app::{App, check_memory, overrides};
+use super::process::{code, wait};
+use super::watch::{Console, headline, show};
+use crate::cmd::build;
+use crate::disk;
+use crate::ending::{TIMEOUT, exit_status};
+use crate::image::xl;
+use crate::project::{Guest, Project};
+use crate::ui::Ui;
+use anyhow::{Context, Result, bail, ensure};
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Makes sure that this machine is a Xen host and that we may use it.
+fn require_xl() -> Result<()> {
+    let other = "`--on xen-qemu`, the default, takes no Xen host";
+    let output = match Command::new("xl").arg("info").output() {
+        Ok(output) => output,
+        Err(_) => bail!("there is no `xl` here, so this is not a Xen host; {other}"),
+    };
+    ensure!(
+        output.status.success(),
+        "`xl info` fails, so this is not dom0 of a Xen host or you are not root; {other}\n{}",
+        String::from_utf8_lossy(&output.stderr).trim_end()
+    );
+    Ok(())
+}
+
+/// Runs the app on this Xen host.
+pub(super) fn run(
+    project: &Project,
+    guest: &Guest,
+    items: &[String],
+    app: &App,
+    timeout: Option<Duration>,
+    ui: &Ui,
+) -> Result<u8> {
+    require_xl()?;
+    let images = build::images(project, &[guest], ui)?;
+    let image = images.first().context("no image")?;
+    check_memory(image, app.memory)?;
+    let mut overrides = overrides(items, app.memory)?;
+    let disks = disk::images(project, &image.manifest, &app.disk, 0)?;
+    let disks = disks.iter().map(|disk| {
+        let path = disk.path.canonicalize().context("cannot find the disk's file")?;
+        Ok(disk.xl(&path.display().to_string()))
+    });
+    overrides.extend(xl::list("disk", &disks.collect::<Result<Vec<_>>>()?));
+    let symbols = image.symbols(project)?;
+    let mut command = Command::new("xl");
+    command.args(["create", "-c"]).arg(format!("{}.xl", image.name)).args(overrides);
+    command.current_dir(&image.folder).stdout(Stdio::piped());
+    ui.command(&command);
+    let mut child = command.spawn().context("cannot run xl")?;
+    let mut stdout = child.stdout.take().context("xl has no output")?;
+    // What it prints goes to the user as it comes, and is kept for its end.
+    let reader = thread::spawn(move || {
+        let (mut all, mut buffer) = (Vec::new(), [0; 4096]);
+        let mut console = Console::new(&symbols);
+        while let Ok(count @ 1..) = stdout.read(&mut buffer) {
+            let text = console.text(&buffer[..count]);
+            show(&text);
+            all.extend(text);
+        }
+        all
+    });
+    let start = Instant::now();
+    let Some(status) = wait(child, timeout)? else {
+        let mut destroy = Command::new("xl");
+        destroy.args(["destroy", &image.manifest.name]);
+        ui.command(&destroy);
+        destroy.status().context("cannot run xl destroy")?;
+        ui.note(&headline(&image.name, "still running at the time limit, and destroyed", TIMEOUT));
+        return Ok(TIMEOUT);
+    };
+    let console = reader.join().unwrap_or_default();
+    let code = exit_status(&console).unwrap_or_else(|| code(status));
+    let after = start.elapsed().as_secs_f64();
+    let what = if code == 0 { "the console closed".into() } else { format!("exit status {code}") };
+    ui.note(&headline(&image.name, &format!("{what} after {after:.1} s"), code));
+    Ok(code)
+}
