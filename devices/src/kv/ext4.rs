@@ -12,8 +12,10 @@ mod journal;
 mod map;
 
 use super::path::{self, Steps};
+use super::sorted::{Sorted, Window};
 use super::{Error, Kind, Metadata, Tree, sectors};
 use crate::block::Block;
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -27,6 +29,9 @@ const FETCH: u64 = 32 * 1024;
 /// Bytes that are kept of it.
 const KEPT: u64 = 512 * 1024;
 
+/// Bytes of a folder's names that are looked up at once, at least.
+const NAMES: usize = 16 * 1024;
+
 /// A file system on the disk `B`.
 #[derive(Debug)]
 pub struct Ext4<B> {
@@ -35,6 +40,7 @@ pub struct Ext4<B> {
     /// Blocks that are read from elsewhere.
     copies: BTreeMap<u64, Copy>,
     blocks: RefCell<Blocks>,
+    listings: Sorted,
 }
 
 /// Where a block's content is for now.
@@ -80,7 +86,8 @@ impl<B: Block> Ext4<B> {
         if superblock.blocks * superblock.block > sectors::size(&disk) {
             return Err(Error::Shrunk);
         }
-        let mut it = Self { disk, superblock, copies: BTreeMap::new(), blocks: RefCell::default() };
+        let (copies, blocks, listings) = (BTreeMap::new(), RefCell::default(), Sorted::default());
+        let mut it = Self { disk, superblock, copies, blocks, listings };
         if superblock.recover {
             if superblock.journal == 0 {
                 log::warn!("ext4: the journal is on another disk: mount it once");
@@ -250,6 +257,18 @@ impl<B: Block> Ext4<B> {
         Ok(Some(content))
     }
 
+    /// Fills in what is known of inodes, of which only the numbers are given. They are
+    /// read in their order on the disk: a large folder has its names in another.
+    async fn look_up(&self, of: impl Iterator<Item = &mut Metadata>) -> Result<(), Error> {
+        let mut all: Vec<&mut Metadata> = of.collect();
+        all.sort_unstable_by_key(|it| it.id);
+        for it in all {
+            let inode = u32::try_from(it.id).map_err(|_| Error::Damaged)?;
+            *it = self.inode(inode).await?.metadata();
+        }
+        Ok(())
+    }
+
     /// The inode of what is called `name` in a folder.
     async fn find(&self, folder: &Inode, name: &[u8]) -> Result<Inode, Error> {
         for number in 0.. {
@@ -261,6 +280,11 @@ impl<B: Block> Ext4<B> {
         }
         Err(Error::NotFound)
     }
+}
+
+/// What is known of an inode by its number alone.
+const fn unknown(inode: u32) -> Metadata {
+    Metadata { kind: Kind::Other, size: 0, modified: 0, id: inode as u64 }
 }
 
 impl Blocks {
@@ -327,11 +351,46 @@ impl<B: Block> Tree for Ext4<B> {
     }
 
     async fn list(&self, node: &Node, each: &mut dyn FnMut(&[u8], Metadata)) -> Result<(), Error> {
+        let room = NAMES.max(super::spare_memory() / 8);
+        let (mut names, mut used) = (Vec::<(Box<[u8]>, Metadata)>::new(), 0);
         for number in 0.. {
-            let Some(block) = self.folder(&node.0, number).await? else { break };
-            for entry in format::entries(&block)? {
-                each(entry.name, self.inode(entry.inode).await?.metadata());
+            let block = self.folder(&node.0, number).await?;
+            for entry in block.as_deref().map(format::entries).transpose()?.unwrap_or_default() {
+                names.push((entry.name.into(), unknown(entry.inode)));
+                used += entry.name.len() + size_of_val(&names[0]);
             }
+            if block.is_none() || used >= room {
+                self.look_up(names.iter_mut().map(|(_, it)| it)).await?;
+                names.iter().for_each(|(name, it)| each(name, *it));
+                (names, used) = (Vec::new(), 0);
+            }
+            if block.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn list_after(
+        &self,
+        node: &Node,
+        after: &[u8],
+        each: &mut dyn FnMut(&[u8], Metadata) -> bool,
+    ) -> Result<(), Error> {
+        let (folder, mut after) = ((node.0.number.into(), 0), after.to_vec());
+        if node.0.kind != Kind::Folder {
+            return Err(Error::NotFolder);
+        }
+        while self.listings.show(folder, &mut after, each) {
+            let mut window = Window::new(folder, &after);
+            for number in 0.. {
+                let Some(block) = self.folder(&node.0, number).await? else { break };
+                for entry in format::entries(&block)? {
+                    window.take(entry.name, unknown(entry.inode));
+                }
+            }
+            self.look_up(window.names.values_mut()).await?;
+            self.listings.keep(window);
         }
         Ok(())
     }

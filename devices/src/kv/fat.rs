@@ -24,6 +24,7 @@ mod name;
 mod table;
 mod time;
 
+use super::sorted::{Sorted, Window};
 use super::turn::{Turn, Turns};
 use super::{Error, Kind, Metadata, Tree, path, sectors};
 use crate::block::Block;
@@ -47,6 +48,7 @@ pub struct Fat<B> {
     table: Lines,
     folders: Lines,
     chains: RefCell<Vec<Chain>>,
+    listings: Sorted,
     state: Cell<State>,
     /// As the table on the disk says.
     free_on_disk: Cell<Option<u32>>,
@@ -164,6 +166,7 @@ impl<B: Block> Fat<B> {
             table: Lines::new(layout.sector),
             folders: Lines::new(layout.sector),
             chains: RefCell::default(),
+            listings: Sorted::default(),
             state: Cell::new(state),
             free_on_disk: Cell::new(state.free),
             writing: Cell::new(false),
@@ -342,5 +345,28 @@ impl<B: Block> Tree for Fat<B> {
             true
         })
         .await
+    }
+
+    async fn list_after(
+        &self,
+        node: &Node,
+        after: &[u8],
+        each: &mut dyn FnMut(&[u8], Metadata) -> bool,
+    ) -> Result<(), Error> {
+        let _turn = self.turns.next().await;
+        let Place { kind: Kind::Folder, start, .. } = self.now(node).await? else {
+            return Err(Error::NotFolder);
+        };
+        let (folder, mut after) = ((start.into(), self.state.get().changes), after.to_vec());
+        while self.listings.show(folder, &mut after, each) {
+            let mut window = Window::new(folder, &after);
+            self.items(start, |item| {
+                window.take(&name::shown(&item.name), item.metadata());
+                true
+            })
+            .await?;
+            self.listings.keep(window);
+        }
+        Ok(())
     }
 }

@@ -102,8 +102,8 @@ pub trait Tree {
     /// order of their bytes and each once, until it returns `false`. So a folder with any
     /// number of names can be shown piece by piece.
     ///
-    /// A format whose folders are not in this order goes through the folder anew for each 32
-    /// names.
+    /// A format whose folders are not in this order goes through the folder and remembers
+    /// the names that come next, as many as a part of the memory that is free has room for.
     ///
     /// # Errors
     /// As of [`Tree::list`].

@@ -20,6 +20,8 @@ pub(super) struct Disk {
     pub(super) size: usize,
     pub(super) read_only: Rc<Cell<bool>>,
     pub(super) flush: Rc<Cell<bool>>,
+    /// Sectors that were read.
+    pub(super) read: Rc<Cell<u64>>,
     /// Requests until all fail.
     pub(super) left: Rc<Cell<u64>>,
 }
@@ -32,6 +34,7 @@ impl Disk {
             size,
             read_only: Rc::default(),
             flush: Rc::new(Cell::new(true)),
+            read: Rc::default(),
             left: Rc::new(Cell::new(u64::MAX)),
         }
     }
@@ -71,6 +74,7 @@ impl Block for Disk {
     async fn read(&self, sector: u64, to: &mut [u8]) -> Result<(), ErrorKind> {
         kernel::task::yield_now().await;
         let range = self.range(sector, to.len())?;
+        self.read.set(self.read.get() + (to.len() / self.size) as u64);
         to.copy_from_slice(&self.bytes.borrow()[range]);
         Ok(())
     }

@@ -21,7 +21,7 @@ fn tool(name: &str, args: &[&std::ffi::OsStr], input: &str) -> String {
 }
 
 /// A file system with what is in `root` below `files`.
-fn made(root: &Path, options: &[&str], size: &str) -> PathBuf {
+pub(super) fn made(root: &Path, options: &[&str], size: &str) -> PathBuf {
     let (files, image) = (root.join("files"), root.join("image"));
     let _ = std::fs::remove_file(&image);
     let mut args: Vec<&std::ffi::OsStr> = options.iter().map(|it| it.as_ref()).collect();

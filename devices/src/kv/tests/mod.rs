@@ -6,6 +6,7 @@ mod disk;
 mod ext4;
 mod fat;
 mod keys;
+mod listing;
 mod tar;
 
 use super::{Error, Kind, Metadata, Tree};
