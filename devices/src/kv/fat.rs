@@ -6,9 +6,13 @@
 //!
 //! FAT has no journal. A change writes new content first, then the table, then the folder,
 //! and what it removes in the other order, so that a loss of power costs clusters that
-//! nobody has, which `fsck.fat` finds, on a disk that keeps the order of writes. As with
-//! Linux, the file system is marked as in use before the first change, and as clean by
-//! [`Files::sync`](super::Files::sync). For what must not be lost there is [`keys`](super::keys).
+//! nobody has, which `fsck.fat` finds. Where the order counts, a disk that can is flushed in
+//! between: once or twice for each 256 KiB by which a file grows, up to four times for any
+//! other change, not at all where bytes replace others. A name is whole or not there; while
+//! something is renamed it may have both, never none. As with Linux, the file system is
+//! marked as in use before the first change, and as clean by
+//! [`Files::sync`](super::Files::sync), which is also what makes a change last. For what must
+//! not be lost there is [`keys`](super::keys).
 //!
 //! Names are UTF-8, up to 255 units of UTF-16, the same whatever the case of their letters;
 //! where two on a disk differ in nothing else, each is found by its own. Short names of
@@ -202,9 +206,7 @@ impl<B: Block> Fat<B> {
         }
         if !self.state.get().marked && !self.state.get().was_marked {
             self.mark(true).await?;
-            if self.disk.info().flush {
-                self.disk.flush().await.map_err(Error::of_disk)?;
-            }
+            self.barrier().await?;
         }
         Ok(Change { fat: self, before: self.state.get().changes, _turn: turn })
     }
@@ -219,12 +221,52 @@ impl<B: Block> Fat<B> {
         Ok(())
     }
 
-    /// Writes what was changed of folders.
-    async fn write_folders(&self) -> Result<(), Error> {
+    /// Lets all that was written be on the disk before what follows, where the disk can.
+    async fn barrier(&self) -> Result<(), Error> {
+        if !self.disk.info().flush {
+            return Ok(());
+        }
+        self.disk.flush().await.map_err(Error::of_disk)
+    }
+
+    /// Writes what was changed of the sectors of folders that `which` names.
+    async fn write_folders(&self, which: impl Fn(&u64) -> bool) -> Result<(), Error> {
         self.writing.set(true);
-        self.folders.write(&self.disk, core::iter::once(0)).await?;
+        self.folders.write(&self.disk, core::iter::once(0), which).await?;
         self.writing.set(false);
         Ok(())
+    }
+
+    /// The sector that the entry `id` is in.
+    const fn line_of(&self, id: u64) -> u64 {
+        id * folder::ENTRY as u64 / self.layout.sector
+    }
+
+    /// Writes what was changed of folders, but for the sector of the entry `id`: that may
+    /// follow, and then something is there.
+    async fn prepare(&self, id: u64) -> Result<(), Error> {
+        let line = self.line_of(id);
+        if self.folders.changed_but(&(line..=line)) {
+            self.write_folders(|&it| it != line).await?;
+            self.barrier().await?;
+        }
+        Ok(())
+    }
+
+    /// Writes what was changed of folders, the sector of the entry `id` last: parts of a long
+    /// name without it are nothing.
+    async fn write_last(&self, id: u64) -> Result<(), Error> {
+        self.prepare(id).await?;
+        self.write_folders(|_| true).await
+    }
+
+    /// Writes what was changed of folders, the sector of the entry `id` first, which is then
+    /// gone for all that follows.
+    async fn write_first(&self, id: u64) -> Result<(), Error> {
+        let line = self.line_of(id);
+        self.write_folders(|&it| it == line).await?;
+        self.barrier().await?;
+        self.write_folders(|_| true).await
     }
 
     /// The first cluster of a folder that is no root.

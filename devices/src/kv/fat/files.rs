@@ -39,9 +39,9 @@ impl<B: Block> Fat<B> {
         let size = u64::from(item.size());
         let end = offset + from.len() as u64;
         let (had, need) = (size.div_ceil(cluster) as u32, end.div_ceil(cluster) as u32);
-        let mut start = item.start(bits);
+        let (mut start, mut last) = (item.start(bits), None);
         if need > had {
-            let last = match had.checked_sub(1) {
+            last = match had.checked_sub(1) {
                 None => None,
                 Some(index) => Some(self.run(start, index, 1).await?.ok_or(Error::Damaged)?.0),
             };
@@ -57,7 +57,10 @@ impl<B: Block> Fat<B> {
             sectors::write(&self.disk, at, part).await
         })
         .await?;
-        self.write_table().await?;
+        self.write_table(last).await?;
+        if end > size {
+            self.barrier().await?;
+        }
         let (date, time) = time::now();
         self.change_item(folder, item, |entry| {
             set_start(entry, start, bits);
@@ -68,7 +71,7 @@ impl<B: Block> Fat<B> {
             stamp(entry, date, time);
         })
         .await?;
-        self.write_folders().await
+        self.write_folders(|_| true).await
     }
 }
 
@@ -91,7 +94,7 @@ impl<B: Block> Files for Fat<B> {
             None => {
                 let name = name::judged(name)?;
                 let item = self.put_in(folder, &name, &new_entry(ARCHIVE)).await?;
-                self.write_folders().await?;
+                self.write_last(item.id).await?;
                 change.keep();
                 item
             }
@@ -147,8 +150,9 @@ impl<B: Block> Files for Fat<B> {
             stamp(entry, date, time);
         })
         .await?;
-        self.write_folders().await?;
+        self.write_folders(|_| true).await?;
         if rest.is_some() {
+            self.barrier().await?;
             self.cut(last, rest).await?;
         }
         change.keep();
@@ -175,9 +179,10 @@ impl<B: Block> Files for Fat<B> {
             set_start(own, to, bits);
         }
         sectors::write(&self.disk, self.layout.place(start), inside.as_flattened()).await?;
-        self.put_in(parent, &name, &entry).await?;
-        self.write_table().await?;
-        self.write_folders().await?;
+        let item = self.put_in(parent, &name, &entry).await?;
+        self.write_table(None).await?;
+        self.barrier().await?;
+        self.write_last(item.id).await?;
         change.keep();
         Ok(())
     }
@@ -195,7 +200,7 @@ impl<B: Block> Files for Fat<B> {
             return Err(Error::NotEmpty);
         }
         self.take_out(folder, &item).await?;
-        self.write_folders().await?;
+        self.write_first(item.id).await?;
         self.cut(None, Some(start)).await?;
         change.keep();
         Ok(())
@@ -220,26 +225,34 @@ impl<B: Block> Files for Fat<B> {
         let there = self.find(new, name).await?;
         let name = name::judged(name)?;
         match there {
-            // Only the case of its letters changes, or nothing.
-            Some(there) if there.id == item.id && item.name != name => {
-                self.take_out(old, &item).await?;
-                self.put_in(new, &name, &item.entry).await?;
-                self.write_folders().await?;
-                change.keep();
-                return Ok(());
+            Some(there) if there.id == item.id => {
+                // Only the case of its letters changes, or nothing.
+                if item.name == name {
+                    return Ok(());
+                }
+                if self.rename_in_place(old, &item, &name).await? {
+                    self.write_folders(|_| true).await?;
+                    change.keep();
+                    return Ok(());
+                }
             }
-            Some(there) if there.id == item.id => return Ok(()),
             Some(_) => return Err(Error::Exists),
             None => {}
         }
-        self.put_in(new, &name, &item.entry).await?;
-        if item.is_folder() && old != new {
-            self.set_parent(self.folder_of(&item)?, new).await?;
+        let renamed = self.put_in(new, &name, &item.entry).await?;
+        self.prepare(renamed.id).await?;
+        if self.line_of(renamed.id) != self.line_of(item.id) {
+            // For a moment it has two names, and never none.
+            self.write_last(renamed.id).await?;
+            if item.is_folder() && old != new {
+                self.set_parent(self.folder_of(&item)?, new).await?;
+                self.write_folders(|_| true).await?;
+            }
+            self.barrier().await?;
         }
-        // For a moment it has two names, and never none.
-        self.write_folders().await?;
+        // In one sector, both are done at once.
         self.take_out(old, &item).await?;
-        self.write_folders().await?;
+        self.write_first(item.id).await?;
         change.keep();
         Ok(())
     }

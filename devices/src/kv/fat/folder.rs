@@ -288,6 +288,46 @@ impl<B: Block> Fat<B> {
         self.change(folder, item.slot, |to| *to = entry).await
     }
 
+    /// Gives `item` a name that it has already but for the case of letters, or its short
+    /// one, where its entries stand, in memory: whatever is written of them, it has a name.
+    /// Whether that can be.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(super) async fn rename_in_place(
+        &self,
+        folder: u32,
+        item: &Item,
+        name: &[u16],
+    ) -> Result<bool, Error> {
+        let parts = item.slot - item.first;
+        if parts > 0 && name::alike(&item.name, name) {
+            if parts != name.len().div_ceil(UNITS) as u32 {
+                return Ok(false);
+            }
+            for (slot, number) in (item.first..item.slot).zip((0..parts).rev()) {
+                let units = name.iter().skip(number as usize * UNITS).zip(PLACES);
+                self.change(folder, slot, |entry| {
+                    units.for_each(|(unit, at)| {
+                        entry[at..at + 2].copy_from_slice(&unit.to_le_bytes())
+                    });
+                })
+                .await?;
+            }
+            return Ok(true);
+        }
+        let basis = Basis::new(name);
+        let Some(lower) = name::lower(name).filter(|_| item.entry[..11] == basis.plain()) else {
+            return Ok(false);
+        };
+        for slot in item.first..item.slot {
+            self.change(folder, slot, |entry| entry[0] = 0xe5).await?;
+        }
+        self.change(folder, item.slot, |entry| entry[12] = entry[12] & !name::LOWER | lower)
+            .await?;
+        Ok(true)
+    }
+
     /// Removes the entries of `item`, in memory.
     ///
     /// # Errors
@@ -405,7 +445,8 @@ impl<B: Block> Fat<B> {
             }
             let new = self.grow(Some(end), 1).await?;
             self.clear(new).await?;
-            self.write_table().await?;
+            self.barrier().await?;
+            self.write_table(Some(end)).await?;
         }
     }
 

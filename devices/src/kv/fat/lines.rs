@@ -6,6 +6,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::cell::RefCell;
+use core::ops::RangeInclusive;
 
 /// Bytes that are read, or written, at once.
 const AT_ONCE: usize = 32 * 1024;
@@ -114,7 +115,13 @@ impl Lines {
         Ok(())
     }
 
-    /// Writes what was changed, once from each of the places `bases` on.
+    /// Whether sectors but those of `range` have to be written.
+    pub(super) fn changed_but(&self, range: &RangeInclusive<u64>) -> bool {
+        self.inner.borrow().changed.iter().any(|number| !range.contains(number))
+    }
+
+    /// Writes what was changed of the sectors that `which` names, once from each of the
+    /// places `bases` on.
     ///
     /// # Errors
     /// The disk's: then nobody knows what was written.
@@ -122,8 +129,10 @@ impl Lines {
         &self,
         disk: &B,
         bases: impl Iterator<Item = u64> + Clone,
+        which: impl Fn(&u64) -> bool,
     ) -> Result<(), Error> {
-        let changed: Vec<u64> = self.inner.borrow().changed.iter().copied().collect();
+        let all: Vec<u64> = self.inner.borrow().changed.iter().copied().collect();
+        let changed: Vec<u64> = all.into_iter().filter(&which).collect();
         let most = AT_ONCE / self.size;
         for base in bases {
             let mut rest = &changed[..];
@@ -139,7 +148,7 @@ impl Lines {
                 rest = &rest[in_row..];
             }
         }
-        self.inner.borrow_mut().changed.clear();
+        self.inner.borrow_mut().changed.retain(|number| !which(number));
         Ok(())
     }
 }

@@ -95,6 +95,18 @@ fn upper(unit: u16) -> u16 {
     }
 }
 
+/// The bits of an entry for the parts that are shown in lower case.
+pub(super) const LOWER: u8 = 8 | 16;
+
+/// Those bits with which a short name is shown as `name`, if it can be.
+pub(super) fn lower(name: &[u16]) -> Option<u8> {
+    let basis = Basis::new(name);
+    [0, 8, 16, LOWER]
+        .into_iter()
+        .filter(|_| basis.fits)
+        .find(|&bits| of_short(&basis.plain(), bits).is_ok_and(|shown| shown == name))
+}
+
 /// A short name as it is shown: without the spaces behind its parts. `lower` has bits for
 /// the parts that are shown in lower case: 8 for the name, 16 for what follows the dot.
 ///

@@ -272,6 +272,8 @@ impl<B: Block> Fat<B> {
         self.chains.borrow_mut().clear();
         if let Some(last) = last {
             self.set(last, self.layout.end()).await?;
+            self.write_table(None).await?;
+            self.barrier().await?;
         }
         let mut next = from;
         while let Some(cluster) = next.filter(|&it| self.layout.is_cluster(it)) {
@@ -288,21 +290,32 @@ impl<B: Block> Fat<B> {
             state.free = state.free.map(|free| free + 1);
             self.state.set(state);
             if self.table.changed() >= CHANGED {
-                self.write_table().await?;
+                self.write_table(None).await?;
             }
         }
-        self.write_table().await
+        self.write_table(None).await
     }
 
-    /// Writes what was changed of the table, in each copy.
+    /// Writes what was changed of the table, in each copy: the entry of `last` after all
+    /// others, as it leads to them.
     ///
     /// # Errors
     /// The disk's.
-    pub(super) async fn write_table(&self) -> Result<(), Error> {
+    pub(super) async fn write_table(&self, last: Option<u32>) -> Result<(), Error> {
         let it = &self.layout;
         let bases = (it.active..it.tables).map(|number| it.table + number * it.table_length);
         self.writing.set(true);
-        self.table.write(&self.disk, bases).await?;
+        if let Some(last) = last {
+            // Its sectors, of which there may be two of FAT12: they are written together.
+            let bit = u64::from(last) * u64::from(it.bits);
+            let end = (bit + u64::from(it.bits) - 1) / 8 / it.sector;
+            let own = bit / 8 / it.sector..=end;
+            if self.table.changed_but(&own) {
+                self.table.write(&self.disk, bases.clone(), |it| !own.contains(it)).await?;
+                self.barrier().await?;
+            }
+        }
+        self.table.write(&self.disk, bases, |_| true).await?;
         self.writing.set(false);
         self.free_on_disk.set(self.state.get().free);
         Ok(())

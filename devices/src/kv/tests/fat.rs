@@ -13,7 +13,7 @@ fn tool(name: &str, args: &[&str], image: &std::path::Path) -> std::process::Out
 }
 
 /// What fsck.fat says of a disk.
-fn said(disk: &Disk, name: &str) -> String {
+pub(super) fn said(disk: &Disk, name: &str) -> String {
     let image = std::env::temp_dir().join(std::format!("xenith-{name}-{}", std::process::id()));
     std::fs::write(&image, &*disk.bytes.borrow()).unwrap();
     let output = tool("fsck.fat", &["-n", "-v"], &image);
@@ -31,7 +31,7 @@ fn check(disk: &Disk, name: &str) {
 }
 
 /// A file system by mkfs.fat.
-fn made(kib: usize, args: &[&str]) -> Vec<u8> {
+pub(super) fn made(kib: usize, args: &[&str]) -> Vec<u8> {
     let name = std::format!("xenith-made-{kib}-{}", std::process::id());
     let image = std::env::temp_dir().join(name);
     std::fs::write(&image, std::vec![0; kib * 1024]).unwrap();

@@ -5,6 +5,7 @@ mod crash;
 mod disk;
 mod ext4;
 mod fat;
+mod fat_power;
 mod keys;
 mod listing;
 mod tar;
