@@ -6,8 +6,6 @@
 //! the next character as it is. `help` alone prints what there is. A key stands once, but
 //! for arguments of the type [`Several`].
 
-use crate::common;
-use crate::manifest::Argument;
 use core::fmt;
 
 /// How many bytes a domain's command line may have: one less than its field holds beside
@@ -262,6 +260,19 @@ impl Args {
     }
 }
 
+/// One argument, as the image's `help` shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Argument {
+    /// What stands before the `=`.
+    pub name: &'static str,
+    /// What kind of value it takes.
+    pub kind: &'static str,
+    /// The default as the source has it, or nothing when it must be given.
+    pub default: Option<&'static str>,
+    /// Its doc comment, a line each.
+    pub help: &'static [&'static str],
+}
+
 /// A device of an app.
 #[derive(Clone, Copy, Debug)]
 pub struct Need {
@@ -305,12 +316,6 @@ impl Help {
         let all = self.devices.iter().copied().flatten().chain(self.arguments);
         all.for_each(|argument| argument.print(&mut line));
     }
-
-    /// Gives each line about the arguments that every app has to `line`.
-    pub fn print_common(mut line: impl FnMut(fmt::Arguments<'_>)) {
-        line(format_args!("Of every app:"));
-        common::ARGUMENTS.iter().for_each(|argument| argument.print(&mut line));
-    }
 }
 
 impl Argument {
@@ -323,7 +328,7 @@ impl Argument {
         Self { name, kind: T::KIND, default, help }
     }
 
-    fn print(&self, line: &mut impl FnMut(fmt::Arguments<'_>)) {
+    pub(crate) fn print(&self, line: &mut impl FnMut(fmt::Arguments<'_>)) {
         match self.default {
             Some(default) => {
                 line(format_args!("  {}=<{}>, {default} if not given", self.name, self.kind));
@@ -456,18 +461,6 @@ mod tests {
                 "  port=<number from 0 to 65535>, 80 if not given",
                 "      Where."
             ]
-        );
-        let mut lines = Vec::new();
-        Help::print_common(|line| lines.push(line.to_string()));
-        let begin = [
-            "Of every app:",
-            "  log=<level (off, ",
-            "  watchdog=<number from 0 to 4294967295>, 30 if",
-        ];
-        assert!(lines.iter().zip(begin).all(|(line, begin)| line.starts_with(begin)), "{lines:#?}");
-        assert!(
-            lines.iter().any(|line| line == "  seed=<key of 64 hexadecimal digits>"),
-            "{lines:#?}"
         );
         assert!(args("help").unwrap().wants_help());
     }

@@ -1,11 +1,11 @@
 //! The arguments that every app has. Each is described here, once: `help` prints the
 //! description, and its default is parsed like what a user gives.
 
-use crate::args::{Args, Error};
+use crate::args::{Args, Argument, Error};
 use crate::entropy::{self, Seed};
 use crate::log::{self, Levels};
 use crate::machine;
-use crate::manifest::Argument;
+use core::fmt;
 
 /// What is logged.
 const LOG: Argument = Argument::of::<Levels>("log", Some("info"), &[]);
@@ -22,7 +22,13 @@ const SEED: Argument =
     Argument::of::<Seed>("seed", None, &[" Randomness where the processor has none."]);
 
 /// All of them.
-pub(crate) const ARGUMENTS: &[Argument] = &[LOG, WATCHDOG, SEED];
+const ARGUMENTS: &[Argument] = &[LOG, WATCHDOG, SEED];
+
+/// Gives each line of `help` about them to `line`.
+pub(crate) fn print(mut line: impl FnMut(fmt::Arguments<'_>)) {
+    line(format_args!("Of every app:"));
+    ARGUMENTS.iter().for_each(|argument| argument.print(&mut line));
+}
 
 /// Takes them out of `args` and obeys them.
 ///
@@ -93,5 +99,21 @@ mod tests {
         assert_eq!(args.take_described::<u32>(&WATCHDOG), Ok(Some(30)));
         assert!(args.take_described::<Levels>(&LOG).is_ok_and(|levels| levels.is_some()));
         assert!(args.take_described::<Seed>(&SEED).is_ok_and(|seed| seed.is_none()));
+    }
+
+    #[test]
+    fn help_lists_them() {
+        let mut lines = Vec::new();
+        print(|line| lines.push(line.to_string()));
+        let begin = [
+            "Of every app:",
+            "  log=<level (off, ",
+            "  watchdog=<number from 0 to 4294967295>, 30 if",
+        ];
+        assert!(lines.iter().zip(begin).all(|(line, begin)| line.starts_with(begin)), "{lines:#?}");
+        assert!(
+            lines.iter().any(|line| line == "  seed=<key of 64 hexadecimal digits>"),
+            "{lines:#?}"
+        );
     }
 }

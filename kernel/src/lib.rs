@@ -19,6 +19,7 @@
 //! * [`println!`]: lines on the console
 //! * `testing`: a simulated machine, for tests on a host
 //! * [`text`]: untrusted bytes made printable
+//! * [`Device`]: what an app's manifest may name as one
 //! * [`manifest`]: the ELF note
 //! * [`machine`]: Xen, or a Linux process that plays the part of one
 //!
@@ -31,6 +32,7 @@ extern crate alloc;
 
 pub mod args;
 mod common;
+pub mod device;
 pub mod entropy;
 pub mod exit;
 pub mod lists;
@@ -49,5 +51,6 @@ pub mod text;
 pub mod time;
 mod unikernel;
 
+pub use device::Device;
 pub use exit::Exit;
 pub use shutdown::requested as shutdown_requested;

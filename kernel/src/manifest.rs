@@ -22,7 +22,7 @@
 //! variable `XENITH_BUILD_` and the package's name. Crates are listed for an app
 //! with `package.metadata.xenith.crates = true`: others need not carry them.
 
-use crate::args::{self, Args};
+use crate::args::Argument;
 use crate::machine;
 
 /// The format's version, in the first line.
@@ -105,19 +105,6 @@ pub enum Unit {
     GiB,
 }
 
-/// One argument, as the image's `help` shows it.
-#[derive(Clone, Copy, Debug)]
-pub struct Argument {
-    /// What stands before the `=`.
-    pub name: &'static str,
-    /// What kind of value it takes.
-    pub kind: &'static str,
-    /// The default as the source has it, or nothing when it must be given.
-    pub default: Option<&'static str>,
-    /// Its doc comment, a line each.
-    pub help: &'static [&'static str],
-}
-
 /// Visits the pieces of the lines about `arguments`, and returns their length
 /// together. Both passes over them, to measure and to write, are this one.
 const fn walk(arguments: &[Argument], to: &mut [u8]) -> usize {
@@ -167,43 +154,6 @@ pub const fn lines<const N: usize>(arguments: &[Argument]) -> [u8; N] {
     let mut text = [0; N];
     assert!(walk(arguments, &mut text) == N);
     text
-}
-
-/// Something that an app can name in its manifest's `devices`.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a device",
-    note = "the `devices` of a manifest are types such as `devices::Console`"
-)]
-pub trait Device: Sized {
-    /// The class as the manifest's note names it, such as `console`.
-    const CLASS: &'static str;
-
-    /// What has to be there for it, as `help` says it; empty for what is always there.
-    const NEEDS: &'static str = "";
-
-    /// The arguments that it adds to the app's.
-    const ARGUMENTS: &'static [Argument] = &[];
-
-    /// What its arguments say.
-    type Settings;
-
-    /// Why it may fail to open.
-    type Error: core::fmt::Display;
-
-    /// Takes its arguments.
-    ///
-    /// # Errors
-    /// When one of them makes no sense.
-    fn configure(args: &mut Args) -> Result<Self::Settings, args::Error>;
-
-    /// Opens the device that `id` names, such as `xvda`; the empty string is the first one.
-    ///
-    /// # Errors
-    /// When there is no such device or it cannot be used.
-    fn open(
-        id: &'static str,
-        settings: Self::Settings,
-    ) -> impl Future<Output = Result<Self, Self::Error>>;
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@
 /// ```
 ///
 /// `devices` and `args` may be left out. A device is a type that implements
-/// [`Device`](crate::manifest::Device), with the name of the instance in
+/// [`Device`](crate::Device), with the name of the instance in
 /// parentheses (a type with parameters needs an alias); an argument without a default must be given by the user. The
 /// function `main` is async; it takes the devices, then the arguments, in the
 /// order of the manifest, and returns an [`Outcome`](crate::exit::Outcome).
@@ -47,8 +47,8 @@ macro_rules! unikernel {
                 $("about\t", $about, "\n",)*
                 $($(
                     "device\t", stringify!($device), "\t",
-                    <$($class)::+ as $crate::manifest::Device>::CLASS, "\t", $($id,)? "\n",
-                    $crate::__lines!(<$($class)::+ as $crate::manifest::Device>::ARGUMENTS),
+                    <$($class)::+ as $crate::Device>::CLASS, "\t", $($id,)? "\n",
+                    $crate::__lines!(<$($class)::+ as $crate::Device>::ARGUMENTS),
                 )*)?
                 $($(
                     "arg\t", stringify!($arg), "\t", <$type as $crate::args::Value>::KIND, "\n",
@@ -63,14 +63,14 @@ macro_rules! unikernel {
                 about: &[$($about),*],
                 needs: &[$($(
                     $crate::args::Need {
-                        class: <$($class)::+ as $crate::manifest::Device>::CLASS,
+                        class: <$($class)::+ as $crate::Device>::CLASS,
                         id: $crate::__first!($($id,)? ""),
-                        needs: <$($class)::+ as $crate::manifest::Device>::NEEDS,
+                        needs: <$($class)::+ as $crate::Device>::NEEDS,
                     }
                 ),*)?],
-                devices: &[$($(<$($class)::+ as $crate::manifest::Device>::ARGUMENTS),*)?],
+                devices: &[$($(<$($class)::+ as $crate::Device>::ARGUMENTS),*)?],
                 arguments: &[$($(
-                    $crate::manifest::Argument {
+                    $crate::args::Argument {
                         name: stringify!($arg),
                         kind: <$type as $crate::args::Value>::KIND,
                         default: $crate::__first!($(Some(stringify!($default)),)? None),
@@ -86,7 +86,7 @@ macro_rules! unikernel {
                     Err(exit) => return exit,
                 };
                 $($(
-                    let $device = match <$($class)::+ as $crate::manifest::Device>::open(
+                    let $device = match <$($class)::+ as $crate::Device>::open(
                         $crate::__first!($($id,)? ""),
                         $device,
                     ).await {
@@ -101,7 +101,7 @@ macro_rules! unikernel {
             #[allow(unused_parens, clippy::unused_unit, reason = "an app may have none")]
             fn settings() -> Result<(
                 $($($type,)*)?
-                $($(<$($class)::+ as $crate::manifest::Device>::Settings,)*)?
+                $($(<$($class)::+ as $crate::Device>::Settings,)*)?
             ), $crate::Exit> {
                 #[allow(unused_mut, reason = "an app may have no arguments")]
                 let mut args = match $crate::__args!([$($($device)*)?] [$($($arg)*)?])(&HELP) {
@@ -118,7 +118,7 @@ macro_rules! unikernel {
                     };
                 )*)?
                 $($(
-                    let $device = match <$($class)::+ as $crate::manifest::Device>::configure(&mut args) {
+                    let $device = match <$($class)::+ as $crate::Device>::configure(&mut args) {
                         Ok(settings) => settings,
                         Err(error) => return Err($crate::exit::usage(&error)),
                     };

@@ -6,9 +6,9 @@
 use core::future::poll_fn;
 use core::task::Poll;
 use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
+use kernel::Device;
 use kernel::args::{self, Args};
 use kernel::machine::console;
-use kernel::manifest::Device;
 
 /// The console of this machine.
 ///

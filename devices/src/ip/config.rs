@@ -3,8 +3,8 @@
 use super::dhcp::{is_edge, near};
 use crate::net::Offloads;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use kernel::args::Argument;
 use kernel::args::{self, Args};
-use kernel::manifest::Argument;
 
 /// How many name servers are asked at most.
 pub const SERVERS: usize = 4;

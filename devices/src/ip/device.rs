@@ -4,8 +4,9 @@ use super::config::{ARGUMENTS, Settings};
 use super::{Error, Stack, Stats};
 use crate::net::{Net, Offloading};
 use core::fmt;
+use kernel::Device;
+use kernel::args::Argument;
 use kernel::args::{self, Args};
-use kernel::manifest::{Argument, Device};
 use kernel::metrics::{Metric, Source};
 
 /// Why a stack cannot be opened.

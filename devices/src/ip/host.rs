@@ -7,8 +7,9 @@ use super::either::Either;
 use super::sockets::Sockets;
 use super::{Ip, Stack};
 use crate::net::tap::{self, Tap};
+use kernel::Device;
+use kernel::args::Argument;
 use kernel::args::{self, Args};
-use kernel::manifest::{Argument, Device};
 
 /// What the stack's arguments take where there is none.
 const KIND: &str = "value only with a network interface of the app's own (--net TAP)";

@@ -101,7 +101,7 @@ impl Default for Offloads {
 }
 
 /// An interface that a manifest names and that can leave things to its other side.
-pub trait Offloading: kernel::manifest::Device {
+pub trait Offloading: kernel::Device {
     /// `settings` with these offloads.
     fn offload(settings: Self::Settings, offloads: Offloads) -> Self::Settings;
 }

@@ -56,7 +56,7 @@ pub fn args(help: &Help) -> Result<Args, Exit> {
     let mut args = here::command_line().and_then(Args::new).map_err(|error| usage(&error))?;
     if args.wants_help() {
         help.print(line);
-        Help::print_common(line);
+        common::print(line);
         return Err(Exit::SUCCESS);
     }
     common::settle(&mut args).map_err(|error| usage(&error))?;

@@ -1,0 +1,40 @@
+//! What an app can name in its manifest's `devices`.
+
+use crate::args::{self, Args, Argument};
+
+/// Something that an app can name in its manifest's `devices`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a device",
+    note = "the `devices` of a manifest are types such as `devices::Console`"
+)]
+pub trait Device: Sized {
+    /// The class as the manifest's note names it, such as `console`.
+    const CLASS: &'static str;
+
+    /// What has to be there for it, as `help` says it; empty for what is always there.
+    const NEEDS: &'static str = "";
+
+    /// The arguments that it adds to the app's.
+    const ARGUMENTS: &'static [Argument] = &[];
+
+    /// What its arguments say.
+    type Settings;
+
+    /// Why it may fail to open.
+    type Error: core::fmt::Display;
+
+    /// Takes its arguments.
+    ///
+    /// # Errors
+    /// When one of them makes no sense.
+    fn configure(args: &mut Args) -> Result<Self::Settings, args::Error>;
+
+    /// Opens the device that `id` names, such as `xvda`; the empty string is the first one.
+    ///
+    /// # Errors
+    /// When there is no such device or it cannot be used.
+    fn open(
+        id: &'static str,
+        settings: Self::Settings,
+    ) -> impl Future<Output = Result<Self, Self::Error>>;
+}
