@@ -16,6 +16,7 @@
 //! });
 //! ```
 
+use crate::entropy::POOL;
 use crate::machine;
 
 /// Makes this thread's clock stand still while tasks run; when none can, it jumps to the
@@ -34,4 +35,5 @@ pub fn simulate_memory(total: usize) {
 /// have to happen again.
 pub fn simulate_randomness() {
     machine::simulate_randomness();
+    *POOL.lock() = None;
 }

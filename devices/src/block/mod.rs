@@ -19,7 +19,7 @@ use core::fmt;
 #[cfg(target_os = "xen")]
 fn open_store() {
     kernel::machine::open_store();
-    kernel::machine::serve_shutdown();
+    kernel::shutdown::serve();
 }
 
 /// The fake's is usable from the start.

@@ -18,7 +18,7 @@ use core::task::{Context, Poll};
 #[cfg(target_os = "xen")]
 fn open_store() {
     kernel::machine::open_store();
-    kernel::machine::serve_shutdown();
+    kernel::shutdown::serve();
 }
 
 /// The fake's is usable from the start.

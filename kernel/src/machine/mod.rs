@@ -8,11 +8,9 @@
 //! * `start`: runs the app, and ends
 //! * `console`: the byte streams that every machine has, before any device
 //! * `memory_stats`, `memory_left`, `mappings`: what memory is used for
-//! * `metrics`: what it counts
 //! * `manifest`: the text of the program's manifest
-//! * `entropy_pool`, `hardware_seed`, `jitter`: what randomness is made of
-//! * `shutdown_requested`: when the toolstack wants this machine to end; `ending`: how far it
-//!   is from that
+//! * `hardware_seed`, `jitter`: what randomness is made of
+//! * `ending`: how far the machine is from its end
 //! * `start_watchdog`: ends a machine whose tasks never await
 //! * `__entry!`: how the app's `run` is started
 //!
@@ -29,14 +27,15 @@ use linux as here;
 #[cfg(target_os = "xen")]
 use xen as here;
 
-pub use here::{console, start};
-pub(crate) use here::{
-    ending, entropy_pool, hardware_seed, idle, jitter, look, manifest, mappings, memory_left,
-    memory_stats, metrics, monotonic, queue, ready, shutdown_requested, start_watchdog, timers,
-    wall_clock,
-};
 #[cfg(target_os = "xen")]
-pub use here::{open_store, serve_shutdown};
+pub use here::open_store;
+pub use here::{console, start};
+#[cfg(target_os = "xen")]
+pub(crate) use here::{end_for, set_reason};
+pub(crate) use here::{
+    ending, hardware_seed, idle, jitter, look, manifest, mappings, memory_left, memory_stats,
+    monotonic, queue, ready, start_watchdog, timers, wall_clock,
+};
 #[cfg(not(target_os = "xen"))]
 pub(crate) use here::{simulate_memory, simulate_randomness, simulate_time};
 #[cfg(not(target_os = "xen"))]

@@ -12,7 +12,7 @@ const SAFE_ROOTS: &[&str] = &["apps/*/src/lib.rs", "devices/src/lib.rs", "mk/src
 
 /// Files that may be different on Xen and elsewhere, beside crate roots.
 const TARGET_FILES: &[&str] =
-    &["devices/src/*/mod.rs", "kernel/src/machine/mod.rs", "xen/src/hypercall.rs"];
+    &["devices/src/*/mod.rs", "kernel/src/*/mod.rs", "xen/src/hypercall.rs"];
 
 /// The one file that calls the hypervisor.
 const HYPERCALL: &str = "xen/src/hypercall.rs";
@@ -84,7 +84,7 @@ fn has_inner(tokens: &[TokenTree], words: &[&str]) -> bool {
 }
 
 /// All identifiers in `stream`.
-fn idents(stream: TokenStream, to: &mut Vec<String>) {
+pub(super) fn idents(stream: TokenStream, to: &mut Vec<String>) {
     for token in stream {
         match token {
             TokenTree::Ident(ident) => to.push(ident.to_string()),
@@ -167,7 +167,8 @@ fn conditions(file: &str, tokens: &[TokenTree]) -> Vec<Finding> {
                 "target_os" if is_root(file) || matches(TARGET_FILES, file) => {}
                 "target_os" => {
                     let what = "what differs between Xen and elsewhere stands in crate roots, \
-                                hypercall.rs, machine/mod.rs and the mod.rs of a device class";
+                                hypercall.rs and the mod.rs of a folder of the kernel's or of \
+                                a device class";
                     findings.push(Finding::new(file, line, what));
                 }
                 other => {

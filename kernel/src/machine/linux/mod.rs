@@ -4,19 +4,16 @@
 //! side; a program has one thread that counts.
 
 pub mod console;
-mod shutdown;
 pub mod tap;
 pub mod watch;
 
 use crate::args;
-use crate::entropy::Pool;
 use crate::exit::Exit;
 use crate::memory::{Mapping, Stats};
 use crate::shutdown::Ending;
 use crate::task::{Queue, Ready, block_on};
 use crate::time::{Instant, Timers};
 use rustix::event::Timespec;
-pub(crate) use shutdown::requested as shutdown_requested;
 use std::cell::Cell;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -26,8 +23,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The moment at which the machine's clock began.
 static BEGINNING: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
-
-static POOL: Pool = Pool::new();
 
 /// Whether randomness is simulated.
 static KNOWN_SEED: AtomicBool = AtomicBool::new(false);
@@ -74,7 +69,6 @@ pub(crate) fn simulate_memory(total: usize) {
 /// Lets this process's random numbers be the same ones each time.
 pub(crate) fn simulate_randomness() {
     KNOWN_SEED.store(true, Ordering::Relaxed);
-    *POOL.0.lock() = None;
 }
 
 /// ns since the first reading.
@@ -104,11 +98,6 @@ pub(crate) fn command_line() -> Result<impl Iterator<Item = &'static [u8]>, args
     }))
 }
 
-/// The random generator's state.
-pub(crate) fn entropy_pool() -> &'static Pool {
-    &POOL
-}
-
 /// A number that is hard to predict by a few bits.
 pub(crate) fn jitter() -> u64 {
     monotonic()
@@ -128,9 +117,6 @@ pub(crate) fn hardware_seed() -> Option<[u64; 4]> {
 
 /// A process that hangs is its user's to end.
 pub(crate) fn start_watchdog(_seconds: u32) {}
-
-/// Linux counts for itself.
-pub(crate) fn metrics(_: &mut dyn FnMut(crate::metrics::Metric)) {}
 
 /// On Linux the heap is the system's.
 pub(crate) fn memory_stats() -> Stats {

@@ -123,7 +123,7 @@ pub fn wait(waker: &Waker) {
 }
 
 /// Bytes of the kernel's own lines that the ring had no room for.
-pub(super) fn dropped() -> u32 {
+pub(crate) fn dropped() -> u32 {
     DROPPED.load(Ordering::Relaxed)
 }
 

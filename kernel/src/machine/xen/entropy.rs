@@ -1,19 +1,10 @@
 //! Where randomness comes from: RDSEED or RDRAND.
 
-use crate::entropy::{Pool, fill};
 use ::xen::time::rdtsc;
-use core::slice;
-
-static POOL: Pool = Pool::new();
 
 /// How often an instruction that has no number ready is tried again: ten times
 /// is what Intel's guide asks for RDRAND; RDSEED may be slower.
 const TRIES: u32 = 100;
-
-/// The generator's state.
-pub(crate) fn entropy_pool() -> &'static Pool {
-    &POOL
-}
 
 /// A number that is hard to predict by a few bits.
 pub(crate) fn jitter() -> u64 {
@@ -87,19 +78,3 @@ macro_rules! step {
 
 step!(rdseed_step, "rdseed");
 step!(rdrand_step, "rdrand");
-
-/// What the `getrandom` crate calls (its documentation, "Custom backend").
-///
-/// # Safety
-/// `to` is valid for writing `length` bytes.
-#[unsafe(no_mangle)]
-unsafe extern "Rust" fn __getrandom_v03_custom(
-    to: *mut u8,
-    length: usize,
-) -> Result<(), getrandom::Error> {
-    // SAFETY: valid, by contract; zeroed first, as a slice must be.
-    unsafe { to.write_bytes(0, length) };
-    // SAFETY: valid and initialised.
-    let out = unsafe { slice::from_raw_parts_mut(to, length) };
-    fill(out).map_err(|_| getrandom::Error::UNSUPPORTED)
-}

@@ -231,7 +231,7 @@ pub(super) fn end(sink: console::Sink, exit: Exit) -> ! {
 }
 
 /// Ends the domain for a `SHUTDOWN_*` reason.
-pub(super) fn end_for(reason: u32) -> ! {
+pub(crate) fn end_for(reason: u32) -> ! {
     watchdog::stop();
     console::drain();
     sched_op_shutdown(reason)
@@ -241,7 +241,7 @@ pub(super) fn end_for(reason: u32) -> ! {
 static REASON: AtomicU32 = AtomicU32::new(SHUTDOWN_poweroff);
 
 /// Says what the domain ends for when all is well.
-pub(super) fn set_reason(reason: u32) {
+pub(crate) fn set_reason(reason: u32) {
     REASON.store(reason, Ordering::Relaxed);
 }
 

@@ -10,6 +10,11 @@
 //! sent before the machine is gone, for no longer than [`grace`] again. Whoever has such
 //! things to finish keeps a [`Hold`].
 
+#[cfg(not(target_os = "xen"))]
+mod linux;
+#[cfg(target_os = "xen")]
+mod xen;
+
 use crate::machine;
 use crate::task::block_on;
 use crate::time::timeout;
@@ -18,14 +23,20 @@ use core::future::poll_fn;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use core::task::{Poll, Waker};
 use core::time::Duration;
+#[cfg(not(target_os = "xen"))]
+use linux as here;
 use spin::{Mutex, Once};
+#[cfg(target_os = "xen")]
+use xen as here;
+#[cfg(target_os = "xen")]
+pub use xen::serve;
 
 /// How long an app may take to return once the toolstack asks for its end, unless it says
 /// otherwise by [`set_grace`].
 pub const GRACE: Duration = Duration::from_secs(10);
 
 /// After this much more, the machine ends whatever is under way.
-pub(crate) const LAST: Duration = Duration::from_secs(5);
+const LAST: Duration = Duration::from_secs(5);
 
 /// How far a machine is from its end.
 pub(crate) struct Ending {
@@ -70,7 +81,7 @@ impl Ending {
 }
 
 /// Adds a waker unless it is there: who is polled often is not to fill the memory.
-pub(crate) fn add(to: &mut Vec<Waker>, waker: &Waker) {
+fn add(to: &mut Vec<Waker>, waker: &Waker) {
     if !to.iter().any(|it| it.will_wake(waker)) {
         to.push(waker.clone());
     }
@@ -171,7 +182,7 @@ impl Request {
 
 /// Waits until the toolstack asks this machine to end; at once if it has.
 pub async fn requested() -> Request {
-    machine::shutdown_requested().await
+    here::requested().await
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! SIGTERM and SIGINT as requests to power off, once the app asks for them. Until then,
 //! and at the second one, they end the process as they always do.
 
-use super::watch::{Interest, Watched};
-use crate::shutdown::{LAST, Request, grace};
+use super::{LAST, Request, grace};
+use crate::machine::watch::{Interest, Watched};
 use crate::task::spawn;
 use crate::time::sleep;
 use core::cell::OnceCell;
@@ -59,7 +59,7 @@ async fn asked() {
 }
 
 /// Waits for a request.
-pub(crate) async fn requested() -> Request {
+pub(super) async fn requested() -> Request {
     SIGNALS.with(|signals| {
         if signals.get().is_none() {
             match listen() {

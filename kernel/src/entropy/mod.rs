@@ -13,6 +13,9 @@
 //!
 //! The `getrandom` crate, and with it most of the ecosystem, gets its bytes here.
 
+#[cfg(target_os = "xen")]
+mod getrandom;
+
 use crate::args::Value;
 use crate::machine;
 use chacha20::ChaCha20;
@@ -42,15 +45,8 @@ impl fmt::Display for Unseeded {
 
 impl core::error::Error for Unseeded {}
 
-/// The generator's state.
-#[derive(Debug)]
-pub(crate) struct Pool(pub(crate) Mutex<Option<Generator>>);
-
-impl Pool {
-    pub(crate) const fn new() -> Self {
-        Self(Mutex::new(None))
-    }
-}
+/// The machine's generator, once it is seeded.
+pub(crate) static POOL: Mutex<Option<Generator>> = Mutex::new(None);
 
 pub(crate) struct Generator {
     key: [u8; KEY],
@@ -185,7 +181,7 @@ fn seeded(
 /// # Errors
 /// [`Unseeded`] when there is no seed; `out` is left alone.
 pub fn fill(out: &mut [u8]) -> Result<(), Unseeded> {
-    let mut pool = machine::entropy_pool().0.lock();
+    let mut pool = POOL.lock();
     if pool.is_none() {
         *pool = Some(seeded(
             machine::hardware_seed(),
@@ -212,7 +208,7 @@ pub fn next_u64() -> Result<u64, Unseeded> {
 /// Mixes more seed in, such as a packet's time of arrival. It may be anything:
 /// it cannot make the state worse, and does not count as a seed by itself.
 pub fn mix(seed: &[u8]) {
-    if let Some(generator) = machine::entropy_pool().0.lock().as_mut() {
+    if let Some(generator) = POOL.lock().as_mut() {
         generator.mix(seed);
     }
 }

@@ -1,8 +1,8 @@
 //! `control/shutdown` in xenstore, by which the toolstack asks a domain to end
 //! (Xen's docs/misc/xenstore-paths.pandoc).
 
-use super::start::end_for;
-use crate::shutdown::{self, LAST, Request, grace};
+use super::{LAST, Request, add, finished, grace};
+use crate::machine::{end_for, open_store, set_reason};
 use crate::task::spawn;
 use crate::time::sleep;
 use ::xen::public::{SHUTDOWN_poweroff, SHUTDOWN_reboot};
@@ -32,7 +32,7 @@ pub fn serve() {
     if SERVED.swap(true, Ordering::Relaxed) {
         return;
     }
-    super::open_store();
+    open_store();
     spawn(async {
         if let Err(error) = follow().await {
             log::warn!("requests to shut down are not heard: {error}");
@@ -72,13 +72,13 @@ async fn follow() -> Result<(), Error> {
         sleep(grace() + LAST).await;
         log::warn!("the app did not return within {} s", (grace() + LAST).as_secs());
     } else {
-        shutdown::finished().await;
+        finished().await;
     }
     end_for(reason(request))
 }
 
 /// The reason to give for the end after `request`.
-pub(super) fn reason(request: Request) -> u32 {
+fn reason(request: Request) -> u32 {
     match request {
         Request::Poweroff => SHUTDOWN_poweroff,
         Request::Reboot => SHUTDOWN_reboot,
@@ -86,7 +86,7 @@ pub(super) fn reason(request: Request) -> u32 {
 }
 
 /// Waits for a request.
-pub(crate) async fn shutdown_requested() -> Request {
+pub(super) async fn requested() -> Request {
     serve();
     let request = poll_fn(|context| {
         let mut state = STATE.lock();
@@ -94,12 +94,12 @@ pub(crate) async fn shutdown_requested() -> Request {
         match state.request {
             Some(request) => Poll::Ready(request),
             None => {
-                shutdown::add(&mut state.waiting, context.waker());
+                add(&mut state.waiting, context.waker());
                 Poll::Pending
             }
         }
     })
     .await;
-    super::start::set_reason(reason(request));
+    set_reason(reason(request));
     request
 }

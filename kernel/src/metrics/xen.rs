@@ -1,10 +1,10 @@
 //! What Xen and the console count.
 
-use super::console;
-use crate::metrics::Metric;
+use super::Metric;
+use crate::machine::console;
 use ::xen::{evtchn, hypercall};
 
-pub(crate) fn metrics(each: &mut dyn FnMut(Metric)) {
+pub(super) fn metrics(each: &mut dyn FnMut(Metric)) {
     let events = evtchn::stats();
     let calls = hypercall::counts();
     let dropped = u64::from(console::dropped());

@@ -3,7 +3,10 @@
 //! Whatever counts something is a [`Source`]; the kernel's own is [`Machine`].
 //! `apps/metrics` turns them into the text that Prometheus reads.
 
-use crate::{machine, memory, task, time};
+#[cfg(target_os = "xen")]
+mod xen;
+
+use crate::{memory, task, time};
 
 /// What a number is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +92,8 @@ impl Source for Machine {
             gauge("tasks", "Tasks that there are.", number(task::alive())),
             gauge("tasks_ready", "Tasks that wait for their turn.", number(task::ready())),
         }
-        machine::metrics(each);
+        // Linux counts for itself.
+        #[cfg(target_os = "xen")]
+        xen::metrics(each);
     }
 }
