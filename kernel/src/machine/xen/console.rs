@@ -6,10 +6,9 @@
 //! from a terminal driver with ONLCR: `xl console` puts the user's terminal
 //! into raw mode and leaves that to the guest.
 
-use super::start::emergency;
 use crate::time::Instant;
 use ::xen::evtchn::{self, Port};
-use ::xen::hypercall::{event_channel_op_send, sched_op_poll};
+use ::xen::hypercall::{console_io_write, event_channel_op_send, sched_op_poll};
 use ::xen::memory::SharedPage;
 use ::xen::public::io::console::{IN, OUT};
 pub use ::xen::ring::Broken;
@@ -176,4 +175,10 @@ impl fmt::Write for Sink {
         DROPPED.fetch_add(u32::try_from(rest.len()).unwrap_or(u32::MAX), Ordering::Relaxed);
         Ok(())
     }
+}
+
+/// Prints last words where nothing else can: on the hypervisor's own console.
+pub(super) fn emergency(text: &[u8]) {
+    // There is nobody left to tell if this fails as well.
+    let _ = console_io_write(text);
 }

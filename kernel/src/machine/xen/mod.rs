@@ -2,20 +2,25 @@
 
 mod clock;
 pub mod console;
+mod end;
 mod entropy;
+mod events;
 mod heap;
+mod info;
 mod paging;
 mod panic;
+mod report;
 mod start;
 mod traps;
 mod watchdog;
 
 pub(crate) use clock::{monotonic, wall_clock};
+pub(crate) use end::{end_for, set_reason};
 pub(crate) use entropy::{hardware_seed, jitter};
+pub(crate) use events::{idle, look};
 pub(crate) use heap::mappings;
-pub(crate) use start::{
-    command_line, end_for, ending, idle, look, manifest, memory_left, memory_stats, queue,
-    raw_arguments, ready, set_reason, timers,
-};
-pub use start::{open_store, start};
+pub use info::open_store;
+pub(crate) use info::{command_line, manifest, memory_left, memory_stats, raw_arguments};
+pub use start::start;
+pub(crate) use start::{ending, queue, ready, timers};
 pub(crate) use watchdog::start_watchdog;

@@ -1,4 +1,4 @@
-//! From Xen's first jump to the app and to the end: the boot order, top to bottom.
+//! From Xen's first jump to the app: the boot order, top to bottom.
 //!
 //! A PV guest starts in 64-bit mode with paging on, events masked and no trap
 //! table. `rsi` holds the address of `start_info`. The domain builder mapped
@@ -6,28 +6,19 @@
 //! pages, the page tables and a stack one after the other from
 //! `XEN_ELFNOTE_VIRT_BASE` on.
 
+use super::console::Sink;
+use super::end::end_after;
 use super::paging::{DATA, Layout, Paging};
-use super::{console, heap, traps, watchdog};
-use crate::args;
+use super::report::STACK;
+use super::{console, heap, info, traps};
 use crate::exit::Exit;
 use crate::shutdown::Ending;
 use crate::task::{Queue, Ready, block_on};
-use crate::time::{Instant, Timers};
-use ::xen::evtchn;
-use ::xen::hypercall::{console_io_write, sched_op_shutdown};
-use ::xen::memory::{Frames, PAGE_SIZE, SharedPage, mfn_to_pfn};
-use ::xen::public::{
-    SHUTDOWN_crash, SHUTDOWN_poweroff, elfnote, shared_info, start_info, vcpu_info,
-};
-use ::xen::start::{Channel, StartInfo};
-use core::mem::offset_of;
-use core::ops::Range;
+use crate::time::Timers;
+use ::xen::memory::{Frames, PAGE_SIZE, SharedPage};
+use ::xen::public::{elfnote, start_info};
+use ::xen::start::StartInfo;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use spin::{Mutex, MutexGuard, Once};
-
-/// Bytes of the one stack.
-const STACK: usize = 64 * 1024;
 
 // The notes by which the domain builder starts us (public/elfnote.h), and the
 // entry. Xen pushes nothing on our stack until a trap table is registered, but
@@ -103,27 +94,14 @@ unsafe extern "C" {
     static IMAGE_END: u8;
     #[link_name = "stack_guard"]
     static STACK_GUARD: u8;
-    #[link_name = "stack"]
-    static STACK_BOTTOM: u8;
 }
 
 unsafe extern "Rust" {
     /// What [`unikernel!`](crate::unikernel) makes of the app.
     #[link_name = "__xenith_app"]
     fn app() -> !;
-
-    /// The text of its manifest.
-    #[link_name = "__XENITH_MANIFEST"]
-    static MANIFEST: &'static [u8];
 }
 
-/// The text of the program's manifest.
-pub(crate) fn manifest() -> &'static [u8] {
-    // SAFETY: the macro defines it with this type, and nobody writes it.
-    unsafe { MANIFEST }
-}
-
-static START_INFO: Once<StartInfo<'static>> = Once::new();
 static QUEUE: Queue = Queue::new();
 static READY: Ready = Ready::new();
 static TIMERS: Timers = Timers::new();
@@ -149,7 +127,7 @@ unsafe extern "C" fn boot(raw: *const start_info, stack: usize) -> ! {
     let frames = unsafe { Frames::new(list, virt_base, pages) };
     let mut console = 0;
     if let Some(channel) = start_info.console {
-        let place = initial_page(&frames, channel);
+        let place = info::initial_page(&frames, channel);
         console = place.map_or(0, |place| place.as_ptr() as usize);
         // SAFETY: nothing else of ours is there, and it stays.
         console::open(channel, place.map(|place| unsafe { SharedPage::new(place) }));
@@ -180,7 +158,7 @@ unsafe extern "C" fn boot(raw: *const start_info, stack: usize) -> ! {
     // 5. Memory behind what the domain builder made is the heap.
     // SAFETY: nothing else is there, and nothing was allocated yet.
     unsafe { heap::open(paging, stack.next_multiple_of(PAGE_SIZE) + shift) };
-    START_INFO.call_once(|| start_info);
+    info::keep(start_info);
     console::open_events();
 
     // 6. The app.
@@ -194,55 +172,11 @@ fn shared_info_page() -> SharedPage {
     unsafe { SharedPage::new(NonNull::new(base).unwrap_or(NonNull::dangling())) }
 }
 
-/// The page behind `channel`, which the domain builder mapped below its page
-/// tables and its stack.
-fn initial_page(frames: &Frames, channel: Channel) -> Option<NonNull<u8>> {
-    let place = frames.place(mfn_to_pfn(channel.mfn)?)?;
-    // In the table that was looked into, a frame of another domain has that one's number.
-    (frames.frame(place) == channel.mfn.0).then_some(())?;
-    NonNull::new(place as *mut u8)
-}
-
-/// Makes xenstore usable, if the domain has one. At the first use and not at
-/// boot, because an app without devices has none for it.
-pub fn open_store() {
-    static OPENED: AtomicBool = AtomicBool::new(false);
-    if OPENED.swap(true, Ordering::Relaxed) {
-        return;
-    }
-    let Some(store) = START_INFO.get().and_then(|it| it.store) else { return };
-    if let Some(page) = initial_page(&::xen::domain().frames, store) {
-        // SAFETY: nothing else of ours is there, and it stays.
-        ::xen::xenstore::attach(unsafe { SharedPage::new(page) }, store.port);
-    }
-}
-
 /// Runs the app and ends the domain.
 pub fn start(run: impl Future<Output = Exit>) -> ! {
     let exit = block_on(run);
     ENDING.finish();
-    end(console::Sink::Lossy, exit)
-}
-
-/// Ends the domain: with a crash code and a line that says so unless all is well.
-pub(super) fn end(sink: console::Sink, exit: Exit) -> ! {
-    crate::machine::last_line(sink, exit);
-    end_for(if exit == Exit::SUCCESS { REASON.load(Ordering::Relaxed) } else { SHUTDOWN_crash })
-}
-
-/// Ends the domain for a `SHUTDOWN_*` reason.
-pub(crate) fn end_for(reason: u32) -> ! {
-    watchdog::stop();
-    console::drain();
-    sched_op_shutdown(reason)
-}
-
-/// What the domain ends for when all is well.
-static REASON: AtomicU32 = AtomicU32::new(SHUTDOWN_poweroff);
-
-/// Says what the domain ends for when all is well.
-pub(crate) fn set_reason(reason: u32) {
-    REASON.store(reason, Ordering::Relaxed);
+    end_after(Sink::Lossy, exit)
 }
 
 static ENDING: Ending = Ending::new();
@@ -265,70 +199,6 @@ pub(crate) fn ready() -> &'static Ready {
 /// The timers that run.
 pub(crate) fn timers() -> &'static Timers {
     &TIMERS
-}
-
-/// Looks for events without waiting.
-pub(crate) fn look() {
-    watchdog::turn();
-    evtchn::scan();
-}
-
-/// Waits until an event comes or `deadline` has come.
-pub(crate) fn idle(deadline: Option<Instant>) {
-    watchdog::turn();
-    evtchn::wait_until(deadline.map_or(0, |deadline| deadline.as_nanos().max(1)));
-}
-
-/// Bytes of memory that the domain has.
-pub(crate) fn memory_stats() -> crate::memory::Stats {
-    heap::stats(memory())
-}
-
-fn memory() -> usize {
-    START_INFO.get().map_or(0, |info| info.nr_pages as usize * PAGE_SIZE)
-}
-
-/// Bytes of memory that the domain has, and that are left at least.
-pub(crate) fn memory_left() -> (usize, usize) {
-    (memory(), heap::left(memory()))
-}
-
-/// The command line, but what surrounds it.
-pub(crate) fn raw_arguments() -> &'static [u8] {
-    START_INFO.get().map_or(&[][..], |info| info.cmd_line.trim_ascii())
-}
-
-/// Bytes of the command line, which is taken apart in place.
-static COMMAND_LINE: Mutex<[u8; 1024]> = Mutex::new([0; 1024]);
-
-/// The items of start_info's command line.
-pub(crate) fn command_line() -> Result<impl Iterator<Item = &'static [u8]>, args::Error> {
-    if START_INFO.get().is_some_and(StartInfo::may_be_cut) {
-        return Err(args::Error::Cut);
-    }
-    let given = raw_arguments();
-    // Taken for good: the arguments are borrowed from it for ever.
-    let (line, _) = MutexGuard::leak(COMMAND_LINE.lock()).split_at_mut(given.len());
-    line.copy_from_slice(given);
-    args::split(line)
-}
-
-/// The addresses of the stack.
-pub(super) fn stack() -> Range<usize> {
-    let bottom = (&raw const STACK_BOTTOM) as usize;
-    bottom..bottom + STACK
-}
-
-/// The address that the last page fault was about (`vcpu_info.arch.cr2`).
-pub(super) fn fault_address() -> u64 {
-    let cr2 = offset_of!(shared_info, vcpu_info) + offset_of!(vcpu_info, arch);
-    ::xen::attached().map_or(0, |domain| domain.shared_info.load_u64(cr2))
-}
-
-/// Prints last words where nothing else can: on the hypervisor's own console.
-pub(super) fn emergency(text: &[u8]) {
-    // There is nobody left to tell if this fails as well.
-    let _ = console_io_write(text);
 }
 
 /// Starts the app: what the entry calls when the machine is up.

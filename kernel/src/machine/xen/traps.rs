@@ -5,9 +5,15 @@
 //! report for a stack that is broken itself; then Xen ends the domain with a
 //! register dump, in which `cargo mk` finds the guard page.
 
-use super::panic::{Frame, report_trap};
+use super::console::Sink;
+use super::end::end_after;
+use super::report::{backtrace, fault_address, once, say};
+use crate::exit::Exit;
 use ::xen::hypercall::set_trap_table;
 use ::xen::public::mmu::{FLAT_KERNEL_CS, TrapInfo};
+
+/// The vector of page faults.
+const PAGE_FAULT: u64 = 14;
 
 /// What the stubs leave on the stack: registers, then what Xen pushed.
 #[repr(C)]
@@ -164,5 +170,38 @@ const fn name(vector: u64) -> &'static str {
 unsafe extern "C" fn trap(registers: *const Registers) -> ! {
     // SAFETY: the stubs filled it, and it stays: they wait for our return.
     let registers = unsafe { &*registers };
-    report_trap(&Frame { name: name(registers.vector), registers })
+    report(name(registers.vector), registers)
+}
+
+/// Says what an exception was, where, and how it came there.
+fn report(name: &str, r: &Registers) -> ! {
+    once();
+    if r.vector == PAGE_FAULT {
+        let address = fault_address();
+        let what = match r.error & 0b1_0011 {
+            e if e & 0b1_0000 != 0 => "executing",
+            e if e & 0b10 != 0 => "writing",
+            _ => "reading",
+        };
+        let why = match r.error & 1 {
+            0 if address < 0x1000 => "a null pointer",
+            0 => "nothing is mapped there",
+            _ => "protected against it",
+        };
+        say(format_args!("xenith: {name} {what} {address:#x} ({why}) at {:#x}", r.rip));
+    } else {
+        say(format_args!("xenith: {name} (error code {:#x}) at {:#x}", r.error, r.rip));
+    }
+    for (names, values) in [
+        (["rax", "rbx", "rcx", "rdx"], [r.rax, r.rbx, r.rcx, r.rdx]),
+        (["rsi", "rdi", "rbp", "rsp"], [r.rsi, r.rdi, r.rbp, r.rsp]),
+        (["r8 ", "r9 ", "r10", "r11"], [r.r8, r.r9, r.r10, r.r11]),
+        (["r12", "r13", "r14", "r15"], [r.r12, r.r13, r.r14, r.r15]),
+    ] {
+        let [a, b, c, d] = names;
+        let [v, w, x, y] = values;
+        say(format_args!("xenith: {a} {v:016x} {b} {w:016x} {c} {x:016x} {d} {y:016x}"));
+    }
+    backtrace(r.rbp);
+    end_after(Sink::Patient, Exit::FAULT)
 }

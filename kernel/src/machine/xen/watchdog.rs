@@ -6,9 +6,11 @@
 //! anything, so what runs here and returns touches nothing else: a counter, the
 //! watchdog itself, and words of the shared info page.
 
-use super::panic::report_hang;
+use super::end::end_for;
+use super::report::{backtrace, once, say};
 use super::traps::Registers;
-use ::xen::watchdog::{self, Watchdog};
+use ::xen::public::SHUTDOWN_watchdog;
+use ::xen::watchdog::{self, Hang, Watchdog};
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use core::time::Duration;
 use spin::Mutex;
@@ -92,8 +94,20 @@ unsafe extern "C" fn upcall(registers: *const Registers) {
     let hang = watchdog.as_mut().and_then(|it| it.look(TURNS.load(Ordering::Relaxed)));
     if let Some(hang) = hang {
         // SAFETY: the entry filled it, and it stays: it waits for our return.
-        report_hang(hang, unsafe { &*registers })
+        report(hang, unsafe { &*registers })
     }
+}
+
+/// Says that a task never awaits, and where it is.
+fn report(Hang(time): Hang, registers: &Registers) -> ! {
+    once();
+    say(format_args!(
+        "xenith: watchdog: a task ran for {} s without awaiting, at {:#x}",
+        time.as_secs(),
+        registers.rip
+    ));
+    backtrace(registers.rbp);
+    end_for(SHUTDOWN_watchdog)
 }
 
 /// Starts it; with 0 seconds, there is none. Where Xen has no timer to give, and where
@@ -112,11 +126,6 @@ pub(crate) fn start_watchdog(seconds: u32) {
             watchdog::open();
         }
     }
-}
-
-/// Stops it: last words may take their time.
-pub(super) fn stop() {
-    watchdog::stop();
 }
 
 /// Says that the tasks came to an end for now.

@@ -1,0 +1,29 @@
+//! How a domain ends.
+
+use super::console::{self, Sink};
+use crate::exit::Exit;
+use ::xen::hypercall::sched_op_shutdown;
+use ::xen::public::{SHUTDOWN_crash, SHUTDOWN_poweroff};
+use ::xen::watchdog;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+/// Ends the domain: with a crash code and a line that says so unless all is well.
+pub(super) fn end_after(sink: Sink, exit: Exit) -> ! {
+    crate::machine::last_line(sink, exit);
+    end_for(if exit == Exit::SUCCESS { REASON.load(Ordering::Relaxed) } else { SHUTDOWN_crash })
+}
+
+/// Ends the domain for a `SHUTDOWN_*` reason.
+pub(crate) fn end_for(reason: u32) -> ! {
+    watchdog::stop();
+    console::drain();
+    sched_op_shutdown(reason)
+}
+
+/// What the domain ends for when all is well.
+static REASON: AtomicU32 = AtomicU32::new(SHUTDOWN_poweroff);
+
+/// Says what the domain ends for when all is well.
+pub(crate) fn set_reason(reason: u32) {
+    REASON.store(reason, Ordering::Relaxed);
+}
