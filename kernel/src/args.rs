@@ -6,11 +6,8 @@
 //! the next character as it is. `help` alone prints what there is. A key stands once, but
 //! for arguments of the type [`Several`].
 
+pub use crate::command_line::{MOST, Unreadable, split};
 use core::fmt;
-
-/// How many bytes a domain's command line may have: one less than its field holds beside
-/// the 0 at the end, as one that fills it may have been cut by who wrote it there.
-pub const MOST: usize = 1022;
 
 /// How many arguments one start may have.
 pub const MAX: usize = 32;
@@ -20,10 +17,8 @@ pub const MAX: usize = 32;
 pub enum Error {
     /// An item is not UTF-8.
     NotText,
-    /// They fill the field that they are passed in, so its end may be missing.
-    Cut,
-    /// A quote was opened and not closed, or a backslash stands at the end.
-    Unfinished,
+    /// The command line cannot be taken apart.
+    Unreadable(Unreadable),
     /// An item is not of the form key=value.
     NoValue(&'static str),
     /// There are more than [`MAX`] items.
@@ -45,18 +40,19 @@ pub enum Error {
     },
 }
 
+impl From<Unreadable> for Error {
+    fn from(why: Unreadable) -> Self {
+        Self::Unreadable(why)
+    }
+}
+
 /// It repeats what the user wrote: who prints it escapes control characters, as
 /// [`println!`](crate::println!) does.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::NotText => f.write_str("an argument is not UTF-8"),
-            Self::Cut => f.write_str(
-                "the arguments have more than 1022 bytes, which a domain cannot be given",
-            ),
-            Self::Unfinished => {
-                f.write_str("the arguments end inside a quote or after a backslash")
-            }
+            Self::Unreadable(why) => why.fmt(f),
             Self::NoValue(item) => write!(f, "argument {item} should be key=value"),
             Self::TooMany => write!(f, "there are more than {MAX} arguments"),
             Self::Twice(name) => write!(f, "argument {name} is given twice"),
@@ -341,42 +337,6 @@ impl Argument {
     }
 }
 
-/// Splits a command line into its items, in place.
-///
-/// # Errors
-/// [`Error::Unfinished`] at a quote without an end or a backslash at the end.
-pub fn split(line: &'static mut [u8]) -> Result<impl Iterator<Item = &'static [u8]>, Error> {
-    // First pass: quotes and backslashes go, and 0, which cannot stand in a
-    // command line, takes the place of the white space that separates.
-    let (mut quoted, mut escaped, mut end) = (false, false, 0);
-    for at in 0..line.len() {
-        let byte = line[at];
-        let kept = match byte {
-            _ if escaped => {
-                escaped = false;
-                byte
-            }
-            b'\\' => {
-                escaped = true;
-                continue;
-            }
-            b'"' => {
-                quoted = !quoted;
-                continue;
-            }
-            b' ' | b'\t' | b'\n' if !quoted => 0,
-            _ => byte,
-        };
-        line[end] = kept;
-        end += 1;
-    }
-    if quoted || escaped {
-        return Err(Error::Unfinished);
-    }
-    let (line, _) = line.split_at(end);
-    Ok(line.split(|&byte| byte == 0).filter(|item| !item.is_empty()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -411,8 +371,8 @@ mod tests {
         assert_eq!(args("a=1 a=2").unwrap().take("a", Some(3_u8)), Err(Error::Twice("a")));
         assert_eq!(args("a=1 b=2 a=x").unwrap().take::<&str>("a", None), Err(Error::Twice("a")));
         assert_eq!(args("a=x a=1").unwrap().take::<u8>("a", None), Err(Error::Twice("a")));
-        assert_eq!(args("a=\"1").unwrap_err(), Error::Unfinished);
-        assert_eq!(args("a=1\\").unwrap_err(), Error::Unfinished);
+        assert_eq!(args("a=\"1").unwrap_err(), Unreadable::Unfinished.into());
+        assert_eq!(args("a=1\\").unwrap_err(), Unreadable::Unfinished.into());
         assert_eq!(args("oops=1").unwrap().finish(), Err(Error::Unknown("oops")));
         assert_eq!(args("").unwrap().take("need", None::<u8>), Err(Error::Missing("need")));
         let error = args("port=65536").unwrap().take("port", Some(1_u16)).unwrap_err();

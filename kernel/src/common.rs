@@ -47,7 +47,7 @@ pub(crate) fn settle(args: &mut Args) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::split;
+    use crate::args::{Unreadable, split};
 
     fn settled(line: &str) -> Result<(), Error> {
         let line: &'static mut [u8] = Vec::from(line).leak();
@@ -84,7 +84,7 @@ mod tests {
             }
             assert_eq!(settled(&format!("{name}={good} {name}={good}")), Err(Error::Twice(name)));
             assert_eq!(settled(name), Err(Error::NoValue(name)));
-            assert_eq!(settled(&format!("{name}=\"{good}")), Err(Error::Unfinished));
+            assert_eq!(settled(&format!("{name}=\"{good}")), Err(Unreadable::Unfinished.into()));
         }
         for value in ["info,", ",", "a=", "=info", "info,loud"] {
             assert!(settled(&format!("log={value}")).is_err(), "log={value}");

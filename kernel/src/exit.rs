@@ -17,10 +17,10 @@ impl Exit {
     /// The arguments or the devices were not what the app needs.
     pub const USAGE: Self = Self(2);
     /// The app panicked; the number is that of a Rust process.
-    pub const PANIC: Self = Self(101);
+    pub const PANIC: Self = Self(machine::PANIC);
     /// An exception of the processor; the number is a shell's for a process
     /// that ended by SIGSEGV.
-    pub const FAULT: Self = Self(139);
+    pub const FAULT: Self = Self(machine::FAULT);
 }
 
 /// Prints what is wrong with the arguments or the devices, and returns the exit status for it.

@@ -21,16 +21,18 @@
 //! * [`text`]: untrusted bytes made printable
 //! * [`Device`]: what an app's manifest may name as one
 //! * [`manifest`]: the ELF note
-//! * [`machine`]: Xen, or a Linux process that plays the part of one
+//! * [`machine`]: Xen, or a Linux process that plays the part of one, for drivers
 //!
 //! There is one vCPU and no preemption: code runs until it awaits. The kernel
-//! knows no device; devices are built on [`machine`] by the crate above.
+//! knows no device; devices are built on [`machine`] by the crate above. `machine` is the
+//! ground, which imports nothing that stands on it; the roof is what [`unikernel!`] calls.
 
 #![cfg_attr(target_os = "xen", no_std)]
 
 extern crate alloc;
 
 pub mod args;
+mod command_line;
 mod common;
 pub mod device;
 pub mod entropy;
@@ -44,6 +46,8 @@ pub mod metrics;
 #[doc(hidden)]
 pub mod print;
 pub mod shutdown;
+#[doc(hidden)]
+pub mod start;
 pub mod task;
 #[cfg(not(target_os = "xen"))]
 pub mod testing;

@@ -1,27 +1,9 @@
 //! What the machine's memory is used for.
 
 use crate::machine;
+pub use crate::machine::{Mapping, Stats};
 use alloc::alloc::{Layout, alloc_zeroed};
 use alloc::vec::Vec;
-
-/// Where memory went, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// What the machine has.
-    pub total: usize,
-    /// What is mapped; the heap maps the rest when it needs it.
-    pub mapped: usize,
-    /// What the heap has to give, allocated or not.
-    pub heap: usize,
-    /// What is allocated from the heap.
-    pub allocated: usize,
-    /// What holds page tables that were made since boot.
-    pub tables: usize,
-    /// Allocations that are alive.
-    pub allocations: usize,
-    /// Allocations that could not be served.
-    pub failures: usize,
-}
 
 /// Where memory goes now. On Linux, where the heap is the system's, zeros.
 #[must_use]
@@ -73,19 +55,6 @@ pub fn zeroed(length: usize) -> Option<Vec<u8>> {
     }
     // SAFETY: the global allocator gave them, as many, aligned for bytes, and initialised.
     Some(unsafe { Vec::from_raw_parts(bytes, length, length) })
-}
-
-/// A range of addresses that is mapped the same way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mapping {
-    /// The first address.
-    pub start: usize,
-    /// The first address behind it.
-    pub end: usize,
-    /// It may be written.
-    pub write: bool,
-    /// It may be executed.
-    pub execute: bool,
 }
 
 /// Tells `each` what is mapped, by address, as the processor sees it. Slow:

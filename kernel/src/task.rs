@@ -6,6 +6,7 @@
 //! memory are the `async-task` crate's, futures that combine others those of
 //! `embassy-futures`; the queue and the loop are here.
 
+use crate::time::Instant;
 use crate::{machine, time};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -24,14 +25,14 @@ use spin::Mutex;
 
 /// Tasks that are ready to run, in the order in which they were woken.
 #[derive(Debug)]
-pub(crate) struct Queue {
+struct Queue {
     ready: Mutex<VecDeque<Runnable>>,
     /// Tasks that take up memory, for they run, or for somebody holds on to them.
     alive: AtomicUsize,
 }
 
 impl Queue {
-    pub(crate) const fn new() -> Self {
+    const fn new() -> Self {
         Self { ready: Mutex::new(VecDeque::new()), alive: AtomicUsize::new(0) }
     }
 
@@ -53,6 +54,16 @@ impl Queue {
         let more = (self.alive.load(Ordering::Relaxed) + 1).saturating_sub(ready.len());
         ready.try_reserve(more).is_ok()
     }
+}
+
+machine::local! {
+    /// The tasks of this machine that are ready.
+    static QUEUE: Queue = Queue::new();
+}
+
+machine::local! {
+    /// Whether the future that this machine blocks on was woken.
+    static READY: Ready = Ready::new();
 }
 
 /// The way of one task to the queue, which is dropped with the task.
@@ -114,11 +125,11 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let way = Way::new(machine::queue());
+    let way = Way::new(QUEUE.get());
     let schedule = move |runnable| way.push(runnable);
     // SAFETY: the future is 'static, and so is all that `schedule` holds. It
     // need not be Send: the queue belongs to this thread (there is no other on
-    // Xen, and `machine::queue` is thread-local on Linux), only `block_on` of
+    // Xen, and `QUEUE` is thread-local on Linux), only `block_on` of
     // this thread runs what is in it, and wakers leave the thread no more than
     // the futures that hold them.
     let (runnable, task) = unsafe { async_task::spawn_unchecked(future, schedule) };
@@ -138,29 +149,29 @@ where
 {
     // A task cannot be made in steps that fail, but what it will take can be tried for.
     let room = Vec::<u64>::new().try_reserve_exact((size_of::<F>() + BESIDE).div_ceil(8));
-    let room = room.is_ok() && machine::queue().has_room() && machine::timers().has_room(alive());
+    let room = room.is_ok() && QUEUE.get().has_room() && time::has_room(alive());
     room.then(|| spawn(future))
 }
 
 /// How many tasks there are: they run, or somebody holds on to them or wakes them.
 #[must_use]
 pub fn alive() -> usize {
-    machine::queue().alive.load(Ordering::Relaxed)
+    QUEUE.get().alive.load(Ordering::Relaxed)
 }
 
 /// How many tasks wait for their turn.
 #[must_use]
 pub fn ready() -> usize {
-    machine::queue().len()
+    QUEUE.get().len()
 }
 
 /// Whether the future that [`block_on`] runs was woken. Its waker is this and
 /// nothing else: an app that spawns no task needs no memory for tasks.
 #[derive(Debug)]
-pub(crate) struct Ready(AtomicBool);
+struct Ready(AtomicBool);
 
 impl Ready {
-    pub(crate) const fn new() -> Self {
+    const fn new() -> Self {
         Self(AtomicBool::new(true))
     }
 
@@ -198,7 +209,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// neither timers nor events waiting (rule E3). When nothing is ready, the
 /// machine idles until the next timer or event.
 fn run<F: Future>(mut main: Pin<&mut F>) -> F::Output {
-    let (queue, ready) = (machine::queue(), machine::ready());
+    let (queue, ready) = (QUEUE.get(), READY.get());
     let waker = ready.waker();
     let mut context = Context::from_waker(&waker);
     ready.0.store(true, Ordering::Relaxed);
@@ -217,7 +228,7 @@ fn run<F: Future>(mut main: Pin<&mut F>) -> F::Output {
         if queue.len() > 0 || ready.0.load(Ordering::Relaxed) {
             machine::look();
         } else {
-            machine::idle(next);
+            machine::idle(next.map(Instant::as_nanos));
             time::fire();
         }
     }
@@ -226,7 +237,7 @@ fn run<F: Future>(mut main: Pin<&mut F>) -> F::Output {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::{Instant, sleep};
+    use crate::time::sleep;
     use core::time::Duration;
     use std::cell::{Cell, RefCell};
     use std::future::poll_fn;

@@ -61,7 +61,12 @@ pub fn wall_clock() -> Duration {
 
 /// The timers that run.
 #[derive(Debug)]
-pub(crate) struct Timers(Mutex<Running>);
+struct Timers(Mutex<Running>);
+
+machine::local! {
+    /// The timers of this machine.
+    static TIMERS: Timers = Timers::new();
+}
 
 /// A heap of deadlines, each with the slot that holds whom to wake. Stopping a
 /// timer empties its slot at once and leaves its deadline in the heap, which is
@@ -97,7 +102,7 @@ const EACH: usize = 2;
 const LEFTOVERS: usize = 32;
 
 impl Timers {
-    pub(crate) const fn new() -> Self {
+    const fn new() -> Self {
         Self(Mutex::new(Running {
             heap: BinaryHeap::new(),
             slots: Vec::new(),
@@ -107,21 +112,21 @@ impl Timers {
         }))
     }
 
-    /// Whether as many as `tasks` and one more may wait, each for a few moments at a time,
-    /// without more memory.
-    pub(crate) fn has_room(&self, tasks: usize) -> bool {
-        let mut running = self.0.lock();
-        let most = EACH * (tasks + 1);
-        let slots = most.saturating_sub(running.slots.len());
-        let heap = (2 * most + LEFTOVERS).saturating_sub(running.heap.len());
-        running.slots.try_reserve(slots).is_ok() && running.heap.try_reserve(heap).is_ok()
-    }
-
     /// Timers that run.
     #[cfg(test)]
     fn len(&self) -> usize {
         self.0.lock().running
     }
+}
+
+/// Whether as many as `tasks` and one more may wait, each for a few moments at a time,
+/// without more memory.
+pub(crate) fn has_room(tasks: usize) -> bool {
+    let mut running = TIMERS.get().0.lock();
+    let most = EACH * (tasks + 1);
+    let slots = most.saturating_sub(running.slots.len());
+    let heap = (2 * most + LEFTOVERS).saturating_sub(running.heap.len());
+    running.slots.try_reserve(slots).is_ok() && running.heap.try_reserve(heap).is_ok()
 }
 
 impl Running {
@@ -175,7 +180,7 @@ impl Running {
 
 /// Wakes everyone whose time has come; returns when the next one's will.
 pub(crate) fn fire() -> Option<Instant> {
-    let timers = machine::timers();
+    let timers = TIMERS.get();
     loop {
         let mut running = timers.0.lock();
         let &Reverse(next) = running.heap.peek()?;
@@ -218,7 +223,7 @@ impl Future for Sleep {
             return Poll::Ready(());
         }
         let waker = context.waker().clone();
-        let mut running = machine::timers().0.lock();
+        let mut running = TIMERS.get().0.lock();
         // A spurious poll keeps the timer, with the waker of whoever polls now.
         let old = match self.timer.and_then(|timer| running.waker(timer)) {
             Some(old) => Some(core::mem::replace(old, waker)),
@@ -237,7 +242,7 @@ impl Future for Sleep {
 impl Drop for Sleep {
     fn drop(&mut self) {
         if let Some(timer) = self.timer {
-            let waker = machine::timers().0.lock().stop(timer);
+            let waker = TIMERS.get().0.lock().stop(timer);
             drop(waker);
         }
     }
@@ -333,7 +338,7 @@ mod tests {
             assert_eq!(begun.elapsed(), SECOND);
             assert_eq!(timeout(SECOND * 9, async { 4 }).await, Ok(4));
             assert_eq!(begun.elapsed(), SECOND);
-            assert!(machine::timers().len() == 0);
+            assert!(TIMERS.get().len() == 0);
         });
     }
 
@@ -375,7 +380,7 @@ mod tests {
                 }
             }
             yield_now().await;
-            assert!(machine::timers().len() == 0);
+            assert!(TIMERS.get().len() == 0);
         });
     }
 
@@ -392,7 +397,7 @@ mod tests {
             for _ in 0..10_000 {
                 assert_eq!(timeout(SECOND * 3600, yield_now()).await, Ok(()));
             }
-            let running = machine::timers().0.lock();
+            let running = TIMERS.get().0.lock();
             assert!(running.heap.len() <= LEFTOVERS + 2, "{}", running.heap.len());
             assert!(running.slots.len() <= 2);
         });

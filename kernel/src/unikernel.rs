@@ -129,7 +129,12 @@ macro_rules! unikernel {
                 Ok(($($($arg,)*)? $($($device,)*)?))
             }
 
-            $crate::__entry!(NOTE, run);
+            // Not a name that the app's `main` may have.
+            fn __start() -> ! {
+                $crate::start::run(run())
+            }
+
+            $crate::__entry!(NOTE, __start);
         };
     };
 }
@@ -162,10 +167,10 @@ macro_rules! __lines {
 #[macro_export]
 macro_rules! __args {
     ([] []) => {
-        $crate::machine::no_args
+        $crate::start::no_args
     };
     ($devices:tt $args:tt) => {
-        $crate::machine::args
+        $crate::start::args
     };
 }
 

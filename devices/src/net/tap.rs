@@ -15,7 +15,7 @@ use core::fmt;
 use core::task::{Context, Poll};
 use kernel::Device;
 use kernel::args::{self, Args};
-use kernel::machine::tap;
+use kernel::machine::ioctl::open_tap;
 use kernel::machine::watch::{Interest, Watched};
 use kernel::metrics::{Metric, Source};
 use rustix::io::Errno;
@@ -118,7 +118,7 @@ impl Tap {
     /// # Errors
     /// See [`Error`].
     pub fn new(name: &str) -> Result<Self, Error> {
-        let tap = tap::open(name).map_err(|error| {
+        let tap = open_tap(name).map_err(|error| {
             let name = name.to_string();
             match Errno::from_io_error(&error) {
                 Some(Errno::NODEV) => Error::Missing(name),

@@ -1,21 +1,21 @@
-//! The machine beneath: a Xen PV domain, or a Linux process that plays the
-//! part of one. Both offer the same functions:
+//! The ground: a Xen PV domain, or a Linux process that plays the part of one. It deals in
+//! numbers, bytes and wakers, and imports nothing that stands on it: no tasks, no time, no
+//! arguments. Both machines offer the kernel the same:
 //!
-//! * `command_line`, `raw_arguments`: the app's arguments
-//! * `monotonic`, `wall_clock`: the clocks
-//! * `queue`, `ready`, `timers`: the tasks that are ready, and those that wait for a moment
-//! * `look`, `idle`: for news from devices, without and with waiting
-//! * `start`: runs the app, and ends
-//! * `console`: the byte streams that every machine has, before any device
+//! * `monotonic`, `wall_clock`: the clocks, in ns and as the time since 1970
+//! * `look`, `idle`: for news from devices, without waiting and until a moment
+//! * `local!`: a static of which every machine has one
+//! * `line`, `end`: a line of the kernel's own, and the last one
+//! * `raw_arguments`, `command_line`, `manifest`: what the program was given
 //! * `memory_stats`, `memory_left`, `mappings`: what memory is used for
-//! * `manifest`: the text of the program's manifest
 //! * `hardware_seed`, `jitter`: what randomness is made of
-//! * `ending`: how far the machine is from its end
 //! * `start_watchdog`: ends a machine whose tasks never await
-//! * `__entry!`: how the app's `run` is started
+//! * `__entry!`: how the app is entered
 //!
-//! Linux has two more, which devices of a process stand on: `watch`, file descriptors
-//! that tasks wait for, and `tap`.
+//! What is public is for drivers. [`console`] has the byte streams that every machine has
+//! before any device. On Xen, `open_store` makes xenstore usable. On Linux, `watch` has file
+//! descriptors that tasks wait for, and `ioctl` what needs a system call without a safe
+//! function. Apps, their tests and [`unikernel!`](crate::unikernel) need none of it.
 
 #[cfg(not(target_os = "xen"))]
 mod linux;
@@ -27,52 +27,60 @@ use linux as here;
 #[cfg(target_os = "xen")]
 use xen as here;
 
+pub use here::console;
 #[cfg(target_os = "xen")]
 pub use here::open_store;
-pub use here::{console, start};
 #[cfg(target_os = "xen")]
-pub(crate) use here::{end_for, set_reason};
+pub(crate) use here::{Local, end_for, set_reason};
 pub(crate) use here::{
-    ending, hardware_seed, idle, jitter, look, manifest, mappings, memory_left, memory_stats,
-    monotonic, queue, ready, start_watchdog, timers, wall_clock,
+    command_line, end, hardware_seed, idle, jitter, local, look, manifest, mappings, memory_left,
+    memory_stats, monotonic, raw_arguments, start_watchdog, wall_clock,
 };
 #[cfg(not(target_os = "xen"))]
-pub(crate) use here::{simulate_memory, simulate_randomness, simulate_time};
+pub use here::{enter, ioctl, watch};
 #[cfg(not(target_os = "xen"))]
-pub use here::{tap, watch};
+pub(crate) use here::{simulate_memory, simulate_randomness, simulate_time};
 
-use crate::args::{Args, Help};
-use crate::common;
-use crate::exit::{Exit, usage};
 use crate::text::EscapeControls;
 use core::fmt::{self, Write};
 
-/// The arguments of this start.
-///
-/// # Errors
-/// The exit status when they make no sense, or when the user only asked for help.
-pub fn args(help: &Help) -> Result<Args, Exit> {
-    let mut args = here::command_line().and_then(Args::new).map_err(|error| usage(&error))?;
-    if args.wants_help() {
-        help.print(line);
-        common::print(line);
-        return Err(Exit::SUCCESS);
-    }
-    common::settle(&mut args).map_err(|error| usage(&error))?;
-    Ok(args)
+/// The exit status of code that panicked: that of a Rust process.
+pub(crate) const PANIC: u8 = 101;
+
+/// The exit status after an exception of the processor: a shell's for a process that ended
+/// by SIGSEGV.
+pub(crate) const FAULT: u8 = 139;
+
+/// Where memory went, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// What the machine has.
+    pub total: usize,
+    /// What is mapped; the heap maps the rest when it needs it.
+    pub mapped: usize,
+    /// What the heap has to give, allocated or not.
+    pub heap: usize,
+    /// What is allocated from the heap.
+    pub allocated: usize,
+    /// What holds page tables that were made since boot.
+    pub tables: usize,
+    /// Allocations that are alive.
+    pub allocations: usize,
+    /// Allocations that could not be served.
+    pub failures: usize,
 }
 
-/// The arguments of an app that takes none.
-///
-/// # Errors
-/// The exit status when there are some; asking for help is well.
-pub fn no_args(help: &Help) -> Result<Args, Exit> {
-    let given = here::raw_arguments();
-    if given.is_empty() {
-        return Ok(Args::default());
-    }
-    help.print(line);
-    Err(if given == b"help" { Exit::SUCCESS } else { Exit::USAGE })
+/// A range of addresses that is mapped the same way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mapping {
+    /// The first address.
+    pub start: usize,
+    /// The first address behind it.
+    pub end: usize,
+    /// It may be written.
+    pub write: bool,
+    /// It may be executed.
+    pub execute: bool,
 }
 
 /// Prints a line of the kernel's own. It never waits: what the console has no
@@ -90,8 +98,8 @@ fn line_to(sink: console::Sink, text: fmt::Arguments<'_>) {
 }
 
 /// Says how the run ended, unless all is well.
-fn last_line(sink: console::Sink, exit: Exit) {
-    if exit != Exit::SUCCESS {
-        line_to(sink, format_args!("xenith: exit status {}", exit.0));
+fn last_line(sink: console::Sink, status: u8) {
+    if status != 0 {
+        line_to(sink, format_args!("xenith: exit status {status}"));
     }
 }

@@ -2,6 +2,7 @@
 //! and at the second one, they end the process as they always do.
 
 use super::{LAST, Request, grace};
+use crate::machine::end;
 use crate::machine::watch::{Interest, Watched};
 use crate::task::spawn;
 use crate::time::sleep;
@@ -36,7 +37,7 @@ fn listen() -> io::Result<Watched<UnixStream>> {
         log::info!("a signal asks for {:?}", Request::Poweroff);
         sleep(grace() + LAST).await;
         log::warn!("the app did not return within {} s", (grace() + LAST).as_secs());
-        std::process::exit(0);
+        end(0)
     })
     .detach();
     Ok(Watched::new(here))

@@ -39,7 +39,7 @@ pub const GRACE: Duration = Duration::from_secs(10);
 const LAST: Duration = Duration::from_secs(5);
 
 /// How far a machine is from its end.
-pub(crate) struct Ending {
+struct Ending {
     /// In ms.
     grace: AtomicU64,
     /// The app has returned.
@@ -51,21 +51,19 @@ pub(crate) struct Ending {
     finish: Once<fn()>,
 }
 
+machine::local! {
+    /// How far this machine is from its end.
+    static ENDING: Ending = Ending::new();
+}
+
 impl Ending {
-    pub(crate) const fn new() -> Self {
+    const fn new() -> Self {
         Self {
             grace: AtomicU64::new(GRACE.as_millis() as u64),
             over: AtomicBool::new(false),
             held: AtomicUsize::new(0),
             waiting: Mutex::new(Vec::new()),
             finish: Once::new(),
-        }
-    }
-
-    /// Lets those finish what they have to finish who keep a [`Hold`]: the app returned.
-    pub(crate) fn finish(&self) {
-        if let Some(finish) = self.finish.get() {
-            finish();
         }
     }
 
@@ -80,6 +78,13 @@ impl Ending {
     }
 }
 
+/// Lets those finish what they have to finish who keep a [`Hold`]: the app returned.
+pub(crate) fn finish() {
+    if let Some(finish) = ENDING.get().finish.get() {
+        finish();
+    }
+}
+
 /// Adds a waker unless it is there: who is polled often is not to fill the memory.
 fn add(to: &mut Vec<Waker>, waker: &Waker) {
     if !to.iter().any(|it| it.will_wake(waker)) {
@@ -90,13 +95,13 @@ fn add(to: &mut Vec<Waker>, waker: &Waker) {
 /// How long an app may take to return once the toolstack asks for its end.
 #[must_use]
 pub fn grace() -> Duration {
-    Duration::from_millis(machine::ending().grace.load(Ordering::Relaxed))
+    Duration::from_millis(ENDING.get().grace.load(Ordering::Relaxed))
 }
 
 /// From here on, the app may take this long to return once the toolstack asks for its end.
 pub fn set_grace(grace: Duration) {
     let grace = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-    machine::ending().grace.store(grace, Ordering::Relaxed);
+    ENDING.get().grace.store(grace, Ordering::Relaxed);
 }
 
 /// Keeps the machine from ending for as long as there is one, within [`grace`] from the
@@ -108,7 +113,7 @@ pub struct Hold(());
 impl Hold {
     /// One more.
     pub fn new() -> Self {
-        let ending = machine::ending();
+        let ending = ENDING.get();
         ending.held.fetch_add(1, Ordering::Relaxed);
         ending.finish.call_once(|| || block_on(finished()));
         Self(())
@@ -123,7 +128,7 @@ impl Default for Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        let ending = machine::ending();
+        let ending = ENDING.get();
         if ending.held.fetch_sub(1, Ordering::Relaxed) == 1 && ending.over.load(Ordering::Relaxed) {
             ending.wake();
         }
@@ -133,18 +138,18 @@ impl Drop for Hold {
 /// Whether the app has returned, so that what is open is to be finished and closed.
 #[must_use]
 pub fn is_over() -> bool {
-    machine::ending().over.load(Ordering::Relaxed)
+    ENDING.get().over.load(Ordering::Relaxed)
 }
 
 /// Wakes `waker` when the app returns.
 pub fn tell_when_over(waker: &Waker) {
-    machine::ending().wait(waker);
+    ENDING.get().wait(waker);
 }
 
 /// Waits until nobody keeps a [`Hold`], for [`grace`] at most, as the machine does when the
 /// app has returned.
 pub async fn finished() {
-    let ending = machine::ending();
+    let ending = ENDING.get();
     ending.over.store(true, Ordering::Relaxed);
     ending.wake();
     let last = poll_fn(|context| {
@@ -198,9 +203,9 @@ mod tests {
     #[test]
     fn the_end_waits_for_what_is_held_within_bounds() {
         crate::testing::simulate_time();
-        machine::ending().finish();
+        finish();
         for (takes, waits) in [(1, 1), (9, 9), (60, 10)] {
-            machine::ending().over.store(false, Ordering::Relaxed);
+            ENDING.get().over.store(false, Ordering::Relaxed);
             let told = spawn(async move {
                 let hold = Hold::new();
                 poll_fn(|context| {
@@ -215,11 +220,11 @@ mod tests {
             });
             block_on(sleep(SECOND * 3));
             let begun = Instant::now();
-            machine::ending().finish();
+            finish();
             assert_eq!(begun.elapsed(), SECOND * waits);
             assert_eq!(block_on(told), begun);
         }
-        machine::ending().over.store(false, Ordering::Relaxed);
+        ENDING.get().over.store(false, Ordering::Relaxed);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 use core::task::Poll;
 use core::time::Duration;
 use embedded_io_async::{ErrorType, Read, Write};
-use kernel::machine::tap::unacknowledged;
+use kernel::machine::ioctl::unacknowledged;
 use kernel::machine::watch::{Interest, Watched};
 use kernel::task::spawn;
 use kernel::time::{sleep, timeout};

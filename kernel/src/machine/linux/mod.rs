@@ -4,15 +4,13 @@
 //! side; a program has one thread that counts.
 
 pub mod console;
-pub mod tap;
+pub mod ioctl;
+mod local;
 pub mod watch;
 
-use crate::args;
-use crate::exit::Exit;
-use crate::memory::{Mapping, Stats};
-use crate::shutdown::Ending;
-use crate::task::{Queue, Ready, block_on};
-use crate::time::{Instant, Timers};
+use super::{Mapping, Stats, last_line};
+use crate::command_line::Unreadable;
+pub(crate) use local::local;
 use rustix::event::Timespec;
 use std::cell::Cell;
 use std::ffi::OsString;
@@ -28,32 +26,8 @@ static BEGINNING: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instan
 static KNOWN_SEED: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
-    static QUEUE: &'static Queue = Box::leak(Box::new(Queue::new()));
-    static READY: &'static Ready = Box::leak(Box::new(Ready::new()));
-    static TIMERS: &'static Timers = Box::leak(Box::new(Timers::new()));
-    static ENDING: &'static Ending = Box::leak(Box::new(Ending::new()));
     static SIMULATED: Cell<Option<u64>> = const { Cell::new(None) };
     static MEMORY: Cell<usize> = const { Cell::new(0) };
-}
-
-/// The tasks of this thread that are ready.
-pub(crate) fn queue() -> &'static Queue {
-    QUEUE.with(|queue| *queue)
-}
-
-/// Whether the future that this thread blocks on was woken.
-pub(crate) fn ready() -> &'static Ready {
-    READY.with(|ready| *ready)
-}
-
-/// The timers of this thread.
-pub(crate) fn timers() -> &'static Timers {
-    TIMERS.with(|timers| *timers)
-}
-
-/// How far this thread's machine is from its end.
-pub(crate) fn ending() -> &'static Ending {
-    ENDING.with(|ending| *ending)
 }
 
 /// Lets this thread's clock stand still while tasks run, and jump to the next timer.
@@ -91,7 +65,7 @@ pub(crate) fn raw_arguments() -> &'static [u8] {
 }
 
 /// The arguments of the process.
-pub(crate) fn command_line() -> Result<impl Iterator<Item = &'static [u8]>, args::Error> {
+pub(crate) fn command_line() -> Result<impl Iterator<Item = &'static [u8]>, Unreadable> {
     Ok(std::env::args_os().skip(1).map(|item| {
         let item: &'static std::ffi::OsStr = item.leak();
         item.as_bytes()
@@ -142,29 +116,26 @@ pub(crate) fn mappings(each: &mut dyn FnMut(Mapping)) {
     }
 }
 
-/// No time at all.
-const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
-
 /// Looks for news without waiting.
 pub(crate) fn look() {
     if SIMULATED.get().is_some() {
         return;
     }
-    watch::look(Some(&NOW));
+    watch::look(Some(&watch::NOW));
 }
 
-/// Waits until `deadline`, or until something that someone waits for is ready.
+/// Waits until the clock shows `deadline`, or until something that someone waits for is ready.
 ///
 /// # Panics
 /// In simulated time, when nobody waits for a moment either: it would be for ever.
-pub(crate) fn idle(deadline: Option<Instant>) {
+pub(crate) fn idle(deadline: Option<u64>) {
     if SIMULATED.get().is_some() {
         let next = deadline.expect("every task waits, and none of them for a timer");
-        SIMULATED.set(Some(next.as_nanos()));
+        SIMULATED.set(Some(next));
         return;
     }
     let timeout = deadline.map(|deadline| {
-        let rest = deadline.saturating_duration_since(Instant::now());
+        let rest = Duration::from_nanos(deadline.saturating_sub(monotonic()));
         Timespec { tv_sec: rest.as_secs().cast_signed(), tv_nsec: rest.subsec_nanos().into() }
     });
     watch::look(timeout.as_ref());
@@ -177,23 +148,27 @@ pub(crate) fn manifest() -> &'static [u8] {
     MANIFEST.get().copied().unwrap_or_default()
 }
 
-/// Runs the app and ends the process with its exit status.
-pub fn start(manifest: &'static [u8], run: impl Future<Output = Exit>) -> ! {
+/// Ends the process with this exit status.
+pub(crate) fn end(status: u8) -> ! {
+    last_line(console::Sink::Lossy, status);
+    std::process::exit(status.into())
+}
+
+/// Starts the app, whose manifest is `manifest`.
+#[doc(hidden)]
+pub fn enter(manifest: &'static [u8], app: fn() -> !) -> ! {
     MANIFEST.get_or_init(|| manifest);
-    let exit = block_on(run);
-    ending().finish();
-    super::last_line(console::Sink::Lossy, exit);
-    std::process::exit(exit.0.into());
+    app()
 }
 
 /// Starts the app: the process's `main`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __entry {
-    ($note:path, $run:path) => {
+    ($note:path, $start:path) => {
         #[unsafe(no_mangle)]
         extern "C" fn main(_count: i32, _arguments: *const *const u8) -> i32 {
-            $crate::machine::start($note.text(), $run())
+            $crate::machine::enter($note.text(), $start)
         }
     };
 }

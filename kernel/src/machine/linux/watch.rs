@@ -13,6 +13,9 @@ use rustix::io::Errno;
 use std::os::fd::AsFd;
 use std::rc::{Rc, Weak};
 
+/// No time at all.
+pub(super) const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+
 /// What a task wants to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interest {
@@ -92,7 +95,7 @@ impl<T: AsFd + 'static> Watched<T> {
     #[must_use]
     pub fn is_ready(&self, interest: Interest) -> bool {
         let mut this = [PollFd::new(&self.0.of, interest.flags())];
-        matches!(poll(&mut this, Some(&super::NOW)), Ok(1..))
+        matches!(poll(&mut this, Some(&NOW)), Ok(1..))
     }
 }
 

@@ -6,7 +6,7 @@
 //! from a terminal driver with ONLCR: `xl console` puts the user's terminal
 //! into raw mode and leaves that to the guest.
 
-use crate::time::Instant;
+use super::clock::monotonic;
 use ::xen::evtchn::{self, Port};
 use ::xen::hypercall::{console_io_write, event_channel_op_send, sched_op_poll};
 use ::xen::memory::SharedPage;
@@ -17,7 +17,6 @@ use ::xen::start::Channel;
 use core::fmt;
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::task::Waker;
-use core::time::Duration;
 use spin::Mutex;
 
 struct Console {
@@ -34,8 +33,11 @@ static CONSOLE: Mutex<Option<Console>> = Mutex::new(None);
 /// Bytes of the kernel's own lines that the ring had no room for.
 static DROPPED: AtomicU32 = AtomicU32::new(0);
 
-/// How long last words wait for a daemon that does not read: tries of 10 ms.
+/// How long last words wait for a daemon that does not read: as many tries.
 const PATIENCE: u32 = 100;
+
+/// How long each of them waits, in ns.
+const TRY: u64 = 10_000_000;
 
 /// Takes the console that the domain builder made. Without one, or when its
 /// indices make no sense, the domain has no console.
@@ -136,8 +138,7 @@ pub(super) fn drain() {
         evtchn::forget(console.port);
         match console.out.room(&console.page) {
             Ok(_) if console.out.pending() > 0 => {
-                let deadline = Instant::now().saturating_add(Duration::from_millis(10));
-                let _ = sched_op_poll(&mut [console.port], deadline.as_nanos());
+                let _ = sched_op_poll(&mut [console.port], monotonic().saturating_add(TRY));
             }
             _ => return,
         }

@@ -1,16 +1,21 @@
 //! How a domain ends.
 
 use super::console::{self, Sink};
-use crate::exit::Exit;
+use crate::machine::last_line;
 use ::xen::hypercall::sched_op_shutdown;
 use ::xen::public::{SHUTDOWN_crash, SHUTDOWN_poweroff};
 use ::xen::watchdog;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+/// Ends the domain with this exit status.
+pub(crate) fn end(status: u8) -> ! {
+    end_after(Sink::Lossy, status)
+}
+
 /// Ends the domain: with a crash code and a line that says so unless all is well.
-pub(super) fn end_after(sink: Sink, exit: Exit) -> ! {
-    crate::machine::last_line(sink, exit);
-    end_for(if exit == Exit::SUCCESS { REASON.load(Ordering::Relaxed) } else { SHUTDOWN_crash })
+pub(super) fn end_after(sink: Sink, status: u8) -> ! {
+    last_line(sink, status);
+    end_for(if status == 0 { REASON.load(Ordering::Relaxed) } else { SHUTDOWN_crash })
 }
 
 /// Ends the domain for a `SHUTDOWN_*` reason.

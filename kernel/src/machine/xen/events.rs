@@ -1,7 +1,6 @@
 //! News from devices, and the wait for them.
 
 use super::watchdog;
-use crate::time::Instant;
 use ::xen::evtchn;
 
 /// Looks for events without waiting.
@@ -10,8 +9,8 @@ pub(crate) fn look() {
     evtchn::scan();
 }
 
-/// Waits until an event comes or `deadline` has come.
-pub(crate) fn idle(deadline: Option<Instant>) {
+/// Waits until an event comes or the clock shows `deadline`.
+pub(crate) fn idle(deadline: Option<u64>) {
     watchdog::turn();
-    evtchn::wait_until(deadline.map_or(0, |deadline| deadline.as_nanos().max(1)));
+    evtchn::wait_until(deadline.map_or(0, |deadline| deadline.max(1)));
 }

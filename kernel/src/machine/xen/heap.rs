@@ -6,7 +6,7 @@
 
 use super::paging::Paging;
 use crate::lists::Lists;
-use crate::memory::{Mapping, Stats};
+use crate::machine::{Mapping, Stats};
 use ::xen::memory::PAGE_SIZE;
 use ::xen::public::mmu::{PTE_NO_EXECUTE, PTE_WRITE};
 use core::alloc::Layout;

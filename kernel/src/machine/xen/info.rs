@@ -1,7 +1,8 @@
 //! What Xen and the toolstack told the domain at its start, kept for those who ask later.
 
 use super::heap;
-use crate::args;
+use crate::command_line::{Unreadable, split};
+use crate::machine::Stats;
 use ::xen::memory::{Frames, PAGE_SIZE, SharedPage, mfn_to_pfn};
 use ::xen::start::{Channel, StartInfo};
 use core::ptr::NonNull;
@@ -51,7 +52,7 @@ pub fn open_store() {
 }
 
 /// Bytes of memory that the domain has.
-pub(crate) fn memory_stats() -> crate::memory::Stats {
+pub(crate) fn memory_stats() -> Stats {
     heap::stats(memory())
 }
 
@@ -73,13 +74,13 @@ pub(crate) fn raw_arguments() -> &'static [u8] {
 static COMMAND_LINE: Mutex<[u8; 1024]> = Mutex::new([0; 1024]);
 
 /// The items of start_info's command line.
-pub(crate) fn command_line() -> Result<impl Iterator<Item = &'static [u8]>, args::Error> {
+pub(crate) fn command_line() -> Result<impl Iterator<Item = &'static [u8]>, Unreadable> {
     if START_INFO.get().is_some_and(StartInfo::may_be_cut) {
-        return Err(args::Error::Cut);
+        return Err(Unreadable::Cut);
     }
     let given = raw_arguments();
     // Taken for good: the arguments are borrowed from it for ever.
     let (line, _) = MutexGuard::leak(COMMAND_LINE.lock()).split_at_mut(given.len());
     line.copy_from_slice(given);
-    args::split(line)
+    split(line)
 }

@@ -3,7 +3,7 @@
 use super::console::Sink;
 use super::end::end_after;
 use super::report::{backtrace, once, say};
-use crate::exit::Exit;
+use crate::machine::PANIC;
 use core::panic::PanicInfo;
 
 #[panic_handler]
@@ -21,5 +21,5 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     }
     say(format_args!("xenith: rsp {rsp:#x} rbp {rbp:#x}"));
     backtrace(rbp);
-    end_after(Sink::Patient, Exit::PANIC)
+    end_after(Sink::Patient, PANIC)
 }

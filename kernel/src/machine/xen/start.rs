@@ -6,15 +6,9 @@
 //! pages, the page tables and a stack one after the other from
 //! `XEN_ELFNOTE_VIRT_BASE` on.
 
-use super::console::Sink;
-use super::end::end_after;
 use super::paging::{DATA, Layout, Paging};
 use super::report::STACK;
 use super::{console, heap, info, traps};
-use crate::exit::Exit;
-use crate::shutdown::Ending;
-use crate::task::{Queue, Ready, block_on};
-use crate::time::Timers;
 use ::xen::memory::{Frames, PAGE_SIZE, SharedPage};
 use ::xen::public::{elfnote, start_info};
 use ::xen::start::StartInfo;
@@ -102,10 +96,6 @@ unsafe extern "Rust" {
     fn app() -> !;
 }
 
-static QUEUE: Queue = Queue::new();
-static READY: Ready = Ready::new();
-static TIMERS: Timers = Timers::new();
-
 /// Everything that happens before the app. `stack` is the end of the stack
 /// that the domain builder made, the last thing that it put into memory.
 ///
@@ -172,46 +162,17 @@ fn shared_info_page() -> SharedPage {
     unsafe { SharedPage::new(NonNull::new(base).unwrap_or(NonNull::dangling())) }
 }
 
-/// Runs the app and ends the domain.
-pub fn start(run: impl Future<Output = Exit>) -> ! {
-    let exit = block_on(run);
-    ENDING.finish();
-    end_after(Sink::Lossy, exit)
-}
-
-static ENDING: Ending = Ending::new();
-
-/// How far the machine is from its end.
-pub(crate) fn ending() -> &'static Ending {
-    &ENDING
-}
-
-/// The tasks that are ready.
-pub(crate) fn queue() -> &'static Queue {
-    &QUEUE
-}
-
-/// Whether the app's own future was woken.
-pub(crate) fn ready() -> &'static Ready {
-    &READY
-}
-
-/// The timers that run.
-pub(crate) fn timers() -> &'static Timers {
-    &TIMERS
-}
-
 /// Starts the app: what the entry calls when the machine is up.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __entry {
-    ($note:path, $run:path) => {
+    ($note:path, $start:path) => {
         #[unsafe(no_mangle)]
         static __XENITH_MANIFEST: &[u8] = $note.text();
 
         #[unsafe(no_mangle)]
         fn __xenith_app() -> ! {
-            $crate::machine::start($run())
+            $start()
         }
     };
 }

@@ -8,7 +8,7 @@
 use super::console::Sink;
 use super::end::end_after;
 use super::report::{backtrace, fault_address, once, say};
-use crate::exit::Exit;
+use crate::machine::FAULT;
 use ::xen::hypercall::set_trap_table;
 use ::xen::public::mmu::{FLAT_KERNEL_CS, TrapInfo};
 
@@ -203,5 +203,5 @@ fn report(name: &str, r: &Registers) -> ! {
         say(format_args!("xenith: {a} {v:016x} {b} {w:016x} {c} {x:016x} {d} {y:016x}"));
     }
     backtrace(r.rbp);
-    end_after(Sink::Patient, Exit::FAULT)
+    end_after(Sink::Patient, FAULT)
 }

@@ -1,5 +1,8 @@
-//! What Linux has no safe call for: tap interfaces, and how much of what was written
-//! to a socket the peer has not acknowledged (netdevice(7), linux/if_tun.h, tcp(7)).
+//! System calls without a safe function: opening a tap interface, and how much of what was
+//! written to a socket the peer has not acknowledged (netdevice(7), linux/if_tun.h, tcp(7)).
+//!
+//! They stand here because `devices` contains no `unsafe`; what a frame or a connection is
+//! stays unknown.
 
 use core::ffi::c_int;
 use rustix::ioctl::{Getter, Opcode, Updater, ioctl};
@@ -44,7 +47,7 @@ pub struct Tap {
 /// # Errors
 /// ENODEV when it does not exist, EBUSY when another process has it, EPERM when it is
 /// another user's, EINVAL when it is no tap; those of opening `/dev/net/tun`.
-pub fn open(name: &str) -> io::Result<Tap> {
+pub fn open_tap(name: &str) -> io::Result<Tap> {
     let any = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
     // Before the rest: the last one would make an interface that does not exist.
     let [a, b, c, d, ..] = request::<SIOCGIFMTU>(any.as_fd(), name, [0; 24])?;
@@ -98,10 +101,10 @@ mod tests {
 
     #[test]
     fn what_there_is_not_is_not_made() {
-        let error = open("xenith-none").unwrap_err();
+        let error = open_tap("xenith-none").unwrap_err();
         assert_eq!(error.raw_os_error(), Some(rustix::io::Errno::NODEV.raw_os_error()));
         assert!(!std::path::Path::new("/sys/class/net/xenith-none").exists());
-        assert_eq!(open("a-name-of-16-bytes").unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(open_tap("a-name-of-16-bytes").unwrap_err().kind(), io::ErrorKind::InvalidInput);
         assert_eq!(size_of::<Request>(), 40);
     }
 }
