@@ -13,9 +13,7 @@
 //! there, nothing more is lent (rule G5).
 
 use crate::Errno;
-use crate::hypercall::{
-    grant_table_op_query_size, grant_table_op_setup_table, map_frame, virt_to_mfn,
-};
+use crate::hypercall::{grant_table_op_query_size, grant_table_op_setup_table, virt_to_mfn};
 use crate::memory::{PAGE_SIZE, Pages, SharedPage};
 use crate::public::grant_table::{
     ENTRIES, ENTRY_SIZE, GTF_PERMIT_ACCESS, GTF_READING, GTF_READONLY, GTF_WRITING,
@@ -91,7 +89,7 @@ impl Table {
         self.frames.try_reserve(1).map_err(|_| Error::Memory)?;
         grant_table_op_setup_table(&mut list).map_err(Error::Refused)?;
         let mfn = list.last().copied().unwrap_or(0);
-        self.frames.push(map_frame(mfn).ok_or(Error::Memory)?);
+        self.frames.push(crate::memory::map_frame(mfn).ok_or(Error::Memory)?);
         let first = ((count - 1) * ENTRIES) as u32;
         // The lowest is taken first.
         let new = (first..first + ENTRIES as u32).rev();

@@ -23,6 +23,7 @@ use crate::public::{
     EVTCHNOP_status, SCHEDOP_poll, SCHEDOP_shutdown, SCHEDOP_yield, evtchn_alloc_unbound,
     evtchn_bind_virq, evtchn_close, evtchn_send, evtchn_status, sched_poll, sched_shutdown,
 };
+use core::ptr::NonNull;
 use core::ptr::from_mut;
 use core::sync::atomic::{AtomicU64, Ordering};
 #[cfg(target_os = "xen")]
@@ -159,27 +160,36 @@ pub(crate) fn virt_to_mfn(address: usize) -> u64 {
     crate::fake::virt_to_mfn(address)
 }
 
-/// Maps a frame that Xen made for this domain, such as one of its grant table,
-/// for good. `None` without memory for a place in the address space, or when
-/// Xen refuses.
+/// Maps a frame that Xen made for this domain in place of the page that `page` gives, for
+/// good. `None` without such a page, or when Xen refuses.
+///
+/// # Safety
+/// The page is the caller's, and nobody uses it.
 #[cfg(target_os = "xen")]
-pub(crate) fn map_frame(mfn: u64) -> Option<crate::memory::SharedPage> {
+pub(crate) unsafe fn map_frame(
+    mfn: u64,
+    page: impl FnOnce() -> Option<NonNull<u8>>,
+) -> Option<NonNull<u8>> {
     use crate::public::mmu::{
         PTE_ACCESSED, PTE_DIRTY, PTE_NO_EXECUTE, PTE_PRESENT, PTE_WRITE, UVMF_INVLPG,
     };
     const DATA: u64 = PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY | PTE_NO_EXECUTE;
-    // A page of the heap, whose own frame is out of sight from here on.
-    let place = core::mem::ManuallyDrop::new(crate::memory::Pages::new(1)?);
-    let entry = (mfn << crate::memory::PAGE_SHIFT) | DATA;
-    // SAFETY: nothing but this value, which is never dropped, refers to the page.
-    unsafe { update_va_mapping(place.base().as_ptr() as u64, entry, UVMF_INVLPG) }.ok()?;
-    // SAFETY: mapped a moment ago, for good.
-    Some(unsafe { crate::memory::SharedPage::new(place.base()) })
+    let place = page()?;
+    let entry = (mfn << crate::public::PAGE_SHIFT) | DATA;
+    // SAFETY: the caller's promise.
+    unsafe { update_va_mapping(place.as_ptr() as u64, entry, UVMF_INVLPG) }.ok()?;
+    Some(place)
 }
 
 /// The fake's frames are mapped already.
+///
+/// # Safety
+/// As above.
 #[cfg(not(target_os = "xen"))]
-pub(crate) fn map_frame(mfn: u64) -> Option<crate::memory::SharedPage> {
+pub(crate) unsafe fn map_frame(
+    mfn: u64,
+    _: impl FnOnce() -> Option<NonNull<u8>>,
+) -> Option<NonNull<u8>> {
     crate::fake::map_frame(mfn)
 }
 

@@ -1,17 +1,13 @@
 //! Frame numbers, the machine-to-physical table, and pages that a peer may write.
 
-use crate::hypercall::{copy, page_freed};
+use crate::hypercall::{self, copy, page_freed};
+pub use crate::public::{PAGE_SHIFT, PAGE_SIZE};
 use alloc::alloc::{alloc_zeroed, dealloc};
 use core::alloc::Layout;
+use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU16, AtomicU64, Ordering, fence};
 use volatile::VolatilePtr;
-
-/// Bytes in a page.
-pub const PAGE_SIZE: usize = 4096;
-
-/// log2 of [`PAGE_SIZE`].
-pub const PAGE_SHIFT: u32 = 12;
 
 /// A pseudo-physical frame number: the guest's own, dense numbering from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,7 +30,18 @@ const MFN_LIMIT: u64 = 1 << (52 - PAGE_SHIFT);
 /// domain the answer is that domain's number, so callers check it.
 #[must_use]
 pub fn mfn_to_pfn(mfn: Mfn) -> Option<Pfn> {
-    (mfn.0 < MFN_LIMIT).then(|| Pfn(crate::hypercall::mach2phys(mfn.0)))
+    (mfn.0 < MFN_LIMIT).then(|| Pfn(hypercall::mach2phys(mfn.0)))
+}
+
+/// Maps a frame that Xen made for this domain, such as one of its grant table, for good.
+/// `None` without memory for a place in the address space, or when Xen refuses.
+pub(crate) fn map_frame(mfn: u64) -> Option<SharedPage> {
+    // A page of the heap, whose own frame is out of sight from here on.
+    let page = || Pages::new(1).map(|page| ManuallyDrop::new(page).base());
+    // SAFETY: nothing but that value, which is never dropped, refers to the page.
+    let place = unsafe { hypercall::map_frame(mfn, page) }?;
+    // SAFETY: mapped a moment ago, for good.
+    Some(unsafe { SharedPage::new(place) })
 }
 
 /// A page that Xen or another domain may write at any time.

@@ -60,7 +60,12 @@ impl Frames {
 
     /// A frame that the hypervisor made.
     pub(super) fn own(&self, mfn: u64) -> Option<SharedPage> {
-        self.own.get(&mfn).copied().map(leaked)
+        self.place(mfn).map(leaked)
+    }
+
+    /// Where a frame is that the hypervisor made.
+    pub(super) fn place(&self, mfn: u64) -> Option<NonNull<u8>> {
+        self.own.get(&mfn).copied()
     }
 
     /// The pages that the hypervisor made, when it ends.

@@ -318,8 +318,8 @@ pub(crate) fn virt_to_mfn(address: usize) -> u64 {
 }
 
 /// The page of a frame that the hypervisor made for the guest.
-pub(crate) fn map_frame(mfn: u64) -> Option<SharedPage> {
-    with(|state| state.host.frames.own(mfn))
+pub(crate) fn map_frame(mfn: u64) -> Option<NonNull<u8>> {
+    with(|state| state.host.frames.place(mfn))
 }
 
 /// The guest gave the page at `address` back to its allocator.

@@ -77,7 +77,7 @@ fn table(fake: &Fake) -> SharedPage {
     let mut frames = [0];
     crate::hypercall::grant_table_op_setup_table(&mut frames).unwrap();
     assert!(frames[0] >= 0x1000 && frames[0] < 1 << 32);
-    super::map_frame(frames[0]).unwrap()
+    crate::memory::map_frame(frames[0]).unwrap()
 }
 
 #[test]

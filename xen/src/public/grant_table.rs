@@ -54,7 +54,7 @@ pub struct QuerySize {
 pub const ENTRY_SIZE: usize = 8;
 
 /// Entries in one frame of the table.
-pub const ENTRIES: usize = crate::memory::PAGE_SIZE / ENTRY_SIZE;
+pub const ENTRIES: usize = super::PAGE_SIZE / ENTRY_SIZE;
 
 /// The first entries belong to the toolstack (`GNTTAB_NR_RESERVED_ENTRIES`):
 /// the console's page and xenstore's (rule G8).
