@@ -2,7 +2,6 @@
 
 use super::Violation;
 use super::queue::{Op, Pools, Queue};
-use super::state::Counters;
 use crate::block::ErrorKind;
 use alloc::vec::Vec;
 use core::task::Context;
@@ -15,6 +14,15 @@ use xen::public::io::blkif::{
     OP_WRITE_BARRIER, RSP_EOPNOTSUPP, RSP_OKAY, Response, SEGMENT, SEGMENTS_MAX, SLOT, Segment,
 };
 use xen::ring::Front;
+
+/// What a connection counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counters {
+    pub(super) requests: u64,
+    pub(super) merged: u64,
+    pub(super) notifications: u64,
+    pub(super) copied: u64,
+}
 
 /// Sectors of 512 bytes in a page.
 const PAGE_SECTORS: u64 = 8;

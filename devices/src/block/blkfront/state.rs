@@ -1,6 +1,6 @@
 //! What the driver and its tasks share, and what a caller's request is to it.
 
-use super::link::Link;
+use super::link::{Counters, Link};
 use super::queue::{Op, Queue};
 use super::{PIECE, Stats, Violation};
 use crate::block::{ErrorKind, Info};
@@ -12,15 +12,6 @@ use core::future::poll_fn;
 use core::task::Waker;
 use xen::memory::PAGE_SIZE;
 use xen::public::io::blkif::SECTOR;
-
-/// What a connection counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counters {
-    pub(super) requests: u64,
-    pub(super) merged: u64,
-    pub(super) notifications: u64,
-    pub(super) copied: u64,
-}
 
 /// What the driver and its tasks share.
 #[derive(Debug)]
