@@ -8,6 +8,7 @@ mod hosts;
 mod http;
 mod machine;
 mod net;
+mod report;
 mod site;
 mod versus;
 

@@ -1,10 +1,7 @@
 //! Two guests side by side: what was measured of each, and who did better.
 
-use super::chart;
 use crate::cmd::build::Optimize;
-use crate::project::write;
-use crate::ui::{out, table};
-use anyhow::Result;
+use crate::ui::table;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -13,10 +10,10 @@ use std::path::PathBuf;
 pub(super) struct Report {
     /// Writes the results to this file as JSON
     #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    pub(super) json: Option<PathBuf>,
     /// Draws the ratios into this file as SVG
     #[arg(long, value_name = "FILE")]
-    chart: Option<PathBuf>,
+    pub(super) chart: Option<PathBuf>,
     /// Measures less often, and briefly
     #[arg(long)]
     pub(super) quick: bool,
@@ -164,31 +161,8 @@ pub(super) struct Comparison {
 }
 
 impl Comparison {
-    /// Prints it, and writes the files that were asked for.
-    ///
-    /// # Errors
-    /// When a file cannot be written.
-    pub(super) fn report(&self, to: &Report) -> Result<()> {
-        let [shown, json, chart] = self.render()?;
-        out(&shown);
-        for (path, text) in [(&to.json, json), (&to.chart, chart)] {
-            if let Some(path) = path {
-                write(path, text.as_bytes())?;
-            }
-        }
-        Ok(())
-    }
-
-    /// As a table, as JSON and as a chart.
-    ///
-    /// # Errors
-    /// When a figure is none.
-    pub(super) fn render(&self) -> Result<[String; 3]> {
-        let json = format!("{}\n", serde_json::to_string_pretty(self)?);
-        Ok([self.shown(), json, chart::svg(self)])
-    }
-
-    fn shown(&self) -> String {
+    /// As a table.
+    pub(super) fn shown(&self) -> String {
         let head = ["median (spread)", "unit", "Xenith", "Linux", "Xenith/Linux", "aim"];
         let mut rows = vec![head.map(str::to_owned)];
         for row in &self.rows {
