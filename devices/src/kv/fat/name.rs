@@ -122,12 +122,12 @@ pub(super) fn of_short(short: &[u8; 11], lower: u8) -> Result<Vec<u16>, Error> {
         for (at, &byte) in part[..length].iter().enumerate() {
             // The byte of a removed entry stands for itself in this way.
             let byte = if byte == 5 && at == 0 && bit == 8 { 0xe5 } else { byte };
-            let byte = if lower & bit != 0 { byte.to_ascii_lowercase() } else { byte };
             let character = match byte {
                 0..=0x1f | b'/' | 0x7f => return Err(Error::Damaged),
                 0x80.. => OEM[usize::from(byte) - 0x80],
                 _ => char::from(byte),
             };
+            let character = if lower & bit != 0 { lower_case(character) } else { character };
             units.extend_from_slice(character.encode_utf16(&mut [0; 2]));
         }
     }
@@ -135,6 +135,15 @@ pub(super) fn of_short(short: &[u8; 11], lower: u8) -> Result<Vec<u16>, Error> {
         return Err(Error::Damaged);
     }
     Ok(units)
+}
+
+/// A letter of a short name in lower case, if the code page has that.
+fn lower_case(character: char) -> char {
+    let mut lower = character.to_lowercase();
+    match (lower.next(), lower.next()) {
+        (Some(one), None) if one.is_ascii() || OEM.contains(&one) => one,
+        _ => character,
+    }
 }
 
 /// The sum of a short name that each part of its long one holds.
@@ -242,6 +251,9 @@ mod tests {
         assert_eq!(shown_of(b"\x8eB      TXT", 0), "ÄB.TXT".as_bytes());
         assert_eq!(shown_of(b"\x05B      TXT", 8), "σb.TXT".as_bytes());
         assert_eq!(shown_of(b"A B        ", 24), b"a b");
+        // As Linux and mtools have a name of two parts in lower case; there is no small omega.
+        assert_eq!(shown_of(b"\x90B      TXT", 24), "\u{e9}b.txt".as_bytes());
+        assert_eq!(shown_of(b"B       \x99\xeaX", 16), "B.\u{f6}\u{3a9}x".as_bytes());
         for wrong in [b"           ", b"        TXT", b"A/B        ", b"A\0B        "] {
             assert_eq!(of_short(wrong, 0), Err(Error::Damaged));
         }
