@@ -3,13 +3,14 @@
 //! A client says on a first connection what it wants, opens further ones for the data,
 //! ends the test, and gets the server's counts. All that is told in single bytes and in
 //! JSON with its length before it, as iperf3's `iperf_api.h` has them. One test runs at a
-//! time; others wait for it.
+//! time; others wait for it. It ends without its client when nothing has moved for a while.
 
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+mod arrivals;
 mod protocol;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ mod tests;
 use alloc::rc::Rc;
 use alloc::vec;
 use alloc::vec::Vec;
+use arrivals::Arrivals;
 use core::cell::Cell;
 use core::fmt;
 use core::time::Duration;
@@ -33,6 +35,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is still on its way when the client ends the test comes within this.
 const REST: Duration = Duration::from_millis(200);
+
+/// A test in which nothing has moved for so long is over: other clients wait for it.
+const IDLE: Duration = Duration::from_secs(30);
 
 /// Why a test came to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +76,11 @@ impl From<ReadExactError<ip::Error>> for Error {
 }
 
 /// What the test's streams share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     over: Cell<bool>,
+    /// When something last moved.
+    moved: Cell<Instant>,
 }
 
 /// A stream's bytes, and its end of the connection when the test is over.
@@ -85,20 +92,18 @@ type Moved<S> = (S, u64);
 /// # Errors
 /// [`ip::Error::InUse`], [`ip::Error::Down`].
 pub async fn start<T: Tcp>(ip: T, port: u16) -> Result<(), ip::Error> {
-    let mut listener = ip.listen(port).await?;
+    let mut arrivals = Arrivals::new(ip.listen(port).await?);
     kernel::println!("iperf: listening on port {port}");
     loop {
-        let mut control = match select(listener.accept(), shutdown_requested()).await {
-            Either::First(Ok(control)) => control,
-            Either::First(Err(ip::Error::Exhausted)) => continue,
-            Either::First(Err(error)) => return Err(error),
+        let (mut control, cookie) = match select(arrivals.next(), shutdown_requested()).await {
+            Either::First(client) => client?,
             Either::Second(_) => return Ok(()),
         };
         let last = async {
             shutdown_requested().await;
             sleep(grace()).await;
         };
-        let result = match select(test(&mut listener, &mut control), last).await {
+        let result = match select(test(&mut arrivals, &mut control, cookie), last).await {
             Either::First(result) => result,
             // It is told by the end of its connections.
             Either::Second(()) => return Ok(()),
@@ -136,12 +141,14 @@ async fn read_text<S: Stream>(control: &mut S) -> Result<Vec<u8>, Error> {
 }
 
 /// Runs one test.
-async fn test<L: Listener>(listener: &mut L, control: &mut L::Stream) -> Result<(), Error>
+async fn test<L: Listener>(
+    arrivals: &mut Arrivals<L>,
+    control: &mut L::Stream,
+    cookie: [u8; COOKIE],
+) -> Result<(), Error>
 where
     L::Stream: 'static,
 {
-    let mut cookie = [0; COOKIE];
-    soon(control.read_exact(&mut cookie)).await?;
     say(control, State::ParamExchange).await?;
     let params = Params::parse(&read_text(control).await?).ok_or(Error::Nonsense)?;
     if !params.is_supported() {
@@ -149,24 +156,31 @@ where
     }
     say(control, State::CreateStreams).await?;
     let mut streams = Vec::new();
-    while streams.len() < params.parallel() {
-        let mut stream = soon(listener.accept()).await?;
-        let mut other = [0; COOKIE];
-        soon(stream.read_exact(&mut other)).await?;
-        if other == cookie {
-            streams.push(stream);
+    let all = async {
+        while streams.len() < params.parallel() {
+            let (stream, other) = arrivals.next().await?;
+            if other == cookie {
+                streams.push(stream);
+            }
         }
-    }
+        Ok::<_, ip::Error>(())
+    };
+    soon(all).await?;
     say(control, State::TestStart).await?;
     say(control, State::TestRunning).await?;
-    let (begun, shared) = (Instant::now(), Rc::new(Shared::default()));
+    let begun = Instant::now();
+    let shared = Rc::new(Shared { over: Cell::new(false), moved: Cell::new(begun) });
     let tasks: Vec<Task<Moved<L::Stream>>> = streams
         .into_iter()
         .map(|stream| spawn(run(stream, params.len(), params.reverse, shared.clone())))
         .collect();
     let mut end = [0];
-    control.read_exact(&mut end).await?;
+    let ended = match select(control.read_exact(&mut end), idle(&shared)).await {
+        Either::First(ended) => ended.map_err(Error::from),
+        Either::Second(()) => Err(Error::Ip(ip::Error::TimedOut)),
+    };
     shared.over.set(true);
+    ended?;
     if end[0] != State::TestEnd as u8 {
         return Err(Error::Nonsense);
     }
@@ -191,6 +205,17 @@ where
     Ok(())
 }
 
+/// Waits until nothing has moved for [`IDLE`].
+async fn idle(shared: &Shared) {
+    loop {
+        let left = IDLE.saturating_sub(shared.moved.get().elapsed());
+        if left.is_zero() {
+            return;
+        }
+        sleep(left).await;
+    }
+}
+
 /// Sends or receives on one stream until the test is over.
 async fn run<S: Stream>(stream: S, length: usize, sends: bool, shared: Rc<Shared>) -> Moved<S> {
     if sends { send(stream, length, &shared).await } else { receive(stream, length, &shared).await }
@@ -200,7 +225,10 @@ async fn send<S: Stream>(mut stream: S, length: usize, shared: &Shared) -> Moved
     let (data, mut sent) = (vec![b'x'; length], 0_u64);
     while !shared.over.get() {
         match select(stream.write(&data), sleep(REST)).await {
-            Either::First(Ok(count)) => sent += count as u64,
+            Either::First(Ok(count)) => {
+                sent += count as u64;
+                shared.moved.set(Instant::now());
+            }
             Either::First(Err(_)) => return (stream, sent),
             // The client reads no more, or has not for a while.
             Either::Second(()) => {}
@@ -217,7 +245,10 @@ async fn receive<S: Stream>(mut stream: S, length: usize, shared: &Shared) -> Mo
     loop {
         match select(stream.read(&mut data), sleep(REST)).await {
             Either::First(Ok(0) | Err(_)) => break,
-            Either::First(Ok(count)) => received += count as u64,
+            Either::First(Ok(count)) => {
+                received += count as u64;
+                shared.moved.set(Instant::now());
+            }
             Either::Second(()) if shared.over.get() => break,
             Either::Second(()) => {}
         }

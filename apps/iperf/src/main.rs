@@ -1,7 +1,8 @@
 //! The wiring of `iperf`.
 //!
-//! test: client client.sh
-//! test: memory 64
+//! test(moves): client client.sh
+//! test(crowd): client crowd.sh
+//! test(moves): memory 64
 //! test: timeout 240
 
 #![no_std]

@@ -6,7 +6,7 @@ use super::*;
 use core::net::{Ipv4Addr, SocketAddr};
 use devices::ip::config::Ipv4;
 use devices::ip::{Settings, Stack};
-use devices::net::cable::{Options, cable};
+use devices::net::cable::{End, Options, cable};
 use kernel::task::block_on;
 use std::format;
 
@@ -27,8 +27,10 @@ async fn state<S: Stream>(control: &mut S) -> u8 {
     state[0]
 }
 
-/// Moves `bytes` in the way that `params` say; what the server answers.
-fn client(params: &'static str, bytes: usize) -> Option<String> {
+const PORT: SocketAddr = SocketAddr::new(core::net::IpAddr::V4(SERVER), 5201);
+
+/// What clients on a cable with the server see of it.
+fn with_server<T>(test: impl AsyncFnOnce(&Stack<End>) -> T) -> T {
     kernel::testing::simulate_time();
     let (left, right) = cable(Options::default());
     block_on(async {
@@ -36,33 +38,42 @@ fn client(params: &'static str, bytes: usize) -> Option<String> {
         let client = Stack::start(right, settings(Ipv4Addr::new(10, 0, 0, 2))).unwrap();
         let _server = spawn(async move { start(server, 5201).await });
         kernel::task::yield_now().await;
-        let to = SocketAddr::new(SERVER.into(), 5201);
-        let mut control = client.connect(to).await.unwrap();
-        control.write_all(&[7; COOKIE]).await.unwrap();
-        assert_eq!(state(&mut control).await, 9);
-        text(&mut control, params).await;
-        if state(&mut control).await != 10 {
-            return None;
-        }
-        let mut data = client.connect(to).await.unwrap();
-        data.write_all(&[7; COOKIE]).await.unwrap();
-        assert_eq!((state(&mut control).await, state(&mut control).await), (1, 2));
-        if params.contains("reverse") {
-            data.read_exact(&mut vec![0; bytes]).await.unwrap();
-        } else {
-            data.write_all(&vec![1; bytes]).await.unwrap();
-        }
-        control.write_all(&[4]).await.unwrap();
-        if params.contains("reverse") {
-            // iperf3 hears nothing else while it waits for the rest of a block.
-            while data.read(&mut [0; 4096]).await.unwrap() > 0 {}
-        }
-        assert_eq!(state(&mut control).await, 13);
-        text(&mut control, "{}").await;
-        let results = read_text(&mut control).await.unwrap();
-        assert_eq!(state(&mut control).await, 14);
-        Some(String::from_utf8(results).unwrap())
+        test(&client).await
     })
+}
+
+/// Moves `bytes` in the way that `params` say; what the server answers.
+fn client(params: &str, bytes: usize) -> Option<String> {
+    with_server(async |client| moved(client, params, bytes).await)
+}
+
+async fn moved(client: &Stack<End>, params: &str, bytes: usize) -> Option<String> {
+    let to = PORT;
+    let mut control = client.connect(to).await.unwrap();
+    control.write_all(&[7; COOKIE]).await.unwrap();
+    assert_eq!(state(&mut control).await, 9);
+    text(&mut control, params).await;
+    if state(&mut control).await != 10 {
+        return None;
+    }
+    let mut data = client.connect(to).await.unwrap();
+    data.write_all(&[7; COOKIE]).await.unwrap();
+    assert_eq!((state(&mut control).await, state(&mut control).await), (1, 2));
+    if params.contains("reverse") {
+        data.read_exact(&mut vec![0; bytes]).await.unwrap();
+    } else {
+        data.write_all(&vec![1; bytes]).await.unwrap();
+    }
+    control.write_all(&[4]).await.unwrap();
+    if params.contains("reverse") {
+        // iperf3 hears nothing else while it waits for the rest of a block.
+        while data.read(&mut [0; 4096]).await.unwrap() > 0 {}
+    }
+    assert_eq!(state(&mut control).await, 13);
+    text(&mut control, "{}").await;
+    let results = read_text(&mut control).await.unwrap();
+    assert_eq!(state(&mut control).await, 14);
+    Some(String::from_utf8(results).unwrap())
 }
 
 use std::string::String;
@@ -97,4 +108,37 @@ fn streams_are_numbered_as_iperf3_does() {
     {
         assert!(text.contains(part), "{text}");
     }
+}
+
+const ONE: &str = r#"{"tcp":true,"parallel":1,"len":9000}"#;
+
+#[test]
+fn silent_connections_keep_no_client_waiting() {
+    with_server(async |client| {
+        let mut silent = Vec::new();
+        for _ in 0..40 {
+            silent.push(client.connect(PORT).await.unwrap());
+        }
+        let begun = Instant::now();
+        assert!(moved(client, ONE, 300_000).await.is_some());
+        assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
+    });
+}
+
+#[test]
+fn a_test_in_which_nothing_moves_ends_for_the_next() {
+    with_server(async |client| {
+        let mut control = client.connect(PORT).await.unwrap();
+        control.write_all(&[8; COOKIE]).await.unwrap();
+        assert_eq!(state(&mut control).await, 9);
+        text(&mut control, ONE).await;
+        assert_eq!(state(&mut control).await, 10);
+        let mut data = client.connect(PORT).await.unwrap();
+        data.write_all(&[8; COOKIE]).await.unwrap();
+        assert_eq!((state(&mut control).await, state(&mut control).await), (1, 2));
+        let begun = Instant::now();
+        assert!(moved(client, ONE, 300_000).await.is_some());
+        let waited = begun.elapsed();
+        assert!(waited >= IDLE - PATIENCE && waited < 2 * IDLE, "{waited:?}");
+    });
 }
