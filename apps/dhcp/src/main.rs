@@ -5,6 +5,10 @@
 //! test(gives): client client.sh
 //! test(gives): console-contains "dhcp: 10.0.1.100 is 02:00:00:00:00:01's\n"
 //! test(gives): timeout 90
+//! test(crowd): args ip=10.0.1.2/24 pool=10.0.1.100-10.0.1.115 lease=600
+//! test(crowd): xl vif=["bridge=xenbr1"]
+//! test(crowd): client crowd.sh
+//! test(crowd): timeout 180
 //! test(pool): args ip=10.0.1.2/24 pool=10.0.2.1-10.0.2.9
 //! test(pool): console-contains "argument pool takes up to 4096 addresses of the server's network"
 //! test(pool): expect exit 2
