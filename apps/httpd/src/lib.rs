@@ -4,11 +4,20 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+#[cfg(test)]
+#[path = "../../../tests/http/pages.rs"]
+mod pages;
+#[cfg(test)]
+mod tests;
 
 use alloc::rc::Rc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::Cell;
+use core::fmt;
 use core::time::Duration;
 use devices::http::{self, Body, Method, Request, Response, Stats, Status};
 use devices::ip::{self, Tcp};
@@ -49,20 +58,32 @@ impl<T> Site<T> {
         R: Read<Error = ip::Error>,
         W: Write<Error = ip::Error>,
     {
-        let memory = kernel::memory::stats();
+        let memory = Row(kernel::memory::stats());
         let Stats { open, connections, requests, .. } = self.stats.get();
         let up = Instant::now().as_nanos() / 1_000_000_000;
-        let used = (memory.total.saturating_sub(memory.heap) + memory.allocated) / 1024;
-        let total = memory.total / 1024;
         let mut sink = response.stream(body, Status::OK, &HTML, None).await?;
         let text = format_args!(
-            "{STYLE}<table>\n<tr><td>up for<td>{up} s\n<tr><td>memory<td>{used} of {total} KiB\n\
+            "{STYLE}<table>\n<tr><td>up for<td>{up} s\n{memory}\
              <tr><td>connections<td>{open} open, {connections} so far\n\
              <tr><td>requests<td>{requests}\n</table>\n\
              <p><a href=\"/metrics\">metrics</a> <a href=\"/health\">health</a></p>\n</html>\n",
         );
         sink.print(body, text).await?;
         sink.finish(body).await
+    }
+}
+
+/// What the page tells of memory, where that is known.
+struct Row(kernel::memory::Stats);
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(memory) = self;
+        let used = (memory.total.saturating_sub(memory.heap) + memory.allocated) / 1024;
+        match memory.total / 1024 {
+            0 => Ok(()),
+            total => writeln!(f, "<tr><td>memory<td>{used} of {total} KiB"),
+        }
     }
 }
 
@@ -106,7 +127,7 @@ impl<T: Source> http::Handler for Site<T> {
                 return metrics::answer(&sources, body, response).await;
             }
             // Browsers ask for it beside every page.
-            "/favicon.ico" => (Status(204), &[], b""),
+            "/favicon.ico" => (Status::NO_CONTENT, &[], b""),
             _ => (Status::NOT_FOUND, &PLAIN, b"There is no such page.\n"),
         };
         response.send(body, status, fields, content).await

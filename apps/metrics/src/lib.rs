@@ -6,6 +6,12 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+#[cfg(test)]
+#[path = "../../../tests/http/pages.rs"]
+mod pages;
 
 use alloc::rc::Rc;
 use core::fmt;
@@ -117,6 +123,10 @@ impl<N: Source> http::Handler for Server<N> {
             (Method::Get | Method::Head, "/metrics") => {
                 answer(&[&Machine, &*self.0], body, response).await
             }
+            // Browsers ask for it beside the numbers.
+            (Method::Get | Method::Head, "/favicon.ico") => {
+                response.send(body, Status::NO_CONTENT, &[], b"").await
+            }
             (Method::Get | Method::Head, _) => {
                 response.send(body, Status::NOT_FOUND, &plain, b"See /metrics.\n").await
             }
@@ -143,9 +153,8 @@ pub async fn start<T: Tcp + Source + 'static>(ip: T, port: u16) -> Result<(), ip
 
 #[cfg(test)]
 mod tests {
-    extern crate std;
-
     use super::*;
+    use crate::pages::page;
     use std::string::{String, ToString};
 
     struct Two;
@@ -165,6 +174,20 @@ mod tests {
             "# HELP xenith_a First.\n# TYPE xenith_a counter\nxenith_a 1\n\
              # HELP xenith_b Second.\n# TYPE xenith_b gauge\nxenith_b 2\n"
         );
+    }
+
+    #[test]
+    fn browsers_find_text_and_an_icon() {
+        let page = |path| page(|ip| start(ip, 80), path);
+        for (path, status) in [("/metrics", 200), ("/", 404)] {
+            let page = page(path);
+            assert!(page.status == status && page.sort == CONTENT_TYPE, "{path}: {page:?}");
+            assert!(
+                page.is_whole() && page.text.contains("metrics") == (status == 404),
+                "{path}: {page:?}"
+            );
+        }
+        assert_eq!(page("/favicon.ico").status, 204);
     }
 
     #[test]
