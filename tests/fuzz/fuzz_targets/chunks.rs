@@ -9,9 +9,9 @@ use embedded_io_async::{Read, Write};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::rc::Rc;
 use xenith_fuzz::on_machine;
-use xenith_fuzz::stream::Script;
+use xenith_fuzz::stream::{Pieces, Script, split, whole};
 
 /// What is sent, one after the other.
 #[derive(Arbitrary, Debug)]
@@ -70,16 +70,9 @@ fuzz_target!(|input: Input<'_>| {
         }
     }
     let expected = decode(&bytes[HEAD.len()..]);
-    let whole = served([&bytes[..]].into());
-    assert_eq!(whole, expected, "{}", String::from_utf8_lossy(&bytes));
-    let mut rest = &bytes[..];
-    let mut sizes = input.pieces.iter().map(|&it| usize::from(it) + 1).cycle();
-    let pieces = std::iter::from_fn(|| {
-        let (piece, after) = rest.split_at(sizes.next()?.min(rest.len()));
-        rest = after;
-        (!piece.is_empty()).then_some(piece)
-    });
-    assert_eq!(served(pieces.collect()), expected, "{}", String::from_utf8_lossy(&bytes));
+    assert_eq!(served(whole(&bytes)), expected, "{}", String::from_utf8_lossy(&bytes));
+    let sizes = input.pieces.map(|it| usize::from(it) + 1);
+    assert_eq!(served(split(&bytes, &sizes)), expected, "{}", String::from_utf8_lossy(&bytes));
 });
 
 /// The content of a body, if it is whole and right (RFC 9112, section 7.1).
@@ -162,11 +155,11 @@ fn is_extension(bytes: &[u8]) -> bool {
 }
 
 /// The first body that the app was given, if that is whole.
-fn served(pieces: VecDeque<&[u8]>) -> Option<Vec<u8>> {
-    let (answer, app) = (RefCell::default(), App::default());
+fn served(pieces: Pieces) -> Option<Vec<u8>> {
+    let app = App::default();
     let limits = Limits { body: MOST as u64, ..Limits::default() };
     on_machine(async {
-        connection(Script::new(pieces, &answer), &limits, &Cell::default(), &app).await;
+        connection(Script::new(pieces, Rc::default()), &limits, &Cell::default(), &app).await;
     });
     app.bodies.into_inner().into_iter().next()
 }

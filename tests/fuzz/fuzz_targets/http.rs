@@ -8,9 +8,9 @@ use embedded_io_async::{Read, Write};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::rc::Rc;
 use xenith_fuzz::on_machine;
-use xenith_fuzz::stream::Script;
+use xenith_fuzz::stream::{Pieces, Script, split, whole};
 
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {
@@ -20,15 +20,9 @@ struct Input<'a> {
 }
 
 fuzz_target!(|input: Input<'_>| {
-    let (answer, requests) = served([input.bytes].into());
-    let mut rest = input.bytes;
-    let mut sizes = input.pieces.iter().map(|&it| usize::from(it) + 1).cycle();
-    let pieces = std::iter::from_fn(|| {
-        let (piece, after) = rest.split_at(sizes.next()?.min(rest.len()));
-        rest = after;
-        (!piece.is_empty()).then_some(piece)
-    });
-    let (split, split_requests) = served(pieces.collect());
+    let (answer, requests) = served(whole(input.bytes));
+    let sizes = input.pieces.map(|it| usize::from(it) + 1);
+    let (split, split_requests) = served(split(input.bytes, &sizes));
     // Where one reader sees a request, so does any other, however it comes (RFC 9112,
     // section 11.2).
     assert_eq!(requests, split_requests);
@@ -36,14 +30,14 @@ fuzz_target!(|input: Input<'_>| {
 });
 
 /// What a client that sends `pieces` is answered, and the requests that were seen.
-fn served(pieces: VecDeque<&[u8]>) -> (Vec<u8>, Vec<String>) {
-    let (answer, seen) = (RefCell::default(), Echo::default());
+fn served(pieces: Pieces) -> (Vec<u8>, Vec<String>) {
+    let (answer, seen) = (Rc::<RefCell<Vec<u8>>>::default(), Echo::default());
     let limits = Limits { head: 512, body: 1000, ..Limits::default() };
     on_machine(async {
-        let script = Script::new(pieces, &answer);
+        let script = Script::new(pieces, Rc::clone(&answer));
         connection(script, &limits, &Cell::default(), &seen).await;
     });
-    let mut answer = answer.into_inner();
+    let mut answer = answer.take();
     // The time of day is nobody's input, and who sent the body already is not asked for it.
     let asked = b"HTTP/1.1 100 Continue\r\n\r\n";
     for (what, length) in [(&b"\r\nDate: "[..], 8 + 29), (asked, asked.len())] {

@@ -1,55 +1,77 @@
 //! A stream in memory, whose peer sends what is written down.
 
-use devices::ip::{Error, Stream};
+use devices::ip::{Addresses, Error, Listener, Resolve, Stream, Tcp};
 use embedded_io_async::{ErrorType, Read, Write};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
 
 /// One end of a connection: what the peer sends, piece by piece, before it closes,
 /// and what it is answered.
 #[derive(Debug)]
-pub struct Script<'a> {
-    pieces: VecDeque<&'a [u8]>,
-    answer: &'a RefCell<Vec<u8>>,
+pub struct Script {
+    pieces: Pieces,
+    answer: Rc<RefCell<Vec<u8>>>,
 }
+
+/// What a peer sends, in pieces that are not empty.
+pub type Pieces = VecDeque<Vec<u8>>;
 
 /// The reading half.
 #[derive(Debug)]
-pub struct Input<'s, 'a>(&'s mut VecDeque<&'a [u8]>);
+pub struct Input<'s>(&'s mut Pieces);
 
 /// The writing half.
 #[derive(Debug)]
-pub struct Output<'a>(&'a RefCell<Vec<u8>>);
+pub struct Output<'s>(&'s RefCell<Vec<u8>>);
 
-impl<'a> Script<'a> {
+impl Script {
     /// A peer that sends `pieces`.
     #[must_use]
-    pub const fn new(pieces: VecDeque<&'a [u8]>, answer: &'a RefCell<Vec<u8>>) -> Self {
+    pub const fn new(pieces: Pieces, answer: Rc<RefCell<Vec<u8>>>) -> Self {
         Self { pieces, answer }
     }
 }
 
-impl ErrorType for Script<'_> {
+/// `bytes` at once.
+#[must_use]
+pub fn whole(bytes: &[u8]) -> Pieces {
+    split(bytes, &[usize::MAX])
+}
+
+/// `bytes` in pieces of these sizes, again and again.
+#[must_use]
+pub fn split(mut bytes: &[u8], sizes: &[usize]) -> Pieces {
+    let mut sizes = sizes.iter().cycle();
+    let pieces = std::iter::from_fn(|| {
+        let (piece, after) = bytes.split_at((*sizes.next()?).max(1).min(bytes.len()));
+        bytes = after;
+        (!piece.is_empty()).then(|| piece.to_vec())
+    });
+    pieces.collect()
+}
+
+impl ErrorType for Script {
     type Error = Error;
 }
-impl ErrorType for Input<'_, '_> {
+impl ErrorType for Input<'_> {
     type Error = Error;
 }
 impl ErrorType for Output<'_> {
     type Error = Error;
 }
 
-impl Read for Input<'_, '_> {
+impl Read for Input<'_> {
     async fn read(&mut self, to: &mut [u8]) -> Result<usize, Error> {
         let Some(piece) = self.0.front_mut() else { return Ok(0) };
-        let (now, later) = piece.split_at(piece.len().min(to.len()));
-        to[..now.len()].copy_from_slice(now);
-        *piece = later;
-        if later.is_empty() {
+        let count = piece.len().min(to.len());
+        to[..count].copy_from_slice(&piece[..count]);
+        piece.drain(..count);
+        if piece.is_empty() {
             self.0.pop_front();
         }
-        Ok(now.len())
+        Ok(count)
     }
 }
 
@@ -64,15 +86,15 @@ impl Write for Output<'_> {
     }
 }
 
-impl Read for Script<'_> {
+impl Read for Script {
     async fn read(&mut self, to: &mut [u8]) -> Result<usize, Error> {
         Input(&mut self.pieces).read(to).await
     }
 }
 
-impl Write for Script<'_> {
+impl Write for Script {
     async fn write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
-        Output(self.answer).write(bytes).await
+        Output(&self.answer).write(bytes).await
     }
 
     async fn flush(&mut self) -> Result<(), Error> {
@@ -80,18 +102,12 @@ impl Write for Script<'_> {
     }
 }
 
-impl<'a> Stream for Script<'a> {
-    type Reader<'s>
-        = Input<'s, 'a>
-    where
-        Self: 's;
-    type Writer<'s>
-        = Output<'s>
-    where
-        Self: 's;
+impl Stream for Script {
+    type Reader<'s> = Input<'s>;
+    type Writer<'s> = Output<'s>;
 
-    fn split(&mut self) -> (Input<'_, 'a>, Output<'_>) {
-        (Input(&mut self.pieces), Output(self.answer))
+    fn split(&mut self) -> (Input<'_>, Output<'_>) {
+        (Input(&mut self.pieces), Output(&self.answer))
     }
 
     async fn shutdown(&mut self) -> Result<(), Error> {
@@ -110,5 +126,57 @@ impl<'a> Stream for Script<'a> {
 
     fn local(&self) -> SocketAddr {
         self.peer()
+    }
+}
+
+/// A network whose servers send what is written down, one connection after the other,
+/// whoever they are with.
+#[derive(Debug, Default)]
+pub struct Servers {
+    scripts: RefCell<VecDeque<Pieces>>,
+    /// What came on all connections.
+    pub come: Rc<RefCell<Vec<u8>>>,
+}
+
+impl Servers {
+    /// Servers that send these.
+    pub fn new(scripts: impl IntoIterator<Item = Pieces>) -> Self {
+        Self { scripts: RefCell::new(scripts.into_iter().collect()), come: Rc::default() }
+    }
+}
+
+impl Resolve for Servers {
+    async fn resolve(&self, _: &str) -> Result<Addresses, Error> {
+        Ok(std::iter::once(Ipv4Addr::LOCALHOST.into()).collect())
+    }
+}
+
+impl Tcp for Servers {
+    type Listener = Nobody;
+    type Stream = Script;
+
+    async fn listen(&self, _: u16) -> Result<Nobody, Error> {
+        Err(Error::Down)
+    }
+
+    async fn connect(&self, _: SocketAddr) -> Result<Script, Error> {
+        let pieces = self.scripts.borrow_mut().pop_front().ok_or(Error::Refused)?;
+        Ok(Script::new(pieces, Rc::clone(&self.come)))
+    }
+}
+
+/// No client comes.
+#[derive(Debug)]
+pub enum Nobody {}
+
+impl Listener for Nobody {
+    type Stream = Script;
+
+    async fn accept(&mut self) -> Result<Script, Error> {
+        match *self {}
+    }
+
+    fn port(&self) -> u16 {
+        match *self {}
     }
 }
