@@ -1,14 +1,16 @@
 //! Pages of an app as a browser is given them: on a cable, in simulated time.
 
+#[path = "reading.rs"]
+mod reading;
+
 use core::net::Ipv4Addr;
 use devices::http::client::{Limits, get};
 use devices::ip::config::Ipv4;
 use devices::ip::{Settings, Stack};
 use devices::net::cable::{End, Options, cable};
-use embedded_io_async::Read;
+use reading::all;
 use std::format;
 use std::string::{String, ToString};
-use std::vec::Vec;
 
 /// What is at a path.
 #[derive(Debug)]
@@ -46,13 +48,7 @@ pub(super) fn page<F: Future>(start: impl FnOnce(Stack<End>) -> F, path: &str) -
         let url = format!("http://10.0.0.1{path}");
         let limits = Limits::default();
         let asked = get(&client, &url, &limits, async |_, answer, content| {
-            let (mut all, mut piece) = (Vec::new(), [0; 512]);
-            loop {
-                match content.read(&mut piece).await? {
-                    0 => break,
-                    count => all.extend_from_slice(&piece[..count]),
-                }
-            }
+            let all = all(content, 512).await?;
             let sort = answer.field("content-type").unwrap_or_default();
             let text = |bytes| String::from_utf8_lossy(bytes).to_string();
             Ok(Page { status: answer.status().0, sort: text(sort), text: text(&all) })

@@ -1,5 +1,11 @@
 //! Whole connections, over a stream in memory.
 
+#[macro_use]
+#[path = "../../../tests/http/handler.rs"]
+mod handler;
+#[path = "../../../tests/http/reading.rs"]
+pub(super) mod reading;
+
 pub(super) mod cases;
 mod fair;
 mod printed;
@@ -11,6 +17,7 @@ use core::net::{Ipv4Addr, SocketAddr};
 use core::time::Duration;
 use embedded_io_async::{ErrorType, Read, Write};
 use kernel::time::{Instant, sleep};
+use reading::all;
 use std::collections::VecDeque;
 use std::format;
 use std::rc::Rc;
@@ -124,33 +131,16 @@ impl Stream for Script {
 /// Echoes what is posted to `/echo`, ignores what is posted elsewhere.
 struct Echo;
 
-impl Handler for Echo {
-    async fn handle<R, W>(
-        &self,
-        request: &Request<'_>,
-        body: &mut Body<'_, R, W>,
-        response: Response<'_>,
-    ) -> Result<(), Error>
-    where
-        R: Read<Error = ip::Error>,
-        W: Write<Error = ip::Error>,
-    {
-        if request.path() != "/echo" {
-            let path = request.path();
-            return response.send(body, Status::OK, &[], path.as_bytes()).await;
-        }
-        let (mut all, mut piece) = (Vec::new(), [0; 7]);
-        loop {
-            match body.read(&mut piece).await? {
-                0 => break,
-                count => all.extend_from_slice(&piece[..count]),
-            }
-        }
-        let mut sink = response.stream(body, Status::OK, &[], None).await?;
-        sink.write(body, &all).await?;
-        sink.finish(body).await
+handler!(Echo, |self, request, body, response| {
+    if request.path() != "/echo" {
+        let path = request.path();
+        return response.send(body, Status::OK, &[], path.as_bytes()).await;
     }
-}
+    let all = all(body, 7).await?;
+    let mut sink = response.stream(body, Status::OK, &[], None).await?;
+    sink.write(body, &all).await?;
+    sink.finish(body).await
+});
 
 /// What a client that follows `steps` is answered, without the dates; whether
 /// the connection was reset; and how long it took.

@@ -3,11 +3,18 @@
 
 #![no_main]
 
+#[macro_use]
+#[path = "../../http/handler.rs"]
+mod handler;
+#[path = "../../http/reading.rs"]
+mod reading;
+
 use devices::http::{Body, Error, Handler, Limits, Request, Response, Status, connection};
 use devices::ip;
 use embedded_io_async::{Read, Write};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
+use reading::all;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use xenith_fuzz::on_machine;
@@ -170,25 +177,8 @@ struct App {
     bodies: RefCell<Vec<Vec<u8>>>,
 }
 
-impl Handler for App {
-    async fn handle<R, W>(
-        &self,
-        _: &Request<'_>,
-        body: &mut Body<'_, R, W>,
-        response: Response<'_>,
-    ) -> Result<(), Error>
-    where
-        R: Read<Error = ip::Error>,
-        W: Write<Error = ip::Error>,
-    {
-        let (mut all, mut piece) = (Vec::new(), [0; 7]);
-        loop {
-            match body.read(&mut piece).await? {
-                0 => break,
-                count => all.extend_from_slice(&piece[..count]),
-            }
-        }
-        self.bodies.borrow_mut().push(all);
-        response.send(body, Status::OK, &[], b"").await
-    }
-}
+handler!(App, |self, _, body, response| {
+    let all = all(body, 7).await?;
+    self.bodies.borrow_mut().push(all);
+    response.send(body, Status::OK, &[], b"").await
+});

@@ -3,10 +3,13 @@
 
 #![no_main]
 
+#[path = "../../http/reading.rs"]
+mod reading;
+
 use devices::http::client::{Client, Limits, Request};
-use embedded_io_async::Read;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
+use reading::all;
 use xenith_fuzz::on_machine;
 use xenith_fuzz::stream::{Pieces, Servers, split, whole};
 
@@ -154,13 +157,7 @@ fn ask(method: u8, answers: Vec<Pieces>) -> Option<Got> {
         let mut client = Client::new(&servers, limits);
         let request = Request { method, body: b"body", ..Request::get("http://first/a") };
         let result = client.fetch(&request, async |url, answer, content| {
-            let (mut all, mut piece) = (Vec::new(), [0; 7]);
-            loop {
-                match content.read(&mut piece).await? {
-                    0 => break,
-                    count => all.extend_from_slice(&piece[..count]),
-                }
-            }
+            let all = all(content, 7).await?;
             let bounded = answer.length().is_some() || answer.field("transfer-encoding").is_some();
             let status = answer.status().0;
             Ok(Got { url: url.to_string(), status, content: all, bounded })

@@ -2,11 +2,18 @@
 
 #![no_main]
 
+#[macro_use]
+#[path = "../../http/handler.rs"]
+mod handler;
+#[path = "../../http/reading.rs"]
+mod reading;
+
 use devices::http::{Body, Error, Handler, Limits, Request, Response, Status, connection};
 use devices::ip;
 use embedded_io_async::{Read, Write};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
+use reading::all;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use xenith_fuzz::on_machine;
@@ -54,36 +61,18 @@ struct Echo {
     requests: RefCell<Vec<String>>,
 }
 
-impl Handler for Echo {
-    async fn handle<R, W>(
-        &self,
-        request: &Request<'_>,
-        body: &mut Body<'_, R, W>,
-        response: Response<'_>,
-    ) -> Result<(), Error>
-    where
-        R: Read<Error = ip::Error>,
-        W: Write<Error = ip::Error>,
-    {
-        let (length, coding) =
-            (request.field("content-length"), request.field("transfer-encoding"));
-        assert!(length.is_none() || coding.is_none(), "two lengths of one body");
-        assert!(request.path().starts_with(['/', '*']), "{:?}", request.path());
-        let asked = format!("{:?} {} {:?}", request.method(), request.path(), request.query());
-        self.requests.borrow_mut().push(asked);
-        if !request.path().ends_with('e') {
-            return response.send(body, Status::OK, &[], request.path().as_bytes()).await;
-        }
-        let (mut all, mut piece) = (Vec::new(), [0; 7]);
-        loop {
-            match body.read(&mut piece).await? {
-                0 => break,
-                count => all.extend_from_slice(&piece[..count]),
-            }
-        }
-        assert!(all.len() <= 1000);
-        let mut sink = response.stream(body, Status::OK, &[], None).await?;
-        sink.write(body, &all).await?;
-        sink.finish(body).await
+handler!(Echo, |self, request, body, response| {
+    let (length, coding) = (request.field("content-length"), request.field("transfer-encoding"));
+    assert!(length.is_none() || coding.is_none(), "two lengths of one body");
+    assert!(request.path().starts_with(['/', '*']), "{:?}", request.path());
+    let asked = format!("{:?} {} {:?}", request.method(), request.path(), request.query());
+    self.requests.borrow_mut().push(asked);
+    if !request.path().ends_with('e') {
+        return response.send(body, Status::OK, &[], request.path().as_bytes()).await;
     }
-}
+    let all = all(body, 7).await?;
+    assert!(all.len() <= 1000);
+    let mut sink = response.stream(body, Status::OK, &[], None).await?;
+    sink.write(body, &all).await?;
+    sink.finish(body).await
+});

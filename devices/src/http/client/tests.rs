@@ -3,6 +3,7 @@
 extern crate std;
 
 use super::*;
+use crate::http::tests::reading::all;
 use crate::ip::{Addresses, Listener};
 use core::cell::RefCell;
 use core::future::poll_fn;
@@ -281,14 +282,7 @@ fn ask(world: &World, limits: Limits, requests: &[Request<'_>]) -> Vec<String> {
         let (mut client, mut results) = (Client::new(world, limits), Vec::new());
         for request in requests {
             let take = async |url: &Url, answer: Answer<'_>, content: &mut Content<'_, Line>| {
-                let mut all = Vec::new();
-                let mut piece = [0; 333];
-                loop {
-                    match content.read(&mut piece).await? {
-                        0 => break,
-                        count => all.extend_from_slice(&piece[..count]),
-                    }
-                }
+                let all = all(content, 333).await?;
                 let content = String::from_utf8_lossy(&all).into_owned();
                 Ok((url.to_string(), format!("{:03} {content}", answer.status().0)))
             };

@@ -26,44 +26,26 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What the table expects of an app: a page at `/`, which also sends back what is posted.
 struct App;
 
-impl Handler for App {
-    async fn handle<R, W>(
-        &self,
-        request: &Request<'_>,
-        body: &mut Body<'_, R, W>,
-        response: Response<'_>,
-    ) -> Result<(), Error>
-    where
-        R: Read<Error = ip::Error>,
-        W: Write<Error = ip::Error>,
-    {
-        let plain = ("Content-Type", "text/plain");
-        let allow = [plain, ("Allow", "GET, HEAD, POST, OPTIONS")];
-        match (request.method(), request.path()) {
-            (_, path) if path != "/" => {
-                response.send(body, Status::NOT_FOUND, &[plain], b"nothing").await
-            }
-            (Method::Get | Method::Head, _) => {
-                response.send(body, Status::OK, &[plain], b"a page").await
-            }
-            (Method::Post, _) => {
-                let mut all = [0; 1024];
-                let mut end = 0;
-                while end < all.len() {
-                    match body.read(&mut all[end..]).await? {
-                        0 => break,
-                        count => end += count,
-                    }
-                }
-                let mut sink = response.stream(body, Status::OK, &[plain], None).await?;
-                sink.write(body, &all[..end]).await?;
-                sink.finish(body).await
-            }
-            (Method::Options, _) => response.send(body, Status::NO_CONTENT, &allow[1..], b"").await,
-            _ => response.send(body, Status::METHOD_NOT_ALLOWED, &allow, b"no").await,
+handler!(App, |self, request, body, response| {
+    let plain = ("Content-Type", "text/plain");
+    let allow = [plain, ("Allow", "GET, HEAD, POST, OPTIONS")];
+    match (request.method(), request.path()) {
+        (_, path) if path != "/" => {
+            response.send(body, Status::NOT_FOUND, &[plain], b"nothing").await
         }
+        (Method::Get | Method::Head, _) => {
+            response.send(body, Status::OK, &[plain], b"a page").await
+        }
+        (Method::Post, _) => {
+            let all = all(body, 1024).await?;
+            let mut sink = response.stream(body, Status::OK, &[plain], None).await?;
+            sink.write(body, &all).await?;
+            sink.finish(body).await
+        }
+        (Method::Options, _) => response.send(body, Status::NO_CONTENT, &allow[1..], b"").await,
+        _ => response.send(body, Status::METHOD_NOT_ALLOWED, &allow, b"no").await,
     }
-}
+});
 
 /// What comes back from the app when each part is sent in pieces of so many bytes.
 fn outcome(case: &Case, piece: usize) -> Outcome {

@@ -171,47 +171,25 @@ fn an_answer_that_is_not_taken_ends() {
 /// Answers without an end.
 struct Endless;
 
-impl Handler for Endless {
-    async fn handle<R, W>(
-        &self,
-        _: &Request<'_>,
-        body: &mut Body<'_, R, W>,
-        response: Response<'_>,
-    ) -> Result<(), Error>
-    where
-        R: Read<Error = ip::Error>,
-        W: Write<Error = ip::Error>,
-    {
-        let mut sink = response.stream(body, Status::OK, &[], None).await?;
-        loop {
-            sink.write(body, &[b'x'; 1000]).await?;
-        }
+handler!(Endless, |self, _, body, response| {
+    let mut sink = response.stream(body, Status::OK, &[], None).await?;
+    loop {
+        sink.write(body, &[b'x'; 1000]).await?;
     }
-}
+});
 
 /// Collects a body, holds it for a while, and tells its length.
 struct Collector;
 
-impl Handler for Collector {
-    async fn handle<R, W>(
-        &self,
-        request: &Request<'_>,
-        body: &mut Body<'_, R, W>,
-        response: Response<'_>,
-    ) -> Result<(), Error>
-    where
-        R: Read<Error = ip::Error>,
-        W: Write<Error = ip::Error>,
-    {
-        let all = body.collect(10_000).await?;
-        if request.path() == "/wait" {
-            sleep(SECOND * 60).await;
-        }
-        assert!(all.iter().all(|&byte| byte == b'x'));
-        let length = format!("{}", all.len());
-        response.send(body, Status::OK, &[("X-Length", &length)], b"").await
+handler!(Collector, |self, request, body, response| {
+    let all = body.collect(10_000).await?;
+    if request.path() == "/wait" {
+        sleep(SECOND * 60).await;
     }
-}
+    assert!(all.iter().all(|&byte| byte == b'x'));
+    let length = format!("{}", all.len());
+    response.send(body, Status::OK, &[("X-Length", &length)], b"").await
+});
 
 /// A request with a body of `length` bytes.
 fn post(path: &str, length: usize, chunked: bool) -> String {

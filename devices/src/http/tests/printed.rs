@@ -20,48 +20,37 @@ impl fmt::Display for Broken {
     }
 }
 
-impl Handler for Printer {
-    async fn handle<R, W>(
-        &self,
-        request: &Request<'_>,
-        body: &mut Body<'_, R, W>,
-        response: Response<'_>,
-    ) -> Result<(), Error>
-    where
-        R: Read<Error = ip::Error>,
-        W: Write<Error = ip::Error>,
-    {
-        let (all, long) = (text(), "v".repeat(5000));
-        let (fields, length): (&[_], _) = match request.path() {
-            "/long-field" => (&[("X-Long", &*long)], Some(0)),
-            "/counted" => (&[], Some(all.len() as u64)),
-            "/less" => (&[], Some(all.len() as u64 + 1)),
-            "/more" => (&[], Some(all.len() as u64 - 1)),
-            _ => (&[], None),
-        };
-        let mut sink = response.stream(body, Status::OK, fields, length).await?;
-        match request.path() {
-            "/lines" => {
-                for line in 0..2000 {
-                    sink.print(body, format_args!("{line}\n")).await?;
-                }
+handler!(Printer, |self, request, body, response| {
+    let (all, long) = (text(), "v".repeat(5000));
+    let (fields, length): (&[_], _) = match request.path() {
+        "/long-field" => (&[("X-Long", &*long)], Some(0)),
+        "/counted" => (&[], Some(all.len() as u64)),
+        "/less" => (&[], Some(all.len() as u64 + 1)),
+        "/more" => (&[], Some(all.len() as u64 - 1)),
+        _ => (&[], None),
+    };
+    let mut sink = response.stream(body, Status::OK, fields, length).await?;
+    match request.path() {
+        "/lines" => {
+            for line in 0..2000 {
+                sink.print(body, format_args!("{line}\n")).await?;
             }
-            "/mixed" => {
-                sink.print(body, format_args!("a{}", "b")).await?;
-                sink.print(body, format_args!("")).await?;
-                sink.write(body, b"cd").await?;
-                sink.print(body, format_args!("e")).await?;
-                sink.flush(body).await?;
-                sink.flush(body).await?;
-                sink.print(body, format_args!("f")).await?;
-            }
-            "/broken" => sink.print(body, format_args!("{Broken}")).await?,
-            "/empty" | "/long-field" => {}
-            _ => sink.print(body, format_args!("{all}")).await?,
         }
-        sink.finish(body).await
+        "/mixed" => {
+            sink.print(body, format_args!("a{}", "b")).await?;
+            sink.print(body, format_args!("")).await?;
+            sink.write(body, b"cd").await?;
+            sink.print(body, format_args!("e")).await?;
+            sink.flush(body).await?;
+            sink.flush(body).await?;
+            sink.print(body, format_args!("f")).await?;
+        }
+        "/broken" => sink.print(body, format_args!("{Broken}")).await?,
+        "/empty" | "/long-field" => {}
+        _ => sink.print(body, format_args!("{all}")).await?,
     }
-}
+    sink.finish(body).await
+});
 
 /// What a GET of `path` is answered, and whether the connection was reset.
 fn got(path: &str) -> (String, bool) {
