@@ -2,8 +2,10 @@
 //!
 //! test: dom0 site.sh
 //! test: xl disk=["format=raw,vdev=xvda,access=ro,target=/tmp/site.tar"]
-//! test: client client.sh
-//! test: timeout 90
+//! test(serves): client client.sh
+//! test(crowd): client crowd.sh
+//! test(serves): timeout 90
+//! test(crowd): timeout 240
 
 #![no_std]
 #![no_main]
