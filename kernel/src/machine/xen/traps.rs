@@ -15,33 +15,46 @@ use ::xen::public::mmu::{FLAT_KERNEL_CS, TrapInfo};
 /// The vector of page faults.
 const PAGE_FAULT: u64 = 14;
 
-/// What the stubs leave on the stack: registers, then what Xen pushed.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Registers {
-    pub r15: u64,
-    pub r14: u64,
-    pub r13: u64,
-    pub r12: u64,
-    pub r11: u64,
-    pub r10: u64,
-    pub r9: u64,
-    pub r8: u64,
-    pub rbp: u64,
-    pub rdi: u64,
-    pub rsi: u64,
-    pub rdx: u64,
-    pub rcx: u64,
-    pub rbx: u64,
-    pub rax: u64,
-    pub vector: u64,
-    pub error: u64,
-    pub rip: u64,
-    pub cs: u64,
-    pub rflags: u64,
-    pub rsp: u64,
-    pub ss: u64,
+/// Makes of the registers' names, in the order in which they lie in memory, the structure
+/// and the instructions that put them there and take them back.
+macro_rules! registers {
+    ($($name:ident)*) => {
+        /// What the stubs leave on the stack: registers, then what Xen pushed.
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug)]
+        pub(super) struct Registers {
+            $(pub $name: u64,)*
+            pub vector: u64,
+            pub error: u64,
+            pub rip: u64,
+            pub cs: u64,
+            pub rflags: u64,
+            pub rsp: u64,
+            pub ss: u64,
+        }
+
+        /// Leaves all registers on the stack, as `Registers` has them.
+        macro_rules! push_registers {
+            () => { $crate::machine::xen::traps::pushes!([$($name)*]) };
+        }
+
+        /// Takes them from there.
+        macro_rules! pop_registers {
+            () => { concat!($("pop ", stringify!($name), "\n"),*) };
+        }
+    };
 }
+
+/// Pushes registers, the last one first.
+macro_rules! pushes {
+    ([] $($name:ident)*) => { concat!($("push ", stringify!($name), "\n"),*) };
+    ([$first:ident $($rest:ident)*] $($name:ident)*) => {
+        $crate::machine::xen::traps::pushes!([$($rest)*] $first $($name)*)
+    };
+}
+
+registers! { r15 r14 r13 r12 r11 r10 r9 r8 rbp rdi rsi rdx rcx rbx rax }
+pub(super) use {pop_registers, push_registers, pushes};
 
 // On an exception Xen pushes ss, rsp, rflags, cs, rip, an error code where the
 // exception has one, r11 and rcx (public/arch-x86/xen-x86_64.h). Each stub
@@ -117,21 +130,7 @@ stubs! {
 core::arch::global_asm!(
     ".pushsection .text.traps, \"ax\", @progbits",
     "trap_common:",
-    "push rax",
-    "push rbx",
-    "push rcx",
-    "push rdx",
-    "push rsi",
-    "push rdi",
-    "push rbp",
-    "push r8",
-    "push r9",
-    "push r10",
-    "push r11",
-    "push r12",
-    "push r13",
-    "push r14",
-    "push r15",
+    push_registers!(),
     "cld",
     "mov rdi, rsp",
     "and rsp, -16",

@@ -8,7 +8,7 @@
 
 use super::end::end_for;
 use super::report::{backtrace, once, say};
-use super::traps::Registers;
+use super::traps::{Registers, pop_registers, push_registers};
 use ::xen::public::SHUTDOWN_watchdog;
 use ::xen::watchdog::{self, Hang, Watchdog};
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -36,21 +36,7 @@ core::arch::global_asm!(
     "pop r11",
     "push 0",
     "push 0",
-    "push rax",
-    "push rbx",
-    "push rcx",
-    "push rdx",
-    "push rsi",
-    "push rdi",
-    "push rbp",
-    "push r8",
-    "push r9",
-    "push r10",
-    "push r11",
-    "push r12",
-    "push r13",
-    "push r14",
-    "push r15",
+    push_registers!(),
     "cld",
     "mov rdi, rsp",
     "mov rbx, rsp",
@@ -60,21 +46,7 @@ core::arch::global_asm!(
     "call {upcall}",
     "fxrstor64 [rsp]",
     "mov rsp, rbx",
-    "pop r15",
-    "pop r14",
-    "pop r13",
-    "pop r12",
-    "pop r11",
-    "pop r10",
-    "pop r9",
-    "pop r8",
-    "pop rbp",
-    "pop rdi",
-    "pop rsi",
-    "pop rdx",
-    "pop rcx",
-    "pop rbx",
-    "pop rax",
+    pop_registers!(),
     "add rsp, 16",
     "jmp hypercall_iret",
     ".popsection",
