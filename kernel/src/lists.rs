@@ -72,13 +72,17 @@ const fn class(layout: Layout) -> Option<usize> {
     Some(class_of(layout.size()))
 }
 
-/// What lists hold.
+/// What lists hold, and what the allocator behind them gave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Bytes of all blocks.
+    /// Bytes of all blocks in lists.
     pub bytes: usize,
-    /// Blocks.
+    /// Blocks in lists.
     pub blocks: usize,
+    /// Bytes that the allocator behind them gave, those in lists included.
+    pub given_bytes: usize,
+    /// Blocks that it gave.
+    pub given_blocks: usize,
     /// Allocations that could not be served.
     pub failures: usize,
 }
@@ -88,6 +92,8 @@ pub struct Stats {
 struct Free {
     first: [Option<NonNull<u8>>; SIZES],
     count: [u8; SIZES],
+    given_bytes: usize,
+    given_blocks: usize,
     failures: usize,
 }
 
@@ -129,16 +135,23 @@ pub struct Lists<A> {
     free: UnsafeCell<Free>,
 }
 
-// SAFETY: who makes one promises that one thread at a time uses it.
-unsafe impl<A: Sync> Sync for Lists<A> {}
+// SAFETY: who makes one promises that one thread at a time uses it, and what is behind it.
+unsafe impl<A> Sync for Lists<A> {}
 
 impl<A> Lists<A> {
     /// Empty lists in front of `behind`.
     ///
     /// # Safety
-    /// One thread at a time uses them; there is no lock. Nor does `behind` use them.
+    /// One thread at a time uses them and `behind`; there is no lock. Nor does `behind` use
+    /// them.
     pub const unsafe fn new(behind: A) -> Self {
-        let free = Free { first: [None; SIZES], count: [0; SIZES], failures: 0 };
+        let free = Free {
+            first: [None; SIZES],
+            count: [0; SIZES],
+            given_bytes: 0,
+            given_blocks: 0,
+            failures: 0,
+        };
         Self { behind, free: UnsafeCell::new(free) }
     }
 
@@ -155,10 +168,16 @@ impl<A> Lists<A> {
         unsafe { &mut *self.free.get() }
     }
 
+    /// Bytes that the allocator behind them gave.
+    pub fn given(&self) -> usize {
+        self.free().given_bytes
+    }
+
     /// What they hold.
     pub fn stats(&self) -> Stats {
         let free = self.free();
-        let mut stats = Stats { failures: free.failures, ..Stats::default() };
+        let Free { given_bytes, given_blocks, failures, .. } = *free;
+        let mut stats = Stats { bytes: 0, blocks: 0, given_bytes, given_blocks, failures };
         for (class, &count) in free.count.iter().enumerate() {
             stats.blocks += usize::from(count);
             stats.bytes += usize::from(count) * size_of_class(class);
@@ -175,11 +194,32 @@ impl<A: GlobalAlloc> Lists<A> {
         for class in 0..SIZES {
             while let Some(block) = self.free().pop(class) {
                 // SAFETY: it came from there, with this layout.
-                unsafe { self.behind.dealloc(block.as_ptr(), layout_of(class)) };
+                unsafe { self.back(block.as_ptr(), layout_of(class)) };
                 any = true;
             }
         }
         any
+    }
+
+    /// Allocates from behind.
+    ///
+    /// # Safety
+    /// As [`GlobalAlloc::alloc`].
+    #[inline(never)]
+    unsafe fn get(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        let mut block = unsafe { self.behind.alloc(layout) };
+        if block.is_null() {
+            // SAFETY: as above.
+            block = unsafe { self.scrape(layout) };
+            if block.is_null() {
+                return block;
+            }
+        }
+        let free = self.free();
+        free.given_bytes += layout.size();
+        free.given_blocks += 1;
+        block
     }
 
     /// Allocates when there was no room.
@@ -196,6 +236,40 @@ impl<A: GlobalAlloc> Lists<A> {
         }
         self.free().failures += usize::from(block.is_null());
         block
+    }
+
+    /// Allocates a small block of a large alignment, which is rare.
+    ///
+    /// # Safety
+    /// As [`GlobalAlloc::alloc`].
+    #[cold]
+    #[inline(never)]
+    unsafe fn get_aligned(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        unsafe { self.get(layout) }
+    }
+
+    /// Gives such a block back.
+    ///
+    /// # Safety
+    /// As [`GlobalAlloc::dealloc`].
+    #[cold]
+    #[inline(never)]
+    unsafe fn back_aligned(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { self.back(block, layout) };
+    }
+
+    /// Gives back to what is behind.
+    ///
+    /// # Safety
+    /// As [`GlobalAlloc::dealloc`].
+    unsafe fn back(&self, block: *mut u8, layout: Layout) {
+        let free = self.free();
+        free.given_bytes -= layout.size();
+        free.given_blocks -= 1;
+        // SAFETY: the caller's promise.
+        unsafe { self.behind.dealloc(block, layout) };
     }
 
     /// As [`GlobalAlloc::realloc`], by copying.
@@ -219,36 +293,43 @@ impl<A: GlobalAlloc> Lists<A> {
 // SAFETY: a block is in a list, or given out, or the other allocator's, and all of a
 // list are of its layout, by which the other allocator gave them and gets them back.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for Lists<A> {
+    // No call is followed by anything, so that the short way saves no registers; and sizes
+    // and alignments that are not small take calls of their own, so that they are compared
+    // one after the other, which takes fewer instructions than both at once.
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let mut layout = layout;
-        if let Some(class) = class(layout) {
-            if let Some(block) = self.free().pop(class) {
-                return block.as_ptr();
-            }
-            layout = layout_of(class);
+        if layout.size() > SMALL {
+            // SAFETY: the caller's promise.
+            return unsafe { self.get(layout) };
         }
-        // SAFETY: the caller's promise; no list's layout has size 0.
-        let block = unsafe { self.behind.alloc(layout) };
-        if block.is_null() {
+        if layout.align() > ALIGN {
             // SAFETY: as above.
-            return unsafe { self.scrape(layout) };
+            return unsafe { self.get_aligned(layout) };
         }
-        block
+        let class = class_of(layout.size());
+        if let Some(block) = self.free().pop(class) {
+            return block.as_ptr();
+        }
+        // SAFETY: no list's layout has size 0.
+        unsafe { self.get(layout_of(class)) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        let mut layout = layout;
-        if let Some(class) = class(layout) {
-            // SAFETY: what was allocated is not null.
-            let small = unsafe { NonNull::new_unchecked(block) };
-            // SAFETY: small blocks are given out with the layout of their list.
-            if unsafe { self.free().push(class, small) } {
-                return;
-            }
-            layout = layout_of(class);
+        if layout.size() > SMALL {
+            // SAFETY: the caller's promise.
+            return unsafe { self.back(block, layout) };
         }
-        // SAFETY: the caller's promise; it came from there, with this layout.
-        unsafe { self.behind.dealloc(block, layout) };
+        if layout.align() > ALIGN {
+            // SAFETY: as above.
+            return unsafe { self.back_aligned(block, layout) };
+        }
+        let class = class_of(layout.size());
+        // SAFETY: what was allocated is not null.
+        let small = unsafe { NonNull::new_unchecked(block) };
+        // SAFETY: small blocks are given out with the layout of their list.
+        if !unsafe { self.free().push(class, small) } {
+            // SAFETY: as above; it came from there, with this layout.
+            unsafe { self.back(block, layout_of(class)) }
+        }
     }
 
     unsafe fn realloc(&self, block: *mut u8, old: Layout, size: usize) -> *mut u8 {
@@ -260,6 +341,8 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Lists<A> {
                 // SAFETY: the caller's promise; neither is in a list.
                 let to = unsafe { self.behind.realloc(block, old, size) };
                 if !to.is_null() {
+                    let free = self.free();
+                    free.given_bytes = free.given_bytes - old.size() + size;
                     return to;
                 }
                 // It may fit once the lists are empty.
@@ -335,6 +418,16 @@ mod tests {
         unsafe { lists.realloc(block, layout, size) }
     }
 
+    /// Bytes and blocks in the lists. What was given is as the system's allocator says.
+    fn held(lists: &Lists<Behind>) -> (usize, usize) {
+        let stats = lists.stats();
+        let given = lists.behind().given.borrow();
+        let bytes: usize = given.values().map(Layout::size).sum();
+        assert_eq!((stats.given_bytes, stats.given_blocks), (bytes, given.len()));
+        assert_eq!(lists.given(), bytes);
+        (stats.bytes, stats.blocks)
+    }
+
     #[test]
     fn sizes_are_those_that_the_allocator_behind_cuts() {
         let mut last = 0;
@@ -354,11 +447,11 @@ mod tests {
         let lists = lists(1 << 20);
         let first = alloc(&lists, layout(64, 8));
         dealloc(&lists, first, layout(64, 8));
-        assert_eq!(lists.stats(), Stats { bytes: 88, blocks: 1, failures: 0 });
+        assert_eq!(held(&lists), (88, 1));
         let other = alloc(&lists, layout(200, 8));
         let second = alloc(&lists, layout(57, 16));
         assert_eq!(first, second);
-        assert_eq!(lists.stats(), Stats::default());
+        assert_eq!(held(&lists), (0, 0));
         assert_eq!(realloc(&lists, second, layout(57, 16), 88), second, "it is that large");
         dealloc(&lists, second, layout(88, 16));
         dealloc(&lists, other, layout(200, 8));
@@ -393,14 +486,14 @@ mod tests {
         }
         assert!(lists.stats().blocks >= 70 && lists.stats().bytes > 7000);
         let large = alloc(&lists, layout(13_000, 4096));
-        assert!(!large.is_null() && lists.stats() == Stats::default());
+        assert!(!large.is_null() && held(&lists) == (0, 0));
         dealloc(&lists, large, layout(13_000, 4096));
         let blocks: Vec<_> = (0..70).map(|_| alloc(&lists, small)).collect();
         blocks.into_iter().for_each(|block| dealloc(&lists, block, small));
         // A small one of another size, a larger one that grows.
         let grows = alloc(&lists, layout(8_000, 8));
         let grown = realloc(&lists, grows, layout(8_000, 8), 11_900);
-        assert!(!grown.is_null() && lists.stats().blocks == 0);
+        assert!(!grown.is_null() && held(&lists) == (0, 0));
         assert!(alloc(&lists, layout(9_000, 8)).is_null());
         assert_eq!(lists.stats().failures, 1);
         dealloc(&lists, grown, layout(11_900, 8));

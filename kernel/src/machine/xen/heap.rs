@@ -12,23 +12,23 @@ use ::xen::public::mmu::{PTE_NO_EXECUTE, PTE_WRITE};
 use core::alloc::Layout;
 use core::ops::Range;
 use core::ptr::NonNull;
-use talc::TalcLock;
+use spin::Mutex;
+use talc::TalcCell;
 use talc::base::Talc;
 use talc::base::binning::Binning;
 use talc::source::Source;
 
 #[global_allocator]
-static HEAP: Lists<TalcLock<spin::Mutex<()>, Grow>> = {
-    let heap = TalcLock::new(Grow { paging: None, start: 0, end: None });
+static HEAP: Lists<TalcCell<More>> = {
     // SAFETY: there is one thread. The watchdog, which interrupts it, allocates nothing,
-    // and neither does `Grow`.
-    unsafe { Lists::new(heap) }
+    // and neither does `More`.
+    unsafe { Lists::new(TalcCell::new(More)) }
 };
 
-/// Where the heap gets more memory from.
+/// What the heap consists of, and where it gets more from.
 #[derive(Debug)]
 struct Grow {
-    paging: Option<Paging>,
+    paging: Paging,
     /// Address of the first page that was free at boot.
     start: usize,
     end: Option<NonNull<u8>>,
@@ -37,14 +37,35 @@ struct Grow {
 // SAFETY: the end is a plain address here; there is one thread.
 unsafe impl Send for Grow {}
 
+/// Nothing before the heap is opened.
+static GROW: Mutex<Option<Grow>> = Mutex::new(None);
+
+impl Grow {
+    /// Bytes that are mapped, those of them that are the heap, and bytes of page tables.
+    fn sizes(&self) -> [usize; 3] {
+        let (mapped, tables) = self.paging.mapped();
+        let heap = self.end.map_or(0, |end| end.as_ptr() as usize - self.start);
+        [mapped * PAGE_SIZE, heap, tables * PAGE_SIZE]
+    }
+}
+
+/// What the allocator asks for more memory.
+#[derive(Debug)]
+struct More;
+
 // SAFETY: `acquire` allocates nothing.
-unsafe impl Source for Grow {
+unsafe impl Source for More {
+    // Apart from the allocator's usual way, which is shorter without it.
+    #[cold]
+    #[inline(never)]
     fn acquire<B: Binning>(talc: &mut Talc<Self, B>, _: Layout) -> Result<(), ()> {
-        let Range { end, .. } = talc.source.paging.as_mut().and_then(Paging::grow).ok_or(())?;
-        let old = talc.source.end.ok_or(())?;
+        let mut grow = GROW.lock();
+        let grow = grow.as_mut().ok_or(())?;
+        let old = grow.end.ok_or(())?;
+        let Range { end, .. } = grow.paging.grow().ok_or(())?;
         // SAFETY: the pages up to `end` follow the heap's end, are mapped, and
         // nothing else uses them.
-        talc.source.end = Some(unsafe { talc.extend(old, end as *mut u8) });
+        grow.end = Some(unsafe { talc.extend(old, end as *mut u8) });
         Ok(())
     }
 }
@@ -55,43 +76,44 @@ unsafe impl Source for Grow {
 /// # Safety
 /// Called once, before anything is allocated; nothing uses memory from `start` on.
 pub(super) unsafe fn open(paging: Paging, start: usize) {
-    let mut heap = HEAP.behind().lock();
     let size = paging.builder_end().saturating_sub(start);
     // SAFETY: the caller's promise.
-    let end = unsafe { heap.claim(start as *mut u8, size) };
-    heap.source = Grow { paging: Some(paging), start, end };
+    let end = unsafe { HEAP.behind().claim(start as *mut u8, size) };
+    // There was none before; dropping that would be code for nothing.
+    core::mem::forget(GROW.lock().replace(Grow { paging, start, end }));
+}
+
+/// Bytes that are mapped, those of them that are the heap, and bytes of page tables.
+fn sizes() -> [usize; 3] {
+    GROW.lock().as_ref().map_or([0; 3], Grow::sizes)
 }
 
 /// Where memory goes now.
 pub(crate) fn stats(total: usize) -> Stats {
     let kept = HEAP.stats();
-    let heap = HEAP.behind().lock();
-    let (mapped, tables) = heap.source.paging.as_ref().map_or((0, 0), Paging::mapped);
-    let counters = heap.counters();
+    let [mapped, heap, tables] = sizes();
     Stats {
         total,
-        mapped: mapped * PAGE_SIZE,
-        heap: heap.source.end.map_or(0, |end| end.as_ptr() as usize - heap.source.start),
-        allocated: counters.allocated_bytes - kept.bytes,
-        tables: tables * PAGE_SIZE,
-        allocations: counters.allocation_count - kept.blocks,
+        mapped,
+        heap,
+        allocated: kept.given_bytes - kept.bytes,
+        tables,
+        allocations: kept.given_blocks - kept.blocks,
         failures: kept.failures,
     }
 }
 
 /// Bytes that are left of `total` at least: without those that the lists keep.
 pub(crate) fn left(total: usize) -> usize {
-    let heap = HEAP.behind().lock();
-    let mapped = heap.source.paging.as_ref().map_or(0, |paging| paging.mapped().0) * PAGE_SIZE;
-    let end = heap.source.end.map_or(0, |end| end.as_ptr() as usize - heap.source.start);
-    total.saturating_sub(mapped) + end.saturating_sub(heap.counters().allocated_bytes)
+    let [mapped, heap, _] = sizes();
+    total.saturating_sub(mapped) + heap.saturating_sub(HEAP.given())
 }
 
 /// Tells `each` about every page that is mapped. It must not allocate.
 pub(crate) fn mappings(each: &mut dyn FnMut(Mapping)) {
-    let heap = HEAP.behind().lock();
-    let Some(paging) = heap.source.paging.as_ref() else { return };
-    paging.walk(&mut |address, entry| {
+    let grow = GROW.lock();
+    let Some(grow) = grow.as_ref() else { return };
+    grow.paging.walk(&mut |address, entry| {
         each(Mapping {
             start: address,
             end: address + PAGE_SIZE,
