@@ -20,7 +20,7 @@ use crate::memory::SharedPage;
 use crate::public::shared_info;
 use alloc::vec::Vec;
 use core::mem::{offset_of, take};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use core::task::Waker;
 use spin::Mutex;
 
@@ -77,6 +77,8 @@ pub(crate) struct Events {
     open: Mutex<heapless::Vec<Open, OPEN>>,
     /// The ports among them that are listened to.
     heard: Heard,
+    /// The port of the [watchdog](crate::watchdog)'s timer, or 0: nobody waits for it.
+    pub(crate) timer: AtomicU32,
 }
 
 /// A bit for each port that is listened to.
@@ -125,7 +127,8 @@ pub struct Stats {
 
 impl Events {
     pub(crate) const fn new() -> Self {
-        Self { open: Mutex::new(heapless::Vec::new()), heard: Heard::new() }
+        let open = Mutex::new(heapless::Vec::new());
+        Self { open, heard: Heard::new(), timer: AtomicU32::new(0) }
     }
 
     /// Those who wait for an event on a port.
@@ -300,16 +303,24 @@ pub fn forget(number: u32) {
     }
 }
 
-/// Waits until an event comes on an open port, or until `deadline` (system
-/// time in ns; 0 waits for ever), and [`scan`]s.
+/// Waits until an event comes on a port that somebody waits for, or until `deadline` (system
+/// time in ns; 0 waits for ever), and [`scan`]s. What comes on other ports stays pending
+/// until then: it would wake nobody.
 pub fn wait_until(deadline: u64) {
-    let mut numbers = [0; OPEN];
-    let open = crate::domain().events.open.lock();
-    let heard = open.iter().filter(|port| !port.ignored);
-    let count = numbers.iter_mut().zip(heard).map(|(to, port)| *to = port.number).count();
+    let events = crate::domain().events;
+    let open = events.open.lock();
+    let waited = open.iter().filter(|port| !port.ignored && port.waiting.first.is_some());
+    let mut numbers: heapless::Vec<u32, OPEN> = waited.map(|port| port.number).collect();
     drop(open);
+    // Xen wakes those who wait for no port, or for many, by the event of any port. The
+    // timer enters the guest anyway.
+    let timer = events.timer.load(Ordering::Relaxed);
+    if numbers.is_empty() && timer > 0 {
+        // There is room.
+        let _ = numbers.push(timer);
+    }
     // A wait that fails is a wait that was short: the caller looks again.
-    let _ = sched_op_poll(numbers.split_at_mut(count).0, deadline);
+    let _ = sched_op_poll(&mut numbers, deadline);
     scan();
 }
 

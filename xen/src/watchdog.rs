@@ -20,6 +20,7 @@ use crate::public::vcpu::RUNSTATE_RUNNING;
 use crate::public::{VIRQ_TIMER, shared_info, vcpu_info};
 use crate::time::system_time;
 use core::mem::offset_of;
+use core::sync::atomic::Ordering;
 use core::time::Duration;
 
 /// The word of [`vcpu_info`] that begins with `evtchn_upcall_pending`, a byte.
@@ -78,6 +79,7 @@ impl Watchdog {
         // masked when they are opened.
         page.set_bits(mask_word(0), !0);
         page.take_bits(mask_word(port / 64), 1 << (port % 64));
+        crate::domain().events.timer.store(port, Ordering::Relaxed);
         let limit = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
         Ok(Self { limit, port, turns: 0, ran: 0, came: 0 })
     }

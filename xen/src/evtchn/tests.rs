@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::fake::Fake;
+use crate::watchdog::Watchdog;
+use core::time::Duration;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::task::Wake;
 
 #[derive(Default)]
@@ -125,6 +126,7 @@ fn a_port_that_is_not_listened_to_wakes_nobody_and_ends_no_wait_r7() {
     let (count, waker) = counting();
     loud.wait(&waker);
     loud.mask();
+    quiet.wait(&counting().1);
     fake.raise(71);
     wait_until(1);
     assert_eq!(fake.polled(), [70]);
@@ -135,6 +137,31 @@ fn a_port_that_is_not_listened_to_wakes_nobody_and_ends_no_wait_r7() {
     drop((quiet, loud));
     wait_until(1);
     assert_eq!(fake.polled(), [0; 0]);
+}
+
+/// It would wake nobody. Xen heeds any port where it is told of none, so there it is told
+/// of the watchdog's.
+#[test]
+fn a_port_that_nobody_waits_for_ends_no_wait_and_loses_no_event() {
+    let fake = Fake::new();
+    let (port, other) = (Port::adopt(5).unwrap(), Port::adopt(6).unwrap());
+    // SAFETY: the fake enters nothing.
+    let _watchdog = unsafe { Watchdog::start(Duration::from_secs(1), 0x30_0000) }.unwrap();
+    wait_until(1);
+    let timer = fake.polled();
+    assert!(timer.len() == 1 && !timer.contains(&5) && !timer.contains(&6), "{timer:?}");
+    let (count, waker) = counting();
+    other.wait(&waker);
+    wait_until(1);
+    assert_eq!(fake.polled(), [6]);
+    // Nobody waits for this one yet.
+    fake.raise(5);
+    port.wait(&waker);
+    wait_until(1);
+    assert_eq!(fake.polled(), [5, 6]);
+    assert_eq!((count.0.load(Ordering::Relaxed), stats().events), (1, 1));
+    wait_until(1);
+    assert_eq!(fake.polled(), [6]);
 }
 
 #[test]
