@@ -136,6 +136,11 @@ const fn frame_of(entry: u64) -> Mfn {
     Mfn((entry & PTE_ADDRESS) >> 12)
 }
 
+/// Whether an entry maps something.
+const fn present(entry: u64) -> bool {
+    entry & PTE_PRESENT != 0
+}
+
 /// The update that writes `val` into entry `index` of `table`.
 const fn update(table: Mfn, index: usize, val: u64) -> MmuUpdate {
     MmuUpdate { ptr: table.0 << 12 | (index as u64) << 3 | MMU_NORMAL_PT_UPDATE, val }
@@ -168,8 +173,16 @@ impl Paging {
         paging.root = Mfn(paging.mfn((root - paging.layout.virt_base) / PAGE));
         // The builder maps up to a 4 MiB boundary; find out which.
         let mut end = paging.layout.virt_base;
-        while end < paging.builder_end && paging.leaf(end).is_some() {
+        let mut level2 = paging.table(end, 2);
+        while end < paging.builder_end
+            && level2
+                .and_then(|table| paging.builder_entry(table, index(end, 2)))
+                .is_some_and(present)
+        {
             end = (end + SLOT) & !(SLOT - 1);
+            if end.is_multiple_of(GIB) {
+                level2 = paging.table(end, 2);
+            }
         }
         paging.builder_end = paging.builder_end.min(end);
         paging.next = (paging.builder_end - paging.layout.virt_base) / PAGE;
@@ -228,12 +241,6 @@ impl Paging {
         Some(table)
     }
 
-    /// The entry that maps `address`, in the builder's part.
-    fn leaf(&self, address: usize) -> Option<u64> {
-        let entry = self.builder_entry(self.table(address, 1)?, index(address, 1))?;
-        (entry & PTE_PRESENT != 0).then_some(entry)
-    }
-
     /// Narrows what the domain builder mapped, all of it writable and
     /// executable: code can be read and executed, read-only data read,
     /// everything else read and written, and the page below the stack and the
@@ -275,7 +282,7 @@ impl Paging {
         if shift > 0 || !anew {
             let end = if shift > 0 { data } else { rest };
             // SAFETY: what is taken away is what nobody uses a page for.
-            unsafe { self.narrow(virt_base..end, 1, 0, &mut batch) }?;
+            unsafe { self.narrow(virt_base..end, 1, shift, &mut batch) }?;
         }
         if shift > 0 {
             // SAFETY: nothing is behind what the builder mapped.
@@ -308,7 +315,8 @@ impl Paging {
 
     /// Takes from what the builder's tables of `level` 1 or 2 map in `range` what it is
     /// not for: writing to what is not data, at level 1, and executing what is no code, or
-    /// at level 2 anything. What they say then is written for `shift` bytes behind.
+    /// at level 2 anything. What they say then is written for `shift` bytes behind; of code
+    /// and constants there is nothing there.
     ///
     /// # Safety
     /// As [`Batch::push`].
@@ -319,14 +327,17 @@ impl Paging {
         shift: usize,
         batch: &mut Batch,
     ) -> Result<(), Errno> {
+        let (step, each) = if level == 1 { (PAGE, SLOT) } else { (SLOT, GIB) };
         let mut table = self.table(range.start, level);
-        for address in range.step_by(if level == 1 { PAGE } else { SLOT }) {
-            if address.is_multiple_of(SLOT) {
+        for address in range.step_by(step) {
+            if address.is_multiple_of(each) {
                 table = self.table(address, level);
             }
             let table = table.ok_or(Errno::ENOENT)?;
             let entry = self.builder_entry(table, index(address, level)).ok_or(Errno::ENOENT)?;
             let entry = match level {
+                // The new table has them, and what is taken away whole costs Xen less.
+                1 if shift > 0 => 0,
                 1 if address < self.layout.data => entry & !PTE_WRITE | self.no_execute(address),
                 _ => entry | PTE_NO_EXECUTE,
             };
