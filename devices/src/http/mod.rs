@@ -78,6 +78,10 @@ impl Status {
     /// it; `Unassigned` for a code that is not there.
     #[must_use]
     pub fn phrase(self) -> &'static str {
+        // That of nearly all answers.
+        if self == Self::OK {
+            return "OK";
+        }
         let class = PHRASES.get(usize::from(self.0 / 100).wrapping_sub(1));
         let phrase = class.and_then(|class| class.split('|').nth(usize::from(self.0 % 100)));
         phrase.filter(|phrase| !phrase.is_empty()).unwrap_or("Unassigned")

@@ -61,10 +61,35 @@ impl fmt::Write for Window<'_> {
     }
 }
 
+impl<'a> Window<'a> {
+    const fn new(room: &'a mut [u8], skip: usize) -> Self {
+        Self { room, filled: 0, skip, full: false }
+    }
+
+    /// Takes what fits of `text`. After what did not there is no room for anything.
+    fn add(&mut self, text: &str) {
+        let _ = self.write_str(text);
+    }
+
+    fn add_number(&mut self, mut number: u64) {
+        let mut digits = [0; 20];
+        let mut first = digits.len();
+        loop {
+            first -= 1;
+            digits[first] = b'0' + (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                break;
+            }
+        }
+        self.add(core::str::from_utf8(&digits[first..]).unwrap_or_default());
+    }
+}
+
 /// Formats `text` from its byte `skip` on into `room`: how many bytes that were, and
 /// whether they were the last.
 fn format(room: &mut [u8], text: fmt::Arguments<'_>, skip: usize) -> Result<(usize, bool), Error> {
-    let mut window = Window { room, filled: 0, skip, full: false };
+    let mut window = Window::new(room, skip);
     match fmt::write(&mut window, text) {
         Ok(()) => Ok((window.filled, true)),
         Err(fmt::Error) if window.full => Ok((window.filled, false)),
@@ -189,34 +214,46 @@ fn is_empty(status: Status) -> bool {
     matches!(status.0, 100..200 | 204 | 205 | 304)
 }
 
-impl fmt::Display for Head<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { status, date, .. } = self;
-        write!(f, "HTTP/1.1 {} {}\r\n", status.0, status.phrase())?;
-        let mut field = |name: &str, value: &str| {
-            [name, ": ", value, "\r\n"].iter().try_for_each(|part| f.write_str(part))
-        };
+impl Head<'_> {
+    /// Writes it: without `format_args!`, as every answer has one.
+    fn write(&self, to: &mut Window<'_>) {
+        to.add("HTTP/1.1 ");
+        to.add_number(self.status.0.into());
+        to.add(" ");
+        to.add(self.status.phrase());
         if !self.dated {
-            field("Date", date)?;
+            to.add("\r\nDate: ");
+            to.add(self.date);
         }
         if !self.served {
-            field("Server", "Xenith")?;
+            to.add("\r\nServer: Xenith");
         }
         for (name, value) in self.fields {
             if !matches!(Own::of(name), Own::Connection | Own::Length) {
-                field(name, value)?;
+                to.add("\r\n");
+                to.add(name);
+                to.add(": ");
+                to.add(value);
             }
         }
-        match self.connection {
-            ["", ""] => {}
-            ["", only] | [only, ""] => field("Connection", only)?,
-            [own, rest] => write!(f, "Connection: {own}, {rest}\r\n")?,
+        let [own, rest] = self.connection;
+        if !own.is_empty() || !rest.is_empty() {
+            to.add("\r\nConnection: ");
+            to.add(own);
+            if !own.is_empty() && !rest.is_empty() {
+                to.add(", ");
+            }
+            to.add(rest);
         }
         match self.content {
-            Content::Length(length) => write!(f, "Content-Length: {length}\r\n\r\n"),
-            Content::Chunks => f.write_str("Transfer-Encoding: chunked\r\n\r\n"),
-            Content::Silent | Content::Close => f.write_str("\r\n"),
+            Content::Length(length) => {
+                to.add("\r\nContent-Length: ");
+                to.add_number(length);
+            }
+            Content::Chunks => to.add("\r\nTransfer-Encoding: chunked"),
+            Content::Silent | Content::Close => {}
         }
+        to.add("\r\n\r\n");
     }
 }
 
@@ -249,12 +286,16 @@ pub(super) fn refusal<'a>(
         content: Content::Length((phrase.len() + why.len() + 8) as u64),
         connection: ["", "close"],
     };
-    let text = match headless {
-        true => format(memory, format_args!("{head}"), 0),
-        false => format(memory, format_args!("{head}{} {phrase}: {why}.\n", status.0), 0),
-    };
-    // All of them fit.
-    let length = text.map_or(0, |(length, _)| length);
+    let mut window = Window::new(memory, 0);
+    head.write(&mut window);
+    if !headless {
+        window.add_number(status.0.into());
+        for text in [" ", phrase, ": ", why, ".\n"] {
+            window.add(text);
+        }
+    }
+    // All of it fits.
+    let length = window.filled;
     memory.get(..length).unwrap_or_default()
 }
 
@@ -305,7 +346,9 @@ impl<'a> Response<'a> {
         self.progress.begun = true;
         let mut sent = 0;
         loop {
-            let (count, last) = format(self.memory, format_args!("{head}"), sent)?;
+            let mut window = Window::new(self.memory, sent);
+            head.write(&mut window);
+            let (count, last) = (window.filled, !window.full);
             let part = self.memory.get(..count).unwrap_or_default();
             put(body.writer(), part, self.pace).await?;
             sent += count;

@@ -76,6 +76,8 @@ struct Entry {
 #[derive(Debug, Default)]
 pub(super) struct Neighbors {
     entries: Vec<Entry>,
+    /// Which of them was found last, if it is still there.
+    last: usize,
     /// Frames that wait.
     held: usize,
     /// Nobody is to be asked before.
@@ -89,8 +91,11 @@ impl Neighbors {
 
     /// The Ethernet address to send to, if it is known.
     pub(super) fn lookup(&mut self, address: IpAddr, now: Instant) -> Option<Mac> {
-        let at = self.find(address).ok()?;
-        let entry = self.entries.get_mut(at)?;
+        // Most often it is the one of the packet before.
+        if self.entries.get(self.last).is_none_or(|it| it.address != address) {
+            self.last = self.find(address).ok()?;
+        }
+        let entry = self.entries.get_mut(self.last)?;
         let mac = entry.mac?;
         entry.used = now;
         if entry.until <= now && entry.asked.is_none() {

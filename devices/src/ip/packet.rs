@@ -303,6 +303,18 @@ pub(super) fn sequence_of(packet: &[u8]) -> Option<u32> {
     bytes(packet, transport + 4).map(u32::from_be_bytes)
 }
 
+/// Where the TCP header begins and the packet ends in `frame`, which was judged to hold one:
+/// without another look at all of it. Nothing behind IPv6's extension headers.
+fn tcp_within(frame: &[u8]) -> Option<(usize, usize)> {
+    let first = *frame.get(HEADER)?;
+    let (protocol, header, length, more) = match first >> 4 {
+        4 => (HEADER + 9, 4 * usize::from(first & 15), HEADER + 2, 0),
+        _ => (HEADER + 6, 40, HEADER + 4, 40),
+    };
+    let end = HEADER + more + number(frame, length)?;
+    (frame.get(protocol) == Some(&TCP)).then_some((HEADER + header, end))
+}
+
 /// Where the TCP header begins in `frame`, if it has one.
 pub(super) fn tcp_header(frame: &[u8]) -> Option<usize> {
     Packet::parse(frame).filter(|it| it.protocol == TCP).map(|it| it.transport)

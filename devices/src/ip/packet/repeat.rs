@@ -7,7 +7,7 @@
 //! count and each loss would cost the second until the timer fires. So they are told to
 //! smoltcp with the window before, and it hears of the larger one a moment later.
 
-use super::{ACK, FIN, HEADER, Packet, RST, SYN, TCP, bytes, put};
+use super::{ACK, FIN, HEADER, RST, SYN, bytes, put, tcp_within};
 
 /// The longest frame without payload, over IPv4 with options and over IPv6.
 const LONGEST: usize = HEADER + 60 + 60;
@@ -30,8 +30,7 @@ pub(in crate::ip) type Short = heapless::Vec<u8, LONGEST>;
 impl Acknowledged {
     /// Hears of a segment; what to take in its place, if anything.
     pub(in crate::ip) fn hear(&mut self, frame: &[u8]) -> Option<Short> {
-        let packet = Packet::parse(frame).filter(|it| it.protocol == TCP)?;
-        let at = packet.transport;
+        let (at, end) = tcp_within(frame)?;
         let (number, window) = (bytes(frame, at + 8)?, bytes(frame, at + 14)?);
         let [length, flags] = bytes(frame, at + 12)?;
         if flags & (SYN | RST | ACK) != ACK {
@@ -40,7 +39,7 @@ impl Acknowledged {
         let before = core::mem::replace(self, Self { number, window });
         let payload = at + usize::from(length >> 4) * 4;
         // Windows are compared as they stand: one that was closed has to be opened.
-        let repeats = payload == packet.end
+        let repeats = payload == end
             && flags & FIN == 0
             && before.number == number
             && before.window != [0; 2]
@@ -49,7 +48,7 @@ impl Acknowledged {
         if !repeats {
             return None;
         }
-        let mut short = Short::from_slice(frame.get(..packet.end)?).ok()?;
+        let mut short = Short::from_slice(frame.get(..end)?).ok()?;
         self.window = before.window;
         put(&mut short, at + 14, u16::from_be_bytes(before.window));
         Some(short)
@@ -75,7 +74,7 @@ fn is_selective(mut options: &[u8]) -> bool {
 mod tests {
     extern crate std;
 
-    use super::super::{IPV4, IPV6};
+    use super::super::{IPV4, IPV6, TCP};
     use super::*;
     use std::vec::Vec;
 
