@@ -1,0 +1,58 @@
+//! A walk through all page tables, for tests.
+
+use super::{Paging, READ, frame_of};
+use ::xen::hypercall::update_va_mapping;
+use ::xen::memory::Mfn;
+use ::xen::public::mmu::{PTE_NO_EXECUTE, PTE_PRESENT, UVMF_INVLPG};
+
+impl Paging {
+    /// Tells `each` the address and the entry of every page that is mapped, in
+    /// order. For tests: it makes a hypercall for each of our tables.
+    pub(in crate::machine::xen) fn walk(&self, each: &mut dyn FnMut(usize, u64)) {
+        // Entries from 256 on are Xen's own, and then the other half's.
+        self.walk_table(self.root, 4, 0, 256, 0, each);
+    }
+
+    fn walk_table(
+        &self,
+        table: Mfn,
+        level: u32,
+        base: usize,
+        entries: usize,
+        inherited: u64,
+        each: &mut dyn FnMut(usize, u64),
+    ) {
+        for index in 0..entries {
+            let Some(entry) = self.any_entry(table, index) else { return };
+            if entry & PTE_PRESENT == 0 {
+                continue;
+            }
+            let address = base + (index << (12 + 9 * (level - 1)));
+            // No execution anywhere on the way is no execution.
+            let inherited = inherited | entry & PTE_NO_EXECUTE;
+            if level == 1 {
+                each(address, entry | inherited);
+            } else {
+                self.walk_table(frame_of(entry), level - 1, address, 512, inherited, each);
+            }
+        }
+    }
+
+    /// Entry `index` of any table.
+    fn any_entry(&self, table: Mfn, index: usize) -> Option<u64> {
+        if let Some(entry) = self.builder_entry(table, index) {
+            return Some(entry);
+        }
+        let scratch = self.layout.scratch as u64;
+        let entry = table.0 << 12 | READ | PTE_NO_EXECUTE;
+        // SAFETY: the scratch page is for this.
+        unsafe { update_va_mapping(scratch, entry, UVMF_INVLPG) }.ok()?;
+        // SAFETY: the index is below 512.
+        let from = unsafe { (scratch as *const u64).add(index) };
+        // SAFETY: mapped above.
+        let entry = unsafe { from.read_volatile() };
+        // SAFETY: as above.
+        unsafe { update_va_mapping(scratch, 0, UVMF_INVLPG) }.ok()?;
+        Some(entry)
+    }
+}
