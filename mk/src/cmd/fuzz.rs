@@ -18,14 +18,13 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use toml_edit::DocumentMut;
 
 /// Feeds drivers, stack and servers with inputs that libFuzzer makes up
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  cargo mk fuzz\n  cargo mk fuzz netfront --seconds 600 --keep\n  \
 cargo mk fuzz http --input target/fuzz/crashes/http/crash-0123\n\nTargets are the files in \
-tests/fuzz/fuzz_targets. Inputs that reach new code go to target/fuzz/corpus; those that are kept \
+tests/fuzz/src/bin. Inputs that reach new code go to target/fuzz/corpus; those that are kept \
 stand in tests/fuzz/corpus."
 )]
 pub(crate) struct Args {
@@ -44,6 +43,9 @@ pub(crate) struct Args {
 
 /// Where the targets stand.
 const FOLDER: &str = "tests/fuzz";
+
+/// Where in that folder.
+const SOURCES: &str = "src/bin";
 
 /// MiB that a target may use; more is a leak.
 const MEMORY: u32 = 1024;
@@ -64,7 +66,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     let targets = fuzz.choose(&args.targets)?;
     build::compiler().map_err(|why| anyhow::anyhow!(why))?;
     ui.step("building the targets");
-    let built = build::build(&project, &targets, ui)?;
+    let built = build::build(&fuzz.folder, &fuzz.out, &targets, ui)?;
     ui.done();
     if !built.sanitizer {
         ui.warn("this toolchain has no AddressSanitizer: only panics and hangs are found");
@@ -96,20 +98,20 @@ pub(crate) fn obstacle() -> Option<String> {
     build::compiler().err()
 }
 
-/// Targets whose inputs are whole disks, whose bytes whoever lends one can choose.
-const FORMATS: [&str; 6] = ["ext4", "fat", "fat_names", "keys", "partition", "tar"];
+/// What a target's doc comment says when `cargo mk check` should run it for longer than others.
+const CHECK_SECONDS: &str = "//! check-seconds:";
 
-/// The kept corpus and `seconds` more of each target, or `long` for formats of disks, for
+/// The kept corpus and `seconds` more of each target, or as long as it says itself, for
 /// `cargo mk check`.
 ///
 /// # Errors
 /// With all crashes, or when the targets cannot be built.
-pub(crate) fn check(project: &Project, seconds: u64, long: u64, ui: &Ui) -> Result<Tally> {
+pub(crate) fn check(project: &Project, seconds: u64, ui: &Ui) -> Result<Tally> {
     let fuzz = Fuzz::find(project)?;
-    let built = build::build(project, &fuzz.targets, ui)?;
+    let built = build::build(&fuzz.folder, &fuzz.out, &fuzz.targets, ui)?;
     let mut crashes = String::new();
     for target in &fuzz.targets {
-        let seconds = if FORMATS.contains(&target.as_str()) { long } else { seconds };
+        let seconds = fuzz.check_seconds(target)?.unwrap_or(seconds);
         if let Outcome::Crash(report) = fuzz.target(&built, target, seconds, false, ui)? {
             crashes += &format!("\n{target}: {report}");
         }
@@ -120,6 +122,8 @@ pub(crate) fn check(project: &Project, seconds: u64, long: u64, ui: &Ui) -> Resu
 
 /// The targets and their places.
 struct Fuzz {
+    /// The workspace that they stand in.
+    folder: PathBuf,
     targets: Vec<String>,
     /// The corpora that are kept.
     kept: PathBuf,
@@ -138,10 +142,9 @@ impl Fuzz {
     fn find(project: &Project) -> Result<Self> {
         let folder = project.root.join(FOLDER);
         ensure!(project.is_xenith() && folder.is_dir(), "there are no fuzz targets here");
-        let manifest = String::from_utf8(read(&folder.join("Cargo.toml"))?)?;
-        let targets = targets(&manifest.parse().context("tests/fuzz/Cargo.toml")?);
+        let targets = targets(&folder)?;
         let out = project.metadata.target_directory.join("fuzz").into();
-        Ok(Self { targets, kept: folder.join("corpus"), out })
+        Ok(Self { targets, kept: folder.join("corpus"), folder, out })
     }
 
     fn choose(&self, names: &[String]) -> Result<Vec<String>> {
@@ -153,6 +156,13 @@ impl Fuzz {
             ensure!(self.targets.contains(name), "there is no fuzz target {name}\ntargets: {list}");
         }
         Ok(names.to_vec())
+    }
+
+    /// How long `target` says that `cargo mk check` should run it.
+    fn check_seconds(&self, target: &str) -> Result<Option<u64>> {
+        let file = self.folder.join(SOURCES).join(target).with_extension("rs");
+        let text = String::from_utf8(read(&file)?).context("not UTF-8")?;
+        check_seconds(&text).with_context(|| file.display().to_string())
     }
 
     /// A folder of `target`, which is there from then on.
@@ -245,11 +255,27 @@ fn clear(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The names of the binaries in a manifest.
-fn targets(manifest: &DocumentMut) -> Vec<String> {
-    let bins = manifest.get("bin").and_then(|it| it.as_array_of_tables());
-    let names = bins.into_iter().flatten().filter_map(|bin| bin.get("name")?.as_str());
-    names.map(str::to_owned).collect()
+/// The names of the targets: cargo makes each file there a binary.
+fn targets(folder: &Path) -> Result<Vec<String>> {
+    let folder = folder.join(SOURCES);
+    let files = fs::read_dir(&folder).with_context(|| format!("no {}", folder.display()))?;
+    let paths = files.flatten().map(|file| file.path());
+    let sources = paths.filter(|path| path.extension().is_some_and(|it| it == "rs"));
+    let mut names: Vec<_> =
+        sources.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// What a target's doc comment says of its time in `cargo mk check`.
+fn check_seconds(source: &str) -> Result<Option<u64>> {
+    let mut comment = source.lines().take_while(|line| line.starts_with("//!"));
+    let said = comment.find_map(|line| line.strip_prefix(CHECK_SECONDS));
+    said.map(|text| {
+        let seconds = text.trim().parse().ok().filter(|&it| it > 0);
+        seconds.with_context(|| format!("{CHECK_SECONDS}{text}: that is no number of seconds"))
+    })
+    .transpose()
 }
 
 /// Runs a target: whether all went well, how far it came, and what it said besides.
@@ -283,25 +309,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn targets_are_the_binaries_of_the_manifest() {
-        let manifest = "[package]\nname = 'a'\n[[bin]]\nname = 'x'\n[[bin]]\nname = 'y'\n";
-        assert_eq!(targets(&manifest.parse().unwrap()), ["x", "y"]);
+    fn a_target_says_how_long_it_is_checked() {
+        assert_eq!(check_seconds("//! Disks.\n//!\n//! check-seconds: 60\n").unwrap(), Some(60));
+        assert_eq!(check_seconds("//! Frames.\n\n//! check-seconds: 60\n").unwrap(), None);
+        for wrong in ["", " soon", " 0", " -1"] {
+            let error = check_seconds(&format!("//! check-seconds:{wrong}\n")).unwrap_err();
+            assert!(error.to_string().contains("no number of seconds"), "{error}");
+        }
     }
 
     #[test]
-    fn every_target_has_its_file_and_its_corpus() {
+    fn every_target_has_a_kept_corpus() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(FOLDER);
-        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
-        let declared = targets(&manifest.parse().unwrap());
-        let files = fs::read_dir(folder.join("fuzz_targets")).unwrap();
-        let mut files: Vec<_> = files
-            .map(|file| file.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
-            .collect();
-        files.sort();
-        assert_eq!(declared, files, "a target is a file and a [[bin]], in the same order");
-        for target in declared {
+        let targets = targets(&folder).unwrap();
+        assert!(targets.contains(&"netfront".to_owned()), "{targets:?}");
+        for target in targets {
             let kept = fs::read_dir(folder.join("corpus").join(&target));
             assert!(kept.is_ok_and(|mut it| it.next().is_some()), "{target} has no kept corpus");
         }
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        assert!(!manifest.contains("[[bin]]"), "a target is a file in {SOURCES} alone");
     }
 }

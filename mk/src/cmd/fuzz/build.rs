@@ -1,7 +1,7 @@
 //! The instrumented build. The flags are those that cargo-fuzz passes to a nightly
 //! compiler; the pinned stable one takes them as well when it is told to.
 
-use crate::project::{Project, cargo};
+use crate::project::cargo;
 use crate::ui::Ui;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
@@ -50,21 +50,20 @@ pub(super) fn compiler() -> Result<(), String> {
     Err(format!("there is no C++ compiler ({name}) to build libFuzzer with: apt-get install g++"))
 }
 
-/// Builds `targets`.
+/// Builds `targets` of the workspace in `folder` into `out`.
 ///
 /// # Errors
 /// When that fails, with what cargo says.
-pub(super) fn build(project: &Project, targets: &[String], ui: &Ui) -> Result<Built> {
+pub(super) fn build(folder: &Path, out: &Path, targets: &[String], ui: &Ui) -> Result<Built> {
     let (host, sysroot) = rustc()?;
     let runtime = format!("lib/rustlib/{host}/lib/librustc-stable_rt.asan.a");
     let sanitizer = Path::new(&sysroot).join(runtime).exists();
     let mut flags = FLAGS.to_vec();
     flags.extend(sanitizer.then_some("-Zsanitizer=address"));
-    let out = project.metadata.target_directory.join("fuzz");
     let mut command = Command::new(cargo());
     command.args(["build", "--quiet", "--release", "--target", &host]);
-    command.arg("--manifest-path").arg(project.root.join(super::FOLDER).join("Cargo.toml"));
-    command.arg("--target-dir").arg(&out);
+    command.arg("--manifest-path").arg(folder.join("Cargo.toml"));
+    command.arg("--target-dir").arg(out);
     command.args(targets.iter().flat_map(|target| ["--bin", target]));
     command.env("RUSTC_BOOTSTRAP", "1").env_remove("RUSTFLAGS");
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
@@ -74,7 +73,7 @@ pub(super) fn build(project: &Project, targets: &[String], ui: &Ui) -> Result<Bu
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         bail!("{}\n{}", crate::ui::shown(&command), text.trim_end());
     }
-    Ok(Built { folder: out.join(host).join("release").into(), sanitizer })
+    Ok(Built { folder: out.join(host).join("release"), sanitizer })
 }
 
 /// The target that is this machine, and the compiler's folder.

@@ -1,4 +1,6 @@
 //! A FAT file system with wrong bytes in it, which is changed as well.
+//!
+//! check-seconds: 60
 
 #![no_main]
 

@@ -1,4 +1,6 @@
 //! An ext4 file system with files, without checksums, and with wrong bytes in it.
+//!
+//! check-seconds: 60
 
 #![no_main]
 
@@ -9,7 +11,7 @@ use xenith_fuzz::disk::{disk, made, patched, walk};
 use xenith_fuzz::on_machine;
 
 static BASE: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz_targets");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/bin");
     let arguments = ["-q", "-F", "-t", "ext4", "-O", "^metadata_csum", "-d", source];
     made("mke2fs", &arguments, 1 << 20)
 });

@@ -1,4 +1,6 @@
 //! A tar archive, whose headers have the right checksums.
+//!
+//! check-seconds: 60
 
 #![no_main]
 
