@@ -22,12 +22,20 @@ impl Progress for Ui {
 }
 
 /// Where the lab keeps what it made: with Xenith itself, so that apps in
-/// repositories of their own share it, unless cargo was told of another place.
+/// repositories of their own share it, unless cargo was told of another place. A Xenith of
+/// a registry or of git is no place to write to, so that is a folder of the user's then.
 pub(crate) fn cache(project: &Project) -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
         Some(_) => project.out.join("lab"),
-        None => project.xenith.join("target/xenith/lab"),
+        None if project.from_folder => project.xenith.join("target/xenith/lab"),
+        None => caches().map_or_else(|| project.out.join("lab"), |it| it.join("xenith/lab")),
     }
+}
+
+/// The user's folder for what can be made again.
+fn caches() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|it| it.is_absolute());
+    set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")))
 }
 
 /// The usual options for a host of this command.

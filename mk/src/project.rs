@@ -16,8 +16,13 @@ const TESTS: &str = "xenith-tests";
 /// A workspace with apps.
 pub(crate) struct Project {
     pub(crate) metadata: Metadata,
-    /// The folder of the kernel's workspace: Xenith itself.
+    /// The folder of the kernel's workspace: Xenith itself, where the kernel is not one of
+    /// many packages from a registry.
     pub(crate) xenith: PathBuf,
+    /// The folder of the kernel, which has what it takes to link with it.
+    kernel: PathBuf,
+    /// Whether that is a folder of the user's, and neither a registry's nor of git's.
+    pub(crate) from_folder: bool,
     /// The folder of this workspace.
     pub(crate) root: PathBuf,
     /// Where images and everything else of `cargo mk` go.
@@ -83,7 +88,7 @@ impl Project {
             .iter()
             .find(|package| package.name.as_str() == KERNEL)
             .with_context(|| format!("no package of this workspace depends on {KERNEL}"))?;
-        let kernel = folder(kernel);
+        let (kernel, from_folder) = (folder(kernel), kernel.source.is_none());
         let xenith = kernel.parent().unwrap_or(&kernel).to_owned();
         let guests = metadata
             .workspace_packages()
@@ -93,6 +98,8 @@ impl Project {
             .collect::<Result<_>>()?;
         let this = Self {
             xenith,
+            kernel,
+            from_folder,
             root: metadata.workspace_root.clone().into(),
             out: metadata.target_directory.join("xenith").into(),
             guests,
@@ -100,7 +107,8 @@ impl Project {
         }
         .optimized(None);
         for file in [this.link_script(), this.target()] {
-            ensure!(file.is_file(), "{} is missing: is Xenith here as a whole?", file.display());
+            let what = "the kernel's package is not whole: fetch it anew";
+            ensure!(file.is_file(), "{} is missing: {what}", file.display());
         }
         Ok(this)
     }
@@ -116,12 +124,14 @@ impl Project {
 
     /// The linker script of the kernel.
     pub(crate) fn link_script(&self) -> PathBuf {
-        self.xenith.join("kernel/link.ld")
+        self.kernel.join("link.ld")
     }
 
     /// The guest target's specification.
     pub(crate) fn target(&self) -> PathBuf {
-        self.xenith.join("targets/x86_64-unknown-xen.json")
+        let path = self.kernel.join("targets/x86_64-unknown-xen.json");
+        // One name for it whatever leads there: cargo builds anew when it changes.
+        path.canonicalize().unwrap_or(path)
     }
 
     /// The apps, without the test guests.
@@ -136,6 +146,13 @@ impl Project {
             let own = self.is_xenith() && !folder(package).starts_with(self.root.join("mk"));
             (own || package.dependencies.iter().any(|it| it.name == KERNEL)).then_some(name)
         })
+    }
+
+    /// The packages of this workspace that are published.
+    pub(crate) fn published(&self) -> impl Iterator<Item = &str> {
+        let packages = self.metadata.workspace_packages().into_iter();
+        let published = packages.filter(|it| it.publish.as_ref().is_none_or(|to| !to.is_empty()));
+        published.map(|package| package.name.as_str())
     }
 
     /// Whether the workspace is Xenith itself.

@@ -97,6 +97,17 @@ fn host_steps(project: &Project, steps: &Steps<'_>) {
         let mut command = cargo("doc --workspace --no-deps --quiet");
         capture(steps.ui, command.env("RUSTDOCFLAGS", "--deny warnings")).map(one)
     });
+    if project.is_xenith() {
+        steps.step("packages", || {
+            let mut command = cargo("package --quiet --offline --allow-dirty");
+            command.args(project.published().flat_map(|name| ["--package", name]));
+            capture(steps.ui, command).map(one)
+        });
+        match deny_is_there() {
+            true => drop(steps.step("dependencies", || deny(project, steps.ui))),
+            false => steps.skip("dependencies", DENY_MISSING),
+        }
+    }
     // Last, beside the guests on Xen: these wait most of the time, and it never does.
     if project.is_xenith() {
         match fuzz::obstacle() {
@@ -126,6 +137,37 @@ const MIRI: [&[&str]; 2] = [
     &["--package", "xenith-xen", "--lib", "--", "--skip", "interleaving"],
     &["--package", "xenith-kernel", "--lib", "--", "task::", "lists::", "--skip", "busy"],
 ];
+
+/// Why the step is left out where it is.
+const DENY_MISSING: &str = "not here; it would be by `cargo install --locked cargo-deny`";
+
+fn deny_is_there() -> bool {
+    let output = Command::new(cargo()).args(["deny", "--version"]).output();
+    output.is_ok_and(|output| output.status.success())
+}
+
+/// Asks cargo-deny about licences, duplicates and sources, and, where the network has them,
+/// about advisories.
+fn deny(project: &Project, ui: &Ui) -> Result<(Tally, String)> {
+    let deny = |words: &str| {
+        let mut command = Command::new(cargo());
+        command.arg("deny").args(words.split(' ')).current_dir(&project.root);
+        capture(ui, command)
+    };
+    deny("--offline check bans licenses sources")?;
+    match deny("check advisories") {
+        Ok(_) => Ok(one("")),
+        Err(error) if is_without_network(&format!("{error:#}")) => {
+            Ok(one("without advisories, as their database cannot be fetched"))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether cargo-deny could not fetch what it compares with, which says nothing of us.
+fn is_without_network(output: &str) -> bool {
+    output.contains("failed to fetch advisory database")
+}
 
 fn miri_is_there() -> bool {
     let output = Command::new("rustup")
@@ -281,6 +323,14 @@ fn tests_in(output: &str) -> (Tally, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_machine_without_network_fails_no_audit() {
+        let error =
+            "[ERROR] failed to fetch advisory database https://github.com/rustsec/advisory-db";
+        assert!(is_without_network(error));
+        assert!(!is_without_network("error[vulnerability]: a crate\nadvisories FAILED"));
+    }
 
     #[test]
     fn cargo_s_results_are_added_up() {

@@ -2,10 +2,10 @@
 //! RFCs say. By default that are `httpd`, and `site` for those of static files, as processes
 //! of this machine; it may be any other.
 
-#[path = "../../../../tests/http/cases.rs"]
+#[path = "../../../embed/http/cases.rs"]
 mod cases;
 mod client;
-#[path = "../../../../tests/http/files.rs"]
+#[path = "../../../embed/http/files.rs"]
 mod files;
 
 use crate::project::Project;

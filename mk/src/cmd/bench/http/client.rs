@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn what_is_expected_is_one_of_two() {
-        let table = include_str!("../../../../../tests/http/client.txt");
+        let table = include_str!("../../../../embed/http/client.txt");
         for case in cases::read(table).unwrap() {
             let one = |start: &str| case.expected.iter().any(|word| word.starts_with(start));
             assert_ne!(one("body="), one("error="), "{}", case.name);

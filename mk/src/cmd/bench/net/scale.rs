@@ -20,7 +20,7 @@ const MOST: f64 = 1.3;
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What opens them and asks.
-const HOLD: &str = include_str!("../../../../../scripts/hold.py");
+const HOLD: &str = include_str!("../../../../embed/hold.py");
 
 /// What one number of connections comes to.
 struct Held {
