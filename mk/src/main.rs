@@ -36,6 +36,7 @@ mod ui;
 
 use clap::{Parser, Subcommand};
 use console::style;
+use std::ffi::OsString;
 use std::process::ExitCode;
 use ui::Ui;
 
@@ -71,7 +72,7 @@ enum Cmd {
 }
 
 fn main() -> ExitCode {
-    let (words, others) = cmd::run::split(std::env::args_os());
+    let (words, others) = cmd::run::split(words(std::env::args_os()));
     let mut cli = Cli::parse_from(words);
     if let Cmd::Run(args) = &mut cli.command {
         args.add(others);
@@ -104,6 +105,12 @@ fn main() -> ExitCode {
     }
 }
 
+/// The command line, without the word that cargo puts before it when it calls us as `cargo
+/// xenith`.
+fn words(line: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
+    line.enumerate().filter(|(at, word)| *at != 1 || word != "xenith").map(|(_, word)| word)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,6 +123,9 @@ mod tests {
             let error = Cli::try_parse_from(words).err().expect(line);
             assert_eq!(error.kind(), ErrorKind::DisplayHelp, "{line}: {error}");
         }
+        let line = |line: &str| words(line.split(' ').map(OsString::from)).collect::<Vec<_>>();
+        assert_eq!(line("cargo-xenith xenith run a"), line("cargo-xenith run a"));
+        assert_eq!(line("mk new xenith").len(), 3);
         // That of an app is an argument of it.
         let run = Cli::try_parse_from(["cargo mk", "run", "hello", "help"]);
         assert!(matches!(run, Ok(Cli { command: Cmd::Run(_), .. })));

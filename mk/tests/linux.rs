@@ -32,7 +32,7 @@ fn apps_serve_on_a_tap_and_by_sockets() {
     }
     // Built before anything waits for them: how long that takes is nothing about the apps.
     for app in ["httpd", "ping"] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xenith-mk"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cargo-xenith"));
         let output = command.args(["run", app, "--on", "linux", "help"]).output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{app} cannot be built: {errors}");
@@ -40,7 +40,7 @@ fn apps_serve_on_a_tap_and_by_sockets() {
     let output = Command::new("unshare")
         .args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh"])
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/linux.sh"))
-        .env("MK", env!("CARGO_BIN_EXE_xenith-mk"))
+        .env("MK", env!("CARGO_BIN_EXE_cargo-xenith"))
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);

@@ -10,8 +10,9 @@ use toml_edit::{DocumentMut, Value};
 /// Makes a new app
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo mk new demo\n  cargo mk new demo --path ../demo\n\nWithout --path \
-it stands in apps/ and is a member of this workspace; with it, it is a\nrepository of its own."
+    after_help = "Examples:\n  cargo mk new demo\n  cargo mk new demo --path ../demo\n  cargo xenith new demo --path \
+demo --xenith https://github.com/xenith-os/xenith\n\nWithout --path it stands in apps/ and is a \
+member of Xenith's own workspace; with it, it is a\nrepository of its own."
 )]
 pub(crate) struct Args {
     /// The app's name: letters, digits and -
@@ -19,7 +20,96 @@ pub(crate) struct Args {
     /// The folder of its own that the app gets
     #[arg(long, value_name = "DIR")]
     path: Option<PathBuf>,
+    /// What that repository depends on: a folder with Xenith in it, the address of a git
+    /// repository, with #COMMIT behind it for one of its commits, or a released version.
+    /// Without it, the Xenith of the current folder, else the release of this tool
+    #[arg(long, value_name = "FOLDER|URL|VERSION", requires = "path")]
+    xenith: Option<String>,
 }
+
+/// Where a repository gets Xenith from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Source {
+    Folder(PathBuf),
+    Git { url: String, commit: Option<String> },
+    Release(String),
+}
+
+impl Source {
+    /// Reads what a user wrote.
+    fn parse(text: &str) -> Result<Self> {
+        if text.contains("://") || text.starts_with("git@") {
+            let (url, commit) = text.split_once('#').map_or((text, None), |(a, b)| (a, Some(b)));
+            let commit = commit.map(str::to_owned);
+            return Ok(Self::Git { url: url.to_owned(), commit });
+        }
+        let is_number = |part: &str| part.parse::<u64>().is_ok();
+        if text.splitn(3, '.').take(2).all(is_number) && !Path::new(text).exists() {
+            return Ok(Self::Release(text.to_owned()));
+        }
+        let folder = Path::new(text).canonicalize().ok();
+        folder.filter(|it| it.join("kernel/Cargo.toml").is_file()).map(Self::Folder).with_context(
+            || {
+                format!(
+                    "{text} is neither a folder with Xenith in it, nor the address of a git \
+                     repository such as https://..., nor a version such as {VERSION}"
+                )
+            },
+        )
+    }
+
+    /// The Xenith of this workspace, else the release of this tool.
+    fn usual(project: Option<&Project>) -> Self {
+        match project.filter(|project| project.from_folder) {
+            Some(project) => Self::Folder(project.xenith.clone()),
+            None => Self::Release(VERSION.to_owned()),
+        }
+    }
+
+    /// The keys of a dependency on the crate in that folder of Xenith.
+    fn keys(&self, folder: &str) -> Result<String> {
+        let quoted = |text: &str| Value::from(text).to_string();
+        Ok(match self {
+            Self::Folder(xenith) => {
+                let path = xenith.join(folder);
+                let path = path.to_str().context("the path of Xenith is not UTF-8")?;
+                format!("path = {}", quoted(path))
+            }
+            Self::Git { url, commit: None } => format!("git = {}", quoted(url)),
+            Self::Git { url, commit: Some(commit) } => {
+                format!("git = {}, rev = {}", quoted(url), quoted(commit))
+            }
+            Self::Release(version) => format!("version = {}", quoted(version)),
+        })
+    }
+
+    /// The words that `cargo mk` stands for in the repository, and how one gets them.
+    fn mk(&self) -> Result<(String, String)> {
+        let install = |from: &str| {
+            let how = format!("`cargo mk` is `cargo xenith` of `cargo install {from}`.");
+            Ok(("\"xenith\"".to_owned(), how))
+        };
+        match self {
+            Self::Folder(xenith) => {
+                let manifest = xenith.join("Cargo.toml");
+                let manifest = manifest.to_str().context("the path of Xenith is not UTF-8")?;
+                let words = ["run", "--quiet", "--manifest-path", manifest];
+                let words = words.into_iter().chain(["--package", "xenith-mk", "--"]);
+                let how = "Xenith is used from the folder that `Cargo.toml` and \
+                           `.cargo/config.toml` name.";
+                Ok((toml_edit::Array::from_iter(words).to_string(), how.to_owned()))
+            }
+            Self::Git { url, commit: None } => install(&format!("--git {url} xenith-mk")),
+            Self::Git { url, commit: Some(commit) } => {
+                install(&format!("--git {url} --rev {commit} xenith-mk"))
+            }
+            Self::Release(version) => install(&format!("xenith-mk@{version}")),
+        }
+    }
+}
+
+/// The release of this tool.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Names that mean something else to Rust, to cargo or to Xenith.
 const TAKEN: &[&str] = &[
@@ -37,15 +127,17 @@ const TAKEN: &[&str] = &[
 /// # Errors
 /// When the name cannot be used or there is something already.
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
-    let project = Project::find()?;
+    // A repository of its own can be made anywhere.
+    let project = Project::find();
     check_name(&args.name)?;
     let folder = match &args.path {
         Some(path) => absolute(path).context("the current folder is gone")?,
         None => {
-            ensure!(
-                project.is_xenith(),
-                "this workspace is not Xenith's: give the new app a folder of its own with --path"
-            );
+            let project = project.as_ref().ok().filter(|project| project.is_xenith());
+            let project = project.context(
+                "this is not Xenith's own workspace: give the new app a folder of its own with \
+                 --path",
+            )?;
             let taken = project.guests.iter().find(|guest| guest.name == args.name);
             ensure!(taken.is_none(), "there is a guest {} already", args.name);
             project.root.join("apps").join(&args.name)
@@ -54,8 +146,14 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     let empty = fs::read_dir(&folder).map_or(!folder.exists(), |mut it| it.next().is_none());
     ensure!(empty, "{} exists and is not empty: choose another folder", folder.display());
     match args.path {
-        Some(_) => repository(&project, &args.name, &folder)?,
-        None => member(&project, &args.name, &folder)?,
+        Some(_) => {
+            let source = match &args.xenith {
+                Some(text) => Source::parse(text)?,
+                None => Source::usual(project.as_ref().ok()),
+            };
+            repository(&source, &args.name, &folder)?;
+        }
+        None => member(&project?, &args.name, &folder)?,
     }
     ui.note(&format!("made {}", folder.display()));
     match &args.path {
@@ -128,29 +226,20 @@ fn with_member(manifest: &str, member: &str) -> Result<String> {
 }
 
 /// An app in a repository of its own.
-fn repository(project: &Project, name: &str, folder: &Path) -> Result<()> {
-    let xenith = project.xenith.to_str().context("the path of Xenith is not UTF-8")?;
-    let workspace = String::from_utf8(read(&project.xenith.join("Cargo.toml"))?)?;
-    let workspace: DocumentMut = workspace.parse().context("Cargo.toml of Xenith")?;
-    let dependencies = &workspace["workspace"]["dependencies"];
-    let version = dependencies.get("embedded-io-async").and_then(|it| it.as_str()).unwrap_or("0.7");
-    let repository = &workspace["workspace"]["package"]["repository"];
-    let repository = repository.as_str().unwrap_or("https://xenproject.org");
+fn repository(source: &Source, name: &str, folder: &Path) -> Result<()> {
+    let (mk, how) = source.mk()?;
     let cargo = fill(include_str!("../template/repository.toml"), name)
-        .replace("VERSION", version)
-        .replace("PATH", xenith);
+        .replace("FROM-DEVICES", &source.keys("devices")?)
+        .replace("FROM-KERNEL", &source.keys("kernel")?);
     write(&folder.join("Cargo.toml"), cargo.as_bytes())?;
     sources(name, folder)?;
     let readme = fill(include_str!("../template/README.md.txt"), name);
-    let readme = readme.replace("REPOSITORY", repository);
+    let readme = readme.replace("REPOSITORY", env!("CARGO_PKG_REPOSITORY")).replace("HOW", &how);
     write(&folder.join("README.md"), readme.as_bytes())?;
-    let alias = ["run", "--quiet", "--manifest-path", &format!("{xenith}/Cargo.toml")];
-    let alias: Vec<_> = alias.into_iter().chain(["--package", "xenith-mk", "--"]).collect();
-    let alias = toml_edit::Array::from_iter(alias);
-    write(&folder.join(".cargo/config.toml"), format!("[alias]\nmk = {alias}\n").as_bytes())?;
+    write(&folder.join(".cargo/config.toml"), format!("[alias]\nmk = {mk}\n").as_bytes())?;
     write(&folder.join(".gitignore"), b"/target\n")?;
-    let toolchain = read(&project.xenith.join("rust-toolchain.toml"))?;
-    write(&folder.join("rust-toolchain.toml"), &toolchain)
+    let toolchain = include_bytes!("../../embed/rust-toolchain.toml");
+    write(&folder.join("rust-toolchain.toml"), toolchain)
 }
 
 #[cfg(test)]
@@ -166,6 +255,37 @@ mod tests {
             assert!(check_name(name).is_err(), "{name}");
         }
         assert!(check_name(&"a".repeat(41)).is_err());
+    }
+
+    #[test]
+    fn a_repository_gets_xenith_from_where_it_is_told() {
+        let keys = |text: &str| Source::parse(text).unwrap().keys("devices").unwrap();
+        assert_eq!(keys("0.1.0"), "version = \"0.1.0\"");
+        assert_eq!(keys("https://a/b"), "git = \"https://a/b\"");
+        assert_eq!(keys("https://a/b#12ab"), "git = \"https://a/b\", rev = \"12ab\"");
+        let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap();
+        let here = here.to_str().unwrap();
+        assert_eq!(keys(here), format!("path = \"{here}/devices\""));
+        for wrong in ["", "/", "one.two", "../nowhere"] {
+            let error = Source::parse(wrong).unwrap_err().to_string();
+            assert!(error.contains("neither a folder with Xenith in it"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_template_names_the_versions_of_the_workspace() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+        let workspace: DocumentMut = fs::read_to_string(file).unwrap().parse().unwrap();
+        let template = include_str!("../template/repository.toml");
+        let template = template.replace("FROM-DEVICES", "a = 1").replace("FROM-KERNEL", "a = 1");
+        let template: DocumentMut = template.parse().unwrap();
+        let (here, there) = (
+            workspace["workspace"]["dependencies"]["embedded-io-async"].as_str(),
+            template["dependencies"]["embedded-io-async"].as_str(),
+        );
+        assert_eq!(here.unwrap(), there.unwrap());
+        let edition = workspace["workspace"]["package"]["edition"].as_str();
+        assert_eq!(edition, template["package"]["edition"].as_str());
     }
 
     #[test]
