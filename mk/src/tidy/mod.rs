@@ -52,6 +52,9 @@ const FILES: &[&str] = &[
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "README.md",
+    "RELEASING.md",
+    "SECURITY.md",
+    "deny.toml",
 ];
 
 /// Everything that is wrong with the workspace.
