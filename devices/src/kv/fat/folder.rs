@@ -309,7 +309,7 @@ impl<B: Block> Fat<B> {
                 let units = name.iter().skip(number as usize * UNITS).zip(PLACES);
                 self.change(folder, slot, |entry| {
                     units.for_each(|(unit, at)| {
-                        entry[at..at + 2].copy_from_slice(&unit.to_le_bytes())
+                        entry[at..at + 2].copy_from_slice(&unit.to_le_bytes());
                     });
                 })
                 .await?;
