@@ -6,10 +6,7 @@
 //!
 //! * [`console`]: the byte streams of the console
 //! * [`net`]: network interfaces, which carry Ethernet frames
-//! * [`ip`]: TCP, UDP, ICMP and names
 //! * [`block`]: sectors on a disk
-//! * [`kv`]: files and keys on it
-//! * [`http`]: a server and a client of HTTP over TCP
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -21,9 +18,6 @@ extern crate std;
 pub mod block;
 pub mod console;
 pub mod frontend;
-pub mod http;
-pub mod ip;
-pub mod kv;
 pub mod net;
 
 #[cfg(target_os = "xen")]
@@ -31,7 +25,6 @@ pub use block::blkfront::Blkfront as Block;
 #[cfg(not(target_os = "xen"))]
 pub use block::file::File as Block;
 pub use console::Console;
-pub use ip::Ip;
 #[cfg(target_os = "xen")]
 pub use net::netfront::Netfront as Net;
 #[cfg(not(target_os = "xen"))]

@@ -5,7 +5,7 @@ use crate::args::{self, Args, Argument};
 /// Something that an app can name in its manifest's `devices`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a device",
-    note = "the `devices` of a manifest are types such as `devices::Console`"
+    note = "the `devices` of a manifest are types such as `xenith::Console`"
 )]
 pub trait Device: Sized {
     /// The class as the manifest's note names it, such as `console`.

@@ -9,6 +9,7 @@
 //! * [`unikernel!`]: the manifest and the wiring of an app
 //! * [`task`]: futures, and the loop that runs them
 //! * [`time`]: the clocks, sleeping, intervals and timeouts
+//! * [`calendar`]: days and dates
 //! * [`memory`]: what memory is used for
 //! * [`metrics`](mod@metrics): numbers about the running machine
 //! * [`args`]: the typed arguments of the command line
@@ -32,6 +33,7 @@
 extern crate alloc;
 
 pub mod args;
+pub mod calendar;
 mod command_line;
 mod common;
 pub mod device;

@@ -64,6 +64,7 @@ impl Levels {
     /// The level of what the module `target` says: the last one for a part of its path,
     /// else the last one for all.
     fn of(&self, target: &str) -> LevelFilter {
+        let target = known(target);
         let (mut all, mut own) = (LevelFilter::Info, None);
         for (module, level) in items(self.text).flatten() {
             if module.is_empty() {
@@ -74,6 +75,11 @@ impl Levels {
         }
         own.unwrap_or(all)
     }
+}
+
+/// The path of a module as apps know it, by which our own crates go.
+fn known(target: &str) -> &str {
+    target.strip_prefix("xenith_").unwrap_or(target)
 }
 
 fn level(text: &[u8]) -> Option<LevelFilter> {
@@ -98,14 +104,12 @@ impl Log for Sink {
             return;
         }
         let us = Instant::now().as_nanos() / 1000;
-        // Our own crates go by the names that apps know them by.
-        let target = record.target();
         machine::line(format_args!(
             "[{:5}.{:06}] {} {}: {}",
             us / 1_000_000,
             us % 1_000_000,
             record.level(),
-            target.strip_prefix("xenith_").unwrap_or(target),
+            known(record.target()),
             record.args()
         ));
     }
@@ -128,9 +132,10 @@ mod tests {
 
     #[test]
     fn modules_may_have_their_own_level() {
-        let levels = Levels::parse("warn,netfront=trace,tcp=off").unwrap();
+        let levels = Levels::parse("warn,netfront=trace,tcp=off,ip=debug").unwrap();
         assert_eq!(levels.of("xenith_devices::net::netfront"), LevelFilter::Trace);
-        assert_eq!(levels.of("xenith_devices::ip::tcp::input"), LevelFilter::Off);
+        assert_eq!(levels.of("xenith_http::tcp::input"), LevelFilter::Off);
+        assert_eq!(levels.of("xenith_ip::stack"), LevelFilter::Debug);
         assert_eq!(levels.of("app"), LevelFilter::Warn);
         assert_eq!(levels.most, LevelFilter::Trace);
         assert_eq!(Levels::parse("tcp=off").unwrap().of("app"), LevelFilter::Info);

@@ -8,8 +8,10 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
-/// The package whose apps these are.
+/// The package that all guests are built from.
 const KERNEL: &str = "xenith-kernel";
+/// The package that apps depend on, which re-exports the kernel.
+const FACADE: &str = "xenith";
 /// The package whose binaries are test guests.
 const TESTS: &str = "xenith-tests";
 
@@ -70,6 +72,11 @@ pub(crate) struct Guest {
     pub(crate) limit: Option<u64>,
 }
 
+/// Whether a package is built from Xenith's crates.
+fn uses_xenith(package: &Package) -> bool {
+    package.dependencies.iter().any(|it| [KERNEL, FACADE].contains(&it.name.as_str()))
+}
+
 impl Project {
     /// Asks cargo about the workspace around the current folder.
     ///
@@ -87,13 +94,13 @@ impl Project {
             .packages
             .iter()
             .find(|package| package.name.as_str() == KERNEL)
-            .with_context(|| format!("no package of this workspace depends on {KERNEL}"))?;
+            .with_context(|| format!("no package of this workspace depends on {FACADE}"))?;
         let (kernel, from_folder) = (folder(kernel), kernel.source.is_none());
         let xenith = kernel.parent().unwrap_or(&kernel).to_owned();
         let guests = metadata
             .workspace_packages()
             .into_iter()
-            .filter(|package| package.dependencies.iter().any(|it| it.name == KERNEL))
+            .filter(|package| uses_xenith(package))
             .flat_map(guests_of)
             .collect::<Result<_>>()?;
         let this = Self {
@@ -144,7 +151,7 @@ impl Project {
         let packages = self.metadata.workspace_packages().into_iter();
         packages.map(|package| (package.name.as_str(), package)).filter_map(|(name, package)| {
             let own = self.is_xenith() && !folder(package).starts_with(self.root.join("mk"));
-            (own || package.dependencies.iter().any(|it| it.name == KERNEL)).then_some(name)
+            (own || uses_xenith(package)).then_some(name)
         })
     }
 

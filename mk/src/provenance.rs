@@ -1,21 +1,10 @@
 //! What an image was built from: the commit, and the crates that are compiled
-//! for it. `kernel::unikernel!` puts it into the manifest.
+//! for it. `xenith::unikernel!` puts it into the manifest.
 
 use crate::project::Project;
-use cargo_metadata::{DependencyKind, Metadata, Package, PackageId, TargetKind};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
-use std::str::FromStr;
-
-/// What the guest target is, for the conditions of dependencies.
-const TARGET: &[&str] = &[
-    "target_os=\"xen\"",
-    "target_arch=\"x86_64\"",
-    "target_pointer_width=\"64\"",
-    "target_endian=\"little\"",
-    "panic=\"abort\"",
-];
 
 /// An environment variable for each package with guests in it.
 pub(crate) fn variables(project: &Project) -> Vec<(String, String)> {
@@ -25,7 +14,7 @@ pub(crate) fn variables(project: &Project) -> Vec<(String, String)> {
         .map(|package| {
             let mut lines = commit.clone();
             if package.metadata.pointer("/xenith/crates").is_some_and(|it| it == true) {
-                for (name, version) in crates(&project.metadata, &package.id) {
+                for (name, version) in crates(project, &package.name) {
                     lines += &format!("crate\t{name}\t{version}\n");
                 }
             }
@@ -46,34 +35,27 @@ fn commit(root: &Path) -> Option<String> {
     Some(if changed { id + "+" } else { id })
 }
 
-/// The crates that are compiled for the guest of package `root`, itself left out.
-fn crates(metadata: &Metadata, root: &PackageId) -> BTreeSet<(String, String)> {
-    let packages: HashMap<&PackageId, &Package> =
-        metadata.packages.iter().map(|package| (&package.id, package)).collect();
-    let nodes: HashMap<_, _> =
-        metadata.resolve.iter().flat_map(|it| &it.nodes).map(|node| (&node.id, node)).collect();
-    let target: Vec<_> =
-        TARGET.iter().filter_map(|it| cargo_platform::Cfg::from_str(it).ok()).collect();
-    let (mut found, mut open, mut seen) = (BTreeSet::new(), vec![root], BTreeSet::new());
-    while let Some(id) = open.pop() {
-        for dependency in nodes.get(id).iter().flat_map(|node| &node.deps) {
-            let linked = dependency.dep_kinds.iter().any(|kind| {
-                kind.kind == DependencyKind::Normal
-                    && kind
-                        .target
-                        .as_ref()
-                        .is_none_or(|it| it.matches("x86_64-unknown-xen", &target))
-            });
-            let Some(package) = packages.get(&dependency.pkg) else { continue };
-            let runs_on_the_host =
-                package.targets.iter().any(|target| target.kind.contains(&TargetKind::ProcMacro));
-            if linked && !runs_on_the_host && seen.insert(&dependency.pkg) {
-                found.insert((package.name.to_string(), package.version.to_string()));
-                open.push(&dependency.pkg);
-            }
-        }
-    }
-    found
+/// The crates that the guest of `package` is built from, itself left out: cargo's tree for
+/// it alone, as the features that its crates have may differ from those that all of the
+/// workspace gives them. Nothing where cargo cannot tell.
+fn crates(project: &Project, package: &str) -> BTreeSet<(String, String)> {
+    let mut command = Command::new("cargo");
+    command.current_dir(&project.root).env("RUSTC_BOOTSTRAP", "1");
+    command.args(["tree", "--quiet", "-Zjson-target-spec", "--package", package, "--target"]);
+    command.arg(project.target()).args(["--edges", "normal,no-proc-macro", "--prefix", "none"]);
+    command.args(["--format", "{p}"]);
+    let Ok(output) = command.output() else { return BTreeSet::new() };
+    parse(&String::from_utf8_lossy(&output.stdout), package)
+}
+
+/// Reads cargo's tree: a name and a version a line, and where from.
+fn parse(tree: &str, package: &str) -> BTreeSet<(String, String)> {
+    let crates = tree.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        Some((words.next()?, words.next()?.strip_prefix('v')?))
+    });
+    let others = crates.filter(|(name, _)| *name != package);
+    others.map(|(name, version)| (name.to_owned(), version.to_owned())).collect()
 }
 
 #[cfg(test)]
@@ -83,14 +65,11 @@ mod tests {
     #[test]
     fn an_image_holds_the_kernel_and_not_what_linux_needs() {
         let project = Project::find().unwrap();
-        let package = |name: &str| {
-            let mut packages = project.metadata.packages.iter();
-            packages.find(|package| package.name.as_str() == name).unwrap()
-        };
-        let crates = crates(&project.metadata, &package("hello").id);
+        let crates = crates(&project, "hello");
         let has = |name: &str| crates.iter().any(|(it, _)| it == name);
         assert!(has("xenith-kernel") && has("xenith-xen") && has("talc"), "{crates:?}");
         assert!(!has("rustix") && !has("libc") && !has("hello"), "{crates:?}");
+        assert!(!has("smoltcp") && !has("xenith-ip"), "{crates:?}");
     }
 
     #[test]

@@ -4,13 +4,13 @@
 mod reading;
 
 use core::net::Ipv4Addr;
-use devices::http::client::{Limits, get};
-use devices::ip::config::Ipv4;
-use devices::ip::{Settings, Stack};
-use devices::net::cable::{End, Options, cable};
 use reading::all;
 use std::format;
 use std::string::{String, ToString};
+use xenith::http::client::{Limits, get};
+use xenith::ip::config::Ipv4;
+use xenith::ip::{Settings, Stack};
+use xenith::net::cable::{End, Options, cable};
 
 /// What is at a path.
 #[derive(Debug)]
@@ -37,12 +37,12 @@ impl Page {
 
 /// Gets the page at `path` from the app that `start` makes, which listens on port 80.
 pub(super) fn page<F: Future>(start: impl FnOnce(Stack<End>) -> F, path: &str) -> Page {
-    kernel::testing::simulate_time();
+    xenith::testing::simulate_time();
     let stack = |end, last| {
         let ipv4 = Ipv4::Static(Ipv4Addr::new(10, 0, 0, last), 24);
         Stack::start(end, Settings { ipv4, ..Settings::default() }).unwrap()
     };
-    kernel::task::block_on(async {
+    xenith::task::block_on(async {
         let (a, b) = cable(Options::default());
         let (server, client) = (start(stack(a, 1)), stack(b, 2));
         let url = format!("http://10.0.0.1{path}");
@@ -53,9 +53,9 @@ pub(super) fn page<F: Future>(start: impl FnOnce(Stack<End>) -> F, path: &str) -
             let text = |bytes| String::from_utf8_lossy(bytes).to_string();
             Ok(Page { status: answer.status().0, sort: text(sort), text: text(&all) })
         });
-        match kernel::task::select(core::pin::pin!(asked), core::pin::pin!(server)).await {
-            kernel::task::Either::First(page) => page.unwrap(),
-            kernel::task::Either::Second(_) => panic!("the app ended"),
+        match xenith::task::select(core::pin::pin!(asked), core::pin::pin!(server)).await {
+            xenith::task::Either::First(page) => page.unwrap(),
+            xenith::task::Either::Second(_) => panic!("the app ended"),
         }
     })
 }

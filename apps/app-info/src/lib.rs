@@ -36,7 +36,7 @@ fn describe(manifest: &str) -> String {
 /// # Errors
 /// Those of the console.
 pub async fn start<C: Write>(mut console: C) -> Result<(), C::Error> {
-    console.write_all(describe(kernel::manifest::this()).as_bytes()).await
+    console.write_all(describe(xenith::manifest::this()).as_bytes()).await
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@
 #![no_std]
 #![no_main]
 
-use devices::Console;
+use xenith::Console;
 
-kernel::unikernel! {
+xenith::unikernel! {
     /// Prints what an image knows about itself.
     name: "app-info",
     memory: 1 MiB,

@@ -23,10 +23,10 @@ use core::cell::Cell;
 use core::fmt;
 use core::pin::Pin;
 use core::task::Poll;
-use devices::block::content::{self, Refused};
-use devices::block::{Block, Error, ErrorKind};
-use kernel::println;
-use kernel::time::Instant;
+use xenith::block::content::{self, Refused};
+use xenith::block::{Block, Error, ErrorKind};
+use xenith::println;
+use xenith::time::Instant;
 
 /// What is written.
 const WRITTEN: u8 = 0x5A;
@@ -175,12 +175,12 @@ pub async fn start<B: Block>(disk: B, count: u32, overwrite: bool) -> Result<(),
 #[cfg(test)]
 mod tests {
     use super::*;
-    use devices::block::memory::Memory;
-    use kernel::task::block_on;
+    use xenith::block::memory::Memory;
+    use xenith::task::block_on;
 
     #[test]
     fn a_disk_is_measured_and_a_small_one_is_not() {
-        kernel::testing::simulate_time();
+        xenith::testing::simulate_time();
         let disk = Memory::new(512, 2048);
         assert_eq!(block_on(start(disk.clone(), 64, false)), Ok(()));
         // It knows its own, and nothing else.
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn what_others_wrote_stays() {
-        kernel::testing::simulate_time();
+        xenith::testing::simulate_time();
         let disk = Memory::from_bytes(512, vec![1; 1 << 20]);
         let result = block_on(start(disk.clone(), 1, false));
         assert!(matches!(result, Err(Failure::Refused(_))), "{result:?}");

@@ -20,9 +20,9 @@
 #![no_std]
 #![no_main]
 
-use devices::Block;
+use xenith::Block;
 
-kernel::unikernel! {
+xenith::unikernel! {
     /// Measures a disk, and writes over a blank one.
     name: "blkbench",
     memory: 32 MiB,

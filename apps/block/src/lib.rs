@@ -9,9 +9,9 @@ extern crate alloc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
-use devices::block::content::{self, Refused};
-use devices::block::{Block, Error, ErrorKind};
-use kernel::println;
+use xenith::block::content::{self, Refused};
+use xenith::block::{Block, Error, ErrorKind};
+use xenith::println;
 
 /// What is not as it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,10 +150,10 @@ mod tests {
 
     #[test]
     fn what_others_wrote_stays() {
-        use devices::block::content::Content;
-        use devices::block::memory::Memory;
-        use devices::kv::fat::Fat;
-        use kernel::task::block_on;
+        use xenith::block::content::Content;
+        use xenith::block::memory::Memory;
+        use xenith::fs::fat::Fat;
+        use xenith::task::block_on;
         let disk = Memory::new(512, 8192);
         for size in [65536, 512, 4096] {
             assert_eq!(block_on(start(disk.clone(), size, false)), Ok(()), "it is its own");

@@ -34,9 +34,9 @@
 #![no_std]
 #![no_main]
 
-use devices::Block;
+use xenith::Block;
 
-kernel::unikernel! {
+xenith::unikernel! {
     /// Checks that a disk keeps what is written to it, and refuses what it has no room for.
     name: "block",
     memory: 8 MiB,

@@ -22,13 +22,13 @@ use core::fmt;
 use core::future::poll_fn;
 use core::task::{Context, Poll};
 use core::time::Duration;
-use devices::ip;
-use devices::net::{Broken, Checksum, HEADER, Mac, Meta, Net};
-use kernel::metrics::{Metric, Source};
-use kernel::println;
-use kernel::task::{Either, select, yield_now};
-use kernel::time::{Instant, timeout};
 use table::{Side, Table};
+use xenith::ip;
+use xenith::metrics::{Metric, Source};
+use xenith::net::{Broken, Checksum, HEADER, Mac, Meta, Net};
+use xenith::println;
+use xenith::task::{Either, select, yield_now};
+use xenith::time::{Instant, timeout};
 
 /// Frames in one direction before the other direction and other tasks get their turn.
 const BUDGET: usize = 64;
@@ -68,7 +68,7 @@ impl fmt::Display for Stats {
 
 impl Source for Stats {
     fn metrics(&self, each: &mut dyn FnMut(Metric)) {
-        kernel::metrics! { each;
+        xenith::metrics! { each;
             counter("bridge_forwarded", "Frames forwarded.", self.forwarded),
             counter("bridge_local", "Frames that stayed on their side.", self.local),
             counter("bridge_refused", "Frames that no bridge forwards.", self.refused),
@@ -233,7 +233,7 @@ impl Bridge {
 /// See [`Error`].
 pub async fn run<A: Net, B: Net>(one: &A, other: &B, stats: Rc<Cell<Stats>>) -> Result<(), Error> {
     // Without randomness a flood can be aimed, and that is all.
-    let secret = kernel::entropy::next_u64().unwrap_or_default();
+    let secret = xenith::entropy::next_u64().unwrap_or_default();
     let table = RefCell::new(Table::new(secret).ok_or(Error::Memory)?);
     let bridge = Bridge { table, stats };
     let there = bridge.forward(Side::One, one, other);
@@ -251,7 +251,7 @@ pub async fn start<A: Net, B: Net>(one: A, other: B) -> Result<(), Error> {
     let (first, second) = (one.info().mac, other.info().mac);
     println!("bridge: ready between {first} and {second}");
     let bridge = run(&one, &other, stats.clone());
-    let result = match select(bridge, kernel::shutdown_requested()).await {
+    let result = match select(bridge, xenith::shutdown_requested()).await {
         Either::First(result) => result,
         Either::Second(_) => Ok(()),
     };

@@ -8,9 +8,9 @@
 #![no_std]
 #![no_main]
 
-use devices::Net;
+use xenith::Net;
 
-kernel::unikernel! {
+xenith::unikernel! {
     /// Bridges two networks: a machine on one of them reaches those on the other.
     name: "bridge",
     memory: 4 MiB,

@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 use core::time::Duration;
-use devices::net::Mac;
-use kernel::time::Instant;
+use xenith::net::Mac;
+use xenith::time::Instant;
 
 /// How long a machine that is silent is remembered (IEEE 802.1Q, section 8.8.3).
 pub(crate) const AGE: Duration = Duration::from_secs(300);
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn machines_are_remembered_move_and_are_forgotten() {
-        kernel::testing::simulate_time();
+        xenith::testing::simulate_time();
         let (mut table, now) = (Table::new(7).unwrap(), Instant::now());
         assert_eq!(table.find(mac(1), now), None);
         assert!(!table.learn(mac(1), Side::One, now));
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_flood_takes_no_more_than_the_table() {
-        kernel::testing::simulate_time();
+        xenith::testing::simulate_time();
         let (mut table, now) = (Table::new(0x1234_5678_9abc_def0).unwrap(), Instant::now());
         for number in 0..100_000 {
             let now = now.saturating_add(Duration::from_micros(number.into()));

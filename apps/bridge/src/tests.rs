@@ -4,13 +4,13 @@ extern crate std;
 
 use super::*;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
-use devices::ip::config::{Ipv4, Settings};
-use devices::ip::{Listener, Ping, Stack, Stream, Tcp};
-use devices::net::cable::{End, Options, cable};
 use embedded_io_async::{Read, Write};
-use kernel::task::{block_on, join, spawn};
-use kernel::time::sleep;
 use std::vec::Vec;
+use xenith::ip::config::{Ipv4, Settings};
+use xenith::ip::{Listener, Ping, Stack, Stream, Tcp};
+use xenith::net::cable::{End, Options, cable};
+use xenith::task::{block_on, join, spawn};
+use xenith::time::sleep;
 
 const SECOND: Duration = Duration::from_secs(1);
 const ALL: [u8; 6] = [0xff; 6];
@@ -35,7 +35,7 @@ fn between<F: Future<Output = ()>>(
     kinds: (Options, Options),
     run: impl FnOnce(End, End, Rc<Cell<Stats>>) -> F,
 ) {
-    kernel::testing::simulate_time();
+    xenith::testing::simulate_time();
     block_on(async {
         // The far ends have different addresses.
         let ((left, one), (other, right)) = (cable(kinds.0), cable(kinds.1));
@@ -149,7 +149,7 @@ fn a_side_without_room_loses_frames_and_holds_up_nobody() {
 
 #[test]
 fn a_frame_that_circles_leaves_others_their_turn_n17() {
-    kernel::testing::simulate_time();
+    xenith::testing::simulate_time();
     block_on(async {
         // Both interfaces are on one wire: what goes out of one comes in at the other.
         let (one, other) = cable(Options::default());
@@ -208,7 +208,7 @@ fn two_stacks_do_not_notice_it() {
 
 #[test]
 fn a_broken_interface_ends_it() {
-    kernel::testing::simulate_time();
+    xenith::testing::simulate_time();
     block_on(async {
         let ((_left, one), (right, other)) = (cable(Options::default()), cable(Options::default()));
         let bridge = run(&one, &other, Rc::default());

@@ -10,7 +10,7 @@ use alloc::string::{String, ToString};
 use core::time::Duration;
 use embedded_io_async::Write;
 use jiff::Timestamp;
-use kernel::time::{Instant, interval, wall_clock};
+use xenith::time::{Instant, interval, wall_clock};
 
 /// `moment`, a time since 1970, as RFC 3339 writes it.
 fn rfc3339(moment: Duration) -> Option<String> {
@@ -50,10 +50,10 @@ mod tests {
 
     #[test]
     fn one_line_a_second() {
-        kernel::testing::simulate_time();
+        xenith::testing::simulate_time();
         let begun = Instant::now();
         let mut out = Vec::new();
-        kernel::task::block_on(start(&mut out, 5)).unwrap();
+        xenith::task::block_on(start(&mut out, 5)).unwrap();
         assert_eq!(begun.elapsed(), Duration::from_secs(5));
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text.lines().count(), 5);

@@ -6,9 +6,9 @@
 #![no_std]
 #![no_main]
 
-use devices::Console;
+use xenith::Console;
 
-kernel::unikernel! {
+xenith::unikernel! {
     /// Prints both clocks, once a second.
     name: "clock",
     memory: 2 MiB,

@@ -18,18 +18,18 @@ mod tests;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
-use devices::ip::config::{Ipv4, Settings};
-use devices::ip::dhcp::{CLIENT, Kind, SERVER};
-use devices::ip::{Datagrams, Error, Stack, Udp};
-use devices::net::Net;
-use kernel::Exit;
-use kernel::exit::usage;
-use kernel::println;
-use kernel::task::{Either, select};
-use kernel::text::Escaped;
-use kernel::time::Instant;
 use message::{Answer, Question};
 use pool::Pool;
+use xenith::Exit;
+use xenith::exit::usage;
+use xenith::ip::config::{Ipv4, Settings};
+use xenith::ip::dhcp::{CLIENT, Kind, SERVER};
+use xenith::ip::{Datagrams, Error, Stack, Udp};
+use xenith::net::Net;
+use xenith::println;
+use xenith::task::{Either, select};
+use xenith::text::Escaped;
+use xenith::time::Instant;
 
 /// The longest question that is read whole.
 const LONGEST: usize = 1500;
@@ -291,7 +291,7 @@ pub async fn start<N: Net + 'static>(
     match Config::read(ip, pool, gateway, dns, domain, lease) {
         Ok(read) => {
             let serving = serve(net, Server::new(read), pool);
-            match select(serving, kernel::shutdown_requested()).await {
+            match select(serving, xenith::shutdown_requested()).await {
                 Either::First(error) => {
                     println!("error: {error}");
                     Exit::FAILURE

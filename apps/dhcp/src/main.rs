@@ -19,9 +19,9 @@
 #![no_std]
 #![no_main]
 
-use devices::Net;
+use xenith::Net;
 
-kernel::unikernel! {
+xenith::unikernel! {
     /// Gives addresses to the machines of one network (a DHCPv4 server).
     name: "dhcp",
     memory: 4 MiB,

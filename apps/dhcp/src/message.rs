@@ -1,7 +1,7 @@
 //! DHCP messages (RFC 2131, RFC 2132), as a server reads and writes them.
 
 use core::net::Ipv4Addr;
-use devices::ip::dhcp::{COOKIE, HEAD, Kind, SHORTEST, options};
+use xenith::ip::dhcp::{COOKIE, HEAD, Kind, SHORTEST, options};
 
 /// The longest answer: it fits into what every client takes (RFC 2131, section 2).
 const LONGEST: usize = 548;

@@ -4,7 +4,7 @@ use crate::message::Client;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 use core::time::Duration;
-use kernel::time::Instant;
+use xenith::time::Instant;
 
 /// Addresses that there may be: the table is of that size from the start on.
 pub(crate) const MOST: u32 = 4096;

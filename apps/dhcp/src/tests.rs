@@ -4,11 +4,11 @@ extern crate std;
 
 use super::*;
 use crate::message::tests::{found, question};
-use devices::net::cable::{Options, cable};
-use kernel::task::{block_on, spawn};
-use kernel::time::sleep;
 use std::string::{String, ToString};
 use std::vec::Vec;
+use xenith::net::cable::{Options, cable};
+use xenith::task::{block_on, spawn};
+use xenith::time::sleep;
 
 const OWN: [u8; 4] = [10, 0, 1, 1];
 const NONE: [u8; 4] = [0; 4];
@@ -16,7 +16,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// A server of three addresses, of which it has the first itself.
 fn server() -> Server {
-    kernel::testing::simulate_time();
+    xenith::testing::simulate_time();
     let read = Config::read(
         "10.0.1.1/24",
         "10.0.1.1-10.0.1.3",
@@ -172,7 +172,7 @@ fn arguments_are_checked() {
 
 #[test]
 fn a_client_gets_an_address_over_the_wire_and_keeps_it() {
-    kernel::testing::simulate_time();
+    xenith::testing::simulate_time();
     block_on(async {
         let (here, there) = cable(Options::default());
         let _server = spawn(async move {

@@ -10,10 +10,10 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
-use devices::block::content::{self, Refused};
-use devices::block::{Block, Error, ErrorKind};
-use kernel::Exit;
-use kernel::println;
+use xenith::Exit;
+use xenith::block::content::{self, Refused};
+use xenith::block::{Block, Error, ErrorKind};
+use xenith::println;
 
 const CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
 
@@ -159,7 +159,7 @@ pub async fn start<B: Block>(
     } else if reset_one {
         reset(&on, Some(slot), overwrite).await
     } else {
-        match kernel::entropy::next_u64() {
+        match xenith::entropy::next_u64() {
             Ok(random) => play(&on, slot, (random >> 32) as u32).await.map(|_| ()),
             Err(_) => Err(Failure::Unseeded),
         }
@@ -176,8 +176,8 @@ pub async fn start<B: Block>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use devices::block::memory::Memory;
-    use kernel::task::block_on;
+    use xenith::block::memory::Memory;
+    use xenith::task::block_on;
 
     #[test]
     fn the_highest_number_stays() {

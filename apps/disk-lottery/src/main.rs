@@ -11,9 +11,9 @@
 #![no_std]
 #![no_main]
 
-use devices::Block;
+use xenith::Block;
 
-kernel::unikernel! {
+xenith::unikernel! {
     /// Draws a number, and keeps the highest on a disk.
     name: "disk-lottery",
     memory: 4 MiB,

@@ -4,9 +4,9 @@
 #![forbid(unsafe_code)]
 
 use core::fmt;
-use devices::ip::{Error, Resolve};
-use kernel::println;
-use kernel::text::Escaped;
+use xenith::ip::{Error, Resolve};
+use xenith::println;
+use xenith::text::Escaped;
 
 /// How many of the names have no address, and why the last one has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,9 +58,9 @@ mod tests {
 
     use super::*;
     use core::cell::RefCell;
-    use devices::ip::Addresses;
     use std::string::{String, ToString};
     use std::vec::Vec;
+    use xenith::ip::Addresses;
 
     #[derive(Default)]
     struct Server(RefCell<Vec<String>>);
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn every_name_is_asked_for_and_what_is_missing_is_counted() {
         let server = Server::default();
-        let run = |names: &str| kernel::task::block_on(start(&server, names));
+        let run = |names: &str| xenith::task::block_on(start(&server, names));
         assert_eq!(run("a"), Ok(()));
         assert_eq!(run("a,b"), Err(Failure { missing: 1, last: Error::NoSuchName }));
         let failure = run("b,late,a").unwrap_err();

@@ -25,9 +25,9 @@
 #![no_std]
 #![no_main]
 
-use devices::Ip;
+use xenith::Ip;
 
-kernel::unikernel! {
+xenith::unikernel! {
     /// Asks name servers for the addresses of names.
     name: "dns",
     memory: 4 MiB,

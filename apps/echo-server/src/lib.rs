@@ -8,9 +8,9 @@ extern crate alloc;
 use alloc::rc::Rc;
 use core::cell::Cell;
 use core::time::Duration;
-use devices::ip::{Datagrams, Error, Listener, Stream, Tcp, Udp};
-use kernel::task::{Either, Task, select, try_spawn};
-use kernel::time::timeout;
+use xenith::ip::{Datagrams, Error, Listener, Stream, Tcp, Udp};
+use xenith::task::{Either, Task, select, try_spawn};
+use xenith::time::timeout;
 
 /// Connections at a time; further ones are reset.
 const CONNECTIONS: usize = 128;
@@ -60,7 +60,7 @@ where
             Err(Error::Exhausted) => continue,
             Err(error) => return error,
         };
-        if open.get() >= CONNECTIONS || kernel::memory::is_low() {
+        if open.get() >= CONNECTIONS || xenith::memory::is_low() {
             stream.abort();
             continue;
         }
@@ -95,9 +95,9 @@ async fn datagrams(socket: impl Datagrams) -> Error {
 pub async fn start<I: Tcp + Udp>(ip: I, port: u16) -> Result<(), Error> {
     let listener = ip.listen(port).await?;
     let socket = ip.bind(port).await?;
-    kernel::println!("echo-server: listening on port {port}, TCP and UDP");
+    xenith::println!("echo-server: listening on port {port}, TCP and UDP");
     let echo = select(connections(listener), datagrams(socket));
-    match select(echo, kernel::shutdown_requested()).await {
+    match select(echo, xenith::shutdown_requested()).await {
         Either::First(Either::First(error) | Either::Second(error)) => Err(error),
         Either::Second(_) => Ok(()),
     }

@@ -10,9 +10,9 @@
 #![no_std]
 #![no_main]
 
-use devices::Ip;
+use xenith::Ip;
 
-kernel::unikernel! {
+xenith::unikernel! {
     /// Echoes what comes by TCP and UDP.
     name: "echo-server",
     memory: 4 MiB,

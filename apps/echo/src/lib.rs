@@ -8,8 +8,8 @@ extern crate alloc;
 use alloc::vec::Vec;
 use core::time::Duration;
 use embedded_io_async::{Read, Write};
-use kernel::task::{Task, spawn};
-use kernel::time::sleep;
+use xenith::task::{Task, spawn};
+use xenith::time::sleep;
 
 /// The longest line, in bytes; a longer one is echoed in pieces (rule K8).
 const LONGEST: usize = 256;
@@ -18,7 +18,7 @@ const LONGEST: usize = 256;
 fn later(line: Vec<u8>) -> Task<Vec<u8>> {
     spawn(async move {
         // Without randomness there is no delay either.
-        let delay = kernel::entropy::next_u64().map_or(0, |random| random % 2000);
+        let delay = xenith::entropy::next_u64().map_or(0, |random| random % 2000);
         sleep(Duration::from_millis(delay)).await;
         line
     })
@@ -88,10 +88,10 @@ mod tests {
     }
 
     fn run(input: &[u8]) -> Vec<u8> {
-        kernel::testing::simulate_time();
+        xenith::testing::simulate_time();
         let mut output = Vec::new();
         let console = Script { input, output: &mut output };
-        kernel::task::block_on(start(console)).unwrap();
+        xenith::task::block_on(start(console)).unwrap();
         output
     }
 

@@ -6,9 +6,9 @@
 #![no_std]
 #![no_main]
 
-use devices::Console;
+use xenith::Console;
 
-kernel::unikernel! {
+xenith::unikernel! {
     /// Echoes lines, each after a random delay, until the line `exit`.
     name: "echo",
     memory: 1 MiB,

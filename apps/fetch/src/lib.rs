@@ -10,13 +10,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
 use core::time::Duration;
-use devices::http::Url;
-use devices::http::client::{Answer, Client, Content, Error, Limits, Request};
-use devices::ip::{Resolve, Stream, Tcp};
 use embedded_io_async::{Read, Write};
-use kernel::Exit;
-use kernel::args::Several;
-use kernel::text::Escaped;
+use xenith::Exit;
+use xenith::args::Several;
+use xenith::http::Url;
+use xenith::http::client::{Answer, Client, Content, Error, Limits, Request};
+use xenith::ip::{Resolve, Stream, Tcp};
+use xenith::text::Escaped;
 
 /// Bytes of the page that are printed at once.
 const PIECE: usize = 512;

@@ -55,10 +55,10 @@
 #![no_std]
 #![no_main]
 
-use devices::{Console, Ip};
-use kernel::args::Several;
+use xenith::args::Several;
+use xenith::{Console, Ip};
 
-kernel::unikernel! {
+xenith::unikernel! {
     /// Fetches pages over HTTP and prints them.
     /// Its exit status is 2 for a bad address or argument, 3 when the name has no address,
     /// 4 without a connection, 5 for an answer that is wrong, cut off or too long, 6 for one

@@ -5,14 +5,14 @@ extern crate std;
 use super::*;
 use core::convert::Infallible;
 use core::net::Ipv4Addr;
-use devices::ip::config::{Ipv4, Settings};
-use devices::ip::{Listener, Stack, Stream};
-use devices::net::cable::{End, Options, cable};
 use embedded_io_async::ErrorType;
-use kernel::args::Value as _;
-use kernel::task::{block_on, spawn};
-use kernel::time::{Instant, sleep};
 use std::vec::Vec;
+use xenith::args::Value as _;
+use xenith::ip::config::{Ipv4, Settings};
+use xenith::ip::{Listener, Stack, Stream};
+use xenith::net::cable::{End, Options, cable};
+use xenith::task::{block_on, spawn};
+use xenith::time::{Instant, sleep};
 
 #[derive(Default)]
 struct Paper(Vec<u8>);
@@ -105,7 +105,7 @@ fn fetch_by(
         several
     };
     let (urls, shown, fields) = (several(urls), !fields.is_empty(), several(fields));
-    kernel::testing::simulate_time();
+    xenith::testing::simulate_time();
     block_on(async {
         let (one, other) = cable(Options::default());
         let (here, there) = (stack(one, 1), stack(other, 2));

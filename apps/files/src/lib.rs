@@ -10,13 +10,13 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-use devices::block::Block;
-use devices::block::partition::{self, Partition};
-use devices::kv::ext4::Ext4;
-use devices::kv::fat::Fat;
-use devices::kv::tar::Tar;
-use devices::kv::{Error, Kind, Metadata, Tree};
 use embedded_io_async::Write;
+use xenith::block::Block;
+use xenith::block::partition::{self, Partition};
+use xenith::fs::ext4::Ext4;
+use xenith::fs::fat::Fat;
+use xenith::fs::tar::Tar;
+use xenith::fs::{Error, Kind, Metadata, Tree};
 
 /// How deep folders are printed: a damaged disk may have one in itself.
 const DEEPEST: usize = 64;
@@ -155,19 +155,19 @@ mod tests {
     extern crate std;
 
     use super::*;
-    use devices::block::memory::Memory;
-    use devices::kv::Files;
+    use xenith::block::memory::Memory;
+    use xenith::fs::Files;
 
     fn run(disk: Memory, path: &str) -> (Result<(), Failure>, String) {
         let mut out = Vec::new();
-        let result = kernel::task::block_on(start(&mut out, disk, path, 0));
+        let result = xenith::task::block_on(start(&mut out, disk, path, 0));
         (result, String::from_utf8(out).unwrap())
     }
 
     #[test]
     fn a_tree_is_printed() {
         let disk = Memory::new(512, 4096);
-        kernel::task::block_on(async {
+        xenith::task::block_on(async {
             let fat = Fat::format(disk.clone()).await.unwrap();
             fat.create_folder(b"b").await.unwrap();
             fat.create_folder(b"b/d").await.unwrap();
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn nothing_is_told_of() {
         let none = start(Vec::new(), Memory::new(512, 256), "", 1);
-        let none = kernel::task::block_on(none);
+        let none = xenith::task::block_on(none);
         assert_eq!(none, Err(Failure::Partition(partition::Error::NoTable)));
         assert_eq!(run(Memory::new(512, 256), "").0, Err(Failure::Nothing));
         let garbage = b"garbage ".repeat(1 << 14);

@@ -20,9 +20,9 @@
 #![no_std]
 #![no_main]
 
-use devices::{Block, Console};
+use xenith::{Block, Console};
 
-kernel::unikernel! {
+xenith::unikernel! {
     /// Prints the tree of files on a disk: of a tar archive, FAT, or ext4.
     name: "files",
     memory: 8 MiB,

@@ -5,8 +5,8 @@
 
 use core::time::Duration;
 use embedded_io_async::Write;
-use kernel::task::{join, spawn};
-use kernel::time::sleep;
+use xenith::task::{join, spawn};
+use xenith::time::sleep;
 
 /// Waits one second for heads and two for tails, both at the same time; writes
 /// each when it comes, and then that it is finished.
@@ -31,15 +31,15 @@ mod tests {
     extern crate std;
 
     use super::*;
-    use kernel::time::Instant;
     use std::vec::Vec;
+    use xenith::time::Instant;
 
     #[test]
     fn both_wait_at_the_same_time() {
-        kernel::testing::simulate_time();
+        xenith::testing::simulate_time();
         let begun = Instant::now();
         let mut out = Vec::new();
-        kernel::task::block_on(start(&mut out)).unwrap();
+        xenith::task::block_on(start(&mut out)).unwrap();
         assert_eq!(out, b"heads\ntails\nfinished\n");
         assert_eq!(begun.elapsed(), Duration::from_secs(2));
     }

@@ -5,9 +5,9 @@
 #![no_std]
 #![no_main]
 
-use devices::Console;
+use xenith::Console;
 
-kernel::unikernel! {
+xenith::unikernel! {
     /// Two tasks at once, and one that waits for both.
     name: "heads",
     memory: 1 MiB,

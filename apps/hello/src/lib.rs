@@ -5,7 +5,7 @@
 
 use core::time::Duration;
 use embedded_io_async::Write;
-use kernel::time::sleep;
+use xenith::time::sleep;
 
 /// Writes `greeting` to `console`, four times.
 ///

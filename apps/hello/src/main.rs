@@ -3,9 +3,9 @@
 #![no_std]
 #![no_main]
 
-use devices::Console;
+use xenith::Console;
 
-kernel::unikernel! {
+xenith::unikernel! {
     /// Says hello four times, a second apart.
     name: "hello",
     memory: 1 MiB,

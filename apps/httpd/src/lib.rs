@@ -19,11 +19,11 @@ use alloc::vec::Vec;
 use core::cell::Cell;
 use core::fmt;
 use core::time::Duration;
-use devices::http::{self, Body, Method, Request, Response, Stats, Status};
-use devices::ip::{self, Tcp};
 use embedded_io_async::{Read, Write};
-use kernel::metrics::{Machine, Source};
-use kernel::time::Instant;
+use xenith::http::{self, Body, Method, Request, Response, Stats, Status};
+use xenith::ip::{self, Tcp};
+use xenith::metrics::{Machine, Source};
+use xenith::time::Instant;
 
 /// What answers, and what it tells of.
 struct Site<T> {
@@ -58,7 +58,7 @@ impl<T> Site<T> {
         R: Read<Error = ip::Error>,
         W: Write<Error = ip::Error>,
     {
-        let memory = Row(kernel::memory::stats());
+        let memory = Row(xenith::memory::stats());
         let Stats { open, connections, requests, .. } = self.stats.get();
         let up = Instant::now().as_nanos() / 1_000_000_000;
         let mut sink = response.stream(body, Status::OK, &HTML, None).await?;
@@ -74,7 +74,7 @@ impl<T> Site<T> {
 }
 
 /// What the page tells of memory, where that is known.
-struct Row(kernel::memory::Stats);
+struct Row(xenith::memory::Stats);
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -219,12 +219,12 @@ pub async fn start<T: Tcp + Source + 'static>(
         fields: fields as usize,
         ..http::Limits::default()
     };
-    kernel::shutdown::set_grace(Duration::from_secs(grace.into()));
+    xenith::shutdown::set_grace(Duration::from_secs(grace.into()));
     let ip = Rc::new(ip);
     let stats = Rc::new(Cell::new(Stats::default()));
     let site = Rc::new(Site { ip: ip.clone(), stats: stats.clone(), filling: vec![b'x'; FILLING] });
     http::serve(&*ip, port, limits, stats, site, |port| {
-        kernel::println!("httpd: listening on port {port}");
+        xenith::println!("httpd: listening on port {port}");
     })
     .await
 }

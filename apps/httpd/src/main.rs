@@ -16,9 +16,9 @@
 #![no_std]
 #![no_main]
 
-use devices::Ip;
+use xenith::Ip;
 
-kernel::unikernel! {
+xenith::unikernel! {
     /// A web server with a page about itself.
     name: "httpd",
     memory: 4 MiB,

@@ -7,10 +7,10 @@ use alloc::collections::VecDeque;
 use core::future::poll_fn;
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll};
-use devices::ip::{self, Listener};
 use embedded_io_async::Read;
-use kernel::task::{Either, select, yield_now};
-use kernel::time::timeout;
+use xenith::ip::{self, Listener};
+use xenith::task::{Either, select, yield_now};
+use xenith::time::timeout;
 
 /// Connections that may be silent at a time; a further one takes the place of the oldest.
 const MOST: usize = 32;

@@ -22,13 +22,13 @@ use arrivals::Arrivals;
 use core::cell::Cell;
 use core::fmt;
 use core::time::Duration;
-use devices::ip::{self, Listener, Stream, Tcp};
 use embedded_io_async::{Read, ReadExactError, Write};
-use kernel::shutdown::grace;
-use kernel::shutdown_requested;
-use kernel::task::{Either, Task, select, spawn};
-use kernel::time::{Instant, sleep, timeout};
 use protocol::{COOKIE, LONGEST, Params, State};
+use xenith::ip::{self, Listener, Stream, Tcp};
+use xenith::shutdown::grace;
+use xenith::shutdown_requested;
+use xenith::task::{Either, Task, select, spawn};
+use xenith::time::{Instant, sleep, timeout};
 
 /// How long a client may take for each step but the test itself.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -93,7 +93,7 @@ type Moved<S> = (S, u64);
 /// [`ip::Error::InUse`], [`ip::Error::Down`].
 pub async fn start<T: Tcp>(ip: T, port: u16) -> Result<(), ip::Error> {
     let mut arrivals = Arrivals::new(ip.listen(port).await?);
-    kernel::println!("iperf: listening on port {port}");
+    xenith::println!("iperf: listening on port {port}");
     loop {
         let (mut control, cookie) = match select(arrivals.next(), shutdown_requested()).await {
             Either::First(client) => client?,
@@ -109,7 +109,7 @@ pub async fn start<T: Tcp>(ip: T, port: u16) -> Result<(), ip::Error> {
             Either::Second(()) => return Ok(()),
         };
         if let Err(error) = result {
-            kernel::println!("iperf: {error}");
+            xenith::println!("iperf: {error}");
             // It is told so, if it still listens.
             let _ = say(&mut control, State::ServerError).await;
             let _ = timeout(PATIENCE, control.write_all(&[0; 8])).await;
@@ -199,7 +199,7 @@ where
     let all: u64 = bytes.iter().sum();
     let did = if params.reverse { "sent" } else { "received" };
     let speed = u128::from(all) * 8000 / elapsed.as_nanos().max(1);
-    kernel::println!("iperf: {did} {all} bytes in {} ms, {speed} Mbit/s", elapsed.as_millis());
+    xenith::println!("iperf: {did} {all} bytes in {} ms, {speed} Mbit/s", elapsed.as_millis());
     // IPERF_DONE, or its end.
     let _ = soon(control.read(&mut end)).await;
     Ok(())

@@ -8,9 +8,9 @@
 #![no_std]
 #![no_main]
 
-use devices::Ip;
+use xenith::Ip;
 
-kernel::unikernel! {
+xenith::unikernel! {
     /// Measures TCP throughput as a server of iperf3.
     name: "iperf",
     memory: 16 MiB,

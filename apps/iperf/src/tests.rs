@@ -4,11 +4,11 @@ extern crate std;
 
 use super::*;
 use core::net::{Ipv4Addr, SocketAddr};
-use devices::ip::config::Ipv4;
-use devices::ip::{Settings, Stack};
-use devices::net::cable::{End, Options, cable};
-use kernel::task::block_on;
 use std::format;
+use xenith::ip::config::Ipv4;
+use xenith::ip::{Settings, Stack};
+use xenith::net::cable::{End, Options, cable};
+use xenith::task::block_on;
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 
@@ -31,13 +31,13 @@ const PORT: SocketAddr = SocketAddr::new(core::net::IpAddr::V4(SERVER), 5201);
 
 /// What clients on a cable with the server see of it.
 fn with_server<T>(test: impl AsyncFnOnce(&Stack<End>) -> T) -> T {
-    kernel::testing::simulate_time();
+    xenith::testing::simulate_time();
     let (left, right) = cable(Options::default());
     block_on(async {
         let server = Stack::start(left, settings(SERVER)).unwrap();
         let client = Stack::start(right, settings(Ipv4Addr::new(10, 0, 0, 2))).unwrap();
         let _server = spawn(async move { start(server, 5201).await });
-        kernel::task::yield_now().await;
+        xenith::task::yield_now().await;
         test(&client).await
     })
 }

@@ -14,11 +14,11 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
-use devices::block::content::{self, Content, Refused};
-use devices::block::{Block, Error as _};
-use devices::kv::keys::{Batch, Keys};
-use devices::kv::{Error, Store};
 use embedded_io_async::{Read, Write};
+use xenith::block::content::{self, Content, Refused};
+use xenith::block::{Block, Error as _};
+use xenith::kv::keys::{Batch, Keys};
+use xenith::kv::{Error, Store};
 
 /// The longest line (rule K8).
 const LONGEST: usize = 4096;

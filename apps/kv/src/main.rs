@@ -13,9 +13,9 @@
 #![no_std]
 #![no_main]
 
-use devices::{Block, Console};
+use xenith::{Block, Console};
 
-kernel::unikernel! {
+xenith::unikernel! {
     /// Keeps values by key on a disk, through any loss of power.
     name: "kv",
     memory: 8 MiB,

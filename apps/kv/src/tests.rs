@@ -3,8 +3,8 @@
 extern crate std;
 
 use super::*;
-use devices::block::memory::Memory;
 use embedded_io_async::ErrorType;
+use xenith::block::memory::Memory;
 
 /// A console whose input is there at once.
 struct Script<'a> {
@@ -36,7 +36,7 @@ impl Write for Script<'_> {
 fn run(disk: &Memory, input: &str, args: &str) -> (Result<(), Failure>, String) {
     let mut output = Vec::new();
     let console = Script { input: input.as_bytes(), output: &mut output };
-    let result = kernel::task::block_on(start(console, disk.clone(), args, false));
+    let result = xenith::task::block_on(start(console, disk.clone(), args, false));
     (result, String::from_utf8(output).unwrap())
 }
 
@@ -66,7 +66,7 @@ fn what_is_no_store_is_left_alone() {
     let large = Memory::from_bytes(512, b"something".repeat(100_000));
     let console = Script { input: b"", output: &mut Vec::new() };
     let overwritten = start(console, large.clone(), "set a 1", true);
-    assert_eq!(kernel::task::block_on(overwritten), Ok(()));
+    assert_eq!(xenith::task::block_on(overwritten), Ok(()));
     assert_eq!(run(&large, "", "get a").1, "1\n");
     let disk = Memory::new(512, 256);
     run(&disk, "", "set a 1").0.unwrap();

@@ -15,10 +15,10 @@ mod pages;
 
 use alloc::rc::Rc;
 use core::fmt;
-use devices::http::{self, Body, Method, Request, Response, Sink, Status};
-use devices::ip::{self, Tcp};
 use embedded_io_async::{Read, Write};
-use kernel::metrics::{Kind, Machine, Metric, Source};
+use xenith::http::{self, Body, Method, Request, Response, Sink, Status};
+use xenith::ip::{self, Tcp};
+use xenith::metrics::{Kind, Machine, Metric, Source};
 
 /// The content type of the text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4";
@@ -146,7 +146,7 @@ pub async fn start<T: Tcp + Source + 'static>(ip: T, port: u16) -> Result<(), ip
     let ip = Rc::new(ip);
     let handler = Rc::new(Server(ip.clone()));
     http::serve(&*ip, port, http::Limits::default(), Rc::default(), handler, |port| {
-        kernel::println!("metrics: listening on port {port}");
+        xenith::println!("metrics: listening on port {port}");
     })
     .await
 }

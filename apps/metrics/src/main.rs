@@ -7,9 +7,9 @@
 #![no_std]
 #![no_main]
 
-use devices::Ip;
+use xenith::Ip;
 
-kernel::unikernel! {
+xenith::unikernel! {
     /// Serves numbers about the machine, for Prometheus, at /metrics.
     name: "metrics",
     memory: 4 MiB,

@@ -3,7 +3,7 @@
 #![no_std]
 #![no_main]
 
-kernel::unikernel! {
+xenith::unikernel! {
     /// Does nothing, and ends.
     name: "noop",
     memory: 1 MiB,

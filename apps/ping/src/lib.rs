@@ -5,9 +5,9 @@
 
 use core::fmt;
 use core::time::Duration;
-use devices::ip::{Error, Ping, Resolve};
-use kernel::println;
-use kernel::time::interval;
+use xenith::ip::{Error, Ping, Resolve};
+use xenith::println;
+use xenith::time::interval;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -46,7 +46,7 @@ pub async fn start<I: Ping + Resolve>(
 ) -> Result<(), Failure> {
     if to.is_empty() {
         println!("ping: ready");
-        kernel::shutdown_requested().await;
+        xenith::shutdown_requested().await;
         return Ok(());
     }
     let addresses = ip.resolve(to).await.map_err(Failure::Name)?;
@@ -98,13 +98,13 @@ mod tests {
             let deaf = self.deaf.get();
             self.deaf.set(deaf.saturating_sub(1));
             let time = if deaf > 0 { limit } else { Duration::from_millis(1) };
-            kernel::time::sleep(time).await;
+            xenith::time::sleep(time).await;
             if deaf > 0 { Err(Error::TimedOut) } else { Ok(time) }
         }
     }
 
     impl Resolve for Far {
-        async fn resolve(&self, name: &str) -> Result<devices::ip::Addresses, Error> {
+        async fn resolve(&self, name: &str) -> Result<xenith::ip::Addresses, Error> {
             if name != "far" {
                 return Err(Error::NoSuchName);
             }
@@ -113,8 +113,8 @@ mod tests {
     }
 
     fn run(to: &str, count: u32, deaf: u32) -> Result<(), Failure> {
-        kernel::testing::simulate_time();
-        kernel::task::block_on(start(Far { deaf: deaf.into() }, to, count, 1000, 56))
+        xenith::testing::simulate_time();
+        xenith::task::block_on(start(Far { deaf: deaf.into() }, to, count, 1000, 56))
     }
 
     #[test]

@@ -10,9 +10,9 @@
 #![no_std]
 #![no_main]
 
-use devices::Ip;
+use xenith::Ip;
 
-kernel::unikernel! {
+xenith::unikernel! {
     /// Asks a machine whether it is there; without `to` it only answers.
     name: "ping",
     memory: 4 MiB,

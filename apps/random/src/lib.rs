@@ -9,7 +9,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt::{self, Write as _};
 use embedded_io_async::Write;
-use kernel::entropy::{Unseeded, fill};
+use xenith::entropy::{Unseeded, fill};
 
 /// Bytes that the self test looks at.
 const SAMPLE: usize = 1 << 16;
@@ -94,7 +94,7 @@ mod tests {
     fn no_two_starts_are_alike() {
         let line = || {
             let mut out = Vec::new();
-            kernel::task::block_on(start(&mut out, 32)).unwrap();
+            xenith::task::block_on(start(&mut out, 32)).unwrap();
             assert_eq!(out.len(), 65);
             out
         };

@@ -11,9 +11,9 @@
 #![no_std]
 #![no_main]
 
-use devices::Console;
+use xenith::Console;
 
-kernel::unikernel! {
+xenith::unikernel! {
     /// Prints random bytes, and tests the generator.
     name: "random",
     memory: 2 MiB,

@@ -1,6 +1,6 @@
 //! What a request makes its answer depend on (RFC 9110, section 13).
 
-use devices::http::{Request, parse_date};
+use xenith::http::{Request, parse_date};
 
 /// What there is now.
 #[derive(Clone, Copy, Debug)]

@@ -12,12 +12,12 @@ use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
 use core::ops::Range;
 use core::time::Duration;
-use devices::http::{self, Body, Method, Request, Response, Sink, Status};
-use devices::ip;
-use devices::kv::{self, CHUNK, Kind, Metadata, Tree};
 use embedded_io_async::{Read, Write};
-use kernel::task::join;
-use kernel::time::sleep;
+use xenith::fs::{self, CHUNK, Kind, Metadata, Tree};
+use xenith::http::{self, Body, Method, Request, Response, Sink, Status};
+use xenith::ip;
+use xenith::task::join;
+use xenith::time::sleep;
 
 /// How often, and how long, memory for the next bytes is waited for once an answer has begun.
 const TRIES: u32 = 200;
@@ -73,7 +73,7 @@ enum Between<'a> {
 impl<'a> Shape<'a> {
     fn new(parts: Vec<Range<u64>>, kind: &'a str, size: u64, start: u64) -> Self {
         // No file holds it but by chance, of one in 2^64 (RFC 2046, section 5.1.1).
-        let random = kernel::entropy::next_u64().unwrap_or(start);
+        let random = xenith::entropy::next_u64().unwrap_or(start);
         Self { kind, size, parts, boundary: u128::from(random) << 64 | u128::from(start) }
     }
 
@@ -150,7 +150,7 @@ impl<F: Tree> Site<F> {
         node: F::Node,
         path: &[u8],
         liking: Liking,
-    ) -> Result<Option<Form<F::Node>>, kv::Error> {
+    ) -> Result<Option<Form<F::Node>>, fs::Error> {
         let tree = self.files.tree();
         let metadata = tree.metadata(&node);
         let mut form = Form { node, metadata, coding: None, varies: false };
@@ -163,7 +163,7 @@ impl<F: Tree> Site<F> {
                 beside.extend_from_slice(coding.end.as_bytes());
                 let other = match tree.lookup(&beside).await {
                     Ok(other) if tree.metadata(&other).kind == Kind::File => other,
-                    Ok(_) | Err(kv::Error::NotFound | kv::Error::BadPath) => continue,
+                    Ok(_) | Err(fs::Error::NotFound | fs::Error::BadPath) => continue,
                     Err(error) => return Err(error),
                 };
                 form.varies = true;
@@ -200,7 +200,7 @@ impl<F: Tree> Site<F> {
         };
         let Form { node, metadata, coding, varies } = form;
         let (tag, date) = (self.tag(metadata, coding), self.date(metadata));
-        let now = kernel::time::wall_clock().as_secs();
+        let now = xenith::time::wall_clock().as_secs();
         let current = Current { tag: Some(&tag), date };
         let mut fields = Vec::with_capacity(9);
         let vary = varies.then_some(("Vary", "Accept-Encoding"));
@@ -300,13 +300,13 @@ impl<F: Tree> Site<F> {
 
     /// Reads bytes of a file from `at` on: the chunk that they are in, or a few where there is
     /// no memory for that, as slow clients may hold many chunks.
-    async fn piece(&self, node: &F::Node, at: u64) -> Result<Piece, kv::Error> {
+    async fn piece(&self, node: &F::Node, at: u64) -> Result<Piece, fs::Error> {
         let number = at / CHUNK as u64;
         match self.files.chunk(node, number).await {
-            Err(kv::Error::NoMemory) => {}
+            Err(fs::Error::NoMemory) => {}
             other => return other.map(|bytes| Piece { start: number * CHUNK as u64, bytes }),
         }
-        let mut bytes = kernel::memory::zeroed(FEW).ok_or(kv::Error::NoMemory)?;
+        let mut bytes = xenith::memory::zeroed(FEW).ok_or(fs::Error::NoMemory)?;
         let count = self.files.tree().read(node, at, &mut bytes).await?;
         bytes.truncate(count);
         Ok(Piece { start: at, bytes: Rc::new(bytes) })
@@ -341,7 +341,7 @@ impl<F: Tree> Site<F> {
             }
             at += bytes.len() as u64;
             // Two chunks at a time only where there is room.
-            let more = at < part.end && !kernel::memory::is_low();
+            let more = at < part.end && !xenith::memory::is_low();
             let next = async { if more { self.piece(node, at).await.ok() } else { None } };
             let (sent, next) = join(sink.write(body, bytes), next).await;
             sent?;
@@ -356,7 +356,7 @@ impl<F: Tree> Site<F> {
         for _ in 0..TRIES {
             match self.piece(node, at).await {
                 Ok(piece) => return Ok(piece),
-                Err(kv::Error::NoMemory) => sleep(WAIT).await,
+                Err(fs::Error::NoMemory) => sleep(WAIT).await,
                 Err(error) => {
                     log::warn!("a file cannot be read: {error}");
                     break;
@@ -390,7 +390,7 @@ impl<F: Tree> Site<F> {
     /// Says that the disk failed, or that there is no memory to read it.
     pub(crate) async fn broken<R, W>(
         &self,
-        error: kv::Error,
+        error: fs::Error,
         body: &mut Body<'_, R, W>,
         response: Response<'_>,
     ) -> Result<(), http::Error>
@@ -398,7 +398,7 @@ impl<F: Tree> Site<F> {
         R: Read<Error = ip::Error>,
         W: Write<Error = ip::Error>,
     {
-        if error == kv::Error::NoMemory {
+        if error == fs::Error::NoMemory {
             let reason = "There is too much to do.";
             let fields = [("Retry-After", "1")];
             return self.refuse(Status::UNAVAILABLE, reason, &fields, body, response).await;

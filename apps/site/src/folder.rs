@@ -4,10 +4,10 @@ use crate::conditions::{self, Current, Verdict};
 use crate::path::{Path, hides};
 use crate::{NOSNIFF, Site, page};
 use alloc::vec::Vec;
-use devices::http::{self, Body, Method, Request, Response, Status};
-use devices::ip;
-use devices::kv::{self, Kind, Metadata, Tree};
 use embedded_io_async::{Read, Write};
+use xenith::fs::{self, Kind, Metadata, Tree};
+use xenith::http::{self, Body, Method, Request, Response, Status};
+use xenith::ip;
 
 /// Names that are held at a time.
 const NAMES: usize = 16;
@@ -16,7 +16,7 @@ type Names = Vec<(Vec<u8>, Metadata)>;
 
 impl<F: Tree> Site<F> {
     /// The names in the folder that follow `after`.
-    async fn names(&self, node: &F::Node, after: &[u8]) -> Result<Names, kv::Error> {
+    async fn names(&self, node: &F::Node, after: &[u8]) -> Result<Names, fs::Error> {
         let mut names = Vec::new();
         let mut each = |name: &[u8], metadata: Metadata| {
             names.push((name.to_vec(), metadata));
@@ -40,7 +40,7 @@ impl<F: Tree> Site<F> {
         W: Write<Error = ip::Error>,
     {
         // Of a list, no tag and no date are known.
-        let now = kernel::time::wall_clock().as_secs();
+        let now = xenith::time::wall_clock().as_secs();
         match conditions::judge(request, Current { tag: None, date: None }, now) {
             Verdict::Met => {}
             Verdict::NotModified => {
@@ -52,8 +52,8 @@ impl<F: Tree> Site<F> {
                 return self.refuse(Status(412), reason, &[], body, response).await;
             }
         }
-        if kernel::memory::is_low() {
-            return self.broken(kv::Error::NoMemory, body, response).await;
+        if xenith::memory::is_low() {
+            return self.broken(fs::Error::NoMemory, body, response).await;
         }
         let mut names = match self.names(node, b"").await {
             Ok(names) => names,

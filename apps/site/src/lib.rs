@@ -29,20 +29,20 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::fmt;
-use devices::block::Block;
-use devices::http::{self, Body, Method, Request, Response, Stats, Status};
-use devices::ip::{self, Tcp};
-use devices::kv::tar::Tar;
-use devices::kv::{self, Cache, Kind, Tree};
 use embedded_io_async::{Read, Write};
-use kernel::println;
 use path::{Bad, Path};
+use xenith::block::Block;
+use xenith::fs::tar::Tar;
+use xenith::fs::{self, Cache, Kind, Tree};
+use xenith::http::{self, Body, Method, Request, Response, Stats, Status};
+use xenith::ip::{self, Tcp};
+use xenith::println;
 
 /// Why it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
     /// There is no folder on the disk.
-    Disk(kv::Error),
+    Disk(fs::Error),
     /// There is no network.
     Network(ip::Error),
 }
@@ -50,7 +50,7 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Disk(kv::Error::OtherFormat) => {
+            Self::Disk(fs::Error::OtherFormat) => {
                 f.write_str("there is no tar archive on the disk: give a folder or such a file")
             }
             Self::Disk(error) => error.fmt(f),
@@ -121,8 +121,8 @@ pub async fn serve<T: Tcp, F: Tree + 'static>(
     options: Options,
 ) -> Result<(), ip::Error> {
     // Without randomness, the time of the start is as good.
-    let start = kernel::entropy::next_u64();
-    let start = start.unwrap_or_else(|_| kernel::time::wall_clock().as_nanos() as u64);
+    let start = xenith::entropy::next_u64();
+    let start = start.unwrap_or_else(|_| xenith::time::wall_clock().as_nanos() as u64);
     let cache_control = match options.max_age {
         0 => String::from(NO_CACHE.1),
         age => format!("max-age={age}"),
@@ -147,7 +147,7 @@ enum Found<N> {
 }
 
 impl<F: Tree> Site<F> {
-    async fn find(&self, path: &Path) -> Result<Found<F::Node>, kv::Error> {
+    async fn find(&self, path: &Path) -> Result<Found<F::Node>, fs::Error> {
         if path.is_hidden() && !self.options.hidden {
             return Ok(Found::Nothing);
         }
@@ -170,15 +170,15 @@ impl<F: Tree> Site<F> {
     }
 
     /// What is at a path, if there is something.
-    async fn lookup(&self, path: &[u8]) -> Result<Option<F::Node>, kv::Error> {
+    async fn lookup(&self, path: &[u8]) -> Result<Option<F::Node>, fs::Error> {
         match self.files.tree().lookup(path).await {
             Ok(node) => Ok(Some(node)),
             Err(
-                kv::Error::NotFound
-                | kv::Error::NotFile
-                | kv::Error::NotFolder
-                | kv::Error::BadPath
-                | kv::Error::TooLong,
+                fs::Error::NotFound
+                | fs::Error::NotFile
+                | fs::Error::NotFolder
+                | fs::Error::BadPath
+                | fs::Error::TooLong,
             ) => Ok(None),
             Err(error) => Err(error),
         }

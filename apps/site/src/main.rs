@@ -10,9 +10,9 @@
 #![no_std]
 #![no_main]
 
-use devices::{Block, Ip};
+use xenith::{Block, Ip};
 
-kernel::unikernel! {
+xenith::unikernel! {
     /// Serves the folder in the tar archive on its disk.
     name: "site",
     memory: 16 MiB,

@@ -2,8 +2,8 @@
 
 use crate::path::{Encoded, Path};
 use core::fmt;
-use devices::http::{self, Status};
-use devices::kv::{Kind, Metadata};
+use xenith::fs::{Kind, Metadata};
+use xenith::http::{self, Status};
 
 /// The type of these pages.
 pub(crate) const HTML: (&str, &str) = ("Content-Type", "text/html; charset=utf-8");

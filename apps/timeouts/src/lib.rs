@@ -9,8 +9,8 @@ use alloc::format;
 use alloc::string::String;
 use core::time::Duration;
 use embedded_io_async::Write;
-use kernel::task::{Either, select};
-use kernel::time::{sleep, timeout};
+use xenith::task::{Either, select};
+use xenith::time::{sleep, timeout};
 
 /// Does something that takes `work` seconds: once with `limit` seconds to do
 /// it in, once in a race against something that takes `limit` seconds.
@@ -40,14 +40,14 @@ mod tests {
     extern crate std;
 
     use super::*;
-    use kernel::time::Instant;
     use std::vec::Vec;
+    use xenith::time::Instant;
 
     fn run(work: u64, limit: u64) -> (String, u64) {
-        kernel::testing::simulate_time();
+        xenith::testing::simulate_time();
         let begun = Instant::now();
         let mut out = Vec::new();
-        kernel::task::block_on(start(&mut out, work, limit)).unwrap();
+        xenith::task::block_on(start(&mut out, work, limit)).unwrap();
         (String::from_utf8(out).unwrap(), begun.elapsed().as_secs())
     }
 

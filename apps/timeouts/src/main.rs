@@ -8,9 +8,9 @@
 #![no_std]
 #![no_main]
 
-use devices::Console;
+use xenith::Console;
 
-kernel::unikernel! {
+xenith::unikernel! {
     /// What takes too long is cancelled.
     name: "timeouts",
     memory: 1 MiB,

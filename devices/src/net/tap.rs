@@ -101,7 +101,7 @@ pub struct Tap {
 }
 
 /// Whether the environment names a tap.
-pub(crate) fn is_named() -> bool {
+pub fn is_named() -> bool {
     std::env::var_os(VARIABLE).is_some_and(|names| !names.is_empty())
 }
 

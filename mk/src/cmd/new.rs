@@ -229,8 +229,7 @@ fn with_member(manifest: &str, member: &str) -> Result<String> {
 fn repository(source: &Source, name: &str, folder: &Path) -> Result<()> {
     let (mk, how) = source.mk()?;
     let cargo = fill(include_str!("../template/repository.toml"), name)
-        .replace("FROM-DEVICES", &source.keys("devices")?)
-        .replace("FROM-KERNEL", &source.keys("kernel")?);
+        .replace("FROM-XENITH", &source.keys("devices/xenith")?);
     write(&folder.join("Cargo.toml"), cargo.as_bytes())?;
     sources(name, folder)?;
     let readme = fill(include_str!("../template/README.md.txt"), name);
@@ -277,7 +276,7 @@ mod tests {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
         let workspace: DocumentMut = fs::read_to_string(file).unwrap().parse().unwrap();
         let template = include_str!("../template/repository.toml");
-        let template = template.replace("FROM-DEVICES", "a = 1").replace("FROM-KERNEL", "a = 1");
+        let template = template.replace("FROM-XENITH", "a = 1");
         let template: DocumentMut = template.parse().unwrap();
         let (here, there) = (
             workspace["workspace"]["dependencies"]["embedded-io-async"].as_str(),

@@ -15,8 +15,8 @@ const CLASSES: &[(&str, &[&str])] = &[
     ("net::netfront", &["ip", "net"]),
 ];
 
-/// Modules of `xenith_devices` that symbols of `image` come from, such as
-/// `net::netfront`. Code that was inlined everywhere leaves no symbol.
+/// Modules of the device crates that symbols of `image` come from, by their paths in
+/// `xenith`, such as `net::netfront`. Code that was inlined everywhere leaves no symbol.
 pub(crate) fn modules(image: &Elf<'_>) -> BTreeSet<String> {
     let names = image.symbols.iter().map(|symbol| {
         // Plain, without the hashes of crates.
@@ -25,10 +25,23 @@ pub(crate) fn modules(image: &Elf<'_>) -> BTreeSet<String> {
     names.flat_map(|name| modules_in(&name)).collect()
 }
 
-/// The modules of `xenith_devices` that a symbol's name mentions.
+/// Crates of devices, and the path of each in `xenith`, which apps see.
+const CRATES: &[(&str, &str)] = &[
+    ("xenith_devices::", ""),
+    ("xenith_http::", "http::"),
+    ("xenith_ip::", "ip::"),
+    ("xenith_storage::", ""),
+];
+
+/// The modules of the device crates that a symbol's name mentions.
 fn modules_in(name: &str) -> Vec<String> {
+    CRATES.iter().flat_map(|(krate, prefix)| modules_of(name, krate, prefix)).collect()
+}
+
+/// The modules of one crate that a symbol's name mentions, with `prefix`.
+fn modules_of(name: &str, krate: &str, prefix: &str) -> Vec<String> {
     let mut found = Vec::new();
-    for (at, krate) in name.match_indices("xenith_devices::") {
+    for (at, krate) in name.match_indices(krate) {
         let path = &name[at + krate.len()..];
         let end = path.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':');
         let modules: Vec<_> = path[..end.unwrap_or(path.len())]
@@ -48,7 +61,7 @@ fn modules_in(name: &str) -> Vec<String> {
             count => count - 1,
         };
         let modules = &modules[..count];
-        found.push(modules.join("::"));
+        found.push(format!("{prefix}{}", modules.join("::")));
     }
     found
 }
@@ -62,7 +75,7 @@ pub(crate) fn unnamed(image: &Elf<'_>, manifest: &Manifest, wrong: &mut Vec<Stri
         let Some((_, classes)) = CLASSES.iter().find(|(start, _)| inside(start)) else { continue };
         if !manifest.devices.iter().any(|device| classes.contains(&&*device.class)) {
             wrong.push(format!(
-                "code of devices::{module} is in the image, and the manifest names no device of \
+                "code of xenith::{module} is in the image, and the manifest names no device of \
                  class {}",
                 classes.join(" or ")
             ));
@@ -103,7 +116,7 @@ mod tests {
         let mut manifest = Manifest::default();
         unnamed(&image, &manifest, &mut wrong);
         assert_eq!(wrong.len(), 1, "{wrong:?}");
-        assert!(wrong[0].contains("devices::net::netfront"), "{wrong:?}");
+        assert!(wrong[0].contains("xenith::net::netfront"), "{wrong:?}");
         let [field, class, id] = ["net", "net", "0"].map(str::to_owned);
         manifest.devices.push(Device { field, class, id });
         wrong.clear();
@@ -111,13 +124,11 @@ mod tests {
         assert!(wrong.is_empty());
         // What both can be used over is nobody's.
         let symbol = |name| Symbol { name, function: true, ..Symbol::default() };
-        let names = [
-            "_RNvNtNtCs1_14xenith_devices3net8loopback4make",
-            "_RNvNtNtCs1_14xenith_devices2ip5stack3run",
-        ];
+        let names =
+            ["_RNvNtNtCs1_14xenith_devices3net8loopback4make", "_RNvNtCs1_9xenith_ip5stack3run"];
         let image = Elf { symbols: names.map(symbol).into(), ..Elf::default() };
         unnamed(&image, &Manifest::default(), &mut wrong);
         assert_eq!(wrong.len(), 1, "{wrong:?}");
-        assert!(wrong[0].contains("devices::ip::stack"), "{wrong:?}");
+        assert!(wrong[0].contains("xenith::ip::stack"), "{wrong:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! The manifest of an image: the ELF note that `kernel::unikernel!` writes.
+//! The manifest of an image: the ELF note that `xenith::unikernel!` writes.
 //!
 //! `kernel::manifest` defines the format; this is its only reader.
 

@@ -33,7 +33,7 @@ use manifest::Manifest;
 /// When it has none or a broken one.
 pub(crate) fn manifest(image: &Elf<'_>) -> Result<Manifest> {
     let note = image.note(manifest::OWNER, manifest::KIND).context(
-        "the image has no manifest (ELF note Xenith): is `kernel::unikernel!` in its main.rs?",
+        "the image has no manifest (ELF note Xenith): is `xenith::unikernel!` in its main.rs?",
     )?;
     Manifest::parse(note)
 }

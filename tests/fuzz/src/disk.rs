@@ -1,7 +1,7 @@
 //! Disks that hold something, of which some bytes are others.
 
-use devices::block::memory::Memory;
-use devices::kv::Tree;
+use xenith::block::memory::Memory;
+use xenith::fs::Tree;
 use std::process::Command;
 
 /// `base` with bytes of `patches`: of each four, three say where, and one what. So that

@@ -1,6 +1,6 @@
 //! A stream in memory, whose peer sends what is written down.
 
-use devices::ip::{Addresses, Error, Listener, Resolve, Stream, Tcp};
+use xenith::ip::{Addresses, Error, Listener, Resolve, Stream, Tcp};
 use embedded_io_async::{ErrorType, Read, Write};
 use std::cell::RefCell;
 use std::collections::VecDeque;

@@ -40,8 +40,8 @@
 #![no_main]
 
 use core::time::Duration;
-use devices::Ip;
-use devices::ip::{Error, Ping, Resolve};
+use xenith::Ip;
+use xenith::ip::{Error, Ping, Resolve};
 
 kernel::unikernel! {
     /// Says whether a peer answers.

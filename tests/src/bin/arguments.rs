@@ -34,8 +34,8 @@
 #![no_main]
 
 use core::fmt::Write as _;
-use devices::Console;
 use embedded_io_async::Write;
+use xenith::Console;
 
 kernel::unikernel! {
     /// Takes typed arguments and prints them.

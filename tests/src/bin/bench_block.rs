@@ -16,8 +16,6 @@ use alloc::rc::Rc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::Cell;
-use devices::block::content::{self, Refused};
-use devices::block::{Block, Error, ErrorKind};
 use kernel::metrics::Source;
 use kernel::println;
 use kernel::task::spawn;
@@ -25,12 +23,14 @@ use kernel::time::Instant;
 use tests::metric;
 use xen::hypercall::{Counts, count, counts, vcpu_op_get_runstate_info};
 use xen::public::vcpu::RUNSTATE_RUNNING;
+use xenith::block::content::{self, Refused};
+use xenith::block::{Block, Error, ErrorKind};
 
 kernel::unikernel! {
     /// Measures a disk in one way.
     name: "bench_block",
     memory: 64 MiB,
-    devices: { disk: devices::Block("xvda") },
+    devices: { disk: xenith::Block("xvda") },
     args: {
         /// `read`, `write`, `randread`, `randwrite`, or `flush`: a write and a flush.
         op: &'static str = "read",

@@ -10,11 +10,11 @@
 
 use core::fmt::Write as _;
 use core::time::Duration;
-use devices::Console;
 use embedded_io_async::Write;
 use kernel::time::sleep;
 use xen::hypercall::{count, vcpu_op_get_runstate_info};
 use xen::public::vcpu::RUNSTATE_RUNNING;
+use xenith::Console;
 
 kernel::unikernel! {
     /// Says how much CPU time it took to boot.

@@ -8,10 +8,10 @@
 #![no_std]
 #![no_main]
 
-use devices::Ip;
-use devices::ip::{Error, Listener, Tcp};
 use embedded_io_async::{Read, Write};
 use kernel::task::{Either, select};
+use xenith::Ip;
+use xenith::ip::{Error, Listener, Tcp};
 
 kernel::unikernel! {
     /// Takes and sends what measures bulk.

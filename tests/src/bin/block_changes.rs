@@ -15,12 +15,12 @@ extern crate alloc;
 
 use alloc::vec;
 use core::time::Duration;
-use devices::Block;
-use devices::block::{Block as _, ErrorKind, content};
 use kernel::println;
 use kernel::time::sleep;
 use tests::{Verdict, metric};
 use xen::hypercall::counts;
+use xenith::Block;
+use xenith::block::{Block as _, ErrorKind, content};
 
 kernel::unikernel! {
     name: "block_changes",

@@ -17,12 +17,12 @@
 #![no_main]
 
 use core::time::Duration;
-use devices::Block;
-use devices::block::{Block as _, ErrorKind, content};
 use kernel::println;
 use kernel::task::join;
 use kernel::time::sleep;
 use tests::Verdict;
+use xenith::Block;
+use xenith::block::{Block as _, ErrorKind, content};
 
 kernel::unikernel! {
     name: "block_plug",

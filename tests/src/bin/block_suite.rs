@@ -9,10 +9,10 @@
 #![no_std]
 #![no_main]
 
-use devices::Block;
-use devices::block::conformance::check;
-use devices::block::content;
 use tests::Verdict;
+use xenith::Block;
+use xenith::block::conformance::check;
+use xenith::block::content;
 
 kernel::unikernel! {
     name: "block_suite",

@@ -7,9 +7,9 @@
 #![no_std]
 #![no_main]
 
-use devices::Console;
 use embedded_io_async::Write;
 use tests::{Verdict, line};
+use xenith::Console;
 
 kernel::unikernel! {
     /// Sends 64 KiB through the console ring.

@@ -32,12 +32,12 @@ use alloc::format;
 use alloc::rc::Rc;
 use alloc::vec;
 use alloc::vec::Vec;
-use devices::Block;
-use devices::kv::ext4::Ext4;
-use devices::kv::fat::Fat;
-use devices::kv::{Error, Files, Tree};
 use kernel::println;
 use tests::Verdict;
+use xenith::Block;
+use xenith::fs::ext4::Ext4;
+use xenith::fs::fat::Fat;
+use xenith::fs::{Error, Files, Tree};
 
 kernel::unikernel! {
     name: "files_of_linux",

@@ -11,9 +11,9 @@
 
 use core::future::poll_fn;
 use core::time::Duration;
-use devices::Net;
-use devices::net::{Broken, Meta, Net as _};
 use kernel::time::sleep;
+use xenith::Net;
+use xenith::net::{Broken, Meta, Net as _};
 
 kernel::unikernel! {
     /// Sends frames with false contents and right checksums.

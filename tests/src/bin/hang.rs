@@ -7,8 +7,8 @@
 #![no_std]
 #![no_main]
 
-use devices::Console;
 use embedded_io_async::Write;
+use xenith::Console;
 
 kernel::unikernel! {
     /// Never ends.
@@ -18,7 +18,7 @@ kernel::unikernel! {
     main: start,
 }
 
-async fn start(mut console: Console) -> Result<(), devices::console::Error> {
+async fn start(mut console: Console) -> Result<(), xenith::console::Error> {
     console.write_all(b"here I stay\n").await?;
     loop {
         core::hint::spin_loop();

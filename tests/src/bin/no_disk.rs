@@ -11,8 +11,8 @@
 #![no_std]
 #![no_main]
 
-use devices::Block;
 use tests::Verdict;
+use xenith::Block;
 
 kernel::unikernel! {
     name: "no_disk",

@@ -10,8 +10,8 @@
 #![no_std]
 #![no_main]
 
-use devices::Ip;
-use devices::ip::{Error, Tcp, Udp};
+use xenith::Ip;
+use xenith::ip::{Error, Tcp, Udp};
 
 kernel::unikernel! {
     /// Takes a port twice.

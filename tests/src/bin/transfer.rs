@@ -21,10 +21,10 @@ extern crate alloc;
 use alloc::vec;
 use core::cell::RefCell;
 use core::fmt;
-use devices::Ip;
-use devices::ip::{Error, Listener, Stream, Tcp};
 use kernel::task::{Either3, select3};
 use sha2::{Digest, Sha256};
+use xenith::Ip;
+use xenith::ip::{Error, Listener, Stream, Tcp};
 
 kernel::unikernel! {
     /// Takes and makes streams, and says what was in them.

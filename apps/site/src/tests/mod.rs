@@ -7,12 +7,12 @@ mod table;
 mod world;
 
 use crate::{Error, Options};
-use devices::kv;
 use files::{DATE, Entry, LARGE, archive, entries};
 use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
 use world::beside;
+use xenith::kv;
 
 /// Asks for what stands in a table: how many cases there are, and which are not so.
 fn wrong(table: &str, archive: Vec<u8>, options: Options) -> (usize, Vec<String>) {

@@ -7,12 +7,12 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
-use devices::block::memory::Memory;
-use devices::ip::config::{Ipv4, Limits, Settings};
-use devices::ip::{Stack, Stream, Tcp};
-use devices::net::cable::{End, Options as Wire, cable};
 use embedded_io_async::{Read, Write};
-use kernel::time::timeout;
+use xenith::block::memory::Memory;
+use xenith::ip::config::{Ipv4, Limits, Settings};
+use xenith::ip::{Stack, Stream, Tcp};
+use xenith::net::cable::{End, Options as Wire, cable};
+use xenith::time::timeout;
 
 /// How long a connection says nothing after all that there is.
 const QUIET: Duration = Duration::from_millis(500);
@@ -23,13 +23,13 @@ pub(super) fn beside<T>(
     options: Options,
     f: impl AsyncFnOnce(Client) -> T,
 ) -> Result<T, Error> {
-    kernel::testing::simulate_time();
+    xenith::testing::simulate_time();
     let settings = |last| Settings {
         ipv4: Ipv4::Static(Ipv4Addr::new(10, 0, 0, last), 24),
         limits: Limits::for_memory(16 << 20),
         ..Settings::default()
     };
-    kernel::task::block_on(async {
+    xenith::task::block_on(async {
         let (a, b) = cable(Wire::default());
         let stack = Stack::start(a, settings(1)).unwrap();
         let client = Client { stack, stream: RefCell::default() };
@@ -42,9 +42,9 @@ pub(super) fn beside<T>(
         if let Ok(ended) = ready {
             return Err(ended.unwrap_err());
         }
-        match kernel::task::select(f(client), serving).await {
-            kernel::task::Either::First(result) => Ok(result),
-            kernel::task::Either::Second(ended) => Err(ended.unwrap_err()),
+        match xenith::task::select(f(client), serving).await {
+            xenith::task::Either::First(result) => Ok(result),
+            xenith::task::Either::Second(ended) => Err(ended.unwrap_err()),
         }
     })
 }

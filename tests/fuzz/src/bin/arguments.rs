@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use devices::ip::Settings;
+use xenith::ip::Settings;
 use kernel::args::{Args, split};
 use libfuzzer_sys::fuzz_target;
 

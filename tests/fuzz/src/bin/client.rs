@@ -6,7 +6,7 @@
 #[path = "../../http/reading.rs"]
 mod reading;
 
-use devices::http::client::{Client, Limits, Request};
+use xenith::http::client::{Client, Limits, Request};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use reading::all;

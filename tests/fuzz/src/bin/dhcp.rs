@@ -3,8 +3,8 @@
 
 #![no_main]
 
-use devices::ip::{Settings, Stack};
-use devices::net::cable::{End, Options, cable};
+use xenith::ip::{Settings, Stack};
+use xenith::net::cable::{End, Options, cable};
 use kernel::time::{Instant, sleep};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;

@@ -2,9 +2,9 @@
 
 #![no_main]
 
-use devices::ip::config::Ipv4;
-use devices::ip::{Datagrams, Listener, Resolve, Settings, Stack, Stream, Tcp, Udp};
-use devices::net::cable::{Options, cable};
+use xenith::ip::config::Ipv4;
+use xenith::ip::{Datagrams, Listener, Resolve, Settings, Stack, Stream, Tcp, Udp};
+use xenith::net::cable::{Options, cable};
 use embedded_io_async::{Read, Write};
 use kernel::task::spawn;
 use kernel::time::timeout;

@@ -4,7 +4,7 @@
 
 #![no_main]
 
-use devices::kv::ext4::Ext4;
+use xenith::fs::ext4::Ext4;
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
 use xenith_fuzz::disk::{disk, made, patched, walk};

@@ -4,8 +4,8 @@
 
 #![no_main]
 
-use devices::kv::Files;
-use devices::kv::fat::Fat;
+use xenith::fs::Files;
+use xenith::fs::fat::Fat;
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
 use xenith_fuzz::disk::{disk, few_clusters, patched, walk};

@@ -4,9 +4,9 @@
 
 #![no_main]
 
-use devices::block::memory::Memory;
-use devices::kv::fat::Fat;
-use devices::kv::{Files, Kind, Tree};
+use xenith::block::memory::Memory;
+use xenith::fs::fat::Fat;
+use xenith::fs::{Files, Kind, Tree};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use std::collections::BTreeMap;

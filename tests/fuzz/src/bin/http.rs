@@ -8,8 +8,8 @@ mod handler;
 #[path = "../../http/reading.rs"]
 mod reading;
 
-use devices::http::{Body, Error, Handler, Limits, Request, Response, Status, connection};
-use devices::ip;
+use xenith::http::{Body, Error, Handler, Limits, Request, Response, Status, connection};
+use xenith::ip;
 use embedded_io_async::{Read, Write};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;

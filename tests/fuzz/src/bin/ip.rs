@@ -3,8 +3,8 @@
 
 #![no_main]
 
-use devices::ip::{Datagrams, Listener, Stack, Stream, Tcp, Udp};
-use devices::net::cable::{End, Options, cable};
+use xenith::ip::{Datagrams, Listener, Stack, Stream, Tcp, Udp};
+use xenith::net::cable::{End, Options, cable};
 use embedded_io_async::{Read, Write};
 use kernel::task::{Task, spawn};
 use kernel::time::{sleep, timeout};

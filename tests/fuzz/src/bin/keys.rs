@@ -5,8 +5,8 @@
 
 #![no_main]
 
-use devices::kv::keys::Keys;
-use devices::kv::{Error, Store};
+use xenith::kv::keys::Keys;
+use xenith::kv::{Error, Store};
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
 use xenith_fuzz::disk::{disk, patched};

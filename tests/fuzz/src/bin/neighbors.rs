@@ -3,8 +3,8 @@
 
 #![no_main]
 
-use devices::ip::{Datagrams, Ping, Settings, Stack, Tcp, Udp};
-use devices::net::cable::{End, Options, cable};
+use xenith::ip::{Datagrams, Ping, Settings, Stack, Tcp, Udp};
+use xenith::net::cable::{End, Options, cable};
 use kernel::task::{Task, spawn};
 use kernel::time::{sleep, timeout};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};

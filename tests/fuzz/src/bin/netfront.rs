@@ -3,8 +3,8 @@
 
 #![no_main]
 
-use devices::net::netfront::Netfront;
-use devices::net::{Checksum, Meta, Net};
+use xenith::net::netfront::Netfront;
+use xenith::net::{Checksum, Meta, Net};
 use kernel::time::{sleep, timeout};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;

@@ -5,8 +5,8 @@
 
 #![no_main]
 
-use devices::block::Block;
-use devices::block::partition::Partition;
+use xenith::block::Block;
+use xenith::block::partition::Partition;
 use libfuzzer_sys::fuzz_target;
 use xenith_fuzz::disk::disk;
 use xenith_fuzz::on_machine;

@@ -4,7 +4,7 @@
 
 #![no_main]
 
-use devices::kv::tar::Tar;
+use xenith::fs::tar::Tar;
 use libfuzzer_sys::fuzz_target;
 use xenith_fuzz::disk::{disk, walk};
 use xenith_fuzz::on_machine;

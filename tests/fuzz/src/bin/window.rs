@@ -4,8 +4,8 @@
 
 #![no_main]
 
-use devices::ip::{Limits, Listener, Settings, Stack, Stream, Tcp};
-use devices::net::cable::{End, Options, cable};
+use xenith::ip::{Limits, Listener, Settings, Stack, Stream, Tcp};
+use xenith::net::cable::{End, Options, cable};
 use embedded_io_async::{Read, Write};
 use kernel::task::spawn;
 use kernel::time::{sleep, timeout};

@@ -1,0 +1,119 @@
+//! The content of an answer: its body, decoded.
+
+use super::answer::Coding;
+use super::error::of_body;
+use super::inflate::{self, Inflate};
+use super::{Error, Part};
+use crate::Body;
+use core::time::Duration;
+use embedded_io_async::{ErrorType, Read, Write};
+use ip::Stream;
+
+/// Bytes of coded content that are read at once.
+const PIECE: usize = 1024;
+
+/// Where a client's body would say `100 Continue`: a client has nothing to say there.
+#[derive(Debug)]
+pub(super) struct Mute;
+
+impl ErrorType for Mute {
+    type Error = ip::Error;
+}
+
+impl Write for Mute {
+    async fn write(&mut self, bytes: &[u8]) -> Result<usize, ip::Error> {
+        Ok(bytes.len())
+    }
+
+    async fn flush(&mut self) -> Result<(), ip::Error> {
+        Ok(())
+    }
+}
+
+/// The content of an answer: bytes, until 0 of them are read. Decoded where it is coded.
+pub struct Content<'a, S> {
+    pub(super) body: Body<'a, S, Mute>,
+    decoder: Option<Decoder>,
+    /// How many bytes there may be, and how many more.
+    most: u64,
+    left: u64,
+    patience: Duration,
+}
+
+/// A decoder and what it has not read yet.
+struct Decoder {
+    inflate: Inflate,
+    input: [u8; PIECE],
+    start: usize,
+    end: usize,
+    /// Any input came at all.
+    begun: bool,
+}
+
+impl<S> core::fmt::Debug for Content<'_, S> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Content").field("left", &self.left).finish_non_exhaustive()
+    }
+}
+
+impl<'a, S: Stream> Content<'a, S> {
+    /// The content in `body`, of at most `most` bytes.
+    pub(super) fn new(
+        body: Body<'a, S, Mute>,
+        coding: Coding,
+        (most, patience): (u64, Duration),
+    ) -> Result<Self, Error> {
+        let decoder = match coding {
+            Coding::Identity => None,
+            Coding::Other => return Err(Error::Coding(inflate::Flaw::Unknown)),
+            Coding::Gzip | Coding::Deflate => {
+                let inflate = Inflate::new(coding == Coding::Gzip).ok_or(Error::Memory)?;
+                Some(Decoder { inflate, input: [0; PIECE], start: 0, end: 0, begun: false })
+            }
+        };
+        Ok(Self { body, decoder, most, left: most, patience })
+    }
+
+    /// Whether all of it was read.
+    pub(super) fn is_over(&self) -> bool {
+        self.body.is_over()
+    }
+
+    async fn decoded(&mut self, to: &mut [u8]) -> Result<usize, Error> {
+        let Some(decoder) = &mut self.decoder else {
+            return self.body.read(to).await.map_err(|it| of_body(it, self.most, self.patience));
+        };
+        loop {
+            if decoder.inflate.is_ready() {
+                return Ok(decoder.inflate.take(to));
+            }
+            if decoder.start == decoder.end && !decoder.inflate.has_more() {
+                let read = self.body.read(&mut decoder.input).await;
+                let count = read.map_err(|it| of_body(it, self.most, self.patience))?;
+                if count == 0 {
+                    // Nothing at all is nothing, however it is coded.
+                    if decoder.begun {
+                        decoder.inflate.finish().map_err(Error::Coding)?;
+                    }
+                    return Ok(0);
+                }
+                (decoder.start, decoder.end, decoder.begun) = (0, count, true);
+            }
+            let input = decoder.input.get(decoder.start..decoder.end).unwrap_or_default();
+            decoder.start += decoder.inflate.feed(input).map_err(Error::Coding)?;
+        }
+    }
+}
+
+impl<S> ErrorType for Content<'_, S> {
+    type Error = Error;
+}
+
+impl<S: Stream> Read for Content<'_, S> {
+    async fn read(&mut self, to: &mut [u8]) -> Result<usize, Error> {
+        let count = self.decoded(to).await?;
+        let left = self.left.checked_sub(count as u64);
+        self.left = left.ok_or(Error::TooLong(Part::Body, self.most))?;
+        Ok(count)
+    }
+}

@@ -1,0 +1,378 @@
+//! Fetching pages: requests, their answers, and redirects.
+//!
+//! Answers are as little trusted as requests are: everything is bounded in bytes and in
+//! time, and what breaks off is an error however it is delimited.
+
+mod answer;
+mod connect;
+mod content;
+mod error;
+mod inflate;
+mod request;
+#[cfg(test)]
+mod tests;
+
+pub use answer::{Answer, Flaw};
+pub use content::Content;
+pub use error::{Error, Failure, Part};
+pub use inflate::Flaw as CodingFlaw;
+pub use request::Request;
+
+use super::body::{Body, LINE};
+use super::budget::Budget;
+use super::fields::Framing;
+use super::pace::Pace;
+use super::response::put;
+use super::url::Url;
+use super::{Error as Wrong, Status};
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use answer::{AnswerHead, Coding};
+use content::Mute;
+use core::cell::Cell;
+use core::pin::pin;
+use core::time::Duration;
+use embedded_io_async::{Read, Write};
+use ip::{Resolve, Stream, Tcp};
+use kernel::task::{Either, select};
+use kernel::time::{Instant, timeout};
+
+/// Bytes of memory that a head is first given.
+const FIRST: usize = 4096;
+
+/// Bytes and time that the rest of a body may take that nobody wants, so that its
+/// connection can be used again.
+const REST: usize = 64 * 1024;
+const REST_TIME: Duration = Duration::from_secs(2);
+
+/// How long a connection that is not needed may take to close in order.
+const CLOSE: Duration = Duration::from_secs(1);
+
+/// What a server may ask of the client's patience and memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Redirects that are followed. With 0 of them, a redirect is an answer as others are.
+    pub redirects: usize,
+    /// Bytes of an answer's head, together with those of the interim ones before it.
+    pub head: usize,
+    /// Bytes of an answer's body, as it comes and as it is when decoded.
+    pub body: u64,
+    /// How long a connection may take to come about, with each address.
+    pub connect: Duration,
+    /// How long a request may take to be taken, a head to arrive, and each further piece
+    /// of a body.
+    pub answer: Duration,
+    /// How long all may take, from the name to the end of the last body.
+    pub total: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            redirects: 20,
+            head: 64 * 1024,
+            body: 1 << 30,
+            connect: Duration::from_secs(15),
+            answer: Duration::from_secs(30),
+            total: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// What was heard of an answer.
+struct Heard<S> {
+    stream: S,
+    head: AnswerHead,
+    /// How many bytes of the buffer are filled.
+    end: usize,
+    /// The request was sent as a whole.
+    sent: bool,
+}
+
+/// A client, which keeps the connection of the last answer for the next request.
+#[derive(Debug)]
+pub struct Client<'a, N: Tcp> {
+    net: &'a N,
+    limits: Limits,
+    /// A connection with the server of this URL that waits for a request.
+    idle: Option<(Url, N::Stream)>,
+    buffer: Vec<u8>,
+}
+
+impl<'a, N: Tcp + Resolve> Client<'a, N> {
+    /// Makes a client without a connection.
+    pub const fn new(net: &'a N, limits: Limits) -> Self {
+        Self { net, limits, idle: None, buffer: Vec::new() }
+    }
+
+    /// Sends `request`, follows where redirects lead to from there, and gives the last
+    /// answer with its content to `take`. What `take` leaves of the content is not waited
+    /// for.
+    ///
+    /// # Errors
+    /// Why there is no answer, and at which address.
+    pub async fn fetch<T>(
+        &mut self,
+        request: &Request<'_>,
+        take: impl AsyncFnOnce(&Url, Answer<'_>, &mut Content<'_, N::Stream>) -> Result<T, Error>,
+    ) -> Result<T, Failure> {
+        let mut at = String::from(request.url);
+        let total = self.limits.total;
+        let result = timeout(total, self.follow(request, &mut at, take)).await;
+        let result = result.unwrap_or(Err(Error::TimedOut(Part::All, total)));
+        result.map_err(|error| Failure { url: at, error })
+    }
+
+    /// Closes the connection that is kept.
+    pub async fn close(&mut self) {
+        if let Some((_, mut stream)) = self.idle.take() {
+            // The page is there, however the connection ends.
+            let _ = timeout(CLOSE, stream.close()).await;
+        }
+    }
+
+    async fn follow<T>(
+        &mut self,
+        request: &Request<'_>,
+        at: &mut String,
+        take: impl AsyncFnOnce(&Url, Answer<'_>, &mut Content<'_, N::Stream>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let limits = self.limits;
+        let mut url = Url::parse(request.url).map_err(Error::Url)?;
+        *at = url.to_string();
+        let mut sending = request::Sending::new(request, &url)?;
+        let mut hops = 0;
+        loop {
+            let heard = self.exchange(&url, &sending).await?;
+            let head = &heard.head;
+            let answer = Answer::new(self.buffer.get(..head.length).unwrap_or_default(), head);
+            let Some(to) = redirect(&answer).filter(|_| limits.redirects > 0) else {
+                if matches!(head.framing, Framing::Length(length) if length > limits.body) {
+                    return Err(Error::TooLong(Part::Body, limits.body));
+                }
+                let coding = match (head.transfer, head.content) {
+                    (transfer, content) if !request.decode || content == Coding::Identity => {
+                        transfer
+                    }
+                    (Coding::Identity, content) => content,
+                    _ => Coding::Other,
+                };
+                let take = async |answer: Answer<'_>, content: &mut Content<'_, N::Stream>| {
+                    take(&url, answer, content).await
+                };
+                return self.content(heard, &url, coding, take).await;
+            };
+            if hops == limits.redirects {
+                return Err(Error::Redirects(hops));
+            }
+            hops += 1;
+            // What is not text becomes text that is no reference to anything of use.
+            let to = String::from_utf8_lossy(to);
+            let next = url.join(&to).map_err(|error| Error::Location(to.into(), error))?;
+            sending.redirect(head.status, url.is_same_origin(&next));
+            self.content(heard, &url, Coding::Identity, async |_, _| Ok(())).await?;
+            url = next;
+            *at = url.to_string();
+        }
+    }
+
+    /// Gives an answer from the server of `url` and its content to `take`, and keeps the
+    /// connection if it can be used again.
+    async fn content<T>(
+        &mut self,
+        heard: Heard<N::Stream>,
+        url: &Url,
+        coding: Coding,
+        take: impl AsyncFnOnce(Answer<'_>, &mut Content<'_, N::Stream>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let Heard { mut stream, head, end, sent } = heard;
+        let bounds = (self.limits.body, self.limits.answer);
+        let (of_head, rest) = self.buffer.split_at_mut_checked(head.length).ok_or(Error::Memory)?;
+        // What is collected of it is the program's own affair.
+        let (mut mute, budget) = (Mute, Budget::new(usize::MAX));
+        let counted = (bounds.0, Pace::each(bounds.1), &budget);
+        let rest_of_head = end - head.length;
+        let parts = (&mut stream, &mut mute);
+        let body = Body::new(parts, rest, rest_of_head, head.framing, false, counted);
+        let mut content = Content::new(body, coding, bounds)?;
+        let result = take(Answer::new(of_head, &head), &mut content).await;
+        let keep = head.keep && sent;
+        if keep && result.is_ok() {
+            // It is over already where the content was read to its end.
+            let _ = timeout(REST_TIME, content.body.skip(REST)).await;
+        }
+        // What follows a body is no answer to anything.
+        let (over, quiet) = (content.is_over(), content.body.start == content.body.end);
+        if over && keep && quiet {
+            self.idle = Some((url.clone(), stream));
+        } else if over {
+            // The page is there, however the connection ends.
+            let _ = timeout(CLOSE, stream.close()).await;
+        } else {
+            stream.abort();
+        }
+        result
+    }
+
+    /// Sends a request to the server of `url` and hears the head of the answer: on the
+    /// connection that is there, if there is one and it still is.
+    async fn exchange(
+        &mut self,
+        url: &Url,
+        sending: &request::Sending<'_>,
+    ) -> Result<Heard<N::Stream>, Error> {
+        // What must not be done twice begins on a new connection: on one that waited, one
+        // would not know whether it was done (RFC 9110, section 9.2.2).
+        if let Some(mut stream) = self.waiting(url).await
+            && sending.is_idempotent()
+        {
+            match self.ask(&mut stream, url, sending).await {
+                Ok((head, end, sent)) => return Ok(Heard { stream, head, end, sent }),
+                // The server has closed it meanwhile.
+                Err(Error::Lost(Part::Answer, _)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let mut stream = connect::connect(self.net, url, &self.limits).await?;
+        let (head, end, sent) = self.ask(&mut stream, url, sending).await?;
+        Ok(Heard { stream, head, end, sent })
+    }
+
+    /// The connection that waits, if it is one with the server of `url` and still quiet.
+    async fn waiting(&mut self, url: &Url) -> Option<N::Stream> {
+        let (of, mut stream) = self.idle.take()?;
+        if !of.is_same_origin(url) {
+            let _ = timeout(CLOSE, stream.close()).await;
+            return None;
+        }
+        // Its end, or something that nobody asked for, which is no answer to what comes.
+        let quiet = timeout(Duration::ZERO, stream.read(&mut [0])).await.is_err();
+        quiet.then_some(stream)
+    }
+
+    /// Sends a request and hears the head of the answer, how many bytes came, and whether
+    /// all was sent by then.
+    async fn ask(
+        &mut self,
+        stream: &mut N::Stream,
+        url: &Url,
+        sending: &request::Sending<'_>,
+    ) -> Result<(AnswerHead, usize, bool), Error> {
+        let patience = self.limits.answer;
+        let head = sending.head(url);
+        let (mut reader, mut writer) = stream.split();
+        let since = Cell::new(Instant::now());
+        // A server may answer before it has heard all, and need not listen then (RFC 9112,
+        // section 9.6), so both go on side by side.
+        let send = async {
+            for piece in [head.as_bytes(), sending.body()] {
+                for piece in piece.chunks(FIRST) {
+                    put(&mut writer, piece, &mut Pace::each(patience)).await?;
+                    since.set(Instant::now());
+                }
+            }
+            writer.flush().await.map_err(Wrong::Connection)
+        };
+        let hear = hear(&mut reader, &mut self.buffer, &self.limits, sending.is_head(), &since);
+        let mut hear = pin!(hear);
+        let (heard, sent) = match select(pin!(send), hear.as_mut()).await {
+            Either::Second(heard) => (heard, false),
+            Either::First(Err(Wrong::Connection(ip::Error::TimedOut))) => {
+                return Err(Error::TimedOut(Part::Request, patience));
+            }
+            // Why the server does not want it, it may have said before.
+            Either::First(sent) => (hear.await, sent.is_ok()),
+        };
+        heard.map(|(head, end)| (head, end, sent))
+    }
+}
+
+/// Gets the page at `url` by a client of its own, and gives the answer with its content
+/// to `take`.
+///
+/// # Errors
+/// Those of [`Client::fetch`].
+pub async fn get<N: Tcp + Resolve, T>(
+    net: &N,
+    url: &str,
+    limits: &Limits,
+    take: impl AsyncFnOnce(&Url, Answer<'_>, &mut Content<'_, N::Stream>) -> Result<T, Error>,
+) -> Result<T, Failure> {
+    let mut client = Client::new(net, *limits);
+    let result = client.fetch(&Request::get(url), take).await;
+    client.close().await;
+    result
+}
+
+/// Reads the head of the answer; how many bytes are in `buffer` then. The time that it
+/// may take counts from `since` on.
+async fn hear<R: Read<Error = ip::Error>>(
+    reader: &mut R,
+    buffer: &mut Vec<u8>,
+    limits: &Limits,
+    to_head: bool,
+    since: &Cell<Instant>,
+) -> Result<(AnswerHead, usize), Error> {
+    let (mut end, mut seen, mut before) = (0, 0, 0);
+    loop {
+        let head = buffer.get_mut(..end).unwrap_or_default();
+        match answer::parse(head, seen, to_head).map_err(Error::NotHttp)? {
+            // Another protocol was not asked for.
+            Some(head) if head.status == Status(101) => {
+                return Err(Error::NotHttp(Flaw::Switch));
+            }
+            Some(head) if head.length + before > limits.head => {
+                return Err(Error::TooLong(Part::Head, limits.head as u64));
+            }
+            Some(head) if (100..200).contains(&head.status.0) => {
+                buffer.copy_within(head.length..end, 0);
+                (end, seen) = (end - head.length, 0);
+                before += head.length;
+                continue;
+            }
+            Some(head) => {
+                // The body is read into what is behind the head.
+                grow(buffer, head.length + FIRST.max(LINE))?;
+                return Ok((head, end));
+            }
+            None if end + before > limits.head => {
+                return Err(Error::TooLong(Part::Head, limits.head as u64));
+            }
+            None => seen = end,
+        }
+        if end == buffer.len() {
+            grow(buffer, (2 * end).clamp(FIRST, limits.head.max(FIRST) + FIRST))?;
+        }
+        let deadline = since.get().saturating_add(limits.answer);
+        let left = deadline.saturating_duration_since(Instant::now());
+        match timeout(left, reader.read(&mut buffer[end..])).await {
+            Ok(Ok(0)) => return Err(Error::Lost(part(before + end), ip::Error::Closed)),
+            Ok(Ok(count)) => end += count,
+            Ok(Err(error)) => return Err(Error::Lost(part(before + end), error)),
+            // More of the request was sent meanwhile.
+            Err(_) if since.get().saturating_add(limits.answer) > deadline => {}
+            Err(_) => return Err(Error::TimedOut(part(before + end), limits.answer)),
+        }
+    }
+}
+
+/// What is waited for when so many bytes have come.
+const fn part(come: usize) -> Part {
+    if come == 0 { Part::Answer } else { Part::Head }
+}
+
+/// Makes the buffer at least so long.
+fn grow(buffer: &mut Vec<u8>, length: usize) -> Result<(), Error> {
+    if buffer.len() < length {
+        buffer.try_reserve_exact(length - buffer.len()).map_err(|_| Error::Memory)?;
+        buffer.resize(length, 0);
+    }
+    Ok(())
+}
+
+/// Where the answer leads to, if it is a redirect. One that does not say is a page as
+/// others are.
+fn redirect<'a>(answer: &Answer<'a>) -> Option<&'a [u8]> {
+    let redirects = matches!(answer.status().0, 301 | 302 | 303 | 307 | 308);
+    answer.field("location").filter(|to| redirects && !to.is_empty())
+}

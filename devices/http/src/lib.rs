@@ -1,0 +1,161 @@
+//! HTTP/1.1 (RFC 9110, RFC 9112) over any [`Tcp`](ip::Tcp): a server and a client.
+//!
+//! Messages are read by the grammar and nothing else, with the refusal of everything
+//! that two readers might take for different requests (RFC 9112, section 11.2); with
+//! keep-alive, pipelining, bodies by length and in chunks, and time limits. `httparse`,
+//! the parser under hyper, was used before: it reads over line ends and blanks in chunk
+//! sizes, takes an LF for a line's end and knows no form of a target, so that as much
+//! code as this stood around it. `picoserve` was looked at and does not read chunked
+//! bodies, nor refuse two lengths that differ.
+//!
+//! A program implements [`Handler`] and calls [`serve`]; or fetches by
+//! [`client`].
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod body;
+mod budget;
+pub mod client;
+mod date;
+mod fields;
+mod head;
+mod pace;
+mod pool;
+mod response;
+mod server;
+mod syntax;
+#[cfg(test)]
+mod tests;
+mod url;
+
+pub use body::Body;
+pub use budget::Collected;
+pub use client::Answer;
+pub use date::{format as date, parse as parse_date};
+pub use head::{Method, Request};
+pub use response::{Response, Sink};
+pub use server::{Handler, Limits, Stats, connection, serve};
+pub use url::{Error as UrlError, Url};
+
+use alloc::collections::TryReserveError;
+use core::fmt;
+
+/// A status code (RFC 9110, section 15).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status(pub u16);
+
+impl Status {
+    /// 200: here it is.
+    pub const OK: Self = Self(200);
+    /// 204: it was done, and there is nothing to say.
+    pub const NO_CONTENT: Self = Self(204);
+    /// 400: the request makes no sense.
+    pub const BAD_REQUEST: Self = Self(400);
+    /// 404: there is no such thing.
+    pub const NOT_FOUND: Self = Self(404);
+    /// 405: that cannot be done with it.
+    pub const METHOD_NOT_ALLOWED: Self = Self(405);
+    /// 408: the request took too long to arrive.
+    pub const TIMEOUT: Self = Self(408);
+    /// 413: the body is too long.
+    pub const TOO_LARGE: Self = Self(413);
+    /// 414: the target is too long.
+    pub const URI_TOO_LONG: Self = Self(414);
+    /// 417: there is nothing to meet that expectation.
+    pub const EXPECTATION_FAILED: Self = Self(417);
+    /// 431: the head is too long.
+    pub const HEAD_TOO_LARGE: Self = Self(431);
+    /// 500: the handler failed.
+    pub const INTERNAL: Self = Self(500);
+    /// 501: no such method, or transfer encoding.
+    pub const NOT_IMPLEMENTED: Self = Self(501);
+    /// 503: there is too much to do.
+    pub const UNAVAILABLE: Self = Self(503);
+    /// 505: another version of HTTP.
+    pub const VERSION: Self = Self(505);
+
+    /// The phrase that goes with it, for people, as the IANA registry of status codes has
+    /// it; `Unassigned` for a code that is not there.
+    #[must_use]
+    pub fn phrase(self) -> &'static str {
+        // That of nearly all answers.
+        if self == Self::OK {
+            return "OK";
+        }
+        let class = PHRASES.get(usize::from(self.0 / 100).wrapping_sub(1));
+        let phrase = class.and_then(|class| class.split('|').nth(usize::from(self.0 % 100)));
+        phrase.filter(|phrase| !phrase.is_empty()).unwrap_or("Unassigned")
+    }
+}
+
+/// The phrases of each class of codes, one after the other from its first code on: small, and
+/// the first are the frequent ones.
+const PHRASES: [&str; 5] = [
+    // 1xx
+    "Continue|Switching Protocols|Processing|Early Hints|Upload Resumption Supported",
+    // 2xx
+    "OK|Created|Accepted|Non-Authoritative Information|No Content|Reset Content|\
+     Partial Content|Multi-Status|Already Reported||||||||||||||||||IM Used",
+    // 3xx
+    "Multiple Choices|Moved Permanently|Found|See Other|Not Modified|Use Proxy||\
+     Temporary Redirect|Permanent Redirect",
+    // 4xx
+    "Bad Request|Unauthorized|Payment Required|Forbidden|Not Found|\
+     Method Not Allowed|Not Acceptable|Proxy Authentication Required|Request Timeout|\
+     Conflict|Gone|Length Required|Precondition Failed|Content Too Large|\
+     URI Too Long|Unsupported Media Type|Range Not Satisfiable|Expectation Failed||||\
+     Misdirected Request|Unprocessable Content|Locked|Failed Dependency|Too Early|\
+     Upgrade Required||Precondition Required|Too Many Requests||\
+     Request Header Fields Too Large||||||||||||||||||||Unavailable For Legal Reasons",
+    // 5xx
+    "Internal Server Error|Not Implemented|Bad Gateway|Service Unavailable|\
+     Gateway Timeout|HTTP Version Not Supported|Variant Also Negotiates|\
+     Insufficient Storage|Loop Detected||Not Extended|Network Authentication Required",
+];
+
+/// Why a request or its answer went no further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The connection failed.
+    Connection(ip::Error),
+    /// The message, or its body, is wrong: the status says how.
+    Request(Status),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connection(error) => error.fmt(f),
+            Self::Request(status) => f.write_str(status.phrase()),
+        }
+    }
+}
+
+impl core::error::Error for Error {}
+
+impl embedded_io_async::Error for Error {
+    fn kind(&self) -> embedded_io_async::ErrorKind {
+        match self {
+            Self::Connection(error) => embedded_io_async::Error::kind(error),
+            Self::Request(_) => embedded_io_async::ErrorKind::InvalidData,
+        }
+    }
+}
+
+/// There is no memory now: [`Status::UNAVAILABLE`].
+impl From<TryReserveError> for Error {
+    fn from(_: TryReserveError) -> Self {
+        Self::Request(Status::UNAVAILABLE)
+    }
+}
+
+impl From<ip::Error> for Error {
+    fn from(error: ip::Error) -> Self {
+        Self::Connection(error)
+    }
+}

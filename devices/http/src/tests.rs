@@ -1,0 +1,337 @@
+//! Whole connections, over a stream in memory.
+
+#[macro_use]
+#[path = "../../../tests/http/handler.rs"]
+mod handler;
+#[path = "../../../tests/http/reading.rs"]
+pub(super) mod reading;
+
+pub(super) mod cases;
+mod fair;
+mod printed;
+
+use super::*;
+use core::cell::{Cell, RefCell};
+use core::net::{Ipv4Addr, SocketAddr};
+use core::time::Duration;
+use embedded_io_async::{ErrorType, Read, Write};
+use ip::Stream;
+use kernel::time::{Instant, sleep};
+use reading::all;
+use std::collections::VecDeque;
+use std::format;
+use std::rc::Rc;
+use std::string::String;
+use std::vec::Vec;
+
+/// What the client does next.
+#[derive(Clone)]
+enum Step {
+    Sends(Vec<u8>),
+    Waits(Duration),
+    Closes,
+}
+
+/// The server's end of a connection whose client follows a script.
+struct Script {
+    steps: VecDeque<Step>,
+    answer: Rc<RefCell<Vec<u8>>>,
+    aborted: Rc<Cell<bool>>,
+}
+
+struct Input<'a>(&'a mut VecDeque<Step>);
+
+struct Output<'a>(&'a RefCell<Vec<u8>>);
+
+impl ErrorType for Script {
+    type Error = ip::Error;
+}
+impl ErrorType for Input<'_> {
+    type Error = ip::Error;
+}
+impl ErrorType for Output<'_> {
+    type Error = ip::Error;
+}
+
+impl Read for Input<'_> {
+    async fn read(&mut self, to: &mut [u8]) -> Result<usize, ip::Error> {
+        loop {
+            match self.0.pop_front() {
+                Some(Step::Waits(time)) => sleep(time).await,
+                Some(Step::Sends(mut bytes)) => {
+                    let count = bytes.len().min(to.len());
+                    to[..count].copy_from_slice(&bytes[..count]);
+                    if count < bytes.len() {
+                        self.0.push_front(Step::Sends(bytes.split_off(count)));
+                    }
+                    return Ok(count);
+                }
+                Some(Step::Closes) | None => return Ok(0),
+            }
+        }
+    }
+}
+
+impl Write for Output<'_> {
+    async fn write(&mut self, bytes: &[u8]) -> Result<usize, ip::Error> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    async fn flush(&mut self) -> Result<(), ip::Error> {
+        Ok(())
+    }
+}
+
+impl Read for Script {
+    async fn read(&mut self, to: &mut [u8]) -> Result<usize, ip::Error> {
+        Input(&mut self.steps).read(to).await
+    }
+}
+
+impl Write for Script {
+    async fn write(&mut self, bytes: &[u8]) -> Result<usize, ip::Error> {
+        Output(&self.answer).write(bytes).await
+    }
+
+    async fn flush(&mut self) -> Result<(), ip::Error> {
+        Ok(())
+    }
+}
+
+impl Stream for Script {
+    type Reader<'a> = Input<'a>;
+    type Writer<'a> = Output<'a>;
+
+    fn split(&mut self) -> (Input<'_>, Output<'_>) {
+        (Input(&mut self.steps), Output(&self.answer))
+    }
+
+    async fn shutdown(&mut self) -> Result<(), ip::Error> {
+        Ok(())
+    }
+
+    async fn close(&mut self) -> Result<(), ip::Error> {
+        Ok(())
+    }
+
+    fn abort(&mut self) {
+        self.aborted.set(true);
+    }
+
+    fn peer(&self) -> SocketAddr {
+        SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 1)
+    }
+
+    fn local(&self) -> SocketAddr {
+        self.peer()
+    }
+}
+
+/// Echoes what is posted to `/echo`, ignores what is posted elsewhere.
+struct Echo;
+
+handler!(Echo, |self, request, body, response| {
+    if request.path() != "/echo" {
+        let path = request.path();
+        return response.send(body, Status::OK, &[], path.as_bytes()).await;
+    }
+    let all = all(body, 7).await?;
+    let mut sink = response.stream(body, Status::OK, &[], None).await?;
+    sink.write(body, &all).await?;
+    sink.finish(body).await
+});
+
+/// What a client that follows `steps` is answered, without the dates; whether
+/// the connection was reset; and how long it took.
+fn served(steps: &[Step]) -> (String, bool, Duration) {
+    served_beside(0, steps)
+}
+
+/// The same where so many other connections are at work.
+fn served_beside(others: usize, steps: &[Step]) -> (String, bool, Duration) {
+    served_by(&Echo, others, steps)
+}
+
+/// The same by another handler.
+fn served_by(handler: &impl Handler, others: usize, steps: &[Step]) -> (String, bool, Duration) {
+    kernel::testing::simulate_time();
+    let (answer, aborted) = (Rc::<RefCell<Vec<u8>>>::default(), Rc::<Cell<bool>>::default());
+    let script = Script {
+        steps: steps.iter().cloned().collect(),
+        answer: answer.clone(),
+        aborted: aborted.clone(),
+    };
+    let begun = Instant::now();
+    let limits = Limits { head: 512, body: 1000, ..Limits::default() };
+    let pool = Rc::new(pool::Pool::new(&limits, Rc::default()));
+    pool.out.set(others);
+    let place = pool.sit().unwrap();
+    kernel::task::block_on(server::pooled(script, &limits, &place, handler));
+    assert_eq!(pool.out.get(), others);
+    let answer = String::from_utf8(answer.take()).unwrap();
+    let lines = answer.split_inclusive("\r\n").filter(|line| !line.starts_with("Date:"));
+    (lines.collect(), aborted.get(), begun.elapsed())
+}
+
+fn sends(text: &str) -> Step {
+    Step::Sends(text.as_bytes().to_vec())
+}
+
+fn status_of(steps: &[Step]) -> u16 {
+    served(steps).0.get(9..12).and_then(|code| code.parse().ok()).unwrap_or(0)
+}
+
+const GET: &str = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
+const ANSWER: &str = "HTTP/1.1 200 OK\r\nServer: Xenith\r\nContent-Length: 2\r\n\r\n/a";
+
+#[test]
+fn requests_on_one_connection_are_answered_in_order_also_when_sent_at_once() {
+    assert_eq!(served(&[sends(GET), sends(GET)]).0, format!("{ANSWER}{ANSWER}"));
+    assert_eq!(served(&[sends(&GET.repeat(5))]).0, ANSWER.repeat(5));
+    let bytes = GET.repeat(2).into_bytes();
+    let split: Vec<_> = bytes.iter().map(|&byte| Step::Sends(std::vec![byte])).collect();
+    assert_eq!(served(&split).0, ANSWER.repeat(2), "split at every byte");
+}
+
+#[test]
+fn a_body_comes_back_however_it_is_delimited_and_split() {
+    let chunked = "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n\
+                   5\r\nhello\r\n6;a=b\r\n world\r\n0\r\nTrailer: x\r\n\r\n";
+    let counted = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\nhello world";
+    let answer = "HTTP/1.1 200 OK\r\nServer: Xenith\r\nTransfer-Encoding: chunked\r\n\r\n\
+                  b\r\nhello world\r\n0\r\n\r\n";
+    for request in [chunked, counted] {
+        let both = format!("{request}{GET}");
+        assert_eq!(served(&[sends(&both)]).0, format!("{answer}{ANSWER}"));
+        let split: Vec<_> = both.bytes().map(|byte| Step::Sends(std::vec![byte])).collect();
+        assert_eq!(served(&split).0, format!("{answer}{ANSWER}"));
+    }
+}
+
+#[test]
+fn a_body_that_nobody_reads_is_skipped() {
+    let post = "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nxyz";
+    assert_eq!(served(&[sends(&format!("{post}{GET}"))]).0, format!("{ANSWER}{ANSWER}"));
+}
+
+#[test]
+fn head_is_answered_without_content() {
+    let head = GET.replace("GET", "HEAD");
+    let answer = ANSWER.strip_suffix("/a").unwrap();
+    assert_eq!(served(&[sends(&head), sends(GET)]).0, format!("{answer}{ANSWER}"));
+}
+
+#[test]
+fn a_client_that_asks_first_is_told_to_go_on() {
+    let ask = "POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+    let (answer, ..) = served(&[sends(ask), Step::Waits(Duration::from_secs(1)), sends("hi")]);
+    assert!(answer.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n"), "{answer}");
+    let unread = ask.replace("/echo", "/a");
+    let (answer, ..) = served(&[sends(&unread)]);
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+}
+
+#[test]
+fn a_wrong_request_is_refused_and_ends_the_connection() {
+    let smuggled = format!(
+        "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n\
+         0\r\n\r\n{GET}"
+    );
+    let (answer, reset, _) = served(&[sends(&smuggled)]);
+    assert_eq!(
+        answer,
+        "HTTP/1.1 400 Bad Request\r\nServer: Xenith\r\nContent-Type: text/plain\r\n\
+         Connection: close\r\nContent-Length: 70\r\n\r\n\
+         400 Bad Request: there are both Content-Length and Transfer-Encoding.\n"
+    );
+    assert!(!reset);
+    for (request, status) in [
+        (format!("GET /{} HTTP/1.1\r\n", "a".repeat(600)), 414),
+        ("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n".into(), 413),
+    ] {
+        assert_eq!(status_of(&[sends(&request)]), status, "{request}");
+    }
+    for chunks in [
+        "x\r\n",
+        "-1\r\n",
+        "5\r\nhelloX",
+        "fffffffffffffffff\r\n",
+        "5;\n",
+        "\r\n",
+        "\n0\r\n\r\n",
+        "\r\n0\r\n\r\n",
+        "5\r\nhello\r\n\r\n\r\n",
+        "0\r\n\n",
+        "0\r\nTrailer\r\n\r\n",
+    ] {
+        let start = "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let status = status_of(&[sends(&format!("{start}{chunks}{}", "y".repeat(600)))]);
+        assert_eq!(status, 400, "{chunks:?}");
+    }
+    let endless = format!("400\r\n{}\r\n", "z".repeat(1024));
+    let start = "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    assert_eq!(status_of(&[sends(start), sends(&endless)]), 413);
+}
+
+#[test]
+fn who_is_slow_is_cut_off() {
+    let hour = Step::Waits(Duration::from_secs(3600));
+    let (answer, _, time) = served(&[sends("GET / HT"), hour.clone()]);
+    assert!(answer.starts_with("HTTP/1.1 408 ") && time < Duration::from_secs(20), "{answer}");
+    // A byte every nine seconds is too slow as well.
+    let drip = (0..20).flat_map(|_| [sends("G"), Step::Waits(Duration::from_secs(9))]);
+    assert_eq!(status_of(&drip.collect::<Vec<_>>()), 408);
+    let body = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nh";
+    assert_eq!(status_of(&[sends(body), hour.clone()]), 408);
+    let (answer, _, time) = served(&[sends(GET), hour]);
+    assert_eq!(answer, ANSWER, "an idle connection is closed without a word");
+    assert!(time < Duration::from_secs(40));
+}
+
+#[test]
+fn a_head_that_is_too_long_is_so_however_it_comes() {
+    let (first, bad) = (format!("GET /{}", "a".repeat(507)), "\0\0");
+    assert_eq!(status_of(&[sends(&format!("{first}{bad}"))]), 414);
+    assert_eq!(status_of(&[sends(&first), sends(bad)]), 414);
+}
+
+#[test]
+fn one_of_many_is_answered_as_one_of_few() {
+    let steps = [sends(GET), sends(GET), Step::Waits(Duration::from_secs(20)), sends(GET)];
+    let (answer, reset, time) = served_beside(pool::KEEP + 1, &steps);
+    assert!(answer == ANSWER.repeat(3) && !reset, "{answer}");
+    assert!(time >= Duration::from_secs(20));
+    let (answer, ..) = served_beside(pool::KEEP + 1, &[sends("G"), sends("ET / HT")]);
+    assert_eq!(answer, "");
+}
+
+#[test]
+fn a_connection_that_ends_in_the_middle_is_over() {
+    let (answer, reset, _) = served(&[sends("GET / HT"), Step::Closes]);
+    assert!(answer.is_empty() && reset);
+    assert!(served(&[Step::Closes]).0.is_empty());
+}
+
+#[test]
+fn a_head_of_any_length_that_fits_leaves_room_for_its_body() {
+    for length in 480..=512 {
+        for (framing, content) in [
+            ("Transfer-Encoding: chunked", "2\r\nhi\r\n0\r\nTrailer: x\r\n\r\n"),
+            ("Content-Length: 2", "hi"),
+        ] {
+            let head = |pad: &str| {
+                format!("POST /echo HTTP/1.1\r\nHost: x\r\n{framing}\r\nX: {pad}\r\n\r\n")
+            };
+            let head = head(&"y".repeat(length - head("").len()));
+            assert_eq!(head.len(), length);
+            let (answer, ..) = served(&[sends(&head), sends(content), sends(GET)]);
+            assert!(answer.contains("\r\n2\r\nhi\r\n0\r\n\r\n"), "{length}, {framing}: {answer}");
+            assert!(answer.ends_with(ANSWER), "{length}, {framing}: {answer}");
+            let (answer, ..) = served(&[sends(&format!("{head}{content}{GET}"))]);
+            assert!(answer.ends_with(ANSWER), "{length}, {framing}, at once: {answer}");
+        }
+    }
+    let long = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "y".repeat(481));
+    assert_eq!((long.len(), status_of(&[sends(&long)])), (513, 431));
+}

@@ -1,0 +1,411 @@
+//! What a stack is told: addresses from the command line, and limits by memory.
+
+use super::dhcp::{is_edge, near};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use devices::net::Offloads;
+use kernel::args::Argument;
+use kernel::args::{self, Args};
+
+/// How many name servers are asked at most.
+pub const SERVERS: usize = 4;
+
+/// How the stack comes by an IPv4 address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ipv4 {
+    /// It has none.
+    Off,
+    /// From a DHCP server (RFC 2131).
+    #[default]
+    Dhcp,
+    /// This one, with the bits of its network's prefix.
+    Static(Ipv4Addr, u8),
+}
+
+/// What bounds a stack.
+///
+/// A connection's buffers are as large as there is room for when it opens: the more are
+/// open, the smaller are those of the next, so that a few get the windows of a fast
+/// network and thousands get something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a TCP connection's buffer, one each way, when few are open.
+    pub buffer: usize,
+    /// The same when many are.
+    pub least_buffer: usize,
+    /// Bytes of all these buffers together.
+    pub memory: usize,
+    /// TCP connections.
+    pub connections: usize,
+    /// TCP connections of a listener that nobody has accepted yet.
+    pub backlog: usize,
+    /// TCP connections that peers asked for and have not confirmed, about 250 bytes each.
+    pub half_open: usize,
+    /// Bytes of datagrams that wait at a UDP port, each way.
+    pub datagrams: usize,
+}
+
+/// The least buffer that lets a segment in whole.
+const LEAST: usize = 2 << 10;
+
+/// What a machine of unknown memory, such as one for tests, is taken for.
+const PLENTY: usize = 256 << 20;
+
+impl Limits {
+    /// What fits a machine with `memory` bytes; 0 is one with plenty. Buffers take half
+    /// of the memory at most.
+    #[must_use]
+    pub const fn for_memory(memory: usize) -> Self {
+        const MIB: usize = 1 << 20;
+        let memory = if memory == 0 { PLENTY } else { memory };
+        let small = memory < 32 * MIB;
+        let buffer = match memory / MIB {
+            0..8 => 8 << 10,
+            8..32 => 16 << 10,
+            32..128 => 64 << 10,
+            128..512 => 256 << 10,
+            _ => 1 << 20,
+        };
+        Self {
+            buffer,
+            least_buffer: LEAST,
+            memory: memory / 2,
+            connections: 0,
+            backlog: if small { 16 } else { 128 },
+            half_open: if small { 128 } else { 1024 },
+            datagrams: if small { 8 << 10 } else { 64 << 10 },
+        }
+        .counted()
+    }
+
+    /// With buffers of `size` bytes, however many connections there are.
+    #[must_use]
+    pub const fn with_buffer(self, size: usize) -> Self {
+        Self { buffer: size, least_buffer: size, ..self }.counted()
+    }
+
+    /// With as many connections as there is room for.
+    const fn counted(mut self) -> Self {
+        let (mut open, mut rest, mut size) = (0, self.memory, self.buffer);
+        while size > self.least_buffer {
+            // So many may be open when one gets a buffer of this size.
+            let up_to = (self.memory / 16 / size + 1).saturating_sub(8);
+            if up_to > open {
+                rest = rest.saturating_sub(2 * size * (up_to - open));
+                open = up_to;
+            }
+            size /= 2;
+        }
+        self.connections = open + rest / (2 * self.least_buffer);
+        self
+    }
+
+    /// Bytes of the next connection's buffers, each way, beside as many as are `open`.
+    pub(super) const fn buffer_of(&self, open: usize) -> usize {
+        let share = self.memory / 16 / (open + 8);
+        // Few sizes, so that buffers can be used again.
+        let size = if share == 0 { 0 } else { 1 << share.ilog2() };
+        if size > self.buffer {
+            self.buffer
+        } else if size < self.least_buffer {
+            self.least_buffer
+        } else {
+            size
+        }
+    }
+}
+
+impl Default for Limits {
+    /// Those that fit this machine.
+    fn default() -> Self {
+        Self::for_memory(kernel::memory::stats().total)
+    }
+}
+
+/// What a stack is told at its beginning.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Its IPv4 address.
+    pub ipv4: Ipv4,
+    /// An IPv6 address with the bits of its network's prefix, beside the link-local
+    /// one. Without it, routers are asked (SLAAC, RFC 4862).
+    pub ipv6: Option<(Ipv6Addr, u8)>,
+    /// The routers, one a version. They come before those that DHCP names.
+    pub gateways: heapless::Vec<IpAddr, 2>,
+    /// The name servers. They stand instead of those that DHCP names.
+    pub servers: heapless::Vec<IpAddr, SERVERS>,
+    /// What bounds it.
+    pub limits: Limits,
+    /// What it leaves to the other side of its interface.
+    pub offloads: Offloads,
+}
+
+const IP_KIND: &str = "list of dhcp, address/prefix";
+const GATEWAY_KIND: &str =
+    "list of routers on the link, one a version that ip= has, none of them this machine itself";
+const BUFFER_KIND: &str = "number of KiB from 2 to 16384";
+const DNS_KIND: &str = "list of up to 4 addresses";
+
+/// The arguments that [`Settings::configure`] takes.
+pub const ARGUMENTS: &[Argument] = &[
+    Argument {
+        name: "ip",
+        kind: IP_KIND,
+        default: Some("dhcp"),
+        help: &["Addresses, such as 10.0.0.2/24 or dhcp,fd00::2/64."],
+    },
+    Argument {
+        name: "gateway",
+        kind: GATEWAY_KIND,
+        default: Some("from DHCP or none"),
+        help: &["Routers to all other networks, one for IPv4 and one for IPv6, in any network."],
+    },
+    Argument {
+        name: "dns",
+        kind: DNS_KIND,
+        default: Some("from DHCP or none"),
+        help: &["Name servers, instead of those that DHCP names."],
+    },
+    Argument {
+        name: "net.buffer",
+        kind: BUFFER_KIND,
+        default: Some("by memory"),
+        help: &["KiB of each TCP connection's buffers, each way: 1280 for 10 Gbit/s at 1 ms."],
+    },
+    Argument {
+        name: "net.csum",
+        kind: <bool as args::Value>::KIND,
+        default: Some("on"),
+        help: &["Leave checksums to the other side of the interface; needed for the next two."],
+    },
+    Argument {
+        name: "net.tso",
+        kind: <bool as args::Value>::KIND,
+        default: Some("on"),
+        help: &["Transmit TCP frames of up to 64 KiB, which the other side cuts."],
+    },
+    Argument {
+        name: "net.gro",
+        kind: <bool as args::Value>::KIND,
+        default: Some("on"),
+        help: &["Receive such frames."],
+    },
+];
+
+impl Settings {
+    /// Takes the arguments `ip=`, `gateway=` and `dns=`.
+    ///
+    /// # Errors
+    /// [`args::Error::BadValue`] for a value that is no such list, an address that no
+    /// machine can have, or a gateway that no router can have.
+    pub fn configure(args: &mut Args) -> Result<Self, args::Error> {
+        let mut settings = Self { ipv4: Ipv4::Off, ..Self::default() };
+        take(args, "ip", "dhcp", IP_KIND, &mut |item| settings.address(item))?;
+        take(args, "gateway", "", GATEWAY_KIND, &mut |item| settings.gateway(item))?;
+        take(args, "dns", "", DNS_KIND, &mut |item| settings.servers.push(host(item)?).ok())?;
+        take(args, "net.buffer", "", BUFFER_KIND, &mut |item| {
+            let size: usize = item.parse().ok().filter(|size| (2..=16 << 10).contains(size))?;
+            settings.limits = settings.limits.with_buffer(size << 10);
+            Some(())
+        })?;
+        let checksum = args.take("net.csum", Some(true))?;
+        settings.offloads = Offloads {
+            checksum,
+            transmit_large: args.take("net.tso", Some(true))? && checksum,
+            receive_large: args.take("net.gro", Some(true))? && checksum,
+        };
+        Ok(settings)
+    }
+
+    fn address(&mut self, item: &str) -> Option<()> {
+        if item == "dhcp" {
+            let first = self.ipv4 == Ipv4::Off;
+            self.ipv4 = Ipv4::Dhcp;
+            return first.then_some(());
+        }
+        let (address, prefix) = split(item, b'/')?;
+        let bits: u8 = prefix.parse().ok()?;
+        match host(address)? {
+            IpAddr::V4(address) if self.ipv4 == Ipv4::Off && (1..=32).contains(&bits) => {
+                self.ipv4 = Ipv4::Static(address, bits);
+                (!is_edge(address, bits)).then_some(())
+            }
+            IpAddr::V6(address) if self.ipv6.is_none() && (1..=128).contains(&bits) => {
+                self.ipv6 = Some((address, bits));
+                Some(())
+            }
+            _ => None,
+        }
+    }
+
+    fn gateway(&mut self, item: &str) -> Option<()> {
+        let gateway = host(item)?;
+        // It is on the link, whatever networks there are: some hosts give their guests
+        // networks of one address.
+        let router = match (gateway, self.ipv4) {
+            (IpAddr::V4(gateway), Ipv4::Static(address, bits)) => {
+                let edge = near(address, bits, gateway) && is_edge(gateway, bits);
+                gateway != address && !edge
+            }
+            (IpAddr::V4(_), Ipv4::Dhcp) => true,
+            (IpAddr::V4(_), Ipv4::Off) => false,
+            (IpAddr::V6(gateway), _) => self.ipv6.is_none_or(|(address, _)| address != gateway),
+        };
+        let other = |it: &IpAddr| it.is_ipv4() != gateway.is_ipv4();
+        (router && self.gateways.iter().all(other)).then_some(())?;
+        self.gateways.push(gateway).ok()
+    }
+}
+
+/// Takes a list out of the arguments and gives each item to `each`.
+fn take(
+    args: &mut Args,
+    name: &'static str,
+    default: &'static str,
+    kind: &'static str,
+    each: &mut dyn FnMut(&str) -> Option<()>,
+) -> Result<(), args::Error> {
+    let value: &'static str = args.take(name, Some(default))?;
+    let bad = args::Error::BadValue { name, value, kind };
+    let mut rest = (!value.is_empty()).then_some(value);
+    while let Some(list) = rest {
+        let (item, after) = split(list, b',').map_or((list, None), |(a, b)| (a, Some(b)));
+        each(item).ok_or(bad.clone())?;
+        rest = after;
+    }
+    Ok(())
+}
+
+/// What stands before and behind the first `at`. By bytes, as `str`'s own searchers
+/// are larger than all the rest of this.
+fn split(text: &str, at: u8) -> Option<(&str, &str)> {
+    let at = text.bytes().position(|byte| byte == at)?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
+/// An address that a machine on the network can have.
+fn host(text: &str) -> Option<IpAddr> {
+    let address: IpAddr = text.parse().ok()?;
+    let other = match address {
+        IpAddr::V4(address) => address.is_broadcast() || address.octets()[0] == 0,
+        IpAddr::V6(address) => address.to_ipv4_mapped().is_some(),
+    };
+    let nobody = address.is_unspecified() || address.is_multicast() || address.is_loopback();
+    (!nobody && !other).then_some(address)
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+    use std::string::ToString;
+
+    fn read(line: &'static str) -> Result<Settings, args::Error> {
+        let items = line.split(' ').filter(|it| !it.is_empty()).map(str::as_bytes);
+        let mut args = Args::new(items).unwrap();
+        let settings = Settings::configure(&mut args);
+        args.finish().unwrap();
+        settings
+    }
+
+    #[test]
+    fn nothing_is_dhcp() {
+        let settings = read("").unwrap();
+        assert_eq!((settings.ipv4, settings.ipv6), (Ipv4::Dhcp, None));
+        assert!(settings.gateways.is_empty() && settings.servers.is_empty());
+    }
+
+    #[test]
+    fn addresses_routers_and_servers_are_read() {
+        let settings =
+            read("ip=10.0.0.2/24,fd00::2/64 gateway=10.0.0.1,fe80::1 dns=10.0.0.1,1.1.1.1,fd00::1")
+                .unwrap();
+        assert_eq!(settings.ipv4, Ipv4::Static(Ipv4Addr::new(10, 0, 0, 2), 24));
+        assert_eq!(settings.ipv6, Some(("fd00::2".parse().unwrap(), 64)));
+        assert_eq!(settings.gateways.len(), 2);
+        assert_eq!(settings.servers.len(), 3);
+        assert!(read("ip=dhcp,fd00::2/64 gateway=10.0.0.1").is_ok());
+        assert!(read("ip=10.0.0.0/31").is_ok());
+        for outside in [
+            "ip=10.9.0.50/32 gateway=172.31.1.1",
+            "ip=10.0.0.0/31 gateway=10.0.0.1",
+            "ip=10.0.0.2/24 gateway=10.0.1.255",
+            "ip=2001:db8::2/128 gateway=fe80::1",
+            "ip=2001:db8::2/128 gateway=2001:db8:1::1",
+        ] {
+            assert_eq!(read(outside).unwrap().gateways.len(), 1, "{outside}");
+        }
+        assert_eq!(read("ip=fd00::2/64").unwrap().ipv4, Ipv4::Off);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_and_named() {
+        for line in [
+            "ip=",
+            "ip=10.0.0.2",
+            "ip=10.0.0.2/33",
+            "ip=10.0.0.2/0",
+            "ip=10.0.0.0/24",
+            "ip=10.0.0.255/24",
+            "ip=127.0.0.1/8",
+            "ip=224.0.0.1/8",
+            "ip=0.0.0.1/8",
+            "net.buffer=0",
+            "net.buffer=1",
+            "net.buffer=16385",
+            "net.buffer=18446744073709551615",
+            "ip=::/64",
+            "ip=fd00::2/129",
+            "ip=dhcp,10.0.0.2/24",
+            "ip=10.0.0.2/24,",
+            "ip=10.0.0.2/24,10.0.1.2/24",
+            "ip=DHCP",
+            "ip=10.0.0.2/24 gateway=10.0.0.2",
+            "ip=10.0.0.2/24 gateway=10.0.0.0",
+            "ip=10.0.0.2/24 gateway=10.0.0.255",
+            "ip=10.0.0.2/24 gateway=224.0.0.1",
+            "ip=10.0.0.2/24 gateway=127.0.0.1",
+            "ip=10.0.0.2/24 gateway=0.0.0.0",
+            "ip=10.0.0.2/24 gateway=255.255.255.255",
+            "ip=10.0.0.2/32 gateway=10.0.0.2",
+            "ip=fd00::2/64 gateway=fd00::2",
+            "ip=fd00::2/64 gateway=ff02::1",
+            "ip=fd00::2/64 gateway=::1",
+            "ip=fd00::2/64 gateway=::ffff:10.0.0.1",
+            "gateway=224.0.0.1",
+            "ip=10.0.0.2/24 gateway=10.0.0.1,10.0.0.3",
+            "ip=fd00::2/64 gateway=10.0.0.1",
+            "dns=here",
+            "dns=1.1.1.1,1.1.1.2,1.1.1.3,1.1.1.4,1.1.1.5",
+        ] {
+            // Nothing at all for the address is nothing to say: no address.
+            let result = read(line);
+            if line == "ip=" {
+                assert_eq!(result.unwrap().ipv4, Ipv4::Off);
+                continue;
+            }
+            let error = result.expect_err(line).to_string();
+            let value = line.rsplit_once('=').unwrap().1;
+            let kind = if line.starts_with("net.buffer") { "number of KiB" } else { "list of" };
+            assert!(error.contains(value) && error.contains(kind), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn limits_fit_small_machines() {
+        for mib in [1, 4, 8, 64, 512, 4096] {
+            let limits = Limits::for_memory(mib << 20);
+            let taken: usize = (0..limits.connections).map(|it| 2 * limits.buffer_of(it)).sum();
+            assert!(taken <= limits.memory && taken > limits.memory - (16 << 10), "{limits:?}");
+            assert!(limits.buffer_of(1) <= limits.buffer_of(0));
+            assert!(mib < 4 || limits.buffer_of(0) == limits.buffer);
+            assert!(limits.half_open * 256 <= (mib << 20) / 16, "{limits:?}");
+            assert!(limits.connections >= 32);
+        }
+        assert!(
+            Limits::for_memory(128 << 20).connections > 10_000,
+            "{:?}",
+            Limits::for_memory(128 << 20)
+        );
+    }
+}

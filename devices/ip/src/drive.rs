@@ -1,0 +1,342 @@
+//! The stack as programs see it, and the task that drives it.
+
+use super::config::Settings;
+use super::engine::Engine;
+use super::packet;
+use super::stack::Handle;
+use super::tcp::{TcpListener, TcpStream};
+use super::udp::UdpSocket;
+use super::{Error, Ping, Resolve, Tcp, Udp, dns};
+use alloc::rc::{Rc, Weak};
+use core::cell::{Cell, RefCell, RefMut};
+use core::future::poll_fn;
+use core::net::{IpAddr, SocketAddr};
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+use core::time::Duration;
+use devices::net::Net;
+use kernel::shutdown::{self, Hold};
+use kernel::task::{Task, spawn};
+use kernel::time::{Instant, Sleep, sleep_until, timeout};
+
+/// Frames that are taken in before other tasks get their turn (rule N17).
+const BUDGET: usize = 64;
+
+/// Where frames go.
+pub(super) trait Wire {
+    /// Whether there is room for another. Otherwise the driver is woken when there is.
+    fn ready(&self) -> bool;
+
+    /// Sends a frame of `length` bytes, which stands for [segments](devices::net::Meta) of
+    /// this size unless it is 0; whether it did, and `fill` was called.
+    fn transmit(&self, length: usize, segment: u16, fill: &mut dyn FnMut(&mut [u8])) -> bool;
+}
+
+/// What happened since the beginning, as counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Frames that arrived.
+    pub received: u64,
+    /// Frames that were sent.
+    pub sent: u64,
+    /// Frames that arrived and made no sense, were fragments, or from nobody.
+    pub useless: u64,
+    /// Frames that arrived with a wrong TCP or UDP checksum.
+    pub corrupt: u64,
+    /// Frames that were lost for want of room on the way out.
+    pub unsent: u64,
+    /// TCP connections that are open now.
+    pub open: usize,
+    /// TCP connections that peers opened.
+    pub accepted: u64,
+    /// TCP connections that this side opened, or tried to.
+    pub connected: u64,
+    /// TCP connections that were asked for on a port that nobody listens on.
+    pub refused: u64,
+    /// TCP connections that peers asked for and that are not confirmed now.
+    pub half_open: usize,
+    /// TCP connections that were asked for and dropped: too many at once, not
+    /// confirmed in time, no memory.
+    pub dropped: u64,
+    /// TCP connections that were asked for while too many were not confirmed, and answered
+    /// by a SYN cookie.
+    pub cookies: u64,
+}
+
+/// What the stack, its sockets and its task share. The task ends with the last of them,
+/// and when connections that nobody holds have said what they had to say.
+pub(super) struct Shared {
+    engine: RefCell<Engine>,
+    task: RefCell<Option<Task<()>>>,
+    /// Itself, as long as there are such connections.
+    stays: Cell<Option<Rc<Self>>>,
+}
+
+impl Shared {
+    /// The protocols. Not to be held while awaiting or calling a closure of others.
+    pub(super) fn engine(&self) -> RefMut<'_, Engine> {
+        self.engine.borrow_mut()
+    }
+
+    /// Stays until the connections that nobody holds are gone.
+    pub(super) fn stay(self: &Rc<Self>) {
+        self.stays.set(Some(Rc::clone(self)));
+    }
+}
+
+/// TCP, UDP, ICMP and names over a network interface. Clones are the same stack.
+///
+/// It answers echo requests by itself, resets what nobody listens for, and drops
+/// fragments. It has a task of its own, which ends with the last of its clones, streams,
+/// listeners and ports.
+pub struct Stack<N> {
+    shared: Rc<Shared>,
+    net: Rc<N>,
+}
+
+impl<N> Clone for Stack<N> {
+    fn clone(&self) -> Self {
+        Self { shared: Rc::clone(&self.shared), net: Rc::clone(&self.net) }
+    }
+}
+
+impl<N: Net + 'static> Stack<N> {
+    /// Starts a stack on `net` and waits until it has an IPv4 address, if it is to have
+    /// one: without end where that comes from a DHCP server and none answers, which is
+    /// logged. IPv6 addresses that come from routers are not waited for.
+    ///
+    /// # Errors
+    /// [`Error::Down`], [`Error::Exhausted`], [`Error::NoEntropy`].
+    pub async fn new(net: N, settings: Settings) -> Result<Self, Error> {
+        let stack = Self::start(net, settings)?;
+        stack.configured().await?;
+        Ok(stack)
+    }
+
+    /// Starts a stack on `net`, which may have no IPv4 address yet.
+    ///
+    /// # Errors
+    /// [`Error::Exhausted`], [`Error::NoEntropy`].
+    pub fn start(net: N, settings: Settings) -> Result<Self, Error> {
+        let engine = RefCell::new(Engine::new(net.info(), settings, net.name())?);
+        let shared = Rc::new(Shared { engine, task: RefCell::default(), stays: Cell::default() });
+        let net = Rc::new(net);
+        let mut driver = Driver {
+            shared: Rc::downgrade(&shared),
+            net: Rc::clone(&net),
+            generation: net.info().generation,
+            timer: None,
+            hold: None,
+        };
+        let task = spawn(async move {
+            poll_fn(|context| {
+                shutdown::tell_when_over(context.waker());
+                Poll::Ready(())
+            })
+            .await;
+            poll_fn(|context| driver.poll(context)).await;
+        });
+        *shared.task.borrow_mut() = Some(task);
+        Ok(Self { shared, net })
+    }
+
+    /// Waits until it has the IPv4 address that it is to have.
+    ///
+    /// # Errors
+    /// [`Error::Down`].
+    pub async fn configured(&self) -> Result<(), Error> {
+        poll_fn(|context| {
+            let mut engine = self.shared.engine();
+            engine.protocols.up()?;
+            if engine.is_configured() {
+                return Poll::Ready(Ok(()));
+            }
+            engine.wait(context.waker());
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Its addresses now, each with the bits of its network's prefix; at most 6.
+    #[must_use]
+    pub fn addresses(&self) -> heapless::Vec<(IpAddr, u8), 6> {
+        self.shared.engine().protocols.addresses().collect()
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.engine().stats()
+    }
+
+    /// TCP sockets, with those that nobody holds any more.
+    #[cfg(test)]
+    pub(super) fn sockets(&self) -> usize {
+        self.shared.engine().protocols.connections()
+    }
+
+    /// The interface below.
+    #[must_use]
+    pub fn net(&self) -> &N {
+        &self.net
+    }
+}
+
+/// What the task runs.
+struct Driver<N> {
+    shared: Weak<Shared>,
+    net: Rc<N>,
+    generation: u32,
+    timer: Option<(Instant, Sleep)>,
+    /// There are connections.
+    hold: Option<Hold>,
+}
+
+/// The interface, as smoltcp's files see it.
+struct Way<'a, N> {
+    net: &'a N,
+    waker: &'a Waker,
+    blank: bool,
+    full: Cell<bool>,
+    lost: Cell<u64>,
+}
+
+impl<N: Net> Wire for Way<'_, N> {
+    fn ready(&self) -> bool {
+        let ready = self.net.poll_transmit(&mut Context::from_waker(self.waker));
+        // A broken interface is noticed where it is received from.
+        let ready = matches!(ready, Poll::Ready(Ok(())));
+        self.full.set(!ready);
+        ready
+    }
+
+    fn transmit(&self, length: usize, segment: u16, fill: &mut dyn FnMut(&mut [u8])) -> bool {
+        let sent = self.net.transmit(length, |frame| {
+            fill(frame);
+            ((), packet::finish(frame, self.blank, segment))
+        });
+        self.lost.set(self.lost.get() + u64::from(sent.is_none()));
+        sent.is_some()
+    }
+}
+
+impl<N: Net> Driver<N> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(shared) = self.shared.upgrade() else { return Poll::Ready(()) };
+        let mut engine = shared.engine();
+        engine.protocols.drive(context.waker());
+        engine.turn(shutdown::is_over());
+        let info = self.net.info();
+        let way = Way {
+            net: &*self.net,
+            waker: &context.waker().clone(),
+            blank: info.transmit_blank,
+            full: Cell::new(false),
+            lost: Cell::new(0),
+        };
+        if info.generation != self.generation {
+            self.generation = info.generation;
+            engine.reconnected(info);
+        }
+        let mut busy = true;
+        for _ in 0..BUDGET {
+            match self.net.poll_receive(context) {
+                Poll::Ready(Ok(())) => {
+                    self.net.receive(|frame, meta| engine.receive(frame, meta, &way));
+                }
+                Poll::Ready(Err(_)) => {
+                    log::error!("{}: the network interface is broken", self.net.name());
+                    engine.fail();
+                    shared.stays.set(None);
+                    return Poll::Ready(());
+                }
+                Poll::Pending => {
+                    busy = false;
+                    break;
+                }
+            }
+        }
+        let next = engine.transmit(&way);
+        self.net.flush();
+        engine.lost(way.lost.get());
+        if engine.is_busy() != self.hold.is_some() {
+            self.hold = if self.hold.is_none() { Some(Hold::new()) } else { None };
+        }
+        if !engine.is_leaving() {
+            shared.stays.set(None);
+        }
+        // Room on the way out wakes this task, whatever is due.
+        let next = next.filter(|_| !way.full.get());
+        if busy || next.is_some_and(|next| next <= Instant::now()) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.sleep(next, context);
+        Poll::Pending
+    }
+
+    /// Sees to being woken at `next`, or earlier: the deadline of most sockets moves on
+    /// with every packet, and the timer need not.
+    fn sleep(&mut self, next: Option<Instant>, context: &mut Context<'_>) {
+        self.timer.take_if(|(at, _)| *at <= Instant::now());
+        let Some(next) = next else { return };
+        if self.timer.as_ref().is_none_or(|(at, _)| next < *at) {
+            let (_, timer) = self.timer.insert((next, sleep_until(next)));
+            if Pin::new(timer).poll(context).is_ready() {
+                context.waker().wake_by_ref();
+            }
+        }
+    }
+}
+
+impl<N: Net + 'static> Tcp for Stack<N> {
+    type Listener = TcpListener;
+    type Stream = TcpStream;
+
+    async fn listen(&self, port: u16) -> Result<TcpListener, Error> {
+        TcpListener::new(Rc::clone(&self.shared), port)
+    }
+
+    async fn connect(&self, to: SocketAddr) -> Result<TcpStream, Error> {
+        TcpStream::connect(Rc::clone(&self.shared), to).await
+    }
+}
+
+impl<N: Net + 'static> Udp for Stack<N> {
+    type Socket = UdpSocket;
+
+    async fn bind(&self, port: u16) -> Result<UdpSocket, Error> {
+        UdpSocket::new(Rc::clone(&self.shared), port)
+    }
+}
+
+/// Gives the socket of an echo request back.
+struct Pinging<'a>(&'a Shared, Handle);
+
+impl Drop for Pinging<'_> {
+    fn drop(&mut self) {
+        let Self(shared, handle) = self;
+        shared.engine().pinged(*handle);
+    }
+}
+
+impl<N: Net + 'static> Ping for Stack<N> {
+    async fn ping(&self, to: IpAddr, payload: usize, limit: Duration) -> Result<Duration, Error> {
+        let begun = Instant::now();
+        let (handle, ident) = self.shared.engine().ping(to, payload)?;
+        let _guard = Pinging(&self.shared, handle);
+        let pong = poll_fn(|context| {
+            let mut engine = self.shared.engine();
+            engine.await_end(handle, context.waker());
+            engine.protocols.poll_pong(handle, to, ident, context.waker())
+        });
+        timeout(limit, pong).await.unwrap_or(Err(Error::TimedOut))?;
+        Ok(begun.elapsed())
+    }
+}
+
+impl<N: Net + 'static> Resolve for Stack<N> {
+    async fn resolve(&self, name: &str) -> Result<heapless::Vec<IpAddr, 8>, Error> {
+        dns::resolve(&self.shared, name).await
+    }
+}

@@ -1,0 +1,697 @@
+//! What becomes of connections that peers ask for, of addresses, and of those who wait.
+//!
+//! No socket listens. A SYN for a listener's port is answered by a spare socket and
+//! becomes an entry of [`half_open::Table`](Table); when the peer confirms, the spare, or
+//! one that goes through the same motions with the same seed, joins the others. The
+//! answer goes back to the Ethernet address that the SYN came from, so that SYNs with false
+//! senders cost no address resolution either (rule N17). When the table is full, SYNs are
+//! answered with [`cookie`]s and nothing is kept of them.
+
+use super::announce::Announcer;
+use super::config::{SERVERS, Settings};
+use super::cookie::{self, Cookies};
+use super::drive::{Stats, Wire};
+use super::half_open::{ANSWERS, HalfOpen, Table};
+use super::limit::Limit;
+use super::ndisc::{self, Report, Routers};
+use super::neighbor::Heard;
+use super::packet::{self, ACK, Ends, FIN, RST, SYN, Said, Segment, Verdict, Why};
+use super::stack::{ADDRESSES, For, Handle, Protocols, Whom};
+use super::{Error, choose, dhcp, random};
+use alloc::collections::VecDeque;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::task::{Poll, Waker};
+use core::time::Duration;
+use devices::net::{Info, Mac, Meta};
+use kernel::time::Instant;
+
+/// Sockets that nobody holds any more and that still have something to say: a reset, or
+/// the end of an orderly close (TIME-WAIT). With more than this, the oldest are silent.
+const LEAVING: usize = 16;
+
+/// How long such a socket may take. smoltcp's TIME-WAIT is 10 s.
+const LEAVE: Duration = Duration::from_secs(12);
+
+/// How often another machine with an address of ours is answered (RFC 5227, section 1.1).
+const CONTEND: Duration = Duration::from_secs(10);
+
+/// A port on which connections are accepted.
+struct Listening {
+    port: u16,
+    ready: VecDeque<Handle>,
+    waker: Option<Waker>,
+}
+
+/// The stack's state.
+pub(super) struct Engine {
+    pub(super) protocols: Protocols,
+    settings: Settings,
+    name: Rc<str>,
+    listening: Vec<Listening>,
+    half_open: Table,
+    cookies: Cookies,
+    leaving: Vec<(Handle, Instant)>,
+    /// Connections that their holder dropped since the last turn.
+    dropped: Vec<Handle>,
+    /// The app has returned: what was written is sent, and then the end.
+    over: bool,
+    dhcp: Option<dhcp::Client>,
+    /// Those that were told, or that DHCP named.
+    servers: heapless::Vec<IpAddr, SERVERS>,
+    /// Nothing when there is an address that was told.
+    routers: Option<Routers>,
+    /// The addresses that were logged.
+    known: heapless::Vec<(IpAddr, u8), ADDRESSES>,
+    stats: Stats,
+    announcer: Announcer,
+    /// When another machine last used an address of ours.
+    contended: Option<Instant>,
+    /// What nobody here wants is told so often.
+    errors: Limit,
+    /// Who waits for an address.
+    waiting: Vec<Waker>,
+    /// Who waits for an answer to an echo request.
+    pinging: Vec<(Handle, Waker)>,
+}
+
+impl Engine {
+    /// A stack on an interface, whose lines begin with `name`.
+    pub(super) fn new(info: Info, settings: Settings, name: &str) -> Result<Self, Error> {
+        let name: Rc<str> = name.into();
+        let dhcp = settings.ipv4 == super::config::Ipv4::Dhcp;
+        Ok(Self {
+            protocols: Protocols::new(info, &settings)?,
+            listening: Vec::new(),
+            half_open: Table::new(settings.limits.half_open)?,
+            cookies: Cookies::new()?,
+            leaving: Vec::new(),
+            dropped: Vec::new(),
+            over: false,
+            dhcp: dhcp.then(|| dhcp::Client::new(Rc::clone(&name), info.mac, Instant::now())),
+            servers: settings.servers.clone(),
+            routers: settings.ipv6.is_none().then(|| Routers::new(Instant::now())),
+            known: heapless::Vec::new(),
+            stats: Stats::default(),
+            announcer: Announcer::default(),
+            contended: None,
+            errors: Limit::new(Instant::now()),
+            waiting: Vec::new(),
+            pinging: Vec::new(),
+            settings,
+            name,
+        })
+    }
+
+    /// The interface is another one, or the same anew.
+    pub(super) fn reconnected(&mut self, info: Info) {
+        self.protocols.reconnected(info, &self.settings);
+        self.announcer = Announcer::new(Instant::now());
+        self.routers.iter_mut().for_each(|it| it.news = true);
+        self.dhcp.iter_mut().for_each(|it| it.reconnected(info.mac, Instant::now()));
+    }
+
+    /// Takes in a frame that arrived.
+    pub(super) fn receive(&mut self, frame: &[u8], meta: Meta, wire: &dyn Wire) {
+        let now = Instant::now();
+        self.stats.received += 1;
+        let verdict = packet::judge(frame, meta);
+        let who = match verdict {
+            Verdict::Useless => {
+                self.stats.useless += 1;
+                return;
+            }
+            Verdict::Corrupt => {
+                self.stats.corrupt += 1;
+                return;
+            }
+            Verdict::Claim(address) => {
+                if self.protocols.has(address.into()) && self.errors.take(now) {
+                    let frame = ndisc::announce(self.protocols.mac(), address);
+                    self.protocols.say(wire, &frame);
+                }
+                return;
+            }
+            Verdict::Router(router) => {
+                if let Some(routers) = &mut self.routers {
+                    routers.hear(router, frame, now);
+                }
+                return;
+            }
+            Verdict::Tcp(segment) if frame.starts_with(&self.protocols.mac().0) => {
+                match self.look(frame, &segment, wire, now) {
+                    Look::Done => return,
+                    Look::Pass(who) => who,
+                    Look::Confirmed(handle) => {
+                        self.protocols.receive(frame, For::Stream(handle), wire, now);
+                        return self.opened(handle);
+                    }
+                }
+            }
+            // TCP has no multicast.
+            Verdict::Tcp(_) => return,
+            Verdict::Udp(dhcp::CLIENT, _) if self.dhcp.is_some() => return self.hear(frame, now),
+            Verdict::Neighbor(said) => return self.neighbor(said, frame, wire, now),
+            Verdict::Listeners(group) => {
+                // At once: it is one frame, and nobody else here listens to these groups.
+                if self.protocols.listens(group) && self.errors.take(now) {
+                    self.protocols.report(wire, Report::Asked);
+                }
+                return;
+            }
+            Verdict::Udp(_, ends)
+            | Verdict::Echo(_, ends)
+            | Verdict::Ping(ends, _)
+            | Verdict::Other(ends) => {
+                let own = frame.starts_with(&self.protocols.mac().0);
+                match (verdict, self.protocols.whom(ends)) {
+                    (Verdict::Udp(port, _), Whom::Us) if own => For::Port(port),
+                    (Verdict::Udp(port, _), Whom::All) if self.protocols.is_bound(port) => {
+                        For::Port(port)
+                    }
+                    (Verdict::Echo(ident, _), Whom::Us) if own => For::Echo(ident),
+                    // smoltcp would look at its sockets first, and at what is due afterwards.
+                    (Verdict::Ping(_, end), Whom::Us) if own => {
+                        return self.protocols.pong(&frame[..end], wire);
+                    }
+                    (Verdict::Ping(..), Whom::All) if ends.to.is_ipv6() => For::Us,
+                    (Verdict::Other(_), Whom::Us) if own => For::Us,
+                    _ => {
+                        self.stats.useless += 1;
+                        return;
+                    }
+                }
+            }
+        };
+        let complains = match who {
+            For::Port(port) => !self.protocols.is_bound(port),
+            For::Us => !matches!(verdict, Verdict::Udp(..)),
+            _ => false,
+        };
+        if !complains || self.errors.take(now) {
+            self.protocols.receive(frame, who, wire, now);
+        }
+    }
+
+    /// Hears what a neighbour says, and answers.
+    fn neighbor(&mut self, said: Said, frame: &[u8], wire: &dyn Wire, now: Instant) {
+        let protocols = &mut self.protocols;
+        let mac = protocols.mac();
+        let asked = match said.why {
+            Why::Question(own) if protocols.has(own) => Some(own),
+            _ => None,
+        };
+        let answers = matches!(said.why, Why::Answer(own) if protocols.has(own));
+        if said.mac == Some(mac) {
+            // One's own frames come back.
+            return;
+        }
+        if let Some(who) = said.who {
+            if protocols.has(who) {
+                return self.contend(who, said.mac, wire, now);
+            }
+            if protocols.is_near(who) {
+                let to_us = answers || asked.is_some();
+                let (mac, asks, overrides) = (said.mac, asked.is_some(), said.overrides);
+                protocols.hear(Heard { address: who, mac, to_us, asks, overrides }, wire, now);
+            }
+        }
+        // Who is known may leave out its Ethernet address (RFC 4861, section 4.3).
+        match (asked, said.who, said.mac.or(packet::sender(frame))) {
+            (Some(IpAddr::V4(own)), who, Some(to)) => {
+                let who = match who {
+                    Some(IpAddr::V4(who)) => who,
+                    _ => Ipv4Addr::UNSPECIFIED,
+                };
+                protocols.say(wire, &packet::answer_v4(mac, own, (to, who)));
+            }
+            (Some(IpAddr::V6(own)), Some(IpAddr::V6(who)), Some(to)) => {
+                protocols.say(wire, &ndisc::answer(mac, own, (to, who)));
+            }
+            _ => {}
+        }
+    }
+
+    /// Another machine says that it has an address of ours: says so, and that it is here
+    /// (RFC 5227, section 2.4).
+    fn contend(&mut self, own: IpAddr, other: Option<Mac>, wire: &dyn Wire, now: Instant) {
+        if self.contended.is_some_and(|at| now < at.saturating_add(CONTEND)) {
+            return;
+        }
+        self.contended = Some(now);
+        let other = other.unwrap_or_default();
+        log::warn!("net: {own} is used by {other} as well: give one of the two another address");
+        self.protocols.announce(wire);
+    }
+
+    /// Looks at a segment before smoltcp does.
+    fn look(&mut self, frame: &[u8], segment: &Segment, wire: &dyn Wire, now: Instant) -> Look {
+        let known = self.protocols.find(segment);
+        let pass = Look::Pass(known.map_or(For::Nobody, For::Stream));
+        let port = segment.local.port();
+        let ends = Ends { from: segment.peer.ip(), to: segment.local.ip() };
+        if known.is_none() && self.protocols.whom(ends) != Whom::Us {
+            self.stats.useless += 1;
+            return Look::Done;
+        }
+        if segment.flags & (SYN | ACK | RST | FIN) == SYN {
+            if !self.listening.iter().any(|it| it.port == port) {
+                self.stats.refused += 1;
+                return pass;
+            }
+            match known {
+                // A new connection may replace one that is over (RFC 9293, 3.10.7.4).
+                Some(old) if self.leaving.iter().any(|&(it, _)| it == old) => {
+                    self.leaving.retain(|&(it, _)| it != old);
+                    self.protocols.drop_connection(old);
+                }
+                Some(_) => return pass,
+                None => {}
+            }
+            self.asked(frame, segment, wire, now);
+            return Look::Done;
+        }
+        if known.is_some() {
+            return pass;
+        }
+        let Some(entry) = self.half_open.get(segment) else {
+            let confirms = segment.flags & (SYN | ACK | RST | FIN) == ACK;
+            return match confirms.then(|| self.redeem(frame, segment, now)).flatten() {
+                Some(handle) => Look::Confirmed(handle),
+                None => pass,
+            };
+        };
+        let (ours, theirs) = (entry.ours.wrapping_add(1), entry.theirs.wrapping_add(1));
+        if segment.flags & RST != 0 {
+            if segment.sequence == theirs
+                && let Some(mut entry) = self.half_open.take(segment)
+            {
+                self.protocols.recycle(&mut entry);
+            }
+            return Look::Done;
+        }
+        if segment.flags & ACK == 0 || !self.has_room(port) {
+            return Look::Done;
+        }
+        if segment.acknowledgement != ours {
+            return pass;
+        }
+        match self.half_open.take(segment).and_then(|entry| self.protocols.confirm(entry)) {
+            Some(handle) => Look::Confirmed(handle),
+            None => {
+                self.stats.dropped += 1;
+                Look::Done
+            }
+        }
+    }
+
+    /// Deals with a SYN for a port that someone listens on.
+    fn asked(&mut self, frame: &[u8], segment: &Segment, wire: &dyn Wire, now: Instant) {
+        let mut known = self.half_open.take(segment);
+        // It is answered anew, with a socket of its own.
+        known.iter_mut().for_each(|entry| self.protocols.recycle(entry));
+        let known = known.filter(|it| it.theirs == segment.sequence);
+        if known.is_none() && self.half_open.is_full() {
+            return self.give_cookie(frame, segment, wire, now);
+        }
+        let entry = match known {
+            Some(entry) => Some(entry),
+            None => self
+                .protocols
+                .buffer_size()
+                .and_then(|buffer| HalfOpen::new(frame, segment, (random().ok()?, buffer), now)),
+        };
+        let Some(mut entry) = entry.filter(|_| self.has_room(segment.local.port())) else {
+            self.stats.dropped += 1;
+            return;
+        };
+        if self.protocols.answer(&mut entry, self.half_open.keeps(), Some(wire), now) {
+            entry.answered = now;
+            entry.answers = entry.answers.max(1);
+            self.half_open.add(entry);
+        }
+    }
+
+    /// Answers a SYN without keeping anything of it.
+    fn give_cookie(&mut self, frame: &[u8], segment: &Segment, wire: &dyn Wire, now: Instant) {
+        let seed = self.cookies.give(segment, now);
+        let entry = cookie::plain(frame, segment, segment.sequence);
+        let entry = entry.zip(self.protocols.buffer_size()).and_then(|((syn, segment), buffer)| {
+            HalfOpen::new(&syn, &segment, (seed, buffer), now)
+        });
+        let given =
+            entry.is_some_and(|mut it| self.protocols.answer(&mut it, false, Some(wire), now));
+        if given {
+            self.stats.cookies += 1;
+        } else {
+            self.stats.dropped += 1;
+        }
+    }
+
+    /// Makes a connection of what confirms an answer that nothing was kept of.
+    fn redeem(&mut self, frame: &[u8], segment: &Segment, now: Instant) -> Option<Handle> {
+        if !self.cookies.given(now) || !self.has_room(segment.local.port()) {
+            return None;
+        }
+        let (syn, asked) = cookie::plain(frame, segment, segment.sequence.wrapping_sub(1))?;
+        let buffer = self.protocols.buffer_size()?;
+        for seed in self.cookies.good(&asked, now) {
+            let mut entry = HalfOpen::new(&syn, &asked, (seed, buffer), now)?;
+            if self.protocols.answer(&mut entry, false, None, now)
+                && segment.acknowledgement == entry.ours.wrapping_add(1)
+            {
+                return self.protocols.confirm(entry);
+            }
+        }
+        None
+    }
+
+    /// Whether a connection more on `port` is within the limits.
+    fn has_room(&self, port: u16) -> bool {
+        let limits = &self.settings.limits;
+        let backlog = |it: &Listening| it.port == port && it.ready.len() < limits.backlog;
+        self.protocols.buffer_size().is_some()
+            && self.listening.iter().any(backlog)
+            && !kernel::memory::is_low()
+    }
+
+    /// Gives a connection to its listener.
+    fn opened(&mut self, handle: Handle) {
+        let port = self.protocols.ends(handle).map(|(local, _)| local.port());
+        let listening = self.listening.iter_mut().find(|it| Some(it.port) == port);
+        match listening {
+            Some(listening) if self.protocols.may_write(handle) => {
+                self.stats.accepted += 1;
+                listening.ready.push_back(handle);
+                listening.waker.take().into_iter().for_each(Waker::wake);
+                if let Some((_, peer)) = self.protocols.ends(handle) {
+                    self.protocols.find_way(peer.ip(), Instant::now());
+                }
+            }
+            _ => self.release(handle),
+        }
+    }
+
+    /// Sends what is due. Returns when the next thing will be; that may be now.
+    pub(super) fn transmit(&mut self, wire: &dyn Wire) -> Option<Instant> {
+        let now = Instant::now();
+        while let Some(mut entry) = self.half_open.due(now) {
+            let last = entry.answers >= ANSWERS;
+            if last || !self.protocols.answer(&mut entry, false, Some(wire), now) {
+                self.stats.dropped += 1;
+                continue;
+            }
+            entry.answers += 1;
+            entry.answered = now;
+            self.half_open.add(entry);
+        }
+        let dhcp = self.lease(wire, now);
+        let routers = self.route(wire, now);
+        self.learn(now);
+        if self.announcer.turn(now) {
+            self.protocols.announce(wire);
+        }
+        let sockets = self.protocols.transmit(wire, now);
+        let neighbors = self.protocols.seek(wire, now);
+        self.part(now);
+        let others = [self.half_open.next(), self.announcer.next()];
+        [sockets, dhcp, routers, neighbors].into_iter().chain(others).flatten().min()
+    }
+
+    /// Removes sockets that have said all they had to say.
+    fn part(&mut self, now: Instant) {
+        let mut at = 0;
+        while let Some(&(handle, until)) = self.leaving.get(at) {
+            let over = self.protocols.is_quiet(handle) || until <= now;
+            if over || (self.leaving.len() > LEAVING && !self.over) {
+                self.leaving.remove(at);
+                self.protocols.drop_connection(handle);
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    /// Takes in what a DHCP server may have sent.
+    fn hear(&mut self, frame: &[u8], now: Instant) {
+        if let Some(client) = &mut self.dhcp
+            && let Some((way, source, message)) = packet::datagram_v4(frame, self.protocols.mac())
+        {
+            client.hear(message, source, way, now);
+        }
+    }
+
+    /// Follows the DHCP client. Returns when it is to be looked at again.
+    fn lease(&mut self, wire: &dyn Wire, now: Instant) -> Option<Instant> {
+        let client = self.dhcp.as_mut()?;
+        // What there is no room for now is not asked yet.
+        while client.next().is_some_and(|next| next <= now) && wire.ready() {
+            if let Some(sending) = client.turn(now) {
+                self.protocols.say(wire, &sending.frame(self.protocols.mac()));
+            }
+        }
+        if client.news() {
+            let lease = client.lease();
+            if self.settings.servers.is_empty() {
+                self.servers = lease.map(|it| it.servers.clone()).unwrap_or_default();
+            }
+            let told = self.settings.gateways.iter().find(|it| it.is_ipv4());
+            if told.is_some_and(|&told| lease.is_some_and(|it| told == it.address)) {
+                let name = &self.name;
+                log::warn!("{name}: the argument gateway= names the address that this machine got");
+            }
+            let routes = lease.map_or(&[][..], |it| &it.routes);
+            let routes = told.is_none().then_some(routes);
+            let address = lease.map(|it| (it.address, it.bits));
+            self.protocols.set_ipv4(address, routes);
+        }
+        client.next()
+    }
+
+    /// Follows what routers say. Returns when it is to be looked at again.
+    fn route(&mut self, wire: &dyn Wire, now: Instant) -> Option<Instant> {
+        let routers = self.routers.as_mut()?;
+        let mac = self.protocols.mac();
+        if routers.turn(now) {
+            self.protocols.say(wire, &ndisc::solicit(mac));
+        }
+        if !core::mem::take(&mut routers.news) {
+            return routers.next();
+        }
+        let new: heapless::Vec<_, ADDRESSES> = routers.addresses(mac).collect();
+        let fixed = self.settings.gateways.iter().find_map(|it| match it {
+            IpAddr::V6(it) => Some(*it),
+            IpAddr::V4(_) => None,
+        });
+        let router = fixed.or(routers.router());
+        let next = routers.next();
+        if self.protocols.ipv6() != (new.clone(), router) {
+            self.protocols.set_ipv6(&new, router);
+        }
+        next
+    }
+
+    /// Tells of new addresses.
+    fn learn(&mut self, now: Instant) {
+        if !self.protocols.is_elsewhere()
+            || self.protocols.addresses().eq(self.known.iter().copied())
+        {
+            return;
+        }
+        let addresses: heapless::Vec<_, ADDRESSES> = self.protocols.addresses().collect();
+        for (address, bits) in addresses.iter().filter(|it| !self.known.contains(it)) {
+            match address {
+                IpAddr::V6(address) if !address.is_unicast_link_local() => {
+                    log::info!("{}: {address}/{bits}", self.name);
+                }
+                _ => {}
+            }
+        }
+        if addresses.iter().any(|it| !self.known.contains(it)) {
+            self.announcer = Announcer::new(now);
+        }
+        self.known = addresses;
+        self.waiting.drain(..).for_each(Waker::wake);
+    }
+
+    /// The interface is broken: everyone who waits is told so.
+    pub(super) fn fail(&mut self) {
+        self.protocols.fail();
+        let wakers = self.listening.iter_mut().filter_map(|it| it.waker.take());
+        wakers.chain(self.waiting.drain(..)).for_each(Waker::wake);
+        self.pinging.drain(..).for_each(|(_, waker)| waker.wake());
+    }
+
+    /// Wakes `waker` when there is an address more, or none ever.
+    pub(super) fn wait(&mut self, waker: &Waker) {
+        if !self.waiting.iter().any(|it| it.will_wake(waker)) {
+            self.waiting.push(waker.clone());
+        }
+    }
+
+    /// Wakes `waker` when no answer to an echo request can come any more.
+    pub(super) fn await_end(&mut self, handle: Handle, waker: &Waker) {
+        self.pinging.retain(|(it, _)| *it != handle);
+        self.pinging.push((handle, waker.clone()));
+    }
+
+    /// Gives the socket of an echo request back.
+    pub(super) fn pinged(&mut self, handle: Handle) {
+        self.pinging.retain(|(it, _)| *it != handle);
+        self.protocols.remove(handle);
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        let open = self.protocols.connections() - self.leaving.len() - self.dropped.len();
+        let (sent, half_open) = (self.protocols.sent(), self.half_open.len());
+        Stats { sent, open, half_open, ..self.stats }
+    }
+
+    pub(super) fn lost(&mut self, frames: u64) {
+        self.stats.unsent += frames;
+    }
+
+    /// Whether it has the IPv4 address that it is to have.
+    pub(super) fn is_configured(&self) -> bool {
+        self.dhcp.is_none() || self.protocols.addresses().any(|(address, _)| address.is_ipv4())
+    }
+
+    /// The name servers: those that were told, or those that DHCP and routers named.
+    pub(super) fn servers(&self) -> heapless::Vec<IpAddr, SERVERS> {
+        let routers = self.routers.as_ref().filter(|_| self.settings.servers.is_empty());
+        let more = routers.map_or(&[][..], |it| &it.servers).iter().copied().map(IpAddr::V6);
+        let most = SERVERS - more.len();
+        self.servers.iter().copied().take(most).chain(more).collect()
+    }
+
+    pub(super) fn listen(&mut self, port: u16) -> Result<u16, Error> {
+        self.protocols.up()?;
+        let listens = |port| self.listening.iter().any(|it| it.port == port);
+        let port = choose(port, |port| !listens(port))?;
+        self.listening.try_reserve(1).map_err(|_| Error::Exhausted)?;
+        self.listening.push(Listening { port, ready: VecDeque::new(), waker: None });
+        Ok(port)
+    }
+
+    pub(super) fn unlisten(&mut self, port: u16) {
+        self.half_open.forget(port);
+        if let Some(at) = self.listening.iter().position(|it| it.port == port) {
+            let listening = self.listening.swap_remove(at);
+            for handle in listening.ready {
+                self.release(handle);
+            }
+        }
+    }
+
+    pub(super) fn poll_accept(&mut self, port: u16, waker: &Waker) -> Poll<Result<Handle, Error>> {
+        self.protocols.up()?;
+        let Some(listening) = self.listening.iter_mut().find(|it| it.port == port) else {
+            return Poll::Ready(Err(Error::Down));
+        };
+        if let Some(handle) = listening.ready.pop_front() {
+            return Poll::Ready(Ok(handle));
+        }
+        listening.waker = Some(waker.clone());
+        Poll::Pending
+    }
+
+    /// Begins a connection from a random port.
+    pub(super) fn connect(&mut self, to: SocketAddr) -> Result<Handle, Error> {
+        self.protocols.up()?;
+        let from = self.protocols.source(to.ip())?;
+        if to.port() == 0 || to.ip().is_multicast() || to.ip() == Ipv4Addr::BROADCAST {
+            return Err(Error::Unreachable);
+        }
+        let free = |port| {
+            let from = SocketAddr::new(from, port);
+            let listens = self.listening.iter().any(|it| it.port == port);
+            !listens && !self.protocols.is_connected(from, to)
+        };
+        let port = choose(0, free)?;
+        let handle = self.protocols.connect(to, SocketAddr::new(from, port))?;
+        self.protocols.find_way(to.ip(), Instant::now());
+        self.stats.connected += 1;
+        Ok(handle)
+    }
+
+    /// Takes a connection back whose holder dropped it. Unless it is over, it is reset:
+    /// with the next [`turn`](Self::turn), as a program that drops it on its way out is to
+    /// have sent what it wrote.
+    pub(super) fn give_back(&mut self, handle: Handle) {
+        if self.dropped.try_reserve(1).is_err() {
+            return self.release(handle);
+        }
+        self.dropped.push(handle);
+        self.protocols.kick();
+    }
+
+    /// Begins a turn: sees to connections that were dropped, and at the end of the program
+    /// to all.
+    pub(super) fn turn(&mut self, over: bool) {
+        if over && !core::mem::replace(&mut self.over, true) {
+            self.protocols.end_all();
+        }
+        while let Some(handle) = self.dropped.pop() {
+            if self.over {
+                self.leave(handle, kernel::shutdown::grace());
+            } else {
+                self.release(handle);
+            }
+        }
+    }
+
+    /// Whether a connection is open or has something left to say.
+    pub(super) fn is_busy(&mut self) -> bool {
+        if self.over { self.protocols.is_ending() } else { self.protocols.connections() > 0 }
+    }
+
+    /// Whether connections that nobody holds have something left to say.
+    pub(super) fn is_leaving(&self) -> bool {
+        !self.leaving.is_empty() || !self.dropped.is_empty()
+    }
+
+    /// Lets a connection that nobody holds say what it has to say for so long.
+    fn leave(&mut self, handle: Handle, time: Duration) {
+        self.leaving.push((handle, Instant::now().saturating_add(time)));
+    }
+
+    /// Gives a connection back. Unless it is over, it is reset.
+    pub(super) fn release(&mut self, handle: Handle) {
+        if self.protocols.give_up(handle) {
+            self.leave(handle, LEAVE);
+        } else {
+            self.protocols.drop_connection(handle);
+        }
+    }
+
+    pub(super) fn poll_send(
+        &mut self,
+        handle: Handle,
+        datagram: &[u8],
+        to: SocketAddr,
+        waker: &Waker,
+    ) -> Poll<Result<(), Error>> {
+        self.protocols.poll_send(handle, datagram, to, waker)
+    }
+
+    pub(super) fn ping(&mut self, to: IpAddr, payload: usize) -> Result<(Handle, u16), Error> {
+        self.protocols.ping(to, payload)
+    }
+
+    pub(super) fn bind(&mut self, port: u16) -> Result<(Handle, u16), Error> {
+        self.protocols.up()?;
+        let port = choose(port, |port| !self.protocols.is_bound(port))?;
+        Ok((self.protocols.bind(port)?, port))
+    }
+}
+
+/// What is to be done with a segment.
+enum Look {
+    /// Nothing more.
+    Done,
+    /// smoltcp deals with it, which is for these.
+    Pass(For),
+    /// smoltcp deals with it, and it opens this connection.
+    Confirmed(Handle),
+}

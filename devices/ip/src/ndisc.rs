@@ -1,0 +1,423 @@
+//! Messages of neighbour discovery (RFC 4861) and about groups (RFC 3810), and addresses from
+//! routers (SLAAC, RFC 4862, with name servers by RFC 8106).
+//!
+//! smoltcp 0.14 has SLAAC as well, but where no router answers it says for ever that
+//! something is due, and where one did it may forget all timers. Addresses are those
+//! that the Ethernet address makes; whether another has one of them is not asked first.
+
+use super::packet::{ICMP_V6, IPV6, fill, finish_icmp_v6, mac_of_group};
+use super::stack::ADDRESSES;
+use core::net::{IpAddr, Ipv6Addr};
+use core::time::Duration;
+use devices::net::{HEADER, Mac};
+use kernel::time::Instant;
+
+/// The length of a frame with a message about a neighbour, and of a router solicitation.
+pub(super) const NEIGHBOR: usize = HEADER + 40 + 32;
+pub(super) const SOLICITATION: usize = HEADER + 40 + 16;
+
+/// The link-local address of an interface (RFC 4291, appendix A).
+pub(super) const fn link_local(mac: Mac) -> Ipv6Addr {
+    let [a, b, c, d, e, f] = mac.0;
+    let mut octets = [0; 16];
+    (octets[0], octets[1]) = (0xfe, 0x80);
+    (octets[8], octets[9], octets[10], octets[11]) = (a ^ 2, b, c, 0xff);
+    (octets[12], octets[13], octets[14], octets[15]) = (0xfe, d, e, f);
+    Ipv6Addr::from_octets(octets)
+}
+
+/// The address of an interface in a network of 64 bits.
+const fn address(prefix: Ipv6Addr, mac: Mac) -> Ipv6Addr {
+    let id = link_local(mac).to_bits() as u64;
+    Ipv6Addr::from_bits(prefix.to_bits() >> 64 << 64 | id as u128)
+}
+
+/// A message to a machine or a group, whose last option is `mac`.
+fn message<const N: usize>(
+    mac: Mac,
+    source: Ipv6Addr,
+    (to, destination): (Mac, Ipv6Addr),
+    body: [&[u8]; 3],
+) -> [u8; N] {
+    let mut frame = [0; N];
+    let [head, middle, option] = body;
+    let parts: [&[u8]; 10] = [
+        &to.0,
+        &mac.0,
+        &IPV6,
+        // Version, length, protocol, and the hop limit that is due.
+        &[0x60, 0, 0, 0, 0, (N - HEADER - 40) as u8, ICMP_V6, 255],
+        &source.octets(),
+        &destination.octets(),
+        head,
+        middle,
+        option,
+        &mac.0,
+    ];
+    fill(&mut frame, &parts);
+    finish_icmp_v6(&mut frame);
+    frame
+}
+
+/// A group with its Ethernet address.
+const fn all(group: Ipv6Addr) -> (Mac, Ipv6Addr) {
+    (mac_of_group(IpAddr::V6(group)), group)
+}
+
+const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
+const ALL_LISTENERS_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x16);
+
+/// Says who has `address`, unasked: a neighbour advertisement to all nodes (section
+/// 7.2.6), which overrides what others remember.
+pub(super) fn announce(mac: Mac, address: Ipv6Addr) -> [u8; NEIGHBOR] {
+    let head = [136, 0, 0, 0, 0x20, 0, 0, 0];
+    message(mac, address, all(ALL_NODES), [&head, &address.octets(), &[2, 1]])
+}
+
+/// Answers `to` who has `address` (section 7.2.4).
+pub(super) fn answer(mac: Mac, address: Ipv6Addr, to: (Mac, Ipv6Addr)) -> [u8; NEIGHBOR] {
+    let head = [136, 0, 0, 0, 0x60, 0, 0, 0];
+    message(mac, address, to, [&head, &address.octets(), &[2, 1]])
+}
+
+/// The group that is asked who has `address` (RFC 4291, section 2.7.1).
+pub(super) const fn group_of(address: Ipv6Addr) -> Ipv6Addr {
+    let last = address.to_bits() as u32 | 0xff00_0000;
+    Ipv6Addr::from_bits(0xff02 << 112 | 1 << 32 | last as u128)
+}
+
+/// Asks who has `address`, for `own`: its group, or who has had it so far (section 4.3).
+pub(super) fn request(
+    mac: Mac,
+    own: Ipv6Addr,
+    address: Ipv6Addr,
+    of: Option<Mac>,
+) -> [u8; NEIGHBOR] {
+    let to = of.map_or(all(group_of(address)), |of| (of, address));
+    message(mac, own, to, [&[135, 0, 0, 0, 0, 0, 0, 0], &address.octets(), &[1, 1]])
+}
+
+/// Asks routers to say what there is (section 4.1).
+pub(super) fn solicit(mac: Mac) -> [u8; SOLICITATION] {
+    let head = [133, 0, 0, 0, 0, 0, 0, 0];
+    message(mac, link_local(mac), all(ALL_ROUTERS), [&head, &[], &[1, 1]])
+}
+
+/// Why somebody says which groups it listens to, as a record's type (RFC 3810, section
+/// 5.2.12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Report {
+    /// A router asked.
+    Asked = 2,
+    /// It has just begun.
+    New = 4,
+}
+
+/// The length of the frame of a report about as many groups as a machine has addresses.
+const REPORT: usize = HEADER + 40 + 8 + 8 + 20 * ADDRESSES;
+
+/// Says that these groups are listened to, by all senders (RFC 3810, section 5.2).
+pub(super) fn report(
+    mac: Mac,
+    why: Report,
+    groups: impl Iterator<Item = Ipv6Addr>,
+) -> heapless::Vec<u8, REPORT> {
+    let mut frame = heapless::Vec::new();
+    let (to, group) = all(ALL_LISTENERS_ROUTERS);
+    let parts: [&[u8]; 8] = [
+        &to.0,
+        &mac.0,
+        &IPV6,
+        // One hop; in front stands the option that makes routers look (RFC 2711).
+        &[0x60, 0, 0, 0, 0, 0, 0, 1],
+        &link_local(mac).octets(),
+        &group.octets(),
+        &[ICMP_V6, 0, 5, 2, 0, 0, 1, 0],
+        &[143, 0, 0, 0, 0, 0, 0, 0],
+    ];
+    let mut count = 0;
+    frame.extend(parts.into_iter().flatten().copied());
+    for group in groups.take(ADDRESSES) {
+        frame.extend([why as u8, 0, 0, 0].into_iter().chain(group.octets()));
+        count += 1;
+    }
+    frame[HEADER + 5] = 16 + 20 * count;
+    frame[HEADER + 40 + 8 + 7] = count;
+    finish_icmp_v6(&mut frame);
+    frame
+}
+
+/// How often routers are asked, and how long they have to answer (section 10).
+const ASKED: u8 = 3;
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// A lifetime that nobody who only claims to be a router can take from an address (RFC
+/// 4862, section 5.5.3).
+const SAFE: Duration = Duration::from_secs(7200);
+
+/// Networks that addresses are made in, and name servers that are taken from routers.
+const NETWORKS: usize = 2;
+pub(super) const SERVERS: usize = 2;
+
+/// What routers said.
+#[derive(Debug)]
+pub(super) struct Routers {
+    /// When to ask next, and how often that was done.
+    ask: Option<Instant>,
+    asked: u8,
+    networks: heapless::Vec<(Ipv6Addr, Instant), NETWORKS>,
+    router: Option<(Ipv6Addr, Instant)>,
+    pub(super) servers: heapless::Vec<Ipv6Addr, SERVERS>,
+    /// What is to be done about it may have changed.
+    pub(super) news: bool,
+}
+
+/// A lifetime in seconds, of which the longest is for ever.
+fn until(now: Instant, seconds: u32) -> Instant {
+    let seconds = if seconds == u32::MAX { u64::MAX } else { seconds.into() };
+    now.saturating_add(Duration::from_secs(seconds))
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk().map(|it| u32::from_be_bytes(*it))
+}
+
+impl Routers {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            ask: Some(now),
+            asked: 0,
+            networks: heapless::Vec::new(),
+            router: None,
+            servers: heapless::Vec::new(),
+            news: true,
+        }
+    }
+
+    /// The router to send by.
+    pub(super) fn router(&self) -> Option<Ipv6Addr> {
+        self.router.map(|(router, _)| router)
+    }
+
+    /// The addresses that `mac` has by them.
+    pub(super) fn addresses(&self, mac: Mac) -> impl Iterator<Item = Ipv6Addr> {
+        self.networks.iter().map(move |&(prefix, _)| address(prefix, mac))
+    }
+
+    /// Hears what `router` says in the advertisement in `frame`.
+    pub(super) fn hear(&mut self, router: Ipv6Addr, frame: &[u8], now: Instant) {
+        let end = frame.get(HEADER + 4..).and_then(|it| it.first_chunk());
+        let end = end.map_or(0, |it| HEADER + 40 + usize::from(u16::from_be_bytes(*it)));
+        let Some(message) = frame.get(HEADER + 40..end) else { return };
+        let Some((head, mut options)) = message.as_chunks::<8>().0.split_first() else { return };
+        self.news = true;
+        let lifetime = u32::from(u16::from_be_bytes([head[6], head[7]]));
+        if lifetime > 0 {
+            // The first stays as long as it lives.
+            if self.router.is_none_or(|(it, _)| it == router) {
+                self.router = Some((router, until(now, lifetime)));
+            }
+            self.ask = None;
+        } else if self.router() == Some(router) {
+            self.router = None;
+        }
+        // Two times, in ms, that are the sender's own.
+        options = options.get(1..).unwrap_or_default();
+        while let Some([_, length, ..]) = options.first() {
+            let Some((option, rest)) = options.split_at_checked((*length).into()) else { return };
+            if option.is_empty() {
+                return;
+            }
+            self.option(option.as_flattened(), now);
+            options = rest;
+        }
+    }
+
+    fn option(&mut self, option: &[u8], now: Instant) {
+        let prefix = |at| option.get(at..)?.first_chunk::<16>().map(|it| Ipv6Addr::from(*it));
+        match option {
+            // A prefix of 64 bits of which addresses may be made.
+            [3, 4, 64, flags, ..] if flags & 0x40 != 0 => {
+                if let (Some(prefix), Some(seconds)) = (prefix(16), word(option, 4)) {
+                    self.network(prefix, seconds, now);
+                }
+            }
+            // Name servers.
+            [25, 3..=255, ..] if word(option, 4) != Some(0) => {
+                self.servers = (0..SERVERS).filter_map(|n| prefix(8 + 16 * n)).collect();
+            }
+            _ => {}
+        }
+    }
+
+    fn network(&mut self, prefix: Ipv6Addr, seconds: u32, now: Instant) {
+        if prefix.is_unicast_link_local() || prefix.is_multicast() || prefix.is_unspecified() {
+            return;
+        }
+        let new = until(now, seconds);
+        match self.networks.iter_mut().find(|(it, _)| *it == prefix) {
+            Some((_, old)) => {
+                let safe = now.saturating_add(SAFE);
+                *old = if new > safe || new > *old { new } else { safe.min(*old) };
+            }
+            None if seconds > 0 => {
+                // Further networks have to do without this machine.
+                let _ = self.networks.push((prefix, new));
+            }
+            None => {}
+        }
+    }
+
+    /// Whether to ask now. Forgets what is over.
+    pub(super) fn turn(&mut self, now: Instant) -> bool {
+        if self.next().is_none_or(|next| next > now) {
+            return false;
+        }
+        self.news = true;
+        self.networks.retain(|&(_, until)| until > now);
+        self.router = self.router.filter(|&(_, until)| until > now);
+        let due = self.ask.is_some_and(|at| at <= now);
+        if due {
+            self.asked += 1;
+            self.ask = (self.asked < ASKED).then(|| now.saturating_add(PATIENCE));
+        }
+        due
+    }
+
+    /// When the next turn is.
+    pub(super) fn next(&self) -> Option<Instant> {
+        let ends = self.networks.iter().map(|&(_, until)| until);
+        ends.chain(self.router.map(|(_, until)| until)).chain(self.ask).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+    use crate::packet::{Verdict, judge};
+    use devices::net::Meta;
+    use std::vec::Vec;
+
+    const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
+
+    fn ip(text: &str) -> Ipv6Addr {
+        text.parse().unwrap()
+    }
+
+    /// What fe80::9 says: it is a router for `lifetime` s, and 2001:db8::/64 lives for
+    /// `valid` s.
+    fn advertisement(lifetime: u16, valid: u32) -> Vec<u8> {
+        let mut frame = announce(MAC, ip("fe80::9"))[..54].to_vec();
+        frame.extend([134, 0, 0, 0, 64, 0]);
+        frame.extend(lifetime.to_be_bytes());
+        frame.extend([0; 8]);
+        frame.extend([3, 4, 64, 0xc0]);
+        frame.extend(valid.to_be_bytes().into_iter().chain([0; 8]));
+        frame.extend(ip("2001:db8::").octets());
+        frame.extend([25, 3, 0, 0, 0, 0, 1, 0]);
+        frame.extend(ip("2001:db8::53").octets());
+        frame[19] = (frame.len() - 54) as u8;
+        finish_icmp_v6(&mut frame);
+        frame
+    }
+
+    #[test]
+    fn messages_are_right_and_go_to_their_groups() {
+        let frame = request(MAC, ip("fd00::1"), ip("fd00::12:3456"), None);
+        assert_eq!(frame[..6], [0x33, 0x33, 0xff, 0x12, 0x34, 0x56]);
+        assert_eq!(frame[38..54], ip("ff02::1:ff12:3456").octets());
+        let frame = request(MAC, ip("fd00::1"), ip("fd00::12:3456"), Some(Mac([2; 6])));
+        assert_eq!((&frame[..6], &frame[38..54]), (&[2; 6][..], &ip("fd00::12:3456").octets()[..]));
+        let frame = solicit(MAC);
+        assert_eq!(frame[22..38], ip("fe80::ff:fe00:1").octets());
+        assert_eq!(frame[SOLICITATION - 8..], [1, 1, 2, 0, 0, 0, 0, 1]);
+        // The sum over a right packet and its pseudo header is all ones.
+        for frame in [&mut solicit(MAC)[..], &mut announce(MAC, ip("fd00::1"))] {
+            let sum = [frame[56], frame[57]];
+            (frame[56], frame[57]) = (0, 0);
+            finish_icmp_v6(frame);
+            assert_eq!([frame[56], frame[57]], sum);
+            assert_ne!(sum, [0, 0]);
+        }
+    }
+
+    #[test]
+    fn routers_give_addresses_for_as_long_as_they_say() {
+        kernel::testing::simulate_time();
+        let now = Instant::now();
+        let after = |seconds| now.saturating_add(Duration::from_secs(seconds));
+        let mut routers = Routers::new(now);
+        assert!(routers.turn(now) && !routers.turn(now));
+        let frame = advertisement(1800, 3600);
+        let Verdict::Router(router) = judge(&frame, Meta::default()) else { panic!("a router") };
+        routers.hear(router, &frame, now);
+        assert_eq!(routers.router(), Some(ip("fe80::9")));
+        assert_eq!(routers.addresses(MAC).collect::<Vec<_>>(), [ip("2001:db8::ff:fe00:1")]);
+        assert_eq!(routers.servers, [ip("2001:db8::53")]);
+        assert_eq!(routers.next(), Some(after(1800)));
+        assert!(!routers.turn(after(1800)));
+        assert_eq!((routers.router(), routers.addresses(MAC).count()), (None, 1));
+        routers.turn(after(3600));
+        assert_eq!((routers.next(), routers.addresses(MAC).count()), (None, 0));
+    }
+
+    #[test]
+    fn nobody_can_take_an_address_away_at_once() {
+        kernel::testing::simulate_time();
+        let now = Instant::now();
+        let mut routers = Routers::new(now);
+        routers.hear(ip("fe80::9"), &advertisement(1800, u32::MAX), now);
+        routers.hear(ip("fe80::9"), &advertisement(0, 1), now);
+        assert_eq!(routers.router(), None);
+        assert_eq!(routers.next(), Some(now.saturating_add(SAFE)));
+        routers.hear(ip("fe80::9"), &advertisement(0, 1), now);
+        assert_eq!(routers.next(), Some(now.saturating_add(SAFE)));
+    }
+
+    #[test]
+    fn routers_are_asked_three_times() {
+        kernel::testing::simulate_time();
+        let mut now = Instant::now();
+        let mut routers = Routers::new(now);
+        for _ in 0..ASKED {
+            now = routers.next().unwrap();
+            assert!(routers.turn(now));
+        }
+        assert_eq!(routers.next(), None);
+    }
+
+    #[test]
+    fn what_comes_from_afar_or_is_spoilt_is_useless() {
+        let with = |at: usize, value: u8, mend: bool| {
+            let mut frame = advertisement(1800, 3600);
+            frame[at] = value;
+            if mend {
+                (frame[56], frame[57]) = (0, 0);
+                finish_icmp_v6(&mut frame);
+            }
+            judge(&frame, Meta::default())
+        };
+        assert!(matches!(with(0, 0x33, false), Verdict::Router(_)));
+        assert_eq!(with(21, 254, true), Verdict::Useless);
+        assert_eq!(with(22, 0x20, true), Verdict::Useless);
+        assert_eq!(with(60, 9, false), Verdict::Corrupt);
+    }
+
+    #[test]
+    fn no_bytes_make_it_fail() {
+        kernel::testing::simulate_time();
+        let now = Instant::now();
+        let good = advertisement(1800, 3600);
+        for at in 54..good.len() {
+            for value in [0, 1, 3, 25, 255] {
+                let mut bad = good.clone();
+                bad[at] = value;
+                Routers::new(now).hear(ip("fe80::9"), &bad, now);
+            }
+            Routers::new(now).hear(ip("fe80::9"), &good[..at], now);
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! Judging what arrives, before anything that was not written here looks at it.
+//!
+//! What is let through has lengths that fit, right checksums, addresses that a peer may
+//! have, and a meaning to this machine (rule T1). Everything else is dropped without an
+//! answer: nobody can be told who sent a packet from a group, and an error about what no
+//! protocol of ours says helps only those who forge senders.
+
+use super::{ARP, FRAGMENT, ICMP_V4, ICMP_V6, IPV4, IPV6, Packet, Segment, TCP, UDP};
+use super::{bytes, segment};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use devices::net::{Checksum, HEADER, Mac, Meta};
+
+const IGMP: u8 = 2;
+const ROUTING: u8 = 43;
+const NO_NEXT_HEADER: u8 = 59;
+
+/// What to do with a frame that arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is a TCP segment.
+    Tcp(Segment),
+    /// It is a datagram for this UDP port.
+    Udp(u16, Ends),
+    /// It answers the echo request with this identifier.
+    Echo(u16, Ends),
+    /// It is an echo request without IP options, whose packet ends here in the frame.
+    Ping(Ends, usize),
+    /// It says whose an Ethernet address is, or asks for one.
+    Neighbor(Said),
+    /// It is anything else that may be of use.
+    Other(Ends),
+    /// Someone asks whether anybody has this address, to take it (RFC 4862).
+    Claim(Ipv6Addr),
+    /// A router says what there is on the link (RFC 4861, section 4.2).
+    Router(Ipv6Addr),
+    /// A router asks who listens to this group, or to any (RFC 3810, section 5.1).
+    Listeners(Ipv6Addr),
+    /// It makes no sense, or nobody should answer it.
+    Useless,
+    /// Its checksum is wrong.
+    Corrupt,
+}
+
+/// From where and to where a packet goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ends {
+    pub(crate) from: IpAddr,
+    pub(crate) to: IpAddr,
+}
+
+/// What a frame says of Ethernet addresses (RFC 826; RFC 4861, sections 4.3 and 4.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// Whose address is said; `None` when somebody asks who has none yet (RFC 5227).
+    pub(crate) who: Option<IpAddr>,
+    pub(crate) mac: Option<Mac>,
+    pub(crate) why: Why,
+    /// It stands, whatever was said before.
+    pub(crate) overrides: bool,
+}
+
+/// Why it is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// To ask for this address.
+    Question(IpAddr),
+    /// To answer whoever has this address.
+    Answer(IpAddr),
+    /// Unasked.
+    News,
+}
+
+/// The address of one machine.
+fn machine(frame: &[u8], at: usize) -> Option<Mac> {
+    bytes(frame, at).map(Mac).filter(|it| it.0[0] & 1 == 0 && it.0 != [0; 6])
+}
+
+/// What an ARP frame says. `None` when it makes no sense.
+fn arp(frame: &[u8]) -> Option<Said> {
+    // Ethernet, IPv4, their lengths, and a question or an answer.
+    let [0, 1, 8, 0, 6, 4, 0, operation @ (1 | 2)] = bytes(frame, HEADER)? else { return None };
+    let address = |at| bytes::<4>(frame, at).map(|it| IpAddr::V4(it.into()));
+    let (who, target) = (address(HEADER + 14)?, address(HEADER + 24)?);
+    let mac = Some(machine(frame, HEADER + 8)?);
+    let who = Some(who).filter(|it| !it.is_unspecified());
+    if who.is_some_and(|it| is_nowhere(it) || is_group(it)) {
+        return None;
+    }
+    let why = match operation {
+        _ if who == Some(target) => Why::News,
+        1 => Why::Question(target),
+        _ => Why::Answer(target),
+    };
+    (who.is_some() || operation == 1).then_some(Said { who, mac, why, overrides: true })
+}
+
+/// Whether an address stands for no machine of a network: `::`, loopback, and those
+/// that stand for IPv4 addresses in programs and on no wire (RFC 4291, section 2.5.5),
+/// or 0/8 and 127/8 (RFC 1122, section 3.2.1.3).
+const fn is_nowhere(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(it) => matches!(it.octets()[0], 0 | 127),
+        IpAddr::V6(it) => it.to_bits() >> 48 == 0,
+    }
+}
+
+/// Whether it stands for many machines, whatever the network.
+const fn is_group(address: IpAddr) -> bool {
+    address.is_multicast() || matches!(address, IpAddr::V4(Ipv4Addr::BROADCAST))
+}
+
+/// Whether the options of an IPv4 header are in order, and none says which way to go
+/// (RFC 7126, sections 4.3 and 4.4).
+fn options_are_good(mut options: &[u8]) -> bool {
+    loop {
+        options = match *options {
+            [] | [0, ..] => return true,
+            [1, ref rest @ ..] => rest,
+            [131 | 137, ..] | [_] => return false,
+            [_, length, ..] => match options.get(length.into()..) {
+                Some(rest) if length >= 2 => rest,
+                _ => return false,
+            },
+        };
+    }
+}
+
+impl Packet {
+    /// Whether its TCP, UDP or ICMP checksum is right. IPv4 has datagrams without one.
+    fn verify(&self, frame: &[u8]) -> bool {
+        let without = self.protocol == UDP
+            && self.source.is_ipv4()
+            && bytes(frame, self.transport + 6) == Some([0, 0]);
+        let pseudo = match self.protocol {
+            TCP | UDP | ICMP_V6 => self.pseudo_header(),
+            ICMP_V4 => 0,
+            _ => return true,
+        };
+        let Some(body) = frame.get(self.transport..self.end) else { return false };
+        without || super::fold(pseudo + super::sum(body)) == 0xffff
+    }
+
+    /// Whether it is a message of neighbour discovery that is valid: from this link, and
+    /// with this much in front of options that are whole (RFC 4861, sections 6.1 and 7.1).
+    fn is_near(&self, frame: &[u8], head: usize) -> bool {
+        let near = frame.get(HEADER + 7) == Some(&255) && self.transport == HEADER + 40;
+        if !near || frame.get(self.transport + 1) != Some(&0) {
+            return false;
+        }
+        let Some(mut options) = frame.get(self.transport + head..self.end) else { return false };
+        while let [_, length, ..] = *options {
+            match options.get(8 * usize::from(length)..) {
+                Some(rest) if length > 0 => options = rest,
+                _ => return false,
+            }
+        }
+        options.is_empty()
+    }
+
+    /// What a valid message about the neighbour `target` says.
+    fn said(&self, frame: &[u8], ends: Ends, target: Ipv6Addr) -> Said {
+        let (asks, at) = (frame.get(self.transport) == Some(&135), self.transport);
+        let mut options = frame.get(at + 24..self.end).unwrap_or_default();
+        let mut mac = None;
+        // They are whole, or there are none.
+        while let [kind, length @ 1..=255, ..] = *options {
+            if kind == if asks { 1 } else { 2 } && length == 1 {
+                mac = machine(options, 2);
+            }
+            options = options.get(8 * usize::from(length)..).unwrap_or_default();
+        }
+        let flags = frame.get(at + 4).copied().unwrap_or_default();
+        let (solicited, overrides) = (flags & 0x40 != 0, flags & 0x20 != 0);
+        match (asks, solicited) {
+            (true, _) => Said {
+                who: Some(ends.from),
+                mac,
+                why: Why::Question(target.into()),
+                overrides: true,
+            },
+            // An answer to all is none (section 7.1.2).
+            (false, solicited) if !solicited || ends.to.is_multicast() => {
+                Said { who: Some(target.into()), mac, why: Why::News, overrides }
+            }
+            _ => Said { who: Some(target.into()), mac, why: Why::Answer(ends.to), overrides },
+        }
+    }
+
+    /// The verdict on a message of ICMPv6 whose checksum is right.
+    fn judge_icmp_v6(&self, frame: &[u8], ends: Ends) -> Verdict {
+        let (IpAddr::V6(from), Some(&kind)) = (self.source, frame.get(self.transport)) else {
+            return Verdict::Useless;
+        };
+        let target = bytes::<16>(frame, self.transport + 8).map(Ipv6Addr::from);
+        // Nobody asks only for who has an address.
+        if from.is_unspecified() && kind != 135 {
+            return Verdict::Useless;
+        }
+        match (kind, target) {
+            (128, _) => self.ping(ends, 40),
+            (129, _) => self.echo(frame, ends),
+            // Only of routers and of this link, and of groups: other addresses are nonsense.
+            (130, Some(group)) if group.is_unspecified() || group.is_multicast() => {
+                let near = from.is_unicast_link_local() && frame.get(HEADER + 7) == Some(&1);
+                // In front stands the option that makes routers look.
+                let alert = self.transport > HEADER + 40;
+                let whole = self.end >= self.transport + 24;
+                if near && alert && whole { Verdict::Listeners(group) } else { Verdict::Useless }
+            }
+            (134, _) if self.is_near(frame, 16) && from.is_unicast_link_local() => {
+                Verdict::Router(from)
+            }
+            (135 | 136, Some(target)) if self.is_near(frame, 24) && !is_group(target.into()) => {
+                if from.is_unspecified() {
+                    Verdict::Claim(target)
+                } else {
+                    Verdict::Neighbor(self.said(frame, ends, target))
+                }
+            }
+            _ => Verdict::Useless,
+        }
+    }
+
+    fn ping(&self, ends: Ends, header: usize) -> Verdict {
+        let plain = self.transport == HEADER + header && self.end >= self.transport + 8;
+        if plain { Verdict::Ping(ends, self.end) } else { Verdict::Other(ends) }
+    }
+
+    fn echo(&self, frame: &[u8], ends: Ends) -> Verdict {
+        let ident = bytes(frame, self.transport + 4).map(u16::from_be_bytes);
+        ident.map_or(Verdict::Useless, |ident| Verdict::Echo(ident, ends))
+    }
+}
+
+/// Judges a frame that arrived.
+#[inline(never)]
+pub(crate) fn judge(frame: &[u8], meta: Meta) -> Verdict {
+    // Nobody is a group.
+    if frame.get(6).is_none_or(|it| it & 1 != 0) {
+        return Verdict::Useless;
+    }
+    let kind: Option<[u8; 2]> = bytes(frame, 12);
+    if kind == Some(ARP) {
+        return arp(frame).map_or(Verdict::Useless, Verdict::Neighbor);
+    }
+    if kind != Some(IPV4) && kind != Some(IPV6) {
+        return Verdict::Useless;
+    }
+    let Some(packet) = Packet::parse(frame) else { return Verdict::Useless };
+    let ends = Ends { from: packet.source, to: packet.destination };
+    let nobody =
+        ends.from.is_unspecified() && (packet.seeks_address(frame) || packet.protocol == ICMP_V6);
+    if packet.fragment
+        || is_group(ends.from)
+        || is_nowhere(ends.from) && !nobody
+        || is_nowhere(ends.to)
+    {
+        return Verdict::Useless;
+    }
+    if kind == Some(IPV4) {
+        let header = 20..packet.transport - HEADER;
+        let options = frame.get(HEADER + header.start..packet.transport).unwrap_or_default();
+        if !options.is_empty() && !options_are_good(options) {
+            return Verdict::Useless;
+        }
+        let header = frame.get(HEADER..packet.transport).unwrap_or_default();
+        if super::fold(super::sum(header)) != 0xffff {
+            return Verdict::Corrupt;
+        }
+    }
+    if meta.checksum == Checksum::Complete && !packet.verify(frame) {
+        return Verdict::Corrupt;
+    }
+    match packet.protocol {
+        TCP => segment(frame, &packet).map_or(Verdict::Useless, Verdict::Tcp),
+        UDP => {
+            let port = bytes(frame, packet.transport + 2).map(u16::from_be_bytes);
+            port.map_or(Verdict::Useless, |port| Verdict::Udp(port, ends))
+        }
+        ICMP_V6 if kind == Some(IPV6) => packet.judge_icmp_v6(frame, ends),
+        ICMP_V4 if kind == Some(IPV4) => match frame.get(packet.transport) {
+            Some(0) => packet.echo(frame, ends),
+            Some(8) => packet.ping(ends, 20),
+            // No protocol here heeds errors, and nobody is told of them.
+            _ => Verdict::Useless,
+        },
+        // There are no IPv4 groups here, and nobody says which way a packet goes.
+        IGMP | FRAGMENT | ROUTING | NO_NEXT_HEADER => Verdict::Useless,
+        _ => Verdict::Other(ends),
+    }
+}

@@ -1,0 +1,332 @@
+//! TCP connections and listeners.
+
+use super::{Sockets, bound, error, local, plain, socket};
+use crate::{Error, Listener, Stream};
+use core::cell::Cell;
+use core::future::poll_fn;
+use core::net::SocketAddr;
+use core::task::Poll;
+use core::time::Duration;
+use embedded_io_async::{ErrorType, Read, Write};
+use kernel::machine::ioctl::unacknowledged;
+use kernel::machine::watch::{Interest, Watched};
+use kernel::task::spawn;
+use kernel::time::{sleep, timeout};
+use rustix::io::Errno;
+use rustix::net::{self, SendFlags, Shutdown, SocketFlags, SocketType, sockopt};
+use std::os::fd::OwnedFd;
+
+/// How long a connection may take to come about, and to end in order; when a silent
+/// peer is asked whether it is there, and when it is given up. As our own stack has it.
+const CONNECT: Duration = Duration::from_secs(30);
+const CLOSE: Duration = Duration::from_secs(30);
+const KEEP_ALIVE: Duration = Duration::from_secs(40);
+const SILENCE: Duration = Duration::from_secs(125);
+
+/// Connections that nobody accepted yet.
+const BACKLOG: i32 = 128;
+
+/// How long to wait for a descriptor to become free, when there is none for a connection.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// Waits for connections on a port. Dropping it resets those that nobody accepted.
+#[derive(Debug)]
+pub struct TcpListener {
+    of: Sockets,
+    socket: Watched<OwnedFd>,
+    port: u16,
+}
+
+impl TcpListener {
+    pub(super) fn new(of: Sockets, port: u16) -> Result<Self, Error> {
+        let socket = bound(SocketType::STREAM, port)?;
+        net::listen(&socket, BACKLOG).map_err(error)?;
+        let socket = Watched::new(socket);
+        let port = local(&socket)?.port();
+        Ok(Self { of, socket, port })
+    }
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&mut self) -> Result<TcpStream, Error> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        loop {
+            let accepted = poll_fn(|context| {
+                self.socket.poll(Interest::Read, context, |it| net::accept_with(it, flags))
+            });
+            let accepted = match accepted.await {
+                // Of the connection that was to be: Linux passes these on, see accept(2).
+                Err(
+                    Errno::CONNABORTED
+                    | Errno::NETDOWN
+                    | Errno::PROTO
+                    | Errno::NOPROTOOPT
+                    | Errno::HOSTDOWN
+                    | Errno::NONET
+                    | Errno::HOSTUNREACH
+                    | Errno::OPNOTSUPP
+                    | Errno::NETUNREACH
+                    | Errno::PERM,
+                ) => continue,
+                accepted => accepted.map_err(error),
+            };
+            if matches!(accepted, Err(Error::Exhausted)) {
+                // The connection waits on: who calls again at once is not to spin.
+                sleep(EXHAUSTED).await;
+            }
+            // A connection that is over already is not worth an error.
+            if let Ok(stream) = TcpStream::new(self.of.clone(), Watched::new(accepted?)) {
+                self.of.count(|stats| stats.accepted += 1);
+                return Ok(stream);
+            }
+        }
+    }
+
+    fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+/// How far this side has come with the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Open,
+    /// Nothing more will be written.
+    Shut,
+    /// It was closed, in order or not.
+    Closed,
+    /// It was closed, and all has arrived.
+    Arrived,
+}
+
+/// A connection. A write is complete when Linux has the bytes, which it sends again
+/// until they arrive; [`close`](Stream::close) says whether they did.
+#[derive(Debug)]
+pub struct TcpStream {
+    of: Sockets,
+    /// None after [`abort`](Stream::abort).
+    socket: Option<Watched<OwnedFd>>,
+    local: SocketAddr,
+    peer: SocketAddr,
+    end: End,
+    /// Linux tells of the end of a connection once, and this from then on.
+    failed: Cell<Option<Error>>,
+}
+
+impl TcpStream {
+    fn new(of: Sockets, socket: Watched<OwnedFd>) -> Result<Self, Error> {
+        let peer = net::getpeername(&*socket).map_err(error)?.ok_or(Error::Reset)?;
+        let peer = plain(peer.try_into().map_err(error)?);
+        let local = local(&socket)?;
+        let set = || {
+            sockopt::set_tcp_nodelay(&*socket, true)?;
+            sockopt::set_tcp_keepidle(&*socket, KEEP_ALIVE)?;
+            sockopt::set_tcp_keepintvl(&*socket, KEEP_ALIVE)?;
+            sockopt::set_tcp_user_timeout(&*socket, SILENCE.as_millis() as u32)?;
+            sockopt::set_socket_keepalive(&*socket, true)
+        };
+        set().map_err(error)?;
+        of.count(|stats| stats.open += 1);
+        let (end, failed) = (End::Open, Cell::new(None));
+        Ok(Self { of, socket: Some(socket), local, peer, end, failed })
+    }
+
+    pub(super) async fn connect(of: Sockets, to: SocketAddr) -> Result<Self, Error> {
+        of.count(|stats| stats.connected += 1);
+        let to = plain(to);
+        if to.ip().is_unspecified() || to.port() == 0 {
+            // Linux would take it for this machine.
+            return Err(Error::Unreachable);
+        }
+        let socket = Watched::new(socket(to.ip(), SocketType::STREAM, None).map_err(error)?);
+        let mut begun = false;
+        let connected = poll_fn(|context| {
+            if !begun {
+                begun = true;
+                match net::connect(&*socket, &to) {
+                    Err(Errno::INPROGRESS | Errno::INTR) => {}
+                    result => return Poll::Ready(result),
+                }
+            }
+            if socket.is_ready(Interest::Write) {
+                return Poll::Ready(sockopt::socket_error(&*socket).and_then(|result| result));
+            }
+            socket.wait(Interest::Write, context.waker());
+            Poll::Pending
+        });
+        match timeout(CONNECT, connected).await {
+            Ok(Ok(())) => {}
+            Ok(Err(Errno::CONNRESET)) => return Err(Error::Refused),
+            Ok(Err(errno)) => return Err(error(errno)),
+            Err(_) => return Err(Error::TimedOut),
+        }
+        Self::new(of, socket)
+    }
+
+    /// Calls `call` until it does not block.
+    async fn ready<R>(
+        &self,
+        interest: Interest,
+        mut call: impl FnMut(&OwnedFd) -> Result<R, Errno>,
+    ) -> Result<R, Error> {
+        if let Some(error) = self.failed.get() {
+            return Err(error);
+        }
+        let Some(socket) = &self.socket else { return Err(Error::Closed) };
+        let result = poll_fn(|context| socket.poll(interest, context, &mut call)).await;
+        result.map_err(|errno| {
+            let error = error(errno);
+            if error != Error::Exhausted {
+                self.failed.set(Some(error));
+            }
+            error
+        })
+    }
+
+    /// Whether the peer has acknowledged all, and the end of it.
+    fn arrived(&self) -> bool {
+        self.socket.as_ref().is_some_and(|it| unacknowledged(&**it).is_ok_and(|left| left == 0))
+    }
+
+    /// Reads and forgets what still comes until all is over; whether the peer ended.
+    async fn finish(&self, ended: &mut bool) -> Result<(), Error> {
+        let mut nothing = [0; 4096];
+        while !*ended {
+            let read = self.ready(Interest::Read, |it| rustix::io::read(it, &mut nothing));
+            *ended = read.await? == 0;
+        }
+        // Linux tells nobody when the last acknowledgement comes.
+        let mut pause = Duration::from_micros(100);
+        while !self.arrived() {
+            sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(50));
+            // It may have been reset meanwhile.
+            let left = self.ready(Interest::Read, |it| rustix::io::read(it, &mut nothing));
+            left.await?;
+        }
+        Ok(())
+    }
+}
+
+/// Sees to it that closing the socket resets the connection.
+fn reset(socket: &Watched<OwnedFd>) {
+    // There is no time to linger then.
+    let _ = sockopt::set_socket_linger(&**socket, Some(Duration::ZERO));
+}
+
+impl Drop for TcpStream {
+    fn drop(&mut self) {
+        if self.end != End::Arrived && self.socket.is_some() {
+            // With the next turn: a program that drops it by returning has said all.
+            let socket = self.socket.take();
+            spawn(async move { socket.iter().for_each(reset) }).detach();
+        }
+        self.of.count(|stats| stats.open = stats.open.saturating_sub(1));
+    }
+}
+
+impl ErrorType for TcpStream {
+    type Error = Error;
+}
+
+impl Read for TcpStream {
+    async fn read(&mut self, to: &mut [u8]) -> Result<usize, Error> {
+        Half(self).read(to).await
+    }
+}
+
+impl Write for TcpStream {
+    async fn write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
+        Half(self).write(bytes).await
+    }
+
+    /// Every write is sent as soon as the peer takes it.
+    async fn flush(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// One direction of a connection.
+#[derive(Debug)]
+pub struct Half<'a>(&'a TcpStream);
+
+impl ErrorType for Half<'_> {
+    type Error = Error;
+}
+
+impl Read for Half<'_> {
+    async fn read(&mut self, to: &mut [u8]) -> Result<usize, Error> {
+        let Self(stream) = self;
+        if matches!(stream.end, End::Closed | End::Arrived) {
+            return Err(Error::Closed);
+        }
+        stream.ready(Interest::Read, |it| rustix::io::read(it, &mut *to)).await
+    }
+}
+
+impl Write for Half<'_> {
+    async fn write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
+        let Self(stream) = self;
+        if stream.end != End::Open {
+            return Err(Error::Closed);
+        }
+        stream.ready(Interest::Write, |it| net::send(it, bytes, SendFlags::NOSIGNAL)).await
+    }
+
+    async fn flush(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+impl Stream for TcpStream {
+    type Reader<'a> = Half<'a>;
+    type Writer<'a> = Half<'a>;
+
+    fn split(&mut self) -> (Half<'_>, Half<'_>) {
+        (Half(self), Half(self))
+    }
+
+    async fn shutdown(&mut self) -> Result<(), Error> {
+        match (self.end, &self.socket) {
+            (End::Shut, _) => Ok(()),
+            (End::Open, Some(socket)) => {
+                self.end = End::Shut;
+                // Not being connected any more is for reads and writes to tell.
+                let _ = net::shutdown(&**socket, Shutdown::Write);
+                Ok(())
+            }
+            _ => Err(Error::Closed),
+        }
+    }
+
+    async fn close(&mut self) -> Result<(), Error> {
+        self.shutdown().await?;
+        self.end = End::Closed;
+        let mut ended = false;
+        match timeout(CLOSE, self.finish(&mut ended)).await {
+            Ok(Ok(())) => {}
+            // All has arrived, and the peer is in no hurry to end its own side, or reset
+            // what nobody wanted.
+            Ok(Err(_)) | Err(_) if self.arrived() => {}
+            Ok(Err(error)) => return Err(error),
+            Err(_) => return Err(Error::TimedOut),
+        }
+        self.end = End::Arrived;
+        Ok(())
+    }
+
+    fn abort(&mut self) {
+        self.end = End::Closed;
+        self.socket.take().iter().for_each(reset);
+    }
+
+    fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    fn local(&self) -> SocketAddr {
+        self.local
+    }
+}

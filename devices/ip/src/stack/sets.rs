@@ -1,0 +1,230 @@
+//! Sockets, each in a set of its own, so that what smoltcp does for all sockets of a
+//! set, with every packet and every look at the clock, it does for one.
+//!
+//! A set is found by whom its packets are from and for, is looked at when something
+//! touched it or its own deadline has come, and costs nothing otherwise: ten thousand
+//! connections that say nothing cost those that do nothing.
+
+use super::datagrams::Outgoing;
+use super::deadlines::Deadlines;
+use crate::packet::{Acknowledged, Segment};
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+use core::task::Waker;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use kernel::time::Instant;
+use smoltcp::iface::{SocketHandle, SocketSet};
+use smoltcp::socket::{AnySocket, Socket};
+
+/// A socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Handle(pub(super) u32);
+
+/// Whose packets a set takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    local: u128,
+    peer: u128,
+    ports: u32,
+}
+
+/// An IPv4 address as the IPv6 address that stands for it.
+const fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
+impl Key {
+    /// A TCP connection's.
+    pub(super) fn tcp(local: SocketAddr, peer: SocketAddr) -> Self {
+        let ports = u32::from(local.port()) << 16 | u32::from(peer.port());
+        Self { local: bits(local.ip()), peer: bits(peer.ip()), ports }
+    }
+
+    pub(super) fn of(segment: &Segment) -> Self {
+        Self::tcp(segment.local, segment.peer)
+    }
+
+    /// A UDP port's.
+    pub(super) const fn udp(port: u16) -> Self {
+        Self { local: 0, peer: 0, ports: port as u32 }
+    }
+
+    /// Those of the answers to an echo request.
+    pub(super) const fn echo(ident: u16) -> Self {
+        Self { local: 0, peer: 1, ports: ident as u32 }
+    }
+}
+
+/// A set, most often with one socket.
+pub(super) struct Place {
+    pub(super) set: SocketSet<'static>,
+    handle: SocketHandle,
+    key: Option<Key>,
+    /// It waits to be looked at.
+    touched: bool,
+    /// Whom a TCP connection is with.
+    pub(super) peer: Option<IpAddr>,
+    /// What a UDP port has to send.
+    pub(super) outgoing: Option<Box<Outgoing>>,
+    /// What the peer of a TCP connection acknowledged.
+    pub(super) acknowledged: Acknowledged,
+}
+
+impl Place {
+    pub(super) fn socket<T: AnySocket<'static>>(&self) -> &T {
+        self.set.get(self.handle)
+    }
+
+    pub(super) fn socket_mut<T: AnySocket<'static>>(&mut self) -> &mut T {
+        self.set.get_mut(self.handle)
+    }
+}
+
+/// All of them.
+pub(super) struct Sets {
+    places: Vec<Option<Place>>,
+    free: Vec<u32>,
+    keys: HashMap<Key, u32, FixedState>,
+    touched: VecDeque<u32>,
+    pub(super) deadlines: Deadlines,
+    /// TCP connections.
+    pub(super) connections: usize,
+}
+
+impl Sets {
+    /// None. Nobody who does not know `seed` can choose keys that collide.
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            places: Vec::new(),
+            free: Vec::new(),
+            keys: HashMap::with_hasher(FixedState::with_seed(seed)),
+            touched: VecDeque::new(),
+            deadlines: Deadlines::default(),
+            connections: 0,
+        }
+    }
+
+    /// Whether one more can be added, and looked after, without more memory.
+    pub(super) fn has_room(&mut self) -> bool {
+        let all = self.places.len() + 1 - self.free.len().min(1);
+        let (free, touched) = (self.free.len(), self.touched.len());
+        self.places.try_reserve(1).is_ok()
+            && self.free.try_reserve(all.saturating_sub(free)).is_ok()
+            && self.keys.try_reserve(1).is_ok()
+            && self.touched.try_reserve(all.saturating_sub(touched)).is_ok()
+            && self.deadlines.reserve(all)
+    }
+
+    /// Adds a set with its socket, which the packets of `key` are for.
+    pub(super) fn add(
+        &mut self,
+        set: SocketSet<'static>,
+        handle: SocketHandle,
+        key: Option<Key>,
+    ) -> Handle {
+        let acknowledged = Acknowledged::default();
+        let (peer, outgoing, touched) = (None, None, false);
+        let place = Place { set, handle, key, touched, peer, outgoing, acknowledged };
+        let id = if let Some(id) = self.free.pop() {
+            id
+        } else {
+            self.places.push(None);
+            self.places.len() as u32 - 1
+        };
+        self.places[id as usize] = Some(place);
+        if let Some(key) = key {
+            self.keys.insert(key, id);
+        }
+        self.touch(Handle(id));
+        Handle(id)
+    }
+
+    /// Takes a set out.
+    pub(super) fn remove(&mut self, handle: Handle) -> Option<(SocketSet<'static>, SocketHandle)> {
+        let place = self.places.get_mut(handle.0 as usize)?.take()?;
+        self.deadlines.remove(handle.0);
+        if let Some(key) = place.key
+            && self.keys.get(&key) == Some(&handle.0)
+        {
+            self.keys.remove(&key);
+        }
+        self.free.push(handle.0);
+        Some((place.set, place.handle))
+    }
+
+    /// The set that the packets of `key` are for.
+    pub(super) fn find(&self, key: Key) -> Option<Handle> {
+        self.keys.get(&key).copied().map(Handle)
+    }
+
+    /// The packets of `key` are for nobody any more.
+    pub(super) fn forget(&mut self, key: Key) {
+        self.keys.remove(&key);
+    }
+
+    /// The set of a handle that is held.
+    pub(super) fn get(&self, handle: Handle) -> &Place {
+        self.places.get(handle.0 as usize).and_then(Option::as_ref).expect("it is held")
+    }
+
+    /// The set of a handle that is held.
+    pub(super) fn get_mut(&mut self, handle: Handle) -> &mut Place {
+        self.places.get_mut(handle.0 as usize).and_then(Option::as_mut).expect("it is held")
+    }
+
+    /// The set has to be looked at.
+    pub(super) fn touch(&mut self, handle: Handle) {
+        if let Some(Some(place)) = self.places.get_mut(handle.0 as usize)
+            && !core::mem::replace(&mut place.touched, true)
+        {
+            self.touched.push_back(handle.0);
+        }
+    }
+
+    /// Every set has to be looked at.
+    pub(super) fn touch_all(&mut self) {
+        (0..self.places.len() as u32).for_each(|id| self.touch(Handle(id)));
+    }
+
+    /// Touches those that are due.
+    pub(super) fn wake(&mut self, now: Instant) {
+        while let Some(id) = self.deadlines.take(now) {
+            self.touch(Handle(id));
+        }
+    }
+
+    /// How many wait to be looked at.
+    pub(super) fn waiting(&self) -> usize {
+        self.touched.len()
+    }
+
+    /// The next one to be looked at.
+    pub(super) fn next(&mut self) -> Option<Handle> {
+        loop {
+            let id = self.touched.pop_front()?;
+            // It may have been removed meanwhile.
+            if let Some(Some(place)) = self.places.get_mut(id as usize) {
+                place.touched = false;
+                return Some(Handle(id));
+            }
+        }
+    }
+
+    /// Who waits for room in a UDP port.
+    pub(super) fn senders(&mut self) -> impl Iterator<Item = Waker> {
+        let ports = self.places.iter_mut().flatten().filter_map(|it| it.outgoing.as_mut());
+        ports.filter_map(|it| it.waker.take())
+    }
+
+    /// Every socket.
+    pub(super) fn sockets(&mut self) -> impl Iterator<Item = &mut Socket<'static>> {
+        let sets = self.places.iter_mut().flatten();
+        sets.flat_map(|place| place.set.iter_mut().map(|(_, socket)| socket))
+    }
+}

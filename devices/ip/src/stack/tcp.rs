@@ -1,0 +1,382 @@
+//! TCP connections.
+
+use super::port::{NOWHERE, Out, Port};
+use super::sets::{Handle, Key};
+use super::{Protocols, duration, moment};
+use crate::drive::Wire;
+use crate::half_open::HalfOpen;
+use crate::packet::{self, Segment};
+use crate::tcp::State;
+use crate::{Error, random};
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::SocketAddr;
+use core::task::{Poll, Waker};
+use core::time::Duration;
+use devices::net::HEADER;
+use kernel::time::Instant;
+use smoltcp::iface::{SocketHandle, SocketSet};
+use smoltcp::socket::{Socket, tcp};
+
+/// A peer that is silent for this long, though something awaits its answer, is gone:
+/// longer than the two longest waits of smoltcp between probes of a window that is
+/// closed, and than the 100 s of RFC 9293, section 3.8.3.
+const SILENCE: Duration = Duration::from_secs(125);
+
+/// An idle peer is asked for a sign of life this often, which is something to answer.
+const KEEP_ALIVE: Duration = Duration::from_secs(40);
+
+/// Sockets without a connection that are kept, for their buffers.
+const SPARES: usize = 16;
+
+/// A socket without a connection, in the set that it will have.
+pub(crate) struct Spare {
+    set: SocketSet<'static>,
+    handle: SocketHandle,
+    /// Bytes of its buffers, each way.
+    size: usize,
+}
+
+impl fmt::Debug for Spare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Spare({})", self.size)
+    }
+}
+
+/// Sockets without connections, to be used again: the longest unused first to go.
+#[derive(Default)]
+pub(super) struct Spares(Vec<Spare>);
+
+impl Spares {
+    /// One with buffers of `size` bytes, closed.
+    fn take(&mut self, size: usize) -> Result<Spare, Error> {
+        let at = self.0.iter().rposition(|it| it.size == size);
+        let mut spare = match at {
+            Some(at) => self.0.remove(at),
+            None => Spare::new(size)?,
+        };
+        spare.socket().set_congestion_control(tcp::CongestionControl::Reno);
+        Ok(spare)
+    }
+
+    fn put(&mut self, mut spare: Spare) {
+        spare.socket().abort();
+        if self.0.len() >= SPARES {
+            self.0.remove(0);
+        }
+        if self.0.try_reserve(1).is_ok() {
+            self.0.push(spare);
+        }
+    }
+}
+
+/// Bytes of a receive buffer that may have `size`: as many as 16 bits of window say, or
+/// these times the power of two that windows are scaled by (RFC 7323, section 2.2).
+///
+/// smoltcp remembers the window of its SYN|ACK, which is never scaled, and takes it for
+/// a scaled one. It is right when both say the same; otherwise data beyond the buffer is
+/// taken for good, and ends in a panic or as bytes that nobody sent.
+const fn receive_size(size: usize) -> usize {
+    match size >> 16 {
+        0 => size,
+        times => 0xffff << times.ilog2(),
+    }
+}
+
+impl Spare {
+    fn new(size: usize) -> Result<Self, Error> {
+        let (receive, send) = (super::buffer(receive_size(size))?, super::buffer(size)?);
+        let mut socket =
+            tcp::Socket::new(tcp::SocketBuffer::new(receive), tcp::SocketBuffer::new(send));
+        socket.set_nagle_enabled(false);
+        socket.set_keep_alive(Some(duration(KEEP_ALIVE)));
+        socket.set_timeout(Some(duration(SILENCE)));
+        let mut storage = Vec::new();
+        storage.try_reserve_exact(1).map_err(|_| Error::Exhausted)?;
+        let mut set = SocketSet::new(storage);
+        let handle = set.add(socket);
+        Ok(Self { set, handle, size })
+    }
+
+    fn socket(&mut self) -> &mut tcp::Socket<'static> {
+        self.set.get_mut(self.handle)
+    }
+
+    /// Answers the SYN of `entry`. The initial sequence number, if it did.
+    fn answer(
+        &mut self,
+        protocols: &Protocols,
+        entry: &HalfOpen,
+        wire: Option<&dyn Wire>,
+        at: Instant,
+    ) -> Option<u32> {
+        let packet = entry.frame().get(HEADER..)?;
+        let out: &Out = &protocols.out;
+        out.sequence.set(None);
+        let header = packet::back(entry.frame(), protocols.info.mac);
+        let mut port = Port { packet: Some(packet), wire, header, out };
+        let mut door = protocols.door(entry.seed, &mut port, at);
+        // It is closed, and nobody listens on port 0.
+        self.socket().listen(entry.local.port()).ok()?;
+        door.poll_ingress_single(moment(at), &mut port, &mut self.set);
+        door.poll_egress(moment(at), &mut port, &mut self.set);
+        out.sequence.get()
+    }
+}
+
+impl Protocols {
+    /// Bytes of the buffers, each way, of a connection that is opened now. `None` when
+    /// there is no room for it.
+    pub(crate) fn buffer_size(&self) -> Option<usize> {
+        let limits = &self.limits;
+        let size = limits.buffer_of(self.sets.connections);
+        let fits =
+            self.sets.connections < limits.connections && self.buffers + 2 * size <= limits.memory;
+        fits.then_some(size)
+    }
+
+    /// Answers the SYN of `entry` with a spare socket, which the entry may `keep`;
+    /// whether that took it.
+    pub(crate) fn answer(
+        &mut self,
+        entry: &mut HalfOpen,
+        keep: bool,
+        wire: Option<&dyn Wire>,
+        at: Instant,
+    ) -> bool {
+        // What answered before would count this answer as sent again.
+        self.recycle(entry);
+        let Ok(mut spare) = self.spares.take(entry.buffer) else { return false };
+        let ours = spare.answer(self, entry, wire, at);
+        let same = ours.is_some_and(|ours| entry.answers == 0 || entry.ours == ours);
+        entry.ours = ours.unwrap_or(entry.ours);
+        if same && keep {
+            entry.socket = Some(spare);
+        } else {
+            self.spares.put(spare);
+        }
+        same
+    }
+
+    /// Takes the socket of an entry back, so that the next SYN need not make one.
+    pub(crate) fn recycle(&mut self, entry: &mut HalfOpen) {
+        entry.socket.take().into_iter().for_each(|spare| self.spares.put(spare));
+    }
+
+    /// Makes a connection of what a peer confirmed, with the socket that answered or by
+    /// the same motions with the same seed.
+    pub(crate) fn confirm(&mut self, mut entry: HalfOpen) -> Option<Handle> {
+        if !self.sets.has_room() {
+            self.recycle(&mut entry);
+            return None;
+        }
+        if let Some(spare) = entry.socket.take() {
+            return Some(self.join(spare, entry.local, entry.peer));
+        }
+        let entry = &entry;
+        let mut spare = self.spares.take(entry.buffer).ok()?;
+        if spare.answer(self, entry, None, entry.answered) != Some(entry.ours) {
+            self.spares.put(spare);
+            return None;
+        }
+        Some(self.join(spare, entry.local, entry.peer))
+    }
+
+    /// Makes a connection of a socket.
+    fn join(&mut self, spare: Spare, from: SocketAddr, to: SocketAddr) -> Handle {
+        self.sets.connections += 1;
+        self.buffers += 2 * spare.size;
+        let handle = self.sets.add(spare.set, spare.handle, Some(Key::tcp(from, to)));
+        self.sets.get_mut(handle).peer = Some(to.ip());
+        handle
+    }
+
+    /// Begins a connection from `from`.
+    pub(crate) fn connect(&mut self, to: SocketAddr, from: SocketAddr) -> Result<Handle, Error> {
+        let size = self.buffer_size().ok_or(Error::Exhausted)?;
+        if !self.sets.has_room() {
+            return Err(Error::Exhausted);
+        }
+        let seed = random()?;
+        let mut spare = self.spares.take(size)?;
+        let header = Some(NOWHERE);
+        let mut port = Port { packet: None, wire: None, header, out: &self.out };
+        let mut door = self.door(seed, &mut port, Instant::now());
+        let begun = spare.socket().connect(door.context(), to, from);
+        if begun.is_err() {
+            self.spares.put(spare);
+            return Err(Error::Unreachable);
+        }
+        let handle = self.join(spare, from, to);
+        self.kick();
+        Ok(handle)
+    }
+
+    /// Whether there is a connection from `from` to `to`.
+    pub(crate) fn is_connected(&self, from: SocketAddr, to: SocketAddr) -> bool {
+        self.sets.find(Key::tcp(from, to)).is_some()
+    }
+
+    /// The connection that a segment is for.
+    pub(crate) fn find(&mut self, segment: &Segment) -> Option<Handle> {
+        let key = Key::of(segment);
+        let handle = self.sets.find(key)?;
+        if self.is_quiet(handle) {
+            // It is over; another one may begin.
+            self.sets.forget(key);
+            return None;
+        }
+        Some(handle)
+    }
+
+    /// TCP connections, with those that are leaving.
+    pub(crate) fn connections(&self) -> usize {
+        self.sets.connections
+    }
+
+    fn tcp(&mut self, handle: Handle) -> &mut tcp::Socket<'static> {
+        self.sets.get_mut(handle).socket_mut()
+    }
+
+    pub(crate) fn ends(&self, handle: Handle) -> Option<(SocketAddr, SocketAddr)> {
+        let socket = self.sets.get(handle).socket::<tcp::Socket>();
+        Some((socket.local_endpoint()?.into(), socket.remote_endpoint()?.into()))
+    }
+
+    /// How the connection is; `waker` is woken when that changes.
+    pub(crate) fn state(&mut self, handle: Handle, waker: &Waker) -> Result<State, Error> {
+        self.up()?;
+        let socket = self.tcp(handle);
+        socket.register_send_waker(waker);
+        Ok(match socket.state() {
+            tcp::State::SynSent | tcp::State::SynReceived | tcp::State::Listen => State::Opening,
+            tcp::State::Established | tcp::State::CloseWait => State::Open,
+            tcp::State::FinWait1 | tcp::State::Closing | tcp::State::LastAck => State::Ending,
+            tcp::State::FinWait2 => State::Ended,
+            tcp::State::TimeWait => State::Closed { arrived: true },
+            tcp::State::Closed => State::Closed { arrived: socket.send_queue() == 0 },
+        })
+    }
+
+    /// Reads; 0 bytes when the peer has ended.
+    pub(crate) fn poll_read(
+        &mut self,
+        handle: Handle,
+        to: &mut [u8],
+        waker: &Waker,
+    ) -> Poll<Result<usize, Error>> {
+        let up = self.up();
+        let socket = self.tcp(handle);
+        match socket.recv_slice(to) {
+            Ok(0) if !to.is_empty() => {
+                socket.register_recv_waker(waker);
+                Poll::Pending
+            }
+            Ok(count) => {
+                // There is room that the peer may have to be told of.
+                self.touch(handle);
+                Poll::Ready(Ok(count))
+            }
+            Err(tcp::RecvError::Finished) => Poll::Ready(Ok(0)),
+            Err(tcp::RecvError::InvalidState) => Poll::Ready(up.and(Err(Error::Reset))),
+        }
+    }
+
+    /// Throws away what the peer sends, so that it can come to its end.
+    pub(crate) fn discard(&mut self, handle: Handle, waker: &Waker) {
+        let socket = self.tcp(handle);
+        socket.register_recv_waker(waker);
+        while socket.recv(|bytes| (bytes.len(), bytes.len())).is_ok_and(|count| count > 0) {}
+        self.touch(handle);
+    }
+
+    /// Takes as much as there is room for.
+    pub(crate) fn poll_write(
+        &mut self,
+        handle: Handle,
+        bytes: &[u8],
+        waker: &Waker,
+    ) -> Poll<Result<usize, Error>> {
+        self.up()?;
+        let socket = self.tcp(handle);
+        match socket.send_slice(bytes) {
+            Ok(0) if !bytes.is_empty() => {
+                socket.register_send_waker(waker);
+                Poll::Pending
+            }
+            Ok(count) => {
+                self.touch(handle);
+                Poll::Ready(Ok(count))
+            }
+            Err(tcp::SendError::InvalidState) => Poll::Ready(Err(Error::Reset)),
+        }
+    }
+
+    /// Sends the end behind what was written.
+    pub(crate) fn end(&mut self, handle: Handle) {
+        self.tcp(handle).close();
+        self.touch(handle);
+    }
+
+    /// Sends the end on every connection, behind what was written.
+    pub(crate) fn end_all(&mut self) {
+        for socket in self.sets.sockets() {
+            if let Socket::Tcp(socket) = socket {
+                socket.close();
+            }
+        }
+        self.sets.touch_all();
+    }
+
+    /// Whether a peer has not confirmed yet what was written, or the end of it.
+    pub(crate) fn is_ending(&mut self) -> bool {
+        let down = self.down;
+        self.sets.sockets().any(|socket| match socket {
+            Socket::Tcp(socket) => match socket.state() {
+                tcp::State::FinWait2 | tcp::State::TimeWait => false,
+                // It may have a reset to send.
+                tcp::State::Closed => !down && socket.remote_endpoint().is_some(),
+                _ => !down,
+            },
+            _ => false,
+        })
+    }
+
+    pub(crate) fn abort(&mut self, handle: Handle) {
+        self.tcp(handle).abort();
+        self.touch(handle);
+    }
+
+    /// Gives a connection up. Unless it is over, it is reset. Whether it still has
+    /// something to say before it can be [dropped](Self::drop_connection).
+    pub(crate) fn give_up(&mut self, handle: Handle) -> bool {
+        let down = self.down;
+        let socket = self.tcp(handle);
+        if socket.state() != tcp::State::TimeWait {
+            socket.abort();
+        }
+        let quiet = down || socket.remote_endpoint().is_none();
+        self.touch(handle);
+        !quiet
+    }
+
+    /// Whether it has said all it had to say.
+    pub(crate) fn is_quiet(&self, handle: Handle) -> bool {
+        self.sets.get(handle).socket::<tcp::Socket>().remote_endpoint().is_none()
+    }
+
+    /// Whether both sides may still write.
+    pub(crate) fn may_write(&self, handle: Handle) -> bool {
+        self.sets.get(handle).socket::<tcp::Socket>().may_send()
+    }
+
+    /// Removes a connection, whatever it is in the middle of.
+    pub(crate) fn drop_connection(&mut self, handle: Handle) {
+        let size = self.tcp(handle).send_capacity();
+        if let Some((set, handle)) = self.sets.remove(handle) {
+            self.sets.connections -= 1;
+            self.buffers -= 2 * size;
+            self.spares.put(Spare { set, handle, size });
+        }
+    }
+}

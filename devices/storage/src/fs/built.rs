@@ -1,0 +1,101 @@
+//! Files that are a part of the image.
+//!
+//! The crate `include_dir` needs the standard library's paths; what it does beside
+//! `include_bytes!` is a search by name, which stands here.
+
+use super::{Error, Kind, Metadata, Tree, path};
+
+/// Files by their paths, which are plain: `folder/name`.
+#[derive(Clone, Copy, Debug)]
+pub struct Built(&'static [(&'static str, &'static [u8])]);
+
+/// Builds files into the image: `kv::built!("../www": "index.html", "pictures/a.png")`
+/// is a [`Built`]($crate::fs::built::Built) of files in that folder, which is relative to the
+/// source file.
+#[macro_export]
+macro_rules! built {
+    ($folder:literal: $($path:literal),+ $(,)?) => {
+        $crate::fs::built::Built::new(const {
+            &[$(($path, include_bytes!(concat!($folder, "/", $path)))),+]
+        })
+    };
+}
+
+impl Built {
+    /// Files with these paths and contents.
+    #[must_use]
+    pub const fn new(files: &'static [(&'static str, &'static [u8])]) -> Self {
+        Self(files)
+    }
+}
+
+/// A file, or a folder by its path.
+#[derive(Clone, Copy, Debug)]
+pub enum Node {
+    /// The content, and its number among the files.
+    File(&'static [u8], u64),
+    /// A path with a slash at its end, but for the root's.
+    Folder(&'static str),
+}
+
+fn metadata(node: Node) -> Metadata {
+    match node {
+        Node::File(content, id) => {
+            Metadata { kind: Kind::File, size: content.len() as u64, modified: 0, id }
+        }
+        Node::Folder(_) => Metadata { kind: Kind::Folder, size: 0, modified: 0, id: 0 },
+    }
+}
+
+impl Tree for Built {
+    type Node = Node;
+
+    async fn lookup(&self, path: &[u8]) -> Result<Node, Error> {
+        let path = path::normal(path)?;
+        if path.is_empty() {
+            return Ok(Node::Folder(""));
+        }
+        for (&(name, content), number) in self.0.iter().zip(1..) {
+            match name.as_bytes().strip_prefix(&*path) {
+                Some([]) => return Ok(Node::File(content, number)),
+                Some([b'/', ..]) => {
+                    return Ok(Node::Folder(name.get(..=path.len()).unwrap_or_default()));
+                }
+                _ => {}
+            }
+        }
+        Err(Error::NotFound)
+    }
+
+    fn metadata(&self, node: &Node) -> Metadata {
+        metadata(*node)
+    }
+
+    async fn read(&self, node: &Node, offset: u64, to: &mut [u8]) -> Result<usize, Error> {
+        let Node::File(content, _) = node else { return Err(Error::NotFile) };
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        let rest = content.get(offset..).unwrap_or_default();
+        let count = rest.len().min(to.len());
+        to[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    }
+
+    async fn list(&self, node: &Node, each: &mut dyn FnMut(&[u8], Metadata)) -> Result<(), Error> {
+        let Node::Folder(folder) = node else { return Err(Error::NotFolder) };
+        let inside = |&(name, _): &(&'static str, _)| name.strip_prefix(folder);
+        for (file, number) in self.0.iter().zip(1..) {
+            let Some(rest) = inside(file) else { continue };
+            let Some((name, _)) = rest.split_once('/') else {
+                each(rest.as_bytes(), metadata(Node::File(file.1, number)));
+                continue;
+            };
+            // A folder is named by the first file that is in it.
+            let before = self.0.iter().zip(1..number).filter_map(|(file, _)| inside(file));
+            let mut folders = before.filter_map(|rest| rest.split_once('/'));
+            if !folders.any(|(other, _)| other == name) {
+                each(name.as_bytes(), metadata(Node::Folder("")));
+            }
+        }
+        Ok(())
+    }
+}

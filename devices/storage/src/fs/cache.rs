@@ -1,0 +1,135 @@
+//! Contents of files in memory, those that were used last.
+
+use super::{Error, Tree};
+use alloc::collections::BTreeMap;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use kernel::memory::{is_low, zeroed};
+
+/// Bytes of a chunk, but for a file's last.
+pub const CHUNK: usize = 64 * 1024;
+
+/// What a chunk takes beside its bytes, about.
+const ENTRY: usize = 128;
+
+/// A tree whose contents are kept in memory, as far as there is room. It must not
+/// change meanwhile.
+#[derive(Debug)]
+pub struct Cache<T> {
+    tree: T,
+    chunks: RefCell<Chunks>,
+}
+
+/// A file's id, and the number of the chunk in it.
+type Key = (u64, u64);
+
+/// The chunks that are kept.
+#[derive(Debug, Default)]
+struct Chunks {
+    /// With the moment of its last use.
+    by_key: BTreeMap<Key, (u64, Rc<Vec<u8>>)>,
+    by_use: BTreeMap<u64, Key>,
+    uses: u64,
+    /// Bytes that there is room for.
+    room: usize,
+}
+
+impl Chunks {
+    fn find(&mut self, key: Key) -> Option<Rc<Vec<u8>>> {
+        let (used, bytes) = self.by_key.get_mut(&key)?;
+        self.by_use.remove(used);
+        self.uses += 1;
+        *used = self.uses;
+        self.by_use.insert(self.uses, key);
+        Some(bytes.clone())
+    }
+
+    fn remove(&mut self, key: Key) {
+        if let Some((used, bytes)) = self.by_key.remove(&key) {
+            self.by_use.remove(&used);
+            self.room += bytes.len() + ENTRY;
+        }
+    }
+
+    /// Forgets the chunk that was used longest ago; whether there was one.
+    fn drop_oldest(&mut self) -> bool {
+        let oldest = self.by_use.first_key_value().map(|(_, &key)| key);
+        oldest.inspect(|&key| self.remove(key)).is_some()
+    }
+
+    fn keep(&mut self, key: Key, bytes: Rc<Vec<u8>>) {
+        // Two who missed it at once have both read it.
+        self.remove(key);
+        let needed = bytes.len() + ENTRY;
+        while self.room < needed {
+            if !self.drop_oldest() {
+                return;
+            }
+        }
+        self.room -= needed;
+        self.uses += 1;
+        self.by_use.insert(self.uses, key);
+        self.by_key.insert(key, (self.uses, bytes));
+    }
+}
+
+impl<T: Tree> Cache<T> {
+    /// Keeps up to `room` bytes of the contents of `tree`, besides those in use.
+    pub fn new(tree: T, room: usize) -> Self {
+        Self { tree, chunks: RefCell::new(Chunks { room, ..Chunks::default() }) }
+    }
+
+    /// The tree itself.
+    pub const fn tree(&self) -> &T {
+        &self.tree
+    }
+
+    /// The chunk `number` of the file `node`: nothing behind its end.
+    ///
+    /// # Errors
+    /// Those of [`Tree::read`]; [`Error::Damaged`] for a file that is shorter than it
+    /// says; [`Error::NoMemory`] while memory is low and nothing is kept that could be
+    /// forgotten.
+    pub async fn chunk(&self, node: &T::Node, number: u64) -> Result<Rc<Vec<u8>>, Error> {
+        let metadata = self.tree.metadata(node);
+        let key = (metadata.id, number);
+        if let Some(bytes) = self.chunks.borrow_mut().find(key) {
+            return Ok(bytes);
+        }
+        let offset = number.saturating_mul(CHUNK as u64);
+        let length = metadata.size.saturating_sub(offset).min(CHUNK as u64) as usize;
+        // What is in use comes before what is kept, and leaves a rest for all else.
+        let mut bytes = loop {
+            let bytes = if is_low() { None } else { zeroed(length) };
+            match bytes {
+                Some(bytes) => break bytes,
+                None if self.chunks.borrow_mut().drop_oldest() => {}
+                None => return Err(Error::NoMemory),
+            }
+        };
+        if fill(&self.tree, node, offset, &mut bytes).await? < length {
+            return Err(Error::Damaged);
+        }
+        let bytes = Rc::new(bytes);
+        self.chunks.borrow_mut().keep(key, bytes.clone());
+        Ok(bytes)
+    }
+}
+
+/// Reads until `to` is full or the file ends; how many bytes.
+pub(crate) async fn fill<T: Tree>(
+    tree: &T,
+    node: &T::Node,
+    offset: u64,
+    to: &mut [u8],
+) -> Result<usize, Error> {
+    let mut read = 0;
+    while let Some(rest) = to.get_mut(read..).filter(|rest| !rest.is_empty()) {
+        match tree.read(node, offset + read as u64, rest).await? {
+            0 => break,
+            count => read += count,
+        }
+    }
+    Ok(read)
+}

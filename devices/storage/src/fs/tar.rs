@@ -1,0 +1,241 @@
+//! Tar archives: POSIX.1-1988 (ustar), POSIX.1-2001 (pax), GNU's and the older ones.
+//!
+//! The archive is read once, header by header, into an index of names and places;
+//! contents stay where they are. Crates for this (`tar-no-std`, `tar`) want the whole
+//! archive as a slice, or a synchronous reader.
+//!
+//! Of a name that comes twice the later entry counts, as when it is unpacked. Hard
+//! links are the file that they name, symbolic links are [`Kind::Link`] and followed by
+//! [`Tree::lookup`], sparse files are read as what they stand for, devices and pipes are
+//! [`Kind::Other`]. What is not understood (a part of an archive of several volumes, an
+//! unknown sort of entry, a name that leads out of the archive) is logged by its name, and
+//! an error: an archive is opened as a whole or not at all. So is one without an end, which
+//! was cut. What follows the end is not looked at.
+
+mod build;
+mod format;
+
+use super::path::{self, Steps};
+use super::{Error, Kind, Metadata, Tree, sectors};
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::ops::Bound;
+use devices::block::Block;
+use format::Piece;
+
+/// Bytes of a header, and what contents are padded to.
+const BLOCK: u64 = 512;
+
+/// An archive on the disk `B`.
+#[derive(Debug)]
+pub struct Tar<B> {
+    disk: B,
+    index: Index,
+}
+
+/// What is in an archive.
+#[derive(Debug, Default)]
+struct Index {
+    /// By folder, a zero byte, and the name there, so that what is in a folder
+    /// stands together.
+    places: BTreeMap<Box<[u8]>, Place>,
+    sparse: Vec<Box<[Piece]>>,
+    links: Vec<Box<[u8]>>,
+}
+
+/// What an entry is, and where its content is.
+#[derive(Clone, Copy, Debug)]
+enum Sort {
+    /// A file, whose content stands from this byte of the disk on.
+    File(u64),
+    /// A file of so many pieces of [`Index::sparse`].
+    Sparse(usize),
+    Folder,
+    /// A link, with its target in [`Index::links`].
+    Link(usize),
+    Other,
+}
+
+/// An entry.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    sort: Sort,
+    size: u64,
+    modified: u64,
+    id: u64,
+}
+
+impl Place {
+    fn metadata(&self) -> Metadata {
+        let kind = match self.sort {
+            Sort::File(_) | Sort::Sparse(_) => Kind::File,
+            Sort::Folder => Kind::Folder,
+            Sort::Link(_) => Kind::Link,
+            Sort::Other => Kind::Other,
+        };
+        Metadata { kind, size: self.size, modified: self.modified, id: self.id }
+    }
+}
+
+/// A folder that only what is in it speaks of.
+const FOLDER: Place = Place { sort: Sort::Folder, size: 0, modified: 0, id: 0 };
+
+/// A file or folder of an archive.
+#[derive(Clone, Debug)]
+pub struct Node {
+    place: Place,
+    /// What keys begin with of what is in the folder.
+    prefix: Rc<[u8]>,
+}
+
+/// The key of what is called `name` in `folder`.
+fn key(folder: &[u8], name: &[u8]) -> Box<[u8]> {
+    [folder, b"\0", name].concat().into()
+}
+
+impl Index {
+    /// What is at `path`, and where it is once links are followed: those in its middle,
+    /// and with `last` the one that it is.
+    ///
+    /// # Errors
+    /// [`Error::BadPath`], and [`Error::NotFound`], also for links in a circle.
+    fn find(&self, path: &[u8], last: bool) -> Result<(Vec<u8>, Place), Error> {
+        let (mut at, mut place) = (Vec::new(), FOLDER);
+        let mut steps = Steps::new(path);
+        while let Some(name) = steps.next() {
+            if name == b".." {
+                at.truncate(path::split(&at).0.len());
+                place = FOLDER;
+                continue;
+            }
+            if !matches!(place.sort, Sort::Folder) {
+                return Err(Error::NotFound);
+            }
+            place = *self.places.get(&key(&at, &name)).ok_or(Error::NotFound)?;
+            if let Sort::Link(number) = place.sort
+                && (last || !steps.is_over())
+            {
+                let target = self.links.get(number).ok_or(Error::NotFound)?;
+                if steps.follow(target)? {
+                    at.clear();
+                }
+                place = FOLDER;
+                continue;
+            }
+            if !at.is_empty() {
+                at.push(b'/');
+            }
+            at.extend_from_slice(&name);
+        }
+        Ok((at, place))
+    }
+
+    /// Whether something is in the folder at `path`.
+    fn has_inside(&self, path: &[u8]) -> bool {
+        let prefix = key(path, b"");
+        self.places.range(prefix.clone()..).next().is_some_and(|(key, _)| key.starts_with(&prefix))
+    }
+}
+
+impl<B: Block> Tar<B> {
+    /// Opens the archive that `disk` begins with. Its index may take a quarter of the
+    /// memory that is free.
+    ///
+    /// # Errors
+    /// [`Error::OtherFormat`], [`Error::Damaged`] also for an archive that was cut,
+    /// [`Error::Unsupported`] and [`Error::BadPath`] for an entry that cannot be shown,
+    /// [`Error::NoMemory`], and the disk's.
+    pub async fn open(disk: B) -> Result<Self, Error> {
+        Self::with_memory(disk, super::spare_memory()).await
+    }
+
+    /// Opens an archive whose index may take about `memory` bytes.
+    ///
+    /// # Errors
+    /// As of [`Tar::open`].
+    pub async fn with_memory(disk: B, memory: usize) -> Result<Self, Error> {
+        let index = build::index(&disk, memory).await?;
+        Ok(Self { disk, index })
+    }
+}
+
+impl<B: Block> Tree for Tar<B> {
+    type Node = Node;
+
+    async fn lookup(&self, path: &[u8]) -> Result<Node, Error> {
+        let path = path::normal(path)?;
+        let (at, place) = match path::split(&path) {
+            // Without links, a path is where it is.
+            (folder, name) if self.index.links.is_empty() && !name.is_empty() => {
+                let place = self.index.places.get(&key(folder, name)).ok_or(Error::NotFound)?;
+                (path, *place)
+            }
+            _ => self.index.find(&path, true)?,
+        };
+        Ok(Node { place, prefix: key(&at, b"").into() })
+    }
+
+    fn metadata(&self, node: &Node) -> Metadata {
+        node.place.metadata()
+    }
+
+    async fn read(&self, node: &Node, offset: u64, to: &mut [u8]) -> Result<usize, Error> {
+        let left = usize::try_from(node.place.size.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let count = to.len().min(left);
+        let to = to.get_mut(..count).unwrap_or_default();
+        match node.place.sort {
+            Sort::File(at) if count > 0 => {
+                sectors::read(&self.disk, at.saturating_add(offset), to).await?;
+            }
+            Sort::File(_) => {}
+            Sort::Sparse(number) => {
+                to.fill(0);
+                let pieces = self.index.sparse.get(number).ok_or(Error::Damaged)?;
+                let first = pieces.partition_point(|it| it.offset + it.length <= offset);
+                for piece in pieces.iter().skip(first) {
+                    let skip = offset.saturating_sub(piece.offset);
+                    let from = (piece.offset + skip - offset) as usize;
+                    let Some(part) = to.get_mut(from..).filter(|part| !part.is_empty()) else {
+                        break;
+                    };
+                    let length = (part.len() as u64).min(piece.length - skip) as usize;
+                    sectors::read(&self.disk, piece.at + skip, &mut part[..length]).await?;
+                }
+            }
+            _ => return Err(Error::NotFile),
+        }
+        Ok(count)
+    }
+
+    async fn list(&self, node: &Node, each: &mut dyn FnMut(&[u8], Metadata)) -> Result<(), Error> {
+        if !matches!(node.place.sort, Sort::Folder) {
+            return Err(Error::NotFolder);
+        }
+        let inside = self.index.places.range(Box::<[u8]>::from(&*node.prefix)..);
+        for (key, place) in inside.take_while(|(key, _)| key.starts_with(&node.prefix)) {
+            each(key.get(node.prefix.len()..).unwrap_or_default(), place.metadata());
+        }
+        Ok(())
+    }
+
+    async fn list_after(
+        &self,
+        node: &Node,
+        after: &[u8],
+        each: &mut dyn FnMut(&[u8], Metadata) -> bool,
+    ) -> Result<(), Error> {
+        if !matches!(node.place.sort, Sort::Folder) {
+            return Err(Error::NotFolder);
+        }
+        let start = Box::<[u8]>::from([&node.prefix, after].concat());
+        let behind = self.index.places.range((Bound::Excluded(start), Bound::Unbounded));
+        for (key, place) in behind.take_while(|(key, _)| key.starts_with(&node.prefix)) {
+            if !each(key.get(node.prefix.len()..).unwrap_or_default(), place.metadata()) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,360 @@
+//! Reading all headers of an archive into its index.
+
+use super::format::{self, Extended, Header, Piece, text};
+use super::{BLOCK, FOLDER, Index, Place, Sort, key};
+use crate::fs::{Error, path, sectors};
+use alloc::vec::Vec;
+use devices::block::Block;
+use kernel::text::Escaped;
+
+/// Bytes that are read at once in search of headers.
+const WINDOW: usize = 16 * 1024;
+/// What an entry of the index takes beside its name, about.
+const ENTRY: usize = 128;
+
+/// A part of the disk in memory, to find headers in.
+struct Window<'a, B> {
+    disk: &'a B,
+    size: u64,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl<B: Block> Window<'_, B> {
+    /// The block at byte `at`; nothing at the disk's end.
+    async fn block(&mut self, at: u64) -> Result<Option<&[u8; BLOCK as usize]>, Error> {
+        if at.checked_add(BLOCK).is_none_or(|end| end > self.size) {
+            return Ok(None);
+        }
+        if at < self.start || at + BLOCK > self.start + self.bytes.len() as u64 {
+            let most = WINDOW as u64;
+            self.bytes.resize((self.size - at).min(most) as usize, 0);
+            self.start = at;
+            sectors::read(self.disk, at, &mut self.bytes).await?;
+        }
+        let from = (at - self.start) as usize;
+        Ok(self.bytes.get(from..).and_then(|bytes| bytes.first_chunk()))
+    }
+
+    /// Whether the archive ends, or another entry begins, at byte `at`.
+    async fn is_next(&mut self, at: u64) -> Result<bool, Error> {
+        let block = self.block(at).await?;
+        Ok(block.is_none_or(|block| is_zero(block) || Header::new(block).is_some()))
+    }
+}
+
+fn is_zero(block: &[u8]) -> bool {
+    block.iter().all(|&byte| byte == 0)
+}
+
+/// What is being indexed.
+struct Builder {
+    index: Index,
+    /// Bytes of memory that are left for it.
+    left: usize,
+    next: u64,
+}
+
+impl Builder {
+    fn spend(&mut self, bytes: usize) -> Result<(), Error> {
+        self.left = self.left.checked_sub(bytes).ok_or(Error::NoMemory)?;
+        Ok(())
+    }
+
+    /// Adds what is called `name` in `folder`.
+    fn add(&mut self, folder: &[u8], name: &[u8], mut place: Place) -> Result<(), Error> {
+        let key = key(folder, name);
+        if let Some(old) = self.index.places.get_mut(&key) {
+            // A hard link is the file that it names.
+            if place.id == 0 {
+                place.id = old.id;
+            }
+            *old = place;
+            return Ok(());
+        }
+        self.spend(key.len() + ENTRY)?;
+        self.next += 1;
+        if place.id == 0 {
+            place.id = self.next;
+        }
+        self.index.places.insert(key, place);
+        Ok(())
+    }
+
+    /// Adds what is at `path`, and the folders that it is in.
+    ///
+    /// # Errors
+    /// [`Error::BadPath`] for a path that leads out, or into what is no folder.
+    fn enter(&mut self, path: &[u8], place: Place) -> Result<(), Error> {
+        let path = path::normal(path)?;
+        let (folders, name) = path::split(&path);
+        let mut folder = Vec::new();
+        for part in folders.split(|&byte| byte == b'/').filter(|part| !part.is_empty()) {
+            let here = [&folder, &b"/"[..], part].concat();
+            folder = match self.index.find(&here, true) {
+                Ok((at, Place { sort: Sort::Folder, .. })) => at,
+                Ok(_) => return Err(Error::BadPath),
+                Err(_) if self.index.find(&here, false).is_ok() => return Err(Error::BadPath),
+                Err(_) => {
+                    self.add(&folder, part, FOLDER)?;
+                    path::normal(&here)?
+                }
+            };
+        }
+        if name.is_empty() {
+            // The root itself.
+            return if matches!(place.sort, Sort::Folder) { Ok(()) } else { Err(Error::BadPath) };
+        }
+        let own = [&folder, &b"/"[..], name].concat();
+        let full = || path::normal(&own).is_ok_and(|own| self.index.has_inside(&own));
+        if !matches!(place.sort, Sort::Folder) && full() {
+            return Err(Error::BadPath);
+        }
+        self.add(&folder, name, place)
+    }
+
+    /// A link to `target`.
+    fn link(&mut self, target: &[u8]) -> Result<Sort, Error> {
+        self.spend(target.len() + ENTRY / 4)?;
+        self.index.links.push(target.into());
+        Ok(Sort::Link(self.index.links.len() - 1))
+    }
+
+    /// A file of these pieces.
+    fn sparse(&mut self, pieces: Vec<Piece>) -> Result<Sort, Error> {
+        self.spend(size_of_val(&*pieces) + ENTRY / 4)?;
+        self.index.sparse.push(pieces.into());
+        Ok(Sort::Sparse(self.index.sparse.len() - 1))
+    }
+}
+
+/// An entry on its way into the index.
+struct Entry {
+    path: Vec<u8>,
+    sort: u8,
+    /// Where its content stands, and how many bytes of it are stored.
+    content: u64,
+    stored: u64,
+    gnu: Option<(Vec<u64>, u64)>,
+    link: Vec<u8>,
+    modified: u64,
+}
+
+/// Reads all headers; the index may take about `memory` bytes.
+///
+/// # Errors
+/// Those of [`Tar::open`](super::Tar::open).
+pub(super) async fn index<B: Block>(disk: &B, memory: usize) -> Result<Index, Error> {
+    let size = sectors::size(disk);
+    let mut window = Window { disk, size, start: 0, bytes: Vec::new() };
+    let mut builder = Builder { index: Index::default(), left: memory, next: 0 };
+    let (mut global, mut extended, mut at) = (Extended::default(), None::<Extended>, 0);
+    loop {
+        let Some(block) = window.block(at).await? else {
+            log::warn!("the archive has no end: it was cut");
+            return Err(if at == 0 { Error::OtherFormat } else { Error::Damaged });
+        };
+        if is_zero(block) {
+            break;
+        }
+        let wrong = if at == 0 { Error::OtherFormat } else { Error::Damaged };
+        let header = Header::new(block).ok_or(wrong)?;
+        let sort = header.sort();
+        // What stands before an entry is counted by its own header alone.
+        let before = matches!(sort, b'x' | b'X' | b'g' | b'L' | b'K');
+        let said = format::number(header.field(124..136)).ok_or(Error::Damaged)?;
+        if before {
+            let content = at + BLOCK;
+            let bytes = value(disk, &mut builder, content, said, size).await?;
+            let own = || global.clone();
+            match sort {
+                b'g' => global.take(&bytes)?,
+                b'L' => extended.get_or_insert_with(own).path = Some(text(&bytes).to_vec()),
+                b'K' => extended.get_or_insert_with(own).link = Some(text(&bytes).to_vec()),
+                _ => extended.get_or_insert_with(own).take(&bytes)?,
+            }
+            builder.left += bytes.len();
+            at = (content + said).next_multiple_of(BLOCK);
+            continue;
+        }
+        let Extended { path, link, size: real, modified, sparse } =
+            extended.take().unwrap_or_else(|| global.clone());
+        let mut entry = Entry {
+            path: sparse.name.clone().or(path).unwrap_or_else(|| header.path()),
+            sort,
+            content: at + BLOCK,
+            stored: real.unwrap_or(said),
+            gnu: None,
+            link: link.unwrap_or_else(|| text(header.field(157..257)).to_vec()),
+            modified: modified.or_else(|| format::number(header.field(136..148))).unwrap_or(0),
+        };
+        let result = take(&mut window, &mut builder, &mut entry, &sparse, at).await;
+        if let Err(error) = result {
+            let (path, kind) = (Escaped(&entry.path), Escaped(core::slice::from_ref(&sort)));
+            log::warn!("{path} in the archive, of type {kind}: {error}");
+            return Err(error);
+        }
+        at = entry.content.saturating_add(entry.stored).next_multiple_of(BLOCK);
+    }
+    if at == 0 {
+        return Err(Error::OtherFormat);
+    }
+    let second = window.block(at + BLOCK).await?;
+    if extended.is_some() || second.is_some_and(|block| !is_zero(block)) {
+        log::warn!("the archive ends within an entry, or goes on behind a block of zeros");
+        return Err(Error::Damaged);
+    }
+    Ok(builder.index)
+}
+
+/// The content of an extended header.
+async fn value<B: Block>(
+    disk: &B,
+    builder: &mut Builder,
+    at: u64,
+    length: u64,
+    size: u64,
+) -> Result<Vec<u8>, Error> {
+    if at.checked_add(length).is_none_or(|end| end > size) {
+        return Err(Error::Damaged);
+    }
+    let length = usize::try_from(length).map_err(|_| Error::NoMemory)?;
+    builder.spend(length)?;
+    let mut bytes = kernel::memory::zeroed(length).ok_or(Error::NoMemory)?;
+    sectors::read(disk, at, &mut bytes).await?;
+    Ok(bytes)
+}
+
+/// Takes an entry in, whose header is at byte `at`; then `entry` says where it ends.
+async fn take<B: Block>(
+    window: &mut Window<'_, B>,
+    builder: &mut Builder,
+    entry: &mut Entry,
+    sparse: &format::Sparse,
+    at: u64,
+) -> Result<(), Error> {
+    match entry.sort {
+        // Of a link with a size, pax may store the content, and others do not.
+        b'1' if entry.stored > 0 && !window.is_next(entry.content).await? => entry.sort = b'0',
+        // These have no content, whatever their size says (POSIX.1-2001, pax, ustar).
+        b'1'..=b'6' => entry.stored = 0,
+        b'S' => entry.gnu = Some(old_sparse(window, builder, entry, at).await?),
+        _ => {}
+    }
+    let end = entry.content.checked_add(entry.stored).filter(|&end| end <= window.size);
+    end.ok_or(Error::Damaged)?;
+    let mut size = 0;
+    let sort = match entry.sort {
+        // Before POSIX, a slash at the end was what made a folder.
+        0 | b'0' if entry.path.ends_with(b"/") => Sort::Folder,
+        0 | b'0' | b'7' | b'S' => {
+            let (mut content, mut stored) = (entry.content, entry.stored);
+            let numbers = match (sparse.major, &sparse.numbers, entry.gnu.take()) {
+                (_, _, Some((numbers, real))) => Some((numbers, real)),
+                (Some(1), _, None) => {
+                    let (numbers, length) = map(window, builder, content, stored).await?;
+                    (content, stored) = (content + length, stored - length);
+                    Some((numbers, sparse.size.ok_or(Error::Damaged)?))
+                }
+                (None | Some(0), Some(numbers), None) => {
+                    Some((numbers.clone(), sparse.size.ok_or(Error::Damaged)?))
+                }
+                (None, None, None) => None,
+                _ => return Err(Error::Unsupported),
+            };
+            match numbers {
+                None => {
+                    size = stored;
+                    Sort::File(content)
+                }
+                Some((numbers, real)) => {
+                    size = real;
+                    builder.sparse(format::pieces(&numbers, content, stored, real)?)?
+                }
+            }
+        }
+        b'1' => {
+            // One that comes later, or never, is looked for when it is asked for.
+            let place = match builder.index.find(&entry.link, false) {
+                Ok((_, place)) if !matches!(place.sort, Sort::Folder) => place,
+                _ => {
+                    let target = [&b"/"[..], &entry.link].concat();
+                    Place { sort: builder.link(&target)?, modified: entry.modified, ..FOLDER }
+                }
+            };
+            return builder.enter(&entry.path, place);
+        }
+        b'2' => {
+            let link = core::mem::take(&mut entry.link);
+            builder.link(&link)?
+        }
+        b'3' | b'4' | b'6' => Sort::Other,
+        // GNU's with a list of names as its content.
+        b'5' | b'D' => Sort::Folder,
+        // A label of the volume.
+        b'V' => return Ok(()),
+        _ => return Err(Error::Unsupported),
+    };
+    let place = Place { sort, size, modified: entry.modified, id: 0 };
+    builder.enter(&entry.path, place)
+}
+
+/// The offsets and lengths of a sparse file in GNU's own format, and its size. They may go
+/// on in blocks before the content.
+async fn old_sparse<B: Block>(
+    window: &mut Window<'_, B>,
+    builder: &mut Builder,
+    entry: &mut Entry,
+    at: u64,
+) -> Result<(Vec<u64>, u64), Error> {
+    let block = window.block(at).await?.ok_or(Error::Damaged)?;
+    let header = Header::new(block).filter(Header::is_gnu).ok_or(Error::Unsupported)?;
+    let size = format::number(header.field(483..495)).ok_or(Error::Damaged)?;
+    let mut numbers = Vec::new();
+    let mut more = Header::sparse(block, 386, 4, &mut numbers)?;
+    while more {
+        let block = window.block(entry.content).await?.ok_or(Error::Damaged)?;
+        builder.spend(BLOCK as usize)?;
+        more = Header::sparse(block, 0, 21, &mut numbers)?;
+        entry.content += BLOCK;
+    }
+    Ok((numbers, size))
+}
+
+/// The offsets and lengths before the content of a sparse file in the format 1.0, and how
+/// many bytes they take.
+async fn map<B: Block>(
+    window: &mut Window<'_, B>,
+    builder: &mut Builder,
+    content: u64,
+    stored: u64,
+) -> Result<(Vec<u64>, u64), Error> {
+    let (mut numbers, mut length) = (Vec::new(), 0);
+    let (mut count, mut digits) = (None, Vec::new());
+    while count.is_none_or(|count| (numbers.len() as u64) < count) {
+        if length >= stored {
+            return Err(Error::Damaged);
+        }
+        let block = window.block(content + length).await?.ok_or(Error::Damaged)?;
+        length += BLOCK;
+        builder.spend(BLOCK as usize)?;
+        for &byte in block {
+            if byte != b'\n' {
+                digits.push(byte);
+                continue;
+            }
+            let number = format::decimal(&digits).ok_or(Error::Damaged)?;
+            digits.clear();
+            match count {
+                None => count = Some(number.checked_mul(2).ok_or(Error::Damaged)?),
+                Some(_) => numbers.push(number),
+            }
+            if count == Some(numbers.len() as u64) {
+                break;
+            }
+        }
+    }
+    // The last block is filled up.
+    let length = length.min(stored);
+    Ok((numbers, length))
+}

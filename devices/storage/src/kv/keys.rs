@@ -1,0 +1,338 @@
+//! Values by key, in a log that survives a loss of power at any moment.
+//!
+//! Crates for this were judged by their documentation and source, and not by crash
+//! tests: `ekv` and `sequential-storage` are for NOR flash, where what was written stays
+//! when its neighbours are written; on a disk they share a sector with what is written
+//! next, and a torn one takes both. `littlefs-rust` writes whole sectors, but is
+//! synchronous, keeps its state in memory across calls, and is full of `unsafe`. `redb`
+//! is made for the standard library's files.
+//!
+//! Changes become commits at the head of a circular log: one write and one flush for
+//! all that were asked for meanwhile. A commit is valid as a whole or not at all, by
+//! its checksum, its position, which never comes twice, and the checksum of the one
+//! before it. Where keys stand is known in memory. When room is short, live records
+//! at the tail are written again at the head, then the superblocks say where the
+//! tail is now, and only then is the old place free.
+//!
+//! Opening reads the log once. The first commit that is not valid is its end, if no
+//! valid one follows and no superblock says that the log reached further: otherwise
+//! it is damaged, and opening says so rather than lose anything.
+
+mod clean;
+mod commit;
+mod format;
+mod recover;
+
+use super::{Error, Store, sectors};
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::rc::Rc;
+use alloc::vec;
+use alloc::vec::Vec;
+use commit::{Change, Pending, Slot};
+use core::cell::RefCell;
+use core::future::poll_fn;
+use devices::block::Block;
+use format::{FIRST, PAGE, RECORD, Record, Superblock};
+
+/// Bytes of the longest key.
+pub const KEY: usize = 255;
+
+/// Bytes of memory that the index may take unless another number is given.
+pub const MEMORY: usize = 1 << 20;
+
+/// What a key takes in the index beside its bytes, about.
+const ENTRY: usize = 80;
+
+/// Pages of the longest commit, on a disk that is large enough.
+const LONGEST: u64 = 32;
+
+/// The least pages of a log.
+const LEAST: u64 = 16;
+
+/// A store on the disk `B`. Clones are the same store.
+#[derive(Debug)]
+pub struct Keys<B>(Rc<Inner<B>>);
+
+impl<B> Clone for Keys<B> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+#[derive(Debug)]
+struct Inner<B> {
+    disk: B,
+    id: u64,
+    /// Pages of the log.
+    pages: u64,
+    /// Pages of the longest commit.
+    longest: u64,
+    state: RefCell<State>,
+}
+
+/// Where a key's record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    /// In bytes, from position 0.
+    at: u64,
+    /// Bytes of the value.
+    length: u32,
+}
+
+#[derive(Debug)]
+struct State {
+    index: BTreeMap<Box<[u8]>, Place>,
+    /// Bytes of all records in the index.
+    live: u64,
+    /// Bytes of memory that are left for the index.
+    memory: usize,
+    /// Positions of the first commit, and of the next one.
+    tail: u64,
+    head: u64,
+    /// The checksums of the commits before these.
+    tail_chain: u32,
+    chain: u32,
+    generation: u64,
+    queue: VecDeque<Pending>,
+    /// There is a task that empties the queue.
+    running: bool,
+}
+
+/// What is to be done, as a whole or not at all.
+#[derive(Clone, Debug, Default)]
+pub struct Batch(Vec<Change>);
+
+impl Batch {
+    /// Nothing yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Lets `key` have this value.
+    pub fn set(&mut self, key: &[u8], value: &[u8]) -> &mut Self {
+        self.0.push(Change::Set(key.into(), value.into()));
+        self
+    }
+
+    /// Removes `key`, if there is such a key.
+    pub fn delete(&mut self, key: &[u8]) -> &mut Self {
+        self.0.push(Change::Delete(key.into()));
+        self
+    }
+
+    /// Gives the value of `from`, which must be there, to `to` and removes `from`.
+    pub fn rename(&mut self, from: &[u8], to: &[u8]) -> &mut Self {
+        self.0.push(Change::Rename(from.into(), to.into()));
+        self
+    }
+}
+
+impl<B: Block + 'static> Keys<B> {
+    /// Opens the store on `disk`.
+    ///
+    /// # Errors
+    /// [`Error::OtherFormat`] if there is none, [`Error::Damaged`], [`Error::Shrunk`],
+    /// [`Error::NoMemory`], and the disk's.
+    pub async fn open(disk: B) -> Result<Self, Error> {
+        Self::with_memory(disk, MEMORY).await
+    }
+
+    /// Opens a store whose index may take about `memory` bytes.
+    ///
+    /// # Errors
+    /// As of [`Keys::open`].
+    pub async fn with_memory(disk: B, memory: usize) -> Result<Self, Error> {
+        Ok(Self(Rc::new(recover::open(disk, memory).await?)))
+    }
+
+    /// Makes an empty store on `disk`. What it held is lost.
+    ///
+    /// # Errors
+    /// [`Error::Full`] if the disk is too small, [`Error::ReadOnly`], and the disk's.
+    pub async fn format(disk: B) -> Result<Self, Error> {
+        recover::format(&disk).await?;
+        Self::open(disk).await
+    }
+
+    /// Opens the store on `disk`, or makes one if the disk is blank: of a disk that
+    /// holds anything else nothing is touched.
+    ///
+    /// # Errors
+    /// As of [`Keys::open`].
+    pub async fn open_or_format(disk: B) -> Result<Self, Error> {
+        if recover::is_blank(&disk).await? {
+            Self::format(disk).await
+        } else {
+            Self::open(disk).await
+        }
+    }
+
+    /// Does all of `batch`, or nothing of it. It is done, or not, also when nobody
+    /// waits for it any more.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a rename of what is not there, [`Error::TooLong`],
+    /// [`Error::Full`], [`Error::NoMemory`], [`Error::ReadOnly`], and the disk's: then it
+    /// may be done after the next start.
+    pub async fn apply(&self, batch: Batch) -> Result<(), Error> {
+        let slot = Rc::<Slot>::default();
+        {
+            let mut state = self.0.state.borrow_mut();
+            state.queue.push_back(Pending { changes: batch.0, slot: slot.clone() });
+            if !state.running {
+                state.running = true;
+                // A write that is abandoned may still come to the disk, over what is
+                // written there later. So it is a task of its own that writes.
+                kernel::task::spawn(commit::run(self.0.clone())).detach();
+            }
+        }
+        poll_fn(|context| slot.poll(context)).await
+    }
+
+    /// Notes on the disk how far the log reaches, so that damage to the last commit
+    /// is found as well when it is opened again.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub async fn close(self) -> Result<(), Error> {
+        self.apply(Batch(vec![Change::Close])).await
+    }
+
+    /// How many bytes of records the store holds, and how many it can hold.
+    #[must_use]
+    pub fn usage(&self) -> (u64, u64) {
+        (self.0.state.borrow().live, self.0.capacity())
+    }
+}
+
+impl<B> Inner<B> {
+    /// Bytes of live records that there is room for: of the pages that stay free, a
+    /// commit is for cleaning and one for deletes.
+    fn capacity(&self) -> u64 {
+        (self.pages - 3 * self.longest) * PAGE as u64
+    }
+}
+
+impl<B: Block> Inner<B> {
+    /// Pages of the log from position `from` on, which may be around its end.
+    async fn read(&self, from: u64, count: u64) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        let length = count as usize * PAGE;
+        bytes.try_reserve_exact(length).map_err(|_| Error::NoMemory)?;
+        bytes.resize(length, 0);
+        let first = from % self.pages;
+        let before = (self.pages - first).min(count) as usize * PAGE;
+        let (low, high) = bytes.split_at_mut(before);
+        sectors::read(&self.disk, (FIRST + first) * PAGE as u64, low).await?;
+        if !high.is_empty() {
+            sectors::read(&self.disk, FIRST * PAGE as u64, high).await?;
+        }
+        Ok(bytes)
+    }
+
+    /// Writes whole pages of the log from position `at` on, and flushes.
+    async fn write(&self, at: u64, bytes: &[u8]) -> Result<(), Error> {
+        let first = at % self.pages;
+        let before = ((self.pages - first) as usize * PAGE).min(bytes.len());
+        let (low, high) = bytes.split_at(before);
+        write_page(&self.disk, FIRST + first, low).await?;
+        if !high.is_empty() {
+            write_page(&self.disk, FIRST, high).await?;
+        }
+        self.disk.flush().await.map_err(Error::of_disk)
+    }
+
+    /// The bytes of the record of `key` at `place`.
+    async fn record(&self, key: &[u8], place: Place) -> Result<Vec<u8>, Error> {
+        let page = PAGE as u64;
+        let size = format::size(key.len(), place.length as usize) as u64;
+        let (first, end) = (place.at / page, (place.at + size).div_ceil(page));
+        let mut bytes = self.read(first, end - first).await?;
+        bytes.drain(..(place.at % page) as usize);
+        bytes.truncate(size as usize);
+        Ok(bytes)
+    }
+
+    /// The value of `key`.
+    async fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        let place = |key: &[u8]| self.state.borrow().index.get(key).copied();
+        loop {
+            let Some(from) = place(key) else { return Ok(None) };
+            let mut bytes = self.record(key, from).await?;
+            let right = matches!(
+                Record::decode(&bytes),
+                Some((record, _)) if record.key == key && record.value.is_some()
+            );
+            if right {
+                bytes.drain(..RECORD + key.len());
+                return Ok(Some(bytes));
+            }
+            // It may have been moved meanwhile, and its place used again.
+            if place(key) == Some(from) {
+                return Err(Error::Damaged);
+            }
+        }
+    }
+}
+
+/// Writes `bytes`, which are whole pages, from page `page` of the disk on.
+async fn write_page<B: Block>(disk: &B, page: u64, bytes: &[u8]) -> Result<(), Error> {
+    let sectors = PAGE as u64 / u64::from(disk.info().sector_size);
+    disk.write(page * sectors, bytes).await.map_err(Error::of_disk)
+}
+
+/// Writes both superblocks, the one that is worth less first, so that one of them is
+/// whole at any moment.
+async fn write_superblock<B: Block>(
+    disk: &B,
+    superblock: &Superblock,
+    order: [u64; 2],
+) -> Result<(), Error> {
+    let page = superblock.encode();
+    for slot in order {
+        write_page(disk, slot, &page).await?;
+        disk.flush().await.map_err(Error::of_disk)?;
+    }
+    Ok(())
+}
+
+impl<B: Block + 'static> Store for Keys<B> {
+    async fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.0.value(key).await
+    }
+
+    async fn set(&self, key: &[u8], value: &[u8]) -> Result<(), Error> {
+        let mut batch = Batch::new();
+        batch.set(key, value);
+        self.apply(batch).await
+    }
+
+    async fn delete(&self, key: &[u8]) -> Result<(), Error> {
+        let mut batch = Batch::new();
+        batch.delete(key);
+        self.apply(batch).await
+    }
+
+    async fn rename(&self, from: &[u8], to: &[u8]) -> Result<(), Error> {
+        let mut batch = Batch::new();
+        batch.rename(from, to);
+        self.apply(batch).await
+    }
+
+    async fn list(&self, prefix: &[u8], each: &mut dyn FnMut(&[u8], u64)) -> Result<(), Error> {
+        let state = self.0.state.borrow();
+        let from = state.index.range(Box::<[u8]>::from(prefix)..);
+        for (key, place) in from.take_while(|(key, _)| key.starts_with(prefix)) {
+            each(key, place.length.into());
+        }
+        Ok(())
+    }
+}
+
+/// Makes the checksums right of what a test did to a disk.
+#[cfg(test)]
+pub(crate) fn reseal(disk: &mut [u8]) {
+    format::reseal(disk);
+}

@@ -1,0 +1,104 @@
+//! Making room: what is live at the tail goes to the head.
+
+use super::format::{HEADER, PAGE, Superblock, pages};
+use super::recover::Records;
+use super::{Inner, Place, write_superblock};
+use crate::kv::Error;
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+use devices::block::Block;
+
+impl<B: Block> Inner<B> {
+    fn free(&self) -> u64 {
+        let state = self.state.borrow();
+        self.pages - (state.head - state.tail)
+    }
+
+    /// Sees to it that a commit of `count` pages can be written. A commit's pages are
+    /// left for cleaning, and as many more for deletes, so that a full disk can be
+    /// made empty again.
+    pub(super) async fn make_room(&self, count: u64, shrinks: bool) -> Result<(), Error> {
+        let keep = if shrinks { self.longest } else { 2 * self.longest };
+        let (mut looked, all) = {
+            let state = self.state.borrow();
+            (0, state.head - state.tail)
+        };
+        while self.free() < count + keep {
+            // Each commit was looked at once: the rest is live.
+            if looked >= all {
+                return Err(Error::Full);
+            }
+            looked += self.clean().await?;
+        }
+        Ok(())
+    }
+
+    /// Takes commits away from the tail; how many pages they had. There is room for
+    /// what is live of them: a commit's pages are always free.
+    async fn clean(&self) -> Result<u64, Error> {
+        let (tail, head, mut chain) = {
+            let state = self.state.borrow();
+            (state.tail, state.head, state.tail_chain)
+        };
+        let mut position = tail;
+        let mut bytes = vec![0; HEADER];
+        let mut moved: Vec<(Box<[u8]>, Place)> = Vec::new();
+        let room = self.longest as usize * PAGE;
+        while position < head && position - tail < 4 * self.longest {
+            let commit = self.commit(position, head - position).await?;
+            let (header, content) = commit.ok_or(Error::Damaged)?;
+            let (length, count) = (bytes.len(), moved.len());
+            for (record, at) in Records::new(&content, &header) {
+                let record = record.ok_or(Error::Damaged)?;
+                let from = position * PAGE as u64 + at as u64;
+                let state = self.state.borrow();
+                let Some(place) = state.index.get(record.key).filter(|it| it.at == from) else {
+                    continue;
+                };
+                moved.push((record.key.into(), Place { at: bytes.len() as u64, ..*place }));
+                record.encode(&mut bytes);
+            }
+            if bytes.len() > room {
+                bytes.truncate(length);
+                moved.truncate(count);
+                break;
+            }
+            position += pages(header.length);
+            chain = header.sum;
+        }
+        if !moved.is_empty() {
+            let at = self.append(&mut bytes).await?;
+            let mut state = self.state.borrow_mut();
+            for (key, place) in moved {
+                // The key is there, so that no memory is needed.
+                let _ = state.insert(&key, Place { at: at * PAGE as u64 + place.at, ..place });
+            }
+        }
+        self.note_tail(position, chain).await?;
+        Ok(position - tail)
+    }
+
+    /// Notes on the disk how far the log reaches.
+    pub(super) async fn note(&self) -> Result<(), Error> {
+        let (tail, chain) = {
+            let state = self.state.borrow();
+            (state.tail, state.tail_chain)
+        };
+        self.note_tail(tail, chain).await
+    }
+
+    /// Notes on the disk where the log begins and how far it reaches.
+    async fn note_tail(&self, tail: u64, chain: u32) -> Result<(), Error> {
+        let superblock = {
+            let mut state = self.state.borrow_mut();
+            state.generation += 1;
+            let (generation, reached) = (state.generation, state.head);
+            Superblock { id: self.id, pages: self.pages, generation, tail, chain, reached }
+        };
+        write_superblock(&self.disk, &superblock, [0, 1]).await?;
+        let mut state = self.state.borrow_mut();
+        (state.tail, state.tail_chain) = (tail, chain);
+        Ok(())
+    }
+}

@@ -1,0 +1,94 @@
+//! Bytes of a block device, wherever its sectors begin.
+
+use super::Error;
+use alloc::vec;
+use devices::block::Block;
+
+impl Error {
+    /// What an error of the disk `D` is here.
+    pub(super) fn of_disk<E: devices::block::Error>(error: E) -> Self {
+        Self::Disk(error.kind())
+    }
+}
+
+/// How many bytes `disk` has.
+pub(super) fn size<B: Block>(disk: &B) -> u64 {
+    let info = disk.info();
+    info.sectors.saturating_mul(u64::from(info.sector_size))
+}
+
+/// Reads all of `to` from byte `offset` on.
+///
+/// # Errors
+/// [`Error::Damaged`] behind the disk's end, as what sends us there is on the disk.
+pub(super) async fn read<B: Block>(disk: &B, offset: u64, to: &mut [u8]) -> Result<(), Error> {
+    let end = offset.checked_add(to.len() as u64);
+    if end.is_none_or(|end| end > size(disk)) {
+        return Err(Error::Damaged);
+    }
+    let size = disk.info().sector_size as usize;
+    let (mut sector, before) = (offset / size as u64, (offset % size as u64) as usize);
+    let (head, to) = to.split_at_mut(to.len().min((size - before) % size));
+    if !head.is_empty() {
+        read_within(disk, sector, before, head).await?;
+        sector += 1;
+    }
+    let (whole, tail) = to.split_at_mut(to.len() / size * size);
+    if !whole.is_empty() {
+        disk.read(sector, whole).await.map_err(Error::of_disk)?;
+        sector += (whole.len() / size) as u64;
+    }
+    if tail.is_empty() { Ok(()) } else { read_within(disk, sector, 0, tail).await }
+}
+
+/// Writes all of `from` from byte `offset` on. What else is in its first and last sector
+/// is read and written again.
+///
+/// # Errors
+/// [`Error::Damaged`] behind the disk's end, and the disk's.
+pub(super) async fn write<B: Block>(disk: &B, offset: u64, from: &[u8]) -> Result<(), Error> {
+    let end = offset.checked_add(from.len() as u64);
+    if end.is_none_or(|end| end > size(disk)) {
+        return Err(Error::Damaged);
+    }
+    let size = disk.info().sector_size as usize;
+    let (mut sector, before) = (offset / size as u64, (offset % size as u64) as usize);
+    let (head, from) = from.split_at(from.len().min((size - before) % size));
+    if !head.is_empty() {
+        write_within(disk, sector, before, head).await?;
+        sector += 1;
+    }
+    let (whole, tail) = from.split_at(from.len() / size * size);
+    if !whole.is_empty() {
+        disk.write(sector, whole).await.map_err(Error::of_disk)?;
+        sector += (whole.len() / size) as u64;
+    }
+    if tail.is_empty() { Ok(()) } else { write_within(disk, sector, 0, tail).await }
+}
+
+/// Writes a part of one sector.
+async fn write_within<B: Block>(
+    disk: &B,
+    sector: u64,
+    at: usize,
+    from: &[u8],
+) -> Result<(), Error> {
+    let mut whole = vec![0; disk.info().sector_size as usize];
+    disk.read(sector, &mut whole).await.map_err(Error::of_disk)?;
+    whole.get_mut(at..at + from.len()).ok_or(Error::Damaged)?.copy_from_slice(from);
+    disk.write(sector, &whole).await.map_err(Error::of_disk)
+}
+
+/// Reads a part of one sector.
+async fn read_within<B: Block>(
+    disk: &B,
+    sector: u64,
+    from: usize,
+    to: &mut [u8],
+) -> Result<(), Error> {
+    let mut whole = vec![0; disk.info().sector_size as usize];
+    disk.read(sector, &mut whole).await.map_err(Error::of_disk)?;
+    let part = whole.get(from..from + to.len()).ok_or(Error::Damaged)?;
+    to.copy_from_slice(part);
+    Ok(())
+}
