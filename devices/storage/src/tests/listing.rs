@@ -30,6 +30,14 @@ fn cost<T: Tree>(tree: &T, disk: &Disk, count: usize) -> u64 {
     disk.read.get() - before
 }
 
+/// Has folders indexed by hashes of names, so that those and the inodes have nothing to do
+/// with each other.
+fn index(image: &std::path::Path) {
+    let path = std::env::var("PATH").unwrap_or_default() + ":/sbin:/usr/sbin";
+    let check = Command::new("e2fsck").env("PATH", path).arg("-fyD").arg(image).output();
+    assert!(check.unwrap().status.code() < Some(4));
+}
+
 /// Twice the names cost twice as much, and not four times.
 fn is_linear(kind: &str, cost: impl Fn(usize) -> u64) {
     let (half, all) = (cost(2000), cost(4000));
@@ -67,16 +75,42 @@ fn a_listing_by_pages_costs_what_the_folder_has() {
             std::fs::write(root.join(std::format!("files/many/file-{number}.txt")), "x").unwrap();
         }
         let image = ext4::made(&root, &["-t", "ext4"], "64M");
-        // Indexed by hashes of names, so that those and the inodes have nothing to do with
-        // each other.
-        let path = std::env::var("PATH").unwrap_or_default() + ":/sbin:/usr/sbin";
-        let check = Command::new("e2fsck").env("PATH", path).arg("-fyD").arg(&image).output();
-        assert!(check.unwrap().status.code() < Some(4));
+        index(&image);
         let disk = Disk::new(std::fs::read(&image).unwrap(), 512);
         std::fs::remove_dir_all(root).unwrap();
         let tree = run(Ext4::open(disk.clone())).unwrap();
         cost(&tree, &disk, count)
     });
+}
+
+/// Folders with an index, however the file system is made.
+#[test]
+fn indexed_folders_are_listed() {
+    let root = sample();
+    std::fs::create_dir(root.join("files/many")).unwrap();
+    for number in 0..2000 {
+        std::fs::write(root.join(std::format!("files/many/{number}")), [number as u8]).unwrap();
+    }
+    let all: [&[&str]; 6] = [
+        &["-t", "ext4", "-b", "1024"],
+        &["-t", "ext4", "-O", "inline_data"],
+        &["-t", "ext4", "-O", "inline_data,^metadata_csum,^64bit", "-b", "1024", "-I", "1024"],
+        &["-t", "ext3", "-b", "1024"],
+        &["-t", "ext4", "-O", "^extent,^64bit,metadata_csum", "-b", "2048"],
+        &["-t", "ext4", "-O", "bigalloc,large_dir,ea_inode", "-C", "16384"],
+    ];
+    for options in all {
+        let image = ext4::made(&root, &[options, &["-N", "4000"]].concat(), "64M");
+        index(&image);
+        let disk = Disk::new(std::fs::read(&image).unwrap(), 512);
+        let tree = run(Ext4::open(disk.clone())).unwrap();
+        cost(&tree, &disk, 2000);
+        for number in [0, 9, 1999] {
+            let content = content(&tree, &std::format!("many/{number}"));
+            assert_eq!(content, Ok(std::vec![number as u8]), "{options:?}");
+        }
+    }
+    std::fs::remove_dir_all(root).unwrap();
 }
 
 /// A change between two pages counts.

@@ -141,7 +141,8 @@ impl Superblock {
         let (table, within) = (group / each, group % each);
         let at = (within * self.descriptor) as usize;
         if self.meta.is_none_or(|meta| table < meta) {
-            return (self.first + 1 + table, at);
+            // Behind the superblock, also where block 0 is the first one of 1 KiB (bigalloc).
+            return (SUPERBLOCK as u64 / self.block + 1 + table, at);
         }
         let group = table * each;
         let begin = self.blocks_per_group.saturating_mul(group).saturating_add(self.first);
