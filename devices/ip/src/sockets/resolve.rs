@@ -17,12 +17,21 @@ pub(super) async fn resolve(name: &str) -> Result<Addresses, Error> {
         return Ok(core::iter::once(address).collect());
     }
     dns::encode(name)?;
+    let name = name.to_string();
+    beside(move || ask(&name)).await
+}
+
+/// Calls `ask`, which may block, in a thread of its own, and waits for what it returns.
+async fn beside<F>(ask: F) -> Result<Addresses, Error>
+where
+    F: FnOnce() -> Result<Addresses, Error> + Send + 'static,
+{
     let (here, there) = UnixStream::pair().map_err(|_| Error::Exhausted)?;
     here.set_nonblocking(true).map_err(|_| Error::Exhausted)?;
     let found = Arc::new(Mutex::new(Err(Error::Exhausted)));
-    let (name, answer) = (name.to_string(), Arc::clone(&found));
+    let answer = Arc::clone(&found);
     let ask = move || {
-        let result = ask(&name);
+        let result = ask();
         if let Ok(mut answer) = answer.lock() {
             *answer = result;
         }
@@ -55,4 +64,28 @@ fn ask(name: &str) -> Result<Addresses, Error> {
         }
     }
     if addresses.is_empty() { Err(Error::NoSuchName) } else { Ok(addresses) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::task::{block_on, select};
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    #[test]
+    fn other_tasks_run_while_the_c_library_blocks() {
+        let (turn, turns) = mpsc::channel();
+        // Nothing but a turn of the other task ends this in time.
+        let ask = move || match turns.recv_timeout(Duration::from_secs(60)) {
+            Ok(()) => Ok(core::iter::once(IpAddr::from([127, 0, 0, 1])).collect()),
+            Err(_) => Err(Error::TimedOut),
+        };
+        let other = async {
+            turn.send(()).unwrap();
+            core::future::pending::<()>().await;
+        };
+        let found = block_on(select(core::pin::pin!(beside(ask)), core::pin::pin!(other)));
+        assert!(matches!(found, kernel::task::Either::First(Ok(_))));
+    }
 }
