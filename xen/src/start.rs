@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn each_bad_field_has_its_error() {
+    fn each_bad_field_has_its_error_s1() {
         type Spoil = fn(&mut start_info);
         let cases: [(Spoil, Error); 8] = [
             (|raw| raw.magic[4] = b'2' as _, Error::Magic),

@@ -1,7 +1,7 @@
 //! `cargo mk tidy`: Xenith's invariants that the compiler cannot check.
 
 use crate::project::Project;
-use crate::tidy::tidy;
+use crate::tidy::{tidy, write_pages};
 use crate::ui::out;
 use anyhow::Result;
 use console::style;
@@ -12,14 +12,22 @@ use console::style;
     after_help = "Example:\n  cargo mk tidy\n\nWhat is checked stands in mk/src/tidy; a finding \
 says where and what to do."
 )]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// First write the pages of the book that are made from the sources
+    #[arg(long)]
+    write: bool,
+}
 
 /// Runs the command.
 ///
 /// # Errors
 /// When the workspace is not Xenith's.
-pub(crate) fn run(_: &Args) -> Result<u8> {
-    Ok(u8::from(!check(&Project::find()?)?))
+pub(crate) fn run(args: &Args) -> Result<u8> {
+    let project = Project::find()?;
+    if args.write {
+        write_pages(&project)?;
+    }
+    Ok(u8::from(!check(&project)?))
 }
 
 /// Prints what is wrong, and tells whether nothing is.

@@ -2,7 +2,7 @@
 //! text to findings.
 //!
 //! * [`layers`]: which crate may depend on which, and how crates are declared
-//! * [`rules`]: what drivers hold against their peers, each by a test
+//! * [`rules`]: what drivers hold against their peers, each with a test, and the book's page of them
 //! * [`source`]: where `unsafe`, `cfg`, the hypercall instruction and smoltcp may stand
 //! * [`text`]: the length of files, and the names of machines in them
 
@@ -67,13 +67,13 @@ pub(crate) fn tidy(project: &Project) -> Result<Vec<Finding>> {
         "these are the invariants of Xenith's own workspace: call it in there"
     );
     let mut findings = Vec::new();
+    let mut sources = Vec::new();
     for &file in FILES {
         if !project.root.join(file).is_file() {
             findings.push(Finding::new(file, None, "the file is missing: write it"));
         }
     }
     findings.extend(layers::dependencies(&layers::edges(project)));
-    let mut sources = Vec::new();
     for file in files(project)? {
         let Ok(content) = String::from_utf8(read(&project.root.join(&file))?) else { continue };
         findings.extend(text::machine_names(&file, &content));
@@ -83,11 +83,43 @@ pub(crate) fn tidy(project: &Project) -> Result<Vec<Finding>> {
         if file.ends_with(".rs") {
             findings.extend(text::length(&file, &content));
             findings.extend(source::check(&file, &content));
+        }
+        if is_text(&file) {
             sources.push((file, content));
         }
     }
-    findings.extend(rules::check(sources.iter().map(|(file, it)| (file.as_str(), it.as_str()))));
+    let shown = std::fs::read_to_string(project.root.join(rules::PAGE)).unwrap_or_default();
+    findings.extend(rules::check(pairs(&sources), &shown));
     Ok(findings)
+}
+
+/// Writes the pages of the book that are made from the sources.
+///
+/// # Errors
+/// When the workspace is not Xenith's, or cannot be read or written.
+pub(crate) fn write_pages(project: &Project) -> Result<()> {
+    ensure!(project.is_xenith(), "only Xenith's own workspace has such pages: call it in there");
+    let mut sources = Vec::new();
+    for file in files(project)?.into_iter().filter(|file| is_text(file)) {
+        let content = read(&project.root.join(&file))?;
+        sources.push((file, String::from_utf8(content).unwrap_or_default()));
+    }
+    let path = project.root.join(rules::PAGE);
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {folder:?}"))?;
+    }
+    std::fs::write(&path, rules::page(pairs(&sources)))
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Whether `file` may cite rules.
+fn is_text(file: &str) -> bool {
+    file.ends_with(".rs") || (file.ends_with(".md") && file != rules::PAGE)
+}
+
+/// Files and their contents, borrowed.
+fn pairs(sources: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> + Clone {
+    sources.iter().map(|(file, content)| (file.as_str(), content.as_str()))
 }
 
 /// The files that belong to the repository, from its folder, sorted.

@@ -68,7 +68,7 @@ fn few() -> Limits {
 }
 
 #[test]
-fn silent_connections_make_room_for_those_that_ask() {
+fn silent_connections_make_room_for_those_that_ask_t7() {
     beside(few(), Echo, |client, stats| async move {
         let mut silent = Vec::new();
         for _ in 0..32 {
@@ -139,7 +139,7 @@ fn where_all_are_at_work_a_further_one_is_told_so() {
 }
 
 #[test]
-fn a_body_of_a_byte_in_six_seconds_ends() {
+fn a_body_of_a_byte_in_six_seconds_ends_t7() {
     let drip = |count| {
         let head = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n";
         let bytes = (0..count).flat_map(|_| [Step::Waits(SECOND * 6), sends("x")]);
@@ -220,7 +220,7 @@ fn a_body_is_collected_up_to_a_limit() {
 }
 
 #[test]
-fn what_is_collected_is_counted_for_all_connections() {
+fn what_is_collected_is_counted_for_all_connections_t8() {
     // Two connections at work, and 20,000 bytes.
     let limits = Limits { memory: 2 * 5632 + 20_000, ..few() };
     beside(limits, Collector, |client, _| async move {

@@ -371,7 +371,7 @@ fn short_leases_cost_a_message_in_ten_seconds_t5() {
 }
 
 #[test]
-fn leases_are_prolonged_when_they_say_t1_t2() {
+fn leases_are_renewed_and_rebound_at_their_times() {
     let word = |seconds: u32| seconds.to_be_bytes().to_vec();
     type Row = (u32, Option<u32>, Option<u32>, u128, u128);
     // Lease, T1 and T2, and when the first two questions come.

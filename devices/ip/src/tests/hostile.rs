@@ -286,7 +286,7 @@ fn a_flood_lets_other_tasks_run_n17() {
 }
 
 #[test]
-fn sequence_numbers_and_ports_cannot_be_guessed_s5() {
+fn sequence_numbers_and_ports_cannot_be_guessed_s5_t6() {
     raw(async |net, b| {
         let _listener = b.listen(80).await.unwrap();
         let mut numbers = Vec::new();
@@ -399,7 +399,7 @@ fn who_wants_an_address_of_ours_is_told_so() {
 }
 
 #[test]
-fn no_frame_makes_the_stack_panic_n9() {
+fn no_frame_makes_the_stack_panic_n9_t1() {
     raw(async |net, b| {
         let mut listener = b.listen(80).await.unwrap();
         let _port = b.bind(9).await.unwrap();
