@@ -1,6 +1,7 @@
 //! `cargo mk check`: everything that must hold before a change goes in.
 
 use super::bench;
+use super::book;
 use super::build;
 use super::fuzz;
 use super::test::{self, Tally};
@@ -98,6 +99,7 @@ fn host_steps(project: &Project, steps: &Steps<'_>) {
         capture(steps.ui, command.env("RUSTDOCFLAGS", "--deny warnings")).map(one)
     });
     if project.is_xenith() {
+        steps.step("book", || book::build(project, steps.ui).map(|_| one("")));
         steps.step("packages", || {
             let mut command = cargo("package --quiet --offline --allow-dirty");
             command.args(project.published().flat_map(|name| ["--package", name]));

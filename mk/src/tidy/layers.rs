@@ -17,6 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("xenith-http", &["xenith-devices", "xenith-ip", "xenith-kernel"]),
     (FACADE, &["xenith-devices", "xenith-http", "xenith-ip", "xenith-kernel", "xenith-storage"]),
     ("apps", &[FACADE]),
+    ("xenith-book", &["apps", FACADE]),
     ("xenith-tests", &["apps", FACADE, "xenith-kernel", "xenith-xen"]),
     ("xenith-lab", &[]),
     ("xenith-mk", &["xenith-lab"]),

@@ -2,17 +2,20 @@
 //! text to findings.
 //!
 //! * [`layers`]: which crate may depend on which, and how crates are declared
+//! * [`papers`]: links and the pages of the book
 //! * [`rules`]: what drivers hold against their peers, each with a test, and the book's page of them
 //! * [`source`]: where `unsafe`, `cfg`, the hypercall instruction and smoltcp may stand
 //! * [`text`]: the length of files, and the names of machines in them
 
 pub(crate) mod layers;
+pub(crate) mod papers;
 pub(crate) mod rules;
 pub(crate) mod source;
 pub(crate) mod text;
 
 use crate::project::{Project, read};
 use anyhow::{Context, Result, ensure};
+use std::collections::HashMap;
 use std::fmt;
 use std::process::Command;
 
@@ -67,7 +70,7 @@ pub(crate) fn tidy(project: &Project) -> Result<Vec<Finding>> {
         "these are the invariants of Xenith's own workspace: call it in there"
     );
     let mut findings = Vec::new();
-    let mut sources = Vec::new();
+    let (mut sources, mut texts) = (Vec::new(), HashMap::new());
     for &file in FILES {
         if !project.root.join(file).is_file() {
             findings.push(Finding::new(file, None, "the file is missing: write it"));
@@ -85,9 +88,11 @@ pub(crate) fn tidy(project: &Project) -> Result<Vec<Finding>> {
             findings.extend(source::check(&file, &content));
         }
         if is_text(&file) {
-            sources.push((file, content));
+            sources.push((file.clone(), content.clone()));
         }
+        texts.insert(file, content);
     }
+    findings.extend(papers::check(&texts));
     let shown = std::fs::read_to_string(project.root.join(rules::PAGE)).unwrap_or_default();
     findings.extend(rules::check(pairs(&sources), &shown));
     Ok(findings)

@@ -1,0 +1,20 @@
+//! The pages of the book, so that `cargo test --doc` compiles and runs their examples.
+//!
+//! `cargo mk tidy` finds a page with an example that is not here.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+/// Declares a module for each page, documented by it.
+macro_rules! pages {
+    ($($page:ident $path:literal,)*) => {
+        $(
+            #[doc = include_str!(concat!("src/", $path))]
+            mod $page {}
+        )*
+    };
+}
+
+pages! {
+    first_app "first-app.md",
+}

@@ -1,0 +1,158 @@
+//! Checks on the papers: links lead somewhere, and pages are in the book.
+
+use super::Finding;
+use std::collections::HashMap;
+
+/// Where the pages of the book stand, and which of them lists the others.
+const PAGES: &str = "docs/src/";
+const SUMMARY: &str = "docs/src/SUMMARY.md";
+
+/// The file that gives the pages with examples to `cargo test --doc`.
+const EXAMPLES: &str = "docs/lib.rs";
+
+/// Checks all papers among `files`, which is all that belongs to the repository, with the
+/// content of those that are text.
+pub(crate) fn check(files: &HashMap<String, String>) -> Vec<Finding> {
+    let mut names: Vec<_> = files.keys().filter(|name| name.ends_with(".md")).collect();
+    names.sort();
+    let mut findings: Vec<_> =
+        names.iter().flat_map(|name| links(name, &files[*name], files)).collect();
+    for page in names.iter().filter(|name| name.starts_with(PAGES) && **name != SUMMARY) {
+        findings.extend(page_is_used(page, files));
+    }
+    findings
+}
+
+/// A page is in the list of pages, and its examples are compiled.
+fn page_is_used(page: &str, files: &HashMap<String, String>) -> Vec<Finding> {
+    let name = page.strip_prefix(PAGES).unwrap_or(page);
+    let holds = |file: &str, text: &str| files.get(file).is_some_and(|it| it.contains(text));
+    let mut findings = Vec::new();
+    if !holds(SUMMARY, &format!("({name})")) {
+        findings.push(Finding::new(page, None, format!("{SUMMARY} does not list the page")));
+    }
+    let has_example = fences(&files[page]).any(|(_, info)| {
+        let mut words = info.split([',', ' ']);
+        words.next() == Some("rust") && words.all(|word| word != "ignore")
+    });
+    if has_example && !holds(EXAMPLES, &format!("\"{name}\"")) {
+        let what = format!("its examples are not compiled: list the page in {EXAMPLES}");
+        findings.push(Finding::new(page, None, what));
+    }
+    for (line, _) in fences(&files[page]).filter(|(_, info)| info.is_empty()) {
+        let what = "a block of code of no language is compiled as Rust: say ```text or another";
+        findings.push(Finding::new(page, line, what));
+    }
+    findings
+}
+
+/// The first lines of blocks of code, with what they say of their language.
+fn fences(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let fences = text.lines().zip(1..);
+    let fences = fences.filter_map(|(line, at)| Some((at, line.trim_start().strip_prefix("```")?)));
+    fences.step_by(2)
+}
+
+/// Links of `file` to files and headings that there are not.
+fn links(file: &str, text: &str, files: &HashMap<String, String>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (line, target) in targets(text) {
+        if target.contains("://") || target.starts_with("mailto:") {
+            continue;
+        }
+        let (path, heading) = target.split_once('#').unwrap_or((target, ""));
+        let path = if path.is_empty() { file.to_owned() } else { join(file, path) };
+        let within = format!("{path}/");
+        let what = match files.get(&path) {
+            None if files.keys().any(|name| name.starts_with(&within)) => continue,
+            None => format!("the link to {target} leads nowhere: there is no {path}"),
+            Some(text) if !heading.is_empty() && !has_heading(text, heading) => {
+                format!("the link to {target} leads nowhere: {path} has no such heading")
+            }
+            Some(_) if file.starts_with(PAGES) && !path.starts_with("docs/src/") => {
+                format!("the book does not hold {path}: link to the repository's page of it")
+            }
+            Some(_) => continue,
+        };
+        findings.push(Finding::new(file, line, what));
+    }
+    findings
+}
+
+/// The targets of a text's links, with their lines.
+fn targets(text: &str) -> Vec<(usize, &str)> {
+    let (mut targets, mut in_code) = (Vec::new(), false);
+    for (line, at) in text.lines().zip(1..) {
+        in_code ^= line.trim_start().starts_with("```");
+        if in_code {
+            continue;
+        }
+        // Between two backquotes is code.
+        for text in line.split('`').step_by(2) {
+            for (start, _) in text.match_indices("](") {
+                let target = text[start + 2..].split(')').next().unwrap_or_default();
+                targets.push((at, target.split(' ').next().unwrap_or_default()));
+            }
+        }
+        let defined = line.strip_prefix('[').and_then(|it| it.split_once("]: "));
+        targets.extend(defined.map(|(_, target)| (at, target.trim())));
+    }
+    targets
+}
+
+/// The path of what `file` calls `path`.
+fn join(file: &str, path: &str) -> String {
+    let mut parts: Vec<&str> = file.split('/').collect();
+    parts.pop();
+    for part in path.split('/') {
+        match part {
+            "." | "" => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+/// Whether a text has a heading that is linked to as `id`.
+fn has_heading(text: &str, id: &str) -> bool {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    headings.map(|line| line.trim_start_matches('#').trim()).any(|heading| {
+        let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect::<String>() == id
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(files: &[(&str, &str)]) -> Vec<String> {
+        let files = files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        check(&files.collect()).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn links_lead_somewhere() {
+        let a = "[b](docs/b.md#two-words) [c](docs) `[x](y)`\n```text\n[x](y)\n```\n## Two `words`!\n\
+            [me](#two-words)\nhttps://a.b\n[d](https://a.b/c)\n";
+        let b = "# Two words\n[up](../a.md)\n";
+        assert_eq!(said(&[("a.md", a), ("docs/b.md", b)]), [""; 0]);
+        let wrong = said(&[("a.md", "\n[b](b.md)\n[c](#none)\n[r]: c.md\n")]);
+        assert_eq!(wrong.len(), 3, "{wrong:?}");
+        assert!(wrong[0].starts_with("a.md:2: the link to b.md leads nowhere"), "{wrong:?}");
+        assert!(wrong[1].contains("no such heading"), "{wrong:?}");
+    }
+
+    #[test]
+    fn a_page_is_in_the_book_and_its_examples_are_compiled() {
+        let page = ("docs/src/a.md", "```rust\nlet a = 1;\n```\n```text\n```\n");
+        let summary = ("docs/src/SUMMARY.md", "- [A](a.md)\n");
+        let wrong = said(&[page, summary]);
+        assert!(wrong.len() == 1 && wrong[0].contains("examples are not compiled"), "{wrong:?}");
+        let list = (EXAMPLES, "pages! { a \"a.md\", }");
+        assert_eq!(said(&[page, summary, list]), [""; 0]);
+        let wrong = said(&[("docs/src/a.md", "```\nx\n```\n"), ("docs/src/SUMMARY.md", "")]);
+        assert!(wrong.len() == 2 && wrong[1].starts_with("docs/src/a.md:1: a block"), "{wrong:?}");
+    }
+}
