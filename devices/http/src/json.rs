@@ -1,0 +1,148 @@
+//! JSON (RFC 8259) by serde.
+//!
+//! It is read by `serde_json`, with the heap and without the standard library:
+//! `serde-json-core`, which needs no heap, reads no text that has escapes in it, says of an
+//! error not where it is, and ends the machine by a panic for types that it does not know.
+
+use core::fmt;
+use serde_core::de::DeserializeOwned;
+
+/// How deep arrays and objects may lie in each other. A type that holds itself is read by a
+/// function that calls itself, and the stack has an end.
+pub const DEPTH: usize = 32;
+
+/// What is wrong with a text that was to be JSON of some type.
+#[derive(Debug)]
+pub struct Wrong(What);
+
+#[derive(Debug)]
+enum What {
+    Deep(usize, usize),
+    Serde(serde_json::Error),
+}
+
+impl Wrong {
+    /// The line in which it was found, from 1 on, and how many of its bytes were read.
+    #[must_use]
+    pub fn at(&self) -> (usize, usize) {
+        match &self.0 {
+            What::Deep(line, column) => (*line, *column),
+            What::Serde(error) => (error.line(), error.column()),
+        }
+    }
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            What::Deep(line, column) => write!(
+                f,
+                "arrays and objects lie more than {DEPTH} deep in each other \
+                 at line {line} column {column}"
+            ),
+            What::Serde(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for Wrong {}
+
+/// Reads a text as a `T`.
+///
+/// ```
+/// use xenith_http::json;
+///
+/// let sizes: Vec<u32> = json::parse(b"[1, 2, 3]")?;
+/// assert_eq!(sizes, [1, 2, 3]);
+///
+/// let wrong = json::parse::<Vec<u32>>(b"[1,\n -2]").unwrap_err();
+/// assert_eq!(wrong.at(), (2, 3));
+/// assert_eq!(
+///     wrong.to_string(),
+///     "invalid value: integer `-2`, expected u32 at line 2 column 3"
+/// );
+/// # Ok::<(), json::Wrong>(())
+/// ```
+///
+/// # Errors
+/// [`Wrong`] for what is no JSON, is no `T`, or lies more than [`DEPTH`] deep.
+pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Wrong> {
+    match too_deep(text) {
+        Some((line, column)) => Err(Wrong(What::Deep(line, column))),
+        None => serde_json::from_slice(text).map_err(|error| Wrong(What::Serde(error))),
+    }
+}
+
+/// Where arrays and objects lie too deep in each other: the line, and how many of its bytes.
+fn too_deep(text: &[u8]) -> Option<(usize, usize)> {
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    for (at, byte) in text.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => {
+                depth += 1;
+                if depth > DEPTH {
+                    let before = &text[..at];
+                    let lines = before.iter().filter(|&&byte| byte == b'\n').count();
+                    let line = before.rsplit(|&byte| byte == b'\n').next()?;
+                    return Some((lines + 1, line.len() + 1));
+                }
+            }
+            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+    use std::format;
+    use std::string::{String, ToString};
+    use std::vec::Vec;
+
+    #[test]
+    fn an_error_says_where_it_is() {
+        for (text, line, column) in [
+            ("", 1, 0),
+            ("{", 1, 1),
+            ("{\"a\": 1", 1, 7),
+            ("{\n  \"a\": x}", 2, 8),
+            ("{\"a\": 1}\n}", 2, 1),
+            ("{\"a\": \"b\"}", 1, 9),
+            ("{\"a\": 1e999}", 1, 11),
+            ("{\"a\": \"\u{1}\"}", 1, 8),
+        ] {
+            let wrong = parse::<BTreeMap<String, i32>>(text.as_bytes()).unwrap_err();
+            assert_eq!(wrong.at(), (line, column), "{text}: {wrong}");
+            let place = format!("at line {line} column {column}");
+            assert!(wrong.to_string().ends_with(&place), "{wrong}");
+        }
+        assert!(parse::<String>(b"\"\xFF\"").is_err(), "no UTF-8");
+        assert!(parse::<String>(b"\"\\ud800\"").is_err(), "half a character");
+        assert_eq!(parse::<String>(b"\"\\ud83d\\ude00\\n\"").unwrap(), "\u{1f600}\n");
+    }
+
+    #[test]
+    fn what_lies_too_deep_is_refused_before_it_is_read() {
+        let nested = |open: &str, close: &str, depth| {
+            format!("{}{}", open.repeat(depth), close.repeat(depth))
+        };
+        assert_eq!(too_deep(nested("[", "]", DEPTH).as_bytes()), None);
+        assert_eq!(too_deep(nested("[", "]", DEPTH + 1).as_bytes()), Some((1, DEPTH + 1)));
+        let lines = nested("{\"a\":\n[", "]}", DEPTH);
+        assert_eq!(too_deep(lines.as_bytes()), Some((DEPTH / 2 + 1, 2)));
+        // Side by side is not in each other, and what is quoted is text.
+        assert_eq!(too_deep("[],".repeat(DEPTH * 4).as_bytes()), None);
+        assert_eq!(too_deep(format!("\"{}\"", "[".repeat(99)).as_bytes()), None);
+        assert_eq!(too_deep(format!("\"\\\"{}\"", "[".repeat(99)).as_bytes()), None);
+        assert_eq!(too_deep(format!("\"\\\\\"{}", "[".repeat(99)).as_bytes()), Some((1, 37)));
+        let wrong = parse::<Vec<u8>>("[".repeat(1 << 16).as_bytes()).unwrap_err();
+        let text = "arrays and objects lie more than 32 deep in each other at line 1 column 33";
+        assert_eq!(wrong.to_string(), text);
+    }
+}
