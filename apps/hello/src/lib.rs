@@ -19,3 +19,20 @@ pub async fn start<C: Write>(mut console: C, greeting: &str) -> Result<(), C::Er
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use xenith::task::block_on;
+    use xenith::time::Instant;
+
+    #[test]
+    fn it_greets_every_second() {
+        xenith::testing::simulate_time();
+        let begun = Instant::now();
+        let mut console = [0; 12];
+        block_on(start(&mut console[..], "hi")).unwrap();
+        assert_eq!(&console, b"hi\nhi\nhi\nhi\n");
+        assert_eq!(begun.elapsed(), Duration::from_secs(4));
+    }
+}
