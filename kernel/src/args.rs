@@ -5,6 +5,24 @@
 //! white space separates items, double quotes keep it, and a backslash takes
 //! the next character as it is. `help` alone prints what there is. A key stands once, but
 //! for arguments of the type [`Several`].
+//!
+//! An app names its arguments in [`unikernel!`](crate::unikernel), which parses them. A
+//! device takes its own out of [`Args`].
+//!
+//! # Example
+//! ```
+//! # use xenith_kernel as xenith;
+//! use xenith::args::{Args, Error};
+//!
+//! let line = [&b"port=8080"[..], b"title=My page"];
+//! let mut args = Args::new(line.into_iter())?;
+//! assert_eq!(args.take("port", Some(80_u16))?, 8080);
+//! assert_eq!(args.take("title", None::<&str>)?, "My page");
+//! assert_eq!(args.take("lines", Some(20_u32))?, 20);
+//! // What nobody took is a mistake of the user's.
+//! args.finish()?;
+//! # Ok::<(), Error>(())
+//! ```
 
 pub use crate::command_line::{MOST, Unreadable, split};
 use core::fmt;
@@ -66,6 +84,27 @@ impl fmt::Display for Error {
 }
 
 /// A type that an argument may have.
+///
+/// # Example
+/// ```
+/// # use xenith_kernel as xenith;
+/// use xenith::args::Value;
+///
+/// /// A level of a light, in percent.
+/// #[derive(Debug, PartialEq)]
+/// struct Percent(u8);
+///
+/// impl Value for Percent {
+///     const KIND: &'static str = "number from 0 to 100";
+///
+///     fn parse(text: &'static str) -> Option<Self> {
+///         text.parse().ok().filter(|level| *level <= 100).map(Self)
+///     }
+/// }
+///
+/// assert_eq!(Percent::parse("80"), Some(Percent(80)));
+/// assert_eq!(Percent::parse("120"), None);
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an argument's type",
     note = "arguments are `&'static str`, `bool`, an integer type or `Several`"

@@ -1,4 +1,16 @@
 //! Converts days to dates of the Gregorian calendar and back.
+//!
+//! # Example
+//! ```
+//! # use xenith_kernel as xenith;
+//! use xenith::calendar;
+//!
+//! const DAY: u64 = 24 * 60 * 60;
+//! let (year, month, day) = calendar::date(1_709_164_800 / DAY);
+//! assert_eq!((year, month, day), (2024, 2, 29));
+//! assert_eq!(calendar::day(2024, 2, 29), Some(19_782));
+//! assert_eq!(calendar::day(2023, 2, 29), None);
+//! ```
 
 /// The first day of 1970 among those since 1 March of year 0.
 const EPOCH: u64 = 719_468;

@@ -1,4 +1,4 @@
-//! How an app ends.
+//! Ends an app with a status.
 
 use crate::machine;
 use core::fmt::Display;
@@ -31,6 +31,23 @@ pub fn usage(error: &dyn Display) -> Exit {
 
 /// What `start` may return: nothing, an [`Exit`], or a `Result` of these whose
 /// error is printed.
+///
+/// # Example
+/// ```
+/// # use xenith_kernel as xenith;
+/// use xenith::Exit;
+/// use xenith::exit::Outcome;
+///
+/// /// Succeeds, fails with an error, or ends with a status of the app's own.
+/// async fn start(found: Result<u32, core::fmt::Error>) -> Result<Exit, core::fmt::Error> {
+///     Ok(if found? > 9 { Exit(3) } else { Exit::SUCCESS })
+/// }
+///
+/// # use xenith::task::block_on;
+/// assert_eq!(block_on(start(Ok(1))).report(), Exit::SUCCESS);
+/// assert_eq!(block_on(start(Ok(10))).report(), Exit(3));
+/// assert_eq!(block_on(start(Err(core::fmt::Error))).report(), Exit::FAILURE);
+/// ```
 pub trait Outcome {
     /// Prints an error if there is one and gives the exit status.
     fn report(self) -> Exit;

@@ -8,6 +8,18 @@
 //! [    1.204817] INFO devices::net::netfront: connected
 //! ```
 //!
+//! # Example
+//! ```
+//! fn accept(peer: &str, open: usize) -> bool {
+//!     log::debug!("{peer} connects");
+//!     if open >= 100 {
+//!         log::warn!("{peer} is turned away: {open} connections are open");
+//!     }
+//!     open < 100
+//! }
+//! assert!(accept("192.0.2.7", 99));
+//! ```
+//!
 //! A line that is switched off costs one comparison. Lines never wait: what the
 //! console has no room for is dropped and counted (rule K2).
 

@@ -1,4 +1,20 @@
-//! What the machine's memory is used for.
+//! Tells what the machine's memory is used for.
+//!
+//! # Example
+//! ```
+//! # use xenith_kernel as xenith;
+//! use xenith::memory;
+//!
+//! /// Turns a visitor away while memory is short.
+//! fn accept() -> Result<Vec<u8>, &'static str> {
+//!     if memory::is_low() {
+//!         return Err("come back later");
+//!     }
+//!     memory::zeroed(64 * 1024).ok_or("come back later")
+//! }
+//!
+//! assert_eq!(accept().map(|buffer| buffer.len()), Ok(65_536));
+//! ```
 
 use crate::machine;
 pub use crate::machine::{Mapping, Stats};

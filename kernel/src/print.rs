@@ -7,12 +7,13 @@ use core::fmt;
 ///
 /// It never waits: what the console has no room for is dropped and counted (rule K2), and
 /// control characters are escaped (rule K5). An app whose output must not be lost takes
-/// `devices::Console` and writes to that. Whole lines only, because the lines of the
+/// `xenith::Console` and writes to that. Whole lines only, because the lines of the
 /// [log](mod@crate::log) go to the same place.
 ///
+/// # Example
 /// ```
-/// # use xenith_kernel as kernel;
-/// use kernel::println;
+/// # use xenith_kernel as xenith;
+/// use xenith::println;
 ///
 /// let port = 8080;
 /// println!("listening on port {port}");

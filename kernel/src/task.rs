@@ -5,6 +5,30 @@
 //! task that is woken twice before it runs, runs once. Tasks, wakers and their
 //! memory are the `async-task` crate's, futures that combine others those of
 //! `embassy-futures`; the queue and the loop are here.
+//!
+//! # Example
+//! ```
+//! # use xenith_kernel as xenith;
+//! use core::time::Duration;
+//! use xenith::task::{Either, block_on, join, select, spawn};
+//! use xenith::time::sleep;
+//!
+//! async fn count(seconds: u32) -> u32 {
+//!     sleep(Duration::from_secs(1) * seconds).await;
+//!     seconds
+//! }
+//!
+//! # xenith::testing::simulate_time();
+//! block_on(async {
+//!     // A task runs beside the one that started it. Dropping `task` would cancel it.
+//!     let task = spawn(count(3));
+//!     // Futures that are joined need no heap, and end with the one that takes longest.
+//!     assert_eq!(join(count(1), count(2)).await, (1, 2));
+//!     assert_eq!(task.await, 3);
+//!     // The first one to be ready wins; the other is dropped.
+//!     assert!(matches!(select(count(9), count(4)).await, Either::Second(4)));
+//! });
+//! ```
 
 use crate::time::Instant;
 use crate::{machine, time};
@@ -120,6 +144,25 @@ impl<T> Future for Task<T> {
 }
 
 /// Starts a task. It runs when the task that runs now awaits.
+///
+/// # Example
+/// ```
+/// # use xenith_kernel as xenith;
+/// use std::cell::Cell;
+/// use std::rc::Rc;
+/// use xenith::task::{block_on, spawn, yield_now};
+///
+/// block_on(async {
+///     // There are no threads, so tasks share by `Rc` and `Cell`, and need no locks.
+///     let served = Rc::new(Cell::new(0));
+///     for _ in 0..3 {
+///         let served = served.clone();
+///         spawn(async move { served.set(served.get() + 1) }).detach();
+///     }
+///     yield_now().await;
+///     assert_eq!(served.get(), 3);
+/// });
+/// ```
 pub fn spawn<F>(future: F) -> Task<F::Output>
 where
     F: Future + 'static,

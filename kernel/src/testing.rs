@@ -1,13 +1,14 @@
 //! A simulated machine, for tests on a host: time that jumps, memory of any size, and
 //! randomness that repeats.
 //!
+//! # Example
 //! ```
-//! # use xenith_kernel as kernel;
-//! use kernel::task::block_on;
-//! use kernel::time::{Instant, sleep};
-//! use std::time::Duration;
+//! # use xenith_kernel as xenith;
+//! use core::time::Duration;
+//! use xenith::task::block_on;
+//! use xenith::time::{Instant, sleep};
 //!
-//! kernel::testing::simulate_time();
+//! xenith::testing::simulate_time();
 //! let hour = Duration::from_secs(3600);
 //! block_on(async {
 //!     let begun = Instant::now();

@@ -2,6 +2,15 @@
 //!
 //! What a peer or a user sent may hold control bytes that a terminal obeys
 //! (rule K5), so lines of the kernel go through [`EscapeControls`].
+//!
+//! # Example
+//! ```
+//! # use xenith_kernel as xenith;
+//! use xenith::text::Escaped;
+//!
+//! let name = b"\x1b[2Jroot\xff";
+//! assert_eq!(format!("no user {}", Escaped(name)), r"no user \x1b[2Jroot\xff");
+//! ```
 
 use core::fmt::{self, Write};
 

@@ -1,4 +1,27 @@
-//! Time: a monotonic clock, the wall clock, sleeping, intervals and timeouts.
+//! Reads the clocks, sleeps, and limits how long something may take.
+//!
+//! # Example
+//! ```
+//! # use xenith_kernel as xenith;
+//! use core::time::Duration;
+//! use xenith::task::block_on;
+//! use xenith::time::{Instant, interval, sleep, timeout};
+//!
+//! # xenith::testing::simulate_time();
+//! block_on(async {
+//!     let begun = Instant::now();
+//!     let mut seconds = interval(Duration::from_secs(1));
+//!     for _ in 0..3 {
+//!         seconds.tick().await;
+//!     }
+//!     assert_eq!(begun.elapsed(), Duration::from_secs(3));
+//!
+//!     // Whatever takes too long is dropped.
+//!     let answer = timeout(Duration::from_secs(5), sleep(Duration::from_secs(60)));
+//!     assert!(answer.await.is_err());
+//!     assert_eq!(begun.elapsed(), Duration::from_secs(8));
+//! });
+//! ```
 
 use crate::machine;
 use alloc::collections::BinaryHeap;

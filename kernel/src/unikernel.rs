@@ -2,17 +2,31 @@
 
 /// Names what an app is and needs, and wires it.
 ///
-/// ```ignore
-/// kernel::unikernel! {
-///     /// Serves files over HTTP.
-///     name: "httpd",
-///     memory: 8 MiB,
-///     devices: { console: Console, net: Net("0") },
+/// # Example
+/// ```no_run,standalone_crate
+/// #![no_main]
+/// # use xenith_kernel as xenith;
+/// # mod counter {
+/// # use xenith_kernel as xenith;
+/// /// Counts `from` some number on.
+/// pub async fn start(from: u32, quiet: bool) {
+///     if !quiet {
+///         xenith::println!("{from}, {}, ...", from + 1);
+///     }
+/// }
+/// # }
+///
+/// xenith::unikernel! {
+///     /// Counts.
+///     name: "counter",
+///     memory: 1 MiB,
 ///     args: {
-///         /// TCP port to listen on.
-///         port: u16 = 80,
+///         /// The first number.
+///         from: u32,
+///         /// Prints nothing.
+///         quiet: bool = false,
 ///     },
-///     main: httpd::start,
+///     main: counter::start,
 /// }
 /// ```
 ///

@@ -1,5 +1,16 @@
 //! What every block device must do: one suite for all of them, which destroys what is on
 //! the device. Guests run it on real Xen, and tests on everything else.
+//!
+//! # Example
+//! ```
+//! # mod xenith { pub use kernel::*; pub use xenith_devices::*; }
+//!
+//! use xenith::block::conformance::check;
+//! use xenith::block::memory::Memory;
+//! use xenith::task::block_on;
+//!
+//! assert_eq!(block_on(check(&Memory::new(4096, 1024))), Ok(()));
+//! ```
 
 use super::{Block, Error, ErrorKind};
 use alloc::boxed::Box;

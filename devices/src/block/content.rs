@@ -2,6 +2,30 @@
 //!
 //! An app that writes on a disk as a whole asks [`may_write`] first: it may if the disk is
 //! blank, holds only what the app wrote earlier, or the user says so.
+//!
+//! # Example
+//! ```
+//! # mod xenith { pub use kernel::*; pub use xenith_devices::*; }
+//!
+//! use xenith::block::content::{Content, Refused, may_write};
+//! use xenith::block::memory::Memory;
+//! use xenith::task::block_on;
+//!
+//! /// Only what begins like this is the app's own.
+//! fn is_own(_: u64, piece: &[u8]) -> bool {
+//!     piece.starts_with(b"MY APP")
+//! }
+//!
+//! let blank = Memory::new(512, 2048);
+//! assert_eq!(block_on(may_write(&blank, false, is_own)), Ok(()));
+//!
+//! let mut archive = vec![0; 1 << 20];
+//! archive[257..262].copy_from_slice(b"ustar");
+//! let archive = Memory::from_bytes(512, archive);
+//! let refused = block_on(may_write(&archive, false, is_own));
+//! assert_eq!(refused, Err(Refused::Holds(Content::Known("a tar archive"))));
+//! assert_eq!(block_on(may_write(&archive, true, is_own)), Ok(()), "the user said so");
+//! ```
 
 use super::{Block, Error, ErrorKind};
 use alloc::vec::Vec;

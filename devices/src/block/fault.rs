@@ -4,6 +4,32 @@
 //! With a volatile cache, what is written stays there until a flush. When the power
 //! fails, each sector that is still in it was written or was not, whatever the order,
 //! and the one that is just being written may be torn: a part of it is new.
+//!
+//! # Example
+//! ```
+//! # mod xenith { pub use kernel::*; pub use xenith_devices::*; }
+//!
+//! use xenith::block::fault::{Fault, Faults};
+//! use xenith::block::memory::Memory;
+//! use xenith::block::{Block, ErrorKind};
+//! use xenith::task::block_on;
+//!
+//! let cached = Faults { cache: true, tear: true, ..Faults::default() };
+//! let disk = Fault::new(Memory::new(512, 8), cached, 42);
+//! block_on(async {
+//!     disk.write(0, &[1; 512]).await?;
+//!     disk.flush().await?;
+//!     // The power fails in the middle of the next write.
+//!     disk.fail_after(0);
+//!     assert_eq!(disk.write(1, &[2; 512]).await, Err(ErrorKind::Gone));
+//!     disk.power_on();
+//!     let mut sector = [0; 512];
+//!     disk.read(0, &mut sector).await?;
+//!     assert_eq!(sector, [1; 512], "what was flushed is there");
+//!     Ok::<(), ErrorKind>(())
+//! })?;
+//! # Ok::<(), ErrorKind>(())
+//! ```
 
 use super::{Block, Error, ErrorKind, Info};
 use alloc::vec;

@@ -1,4 +1,23 @@
-//! A disk in memory.
+//! Provides a disk in memory, for tests and for what need not last.
+//!
+//! # Example
+//! ```
+//! # mod xenith { pub use kernel::*; pub use xenith_devices::*; }
+//!
+//! use xenith::block::memory::Memory;
+//! use xenith::block::{Block, ErrorKind};
+//! use xenith::task::block_on;
+//!
+//! let disk = Memory::from_bytes(512, b"boot".repeat(256));
+//! assert_eq!(disk.info().sectors, 2);
+//! let mut sector = [0; 512];
+//! block_on(disk.read(1, &mut sector))?;
+//! assert!(sector.starts_with(b"boot"));
+//!
+//! let locked = disk.clone().read_only();
+//! assert_eq!(block_on(locked.write(0, &sector)), Err(ErrorKind::ReadOnly));
+//! # Ok::<(), ErrorKind>(())
+//! ```
 
 use super::{Block, Discard, ErrorKind, Info};
 use alloc::rc::Rc;

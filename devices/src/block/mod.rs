@@ -131,6 +131,40 @@ impl fmt::Display for ErrorKind {
 }
 
 /// An error of a block device.
+///
+/// # Example
+/// ```
+/// # mod xenith { pub use kernel::*; pub use xenith_devices::*; }
+///
+/// use core::fmt;
+/// use xenith::block::{Error, ErrorKind};
+///
+/// /// An error of a disk that is split over two others.
+/// #[derive(Debug)]
+/// struct Half<E> {
+///     upper: bool,
+///     error: E,
+/// }
+///
+/// impl<E: Error> fmt::Display for Half<E> {
+///     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+///         let half = if self.upper { "upper" } else { "lower" };
+///         write!(f, "the {half} half: {}", self.error)
+///     }
+/// }
+///
+/// impl<E: Error> core::error::Error for Half<E> {}
+///
+/// impl<E: Error> Error for Half<E> {
+///     fn kind(&self) -> ErrorKind {
+///         self.error.kind()
+///     }
+/// }
+///
+/// let error = Half { upper: true, error: ErrorKind::TimedOut };
+/// assert_eq!(error.kind(), ErrorKind::TimedOut);
+/// assert_eq!(error.to_string(), "the upper half: the disk does not answer");
+/// ```
 pub trait Error: core::error::Error {
     /// What sort of error it is.
     fn kind(&self) -> ErrorKind;
@@ -147,6 +181,42 @@ impl Error for ErrorKind {
 /// Something that holds sectors.
 ///
 /// Dropping the future of a request abandons it: a write may or may not be done.
+///
+/// # Example
+/// ```
+/// # mod xenith { pub use kernel::*; pub use xenith_devices::*; }
+///
+/// use xenith::block::memory::Memory;
+/// use xenith::block::{Block, Error, ErrorKind};
+/// use xenith::task::{block_on, join};
+///
+/// /// Counts a start in the first sector of a disk, and returns how many there were.
+/// async fn count_start<B: Block>(disk: &B) -> Result<u64, B::Error> {
+///     let mut sector = vec![0; disk.info().sector_size as usize];
+///     disk.read(0, &mut sector).await?;
+///     let (number, _) = sector.split_first_chunk_mut::<8>().expect("a sector has 512 bytes");
+///     let starts = u64::from_le_bytes(*number) + 1;
+///     *number = starts.to_le_bytes();
+///     disk.write(0, &sector).await?;
+///     // Until then the device may hold it in a volatile cache.
+///     disk.flush().await?;
+///     Ok(starts)
+/// }
+///
+/// let disk = Memory::new(512, 8);
+/// block_on(async {
+///     assert_eq!(count_start(&disk).await?, 1);
+///     assert_eq!(count_start(&disk).await?, 2);
+///
+///     // Requests run at the same time.
+///     let (mut first, mut last) = ([0; 512], [0; 512]);
+///     let (first, last) = join(disk.read(0, &mut first), disk.read(8, &mut last)).await;
+///     assert!(first.is_ok());
+///     assert_eq!(last.map_err(|error| error.kind()), Err(ErrorKind::OutOfRange));
+///     Ok::<(), ErrorKind>(())
+/// })?;
+/// # Ok::<(), ErrorKind>(())
+/// ```
 pub trait Block {
     /// What goes wrong with it.
     type Error: Error;

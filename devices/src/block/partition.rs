@@ -1,5 +1,30 @@
 //! A part of a disk as a disk: what the table at its beginning calls a partition.
 //!
+//! # Example
+//! ```
+//! # mod xenith { pub use kernel::*; pub use xenith_devices::*; }
+//!
+//! use xenith::block::memory::Memory;
+//! use xenith::block::partition::{Error, Partition};
+//! use xenith::block::{Block, ErrorKind};
+//! use xenith::task::block_on;
+//!
+//! // An MBR whose first partition has 64 sectors from sector 32 on.
+//! let mut bytes = vec![0; 128 * 512];
+//! bytes[510..512].copy_from_slice(&[0x55, 0xaa]);
+//! bytes[446 + 4] = 0x83;
+//! bytes[446 + 8] = 32;
+//! bytes[446 + 12] = 64;
+//! let disk = Memory::from_bytes(512, bytes);
+//!
+//! let partition = block_on(Partition::open(disk.clone(), 1))?;
+//! assert_eq!(partition.info().sectors, 64);
+//! let beyond = block_on(partition.read(64, &mut [0; 512]));
+//! assert_eq!(beyond, Err(ErrorKind::OutOfRange));
+//! assert_eq!(block_on(Partition::open(disk, 2)).err(), Some(Error::Missing(2)));
+//! # Ok::<(), Error>(())
+//! ```
+//!
 //! The crate `gpt_disk_types` knows the tables: GPT, with a second one at the disk's end
 //! for when the first is damaged, and MBR, of which the four primary partitions. Which
 //! blocks are read, and whether what they say can be, is judged here.

@@ -1,7 +1,26 @@
-//! The console: a stream of bytes each way, shared with the toolstack on Xen
-//! and with the terminal on Linux.
+//! Reads and writes the console: a stream of bytes each way, which goes to `xl console` and
+//! xenconsoled on Xen and to the terminal on Linux.
 //!
 //! A program takes `impl embedded_io_async::Write`, `Read` or both.
+//!
+//! # Example
+//! ```
+//! # mod xenith { pub use kernel::*; pub use xenith_devices::*; }
+//!
+//! use embedded_io_async::Write;
+//! use xenith::task::block_on;
+//!
+//! /// Greets on anything that takes bytes, so that a test can read what was written.
+//! async fn start<C: Write>(mut console: C, name: &str) -> Result<(), C::Error> {
+//!     console.write_all(b"Hello, ").await?;
+//!     console.write_all(name.as_bytes()).await?;
+//!     console.write_all(b"!\n").await
+//! }
+//!
+//! let mut console = [0; 64];
+//! block_on(start(&mut console[..], "Xen")).unwrap();
+//! assert!(console.starts_with(b"Hello, Xen!\n"));
+//! ```
 
 use core::future::poll_fn;
 use core::task::Poll;

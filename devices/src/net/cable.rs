@@ -2,6 +2,20 @@
 //!
 //! It punishes: a frame that was transmitted arrives only when the end that sent it
 //! was flushed, and a buffer that `fill` is given holds an older frame.
+//!
+//! # Example
+//! ```
+//! # mod xenith { pub use kernel::*; pub use xenith_devices::*; }
+//!
+//! use xenith::net::cable::{Options, cable};
+//! use xenith::net::{Meta, Net};
+//!
+//! let (left, right) = cable(Options { mtu: 9000, ..Options::default() });
+//! left.transmit(9014, |frame| (frame.fill(7), Meta::default())).unwrap();
+//! assert_eq!(right.receive(|_, _| ()), None, "it was not flushed");
+//! left.flush();
+//! assert_eq!(right.receive(|frame, _| frame.len()), Some(9014));
+//! ```
 
 use super::{Broken, Checksum, HEADER, Info, Mac, Meta, Net};
 use alloc::collections::VecDeque;

@@ -2,6 +2,30 @@
 //! tests. The same seed makes the same trouble.
 //!
 //! What is received suffers; wrap both ends of a cable for trouble both ways.
+//!
+//! # Example
+//! ```
+//! # mod xenith { pub use kernel::*; pub use xenith_devices::*; }
+//!
+//! use xenith::net::cable::{Options, cable};
+//! use xenith::net::fault::{Fault, Faults};
+//! use xenith::net::{Meta, Net};
+//! use core::task::{Context, Waker};
+//!
+//! let (left, right) = cable(Options::default());
+//! // One frame of ten is lost.
+//! let right = Fault::new(right, Faults { lose: 100, ..Faults::default() }, 42);
+//! for _ in 0..50 {
+//!     left.transmit(60, |frame| (frame.fill(0), Meta::default())).unwrap();
+//! }
+//! left.flush();
+//! let mut came = 0;
+//! let mut context = Context::from_waker(Waker::noop());
+//! while right.poll_receive(&mut context).is_ready() && right.receive(|_, _| ()).is_some() {
+//!     came += 1;
+//! }
+//! assert!((40..50).contains(&came));
+//! ```
 
 use super::{Broken, Checksum, Info, Meta, Net};
 use alloc::vec::Vec;

@@ -101,6 +101,26 @@ impl Default for Offloads {
 }
 
 /// An interface that a manifest names and that can leave things to its other side.
+///
+/// A stack that opens an interface says by it what it can make use of.
+///
+/// # Example
+/// ```
+/// # mod xenith { pub use kernel::*; pub use xenith_devices::*; }
+///
+/// use xenith::Device;
+/// use xenith::args::{self, Args};
+/// use xenith::net::{Offloading, Offloads};
+///
+/// /// Takes the interface's arguments, and large segments both ways.
+/// fn configure<N: Offloading>(args: &mut Args) -> Result<N::Settings, args::Error> {
+///     let all = Offloads { checksum: true, transmit_large: true, receive_large: true };
+///     Ok(N::offload(N::configure(args)?, all))
+/// }
+///
+/// configure::<xenith::Net>(&mut Args::default())?;
+/// # Ok::<(), args::Error>(())
+/// ```
 pub trait Offloading: kernel::Device {
     /// `settings` with these offloads.
     fn offload(settings: Self::Settings, offloads: Offloads) -> Self::Settings;
@@ -119,6 +139,45 @@ impl core::fmt::Display for Broken {
 impl core::error::Error for Broken {}
 
 /// Something that carries Ethernet frames.
+///
+/// # Example
+/// ```
+/// # mod xenith { pub use kernel::*; pub use xenith_devices::*; }
+///
+/// use core::future::poll_fn;
+/// use xenith::net::cable::{Options, cable};
+/// use xenith::net::{Broken, Meta, Net};
+/// use xenith::task::{block_on, join};
+///
+/// /// Sends the next frame back to where it came from.
+/// async fn reflect(net: &impl Net) -> Result<(), Broken> {
+///     poll_fn(|context| net.poll_receive(context)).await?;
+///     let Some(mut frame) = net.receive(|frame, _| frame.to_vec()) else { return Ok(()) };
+///     // Destination and source change places.
+///     let (to, from) = frame.split_at_mut(6);
+///     to.swap_with_slice(&mut from[..6]);
+///     poll_fn(|context| net.poll_transmit(context)).await?;
+///     net.transmit(frame.len(), |buffer| (buffer.copy_from_slice(&frame), Meta::default()));
+///     net.flush();
+///     Ok(())
+/// }
+///
+/// let (left, right) = cable(Options::default());
+/// let answered = async {
+///     left.transmit(60, |frame| {
+///         frame.fill(1);
+///         frame[6..12].fill(2);
+///         ((), Meta::default())
+///     });
+///     left.flush();
+///     poll_fn(|context| left.poll_receive(context)).await?;
+///     Ok(left.receive(|frame, _| [frame[0], frame[6]]))
+/// };
+/// let (reflected, answered) = block_on(join(reflect(&right), answered));
+/// reflected?;
+/// assert_eq!(answered?, Some([2, 1]));
+/// # Ok::<(), Broken>(())
+/// ```
 ///
 /// [`transmit`](Net::transmit) may be called from within the closure that
 /// [`receive`](Net::receive) runs. Frames that are transmitted while there is

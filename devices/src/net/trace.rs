@@ -1,5 +1,23 @@
 //! An interface that writes down what passes it, in the format of pcap, which Wireshark
 //! and tcpdump read.
+//!
+//! # Example
+//! ```
+//! # mod xenith { pub use kernel::*; pub use xenith_devices::*; }
+//!
+//! use std::cell::RefCell;
+//! use std::rc::Rc;
+//! use xenith::net::cable::{Options, cable};
+//! use xenith::net::trace::Trace;
+//! use xenith::net::{Meta, Net};
+//!
+//! let (left, _right) = cable(Options::default());
+//! let file = Rc::new(RefCell::new(Vec::new()));
+//! let sink = file.clone();
+//! let net = Trace::new(left, move |bytes: &[u8]| sink.borrow_mut().extend_from_slice(bytes));
+//! net.transmit(60, |frame| (frame.fill(7), Meta::default())).unwrap();
+//! assert_eq!(file.borrow().len(), 24 + 16 + 60, "the file's head, the record's, the frame");
+//! ```
 
 use super::{Broken, Info, Meta, Net};
 use core::cell::RefCell;

@@ -12,6 +12,22 @@
 //! no randomness: every request fails (rule S5).
 //!
 //! The `getrandom` crate, and with it most of the ecosystem, gets its bytes here.
+//!
+//! # Example
+//! ```
+//! # use xenith_kernel as xenith;
+//! use xenith::entropy::{self, Unseeded};
+//!
+//! /// Draws a key, or says that the machine has no randomness to draw it from.
+//! fn session_key() -> Result<[u8; 16], Unseeded> {
+//!     let mut key = [0; 16];
+//!     entropy::fill(&mut key)?;
+//!     Ok(key)
+//! }
+//!
+//! assert_ne!(session_key()?, session_key()?);
+//! # Ok::<(), Unseeded>(())
+//! ```
 
 #[cfg(target_os = "xen")]
 mod getrandom;

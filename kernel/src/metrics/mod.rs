@@ -2,6 +2,16 @@
 //!
 //! Whatever counts something is a [`Source`]; the kernel's own is [`Machine`].
 //! `apps/metrics` turns them into the text that Prometheus reads.
+//!
+//! # Example
+//! ```
+//! # use xenith_kernel as xenith;
+//! use xenith::metrics::{Machine, Source};
+//!
+//! Machine.metrics(&mut |metric| {
+//!     println!("xenith_{} {}", metric.name, metric.value);
+//! });
+//! ```
 
 #[cfg(target_os = "xen")]
 mod xen;
@@ -67,6 +77,34 @@ pub fn give(each: &mut dyn FnMut(Metric), metrics: &'static [Metric], values: &[
 }
 
 /// Something that counts.
+///
+/// # Example
+/// ```
+/// # use xenith_kernel as xenith;
+/// use std::cell::Cell;
+/// use xenith::metrics::{Metric, Source};
+///
+/// #[derive(Default)]
+/// struct Visits {
+///     pages: Cell<u64>,
+///     open: Cell<u64>,
+/// }
+///
+/// impl Source for Visits {
+///     fn metrics(&self, each: &mut dyn FnMut(Metric)) {
+///         xenith::metrics! { each;
+///             counter("visits_pages", "Pages served.", self.pages.get()),
+///             gauge("visits_open", "Visits under way.", self.open.get()),
+///         }
+///     }
+/// }
+///
+/// let visits = Visits::default();
+/// visits.pages.set(7);
+/// let mut values = Vec::new();
+/// visits.metrics(&mut |metric| values.push((metric.name, metric.value)));
+/// assert_eq!(values, [("visits_pages", 7), ("visits_open", 0)]);
+/// ```
 pub trait Source {
     /// Gives each number to `each`.
     fn metrics(&self, each: &mut dyn FnMut(Metric));

@@ -9,6 +9,26 @@
 //! However an app ends, also by itself: what it wrote to connections that were open then is
 //! sent before the machine is gone, for no longer than [`grace`] again. Whoever has such
 //! things to finish keeps a [`Hold`].
+//!
+//! # Example
+//! ```
+//! # use xenith_kernel as xenith;
+//! # use xenith::task::block_on;
+//! use core::time::Duration;
+//! use xenith::shutdown;
+//! use xenith::task::{Either, select};
+//!
+//! /// Works until it is done, or until the toolstack asks for the end.
+//! async fn start(work: impl Future<Output = ()>) {
+//!     shutdown::set_grace(Duration::from_secs(30));
+//!     match select(work, shutdown::requested()).await {
+//!         Either::First(()) => xenith::println!("done"),
+//!         Either::Second(request) => xenith::println!("ending, as asked: {request:?}"),
+//!     }
+//! }
+//!
+//! block_on(start(async {}));
+//! ```
 
 #[cfg(not(target_os = "xen"))]
 mod linux;

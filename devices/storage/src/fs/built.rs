@@ -1,4 +1,4 @@
-//! Files that are a part of the image.
+//! Provides files that are a part of the image.
 //!
 //! The crate `include_dir` needs the standard library's paths; what it does beside
 //! `include_bytes!` is a search by name, which stands here.
@@ -9,9 +9,26 @@ use super::{Error, Kind, Metadata, Tree, path};
 #[derive(Clone, Copy, Debug)]
 pub struct Built(&'static [(&'static str, &'static [u8])]);
 
-/// Builds files into the image: `kv::built!("../www": "index.html", "pictures/a.png")`
-/// is a [`Built`]($crate::fs::built::Built) of files in that folder, which is relative to the
-/// source file.
+/// Builds files into the image: a [`Built`]($crate::fs::built::Built) of files in a folder,
+/// which is relative to the source file.
+///
+/// # Example
+/// ```standalone_crate
+/// # mod xenith { pub use devices::*; pub use kernel::*; pub use xenith_storage::*; }
+///
+/// use xenith::fs::built::Built;
+/// use xenith::fs::{Error, Tree};
+/// use xenith::task::block_on;
+///
+/// static SOURCE: Built = xenith::built!("../fs": "mod.rs", "tar/format.rs");
+///
+/// block_on(async {
+///     let node = SOURCE.lookup(b"tar/format.rs").await?;
+///     assert!(SOURCE.metadata(&node).size > 0);
+///     Ok::<(), Error>(())
+/// })?;
+/// # Ok::<(), Error>(())
+/// ```
 #[macro_export]
 macro_rules! built {
     ($folder:literal: $($path:literal),+ $(,)?) => {

@@ -15,6 +15,27 @@ const ENTRY: usize = 128;
 
 /// A tree whose contents are kept in memory, as far as there is room. It must not
 /// change meanwhile.
+///
+/// # Example
+/// ```
+/// # mod xenith { pub use devices::*; pub use kernel::*; pub use xenith_storage::*; }
+///
+/// use xenith::fs::built::Built;
+/// use xenith::fs::{CHUNK, Cache, Error, Tree};
+/// use xenith::task::block_on;
+///
+/// let tree = Built::new(&[("large", &[7; CHUNK + 100])]);
+/// let cache = Cache::new(tree, 1 << 20);
+/// block_on(async {
+///     let node = cache.tree().lookup(b"large").await?;
+///     assert_eq!(cache.chunk(&node, 0).await?.len(), CHUNK);
+///     // This one is read, and the next time it is not.
+///     assert_eq!(cache.chunk(&node, 1).await?.len(), 100);
+///     assert_eq!(cache.chunk(&node, 1).await?.len(), 100);
+///     Ok::<(), Error>(())
+/// })?;
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Cache<T> {
     tree: T,

@@ -1,4 +1,25 @@
-//! Ext2, ext3 and ext4 as Linux makes them, to be read.
+//! Reads ext2, ext3 and ext4 as Linux makes them.
+//!
+//! # Example
+//! ```
+//! # mod xenith { pub use devices::*; pub use kernel::*; pub use xenith_storage::*; }
+//!
+//! use xenith::block::Block;
+//! use xenith::block::memory::Memory;
+//! use xenith::fs::ext4::Ext4;
+//! use xenith::fs::{Error, Tree};
+//! use xenith::task::block_on;
+//!
+//! /// Returns the size of a configuration on the root file system of some Linux.
+//! async fn size<B: Block>(disk: B) -> Result<u64, Error> {
+//!     let tree = Ext4::open(disk).await?;
+//!     let node = tree.lookup(b"/etc/app.toml").await?;
+//!     Ok(tree.metadata(&node).size)
+//! }
+//!
+//! // A disk that holds something else is told from a damaged file system.
+//! assert_eq!(block_on(size(Memory::new(512, 8192))), Err(Error::OtherFormat));
+//! ```
 //!
 //! Checksums are verified, and what is only in the journal is read from there. A file's
 //! blocks are found by its tree of extents, so reading costs what is read, wherever it

@@ -1,4 +1,28 @@
-//! FAT12, FAT16 and FAT32 with long names: what any machine mounts.
+//! Reads and writes FAT12, FAT16 and FAT32 with long names, which any machine mounts.
+//!
+//! # Example
+//! ```
+//! # mod xenith { pub use devices::*; pub use kernel::*; pub use xenith_storage::*; }
+//!
+//! use xenith::block::memory::Memory;
+//! use xenith::fs::fat::Fat;
+//! use xenith::fs::{Error, Files, Tree};
+//! use xenith::task::block_on;
+//!
+//! let disk = Memory::new(512, 8192);
+//! block_on(async {
+//!     let fat = Fat::format(disk.clone()).await?;
+//!     fat.write("Grüße.txt".as_bytes(), 0, b"from Xen").await?;
+//!     fat.sync().await?;
+//!
+//!     // Names are found whatever the case of their letters.
+//!     let fat = Fat::open(disk).await?;
+//!     let node = fat.lookup("GRÜSSE.TXT".replace("SS", "ß").as_bytes()).await?;
+//!     assert_eq!(fat.metadata(&node).size, 8);
+//!     Ok::<(), Error>(())
+//! })?;
+//! # Ok::<(), Error>(())
+//! ```
 //!
 //! Of the crates for it, `fatfs` and what came of it (`axfatfs`) are synchronous, read a
 //! file's chain from its beginning with each call, and panic at names that are none;
@@ -12,7 +36,7 @@
 //! something is renamed it may have both, never none. As with Linux, the file system is
 //! marked as in use before the first change, and as clean by
 //! [`Files::sync`](super::Files::sync), which is also what makes a change last. For what must
-//! not be lost there is [`keys`](super::keys).
+//! not be lost there is [`kv`](crate::kv).
 //!
 //! Names are UTF-8, up to 255 units of UTF-16, the same whatever the case of their letters;
 //! where two on a disk differ in nothing else, each is found by its own. Short names of

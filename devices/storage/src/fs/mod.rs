@@ -56,6 +56,50 @@ pub struct Metadata {
 }
 
 /// Folders and files that can be read.
+///
+/// # Example
+/// ```
+/// # mod xenith { pub use devices::*; pub use kernel::*; pub use xenith_storage::*; }
+///
+/// use xenith::fs::built::Built;
+/// use xenith::fs::{Error, Kind, Tree};
+/// use xenith::task::block_on;
+///
+/// /// Reads a file of up to 64 KiB as a whole.
+/// async fn read_all<T: Tree>(tree: &T, path: &str) -> Result<Vec<u8>, Error> {
+///     let node = tree.lookup(path.as_bytes()).await?;
+///     let size = tree.metadata(&node).size.min(64 * 1024) as usize;
+///     let mut content = vec![0; size];
+///     let mut read = 0;
+///     while read < size {
+///         match tree.read(&node, read as u64, &mut content[read..]).await? {
+///             0 => break,
+///             count => read += count,
+///         }
+///     }
+///     content.truncate(read);
+///     Ok(content)
+/// }
+///
+/// /// Names the folders in the root.
+/// async fn folders<T: Tree>(tree: &T) -> Result<Vec<Vec<u8>>, Error> {
+///     let root = tree.lookup(b"/").await?;
+///     let mut names = Vec::new();
+///     tree.list(&root, &mut |name, metadata| {
+///         if metadata.kind == Kind::Folder {
+///             names.push(name.to_vec());
+///         }
+///     })
+///     .await?;
+///     Ok(names)
+/// }
+///
+/// let tree = Built::new(&[("index.html", b"<h1>Hi</h1>"), ("pictures/a.png", b"")]);
+/// assert_eq!(block_on(read_all(&tree, "/index.html"))?, b"<h1>Hi</h1>");
+/// assert_eq!(block_on(folders(&tree))?, [b"pictures"]);
+/// assert_eq!(block_on(read_all(&tree, "../secret")), Err(Error::BadPath));
+/// # Ok::<(), Error>(())
+/// ```
 pub trait Tree {
     /// A file or folder that was found.
     type Node: Clone;
@@ -114,6 +158,43 @@ pub trait Tree {
 
 /// Folders and files that can be changed. Whether a change is whole after a loss of
 /// power in its middle is the format's affair.
+///
+/// # Example
+/// ```
+/// # mod xenith { pub use devices::*; pub use kernel::*; pub use xenith_storage::*; }
+///
+/// use xenith::block::memory::Memory;
+/// use xenith::fs::fat::Fat;
+/// use xenith::fs::{Error, Files, Tree};
+/// use xenith::task::block_on;
+///
+/// /// Appends a line to a file, which begins with the first one.
+/// async fn log<F: Files>(files: &F, path: &[u8], line: &str) -> Result<(), Error> {
+///     let end = match files.lookup(path).await {
+///         Ok(node) => files.metadata(&node).size,
+///         Err(Error::NotFound) => 0,
+///         Err(error) => return Err(error),
+///     };
+///     files.write(path, end, line.as_bytes()).await?;
+///     // Now it survives a loss of power.
+///     files.sync().await
+/// }
+///
+/// block_on(async {
+///     let files = Fat::format(Memory::new(512, 4096)).await?;
+///     files.create_folder(b"logs").await?;
+///     log(&files, b"logs/today", "one\n").await?;
+///     log(&files, b"logs/today", "two\n").await?;
+///     files.rename(b"logs/today", b"logs/yesterday").await?;
+///     let node = files.lookup(b"logs/yesterday").await?;
+///     let mut content = [0; 16];
+///     let length = files.read(&node, 0, &mut content).await?;
+///     assert_eq!(&content[..length], b"one\ntwo\n");
+///     assert_eq!(files.remove(b"logs").await, Err(Error::NotEmpty));
+///     Ok::<(), Error>(())
+/// })?;
+/// # Ok::<(), Error>(())
+/// ```
 pub trait Files: Tree {
     /// Writes `from` into the file at `path`, from `offset` on, which is at most its
     /// size. A file that is not there is made, its folder is not.

@@ -1,5 +1,38 @@
 //! Tar archives: POSIX.1-1988 (ustar), POSIX.1-2001 (pax), GNU's and the older ones.
 //!
+//! # Example
+//! ```
+//! # mod xenith { pub use devices::*; pub use kernel::*; pub use xenith_storage::*; }
+//!
+//! use xenith::block::memory::Memory;
+//! use xenith::fs::tar::Tar;
+//! use xenith::fs::{Error, Tree};
+//! use xenith::task::block_on;
+//!
+//! /// An archive of one file, as `tar` makes it.
+//! fn archive(name: &str, content: &[u8]) -> Memory {
+//!     let mut bytes = vec![0; 4 * 512];
+//!     bytes[..name.len()].copy_from_slice(name.as_bytes());
+//!     bytes[124..135].copy_from_slice(format!("{:011o}", content.len()).as_bytes());
+//!     bytes[257..265].copy_from_slice(b"ustar\x0000");
+//!     bytes[148..156].fill(b' ');
+//!     let sum: u32 = bytes.iter().map(|&byte| u32::from(byte)).sum();
+//!     bytes[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+//!     bytes[512..512 + content.len()].copy_from_slice(content);
+//!     Memory::from_bytes(512, bytes)
+//! }
+//!
+//! block_on(async {
+//!     let tree = Tar::open(archive("motd", b"Welcome")).await?;
+//!     let node = tree.lookup(b"/motd").await?;
+//!     let mut content = [0; 16];
+//!     let length = tree.read(&node, 0, &mut content).await?;
+//!     assert_eq!(&content[..length], b"Welcome");
+//!     Ok::<(), Error>(())
+//! })?;
+//! # Ok::<(), Error>(())
+//! ```
+//!
 //! The archive is read once, header by header, into an index of names and places;
 //! contents stay where they are. Crates for this (`tar-no-std`, `tar`) want the whole
 //! archive as a slice, or a synchronous reader.

@@ -1,4 +1,33 @@
-//! Values by key, in a log that survives a loss of power at any moment.
+//! Keeps values by key in a log that survives a loss of power at any moment.
+//!
+//! # Example
+//! ```
+//! # mod xenith { pub use devices::*; pub use kernel::*; pub use xenith_storage::*; }
+//!
+//! use xenith::block::memory::Memory;
+//! use xenith::kv::keys::{Batch, Keys};
+//! use xenith::kv::{Error, Store};
+//! use xenith::task::block_on;
+//!
+//! let disk = Memory::new(512, 2048);
+//! block_on(async {
+//!     let keys = Keys::open_or_format(disk.clone()).await?;
+//!     keys.set(b"alice", b"100").await?;
+//!
+//!     // Both or neither, whenever the power fails.
+//!     let mut transfer = Batch::new();
+//!     transfer.set(b"alice", b"70").set(b"bob", b"30");
+//!     keys.apply(transfer).await?;
+//!     keys.close().await?;
+//!
+//!     let keys = Keys::open(disk).await?;
+//!     assert_eq!(keys.get(b"bob").await?.as_deref(), Some(&b"30"[..]));
+//!     let (used, capacity) = keys.usage();
+//!     assert!(used < capacity);
+//!     Ok::<(), Error>(())
+//! })?;
+//! # Ok::<(), Error>(())
+//! ```
 //!
 //! Crates for this were judged by their documentation and source, and not by crash
 //! tests: `ekv` and `sequential-storage` are for NOR flash, where what was written stays
@@ -99,7 +128,7 @@ struct State {
     running: bool,
 }
 
-/// What is to be done, as a whole or not at all.
+/// Changes that are made as a whole or not at all, by [`Keys::apply`].
 #[derive(Clone, Debug, Default)]
 pub struct Batch(Vec<Change>);
 

@@ -11,6 +11,38 @@ use crate::sectors;
 use alloc::vec::Vec;
 
 /// Values by key. What a call did is on the disk when its future is ready.
+///
+/// # Example
+/// ```
+/// # mod xenith { pub use devices::*; pub use kernel::*; pub use xenith_storage::*; }
+///
+/// use xenith::block::memory::Memory;
+/// use xenith::kv::keys::Keys;
+/// use xenith::kv::{Error, Store};
+/// use xenith::task::block_on;
+///
+/// /// Adds a visit of `user`, and returns how many there were.
+/// async fn visit<S: Store>(store: &S, user: &str) -> Result<u64, Error> {
+///     let key = format!("visits/{user}");
+///     let before = store.get(key.as_bytes()).await?;
+///     let before = before.and_then(|value| Some(u64::from_le_bytes(*value.first_chunk()?)));
+///     let visits = before.unwrap_or(0) + 1;
+///     store.set(key.as_bytes(), &visits.to_le_bytes()).await?;
+///     Ok(visits)
+/// }
+///
+/// block_on(async {
+///     let store = Keys::open_or_format(Memory::new(512, 2048)).await?;
+///     assert_eq!(visit(&store, "ada").await?, 1);
+///     assert_eq!(visit(&store, "ada").await?, 2);
+///     assert_eq!(visit(&store, "alan").await?, 1);
+///     let mut users = Vec::new();
+///     store.list(b"visits/", &mut |key, _| users.push(key.to_vec())).await?;
+///     assert_eq!(users, [&b"visits/ada"[..], b"visits/alan"]);
+///     Ok::<(), Error>(())
+/// })?;
+/// # Ok::<(), Error>(())
+/// ```
 pub trait Store {
     /// The value of `key`.
     ///
