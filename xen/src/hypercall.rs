@@ -5,7 +5,7 @@
 //! (`XEN_ELFNOTE_HYPERCALL_PAGE`): number * 32 is the entry, arguments go in
 //! rdi, rsi, rdx, r10 and r8, the result comes back in rax, and rcx, r11 and
 //! the argument registers may change (`public/arch-x86/xen-x86_64.h`).
-//! Everywhere else it is a call into [`crate::fake`], which reads the same
+//! Everywhere else it is a call into `fake`, which reads the same
 //! numbers and the same structures.
 
 use crate::Errno;

@@ -3,7 +3,7 @@
 //! Everything here is a thin, typed layer over the public ABI: no device, no
 //! scheduling, no policy. The one hypercall instruction stands in
 //! [`hypercall`]; on any other operating system than `xen` that module speaks
-//! to [`fake`], a hypervisor inside the test process, so that all code above
+//! to `fake`, a hypervisor inside the test process, so that all code above
 //! runs unchanged in `cargo test`.
 //!
 //! * [`public`]: layouts and constants, one file per public Xen header
@@ -19,7 +19,7 @@
 //! * [`time`]: the paravirtual clock
 //! * [`watchdog`]: a timer that finds a guest that hangs
 //!
-//! On a host, [`hypercall`] calls [`fake`], and the fake is built from everything else
+//! On a host, [`hypercall`] calls `fake`, and the fake is built from everything else
 //! in here. That circle is what a seam with a stand-in behind it is; it is the only one.
 //!
 //! Two rules hold everywhere: no reference ever points into memory that a peer

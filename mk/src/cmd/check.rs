@@ -94,7 +94,7 @@ fn host_steps(project: &Project, steps: &Steps<'_>) {
             steps.skip("unsafe code, Miri", MIRI_MISSING);
         }
     }
-    steps.step("documentation", || {
+    steps.step("docs, host", || {
         let mut command = cargo("doc --workspace --no-deps --quiet");
         capture(steps.ui, command.env("RUSTDOCFLAGS", "--deny warnings")).map(one)
     });
@@ -220,6 +220,18 @@ fn guest_steps(project: &Project, args: &Args, steps: &Steps<'_>) {
         }
         capture(steps.ui, &mut command).map(one)
     });
+    if project.is_xenith() {
+        // What stands behind `cfg(target_os = "xen")` has links of its own.
+        steps.step("docs, guest", || {
+            let mut command = Guests::new(project, Goal::Size, steps.ui)?.cargo("doc");
+            command.args(["--no-deps", "--lib", "--quiet"]).current_dir(&project.root);
+            let published: Vec<_> = project.published().collect();
+            for package in project.guest_packages().filter(|it| published.contains(it)) {
+                command.args(["--package", package]);
+            }
+            capture(steps.ui, command.env("RUSTDOCFLAGS", "--deny warnings")).map(one)
+        });
+    }
     if args.fast || !built {
         let why = if args.fast { "--fast" } else { "the images failed" };
         steps.skip("guests on Xen", why);
