@@ -137,6 +137,15 @@ pub(crate) enum End {
     Broken,
 }
 
+/// How a step of the negotiation with a back end ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The back end got there.
+    Reached,
+    /// The toolstack removed the device meanwhile.
+    Gone,
+}
+
 /// One device's part of the round.
 pub(crate) trait Driver {
     /// The class of device, as xenstore has it.
@@ -160,8 +169,8 @@ pub(crate) trait Driver {
     /// Wakes those who wait.
     fn wake(&self);
 
-    /// Brings the connection about; whether it did, or the device went away.
-    async fn connect(&self, front: &Frontend, watch: &Watch) -> Result<bool, Error>;
+    /// Negotiates with the back end and publishes the rings.
+    async fn connect(&self, front: &Frontend, watch: &Watch) -> Result<Outcome, Error>;
 
     /// Keeps the connection until it ends.
     async fn stay(&self, front: &Frontend, watch: &Watch) -> End;
@@ -247,13 +256,13 @@ pub(crate) async fn keep<D: Driver>(driver: &D, id: &str) {
             Either::Second(never) => match never {},
         };
         match connected {
-            Ok(true) => {
+            Ok(Outcome::Reached) => {
                 driver.trouble().set(None);
                 said = None;
                 let end = driver.stay(&front, &watch).await;
                 driver.disconnect(&front, end).await;
             }
-            Ok(false) => {}
+            Ok(Outcome::Gone) => {}
             // What went away in the middle of it is no error.
             Err(_) if front.is_current().await == Ok(false) => {}
             Err(error) => {
@@ -286,8 +295,8 @@ pub(crate) async fn gone(front: &Frontend, watch: &Watch) -> Result<(), xenstore
     Ok(())
 }
 
-/// Waits until the back end is in state `wanted`, however long it takes; whether it is, or
-/// the device went away.
+/// Waits until the back end is in state `wanted` or the device went away, however long that
+/// takes.
 ///
 /// # Errors
 /// [`Error::Closed`] when it closes where it was to connect.
@@ -295,7 +304,7 @@ pub(crate) async fn wait_for(
     front: &Frontend,
     watch: &Watch,
     wanted: XenbusState,
-) -> Result<bool, Error> {
+) -> Result<Outcome, Error> {
     // One that was closed before opens again for who begins.
     let closes = |state| {
         let closed = matches!(state, XenbusState::Closing | XenbusState::Closed);
@@ -304,20 +313,19 @@ pub(crate) async fn wait_for(
     let reached = |state| state == wanted || closes(state);
     match select(front.wait_until(&reached), gone(front, watch)).await {
         Either::First(Ok(state)) if closes(state) => Err(Error::Closed),
-        Either::First(result) => Ok(result.map(|_| true)?),
-        Either::Second(result) => Ok(result.map(|()| false)?),
+        Either::First(result) => Ok(result.map(|_| Outcome::Reached)?),
+        Either::Second(result) => Ok(result.map(|()| Outcome::Gone)?),
     }
 }
 
-/// Begins: we are there, and the back end has said what it can. Whether it has, or the
-/// device went away.
-pub(crate) async fn begin(front: &Frontend, watch: &Watch) -> Result<bool, Error> {
+/// Announces this end, and waits until the back end has published its features.
+pub(crate) async fn begin(front: &Frontend, watch: &Watch) -> Result<Outcome, Error> {
     // A device that is on its way out is not called back.
     let online = read_number(&front.theirs("online"), 0..=1, 1);
     let state = read_state(&front.ours("state"));
     if online.await? == 0 {
         gone(front, watch).await?;
-        return Ok(false);
+        return Ok(Outcome::Gone);
     }
     if state.await? != XenbusState::Initialising {
         front.announce(XenbusState::Initialising).await?;

@@ -11,14 +11,15 @@
 //! themselves. So a spurious event is harmless (rule E6), and one that comes
 //! between a look and the wait is not lost: its bit stays until the next scan.
 
-use crate::Errno;
 use crate::hypercall::{
     event_channel_op_alloc_unbound, event_channel_op_close, event_channel_op_send,
     event_channel_op_status, sched_op_poll,
 };
 use crate::memory::SharedPage;
 use crate::public::shared_info;
+use crate::{DomId, Errno};
 use alloc::vec::Vec;
+use core::fmt;
 use core::mem::{offset_of, take};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use core::task::Waker;
@@ -30,16 +31,39 @@ const PORTS: u32 = 64 * 64;
 /// Ports that may be open at once: as many as `SCHEDOP_poll` takes.
 pub const OPEN: usize = 128;
 
+/// The number of a port, by which hypercalls and xenstore know it (`evtchn_port_t`).
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(transparent)]
+pub struct PortNumber(pub u32);
+
+impl PortNumber {
+    /// The index of its word among the pending and mask bits.
+    pub(crate) const fn word(self) -> u32 {
+        self.0 / 64
+    }
+
+    /// Its bit in that word.
+    pub(crate) const fn bit(self) -> u64 {
+        1 << (self.0 % 64)
+    }
+}
+
+impl fmt::Display for PortNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// The local end of an event channel. Dropping it closes the channel.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Port {
-    number: u32,
+    number: PortNumber,
 }
 
 /// What is known of one open port.
 #[derive(Debug)]
 struct Open {
-    number: u32,
+    number: PortNumber,
     events: u64,
     /// Its peer is not listened to any more.
     ignored: bool,
@@ -96,8 +120,8 @@ impl Heard {
     }
 
     /// Listens to port `number`, or does not any more.
-    fn set(&self, number: u32, heard: bool) {
-        let (at, bit) = ((number / 64) as usize, 1 << (number % 64));
+    fn set(&self, number: PortNumber, heard: bool) {
+        let (at, bit) = (number.word() as usize, number.bit());
         let Some(word) = self.words.get(at) else { return };
         let old = word.load(Ordering::Relaxed);
         let new = if heard { old | bit } else { old & !bit };
@@ -132,14 +156,14 @@ impl Events {
     }
 
     /// Those who wait for an event on a port.
-    fn waiting(&self, number: u32) -> Waiting {
+    fn waiting(&self, number: PortNumber) -> Waiting {
         let mut open = self.open.lock();
         let port = open.iter_mut().find(|port| port.number == number);
         port.map(|port| take(&mut port.waiting)).unwrap_or_default()
     }
 
     /// Counts an event and gives those who wait for it.
-    fn take(&self, number: u32) -> Option<Waiting> {
+    fn take(&self, number: PortNumber) -> Option<Waiting> {
         let mut open = self.open.lock();
         let port = open.iter_mut().find(|port| port.number == number)?;
         port.events += 1;
@@ -151,17 +175,17 @@ impl Port {
     /// Takes charge of a port that Xen or the domain builder made. Nothing when
     /// the number cannot be a port, is open already, or [`OPEN`] are.
     #[must_use]
-    pub fn adopt(number: u32) -> Option<Self> {
+    pub fn adopt(number: PortNumber) -> Option<Self> {
         let domain = crate::domain();
         let mut open = domain.events.open.lock();
         let taken = open.iter().any(|port| port.number == number);
-        if taken || !(1..PORTS).contains(&number) {
+        if taken || !(1..PORTS).contains(&number.0) {
             return None;
         }
         let waiting = Waiting::default();
         open.push(Open { number, events: 0, ignored: false, waiting }).ok()?;
         domain.events.heard.set(number, true);
-        domain.shared_info.set_bits(mask_word(number / 64), 1 << (number % 64));
+        domain.shared_info.set_bits(mask_word(number.word()), number.bit());
         Some(Self { number })
     }
 
@@ -169,7 +193,7 @@ impl Port {
     ///
     /// # Errors
     /// `ENOSPC` when no more ports may be open.
-    pub fn alloc(remote: u16) -> Result<Self, Errno> {
+    pub fn alloc(remote: DomId) -> Result<Self, Errno> {
         let number = event_channel_op_alloc_unbound(remote)?;
         Self::adopt(number).ok_or_else(|| {
             // It was made a moment ago, so it can be closed.
@@ -180,7 +204,7 @@ impl Port {
 
     /// The number that hypercalls know it by.
     #[must_use]
-    pub const fn number(&self) -> u32 {
+    pub const fn number(&self) -> PortNumber {
         self.number
     }
 
@@ -274,11 +298,11 @@ impl Pending for SharedPage {
 fn take_all(
     pending: &impl Pending,
     heard: impl Iterator<Item = (u32, u64)>,
-    mut serve: impl FnMut(u32),
+    mut serve: impl FnMut(PortNumber),
 ) {
     for (word, ports) in heard {
         for bit in bits(pending.take_word(word, ports)) {
-            serve(word * 64 + bit);
+            serve(PortNumber(word * 64 + bit));
         }
     }
 }
@@ -297,9 +321,9 @@ pub fn scan() {
 
 /// Forgets an event that came on port `number`, open or not. For those who
 /// wait for one port alone, outside the tasks.
-pub fn forget(number: u32) {
+pub fn forget(number: PortNumber) {
     if let Some(domain) = crate::attached() {
-        domain.shared_info.take_bits(pending_word(number / 64 % 64), 1 << (number % 64));
+        domain.shared_info.take_bits(pending_word(number.word() % 64), number.bit());
     }
 }
 
@@ -310,14 +334,14 @@ pub fn wait_until(deadline: u64) {
     let events = crate::domain().events;
     let open = events.open.lock();
     let waited = open.iter().filter(|port| !port.ignored && port.waiting.first.is_some());
-    let mut numbers: heapless::Vec<u32, OPEN> = waited.map(|port| port.number).collect();
+    let mut numbers: heapless::Vec<PortNumber, OPEN> = waited.map(|port| port.number).collect();
     drop(open);
     // Xen wakes those who wait for no port, or for many, by the event of any port. The
     // timer enters the guest anyway.
     let timer = events.timer.load(Ordering::Relaxed);
     if numbers.is_empty() && timer > 0 {
         // There is room.
-        let _ = numbers.push(timer);
+        let _ = numbers.push(PortNumber(timer));
     }
     // A wait that fails is a wait that was short: the caller looks again.
     let _ = sched_op_poll(&mut numbers, deadline);
@@ -332,7 +356,7 @@ pub fn stats() -> Stats {
     let known = |number| open.iter().any(|port| port.number == number);
     let stray = |word: u32| {
         let pending = bits(domain.shared_info.load_u64(pending_word(word)));
-        pending.filter(|bit| !known(word * 64 + bit)).count() as u64
+        pending.filter(|bit| !known(PortNumber(word * 64 + bit))).count() as u64
     };
     Stats {
         open: open.len(),

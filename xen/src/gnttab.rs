@@ -12,19 +12,31 @@
 //! and is never used for anything else meanwhile (rule G4). When too much is in
 //! there, nothing more is lent (rule G5).
 
-use crate::Errno;
 use crate::hypercall::{grant_table_op_query_size, grant_table_op_setup_table, virt_to_mfn};
 use crate::memory::{PAGE_SIZE, Pages, SharedPage};
 use crate::public::grant_table::{
     ENTRIES, ENTRY_SIZE, GTF_PERMIT_ACCESS, GTF_READING, GTF_READONLY, GTF_WRITING,
     RESERVED_ENTRIES,
 };
+use crate::{DomId, Errno};
 use alloc::vec::Vec;
 use core::fmt;
 
 /// Pages that may be in quarantine: 8 MiB, as much as two network interfaces
 /// with full rings.
 const QUARANTINE: usize = 2048;
+
+/// A grant reference (`grant_ref_t`): the index of an entry of this domain's grant table, by
+/// which the peer names a page.
+#[derive(Clone, Copy, Debug, Default, Hash, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(transparent)]
+pub struct GrantRef(pub u32);
+
+impl fmt::Display for GrantRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// Why a page cannot be lent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +77,7 @@ pub struct Stats {
 #[derive(Debug)]
 pub(crate) struct Table {
     frames: Vec<SharedPage>,
-    free: Vec<u32>,
+    free: Vec<GrantRef>,
     quarantine: Vec<Lent>,
     used: usize,
 }
@@ -93,17 +105,17 @@ impl Table {
         let first = ((count - 1) * ENTRIES) as u32;
         // The lowest is taken first.
         let new = (first..first + ENTRIES as u32).rev();
-        self.free.extend(new.filter(|&entry| entry >= RESERVED_ENTRIES));
+        self.free.extend(new.filter(|&entry| entry >= RESERVED_ENTRIES).map(GrantRef));
         Ok(())
     }
 
     /// The frame that holds entry `reference`, and where in it.
-    fn entry(&self, reference: u32) -> Option<(&SharedPage, usize)> {
-        let (frame, entry) = (reference as usize / ENTRIES, reference as usize % ENTRIES);
+    fn entry(&self, reference: GrantRef) -> Option<(&SharedPage, usize)> {
+        let (frame, entry) = (reference.0 as usize / ENTRIES, reference.0 as usize % ENTRIES);
         Some((self.frames.get(frame)?, entry * ENTRY_SIZE))
     }
 
-    fn permit(&mut self, peer: u16, flags: u16, page: usize) -> Result<u32, Error> {
+    fn permit(&mut self, peer: DomId, flags: u16, page: usize) -> Result<GrantRef, Error> {
         if self.free.is_empty() {
             self.grow()?;
         }
@@ -112,14 +124,14 @@ impl Table {
         if let Some((table, at)) = self.entry(reference) {
             // `frame` first: the word with the flags makes the entry valid.
             table.store_u32(at + 4, frame as u32);
-            table.store_u32(at, u32::from(GTF_PERMIT_ACCESS | flags) | u32::from(peer) << 16);
+            table.store_u32(at, u32::from(GTF_PERMIT_ACCESS | flags) | u32::from(peer.0) << 16);
         }
         self.used += 1;
         Ok(reference)
     }
 
     /// Ends the peer's access; whether it did not use the page any more.
-    fn revoke(&mut self, reference: u32) -> bool {
+    fn revoke(&mut self, reference: GrantRef) -> bool {
         let Some((table, at)) = self.entry(reference) else { return false };
         loop {
             let flags = table.load_u16(at);
@@ -169,11 +181,11 @@ pub fn stats() -> Stats {
 #[derive(Debug)]
 struct Lent {
     pages: Option<Pages>,
-    references: Vec<u32>,
+    references: Vec<GrantRef>,
 }
 
 impl Lent {
-    fn new(peer: u16, flags: u16, count: usize) -> Result<Self, Error> {
+    fn new(peer: DomId, flags: u16, count: usize) -> Result<Self, Error> {
         let mut table = crate::domain().grants.lock();
         let back = table.try_quarantine();
         let quarantine: usize = table.quarantine.iter().map(|lent| lent.references.len()).sum();
@@ -245,7 +257,7 @@ impl Shared {
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn new(peer: u16, count: usize) -> Result<Self, Error> {
+    pub fn new(peer: DomId, count: usize) -> Result<Self, Error> {
         let mut pages = Vec::new();
         pages.try_reserve_exact(count).map_err(|_| Error::Memory)?;
         let lent = Lent::new(peer, 0, count)?;
@@ -289,13 +301,13 @@ impl Shared {
 
     /// The grant references of the pages, by which the peer knows them.
     #[must_use]
-    pub fn references(&self) -> &[u32] {
+    pub fn references(&self) -> &[GrantRef] {
         &self.lent.references
     }
 
     /// The first page's.
     #[must_use]
-    pub fn reference(&self) -> u32 {
+    pub fn reference(&self) -> GrantRef {
         self.lent.references[0]
     }
 }
@@ -311,7 +323,7 @@ impl Shown {
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn new(peer: u16, count: usize) -> Result<Self, Error> {
+    pub fn new(peer: DomId, count: usize) -> Result<Self, Error> {
         Lent::new(peer, GTF_READONLY, count).map(|lent| Self { lent })
     }
 
@@ -330,7 +342,7 @@ impl Shown {
 
     /// The grant references of the pages, by which the peer knows them.
     #[must_use]
-    pub fn references(&self) -> &[u32] {
+    pub fn references(&self) -> &[GrantRef] {
         &self.lent.references
     }
 }

@@ -8,7 +8,7 @@
 //! Everywhere else it is a call into `fake`, which reads the same
 //! numbers and the same structures.
 
-use crate::Errno;
+use crate::evtchn::PortNumber;
 use crate::public::callback::{CALLBACKOP_REGISTER, CALLBACKTYPE_EVENT, CallbackRegister};
 use crate::public::grant_table::{
     GNTST_OKAY, GNTTABOP_QUERY_SIZE, GNTTABOP_SETUP_TABLE, QuerySize, SetupTable,
@@ -23,6 +23,7 @@ use crate::public::{
     EVTCHNOP_status, SCHEDOP_poll, SCHEDOP_shutdown, SCHEDOP_yield, evtchn_alloc_unbound,
     evtchn_bind_virq, evtchn_close, evtchn_send, evtchn_status, sched_poll, sched_shutdown,
 };
+use crate::{DomId, Errno};
 use core::ptr::NonNull;
 use core::ptr::from_mut;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -276,9 +277,12 @@ pub fn sched_op_yield() {
 ///
 /// # Errors
 /// `EINVAL` for more than 128 ports or a port that does not exist.
-pub fn sched_op_poll(ports: &mut [u32], deadline: u64) -> Result<(), Errno> {
-    let mut arg =
-        sched_poll { ports: ports.as_mut_ptr(), nr_ports: ports.len() as u32, timeout: deadline };
+pub fn sched_op_poll(ports: &mut [PortNumber], deadline: u64) -> Result<(), Errno> {
+    let mut arg = sched_poll {
+        ports: ports.as_mut_ptr().cast(),
+        nr_ports: ports.len() as u32,
+        timeout: deadline,
+    };
     // SAFETY: Xen reads `arg` and the `nr_ports` ports behind it; both outlive the call.
     unsafe {
         hypercall::<__HYPERVISOR_sched_op>([u64::from(SCHEDOP_poll), address(&mut arg), 0, 0])
@@ -306,8 +310,8 @@ pub fn sched_op_shutdown(reason: u32) -> ! {
 ///
 /// # Errors
 /// `EINVAL` for a port that is not open.
-pub fn event_channel_op_close(port: u32) -> Result<(), Errno> {
-    let mut arg = evtchn_close { port };
+pub fn event_channel_op_close(port: PortNumber) -> Result<(), Errno> {
+    let mut arg = evtchn_close { port: port.0 };
     // SAFETY: Xen reads `arg`, which outlives the call.
     unsafe {
         hypercall::<__HYPERVISOR_event_channel_op>([
@@ -324,10 +328,10 @@ pub fn event_channel_op_close(port: u32) -> Result<(), Errno> {
 ///
 /// # Errors
 /// `EINVAL` for a number that is no port.
-pub fn event_channel_op_status(port: u32) -> Result<bool, Errno> {
+pub fn event_channel_op_status(port: PortNumber) -> Result<bool, Errno> {
     let mut arg = evtchn_status {
-        dom: DOMID_SELF as u16,
-        port,
+        dom: DomId::SELF.0,
+        port: port.0,
         status: 0,
         vcpu: 0,
         u: evtchn_status__bindgen_ty_1 { pirq: 0 },
@@ -348,8 +352,8 @@ pub fn event_channel_op_status(port: u32) -> Result<bool, Errno> {
 ///
 /// # Errors
 /// `EINVAL` for a port that cannot be sent on.
-pub fn event_channel_op_send(port: u32) -> Result<(), Errno> {
-    let mut arg = evtchn_send { port };
+pub fn event_channel_op_send(port: PortNumber) -> Result<(), Errno> {
+    let mut arg = evtchn_send { port: port.0 };
     // SAFETY: Xen reads `arg`, which outlives the call.
     unsafe {
         hypercall::<__HYPERVISOR_event_channel_op>([
@@ -366,8 +370,8 @@ pub fn event_channel_op_send(port: u32) -> Result<(), Errno> {
 ///
 /// # Errors
 /// `ENOSPC` when the domain has all the ports it may have.
-pub fn event_channel_op_alloc_unbound(remote: u16) -> Result<u32, Errno> {
-    let mut arg = evtchn_alloc_unbound { dom: DOMID_SELF as u16, remote_dom: remote, port: 0 };
+pub fn event_channel_op_alloc_unbound(remote: DomId) -> Result<PortNumber, Errno> {
+    let mut arg = evtchn_alloc_unbound { dom: DomId::SELF.0, remote_dom: remote.0, port: 0 };
     // SAFETY: Xen reads and writes `arg`, which outlives the call.
     unsafe {
         hypercall::<__HYPERVISOR_event_channel_op>([
@@ -377,7 +381,7 @@ pub fn event_channel_op_alloc_unbound(remote: u16) -> Result<u32, Errno> {
             0,
         ])
     }?;
-    Ok(arg.port)
+    Ok(PortNumber(arg.port))
 }
 
 /// `GNTTABOP_query_size`: how many frames this domain's grant table has, and
@@ -386,7 +390,7 @@ pub fn event_channel_op_alloc_unbound(remote: u16) -> Result<u32, Errno> {
 /// # Errors
 /// `EINVAL` when Xen answers with another status than `GNTST_okay`.
 pub fn grant_table_op_query_size() -> Result<(u32, u32), Errno> {
-    let mut arg = QuerySize { dom: DOMID_SELF as u16, ..QuerySize::default() };
+    let mut arg = QuerySize { dom: DomId::SELF.0, ..QuerySize::default() };
     // SAFETY: Xen reads and writes one structure, which outlives the call.
     unsafe {
         hypercall::<__HYPERVISOR_grant_table_op>([
@@ -410,7 +414,7 @@ pub fn grant_table_op_query_size() -> Result<(u32, u32), Errno> {
 /// `ENOSPC` when it may not be as long.
 pub fn grant_table_op_setup_table(frames: &mut [u64]) -> Result<(), Errno> {
     let mut arg = SetupTable {
-        dom: DOMID_SELF as u16,
+        dom: DomId::SELF.0,
         nr_frames: frames.len() as u32,
         status: 0,
         frame_list: frames.as_mut_ptr(),
@@ -560,7 +564,7 @@ pub fn vcpu_op_set_singleshot_timer(vcpu: u32, deadline: u64) -> Result<(), Errn
 ///
 /// # Errors
 /// `EEXIST` when it is bound, `ENOSPC` when the domain has all the ports it may have.
-pub fn event_channel_op_bind_virq(virq: u32, vcpu: u32) -> Result<u32, Errno> {
+pub fn event_channel_op_bind_virq(virq: u32, vcpu: u32) -> Result<PortNumber, Errno> {
     let mut arg = evtchn_bind_virq { virq, vcpu, port: 0 };
     // SAFETY: Xen reads and writes `arg`, which outlives the call.
     unsafe {
@@ -571,7 +575,7 @@ pub fn event_channel_op_bind_virq(virq: u32, vcpu: u32) -> Result<u32, Errno> {
             0,
         ])
     }?;
-    Ok(arg.port)
+    Ok(PortNumber(arg.port))
 }
 
 /// `CALLBACKOP_register` of `CALLBACKTYPE_event`: sets the address at which Xen

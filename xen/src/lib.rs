@@ -47,7 +47,7 @@ pub mod xenstore;
 #[cfg(not(target_os = "xen"))]
 pub mod fake;
 
-pub use domain::Domain;
+pub use domain::{DomId, Domain};
 pub use errno::Errno;
 
 #[cfg(target_os = "xen")]

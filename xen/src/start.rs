@@ -1,6 +1,7 @@
 //! `start_info` (`public/xen.h`): what the domain builder tells a guest,
 //! checked once at the start so that nobody doubts it later.
 
+use crate::evtchn::PortNumber;
 use crate::memory::{Mfn, PAGE_SIZE};
 use crate::public::{
     SIF_INITDOMAIN, SIF_MOD_START_PFN, SIF_MULTIBOOT_MOD, SIF_PRIVILEGED, SIF_VIRT_P2M_4TOOLS,
@@ -33,7 +34,7 @@ pub struct Channel {
     /// The machine frame of the page.
     pub mfn: Mfn,
     /// The local port.
-    pub port: u32,
+    pub port: PortNumber,
 }
 
 /// A checked `start_info`.
@@ -90,7 +91,7 @@ impl fmt::Display for Error {
 const FRAME_LIMIT: u64 = 1 << 40;
 
 fn channel(mfn: u64, port: u32) -> Option<Channel> {
-    (mfn != 0 && port != 0).then_some(Channel { mfn: Mfn(mfn), port })
+    (mfn != 0 && port != 0).then_some(Channel { mfn: Mfn(mfn), port: PortNumber(port) })
 }
 
 fn is_page(address: u64) -> bool {
@@ -188,7 +189,7 @@ mod tests {
         let raw = good();
         let info = StartInfo::new(&raw).unwrap();
         assert_eq!(info.cmd_line, b"greeting=Xen");
-        assert_eq!(info.console, Some(Channel { mfn: Mfn(8), port: 2 }));
+        assert_eq!(info.console, Some(Channel { mfn: Mfn(8), port: PortNumber(2) }));
         assert_eq!(info.nr_pages, 256);
     }
 

@@ -12,6 +12,7 @@
 //! half of the limit, so a hang lasts for once to one and a half times the limit.
 
 use crate::Errno;
+use crate::evtchn::PortNumber;
 use crate::hypercall::{
     callback_op_register_event, event_channel_op_bind_virq, vcpu_op_get_runstate_info,
     vcpu_op_set_singleshot_timer, vcpu_op_stop_periodic_timer,
@@ -42,7 +43,7 @@ const SELECTOR: usize =
 pub struct Watchdog {
     /// In ns.
     limit: u64,
-    port: u32,
+    port: PortNumber,
     /// The guest's turns when they last changed.
     turns: u64,
     /// For how long the vCPU had run by then, in ns.
@@ -78,8 +79,8 @@ impl Watchdog {
         // The ports that the domain was born with are in the first word. Others are
         // masked when they are opened.
         page.set_bits(mask_word(0), !0);
-        page.take_bits(mask_word(port / 64), 1 << (port % 64));
-        crate::domain().events.timer.store(port, Ordering::Relaxed);
+        page.take_bits(mask_word(port.word()), port.bit());
+        crate::domain().events.timer.store(port.0, Ordering::Relaxed);
         let limit = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
         Ok(Self { limit, port, turns: 0, ran: 0, came: 0 })
     }
@@ -97,8 +98,8 @@ impl Watchdog {
         let page = &crate::domain().shared_info;
         page.take_bits(UPCALL, UPCALL_PENDING);
         page.take_bits(SELECTOR, !0);
-        let bit = 1 << (self.port % 64);
-        if page.take_bits(pending_word(self.port / 64), bit) == 0 {
+        let bit = self.port.bit();
+        if page.take_bits(pending_word(self.port.word()), bit) == 0 {
             return None;
         }
         self.came = self.came.wrapping_add(1);
@@ -203,7 +204,7 @@ mod tests {
     #[test]
     fn what_comes_while_it_is_made_waits_and_is_not_lost() {
         let fake = Fake::new();
-        fake.raise(1);
+        fake.raise(PortNumber(1));
         // SAFETY: the fake enters nothing.
         let mut watchdog = unsafe { Watchdog::start(SECOND * 2, 0x30_0000) }.unwrap();
         assert_eq!(fake.run_until_upcall(SECOND), None, "events are masked");
@@ -226,20 +227,20 @@ mod tests {
     #[test]
     fn no_other_port_interrupts_and_none_is_lost() {
         let fake = Fake::new();
-        let early = Port::adopt(66).unwrap();
-        fake.raise(66);
+        let early = Port::adopt(PortNumber(66)).unwrap();
+        fake.raise(PortNumber(66));
         let mut watchdog = watchdog();
         assert!(!fake.wants_upcall());
-        let late = Port::adopt(9).unwrap();
-        fake.raise(9);
+        let late = Port::adopt(PortNumber(9)).unwrap();
+        fake.raise(PortNumber(9));
         assert!(!fake.wants_upcall());
         scan();
         assert_eq!(stats().events, 2);
         // A port that nobody opened may enter once. That harms nobody.
-        fake.raise(4000);
+        fake.raise(PortNumber(4000));
         assert!(fake.wants_upcall());
         assert_eq!(watchdog.look(0), None);
-        fake.raise(4000);
+        fake.raise(PortNumber(4000));
         assert!(!fake.wants_upcall());
         stop();
         assert_eq!(fake.run_until_upcall(SECOND * 9), None);

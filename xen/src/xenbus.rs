@@ -7,10 +7,10 @@
 //! state may follow any other (rule X12). Nothing here waits on its own clock:
 //! callers bound a wait by dropping it (rule X10).
 
-use crate::Errno;
 pub use crate::public::io::xenbus::XenbusState;
 pub use crate::xenstore::number;
 use crate::xenstore::{self, Changed, Done, Error, Reply, Watch};
+use crate::{DomId, Errno};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -63,7 +63,7 @@ pub fn read_state(path: &str) -> impl Future<Output = Result<XenbusState, Error>
 pub struct Frontend {
     path: String,
     backend: String,
-    peer: u16,
+    peer: DomId,
     watch: Watch,
 }
 
@@ -78,14 +78,14 @@ impl Frontend {
         let peer = read_number(&format!("{path}/backend-id"), 0..=0x7FEF, u64::MAX);
         let backend = backend.await?;
         let backend = String::from_utf8(backend).map_err(|_| Error::Refused(Errno::EINVAL))?;
-        let peer = u16::try_from(peer.await?).map_err(|_| Error::Refused(Errno::ENOENT))?;
+        let peer = DomId::of_domain(peer.await?).ok_or(Error::Refused(Errno::ENOENT))?;
         let watch = xenstore::watch(&format!("{backend}/state")).await?;
         Ok(Self { path, backend, peer, watch })
     }
 
     /// The domain of the back end (rule G7).
     #[must_use]
-    pub const fn peer(&self) -> u16 {
+    pub const fn peer(&self) -> DomId {
         self.peer
     }
 

@@ -12,13 +12,13 @@
 mod tests;
 mod wire;
 
-use crate::Errno;
-use crate::evtchn::Port;
+use crate::evtchn::{Port, PortNumber};
 use crate::memory::SharedPage;
 use crate::public::io::xs_wire::{
     ABS_PATH_MAX, CONNECTION, ERROR, HEADER, Kind, PAYLOAD_MAX, REQ, RSP,
 };
 use crate::ring::{Consumer, Producer};
+use crate::{DomId, Errno};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -105,7 +105,7 @@ struct Connection {
 /// The client of xenstored.
 #[derive(Debug)]
 pub(crate) struct Client {
-    page: Option<(SharedPage, u32)>,
+    page: Option<(SharedPage, PortNumber)>,
     connection: Option<Connection>,
     waiting: Vec<Waiting>,
     watches: Vec<Watched>,
@@ -308,7 +308,7 @@ impl Client {
 
 /// Says where xenstored's ring is: its page, and its port. Until then there is
 /// no xenstore.
-pub fn attach(page: SharedPage, port: u32) {
+pub fn attach(page: SharedPage, port: PortNumber) {
     crate::domain().store.lock().page = Some((page, port));
 }
 
@@ -471,7 +471,7 @@ pub async fn set_permissions(path: &str, permissions: &[&str]) -> Result<(), Err
 ///
 /// # Errors
 /// Those of xenstore itself.
-pub async fn domain_path(domain: u16) -> Result<String, Error> {
+pub async fn domain_path(domain: DomId) -> Result<String, Error> {
     let path = request(Kind::GetDomainPath, 0, &[alloc::format!("{domain}\0").as_bytes()]).await?;
     let path = path.strip_suffix(b"\0").unwrap_or(&path);
     Ok(core::str::from_utf8(path).map_err(|_| Error::BadReply)?.into())

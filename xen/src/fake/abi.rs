@@ -5,6 +5,8 @@
 
 use super::vcpu::Vcpu;
 use super::{EINVAL, ENOSYS, EPERM, State, with};
+use crate::DomId;
+use crate::evtchn::PortNumber;
 use crate::public::callback::{CALLBACKOP_REGISTER, CALLBACKTYPE_EVENT, CallbackRegister};
 use crate::public::grant_table::{
     GNTST_OKAY, GNTTABOP_QUERY_SIZE, GNTTABOP_SETUP_TABLE, QuerySize, SetupTable,
@@ -44,7 +46,7 @@ pub(crate) unsafe fn hypercall(nr: u32, args: [u64; 4]) -> i64 {
             let poll = unsafe { *(arg as *const sched_poll) };
             // SAFETY: it points to as many ports.
             let ports = unsafe { std::slice::from_raw_parts(poll.ports, poll.nr_ports as usize) };
-            with(|state| state.host.vcpu.polled = ports.to_vec());
+            with(|state| state.host.vcpu.polled = ports.iter().copied().map(PortNumber).collect());
             0
         }
         __HYPERVISOR_sched_op if op as u32 == SCHEDOP_yield => 0,
@@ -105,19 +107,19 @@ unsafe fn event_channel_op(state: &mut State, op: u32, arg: u64) -> i64 {
         EVTCHNOP_send => {
             // SAFETY: EVTCHNOP_send takes an evtchn_send.
             let send = unsafe { *(arg as *const evtchn_send) };
-            events.send(send.port)
+            events.send(PortNumber(send.port))
         }
         EVTCHNOP_close => {
             // SAFETY: EVTCHNOP_close takes an evtchn_close.
             let close = unsafe { *(arg as *const evtchn_close) };
-            events.close(close.port)
+            events.close(PortNumber(close.port))
         }
         EVTCHNOP_alloc_unbound => {
             // SAFETY: EVTCHNOP_alloc_unbound takes an evtchn_alloc_unbound.
             let alloc = unsafe { &mut *(arg as *mut evtchn_alloc_unbound) };
-            match events.alloc_unbound(alloc.dom, alloc.remote_dom) {
+            match events.alloc_unbound(DomId(alloc.dom), DomId(alloc.remote_dom)) {
                 Ok(port) => {
-                    alloc.port = port;
+                    alloc.port = port.0;
                     0
                 }
                 Err(error) => error,
@@ -129,7 +131,7 @@ unsafe fn event_channel_op(state: &mut State, op: u32, arg: u64) -> i64 {
             match events.bind_timer() {
                 _ if bind.virq != VIRQ_TIMER || bind.vcpu != 0 => EINVAL,
                 Ok(port) => {
-                    bind.port = port;
+                    bind.port = port.0;
                     0
                 }
                 Err(error) => error,
@@ -138,9 +140,9 @@ unsafe fn event_channel_op(state: &mut State, op: u32, arg: u64) -> i64 {
         EVTCHNOP_status => {
             // SAFETY: EVTCHNOP_status takes an evtchn_status.
             let status = unsafe { &mut *(arg as *mut evtchn_status) };
-            let (now, remote) = events.status(status.port);
+            let (now, remote) = events.status(PortNumber(status.port));
             status.status = now;
-            status.u.unbound.dom = remote;
+            status.u.unbound.dom = remote.0;
             0
         }
         _ => ENOSYS,
@@ -156,7 +158,7 @@ unsafe fn grant_table_op(state: &mut State, op: u32, arg: u64) -> i64 {
         GNTTABOP_QUERY_SIZE => {
             // SAFETY: GNTTABOP_query_size takes a gnttab_query_size.
             let query = unsafe { &mut *(arg as *mut QuerySize) };
-            match host.grants.query_size(query.dom) {
+            match host.grants.query_size(DomId(query.dom)) {
                 Ok((now, most)) => {
                     (query.nr_frames, query.max_nr_frames) = (now, most);
                     query.status = GNTST_OKAY;
@@ -169,7 +171,7 @@ unsafe fn grant_table_op(state: &mut State, op: u32, arg: u64) -> i64 {
             // SAFETY: GNTTABOP_setup_table takes a gnttab_setup_table.
             let setup = unsafe { &mut *(arg as *mut SetupTable) };
             let count = setup.nr_frames as usize;
-            let (status, list) = host.grants.setup_table(setup.dom, count, &mut host.frames);
+            let (status, list) = host.grants.setup_table(DomId(setup.dom), count, &mut host.frames);
             for (i, mfn) in list.into_iter().enumerate() {
                 // SAFETY: the list has `nr_frames` places.
                 let place = unsafe { setup.frame_list.add(i) };

@@ -1,7 +1,8 @@
 //! Event channels: the guest's ports, and who is at their other ends.
 
 use super::{EEXIST, EINVAL, ENOSPC, EPERM};
-use crate::public::mmu::DOMID_SELF;
+use crate::DomId;
+use crate::evtchn::PortNumber;
 use crate::public::{shared_info, vcpu_info};
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::offset_of;
@@ -19,7 +20,7 @@ const INTERDOMAIN: u32 = 2;
 
 /// A port that the guest made.
 struct Channel {
-    remote: u16,
+    remote: DomId,
     bound: bool,
     /// Raised by the hypervisor itself.
     virtual_interrupt: bool,
@@ -27,13 +28,13 @@ struct Channel {
 
 /// All that is known of event channels.
 pub(super) struct Events {
-    channels: BTreeMap<u32, Channel>,
+    channels: BTreeMap<PortNumber, Channel>,
     /// Ports that were open once: sending on one is an error.
-    once: BTreeSet<u32>,
-    pub(super) closed: Vec<u32>,
-    pub(super) notifications: BTreeMap<u32, u64>,
+    once: BTreeSet<PortNumber>,
+    pub(super) closed: Vec<PortNumber>,
+    pub(super) notifications: BTreeMap<PortNumber, u64>,
     /// Ports on which the guest sent, until the other end looks.
-    kicked: BTreeSet<u32>,
+    kicked: BTreeSet<PortNumber>,
     /// Ports that the guest may have open.
     pub(super) limit: usize,
 }
@@ -53,15 +54,20 @@ impl Default for Events {
 
 impl Events {
     /// `EVTCHNOP_alloc_unbound`: the lowest number that is free, as Xen gives it.
-    pub(super) fn alloc_unbound(&mut self, domain: u16, remote: u16) -> Result<u32, i64> {
-        if u64::from(domain) != DOMID_SELF {
+    pub(super) fn alloc_unbound(
+        &mut self,
+        domain: DomId,
+        remote: DomId,
+    ) -> Result<PortNumber, i64> {
+        if domain != DomId::SELF {
             return Err(EPERM);
         }
         self.alloc(Channel { remote, bound: false, virtual_interrupt: false })
     }
 
-    fn alloc(&mut self, channel: Channel) -> Result<u32, i64> {
-        let number = (FIRST..4096).find(|number| !self.channels.contains_key(number));
+    fn alloc(&mut self, channel: Channel) -> Result<PortNumber, i64> {
+        let number =
+            (FIRST..4096).map(PortNumber).find(|number| !self.channels.contains_key(number));
         let number = number.filter(|_| self.channels.len() < self.limit).ok_or(ENOSPC)?;
         self.channels.insert(number, channel);
         self.once.remove(&number);
@@ -69,21 +75,21 @@ impl Events {
     }
 
     /// `EVTCHNOP_bind_virq` of the only one that there is, the timer's.
-    pub(super) fn bind_timer(&mut self) -> Result<u32, i64> {
+    pub(super) fn bind_timer(&mut self) -> Result<PortNumber, i64> {
         if self.timer().is_some() {
             return Err(EEXIST);
         }
-        self.alloc(Channel { remote: 0, bound: true, virtual_interrupt: true })
+        self.alloc(Channel { remote: DomId(0), bound: true, virtual_interrupt: true })
     }
 
     /// The port of the timer.
-    pub(super) fn timer(&self) -> Option<u32> {
+    pub(super) fn timer(&self) -> Option<PortNumber> {
         let mut all = self.channels.iter();
         all.find(|(_, channel)| channel.virtual_interrupt).map(|(&number, _)| number)
     }
 
     /// `EVTCHNOP_close`.
-    pub(super) fn close(&mut self, port: u32) -> i64 {
+    pub(super) fn close(&mut self, port: PortNumber) -> i64 {
         self.closed.push(port);
         if self.once.contains(&port) {
             return EINVAL;
@@ -91,14 +97,14 @@ impl Events {
         if self.channels.remove(&port).is_some() {
             self.once.insert(port);
             let word = pending(port);
-            crate::domain().shared_info.take_bits(word, 1 << (port % 64));
+            crate::domain().shared_info.take_bits(word, port.bit());
         }
         self.kicked.remove(&port);
         0
     }
 
     /// `EVTCHNOP_send`. Ports that were never allocated count as the toolstack's.
-    pub(super) fn send(&mut self, port: u32) -> i64 {
+    pub(super) fn send(&mut self, port: PortNumber) -> i64 {
         if self.once.contains(&port) {
             return EINVAL;
         }
@@ -111,15 +117,15 @@ impl Events {
     }
 
     /// `EVTCHNOP_status`: the state and the remote domain.
-    pub(super) fn status(&self, port: u32) -> (u32, u16) {
+    pub(super) fn status(&self, port: PortNumber) -> (u32, DomId) {
         match self.channels.get(&port) {
             Some(channel) => (if channel.bound { INTERDOMAIN } else { UNBOUND }, channel.remote),
-            None => (CLOSED, 0),
+            None => (CLOSED, DomId(0)),
         }
     }
 
     /// `EVTCHNOP_bind_interdomain` by domain `domain`.
-    pub(super) fn bind(&mut self, port: u32, domain: u16) -> Result<(), i64> {
+    pub(super) fn bind(&mut self, port: PortNumber, domain: DomId) -> Result<(), i64> {
         match self.channels.get_mut(&port) {
             Some(channel) if channel.remote == domain && !channel.bound => {
                 channel.bound = true;
@@ -132,7 +138,7 @@ impl Events {
     }
 
     /// The other end goes away.
-    pub(super) fn unbind(&mut self, port: u32) {
+    pub(super) fn unbind(&mut self, port: PortNumber) {
         if let Some(channel) = self.channels.get_mut(&port) {
             channel.bound = false;
         }
@@ -140,30 +146,30 @@ impl Events {
     }
 
     /// Whether the guest sent on `port` since the last call.
-    pub(super) fn take_kick(&mut self, port: u32) -> bool {
+    pub(super) fn take_kick(&mut self, port: PortNumber) -> bool {
         self.kicked.remove(&port)
     }
 
     /// Whether the other end of `port` is bound.
-    pub(super) fn is_bound(&self, port: u32) -> bool {
+    pub(super) fn is_bound(&self, port: PortNumber) -> bool {
         self.channels.get(&port).is_some_and(|channel| channel.bound)
     }
 
     /// The ports to others that the guest made and did not close.
-    pub(super) fn open(&self) -> BTreeSet<u32> {
+    pub(super) fn open(&self) -> BTreeSet<PortNumber> {
         let others = self.channels.iter().filter(|(_, channel)| !channel.virtual_interrupt);
         others.map(|(&number, _)| number).collect()
     }
 }
 
-fn pending(port: u32) -> usize {
-    offset_of!(shared_info, evtchn_pending) + (port / 64) as usize * 8
+fn pending(port: PortNumber) -> usize {
+    offset_of!(shared_info, evtchn_pending) + port.word() as usize * 8
 }
 
 /// Makes `port` pending (Xen's common/event_2l.c).
-pub(super) fn raise(port: u32) {
+pub(super) fn raise(port: PortNumber) {
     let page = &crate::domain().shared_info;
-    let (word, bit) = ((port / 64) as usize, 1 << (port % 64));
+    let (word, bit) = (port.word() as usize, port.bit());
     let is_set = |offset: usize, bit: u64| page.load_u64(offset) & bit != 0;
     if is_set(pending(port), bit) {
         return;

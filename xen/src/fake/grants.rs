@@ -5,13 +5,14 @@
 //! and panics: rules G4 and G8.
 
 use super::frames::Frames;
+use crate::DomId;
+use crate::gnttab::GrantRef;
 use crate::memory::{PAGE_SIZE, SharedPage};
 use crate::public::grant_table::{
     ENTRIES, ENTRY_SIZE, GNTST_BAD_COPY_ARG, GNTST_BAD_GNTREF, GNTST_BAD_PAGE, GNTST_GENERAL_ERROR,
     GNTST_OKAY, GNTST_PERMISSION_DENIED, GTF_PERMIT_ACCESS, GTF_READING, GTF_READONLY,
     GTF_TYPE_MASK, GTF_WRITING, RESERVED_ENTRIES,
 };
-use crate::public::mmu::DOMID_SELF;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the toolstack puts into an entry that is reserved and unused.
@@ -21,7 +22,7 @@ const NOTHING: u64 = 0;
 #[derive(Clone, Copy, Debug)]
 struct Active {
     mfn: u64,
-    domain: u16,
+    domain: DomId,
     readers: u32,
     writers: u32,
 }
@@ -31,7 +32,7 @@ pub(super) struct Grants {
     frames: Vec<(u64, SharedPage)>,
     /// Frames that it may have.
     pub(super) limit: usize,
-    active: BTreeMap<u32, Active>,
+    active: BTreeMap<GrantRef, Active>,
     reserved: [u64; RESERVED_ENTRIES as usize],
 }
 
@@ -48,8 +49,8 @@ impl Default for Grants {
 
 impl Grants {
     /// `GNTTABOP_query_size`: frames now and at most.
-    pub(super) fn query_size(&self, domain: u16) -> Result<(u32, u32), i16> {
-        if u64::from(domain) != DOMID_SELF {
+    pub(super) fn query_size(&self, domain: DomId) -> Result<(u32, u32), i16> {
+        if domain != DomId::SELF {
             return Err(GNTST_PERMISSION_DENIED);
         }
         Ok((self.frames.len().max(1) as u32, self.limit as u32))
@@ -58,11 +59,11 @@ impl Grants {
     /// `GNTTABOP_setup_table`: the frames of the table.
     pub(super) fn setup_table(
         &mut self,
-        domain: u16,
+        domain: DomId,
         count: usize,
         frames: &mut Frames,
     ) -> (i16, Vec<u64>) {
-        if u64::from(domain) != DOMID_SELF {
+        if domain != DomId::SELF {
             return (GNTST_PERMISSION_DENIED, Vec::new());
         }
         if count > self.limit {
@@ -88,8 +89,8 @@ impl Grants {
     }
 
     /// The frame of the table that holds entry `reference`, and where in it.
-    fn entry(&self, reference: u32) -> Option<(&SharedPage, usize)> {
-        let (frame, entry) = (reference as usize / ENTRIES, reference as usize % ENTRIES);
+    fn entry(&self, reference: GrantRef) -> Option<(&SharedPage, usize)> {
+        let (frame, entry) = (reference.0 as usize / ENTRIES, reference.0 as usize % ENTRIES);
         Some((&self.frames.get(frame)?.1, entry * ENTRY_SIZE))
     }
 
@@ -119,8 +120,8 @@ impl Grants {
     }
 
     /// Marks an entry as used by `domain`, if it allows that; the frame.
-    fn pin(&mut self, reference: u32, domain: u16, write: bool) -> Result<u64, i16> {
-        if reference < RESERVED_ENTRIES {
+    fn pin(&mut self, reference: GrantRef, domain: DomId, write: bool) -> Result<u64, i16> {
+        if reference.0 < RESERVED_ENTRIES {
             return Err(GNTST_BAD_GNTREF);
         }
         let (page, at) = self.entry(reference).ok_or(GNTST_BAD_GNTREF)?;
@@ -130,7 +131,7 @@ impl Grants {
             if flags & GTF_TYPE_MASK != GTF_PERMIT_ACCESS {
                 return Err(GNTST_BAD_GNTREF);
             }
-            let denied = page.load_u16(at + 2) != domain || write && flags & GTF_READONLY != 0;
+            let denied = page.load_u16(at + 2) != domain.0 || write && flags & GTF_READONLY != 0;
             if denied {
                 return Err(GNTST_PERMISSION_DENIED);
             }
@@ -150,7 +151,7 @@ impl Grants {
     }
 
     /// Takes the marks of one use away again.
-    fn unpin(&mut self, reference: u32, write: bool) {
+    fn unpin(&mut self, reference: GrantRef, write: bool) {
         self.check();
         let Some(active) = self.active.get_mut(&reference) else { return };
         if write {
@@ -176,8 +177,8 @@ impl Grants {
     /// `GNTTABOP_map_grant_ref` by `domain`: the page. It is in use until [`Self::unmap`].
     pub(super) fn map(
         &mut self,
-        reference: u32,
-        domain: u16,
+        reference: GrantRef,
+        domain: DomId,
         write: bool,
         frames: &Frames,
     ) -> Result<SharedPage, i16> {
@@ -189,15 +190,15 @@ impl Grants {
     }
 
     /// `GNTTABOP_unmap_grant_ref`.
-    pub(super) fn unmap(&mut self, reference: u32, write: bool) {
+    pub(super) fn unmap(&mut self, reference: GrantRef, write: bool) {
         self.unpin(reference, write);
     }
 
     /// `GNTTABOP_copy` out of the guest's page.
     pub(super) fn copy_from(
         &mut self,
-        reference: u32,
-        domain: u16,
+        reference: GrantRef,
+        domain: DomId,
         offset: usize,
         to: &mut [u8],
         frames: &Frames,
@@ -214,8 +215,8 @@ impl Grants {
     /// `GNTTABOP_copy` into the guest's page.
     pub(super) fn copy_to(
         &mut self,
-        reference: u32,
-        domain: u16,
+        reference: GrantRef,
+        domain: DomId,
         offset: usize,
         from: &[u8],
         frames: &Frames,
@@ -249,16 +250,16 @@ impl Grants {
     }
 
     /// The entries that the guest made and did not take back.
-    pub(super) fn lent(&self) -> BTreeSet<u32> {
+    pub(super) fn lent(&self) -> BTreeSet<GrantRef> {
         let all = RESERVED_ENTRIES..(self.frames.len() * ENTRIES) as u32;
-        let valid = |reference: &u32| {
+        let valid = |reference: &GrantRef| {
             self.entry(*reference).is_some_and(|(page, at)| page.load_u16(at) & GTF_TYPE_MASK != 0)
         };
-        all.filter(valid).collect()
+        all.map(GrantRef).filter(valid).collect()
     }
 
     /// The entries that another domain uses now.
-    pub(super) fn used(&self) -> BTreeSet<u32> {
+    pub(super) fn used(&self) -> BTreeSet<GrantRef> {
         self.active.keys().copied().collect()
     }
 }

@@ -1,6 +1,8 @@
 //! What the guest holds, and whether it gave all of it back (rule R12).
 
 use super::{Fake, with};
+use crate::evtchn::PortNumber;
+use crate::gnttab::GrantRef;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -11,9 +13,9 @@ const STEPS: usize = 10_000;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Baseline {
     /// Ports that it made.
-    pub ports: BTreeSet<u32>,
+    pub ports: BTreeSet<PortNumber>,
     /// Pages that it lends and that no other domain uses.
-    pub grants: BTreeSet<u32>,
+    pub grants: BTreeSet<GrantRef>,
     /// Watches that it set.
     pub watches: usize,
     /// Transactions that it started.

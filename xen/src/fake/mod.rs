@@ -31,10 +31,11 @@ mod vcpu;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use crate::Domain;
-use crate::gnttab::{Shared, Table};
+use crate::evtchn::PortNumber;
+use crate::gnttab::{GrantRef, Shared, Table};
 use crate::memory::{Frames as GuestFrames, PAGE_SIZE, SharedPage};
 use crate::xenstore::Client;
+use crate::{DomId, Domain};
 use events::Events;
 use frames::{Frames, leaked};
 use grants::Grants;
@@ -56,7 +57,7 @@ const ENOSPC: i64 = -28;
 const ENOSYS: i64 = -38;
 
 /// The number of the guest's domain.
-fn guest() -> u16 {
+fn guest() -> DomId {
     GUEST.get()
 }
 
@@ -86,7 +87,7 @@ thread_local! {
     static SPARE: Cell<Option<&'static Domain>> = const { Cell::new(None) };
     /// Pages of hypervisors that are gone. They stay mapped.
     static PAGES: RefCell<Vec<NonNull<u8>>> = const { RefCell::new(Vec::new()) };
-    static GUEST: Cell<u16> = const { Cell::new(1) };
+    static GUEST: Cell<DomId> = const { Cell::new(DomId(1)) };
     static TSC: Cell<u64> = const { Cell::new(0) };
     static STATE: RefCell<Option<State>> = const { RefCell::new(None) };
 }
@@ -105,7 +106,7 @@ impl Fake {
     /// When this thread has one already.
     #[must_use]
     pub fn new() -> Self {
-        Self::with_domain(1)
+        Self::with_domain(DomId(1))
     }
 
     /// Starts a hypervisor for this thread, and a domain with number `domain`.
@@ -113,7 +114,7 @@ impl Fake {
     /// # Panics
     /// When this thread has one already.
     #[must_use]
-    pub fn with_domain(domain: u16) -> Self {
+    pub fn with_domain(domain: DomId) -> Self {
         GUEST.set(domain);
         let ring = leak();
         STATE.with_borrow_mut(|state| {
@@ -166,19 +167,19 @@ impl Fake {
     ///
     /// # Panics
     /// When there is no such port.
-    pub fn raise(&self, port: u32) {
+    pub fn raise(&self, port: PortNumber) {
         events::raise(port);
     }
 
     /// The ports that the guest closed, in order.
     #[must_use]
-    pub fn closed(&self) -> Vec<u32> {
+    pub fn closed(&self) -> Vec<PortNumber> {
         with(|state| state.host.events.closed.clone())
     }
 
     /// How often the guest notified the other end of `port`.
     #[must_use]
-    pub fn notifications(&self, port: u32) -> u64 {
+    pub fn notifications(&self, port: PortNumber) -> u64 {
         with(|state| state.host.events.notifications.get(&port).copied().unwrap_or(0))
     }
 
@@ -197,7 +198,7 @@ impl Fake {
     ///
     /// # Panics
     /// When that is no such page, or they do not fit.
-    pub fn write_lent(&self, peer: u16, reference: u32, at: usize, bytes: &[u8]) {
+    pub fn write_lent(&self, peer: DomId, reference: GrantRef, at: usize, bytes: &[u8]) {
         let written = with(|State { host: Host { grants, frames, .. }, .. }| {
             grants.copy_to(reference, peer, at, bytes, frames)
         });
@@ -287,7 +288,7 @@ fn release() -> bool {
     let client = std::mem::replace(&mut *domain.store.lock(), Client::new());
     drop(client);
     // What is in quarantine comes back when something is lent.
-    drop(Shared::new(0, 1));
+    drop(Shared::new(DomId::DOM0, 1));
     crate::evtchn::stats().open == 0 && crate::gnttab::stats().used == 0
 }
 

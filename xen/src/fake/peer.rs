@@ -4,6 +4,9 @@
 use super::grants::Grants;
 use super::store::Daemon;
 use super::{Fake, Host, guest, with};
+use crate::DomId;
+use crate::evtchn::PortNumber;
+use crate::gnttab::GrantRef;
 use crate::public::io::xenbus::XenbusState;
 
 /// A class of devices, which has one kind of back end.
@@ -28,7 +31,7 @@ pub(super) struct Device {
     class: Class,
     id: u32,
     /// The domain that its back end is in.
-    pub(super) domain: u16,
+    pub(super) domain: DomId,
     pub(super) state: XenbusState,
     /// Why it could not connect.
     pub(super) error: Option<String>,
@@ -41,7 +44,7 @@ pub(super) struct Device {
     /// What a test wants said otherwise.
     offers: Vec<(String, Option<String>)>,
     /// Grants that stay mapped against the rules, and whether for writing.
-    pub(super) kept: Vec<(u32, bool)>,
+    pub(super) kept: Vec<(GrantRef, bool)>,
 }
 
 impl Device {
@@ -49,7 +52,7 @@ impl Device {
         Self {
             class,
             id,
-            domain: 0,
+            domain: DomId::DOM0,
             state: XenbusState::Initialising,
             error: None,
             plugged: false,
@@ -137,7 +140,7 @@ impl Device {
     /// Lets go of the grants of a connection, or keeps them.
     pub(super) fn unmap(
         &mut self,
-        mapped: impl Iterator<Item = (u32, bool)>,
+        mapped: impl Iterator<Item = (GrantRef, bool)>,
         keeps: bool,
         grants: &mut Grants,
     ) {
@@ -296,7 +299,7 @@ impl<'a> Handle<'a> {
     }
 
     /// Raises an event of the guest.
-    pub(super) fn raise(self, port: u32) {
+    pub(super) fn raise(self, port: PortNumber) {
         self.fake.raise(port);
     }
 
@@ -342,7 +345,7 @@ impl<'a> Handle<'a> {
     }
 
     /// Dies and comes back in domain `domain`.
-    pub fn restart_in(self, domain: u16) {
+    pub fn restart_in(self, domain: DomId) {
         self.with(|peer, host| {
             peer.unplug(host);
             peer.device().domain = domain;

@@ -2,6 +2,9 @@
 //! macros of `public/io/ring.h` do it.
 
 use super::Host;
+use crate::DomId;
+use crate::evtchn::PortNumber;
+use crate::gnttab::GrantRef;
 use crate::memory::{PAGE_SIZE, SharedPage};
 use crate::public::io::ring::{REQ_EVENT, REQ_PROD, RSP_EVENT, RSP_PROD, SLOTS, slots_in};
 use std::sync::atomic::{Ordering, fence};
@@ -10,11 +13,11 @@ use std::sync::atomic::{Ordering, fence};
 pub(super) struct Back<const SLOT: usize> {
     pages: Vec<SharedPage>,
     /// By which they are mapped.
-    pub(super) references: Vec<u32>,
+    pub(super) references: Vec<GrantRef>,
     /// Slots.
     size: u32,
     /// The port that belongs to it.
-    pub(super) port: u32,
+    pub(super) port: PortNumber,
     req_cons: u32,
     /// `rsp_prod_pvt`.
     rsp_prod: u32,
@@ -27,9 +30,9 @@ impl<const SLOT: usize> Back<SLOT> {
     /// Maps the ring that the guest lends (`BACK_RING_ATTACH`).
     pub(super) fn attach(
         host: &mut Host,
-        peer: u16,
-        references: &[u32],
-        port: u32,
+        peer: DomId,
+        references: &[GrantRef],
+        port: PortNumber,
     ) -> Result<Self, i16> {
         let mut pages = Vec::new();
         for &reference in references {

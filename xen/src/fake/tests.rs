@@ -2,7 +2,9 @@
 //! and the real front ends' parts where it is kept.
 
 use super::{Fake, store};
+use crate::DomId;
 use crate::evtchn::{Port, scan};
+use crate::gnttab::GrantRef;
 use crate::gnttab::{Shared, Shown};
 use crate::memory::SharedPage;
 use crate::{Errno, xenstore};
@@ -35,13 +37,13 @@ fn ports_are_limited_counted_and_found_when_leaked_r12() {
     let fake = Fake::new();
     fake.limit_ports(2);
     let baseline = fake.baseline();
-    let one = Port::alloc(0).unwrap();
-    let two = Port::alloc(0).unwrap();
-    assert_eq!(Port::alloc(0), Err(Errno::ENOSPC));
+    let one = Port::alloc(DomId::DOM0).unwrap();
+    let two = Port::alloc(DomId::DOM0).unwrap();
+    assert_eq!(Port::alloc(DomId::DOM0), Err(Errno::ENOSPC));
     let number = one.number();
     drop(one);
     assert_eq!(crate::hypercall::event_channel_op_send(number), Err(Errno::EINVAL));
-    assert_eq!(Port::alloc(0).unwrap().number(), number, "numbers are used again");
+    assert_eq!(Port::alloc(DomId::DOM0).unwrap().number(), number, "numbers are used again");
     assert_eq!(fake.baseline().ports.len(), 1);
     drop(two);
     fake.assert_no_leaks(&baseline);
@@ -51,24 +53,24 @@ fn ports_are_limited_counted_and_found_when_leaked_r12() {
 #[should_panic(expected = "rule R12: the guest leaks 1 event channels")]
 fn a_port_that_is_never_closed_is_found_r12() {
     let _fake = Fake::new();
-    std::mem::forget(Port::alloc(0).unwrap());
+    std::mem::forget(Port::alloc(DomId::DOM0).unwrap());
 }
 
 #[test]
 #[should_panic(expected = "rule R12: the guest leaks 1 grants")]
 fn a_page_that_is_lent_for_ever_is_found_r12() {
     let _fake = Fake::new();
-    std::mem::forget(Shared::new(0, 1).unwrap());
+    std::mem::forget(Shared::new(DomId::DOM0, 1).unwrap());
 }
 
 #[test]
 fn the_grant_table_grows_until_it_is_full_g6() {
     let fake = Fake::new();
     fake.limit_grant_frames(2);
-    let many = Shared::new(0, 1000).unwrap();
-    assert_eq!(many.references()[0], 8);
-    assert_eq!(Shared::new(0, 17).map(drop), Err(crate::gnttab::Error::Full));
-    assert!(Shared::new(0, 16).is_ok());
+    let many = Shared::new(DomId::DOM0, 1000).unwrap();
+    assert_eq!(many.references()[0], GrantRef(8));
+    assert_eq!(Shared::new(DomId::DOM0, 17).map(drop), Err(crate::gnttab::Error::Full));
+    assert!(Shared::new(DomId::DOM0, 16).is_ok());
 }
 
 /// The word of a grant entry, through the frame that Xen named.
@@ -105,11 +107,14 @@ fn a_lent_page_cannot_be_freed_g4() {
 fn a_grant_in_use_cannot_be_cleared_g4() {
     let fake = Fake::new();
     fake.allow_leaks();
-    let _page = Shared::new(0, 1).unwrap();
+    let _page = Shared::new(DomId::DOM0, 1).unwrap();
     super::with(|state| {
         let host = &mut state.host;
-        assert!(host.grants.map(8, 1, true, &host.frames).is_err(), "another domain");
-        host.grants.map(8, 0, true, &host.frames).unwrap();
+        assert!(
+            host.grants.map(GrantRef(8), DomId(1), true, &host.frames).is_err(),
+            "another domain"
+        );
+        host.grants.map(GrantRef(8), DomId::DOM0, true, &host.frames).unwrap();
     });
     table(&fake).store_u32(8 * 8, 0);
     fake.step();
@@ -120,17 +125,17 @@ fn only_a_drivers_own_pages_are_lent_and_zero_before_and_after_g1_g2() {
     let fake = Fake::new();
     // What was in the memory before.
     drop(vec![vec![0xAA_u8; 64 * 4096], vec![0xBB; 4096]]);
-    let shared = Shared::new(0, 8).unwrap();
-    let mut shown = Shown::new(0, 8).unwrap();
+    let shared = Shared::new(DomId::DOM0, 8).unwrap();
+    let mut shown = Shown::new(DomId::DOM0, 8).unwrap();
     let mut seen = [1; 4096];
     super::with(|state| {
         let host = &mut state.host;
         for &reference in shared.references().iter().chain(shown.references()) {
-            host.grants.copy_from(reference, 0, 0, &mut seen, &host.frames).unwrap();
+            host.grants.copy_from(reference, DomId::DOM0, 0, &mut seen, &host.frames).unwrap();
             assert_eq!(seen, [0; 4096]);
         }
         for (&reference, number) in shared.references().iter().zip(1..) {
-            host.grants.copy_to(reference, 0, 0, &[number; 4096], &host.frames).unwrap();
+            host.grants.copy_to(reference, DomId::DOM0, 0, &[number; 4096], &host.frames).unwrap();
         }
     });
     shown.bytes_mut().fill(9);
@@ -146,26 +151,26 @@ fn only_a_drivers_own_pages_are_lent_and_zero_before_and_after_g1_g2() {
 #[test]
 fn when_too_much_is_not_given_back_nothing_more_is_lent_g5() {
     let fake = Fake::new();
-    let shared = Shared::new(0, 2049).unwrap();
+    let shared = Shared::new(DomId::DOM0, 2049).unwrap();
     let references = shared.references().to_vec();
     super::with(|state| {
         let host = &mut state.host;
         for &reference in &references {
-            host.grants.map(reference, 0, true, &host.frames).unwrap();
+            host.grants.map(reference, DomId::DOM0, true, &host.frames).unwrap();
         }
     });
     drop(shared);
     assert_eq!(crate::gnttab::stats().quarantine, 2049);
-    assert_eq!(Shared::new(0, 1).map(drop), Err(crate::gnttab::Error::Quarantine));
-    assert_eq!(Shown::new(0, 1).map(drop), Err(crate::gnttab::Error::Quarantine));
-    let unmap = |references: &[u32]| {
-        let unmap = |&reference: &u32| super::with(|it| it.host.grants.unmap(reference, true));
+    assert_eq!(Shared::new(DomId::DOM0, 1).map(drop), Err(crate::gnttab::Error::Quarantine));
+    assert_eq!(Shown::new(DomId::DOM0, 1).map(drop), Err(crate::gnttab::Error::Quarantine));
+    let unmap = |references: &[GrantRef]| {
+        let unmap = |&reference: &GrantRef| super::with(|it| it.host.grants.unmap(reference, true));
         references.iter().for_each(unmap);
     };
     unmap(&references[..1]);
-    assert!(Shared::new(0, 1).is_ok(), "it is tried again");
+    assert!(Shared::new(DomId::DOM0, 1).is_ok(), "it is tried again");
     unmap(&references[1..]);
-    assert!(Shared::new(0, 1).is_ok());
+    assert!(Shared::new(DomId::DOM0, 1).is_ok());
     assert_eq!(crate::gnttab::stats().quarantine, 0);
     fake.assert_no_leaks(&super::Baseline::default());
 }
@@ -173,7 +178,7 @@ fn when_too_much_is_not_given_back_nothing_more_is_lent_g5() {
 #[test]
 fn grants_say_who_may_do_what_g3_g7() {
     let fake = Fake::new();
-    let mut shown = Shown::new(0, 1).unwrap();
+    let mut shown = Shown::new(DomId::DOM0, 1).unwrap();
     shown.bytes_mut()[..3].copy_from_slice(b"abc");
     let table = table(&fake);
     super::with(|state| {
@@ -183,11 +188,14 @@ fn grants_say_who_may_do_what_g3_g7() {
         let mut read = |domain, offset| {
             host.grants.copy_from(reference, domain, offset, &mut three, &host.frames)
         };
-        assert_eq!((read(3, 0), read(0, 4094), read(0, 0)), (Err(-8), Err(-10), Ok(())));
+        assert_eq!(
+            (read(DomId(3), 0), read(DomId::DOM0, 4094), read(DomId::DOM0, 0)),
+            (Err(-8), Err(-10), Ok(()))
+        );
         assert_eq!(&three, b"abc");
-        assert_eq!(host.grants.copy_to(reference, 0, 0, b"x", &host.frames), Err(-8));
-        assert_eq!(host.grants.copy_to(9, 0, 0, b"x", &host.frames), Err(-3));
-        host.grants.map(reference, 0, false, &host.frames).unwrap();
+        assert_eq!(host.grants.copy_to(reference, DomId::DOM0, 0, b"x", &host.frames), Err(-8));
+        assert_eq!(host.grants.copy_to(GrantRef(9), DomId::DOM0, 0, b"x", &host.frames), Err(-3));
+        host.grants.map(reference, DomId::DOM0, false, &host.frames).unwrap();
         assert_eq!(table.load_u16(8 * 8), 1 | 4 | 8, "permitted, read-only, being read");
         host.grants.unmap(reference, false);
         assert_eq!(table.load_u16(8 * 8), 1 | 4);
@@ -211,7 +219,7 @@ fn xenstore_reads_writes_lists_and_removes() {
         assert_eq!(xenstore::write("/tool", b"").await, Err(refused(Errno::EACCES)));
         assert_eq!(xenstore::write("data//x", b"").await, Err(refused(Errno::EINVAL)));
         assert_eq!(xenstore::write("data/x", &[0; 2049]).await, Err(refused(Errno::ENOSPC)));
-        assert_eq!(xenstore::domain_path(7).await.unwrap(), "/local/domain/7");
+        assert_eq!(xenstore::domain_path(DomId(7)).await.unwrap(), "/local/domain/7");
     });
 }
 
@@ -354,7 +362,7 @@ fn answers_in_another_order_find_their_questions_x2() {
 #[test]
 fn a_domain_after_another_finds_nothing_of_it() {
     let page = |fake: &Fake| {
-        let lent = Shared::new(0, 1).unwrap();
+        let lent = Shared::new(DomId::DOM0, 1).unwrap();
         let watch = run(fake, xenstore::watch("a")).unwrap();
         let at = &raw const *crate::domain();
         assert_eq!(crate::gnttab::stats().used, 1);

@@ -2,6 +2,7 @@
 
 use super::events::{self, VCPU};
 use super::{Fake, set_tsc, with};
+use crate::evtchn::PortNumber;
 use crate::public::vcpu::{RUNSTATE_RUNNING, VcpuRunstateInfo};
 use crate::public::{vcpu_info, vcpu_time_info};
 use std::mem::offset_of;
@@ -23,7 +24,7 @@ pub(super) struct Vcpu {
     /// `CALLBACKTYPE_event`.
     pub(super) entry: Option<u64>,
     /// The ports of the last `SCHEDOP_poll`.
-    pub(super) polled: Vec<u32>,
+    pub(super) polled: Vec<PortNumber>,
 }
 
 impl Default for Vcpu {
@@ -123,7 +124,7 @@ impl Fake {
 
     /// The ports that the guest last waited for.
     #[must_use]
-    pub fn polled(&self) -> Vec<u32> {
+    pub fn polled(&self) -> Vec<PortNumber> {
         with(|state| state.host.vcpu.polled.clone())
     }
 }

@@ -5,7 +5,7 @@
 //! judged afterwards by who knows what it means (rule R1).
 
 use super::Broken;
-use crate::gnttab::Shared;
+use crate::gnttab::{GrantRef, Shared};
 use crate::memory::SharedPage;
 use crate::public::io::ring::{REQ_EVENT, REQ_PROD, RSP_EVENT, RSP_PROD, SLOTS, slots, slots_in};
 use core::sync::atomic::{Ordering, fence};
@@ -59,13 +59,13 @@ impl<const SLOT: usize> Front<SLOT> {
 
     /// The first page's grant reference.
     #[must_use]
-    pub fn reference(&self) -> u32 {
+    pub fn reference(&self) -> GrantRef {
         self.pages.reference()
     }
 
     /// The pages' grant references.
     #[must_use]
-    pub fn references(&self) -> &[u32] {
+    pub fn references(&self) -> &[GrantRef] {
         self.pages.references()
     }
 
@@ -194,7 +194,7 @@ mod tests {
 
     fn at(index: u32) -> (Fake, Front<SLOT>) {
         let fake = Fake::new();
-        let ring = Front::starting_at(Shared::new(0, 1).unwrap(), index);
+        let ring = Front::starting_at(Shared::new(crate::DomId::DOM0, 1).unwrap(), index);
         (fake, ring)
     }
 

@@ -87,7 +87,7 @@ fn values_are_bytes_x9() {
     assert_eq!(run(&fake, directory("data")).unwrap(), ["good"]);
     assert_eq!(run(&fake, read("a\0b")), Err(Error::Refused(Errno::EINVAL)));
     fake.store().misbehave_at(0, Misdeed::Payload(b"/\xFF\0".into()));
-    assert_eq!(run(&fake, domain_path(1)), Err(Error::BadReply));
+    assert_eq!(run(&fake, domain_path(DomId(1))), Err(Error::BadReply));
 }
 
 #[test]

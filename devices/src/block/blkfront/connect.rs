@@ -5,7 +5,7 @@ use super::queue::Op;
 use super::state::{Request, State, wake};
 use super::{Error, shown};
 use crate::block::{Discard, ErrorKind, Info};
-use crate::frontend::{self, Driver, End};
+use crate::frontend::{self, Driver, End, Outcome};
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
@@ -254,9 +254,9 @@ impl Driver for State {
         self.wake();
     }
 
-    async fn connect(&self, front: &Frontend, watch: &Watch) -> Result<bool, frontend::Error> {
-        if !frontend::begin(front, watch).await? {
-            return Ok(false);
+    async fn connect(&self, front: &Frontend, watch: &Watch) -> Result<Outcome, frontend::Error> {
+        if frontend::begin(front, watch).await? == Outcome::Gone {
+            return Ok(Outcome::Gone);
         }
         let most = pages();
         let orders = read_number(&front.theirs("max-ring-page-order"), 0..=4, 0).await?;
@@ -276,8 +276,8 @@ impl Driver for State {
             settings.push((format!("ring-ref{number}"), gref.to_string()));
         }
         front.announce_with(XenbusState::Initialised, &settings).await?;
-        if !frontend::wait_for(front, watch, XenbusState::Connected).await? {
-            return Ok(false);
+        if frontend::wait_for(front, watch, XenbusState::Connected).await? == Outcome::Gone {
+            return Ok(Outcome::Gone);
         }
         let Terms { size, read_only, discard, abilities } = terms(front, most).await?;
         let node = front.ours("");
@@ -307,7 +307,7 @@ impl Driver for State {
         wake(&self.mover);
         wake(&self.patrol);
         self.wake();
-        Ok(true)
+        Ok(Outcome::Reached)
     }
 
     async fn stay(&self, front: &Frontend, watch: &Watch) -> End {

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::task::Context;
 use core::time::Duration;
 use kernel::time::Instant;
+use xen::DomId;
 use xen::evtchn::Port;
 use xen::gnttab::{Error, Shared};
 use xen::public::io::blkif::{
@@ -59,7 +60,7 @@ pub(super) struct Link {
     pub(super) pools: Pools,
     abilities: Abilities,
     handle: u16,
-    peer: u16,
+    peer: DomId,
     /// By the id of the request.
     sent: Vec<Option<Sent>>,
     /// Ids that are free.
@@ -79,7 +80,7 @@ impl Link {
     pub(super) fn new(
         ring: Front<SLOT>,
         port: Port,
-        peer: u16,
+        peer: DomId,
         handle: u16,
         abilities: Abilities,
         most: usize,

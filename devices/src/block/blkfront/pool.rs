@@ -5,7 +5,8 @@
 //! other back end, what it only reads lies in pages that it may only read (rule G3).
 
 use alloc::vec::Vec;
-use xen::gnttab::{Error, Shared, Shown};
+use xen::DomId;
+use xen::gnttab::{Error, GrantRef, Shared, Shown};
 use xen::memory::PAGE_SIZE;
 
 /// Pages that are taken from the heap at once.
@@ -21,7 +22,7 @@ enum Chunk {
 /// Pages of one sort.
 #[derive(Debug)]
 pub(super) struct Pool {
-    peer: u16,
+    peer: DomId,
     read_only: bool,
     chunks: Vec<Chunk>,
     free: Vec<u16>,
@@ -33,7 +34,7 @@ pub(super) struct Pool {
 
 impl Pool {
     /// No pages yet, and at most `most` for domain `peer`, which may write to them or not.
-    pub(super) const fn new(peer: u16, read_only: bool, most: usize) -> Self {
+    pub(super) const fn new(peer: DomId, read_only: bool, most: usize) -> Self {
         Self { peer, read_only, chunks: Vec::new(), free: Vec::new(), most, copied: 0 }
     }
 
@@ -93,7 +94,7 @@ impl Pool {
     }
 
     /// The grant of a page.
-    pub(super) fn reference(&self, page: u16) -> u32 {
+    pub(super) fn reference(&self, page: u16) -> GrantRef {
         let (chunk, at) = Self::place(page);
         match &self.chunks[chunk] {
             Chunk::Shared(shared) => shared.references()[at],

@@ -6,6 +6,7 @@ use crate::block::ErrorKind;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::task::{Context, Poll, Waker};
+use xen::DomId;
 use xen::memory::PAGE_SIZE;
 use xen::public::io::blkif::SECTOR;
 
@@ -91,7 +92,7 @@ pub(super) struct Pools {
 
 impl Pools {
     /// At most `most` pages for domain `peer`.
-    pub(super) const fn new(peer: u16, persistent: bool, most: usize) -> Self {
+    pub(super) const fn new(peer: DomId, persistent: bool, most: usize) -> Self {
         if persistent {
             return Self { shared: Pool::new(peer, false, most), shown: None };
         }

@@ -14,6 +14,7 @@ use core::time::Duration;
 use kernel::task::{join, join_array};
 use kernel::time::{Instant, sleep, timeout};
 use std::vec;
+use xen::DomId;
 use xen::fake::Fake;
 use xen::fake::blkback::{Blkback, Misdeed};
 use xen::public::io::blkif::{
@@ -300,13 +301,13 @@ fn a_barrier_is_a_flush_b8() {
 fn what_a_back_end_may_have_lost_was_not_flushed_b8() {
     on_disk(async |_, back, disk| {
         disk.write(0, &[1; 512]).await.unwrap();
-        back.restart_in(0);
+        back.restart_in(DomId(0));
         sleep(SECOND).await;
         assert_eq!(disk.flush().await, Err(ErrorKind::Failed), "the write may be lost");
         assert_eq!(disk.flush().await, Ok(()));
         disk.write(0, &[1; 512]).await.unwrap();
         disk.flush().await.unwrap();
-        back.restart_in(0);
+        back.restart_in(DomId(0));
         sleep(SECOND).await;
         assert_eq!(disk.flush().await, Ok(()), "it had been flushed before");
     });
@@ -359,7 +360,7 @@ fn what_was_not_answered_is_asked_again_in_order_and_first_b11() {
             let _ = timeout(MOMENT * 5, old.as_mut()).await;
             // One more that nobody waits for any more, and one without a turn yet.
             let _ = timeout(MOMENT * 5, write(2)).await;
-            back.restart_in(3);
+            back.restart_in(DomId(3));
             drop(back.requests());
             let new = async {
                 sleep(MOMENT * 2).await;
@@ -388,7 +389,7 @@ fn a_read_that_was_answered_survives_its_connection_b11() {
             let mut read = pin!(disk.read(0, &mut bytes));
             let _ = timeout(MOMENT / 2, read.as_mut()).await;
             sleep(MOMENT * 10).await;
-            back.restart_in(0);
+            back.restart_in(DomId(0));
             sleep(SECOND).await;
             assert_eq!(read.await, Ok(()));
         }

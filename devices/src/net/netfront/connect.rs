@@ -1,9 +1,9 @@
 //! The connection: what the back end offers, and what ends it.
 
 use super::State;
-use super::rx::Rx;
-use super::tx::Tx;
-use crate::frontend::{self, Driver, End, Error};
+use super::rx::{self, Rx};
+use super::tx::{self, Tx};
+use crate::frontend::{self, Driver, End, Error, Outcome};
 use crate::net::{HEADER, Info, Mac, Offloads};
 use alloc::rc::Rc;
 use alloc::string::String;
@@ -130,7 +130,7 @@ impl Driver for State {
         self.wake();
     }
 
-    async fn connect(&self, front: &Frontend, watch: &Watch) -> Result<bool, Error> {
+    async fn connect(&self, front: &Frontend, watch: &Watch) -> Result<Outcome, Error> {
         connect(self, front, watch).await
     }
 
@@ -149,10 +149,10 @@ fn large_pages() -> usize {
     if kernel::memory::stats().total < 32 << 20 { 4 } else { LONGEST.div_ceil(PAGE_SIZE) }
 }
 
-/// Brings the connection about; whether it did, or the device went away.
-async fn connect(state: &State, front: &Frontend, watch: &Watch) -> Result<bool, Error> {
-    if !frontend::begin(front, watch).await? {
-        return Ok(false);
+/// Negotiates with the back end and publishes the rings.
+async fn connect(state: &State, front: &Frontend, watch: &Watch) -> Result<Outcome, Error> {
+    if frontend::begin(front, watch).await? == Outcome::Gone {
+        return Ok(Outcome::Gone);
     }
     let terms = terms(front, state.offloads).await?;
     let peer = front.peer();
@@ -166,15 +166,25 @@ async fn connect(state: &State, front: &Frontend, watch: &Watch) -> Result<bool,
     let count = pages();
     let ring = Front::new(Shared::new(peer, 1)?);
     let large = if terms.transmit_large { large_pages() } else { 0 };
-    let tx = Tx::new(ring, tx_port.clone(), peer, count, longest, large)?;
+    let tx = Tx::new(
+        ring,
+        tx_port.clone(),
+        peer,
+        tx::Sizes { pages: count, longest_frame: longest, large_pages: large },
+    )?;
     let ring = Front::new(Shared::new(peer, 1)?);
     // A VLAN tag comes on top of the header.
-    let mut rx = Rx::new(ring, rx_port.clone(), peer, count, longest + 4, terms.receive_large)?;
+    let mut rx = Rx::new(
+        ring,
+        rx_port.clone(),
+        peer,
+        rx::Sizes { pages: count, longest_frame: longest + 4, large: terms.receive_large },
+    )?;
     // The back end looks at the ring when it connects, without a notification.
     let _ = rx.publish();
     let mut settings = vec![
-        ("tx-ring-ref", tx.reference()),
-        ("rx-ring-ref", rx.reference()),
+        ("tx-ring-ref", tx.reference().0),
+        ("rx-ring-ref", rx.reference().0),
         ("request-rx-copy", 1),
         ("feature-rx-notify", 1),
         ("feature-sg", 1),
@@ -184,17 +194,17 @@ async fn connect(state: &State, front: &Frontend, watch: &Watch) -> Result<bool,
         ("feature-gso-tcpv6", terms.receive_large.into()),
     ];
     if terms.split {
-        settings.push(("event-channel-tx", tx_port.number()));
-        settings.push(("event-channel-rx", rx_port.number()));
+        settings.push(("event-channel-tx", tx_port.number().0));
+        settings.push(("event-channel-rx", rx_port.number().0));
     } else {
-        settings.push(("event-channel", tx_port.number()));
+        settings.push(("event-channel", tx_port.number().0));
     }
     if terms.queues {
         settings.push(("multi-queue-num-queues", 1));
     }
     front.announce_with(XenbusState::Connected, &settings).await?;
-    if !frontend::wait_for(front, watch, XenbusState::Connected).await? {
-        return Ok(false);
+    if frontend::wait_for(front, watch, XenbusState::Connected).await? == Outcome::Gone {
+        return Ok(Outcome::Gone);
     }
     state.rx.replace(Some(rx));
     state.tx.replace(Some(tx));
@@ -210,7 +220,7 @@ async fn connect(state: &State, front: &Frontend, watch: &Watch) -> Result<bool,
     let Terms { mac, mtu, .. } = terms;
     log::debug!("{}: connected: {mac}, MTU {mtu}, {count} pages each way", state.vif);
     state.wake();
-    Ok(true)
+    Ok(Outcome::Reached)
 }
 
 /// Keeps the connection until it ends.

@@ -8,8 +8,9 @@ use crate::net::{Checksum, HEADER, Meta};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::task::{Context, Poll};
+use xen::DomId;
 use xen::evtchn::Port;
-use xen::gnttab::{Error, Shared};
+use xen::gnttab::{Error, GrantRef, Shared};
 use xen::memory::PAGE_SIZE;
 use xen::public::io::netif::{
     EXTRA_FLAG_MORE, EXTRA_TYPE_GSO, Extra, GSO_TCPV4, GSO_TCPV6, RX_SLOT, RxFlags, RxRequest,
@@ -62,7 +63,7 @@ pub(super) struct Counters {
 pub(super) struct Rx {
     ring: Front<RX_SLOT>,
     port: Rc<Port>,
-    peer: u16,
+    peer: DomId,
     chunks: Vec<Shared>,
     /// Which page was posted in each slot.
     posted: [Option<u16>; SLOTS],
@@ -77,17 +78,27 @@ pub(super) struct Rx {
     pub counters: Counters,
 }
 
+/// How much a receiver may hold and accept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    /// Pages to receive into, at most.
+    pub pages: usize,
+    /// The length of the longest ordinary frame, in bytes.
+    pub longest_frame: usize,
+    /// Large (GSO) frames were negotiated.
+    pub large: bool,
+}
+
 impl Rx {
-    /// Lends pages: a few, and more as they are used, up to `most`, to as many as the ring
-    /// has slots, or as there is memory for.
+    /// Grants a few pages to `peer`; [`poll`](Self::poll) grants more as they are used, up to
+    /// the number in `sizes`, the ring's size, or what memory allows.
     pub(super) fn new(
         ring: Front<RX_SLOT>,
         port: Rc<Port>,
-        peer: u16,
-        most: usize,
-        longest: usize,
-        large: bool,
+        peer: DomId,
+        sizes: Sizes,
     ) -> Result<Self, Error> {
+        let Sizes { pages: most, longest_frame: longest, large } = sizes;
         let mut rx = Self {
             ring,
             port,
@@ -105,7 +116,7 @@ impl Rx {
         Ok(rx)
     }
 
-    pub(super) fn reference(&self) -> u32 {
+    pub(super) fn reference(&self) -> GrantRef {
         self.ring.reference()
     }
 

@@ -6,8 +6,9 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::task::{Context, Poll};
 use kernel::time::Instant;
+use xen::DomId;
 use xen::evtchn::Port;
-use xen::gnttab::{Error, Shown};
+use xen::gnttab::{Error, GrantRef, Shown};
 use xen::memory::PAGE_SIZE;
 use xen::public::io::netif::{
     EXTRA_TYPE_GSO, Extra, GSO_TCPV4, GSO_TCPV6, RSP_DROPPED, RSP_ERROR, RSP_NULL, RSP_OKAY,
@@ -51,7 +52,7 @@ impl Pool {
     }
 
     /// Takes buffers from the heap, if there may be more.
-    fn grow(&mut self, peer: u16) -> Result<(), Error> {
+    fn grow(&mut self, peer: DomId) -> Result<(), Error> {
         if self.pending.len() + self.chunk > self.most {
             return Err(Error::Full);
         }
@@ -66,7 +67,7 @@ impl Pool {
     }
 
     /// Whether a buffer is free, or can be had.
-    fn has_room(&mut self, peer: u16) -> bool {
+    fn has_room(&mut self, peer: DomId) -> bool {
         !self.free.is_empty() || self.grow(peer).is_ok()
     }
 
@@ -93,7 +94,7 @@ struct Owner {
 pub(super) struct Tx {
     ring: Front<TX_SLOT>,
     port: Rc<Port>,
-    peer: u16,
+    peer: DomId,
     /// For frames that are no longer than the MTU says.
     small: Pool,
     /// For those that stand for several segments.
@@ -116,17 +117,26 @@ fn extra(meta: Meta, frame: &[u8]) -> Option<Extra> {
     (meta.segment > 0).then_some(extra)
 }
 
+/// How much a transmitter may hold.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    /// Pages for ordinary frames, at most.
+    pub pages: usize,
+    /// The length of the longest ordinary frame, in bytes.
+    pub longest_frame: usize,
+    /// Pages of a large (GSO) frame; 0 if none is sent.
+    pub large_pages: usize,
+}
+
 impl Tx {
-    /// With at most `most` pages for frames of up to `longest` bytes, and large frames of
-    /// up to `large` pages, 0 for none.
+    /// Grants the first buffers to `peer`.
     pub(super) fn new(
         ring: Front<TX_SLOT>,
         port: Rc<Port>,
-        peer: u16,
-        most: usize,
-        longest: usize,
-        large: usize,
+        peer: DomId,
+        sizes: Sizes,
     ) -> Result<Self, Error> {
+        let Sizes { pages: most, longest_frame: longest, large_pages: large } = sizes;
         let pages = longest.div_ceil(PAGE_SIZE).max(1);
         // As many as the ring takes, with their extra slots.
         let most_large = (most / large.max(1)).clamp(2, SLOTS / (large + 1));
@@ -149,7 +159,7 @@ impl Tx {
         Ok(tx)
     }
 
-    pub(super) fn reference(&self) -> u32 {
+    pub(super) fn reference(&self) -> GrantRef {
         self.ring.reference()
     }
 

@@ -7,7 +7,7 @@
 //! into raw mode and leaves that to the guest.
 
 use super::clock::monotonic;
-use ::xen::evtchn::{self, Port};
+use ::xen::evtchn::{self, Port, PortNumber};
 use ::xen::hypercall::{console_io_write, event_channel_op_send, sched_op_poll};
 use ::xen::memory::SharedPage;
 use ::xen::public::io::console::{IN, OUT};
@@ -21,7 +21,7 @@ use spin::Mutex;
 
 struct Console {
     page: SharedPage,
-    port: u32,
+    port: PortNumber,
     /// The port, once events work; they do not while the machine boots.
     events: Option<Port>,
     out: Producer,

@@ -173,7 +173,7 @@ fuzz_target!(|acts: Vec<Act>| {
         back.unplug();
         sleep(Duration::from_secs(1)).await;
         // What the back end kept comes back when something is lent (rule G4).
-        drop(Shared::new(0, 1));
+        drop(Shared::new(xen::DomId::DOM0, 1));
     });
 });
 
@@ -256,10 +256,10 @@ async fn play(fake: &Fake, act: Act, net: Option<&Netfront>) {
         Act::Detach => back.detach(),
         Act::Unplug => back.unplug(),
         Act::Plug => back.plug(),
-        Act::Restart(domain) => back.restart_in(domain.into()),
+        Act::Restart(domain) => back.restart_in(xen::DomId(domain.into())),
         Act::Vanish => back.vanish(),
         Act::ClosePorts => back.close_ports(),
-        Act::Stray(port) => fake.raise(u32::from(port) % 4096),
+        Act::Stray(port) => fake.raise(xen::evtchn::PortNumber(u32::from(port) % 4096)),
     }
     sleep(Duration::from_millis(2)).await;
 }

@@ -53,7 +53,7 @@ thread_local! {
 
 fuzz_target!(|input: Input| {
     let fake = Fake::new();
-    let shared = Shared::new(0, 1).expect("there is room");
+    let shared = Shared::new(xen::DomId::DOM0, 1).expect("there is room");
     let reference = shared.reference();
     let mut front = Front::<16>::starting_at(shared, input.start);
     BYTES.with(|page| {

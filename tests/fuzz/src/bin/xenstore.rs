@@ -170,7 +170,7 @@ async fn play(fake: &Fake, act: Act, running: &mut Vec<Task<()>>) {
             })
             .await
         }),
-        Act::DomainPath(domain) => ask(running, xenstore::domain_path(domain)),
+        Act::DomainPath(domain) => ask(running, xenstore::domain_path(xen::DomId(domain))),
         Act::Frontend => ask(running, async {
             let front = Frontend::find("vif", "0").await?;
             front.wait_until(&|_| false).await

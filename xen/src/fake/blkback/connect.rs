@@ -9,6 +9,8 @@ use super::super::script::Script;
 use super::super::store::Daemon;
 use super::Misdeed;
 use super::data::{Link, Request, Work};
+use crate::evtchn::PortNumber;
+use crate::gnttab::GrantRef;
 use crate::public::io::xenbus::XenbusState;
 
 /// What Linux's back end says from the start.
@@ -63,7 +65,7 @@ impl Backend {
     }
 
     /// The port of the connection, as the guest knows it.
-    pub(super) fn port(&self) -> Option<u32> {
+    pub(super) fn port(&self) -> Option<PortNumber> {
         self.link.as_ref().map(|link| link.ring.port)
     }
 
@@ -78,12 +80,14 @@ impl Backend {
         if u64::from(order) > most {
             return Err(format!("the guest asks for a ring of order {order}"));
         }
-        let references: Option<Vec<u32>> = match order {
-            0 if most == 0 => number("ring-ref").map(|reference| vec![reference]),
-            _ => (0..1 << order).map(|page| number(&format!("ring-ref{page}"))).collect(),
+        let references: Option<Vec<GrantRef>> = match order {
+            0 if most == 0 => number("ring-ref").map(|reference| vec![GrantRef(reference)]),
+            _ => (0..1 << order)
+                .map(|page| number(&format!("ring-ref{page}")).map(GrantRef))
+                .collect(),
         };
         let references = references.ok_or("a ring-ref is missing")?;
-        let port = number("event-channel").ok_or("event-channel is missing")?;
+        let port = number("event-channel").map(PortNumber).ok_or("event-channel is missing")?;
         let persistent = number("feature-persistent") == Some(1)
             && self.device.said("feature-persistent", &host.store) == Some(1);
         let domain = self.device.domain;

@@ -5,6 +5,8 @@ use super::super::events::raise;
 use super::super::ring::Back;
 use super::super::script::Script;
 use super::Misdeed;
+use crate::DomId;
+use crate::gnttab::GrantRef;
 use crate::memory::{PAGE_SIZE, SharedPage};
 use crate::public::io::blkif::{
     OP_DISCARD, OP_FLUSH_DISKCACHE, OP_INDIRECT, OP_READ, OP_WRITE, OP_WRITE_BARRIER, RSP_ERROR,
@@ -32,7 +34,7 @@ pub(super) struct Link {
     pub(super) ring: Back<SLOT>,
     persistent: bool,
     /// Pages that stay mapped.
-    mapped: BTreeMap<u32, SharedPage>,
+    mapped: BTreeMap<GrantRef, SharedPage>,
     owed: Vec<Response>,
     in_flight: BTreeSet<u64>,
     last: u64,
@@ -44,7 +46,7 @@ pub(super) struct Link {
 pub(super) struct Work<'a> {
     pub(super) host: &'a mut Host,
     pub(super) script: &'a mut Script<Misdeed>,
-    pub(super) peer: u16,
+    pub(super) peer: DomId,
     /// What its folder says: see `Backend::step`.
     pub(super) rules: [u64; 7],
     pub(super) reversed: bool,
@@ -72,7 +74,7 @@ impl Link {
     }
 
     /// References of pages of data that are mapped.
-    pub(super) fn mapped(&self) -> impl Iterator<Item = u32> {
+    pub(super) fn mapped(&self) -> impl Iterator<Item = GrantRef> {
         self.mapped.keys().copied()
     }
 
@@ -104,7 +106,7 @@ impl Link {
     fn page<T>(
         &mut self,
         work: &mut Work<'_>,
-        gref: u32,
+        gref: GrantRef,
         write: bool,
         f: impl FnOnce(&SharedPage) -> T,
     ) -> T {
@@ -140,7 +142,7 @@ impl Link {
             OP_INDIRECT => {
                 let count = usize::from(u16::from_le_bytes(number(slot, 2)));
                 assert!((1..=most as usize).contains(&count), "rule B5: {count} indirect segments");
-                let gref = u32::from_le_bytes(number(slot, 28));
+                let gref = GrantRef(u32::from_le_bytes(number(slot, 28)));
                 // Of these, Linux maps the pages as it does all others.
                 let mut bytes = vec![0; count * SEGMENT];
                 if self.persistent {

@@ -9,6 +9,8 @@ use super::super::script::Script;
 use super::super::store::Daemon;
 use super::Misdeed;
 use super::data::{Queue, RxSlot, Transmitted, Work, pieces};
+use crate::evtchn::PortNumber;
+use crate::gnttab::GrantRef;
 use crate::public::io::netif::RxFlags;
 use crate::public::io::xenbus::XenbusState;
 use std::collections::VecDeque;
@@ -114,7 +116,8 @@ impl Backend {
                 Ok(ports) => ports,
                 Err(_) => number("event-channel").map(|port| (port, port))?,
             };
-            self.map(host, tx, rx, tx_port, rx_port)?;
+            let (tx_port, rx_port) = (PortNumber(tx_port), PortNumber(rx_port));
+            self.map(host, GrantRef(tx), GrantRef(rx), tx_port, rx_port)?;
         }
         Ok(())
     }
@@ -122,10 +125,10 @@ impl Backend {
     fn map(
         &mut self,
         host: &mut Host,
-        tx: u32,
-        rx: u32,
-        tx_port: u32,
-        rx_port: u32,
+        tx: GrantRef,
+        rx: GrantRef,
+        tx_port: PortNumber,
+        rx_port: PortNumber,
     ) -> Result<(), String> {
         let domain = self.device.domain;
         let refused = |what: &str, number: u32| {
@@ -134,16 +137,16 @@ impl Backend {
             text
         };
         let tx =
-            Back::attach(host, domain, &[tx], tx_port).map_err(|_| refused("tx-ring-ref", tx))?;
+            Back::attach(host, domain, &[tx], tx_port).map_err(|_| refused("tx-ring-ref", tx.0))?;
         let Ok(rx) = Back::attach(host, domain, &[rx], rx_port) else {
             host.grants.unmap(tx.references[0], true);
-            return Err(refused("rx-ring-ref", rx));
+            return Err(refused("rx-ring-ref", rx.0));
         };
         let queue = Queue::new(tx, rx);
         let mut unbound = None;
         for port in queue.ports() {
             if host.events.bind(port, domain).is_err() {
-                unbound = Some(refused("event channel", port));
+                unbound = Some(refused("event channel", port.0));
             }
         }
         self.queues.push(queue);

@@ -6,6 +6,9 @@ use super::super::ring::Back;
 use super::super::script::Script;
 use super::Misdeed;
 use super::slots::{rx_request, rx_response, tx_request, tx_response};
+use crate::DomId;
+use crate::evtchn::PortNumber;
+use crate::gnttab::GrantRef;
 use crate::memory::PAGE_SIZE;
 use crate::public::io::netif::{
     EXTRA_FLAG_MORE, EXTRA_TYPE_GSO, EXTRA_TYPE_MAX, Extra, GSO_TCPV4, GSO_TCPV6, RSP_ERROR,
@@ -55,7 +58,7 @@ struct Owed {
     status: i16,
     extras: usize,
     /// The page is mapped by this until then.
-    mapped: Option<u32>,
+    mapped: Option<GrantRef>,
 }
 
 /// A pair of rings.
@@ -67,7 +70,7 @@ pub(super) struct Queue {
     in_flight: BTreeSet<u16>,
     last_ids: [u16; 2],
     /// The grant of the page that was written last.
-    last_page: Option<u32>,
+    last_page: Option<GrantRef>,
     /// The indices were lied about: nothing makes sense any more.
     broken: bool,
     stuck: bool,
@@ -77,7 +80,7 @@ pub(super) struct Queue {
 pub(super) struct Work<'a> {
     pub(super) host: &'a mut Host,
     pub(super) script: &'a mut Script<Misdeed>,
-    pub(super) peer: u16,
+    pub(super) peer: DomId,
     pub(super) number: usize,
     /// Answers in the opposite order.
     pub(super) reversed: bool,
@@ -88,12 +91,12 @@ pub(super) struct Work<'a> {
     pub(super) arriving: &'a mut VecDeque<Vec<RxSlot>>,
     pub(super) sent: &'a mut Vec<Transmitted>,
     /// References of pages that stay mapped for ever.
-    pub(super) kept: &'a mut Vec<(u32, bool)>,
+    pub(super) kept: &'a mut Vec<(GrantRef, bool)>,
 }
 
 impl Work<'_> {
     /// The status for what grant operation `result` was; a panic if the guest is to blame.
-    fn status(&self, reference: u32, what: &str, result: Result<(), i16>) -> i16 {
+    fn status(&self, reference: GrantRef, what: &str, result: Result<(), i16>) -> i16 {
         match result {
             Ok(()) => RSP_OKAY,
             Err(status) if self.strict => panic!(
@@ -106,7 +109,7 @@ impl Work<'_> {
     }
 
     /// Notifies the guest, if its end is still there.
-    fn notify(&self, port: u32) {
+    fn notify(&self, port: PortNumber) {
         let loses = self.script.has(|it| *it == Misdeed::LoseEvents);
         if !loses && self.host.events.is_bound(port) {
             raise(port);
@@ -131,21 +134,21 @@ impl Queue {
         }
     }
 
-    pub(super) fn ports(&self) -> BTreeSet<u32> {
+    pub(super) fn ports(&self) -> BTreeSet<PortNumber> {
         BTreeSet::from([self.tx.port, self.rx.port])
     }
 
-    pub(super) const fn last_page(&self) -> Option<u32> {
+    pub(super) const fn last_page(&self) -> Option<GrantRef> {
         self.last_page
     }
 
     /// References of transmit pages that are mapped.
-    pub(super) fn mapped(&mut self) -> Vec<u32> {
+    pub(super) fn mapped(&mut self) -> Vec<GrantRef> {
         self.owed.iter_mut().filter_map(|owed| owed.mapped.take()).collect()
     }
 
     /// Writes into a ring's page and leaves it alone from then on; the ring's port.
-    pub(super) fn scribble(&mut self, receive: bool, at: usize, bytes: &[u8]) -> u32 {
+    pub(super) fn scribble(&mut self, receive: bool, at: usize, bytes: &[u8]) -> PortNumber {
         self.broken = true;
         let (page, port) = match receive {
             true => (self.rx.page(), self.rx.port),

@@ -13,6 +13,7 @@ mod tests;
 
 use super::peer::{Class, Handle};
 use super::{Fake, Host, with};
+use crate::evtchn::PortNumber;
 use crate::public::io::netif::RxFlags;
 pub(super) use connect::Backend;
 pub use data::{RxSlot, Transmitted};
@@ -105,7 +106,7 @@ impl<'a> Netback<'a> {
 
     /// The ports of its queues, as the guest knows them.
     #[must_use]
-    pub fn ports(self) -> Vec<u32> {
+    pub fn ports(self) -> Vec<PortNumber> {
         self.with(|backend, _| backend.queues.iter().flat_map(data::Queue::ports).collect())
     }
 

@@ -1,12 +1,13 @@
 //! The slots of both rings as the back end sees them.
 
+use crate::gnttab::GrantRef;
 use crate::public::io::netif::{RX_SLOT, RxRequest, RxResponse, TX_SLOT, TxFlags, TxRequest};
 
 /// What the bytes of a slot of the transmit ring ask for.
 pub(super) fn tx_request(slot: [u8; TX_SLOT]) -> TxRequest {
     let [g0, g1, g2, g3, o0, o1, f0, f1, i0, i1, s0, s1] = slot;
     TxRequest {
-        gref: u32::from_le_bytes([g0, g1, g2, g3]),
+        gref: GrantRef(u32::from_le_bytes([g0, g1, g2, g3])),
         offset: u16::from_le_bytes([o0, o1]),
         flags: TxFlags::from_bits_retain(u16::from_le_bytes([f0, f1])),
         id: u16::from_le_bytes([i0, i1]),
@@ -17,7 +18,10 @@ pub(super) fn tx_request(slot: [u8; TX_SLOT]) -> TxRequest {
 /// What the bytes of a slot of the receive ring ask for.
 pub(super) fn rx_request(slot: [u8; RX_SLOT]) -> RxRequest {
     let [i0, i1, _, _, g0, g1, g2, g3] = slot;
-    RxRequest { id: u16::from_le_bytes([i0, i1]), gref: u32::from_le_bytes([g0, g1, g2, g3]) }
+    RxRequest {
+        id: u16::from_le_bytes([i0, i1]),
+        gref: GrantRef(u32::from_le_bytes([g0, g1, g2, g3])),
+    }
 }
 
 /// The bytes of an answer in the transmit ring.

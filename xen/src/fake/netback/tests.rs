@@ -3,7 +3,9 @@
 use super::super::Fake;
 use super::super::tests::{run, try_run};
 use super::{Misdeed, RxSlot, Transmitted};
+use crate::DomId;
 use crate::evtchn::Port;
+use crate::gnttab::GrantRef;
 use crate::gnttab::{Shared, Shown};
 use crate::memory::PAGE_SIZE;
 use crate::public::io::netif::{
@@ -44,10 +46,10 @@ impl Guest {
         (0..pages).for_each(|page| guest.post(page));
         let _ = guest.rx.publish();
         let settings = [
-            ("tx-ring-ref", guest.tx.reference()),
-            ("rx-ring-ref", guest.rx.reference()),
-            ("event-channel-tx", guest.tx_port.number()),
-            ("event-channel-rx", guest.rx_port.number()),
+            ("tx-ring-ref", guest.tx.reference().0),
+            ("rx-ring-ref", guest.rx.reference().0),
+            ("event-channel-tx", guest.tx_port.number().0),
+            ("event-channel-rx", guest.rx_port.number().0),
             ("request-rx-copy", 1),
         ]
         .map(|(name, value)| (name, value.to_string()));
@@ -215,7 +217,8 @@ fn a_header_in_pieces_is_punished_n10() {
 #[should_panic(expected = "rule G7: the guest has domain 0 read by grant 9999")]
 fn a_page_that_is_not_lent_is_punished_g7() {
     send_badly(|guest| {
-        let request = TxRequest { gref: 9999, offset: 0, flags: TxFlags::empty(), id: 0, size: 60 };
+        let request =
+            TxRequest { gref: GrantRef(9999), offset: 0, flags: TxFlags::empty(), id: 0, size: 60 };
         assert!(guest.tx.put(request.to_bytes()) && guest.tx.publish());
         guest.tx_port.notify().unwrap();
     });
@@ -230,7 +233,7 @@ fn a_ring_that_is_overrun_is_punished_r3() {
     super::super::with(|state| {
         let host = &mut state.host;
         let index = 300_u32.to_le_bytes();
-        host.grants.copy_to(gref, 0, 0, &index, &host.frames).unwrap();
+        host.grants.copy_to(gref, DomId::DOM0, 0, &index, &host.frames).unwrap();
     });
     tx_port.notify().unwrap();
     settle(&fake);
@@ -301,7 +304,7 @@ fn pages_that_are_kept_are_quarantined_and_come_back_g4() {
     // Both rings, and the pages of what was transmitted, which go together.
     assert_eq!(crate::gnttab::stats().quarantine, 6);
     netback.behave();
-    drop(Shared::new(0, 1).unwrap());
+    drop(Shared::new(DomId::DOM0, 1).unwrap());
     assert_eq!(crate::gnttab::stats().quarantine, 0);
     fake.assert_no_leaks(&baseline);
 }
@@ -345,9 +348,9 @@ fn a_device_comes_goes_and_says_nonsense_x12() {
     settle(&fake);
     assert_eq!(fake.store().read(&netback.path()), None, "the toolstack cleared up");
     drop(guest);
-    netback.restart_in(3);
+    netback.restart_in(DomId(3));
     let guest = run(&fake, Guest::connect(5, 0));
-    assert_eq!(guest.front.peer(), 3);
+    assert_eq!(guest.front.peer(), DomId(3));
     for state in ["77", "4294967296", "x", ""] {
         netback.say_state(state);
         let unknown = guest.front.wait_until(&|state| state == XenbusState::Unknown);
@@ -368,7 +371,7 @@ fn a_device_comes_goes_and_says_nonsense_x12() {
 
 #[test]
 fn a_guest_has_the_number_that_it_is_given() {
-    let fake = Fake::with_domain(7);
+    let fake = Fake::with_domain(DomId(7));
     let netback = fake.netback(0);
     assert_eq!(netback.front_path(), "/local/domain/7/device/vif/0");
     assert_eq!(fake.store().permissions(&netback.path()), ["n0", "r7"]);
@@ -382,15 +385,16 @@ fn queues_may_share_a_port_and_be_several() {
     let fake = plugged();
     let netback = fake.netback(0);
     fake.step();
-    let rings: Vec<_> = (0..4).map(|_| Front::<TX_SLOT>::new(Shared::new(0, 1).unwrap())).collect();
-    let ports = [Port::alloc(0).unwrap(), Port::alloc(0).unwrap()];
+    let rings: Vec<_> =
+        (0..4).map(|_| Front::<TX_SLOT>::new(Shared::new(DomId::DOM0, 1).unwrap())).collect();
+    let ports = [Port::alloc(DomId::DOM0).unwrap(), Port::alloc(DomId::DOM0).unwrap()];
     netback.write_front("request-rx-copy", "1");
     netback.write_front("multi-queue-num-queues", "2");
     for queue in 0..2 {
         for (name, value) in [
-            ("tx-ring-ref", rings[2 * queue].reference()),
-            ("rx-ring-ref", rings[2 * queue + 1].reference()),
-            ("event-channel", ports[queue].number()),
+            ("tx-ring-ref", rings[2 * queue].reference().0),
+            ("rx-ring-ref", rings[2 * queue + 1].reference().0),
+            ("event-channel", ports[queue].number().0),
         ] {
             netback.write_front(&format!("queue-{queue}/{name}"), &value.to_string());
         }

@@ -3,6 +3,7 @@
 
 use super::super::guest;
 use super::tree::{Change, Edit, Error, Tree, absolute, is_below};
+use crate::DomId;
 use crate::public::io::xs_wire::Kind;
 use std::collections::BTreeMap;
 
@@ -96,7 +97,7 @@ impl Core {
     }
 
     /// Changes the tree and tells those who watch.
-    pub(super) fn edit(&mut self, edit: &Edit, domain: u16) -> Result<(), Error> {
+    pub(super) fn edit(&mut self, edit: &Edit, domain: DomId) -> Result<(), Error> {
         let changes = self.tree.edit(edit, domain)?;
         changes.iter().for_each(|change| self.fire(change));
         Ok(())

@@ -5,13 +5,15 @@ mod tree;
 mod wire;
 
 use super::{Fake, with};
+use crate::DomId;
+use crate::evtchn::PortNumber;
 use crate::public::io::xs_wire::Kind;
 pub use daemon::Quota;
 use tree::{Change, Edit};
 pub(super) use wire::Daemon;
 
 /// The guest's port to xenstored.
-pub const PORT: u32 = 1;
+pub const PORT: PortNumber = PortNumber(1);
 
 /// What to do wrong with an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +60,7 @@ impl<'a> Store<'a> {
     pub fn write(&self, path: &str, value: impl AsRef<[u8]>) {
         let path = absolute(path);
         let edit = Edit::Write(path, value.as_ref().into());
-        daemon(|daemon| daemon.core.edit(&edit, 0)).expect("dom0 may write");
+        daemon(|daemon| daemon.core.edit(&edit, DomId::DOM0)).expect("dom0 may write");
     }
 
     /// A node's value.
@@ -78,7 +80,7 @@ impl<'a> Store<'a> {
     pub fn rm(&self, path: &str) {
         let edit = Edit::Remove(absolute(path));
         // It may be gone already.
-        let _ = daemon(|daemon| daemon.core.edit(&edit, 0));
+        let _ = daemon(|daemon| daemon.core.edit(&edit, DomId::DOM0));
     }
 
     /// The names below a node.
@@ -104,7 +106,7 @@ impl<'a> Store<'a> {
     pub fn set_permissions(&self, path: &str, permissions: &[&str]) {
         let permissions = permissions.iter().map(|&it| it.into()).collect();
         let edit = Edit::Permissions(absolute(path), permissions);
-        daemon(|daemon| daemon.core.edit(&edit, 0)).expect("the node is there");
+        daemon(|daemon| daemon.core.edit(&edit, DomId::DOM0)).expect("the node is there");
     }
 
     /// How many watches the guest has.
@@ -239,19 +241,21 @@ impl<'a> Store<'a> {
 impl Daemon {
     pub(super) fn set(&mut self, path: &str, value: &str) {
         let edit = Edit::Write(path.into(), value.into());
-        self.core.edit(&edit, 0).expect("dom0 may write");
+        self.core.edit(&edit, DomId::DOM0).expect("dom0 may write");
     }
 
     pub(super) fn set_all(&mut self, path: &str, permissions: &[&str], values: &[(&str, &str)]) {
         self.set(path, "");
         let permissions = permissions.iter().map(|&it| it.into()).collect();
-        self.core.edit(&Edit::Permissions(path.into(), permissions), 0).expect("it is there");
+        self.core
+            .edit(&Edit::Permissions(path.into(), permissions), DomId::DOM0)
+            .expect("it is there");
         values.iter().for_each(|(name, value)| self.set(&format!("{path}/{name}"), value));
     }
 
     pub(super) fn unset(&mut self, path: &str) {
         // It may be gone already.
-        let _ = self.core.edit(&Edit::Remove(path.into()), 0);
+        let _ = self.core.edit(&Edit::Remove(path.into()), DomId::DOM0);
     }
 
     pub(super) fn value(&self, path: &str) -> Option<String> {

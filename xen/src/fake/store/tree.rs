@@ -1,5 +1,6 @@
 //! The tree of nodes: values, permissions, and when each was last changed.
 
+use crate::DomId;
 use std::collections::BTreeMap;
 
 /// The name of an error, as it stands in a message.
@@ -43,7 +44,7 @@ pub(super) struct Tree {
 }
 
 /// The path that `text` from domain `domain` means.
-pub(super) fn absolute(text: &[u8], domain: u16) -> Result<String, Error> {
+pub(super) fn absolute(text: &[u8], domain: DomId) -> Result<String, Error> {
     let text = std::str::from_utf8(text).map_err(|_| "EINVAL")?;
     let named = |byte: u8| byte.is_ascii_alphanumeric() || b"-/_@".contains(&byte);
     let special = text.starts_with('@') && !text.contains('/');
@@ -78,7 +79,7 @@ pub(super) fn is_below(path: &str, root: &str) -> bool {
 
 impl Tree {
     /// The tree with what the toolstack makes for a domain.
-    pub(super) fn new(domain: u16) -> Self {
+    pub(super) fn new(domain: DomId) -> Self {
         let root = Node { value: Vec::new(), permissions: vec!["n0".into()], generation: 0 };
         let mut tree = Self { nodes: BTreeMap::from([("/".into(), root)]), clock: 0 };
         let home = format!("/local/domain/{domain}");
@@ -96,8 +97,8 @@ impl Tree {
         ] {
             let path = format!("{home}{name}");
             // Nothing can fail for dom0.
-            let _ = tree.edit(&Edit::Write(path.clone(), value.into()), 0);
-            let _ = tree.edit(&Edit::Permissions(path, permissions.clone()), 0);
+            let _ = tree.edit(&Edit::Write(path.clone(), value.into()), DomId::DOM0);
+            let _ = tree.edit(&Edit::Permissions(path, permissions.clone()), DomId::DOM0);
         }
         tree
     }
@@ -119,17 +120,17 @@ impl Tree {
     }
 
     /// How many nodes `domain` owns.
-    pub(super) fn owned(&self, domain: u16) -> usize {
+    pub(super) fn owned(&self, domain: DomId) -> usize {
         let owner = domain.to_string();
         let owns = |node: &&Node| node.permissions[0].get(1..) == Some(&owner);
         self.nodes.values().filter(owns).count()
     }
 
     /// Whether `domain` may do what `what` (`r` or `w`) says to `node`.
-    pub(super) fn allows(node: &Node, domain: u16, what: char) -> bool {
+    pub(super) fn allows(node: &Node, domain: DomId, what: char) -> bool {
         let domain_text = domain.to_string();
         let owner = node.permissions[0].get(1..);
-        if domain == 0 || owner == Some(&domain_text) {
+        if domain == DomId::DOM0 || owner == Some(&domain_text) {
             return true;
         }
         let own = node.permissions[1..].iter().find(|it| it.get(1..) == Some(&domain_text));
@@ -169,14 +170,14 @@ impl Tree {
     }
 
     /// Makes `path` and what is missing above it.
-    fn make(&mut self, path: &str, domain: u16) {
+    fn make(&mut self, path: &str, domain: DomId) {
         if self.nodes.contains_key(path) {
             return;
         }
         let above = parent(path).to_owned();
         self.make(&above, domain);
         let mut permissions = self.nodes[&above].permissions.clone();
-        if domain != 0 {
+        if domain != DomId::DOM0 {
             permissions[0].replace_range(1.., &domain.to_string());
         }
         let generation = self.tick();
@@ -185,7 +186,7 @@ impl Tree {
     }
 
     /// Changes the tree on behalf of `domain`.
-    pub(super) fn edit(&mut self, edit: &Edit, domain: u16) -> Result<Vec<Change>, Error> {
+    pub(super) fn edit(&mut self, edit: &Edit, domain: DomId) -> Result<Vec<Change>, Error> {
         match edit {
             Edit::Write(path, _) | Edit::Mkdir(path) => {
                 let nearest = &self.nodes[self.nearest(path)];
@@ -225,7 +226,7 @@ impl Tree {
             Edit::Permissions(path, permissions) => {
                 let node = self.nodes.get_mut(path).ok_or("ENOENT")?;
                 let owner = node.permissions[0].get(1..) == Some(&domain.to_string());
-                if domain != 0 && !owner {
+                if domain != DomId::DOM0 && !owner {
                     return Err("EACCES");
                 }
                 let fits = |it: &String| {

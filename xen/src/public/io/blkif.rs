@@ -6,6 +6,8 @@
 //! Positions and lengths are in units of 512 bytes, whatever the device's own
 //! sectors are: so do Linux's two ends, and so this one.
 
+use crate::gnttab::GrantRef;
+
 /// Bytes of a slot of the ring.
 pub const SLOT: usize = 112;
 
@@ -52,7 +54,7 @@ pub const SEGMENT: usize = 8;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Segment {
     /// The grant of the page.
-    pub gref: u32,
+    pub gref: GrantRef,
     /// The first of the page's sectors.
     pub first: u8,
     /// The last one.
@@ -63,7 +65,7 @@ impl Segment {
     /// The bytes of it.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; SEGMENT] {
-        let [g0, g1, g2, g3] = self.gref.to_le_bytes();
+        let [g0, g1, g2, g3] = self.gref.0.to_le_bytes();
         [g0, g1, g2, g3, self.first, self.last, 0, 0]
     }
 
@@ -71,7 +73,7 @@ impl Segment {
     #[must_use]
     pub const fn from_bytes(bytes: [u8; SEGMENT]) -> Self {
         let [g0, g1, g2, g3, first, last, ..] = bytes;
-        Self { gref: u32::from_le_bytes([g0, g1, g2, g3]), first, last }
+        Self { gref: GrantRef(u32::from_le_bytes([g0, g1, g2, g3])), first, last }
     }
 }
 
@@ -118,11 +120,11 @@ pub fn indirect(
     id: u64,
     sector: u64,
     count: u16,
-    gref: u32,
+    gref: GrantRef,
 ) -> [u8; SLOT] {
     let mut slot = head(OP_INDIRECT, operation, count, id, sector);
     put(&mut slot, 24, handle.to_le_bytes());
-    put(&mut slot, 28, gref.to_le_bytes());
+    put(&mut slot, 28, gref.0.to_le_bytes());
     slot
 }
 
@@ -176,7 +178,7 @@ mod tests {
     /// without `__i386__`.
     #[test]
     fn fields_are_where_the_header_has_them() {
-        let segments = [Segment { gref: 0x0403_0201, first: 5, last: 6 }; 12];
+        let segments = [Segment { gref: GrantRef(0x0403_0201), first: 5, last: 6 }; 12];
         let slot =
             direct(OP_WRITE, 0x0807, 0x1817_1615_1413_1211, 0x2827_2625_2423_2221, &segments);
         assert_eq!(slot[..4], [1, 11, 7, 8]);
@@ -184,7 +186,7 @@ mod tests {
         assert_eq!(slot[16..24], [0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0x27, 0x28]);
         assert_eq!(slot[24..32], [1, 2, 3, 4, 5, 6, 0, 0]);
         assert_eq!(slot[104..112], [1, 2, 3, 4, 5, 6, 0, 0]);
-        let slot = indirect(OP_READ, 0x0807, 9, 10, 0x0100, 0x0403_0201);
+        let slot = indirect(OP_READ, 0x0807, 9, 10, 0x0100, GrantRef(0x0403_0201));
         assert_eq!(slot[..4], [6, 0, 0, 1]);
         assert_eq!((slot[8], slot[16]), (9, 10));
         assert_eq!(slot[24..34], [7, 8, 0, 0, 1, 2, 3, 4, 0, 0]);

@@ -2,6 +2,7 @@
 //! with fields at the offsets of the header's structures, little-endian as x86
 //! is: they are made and taken apart here, outside of shared memory.
 
+use crate::gnttab::GrantRef;
 use bitflags::bitflags;
 
 /// `XEN_NETIF_NR_SLOTS_MIN`: slots of one frame that every back end takes.
@@ -48,7 +49,7 @@ bitflags! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TxRequest {
     /// The grant of the page that holds it.
-    pub gref: u32,
+    pub gref: GrantRef,
     /// Where in the page it starts.
     pub offset: u16,
     /// What is said of the frame.
@@ -63,7 +64,7 @@ impl TxRequest {
     /// The bytes of the slot.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; TX_SLOT] {
-        let [g0, g1, g2, g3] = self.gref.to_le_bytes();
+        let [g0, g1, g2, g3] = self.gref.0.to_le_bytes();
         let [o0, o1] = self.offset.to_le_bytes();
         let [f0, f1] = self.flags.bits().to_le_bytes();
         let [i0, i1] = self.id.to_le_bytes();
@@ -105,7 +106,7 @@ pub struct RxRequest {
     /// Echoed in the response.
     pub id: u16,
     /// The grant of the page.
-    pub gref: u32,
+    pub gref: GrantRef,
 }
 
 impl RxRequest {
@@ -113,7 +114,7 @@ impl RxRequest {
     #[must_use]
     pub const fn to_bytes(self) -> [u8; RX_SLOT] {
         let [i0, i1] = self.id.to_le_bytes();
-        let [g0, g1, g2, g3] = self.gref.to_le_bytes();
+        let [g0, g1, g2, g3] = self.gref.0.to_le_bytes();
         [i0, i1, 0, 0, g0, g1, g2, g3]
     }
 }

@@ -1,6 +1,7 @@
 //! What the back end does to the connection, and what is held of it.
 
 use super::*;
+use xen::DomId;
 
 #[test]
 fn a_slow_back_end_leaves_others_their_turn_r9_r13() {
@@ -53,7 +54,7 @@ fn a_disk_may_be_dropped_with_requests_in_flight_r14() {
         sleep(MOMENT * 50).await;
         back.unplug();
         // What was in use comes back when something is lent the next time.
-        drop(xen::gnttab::Shared::new(0, 1));
+        drop(xen::gnttab::Shared::new(DomId::DOM0, 1));
     });
 }
 
@@ -63,12 +64,12 @@ fn pages_that_are_not_given_back_are_never_used_again_g4_g5() {
         // The fake panics when a page is freed that is still mapped.
         back.misbehave(Misdeed::KeepGrants);
         disk.write(0, &[1; 65536]).await.unwrap();
-        back.restart_in(0);
+        back.restart_in(DomId(0));
         disk.write(0, &[2; 65536]).await.unwrap();
         let kept = xen::gnttab::stats().quarantine;
         assert!(kept >= 16, "{kept}");
         back.behave();
-        back.restart_in(0);
+        back.restart_in(DomId(0));
         disk.write(0, &[3; 65536]).await.unwrap();
         // What is lent next brings back what may come back.
         disk.write(0, &[3; 262_144]).await.unwrap();
@@ -103,7 +104,7 @@ fn a_full_grant_table_is_an_error_g6() {
 #[test]
 fn the_peer_is_who_was_there_at_the_connection_g7() {
     on_disk(async |_, back, disk| {
-        back.restart_in(9);
+        back.restart_in(DomId(9));
         disk.write(0, &[1; 512]).await.unwrap();
         assert!(back.path().contains("/domain/9/"));
         assert_eq!(disk.info().generation, 2);
@@ -220,7 +221,7 @@ fn a_slow_back_end_is_waited_for_at_the_start_and_later() {
         back.wake();
         let disk = timeout(SECOND, opening).await.unwrap().unwrap();
         disk.write(0, &[1; 512]).await.unwrap();
-        back.restart_in(0);
+        back.restart_in(DomId(0));
         back.sleep();
         sleep(SECOND * 300).await;
         back.wake();

@@ -7,6 +7,8 @@ use core::future::poll_fn;
 use core::pin::pin;
 use kernel::task::join;
 use kernel::time::Instant;
+use xen::DomId;
+use xen::evtchn::PortNumber;
 use xen::fake::netback::{Netback, RxSlot};
 use xen::public::io::netif::TxFlags;
 use xen::xenbus::XenbusState;
@@ -227,7 +229,7 @@ fn a_driver_can_be_dropped_at_any_time_r14_r12() {
                 drop(net);
             }
             for port in 1..20 {
-                fake.raise(port);
+                fake.raise(PortNumber(port));
             }
         });
     }
@@ -271,13 +273,13 @@ fn a_back_end_in_another_domain_gets_pages_of_its_own_g7() {
         let back = fake.netback(0);
         let net = Netfront::open("0").await.unwrap();
         works(&net, back, 1).await;
-        for domain in [3, 0, 0x7FEF] {
+        for domain in [3, 0, 0x7FEF].map(DomId) {
             back.restart_in(domain);
             connects_again(&net, net.stats().connections + 1).await;
             // The fake allows each domain what was lent to it and nothing else.
-            works(&net, back, domain as u8).await;
+            works(&net, back, domain.0 as u8).await;
         }
-        back.restart_in(5);
+        back.restart_in(DomId(5));
         back.write_front("backend-id", "32752");
         sleep(Duration::from_secs(30)).await;
         assert!(!net.info().link, "DOMID_SELF and the like are no back ends");
@@ -494,7 +496,7 @@ fn pages_that_could_not_be_had_are_asked_for_again_n12() {
         let back = fake.netback(0);
         fake.limit_grant_frames(1);
         // Both rings, and 16 pages each way, but not the other 16.
-        let rest = xen::gnttab::Shared::new(0, 512 - 8 - 34 - 5).unwrap();
+        let rest = xen::gnttab::Shared::new(DomId::DOM0, 512 - 8 - 34 - 5).unwrap();
         let net = Netfront::open("0").await.unwrap();
         works(&net, back, 1).await;
         let posted = || xen::gnttab::stats().used;
@@ -589,7 +591,7 @@ fn a_slow_back_end_is_waited_for_at_the_start_and_later() {
         back.wake();
         let net = timeout(Duration::from_secs(1), opening).await.unwrap().unwrap();
         works(&net, back, 1).await;
-        back.restart_in(0);
+        back.restart_in(DomId(0));
         back.sleep();
         sleep(Duration::from_secs(300)).await;
         assert!(!net.info().link);
