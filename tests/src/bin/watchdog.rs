@@ -9,8 +9,10 @@
 //! test(never): no-verdict
 //! test(off): args watchdog=0 rest=off work=5
 //! test(resting): args watchdog=2 rest=on work=5
-//! test(paused-idle): args watchdog=2 idle=on pause=on
-//! test(paused-busy): args watchdog=10 pause=on
+//! test(paused-idle): args watchdog=2 idle=on pause=on work=110
+//! test(paused-idle): timeout 120
+//! test(paused-busy): args watchdog=10 pause=on work=110
+//! test(paused-busy): timeout 120
 //! test(paused-idle): client "xl pause $GUEST; sleep 6; xl unpause $GUEST"
 //! test(paused-busy): client "xl pause $GUEST; sleep 11; xl unpause $GUEST"
 //! test(paused-idle): client-then wait
@@ -49,9 +51,10 @@ kernel::unikernel! {
 const PIECE: Duration = Duration::from_secs(3);
 
 async fn start(work: u64, rest: bool, idle: bool, pause: bool) -> Verdict {
-    println!("ready");
+    // Before it says so: it may be paused before it runs again.
     let begun = Instant::now();
     let (mut last, mut rested) = (begun, begun);
+    println!("ready");
     while begun.elapsed() < Duration::from_secs(work) {
         if idle {
             sleep(Duration::from_millis(100)).await;
