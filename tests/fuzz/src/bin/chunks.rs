@@ -4,9 +4,9 @@
 #![no_main]
 
 #[macro_use]
-#[path = "../../http/handler.rs"]
+#[path = "../../../http/handler.rs"]
 mod handler;
-#[path = "../../http/reading.rs"]
+#[path = "../../../http/reading.rs"]
 mod reading;
 
 use xenith::http::{Body, Error, Handler, Limits, Request, Response, Status, connection};

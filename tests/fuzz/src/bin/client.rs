@@ -3,7 +3,7 @@
 
 #![no_main]
 
-#[path = "../../http/reading.rs"]
+#[path = "../../../http/reading.rs"]
 mod reading;
 
 use xenith::http::client::{Client, Limits, Request};
