@@ -7,7 +7,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use embedded_io_async::{Read, Write};
 use std::vec::Vec;
 use xenith::ip::config::{Ipv4, Settings};
-use xenith::ip::{Listener, Ping, Stack, Stream, Tcp};
+use xenith::ip::{Listener, Ping, Stack, Stream, Tcp, any};
 use xenith::net::cable::{End, Options, cable};
 use xenith::task::{block_on, join, spawn};
 use xenith::time::sleep;
@@ -179,7 +179,7 @@ fn two_stacks_do_not_notice_it() {
         let (a, b) = (stack(left, 1), stack(right, 2));
         let there = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
         a.ping(there, 1000, SECOND).await.unwrap();
-        let mut listener = b.listen(9).await.unwrap();
+        let listener = b.bind(any(9)).await.unwrap();
         let content: Vec<u8> =
             (0..1_000_000_u32).map(|it| (it ^ it >> 8 ^ it >> 16) as u8).collect();
         let sender = async {
@@ -188,7 +188,7 @@ fn two_stacks_do_not_notice_it() {
             stream.close().await.unwrap();
         };
         let receiver = async {
-            let mut stream = listener.accept().await.unwrap();
+            let (mut stream, _) = listener.accept().await.unwrap();
             let (mut all, mut piece) = (Vec::new(), [0; 4096]);
             loop {
                 match stream.read(&mut piece).await.unwrap() {

@@ -24,7 +24,7 @@ use xenith::Exit;
 use xenith::exit::usage;
 use xenith::ip::config::{Ipv4, Settings};
 use xenith::ip::dhcp::{CLIENT, Kind, SERVER};
-use xenith::ip::{Datagrams, Error, Stack, Udp};
+use xenith::ip::{Datagrams, Error, Stack, Udp, any};
 use xenith::net::Net;
 use xenith::println;
 use xenith::task::{Either, select};
@@ -306,7 +306,7 @@ pub async fn start<N: Net + 'static>(
 async fn serve<N: Net + 'static>(net: N, mut server: Server, pool: &str) -> Error {
     let ipv4 = Ipv4::Static(server.config.own, server.config.bits);
     let socket = match Stack::start(net, Settings { ipv4, ..Settings::default() }) {
-        Ok(ip) => ip.bind(SERVER).await,
+        Ok(ip) => ip.bind(any(SERVER)).await,
         Err(error) => Err(error),
     };
     let socket = match socket {
@@ -316,7 +316,7 @@ async fn serve<N: Net + 'static>(net: N, mut server: Server, pool: &str) -> Erro
     println!("dhcp: ready to give {}", Escaped(pool.as_bytes()));
     let mut datagram = [0; LONGEST];
     loop {
-        let length = match socket.receive(&mut datagram).await {
+        let length = match socket.recv_from(&mut datagram).await {
             Ok((length, _)) => length,
             Err(error) => return error,
         };
@@ -327,6 +327,6 @@ async fn serve<N: Net + 'static>(net: N, mut server: Server, pool: &str) -> Erro
             continue;
         };
         // What does not arrive is asked for again.
-        let _ = socket.send(&bytes, SocketAddr::new(IpAddr::V4(to), CLIENT)).await;
+        let _ = socket.send_to(&bytes, SocketAddr::new(IpAddr::V4(to), CLIENT)).await;
     }
 }

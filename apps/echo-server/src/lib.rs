@@ -8,7 +8,7 @@ extern crate alloc;
 use alloc::rc::Rc;
 use core::cell::Cell;
 use core::time::Duration;
-use xenith::ip::{Datagrams, Error, Listener, Stream, Tcp, Udp};
+use xenith::ip::{Datagrams, Error, Listener, Stream, Tcp, Udp, any};
 use xenith::task::{Either, Task, select, try_spawn};
 use xenith::time::timeout;
 
@@ -49,14 +49,14 @@ impl Drop for Place {
     }
 }
 
-async fn connections<L: Listener>(mut listener: L) -> Error
+async fn connections<L: Listener>(listener: L) -> Error
 where
     L::Stream: 'static,
 {
     let open = Rc::new(Cell::new(0));
     loop {
-        let mut stream = match listener.accept().await {
-            Ok(stream) => stream,
+        let (mut stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(Error::Exhausted) => continue,
             Err(error) => return error,
         };
@@ -66,7 +66,7 @@ where
         }
         let place = Place::take(&open);
         let task = try_spawn(async move {
-            let (_place, peer) = (place, stream.peer());
+            let _place = place;
             if let Err(error) = connection(stream).await {
                 log::debug!("{peer}: {error}");
             }
@@ -79,9 +79,9 @@ where
 async fn datagrams(socket: impl Datagrams) -> Error {
     let mut datagram = [0; DATAGRAM];
     loop {
-        match socket.receive(&mut datagram).await {
+        match socket.recv_from(&mut datagram).await {
             // What cannot go back is lost, as datagrams may be.
-            Ok((count, from)) => drop(socket.send(&datagram[..count], from).await),
+            Ok((count, from)) => drop(socket.send_to(&datagram[..count], from).await),
             Err(error) => return error,
         }
     }
@@ -93,8 +93,8 @@ async fn datagrams(socket: impl Datagrams) -> Error {
 /// # Errors
 /// [`Error::InUse`], [`Error::Down`].
 pub async fn start<I: Tcp + Udp>(ip: I, port: u16) -> Result<(), Error> {
-    let listener = ip.listen(port).await?;
-    let socket = ip.bind(port).await?;
+    let listener = Tcp::bind(&ip, any(port)).await?;
+    let socket = Udp::bind(&ip, any(port)).await?;
     xenith::println!("echo-server: listening on port {port}, TCP and UDP");
     let echo = select(connections(listener), datagrams(socket));
     match select(echo, xenith::shutdown_requested()).await {

@@ -9,7 +9,7 @@ use embedded_io_async::ErrorType;
 use std::vec::Vec;
 use xenith::args::Value as _;
 use xenith::ip::config::{Ipv4, Settings};
-use xenith::ip::{Listener, Stack, Stream};
+use xenith::ip::{Listener, Stack, Stream, Tcp, any};
 use xenith::net::cable::{End, Options, cable};
 use xenith::task::{block_on, spawn};
 use xenith::time::{Instant, sleep};
@@ -52,9 +52,9 @@ enum Server {
 fn serve(ip: &Stack<End>, answers: &'static [Server]) {
     let ip = ip.clone();
     spawn(async move {
-        let mut listener = ip.listen(80).await.unwrap();
+        let listener = ip.bind(any(80)).await.unwrap();
         for answer in answers {
-            let mut stream = listener.accept().await.unwrap();
+            let (mut stream, _) = listener.accept().await.unwrap();
             let mut request = Vec::new();
             while !request.ends_with(b"\r\n\r\n") {
                 let mut byte = [0];

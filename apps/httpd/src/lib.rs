@@ -199,7 +199,7 @@ where
 /// fields. At the end, what is under way has `grace` seconds.
 ///
 /// # Errors
-/// Those of [`Tcp::listen`].
+/// Those of [`Tcp::bind`].
 #[allow(clippy::too_many_arguments, reason = "the arguments of the app")]
 pub async fn start<T: Tcp + Source + 'static>(
     ip: T,

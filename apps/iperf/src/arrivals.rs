@@ -50,7 +50,7 @@ where
                     yield_now().await;
                     continue;
                 }
-                Either::Second(come) => come?,
+                Either::Second(come) => come?.0,
             };
             if self.waiting.len() == MOST {
                 drop(self.waiting.pop_front());

@@ -92,7 +92,7 @@ type Moved<S> = (S, u64);
 /// # Errors
 /// [`ip::Error::InUse`], [`ip::Error::Down`].
 pub async fn start<T: Tcp>(ip: T, port: u16) -> Result<(), ip::Error> {
-    let mut arrivals = Arrivals::new(ip.listen(port).await?);
+    let mut arrivals = Arrivals::new(ip.bind(ip::any(port)).await?);
     xenith::println!("iperf: listening on port {port}");
     loop {
         let (mut control, cookie) = match select(arrivals.next(), shutdown_requested()).await {

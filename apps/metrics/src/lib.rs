@@ -141,7 +141,7 @@ impl<N: Source> http::Handler for Server<N> {
 /// Serves the numbers on `port` until the network is down.
 ///
 /// # Errors
-/// Those of [`Tcp::listen`].
+/// Those of [`Tcp::bind`].
 pub async fn start<T: Tcp + Source + 'static>(ip: T, port: u16) -> Result<(), ip::Error> {
     let ip = Rc::new(ip);
     let handler = Rc::new(Server(ip.clone()));

@@ -113,7 +113,7 @@ pub async fn start<T: Tcp, B: Block + 'static>(
 /// Serves `files` until the network is down.
 ///
 /// # Errors
-/// Those of [`Tcp::listen`].
+/// Those of [`Tcp::bind`].
 pub async fn serve<T: Tcp, F: Tree + 'static>(
     ip: &T,
     files: F,

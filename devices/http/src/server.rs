@@ -148,7 +148,7 @@ const ANSWER: usize = 512;
 /// one that has been idle for longest makes room for a new one.
 ///
 /// # Errors
-/// [`ip::Error::InUse`] and others of [`Tcp::listen`].
+/// [`ip::Error::InUse`] and others of [`Tcp::bind`].
 pub async fn serve<T: Tcp>(
     tcp: &T,
     port: u16,
@@ -157,12 +157,12 @@ pub async fn serve<T: Tcp>(
     handler: Rc<impl Handler + 'static>,
     ready: impl FnOnce(u16),
 ) -> Result<(), ip::Error> {
-    let mut listener = tcp.listen(port).await?;
+    let listener = tcp.bind(ip::any(port)).await?;
     let pool = Rc::new(Pool::new(&limits, stats));
-    ready(listener.port());
+    ready(listener.local_addr().port());
     loop {
         match select(listener.accept(), kernel::shutdown_requested()).await {
-            Either::First(Ok(stream)) => admit(stream, limits, &pool, &handler),
+            Either::First(Ok((stream, _))) => admit(stream, limits, &pool, &handler),
             Either::First(Err(ip::Error::Exhausted)) => {
                 count(&pool.stats, |stats| stats.refused += 1);
                 kernel::task::yield_now().await;
@@ -172,7 +172,7 @@ pub async fn serve<T: Tcp>(
         }
     }
     // Those that came before it.
-    while let Either::First(Ok(stream)) = select(listener.accept(), async {}).await {
+    while let Either::First(Ok((stream, _))) = select(listener.accept(), async {}).await {
         admit(stream, limits, &pool, &handler);
     }
     drop(listener);

@@ -119,12 +119,12 @@ impl Stream for Script {
         self.aborted.set(true);
     }
 
-    fn peer(&self) -> SocketAddr {
+    fn peer_addr(&self) -> SocketAddr {
         SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 1)
     }
 
-    fn local(&self) -> SocketAddr {
-        self.peer()
+    fn local_addr(&self) -> SocketAddr {
+        self.peer_addr()
     }
 }
 

@@ -11,7 +11,7 @@ use super::stack::DnsRecordData;
 use super::stack::{DnsFlags, DnsPacket, DnsQueryType, DnsQuestion, DnsRcode, DnsRecord};
 use super::tcp::TcpStream;
 use super::udp::UdpSocket;
-use super::{Datagrams, Error, random};
+use super::{Addresses, Datagrams, Error, any, random};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
@@ -37,9 +37,6 @@ const ALIASES: usize = 8;
 /// A question: header, name, type and class.
 type Query = heapless::Vec<u8, { 12 + NAME + 4 }>;
 
-/// Addresses of one name.
-pub(super) type Found = heapless::Vec<IpAddr, 8>;
-
 /// What an answer is worth.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Answer {
@@ -48,7 +45,7 @@ enum Answer {
     /// It does not fit a datagram.
     Cut,
     /// These, and no others.
-    Found(Found),
+    Found(Addresses),
     /// The server cannot say.
     Failed,
 }
@@ -106,7 +103,7 @@ fn read(message: &[u8], query: &[u8]) -> Answer {
     }
     match packet.rcode() {
         DnsRcode::NoError => {}
-        DnsRcode::NXDomain => return Answer::Found(Found::new()),
+        DnsRcode::NXDomain => return Answer::Found(Addresses::new()),
         _ => return Answer::Failed,
     }
     let mut records = heapless::Vec::<DnsRecord<'_>, 32>::new();
@@ -126,7 +123,7 @@ fn read(message: &[u8], query: &[u8]) -> Answer {
             }
         }
     };
-    let (mut name, mut found) = (repeated.name, Found::new());
+    let (mut name, mut found) = (repeated.name, Addresses::new());
     for _ in 0..ALIASES {
         let alias = records.iter().find_map(|record| match record.data {
             DnsRecordData::Cname(alias) if same(record.name, name) => Some(alias),
@@ -156,12 +153,12 @@ async fn ask(
     kind: DnsQueryType,
 ) -> Result<Answer, Error> {
     let query = question(random()? as u16, name, kind);
-    let socket = UdpSocket::new(Rc::clone(shared), 0)?;
+    let socket = UdpSocket::new(Rc::clone(shared), any(0))?;
     let server = SocketAddr::new(server, PORT);
-    socket.send(&query, server).await?;
+    socket.send_to(&query, server).await?;
     let mut message = [0; DATAGRAM];
     loop {
-        let (length, from) = socket.receive(&mut message).await?;
+        let (length, from) = socket.recv_from(&mut message).await?;
         let answer = match message.get(..length) {
             Some(message) if from == server => read(message, &query),
             _ => Answer::Other,
@@ -197,7 +194,7 @@ async fn ask_at_length(
 }
 
 /// All addresses of `name`: those that there is a way to first, IPv4 before IPv6.
-pub(super) async fn resolve(shared: &Rc<Shared>, name: &str) -> Result<Found, Error> {
+pub(super) async fn resolve(shared: &Rc<Shared>, name: &str) -> Result<Addresses, Error> {
     if let Ok(address) = name.parse() {
         return Ok(core::iter::once(address).collect());
     }
@@ -211,7 +208,7 @@ pub(super) async fn resolve(shared: &Rc<Shared>, name: &str) -> Result<Found, Er
     for (patience, server) in PATIENCE.iter().flat_map(|it| servers.iter().map(move |s| (it, s))) {
         let kind = |kind| timeout(*patience, ask(shared, *server, &name, kind));
         let (four, six) = join(kind(DnsQueryType::A), kind(DnsQueryType::Aaaa)).await;
-        let (mut found, mut missing) = (Found::new(), false);
+        let (mut found, mut missing) = (Addresses::new(), false);
         for answer in [four, six] {
             match answer {
                 Ok(Ok(Answer::Found(more))) => {

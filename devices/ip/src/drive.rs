@@ -6,7 +6,7 @@ use super::packet;
 use super::stack::Handle;
 use super::tcp::{TcpListener, TcpStream};
 use super::udp::UdpSocket;
-use super::{Error, Ping, Resolve, Tcp, Udp, dns};
+use super::{Addresses, Error, Ping, Resolve, Tcp, Udp, dns};
 use alloc::rc::{Rc, Weak};
 use core::cell::{Cell, RefCell, RefMut};
 use core::future::poll_fn;
@@ -293,20 +293,20 @@ impl<N: Net + 'static> Tcp for Stack<N> {
     type Listener = TcpListener;
     type Stream = TcpStream;
 
-    async fn listen(&self, port: u16) -> Result<TcpListener, Error> {
-        TcpListener::new(Rc::clone(&self.shared), port)
+    async fn bind(&self, addr: SocketAddr) -> Result<TcpListener, Error> {
+        TcpListener::new(Rc::clone(&self.shared), addr)
     }
 
-    async fn connect(&self, to: SocketAddr) -> Result<TcpStream, Error> {
-        TcpStream::connect(Rc::clone(&self.shared), to).await
+    async fn connect(&self, addr: SocketAddr) -> Result<TcpStream, Error> {
+        TcpStream::connect(Rc::clone(&self.shared), addr).await
     }
 }
 
 impl<N: Net + 'static> Udp for Stack<N> {
     type Socket = UdpSocket;
 
-    async fn bind(&self, port: u16) -> Result<UdpSocket, Error> {
-        UdpSocket::new(Rc::clone(&self.shared), port)
+    async fn bind(&self, addr: SocketAddr) -> Result<UdpSocket, Error> {
+        UdpSocket::new(Rc::clone(&self.shared), addr)
     }
 }
 
@@ -321,14 +321,14 @@ impl Drop for Pinging<'_> {
 }
 
 impl<N: Net + 'static> Ping for Stack<N> {
-    async fn ping(&self, to: IpAddr, payload: usize, limit: Duration) -> Result<Duration, Error> {
+    async fn ping(&self, addr: IpAddr, payload: usize, limit: Duration) -> Result<Duration, Error> {
         let begun = Instant::now();
-        let (handle, ident) = self.shared.engine().ping(to, payload)?;
+        let (handle, ident) = self.shared.engine().ping(addr, payload)?;
         let _guard = Pinging(&self.shared, handle);
         let pong = poll_fn(|context| {
             let mut engine = self.shared.engine();
             engine.await_end(handle, context.waker());
-            engine.protocols.poll_pong(handle, to, ident, context.waker())
+            engine.protocols.poll_pong(handle, addr, ident, context.waker())
         });
         timeout(limit, pong).await.unwrap_or(Err(Error::TimedOut))?;
         Ok(begun.elapsed())
@@ -336,7 +336,7 @@ impl<N: Net + 'static> Ping for Stack<N> {
 }
 
 impl<N: Net + 'static> Resolve for Stack<N> {
-    async fn resolve(&self, name: &str) -> Result<heapless::Vec<IpAddr, 8>, Error> {
+    async fn resolve(&self, name: &str) -> Result<Addresses, Error> {
         dns::resolve(&self.shared, name).await
     }
 }

@@ -17,7 +17,7 @@ use super::ndisc::{self, Report, Routers};
 use super::neighbor::Heard;
 use super::packet::{self, ACK, Ends, FIN, RST, SYN, Said, Segment, Verdict, Why};
 use super::stack::{ADDRESSES, For, Handle, Protocols, Whom};
-use super::{Error, choose, dhcp, random};
+use super::{Error, choose, dhcp, only, random};
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -37,11 +37,25 @@ const LEAVE: Duration = Duration::from_secs(12);
 /// How often another machine with an address of ours is answered (RFC 5227, section 1.1).
 const CONTEND: Duration = Duration::from_secs(10);
 
-/// A port on which connections are accepted.
+/// What a listener is bound to, and what came for it.
 struct Listening {
-    port: u16,
+    local: SocketAddr,
     ready: VecDeque<Handle>,
-    waker: Option<Waker>,
+    /// Who waits for the next connection.
+    wakers: Vec<Waker>,
+}
+
+impl Listening {
+    /// Whether it takes connections to `addr`.
+    fn takes(&self, addr: SocketAddr) -> bool {
+        self.local.port() == addr.port() && only(self.local).is_none_or(|it| it == addr.ip())
+    }
+
+    /// Whether there is an address that both take connections to.
+    fn overlaps(&self, addr: SocketAddr) -> bool {
+        let both = only(self.local).zip(only(addr));
+        self.local.port() == addr.port() && both.is_none_or(|(one, other)| one == other)
+    }
 }
 
 /// The stack's state.
@@ -165,10 +179,16 @@ impl Engine {
             | Verdict::Ping(ends, _)
             | Verdict::Other(ends) => {
                 let own = frame.starts_with(&self.protocols.mac().0);
-                match (verdict, self.protocols.whom(ends)) {
-                    (Verdict::Udp(port, _), Whom::Us) if own => For::Port(port),
-                    (Verdict::Udp(port, _), Whom::All) if self.protocols.is_bound(port) => {
-                        For::Port(port)
+                let whom = self.protocols.whom(ends);
+                match (verdict, whom) {
+                    (Verdict::Udp(port, _), Whom::Us) if own => {
+                        For::Port(self.protocols.bound(Some(ends.to), port))
+                    }
+                    // It is for those that are bound to all addresses, and no error to anyone.
+                    (Verdict::Udp(port, _), Whom::All)
+                        if let Some(bound) = self.protocols.bound(None, port) =>
+                    {
+                        For::Port(Some(bound))
                     }
                     (Verdict::Echo(ident, _), Whom::Us) if own => For::Echo(ident),
                     // smoltcp would look at its sockets first, and at what is due afterwards.
@@ -185,7 +205,7 @@ impl Engine {
             }
         };
         let complains = match who {
-            For::Port(port) => !self.protocols.is_bound(port),
+            For::Port(bound) => bound.is_none(),
             For::Us => !matches!(verdict, Verdict::Udp(..)),
             _ => false,
         };
@@ -249,14 +269,13 @@ impl Engine {
     fn look(&mut self, frame: &[u8], segment: &Segment, wire: &dyn Wire, now: Instant) -> Look {
         let known = self.protocols.find(segment);
         let pass = Look::Pass(known.map_or(For::Nobody, For::Stream));
-        let port = segment.local.port();
         let ends = Ends { from: segment.peer.ip(), to: segment.local.ip() };
         if known.is_none() && self.protocols.whom(ends) != Whom::Us {
             self.stats.useless += 1;
             return Look::Done;
         }
         if segment.flags & (SYN | ACK | RST | FIN) == SYN {
-            if !self.listening.iter().any(|it| it.port == port) {
+            if !self.listening.iter().any(|it| it.takes(segment.local)) {
                 self.stats.refused += 1;
                 return pass;
             }
@@ -291,7 +310,7 @@ impl Engine {
             }
             return Look::Done;
         }
-        if segment.flags & ACK == 0 || !self.has_room(port) {
+        if segment.flags & ACK == 0 || !self.has_room(segment.local) {
             return Look::Done;
         }
         if segment.acknowledgement != ours {
@@ -322,7 +341,7 @@ impl Engine {
                 .buffer_size()
                 .and_then(|buffer| HalfOpen::new(frame, segment, (random().ok()?, buffer), now)),
         };
-        let Some(mut entry) = entry.filter(|_| self.has_room(segment.local.port())) else {
+        let Some(mut entry) = entry.filter(|_| self.has_room(segment.local)) else {
             self.stats.dropped += 1;
             return;
         };
@@ -351,7 +370,7 @@ impl Engine {
 
     /// Makes a connection of what confirms an answer that nothing was kept of.
     fn redeem(&mut self, frame: &[u8], segment: &Segment, now: Instant) -> Option<Handle> {
-        if !self.cookies.given(now) || !self.has_room(segment.local.port()) {
+        if !self.cookies.given(now) || !self.has_room(segment.local) {
             return None;
         }
         let (syn, asked) = cookie::plain(frame, segment, segment.sequence.wrapping_sub(1))?;
@@ -367,10 +386,10 @@ impl Engine {
         None
     }
 
-    /// Whether a connection more on `port` is within the limits.
-    fn has_room(&self, port: u16) -> bool {
+    /// Whether a connection more to `local` is within the limits.
+    fn has_room(&self, local: SocketAddr) -> bool {
         let limits = &self.settings.limits;
-        let backlog = |it: &Listening| it.port == port && it.ready.len() < limits.backlog;
+        let backlog = |it: &Listening| it.takes(local) && it.ready.len() < limits.backlog;
         self.protocols.buffer_size().is_some()
             && self.listening.iter().any(backlog)
             && !kernel::memory::is_low()
@@ -378,14 +397,15 @@ impl Engine {
 
     /// Gives a connection to its listener.
     fn opened(&mut self, handle: Handle) {
-        let port = self.protocols.ends(handle).map(|(local, _)| local.port());
-        let listening = self.listening.iter_mut().find(|it| Some(it.port) == port);
+        let ends = self.protocols.ends(handle);
+        let takes = |it: &&mut Listening| ends.is_some_and(|(local, _)| it.takes(local));
+        let listening = self.listening.iter_mut().find(takes);
         match listening {
             Some(listening) if self.protocols.may_write(handle) => {
                 self.stats.accepted += 1;
                 listening.ready.push_back(handle);
-                listening.waker.take().into_iter().for_each(Waker::wake);
-                if let Some((_, peer)) = self.protocols.ends(handle) {
+                listening.wakers.drain(..).for_each(Waker::wake);
+                if let Some((_, peer)) = ends {
                     self.protocols.find_way(peer.ip(), Instant::now());
                 }
             }
@@ -518,7 +538,7 @@ impl Engine {
     /// The interface is broken: everyone who waits is told so.
     pub(super) fn fail(&mut self) {
         self.protocols.fail();
-        let wakers = self.listening.iter_mut().filter_map(|it| it.waker.take());
+        let wakers = self.listening.iter_mut().flat_map(|it| it.wakers.drain(..));
         wakers.chain(self.waiting.drain(..)).for_each(Waker::wake);
         self.pinging.drain(..).for_each(|(_, waker)| waker.wake());
     }
@@ -565,34 +585,51 @@ impl Engine {
         self.servers.iter().copied().take(most).chain(more).collect()
     }
 
-    pub(super) fn listen(&mut self, port: u16) -> Result<u16, Error> {
+    /// Whether a socket may be bound to `addr`.
+    fn may_bind(&self, addr: SocketAddr) -> Result<(), Error> {
         self.protocols.up()?;
-        let listens = |port| self.listening.iter().any(|it| it.port == port);
-        let port = choose(port, |port| !listens(port))?;
-        self.listening.try_reserve(1).map_err(|_| Error::Exhausted)?;
-        self.listening.push(Listening { port, ready: VecDeque::new(), waker: None });
-        Ok(port)
-    }
-
-    pub(super) fn unlisten(&mut self, port: u16) {
-        self.half_open.forget(port);
-        if let Some(at) = self.listening.iter().position(|it| it.port == port) {
-            let listening = self.listening.swap_remove(at);
-            for handle in listening.ready {
-                self.release(handle);
-            }
+        match only(addr) {
+            Some(own) if !self.protocols.has(own) => Err(Error::AddrNotAvailable),
+            _ => Ok(()),
         }
     }
 
-    pub(super) fn poll_accept(&mut self, port: u16, waker: &Waker) -> Poll<Result<Handle, Error>> {
+    /// Takes connections to `addr`. Returns it with the port.
+    pub(super) fn listen(&mut self, addr: SocketAddr) -> Result<SocketAddr, Error> {
+        self.may_bind(addr)?;
+        let at = |port| SocketAddr::new(addr.ip(), port);
+        let free = |port| !self.listening.iter().any(|it| it.overlaps(at(port)));
+        let local = at(choose(addr.port(), free)?);
+        self.listening.try_reserve(1).map_err(|_| Error::Exhausted)?;
+        let (ready, wakers) = (VecDeque::new(), Vec::new());
+        self.listening.push(Listening { local, ready, wakers });
+        Ok(local)
+    }
+
+    pub(super) fn unlisten(&mut self, local: SocketAddr) {
+        let Some(at) = self.listening.iter().position(|it| it.local == local) else { return };
+        let listening = self.listening.swap_remove(at);
+        self.half_open.forget(|asked| listening.takes(asked));
+        for handle in listening.ready {
+            self.release(handle);
+        }
+    }
+
+    pub(super) fn poll_accept(
+        &mut self,
+        local: SocketAddr,
+        waker: &Waker,
+    ) -> Poll<Result<Handle, Error>> {
         self.protocols.up()?;
-        let Some(listening) = self.listening.iter_mut().find(|it| it.port == port) else {
+        let Some(listening) = self.listening.iter_mut().find(|it| it.local == local) else {
             return Poll::Ready(Err(Error::Down));
         };
         if let Some(handle) = listening.ready.pop_front() {
             return Poll::Ready(Ok(handle));
         }
-        listening.waker = Some(waker.clone());
+        if !listening.wakers.iter().any(|it| it.will_wake(waker)) {
+            listening.wakers.push(waker.clone());
+        }
         Poll::Pending
     }
 
@@ -605,7 +642,7 @@ impl Engine {
         }
         let free = |port| {
             let from = SocketAddr::new(from, port);
-            let listens = self.listening.iter().any(|it| it.port == port);
+            let listens = self.listening.iter().any(|it| it.takes(from));
             !listens && !self.protocols.is_connected(from, to)
         };
         let port = choose(0, free)?;
@@ -679,10 +716,12 @@ impl Engine {
         self.protocols.ping(to, payload)
     }
 
-    pub(super) fn bind(&mut self, port: u16) -> Result<(Handle, u16), Error> {
-        self.protocols.up()?;
-        let port = choose(port, |port| !self.protocols.is_bound(port))?;
-        Ok((self.protocols.bind(port)?, port))
+    /// Binds a UDP socket to `addr`. Returns it with the port.
+    pub(super) fn bind(&mut self, addr: SocketAddr) -> Result<(Handle, SocketAddr), Error> {
+        self.may_bind(addr)?;
+        let free = |port| !self.protocols.is_bound(only(addr), port);
+        let port = choose(addr.port(), free)?;
+        Ok((self.protocols.bind(only(addr), port)?, SocketAddr::new(addr.ip(), port)))
     }
 }
 

@@ -134,9 +134,9 @@ impl Table {
         }
     }
 
-    /// Forgets those that ask for `port`.
-    pub(super) fn forget(&mut self, port: u16) {
-        self.entries.retain(|entry| entry.local.port() != port);
+    /// Forgets those that ask for an address that is `one` of these.
+    pub(super) fn forget(&mut self, one: impl Fn(SocketAddr) -> bool) {
+        self.entries.retain(|entry| !one(entry.local));
     }
 
     /// None of them is [due](Self::due) before.

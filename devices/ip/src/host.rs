@@ -3,7 +3,7 @@
 
 use super::config::{ARGUMENTS, Settings};
 use super::device::OpenError;
-use super::either::Either;
+use super::one_of::OneOf;
 use super::sockets::Sockets;
 use super::{Ip, Stack};
 use devices::net::tap::{self, Tap};
@@ -38,7 +38,7 @@ impl Device for Ip {
     }
 
     async fn open(id: &'static str, settings: Self::Settings) -> Result<Self, Self::Error> {
-        let Some(settings) = settings else { return Ok(Either::Second(Sockets::new())) };
-        <Stack<Tap> as Device>::open(id, ((), settings)).await.map(Either::First)
+        let Some(settings) = settings else { return Ok(OneOf::Second(Sockets::new())) };
+        <Stack<Tap> as Device>::open(id, ((), settings)).await.map(OneOf::First)
     }
 }

@@ -1,8 +1,11 @@
 //! IP: what a program that speaks TCP, UDP or ICMP asks for.
 //!
-//! Traits, and who can give them: [`Stack`] (over any [`Net`](devices::net::Net)) and, on
-//! Linux, its own `sockets`. Addresses are those of [`core::net`]; streams are
-//! those of `embedded-io-async`.
+//! Traits, and who implements them: [`Stack`] (over any [`Net`](devices::net::Net)) and, on
+//! Linux, its own `sockets`. Addresses are those of [`core::net`], streams those of
+//! `embedded-io-async`, and methods have the names that `std::net` gives them.
+//!
+//! Where a type is both [`Tcp`] and [`Udp`], `bind` is called as `Tcp::bind(&ip, address)`
+//! and `Udp::bind(&ip, address)`.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -18,7 +21,6 @@ mod device;
 pub mod dhcp;
 mod dns;
 mod drive;
-mod either;
 mod engine;
 mod half_open;
 #[cfg(not(target_os = "xen"))]
@@ -26,6 +28,7 @@ mod host;
 mod limit;
 mod ndisc;
 mod neighbor;
+mod one_of;
 mod packet;
 #[cfg(not(target_os = "xen"))]
 pub mod sockets;
@@ -35,7 +38,7 @@ mod udp;
 
 pub use config::{Limits, Settings};
 pub use drive::{Stack, Stats};
-pub use either::Either;
+pub use one_of::OneOf;
 pub use packet::{fill_checksum, has_checksum};
 pub use tcp::{TcpHalf, TcpListener, TcpStream};
 pub use udp::UdpSocket;
@@ -46,37 +49,40 @@ pub type Ip = Stack<devices::Net>;
 
 /// IP of a process: our own stack on the tap that `--net` names, or Linux's sockets.
 #[cfg(not(target_os = "xen"))]
-pub type Ip = Either<Stack<devices::Net>, sockets::Sockets>;
+pub type Ip = OneOf<Stack<devices::Net>, sockets::Sockets>;
 
 use core::fmt;
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 use embedded_io_async::{ErrorKind, Read, Write};
 
 /// Why something on the network did not work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Error {
-    /// The local port is taken.
+    /// Another socket has that port, on that address or on all.
     InUse,
+    /// The address to bind to is none of this machine's.
+    AddrNotAvailable,
     /// The peer refused the connection.
     Refused,
-    /// The peer, or this side, reset the connection.
+    /// The connection was reset, or gone for good while the peer was silent.
     Reset,
-    /// The stream was closed by this side before.
+    /// This side closed the stream, or the half of it, before.
     Closed,
     /// The peer did not answer in time.
     TimedOut,
-    /// There is no way to that address.
+    /// There is no route to that address, or it is none that can be sent to.
     Unreachable,
     /// A datagram is longer than the interface or its peer can take.
     TooLong,
-    /// No memory, port or slot is left for it.
+    /// No memory, port or socket is left for it.
     Exhausted,
     /// The name does not exist, or the name server has no address for it.
     NoSuchName,
     /// No name server is known.
     NoServer,
-    /// The name, or the answer of the name server, makes no sense.
+    /// The name, or the answer of the name server, is malformed.
     BadName,
     /// The system does not permit it; how it would stands in the log.
     Denied,
@@ -90,11 +96,15 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::InUse => "the port is in use",
+            Self::AddrNotAvailable => {
+                "this machine does not have that address: bind to one of its own, or to 0.0.0.0 \
+                 for all of them"
+            }
             Self::Refused => "the connection was refused",
             Self::Reset => "the connection was reset",
             Self::Closed => "the connection is closed",
             Self::TimedOut => "the peer does not answer",
-            Self::Unreachable => "there is no way to that address",
+            Self::Unreachable => "there is no route to that address",
             Self::TooLong => "the datagram is too long",
             Self::Exhausted => "no memory, port or socket is left",
             Self::NoSuchName => "there is no address for that name",
@@ -113,6 +123,7 @@ impl embedded_io_async::Error for Error {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::InUse => ErrorKind::AddrInUse,
+            Self::AddrNotAvailable => ErrorKind::AddrNotAvailable,
             Self::Refused => ErrorKind::ConnectionRefused,
             Self::Reset => ErrorKind::ConnectionReset,
             Self::Closed => ErrorKind::NotConnected,
@@ -145,7 +156,19 @@ fn choose(port: u16, free: impl Fn(u16) -> bool) -> Result<u16, Error> {
     Err(Error::Exhausted)
 }
 
-/// Who can open and accept TCP connections (RFC 9293).
+/// Returns `port` of every address of this machine, those of IPv4 and those of IPv6:
+/// `0.0.0.0:port`, which `[::]:port` is the same as for [`Tcp::bind`] and [`Udp::bind`].
+#[must_use]
+pub const fn any(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)
+}
+
+/// Returns the one address that a socket bound to `addr` is for; `None` if it is for all.
+fn only(addr: SocketAddr) -> Option<IpAddr> {
+    Some(addr.ip().to_canonical()).filter(|it| !it.is_unspecified())
+}
+
+/// Opens and accepts TCP connections (RFC 9293).
 pub trait Tcp {
     /// What waits for connections.
     type Listener: Listener<Stream = Self::Stream> + 'static;
@@ -153,33 +176,45 @@ pub trait Tcp {
     /// A connection.
     type Stream: Stream + 'static;
 
-    /// Waits for connections on `port`, on every address of this machine; 0 is any free one.
+    /// Listens on `addr`: for connections to that address of this machine alone, or, with
+    /// `0.0.0.0` or `::`, to any that it has or gets, of both versions of IP: see [`any`].
+    /// Port 0 stands for a free one, which [`Listener::local_addr`] tells.
     ///
     /// # Errors
-    /// [`Error::InUse`], [`Error::Exhausted`], [`Error::Down`].
-    fn listen(&self, port: u16) -> impl Future<Output = Result<Self::Listener, Error>>;
+    /// [`InUse`](Error::InUse) if there is a listener on that port, of this address or of
+    /// all; [`AddrNotAvailable`](Error::AddrNotAvailable) if this machine does not have the
+    /// address now; [`Denied`](Error::Denied) if Linux keeps the port for root;
+    /// [`Exhausted`](Error::Exhausted) without memory or a free port,
+    /// [`NoEntropy`](Error::NoEntropy) when one cannot be chosen, [`Down`](Error::Down).
+    fn bind(&self, addr: SocketAddr) -> impl Future<Output = Result<Self::Listener, Error>>;
 
-    /// Connects to `to`, within the time that the stack gives a connection to come about.
+    /// Connects to `addr`, from a free port. Giving the future up resets what has begun.
     ///
     /// # Errors
-    /// What became of it: most of [`Error`].
-    fn connect(&self, to: SocketAddr) -> impl Future<Output = Result<Self::Stream, Error>>;
+    /// [`Refused`](Error::Refused) if the peer resets it, [`TimedOut`](Error::TimedOut) after
+    /// 30 s, [`Unreachable`](Error::Unreachable) without a route and for an address that is
+    /// not one machine's, this one's among them, and for port 0;
+    /// [`Exhausted`](Error::Exhausted) without memory or a free port,
+    /// [`NoEntropy`](Error::NoEntropy), [`Down`](Error::Down).
+    fn connect(&self, addr: SocketAddr) -> impl Future<Output = Result<Self::Stream, Error>>;
 }
 
-/// Waits for TCP connections. Dropping it refuses further ones.
+/// Waits for TCP connections. Dropping it refuses further ones, and resets those that
+/// nobody accepted.
 pub trait Listener {
     /// A connection.
     type Stream: Stream;
 
-    /// The next connection.
+    /// Waits for the next connection, and returns it with the peer's address. Several may
+    /// wait: each connection goes to one of them.
     ///
     /// # Errors
-    /// [`Error::Down`]; [`Error::Exhausted`] means that one connection was lost, and
-    /// that the next call may succeed.
-    fn accept(&mut self) -> impl Future<Output = Result<Self::Stream, Error>>;
+    /// [`Down`](Error::Down); [`Exhausted`](Error::Exhausted) means that one connection was
+    /// lost, and that the next call may succeed.
+    fn accept(&self) -> impl Future<Output = Result<(Self::Stream, SocketAddr), Error>>;
 
-    /// The port.
-    fn port(&self) -> u16;
+    /// Returns the address that it was bound to, with the port that it got.
+    fn local_addr(&self) -> SocketAddr;
 }
 
 /// A TCP connection: bytes each way. Reading 0 bytes means that the peer sent
@@ -216,55 +251,70 @@ pub trait Stream: Read<Error = Error> + Write<Error = Error> {
     /// Resets the connection.
     fn abort(&mut self);
 
-    /// The address of the other end.
-    fn peer(&self) -> SocketAddr;
+    /// Returns the address of the other end.
+    fn peer_addr(&self) -> SocketAddr;
 
-    /// The address of this end.
-    fn local(&self) -> SocketAddr;
+    /// Returns the address of this end.
+    fn local_addr(&self) -> SocketAddr;
 }
 
-/// Who can exchange UDP datagrams (RFC 768).
+/// Exchanges UDP datagrams (RFC 768).
 pub trait Udp {
-    /// A bound port.
+    /// A bound socket.
     type Socket: Datagrams + 'static;
 
-    /// Takes `port`, on every address of this machine; 0 is any free one.
+    /// Binds a socket to `addr`: it gets datagrams to that address of this machine alone,
+    /// and sends from it; or, with `0.0.0.0` or `::`, those to any address that the machine
+    /// has or gets and to all machines, of both versions of IP: see [`any`]. Port 0 stands
+    /// for a free one, which [`Datagrams::local_addr`] tells.
     ///
     /// # Errors
-    /// [`Error::InUse`], [`Error::Exhausted`], [`Error::Down`].
-    fn bind(&self, port: u16) -> impl Future<Output = Result<Self::Socket, Error>>;
+    /// [`InUse`](Error::InUse) if there is a socket on that port, of this address or of
+    /// all; [`AddrNotAvailable`](Error::AddrNotAvailable) if this machine does not have the
+    /// address now; [`Denied`](Error::Denied) if Linux keeps the port for root;
+    /// [`Exhausted`](Error::Exhausted) without memory or a free port,
+    /// [`NoEntropy`](Error::NoEntropy) when one cannot be chosen, [`Down`](Error::Down).
+    fn bind(&self, addr: SocketAddr) -> impl Future<Output = Result<Self::Socket, Error>>;
 }
 
-/// A UDP port. Dropping it gives the port back.
+/// A UDP socket. Dropping it gives the port back.
 pub trait Datagrams {
-    /// Receives a datagram into `to`; its length, and who sent it. What does not
-    /// fit is lost.
+    /// Receives a datagram into `buf`, and returns its length and who sent it. What does
+    /// not fit is lost.
     ///
     /// # Errors
-    /// [`Error::Down`].
-    fn receive(&self, to: &mut [u8]) -> impl Future<Output = Result<(usize, SocketAddr), Error>>;
+    /// [`Down`](Error::Down).
+    fn recv_from(&self, buf: &mut [u8])
+    -> impl Future<Output = Result<(usize, SocketAddr), Error>>;
 
-    /// Sends a datagram. Broadcast and multicast addresses are allowed.
+    /// Sends `buf` as one datagram to `addr`, which may be one that stands for all machines
+    /// or a group. It is not known whether it arrives.
     ///
     /// # Errors
-    /// [`Error::TooLong`], [`Error::Unreachable`], [`Error::Down`].
-    fn send(&self, datagram: &[u8], to: SocketAddr) -> impl Future<Output = Result<(), Error>>;
+    /// [`TooLong`](Error::TooLong) if it does not fit the interface,
+    /// [`Unreachable`](Error::Unreachable) without a route from the address that the socket
+    /// is bound to, or if the interface had no room for 3 s; [`Down`](Error::Down).
+    fn send_to(&self, buf: &[u8], addr: SocketAddr) -> impl Future<Output = Result<(), Error>>;
 
-    /// The port.
-    fn port(&self) -> u16;
+    /// Returns the address that it was bound to, with the port that it got.
+    fn local_addr(&self) -> SocketAddr;
 }
 
-/// Who can ask whether a machine is there (ICMP echo: RFC 792, RFC 4443).
-/// Requests of others are answered by themselves.
+/// Asks whether a machine is there (ICMP echo: RFC 792, RFC 4443). Requests of others are
+/// answered without it.
 pub trait Ping {
-    /// Sends an echo request with `payload` bytes and waits for the answer, for
-    /// `limit` at most; the round trip's time.
+    /// Sends an echo request with `payload` bytes to `addr`, waits for the reply, for
+    /// `limit` at most, and returns the round-trip time.
     ///
     /// # Errors
-    /// [`Error::TimedOut`], [`Error::Unreachable`], [`Error::TooLong`], [`Error::Down`].
+    /// [`TimedOut`](Error::TimedOut) after `limit`, [`Unreachable`](Error::Unreachable)
+    /// without a route, [`TooLong`](Error::TooLong) if the request does not fit the
+    /// interface, [`Denied`](Error::Denied) if Linux does not let this user ask,
+    /// [`Exhausted`](Error::Exhausted), [`NoEntropy`](Error::NoEntropy),
+    /// [`Down`](Error::Down).
     fn ping(
         &self,
-        to: IpAddr,
+        addr: IpAddr,
         payload: usize,
         limit: Duration,
     ) -> impl Future<Output = Result<Duration, Error>>;
@@ -273,12 +323,15 @@ pub trait Ping {
 /// The addresses of a name.
 pub type Addresses = heapless::Vec<IpAddr, 8>;
 
-/// Who can find the addresses of names (RFC 1035).
+/// Finds the addresses of names (RFC 1035).
 pub trait Resolve {
-    /// The addresses of `name`, which may also be an address itself; never empty.
+    /// Returns the addresses of `name`, which may also be an address itself; never none.
     ///
     /// # Errors
-    /// [`Error::NoSuchName`], [`Error::BadName`], [`Error::TimedOut`], [`Error::NoServer`].
+    /// [`NoSuchName`](Error::NoSuchName) if it does not exist or has no address,
+    /// [`BadName`](Error::BadName) if it is no name, or if servers answer with a failure,
+    /// [`TimedOut`](Error::TimedOut) if none answers, [`NoServer`](Error::NoServer) if none
+    /// is known, [`NoEntropy`](Error::NoEntropy), [`Down`](Error::Down).
     fn resolve(&self, name: &str) -> impl Future<Output = Result<Addresses, Error>>;
 }
 

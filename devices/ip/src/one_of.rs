@@ -8,7 +8,7 @@ use kernel::metrics::{Metric, Source};
 
 /// `A` or `B`, also their streams, halves of streams, listeners and ports.
 #[derive(Clone, Copy, Debug)]
-pub enum Either<A, B> {
+pub enum OneOf<A, B> {
     /// The one.
     First(A),
     /// The other.
@@ -19,8 +19,8 @@ pub enum Either<A, B> {
 macro_rules! of {
     ($either:expr, $it:ident => $of:expr) => {
         match $either {
-            Either::First($it) => $of,
-            Either::Second($it) => $of,
+            OneOf::First($it) => $of,
+            OneOf::Second($it) => $of,
         }
     };
 }
@@ -29,50 +29,55 @@ macro_rules! of {
 macro_rules! made {
     ($either:expr, $it:ident => $of:expr) => {
         match $either {
-            Either::First($it) => $of.map(Either::First),
-            Either::Second($it) => $of.map(Either::Second),
+            OneOf::First($it) => $of.map(OneOf::First),
+            OneOf::Second($it) => $of.map(OneOf::Second),
         }
     };
 }
 
-impl<A: Tcp, B: Tcp> Tcp for Either<A, B> {
-    type Listener = Either<A::Listener, B::Listener>;
-    type Stream = Either<A::Stream, B::Stream>;
+impl<A: Tcp, B: Tcp> Tcp for OneOf<A, B> {
+    type Listener = OneOf<A::Listener, B::Listener>;
+    type Stream = OneOf<A::Stream, B::Stream>;
 
-    async fn listen(&self, port: u16) -> Result<Self::Listener, Error> {
-        made!(self, it => it.listen(port).await)
+    async fn bind(&self, addr: SocketAddr) -> Result<Self::Listener, Error> {
+        made!(self, it => it.bind(addr).await)
     }
 
-    async fn connect(&self, to: SocketAddr) -> Result<Self::Stream, Error> {
-        made!(self, it => it.connect(to).await)
-    }
-}
-
-impl<A: Listener, B: Listener> Listener for Either<A, B> {
-    type Stream = Either<A::Stream, B::Stream>;
-
-    async fn accept(&mut self) -> Result<Self::Stream, Error> {
-        made!(self, it => it.accept().await)
-    }
-
-    fn port(&self) -> u16 {
-        of!(self, it => it.port())
+    async fn connect(&self, addr: SocketAddr) -> Result<Self::Stream, Error> {
+        made!(self, it => it.connect(addr).await)
     }
 }
 
-impl<A: ErrorType<Error = Error>, B: ErrorType<Error = Error>> ErrorType for Either<A, B> {
+impl<A: Listener, B: Listener> Listener for OneOf<A, B> {
+    type Stream = OneOf<A::Stream, B::Stream>;
+
+    async fn accept(&self) -> Result<(Self::Stream, SocketAddr), Error> {
+        match self {
+            Self::First(it) => it.accept().await.map(|(stream, peer)| (OneOf::First(stream), peer)),
+            Self::Second(it) => {
+                it.accept().await.map(|(stream, peer)| (OneOf::Second(stream), peer))
+            }
+        }
+    }
+
+    fn local_addr(&self) -> SocketAddr {
+        of!(self, it => it.local_addr())
+    }
+}
+
+impl<A: ErrorType<Error = Error>, B: ErrorType<Error = Error>> ErrorType for OneOf<A, B> {
     type Error = Error;
 }
 
-impl<A: Read<Error = Error>, B: Read<Error = Error>> Read for Either<A, B> {
-    async fn read(&mut self, to: &mut [u8]) -> Result<usize, Error> {
-        of!(self, it => it.read(to).await)
+impl<A: Read<Error = Error>, B: Read<Error = Error>> Read for OneOf<A, B> {
+    async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
+        of!(self, it => it.read(buf).await)
     }
 }
 
-impl<A: Write<Error = Error>, B: Write<Error = Error>> Write for Either<A, B> {
-    async fn write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
-        of!(self, it => it.write(bytes).await)
+impl<A: Write<Error = Error>, B: Write<Error = Error>> Write for OneOf<A, B> {
+    async fn write(&mut self, buf: &[u8]) -> Result<usize, Error> {
+        of!(self, it => it.write(buf).await)
     }
 
     async fn flush(&mut self) -> Result<(), Error> {
@@ -80,13 +85,13 @@ impl<A: Write<Error = Error>, B: Write<Error = Error>> Write for Either<A, B> {
     }
 }
 
-impl<A: Stream, B: Stream> Stream for Either<A, B> {
+impl<A: Stream, B: Stream> Stream for OneOf<A, B> {
     type Reader<'a>
-        = Either<A::Reader<'a>, B::Reader<'a>>
+        = OneOf<A::Reader<'a>, B::Reader<'a>>
     where
         Self: 'a;
     type Writer<'a>
-        = Either<A::Writer<'a>, B::Writer<'a>>
+        = OneOf<A::Writer<'a>, B::Writer<'a>>
     where
         Self: 'a;
 
@@ -94,11 +99,11 @@ impl<A: Stream, B: Stream> Stream for Either<A, B> {
         match self {
             Self::First(it) => {
                 let (reader, writer) = it.split();
-                (Either::First(reader), Either::First(writer))
+                (OneOf::First(reader), OneOf::First(writer))
             }
             Self::Second(it) => {
                 let (reader, writer) = it.split();
-                (Either::Second(reader), Either::Second(writer))
+                (OneOf::Second(reader), OneOf::Second(writer))
             }
         }
     }
@@ -115,50 +120,50 @@ impl<A: Stream, B: Stream> Stream for Either<A, B> {
         of!(self, it => it.abort());
     }
 
-    fn peer(&self) -> SocketAddr {
-        of!(self, it => it.peer())
+    fn peer_addr(&self) -> SocketAddr {
+        of!(self, it => it.peer_addr())
     }
 
-    fn local(&self) -> SocketAddr {
-        of!(self, it => it.local())
-    }
-}
-
-impl<A: Udp, B: Udp> Udp for Either<A, B> {
-    type Socket = Either<A::Socket, B::Socket>;
-
-    async fn bind(&self, port: u16) -> Result<Self::Socket, Error> {
-        made!(self, it => it.bind(port).await)
+    fn local_addr(&self) -> SocketAddr {
+        of!(self, it => it.local_addr())
     }
 }
 
-impl<A: Datagrams, B: Datagrams> Datagrams for Either<A, B> {
-    async fn receive(&self, to: &mut [u8]) -> Result<(usize, SocketAddr), Error> {
-        of!(self, it => it.receive(to).await)
-    }
+impl<A: Udp, B: Udp> Udp for OneOf<A, B> {
+    type Socket = OneOf<A::Socket, B::Socket>;
 
-    async fn send(&self, datagram: &[u8], to: SocketAddr) -> Result<(), Error> {
-        of!(self, it => it.send(datagram, to).await)
-    }
-
-    fn port(&self) -> u16 {
-        of!(self, it => it.port())
+    async fn bind(&self, addr: SocketAddr) -> Result<Self::Socket, Error> {
+        made!(self, it => it.bind(addr).await)
     }
 }
 
-impl<A: Ping, B: Ping> Ping for Either<A, B> {
-    async fn ping(&self, to: IpAddr, payload: usize, limit: Duration) -> Result<Duration, Error> {
-        of!(self, it => it.ping(to, payload, limit).await)
+impl<A: Datagrams, B: Datagrams> Datagrams for OneOf<A, B> {
+    async fn recv_from(&self, buf: &mut [u8]) -> Result<(usize, SocketAddr), Error> {
+        of!(self, it => it.recv_from(buf).await)
+    }
+
+    async fn send_to(&self, buf: &[u8], addr: SocketAddr) -> Result<(), Error> {
+        of!(self, it => it.send_to(buf, addr).await)
+    }
+
+    fn local_addr(&self) -> SocketAddr {
+        of!(self, it => it.local_addr())
     }
 }
 
-impl<A: Resolve, B: Resolve> Resolve for Either<A, B> {
+impl<A: Ping, B: Ping> Ping for OneOf<A, B> {
+    async fn ping(&self, addr: IpAddr, payload: usize, limit: Duration) -> Result<Duration, Error> {
+        of!(self, it => it.ping(addr, payload, limit).await)
+    }
+}
+
+impl<A: Resolve, B: Resolve> Resolve for OneOf<A, B> {
     async fn resolve(&self, name: &str) -> Result<Addresses, Error> {
         of!(self, it => it.resolve(name).await)
     }
 }
 
-impl<A: Source, B: Source> Source for Either<A, B> {
+impl<A: Source, B: Source> Source for OneOf<A, B> {
     fn metrics(&self, each: &mut dyn FnMut(Metric)) {
         of!(self, it => it.metrics(each));
     }

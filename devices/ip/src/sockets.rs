@@ -1,7 +1,7 @@
 //! TCP, UDP, echo requests and names by Linux's own sockets and resolver.
 //!
-//! A port is taken on every address, of IPv4 and IPv6, by one socket of IPv6; where
-//! Linux has no IPv6, by one of IPv4.
+//! What is bound to every address, of IPv4 and IPv6, is one socket of IPv6; where Linux
+//! has no IPv6, one of IPv4.
 
 mod ping;
 mod resolve;
@@ -11,12 +11,11 @@ mod udp;
 pub use tcp::{Half, TcpListener, TcpStream};
 pub use udp::UdpSocket;
 
-use super::{Addresses, Error, Ping, Resolve, Tcp, Udp};
+use super::{Addresses, Error, Ping, Resolve, Tcp, Udp, only};
 use alloc::rc::Rc;
 use core::cell::Cell;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
-use kernel::machine::watch::Watched;
 use kernel::metrics::{Metric, Source};
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, Protocol, SocketFlags, SocketType, sockopt};
@@ -74,26 +73,26 @@ impl Tcp for Sockets {
     type Listener = TcpListener;
     type Stream = TcpStream;
 
-    async fn listen(&self, port: u16) -> Result<TcpListener, Error> {
-        TcpListener::new(self.clone(), port)
+    async fn bind(&self, addr: SocketAddr) -> Result<TcpListener, Error> {
+        TcpListener::new(self.clone(), addr)
     }
 
-    async fn connect(&self, to: SocketAddr) -> Result<TcpStream, Error> {
-        TcpStream::connect(self.clone(), to).await
+    async fn connect(&self, addr: SocketAddr) -> Result<TcpStream, Error> {
+        TcpStream::connect(self.clone(), addr).await
     }
 }
 
 impl Udp for Sockets {
     type Socket = UdpSocket;
 
-    async fn bind(&self, port: u16) -> Result<UdpSocket, Error> {
-        UdpSocket::new(port)
+    async fn bind(&self, addr: SocketAddr) -> Result<UdpSocket, Error> {
+        UdpSocket::new(addr)
     }
 }
 
 impl Ping for Sockets {
-    async fn ping(&self, to: IpAddr, payload: usize, limit: Duration) -> Result<Duration, Error> {
-        ping::ping(to, payload, limit).await
+    async fn ping(&self, addr: IpAddr, payload: usize, limit: Duration) -> Result<Duration, Error> {
+        ping::ping(addr, payload, limit).await
     }
 }
 
@@ -125,35 +124,44 @@ fn socket(to: IpAddr, kind: SocketType, protocol: Option<Protocol>) -> Result<Ow
     net::socket_with(family, kind, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, protocol)
 }
 
-/// A socket with `port` on every address.
-fn bound(kind: SocketType, port: u16) -> Result<OwnedFd, Error> {
-    let bind = |any: IpAddr| {
-        let socket = socket(any, kind, None)?;
-        if any.is_ipv6() {
+/// A socket that is bound to `addr`, and its address with the port that it got.
+fn bound(kind: SocketType, addr: SocketAddr) -> Result<(OwnedFd, SocketAddr), Error> {
+    let port = addr.port();
+    let bind = |ip: IpAddr| {
+        let socket = socket(ip, kind, None)?;
+        if ip.is_ipv6() {
             sockopt::set_ipv6_v6only(&socket, false)?;
         }
         if kind == SocketType::STREAM {
             // Not to share it, but to take it while old connections end.
             sockopt::set_socket_reuseaddr(&socket, true)?;
         }
-        net::bind(&socket, &SocketAddr::new(any, port))?;
+        net::bind(&socket, &SocketAddr::new(ip, port))?;
         Ok(socket)
     };
-    let socket = match bind(Ipv6Addr::UNSPECIFIED.into()) {
-        Err(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL) => bind(Ipv4Addr::UNSPECIFIED.into()),
-        socket => socket,
+    let socket = match only(addr) {
+        Some(own) => bind(own),
+        None => match bind(Ipv6Addr::UNSPECIFIED.into()) {
+            Err(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL) => bind(Ipv4Addr::UNSPECIFIED.into()),
+            socket => socket,
+        },
     };
-    socket.map_err(|errno| {
-        if errno == Errno::ACCESS {
+    let socket = socket.map_err(|errno| match errno {
+        Errno::ACCESS => {
             log::error!("port {port} is for root alone: choose one from 1024 on, as in port=8080");
+            Error::Denied
         }
-        error(errno)
-    })
+        // Linux has no IPv6, or not that one.
+        Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT => Error::AddrNotAvailable,
+        errno => error(errno),
+    })?;
+    let port = local(&socket)?.port();
+    Ok((socket, SocketAddr::new(addr.ip(), port)))
 }
 
 /// The address that a socket is bound to.
-fn local(socket: &Watched<OwnedFd>) -> Result<SocketAddr, Error> {
-    let address = net::getsockname(&**socket).map_err(error)?;
+fn local(socket: &OwnedFd) -> Result<SocketAddr, Error> {
+    let address = net::getsockname(socket).map_err(error)?;
     address.try_into().map(plain).map_err(error)
 }
 

@@ -33,33 +33,35 @@ pub(super) enum State {
     },
 }
 
-/// Waits for connections on a port. Dropping it resets those that nobody accepted.
+/// Waits for connections to an address, or to any. Dropping it resets those that nobody
+/// accepted.
 pub struct TcpListener {
     shared: Rc<Shared>,
-    port: u16,
+    local: SocketAddr,
 }
 
 impl TcpListener {
-    pub(super) fn new(shared: Rc<Shared>, port: u16) -> Result<Self, Error> {
-        let port = shared.engine().listen(port)?;
-        Ok(Self { shared, port })
+    pub(super) fn new(shared: Rc<Shared>, addr: SocketAddr) -> Result<Self, Error> {
+        let local = shared.engine().listen(addr)?;
+        Ok(Self { shared, local })
     }
 }
 
 impl Listener for TcpListener {
     type Stream = TcpStream;
 
-    async fn accept(&mut self) -> Result<TcpStream, Error> {
+    async fn accept(&self) -> Result<(TcpStream, SocketAddr), Error> {
         loop {
             let accept = |context: &mut Context<'_>| {
-                self.shared.engine().poll_accept(self.port, context.waker())
+                self.shared.engine().poll_accept(self.local, context.waker())
             };
             let handle = poll_fn(accept).await?;
             let ends = self.shared.engine().protocols.ends(handle);
             match ends {
                 Some((local, peer)) => {
                     let shared = Rc::clone(&self.shared);
-                    return Ok(TcpStream { shared, handle, local, peer, end: End::Open });
+                    let stream = TcpStream { shared, handle, local, peer, end: End::Open };
+                    return Ok((stream, peer));
                 }
                 // It was reset meanwhile.
                 None => self.shared.engine().release(handle),
@@ -67,14 +69,14 @@ impl Listener for TcpListener {
         }
     }
 
-    fn port(&self) -> u16 {
-        self.port
+    fn local_addr(&self) -> SocketAddr {
+        self.local
     }
 }
 
 impl Drop for TcpListener {
     fn drop(&mut self) {
-        self.shared.engine().unlisten(self.port);
+        self.shared.engine().unlisten(self.local);
     }
 }
 
@@ -99,9 +101,9 @@ pub struct TcpStream {
 }
 
 impl TcpStream {
-    pub(super) async fn connect(shared: Rc<Shared>, to: SocketAddr) -> Result<Self, Error> {
-        let handle = shared.engine().connect(to)?;
-        let (local, peer) = shared.engine().protocols.ends(handle).unwrap_or((to, to));
+    pub(super) async fn connect(shared: Rc<Shared>, addr: SocketAddr) -> Result<Self, Error> {
+        let handle = shared.engine().connect(addr)?;
+        let (local, peer) = shared.engine().protocols.ends(handle).unwrap_or((addr, addr));
         let mut stream = Self { shared, handle, local, peer, end: End::Open };
         let opened = poll_fn(|context| match stream.state(context)? {
             State::Opening => Poll::Pending,
@@ -132,14 +134,14 @@ impl ErrorType for TcpStream {
 }
 
 impl Read for TcpStream {
-    async fn read(&mut self, to: &mut [u8]) -> Result<usize, Error> {
-        TcpHalf(self).read(to).await
+    async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
+        TcpHalf(self).read(buf).await
     }
 }
 
 impl Write for TcpStream {
-    async fn write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
-        TcpHalf(self).write(bytes).await
+    async fn write(&mut self, buf: &[u8]) -> Result<usize, Error> {
+        TcpHalf(self).write(buf).await
     }
 
     /// Every write is sent as soon as the peer takes it.
@@ -156,26 +158,26 @@ impl ErrorType for TcpHalf<'_> {
 }
 
 impl Read for TcpHalf<'_> {
-    async fn read(&mut self, to: &mut [u8]) -> Result<usize, Error> {
+    async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
         let Self(stream) = self;
         if stream.end == End::Closed {
             return Err(Error::Closed);
         }
         poll_fn(|context| {
-            stream.shared.engine().protocols.poll_read(stream.handle, to, context.waker())
+            stream.shared.engine().protocols.poll_read(stream.handle, buf, context.waker())
         })
         .await
     }
 }
 
 impl Write for TcpHalf<'_> {
-    async fn write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
+    async fn write(&mut self, buf: &[u8]) -> Result<usize, Error> {
         let Self(stream) = self;
         if stream.end != End::Open {
             return Err(Error::Closed);
         }
         poll_fn(|context| {
-            stream.shared.engine().protocols.poll_write(stream.handle, bytes, context.waker())
+            stream.shared.engine().protocols.poll_write(stream.handle, buf, context.waker())
         })
         .await
     }
@@ -235,11 +237,11 @@ impl Stream for TcpStream {
         self.shared.engine().protocols.abort(self.handle);
     }
 
-    fn peer(&self) -> SocketAddr {
+    fn peer_addr(&self) -> SocketAddr {
         self.peer
     }
 
-    fn local(&self) -> SocketAddr {
+    fn local_addr(&self) -> SocketAddr {
         self.local
     }
 }

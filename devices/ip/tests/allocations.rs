@@ -22,9 +22,9 @@ fn round_trips(count: usize) -> (u64, u64) {
         let (one, other) = cable(Options::default());
         block_on(async {
             let (server, client) = (stack(one, SERVER), stack(other, Ipv4Addr::new(10, 0, 0, 2)));
-            let mut listener = server.listen(7).await.unwrap();
+            let listener = Tcp::bind(&server, ip::any(7)).await.unwrap();
             let echo = spawn(async move {
-                let mut stream = listener.accept().await.unwrap();
+                let mut stream = listener.accept().await.unwrap().0;
                 let mut piece = [0; 2000];
                 loop {
                     match stream.read(&mut piece).await.unwrap() {

@@ -120,12 +120,12 @@ impl Stream for Script {
 
     fn abort(&mut self) {}
 
-    fn peer(&self) -> SocketAddr {
+    fn peer_addr(&self) -> SocketAddr {
         SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 1)
     }
 
-    fn local(&self) -> SocketAddr {
-        self.peer()
+    fn local_addr(&self) -> SocketAddr {
+        self.peer_addr()
     }
 }
 
@@ -155,7 +155,7 @@ impl Tcp for Servers {
     type Listener = Nobody;
     type Stream = Script;
 
-    async fn listen(&self, _: u16) -> Result<Nobody, Error> {
+    async fn bind(&self, _: SocketAddr) -> Result<Nobody, Error> {
         Err(Error::Down)
     }
 
@@ -172,11 +172,11 @@ pub enum Nobody {}
 impl Listener for Nobody {
     type Stream = Script;
 
-    async fn accept(&mut self) -> Result<Script, Error> {
+    async fn accept(&self) -> Result<(Script, SocketAddr), Error> {
         match *self {}
     }
 
-    fn port(&self) -> u16 {
+    fn local_addr(&self) -> SocketAddr {
         match *self {}
     }
 }

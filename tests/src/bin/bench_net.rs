@@ -11,7 +11,7 @@
 use embedded_io_async::{Read, Write};
 use kernel::task::{Either, select};
 use xenith::Ip;
-use xenith::ip::{Error, Listener, Tcp};
+use xenith::ip::{Error, Listener, Tcp, any};
 
 kernel::unikernel! {
     /// Takes and sends what measures bulk.
@@ -27,21 +27,23 @@ const PIECE: usize = 16 << 10;
 /// What is sent.
 static SENT: [u8; PIECE] = [b'x'; PIECE];
 
-async fn discard(mut listener: impl Listener) -> Error {
+async fn discard(listener: impl Listener) -> Error {
     let mut piece = [0; PIECE];
     loop {
         match listener.accept().await {
-            Ok(mut stream) => while !matches!(stream.read(&mut piece).await, Ok(0) | Err(_)) {},
+            Ok((mut stream, _)) => {
+                while !matches!(stream.read(&mut piece).await, Ok(0) | Err(_)) {}
+            }
             Err(Error::Exhausted) => {}
             Err(error) => return error,
         }
     }
 }
 
-async fn generate(mut listener: impl Listener) -> Error {
+async fn generate(listener: impl Listener) -> Error {
     loop {
         match listener.accept().await {
-            Ok(mut stream) => while stream.write_all(&SENT).await.is_ok() {},
+            Ok((mut stream, _)) => while stream.write_all(&SENT).await.is_ok() {},
             Err(Error::Exhausted) => {}
             Err(error) => return error,
         }
@@ -49,7 +51,7 @@ async fn generate(mut listener: impl Listener) -> Error {
 }
 
 async fn start(ip: impl Tcp) -> Result<(), Error> {
-    let (taking, giving) = (ip.listen(9).await?, ip.listen(19).await?);
+    let (taking, giving) = (ip.bind(any(9)).await?, ip.bind(any(19)).await?);
     kernel::println!("bench_net: listening on ports 9 and 19");
     match select(discard(taking), generate(giving)).await {
         Either::First(error) | Either::Second(error) => Err(error),

@@ -11,7 +11,7 @@
 #![no_main]
 
 use xenith::Ip;
-use xenith::ip::{Error, Tcp, Udp};
+use xenith::ip::{Error, Tcp, Udp, any};
 
 kernel::unikernel! {
     /// Takes a port twice.
@@ -27,10 +27,10 @@ kernel::unikernel! {
 
 async fn start(ip: Ip, kind: &str) -> Result<(), Error> {
     if kind == "udp" {
-        let _first = ip.bind(7).await?;
-        ip.bind(7).await.map(drop)
+        let _first = Udp::bind(&ip, any(7)).await?;
+        Udp::bind(&ip, any(7)).await.map(drop)
     } else {
-        let _first = ip.listen(7).await?;
-        ip.listen(7).await.map(drop)
+        let _first = Tcp::bind(&ip, any(7)).await?;
+        Tcp::bind(&ip, any(7)).await.map(drop)
     }
 }

@@ -24,7 +24,7 @@ use core::fmt;
 use kernel::task::{Either3, select3};
 use sha2::{Digest, Sha256};
 use xenith::Ip;
-use xenith::ip::{Error, Listener, Stream, Tcp};
+use xenith::ip::{Error, Listener, Stream, Tcp, any};
 
 kernel::unikernel! {
     /// Takes and makes streams, and says what was in them.
@@ -130,15 +130,15 @@ async fn give(
 
 /// Does with each connection what `with` does, one after the other.
 async fn serve<L: Listener>(
-    mut listener: L,
+    listener: L,
     mut with: impl AsyncFnMut(&mut L::Stream, &mut [u8]) -> Result<(), Error>,
 ) -> Error {
     let mut piece = vec![0; PIECE];
     loop {
         match listener.accept().await {
-            Ok(mut stream) => {
+            Ok((mut stream, _)) => {
                 if let Err(error) = with(&mut stream, &mut piece).await {
-                    let port = listener.port();
+                    let port = listener.local_addr().port();
                     kernel::println!("transfer: port {port}: {error}");
                 }
             }
@@ -150,7 +150,7 @@ async fn serve<L: Listener>(
 
 async fn start(ip: impl Tcp) -> Result<(), Error> {
     let (taking, giving, telling) =
-        (ip.listen(9).await?, ip.listen(19).await?, ip.listen(29).await?);
+        (ip.bind(any(9)).await?, ip.bind(any(19)).await?, ip.bind(any(29)).await?);
     kernel::println!("transfer: listening on ports 9, 19 and 29");
     let last = RefCell::new(Content::default());
     let ended = select3(

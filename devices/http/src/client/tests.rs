@@ -167,11 +167,11 @@ impl Stream for Line {
         self.0.borrow_mut().aborted = true;
     }
 
-    fn peer(&self) -> SocketAddr {
+    fn peer_addr(&self) -> SocketAddr {
         self.1
     }
 
-    fn local(&self) -> SocketAddr {
+    fn local_addr(&self) -> SocketAddr {
         self.1
     }
 }
@@ -196,12 +196,12 @@ impl Write for Mouth<'_> {
 impl Listener for Line {
     type Stream = Self;
 
-    async fn accept(&mut self) -> Result<Self, ip::Error> {
+    async fn accept(&self) -> Result<(Self, SocketAddr), ip::Error> {
         Err(ip::Error::Down)
     }
 
-    fn port(&self) -> u16 {
-        0
+    fn local_addr(&self) -> SocketAddr {
+        self.1
     }
 }
 
@@ -238,7 +238,7 @@ impl Tcp for World {
     type Listener = Line;
     type Stream = Line;
 
-    async fn listen(&self, _: u16) -> Result<Line, ip::Error> {
+    async fn bind(&self, _: SocketAddr) -> Result<Line, ip::Error> {
         Err(ip::Error::Down)
     }
 

@@ -29,28 +29,26 @@ const BACKLOG: i32 = 128;
 /// How long to wait for a descriptor to become free, when there is none for a connection.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
-/// Waits for connections on a port. Dropping it resets those that nobody accepted.
+/// Waits for connections to an address, or to any. Dropping it resets those that nobody accepted.
 #[derive(Debug)]
 pub struct TcpListener {
     of: Sockets,
     socket: Watched<OwnedFd>,
-    port: u16,
+    local: SocketAddr,
 }
 
 impl TcpListener {
-    pub(super) fn new(of: Sockets, port: u16) -> Result<Self, Error> {
-        let socket = bound(SocketType::STREAM, port)?;
+    pub(super) fn new(of: Sockets, addr: SocketAddr) -> Result<Self, Error> {
+        let (socket, local) = bound(SocketType::STREAM, addr)?;
         net::listen(&socket, BACKLOG).map_err(error)?;
-        let socket = Watched::new(socket);
-        let port = local(&socket)?.port();
-        Ok(Self { of, socket, port })
+        Ok(Self { of, socket: Watched::new(socket), local })
     }
 }
 
 impl Listener for TcpListener {
     type Stream = TcpStream;
 
-    async fn accept(&mut self) -> Result<TcpStream, Error> {
+    async fn accept(&self) -> Result<(TcpStream, SocketAddr), Error> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         loop {
             let accepted = poll_fn(|context| {
@@ -79,13 +77,14 @@ impl Listener for TcpListener {
             // A connection that is over already is not worth an error.
             if let Ok(stream) = TcpStream::new(self.of.clone(), Watched::new(accepted?)) {
                 self.of.count(|stats| stats.accepted += 1);
-                return Ok(stream);
+                let peer = stream.peer;
+                return Ok((stream, peer));
             }
         }
     }
 
-    fn port(&self) -> u16 {
-        self.port
+    fn local_addr(&self) -> SocketAddr {
+        self.local
     }
 }
 
@@ -133,9 +132,9 @@ impl TcpStream {
         Ok(Self { of, socket: Some(socket), local, peer, end, failed })
     }
 
-    pub(super) async fn connect(of: Sockets, to: SocketAddr) -> Result<Self, Error> {
+    pub(super) async fn connect(of: Sockets, addr: SocketAddr) -> Result<Self, Error> {
         of.count(|stats| stats.connected += 1);
-        let to = plain(to);
+        let to = plain(addr);
         if to.ip().is_unspecified() || to.port() == 0 {
             // Linux would take it for this machine.
             return Err(Error::Unreachable);
@@ -232,14 +231,14 @@ impl ErrorType for TcpStream {
 }
 
 impl Read for TcpStream {
-    async fn read(&mut self, to: &mut [u8]) -> Result<usize, Error> {
-        Half(self).read(to).await
+    async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
+        Half(self).read(buf).await
     }
 }
 
 impl Write for TcpStream {
-    async fn write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
-        Half(self).write(bytes).await
+    async fn write(&mut self, buf: &[u8]) -> Result<usize, Error> {
+        Half(self).write(buf).await
     }
 
     /// Every write is sent as soon as the peer takes it.
@@ -257,22 +256,22 @@ impl ErrorType for Half<'_> {
 }
 
 impl Read for Half<'_> {
-    async fn read(&mut self, to: &mut [u8]) -> Result<usize, Error> {
+    async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
         let Self(stream) = self;
         if matches!(stream.end, End::Closed | End::Arrived) {
             return Err(Error::Closed);
         }
-        stream.ready(Interest::Read, |it| rustix::io::read(it, &mut *to)).await
+        stream.ready(Interest::Read, |it| rustix::io::read(it, &mut *buf)).await
     }
 }
 
 impl Write for Half<'_> {
-    async fn write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
+    async fn write(&mut self, buf: &[u8]) -> Result<usize, Error> {
         let Self(stream) = self;
         if stream.end != End::Open {
             return Err(Error::Closed);
         }
-        stream.ready(Interest::Write, |it| net::send(it, bytes, SendFlags::NOSIGNAL)).await
+        stream.ready(Interest::Write, |it| net::send(it, buf, SendFlags::NOSIGNAL)).await
     }
 
     async fn flush(&mut self) -> Result<(), Error> {
@@ -322,11 +321,11 @@ impl Stream for TcpStream {
         self.socket.take().iter().for_each(reset);
     }
 
-    fn peer(&self) -> SocketAddr {
+    fn peer_addr(&self) -> SocketAddr {
         self.peer
     }
 
-    fn local(&self) -> SocketAddr {
+    fn local_addr(&self) -> SocketAddr {
         self.local
     }
 }

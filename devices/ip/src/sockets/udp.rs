@@ -1,36 +1,38 @@
-//! UDP ports.
+//! UDP sockets.
 
-use super::{bound, error, local, plain};
+use super::{bound, error, plain};
 use crate::{Datagrams, Error};
 use core::future::poll_fn;
 use core::net::{IpAddr, SocketAddr};
 use kernel::machine::watch::{Interest, Watched};
 use rustix::io::Errno;
-use rustix::net::{self, RecvFlags, SendFlags, SocketType, sockopt};
+use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketType, sockopt};
 use std::os::fd::OwnedFd;
 
-/// A port. As many datagrams wait in it as Linux has room for; further ones are lost.
+/// A UDP socket. As many datagrams wait in it as Linux has room for; further ones are lost.
 #[derive(Debug)]
 pub struct UdpSocket {
     socket: Watched<OwnedFd>,
     local: SocketAddr,
+    /// It is one of IPv6, which IPv4 goes through as well if it is bound to all addresses.
+    six: bool,
 }
 
 impl UdpSocket {
-    pub(super) fn new(port: u16) -> Result<Self, Error> {
-        let socket = bound(SocketType::DGRAM, port)?;
+    pub(super) fn new(addr: SocketAddr) -> Result<Self, Error> {
+        let (socket, local) = bound(SocketType::DGRAM, addr)?;
         sockopt::set_socket_broadcast(&socket, true).map_err(error)?;
-        let socket = Watched::new(socket);
-        let local = local(&socket)?;
-        Ok(Self { socket, local })
+        let six =
+            net::getsockname(&socket).map_err(error)?.address_family() == AddressFamily::INET6;
+        Ok(Self { socket: Watched::new(socket), local, six })
     }
 }
 
 impl Datagrams for UdpSocket {
-    async fn receive(&self, to: &mut [u8]) -> Result<(usize, SocketAddr), Error> {
+    async fn recv_from(&self, buf: &mut [u8]) -> Result<(usize, SocketAddr), Error> {
         let (count, from) = poll_fn(|context| {
             self.socket.poll(Interest::Read, context, |it| {
-                let (count, _, from) = net::recvfrom(it, &mut *to, RecvFlags::empty())?;
+                let (count, _, from) = net::recvfrom(it, &mut *buf, RecvFlags::empty())?;
                 Ok((count, from.ok_or(Errno::AGAIN)?))
             })
         })
@@ -39,24 +41,23 @@ impl Datagrams for UdpSocket {
         Ok((count, from.try_into().map(plain).map_err(error)?))
     }
 
-    async fn send(&self, datagram: &[u8], to: SocketAddr) -> Result<(), Error> {
-        let to = match to {
-            SocketAddr::V4(v4) if self.local.is_ipv6() => {
+    async fn send_to(&self, buf: &[u8], addr: SocketAddr) -> Result<(), Error> {
+        let to = match addr {
+            SocketAddr::V4(v4) if self.six => {
                 SocketAddr::new(IpAddr::V6(v4.ip().to_ipv6_mapped()), v4.port())
             }
             to => to,
         };
         poll_fn(|context| {
-            self.socket.poll(Interest::Write, context, |it| {
-                net::sendto(it, datagram, SendFlags::NOSIGNAL, &to)
-            })
+            self.socket
+                .poll(Interest::Write, context, |it| net::sendto(it, buf, SendFlags::NOSIGNAL, &to))
         })
         .await
         .map(drop)
         .map_err(error)
     }
 
-    fn port(&self) -> u16 {
-        self.local.port()
+    fn local_addr(&self) -> SocketAddr {
+        self.local
     }
 }

@@ -16,37 +16,53 @@ use kernel::time::Instant;
 use smoltcp::iface::SocketSet;
 use smoltcp::socket::{icmp, udp};
 use smoltcp::storage::{PacketBuffer, PacketMetadata};
+use smoltcp::wire::{IpAddress, IpListenEndpoint};
 
 /// Datagrams that wait at a UDP port, each way.
 const DATAGRAMS: usize = 16;
 
-/// What a UDP port has to send.
+/// What a UDP socket has to send.
 pub(super) struct Outgoing {
-    port: u16,
+    /// The address that it is bound to, if it is not to all.
+    only: Option<IpAddr>,
+    pub(super) port: u16,
     packets: PacketBuffer<'static, SocketAddr>,
     /// Who waits for room.
     pub(super) waker: Option<Waker>,
 }
 
 impl Protocols {
-    /// Whether a UDP socket uses this port.
-    pub(crate) fn is_bound(&self, port: u16) -> bool {
-        self.sets.find(Key::udp(port)).is_some()
+    /// The UDP socket that takes datagrams to `port` of this address, or of all machines.
+    pub(crate) fn bound(&self, to: Option<IpAddr>, port: u16) -> Option<Handle> {
+        let all = self.sets.find(Key::udp(None, port));
+        all.or_else(|| self.sets.find(Key::udp(Some(to?), port)))
     }
 
-    pub(crate) fn bind(&mut self, port: u16) -> Result<Handle, Error> {
+    /// Whether a UDP socket takes what one that is bound to this address, or to all, would.
+    pub(crate) fn is_bound(&self, only: Option<IpAddr>, port: u16) -> bool {
+        match only {
+            Some(_) => self.bound(only, port).is_some(),
+            None => {
+                self.sets.find(Key::udp(None, port)).is_some()
+                    || self.sets.ports().any(|it| it == port)
+            }
+        }
+    }
+
+    pub(crate) fn bind(&mut self, only: Option<IpAddr>, port: u16) -> Result<Handle, Error> {
         let size = self.limits.datagrams;
         let metadata = alloc::vec![udp::PacketMetadata::EMPTY; DATAGRAMS];
         let incoming = udp::PacketBuffer::new(metadata, buffer(size)?);
         let mut socket = udp::Socket::new(incoming, udp::PacketBuffer::new(Vec::new(), Vec::new()));
-        socket.bind(port).map_err(|_| Error::InUse)?;
+        let endpoint = IpListenEndpoint { addr: only.map(IpAddress::from), port };
+        socket.bind(endpoint).map_err(|_| Error::InUse)?;
         let metadata = alloc::vec![PacketMetadata::EMPTY; DATAGRAMS];
         let packets = PacketBuffer::new(metadata, buffer(size)?);
         let mut set = SocketSet::new(Vec::new());
         let place = set.add(socket);
-        let handle = self.sets.add(set, place, Some(Key::udp(port)));
+        let handle = self.sets.add(set, place, Some(Key::udp(only, port)));
         self.sets.get_mut(handle).outgoing =
-            Some(Box::new(Outgoing { port, packets, waker: None }));
+            Some(Box::new(Outgoing { only, port, packets, waker: None }));
         Ok(handle)
     }
 
@@ -82,6 +98,13 @@ impl Protocols {
         if datagram.len() + header > self.info.mtu || datagram.len() > self.limits.datagrams {
             return Poll::Ready(Err(Error::TooLong));
         }
+        let only = self.sets.get(handle).outgoing.as_ref().and_then(|it| it.only);
+        if only.is_some_and(|own| own.is_ipv4() != to.is_ipv4()) {
+            return Poll::Ready(Err(Error::Unreachable));
+        }
+        if only.is_some_and(|own| !self.has(own)) {
+            return Poll::Ready(Err(Error::AddrNotAvailable));
+        }
         let Some(outgoing) = &mut self.sets.get_mut(handle).outgoing else {
             return Poll::Ready(Err(Error::Down));
         };
@@ -100,9 +123,9 @@ impl Protocols {
         let mut rounds = ROUNDS;
         while !outgoing.packets.is_empty() && rounds > 0 && wire.ready() {
             rounds -= 1;
-            let port = outgoing.port;
+            let (only, port) = (outgoing.only, outgoing.port);
             let sent = outgoing.packets.dequeue_with(|&mut to, datagram| {
-                self.send_datagram(port, to, datagram, wire, now);
+                self.send_datagram((only, port), to, datagram, wire, now);
                 Ok::<_, ()>(())
             });
             if sent.is_err() {
@@ -119,7 +142,7 @@ impl Protocols {
 
     fn send_datagram(
         &mut self,
-        port: u16,
+        (only, port): (Option<IpAddr>, u16),
         to: SocketAddr,
         datagram: &[u8],
         wire: &dyn Wire,
@@ -127,7 +150,10 @@ impl Protocols {
     ) {
         // Its address may be gone meanwhile.
         let Ok(source) = self.source(to.ip()) else { return };
-        let from = SocketAddr::new(source, port);
+        if only.is_some_and(|own| !self.has(own)) {
+            return;
+        }
+        let from = SocketAddr::new(only.unwrap_or(source), port);
         let length = packet::datagram_head(to.is_ipv4()) + datagram.len();
         match self.way(to.ip(), now) {
             Way::Known(header) => self.put(wire, length, &mut |frame| {

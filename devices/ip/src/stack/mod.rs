@@ -95,8 +95,8 @@ pub(super) enum For {
     Stream(Handle),
     /// A segment of no connection, which is refused.
     Nobody,
-    /// A UDP port.
-    Port(u16),
+    /// A UDP socket, or a port that none has.
+    Port(Option<Handle>),
     /// Whoever asked for this echo.
     Echo(u16),
     /// The machine itself.
@@ -272,7 +272,7 @@ impl Protocols {
     pub(super) fn receive(&mut self, frame: &[u8], who: For, wire: &dyn Wire, now: Instant) {
         let handle = match who {
             For::Stream(handle) => Some(handle),
-            For::Port(port) => self.sets.find(Key::udp(port)),
+            For::Port(handle) => handle,
             For::Echo(ident) => self.sets.find(Key::echo(ident)),
             For::Nobody | For::Us => None,
         };

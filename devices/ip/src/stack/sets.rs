@@ -50,9 +50,9 @@ impl Key {
         Self::tcp(segment.local, segment.peer)
     }
 
-    /// A UDP port's.
-    pub(super) const fn udp(port: u16) -> Self {
-        Self { local: 0, peer: 0, ports: port as u32 }
+    /// That of a UDP socket which is bound to `only` this address, or to all.
+    pub(super) fn udp(only: Option<IpAddr>, port: u16) -> Self {
+        Self { local: only.map_or(0, bits), peer: 0, ports: port.into() }
     }
 
     /// Those of the answers to an echo request.
@@ -214,6 +214,11 @@ impl Sets {
                 return Some(Handle(id));
             }
         }
+    }
+
+    /// The ports of UDP sockets.
+    pub(super) fn ports(&self) -> impl Iterator<Item = u16> {
+        self.places.iter().flatten().filter_map(|it| it.outgoing.as_ref()).map(|it| it.port)
     }
 
     /// Who waits for room in a UDP port.

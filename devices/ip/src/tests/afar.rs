@@ -36,9 +36,9 @@ fn machines_that_are_each_others_routers_speak() {
             let right = Stack::start(right, alone(other, one)).unwrap();
             for (from, to, at) in [(&left, &right, other), (&right, &left, one)] {
                 from.ping(at, 8, SECOND).await.unwrap();
-                let mut listener = to.listen(80).await.unwrap();
+                let listener = Tcp::bind(to, any(80)).await.unwrap();
                 let serving = spawn(async move {
-                    let mut stream = listener.accept().await.unwrap();
+                    let mut stream = listener.accept().await.unwrap().0;
                     stream.write_all(b"here").await.unwrap();
                     stream.flush().await.unwrap();
                     stream

@@ -22,68 +22,111 @@ impl<I: Tcp + Udp + Ping + Resolve + Clone + 'static> Site<I> {
 
     /// Both ends of a connection.
     async fn connected(&self) -> (I::Stream, I::Stream) {
-        let mut listener = self.there.listen(0).await.unwrap();
-        let to = self.at(listener.port());
+        let listener = Tcp::bind(&self.there, any(0)).await.unwrap();
+        let to = self.at(listener.local_addr().port());
         let (one, other) = join(self.here.connect(to), listener.accept()).await;
-        (one.unwrap(), other.unwrap())
+        (one.unwrap(), other.unwrap().0)
     }
 
     async fn both_ends_know_each_other(self) {
-        let mut listener = self.there.listen(0).await.unwrap();
-        assert_ne!(listener.port(), 0);
-        let to = self.at(listener.port());
+        let listener = Tcp::bind(&self.there, any(0)).await.unwrap();
+        assert_ne!(listener.local_addr().port(), 0);
+        let to = self.at(listener.local_addr().port());
         let (one, other) = join(self.here.connect(to), listener.accept()).await;
-        let (one, other) = (one.unwrap(), other.unwrap());
-        assert_eq!((one.peer(), other.local()), (to, to));
-        assert_eq!((one.local(), other.local().port()), (other.peer(), listener.port()));
+        let (one, (other, peer)) = (one.unwrap(), other.unwrap());
+        assert_eq!(peer, one.local_addr());
+        assert_eq!((one.peer_addr(), other.local_addr()), (to, to));
+        assert_eq!(
+            (one.local_addr(), other.local_addr().port()),
+            (other.peer_addr(), listener.local_addr().port())
+        );
+    }
+
+    async fn what_is_bound_to_one_address_is_for_that_alone(self) {
+        let own = self.at(0);
+        let listener = Tcp::bind(&self.there, own).await.unwrap();
+        let at = listener.local_addr();
+        assert_eq!((at.ip(), at.port() == 0), (self.address, false));
+        for taken in [at, any(at.port()), SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), at.port())]
+        {
+            assert_eq!(Tcp::bind(&self.there, taken).await.err(), Some(Error::InUse), "{taken}");
+        }
+        let (one, other) = join(self.here.connect(at), listener.accept()).await;
+        let (one, (other, peer)) = (one.unwrap(), other.unwrap());
+        assert_eq!((peer, other.local_addr()), (one.local_addr(), at));
+        let socket = Udp::bind(&self.there, own).await.unwrap();
+        let to = socket.local_addr();
+        assert_eq!(to.ip(), self.address);
+        assert_eq!(Udp::bind(&self.there, any(to.port())).await.err(), Some(Error::InUse));
+        let other = Udp::bind(&self.here, any(0)).await.unwrap();
+        other.send_to(b"question", to).await.unwrap();
+        let (length, from) = socket.recv_from(&mut [0; 9]).await.unwrap();
+        assert_eq!((length, from.port()), (8, other.local_addr().port()));
+        socket.send_to(b"answer", from).await.unwrap();
+        assert_eq!(other.recv_from(&mut [0; 9]).await, Ok((6, to)));
+        // No address of the other version of IP can be sent to from it.
+        let away = match self.address {
+            IpAddr::V4(_) => "[2001:db8::1]:9",
+            IpAddr::V6(_) => "192.0.2.1:9",
+        };
+        assert_eq!(socket.send_to(b"x", away.parse().unwrap()).await, Err(Error::Unreachable));
+    }
+
+    async fn an_address_that_is_not_ours_cannot_be_bound_to(self) {
+        for other in ["192.0.2.7:0", "[2001:db8::7]:0", "[::ffff:192.0.2.7]:0"] {
+            let other = other.parse().unwrap();
+            let not = Some(Error::AddrNotAvailable);
+            assert_eq!(Tcp::bind(&self.there, other).await.err(), not, "{other}");
+            assert_eq!(Udp::bind(&self.there, other).await.err(), not, "{other}");
+        }
     }
 
     async fn a_port_is_taken_once_and_free_again(self) {
-        let listener = self.there.listen(0).await.unwrap();
-        let port = listener.port();
-        assert_eq!(self.there.listen(port).await.err(), Some(Error::InUse));
+        let listener = Tcp::bind(&self.there, any(0)).await.unwrap();
+        let port = listener.local_addr().port();
+        assert_eq!(Tcp::bind(&self.there, any(port)).await.err(), Some(Error::InUse));
         drop(listener);
-        assert_eq!(self.there.listen(port).await.unwrap().port(), port);
-        let socket = self.there.bind(0).await.unwrap();
-        let port = socket.port();
-        assert_eq!(self.there.bind(port).await.err(), Some(Error::InUse));
+        assert_eq!(Tcp::bind(&self.there, any(port)).await.unwrap().local_addr().port(), port);
+        let socket = Udp::bind(&self.there, any(0)).await.unwrap();
+        let port = socket.local_addr().port();
+        assert_eq!(Udp::bind(&self.there, any(port)).await.err(), Some(Error::InUse));
         drop(socket);
-        assert_eq!(self.there.bind(port).await.unwrap().port(), port);
+        assert_eq!(Udp::bind(&self.there, any(port)).await.unwrap().local_addr().port(), port);
     }
 
     async fn a_port_of_which_a_connection_ends_is_free(self) {
-        let mut listener = self.there.listen(0).await.unwrap();
-        let port = listener.port();
+        let listener = Tcp::bind(&self.there, any(0)).await.unwrap();
+        let port = listener.local_addr().port();
         let (one, other) = join(self.here.connect(self.at(port)), listener.accept()).await;
-        let (mut one, mut other) = (one.unwrap(), other.unwrap());
+        let (mut one, mut other) = (one.unwrap(), other.unwrap().0);
         other.shutdown().await.unwrap();
         assert_eq!(one.read(&mut [0]).await, Ok(0));
         let (one, other) = join(one.close(), other.close()).await;
         assert_eq!((one, other), (Ok(()), Ok(())));
         drop(listener);
-        self.there.listen(port).await.unwrap();
+        Tcp::bind(&self.there, any(port)).await.unwrap();
     }
 
     async fn nobody_listening_is_a_refusal(self) {
-        let listener = self.there.listen(0).await.unwrap();
-        let to = self.at(listener.port());
+        let listener = Tcp::bind(&self.there, any(0)).await.unwrap();
+        let to = self.at(listener.local_addr().port());
         drop(listener);
         assert_eq!(self.here.connect(to).await.err(), Some(Error::Refused));
     }
 
     async fn dropping_a_listener_resets_who_was_not_accepted(self) {
-        let listener = self.there.listen(0).await.unwrap();
-        let mut waiting = self.here.connect(self.at(listener.port())).await.unwrap();
+        let listener = Tcp::bind(&self.there, any(0)).await.unwrap();
+        let mut waiting = self.here.connect(self.at(listener.local_addr().port())).await.unwrap();
         drop(listener);
         assert_eq!(waiting.read(&mut [0]).await, Err(Error::Reset));
     }
 
     async fn what_is_written_comes_back(self) {
-        let mut listener = self.there.listen(0).await.unwrap();
-        let to = self.at(listener.port());
+        let listener = Tcp::bind(&self.there, any(0)).await.unwrap();
+        let to = self.at(listener.local_addr().port());
         let echo = spawn(async move {
             for _ in 0..3 {
-                let mut stream = listener.accept().await.unwrap();
+                let mut stream = listener.accept().await.unwrap().0;
                 let mut piece = [0; 1000];
                 loop {
                     match stream.read(&mut piece).await.unwrap() {
@@ -218,12 +261,12 @@ impl<I: Tcp + Udp + Ping + Resolve + Clone + 'static> Site<I> {
     async fn a_hundred_connections_are_open_at_once(self) {
         // As many as a small machine of 4 MiB has buffers for, and their ends.
         let most = 100;
-        let mut listener = self.there.listen(0).await.unwrap();
+        let listener = Tcp::bind(&self.there, any(0)).await.unwrap();
         let mut open = Vec::new();
         for _ in 0..most {
-            let to = self.at(listener.port());
+            let to = self.at(listener.local_addr().port());
             let (one, other) = join(self.here.connect(to), listener.accept()).await;
-            open.push((one.unwrap(), other.unwrap()));
+            open.push((one.unwrap(), other.unwrap().0));
         }
         for (n, (one, _)) in open.iter_mut().enumerate() {
             one.write_all(&[n as u8]).await.unwrap();
@@ -236,22 +279,25 @@ impl<I: Tcp + Udp + Ping + Resolve + Clone + 'static> Site<I> {
     }
 
     async fn datagrams_keep_their_limits_and_senders(self) {
-        let (one, other) = (self.here.bind(0).await.unwrap(), self.there.bind(0).await.unwrap());
-        let to = self.at(other.port());
-        one.send(b"question", to).await.unwrap();
-        one.send(b"", to).await.unwrap();
-        one.send(b"long", to).await.unwrap();
+        let (one, other) = (
+            Udp::bind(&self.here, any(0)).await.unwrap(),
+            Udp::bind(&self.there, any(0)).await.unwrap(),
+        );
+        let to = self.at(other.local_addr().port());
+        one.send_to(b"question", to).await.unwrap();
+        one.send_to(b"", to).await.unwrap();
+        one.send_to(b"long", to).await.unwrap();
         let mut datagram = [0; 64];
-        let (length, peer) = other.receive(&mut datagram).await.unwrap();
-        assert_eq!((&datagram[..length], peer.port()), (&b"question"[..], one.port()));
-        assert_eq!(other.receive(&mut datagram).await, Ok((0, peer)));
-        assert_eq!(other.receive(&mut datagram[..2]).await.unwrap().0, 2);
-        other.send(b"answer", peer).await.unwrap();
-        assert_eq!(one.receive(&mut datagram).await, Ok((6, to)));
-        assert_eq!(one.send(&[0; 70_000], to).await, Err(Error::TooLong));
-        let mut waiting = pin!(one.receive(&mut datagram));
+        let (length, peer) = other.recv_from(&mut datagram).await.unwrap();
+        assert_eq!((&datagram[..length], peer.port()), (&b"question"[..], one.local_addr().port()));
+        assert_eq!(other.recv_from(&mut datagram).await, Ok((0, peer)));
+        assert_eq!(other.recv_from(&mut datagram[..2]).await.unwrap().0, 2);
+        other.send_to(b"answer", peer).await.unwrap();
+        assert_eq!(one.recv_from(&mut datagram).await, Ok((6, to)));
+        assert_eq!(one.send_to(&[0; 70_000], to).await, Err(Error::TooLong));
+        let mut waiting = pin!(one.recv_from(&mut datagram));
         assert!(timeout(SECOND / 20, &mut waiting).await.is_err());
-        other.send(b"late", peer).await.unwrap();
+        other.send_to(b"late", peer).await.unwrap();
         assert_eq!(waiting.await, Ok((4, to)));
     }
 
@@ -279,7 +325,13 @@ fn sockets<F: Future>(address: IpAddr, run: impl FnOnce(Site<Sockets>) -> F) {
     block_on(async {
         let here = Sockets::new();
         // A machine may have IPv4 alone.
-        if here.bind(0).await.unwrap().send(b"", SocketAddr::new(address, 9)).await.is_err() {
+        if Udp::bind(&here, any(0))
+            .await
+            .unwrap()
+            .send_to(b"", SocketAddr::new(address, 9))
+            .await
+            .is_err()
+        {
             std::eprintln!("left out: no way to {address}");
             return;
         }
@@ -323,6 +375,8 @@ macro_rules! conform {
 
 conform! {
     both_ends_know_each_other,
+    what_is_bound_to_one_address_is_for_that_alone,
+    an_address_that_is_not_ours_cannot_be_bound_to,
     a_port_is_taken_once_and_free_again,
     a_port_of_which_a_connection_ends_is_free,
     nobody_listening_is_a_refusal,

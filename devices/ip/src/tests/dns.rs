@@ -35,26 +35,26 @@ fn both(kind: u16) -> (u8, u8, Vec<u8>) {
 fn serve<N: Net + 'static>(stack: &Stack<N>, reply: Reply, at_length: Reply) {
     let here = stack.clone();
     spawn(async move {
-        let socket = here.bind(53).await.unwrap();
+        let socket = Udp::bind(&here, any(53)).await.unwrap();
         let mut message = [0; 512];
         loop {
-            let Ok((length, from)) = socket.receive(&mut message).await else { return };
+            let Ok((length, from)) = socket.recv_from(&mut message).await else { return };
             // Nobody would know these.
             let mut spoofed = answer(&message[..length], |_| (0, 0, record(1, &[6, 6, 6, 6])));
             spoofed[0] ^= 1;
-            socket.send(&spoofed, from).await.unwrap();
+            socket.send_to(&spoofed, from).await.unwrap();
             spoofed[0] ^= 1;
-            let other = here.bind(0).await.unwrap();
-            other.send(&spoofed, from).await.unwrap();
+            let other = Udp::bind(&here, any(0)).await.unwrap();
+            other.send_to(&spoofed, from).await.unwrap();
             sleep(SECOND / 100).await;
-            socket.send(&answer(&message[..length], reply), from).await.unwrap();
+            socket.send_to(&answer(&message[..length], reply), from).await.unwrap();
         }
     })
     .detach();
     let here = stack.clone();
     spawn(async move {
-        let mut listener = here.listen(53).await.unwrap();
-        while let Ok(mut stream) = listener.accept().await {
+        let listener = Tcp::bind(&here, any(53)).await.unwrap();
+        while let Ok((mut stream, _)) = listener.accept().await {
             let mut message = [0; 512];
             stream.read_exact(&mut message[..2]).await.unwrap();
             let length = usize::from(u16::from_be_bytes([message[0], message[1]]));

@@ -32,7 +32,7 @@ fn run(how: How, reads: bool) -> (Option<Got>, usize, Duration) {
     let (client, count) = block_on(async {
         let (a, b) = cable(Options::default());
         let (server, client) = (stack(a, 1), stack(b, 2));
-        let mut listener = server.listen(7).await.unwrap();
+        let listener = Tcp::bind(&server, any(7)).await.unwrap();
         let client: Task<Got> = spawn(async move {
             let mut stream = client.connect(SocketAddr::new(A, 7)).await?;
             let (mut got, mut piece) = (Vec::new(), [0; 1000]);
@@ -46,7 +46,7 @@ fn run(how: How, reads: bool) -> (Option<Got>, usize, Duration) {
                 }
             }
         });
-        let mut stream = listener.accept().await.unwrap();
+        let mut stream = listener.accept().await.unwrap().0;
         let mut count = 0;
         // More than the peer's window, where it does not read.
         while let Ok(more) = timeout(SECOND, stream.write(&pattern(100_000)[count..])).await {

@@ -62,8 +62,8 @@ fn no_question_about_listeners_ends_the_stack_t1() {
 #[test]
 fn nothing_is_answered_to_where_it_must_not_be_t1() {
     raw(async |net, b| {
-        let _listener = b.listen(80).await.unwrap();
-        let _port = b.bind(7).await.unwrap();
+        let _listener = Tcp::bind(&b, any(80)).await.unwrap();
+        let _port = Udp::bind(&b, any(7)).await.unwrap();
         // The stack learns of our address, so that an answer could find its way.
         let mac = devices::net::Mac([2, 0, 0, 0, 0, 1]);
         for last in [1, 255] {
@@ -157,8 +157,8 @@ fn there_is_no_way_to_nowhere() {
             let to: SocketAddr = to.parse().unwrap();
             assert_eq!(a.connect(to).await.err(), Some(Error::Unreachable), "{to}");
             assert_eq!(a.ping(to.ip(), 8, SECOND).await, Err(Error::Unreachable), "{to}");
-            let port = a.bind(0).await.unwrap();
-            assert_eq!(port.send(b"x", to).await, Err(Error::Unreachable), "{to}");
+            let port = Udp::bind(&a, any(0)).await.unwrap();
+            assert_eq!(port.send_to(b"x", to).await, Err(Error::Unreachable), "{to}");
         }
     });
 }
@@ -192,7 +192,7 @@ fn what_is_beyond_the_window_is_not_taken_t1_t4() {
             let (net, right) = cable(Options { capacity: 4000, ..Options::default() });
             let limits = Limits::for_memory(0).with_buffer(size);
             let stack = Stack::start(right, Settings { limits, ..settings(2) }).unwrap();
-            let mut listener = stack.listen(80).await.unwrap();
+            let listener = Tcp::bind(&stack, any(80)).await.unwrap();
             let options = if scaled { &[3, 3, 7, 0][..] } else { &[] };
             send(&net, &tcp(packet::SYN, [99, 0], 100, options, &[]), Meta::default());
             sleep(SECOND / 100).await;
@@ -210,7 +210,7 @@ fn what_is_beyond_the_window_is_not_taken_t1_t4() {
                 send(&net, &tcp(packet::ACK, numbers, 0, &[], payload), Meta::default());
             };
             put(0, &[]);
-            let mut stream = listener.accept().await.unwrap();
+            let mut stream = listener.accept().await.unwrap().0;
             for beyond in [window, window + 1000, 2 * window - 1400, 4 * window] {
                 put(beyond, &[0xee; 1400]);
             }

@@ -147,10 +147,10 @@ fn what_is_sent_arrives_over_a_bad_cable() {
         block_on(async {
             let a = stack(Fault::new(left, faults, seed), 1);
             let b = stack(Fault::new(right, faults, !seed), 2);
-            let mut listener = b.listen(80).await.unwrap();
+            let listener = Tcp::bind(&b, any(80)).await.unwrap();
             let to = SocketAddr::new(if seed == 2 { B6 } else { B }, 80);
             let (one, other) = join(a.connect(to), listener.accept()).await;
-            let (mut one, mut other) = (one.unwrap(), other.unwrap());
+            let (mut one, mut other) = (one.unwrap(), other.unwrap().0);
             const LENGTH: usize = 1 << 20;
             let bytes = pattern(LENGTH);
             let transfer = async |from: &mut TcpStream, to: &mut TcpStream| {
@@ -178,9 +178,9 @@ fn checksums_are_left_blank_where_the_other_side_fills_them_in_n9() {
     block_on(async {
         let (a, b) = (stack(left, 1), stack(right, 2));
         for to in [B, B6] {
-            let mut listener = b.listen(80).await.unwrap();
+            let listener = Tcp::bind(&b, any(80)).await.unwrap();
             let (one, other) = join(a.connect(SocketAddr::new(to, 80)), listener.accept()).await;
-            let (mut one, mut other) = (one.unwrap(), other.unwrap());
+            let (mut one, mut other) = (one.unwrap(), other.unwrap().0);
             one.write_all(b"blank").await.unwrap();
             let mut got = [0; 5];
             other.read_exact(&mut got).await.unwrap();
@@ -189,7 +189,7 @@ fn checksums_are_left_blank_where_the_other_side_fills_them_in_n9() {
     });
     // The same bytes by hand: only who says so is believed.
     raw(async |net, b| {
-        let _listener = b.listen(80).await.unwrap();
+        let _listener = Tcp::bind(&b, any(80)).await.unwrap();
         let mut syn = segment([10, 0, 0, 1], 1000, packet::SYN, 7, 0);
         syn[14 + 20 + 16] ^= 1;
         send(&net, &syn, Meta::default());
@@ -201,7 +201,7 @@ fn checksums_are_left_blank_where_the_other_side_fills_them_in_n9() {
 #[test]
 fn a_flood_of_syns_neither_blocks_nor_grows_n17() {
     raw(async |net, b| {
-        let mut listener = b.listen(80).await.unwrap();
+        let listener = Tcp::bind(&b, any(80)).await.unwrap();
         let before = b.sockets();
         let mut flood = 0_u32;
         let mut more = |count| {
@@ -226,7 +226,7 @@ fn a_flood_of_syns_neither_blocks_nor_grows_n17() {
         assert!(b.stats().cookies > 9000);
         // A client in the middle of it, slower than the flood.
         let client = [10, 0, 0, 1];
-        let accepted = spawn(async move { listener.accept().await.map(|it| it.peer()) });
+        let accepted = spawn(async move { listener.accept().await.map(|(_, peer)| peer) });
         more(100);
         send(&net, &segment(client, 5000, packet::SYN, 99, 0), Meta::default());
         more(100);
@@ -288,7 +288,7 @@ fn a_flood_lets_other_tasks_run_n17() {
 #[test]
 fn sequence_numbers_and_ports_cannot_be_guessed_s5_t6() {
     raw(async |net, b| {
-        let _listener = b.listen(80).await.unwrap();
+        let _listener = Tcp::bind(&b, any(80)).await.unwrap();
         let mut numbers = Vec::new();
         for port in 1000..1100 {
             send(&net, &segment([10, 0, 0, 1], port, packet::SYN, 7, 0), Meta::default());
@@ -319,7 +319,7 @@ fn sequence_numbers_and_ports_cannot_be_guessed_s5_t6() {
         assert_eq!(again, numbers.last().copied());
         let mut ports: Vec<_> = Vec::new();
         for _ in 0..50 {
-            ports.push(b.bind(0).await.unwrap().port());
+            ports.push(Udp::bind(&b, any(0)).await.unwrap().local_addr().port());
         }
         ports.sort_unstable();
         ports.dedup();
@@ -330,7 +330,7 @@ fn sequence_numbers_and_ports_cannot_be_guessed_s5_t6() {
 #[test]
 fn a_confirmation_that_was_guessed_opens_nothing_s5() {
     raw(async |net, b| {
-        let _listener = b.listen(80).await.unwrap();
+        let _listener = Tcp::bind(&b, any(80)).await.unwrap();
         let client = [10, 0, 0, 1];
         send(&net, &segment(client, 1000, packet::SYN, 7, 0), Meta::default());
         sleep(SECOND / 1000).await;
@@ -369,9 +369,9 @@ fn connections_survive_a_new_back_end() {
     block_on(async {
         let (left, right) = cable(Options::default());
         let (a, b) = (stack(left.clone(), 1), stack(right, 2));
-        let mut listener = b.listen(80).await.unwrap();
+        let listener = Tcp::bind(&b, any(80)).await.unwrap();
         let (one, other) = join(a.connect(SocketAddr::new(B, 80)), listener.accept()).await;
-        let (mut one, mut other) = (one.unwrap(), other.unwrap());
+        let (mut one, mut other) = (one.unwrap(), other.unwrap().0);
         left.set_link(false);
         one.write_all(b"later").await.unwrap();
         sleep(SECOND * 5).await;
@@ -401,8 +401,8 @@ fn who_wants_an_address_of_ours_is_told_so() {
 #[test]
 fn no_frame_makes_the_stack_panic_n9_t1() {
     raw(async |net, b| {
-        let mut listener = b.listen(80).await.unwrap();
-        let _port = b.bind(9).await.unwrap();
+        let listener = Tcp::bind(&b, any(80)).await.unwrap();
+        let _port = Udp::bind(&b, any(9)).await.unwrap();
         let mut random = 1_u64;
         let mut next = move || {
             random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
@@ -497,7 +497,7 @@ fn ones_own_frames_that_come_back_do_no_harm() {
     kernel::testing::simulate_time();
     block_on(async {
         let a = stack(Loopback::new(Options::default()), 1);
-        let mut listener = a.listen(80).await.unwrap();
+        let listener = Tcp::bind(&a, any(80)).await.unwrap();
         assert!(a.ping("10.0.0.9".parse().unwrap(), 8, SECOND).await.is_err());
         let connect = a.connect("10.0.0.9:80".parse().unwrap());
         assert!(timeout(SECOND * 3, connect).await.is_err());
@@ -543,9 +543,9 @@ fn who_has_nothing_to_do_sleeps() {
         let (left, right) = cable(Options::default());
         let a = stack(Counted(left, Rc::clone(&count)), 1);
         let b = Stack::start(right, Settings { ipv6: None, ..settings(2) }).unwrap();
-        let mut listener = b.listen(80).await.unwrap();
+        let listener = Tcp::bind(&b, any(80)).await.unwrap();
         let (one, other) = join(a.connect(SocketAddr::new(B, 80)), listener.accept()).await;
-        let open = (one.unwrap(), other.unwrap());
+        let open = (one.unwrap(), other.unwrap().0);
         sleep(SECOND * 60).await;
         let before = count.get();
         sleep(SECOND * 4000).await;

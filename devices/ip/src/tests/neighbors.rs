@@ -20,8 +20,8 @@ fn sought(frames: &[Vec<u8>]) -> Vec<&[u8]> {
 /// The Ethernet address that a datagram to a peer goes to; `None` when it goes nowhere.
 async fn mac_to(net: &End, stack: &Stack<End>, to: IpAddr) -> Option<Mac> {
     frames(net);
-    let port = stack.bind(0).await.unwrap();
-    port.send(b"x", SocketAddr::new(to, 9)).await.unwrap();
+    let port = Udp::bind(stack, any(0)).await.unwrap();
+    port.send_to(b"x", SocketAddr::new(to, 9)).await.unwrap();
     sleep(SECOND / 100).await;
     let is_datagram = |it: &&Vec<u8>| match it[12..14] {
         [8, 0] => it[23] == 17,
@@ -162,7 +162,7 @@ fn who_looks_whether_an_address_is_taken_is_told_so() {
 #[test]
 fn a_neighbor_that_left_is_noticed_and_delays_nobody_t2() {
     raw(async |net, b| {
-        let port = b.bind(7).await.unwrap();
+        let port = Udp::bind(&b, any(7)).await.unwrap();
         send(&net, &packet::request_v4(OLD, PEER, OWN, None), Meta::default());
         sleep(SECOND * 40).await;
         // It is doubted, asked for, and spoken to until it is clear that it left.
@@ -179,16 +179,16 @@ fn a_neighbor_that_left_is_noticed_and_delays_nobody_t2() {
         let third = Ipv4Addr::new(10, 0, 0, 3);
         send(&net, &packet::request_v4(NEW, third, OWN, None), Meta::default());
         for _ in 0..20 {
-            port.send(b"x", SocketAddr::new(PEER.into(), 9)).await.unwrap();
+            port.send_to(b"x", SocketAddr::new(PEER.into(), 9)).await.unwrap();
         }
-        port.send(b"y", SocketAddr::new(third.into(), 9)).await.unwrap();
+        port.send_to(b"y", SocketAddr::new(third.into(), 9)).await.unwrap();
         frames(&net);
         let mut frame = echo("10.0.0.2")[..43].to_vec();
         (frame[17], frame[23]) = (29, 17);
         frame[34..].copy_from_slice(&[9, 9, 0, 7, 0, 9, 0, 0, 1]);
         mend(&mut frame);
         send(&net, &frame, Meta::default());
-        assert!(timeout(SECOND / 10, port.receive(&mut [0])).await.is_ok());
+        assert!(timeout(SECOND / 10, port.recv_from(&mut [0])).await.is_ok());
     });
 }
 
@@ -216,10 +216,10 @@ fn each_address_is_asked_for_once_a_second_at_most() {
     raw(async |net, b| {
         sleep(SECOND * 10).await;
         frames(&net);
-        let port = b.bind(0).await.unwrap();
+        let port = Udp::bind(&b, any(0)).await.unwrap();
         let mut asked = 0;
         for _ in 0..1000 {
-            port.send(b"x", "10.0.0.99:9".parse().unwrap()).await.unwrap();
+            port.send_to(b"x", "10.0.0.99:9".parse().unwrap()).await.unwrap();
             sleep(SECOND / 100).await;
             asked += sought(&frames(&net)).len();
         }

@@ -11,9 +11,9 @@ async fn connected<N: Net + 'static, M: Net + 'static>(
     b: &Stack<M>,
     to: IpAddr,
 ) -> (TcpStream, TcpStream) {
-    let mut listener = b.listen(80).await.unwrap();
+    let listener = Tcp::bind(b, any(80)).await.unwrap();
     let (one, other) = join(a.connect(SocketAddr::new(to, 80)), listener.accept()).await;
-    (one.unwrap(), other.unwrap())
+    (one.unwrap(), other.unwrap().0)
 }
 
 /// Sends `length` bytes each way at once, checks them, and closes both ends.
@@ -40,8 +40,8 @@ fn a_mebibyte_goes_each_way() {
     pair(|a, b| async move {
         for to in [B, B6] {
             let (one, other) = connected(&a, &b, to).await;
-            assert_eq!(one.local(), other.peer());
-            assert_eq!(one.peer(), SocketAddr::new(to, 80));
+            assert_eq!(one.local_addr(), other.peer_addr());
+            assert_eq!(one.peer_addr(), SocketAddr::new(to, 80));
             exchange(one, other, 1 << 20).await;
         }
         sleep(SECOND * 20).await;
@@ -84,18 +84,63 @@ fn nobody_there_is_no_answer_and_no_way_is_said_at_once() {
 #[test]
 fn a_port_is_taken_once_and_free_again() {
     pair(|_, b| async move {
-        let listener = b.listen(80).await.unwrap();
-        assert_eq!(b.listen(80).await.err(), Some(Error::InUse));
+        let listener = Tcp::bind(&b, any(80)).await.unwrap();
+        assert_eq!(Tcp::bind(&b, any(80)).await.err(), Some(Error::InUse));
         drop(listener);
-        assert_eq!(b.listen(80).await.unwrap().port(), 80);
-        assert!(b.listen(0).await.unwrap().port() >= 0xc000);
+        assert_eq!(Tcp::bind(&b, any(80)).await.unwrap().local_addr().port(), 80);
+        assert!(Tcp::bind(&b, any(0)).await.unwrap().local_addr().port() >= 0xc000);
+    });
+}
+
+#[test]
+fn each_address_may_have_a_listener_and_others_are_refused() {
+    pair(|a, b| async move {
+        let (four, six) = (SocketAddr::new(B, 80), SocketAddr::new(B6, 80));
+        let one = Tcp::bind(&b, four).await.unwrap();
+        assert_eq!(a.connect(six).await.err(), Some(Error::Refused));
+        let other = Tcp::bind(&b, six).await.unwrap();
+        for (listener, at) in [(&one, four), (&other, six)] {
+            let _stream = a.connect(at).await.unwrap();
+            assert_eq!(listener.accept().await.unwrap().0.local_addr(), at);
+        }
+        drop(one);
+        assert_eq!(a.connect(four).await.err(), Some(Error::Refused));
+        assert!(a.connect(six).await.is_ok());
+    });
+}
+
+#[test]
+fn several_may_wait_for_connections() {
+    pair(|a, b| async move {
+        let listener = std::rc::Rc::new(Tcp::bind(&b, any(80)).await.unwrap());
+        let accepting: Vec<_> = (0..3)
+            .map(|_| {
+                let listener = std::rc::Rc::clone(&listener);
+                spawn(async move { listener.accept().await.unwrap().1 })
+            })
+            .collect();
+        yield_now().await;
+        let mut expected = Vec::new();
+        let mut open = Vec::new();
+        for _ in 0..3 {
+            let stream = a.connect(SocketAddr::new(B, 80)).await.unwrap();
+            expected.push(stream.local_addr());
+            open.push(stream);
+        }
+        let mut got = Vec::new();
+        for task in accepting {
+            got.push(timeout(SECOND, task).await.unwrap());
+        }
+        got.sort();
+        expected.sort();
+        assert_eq!(got, expected);
     });
 }
 
 #[test]
 fn dropping_a_listener_refuses_and_resets_who_was_not_accepted() {
     pair(|a, b| async move {
-        let listener = b.listen(80).await.unwrap();
+        let listener = Tcp::bind(&b, any(80)).await.unwrap();
         let mut waiting = a.connect(SocketAddr::new(B, 80)).await.unwrap();
         drop(listener);
         assert_eq!(waiting.read(&mut [0]).await, Err(Error::Reset));
@@ -218,14 +263,14 @@ fn a_broken_interface_ends_every_wait_at_once() {
         let (left, right) = cable(Options::default());
         let (a, b) = (stack(left.clone(), 1), stack(right, 2));
         let (mut one, mut other) = connected(&a, &b, B).await;
-        let mut listener = a.listen(7).await.unwrap();
-        let udp = a.bind(7).await.unwrap();
+        let listener = Tcp::bind(&a, any(7)).await.unwrap();
+        let udp = Udp::bind(&a, any(7)).await.unwrap();
         let begun = Instant::now();
         let waits = [
             spawn(async move { one.read(&mut [0]).await.err() }),
             spawn(async move { other.read(&mut [0]).await.err() }),
             spawn(async move { listener.accept().await.err() }),
-            spawn(async move { udp.receive(&mut [0]).await.err() }),
+            spawn(async move { udp.recv_from(&mut [0]).await.err() }),
             spawn({
                 let a = a.clone();
                 async move { a.ping(Ipv4Addr::new(10, 0, 0, 77).into(), 8, SECOND * 9).await.err() }
@@ -241,8 +286,8 @@ fn a_broken_interface_ends_every_wait_at_once() {
             assert_eq!(wait.await, Some(Error::Down));
         }
         assert!(begun.elapsed() < SECOND / 10);
-        assert_eq!(a.listen(9).await.err(), Some(Error::Down));
-        assert_eq!(a.bind(9).await.err(), Some(Error::Down));
+        assert_eq!(Tcp::bind(&a, any(9)).await.err(), Some(Error::Down));
+        assert_eq!(Udp::bind(&a, any(9)).await.err(), Some(Error::Down));
         assert_eq!(a.configured().await.err(), Some(Error::Down));
         assert_eq!(a.connect(SocketAddr::new(B, 80)).await.err(), Some(Error::Down));
         assert_eq!(b.stats().open, 0);
@@ -252,10 +297,10 @@ fn a_broken_interface_ends_every_wait_at_once() {
 #[test]
 fn a_thousand_connections_leave_nothing_behind() {
     pair(|a, b| async move {
-        let mut listener = b.listen(80).await.unwrap();
+        let listener = Tcp::bind(&b, any(80)).await.unwrap();
         let server = spawn(async move {
             loop {
-                let mut stream = listener.accept().await.unwrap();
+                let mut stream = listener.accept().await.unwrap().0;
                 let mut byte = [0];
                 stream.read_exact(&mut byte).await.unwrap();
                 stream.write_all(&byte).await.unwrap();
@@ -285,11 +330,11 @@ fn a_thousand_connections_leave_nothing_behind() {
 fn many_connections_are_open_at_once_and_more_wait_for_one_to_end() {
     pair(|a, b| async move {
         let most = settings(1).limits.connections;
-        let mut listener = b.listen(80).await.unwrap();
+        let listener = Tcp::bind(&b, any(80)).await.unwrap();
         let mut open = Vec::new();
         for _ in 0..most {
             let (one, other) = join(a.connect(SocketAddr::new(B, 80)), listener.accept()).await;
-            open.push((one.unwrap(), other.unwrap()));
+            open.push((one.unwrap(), other.unwrap().0));
         }
         assert_eq!(a.connect(SocketAddr::new(B, 80)).await.err(), Some(Error::Exhausted));
         assert_eq!(b.stats().open, most);
@@ -311,7 +356,7 @@ fn many_connections_are_open_at_once_and_more_wait_for_one_to_end() {
 fn a_backlog_that_is_full_takes_no_more_until_someone_accepts() {
     pair(|a, b| async move {
         let most = settings(1).limits.backlog;
-        let mut listener = b.listen(80).await.unwrap();
+        let listener = Tcp::bind(&b, any(80)).await.unwrap();
         let mut streams = Vec::new();
         for _ in 0..most {
             streams.push(a.connect(SocketAddr::new(B, 80)).await.unwrap());
@@ -319,7 +364,7 @@ fn a_backlog_that_is_full_takes_no_more_until_someone_accepts() {
         sleep(SECOND / 10).await;
         let one_more = timeout(SECOND * 5, a.connect(SocketAddr::new(B, 80))).await;
         assert!(one_more.is_err());
-        drop(listener.accept().await.unwrap());
+        drop(listener.accept().await.unwrap().0);
         assert!(a.connect(SocketAddr::new(B, 80)).await.is_ok());
     });
 }
@@ -330,7 +375,7 @@ fn who_speaks_first_is_heard_though_the_confirmation_was_lost() {
     block_on(async {
         let (left, right) = cable(Options::default());
         let (a, b) = (stack(left.clone(), 1), stack(right.clone(), 2));
-        let mut listener = b.listen(80).await.unwrap();
+        let listener = Tcp::bind(&b, any(80)).await.unwrap();
         // Both learn the other's Ethernet address.
         a.ping(B, 8, SECOND).await.unwrap();
         let connect = spawn({
@@ -349,7 +394,7 @@ fn who_speaks_first_is_heard_though_the_confirmation_was_lost() {
         };
         assert_eq!(b.stats().half_open, 1);
         left.set_link(true);
-        let mut accepted = listener.accept().await.unwrap();
+        let mut accepted = listener.accept().await.unwrap().0;
         accepted.write_all(b"220 ready").await.unwrap();
         let mut greeting = [0; 9];
         stream.read_exact(&mut greeting).await.unwrap();
@@ -369,10 +414,10 @@ fn large_frames_carry_what_small_ones_do_in_less() {
             let b = Stack::start(right, settings(2)).unwrap();
             for to in [B, B6] {
                 let before = a.stats().sent;
-                let mut listener = b.listen(80).await.unwrap();
+                let listener = Tcp::bind(&b, any(80)).await.unwrap();
                 let (one, other) =
                     join(a.connect(SocketAddr::new(to, 80)), listener.accept()).await;
-                let (mut one, mut other) = (one.unwrap(), other.unwrap());
+                let (mut one, mut other) = (one.unwrap(), other.unwrap().0);
                 let bytes = pattern(2 << 20);
                 let mut got = std::vec![0; bytes.len()];
                 let (sent, read) = join(one.write_all(&bytes), other.read_exact(&mut got)).await;

@@ -8,24 +8,47 @@ use kernel::time::{Instant, sleep, timeout};
 fn datagrams_go_both_ways() {
     pair(|a, b| async move {
         for (to, from) in [(B, A), (B6, A6)] {
-            let (one, other) = (a.bind(0).await.unwrap(), b.bind(53).await.unwrap());
-            assert!(one.port() >= 0xc000);
-            assert_eq!(other.port(), 53);
-            assert_eq!(b.bind(53).await.err(), Some(Error::InUse));
-            one.send(b"question", SocketAddr::new(to, 53)).await.unwrap();
+            let (one, other) =
+                (Udp::bind(&a, any(0)).await.unwrap(), Udp::bind(&b, any(53)).await.unwrap());
+            assert!(one.local_addr().port() >= 0xc000);
+            assert_eq!(other.local_addr().port(), 53);
+            assert_eq!(Udp::bind(&b, any(53)).await.err(), Some(Error::InUse));
+            one.send_to(b"question", SocketAddr::new(to, 53)).await.unwrap();
             let mut datagram = [0; 64];
-            let (length, peer) = other.receive(&mut datagram).await.unwrap();
+            let (length, peer) = other.recv_from(&mut datagram).await.unwrap();
             assert_eq!(&datagram[..length], b"question");
-            assert_eq!(peer, SocketAddr::new(from, one.port()));
-            other.send(b"", peer).await.unwrap();
-            assert_eq!(one.receive(&mut datagram).await.unwrap(), (0, SocketAddr::new(to, 53)));
+            assert_eq!(peer, SocketAddr::new(from, one.local_addr().port()));
+            other.send_to(b"", peer).await.unwrap();
+            assert_eq!(one.recv_from(&mut datagram).await.unwrap(), (0, SocketAddr::new(to, 53)));
             // What does not fit is lost, and only that.
-            one.send(b"long", SocketAddr::new(to, 53)).await.unwrap();
-            one.send(b"next", SocketAddr::new(to, 53)).await.unwrap();
-            assert_eq!(other.receive(&mut datagram[..2]).await.unwrap().0, 2);
+            one.send_to(b"long", SocketAddr::new(to, 53)).await.unwrap();
+            one.send_to(b"next", SocketAddr::new(to, 53)).await.unwrap();
+            assert_eq!(other.recv_from(&mut datagram[..2]).await.unwrap().0, 2);
             assert_eq!(&datagram[..2], b"lo");
-            assert_eq!(other.receive(&mut datagram).await.unwrap().0, 4);
+            assert_eq!(other.recv_from(&mut datagram).await.unwrap().0, 4);
         }
+    });
+}
+
+#[test]
+fn a_socket_of_one_address_hears_of_no_other_and_none_for_all() {
+    pair(|a, b| async move {
+        let (four, six) = (SocketAddr::new(B, 53), SocketAddr::new(B6, 53));
+        let one = Udp::bind(&b, four).await.unwrap();
+        let other = Udp::bind(&b, six).await.unwrap();
+        let asking = Udp::bind(&a, any(0)).await.unwrap();
+        for to in ["10.0.0.255:53", "255.255.255.255:53", "[ff02::1]:53"] {
+            asking.send_to(b"all", to.parse().unwrap()).await.unwrap();
+        }
+        for (socket, to, length) in [(&one, four, 4), (&other, six, 6)] {
+            asking.send_to(&pattern(length), to).await.unwrap();
+            let got = timeout(SECOND, socket.recv_from(&mut [0; 9])).await.unwrap();
+            assert_eq!(got.unwrap().0, length);
+        }
+        drop(one);
+        asking.send_to(b"nobody", four).await.unwrap();
+        assert!(timeout(SECOND, other.recv_from(&mut [0; 9])).await.is_err());
+        assert!(Udp::bind(&b, four).await.is_ok());
     });
 }
 
@@ -33,12 +56,13 @@ fn datagrams_go_both_ways() {
 fn the_longest_datagram_fits_the_interface() {
     pair(|a, b| async move {
         for (to, most) in [(B, 1472), (B6, 1452)] {
-            let (one, other) = (a.bind(0).await.unwrap(), b.bind(9).await.unwrap());
+            let (one, other) =
+                (Udp::bind(&a, any(0)).await.unwrap(), Udp::bind(&b, any(9)).await.unwrap());
             let to = SocketAddr::new(to, 9);
-            assert_eq!(one.send(&pattern(most + 1), to).await, Err(Error::TooLong));
-            one.send(&pattern(most), to).await.unwrap();
+            assert_eq!(one.send_to(&pattern(most + 1), to).await, Err(Error::TooLong));
+            one.send_to(&pattern(most), to).await.unwrap();
             let mut datagram = [0; 2000];
-            assert_eq!(other.receive(&mut datagram).await.unwrap().0, most);
+            assert_eq!(other.recv_from(&mut datagram).await.unwrap().0, most);
             assert!(datagram[..most] == pattern(most));
         }
     });
@@ -47,15 +71,16 @@ fn the_longest_datagram_fits_the_interface() {
 #[test]
 fn what_nobody_reads_is_bounded() {
     pair(|a, b| async move {
-        let (one, other) = (a.bind(0).await.unwrap(), b.bind(9).await.unwrap());
+        let (one, other) =
+            (Udp::bind(&a, any(0)).await.unwrap(), Udp::bind(&b, any(9)).await.unwrap());
         a.ping(B, 8, SECOND).await.unwrap();
         for n in 0..100 {
-            one.send(&[n; 100], SocketAddr::new(B, 9)).await.unwrap();
+            one.send_to(&[n; 100], SocketAddr::new(B, 9)).await.unwrap();
         }
         sleep(SECOND).await;
         let mut got = 0;
         let mut datagram = [0; 200];
-        while timeout(SECOND, other.receive(&mut datagram)).await.is_ok() {
+        while timeout(SECOND, other.recv_from(&mut datagram)).await.is_ok() {
             assert_eq!(datagram[0], got);
             got += 1;
         }
@@ -66,8 +91,9 @@ fn what_nobody_reads_is_bounded() {
 #[test]
 fn machines_that_are_not_there_delay_nobody_t2() {
     pair(|a, b| async move {
-        let (one, other) = (a.bind(0).await.unwrap(), b.bind(9).await.unwrap());
-        let mut listener = b.listen(80).await.unwrap();
+        let (one, other) =
+            (Udp::bind(&a, any(0)).await.unwrap(), Udp::bind(&b, any(9)).await.unwrap());
+        let listener = Tcp::bind(&b, any(80)).await.unwrap();
         let _accepting = spawn(async move { while listener.accept().await.is_ok() {} });
         let begun = Instant::now();
         for round in 0..20 {
@@ -76,7 +102,7 @@ fn machines_that_are_not_there_delay_nobody_t2() {
                     0 => IpAddr::V4(Ipv4Addr::new(10, 0, 0, n)),
                     _ => IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 1, n.into())),
                 };
-                one.send(b"x", SocketAddr::new(nobody, 9)).await.unwrap();
+                one.send_to(b"x", SocketAddr::new(nobody, 9)).await.unwrap();
                 if n % 50 == 0 {
                     let (a, b) = (a.clone(), a.clone());
                     let nobody_80 = SocketAddr::new(nobody, 80);
@@ -86,8 +112,8 @@ fn machines_that_are_not_there_delay_nobody_t2() {
                 }
             }
             for to in [B, B6] {
-                one.send(b"y", SocketAddr::new(to, 9)).await.unwrap();
-                let got = timeout(SECOND / 10, other.receive(&mut [0])).await;
+                one.send_to(b"y", SocketAddr::new(to, 9)).await.unwrap();
+                let got = timeout(SECOND / 10, other.recv_from(&mut [0])).await;
                 assert_eq!(got.expect("no delay").unwrap().0, 1);
                 a.ping(to, 8, SECOND / 10).await.unwrap();
                 let stream = timeout(SECOND / 10, a.connect(SocketAddr::new(to, 80))).await;
@@ -96,17 +122,18 @@ fn machines_that_are_not_there_delay_nobody_t2() {
         }
         assert!(begun.elapsed() < SECOND, "{:?}", begun.elapsed());
         let far = "192.168.0.1:9".parse().unwrap();
-        assert_eq!(one.send(b"x", far).await, Err(Error::Unreachable));
+        assert_eq!(one.send_to(b"x", far).await, Err(Error::Unreachable));
     });
 }
 
 #[test]
 fn a_broadcast_reaches_all() {
     pair(|a, b| async move {
-        let (one, other) = (a.bind(0).await.unwrap(), b.bind(9).await.unwrap());
+        let (one, other) =
+            (Udp::bind(&a, any(0)).await.unwrap(), Udp::bind(&b, any(9)).await.unwrap());
         for to in ["255.255.255.255:9", "10.0.0.255:9", "[ff02::1]:9"] {
-            one.send(b"all", to.parse().unwrap()).await.unwrap();
-            let got = timeout(SECOND, other.receive(&mut [0; 3])).await;
+            one.send_to(b"all", to.parse().unwrap()).await.unwrap();
+            let got = timeout(SECOND, other.recv_from(&mut [0; 3])).await;
             assert_eq!(got.expect(to).unwrap().0, 3);
         }
     });

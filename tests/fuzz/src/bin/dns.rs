@@ -3,7 +3,7 @@
 #![no_main]
 
 use xenith::ip::config::Ipv4;
-use xenith::ip::{Datagrams, Listener, Resolve, Settings, Stack, Stream, Tcp, Udp};
+use xenith::ip::{Datagrams, Listener, Resolve, Settings, Stack, Stream, Tcp, Udp, any};
 use xenith::net::cable::{Options, cable};
 use embedded_io_async::{Read, Write};
 use kernel::task::spawn;
@@ -132,19 +132,19 @@ fuzz_target!(|input: Input| {
 type Answers = Rc<RefCell<VecDeque<Answer>>>;
 
 async fn datagrams<S: Udp>(server: S, answers: Answers) {
-    let Ok(socket) = server.bind(53).await else { return };
+    let Ok(socket) = server.bind(any(53)).await else { return };
     let mut message = [0; 600];
-    while let Ok((length, from)) = socket.receive(&mut message).await {
+    while let Ok((length, from)) = socket.recv_from(&mut message).await {
         let answer = answers.borrow_mut().pop_front();
         if let Some(answer) = answer.and_then(|it| it.to(&message[..length])) {
-            let _ = socket.send(&answer, from).await;
+            let _ = socket.send_to(&answer, from).await;
         }
     }
 }
 
 async fn streams<S: Tcp>(server: S, answers: Answers) {
-    let Ok(mut listener) = server.listen(53).await else { return };
-    while let Ok(mut stream) = listener.accept().await {
+    let Ok(listener) = server.bind(any(53)).await else { return };
+    while let Ok((mut stream, _)) = listener.accept().await {
         let mut message = [0; 600];
         if stream.read_exact(&mut message[..2]).await.is_err() {
             continue;

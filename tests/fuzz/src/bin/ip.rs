@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use xenith::ip::{Datagrams, Listener, Stack, Stream, Tcp, Udp};
+use xenith::ip::{Datagrams, Listener, Stack, Stream, Tcp, Udp, any};
 use xenith::net::cable::{End, Options, cable};
 use embedded_io_async::{Read, Write};
 use kernel::task::{Task, spawn};
@@ -192,9 +192,9 @@ fuzz_target!(|acts: Vec<Act>| {
 
 /// Sends back what comes over TCP.
 async fn serve(stack: Stack<End>) {
-    let Ok(mut listener) = stack.listen(80).await else { return };
+    let Ok(listener) = Tcp::bind(&stack, any(80)).await else { return };
     let mut streams = Vec::new();
-    while let Ok(mut stream) = listener.accept().await {
+    while let Ok((mut stream, _)) = listener.accept().await {
         streams.retain(|it: &Task<()>| !it.is_finished());
         streams.push(spawn(async move {
             let mut piece = [0; 300];
@@ -210,10 +210,10 @@ async fn serve(stack: Stack<End>) {
 
 /// Sends back what comes over UDP.
 async fn echo(stack: Stack<End>) {
-    let Ok(socket) = stack.bind(7).await else { return };
+    let Ok(socket) = Udp::bind(&stack, any(7)).await else { return };
     let mut datagram = [0; 1500];
-    while let Ok((count, from)) = socket.receive(&mut datagram).await {
-        let _ = socket.send(&datagram[..count], from).await;
+    while let Ok((count, from)) = socket.recv_from(&mut datagram).await {
+        let _ = socket.send_to(&datagram[..count], from).await;
     }
 }
 

@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use xenith::ip::{Datagrams, Ping, Settings, Stack, Tcp, Udp};
+use xenith::ip::{Datagrams, Ping, Settings, Stack, Tcp, Udp, any};
 use xenith::net::cable::{End, Options, cable};
 use kernel::task::{Task, spawn};
 use kernel::time::{sleep, timeout};
@@ -210,9 +210,9 @@ fuzz_target!(|turns: Vec<Turn>| {
             _ => Settings { ipv6: None, ..frame::settings() },
         };
         let Ok(stack) = Stack::start(right, settings) else { return };
-        let _port = stack.bind(7).await;
-        let _listener = stack.listen(80).await;
-        let Ok(socket) = stack.bind(9).await else { return };
+        let _port = Udp::bind(&stack, any(7)).await;
+        let _listener = Tcp::bind(&stack, any(80)).await;
+        let Ok(socket) = Udp::bind(&stack, any(9)).await else { return };
         let mut running: Vec<Task<()>> = Vec::new();
         sleep(Duration::from_millis(1)).await;
         for turn in turns.into_iter().take(64) {
@@ -319,7 +319,7 @@ async fn play(
         Act::Send { to, ipv6, count } => {
             for _ in 0..count % 32 {
                 let to = SocketAddr::new(choose(*to, *ipv6), 9);
-                let _ = timeout(Duration::from_millis(1), socket.send(b"hello", to)).await;
+                let _ = timeout(Duration::from_millis(1), socket.send_to(b"hello", to)).await;
             }
         }
         Act::Ping { to, ipv6 } => {

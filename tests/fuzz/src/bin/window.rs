@@ -4,7 +4,7 @@
 
 #![no_main]
 
-use xenith::ip::{Limits, Listener, Settings, Stack, Stream, Tcp};
+use xenith::ip::{Limits, Listener, Settings, Stack, Stream, Tcp, any};
 use xenith::net::cable::{End, Options, cable};
 use embedded_io_async::{Read, Write};
 use kernel::task::spawn;
@@ -145,7 +145,7 @@ fuzz_target!(|case: Case| {
         let Ok(stack) = Stack::start(right, Settings { limits, ..frame::settings() }) else {
             return;
         };
-        let Ok(mut listener) = stack.listen(80).await else { return };
+        let Ok(listener) = stack.bind(any(80)).await else { return };
         sleep(Duration::from_millis(1)).await;
         let (theirs, wanted, window, scale) = (0, FIRST, 0, 0);
         let mut peer = Peer { net, next: FIRST, theirs, wanted, window, scale };
@@ -161,7 +161,7 @@ fuzz_target!(|case: Case| {
         sleep(Duration::from_millis(1)).await;
         peer.look();
         peer.send(FIRST, ACK, peer.theirs, case.window, &[], 0);
-        let Ok(Ok(mut stream)) = timeout(Duration::from_millis(10), listener.accept()).await else {
+        let Ok(Ok((mut stream, _))) = timeout(Duration::from_millis(10), listener.accept()).await else {
             return;
         };
         // What is read is what was sent, up to an end that more follows.
