@@ -16,5 +16,12 @@ macro_rules! pages {
 }
 
 pages! {
+    block_request "block-request.md",
+    devices "devices.md",
+    disk_and_keys "disk-and-keys.md",
+    driver "driver.md",
     first_app "first-app.md",
+    memory "memory.md",
+    metrics "metrics.md",
+    tasks "tasks.md",
 }
