@@ -2,7 +2,7 @@
 //! text to findings.
 //!
 //! * [`layers`]: which crate may depend on which, and how crates are declared
-//! * [`papers`]: links and the pages of the book
+//! * [`papers`]: README and the book say what is so
 //! * [`rules`]: what drivers hold against their peers, each with a test, and the book's page of them
 //! * [`source`]: where `unsafe`, `cfg`, the hypercall instruction and smoltcp may stand
 //! * [`text`]: the length of files, and the names of machines in them

@@ -1,7 +1,14 @@
-//! Checks on the papers: links lead somewhere, and pages are in the book.
+//! Checks that README and the book say what is so: links lead somewhere, the table of apps has
+//! all of them, the app that is shown whole is the one in its folder, pages are in the book.
 
 use super::Finding;
 use std::collections::HashMap;
+
+/// The first page of the repository.
+const README: &str = "README.md";
+
+/// The app that README shows whole.
+const SHOWN: &str = "apps/hello/src/";
 
 /// Where the pages of the book stand, and which of them lists the others.
 const PAGES: &str = "docs/src/";
@@ -9,6 +16,9 @@ const SUMMARY: &str = "docs/src/SUMMARY.md";
 
 /// The file that gives the pages with examples to `cargo test --doc`.
 const EXAMPLES: &str = "docs/lib.rs";
+
+/// The most lines that README may have: what is longer belongs into the book.
+const README_LINES: usize = 150;
 
 /// Checks all papers among `files`, which is all that belongs to the repository, with the
 /// content of those that are text.
@@ -20,6 +30,7 @@ pub(crate) fn check(files: &HashMap<String, String>) -> Vec<Finding> {
     for page in names.iter().filter(|name| name.starts_with(PAGES) && **name != SUMMARY) {
         findings.extend(page_is_used(page, files));
     }
+    findings.extend(readme(files));
     findings
 }
 
@@ -42,6 +53,40 @@ fn page_is_used(page: &str, files: &HashMap<String, String>) -> Vec<Finding> {
     for (line, _) in fences(&files[page]).filter(|(_, info)| info.is_empty()) {
         let what = "a block of code of no language is compiled as Rust: say ```text or another";
         findings.push(Finding::new(page, line, what));
+    }
+    findings
+}
+
+/// README is short, names every app, and shows one as it is.
+fn readme(files: &HashMap<String, String>) -> Vec<Finding> {
+    let Some(text) = files.get(README) else { return Vec::new() };
+    let mut findings = Vec::new();
+    let lines = text.lines().count();
+    if lines > README_LINES {
+        let what = format!("{lines} lines: it has at most {README_LINES}; more belongs into docs/");
+        findings.push(Finding::new(README, None, what));
+    }
+    let row = |line: &str| Some(line.strip_prefix("| `")?.split_once("` |")?.0.to_owned());
+    let told: Vec<_> = text.lines().zip(1..).filter_map(|(it, at)| Some((row(it)?, at))).collect();
+    let mut apps: Vec<_> = files
+        .keys()
+        .filter_map(|file| file.strip_prefix("apps/")?.strip_suffix("/Cargo.toml"))
+        .collect();
+    apps.sort_unstable();
+    for app in apps.iter().filter(|app| told.iter().all(|(name, _)| name != *app)) {
+        let what = format!("the table of apps lacks {app}: add a row `| \\`{app}\\` | ... |`");
+        findings.push(Finding::new(README, None, what));
+    }
+    for (name, line) in told.iter().filter(|(name, _)| !apps.contains(&name.as_str())) {
+        let what = format!("there is no app {name} in apps/: take it out of the table");
+        findings.push(Finding::new(README, *line, what));
+    }
+    for file in ["lib.rs", "main.rs"].map(|file| SHOWN.to_owned() + file) {
+        let Some(content) = files.get(&file) else { continue };
+        if !text.contains(&format!("```rust\n{}\n```", content.trim_end())) {
+            let what = format!("{file} is not shown as it is: copy it into a block ```rust");
+            findings.push(Finding::new(README, None, what));
+        }
     }
     findings
 }
@@ -154,5 +199,18 @@ mod tests {
         assert_eq!(said(&[page, summary, list]), [""; 0]);
         let wrong = said(&[("docs/src/a.md", "```\nx\n```\n"), ("docs/src/SUMMARY.md", "")]);
         assert!(wrong.len() == 2 && wrong[1].starts_with("docs/src/a.md:1: a block"), "{wrong:?}");
+    }
+
+    #[test]
+    fn readme_has_all_apps_and_shows_one_as_it_is() {
+        let app = ("apps/hello/Cargo.toml", "");
+        let lib = ("apps/hello/src/lib.rs", "fn f() {}\n");
+        let good = "| `hello` | says it |\n```rust\nfn f() {}\n```\n";
+        assert_eq!(said(&[app, lib, (README, good)]), [""; 0]);
+        let wrong =
+            said(&[app, lib, (README, &good.replace("hello", "gone").replace("{}", "{ }"))]);
+        assert_eq!(wrong.len(), 3, "{wrong:?}");
+        assert!(wrong[1].starts_with("README.md:1: there is no app gone"), "{wrong:?}");
+        assert!(said(&[(README, &"x\n".repeat(151))])[0].contains("151 lines"));
     }
 }
