@@ -2,6 +2,28 @@
 
 use crate::args::{self, Args, Argument};
 
+/// A class of devices: what its drivers say alike, on Xen and on Linux.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Class {
+    /// Its name in the manifest's note, such as `console`.
+    pub name: &'static str,
+    /// What a domain's configuration has for a device; nothing for what each domain has.
+    pub xl: Option<Xl>,
+}
+
+/// What a domain's configuration for `xl` has for one device. `cargo mk` makes the
+/// configuration from it, and knows by it which devices are disks and which are interfaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Xl {
+    /// The setting, which is a list, such as `vif`.
+    pub setting: &'static str,
+    /// The id of the device that the empty id names. Where it is a number, ids are places in
+    /// the list, so that a device has all places before its own as well.
+    pub first: &'static str,
+    /// The device's item in the list. `{id}` is its id in there, and `{name}` the app's name.
+    pub item: &'static str,
+}
+
 /// Something that an app can name in its manifest's `devices`.
 ///
 /// A driver implements it; a device that wraps another one passes its settings on.
@@ -47,8 +69,8 @@ use crate::args::{self, Args, Argument};
     note = "the `devices` of a manifest are types such as `xenith::Console`"
 )]
 pub trait Device: Sized {
-    /// The class as the manifest's note names it, such as `console`.
-    const CLASS: &'static str;
+    /// Its class.
+    const CLASS: Class;
 
     /// What has to be there for it, as `help` says it; empty for what is always there.
     const NEEDS: &'static str = "";

@@ -12,7 +12,8 @@
 //! commit   <id>                                 if `cargo mk` knew it
 //! crate    <name> <version>                     any number, for apps that ask for it
 //! about    <line of the description>            any number of times
-//! device   <field> <class> <id>                 the id may be empty
+//! device   <field> <class> <id>                 one device; the id may be empty ...
+//! xl       <setting> <first id> <item>          ... what its domain's configuration has for it
 //! arg      <name> <kind>                        one argument ...
 //! default  <as written in the source>           ... its default, if it has one
 //! help     <line of its help>                   ... any number of times
@@ -23,6 +24,7 @@
 //! with `package.metadata.xenith.crates = true`: others need not carry them.
 
 use crate::args::Argument;
+use crate::device::{Class, Xl};
 use crate::machine;
 
 /// The format's version, in the first line.
@@ -105,9 +107,9 @@ pub enum Unit {
     GiB,
 }
 
-/// Visits the pieces of the lines about `arguments`, and returns their length
-/// together. Both passes over them, to measure and to write, are this one.
-const fn walk(arguments: &[Argument], to: &mut [u8]) -> usize {
+/// Visits the pieces of the lines about a device of `class` and its `arguments`, and returns
+/// their length together. Both passes over them, to measure and to write, are this one.
+const fn walk(class: &Class, arguments: &[Argument], to: &mut [u8]) -> usize {
     const fn put(text: &str, to: &mut [u8], mut at: usize) -> usize {
         let (text, mut i) = (text.as_bytes(), 0);
         while i < text.len() {
@@ -119,6 +121,15 @@ const fn walk(arguments: &[Argument], to: &mut [u8]) -> usize {
         at
     }
     let (mut at, mut i) = (0, 0);
+    if let Some(Xl { setting, first, item }) = class.xl {
+        at = put("xl\t", to, at);
+        at = put(setting, to, at);
+        at = put("\t", to, at);
+        at = put(first, to, at);
+        at = put("\t", to, at);
+        at = put(item, to, at);
+        at = put("\n", to, at);
+    }
     while i < arguments.len() {
         at = put("arg\t", to, at);
         at = put(arguments[i].name, to, at);
@@ -140,19 +151,19 @@ const fn walk(arguments: &[Argument], to: &mut [u8]) -> usize {
     at
 }
 
-/// The length of the note's lines about `arguments`.
+/// The length of the note's lines about a device of `class` with `arguments`.
 #[doc(hidden)]
 #[must_use]
-pub const fn lines_length(arguments: &[Argument]) -> usize {
-    walk(arguments, &mut [])
+pub const fn lines_length(class: &Class, arguments: &[Argument]) -> usize {
+    walk(class, arguments, &mut [])
 }
 
-/// The note's lines about `arguments`, `N` bytes in all.
+/// The note's lines about a device of `class` with `arguments`, `N` bytes in all.
 #[doc(hidden)]
 #[must_use]
-pub const fn lines<const N: usize>(arguments: &[Argument]) -> [u8; N] {
+pub const fn lines<const N: usize>(class: &Class, arguments: &[Argument]) -> [u8; N] {
     let mut text = [0; N];
-    assert!(walk(arguments, &mut text) == N);
+    assert!(walk(class, arguments, &mut text) == N);
     text
 }
 
@@ -161,12 +172,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arguments_of_devices_become_lines() {
+    fn what_devices_say_becomes_lines() {
+        const DISK: Class =
+            Class { name: "disk", xl: Some(Xl { setting: "s", first: "0", item: "a={id}" }) };
+        const PLAIN: Class = Class { name: "plain", xl: None };
         const ARGUMENTS: &[Argument] = &[
             Argument { name: "ip", kind: "text", default: Some("dhcp"), help: &[" Who.", " a"] },
             Argument { name: "b", kind: "c", default: None, help: &[] },
         ];
-        const LINES: [u8; lines_length(ARGUMENTS)] = lines(ARGUMENTS);
+        const XL: [u8; lines_length(&DISK, &[])] = lines(&DISK, &[]);
+        assert_eq!(&XL, b"xl\ts\t0\ta={id}\n");
+        const LINES: [u8; lines_length(&PLAIN, ARGUMENTS)] = lines(&PLAIN, ARGUMENTS);
         assert_eq!(&LINES, b"arg\tip\ttext\ndefault\tdhcp\nhelp\t Who.\nhelp\t a\narg\tb\tc\n");
     }
 

@@ -61,8 +61,8 @@ macro_rules! unikernel {
                 $("about\t", $about, "\n",)*
                 $($(
                     "device\t", stringify!($device), "\t",
-                    <$($class)::+ as $crate::Device>::CLASS, "\t", $($id,)? "\n",
-                    $crate::__lines!(<$($class)::+ as $crate::Device>::ARGUMENTS),
+                    <$($class)::+ as $crate::Device>::CLASS.name, "\t", $($id,)? "\n",
+                    $crate::__lines!($($class)::+),
                 )*)?
                 $($(
                     "arg\t", stringify!($arg), "\t", <$type as $crate::args::Value>::KIND, "\n",
@@ -77,7 +77,7 @@ macro_rules! unikernel {
                 about: &[$($about),*],
                 needs: &[$($(
                     $crate::args::Need {
-                        class: <$($class)::+ as $crate::Device>::CLASS,
+                        class: <$($class)::+ as $crate::Device>::CLASS.name,
                         id: $crate::__first!($($id,)? ""),
                         needs: <$($class)::+ as $crate::Device>::NEEDS,
                     }
@@ -162,16 +162,18 @@ macro_rules! __first {
     };
 }
 
-/// The lines of a note about arguments.
+/// The lines of a note about what a device says.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __lines {
-    ($arguments:expr) => {{
-        const LINES: [u8; $crate::manifest::lines_length($arguments)] =
-            $crate::manifest::lines($arguments);
+    ($device:ty) => {{
+        const CLASS: $crate::device::Class = <$device as $crate::Device>::CLASS;
+        const ARGUMENTS: &[$crate::args::Argument] = <$device as $crate::Device>::ARGUMENTS;
+        const LINES: [u8; $crate::manifest::lines_length(&CLASS, ARGUMENTS)] =
+            $crate::manifest::lines(&CLASS, ARGUMENTS);
         match core::str::from_utf8(&LINES) {
             Ok(lines) => lines,
-            Err(_) => panic!("an argument's help is not text"),
+            Err(_) => panic!("what a device says is not text"),
         }
     }};
 }

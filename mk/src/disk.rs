@@ -85,30 +85,19 @@ pub(crate) fn line(vdev: &str, read_only: bool, target: &str) -> String {
     format!("format=raw,vdev={vdev},access={access},target={target}")
 }
 
-/// What Xen calls a block device of the manifest.
-pub(crate) fn vdev(id: &str) -> &str {
-    if id.is_empty() { "xvda" } else { id }
-}
-
-/// The devices of `manifest` that are disks: their names, and what Xen calls them.
-fn devices(manifest: &Manifest) -> impl Iterator<Item = (&str, &str)> {
-    let disks = manifest.devices.iter().filter(|device| device.class == "block");
-    disks.map(|device| (&*device.field, vdev(&device.id)))
-}
-
 /// Which disk of the app `name` is, as Xen calls it.
 ///
 /// # Errors
 /// When the app has no such disk.
 pub(crate) fn which(manifest: &Manifest, name: &str) -> Result<String> {
     let app = &manifest.name;
-    if let Some((_, vdev)) = devices(manifest).find(|(field, vdev)| [*field, *vdev].contains(&name))
+    if let Some((_, vdev)) = manifest.disks().find(|(field, vdev)| [*field, *vdev].contains(&name))
     {
         return Ok(vdev.into());
     }
-    let all: Vec<_> = devices(manifest).map(|(field, vdev)| format!("{field} ({vdev})")).collect();
+    let all: Vec<_> = manifest.disks().map(|(field, vdev)| format!("{field} ({vdev})")).collect();
     match &all[..] {
-        [] => bail!("{app} has no disk: its manifest names no device of class block"),
+        [] => bail!("{app} has no disk: its manifest names none"),
         all => bail!("{app} has no disk {name}; it has {}", all.join(", ")),
     }
 }
@@ -136,7 +125,7 @@ pub(crate) fn images(
         let (read_only, sector) = (given.read_only || packed, given.sector);
         images.push(Image { vdev, path, read_only, sector });
     }
-    for (field, vdev) in devices(manifest) {
+    for (field, vdev) in manifest.disks() {
         ensure!(
             images.iter().any(|image| image.vdev == vdev),
             "{} needs a disk: --disk {field}=FILE, --disk {field}=FOLDER, or --disk {field}=64M \
@@ -275,13 +264,14 @@ fn add(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::manifest::Device;
+    use crate::image::manifest::{Device, Xl};
 
     fn manifest(disks: &[(&str, &str)]) -> Manifest {
         let device = |&(field, id): &(&str, &str)| Device {
             field: field.into(),
             class: "block".into(),
             id: id.into(),
+            xl: Some(Xl { setting: "disk".into(), first: "xvda".into(), item: "{id}".into() }),
         };
         let devices = disks.iter().map(device).collect();
         Manifest { name: "site".into(), devices, ..Manifest::default() }

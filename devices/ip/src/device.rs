@@ -5,8 +5,8 @@ use super::{Error, Stack, Stats};
 use core::fmt;
 use devices::net::{Net, Offloading};
 use kernel::Device;
-use kernel::args::Argument;
-use kernel::args::{self, Args};
+use kernel::args::{self, Args, Argument};
+use kernel::device::Class;
 use kernel::metrics::{Metric, Source};
 
 /// Why a stack cannot be opened.
@@ -28,7 +28,7 @@ impl<E: fmt::Display> fmt::Display for OpenError<E> {
 }
 
 impl<N: Net + Offloading + 'static> Device for Stack<N> {
-    const CLASS: &'static str = N::CLASS;
+    const CLASS: Class = N::CLASS;
 
     const NEEDS: &'static str = N::NEEDS;
 

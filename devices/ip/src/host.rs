@@ -8,14 +8,14 @@ use super::sockets::Sockets;
 use super::{Ip, Stack};
 use devices::net::tap::{self, Tap};
 use kernel::Device;
-use kernel::args::Argument;
-use kernel::args::{self, Args};
+use kernel::args::{self, Args, Argument};
+use kernel::device::Class;
 
 /// What the stack's arguments take where there is none.
 const KIND: &str = "value only with a network interface of the app's own (--net TAP)";
 
 impl Device for Ip {
-    const CLASS: &'static str = Tap::CLASS;
+    const CLASS: Class = Tap::CLASS;
 
     const ARGUMENTS: &'static [Argument] = ARGUMENTS;
 

@@ -26,6 +26,7 @@ use core::future::poll_fn;
 use core::task::{Context, Poll};
 use kernel::Device;
 use kernel::args::{self, Args};
+use kernel::device::Class;
 use kernel::metrics::{Metric, Source};
 use kernel::task::{Task, spawn};
 use queue::Op;
@@ -132,7 +133,7 @@ impl Blkfront {
     /// # Errors
     /// See [`Error`].
     pub async fn open(id: &str) -> Result<Self, Error> {
-        super::open_store();
+        kernel::shutdown::serve();
         let number = connect::find(id).await?;
         let state = Rc::new(State::new(connect::name(&number)));
         let keeper = spawn(connect::keep(state.clone(), number));
@@ -295,7 +296,7 @@ impl Source for Blkfront {
 }
 
 impl Device for Blkfront {
-    const CLASS: &'static str = "block";
+    const CLASS: Class = super::CLASS;
 
     const NEEDS: &'static str = r#"a disk of the domain, as in disk=["FILE,raw,xvda,rw"]"#;
 

@@ -10,6 +10,7 @@ use alloc::string::{String, ToString};
 use core::fmt;
 use kernel::Device;
 use kernel::args::{self, Args};
+use kernel::device::Class;
 use kernel::metrics::{Metric, Source};
 use kernel::task::yield_now;
 use std::fs;
@@ -120,7 +121,7 @@ impl Block for File {
 }
 
 impl Device for File {
-    const CLASS: &'static str = "block";
+    const CLASS: Class = super::CLASS;
 
     const NEEDS: &'static str = "a file that XENITH_DISK_xvda, or another name, leads to";
 

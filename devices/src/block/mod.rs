@@ -14,17 +14,17 @@ pub mod memory;
 pub mod partition;
 
 use core::fmt;
+use kernel::device::{Class, Xl};
 
-/// Makes xenstore usable, and follows what the toolstack asks for through it.
-#[cfg(target_os = "xen")]
-fn open_store() {
-    kernel::machine::open_store();
-    kernel::shutdown::serve();
-}
-
-/// The fake's is usable from the start.
-#[cfg(not(target_os = "xen"))]
-fn open_store() {}
+/// The class of disks, which have the names that Xen gives them.
+pub const CLASS: Class = Class {
+    name: "block",
+    xl: Some(Xl {
+        setting: "disk",
+        first: "xvda",
+        item: "format=raw,vdev={id},access=rw,target={name}-{id}.img",
+    }),
+};
 
 /// What a device is, as of now: it may change when the other side does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,6 +27,7 @@ use core::task::Poll;
 use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
 use kernel::Device;
 use kernel::args::{self, Args};
+use kernel::device::Class;
 use kernel::machine::console;
 
 /// The console of this machine.
@@ -57,7 +58,7 @@ impl embedded_io_async::Error for Error {
 }
 
 impl Device for Console {
-    const CLASS: &'static str = "console";
+    const CLASS: Class = Class { name: "console", xl: None };
 
     type Settings = ();
 

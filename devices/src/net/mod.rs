@@ -13,17 +13,11 @@ pub mod tap;
 pub mod trace;
 
 use core::task::{Context, Poll};
+use kernel::device::{Class, Xl};
 
-/// Makes xenstore usable, and follows what the toolstack asks for through it.
-#[cfg(target_os = "xen")]
-fn open_store() {
-    kernel::machine::open_store();
-    kernel::shutdown::serve();
-}
-
-/// The fake's is usable from the start.
-#[cfg(not(target_os = "xen"))]
-fn open_store() {}
+/// The class of network interfaces, which are counted from 0.
+pub const CLASS: Class =
+    Class { name: "net", xl: Some(Xl { setting: "vif", first: "0", item: "bridge=xenbr{id}" }) };
 
 /// Bytes of an Ethernet header without VLAN tag; no frame is shorter (rule N6).
 pub const HEADER: usize = 14;

@@ -24,6 +24,7 @@ use core::fmt;
 use core::task::{Context, Poll, Waker};
 use kernel::Device;
 use kernel::args::{self, Args};
+use kernel::device::Class;
 use kernel::metrics::{Metric, Source};
 use kernel::task::{Task, spawn};
 use rx::Rx;
@@ -204,7 +205,7 @@ impl Netfront {
     /// # Errors
     /// See [`Error`].
     pub async fn open_with(id: &str, offloads: Offloads) -> Result<Self, Error> {
-        super::open_store();
+        kernel::shutdown::serve();
         let found = frontend::find("vif", id).await;
         let id = if id.is_empty() { "0" } else { id };
         let found = found.map_err(|error| Error::Connection(id.into(), error.into()))?;
@@ -289,9 +290,9 @@ impl Source for Netfront {
 }
 
 impl Device for Netfront {
-    const CLASS: &'static str = "net";
+    const CLASS: Class = super::CLASS;
 
-    const NEEDS: &'static str = r#"a network interface of the domain, as in vif=["bridge=xenbr0"]"#;
+    const NEEDS: &'static str = r#"a network interface, as in vif=["bridge=xenbr0"]"#;
 
     type Settings = Offloads;
 

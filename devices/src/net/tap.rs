@@ -15,6 +15,7 @@ use core::fmt;
 use core::task::{Context, Poll};
 use kernel::Device;
 use kernel::args::{self, Args};
+use kernel::device::Class;
 use kernel::machine::ioctl::open_tap;
 use kernel::machine::watch::{Interest, Watched};
 use kernel::metrics::{Metric, Source};
@@ -299,7 +300,7 @@ impl super::Offloading for Tap {
 }
 
 impl Device for Tap {
-    const CLASS: &'static str = "net";
+    const CLASS: Class = super::CLASS;
 
     const NEEDS: &'static str = "a tap of this machine, as in XENITH_NET=tap0,tap1";
 

@@ -94,7 +94,7 @@
 #![forbid(unsafe_code)]
 
 #[doc(inline)]
-pub use devices::{Block, Console, Net, block, console, net};
+pub use devices::*;
 #[cfg(feature = "http")]
 #[doc(inline)]
 pub use http;

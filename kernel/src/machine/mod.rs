@@ -13,7 +13,7 @@
 //! * `__entry!`: how the app is entered
 //!
 //! What is public is for drivers. [`console`] has the byte streams that every machine has
-//! before any device. On Xen, `open_store` makes xenstore usable. On Linux, `watch` has file
+//! before any device. On Linux, `watch` has file
 //! descriptors that tasks wait for, and `ioctl` what needs a system call without a safe
 //! function. Apps, their tests and [`unikernel!`](crate::unikernel) need none of it.
 
@@ -29,9 +29,7 @@ use xen as here;
 
 pub use here::console;
 #[cfg(target_os = "xen")]
-pub use here::open_store;
-#[cfg(target_os = "xen")]
-pub(crate) use here::{Local, end_for, set_reason};
+pub(crate) use here::{Local, end_for, open_store, set_reason};
 pub(crate) use here::{
     command_line, end, hardware_seed, idle, jitter, local, look, manifest, mappings, memory_left,
     memory_stats, monotonic, raw_arguments, start_watchdog, wall_clock,

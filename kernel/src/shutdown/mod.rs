@@ -48,8 +48,8 @@ use linux as here;
 use spin::{Mutex, Once};
 #[cfg(target_os = "xen")]
 use xen as here;
-#[cfg(target_os = "xen")]
-pub use xen::serve;
+
+pub use here::serve;
 
 /// How long an app may take to return once the toolstack asks for its end, unless it says
 /// otherwise by [`set_grace`].

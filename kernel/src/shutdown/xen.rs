@@ -26,7 +26,8 @@ struct State {
 static STATE: Mutex<State> =
     Mutex::new(State { request: None, waiting: Vec::new(), expected: false });
 
-/// Starts to follow the toolstack's requests, at the first call.
+/// Makes xenstore usable and follows what the toolstack asks for through it, from the first
+/// call on. The drivers of Xen's devices call it before anything else.
 pub fn serve() {
     static SERVED: AtomicBool = AtomicBool::new(false);
     if SERVED.swap(true, Ordering::Relaxed) {

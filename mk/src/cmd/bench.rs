@@ -262,9 +262,9 @@ type Went = (Option<Ending>, Vec<String>);
 /// Nothing when it cannot be created, as is so with too little memory.
 fn start(host: &Host, image: &Image, mib: Option<u64>) -> Result<Option<Went>> {
     let mut overrides: Vec<_> = mib.iter().map(|mib| format!("memory={mib}")).collect();
-    let disks = image.manifest.devices.iter().filter(|device| device.class == "block");
+    let disks = image.manifest.disks();
     let disks: Vec<_> =
-        disks.map(|device| disk::line(disk::vdev(&device.id), false, &Disk::in_dom0(0))).collect();
+        disks.map(|(_, vdev)| disk::line(vdev, false, &Disk::in_dom0(0))).collect();
     overrides.extend(xl::list("disk", &disks));
     let spec = GuestSpec { overrides, ..GuestSpec::new(image.config()) };
     let Ok(mut domain) = host.create(&spec) else { return Ok(None) };

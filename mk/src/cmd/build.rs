@@ -1,6 +1,7 @@
 //! `cargo mk build`: from an app to the image that Xen boots, and its configuration.
 
 use crate::guest::Guests;
+use crate::image::drivers::Drivers;
 use crate::image::elf::Elf;
 use crate::image::manifest::Manifest;
 use crate::image::report::Report;
@@ -150,7 +151,8 @@ fn last_base(project: &Project, guest: &Guest) -> u64 {
 fn finish(project: &Project, guest: &Guest, elf: &Elf<'_>, linked: &[u8]) -> Result<Image> {
     let name = &guest.name;
     let manifest = manifest(elf).with_context(|| name.clone())?;
-    let wrong = verify(elf, Some(&manifest));
+    let drivers = Drivers::of(&project.metadata)?;
+    let wrong = verify(elf, Some((&manifest, &drivers)));
     if !wrong.is_empty() {
         bail!("the image of {name} must not be booted:\n  {}", wrong.join("\n  "));
     }
@@ -161,7 +163,7 @@ fn finish(project: &Project, guest: &Guest, elf: &Elf<'_>, linked: &[u8]) -> Res
     // What is booted is what was looked at, not what it was made from.
     let wrong = verify(&Elf::parse(&packed)?, None);
     ensure!(wrong.is_empty(), "{name}: packing broke the image: {}", wrong.join("; "));
-    let report = Report::new(elf, &packed, &manifest, (guest.goal, guest.limit))?;
+    let report = Report::new(elf, &packed, &manifest, &drivers, (guest.goal, guest.limit))?;
     if report.asked_mib < report.least_mib {
         bail!(
             "the manifest of {name} asks for {} MiB of memory, and its image needs at least {} MiB: \

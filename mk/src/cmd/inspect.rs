@@ -1,10 +1,11 @@
 //! `cargo mk inspect`: what an image holds and what is wrong with it.
 
+use crate::image::drivers::Drivers;
 use crate::image::elf::Elf;
 use crate::image::redzone;
 use crate::image::verify::verify;
 use crate::image::{least_memory, manifest, notes};
-use crate::project::read;
+use crate::project::{Project, read};
 use crate::ui::{bytes, table};
 use anyhow::{Context, Result};
 use console::style;
@@ -32,7 +33,9 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     let manifest = manifest(&image);
     segments(&image);
     notes_of(&image);
-    let mut wrong = verify(&image, manifest.as_ref().ok());
+    // Whose code an image holds is known where the crates are that it was built from.
+    let drivers = Project::find().ok().map(|it| Drivers::of(&it.metadata)).transpose()?;
+    let mut wrong = verify(&image, manifest.as_ref().ok().zip(drivers.as_ref()));
     match manifest {
         Ok(manifest) => println!("manifest\n{}\n", serde_json::to_string_pretty(&manifest)?),
         Err(error) => wrong.push(format!("{error:#}")),

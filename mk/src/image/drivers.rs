@@ -2,43 +2,101 @@
 
 use super::elf::Elf;
 use super::manifest::Manifest;
-use std::collections::BTreeSet;
+use anyhow::{Context, Result};
+use cargo_metadata::Metadata;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Modules whose code may be in the image only if the manifest names a device of
-/// one of these classes. Other modules of the crate are libraries over these: a
-/// stack for IP, which a program can have over something else than Xen's network,
-/// comes with an interface as a rule.
-const CLASSES: &[(&str, &[&str])] = &[
-    ("block", &["block"]),
-    ("console", &["console"]),
-    ("ip::stack", &["ip", "net"]),
-    ("net::netfront", &["ip", "net"]),
-];
+/// The crates of devices, as each says it in `[package.metadata.xenith]`.
+#[derive(Debug, Default)]
+pub(crate) struct Drivers(Vec<Crate>);
 
-/// Modules of the device crates that symbols of `image` come from, by their paths in
-/// `xenith`, such as `net::netfront`. Code that was inlined everywhere leaves no symbol.
-pub(crate) fn modules(image: &Elf<'_>) -> BTreeSet<String> {
-    let names = image.symbols.iter().map(|symbol| {
-        // Plain, without the hashes of crates.
-        format!("{:#}", rustc_demangle::demangle(symbol.name))
-    });
-    names.flat_map(|name| modules_in(&name)).collect()
+/// One of them.
+#[derive(Debug)]
+struct Crate {
+    /// What its symbols begin with, such as `xenith_ip::`.
+    name: String,
+    said: Said,
 }
 
-/// Crates of devices, and the path of each in `xenith`, which apps see.
-const CRATES: &[(&str, &str)] = &[
-    ("xenith_devices::", ""),
-    ("xenith_http::", "http::"),
-    ("xenith_ip::", "ip::"),
-    ("xenith_storage::", ""),
-];
-
-/// The modules of the device crates that a symbol's name mentions.
-fn modules_in(name: &str) -> Vec<String> {
-    CRATES.iter().flat_map(|(krate, prefix)| modules_of(name, krate, prefix)).collect()
+/// What a crate says.
+#[derive(Debug, Deserialize)]
+struct Said {
+    /// Where `xenith`, which apps see, has its modules: `ip`, or nothing for the root.
+    path: String,
+    /// Modules whose code may be in the image only if the manifest names a device of that
+    /// class. Other modules are libraries over these.
+    #[serde(default)]
+    drivers: BTreeMap<String, String>,
 }
 
-/// The modules of one crate that a symbol's name mentions, with `prefix`.
+impl Drivers {
+    /// Those of a workspace and of what it is built from.
+    ///
+    /// # Errors
+    /// When what a crate says makes no sense.
+    pub(crate) fn of(metadata: &Metadata) -> Result<Self> {
+        let said = metadata.packages.iter().filter_map(|package| {
+            let said = package.metadata.get("xenith")?;
+            said.get("path")?;
+            let name = format!("{}::", package.name.replace('-', "_"));
+            let said = Said::deserialize(said).with_context(|| {
+                format!("{}: metadata.xenith is not as expected", package.manifest_path)
+            });
+            Some(said.map(|said| Crate { name, said }))
+        });
+        said.collect::<Result<_>>().map(Self)
+    }
+
+    /// Modules that symbols of `image` come from, by their paths in `xenith`, such as
+    /// `net::netfront`. Code that was inlined everywhere leaves no symbol.
+    pub(crate) fn modules(&self, image: &Elf<'_>) -> BTreeSet<String> {
+        let names = image.symbols.iter().map(|symbol| {
+            // Plain, without the hashes of crates.
+            format!("{:#}", rustc_demangle::demangle(symbol.name))
+        });
+        names.flat_map(|name| self.modules_in(&name)).collect()
+    }
+
+    /// The modules that a symbol's name mentions.
+    fn modules_in(&self, name: &str) -> Vec<String> {
+        let crates = self.0.iter();
+        crates.flat_map(|Crate { name: krate, said }| modules_of(name, krate, &said.path)).collect()
+    }
+
+    /// Finds code of drivers of classes that the manifest does not name.
+    pub(crate) fn unnamed(&self, image: &Elf<'_>, manifest: &Manifest, wrong: &mut Vec<String>) {
+        let drivers: Vec<_> = self
+            .0
+            .iter()
+            .flat_map(|it| it.said.drivers.iter().map(|driver| (&*it.said.path, driver)))
+            .map(|(path, (module, class))| (join(path, module), class))
+            .collect();
+        for module in self.modules(image) {
+            let inside = |start: &str| {
+                module
+                    .strip_prefix(start)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+            };
+            let Some((_, class)) = drivers.iter().find(|(start, _)| inside(start)) else {
+                continue;
+            };
+            if manifest.devices.iter().all(|device| device.class != **class) {
+                wrong.push(format!(
+                    "code of xenith::{module} is in the image, and the manifest names no device \
+                     of class {class}"
+                ));
+            }
+        }
+    }
+}
+
+/// A module's path behind that of its crate.
+fn join(path: &str, module: &str) -> String {
+    if path.is_empty() { module.to_owned() } else { format!("{path}::{module}") }
+}
+
+/// The modules of one crate that a symbol's name mentions, behind `prefix`.
 fn modules_of(name: &str, krate: &str, prefix: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (at, krate) in name.match_indices(krate) {
@@ -61,26 +119,9 @@ fn modules_of(name: &str, krate: &str, prefix: &str) -> Vec<String> {
             count => count - 1,
         };
         let modules = &modules[..count];
-        found.push(format!("{prefix}{}", modules.join("::")));
+        found.push(join(prefix, &modules.join("::")));
     }
     found
-}
-
-/// Finds code of device classes that the manifest does not name.
-pub(crate) fn unnamed(image: &Elf<'_>, manifest: &Manifest, wrong: &mut Vec<String>) {
-    for module in modules(image) {
-        let inside = |start: &str| {
-            module.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
-        };
-        let Some((_, classes)) = CLASSES.iter().find(|(start, _)| inside(start)) else { continue };
-        if !manifest.devices.iter().any(|device| classes.contains(&&*device.class)) {
-            wrong.push(format!(
-                "code of xenith::{module} is in the image, and the manifest names no device of \
-                 class {}",
-                classes.join(" or ")
-            ));
-        }
-    }
 }
 
 #[cfg(test)]
@@ -89,8 +130,22 @@ mod tests {
     use super::super::manifest::Device;
     use super::*;
 
+    fn drivers() -> Drivers {
+        let krate = |name: &str, path: &str, drivers: &[(&str, &str)]| {
+            let drivers = drivers.iter().map(|&(it, class)| (it.to_owned(), class.to_owned()));
+            let said = Said { path: path.to_owned(), drivers: drivers.collect() };
+            Crate { name: name.to_owned(), said }
+        };
+        let own = [("console", "console"), ("net::netfront", "net")];
+        Drivers(vec![
+            krate("xenith_devices::", "", &own),
+            krate("xenith_ip::", "ip", &[("stack", "net")]),
+        ])
+    }
+
     #[test]
     fn modules_are_read_from_names() {
+        let modules_in = |name| drivers().modules_in(name);
         assert_eq!(
             modules_in("<xenith_devices::console::Console as embedded_io_async::Write>::write_all"),
             ["console"]
@@ -111,24 +166,38 @@ mod tests {
             function: true,
             ..Symbol::default()
         };
+        let drivers = drivers();
         let image = Elf { symbols: vec![symbol], ..Elf::default() };
         let mut wrong = Vec::new();
         let mut manifest = Manifest::default();
-        unnamed(&image, &manifest, &mut wrong);
+        drivers.unnamed(&image, &manifest, &mut wrong);
         assert_eq!(wrong.len(), 1, "{wrong:?}");
         assert!(wrong[0].contains("xenith::net::netfront"), "{wrong:?}");
-        let [field, class, id] = ["net", "net", "0"].map(str::to_owned);
-        manifest.devices.push(Device { field, class, id });
+        manifest.devices.push(Device { class: "net".into(), ..Device::default() });
         wrong.clear();
-        unnamed(&image, &manifest, &mut wrong);
+        drivers.unnamed(&image, &manifest, &mut wrong);
         assert!(wrong.is_empty());
         // What both can be used over is nobody's.
         let symbol = |name| Symbol { name, function: true, ..Symbol::default() };
         let names =
             ["_RNvNtNtCs1_14xenith_devices3net8loopback4make", "_RNvNtCs1_9xenith_ip5stack3run"];
         let image = Elf { symbols: names.map(symbol).into(), ..Elf::default() };
-        unnamed(&image, &Manifest::default(), &mut wrong);
+        drivers.unnamed(&image, &Manifest::default(), &mut wrong);
         assert_eq!(wrong.len(), 1, "{wrong:?}");
         assert!(wrong[0].contains("xenith::ip::stack"), "{wrong:?}");
+    }
+
+    #[test]
+    fn crates_say_which_modules_are_drivers() {
+        let metadata = cargo_metadata::MetadataCommand::new()
+            .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+            .no_deps()
+            .exec()
+            .unwrap();
+        let said = Drivers::of(&metadata).unwrap().0;
+        let of = |name: &str| &said.iter().find(|it| it.name == name).unwrap().said;
+        assert_eq!(of("xenith_devices::").drivers["net::netfront"], "net");
+        assert_eq!((&*of("xenith_ip::").path, &*of("xenith_ip::").drivers["stack"]), ("ip", "net"));
+        assert!(of("xenith_storage::").drivers.is_empty());
     }
 }

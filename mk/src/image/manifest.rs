@@ -28,7 +28,7 @@ pub(crate) struct Manifest {
 }
 
 /// A device that the app opens.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Device {
     /// The name that the app gives it.
     pub(crate) field: String,
@@ -36,6 +36,19 @@ pub(crate) struct Device {
     pub(crate) class: String,
     /// Which one of its class; empty for the first.
     pub(crate) id: String,
+    /// What the domain's configuration has for it, if it is not something that all have.
+    pub(crate) xl: Option<Xl>,
+}
+
+/// What a domain's configuration has for a device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Xl {
+    /// The setting, which is a list, such as `vif`.
+    pub(crate) setting: String,
+    /// The id of the first device. A number means that ids are places in the list.
+    pub(crate) first: String,
+    /// The item in the list, with `{id}` for the id in there and `{name}` for the app's name.
+    pub(crate) item: String,
 }
 
 /// An argument that the app takes.
@@ -54,11 +67,53 @@ impl Manifest {
         self.memory_kib.div_ceil(1024)
     }
 
-    /// How many network interfaces the domain needs for the devices to find theirs:
-    /// they are counted from 0, and a stack names the one that it is over.
+    /// The settings of the domain's configuration that are about devices, in the order of
+    /// the manifest.
+    pub(crate) fn settings(&self) -> Vec<&str> {
+        let mut settings = Vec::new();
+        for xl in self.devices.iter().filter_map(|device| device.xl.as_ref()) {
+            if !settings.contains(&&*xl.setting) {
+                settings.push(&xl.setting);
+            }
+        }
+        settings
+    }
+
+    /// What the domain needs in the list `setting` for all devices to find theirs: the ids,
+    /// and the item of each. Those that are counted are counted from 0, up to the last one
+    /// that a device names.
+    pub(crate) fn items(&self, setting: &str) -> Vec<(String, String)> {
+        let mut ids = Vec::new();
+        let mut item = "";
+        for device in &self.devices {
+            let Some(xl) = device.xl.as_ref().filter(|xl| xl.setting == setting) else { continue };
+            let id = if device.id.is_empty() { &xl.first } else { &device.id };
+            match (xl.first.parse::<u8>(), id.parse::<u8>()) {
+                (Ok(first), Ok(last)) => ids.extend((first..=last).map(|id| id.to_string())),
+                _ => ids.push(id.clone()),
+            }
+            item = &xl.item;
+        }
+        ids.sort_by_key(|id| id.parse::<u8>().ok());
+        ids.dedup();
+        let item = |id: String| {
+            let item = item.replace("{id}", &id).replace("{name}", &self.name);
+            (id, item)
+        };
+        ids.into_iter().map(item).collect()
+    }
+
+    /// How many network interfaces the domain needs.
     pub(crate) fn vifs(&self) -> usize {
-        let ids = self.devices.iter().filter(|device| matches!(&*device.class, "net" | "ip"));
-        ids.map(|device| device.id.parse().unwrap_or(0) + 1).max().unwrap_or(0)
+        self.items("vif").len()
+    }
+
+    /// The disks that the domain needs: the names of their devices, and what Xen calls them.
+    pub(crate) fn disks(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.devices.iter().filter_map(|Device { field, id, xl, .. }| {
+            let xl = xl.as_ref().filter(|xl| xl.setting == "disk")?;
+            Some((&**field, if id.is_empty() { &*xl.first } else { id }))
+        })
     }
 
     /// Reads the description of the note.
@@ -136,7 +191,24 @@ impl Reader {
                 };
                 ensure!(is_name(field) && is_name(class), "a device has a field and a class");
                 let [field, class, id] = [field, class, id].map(str::to_owned);
-                self.devices.push(Device { field, class, id });
+                self.devices.push(Device { field, class, id, xl: None });
+            }
+            "xl" => {
+                let fields: Vec<_> = rest.split('\t').collect();
+                let [setting, first, item] = fields[..] else {
+                    bail!("what a device has for xl has three fields, not {}", fields.len());
+                };
+                ensure!(is_name(setting) && is_name(first), "a setting and a first id are names");
+                let [setting, first, item] = [setting, first, item].map(str::to_owned);
+                let device = self.devices.last_mut().context("there is no device before it")?;
+                ensure!(
+                    first.parse::<u8>().is_err()
+                        || device.id.is_empty()
+                        || device.id.parse::<u8>().is_ok(),
+                    "devices of class {} are counted: an id is a number up to 255",
+                    device.class
+                );
+                once(&mut device.xl, Xl { setting, first, item })?;
             }
             "arg" => {
                 let (name, kind) = rest.split_once('\t').context("an argument has a kind")?;
@@ -193,7 +265,8 @@ mod tests {
 
     const GOOD: &str = "xenith\t1\nname\thttpd\nversion\t0.1.0\nmemory\t8 MiB\ncommit\tabc\n\
         crate\tspin\t0.12.3\nabout\t Serves.\n\
-        about\t  Twice.\ndevice\tconsole\tconsole\t\ndevice\tdisk\tblock\txvda\narg\tport\t\
+        about\t  Twice.\ndevice\tconsole\tconsole\t\ndevice\tdisk\tblock\txvdb\n\
+        xl\tdisk\txvda\tvdev={id},{name}\narg\tport\t\
         number from 0 to 65535\ndefault\t80\nhelp\t Where\tto.\narg\troot\ttext\n";
 
     #[test]
@@ -205,7 +278,11 @@ mod tests {
         assert_eq!(manifest.crates, [("spin".to_owned(), "0.12.3".to_owned())]);
         assert_eq!(manifest.about, ["Serves.", " Twice."]);
         assert_eq!(manifest.devices.len(), 2);
-        assert_eq!((&*manifest.devices[1].class, &*manifest.devices[1].id), ("block", "xvda"));
+        assert_eq!((&*manifest.devices[1].class, &*manifest.devices[1].id), ("block", "xvdb"));
+        assert_eq!(manifest.settings(), ["disk"]);
+        assert_eq!(manifest.items("disk"), [("xvdb".into(), "vdev=xvdb,httpd".into())]);
+        assert_eq!((manifest.items("vif"), manifest.vifs()), (Vec::new(), 0));
+        assert_eq!(manifest.disks().collect::<Vec<_>>(), [("disk", "xvdb")]);
         assert_eq!(manifest.args[0].default.as_deref(), Some("80"));
         assert_eq!(manifest.args[0].help, ["Where\tto."]);
         assert_eq!(
@@ -232,6 +309,10 @@ mod tests {
             ("8 MiB", "99999999999999999 GiB", "out of range"),
             ("8 MiB", "x MiB", "x is not a number"),
             ("\tblock\t", "\t", "three fields, not 2"),
+            ("\txvda\tvdev", "\t0\tvdev", "devices of class block are counted"),
+            ("\tvdev={id},", "", "three fields, not 2"),
+            ("device\tdisk\tblock\txvdb\n", "xl\ta\tb\tc\n", "it stands twice"),
+            ("about\t Serves.", "xl\ta\tb\tc", "no device before it"),
             ("about\t Serves.", "name\tx", "it stands twice"),
             ("arg\troot", "arg\tport", "it stands twice"),
             ("about\t Serves.", "help\tx", "no argument before it"),
@@ -244,6 +325,21 @@ mod tests {
         let error = Manifest::parse(&GOOD.as_bytes()[..GOOD.len() - 1]).unwrap_err().to_string();
         assert!(error.contains("cut off"), "{error}");
         assert!(Manifest::parse(b"\xff\n").is_err());
+    }
+
+    #[test]
+    fn devices_that_are_counted_need_all_before_them() {
+        let device =
+            |id: &str| format!("device\td{id}\tnet\t{id}\nxl\tvif\t0\tbridge=xenbr{{id}}\n");
+        let manifest = |ids: &[&str]| {
+            let devices: String = ids.iter().map(|id| device(id)).collect();
+            Manifest::parse((GOOD.to_owned() + &devices).as_bytes()).unwrap()
+        };
+        let items = manifest(&["2", "", "0"]).items("vif");
+        let items: Vec<_> = items.iter().map(|(id, item)| (&**id, &**item)).collect();
+        assert_eq!(items, [("0", "bridge=xenbr0"), ("1", "bridge=xenbr1"), ("2", "bridge=xenbr2")]);
+        assert_eq!(manifest(&[""]).vifs(), 1);
+        assert_eq!(manifest(&["1"]).settings(), ["disk", "vif"]);
     }
 
     #[test]

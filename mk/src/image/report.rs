@@ -1,9 +1,10 @@
 //! What an image is made of, for people and as JSON.
 
+use super::drivers::Drivers;
 use super::elf::Elf;
 use super::layout;
 use super::manifest::Manifest;
-use super::{drivers, extent, least_memory, redzone};
+use super::{extent, least_memory, redzone};
 use crate::project::Goal;
 use crate::ui::{bytes, table};
 use anyhow::Result;
@@ -62,6 +63,7 @@ impl Report {
         image: &Elf<'_>,
         packed: &[u8],
         manifest: &Manifest,
+        drivers: &Drivers,
         (goal, limit): (Goal, Option<u64>),
     ) -> Result<Self> {
         let (base, memory) = extent(image)?;
@@ -84,7 +86,7 @@ impl Report {
                     memory: section.size,
                 })
                 .collect(),
-            drivers: drivers::modules(image).into_iter().collect(),
+            drivers: drivers.modules(image).into_iter().collect(),
             red_zone: redzone::users(image),
         })
     }

@@ -3,14 +3,16 @@
 //! Each check is a function that pushes a sentence for every breach; all run,
 //! so that one look shows everything.
 
+use super::drivers::Drivers;
 use super::elf::{Elf, Segment};
 use super::layout::PAGE;
 use super::manifest::Manifest;
-use super::{drivers, notes};
+use super::notes;
 use object::elf;
 
-/// Everything that is wrong with `image`, a sentence each.
-pub(crate) fn verify(image: &Elf<'_>, manifest: Option<&Manifest>) -> Vec<String> {
+/// Everything that is wrong with `image`, a sentence each. Whose code is in it is asked where
+/// its manifest and all drivers are given.
+pub(crate) fn verify(image: &Elf<'_>, named: Option<(&Manifest, &Drivers)>) -> Vec<String> {
     let mut wrong = Vec::new();
     if image.kind != elf::ET_EXEC.0 {
         wrong.push(format!("the file is of ELF type {}, not EXEC (2)", image.kind));
@@ -18,8 +20,8 @@ pub(crate) fn verify(image: &Elf<'_>, manifest: Option<&Manifest>) -> Vec<String
     segments(image, &mut wrong);
     start(image, &mut wrong);
     linked(image, &mut wrong);
-    if let Some(manifest) = manifest {
-        drivers::unnamed(image, manifest, &mut wrong);
+    if let Some((manifest, drivers)) = named {
+        drivers.unnamed(image, manifest, &mut wrong);
     }
     wrong
 }

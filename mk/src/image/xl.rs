@@ -1,7 +1,7 @@
 //! The domain's configuration for `xl`, made from the manifest, and the two
 //! quotings of its command line: `xl`'s own and the guest's.
 
-use super::manifest::{Arg, Device, Manifest};
+use super::manifest::{Arg, Manifest};
 use anyhow::{Result, ensure};
 use std::fmt::Write;
 
@@ -42,30 +42,23 @@ pub(crate) fn config(manifest: &Manifest, file: &str) -> String {
     text
 }
 
-/// The lines of `vif` and `disk`.
-fn devices(text: &mut String, manifest: &Manifest) {
-    let list = |class: &str, line: &dyn Fn(&Device) -> String| {
-        let of_class = manifest.devices.iter().filter(|device| device.class == class);
-        let mut devices: Vec<_> = of_class.collect();
-        devices.sort_by_key(|device| device.id.parse().unwrap_or(u32::MAX));
-        devices.into_iter().map(|device| quote(&line(device))).collect::<Vec<_>>().join(", ")
-    };
-    let vifs = (0..manifest.vifs()).map(|number| quote(&format!("bridge=xenbr{number}")));
-    let vifs = vifs.collect::<Vec<_>>().join(", ");
-    if !vifs.is_empty() {
-        *text += &format!(
-            "\n# One network interface each; the bridges are your host's. Without mac=, xl makes an\n\
-             # address up at each start.\nvif = [{vifs}]\n"
-        );
+/// What a user has to know of a list of devices.
+fn about(setting: &str) -> &'static str {
+    match setting {
+        "vif" => {
+            "One network interface each; the bridges are your host's. Without mac=, xl makes an\n\
+             # address up at each start."
+        }
+        "disk" => "The target is a file or a block device of your host.",
+        _ => "What of your host it is for each device.",
     }
-    let disks = list("block", &|device| {
-        let vdev = if device.id.is_empty() { "xvda" } else { &device.id };
-        format!("format=raw,vdev={vdev},access=rw,target={}-{vdev}.img", manifest.name)
-    });
-    if !disks.is_empty() {
-        *text += &format!(
-            "\n# The target is a file or a block device of your host.\ndisk = [{disks}]\n"
-        );
+}
+
+/// The lists of devices.
+fn devices(text: &mut String, manifest: &Manifest) {
+    for setting in manifest.settings() {
+        let items: Vec<_> = manifest.items(setting).iter().map(|(_, item)| quote(item)).collect();
+        *text += &format!("\n# {}\n{setting} = [{}]\n", about(setting), items.join(", "));
     }
 }
 
@@ -153,14 +146,21 @@ fn word(item: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::manifest::{Device, Xl};
     use super::*;
 
     fn manifest() -> Manifest {
-        let device = |field: &str, class: &str, id: &str| Device {
+        let device = |field: &str, class: &str, id: &str, xl: &[&str; 3]| Device {
             field: field.into(),
             class: class.into(),
             id: id.into(),
+            xl: Some(xl.map(str::to_owned))
+                .filter(|[setting, ..]| !setting.is_empty())
+                .map(|[setting, first, item]| Xl { setting, first, item }),
         };
+        const VIF: &[&str; 3] = &["vif", "0", "bridge=xenbr{id}"];
+        const DISK: &[&str; 3] =
+            &["disk", "xvda", "format=raw,vdev={id},access=rw,target={name}-{id}.img"];
         Manifest {
             name: "httpd".into(),
             version: "0.1.0".into(),
@@ -169,10 +169,11 @@ mod tests {
             crates: Vec::new(),
             about: vec!["Serves files.".into(), String::new(), "Well.".into()],
             devices: vec![
-                device("console", "console", ""),
-                device("out", "net", "1"),
-                device("net", "net", "0"),
-                device("disk", "block", "xvdb"),
+                device("console", "console", "", &[""; 3]),
+                device("out", "net", "1", VIF),
+                device("net", "net", "0", VIF),
+                device("disk", "block", "xvdb", DISK),
+                device("gpu", "gpu", "", &["pci", "any", "{id}"]),
             ],
             args: vec![
                 Arg {
@@ -203,6 +204,8 @@ mod tests {
             "#   port=<number>, 80 if not given",
             "#       Where.",
             "#   root=<text>, must be given",
+            "# What of your host it is for each device.",
+            "pci = [\"any\"]",
             "# extra = \"port=... root=...\"",
         ] {
             assert!(text.lines().any(|it| it == line), "no line {line:?} in:\n{text}");

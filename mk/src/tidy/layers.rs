@@ -7,80 +7,95 @@ use toml_edit::{DocumentMut, Item};
 /// The crate that re-exports the others, whose features choose which of them are compiled.
 const FACADE: &str = "xenith";
 
-/// Each layer and those that it may use. Apps are all that stand in `apps/`.
-const LAYERS: &[(&str, &[&str])] = &[
-    ("xenith-xen", &[]),
-    ("xenith-kernel", &["xenith-xen"]),
-    ("xenith-devices", &["xenith-kernel", "xenith-xen"]),
-    ("xenith-ip", &["xenith-devices", "xenith-kernel"]),
-    ("xenith-storage", &["xenith-devices", "xenith-kernel"]),
-    ("xenith-http", &["xenith-devices", "xenith-ip", "xenith-kernel"]),
-    (FACADE, &["xenith-devices", "xenith-http", "xenith-ip", "xenith-kernel", "xenith-storage"]),
-    ("apps", &[FACADE]),
-    ("xenith-book", &["apps", FACADE]),
-    ("xenith-tests", &["apps", FACADE, "xenith-kernel", "xenith-xen"]),
-    ("xenith-lab", &[]),
-    ("xenith-mk", &["xenith-lab"]),
-];
+/// The layer from which on a crate says nothing to Xen itself, but by what is below it.
+const ABOVE_XEN: u64 = 3;
 
-/// One crate of the workspace that depends on another.
-#[derive(Clone, Debug)]
-pub(crate) struct Edge {
-    /// The manifest that says so.
-    pub(crate) file: String,
-    pub(crate) from: String,
-    pub(crate) to: String,
+/// What a crate of the workspace is, by its folder and what its manifest says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// In `apps` or `docs`: made of the facade, and of apps.
+    App,
+    /// In `tests`: may use all that guests are made of.
+    Tests,
+    /// In `mk`: tools for the host.
+    Tool,
+    /// Everything else: `[package.metadata.xenith] layer` says how high it stands.
+    Layer(u64),
+    /// The same, and it does not say.
+    Nowhere,
 }
 
-/// The dependencies between the workspace's crates, of every kind. A crate
-/// without any depends on itself here, so that it is looked at as well.
-pub(crate) fn edges(project: &Project) -> Vec<Edge> {
+/// A crate of the workspace and those of it that it depends on.
+#[derive(Clone, Debug)]
+pub(crate) struct Crate {
+    pub(crate) name: String,
+    pub(crate) room: Room,
+    /// Its manifest.
+    pub(crate) file: String,
+    pub(crate) uses: Vec<String>,
+}
+
+/// The crates of the workspace, with their dependencies of every kind.
+pub(crate) fn crates(project: &Project) -> Vec<Crate> {
     let packages = project.metadata.workspace_packages();
-    let layer = |name: &str| {
-        let package = packages.iter().find(|package| package.name.as_str() == name);
-        let in_apps = package.is_some_and(|package| {
-            package.manifest_path.starts_with(project.metadata.workspace_root.join("apps"))
-        });
-        if in_apps { "apps".to_owned() } else { name.to_owned() }
-    };
-    let mut edges = Vec::new();
-    for package in &packages {
-        let file = package.manifest_path.strip_prefix(&project.metadata.workspace_root);
+    let root = &project.metadata.workspace_root;
+    let crates = packages.iter().map(|package| {
+        let file = package.manifest_path.strip_prefix(root);
         let file = file.unwrap_or(&package.manifest_path).to_string();
-        let from = layer(&package.name);
-        edges.push(Edge { file: file.clone(), from: from.clone(), to: from.clone() });
-        for dependency in &package.dependencies {
-            if packages.iter().any(|it| it.name.as_str() == dependency.name) {
-                let (file, from, to) = (file.clone(), from.clone(), layer(&dependency.name));
-                edges.push(Edge { file, from, to });
-            }
-        }
-    }
-    edges
+        let layer = package.metadata.pointer("/xenith/layer").and_then(|it| it.as_u64());
+        let room = match file.split('/').next() {
+            Some("apps" | "docs") => Room::App,
+            Some("tests") => Room::Tests,
+            Some("mk") => Room::Tool,
+            _ => layer.map_or(Room::Nowhere, Room::Layer),
+        };
+        let all = package.dependencies.iter().map(|it| it.name.clone());
+        let uses = all.filter(|it| packages.iter().any(|other| other.name.as_str() == *it));
+        Crate { name: package.name.to_string(), room, file, uses: uses.collect() }
+    });
+    crates.collect()
 }
 
 /// Finds dependencies that do not point down.
-pub(crate) fn dependencies(edges: &[Edge]) -> Vec<Finding> {
+pub(crate) fn dependencies(crates: &[Crate]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for Edge { file, from, to } in edges {
-        match LAYERS.iter().find(|(layer, _)| layer == from) {
-            None => findings.push(Finding::new(
-                file,
-                None,
-                format!("{from} has no layer: give it one in mk/src/tidy/layers.rs"),
-            )),
-            Some((_, below)) if from != to && !below.contains(&to.as_str()) => {
-                let allowed = if below.is_empty() { "none".to_owned() } else { below.join(", ") };
+    for it in crates {
+        if it.room == Room::Nowhere {
+            let what = format!(
+                "{} has no layer: say `layer = N` in [package.metadata.xenith], one more than the \
+                 highest that it uses",
+                it.name
+            );
+            findings.push(Finding::new(&it.file, None, what));
+        }
+        for used in crates.iter().filter(|other| it.uses.contains(&other.name)) {
+            if let Err(allowed) = may_use(it.room, used) {
                 let what = format!(
-                    "{from} depends on {to}: dependencies point down, and what it may use of this \
-                     workspace is {allowed}"
+                    "{} depends on {}: dependencies point down, and what it may use of this \
+                     workspace is {allowed}",
+                    it.name, used.name
                 );
-                findings.push(Finding::new(file, None, what));
+                findings.push(Finding::new(&it.file, None, what));
             }
-            Some(_) => {}
         }
     }
     findings
+}
+
+/// Whether a crate in `room` may use `used`; else what it may.
+fn may_use(room: Room, used: &Crate) -> Result<(), String> {
+    let (may, allowed) = match (room, used.room) {
+        (Room::App, to) => (used.name == FACADE || to == Room::App, FACADE.to_owned()),
+        (Room::Tests, to) => (to != Room::Tool, "all that guests are made of".to_owned()),
+        (Room::Tool, to) => (to == Room::Tool, "what stands in mk".to_owned()),
+        (Room::Layer(from), Room::Layer(0)) if from >= ABOVE_XEN => {
+            (false, format!("in layers 1 to {}", from - 1))
+        }
+        (Room::Layer(from), Room::Layer(to)) => (to < from, format!("in layers below {from}")),
+        (Room::Layer(from), _) => (false, format!("in layers below {from}")),
+        (Room::Nowhere, _) => (true, String::new()),
+    };
+    if may { Ok(()) } else { Err(allowed) }
 }
 
 /// Checks a `Cargo.toml`.
@@ -126,25 +141,60 @@ pub(crate) fn manifest(file: &str, content: &str) -> Vec<Finding> {
 mod tests {
     use super::*;
 
-    fn edge(from: &str, to: &str) -> Vec<Finding> {
-        dependencies(&[Edge { file: "Cargo.toml".into(), from: from.into(), to: to.into() }])
-    }
-
     #[test]
     fn dependencies_point_down() {
-        assert_eq!(edge("apps", "xenith"), []);
-        assert_eq!(edge("xenith-devices", "xenith-xen"), []);
-        assert_eq!(edge("xenith-tests", "xenith-xen"), []);
+        let krate = |name: &str, room| Crate {
+            name: name.into(),
+            room,
+            file: "Cargo.toml".into(),
+            uses: Vec::new(),
+        };
+        let all = [
+            krate("xen", Room::Layer(0)),
+            krate("kernel", Room::Layer(1)),
+            krate("devices", Room::Layer(2)),
+            krate("ip", Room::Layer(3)),
+            krate("storage", Room::Layer(3)),
+            krate(FACADE, Room::Layer(5)),
+            krate("app", Room::App),
+            krate("metrics", Room::App),
+            krate("tests", Room::Tests),
+            krate("mk", Room::Tool),
+            krate("lab", Room::Tool),
+        ];
+        let found = |from: &str, to: &str| {
+            let mut all = all.clone();
+            all.iter_mut().find(|it| it.name == from).unwrap().uses.push(to.to_owned());
+            dependencies(&all)
+        };
         for (from, to) in [
-            ("apps", "xenith-xen"),
-            ("xenith-kernel", "xenith-devices"),
-            ("xenith-xen", "xenith-kernel"),
-            ("xenith-mk", "xenith-kernel"),
-            ("xenith-devices", "xenith-mk"),
+            ("app", FACADE),
+            ("app", "metrics"),
+            ("devices", "xen"),
+            ("ip", "devices"),
+            ("tests", "xen"),
+            ("tests", "app"),
+            ("mk", "lab"),
         ] {
-            assert_eq!(edge(from, to).len(), 1, "{from} -> {to}");
+            assert_eq!(found(from, to), [], "{from} -> {to}");
         }
-        assert!(edge("xenith-new", "xenith-xen")[0].what.contains("no layer"));
+        for (from, to) in [
+            ("app", "xen"),
+            ("app", "kernel"),
+            ("kernel", "devices"),
+            ("xen", "kernel"),
+            ("ip", "xen"),
+            ("ip", "storage"),
+            ("ip", "app"),
+            ("mk", "kernel"),
+            ("devices", "mk"),
+            ("tests", "mk"),
+        ] {
+            assert_eq!(found(from, to).len(), 1, "{from} -> {to}");
+        }
+        assert!(found("ip", "xen")[0].what.ends_with("in layers 1 to 2"));
+        let nowhere = dependencies(&[krate("new", Room::Nowhere)]);
+        assert!(nowhere[0].what.contains("no layer"), "{nowhere:?}");
     }
 
     #[test]

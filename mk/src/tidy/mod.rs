@@ -76,7 +76,7 @@ pub(crate) fn tidy(project: &Project) -> Result<Vec<Finding>> {
             findings.push(Finding::new(file, None, "the file is missing: write it"));
         }
     }
-    findings.extend(layers::dependencies(&layers::edges(project)));
+    findings.extend(layers::dependencies(&layers::crates(project)));
     for file in files(project)? {
         let Ok(content) = String::from_utf8(read(&project.root.join(&file))?) else { continue };
         findings.extend(text::machine_names(&file, &content));

@@ -39,7 +39,7 @@ pub(super) fn initial_page(frames: &Frames, channel: Channel) -> Option<NonNull<
 
 /// Makes xenstore usable, if the domain has one. At the first use and not at
 /// boot, because an app without devices has none for it.
-pub fn open_store() {
+pub(crate) fn open_store() {
     static OPENED: AtomicBool = AtomicBool::new(false);
     if OPENED.swap(true, Ordering::Relaxed) {
         return;

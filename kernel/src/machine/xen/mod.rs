@@ -20,7 +20,8 @@ pub(crate) use end::{end, end_for, set_reason};
 pub(crate) use entropy::{hardware_seed, jitter};
 pub(crate) use events::{idle, look};
 pub(crate) use heap::mappings;
-pub use info::open_store;
-pub(crate) use info::{command_line, manifest, memory_left, memory_stats, raw_arguments};
+pub(crate) use info::{
+    command_line, manifest, memory_left, memory_stats, open_store, raw_arguments,
+};
 pub(crate) use local::{Local, local};
 pub(crate) use watchdog::start_watchdog;
