@@ -6,17 +6,13 @@
 extern crate alloc;
 
 use alloc::format;
-use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use embedded_io_async::Write;
 use xenith::block::Block;
 use xenith::block::partition::{self, Partition};
-use xenith::fs::ext4::Ext4;
-use xenith::fs::fat::Fat;
-use xenith::fs::tar::Tar;
-use xenith::fs::{Error, Kind, Metadata, Tree};
+use xenith::fs::{Any, Error, Kind, Metadata, Tree};
 
 /// How deep folders are printed: a damaged disk may have one in itself.
 const DEEPEST: usize = 64;
@@ -40,7 +36,10 @@ pub enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Nothing => f.write_str("no files are on the disk: neither tar, FAT nor ext4"),
+            Self::Nothing => {
+                f.write_str("no files are on the disk: it has none of these formats:")?;
+                Any::<()>::FORMATS.iter().try_for_each(|format| write!(f, " {format}"))
+            }
             Self::Disk(error) => error.fmt(f),
             Self::Partition(error) => error.fmt(f),
             Self::Console => f.write_str("the console failed"),
@@ -135,18 +134,12 @@ pub async fn start<C: Write, B: Block>(
 }
 
 async fn on<C: Write, B: Block>(mut console: C, disk: B, path: &str) -> Result<(), Failure> {
-    let disk = Rc::new(disk);
-    match Ext4::open(disk.clone()).await {
-        Err(Error::OtherFormat) => {}
-        files => return print(&files?, "ext4", path, &mut console).await,
-    }
-    match Fat::open(disk.clone()).await {
-        Err(Error::OtherFormat) => {}
-        files => return print(&files?, "FAT", path, &mut console).await,
-    }
-    match Tar::open(disk).await {
+    match Any::open(disk).await {
         Err(Error::OtherFormat) => Err(Failure::Nothing),
-        files => print(&files?, "tar", path, &mut console).await,
+        files => {
+            let files = files?;
+            print(&files, files.format(), path, &mut console).await
+        }
     }
 }
 
@@ -157,6 +150,7 @@ mod tests {
     use super::*;
     use xenith::block::memory::Memory;
     use xenith::fs::Files;
+    use xenith::fs::fat::Fat;
 
     fn run(disk: Memory, path: &str) -> (Result<(), Failure>, String) {
         let mut out = Vec::new();

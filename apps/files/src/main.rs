@@ -23,7 +23,7 @@
 use xenith::{Block, Console};
 
 xenith::unikernel! {
-    /// Prints the tree of files on a disk: of a tar archive, FAT, or ext4.
+    /// Prints the tree of files on a disk, in whichever format.
     name: "files",
     memory: 8 MiB,
     devices: { console: Console, disk: Block("xvda") },

@@ -27,6 +27,7 @@
 //! assert_eq!(block_on(may_write(&archive, true, is_own)), Ok(()), "the user said so");
 //! ```
 
+use super::signs::{RAID, SIGNS, Sign};
 use super::{Block, Error, ErrorKind};
 use alloc::vec::Vec;
 use core::fmt;
@@ -151,67 +152,6 @@ pub async fn find<B: Block>(
     }
     Ok(if unknown { Content::Unknown } else { Content::Blank })
 }
-
-/// Bytes at a place that tell of a format.
-type Sign = (usize, &'static [u8], &'static str);
-
-/// What is told by bytes at the disk's beginning; of two, the first that stands here.
-const SIGNS: &[Sign] = &[
-    (0, b"XENITHKV", "keys of Xenith"),
-    (4096, b"XENITHKV", "keys of Xenith"),
-    (0, b"XLOTTERY", "a game of disk-lottery"),
-    (0, b"000000000000000\n000000000000016\n", "what the app block writes"),
-    (0, b"LUKS\xba\xbe", "an encrypted volume (LUKS)"),
-    (3, b"-FVE-FS-", "an encrypted volume (BitLocker)"),
-    (3, b"NTFS    ", "an NTFS file system"),
-    (3, b"EXFAT   ", "an exFAT file system"),
-    (54, b"FAT", "a FAT file system"),
-    (82, b"FAT32", "a FAT file system"),
-    (0, b"XFSB", "an XFS file system"),
-    (0x10040, b"_BHRfS_M", "a Btrfs file system"),
-    (0x438, b"\x53\xef", "an ext2, ext3 or ext4 file system"),
-    (0x400, b"\xe2\xe1\xf5\xe0", "an EROFS file system"),
-    (0x400, b"\x10\x20\xf5\xf2", "an F2FS file system"),
-    (0x400, b"H+", "an HFS+ file system"),
-    (0x400, b"HX", "an HFS+ file system"),
-    (0x406, b"\x34\x34", "a NILFS file system"),
-    (0, b"hsqs", "a SquashFS file system"),
-    (0, b"\x45\x3d\xcd\x28", "a cramfs file system"),
-    (0, b"-rom1fs-", "a romfs file system"),
-    (32, b"NXSB", "an APFS container"),
-    (0x1018, b"\xc6\x85\x73\xf6\x4e\x1a\x45\xca", "a bcachefs file system"),
-    (0x8000, b"JFS1", "a JFS file system"),
-    (0x10034, b"ReIsEr", "a ReiserFS file system"),
-    (0x8001, b"CD001", "an ISO 9660 file system"),
-    (0x8001, b"BEA01", "a UDF file system"),
-    (0x8001, b"NSR0", "a UDF file system"),
-    (0, b"LABELONE", "a physical volume of LVM"),
-    (512, b"LABELONE", "a physical volume of LVM"),
-    (1024, b"LABELONE", "a physical volume of LVM"),
-    (1536, b"LABELONE", "a physical volume of LVM"),
-    (0xff6, b"SWAPSPACE2", "swap space"),
-    (0xff6, b"SWAP-SPACE", "swap space"),
-    (0x1ff6, b"SWAPSPACE2", "swap space"),
-    (0x3ff6, b"SWAPSPACE2", "swap space"),
-    (0xfff6, b"SWAPSPACE2", "swap space"),
-    (0, RAID, "a part of a RAID"),
-    (4096, RAID, "a part of a RAID"),
-    (512, b"EFI PART", "a partition table (GPT)"),
-    (4096, b"EFI PART", "a partition table (GPT)"),
-    (257, b"ustar", "a tar archive"),
-    (0, b"QFI\xfb", "a qcow2 image"),
-    (0, b"KDMV", "a VMDK image"),
-    (0, b"conectix", "a VHD image"),
-    (0, b"PK\x03\x04", "a zip archive"),
-    (0, b"\x1f\x8b\x08", "something compressed by gzip"),
-    (0, b"\xfd7zXZ", "something compressed by xz"),
-    (0, b"\x28\xb5\x2f\xfd", "something compressed by zstd"),
-    (0, b"\x7fELF", "a program"),
-    (510, b"\x55\xaa", "a boot sector or a partition table (MBR)"),
-];
-
-/// The superblock of Linux's software RAID.
-const RAID: &[u8] = b"\xfc\x4e\x2b\xa9";
 
 fn at_beginning(bytes: &[u8]) -> Option<&'static str> {
     let has = |&&(at, sign, _): &&Sign| bytes.get(at..).is_some_and(|it| it.starts_with(sign));

@@ -12,6 +12,7 @@ pub mod fault;
 pub mod file;
 pub mod memory;
 pub mod partition;
+mod signs;
 
 use core::fmt;
 use kernel::device::{Class, Xl};

@@ -1,8 +1,12 @@
 //! `cargo mk disk`: images of disks, made and looked into.
 
+#[path = "../../embed/signs.rs"]
+mod signs;
+
 use crate::disk::{empty, pack, size};
 use crate::ui::out;
 use anyhow::{Context, Result, bail, ensure};
+use signs::SIGNS;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -45,9 +49,8 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     Ok(0)
 }
 
-/// Bytes at the start by which an image is known: up to ext4's magic number, and the
-/// header of a GPT with sectors of 4096 bytes.
-const START: usize = 8192;
+/// Bytes at the start by which an image is known.
+const START: usize = 128 * 1024;
 
 /// What is in an image, in words.
 fn shown(image: &mut (impl Read + Seek)) -> Result<String> {
@@ -77,29 +80,13 @@ fn shown(image: &mut (impl Read + Seek)) -> Result<String> {
 
 /// What an image that starts so is, as far as it is known here.
 fn kind(start: &[u8]) -> &'static str {
-    let has = |at: usize, what: &[u8]| start[at..].starts_with(what);
-    if has(257, b"ustar") {
-        "a tar archive"
-    } else if has(1080, &[0x53, 0xEF]) {
-        "an ext2, ext3 or ext4 file system"
-    } else if has(512, b"EFI PART") || has(4096, b"EFI PART") {
-        "a partition table (GPT)"
-    } else if has(82, b"FAT32") || has(54, b"FAT1") {
-        "a FAT file system"
-    } else if has(3, b"EXFAT") {
-        "an exFAT file system"
-    } else if has(8, b"littlefs") || has(4096 + 8, b"littlefs") {
-        "a littlefs file system"
-    } else if has(0, b"redb") {
-        "a redb database"
-    } else if has(0, &[0x1F, 0x8B]) {
-        "compressed by gzip"
-    } else if has(510, &[0x55, 0xAA]) && !partitions(start).is_empty() {
-        "a partition table (MBR)"
-    } else if start.iter().all(|&byte| byte == 0) {
-        "which begin with zeros: an empty disk, as a rule"
-    } else {
-        "of a kind that is not known here"
+    let has = |&&(at, what, _): &&signs::Sign| start[at..].starts_with(what);
+    match SIGNS.iter().find(has) {
+        Some((_, _, name)) => name,
+        None if start.iter().all(|&byte| byte == 0) => {
+            "which begin with zeros: an empty disk, as a rule"
+        }
+        None => "of a kind that is not known here",
     }
 }
 

@@ -10,10 +10,13 @@
 //! | [`ext4`] | [`Tree`] | Linux |
 //! | [`fat`] | [`Files`] | any machine |
 //!
+//! [`Any`] is a tree of whichever format a disk has.
+//!
 //! Names and paths are bytes, as they are on disk. A path's parts are separated by
 //! `/`; empty ones and `.` mean nothing, `..` and a zero byte are refused everywhere,
 //! so that no path leads out of a tree.
 
+mod any;
 pub mod built;
 pub(crate) mod cache;
 pub mod ext4;
@@ -28,6 +31,15 @@ pub use crate::error::Error;
 pub use cache::{CHUNK, Cache};
 
 use crate::sectors;
+use alloc::rc::Rc;
+use core::fmt;
+use devices::block::Block;
+
+any::formats! {
+    ext4::Ext4 = "ext4",
+    fat::Fat = "FAT",
+    tar::Tar = "tar",
+}
 
 /// What something in a tree is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! Tests of the formats, on disks in memory.
 
+mod any;
 mod built;
 mod crash;
 mod disk;

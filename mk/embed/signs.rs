@@ -1,0 +1,1 @@
+../../devices/src/block/signs.rs
