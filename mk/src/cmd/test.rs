@@ -1,8 +1,9 @@
 //! `cargo mk test`: guests that test from within, or that clients in dom0 test.
 
+mod job;
 mod stage;
 
-use super::build::{self, Image};
+use super::build;
 use super::run::{check_memory, telling};
 use crate::boot;
 use crate::directives::{Run, default_run, parse};
@@ -12,10 +13,10 @@ use crate::image::xl;
 use crate::judge::{Outcome, Verdict, judge};
 use crate::names::named;
 use crate::project::{Guest, Project, read};
-use crate::symbols::Symbols;
 use crate::ui::{Ui, out};
 use anyhow::{Context, Result, bail, ensure};
 use console::style;
+use job::Job;
 use lab::{GuestSpec, Host};
 use stage::Stage;
 use std::io::Write;
@@ -35,17 +36,6 @@ pub(crate) struct Args {
     /// Runs only the guests whose names hold one of these
     #[arg(value_name = "FILTER")]
     filters: Vec<String>,
-}
-
-/// A run of a guest, to be done.
-struct Job<'a> {
-    name: String,
-    guest: &'a Guest,
-    image: &'a Image,
-    /// The guests beside it, with their command lines.
-    with: Vec<(&'a Image, Option<String>)>,
-    run: Run,
-    symbols: Symbols,
 }
 
 /// How many runs ended how.

@@ -7,6 +7,7 @@
 //! * [`source`]: where `unsafe`, `cfg`, the hypercall instruction and smoltcp may stand
 //! * [`text`]: the length of files, and the names of machines in them
 
+mod finding;
 pub(crate) mod layers;
 pub(crate) mod papers;
 pub(crate) mod rules;
@@ -15,37 +16,9 @@ pub(crate) mod text;
 
 use crate::project::{Project, read};
 use anyhow::{Context, Result, ensure};
+pub(crate) use finding::Finding;
 use std::collections::HashMap;
-use std::fmt;
 use std::process::Command;
-
-/// A breach of an invariant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Finding {
-    /// From the workspace's folder.
-    pub(crate) file: String,
-    /// The line, if it is about one.
-    pub(crate) line: Option<usize>,
-    /// What is wrong and what to do.
-    pub(crate) what: String,
-    /// Whether it is only a question.
-    pub(crate) warning: bool,
-}
-
-impl Finding {
-    pub(crate) fn new(file: &str, line: impl Into<Option<usize>>, what: impl Into<String>) -> Self {
-        Self { file: file.to_owned(), line: line.into(), what: what.into(), warning: false }
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "{}:{line}: {}", self.file, self.what),
-            None => write!(f, "{}: {}", self.file, self.what),
-        }
-    }
-}
 
 /// Files that must be there.
 const FILES: &[&str] = &[

@@ -8,7 +8,7 @@
 
 use super::hosts::Hosts;
 use super::versus::Comparison;
-use super::{block, faults, http, machine, net};
+use super::{block, faults, http, machine, net, starts};
 use crate::boot;
 use crate::project::Project;
 use crate::ui::Ui;
@@ -46,9 +46,9 @@ pub(crate) fn brief(project: &Project, ui: &Ui) -> Result<String> {
     };
     step("boot", &mut |hosts| {
         let wanted = |name: &str| APPS.contains(&name);
-        let boot = super::boot(project, wanted, 1, hosts)?;
+        let boot = starts::boot(project, wanted, 1, hosts)?;
         ensure!(boot.images.len() > APPS.len(), "an app of {APPS:?} is missing");
-        ensure!(!super::shown(&boot).is_empty());
+        ensure!(!starts::shown(&boot).is_empty());
         Ok(())
     })?;
     step("machine", &mut |hosts| machine::brief(project, hosts))?;

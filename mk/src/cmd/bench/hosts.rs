@@ -3,6 +3,10 @@
 use crate::ui::Ui;
 use anyhow::Result;
 use lab::{Host, Options};
+use std::time::Duration;
+
+/// Time for a guest's run, which is slow where instructions are counted.
+pub(super) const LIMIT: Duration = Duration::from_secs(120);
 
 /// Boots hosts: one for each measurement, or two for all of them.
 pub(super) struct Hosts<'a> {

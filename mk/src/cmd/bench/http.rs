@@ -7,18 +7,18 @@ mod cases;
 mod client;
 #[path = "../../../embed/http/files.rs"]
 mod files;
+mod program;
 
 use crate::project::Project;
 use crate::ui::{Ui, out, table};
 use anyhow::{Context, Result, bail, ensure};
 use cases::{Case, Outcome};
 use client::Client;
+use program::{PATIENCE, built};
 use serde::Serialize;
-use std::env;
 use std::fs;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs as _};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -90,8 +90,6 @@ impl Table {
 
 /// Cases at a time.
 const THREADS: usize = 8;
-/// How long an answer may take that has begun or is expected.
-const PATIENCE: Duration = Duration::from_secs(3);
 /// For how long a connection has to say nothing to be taken as open.
 const QUIET: Duration = Duration::from_millis(400);
 /// How long the app may take to say its port.
@@ -216,18 +214,6 @@ impl Drop for Server {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// Builds an app as a program of this machine.
-fn built(project: &Project, app: &str, ui: &Ui) -> Result<PathBuf> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--package", app, "--bin", app]);
-    command.current_dir(&project.root);
-    ui.command(&command);
-    let built = command.status().context("cannot run cargo")?.success();
-    ensure!(built, "{app}: the build failed");
-    Ok(project.metadata.target_directory.join("debug").join(app).into())
 }
 
 /// Starts the app of a table on a port that is free.

@@ -5,8 +5,8 @@
 //! runs as a process in dom0 of that host, where its instructions are counted
 //! in the same way, and on this machine, where they take time.
 
-use super::hosts::Hosts;
-use super::{LIMIT, Spread};
+use super::hosts::{Hosts, LIMIT};
+use super::spread::Spread;
 use crate::boot;
 use crate::cmd::build::{self, Image};
 use crate::ending::{Ending, text};

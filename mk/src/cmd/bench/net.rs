@@ -7,20 +7,19 @@
 
 mod load;
 mod scale;
+mod server;
 
 use super::hosts::Hosts;
 use super::versus::{Aim, Better, Comparison, Report, Row, Sample, number};
 use crate::boot;
 use crate::cmd::build::{self, Image};
-use crate::ending::{is_up, text};
 use crate::project::Project;
 use crate::ui::Ui;
-use anyhow::{Context, Result, bail, ensure};
-use lab::{Guest as Domain, GuestSpec, Host, Linux, Number, Purpose};
+use anyhow::{Context, Result, bail};
+use lab::{Host, Linux, Purpose};
 use load::{About, BRIEF, Effort, FULL, LOADS, Load, QUICK};
+use server::{Kind, Run, STREAMS, Server};
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
 
 /// Compares with Linux
 #[derive(clap::Args)]
@@ -45,11 +44,8 @@ impl Args {
 
 /// The app that answers HTTP and ping.
 const WEB: &str = "httpd";
-/// The app that speaks as iperf3 does, and the test guest whose streams are plain.
+/// The app that speaks as iperf3 does.
 const IPERF: &str = "iperf";
-const STREAMS: &str = "bench_net";
-/// Time for a guest to come up, and for a client to be done.
-const PATIENCE: Duration = Duration::from_secs(300);
 /// A row.
 const LEAST: &str = "least memory";
 /// What is measured where instructions are counted when it is to be brief.
@@ -58,134 +54,6 @@ const PING: &str = "ping";
 const LINUX_MIB: (u64, u64) = (64, 192);
 /// What of ours is tried, in MiB.
 const OUR_MIB: [u64; 8] = [1, 2, 3, 4, 5, 6, 8, 16];
-
-/// One run of a client.
-struct Run {
-    /// Nothing where the client is not that of the other side.
-    rate: Option<f64>,
-    /// Processor time of the guest for each, in ns.
-    cost: f64,
-}
-
-/// A guest that serves.
-struct Server {
-    domain: Domain,
-    ip: String,
-    /// Whether its bulk is plain streams.
-    plain: bool,
-}
-
-/// One of the two, as it is started.
-#[derive(Clone, Copy)]
-enum Kind<'a> {
-    Xenith(&'a Image),
-    Linux(&'a Linux),
-}
-
-impl Kind<'_> {
-    /// With `more` arguments for ours.
-    fn spec(self, host: &Host, mib: u64, more: &str) -> Result<(GuestSpec, String)> {
-        let number: Arc<Number> = Arc::new(host.number()?);
-        let ip = number.ip();
-        let (config, extra) = match self {
-            Kind::Xenith(image) => (image.config(), format!("ip={ip}/24 gateway=10.0.0.1{more}")),
-            Kind::Linux(linux) => (linux.config(), format!("quiet mitigations=off lab.ip={ip}")),
-        };
-        let mut overrides = vec![format!("memory={mib}"), format!("extra=\"{extra}\"")];
-        if matches!(self, Kind::Linux(_)) {
-            overrides.push("vif=[\"bridge=xenbr0\"]".into());
-        }
-        Ok((GuestSpec { overrides, number: Some(number), ..GuestSpec::new(config) }, ip))
-    }
-
-    fn start(self, host: &Host, mib: u64) -> Result<Server> {
-        self.start_with(host, mib, "")
-    }
-
-    fn start_with(self, host: &Host, mib: u64, more: &str) -> Result<Server> {
-        let (spec, ip) = self.spec(host, mib, more)?;
-        let mut domain = host.create(&spec)?;
-        let up =
-            domain.wait_for(PATIENCE, &mut |console| is_up(&String::from_utf8_lossy(console)))?;
-        ensure!(up, "{} does not come up:\n{}", domain.name(), text(domain.console()));
-        let plain = matches!(self, Kind::Xenith(image) if image.name == STREAMS);
-        Ok(Server { domain, ip, plain })
-    }
-
-    /// Processor time in ns from unpausing it until the first answer.
-    fn first_answer(self, host: &Host, mib: u64, client: &str) -> Result<f64> {
-        let (mut spec, ip) = self.spec(host, mib, "")?;
-        spec.paused = true;
-        let domain = host.create(&spec)?;
-        let mac = &domain.vifs().first().context("no interface")?.mac;
-        // Dom0 need not ask for its hardware address, which it would do each second.
-        let script = format!(
-            "/usr/sbin/ip neigh replace {ip} lladdr {mac} dev xenbr0 nud permanent\nIP={ip}\n\
-             xl unpause {name}\n{client} >/dev/null\ncpu-time {id}\n/usr/sbin/ip neigh del {ip} dev xenbr0",
-            name = domain.name(),
-            id = domain.id(),
-        );
-        let output = host.shell_within(&script, PATIENCE)?.success()?;
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        said.trim().parse().with_context(|| format!("dom0 said {said:?}"))
-    }
-
-    /// Whether it answers with this much memory.
-    fn answers(self, host: &Host, mib: u64) -> Result<bool> {
-        let (spec, ip) = self.spec(host, mib, "")?;
-        // With too little, `xl create` fails.
-        let Ok(mut domain) = host.create(&spec) else { return Ok(false) };
-        let limit = Duration::from_secs(40);
-        let up = domain.wait_for(limit, &mut |it| is_up(&String::from_utf8_lossy(it)))?;
-        let ask = format!("curl -sf -m 5 -o /dev/null http://{ip}/bytes/1024");
-        Ok(up && host.shell(&ask)?.status == 0)
-    }
-}
-
-impl Server {
-    /// Lets a client at it.
-    fn run(&self, host: &Host, load: Load, effort: Effort) -> Result<Run> {
-        let command = load.command(&self.ip, self.plain, effort);
-        let script = format!(
-            "before=$(cpu-time {id})\n{command}\nstatus=$?\nafter=$(cpu-time {id})\n\
-             echo \"$before $after\" >&2\nexit $status",
-            id = self.domain.id(),
-        );
-        let output = host.shell_within(&script, PATIENCE)?;
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        let times: Vec<f64> = output
-            .stderr
-            .lines()
-            .last()
-            .into_iter()
-            .flat_map(|line| line.split(' '))
-            .filter_map(|word| word.parse().ok())
-            .collect();
-        let read = match load {
-            Load::BulkIn | Load::BulkOut if self.plain => {
-                said.trim().parse::<f64>().ok().map(|bytes| (None, bytes / 1e6))
-            }
-            _ => load.read(&said).map(|(rate, count)| (Some(rate), count)),
-        };
-        let (Some((rate, count)), [before, after]) = (read, &times[..]) else {
-            bail!("{command}: status {}: {said}{}", output.status, output.stderr);
-        };
-        ensure!(count > 0.0, "{command}: nothing was answered: {said}");
-        Ok(Run { rate, cost: (after - before) / count })
-    }
-
-    /// What it counts itself.
-    fn metrics(&self, host: &Host) -> Result<BTreeMap<String, f64>> {
-        let output = host.shell(&format!("curl -sf http://{}/metrics", self.ip))?.success()?;
-        Ok(metrics(&String::from_utf8_lossy(&output.stdout)))
-    }
-}
-
-/// Numbers in the text that Prometheus reads.
-fn metrics(text: &str) -> BTreeMap<String, f64> {
-    let lines = text.lines().filter_map(|line| line.strip_prefix("xenith_")?.split_once(' '));
-    lines.filter_map(|(name, value)| Some((name.into(), value.parse().ok()?))).collect()
-}
 
 /// The guests of one host.
 struct Guests<'a> {
@@ -502,15 +370,4 @@ fn least_of_linux(host: &Host, kind: Kind<'_>, step: u64) -> Result<u64> {
         }
     }
     Ok(high)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counters_are_read_by_name() {
-        let read = metrics("# HELP xenith_a First.\nxenith_a 1\nxenith_b 2.5\nother 3\n");
-        assert_eq!(read, [("a".to_owned(), 1.0), ("b".to_owned(), 2.5)].into());
-    }
 }

@@ -1,6 +1,6 @@
 //! What stands around a test guest: scripts in dom0, and other guests.
 
-use super::Job;
+use super::job::Job;
 use crate::directives::{Script, Then};
 use crate::disk::{self, Given};
 use crate::ending::{Ending, is_up, text};

@@ -2,7 +2,7 @@
 //! of this machine, or curl.
 
 use super::cases::{self, Case};
-use super::{PATIENCE, built};
+use super::program::{PATIENCE, built};
 use crate::project::Project;
 use crate::ui::Ui;
 use anyhow::{Context, Result};

@@ -1,7 +1,7 @@
 //! What a request costs, and a connection holds, beside many that are open.
 
 use super::super::versus::{Aim, Better, Row, Sample};
-use super::{Kind, Server, metrics};
+use super::server::{Kind, Server, metrics};
 use crate::ui::Ui;
 use anyhow::{Context, Result};
 use lab::Host;
