@@ -15,7 +15,7 @@ use xenith::Exit;
 use xenith::args::Several;
 use xenith::http::Url;
 use xenith::http::client::{Answer, Client, Content, Error, Limits, Request};
-use xenith::ip::{Resolve, Stream, Tcp};
+use xenith::ip::{Resolve, Tcp};
 use xenith::text::Escaped;
 
 /// Bytes of the page that are printed at once.
@@ -87,10 +87,10 @@ fn begun(bytes: &[u8]) -> usize {
 }
 
 /// Reads the page to its end and prints it, if that is wanted and possible.
-async fn read<C: Write, S: Stream>(
+async fn read<C: Write>(
     mut console: Option<&mut C>,
     raw: bool,
-    content: &mut Content<'_, S>,
+    content: &mut Content<'_>,
 ) -> Result<(u64, Result<(), C::Error>), Error> {
     let (mut piece, mut held, mut total) = ([0; PIECE], 0, 0);
     let (mut last, mut result) = (b'\n', Ok(()));
@@ -145,7 +145,7 @@ async fn fetch<C: Write, I: Tcp + Resolve>(
     request: &Request<'_>,
     shown: Shown,
 ) -> Exit {
-    let take = async |url: &Url, answer: Answer<'_>, content: &mut Content<'_, I::Stream>| {
+    let take = async |url: &Url, answer: Answer<'_>, content: &mut Content<'_>| {
         // By the console itself, which loses nothing.
         let mut said = console.write_all(heading(url, &answer, shown).as_bytes()).await;
         let to = shown.content.then_some(&mut *console);

@@ -20,7 +20,7 @@ use core::cell::Cell;
 use core::fmt;
 use core::time::Duration;
 use embedded_io_async::{Read, Write};
-use xenith::http::{self, Body, Method, Request, Response, Stats, Status};
+use xenith::http::{self, Exchange, Method, Server, Stats, Status};
 use xenith::ip::{self, Tcp};
 use xenith::metrics::{Machine, Source};
 use xenith::time::Instant;
@@ -49,27 +49,19 @@ const STYLE: &str = "<!DOCTYPE html>\n<html lang=\"en\"><meta charset=\"utf-8\">
 
 impl<T> Site<T> {
     /// Answers with the page at `/`.
-    async fn page<R, W>(
-        &self,
-        body: &mut Body<'_, R, W>,
-        response: Response<'_>,
-    ) -> Result<(), http::Error>
-    where
-        R: Read<Error = ip::Error>,
-        W: Write<Error = ip::Error>,
-    {
+    async fn page(&self, exchange: &mut Exchange<'_>) -> Result<(), http::Error> {
         let memory = Row(xenith::memory::stats());
         let Stats { open, connections, requests, .. } = self.stats.get();
         let up = Instant::now().as_nanos() / 1_000_000_000;
-        let mut sink = response.stream(body, Status::OK, &HTML, None).await?;
+        let mut sink = exchange.stream(Status::OK, &HTML, None).await?;
         let text = format_args!(
             "{STYLE}<table>\n<tr><td>up for<td>{up} s\n{memory}\
              <tr><td>connections<td>{open} open, {connections} so far\n\
              <tr><td>requests<td>{requests}\n</table>\n\
              <p><a href=\"/metrics\">metrics</a> <a href=\"/health\">health</a></p>\n</html>\n",
         );
-        sink.print(body, text).await?;
-        sink.finish(body).await
+        sink.print(text).await?;
+        sink.finish().await
     }
 }
 
@@ -95,42 +87,34 @@ const TO_READ: [(&str, &str); 2] = [PLAIN[0], ("Allow", "GET, HEAD, OPTIONS")];
 const BYTES: [(&str, &str); 1] = [("Content-Type", "application/octet-stream")];
 
 impl<T: Source> http::Handler for Site<T> {
-    async fn handle<R, W>(
-        &self,
-        request: &Request<'_>,
-        body: &mut Body<'_, R, W>,
-        response: Response<'_>,
-    ) -> Result<(), http::Error>
-    where
-        R: Read<Error = ip::Error>,
-        W: Write<Error = ip::Error>,
-    {
+    async fn handle(&self, exchange: &mut Exchange<'_>) -> Result<(), http::Error> {
+        let request = exchange.request();
         let reads = matches!(request.method(), Method::Get | Method::Head);
         let (status, fields, content): (_, &[_], &[u8]) = match request.path() {
-            "/" | "/echo" if request.method() == Method::Post => return echo(body, response).await,
+            "/" | "/echo" if request.method() == Method::Post => return echo(exchange).await,
             path if request.method() == Method::Options => {
                 (Status::NO_CONTENT, &allowed(path)[1..], b"")
             }
             path if !reads || path == "/echo" => {
                 (Status::METHOD_NOT_ALLOWED, allowed(path), b"That cannot be done here.\n")
             }
-            "/" => return self.page(body, response).await,
+            "/" => return self.page(exchange).await,
             path if let Some(count) = path.strip_prefix("/bytes/").and_then(number) => {
                 match usize::try_from(count).ok().and_then(|count| self.filling.get(..count)) {
                     Some(all) => (Status::OK, &BYTES, all),
-                    None => return bytes(count, &self.filling, body, response).await,
+                    None => return bytes(count, &self.filling, exchange).await,
                 }
             }
             "/health" => (Status::OK, &PLAIN, b"ok\n"),
             "/metrics" => {
                 let sources: [&dyn Source; 3] = [&Machine, &*self.ip, &self.stats.get()];
-                return metrics::answer(&sources, body, response).await;
+                return metrics::answer(&sources, exchange).await;
             }
             // Browsers ask for it beside every page.
             "/favicon.ico" => (Status::NO_CONTENT, &[], b""),
             _ => (Status::NOT_FOUND, &PLAIN, b"There is no such page.\n"),
         };
-        response.send(body, status, fields, content).await
+        exchange.respond(status, fields, content).await
     }
 }
 
@@ -149,48 +133,35 @@ fn number(text: &str) -> Option<u64> {
 }
 
 /// Sends `count` bytes, which are more than the filling has.
-async fn bytes<R, W>(
-    count: u64,
-    filling: &[u8],
-    body: &mut Body<'_, R, W>,
-    response: Response<'_>,
-) -> Result<(), http::Error>
-where
-    R: Read<Error = ip::Error>,
-    W: Write<Error = ip::Error>,
-{
-    let mut sink = response.stream(body, Status::OK, &BYTES, Some(count)).await?;
+async fn bytes(count: u64, filling: &[u8], exchange: &mut Exchange<'_>) -> Result<(), http::Error> {
+    let mut sink = exchange.stream(Status::OK, &BYTES, Some(count)).await?;
     let mut left = count;
     while left > 0 {
         let piece = usize::try_from(left).ok().and_then(|left| filling.get(..left));
         let piece = piece.unwrap_or(filling);
-        sink.write(body, piece).await?;
+        sink.write_all(piece).await?;
         left -= piece.len() as u64;
     }
-    sink.finish(body).await
+    sink.finish().await
 }
 
 /// Sends back what comes, as it comes.
-async fn echo<R, W>(body: &mut Body<'_, R, W>, response: Response<'_>) -> Result<(), http::Error>
-where
-    R: Read<Error = ip::Error>,
-    W: Write<Error = ip::Error>,
-{
+async fn echo(exchange: &mut Exchange<'_>) -> Result<(), http::Error> {
     let mut piece = [0; 1024];
     let mut count = 0;
     // Before the answer begins, so that a bad body can still be told of.
     while count < piece.len() {
-        match body.read(&mut piece[count..]).await? {
+        match exchange.body().read(&mut piece[count..]).await? {
             0 => break,
             more => count += more,
         }
     }
-    let mut sink = response.stream(body, Status::OK, &BYTES, None).await?;
+    let mut sink = exchange.stream(Status::OK, &BYTES, None).await?;
     while count > 0 {
-        sink.write(body, &piece[..count]).await?;
-        count = body.read(&mut piece).await?;
+        sink.write_all(&piece[..count]).await?;
+        count = sink.body().read(&mut piece).await?;
     }
-    sink.finish(body).await
+    sink.finish().await
 }
 
 /// Serves on `port` until the network is down, or the toolstack asks for the end: as many as
@@ -222,9 +193,8 @@ pub async fn start<T: Tcp + Source + 'static>(
     xenith::shutdown::set_grace(Duration::from_secs(grace.into()));
     let ip = Rc::new(ip);
     let stats = Rc::new(Cell::new(Stats::default()));
-    let site = Rc::new(Site { ip: ip.clone(), stats: stats.clone(), filling: vec![b'x'; FILLING] });
-    http::serve(&*ip, port, limits, stats, site, |port| {
-        xenith::println!("httpd: listening on port {port}");
-    })
-    .await
+    let site = Site { ip: ip.clone(), stats: stats.clone(), filling: vec![b'x'; FILLING] };
+    let server = Server::new(site).limits(limits).stats(stats).bind(&*ip, ip::any(port)).await?;
+    xenith::println!("httpd: listening on port {}", server.local_addr().port());
+    server.serve().await
 }

@@ -15,8 +15,7 @@ mod pages;
 
 use alloc::rc::Rc;
 use core::fmt;
-use embedded_io_async::{Read, Write};
-use xenith::http::{self, Body, Method, Request, Response, Sink, Status};
+use xenith::http::{Error, Exchange, Method, Server, Sink, Status};
 use xenith::ip::{self, Tcp};
 use xenith::metrics::{Kind, Machine, Metric, Source};
 
@@ -63,15 +62,7 @@ fn some(sources: &[&dyn Source], from: usize) -> Some {
 ///
 /// # Errors
 /// Those of [`Sink::print`].
-pub async fn print<R, W>(
-    sources: &[&dyn Source],
-    sink: &mut Sink<'_>,
-    body: &mut Body<'_, R, W>,
-) -> Result<(), http::Error>
-where
-    R: Read<Error = ip::Error>,
-    W: Write<Error = ip::Error>,
-{
+pub async fn print(sources: &[&dyn Source], sink: &mut Sink<'_, '_>) -> Result<(), Error> {
     let mut done = 0;
     loop {
         let some = some(sources, done);
@@ -79,61 +70,39 @@ where
             return Ok(());
         }
         for metric in &some {
-            sink.print(body, format_args!("{}", Line(metric))).await?;
+            sink.print(format_args!("{}", Line(metric))).await?;
         }
         done += some.len();
     }
 }
 
-/// Answers with everything that `sources` count.
+/// Responds with everything that `sources` count.
 ///
 /// # Errors
 /// Those of the connection.
-pub async fn answer<R, W>(
-    sources: &[&dyn Source],
-    body: &mut Body<'_, R, W>,
-    response: Response<'_>,
-) -> Result<(), http::Error>
-where
-    R: Read<Error = ip::Error>,
-    W: Write<Error = ip::Error>,
-{
-    let fields = [("Content-Type", CONTENT_TYPE)];
-    let mut sink = response.stream(body, Status::OK, &fields, None).await?;
-    print(sources, &mut sink, body).await?;
-    sink.finish(body).await
+pub async fn answer(sources: &[&dyn Source], exchange: &mut Exchange<'_>) -> Result<(), Error> {
+    let mut sink = exchange.stream(Status::OK, &FIELDS, None).await?;
+    print(sources, &mut sink).await?;
+    sink.finish().await
 }
 
-/// Answers `GET /metrics`.
-struct Server<N>(Rc<N>);
+const FIELDS: [(&str, &str); 1] = [("Content-Type", CONTENT_TYPE)];
 
-impl<N: Source> http::Handler for Server<N> {
-    async fn handle<R, W>(
-        &self,
-        request: &Request<'_>,
-        body: &mut Body<'_, R, W>,
-        response: Response<'_>,
-    ) -> Result<(), http::Error>
-    where
-        R: Read<Error = ip::Error>,
-        W: Write<Error = ip::Error>,
-    {
-        let plain = [("Content-Type", CONTENT_TYPE)];
-        match (request.method(), request.path()) {
-            (Method::Get | Method::Head, "/metrics") => {
-                answer(&[&Machine, &*self.0], body, response).await
-            }
-            // Browsers ask for it beside the numbers.
-            (Method::Get | Method::Head, "/favicon.ico") => {
-                response.send(body, Status::NO_CONTENT, &[], b"").await
-            }
-            (Method::Get | Method::Head, _) => {
-                response.send(body, Status::NOT_FOUND, &plain, b"See /metrics.\n").await
-            }
-            _ => {
-                let fields = [plain[0], ("Allow", "GET, HEAD")];
-                response.send(body, Status::METHOD_NOT_ALLOWED, &fields, b"").await
-            }
+/// Answers `GET /metrics`.
+async fn serve(sources: &[&dyn Source], exchange: &mut Exchange<'_>) -> Result<(), Error> {
+    let request = exchange.request();
+    match (request.method(), request.path()) {
+        (Method::Get | Method::Head, "/metrics") => answer(sources, exchange).await,
+        // Browsers ask for it beside the numbers.
+        (Method::Get | Method::Head, "/favicon.ico") => {
+            exchange.respond(Status::NO_CONTENT, &[], b"").await
+        }
+        (Method::Get | Method::Head, _) => {
+            exchange.respond(Status::NOT_FOUND, &FIELDS, b"See /metrics.\n").await
+        }
+        _ => {
+            let fields = [FIELDS[0], ("Allow", "GET, HEAD")];
+            exchange.respond(Status::METHOD_NOT_ALLOWED, &fields, b"").await
         }
     }
 }
@@ -144,11 +113,13 @@ impl<N: Source> http::Handler for Server<N> {
 /// Those of [`Tcp::bind`].
 pub async fn start<T: Tcp + Source + 'static>(ip: T, port: u16) -> Result<(), ip::Error> {
     let ip = Rc::new(ip);
-    let handler = Rc::new(Server(ip.clone()));
-    http::serve(&*ip, port, http::Limits::default(), Rc::default(), handler, |port| {
-        xenith::println!("metrics: listening on port {port}");
-    })
-    .await
+    let source = ip.clone();
+    let server = Server::new(async move |exchange: &mut Exchange<'_>| {
+        serve(&[&Machine, &*source], exchange).await
+    });
+    let server = server.bind(&*ip, ip::any(port)).await?;
+    xenith::println!("metrics: listening on port {}", server.local_addr().port());
+    server.serve().await
 }
 
 #[cfg(test)]

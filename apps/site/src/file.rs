@@ -12,9 +12,9 @@ use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
 use core::ops::Range;
 use core::time::Duration;
-use embedded_io_async::{Read, Write};
+use embedded_io_async::Write;
 use xenith::fs::{self, CHUNK, Kind, Metadata, Tree};
-use xenith::http::{self, Body, Method, Request, Response, Sink, Status};
+use xenith::http::{self, Exchange, Method, Sink, Status};
 use xenith::ip;
 use xenith::task::join;
 use xenith::time::sleep;
@@ -179,24 +179,19 @@ impl<F: Tree> Site<F> {
     }
 
     /// Answers a GET or HEAD with the file at `path`, whose type is `kind`.
-    pub(crate) async fn file<R, W>(
+    pub(crate) async fn file(
         &self,
         (node, path, kind): (F::Node, &[u8], &'static str),
-        request: &Request<'_>,
-        body: &mut Body<'_, R, W>,
-        response: Response<'_>,
-    ) -> Result<(), http::Error>
-    where
-        R: Read<Error = ip::Error>,
-        W: Write<Error = ip::Error>,
-    {
+        exchange: &mut Exchange<'_>,
+    ) -> Result<(), http::Error> {
+        let request = exchange.request();
         let form = match self.form(node, path, liking(request.fields("Accept-Encoding"))).await {
             Ok(Some(form)) => form,
             Ok(None) => {
                 let reason = "There is no form of it that the request accepts.";
-                return self.refuse(Status(406), reason, &[], body, response).await;
+                return self.refuse(Status(406), reason, &[], exchange).await;
             }
-            Err(error) => return self.broken(error, body, response).await,
+            Err(error) => return self.broken(error, exchange).await,
         };
         let Form { node, metadata, coding, varies } = form;
         let (tag, date) = (self.tag(metadata, coding), self.date(metadata));
@@ -206,15 +201,15 @@ impl<F: Tree> Site<F> {
         let vary = varies.then_some(("Vary", "Accept-Encoding"));
         fields.extend([("Cache-Control", &*self.cache_control), ("ETag", &tag)]);
         fields.extend(vary);
-        match conditions::judge(request, current, now) {
+        match conditions::judge(&request, current, now) {
             Verdict::Met => {}
-            Verdict::NotModified => return response.send(body, Status(304), &fields, b"").await,
+            Verdict::NotModified => return exchange.respond(Status(304), &fields, b"").await,
             Verdict::Failed => {
                 let reason = "The file is not the one that the request speaks of.";
-                return self.refuse(Status(412), reason, &[], body, response).await;
+                return self.refuse(Status(412), reason, &[], exchange).await;
             }
         }
-        let range = conditions::range(request, current, now);
+        let range = conditions::range(&request, current, now);
         let range = range.filter(|_| request.method() == Method::Get);
         let parts = match range.map(|value| ranges::wanted(value, metadata.size)) {
             None | Some(Wanted::Whole) => Vec::new(),
@@ -223,7 +218,7 @@ impl<F: Tree> Site<F> {
                 let range = format!("bytes */{}", metadata.size);
                 let reason = "The file does not have the bytes that the request asks for.";
                 let fields = [("Content-Range", &*range), ("Accept-Ranges", "bytes")];
-                return self.refuse(Status(416), reason, &fields, body, response).await;
+                return self.refuse(Status(416), reason, &fields, exchange).await;
             }
         };
         let shape = Shape::new(parts, kind, metadata.size, self.start);
@@ -232,7 +227,7 @@ impl<F: Tree> Site<F> {
         let start = shape.parts.first().map_or(0, |part| part.start);
         let first = match self.piece(&node, start).await {
             Ok(first) => first,
-            Err(error) => return self.broken(error, body, response).await,
+            Err(error) => return self.broken(error, exchange).await,
         };
         // A date that is to come is not told (section 8.8.2.1).
         let date = date.map(|date| http::date(date.min(now)));
@@ -251,51 +246,46 @@ impl<F: Tree> Site<F> {
         ];
         fields.extend(more.into_iter().flatten());
         let status = if shape.parts.is_empty() { Status::OK } else { Status(206) };
-        let mut sink = response.stream(body, status, &fields, Some(shape.length())).await?;
+        let mut sink = exchange.stream(status, &fields, Some(shape.length())).await?;
         if request.method() == Method::Head {
-            return sink.finish(body).await;
+            return sink.finish().await;
         }
         let mut first = Some(first);
         if shape.parts.is_empty() {
-            self.send(&node, 0..metadata.size, first.take(), &mut sink, body).await?;
+            self.send(&node, 0..metadata.size, first.take(), &mut sink).await?;
         }
         for (at, part) in shape.parts.iter().enumerate() {
             if several {
                 let before = shape.said(Between::Before(at));
-                sink.print(body, format_args!("{before}")).await?;
+                sink.print(format_args!("{before}")).await?;
             }
-            self.send(&node, part.clone(), first.take(), &mut sink, body).await?;
+            self.send(&node, part.clone(), first.take(), &mut sink).await?;
         }
         if several {
-            sink.print(body, format_args!("{}", shape.said(Between::After))).await?;
+            sink.print(format_args!("{}", shape.said(Between::After))).await?;
         }
-        sink.finish(body).await
+        sink.finish().await
     }
 
     /// Answers with a whole file, whatever the request says of conditions and ranges.
-    pub(crate) async fn plain<R, W>(
+    pub(crate) async fn plain(
         &self,
         node: &F::Node,
         (status, kind): (Status, &str),
-        request: &Request<'_>,
-        body: &mut Body<'_, R, W>,
-        response: Response<'_>,
-    ) -> Result<(), http::Error>
-    where
-        R: Read<Error = ip::Error>,
-        W: Write<Error = ip::Error>,
-    {
+        exchange: &mut Exchange<'_>,
+    ) -> Result<(), http::Error> {
+        let request = exchange.request();
         let size = self.files.tree().metadata(node).size;
         let first = match self.piece(node, 0).await {
             Ok(first) => first,
-            Err(error) => return self.broken(error, body, response).await,
+            Err(error) => return self.broken(error, exchange).await,
         };
         let fields = [("Content-Type", kind), crate::NO_CACHE, crate::NOSNIFF];
-        let mut sink = response.stream(body, status, &fields, Some(size)).await?;
+        let mut sink = exchange.stream(status, &fields, Some(size)).await?;
         if request.method() == Method::Get {
-            self.send(node, 0..size, Some(first), &mut sink, body).await?;
+            self.send(node, 0..size, Some(first), &mut sink).await?;
         }
-        sink.finish(body).await
+        sink.finish().await
     }
 
     /// Reads bytes of a file from `at` on: the chunk that they are in, or a few where there is
@@ -314,18 +304,13 @@ impl<F: Tree> Site<F> {
 
     /// Sends `part` of a file, and reads the next chunk meanwhile. Its first piece may be
     /// there.
-    async fn send<R, W>(
+    async fn send(
         &self,
         node: &F::Node,
         part: Range<u64>,
         first: Option<Piece>,
-        sink: &mut Sink<'_>,
-        body: &mut Body<'_, R, W>,
-    ) -> Result<(), http::Error>
-    where
-        R: Read<Error = ip::Error>,
-        W: Write<Error = ip::Error>,
-    {
+        sink: &mut Sink<'_, '_>,
+    ) -> Result<(), http::Error> {
         let (mut ahead, mut at) = (first, part.start);
         while at < part.end {
             let piece = match ahead.take() {
@@ -343,7 +328,7 @@ impl<F: Tree> Site<F> {
             // Two chunks at a time only where there is room.
             let more = at < part.end && !xenith::memory::is_low();
             let next = async { if more { self.piece(node, at).await.ok() } else { None } };
-            let (sent, next) = join(sink.write(body, bytes), next).await;
+            let (sent, next) = join(sink.write_all(bytes), next).await;
             sent?;
             ahead = next;
         }
@@ -367,44 +352,34 @@ impl<F: Tree> Site<F> {
     }
 
     /// Answers with a page that says why there is nothing else.
-    pub(crate) async fn refuse<R, W>(
+    pub(crate) async fn refuse(
         &self,
         status: Status,
         reason: &str,
         more: &[(&str, &str)],
-        body: &mut Body<'_, R, W>,
-        response: Response<'_>,
-    ) -> Result<(), http::Error>
-    where
-        R: Read<Error = ip::Error>,
-        W: Write<Error = ip::Error>,
-    {
+        exchange: &mut Exchange<'_>,
+    ) -> Result<(), http::Error> {
         let mut fields = vec![page::HTML, crate::NO_CACHE, crate::NOSNIFF];
         fields.extend_from_slice(more);
         let page = page::Why(status, reason);
-        let mut sink = response.stream(body, status, &fields, Some(length(&page))).await?;
-        sink.print(body, format_args!("{page}")).await?;
-        sink.finish(body).await
+        let mut sink = exchange.stream(status, &fields, Some(length(&page))).await?;
+        sink.print(format_args!("{page}")).await?;
+        sink.finish().await
     }
 
     /// Says that the disk failed, or that there is no memory to read it.
-    pub(crate) async fn broken<R, W>(
+    pub(crate) async fn broken(
         &self,
         error: fs::Error,
-        body: &mut Body<'_, R, W>,
-        response: Response<'_>,
-    ) -> Result<(), http::Error>
-    where
-        R: Read<Error = ip::Error>,
-        W: Write<Error = ip::Error>,
-    {
+        exchange: &mut Exchange<'_>,
+    ) -> Result<(), http::Error> {
         if error == fs::Error::NoMemory {
             let reason = "There is too much to do.";
             let fields = [("Retry-After", "1")];
-            return self.refuse(Status::UNAVAILABLE, reason, &fields, body, response).await;
+            return self.refuse(Status::UNAVAILABLE, reason, &fields, exchange).await;
         }
         log::warn!("the disk cannot be read: {error}");
         let reason = "The disk cannot be read.";
-        self.refuse(Status::INTERNAL, reason, &[], body, response).await
+        self.refuse(Status::INTERNAL, reason, &[], exchange).await
     }
 }

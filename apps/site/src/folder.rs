@@ -4,9 +4,8 @@ use crate::conditions::{self, Current, Verdict};
 use crate::path::{Path, hides};
 use crate::{NOSNIFF, Site, page};
 use alloc::vec::Vec;
-use embedded_io_async::{Read, Write};
 use xenith::fs::{self, Kind, Metadata, Tree};
-use xenith::http::{self, Body, Method, Request, Response, Status};
+use xenith::http::{self, Exchange, Method, Status};
 use xenith::ip;
 
 /// Names that are held at a time.
@@ -28,43 +27,38 @@ impl<F: Tree> Site<F> {
 
     /// Answers with the list of the folder `node` at `path`. What stands in memory of it at a
     /// time is the same for any number of names.
-    pub(crate) async fn folder<R, W>(
+    pub(crate) async fn folder(
         &self,
         (node, path): (&F::Node, &Path),
-        request: &Request<'_>,
-        body: &mut Body<'_, R, W>,
-        response: Response<'_>,
-    ) -> Result<(), http::Error>
-    where
-        R: Read<Error = ip::Error>,
-        W: Write<Error = ip::Error>,
-    {
+        exchange: &mut Exchange<'_>,
+    ) -> Result<(), http::Error> {
+        let request = exchange.request();
         // Of a list, no tag and no date are known.
         let now = xenith::time::wall_clock().as_secs();
-        match conditions::judge(request, Current { tag: None, date: None }, now) {
+        match conditions::judge(&request, Current { tag: None, date: None }, now) {
             Verdict::Met => {}
             Verdict::NotModified => {
                 let fields = [("Cache-Control", &*self.cache_control)];
-                return response.send(body, Status(304), &fields, b"").await;
+                return exchange.respond(Status(304), &fields, b"").await;
             }
             Verdict::Failed => {
                 let reason = "The folder's list has no tag to compare with.";
-                return self.refuse(Status(412), reason, &[], body, response).await;
+                return self.refuse(Status(412), reason, &[], exchange).await;
             }
         }
         if xenith::memory::is_low() {
-            return self.broken(fs::Error::NoMemory, body, response).await;
+            return self.broken(fs::Error::NoMemory, exchange).await;
         }
         let mut names = match self.names(node, b"").await {
             Ok(names) => names,
-            Err(error) => return self.broken(error, body, response).await,
+            Err(error) => return self.broken(error, exchange).await,
         };
         let fields = [page::HTML, ("Cache-Control", &self.cache_control), NOSNIFF];
-        let mut sink = response.stream(body, Status::OK, &fields, None).await?;
+        let mut sink = exchange.stream(Status::OK, &fields, None).await?;
         if request.method() == Method::Head {
-            return sink.finish(body).await;
+            return sink.finish().await;
         }
-        sink.print(body, format_args!("{}", page::Head(path))).await?;
+        sink.print(format_args!("{}", page::Head(path))).await?;
         while let Some((last, _)) = names.last() {
             let last = last.clone();
             for (name, metadata) in names {
@@ -72,15 +66,15 @@ impl<F: Tree> Site<F> {
                     continue;
                 }
                 let Some(metadata) = self.target(path, &name, metadata).await else { continue };
-                sink.print(body, format_args!("{}", page::Line(&name, metadata))).await?;
+                sink.print(format_args!("{}", page::Line(&name, metadata))).await?;
             }
             names = self.names(node, &last).await.map_err(|error| {
                 log::warn!("a folder cannot be listed: {error}");
                 http::Error::Connection(ip::Error::Reset)
             })?;
         }
-        sink.print(body, format_args!("{}", page::TAIL)).await?;
-        sink.finish(body).await
+        sink.print(format_args!("{}", page::TAIL)).await?;
+        sink.finish().await
     }
 
     /// What is known of a name in a list: of a link, what is known of its target. Nothing for

@@ -24,17 +24,14 @@ mod tests;
 mod types;
 
 use alloc::format;
-use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::cell::Cell;
 use core::fmt;
-use embedded_io_async::{Read, Write};
 use path::{Bad, Path};
 use xenith::block::Block;
 use xenith::fs::tar::Tar;
 use xenith::fs::{self, Cache, Kind, Tree};
-use xenith::http::{self, Body, Method, Request, Response, Stats, Status};
+use xenith::http::{self, Exchange, Method, Server, Status};
 use xenith::ip::{self, Tcp};
 use xenith::println;
 
@@ -128,12 +125,10 @@ pub async fn serve<T: Tcp, F: Tree + 'static>(
         age => format!("max-age={age}"),
     };
     let files = Cache::new(files, options.cache);
-    let site = Rc::new(Site { files, options, cache_control, start });
-    let stats = Rc::new(Cell::new(Stats::default()));
-    http::serve(ip, port, http::Limits::default(), stats, site, |port| {
-        println!("site: listening on port {port}");
-    })
-    .await
+    let site = Site { files, options, cache_control, start };
+    let server = Server::new(site).bind(ip, ip::any(port)).await?;
+    println!("site: listening on port {}", server.local_addr().port());
+    server.serve().await
 }
 
 /// What a path stands for.
@@ -185,53 +180,37 @@ impl<F: Tree> Site<F> {
     }
 
     /// Says that there is nothing, by the page that the site has for that.
-    async fn nothing<R, W>(
-        &self,
-        request: &Request<'_>,
-        body: &mut Body<'_, R, W>,
-        response: Response<'_>,
-    ) -> Result<(), http::Error>
-    where
-        R: Read<Error = ip::Error>,
-        W: Write<Error = ip::Error>,
-    {
+    async fn nothing(&self, exchange: &mut Exchange<'_>) -> Result<(), http::Error> {
+        let request = exchange.request();
         // Browsers ask for it by themselves, and complain.
         if request.path() == "/favicon.ico" {
             let fields = [("Cache-Control", &*self.cache_control)];
-            return response.send(body, Status(204), &fields, b"").await;
+            return exchange.respond(Status(204), &fields, b"").await;
         }
         match self.lookup(b"/404.html").await {
             Ok(Some(node)) if self.files.tree().metadata(&node).kind == Kind::File => {
                 let what = (Status::NOT_FOUND, types::of(b"404.html"));
-                self.plain(&node, what, request, body, response).await
+                self.plain(&node, what, exchange).await
             }
             Ok(_) => {
                 let reason = "There is no such page.";
-                self.refuse(Status::NOT_FOUND, reason, &[], body, response).await
+                self.refuse(Status::NOT_FOUND, reason, &[], exchange).await
             }
-            Err(error) => self.broken(error, body, response).await,
+            Err(error) => self.broken(error, exchange).await,
         }
     }
 }
 
 impl<F: Tree> http::Handler for Site<F> {
-    async fn handle<R, W>(
-        &self,
-        request: &Request<'_>,
-        body: &mut Body<'_, R, W>,
-        response: Response<'_>,
-    ) -> Result<(), http::Error>
-    where
-        R: Read<Error = ip::Error>,
-        W: Write<Error = ip::Error>,
-    {
+    async fn handle(&self, exchange: &mut Exchange<'_>) -> Result<(), http::Error> {
+        let request = exchange.request();
         match request.method() {
             Method::Get | Method::Head => {}
-            Method::Options => return response.send(body, Status(204), &[ALLOW], b"").await,
+            Method::Options => return exchange.respond(Status(204), &[ALLOW], b"").await,
             _ => {
                 let reason = "Files can only be read here.";
                 let status = Status::METHOD_NOT_ALLOWED;
-                return self.refuse(status, reason, &[ALLOW], body, response).await;
+                return self.refuse(status, reason, &[ALLOW], exchange).await;
             }
         }
         let path = match Path::parse(request.path()) {
@@ -239,24 +218,24 @@ impl<F: Tree> http::Handler for Site<F> {
             Err(Bad::Request) => {
                 let reason = "The path in the request is none: a percent sign stands before two \
                               digits, which are not 00.";
-                return self.refuse(Status::BAD_REQUEST, reason, &[], body, response).await;
+                return self.refuse(Status::BAD_REQUEST, reason, &[], exchange).await;
             }
-            Err(Bad::Name) => return self.nothing(request, body, response).await,
+            Err(Bad::Name) => return self.nothing(exchange).await,
         };
         match self.find(&path).await {
             Ok(Found::File(node, path)) => {
                 let kind = types::of(&path);
-                self.file((node, &path, kind), request, body, response).await
+                self.file((node, &path, kind), exchange).await
             }
-            Ok(Found::Folder(node)) => self.folder((&node, &path), request, body, response).await,
+            Ok(Found::Folder(node)) => self.folder((&node, &path), exchange).await,
             Ok(Found::Elsewhere) => {
                 let to = path.location(request.query());
                 let fields = [("Location", &*to)];
                 let reason = "The folder is at its path with a slash at the end.";
-                self.refuse(Status(301), reason, &fields, body, response).await
+                self.refuse(Status(301), reason, &fields, exchange).await
             }
-            Ok(Found::Nothing) => self.nothing(request, body, response).await,
-            Err(error) => self.broken(error, body, response).await,
+            Ok(Found::Nothing) => self.nothing(exchange).await,
+            Err(error) => self.broken(error, exchange).await,
         }
     }
 }

@@ -2,9 +2,11 @@
 
 use super::budget::{Budget, Collected};
 use super::fields::Framing;
+use super::link::Link;
 use super::pace::Pace;
 use super::syntax::{self, Lines, Refusal, bad};
 use super::{Error, Status};
+use core::fmt;
 use core::pin::pin;
 use embedded_io_async::{ErrorType, Read, Write};
 
@@ -108,11 +110,13 @@ fn line(buffered: &[u8], most: usize) -> Result<Option<(&[u8], usize)>, Refusal>
 }
 
 /// The body of a message: bytes, until 0 of them are read.
-#[derive(Debug)]
-pub struct Body<'a, R, W> {
-    reader: &'a mut R,
-    /// To send `100 Continue` on, before the first byte is waited for.
-    writer: &'a mut W,
+///
+/// Its first read lets a client go on that waits for that (`Expect: 100-continue`; RFC 9110,
+/// section 10.1.1). How long it may pause, and how slow it may be, [`Limits`](super::Limits)
+/// say.
+pub struct Body<'a> {
+    pub(super) link: Link<'a>,
+    /// The peer waits for `100 Continue`, before the first byte comes.
     expects: bool,
     /// What was read already, and room to read into.
     buffer: &'a mut [u8],
@@ -127,13 +131,9 @@ pub struct Body<'a, R, W> {
     budget: &'a Budget,
 }
 
-impl<'a, R, W> Body<'a, R, W>
-where
-    R: Read<Error = ip::Error>,
-    W: Write<Error = ip::Error>,
-{
+impl<'a> Body<'a> {
     pub(super) fn new(
-        (reader, writer): (&'a mut R, &'a mut W),
+        link: Link<'a>,
         buffer: &'a mut [u8],
         end: usize,
         framing: Framing,
@@ -147,8 +147,7 @@ where
             Framing::Close => Next::Rest,
         };
         Self {
-            reader,
-            writer,
+            link,
             expects,
             buffer,
             start: 0,
@@ -159,11 +158,6 @@ where
             pace,
             budget,
         }
-    }
-
-    /// The connection, to answer on while the body is not needed.
-    pub(super) fn writer(&mut self) -> &mut W {
-        self.writer
     }
 
     /// Whether all of it was read.
@@ -181,10 +175,18 @@ where
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 
+    /// Takes bytes that came behind the message and belong to another protocol.
+    pub(super) fn early(&mut self, to: &mut [u8]) -> usize {
+        let count = to.len().min(self.buffered().len());
+        to[..count].copy_from_slice(&self.buffered()[..count]);
+        self.start += count;
+        count
+    }
+
     /// Reads more into the buffer.
     async fn fill(&mut self) -> Result<(), Error> {
         if core::mem::take(&mut self.expects) {
-            self.writer.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+            self.link.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
         }
         if self.start > 0 {
             self.buffer.copy_within(self.start..self.end, 0);
@@ -195,7 +197,7 @@ where
         if room.is_empty() {
             return Err(Error::Request(Status::BAD_REQUEST));
         }
-        match self.pace.wait(pin!(self.reader.read(room))).await {
+        match self.pace.wait(pin!(self.link.read(room))).await {
             Ok(Ok(0)) if self.place.next == Next::Rest => {
                 self.place.next = Next::Over;
                 Ok(())
@@ -303,15 +305,17 @@ where
     }
 }
 
-impl<R, W> ErrorType for Body<'_, R, W> {
+impl fmt::Debug for Body<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+impl ErrorType for Body<'_> {
     type Error = Error;
 }
 
-impl<R, W> Read for Body<'_, R, W>
-where
-    R: Read<Error = ip::Error>,
-    W: Write<Error = ip::Error>,
-{
+impl Read for Body<'_> {
     async fn read(&mut self, to: &mut [u8]) -> Result<usize, Error> {
         if to.is_empty() {
             return Ok(0);

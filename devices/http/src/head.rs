@@ -72,14 +72,6 @@ pub(super) struct Head {
     pub expects: bool,
 }
 
-impl Head {
-    /// Whether the client speaks HTTP/1.1, so that it reads chunks and keeps connections
-    /// unless told otherwise.
-    pub(super) const fn is_newest(&self) -> bool {
-        self.line.newest
-    }
-}
-
 /// What the first line of a request says.
 #[derive(Clone, Copy, Debug)]
 struct Line {
@@ -94,6 +86,16 @@ struct Line {
     newest: bool,
     /// Where the fields begin.
     fields: usize,
+}
+
+/// The version of HTTP that a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Version {
+    /// HTTP/1.0: it knows no chunks, and keeps connections only where it says so.
+    Http10,
+    /// HTTP/1.1, or a later one that can be read as that.
+    Http11,
 }
 
 /// A request without its body.
@@ -112,6 +114,12 @@ impl<'a> Request<'a> {
     #[must_use]
     pub const fn method(&self) -> Method {
         self.head.line.method
+    }
+
+    /// The version of HTTP that the client speaks.
+    #[must_use]
+    pub const fn version(&self) -> Version {
+        if self.head.line.newest { Version::Http11 } else { Version::Http10 }
     }
 
     /// The path and the query, at the `?` between them.

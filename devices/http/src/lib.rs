@@ -8,8 +8,8 @@
 //! code as this stood around it. `picoserve` was looked at and does not read chunked
 //! bodies, nor refuse two lengths that differ.
 //!
-//! A program implements [`Handler`] and calls [`serve`]; or fetches by
-//! [`client`].
+//! A [`Handler`] answers requests, each of which it is given as an [`Exchange`]; a [`Server`]
+//! gives them to it. [`client`] fetches.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -24,26 +24,34 @@ pub mod client;
 pub mod cookie;
 mod date;
 pub mod events;
+mod exchange;
 mod fields;
 pub mod form;
 mod head;
 pub mod json;
+mod limits;
+mod link;
 mod pace;
 mod pool;
 mod response;
 mod server;
+mod sink;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 mod url;
 
 pub use body::Body;
 pub use budget::Collected;
 pub use client::Answer;
 pub use date::{format as date, parse as parse_date};
-pub use head::{Method, Request};
-pub use response::{Response, Sink};
-pub use server::{Handler, Limits, Stats, connection, serve};
+pub use exchange::{Exchange, Handler};
+pub use head::{Method, Request, Version};
+pub use limits::{Limits, Stats};
+pub use server::{Bound, Server, connection};
+pub use sink::Sink;
+pub use upgrade::Upgraded;
 pub use url::{Error as UrlError, Url};
 
 use alloc::collections::TryReserveError;
@@ -54,8 +62,12 @@ use core::fmt;
 pub struct Status(pub u16);
 
 impl Status {
+    /// 101: the connection is another protocol's from here on.
+    pub const SWITCHING_PROTOCOLS: Self = Self(101);
     /// 200: here it is.
     pub const OK: Self = Self(200);
+    /// 201: it was made; `Location` says where it is.
+    pub const CREATED: Self = Self(201);
     /// 204: it was done, and there is nothing to say.
     pub const NO_CONTENT: Self = Self(204);
     /// 400: the request makes no sense.

@@ -2,9 +2,10 @@
 
 use super::body::LINE;
 use super::budget::Budget;
+use super::limits::{Limits, Stats, count};
 use super::pace::Pace;
 use super::response::ROOM;
-use super::server::{Limits, Stats, count};
+
 use super::{Error, Status};
 use alloc::rc::Rc;
 use alloc::vec::Vec;

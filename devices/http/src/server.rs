@@ -1,131 +1,23 @@
 //! Connections, and the requests on them, one after the other.
 
 use super::body::{Body, LINE};
+use super::exchange::{Exchange, Handler};
 use super::fields::Framing;
 use super::head::{Bounds, Method, Parser, Request};
+use super::limits::{Limits, Stats, count};
+use super::link::Link;
 use super::pool::{Doing, Held, KEEP, Memory, Place, Pool, SMALL};
-use super::response::{self, Progress, Response, put};
+use super::response::{self, Progress, put};
 use super::{Error, Status};
 use alloc::rc::Rc;
 use core::cell::Cell;
+use core::net::SocketAddr;
 use core::pin::pin;
 use core::time::Duration;
-use embedded_io_async::{Read, Write};
+use embedded_io_async::Read;
 use ip::{Listener, Stream, Tcp};
-use kernel::metrics::{Metric, Source};
 use kernel::task::{Either, Task, select, try_spawn};
 use kernel::time::{Instant, timeout};
-
-/// What a client may ask of the server's patience and memory.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Connections at a time. A further one takes the place of one that is idle; where none
-    /// is, it is answered with 503.
-    pub connections: usize,
-    /// Bytes of a request's head.
-    pub head: usize,
-    /// Bytes of a request's target, which are a part of its head (RFC 9112, section 3).
-    pub target: usize,
-    /// Fields of a request's head.
-    pub fields: usize,
-    /// Bytes of a request's body.
-    pub body: u64,
-    /// How long a connection may be idle between requests.
-    pub idle: Duration,
-    /// How long a head may take to arrive.
-    pub request: Duration,
-    /// How long a client may pause within a body. Each byte that it sends gives back of
-    /// that what it takes at [`rate`](Self::rate), which it so has to keep up on average.
-    pub pause: Duration,
-    /// The same for a client that takes an answer.
-    pub response: Duration,
-    /// Bytes of a body in a second that a client has to send, and of an answer to take.
-    pub rate: u32,
-    /// How long a request may take from its first byte until its body was read.
-    pub whole: Duration,
-    /// Bytes that all connections together may hold for heads, answers and what handlers
-    /// [collect](Body::collect). Who needs more is answered with 503.
-    pub memory: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: 256,
-            head: 16 * 1024,
-            target: 8000,
-            fields: 128,
-            body: 1 << 30,
-            idle: Duration::from_secs(30),
-            request: Duration::from_secs(10),
-            pause: Duration::from_secs(20),
-            response: Duration::from_secs(30),
-            rate: 500,
-            whole: Duration::from_secs(3600),
-            memory: memory(),
-        }
-    }
-}
-
-/// A quarter of the machine's, where that is known.
-fn memory() -> usize {
-    match kernel::memory::stats().total {
-        0 => 64 << 20,
-        total => total / 4,
-    }
-}
-
-/// What a server did so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Connections that are open.
-    pub open: usize,
-    /// Connections accepted.
-    pub connections: u64,
-    /// Connections refused because there were too many, or no memory.
-    pub refused: u64,
-    /// Requests answered by the handler.
-    pub requests: u64,
-    /// Requests refused because they were wrong or too slow.
-    pub bad: u64,
-}
-
-impl Source for Stats {
-    fn metrics(&self, each: &mut dyn FnMut(Metric)) {
-        kernel::metrics! { each;
-            gauge("http_connections_open", "Connections open.", self.open as u64),
-            counter("http_connections", "Connections accepted.", self.connections),
-            counter("http_refused", "Connections refused.", self.refused),
-            counter("http_requests", "Requests answered.", self.requests),
-            counter("http_bad_requests", "Requests refused.", self.bad),
-        }
-    }
-}
-
-/// What answers requests.
-pub trait Handler {
-    /// Answers `request` by one of the ways that `response` has. What it leaves
-    /// of `body` is thrown away.
-    ///
-    /// An error ends the connection, never the machine: where no answer has begun, it is
-    /// answered with its status, and cut off otherwise. A panic, and an allocation that
-    /// fails where it cannot be told (`format!`, `Vec::push`), ends the machine. So let no
-    /// request decide how much is allocated: print answers ([`Sink::print`](super::Sink::print)),
-    /// read bodies as they come or [collect](Body::collect) them, and use `try_reserve`,
-    /// whose error becomes one of these by `?`.
-    ///
-    /// # Errors
-    /// Those of the body and the connection, which end it.
-    fn handle<R, W>(
-        &self,
-        request: &Request<'_>,
-        body: &mut Body<'_, R, W>,
-        response: Response<'_>,
-    ) -> impl Future<Output = Result<(), Error>>
-    where
-        R: Read<Error = ip::Error>,
-        W: Write<Error = ip::Error>;
-}
 
 /// Bytes of a body that the handler did not read which are worth the connection.
 const SKIP: usize = 64 * 1024;
@@ -139,52 +31,123 @@ const BRIEF: Duration = Duration::from_millis(250);
 /// Bytes of an answer of the server's own at most.
 const ANSWER: usize = 512;
 
-/// Serves on `port` until the network is down, or until the toolstack asks for the end
-/// (`xl shutdown`; SIGTERM). Then nobody new is let in, idle connections are closed at once,
-/// and requests that are under way are answered and their connections closed, for which
-/// there is [`grace`](kernel::shutdown::grace). What is left then is reset.
+/// A server that is about to be: what answers, what clients may ask of it, and where it
+/// counts.
 ///
-/// Where all connections that there may be are open, or memory is about to be short, the
-/// one that has been idle for longest makes room for a new one.
-///
-/// # Errors
-/// [`ip::Error::InUse`] and others of [`Tcp::bind`].
-pub async fn serve<T: Tcp>(
-    tcp: &T,
-    port: u16,
+/// ```no_run
+/// # use xenith_http::{Exchange, Limits, Server, Status};
+/// # async fn start(tcp: impl ip::Tcp) -> Result<(), ip::Error> {
+/// Server::new(async |exchange: &mut Exchange<'_>| {
+///     exchange.respond(Status::OK, &[], b"hello").await
+/// })
+/// .limits(Limits { connections: 64, ..Limits::default() })
+/// .serve(&tcp, ip::any(80))
+/// .await
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Server<H> {
+    handler: Rc<H>,
     limits: Limits,
     stats: Rc<Cell<Stats>>,
-    handler: Rc<impl Handler + 'static>,
-    ready: impl FnOnce(u16),
-) -> Result<(), ip::Error> {
-    let listener = tcp.bind(ip::any(port)).await?;
-    let pool = Rc::new(Pool::new(&limits, stats));
-    ready(listener.local_addr().port());
-    loop {
-        match select(listener.accept(), kernel::shutdown_requested()).await {
-            Either::First(Ok((stream, _))) => admit(stream, limits, &pool, &handler),
-            Either::First(Err(ip::Error::Exhausted)) => {
-                count(&pool.stats, |stats| stats.refused += 1);
-                kernel::task::yield_now().await;
+}
+
+impl<H: Handler + 'static> Server<H> {
+    /// Makes a server whose requests `handler` answers, with the default limits.
+    pub fn new(handler: H) -> Self {
+        Self { handler: Rc::new(handler), limits: Limits::default(), stats: Rc::default() }
+    }
+
+    /// Sets what clients may ask of the server's patience and memory.
+    #[must_use]
+    pub fn limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Sets where the server counts what it does, which may be read at any time.
+    #[must_use]
+    pub fn stats(self, stats: Rc<Cell<Stats>>) -> Self {
+        Self { stats, ..self }
+    }
+
+    /// Listens on `addr`, which [`ip::any`] makes of a port. Clients may connect from then
+    /// on, and are answered once [`Bound::serve`] runs.
+    ///
+    /// # Errors
+    /// [`ip::Error::InUse`] and others of [`Tcp::bind`].
+    pub async fn bind<T: Tcp>(
+        self,
+        tcp: &T,
+        addr: SocketAddr,
+    ) -> Result<Bound<T::Listener, H>, ip::Error> {
+        Ok(Bound { listener: tcp.bind(addr).await?, server: self })
+    }
+
+    /// Serves on `addr`: [`bind`](Self::bind) and [`Bound::serve`] in one.
+    ///
+    /// # Errors
+    /// Those of the two.
+    pub async fn serve(self, tcp: &impl Tcp, addr: SocketAddr) -> Result<(), ip::Error> {
+        self.bind(tcp, addr).await?.serve().await
+    }
+}
+
+/// A server that listens.
+#[derive(Debug)]
+pub struct Bound<L, H> {
+    listener: L,
+    server: Server<H>,
+}
+
+impl<L: Listener, H: Handler + 'static> Bound<L, H>
+where
+    L::Stream: 'static,
+{
+    /// Gives the address that it listens on, with the port that it got.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.listener.local_addr()
+    }
+
+    /// Serves until the network is down, or until the toolstack asks for the end
+    /// (`xl shutdown`; SIGTERM). Then nobody new is let in, idle connections are closed at
+    /// once, and requests that are under way are answered and their connections closed, for
+    /// which there is [`grace`](kernel::shutdown::grace). What is left then is reset.
+    ///
+    /// Where all connections that there may be are open, or memory is about to be short, the
+    /// one that has been idle for longest makes room for a new one.
+    ///
+    /// # Errors
+    /// Those of [`Listener::accept`] but [`ip::Error::Exhausted`], which one connection is
+    /// lost by.
+    pub async fn serve(self) -> Result<(), ip::Error> {
+        let Self { listener, server: Server { handler, limits, stats } } = self;
+        let pool = Rc::new(Pool::new(&limits, stats));
+        loop {
+            match select(listener.accept(), kernel::shutdown_requested()).await {
+                Either::First(Ok((stream, _))) => admit(stream, limits, &pool, &handler),
+                Either::First(Err(ip::Error::Exhausted)) => {
+                    count(&pool.stats, |stats| stats.refused += 1);
+                    kernel::task::yield_now().await;
+                }
+                Either::First(Err(error)) => return Err(error),
+                Either::Second(_) => break,
             }
-            Either::First(Err(error)) => return Err(error),
-            Either::Second(_) => break,
         }
+        // Those that came before it.
+        while let Either::First(Ok((stream, _))) = select(listener.accept(), async {}).await {
+            admit(stream, limits, &pool, &handler);
+        }
+        drop(listener);
+        pool.close();
+        if timeout(kernel::shutdown::grace(), pool.empty()).await.is_err() {
+            log::warn!("http: {} connections are cut off", pool.stats.get().open);
+            pool.end();
+            // Until it is done, and told the clients.
+            let _ = timeout(Duration::from_secs(1), pool.empty()).await;
+            kernel::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
     }
-    // Those that came before it.
-    while let Either::First(Ok((stream, _))) = select(listener.accept(), async {}).await {
-        admit(stream, limits, &pool, &handler);
-    }
-    drop(listener);
-    pool.close();
-    if timeout(kernel::shutdown::grace(), pool.empty()).await.is_err() {
-        log::warn!("http: {} connections are cut off", pool.stats.get().open);
-        pool.end();
-        // Until it is done, and told the clients.
-        let _ = timeout(Duration::from_secs(1), pool.empty()).await;
-        kernel::time::sleep(Duration::from_millis(1)).await;
-    }
-    Ok(())
 }
 
 /// Begins to serve a connection, if there is room for it.
@@ -207,12 +170,6 @@ fn admit<S: Stream + 'static>(
     });
     // Without memory for it, the connection is reset.
     task.into_iter().for_each(|task| Place::run_by(pool, number, task));
-}
-
-pub(super) fn count(stats: &Cell<Stats>, f: impl FnOnce(&mut Stats)) {
-    let mut all = stats.get();
-    f(&mut all);
-    stats.set(all);
 }
 
 /// Says that there is too much to do, if that takes no time.
@@ -258,18 +215,18 @@ pub(super) async fn pooled<S: Stream>(
 ) {
     let pool = &*place.pool;
     let mut held = Held { pool, memory: None };
-    let (mut reader, mut writer) = stream.split();
+    let mut link = Link::new(&mut stream);
     let (mut end, mut note) = (0, Note::default());
     let result = loop {
         if end == 0 {
-            match first(&mut reader, &mut held, limits, place).await {
+            match first(&mut link, &mut held, limits, place).await {
                 Ok(0) => break Ok(()),
                 Ok(read) => end = read,
                 Err(error) => break Err(error),
             }
         }
         let Some(memory) = &mut held.memory else { break Ok(()) };
-        match one(&mut reader, &mut writer, memory, end, &mut note, limits, place, handler).await {
+        match one(link.reborrow(), memory, end, &mut note, limits, place, handler).await {
             Ok(Some(rest)) => end = rest,
             Ok(None) => break Ok(()),
             Err(error) => break Err(error),
@@ -280,10 +237,9 @@ pub(super) async fn pooled<S: Stream>(
         if let Some(mut memory) = kernel::memory::zeroed(ANSWER) {
             let answer = response::refusal(&mut memory, status, note.why, note.headless);
             let (_, mut takes) = pool.paces;
-            let _ = put(&mut writer, answer, &mut takes).await;
+            let _ = put(&mut link, answer, &mut takes).await;
         }
     }
-    drop((reader, writer));
     held.put();
     if let Err(Error::Connection(_)) = result {
         return stream.abort();
@@ -312,8 +268,8 @@ pub(super) async fn pooled<S: Stream>(
 
 /// Waits for a request to begin, without memory if many connections wait. How many bytes
 /// of it there are; 0 when none come.
-async fn first<R: Read<Error = ip::Error>>(
-    reader: &mut R,
+async fn first(
+    link: &mut Link<'_>,
     held: &mut Held<'_>,
     limits: &Limits,
     place: &Place,
@@ -325,7 +281,7 @@ async fn first<R: Read<Error = ip::Error>>(
     } else {
         held.take(limits)?
     };
-    let read = place.wait(Doing::Idle, limits.idle, pin!(reader.read(to))).await;
+    let read = place.wait(Doing::Idle, limits.idle, pin!(link.read(to))).await;
     let read = read.unwrap_or(Ok(0))?;
     if many && read > 0 {
         held.take(limits)?[..1].copy_from_slice(&byte);
@@ -344,21 +300,15 @@ struct Note {
 
 /// Serves the request whose first `end` bytes are in the buffer. `None` at the end of the
 /// connection, else how many bytes of what follows are in the buffer already.
-#[allow(clippy::too_many_arguments, reason = "the parts of a connection, borrowed one by one")]
-async fn one<R, W>(
-    reader: &mut R,
-    writer: &mut W,
+async fn one(
+    mut link: Link<'_>,
     memory: &mut Memory,
     mut end: usize,
     note: &mut Note,
     limits: &Limits,
     place: &Place,
     handler: &impl Handler,
-) -> Result<Option<usize>, Error>
-where
-    R: Read<Error = ip::Error>,
-    W: Write<Error = ip::Error>,
-{
+) -> Result<Option<usize>, Error> {
     let pool = &*place.pool;
     let begun = Instant::now();
     let deadline = begun.saturating_add(limits.request);
@@ -385,7 +335,7 @@ where
             memory.resize(limits.head + LINE, &pool.budget)?;
         }
         let left = deadline.saturating_duration_since(Instant::now());
-        let read = pin!(reader.read(&mut memory.buffer[end..]));
+        let read = pin!(link.read(&mut memory.buffer[end..]));
         match place.wait(Doing::Head, left, read).await {
             Some(Ok(0)) => return Err(Error::Connection(ip::Error::Reset)),
             Some(read) => end += read?,
@@ -404,10 +354,10 @@ where
     }
     let (of_head, rest) = memory.buffer.split_at_mut(head.length);
     let request = Request::new(of_head, &head);
-    let (sends, mut takes) = pool.paces;
+    let (sends, takes) = pool.paces;
     let pace = sends.until(begun.saturating_add(limits.whole));
     let mut body = Body::new(
-        (reader, writer),
+        link.reborrow(),
         rest,
         end - head.length,
         head.framing,
@@ -420,21 +370,21 @@ where
         note.why = body.why;
         checked?;
     }
-    let (mut progress, mut keep) = (Progress::default(), head.keep);
-    let response = Response {
-        progress: &mut progress,
-        headless: request.method() == Method::Head,
-        keep: &mut keep,
-        newest: head.is_newest(),
+    let mut exchange = Exchange {
+        request,
+        body,
+        progress: Progress::default(),
+        keep: head.keep,
         memory: &mut memory.text,
-        pace: &mut takes,
+        pace: takes,
         closing: &pool.closing,
     };
     let result = match request.path() {
-        "*" => response.send(&mut body, Status::NO_CONTENT, &METHODS, b"").await,
-        _ => handler.handle(&request, &mut body, response).await,
+        "*" => exchange.respond(Status::NO_CONTENT, &METHODS, b"").await,
+        _ => handler.handle(&mut exchange).await,
     };
     count(&pool.stats, |stats| stats.requests += 1);
+    let Exchange { mut body, progress, keep, .. } = exchange;
     note.why = body.why;
     match result {
         // Once an answer has begun, all that can be done is to cut it off.

@@ -1,22 +1,23 @@
 //! Whole connections, over a stream in memory.
 
-#[macro_use]
-#[path = "../../../tests/http/handler.rs"]
-mod handler;
 #[path = "../../../tests/http/reading.rs"]
 pub(super) mod reading;
 
 pub(super) mod cases;
+mod exchanged;
 mod fair;
 mod printed;
 
 use super::*;
 use core::cell::{Cell, RefCell};
+use core::future::poll_fn;
 use core::net::{Ipv4Addr, SocketAddr};
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
 use core::time::Duration;
 use embedded_io_async::{ErrorType, Read, Write};
 use ip::Stream;
-use kernel::time::{Instant, sleep};
+use kernel::time::{Instant, Sleep, sleep};
 use reading::all;
 use std::collections::VecDeque;
 use std::format;
@@ -33,49 +34,33 @@ enum Step {
 }
 
 /// The server's end of a connection whose client follows a script.
+#[derive(Default)]
 struct Script {
     steps: VecDeque<Step>,
+    wait: Option<Sleep>,
     answer: Rc<RefCell<Vec<u8>>>,
     aborted: Rc<Cell<bool>>,
 }
 
-struct Input<'a>(&'a mut VecDeque<Step>);
-
-struct Output<'a>(&'a RefCell<Vec<u8>>);
+/// The server does not read and write at a time.
+struct Half;
 
 impl ErrorType for Script {
     type Error = ip::Error;
 }
-impl ErrorType for Input<'_> {
-    type Error = ip::Error;
-}
-impl ErrorType for Output<'_> {
+impl ErrorType for Half {
     type Error = ip::Error;
 }
 
-impl Read for Input<'_> {
-    async fn read(&mut self, to: &mut [u8]) -> Result<usize, ip::Error> {
-        loop {
-            match self.0.pop_front() {
-                Some(Step::Waits(time)) => sleep(time).await,
-                Some(Step::Sends(mut bytes)) => {
-                    let count = bytes.len().min(to.len());
-                    to[..count].copy_from_slice(&bytes[..count]);
-                    if count < bytes.len() {
-                        self.0.push_front(Step::Sends(bytes.split_off(count)));
-                    }
-                    return Ok(count);
-                }
-                Some(Step::Closes) | None => return Ok(0),
-            }
-        }
+impl Read for Half {
+    async fn read(&mut self, _: &mut [u8]) -> Result<usize, ip::Error> {
+        unreachable!()
     }
 }
 
-impl Write for Output<'_> {
-    async fn write(&mut self, bytes: &[u8]) -> Result<usize, ip::Error> {
-        self.0.borrow_mut().extend_from_slice(bytes);
-        Ok(bytes.len())
+impl Write for Half {
+    async fn write(&mut self, _: &[u8]) -> Result<usize, ip::Error> {
+        unreachable!()
     }
 
     async fn flush(&mut self) -> Result<(), ip::Error> {
@@ -85,13 +70,13 @@ impl Write for Output<'_> {
 
 impl Read for Script {
     async fn read(&mut self, to: &mut [u8]) -> Result<usize, ip::Error> {
-        Input(&mut self.steps).read(to).await
+        poll_fn(|context| self.poll_read(context, to)).await
     }
 }
 
 impl Write for Script {
     async fn write(&mut self, bytes: &[u8]) -> Result<usize, ip::Error> {
-        Output(&self.answer).write(bytes).await
+        poll_fn(|context| self.poll_write(context, bytes)).await
     }
 
     async fn flush(&mut self) -> Result<(), ip::Error> {
@@ -100,11 +85,41 @@ impl Write for Script {
 }
 
 impl Stream for Script {
-    type Reader<'a> = Input<'a>;
-    type Writer<'a> = Output<'a>;
+    type Reader<'a> = Half;
+    type Writer<'a> = Half;
 
-    fn split(&mut self) -> (Input<'_>, Output<'_>) {
-        (Input(&mut self.steps), Output(&self.answer))
+    fn split(&mut self) -> (Half, Half) {
+        (Half, Half)
+    }
+
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        to: &mut [u8],
+    ) -> Poll<Result<usize, ip::Error>> {
+        loop {
+            if let Some(wait) = &mut self.wait {
+                ready!(Pin::new(wait).poll(context));
+                self.wait = None;
+            }
+            match self.steps.pop_front() {
+                Some(Step::Waits(time)) => self.wait = Some(sleep(time)),
+                Some(Step::Sends(mut bytes)) => {
+                    let count = bytes.len().min(to.len());
+                    to[..count].copy_from_slice(&bytes[..count]);
+                    if count < bytes.len() {
+                        self.steps.push_front(Step::Sends(bytes.split_off(count)));
+                    }
+                    return Poll::Ready(Ok(count));
+                }
+                Some(Step::Closes) | None => return Poll::Ready(Ok(0)),
+            }
+        }
+    }
+
+    fn poll_write(&mut self, _: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize, ip::Error>> {
+        self.answer.borrow_mut().extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
     }
 
     async fn shutdown(&mut self) -> Result<(), ip::Error> {
@@ -129,18 +144,16 @@ impl Stream for Script {
 }
 
 /// Echoes what is posted to `/echo`, ignores what is posted elsewhere.
-struct Echo;
-
-handler!(Echo, |self, request, body, response| {
-    if request.path() != "/echo" {
-        let path = request.path();
-        return response.send(body, Status::OK, &[], path.as_bytes()).await;
+async fn echo(exchange: &mut Exchange<'_>) -> Result<(), Error> {
+    let path = exchange.request().path();
+    if path != "/echo" {
+        return exchange.respond(Status::OK, &[], path.as_bytes()).await;
     }
-    let all = all(body, 7).await?;
-    let mut sink = response.stream(body, Status::OK, &[], None).await?;
-    sink.write(body, &all).await?;
-    sink.finish(body).await
-});
+    let all = all(exchange.body(), 7).await?;
+    let mut sink = exchange.stream(Status::OK, &[], None).await?;
+    sink.write_all(&all).await?;
+    sink.finish().await
+}
 
 /// What a client that follows `steps` is answered, without the dates; whether
 /// the connection was reset; and how long it took.
@@ -150,7 +163,7 @@ fn served(steps: &[Step]) -> (String, bool, Duration) {
 
 /// The same where so many other connections are at work.
 fn served_beside(others: usize, steps: &[Step]) -> (String, bool, Duration) {
-    served_by(&Echo, others, steps)
+    served_by(&echo, others, steps)
 }
 
 /// The same by another handler.
@@ -161,6 +174,7 @@ fn served_by(handler: &impl Handler, others: usize, steps: &[Step]) -> (String, 
         steps: steps.iter().cloned().collect(),
         answer: answer.clone(),
         aborted: aborted.clone(),
+        wait: None,
     };
     let begun = Instant::now();
     let limits = Limits { head: 512, body: 1000, ..Limits::default() };

@@ -1,48 +1,34 @@
 //! What a server does when its process is asked to end.
 
-use core::cell::Cell;
 use core::net::{Ipv4Addr, SocketAddr};
 use core::time::Duration;
 use devices::net::cable::{Options, cable};
-use embedded_io_async::{Read, Write};
+use embedded_io_async::Write;
 use ip::config::Ipv4;
-use ip::{self, Settings, Stack, Stream, Tcp};
+use ip::{Settings, Stack, Stream, Tcp};
 use kernel::task::{block_on, spawn};
 use kernel::time::{Instant, sleep, timeout};
-use std::rc::Rc;
-use xenith_http::{self as http, Body, Limits, Request, Response, Status};
+use xenith_http::{self as http, Exchange, Server, Status};
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const PIECE: Duration = Duration::from_millis(100);
 
 /// Answers with ten pieces in a second, or without an end.
-struct Slow;
-
-impl http::Handler for Slow {
-    async fn handle<R, W>(
-        &self,
-        request: &Request<'_>,
-        body: &mut Body<'_, R, W>,
-        response: Response<'_>,
-    ) -> Result<(), http::Error>
-    where
-        R: Read<Error = ip::Error>,
-        W: Write<Error = ip::Error>,
-    {
-        if request.path() == "/late" {
-            sleep(PIECE * 10).await;
-            return response.send(body, Status::OK, &[], b"").await;
-        }
-        let mut sink = response.stream(body, Status::OK, &[], None).await?;
-        for _ in 0..10 {
-            sink.write(body, b"piece").await?;
-            sleep(PIECE).await;
-        }
-        while request.path() == "/endless" {
-            sink.write(body, &[b'x'; 1000]).await?;
-        }
-        sink.finish(body).await
+async fn slow(exchange: &mut Exchange<'_>) -> Result<(), http::Error> {
+    let path = exchange.request().path();
+    if path == "/late" {
+        sleep(PIECE * 10).await;
+        return exchange.respond(Status::OK, &[], b"").await;
     }
+    let mut sink = exchange.stream(Status::OK, &[], None).await?;
+    for _ in 0..10 {
+        sink.write_all(b"piece").await?;
+        sleep(PIECE).await;
+    }
+    while path == "/endless" {
+        sink.write_all(&[b'x'; 1000]).await?;
+    }
+    sink.finish().await
 }
 
 /// All that a client is told until the end, and whether that was in order.
@@ -68,10 +54,7 @@ fn what_is_under_way_is_finished_and_nobody_new_is_let_in() {
     block_on(async {
         let (a, b) = cable(Options::default());
         let (server, client) = (stack(a, 1), stack(b, 2));
-        let stats = Rc::<Cell<http::Stats>>::default();
-        let serving = spawn(async move {
-            http::serve(&server, 80, Limits::default(), stats, Rc::new(Slow), |_| {}).await
-        });
+        let serving = spawn(async move { Server::new(slow).serve(&server, ip::any(80)).await });
         kernel::task::yield_now().await;
         let to = SocketAddr::new(SERVER.into(), 80);
         let ask = async |path: &str| {

@@ -53,6 +53,7 @@ pub type Ip = OneOf<Stack<devices::Net>, sockets::Sockets>;
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::task::{Context, Poll};
 use core::time::Duration;
 use embedded_io_async::{ErrorKind, Read, Write};
 
@@ -233,6 +234,24 @@ pub trait Stream: Read<Error = Error> + Write<Error = Error> {
 
     /// Both halves, for use side by side.
     fn split(&mut self) -> (Self::Reader<'_>, Self::Writer<'_>);
+
+    /// Reads as [`Read::read`] does, or has `context` woken once that may get further. What
+    /// holds a connection of any type, behind a trait of its own, is made of this: the methods
+    /// of `Read` and `Write` cannot be called through a pointer.
+    ///
+    /// # Errors
+    /// As of [`Read::read`].
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<Result<usize, Error>>;
+
+    /// Writes as [`Write::write`] does, or has `context` woken once that may get further.
+    ///
+    /// # Errors
+    /// As of [`Write::write`].
+    fn poll_write(&mut self, context: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize, Error>>;
 
     /// Says that nothing more will be written, once all that was written is
     /// sent. Reading goes on.

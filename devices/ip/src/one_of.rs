@@ -2,6 +2,7 @@
 
 use super::{Addresses, Datagrams, Error, Listener, Ping, Resolve, Stream, Tcp, Udp};
 use core::net::{IpAddr, SocketAddr};
+use core::task::{Context, Poll};
 use core::time::Duration;
 use embedded_io_async::{ErrorType, Read, Write};
 use kernel::metrics::{Metric, Source};
@@ -106,6 +107,18 @@ impl<A: Stream, B: Stream> Stream for OneOf<A, B> {
                 (OneOf::Second(reader), OneOf::Second(writer))
             }
         }
+    }
+
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<Result<usize, Error>> {
+        of!(self, it => it.poll_read(context, buf))
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize, Error>> {
+        of!(self, it => it.poll_write(context, buf))
     }
 
     async fn shutdown(&mut self) -> Result<(), Error> {

@@ -120,6 +120,20 @@ impl TcpStream {
     fn state(&self, context: &Context<'_>) -> Result<State, Error> {
         self.shared.engine().protocols.state(self.handle, context.waker())
     }
+
+    fn poll_read(&self, context: &Context<'_>, to: &mut [u8]) -> Poll<Result<usize, Error>> {
+        if self.end == End::Closed {
+            return Poll::Ready(Err(Error::Closed));
+        }
+        self.shared.engine().protocols.poll_read(self.handle, to, context.waker())
+    }
+
+    fn poll_write(&self, context: &Context<'_>, bytes: &[u8]) -> Poll<Result<usize, Error>> {
+        if self.end != End::Open {
+            return Poll::Ready(Err(Error::Closed));
+        }
+        self.shared.engine().protocols.poll_write(self.handle, bytes, context.waker())
+    }
 }
 
 impl Drop for TcpStream {
@@ -159,27 +173,13 @@ impl ErrorType for TcpHalf<'_> {
 
 impl Read for TcpHalf<'_> {
     async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
-        let Self(stream) = self;
-        if stream.end == End::Closed {
-            return Err(Error::Closed);
-        }
-        poll_fn(|context| {
-            stream.shared.engine().protocols.poll_read(stream.handle, buf, context.waker())
-        })
-        .await
+        poll_fn(|context| self.0.poll_read(context, buf)).await
     }
 }
 
 impl Write for TcpHalf<'_> {
     async fn write(&mut self, buf: &[u8]) -> Result<usize, Error> {
-        let Self(stream) = self;
-        if stream.end != End::Open {
-            return Err(Error::Closed);
-        }
-        poll_fn(|context| {
-            stream.shared.engine().protocols.poll_write(stream.handle, buf, context.waker())
-        })
-        .await
+        poll_fn(|context| self.0.poll_write(context, buf)).await
     }
 
     async fn flush(&mut self) -> Result<(), Error> {
@@ -193,6 +193,18 @@ impl Stream for TcpStream {
 
     fn split(&mut self) -> (TcpHalf<'_>, TcpHalf<'_>) {
         (TcpHalf(self), TcpHalf(self))
+    }
+
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<Result<usize, Error>> {
+        Self::poll_read(self, context, buf)
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize, Error>> {
+        Self::poll_write(self, context, buf)
     }
 
     async fn shutdown(&mut self) -> Result<(), Error> {

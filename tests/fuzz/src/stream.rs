@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
 /// One end of a connection: what the peer sends, piece by piece, before it closes,
 /// and what it is answered.
@@ -64,15 +65,20 @@ impl ErrorType for Output<'_> {
 
 impl Read for Input<'_> {
     async fn read(&mut self, to: &mut [u8]) -> Result<usize, Error> {
-        let Some(piece) = self.0.front_mut() else { return Ok(0) };
-        let count = piece.len().min(to.len());
-        to[..count].copy_from_slice(&piece[..count]);
-        piece.drain(..count);
-        if piece.is_empty() {
-            self.0.pop_front();
-        }
-        Ok(count)
+        Ok(take(self.0, to))
     }
+}
+
+/// Takes what comes next of what the peer sends.
+fn take(pieces: &mut Pieces, to: &mut [u8]) -> usize {
+    let Some(piece) = pieces.front_mut() else { return 0 };
+    let count = piece.len().min(to.len());
+    to[..count].copy_from_slice(&piece[..count]);
+    piece.drain(..count);
+    if piece.is_empty() {
+        pieces.pop_front();
+    }
+    count
 }
 
 impl Write for Output<'_> {
@@ -108,6 +114,15 @@ impl Stream for Script {
 
     fn split(&mut self) -> (Input<'_>, Output<'_>) {
         (Input(&mut self.pieces), Output(&self.answer))
+    }
+
+    fn poll_read(&mut self, _: &mut Context<'_>, buf: &mut [u8]) -> Poll<Result<usize, Error>> {
+        Poll::Ready(Ok(take(&mut self.pieces, buf)))
+    }
+
+    fn poll_write(&mut self, _: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize, Error>> {
+        self.answer.borrow_mut().extend_from_slice(buf);
+        Poll::Ready(Ok(buf.len()))
     }
 
     async fn shutdown(&mut self) -> Result<(), Error> {

@@ -6,33 +6,14 @@ use super::inflate::{self, Inflate};
 use super::{Error, Part};
 use crate::Body;
 use core::time::Duration;
-use embedded_io_async::{ErrorType, Read, Write};
-use ip::Stream;
+use embedded_io_async::{ErrorType, Read};
 
 /// Bytes of coded content that are read at once.
 const PIECE: usize = 1024;
 
-/// Where a client's body would say `100 Continue`: a client has nothing to say there.
-#[derive(Debug)]
-pub(super) struct Mute;
-
-impl ErrorType for Mute {
-    type Error = ip::Error;
-}
-
-impl Write for Mute {
-    async fn write(&mut self, bytes: &[u8]) -> Result<usize, ip::Error> {
-        Ok(bytes.len())
-    }
-
-    async fn flush(&mut self) -> Result<(), ip::Error> {
-        Ok(())
-    }
-}
-
 /// The content of an answer: bytes, until 0 of them are read. Decoded where it is coded.
-pub struct Content<'a, S> {
-    pub(super) body: Body<'a, S, Mute>,
+pub struct Content<'a> {
+    pub(super) body: Body<'a>,
     decoder: Option<Decoder>,
     /// How many bytes there may be, and how many more.
     most: u64,
@@ -50,16 +31,16 @@ struct Decoder {
     begun: bool,
 }
 
-impl<S> core::fmt::Debug for Content<'_, S> {
+impl core::fmt::Debug for Content<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Content").field("left", &self.left).finish_non_exhaustive()
     }
 }
 
-impl<'a, S: Stream> Content<'a, S> {
+impl<'a> Content<'a> {
     /// The content in `body`, of at most `most` bytes.
     pub(super) fn new(
-        body: Body<'a, S, Mute>,
+        body: Body<'a>,
         coding: Coding,
         (most, patience): (u64, Duration),
     ) -> Result<Self, Error> {
@@ -105,11 +86,11 @@ impl<'a, S: Stream> Content<'a, S> {
     }
 }
 
-impl<S> ErrorType for Content<'_, S> {
+impl ErrorType for Content<'_> {
     type Error = Error;
 }
 
-impl<S: Stream> Read for Content<'_, S> {
+impl Read for Content<'_> {
     async fn read(&mut self, to: &mut [u8]) -> Result<usize, Error> {
         let count = self.decoded(to).await?;
         let left = self.left.checked_sub(count as u64);

@@ -21,6 +21,7 @@ pub use request::Request;
 use super::body::{Body, LINE};
 use super::budget::Budget;
 use super::fields::Framing;
+use super::link::Link;
 use super::pace::Pace;
 use super::response::put;
 use super::url::Url;
@@ -28,7 +29,6 @@ use super::{Error as Wrong, Status};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use answer::{AnswerHead, Coding};
-use content::Mute;
 use core::cell::Cell;
 use core::pin::pin;
 use core::time::Duration;
@@ -114,7 +114,7 @@ impl<'a, N: Tcp + Resolve> Client<'a, N> {
     pub async fn fetch<T>(
         &mut self,
         request: &Request<'_>,
-        take: impl AsyncFnOnce(&Url, Answer<'_>, &mut Content<'_, N::Stream>) -> Result<T, Error>,
+        take: impl AsyncFnOnce(&Url, Answer<'_>, &mut Content<'_>) -> Result<T, Error>,
     ) -> Result<T, Failure> {
         let mut at = String::from(request.url);
         let total = self.limits.total;
@@ -135,7 +135,7 @@ impl<'a, N: Tcp + Resolve> Client<'a, N> {
         &mut self,
         request: &Request<'_>,
         at: &mut String,
-        take: impl AsyncFnOnce(&Url, Answer<'_>, &mut Content<'_, N::Stream>) -> Result<T, Error>,
+        take: impl AsyncFnOnce(&Url, Answer<'_>, &mut Content<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let limits = self.limits;
         let mut url = Url::parse(request.url).map_err(Error::Url)?;
@@ -157,7 +157,7 @@ impl<'a, N: Tcp + Resolve> Client<'a, N> {
                     (Coding::Identity, content) => content,
                     _ => Coding::Other,
                 };
-                let take = async |answer: Answer<'_>, content: &mut Content<'_, N::Stream>| {
+                let take = async |answer: Answer<'_>, content: &mut Content<'_>| {
                     take(&url, answer, content).await
                 };
                 return self.content(heard, &url, coding, take).await;
@@ -183,17 +183,17 @@ impl<'a, N: Tcp + Resolve> Client<'a, N> {
         heard: Heard<N::Stream>,
         url: &Url,
         coding: Coding,
-        take: impl AsyncFnOnce(Answer<'_>, &mut Content<'_, N::Stream>) -> Result<T, Error>,
+        take: impl AsyncFnOnce(Answer<'_>, &mut Content<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let Heard { mut stream, head, end, sent } = heard;
         let bounds = (self.limits.body, self.limits.answer);
         let (of_head, rest) = self.buffer.split_at_mut_checked(head.length).ok_or(Error::Memory)?;
         // What is collected of it is the program's own affair.
-        let (mut mute, budget) = (Mute, Budget::new(usize::MAX));
+        let budget = Budget::new(usize::MAX);
         let counted = (bounds.0, Pace::each(bounds.1), &budget);
         let rest_of_head = end - head.length;
-        let parts = (&mut stream, &mut mute);
-        let body = Body::new(parts, rest, rest_of_head, head.framing, false, counted);
+        let body =
+            Body::new(Link::new(&mut stream), rest, rest_of_head, head.framing, false, counted);
         let mut content = Content::new(body, coding, bounds)?;
         let result = take(Answer::new(of_head, &head), &mut content).await;
         let keep = head.keep && sent;
@@ -296,7 +296,7 @@ pub async fn get<N: Tcp + Resolve, T>(
     net: &N,
     url: &str,
     limits: &Limits,
-    take: impl AsyncFnOnce(&Url, Answer<'_>, &mut Content<'_, N::Stream>) -> Result<T, Error>,
+    take: impl AsyncFnOnce(&Url, Answer<'_>, &mut Content<'_>) -> Result<T, Error>,
 ) -> Result<T, Failure> {
     let mut client = Client::new(net, *limits);
     let result = client.fetch(&Request::get(url), take).await;

@@ -7,11 +7,12 @@ use crate::tests::reading::all;
 use core::cell::RefCell;
 use core::future::poll_fn;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
-use core::task::{Poll, Waker};
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker, ready};
 use embedded_io_async::ErrorType;
 use ip::{Addresses, Listener};
 use kernel::task::block_on;
-use kernel::time::sleep;
+use kernel::time::{Sleep, sleep};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::string::ToString;
@@ -41,6 +42,7 @@ struct State {
     heard: usize,
     aborted: bool,
     waker: Option<Waker>,
+    wait: Option<Sleep>,
 }
 
 impl State {
@@ -72,47 +74,50 @@ impl ErrorType for Half<'_> {
     type Error = ip::Error;
 }
 
-impl Read for Half<'_> {
-    async fn read(&mut self, to: &mut [u8]) -> Result<usize, ip::Error> {
+impl Half<'_> {
+    fn poll(&mut self, context: &mut Context<'_>, to: &mut [u8]) -> Poll<Result<usize, ip::Error>> {
+        let mut state = self.0.borrow_mut();
         loop {
-            if !*self.1 {
-                poll_fn(|context| {
-                    let mut state = self.0.borrow_mut();
-                    // A server may leave without having heard anything.
-                    if matches!(state.acts.front(), Some(Act::Closes | Act::Resets)) {
-                        return Poll::Ready(());
-                    }
-                    state.waker = Some(context.waker().clone());
-                    let Some(end) = state.request() else { return Poll::Pending };
-                    state.heard = end;
-                    Poll::Ready(())
-                })
-                .await;
-                *self.1 = true;
+            if let Some(wait) = &mut state.wait {
+                ready!(Pin::new(wait).poll(context));
+                state.wait = None;
             }
-            let act = self.0.borrow_mut().acts.pop_front();
-            match act {
+            // A server may leave without having heard anything.
+            if !*self.1 && !matches!(state.acts.front(), Some(Act::Closes | Act::Resets)) {
+                state.waker = Some(context.waker().clone());
+                let Some(end) = state.request() else { return Poll::Pending };
+                state.heard = end;
+            }
+            *self.1 = true;
+            match state.acts.pop_front() {
                 Some(Act::Says(mut bytes)) => {
                     let count = bytes.len().min(to.len());
                     to[..count].copy_from_slice(&bytes[..count]);
                     if count < bytes.len() {
-                        let rest = Act::Says(bytes.split_off(count));
-                        self.0.borrow_mut().acts.push_front(rest);
+                        state.acts.push_front(Act::Says(bytes.split_off(count)));
                     }
                     if count > 0 {
-                        return Ok(count);
+                        return Poll::Ready(Ok(count));
                     }
                 }
-                Some(Act::Waits(seconds)) => sleep(Duration::from_secs(seconds)).await,
+                Some(Act::Waits(seconds)) => {
+                    state.wait = Some(sleep(Duration::from_secs(seconds)));
+                }
                 Some(Act::Listens) => *self.1 = false,
                 Some(Act::Closes) => {
-                    self.0.borrow_mut().acts.push_front(Act::Closes);
-                    return Ok(0);
+                    state.acts.push_front(Act::Closes);
+                    return Poll::Ready(Ok(0));
                 }
-                Some(Act::Resets) => return Err(ip::Error::Reset),
-                None => sleep(Duration::from_secs(1_000_000)).await,
+                Some(Act::Resets) => return Poll::Ready(Err(ip::Error::Reset)),
+                None => state.wait = Some(sleep(Duration::from_secs(1_000_000))),
             }
         }
+    }
+}
+
+impl Read for Half<'_> {
+    async fn read(&mut self, to: &mut [u8]) -> Result<usize, ip::Error> {
+        poll_fn(|context| self.poll(context, to)).await
     }
 }
 
@@ -153,6 +158,22 @@ impl Stream for Line {
 
     fn split(&mut self) -> (Half<'_>, Mouth<'_>) {
         (Half(&self.0, &mut self.2), Mouth(&self.0))
+    }
+
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        to: &mut [u8],
+    ) -> Poll<Result<usize, ip::Error>> {
+        Half(&self.0, &mut self.2).poll(context, to)
+    }
+
+    fn poll_write(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<Result<usize, ip::Error>> {
+        pin!(self.write(bytes)).poll(context)
     }
 
     async fn shutdown(&mut self) -> Result<(), ip::Error> {
@@ -281,7 +302,7 @@ fn ask(world: &World, limits: Limits, requests: &[Request<'_>]) -> Vec<String> {
     block_on(async {
         let (mut client, mut results) = (Client::new(world, limits), Vec::new());
         for request in requests {
-            let take = async |url: &Url, answer: Answer<'_>, content: &mut Content<'_, Line>| {
+            let take = async |url: &Url, answer: Answer<'_>, content: &mut Content<'_>| {
                 let all = all(content, 333).await?;
                 let content = String::from_utf8_lossy(&all).into_owned();
                 Ok((url.to_string(), format!("{:03} {content}", answer.status().0)))

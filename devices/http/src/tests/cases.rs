@@ -24,28 +24,23 @@ pub(crate) fn of_clients() -> Vec<(String, Vec<String>, Vec<u8>)> {
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the table expects of an app: a page at `/`, which also sends back what is posted.
-struct App;
-
-handler!(App, |self, request, body, response| {
+async fn app(exchange: &mut Exchange<'_>) -> Result<(), Error> {
     let plain = ("Content-Type", "text/plain");
     let allow = [plain, ("Allow", "GET, HEAD, POST, OPTIONS")];
+    let request = exchange.request();
     match (request.method(), request.path()) {
-        (_, path) if path != "/" => {
-            response.send(body, Status::NOT_FOUND, &[plain], b"nothing").await
-        }
-        (Method::Get | Method::Head, _) => {
-            response.send(body, Status::OK, &[plain], b"a page").await
-        }
+        (_, path) if path != "/" => exchange.respond(Status::NOT_FOUND, &[plain], b"nothing").await,
+        (Method::Get | Method::Head, _) => exchange.respond(Status::OK, &[plain], b"a page").await,
         (Method::Post, _) => {
-            let all = all(body, 1024).await?;
-            let mut sink = response.stream(body, Status::OK, &[plain], None).await?;
-            sink.write(body, &all).await?;
-            sink.finish(body).await
+            let all = all(exchange.body(), 1024).await?;
+            let mut sink = exchange.stream(Status::OK, &[plain], None).await?;
+            sink.write_all(&all).await?;
+            sink.finish().await
         }
-        (Method::Options, _) => response.send(body, Status::NO_CONTENT, &allow[1..], b"").await,
-        _ => response.send(body, Status::METHOD_NOT_ALLOWED, &allow, b"no").await,
+        (Method::Options, _) => exchange.respond(Status::NO_CONTENT, &allow[1..], b"").await,
+        _ => exchange.respond(Status::METHOD_NOT_ALLOWED, &allow, b"no").await,
     }
-});
+}
 
 /// What comes back from the app when each part is sent in pieces of so many bytes.
 fn outcome(case: &Case, piece: usize) -> Outcome {
@@ -57,10 +52,10 @@ fn outcome(case: &Case, piece: usize) -> Outcome {
         steps.push_back(Step::Waits(Duration::from_millis(1)));
     }
     steps.extend([Step::Waits(PATIENCE), Step::Closes]);
-    let script = Script { steps, answer: answer.clone(), aborted: Rc::default() };
+    let script = Script { steps, answer: answer.clone(), ..Script::default() };
     let begun = Instant::now();
     let (limits, stats) = (Limits::default(), Cell::default());
-    kernel::task::block_on(connection(script, &limits, &stats, &App));
+    kernel::task::block_on(connection(script, &limits, &stats, &app));
     Outcome { bytes: answer.take(), closed: begun.elapsed() < PATIENCE }
 }
 

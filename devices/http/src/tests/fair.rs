@@ -27,9 +27,10 @@ fn beside<F: Future>(
         let (a, b) = cable(Options::default());
         let (server, client) = (stack(a, 1), stack(b, 2));
         let stats = Rc::<Cell<Stats>>::default();
-        let (of_server, handler) = (stats.clone(), Rc::new(handler));
-        let serving =
-            spawn(async move { serve(&server, 80, limits, of_server, handler, |_| {}).await });
+        let of_server = stats.clone();
+        let serving = spawn(async move {
+            Server::new(handler).limits(limits).stats(of_server).serve(&server, ip::any(80)).await
+        });
         kernel::task::yield_now().await;
         let result = clients(client, stats).await;
         drop(serving);
@@ -69,7 +70,7 @@ fn few() -> Limits {
 
 #[test]
 fn silent_connections_make_room_for_those_that_ask_t7() {
-    beside(few(), Echo, |client, stats| async move {
+    beside(few(), echo, |client, stats| async move {
         let mut silent = Vec::new();
         for _ in 0..32 {
             silent.push(connected(&client).await);
@@ -87,7 +88,7 @@ fn silent_connections_make_room_for_those_that_ask_t7() {
 
 #[test]
 fn who_is_idle_for_longest_makes_room_and_who_is_served_does_not() {
-    beside(few(), Echo, |client, _| async move {
+    beside(few(), echo, |client, _| async move {
         let body = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nh";
         let mut at_work = connected(&client).await;
         at_work.write_all(body.as_bytes()).await.unwrap();
@@ -112,7 +113,7 @@ fn who_is_idle_for_longest_makes_room_and_who_is_served_does_not() {
 
 #[test]
 fn where_all_are_at_work_a_further_one_is_told_so() {
-    beside(few(), Echo, |client, stats| async move {
+    beside(few(), echo, |client, stats| async move {
         let body = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nh";
         let mut at_work = Vec::new();
         for _ in 0..8 {
@@ -152,7 +153,7 @@ fn a_body_of_a_byte_in_six_seconds_ends_t7() {
 #[test]
 fn an_answer_that_is_not_taken_ends() {
     let limits = Limits { connections: 1, ..few() };
-    beside(limits, Endless, |client, stats| async move {
+    beside(limits, endless, |client, stats| async move {
         let mut stream = connected(&client).await;
         stream.write_all(GET.as_bytes()).await.unwrap();
         // A byte in six seconds is less than the rate.
@@ -169,27 +170,23 @@ fn an_answer_that_is_not_taken_ends() {
 }
 
 /// Answers without an end.
-struct Endless;
-
-handler!(Endless, |self, _, body, response| {
-    let mut sink = response.stream(body, Status::OK, &[], None).await?;
+async fn endless(exchange: &mut Exchange<'_>) -> Result<(), Error> {
+    let mut sink = exchange.stream(Status::OK, &[], None).await?;
     loop {
-        sink.write(body, &[b'x'; 1000]).await?;
+        sink.write_all(&[b'x'; 1000]).await?;
     }
-});
+}
 
 /// Collects a body, holds it for a while, and tells its length.
-struct Collector;
-
-handler!(Collector, |self, request, body, response| {
-    let all = body.collect(10_000).await?;
-    if request.path() == "/wait" {
+async fn collector(exchange: &mut Exchange<'_>) -> Result<(), Error> {
+    let all = exchange.body().collect(10_000).await?;
+    if exchange.request().path() == "/wait" {
         sleep(SECOND * 60).await;
     }
     assert!(all.iter().all(|&byte| byte == b'x'));
     let length = format!("{}", all.len());
-    response.send(body, Status::OK, &[("X-Length", &length)], b"").await
-});
+    exchange.respond(Status::OK, &[("X-Length", &length)], b"").await
+}
 
 /// A request with a body of `length` bytes.
 fn post(path: &str, length: usize, chunked: bool) -> String {
@@ -206,7 +203,7 @@ fn post(path: &str, length: usize, chunked: bool) -> String {
 
 #[test]
 fn a_body_is_collected_up_to_a_limit() {
-    beside(few(), Collector, |client, _| async move {
+    beside(few(), collector, |client, _| async move {
         for chunked in [false, true] {
             for (length, expected) in
                 [(0, 200), (1, 200), (4096, 200), (10_000, 200), (10_001, 413)]
@@ -223,7 +220,7 @@ fn a_body_is_collected_up_to_a_limit() {
 fn what_is_collected_is_counted_for_all_connections_t8() {
     // Two connections at work, and 20,000 bytes.
     let limits = Limits { memory: 2 * 5632 + 20_000, ..few() };
-    beside(limits, Collector, |client, _| async move {
+    beside(limits, collector, |client, _| async move {
         let mut first = connected(&client).await;
         first.write_all(post("/wait", 10_000, true).as_bytes()).await.unwrap();
         let mut second = connected(&client).await;

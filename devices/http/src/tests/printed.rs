@@ -3,9 +3,6 @@
 use super::*;
 use std::string::ToString;
 
-/// Answers each path with a text that is printed in another way.
-struct Printer;
-
 /// What `/text` is answered with.
 fn text() -> String {
     (0..2000).map(|line| format!("{line}\n")).collect()
@@ -20,7 +17,9 @@ impl fmt::Display for Broken {
     }
 }
 
-handler!(Printer, |self, request, body, response| {
+/// Answers each path with a text that is printed in another way.
+async fn printer(exchange: &mut Exchange<'_>) -> Result<(), Error> {
+    let request = exchange.request();
     let (all, long) = (text(), "v".repeat(5000));
     let (fields, length): (&[_], _) = match request.path() {
         "/long-field" => (&[("X-Long", &*long)], Some(0)),
@@ -29,33 +28,33 @@ handler!(Printer, |self, request, body, response| {
         "/more" => (&[], Some(all.len() as u64 - 1)),
         _ => (&[], None),
     };
-    let mut sink = response.stream(body, Status::OK, fields, length).await?;
+    let mut sink = exchange.stream(Status::OK, fields, length).await?;
     match request.path() {
         "/lines" => {
             for line in 0..2000 {
-                sink.print(body, format_args!("{line}\n")).await?;
+                sink.print(format_args!("{line}\n")).await?;
             }
         }
         "/mixed" => {
-            sink.print(body, format_args!("a{}", "b")).await?;
-            sink.print(body, format_args!("")).await?;
-            sink.write(body, b"cd").await?;
-            sink.print(body, format_args!("e")).await?;
-            sink.flush(body).await?;
-            sink.flush(body).await?;
-            sink.print(body, format_args!("f")).await?;
+            sink.print(format_args!("a{}", "b")).await?;
+            sink.print(format_args!("")).await?;
+            sink.write_all(b"cd").await?;
+            sink.print(format_args!("e")).await?;
+            sink.flush().await?;
+            sink.flush().await?;
+            sink.print(format_args!("f")).await?;
         }
-        "/broken" => sink.print(body, format_args!("{Broken}")).await?,
+        "/broken" => sink.print(format_args!("{Broken}")).await?,
         "/empty" | "/long-field" => {}
-        _ => sink.print(body, format_args!("{all}")).await?,
+        _ => sink.print(format_args!("{all}")).await?,
     }
-    sink.finish(body).await
-});
+    sink.finish().await
+}
 
 /// What a GET of `path` is answered, and whether the connection was reset.
 fn got(path: &str) -> (String, bool) {
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
-    let (answer, reset, _) = served_by(&Printer, 0, &[sends(&request)]);
+    let (answer, reset, _) = served_by(&printer, 0, &[sends(&request)]);
     (answer, reset)
 }
 
@@ -110,7 +109,7 @@ fn printed_bytes_are_counted() {
 #[test]
 fn head_asks_for_no_printed_content() {
     let request = "HEAD /broken HTTP/1.1\r\nHost: x\r\n\r\n";
-    let (answer, reset, _) = served_by(&Printer, 0, &[sends(request)]);
+    let (answer, reset, _) = served_by(&printer, 0, &[sends(request)]);
     assert!(answer.ends_with("Transfer-Encoding: chunked\r\n\r\n") && !reset, "{answer}");
 }
 

@@ -5,7 +5,7 @@ use crate::{Error, Listener, Stream};
 use core::cell::Cell;
 use core::future::poll_fn;
 use core::net::SocketAddr;
-use core::task::Poll;
+use core::task::{Context, Poll};
 use core::time::Duration;
 use embedded_io_async::{ErrorType, Read, Write};
 use kernel::machine::ioctl::unacknowledged;
@@ -170,18 +170,41 @@ impl TcpStream {
         interest: Interest,
         mut call: impl FnMut(&OwnedFd) -> Result<R, Errno>,
     ) -> Result<R, Error> {
+        poll_fn(|context| self.poll(interest, context, &mut call)).await
+    }
+
+    /// Calls `call`, and has `context` woken if it blocks.
+    fn poll<R>(
+        &self,
+        interest: Interest,
+        context: &mut Context<'_>,
+        call: impl FnMut(&OwnedFd) -> Result<R, Errno>,
+    ) -> Poll<Result<R, Error>> {
         if let Some(error) = self.failed.get() {
-            return Err(error);
+            return Poll::Ready(Err(error));
         }
-        let Some(socket) = &self.socket else { return Err(Error::Closed) };
-        let result = poll_fn(|context| socket.poll(interest, context, &mut call)).await;
-        result.map_err(|errno| {
+        let Some(socket) = &self.socket else { return Poll::Ready(Err(Error::Closed)) };
+        socket.poll(interest, context, call).map_err(|errno| {
             let error = error(errno);
             if error != Error::Exhausted {
                 self.failed.set(Some(error));
             }
             error
         })
+    }
+
+    fn poll_read(&self, context: &mut Context<'_>, to: &mut [u8]) -> Poll<Result<usize, Error>> {
+        if matches!(self.end, End::Closed | End::Arrived) {
+            return Poll::Ready(Err(Error::Closed));
+        }
+        self.poll(Interest::Read, context, |it| rustix::io::read(it, &mut *to))
+    }
+
+    fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize, Error>> {
+        if self.end != End::Open {
+            return Poll::Ready(Err(Error::Closed));
+        }
+        self.poll(Interest::Write, context, |it| net::send(it, bytes, SendFlags::NOSIGNAL))
     }
 
     /// Whether the peer has acknowledged all, and the end of it.
@@ -257,21 +280,13 @@ impl ErrorType for Half<'_> {
 
 impl Read for Half<'_> {
     async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
-        let Self(stream) = self;
-        if matches!(stream.end, End::Closed | End::Arrived) {
-            return Err(Error::Closed);
-        }
-        stream.ready(Interest::Read, |it| rustix::io::read(it, &mut *buf)).await
+        poll_fn(|context| self.0.poll_read(context, buf)).await
     }
 }
 
 impl Write for Half<'_> {
     async fn write(&mut self, buf: &[u8]) -> Result<usize, Error> {
-        let Self(stream) = self;
-        if stream.end != End::Open {
-            return Err(Error::Closed);
-        }
-        stream.ready(Interest::Write, |it| net::send(it, buf, SendFlags::NOSIGNAL)).await
+        poll_fn(|context| self.0.poll_write(context, buf)).await
     }
 
     async fn flush(&mut self) -> Result<(), Error> {
@@ -285,6 +300,18 @@ impl Stream for TcpStream {
 
     fn split(&mut self) -> (Half<'_>, Half<'_>) {
         (Half(self), Half(self))
+    }
+
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<Result<usize, Error>> {
+        Self::poll_read(self, context, buf)
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize, Error>> {
+        Self::poll_write(self, context, buf)
     }
 
     async fn shutdown(&mut self) -> Result<(), Error> {

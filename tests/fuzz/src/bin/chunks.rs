@@ -3,15 +3,10 @@
 
 #![no_main]
 
-#[macro_use]
-#[path = "../../../http/handler.rs"]
-mod handler;
 #[path = "../../../http/reading.rs"]
 mod reading;
 
-use xenith::http::{Body, Error, Handler, Limits, Request, Response, Status, connection};
-use xenith::ip;
-use embedded_io_async::{Read, Write};
+use xenith::http::{Error, Exchange, Handler, Limits, Status, connection};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use reading::all;
@@ -177,8 +172,10 @@ struct App {
     bodies: RefCell<Vec<Vec<u8>>>,
 }
 
-handler!(App, |self, _, body, response| {
-    let all = all(body, 7).await?;
-    self.bodies.borrow_mut().push(all);
-    response.send(body, Status::OK, &[], b"").await
-});
+impl Handler for App {
+    async fn handle(&self, exchange: &mut Exchange<'_>) -> Result<(), Error> {
+        let all = all(exchange.body(), 7).await?;
+        self.bodies.borrow_mut().push(all);
+        exchange.respond(Status::OK, &[], b"").await
+    }
+}

@@ -2,15 +2,11 @@
 
 #![no_main]
 
-#[macro_use]
-#[path = "../../../http/handler.rs"]
-mod handler;
 #[path = "../../../http/reading.rs"]
 mod reading;
 
-use xenith::http::{Body, Error, Handler, Limits, Request, Response, Status, connection};
-use xenith::ip;
-use embedded_io_async::{Read, Write};
+use xenith::http::{Error, Exchange, Handler, Limits, Status, connection};
+use embedded_io_async::Write;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use reading::all;
@@ -61,18 +57,22 @@ struct Echo {
     requests: RefCell<Vec<String>>,
 }
 
-handler!(Echo, |self, request, body, response| {
-    let (length, coding) = (request.field("content-length"), request.field("transfer-encoding"));
-    assert!(length.is_none() || coding.is_none(), "two lengths of one body");
-    assert!(request.path().starts_with(['/', '*']), "{:?}", request.path());
-    let asked = format!("{:?} {} {:?}", request.method(), request.path(), request.query());
-    self.requests.borrow_mut().push(asked);
-    if !request.path().ends_with('e') {
-        return response.send(body, Status::OK, &[], request.path().as_bytes()).await;
+impl Handler for Echo {
+    async fn handle(&self, exchange: &mut Exchange<'_>) -> Result<(), Error> {
+        let request = exchange.request();
+        let length = request.field("content-length");
+        let coding = request.field("transfer-encoding");
+        assert!(length.is_none() || coding.is_none(), "two lengths of one body");
+        assert!(request.path().starts_with(['/', '*']), "{:?}", request.path());
+        let asked = format!("{:?} {} {:?}", request.method(), request.path(), request.query());
+        self.requests.borrow_mut().push(asked);
+        if !request.path().ends_with('e') {
+            return exchange.respond(Status::OK, &[], request.path().as_bytes()).await;
+        }
+        let all = all(exchange.body(), 7).await?;
+        assert!(all.len() <= 1000);
+        let mut sink = exchange.stream(Status::OK, &[], None).await?;
+        sink.write_all(&all).await?;
+        sink.finish().await
     }
-    let all = all(body, 7).await?;
-    assert!(all.len() <= 1000);
-    let mut sink = response.stream(body, Status::OK, &[], None).await?;
-    sink.write(body, &all).await?;
-    sink.finish(body).await
-});
+}

@@ -1,0 +1,203 @@
+//! A request and its response: what a handler is given.
+
+use super::body::Body;
+use super::head::{Method, Request, Version};
+use super::pace::Pace;
+use super::response::{Asked, Content, Head, Progress, Window, is_empty, put};
+use super::sink::Sink;
+use super::upgrade::Upgraded;
+use super::{Error, Status, date};
+use core::cell::Cell;
+use core::net::SocketAddr;
+
+/// Answers requests.
+///
+/// An `async fn` of one parameter is a handler, and so is an async closure:
+///
+/// ```
+/// # use xenith_http::{Error, Exchange, Handler, Status};
+/// async fn hello(exchange: &mut Exchange<'_>) -> Result<(), Error> {
+///     let path = exchange.request().path();
+///     exchange.respond(Status::OK, &[("Content-Type", "text/plain")], path.as_bytes()).await
+/// }
+/// # fn is_handler(_: impl Handler) {}
+/// # is_handler(hello);
+/// # is_handler(async |exchange: &mut Exchange<'_>| hello(exchange).await);
+/// ```
+pub trait Handler {
+    /// Answers the request of `exchange` by one of the ways that it has. What is left of the
+    /// body then is thrown away.
+    ///
+    /// An error ends the connection, never the machine: where no answer has begun, it is
+    /// answered with its status, and cut off otherwise. A panic, and an allocation that
+    /// fails where it cannot be told (`format!`, `Vec::push`), ends the machine. So let no
+    /// request decide how much is allocated: print answers ([`Sink::print`]),
+    /// read bodies as they come or [collect](Body::collect) them, and use `try_reserve`,
+    /// whose error becomes one of these by `?`.
+    ///
+    /// # Errors
+    /// Those of the body and the connection, which end it.
+    fn handle(&self, exchange: &mut Exchange<'_>) -> impl Future<Output = Result<(), Error>>;
+}
+
+impl<F> Handler for F
+where
+    F: AsyncFn(&mut Exchange<'_>) -> Result<(), Error>,
+{
+    fn handle(&self, exchange: &mut Exchange<'_>) -> impl Future<Output = Result<(), Error>> {
+        self(exchange)
+    }
+}
+
+/// A request and its response, which is to be given once.
+///
+/// Fields are the app's, and checked: a name is a token and a value holds no control
+/// characters (RFC 9110, section 5.5). What the server says as well, `Date`, `Server`,
+/// `Content-Length` and `Connection`, is said once: as the app has it if it does.
+/// `Transfer-Encoding` is the server's alone.
+///
+/// [`respond`](Self::respond) is for content that there is as a whole. What is made for the
+/// request is best [streamed](Self::stream) and [printed](Sink::print): that takes no
+/// memory, however much it is and however many ask for it.
+#[derive(Debug)]
+pub struct Exchange<'a> {
+    pub(super) request: Request<'a>,
+    pub(super) body: Body<'a>,
+    pub(super) progress: Progress,
+    /// The connection can be used again.
+    pub(super) keep: bool,
+    /// What the head is made in, [`ROOM`](super::response::ROOM) bytes.
+    pub(super) memory: &'a mut [u8],
+    pub(super) pace: Pace,
+    /// The server ends: there are no more requests on this connection.
+    pub(super) closing: &'a Cell<bool>,
+}
+
+impl<'a> Exchange<'a> {
+    /// Gives the request without its body. It is a copy of references, which may be kept
+    /// while the response is sent.
+    #[must_use]
+    pub const fn request(&self) -> Request<'a> {
+        self.request
+    }
+
+    /// Gives the body of the request, to be read.
+    pub const fn body(&mut self) -> &mut Body<'a> {
+        &mut self.body
+    }
+
+    /// Gives the address of the client, or of what stands between.
+    #[must_use]
+    pub fn peer_addr(&self) -> SocketAddr {
+        self.body.link.peer()
+    }
+
+    /// Gives the address of this machine that the client connected to.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.body.link.local()
+    }
+
+    /// Gives the status of the response, once one has begun.
+    #[must_use]
+    pub const fn status(&self) -> Option<Status> {
+        self.progress.status
+    }
+
+    /// Gives how many bytes of content were sent so far, without what delimits them.
+    #[must_use]
+    pub const fn sent(&self) -> u64 {
+        self.progress.sent
+    }
+
+    /// Sends the head of the response, and says how its content is delimited.
+    async fn begin(
+        &mut self,
+        status: Status,
+        fields: &[(&str, &str)],
+        length: Option<u64>,
+    ) -> Result<Content, Error> {
+        if self.progress.begun {
+            return Err(Error::Request(Status::INTERNAL));
+        }
+        self.keep &= !self.closing.get();
+        let asked = Asked {
+            headless: self.request.method() == Method::Head,
+            newest: self.request.version() == Version::Http11,
+            waiting: self.body.answered(),
+        };
+        let mut head = Head::new(&asked, &mut self.keep, status, fields, length)?;
+        let date = date::format(kernel::time::wall_clock().as_secs());
+        head.date = core::str::from_utf8(&date).unwrap_or_default();
+        self.progress.begun = true;
+        self.progress.status = Some(status);
+        let mut sent = 0;
+        loop {
+            let mut window = Window::new(self.memory, sent);
+            head.write(&mut window);
+            let (count, last) = (window.filled, !window.full);
+            let part = self.memory.get(..count).unwrap_or_default();
+            put(&mut self.body.link, part, &mut self.pace).await?;
+            sent += count;
+            if last {
+                let silent = asked.headless || is_empty(status);
+                return Ok(if silent { Content::Silent } else { head.content });
+            }
+        }
+    }
+
+    /// Responds with `content` as a whole.
+    ///
+    /// # Errors
+    /// Those of the connection; [`Status::INTERNAL`] for fields that are none or that say
+    /// another length, and for a second response.
+    pub async fn respond(
+        &mut self,
+        status: Status,
+        fields: &[(&str, &str)],
+        content: &[u8],
+    ) -> Result<(), Error> {
+        // What follows a wrong body may be anything, so that it is not worth an answer.
+        self.body.check().await?;
+        let how = self.begin(status, fields, Some(content.len() as u64)).await?;
+        if how != Content::Silent {
+            put(&mut self.body.link, content, &mut self.pace).await?;
+            self.progress.sent += content.len() as u64;
+        }
+        self.progress.done = true;
+        Ok(())
+    }
+
+    /// Begins a response whose content comes piece by piece: `length` bytes, or
+    /// as many as there will be. The content is written and printed to what this
+    /// returns, and ended by [`Sink::finish`]. Without a length, a client of HTTP/1.0 takes
+    /// the end of the connection for the end of the content.
+    ///
+    /// # Errors
+    /// As of [`respond`](Self::respond).
+    pub async fn stream(
+        &mut self,
+        status: Status,
+        fields: &[(&str, &str)],
+        length: Option<u64>,
+    ) -> Result<Sink<'_, 'a>, Error> {
+        let content = self.begin(status, fields, length).await?;
+        Ok(Sink::new(self, content))
+    }
+
+    /// Responds with 101 and gives the connection to another protocol (RFC 9110, section
+    /// 7.8), which `fields` name: `Upgrade`, and `Connection` with the value `Upgrade`.
+    /// When what this returns is dropped, and the handler has returned, it is closed.
+    ///
+    /// # Errors
+    /// As of [`respond`](Self::respond); [`Status::BAD_REQUEST`] where the request has a body
+    /// that was not read, or comes from a client of HTTP/1.0.
+    pub async fn upgrade(&mut self, fields: &[(&str, &str)]) -> Result<Upgraded<'_, 'a>, Error> {
+        if !self.body.is_over() || self.request.version() != Version::Http11 {
+            return Err(Error::Request(Status::BAD_REQUEST));
+        }
+        self.begin(Status::SWITCHING_PROTOCOLS, fields, None).await?;
+        (self.keep, self.progress.done) = (false, true);
+        Ok(Upgraded::new(&mut self.body, self.pace))
+    }
+}

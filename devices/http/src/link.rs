@@ -1,0 +1,101 @@
+//! A connection of any type, so that nothing above it has to name the type.
+
+use core::future::poll_fn;
+use core::net::SocketAddr;
+use core::task::{Context, Poll};
+use embedded_io_async::{ErrorType, Read, Write};
+use ip::{Error, Stream};
+
+/// What a server needs of a [`Stream`]. Handlers, and what they are given, are written against
+/// this behind a pointer: so they have no type parameters, and are compiled once.
+trait Wire {
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<Result<usize, Error>>;
+    fn poll_write(&mut self, context: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize, Error>>;
+    fn peer(&self) -> SocketAddr;
+    fn local(&self) -> SocketAddr;
+}
+
+impl<S: Stream> Wire for S {
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<Result<usize, Error>> {
+        Stream::poll_read(self, context, buf)
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize, Error>> {
+        Stream::poll_write(self, context, buf)
+    }
+
+    fn peer(&self) -> SocketAddr {
+        Stream::peer_addr(self)
+    }
+
+    fn local(&self) -> SocketAddr {
+        Stream::local_addr(self)
+    }
+}
+
+/// A borrowed connection: bytes each way.
+pub(super) struct Link<'a>(&'a mut (dyn Wire + 'a));
+
+impl<'a> Link<'a> {
+    pub(super) fn new(stream: &'a mut impl Stream) -> Self {
+        Self(stream)
+    }
+
+    /// The same connection, for a shorter time.
+    pub(super) fn reborrow(&mut self) -> Link<'_> {
+        Link(&mut *self.0)
+    }
+
+    pub(super) fn peer(&self) -> SocketAddr {
+        self.0.peer()
+    }
+
+    pub(super) fn local(&self) -> SocketAddr {
+        self.0.local()
+    }
+
+    pub(super) fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<Result<usize, Error>> {
+        self.0.poll_read(context, buf)
+    }
+
+    pub(super) fn poll_write(
+        &mut self,
+        context: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<Result<usize, Error>> {
+        self.0.poll_write(context, buf)
+    }
+}
+
+impl ErrorType for Link<'_> {
+    type Error = Error;
+}
+
+impl Read for Link<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> impl Future<Output = Result<usize, Error>> {
+        poll_fn(|context| self.0.poll_read(context, buf))
+    }
+}
+
+impl Write for Link<'_> {
+    fn write(&mut self, buf: &[u8]) -> impl Future<Output = Result<usize, Error>> {
+        poll_fn(|context| self.0.poll_write(context, buf))
+    }
+
+    /// Does nothing: every write is sent as soon as the peer takes it.
+    async fn flush(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+}
