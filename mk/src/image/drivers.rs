@@ -25,7 +25,7 @@ struct Said {
     /// Where `xenith`, which apps see, has its modules: `ip`, or nothing for the root.
     path: String,
     /// Modules whose code may be in the image only if the manifest names a device of that
-    /// class. Other modules are libraries over these.
+    /// class, beside the front ends of Xen's. Other modules are libraries over these.
     #[serde(default)]
     drivers: BTreeMap<String, String>,
 }
@@ -78,10 +78,12 @@ impl Drivers {
                     .strip_prefix(start)
                     .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
             };
-            let Some((_, class)) = drivers.iter().find(|(start, _)| inside(start)) else {
+            let said = drivers.iter().find(|(start, _)| inside(start));
+            let Some(class) = said.map(|(_, class)| &***class).or_else(|| front_end(&module))
+            else {
                 continue;
             };
-            if manifest.devices.iter().all(|device| device.class != **class) {
+            if manifest.devices.iter().all(|device| device.class != class) {
                 wrong.push(format!(
                     "code of xenith::{module} is in the image, and the manifest names no device \
                      of class {class}"
@@ -89,6 +91,13 @@ impl Drivers {
             }
         }
     }
+}
+
+/// The class of a module that is a front end of Xen's by its name, such as `net::netfront`:
+/// the folder that it stands in.
+fn front_end(module: &str) -> Option<&str> {
+    let (class, rest) = module.split_once("::")?;
+    rest.split("::").next()?.ends_with("front").then_some(class)
 }
 
 /// A module's path behind that of its crate.
@@ -136,7 +145,7 @@ mod tests {
             let said = Said { path: path.to_owned(), drivers: drivers.collect() };
             Crate { name: name.to_owned(), said }
         };
-        let own = [("console", "console"), ("net::netfront", "net")];
+        let own = [("console", "console")];
         Drivers(vec![
             krate("xenith_devices::", "", &own),
             krate("xenith_ip::", "ip", &[("stack", "net")]),
@@ -196,7 +205,7 @@ mod tests {
             .unwrap();
         let said = Drivers::of(&metadata).unwrap().0;
         let of = |name: &str| &said.iter().find(|it| it.name == name).unwrap().said;
-        assert_eq!(of("xenith_devices::").drivers["net::netfront"], "net");
+        assert_eq!(of("xenith_devices::").drivers["console"], "console");
         assert_eq!((&*of("xenith_ip::").path, &*of("xenith_ip::").drivers["stack"]), ("ip", "net"));
         assert!(of("xenith_storage::").drivers.is_empty());
     }

@@ -80,6 +80,18 @@ struct State {
     may_leak: bool,
 }
 
+impl State {
+    /// The back end of a device, whichever class it is of, and what stands around it.
+    fn peer(&mut self, class: peer::Class, id: u32) -> (Option<&mut dyn Peer>, &mut Host) {
+        let peer = match class {
+            netback::CLASS => self.netbacks.get_mut(&id).map(|it| it as &mut dyn Peer),
+            blkback::CLASS => self.blkbacks.get_mut(&id).map(|it| it as &mut dyn Peer),
+            _ => None,
+        };
+        (peer, &mut self.host)
+    }
+}
+
 thread_local! {
     static DOMAIN: Cell<Option<&'static Domain>> = const { Cell::new(None) };
     /// The domain of a hypervisor that is gone, for the next one: a domain may

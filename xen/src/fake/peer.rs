@@ -9,22 +9,8 @@ use crate::evtchn::PortNumber;
 use crate::gnttab::GrantRef;
 use crate::public::io::xenbus::XenbusState;
 
-/// A class of devices, which has one kind of back end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Class {
-    Vif,
-    Vbd,
-}
-
-impl Class {
-    /// Its folder in xenstore.
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Vif => "vif",
-            Self::Vbd => "vbd",
-        }
-    }
-}
+/// A class of devices, which has one kind of back end: its folder in xenstore, such as `vif`.
+pub(super) type Class = &'static str;
 
 /// A device, as xenstore knows it.
 pub(super) struct Device {
@@ -66,18 +52,12 @@ impl Device {
 
     /// The guest's folder.
     pub(super) fn theirs(&self) -> String {
-        format!("/local/domain/{}/device/{}/{}", guest(), self.class.name(), self.id)
+        format!("/local/domain/{}/device/{}/{}", guest(), self.class, self.id)
     }
 
     /// The back end's folder.
     pub(super) fn ours(&self) -> String {
-        format!(
-            "/local/domain/{}/backend/{}/{}/{}",
-            self.domain,
-            self.class.name(),
-            guest(),
-            self.id
-        )
+        format!("/local/domain/{}/backend/{}/{}/{}", self.domain, self.class, guest(), self.id)
     }
 
     /// Makes the nodes that the toolstack makes: those that all devices have, and these
@@ -239,11 +219,8 @@ impl<'a> Handle<'a> {
 
     fn with<T>(self, f: impl FnOnce(&mut dyn Peer, &mut Host) -> T) -> T {
         with(|state| {
-            let peer = match self.class {
-                Class::Vif => state.netbacks.get_mut(&self.id).map(|it| it as &mut dyn Peer),
-                Class::Vbd => state.blkbacks.get_mut(&self.id).map(|it| it as &mut dyn Peer),
-            };
-            f(peer.expect("it was plugged in"), &mut state.host)
+            let (peer, host) = state.peer(self.class, self.id);
+            f(peer.expect("it was plugged in"), host)
         })
     }
 

@@ -13,6 +13,9 @@ pub(super) use connect::Backend;
 pub use data::Request;
 use std::ops::Deref;
 
+/// What the fake calls the class.
+pub(super) const CLASS: Class = "vbd";
+
 /// What to do wrong, with responses or with the ring as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Misdeed {
@@ -69,7 +72,7 @@ impl<'a> Deref for Blkback<'a> {
 
 impl<'a> Blkback<'a> {
     pub(super) const fn new(fake: &'a Fake, id: u32) -> Self {
-        Self(Handle::new(fake, Class::Vbd, id))
+        Self(Handle::new(fake, CLASS, id))
     }
 
     fn with<T>(self, f: impl FnOnce(&mut Backend, &mut Host) -> T) -> T {

@@ -3,7 +3,7 @@
 
 use super::super::Host;
 use super::super::events::raise;
-use super::super::peer::{Class, Device, Peer};
+use super::super::peer::{Device, Peer};
 use super::super::ring::Back;
 use super::super::script::Script;
 use super::super::store::Daemon;
@@ -51,7 +51,7 @@ impl Backend {
     pub(in crate::fake) fn plug(id: u32, host: &mut Host) -> Self {
         let mut backend = Self {
             id,
-            device: Device::new(Class::Vif, id),
+            device: Device::new(super::CLASS, id),
             queues: Vec::new(),
             arriving: VecDeque::new(),
             sent: Vec::new(),

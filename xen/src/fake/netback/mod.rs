@@ -19,6 +19,9 @@ pub(super) use connect::Backend;
 pub use data::{RxSlot, Transmitted};
 use std::ops::Deref;
 
+/// What the fake calls the class.
+pub(super) const CLASS: Class = "vif";
+
 /// What to do wrong, with responses or with the rings as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Misdeed {
@@ -88,7 +91,7 @@ impl<'a> Deref for Netback<'a> {
 
 impl<'a> Netback<'a> {
     pub(super) const fn new(fake: &'a Fake, id: u32) -> Self {
-        Self(Handle::new(fake, Class::Vif, id))
+        Self(Handle::new(fake, CLASS, id))
     }
 
     fn with<T>(self, f: impl FnOnce(&mut Backend, &mut Host) -> T) -> T {
