@@ -92,6 +92,7 @@
 
 #![no_std]
 #![forbid(unsafe_code)]
+#![allow(clippy::test_attr_in_doctest, reason = "the app's test is shown here, and run there")]
 
 #[doc(inline)]
 pub use devices::*;
