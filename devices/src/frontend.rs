@@ -1,11 +1,14 @@
-//! What the front ends of Xen's devices share: the round that a connection goes,
-//! from the toolstack's nodes in xenstore to rings that work, and back. A driver
-//! says how it connects, what ends its connection and what it leaves behind.
+//! Connects front ends with their back ends, and reconnects them.
+//!
+//! All front ends share the life of a connection: from the toolstack's nodes in xenstore
+//! through the states of xenbus to working rings, and back. A [`Driver`] negotiates,
+//! supervises and tears down its own.
 
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::Cell;
+use core::convert::Infallible;
 use core::fmt;
 use core::future::poll_fn;
 use core::task::{Poll, Waker};
@@ -15,51 +18,48 @@ use kernel::time::{Instant, sleep, timeout};
 use xen::xenbus::{Frontend, XenbusState, read_number, read_state};
 use xen::xenstore::{self, Watch};
 
-/// How long xenstore may take to say what there is, and the back end to connect until a
-/// line says that it is waited for; each further line takes twice as long.
+/// The time that xenstore may take to list devices, and that a back end may take to connect
+/// before a line is logged; the time to each further line doubles.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The longest time between two such lines.
 const RARELY: Duration = Duration::from_secs(640);
 
-/// Devices of a class that an error lists.
+/// The most devices of a class that an error lists.
 const LISTED: usize = 16;
 
-/// The longest wait between two attempts to connect.
+/// The longest pause between two attempts to connect.
 const SLOWEST: Duration = Duration::from_secs(10);
 
-/// The shortest one.
+/// The shortest pause.
 const FASTEST: Duration = Duration::from_millis(50);
 
-/// What nobody comes back with.
-enum Never {}
-
-/// Why there is no connection to a back end.
+/// Reports why a device is not connected to its back end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// The device went away before it was connected.
+    /// The toolstack removed the device before it connected.
     Gone,
-    /// The back end closed while it was to connect.
+    /// The back end closed instead of connecting.
     Closed,
     /// The back end broke the protocol.
     Broken,
-    /// It lacks something that the driver needs, or says something that makes no sense.
+    /// The back end lacks a feature that the driver needs, or published an invalid value.
     Unfit(&'static str),
-    /// Memory or grants do not suffice.
+    /// Memory or grant references are exhausted.
     Grants(xen::gnttab::Error),
-    /// Xenstore does not answer as it should.
+    /// Xenstore failed.
     Store(xenstore::Error),
-    /// No event channel is left.
+    /// No event channel could be allocated.
     Events(xen::Errno),
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Gone => f.write_str("it was taken away before it was connected"),
-            Self::Closed => f.write_str("its back end closed and did not connect"),
+            Self::Gone => f.write_str("the toolstack removed it before it connected"),
+            Self::Closed => f.write_str("its back end closed instead of connecting"),
             Self::Broken => f.write_str("its back end broke the protocol"),
-            Self::Unfit(what) => write!(f, "its back end has no {what}"),
+            Self::Unfit(what) => write!(f, "its back end {what}"),
             Self::Grants(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
             Self::Events(error) => write!(f, "no event channel: {error}"),
@@ -81,8 +81,8 @@ impl From<xenstore::Error> for Error {
     }
 }
 
-/// The node of device `id` of class `class`: that which is asked for, or that with the
-/// lowest number there is. When there is no such device, the nodes of those that there are.
+/// Finds the node of device `id` of class `class`, or of the one with the lowest number if
+/// `id` is empty. If there is no such device, returns the nodes of those that there are.
 pub(crate) async fn find(
     class: &str,
     id: &str,
@@ -110,7 +110,7 @@ pub(crate) async fn find(
     timeout(PATIENCE, found).await.unwrap_or(Err(xenstore::Error::Silent))
 }
 
-/// What a domain has of a class instead of what it lacks, or what to do about it.
+/// Writes which device is missing, and which ones the domain has.
 pub(crate) fn write_missing(
     f: &mut fmt::Formatter<'_>,
     kind: &str,
@@ -124,16 +124,16 @@ pub(crate) fn write_missing(
     if others.is_empty() { f.write_str("none") } else { Ok(()) }
 }
 
-/// Why a connection ended.
+/// Tells why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// The back end is closing, or has.
+    /// The back end is closing or closed.
     Closed,
-    /// The device is gone, or another one stands in its place.
+    /// The device was removed, or replaced by another one.
     Gone,
-    /// It does not answer.
+    /// The back end does not respond.
     Stuck,
-    /// It broke the protocol.
+    /// The back end broke the protocol.
     Broken,
 }
 
@@ -146,45 +146,45 @@ pub(crate) enum Outcome {
     Gone,
 }
 
-/// One device's part of the round.
+/// The part of a connection's life that is a driver's own.
 pub(crate) trait Driver {
-    /// The class of device, as xenstore has it.
+    /// The class of the device in xenstore.
     const CLASS: &'static str;
 
-    /// What it is called in lines about it, such as `vif 0`.
+    /// Returns the name of the device in log lines, such as `vif 0`.
     fn name(&self) -> &str;
 
-    /// Whether it is connected.
+    /// Returns whether it is connected.
     fn is_connected(&self) -> bool;
 
-    /// Whether it is over for good.
+    /// Returns whether it is disabled for good.
     fn is_broken(&self) -> bool;
 
-    /// Why it cannot be connected, as far as that is certain.
+    /// Holds why it cannot be connected, as far as that is certain.
     fn trouble(&self) -> &Cell<Option<Error>>;
 
-    /// Wakes `waker` when any of these may be otherwise.
+    /// Wakes `waker` when any of these may have changed.
     fn wait(&self, waker: &Waker);
 
-    /// Wakes those who wait.
+    /// Wakes all wakers that wait.
     fn wake(&self);
 
     /// Negotiates with the back end and publishes the rings.
     async fn connect(&self, front: &Frontend, watch: &Watch) -> Result<Outcome, Error>;
 
-    /// Keeps the connection until it ends.
-    async fn stay(&self, front: &Frontend, watch: &Watch) -> End;
+    /// Supervises the connection until it ends.
+    async fn supervise(&self, front: &Frontend, watch: &Watch) -> End;
 
-    /// Takes the connection apart.
+    /// Tears the connection down.
     async fn disconnect(&self, front: &Frontend, end: End);
 }
 
-/// Waits for the first connection, without end while a back end may only be slow; the log
-/// says so.
+/// Waits for the first connection, for as long as the back end may only be slow, which is
+/// logged.
 ///
 /// # Errors
-/// What makes sure that there will be none as things are.
-pub(crate) async fn opened<D: Driver>(driver: &D) -> Result<(), Error> {
+/// The reason why the device cannot connect as things are.
+pub(crate) async fn wait_connected<D: Driver>(driver: &D) -> Result<(), Error> {
     poll_fn(|context| {
         if driver.is_broken() {
             return Poll::Ready(Err(Error::Broken));
@@ -201,14 +201,14 @@ pub(crate) async fn opened<D: Driver>(driver: &D) -> Result<(), Error> {
     .await
 }
 
-/// Something is wrong that does not pass with time alone.
+/// Records an error that does not pass with time alone.
 fn trouble<D: Driver>(driver: &D, error: Error) {
     driver.trouble().set(Some(error));
     driver.wake();
 }
 
-/// Says that a back end is waited for, less and less often (rules K3 and X10).
-async fn say_waiting(name: &str, front: &Frontend) -> Never {
+/// Logs that the back end is awaited, less and less often (rules K3 and X10).
+async fn log_waiting(name: &str, front: &Frontend) -> Infallible {
     let (begun, mut patience) = (Instant::now(), PATIENCE);
     loop {
         sleep(patience).await;
@@ -225,8 +225,8 @@ async fn say_waiting(name: &str, front: &Frontend) -> Never {
     }
 }
 
-/// Looks after device `id` until it is dropped or broken.
-pub(crate) async fn keep<D: Driver>(driver: &D, id: &str) {
+/// Connects device `id`, and connects it again, until it is dropped or broken.
+pub(crate) async fn run<D: Driver>(driver: &D, id: &str) {
     let (class, name) = (D::CLASS, driver.name());
     let watch = match xenstore::watch(&format!("device/{class}/{id}")).await {
         Ok(watch) => watch,
@@ -236,11 +236,11 @@ pub(crate) async fn keep<D: Driver>(driver: &D, id: &str) {
         }
     };
     let mut pause = FASTEST;
-    // What was said last, when, and how long it is not said again.
+    // The error that was logged last, when, and for how long it is not repeated.
     let mut said: Option<(Error, Instant, Duration)> = None;
     while !driver.is_broken() {
         let Ok(front) = Frontend::find(class, id).await else {
-            // It comes with an event, if it comes; and only the toolstack takes it away.
+            // Only the toolstack removes and adds a device, and the watch tells of both.
             pause = FASTEST;
             trouble(driver, Error::Gone);
             if watch.changed().await.is_err() {
@@ -250,7 +250,7 @@ pub(crate) async fn keep<D: Driver>(driver: &D, id: &str) {
         };
         let begun = Instant::now();
         let connecting = core::pin::pin!(driver.connect(&front, &watch));
-        let waiting = core::pin::pin!(say_waiting(name, &front));
+        let waiting = core::pin::pin!(log_waiting(name, &front));
         let connected = match select(connecting, waiting).await {
             Either::First(connected) => connected,
             Either::Second(never) => match never {},
@@ -259,14 +259,14 @@ pub(crate) async fn keep<D: Driver>(driver: &D, id: &str) {
             Ok(Outcome::Reached) => {
                 driver.trouble().set(None);
                 said = None;
-                let end = driver.stay(&front, &watch).await;
+                let end = driver.supervise(&front, &watch).await;
                 driver.disconnect(&front, end).await;
             }
             Ok(Outcome::Gone) => {}
-            // What went away in the middle of it is no error.
+            // The removal of a device makes any step fail.
             Err(_) if front.is_current().await == Ok(false) => {}
             Err(error) => {
-                // It may come again and again (rule K3).
+                // The same error may recur without end (rule K3).
                 let again = said.filter(|it| it.0 == error);
                 if again.is_none_or(|(_, at, silent)| at.elapsed() >= silent) {
                     log::warn!("{name}: {error}");
@@ -278,7 +278,7 @@ pub(crate) async fn keep<D: Driver>(driver: &D, id: &str) {
                 }
             }
         }
-        // A back end that comes and goes does not keep us busy (rules K3 and X12).
+        // A back end that keeps connecting and closing does not keep us busy (rules K3, X12).
         if begun.elapsed() > SLOWEST {
             pause = FASTEST;
         }
@@ -287,7 +287,7 @@ pub(crate) async fn keep<D: Driver>(driver: &D, id: &str) {
     }
 }
 
-/// Ends when another device, or none, stands at our path.
+/// Completes when the device was removed or replaced.
 pub(crate) async fn gone(front: &Frontend, watch: &Watch) -> Result<(), xenstore::Error> {
     while front.is_current().await? {
         watch.changed().await?;
@@ -333,8 +333,8 @@ pub(crate) async fn begin(front: &Frontend, watch: &Watch) -> Result<Outcome, Er
     wait_for(front, watch, XenbusState::InitWait).await
 }
 
-/// Ends: we are closed, and the back end is given the time to let go of our pages.
-/// What it still holds then goes into quarantine.
+/// Closes the front end, and gives the back end time to unmap its pages. Those that it still
+/// maps then are quarantined.
 pub(crate) async fn close(front: &Frontend, end: End) {
     if end == End::Gone {
         return;
@@ -343,7 +343,7 @@ pub(crate) async fn close(front: &Frontend, end: End) {
         if matches!(end, End::Stuck | End::Broken) {
             front.announce(XenbusState::Closing).await?;
             let left = |state| !matches!(state, XenbusState::Connected);
-            // A back end that does not react is told to close all the same.
+            // A back end that does not react is closed all the same.
             let _ = timeout(Duration::from_secs(1), front.wait_until(&left)).await;
         }
         front.announce(XenbusState::Closed).await?;
@@ -356,7 +356,7 @@ pub(crate) async fn close(front: &Frontend, end: End) {
 
 #[cfg(test)]
 pub(crate) mod testing {
-    //! Front ends beside the fake hypervisor.
+    //! Runs front ends on the fake hypervisor.
 
     use super::Duration;
     use alloc::rc::Rc;
@@ -364,7 +364,7 @@ pub(crate) mod testing {
     use kernel::time::sleep;
     use xen::fake::Fake;
 
-    /// How often xenstored and the back ends have their turn.
+    /// The time between two turns of xenstored and the back ends.
     pub(crate) const MOMENT: Duration = Duration::from_millis(1);
 
     /// Runs `test` beside the fake, in simulated time.

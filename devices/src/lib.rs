@@ -1,4 +1,4 @@
-//! What a program may ask for, and who can give it.
+//! Provides the devices that Xen gives a guest, and their Linux counterparts.
 //!
 //! A device class is a module: its `mod.rs` holds the trait and picks what the
 //! target offers, one file a driver. An app names types of this crate in its

@@ -71,7 +71,7 @@ fn what_is_no_store_is_left_alone() {
     let disk = Memory::new(512, 256);
     run(&disk, "", "set a 1").0.unwrap();
     let (result, said) = run(&disk.clone().read_only(), "set a 2\nget a\n", "");
-    assert_eq!((result, &*said), (Ok(()), "kv: ready\nerror: the disk can only be read\n1\n"));
+    assert_eq!((result, &*said), (Ok(()), "kv: ready\nerror: the disk is read-only\n1\n"));
 }
 
 #[test]

@@ -1,12 +1,11 @@
-//! The front end of Xen's block devices (`public/io/blkif.h`).
+//! Implements the front end of Xen's block devices (`public/io/blkif.h`).
 //!
-//! A request is copied into pages that are lent to the back end once a connection, or
-//! out of them, and waits in a queue for its turn. One task per disk moves the queue
-//! on: it takes all answers that came, puts all that waits on the ring, adjacent
-//! requests as one, and notifies the back end once. A second one looks after the
-//! connection: what is not answered when it ends is asked again, in order, on the next
-//! one. Everything the back end says is judged in `link` and `connect`; what breaks the
-//! protocol ends the disk for good (rule R7).
+//! Data are copied into and out of pages that are granted once a connection, and requests
+//! wait in a queue. One task per disk drives the queue: it takes all responses, puts all
+//! waiting requests on the ring, merging adjacent ones, and notifies the back end once. A
+//! second task supervises the connection: requests without a response when it ends are
+//! repeated, in order, on the next one. Everything that the back end publishes is validated
+//! in `link` and `connect`; a breach of the protocol disables the disk for good (rule R7).
 
 mod connect;
 mod link;
@@ -33,47 +32,47 @@ use queue::Op;
 use state::{Request, State, wake};
 use xen::public::io::blkif::SECTOR;
 
-/// Parts of one call that are under way at once.
+/// Requests in flight for one call.
 const WINDOW: usize = 4;
 
-/// Pages that a part has at least, if the call is as long, so that scarcity does not
-/// chop all up.
+/// The fewest pages of a request, if the call is as long, so that a shortage of pages does
+/// not split calls into tiny requests.
 const PIECE: usize = 8;
 
-/// What a back end did that no back end may do.
+/// A breach of the protocol by the back end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Violation {
-    /// A ring's index is where it cannot be.
+    /// A ring index is out of range.
     Index,
-    /// A response to a request that was not made.
+    /// A response matches no request.
     Response,
-    /// A response to another operation.
+    /// A response names another operation than its request.
     Operation,
 }
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Index => "it moved a ring's index where it cannot be",
-            Self::Response => "it answered what it was not asked",
-            Self::Operation => "it answered something else than it was asked",
+            Self::Index => "its ring index is out of range",
+            Self::Response => "its response matches no request",
+            Self::Operation => "its response names another operation",
         })
     }
 }
 
-/// What the disk `id` is called in errors.
+/// Returns the name of disk `id` in errors.
 fn shown(id: &str) -> String {
     if id.is_empty() { "xvda" } else { id }.into()
 }
 
-/// Why a disk cannot be opened.
+/// Reports why a disk cannot be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// The domain has no disk of that name, but these.
+    /// The domain has no disk of this name; it has these.
     Missing(String, Vec<String>),
-    /// The name is not that of a disk.
+    /// No disk can have this name.
     Name(String),
-    /// The disk of that name is there, and cannot be used.
+    /// The disk of this name cannot be connected.
     Connection(String, frontend::Error),
 }
 
@@ -85,7 +84,7 @@ impl fmt::Display for Error {
                 write!(f, ": its configuration needs one with vdev={id} in disk=[...]")
             }
             Self::Name(id) => {
-                write!(f, "{id} is no name of a disk: they are xvda, xvdb and on, or numbers")
+                write!(f, "{id} is not the name of a disk, such as xvda or xvdb, nor a number")
             }
             Self::Connection(id, error) => write!(f, "disk {id}: {error}"),
         }
@@ -94,41 +93,41 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
-/// What a disk did so far.
+/// Counts what a disk did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Requests put on the ring.
     pub requests: u64,
-    /// Requests of callers that went along in others.
+    /// Requests merged into others.
     pub merged: u64,
-    /// Times that the back end was notified.
+    /// Notifications of the back end.
     pub notifications: u64,
     /// Bytes read.
     pub read_bytes: u64,
     /// Bytes written.
     pub written_bytes: u64,
-    /// Bytes copied between callers' buffers and lent pages.
+    /// Bytes copied between callers' buffers and granted pages.
     pub copied_bytes: u64,
     /// Requests that failed.
     pub errors: u64,
-    /// Times that it was connected.
+    /// Connections to a back end.
     pub connections: u32,
-    /// Events that had to be looked for because none came.
+    /// Responses found by a check because no event announced them.
     pub lost_events: u32,
 }
 
-/// A disk of this domain. Dropping it gives up the connection at once.
+/// A disk of this domain. Dropping it closes the connection at once.
 #[derive(Debug)]
 pub struct Blkfront {
     state: Rc<State>,
-    /// Look after the connection and move the queue on; end with this value.
+    /// Supervise the connection and drive the queue; cancelled on drop.
     _tasks: [Task<()>; 2],
 }
 
 impl Blkfront {
     /// Opens the disk that the domain's configuration calls `vdev=id`, such as `xvda`;
-    /// the empty string is the one with the lowest number. Waits until it is connected: a
-    /// back end may be as slow as it likes, which is logged.
+    /// the empty string is the one with the lowest number. Waits until it is connected,
+    /// however slow the back end is, which is logged after 10 s.
     ///
     /// # Errors
     /// See [`Error`].
@@ -136,15 +135,15 @@ impl Blkfront {
         kernel::shutdown::serve();
         let number = connect::find(id).await?;
         let state = Rc::new(State::new(connect::name(&number)));
-        let keeper = spawn(connect::keep(state.clone(), number));
-        let mover = spawn(move_on(state.clone()));
-        match frontend::opened(&*state).await {
+        let keeper = spawn(connect::run(state.clone(), number));
+        let mover = spawn(drive(state.clone()));
+        match frontend::wait_connected(&*state).await {
             Ok(()) => Ok(Self { state, _tasks: [keeper, mover] }),
             Err(error) => Err(Error::Connection(state.name.clone(), error)),
         }
     }
 
-    /// What it did so far.
+    /// Returns what the disk counted so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let mut stats = self.state.stats.get();
@@ -154,7 +153,7 @@ impl Blkfront {
         stats
     }
 
-    /// Checks a call before anything is asked; how many times 512 bytes a sector has.
+    /// Checks a call; returns how many of the protocol's 512-byte sectors one sector is.
     fn check(&self, check: impl FnOnce(Info) -> Result<(), ErrorKind>) -> Result<u64, ErrorKind> {
         if let Some(error) = self.state.refusal() {
             return Err(error);
@@ -164,8 +163,7 @@ impl Blkfront {
         Ok(u64::from(info.sector_size) / SECTOR as u64)
     }
 
-    /// Reads or writes all of a caller's bytes, in parts of which a few are under way
-    /// at once.
+    /// Reads or writes all of a caller's bytes, by requests of which a few are in flight.
     async fn transfer(&self, sector: u64, mut buffer: Buffer<'_>) -> Result<(), ErrorKind> {
         let (op, length) = match &buffer {
             Buffer::Read(to) => (Op::Read, to.len()),
@@ -226,8 +224,8 @@ impl Blkfront {
         Ok(())
     }
 
-    /// Does a request without data.
-    async fn order(&self, op: Op, sector: u64, count: u64) -> Result<(), ErrorKind> {
+    /// Sends a request without data.
+    async fn send(&self, op: Op, sector: u64, count: u64) -> Result<(), ErrorKind> {
         let id = self.state.queue.borrow_mut().add(op, sector, count)?;
         let request = Request { state: &self.state, id };
         wake(&self.state.mover);
@@ -235,15 +233,15 @@ impl Blkfront {
     }
 }
 
-/// The caller's side of a transfer.
+/// The caller's buffer of a transfer.
 #[derive(Debug)]
 enum Buffer<'a> {
     Read(&'a mut [u8]),
     Write(&'a [u8]),
 }
 
-/// Moves the queue on for as long as the disk lives.
-async fn move_on(state: Rc<State>) {
+/// Drives the queue for as long as the disk lives.
+async fn drive(state: Rc<State>) {
     poll_fn(|context: &mut Context<'_>| {
         state.mover.replace(Some(context.waker().clone()));
         if state.over.get().is_some() {
@@ -333,7 +331,7 @@ impl Block for Blkfront {
             return Err(error);
         }
         let result = if self.info().flush {
-            self.order(Op::Flush, 0, 0).await
+            self.send(Op::Flush, 0, 0).await
         } else {
             Err(ErrorKind::Unsupported)
         };
@@ -342,6 +340,6 @@ impl Block for Blkfront {
 
     async fn discard(&self, sector: u64, count: u64) -> Result<(), ErrorKind> {
         let factor = self.check(|info| info.check_discard(sector, count))?;
-        self.order(Op::Discard, sector * factor, count * factor).await
+        self.send(Op::Discard, sector * factor, count * factor).await
     }
 }

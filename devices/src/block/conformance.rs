@@ -1,5 +1,5 @@
-//! What every block device must do: one suite for all of them, which destroys what is on
-//! the device. Guests run it on real Xen, and tests on everything else.
+//! Tests whether a block device keeps the contract of [`Block`]. The device is overwritten.
+//! Guests run it on real Xen, and tests on every other implementation.
 //!
 //! # Example
 //! ```
@@ -43,15 +43,15 @@ fn refused<E: Error>(
     }
 }
 
-/// Does what can be done to a device, and says what it does wrong.
+/// Sends a device every kind of request, valid and invalid, and checks the results.
 ///
 /// # Errors
-/// The first thing that is wrong.
+/// The first breach of the contract.
 pub async fn check<B: Block>(disk: &B) -> Result<(), &'static str> {
     let info = disk.info();
     let size = info.sector_size as usize;
     if !size.is_power_of_two() || !(512..=4096).contains(&size) || info.sectors == 0 {
-        return Err("its size makes no sense");
+        return Err("its sector size or its size is invalid");
     }
     limits(disk).await?;
     if info.read_only {

@@ -1,6 +1,6 @@
-//! What a disk holds already, before something is written on it.
+//! Detects what a disk holds, before it is overwritten.
 //!
-//! An app that writes on a disk as a whole asks [`may_write`] first: it may if the disk is
+//! An app that overwrites a disk as a whole asks [`may_write`] first: it may if the disk is
 //! blank, holds only what the app wrote earlier, or the user says so.
 //!
 //! # Example
@@ -32,23 +32,23 @@ use super::{Block, Error, ErrorKind};
 use alloc::vec::Vec;
 use core::fmt;
 
-/// Bytes that are looked at, at either end: formats begin or end there.
+/// Bytes that are examined at either end: formats have their signatures there.
 const END: u64 = 1 << 20;
 
-/// Bytes that are asked about at once.
+/// The size in bytes of a piece that the caller is asked about.
 pub const PIECE: usize = 4096;
 
-/// Bytes that are read at once: all that tell of a format at a disk's beginning.
+/// The size of a read in bytes: all signatures at a disk's start are within the first.
 const READ: usize = 128 * 1024;
 
-/// What a disk holds.
+/// Names the content of a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// Zeros at both ends.
+    /// Both ends are zeroed.
     Blank,
-    /// Something of this name, such as `a FAT file system`.
+    /// A known format, such as `a FAT file system`.
     Known(&'static str),
-    /// Something else.
+    /// Data in no known format.
     Unknown,
 }
 
@@ -57,17 +57,17 @@ impl fmt::Display for Content {
         f.write_str(match self {
             Self::Blank => "nothing",
             Self::Known(name) => name,
-            Self::Unknown => "something that is not known here",
+            Self::Unknown => "data in an unknown format",
         })
     }
 }
 
-/// Why nothing is written on a disk.
+/// Reports why a disk is not overwritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// It holds something.
+    /// The disk holds data.
     Holds(Content),
-    /// It cannot be read.
+    /// The disk cannot be read.
     Disk(ErrorKind),
 }
 
@@ -86,9 +86,9 @@ impl fmt::Display for Refused {
 
 impl core::error::Error for Refused {}
 
-/// Whether `disk` may be written on as a whole: `overwrite` says so, or both of its ends
-/// hold only zeros and what `is_own` takes for the app's. That is asked of [`PIECE`] bytes
-/// at a time, fewer at the end, that are not all zero, with the place of the first one.
+/// Checks that `disk` may be overwritten: `overwrite` is set, or both of its ends, 1 MiB
+/// each, hold only zeros and data that `is_own` accepts. It is called for each piece of
+/// [`PIECE`] bytes (fewer at the end) that is not all zero, with its offset in bytes.
 ///
 /// # Errors
 /// [`Refused`].
@@ -107,8 +107,7 @@ pub async fn may_write<B: Block>(
     }
 }
 
-/// Finds out what `disk` holds beside what `is_own` takes for the caller's, as
-/// [`may_write`] asks.
+/// Detects what `disk` holds besides data that `is_own` accepts, as [`may_write`] does.
 ///
 /// # Errors
 /// Those of [`Block::read`].
@@ -132,9 +131,9 @@ pub async fn find<B: Block>(
             let mut read: Vec<u8> = alloc::vec![0; length as usize];
             disk.read(at / size, &mut read).await?;
             let mut dirty = false;
-            for (place, piece) in (at..).step_by(PIECE).zip(read.chunks_mut(PIECE)) {
+            for (offset, piece) in (at..).step_by(PIECE).zip(read.chunks_mut(PIECE)) {
                 if piece.iter().all(|&byte| byte == 0) {
-                } else if is_own(place, piece) {
+                } else if is_own(offset, piece) {
                     piece.fill(0);
                 } else {
                     dirty = true;
@@ -158,12 +157,12 @@ fn at_beginning(bytes: &[u8]) -> Option<&'static str> {
     SIGNS.iter().find(has).map(|&(_, _, name)| name)
 }
 
-/// What the sectors at the end tell: a table's copy, or a RAID's superblock.
+/// Finds a signature in the last sectors: a backup GPT, or a RAID's superblock.
 fn at_end(bytes: &[u8]) -> Option<&'static str> {
     let mut sectors = bytes.chunks(512);
     sectors.find_map(|sector| match sector {
         [b'E', b'F', b'I', b' ', b'P', b'A', b'R', b'T', ..] => Some("a partition table (GPT)"),
-        _ if sector.starts_with(RAID) => Some("a part of a RAID"),
+        _ if sector.starts_with(RAID) => Some("a member of a RAID"),
         _ => None,
     })
 }

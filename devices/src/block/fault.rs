@@ -1,9 +1,8 @@
-//! A disk that fails, is slow, and loses power, for tests. The same seed makes the same
-//! trouble.
+//! Makes a disk fail, delay requests and lose power, for tests. Equal seeds give equal faults.
 //!
-//! With a volatile cache, what is written stays there until a flush. When the power
-//! fails, each sector that is still in it was written or was not, whatever the order,
-//! and the one that is just being written may be torn: a part of it is new.
+//! With a volatile cache, writes stay in it until a flush. When the power fails, each cached
+//! sector was written or not, in no order, and the one being written may be torn: its head is
+//! new and its tail is old.
 //!
 //! # Example
 //! ```
@@ -38,39 +37,39 @@ use core::cell::{Cell, RefCell};
 use core::time::Duration;
 use kernel::time::sleep;
 
-/// How often what goes wrong, in thousandths of all requests, and what else.
+/// Sets how often each fault occurs, in requests of a thousand, and how the disk behaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
     /// Reads that fail.
     pub read: u32,
-    /// Writes that fail, and may or may not be done.
+    /// Writes that fail, and may or may not have taken place.
     pub write: u32,
     /// Flushes that fail.
     pub flush: u32,
-    /// The least and the most time that a request takes.
+    /// The shortest and the longest time that a request takes.
     pub delay: (Duration, Duration),
-    /// What is written stays in a volatile cache until a flush.
+    /// Whether writes stay in a volatile cache until a flush.
     pub cache: bool,
-    /// Sectors are torn when the power fails.
+    /// Whether a sector may be torn when the power fails.
     pub tear: bool,
 }
 
-/// A [`Block`] with [`Faults`].
+/// Wraps a [`Block`] whose requests suffer [`Faults`].
 #[derive(Debug)]
 pub struct Fault<B> {
     disk: B,
     faults: Cell<Faults>,
     random: Cell<u64>,
-    /// Sectors that are written and not flushed, in order.
+    /// The sectors that were written and not flushed, in order.
     cache: RefCell<Vec<(u64, Vec<u8>)>>,
     off: Cell<bool>,
-    /// Writes until the power fails.
+    /// The number of writes until the power fails.
     left: Cell<Option<u64>>,
     failures: Cell<bool>,
 }
 
 impl<B: Block> Fault<B> {
-    /// `disk` with `faults`, by the random numbers that `seed` makes.
+    /// Wraps `disk`; `seed` determines which requests are affected.
     pub const fn new(disk: B, faults: Faults, seed: u64) -> Self {
         Self {
             disk,
@@ -83,25 +82,25 @@ impl<B: Block> Fault<B> {
         }
     }
 
-    /// Goes on with other faults.
+    /// Replaces the faults.
     pub fn set(&self, faults: Faults) {
         self.faults.set(faults);
     }
 
-    /// The power fails in the middle of the write after `writes` more.
+    /// Lets the power fail during the write that follows `writes` more.
     pub fn fail_after(&self, writes: u64) {
         self.left.set(Some(writes));
     }
 
-    /// Whether the power has failed.
+    /// Returns whether the power has failed.
     pub fn is_off(&self) -> bool {
         self.off.get()
     }
 
-    /// The power fails: what is in the cache is lost, or not, sector by sector.
+    /// Lets the power fail: each cached sector is written or lost.
     ///
     /// # Errors
-    /// Those of the disk beneath.
+    /// Those of the wrapped disk.
     pub async fn power_off(&self) -> Result<(), B::Error> {
         self.off.set(true);
         self.left.set(None);
@@ -122,18 +121,18 @@ impl<B: Block> Fault<B> {
         Ok(())
     }
 
-    /// The power is back.
+    /// Switches the power on again.
     pub fn power_on(&self) {
         self.off.set(false);
         self.failures.set(false);
     }
 
-    /// The disk beneath.
+    /// Returns the wrapped disk.
     pub const fn disk(&self) -> &B {
         &self.disk
     }
 
-    /// A number that need not be unpredictable (splitmix64).
+    /// Returns a pseudo-random number (splitmix64).
     fn random(&self) -> u64 {
         let state = self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
         self.random.set(state);
@@ -142,7 +141,7 @@ impl<B: Block> Fault<B> {
         number ^ number >> 31
     }
 
-    /// Lets a request begin: it takes its time, and may fail.
+    /// Delays a request; returns whether it is to fail.
     async fn begin(&self, thousandths: u32) -> Result<bool, ErrorKind> {
         let (least, most) = self.faults.get().delay;
         if most > Duration::ZERO {

@@ -1,8 +1,8 @@
-//! A file, or a block device, of Linux as the disk of a process.
+//! Uses a file or a block device of Linux as the disk of a process.
 //!
 //! `XENITH_DISK_xvda=FILE` in the environment makes the file the disk `xvda`; `cargo mk
-//! run --on linux --disk NAME=FILE` sets it. Requests are system calls that the process
-//! waits for: they mostly end in memory, and a process is for development.
+//! run --on linux --disk NAME=FILE` sets it. Requests are blocking system calls, as most end
+//! in the page cache, and a process is for development.
 
 use super::{Block, ErrorKind, Info};
 use alloc::format;
@@ -18,15 +18,15 @@ use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// Bytes of a sector.
+/// The size of a sector in bytes.
 const SECTOR: u32 = 512;
 
-/// Why a file cannot be a disk.
+/// Reports why a file cannot be used as a disk.
 #[derive(Debug)]
 pub enum Error {
-    /// No file is named for the disk.
+    /// The environment names no file for the disk.
     Unnamed(String),
-    /// It cannot be opened.
+    /// The file cannot be opened.
     Unusable(String, io::Error),
 }
 
@@ -45,7 +45,7 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
-/// A disk that is a file.
+/// A file as a disk.
 #[derive(Debug)]
 pub struct File {
     file: fs::File,
@@ -54,7 +54,7 @@ pub struct File {
 }
 
 impl File {
-    /// Opens the file at `path`. What is no whole sector at its end is left out.
+    /// Opens the file at `path`, without a last sector that is not whole.
     ///
     /// # Errors
     /// Those of the operating system.
@@ -66,15 +66,15 @@ impl File {
     }
 }
 
-/// Where a sector starts.
-const fn place(sector: u64) -> u64 {
+/// Returns the offset of a sector in bytes.
+const fn offset(sector: u64) -> u64 {
     sector * SECTOR as u64
 }
 
-/// What an error of the system is to a caller.
+/// Translates an error of the system.
 fn failed(error: &io::Error) -> ErrorKind {
     match error.kind() {
-        // Somebody made it shorter.
+        // The file was truncated.
         io::ErrorKind::UnexpectedEof => ErrorKind::OutOfRange,
         io::ErrorKind::OutOfMemory => ErrorKind::Exhausted,
         _ => ErrorKind::Failed,
@@ -98,7 +98,7 @@ impl Block for File {
     async fn read(&self, sector: u64, to: &mut [u8]) -> Result<(), ErrorKind> {
         yield_now().await;
         self.info().check(sector, to.len())?;
-        self.file.read_exact_at(to, place(sector)).map_err(|error| failed(&error))
+        self.file.read_exact_at(to, offset(sector)).map_err(|error| failed(&error))
     }
 
     async fn write(&self, sector: u64, from: &[u8]) -> Result<(), ErrorKind> {
@@ -107,7 +107,7 @@ impl Block for File {
             return Err(ErrorKind::ReadOnly);
         }
         self.info().check(sector, from.len())?;
-        self.file.write_all_at(from, place(sector)).map_err(|error| failed(&error))
+        self.file.write_all_at(from, offset(sector)).map_err(|error| failed(&error))
     }
 
     async fn flush(&self) -> Result<(), ErrorKind> {

@@ -36,16 +36,16 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// `sectors` sectors of zeros, of `sector_size` bytes each.
+    /// Makes a disk of `sectors` zeroed sectors of `sector_size` bytes each.
     ///
     /// # Panics
-    /// When that is no size of a sector: a power of two from 512 to 4096.
+    /// If `sector_size` is not a power of two from 512 to 4096.
     #[must_use]
     pub fn new(sector_size: u32, sectors: usize) -> Self {
         Self::from_bytes(sector_size, vec![0; sector_size as usize * sectors])
     }
 
-    /// A disk that holds `bytes`; what is no whole sector at their end is left out.
+    /// Makes a disk that holds `bytes`, without a last sector that is not whole.
     ///
     /// # Panics
     /// As [`Memory::new`].
@@ -53,18 +53,18 @@ impl Memory {
     pub fn from_bytes(sector_size: u32, bytes: Vec<u8>) -> Self {
         assert!(
             sector_size.is_power_of_two() && (512..=4096).contains(&sector_size),
-            "a sector does not have {sector_size} bytes"
+            "{sector_size} bytes are no sector: it has a power of two from 512 to 4096"
         );
         Self { bytes: Rc::new(RefCell::new(bytes)), sector_size, read_only: false }
     }
 
-    /// The same disk for someone who may not write to it.
+    /// Returns a read-only handle to the same disk.
     #[must_use]
     pub fn read_only(self) -> Self {
         Self { read_only: true, ..self }
     }
 
-    /// A copy of what it holds.
+    /// Returns a copy of its content.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         self.bytes.borrow().clone()

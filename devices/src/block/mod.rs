@@ -1,8 +1,8 @@
-//! Block devices: sectors that are read and written.
+//! Reads and writes the sectors of block devices.
 //!
-//! [`Block`] takes many requests at a time: each future is one, and they may be
-//! answered in any order. A write whose future is ready is with the device, which
-//! may still hold it in a volatile cache; [`Block::flush`] is what makes it last.
+//! [`Block`] takes many requests at a time: each future is one, and they may complete in any
+//! order. A write that completed is with the device, which may still hold it in a volatile
+//! cache; [`Block::flush`] makes it durable.
 
 pub mod blkfront;
 pub mod conformance;
@@ -27,27 +27,27 @@ pub const CLASS: Class = Class {
     }),
 };
 
-/// What a device is, as of now: it may change when the other side does.
+/// Describes a device as it is now. All of it may change with the next connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Info {
-    /// Bytes of a sector: a power of two from 512 to 4096. Requests begin and end
-    /// at sectors.
+    /// The size of a sector in bytes: a power of two from 512 to 4096. Requests are of whole
+    /// sectors.
     pub sector_size: u32,
-    /// How many sectors there are.
+    /// The number of sectors.
     pub sectors: u64,
-    /// Nothing can be written.
+    /// Whether writes are refused.
     pub read_only: bool,
-    /// [`Block::flush`] is supported. Without it, nobody knows when a write is safe.
+    /// Whether [`Block::flush`] is supported. Without it, no write is known to be durable.
     pub flush: bool,
-    /// [`Block::discard`] is supported, and what it can be asked for.
+    /// What [`Block::discard`] can be asked for, if it is supported.
     pub discard: Option<Discard>,
-    /// How often the device was connected. A change means that the other side may
-    /// be a new one.
+    /// The number of times that the device was connected. After a change the other side may
+    /// be another one.
     pub generation: u32,
 }
 
 impl Info {
-    /// Whether `length` bytes from `sector` on are whole sectors of the device.
+    /// Checks that `length` bytes from `sector` on are whole sectors of the device.
     ///
     /// # Errors
     /// [`ErrorKind::Misaligned`] or [`ErrorKind::OutOfRange`].
@@ -59,7 +59,7 @@ impl Info {
         self.check_range(sector, (length / size) as u64)
     }
 
-    /// Whether the device has `count` sectors from `sector` on.
+    /// Checks that the device has `count` sectors from `sector` on.
     ///
     /// # Errors
     /// [`ErrorKind::OutOfRange`].
@@ -68,7 +68,7 @@ impl Info {
         if fits { Ok(()) } else { Err(ErrorKind::OutOfRange) }
     }
 
-    /// Whether `count` sectors from `sector` on can be discarded.
+    /// Checks that `count` sectors from `sector` on can be discarded.
     ///
     /// # Errors
     /// [`ErrorKind::ReadOnly`], [`ErrorKind::Unsupported`], [`ErrorKind::Misaligned`] or
@@ -86,52 +86,52 @@ impl Info {
     }
 }
 
-/// What a device can discard, in sectors.
+/// Describes what a device can discard, in sectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Discard {
-    /// Ranges have to begin at a multiple of it, and have to be as long as one.
+    /// Ranges start at a multiple of it, counted from `alignment`, and are as long as one.
     pub granularity: u64,
-    /// The offset of the first such multiple.
+    /// The first sector at which a range may start.
     pub alignment: u64,
 }
 
-/// Why a request was not done.
+/// Tells why a request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// It goes beyond the device's end, which may have moved.
+    /// The request reaches beyond the end of the device, which may have shrunk.
     OutOfRange,
-    /// Its length is not one of whole sectors, or nothing.
+    /// The length is 0 or not a multiple of the sector size.
     Misaligned,
-    /// The device can only be read.
+    /// The device is read-only.
     ReadOnly,
-    /// The device does not know such requests.
+    /// The device does not support this request.
     Unsupported,
-    /// The device says that it failed.
+    /// The device reported an error.
     Failed,
-    /// The device did not answer in time, and is not used any more.
+    /// The device did not respond in time, and is disabled.
     TimedOut,
-    /// The device is gone for good, or its other side broke the protocol.
+    /// The device was removed, or its other side broke the protocol.
     Gone,
-    /// No memory is left for it.
+    /// Memory is exhausted.
     Exhausted,
 }
 
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::OutOfRange => "the request goes beyond the end of the disk",
+            Self::OutOfRange => "the request reaches beyond the end of the disk",
             Self::Misaligned => "the request does not consist of whole sectors",
-            Self::ReadOnly => "the disk can only be read",
-            Self::Unsupported => "the disk does not support that",
+            Self::ReadOnly => "the disk is read-only",
+            Self::Unsupported => "the disk does not support this request",
             Self::Failed => "the disk reports an error",
-            Self::TimedOut => "the disk does not answer",
+            Self::TimedOut => "the disk does not respond",
             Self::Gone => "the disk is gone",
             Self::Exhausted => "no memory is left for the request",
         })
     }
 }
 
-/// An error of a block device.
+/// Classifies the errors of a block device.
 ///
 /// # Example
 /// ```
@@ -164,10 +164,10 @@ impl fmt::Display for ErrorKind {
 ///
 /// let error = Half { upper: true, error: ErrorKind::TimedOut };
 /// assert_eq!(error.kind(), ErrorKind::TimedOut);
-/// assert_eq!(error.to_string(), "the upper half: the disk does not answer");
+/// assert_eq!(error.to_string(), "the upper half: the disk does not respond");
 /// ```
 pub trait Error: core::error::Error {
-    /// What sort of error it is.
+    /// Returns the kind of the error.
     fn kind(&self) -> ErrorKind;
 }
 
@@ -179,9 +179,9 @@ impl Error for ErrorKind {
     }
 }
 
-/// Something that holds sectors.
+/// Stores sectors.
 ///
-/// Dropping the future of a request abandons it: a write may or may not be done.
+/// Dropping the future of a request abandons it: a write may or may not take place.
 ///
 /// # Example
 /// ```
@@ -219,42 +219,43 @@ impl Error for ErrorKind {
 /// # Ok::<(), ErrorKind>(())
 /// ```
 pub trait Block {
-    /// What goes wrong with it.
+    /// The error of a request.
     type Error: Error;
 
-    /// What the device is now.
+    /// Returns what the device is now.
     fn info(&self) -> Info;
 
-    /// Reads as many sectors as `to` has room for, from `sector` on.
+    /// Reads sectors from `sector` on until `to` is full.
     ///
     /// # Errors
-    /// Any of [`ErrorKind`] but [`ErrorKind::ReadOnly`]; what `to` holds then says nothing.
+    /// Any [`ErrorKind`] but [`ErrorKind::ReadOnly`]; the content of `to` is then unspecified.
     fn read(&self, sector: u64, to: &mut [u8]) -> impl Future<Output = Result<(), Self::Error>>;
 
-    /// Writes the sectors in `from`, from `sector` on. Of writes that overlap and are
-    /// under way at once, either may win, sector by sector.
+    /// Writes `from` to the sectors from `sector` on. Of overlapping writes in flight, either
+    /// may win, sector by sector.
     ///
     /// # Errors
-    /// Any of [`ErrorKind`]; each sector then holds what it held, or what it should, or,
-    /// if the device does not promise whole sectors, something else.
+    /// Any [`ErrorKind`]; each sector then holds its old or its new content, or a mixture if
+    /// the device does not write sectors atomically.
     fn write(&self, sector: u64, from: &[u8]) -> impl Future<Output = Result<(), Self::Error>>;
 
-    /// Makes every write that was ready before this call last through a loss of power.
+    /// Makes every write that completed before this call durable: it survives a loss of power.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] where [`Info::flush`] is not said; [`ErrorKind::Failed`]
-    /// also when a write since the last flush failed, whoever was told of it (rule B8, B9).
+    /// [`ErrorKind::Unsupported`] without [`Info::flush`]; [`ErrorKind::Failed`] also if any
+    /// write since the last flush failed, whether or not its caller was told (rules B8, B9).
     fn flush(&self) -> impl Future<Output = Result<(), Self::Error>>;
 
-    /// Says that the content of `count` sectors from `sector` on is not needed any more.
-    /// What is read there until they are written again is not defined.
+    /// Discards the content of `count` sectors from `sector` on. Until they are written again,
+    /// reads of them return unspecified bytes.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] where [`Info::discard`] is not said, and others.
+    /// [`ErrorKind::Unsupported`] without [`Info::discard`]; [`ErrorKind::Misaligned`] for
+    /// ranges that it does not allow; and those of a write.
     fn discard(&self, sector: u64, count: u64) -> impl Future<Output = Result<(), Self::Error>>;
 }
 
-/// A disk that several use.
+/// Shares a disk.
 impl<B: Block> Block for alloc::rc::Rc<B> {
     type Error = B::Error;
 

@@ -1,4 +1,4 @@
-//! A part of a disk as a disk: what the table at its beginning calls a partition.
+//! Opens a partition of a disk as a disk.
 //!
 //! # Example
 //! ```
@@ -25,9 +25,9 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! The crate `gpt_disk_types` knows the tables: GPT, with a second one at the disk's end
-//! for when the first is damaged, and MBR, of which the four primary partitions. Which
-//! blocks are read, and whether what they say can be, is judged here.
+//! Partition tables are GPT, with the backup header at the disk's end if the primary one is
+//! damaged, and the four primary partitions of MBR. The crate `gpt_disk_types` has their
+//! layouts; all that they say is checked here.
 
 use super::{Block, Discard, Error as _, ErrorKind, Info};
 use alloc::vec;
@@ -38,36 +38,36 @@ use gpt_disk_types::{
     BlockSize, Crc32, GptHeader, GptPartitionEntryArray, MasterBootRecord, MbrPartitionRecord,
 };
 
-/// Entries that a GPT may have: eight times as many as all have.
+/// The most entries of a GPT that are accepted: eight times the usual number.
 const MOST: u32 = 1024;
 
-/// Bytes that an entry may have: those of the format are 128.
+/// The largest entry of a GPT that is accepted, in bytes; the usual size is 128.
 const LARGEST: u32 = 4096;
 
-/// What the one partition of an MBR is called that stands before a GPT, and those that
-/// hold further tables.
+/// The types of the protective MBR's partition, which covers a GPT, and of extended
+/// partitions.
 const PROTECTIVE: u8 = 0xEE;
 const EXTENDED: [u8; 3] = [0x05, 0x0F, 0x85];
 
-/// Why a partition cannot be used.
+/// Reports why a partition cannot be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// The disk has no table of partitions.
+    /// The disk has no partition table.
     NoTable,
-    /// The table has no partition of that number.
+    /// The table has no partition of this number.
     Missing(u32),
-    /// Both copies of the table are damaged, or it leads out of the disk.
+    /// Both copies of the table are damaged, or an entry reaches beyond the disk.
     Damaged,
-    /// The disk fails.
+    /// The disk cannot be read.
     Disk(ErrorKind),
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoTable => f.write_str("the disk has no table of partitions"),
+            Self::NoTable => f.write_str("the disk has no partition table"),
             Self::Missing(number) => write!(f, "the disk has no partition {number}"),
-            Self::Damaged => f.write_str("the table of partitions is damaged"),
+            Self::Damaged => f.write_str("the partition table is damaged"),
             Self::Disk(error) => error.fmt(f),
         }
     }
@@ -75,7 +75,7 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
-/// A range of the sectors of a disk.
+/// A range of sectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Range {
     first: u64,
@@ -83,7 +83,7 @@ struct Range {
 }
 
 impl Range {
-    /// The sectors from `first` to `last`, if the disk has them.
+    /// Returns the sectors from `first` to `last`, if they are within the disk.
     fn new(first: u64, last: u64, sectors: u64) -> Result<Self, Error> {
         let fits = first > 0 && first <= last && last < sectors;
         if fits { Ok(Self { first, count: last - first + 1 }) } else { Err(Error::Damaged) }
@@ -99,7 +99,7 @@ pub struct Partition<B> {
 }
 
 impl<B: Block> Partition<B> {
-    /// Opens partition `number` of the table on `disk`, the first of which is 1.
+    /// Opens partition `number` of `disk`, counted from 1.
     ///
     /// # Errors
     /// See [`Error`].
@@ -125,15 +125,15 @@ impl<B: Block> Partition<B> {
     }
 }
 
-/// The sectors of a partition of an MBR.
+/// Finds the sectors of a primary partition of an MBR.
 fn primary(all: &[MbrPartitionRecord; 4], number: u32, sectors: u64) -> Result<Range, Error> {
-    // A file system has the same two bytes at the end of its first sector.
+    // The boot sector of a file system has the same signature.
     if all.iter().any(|it| it.boot_indicator & 0x7F != 0) {
         return Err(Error::NoTable);
     }
     let missing = Error::Missing(number);
-    let place = (number as usize).checked_sub(1).ok_or(missing)?;
-    let entry = all.get(place).ok_or(missing)?;
+    let index = (number as usize).checked_sub(1).ok_or(missing)?;
+    let entry = all.get(index).ok_or(missing)?;
     let (first, count) = (entry.starting_lba.to_u32(), entry.size_in_lba.to_u32());
     if entry.os_indicator == 0 || count == 0 || EXTENDED.contains(&entry.os_indicator) {
         return Err(missing);
@@ -141,7 +141,7 @@ fn primary(all: &[MbrPartitionRecord; 4], number: u32, sectors: u64) -> Result<R
     Range::new(first.into(), u64::from(first) + u64::from(count) - 1, sectors)
 }
 
-/// The sectors of a partition of the GPT whose header is at sector `at`.
+/// Finds the sectors of a partition of the GPT whose header is at sector `at`.
 async fn gpt(disk: &impl Block, at: u64, number: u32) -> Result<Range, Error> {
     let Info { sector_size, sectors, .. } = disk.info();
     let sector = read(disk, at, 1).await?;
@@ -165,12 +165,12 @@ async fn gpt(disk: &impl Block, at: u64, number: u32) -> Result<Range, Error> {
     if array.calculate_crc32() != header.partition_entry_array_crc32 {
         return Err(Error::Damaged);
     }
-    let entry = number.checked_sub(1).and_then(|place| array.get_partition_entry(place));
+    let entry = number.checked_sub(1).and_then(|index| array.get_partition_entry(index));
     let entry = entry.filter(|entry| entry.is_used()).ok_or(Error::Missing(number))?;
     Range::new(entry.starting_lba.to_u64(), entry.ending_lba.to_u64(), sectors)
 }
 
-/// The checksum of a header with its own bytes taken for zeros.
+/// Returns the checksum of a header, with the checksum field itself taken as zero.
 fn checksum(sector: &[u8], length: u32) -> Option<Crc32> {
     let header = sector.get(..length as usize)?;
     let (before, after) = (header.get(..16)?, header.get(20..)?);
@@ -180,10 +180,10 @@ fn checksum(sector: &[u8], length: u32) -> Option<Crc32> {
     Some(Crc32(gpt_disk_types::U32Le(digest.finalize().to_le_bytes())))
 }
 
-/// Reads `count` sectors, which are few.
+/// Reads `count` sectors, the number of which was checked.
 async fn read<B: Block>(disk: &B, sector: u64, count: u64) -> Result<Vec<u8>, Error> {
     let Info { sector_size, sectors, .. } = disk.info();
-    // A disk that ends before has no table, or a wrong one.
+    // A disk that is too short has no table, or a damaged one.
     if sector.checked_add(count).is_none_or(|end| end > sectors) {
         return Err(if sector <= 1 { Error::NoTable } else { Error::Damaged });
     }
@@ -200,7 +200,7 @@ impl<B: Block> Block for Partition<B> {
     fn info(&self) -> Info {
         let info = self.disk.info();
         let Range { first, count } = self.range;
-        // What the disk lost it does not have either; a disk of other sectors is another one.
+        // A disk that shrank, or whose sector size changed, takes the partition with it.
         let there = if info.sector_size == self.sector_size { info.sectors } else { 0 };
         let discard = info.discard.and_then(|Discard { granularity, alignment }| {
             let offset = first.checked_rem(granularity)?;
@@ -211,11 +211,11 @@ impl<B: Block> Block for Partition<B> {
     }
 
     async fn read(&self, sector: u64, to: &mut [u8]) -> Result<(), B::Error> {
-        self.disk.read(self.place(sector, to.len()), to).await
+        self.disk.read(self.translate(sector, to.len()), to).await
     }
 
     async fn write(&self, sector: u64, from: &[u8]) -> Result<(), B::Error> {
-        self.disk.write(self.place(sector, from.len()), from).await
+        self.disk.write(self.translate(sector, from.len()), from).await
     }
 
     async fn flush(&self) -> Result<(), B::Error> {
@@ -224,15 +224,15 @@ impl<B: Block> Block for Partition<B> {
 
     async fn discard(&self, sector: u64, count: u64) -> Result<(), B::Error> {
         let within = self.info().check_range(sector, count).is_ok();
-        let place = if within { self.range.first + sector } else { u64::MAX };
-        self.disk.discard(place, count).await
+        let start = if within { self.range.first + sector } else { u64::MAX };
+        self.disk.discard(start, count).await
     }
 }
 
 impl<B: Block> Partition<B> {
-    /// Where on the disk `length` bytes from `sector` on are. What goes beyond the end
-    /// of the partition goes beyond that of the disk, so that the disk refuses it.
-    fn place(&self, sector: u64, length: usize) -> u64 {
+    /// Translates `sector` to a sector of the disk. A request beyond the end of the partition
+    /// is moved beyond that of the disk, so that the disk refuses it.
+    fn translate(&self, sector: u64, length: usize) -> u64 {
         match self.info().check(sector, length) {
             Err(ErrorKind::OutOfRange) => u64::MAX,
             _ => self.range.first.saturating_add(sector),

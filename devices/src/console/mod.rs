@@ -32,14 +32,13 @@ use kernel::machine::console;
 
 /// The console of this machine.
 ///
-/// Writing waits when the other side is slow; nothing is lost. On Xen a line
-/// feed goes out as carriage return and line feed. There is one console, and
-/// handles to it may be had at will: whole writes of one do not mix with those
-/// of another as long as they fit the ring (2048 bytes).
+/// A write waits while the ring is full, so nothing is lost. On Xen a line feed is sent as
+/// carriage return and line feed. There is one console and any number of handles to it;
+/// writes of up to 2048 bytes, the size of the ring, do not interleave.
 #[derive(Debug)]
 pub struct Console(());
 
-/// The console cannot be used: there is none, or its other side broke it.
+/// Reports that the domain has no console, or that its back end broke the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Error;
 
@@ -92,7 +91,7 @@ impl Write for Console {
         .await
     }
 
-    /// Every write is given to the other side at once.
+    /// Returns at once: each write notifies the other side by itself.
     async fn flush(&mut self) -> Result<(), Error> {
         Ok(())
     }

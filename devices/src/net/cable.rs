@@ -1,7 +1,7 @@
-//! A cable in memory with an end for each of two programs, for tests.
+//! Connects two programs by a cable in memory, for tests.
 //!
-//! It punishes: a frame that was transmitted arrives only when the end that sent it
-//! was flushed, and a buffer that `fill` is given holds an older frame.
+//! It is strict: a frame arrives only after a [`flush`](Net::flush), and the buffer that is
+//! to be filled holds old bytes.
 //!
 //! # Example
 //! ```
@@ -25,18 +25,17 @@ use core::cell::{Cell, RefCell};
 use core::task::{Context, Poll, Waker};
 use kernel::metrics::{Metric, Source};
 
-/// What a cable is like.
+/// Configures a cable.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// The longest payload of a frame, in bytes.
     pub mtu: usize,
-    /// Frames that are on their way in one direction at most.
+    /// The most frames that are in flight in one direction.
     pub capacity: usize,
-    /// Whether it carries frames with a [blank](Checksum::Blank) checksum. These
-    /// arrive as what they are.
+    /// Whether it carries frames with a [blank](Checksum::Blank) checksum, which arrive so.
     pub transmit_blank: bool,
-    /// The longest frame that it carries with a [segment](Meta::segment) said of it, if
-    /// it carries such frames. These arrive as what they are.
+    /// The longest large frame, one with a [segment](Meta::segment) size, that it carries; 0
+    /// for none. They arrive unsegmented.
     pub transmit_large: usize,
 }
 
@@ -46,19 +45,19 @@ impl Default for Options {
     }
 }
 
-/// What is under way to one end.
+/// Holds the frames in flight to one end.
 #[derive(Debug, Default)]
-struct Way {
+struct Direction {
     frames: VecDeque<(Vec<u8>, Meta)>,
-    /// How many of `frames`, from the front, the sender has flushed.
+    /// The number of `frames`, from the front, that were flushed.
     arrived: usize,
-    /// Buffers to use again.
+    /// Buffers for reuse.
     spare: Vec<Vec<u8>>,
     receiver: Option<Waker>,
     sender: Option<Waker>,
 }
 
-/// What both ends share.
+/// Holds what both ends share.
 #[derive(Debug)]
 struct Shared {
     options: Options,
@@ -72,14 +71,14 @@ struct Shared {
 pub struct End {
     shared: Rc<Shared>,
     mac: Mac,
-    to_here: Rc<RefCell<Way>>,
-    to_there: Rc<RefCell<Way>>,
+    to_here: Rc<RefCell<Direction>>,
+    to_there: Rc<RefCell<Direction>>,
 }
 
-/// The two ends of a new cable. Their addresses are locally administered ones.
+/// Returns the two ends of a new cable, with locally administered addresses.
 #[must_use]
 pub fn cable(options: Options) -> (End, End) {
-    let (one, other): (Rc<RefCell<Way>>, Rc<RefCell<Way>>) = Default::default();
+    let (one, other): (Rc<RefCell<Direction>>, Rc<RefCell<Direction>>) = Default::default();
     let shared = Rc::new(Shared {
         options,
         link: Cell::new(true),
@@ -95,25 +94,26 @@ pub fn cable(options: Options) -> (End, End) {
     (end(1, &one, &other), end(2, &other, &one))
 }
 
-/// Counts nothing, so that programs which tell what their network counts can be tested on it.
+/// Counts nothing: programs that report the metrics of their network can be tested on it.
 impl Source for End {
     fn metrics(&self, _: &mut dyn FnMut(Metric)) {}
 }
 
 impl End {
-    /// An end from which what is transmitted comes back.
+    /// Returns an end that receives what it transmits.
     pub(super) fn looped(options: Options) -> Self {
         let (end, _) = cable(options);
         Self { to_there: Rc::clone(&end.to_here), ..end }
     }
 
-    /// Plugs the cable in or pulls it out; frames that are transmitted then are lost.
+    /// Plugs the cable in or pulls it out. Frames that are transmitted without a link are
+    /// dropped.
     pub fn set_link(&self, link: bool) {
         self.shared.link.set(link);
         self.wake();
     }
 
-    /// Makes the cable one to another machine, as far as its ends can tell.
+    /// Counts a new connection, as if the other end were another machine now.
     pub fn reconnect(&self) {
         self.shared.generation.set(self.shared.generation.get().wrapping_add(1));
         self.wake();
@@ -126,10 +126,10 @@ impl End {
     }
 
     fn wake(&self) {
-        for way in [&self.to_here, &self.to_there] {
+        for direction in [&self.to_here, &self.to_there] {
             let (receiver, sender) = {
-                let mut way = way.borrow_mut();
-                (way.receiver.take(), way.sender.take())
+                let mut direction = direction.borrow_mut();
+                (direction.receiver.take(), direction.sender.take())
             };
             receiver.into_iter().chain(sender).for_each(Waker::wake);
         }
@@ -154,20 +154,20 @@ impl Net for End {
 
     fn poll_receive(&self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         self.check()?;
-        let mut way = self.to_here.borrow_mut();
-        if way.arrived > 0 {
+        let mut direction = self.to_here.borrow_mut();
+        if direction.arrived > 0 {
             return Poll::Ready(Ok(()));
         }
-        way.receiver = Some(context.waker().clone());
+        direction.receiver = Some(context.waker().clone());
         Poll::Pending
     }
 
     fn receive<R>(&self, take: impl FnOnce(&[u8], Meta) -> R) -> Option<R> {
         let (frame, meta, sender) = {
-            let mut way = self.to_here.borrow_mut();
-            way.arrived = way.arrived.checked_sub(1)?;
-            let (frame, meta) = way.frames.pop_front()?;
-            (frame, meta, way.sender.take())
+            let mut direction = self.to_here.borrow_mut();
+            direction.arrived = direction.arrived.checked_sub(1)?;
+            let (frame, meta) = direction.frames.pop_front()?;
+            (frame, meta, direction.sender.take())
         };
         sender.into_iter().for_each(Waker::wake);
         let result = take(&frame, meta);
@@ -177,11 +177,11 @@ impl Net for End {
 
     fn poll_transmit(&self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         self.check()?;
-        let mut way = self.to_there.borrow_mut();
-        if way.frames.len() < self.shared.options.capacity {
+        let mut direction = self.to_there.borrow_mut();
+        if direction.frames.len() < self.shared.options.capacity {
             return Poll::Ready(Ok(()));
         }
-        way.sender = Some(context.waker().clone());
+        direction.sender = Some(context.waker().clone());
         Poll::Pending
     }
 
@@ -203,20 +203,20 @@ impl Net for End {
         let large = length > HEADER + mtu;
         let right = !large || (meta.segment > 0 && meta.checksum == Checksum::Blank);
         debug_assert!(right, "{meta:?} of a frame of {length} bytes");
-        let mut way = self.to_there.borrow_mut();
+        let mut direction = self.to_there.borrow_mut();
         if self.shared.link.get() {
-            way.frames.push_back((frame, meta));
+            direction.frames.push_back((frame, meta));
         } else {
-            way.spare.push(frame);
+            direction.spare.push(frame);
         }
         Some(result)
     }
 
     fn flush(&self) {
         let receiver = {
-            let mut way = self.to_there.borrow_mut();
-            way.arrived = way.frames.len();
-            if way.arrived == 0 { None } else { way.receiver.take() }
+            let mut direction = self.to_there.borrow_mut();
+            direction.arrived = direction.frames.len();
+            if direction.arrived == 0 { None } else { direction.receiver.take() }
         };
         receiver.into_iter().for_each(Waker::wake);
     }

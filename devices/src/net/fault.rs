@@ -1,7 +1,7 @@
-//! An interface over which frames get lost, doubled, late, out of order and spoilt, for
-//! tests. The same seed makes the same trouble.
+//! Loses, duplicates, delays, reorders and corrupts frames, for tests. Equal seeds give equal
+//! faults.
 //!
-//! What is received suffers; wrap both ends of a cable for trouble both ways.
+//! Received frames are affected; wrap both ends of a cable for faults in both directions.
 //!
 //! # Example
 //! ```
@@ -35,23 +35,23 @@ use core::task::{Context, Poll};
 use core::time::Duration;
 use kernel::time::{Instant, Sleep, sleep_until};
 
-/// How often what goes wrong, in thousandths of all frames.
+/// Sets how often each fault occurs, in frames of a thousand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
-    /// Frames that are lost.
+    /// Frames that are dropped.
     pub lose: u32,
-    /// Frames that come twice.
+    /// Frames that arrive twice.
     pub double: u32,
-    /// Frames that come after the next one.
+    /// Frames that arrive after their successor.
     pub reorder: u32,
-    /// IP packets in which one byte changes. Frames whose checksum nobody will verify
-    /// are lost instead; what is no IP packet has no checksum either.
+    /// IP packets in which one bit flips. Frames whose checksum the receiver does not verify
+    /// are dropped instead, and frames that are not IP pass, as they have no checksum.
     pub spoil: u32,
-    /// The least and the most time that a frame takes.
+    /// The shortest and the longest delay of a frame.
     pub delay: (Duration, Duration),
 }
 
-/// A frame on its way.
+/// A delayed frame.
 #[derive(Debug)]
 struct Late {
     due: Instant,
@@ -62,12 +62,12 @@ struct Late {
 #[derive(Debug)]
 struct State {
     random: u64,
-    /// In the order in which they arrive.
+    /// In order of arrival.
     late: Vec<Late>,
     timer: Option<(Instant, Sleep)>,
 }
 
-/// A [`Net`] with [`Faults`].
+/// Wraps a [`Net`] whose received frames suffer [`Faults`].
 #[derive(Debug)]
 pub struct Fault<N> {
     net: N,
@@ -76,7 +76,7 @@ pub struct Fault<N> {
 }
 
 impl State {
-    /// A number that need not be unpredictable (splitmix64).
+    /// Returns a pseudo-random number (splitmix64).
     fn random(&mut self) -> u64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut number = self.random;
@@ -115,7 +115,7 @@ impl State {
 }
 
 impl<N: Net> Fault<N> {
-    /// `net` with `faults`, by the random numbers that `seed` makes.
+    /// Wraps `net`; `seed` determines which frames are affected.
     pub fn new(net: N, faults: Faults, seed: u64) -> Self {
         let state = State { random: seed, late: Vec::new(), timer: None };
         Self { net, faults, state: RefCell::new(state) }

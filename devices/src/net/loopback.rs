@@ -4,12 +4,12 @@ use super::cable::{End, Options};
 use super::{Broken, Info, Meta, Net};
 use core::task::{Context, Poll};
 
-/// What is transmitted is received, once it is flushed.
+/// Receives what it transmits, once it is flushed.
 #[derive(Clone, Debug)]
 pub struct Loopback(End);
 
 impl Loopback {
-    /// A new one.
+    /// Makes a loopback interface.
     #[must_use]
     pub fn new(options: Options) -> Self {
         Self(End::looped(options))

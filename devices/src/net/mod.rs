@@ -1,8 +1,8 @@
-//! Network interfaces: Ethernet frames in and out.
+//! Sends and receives Ethernet frames.
 //!
-//! [`Net`] is poll-shaped: becoming ready may fail, moving a frame once ready
-//! cannot. A frame is handed over inside a closure, so that it can be built in
-//! the very buffer that goes out, and read from the one that came in.
+//! [`Net`] is polled: becoming ready may fail, moving a frame once ready cannot. A frame is
+//! passed to a closure, so that it is built in the buffer that is transmitted, and read from
+//! the one that was received.
 
 pub mod cable;
 pub mod fault;
@@ -19,7 +19,7 @@ use kernel::device::{Class, Xl};
 pub const CLASS: Class =
     Class { name: "net", xl: Some(Xl { setting: "vif", first: "0", item: "bridge=xenbr{id}" }) };
 
-/// Bytes of an Ethernet header without VLAN tag; no frame is shorter (rule N6).
+/// The size of an Ethernet header without VLAN tag, in bytes; no frame is shorter (rule N6).
 pub const HEADER: usize = 14;
 
 /// An Ethernet address.
@@ -33,62 +33,62 @@ impl core::fmt::Display for Mac {
     }
 }
 
-/// What an interface is, as of now: it may change when the other side does.
+/// Describes an interface as it is now. All of it may change with the next connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Info {
-    /// Its address.
+    /// The Ethernet address of this side.
     pub mac: Mac,
     /// The longest payload of a frame, in bytes, without the [`HEADER`].
     pub mtu: usize,
-    /// Whether frames can get anywhere now.
+    /// Whether the interface is connected. Without a link, frames are dropped.
     pub link: bool,
-    /// How often the interface was connected. A change means that the other
-    /// side may be a new one, which should be told who is here.
+    /// The number of times that the interface was connected. After a change the peer may be
+    /// another one, to which addresses should be announced again.
     pub generation: u32,
-    /// [`Checksum::Blank`] may be said of TCP and UDP frames to transmit.
+    /// Whether TCP and UDP frames may be transmitted with [`Checksum::Blank`].
     pub transmit_blank: bool,
-    /// The longest TCP frame to transmit, with its header, that the other side makes
-    /// [segments](Meta::segment) of; 0 where it does not.
+    /// The longest TCP frame, in bytes with its header, that the other side
+    /// [segments](Meta::segment); 0 if it does not (TSO).
     pub transmit_large: usize,
 }
 
-/// What is known of the TCP or UDP checksum in a frame.
+/// States how far the TCP or UDP checksum of a frame can be relied on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Checksum {
-    /// It stands in the frame, and whoever receives it has to verify it.
+    /// The checksum is in the frame, and the receiver has to verify it.
     #[default]
     Complete,
-    /// Received only: whoever delivered the frame says that it is right.
+    /// The other side has verified the checksum. For received frames only.
     Verified,
-    /// The field holds the sum of the pseudo header alone: the frame came from,
-    /// or goes to, a peer on the same machine or hardware that fills it in.
+    /// The field holds the sum of the pseudo header alone (a partial checksum): the peer is
+    /// on the same machine, or hardware completes it.
     Blank,
 }
 
-/// What is known of a frame besides its bytes.
+/// Describes a frame besides its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Meta {
-    /// Its TCP or UDP checksum.
+    /// The state of its TCP or UDP checksum.
     pub checksum: Checksum,
-    /// Bytes of payload of each of the TCP segments that a large frame stands for; 0 for
-    /// a frame that is what it is. To be said of frames to transmit only within
-    /// [`Info::transmit_large`], and with [`Checksum::Blank`].
+    /// The payload in bytes of each TCP segment that a large frame stands for (its MSS); 0
+    /// for an ordinary frame. To transmit one, its length must be within
+    /// [`Info::transmit_large`] and its checksum [`Checksum::Blank`].
     pub segment: u16,
 }
 
-/// What is left to the other side of an interface, if it offers that.
+/// Selects the work that is left to the other side of an interface, as far as it offers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offloads {
-    /// Checksums of TCP and UDP, both ways.
+    /// TCP and UDP checksums, in both directions (checksum offload).
     pub checksum: bool,
-    /// Making segments of large TCP frames that are transmitted.
+    /// Segmentation of large TCP frames that are transmitted (TSO).
     pub transmit_large: bool,
-    /// Received segments need not be cut, so that frames may be larger than the MTU says.
+    /// Received TCP segments may come coalesced, in frames larger than the MTU (GRO).
     pub receive_large: bool,
 }
 
 impl Default for Offloads {
-    /// For a program that takes and gives frames as they are.
+    /// Selects checksums alone, for a program that handles frames one by one.
     fn default() -> Self {
         Self { checksum: true, transmit_large: false, receive_large: false }
     }
@@ -116,11 +116,11 @@ impl Default for Offloads {
 /// # Ok::<(), args::Error>(())
 /// ```
 pub trait Offloading: kernel::Device {
-    /// `settings` with these offloads.
+    /// Returns `settings` with these offloads.
     fn offload(settings: Self::Settings, offloads: Offloads) -> Self::Settings;
 }
 
-/// The interface can never be used again: its other side broke the protocol.
+/// Reports that the interface is unusable for good: its other side broke the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Broken;
 
@@ -132,7 +132,7 @@ impl core::fmt::Display for Broken {
 
 impl core::error::Error for Broken {}
 
-/// Something that carries Ethernet frames.
+/// Carries Ethernet frames.
 ///
 /// # Example
 /// ```
@@ -173,9 +173,9 @@ impl core::error::Error for Broken {}
 /// # Ok::<(), Broken>(())
 /// ```
 ///
-/// [`transmit`](Net::transmit) may be called from within the closure that
-/// [`receive`](Net::receive) runs. Frames that are transmitted while there is
-/// no link are lost, as on a cable.
+/// [`transmit`](Net::transmit) may be called within the closure of
+/// [`receive`](Net::receive). Frames that are transmitted while there is no link are dropped,
+/// as on a cable.
 pub trait Net {
     /// Returns what lines about it begin with: `net` where there is no other to be told
     /// from, else its number behind that.
@@ -183,33 +183,34 @@ pub trait Net {
         "net"
     }
 
-    /// What the interface is now.
+    /// Returns what the interface is now.
     fn info(&self) -> Info;
 
-    /// Ready when a frame can be received. Otherwise the task is woken when
-    /// that, or anything in [`info`](Net::info), may have changed.
+    /// Is ready when a frame can be received. Otherwise the task is woken when that, or
+    /// anything in [`info`](Net::info), may have changed.
     ///
     /// # Errors
-    /// [`Broken`], from then on always.
+    /// [`Broken`], and then with every later call.
     fn poll_receive(&self, context: &mut Context<'_>) -> Poll<Result<(), Broken>>;
 
-    /// Receives a frame, header first, without its check sequence. `None` when
-    /// there is none.
+    /// Passes the next received frame to `take`, from its header on and without its frame
+    /// check sequence. Returns `None` if there is none.
     fn receive<R>(&self, take: impl FnOnce(&[u8], Meta) -> R) -> Option<R>;
 
-    /// Ready when a frame can be transmitted. Otherwise the task is woken when
-    /// that may have changed.
+    /// Is ready when a frame can be transmitted. Otherwise the task is woken when that may
+    /// have changed.
     ///
     /// # Errors
-    /// [`Broken`], from then on always.
+    /// [`Broken`], and then with every later call.
     fn poll_transmit(&self, context: &mut Context<'_>) -> Poll<Result<(), Broken>>;
 
-    /// Transmits a frame of `length` bytes, which `fill` writes: all of them,
-    /// for what they held before may be an older frame. `None`, without a call
-    /// of `fill`, when there is no room or the length is not that of a frame.
+    /// Queues a frame of `length` bytes for transmission. `fill` must write all of them, as
+    /// the buffer may hold an older frame. Returns `None`, without calling `fill`, if there is
+    /// no room or `length` is not that of a frame: less than [`HEADER`], or more than the MTU
+    /// and [`Info::transmit_large`] allow.
     fn transmit<R>(&self, length: usize, fill: impl FnOnce(&mut [u8]) -> (R, Meta)) -> Option<R>;
 
-    /// Lets the other side know of what was transmitted since the last call:
-    /// until then it may wait, so that many frames cost one notification.
+    /// Notifies the other side of the frames that were queued since the last call, so that
+    /// many frames cost one notification. Without it they may wait for ever.
     fn flush(&self);
 }

@@ -1,11 +1,11 @@
-//! The front end of Xen's network interfaces (`public/io/netif.h`).
+//! Implements the front end of Xen's network interfaces (`public/io/netif.h`).
 //!
-//! Pages are lent to the back end once a connection, for both directions, so a
-//! frame costs no hypercall but the notification that many share. One task
-//! looks after the connection: it follows the back end through its states,
-//! disconnects and connects anew, and looks once a second for what no event
-//! told of. Everything the back end says is judged in `rx`, `tx` and `connect`;
-//! what breaks the protocol ends the interface for good (rule R7).
+//! Pages are granted once a connection, for both directions, so the only hypercall for a
+//! frame is the notification, which many frames share. One task supervises the connection: it
+//! follows the states of the back end, disconnects and reconnects, and checks once a second
+//! for responses that no event announced. Everything that the back end publishes is validated
+//! in `rx`, `tx` and `connect`; a breach of the protocol disables the interface for good
+//! (rule R7).
 
 mod connect;
 mod rx;
@@ -30,36 +30,36 @@ use kernel::task::{Task, spawn};
 use rx::Rx;
 use tx::Tx;
 
-/// What a back end did that no back end may do.
+/// A breach of the protocol by the back end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Violation {
-    /// A ring's index is where it cannot be.
+    /// A ring index is out of range.
     Index,
-    /// A response to a request that was not made.
+    /// A response matches no request.
     Response,
-    /// More bytes than fit into a page.
+    /// A response claims more bytes than a page has.
     Size,
-    /// A kind of slot that was not agreed on.
+    /// An extra slot is of a kind that was not negotiated.
     Extra,
 }
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Index => "it moved a ring's index where it cannot be",
-            Self::Response => "it answered what it was not asked",
-            Self::Size => "it says that it put more into a page than fits",
-            Self::Extra => "it sent a kind of slot that was not agreed on",
+            Self::Index => "its ring index is out of range",
+            Self::Response => "its response matches no request",
+            Self::Size => "its response exceeds the page",
+            Self::Extra => "its extra slot was not negotiated",
         })
     }
 }
 
-/// Why an interface cannot be opened.
+/// Reports why an interface cannot be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// The domain has no interface of that number, but these.
+    /// The domain has no interface of this number; it has these.
     Missing(String, Vec<String>),
-    /// The interface of that number is there, and cannot be used.
+    /// The interface of this number cannot be connected.
     Connection(String, frontend::Error),
 }
 
@@ -77,59 +77,58 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
-/// What an interface did so far.
+/// Counts what an interface did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Frames received.
     pub received: u64,
     /// Their bytes.
     pub received_bytes: u64,
-    /// Frames that came and were thrown away: damaged, too short or too long.
+    /// Received frames dropped as malformed, too short or too long.
     pub received_dropped: u64,
     /// Frames transmitted.
     pub transmitted: u64,
     /// Their bytes.
     pub transmitted_bytes: u64,
-    /// Frames that were to be transmitted and were not: no link, or the back
-    /// end says so.
+    /// Frames not transmitted: there was no link, or the back end dropped them.
     pub transmitted_dropped: u64,
-    /// Times that it was connected.
+    /// Connections to a back end.
     pub connections: u32,
-    /// Times that it was reset because the back end did not answer.
+    /// Connections reset because the back end did not respond.
     pub resets: u32,
-    /// Events that had to be looked for because none came.
+    /// Responses found by a check because no event announced them.
     pub lost_events: u32,
-    /// Whether the back end broke the protocol: 1, as it is not used after that.
+    /// Breaches of the protocol: 0 or 1, as the first one disables the interface.
     pub violations: u32,
-    /// Slots of the receiving ring that wait for a frame now.
+    /// Requests on the receive ring, each with a page for a frame.
     pub receive_slots: u32,
-    /// Slots of the transmitting ring whose frame is on its way now.
+    /// Requests on the transmit ring that are not completed.
     pub transmit_slots: u32,
 }
 
-/// What the driver and the task that looks after it share.
+/// Holds what the driver shares with the task that supervises it.
 #[derive(Debug, Default)]
 struct State {
-    /// What it is called in lines of its own, and in those of a stack above.
+    /// Its name in log lines of its own, and in those of a stack above.
     vif: String,
     net: String,
     info: Cell<Info>,
     offloads: Offloads,
     broken: Cell<bool>,
-    /// Apart from each other, as a frame may be transmitted while one is received.
+    /// Separate cells, as a frame may be transmitted while one is received.
     rx: RefCell<Option<Rx>>,
     tx: RefCell<Option<Tx>>,
-    /// The frame that is received now.
+    /// The buffer of the frame being received.
     scratch: RefCell<Vec<u8>>,
-    /// Where frames go while there is no link.
+    /// The buffer of frames that are dropped for want of a link.
     nowhere: RefCell<Vec<u8>>,
-    /// Those who wait for a connection.
+    /// Tasks that wait for a connection.
     waiting: RefCell<Vec<Waker>>,
-    /// The task that looks after the connection, when it should act.
+    /// The supervising task, to be woken on a breach of the protocol.
     keeper: RefCell<Option<Waker>>,
     /// Why it cannot be connected.
     trouble: Cell<Option<frontend::Error>>,
-    /// Of connections that are over.
+    /// The counts of former connections.
     stats: Cell<Stats>,
 }
 
@@ -141,17 +140,17 @@ impl State {
         }
     }
 
-    /// Something about the connection changed.
+    /// Wakes the tasks that wait: the connection changed.
     fn wake(&self) {
         let waiting = self.waiting.take();
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    /// The back end broke the protocol: the interface is over.
+    /// Disables the interface after a breach of the protocol.
     fn fail(&self, violation: Violation) {
         if !self.broken.replace(true) {
             self.count(|stats| stats.violations += 1);
-            log::error!("{}: the back end is not used any more: {violation}", self.vif);
+            log::error!("{}: disabled, the back end broke the protocol: {violation}", self.vif);
         }
         self.info.update(|info| Info { link: false, ..info });
         if let Some(keeper) = self.keeper.take() {
@@ -166,7 +165,7 @@ impl State {
         self.stats.set(stats);
     }
 
-    /// Adds what a connection counted.
+    /// Adds the counts of a connection.
     fn add(stats: &mut Stats, rx: Option<&Rx>, tx: Option<&Tx>) {
         if let Some(rx) = rx {
             stats.received += rx.counters.frames;
@@ -181,18 +180,17 @@ impl State {
     }
 }
 
-/// A network interface of this domain. Dropping it gives up the connection at once.
+/// A network interface of this domain. Dropping it closes the connection at once.
 #[derive(Debug)]
 pub struct Netfront {
     state: Rc<State>,
-    /// Looks after the connection; ends with this value.
+    /// Supervises the connection; cancelled on drop.
     _keeper: Task<()>,
 }
 
 impl Netfront {
-    /// Opens interface `id`, as numbered in xenstore; the empty string is the
-    /// lowest one. Waits until it is connected: a back end may be as slow as it likes,
-    /// which is logged.
+    /// Opens interface `id`, its number in xenstore; the empty string is the lowest one. Waits
+    /// until it is connected, however slow the back end is, which is logged after 10 s.
     ///
     /// # Errors
     /// See [`Error`].
@@ -200,7 +198,7 @@ impl Netfront {
         Self::open_with(id, Offloads::default()).await
     }
 
-    /// The same with these offloads, as far as the back end offers them.
+    /// Opens interface `id` with these offloads, as far as the back end offers them.
     ///
     /// # Errors
     /// See [`Error`].
@@ -212,14 +210,14 @@ impl Netfront {
         let id = found.map_err(|others| Error::Missing(id.into(), others))?;
         let net = if id == "0" { "net".into() } else { format!("net {id}") };
         let state = Rc::new(State { vif: format!("vif {id}"), net, offloads, ..State::default() });
-        let keeper = spawn(connect::keep(state.clone(), id.clone()));
-        match frontend::opened(&*state).await {
+        let keeper = spawn(connect::run(state.clone(), id.clone()));
+        match frontend::wait_connected(&*state).await {
             Ok(()) => Ok(Self { state, _keeper: keeper }),
             Err(error) => Err(Error::Connection(id, error)),
         }
     }
 
-    /// What it did so far.
+    /// Returns what the interface counted so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let mut stats = self.state.stats.get();
@@ -230,7 +228,7 @@ impl Netfront {
         stats
     }
 
-    /// Ready when `poll` of the half in `half` is; without a connection it waits for one.
+    /// Polls one direction; without a connection it waits for one.
     fn poll_half<T>(
         &self,
         half: &RefCell<Option<T>>,

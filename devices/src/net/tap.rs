@@ -1,11 +1,11 @@
-//! A tap interface of Linux as the network interface of a process.
+//! Uses a Linux tap interface as the network interface of a process.
 //!
 //! The manifest's names are numbers here as well: `XENITH_NET=tap0,tap1` in the
 //! environment makes `tap0` the interface `0` and `tap1` the interface `1`. `cargo mk
 //! run --on linux --net tap0` sets it.
 //!
-//! Frames go and come one a system call, with complete checksums: Linux fills in those
-//! that it left blank for a tap that takes no offloads.
+//! Each frame costs a system call and has a complete checksum: Linux completes checksums for
+//! a tap without offloads.
 
 use super::{Broken, HEADER, Info, Mac, Meta, Net};
 use alloc::string::{String, ToString};
@@ -23,26 +23,26 @@ use rustix::io::Errno;
 use std::io;
 use std::os::fd::OwnedFd;
 
-/// The variable of the environment that names taps.
+/// The environment variable that names taps.
 pub const VARIABLE: &str = "XENITH_NET";
 
-/// The longest frame that Linux gives: MTU, header and a VLAN tag.
+/// The longest frame that Linux delivers: MTU, header and a VLAN tag.
 const LONGEST: usize = 65_535 + HEADER + 4;
 
-/// Why a tap cannot be opened.
+/// Reports why a tap cannot be opened.
 #[derive(Debug)]
 pub enum Error {
-    /// There is no tap of that number.
+    /// The environment names no tap for this interface.
     Unnamed(&'static str),
-    /// There is no interface of that name.
+    /// No interface has this name.
     Missing(String),
-    /// Another process has it.
+    /// Another process uses it.
     Busy(String),
-    /// It is another user's.
+    /// It belongs to another user.
     Denied(String),
-    /// It is another sort of interface.
+    /// The interface is not a tap.
     NoTap(String),
-    /// Linux refuses for another reason.
+    /// Linux refused for another reason.
     Other(String, io::Error),
 }
 
@@ -54,10 +54,17 @@ impl fmt::Display for Error {
                 "no tap is named for network interface {id}: give --net TAP to `cargo mk run`, or \
                  set {VARIABLE}=TAP in the environment, with commas between several"
             ),
-            Self::Missing(name) => write!(f, "there is no interface {name}"),
+            Self::Missing(name) => write!(
+                f,
+                "there is no interface {name}: sudo ip tuntap add {name} mode tap user $USER"
+            ),
             Self::Busy(name) => write!(f, "another process uses the tap {name}"),
-            Self::Denied(name) => write!(f, "the tap {name} is not yours to open"),
-            Self::NoTap(name) => write!(f, "the interface {name} is no tap"),
+            Self::Denied(name) => write!(
+                f,
+                "the tap {name} belongs to another user: sudo ip tuntap add {name} mode tap user \
+                 $USER"
+            ),
+            Self::NoTap(name) => write!(f, "the interface {name} is not a tap"),
             Self::Other(name, error) => write!(f, "the tap {name} cannot be opened: {error}"),
         }
     }
@@ -65,7 +72,7 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
-/// What passed so far.
+/// Counts what an interface did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Frames received.
@@ -76,45 +83,45 @@ pub struct Stats {
     pub transmitted: u64,
     /// Their bytes.
     pub transmitted_bytes: u64,
-    /// Frames that were to be transmitted while the interface was down.
+    /// Frames dropped because the interface was down.
     pub transmitted_dropped: u64,
 }
 
-/// A frame and how much of the buffer it takes; 0 is none.
+/// A buffer, and the length of the frame in it; 0 for none.
 #[derive(Debug, Default)]
 struct Held {
     buffer: Vec<u8>,
     length: usize,
 }
 
-/// The other side of a tap interface. When that is deleted, this is broken.
+/// The program's side of a tap interface. It is broken once the interface is deleted.
 #[derive(Debug)]
 pub struct Tap {
     file: Watched<OwnedFd>,
     mac: Mac,
     mtu: usize,
     broken: Cell<bool>,
-    /// The frame to be received next.
+    /// The next received frame.
     incoming: RefCell<Held>,
-    /// A frame that Linux had no room for.
+    /// A frame that Linux had no room for yet.
     outgoing: RefCell<Held>,
     stats: Cell<Stats>,
 }
 
-/// Whether the environment names a tap.
+/// Returns whether the environment names a tap.
 pub fn is_named() -> bool {
     std::env::var_os(VARIABLE).is_some_and(|names| !names.is_empty())
 }
 
-/// The name of tap `id` in `names`.
+/// Finds the name of tap `id` in `names`.
 fn find<'a>(names: &'a str, id: &str) -> Option<&'a str> {
     let number: usize = if id.is_empty() { 0 } else { id.parse().ok()? };
     names.split(',').nth(number).filter(|name| !name.is_empty())
 }
 
 impl Tap {
-    /// Opens the tap interface `name`. The address of this side is that of Linux's with
-    /// other last bits, so it stays the same as long as the interface exists.
+    /// Opens the tap interface `name`. The address of this side is derived from that of
+    /// Linux's side, so it stays the same for as long as the interface exists.
     ///
     /// # Errors
     /// See [`Error`].
@@ -130,7 +137,7 @@ impl Tap {
             }
         })?;
         if !tap.up {
-            log::warn!("{name} is down, no frame passes: sudo ip link set {name} up");
+            log::warn!("{name} is down and carries no frames: sudo ip link set {name} up");
         }
         Ok(Self {
             file: Watched::new(tap.frames),
@@ -143,7 +150,7 @@ impl Tap {
         })
     }
 
-    /// What passed so far.
+    /// Returns what the interface counted so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.stats.get()
@@ -159,15 +166,15 @@ impl Tap {
         if self.broken.get() { Err(Broken) } else { Ok(()) }
     }
 
-    /// Linux does not take or give frames any more, or only not now.
+    /// Marks the interface broken.
     fn fail(&self, error: Errno) -> Broken {
         if !self.broken.replace(true) {
-            log::error!("the tap cannot be used any more: {error}");
+            log::error!("the tap is unusable from now on: {error}");
         }
         Broken
     }
 
-    /// Gives a frame to Linux, unless there is none.
+    /// Passes the held frame, if any, to Linux.
     fn send(&self, held: &mut Held, context: Option<&Context<'_>>) -> Poll<Result<(), Broken>> {
         let Some(frame) = held.buffer.get(..held.length).filter(|frame| !frame.is_empty()) else {
             return Poll::Ready(Ok(()));
@@ -198,8 +205,7 @@ impl Tap {
     }
 }
 
-/// The address of the other side of an interface with the address `mac`: a locally
-/// administered one of a single machine.
+/// Derives a locally administered unicast address from that of Linux's side.
 fn across(mut mac: [u8; 6]) -> Mac {
     mac[0] = mac[0] & !1 | 2;
     mac[5] ^= 0x58;

@@ -1,5 +1,4 @@
-//! An interface that writes down what passes it, in the format of pcap, which Wireshark
-//! and tcpdump read.
+//! Records the frames of an interface in the pcap format, which Wireshark and tcpdump read.
 //!
 //! # Example
 //! ```
@@ -27,8 +26,8 @@ use core::task::{Context, Poll};
 /// longest frame, and that frames are Ethernet's (draft-ietf-opsawg-pcap, section 4).
 const HEAD: [u32; 6] = [0xa1b2_3c4d, 0x0004_0002, 0, 0, 0xffff, 1];
 
-/// A [`Net`] whose frames, both ways, are written to a sink: any function that takes
-/// bytes, which come in whole records. It must not use the interface.
+/// Wraps a [`Net`] and passes its frames, received and transmitted, to a sink: a function
+/// that takes bytes, in whole pcap records. The sink must not use the interface.
 #[derive(Debug)]
 pub struct Trace<N, S> {
     net: N,
@@ -36,7 +35,7 @@ pub struct Trace<N, S> {
 }
 
 impl<N: Net, S: FnMut(&[u8])> Trace<N, S> {
-    /// Writes the head of the file, and from then on what passes `net`.
+    /// Writes the file header to `sink`, and then each frame of `net`.
     pub fn new(net: N, mut sink: S) -> Self {
         sink(HEAD.map(u32::to_le_bytes).as_flattened());
         Self { net, sink: RefCell::new(sink) }

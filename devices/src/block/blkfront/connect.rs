@@ -1,4 +1,4 @@
-//! The connection: what the back end offers, and how it ends.
+//! Negotiates, supervises and ends the connection of a disk.
 
 use super::link::{Abilities, Link};
 use super::queue::Op;
@@ -26,17 +26,17 @@ use xen::ring::Front;
 use xen::xenbus::{Frontend, XenbusState, read_number};
 use xen::xenstore::Watch;
 
-/// How long the back end may take to answer a request (rule B10), and how long a disk
-/// may be away before requests fail that wait for it.
+/// The longest time that the back end may take to respond (rule B10), and that a disk may be
+/// disconnected before waiting requests fail.
 const LATE: Duration = Duration::from_secs(30);
 
-/// When a request makes us look whether a notification got lost.
+/// The age of a request at which the back end is notified again, in case that got lost.
 const SLOW: Duration = Duration::from_secs(5);
 
-/// How often the ring is looked at while requests are on it (rule E7).
+/// The time between two checks of the ring while requests are on it (rule E7).
 const ROUND: Duration = Duration::from_secs(1);
 
-/// The number of the disk that `id` names: Xen's own numbering of `xvda` and on (its
+/// Returns the number of the disk that `id` names: by Xen's numbering of `xvda` and on (its
 /// docs/misc/vbd-interface.txt), or a number as it is.
 fn number(id: &str) -> Option<u32> {
     if let Some(number) = xen::xenbus::number(id.as_bytes()) {
@@ -59,7 +59,7 @@ fn number(id: &str) -> Option<u32> {
     })
 }
 
-/// What the disk of a node is called: the reverse of [`number`].
+/// Returns the name of the disk of a node: the reverse of [`number`].
 pub(super) fn name(node: &str) -> String {
     let number = xen::xenbus::number(node.as_bytes()).and_then(|it| u32::try_from(it).ok());
     let (disk, partition) = match number {
@@ -67,7 +67,7 @@ pub(super) fn name(node: &str) -> String {
         Some(number) if number >> 28 == 1 => (number >> 8 & 0xf_ffff, number & 255),
         _ => return node.into(),
     };
-    // Letters count without a zero.
+    // Letters are digits without a zero: z is followed by aa.
     let (mut letters, mut rest) = (String::new(), disk + 1);
     while rest > 0 {
         letters.insert(0, char::from(b'a' + ((rest - 1) % 26) as u8));
@@ -79,7 +79,7 @@ pub(super) fn name(node: &str) -> String {
     }
 }
 
-/// The node of the disk that is asked for, or of that with the lowest number.
+/// Finds the node of disk `id`, or of the disk with the lowest number.
 pub(super) async fn find(id: &str) -> Result<String, Error> {
     let node = match id {
         "" => String::new(),
@@ -90,14 +90,14 @@ pub(super) async fn find(id: &str) -> Result<String, Error> {
     found.map_err(|others| Error::Missing(shown(id), others.iter().map(|it| name(it)).collect()))
 }
 
-/// Looks after the connection and the time until the disk is dropped or broken.
-pub(super) async fn keep(state: Rc<State>, id: String) {
-    select(frontend::keep(&*state, &id), patrol(&state)).await;
+/// Keeps the disk connected, and its requests timed, until it is dropped or broken.
+pub(super) async fn run(state: Rc<State>, id: String) {
+    select(frontend::run(&*state, &id), patrol(&state)).await;
 }
 
-/// Looks at the time while there is reason to (rules B10, E7).
+/// Checks the ring and its timeouts once a second while needed (rules B10, E7).
 async fn patrol(state: &State) {
-    // Answers that waited at the last look, and since when there is no connection.
+    // Responses pending at the last check, and since when there is no connection.
     let (mut waited, mut away) = (0, None);
     loop {
         poll_fn(|context| {
@@ -120,23 +120,23 @@ async fn patrol(state: &State) {
         }
         let since = *away.get_or_insert_with(Instant::now);
         if state.link.borrow().is_some() {
-            log::error!("{}: no answer in {LATE:?}, it is not used any more", state.name);
+            log::error!("{}: disabled, the back end did not respond within {LATE:?}", state.name);
             state.fail(ErrorKind::TimedOut, true);
         } else if since.elapsed() >= LATE && state.refusal().is_none() {
-            log::error!("{}: it is away, requests fail until it is back", state.name);
+            log::error!("{}: disconnected, requests fail until it is back", state.name);
             state.fail(ErrorKind::Gone, false);
         }
     }
 }
 
-/// One look at the ring: how many answers wait now.
+/// Checks the ring once; returns the number of pending responses.
 fn round(state: &State, link: &mut Link, waited: u32) -> u32 {
-    if link.is_late(SLOW) && !link.nudge() {
-        // It closed its port (rule E8): a new connection has another one.
-        state.deaf.set(true);
+    if link.is_late(SLOW) && !link.notify_again() {
+        // The back end closed its port (rule E8); a new connection has another one.
+        state.port_closed.set(true);
         wake(&state.keeper);
     }
-    // Whoever takes the answers finds what is wrong with the index.
+    // An index that is out of range is found where responses are taken.
     let waiting = link.pending().unwrap_or(1);
     if waiting > 0 && waited > 0 {
         state.count(|stats| stats.lost_events += 1);
@@ -145,7 +145,7 @@ fn round(state: &State, link: &mut Link, waited: u32) -> u32 {
     waiting
 }
 
-/// What the back end says of the disk.
+/// What the back end publishes about the disk.
 struct Terms {
     size: Size,
     read_only: bool,
@@ -161,8 +161,8 @@ struct Size {
 }
 
 impl Size {
-    /// The size of `units` times 512 bytes in sectors of `sector` bytes, if that makes
-    /// sense (rule B3).
+    /// Returns the size of `units` times 512 bytes in sectors of `sector` bytes, if it is
+    /// valid (rule B3).
     fn new(units: u64, sector: u64) -> Option<Self> {
         let fits = sector.is_power_of_two() && (SECTOR as u64..=PAGE_SIZE as u64).contains(&sector);
         units.checked_mul(SECTOR as u64).filter(|_| fits)?;
@@ -170,14 +170,15 @@ impl Size {
     }
 
     async fn read(front: &Frontend) -> Result<Self, frontend::Error> {
-        // A disk without a number of sectors has none that makes sense.
+        // A missing number of sectors is as invalid as one that is too large.
         let numbers = [("sectors", u64::MAX, u64::MAX), ("sector-size", u64::MAX, SECTOR as u64)];
         let [units, sector] = front.numbers(numbers).await?;
-        Self::new(units, sector).ok_or(frontend::Error::Unfit("size that makes sense"))
+        Self::new(units, sector)
+            .ok_or(frontend::Error::Unfit("published no valid size (nodes sectors, sector-size)"))
     }
 }
 
-/// Reads what it says; `most` is the number of pages for data.
+/// Reads what the back end publishes; `most` is the number of pages for data.
 async fn terms(front: &Frontend, most: usize) -> Result<Terms, frontend::Error> {
     let size = Size::read(front).await?;
     let feature = |name| (name, 1, 0);
@@ -196,7 +197,7 @@ async fn terms(front: &Frontend, most: usize) -> Result<Terms, frontend::Error> 
         front.numbers(numbers).await?;
     let (flush, barrier) = (flush == 1, barrier == 1);
     let sector = u64::from(size.sector);
-    // Without one, it is a sector.
+    // The default granularity is a sector.
     let [granularity, alignment] = [granularity.max(sector), alignment];
     let whole = granularity % sector == 0 && alignment % sector == 0;
     let discard = (discard == 1 && whole)
@@ -211,17 +212,17 @@ async fn terms(front: &Frontend, most: usize) -> Result<Terms, frontend::Error> 
     Ok(Terms { size, read_only: info & VDISK_READONLY != 0, discard, abilities })
 }
 
-/// How many pages to lend for data: an eighth of memory, as far as that makes sense.
-/// Linux's back end keeps up to 1056 mapped for each disk.
+/// Returns the most pages to grant for data: an eighth of memory, from 64 to 1024. Linux's
+/// back end keeps up to 1056 mapped for each disk.
 fn pages() -> usize {
     match kernel::memory::stats().total / PAGE_SIZE / 8 {
-        // Not known.
+        // The size of memory is not known.
         0 => 1024,
         pages => pages.clamp(64, 1024),
     }
 }
 
-/// How many pages the ring has, as a power of two: a slot for every eight pages of data.
+/// Returns the size of the ring in pages, as a power of two: a slot per eight pages of data.
 fn order(pages: usize, most: u64) -> u32 {
     let slots = pages as u32 / 8;
     (slots / Front::<{ xen::public::io::blkif::SLOT }>::SIZE).max(1).ilog2().min(most as u32)
@@ -269,7 +270,7 @@ impl Driver for State {
             ("protocol".into(), "x86_64-abi".into()),
             ("feature-persistent".into(), "1".into()),
             ("ring-page-order".into(), order.to_string()),
-            // For back ends that know no orders.
+            // For back ends that know rings of one page only.
             ("ring-ref".into(), ring.reference().to_string()),
         ];
         for (number, gref) in ring.references().iter().enumerate() {
@@ -282,7 +283,7 @@ impl Driver for State {
         let Terms { size, read_only, discard, abilities } = terms(front, most).await?;
         let node = front.ours("");
         let node = node.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-        // Its use as a number is only to tell what the back end serves.
+        // The device in each request, which the back end knows from xenstore.
         let handle = node.parse::<u32>().unwrap_or(0) as u16;
         let mut link = Link::new(ring, port, peer, handle, abilities, most)?;
         front.announce(XenbusState::Connected).await?;
@@ -301,7 +302,7 @@ impl Driver for State {
         let (name, pages) = (&self.name, 1 << order);
         log::debug!("{name}: connected: {size:?}, {abilities:?}, a ring of {pages} pages");
         if abilities.flush.is_none() && !read_only {
-            log::warn!("{name} cannot flush: nobody knows when what is written there is safe");
+            log::warn!("{name}: the back end cannot flush: no write is known to be durable");
         }
         self.wake_answered();
         wake(&self.mover);
@@ -310,7 +311,7 @@ impl Driver for State {
         Ok(Outcome::Reached)
     }
 
-    async fn stay(&self, front: &Frontend, watch: &Watch) -> End {
+    async fn supervise(&self, front: &Frontend, watch: &Watch) -> End {
         let theirs = async {
             loop {
                 match front.state().await {
@@ -325,12 +326,12 @@ impl Driver for State {
                 }
             }
         };
-        self.deaf.set(false);
+        self.port_closed.set(false);
         let over = poll_fn(|context| {
             if self.is_broken() {
                 return Poll::Ready(End::Broken);
             }
-            if self.deaf.get() {
+            if self.port_closed.get() {
                 return Poll::Ready(End::Stuck);
             }
             self.keeper.replace(Some(context.waker().clone()));
@@ -349,7 +350,7 @@ impl Driver for State {
 
     async fn disconnect(&self, front: &Frontend, end: End) {
         let Some(mut link) = self.link.take() else { return };
-        // What was answered need not be asked again.
+        // Requests that have a response are not repeated.
         let last = link.reap(&mut self.queue.borrow_mut());
         self.queue.borrow_mut().park(&mut link.pools);
         self.count(|stats| Self::add(stats, link.counters()));
@@ -361,7 +362,7 @@ impl Driver for State {
             log::info!("{}: the back end disconnected", self.name);
         }
         if meant {
-            // It is not to come back soon.
+            // The toolstack removed it on purpose.
             self.fail(ErrorKind::Gone, false);
         }
         self.wake_answered();
@@ -372,13 +373,13 @@ impl Driver for State {
 }
 
 impl State {
-    /// Takes over the size that the disk has now.
+    /// Updates the size of the disk.
     async fn resize(&self, front: &Frontend) {
         match Size::read(front).await {
             Ok(size) => {
                 let info = self.info.get();
                 if size.sector == info.sector_size && size.sectors != info.sectors {
-                    log::info!("{} has {} sectors now", self.name, size.sectors);
+                    log::info!("{}: resized to {} sectors", self.name, size.sectors);
                     self.info.set(Info { sectors: size.sectors, ..info });
                 }
             }
@@ -386,8 +387,8 @@ impl State {
         }
     }
 
-    /// Waits until all that is on the ring is answered, and makes it last: the back end
-    /// is about to go.
+    /// Waits until all requests on the ring have responses, and flushes: the back end is
+    /// about to close.
     async fn drain(&self) {
         if let Some(link) = self.link.borrow_mut().as_mut() {
             link.draining = true;
@@ -405,12 +406,12 @@ impl State {
                 return;
             }
             let Ok(id) = queue.add(Op::Flush, 0, 0) else { return };
-            queue.hurry();
+            queue.prioritize_last();
             id
         };
         let request = Request { state: self, id };
         wake(&self.mover);
-        // Whether it worked shows in what remains to be flushed.
+        // The queue records what remains to be flushed.
         let _ = request.answer().await;
     }
 }

@@ -1,4 +1,4 @@
-//! A connection: the ring, and what is on it.
+//! Puts requests on the ring of a connection, and takes responses.
 
 use super::Violation;
 use super::queue::{Op, Pools, Queue};
@@ -16,7 +16,7 @@ use xen::public::io::blkif::{
 };
 use xen::ring::Front;
 
-/// What a connection counts.
+/// The counts of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counters {
     pub(super) requests: u64,
@@ -28,26 +28,26 @@ pub(super) struct Counters {
 /// Sectors of 512 bytes in a page.
 const PAGE_SECTORS: u64 = 8;
 
-/// What the back end of a connection can do.
+/// The features of the back end.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Abilities {
-    /// It keeps pages mapped.
+    /// Whether it keeps pages mapped (persistent grants).
     pub persistent: bool,
-    /// Segments that a request may have.
+    /// The most segments of a request.
     pub segments: usize,
-    /// How it is told to flush, if it can.
+    /// The operation that flushes, if there is one.
     pub flush: Option<u8>,
-    /// It can discard.
+    /// Whether it can discard.
     pub discard: bool,
 }
 
-/// What stands in a slot that is not answered.
+/// A slot in flight.
 #[derive(Clone, Copy, Debug)]
 struct Sent {
-    /// The request, or the first of several.
+    /// The request, or the first of several merged ones.
     first: u16,
     op: u8,
-    /// Which page holds its segments.
+    /// The page that holds its segments, if they are indirect.
     indirect: Option<u16>,
     since: Instant,
 }
@@ -61,22 +61,22 @@ pub(super) struct Link {
     abilities: Abilities,
     handle: u16,
     peer: DomId,
-    /// By the id of the request.
+    /// The slots in flight, by id.
     sent: Vec<Option<Sent>>,
-    /// Ids that are free.
+    /// Unused ids.
     ids: Vec<u16>,
-    /// Pages for segments, and which are free.
+    /// Pages for indirect segments, and the free ones among them.
     indirect: Vec<Shared>,
     indirect_free: Vec<u16>,
-    /// The segments of the request that is being made.
+    /// The segments of the slot being filled.
     segments: heapless::Vec<Segment, INDIRECT_MAX>,
-    /// Nothing but flushes is put on the ring any more.
+    /// Whether only flushes are put on the ring, as the connection is about to end.
     pub(super) draining: bool,
     counters: Counters,
 }
 
 impl Link {
-    /// A connection over this ring, with at most `most` pages for data.
+    /// Makes a connection over this ring, with at most `most` pages for data of each kind.
     pub(super) fn new(
         ring: Front<SLOT>,
         port: Port,
@@ -108,56 +108,57 @@ impl Link {
         })
     }
 
-    /// What it counted so far.
+    /// Returns what it counted so far.
     pub(super) fn counters(&self) -> Counters {
         Counters { copied: self.pools.copied(), ..self.counters }
     }
 
-    /// Segments that a request may have.
+    /// Returns the most segments of a request.
     pub(super) const fn segments(&self) -> usize {
         self.abilities.segments
     }
 
-    /// Requests that were not answered.
+    /// Returns the number of slots in flight.
     pub(super) const fn in_flight(&self) -> u32 {
         self.ring.in_flight()
     }
 
-    /// Responses that wait.
+    /// Returns the number of pending responses.
     pub(super) fn pending(&mut self) -> Result<u32, Violation> {
         self.ring.pending().map_err(|_| Violation::Index)
     }
 
-    /// Whether a request has waited for `limit`.
+    /// Returns whether a response is overdue by `limit`.
     pub(super) fn is_late(&self, limit: Duration) -> bool {
         self.sent.iter().flatten().any(|sent| sent.since.elapsed() >= limit)
     }
 
-    /// Wakes those who wait for events, as if one had come.
+    /// Wakes the tasks that wait for an event, as if one had come.
     pub(super) fn wake(&self) {
         self.port.wake();
     }
 
-    /// Notifies the back end, for it may have missed the last time. Whether there is one.
-    pub(super) fn nudge(&self) -> bool {
+    /// Notifies the back end again, as a notification may have been lost. Returns whether its
+    /// port is open.
+    pub(super) fn notify_again(&self) -> bool {
         self.port.notify().is_ok() && self.port.is_bound()
     }
 
-    /// Takes answers, puts requests on the ring, and goes on until neither is possible;
-    /// the task is woken when it may be.
+    /// Takes responses and puts requests on the ring until neither is possible; the task is
+    /// woken when it may be again.
     pub(super) fn poll(
         &mut self,
         queue: &mut Queue,
         context: &Context<'_>,
     ) -> Result<(), Violation> {
         self.port.wait(context.waker());
-        // A back end that answers as fast as we ask leaves others their turn (rule R9).
+        // A back end that responds without end must not starve other tasks (rule R9).
         for _ in 0..4 {
             self.reap(queue)?;
             self.issue(queue);
             if self.ring.publish() {
                 self.counters.notifications += 1;
-                // The other end can only be gone, which the states will say.
+                // It fails only if the other end is closed, which its state will tell.
                 let _ = self.port.notify();
             }
             if !self.ring.arm(1).map_err(|_| Violation::Index)? {
@@ -168,14 +169,14 @@ impl Link {
         Ok(())
     }
 
-    /// Takes the answers that came.
+    /// Takes the pending responses.
     pub(super) fn reap(&mut self, queue: &mut Queue) -> Result<(), Violation> {
         self.pending()?;
         while let Some(bytes) = self.ring.take() {
             let response = Response::from_bytes(bytes);
             let place = usize::try_from(response.id).ok().and_then(|id| self.sent.get_mut(id));
             let sent = place.and_then(Option::take).ok_or(Violation::Response)?;
-            // Linux answers what was done, the header has what was asked (rule B1).
+            // Linux echoes the inner operation, the header asks for the outer one (rule B1).
             let is_echo = response.operation == sent.op
                 || (sent.indirect.is_some() && response.operation == OP_INDIRECT);
             if !is_echo {
@@ -193,7 +194,7 @@ impl Link {
                     self.abilities.discard = false;
                     Err(ErrorKind::Unsupported)
                 }
-                // Also statuses that there are not (rule B2).
+                // This includes unknown statuses (rule B2).
                 _ => Err(ErrorKind::Failed),
             };
             queue.answered(sent.first, result, &mut self.pools);
@@ -201,12 +202,12 @@ impl Link {
         Ok(())
     }
 
-    /// What the back end turned out to be able to do.
+    /// Returns the features that the back end turned out to have.
     pub(super) const fn abilities(&self) -> Abilities {
         self.abilities
     }
 
-    /// Puts on the ring what waits, as far as there is room.
+    /// Puts waiting requests on the ring, as far as there is room.
     fn issue(&mut self, queue: &mut Queue) {
         while let (Some(first), second) = queue.first_two()
             && let Some(&id) = self.ids.last()
@@ -261,9 +262,9 @@ impl Link {
         }
     }
 
-    /// Gathers the segments of request `first` as far as they go into one slot, and of
-    /// those behind it that go on where it ends. The sector that they begin at, and the
-    /// page that they have to stand on, if they do not fit into the slot itself.
+    /// Collects the segments of request `first` that fit into one slot, and of adjacent
+    /// requests behind it. Returns their first sector, and the page for indirect segments if
+    /// they do not fit into the slot itself.
     fn gather(
         &mut self,
         queue: &mut Queue,
@@ -273,7 +274,7 @@ impl Link {
     ) -> (u64, Option<u16>) {
         let entry = queue.entry(first);
         let left = entry.pages.len() - entry.issued;
-        // Others may only join one that has no other slot.
+        // A request that has other slots is not merged.
         let merges = entry.issued == 0;
         let long = left > SEGMENTS_MAX
             || second.is_some_and(|second| queue.follows(first, second).is_some());
@@ -295,7 +296,7 @@ impl Link {
             last = next;
         }
         match indirect {
-            // After all it fits.
+            // They fit into the slot after all.
             Some(page) if self.segments.len() <= SEGMENTS_MAX => {
                 self.indirect_free.push(page);
                 (sector, None)
@@ -304,7 +305,7 @@ impl Link {
         }
     }
 
-    /// Adds the segments of the request whose turn it is, up to `limit` in all.
+    /// Adds the segments of request `id`, up to `limit` in all.
     fn add(&mut self, queue: &mut Queue, op: Op, id: u16, limit: usize) {
         let entry = queue.entry_mut(id);
         let pool = self.pools.of(op);
@@ -313,7 +314,7 @@ impl Link {
         {
             let sectors = (entry.count - entry.issued as u64 * PAGE_SECTORS).min(PAGE_SECTORS);
             let gref = pool.reference(page);
-            // The limit is at most what there is room for.
+            // The limit is at most the capacity.
             let _ = self.segments.push(Segment { gref, first: 0, last: sectors as u8 - 1 });
             entry.issued += 1;
         }
@@ -321,7 +322,8 @@ impl Link {
         queue.sent(id, whole);
     }
 
-    /// A free page for segments, if the back end takes such, and memory suffices.
+    /// Returns a free page for indirect segments, if the back end supports them and memory
+    /// suffices.
     fn indirect_page(&mut self) -> Option<u16> {
         if self.abilities.segments <= SEGMENTS_MAX {
             return None;
@@ -336,15 +338,15 @@ impl Link {
 }
 
 impl Queue {
-    /// Whether request `next` may share a slot with `entry` and goes on where that ends;
-    /// its pages.
+    /// Returns the pages of request `next` if it may be merged with `entry`, as it starts where
+    /// that ends.
     fn follows(&self, entry: u16, next: u16) -> Option<usize> {
         let (entry, next) = (self.entry(entry), self.entry(next));
         let fits = next.op == entry.op
             && matches!(next.op, Op::Read | Op::Write)
             && next.sector == entry.sector + entry.count
-            && !entry.alone
-            && !next.alone
+            && !entry.unmerged
+            && !next.unmerged
             && next.issued == 0;
         fits.then_some(next.pages.len())
     }

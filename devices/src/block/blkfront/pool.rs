@@ -1,54 +1,54 @@
-//! Pages for data, lent to the back end once a connection and used again and again.
+//! Manages pages for data, which are granted once a connection and reused.
 //!
-//! A back end that says `feature-persistent` keeps them mapped, so that a request
-//! costs neither end a grant operation; it maps all of them for writing. For any
-//! other back end, what it only reads lies in pages that it may only read (rule G3).
+//! A back end with `feature-persistent` keeps them mapped, so that a request costs neither end
+//! a grant operation; it maps all of them writable. With any other back end, data that it only
+//! reads are in pages that are granted read-only (rule G3).
 
 use alloc::vec::Vec;
 use xen::DomId;
 use xen::gnttab::{Error, GrantRef, Shared, Shown};
 use xen::memory::PAGE_SIZE;
 
-/// Pages that are taken from the heap at once.
+/// Pages that are allocated at once.
 const CHUNK: usize = 16;
 
-/// Pages next to each other.
+/// Consecutive pages.
 #[derive(Debug)]
 enum Chunk {
     Shared(Shared),
     Shown(Shown),
 }
 
-/// Pages of one sort.
+/// Pages of one kind: writable by the back end, or read-only.
 #[derive(Debug)]
 pub(super) struct Pool {
     peer: DomId,
     read_only: bool,
     chunks: Vec<Chunk>,
     free: Vec<u16>,
-    /// How many pages there may be.
+    /// The most pages.
     most: usize,
     /// Bytes copied in and out.
     copied: u64,
 }
 
 impl Pool {
-    /// No pages yet, and at most `most` for domain `peer`, which may write to them or not.
+    /// Makes a pool without pages yet, for at most `most` that are granted to domain `peer`.
     pub(super) const fn new(peer: DomId, read_only: bool, most: usize) -> Self {
         Self { peer, read_only, chunks: Vec::new(), free: Vec::new(), most, copied: 0 }
     }
 
-    /// How many pages could be taken now, memory permitting.
+    /// Returns the number of pages that can be taken now, memory permitting.
     pub(super) fn available(&self) -> usize {
         self.free.len() + self.most.saturating_sub(self.chunks.len() * CHUNK)
     }
 
-    /// Bytes that were copied into its pages and out of them.
+    /// Returns the number of bytes that were copied into its pages and out of them.
     pub(super) const fn copied(&self) -> u64 {
         self.copied
     }
 
-    /// Whether there are no pages at all, free or not.
+    /// Returns whether there are no pages at all, free or in use.
     pub(super) const fn is_empty(&self) -> bool {
         self.chunks.is_empty()
     }
@@ -67,8 +67,8 @@ impl Pool {
         Ok(())
     }
 
-    /// Takes `count` pages and puts their numbers into `to`, or fewer when memory or
-    /// grants do not suffice, but one.
+    /// Takes `count` pages and appends their numbers to `to`; fewer, but at least one, if
+    /// memory or grants do not suffice.
     pub(super) fn take(&mut self, count: usize, to: &mut Vec<u16>) -> Result<(), Error> {
         to.try_reserve(count).map_err(|_| Error::Memory)?;
         while self.free.len() < count && self.chunks.len() * CHUNK < self.most {
@@ -83,19 +83,19 @@ impl Pool {
         if to.is_empty() { Err(Error::Full) } else { Ok(()) }
     }
 
-    /// Gives pages back.
+    /// Returns pages to the pool.
     pub(super) fn give(&mut self, pages: &mut Vec<u16>) {
-        // There is room for all that there are.
+        // There is room for all pages.
         self.free.extend(pages.drain(..).rev());
     }
 
-    fn place(page: u16) -> (usize, usize) {
+    fn index(page: u16) -> (usize, usize) {
         (usize::from(page) / CHUNK, usize::from(page) % CHUNK)
     }
 
-    /// The grant of a page.
+    /// Returns the grant reference of a page.
     pub(super) fn reference(&self, page: u16) -> GrantRef {
-        let (chunk, at) = Self::place(page);
+        let (chunk, at) = Self::index(page);
         match &self.chunks[chunk] {
             Chunk::Shared(shared) => shared.references()[at],
             Chunk::Shown(shown) => shown.references()[at],
@@ -106,7 +106,7 @@ impl Pool {
     pub(super) fn copy_in(&mut self, pages: &[u16], from: &[u8]) {
         self.copied += from.len() as u64;
         for (&page, piece) in pages.iter().zip(from.chunks(PAGE_SIZE)) {
-            let (chunk, at) = Self::place(page);
+            let (chunk, at) = Self::index(page);
             match &mut self.chunks[chunk] {
                 Chunk::Shared(shared) => {
                     let page = &shared.pages()[at];
@@ -125,11 +125,11 @@ impl Pool {
         }
     }
 
-    /// Copies what `pages` hold into `to`.
+    /// Copies the content of `pages` into `to`.
     pub(super) fn copy_out(&mut self, pages: &[u16], to: &mut [u8]) {
         self.copied += to.len() as u64;
         for (&page, piece) in pages.iter().zip(to.chunks_mut(PAGE_SIZE)) {
-            let (chunk, at) = Self::place(page);
+            let (chunk, at) = Self::index(page);
             match &self.chunks[chunk] {
                 Chunk::Shared(shared) => shared.pages()[at].copy_out(0, piece),
                 Chunk::Shown(shown) => {
@@ -140,5 +140,5 @@ impl Pool {
     }
 }
 
-/// What the unused part of a page is filled with: as much as a sector.
+/// Fills the rest of a page behind its data, a sector at a time.
 static ZEROS: [u8; 512] = [0; 512];

@@ -1,5 +1,5 @@
-//! Requests: what callers want and how far it is. They outlive connections: what was
-//! not answered when one ends is asked again on the next one, in order (rule B11).
+//! Queues requests. They outlive connections: those without a response when one ends are
+//! repeated, in order, on the next one (rule B11).
 
 use super::pool::Pool;
 use crate::block::ErrorKind;
@@ -10,7 +10,7 @@ use xen::DomId;
 use xen::memory::PAGE_SIZE;
 use xen::public::io::blkif::SECTOR;
 
-/// What a request is to do.
+/// The operation of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Op {
     Read,
@@ -19,14 +19,14 @@ pub(super) enum Op {
     Discard,
 }
 
-/// How far a request is.
+/// The stage of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// There is none.
+    /// The entry is unused.
     Free,
-    /// Some of it is to be put on the ring.
+    /// It is not wholly on the ring.
     Waiting,
-    /// All of it is there.
+    /// It is on the ring.
     Sent,
     Done(Result<(), ErrorKind>),
 }
@@ -35,29 +35,29 @@ enum Stage {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) op: Op,
-    /// The first of its sectors, and how many there are, of 512 bytes.
+    /// Its first sector, and the number of its sectors, of 512 bytes each.
     pub(super) sector: u64,
     pub(super) count: u64,
-    /// Pages of the connection that hold its data.
+    /// The granted pages that hold its data.
     pub(super) pages: Vec<u16>,
-    /// How many of them were put on the ring.
+    /// The number of them that are on the ring.
     pub(super) issued: usize,
-    /// The request that goes on where this one ends, in the same slot of the ring.
+    /// The adjacent request that was merged with this one into a slot of the ring.
     pub(super) next: Option<u16>,
-    /// It failed together with others, and is asked again by itself.
-    pub(super) alone: bool,
-    /// How many writes a flush makes last.
+    /// Whether it failed together with others, and is repeated by itself.
+    pub(super) unmerged: bool,
+    /// The number of writes that a flush makes durable.
     pub(super) covers: u64,
-    /// Its data while there is no connection.
+    /// A copy of its data while there is no connection.
     saved: Vec<u8>,
     stage: Stage,
-    /// Slots of the ring that are not answered.
-    parts: usize,
+    /// The number of its slots on the ring without a response.
+    slots: usize,
     failed: Option<ErrorKind>,
-    /// Nobody waits for it any more.
+    /// Whether its future was dropped.
     abandoned: bool,
     waker: Option<Waker>,
-    /// Its place among all.
+    /// Its sequence number.
     number: u64,
 }
 
@@ -66,32 +66,32 @@ pub(super) struct Entry {
 pub(super) struct Queue {
     entries: Vec<Entry>,
     free: Vec<u16>,
-    /// Those that are to be put on the ring, in order.
+    /// Requests to be put on the ring, in order.
     waiting: VecDeque<u16>,
-    /// Whoever is to be woken once nothing is borrowed.
+    /// Wakers to call once nothing is borrowed.
     woken: Vec<Waker>,
-    /// Pages came back.
-    gave: bool,
+    /// Whether pages were returned.
+    pages_returned: bool,
     count: u64,
-    /// Writes that the back end answered well, and how many of them a flush made last.
+    /// The number of successful writes, and of those that a flush made durable.
     written: u64,
     flushed: u64,
-    /// Writes that failed, and as of when a flush has said so.
+    /// The number of failed writes, and of those that a flush reported.
     failures: u64,
     reported: u64,
 }
 
-/// The pages of a connection.
+/// The granted pages of a connection.
 #[derive(Debug)]
 pub(super) struct Pools {
-    /// For what the back end writes, and for all where it is to keep them mapped.
+    /// Writable for the back end: for reads, and for all requests if grants are persistent.
     shared: Pool,
-    /// For what it only reads.
+    /// Read-only for the back end: for writes.
     shown: Option<Pool>,
 }
 
 impl Pools {
-    /// At most `most` pages for domain `peer`.
+    /// Makes pools of at most `most` pages each for domain `peer`.
     pub(super) const fn new(peer: DomId, persistent: bool, most: usize) -> Self {
         if persistent {
             return Self { shared: Pool::new(peer, false, most), shown: None };
@@ -99,12 +99,12 @@ impl Pools {
         Self { shared: Pool::new(peer, false, most), shown: Some(Pool::new(peer, true, most)) }
     }
 
-    /// Bytes that were copied into these pages and out of them.
+    /// Returns the number of bytes that were copied into these pages and out of them.
     pub(super) fn copied(&self) -> u64 {
         self.shared.copied() + self.shown.as_ref().map_or(0, Pool::copied)
     }
 
-    /// Those for requests of this sort.
+    /// Returns the pool for requests of this operation.
     pub(super) const fn of(&mut self, op: Op) -> &mut Pool {
         match (&mut self.shown, op) {
             (Some(shown), Op::Write) => shown,
@@ -114,7 +114,7 @@ impl Pools {
 }
 
 impl Queue {
-    /// Adds a request that waits for its turn. Reads and writes get their pages next.
+    /// Adds a request. Reads and writes get their pages next.
     pub(super) fn add(&mut self, op: Op, sector: u64, count: u64) -> Result<u16, ErrorKind> {
         let id = match self.free.pop() {
             Some(id) => id,
@@ -138,12 +138,12 @@ impl Queue {
         (entry.op, entry.sector, entry.count) = (op, sector, count);
         entry.stage = Stage::Waiting;
         (entry.abandoned, entry.number) = (false, self.count);
-        entry.again();
+        entry.reset();
         Ok(id)
     }
 
-    /// Makes the last one that waits the first one.
-    pub(super) fn hurry(&mut self) {
+    /// Moves the last waiting request to the front.
+    pub(super) fn prioritize_last(&mut self) {
         self.waiting.rotate_right(1);
     }
 
@@ -155,32 +155,33 @@ impl Queue {
         &mut self.entries[usize::from(id)]
     }
 
-    /// The request whose turn it is, and the one after it.
+    /// Returns the first two waiting requests.
     pub(super) fn first_two(&self) -> (Option<u16>, Option<u16>) {
         (self.waiting.front().copied(), self.waiting.get(1).copied())
     }
 
-    /// A slot of the ring holds a part of the first request: the whole rest, or not.
+    /// Records that a slot of the ring holds a part of the first request, with `whole` all that
+    /// was left of it.
     pub(super) fn sent(&mut self, id: u16, whole: bool) {
         let entry = &mut self.entries[usize::from(id)];
-        entry.parts += 1;
+        entry.slots += 1;
         if whole {
             entry.stage = Stage::Sent;
             self.waiting.pop_front();
         }
     }
 
-    /// How many writes a flush that is issued now makes last.
+    /// Returns the number of writes that a flush issued now makes durable.
     pub(super) const fn written(&self) -> u64 {
         self.written
     }
 
-    /// Whether the back end may hold something that a flush would make last.
+    /// Returns whether the back end may hold writes that are not durable.
     pub(super) const fn is_dirty(&self) -> bool {
         self.written != self.flushed
     }
 
-    /// A slot was answered that begins with request `first`.
+    /// Records the response to a slot, whose first request is `first`.
     pub(super) fn answered(
         &mut self,
         first: u16,
@@ -194,34 +195,34 @@ impl Queue {
             let entry = &mut self.entries[usize::from(id)];
             next = entry.next.take();
             if many && result.is_err() {
-                // Not each of them need be at fault.
-                entry.again();
-                entry.alone = true;
+                // One of the merged requests may be at fault alone.
+                entry.reset();
+                entry.unmerged = true;
                 entry.stage = Stage::Waiting;
-                // There was room for it before.
+                // There is room, as it was in the queue before.
                 self.waiting.insert(again, id);
                 again += 1;
                 continue;
             }
-            entry.parts -= 1;
+            entry.slots -= 1;
             if let Err(error) = result {
                 entry.failed.get_or_insert(error);
             }
-            if entry.parts == 0 && entry.stage == Stage::Sent {
+            if entry.slots == 0 && entry.stage == Stage::Sent {
                 let result = entry.failed.take().map_or(Ok(()), Err);
                 self.finish(id, result, Some(pools));
             }
         }
     }
 
-    /// Takes the first request out of those that wait, and ends it.
+    /// Fails the first waiting request.
     pub(super) fn refuse(&mut self, error: ErrorKind, pools: &mut Pools) {
         if let Some(id) = self.waiting.pop_front() {
             self.finish(id, Err(error), Some(pools));
         }
     }
 
-    /// A request is over.
+    /// Completes a request.
     fn finish(&mut self, id: u16, result: Result<(), ErrorKind>, pools: Option<&mut Pools>) {
         let entry = &mut self.entries[usize::from(id)];
         match (entry.op, result) {
@@ -237,10 +238,10 @@ impl Queue {
         }
     }
 
-    /// Forgets a request that is over.
+    /// Releases the entry of a request, and its pages.
     fn release(&mut self, id: u16, pools: Option<&mut Pools>) {
         let entry = &mut self.entries[usize::from(id)];
-        self.gave |= !entry.pages.is_empty();
+        self.pages_returned |= !entry.pages.is_empty();
         match pools {
             Some(pools) => pools.of(entry.op).give(&mut entry.pages),
             None => entry.pages.clear(),
@@ -251,7 +252,7 @@ impl Queue {
         self.free.push(id);
     }
 
-    /// Ready when the request is over.
+    /// Is ready when the request is complete.
     pub(super) fn poll(&mut self, id: u16, context: &Context<'_>) -> Poll<Result<(), ErrorKind>> {
         let entry = &mut self.entries[usize::from(id)];
         if let Stage::Done(result) = entry.stage {
@@ -264,7 +265,7 @@ impl Queue {
         Poll::Pending
     }
 
-    /// Copies what a read brought, once (rule B6).
+    /// Copies the data that were read, once (rule B6).
     pub(super) fn copy_out(&self, id: u16, pools: Option<&mut Pools>, to: &mut [u8]) {
         let entry = self.entry(id);
         if !entry.saved.is_empty() {
@@ -274,26 +275,27 @@ impl Queue {
         }
     }
 
-    /// Nobody waits for the request any more.
+    /// Abandons a request whose future was dropped.
     pub(super) fn abandon(&mut self, id: u16, pools: Option<&mut Pools>) {
         let entry = &mut self.entries[usize::from(id)];
         entry.waker = None;
         entry.abandoned = true;
         match entry.stage {
             Stage::Done(_) => {}
-            // What is on the ring uses its pages until it is answered.
-            Stage::Waiting if entry.parts == 0 => self.waiting.retain(|&other| other != id),
+            // A request on the ring uses its pages until the response.
+            Stage::Waiting if entry.slots == 0 => self.waiting.retain(|&other| other != id),
             _ => return,
         }
         self.release(id, pools);
     }
 
-    /// Whether pages came back since the last call.
-    pub(super) const fn gave(&mut self) -> bool {
-        core::mem::replace(&mut self.gave, false)
+    /// Returns whether pages were returned since the last call.
+    pub(super) const fn pages_returned(&mut self) -> bool {
+        core::mem::replace(&mut self.pages_returned, false)
     }
 
-    /// The result of a flush, in the light of what was written before it (rules B8, B9).
+    /// Returns the result of a flush, which failed writes before it turn into an error (rules
+    /// B8, B9).
     pub(super) const fn judge(&mut self, result: Result<(), ErrorKind>) -> Result<(), ErrorKind> {
         if self.failures == self.reported {
             return result;
@@ -302,7 +304,7 @@ impl Queue {
         Err(ErrorKind::Failed)
     }
 
-    /// The connection ends: what was not answered waits for the next one, with its data.
+    /// Saves the requests without a response, and their data, for the next connection.
     pub(super) fn park(&mut self, pools: &mut Pools) {
         self.waiting.clear();
         for id in 0..self.entries.len() as u16 {
@@ -326,23 +328,23 @@ impl Queue {
                 _ if entry.abandoned => self.release(id, None),
                 _ if !kept => self.finish(id, Err(ErrorKind::Exhausted), None),
                 _ => {
-                    entry.again();
+                    entry.reset();
                     entry.stage = Stage::Waiting;
-                    // Each was in there, or had been.
+                    // There is room, as each was in the queue before.
                     self.waiting.push_back(id);
                 }
             }
         }
         let entries = &self.entries;
         self.waiting.make_contiguous().sort_by_key(|&id| entries[usize::from(id)].number);
-        // What the back end had and did not make last may be lost with it (rule B8).
+        // Writes that were not flushed may be lost with the back end (rule B8).
         if self.is_dirty() {
             self.flushed = self.written;
             self.failures += 1;
         }
     }
 
-    /// A new connection: those that wait get pages of it, before anyone else does.
+    /// Gives waiting requests pages of a new connection, before any new request.
     pub(super) fn adopt(&mut self, pools: &mut Pools) {
         for at in (0..self.waiting.len()).rev() {
             let id = self.waiting[at];
@@ -365,7 +367,7 @@ impl Queue {
         }
     }
 
-    /// Ends all requests that are not over.
+    /// Fails all requests that are not complete.
     pub(super) fn fail(&mut self, error: ErrorKind) {
         self.waiting.clear();
         for id in 0..self.entries.len() as u16 {
@@ -377,12 +379,12 @@ impl Queue {
         }
     }
 
-    /// Whoever is to be woken, to be done without a borrow and given back.
+    /// Takes the wakers to call, to be called without a borrow and given back.
     pub(super) fn take_woken(&mut self) -> Vec<Waker> {
         core::mem::take(&mut self.woken)
     }
 
-    /// Takes the list back for its memory.
+    /// Takes the emptied list back, for its memory.
     pub(super) fn give_woken(&mut self, woken: Vec<Waker>) {
         if self.woken.is_empty() {
             self.woken = woken;
@@ -399,11 +401,11 @@ impl Entry {
             pages: Vec::new(),
             issued: 0,
             next: None,
-            alone: false,
+            unmerged: false,
             covers: 0,
             saved: Vec::new(),
             stage: Stage::Free,
-            parts: 0,
+            slots: 0,
             failed: None,
             abandoned: false,
             waker: None,
@@ -411,9 +413,9 @@ impl Entry {
         }
     }
 
-    /// As if none of it had been put on a ring.
-    const fn again(&mut self) {
-        (self.issued, self.parts, self.failed) = (0, 0, None);
-        (self.next, self.alone) = (None, false);
+    /// Resets it to a request that was never on a ring.
+    const fn reset(&mut self) {
+        (self.issued, self.slots, self.failed) = (0, 0, None);
+        (self.next, self.unmerged) = (None, false);
     }
 }

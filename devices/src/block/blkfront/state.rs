@@ -1,4 +1,4 @@
-//! What the driver and its tasks share, and what a caller's request is to it.
+//! Holds what the driver shares with its tasks, and the handle of a request.
 
 use super::link::{Counters, Link};
 use super::queue::{Op, Queue};
@@ -13,35 +13,35 @@ use core::task::Waker;
 use xen::memory::PAGE_SIZE;
 use xen::public::io::blkif::SECTOR;
 
-/// What the driver and its tasks share.
+/// Holds what the driver shares with its tasks.
 #[derive(Debug)]
 pub(super) struct State {
-    /// What it is called.
+    /// Its name in log lines.
     pub(super) name: String,
     pub(super) info: Cell<Info>,
-    /// It cannot be used any more, and why.
+    /// Why the disk is disabled for good, if it is.
     pub(super) over: Cell<Option<ErrorKind>>,
-    /// The disk was taken away; another one may come.
+    /// Whether the disk was removed; it may come back.
     pub(super) away: Cell<bool>,
-    /// The back end closed its port.
-    pub(super) deaf: Cell<bool>,
+    /// Whether the back end closed its port.
+    pub(super) port_closed: Cell<bool>,
     /// Why it cannot be connected.
     pub(super) trouble: Cell<Option<frontend::Error>>,
     pub(super) queue: RefCell<Queue>,
     pub(super) link: RefCell<Option<Link>>,
-    /// Those who wait for pages, or for a connection.
+    /// Tasks that wait for pages, or for a connection.
     pub(super) waiting: RefCell<Vec<Waker>>,
-    /// The task that moves the queue on.
+    /// The task that drives the queue.
     pub(super) mover: RefCell<Option<Waker>>,
-    /// The tasks that look after the connection and the time, when they should act.
+    /// The tasks that supervise the connection and check timeouts, while they sleep.
     pub(super) keeper: RefCell<Option<Waker>>,
     pub(super) patrol: RefCell<Option<Waker>>,
     pub(super) stats: Cell<Stats>,
 }
 
-/// Wakes the task in `place`, once.
-pub(super) fn wake(place: &RefCell<Option<Waker>>) {
-    let waker = place.take();
+/// Wakes the task whose waker is in `slot`, once.
+pub(super) fn wake(slot: &RefCell<Option<Waker>>) {
+    let waker = slot.take();
     waker.into_iter().for_each(Waker::wake);
 }
 
@@ -61,7 +61,7 @@ impl State {
             info: Cell::new(info),
             over: Cell::new(None),
             away: Cell::new(false),
-            deaf: Cell::new(false),
+            port_closed: Cell::new(false),
             queue: RefCell::default(),
             link: RefCell::default(),
             waiting: RefCell::default(),
@@ -72,7 +72,7 @@ impl State {
         }
     }
 
-    /// Why nothing can be asked for now.
+    /// Returns why requests are refused now, if they are.
     pub(super) fn refusal(&self) -> Option<ErrorKind> {
         self.over.get().or(self.away.get().then_some(ErrorKind::Gone))
     }
@@ -84,25 +84,25 @@ impl State {
         }
     }
 
-    /// Pages came back, or something about the connection changed.
+    /// Wakes the tasks that wait: pages were returned, or the connection changed.
     pub(super) fn wake(&self) {
         let waiting = self.waiting.take();
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    /// Wakes whoever's requests are over, or can begin, with nothing borrowed.
+    /// Wakes the tasks whose requests are complete or can begin, with nothing borrowed.
     pub(super) fn wake_answered(&self) {
         let mut queue = self.queue.borrow_mut();
-        let (mut woken, gave) = (queue.take_woken(), queue.gave());
+        let (mut woken, pages_returned) = (queue.take_woken(), queue.pages_returned());
         drop(queue);
         woken.drain(..).for_each(Waker::wake);
         self.queue.borrow_mut().give_woken(woken);
-        if gave {
+        if pages_returned {
             self.wake();
         }
     }
 
-    /// Ends all requests, now and, if it is `over`, also later.
+    /// Fails all requests, and with `over` all later ones too.
     pub(super) fn fail(&self, error: ErrorKind, over: bool) {
         if over {
             self.over.set(self.over.get().or(Some(error)));
@@ -115,10 +115,10 @@ impl State {
         wake(&self.keeper);
     }
 
-    /// The back end broke the protocol: the disk is over.
+    /// Disables the disk after a breach of the protocol.
     pub(super) fn broken(&self, violation: Violation) {
         if self.over.get().is_none() {
-            log::error!("{}: the back end is not used any more: {violation}", self.name);
+            log::error!("{}: disabled, the back end broke the protocol: {violation}", self.name);
         }
         self.fail(ErrorKind::Gone, true);
     }
@@ -136,8 +136,8 @@ impl State {
         stats.copied_bytes += counters.copied;
     }
 
-    /// Begins as much of a transfer as there are pages for: the request and its bytes.
-    /// `None` when there are none now, or too few to be worth it where `eager` is not.
+    /// Begins as much of a transfer as there are pages for; returns the request and its length
+    /// in bytes. Returns `None` without free pages, or, unless `eager`, with too few of them.
     pub(super) fn begin(
         &self,
         op: Op,
@@ -159,11 +159,11 @@ impl State {
             return Ok(None);
         }
         let mut queue = self.queue.borrow_mut();
-        // The length of a request is known when it has its pages.
+        // The length of a request is set once it has its pages.
         let id = queue.add(op, sector, 0)?;
         let entry = queue.entry_mut(id);
         if pool.take(count, &mut entry.pages).is_err() {
-            // Those that there are come back.
+            // Pages in use will be returned.
             let none = pool.is_empty();
             queue.abandon(id, None);
             return if none { Err(ErrorKind::Exhausted) } else { Ok(None) };
@@ -177,7 +177,7 @@ impl State {
     }
 }
 
-/// A request that is under way. Dropping it abandons it.
+/// A request in flight. Dropping it abandons it.
 #[derive(Debug)]
 pub(super) struct Request<'a> {
     pub(super) state: &'a State,
@@ -185,12 +185,12 @@ pub(super) struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// What the device answered.
+    /// Waits for the response.
     pub(super) async fn answer(&self) -> Result<(), ErrorKind> {
         poll_fn(|context| self.state.queue.borrow_mut().poll(self.id, context)).await
     }
 
-    /// Copies what a read brought.
+    /// Copies the data that were read.
     pub(super) fn copy_out(&self, to: &mut [u8]) {
         let mut link = self.state.link.borrow_mut();
         let pools = link.as_mut().map(|link| &mut link.pools);
@@ -204,9 +204,9 @@ impl Drop for Request<'_> {
         let pools = link.as_mut().map(|link| &mut link.pools);
         let mut queue = self.state.queue.borrow_mut();
         queue.abandon(self.id, pools);
-        let gave = queue.gave();
+        let pages_returned = queue.pages_returned();
         drop((link, queue));
-        if gave {
+        if pages_returned {
             self.state.wake();
         }
     }

@@ -1,4 +1,4 @@
-//! The connection: what the back end offers, and what ends it.
+//! Negotiates, supervises and ends the connection of a network interface.
 
 use super::State;
 use super::rx::{self, Rx};
@@ -21,21 +21,21 @@ use xen::ring::Front;
 use xen::xenbus::{Frontend, XenbusState, read_number};
 use xen::xenstore::{self, Watch};
 
-/// How long it may take to answer a frame (rule N11).
+/// The longest time that the back end may take to complete a transmission (rule N11).
 const STUCK: Duration = Duration::from_secs(5);
 
-/// How often the rings are looked at without an event (rule E7).
+/// The time between two checks of the rings without an event (rule E7).
 const ROUND: Duration = Duration::from_secs(1);
 
-/// The longest frame that a ring can carry, and the longest MTU.
+/// The longest frame that the ring's 16-bit sizes allow.
 const LONGEST: usize = 65535;
 
-/// Looks after interface `id` until it is dropped or broken.
-pub(super) async fn keep(state: Rc<State>, id: String) {
-    frontend::keep(&*state, &id).await;
+/// Keeps interface `id` connected until it is dropped or broken.
+pub(super) async fn run(state: Rc<State>, id: String) {
+    frontend::run(&*state, &id).await;
 }
 
-/// What the back end offers and the toolstack has settled.
+/// The features of the back end and the settings of the toolstack.
 struct Terms {
     mac: Mac,
     mtu: usize,
@@ -65,7 +65,7 @@ async fn terms(front: &Frontend, offloads: Offloads) -> Result<Terms, Error> {
         front.numbers(numbers).await?;
     let (mtu, mac) = (mtu.await?, mac.await?);
     if copies == 0 {
-        return Err(Error::Unfit("feature-rx-copy"));
+        return Err(Error::Unfit("lacks feature-rx-copy"));
     }
     // Without scatter-gather a frame is one slot, which is one page.
     let pieces = pieces == 1;
@@ -73,7 +73,7 @@ async fn terms(front: &Frontend, offloads: Offloads) -> Result<Terms, Error> {
     let transmit_blank = offloads.checksum && no_blank == 0 && blank6 == 1;
     let large = gso4 == 1 && gso6 == 1;
     Ok(Terms {
-        mac: parse_mac(&mac).ok_or(Error::Unfit("MAC address that makes sense"))?,
+        mac: parse_mac(&mac).ok_or(Error::Unfit("published no valid MAC address (node mac)"))?,
         mtu: (mtu as usize).min(longest - HEADER),
         split: split == 1,
         queues: queues > 0,
@@ -83,22 +83,21 @@ async fn terms(front: &Frontend, offloads: Offloads) -> Result<Terms, Error> {
     })
 }
 
-/// A station's address: six pairs of hexadecimal digits between colons (rule N13).
+/// Parses a station's address: six pairs of hexadecimal digits between colons (rule N13).
 fn parse_mac(text: &[u8]) -> Option<Mac> {
     let mut mac = [0; 6];
-    let mut parts = text.split(|&byte| byte == b':');
+    let mut octets = text.split(|&byte| byte == b':');
     for byte in &mut mac {
-        let &[high, low] = parts.next()? else { return None };
+        let &[high, low] = octets.next()? else { return None };
         let digit = |byte| char::from(byte).to_digit(16);
         *byte = u8::try_from(digit(high)? << 4 | digit(low)?).ok()?;
     }
-    // Group addresses and nobody's are no station's.
-    let fits = parts.next().is_none() && mac[0] & 1 == 0 && mac != [0; 6];
+    // Neither a group address nor the null address is a station's.
+    let fits = octets.next().is_none() && mac[0] & 1 == 0 && mac != [0; 6];
     fits.then_some(Mac(mac))
 }
 
-/// How many pages to lend for each direction: a sixteenth of memory, as far as
-/// that makes sense.
+/// Returns the most pages to grant for each direction: a sixteenth of memory, from 32 to 256.
 fn pages() -> usize {
     (kernel::memory::stats().total / PAGE_SIZE / 16).clamp(32, 256)
 }
@@ -134,8 +133,8 @@ impl Driver for State {
         connect(self, front, watch).await
     }
 
-    async fn stay(&self, front: &Frontend, watch: &Watch) -> End {
-        stay(self, front, watch).await
+    async fn supervise(&self, front: &Frontend, watch: &Watch) -> End {
+        supervise(self, front, watch).await
     }
 
     async fn disconnect(&self, front: &Frontend, end: End) {
@@ -143,8 +142,8 @@ impl Driver for State {
     }
 }
 
-/// Pages of a large frame to transmit: all that it may have, or a few where memory is
-/// small, as the buffers that it comes from are.
+/// Returns the pages of a large frame to transmit: as many as it may have, or a few if memory
+/// is small, as socket buffers are small then too.
 fn large_pages() -> usize {
     if kernel::memory::stats().total < 32 << 20 { 4 } else { LONGEST.div_ceil(PAGE_SIZE) }
 }
@@ -180,7 +179,7 @@ async fn connect(state: &State, front: &Frontend, watch: &Watch) -> Result<Outco
         peer,
         rx::Sizes { pages: count, longest_frame: longest + 4, large: terms.receive_large },
     )?;
-    // The back end looks at the ring when it connects, without a notification.
+    // The back end reads the ring when it connects, without a notification.
     let _ = rx.publish();
     let mut settings = vec![
         ("tx-ring-ref", tx.reference().0),
@@ -223,8 +222,8 @@ async fn connect(state: &State, front: &Frontend, watch: &Watch) -> Result<Outco
     Ok(Outcome::Reached)
 }
 
-/// Keeps the connection until it ends.
-async fn stay(state: &State, front: &Frontend, watch: &Watch) -> End {
+/// Supervises the connection until it ends.
+async fn supervise(state: &State, front: &Frontend, watch: &Watch) -> End {
     let theirs = front
         .wait_until(&|state| !matches!(state, XenbusState::Connected | XenbusState::Reconfigured));
     match select3(theirs, frontend::gone(front, watch), rounds(state)).await {
@@ -235,10 +234,10 @@ async fn stay(state: &State, front: &Frontend, watch: &Watch) -> End {
     }
 }
 
-/// Looks at the rings now and then; ends when the connection has to.
+/// Checks the rings once a second, and returns when the connection has to end.
 async fn rounds(state: &State) -> End {
     let mut rounds = interval(ROUND);
-    // Responses that waited in the last round.
+    // Responses that were pending at the last check.
     let mut waited = [0, 0];
     loop {
         let broken = poll_fn(|context| {
@@ -262,7 +261,7 @@ async fn rounds(state: &State) -> End {
     }
 }
 
-/// One look at the rings.
+/// Checks the rings once.
 fn round(state: &State, waited: &mut [u32; 2]) -> Result<Option<End>, super::Violation> {
     let (mut rx, mut tx) = (state.rx.borrow_mut(), state.tx.borrow_mut());
     let (Some(rx), Some(tx)) = (rx.as_mut(), tx.as_mut()) else { return Ok(Some(End::Gone)) };
@@ -284,8 +283,8 @@ fn round(state: &State, waited: &mut [u32; 2]) -> Result<Option<End>, super::Vio
     Ok(None)
 }
 
-/// Takes the connection apart. The back end is given the time to let go of our
-/// pages; what it still holds then goes into quarantine.
+/// Tears the connection down. The back end is given time to unmap our pages; those that it
+/// still maps then are quarantined.
 async fn disconnect(state: &State, front: &Frontend, end: End) {
     state.info.update(|info| Info { link: false, ..info });
     let (rx, tx) = (state.rx.take(), state.tx.take());
@@ -296,14 +295,14 @@ async fn disconnect(state: &State, front: &Frontend, end: End) {
     match end {
         End::Closed | End::Gone => log::info!("{}: the back end disconnected", state.vif),
         End::Stuck => {
-            log::warn!("{}: the back end does not answer: connecting anew", state.vif);
+            log::warn!("{}: the back end does not respond: reconnecting", state.vif);
         }
         End::Broken => {
             rx.iter().for_each(Rx::mask);
             tx.iter().for_each(Tx::mask);
         }
     }
-    // Those who wait on the old rings wait for a new connection instead.
+    // Tasks that wait on these rings now wait for a new connection.
     if let Some(rx) = &rx {
         rx.wake();
     }

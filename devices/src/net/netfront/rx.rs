@@ -1,7 +1,7 @@
-//! Receiving: pages lent to the back end, and the frames that it puts into them.
+//! Receives frames in pages that are granted to the back end.
 //!
-//! The pages are lent once a connection. A frame is copied out of them before
-//! anyone looks at it (rule N8), so the peer may do to them what it likes.
+//! The pages are granted once a connection. A frame is copied out of them before it is
+//! examined (rule N8), so the peer may change them at any time.
 
 use super::Violation;
 use crate::net::{Checksum, HEADER, Meta};
@@ -21,36 +21,36 @@ use xen::ring::Front;
 /// Slots of the ring.
 const SLOTS: usize = Front::<RX_SLOT>::SIZE as usize;
 
-/// Pages that are taken from the heap at once.
+/// Pages that are allocated at once.
 const CHUNK: usize = 16;
 
-/// Pages that are lent to begin with: enough for the largest frame, as boots should not
-/// wait for more than that.
+/// Pages that are granted at first: enough for the largest frame, and no more, as each costs
+/// time at boot.
 const FIRST: usize = 32;
 
-/// Frames that one poll may throw away before others get their turn (rule N17).
+/// Frames that one poll may drop before other tasks run (rule N17).
 const BUDGET: usize = 64;
 
 /// The longest large frame: the longest IP packet, its header and a VLAN tag.
 const LARGEST: usize = HEADER + 4 + 65535;
 
-/// A part of a frame in one of the pages.
+/// A fragment of a frame, in one of the pages.
 #[derive(Clone, Copy, Debug)]
-struct Piece {
+struct Fragment {
     page: u16,
     offset: u16,
     length: u16,
 }
 
-/// A frame that waits to be taken.
+/// A received frame that was not taken yet.
 #[derive(Debug)]
 struct Frame {
-    pieces: heapless::Vec<Piece, SLOTS_MAX>,
+    fragments: heapless::Vec<Fragment, SLOTS_MAX>,
     length: usize,
     meta: Meta,
 }
 
-/// What was counted.
+/// The counts of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counters {
     pub frames: u64,
@@ -65,15 +65,15 @@ pub(super) struct Rx {
     port: Rc<Port>,
     peer: DomId,
     chunks: Vec<Shared>,
-    /// Which page was posted in each slot.
+    /// The page that was posted in each slot.
     posted: [Option<u16>; SLOTS],
-    /// How many pages there should be, and may be.
+    /// The number of pages aimed at, and its limit.
     wanted: usize,
     most: usize,
     frame: Option<Frame>,
-    /// The longest frame that makes sense here.
+    /// The longest ordinary frame.
     longest: usize,
-    /// Large frames were agreed on.
+    /// Whether large frames (GSO) were negotiated.
     large: bool,
     pub counters: Counters,
 }
@@ -120,7 +120,7 @@ impl Rx {
         self.ring.reference()
     }
 
-    /// Lends more pages while there are too few (rule N12).
+    /// Grants more pages while there are fewer than wanted (rule N12).
     pub(super) fn refill(&mut self) -> Result<(), Error> {
         while self.chunks.len() * CHUNK < self.wanted {
             self.chunks.try_reserve(1).map_err(|_| Error::Memory)?;
@@ -136,17 +136,17 @@ impl Rx {
         Ok(())
     }
 
-    /// Slots that wait for a frame.
+    /// Returns the number of requests that wait for a frame.
     pub(super) fn in_flight(&self) -> u32 {
         self.ring.in_flight()
     }
 
-    /// Whether fewer pages than wanted could be had.
+    /// Returns whether fewer pages than wanted could be granted.
     pub(super) fn is_short(&self) -> bool {
         self.chunks.len() * CHUNK < self.wanted
     }
 
-    /// Gives a page to the back end.
+    /// Puts a request for a frame in `page` on the ring.
     fn post(&mut self, page: u16) {
         let slot = self.ring.next_request() as usize % SLOTS;
         let references = self.chunks.get(usize::from(page) / CHUNK).map(Shared::references);
@@ -158,27 +158,27 @@ impl Rx {
         }
     }
 
-    /// Lets the back end see the pages; whether it wants to be notified.
+    /// Publishes the requests; returns whether the back end wants a notification.
     pub(super) fn publish(&mut self) -> bool {
         self.ring.publish()
     }
 
     pub(super) fn notify(&self) {
-        // The other end can only be gone, which the states will say.
+        // It fails only if the other end is closed, which its state will tell.
         let _ = self.port.notify();
     }
 
-    /// Takes no more events.
+    /// Masks the event channel.
     pub(super) fn mask(&self) {
         self.port.mask();
     }
 
-    /// Wakes those who wait for frames.
+    /// Wakes the tasks that wait for frames.
     pub(super) fn wake(&self) {
         self.port.wake();
     }
 
-    /// Takes the next response: the page that was posted in its slot, and its bytes.
+    /// Takes the next response: its slot, the page that was posted there, and its bytes.
     fn take(&mut self) -> Result<Option<(u16, u16, [u8; RX_SLOT])>, Violation> {
         let slot = self.ring.next_response() as usize % SLOTS;
         let Some(bytes) = self.ring.take() else { return Ok(None) };
@@ -186,13 +186,13 @@ impl Rx {
         Ok(Some((slot as u16, page, bytes)))
     }
 
-    /// Takes the slots of one frame. `None` when it is none to be had.
-    fn chain(&mut self) -> Result<Option<Frame>, Violation> {
-        let mut pieces = heapless::Vec::<Piece, SLOTS_MAX>::new();
+    /// Takes the responses of one frame. Returns `None` for a frame that was dropped.
+    fn next_frame(&mut self) -> Result<Option<Frame>, Violation> {
+        let mut fragments = heapless::Vec::<Fragment, SLOTS_MAX>::new();
         let (mut good, mut meta, mut length, mut segment) = (true, None, 0, 0);
         loop {
             let Some((slot, page, bytes)) = self.take()? else {
-                // It says that more follows, and nothing does (rule N3).
+                // The last response announced another one, which is missing (rule N3).
                 good = false;
                 break;
             };
@@ -206,9 +206,9 @@ impl Rx {
             if offset + size > PAGE_SIZE {
                 return Err(Violation::Size);
             }
-            let piece = Piece { page, offset: response.offset, length: size as u16 };
-            // An error of its own, an empty piece, or more of them than may be.
-            if size == 0 || pieces.push(piece).is_err() {
+            let fragment = Fragment { page, offset: response.offset, length: size as u16 };
+            // An error of the back end's, an empty fragment, or too many of them.
+            if size == 0 || fragments.push(fragment).is_err() {
                 good = false;
                 self.post(page);
             }
@@ -233,15 +233,15 @@ impl Rx {
         let longest = if segment > 0 { LARGEST } else { self.longest };
         if good && (HEADER..=longest).contains(&length) {
             let meta = Meta { checksum: meta.unwrap_or_default(), segment };
-            return Ok(Some(Frame { pieces, length, meta }));
+            return Ok(Some(Frame { fragments, length, meta }));
         }
-        pieces.iter().for_each(|piece| self.post(piece.page));
+        fragments.iter().for_each(|fragment| self.post(fragment.page));
         self.counters.dropped += 1;
         Ok(None)
     }
 
-    /// Takes the extra slot behind a frame's first one: the size of its segments. Nothing
-    /// else was agreed on (rules N4 and N5). `None` when there is none to be had.
+    /// Takes the extra slot behind a frame's first one: the size of its segments. No other
+    /// kind was negotiated (rules N4 and N5). Returns `None` if the slot is missing.
     fn extra(&mut self) -> Result<Option<u16>, Violation> {
         let Some((_, page, bytes)) = self.take()? else { return Ok(None) };
         self.post(page);
@@ -251,8 +251,8 @@ impl Rx {
         if right { Ok(Some(extra.gso_size)) } else { Err(Violation::Extra) }
     }
 
-    /// Lends twice as many pages when half of them came back at once. Without memory that
-    /// is tried again in the next round.
+    /// Doubles the number of pages if half of them were filled since the last poll. Without
+    /// memory this is retried with the next check of the rings.
     fn grow(&mut self) -> Result<(), Violation> {
         if self.wanted < self.most && self.pending()? as usize * 2 >= self.wanted {
             self.wanted = self.most.min(self.wanted * 2);
@@ -261,7 +261,7 @@ impl Rx {
         Ok(())
     }
 
-    /// Ready when a frame can be taken.
+    /// Is ready when a frame can be taken.
     pub(super) fn poll(&mut self, context: &Context<'_>) -> Poll<Result<(), Violation>> {
         let mut budget = BUDGET;
         self.grow()?;
@@ -272,7 +272,7 @@ impl Rx {
                     return Poll::Pending;
                 }
                 budget -= 1;
-                self.frame = self.chain()?;
+                self.frame = self.next_frame()?;
             }
             if self.frame.is_some() {
                 return Poll::Ready(Ok(()));
@@ -287,37 +287,36 @@ impl Rx {
         }
     }
 
-    /// Responses that wait.
+    /// Returns the number of pending responses.
     pub(super) fn pending(&mut self) -> Result<u32, Violation> {
-        // What is known needs no look at the shared index.
         self.ring.pending().map_err(|_| Violation::Index)
     }
 
-    /// Copies the frame that waits into `to` and gives its pages back. Its length there.
+    /// Copies the next frame into `to`, posts its pages again, and returns its length.
     pub(super) fn receive(&mut self, to: &mut Vec<u8>) -> Option<(usize, Meta)> {
         let frame = self.frame.take()?;
         if to.len() < frame.length {
             to.resize(frame.length, 0);
         }
         let mut rest = to.as_mut_slice();
-        for piece in &frame.pieces {
-            let (part, after) = rest.split_at_mut(usize::from(piece.length).min(rest.len()));
-            let chunk = self.chunks.get(usize::from(piece.page) / CHUNK);
+        for fragment in &frame.fragments {
+            let (head, after) = rest.split_at_mut(usize::from(fragment.length).min(rest.len()));
+            let chunk = self.chunks.get(usize::from(fragment.page) / CHUNK);
             if let Some(page) =
-                chunk.and_then(|chunk| chunk.pages().get(usize::from(piece.page) % CHUNK))
+                chunk.and_then(|chunk| chunk.pages().get(usize::from(fragment.page) % CHUNK))
             {
-                page.copy_out(usize::from(piece.offset), part);
+                page.copy_out(usize::from(fragment.offset), head);
             }
             rest = after;
         }
-        frame.pieces.iter().for_each(|piece| self.post(piece.page));
+        frame.fragments.iter().for_each(|fragment| self.post(fragment.page));
         self.counters.frames += 1;
         self.counters.bytes += frame.length as u64;
         Some((frame.length, frame.meta))
     }
 }
 
-/// What the back end claims of a frame (rule N9).
+/// Translates the back end's flags for a frame's checksum (rule N9).
 fn checksum(flags: RxFlags) -> Checksum {
     if flags.intersects(RxFlags::CSUM_BLANK) {
         Checksum::Blank

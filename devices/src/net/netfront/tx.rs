@@ -1,4 +1,4 @@
-//! Transmitting: pages shown to the back end, in which frames are built.
+//! Transmits frames, which are built in pages that are granted read-only.
 
 use super::Violation;
 use crate::net::{Checksum, Meta};
@@ -19,10 +19,10 @@ use xen::ring::Front;
 /// Slots of the ring.
 const SLOTS: usize = Front::<TX_SLOT>::SIZE as usize;
 
-/// Buffers that are taken from the heap at once.
+/// Buffers that are allocated at once.
 const CHUNK: usize = 16;
 
-/// What was counted.
+/// The counts of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counters {
     pub frames: u64,
@@ -30,19 +30,19 @@ pub(super) struct Counters {
     pub dropped: u64,
 }
 
-/// Buffers of one size, in pages shown to the back end.
+/// Buffers of one size, in pages that are granted read-only.
 #[derive(Debug)]
 struct Pool {
-    /// Pages of a buffer, which lie one after the other.
+    /// The consecutive pages of a buffer.
     pages: usize,
-    /// Buffers that are taken from the heap at once.
+    /// Buffers that are allocated at once.
     chunk: usize,
-    /// How many buffers there may be.
+    /// The most buffers.
     most: usize,
     chunks: Vec<Shown>,
-    /// Buffers that hold no frame on its way.
+    /// Buffers without a frame in flight.
     free: Vec<u16>,
-    /// Requests of each buffer's frame that are not answered.
+    /// The number of each buffer's requests that have no response.
     pending: Vec<u8>,
 }
 
@@ -51,7 +51,7 @@ impl Pool {
         Self { pages, chunk, most, chunks: Vec::new(), free: Vec::new(), pending: Vec::new() }
     }
 
-    /// Takes buffers from the heap, if there may be more.
+    /// Allocates and grants more buffers, up to the limit.
     fn grow(&mut self, peer: DomId) -> Result<(), Error> {
         if self.pending.len() + self.chunk > self.most {
             return Err(Error::Full);
@@ -66,12 +66,12 @@ impl Pool {
         Ok(())
     }
 
-    /// Whether a buffer is free, or can be had.
+    /// Returns whether a buffer is free or can be allocated.
     fn has_room(&mut self, peer: DomId) -> bool {
         !self.free.is_empty() || self.grow(peer).is_ok()
     }
 
-    /// One request of a buffer is answered.
+    /// Counts a response to one of a buffer's requests.
     fn answered(&mut self, buffer: u16) {
         if let Some(pending) = self.pending.get_mut(usize::from(buffer)) {
             *pending -= 1;
@@ -82,7 +82,7 @@ impl Pool {
     }
 }
 
-/// The buffer of a request: one of the large ones or not, and which.
+/// The buffer of a request, and which of the pools it is in.
 #[derive(Clone, Copy, Debug)]
 struct Owner {
     large: bool,
@@ -95,22 +95,22 @@ pub(super) struct Tx {
     ring: Front<TX_SLOT>,
     port: Rc<Port>,
     peer: DomId,
-    /// For frames that are no longer than the MTU says.
+    /// Buffers for frames within the MTU.
     small: Pool,
-    /// For those that stand for several segments.
+    /// Buffers for large frames (GSO).
     large: Pool,
-    /// The buffer of each request that is not answered, by the request's id.
+    /// The buffer of each request in flight, by the request's id.
     owners: [Option<Owner>; SLOTS],
-    /// Ids that are free.
+    /// Unused request ids.
     ids: heapless::Vec<u16, SLOTS>,
-    /// Extra slots, which have no ids, that are not answered.
+    /// Extra slots in flight, which have no ids.
     extras: u32,
-    /// When the back end last answered, or had nothing to answer.
+    /// When the last response came, or the ring was last empty.
     progress: Instant,
     pub counters: Counters,
 }
 
-/// What is said of a frame that stands for several segments.
+/// Makes the extra slot of a large frame.
 fn extra(meta: Meta, frame: &[u8]) -> Option<Extra> {
     let gso_type = if frame.get(12..14) == Some(&[0x86, 0xdd]) { GSO_TCPV6 } else { GSO_TCPV4 };
     let extra = Extra { kind: EXTRA_TYPE_GSO, flags: 0, gso_size: meta.segment, gso_type };
@@ -138,7 +138,7 @@ impl Tx {
     ) -> Result<Self, Error> {
         let Sizes { pages: most, longest_frame: longest, large_pages: large } = sizes;
         let pages = longest.div_ceil(PAGE_SIZE).max(1);
-        // As many as the ring takes, with their extra slots.
+        // As many large frames as the ring takes, each with an extra slot.
         let most_large = (most / large.max(1)).clamp(2, SLOTS / (large + 1));
         let mut tx = Self {
             ring,
@@ -163,7 +163,7 @@ impl Tx {
         self.ring.reference()
     }
 
-    /// Takes the answers that came.
+    /// Takes the pending responses.
     fn reap(&mut self) -> Result<(), Violation> {
         if self.ring.pending().map_err(|_| Violation::Index)? == 0 {
             return Ok(());
@@ -174,7 +174,7 @@ impl Tx {
             match response.status {
                 RSP_OKAY => {}
                 RSP_ERROR | RSP_DROPPED => self.counters.dropped += 1,
-                // It answers an extra slot, and says nothing.
+                // The response to an extra slot, which has no content.
                 RSP_NULL => {
                     self.extras = self.extras.checked_sub(1).ok_or(Violation::Response)?;
                     continue;
@@ -183,22 +183,22 @@ impl Tx {
             }
             let owner = self.owners.get_mut(usize::from(response.id)).and_then(Option::take);
             let owner = owner.ok_or(Violation::Response)?;
-            // As many as were taken.
+            // There is room for all ids.
             let _ = self.ids.push(response.id);
             if owner.large { &mut self.large } else { &mut self.small }.answered(owner.buffer);
         }
         Ok(())
     }
 
-    /// Whether a frame of any length can be transmitted.
+    /// Returns whether a frame of any length can be transmitted.
     fn has_room(&mut self) -> bool {
-        // With an extra slot, as `transmit` wants one as well.
+        // One more for an extra slot, as in `transmit`.
         let slots = self.small.pages.max(self.large.pages) + 1;
         let large = self.large.pages == 0 || self.large.has_room(self.peer);
         large && self.ring.room() as usize >= slots && self.small.has_room(self.peer)
     }
 
-    /// Ready when a frame can be transmitted.
+    /// Is ready when a frame can be transmitted.
     pub(super) fn poll(&mut self, context: &Context<'_>) -> Poll<Result<(), Violation>> {
         loop {
             if self.has_room() {
@@ -210,7 +210,7 @@ impl Tx {
             }
             self.flush();
             self.port.wait(context.waker());
-            // Half of what is on its way is worth a wake-up.
+            // An event after half of the responses saves wake-ups.
             if !self.ring.arm(self.ring.in_flight() / 2).map_err(|_| Violation::Index)? {
                 return Poll::Pending;
             }
@@ -240,7 +240,7 @@ impl Tx {
         let (result, meta) = fill(frame);
         let extra = extra(meta, frame);
         let mut flags = match meta.checksum {
-            // Blank data is what its maker vouches for.
+            // Data with a partial checksum are validated by definition.
             Checksum::Blank => TxFlags::CSUM_BLANK | TxFlags::DATA_VALIDATED,
             Checksum::Verified => TxFlags::DATA_VALIDATED,
             Checksum::Complete => TxFlags::empty(),
@@ -251,7 +251,7 @@ impl Tx {
         flags.set(TxFlags::EXTRA_INFO, extra.is_some());
         for page in 0..count {
             let more = page + 1 < count;
-            // The first says how long the frame is, the others their own part (rule N10).
+            // The first request has the length of the frame, the others their own (rule N10).
             let size = match page {
                 0 => length,
                 _ => (length - page * PAGE_SIZE).min(PAGE_SIZE),
@@ -262,7 +262,7 @@ impl Tx {
             let request = TxRequest { gref, offset: 0, flags, id, size: size as u16 };
             self.owners[usize::from(id)] = Some(Owner { large, buffer });
             pool.pending[usize::from(buffer)] += 1;
-            // There is room: that was looked at before.
+            // There is room, as was checked above.
             let _ = self.ring.put(request.to_bytes());
             if let Some(extra) = extra.filter(|_| page == 0) {
                 let _ = self.ring.put(extra.to_bytes());
@@ -275,35 +275,35 @@ impl Tx {
         Ok(Some(result))
     }
 
-    /// Lets the back end see what was transmitted.
+    /// Publishes the requests, and notifies the back end if it asked for that.
     pub(super) fn flush(&mut self) {
         if self.ring.publish() {
-            // The other end can only be gone, which the states will say.
+            // It fails only if the other end is closed, which its state will tell.
             let _ = self.port.notify();
         }
     }
 
-    /// Takes no more events.
+    /// Masks the event channel.
     pub(super) fn mask(&self) {
         self.port.mask();
     }
 
-    /// Wakes those who wait for room.
+    /// Wakes the tasks that wait for room.
     pub(super) fn wake(&self) {
         self.port.wake();
     }
 
-    /// Slots whose frame is on its way.
+    /// Returns the number of requests in flight.
     pub(super) fn in_flight(&self) -> u32 {
         self.ring.in_flight()
     }
 
-    /// Responses that wait.
+    /// Returns the number of pending responses.
     pub(super) fn pending(&mut self) -> Result<u32, Violation> {
         self.ring.pending().map_err(|_| Violation::Index)
     }
 
-    /// Since when the back end owes an answer, if it does.
+    /// Returns since when the back end owes a response, if it does.
     pub(super) fn waiting_since(&mut self) -> Result<Option<Instant>, Violation> {
         self.reap()?;
         Ok((self.ring.in_flight() > 0).then_some(self.progress))

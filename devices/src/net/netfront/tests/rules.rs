@@ -628,7 +628,7 @@ fn what_cannot_become_better_is_an_error_at_once() {
         let back = fake.netback(0);
         back.offer("feature-rx-copy", "0");
         let error = timeout(Duration::from_secs(1), Netfront::open("0")).await.unwrap();
-        let unfit = frontend::Error::Unfit("feature-rx-copy");
+        let unfit = frontend::Error::Unfit("lacks feature-rx-copy");
         assert_eq!(error.map(drop), Err(Error::Connection("0".into(), unfit)));
         let error = Netfront::open("3").await.map(drop).unwrap_err();
         assert_eq!(
