@@ -1,42 +1,42 @@
-//! Why something could not be read or done.
+//! The error of files and keys.
 
 use core::fmt;
 use devices::block;
 
-/// Why something could not be read or done.
+/// Tells why an operation on files or keys failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// There is nothing of that name.
+    /// No file, folder or key has this name.
     NotFound,
-    /// It is no file.
+    /// It is not a file.
     NotFile,
-    /// It is no folder.
+    /// It is not a folder.
     NotFolder,
-    /// There is something of that name already.
+    /// A file or folder of this name exists.
     Exists,
-    /// The folder holds something.
+    /// The folder is not empty.
     NotEmpty,
-    /// The path leads out of the tree, or cannot be a path in this format.
+    /// The path leads out of the tree, or is invalid in this format.
     BadPath,
     /// The key, value or batch is longer than the format allows.
     TooLong,
-    /// No room is left on the disk.
+    /// The disk is full.
     Full,
-    /// No room for another name is left in a folder.
+    /// The folder has no room for another name.
     FolderFull,
-    /// It needs more memory than it may have.
+    /// The operation needs more memory than it may use.
     NoMemory,
-    /// The disk can only be read.
+    /// The disk is read-only.
     ReadOnly,
-    /// The disk holds something else than what was looked for.
+    /// The disk holds another format.
     OtherFormat,
-    /// What is on the disk contradicts itself, or its checksum.
+    /// The data on the disk are inconsistent, or fail their checksum.
     Damaged,
-    /// The disk is smaller than what is on it says.
+    /// The disk is smaller than its file system or store.
     Shrunk,
-    /// It is made in a way that is not supported.
+    /// The format uses a feature that is not supported.
     Unsupported,
-    /// The disk failed.
+    /// A request to the disk failed.
     Disk(block::ErrorKind),
 }
 
@@ -48,16 +48,16 @@ impl fmt::Display for Error {
             Self::NotFolder => "it is not a folder",
             Self::Exists => "there is something of that name already",
             Self::NotEmpty => "the folder is not empty",
-            Self::BadPath => "the path is not one that can be used here",
-            Self::TooLong => "it is too long to be stored",
-            Self::Full => "no room is left on the disk: delete something or use a larger one",
-            Self::FolderFull => "no room for another name is left in the folder",
-            Self::NoMemory => "what is on the disk needs more memory: give the guest more",
-            Self::ReadOnly => "the disk can only be read",
-            Self::OtherFormat => "the disk does not hold what was looked for on it",
-            Self::Damaged => "what is on the disk is damaged",
+            Self::BadPath => "the path is invalid",
+            Self::TooLong => "it is longer than the format allows",
+            Self::Full => "the disk is full: delete something or use a larger one",
+            Self::FolderFull => "the folder has no room for another name",
+            Self::NoMemory => "the disk needs more memory than is free: give the guest more",
+            Self::ReadOnly => "the disk is read-only",
+            Self::OtherFormat => "the disk holds another format",
+            Self::Damaged => "the data on the disk are damaged",
             Self::Shrunk => "the disk is smaller than what is on it",
-            Self::Unsupported => "what is on the disk is made in a way that is not supported",
+            Self::Unsupported => "what is on the disk uses a feature that is not supported",
             Self::Disk(kind) => return kind.fmt(f),
         })
     }

@@ -1,17 +1,17 @@
-//! Bytes of a block device, wherever its sectors begin.
+//! Reads and writes bytes of a block device at any offset.
 
 use super::Error;
 use alloc::vec;
 use devices::block::Block;
 
 impl Error {
-    /// What an error of the disk `D` is here.
+    /// Wraps an error of the disk.
     pub(super) fn of_disk<E: devices::block::Error>(error: E) -> Self {
         Self::Disk(error.kind())
     }
 }
 
-/// How many bytes `disk` has.
+/// Returns the size of `disk` in bytes.
 pub(super) fn size<B: Block>(disk: &B) -> u64 {
     let info = disk.info();
     info.sectors.saturating_mul(u64::from(info.sector_size))
@@ -20,7 +20,7 @@ pub(super) fn size<B: Block>(disk: &B) -> u64 {
 /// Reads all of `to` from byte `offset` on.
 ///
 /// # Errors
-/// [`Error::Damaged`] behind the disk's end, as what sends us there is on the disk.
+/// [`Error::Damaged`] beyond the end of the disk, as the offset comes from the disk.
 pub(super) async fn read<B: Block>(disk: &B, offset: u64, to: &mut [u8]) -> Result<(), Error> {
     let end = offset.checked_add(to.len() as u64);
     if end.is_none_or(|end| end > size(disk)) {
@@ -41,11 +41,11 @@ pub(super) async fn read<B: Block>(disk: &B, offset: u64, to: &mut [u8]) -> Resu
     if tail.is_empty() { Ok(()) } else { read_within(disk, sector, 0, tail).await }
 }
 
-/// Writes all of `from` from byte `offset` on. What else is in its first and last sector
-/// is read and written again.
+/// Writes all of `from` from byte `offset` on. The first and the last sector are read first,
+/// where they are written in part.
 ///
 /// # Errors
-/// [`Error::Damaged`] behind the disk's end, and the disk's.
+/// [`Error::Damaged`] beyond the end of the disk, and the disk's.
 pub(super) async fn write<B: Block>(disk: &B, offset: u64, from: &[u8]) -> Result<(), Error> {
     let end = offset.checked_add(from.len() as u64);
     if end.is_none_or(|end| end > size(disk)) {

@@ -1,11 +1,11 @@
 //! Provides files that are a part of the image.
 //!
-//! The crate `include_dir` needs the standard library's paths; what it does beside
-//! `include_bytes!` is a search by name, which stands here.
+//! The crate `include_dir` needs the paths of the standard library, and is otherwise
+//! `include_bytes!` and a search by name.
 
 use super::{Error, Kind, Metadata, Tree, path};
 
-/// Files by their paths, which are plain: `folder/name`.
+/// Holds files by their paths, such as `folder/name`.
 #[derive(Clone, Copy, Debug)]
 pub struct Built(&'static [(&'static str, &'static [u8])]);
 
@@ -39,7 +39,7 @@ macro_rules! built {
 }
 
 impl Built {
-    /// Files with these paths and contents.
+    /// Makes a tree of files with these paths and contents.
     #[must_use]
     pub const fn new(files: &'static [(&'static str, &'static [u8])]) -> Self {
         Self(files)
@@ -49,9 +49,9 @@ impl Built {
 /// A file, or a folder by its path.
 #[derive(Clone, Copy, Debug)]
 pub enum Node {
-    /// The content, and its number among the files.
+    /// The content of a file, and its number.
     File(&'static [u8], u64),
-    /// A path with a slash at its end, but for the root's.
+    /// The path of a folder, which ends with a slash unless it is the root.
     Folder(&'static str),
 }
 

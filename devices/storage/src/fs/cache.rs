@@ -1,4 +1,4 @@
-//! Contents of files in memory, those that were used last.
+//! Caches the contents of files in memory, least recently used out first.
 
 use super::{Error, Tree};
 use alloc::collections::BTreeMap;
@@ -7,14 +7,13 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 use kernel::memory::{is_low, zeroed};
 
-/// Bytes of a chunk, but for a file's last.
+/// The size of a chunk in bytes; the last one of a file may be shorter.
 pub const CHUNK: usize = 64 * 1024;
 
-/// What a chunk takes beside its bytes, about.
+/// The approximate overhead of a chunk in bytes.
 const ENTRY: usize = 128;
 
-/// A tree whose contents are kept in memory, as far as there is room. It must not
-/// change meanwhile.
+/// Caches contents of a tree, which must not change meanwhile.
 ///
 /// # Example
 /// ```
@@ -42,17 +41,17 @@ pub struct Cache<T> {
     chunks: RefCell<Chunks>,
 }
 
-/// A file's id, and the number of the chunk in it.
+/// The id of a file, and the number of a chunk in it.
 type Key = (u64, u64);
 
-/// The chunks that are kept.
+/// The cached chunks.
 #[derive(Debug, Default)]
 struct Chunks {
-    /// With the moment of its last use.
+    /// With the number of its last use.
     by_key: BTreeMap<Key, (u64, Rc<Vec<u8>>)>,
     by_use: BTreeMap<u64, Key>,
     uses: u64,
-    /// Bytes that there is room for.
+    /// The free room in bytes.
     room: usize,
 }
 
@@ -73,14 +72,14 @@ impl Chunks {
         }
     }
 
-    /// Forgets the chunk that was used longest ago; whether there was one.
+    /// Evicts the least recently used chunk; returns whether there was one.
     fn drop_oldest(&mut self) -> bool {
         let oldest = self.by_use.first_key_value().map(|(_, &key)| key);
         oldest.inspect(|&key| self.remove(key)).is_some()
     }
 
     fn keep(&mut self, key: Key, bytes: Rc<Vec<u8>>) {
-        // Two who missed it at once have both read it.
+        // Two tasks that missed it at once have both read it.
         self.remove(key);
         let needed = bytes.len() + ENTRY;
         while self.room < needed {
@@ -96,22 +95,21 @@ impl Chunks {
 }
 
 impl<T: Tree> Cache<T> {
-    /// Keeps up to `room` bytes of the contents of `tree`, besides those in use.
+    /// Makes a cache of up to `room` bytes for `tree`, not counting chunks in use.
     pub fn new(tree: T, room: usize) -> Self {
         Self { tree, chunks: RefCell::new(Chunks { room, ..Chunks::default() }) }
     }
 
-    /// The tree itself.
+    /// Returns the tree.
     pub const fn tree(&self) -> &T {
         &self.tree
     }
 
-    /// The chunk `number` of the file `node`: nothing behind its end.
+    /// Returns chunk `number` of the file `node`, which is empty beyond its end.
     ///
     /// # Errors
-    /// Those of [`Tree::read`]; [`Error::Damaged`] for a file that is shorter than it
-    /// says; [`Error::NoMemory`] while memory is low and nothing is kept that could be
-    /// forgotten.
+    /// Those of [`Tree::read`]; [`Error::Damaged`] for a file that is shorter than its size;
+    /// [`Error::NoMemory`] while memory is low and no chunk can be evicted.
     pub async fn chunk(&self, node: &T::Node, number: u64) -> Result<Rc<Vec<u8>>, Error> {
         let metadata = self.tree.metadata(node);
         let key = (metadata.id, number);
@@ -120,7 +118,7 @@ impl<T: Tree> Cache<T> {
         }
         let offset = number.saturating_mul(CHUNK as u64);
         let length = metadata.size.saturating_sub(offset).min(CHUNK as u64) as usize;
-        // What is in use comes before what is kept, and leaves a rest for all else.
+        // Chunks in use are worth more than cached ones, and leave memory for all else.
         let mut bytes = loop {
             let bytes = if is_low() { None } else { zeroed(length) };
             match bytes {
@@ -138,7 +136,7 @@ impl<T: Tree> Cache<T> {
     }
 }
 
-/// Reads until `to` is full or the file ends; how many bytes.
+/// Reads until `to` is full or the file ends; returns how many bytes.
 pub(crate) async fn fill<T: Tree>(
     tree: &T,
     node: &T::Node,

@@ -21,12 +21,12 @@
 //! assert_eq!(block_on(size(Memory::new(512, 8192))), Err(Error::OtherFormat));
 //! ```
 //!
-//! Checksums are verified, and what is only in the journal is read from there. A file's
-//! blocks are found by its tree of extents, so reading costs what is read, wherever it
-//! stands. (The crate `ext4-view` is synchronous, and counts a file's blocks from its
-//! first one on with each read.)
+//! Checksums are verified, and blocks that are newer in the journal are read from there. The
+//! blocks of a file are found by its extent tree, so the cost of a read does not depend on its
+//! offset. (The crate `ext4-view` is synchronous, and walks a file's blocks from the first one
+//! with each read.)
 //!
-//! Encrypted files and folders can be listed by others, and not read.
+//! Encrypted files and folders are listed, but cannot be read.
 
 mod format;
 mod journal;
@@ -44,10 +44,10 @@ use devices::block::Block;
 use format::{Inode, SUPERBLOCK, Superblock, checksum, u16_at, u32_at};
 use map::Run;
 
-/// Bytes that are fetched at once of what is not a file's content.
+/// Bytes of metadata that are read at once.
 const FETCH: u64 = 32 * 1024;
 
-/// Bytes that are kept of it.
+/// Bytes of metadata that are cached.
 const KEPT: u64 = 512 * 1024;
 
 /// Bytes of a folder's names that are looked up at once, at least.
@@ -91,8 +91,8 @@ const LONGEST: usize = 4096;
 const ROOT: u32 = 2;
 
 impl<B: Block> Ext4<B> {
-    /// Opens the file system on `disk`. What is remembered of a journal may take a
-    /// quarter of the memory that is free.
+    /// Opens the file system on `disk`. The index of its journal may take a quarter of the free
+    /// memory.
     ///
     /// # Errors
     /// [`Error::OtherFormat`], [`Error::Unsupported`], [`Error::Damaged`],
@@ -111,7 +111,9 @@ impl<B: Block> Ext4<B> {
         let mut it = Self { disk, superblock, copies, blocks, listings };
         if superblock.recover {
             if superblock.journal == 0 {
-                log::warn!("ext4: the journal is on another disk: mount it once");
+                log::warn!(
+                    "ext4: the journal is on another disk: mount the file system once with Linux"
+                );
                 return Err(Error::Unsupported);
             }
             let journal = it.inode(superblock.journal).await?;

@@ -28,14 +28,14 @@
 //! file's chain from its beginning with each call, and panic at names that are none;
 //! `embedded-sdmmc` writes no long names; `hadris-fat` is full of `unsafe`.
 //!
-//! FAT has no journal. A change writes new content first, then the table, then the folder,
-//! and what it removes in the other order, so that a loss of power costs clusters that
-//! nobody has, which `fsck.fat` finds. Where the order counts, a disk that can is flushed in
-//! between: once or twice for each 256 KiB by which a file grows, up to four times for any
-//! other change, not at all where bytes replace others. A name is whole or not there; while
-//! something is renamed it may have both, never none. As with Linux, the file system is
-//! marked as in use before the first change, and as clean by
-//! [`Files::sync`](super::Files::sync), which is also what makes a change last. For what must
+//! FAT has no journal. A change writes new content first, then the table, then the folder, and
+//! removes in the reverse order, so that a loss of power leaks clusters at worst, which
+//! `fsck.fat` reclaims. Where the order matters, a disk that supports it is flushed in between:
+//! once or twice for each 256 KiB by which a file grows, up to four times for any other change,
+//! never where bytes are overwritten. A name is written as a whole or not at all; during a
+//! rename both names may exist, never none. As on Linux, the file system is marked dirty before
+//! the first change, and clean by [`Files::sync`](super::Files::sync), which also makes changes
+//! durable. For what must
 //! not be lost there is [`kv`](crate::kv).
 //!
 //! Names are UTF-8, up to 255 units of UTF-16, the same whatever the case of their letters;
@@ -52,8 +52,8 @@ mod name;
 mod table;
 mod time;
 
+use super::mutex::{Guard, Mutex};
 use super::sorted::{Sorted, Window};
-use super::turn::{Turn, Turns};
 use super::{Error, Kind, Metadata, Tree, path, sectors};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -64,7 +64,7 @@ use layout::Layout;
 use lines::Lines;
 use table::Chain;
 
-/// Bytes that are read at once.
+/// Bytes of a cluster chain that are read at once.
 const AT_ONCE: u64 = 1 << 20;
 
 /// A file system on the disk `B`.
@@ -72,30 +72,30 @@ const AT_ONCE: u64 = 1 << 20;
 pub struct Fat<B> {
     disk: B,
     layout: Layout,
-    turns: Turns,
+    mutex: Mutex,
     table: Lines,
     folders: Lines,
     chains: RefCell<Vec<Chain>>,
     listings: Sorted,
     state: Cell<State>,
-    /// As the table on the disk says.
+    /// The number of free clusters as the disk has it.
     free_on_disk: Cell<Option<u32>>,
-    /// The table or a folder is being written: if that fails, nobody knows what was.
+    /// Whether the table or a folder is being written; if that fails, the cache is dropped.
     writing: Cell<bool>,
 }
 
-/// What changes.
+/// The state that changes with the file system.
 #[derive(Clone, Copy, Debug)]
 struct State {
-    /// Free clusters, if anybody knows.
+    /// The number of free clusters, if it is known.
     free: Option<u32>,
-    /// Where to look for one.
+    /// Where the search for a free cluster starts.
     next: u32,
     /// Counts changes.
     changes: u64,
-    /// It is marked as in use, by us.
+    /// Whether it was marked dirty by us.
     marked: bool,
-    /// It was before.
+    /// Whether it was marked dirty when it was opened.
     was_marked: bool,
 }
 
@@ -105,28 +105,28 @@ pub struct Node {
     path: Rc<[u8]>,
     metadata: Metadata,
     /// Where it is, after so many changes.
-    place: Rc<Cell<(u64, Place)>>,
+    location: Rc<Cell<(u64, Location)>>,
 }
 
 /// Where a file or folder is.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct Location {
     kind: Kind,
     /// The first cluster; 0 for the root, and for nothing.
     start: u32,
     size: u32,
 }
 
-/// A change that is not over. If it is given up, or fails, nothing is remembered of what
-/// is not on the disk.
+/// A change in progress. If it is abandoned or fails, cached state that is not on the disk is
+/// dropped.
 struct Change<'a, B> {
     fat: &'a Fat<B>,
     before: u64,
-    _turn: Turn<'a>,
+    _guard: Guard<'a>,
 }
 
 impl<B> Change<'_, B> {
-    /// What was done so far is on the disk.
+    /// Confirms that the changes so far are on the disk.
     fn keep(&mut self) {
         let mut state = self.fat.state.get();
         state.changes += 1;
@@ -153,10 +153,10 @@ impl<B> Drop for Change<'_, B> {
     }
 }
 
-/// What the root is.
+/// The metadata of the root.
 const ROOT: Metadata = Metadata { kind: Kind::Folder, size: 0, modified: 0, id: 0 };
 
-/// The bit of a file system that is in use.
+/// The dirty bit of a file system.
 const IN_USE: u8 = 1;
 
 impl<B: Block> Fat<B> {
@@ -175,7 +175,7 @@ impl<B: Block> Fat<B> {
         let layout = Layout::new(&boot, size)?;
         let was_marked = boot[layout.state as usize] & IN_USE != 0;
         if was_marked {
-            log::warn!("FAT: it was not left in order: let fsck.fat look at it");
+            log::warn!("FAT: it was not unmounted cleanly: run fsck.fat");
         }
         let mut state = State { free: None, next: 2, changes: 0, marked: false, was_marked };
         if let Some(at) = layout.info {
@@ -190,7 +190,7 @@ impl<B: Block> Fat<B> {
         Ok(Self {
             disk,
             layout,
-            turns: Turns::default(),
+            mutex: Mutex::default(),
             table: Lines::new(layout.sector),
             folders: Lines::new(layout.sector),
             chains: RefCell::default(),
@@ -224,7 +224,7 @@ impl<B: Block> Fat<B> {
 
     /// Begins a change.
     async fn begin(&self) -> Result<Change<'_, B>, Error> {
-        let turn = self.turns.next().await;
+        let guard = self.mutex.lock().await;
         if self.disk.info().read_only {
             return Err(Error::ReadOnly);
         }
@@ -232,7 +232,7 @@ impl<B: Block> Fat<B> {
             self.mark(true).await?;
             self.barrier().await?;
         }
-        Ok(Change { fat: self, before: self.state.get().changes, _turn: turn })
+        Ok(Change { fat: self, before: self.state.get().changes, _guard: guard })
     }
 
     /// Marks the file system as in use, or as clean.
@@ -321,25 +321,25 @@ impl<B: Block> Fat<B> {
         self.find(folder, name).await?.map(Some).ok_or(Error::NotFound)
     }
 
-    fn place(&self, item: Option<&Item>) -> Result<Place, Error> {
+    fn location(&self, item: Option<&Item>) -> Result<Location, Error> {
         let Some(item) = item else {
-            return Ok(Place { kind: Kind::Folder, start: 0, size: 0 });
+            return Ok(Location { kind: Kind::Folder, start: 0, size: 0 });
         };
         if item.is_folder() {
-            return Ok(Place { kind: Kind::Folder, start: self.folder_of(item)?, size: 0 });
+            return Ok(Location { kind: Kind::Folder, start: self.folder_of(item)?, size: 0 });
         }
-        Ok(Place { kind: Kind::File, start: item.start(self.layout.bits), size: item.size() })
+        Ok(Location { kind: Kind::File, start: item.start(self.layout.bits), size: item.size() })
     }
 
     /// Where a node is now: it may have changed since it was looked up.
-    async fn now(&self, node: &Node) -> Result<Place, Error> {
-        let (changes, place) = node.place.get();
+    async fn now(&self, node: &Node) -> Result<Location, Error> {
+        let (changes, location) = node.location.get();
         if changes == self.state.get().changes {
-            return Ok(place);
+            return Ok(location);
         }
-        let place = self.place(self.item(&node.path).await?.as_ref())?;
-        node.place.set((self.state.get().changes, place));
-        Ok(place)
+        let location = self.location(self.item(&node.path).await?.as_ref())?;
+        node.location.set((self.state.get().changes, location));
+        Ok(location)
     }
 
     /// Calls `each` for the parts of `length` bytes of a chain from byte `offset` on, that
@@ -360,7 +360,7 @@ impl<B: Block> Fat<B> {
             let most = (within + left).div_ceil(cluster) as u32;
             let (first, count) = self.run(start, index, most).await?.ok_or(Error::Damaged)?;
             let part = (u64::from(count) * cluster - within).min(left) as usize;
-            each(self.layout.place(first) + within, part).await?;
+            each(self.layout.location(first) + within, part).await?;
             done += part;
         }
         Ok(())
@@ -372,11 +372,11 @@ impl<B: Block> Tree for Fat<B> {
 
     async fn lookup(&self, path: &[u8]) -> Result<Node, Error> {
         let path = path::normal(path)?;
-        let _turn = self.turns.next().await;
+        let _guard = self.mutex.lock().await;
         let item = self.item(&path).await?;
         let metadata = item.as_ref().map_or(ROOT, Item::metadata);
-        let place = (self.state.get().changes, self.place(item.as_ref())?);
-        Ok(Node { path: path.into(), metadata, place: Rc::new(Cell::new(place)) })
+        let location = (self.state.get().changes, self.location(item.as_ref())?);
+        Ok(Node { path: path.into(), metadata, location: Rc::new(Cell::new(location)) })
     }
 
     fn metadata(&self, node: &Node) -> Metadata {
@@ -384,8 +384,8 @@ impl<B: Block> Tree for Fat<B> {
     }
 
     async fn read(&self, node: &Node, offset: u64, to: &mut [u8]) -> Result<usize, Error> {
-        let _turn = self.turns.next().await;
-        let Place { kind: Kind::File, start, size } = self.now(node).await? else {
+        let _guard = self.mutex.lock().await;
+        let Location { kind: Kind::File, start, size } = self.now(node).await? else {
             return Err(Error::NotFile);
         };
         let left = usize::try_from(u64::from(size).saturating_sub(offset)).unwrap_or(usize::MAX);
@@ -402,8 +402,8 @@ impl<B: Block> Tree for Fat<B> {
     }
 
     async fn list(&self, node: &Node, each: &mut dyn FnMut(&[u8], Metadata)) -> Result<(), Error> {
-        let _turn = self.turns.next().await;
-        let Place { kind: Kind::Folder, start, .. } = self.now(node).await? else {
+        let _guard = self.mutex.lock().await;
+        let Location { kind: Kind::Folder, start, .. } = self.now(node).await? else {
             return Err(Error::NotFolder);
         };
         self.items(start, |item| {
@@ -419,8 +419,8 @@ impl<B: Block> Tree for Fat<B> {
         after: &[u8],
         each: &mut dyn FnMut(&[u8], Metadata) -> bool,
     ) -> Result<(), Error> {
-        let _turn = self.turns.next().await;
-        let Place { kind: Kind::Folder, start, .. } = self.now(node).await? else {
+        let _guard = self.mutex.lock().await;
+        let Location { kind: Kind::Folder, start, .. } = self.now(node).await? else {
             return Err(Error::NotFolder);
         };
         let (folder, mut after) = ((start.into(), self.state.get().changes), after.to_vec());

@@ -1,9 +1,8 @@
-//! Folders and files on a block device.
+//! Reads and writes folders and files.
 //!
-//! [`Tree`] is what can be read: folders and files. [`Files`] is a tree that can be
-//! changed. Each format is a module:
+//! A [`Tree`] can be read, [`Files`] can be changed as well. Each format is a module:
 //!
-//! | module | is a | made by |
+//! | module | implements | written by |
 //! |---|---|---|
 //! | [`built`](mod@built) | [`Tree`] | the build: files in the image |
 //! | [`tar`] | [`Tree`] | `tar`, `cargo mk run --disk NAME=FOLDER` |
@@ -12,19 +11,19 @@
 //!
 //! [`Any`] is a tree of whichever format a disk has.
 //!
-//! Names and paths are bytes, as they are on disk. A path's parts are separated by
-//! `/`; empty ones and `.` mean nothing, `..` and a zero byte are refused everywhere,
-//! so that no path leads out of a tree.
+//! Names and paths are bytes, as on the disk. The components of a path are separated by `/`;
+//! empty ones and `.` are skipped, and `..` and null bytes are refused, so that no path leads
+//! out of a tree.
 
 mod any;
 pub mod built;
 pub(crate) mod cache;
 pub mod ext4;
 pub mod fat;
+mod mutex;
 mod path;
 mod sorted;
 pub mod tar;
-mod turn;
 
 pub use crate::built;
 pub use crate::error::Error;
@@ -41,33 +40,33 @@ any::formats! {
     tar::Tar = "tar",
 }
 
-/// What something in a tree is.
+/// The kind of an entry of a tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Bytes.
+    /// A file.
     File,
-    /// Names.
+    /// A folder.
     Folder,
-    /// A symbolic link. Only [`Tree::list`] tells of one: [`Tree::lookup`] follows it.
+    /// A symbolic link. Only [`Tree::list`] reports it, as [`Tree::lookup`] follows it.
     Link,
-    /// Anything else that a format knows, such as devices. It has no content.
+    /// Anything else, such as a device node or a pipe. It has no content.
     Other,
 }
 
-/// What is known of a file or folder beside its content.
+/// Describes a file or folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metadata {
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
-    /// How many bytes it holds; 0 for what is no file.
+    /// Its size in bytes; 0 unless it is a file.
     pub size: u64,
-    /// When it was changed, in seconds since 1970, or 0.
+    /// When its content last changed, in seconds since 1970; 0 if that is not known.
     pub modified: u64,
-    /// Tells a file from all others in the tree.
+    /// The number that identifies a file within the tree, such as its inode's.
     pub id: u64,
 }
 
-/// Folders and files that can be read.
+/// Reads folders and files.
 ///
 /// # Example
 /// ```
@@ -113,25 +112,25 @@ pub struct Metadata {
 /// # Ok::<(), Error>(())
 /// ```
 pub trait Tree {
-    /// A file or folder that was found.
+    /// A file or folder that was looked up.
     type Node: Clone;
 
-    /// Finds what is at `path`. Symbolic links are followed within the tree, whose root
-    /// is also that of absolute ones, and the parent of itself.
+    /// Looks up the file or folder at `path`. Symbolic links are followed within the tree: an
+    /// absolute target starts at its root, which is its own parent.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if there is nothing, or links lead to nothing or in a circle,
-    /// and others.
+    /// [`Error::NotFound`] for a path or link to nothing and for links in a circle;
+    /// [`Error::BadPath`]; [`Error::Damaged`]; and the disk's.
     fn lookup(&self, path: &[u8]) -> impl Future<Output = Result<Self::Node, Error>>;
 
-    /// What is known of `node`.
+    /// Returns the kind, size and times of `node`.
     fn metadata(&self, node: &Self::Node) -> Metadata;
 
-    /// Reads bytes from `offset` on. Fewer than `to` has room for are read at the
-    /// file's end only, 0 behind it.
+    /// Reads bytes from `offset` on, and returns how many. These are fewer than `to` has room
+    /// for only at the end of the file, and 0 beyond it.
     ///
     /// # Errors
-    /// [`Error::NotFile`] for what is none, and others.
+    /// [`Error::NotFile`] unless `node` is a file, [`Error::Damaged`], and the disk's.
     fn read(
         &self,
         node: &Self::Node,
@@ -139,22 +138,22 @@ pub trait Tree {
         to: &mut [u8],
     ) -> impl Future<Output = Result<usize, Error>>;
 
-    /// Calls `each` for what is in the folder `node`, in an order of the format's.
+    /// Calls `each` for every entry of the folder `node`, in the order of the format.
     ///
     /// # Errors
-    /// [`Error::NotFolder`] for what is none, and others.
+    /// [`Error::NotFolder`] unless `node` is a folder, [`Error::Damaged`], and the disk's.
     fn list(
         &self,
         node: &Self::Node,
         each: &mut dyn FnMut(&[u8], Metadata),
     ) -> impl Future<Output = Result<(), Error>>;
 
-    /// Calls `each` for what is in the folder `node` under names that follow `after`, in the
-    /// order of their bytes and each once, until it returns `false`. So a folder with any
-    /// number of names can be shown piece by piece.
+    /// Calls `each` for the entries of the folder `node` whose names follow `after`, each once
+    /// and sorted by bytes, until it returns `false`. So folders of any size can be listed page
+    /// by page.
     ///
-    /// A format whose folders are not in this order goes through the folder and remembers
-    /// the names that come next, as many as a part of the memory that is free has room for.
+    /// If the format does not sort its folders, the folder is scanned and as many of the next
+    /// names are remembered as fit into a share of the free memory.
     ///
     /// # Errors
     /// As of [`Tree::list`].
@@ -168,8 +167,8 @@ pub trait Tree {
     }
 }
 
-/// Folders and files that can be changed. Whether a change is whole after a loss of
-/// power in its middle is the format's affair.
+/// Changes folders and files. Whether a change is atomic when the power fails depends on the
+/// format.
 ///
 /// # Example
 /// ```
@@ -208,14 +207,14 @@ pub trait Tree {
 /// # Ok::<(), Error>(())
 /// ```
 pub trait Files: Tree {
-    /// Writes `from` into the file at `path`, from `offset` on, which is at most its
-    /// size. A file that is not there is made, its folder is not.
+    /// Writes `from` to the file at `path`, from `offset` on, which must not exceed its size.
+    /// The file is created if it does not exist; its folder is not.
     ///
     /// # Errors
     /// [`Error::Full`], [`Error::FolderFull`], [`Error::ReadOnly`], [`Error::NotFile`],
-    /// [`Error::BadPath`] for a name that the format does not have, [`Error::TooLong`] for a
-    /// file that it cannot have, [`Error::Unsupported`] for an offset behind the end, and
-    /// others.
+    /// [`Error::NotFound`] without the folder, [`Error::BadPath`] for a name that is invalid in
+    /// the format, [`Error::TooLong`] for a file larger than it allows, [`Error::Unsupported`]
+    /// for an offset beyond the end, and the disk's.
     fn write(
         &self,
         path: &[u8],
@@ -223,39 +222,39 @@ pub trait Files: Tree {
         from: &[u8],
     ) -> impl Future<Output = Result<(), Error>>;
 
-    /// Cuts a file off, so that it has `size` bytes.
+    /// Truncates a file to `size` bytes.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Unsupported`] for more than it has, and others.
+    /// [`Error::NotFound`], [`Error::Unsupported`] if it is shorter, and those of a write.
     fn truncate(&self, path: &[u8], size: u64) -> impl Future<Output = Result<(), Error>>;
 
-    /// Makes a folder in one that is there.
+    /// Creates a folder in an existing one.
     ///
     /// # Errors
-    /// [`Error::Exists`], [`Error::NotFound`], and others.
+    /// [`Error::Exists`], [`Error::NotFound`] without that, and those of a write.
     fn create_folder(&self, path: &[u8]) -> impl Future<Output = Result<(), Error>>;
 
     /// Removes a file or an empty folder.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::NotEmpty`], and others.
+    /// [`Error::NotFound`], [`Error::NotEmpty`], and those of a write.
     fn remove(&self, path: &[u8]) -> impl Future<Output = Result<(), Error>>;
 
-    /// Gives a file or folder another path, at which there is nothing.
+    /// Renames or moves a file or folder.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Exists`], and others.
+    /// [`Error::NotFound`], [`Error::Exists`] if `to` exists, and those of a write.
     fn rename(&self, from: &[u8], to: &[u8]) -> impl Future<Output = Result<(), Error>>;
 
-    /// Makes all changes last through a loss of power from now on.
+    /// Makes all changes so far durable: they survive a loss of power.
     ///
     /// # Errors
     /// The disk's.
     fn sync(&self) -> impl Future<Output = Result<(), Error>>;
 }
 
-/// Bytes that what is remembered of a disk may take, unless it is said: a quarter of the
-/// memory that is free, and as if 256 MiB were on Linux.
+/// Returns the bytes of memory that an index of a disk may take by default: a quarter of the
+/// free memory, and 64 MiB on Linux.
 fn spare_memory() -> usize {
     let stats = kernel::memory::stats();
     let unmapped = stats.total.saturating_sub(stats.mapped);

@@ -1,4 +1,4 @@
-//! Tar archives: POSIX.1-1988 (ustar), POSIX.1-2001 (pax), GNU's and the older ones.
+//! Reads tar archives: POSIX.1-1988 (ustar), POSIX.1-2001 (pax), GNU's and older ones.
 //!
 //! # Example
 //! ```
@@ -33,17 +33,16 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! The archive is read once, header by header, into an index of names and places;
+//! The archive is read once, header by header, into an index of names and offsets;
 //! contents stay where they are. Crates for this (`tar-no-std`, `tar`) want the whole
 //! archive as a slice, or a synchronous reader.
 //!
-//! Of a name that comes twice the later entry counts, as when it is unpacked. Hard
-//! links are the file that they name, symbolic links are [`Kind::Link`] and followed by
-//! [`Tree::lookup`], sparse files are read as what they stand for, devices and pipes are
-//! [`Kind::Other`]. What is not understood (a part of an archive of several volumes, an
-//! unknown sort of entry, a name that leads out of the archive) is logged by its name, and
-//! an error: an archive is opened as a whole or not at all. So is one without an end, which
-//! was cut. What follows the end is not looked at.
+//! Of entries with the same name the last one counts, as when unpacking. Hard links are the
+//! file that they name, symbolic links are [`Kind::Link`] and followed by [`Tree::lookup`],
+//! sparse files are expanded, devices and pipes are [`Kind::Other`]. An archive is opened as a
+//! whole or not at all: an entry that is not supported (a part of a multi-volume archive, an
+//! unknown type, a name that leads out of the archive) is logged with its name and is an
+//! error, and so is a truncated archive. Bytes after the end are ignored.
 
 mod build;
 mod format;
@@ -73,14 +72,14 @@ pub struct Tar<B> {
 struct Index {
     /// By folder, a zero byte, and the name there, so that what is in a folder
     /// stands together.
-    places: BTreeMap<Box<[u8]>, Place>,
+    records: BTreeMap<Box<[u8]>, Record>,
     sparse: Vec<Box<[Piece]>>,
     links: Vec<Box<[u8]>>,
 }
 
 /// What an entry is, and where its content is.
 #[derive(Clone, Copy, Debug)]
-enum Sort {
+enum RecordKind {
     /// A file, whose content stands from this byte of the disk on.
     File(u64),
     /// A file of so many pieces of [`Index::sparse`].
@@ -93,32 +92,32 @@ enum Sort {
 
 /// An entry.
 #[derive(Clone, Copy, Debug)]
-struct Place {
-    sort: Sort,
+struct Record {
+    kind: RecordKind,
     size: u64,
     modified: u64,
     id: u64,
 }
 
-impl Place {
+impl Record {
     fn metadata(&self) -> Metadata {
-        let kind = match self.sort {
-            Sort::File(_) | Sort::Sparse(_) => Kind::File,
-            Sort::Folder => Kind::Folder,
-            Sort::Link(_) => Kind::Link,
-            Sort::Other => Kind::Other,
+        let kind = match self.kind {
+            RecordKind::File(_) | RecordKind::Sparse(_) => Kind::File,
+            RecordKind::Folder => Kind::Folder,
+            RecordKind::Link(_) => Kind::Link,
+            RecordKind::Other => Kind::Other,
         };
         Metadata { kind, size: self.size, modified: self.modified, id: self.id }
     }
 }
 
 /// A folder that only what is in it speaks of.
-const FOLDER: Place = Place { sort: Sort::Folder, size: 0, modified: 0, id: 0 };
+const FOLDER: Record = Record { kind: RecordKind::Folder, size: 0, modified: 0, id: 0 };
 
 /// A file or folder of an archive.
 #[derive(Clone, Debug)]
 pub struct Node {
-    place: Place,
+    record: Record,
     /// What keys begin with of what is in the folder.
     prefix: Rc<[u8]>,
 }
@@ -134,27 +133,27 @@ impl Index {
     ///
     /// # Errors
     /// [`Error::BadPath`], and [`Error::NotFound`], also for links in a circle.
-    fn find(&self, path: &[u8], last: bool) -> Result<(Vec<u8>, Place), Error> {
-        let (mut at, mut place) = (Vec::new(), FOLDER);
+    fn find(&self, path: &[u8], last: bool) -> Result<(Vec<u8>, Record), Error> {
+        let (mut at, mut record) = (Vec::new(), FOLDER);
         let mut steps = Steps::new(path);
         while let Some(name) = steps.next() {
             if name == b".." {
                 at.truncate(path::split(&at).0.len());
-                place = FOLDER;
+                record = FOLDER;
                 continue;
             }
-            if !matches!(place.sort, Sort::Folder) {
+            if !matches!(record.kind, RecordKind::Folder) {
                 return Err(Error::NotFound);
             }
-            place = *self.places.get(&key(&at, &name)).ok_or(Error::NotFound)?;
-            if let Sort::Link(number) = place.sort
+            record = *self.records.get(&key(&at, &name)).ok_or(Error::NotFound)?;
+            if let RecordKind::Link(number) = record.kind
                 && (last || !steps.is_over())
             {
                 let target = self.links.get(number).ok_or(Error::NotFound)?;
                 if steps.follow(target)? {
                     at.clear();
                 }
-                place = FOLDER;
+                record = FOLDER;
                 continue;
             }
             if !at.is_empty() {
@@ -162,13 +161,13 @@ impl Index {
             }
             at.extend_from_slice(&name);
         }
-        Ok((at, place))
+        Ok((at, record))
     }
 
     /// Whether something is in the folder at `path`.
     fn has_inside(&self, path: &[u8]) -> bool {
         let prefix = key(path, b"");
-        self.places.range(prefix.clone()..).next().is_some_and(|(key, _)| key.starts_with(&prefix))
+        self.records.range(prefix.clone()..).next().is_some_and(|(key, _)| key.starts_with(&prefix))
     }
 }
 
@@ -199,31 +198,31 @@ impl<B: Block> Tree for Tar<B> {
 
     async fn lookup(&self, path: &[u8]) -> Result<Node, Error> {
         let path = path::normal(path)?;
-        let (at, place) = match path::split(&path) {
+        let (at, record) = match path::split(&path) {
             // Without links, a path is where it is.
             (folder, name) if self.index.links.is_empty() && !name.is_empty() => {
-                let place = self.index.places.get(&key(folder, name)).ok_or(Error::NotFound)?;
-                (path, *place)
+                let record = self.index.records.get(&key(folder, name)).ok_or(Error::NotFound)?;
+                (path, *record)
             }
             _ => self.index.find(&path, true)?,
         };
-        Ok(Node { place, prefix: key(&at, b"").into() })
+        Ok(Node { record, prefix: key(&at, b"").into() })
     }
 
     fn metadata(&self, node: &Node) -> Metadata {
-        node.place.metadata()
+        node.record.metadata()
     }
 
     async fn read(&self, node: &Node, offset: u64, to: &mut [u8]) -> Result<usize, Error> {
-        let left = usize::try_from(node.place.size.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let left = usize::try_from(node.record.size.saturating_sub(offset)).unwrap_or(usize::MAX);
         let count = to.len().min(left);
         let to = to.get_mut(..count).unwrap_or_default();
-        match node.place.sort {
-            Sort::File(at) if count > 0 => {
+        match node.record.kind {
+            RecordKind::File(at) if count > 0 => {
                 sectors::read(&self.disk, at.saturating_add(offset), to).await?;
             }
-            Sort::File(_) => {}
-            Sort::Sparse(number) => {
+            RecordKind::File(_) => {}
+            RecordKind::Sparse(number) => {
                 to.fill(0);
                 let pieces = self.index.sparse.get(number).ok_or(Error::Damaged)?;
                 let first = pieces.partition_point(|it| it.offset + it.length <= offset);
@@ -243,12 +242,12 @@ impl<B: Block> Tree for Tar<B> {
     }
 
     async fn list(&self, node: &Node, each: &mut dyn FnMut(&[u8], Metadata)) -> Result<(), Error> {
-        if !matches!(node.place.sort, Sort::Folder) {
+        if !matches!(node.record.kind, RecordKind::Folder) {
             return Err(Error::NotFolder);
         }
-        let inside = self.index.places.range(Box::<[u8]>::from(&*node.prefix)..);
-        for (key, place) in inside.take_while(|(key, _)| key.starts_with(&node.prefix)) {
-            each(key.get(node.prefix.len()..).unwrap_or_default(), place.metadata());
+        let inside = self.index.records.range(Box::<[u8]>::from(&*node.prefix)..);
+        for (key, record) in inside.take_while(|(key, _)| key.starts_with(&node.prefix)) {
+            each(key.get(node.prefix.len()..).unwrap_or_default(), record.metadata());
         }
         Ok(())
     }
@@ -259,13 +258,13 @@ impl<B: Block> Tree for Tar<B> {
         after: &[u8],
         each: &mut dyn FnMut(&[u8], Metadata) -> bool,
     ) -> Result<(), Error> {
-        if !matches!(node.place.sort, Sort::Folder) {
+        if !matches!(node.record.kind, RecordKind::Folder) {
             return Err(Error::NotFolder);
         }
         let start = Box::<[u8]>::from([&node.prefix, after].concat());
-        let behind = self.index.places.range((Bound::Excluded(start), Bound::Unbounded));
-        for (key, place) in behind.take_while(|(key, _)| key.starts_with(&node.prefix)) {
-            if !each(key.get(node.prefix.len()..).unwrap_or_default(), place.metadata()) {
+        let behind = self.index.records.range((Bound::Excluded(start), Bound::Unbounded));
+        for (key, record) in behind.take_while(|(key, _)| key.starts_with(&node.prefix)) {
+            if !each(key.get(node.prefix.len()..).unwrap_or_default(), record.metadata()) {
                 break;
             }
         }

@@ -36,16 +36,15 @@
 //! synchronous, keeps its state in memory across calls, and is full of `unsafe`. `redb`
 //! is made for the standard library's files.
 //!
-//! Changes become commits at the head of a circular log: one write and one flush for
-//! all that were asked for meanwhile. A commit is valid as a whole or not at all, by
-//! its checksum, its position, which never comes twice, and the checksum of the one
-//! before it. Where keys stand is known in memory. When room is short, live records
-//! at the tail are written again at the head, then the superblocks say where the
-//! tail is now, and only then is the old place free.
+//! Changes become commits at the head of a circular log: one write and one flush for all that
+//! were requested meanwhile. A commit is valid as a whole or not at all, by its checksum, its
+//! position, which is never reused, and the checksum of its predecessor. The index of keys is
+//! kept in memory. When room is short, live records at the tail are rewritten at the head, the
+//! superblocks are moved to the new tail, and only then is the old space free.
 //!
-//! Opening reads the log once. The first commit that is not valid is its end, if no
-//! valid one follows and no superblock says that the log reached further: otherwise
-//! it is damaged, and opening says so rather than lose anything.
+//! Opening reads the log once. The first invalid commit is its end, provided that no valid one
+//! follows and no superblock says that the log was longer. Otherwise the log is damaged, and
+//! opening fails rather than lose data.
 
 mod clean;
 mod commit;
@@ -64,19 +63,19 @@ use core::future::poll_fn;
 use devices::block::Block;
 use format::{FIRST, PAGE, RECORD, Record, Superblock};
 
-/// Bytes of the longest key.
+/// The length of the longest key in bytes.
 pub const KEY: usize = 255;
 
-/// Bytes of memory that the index may take unless another number is given.
+/// The default size of the index in memory, in bytes.
 pub const MEMORY: usize = 1 << 20;
 
-/// What a key takes in the index beside its bytes, about.
+/// The approximate overhead of a key in the index, in bytes.
 const ENTRY: usize = 80;
 
-/// Pages of the longest commit, on a disk that is large enough.
+/// The pages of the longest commit, on a disk that is large enough.
 const LONGEST: u64 = 32;
 
-/// The least pages of a log.
+/// The pages of the smallest log.
 const LEAST: u64 = 16;
 
 /// A store on the disk `B`. Clones are the same store.
@@ -102,7 +101,7 @@ struct Inner<B> {
 
 /// Where a key's record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
+struct Location {
     /// In bytes, from position 0.
     at: u64,
     /// Bytes of the value.
@@ -111,7 +110,7 @@ struct Place {
 
 #[derive(Debug)]
 struct State {
-    index: BTreeMap<Box<[u8]>, Place>,
+    index: BTreeMap<Box<[u8]>, Location>,
     /// Bytes of all records in the index.
     live: u64,
     /// Bytes of memory that are left for the index.
@@ -133,13 +132,13 @@ struct State {
 pub struct Batch(Vec<Change>);
 
 impl Batch {
-    /// Nothing yet.
+    /// Makes an empty batch.
     #[must_use]
     pub const fn new() -> Self {
         Self(Vec::new())
     }
 
-    /// Lets `key` have this value.
+    /// Sets the value of `key`.
     pub fn set(&mut self, key: &[u8], value: &[u8]) -> &mut Self {
         self.0.push(Change::Set(key.into(), value.into()));
         self
@@ -151,7 +150,7 @@ impl Batch {
         self
     }
 
-    /// Gives the value of `from`, which must be there, to `to` and removes `from`.
+    /// Moves the value of `from`, which must exist, to `to` and removes `from`.
     pub fn rename(&mut self, from: &[u8], to: &[u8]) -> &mut Self {
         self.0.push(Change::Rename(from.into(), to.into()));
         self
@@ -162,7 +161,7 @@ impl<B: Block + 'static> Keys<B> {
     /// Opens the store on `disk`.
     ///
     /// # Errors
-    /// [`Error::OtherFormat`] if there is none, [`Error::Damaged`], [`Error::Shrunk`],
+    /// [`Error::OtherFormat`] if the disk holds none, [`Error::Damaged`], [`Error::Shrunk`],
     /// [`Error::NoMemory`], and the disk's.
     pub async fn open(disk: B) -> Result<Self, Error> {
         Self::with_memory(disk, MEMORY).await
@@ -176,7 +175,7 @@ impl<B: Block + 'static> Keys<B> {
         Ok(Self(Rc::new(recover::open(disk, memory).await?)))
     }
 
-    /// Makes an empty store on `disk`. What it held is lost.
+    /// Formats `disk` as an empty store. Its content is lost.
     ///
     /// # Errors
     /// [`Error::Full`] if the disk is too small, [`Error::ReadOnly`], and the disk's.
@@ -185,8 +184,8 @@ impl<B: Block + 'static> Keys<B> {
         Self::open(disk).await
     }
 
-    /// Opens the store on `disk`, or makes one if the disk is blank: of a disk that
-    /// holds anything else nothing is touched.
+    /// Opens the store on `disk`, and formats the disk first if it is blank. A disk that holds
+    /// anything else is left alone.
     ///
     /// # Errors
     /// As of [`Keys::open`].
@@ -198,13 +197,10 @@ impl<B: Block + 'static> Keys<B> {
         }
     }
 
-    /// Does all of `batch`, or nothing of it. It is done, or not, also when nobody
-    /// waits for it any more.
+    /// Makes all changes of `batch`, or none of them. Dropping the future does not cancel them.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for a rename of what is not there, [`Error::TooLong`],
-    /// [`Error::Full`], [`Error::NoMemory`], [`Error::ReadOnly`], and the disk's: then it
-    /// may be done after the next start.
+    /// [`Error::NotFound`] for a rename of a missing key, and as of [`Store::set`].
     pub async fn apply(&self, batch: Batch) -> Result<(), Error> {
         let slot = Rc::<Slot>::default();
         {
@@ -220,8 +216,8 @@ impl<B: Block + 'static> Keys<B> {
         poll_fn(|context| slot.poll(context)).await
     }
 
-    /// Notes on the disk how far the log reaches, so that damage to the last commit
-    /// is found as well when it is opened again.
+    /// Records the end of the log in the superblocks, so that damage to the last commit is
+    /// detected when the store is opened again.
     ///
     /// # Errors
     /// The disk's.
@@ -229,7 +225,7 @@ impl<B: Block + 'static> Keys<B> {
         self.apply(Batch(vec![Change::Close])).await
     }
 
-    /// How many bytes of records the store holds, and how many it can hold.
+    /// Returns the bytes of live records, and how many fit.
     #[must_use]
     pub fn usage(&self) -> (u64, u64) {
         (self.0.state.borrow().live, self.0.capacity())
@@ -273,22 +269,22 @@ impl<B: Block> Inner<B> {
         self.disk.flush().await.map_err(Error::of_disk)
     }
 
-    /// The bytes of the record of `key` at `place`.
-    async fn record(&self, key: &[u8], place: Place) -> Result<Vec<u8>, Error> {
+    /// Reads the record of `key` at `location`.
+    async fn record(&self, key: &[u8], location: Location) -> Result<Vec<u8>, Error> {
         let page = PAGE as u64;
-        let size = format::size(key.len(), place.length as usize) as u64;
-        let (first, end) = (place.at / page, (place.at + size).div_ceil(page));
+        let size = format::size(key.len(), location.length as usize) as u64;
+        let (first, end) = (location.at / page, (location.at + size).div_ceil(page));
         let mut bytes = self.read(first, end - first).await?;
-        bytes.drain(..(place.at % page) as usize);
+        bytes.drain(..(location.at % page) as usize);
         bytes.truncate(size as usize);
         Ok(bytes)
     }
 
     /// The value of `key`.
     async fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        let place = |key: &[u8]| self.state.borrow().index.get(key).copied();
+        let location = |key: &[u8]| self.state.borrow().index.get(key).copied();
         loop {
-            let Some(from) = place(key) else { return Ok(None) };
+            let Some(from) = location(key) else { return Ok(None) };
             let mut bytes = self.record(key, from).await?;
             let right = matches!(
                 Record::decode(&bytes),
@@ -298,8 +294,8 @@ impl<B: Block> Inner<B> {
                 bytes.drain(..RECORD + key.len());
                 return Ok(Some(bytes));
             }
-            // It may have been moved meanwhile, and its place used again.
-            if place(key) == Some(from) {
+            // The record may have been moved meanwhile, and its space reused.
+            if location(key) == Some(from) {
                 return Err(Error::Damaged);
             }
         }
@@ -353,8 +349,8 @@ impl<B: Block + 'static> Store for Keys<B> {
     async fn list(&self, prefix: &[u8], each: &mut dyn FnMut(&[u8], u64)) -> Result<(), Error> {
         let state = self.0.state.borrow();
         let from = state.index.range(Box::<[u8]>::from(prefix)..);
-        for (key, place) in from.take_while(|(key, _)| key.starts_with(prefix)) {
-            each(key, place.length.into());
+        for (key, location) in from.take_while(|(key, _)| key.starts_with(prefix)) {
+            each(key, location.length.into());
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
-//! Values by key on a block device.
+//! Stores values by key on a block device.
 //!
-//! [`Store`] holds values by key, and what it acknowledges survives a loss of power at any
-//! moment. [`keys`] is the one on a disk of its own.
+//! A change that a [`Store`] has acknowledged survives a loss of power at any moment. [`keys`]
+//! is the store on a disk of its own.
 
 pub mod keys;
 
@@ -10,7 +10,7 @@ pub use crate::error::Error;
 use crate::sectors;
 use alloc::vec::Vec;
 
-/// Values by key. What a call did is on the disk when its future is ready.
+/// Stores values by key. A change is durable when its future is ready.
 ///
 /// # Example
 /// ```
@@ -44,17 +44,18 @@ use alloc::vec::Vec;
 /// # Ok::<(), Error>(())
 /// ```
 pub trait Store {
-    /// The value of `key`.
+    /// Returns the value of `key`, or `None` if there is no such key.
     ///
     /// # Errors
-    /// [`Error::Damaged`] if it is not what it was, and the disk's.
+    /// [`Error::Damaged`] if its checksum is wrong, and the disk's.
     fn get(&self, key: &[u8]) -> impl Future<Output = Result<Option<Vec<u8>>, Error>>;
 
-    /// Lets `key` have this value.
+    /// Sets the value of `key`.
     ///
     /// # Errors
-    /// [`Error::TooLong`], [`Error::Full`], [`Error::NoMemory`], [`Error::ReadOnly`], and
-    /// the disk's: then it may be done after the next start.
+    /// [`Error::TooLong`], [`Error::Full`], [`Error::NoMemory`], [`Error::ReadOnly`], and the
+    /// disk's. After an error of the disk's, the change may turn out to have been made when the
+    /// store is opened again.
     fn set(&self, key: &[u8], value: &[u8]) -> impl Future<Output = Result<(), Error>>;
 
     /// Removes `key`, if there is such a key.
@@ -63,14 +64,14 @@ pub trait Store {
     /// As of [`Store::set`].
     fn delete(&self, key: &[u8]) -> impl Future<Output = Result<(), Error>>;
 
-    /// Gives the value of `from` to `to` and removes `from`, both or neither.
+    /// Moves the value of `from` to `to` and removes `from`, atomically.
     ///
     /// # Errors
     /// [`Error::NotFound`] if there is no such key, and as of [`Store::set`].
     fn rename(&self, from: &[u8], to: &[u8]) -> impl Future<Output = Result<(), Error>>;
 
-    /// Calls `each` for the keys that begin with `prefix`, in their order, with the
-    /// lengths of their values. It must not use the store.
+    /// Calls `each` for the keys with this prefix, sorted by bytes, with the lengths of their
+    /// values. `each` must not use the store.
     ///
     /// # Errors
     /// The disk's.

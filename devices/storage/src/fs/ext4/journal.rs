@@ -125,7 +125,10 @@ pub(super) async fn replay<B: Block>(
     }
     // Revocations, large numbers, commits without waiting, checksums of two sorts.
     if journal.features & !0x1f != 0 {
-        log::warn!("ext4: the journal has unknown features {:#x}: mount it once", journal.features);
+        log::warn!(
+            "ext4: unknown journal features {:#x}: mount it once with Linux",
+            journal.features
+        );
         return Err(Error::Unsupported);
     }
     let (mut sequence, mut at) = (number(24), number(28));

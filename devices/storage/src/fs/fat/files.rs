@@ -178,7 +178,7 @@ impl<B: Block> Files for Fat<B> {
             own[..name.len()].copy_from_slice(name);
             set_start(own, to, bits);
         }
-        sectors::write(&self.disk, self.layout.place(start), inside.as_flattened()).await?;
+        sectors::write(&self.disk, self.layout.location(start), inside.as_flattened()).await?;
         let item = self.put_in(parent, &name, &entry).await?;
         self.write_table(None).await?;
         self.barrier().await?;
@@ -258,7 +258,7 @@ impl<B: Block> Files for Fat<B> {
     }
 
     async fn sync(&self) -> Result<(), Error> {
-        let _turn = self.turns.next().await;
+        let _guard = self.mutex.lock().await;
         self.disk.flush().await.map_err(Error::of_disk)?;
         let state = self.state.get();
         if !state.marked {

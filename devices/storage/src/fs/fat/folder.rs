@@ -115,7 +115,7 @@ impl Parts {
     }
 }
 
-/// What a place in a folder holds.
+/// The content of a slot of a folder.
 enum Slot<'a> {
     Free,
     Item(&'a Item, &'a [u8; 11]),
@@ -140,7 +140,7 @@ impl<B: Block> Fat<B> {
         };
         let from = u64::from(number) * it.sector;
         let run = self.run(start, (from / it.cluster) as u32, 1).await?;
-        Ok(run.map(|(cluster, _)| it.place(cluster) + from % it.cluster))
+        Ok(run.map(|(cluster, _)| it.location(cluster) + from % it.cluster))
     }
 
     /// The last sector in a row with the one at byte `at`, in sectors.
@@ -355,12 +355,12 @@ impl<B: Block> Fat<B> {
         let count = parts + 1;
         // Numbers of short names that are taken, a bit each; 0 is the name without one.
         let mut taken = alloc::vec![0_u8; MOST as usize / 8];
-        let (mut free, mut place) = (0, None);
+        let (mut free, mut location) = (0, None);
         let end = self
             .scan(folder, |slot, what| {
                 free = if matches!(what, Slot::Free) { free + 1 } else { 0 };
-                if free == count && place.is_none() {
-                    place = Some(slot + 1 - count);
+                if free == count && location.is_none() {
+                    location = Some(slot + 1 - count);
                 }
                 if let Slot::Item(_, short) = what {
                     let plain = (*short == basis.plain()).then_some(0);
@@ -385,13 +385,13 @@ impl<B: Block> Fat<B> {
             let number = (1..MOST).find(is_free).ok_or(Error::FolderFull)?;
             basis.numbered(number)
         };
-        let place = place.unwrap_or(end - free);
-        if place + count > MOST {
+        let location = location.unwrap_or(end - free);
+        if location + count > MOST {
             return Err(Error::FolderFull);
         }
-        self.make_room(folder, place + count).await?;
+        self.make_room(folder, location + count).await?;
         let sum = name::sum(&short);
-        for (slot, number) in (place..).zip((1..=parts).rev()) {
+        for (slot, number) in (location..).zip((1..=parts).rev()) {
             let mut entry = [0xff; ENTRY];
             entry[0] = number as u8 | if number == parts { 0x40 } else { 0 };
             (entry[11], entry[12], entry[13]) = (LONG, 0, sum);
@@ -406,7 +406,7 @@ impl<B: Block> Fat<B> {
         let mut own = *entry;
         own[..11].copy_from_slice(&short);
         own[12] = 0;
-        let slot = place + parts;
+        let slot = location + parts;
         self.change(folder, slot, |to| *to = own).await?;
         // What stood behind the end is nothing.
         if slot + 1 >= end {
@@ -419,7 +419,7 @@ impl<B: Block> Fat<B> {
         let size = self.layout.sector;
         let at = self.sector(folder, (byte / size) as u32).await?.ok_or(Error::Damaged)?;
         let id = (at + byte % size) / ENTRY as u64;
-        Ok(Item { name: name.to_vec(), alias: None, entry: own, slot, first: place, id })
+        Ok(Item { name: name.to_vec(), alias: None, entry: own, slot, first: location, id })
     }
 
     /// Lets a folder have room for `count` entries. What is added to it is zero, and part
@@ -455,11 +455,11 @@ impl<B: Block> Fat<B> {
     /// # Errors
     /// The disk's.
     pub(super) async fn clear(&self, cluster: u32) -> Result<(), Error> {
-        let place = self.layout.place(cluster);
+        let location = self.layout.location(cluster);
         let zeros = kernel::memory::zeroed(self.layout.cluster as usize).ok_or(Error::NoMemory)?;
         self.folders
-            .forget_range(place / self.layout.sector, self.layout.cluster / self.layout.sector);
-        sectors::write(&self.disk, place, &zeros).await
+            .forget_range(location / self.layout.sector, self.layout.cluster / self.layout.sector);
+        sectors::write(&self.disk, location, &zeros).await
     }
 
     /// Whether nothing is in a folder.

@@ -132,11 +132,11 @@ impl Layout {
     }
 
     /// Where a cluster begins.
-    pub(super) const fn place(&self, cluster: u32) -> u64 {
+    pub(super) const fn location(&self, cluster: u32) -> u64 {
         self.data + (cluster as u64).saturating_sub(2) * self.cluster
     }
 
-    /// What the last cluster of a chain has in its place.
+    /// The end-of-chain mark, the entry of the last cluster of a chain.
     pub(super) const fn end(&self) -> u32 {
         match self.bits {
             12 => 0xfff,

@@ -99,7 +99,7 @@ pub(super) async fn make<B: Block>(disk: &B) -> Result<(), Error> {
     let layout = Layout::new(&boot, size).map_err(|_| Error::Full)?;
     let first = match layout.root {
         Root::Fixed(..) => layout.data,
-        Root::Chain(cluster) => layout.place(cluster) + layout.cluster,
+        Root::Chain(cluster) => layout.location(cluster) + layout.cluster,
     };
     let zeros = kernel::memory::zeroed(AT_ONCE as usize).ok_or(Error::NoMemory)?;
     let mut at = 0;

@@ -1,7 +1,7 @@
 //! Reading all headers of an archive into its index.
 
 use super::format::{self, Extended, Header, Piece, text};
-use super::{BLOCK, FOLDER, Index, Place, Sort, key};
+use super::{BLOCK, FOLDER, Index, Record, RecordKind, key};
 use crate::fs::{Error, path, sectors};
 use alloc::vec::Vec;
 use devices::block::Block;
@@ -62,22 +62,22 @@ impl Builder {
     }
 
     /// Adds what is called `name` in `folder`.
-    fn add(&mut self, folder: &[u8], name: &[u8], mut place: Place) -> Result<(), Error> {
+    fn add(&mut self, folder: &[u8], name: &[u8], mut record: Record) -> Result<(), Error> {
         let key = key(folder, name);
-        if let Some(old) = self.index.places.get_mut(&key) {
+        if let Some(old) = self.index.records.get_mut(&key) {
             // A hard link is the file that it names.
-            if place.id == 0 {
-                place.id = old.id;
+            if record.id == 0 {
+                record.id = old.id;
             }
-            *old = place;
+            *old = record;
             return Ok(());
         }
         self.spend(key.len() + ENTRY)?;
         self.next += 1;
-        if place.id == 0 {
-            place.id = self.next;
+        if record.id == 0 {
+            record.id = self.next;
         }
-        self.index.places.insert(key, place);
+        self.index.records.insert(key, record);
         Ok(())
     }
 
@@ -85,14 +85,14 @@ impl Builder {
     ///
     /// # Errors
     /// [`Error::BadPath`] for a path that leads out, or into what is no folder.
-    fn enter(&mut self, path: &[u8], place: Place) -> Result<(), Error> {
+    fn enter(&mut self, path: &[u8], record: Record) -> Result<(), Error> {
         let path = path::normal(path)?;
         let (folders, name) = path::split(&path);
         let mut folder = Vec::new();
         for part in folders.split(|&byte| byte == b'/').filter(|part| !part.is_empty()) {
             let here = [&folder, &b"/"[..], part].concat();
             folder = match self.index.find(&here, true) {
-                Ok((at, Place { sort: Sort::Folder, .. })) => at,
+                Ok((at, Record { kind: RecordKind::Folder, .. })) => at,
                 Ok(_) => return Err(Error::BadPath),
                 Err(_) if self.index.find(&here, false).is_ok() => return Err(Error::BadPath),
                 Err(_) => {
@@ -103,35 +103,39 @@ impl Builder {
         }
         if name.is_empty() {
             // The root itself.
-            return if matches!(place.sort, Sort::Folder) { Ok(()) } else { Err(Error::BadPath) };
+            return if matches!(record.kind, RecordKind::Folder) {
+                Ok(())
+            } else {
+                Err(Error::BadPath)
+            };
         }
         let own = [&folder, &b"/"[..], name].concat();
         let full = || path::normal(&own).is_ok_and(|own| self.index.has_inside(&own));
-        if !matches!(place.sort, Sort::Folder) && full() {
+        if !matches!(record.kind, RecordKind::Folder) && full() {
             return Err(Error::BadPath);
         }
-        self.add(&folder, name, place)
+        self.add(&folder, name, record)
     }
 
     /// A link to `target`.
-    fn link(&mut self, target: &[u8]) -> Result<Sort, Error> {
+    fn link(&mut self, target: &[u8]) -> Result<RecordKind, Error> {
         self.spend(target.len() + ENTRY / 4)?;
         self.index.links.push(target.into());
-        Ok(Sort::Link(self.index.links.len() - 1))
+        Ok(RecordKind::Link(self.index.links.len() - 1))
     }
 
     /// A file of these pieces.
-    fn sparse(&mut self, pieces: Vec<Piece>) -> Result<Sort, Error> {
+    fn sparse(&mut self, pieces: Vec<Piece>) -> Result<RecordKind, Error> {
         self.spend(size_of_val(&*pieces) + ENTRY / 4)?;
         self.index.sparse.push(pieces.into());
-        Ok(Sort::Sparse(self.index.sparse.len() - 1))
+        Ok(RecordKind::Sparse(self.index.sparse.len() - 1))
     }
 }
 
 /// An entry on its way into the index.
 struct Entry {
     path: Vec<u8>,
-    sort: u8,
+    kind: u8,
     /// Where its content stands, and how many bytes of it are stored.
     content: u64,
     stored: u64,
@@ -151,7 +155,7 @@ pub(super) async fn index<B: Block>(disk: &B, memory: usize) -> Result<Index, Er
     let (mut global, mut extended, mut at) = (Extended::default(), None::<Extended>, 0);
     loop {
         let Some(block) = window.block(at).await? else {
-            log::warn!("the archive has no end: it was cut");
+            log::warn!("tar: the archive is truncated");
             return Err(if at == 0 { Error::OtherFormat } else { Error::Damaged });
         };
         if is_zero(block) {
@@ -159,15 +163,15 @@ pub(super) async fn index<B: Block>(disk: &B, memory: usize) -> Result<Index, Er
         }
         let wrong = if at == 0 { Error::OtherFormat } else { Error::Damaged };
         let header = Header::new(block).ok_or(wrong)?;
-        let sort = header.sort();
+        let kind = header.kind();
         // What stands before an entry is counted by its own header alone.
-        let before = matches!(sort, b'x' | b'X' | b'g' | b'L' | b'K');
+        let before = matches!(kind, b'x' | b'X' | b'g' | b'L' | b'K');
         let said = format::number(header.field(124..136)).ok_or(Error::Damaged)?;
         if before {
             let content = at + BLOCK;
             let bytes = value(disk, &mut builder, content, said, size).await?;
             let own = || global.clone();
-            match sort {
+            match kind {
                 b'g' => global.take(&bytes)?,
                 b'L' => extended.get_or_insert_with(own).path = Some(text(&bytes).to_vec()),
                 b'K' => extended.get_or_insert_with(own).link = Some(text(&bytes).to_vec()),
@@ -181,7 +185,7 @@ pub(super) async fn index<B: Block>(disk: &B, memory: usize) -> Result<Index, Er
             extended.take().unwrap_or_else(|| global.clone());
         let mut entry = Entry {
             path: sparse.name.clone().or(path).unwrap_or_else(|| header.path()),
-            sort,
+            kind,
             content: at + BLOCK,
             stored: real.unwrap_or(said),
             gnu: None,
@@ -190,8 +194,8 @@ pub(super) async fn index<B: Block>(disk: &B, memory: usize) -> Result<Index, Er
         };
         let result = take(&mut window, &mut builder, &mut entry, &sparse, at).await;
         if let Err(error) = result {
-            let (path, kind) = (Escaped(&entry.path), Escaped(core::slice::from_ref(&sort)));
-            log::warn!("{path} in the archive, of type {kind}: {error}");
+            let (path, kind) = (Escaped(&entry.path), Escaped(core::slice::from_ref(&kind)));
+            log::warn!("tar: {path}, of type {kind}: {error}");
             return Err(error);
         }
         at = entry.content.saturating_add(entry.stored).next_multiple_of(BLOCK);
@@ -201,7 +205,7 @@ pub(super) async fn index<B: Block>(disk: &B, memory: usize) -> Result<Index, Er
     }
     let second = window.block(at + BLOCK).await?;
     if extended.is_some() || second.is_some_and(|block| !is_zero(block)) {
-        log::warn!("the archive ends within an entry, or goes on behind a block of zeros");
+        log::warn!("tar: the archive ends within an entry, or continues after a zero block");
         return Err(Error::Damaged);
     }
     Ok(builder.index)
@@ -233,9 +237,9 @@ async fn take<B: Block>(
     sparse: &format::Sparse,
     at: u64,
 ) -> Result<(), Error> {
-    match entry.sort {
+    match entry.kind {
         // Of a link with a size, pax may store the content, and others do not.
-        b'1' if entry.stored > 0 && !window.is_next(entry.content).await? => entry.sort = b'0',
+        b'1' if entry.stored > 0 && !window.is_next(entry.content).await? => entry.kind = b'0',
         // These have no content, whatever their size says (POSIX.1-2001, pax, ustar).
         b'1'..=b'6' => entry.stored = 0,
         b'S' => entry.gnu = Some(old_sparse(window, builder, entry, at).await?),
@@ -244,9 +248,9 @@ async fn take<B: Block>(
     let end = entry.content.checked_add(entry.stored).filter(|&end| end <= window.size);
     end.ok_or(Error::Damaged)?;
     let mut size = 0;
-    let sort = match entry.sort {
+    let kind = match entry.kind {
         // Before POSIX, a slash at the end was what made a folder.
-        0 | b'0' if entry.path.ends_with(b"/") => Sort::Folder,
+        0 | b'0' if entry.path.ends_with(b"/") => RecordKind::Folder,
         0 | b'0' | b'7' | b'S' => {
             let (mut content, mut stored) = (entry.content, entry.stored);
             let numbers = match (sparse.major, &sparse.numbers, entry.gnu.take()) {
@@ -265,7 +269,7 @@ async fn take<B: Block>(
             match numbers {
                 None => {
                     size = stored;
-                    Sort::File(content)
+                    RecordKind::File(content)
                 }
                 Some((numbers, real)) => {
                     size = real;
@@ -275,28 +279,28 @@ async fn take<B: Block>(
         }
         b'1' => {
             // One that comes later, or never, is looked for when it is asked for.
-            let place = match builder.index.find(&entry.link, false) {
-                Ok((_, place)) if !matches!(place.sort, Sort::Folder) => place,
+            let record = match builder.index.find(&entry.link, false) {
+                Ok((_, record)) if !matches!(record.kind, RecordKind::Folder) => record,
                 _ => {
                     let target = [&b"/"[..], &entry.link].concat();
-                    Place { sort: builder.link(&target)?, modified: entry.modified, ..FOLDER }
+                    Record { kind: builder.link(&target)?, modified: entry.modified, ..FOLDER }
                 }
             };
-            return builder.enter(&entry.path, place);
+            return builder.enter(&entry.path, record);
         }
         b'2' => {
             let link = core::mem::take(&mut entry.link);
             builder.link(&link)?
         }
-        b'3' | b'4' | b'6' => Sort::Other,
+        b'3' | b'4' | b'6' => RecordKind::Other,
         // GNU's with a list of names as its content.
-        b'5' | b'D' => Sort::Folder,
+        b'5' | b'D' => RecordKind::Folder,
         // A label of the volume.
         b'V' => return Ok(()),
         _ => return Err(Error::Unsupported),
     };
-    let place = Place { sort, size, modified: entry.modified, id: 0 };
-    builder.enter(&entry.path, place)
+    let record = Record { kind, size, modified: entry.modified, id: 0 };
+    builder.enter(&entry.path, record)
 }
 
 /// The offsets and lengths of a sparse file in GNU's own format, and its size. They may go

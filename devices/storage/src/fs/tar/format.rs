@@ -179,8 +179,8 @@ impl<'a> Header<'a> {
         self.0.get(range).unwrap_or_default()
     }
 
-    /// What sort of entry it is.
-    pub(super) fn sort(&self) -> u8 {
+    /// What kind of entry it is.
+    pub(super) fn kind(&self) -> u8 {
         self.field(156..157).first().copied().unwrap_or_default()
     }
 

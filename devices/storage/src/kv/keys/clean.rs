@@ -2,7 +2,7 @@
 
 use super::format::{HEADER, PAGE, Superblock, pages};
 use super::recover::Records;
-use super::{Inner, Place, write_superblock};
+use super::{Inner, Location, write_superblock};
 use crate::kv::Error;
 use alloc::boxed::Box;
 use alloc::vec;
@@ -43,7 +43,7 @@ impl<B: Block> Inner<B> {
         };
         let mut position = tail;
         let mut bytes = vec![0; HEADER];
-        let mut moved: Vec<(Box<[u8]>, Place)> = Vec::new();
+        let mut moved: Vec<(Box<[u8]>, Location)> = Vec::new();
         let room = self.longest as usize * PAGE;
         while position < head && position - tail < 4 * self.longest {
             let commit = self.commit(position, head - position).await?;
@@ -53,10 +53,10 @@ impl<B: Block> Inner<B> {
                 let record = record.ok_or(Error::Damaged)?;
                 let from = position * PAGE as u64 + at as u64;
                 let state = self.state.borrow();
-                let Some(place) = state.index.get(record.key).filter(|it| it.at == from) else {
+                let Some(location) = state.index.get(record.key).filter(|it| it.at == from) else {
                     continue;
                 };
-                moved.push((record.key.into(), Place { at: bytes.len() as u64, ..*place }));
+                moved.push((record.key.into(), Location { at: bytes.len() as u64, ..*location }));
                 record.encode(&mut bytes);
             }
             if bytes.len() > room {
@@ -70,9 +70,10 @@ impl<B: Block> Inner<B> {
         if !moved.is_empty() {
             let at = self.append(&mut bytes).await?;
             let mut state = self.state.borrow_mut();
-            for (key, place) in moved {
+            for (key, location) in moved {
                 // The key is there, so that no memory is needed.
-                let _ = state.insert(&key, Place { at: at * PAGE as u64 + place.at, ..place });
+                let _ =
+                    state.insert(&key, Location { at: at * PAGE as u64 + location.at, ..location });
             }
         }
         self.note_tail(position, chain).await?;

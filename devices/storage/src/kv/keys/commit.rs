@@ -1,7 +1,7 @@
 //! Changes become commits, as many at a time as fit.
 
 use super::format::{HEADER, PAGE, RECORD, Record, pages, seal};
-use super::{ENTRY, Inner, KEY, Place};
+use super::{ENTRY, Inner, KEY, Location};
 use crate::kv::Error;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -58,7 +58,7 @@ impl Slot {
 }
 
 /// What the commit that is being made does to the index.
-type Changed = BTreeMap<Box<[u8]>, Option<Place>>;
+type Changed = BTreeMap<Box<[u8]>, Option<Location>>;
 
 /// A commit that is being made.
 struct Draft {
@@ -153,9 +153,9 @@ impl<B: Block> Inner<B> {
                 Change::Rename(from, to) => {
                     let value = match draft.changed.get(from) {
                         Some(changed) => {
-                            let place = changed.ok_or(Error::NotFound)?;
-                            let start = place.at as usize + RECORD + from.len();
-                            let value = draft.bytes.get(start..start + place.length as usize);
+                            let location = changed.ok_or(Error::NotFound)?;
+                            let start = location.at as usize + RECORD + from.len();
+                            let value = draft.bytes.get(start..start + location.length as usize);
                             value.ok_or(Error::Damaged)?.to_vec()
                         }
                         None => self.value(from).await?.ok_or(Error::NotFound)?,
@@ -179,9 +179,9 @@ impl<B: Block> Inner<B> {
         }
         let at = draft.bytes.len() as u64;
         Record { key, value }.encode(&mut draft.bytes);
-        let place = value.map(|value| Place { at, length: value.len() as u32 });
-        draft.shrinks &= place.is_none();
-        draft.changed.insert(key.into(), place);
+        let location = value.map(|value| Location { at, length: value.len() as u32 });
+        draft.shrinks &= location.is_none();
+        draft.changed.insert(key.into(), location);
         Ok(())
     }
 
@@ -194,12 +194,12 @@ impl<B: Block> Inner<B> {
             self.make_room(pages(bytes.len()), shrinks).await?;
             let position = self.append(&mut bytes).await?;
             let mut state = self.state.borrow_mut();
-            for (key, place) in changed {
-                match place {
+            for (key, location) in changed {
+                match location {
                     // It was looked at before that there is memory for it.
-                    Some(Place { at, length }) => {
+                    Some(Location { at, length }) => {
                         let at = position * PAGE as u64 + at;
-                        let _ = state.insert(&key, Place { at, length });
+                        let _ = state.insert(&key, Location { at, length });
                     }
                     None => state.remove(&key),
                 }
@@ -235,11 +235,13 @@ impl<B: Block> Inner<B> {
     fn fits(&self, changed: &Changed, shrinks: bool) -> Result<(), Error> {
         let state = self.state.borrow();
         let (mut live, mut memory) = (state.live, 0);
-        for (key, place) in changed {
-            let size = |place: &Place| super::format::size(key.len(), place.length as usize) as u64;
+        for (key, location) in changed {
+            let size = |location: &Location| {
+                super::format::size(key.len(), location.length as usize) as u64
+            };
             let old = state.index.get(key);
-            live = live + place.as_ref().map_or(0, size) - old.map_or(0, size);
-            memory += if place.is_some() && old.is_none() { key.len() + ENTRY } else { 0 };
+            live = live + location.as_ref().map_or(0, size) - old.map_or(0, size);
+            memory += if location.is_some() && old.is_none() { key.len() + ENTRY } else { 0 };
         }
         if !shrinks && memory > state.memory {
             return Err(Error::NoMemory);

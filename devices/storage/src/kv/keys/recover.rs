@@ -1,7 +1,7 @@
 //! Opening: the superblocks, and all commits once.
 
 use super::format::{FIRST, Header, PAGE, Record, Superblock, pages};
-use super::{ENTRY, Inner, LEAST, LONGEST, Place, State, write_page, write_superblock};
+use super::{ENTRY, Inner, LEAST, LONGEST, Location, State, write_page, write_superblock};
 use crate::kv::{Error, sectors};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec;
@@ -151,8 +151,8 @@ impl State {
     pub(super) fn take(&mut self, record: Record<'_>, at: u64) -> Result<(), Error> {
         match record.value {
             Some(value) => {
-                let place = Place { at, length: value.len() as u32 };
-                self.insert(record.key, place)
+                let location = Location { at, length: value.len() as u32 };
+                self.insert(record.key, location)
             }
             None => {
                 self.remove(record.key);
@@ -161,15 +161,16 @@ impl State {
         }
     }
 
-    pub(super) fn insert(&mut self, key: &[u8], place: Place) -> Result<(), Error> {
-        let size = |place: Place| super::format::size(key.len(), place.length as usize) as u64;
+    pub(super) fn insert(&mut self, key: &[u8], location: Location) -> Result<(), Error> {
+        let size =
+            |location: Location| super::format::size(key.len(), location.length as usize) as u64;
         if let Some(old) = self.index.get_mut(key) {
-            self.live -= size(core::mem::replace(old, place));
+            self.live -= size(core::mem::replace(old, location));
         } else {
             self.memory = self.memory.checked_sub(key.len() + ENTRY).ok_or(Error::NoMemory)?;
-            self.index.insert(key.into(), place);
+            self.index.insert(key.into(), location);
         }
-        self.live += size(place);
+        self.live += size(location);
         Ok(())
     }
 

@@ -1,36 +1,36 @@
-//! Taking turns, where what one does must not be seen half done by another.
+//! Excludes tasks from a change that another one has not finished.
 
 use alloc::collections::VecDeque;
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
 use core::task::{Poll, Waker};
 
-/// Those who wait for their turn.
+/// A mutex that tasks wait for.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
+pub(super) struct Mutex {
     busy: Cell<bool>,
     waiting: RefCell<VecDeque<Waker>>,
 }
 
-/// A turn, which ends when this is dropped.
+/// Unlocks the mutex when it is dropped.
 #[derive(Debug)]
-pub(super) struct Turn<'a>(&'a Turns);
+pub(super) struct Guard<'a>(&'a Mutex);
 
-impl Turns {
-    /// Waits until nobody else has a turn.
-    pub(super) async fn next(&self) -> Turn<'_> {
+impl Mutex {
+    /// Waits until the mutex is free, and locks it.
+    pub(super) async fn lock(&self) -> Guard<'_> {
         poll_fn(|context| {
             if self.busy.replace(true) {
                 self.waiting.borrow_mut().push_back(context.waker().clone());
                 return Poll::Pending;
             }
-            Poll::Ready(Turn(self))
+            Poll::Ready(Guard(self))
         })
         .await
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Guard<'_> {
     fn drop(&mut self) {
         self.0.busy.set(false);
         let waiting = self.0.waiting.take();
