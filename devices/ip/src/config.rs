@@ -1,13 +1,14 @@
 //! What a stack is told: addresses from the command line, and limits by memory.
 
+pub use super::dhcp::SERVERS;
 use super::dhcp::{is_edge, near};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use devices::net::Offloads;
 use kernel::args::Argument;
 use kernel::args::{self, Args};
 
-/// How many name servers are asked at most.
-pub const SERVERS: usize = 4;
+/// Addresses that an interface may have: smoltcp's feature says so.
+pub(super) const ADDRESSES: usize = 6;
 
 /// How the stack comes by an IPv4 address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

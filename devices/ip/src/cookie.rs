@@ -6,8 +6,8 @@
 //! forgotten. When its peer confirms, the same SYN is made of the confirmation, and
 //! answered by the same seed: the sequence numbers agree only if we gave this answer.
 
-use super::half_open::LONGEST;
 use super::packet::{self, SYN, Segment};
+use super::stack::LONGEST;
 use super::{Error, random};
 use core::hash::Hasher;
 use core::net::IpAddr;

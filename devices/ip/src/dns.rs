@@ -6,7 +6,7 @@
 //! Answers that were cut short are asked for again by TCP (RFC 7766). Nothing is kept for
 //! the next time, and DNSSEC is not checked: who answers is believed.
 
-use super::drive::Shared;
+use super::shared::Shared;
 use super::stack::DnsRecordData;
 use super::stack::{DnsFlags, DnsPacket, DnsQueryType, DnsQuestion, DnsRcode, DnsRecord};
 use super::tcp::TcpStream;

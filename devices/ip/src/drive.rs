@@ -1,14 +1,16 @@
 //! The stack as programs see it, and the task that drives it.
 
 use super::config::Settings;
-use super::engine::Engine;
+use super::engine::{Engine, Stats};
 use super::packet;
+use super::shared::Shared;
 use super::stack::Handle;
 use super::tcp::{TcpListener, TcpStream};
 use super::udp::UdpSocket;
+use super::wire::Wire;
 use super::{Addresses, Error, Ping, Resolve, Tcp, Udp, dns};
 use alloc::rc::{Rc, Weak};
-use core::cell::{Cell, RefCell, RefMut};
+use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
 use core::net::{IpAddr, SocketAddr};
 use core::pin::Pin;
@@ -16,73 +18,11 @@ use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use devices::net::Net;
 use kernel::shutdown::{self, Hold};
-use kernel::task::{Task, spawn};
+use kernel::task::spawn;
 use kernel::time::{Instant, Sleep, sleep_until, timeout};
 
 /// Frames that are taken in before other tasks get their turn (rule N17).
 const BUDGET: usize = 64;
-
-/// Where frames go.
-pub(super) trait Wire {
-    /// Whether there is room for another. Otherwise the driver is woken when there is.
-    fn ready(&self) -> bool;
-
-    /// Sends a frame of `length` bytes, which stands for [segments](devices::net::Meta) of
-    /// this size unless it is 0; whether it did, and `fill` was called.
-    fn transmit(&self, length: usize, segment: u16, fill: &mut dyn FnMut(&mut [u8])) -> bool;
-}
-
-/// What happened since the beginning, as counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Frames that arrived.
-    pub received: u64,
-    /// Frames that were sent.
-    pub sent: u64,
-    /// Frames that arrived and made no sense, were fragments, or from nobody.
-    pub useless: u64,
-    /// Frames that arrived with a wrong TCP or UDP checksum.
-    pub corrupt: u64,
-    /// Frames that were lost for want of room on the way out.
-    pub unsent: u64,
-    /// TCP connections that are open now.
-    pub open: usize,
-    /// TCP connections that peers opened.
-    pub accepted: u64,
-    /// TCP connections that this side opened, or tried to.
-    pub connected: u64,
-    /// TCP connections that were asked for on a port that nobody listens on.
-    pub refused: u64,
-    /// TCP connections that peers asked for and that are not confirmed now.
-    pub half_open: usize,
-    /// TCP connections that were asked for and dropped: too many at once, not
-    /// confirmed in time, no memory.
-    pub dropped: u64,
-    /// TCP connections that were asked for while too many were not confirmed, and answered
-    /// by a SYN cookie.
-    pub cookies: u64,
-}
-
-/// What the stack, its sockets and its task share. The task ends with the last of them,
-/// and when connections that nobody holds have said what they had to say.
-pub(super) struct Shared {
-    engine: RefCell<Engine>,
-    task: RefCell<Option<Task<()>>>,
-    /// Itself, as long as there are such connections.
-    stays: Cell<Option<Rc<Self>>>,
-}
-
-impl Shared {
-    /// The protocols. Not to be held while awaiting or calling a closure of others.
-    pub(super) fn engine(&self) -> RefMut<'_, Engine> {
-        self.engine.borrow_mut()
-    }
-
-    /// Stays until the connections that nobody holds are gone.
-    pub(super) fn stay(self: &Rc<Self>) {
-        self.stays.set(Some(Rc::clone(self)));
-    }
-}
 
 /// TCP, UDP, ICMP and names over a network interface. Clones are the same stack.
 ///

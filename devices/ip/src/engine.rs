@@ -1,22 +1,21 @@
 //! What becomes of connections that peers ask for, of addresses, and of those who wait.
 //!
 //! No socket listens. A SYN for a listener's port is answered by a spare socket and
-//! becomes an entry of [`half_open::Table`](Table); when the peer confirms, the spare, or
+//! becomes an entry of [`Table`]; when the peer confirms, the spare, or
 //! one that goes through the same motions with the same seed, joins the others. The
 //! answer goes back to the Ethernet address that the SYN came from, so that SYNs with false
 //! senders cost no address resolution either (rule N17). When the table is full, SYNs are
 //! answered with [`cookie`]s and nothing is kept of them.
 
 use super::announce::Announcer;
-use super::config::{SERVERS, Settings};
+use super::config::{ADDRESSES, SERVERS, Settings};
 use super::cookie::{self, Cookies};
-use super::drive::{Stats, Wire};
-use super::half_open::{ANSWERS, HalfOpen, Table};
 use super::limit::Limit;
 use super::ndisc::{self, Report, Routers};
 use super::neighbor::Heard;
 use super::packet::{self, ACK, Ends, FIN, RST, SYN, Said, Segment, Verdict, Why};
-use super::stack::{ADDRESSES, For, Handle, Protocols, Whom};
+use super::stack::{ANSWERS, For, HalfOpen, Handle, Protocols, Table, Whom};
+use super::wire::Wire;
 use super::{Error, choose, dhcp, only, random};
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
@@ -56,6 +55,37 @@ impl Listening {
         let both = only(self.local).zip(only(addr));
         self.local.port() == addr.port() && both.is_none_or(|(one, other)| one == other)
     }
+}
+
+/// What happened since the beginning, as counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Frames that arrived.
+    pub received: u64,
+    /// Frames that were sent.
+    pub sent: u64,
+    /// Frames that arrived and made no sense, were fragments, or from nobody.
+    pub useless: u64,
+    /// Frames that arrived with a wrong TCP or UDP checksum.
+    pub corrupt: u64,
+    /// Frames that were lost for want of room on the way out.
+    pub unsent: u64,
+    /// TCP connections that are open now.
+    pub open: usize,
+    /// TCP connections that peers opened.
+    pub accepted: u64,
+    /// TCP connections that this side opened, or tried to.
+    pub connected: u64,
+    /// TCP connections that were asked for on a port that nobody listens on.
+    pub refused: u64,
+    /// TCP connections that peers asked for and that are not confirmed now.
+    pub half_open: usize,
+    /// TCP connections that were asked for and dropped: too many at once, not
+    /// confirmed in time, no memory.
+    pub dropped: u64,
+    /// TCP connections that were asked for while too many were not confirmed, and answered
+    /// by a SYN cookie.
+    pub cookies: u64,
 }
 
 /// The stack's state.

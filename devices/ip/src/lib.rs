@@ -22,7 +22,6 @@ pub mod dhcp;
 mod dns;
 mod drive;
 mod engine;
-mod half_open;
 #[cfg(not(target_os = "xen"))]
 mod host;
 mod limit;
@@ -30,14 +29,17 @@ mod ndisc;
 mod neighbor;
 mod one_of;
 mod packet;
+mod shared;
 #[cfg(not(target_os = "xen"))]
 pub mod sockets;
 mod stack;
 mod tcp;
 mod udp;
+mod wire;
 
 pub use config::{Limits, Settings};
-pub use drive::{Stack, Stats};
+pub use drive::Stack;
+pub use engine::Stats;
 pub use one_of::OneOf;
 pub use packet::{fill_checksum, has_checksum};
 pub use tcp::{TcpHalf, TcpListener, TcpStream};

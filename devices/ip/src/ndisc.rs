@@ -5,8 +5,8 @@
 //! something is due, and where one did it may forget all timers. Addresses are those
 //! that the Ethernet address makes; whether another has one of them is not asked first.
 
+use super::config::ADDRESSES;
 use super::packet::{ICMP_V6, IPV6, fill, finish_icmp_v6, mac_of_group};
-use super::stack::ADDRESSES;
 use core::net::{IpAddr, Ipv6Addr};
 use core::time::Duration;
 use devices::net::{HEADER, Mac};

@@ -1,7 +1,7 @@
 //! TCP connections and listeners.
 
-use super::drive::Shared;
-use super::stack::Handle;
+use super::shared::Shared;
+use super::stack::{Handle, State};
 use super::{Error, Listener, Stream};
 use alloc::rc::Rc;
 use core::future::poll_fn;
@@ -16,22 +16,6 @@ const CONNECT: Duration = Duration::from_secs(30);
 
 /// How long a connection may take to end in order.
 const CLOSE: Duration = Duration::from_secs(30);
-
-/// How a TCP connection is, for those who wait for it to come or to go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    /// It is not open yet.
-    Opening,
-    Open,
-    /// This side has ended, and the peer has not confirmed that.
-    Ending,
-    /// The peer has confirmed the end of this side, and has not ended itself.
-    Ended,
-    /// It is over; `arrived` says whether all that was written did.
-    Closed {
-        arrived: bool,
-    },
-}
 
 /// Waits for connections to an address, or to any. Dropping it resets those that nobody
 /// accepted.

@@ -1,6 +1,6 @@
 //! UDP sockets.
 
-use super::drive::Shared;
+use super::shared::Shared;
 use super::stack::Handle;
 use super::{Datagrams, Error};
 use alloc::rc::Rc;

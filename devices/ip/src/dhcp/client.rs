@@ -13,8 +13,9 @@
 //! repeated, a refusal and a lease each have a least wait, and lines of the log stand at
 //! these waits alone (rules T5 and K3).
 
+use super::flaw::Flaw;
 use super::format::{Answer, Kind, Question, SHORTEST};
-use super::terms::{self, Flaw, Lease, Terms};
+use super::terms::{self, Lease, Terms};
 use super::{CLIENT, Notice, SERVER, random_below};
 use crate::packet;
 use alloc::rc::Rc;

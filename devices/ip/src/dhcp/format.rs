@@ -1,6 +1,6 @@
 //! Messages, as they stand in datagrams (RFC 2131, section 2).
 
-use super::terms::Flaw;
+use super::flaw::Flaw;
 use core::net::Ipv4Addr;
 use devices::net::Mac;
 

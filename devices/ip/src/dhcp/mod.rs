@@ -2,19 +2,22 @@
 //! and servers have in common.
 
 mod client;
+mod flaw;
 mod format;
 mod terms;
 #[cfg(test)]
 mod tests;
 
 pub use format::{COOKIE, HEAD, Kind, Malformed, SHORTEST, options};
+pub use terms::SERVERS;
 
 pub(super) use client::Client;
 pub(super) use terms::{ROUTES, Route, is_edge, near};
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr};
-use terms::{Flaw, Lease};
+use flaw::Flaw;
+use terms::Lease;
 
 /// The UDP port of servers.
 pub const SERVER: u16 = 67;

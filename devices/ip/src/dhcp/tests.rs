@@ -3,7 +3,7 @@
 extern crate std;
 
 use super::client::{Client, Heard, Sending};
-use super::terms::Flaw;
+use super::flaw::Flaw;
 use super::*;
 use core::time::Duration;
 use devices::net::Mac;

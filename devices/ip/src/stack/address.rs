@@ -1,6 +1,7 @@
 //! Addresses and routes.
 
-use super::{ADDRESSES, Protocols};
+use super::Protocols;
+use crate::config::ADDRESSES;
 use crate::dhcp::{ROUTES, Route};
 use crate::packet::Ends;
 use crate::{Error, ndisc};

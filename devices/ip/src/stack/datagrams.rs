@@ -4,9 +4,9 @@
 //! until the interface has room for it, and then for the Ethernet address of whom it is
 //! for, with what others have for them.
 
-use super::sets::{Handle, Key};
+use super::sets::{Handle, Key, Outgoing};
 use super::{Protocols, ROUNDS, Way, buffer};
-use crate::drive::Wire;
+use crate::wire::Wire;
 use crate::{Error, packet, random};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -20,16 +20,6 @@ use smoltcp::wire::{IpAddress, IpListenEndpoint};
 
 /// Datagrams that wait at a UDP port, each way.
 const DATAGRAMS: usize = 16;
-
-/// What a UDP socket has to send.
-pub(super) struct Outgoing {
-    /// The address that it is bound to, if it is not to all.
-    only: Option<IpAddr>,
-    pub(super) port: u16,
-    packets: PacketBuffer<'static, SocketAddr>,
-    /// Who waits for room.
-    pub(super) waker: Option<Waker>,
-}
 
 impl Protocols {
     /// The UDP socket that takes datagrams to `port` of this address, or of all machines.

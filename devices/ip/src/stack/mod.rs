@@ -26,13 +26,15 @@
 mod address;
 mod datagrams;
 mod deadlines;
+mod half_open;
 mod port;
 mod sets;
+mod spare;
 mod tcp;
 
-use super::config::{Ipv4, Limits, Settings};
-use super::drive::Wire;
+use super::config::{ADDRESSES, Ipv4, Limits, Settings};
 use super::neighbor::{Heard, Neighbors};
+use super::wire::Wire;
 use super::{Error, dhcp, ndisc, packet, random};
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -46,17 +48,15 @@ use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::socket::Socket;
 use smoltcp::time::Instant as Moment;
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
-use tcp::Spares;
+use spare::Spares;
 
 pub(super) use address::Routes;
 pub(super) use address::Whom;
+pub(super) use half_open::{ANSWERS, HalfOpen, LONGEST, Table};
 pub(super) use sets::Handle;
 pub(super) use smoltcp::wire::{DnsFlags, DnsPacket, DnsQueryType, DnsQuestion, DnsRcode};
 pub(super) use smoltcp::wire::{DnsRecord, DnsRecordData};
-pub(super) use tcp::Spare;
-
-/// Addresses that an interface may have: smoltcp's feature says so.
-pub(super) const ADDRESSES: usize = 6;
+pub(super) use tcp::State;
 
 /// Packets that a socket may send before others get their turn.
 const ROUNDS: usize = 16;

@@ -1,7 +1,7 @@
 //! What smoltcp receives from and sends through: bare IP packets.
 
-use crate::drive::Wire;
 use crate::packet;
+use crate::wire::Wire;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::num::{NonZeroU16, NonZeroUsize};

@@ -5,7 +5,6 @@
 //! touched it or its own deadline has come, and costs nothing otherwise: ten thousand
 //! connections that say nothing cost those that do nothing.
 
-use super::datagrams::Outgoing;
 use super::deadlines::Deadlines;
 use crate::packet::{Acknowledged, Segment};
 use alloc::boxed::Box;
@@ -18,6 +17,7 @@ use hashbrown::HashMap;
 use kernel::time::Instant;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::{AnySocket, Socket};
+use smoltcp::storage::PacketBuffer;
 
 /// A socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +59,16 @@ impl Key {
     pub(super) const fn echo(ident: u16) -> Self {
         Self { local: 0, peer: 1, ports: ident as u32 }
     }
+}
+
+/// What a UDP socket has to send.
+pub(super) struct Outgoing {
+    /// The address that it is bound to, if it is not to all.
+    pub(super) only: Option<IpAddr>,
+    pub(super) port: u16,
+    pub(super) packets: PacketBuffer<'static, SocketAddr>,
+    /// Who waits for room.
+    pub(super) waker: Option<Waker>,
 }
 
 /// A set, most often with one socket.

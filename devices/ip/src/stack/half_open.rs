@@ -6,9 +6,9 @@
 //! the same seed, when the peer confirms. So a flood of SYNs (rule N17) can fill this
 //! table and nothing else.
 
-use super::Error;
-use super::packet::Segment;
-use super::stack::Spare;
+use super::spare::Spare;
+use crate::Error;
+use crate::packet::Segment;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use devices::net::HEADER;
@@ -17,28 +17,28 @@ use kernel::time::Instant;
 /// The longest frame that an entry keeps: Ethernet, IPv4 or IPv6 and TCP, each with
 /// as many options as fit into its header. (IPv6 has them in headers of their own;
 /// SYNs with these are too rare to be served.)
-pub(super) const LONGEST: usize = HEADER + 60 + 60;
+pub(crate) const LONGEST: usize = HEADER + 60 + 60;
 
 /// Entries that keep their sockets.
 const KEEP: usize = 8;
 
 /// A connection that was asked for.
 #[derive(Debug)]
-pub(super) struct HalfOpen {
-    pub(super) peer: SocketAddr,
-    pub(super) local: SocketAddr,
+pub(crate) struct HalfOpen {
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
     /// The peer's first sequence number, and ours.
-    pub(super) theirs: u32,
-    pub(super) ours: u32,
+    pub(crate) theirs: u32,
+    pub(crate) ours: u32,
     /// What our sequence number was chosen by.
-    pub(super) seed: u64,
+    pub(crate) seed: u64,
     /// Bytes of the buffers that the connection will have, each way.
-    pub(super) buffer: usize,
+    pub(crate) buffer: usize,
     /// When the answer was last sent, and how often.
-    pub(super) answered: Instant,
-    pub(super) answers: u8,
+    pub(crate) answered: Instant,
+    pub(crate) answers: u8,
     /// What answered, if it is kept.
-    pub(super) socket: Option<Spare>,
+    pub(crate) socket: Option<Spare>,
     frame: [u8; LONGEST],
     length: u8,
 }
@@ -46,7 +46,7 @@ pub(super) struct HalfOpen {
 impl HalfOpen {
     /// What the SYN `segment` in `frame`, without its payload, asks for. `None` when it
     /// is too long.
-    pub(super) fn new(
+    pub(crate) fn new(
         frame: &[u8],
         segment: &Segment,
         (seed, buffer): (u64, usize),
@@ -55,7 +55,7 @@ impl HalfOpen {
         let from = frame.get(..segment.payload)?;
         let mut kept = [0; LONGEST];
         kept.get_mut(..from.len())?.copy_from_slice(from);
-        super::packet::cut(&mut kept, from.len());
+        crate::packet::cut(&mut kept, from.len());
         Some(Self {
             peer: segment.peer,
             local: segment.local,
@@ -72,7 +72,7 @@ impl HalfOpen {
     }
 
     /// The frame of the SYN.
-    pub(super) fn frame(&self) -> &[u8] {
+    pub(crate) fn frame(&self) -> &[u8] {
         self.frame.get(..self.length.into()).unwrap_or_default()
     }
 
@@ -83,7 +83,7 @@ impl HalfOpen {
 
 /// All of them, in no order.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     entries: Vec<HalfOpen>,
     most: usize,
     /// None of them is due before.
@@ -95,39 +95,39 @@ impl Table {
     ///
     /// # Errors
     /// [`Error::Exhausted`] when there is no memory for them.
-    pub(super) fn new(most: usize) -> Result<Self, Error> {
+    pub(crate) fn new(most: usize) -> Result<Self, Error> {
         let mut entries = Vec::new();
         entries.try_reserve_exact(most).map_err(|_| Error::Exhausted)?;
         Ok(Self { entries, most, quiet: None })
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// Takes out the one that `segment` belongs to.
-    pub(super) fn take(&mut self, segment: &Segment) -> Option<HalfOpen> {
+    pub(crate) fn take(&mut self, segment: &Segment) -> Option<HalfOpen> {
         let at = self.entries.iter().position(|entry| entry.is(segment))?;
         Some(self.entries.swap_remove(at))
     }
 
     /// Looks at the one that `segment` belongs to.
-    pub(super) fn get(&self, segment: &Segment) -> Option<&HalfOpen> {
+    pub(crate) fn get(&self, segment: &Segment) -> Option<&HalfOpen> {
         self.entries.iter().find(|entry| entry.is(segment))
     }
 
     /// Whether there is no room for another.
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.entries.len() >= self.most
     }
 
     /// Whether the next entry may keep its socket.
-    pub(super) fn keeps(&self) -> bool {
+    pub(crate) fn keeps(&self) -> bool {
         self.entries.len() < KEEP
     }
 
     /// Adds one, for which there is room.
-    pub(super) fn add(&mut self, new: HalfOpen) {
+    pub(crate) fn add(&mut self, new: HalfOpen) {
         if !self.is_full() {
             self.quiet = self.quiet.into_iter().chain([new.due()]).min();
             self.entries.push(new);
@@ -135,19 +135,19 @@ impl Table {
     }
 
     /// Forgets those that ask for an address that is `one` of these.
-    pub(super) fn forget(&mut self, one: impl Fn(SocketAddr) -> bool) {
+    pub(crate) fn forget(&mut self, one: impl Fn(SocketAddr) -> bool) {
         self.entries.retain(|entry| !one(entry.local));
     }
 
     /// None of them is [due](Self::due) before.
-    pub(super) const fn next(&self) -> Option<Instant> {
+    pub(crate) const fn next(&self) -> Option<Instant> {
         self.quiet
     }
 
     /// Takes out one whose answer is due again at `now`, or whose time is over. The
     /// answer may have been lost, or what confirmed it, and not every peer speaks
     /// first.
-    pub(super) fn due(&mut self, now: Instant) -> Option<HalfOpen> {
+    pub(crate) fn due(&mut self, now: Instant) -> Option<HalfOpen> {
         if self.quiet? > now {
             return None;
         }
@@ -161,7 +161,7 @@ impl Table {
 
 /// How often an answer is sent, a second after the SYN and then after twice the time
 /// each (RFC 6298): the last entry goes 15 s after its SYN.
-pub(super) const ANSWERS: u8 = 4;
+pub(crate) const ANSWERS: u8 = 4;
 
 impl HalfOpen {
     fn due(&self) -> Instant {

@@ -1,0 +1,11 @@
+//! The way of frames out of the stack.
+
+/// Where frames go.
+pub(super) trait Wire {
+    /// Whether there is room for another. Otherwise the driver is woken when there is.
+    fn ready(&self) -> bool;
+
+    /// Sends a frame of `length` bytes, which stands for [segments](devices::net::Meta) of
+    /// this size unless it is 0; whether it did, and `fill` was called.
+    fn transmit(&self, length: usize, segment: u16, fill: &mut dyn FnMut(&mut [u8])) -> bool;
+}
