@@ -1,12 +1,14 @@
 //! Xenith's invariants that the compiler cannot check, each as a function from
 //! text to findings.
 //!
+//! * [`circles`]: files of a crate that import each other
 //! * [`layers`]: which crate may depend on which, and how crates are declared
 //! * [`papers`]: README and the book say what is so
 //! * [`rules`]: what drivers hold against their peers, each with a test, and the book's page of them
 //! * [`source`]: where `unsafe`, `cfg`, the hypercall instruction and smoltcp may stand
 //! * [`text`]: the length of files, and the names of machines in them
 
+pub(crate) mod circles;
 mod finding;
 pub(crate) mod layers;
 pub(crate) mod papers;
@@ -68,6 +70,7 @@ pub(crate) fn tidy(project: &Project) -> Result<Vec<Finding>> {
     findings.extend(papers::check(&texts));
     let shown = std::fs::read_to_string(project.root.join(rules::PAGE)).unwrap_or_default();
     findings.extend(rules::check(pairs(&sources), &shown));
+    findings.extend(circles::check(pairs(&sources)));
     Ok(findings)
 }
 
