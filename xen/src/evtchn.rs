@@ -15,11 +15,11 @@ use crate::hypercall::{
     event_channel_op_alloc_unbound, event_channel_op_close, event_channel_op_send,
     event_channel_op_status, sched_op_poll,
 };
+pub use crate::ids::PortNumber;
 use crate::memory::SharedPage;
 use crate::public::shared_info;
 use crate::{DomId, Errno};
 use alloc::vec::Vec;
-use core::fmt;
 use core::mem::{offset_of, take};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use core::task::Waker;
@@ -30,29 +30,6 @@ const PORTS: u32 = 64 * 64;
 
 /// Ports that may be open at once: as many as `SCHEDOP_poll` takes.
 pub const OPEN: usize = 128;
-
-/// The number of a port, by which hypercalls and xenstore know it (`evtchn_port_t`).
-#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(transparent)]
-pub struct PortNumber(pub u32);
-
-impl PortNumber {
-    /// The index of its word among the pending and mask bits.
-    pub(crate) const fn word(self) -> u32 {
-        self.0 / 64
-    }
-
-    /// Its bit in that word.
-    pub(crate) const fn bit(self) -> u64 {
-        1 << (self.0 % 64)
-    }
-}
-
-impl fmt::Display for PortNumber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// The local end of an event channel. Dropping it closes the channel.
 #[derive(Debug, PartialEq, Eq)]

@@ -13,6 +13,7 @@
 //! there, nothing more is lent (rule G5).
 
 use crate::hypercall::{grant_table_op_query_size, grant_table_op_setup_table, virt_to_mfn};
+pub use crate::ids::GrantRef;
 use crate::memory::{PAGE_SIZE, Pages, SharedPage};
 use crate::public::grant_table::{
     ENTRIES, ENTRY_SIZE, GTF_PERMIT_ACCESS, GTF_READING, GTF_READONLY, GTF_WRITING,
@@ -25,18 +26,6 @@ use core::fmt;
 /// Pages that may be in quarantine: 8 MiB, as much as two network interfaces
 /// with full rings.
 const QUARANTINE: usize = 2048;
-
-/// A grant reference (`grant_ref_t`): the index of an entry of this domain's grant table, by
-/// which the peer names a page.
-#[derive(Clone, Copy, Debug, Default, Hash, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(transparent)]
-pub struct GrantRef(pub u32);
-
-impl fmt::Display for GrantRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// Why a page cannot be lent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -35,6 +35,7 @@ pub mod errno;
 pub mod evtchn;
 pub mod gnttab;
 pub mod hypercall;
+mod ids;
 pub mod memory;
 pub mod public;
 pub mod ring;
@@ -47,8 +48,9 @@ pub mod xenstore;
 #[cfg(not(target_os = "xen"))]
 pub mod fake;
 
-pub use domain::{DomId, Domain};
+pub use domain::Domain;
 pub use errno::Errno;
+pub use ids::{DomId, GrantRef, PortNumber};
 
 #[cfg(target_os = "xen")]
 static DOMAIN: spin::Once<Domain> = spin::Once::new();
