@@ -4,7 +4,6 @@ use super::body::Body;
 use super::head::{Method, Request, Version};
 use super::pace::Pace;
 use super::response::{Asked, Content, Head, Progress, Window, is_empty, put};
-use super::sink::Sink;
 use super::upgrade::Upgraded;
 use super::{Error, Status, date};
 use core::cell::Cell;
@@ -31,7 +30,7 @@ pub trait Handler {
     /// An error ends the connection, never the machine: where no answer has begun, it is
     /// answered with its status, and cut off otherwise. A panic, and an allocation that
     /// fails where it cannot be told (`format!`, `Vec::push`), ends the machine. So let no
-    /// request decide how much is allocated: print answers ([`Sink::print`]),
+    /// request decide how much is allocated: print answers ([`Sink::print`](crate::Sink::print)),
     /// read bodies as they come or [collect](Body::collect) them, and use `try_reserve`,
     /// whose error becomes one of these by `?`.
     ///
@@ -57,7 +56,7 @@ where
 /// `Transfer-Encoding` is the server's alone.
 ///
 /// [`respond`](Self::respond) is for content that there is as a whole. What is made for the
-/// request is best [streamed](Self::stream) and [printed](Sink::print): that takes no
+/// request is best [streamed](Self::stream) and [printed](crate::Sink::print): that takes no
 /// memory, however much it is and however many ask for it.
 #[derive(Debug)]
 pub struct Exchange<'a> {
@@ -111,7 +110,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Sends the head of the response, and says how its content is delimited.
-    async fn begin(
+    pub(super) async fn begin(
         &mut self,
         status: Status,
         fields: &[(&str, &str)],
@@ -166,23 +165,6 @@ impl<'a> Exchange<'a> {
         }
         self.progress.done = true;
         Ok(())
-    }
-
-    /// Begins a response whose content comes piece by piece: `length` bytes, or
-    /// as many as there will be. The content is written and printed to what this
-    /// returns, and ended by [`Sink::finish`]. Without a length, a client of HTTP/1.0 takes
-    /// the end of the connection for the end of the content.
-    ///
-    /// # Errors
-    /// As of [`respond`](Self::respond).
-    pub async fn stream(
-        &mut self,
-        status: Status,
-        fields: &[(&str, &str)],
-        length: Option<u64>,
-    ) -> Result<Sink<'_, 'a>, Error> {
-        let content = self.begin(status, fields, length).await?;
-        Ok(Sink::new(self, content))
     }
 
     /// Responds with 101 and gives the connection to another protocol (RFC 9110, section

@@ -30,6 +30,25 @@ pub struct Sink<'e, 'a> {
     end: usize,
 }
 
+impl<'a> Exchange<'a> {
+    /// Begins a response whose content comes piece by piece: `length` bytes, or
+    /// as many as there will be. The content is written and printed to what this
+    /// returns, and ended by [`Sink::finish`]. Without a length, a client of HTTP/1.0 takes
+    /// the end of the connection for the end of the content.
+    ///
+    /// # Errors
+    /// As of [`respond`](Self::respond).
+    pub async fn stream(
+        &mut self,
+        status: Status,
+        fields: &[(&str, &str)],
+        length: Option<u64>,
+    ) -> Result<Sink<'_, 'a>, Error> {
+        let content = self.begin(status, fields, length).await?;
+        Ok(Sink::new(self, content))
+    }
+}
+
 impl<'e, 'a> Sink<'e, 'a> {
     pub(super) const fn new(exchange: &'e mut Exchange<'a>, content: Content) -> Self {
         Self { exchange, content, end: BEFORE }
