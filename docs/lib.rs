@@ -23,5 +23,6 @@ pages! {
     first_app "first-app.md",
     memory "memory.md",
     metrics "metrics.md",
+    network_service "network-service.md",
     tasks "tasks.md",
 }
