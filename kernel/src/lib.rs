@@ -8,6 +8,7 @@
 //!
 //! * [`unikernel!`]: the manifest and the wiring of an app
 //! * [`task`]: futures, and the loop that runs them
+//! * [`sync`]: channels, mutexes and signals between tasks
 //! * [`time`]: the clocks, sleeping, intervals and timeouts
 //! * [`calendar`]: days and dates
 //! * [`memory`]: what memory is used for
@@ -50,6 +51,7 @@ pub mod print;
 pub mod shutdown;
 #[doc(hidden)]
 pub mod start;
+pub mod sync;
 pub mod task;
 #[cfg(not(target_os = "xen"))]
 pub mod testing;
