@@ -172,6 +172,54 @@ fn only(addr: SocketAddr) -> Option<IpAddr> {
 }
 
 /// Opens and accepts TCP connections (RFC 9293).
+///
+/// # Example
+/// ```
+/// # mod xenith { pub use devices::*; pub use kernel::*; pub mod ip { pub use xenith_ip::*; } }
+///
+/// use embedded_io_async::{Read, Write};
+/// use xenith::ip::{Error, Listener, Stack, Stream, Tcp, any};
+/// use xenith::task::{block_on, spawn};
+///
+/// /// Sends one visitor back what it sends, until it has said all.
+/// async fn echo<T: Tcp>(tcp: T) -> Result<(), Error> {
+///     let listener = tcp.bind(any(7)).await?;
+///     let (mut stream, _visitor) = listener.accept().await?;
+///     let mut buffer = [0; 512];
+///     loop {
+///         match stream.read(&mut buffer).await? {
+///             0 => return stream.close().await,
+///             length => stream.write_all(&buffer[..length]).await?,
+///         }
+///     }
+/// }
+///
+/// # use core::net::Ipv4Addr;
+/// # use xenith::ip::config::{Ipv4, Settings};
+/// # use xenith::net::cable::{Options, cable};
+/// # fn at(last: u8) -> Settings {
+/// #     let ipv4 = Ipv4::Static(Ipv4Addr::new(10, 0, 0, last), 24);
+/// #     Settings { ipv4, ..Settings::default() }
+/// # }
+/// # xenith::testing::simulate_time();
+/// block_on(async {
+///     let (left, right) = cable(Options::default());
+///     let (client, server) = (Stack::start(left, at(1))?, Stack::start(right, at(2))?);
+///     let served = spawn(echo(server));
+///     let mut stream = client.connect("10.0.0.2:7".parse().unwrap()).await?;
+///     stream.write_all(b"hello").await?;
+///     // This half is closed, and the other one is read to its end.
+///     stream.shutdown().await?;
+///     let mut answer = [0; 16];
+///     let mut length = 0;
+///     while let more @ 1.. = stream.read(&mut answer[length..]).await? {
+///         length += more;
+///     }
+///     assert_eq!(&answer[..length], b"hello");
+///     served.await
+/// })?;
+/// # Ok::<(), Error>(())
+/// ```
 pub trait Tcp {
     /// What waits for connections.
     type Listener: Listener<Stream = Self::Stream> + 'static;
@@ -204,6 +252,33 @@ pub trait Tcp {
 
 /// Waits for TCP connections. Dropping it refuses further ones, and resets those that
 /// nobody accepted.
+///
+/// # Example
+/// ```
+/// # mod xenith { pub use devices::*; pub use kernel::*; pub mod ip { pub use xenith_ip::*; } }
+///
+/// use embedded_io_async::Write;
+/// use xenith::ip::{Error, Listener, Stream};
+/// use xenith::task::spawn;
+///
+/// /// Greets everybody who connects, each in a task of its own.
+/// async fn greet<L: Listener>(listener: &L) -> Result<(), Error>
+/// where
+///     L::Stream: 'static,
+/// {
+///     loop {
+///         let (mut stream, visitor) = listener.accept().await?;
+///         spawn(async move {
+///             let greeting = format!("hello, {visitor}\n");
+///             if stream.write_all(greeting.as_bytes()).await.is_ok() {
+///                 // Until the peer has acknowledged it: a drop would reset the connection.
+///                 let _ = stream.close().await;
+///             }
+///         })
+///         .detach();
+///     }
+/// }
+/// ```
 pub trait Listener {
     /// A connection.
     type Stream: Stream;
@@ -223,6 +298,38 @@ pub trait Listener {
 /// A TCP connection: bytes each way. Reading 0 bytes means that the peer sent
 /// all it had to say. Dropping it resets the connection unless it was closed, or the
 /// program returns in the same turn: then what was written is sent, and the end.
+///
+/// # Example
+/// ```
+/// # mod xenith { pub use devices::*; pub use kernel::*; pub mod ip { pub use xenith_ip::*; } }
+///
+/// use embedded_io_async::{Read, Write};
+/// use xenith::ip::{Error, Stream};
+/// use xenith::task::join;
+///
+/// /// Sends all of `request`, and reads the answer at the same time, so that neither side waits
+/// /// for the other with full buffers.
+/// async fn exchange<S: Stream>(mut stream: S, request: &[u8]) -> Result<Vec<u8>, Error> {
+///     let mut answer = Vec::new();
+///     {
+///         let (mut reader, mut writer) = stream.split();
+///         let read = async {
+///             let mut buffer = [0; 1024];
+///             while answer.len() < request.len() {
+///                 match reader.read(&mut buffer).await? {
+///                     0 => break,
+///                     length => answer.extend_from_slice(&buffer[..length]),
+///                 }
+///             }
+///             Ok::<(), Error>(())
+///         };
+///         let (written, read) = join(writer.write_all(request), read).await;
+///         written.and(read)?;
+///     }
+///     stream.close().await?;
+///     Ok(answer)
+/// }
+/// ```
 pub trait Stream: Read<Error = Error> + Write<Error = Error> {
     /// The reading half.
     type Reader<'a>: Read<Error = Error>
@@ -280,6 +387,49 @@ pub trait Stream: Read<Error = Error> + Write<Error = Error> {
 }
 
 /// Exchanges UDP datagrams (RFC 768).
+///
+/// # Example
+/// ```
+/// # mod xenith { pub use devices::*; pub use kernel::*; pub mod ip { pub use xenith_ip::*; } }
+///
+/// use xenith::ip::{Datagrams, Error, Stack, Udp, any};
+/// use xenith::task::{Either, block_on, select};
+///
+/// /// Answers questions for as long as it is polled.
+/// async fn answer<U: Udp>(udp: &U) -> Result<(), Error> {
+///     let socket = udp.bind(any(53)).await?;
+///     let mut question = [0; 512];
+///     loop {
+///         let (length, asker) = socket.recv_from(&mut question).await?;
+///         socket.send_to(&question[..length], asker).await?;
+///     }
+/// }
+///
+/// # use core::net::Ipv4Addr;
+/// # use xenith::ip::config::{Ipv4, Settings};
+/// # use xenith::net::cable::{Options, cable};
+/// # fn at(last: u8) -> Settings {
+/// #     let ipv4 = Ipv4::Static(Ipv4Addr::new(10, 0, 0, last), 24);
+/// #     Settings { ipv4, ..Settings::default() }
+/// # }
+/// # xenith::testing::simulate_time();
+/// block_on(async {
+///     let (left, right) = cable(Options::default());
+///     let (client, server) = (Stack::start(left, at(1))?, Stack::start(right, at(2))?);
+///     let ask = async {
+///         let socket = Udp::bind(&client, any(0)).await?;
+///         socket.send_to(b"who?", "10.0.0.2:53".parse().unwrap()).await?;
+///         let mut reply = [0; 512];
+///         let (length, _) = socket.recv_from(&mut reply).await?;
+///         assert_eq!(&reply[..length], b"who?");
+///         Ok::<(), Error>(())
+///     };
+///     match select(answer(&server), ask).await {
+///         Either::First(result) | Either::Second(result) => result,
+///     }
+/// })?;
+/// # Ok::<(), Error>(())
+/// ```
 pub trait Udp {
     /// A bound socket.
     type Socket: Datagrams + 'static;
@@ -299,6 +449,37 @@ pub trait Udp {
 }
 
 /// A UDP socket. Dropping it gives the port back.
+///
+/// # Example
+/// ```
+/// # mod xenith { pub use devices::*; pub use kernel::*; pub mod ip { pub use xenith_ip::*; } }
+///
+/// use core::net::SocketAddr;
+/// use core::time::Duration;
+/// use xenith::ip::{Datagrams, Error};
+/// use xenith::time::timeout;
+///
+/// /// Asks up to three times, as datagrams get lost; returns the length of the answer.
+/// async fn ask<D: Datagrams>(
+///     socket: &D,
+///     server: SocketAddr,
+///     question: &[u8],
+///     answer: &mut [u8],
+/// ) -> Result<usize, Error> {
+///     for _ in 0..3 {
+///         socket.send_to(question, server).await?;
+///         let received = timeout(Duration::from_secs(1), socket.recv_from(answer)).await;
+///         if let Ok(received) = received {
+///             let (length, sender) = received?;
+///             // Anybody may send to the port.
+///             if sender == server {
+///                 return Ok(length);
+///             }
+///         }
+///     }
+///     Err(Error::TimedOut)
+/// }
+/// ```
 pub trait Datagrams {
     /// Receives a datagram into `buf`, and returns its length and who sent it. What does
     /// not fit is lost.
@@ -323,6 +504,42 @@ pub trait Datagrams {
 
 /// Asks whether a machine is there (ICMP echo: RFC 792, RFC 4443). Requests of others are
 /// answered without it.
+///
+/// # Example
+/// ```
+/// # mod xenith { pub use devices::*; pub use kernel::*; pub mod ip { pub use xenith_ip::*; } }
+///
+/// use core::net::IpAddr;
+/// use core::time::Duration;
+/// use xenith::ip::{Error, Ping, Stack};
+/// use xenith::task::block_on;
+///
+/// /// Tells whether a machine answers within a second.
+/// async fn is_up<P: Ping>(ping: &P, addr: IpAddr) -> Result<bool, Error> {
+///     match ping.ping(addr, 56, Duration::from_secs(1)).await {
+///         Ok(_) => Ok(true),
+///         Err(Error::TimedOut | Error::Unreachable) => Ok(false),
+///         Err(error) => Err(error),
+///     }
+/// }
+///
+/// # use core::net::Ipv4Addr;
+/// # use xenith::ip::config::{Ipv4, Settings};
+/// # use xenith::net::cable::{Options, cable};
+/// # fn at(last: u8) -> Settings {
+/// #     let ipv4 = Ipv4::Static(Ipv4Addr::new(10, 0, 0, last), 24);
+/// #     Settings { ipv4, ..Settings::default() }
+/// # }
+/// # xenith::testing::simulate_time();
+/// block_on(async {
+///     let (left, right) = cable(Options::default());
+///     let (here, _there) = (Stack::start(left, at(1))?, Stack::start(right, at(2))?);
+///     assert!(is_up(&here, "10.0.0.2".parse().unwrap()).await?);
+///     assert!(!is_up(&here, "10.0.0.9".parse().unwrap()).await?);
+///     Ok::<(), Error>(())
+/// })?;
+/// # Ok::<(), Error>(())
+/// ```
 pub trait Ping {
     /// Sends an echo request with `payload` bytes to `addr`, waits for the reply, for
     /// `limit` at most, and returns the round-trip time.
@@ -345,6 +562,46 @@ pub trait Ping {
 pub type Addresses = heapless::Vec<IpAddr, 8>;
 
 /// Finds the addresses of names (RFC 1035).
+///
+/// # Example
+/// ```
+/// # mod xenith { pub use devices::*; pub use kernel::*; pub mod ip { pub use xenith_ip::*; } }
+///
+/// use core::net::SocketAddr;
+/// use xenith::ip::{Error, Resolve, Stack, Tcp};
+/// use xenith::task::block_on;
+///
+/// /// Connects to the first address of a name that accepts.
+/// async fn connect<I: Resolve + Tcp>(ip: &I, name: &str, port: u16) -> Result<I::Stream, Error> {
+///     let mut last = Error::NoSuchName;
+///     for addr in ip.resolve(name).await? {
+///         match ip.connect(SocketAddr::new(addr, port)).await {
+///             Ok(stream) => return Ok(stream),
+///             Err(error) => last = error,
+///         }
+///     }
+///     Err(last)
+/// }
+///
+/// # use core::net::Ipv4Addr;
+/// # use xenith::ip::config::{Ipv4, Settings};
+/// # use xenith::net::cable::{Options, cable};
+/// # fn at(last: u8) -> Settings {
+/// #     let ipv4 = Ipv4::Static(Ipv4Addr::new(10, 0, 0, last), 24);
+/// #     Settings { ipv4, ..Settings::default() }
+/// # }
+/// # xenith::testing::simulate_time();
+/// block_on(async {
+///     let (left, right) = cable(Options::default());
+///     let (here, _there) = (Stack::start(left, at(1))?, Stack::start(right, at(2))?);
+///     // An address is its own name. Nobody listens there.
+///     assert_eq!(connect(&here, "10.0.0.2", 80).await.err(), Some(Error::Refused));
+///     // Other names need a server.
+///     assert_eq!(here.resolve("xenproject.org").await, Err(Error::NoServer));
+///     Ok::<(), Error>(())
+/// })?;
+/// # Ok::<(), Error>(())
+/// ```
 pub trait Resolve {
     /// Returns the addresses of `name`, which may also be an address itself; never none.
     ///

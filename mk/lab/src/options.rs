@@ -7,6 +7,26 @@ use super::disk::Disk;
 use super::network::Forward;
 
 /// Receives the progress of long steps.
+///
+/// # Example
+/// ```
+/// use xenith_lab::Progress;
+///
+/// /// Prints what is done, and nothing of how far it is.
+/// struct Steps;
+///
+/// impl Progress for Steps {
+///     fn step(&self, what: &str) {
+///         println!("{what} ...");
+///     }
+///
+///     fn bytes(&self, _done: u64, _total: u64) {}
+///
+///     fn note(&self, line: &str) {
+///         println!("{line}");
+///     }
+/// }
+/// ```
 pub trait Progress: Sync {
     /// Tells that a step begins, and that the one before it is done.
     fn step(&self, what: &str);
