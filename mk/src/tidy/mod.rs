@@ -2,6 +2,7 @@
 //! text to findings.
 //!
 //! * [`circles`]: files of a crate that import each other
+//! * [`examples`]: that each public trait has one
 //! * [`layers`]: which crate may depend on which, and how crates are declared
 //! * [`papers`]: README and the book say what is so
 //! * [`rules`]: what drivers hold against their peers, each with a test, and the book's page of them
@@ -9,6 +10,7 @@
 //! * [`text`]: the length of files, and the names of machines in them
 
 pub(crate) mod circles;
+pub(crate) mod examples;
 mod finding;
 pub(crate) mod layers;
 pub(crate) mod papers;
@@ -61,6 +63,7 @@ pub(crate) fn tidy(project: &Project) -> Result<Vec<Finding>> {
         if file.ends_with(".rs") {
             findings.extend(text::length(&file, &content));
             findings.extend(source::check(&file, &content));
+            findings.extend(examples::check(&file, &content));
         }
         if is_text(&file) {
             sources.push((file.clone(), content.clone()));

@@ -68,7 +68,7 @@ fn matches(patterns: &[&str], file: &str) -> bool {
 }
 
 /// Calls `look` with the tokens of every nesting level.
-fn walk(tokens: &[TokenTree], look: &mut impl FnMut(&[TokenTree])) {
+pub(super) fn walk(tokens: &[TokenTree], look: &mut impl FnMut(&[TokenTree])) {
     look(tokens);
     for token in tokens {
         if let TokenTree::Group(group) = token {
