@@ -25,13 +25,15 @@
 //! ```
 
 pub use crate::command_line::{MOST, Unreadable, split};
+pub use crate::value::{Preset, Reason, Several, Size, Value};
 use core::fmt;
 
-/// How many arguments one start may have.
+/// The number of arguments that one start may have.
 pub const MAX: usize = 32;
 
 /// Why the command line cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Error {
     /// An item is not UTF-8.
     NotText,
@@ -53,10 +55,21 @@ pub enum Error {
         name: &'static str,
         /// What was given.
         value: &'static str,
-        /// What it takes.
+        /// What it takes, such as `number from 0 to 255`.
         kind: &'static str,
     },
+    /// The value is refused for a reason of its own.
+    Invalid {
+        /// The argument.
+        name: &'static str,
+        /// What was given.
+        value: &'static str,
+        /// What is wrong with it, or what it has to be.
+        reason: &'static str,
+    },
 }
+
+impl core::error::Error for Error {}
 
 impl From<Unreadable> for Error {
     fn from(why: Unreadable) -> Self {
@@ -71,135 +84,15 @@ impl fmt::Display for Error {
         match *self {
             Self::NotText => f.write_str("an argument is not UTF-8"),
             Self::Unreadable(why) => why.fmt(f),
-            Self::NoValue(item) => write!(f, "argument {item} should be key=value"),
+            Self::NoValue(item) => write!(f, "argument {item} is not of the form key=value"),
             Self::TooMany => write!(f, "there are more than {MAX} arguments"),
             Self::Twice(name) => write!(f, "argument {name} is given twice"),
             Self::Unknown(name) => write!(f, "there is no argument {name}"),
             Self::Missing(name) => write!(f, "argument {name} must be given"),
-            Self::BadValue { name, value, kind } => {
-                write!(f, "argument {name} takes a {kind}, not {value}")
-            }
+            Self::BadValue { name, value, kind } => write!(f, "{name}={value}: not a {kind}"),
+            Self::Invalid { name, value, reason } => write!(f, "{name}={value}: {reason}"),
         }
     }
-}
-
-/// A type that an argument may have.
-///
-/// # Example
-/// ```
-/// # use xenith_kernel as xenith;
-/// use xenith::args::Value;
-///
-/// /// A level of a light, in percent.
-/// #[derive(Debug, PartialEq)]
-/// struct Percent(u8);
-///
-/// impl Value for Percent {
-///     const KIND: &'static str = "number from 0 to 100";
-///
-///     fn parse(text: &'static str) -> Option<Self> {
-///         text.parse().ok().filter(|level| *level <= 100).map(Self)
-///     }
-/// }
-///
-/// assert_eq!(Percent::parse("80"), Some(Percent(80)));
-/// assert_eq!(Percent::parse("120"), None);
-/// ```
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be an argument's type",
-    note = "arguments are `&'static str`, `bool`, an integer type or `Several`"
-)]
-pub trait Value: Sized {
-    /// What a user reads, such as `number from 0 to 255`.
-    const KIND: &'static str;
-
-    /// The value that `text` stands for, if it does.
-    fn parse(text: &'static str) -> Option<Self>;
-
-    /// The value of one that is not given and has no default, if it has one by itself.
-    fn absent() -> Option<Self> {
-        None
-    }
-
-    /// Whether a key may stand several times.
-    const SEVERAL: bool = false;
-
-    /// Takes a further value of the same key.
-    fn add(&mut self, _: &'static str) {}
-}
-
-/// The values of a key that may stand any number of times, in their order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Several(heapless::Vec<&'static str, MAX>);
-
-impl core::ops::Deref for Several {
-    type Target = [&'static str];
-
-    fn deref(&self) -> &[&'static str] {
-        &self.0
-    }
-}
-
-impl Value for Several {
-    const KIND: &'static str = "text, any number of times";
-    const SEVERAL: bool = true;
-
-    fn parse(text: &'static str) -> Option<Self> {
-        let mut several = Self::default();
-        several.add(text);
-        Some(several)
-    }
-
-    fn absent() -> Option<Self> {
-        Some(Self::default())
-    }
-
-    fn add(&mut self, text: &'static str) {
-        // There is room for as many as a command line has.
-        let _ = self.0.push(text);
-    }
-}
-
-impl Value for &'static str {
-    const KIND: &'static str = "text";
-
-    fn parse(text: &'static str) -> Option<Self> {
-        Some(text)
-    }
-}
-
-impl Value for bool {
-    const KIND: &'static str = "switch (on or off)";
-
-    fn parse(text: &'static str) -> Option<Self> {
-        match text {
-            "on" | "true" | "yes" | "1" => Some(true),
-            "off" | "false" | "no" | "0" => Some(false),
-            _ => None,
-        }
-    }
-}
-
-macro_rules! integers {
-    ($($type:ty: $kind:literal),*) => {$(
-        impl Value for $type {
-            const KIND: &'static str = $kind;
-
-            fn parse(text: &'static str) -> Option<Self> {
-                text.parse().ok()
-            }
-        }
-    )*};
-}
-
-integers! {
-    u8: "number from 0 to 255",
-    u16: "number from 0 to 65535",
-    u32: "number from 0 to 4294967295",
-    u64: "number from 0 to 18446744073709551615",
-    usize: "number from 0 to 18446744073709551615",
-    i32: "number from -2147483648 to 2147483647",
-    i64: "number from -9223372036854775808 to 9223372036854775807"
 }
 
 /// The items of a command line, taken out one by one by those they are for.
@@ -244,10 +137,15 @@ impl Args {
     /// When its value is not of type `T`, when it is given twice and `T` is not [`Several`],
     /// or it is missing and has no default.
     pub fn take<T: Value>(&mut self, name: &'static str, default: Option<T>) -> Result<T, Error> {
-        let Some(value) = self.remove(name, T::SEVERAL)? else {
-            return default.or_else(T::absent).ok_or(Error::Missing(name));
-        };
-        let mut taken = T::parse(value).ok_or(Error::BadValue { name, value, kind: T::KIND })?;
+        match self.remove(name, T::SEVERAL)? {
+            Some(value) => self.parse(name, value),
+            None => default.or_else(T::absent).ok_or(Error::Missing(name)),
+        }
+    }
+
+    /// Parses `value` and further ones of the same argument.
+    fn parse<T: Value>(&mut self, name: &'static str, value: &'static str) -> Result<T, Error> {
+        let mut taken = T::parse(value).map_err(|why| refused(name, value, T::KIND, why))?;
         if T::SEVERAL {
             while let Some(value) = self.remove(name, true)? {
                 taken.add(value);
@@ -256,17 +154,33 @@ impl Args {
         Ok(taken)
     }
 
-    /// Takes what `argument` describes out, or its default; nothing if it has none.
+    /// Takes the argument `name` out, or returns the `default` of its manifest.
     ///
     /// # Errors
-    /// When its value is not of type `T`.
-    pub(crate) fn take_described<T: Value>(
+    /// As [`take`](Self::take), and when the default is no value of type `T`.
+    pub fn take_or<T: Value>(
         &mut self,
-        argument: &Argument,
-    ) -> Result<Option<T>, Error> {
+        name: &'static str,
+        default: impl Preset<T>,
+    ) -> Result<T, Error> {
+        match self.remove(name, T::SEVERAL)? {
+            Some(value) => self.parse(name, value),
+            None => default.preset().map_err(|why| refused(name, "(default)", T::KIND, why)),
+        }
+    }
+
+    /// Takes out what `argument` describes, or returns its default.
+    ///
+    /// # Errors
+    /// When the value is not of type `T`.
+    pub(crate) fn take_described<T: Value>(&mut self, argument: &Argument) -> Result<T, Error> {
         let Argument { name, kind, default, .. } = *argument;
-        let Some(value) = self.remove(name, false)?.or(default) else { return Ok(None) };
-        T::parse(value).map(Some).ok_or(Error::BadValue { name, value, kind })
+        let value = match (self.remove(name, false)?, T::absent()) {
+            (Some(value), _) => value,
+            (None, Some(absent)) => return Ok(absent),
+            (None, None) => default.ok_or(Error::Missing(name))?,
+        };
+        T::parse(value).map_err(|why| refused(name, value, kind, why))
     }
 
     /// Takes out the first value of `name`, which only `several` may have another of. Not
@@ -292,6 +206,19 @@ impl Args {
     /// The first argument that nobody took.
     pub fn finish(&self) -> Result<(), Error> {
         self.items.iter().find_map(|(key, _)| *key).map_or(Ok(()), |name| Err(Error::Unknown(name)))
+    }
+}
+
+/// The error for a value that was refused. Not generic, so that an image has it once.
+const fn refused(
+    name: &'static str,
+    value: &'static str,
+    kind: &'static str,
+    why: Reason,
+) -> Error {
+    match why {
+        Reason::NotOfKind => Error::BadValue { name, value, kind },
+        Reason::Because(reason) => Error::Invalid { name, value, reason },
     }
 }
 
@@ -360,6 +287,10 @@ impl Argument {
         default: Option<&'static str>,
         help: &'static [&'static str],
     ) -> Self {
+        let default = match default {
+            Some(default) => Some(default),
+            None => T::ABSENT,
+        };
         Self { name, kind: T::KIND, default, help }
     }
 
@@ -415,7 +346,7 @@ mod tests {
         assert_eq!(args("oops=1").unwrap().finish(), Err(Error::Unknown("oops")));
         assert_eq!(args("").unwrap().take("need", None::<u8>), Err(Error::Missing("need")));
         let error = args("port=65536").unwrap().take("port", Some(1_u16)).unwrap_err();
-        assert_eq!(error.to_string(), "argument port takes a number from 0 to 65535, not 65536");
+        assert_eq!(error.to_string(), "port=65536: not a number from 0 to 65535");
         let many: String = (0..=MAX).map(|i| format!("a{i}=1 ")).collect();
         assert_eq!(args(&many).unwrap_err(), Error::TooMany);
         let broken: &'static [u8] = b"a=\xff";

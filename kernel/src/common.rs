@@ -1,5 +1,5 @@
-//! The arguments that every app has. Each is described here, once: `help` prints the
-//! description, and its default is parsed like what a user gives.
+//! The arguments of every app that takes any. Each is described here, once: `help` prints the
+//! description, the manifest's note holds it, and its default is parsed like what a user gives.
 
 use crate::args::{Args, Argument, Error};
 use crate::entropy::{self, Seed};
@@ -19,10 +19,10 @@ const WATCHDOG: Argument = Argument::of::<u32>(
 
 /// Randomness from outside.
 const SEED: Argument =
-    Argument::of::<Seed>("seed", None, &[" Randomness where the processor has none."]);
+    Argument::of::<Option<Seed>>("seed", None, &[" Randomness where the processor has none."]);
 
-/// All of them.
-const ARGUMENTS: &[Argument] = &[LOG, WATCHDOG, SEED];
+/// All of them, which the manifest's note lists after the app's.
+pub const ARGUMENTS: &[Argument] = &[LOG, WATCHDOG, SEED];
 
 /// Gives each line of `help` about them to `line`.
 pub(crate) fn print(mut line: impl FnMut(fmt::Arguments<'_>)) {
@@ -35,12 +35,12 @@ pub(crate) fn print(mut line: impl FnMut(fmt::Arguments<'_>)) {
 /// # Errors
 /// The first one that makes no sense; then none counts.
 pub(crate) fn settle(args: &mut Args) -> Result<(), Error> {
-    let levels: Option<Levels> = args.take_described(&LOG)?;
-    let seconds: Option<u32> = args.take_described(&WATCHDOG)?;
+    let levels: Levels = args.take_described(&LOG)?;
+    let seconds: u32 = args.take_described(&WATCHDOG)?;
     let seed: Option<Seed> = args.take_described(&SEED)?;
-    levels.into_iter().for_each(log::start);
+    log::start(levels);
     seed.into_iter().for_each(entropy::give);
-    machine::start_watchdog(seconds.unwrap_or(0));
+    machine::start_watchdog(seconds);
     Ok(())
 }
 
@@ -96,9 +96,9 @@ mod tests {
     #[test]
     fn defaults_are_of_their_kind() {
         let mut args = Args::default();
-        assert_eq!(args.take_described::<u32>(&WATCHDOG), Ok(Some(30)));
-        assert!(args.take_described::<Levels>(&LOG).is_ok_and(|levels| levels.is_some()));
-        assert!(args.take_described::<Seed>(&SEED).is_ok_and(|seed| seed.is_none()));
+        assert_eq!(args.take_described::<u32>(&WATCHDOG), Ok(30));
+        assert!(args.take_described::<Levels>(&LOG).is_ok());
+        assert!(args.take_described::<Option<Seed>>(&SEED).is_ok_and(|seed| seed.is_none()));
     }
 
     #[test]
@@ -112,7 +112,9 @@ mod tests {
         ];
         assert!(lines.iter().zip(begin).all(|(line, begin)| line.starts_with(begin)), "{lines:#?}");
         assert!(
-            lines.iter().any(|line| line == "  seed=<key of 64 hexadecimal digits>"),
+            lines
+                .iter()
+                .any(|line| line == "  seed=<key of 64 hexadecimal digits>, none if not given"),
             "{lines:#?}"
         );
     }

@@ -36,7 +36,8 @@ extern crate alloc;
 pub mod args;
 pub mod calendar;
 mod command_line;
-mod common;
+#[doc(hidden)]
+pub mod common;
 pub mod device;
 pub mod entropy;
 pub mod exit;
@@ -58,6 +59,7 @@ pub mod testing;
 pub mod text;
 pub mod time;
 mod unikernel;
+mod value;
 
 pub use device::Device;
 pub use exit::Exit;

@@ -23,7 +23,7 @@
 //! A line that is switched off costs one comparison. Lines never wait: what the
 //! console has no room for is dropped and counted (rule K2).
 
-use crate::args::Value;
+use crate::args::{Reason, Value};
 use crate::machine;
 use crate::time::Instant;
 use log::{LevelFilter, Log, Metadata, Record};
@@ -45,16 +45,16 @@ impl Value for Levels {
     const KIND: &'static str =
         "level (off, error, warn, info, debug or trace), also module=level, separated by commas";
 
-    fn parse(text: &'static str) -> Option<Self> {
+    fn parse(text: &'static str) -> Result<Self, Reason> {
         let (mut most, mut all) = (LevelFilter::Off, LevelFilter::Info);
         for item in items(text) {
-            let (module, level) = item?;
+            let (module, level) = item.ok_or(Reason::NotOfKind)?;
             most = most.max(level);
             if module.is_empty() {
                 all = LevelFilter::Off;
             }
         }
-        Some(Self { text, most: most.max(all) })
+        Ok(Self { text, most: most.max(all) })
     }
 }
 
@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(levels.of("app"), LevelFilter::Warn);
         assert_eq!(levels.most, LevelFilter::Trace);
         assert_eq!(Levels::parse("tcp=off").unwrap().of("app"), LevelFilter::Info);
-        assert!(Levels::parse("").is_none());
+        assert!(Levels::parse("").is_err());
     }
 
     #[test]
@@ -160,12 +160,12 @@ mod tests {
         let of = ["a", "b::c", "c::a", "d"].map(|target| levels.of(target));
         let [off, info, debug] = [LevelFilter::Off, LevelFilter::Info, LevelFilter::Debug];
         assert_eq!((of, levels.most), ([off, info, off, debug], debug));
-        assert!(Levels::parse("a=info,".repeat(99).leak().trim_end_matches(',')).is_some());
+        assert!(Levels::parse("a=info,".repeat(99).leak().trim_end_matches(',')).is_ok());
     }
 
     #[test]
     fn nonsense_is_refused() {
-        assert!(Levels::parse("loud").is_none());
-        assert!(Levels::parse("net=loud").is_none());
+        assert!(Levels::parse("loud").is_err());
+        assert!(Levels::parse("net=loud").is_err());
     }
 }

@@ -31,10 +31,18 @@
 /// ```
 ///
 /// `devices` and `args` may be left out. A device is a type that implements
-/// [`Device`](crate::Device), with the name of the instance in
-/// parentheses (a type with parameters needs an alias); an argument without a default must be given by the user. The
-/// function `main` is async; it takes the devices, then the arguments, in the
+/// [`Device`](crate::Device), with the name of the instance in parentheses (a type with
+/// parameters needs an alias). An argument is of a type that implements
+/// [`Value`](crate::args::Value): integers, `bool`, `&'static str`, `Duration`, addresses,
+/// [`Size`](crate::args::Size), an `Option` of these, or
+/// [`Several`](crate::args::Several). Its default is a value of that type or, for durations,
+/// sizes and addresses, text such as `"90s"`; without one the user must give it, unless it is
+/// an `Option`. The function `main` is async; it takes the devices, then the arguments, in the
 /// order of the manifest, and returns an [`Outcome`](crate::exit::Outcome).
+///
+/// With several arguments, name a struct: `args: dhcp::Args { .. }` fills its fields by
+/// the names in the manifest and passes it as one parameter, so two of the same type cannot be
+/// swapped by mistake, and a field that one side lacks does not compile.
 #[macro_export]
 macro_rules! unikernel {
     (
@@ -42,7 +50,9 @@ macro_rules! unikernel {
         name: $name:literal,
         memory: $memory:literal $unit:ident,
         $(devices: { $($device:ident : $($class:ident)::+ $(($id:literal))?),* $(,)? },)?
-        $(args: { $($(#[doc = $help:literal])* $arg:ident : $type:ty $(= $default:expr)?),* $(,)? },)?
+        $(args: $($struct:ident)::* {
+            $($(#[doc = $help:literal])* $arg:ident : $type:ty $(= $default:expr)?),* $(,)?
+        },)?
         main: $main:path $(,)?
     ) => {
         const _: () = {
@@ -66,9 +76,10 @@ macro_rules! unikernel {
                 )*)?
                 $($(
                     "arg\t", stringify!($arg), "\t", <$type as $crate::args::Value>::KIND, "\n",
-                    $("default\t", stringify!($default), "\n",)?
+                    $crate::__default!(note $type $(, $default)?),
                     $("help\t", $help, "\n",)*
                 )*)?
+                $crate::__common!([$($($device)*)?] [$($($arg)*)?]),
             ];
             $crate::__note!(PARTS);
 
@@ -87,7 +98,7 @@ macro_rules! unikernel {
                     $crate::args::Argument {
                         name: stringify!($arg),
                         kind: <$type as $crate::args::Value>::KIND,
-                        default: $crate::__first!($(Some(stringify!($default)),)? None),
+                        default: $crate::__default!(help $type $(, $default)?),
                         help: &[$($help),*],
                     }
                 ),*)?],
@@ -108,7 +119,9 @@ macro_rules! unikernel {
                         Err(error) => return $crate::exit::usage(&error),
                     };
                 )*)?
-                $crate::exit::Outcome::report($main($($($device,)*)? $($($arg),*)?).await)
+                $crate::exit::Outcome::report($crate::__call!(
+                    ($main) ($($($device,)*)?) ($($($struct)::*)?) ($($($arg),*)?)
+                ).await)
             }
 
             /// The arguments, and what they say of the devices.
@@ -123,10 +136,7 @@ macro_rules! unikernel {
                     Err(exit) => return Err(exit),
                 };
                 $($(
-                    let $arg = match args.take::<$type>(
-                        stringify!($arg),
-                        $crate::__first!($(Some($default),)? None),
-                    ) {
+                    let $arg = match $crate::__take!(args, $arg, $type $(, $default)?) {
                         Ok(value) => value,
                         Err(error) => return Err($crate::exit::usage(&error)),
                     };
@@ -166,9 +176,12 @@ macro_rules! __first {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __lines {
-    ($device:ty) => {{
-        const CLASS: $crate::device::Class = <$device as $crate::Device>::CLASS;
-        const ARGUMENTS: &[$crate::args::Argument] = <$device as $crate::Device>::ARGUMENTS;
+    ($device:ty) => {
+        $crate::__lines!(<$device as $crate::Device>::CLASS, <$device as $crate::Device>::ARGUMENTS)
+    };
+    ($class:expr, $arguments:expr) => {{
+        const CLASS: $crate::device::Class = $class;
+        const ARGUMENTS: &[$crate::args::Argument] = $arguments;
         const LINES: [u8; $crate::manifest::lines_length(&CLASS, ARGUMENTS)] =
             $crate::manifest::lines(&CLASS, ARGUMENTS);
         match core::str::from_utf8(&LINES) {
@@ -176,6 +189,64 @@ macro_rules! __lines {
             Err(_) => panic!("what a device says is not text"),
         }
     }};
+}
+
+/// What holds for an argument that is left out: for `help`, or as a line of the note.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __default {
+    (help $type:ty, $default:expr) => {
+        Some(stringify!($default))
+    };
+    (help $type:ty) => {
+        <$type as $crate::args::Value>::ABSENT
+    };
+    (note $type:ty, $default:expr) => {
+        concat!("default\t", stringify!($default), "\n")
+    };
+    (note $type:ty) => {
+        match <$type as $crate::args::Value>::ABSENT {
+            // There is no other such text.
+            Some(_) => "default\tnone\n",
+            None => "",
+        }
+    };
+}
+
+/// Takes an argument of the app.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __take {
+    ($args:ident, $arg:ident, $type:ty, $default:expr) => {
+        $args.take_or::<$type>(stringify!($arg), $default)
+    };
+    ($args:ident, $arg:ident, $type:ty) => {
+        $args.take::<$type>(stringify!($arg), None)
+    };
+}
+
+/// Calls the app with its devices and arguments, one by one or as a struct.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __call {
+    (($main:path) ($($device:ident,)*) () ($($arg:ident),*)) => {
+        $main($($device,)* $($arg),*)
+    };
+    (($main:path) ($($device:ident,)*) ($($struct:tt)+) ($($arg:ident),*)) => {
+        $main($($device,)* $($struct)+ { $($arg),* })
+    };
+}
+
+/// The note's lines about the arguments that every app takes which takes any.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __common {
+    ([] []) => {
+        ""
+    };
+    ($devices:tt $args:tt) => {
+        $crate::__lines!($crate::device::Class { name: "", xl: None }, $crate::common::ARGUMENTS)
+    };
 }
 
 /// How the command line is read: an app that takes nothing needs no parser.

@@ -62,9 +62,26 @@ impl fmt::Display for Wrong {
             Self::Gateway => "argument gateway takes an address of the server's network",
             Self::Dns => "argument dns takes up to 4 addresses with commas between them",
             Self::Domain => "argument domain takes a name of up to 64 letters, digits, - and .",
-            Self::Lease => "argument lease takes at least 10 seconds",
+            Self::Lease => "argument lease takes 10 to 4294967295 seconds",
         })
     }
+}
+
+/// The arguments.
+#[derive(Clone, Copy, Debug)]
+pub struct Args {
+    /// The server's own address and the length of its network's prefix: `10.0.1.1/24`.
+    pub ip: &'static str,
+    /// The first and the last address to give: `10.0.1.100-10.0.1.199`.
+    pub pool: &'static str,
+    /// The router that clients are told of.
+    pub gateway: Option<Ipv4Addr>,
+    /// The name servers that clients are told of, separated by commas.
+    pub dns: Option<&'static str>,
+    /// The domain that clients are told of.
+    pub domain: Option<&'static str>,
+    /// How long an address is given for, in whole seconds.
+    pub lease: Duration,
 }
 
 /// What clients are told besides their address.
@@ -95,14 +112,9 @@ impl Config {
     }
 
     /// Takes the arguments apart.
-    fn read(
-        ip: &str,
-        pool: &str,
-        gateway: &str,
-        dns: &str,
-        domain: &str,
-        lease: u32,
-    ) -> Result<(Self, Pool), Wrong> {
+    fn read(args: &Args) -> Result<(Self, Pool), Wrong> {
+        let Args { ip, pool, gateway, dns, domain, lease } = *args;
+        let lease = u32::try_from(lease.as_secs()).map_err(|_| Wrong::Lease)?;
         let (own, bits) = pair(ip, b'/').ok_or(Wrong::Ip)?;
         let (own, bits) = (own.parse().ok(), bits.parse().ok());
         let own: Ipv4Addr = own.ok_or(Wrong::Ip)?;
@@ -123,15 +135,17 @@ impl Config {
         let host = |text: &str| text.parse().ok().filter(|&it| config.is_host(it));
         let (first, last) = (host(first).ok_or(Wrong::Pool)?, host(last).ok_or(Wrong::Pool)?);
         let pool = Pool::new(first, last, own).ok_or(Wrong::Pool)?;
-        if !gateway.is_empty() {
-            config.gateway = Some(host(gateway).ok_or(Wrong::Gateway)?);
+        if gateway.is_some_and(|gateway| !config.is_host(gateway)) {
+            return Err(Wrong::Gateway);
         }
-        for server in dns.as_bytes().split(|&byte| byte == b',').filter(|_| !dns.is_empty()) {
+        config.gateway = gateway;
+        for server in dns.iter().flat_map(|dns| dns.as_bytes().split(|&byte| byte == b',')) {
             let server = core::str::from_utf8(server).ok().and_then(|it| it.parse().ok());
             let server: Ipv4Addr = server.ok_or(Wrong::Dns)?;
             config.dns.extend_from_slice(&server.octets()).map_err(|_| Wrong::Dns)?;
         }
         let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+        let domain = domain.unwrap_or_default();
         if !domain.bytes().all(good) {
             return Err(Wrong::Domain);
         }
@@ -279,18 +293,10 @@ impl Server {
 }
 
 /// Serves the network at `net` until it is down or the toolstack asks for the end.
-pub async fn start<N: Net + 'static>(
-    net: N,
-    ip: &str,
-    pool: &str,
-    gateway: &str,
-    dns: &str,
-    domain: &str,
-    lease: u32,
-) -> Exit {
-    match Config::read(ip, pool, gateway, dns, domain, lease) {
+pub async fn start<N: Net + 'static>(net: N, args: Args) -> Exit {
+    match Config::read(&args) {
         Ok(read) => {
-            let serving = serve(net, Server::new(read), pool);
+            let serving = serve(net, Server::new(read), args.pool);
             match select(serving, xenith::shutdown_requested()).await {
                 Either::First(error) => {
                     println!("error: {error}");

@@ -19,6 +19,8 @@
 #![no_std]
 #![no_main]
 
+use core::net::Ipv4Addr;
+use core::time::Duration;
 use xenith::Net;
 
 xenith::unikernel! {
@@ -26,19 +28,19 @@ xenith::unikernel! {
     name: "dhcp",
     memory: 4 MiB,
     devices: { net: Net("0") },
-    args: {
+    args: dhcp::Args {
         /// The server's own address with the bits of its network, such as 10.0.1.1/24.
         ip: &'static str,
         /// The first and the last address to give, such as 10.0.1.100-10.0.1.199.
         pool: &'static str,
         /// The router that clients are told of.
-        gateway: &'static str = "",
+        gateway: Option<Ipv4Addr>,
         /// The name servers that clients are told of, with commas between them.
-        dns: &'static str = "",
+        dns: Option<&'static str>,
         /// The domain that clients are told of.
-        domain: &'static str = "",
-        /// Seconds that an address is given for.
-        lease: u32 = 3600,
+        domain: Option<&'static str>,
+        /// How long an address is given for.
+        lease: Duration = "1h",
     },
     main: dhcp::start,
 }

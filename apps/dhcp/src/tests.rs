@@ -14,17 +14,27 @@ const OWN: [u8; 4] = [10, 0, 1, 1];
 const NONE: [u8; 4] = [0; 4];
 const SECOND: Duration = Duration::from_secs(1);
 
+/// The arguments that these texts stand for, of which an empty one is not given.
+fn args(
+    ip: &'static str,
+    pool: &'static str,
+    gateway: &str,
+    dns: &'static str,
+    domain: &'static str,
+    lease: u64,
+) -> Args {
+    let given = |text: &'static str| (!text.is_empty()).then_some(text);
+    let gateway = (!gateway.is_empty()).then(|| gateway.parse().unwrap());
+    let (dns, domain, lease) = (given(dns), given(domain), Duration::from_secs(lease));
+    Args { ip, pool, gateway, dns, domain, lease }
+}
+
 /// A server of three addresses, of which it has the first itself.
 fn server() -> Server {
     xenith::testing::simulate_time();
-    let read = Config::read(
-        "10.0.1.1/24",
-        "10.0.1.1-10.0.1.3",
-        "10.0.1.254",
-        "1.1.1.1,2.2.2.2",
-        "lab",
-        600,
-    );
+    let args =
+        args("10.0.1.1/24", "10.0.1.1-10.0.1.3", "10.0.1.254", "1.1.1.1,2.2.2.2", "lab", 600);
+    let read = Config::read(&args);
     Server::new(read.unwrap())
 }
 
@@ -150,7 +160,7 @@ fn who_has_an_address_is_told_the_rest() {
 #[test]
 fn arguments_are_checked() {
     let read = |ip, pool, gateway, dns, domain, lease| {
-        Config::read(ip, pool, gateway, dns, domain, lease).map(|_| ()).err()
+        Config::read(&args(ip, pool, gateway, dns, domain, lease)).map(|_| ()).err()
     };
     let good = "10.0.1.100-10.0.1.199";
     assert_eq!(read("10.0.1.1/24", good, "", "", "", 10), None);
@@ -176,7 +186,7 @@ fn a_client_gets_an_address_over_the_wire_and_keeps_it() {
     block_on(async {
         let (here, there) = cable(Options::default());
         let _server = spawn(async move {
-            start(here, "10.0.1.1/24", "10.0.1.50-10.0.1.50", "", "", "", 60).await
+            start(here, args("10.0.1.1/24", "10.0.1.50-10.0.1.50", "", "", "", 60)).await
         });
         let client = Stack::new(there, Settings::default()).await.unwrap();
         let expected = (IpAddr::V4(Ipv4Addr::new(10, 0, 1, 50)), 24);

@@ -105,17 +105,17 @@ async fn show<T: Tree>(tree: &T, path: &str, console: &mut impl Write) -> Result
 async fn print<T: Tree>(
     files: &T,
     format: &str,
-    path: &str,
+    path: Option<&str>,
     console: &mut impl Write,
 ) -> Result<(), Failure> {
-    if !path.is_empty() {
+    if let Some(path) = path {
         return show(files, path, console).await;
     }
     say(console, &format!("files: {format}\n")).await?;
     tree(files, console).await
 }
 
-/// Prints the tree on `disk`, or on its partition with that number, which is not 0, or the
+/// Prints the tree of files on `disk` or on one of its partitions, which count from 1, or the
 /// file `path` in it.
 ///
 /// # Errors
@@ -123,17 +123,19 @@ async fn print<T: Tree>(
 pub async fn start<C: Write, B: Block>(
     console: C,
     disk: B,
-    path: &str,
-    partition: u32,
+    path: Option<&str>,
+    partition: Option<u32>,
 ) -> Result<(), Failure> {
-    if partition == 0 {
-        return on(console, disk, path).await;
-    }
+    let Some(partition) = partition else { return on(console, disk, path).await };
     let disk = Partition::open(disk, partition).await.map_err(Failure::Partition)?;
     on(console, disk, path).await
 }
 
-async fn on<C: Write, B: Block>(mut console: C, disk: B, path: &str) -> Result<(), Failure> {
+async fn on<C: Write, B: Block>(
+    mut console: C,
+    disk: B,
+    path: Option<&str>,
+) -> Result<(), Failure> {
     match Any::open(disk).await {
         Err(Error::OtherFormat) => Err(Failure::Nothing),
         files => {
@@ -152,9 +154,9 @@ mod tests {
     use xenith::fs::Files;
     use xenith::fs::fat::Fat;
 
-    fn run(disk: Memory, path: &str) -> (Result<(), Failure>, String) {
+    fn run(disk: Memory, path: Option<&str>) -> (Result<(), Failure>, String) {
         let mut out = Vec::new();
-        let result = xenith::task::block_on(start(&mut out, disk, path, 0));
+        let result = xenith::task::block_on(start(&mut out, disk, path, None));
         (result, String::from_utf8(out).unwrap())
     }
 
@@ -168,19 +170,19 @@ mod tests {
             fat.write(b"b/a file", 0, b"text").await.unwrap();
             fat.write(b"a", 0, b"").await.unwrap();
         });
-        let (result, out) = run(disk.clone(), "");
+        let (result, out) = run(disk.clone(), None);
         assert_eq!((result, &*out), (Ok(()), "files: FAT\na 0\nb/\n  a file 4\n  d/\n"));
-        assert_eq!(run(disk.clone(), "b/a file"), (Ok(()), "text".into()));
-        assert_eq!(run(disk, "b/x").0, Err(Failure::Disk(Error::NotFound)));
+        assert_eq!(run(disk.clone(), Some("b/a file")), (Ok(()), "text".into()));
+        assert_eq!(run(disk, Some("b/x")).0, Err(Failure::Disk(Error::NotFound)));
     }
 
     #[test]
     fn nothing_is_told_of() {
-        let none = start(Vec::new(), Memory::new(512, 256), "", 1);
+        let none = start(Vec::new(), Memory::new(512, 256), None, Some(1));
         let none = xenith::task::block_on(none);
         assert_eq!(none, Err(Failure::Partition(partition::Error::NoTable)));
-        assert_eq!(run(Memory::new(512, 256), "").0, Err(Failure::Nothing));
+        assert_eq!(run(Memory::new(512, 256), None).0, Err(Failure::Nothing));
         let garbage = b"garbage ".repeat(1 << 14);
-        assert_eq!(run(Memory::from_bytes(512, garbage), "").0, Err(Failure::Nothing));
+        assert_eq!(run(Memory::from_bytes(512, garbage), None).0, Err(Failure::Nothing));
     }
 }

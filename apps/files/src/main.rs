@@ -29,9 +29,9 @@ xenith::unikernel! {
     devices: { console: Console, disk: Block("xvda") },
     args: {
         /// A file to print instead.
-        show: &'static str = "",
-        /// The partition to look at; 0 is the whole disk.
-        partition: u32 = 0,
+        show: Option<&'static str>,
+        /// The partition to read, from 1; if none, the whole disk.
+        partition: Option<u32>,
     },
     main: files::start,
 }

@@ -177,11 +177,11 @@ async fn open<B: Block + 'static>(disk: B, overwrite: bool) -> Result<Keys<Rc<B>
 pub async fn start<C: Read + Write, B: Block + 'static>(
     mut console: C,
     disk: B,
-    run: &str,
+    run: Option<&str>,
     overwrite: bool,
 ) -> Result<(), Failure> {
     let keys = open(disk, overwrite).await?;
-    if !run.is_empty() {
+    if let Some(run) = run {
         for line in run.split(';').map(str::trim).filter(|line| !line.is_empty()) {
             match command(&keys, line, &mut console).await? {
                 Some(said) => say(&mut console, &said).await?,

@@ -22,7 +22,7 @@ xenith::unikernel! {
     devices: { console: Console, store: Block("xvda") },
     args: {
         /// Commands, separated by semicolons; without, they come from the console.
-        run: &'static str = "",
+        run: Option<&'static str>,
         /// Makes an empty store also where the disk holds something else.
         overwrite: bool = false,
     },

@@ -36,7 +36,12 @@ impl Write for Script<'_> {
 fn run(disk: &Memory, input: &str, args: &str) -> (Result<(), Failure>, String) {
     let mut output = Vec::new();
     let console = Script { input: input.as_bytes(), output: &mut output };
-    let result = xenith::task::block_on(start(console, disk.clone(), args, false));
+    let result = xenith::task::block_on(start(
+        console,
+        disk.clone(),
+        (!args.is_empty()).then_some(args),
+        false,
+    ));
     (result, String::from_utf8(output).unwrap())
 }
 
@@ -65,7 +70,7 @@ fn what_is_no_store_is_left_alone() {
     assert_eq!(disk.bytes(), before);
     let large = Memory::from_bytes(512, b"something".repeat(100_000));
     let console = Script { input: b"", output: &mut Vec::new() };
-    let overwritten = start(console, large.clone(), "set a 1", true);
+    let overwritten = start(console, large.clone(), Some("set a 1"), true);
     assert_eq!(xenith::task::block_on(overwritten), Ok(()));
     assert_eq!(run(&large, "", "get a").1, "1\n");
     let disk = Memory::new(512, 256);

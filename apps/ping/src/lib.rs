@@ -39,16 +39,16 @@ impl fmt::Display for Failure {
 /// See [`Failure`].
 pub async fn start<I: Ping + Resolve>(
     ip: I,
-    to: &str,
+    to: Option<&str>,
     count: u32,
     every: u32,
     size: u16,
 ) -> Result<(), Failure> {
-    if to.is_empty() {
+    let Some(to) = to else {
         println!("ping: ready");
         xenith::shutdown_requested().await;
         return Ok(());
-    }
+    };
     let addresses = ip.resolve(to).await.map_err(Failure::Name)?;
     let address = *addresses.first().ok_or(Failure::Name(Error::NoSuchName))?;
     println!("PING {to} ({address}): {size} bytes of data");
@@ -114,7 +114,7 @@ mod tests {
 
     fn run(to: &str, count: u32, deaf: u32) -> Result<(), Failure> {
         xenith::testing::simulate_time();
-        xenith::task::block_on(start(Far { deaf: deaf.into() }, to, count, 1000, 56))
+        xenith::task::block_on(start(Far { deaf: deaf.into() }, Some(to), count, 1000, 56))
     }
 
     #[test]

@@ -19,7 +19,7 @@ xenith::unikernel! {
     devices: { ip: Ip("0") },
     args: {
         /// Whom to ask: a name or an address.
-        to: &'static str = "",
+        to: Option<&'static str>,
         /// How often.
         count: u32 = 4,
         /// Milliseconds from one to the next.

@@ -11,8 +11,8 @@ use kernel::Device;
 use kernel::args::{self, Args, Argument};
 use kernel::device::Class;
 
-/// What the stack's arguments take where there is none.
-const KIND: &str = "value only with a network interface of the app's own (--net TAP)";
+/// Why the stack's arguments are refused where there is none.
+const NO_STACK: &str = "only with a network interface of the app's own (--net TAP)";
 
 impl Device for Ip {
     const CLASS: Class = Tap::CLASS;
@@ -31,7 +31,7 @@ impl Device for Ip {
         for name in ARGUMENTS.iter().map(|argument| argument.name) {
             let value: &'static str = args.take(name, Some(""))?;
             if !value.is_empty() {
-                return Err(args::Error::BadValue { name, value, kind: KIND });
+                return Err(args::Error::Invalid { name, value, reason: NO_STACK });
             }
         }
         Ok(None)

@@ -32,7 +32,7 @@
 #[cfg(target_os = "xen")]
 mod getrandom;
 
-use crate::args::Value;
+use crate::args::{Reason, Value};
 use crate::machine;
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher};
@@ -143,17 +143,17 @@ impl fmt::Debug for Seed {
 impl Value for Seed {
     const KIND: &'static str = "key of 64 hexadecimal digits";
 
-    fn parse(text: &'static str) -> Option<Self> {
+    fn parse(text: &'static str) -> Result<Self, Reason> {
         let mut seed = [0; KEY];
         let (pairs, rest) = text.as_bytes().as_chunks::<2>();
         if pairs.len() != KEY || !rest.is_empty() {
-            return None;
+            return Err(Reason::NotOfKind);
         }
         for (byte, pair) in seed.iter_mut().zip(pairs) {
-            let digit = |character: u8| char::from(character).to_digit(16);
+            let digit = |character: u8| char::from(character).to_digit(16).ok_or(Reason::NotOfKind);
             *byte = (digit(pair[0])? << 4 | digit(pair[1])?) as u8;
         }
-        Some(Self(seed))
+        Ok(Self(seed))
     }
 }
 
@@ -322,11 +322,11 @@ mod tests {
     #[test]
     fn seeds_are_64_hexadecimal_digits() {
         let digits = "0f".repeat(32);
-        assert_eq!(Seed::parse(digits.clone().leak()), Some(Seed([15; 32])));
-        assert_eq!(Seed::parse(format!("{digits}0").leak()), None);
-        assert_eq!(Seed::parse(format!("{digits} ").leak()), None);
-        assert_eq!(Seed::parse("0g".repeat(32).leak()), None);
-        assert_eq!(Seed::parse(""), None);
+        assert_eq!(Seed::parse(digits.clone().leak()), Ok(Seed([15; 32])));
+        assert_eq!(Seed::parse(format!("{digits}0").leak()), Err(Reason::NotOfKind));
+        assert_eq!(Seed::parse(format!("{digits} ").leak()), Err(Reason::NotOfKind));
+        assert_eq!(Seed::parse("0g".repeat(32).leak()), Err(Reason::NotOfKind));
+        assert_eq!(Seed::parse(""), Err(Reason::NotOfKind));
     }
 
     #[test]

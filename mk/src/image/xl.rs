@@ -80,9 +80,13 @@ fn arguments(text: &mut String, args: &[Arg]) {
         }
     }
     *text +=
-        "# Every app also takes log=, watchdog= and seed=: extra = \"help\" explains them all.\n";
-    *text += &format!("# Together they may have {COMMAND_LINE} bytes.\n");
-    let sample: Vec<_> = args.iter().map(|arg| format!("{}=...", arg.name)).collect();
+        &format!("# Together they may have {COMMAND_LINE} bytes; extra = \"help\" lists them.\n");
+    // What must be given, or else the first one as an example.
+    let mut required: Vec<_> = args.iter().filter(|arg| arg.default.is_none()).collect();
+    if required.is_empty() {
+        required.extend(args.first());
+    }
+    let sample: Vec<_> = required.iter().map(|arg| format!("{}=...", arg.name)).collect();
     let _ = writeln!(text, "# extra = {}", quote(&sample.join(" ")));
 }
 
@@ -206,7 +210,7 @@ mod tests {
             "#   root=<text>, must be given",
             "# What of your host it is for each device.",
             "pci = [\"any\"]",
-            "# extra = \"port=... root=...\"",
+            "# extra = \"root=...\"",
         ] {
             assert!(text.lines().any(|it| it == line), "no line {line:?} in:\n{text}");
         }

@@ -11,16 +11,16 @@
 //! test(static): args ip=10.0.0.2/24,fd00::2/64 gateway=10.0.0.1
 //! test(static): console-contains "10.0.0.1 answers"
 //! test(prefix): args ip=10.0.0.2
-//! test(prefix): console-contains "argument ip takes a list of dhcp, address/prefix, not 10.0.0.2 "
+//! test(prefix): console-contains "ip=10.0.0.2: not a list of dhcp, address/prefix"
 //! test(prefix): expect exit 2
 //! test(text): args ip=here/24
-//! test(text): console-contains "argument ip takes a list of dhcp, address/prefix, not here/24 "
+//! test(text): console-contains "ip=here/24: not a list of dhcp, address/prefix"
 //! test(text): expect exit 2
 //! test(network): args ip=10.0.0.0/24
-//! test(network): console-contains "argument ip takes a list of dhcp, address/prefix, not 10.0.0.0/24 "
+//! test(network): console-contains "ip=10.0.0.0/24: not a list of dhcp, address/prefix"
 //! test(network): expect exit 2
 //! test(gateway): args ip=10.0.0.2/24 gateway=10.0.0.2
-//! test(gateway): console-contains "argument gateway takes a list of routers on the link, one a version"
+//! test(gateway): console-contains "gateway=10.0.0.2: not a list of routers on the link, one a version"
 //! test(gateway): expect exit 2
 //! test(route): args ip=10.9.0.50/32 gateway=172.31.1.1 stay=yes
 //! test(route): xl vif=["bridge=xenbr1"]

@@ -8,13 +8,13 @@
 //! test(unknown): console-contains "there is no argument oops"
 //! test(malformed): args number=65536
 //! test(malformed): expect exit 2
-//! test(malformed): console-contains "argument number takes a number from 0 to 65535, not 65536"
+//! test(malformed): console-contains "number=65536: not a number from 0 to 65535"
 //! test(seed): args seed=abc
 //! test(seed): expect exit 2
-//! test(seed): console-contains "argument seed takes a key of 64 hexadecimal digits, not abc"
+//! test(seed): console-contains "seed=abc: not a key of 64 hexadecimal digits"
 //! test(log): args log=
 //! test(log): expect exit 2
-//! test(log): console-contains "argument log takes a level"
+//! test(log): console-contains "log=: not a level"
 //! test(most): args text=
 //! test(most): args-fill 1022
 //! test(most): console-contains "xxx number=7 switch=false"

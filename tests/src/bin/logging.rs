@@ -8,7 +8,7 @@
 //! test(bad): args log=loud expected=off
 //! test(bad): expect exit 2
 //! test(bad): no-verdict
-//! test(bad): console-contains "argument log takes a level (off, error, warn, info, debug or trace)"
+//! test(bad): console-contains "log=loud: not a level (off, error, warn, info, debug or trace)"
 
 #![no_std]
 #![no_main]
