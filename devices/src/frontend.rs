@@ -36,6 +36,7 @@ const FASTEST: Duration = Duration::from_millis(50);
 
 /// Reports why a device is not connected to its back end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Error {
     /// The toolstack removed the device before it connected.
     Gone,

@@ -8,6 +8,7 @@ pub const MOST: usize = 1022;
 
 /// Why a command line cannot be taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Unreadable {
     /// It fills the field that it is passed in, so its end may be missing.
     Cut,
@@ -23,6 +24,8 @@ impl fmt::Display for Unreadable {
         })
     }
 }
+
+impl core::error::Error for Unreadable {}
 
 /// Splits a command line into its items, in place.
 ///

@@ -117,6 +117,7 @@ impl Heard {
 
 /// What came over event channels so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stats {
     /// Ports that are open.
     pub open: usize,

@@ -29,6 +29,7 @@ const QUARANTINE: usize = 2048;
 
 /// Why a page cannot be lent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Error {
     /// No memory is left.
     Memory,
@@ -51,8 +52,11 @@ impl fmt::Display for Error {
     }
 }
 
+impl core::error::Error for Error {}
+
 /// What is lent now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stats {
     /// Entries in use.
     pub used: usize,

@@ -61,6 +61,7 @@ pub fn counts() -> Counts {
 
 /// Hypercalls by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Counts {
     /// `event_channel_op`: notifications, once ports are open.
     pub event_channel: u64,

@@ -34,6 +34,8 @@ impl fmt::Display for Broken {
     }
 }
 
+impl core::error::Error for Broken {}
+
 /// The writing end of a byte ring.
 #[derive(Debug)]
 pub struct Producer {

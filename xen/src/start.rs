@@ -62,6 +62,7 @@ pub struct StartInfo<'a> {
 
 /// Why a `start_info` cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Error {
     /// The magic is not that of a 64-bit PV guest.
     Magic,
@@ -86,6 +87,8 @@ impl fmt::Display for Error {
         })
     }
 }
+
+impl core::error::Error for Error {}
 
 /// One bit more than the frames that 52 address bits can name.
 const FRAME_LIMIT: u64 = 1 << 40;

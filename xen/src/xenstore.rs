@@ -32,6 +32,7 @@ const TRIES: u32 = 16;
 
 /// Why xenstore did not do what it was asked to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Error {
     /// This domain has no xenstore.
     Missing,
@@ -63,8 +64,11 @@ impl fmt::Display for Error {
     }
 }
 
+impl core::error::Error for Error {}
+
 /// What came from xenstored so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stats {
     /// Requests that wait for their replies.
     pub waiting: usize,

@@ -163,7 +163,7 @@ impl Bridge {
                     let blank = blank && !fill;
                     // A checksum that was verified is one that stands in the frame.
                     let checksum = if blank { Checksum::Blank } else { Checksum::Complete };
-                    ((), Meta { checksum, ..Meta::default() })
+                    ((), Meta::new(checksum, 0))
                 })
             } else {
                 None

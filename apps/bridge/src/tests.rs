@@ -25,7 +25,7 @@ fn frame(to: [u8; 6], from: [u8; 6], length: usize) -> Vec<u8> {
 }
 
 fn send(net: &End, frame: &[u8], checksum: Checksum) {
-    let meta = Meta { checksum, ..Meta::default() };
+    let meta = Meta::new(checksum, 0);
     net.transmit(frame.len(), |to| (to.copy_from_slice(frame), meta)).unwrap();
     net.flush();
 }

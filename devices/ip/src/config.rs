@@ -209,11 +209,10 @@ impl Settings {
             Some(())
         })?;
         let checksum = args.take("net.csum", Some(true))?;
-        settings.offloads = Offloads {
-            checksum,
-            transmit_large: args.take("net.tso", Some(true))? && checksum,
-            receive_large: args.take("net.gro", Some(true))? && checksum,
-        };
+        settings.offloads = Offloads::NONE;
+        settings.offloads.checksum = checksum;
+        settings.offloads.transmit_large = args.take("net.tso", Some(true))? && checksum;
+        settings.offloads.receive_large = args.take("net.gro", Some(true))? && checksum;
         Ok(settings)
     }
 

@@ -176,7 +176,7 @@ pub(super) fn finish(frame: &mut [u8], blank: bool, segment: u16) -> Meta {
     let at = packet.transport + field;
     if blank {
         put(frame, at, fold(packet.pseudo_header()));
-        return Meta { checksum: Checksum::Blank, segment };
+        return Meta::new(Checksum::Blank, segment);
     }
     put(frame, at, 0);
     let body = frame.get(packet.transport..packet.end).map_or(0, sum);
@@ -497,7 +497,7 @@ mod tests {
     use super::*;
     use std::vec::Vec;
 
-    const COMPLETE: Meta = Meta { checksum: Checksum::Complete, segment: 0 };
+    const COMPLETE: Meta = Meta::new(Checksum::Complete, 0);
 
     /// A UDP datagram over IPv4 with the payload `hi!` and padding behind it.
     fn udp() -> Vec<u8> {
@@ -518,7 +518,7 @@ mod tests {
 
     /// To which UDP port a frame goes.
     fn port(frame: &[u8], checksum: Checksum) -> Option<u16> {
-        match judge(frame, Meta { checksum, segment: 0 }) {
+        match judge(frame, Meta::new(checksum, 0)) {
             Verdict::Udp(port, _) => Some(port),
             _ => None,
         }
@@ -578,10 +578,7 @@ mod tests {
         assert_eq!(segment.payload, frame.len());
         assert_eq!(sequence_of(&frame[HEADER..]), Some(7));
         frame[HEADER + 40 + 12] = 0x40;
-        assert_eq!(
-            judge(&frame, Meta { checksum: Checksum::Verified, segment: 0 }),
-            Verdict::Useless
-        );
+        assert_eq!(judge(&frame, Meta::new(Checksum::Verified, 0)), Verdict::Useless);
     }
 
     #[test]
@@ -606,7 +603,7 @@ mod tests {
             let mut frame = udp();
             (frame[HEADER + 9], frame[HEADER + 20]) = (protocol, kind);
             mend(&mut frame);
-            let trusted = Meta { checksum: Checksum::Verified, segment: 0 };
+            let trusted = Meta::new(Checksum::Verified, 0);
             assert_eq!(judge(&frame, trusted), Verdict::Useless, "{protocol} {kind}");
         }
         // A fragment that is not the last, and one that is not the first.

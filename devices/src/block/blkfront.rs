@@ -67,6 +67,7 @@ fn shown(id: &str) -> String {
 
 /// Reports why a disk cannot be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Error {
     /// The domain has no disk of this name; it has these.
     Missing(String, Vec<String>),
@@ -95,6 +96,7 @@ impl core::error::Error for Error {}
 
 /// Counts what a disk did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stats {
     /// Requests put on the ring.
     pub requests: u64,

@@ -23,6 +23,7 @@ const SECTOR: u32 = 512;
 
 /// Reports why a file cannot be used as a disk.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Error {
     /// The environment names no file for the disk.
     Unnamed(String),

@@ -29,6 +29,7 @@ pub const CLASS: Class = Class {
 
 /// Describes a device as it is now. All of it may change with the next connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Info {
     /// The size of a sector in bytes: a power of two from 512 to 4096. Requests are of whole
     /// sectors.
@@ -47,6 +48,13 @@ pub struct Info {
 }
 
 impl Info {
+    /// Describes a device of `sectors` sectors of `sector_size` bytes that can be written,
+    /// with neither [`flush`](Self::flush) nor [`discard`](Self::discard).
+    #[must_use]
+    pub const fn new(sector_size: u32, sectors: u64) -> Self {
+        Self { sector_size, sectors, read_only: false, flush: false, discard: None, generation: 0 }
+    }
+
     /// Checks that `length` bytes from `sector` on are whole sectors of the device.
     ///
     /// # Errors
@@ -97,6 +105,7 @@ pub struct Discard {
 
 /// Tells why a request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ErrorKind {
     /// The request reaches beyond the end of the device, which may have shrunk.
     OutOfRange,

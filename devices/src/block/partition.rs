@@ -51,6 +51,7 @@ const EXTENDED: [u8; 3] = [0x05, 0x0F, 0x85];
 
 /// Reports why a partition cannot be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Error {
     /// The disk has no partition table.
     NoTable,

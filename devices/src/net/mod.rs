@@ -35,6 +35,7 @@ impl core::fmt::Display for Mac {
 
 /// Describes an interface as it is now. All of it may change with the next connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Info {
     /// The Ethernet address of this side.
     pub mac: Mac,
@@ -67,6 +68,7 @@ pub enum Checksum {
 
 /// Describes a frame besides its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Meta {
     /// The state of its TCP or UDP checksum.
     pub checksum: Checksum,
@@ -76,8 +78,18 @@ pub struct Meta {
     pub segment: u16,
 }
 
+impl Meta {
+    /// Describes a frame with this checksum that stands for segments of `segment` bytes, or
+    /// for itself if that is 0.
+    #[must_use]
+    pub const fn new(checksum: Checksum, segment: u16) -> Self {
+        Self { checksum, segment }
+    }
+}
+
 /// Selects the work that is left to the other side of an interface, as far as it offers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Offloads {
     /// TCP and UDP checksums, in both directions (checksum offload).
     pub checksum: bool,
@@ -85,6 +97,14 @@ pub struct Offloads {
     pub transmit_large: bool,
     /// Received TCP segments may come coalesced, in frames larger than the MTU (GRO).
     pub receive_large: bool,
+}
+
+impl Offloads {
+    /// Leaves everything to the other side.
+    pub const ALL: Self = Self { checksum: true, transmit_large: true, receive_large: true };
+
+    /// Leaves nothing to it.
+    pub const NONE: Self = Self { checksum: false, transmit_large: false, receive_large: false };
 }
 
 impl Default for Offloads {
@@ -108,8 +128,7 @@ impl Default for Offloads {
 ///
 /// /// Takes the interface's arguments, and large segments both ways.
 /// fn configure<N: Offloading>(args: &mut Args) -> Result<N::Settings, args::Error> {
-///     let all = Offloads { checksum: true, transmit_large: true, receive_large: true };
-///     Ok(N::offload(N::configure(args)?, all))
+///     Ok(N::offload(N::configure(args)?, Offloads::ALL))
 /// }
 ///
 /// configure::<xenith::Net>(&mut Args::default())?;

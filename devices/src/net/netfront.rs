@@ -56,6 +56,7 @@ impl fmt::Display for Violation {
 
 /// Reports why an interface cannot be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Error {
     /// The domain has no interface of this number; it has these.
     Missing(String, Vec<String>),
@@ -79,6 +80,7 @@ impl core::error::Error for Error {}
 
 /// Counts what an interface did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stats {
     /// Frames received.
     pub received: u64,

@@ -31,6 +31,7 @@ const LONGEST: usize = 65_535 + HEADER + 4;
 
 /// Reports why a tap cannot be opened.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Error {
     /// The environment names no tap for this interface.
     Unnamed(&'static str),
@@ -74,6 +75,7 @@ impl core::error::Error for Error {}
 
 /// Counts what an interface did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stats {
     /// Frames received.
     pub received: u64,

@@ -51,6 +51,7 @@ pub(crate) const FAULT: u8 = 139;
 
 /// Where memory went, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stats {
     /// What the machine has.
     pub total: usize,

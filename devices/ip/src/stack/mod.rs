@@ -118,8 +118,11 @@ fn moment(instant: Instant) -> Moment {
 }
 
 /// Smaller frames than any IPv4 network has are not worth the care (RFC 791).
-const fn sane(info: Info) -> Info {
-    Info { mtu: if info.mtu < 576 { 576 } else { info.mtu }, ..info }
+const fn sane(mut info: Info) -> Info {
+    if info.mtu < 576 {
+        info.mtu = 576;
+    }
+    info
 }
 
 fn duration(duration: Duration) -> smoltcp::time::Duration {

@@ -1,7 +1,7 @@
 //! A disk in memory that counts, and remembers what was done to it.
 
 use core::cell::{Cell, RefCell};
-use devices::block::{Block, Discard, ErrorKind, Info};
+use devices::block::{Block, ErrorKind, Info};
 use std::rc::Rc;
 use std::vec::Vec;
 
@@ -61,14 +61,12 @@ impl Block for Disk {
     type Error = ErrorKind;
 
     fn info(&self) -> Info {
-        Info {
-            sector_size: self.size as u32,
-            sectors: (self.bytes.borrow().len() / self.size) as u64,
-            read_only: self.read_only.get(),
-            flush: self.flush.get(),
-            discard: None::<Discard>,
-            generation: 1,
-        }
+        let sectors = self.bytes.borrow().len() / self.size;
+        let mut info = Info::new(self.size as u32, sectors as u64);
+        info.read_only = self.read_only.get();
+        info.flush = self.flush.get();
+        info.generation = 1;
+        info
     }
 
     async fn read(&self, sector: u64, to: &mut [u8]) -> Result<(), ErrorKind> {

@@ -21,6 +21,8 @@ impl fmt::Display for Broken {
     }
 }
 
+impl core::error::Error for Broken {}
+
 /// Writes some of `bytes` and returns how many; 0 means that there is no room now.
 ///
 /// # Errors
