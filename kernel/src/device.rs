@@ -33,19 +33,20 @@ pub struct Xl {
 /// # use xenith_kernel as xenith;
 /// use core::convert::Infallible;
 /// use xenith::Device;
+/// use xenith::device::Class;
 /// use xenith::args::{self, Args, Argument};
 /// use xenith::task::block_on;
 ///
-/// /// A dice with as many sides as the argument `sides` says.
+/// /// A die with as many sides as the argument `sides` says.
 /// struct Dice(u64);
 ///
 /// impl Device for Dice {
-///     const CLASS: &'static str = "dice";
+///     const CLASS: Class = Class { name: "dice", xl: None };
 ///     const ARGUMENTS: &'static [Argument] = &[Argument {
 ///         name: "sides",
 ///         kind: <u64 as args::Value>::KIND,
 ///         default: Some("6"),
-///         help: &["How many sides the dice has"],
+///         help: &["The number of sides."],
 ///     }];
 ///
 ///     type Settings = u64;
