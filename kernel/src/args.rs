@@ -31,7 +31,7 @@ use core::fmt;
 /// The number of arguments that one start may have.
 pub const MAX: usize = 32;
 
-/// Why the command line cannot be used.
+/// Says why the command line cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
@@ -82,10 +82,10 @@ impl From<Unreadable> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::NotText => f.write_str("an argument is not UTF-8"),
+            Self::NotText => f.write_str("an argument is not UTF-8 text"),
             Self::Unreadable(why) => why.fmt(f),
             Self::NoValue(item) => write!(f, "argument {item} is not of the form key=value"),
-            Self::TooMany => write!(f, "there are more than {MAX} arguments"),
+            Self::TooMany => write!(f, "more than {MAX} arguments are given"),
             Self::Twice(name) => write!(f, "argument {name} is given twice"),
             Self::Unknown(name) => write!(f, "there is no argument {name}"),
             Self::Missing(name) => write!(f, "argument {name} must be given"),

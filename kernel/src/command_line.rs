@@ -6,7 +6,7 @@ use core::fmt;
 /// the 0 at the end, as one that fills it may have been cut by who wrote it there.
 pub const MOST: usize = 1022;
 
-/// Why a command line cannot be taken apart.
+/// Says why a command line cannot be split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unreadable {
@@ -19,8 +19,10 @@ pub enum Unreadable {
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Cut => "the arguments have more than 1022 bytes, which a domain cannot be given",
-            Self::Unfinished => "the arguments end inside a quote or after a backslash",
+            Self::Cut => {
+                "the arguments have more than 1022 bytes, the most that a domain can be given"
+            }
+            Self::Unfinished => "the arguments end inside a quotation or after a backslash",
         })
     }
 }

@@ -115,7 +115,7 @@ impl Heard {
     }
 }
 
-/// What came over event channels so far.
+/// Counts open ports and events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -150,8 +150,8 @@ impl Events {
 }
 
 impl Port {
-    /// Takes charge of a port that Xen or the domain builder made. Nothing when
-    /// the number cannot be a port, is open already, or [`OPEN`] are.
+    /// Takes ownership of a port that Xen or the domain builder made. Returns `None` if the
+    /// number cannot be a port or is open already, or if [`OPEN`] ports are open.
     #[must_use]
     pub fn adopt(number: PortNumber) -> Option<Self> {
         let domain = crate::domain();
@@ -167,7 +167,7 @@ impl Port {
         Some(Self { number })
     }
 
-    /// Makes a new port, which domain `remote` may bind to.
+    /// Allocates an unbound port, to which domain `remote` may bind (`EVTCHNOP_alloc_unbound`).
     ///
     /// # Errors
     /// `ENOSPC` when no more ports may be open.
@@ -180,13 +180,13 @@ impl Port {
         })
     }
 
-    /// The number that hypercalls know it by.
+    /// Returns its number.
     #[must_use]
     pub const fn number(&self) -> PortNumber {
         self.number
     }
 
-    /// Makes the other end pending.
+    /// Notifies the other end (`EVTCHNOP_send`).
     ///
     /// # Errors
     /// `EINVAL` when the other end is gone.
@@ -194,7 +194,7 @@ impl Port {
         event_channel_op_send(self.number)
     }
 
-    /// Takes no more events: for a peer that broke the protocol (rule R7).
+    /// Ignores all further events: for a peer that violated the protocol (rule R7).
     pub fn mask(&self) {
         let events = crate::domain().events;
         events.heard.set(self.number, false);
@@ -202,13 +202,13 @@ impl Port {
         open.iter_mut().filter(|port| port.number == self.number).for_each(|it| it.ignored = true);
     }
 
-    /// Whether the other end is there, and not closed or never bound.
+    /// Returns whether the other end is bound.
     #[must_use]
     pub fn is_bound(&self) -> bool {
         event_channel_op_status(self.number).unwrap_or(false)
     }
 
-    /// Wakes those who wait, as an event does: for events that were lost (rule E7).
+    /// Wakes all waiters as an event would, to recover from a lost event (rule E7).
     pub fn wake(&self) {
         crate::domain().events.waiting(self.number).wake();
     }
@@ -326,7 +326,7 @@ pub fn wait_until(deadline: u64) {
     scan();
 }
 
-/// What came so far.
+/// Returns what was counted so far.
 #[must_use]
 pub fn stats() -> Stats {
     let domain = crate::domain();

@@ -1,16 +1,15 @@
 //! The grant table (`public/grant_table.h`, version 1): which pages of ours
 //! another domain may use.
 //!
-//! A page is lent in one of two ways, each a type that owns its pages:
-//! [`Shown`] to be read by the peer, so that bytes may lie in it as in any slice
-//! of ours, and [`Shared`] to be written too, so that bytes are only ever copied
-//! in and out. A lent page costs two stores and no hypercall, and drivers lend
-//! theirs once a connection and use them again and again.
+//! Two types own granted pages. [`Shown`] holds read-only grants: the peer cannot write, so
+//! the bytes are an ordinary slice here. [`Shared`] holds read-write grants: the peer may
+//! write at any time, so bytes are only copied in and out. Granting a page costs two stores
+//! and no hypercall; drivers grant their pages once per connection and reuse them.
 //!
-//! Lending ends when the value is dropped. If the peer still uses a page then,
-//! it goes into quarantine together with its reference, is tried again later,
-//! and is never used for anything else meanwhile (rule G4). When too much is in
-//! there, nothing more is lent (rule G5).
+//! Dropping the value revokes the grants. A page that the peer still has mapped goes into
+//! quarantine together with its reference: revoking is retried later, and the page is not used
+//! for anything else meanwhile (rule G4). While the quarantine is full, no further page
+//! is granted (rule G5).
 
 use crate::hypercall::{grant_table_op_query_size, grant_table_op_setup_table, virt_to_mfn};
 pub use crate::ids::GrantRef;
@@ -27,34 +26,39 @@ use core::fmt;
 /// with full rings.
 const QUARANTINE: usize = 2048;
 
-/// Why a page cannot be lent.
+/// Says why a page cannot be granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
-    /// No memory is left.
+    /// There is no memory for the pages or for the table.
     Memory,
-    /// The grant table is full and may not grow.
+    /// The grant table is full and has the most frames that Xen allows.
     Full,
-    /// Too many pages are in quarantine because a peer does not give them back.
+    /// The quarantine is full: other domains still use too many pages that were revoked.
     Quarantine,
-    /// Xen refuses to make the table.
+    /// Xen refused to set up the table.
     Refused(Errno),
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Memory => f.write_str("there is no memory for pages to share"),
-            Self::Full => f.write_str("the grant table is full"),
-            Self::Quarantine => f.write_str("other domains do not give back too many pages"),
-            Self::Refused(errno) => write!(f, "Xen does not set up the grant table: {errno}"),
+            Self::Memory => f.write_str("out of memory for pages to grant"),
+            Self::Full => f.write_str(
+                "the grant table is full: Xen allows no more frames (see gnttab_max_frames)",
+            ),
+            Self::Quarantine => f.write_str(
+                "too many granted pages are still in use by other domains; \
+                 no more are granted until some come back",
+            ),
+            Self::Refused(errno) => write!(f, "Xen refused to set up the grant table: {errno}"),
         }
     }
 }
 
 impl core::error::Error for Error {}
 
-/// What is lent now.
+/// Counts grants, as of now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -62,7 +66,7 @@ pub struct Stats {
     pub used: usize,
     /// Entries that are free without making the table longer.
     pub free: usize,
-    /// Pages that should have come back and did not.
+    /// Pages that were revoked while the peer still had them mapped.
     pub quarantine: usize,
 }
 
@@ -158,7 +162,7 @@ impl Table {
     }
 }
 
-/// What is lent now.
+/// Returns how many grants there are now.
 #[must_use]
 pub fn stats() -> Stats {
     let table = crate::domain().grants.lock();
@@ -238,7 +242,8 @@ fn pieces(mut at: usize, length: usize) -> impl Iterator<Item = (usize, usize, u
     })
 }
 
-/// Pages that a peer may read and write. Bytes are copied in and out.
+/// Owns pages granted to a peer for reading and writing. Bytes are only copied in and out, as
+/// the peer may write at any time.
 #[derive(Debug)]
 pub struct Shared {
     lent: Lent,
@@ -246,7 +251,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Lends `count` pages of zeros to domain `peer`.
+    /// Grants `count` zeroed pages to domain `peer`.
     ///
     /// # Errors
     /// See [`Error`].
@@ -262,13 +267,13 @@ impl Shared {
         Ok(Self { lent, pages })
     }
 
-    /// The first page.
+    /// Returns the first page.
     #[must_use]
     pub fn page(&self) -> &SharedPage {
         &self.pages[0]
     }
 
-    /// All pages.
+    /// Returns all pages.
     #[must_use]
     pub fn pages(&self) -> &[SharedPage] {
         &self.pages
@@ -292,27 +297,27 @@ impl Shared {
         }
     }
 
-    /// The grant references of the pages, by which the peer knows them.
+    /// Returns the grant references of the pages, in order.
     #[must_use]
     pub fn references(&self) -> &[GrantRef] {
         &self.lent.references
     }
 
-    /// The first page's.
+    /// Returns the first page's grant reference.
     #[must_use]
     pub fn reference(&self) -> GrantRef {
         self.lent.references[0]
     }
 }
 
-/// Pages that a peer may only read (rule G3), one after the other.
+/// Owns pages granted to a peer read-only (rule G3). They are contiguous in virtual memory.
 #[derive(Debug)]
 pub struct Shown {
     lent: Lent,
 }
 
 impl Shown {
-    /// Shows `count` pages of zeros to domain `peer`.
+    /// Grants `count` zeroed pages to domain `peer`, read-only.
     ///
     /// # Errors
     /// See [`Error`].
@@ -320,20 +325,20 @@ impl Shown {
         Lent::new(peer, GTF_READONLY, count).map(|lent| Self { lent })
     }
 
-    /// What they hold.
+    /// Returns the bytes of the pages.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         self.lent.pages.as_ref().map_or(&[], Pages::bytes)
     }
 
-    /// What they hold, to be changed: the peer sees that at once, and should
-    /// not be asked to read while it happens.
+    /// Returns the bytes of the pages for writing. The peer sees changes at once; do not ask it
+    /// to read before they are complete.
     #[must_use]
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         self.lent.pages.as_mut().map_or(&mut [], Pages::bytes_mut)
     }
 
-    /// The grant references of the pages, by which the peer knows them.
+    /// Returns the grant references of the pages, in order.
     #[must_use]
     pub fn references(&self) -> &[GrantRef] {
         &self.lent.references

@@ -60,7 +60,7 @@ pub struct StartInfo<'a> {
     pub cmd_line: &'a [u8],
 }
 
-/// Why a `start_info` cannot be used.
+/// Says why a `start_info` cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {

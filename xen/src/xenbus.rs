@@ -28,10 +28,11 @@ pub struct Number {
     default: u64,
 }
 
-/// Reads a number. A node that is missing, no number or out of `range` is `default`.
+/// Reads a decimal number (rule X8). Yields `default` if the node is missing, is no number or
+/// is out of `range`.
 ///
 /// # Errors
-/// Those of xenstore itself.
+/// When xenstore fails: see [`Error`].
 pub fn read_number(path: &str, range: RangeInclusive<u64>, default: u64) -> Number {
     Number { reply: xenstore::read(path), range, default }
 }
@@ -52,13 +53,13 @@ impl Future for Number {
 /// The state that stands at `path`; a missing one is [`XenbusState::Unknown`].
 ///
 /// # Errors
-/// Those of xenstore itself.
+/// When xenstore fails: see [`Error`].
 pub fn read_state(path: &str) -> impl Future<Output = Result<XenbusState, Error>> + use<> {
     let number = read_number(path, 0..=u64::MAX, 0);
     async move { number.await.map(XenbusState::from_number) }
 }
 
-/// This domain's end of a device: its folder, and the back end's.
+/// The front end's view of a device: its xenstore directory, and the back end's.
 #[derive(Debug)]
 pub struct Frontend {
     path: String,
@@ -83,25 +84,25 @@ impl Frontend {
         Ok(Self { path, backend, peer, watch })
     }
 
-    /// The domain of the back end (rule G7).
+    /// Returns the domain of the back end, as read at connect (rule G7).
     #[must_use]
     pub const fn peer(&self) -> DomId {
         self.peer
     }
 
-    /// The path of the back end's folder.
+    /// Returns the path of the back end's directory.
     #[must_use]
     pub fn backend(&self) -> &str {
         &self.backend
     }
 
-    /// The path of `name` in our folder.
+    /// Returns the path of node `name` in our directory.
     #[must_use]
     pub fn ours(&self, name: &str) -> String {
         format!("{}/{name}", self.path)
     }
 
-    /// The path of `name` in the back end's folder.
+    /// Returns the path of node `name` in the back end's directory.
     #[must_use]
     pub fn theirs(&self, name: &str) -> String {
         format!("{}/{name}", self.backend)
@@ -111,7 +112,7 @@ impl Frontend {
     /// be, and what stands for one that is missing, no number, or more than that.
     ///
     /// # Errors
-    /// Those of xenstore itself.
+    /// When xenstore fails: see [`Error`].
     pub async fn numbers<const N: usize>(
         &self,
         wanted: [(&str, u64, u64); N],
@@ -128,7 +129,7 @@ impl Frontend {
     /// Announces our state.
     ///
     /// # Errors
-    /// Those of xenstore.
+    /// When xenstore fails: see [`Error`].
     pub fn announce(&self, state: XenbusState) -> Done {
         xenstore::write(&self.ours("state"), format!("{}", state as u32).as_bytes())
     }
@@ -138,7 +139,7 @@ impl Frontend {
     /// there is no need for a transaction, which any other change may make collide.
     ///
     /// # Errors
-    /// Those of xenstore; the state is as it was then.
+    /// When xenstore fails: see [`Error`]. The state is then unchanged.
     pub async fn announce_with(
         &self,
         state: XenbusState,
@@ -158,7 +159,7 @@ impl Frontend {
     /// The back end's state now.
     ///
     /// # Errors
-    /// Those of xenstore itself.
+    /// When xenstore fails: see [`Error`].
     pub async fn state(&self) -> Result<XenbusState, Error> {
         read_state(&self.theirs("state")).await
     }
@@ -167,16 +168,16 @@ impl Frontend {
     /// same one again, as it does when other nodes of its folder are new.
     ///
     /// # Errors
-    /// Those of xenstore itself.
+    /// When xenstore fails: see [`Error`].
     pub const fn changed(&self) -> Changed<'_> {
         self.watch.changed()
     }
 
-    /// Waits until `accept` likes the back end's state. It is asked at once, and
+    /// Waits until `accept` returns true for the back end's state. It is called at once, and
     /// whenever the state may have changed.
     ///
     /// # Errors
-    /// Those of xenstore itself.
+    /// When xenstore fails: see [`Error`].
     pub async fn wait_until(
         &self,
         accept: &dyn Fn(XenbusState) -> bool,
@@ -190,11 +191,11 @@ impl Frontend {
         }
     }
 
-    /// Whether this is still the device that stands at our path: after a hot
-    /// unplug and plug, or a new driver domain, it is another one.
+    /// Returns whether our path still names the same back end. After an unplug and a replug, or
+    /// with a new driver domain, it names another one.
     ///
     /// # Errors
-    /// Those of xenstore itself.
+    /// When xenstore fails: see [`Error`].
     pub async fn is_current(&self) -> Result<bool, Error> {
         match xenstore::read(&self.ours("backend")).await {
             Ok(backend) => Ok(backend == self.backend.as_bytes()),

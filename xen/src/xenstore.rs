@@ -27,26 +27,26 @@ use core::task::{Context, Poll};
 pub use wire::number;
 use wire::{Assembler, Header};
 
-/// How often a transaction that collided is tried (rule X11).
+/// The number of tries of a transaction that collides (rule X11).
 const TRIES: u32 = 16;
 
-/// Why xenstore did not do what it was asked to.
+/// Says why a xenstore request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
     /// This domain has no xenstore.
     Missing,
-    /// The daemon broke the protocol: it is not used any more.
+    /// xenstored violated the protocol; it is not used any more.
     Broken,
-    /// The daemon refuses, and why.
+    /// xenstored answered with an error (`XS_ERROR`).
     Refused(Errno),
-    /// A path, or a path with its value, is longer than a message.
+    /// A path, or a path with its value, exceeds the 4096 bytes of a message (rule X1).
     TooLong,
-    /// The reply makes no sense.
+    /// The reply is malformed.
     BadReply,
-    /// Others were faster, again and again.
+    /// A transaction collided with others in each of its tries (rule X11).
     Collision,
-    /// The daemon does not answer. For callers, as nothing here has a clock.
+    /// xenstored did not answer in time. Only callers with a clock report it.
     Silent,
 }
 
@@ -54,11 +54,11 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("this domain has no xenstore"),
-            Self::Broken => f.write_str("xenstored broke the protocol"),
-            Self::Refused(errno) => write!(f, "xenstored refuses: {errno}"),
-            Self::TooLong => f.write_str("a xenstore path or value is too long"),
-            Self::BadReply => f.write_str("xenstored's reply makes no sense"),
-            Self::Collision => f.write_str("a xenstore transaction collides again and again"),
+            Self::Broken => f.write_str("xenstored violated the protocol"),
+            Self::Refused(errno) => write!(f, "xenstored refused the request: {errno}"),
+            Self::TooLong => f.write_str("a xenstore path with its value has more than 4096 bytes"),
+            Self::BadReply => f.write_str("xenstored sent a malformed reply"),
+            Self::Collision => f.write_str("a xenstore transaction kept colliding with others"),
             Self::Silent => f.write_str("xenstored does not answer"),
         }
     }
@@ -66,7 +66,7 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
-/// What came from xenstored so far.
+/// Counts requests, watches and stray messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -316,21 +316,23 @@ pub fn attach(page: SharedPage, port: PortNumber) {
     crate::domain().store.lock().page = Some((page, port));
 }
 
-/// What came so far.
+/// Returns the state of the connection to xenstored.
 #[must_use]
 pub fn stats() -> Stats {
     let client = crate::domain().store.lock();
     Stats { waiting: client.waiting.len(), watches: client.watches.len(), dropped: client.dropped }
 }
 
-/// A request: a future of its reply. It goes out when it or any other is first awaited, or
-/// when it is dropped, which abandons the reply; so those that are made before one of them
-/// is awaited go out together, in this order, with one notification.
+/// A pending xenstore request; awaiting it yields the reply.
 ///
-/// Requests are types and not `async fn`s, which would put a state and its clean-up into
-/// the code of everyone who awaits one.
+/// Creating one only queues it. The queue is sent, in order and with one notification, as soon
+/// as any request is polled or dropped. Dropping a request does not cancel it: it is sent and
+/// its reply is discarded.
+///
+/// Requests are types and not `async fn`s, which would put a state machine and its clean-up
+/// into the code of every caller.
 #[derive(Debug)]
-#[must_use = "a request that is not awaited is abandoned"]
+#[must_use = "the reply of a request that is not awaited is discarded"]
 pub struct Reply(Result<u32, Error>);
 
 impl Future for Reply {
@@ -368,7 +370,7 @@ impl Drop for Reply {
 
 /// A request whose reply says that it is done, and nothing else.
 #[derive(Debug)]
-#[must_use = "a request that is not awaited is abandoned"]
+#[must_use = "the reply of a request that is not awaited is discarded"]
 pub struct Done(Reply);
 
 impl Future for Done {
@@ -474,7 +476,7 @@ pub async fn set_permissions(path: &str, permissions: &[&str]) -> Result<(), Err
 /// The folder of domain `domain`, such as `/local/domain/7`.
 ///
 /// # Errors
-/// Those of xenstore itself.
+/// When xenstore fails: see [`Error`].
 pub async fn domain_path(domain: DomId) -> Result<String, Error> {
     let path = request(Kind::GetDomainPath, 0, &[alloc::format!("{domain}\0").as_bytes()]).await?;
     let path = path.strip_suffix(b"\0").unwrap_or(&path);
