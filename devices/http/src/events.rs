@@ -1,9 +1,39 @@
 //! Server-sent events: `text/event-stream`, which a page reads by `EventSource` (WHATWG HTML,
 //! section 9.2).
+//!
+//! ```
+//! use core::time::Duration;
+//! use xenith_http::events::{Event, Events};
+//! use xenith_http::{Error, Exchange};
+//!
+//! /// Says once a second how often it did.
+//! async fn count(exchange: &mut Exchange<'_>) -> Result<(), Error> {
+//!     let mut events = Events::begin(exchange).await?;
+//!     for number in 0_u64.. {
+//!         events.send(&Event::new(&number.to_string())).await?;
+//!         let second = kernel::time::sleep(Duration::from_secs(1));
+//!         if events.wait(second).await?.is_none() {
+//!             break;
+//!         }
+//!     }
+//!     events.finish().await
+//! }
+//! # use xenith_kernel as kernel;
+//! # fn is_handler(_: impl xenith_http::Handler) {}
+//! # is_handler(count);
+//! ```
 
-use super::Request;
+use super::pool::Doing;
+use super::sink::Sink;
+use super::{Error, Exchange, Method, Request, Status};
 use core::fmt;
+use core::pin::pin;
 use core::time::Duration;
+use embedded_io_async::Write as _;
+
+/// How often a stream on which nothing else is sent has a comment, so that who is between
+/// takes it for alive, and a client that is gone is found out.
+const ALIVE: Duration = Duration::from_secs(15);
 
 /// An event, or what else a stream of them may hold.
 ///
@@ -81,6 +111,66 @@ impl fmt::Display for Event<'_> {
             rest = end.and(after);
         }
         f.write_str("\n")
+    }
+}
+
+/// A stream of events that has begun.
+#[derive(Debug)]
+pub struct Events<'e, 'a> {
+    sink: Sink<'e, 'a>,
+    /// Nobody reads it: the request is HEAD.
+    silent: bool,
+}
+
+impl<'e, 'a> Events<'e, 'a> {
+    /// Responds with a stream of events.
+    ///
+    /// # Errors
+    /// As of [`Exchange::stream`].
+    pub async fn begin(exchange: &'e mut Exchange<'a>) -> Result<Self, Error> {
+        let silent = exchange.request().method() == Method::Head;
+        let fields = [("Content-Type", "text/event-stream"), ("Cache-Control", "no-store")];
+        Ok(Self { sink: exchange.stream(Status::OK, &fields, None).await?, silent })
+    }
+
+    /// Sends an event.
+    ///
+    /// # Errors
+    /// Those of the connection, as when the page was left; [`Status::INTERNAL`] for a name or
+    /// id with which it would be another.
+    pub async fn send(&mut self, event: &Event<'_>) -> Result<(), Error> {
+        self.sink.print(format_args!("{event}")).await?;
+        self.sink.flush().await
+    }
+
+    /// Waits for what is to be sent next, and sends comments meanwhile that keep the connection
+    /// alive. `None` when the server ends, and for HEAD: then the handler is to return.
+    ///
+    /// # Errors
+    /// Those of the connection, as when the page was left.
+    pub async fn wait<F: Future>(&mut self, next: F) -> Result<Option<F::Output>, Error> {
+        let mut next = pin!(next);
+        let place = self.sink.exchange().place;
+        while !self.silent {
+            match place.wait(Doing::Open, ALIVE, next.as_mut()).await {
+                Some(next) => return Ok(Some(next)),
+                None if place.leaves() => break,
+                None => {
+                    self.sink.print(format_args!(":\n\n")).await?;
+                    self.sink.flush().await?;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Ends the stream. A page connects again, unless it is told otherwise by an event of the
+    /// app's own.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn finish(self) -> Result<(), Error> {
+        self.sink.finish().await
     }
 }
 

@@ -3,10 +3,12 @@
 use super::body::Body;
 use super::head::{Method, Request, Version};
 use super::pace::Pace;
+use super::pool::Place;
 use super::response::{Asked, Content, Head, Progress, Window, is_empty, put};
 use super::upgrade::Upgraded;
-use super::{Error, Status, date};
+use super::{Collected, Error, Status, date};
 use core::cell::Cell;
+use core::fmt;
 use core::net::SocketAddr;
 
 /// Answers requests.
@@ -70,6 +72,8 @@ pub struct Exchange<'a> {
     pub(super) pace: Pace,
     /// The server ends: there are no more requests on this connection.
     pub(super) closing: &'a Cell<bool>,
+    /// Where it is told that, and to wait for what comes late.
+    pub(super) place: &'a Place,
 }
 
 impl<'a> Exchange<'a> {
@@ -175,11 +179,65 @@ impl<'a> Exchange<'a> {
     /// As of [`respond`](Self::respond); [`Status::BAD_REQUEST`] where the request has a body
     /// that was not read, or comes from a client of HTTP/1.0.
     pub async fn upgrade(&mut self, fields: &[(&str, &str)]) -> Result<Upgraded<'_, 'a>, Error> {
+        self.switch(fields).await?;
+        Ok(Upgraded::new(&mut self.body, self.pace))
+    }
+
+    /// Responds with 101, after which the connection is another protocol's.
+    pub(super) async fn switch(&mut self, fields: &[(&str, &str)]) -> Result<(), Error> {
         if !self.body.is_over() || self.request.version() != Version::Http11 {
             return Err(Error::Request(Status::BAD_REQUEST));
         }
         self.begin(Status::SWITCHING_PROTOCOLS, fields, None).await?;
         (self.keep, self.progress.done) = (false, true);
-        Ok(Upgraded::new(&mut self.body, self.pace))
+        Ok(())
     }
+
+    /// Collects a body of this media type. One of another, or that is longer, is refused, and
+    /// there is `None`.
+    pub(super) async fn collect_as(
+        &mut self,
+        kind: &str,
+        limit: usize,
+    ) -> Result<Option<Collected<'a>>, Error> {
+        let field = self.request.field("Content-Type").unwrap_or_default();
+        if !is_kind(field, kind) {
+            let status = Status(415);
+            self.explain(status, format_args!("the body is to be of the type {kind}")).await?;
+            return Ok(None);
+        }
+        match self.body.collect(limit).await {
+            Ok(all) => Ok(Some(all)),
+            Err(Error::Request(Status::TOO_LARGE)) => {
+                let why = format_args!("the body is to have no more than {limit} bytes");
+                self.explain(Status::TOO_LARGE, why).await?;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Responds with a line of text.
+    pub(super) async fn explain(
+        &mut self,
+        status: Status,
+        why: fmt::Arguments<'_>,
+    ) -> Result<(), Error> {
+        let fields = [("Content-Type", "text/plain; charset=utf-8")];
+        let mut sink = self.stream(status, &fields, None).await?;
+        sink.print(why).await?;
+        sink.print(format_args!(".\n")).await?;
+        sink.finish().await
+    }
+}
+
+/// Whether the value of a field Content-Type says that it is of this media type, or of one
+/// that is built on it (`application/problem+json`; RFC 6839).
+fn is_kind(field: &[u8], kind: &str) -> bool {
+    let end = field.iter().position(|&byte| byte == b';').unwrap_or(field.len());
+    let found = field[..end].trim_ascii();
+    let sub = kind.split_once('/').map_or(kind, |(_, sub)| sub).as_bytes();
+    let built = found.iter().rposition(|&byte| byte == b'+').map(|at| &found[at + 1..]);
+    found.eq_ignore_ascii_case(kind.as_bytes())
+        || built.is_some_and(|suffix| suffix.eq_ignore_ascii_case(sub))
 }

@@ -1,5 +1,6 @@
 //! Forms: `application/x-www-form-urlencoded`, in bodies and queries (WHATWG URL, section 5).
 
+use super::{Collected, Error, Exchange};
 use alloc::borrow::Cow;
 
 /// What a browser says a form is, unless it holds files.
@@ -20,4 +21,45 @@ pub fn pairs(
     text: &(impl AsRef<[u8]> + ?Sized),
 ) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     form_urlencoded::parse(text.as_ref())
+}
+
+/// The form in the body of a request.
+#[derive(Debug)]
+pub struct Form<'a>(Collected<'a>);
+
+impl Form<'_> {
+    /// Iterates over its names and values, as [`pairs`] does.
+    pub fn pairs(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        pairs(&*self.0)
+    }
+
+    /// The first value of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.pairs().find(|(found, _)| found == name).map(|(_, value)| value)
+    }
+}
+
+/// Reads the body of a request as a form, of at most `limit` bytes.
+///
+/// Where that cannot be, the request is answered and there is `None`: by 415 for another type
+/// than [`TYPE`], by 413 for a longer body.
+///
+/// ```
+/// # use xenith_http::{Error, Exchange, Status, form};
+/// async fn sign(exchange: &mut Exchange<'_>) -> Result<(), Error> {
+///     let Some(form) = form::read(exchange, 4096).await? else { return Ok(()) };
+///     let name = form.get("name").unwrap_or_default();
+///     exchange.respond(Status::OK, &[("Content-Type", "text/plain")], name.as_bytes()).await
+/// }
+/// ```
+///
+/// # Errors
+/// Those of the connection, and of [`Body::collect`](super::Body::collect) where there is no
+/// memory.
+pub async fn read<'a>(
+    exchange: &mut Exchange<'a>,
+    limit: usize,
+) -> Result<Option<Form<'a>>, Error> {
+    Ok(exchange.collect_as(TYPE, limit).await?.map(Form))
 }

@@ -1,10 +1,12 @@
 //! JSON (RFC 8259) by serde.
 //!
-//! It is read by `serde_json`, with the heap and without the standard library:
+//! It is read and written by `serde_json`, with the heap and without the standard library:
 //! `serde-json-core`, which needs no heap, reads no text that has escapes in it, says of an
 //! error not where it is, and ends the machine by a panic for types that it does not know.
 
+use super::{Error, Exchange, Status};
 use core::fmt;
+use serde_core::Serialize;
 use serde_core::de::DeserializeOwned;
 
 /// How deep arrays and objects may lie in each other. A type that holds itself is read by a
@@ -46,6 +48,67 @@ impl fmt::Display for Wrong {
 }
 
 impl core::error::Error for Wrong {}
+
+/// The media type of JSON.
+pub const TYPE: &str = "application/json";
+
+/// Reads the body of a request as a `T`, of at most `limit` bytes.
+///
+/// Where that cannot be, the request is answered and there is `None`: by 415 for another
+/// type than `application/json` or one that ends in `+json`, by 413 for a longer body, and by
+/// 400 for what [`parse`] refuses, with a line that says what is wrong and where.
+///
+/// ```
+/// # use xenith_http::{Error, Exchange, Status, json};
+/// async fn sum(exchange: &mut Exchange<'_>) -> Result<(), Error> {
+///     let Some(numbers) = json::read::<Vec<u32>>(exchange, 4096).await? else { return Ok(()) };
+///     let sum: u64 = numbers.iter().map(|&number| u64::from(number)).sum();
+///     json::respond(exchange, Status::OK, &sum).await
+/// }
+/// ```
+///
+/// What a `T` takes of the heap is not counted: it is a few times the length of the text for
+/// most types, up to some dozen for lists of lists, and `limit` bounds it.
+///
+/// # Errors
+/// Those of the connection, and of [`Body::collect`](super::Body::collect) where there is no
+/// memory.
+pub async fn read<T: DeserializeOwned>(
+    exchange: &mut Exchange<'_>,
+    limit: usize,
+) -> Result<Option<T>, Error> {
+    let Some(text) = exchange.collect_as(TYPE, limit).await? else { return Ok(None) };
+    match parse(&text) {
+        Ok(value) => Ok(Some(value)),
+        Err(wrong) => {
+            drop(text);
+            exchange
+                .explain(Status::BAD_REQUEST, format_args!("the JSON is wrong: {wrong}"))
+                .await?;
+            Ok(None)
+        }
+    }
+}
+
+/// Responds with `value` as JSON.
+///
+/// It is made in memory as a whole: [stream](Exchange::stream) what may be long.
+///
+/// # Errors
+/// Those of the connection; [`Status::UNAVAILABLE`] while memory is low;
+/// [`Status::INTERNAL`] for a value that JSON has no form for, as a map whose keys are no
+/// texts.
+pub async fn respond<T: Serialize + ?Sized>(
+    exchange: &mut Exchange<'_>,
+    status: Status,
+    value: &T,
+) -> Result<(), Error> {
+    if kernel::memory::is_low() {
+        return Err(Error::Request(Status::UNAVAILABLE));
+    }
+    let text = serde_json::to_vec(value).map_err(|_| Error::Request(Status::INTERNAL))?;
+    exchange.respond(status, &[("Content-Type", TYPE)], &text).await
+}
 
 /// Reads a text as a `T`.
 ///

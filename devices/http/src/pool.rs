@@ -66,6 +66,8 @@ pub(super) enum Doing {
     Ending,
     /// It waits for the rest of a head.
     Head,
+    /// It waits for what may come late: a message of a WebSocket, an event.
+    Open,
     /// It serves a request.
     Work,
 }
@@ -196,7 +198,7 @@ impl Pool {
             Doing::Ending | Doing::Head => {
                 !seat.told && now.saturating_duration_since(seat.since) >= SLOW
             }
-            Doing::Work => false,
+            Doing::Open | Doing::Work => false,
         });
         let Some(worst) = worst.min_by_key(|seat| (seat.doing, seat.since)) else { return false };
         self.tell(worst);
@@ -208,7 +210,7 @@ impl Pool {
     pub(super) fn close(&self) {
         self.closing.set(true);
         for seat in self.seats.borrow_mut().iter_mut().flatten() {
-            if seat.doing == Doing::Idle {
+            if matches!(seat.doing, Doing::Idle | Doing::Open) {
                 self.tell(seat);
             }
         }
@@ -291,7 +293,7 @@ impl Place {
                 }
                 seat.told
             });
-            let closing = doing == Doing::Idle && self.pool.closing.get();
+            let closing = matches!(doing, Doing::Idle | Doing::Open) && self.pool.closing.get();
             if told != Some(false) || closing {
                 return Poll::Ready(None);
             }
@@ -302,6 +304,12 @@ impl Place {
         .await;
         self.with(|seat| seat.doing = Doing::Work);
         done
+    }
+}
+
+impl core::fmt::Debug for Place {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Place({})", self.at)
     }
 }
 

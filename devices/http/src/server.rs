@@ -378,6 +378,7 @@ async fn one(
         memory: &mut memory.text,
         pace: takes,
         closing: &pool.closing,
+        place,
     };
     let result = match request.path() {
         "*" => exchange.respond(Status::NO_CONTENT, &METHODS, b"").await,
@@ -387,6 +388,10 @@ async fn one(
     let Exchange { mut body, progress, keep, .. } = exchange;
     note.why = body.why;
     match result {
+        // Another protocol has said what there is to say.
+        Err(Error::Request(_)) if progress.status == Some(Status::SWITCHING_PROTOCOLS) => {
+            return Ok(None);
+        }
         // Once an answer has begun, all that can be done is to cut it off.
         Err(Error::Request(_)) if progress.begun => {
             return Err(Error::Connection(ip::Error::Reset));

@@ -59,6 +59,11 @@ impl<'e, 'a> Sink<'e, 'a> {
         self.exchange.body()
     }
 
+    /// What it is the content of.
+    pub(super) const fn exchange(&self) -> &Exchange<'a> {
+        self.exchange
+    }
+
     /// Sends `piece` as a whole, after what was printed.
     async fn send(&mut self, piece: &[u8]) -> Result<(), Error> {
         if piece.is_empty() || self.content == Content::Silent {

@@ -6,6 +6,7 @@ pub(super) mod reading;
 pub(super) mod cases;
 mod exchanged;
 mod fair;
+mod formats;
 mod printed;
 
 use super::*;
@@ -27,7 +28,7 @@ use std::vec::Vec;
 
 /// What the client does next.
 #[derive(Clone)]
-enum Step {
+pub(super) enum Step {
     Sends(Vec<u8>),
     Waits(Duration),
     Closes,
@@ -167,7 +168,23 @@ fn served_beside(others: usize, steps: &[Step]) -> (String, bool, Duration) {
 }
 
 /// The same by another handler.
-fn served_by(handler: &impl Handler, others: usize, steps: &[Step]) -> (String, bool, Duration) {
+pub(super) fn served_by(
+    handler: &impl Handler,
+    others: usize,
+    steps: &[Step],
+) -> (String, bool, Duration) {
+    let (answer, aborted, time) = raw_by(handler, others, steps);
+    let answer = String::from_utf8(answer).unwrap();
+    let lines = answer.split_inclusive("\r\n").filter(|line| !line.starts_with("Date:"));
+    (lines.collect(), aborted, time)
+}
+
+/// The same in bytes, with the dates.
+pub(super) fn raw_by(
+    handler: &impl Handler,
+    others: usize,
+    steps: &[Step],
+) -> (Vec<u8>, bool, Duration) {
     kernel::testing::simulate_time();
     let (answer, aborted) = (Rc::<RefCell<Vec<u8>>>::default(), Rc::<Cell<bool>>::default());
     let script = Script {
@@ -183,12 +200,10 @@ fn served_by(handler: &impl Handler, others: usize, steps: &[Step]) -> (String, 
     let place = pool.sit().unwrap();
     kernel::task::block_on(server::pooled(script, &limits, &place, handler));
     assert_eq!(pool.out.get(), others);
-    let answer = String::from_utf8(answer.take()).unwrap();
-    let lines = answer.split_inclusive("\r\n").filter(|line| !line.starts_with("Date:"));
-    (lines.collect(), aborted.get(), begun.elapsed())
+    (answer.take(), aborted.get(), begun.elapsed())
 }
 
-fn sends(text: &str) -> Step {
+pub(super) fn sends(text: &str) -> Step {
     Step::Sends(text.as_bytes().to_vec())
 }
 
