@@ -160,6 +160,23 @@ impl<'a> Body<'a> {
         }
     }
 
+    /// What came behind the head and was not read, to be changed and read by who takes it.
+    pub(super) fn input(&mut self) -> &mut [u8] {
+        self.buffer.get_mut(self.start..self.end).unwrap_or_default()
+    }
+
+    /// The connection, and the room behind what was read of it.
+    pub(super) fn link_and_room(&mut self) -> (&mut Link<'a>, &mut [u8]) {
+        self.buffer.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
+        (&mut self.link, self.buffer.get_mut(self.end..).unwrap_or_default())
+    }
+
+    /// Of whose memory it is collected.
+    pub(super) const fn budget(&self) -> &'a Budget {
+        self.budget
+    }
+
     /// Whether all of it was read.
     pub(super) fn is_over(&self) -> bool {
         self.place.next == Next::Over

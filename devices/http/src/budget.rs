@@ -74,6 +74,12 @@ impl<'a> Collected<'a> {
         Ok((self.bytes.capacity() - length).min(most - length))
     }
 
+    /// Forgets what it holds. Whether its memory is little enough to be kept for more.
+    pub(super) fn clear(&mut self) -> bool {
+        self.bytes.clear();
+        self.bytes.capacity() <= LEAST
+    }
+
     /// Adds bytes that there is room for.
     pub(super) fn add(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);

@@ -18,7 +18,6 @@
 //!     }
 //!     events.finish().await
 //! }
-//! # use xenith_kernel as kernel;
 //! # fn is_handler(_: impl xenith_http::Handler) {}
 //! # is_handler(count);
 //! ```

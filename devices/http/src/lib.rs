@@ -42,6 +42,8 @@ mod tests;
 mod upgrade;
 mod url;
 
+pub mod websocket;
+
 pub use body::Body;
 pub use budget::Collected;
 pub use client::Answer;

@@ -44,6 +44,12 @@ impl Pace {
         Self { until: Some(moment), ..self }
     }
 
+    /// When a peer that began at `begun`, and moved `count` bytes since, is too slow.
+    pub(super) fn end(&self, begun: Instant, count: usize) -> Instant {
+        let takes = self.byte.saturating_mul(count as u64);
+        begun.saturating_add(Duration::from_nanos(self.most.saturating_add(takes)))
+    }
+
     /// Waits for bytes to be moved. The step is lent, as moving it would be work with each.
     ///
     /// # Errors

@@ -8,9 +8,14 @@ use ip::config::Ipv4;
 use ip::{Settings, Stack, Stream, Tcp};
 use kernel::task::{block_on, spawn};
 use kernel::time::{Instant, sleep, timeout};
+use xenith_http::events::Events;
+use xenith_http::websocket::{self, WebSocket};
 use xenith_http::{self as http, Exchange, Server, Status};
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+/// What only a WebSocket heeds.
+const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+                       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 const PIECE: Duration = Duration::from_millis(100);
 
 /// Answers with ten pieces in a second, or without an end.
@@ -19,6 +24,17 @@ async fn slow(exchange: &mut Exchange<'_>) -> Result<(), http::Error> {
     if path == "/late" {
         sleep(PIECE * 10).await;
         return exchange.respond(Status::OK, &[], b"").await;
+    }
+    if path == "/events" {
+        let mut events = Events::begin(exchange).await?;
+        while events.wait(sleep(Duration::MAX)).await?.is_some() {}
+        return events.finish().await;
+    }
+    if path == "/socket" {
+        let options = websocket::Options::default();
+        let Some(mut socket) = WebSocket::accept(exchange, &options).await? else { return Ok(()) };
+        while socket.receive().await?.is_some() {}
+        return Ok(());
     }
     let mut sink = exchange.stream(Status::OK, &[], None).await?;
     for _ in 0..10 {
@@ -36,9 +52,9 @@ async fn told<S: Stream>(stream: &mut S) -> (String, bool) {
     let (mut all, mut piece) = (Vec::new(), [0; 1000]);
     loop {
         match stream.read(&mut piece).await {
-            Ok(0) => return (String::from_utf8(all).unwrap(), true),
+            Ok(0) => return (String::from_utf8_lossy(&all).into_owned(), true),
             Ok(count) => all.extend_from_slice(&piece[..count]),
-            Err(_) => return (String::from_utf8(all).unwrap(), false),
+            Err(_) => return (String::from_utf8_lossy(&all).into_owned(), false),
         }
     }
 }
@@ -59,12 +75,13 @@ fn what_is_under_way_is_finished_and_nobody_new_is_let_in() {
         let to = SocketAddr::new(SERVER.into(), 80);
         let ask = async |path: &str| {
             let mut stream = client.connect(to).await.unwrap();
-            let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+            let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n{UPGRADE}\r\n");
             stream.write_all(request.as_bytes()).await.unwrap();
             stream
         };
         let (mut whole, mut late) = (ask("/").await, ask("/late").await);
         let mut endless = ask("/endless").await;
+        let (mut socket, mut events) = (ask("/socket").await, ask("/events").await);
         let mut idle = client.connect(to).await.unwrap();
         sleep(PIECE * 3).await;
 
@@ -75,6 +92,12 @@ fn what_is_under_way_is_finished_and_nobody_new_is_let_in() {
         );
         assert_eq!(told(&mut idle).await, (String::new(), true));
         assert!(begun.elapsed() < PIECE * 5, "an idle connection is closed at once");
+        // What waits for something late is told at once, each in its way.
+        let (answer, in_order) = told(&mut events).await;
+        assert!(answer.ends_with("\r\n\r\n0\r\n\r\n") && in_order, "{answer}");
+        let (answer, in_order) = told(&mut socket).await;
+        assert!(answer.ends_with("\r\n\r\n\u{fffd}\u{2}\u{3}\u{fffd}") && in_order, "{answer}");
+        assert!(begun.elapsed() < PIECE * 7);
         assert_eq!(client.connect(to).await.err(), Some(ip::Error::Refused));
         let (answer, in_order) = told(&mut whole).await;
         assert!(answer.ends_with("piece\r\n0\r\n\r\n") && in_order, "{answer}");

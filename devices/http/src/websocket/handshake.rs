@@ -1,0 +1,161 @@
+//! The opening handshake (RFC 6455, sections 4.2 and 11.3).
+
+use crate::head::{Method, Request, Version};
+use crate::syntax::elements;
+use crate::{Status, fields};
+use base64ct::{Base64, Encoding};
+use sha1::{Digest, Sha1};
+
+/// What every server puts behind a client's key (section 1.3).
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// Bytes of a key, and of what answers it, in base64.
+const KEY: usize = 24;
+pub(super) const ACCEPT: usize = 28;
+
+/// Who may ask from a browser: pages of which sites.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin<'a> {
+    /// Those of this server, by the name that the browser asked it by. What is no browser
+    /// says no origin, and may ask.
+    #[default]
+    Same,
+    /// Those of these, as `https://example.org`, beside this server's.
+    Listed(&'a [&'a str]),
+    /// All: for what needs no protection, or has it in its messages. A page of any site can
+    /// then speak in the name of who looks at it, with that one's cookies.
+    Any,
+}
+
+/// Why there is no WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub status: Status,
+    /// For people: what is wrong.
+    pub why: &'static str,
+}
+
+const fn refused(status: Status, why: &'static str) -> Refused {
+    Refused { status, why }
+}
+
+/// What answers a key.
+pub(super) fn accept(key: &[u8]) -> [u8; ACCEPT] {
+    let digest = Sha1::new_with_prefix(key).chain_update(GUID).finalize();
+    let mut text = [0; ACCEPT];
+    // Twenty bytes are always as many characters.
+    let _ = Base64::encode(&digest, &mut text);
+    text
+}
+
+/// The value of a field that stands there once.
+fn only<'a>(request: &Request<'a>, name: &str) -> Option<&'a [u8]> {
+    let mut values = request.fields(name);
+    values.next().filter(|_| values.next().is_none())
+}
+
+/// Judges a request: what answers its key.
+pub(super) fn judge(request: &Request<'_>, origin: Origin<'_>) -> Result<[u8; ACCEPT], Refused> {
+    let says = |name, word| request.fields(name).any(|value| fields::lists(value, word));
+    if request.method() != Method::Get {
+        return Err(refused(Status::METHOD_NOT_ALLOWED, "a WebSocket begins with GET"));
+    }
+    if request.version() != Version::Http11
+        || !says("Upgrade", b"websocket")
+        || !says("Connection", b"upgrade")
+    {
+        return Err(refused(UPGRADE, "there is a WebSocket here, and nothing else"));
+    }
+    if only(request, "Sec-WebSocket-Version") != Some(b"13") {
+        return Err(refused(UPGRADE, "no version of the WebSocket protocol but 13 is spoken here"));
+    }
+    let key = only(request, "Sec-WebSocket-Key").filter(|key| is_key(key));
+    let key = key.ok_or(refused(
+        Status::BAD_REQUEST,
+        "the field Sec-WebSocket-Key holds no 16 bytes in base64",
+    ))?;
+    match request.fields("Origin").next() {
+        Some(value) if !may_ask(value, request.host(), origin) => {
+            Err(refused(FORBIDDEN, "pages of that site may not open this WebSocket"))
+        }
+        _ => Ok(accept(key)),
+    }
+}
+
+/// 426: it is to be asked for by another protocol.
+pub(super) const UPGRADE: Status = Status(426);
+const FORBIDDEN: Status = Status(403);
+
+/// Whether it is sixteen bytes in base64.
+fn is_key(key: &[u8]) -> bool {
+    let mut bytes = [0; 16];
+    key.len() == KEY && Base64::decode(key, &mut bytes).is_ok_and(|bytes| bytes.len() == 16)
+}
+
+/// Whether a page of `origin` may ask the server that it knows as `host`.
+fn may_ask(origin: &[u8], host: &str, who: Origin<'_>) -> bool {
+    let is = |other: &str| origin.eq_ignore_ascii_case(other.as_bytes());
+    let own = || {
+        let host = host.as_bytes();
+        [&b"http://"[..], b"https://"].iter().any(|scheme| {
+            let rest = origin.split_at_checked(scheme.len());
+            rest.is_some_and(|(begin, rest)| {
+                begin.eq_ignore_ascii_case(scheme) && rest.eq_ignore_ascii_case(host)
+            })
+        })
+    };
+    match who {
+        Origin::Any => true,
+        Origin::Same => own(),
+        Origin::Listed(all) => own() || all.iter().any(|other| is(other)),
+    }
+}
+
+/// The first of the client's subprotocols, which are in the order of its preference, that is
+/// one of ours (section 4.2.2).
+pub(super) fn choose<'a>(request: &Request<'_>, ours: &[&'a str]) -> Option<&'a str> {
+    let mut theirs = request.fields("Sec-WebSocket-Protocol").flat_map(elements);
+    theirs.find_map(|it| ours.iter().find(|own| own.as_bytes() == it).copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_answered_as_the_rfc_has_it() {
+        assert_eq!(&accept(b"dGhlIHNhbXBsZSBub25jZQ=="), b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert!(is_key(b"dGhlIHNhbXBsZSBub25jZQ=="));
+        for key in [
+            &b""[..],
+            b"dGhlIHNhbXBsZSBub25jZQ",
+            b"dGhlIHNhbXBsZSBub25jZQ= ",
+            b"dGhlIHNhbXBsZSBub25jZTEyMzQ1Njc4",
+            b"AAAAAAAAAAAAAAAAAAAAAAAA",
+            b"dGhlIHNhbXBsZSBub25j*Q==",
+        ] {
+            assert!(!is_key(key), "{key:?}");
+        }
+    }
+
+    #[test]
+    fn pages_of_other_sites_may_not_ask() {
+        for (origin, who, may) in [
+            ("http://x.org", Origin::Same, true),
+            ("HTTPS://X.ORG", Origin::Same, true),
+            ("http://x.org:80", Origin::Same, false),
+            ("http://y.org", Origin::Same, false),
+            ("http://x.org.y.org", Origin::Same, false),
+            ("ftp://x.org", Origin::Same, false),
+            ("null", Origin::Same, false),
+            ("", Origin::Same, false),
+            ("http", Origin::Same, false),
+            ("http://y.org", Origin::Any, true),
+            ("http://y.org", Origin::Listed(&["http://z.org", "http://y.org"]), true),
+            ("http://x.org", Origin::Listed(&[]), true),
+            ("http://w.org", Origin::Listed(&["http://y.org"]), false),
+        ] {
+            assert_eq!(may_ask(origin.as_bytes(), "x.org", who), may, "{origin}, {who:?}");
+        }
+    }
+}

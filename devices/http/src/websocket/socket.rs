@@ -1,0 +1,331 @@
+//! An open WebSocket.
+
+use super::frame::{self, CONTROL, HEADER, Opcode};
+use super::handshake::{self, Refused};
+use super::incoming::{Event, Incoming};
+use super::{Code, Error, Message, Options, Violation};
+use crate::exchange::Exchange;
+use crate::pool::Doing;
+use crate::response::put;
+use crate::{Error as Failure, Status};
+use core::pin::pin;
+use core::time::Duration;
+use embedded_io_async::{Read, Write};
+use kernel::time::{Instant, timeout};
+
+/// How long a client may take to confirm that it is over.
+const CLOSE: Duration = Duration::from_secs(2);
+
+/// A frame that is to be sent when there is time: the answer to a ping, a ping, a close.
+#[derive(Debug, Default)]
+struct Outgoing {
+    bytes: heapless::Vec<u8, { 2 + CONTROL }>,
+    sent: usize,
+}
+
+impl Outgoing {
+    fn set(&mut self, opcode: Opcode, payload: &[u8]) {
+        let mut header = [0; HEADER];
+        let count = frame::write(&mut header, opcode, payload.len());
+        self.bytes.clear();
+        self.sent = 0;
+        // Both fit: a control frame's payload is short.
+        let _ = self.bytes.extend_from_slice(&header[..count]);
+        let _ = self.bytes.extend_from_slice(payload);
+    }
+
+    fn set_close(&mut self, code: Option<Code>, reason: &str) {
+        let mut payload = heapless::Vec::<u8, CONTROL>::new();
+        if let Some(code) = code {
+            let _ = payload.extend_from_slice(&code.0.to_be_bytes());
+            let most = reason.floor_char_boundary(CONTROL - 2);
+            let _ = payload.extend_from_slice(&reason.as_bytes()[..most]);
+        }
+        self.set(Opcode::Close, &payload);
+    }
+}
+
+/// How a WebSocket ended.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// The client closed it, with this code.
+    Closed(Option<Code>),
+    /// The server ends.
+    Leaving,
+    Violation(Violation),
+    Silent,
+}
+
+/// An open WebSocket.
+///
+/// Dropping it ends the connection without a close frame, which a browser reports as code
+/// 1006; [`close`](Self::close) ends it in order.
+#[derive(Debug)]
+pub struct WebSocket<'e, 'a> {
+    exchange: &'e mut Exchange<'a>,
+    incoming: Incoming<'a>,
+    /// There is a message in `incoming` that was handed out.
+    given: bool,
+    outgoing: Outgoing,
+    /// A close frame was sent, or is about to be.
+    closing: bool,
+    /// A message is half sent.
+    cut: bool,
+    over: Option<End>,
+    /// When the last byte came, and whether the client was pinged since then.
+    heard: Instant,
+    pinged: bool,
+    /// When the message that is under way began.
+    begun: Option<Instant>,
+    idle: Duration,
+    protocol: Option<&'e str>,
+}
+
+impl<'e, 'a> WebSocket<'e, 'a> {
+    /// Answers a request to open a WebSocket: by 101 and one, or, where that cannot be, by
+    /// saying why, and `None`. That is 426 for what is no such request or another version of
+    /// the protocol, 405 for another method than GET, 403 for a page of another site, and 400
+    /// for a key that is none.
+    ///
+    /// # Errors
+    /// Those of the connection; [`Status::BAD_REQUEST`] for a request with a body.
+    pub async fn accept(
+        exchange: &'e mut Exchange<'a>,
+        options: &Options<'e>,
+    ) -> Result<Option<Self>, Failure> {
+        let request = exchange.request();
+        let accept = match handshake::judge(&request, options.origin) {
+            Ok(accept) => accept,
+            Err(Refused { status, why }) => {
+                let fields = [
+                    ("Content-Type", "text/plain"),
+                    ("Sec-WebSocket-Version", "13"),
+                    ("Upgrade", "websocket"),
+                    ("Connection", "Upgrade"),
+                    ("Allow", "GET"),
+                ];
+                // What the server wants is said with 426, what the method is to be with 405.
+                let fields = match status {
+                    Status::METHOD_NOT_ALLOWED => &[fields[0], fields[4]][..],
+                    handshake::UPGRADE => &fields[..4],
+                    _ => &fields[..1],
+                };
+                exchange.respond(status, fields, why.as_bytes()).await?;
+                return Ok(None);
+            }
+        };
+        let protocol = handshake::choose(&request, options.protocols);
+        let fields = [
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Accept", core::str::from_utf8(&accept).unwrap_or_default()),
+            ("Sec-WebSocket-Protocol", protocol.unwrap_or_default()),
+        ];
+        let count = if protocol.is_some() { 4 } else { 3 };
+        exchange.switch(&fields[..count]).await?;
+        let incoming = Incoming::new(options.message, exchange.body.budget());
+        Ok(Some(Self {
+            exchange,
+            incoming,
+            given: false,
+            outgoing: Outgoing::default(),
+            closing: false,
+            cut: false,
+            over: None,
+            heard: Instant::now(),
+            pinged: false,
+            begun: None,
+            idle: options.idle,
+            protocol,
+        }))
+    }
+
+    /// Waits for the next message. `None` means that the client has closed the connection, or
+    /// that the server ends ([`Code::GOING_AWAY`]): then the handler is to return.
+    ///
+    /// While it waits, pings are answered and a silent client is pinged, so there should be a
+    /// call of this most of the time. It may be dropped at any moment, as
+    /// [`select`](kernel::task::select) does, and no byte is lost.
+    ///
+    /// # Errors
+    /// [`Error::Violation`], which the client was told; [`Error::Silent`]; and those of the
+    /// connection, as when it ends without a close frame.
+    pub async fn receive(&mut self) -> Result<Option<Message<'_>>, Error> {
+        let text = self.next().await?;
+        Ok(text.map(|text| {
+            let bytes = self.incoming.message();
+            match text {
+                // It was checked as it came.
+                true => Message::Text(core::str::from_utf8(bytes).unwrap_or_default()),
+                false => Message::Binary(bytes),
+            }
+        }))
+    }
+
+    /// Sends a message, in one frame, and waits until the connection has taken it. A client
+    /// that takes it too slowly is given up, as [`Limits`](crate::Limits) say.
+    ///
+    /// When this is dropped before its end, half a message may have been sent, after which
+    /// nothing can follow: every further call fails.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] after the end; those of the connection.
+    pub async fn send(&mut self, message: impl Into<Message<'_>>) -> Result<(), Error> {
+        let (opcode, payload) = match message.into() {
+            Message::Text(text) => (Opcode::Text, text.as_bytes()),
+            Message::Binary(bytes) => (Opcode::Binary, bytes),
+        };
+        self.flush().await?;
+        if self.closing || self.cut {
+            return Err(Error::Closed);
+        }
+        let mut header = [0; HEADER];
+        let count = frame::write(&mut header, opcode, payload.len());
+        self.cut = true;
+        let (_, mut takes) = self.exchange.place.pool.paces;
+        put(&mut self.exchange.body.link, &header[..count], &mut takes).await?;
+        put(&mut self.exchange.body.link, payload, &mut takes).await?;
+        self.cut = false;
+        Ok(())
+    }
+
+    /// Closes in order: tells the client why, and waits for a moment until it confirms that.
+    /// What it still sends is thrown away. Of a long `reason`, the first 123 bytes are sent.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn close(&mut self, code: Code, reason: &str) -> Result<(), Error> {
+        if !self.closing {
+            self.flush().await?;
+            let code = if code.may_be_sent() { code } else { Code::INTERNAL };
+            self.bid_farewell(Some(code), reason);
+        }
+        let confirmed = async {
+            while self.next().await?.is_some() {}
+            Ok(())
+        };
+        match timeout(CLOSE, confirmed).await {
+            Ok(Err(Error::Connection(error))) if error != ip::Error::Reset => Err(error.into()),
+            // Nobody is interested in more.
+            _ => Ok(()),
+        }
+    }
+
+    /// The subprotocol that was agreed on, of [`Options::protocols`].
+    #[must_use]
+    pub const fn protocol(&self) -> Option<&'e str> {
+        self.protocol
+    }
+
+    /// The code with which the client closed the connection, if it did and said one.
+    #[must_use]
+    pub const fn closed_by(&self) -> Option<Code> {
+        match self.over {
+            Some(End::Closed(code)) => code,
+            _ => None,
+        }
+    }
+
+    /// Waits for the next message: whether it is text.
+    async fn next(&mut self) -> Result<Option<bool>, Error> {
+        if core::mem::take(&mut self.given) {
+            self.incoming.clear();
+        }
+        loop {
+            self.flush().await?;
+            match self.over {
+                None => {}
+                Some(End::Closed(_) | End::Leaving) => return Ok(None),
+                Some(End::Violation(violation)) => return Err(Error::Violation(violation)),
+                Some(End::Silent) => return Err(Error::Silent),
+            }
+            let (count, event) = match self.incoming.step(self.exchange.body.input()) {
+                Ok(step) => step,
+                Err(violation) => {
+                    self.over = Some(End::Violation(violation));
+                    self.bid_farewell(Some(violation.code), violation.why);
+                    continue;
+                }
+            };
+            self.exchange.body.start += count;
+            if self.incoming.under_way().is_none() {
+                self.begun = None;
+            }
+            match event {
+                Event::Part if count == 0 => self.fill().await?,
+                Event::Part | Event::Pong => {}
+                Event::Message(text) => {
+                    self.given = true;
+                    return Ok(Some(text));
+                }
+                Event::Ping if self.closing => {}
+                Event::Ping => self.outgoing.set(Opcode::Pong, self.incoming.control()),
+                Event::Close(code) => {
+                    self.over = Some(End::Closed(code));
+                    self.bid_farewell(code, "");
+                }
+            }
+        }
+    }
+
+    /// Says the last words, if they were not said.
+    fn bid_farewell(&mut self, code: Option<Code>, reason: &str) {
+        if !core::mem::replace(&mut self.closing, true) && !self.cut {
+            self.outgoing.set_close(code, reason);
+        }
+    }
+
+    /// Sends what is to be sent before anything else. Where that is dropped, the next call
+    /// goes on.
+    async fn flush(&mut self) -> Result<(), Error> {
+        let (_, mut takes) = self.exchange.place.pool.paces;
+        while let rest @ [_, ..] = self.outgoing.bytes.get(self.outgoing.sent..).unwrap_or_default()
+        {
+            if self.cut {
+                return Err(Error::Closed);
+            }
+            match takes.wait(pin!(self.exchange.body.link.write(rest))).await {
+                Ok(Ok(0)) | Err(_) => return Err(Error::Connection(ip::Error::TimedOut)),
+                Ok(count) => self.outgoing.sent += count?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads more into the buffer, or finds that the client is silent or the server ends.
+    async fn fill(&mut self) -> Result<(), Error> {
+        let (sends, _) = self.exchange.place.pool.paces;
+        let until = match self.incoming.under_way() {
+            Some(count) => sends.end(*self.begun.get_or_insert_with(Instant::now), count),
+            None => {
+                let waits = if self.pinged { self.idle.saturating_mul(2) } else { self.idle };
+                self.heard.saturating_add(waits)
+            }
+        };
+        let left = until.saturating_duration_since(Instant::now());
+        let place = self.exchange.place;
+        let (link, room) = self.exchange.body.link_and_room();
+        let read = place.wait(Doing::Open, left, pin!(link.read(room))).await;
+        match read {
+            Some(Ok(0)) => return Err(Error::Connection(ip::Error::Reset)),
+            Some(count) => {
+                self.exchange.body.end += count?;
+                self.heard = Instant::now();
+                self.pinged = false;
+            }
+            None if place.leaves() => {
+                self.over = Some(End::Leaving);
+                self.bid_farewell(Some(Code::GOING_AWAY), "");
+            }
+            None if self.incoming.under_way().is_none() && !self.pinged => {
+                self.pinged = true;
+                self.outgoing.set(Opcode::Ping, b"");
+            }
+            None => {
+                self.over = Some(End::Silent);
+                self.bid_farewell(Some(Code::POLICY), "nothing came in time");
+            }
+        }
+        Ok(())
+    }
+}
