@@ -71,7 +71,7 @@ where
                 log::debug!("{peer}: {error}");
             }
         });
-        // Without memory for it, the connection is reset.
+        // Without memory for it, the connection is closed.
         task.into_iter().for_each(Task::detach);
     }
 }

@@ -168,7 +168,7 @@ fn admit<S: Stream + 'static>(
     let task = try_spawn(async move {
         pooled(stream, &limits, &place, &*handler).await;
     });
-    // Without memory for it, the connection is reset.
+    // Without memory for it, the connection is closed.
     task.into_iter().for_each(|task| Place::run_by(pool, number, task));
 }
 
@@ -176,7 +176,7 @@ fn admit<S: Stream + 'static>(
 fn refuse<S: Stream + 'static>(mut stream: S) {
     if kernel::memory::is_low() {
         // Not even for that.
-        return;
+        return stream.abort();
     }
     let refusal = try_spawn(async move {
         let Some(mut memory) = kernel::memory::zeroed(ANSWER) else { return };
@@ -185,8 +185,9 @@ fn refuse<S: Stream + 'static>(mut stream: S) {
             stream.write_all(answer).await?;
             stream.close().await
         };
-        // It is gone either way.
-        let _ = timeout(Duration::from_secs(1), done).await;
+        if timeout(Duration::from_secs(1), done).await.is_err() {
+            stream.abort();
+        }
     });
     refusal.into_iter().for_each(Task::detach);
 }
@@ -208,14 +209,16 @@ pub async fn connection<S: Stream>(
 
 /// As [`connection`], which shares its memory with others.
 pub(super) async fn pooled<S: Stream>(
-    mut stream: S,
+    stream: S,
     limits: &Limits,
     place: &Place,
     handler: &impl Handler,
 ) {
     let pool = &*place.pool;
     let mut held = Held { pool, memory: None };
-    let mut link = Link::new(&mut stream);
+    let mut cut = Cut { stream, ended: false };
+    let stream = &mut cut.stream;
+    let mut link = Link::new(&mut *stream);
     let (mut end, mut note) = (0, Note::default());
     let result = loop {
         if end == 0 {
@@ -256,6 +259,7 @@ pub(super) async fn pooled<S: Stream>(
         let _ = timeout(LINGER, lingering).await;
         // It is over, in order or not.
         let _ = stream.close().await;
+        cut.ended = true;
     };
     match place.leaves() {
         // The server waits for it.
@@ -263,6 +267,21 @@ pub(super) async fn pooled<S: Stream>(
         // Another one needs the memory.
         true => drop(timeout(BRIEF, ending).await),
         false => drop(place.wait(Doing::Ending, Duration::MAX, pin!(ending)).await),
+    }
+}
+
+/// A connection that is reset when it is dropped before its end, so that nobody takes an
+/// answer that was cut off for a whole one, and its memory is free at once.
+struct Cut<S: Stream> {
+    stream: S,
+    ended: bool,
+}
+
+impl<S: Stream> Drop for Cut<S> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.stream.abort();
+        }
     }
 }
 

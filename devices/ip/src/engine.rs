@@ -10,11 +10,12 @@
 use super::announce::Announcer;
 use super::config::{ADDRESSES, SERVERS, Settings};
 use super::cookie::{self, Cookies};
+use super::leaving::{LEAVE, LEAVING, Leavers};
 use super::limit::Limit;
 use super::ndisc::{self, Report, Routers};
 use super::neighbor::Heard;
 use super::packet::{self, ACK, Ends, FIN, RST, SYN, Said, Segment, Verdict, Why};
-use super::stack::{ANSWERS, For, HalfOpen, Handle, Protocols, Table, Whom};
+use super::stack::{ANSWERS, For, HalfOpen, Handle, Parting, Protocols, Table, Whom};
 use super::wire::Wire;
 use super::{Error, choose, dhcp, only, random};
 use alloc::collections::VecDeque;
@@ -25,13 +26,6 @@ use core::task::{Poll, Waker};
 use core::time::Duration;
 use devices::net::{Info, Mac, Meta};
 use kernel::time::Instant;
-
-/// Sockets that nobody holds any more and that still have something to say: a reset, or
-/// the end of an orderly close (TIME-WAIT). With more than this, the oldest are silent.
-const LEAVING: usize = 16;
-
-/// How long such a socket may take. smoltcp's TIME-WAIT is 10 s.
-const LEAVE: Duration = Duration::from_secs(12);
 
 /// How often another machine with an address of ours is answered (RFC 5227, section 1.1).
 const CONTEND: Duration = Duration::from_secs(10);
@@ -96,7 +90,7 @@ pub(super) struct Engine {
     listening: Vec<Listening>,
     half_open: Table,
     cookies: Cookies,
-    leaving: Vec<(Handle, Instant)>,
+    leaving: Leavers,
     /// Connections that their holder dropped since the last turn.
     dropped: Vec<Handle>,
     /// The app has returned: what was written is sent, and then the end.
@@ -130,7 +124,7 @@ impl Engine {
             listening: Vec::new(),
             half_open: Table::new(settings.limits.half_open)?,
             cookies: Cookies::new()?,
-            leaving: Vec::new(),
+            leaving: Leavers::new(Rc::clone(&name)),
             dropped: Vec::new(),
             over: false,
             dhcp: dhcp.then(|| dhcp::Client::new(Rc::clone(&name), info.mac, Instant::now())),
@@ -311,10 +305,7 @@ impl Engine {
             }
             match known {
                 // A new connection may replace one that is over (RFC 9293, 3.10.7.4).
-                Some(old) if self.leaving.iter().any(|&(it, _)| it == old) => {
-                    self.leaving.retain(|&(it, _)| it != old);
-                    self.protocols.drop_connection(old);
-                }
+                Some(old) if self.leaving.forget(old) => self.protocols.drop_connection(old),
                 Some(_) => return pass,
                 None => {}
             }
@@ -417,12 +408,20 @@ impl Engine {
     }
 
     /// Whether a connection more to `local` is within the limits.
-    fn has_room(&self, local: SocketAddr) -> bool {
+    fn has_room(&mut self, local: SocketAddr) -> bool {
+        self.make_room();
         let limits = &self.settings.limits;
         let backlog = |it: &Listening| it.takes(local) && it.ready.len() < limits.backlog;
         self.protocols.buffer_size().is_some()
             && self.listening.iter().any(backlog)
             && !kernel::memory::is_low()
+    }
+
+    /// Frees a socket that nobody misses, if there is no room for another.
+    fn make_room(&mut self) {
+        if self.protocols.buffer_size().is_none() {
+            self.leaving.make_room(&mut self.protocols);
+        }
     }
 
     /// Gives a connection to its listener.
@@ -464,23 +463,10 @@ impl Engine {
         }
         let sockets = self.protocols.transmit(wire, now);
         let neighbors = self.protocols.seek(wire, now);
-        self.part(now);
-        let others = [self.half_open.next(), self.announcer.next()];
+        let bound = LEAVING.max(self.settings.limits.connections / 4);
+        let leaving = self.leaving.part(&mut self.protocols, (!self.over).then_some(bound), now);
+        let others = [self.half_open.next(), self.announcer.next(), leaving];
         [sockets, dhcp, routers, neighbors].into_iter().chain(others).flatten().min()
-    }
-
-    /// Removes sockets that have said all they had to say.
-    fn part(&mut self, now: Instant) {
-        let mut at = 0;
-        while let Some(&(handle, until)) = self.leaving.get(at) {
-            let over = self.protocols.is_quiet(handle) || until <= now;
-            if over || (self.leaving.len() > LEAVING && !self.over) {
-                self.leaving.remove(at);
-                self.protocols.drop_connection(handle);
-            } else {
-                at += 1;
-            }
-        }
     }
 
     /// Takes in what a DHCP server may have sent.
@@ -676,15 +662,15 @@ impl Engine {
             !listens && !self.protocols.is_connected(from, to)
         };
         let port = choose(0, free)?;
+        self.make_room();
         let handle = self.protocols.connect(to, SocketAddr::new(from, port))?;
         self.protocols.find_way(to.ip(), Instant::now());
         self.stats.connected += 1;
         Ok(handle)
     }
 
-    /// Takes a connection back whose holder dropped it. Unless it is over, it is reset:
-    /// with the next [`turn`](Self::turn), as a program that drops it on its way out is to
-    /// have sent what it wrote.
+    /// Takes a connection back whose holder dropped it. What becomes of it is decided with
+    /// the next [`turn`](Self::turn): what a program drops on its way out is not reset.
     pub(super) fn give_back(&mut self, handle: Handle) {
         if self.dropped.try_reserve(1).is_err() {
             return self.release(handle);
@@ -701,9 +687,9 @@ impl Engine {
         }
         while let Some(handle) = self.dropped.pop() {
             if self.over {
-                self.leave(handle, kernel::shutdown::grace());
+                self.leaving.add(handle, kernel::shutdown::grace());
             } else {
-                self.release(handle);
+                self.abandon(handle);
             }
         }
     }
@@ -718,15 +704,19 @@ impl Engine {
         !self.leaving.is_empty() || !self.dropped.is_empty()
     }
 
-    /// Lets a connection that nobody holds say what it has to say for so long.
-    fn leave(&mut self, handle: Handle, time: Duration) {
-        self.leaving.push((handle, Instant::now().saturating_add(time)));
+    /// Closes a connection in order whose holder dropped it, or resets it where something
+    /// was not read.
+    fn abandon(&mut self, handle: Handle) {
+        if self.protocols.parting(handle) == Parting::Over {
+            return self.release(handle);
+        }
+        self.leaving.abandon(handle, &mut self.protocols);
     }
 
     /// Gives a connection back. Unless it is over, it is reset.
     pub(super) fn release(&mut self, handle: Handle) {
         if self.protocols.give_up(handle) {
-            self.leave(handle, LEAVE);
+            self.leaving.add(handle, LEAVE);
         } else {
             self.protocols.drop_connection(handle);
         }

@@ -24,6 +24,7 @@ mod drive;
 mod engine;
 #[cfg(not(target_os = "xen"))]
 mod host;
+mod leaving;
 mod limit;
 mod ndisc;
 mod neighbor;
@@ -295,9 +296,24 @@ pub trait Listener {
     fn local_addr(&self) -> SocketAddr;
 }
 
-/// A TCP connection: bytes each way. Reading 0 bytes means that the peer sent
-/// all it had to say. Dropping it resets the connection unless it was closed, or the
-/// program returns in the same turn: then what was written is sent, and the end.
+/// A TCP connection: bytes each way, and an end each way.
+///
+/// Reading returns 0 bytes, again and again, once the peer has ended its half (FIN) and all
+/// before that was read; writing goes on meanwhile. After [`shutdown`](Self::shutdown) it is
+/// the other way round: writing is [`Closed`](Error::Closed), and reading goes on.
+///
+/// A write returns when the stack has the bytes; they are sent, and sent again until the peer
+/// acknowledges them, by themselves. `flush` waits until it has acknowledged all that was
+/// written before, and is [`Reset`](Error::Reset) when it never will; nothing needs a flush to
+/// be sent. That the peer's machine has bytes does not mean that its program has read them.
+///
+/// Dropping a connection closes it in order, in the background: what was written is sent and
+/// then the end, for 30 s at most, and then the rest is lost and the connection reset. It is
+/// reset at once when something was not read that came before or comes after (RFC 1122,
+/// section 4.2.2.13), as the peer is to know that nobody will, and when there are more of
+/// such connections than a quarter of all that there may be. Where bytes are lost by that,
+/// it is logged at the level `debug`. Who must know whether all arrived calls
+/// [`close`](Self::close), and who wants no more of it [`abort`](Self::abort).
 ///
 /// # Example
 /// ```
@@ -341,7 +357,7 @@ pub trait Stream: Read<Error = Error> + Write<Error = Error> {
     where
         Self: 'a;
 
-    /// Both halves, for use side by side.
+    /// Splits it into both halves, for use side by side.
     fn split(&mut self) -> (Self::Reader<'_>, Self::Writer<'_>);
 
     /// Reads as [`Read::read`] does, or has `context` woken once that may get further. What
@@ -362,21 +378,26 @@ pub trait Stream: Read<Error = Error> + Write<Error = Error> {
     /// As of [`Write::write`].
     fn poll_write(&mut self, context: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize, Error>>;
 
-    /// Says that nothing more will be written, once all that was written is
-    /// sent. Reading goes on.
+    /// Ends the writing half: sends FIN behind what was written, without waiting. Reading
+    /// goes on, also for hours, and `flush` still waits for what was written. Another call
+    /// does nothing.
     ///
     /// # Errors
-    /// [`Error::Reset`], [`Error::TimedOut`].
+    /// [`Closed`](Error::Closed) after [`close`](Self::close) and [`abort`](Self::abort).
     fn shutdown(&mut self) -> impl Future<Output = Result<(), Error>>;
 
-    /// Closes in order: sends what is left, then the end, and waits until the peer
-    /// has acknowledged both and closed as well, for a bounded time.
+    /// Closes in order: sends what is left and FIN, and waits until the peer has acknowledged
+    /// both and ended as well, for 30 s at most. What it still sends is thrown away. Given
+    /// up, it goes on in the background as if the connection had been dropped.
     ///
     /// # Errors
-    /// [`Error::Reset`], [`Error::TimedOut`]: what was written may not have arrived.
+    /// [`Reset`](Error::Reset) if the peer resets it before, [`TimedOut`](Error::TimedOut)
+    /// if it has not acknowledged all by then: what was written may not have arrived;
+    /// [`Closed`](Error::Closed) if it was closed before, [`Down`](Error::Down).
     fn close(&mut self) -> impl Future<Output = Result<(), Error>>;
 
-    /// Resets the connection.
+    /// Resets the connection: what was written and not acknowledged is lost, and so is what
+    /// was not read.
     fn abort(&mut self);
 
     /// Returns the address of the other end.

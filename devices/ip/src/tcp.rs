@@ -142,9 +142,8 @@ impl Write for TcpStream {
         TcpHalf(self).write(buf).await
     }
 
-    /// Every write is sent as soon as the peer takes it.
     async fn flush(&mut self) -> Result<(), Error> {
-        Ok(())
+        TcpHalf(self).flush().await
     }
 }
 
@@ -166,8 +165,16 @@ impl Write for TcpHalf<'_> {
         poll_fn(|context| self.0.poll_write(context, buf)).await
     }
 
+    /// Waits until the peer has acknowledged what was written.
     async fn flush(&mut self) -> Result<(), Error> {
-        Ok(())
+        let Self(stream) = self;
+        if stream.end == End::Closed {
+            return Err(Error::Closed);
+        }
+        poll_fn(|context| {
+            stream.shared.engine().protocols.poll_flush(stream.handle, context.waker())
+        })
+        .await
     }
 }
 

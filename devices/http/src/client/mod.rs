@@ -32,7 +32,7 @@ use answer::{AnswerHead, Coding};
 use core::cell::Cell;
 use core::pin::pin;
 use core::time::Duration;
-use embedded_io_async::{Read, Write};
+use embedded_io_async::Read;
 use ip::{Resolve, Stream, Tcp};
 use kernel::task::{Either, select};
 use kernel::time::{Instant, timeout};
@@ -271,7 +271,7 @@ impl<'a, N: Tcp + Resolve> Client<'a, N> {
                     since.set(Instant::now());
                 }
             }
-            writer.flush().await.map_err(Wrong::Connection)
+            Ok(())
         };
         let hear = hear(&mut reader, &mut self.buffer, &self.limits, sending.is_head(), &since);
         let mut hear = pin!(hear);

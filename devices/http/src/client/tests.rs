@@ -9,7 +9,7 @@ use core::future::poll_fn;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker, ready};
-use embedded_io_async::ErrorType;
+use embedded_io_async::{ErrorType, Write};
 use ip::{Addresses, Listener};
 use kernel::task::block_on;
 use kernel::time::{Sleep, sleep};

@@ -10,7 +10,6 @@ use core::time::Duration;
 use embedded_io_async::{ErrorType, Read, Write};
 use kernel::machine::ioctl::unacknowledged;
 use kernel::machine::watch::{Interest, Watched};
-use kernel::task::spawn;
 use kernel::time::{sleep, timeout};
 use rustix::io::Errno;
 use rustix::net::{self, SendFlags, Shutdown, SocketFlags, SocketType, sockopt};
@@ -212,6 +211,25 @@ impl TcpStream {
         self.socket.as_ref().is_some_and(|it| unacknowledged(&**it).is_ok_and(|left| left == 0))
     }
 
+    /// Waits until the peer has acknowledged all. Linux tells nobody when that is.
+    async fn flushed(&self) -> Result<(), Error> {
+        let mut pause = Duration::from_micros(100);
+        loop {
+            let Some(socket) = &self.socket else { return Err(Error::Closed) };
+            if self.arrived() {
+                return Ok(());
+            }
+            if let Ok(Err(errno)) = sockopt::socket_error(&**socket) {
+                self.failed.set(Some(error(errno)));
+            }
+            if let Some(error) = self.failed.get() {
+                return Err(error);
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(50));
+        }
+    }
+
     /// Reads and forgets what still comes until all is over; whether the peer ended.
     async fn finish(&self, ended: &mut bool) -> Result<(), Error> {
         let mut nothing = [0; 4096];
@@ -240,10 +258,17 @@ fn reset(socket: &Watched<OwnedFd>) {
 
 impl Drop for TcpStream {
     fn drop(&mut self) {
-        if self.end != End::Arrived && self.socket.is_some() {
-            // With the next turn: a program that drops it by returning has said all.
-            let socket = self.socket.take();
-            spawn(async move { socket.iter().for_each(reset) }).detach();
+        // Linux sends what was written and the end, also when this process is gone, but
+        // resets it where something was not read.
+        if self.end != End::Arrived
+            && let Some(socket) = &self.socket
+            && let Ok(unread @ 1..) = rustix::io::ioctl_fionread(&**socket)
+        {
+            let peer = self.peer;
+            log::debug!(
+                "the connection with {peer}, which was dropped, is reset: {unread} bytes that came \
+                 were not read"
+            );
         }
         self.of.count(|stats| stats.open = stats.open.saturating_sub(1));
     }
@@ -264,9 +289,8 @@ impl Write for TcpStream {
         Half(self).write(buf).await
     }
 
-    /// Every write is sent as soon as the peer takes it.
     async fn flush(&mut self) -> Result<(), Error> {
-        Ok(())
+        Half(self).flush().await
     }
 }
 
@@ -289,8 +313,13 @@ impl Write for Half<'_> {
         poll_fn(|context| self.0.poll_write(context, buf)).await
     }
 
+    /// Waits until the peer has acknowledged what was written, and the end if there is one.
     async fn flush(&mut self) -> Result<(), Error> {
-        Ok(())
+        let Self(stream) = self;
+        if matches!(stream.end, End::Closed | End::Arrived) {
+            return Err(Error::Closed);
+        }
+        stream.flushed().await
     }
 }
 

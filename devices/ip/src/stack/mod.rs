@@ -56,7 +56,7 @@ pub(super) use half_open::{ANSWERS, HalfOpen, LONGEST, Table};
 pub(super) use sets::Handle;
 pub(super) use smoltcp::wire::{DnsFlags, DnsPacket, DnsQueryType, DnsQuestion, DnsRcode};
 pub(super) use smoltcp::wire::{DnsRecord, DnsRecordData};
-pub(super) use tcp::State;
+pub(super) use tcp::{Parting, State};
 
 /// Packets that a socket may send before others get their turn.
 const ROUNDS: usize = 16;

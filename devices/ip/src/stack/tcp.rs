@@ -53,6 +53,19 @@ impl Spare {
     }
 }
 
+/// How a connection that nobody holds any more may end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Parting {
+    /// So many bytes came that nobody will read.
+    Unread(usize),
+    /// The peer has not acknowledged so many bytes, or the end behind them.
+    Ending(usize),
+    /// The peer has all, and has not ended itself.
+    Waiting,
+    /// It is over, or never came about.
+    Over,
+}
+
 impl Protocols {
     /// Bytes of the buffers, each way, of a connection that is opened now. `None` when
     /// there is no room for it.
@@ -238,6 +251,39 @@ impl Protocols {
                 Poll::Ready(Ok(count))
             }
             Err(tcp::SendError::InvalidState) => Poll::Ready(Err(Error::Reset)),
+        }
+    }
+
+    /// Ready when the peer has acknowledged all that was written.
+    pub(crate) fn poll_flush(&mut self, handle: Handle, waker: &Waker) -> Poll<Result<(), Error>> {
+        let up = self.up();
+        let socket = self.tcp(handle);
+        if socket.send_queue() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        up?;
+        if socket.state() == tcp::State::Closed {
+            return Poll::Ready(Err(Error::Reset));
+        }
+        socket.register_send_waker(waker);
+        Poll::Pending
+    }
+
+    /// How a connection that nobody holds any more may end.
+    pub(crate) fn parting(&mut self, handle: Handle) -> Parting {
+        let down = self.down;
+        let socket = self.tcp(handle);
+        let (unread, unsent) = (socket.recv_queue(), socket.send_queue());
+        match socket.state() {
+            _ if down => Parting::Over,
+            tcp::State::Closed
+            | tcp::State::Listen
+            | tcp::State::SynSent
+            | tcp::State::SynReceived
+            | tcp::State::TimeWait => Parting::Over,
+            _ if unread > 0 => Parting::Unread(unread),
+            tcp::State::FinWait2 => Parting::Waiting,
+            _ => Parting::Ending(unsent),
         }
     }
 

@@ -198,10 +198,98 @@ impl<I: Tcp + Udp + Ping + Resolve + Clone + 'static> Site<I> {
         }
     }
 
-    async fn dropping_without_closing_resets(self) {
+    async fn what_was_written_arrives_when_a_stream_is_dropped(self) {
+        for shut in [false, true] {
+            let (mut one, mut other) = self.connected().await;
+            // As much as goes into the buffers at once, most of which is not sent yet.
+            let bytes = pattern(1 << 20);
+            let mut count = 0;
+            while count < bytes.len() {
+                match timeout(SECOND / 20, one.write(&bytes[count..])).await {
+                    Ok(more) => count += more.unwrap(),
+                    Err(_) => break,
+                }
+            }
+            if shut {
+                one.shutdown().await.unwrap();
+            }
+            drop(one);
+            let mut got = std::vec![0; count];
+            other.read_exact(&mut got).await.unwrap();
+            assert!(got == bytes[..count] && count > 1000);
+            assert_eq!(other.read(&mut [0]).await, Ok(0));
+            assert_eq!(other.close().await, Ok(()));
+        }
+    }
+
+    async fn what_was_not_read_is_a_reset_when_a_stream_is_dropped(self) {
         let (one, mut other) = self.connected().await;
+        other.write_all(b"question").await.unwrap();
+        other.flush().await.unwrap();
         drop(one);
         assert_eq!(other.read(&mut [0]).await, Err(Error::Reset));
+        // Nor does anybody read what comes afterwards.
+        let (one, mut other) = self.connected().await;
+        drop(one);
+        assert_eq!(other.read(&mut [0]).await, Ok(0));
+        other.write_all(b"question").await.unwrap();
+        let reset = async {
+            while other.write(b"more").await.is_ok() {
+                sleep(SECOND / 50).await;
+            }
+        };
+        timeout(SECOND * 5, reset).await.unwrap();
+    }
+
+    async fn flushing_waits_until_the_peer_has_all(self) {
+        let (mut one, mut other) = self.connected().await;
+        assert_eq!(one.flush().await, Ok(()));
+        one.write_all(b"some").await.unwrap();
+        assert_eq!(timeout(SECOND * 5, one.flush()).await, Ok(Ok(())));
+        // More than both sides have room for arrives only when it is read.
+        let bytes = pattern(64 << 10);
+        let mut count = 4;
+        while let Ok(more) = timeout(SECOND / 4, one.write(&bytes)).await {
+            count += more.unwrap();
+        }
+        assert!(timeout(SECOND / 4, one.flush()).await.is_err());
+        let mut got = std::vec![0; count];
+        let read = other.read_exact(&mut got);
+        let (flushed, read) = join(timeout(SECOND * 20, one.flush()), read).await;
+        assert_eq!((flushed, read.is_ok()), (Ok(Ok(())), true));
+        // What does not arrive is no success.
+        while let Ok(Ok(_)) = timeout(SECOND / 4, one.write(&bytes)).await {}
+        other.abort();
+        assert_eq!(timeout(SECOND * 5, one.flush()).await, Ok(Err(Error::Reset)));
+        let (mut one, _other) = self.connected().await;
+        one.shutdown().await.unwrap();
+        assert_eq!(timeout(SECOND * 5, one.flush()).await, Ok(Ok(())));
+        one.abort();
+        assert_eq!(one.flush().await, Err(Error::Closed));
+    }
+
+    async fn each_half_ends_by_itself(self) {
+        let (mut one, mut other) = self.connected().await;
+        for _ in 0..2 {
+            one.shutdown().await.unwrap();
+            assert_eq!(other.read(&mut [0]).await, Ok(0));
+            assert_eq!(other.read(&mut [0]).await, Ok(0));
+            for n in 0..3 {
+                other.write_all(&[n; 100]).await.unwrap();
+                let mut got = [9; 100];
+                one.read_exact(&mut got).await.unwrap();
+                assert_eq!(got, [n; 100]);
+            }
+            other.shutdown().await.unwrap();
+            assert_eq!(one.read(&mut [0]).await, Ok(0));
+            assert_eq!(
+                (one.write(b"x").await, other.write(b"x").await),
+                (Err(Error::Closed), Err(Error::Closed))
+            );
+            // The same from the other side.
+            let (next, last) = self.connected().await;
+            (one, other) = (last, next);
+        }
     }
 
     async fn what_did_not_arrive_is_no_success(self) {
@@ -385,7 +473,10 @@ conform! {
     reading_ends_where_the_peer_shut_down_and_writing_goes_on,
     closing_waits_for_the_peer_and_for_a_bounded_time_only,
     aborting_resets_and_stays_so,
-    dropping_without_closing_resets,
+    what_was_written_arrives_when_a_stream_is_dropped,
+    what_was_not_read_is_a_reset_when_a_stream_is_dropped,
+    flushing_waits_until_the_peer_has_all,
+    each_half_ends_by_itself,
     what_did_not_arrive_is_no_success,
     a_writer_waits_for_a_reader_and_nothing_is_lost,
     both_halves_work_side_by_side,

@@ -175,13 +175,68 @@ fn reading_ends_where_the_peer_shut_down_and_writing_goes_on() {
 }
 
 #[test]
-fn dropping_and_aborting_reset() {
-    pair(|a, b| async move {
+fn dropping_closes_in_order_for_a_bounded_time_and_frees_the_socket() {
+    kernel::testing::simulate_time();
+    block_on(async {
+        let (left, right) = cable(Options::default());
+        let (a, b) = (stack(left.clone(), 1), stack(right, 2));
+        // Both end: the first one's socket goes through TIME-WAIT.
         let (one, mut other) = connected(&a, &b, B).await;
         drop(one);
-        assert_eq!(other.read(&mut [0]).await, Err(Error::Reset));
-        assert_eq!(other.write(b"x").await, Err(Error::Reset));
+        assert_eq!(other.read(&mut [0]).await, Ok(0));
         drop(other);
+        sleep(SECOND / 10).await;
+        assert_eq!((a.stats().open, b.sockets()), (0, 0));
+        sleep(SECOND * 13).await;
+        assert_eq!(a.sockets(), 0);
+        // The peer has all and does not end.
+        let (mut one, mut other) = connected(&a, &b, B).await;
+        one.write_all(b"all").await.unwrap();
+        drop(one);
+        sleep(SECOND * 29).await;
+        assert_eq!(a.sockets(), 1);
+        sleep(SECOND * 2).await;
+        assert_eq!(a.sockets(), 0);
+        assert_eq!(other.read(&mut [0; 9]).await, Ok(3));
+        assert_eq!(other.read(&mut [0; 9]).await, Ok(0));
+        // The peer is gone: what was written is lost.
+        let (mut one, other) = connected(&a, &b, B6).await;
+        left.set_link(false);
+        one.write_all(b"lost").await.unwrap();
+        drop(one);
+        sleep(SECOND * 45).await;
+        assert_eq!((a.sockets(), a.stats().open), (0, 0));
+        drop(other);
+    });
+}
+
+#[test]
+fn those_that_were_dropped_and_take_long_leave_room_for_others() {
+    pair(|a, b| async move {
+        let most = settings(1).limits.connections;
+        let listener = Tcp::bind(&b, any(80)).await.unwrap();
+        let mut open = Vec::new();
+        for _ in 0..most / 2 {
+            // A port that is chosen again meets the connection that the peer did not end.
+            let Ok(one) = a.connect(SocketAddr::new(B, 80)).await else { continue };
+            open.push(listener.accept().await.unwrap().0);
+            drop(one);
+        }
+        sleep(SECOND).await;
+        assert_eq!(a.stats().open, 0);
+        assert!(a.sockets() <= most / 4 + 17, "{}", a.sockets());
+        // The peer had all: it is told of no reset.
+        let mut ended = 0;
+        for other in &mut open {
+            ended += usize::from(other.read(&mut [0]).await == Ok(0));
+        }
+        assert!(ended + 8 >= most / 2, "{ended} of {most}");
+    });
+}
+
+#[test]
+fn aborting_resets() {
+    pair(|a, b| async move {
         let (mut one, mut other) = connected(&a, &b, B6).await;
         other.abort();
         assert_eq!(one.read(&mut [0]).await, Err(Error::Reset));

@@ -1,0 +1,143 @@
+//! Connections that nobody holds any more and that still have something to say: what was
+//! written and the end of it, a reset, or an acknowledgement in TIME-WAIT.
+
+use super::limit::Limit;
+use super::stack::{Handle, Parting, Protocols};
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::time::Duration;
+use kernel::time::Instant;
+
+/// Connections that have told the peer all: a reset, or the end (TIME-WAIT). With more than
+/// this, the oldest are silent.
+pub(super) const LEAVING: usize = 16;
+
+/// How long such a connection may take. smoltcp's TIME-WAIT is 10 s.
+pub(super) const LEAVE: Duration = Duration::from_secs(12);
+
+/// How long one that was dropped may take to close in order.
+const CLOSE: Duration = Duration::from_secs(30);
+
+/// One of them.
+#[derive(Clone, Copy)]
+struct Leaver {
+    handle: Handle,
+    until: Instant,
+    /// It was dropped while it was open, and closes in order.
+    orderly: bool,
+}
+
+/// All of them, the oldest first.
+pub(super) struct Leavers {
+    name: Rc<str>,
+    all: Vec<Leaver>,
+    /// Lines of the log.
+    lines: Limit,
+}
+
+impl Leavers {
+    /// None yet. Lines of the log begin with `name`.
+    pub(super) fn new(name: Rc<str>) -> Self {
+        Self { name, all: Vec::new(), lines: Limit::new(Instant::now()) }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Lets a connection say what it has to say for so long.
+    pub(super) fn add(&mut self, handle: Handle, time: Duration) {
+        let until = Instant::now().saturating_add(time);
+        self.all.push(Leaver { handle, until, orderly: false });
+    }
+
+    /// Closes an open connection in order.
+    pub(super) fn abandon(&mut self, handle: Handle, protocols: &mut Protocols) {
+        if !matches!(protocols.parting(handle), Parting::Unread(_)) {
+            protocols.end(handle);
+        }
+        let until = Instant::now().saturating_add(CLOSE);
+        self.all.push(Leaver { handle, until, orderly: true });
+    }
+
+    /// Frees the socket of the oldest one whose peer has all.
+    pub(super) fn make_room(&mut self, protocols: &mut Protocols) {
+        let told = |it: &Leaver| {
+            !it.orderly || matches!(protocols.parting(it.handle), Parting::Waiting | Parting::Over)
+        };
+        if let Some(at) = self.all.iter().position(told) {
+            let leaver = self.all.remove(at);
+            protocols.drop_connection(leaver.handle);
+        }
+    }
+
+    /// Whether `handle` was one that had told its peer all. It is none any more.
+    pub(super) fn forget(&mut self, handle: Handle) -> bool {
+        let old = self.all.iter().position(|it| it.handle == handle && !it.orderly);
+        old.map(|old| self.all.remove(old)).is_some()
+    }
+
+    /// Removes those that have said all they had to say, and resets those whose time is
+    /// over or whose bytes nobody will read. At most `bound` may be closing in order, if
+    /// there is one. Returns when to look again.
+    pub(super) fn part(
+        &mut self,
+        protocols: &mut Protocols,
+        bound: Option<usize>,
+        now: Instant,
+    ) -> Option<Instant> {
+        let orderly = self.all.iter().filter(|it| it.orderly).count();
+        let told = self.all.len() - orderly;
+        let bounds =
+            bound.map(|bound| (orderly.saturating_sub(bound), told.saturating_sub(LEAVING)));
+        let (mut resets, mut drops) = bounds.unwrap_or_default();
+        let (mut at, mut reset) = (0, false);
+        while let Some(leaver) = self.all.get(at).copied() {
+            let handle = leaver.handle;
+            let (over, last) = (protocols.is_quiet(handle), leaver.until <= now);
+            let parting = match leaver.orderly && bound.is_some() && !over {
+                true => protocols.parting(handle),
+                false => Parting::Over,
+            };
+            let full = leaver.orderly && resets > 0;
+            let lost = match parting {
+                Parting::Unread(bytes) => Some((bytes, "that came were not read")),
+                Parting::Ending(bytes) if last || full => {
+                    Some((bytes, "that were written were not acknowledged"))
+                }
+                _ => None,
+            };
+            resets -= usize::from(full);
+            if let Some((bytes, why)) = lost {
+                if self.lines.take(now)
+                    && let Some((_, peer)) = protocols.ends(handle)
+                {
+                    let name = &self.name;
+                    log::debug!(
+                        "{name}: the connection with {peer}, which was dropped, is reset: {bytes} bytes {why}"
+                    );
+                }
+                protocols.abort(handle);
+                self.all[at] =
+                    Leaver { until: now.saturating_add(LEAVE), orderly: false, ..leaver };
+                reset = true;
+            } else if over || last || full || (!leaver.orderly && drops > 0) {
+                drops = drops.saturating_sub(usize::from(!leaver.orderly));
+                self.all.remove(at);
+                protocols.drop_connection(handle);
+                continue;
+            } else if leaver.orderly && parting == Parting::Over && bound.is_some() {
+                // Both have ended.
+                self.all[at] =
+                    Leaver { until: now.saturating_add(LEAVE), orderly: false, ..leaver };
+            }
+            at += 1;
+        }
+        let next = self.all.iter().map(|it| it.until).min();
+        if reset { Some(now) } else { next }
+    }
+}
