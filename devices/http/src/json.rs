@@ -5,6 +5,7 @@
 //! error not where it is, and ends the machine by a panic for types that it does not know.
 
 use super::{Error, Exchange, Status};
+use alloc::string::String;
 use core::fmt;
 use serde_core::Serialize;
 use serde_core::de::DeserializeOwned;
@@ -90,24 +91,36 @@ pub async fn read<T: DeserializeOwned>(
     }
 }
 
+/// Gives the text of a value.
+///
+/// ```
+/// assert_eq!(xenith_http::json::text(&["a\"b", "c"])?, r#"["a\"b","c"]"#);
+/// # Ok::<(), xenith_http::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Status::UNAVAILABLE`] while memory is low; [`Status::INTERNAL`] for a value that JSON has
+/// no form for, as a map whose keys are no texts.
+pub fn text<T: Serialize + ?Sized>(value: &T) -> Result<String, Error> {
+    if kernel::memory::is_low() {
+        return Err(Error::Request(Status::UNAVAILABLE));
+    }
+    serde_json::to_string(value).map_err(|_| Error::Request(Status::INTERNAL))
+}
+
 /// Responds with `value` as JSON.
 ///
 /// It is made in memory as a whole: [stream](Exchange::stream) what may be long.
 ///
 /// # Errors
-/// Those of the connection; [`Status::UNAVAILABLE`] while memory is low;
-/// [`Status::INTERNAL`] for a value that JSON has no form for, as a map whose keys are no
-/// texts.
+/// Those of the connection, and of [`text`].
 pub async fn respond<T: Serialize + ?Sized>(
     exchange: &mut Exchange<'_>,
     status: Status,
     value: &T,
 ) -> Result<(), Error> {
-    if kernel::memory::is_low() {
-        return Err(Error::Request(Status::UNAVAILABLE));
-    }
-    let text = serde_json::to_vec(value).map_err(|_| Error::Request(Status::INTERNAL))?;
-    exchange.respond(status, &[("Content-Type", TYPE)], &text).await
+    let text = text(value)?;
+    exchange.respond(status, &[("Content-Type", TYPE)], text.as_bytes()).await
 }
 
 /// Reads a text as a `T`.
@@ -165,7 +178,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
     use std::format;
-    use std::string::{String, ToString};
+    use std::string::ToString;
     use std::vec::Vec;
 
     #[test]
