@@ -2,6 +2,7 @@
 
 use super::body::Body;
 use super::head::{Method, Request, Version};
+use super::led::Trail;
 use super::pace::Pace;
 use super::pool::Place;
 use super::response::{Asked, Content, Head, Progress, Window, is_empty, put};
@@ -74,6 +75,9 @@ pub struct Exchange<'a> {
     pub(super) closing: &'a Cell<bool>,
     /// Where it is told that, and to wait for what comes late.
     pub(super) place: &'a Place,
+    /// How many bytes of the path routers have dealt with, and by which routes.
+    pub(super) routed: usize,
+    pub(super) led: Trail,
 }
 
 impl<'a> Exchange<'a> {

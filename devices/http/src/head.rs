@@ -28,6 +28,26 @@ pub enum Method {
     Patch,
 }
 
+impl Method {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Get, Self::Head, Self::Post, Self::Put, Self::Delete, Self::Options, Self::Patch];
+
+    /// Gives its name, as it stands in a request.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
+            Self::Patch => "PATCH",
+        }
+    }
+}
+
 /// What a request's head may have.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
@@ -122,11 +142,15 @@ impl<'a> Request<'a> {
         if self.head.line.newest { Version::Http11 } else { Version::Http10 }
     }
 
+    /// Path and query as they came.
+    pub(super) fn target_text(&self) -> &'a str {
+        // The parser lets only printable ASCII through.
+        core::str::from_utf8(self.head.line.target.within(self.bytes)).unwrap_or_default()
+    }
+
     /// The path and the query, at the `?` between them.
     fn target(&self) -> (&'a str, Option<&'a str>) {
-        // The parser lets only printable ASCII through.
-        let target = core::str::from_utf8(self.head.line.target.within(self.bytes));
-        let target = target.unwrap_or_default();
+        let target = self.target_text();
         match target.split_once('?') {
             Some((path, query)) => (path, Some(query)),
             None => (target, None),

@@ -18,6 +18,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod access;
 mod body;
 mod budget;
 pub mod client;
@@ -29,11 +30,13 @@ mod fields;
 pub mod form;
 mod head;
 pub mod json;
+mod led;
 mod limits;
 mod link;
 mod pace;
 mod pool;
 mod response;
+mod router;
 mod server;
 mod sink;
 mod syntax;
@@ -44,6 +47,7 @@ mod url;
 
 pub mod websocket;
 
+pub use access::AccessLog;
 pub use body::Body;
 pub use budget::Collected;
 pub use client::Answer;
@@ -51,6 +55,7 @@ pub use date::{format as date, parse as parse_date};
 pub use exchange::{Exchange, Handler};
 pub use head::{Method, Request, Version};
 pub use limits::{Limits, Stats};
+pub use router::{End, Route, Router, Routes};
 pub use server::{Bound, Server, connection};
 pub use sink::Sink;
 pub use upgrade::Upgraded;

@@ -4,6 +4,7 @@ use super::body::{Body, LINE};
 use super::exchange::{Exchange, Handler};
 use super::fields::Framing;
 use super::head::{Bounds, Method, Parser, Request};
+use super::led::Trail;
 use super::limits::{Limits, Stats, count};
 use super::link::Link;
 use super::pool::{Doing, Held, KEEP, Memory, Place, Pool, SMALL};
@@ -398,6 +399,8 @@ async fn one(
         pace: takes,
         closing: &pool.closing,
         place,
+        routed: 0,
+        led: Trail::new(),
     };
     let result = match request.path() {
         "*" => exchange.respond(Status::NO_CONTENT, &METHODS, b"").await,

@@ -8,6 +8,7 @@ mod exchanged;
 mod fair;
 mod formats;
 mod printed;
+mod routed;
 
 use super::*;
 use core::cell::{Cell, RefCell};
