@@ -20,17 +20,17 @@ const PIECE: Duration = Duration::from_millis(100);
 
 /// Answers with ten pieces in a second, or without an end.
 async fn slow(exchange: &mut Exchange<'_>) -> Result<(), http::Error> {
-    let path = exchange.request().path();
-    if path == "/late" {
+    let request = exchange.request();
+    if request.path() == "/late" {
         sleep(PIECE * 10).await;
         return exchange.respond(Status::OK, &[], b"").await;
     }
-    if path == "/events" {
+    if request.path() == "/events" {
         let mut events = Events::begin(exchange).await?;
         while events.wait(sleep(Duration::MAX)).await?.is_some() {}
         return events.finish().await;
     }
-    if path == "/socket" {
+    if request.path() == "/socket" {
         let options = websocket::Options::default();
         let Some(mut socket) = WebSocket::accept(exchange, &options).await? else { return Ok(()) };
         while socket.receive().await?.is_some() {}
@@ -41,7 +41,7 @@ async fn slow(exchange: &mut Exchange<'_>) -> Result<(), http::Error> {
         sink.write_all(b"piece").await?;
         sleep(PIECE).await;
     }
-    while path == "/endless" {
+    while request.path() == "/endless" {
         sink.write_all(&[b'x'; 1000]).await?;
     }
     sink.finish().await
