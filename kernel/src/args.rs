@@ -24,12 +24,9 @@
 //! # Ok::<(), Error>(())
 //! ```
 
-pub use crate::command_line::{MOST, Unreadable, split};
+pub use crate::command_line::{MAX, MOST, Unreadable, split};
 pub use crate::value::{Preset, Reason, Several, Size, Value};
 use core::fmt;
-
-/// The number of arguments that one start may have.
-pub const MAX: usize = 32;
 
 /// Says why the command line cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,6 +2,9 @@
 
 use core::fmt;
 
+/// The number of arguments that one start may have.
+pub const MAX: usize = 32;
+
 /// How many bytes a domain's command line may have: one less than its field holds beside
 /// the 0 at the end, as one that fills it may have been cut by who wrote it there.
 pub const MOST: usize = 1022;

@@ -1,6 +1,6 @@
 //! The types that an argument may have, and how each is written.
 
-use crate::args::MAX;
+use crate::command_line::MAX;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 
