@@ -4,11 +4,12 @@ use super::budget::{Budget, Collected};
 use super::fields::Framing;
 use super::link::Link;
 use super::pace::Pace;
+use super::response::put;
 use super::syntax::{self, Lines, Refusal, bad};
 use super::{Error, Status};
 use core::fmt;
 use core::pin::pin;
-use embedded_io_async::{ErrorType, Read, Write};
+use embedded_io_async::{ErrorType, Read};
 
 /// Bytes that the line before a chunk may have, and the trailer after the last.
 pub(super) const LINE: usize = 512;
@@ -203,7 +204,7 @@ impl<'a> Body<'a> {
     /// Reads more into the buffer.
     async fn fill(&mut self) -> Result<(), Error> {
         if core::mem::take(&mut self.expects) {
-            self.link.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+            put(&mut self.link, b"HTTP/1.1 100 Continue\r\n\r\n", &mut self.pace).await?;
         }
         if self.start > 0 {
             self.buffer.copy_within(self.start..self.end, 0);

@@ -42,6 +42,8 @@ struct Script {
     wait: Option<Sleep>,
     answer: Rc<RefCell<Vec<u8>>>,
     aborted: Rc<Cell<bool>>,
+    /// Bytes that the client takes; all if there is no bound.
+    takes: Option<usize>,
 }
 
 /// The server does not read and write at a time.
@@ -120,8 +122,11 @@ impl Stream for Script {
     }
 
     fn poll_write(&mut self, _: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize, ip::Error>> {
-        self.answer.borrow_mut().extend_from_slice(bytes);
-        Poll::Ready(Ok(bytes.len()))
+        let mut answer = self.answer.borrow_mut();
+        let room = self.takes.map_or(bytes.len(), |takes| takes.saturating_sub(answer.len()));
+        let count = bytes.len().min(room);
+        answer.extend_from_slice(&bytes[..count]);
+        if count < bytes.len().min(1) { Poll::Pending } else { Poll::Ready(Ok(count)) }
     }
 
     async fn shutdown(&mut self) -> Result<(), ip::Error> {
@@ -193,6 +198,7 @@ pub(super) fn raw_by(
         answer: answer.clone(),
         aborted: aborted.clone(),
         wait: None,
+        takes: None,
     };
     let begun = Instant::now();
     let limits = Limits { head: 512, body: 1000, ..Limits::default() };

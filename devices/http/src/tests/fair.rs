@@ -238,3 +238,22 @@ fn what_is_collected_is_counted_for_all_connections_t8() {
         assert_eq!(status(&mut third).await, 200, "what was held was given back");
     });
 }
+
+#[test]
+fn who_takes_nothing_is_not_waited_for_however_little_it_is_told_t7() {
+    let ask = "POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+    for takes in [0, 10, 25, 100] {
+        kernel::testing::simulate_time();
+        let script = Script {
+            steps: [sends(ask), Step::Waits(SECOND), sends("hi"), Step::Waits(SECOND * 9999)].into(),
+            takes: Some(takes),
+            ..Script::default()
+        };
+        let (limits, aborted) = (Limits::default(), script.aborted.clone());
+        let pool = Rc::new(pool::Pool::new(&limits, Rc::default()));
+        let place = pool.sit().unwrap();
+        let served = server::pooled(script, &limits, &place, &echo);
+        let served = block_on(timeout(SECOND * 120, served));
+        assert!(served.is_ok() && aborted.get(), "{takes}");
+    }
+}
