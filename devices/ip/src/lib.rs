@@ -26,6 +26,7 @@ mod engine;
 mod host;
 mod leaving;
 mod limit;
+pub mod nal;
 mod ndisc;
 mod neighbor;
 mod one_of;
@@ -92,6 +93,8 @@ pub enum Error {
     Denied,
     /// The interface is broken for good.
     Down,
+    /// That cannot be done by this network.
+    Unsupported,
     /// There is no randomness to choose ports and sequence numbers by.
     NoEntropy,
 }
@@ -116,6 +119,7 @@ impl fmt::Display for Error {
             Self::BadName => "that name cannot be resolved",
             Self::Denied => "the system does not permit it",
             Self::Down => "the network interface is broken",
+            Self::Unsupported => "that cannot be done by this network",
             Self::NoEntropy => "there is no source of randomness: see the argument seed=",
         })
     }
@@ -136,6 +140,7 @@ impl embedded_io_async::Error for Error {
             Self::Exhausted => ErrorKind::OutOfMemory,
             Self::NoSuchName => ErrorKind::NotFound,
             Self::Denied => ErrorKind::PermissionDenied,
+            Self::Unsupported => ErrorKind::Unsupported,
             Self::Unreachable | Self::NoServer | Self::Down | Self::NoEntropy => ErrorKind::Other,
         }
     }

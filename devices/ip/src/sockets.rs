@@ -3,6 +3,7 @@
 //! What is bound to every address, of IPv4 and IPv6, is one socket of IPv6; where Linux
 //! has no IPv6, one of IPv4.
 
+mod nal;
 mod ping;
 mod resolve;
 mod tcp;

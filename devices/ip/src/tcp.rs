@@ -101,6 +101,17 @@ impl TcpStream {
         opened.map(|()| stream)
     }
 
+    /// Waits until reading would not wait.
+    pub(super) async fn ready(&self) -> Result<(), Error> {
+        if self.end == End::Closed {
+            return Err(Error::Closed);
+        }
+        poll_fn(|context| {
+            self.shared.engine().protocols.poll_readable(self.handle, context.waker())
+        })
+        .await
+    }
+
     fn state(&self, context: &Context<'_>) -> Result<State, Error> {
         self.shared.engine().protocols.state(self.handle, context.waker())
     }
@@ -148,7 +159,7 @@ impl Write for TcpStream {
 }
 
 /// One direction of a connection.
-pub struct TcpHalf<'a>(&'a TcpStream);
+pub struct TcpHalf<'a>(pub(super) &'a TcpStream);
 
 impl ErrorType for TcpHalf<'_> {
     type Error = Error;

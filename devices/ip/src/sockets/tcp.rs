@@ -163,6 +163,23 @@ impl TcpStream {
         Self::new(of, socket)
     }
 
+    /// Waits until reading would not wait.
+    pub(super) async fn ready_to_read(&self) -> Result<(), Error> {
+        if let Some(error) = self.failed.get() {
+            return Err(error);
+        }
+        let Some(socket) = &self.socket else { return Err(Error::Closed) };
+        poll_fn(|context| {
+            if socket.is_ready(Interest::Read) {
+                return Poll::Ready(());
+            }
+            socket.wait(Interest::Read, context.waker());
+            Poll::Pending
+        })
+        .await;
+        Ok(())
+    }
+
     /// Calls `call` until it does not block.
     async fn ready<R>(
         &self,
@@ -296,7 +313,7 @@ impl Write for TcpStream {
 
 /// One direction of a connection.
 #[derive(Debug)]
-pub struct Half<'a>(&'a TcpStream);
+pub struct Half<'a>(pub(super) &'a TcpStream);
 
 impl ErrorType for Half<'_> {
     type Error = Error;

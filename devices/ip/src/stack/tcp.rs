@@ -224,6 +224,20 @@ impl Protocols {
         }
     }
 
+    /// Ready when reading would not wait.
+    pub(crate) fn poll_readable(
+        &mut self,
+        handle: Handle,
+        waker: &Waker,
+    ) -> Poll<Result<(), Error>> {
+        let socket = self.tcp(handle);
+        if socket.can_recv() || !socket.may_recv() {
+            return Poll::Ready(Ok(()));
+        }
+        socket.register_recv_waker(waker);
+        Poll::Pending
+    }
+
     /// Throws away what the peer sends, so that it can come to its end.
     pub(crate) fn discard(&mut self, handle: Handle, waker: &Waker) {
         let socket = self.tcp(handle);
