@@ -245,7 +245,8 @@ fn who_takes_nothing_is_not_waited_for_however_little_it_is_told_t7() {
     for takes in [0, 10, 25, 100] {
         kernel::testing::simulate_time();
         let script = Script {
-            steps: [sends(ask), Step::Waits(SECOND), sends("hi"), Step::Waits(SECOND * 9999)].into(),
+            steps: [sends(ask), Step::Waits(SECOND), sends("hi"), Step::Waits(SECOND * 9999)]
+                .into(),
             takes: Some(takes),
             ..Script::default()
         };

@@ -166,7 +166,12 @@ fn pings_are_answered_as_in_autobahn_2() {
     case("2.9", &sent, &[whole(PONG, "ping"), end.clone()], None);
     let pings: Vec<_> = (0..10).map(|number| whole(PING, format!("payload-{number}"))).collect();
     let pongs: Vec<_> = (0..10).map(|number| whole(PONG, format!("payload-{number}"))).collect();
-    case("2.10", &[&pings[..], &[end.clone()]].concat(), &[&pongs[..], &[end]].concat(), None);
+    case(
+        "2.10",
+        &[&pings[..], std::slice::from_ref(&end)].concat(),
+        &[&pongs[..], &[end]].concat(),
+        None,
+    );
 }
 
 #[test]
@@ -215,7 +220,7 @@ fn fragments_are_put_together_as_in_autobahn_5() {
         whole(PING, "2"),
         whole(CONTINUATION, "fragment4"),
     ];
-    let sent = [std::slice::from_ref(&one), &rest, &[end.clone()]].concat();
+    let sent = [std::slice::from_ref(&one), &rest, std::slice::from_ref(&end)].concat();
     let all = whole(TEXT, "fragment1fragment2fragment3fragment4");
     case("5.19-20", &sent, &[whole(PONG, "1"), whole(PONG, "2"), all, end], None);
 }
@@ -337,7 +342,10 @@ fn a_silent_client_is_pinged_and_then_given_up() {
     assert_eq!(spoken(&steps).0, expected);
     // A message that has begun has to go on.
     let begun = Step::Sends(masked(&part(TEXT, "x")));
-    assert_eq!(spoken(&[begun, Step::Waits(Duration::from_secs(25))]).0, [silent.clone()]);
+    assert_eq!(
+        spoken(&[begun, Step::Waits(Duration::from_secs(25))]).0,
+        std::slice::from_ref(&silent)
+    );
     let mut drip = vec![Step::Sends(masked(&part(TEXT, "x")))];
     drip.extend((0..30).flat_map(|_| {
         [Step::Waits(Duration::from_secs(1)), Step::Sends(masked(&part(CONTINUATION, "x")))]
