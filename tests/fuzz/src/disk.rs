@@ -1,8 +1,8 @@
 //! Disks that hold something, of which some bytes are others.
 
+use std::process::Command;
 use xenith::block::memory::Memory;
 use xenith::fs::Tree;
-use std::process::Command;
 
 /// `base` with bytes of `patches`: of each four, three say where, and one what. So that
 /// most of them meet something, only every other may be where `base` is zero.

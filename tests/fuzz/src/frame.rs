@@ -1,11 +1,11 @@
 //! Ethernet frames as a peer at 10.0.0.1 and fd00::1 sends them to 10.0.0.2 and
 //! fd00::2 at the other end of a cable.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use xenith::ip::Settings;
 use xenith::ip::config::{Ipv4, Limits};
 use xenith::net::cable::End;
 use xenith::net::{Meta, Net};
-use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The numbers of protocols.
 pub const ICMP: u8 = 1;

@@ -1,12 +1,12 @@
 //! A stream in memory, whose peer sends what is written down.
 
-use xenith::ip::{Addresses, Error, Listener, Resolve, Stream, Tcp};
 use embedded_io_async::{ErrorType, Read, Write};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use xenith::ip::{Addresses, Error, Listener, Resolve, Stream, Tcp};
 
 /// One end of a connection: what the peer sends, piece by piece, before it closes,
 /// and what it is answered.

@@ -2,9 +2,9 @@
 
 #![no_main]
 
-use xenith::ip::Settings;
 use kernel::args::{Args, split};
 use libfuzzer_sys::fuzz_target;
+use xenith::ip::Settings;
 
 fuzz_target!(|line: &[u8]| {
     let owned = Box::into_raw(line.to_vec().into_boxed_slice());

@@ -6,12 +6,12 @@
 #[path = "../../../http/reading.rs"]
 mod reading;
 
-use xenith::http::{Error, Exchange, Handler, Limits, Status, connection};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use reading::all;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use xenith::http::{Error, Exchange, Handler, Limits, Status, connection};
 use xenith_fuzz::on_machine;
 use xenith_fuzz::stream::{Pieces, Script, split, whole};
 

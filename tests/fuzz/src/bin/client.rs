@@ -6,10 +6,10 @@
 #[path = "../../../http/reading.rs"]
 mod reading;
 
-use xenith::http::client::{Client, Limits, Request};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use reading::all;
+use xenith::http::client::{Client, Limits, Request};
 use xenith_fuzz::on_machine;
 use xenith_fuzz::stream::{Pieces, Servers, split, whole};
 

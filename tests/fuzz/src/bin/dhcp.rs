@@ -3,13 +3,13 @@
 
 #![no_main]
 
-use xenith::ip::{Settings, Stack};
-use xenith::net::cable::{End, Options, cable};
 use kernel::time::{Instant, sleep};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use std::net::Ipv4Addr;
 use std::time::Duration;
+use xenith::ip::{Settings, Stack};
+use xenith::net::cable::{End, Options, cable};
 use xenith_fuzz::{frame, on_machine};
 
 /// What the server does with the next question.

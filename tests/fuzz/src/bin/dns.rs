@@ -2,9 +2,6 @@
 
 #![no_main]
 
-use xenith::ip::config::Ipv4;
-use xenith::ip::{Datagrams, Listener, Resolve, Settings, Stack, Stream, Tcp, Udp, any};
-use xenith::net::cable::{Options, cable};
 use embedded_io_async::{Read, Write};
 use kernel::task::spawn;
 use kernel::time::timeout;
@@ -14,6 +11,9 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
+use xenith::ip::config::Ipv4;
+use xenith::ip::{Datagrams, Listener, Resolve, Settings, Stack, Stream, Tcp, Udp, any};
+use xenith::net::cable::{Options, cable};
 use xenith_fuzz::{frame, on_machine};
 
 /// An answer.

@@ -4,9 +4,9 @@
 
 #![no_main]
 
-use xenith::fs::ext4::Ext4;
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
+use xenith::fs::ext4::Ext4;
 use xenith_fuzz::disk::{disk, made, patched, walk};
 use xenith_fuzz::on_machine;
 

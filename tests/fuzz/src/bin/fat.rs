@@ -4,10 +4,10 @@
 
 #![no_main]
 
-use xenith::fs::Files;
-use xenith::fs::fat::Fat;
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
+use xenith::fs::Files;
+use xenith::fs::fat::Fat;
 use xenith_fuzz::disk::{disk, few_clusters, patched, walk};
 use xenith_fuzz::on_machine;
 

@@ -4,13 +4,13 @@
 
 #![no_main]
 
-use xenith::block::memory::Memory;
-use xenith::fs::fat::Fat;
-use xenith::fs::{Files, Kind, Tree};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
+use xenith::block::memory::Memory;
+use xenith::fs::fat::Fat;
+use xenith::fs::{Files, Kind, Tree};
 use xenith_fuzz::disk::{disk, few_clusters};
 use xenith_fuzz::on_machine;
 

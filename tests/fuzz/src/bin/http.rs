@@ -5,13 +5,13 @@
 #[path = "../../../http/reading.rs"]
 mod reading;
 
-use xenith::http::{Error, Exchange, Handler, Limits, Status, connection};
 use embedded_io_async::Write;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use reading::all;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use xenith::http::{Error, Exchange, Handler, Limits, Status, connection};
 use xenith_fuzz::on_machine;
 use xenith_fuzz::stream::{Pieces, Script, split, whole};
 

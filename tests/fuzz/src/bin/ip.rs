@@ -3,8 +3,6 @@
 
 #![no_main]
 
-use xenith::ip::{Datagrams, Listener, Stack, Stream, Tcp, Udp, any};
-use xenith::net::cable::{End, Options, cable};
 use embedded_io_async::{Read, Write};
 use kernel::task::{Task, spawn};
 use kernel::time::{sleep, timeout};
@@ -12,6 +10,8 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use std::net::SocketAddr;
 use std::time::Duration;
+use xenith::ip::{Datagrams, Listener, Stack, Stream, Tcp, Udp, any};
+use xenith::net::cable::{End, Options, cable};
 use xenith_fuzz::{frame, on_machine};
 
 /// What the peer does, and the program over the stack.

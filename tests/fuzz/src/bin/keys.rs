@@ -5,10 +5,10 @@
 
 #![no_main]
 
-use xenith::kv::keys::Keys;
-use xenith::kv::{Error, Store};
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
+use xenith::kv::keys::Keys;
+use xenith::kv::{Error, Store};
 use xenith_fuzz::disk::{disk, patched};
 use xenith_fuzz::on_machine;
 

@@ -3,14 +3,14 @@
 
 #![no_main]
 
-use xenith::ip::{Datagrams, Ping, Settings, Stack, Tcp, Udp, any};
-use xenith::net::cable::{End, Options, cable};
 use kernel::task::{Task, spawn};
 use kernel::time::{sleep, timeout};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
+use xenith::ip::{Datagrams, Ping, Settings, Stack, Tcp, Udp, any};
+use xenith::net::cable::{End, Options, cable};
 use xenith_fuzz::{frame, on_machine};
 
 /// An address that means something.

@@ -3,8 +3,6 @@
 
 #![no_main]
 
-use xenith::net::netfront::Netfront;
-use xenith::net::{Checksum, Meta, Net};
 use kernel::time::{sleep, timeout};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
@@ -14,6 +12,8 @@ use xen::fake::Fake;
 use xen::fake::netback::{Misdeed, RxSlot};
 use xen::gnttab::Shared;
 use xen::public::io::netif::RxFlags;
+use xenith::net::netfront::Netfront;
+use xenith::net::{Checksum, Meta, Net};
 use xenith_fuzz::on_fake;
 
 /// What happens. The guest receives whenever it can.

@@ -5,9 +5,9 @@
 
 #![no_main]
 
+use libfuzzer_sys::fuzz_target;
 use xenith::block::Block;
 use xenith::block::partition::Partition;
-use libfuzzer_sys::fuzz_target;
 use xenith_fuzz::disk::disk;
 use xenith_fuzz::on_machine;
 

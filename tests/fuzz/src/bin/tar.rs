@@ -4,8 +4,8 @@
 
 #![no_main]
 
-use xenith::fs::tar::Tar;
 use libfuzzer_sys::fuzz_target;
+use xenith::fs::tar::Tar;
 use xenith_fuzz::disk::{disk, walk};
 use xenith_fuzz::on_machine;
 

@@ -4,14 +4,14 @@
 
 #![no_main]
 
-use xenith::ip::{Limits, Listener, Settings, Stack, Stream, Tcp, any};
-use xenith::net::cable::{End, Options, cable};
 use embedded_io_async::{Read, Write};
 use kernel::task::spawn;
 use kernel::time::{sleep, timeout};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use std::time::Duration;
+use xenith::ip::{Limits, Listener, Settings, Stack, Stream, Tcp, any};
+use xenith::net::cable::{End, Options, cable};
 use xenith_fuzz::{frame, on_machine};
 
 const FIN: u8 = 1;
@@ -161,7 +161,8 @@ fuzz_target!(|case: Case| {
         sleep(Duration::from_millis(1)).await;
         peer.look();
         peer.send(FIRST, ACK, peer.theirs, case.window, &[], 0);
-        let Ok(Ok((mut stream, _))) = timeout(Duration::from_millis(10), listener.accept()).await else {
+        let Ok(Ok((mut stream, _))) = timeout(Duration::from_millis(10), listener.accept()).await
+        else {
             return;
         };
         // What is read is what was sent, up to an end that more follows.
