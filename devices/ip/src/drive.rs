@@ -30,7 +30,7 @@ const BUDGET: usize = 64;
 /// fragments. It has a task of its own, which ends with the last of its clones, streams,
 /// listeners and ports.
 pub struct Stack<N> {
-    shared: Rc<Shared>,
+    pub(super) shared: Rc<Shared>,
     net: Rc<N>,
 }
 

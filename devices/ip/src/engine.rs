@@ -10,7 +10,7 @@
 use super::announce::Announcer;
 use super::config::{ADDRESSES, SERVERS, Settings};
 use super::cookie::{self, Cookies};
-use super::leaving::{LEAVE, LEAVING, Leavers};
+use super::leaving::{LEAVE, Leavers};
 use super::limit::Limit;
 use super::ndisc::{self, Report, Routers};
 use super::neighbor::Heard;
@@ -463,7 +463,7 @@ impl Engine {
         }
         let sockets = self.protocols.transmit(wire, now);
         let neighbors = self.protocols.seek(wire, now);
-        let bound = LEAVING.max(self.settings.limits.connections / 4);
+        let bound = (self.settings.limits.connections / 4).max(1);
         let leaving = self.leaving.part(&mut self.protocols, (!self.over).then_some(bound), now);
         let others = [self.half_open.next(), self.announcer.next(), leaving];
         [sockets, dhcp, routers, neighbors].into_iter().chain(others).flatten().min()
@@ -671,12 +671,17 @@ impl Engine {
 
     /// Takes a connection back whose holder dropped it. What becomes of it is decided with
     /// the next [`turn`](Self::turn): what a program drops on its way out is not reset.
-    pub(super) fn give_back(&mut self, handle: Handle) {
-        if self.dropped.try_reserve(1).is_err() {
-            return self.release(handle);
+    /// Whether that is to be waited for.
+    pub(super) fn give_back(&mut self, handle: Handle) -> bool {
+        // Where there is no interface any more, there are no turns.
+        let up = self.protocols.up().is_ok();
+        if !up || self.dropped.try_reserve(1).is_err() {
+            self.release(handle);
+            return up;
         }
         self.dropped.push(handle);
         self.protocols.kick();
+        true
     }
 
     /// Begins a turn: sees to connections that were dropped, and at the end of the program

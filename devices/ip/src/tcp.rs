@@ -133,8 +133,10 @@ impl TcpStream {
 
 impl Drop for TcpStream {
     fn drop(&mut self) {
-        self.shared.engine().give_back(self.handle);
-        self.shared.stay();
+        let stays = self.shared.engine().give_back(self.handle);
+        if stays {
+            self.shared.stay();
+        }
     }
 }
 

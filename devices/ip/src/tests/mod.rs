@@ -6,6 +6,7 @@ mod afar;
 mod conformance;
 mod dhcp;
 mod dns;
+mod dropped;
 mod ending;
 mod forged;
 mod hostile;
