@@ -706,7 +706,7 @@ impl Engine {
 
     /// Whether connections that nobody holds have something left to say.
     pub(super) fn is_leaving(&self) -> bool {
-        !self.leaving.is_empty() || !self.dropped.is_empty()
+        !self.leaving.is_empty() || !self.dropped.is_empty() || self.protocols.has_orphans()
     }
 
     /// Closes a connection in order whose holder dropped it, or resets it where something

@@ -15,7 +15,8 @@ const STUCK: Duration = Duration::from_secs(3);
 /// A UDP socket. Up to 16 datagrams wait in it each way; further ones that arrive are lost, and
 /// who sends further ones waits until the interface takes those before, for 3 s at most.
 /// For a machine of this network whose Ethernet address is not known, the newest 16 wait
-/// for it, apart from what is for others, and are lost when it is silent for 3 s.
+/// for it, apart from what is for others, and are lost when it is silent for 3 s. What was
+/// sent goes out also when the socket is dropped at once.
 pub struct UdpSocket {
     shared: Rc<Shared>,
     handle: Handle,
@@ -55,6 +56,9 @@ impl Datagrams for UdpSocket {
 
 impl Drop for UdpSocket {
     fn drop(&mut self) {
-        self.shared.engine().protocols.remove(self.handle);
+        let stays = self.shared.engine().protocols.unbind(self.handle);
+        if stays {
+            self.shared.stay();
+        }
     }
 }

@@ -21,6 +21,9 @@ use smoltcp::wire::{IpAddress, IpListenEndpoint};
 /// Datagrams that wait at a UDP port, each way.
 const DATAGRAMS: usize = 16;
 
+/// UDP ports whose sockets were dropped before all was sent. Further ones lose the rest.
+const ORPHANS: usize = 8;
+
 impl Protocols {
     /// The UDP socket that takes datagrams to `port` of this address, or of all machines.
     pub(crate) fn bound(&self, to: Option<IpAddr>, port: u16) -> Option<Handle> {
@@ -52,7 +55,7 @@ impl Protocols {
         let place = set.add(socket);
         let handle = self.sets.add(set, place, Some(Key::udp(only, port)));
         self.sets.get_mut(handle).outgoing =
-            Some(Box::new(Outgoing { only, port, packets, waker: None }));
+            Some(Box::new(Outgoing { only, port, packets, waker: None, orphan: false }));
         Ok(handle)
     }
 
@@ -123,10 +126,12 @@ impl Protocols {
             }
             outgoing.waker.take().into_iter().for_each(Waker::wake);
         }
-        let rest = !outgoing.packets.is_empty();
+        let (rest, orphan) = (!outgoing.packets.is_empty(), outgoing.orphan);
         self.sets.get_mut(handle).outgoing = Some(outgoing);
         if rest {
             self.sets.touch(handle);
+        } else if orphan {
+            self.sets.remove(handle);
         }
     }
 
@@ -158,6 +163,27 @@ impl Protocols {
             }
             Way::None => {}
         }
+    }
+
+    /// Frees the port of a socket that was dropped. What it was told to send is sent: whether
+    /// there is any.
+    pub(crate) fn unbind(&mut self, handle: Handle) -> bool {
+        let room = !self.down && self.sets.orphans < ORPHANS;
+        let outgoing = self.sets.get_mut(handle).outgoing.as_mut();
+        let Some(outgoing) = outgoing.filter(|it| room && !it.packets.is_empty()) else {
+            self.remove(handle);
+            return false;
+        };
+        outgoing.orphan = true;
+        self.sets.orphans += 1;
+        self.sets.hide(handle);
+        self.touch(handle);
+        true
+    }
+
+    /// Whether there are ports whose sockets were dropped.
+    pub(crate) const fn has_orphans(&self) -> bool {
+        self.sets.orphans > 0
     }
 
     /// Forgets what waits to be sent from a UDP port.

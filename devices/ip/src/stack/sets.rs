@@ -69,6 +69,8 @@ pub(super) struct Outgoing {
     pub(super) packets: PacketBuffer<'static, SocketAddr>,
     /// Who waits for room.
     pub(super) waker: Option<Waker>,
+    /// Its socket was dropped: it goes when all is sent.
+    pub(super) orphan: bool,
 }
 
 /// A set, most often with one socket.
@@ -105,6 +107,8 @@ pub(super) struct Sets {
     pub(super) deadlines: Deadlines,
     /// TCP connections.
     pub(super) connections: usize,
+    /// UDP ports whose sockets were dropped.
+    pub(super) orphans: usize,
 }
 
 impl Sets {
@@ -117,6 +121,7 @@ impl Sets {
             touched: VecDeque::new(),
             deadlines: Deadlines::default(),
             connections: 0,
+            orphans: 0,
         }
     }
 
@@ -157,15 +162,22 @@ impl Sets {
 
     /// Takes a set out.
     pub(super) fn remove(&mut self, handle: Handle) -> Option<(SocketSet<'static>, SocketHandle)> {
+        self.hide(handle);
         let place = self.places.get_mut(handle.0 as usize)?.take()?;
         self.deadlines.remove(handle.0);
-        if let Some(key) = place.key
+        self.orphans -= usize::from(place.outgoing.is_some_and(|it| it.orphan));
+        self.free.push(handle.0);
+        Some((place.set, place.handle))
+    }
+
+    /// No packets are for this set any more.
+    pub(super) fn hide(&mut self, handle: Handle) {
+        if let Some(Some(place)) = self.places.get_mut(handle.0 as usize)
+            && let Some(key) = place.key.take()
             && self.keys.get(&key) == Some(&handle.0)
         {
             self.keys.remove(&key);
         }
-        self.free.push(handle.0);
-        Some((place.set, place.handle))
     }
 
     /// The set that the packets of `key` are for.
@@ -228,7 +240,8 @@ impl Sets {
 
     /// The ports of UDP sockets.
     pub(super) fn ports(&self) -> impl Iterator<Item = u16> {
-        self.places.iter().flatten().filter_map(|it| it.outgoing.as_ref()).map(|it| it.port)
+        let ports = self.places.iter().flatten().filter_map(|it| it.outgoing.as_ref());
+        ports.filter(|it| !it.orphan).map(|it| it.port)
     }
 
     /// Who waits for room in a UDP port.

@@ -182,3 +182,21 @@ fn requests_at_once_get_their_own_answers() {
         assert_eq!(b.stats().received, a.stats().sent);
     });
 }
+
+#[test]
+fn what_was_sent_arrives_though_its_socket_is_dropped_at_once() {
+    pair(|a, b| async move {
+        for to in [B, B6] {
+            let other = Udp::bind(&b, any(9)).await.unwrap();
+            // The first waits until it is known who has the address.
+            for n in 0..3 {
+                let one = Udp::bind(&a, any(7)).await.unwrap();
+                one.send_to(&[n], SocketAddr::new(to, 9)).await.unwrap();
+                drop(one);
+                let mut datagram = [9; 2];
+                let got = timeout(SECOND, other.recv_from(&mut datagram)).await;
+                assert_eq!((got.map(|it| it.unwrap().0), datagram[0]), (Ok(1), n), "{to}");
+            }
+        }
+    });
+}
