@@ -324,3 +324,17 @@ fn damage_never_panics_or_hangs() {
         }
     }
 }
+
+#[test]
+fn a_superblock_of_the_last_generation_is_damage_and_no_overflow() {
+    let disk = blank(LEAST, 512);
+    drop(open(&disk).unwrap());
+    let mut bytes = disk.bytes.borrow().clone();
+    for page in [0, 4096] {
+        bytes[page + 32..page + 40].copy_from_slice(&u64::MAX.to_le_bytes());
+    }
+    // They differ, so that opening writes them anew.
+    bytes[4096 + 39] = 0x7f;
+    crate::kv::keys::reseal(&mut bytes);
+    assert_eq!(open(&Disk::new(bytes, 512)).err(), Some(Error::Damaged));
+}

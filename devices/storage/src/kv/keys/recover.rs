@@ -60,9 +60,10 @@ async fn superblock<B: Block>(disk: &B) -> Result<(Superblock, [u64; 2], bool), 
         (None, None) => return Err(Error::OtherFormat),
     };
     let most = u64::MAX / PAGE as u64 / 2;
-    let Superblock { pages, tail, reached, .. } = found.0;
+    let Superblock { pages, tail, reached, generation, .. } = found.0;
     let sound = (LEAST..most).contains(&pages)
         && tail < most
+        && generation < most
         && reached.checked_sub(tail).is_some_and(|length| length <= pages);
     if !sound {
         return Err(Error::Damaged);
