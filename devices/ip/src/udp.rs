@@ -4,8 +4,11 @@ use super::shared::Shared;
 use super::stack::Handle;
 use super::{Datagrams, Error};
 use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::RefCell;
 use core::future::poll_fn;
 use core::net::SocketAddr;
+use core::task::{Poll, Waker};
 use core::time::Duration;
 use kernel::time::timeout;
 
@@ -21,19 +24,57 @@ pub struct UdpSocket {
     shared: Rc<Shared>,
     handle: Handle,
     local: SocketAddr,
+    receivers: Receivers,
+}
+
+/// The tasks that wait for a datagram. A socket of smoltcp wakes the last one that asked:
+/// when that one is served, or gives up, it lets the others ask again.
+#[derive(Default)]
+struct Receivers(RefCell<Vec<Waker>>);
+
+impl Receivers {
+    fn add(&self, waker: &Waker) {
+        let mut wakers = self.0.borrow_mut();
+        if !wakers.iter().any(|it| it.will_wake(waker)) {
+            wakers.push(waker.clone());
+        }
+    }
+
+    fn remove(&self, waker: &Waker) {
+        self.0.borrow_mut().retain(|it| !it.will_wake(waker));
+    }
+}
+
+/// A task that asks for a datagram, until it is served or gives up.
+struct Asking<'a>(&'a Receivers);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        // One task is the rule: its list keeps its memory.
+        if !self.0.0.borrow().is_empty() {
+            self.0.0.take().into_iter().for_each(Waker::wake);
+        }
+    }
 }
 
 impl UdpSocket {
     pub(super) fn new(shared: Rc<Shared>, addr: SocketAddr) -> Result<Self, Error> {
         let (handle, local) = shared.engine().bind(addr)?;
-        Ok(Self { shared, handle, local })
+        Ok(Self { shared, handle, local, receivers: Receivers::default() })
     }
 }
 
 impl Datagrams for UdpSocket {
     async fn recv_from(&self, buf: &mut [u8]) -> Result<(usize, SocketAddr), Error> {
+        let _asking = Asking(&self.receivers);
         poll_fn(|context| {
-            self.shared.engine().protocols.poll_receive(self.handle, buf, context.waker())
+            let waker = context.waker();
+            let received = self.shared.engine().protocols.poll_receive(self.handle, buf, waker);
+            match received {
+                Poll::Pending => self.receivers.add(waker),
+                Poll::Ready(_) => self.receivers.remove(waker),
+            }
+            received
         })
         .await
     }

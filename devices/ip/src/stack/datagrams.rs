@@ -55,7 +55,7 @@ impl Protocols {
         let place = set.add(socket);
         let handle = self.sets.add(set, place, Some(Key::udp(only, port)));
         self.sets.get_mut(handle).outgoing =
-            Some(Box::new(Outgoing { only, port, packets, waker: None, orphan: false }));
+            Some(Box::new(Outgoing { only, port, packets, wakers: Vec::new(), orphan: false }));
         Ok(handle)
     }
 
@@ -102,7 +102,9 @@ impl Protocols {
             return Poll::Ready(Err(Error::Down));
         };
         let Ok(room) = outgoing.packets.enqueue(datagram.len(), to) else {
-            outgoing.waker = Some(waker.clone());
+            if !outgoing.wakers.iter().any(|it| it.will_wake(waker)) {
+                outgoing.wakers.push(waker.clone());
+            }
             return Poll::Pending;
         };
         room.copy_from_slice(datagram);
@@ -124,7 +126,7 @@ impl Protocols {
             if sent.is_err() {
                 break;
             }
-            outgoing.waker.take().into_iter().for_each(Waker::wake);
+            outgoing.wakers.drain(..).for_each(Waker::wake);
         }
         let (rest, orphan) = (!outgoing.packets.is_empty(), outgoing.orphan);
         self.sets.get_mut(handle).outgoing = Some(outgoing);

@@ -68,7 +68,7 @@ pub(super) struct Outgoing {
     pub(super) port: u16,
     pub(super) packets: PacketBuffer<'static, SocketAddr>,
     /// Who waits for room.
-    pub(super) waker: Option<Waker>,
+    pub(super) wakers: Vec<Waker>,
     /// Its socket was dropped: it goes when all is sent.
     pub(super) orphan: bool,
 }
@@ -247,7 +247,7 @@ impl Sets {
     /// Who waits for room in a UDP port.
     pub(super) fn senders(&mut self) -> impl Iterator<Item = Waker> {
         let ports = self.places.iter_mut().flatten().filter_map(|it| it.outgoing.as_mut());
-        ports.filter_map(|it| it.waker.take())
+        ports.flat_map(|it| it.wakers.drain(..))
     }
 
     /// Every socket.

@@ -200,3 +200,43 @@ fn what_was_sent_arrives_though_its_socket_is_dropped_at_once() {
         }
     });
 }
+
+#[test]
+fn two_tasks_wait_on_one_socket_and_both_are_served() {
+    pair(|a, b| async move {
+        let (one, other) =
+            (Udp::bind(&a, any(0)).await.unwrap(), Udp::bind(&b, any(9)).await.unwrap());
+        let other = alloc::rc::Rc::new(other);
+        let receive = || {
+            let other = other.clone();
+            spawn(async move { other.recv_from(&mut [0; 9]).await.unwrap().0 })
+        };
+        let tasks = [receive(), receive()];
+        sleep(SECOND / 10).await;
+        for length in [3, 4] {
+            one.send_to(&pattern(length), SocketAddr::new(B, 9)).await.unwrap();
+        }
+        for task in tasks {
+            assert!(matches!(timeout(SECOND, task).await, Ok(3 | 4)));
+        }
+    });
+}
+
+#[test]
+fn a_task_that_gives_up_leaves_the_datagram_to_another() {
+    pair(|a, b| async move {
+        let (one, other) =
+            (Udp::bind(&a, any(0)).await.unwrap(), Udp::bind(&b, any(9)).await.unwrap());
+        let other = alloc::rc::Rc::new(other);
+        let receive = || {
+            let other = other.clone();
+            async move { other.recv_from(&mut [0; 9]).await.unwrap().0 }
+        };
+        let stays = spawn(receive());
+        sleep(SECOND / 10).await;
+        // It asks last, so that the socket knows of it alone.
+        assert!(timeout(SECOND / 10, receive()).await.is_err());
+        one.send_to(&pattern(3), SocketAddr::new(B, 9)).await.unwrap();
+        assert_eq!(timeout(SECOND, stays).await, Ok(3));
+    });
+}
