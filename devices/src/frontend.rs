@@ -1,7 +1,7 @@
 //! Connects front ends with their back ends, and reconnects them.
 //!
 //! All front ends share the life of a connection: from the toolstack's nodes in xenstore
-//! through the states of xenbus to working rings, and back. A [`Driver`] negotiates,
+//! through the states of xenbus to working rings, and back. A `Driver` negotiates,
 //! supervises and tears down its own.
 
 use alloc::format;

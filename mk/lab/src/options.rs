@@ -10,7 +10,7 @@ use super::network::Forward;
 ///
 /// # Example
 /// ```
-/// use xenith_lab::Progress;
+/// use lab::Progress;
 ///
 /// /// Prints what is done, and nothing of how far it is.
 /// struct Steps;

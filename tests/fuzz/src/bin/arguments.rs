@@ -2,7 +2,9 @@
 
 #![no_main]
 
-use kernel::args::{Args, split};
+use core::net::SocketAddr;
+use core::time::Duration;
+use kernel::args::{Args, Size, split};
 use libfuzzer_sys::fuzz_target;
 use xenith::ip::Settings;
 
@@ -16,11 +18,15 @@ fuzz_target!(|line: &[u8]| {
 });
 
 fn look(line: &'static mut [u8]) {
-    let Ok(mut args) = split(line).and_then(Args::new) else { return };
+    let Ok(items) = split(line) else { return };
+    let Ok(mut args) = Args::new(items) else { return };
     let _ = (args.wants_help(), Settings::configure(&mut args));
     let _ = args.take::<u16>("port", Some(80)).map_err(|error| error.to_string());
     let _ = args.take::<bool>("flag", None);
     let _ = args.take::<i64>("number", None);
     let _ = args.take::<&str>("text", Some(""));
+    let _ = args.take::<Duration>("time", None).map_err(|error| error.to_string());
+    let _ = args.take::<Size>("size", None).map_err(|error| error.to_string());
+    let _ = args.take::<Option<SocketAddr>>("peer", None).map_err(|error| error.to_string());
     let _ = args.finish().map_err(|error| error.to_string());
 }

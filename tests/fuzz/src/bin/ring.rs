@@ -83,7 +83,7 @@ fn play(
     within: &mut Consumer,
 ) {
     let page = |front: &Front<16>, at: usize, what: &[u8]| {
-        fake.write_lent(0, front.reference(), at, what);
+        fake.write_lent(xen::DomId::DOM0, front.reference(), at, what);
     };
     match *act {
         Act::Put => {
