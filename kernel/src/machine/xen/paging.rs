@@ -281,11 +281,11 @@ impl Paging {
         }
         let mut batch = Batch::default();
         let mut rest = data.next_multiple_of(SLOT);
-        if shift > 0 || !anew {
-            let end = if shift > 0 { data } else { rest };
-            // SAFETY: what is taken away is what nobody uses a page for.
-            unsafe { self.narrow(virt_base..end, 1, shift, &mut batch) }?;
-        }
+        // Constants behind the table that is made anew stay where they are.
+        let (start, end) = if anew { (first + SLOT, data) } else { (virt_base, rest) };
+        // SAFETY: what is taken away is what nobody uses a page for.
+        unsafe { self.narrow(start..end, 1, 0, &mut batch) }?;
+        let builders = if shift > 0 { self.table(virt_base, 1) } else { None };
         if shift > 0 {
             // SAFETY: nothing is behind what the builder mapped.
             unsafe { self.narrow(first..self.builder_end, 2, shift, &mut batch) }?;
@@ -300,6 +300,16 @@ impl Paging {
         }
         // SAFETY: there is no code in these.
         unsafe { self.narrow(rest..self.builder_end, 2, 0, &mut batch) }?;
+        // SAFETY: as above.
+        unsafe { batch.flush() }?;
+        // Only now that the new table has code and constants: a hypercall returns to code.
+        // Where memory is used from now on there is nothing of them, which costs Xen less
+        // than to narrow them.
+        for address in (virt_base..data.min(first + SLOT)).step_by(PAGE) {
+            let Some(table) = builders else { break };
+            // SAFETY: nobody uses them there.
+            unsafe { batch.push(update(table, index(address, 1), 0)) }?;
+        }
         // SAFETY: as above.
         unsafe { batch.flush() }?;
         // What was used before is remembered with its old protection.
@@ -317,8 +327,7 @@ impl Paging {
 
     /// Takes from what the builder's tables of `level` 1 or 2 map in `range` what it is
     /// not for: writing to what is not data, at level 1, and executing what is no code, or
-    /// at level 2 anything. What they say then is written for `shift` bytes behind; of code
-    /// and constants there is nothing there.
+    /// at level 2 anything. What they say then is written for `shift` bytes behind.
     ///
     /// # Safety
     /// As [`Batch::push`].
@@ -338,8 +347,6 @@ impl Paging {
             let table = table.ok_or(Errno::ENOENT)?;
             let entry = self.builder_entry(table, index(address, level)).ok_or(Errno::ENOENT)?;
             let entry = match level {
-                // The new table has them, and what is taken away whole costs Xen less.
-                1 if shift > 0 => 0,
                 1 if address < self.layout.data => entry & !PTE_WRITE | self.no_execute(address),
                 _ => entry | PTE_NO_EXECUTE,
             };
