@@ -1,4 +1,6 @@
 # The folder that is served, packed by dom0's tar.
+# Each test of site makes it anew.
+rm -rf /tmp/site /tmp/site.tar
 mkdir -p /tmp/site/pictures
 printf '<h1>Served from a disk</h1>\n' >/tmp/site/index.html
 printf 'body{}\n' >/tmp/site/style.css
