@@ -24,7 +24,7 @@ use xenith::Exit;
 use xenith::exit::usage;
 use xenith::ip::config::{Ipv4, Settings};
 use xenith::ip::dhcp::{CLIENT, Kind, SERVER};
-use xenith::ip::{Datagrams, Error, Stack, Udp, any};
+use xenith::ip::{Error, Socket, Stack, Udp, any};
 use xenith::net::Net;
 use xenith::println;
 use xenith::task::{Either, select};

@@ -8,7 +8,7 @@ extern crate alloc;
 use alloc::rc::Rc;
 use core::cell::Cell;
 use core::time::Duration;
-use xenith::ip::{Datagrams, Error, Listener, Stream, Tcp, Udp, any};
+use xenith::ip::{Error, Listener, Socket, Stream, Tcp, Udp, any};
 use xenith::task::{Either, Task, select, try_spawn};
 use xenith::time::timeout;
 
@@ -76,7 +76,7 @@ where
     }
 }
 
-async fn datagrams(socket: impl Datagrams) -> Error {
+async fn datagrams(socket: impl Socket) -> Error {
     let mut datagram = [0; DATAGRAM];
     loop {
         match socket.recv_from(&mut datagram).await {

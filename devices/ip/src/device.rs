@@ -9,12 +9,13 @@ use kernel::args::{self, Args, Argument};
 use kernel::device::Class;
 use kernel::metrics::{Metric, Source};
 
-/// Why a stack cannot be opened.
+/// Says why a stack cannot be opened as a device.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum OpenError<E> {
-    /// The interface cannot be.
+    /// The interface below cannot be opened.
     Net(E),
-    /// The stack cannot be started on it.
+    /// The stack does not start on it: [`Stack::new`].
     Ip(Error),
 }
 
@@ -26,6 +27,8 @@ impl<E: fmt::Display> fmt::Display for OpenError<E> {
         }
     }
 }
+
+impl<E: core::error::Error> core::error::Error for OpenError<E> {}
 
 impl<N: Net + Offloading + 'static> Device for Stack<N> {
     const CLASS: Class = N::CLASS;

@@ -11,7 +11,7 @@ use super::stack::DnsRecordData;
 use super::stack::{DnsFlags, DnsPacket, DnsQueryType, DnsQuestion, DnsRcode, DnsRecord};
 use super::tcp::TcpStream;
 use super::udp::UdpSocket;
-use super::{Addresses, Datagrams, Error, any, random};
+use super::{Addresses, Error, Socket, any, random};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};

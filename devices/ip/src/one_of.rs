@@ -1,6 +1,6 @@
 //! One of two sorts of network, chosen when the program starts.
 
-use super::{Addresses, Datagrams, Error, Listener, Ping, Resolve, Stream, Tcp, Udp};
+use super::{Addresses, Error, Listener, Ping, Resolve, Socket, Stream, Tcp, Udp};
 use core::net::{IpAddr, SocketAddr};
 use core::task::{Context, Poll};
 use core::time::Duration;
@@ -150,7 +150,7 @@ impl<A: Udp, B: Udp> Udp for OneOf<A, B> {
     }
 }
 
-impl<A: Datagrams, B: Datagrams> Datagrams for OneOf<A, B> {
+impl<A: Socket, B: Socket> Socket for OneOf<A, B> {
     async fn recv_from(&self, buf: &mut [u8]) -> Result<(usize, SocketAddr), Error> {
         of!(self, it => it.recv_from(buf).await)
     }

@@ -8,7 +8,7 @@
 //!
 //! Fragments are dropped, both of IPv4 and IPv6: reassembly costs memory that any
 //! sender may occupy (RFC 8900), TCP does without, and a datagram that needs it is
-//! refused by [`send_to`](super::Datagrams::send_to) on this side as well.
+//! refused by [`send_to`](super::Socket::send_to) on this side as well.
 
 mod judge;
 mod repeat;

@@ -2,7 +2,7 @@
 
 use super::shared::Shared;
 use super::stack::Handle;
-use super::{Datagrams, Error};
+use super::{Error, Socket};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
@@ -64,7 +64,7 @@ impl UdpSocket {
     }
 }
 
-impl Datagrams for UdpSocket {
+impl Socket for UdpSocket {
     async fn recv_from(&self, buf: &mut [u8]) -> Result<(usize, SocketAddr), Error> {
         let _asking = Asking(&self.receivers);
         poll_fn(|context| {

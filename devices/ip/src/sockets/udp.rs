@@ -1,7 +1,7 @@
 //! UDP sockets.
 
 use super::{bound, error, plain};
-use crate::{Datagrams, Error};
+use crate::{Error, Socket};
 use core::future::poll_fn;
 use core::net::{IpAddr, SocketAddr};
 use kernel::machine::watch::{Interest, Watched};
@@ -28,7 +28,7 @@ impl UdpSocket {
     }
 }
 
-impl Datagrams for UdpSocket {
+impl Socket for UdpSocket {
     async fn recv_from(&self, buf: &mut [u8]) -> Result<(usize, SocketAddr), Error> {
         let (count, from) = poll_fn(|context| {
             self.socket.poll(Interest::Read, context, |it| {

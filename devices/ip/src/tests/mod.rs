@@ -17,8 +17,10 @@ mod udp;
 use super::config::{Ipv4, Limits, Settings};
 use super::*;
 use core::net::{Ipv4Addr, Ipv6Addr};
+use core::time::Duration;
 use devices::net::Net;
 use devices::net::cable::{End, Options, cable};
+use embedded_io_async::{Read, Write};
 use kernel::task::block_on;
 use std::vec::Vec;
 

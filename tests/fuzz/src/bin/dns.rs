@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 use xenith::ip::config::Ipv4;
-use xenith::ip::{Datagrams, Listener, Resolve, Settings, Stack, Stream, Tcp, Udp, any};
+use xenith::ip::{Listener, Resolve, Settings, Socket, Stack, Stream, Tcp, Udp, any};
 use xenith::net::cable::{Options, cable};
 use xenith_fuzz::{frame, on_machine};
 

@@ -10,7 +10,7 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use std::net::SocketAddr;
 use std::time::Duration;
-use xenith::ip::{Datagrams, Listener, Stack, Stream, Tcp, Udp, any};
+use xenith::ip::{Listener, Socket, Stack, Stream, Tcp, Udp, any};
 use xenith::net::cable::{End, Options, cable};
 use xenith_fuzz::{frame, on_machine};
 

@@ -9,7 +9,7 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
-use xenith::ip::{Datagrams, Ping, Settings, Stack, Tcp, Udp, any};
+use xenith::ip::{Ping, Settings, Socket, Stack, Tcp, Udp, any};
 use xenith::net::cable::{End, Options, cable};
 use xenith_fuzz::{frame, on_machine};
 
@@ -241,7 +241,7 @@ async fn play(
     turn: &Turn,
     net: &End,
     stack: &Stack<End>,
-    socket: &impl Datagrams,
+    socket: &impl Socket,
     running: &mut Vec<Task<()>>,
 ) {
     let choose = |to: Whose, ipv6: bool| match ipv6 {

@@ -1,0 +1,11 @@
+//! What a program may ask of a network, one file a protocol.
+
+mod ping;
+mod resolve;
+mod tcp;
+mod udp;
+
+pub use ping::Ping;
+pub use resolve::{Addresses, Resolve};
+pub use tcp::{Listener, Stream, Tcp};
+pub use udp::{Socket, Udp};

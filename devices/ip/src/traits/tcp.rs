@@ -1,0 +1,241 @@
+//! TCP.
+
+use crate::error::Error;
+use core::net::SocketAddr;
+use core::task::{Context, Poll};
+use embedded_io_async::{Read, Write};
+
+/// Opens and accepts TCP connections (RFC 9293).
+///
+/// # Example
+/// ```
+/// # mod xenith { pub use devices::*; pub use kernel::*; pub mod ip { pub use xenith_ip::*; } }
+///
+/// use embedded_io_async::{Read, Write};
+/// use xenith::ip::{Error, Listener, Stack, Stream, Tcp, any};
+/// use xenith::task::{block_on, spawn};
+///
+/// /// Sends one visitor back what it sends, until it has said all.
+/// async fn echo<T: Tcp>(tcp: T) -> Result<(), Error> {
+///     let listener = tcp.bind(any(7)).await?;
+///     let (mut stream, _visitor) = listener.accept().await?;
+///     let mut buffer = [0; 512];
+///     loop {
+///         match stream.read(&mut buffer).await? {
+///             0 => return stream.close().await,
+///             length => stream.write_all(&buffer[..length]).await?,
+///         }
+///     }
+/// }
+///
+/// # use core::net::Ipv4Addr;
+/// # use xenith::ip::config::{Ipv4, Settings};
+/// # use xenith::net::cable::{Options, cable};
+/// # fn at(last: u8) -> Settings {
+/// #     let ipv4 = Ipv4::Static(Ipv4Addr::new(10, 0, 0, last), 24);
+/// #     Settings { ipv4, ..Settings::default() }
+/// # }
+/// # xenith::testing::simulate_time();
+/// block_on(async {
+///     let (left, right) = cable(Options::default());
+///     let (client, server) = (Stack::start(left, at(1))?, Stack::start(right, at(2))?);
+///     let served = spawn(echo(server));
+///     let mut stream = client.connect("10.0.0.2:7".parse().unwrap()).await?;
+///     stream.write_all(b"hello").await?;
+///     // This half is closed, and the other one is read to its end.
+///     stream.shutdown().await?;
+///     let mut answer = [0; 16];
+///     let mut length = 0;
+///     while let more @ 1.. = stream.read(&mut answer[length..]).await? {
+///         length += more;
+///     }
+///     assert_eq!(&answer[..length], b"hello");
+///     served.await
+/// })?;
+/// # Ok::<(), Error>(())
+/// ```
+pub trait Tcp {
+    /// What waits for connections.
+    type Listener: Listener<Stream = Self::Stream> + 'static;
+
+    /// A connection.
+    type Stream: Stream + 'static;
+
+    /// Listens on `addr`: for connections to that address of this machine alone, or, with
+    /// `0.0.0.0` or `::`, to any that it has or gets, of both versions of IP: see [`any`].
+    /// Port 0 stands for a free one, which [`Listener::local_addr`] tells.
+    ///
+    /// # Errors
+    /// [`InUse`](Error::InUse) if there is a listener on that port, of this address or of
+    /// all; [`AddrNotAvailable`](Error::AddrNotAvailable) if this machine does not have the
+    /// address now; [`Denied`](Error::Denied) if Linux keeps the port for root;
+    /// [`Exhausted`](Error::Exhausted) without memory or a free port,
+    /// [`NoEntropy`](Error::NoEntropy) when one cannot be chosen, [`Down`](Error::Down).
+    fn bind(&self, addr: SocketAddr) -> impl Future<Output = Result<Self::Listener, Error>>;
+
+    /// Connects to `addr`, from a free port. Giving the future up resets what has begun.
+    ///
+    /// # Errors
+    /// [`Refused`](Error::Refused) if the peer resets it, [`TimedOut`](Error::TimedOut) after
+    /// 30 s, [`Unreachable`](Error::Unreachable) without a route and for an address that is
+    /// not one machine's, this one's among them, and for port 0;
+    /// [`Exhausted`](Error::Exhausted) without memory or a free port,
+    /// [`NoEntropy`](Error::NoEntropy), [`Down`](Error::Down).
+    fn connect(&self, addr: SocketAddr) -> impl Future<Output = Result<Self::Stream, Error>>;
+}
+
+/// Waits for TCP connections. Dropping it refuses further ones, and resets those that
+/// nobody accepted.
+///
+/// # Example
+/// ```
+/// # mod xenith { pub use devices::*; pub use kernel::*; pub mod ip { pub use xenith_ip::*; } }
+///
+/// use embedded_io_async::Write;
+/// use xenith::ip::{Error, Listener, Stream};
+/// use xenith::task::spawn;
+///
+/// /// Greets everybody who connects, each in a task of its own.
+/// async fn greet<L: Listener>(listener: &L) -> Result<(), Error>
+/// where
+///     L::Stream: 'static,
+/// {
+///     loop {
+///         let (mut stream, visitor) = listener.accept().await?;
+///         spawn(async move {
+///             let greeting = format!("hello, {visitor}\n");
+///             if stream.write_all(greeting.as_bytes()).await.is_ok() {
+///                 // Until the peer has acknowledged it: a drop would reset the connection.
+///                 let _ = stream.close().await;
+///             }
+///         })
+///         .detach();
+///     }
+/// }
+/// ```
+pub trait Listener {
+    /// A connection.
+    type Stream: Stream;
+
+    /// Waits for the next connection, and returns it with the peer's address. Several may
+    /// wait: each connection goes to one of them.
+    ///
+    /// # Errors
+    /// [`Down`](Error::Down); [`Exhausted`](Error::Exhausted) means that one connection was
+    /// lost, and that the next call may succeed.
+    fn accept(&self) -> impl Future<Output = Result<(Self::Stream, SocketAddr), Error>>;
+
+    /// Returns the address that it was bound to, with the port that it got.
+    fn local_addr(&self) -> SocketAddr;
+}
+
+/// A TCP connection: bytes each way, and an end each way.
+///
+/// Reading returns 0 bytes, again and again, once the peer has ended its half (FIN) and all
+/// before that was read; writing goes on meanwhile. After [`shutdown`](Self::shutdown) it is
+/// the other way round: writing is [`Closed`](Error::Closed), and reading goes on.
+///
+/// A write returns when the stack has the bytes; they are sent, and sent again until the peer
+/// acknowledges them, by themselves. `flush` waits until it has acknowledged all that was
+/// written before, and is [`Reset`](Error::Reset) when it never will; nothing needs a flush to
+/// be sent. That the peer's machine has bytes does not mean that its program has read them.
+///
+/// Dropping a connection closes it in order, in the background: what was written is sent and
+/// then the end, for 30 s at most, and then the rest is lost and the connection reset. It is
+/// reset at once when something was not read that came before or comes after (RFC 1122,
+/// section 4.2.2.13), as the peer is to know that nobody will, and when there are more of
+/// such connections than a quarter of all that there may be. Where bytes are lost by that,
+/// it is logged at the level `debug`. Who must know whether all arrived calls
+/// [`close`](Self::close), and who wants no more of it [`abort`](Self::abort).
+///
+/// # Example
+/// ```
+/// # mod xenith { pub use devices::*; pub use kernel::*; pub mod ip { pub use xenith_ip::*; } }
+///
+/// use embedded_io_async::{Read, Write};
+/// use xenith::ip::{Error, Stream};
+/// use xenith::task::join;
+///
+/// /// Sends all of `request`, and reads the answer at the same time, so that neither side waits
+/// /// for the other with full buffers.
+/// async fn exchange<S: Stream>(mut stream: S, request: &[u8]) -> Result<Vec<u8>, Error> {
+///     let mut answer = Vec::new();
+///     {
+///         let (mut reader, mut writer) = stream.split();
+///         let read = async {
+///             let mut buffer = [0; 1024];
+///             while answer.len() < request.len() {
+///                 match reader.read(&mut buffer).await? {
+///                     0 => break,
+///                     length => answer.extend_from_slice(&buffer[..length]),
+///                 }
+///             }
+///             Ok::<(), Error>(())
+///         };
+///         let (written, read) = join(writer.write_all(request), read).await;
+///         written.and(read)?;
+///     }
+///     stream.close().await?;
+///     Ok(answer)
+/// }
+/// ```
+pub trait Stream: Read<Error = Error> + Write<Error = Error> {
+    /// The reading half.
+    type Reader<'a>: Read<Error = Error>
+    where
+        Self: 'a;
+
+    /// The writing half.
+    type Writer<'a>: Write<Error = Error>
+    where
+        Self: 'a;
+
+    /// Splits it into both halves, for use side by side.
+    fn split(&mut self) -> (Self::Reader<'_>, Self::Writer<'_>);
+
+    /// Reads as [`Read::read`] does, or has `context` woken once that may get further. What
+    /// holds a connection of any type, behind a trait of its own, is made of this: the methods
+    /// of `Read` and `Write` cannot be called through a pointer.
+    ///
+    /// # Errors
+    /// As of [`Read::read`].
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<Result<usize, Error>>;
+
+    /// Writes as [`Write::write`] does, or has `context` woken once that may get further.
+    ///
+    /// # Errors
+    /// As of [`Write::write`].
+    fn poll_write(&mut self, context: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize, Error>>;
+
+    /// Ends the writing half: sends FIN behind what was written, without waiting. Reading
+    /// goes on, also for hours, and `flush` still waits for what was written. Another call
+    /// does nothing.
+    ///
+    /// # Errors
+    /// [`Closed`](Error::Closed) after [`close`](Self::close) and [`abort`](Self::abort).
+    fn shutdown(&mut self) -> impl Future<Output = Result<(), Error>>;
+
+    /// Closes in order: sends what is left and FIN, and waits until the peer has acknowledged
+    /// both and ended as well, for 30 s at most. What it still sends is thrown away. Given
+    /// up, it goes on in the background as if the connection had been dropped.
+    ///
+    /// # Errors
+    /// [`Reset`](Error::Reset) if the peer resets it before, [`TimedOut`](Error::TimedOut)
+    /// if it has not acknowledged all by then: what was written may not have arrived;
+    /// [`Closed`](Error::Closed) if it was closed before, [`Down`](Error::Down).
+    fn close(&mut self) -> impl Future<Output = Result<(), Error>>;
+
+    /// Resets the connection: what was written and not acknowledged is lost, and so is what
+    /// was not read.
+    fn abort(&mut self);
+
+    /// Returns the address of the other end.
+    fn peer_addr(&self) -> SocketAddr;
+
+    /// Returns the address of this end.
+    fn local_addr(&self) -> SocketAddr;
+}

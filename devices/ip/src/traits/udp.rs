@@ -1,0 +1,120 @@
+//! UDP.
+
+use crate::error::Error;
+use core::net::SocketAddr;
+
+/// Exchanges UDP datagrams (RFC 768).
+///
+/// # Example
+/// ```
+/// # mod xenith { pub use devices::*; pub use kernel::*; pub mod ip { pub use xenith_ip::*; } }
+///
+/// use xenith::ip::{Socket, Error, Stack, Udp, any};
+/// use xenith::task::{Either, block_on, select};
+///
+/// /// Answers questions for as long as it is polled.
+/// async fn answer<U: Udp>(udp: &U) -> Result<(), Error> {
+///     let socket = udp.bind(any(53)).await?;
+///     let mut question = [0; 512];
+///     loop {
+///         let (length, asker) = socket.recv_from(&mut question).await?;
+///         socket.send_to(&question[..length], asker).await?;
+///     }
+/// }
+///
+/// # use core::net::Ipv4Addr;
+/// # use xenith::ip::config::{Ipv4, Settings};
+/// # use xenith::net::cable::{Options, cable};
+/// # fn at(last: u8) -> Settings {
+/// #     let ipv4 = Ipv4::Static(Ipv4Addr::new(10, 0, 0, last), 24);
+/// #     Settings { ipv4, ..Settings::default() }
+/// # }
+/// # xenith::testing::simulate_time();
+/// block_on(async {
+///     let (left, right) = cable(Options::default());
+///     let (client, server) = (Stack::start(left, at(1))?, Stack::start(right, at(2))?);
+///     let ask = async {
+///         let socket = Udp::bind(&client, any(0)).await?;
+///         socket.send_to(b"who?", "10.0.0.2:53".parse().unwrap()).await?;
+///         let mut reply = [0; 512];
+///         let (length, _) = socket.recv_from(&mut reply).await?;
+///         assert_eq!(&reply[..length], b"who?");
+///         Ok::<(), Error>(())
+///     };
+///     match select(answer(&server), ask).await {
+///         Either::First(result) | Either::Second(result) => result,
+///     }
+/// })?;
+/// # Ok::<(), Error>(())
+/// ```
+pub trait Udp {
+    /// A bound socket.
+    type Socket: Socket + 'static;
+
+    /// Binds a socket to `addr`: it gets datagrams to that address of this machine alone,
+    /// and sends from it; or, with `0.0.0.0` or `::`, those to any address that the machine
+    /// has or gets and to all machines, of both versions of IP: see [`any`]. Port 0 stands
+    /// for a free one, which [`Socket::local_addr`] tells.
+    ///
+    /// # Errors
+    /// [`InUse`](Error::InUse) if there is a socket on that port, of this address or of
+    /// all; [`AddrNotAvailable`](Error::AddrNotAvailable) if this machine does not have the
+    /// address now; [`Denied`](Error::Denied) if Linux keeps the port for root;
+    /// [`Exhausted`](Error::Exhausted) without memory or a free port,
+    /// [`NoEntropy`](Error::NoEntropy) when one cannot be chosen, [`Down`](Error::Down).
+    fn bind(&self, addr: SocketAddr) -> impl Future<Output = Result<Self::Socket, Error>>;
+}
+
+/// A UDP socket. Dropping it gives the port back.
+///
+/// # Example
+/// ```
+/// # mod xenith { pub use devices::*; pub use kernel::*; pub mod ip { pub use xenith_ip::*; } }
+///
+/// use core::net::SocketAddr;
+/// use core::time::Duration;
+/// use xenith::ip::{Socket, Error};
+/// use xenith::time::timeout;
+///
+/// /// Asks up to three times, as datagrams get lost; returns the length of the answer.
+/// async fn ask<S: Socket>(
+///     socket: &S,
+///     server: SocketAddr,
+///     question: &[u8],
+///     answer: &mut [u8],
+/// ) -> Result<usize, Error> {
+///     for _ in 0..3 {
+///         socket.send_to(question, server).await?;
+///         let received = timeout(Duration::from_secs(1), socket.recv_from(answer)).await;
+///         if let Ok(received) = received {
+///             let (length, sender) = received?;
+///             // Anybody may send to the port.
+///             if sender == server {
+///                 return Ok(length);
+///             }
+///         }
+///     }
+///     Err(Error::TimedOut)
+/// }
+/// ```
+pub trait Socket {
+    /// Receives a datagram into `buf`, and returns its length and who sent it. What does
+    /// not fit is lost.
+    ///
+    /// # Errors
+    /// [`Down`](Error::Down).
+    fn recv_from(&self, buf: &mut [u8])
+    -> impl Future<Output = Result<(usize, SocketAddr), Error>>;
+
+    /// Sends `buf` as one datagram to `addr`, which may be one that stands for all machines
+    /// or a group. It is not known whether it arrives.
+    ///
+    /// # Errors
+    /// [`TooLong`](Error::TooLong) if it does not fit the interface,
+    /// [`Unreachable`](Error::Unreachable) without a route from the address that the socket
+    /// is bound to, or if the interface had no room for 3 s; [`Down`](Error::Down).
+    fn send_to(&self, buf: &[u8], addr: SocketAddr) -> impl Future<Output = Result<(), Error>>;
+
+    /// Returns the address that it was bound to, with the port that it got.
+    fn local_addr(&self) -> SocketAddr;
+}
