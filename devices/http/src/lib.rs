@@ -9,7 +9,7 @@
 //! bodies, nor refuse two lengths that differ.
 //!
 //! A [`Handler`] answers requests, each of which it is given as an [`Exchange`]; a [`Server`]
-//! gives them to it. [`client`] fetches.
+//! gives them to it. [`files`] serves files; [`client`] fetches.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -27,6 +27,7 @@ mod date;
 pub mod events;
 mod exchange;
 mod fields;
+pub mod files;
 pub mod form;
 mod head;
 pub mod json;

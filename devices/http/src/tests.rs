@@ -7,6 +7,7 @@ pub(super) mod cases;
 mod exchanged;
 mod fair;
 mod formats;
+mod mounted;
 mod printed;
 mod routed;
 

@@ -6,12 +6,13 @@ mod files;
 mod table;
 mod world;
 
-use crate::{Error, Options};
+use crate::Error;
 use files::{DATE, Entry, LARGE, archive, entries};
 use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
 use world::beside;
+use xenith::http::files::Options;
 use xenith::kv;
 
 /// Asks for what stands in a table: how many cases there are, and which are not so.

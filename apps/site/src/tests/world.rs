@@ -1,7 +1,7 @@
 //! A site on an archive in memory, and a client beside it on a cable.
 
 use super::table::{Answer, Outcome, answers};
-use crate::{Error, Options, start};
+use crate::{Error, start};
 use alloc::format;
 use alloc::vec::Vec;
 use core::cell::RefCell;
@@ -9,6 +9,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 use embedded_io_async::{Read, Write};
 use xenith::block::memory::Memory;
+use xenith::http::files::Options;
 use xenith::ip::config::{Ipv4, Limits, Settings};
 use xenith::ip::{Stack, Stream, Tcp};
 use xenith::net::cable::{End, Options as Wire, cable};

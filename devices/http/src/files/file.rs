@@ -1,9 +1,10 @@
 //! Answers with a file, or with what its conditions and ranges leave of it.
 
-use crate::coding::{CODINGS, Coding, Liking, liking};
-use crate::conditions::{self, Current, Verdict};
-use crate::ranges::{self, Wanted};
-use crate::{Site, page};
+use super::coding::{CODINGS, Coding, Preferences, preferences};
+use super::conditions::{self, Current, Verdict};
+use super::ranges::{self, Wanted};
+use super::{StaticFiles, page};
+use crate::{Error, Exchange, Method, Sink, Status};
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
@@ -13,11 +14,9 @@ use core::fmt::{self, Write as _};
 use core::ops::Range;
 use core::time::Duration;
 use embedded_io_async::Write;
-use xenith::fs::{self, CHUNK, Kind, Metadata, Tree};
-use xenith::http::{self, Exchange, Method, Sink, Status};
-use xenith::ip;
-use xenith::task::join;
-use xenith::time::sleep;
+use kernel::task::join;
+use kernel::time::sleep;
+use storage::fs::{self, CHUNK, Kind, Metadata, Tree};
 
 /// How often, and how long, memory for the next bytes is waited for once an answer has begun.
 const TRIES: u32 = 200;
@@ -41,12 +40,12 @@ impl Piece {
     }
 }
 
-/// The form of a file that is sent.
-struct Form<N> {
+/// What is sent of a file: itself, or a packed file beside it (RFC 9110, section 3.2).
+struct Representation<N> {
     node: N,
     metadata: Metadata,
     coding: Option<Coding>,
-    /// There is another form for clients that read others.
+    /// Which one it is depends on what the client accepts.
     varies: bool,
 }
 
@@ -73,7 +72,7 @@ enum Between<'a> {
 impl<'a> Shape<'a> {
     fn new(parts: Vec<Range<u64>>, kind: &'a str, size: u64, start: u64) -> Self {
         // No file holds it but by chance, of one in 2^64 (RFC 2046, section 5.1.1).
-        let random = xenith::entropy::next_u64().unwrap_or(start);
+        let random = kernel::entropy::next_u64().unwrap_or(start);
         Self { kind, size, parts, boundary: u128::from(random) << 64 | u128::from(start) }
     }
 
@@ -129,8 +128,8 @@ fn length(text: &dyn fmt::Display) -> u64 {
     count.0
 }
 
-impl<F: Tree> Site<F> {
-    /// The entity tag of a file (RFC 9110, section 8.8.3): another one for each form.
+impl<T: Tree> StaticFiles<T> {
+    /// The entity tag of a file (RFC 9110, section 8.8.3): another one for each representation.
     fn tag(&self, metadata: Metadata, coding: Option<Coding>) -> String {
         let of = self.date(metadata).unwrap_or(self.start);
         let end = coding.map_or("", |coding| coding.end);
@@ -143,59 +142,60 @@ impl<F: Tree> Site<F> {
         Some(metadata.modified).filter(|&date| date > 1)
     }
 
-    /// The form of the file at `path` that the client likes best; nothing if there is none
-    /// that it can read.
-    async fn form(
+    /// Chooses the representation of the file at `path` that the client prefers; nothing if it
+    /// accepts none.
+    async fn representation(
         &self,
-        node: F::Node,
+        node: T::Node,
         path: &[u8],
-        liking: Liking,
-    ) -> Result<Option<Form<F::Node>>, fs::Error> {
+        preferences: Preferences,
+    ) -> Result<Option<Representation<T::Node>>, fs::Error> {
         let tree = self.files.tree();
         let metadata = tree.metadata(&node);
-        let mut form = Form { node, metadata, coding: None, varies: false };
-        let mut best = liking.identity;
+        let mut chosen = Representation { node, metadata, coding: None, varies: false };
+        let mut best = preferences.identity;
         let packed = |coding: &Coding| path.ends_with(coding.end.as_bytes());
         if !CODINGS.iter().any(packed) {
             let mut beside = path.to_vec();
-            for (coding, liked) in CODINGS.into_iter().zip(liking.codings) {
+            for (coding, liked) in CODINGS.into_iter().zip(preferences.codings) {
                 beside.truncate(path.len());
                 beside.extend_from_slice(coding.end.as_bytes());
-                let other = match tree.lookup(&beside).await {
-                    Ok(other) if tree.metadata(&other).kind == Kind::File => other,
-                    Ok(_) | Err(fs::Error::NotFound | fs::Error::BadPath) => continue,
-                    Err(error) => return Err(error),
-                };
-                form.varies = true;
-                let wins = liked > best || (liked == best && form.coding.is_none());
+                let other = self.lookup(&beside).await?;
+                let is_file = |it: &T::Node| tree.metadata(it).kind == Kind::File;
+                let Some(other) = other.filter(is_file) else { continue };
+                chosen.varies = true;
+                let wins = liked > best || (liked == best && chosen.coding.is_none());
                 if liked > 0 && wins {
                     best = liked;
-                    form.metadata = tree.metadata(&other);
-                    (form.node, form.coding) = (other, Some(coding));
+                    chosen.metadata = tree.metadata(&other);
+                    (chosen.node, chosen.coding) = (other, Some(coding));
                 }
             }
         }
-        Ok((best > 0).then_some(form))
+        Ok((best > 0).then_some(chosen))
     }
 
     /// Answers a GET or HEAD with the file at `path`, whose type is `kind`.
-    pub(crate) async fn file(
+    pub(super) async fn file(
         &self,
-        (node, path, kind): (F::Node, &[u8], &'static str),
+        (node, path, kind): (T::Node, &[u8], &'static str),
         exchange: &mut Exchange<'_>,
-    ) -> Result<(), http::Error> {
+    ) -> Result<(), Error> {
         let request = exchange.request();
-        let form = match self.form(node, path, liking(request.fields("Accept-Encoding"))).await {
-            Ok(Some(form)) => form,
+        let chosen = match self
+            .representation(node, path, preferences(request.fields("Accept-Encoding")))
+            .await
+        {
+            Ok(Some(chosen)) => chosen,
             Ok(None) => {
                 let reason = "There is no form of it that the request accepts.";
                 return self.refuse(Status(406), reason, &[], exchange).await;
             }
             Err(error) => return self.broken(error, exchange).await,
         };
-        let Form { node, metadata, coding, varies } = form;
+        let Representation { node, metadata, coding, varies } = chosen;
         let (tag, date) = (self.tag(metadata, coding), self.date(metadata));
-        let now = xenith::time::wall_clock().as_secs();
+        let now = kernel::time::wall_clock().as_secs();
         let current = Current { tag: Some(&tag), date };
         let mut fields = Vec::with_capacity(9);
         let vary = varies.then_some(("Vary", "Accept-Encoding"));
@@ -230,7 +230,7 @@ impl<F: Tree> Site<F> {
             Err(error) => return self.broken(error, exchange).await,
         };
         // A date that is to come is not told (section 8.8.2.1).
-        let date = date.map(|date| http::date(date.min(now)));
+        let date = date.map(|date| crate::date(date.min(now)));
         let date = date.as_ref().and_then(|date| core::str::from_utf8(date).ok());
         let several = shape.parts.len() > 1;
         let multipart = several.then(|| shape.said(Between::Kind).to_string());
@@ -239,7 +239,7 @@ impl<F: Tree> Site<F> {
         let more = [
             Some(("Content-Type", multipart.as_deref().unwrap_or(kind))),
             Some(("Accept-Ranges", "bytes")),
-            Some(crate::NOSNIFF),
+            Some(super::NOSNIFF),
             coding.map(|coding| ("Content-Encoding", coding.name)),
             date.map(|date| ("Last-Modified", date)),
             part.as_deref().map(|part| ("Content-Range", part)),
@@ -268,19 +268,19 @@ impl<F: Tree> Site<F> {
     }
 
     /// Answers with a whole file, whatever the request says of conditions and ranges.
-    pub(crate) async fn plain(
+    pub(super) async fn plain(
         &self,
-        node: &F::Node,
+        node: &T::Node,
         (status, kind): (Status, &str),
         exchange: &mut Exchange<'_>,
-    ) -> Result<(), http::Error> {
+    ) -> Result<(), Error> {
         let request = exchange.request();
         let size = self.files.tree().metadata(node).size;
         let first = match self.piece(node, 0).await {
             Ok(first) => first,
             Err(error) => return self.broken(error, exchange).await,
         };
-        let fields = [("Content-Type", kind), crate::NO_CACHE, crate::NOSNIFF];
+        let fields = [("Content-Type", kind), super::NO_CACHE, super::NOSNIFF];
         let mut sink = exchange.stream(status, &fields, Some(size)).await?;
         if request.method() == Method::Get {
             self.send(node, 0..size, Some(first), &mut sink).await?;
@@ -290,13 +290,13 @@ impl<F: Tree> Site<F> {
 
     /// Reads bytes of a file from `at` on: the chunk that they are in, or a few where there is
     /// no memory for that, as slow clients may hold many chunks.
-    async fn piece(&self, node: &F::Node, at: u64) -> Result<Piece, fs::Error> {
+    async fn piece(&self, node: &T::Node, at: u64) -> Result<Piece, fs::Error> {
         let number = at / CHUNK as u64;
         match self.files.chunk(node, number).await {
             Err(fs::Error::NoMemory) => {}
             other => return other.map(|bytes| Piece { start: number * CHUNK as u64, bytes }),
         }
-        let mut bytes = xenith::memory::zeroed(FEW).ok_or(fs::Error::NoMemory)?;
+        let mut bytes = kernel::memory::zeroed(FEW).ok_or(fs::Error::NoMemory)?;
         let count = self.files.tree().read(node, at, &mut bytes).await?;
         bytes.truncate(count);
         Ok(Piece { start: at, bytes: Rc::new(bytes) })
@@ -306,11 +306,11 @@ impl<F: Tree> Site<F> {
     /// there.
     async fn send(
         &self,
-        node: &F::Node,
+        node: &T::Node,
         part: Range<u64>,
         first: Option<Piece>,
         sink: &mut Sink<'_, '_>,
-    ) -> Result<(), http::Error> {
+    ) -> Result<(), Error> {
         let (mut ahead, mut at) = (first, part.start);
         while at < part.end {
             let piece = match ahead.take() {
@@ -322,11 +322,11 @@ impl<F: Tree> Site<F> {
             let bytes = bytes.get(..left).unwrap_or(bytes);
             if bytes.is_empty() {
                 log::warn!("a file is shorter than it says");
-                return Err(http::Error::Connection(ip::Error::Reset));
+                return Err(Error::Connection(ip::Error::Reset));
             }
             at += bytes.len() as u64;
             // Two chunks at a time only where there is room.
-            let more = at < part.end && !xenith::memory::is_low();
+            let more = at < part.end && !kernel::memory::is_low();
             let next = async { if more { self.piece(node, at).await.ok() } else { None } };
             let (sent, next) = join(sink.write_all(bytes), next).await;
             sent?;
@@ -337,7 +337,7 @@ impl<F: Tree> Site<F> {
 
     /// Reads a piece of an answer that has begun: where there is no memory for it, others
     /// will give some back. All that is left if it fails is to cut the answer off.
-    async fn wait(&self, node: &F::Node, at: u64) -> Result<Piece, http::Error> {
+    async fn wait(&self, node: &T::Node, at: u64) -> Result<Piece, Error> {
         for _ in 0..TRIES {
             match self.piece(node, at).await {
                 Ok(piece) => return Ok(piece),
@@ -348,18 +348,18 @@ impl<F: Tree> Site<F> {
                 }
             }
         }
-        Err(http::Error::Connection(ip::Error::Reset))
+        Err(Error::Connection(ip::Error::Reset))
     }
 
     /// Answers with a page that says why there is nothing else.
-    pub(crate) async fn refuse(
+    pub(super) async fn refuse(
         &self,
         status: Status,
         reason: &str,
         more: &[(&str, &str)],
         exchange: &mut Exchange<'_>,
-    ) -> Result<(), http::Error> {
-        let mut fields = vec![page::HTML, crate::NO_CACHE, crate::NOSNIFF];
+    ) -> Result<(), Error> {
+        let mut fields = vec![page::HTML, super::NO_CACHE, super::NOSNIFF];
         fields.extend_from_slice(more);
         let page = page::Why(status, reason);
         let mut sink = exchange.stream(status, &fields, Some(length(&page))).await?;
@@ -368,11 +368,11 @@ impl<F: Tree> Site<F> {
     }
 
     /// Says that the disk failed, or that there is no memory to read it.
-    pub(crate) async fn broken(
+    pub(super) async fn broken(
         &self,
         error: fs::Error,
         exchange: &mut Exchange<'_>,
-    ) -> Result<(), http::Error> {
+    ) -> Result<(), Error> {
         if error == fs::Error::NoMemory {
             let reason = "There is too much to do.";
             let fields = [("Retry-After", "1")];

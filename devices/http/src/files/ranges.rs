@@ -9,7 +9,7 @@ const MOST: usize = 64;
 
 /// What a field `Range` means for a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub(super) enum Wanted {
     /// It is none that is understood: all of the file.
     Whole,
     /// These, which do not overlap, in the order in which they were asked for; at least one.
@@ -45,7 +45,7 @@ fn item(item: &[u8], size: u64) -> Option<Range<u64>> {
 }
 
 /// Reads the value of the field. What is no range of bytes, or not valid, means nothing.
-pub(crate) fn wanted(value: &[u8], size: u64) -> Wanted {
+pub(super) fn wanted(value: &[u8], size: u64) -> Wanted {
     const UNIT: usize = "bytes=".len();
     let unit = value.get(..UNIT).is_some_and(|unit| unit.eq_ignore_ascii_case(b"bytes="));
     let Some(list) = value.get(UNIT..).filter(|_| unit) else { return Wanted::Whole };

@@ -1,12 +1,12 @@
 //! The pages that are not on the disk: a folder's list, and why there is nothing else.
 
-use crate::path::{Encoded, Path};
+use super::path::{Encoded, Path};
+use crate::Status;
 use core::fmt;
-use xenith::fs::{Kind, Metadata};
-use xenith::http::{self, Status};
+use storage::fs::{Kind, Metadata};
 
 /// The type of these pages.
-pub(crate) const HTML: (&str, &str) = ("Content-Type", "text/html; charset=utf-8");
+pub(super) const HTML: (&str, &str) = ("Content-Type", "text/html; charset=utf-8");
 
 /// Text in HTML.
 struct Escaped<'a>(&'a [u8]);
@@ -56,7 +56,7 @@ impl<T: fmt::Display> fmt::Display for Begin<T> {
 }
 
 /// A page that says why there is nothing else.
-pub(crate) struct Why<'a>(pub Status, pub &'a str);
+pub(super) struct Why<'a>(pub Status, pub &'a str);
 
 impl fmt::Display for Why<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -66,25 +66,27 @@ impl fmt::Display for Why<'_> {
     }
 }
 
-/// The beginning of the list of a folder.
-pub(crate) struct Head<'a>(pub &'a Path);
+/// The beginning of the list of a folder: where its tree is mounted, and its path in that.
+pub(super) struct Head<'a>(pub &'a str, pub &'a Path);
 
 impl fmt::Display for Head<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let title = Begin(format_args!("{}/", Escaped(self.0.bytes())));
+        let Self(mount, path) = self;
+        let title = format_args!("{}{}/", Escaped(mount.as_bytes()), Escaped(path.bytes()));
+        let title = Begin(title);
         let up = "<tr><td><a href=\"../\">../</a><td><td>\n";
-        write!(f, "{title}<table>\n{}", if self.0.is_root() { "" } else { up })
+        write!(f, "{title}<table>\n{}", if path.is_root() { "" } else { up })
     }
 }
 
 /// A line in the list of a folder.
-pub(crate) struct Line<'a>(pub &'a [u8], pub Metadata);
+pub(super) struct Line<'a>(pub &'a [u8], pub Metadata);
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(name, metadata) = self;
         let slash = if metadata.kind == Kind::Folder { "/" } else { "" };
-        let date = http::date(metadata.modified);
+        let date = crate::date(metadata.modified);
         // `06 Nov 1994 08:49` of `Sun, 06 Nov 1994 08:49:37 GMT`.
         let date = date.get(5..22).filter(|_| metadata.modified > 0);
         let date = date.and_then(|date| core::str::from_utf8(date).ok()).unwrap_or_default();
@@ -99,7 +101,7 @@ impl fmt::Display for Line<'_> {
 }
 
 /// The end of the list of a folder.
-pub(crate) const TAIL: &str = "</table>\n</body>\n</html>\n";
+pub(super) const TAIL: &str = "</table>\n</body>\n</html>\n";
 
 #[cfg(test)]
 mod tests {
@@ -123,8 +125,11 @@ mod tests {
             assert!(text.contains(&format!("<a href=\"{expected}/a>")), "{text}");
         }
         let path = Path::parse("/%3Cscript%3E/").unwrap();
-        let page = Head(&path).to_string();
-        assert!(page.contains("<h1>/&lt;script&gt;/</h1>") && !page.contains("<script>"), "{page}");
+        let page = Head("/a", &path).to_string();
+        assert!(
+            page.contains("<h1>/a/&lt;script&gt;/</h1>") && !page.contains("<script>"),
+            "{page}"
+        );
         assert!(page.contains("href=\"../\""));
     }
 

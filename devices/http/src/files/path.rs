@@ -10,7 +10,7 @@ const WELL_KNOWN: &[u8] = b".well-known";
 
 /// Why there cannot be anything at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Bad {
+pub(super) enum Bad {
     /// It is no path: a percent sign without two digits behind it, or a zero byte.
     Request,
     /// No name contains a slash, which a percent sign may hide.
@@ -19,7 +19,7 @@ pub(crate) enum Bad {
 
 /// A path without dot segments (RFC 3986, section 5.2.4) and percent signs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Path {
+pub(super) struct Path {
     /// `/folder/name`; of the root, nothing.
     bytes: Vec<u8>,
     /// A slash stood at its end, or a dot segment, which means a folder as well.
@@ -37,7 +37,7 @@ impl Path {
     ///
     /// Segments are told apart before they are decoded, so that `%2F` separates nothing, and
     /// dots are looked at afterwards, as `%2e` is a dot (RFC 3986, section 6.2.2.2).
-    pub(crate) fn parse(encoded: &str) -> Result<Self, Bad> {
+    pub(super) fn parse(encoded: &str) -> Result<Self, Bad> {
         let rest = encoded.strip_prefix('/').ok_or(Bad::Request)?;
         let (mut bytes, mut folder, mut slash) = (Vec::with_capacity(encoded.len()), false, false);
         for segment in rest.as_bytes().split(|&byte| byte == b'/') {
@@ -76,30 +76,30 @@ impl Path {
     }
 
     /// As trees take it.
-    pub(crate) fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// What is called `name` in this folder.
-    pub(crate) fn join(&self, name: &[u8]) -> Vec<u8> {
+    pub(super) fn join(&self, name: &[u8]) -> Vec<u8> {
         [&self.bytes, &b"/"[..], name].concat()
     }
 
     /// Whether a name in it is hidden.
-    pub(crate) fn is_hidden(&self) -> bool {
+    pub(super) fn is_hidden(&self) -> bool {
         let mut names = self.bytes.split(|&byte| byte == b'/').skip(1);
         names.next().is_some_and(|name| hides(name, true)) || names.any(|name| hides(name, false))
     }
 
     /// Whether it is the root.
-    pub(crate) fn is_root(&self) -> bool {
+    pub(super) fn is_root(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// Where this folder is, as a path with one slash at its beginning: two would name a
-    /// host. The query is kept.
-    pub(crate) fn location(&self, query: Option<&str>) -> String {
-        let mut to = String::new();
+    /// Where this folder is, below `mount`, which is as it stands in the request: a path with
+    /// one slash at its beginning, as two would name a host. The query is kept.
+    pub(super) fn location(&self, mount: &str, query: Option<&str>) -> String {
+        let mut to = String::from(mount);
         for name in self.bytes.split(|&byte| byte == b'/') {
             // Writing to a string does not fail.
             let _ = write!(to, "{}/", Encoded(name));
@@ -113,12 +113,12 @@ impl Path {
 }
 
 /// Whether what has this name, and is in the root or not, is hidden.
-pub(crate) fn hides(name: &[u8], root: bool) -> bool {
+pub(super) fn hides(name: &[u8], root: bool) -> bool {
     name.starts_with(b".") && !(root && name == WELL_KNOWN)
 }
 
 /// A name as it stands in a path (RFC 3986, sections 2.3 and 3.3).
-pub(crate) struct Encoded<'a>(pub &'a [u8]);
+pub(super) struct Encoded<'a>(pub &'a [u8]);
 
 impl fmt::Display for Encoded<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -219,7 +219,9 @@ mod tests {
             ("/%5Cevil.example", None, "/%5Cevil.example/"),
             ("/%3Fa%23b%25", None, "/%3Fa%23b%25/"),
         ] {
-            assert_eq!(Path::parse(path).unwrap().location(query), location);
+            assert_eq!(Path::parse(path).unwrap().location("", query), location);
+            let mounted = Path::parse(path).unwrap().location("/b", query);
+            assert_eq!(mounted, String::from("/b") + location);
         }
     }
 }

@@ -1,25 +1,25 @@
-//! Which of the forms of a file a client can read (RFC 9110, section 12.5.3).
+//! The content codings that a client accepts (RFC 9110, section 12.5.3).
 
-/// A form of a file that stands beside it, under its name with another end.
+/// The coding of a packed file, which stands beside the original under its name with an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Coding {
+pub(super) struct Coding {
     /// What stands in `Content-Encoding`.
     pub name: &'static str,
     /// What stands behind the name of the file.
     pub end: &'static str,
 }
 
-/// Those that are looked for: of those that a client likes equally, the first is taken,
+/// Those that are looked for: of those that a client prefers equally, the first is taken,
 /// which is most often the smallest.
-pub(crate) const CODINGS: [Coding; 3] = [
+pub(super) const CODINGS: [Coding; 3] = [
     Coding { name: "br", end: ".br" },
     Coding { name: "zstd", end: ".zst" },
     Coding { name: "gzip", end: ".gz" },
 ];
 
-/// How much a client likes each, in thousandths: 0 is not at all.
+/// The weight of each for a client, in thousandths; 0 is not acceptable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Liking {
+pub(super) struct Preferences {
     /// Of [`CODINGS`].
     pub codings: [u16; 3],
     /// The file as it is.
@@ -42,7 +42,7 @@ fn weight(text: &[u8]) -> Option<u16> {
 }
 
 /// Reads the values of the fields `Accept-Encoding`. An item that is none means nothing.
-pub(crate) fn liking<'a>(values: impl Iterator<Item = &'a [u8]>) -> Liking {
+pub(super) fn preferences<'a>(values: impl Iterator<Item = &'a [u8]>) -> Preferences {
     let (mut codings, mut identity, mut others) = ([None; 3], None, None);
     for item in values.flat_map(|value| value.split(|&byte| byte == b',')) {
         let mut parts = item.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
@@ -65,7 +65,7 @@ pub(crate) fn liking<'a>(values: impl Iterator<Item = &'a [u8]>) -> Liking {
             codings[at] = Some(weight);
         }
     }
-    Liking {
+    Preferences {
         codings: codings.map(|weight| weight.or(others).unwrap_or(0)),
         // Unless it is refused, the file as it is will do, after all that is named.
         identity: identity.unwrap_or(if others == Some(0) { 0 } else { 1 }),
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn likings_are_read_by_the_grammar() {
+    fn preferences_are_read_by_the_grammar() {
         for (value, br, zstd, gzip, identity) in [
             ("", 0, 0, 0, 1),
             ("gzip", 0, 0, 1000, 1),
@@ -121,10 +121,10 @@ mod tests {
             ("deflate, compress", 0, 0, 0, 1),
             ("gzipx, xbr", 0, 0, 0, 1),
         ] {
-            let expected = Liking { codings: [br, zstd, gzip], identity };
-            assert_eq!(liking([value.as_bytes()].into_iter()), expected, "{value}");
+            let expected = Preferences { codings: [br, zstd, gzip], identity };
+            assert_eq!(preferences([value.as_bytes()].into_iter()), expected, "{value}");
         }
-        let several = liking([&b"gzip"[..], b"br;q=0.1"].into_iter());
-        assert_eq!(several, Liking { codings: [100, 0, 1000], identity: 1 });
+        let several = preferences([&b"gzip"[..], b"br;q=0.1"].into_iter());
+        assert_eq!(several, Preferences { codings: [100, 0, 1000], identity: 1 });
     }
 }

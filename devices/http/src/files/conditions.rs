@@ -1,10 +1,10 @@
 //! What a request makes its answer depend on (RFC 9110, section 13).
 
-use xenith::http::{Request, parse_date};
+use crate::{Request, parse_date};
 
 /// What there is now.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Current<'a> {
+pub(super) struct Current<'a> {
     /// Its entity tag, a strong one.
     pub tag: Option<&'a str>,
     /// When it was changed, in seconds since 1970.
@@ -13,7 +13,7 @@ pub(crate) struct Current<'a> {
 
 /// What follows from a request's conditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(super) enum Verdict {
     /// It is to be answered.
     Met,
     /// The client has it already.
@@ -24,7 +24,7 @@ pub(crate) enum Verdict {
 
 /// Judges a GET or HEAD that would be answered with 200, in the order of section 13.2.2.
 /// Dates are compared as times, with the clock at `now` seconds since 1970.
-pub(crate) fn judge(request: &Request<'_>, current: Current<'_>, now: u64) -> Verdict {
+pub(super) fn judge(request: &Request<'_>, current: Current<'_>, now: u64) -> Verdict {
     // Several dates are none (sections 13.1.3 and 13.1.4), nor is there anything to compare
     // with where no date is known.
     let date = |name| parse_date(only(request, name)?, now);
@@ -49,7 +49,7 @@ pub(crate) fn judge(request: &Request<'_>, current: Current<'_>, now: u64) -> Ve
 
 /// The value of the field `Range`, unless it speaks of another state of the file (section
 /// 13.1.5), which is compared strongly.
-pub(crate) fn range<'a>(request: &Request<'a>, current: Current<'_>, now: u64) -> Option<&'a [u8]> {
+pub(super) fn range<'a>(request: &Request<'a>, current: Current<'_>, now: u64) -> Option<&'a [u8]> {
     let range = only(request, "Range")?;
     let mut conditions = request.fields("If-Range");
     let fits = match (conditions.next(), conditions.next()) {

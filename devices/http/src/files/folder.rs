@@ -1,21 +1,20 @@
 //! The list of a folder, of any length, in pieces.
 
-use crate::conditions::{self, Current, Verdict};
-use crate::path::{Path, hides};
-use crate::{NOSNIFF, Site, page};
+use super::conditions::{self, Current, Verdict};
+use super::path::{Path, hides};
+use super::{NOSNIFF, StaticFiles, page};
+use crate::{Error, Exchange, Method, Status};
 use alloc::vec::Vec;
-use xenith::fs::{self, Kind, Metadata, Tree};
-use xenith::http::{self, Exchange, Method, Status};
-use xenith::ip;
+use storage::fs::{self, Kind, Metadata, Tree};
 
 /// Names that are held at a time.
 const NAMES: usize = 16;
 
 type Names = Vec<(Vec<u8>, Metadata)>;
 
-impl<F: Tree> Site<F> {
+impl<T: Tree> StaticFiles<T> {
     /// The names in the folder that follow `after`.
-    async fn names(&self, node: &F::Node, after: &[u8]) -> Result<Names, fs::Error> {
+    async fn names(&self, node: &T::Node, after: &[u8]) -> Result<Names, fs::Error> {
         let mut names = Vec::new();
         let mut each = |name: &[u8], metadata: Metadata| {
             names.push((name.to_vec(), metadata));
@@ -25,16 +24,16 @@ impl<F: Tree> Site<F> {
         Ok(names)
     }
 
-    /// Answers with the list of the folder `node` at `path`. What stands in memory of it at a
+    /// Answers with the list of the folder `node` at `path` below `mount`. What stands in memory of it at a
     /// time is the same for any number of names.
-    pub(crate) async fn folder(
+    pub(super) async fn folder(
         &self,
-        (node, path): (&F::Node, &Path),
+        (node, mount, path): (&T::Node, &str, &Path),
         exchange: &mut Exchange<'_>,
-    ) -> Result<(), http::Error> {
+    ) -> Result<(), Error> {
         let request = exchange.request();
         // Of a list, no tag and no date are known.
-        let now = xenith::time::wall_clock().as_secs();
+        let now = kernel::time::wall_clock().as_secs();
         match conditions::judge(&request, Current { tag: None, date: None }, now) {
             Verdict::Met => {}
             Verdict::NotModified => {
@@ -46,7 +45,7 @@ impl<F: Tree> Site<F> {
                 return self.refuse(Status(412), reason, &[], exchange).await;
             }
         }
-        if xenith::memory::is_low() {
+        if kernel::memory::is_low() {
             return self.broken(fs::Error::NoMemory, exchange).await;
         }
         let mut names = match self.names(node, b"").await {
@@ -58,7 +57,7 @@ impl<F: Tree> Site<F> {
         if request.method() == Method::Head {
             return sink.finish().await;
         }
-        sink.print(format_args!("{}", page::Head(path))).await?;
+        sink.print(format_args!("{}", page::Head(mount, path))).await?;
         while let Some((last, _)) = names.last() {
             let last = last.clone();
             for (name, metadata) in names {
@@ -70,7 +69,7 @@ impl<F: Tree> Site<F> {
             }
             names = self.names(node, &last).await.map_err(|error| {
                 log::warn!("a folder cannot be listed: {error}");
-                http::Error::Connection(ip::Error::Reset)
+                Error::Connection(ip::Error::Reset)
             })?;
         }
         sink.print(format_args!("{}", page::TAIL)).await?;

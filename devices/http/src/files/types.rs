@@ -194,7 +194,7 @@ const NAMES: &[(&str, &str)] = &[
 const PLAIN: &str = "text/plain; charset=utf-8";
 
 /// The type of a file with this path.
-pub(crate) fn of(path: &[u8]) -> &'static str {
+pub(super) fn of(path: &[u8]) -> &'static str {
     let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
     let Some(dot) = name.iter().rposition(|&byte| byte == b'.') else {
         let known = NAMES.iter().find(|(other, _)| name.eq_ignore_ascii_case(other.as_bytes()));

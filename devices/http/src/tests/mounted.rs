@@ -1,0 +1,67 @@
+//! Files behind a router.
+
+use super::*;
+use crate::files::{Options, StaticFiles};
+use storage::fs::built::Built;
+
+/// The status, the field Location, and the content of the answer to a request.
+fn asked(handler: &impl Handler, request: &str) -> (u16, String, String) {
+    let request = format!("{request} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let (answer, reset, _) = served_by(handler, 0, &[sends(&request)]);
+    assert!(!reset, "{answer}");
+    let (head, content) = answer.split_once("\r\n\r\n").unwrap();
+    let to = head.split("\r\nLocation: ").nth(1).map(|it| it.split("\r\n").next().unwrap());
+    (head[9..12].parse().unwrap(), to.unwrap_or_default().into(), content.into())
+}
+
+fn tree() -> Built {
+    Built::new(&[("a.txt", b"text"), ("docs/index.html", b"<p>index"), ("list/b.txt", b"b")])
+}
+
+#[test]
+fn files_that_are_mounted_are_below_that_path() {
+    let health = async |exchange: &mut Exchange<'_>| exchange.respond(Status::OK, &[], b"ok").await;
+    let inner = Router::new().mount("/files", StaticFiles::new(tree(), Options::default()));
+    let router = Router::new().get("/files", health).mount("/deep", inner);
+    for (request, status, location, content) in [
+        ("GET /files", 200, "", "ok"),
+        ("GET /deep/files/a.txt", 200, "", "text"),
+        ("HEAD /deep/files/a.txt", 200, "", ""),
+        // Relative links of an index have the place as their base only with a slash.
+        ("GET /deep/files", 301, "/deep/files/", ""),
+        ("GET /deep/files?x", 301, "/deep/files/?x", ""),
+        ("GET /deep/files/docs?x", 301, "/deep/files/docs/?x", ""),
+        ("GET /deep/files/docs/", 200, "", "<p>index"),
+        ("GET /deep/files/none", 404, "", ""),
+        ("GET /deep/files/../../a.txt", 200, "", "text"),
+        ("GET /deep/files/%2e%2e/%2e%2e/files", 404, "", ""),
+        ("GET /a.txt", 404, "", ""),
+        ("POST /deep/files/a.txt", 405, "", ""),
+        ("OPTIONS /deep/files/a.txt", 204, "", ""),
+    ] {
+        let (found, to, text) = asked(&router, request);
+        assert_eq!((found, &*to), (status, location), "{request}");
+        assert!(content.is_empty() || text == content, "{request}: {text}");
+    }
+}
+
+#[test]
+fn a_list_names_the_path_that_was_asked_for() {
+    let router = Router::new().mount("/s", StaticFiles::new(tree(), Options::default()));
+    for (path, title, up) in [("/s/", "/s/", false), ("/s/list/", "/s/list/", true)] {
+        let (status, _, page) = asked(&router, &format!("GET {path}"));
+        assert_eq!(status, 200);
+        assert!(page.contains(&format!("<h1>{title}</h1>")), "{page}");
+        assert_eq!(page.contains("href=\"../\""), up, "{page}");
+    }
+}
+
+#[test]
+fn files_are_served_as_the_whole_of_a_server_and_as_a_fallback() {
+    let files = StaticFiles::new(tree(), Options::default());
+    assert_eq!(asked(&files, "GET /a.txt").2, "text");
+    assert_eq!(asked(&files, "GET /docs").1, "/docs/");
+    let router = Router::new().mount("/deep", Router::new().fallback(files));
+    assert_eq!(asked(&router, "GET /deep/a.txt").2, "text");
+    assert_eq!(asked(&router, "GET /deep/docs").1, "/deep/docs/");
+}
