@@ -98,6 +98,7 @@ pub fn this() -> &'static str {
 
 /// What the memory of a manifest is counted in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Unit {
     /// 2^10 bytes.
     KiB,

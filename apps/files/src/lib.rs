@@ -78,7 +78,7 @@ async fn tree<T: Tree>(tree: &T, console: &mut impl Write) -> Result<(), Failure
                 Kind::File => format!(" {}", it.size),
                 Kind::Folder => String::from("/"),
                 Kind::Link => String::from(" @"),
-                Kind::Other => String::from(" ?"),
+                _ => String::from(" ?"),
             };
             let line = format!("{:1$}{shown}{end}\n", "", 2 * depth);
             next.push(([&path, &b"/"[..], &name].concat(), depth + 1, it.kind, line));

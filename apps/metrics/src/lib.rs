@@ -31,6 +31,7 @@ impl fmt::Display for Line<'_> {
         let kind = match self.0.kind {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
+            _ => "untyped",
         };
         write!(
             f,

@@ -11,6 +11,7 @@ use super::syntax::{self, Lines, Refusal, bad};
 
 /// What is to be done (RFC 9110, section 9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Method {
     /// Give it.
     Get,

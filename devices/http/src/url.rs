@@ -23,6 +23,7 @@ pub struct Url {
 
 /// Why a text is not the URL of a page that can be fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Error {
     /// It begins with another scheme, or with none.
     Scheme,

@@ -12,6 +12,7 @@ pub(super) const ADDRESSES: usize = 6;
 
 /// How the stack comes by an IPv4 address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Ipv4 {
     /// It has none.
     Off,

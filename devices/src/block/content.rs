@@ -43,6 +43,7 @@ const READ: usize = 128 * 1024;
 
 /// Names the content of a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Content {
     /// Both ends are zeroed.
     Blank,
@@ -64,6 +65,7 @@ impl fmt::Display for Content {
 
 /// Reports why a disk is not overwritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Refused {
     /// The disk holds data.
     Holds(Content),

@@ -55,6 +55,7 @@ pub struct Info {
 
 /// States how far the TCP or UDP checksum of a frame can be relied on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Checksum {
     /// The checksum is in the frame, and the receiver has to verify it.
     #[default]

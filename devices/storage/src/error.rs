@@ -5,6 +5,7 @@ use devices::block;
 
 /// Tells why an operation on files or keys failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Error {
     /// No file, folder or key has this name.
     NotFound,

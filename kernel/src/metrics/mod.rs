@@ -20,6 +20,7 @@ use crate::{memory, task, time};
 
 /// What a number is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kind {
     /// It only grows.
     Counter,

@@ -186,6 +186,7 @@ pub async fn finished() {
 
 /// What the toolstack asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Request {
     /// To power off, or to halt, which is the same here.
     Poweroff,

@@ -11,6 +11,7 @@ use crate::syntax::{decimal, is_token};
 
 /// Why bytes are no head of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Flaw {
     /// They do not begin with `HTTP/1.`, a digit, a blank and a status of three digits.
     StatusLine,
@@ -41,6 +42,8 @@ impl core::fmt::Display for Flaw {
         })
     }
 }
+
+impl core::error::Error for Flaw {}
 
 /// How content is coded (RFC 9110, section 8.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

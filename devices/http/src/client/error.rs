@@ -13,6 +13,7 @@ use kernel::text::Escaped;
 
 /// What a server is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Part {
     /// To take the request.
     Request,

@@ -24,6 +24,7 @@ const HAS_COMMENT: u8 = 16;
 
 /// What is wrong with coded content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Flaw {
     /// It is not of the form that its `Content-Encoding` says.
     Form,
@@ -45,6 +46,8 @@ impl core::fmt::Display for Flaw {
         })
     }
 }
+
+impl core::error::Error for Flaw {}
 
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -85,7 +85,7 @@ impl<T: Tree> StaticFiles<T> {
                 let tree = self.files.tree();
                 Some(tree.metadata(&tree.lookup(&folder.join(name)).await.ok()?))
             }
-            Kind::Other => None,
+            _ => None,
         }
     }
 }

@@ -15,6 +15,7 @@ pub(super) const ACCEPT: usize = 28;
 
 /// Who may ask from a browser: pages of which sites.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Origin<'a> {
     /// Those of this server, by the name that the browser asked it by. What is no browser
     /// says no origin, and may ask.

@@ -20,6 +20,7 @@ const FILE: core::ops::Range<usize> = 108..236;
 
 /// What a message is for (RFC 2132, section 9.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kind {
     /// A client looks for servers.
     Discover = 1,

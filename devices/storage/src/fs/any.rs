@@ -7,6 +7,7 @@ macro_rules! formats {
         ///
         /// An app that knows the format of its disk names that one instead: this brings the
         /// code of all of them into its image.
+        #[non_exhaustive]
         pub enum Any<B> {
             $(
                 #[doc = concat!("The disk's format is ", $name, ".")]
@@ -51,6 +52,7 @@ macro_rules! formats {
 
         /// A file or folder of [`Any`]. Another tree, of another format, does not find it.
         #[derive(Clone)]
+        #[non_exhaustive]
         pub enum AnyNode {
             $(
                 #[doc = concat!("One of ", $name, ".")]

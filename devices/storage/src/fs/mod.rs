@@ -42,6 +42,7 @@ any::formats! {
 
 /// The kind of an entry of a tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kind {
     /// A file.
     File,

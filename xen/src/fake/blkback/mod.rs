@@ -18,6 +18,7 @@ pub(super) const CLASS: Class = "vbd";
 
 /// What to do wrong, with responses or with the ring as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Misdeed {
     /// Publish an index that is off by as much, and stop.
     Index(i32),

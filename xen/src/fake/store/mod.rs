@@ -17,6 +17,7 @@ pub const PORT: PortNumber = PortNumber(1);
 
 /// What to do wrong with an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Misdeed {
     /// It has the number of another request.
     WrongId,

@@ -3,6 +3,7 @@
 /// `enum xenbus_state`.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum XenbusState {
     /// Nothing is known, or there is none any more.
     Unknown = 0,

@@ -7,6 +7,7 @@ use bitflags::bitflags;
 /// `enum xsd_sockmsg_type`, as far as a guest uses it.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kind {
     /// `XS_DIRECTORY`: the names below a node.
     Directory = 1,
