@@ -78,15 +78,32 @@ fn crash(end: &End, symbols: &Symbols) -> String {
     }
 }
 
-/// A stack overflow, if the registers are of one.
+/// Says what ended the stack, if the registers are of a stack that ended.
+///
+/// A page fault never returns to what faulted, so `cr2` is 0 or the address of the page fault
+/// that was handled last. Is that outside the guard page, then it was handling this fault that
+/// used up the stack: mostly because the handler faults itself, and again while that is handled.
 pub(crate) fn overflow(registers: Registers, symbols: &Symbols) -> Option<String> {
     let stack = symbols.stack().filter(|stack| registers.overflowed(*stack))?;
     let size = match stack.size / 1024 {
         0 => String::new(),
         kib => format!(" of {kib} KiB"),
     };
-    let at = place(registers.rip, symbols);
-    Some(format!("stack overflow: the stack{size} ran into its guard page{at}"))
+    let Registers { rip, cr2, .. } = registers;
+    let at = place(rip, symbols);
+    Some(if cr2 == 0 || (stack.guard..stack.low).contains(&cr2) {
+        format!("stack overflow: the stack{size} ran into its guard page{at}")
+    } else if rip == cr2 {
+        format!(
+            "page fault in the page fault handler: its own code at {rip:#x} cannot be executed{at}; \
+             the faults repeated until the stack{size} was full"
+        )
+    } else {
+        format!(
+            "page fault at {cr2:#x} with no stack left to report it{at}: the handler faulted \
+             again and again, or the stack{size} was nearly full before"
+        )
+    })
 }
 
 /// Such as `, in app::start at src/lib.rs:7`.
@@ -121,6 +138,21 @@ mod tests {
             let explained = explain(&end(Reason::Crash, "hello\n", rsp, cr2), &symbols());
             assert_eq!(explained.as_deref(), Some("it crashed without last words, in app::start"));
         }
+    }
+
+    #[test]
+    fn a_fault_handler_that_faults_is_no_overflow_of_the_app() {
+        let log = |cr2: u64| end(Reason::Crash, "hello\n", 0x30_d010, cr2);
+        let own = explain(&log(0x30_0104), &symbols()).unwrap();
+        assert_eq!(
+            own,
+            "page fault in the page fault handler: its own code at 0x300104 cannot be executed, \
+             in app::start; the faults repeated until the stack of 64 KiB was full"
+        );
+        let other = explain(&log(0x1234), &symbols()).unwrap();
+        assert!(
+            other.starts_with("page fault at 0x1234 with no stack left to report it, in app::")
+        );
     }
 
     #[test]

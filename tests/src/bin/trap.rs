@@ -24,6 +24,8 @@
 //! test(protection): console-contains "general protection"
 //! test(overflow): args act=overflow-stack
 //! test(overflow): expect crash "stack overflow: the stack"
+//! test(handler): args act=unmap-handler
+//! test(handler): expect crash "page fault in the page fault handler"
 
 #![no_std]
 #![no_main]
@@ -37,6 +39,8 @@ extern crate alloc;
 
 use core::arch::asm;
 use core::hint::black_box;
+use xen::hypercall::update_va_mapping;
+use xen::public::mmu::UVMF_INVLPG;
 
 kernel::unikernel! {
     /// Does what must not be done.
@@ -47,6 +51,12 @@ kernel::unikernel! {
         act: &'static str,
     },
     main: start,
+}
+
+unsafe extern "C" {
+    /// Where the kernel has page faults handled.
+    #[link_name = "trap_14"]
+    fn page_fault();
 }
 
 static TEXT: &str = "read-only";
@@ -84,6 +94,10 @@ async fn start(what: &str) -> Result<(), &'static str> {
         },
         "breakpoint" => unsafe { asm!("int3") },
         "privileged" => unsafe { asm!("lgdt [{0}]", in(reg) DATA.as_ptr()) },
+        "unmap-handler" => {
+            let _ = unsafe { update_va_mapping(page_fault as *const () as u64, 0, UVMF_INVLPG) };
+            unsafe { asm!("mov {0}, [{0}]", inout(reg) 0_u64 => _) }
+        }
         "overflow-stack" => return if recurse(0) == 0 { Ok(()) } else { Err("no end") },
         _ => return Err("there is no such thing to do"),
     }
