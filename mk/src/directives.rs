@@ -251,10 +251,31 @@ fn apply(run: &mut Run, text: &str) -> Result<()> {
         "console-contains" => run.contains.push(string(value)?),
         "console-lines" => run.lines = Some(number(value)?.try_into()?),
         "no-verdict" => run.verdict = false,
-        _ => bail!("there is no directive {key}"),
+        _ => bail!("there is no directive {key}; there are {}", KNOWN.join(", ")),
     }
     Ok(())
 }
+
+/// The directives that [`apply`] takes.
+const KNOWN: [&str; 17] = [
+    "args",
+    "args-fill",
+    "client",
+    "client-then",
+    "client-when",
+    "console-contains",
+    "console-lines",
+    "disk",
+    "dom0",
+    "expect",
+    "input",
+    "memory",
+    "no-verdict",
+    "timeout",
+    "with",
+    "with-when",
+    "xl",
+];
 
 fn expect(value: &str) -> Result<Expect> {
     Ok(match value.split_once(' ').unwrap_or((value, "")) {
@@ -397,6 +418,22 @@ mod tests {
     }
 
     #[test]
+    fn the_list_of_directives_is_whole() {
+        let mut names: Vec<&str> = include_str!("directives.rs")
+            .lines()
+            .filter_map(|line| line.strip_prefix("//! test: ")?.split(' ').next())
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names, KNOWN);
+        for name in KNOWN {
+            let parsed =
+                parse(&format!("//! test: {name}\n"), true).map_err(|it| format!("{it:#}"));
+            assert!(parsed.as_ref().err().is_none_or(|it| !it.contains("no directive")), "{name}");
+        }
+    }
+
+    #[test]
     fn mistakes_are_named_with_their_line() {
         for (directive, expected) in [
             ("test: expect nothing", "expect poweroff, exit N"),
@@ -409,7 +446,7 @@ mod tests {
             ("test: client-when up", "stands in double quotes"),
             ("test: client a b", "a script stands in double quotes, or is"),
             ("test: with", "with an app"),
-            ("test: color red", "there is no directive color"),
+            ("test: color red", "there is no directive color; there are args, args-fill, client, "),
             ("test(): memory 1", "a run's name"),
         ] {
             let error = parse(&format!("//! Tests.\n//! {directive}\n"), true).unwrap_err();
