@@ -4,7 +4,7 @@
 use crate::image::layout;
 use crate::project::{Goal, Guest, Project, cargo, read};
 use crate::provenance;
-use crate::ui::Ui;
+use crate::ui::{Ui, counted};
 use anyhow::{Context, Result, bail, ensure};
 use cargo_metadata::Message;
 use std::collections::HashMap;
@@ -143,14 +143,12 @@ impl<'a> Guests<'a> {
     }
 
     /// Runs cargo and collects the binaries that it made.
-    fn run(&self, mut command: Command, guests: &[&Guest]) -> Result<HashMap<String, PathBuf>> {
-        let color = if self.ui.is_terminal() { "always" } else { "never" };
+    fn run(&self, command: Command, guests: &[&Guest]) -> Result<HashMap<String, PathBuf>> {
         // Before what may follow a `--`.
         let mut with = Command::new(command.get_program());
         let mut arguments = command.get_args();
         with.args(arguments.next());
-        with.args(["--profile", PROFILE, "--quiet", "--color", color]);
-        with.args(["--message-format", "json-render-diagnostics"]);
+        with.args(["--profile", PROFILE]).args(messages(self.ui));
         with.args(arguments);
         for (name, value) in command.get_envs() {
             match value {
@@ -158,39 +156,60 @@ impl<'a> Guests<'a> {
                 None => with.env_remove(name),
             };
         }
-        command = with;
-        self.ui.command(&command);
-        let mut child = command
-            .current_dir(&self.project.root)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("cannot run cargo")?;
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        with.current_dir(&self.project.root);
         let names: Vec<_> = guests.iter().map(|guest| &*guest.name).collect();
-        let what = names.join(", ");
-        let mut files = HashMap::new();
-        thread::scope(|scope| -> Result<()> {
-            scope.spawn(|| relay(stderr, self.ui));
-            for message in Message::parse_stream(BufReader::new(stdout.context("no output")?)) {
-                let Message::CompilerArtifact(artifact) = message? else { continue };
-                if !artifact.fresh {
-                    self.ui.detail(format!("building {what}: {}", artifact.target.name));
-                }
-                if let Some(file) = artifact.executable {
-                    files.insert(artifact.target.name, PathBuf::from(file));
-                }
-            }
-            Ok(())
-        })?;
-        let status = child.wait().context("cargo was lost")?;
-        ensure!(status.success(), "{what}: the build failed, see above");
-        for name in names {
-            ensure!(files.contains_key(name), "cargo did not say where it put {name}");
-        }
-        Ok(files)
+        compile(with, &names, self.ui)
     }
+}
+
+/// Runs a build of cargo's with JSON messages, shows which crates it has compiled, and gives
+/// the binaries that it made, which have those `names`.
+///
+/// # Errors
+/// When something does not compile; cargo has said why.
+pub(crate) fn compile(
+    mut command: Command,
+    names: &[&str],
+    ui: &Ui,
+) -> Result<HashMap<String, PathBuf>> {
+    ui.command(&command);
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("cannot run cargo")?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let what = names.join(", ");
+    let mut compiled = 0;
+    let mut files = HashMap::new();
+    thread::scope(|scope| -> Result<()> {
+        scope.spawn(|| relay(stderr, ui));
+        for message in Message::parse_stream(BufReader::new(stdout.context("no output")?)) {
+            let Message::CompilerArtifact(artifact) = message? else { continue };
+            if !artifact.fresh {
+                compiled += 1;
+                let crates = counted(compiled, "crate");
+                ui.detail(format!("building {what}: {crates}, {}", artifact.target.name));
+            }
+            if let Some(file) = artifact.executable {
+                files.insert(artifact.target.name, PathBuf::from(file));
+            }
+        }
+        Ok(())
+    })?;
+    let status = child.wait().context("cannot wait for cargo")?;
+    ensure!(status.success(), "{what}: the build failed; the compiler's errors stand above");
+    for name in names {
+        ensure!(files.contains_key(*name), "cargo did not say where it put {name}");
+    }
+    Ok(files)
+}
+
+/// What [`compile`] needs cargo to be told.
+pub(crate) const fn messages(ui: &Ui) -> [&'static str; 5] {
+    let color = if ui.is_terminal() { "always" } else { "never" };
+    ["--quiet", "--color", color, "--message-format", "json-render-diagnostics"]
 }
 
 /// Passes cargo's words on to the user, line by line.

@@ -17,6 +17,8 @@
 //! * [`ui`]: what the user sees while something is done
 
 #![forbid(unsafe_code)]
+// They panic when nobody reads any more; `ui` has what does not.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod boot;
 mod cmd;
@@ -34,7 +36,7 @@ mod symbols;
 mod tidy;
 mod ui;
 
-use clap::{Parser, Subcommand};
+use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use console::style;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -46,7 +48,7 @@ use ui::Ui;
 #[command(after_help = "Example:\n  cargo mk run hello")]
 struct Cli {
     /// Shows the commands that are run
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = 900)]
     verbose: bool,
     #[command(subcommand)]
     command: Cmd,
@@ -73,8 +75,11 @@ enum Cmd {
 }
 
 fn main() -> ExitCode {
-    let (words, others) = cmd::run::split(words(std::env::args_os()));
-    let mut cli = Cli::parse_from(words);
+    let line: Vec<_> = std::env::args_os().collect();
+    let tool = if is_installed(&line) { "cargo xenith" } else { MK };
+    let (words, others) = cmd::run::split(words(line.into_iter()));
+    let matches = called(Cli::command(), tool).get_matches_from(words);
+    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     if let Cmd::Run(args) = &mut cli.command {
         args.add(others);
     }
@@ -101,9 +106,34 @@ fn main() -> ExitCode {
     match result {
         Ok(status) => status.into(),
         Err(error) => {
-            eprintln!("{} {error:#}", style("error:").for_stderr().red().bold());
+            let error = format!("{error:#}").replace("`cargo mk ", &format!("`{tool} "));
+            ui::err(&format!("{} {error}\n", style("error:").for_stderr().red().bold()));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// What the alias of a repository calls this tool.
+const MK: &str = "cargo mk";
+
+/// Whether cargo calls us as `cargo xenith`, and no alias does.
+fn is_installed(line: &[OsString]) -> bool {
+    line.get(1).is_some_and(|word| word == "xenith")
+}
+
+/// The command and all below it, whose help calls this tool `tool`.
+fn called(command: Command, tool: &'static str) -> Command {
+    if tool == MK {
+        return command;
+    }
+    let said = |text: &clap::builder::StyledStr| text.to_string().replace(MK, tool);
+    let mut command = command.mut_subcommands(|it| called(it, tool));
+    if let Some(text) = command.get_after_help().map(said) {
+        command = command.after_help(text);
+    }
+    match command.get_bin_name().map(|name| name.replace(MK, tool)) {
+        Some(name) => command.name(tool).bin_name(name),
+        None => command,
     }
 }
 
@@ -128,6 +158,15 @@ mod tests {
         let line = |line: &str| words(line.split(' ').map(OsString::from)).collect::<Vec<_>>();
         assert_eq!(line("cargo-xenith xenith run a"), line("cargo-xenith run a"));
         assert_eq!(line("mk new xenith").len(), 3);
+        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        assert!(is_installed(&words("cargo-xenith xenith run")));
+        assert!(!is_installed(&words("cargo-xenith run")));
+        for line in ["help", "help run", "bench boot --help", "host run --help"] {
+            let words = std::iter::once("cargo-xenith").chain(line.split(' '));
+            let error = called(Cli::command(), "cargo xenith").try_get_matches_from(words);
+            let help = error.unwrap_err().to_string();
+            assert!(help.contains("Usage: cargo xenith ") && !help.contains(MK), "{line}: {help}");
+        }
         // That of an app is an argument of it.
         let run = Cli::try_parse_from(["cargo mk", "run", "hello", "help"]);
         assert!(matches!(run, Ok(Cli { command: Cmd::Run(_), .. })));

@@ -83,9 +83,22 @@ impl Project {
     /// # Errors
     /// When there is none, or it has nothing to do with Xenith.
     pub(crate) fn find() -> Result<Self> {
-        let metadata = MetadataCommand::new().exec().map_err(|error| match error {
+        // The first time, cargo fetches the index and packages, and says so.
+        Self::read(MetadataCommand::new().verbose(true))
+    }
+
+    /// The same where it is no mistake that there is none: nothing is shown of it.
+    ///
+    /// # Errors
+    /// Those of [`find`](Self::find).
+    pub(crate) fn find_quietly() -> Result<Self> {
+        Self::read(&MetadataCommand::new())
+    }
+
+    fn read(command: &MetadataCommand) -> Result<Self> {
+        let metadata = command.exec().map_err(|error| match error {
             cargo_metadata::Error::CargoMetadata { stderr } => anyhow::anyhow!(
-                "cargo cannot read this workspace; call `cargo mk` inside one with Xenith apps\n{}",
+                "cargo cannot read this workspace: call `cargo mk` inside one with Xenith apps\n{}",
                 stderr.trim_end()
             ),
             error => anyhow::Error::new(error).context("cargo metadata"),
@@ -258,6 +271,7 @@ fn folder(package: &Package) -> PathBuf {
 fn guests_of(package: &Package) -> Vec<Result<Guest>> {
     let bins = package.targets.iter().filter(|target| target.is_bin());
     bins.map(|target| {
+        known_settings(package)?;
         Ok(Guest {
             name: target.name.clone(),
             package: package.name.to_string(),
@@ -269,6 +283,23 @@ fn guests_of(package: &Package) -> Vec<Result<Guest>> {
         })
     })
     .collect()
+}
+
+/// Settings that an app may have in `[package.metadata.xenith]`.
+const SETTINGS: [&str; 3] = ["crates", "optimize", "size"];
+
+/// Refuses settings that mean nothing, such as misspelt ones.
+fn known_settings(package: &Package) -> Result<()> {
+    let settings = package.metadata.get("xenith").and_then(|it| it.as_object());
+    let unknown = settings.into_iter().flatten().find(|(key, _)| !SETTINGS.contains(&key.as_str()));
+    if let Some((key, _)) = unknown {
+        bail!(
+            "{}: there is no setting metadata.xenith.{key}; there are {}",
+            package.manifest_path,
+            SETTINGS.join(", ")
+        );
+    }
+    Ok(())
 }
 
 /// `[package.metadata.xenith] optimize = "speed"`: what images are optimised for.
@@ -287,7 +318,10 @@ fn limit(package: &Package) -> Result<Option<u64>> {
     let Some(size) = package.metadata.pointer("/xenith/size") else { return Ok(None) };
     let kib = size.as_str().and_then(|it| it.strip_suffix(" KiB")).and_then(|it| it.parse().ok());
     let kib: u64 = kib.with_context(|| {
-        format!("{}: metadata.xenith.size should be such as \"24 KiB\"", package.manifest_path)
+        format!(
+            "{}: metadata.xenith.size should be a whole number of KiB, such as \"24 KiB\"",
+            package.manifest_path
+        )
     })?;
     Ok(Some(kib * 1024))
 }

@@ -8,26 +8,36 @@ use console::style;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::Write;
 use std::process::Command;
-use std::sync::Mutex;
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often a long step says how far it is where there is no terminal.
+const INTERVAL: Duration = Duration::from_secs(10);
 
 /// The one terminal.
 pub(crate) struct Ui {
     verbose: bool,
     terminal: bool,
     bar: Mutex<Option<ProgressBar>>,
+    /// When the step, or the line about it, was last shown without a terminal.
+    shown: Mutex<Option<Instant>>,
 }
 
 impl Ui {
     /// With `verbose`, commands are shown as they are run.
     pub(crate) fn new(verbose: bool) -> Self {
         let terminal = console::user_attended_stderr();
-        Self { verbose, terminal, bar: Mutex::new(None) }
+        Self { verbose, terminal, bar: Mutex::new(None), shown: Mutex::new(None) }
     }
 
     /// Whether standard error is a terminal.
     pub(crate) const fn is_terminal(&self) -> bool {
         self.terminal
+    }
+
+    /// Whether the user asked to see more.
+    pub(crate) const fn is_verbose(&self) -> bool {
+        self.verbose
     }
 
     /// Begins a long step; the one before is done.
@@ -40,14 +50,21 @@ impl Ui {
             bar.enable_steady_tick(Duration::from_millis(100));
             *self.bar() = Some(bar);
         } else {
-            eprintln!("{what}");
+            *lock(&self.shown) = Some(Instant::now());
+            err(&format!("{what}\n"));
         }
     }
 
-    /// Says more about the step.
+    /// Says more about the step; without a terminal, every ten seconds.
     pub(crate) fn detail(&self, what: String) {
         if let Some(bar) = &*self.bar() {
             bar.set_message(what);
+            return;
+        }
+        let mut shown = lock(&self.shown);
+        if shown.is_some_and(|shown| shown.elapsed() >= INTERVAL) {
+            *shown = Some(Instant::now());
+            err(&format!("{what}\n"));
         }
     }
 
@@ -64,6 +81,7 @@ impl Ui {
 
     /// Ends the step, if there is one.
     pub(crate) fn done(&self) {
+        *lock(&self.shown) = None;
         if let Some(bar) = self.bar().take() {
             bar.finish_and_clear();
         }
@@ -71,7 +89,7 @@ impl Ui {
 
     /// Prints a line that stays, on standard error.
     pub(crate) fn note(&self, line: &str) {
-        self.above(|| eprintln!("{line}"));
+        self.above(|| err(&format!("{line}\n")));
     }
 
     /// Prints a warning.
@@ -95,9 +113,13 @@ impl Ui {
         }
     }
 
-    fn bar(&self) -> std::sync::MutexGuard<'_, Option<ProgressBar>> {
-        self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn bar(&self) -> MutexGuard<'_, Option<ProgressBar>> {
+        lock(&self.bar)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn spinner(template: &str) -> ProgressStyle {
@@ -107,6 +129,16 @@ fn spinner(template: &str) -> ProgressStyle {
 /// Prints a result on standard output. Nobody is left to tell when it is closed.
 pub(crate) fn out(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// Prints on standard error, likewise.
+pub(crate) fn err(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// `count` of something, such as `1 guest` or `2 guests`.
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 /// A command as one would type it.
@@ -178,6 +210,11 @@ mod tests {
     #[test]
     fn thousands_stand_apart() {
         assert_eq!([0, 999, 1000, 1234567].map(bytes), ["0", "999", "1 000", "1 234 567"]);
+    }
+
+    #[test]
+    fn one_is_no_plural() {
+        assert_eq!([0, 1, 2].map(|it| counted(it, "guest")), ["0 guests", "1 guest", "2 guests"]);
     }
 
     #[test]

@@ -234,7 +234,8 @@ impl Host {
         }
         shell.shutdown(Shutdown::Both)?;
         drop(shown.join());
-        println!("\r");
+        // Where nobody reads it any more, nothing is left to put in order.
+        let _ = io::stdout().write_all(b"\r\n");
         Ok(())
     }
 

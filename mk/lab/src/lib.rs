@@ -65,6 +65,8 @@
 //! | `doctor` | what this machine lacks |
 
 #![forbid(unsafe_code)]
+// They panic when nobody reads any more.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod apt;
 mod capture;

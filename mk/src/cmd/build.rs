@@ -137,6 +137,11 @@ pub(crate) fn images(project: &Project, guests: &[&Guest], ui: &Ui) -> Result<Ve
         }
     }
     ui.done();
+    for image in images.values() {
+        if let Some(text) = image.report.too_large() {
+            ui.warn(&text);
+        }
+    }
     Ok(guests.iter().filter_map(|guest| images.remove(&*guest.name)).collect())
 }
 
@@ -172,11 +177,6 @@ fn finish(project: &Project, guest: &Guest, elf: &Elf<'_>, linked: &[u8]) -> Res
             report.least_mib,
             report.least_mib
         );
-    }
-    if let Some(limit) = report.limit
-        && report.size > limit
-    {
-        bail!("the image of {name} has {} bytes, more than its limit of {limit}", report.size);
     }
     let image = Image { name: name.clone(), folder: project.image_folder(name), manifest, report };
     write(&image.file(), &packed)?;

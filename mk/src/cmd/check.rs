@@ -10,7 +10,7 @@ use crate::boot;
 use crate::guest::Guests;
 use crate::project::{Goal, Project, cargo};
 use crate::ui::{Ui, bytes, out};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use console::style;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -205,6 +205,9 @@ fn guest_steps(project: &Project, args: &Args, steps: &Steps<'_>) {
     let built = steps.step("images", || {
         let apps: Vec<_> = project.apps().collect();
         let images = build::images(project, &apps, steps.ui)?;
+        let large = images.iter().filter_map(|image| image.report.too_large());
+        let large: Vec<_> = large.collect();
+        ensure!(large.is_empty(), "{}", large.join("\n"));
         let sizes = images.iter().map(|image| {
             let limit =
                 image.report.limit.map_or("no limit".into(), |it| format!("of {}", bytes(it)));
@@ -282,7 +285,7 @@ impl Steps<'_> {
         lock(&self.tally).add(tally);
         let well = tally.failed == 0;
         let word = if well { style("ok   ").green() } else { style("FAIL ").red() };
-        let counted = match tally.passed + tally.failed + tally.skipped {
+        let counted = match tally.all() {
             1 => String::new(),
             _ => format!("{tally}  "),
         };

@@ -2,7 +2,7 @@
 
 use crate::boot;
 use crate::project::Project;
-use crate::ui::{Ui, out};
+use crate::ui::{Ui, err, out};
 use anyhow::Result;
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
         let host = boot::host(&project, !no_network, ui)?;
         let output = host.shell_within(script, LIMIT)?;
         out(&String::from_utf8_lossy(&output.stdout));
-        eprint!("{}", output.stderr);
+        err(&output.stderr);
         return Ok(u8::try_from(output.status).unwrap_or(1));
     }
     let host = boot::host(&project, true, ui)?;

@@ -6,7 +6,7 @@ use crate::image::redzone;
 use crate::image::verify::verify;
 use crate::image::{least_memory, manifest, notes};
 use crate::project::{Project, read};
-use crate::ui::{bytes, table};
+use crate::ui::{bytes, err, out, table};
 use anyhow::{Context, Result};
 use console::style;
 use object::elf;
@@ -34,27 +34,27 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     segments(&image);
     notes_of(&image);
     // Whose code an image holds is known where the crates are that it was built from.
-    let drivers = Project::find().ok().map(|it| Drivers::of(&it.metadata)).transpose()?;
+    let drivers = Project::find_quietly().ok().map(|it| Drivers::of(&it.metadata)).transpose()?;
     let mut wrong = verify(&image, manifest.as_ref().ok().zip(drivers.as_ref()));
     match manifest {
-        Ok(manifest) => println!("manifest\n{}\n", serde_json::to_string_pretty(&manifest)?),
+        Ok(manifest) => out(&format!("manifest\n{}\n\n", serde_json::to_string_pretty(&manifest)?)),
         Err(error) => wrong.push(format!("{error:#}")),
     }
     match least_memory(&image) {
-        Ok(mib) => println!("least memory  {mib} MiB"),
+        Ok(mib) => out(&format!("least memory  {mib} MiB\n")),
         Err(error) => wrong.push(format!("{error:#}")),
     }
     if image.symbols.is_empty() {
-        println!("symbols       none: use of the red zone cannot be looked for");
+        out("symbols       none: use of the red zone cannot be looked for\n");
     }
     for user in redzone::users(&image) {
-        println!("red zone      {user}: with it, the kernel starts no watchdog");
+        out(&format!("red zone      {user}: with it, the kernel starts no watchdog\n"));
     }
     for line in &wrong {
-        eprintln!("{} {line}", style("wrong:").for_stderr().red().bold());
+        err(&format!("{} {line}\n", style("wrong:").for_stderr().red().bold()));
     }
     if wrong.is_empty() {
-        println!("{}", style("nothing is wrong with it").green());
+        out(&format!("{}\n", style("nothing is wrong with it").green()));
     }
     Ok(u8::from(!wrong.is_empty()))
 }
@@ -78,7 +78,7 @@ fn segments(image: &Elf<'_>) {
             bytes(segment.size),
         ]);
     }
-    println!("{}", table(&rows, &[2, 3, 4]));
+    out(&format!("{}\n", table(&rows, &[2, 3, 4])));
 }
 
 fn notes_of(image: &Elf<'_>) {
@@ -96,5 +96,5 @@ fn notes_of(image: &Elf<'_>) {
         };
         rows.push([format!("{owner} {kind}"), value]);
     }
-    println!("{}", table(&rows, &[]));
+    out(&format!("{}\n", table(&rows, &[])));
 }

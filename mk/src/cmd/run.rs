@@ -39,7 +39,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     app: App,
     /// Where to run it
-    #[arg(long, value_enum, default_value = "xen-qemu")]
+    #[arg(long, value_enum, default_value = "xen-qemu", hide_default_value = true)]
     on: On,
     /// Ends the run after that time
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
@@ -77,7 +77,7 @@ pub(crate) fn split(words: impl Iterator<Item = OsString>) -> (Vec<OsString>, Ve
 /// Where an app can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum On {
-    /// A domain of real Xen, in QEMU
+    /// A domain of real Xen, in QEMU; this is the default
     XenQemu,
     /// A process of this machine
     Linux,

@@ -13,7 +13,7 @@ use crate::image::xl;
 use crate::judge::{Outcome, Verdict, judge};
 use crate::names::named;
 use crate::project::{Guest, Project, read};
-use crate::ui::{Ui, out};
+use crate::ui::{Ui, counted, out};
 use anyhow::{Context, Result, bail, ensure};
 use console::style;
 use job::Job;
@@ -59,13 +59,17 @@ impl std::fmt::Display for Tally {
 /// When a guest does not compile or the host does not come up.
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     let (tally, failures) = test(&Project::find()?, args, ui)?;
-    out(&format!("{}\n{tally}\n", again(&failures)));
+    // Of what was printed in full above, the first line: which ones they were, and why.
+    let first = failures.iter().filter_map(|text| text.split_inclusive('\n').next());
+    let again = if tally.all() > 1 { again(&first.collect::<Vec<_>>()) } else { String::new() };
+    out(&format!("{again}\n{tally}\n"));
     Ok(u8::from(tally.failed > 0))
 }
 
 /// What failed, once more, for the end of a long output.
-pub(crate) fn again(failures: &[String]) -> String {
-    if failures.is_empty() { String::new() } else { format!("\nfailed:\n{}", failures.concat()) }
+pub(crate) fn again<T: AsRef<str>>(failures: &[T]) -> String {
+    let all: String = failures.iter().map(AsRef::as_ref).collect();
+    if all.is_empty() { all } else { format!("\nfailed:\n{all}") }
 }
 
 /// Runs the tests and prints what became of each; gives what it printed of
@@ -141,7 +145,7 @@ fn run_all(host: &Host, jobs: &[Job<'_>], ui: &Ui) -> (Tally, Vec<String>) {
     let mut tally = Tally::default();
     let mut failures = Vec::new();
     let width = jobs.iter().map(|job| job.name.len()).max().unwrap_or(0);
-    ui.step(&format!("running {} guests", jobs.len()));
+    ui.step(&format!("running {}", counted(jobs.len(), "guest")));
     for (job, number) in jobs.iter().zip(1..) {
         ui.detail(format!("running {} ({number} of {})", job.name, jobs.len()));
         let start = Instant::now();
@@ -159,6 +163,11 @@ fn run_all(host: &Host, jobs: &[Job<'_>], ui: &Ui) -> (Tally, Vec<String>) {
 }
 
 impl Tally {
+    /// How many there were.
+    pub(crate) const fn all(self) -> usize {
+        self.passed + self.failed + self.skipped
+    }
+
     /// Adds another one's numbers.
     pub(crate) const fn add(&mut self, other: Self) {
         self.passed += other.passed;

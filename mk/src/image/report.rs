@@ -91,6 +91,19 @@ impl Report {
         })
     }
 
+    /// That the image is larger than its app's own limit, and what to do.
+    pub(crate) fn too_large(&self) -> Option<String> {
+        let limit = self.limit.filter(|limit| self.size > *limit)?;
+        Some(format!(
+            "the image of {} has {} bytes, more than its limit of {}, which `cargo mk check` \
+             refuses: make it smaller, or raise `size` in [package.metadata.xenith] of its \
+             Cargo.toml",
+            self.name,
+            bytes(self.size),
+            bytes(limit)
+        ))
+    }
+
     /// The report for people.
     pub(crate) fn shown(&self, manifest: &Manifest) -> String {
         let mut rows = vec![["section", "address", "file", "memory"].map(str::to_owned)];

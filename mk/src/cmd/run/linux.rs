@@ -6,6 +6,7 @@ use super::tap;
 use super::watch::headline;
 use crate::disk;
 use crate::ending::TIMEOUT;
+use crate::guest::{compile, messages};
 use crate::image::elf::Elf;
 use crate::image::manifest;
 use crate::project::{Guest, Project, cargo, read};
@@ -31,22 +32,18 @@ pub(super) fn run(
             return Ok(2);
         }
     }
-    let call = |verb: &str| {
-        let mut command = Command::new(cargo());
-        command.args([verb, "--quiet", "--package", &guest.package, "--bin", &guest.name]);
-        command.current_dir(&project.root);
-        command
-    };
     // Compiling does not count as running.
-    let mut command = call("build");
-    ui.command(&command);
-    let status = command.status().context("cannot run cargo")?;
-    ensure!(status.success(), "{}: the build failed, see above", guest.name);
-    let file = project.metadata.target_directory.join("debug").join(&guest.name);
-    let linked = read(file.as_std_path())?;
+    ui.step(&format!("building {}", guest.name));
+    let mut command = Command::new(cargo());
+    command.args(["build", "--package", &guest.package, "--bin", &guest.name]).args(messages(ui));
+    command.current_dir(&project.root);
+    let files = compile(command, &[&guest.name], ui)?;
+    ui.done();
+    let linked = read(&files[&guest.name])?;
     let manifest = manifest(&Elf::parse(&linked)?)?;
-    let mut command = call("run");
-    command.arg("--").args(items);
+    let mut command = Command::new(cargo());
+    command.args(["run", "--quiet", "--package", &guest.package, "--bin", &guest.name]);
+    command.current_dir(&project.root).arg("--").args(items);
     for image in disk::images(project, &manifest, &app.disk, 0)? {
         let path = image.path.canonicalize().context("cannot find the disk's file")?;
         // Read by `devices`, block/file.rs there.
@@ -61,7 +58,11 @@ pub(super) fn run(
     let start = Instant::now();
     let child = command.spawn().context("cannot run cargo")?;
     let Some(status) = wait(child, timeout)? else {
-        ui.note(&headline(&guest.name, "still running at the time limit, and ended", TIMEOUT));
+        ui.note(&headline(
+            &guest.name,
+            "timed out: it still ran at the time limit and was killed",
+            TIMEOUT,
+        ));
         return Ok(TIMEOUT);
     };
     let code = code(status);

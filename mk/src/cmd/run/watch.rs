@@ -98,11 +98,15 @@ fn watch(running: Running, prefix: &str, timeout: Option<Duration>, ui: &Ui) -> 
     show(&lines.finish());
     let after = start.elapsed().as_secs_f64();
     let Some(end) = end else {
-        ui.note(&headline(&name, &format!("still running after {after:.1} s, and ended"), TIMEOUT));
-        match domain.registers() {
-            Ok(registers) => ui.note(named(&registers, symbols).trim_end()),
-            Err(error) => ui.warn(&format!("its registers cannot be shown: {error:#}")),
+        if ui.is_verbose() {
+            match domain.registers() {
+                Ok(registers) => ui.note(named(&registers, symbols).trim_end()),
+                Err(error) => ui.warn(&format!("its registers cannot be shown: {error:#}")),
+            }
         }
+        let more = if ui.is_verbose() { "" } else { "; --verbose shows where it was" };
+        let what = format!("timed out: it still ran after {after:.1} s and was destroyed{more}");
+        ui.note(&headline(&name, &what, TIMEOUT));
         drop(domain);
         finish(captures, ui);
         return Ok(TIMEOUT);

@@ -74,7 +74,11 @@ pub(super) fn run(
         destroy.args(["destroy", &image.manifest.name]);
         ui.command(&destroy);
         destroy.status().context("cannot run xl destroy")?;
-        ui.note(&headline(&image.name, "still running at the time limit, and destroyed", TIMEOUT));
+        ui.note(&headline(
+            &image.name,
+            "timed out: it still ran at the time limit and was destroyed",
+            TIMEOUT,
+        ));
         return Ok(TIMEOUT);
     };
     let console = reader.join().unwrap_or_default();
