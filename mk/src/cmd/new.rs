@@ -4,7 +4,7 @@ use crate::project::{Project, read, write};
 use crate::ui::{Ui, out};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
-use std::path::{Path, PathBuf, absolute};
+use std::path::{Component, Path, PathBuf, absolute};
 use toml_edit::{DocumentMut, Value};
 
 /// Makes a new app
@@ -93,7 +93,7 @@ impl Source {
             Self::Folder(xenith) => {
                 let manifest = xenith.join("Cargo.toml");
                 let manifest = manifest.to_str().context("the path of Xenith is not UTF-8")?;
-                let words = ["run", "--quiet", "--manifest-path", manifest];
+                let words = ["run", "--manifest-path", manifest];
                 let words = words.into_iter().chain(["--package", "xenith-mk", "--"]);
                 let how = "Xenith is used from the folder that `Cargo.toml` and \
                            `.cargo/config.toml` name.";
@@ -128,10 +128,10 @@ const TAKEN: &[&str] = &[
 /// When the name cannot be used or there is something already.
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     // A repository of its own can be made anywhere.
-    let project = Project::find();
+    let project = Project::find_quietly();
     check_name(&args.name)?;
     let folder = match &args.path {
-        Some(path) => absolute(path).context("the current folder is gone")?,
+        Some(path) => normal(path)?,
         None => {
             let project = project.as_ref().ok().filter(|project| project.is_xenith());
             let project = project.context(
@@ -157,10 +157,31 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     }
     ui.note(&format!("made {}", folder.display()));
     match &args.path {
-        Some(path) => out(&format!("cd {} && cargo mk run\n", path.display())),
+        Some(_) => out(&format!("cd {} && cargo mk run\n", folder.display())),
         None => out(&format!("cargo mk run {}\n", args.name)),
     }
     Ok(0)
+}
+
+/// The absolute path without `.` and `..`: of what is there, as the file system resolves it,
+/// so that a link on the way does not lead elsewhere.
+fn normal(path: &Path) -> Result<PathBuf> {
+    let path = absolute(path).context("the current folder is gone")?;
+    let mut normal = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir => drop(normal.pop()),
+            Component::CurDir => {}
+            component => {
+                normal.push(component);
+                // A folder that is yet to be made is what it is called.
+                if let Ok(real) = normal.canonicalize() {
+                    normal = real;
+                }
+            }
+        }
+    }
+    Ok(normal)
 }
 
 /// Refuses what cannot be the name of a crate, a binary and a domain at once.
@@ -254,6 +275,17 @@ mod tests {
             assert!(check_name(name).is_err(), "{name}");
         }
         assert!(check_name(&"a".repeat(41)).is_err());
+    }
+
+    #[test]
+    fn a_folder_has_one_name_however_it_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let here = folder.path().canonicalize().unwrap();
+        fs::create_dir_all(here.join("a/b")).unwrap();
+        std::os::unix::fs::symlink(here.join("a/b"), here.join("link")).unwrap();
+        for (written, path) in [("x/../demo", "demo"), ("link/../demo", "a/demo"), ("./a/.", "a")] {
+            assert_eq!(normal(&here.join(written)).unwrap(), here.join(path), "{written}");
+        }
     }
 
     #[test]
