@@ -1,9 +1,9 @@
 //! What tasks share and tell each other: a mutex that may be held across an `.await`, a
-//! channel, and a signal.
+//! channel, and a signal; and, for what else they may wait for, a list of [`Wakers`].
 //!
-//! They are those of the `embassy-sync` crate without a lock below, as a machine has one
-//! vCPU and tasks do not interrupt each other. Put one into an [`Rc`](alloc::rc::Rc) to share
-//! it. Data that nobody holds across an `.await` needs none of this: an `Rc<RefCell<T>>`,
+//! The first three are those of the `embassy-sync` crate without a lock below, as a machine
+//! has one vCPU and tasks do not interrupt each other. Put one into an
+//! [`Rc`](alloc::rc::Rc) to share it. Data that nobody holds across an `.await` needs none of this: an `Rc<RefCell<T>>`,
 //! borrowed for as long as it takes, is enough.
 //!
 //! ```
@@ -38,7 +38,10 @@
 //! });
 //! ```
 
+mod wakers;
+
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
+pub use wakers::Wakers;
 
 /// Gives one task at a time access to a `T`, also across an `.await`. Dropping the future
 /// of [`lock`](embassy_sync::mutex::Mutex::lock) gives up the turn.

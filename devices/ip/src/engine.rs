@@ -25,6 +25,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::task::{Poll, Waker};
 use core::time::Duration;
 use devices::net::{Info, Mac, Meta};
+use kernel::sync::Wakers;
 use kernel::time::Instant;
 
 /// How often another machine with an address of ours is answered (RFC 5227, section 1.1).
@@ -35,7 +36,7 @@ struct Listening {
     local: SocketAddr,
     ready: VecDeque<Handle>,
     /// Who waits for the next connection.
-    wakers: Vec<Waker>,
+    wakers: Wakers,
 }
 
 impl Listening {
@@ -109,7 +110,7 @@ pub(super) struct Engine {
     /// What nobody here wants is told so often.
     errors: Limit,
     /// Who waits for an address.
-    waiting: Vec<Waker>,
+    waiting: Wakers,
     /// Who waits for an answer to an echo request.
     pinging: Vec<(Handle, Waker)>,
 }
@@ -135,7 +136,7 @@ impl Engine {
             announcer: Announcer::default(),
             contended: None,
             errors: Limit::new(Instant::now()),
-            waiting: Vec::new(),
+            waiting: Wakers::new(),
             pinging: Vec::new(),
             settings,
             name,
@@ -433,7 +434,7 @@ impl Engine {
             Some(listening) if self.protocols.may_write(handle) => {
                 self.stats.accepted += 1;
                 listening.ready.push_back(handle);
-                listening.wakers.drain(..).for_each(Waker::wake);
+                listening.wakers.wake();
                 if let Some((_, peer)) = ends {
                     self.protocols.find_way(peer.ip(), Instant::now());
                 }
@@ -548,22 +549,20 @@ impl Engine {
             self.announcer = Announcer::new(now);
         }
         self.known = addresses;
-        self.waiting.drain(..).for_each(Waker::wake);
+        self.waiting.wake();
     }
 
     /// The interface is broken: everyone who waits is told so.
     pub(super) fn fail(&mut self) {
         self.protocols.fail();
-        let wakers = self.listening.iter_mut().flat_map(|it| it.wakers.drain(..));
-        wakers.chain(self.waiting.drain(..)).for_each(Waker::wake);
+        self.listening.iter_mut().for_each(|it| it.wakers.wake());
+        self.waiting.wake();
         self.pinging.drain(..).for_each(|(_, waker)| waker.wake());
     }
 
     /// Wakes `waker` when there is an address more, or none ever.
     pub(super) fn wait(&mut self, waker: &Waker) {
-        if !self.waiting.iter().any(|it| it.will_wake(waker)) {
-            self.waiting.push(waker.clone());
-        }
+        self.waiting.add(waker);
     }
 
     /// Wakes `waker` when no answer to an echo request can come any more.
@@ -617,7 +616,7 @@ impl Engine {
         let free = |port| !self.listening.iter().any(|it| it.overlaps(at(port)));
         let local = at(choose(addr.port(), free)?);
         self.listening.try_reserve(1).map_err(|_| Error::Exhausted)?;
-        let (ready, wakers) = (VecDeque::new(), Vec::new());
+        let (ready, wakers) = (VecDeque::new(), Wakers::new());
         self.listening.push(Listening { local, ready, wakers });
         Ok(local)
     }
@@ -643,9 +642,7 @@ impl Engine {
         if let Some(handle) = listening.ready.pop_front() {
             return Poll::Ready(Ok(handle));
         }
-        if !listening.wakers.iter().any(|it| it.will_wake(waker)) {
-            listening.wakers.push(waker.clone());
-        }
+        listening.wakers.add(waker);
         Poll::Pending
     }
 

@@ -4,12 +4,12 @@ use super::shared::Shared;
 use super::stack::Handle;
 use super::{Error, Socket};
 use alloc::rc::Rc;
-use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::future::poll_fn;
 use core::net::SocketAddr;
 use core::task::{Poll, Waker};
 use core::time::Duration;
+use kernel::sync::Wakers;
 use kernel::time::timeout;
 
 /// How long a datagram may wait for room in the interface, which may be gone.
@@ -30,18 +30,15 @@ pub struct UdpSocket {
 /// The tasks that wait for a datagram. A socket of smoltcp wakes the last one that asked:
 /// when that one is served, or gives up, it lets the others ask again.
 #[derive(Default)]
-struct Receivers(RefCell<Vec<Waker>>);
+struct Receivers(RefCell<Wakers>);
 
 impl Receivers {
     fn add(&self, waker: &Waker) {
-        let mut wakers = self.0.borrow_mut();
-        if !wakers.iter().any(|it| it.will_wake(waker)) {
-            wakers.push(waker.clone());
-        }
+        self.0.borrow_mut().add(waker);
     }
 
     fn remove(&self, waker: &Waker) {
-        self.0.borrow_mut().retain(|it| !it.will_wake(waker));
+        self.0.borrow_mut().remove(waker);
     }
 }
 
@@ -50,10 +47,7 @@ struct Asking<'a>(&'a Receivers);
 
 impl Drop for Asking<'_> {
     fn drop(&mut self) {
-        // One task is the rule: its list keeps its memory.
-        if !self.0.0.borrow().is_empty() {
-            self.0.0.take().into_iter().for_each(Waker::wake);
-        }
+        self.0.0.borrow_mut().wake();
     }
 }
 

@@ -16,7 +16,7 @@ mod state;
 mod tests;
 
 use super::{Block, ErrorKind, Info};
-use crate::frontend;
+use crate::frontend::{self, Violation};
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -28,8 +28,7 @@ use kernel::args::{self, Args};
 use kernel::device::Class;
 use kernel::metrics::{Metric, Source};
 use kernel::task::{Task, spawn};
-use queue::Op;
-use state::{Request, State, wake};
+use state::{Request, State};
 use xen::public::io::blkif::SECTOR;
 
 /// Requests in flight for one call.
@@ -39,25 +38,13 @@ const WINDOW: usize = 4;
 /// not split calls into tiny requests.
 const PIECE: usize = 8;
 
-/// A breach of the protocol by the back end.
+/// The operation of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Violation {
-    /// A ring index is out of range.
-    Index,
-    /// A response matches no request.
-    Response,
-    /// A response names another operation than its request.
-    Operation,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Index => "its ring index is out of range",
-            Self::Response => "its response matches no request",
-            Self::Operation => "its response names another operation",
-        })
-    }
+enum Op {
+    Read,
+    Write,
+    Flush,
+    Discard,
 }
 
 /// Returns the name of disk `id` in errors.
@@ -192,7 +179,7 @@ impl Blkfront {
                     poll_fn(|context| match begin(true).transpose() {
                         Some(result) => Poll::Ready(result.map(Some)),
                         None => {
-                            self.state.wait(context.waker());
+                            self.state.waiting.add(context.waker());
                             Poll::Pending
                         }
                     })
@@ -201,7 +188,7 @@ impl Blkfront {
                     begin(false)?
                 };
                 let Some((request, bytes)) = begun else { break };
-                wake(&self.state.mover);
+                self.state.mover.wake();
                 asked += bytes;
                 // There was room.
                 let _ = window.push_back((request, bytes));
@@ -230,7 +217,7 @@ impl Blkfront {
     async fn send(&self, op: Op, sector: u64, count: u64) -> Result<(), ErrorKind> {
         let id = self.state.queue.borrow_mut().add(op, sector, count)?;
         let request = Request { state: &self.state, id };
-        wake(&self.state.mover);
+        self.state.mover.wake();
         request.answer().await
     }
 }
@@ -245,7 +232,7 @@ enum Buffer<'a> {
 /// Drives the queue for as long as the disk lives.
 async fn drive(state: Rc<State>) {
     poll_fn(|context: &mut Context<'_>| {
-        state.mover.replace(Some(context.waker().clone()));
+        state.mover.wait(context.waker());
         if state.over.get().is_some() {
             return Poll::<()>::Pending;
         }
@@ -262,9 +249,9 @@ async fn drive(state: Rc<State>) {
         });
         state.wake_answered();
         if busy {
-            wake(&state.patrol);
+            state.patrol.wake();
         } else if draining {
-            wake(&state.keeper);
+            state.keeper.wake();
         }
         if let Err(violation) = result {
             state.broken(violation);

@@ -14,14 +14,15 @@ mod tests;
 mod tx;
 
 use super::{Broken, HEADER, Info, Meta, Net, Offloading, Offloads};
-use crate::frontend;
+use crate::frontend::waiters::{Waiters, Worker};
+use crate::frontend::{self, Violation};
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::fmt;
-use core::task::{Context, Poll, Waker};
+use core::task::{Context, Poll};
 use kernel::Device;
 use kernel::args::{self, Args};
 use kernel::device::Class;
@@ -29,30 +30,6 @@ use kernel::metrics::{Metric, Source};
 use kernel::task::{Task, spawn};
 use rx::Rx;
 use tx::Tx;
-
-/// A breach of the protocol by the back end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Violation {
-    /// A ring index is out of range.
-    Index,
-    /// A response matches no request.
-    Response,
-    /// A response claims more bytes than a page has.
-    Size,
-    /// An extra slot is of a kind that was not negotiated.
-    Extra,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Index => "its ring index is out of range",
-            Self::Response => "its response matches no request",
-            Self::Size => "its response exceeds the page",
-            Self::Extra => "its extra slot was not negotiated",
-        })
-    }
-}
 
 /// Reports why an interface cannot be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,9 +102,9 @@ struct State {
     /// The buffer of frames that are dropped for want of a link.
     nowhere: RefCell<Vec<u8>>,
     /// Tasks that wait for a connection.
-    waiting: RefCell<Vec<Waker>>,
+    waiting: Waiters,
     /// The supervising task, to be woken on a breach of the protocol.
-    keeper: RefCell<Option<Waker>>,
+    keeper: Worker,
     /// Why it cannot be connected.
     trouble: Cell<Option<frontend::Error>>,
     /// The counts of former connections.
@@ -135,19 +112,6 @@ struct State {
 }
 
 impl State {
-    fn wait(&self, waker: &Waker) {
-        let mut waiting = self.waiting.borrow_mut();
-        if !waiting.iter().any(|other| other.will_wake(waker)) {
-            waiting.push(waker.clone());
-        }
-    }
-
-    /// Wakes the tasks that wait: the connection changed.
-    fn wake(&self) {
-        let waiting = self.waiting.take();
-        waiting.into_iter().for_each(Waker::wake);
-    }
-
     /// Disables the interface after a breach of the protocol.
     fn fail(&self, violation: Violation) {
         if !self.broken.replace(true) {
@@ -155,10 +119,8 @@ impl State {
             log::error!("{}: disabled, the back end broke the protocol: {violation}", self.vif);
         }
         self.info.update(|info| Info { link: false, ..info });
-        if let Some(keeper) = self.keeper.take() {
-            keeper.wake();
-        }
-        self.wake();
+        self.keeper.wake();
+        self.waiting.wake();
     }
 
     fn count(&self, f: impl FnOnce(&mut Stats)) {
@@ -242,7 +204,7 @@ impl Netfront {
         }
         let mut half = half.borrow_mut();
         // The connection may change, or the link with it.
-        self.state.wait(context.waker());
+        self.state.waiting.add(context.waker());
         let Some(connected) = half.as_mut() else { return Poll::Pending };
         match poll(connected, context) {
             Poll::Ready(Err(violation)) => {

@@ -1,16 +1,16 @@
 //! `control/shutdown` in xenstore, by which the toolstack asks a domain to end
 //! (Xen's docs/misc/xenstore-paths.pandoc).
 
-use super::{LAST, Request, add, finished, grace};
+use super::{LAST, Request, finished, grace};
 use crate::machine::{end_for, open_store, set_reason};
+use crate::sync::Wakers;
 use crate::task::spawn;
 use crate::time::sleep;
 use ::xen::public::{SHUTDOWN_poweroff, SHUTDOWN_reboot};
 use ::xen::xenstore::{self, Error};
-use alloc::vec::Vec;
 use core::future::poll_fn;
 use core::sync::atomic::{AtomicBool, Ordering};
-use core::task::{Poll, Waker};
+use core::task::Poll;
 use spin::Mutex;
 
 const NODE: &str = "control/shutdown";
@@ -18,13 +18,13 @@ const NODE: &str = "control/shutdown";
 /// What was asked for, and who waits for it.
 struct State {
     request: Option<Request>,
-    waiting: Vec<Waker>,
+    waiting: Wakers,
     /// The app wants to know.
     expected: bool,
 }
 
 static STATE: Mutex<State> =
-    Mutex::new(State { request: None, waiting: Vec::new(), expected: false });
+    Mutex::new(State { request: None, waiting: Wakers::new(), expected: false });
 
 /// Makes xenstore usable and follows what the toolstack asks for through it, from the first
 /// call on. The drivers of Xen's devices call it before anything else.
@@ -65,10 +65,9 @@ async fn follow() -> Result<(), Error> {
     log::info!("the toolstack asks for {request:?}");
     let mut state = STATE.lock();
     state.request = Some(request);
-    let waiting = core::mem::take(&mut state.waiting);
+    state.waiting.wake();
     let expected = state.expected;
     drop(state);
-    waiting.into_iter().for_each(Waker::wake);
     if expected {
         sleep(grace() + LAST).await;
         log::warn!("the app did not return within {} s", (grace() + LAST).as_secs());
@@ -95,7 +94,7 @@ pub(super) async fn requested() -> Request {
         match state.request {
             Some(request) => Poll::Ready(request),
             None => {
-                add(&mut state.waiting, context.waker());
+                state.waiting.add(context.waker());
                 Poll::Pending
             }
         }

@@ -12,6 +12,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::task::{Poll, Waker};
+use kernel::sync::Wakers;
 use kernel::time::Instant;
 use smoltcp::iface::SocketSet;
 use smoltcp::socket::{icmp, udp};
@@ -55,7 +56,7 @@ impl Protocols {
         let place = set.add(socket);
         let handle = self.sets.add(set, place, Some(Key::udp(only, port)));
         self.sets.get_mut(handle).outgoing =
-            Some(Box::new(Outgoing { only, port, packets, wakers: Vec::new(), orphan: false }));
+            Some(Box::new(Outgoing { only, port, packets, wakers: Wakers::new(), orphan: false }));
         Ok(handle)
     }
 
@@ -102,9 +103,7 @@ impl Protocols {
             return Poll::Ready(Err(Error::Down));
         };
         let Ok(room) = outgoing.packets.enqueue(datagram.len(), to) else {
-            if !outgoing.wakers.iter().any(|it| it.will_wake(waker)) {
-                outgoing.wakers.push(waker.clone());
-            }
+            outgoing.wakers.add(waker);
             return Poll::Pending;
         };
         room.copy_from_slice(datagram);
@@ -126,7 +125,7 @@ impl Protocols {
             if sent.is_err() {
                 break;
             }
-            outgoing.wakers.drain(..).for_each(Waker::wake);
+            outgoing.wakers.wake();
         }
         let (rest, orphan) = (!outgoing.packets.is_empty(), outgoing.orphan);
         self.sets.get_mut(handle).outgoing = Some(outgoing);

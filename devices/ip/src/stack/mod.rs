@@ -41,6 +41,7 @@ use core::net::IpAddr;
 use core::task::Waker;
 use core::time::Duration;
 use devices::net::{HEADER, Info, Mac};
+use kernel::sync::Wakers;
 use kernel::time::Instant;
 use port::{Out, Port};
 use sets::{Key, Sets};
@@ -435,7 +436,7 @@ impl Protocols {
                 _ => {}
             }
         }
-        self.sets.senders().for_each(Waker::wake);
+        self.sets.senders().for_each(Wakers::wake);
     }
 
     /// Whom to wake when there is something to do.

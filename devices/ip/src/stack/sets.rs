@@ -11,9 +11,9 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
-use core::task::Waker;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use kernel::sync::Wakers;
 use kernel::time::Instant;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::{AnySocket, Socket};
@@ -68,7 +68,7 @@ pub(super) struct Outgoing {
     pub(super) port: u16,
     pub(super) packets: PacketBuffer<'static, SocketAddr>,
     /// Who waits for room.
-    pub(super) wakers: Vec<Waker>,
+    pub(super) wakers: Wakers,
     /// Its socket was dropped: it goes when all is sent.
     pub(super) orphan: bool,
 }
@@ -245,9 +245,9 @@ impl Sets {
     }
 
     /// Who waits for room in a UDP port.
-    pub(super) fn senders(&mut self) -> impl Iterator<Item = Waker> {
+    pub(super) fn senders(&mut self) -> impl Iterator<Item = &mut Wakers> {
         let ports = self.places.iter_mut().flatten().filter_map(|it| it.outgoing.as_mut());
-        ports.flat_map(|it| it.wakers.drain(..))
+        ports.map(|it| &mut it.wakers)
     }
 
     /// Every socket.

@@ -487,3 +487,19 @@ fn large_frames_carry_what_small_ones_do_in_less() {
         });
     }
 }
+
+#[test]
+fn tasks_that_gave_up_accepting_are_not_kept_t3() {
+    pair(|a, b| async move {
+        let listener = std::rc::Rc::new(Tcp::bind(&b, any(80)).await.unwrap());
+        for _ in 0..500 {
+            let listener = listener.clone();
+            spawn(async move { timeout(SECOND, listener.accept()).await.err() }).await.unwrap();
+        }
+        assert!(kernel::task::alive() < 100, "{}", kernel::task::alive());
+        // The one that waits is told.
+        let to = SocketAddr::new(B, 80);
+        let (one, other) = join(a.connect(to), listener.accept()).await;
+        assert_eq!(one.unwrap().local_addr(), other.unwrap().1);
+    });
+}

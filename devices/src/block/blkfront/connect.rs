@@ -1,10 +1,11 @@
 //! Negotiates, supervises and ends the connection of a disk.
 
+use super::Op;
 use super::link::{Abilities, Link};
-use super::queue::Op;
-use super::state::{Request, State, wake};
+use super::state::{Request, State};
 use super::{Error, shown};
 use crate::block::{Discard, ErrorKind, Info};
+use crate::frontend::waiters::Waiters;
 use crate::frontend::{self, Driver, End, Outcome};
 use alloc::format;
 use alloc::rc::Rc;
@@ -12,7 +13,7 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use core::cell::Cell;
 use core::future::poll_fn;
-use core::task::{Poll, Waker};
+use core::task::Poll;
 use core::time::Duration;
 use kernel::task::{Either3, select, select3};
 use kernel::time::{Instant, sleep, timeout};
@@ -106,7 +107,7 @@ async fn patrol(state: &State) {
             if busy && state.refusal().is_none() {
                 return Poll::Ready(());
             }
-            state.patrol.replace(Some(context.waker().clone()));
+            state.patrol.wait(context.waker());
             Poll::Pending
         })
         .await;
@@ -134,7 +135,7 @@ fn round(state: &State, link: &mut Link, waited: u32) -> u32 {
     if link.is_late(SLOW) && !link.notify_again() {
         // The back end closed its port (rule E8); a new connection has another one.
         state.port_closed.set(true);
-        wake(&state.keeper);
+        state.keeper.wake();
     }
     // An index that is out of range is found where responses are taken.
     let waiting = link.pending().unwrap_or(1);
@@ -247,12 +248,8 @@ impl Driver for State {
         &self.trouble
     }
 
-    fn wait(&self, waker: &Waker) {
-        self.wait(waker);
-    }
-
-    fn wake(&self) {
-        self.wake();
+    fn waiters(&self) -> &Waiters {
+        &self.waiting
     }
 
     async fn connect(&self, front: &Frontend, watch: &Watch) -> Result<Outcome, frontend::Error> {
@@ -305,9 +302,9 @@ impl Driver for State {
             log::warn!("{name}: the back end cannot flush: no write is known to be durable");
         }
         self.wake_answered();
-        wake(&self.mover);
-        wake(&self.patrol);
-        self.wake();
+        self.mover.wake();
+        self.patrol.wake();
+        self.waiting.wake();
         Ok(Outcome::Reached)
     }
 
@@ -334,7 +331,7 @@ impl Driver for State {
             if self.port_closed.get() {
                 return Poll::Ready(End::Stuck);
             }
-            self.keeper.replace(Some(context.waker().clone()));
+            self.keeper.wait(context.waker());
             Poll::Pending
         });
         let end = match select3(theirs, frontend::gone(front, watch), over).await {
@@ -366,8 +363,8 @@ impl Driver for State {
             self.fail(ErrorKind::Gone, false);
         }
         self.wake_answered();
-        self.wake();
-        wake(&self.patrol);
+        self.waiting.wake();
+        self.patrol.wake();
         frontend::close(front, end).await;
     }
 }
@@ -393,9 +390,9 @@ impl State {
         if let Some(link) = self.link.borrow_mut().as_mut() {
             link.draining = true;
         }
-        wake(&self.mover);
+        self.mover.wake();
         poll_fn(|context| {
-            self.keeper.replace(Some(context.waker().clone()));
+            self.keeper.wait(context.waker());
             let busy = self.link.borrow().as_ref().is_some_and(|link| link.in_flight() > 0);
             if busy { Poll::Pending } else { Poll::Ready(()) }
         })
@@ -410,7 +407,7 @@ impl State {
             id
         };
         let request = Request { state: self, id };
-        wake(&self.mover);
+        self.mover.wake();
         // The queue records what remains to be flushed.
         let _ = request.answer().await;
     }

@@ -1,8 +1,10 @@
 //! Puts requests on the ring of a connection, and takes responses.
 
-use super::Violation;
-use super::queue::{Op, Pools, Queue};
+use super::pool::Pools;
+use super::queue::Queue;
+use super::{Op, Violation};
 use crate::block::ErrorKind;
+use crate::frontend::pages::Pages;
 use alloc::vec::Vec;
 use core::task::Context;
 use core::time::Duration;
@@ -60,13 +62,12 @@ pub(super) struct Link {
     pub(super) pools: Pools,
     abilities: Abilities,
     handle: u16,
-    peer: DomId,
     /// The slots in flight, by id.
     sent: Vec<Option<Sent>>,
     /// Unused ids.
     ids: Vec<u16>,
     /// Pages for indirect segments, and the free ones among them.
-    indirect: Vec<Shared>,
+    indirect: Pages<Shared>,
     indirect_free: Vec<u16>,
     /// The segments of the slot being filled.
     segments: heapless::Vec<Segment, INDIRECT_MAX>,
@@ -97,10 +98,9 @@ impl Link {
             pools: Pools::new(peer, abilities.persistent, most),
             abilities,
             handle,
-            peer,
             sent,
             ids,
-            indirect: Vec::new(),
+            indirect: Pages::new(peer, 1),
             indirect_free: Vec::new(),
             segments: heapless::Vec::new(),
             draining: false,
@@ -238,15 +238,17 @@ impl Link {
                 op @ (Op::Read | Op::Write) => {
                     let code = if op == Op::Read { OP_READ } else { OP_WRITE };
                     let (sector, indirect) = self.gather(queue, op, first, second);
-                    let slot = match indirect {
+                    let page = indirect.and_then(|page| {
+                        let page = usize::from(page);
+                        self.indirect.page(page).zip(self.indirect.reference(page))
+                    });
+                    let slot = match page {
                         None => blkif::direct(code, self.handle, id.into(), sector, &self.segments),
-                        Some(page) => {
-                            let page = &self.indirect[usize::from(page)];
+                        Some((page, gref)) => {
                             for (segment, at) in self.segments.iter().zip((0..).step_by(SEGMENT)) {
                                 page.copy_in(at, &segment.to_bytes());
                             }
                             let count = self.segments.len() as u16;
-                            let gref = page.reference();
                             blkif::indirect(code, self.handle, id.into(), sector, count, gref)
                         }
                     };
@@ -313,7 +315,7 @@ impl Link {
             && self.segments.len() < limit
         {
             let sectors = (entry.count - entry.issued as u64 * PAGE_SECTORS).min(PAGE_SECTORS);
-            let gref = pool.reference(page);
+            let Some(gref) = pool.reference(page) else { break };
             // The limit is at most the capacity.
             let _ = self.segments.push(Segment { gref, first: 0, last: sectors as u8 - 1 });
             entry.issued += 1;
@@ -329,25 +331,8 @@ impl Link {
             return None;
         }
         self.indirect_free.pop().or_else(|| {
-            self.indirect.try_reserve(1).ok()?;
             self.indirect_free.try_reserve(self.indirect.len() + 1).ok()?;
-            self.indirect.push(Shared::new(self.peer, 1).ok()?);
-            Some(self.indirect.len() as u16 - 1)
+            self.indirect.grow().ok()?.next()
         })
-    }
-}
-
-impl Queue {
-    /// Returns the pages of request `next` if it may be merged with `entry`, as it starts where
-    /// that ends.
-    fn follows(&self, entry: u16, next: u16) -> Option<usize> {
-        let (entry, next) = (self.entry(entry), self.entry(next));
-        let fits = next.op == entry.op
-            && matches!(next.op, Op::Read | Op::Write)
-            && next.sector == entry.sector + entry.count
-            && !entry.unmerged
-            && !next.unmerged
-            && next.issued == 0;
-        fits.then_some(next.pages.len())
     }
 }

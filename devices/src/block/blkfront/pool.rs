@@ -4,6 +4,8 @@
 //! a grant operation; it maps all of them writable. With any other back end, data that it only
 //! reads are in pages that are granted read-only (rule G3).
 
+use super::Op;
+use crate::frontend::pages::Pages;
 use alloc::vec::Vec;
 use xen::DomId;
 use xen::gnttab::{Error, GrantRef, Shared, Shown};
@@ -12,19 +14,20 @@ use xen::memory::PAGE_SIZE;
 /// Pages that are allocated at once.
 const CHUNK: usize = 16;
 
-/// Consecutive pages.
+/// Where the pages of a pool are.
 #[derive(Debug)]
-enum Chunk {
-    Shared(Shared),
-    Shown(Shown),
+enum Kind {
+    /// Writable by the back end.
+    Shared(Pages<Shared>),
+    /// Read-only for it.
+    Shown(Pages<Shown>),
 }
 
 /// Pages of one kind: writable by the back end, or read-only.
 #[derive(Debug)]
 pub(super) struct Pool {
-    peer: DomId,
-    read_only: bool,
-    chunks: Vec<Chunk>,
+    pages: Kind,
+    /// The pages without data in flight.
     free: Vec<u16>,
     /// The most pages.
     most: usize,
@@ -34,13 +37,26 @@ pub(super) struct Pool {
 
 impl Pool {
     /// Makes a pool without pages yet, for at most `most` that are granted to domain `peer`.
-    pub(super) const fn new(peer: DomId, read_only: bool, most: usize) -> Self {
-        Self { peer, read_only, chunks: Vec::new(), free: Vec::new(), most, copied: 0 }
+    pub(super) fn new(peer: DomId, read_only: bool, most: usize) -> Self {
+        let pages = if read_only {
+            Kind::Shown(Pages::new(peer, CHUNK))
+        } else {
+            Kind::Shared(Pages::new(peer, CHUNK))
+        };
+        Self { pages, free: Vec::new(), most, copied: 0 }
+    }
+
+    /// Returns the number of pages, free or in use.
+    const fn len(&self) -> usize {
+        match &self.pages {
+            Kind::Shared(pages) => pages.len(),
+            Kind::Shown(pages) => pages.len(),
+        }
     }
 
     /// Returns the number of pages that can be taken now, memory permitting.
-    pub(super) fn available(&self) -> usize {
-        self.free.len() + self.most.saturating_sub(self.chunks.len() * CHUNK)
+    pub(super) const fn available(&self) -> usize {
+        self.free.len() + self.most.saturating_sub(self.len())
     }
 
     /// Returns the number of bytes that were copied into its pages and out of them.
@@ -50,20 +66,19 @@ impl Pool {
 
     /// Returns whether there are no pages at all, free or in use.
     pub(super) const fn is_empty(&self) -> bool {
-        self.chunks.is_empty()
+        self.len() == 0
     }
 
     fn grow(&mut self) -> Result<(), Error> {
-        let count = self.chunks.len() * CHUNK;
-        self.chunks.try_reserve(1).map_err(|_| Error::Memory)?;
-        self.free.try_reserve(count + CHUNK - self.free.len()).map_err(|_| Error::Memory)?;
-        self.chunks.push(if self.read_only {
-            Chunk::Shown(Shown::new(self.peer, CHUNK)?)
-        } else {
-            Chunk::Shared(Shared::new(self.peer, CHUNK)?)
-        });
-        let first = count as u16;
-        self.free.extend((first..first + CHUNK as u16).rev());
+        let count = self.len() + CHUNK;
+        self.free.try_reserve(count - self.free.len()).map_err(|_| Error::Memory)?;
+        self.free.extend(
+            match &mut self.pages {
+                Kind::Shared(pages) => pages.grow()?,
+                Kind::Shown(pages) => pages.grow()?,
+            }
+            .rev(),
+        );
         Ok(())
     }
 
@@ -71,7 +86,7 @@ impl Pool {
     /// memory or grants do not suffice.
     pub(super) fn take(&mut self, count: usize, to: &mut Vec<u16>) -> Result<(), Error> {
         to.try_reserve(count).map_err(|_| Error::Memory)?;
-        while self.free.len() < count && self.chunks.len() * CHUNK < self.most {
+        while self.free.len() < count && self.len() < self.most {
             match self.grow() {
                 Ok(()) => {}
                 Err(error) if self.free.is_empty() => return Err(error),
@@ -89,16 +104,11 @@ impl Pool {
         self.free.extend(pages.drain(..).rev());
     }
 
-    fn index(page: u16) -> (usize, usize) {
-        (usize::from(page) / CHUNK, usize::from(page) % CHUNK)
-    }
-
-    /// Returns the grant reference of a page.
-    pub(super) fn reference(&self, page: u16) -> GrantRef {
-        let (chunk, at) = Self::index(page);
-        match &self.chunks[chunk] {
-            Chunk::Shared(shared) => shared.references()[at],
-            Chunk::Shown(shown) => shown.references()[at],
+    /// Returns the grant reference of a page of the pool.
+    pub(super) fn reference(&self, page: u16) -> Option<GrantRef> {
+        match &self.pages {
+            Kind::Shared(pages) => pages.reference(page.into()),
+            Kind::Shown(pages) => pages.reference(page.into()),
         }
     }
 
@@ -106,17 +116,16 @@ impl Pool {
     pub(super) fn copy_in(&mut self, pages: &[u16], from: &[u8]) {
         self.copied += from.len() as u64;
         for (&page, piece) in pages.iter().zip(from.chunks(PAGE_SIZE)) {
-            let (chunk, at) = Self::index(page);
-            match &mut self.chunks[chunk] {
-                Chunk::Shared(shared) => {
-                    let page = &shared.pages()[at];
+            match &mut self.pages {
+                Kind::Shared(pages) => {
+                    let Some(page) = pages.page(page.into()) else { continue };
                     page.copy_in(0, piece);
                     for start in (piece.len()..PAGE_SIZE).step_by(ZEROS.len()) {
                         page.copy_in(start, &ZEROS);
                     }
                 }
-                Chunk::Shown(shown) => {
-                    let page = &mut shown.bytes_mut()[at * PAGE_SIZE..][..PAGE_SIZE];
+                Kind::Shown(pages) => {
+                    let Some(page) = pages.bytes_mut(page.into(), PAGE_SIZE) else { continue };
                     let (used, rest) = page.split_at_mut(piece.len());
                     used.copy_from_slice(piece);
                     rest.fill(0);
@@ -129,13 +138,48 @@ impl Pool {
     pub(super) fn copy_out(&mut self, pages: &[u16], to: &mut [u8]) {
         self.copied += to.len() as u64;
         for (&page, piece) in pages.iter().zip(to.chunks_mut(PAGE_SIZE)) {
-            let (chunk, at) = Self::index(page);
-            match &self.chunks[chunk] {
-                Chunk::Shared(shared) => shared.pages()[at].copy_out(0, piece),
-                Chunk::Shown(shown) => {
-                    piece.copy_from_slice(&shown.bytes()[at * PAGE_SIZE..][..piece.len()]);
+            match &self.pages {
+                Kind::Shared(pages) => {
+                    let Some(page) = pages.page(page.into()) else { continue };
+                    page.copy_out(0, piece);
+                }
+                Kind::Shown(pages) => {
+                    let Some(page) = pages.bytes(page.into(), piece.len()) else { continue };
+                    piece.copy_from_slice(page);
                 }
             }
+        }
+    }
+}
+
+/// The granted pages of a connection.
+#[derive(Debug)]
+pub(super) struct Pools {
+    /// Writable for the back end: for reads, and for all requests if grants are persistent.
+    shared: Pool,
+    /// Read-only for the back end: for writes.
+    shown: Option<Pool>,
+}
+
+impl Pools {
+    /// Makes pools of at most `most` pages each for domain `peer`.
+    pub(super) fn new(peer: DomId, persistent: bool, most: usize) -> Self {
+        if persistent {
+            return Self { shared: Pool::new(peer, false, most), shown: None };
+        }
+        Self { shared: Pool::new(peer, false, most), shown: Some(Pool::new(peer, true, most)) }
+    }
+
+    /// Returns the number of bytes that were copied into these pages and out of them.
+    pub(super) fn copied(&self) -> u64 {
+        self.shared.copied() + self.shown.as_ref().map_or(0, Pool::copied)
+    }
+
+    /// Returns the pool for requests of this operation.
+    pub(super) const fn of(&mut self, op: Op) -> &mut Pool {
+        match (&mut self.shown, op) {
+            (Some(shown), Op::Write) => shown,
+            _ => &mut self.shared,
         }
     }
 }

@@ -1,23 +1,14 @@
 //! Queues requests. They outlive connections: those without a response when one ends are
 //! repeated, in order, on the next one (rule B11).
 
-use super::pool::Pool;
+use super::Op;
+use super::pool::Pools;
 use crate::block::ErrorKind;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::task::{Context, Poll, Waker};
-use xen::DomId;
 use xen::memory::PAGE_SIZE;
 use xen::public::io::blkif::SECTOR;
-
-/// The operation of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Op {
-    Read,
-    Write,
-    Flush,
-    Discard,
-}
 
 /// The stage of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,38 +72,6 @@ pub(super) struct Queue {
     reported: u64,
 }
 
-/// The granted pages of a connection.
-#[derive(Debug)]
-pub(super) struct Pools {
-    /// Writable for the back end: for reads, and for all requests if grants are persistent.
-    shared: Pool,
-    /// Read-only for the back end: for writes.
-    shown: Option<Pool>,
-}
-
-impl Pools {
-    /// Makes pools of at most `most` pages each for domain `peer`.
-    pub(super) const fn new(peer: DomId, persistent: bool, most: usize) -> Self {
-        if persistent {
-            return Self { shared: Pool::new(peer, false, most), shown: None };
-        }
-        Self { shared: Pool::new(peer, false, most), shown: Some(Pool::new(peer, true, most)) }
-    }
-
-    /// Returns the number of bytes that were copied into these pages and out of them.
-    pub(super) fn copied(&self) -> u64 {
-        self.shared.copied() + self.shown.as_ref().map_or(0, Pool::copied)
-    }
-
-    /// Returns the pool for requests of this operation.
-    pub(super) const fn of(&mut self, op: Op) -> &mut Pool {
-        match (&mut self.shown, op) {
-            (Some(shown), Op::Write) => shown,
-            _ => &mut self.shared,
-        }
-    }
-}
-
 impl Queue {
     /// Adds a request. Reads and writes get their pages next.
     pub(super) fn add(&mut self, op: Op, sector: u64, count: u64) -> Result<u16, ErrorKind> {
@@ -158,6 +117,19 @@ impl Queue {
     /// Returns the first two waiting requests.
     pub(super) fn first_two(&self) -> (Option<u16>, Option<u16>) {
         (self.waiting.front().copied(), self.waiting.get(1).copied())
+    }
+
+    /// Returns the pages of request `next` if it may be merged with `entry`, as it starts where
+    /// that ends.
+    pub(super) fn follows(&self, entry: u16, next: u16) -> Option<usize> {
+        let (entry, next) = (self.entry(entry), self.entry(next));
+        let fits = next.op == entry.op
+            && matches!(next.op, Op::Read | Op::Write)
+            && next.sector == entry.sector + entry.count
+            && !entry.unmerged
+            && !next.unmerged
+            && next.issued == 0;
+        fits.then_some(next.pages.len())
     }
 
     /// Records that a slot of the ring holds a part of the first request, with `whole` all that

@@ -1,12 +1,12 @@
 //! Holds what the driver shares with its tasks, and the handle of a request.
 
 use super::link::{Counters, Link};
-use super::queue::{Op, Queue};
-use super::{PIECE, Stats, Violation};
+use super::queue::Queue;
+use super::{Op, PIECE, Stats, Violation};
 use crate::block::{ErrorKind, Info};
 use crate::frontend;
+use crate::frontend::waiters::{Waiters, Worker};
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
 use core::task::Waker;
@@ -30,19 +30,13 @@ pub(super) struct State {
     pub(super) queue: RefCell<Queue>,
     pub(super) link: RefCell<Option<Link>>,
     /// Tasks that wait for pages, or for a connection.
-    pub(super) waiting: RefCell<Vec<Waker>>,
+    pub(super) waiting: Waiters,
     /// The task that drives the queue.
-    pub(super) mover: RefCell<Option<Waker>>,
+    pub(super) mover: Worker,
     /// The tasks that supervise the connection and check timeouts, while they sleep.
-    pub(super) keeper: RefCell<Option<Waker>>,
-    pub(super) patrol: RefCell<Option<Waker>>,
+    pub(super) keeper: Worker,
+    pub(super) patrol: Worker,
     pub(super) stats: Cell<Stats>,
-}
-
-/// Wakes the task whose waker is in `slot`, once.
-pub(super) fn wake(slot: &RefCell<Option<Waker>>) {
-    let waker = slot.take();
-    waker.into_iter().for_each(Waker::wake);
 }
 
 impl State {
@@ -64,10 +58,10 @@ impl State {
             port_closed: Cell::new(false),
             queue: RefCell::default(),
             link: RefCell::default(),
-            waiting: RefCell::default(),
-            mover: RefCell::default(),
-            keeper: RefCell::default(),
-            patrol: RefCell::default(),
+            waiting: Waiters::default(),
+            mover: Worker::default(),
+            keeper: Worker::default(),
+            patrol: Worker::default(),
             stats: Cell::default(),
         }
     }
@@ -75,19 +69,6 @@ impl State {
     /// Returns why requests are refused now, if they are.
     pub(super) fn refusal(&self) -> Option<ErrorKind> {
         self.over.get().or(self.away.get().then_some(ErrorKind::Gone))
-    }
-
-    pub(super) fn wait(&self, waker: &Waker) {
-        let mut waiting = self.waiting.borrow_mut();
-        if !waiting.iter().any(|other| other.will_wake(waker)) {
-            waiting.push(waker.clone());
-        }
-    }
-
-    /// Wakes the tasks that wait: pages were returned, or the connection changed.
-    pub(super) fn wake(&self) {
-        let waiting = self.waiting.take();
-        waiting.into_iter().for_each(Waker::wake);
     }
 
     /// Wakes the tasks whose requests are complete or can begin, with nothing borrowed.
@@ -98,7 +79,7 @@ impl State {
         woken.drain(..).for_each(Waker::wake);
         self.queue.borrow_mut().give_woken(woken);
         if pages_returned {
-            self.wake();
+            self.waiting.wake();
         }
     }
 
@@ -111,8 +92,8 @@ impl State {
         }
         self.queue.borrow_mut().fail(error);
         self.wake_answered();
-        self.wake();
-        wake(&self.keeper);
+        self.waiting.wake();
+        self.keeper.wake();
     }
 
     /// Disables the disk after a breach of the protocol.
@@ -207,7 +188,7 @@ impl Drop for Request<'_> {
         let pages_returned = queue.pages_returned();
         drop((link, queue));
         if pages_returned {
-            self.state.wake();
+            self.state.waiting.wake();
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::State;
 use super::rx::{self, Rx};
 use super::tx::{self, Tx};
+use crate::frontend::waiters::Waiters;
 use crate::frontend::{self, Driver, End, Error, Outcome};
 use crate::net::{HEADER, Info, Mac, Offloads};
 use alloc::rc::Rc;
@@ -10,7 +11,7 @@ use alloc::string::String;
 use alloc::vec;
 use core::cell::Cell;
 use core::future::poll_fn;
-use core::task::{Poll, Waker};
+use core::task::Poll;
 use core::time::Duration;
 use kernel::task::{Either, Either3, select, select3};
 use kernel::time::interval;
@@ -121,12 +122,8 @@ impl Driver for State {
         &self.trouble
     }
 
-    fn wait(&self, waker: &Waker) {
-        self.wait(waker);
-    }
-
-    fn wake(&self) {
-        self.wake();
+    fn waiters(&self) -> &Waiters {
+        &self.waiting
     }
 
     async fn connect(&self, front: &Frontend, watch: &Watch) -> Result<Outcome, Error> {
@@ -218,7 +215,7 @@ async fn connect(state: &State, front: &Frontend, watch: &Watch) -> Result<Outco
     });
     let Terms { mac, mtu, .. } = terms;
     log::debug!("{}: connected: {mac}, MTU {mtu}, {count} pages each way", state.vif);
-    state.wake();
+    state.waiting.wake();
     Ok(Outcome::Reached)
 }
 
@@ -244,7 +241,7 @@ async fn rounds(state: &State) -> End {
             if state.broken.get() {
                 return Poll::Ready(());
             }
-            state.keeper.replace(Some(context.waker().clone()));
+            state.keeper.wait(context.waker());
             Poll::Pending
         });
         if let Either::First(()) = select(broken, rounds.tick()).await {
@@ -309,7 +306,7 @@ async fn disconnect(state: &State, front: &Frontend, end: End) {
     if let Some(tx) = &tx {
         tx.wake();
     }
-    state.wake();
+    state.waiting.wake();
     frontend::close(front, end).await;
     drop((rx, tx));
 }

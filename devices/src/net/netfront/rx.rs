@@ -4,6 +4,7 @@
 //! examined (rule N8), so the peer may change them at any time.
 
 use super::Violation;
+use crate::frontend::pages::Pages;
 use crate::net::{Checksum, HEADER, Meta};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -63,8 +64,7 @@ pub(super) struct Counters {
 pub(super) struct Rx {
     ring: Front<RX_SLOT>,
     port: Rc<Port>,
-    peer: DomId,
-    chunks: Vec<Shared>,
+    pages: Pages<Shared>,
     /// The page that was posted in each slot.
     posted: [Option<u16>; SLOTS],
     /// The number of pages aimed at, and its limit.
@@ -102,8 +102,7 @@ impl Rx {
         let mut rx = Self {
             ring,
             port,
-            peer,
-            chunks: Vec::new(),
+            pages: Pages::new(peer, CHUNK),
             posted: [None; SLOTS],
             wanted: FIRST.min(most),
             most: most.min(SLOTS),
@@ -122,16 +121,13 @@ impl Rx {
 
     /// Grants more pages while there are fewer than wanted (rule N12).
     pub(super) fn refill(&mut self) -> Result<(), Error> {
-        while self.chunks.len() * CHUNK < self.wanted {
-            self.chunks.try_reserve(1).map_err(|_| Error::Memory)?;
-            match Shared::new(self.peer, CHUNK) {
-                Ok(chunk) => self.chunks.push(chunk),
+        while self.is_short() {
+            match self.pages.grow() {
+                Ok(pages) => pages.for_each(|page| self.post(page)),
                 // Better a few than none.
-                Err(_) if !self.chunks.is_empty() => break,
+                Err(_) if self.pages.len() > 0 => break,
                 Err(error) => return Err(error),
             }
-            let first = ((self.chunks.len() - 1) * CHUNK) as u16;
-            (first..first + CHUNK as u16).for_each(|page| self.post(page));
         }
         Ok(())
     }
@@ -143,15 +139,13 @@ impl Rx {
 
     /// Returns whether fewer pages than wanted could be granted.
     pub(super) fn is_short(&self) -> bool {
-        self.chunks.len() * CHUNK < self.wanted
+        self.pages.len() < self.wanted
     }
 
     /// Puts a request for a frame in `page` on the ring.
     fn post(&mut self, page: u16) {
         let slot = self.ring.next_request() as usize % SLOTS;
-        let references = self.chunks.get(usize::from(page) / CHUNK).map(Shared::references);
-        let gref = references.and_then(|all| all.get(usize::from(page) % CHUNK));
-        if let Some(&gref) = gref
+        if let Some(gref) = self.pages.reference(page.into())
             && self.ring.put(RxRequest { id: slot as u16, gref }.to_bytes())
         {
             self.posted[slot] = Some(page);
@@ -301,10 +295,7 @@ impl Rx {
         let mut rest = to.as_mut_slice();
         for fragment in &frame.fragments {
             let (head, after) = rest.split_at_mut(usize::from(fragment.length).min(rest.len()));
-            let chunk = self.chunks.get(usize::from(fragment.page) / CHUNK);
-            if let Some(page) =
-                chunk.and_then(|chunk| chunk.pages().get(usize::from(fragment.page) % CHUNK))
-            {
+            if let Some(page) = self.pages.page(fragment.page.into()) {
                 page.copy_out(usize::from(fragment.offset), head);
             }
             rest = after;

@@ -1,6 +1,7 @@
 //! Transmits frames, which are built in pages that are granted read-only.
 
 use super::Violation;
+use crate::frontend::pages::Pages;
 use crate::net::{Checksum, Meta};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -34,12 +35,12 @@ pub(super) struct Counters {
 #[derive(Debug)]
 struct Pool {
     /// The consecutive pages of a buffer.
-    pages: usize,
+    size: usize,
     /// Buffers that are allocated at once.
     chunk: usize,
     /// The most buffers.
     most: usize,
-    chunks: Vec<Shown>,
+    pages: Pages<Shown>,
     /// Buffers without a frame in flight.
     free: Vec<u16>,
     /// The number of each buffer's requests that have no response.
@@ -47,19 +48,19 @@ struct Pool {
 }
 
 impl Pool {
-    const fn new(pages: usize, chunk: usize, most: usize) -> Self {
-        Self { pages, chunk, most, chunks: Vec::new(), free: Vec::new(), pending: Vec::new() }
+    fn new(peer: DomId, size: usize, chunk: usize, most: usize) -> Self {
+        let pages = Pages::new(peer, chunk * size);
+        Self { size, chunk, most, pages, free: Vec::new(), pending: Vec::new() }
     }
 
     /// Allocates and grants more buffers, up to the limit.
-    fn grow(&mut self, peer: DomId) -> Result<(), Error> {
+    fn grow(&mut self) -> Result<(), Error> {
         if self.pending.len() + self.chunk > self.most {
             return Err(Error::Full);
         }
-        self.chunks.try_reserve(1).map_err(|_| Error::Memory)?;
         self.pending.try_reserve(self.chunk).map_err(|_| Error::Memory)?;
         self.free.try_reserve(self.pending.len() + self.chunk).map_err(|_| Error::Memory)?;
-        self.chunks.push(Shown::new(peer, self.chunk * self.pages)?);
+        self.pages.grow()?;
         let first = self.pending.len() as u16;
         self.pending.resize(self.pending.len() + self.chunk, 0);
         self.free.extend((first..first + self.chunk as u16).rev());
@@ -67,8 +68,8 @@ impl Pool {
     }
 
     /// Returns whether a buffer is free or can be allocated.
-    fn has_room(&mut self, peer: DomId) -> bool {
-        !self.free.is_empty() || self.grow(peer).is_ok()
+    fn has_room(&mut self) -> bool {
+        !self.free.is_empty() || self.grow().is_ok()
     }
 
     /// Counts a response to one of a buffer's requests.
@@ -94,7 +95,6 @@ struct Owner {
 pub(super) struct Tx {
     ring: Front<TX_SLOT>,
     port: Rc<Port>,
-    peer: DomId,
     /// Buffers for frames within the MTU.
     small: Pool,
     /// Buffers for large frames (GSO).
@@ -143,18 +143,17 @@ impl Tx {
         let mut tx = Self {
             ring,
             port,
-            peer,
-            small: Pool::new(pages, CHUNK, most.clamp(CHUNK, SLOTS)),
-            large: Pool::new(large, 1, if large > 0 { most_large } else { 0 }),
+            small: Pool::new(peer, pages, CHUNK, most.clamp(CHUNK, SLOTS)),
+            large: Pool::new(peer, large, 1, if large > 0 { most_large } else { 0 }),
             owners: [None; SLOTS],
             ids: (0..SLOTS as u16).rev().collect(),
             extras: 0,
             progress: Instant::now(),
             counters: Counters::default(),
         };
-        tx.small.grow(peer)?;
+        tx.small.grow()?;
         if large > 0 {
-            tx.large.grow(peer)?;
+            tx.large.grow()?;
         }
         Ok(tx)
     }
@@ -193,9 +192,9 @@ impl Tx {
     /// Returns whether a frame of any length can be transmitted.
     fn has_room(&mut self) -> bool {
         // One more for an extra slot, as in `transmit`.
-        let slots = self.small.pages.max(self.large.pages) + 1;
-        let large = self.large.pages == 0 || self.large.has_room(self.peer);
-        large && self.ring.room() as usize >= slots && self.small.has_room(self.peer)
+        let slots = self.small.size.max(self.large.size) + 1;
+        let large = self.large.size == 0 || self.large.has_room();
+        large && self.ring.room() as usize >= slots && self.small.has_room()
     }
 
     /// Is ready when a frame can be transmitted.
@@ -226,17 +225,15 @@ impl Tx {
         if !self.has_room() {
             self.reap()?;
         }
-        let large = length > self.small.pages * PAGE_SIZE;
+        let large = length > self.small.size * PAGE_SIZE;
         let pool = if large { &mut self.large } else { &mut self.small };
-        let (pages, count) = (pool.pages, length.div_ceil(PAGE_SIZE));
-        if count > pages || (self.ring.room() as usize) < count + 1 || !pool.has_room(self.peer) {
+        let (size, count) = (pool.size, length.div_ceil(PAGE_SIZE));
+        if count > size || (self.ring.room() as usize) < count + 1 || !pool.has_room() {
             return Ok(None);
         }
         let Some(buffer) = pool.free.pop() else { return Ok(None) };
-        let (chunk, place) = (usize::from(buffer) / pool.chunk, usize::from(buffer) % pool.chunk);
-        let Some(shown) = pool.chunks.get_mut(chunk) else { return Ok(None) };
-        let start = place * pages * PAGE_SIZE;
-        let frame = &mut shown.bytes_mut()[start..start + length];
+        let first = usize::from(buffer) * size;
+        let Some(frame) = pool.pages.bytes_mut(first, length) else { return Ok(None) };
         let (result, meta) = fill(frame);
         let extra = extra(meta, frame);
         let mut flags = match meta.checksum {
@@ -252,14 +249,14 @@ impl Tx {
         for page in 0..count {
             let more = page + 1 < count;
             // The first request has the length of the frame, the others their own (rule N10).
-            let size = match page {
+            let bytes = match page {
                 0 => length,
                 _ => (length - page * PAGE_SIZE).min(PAGE_SIZE),
             };
             flags.set(TxFlags::MORE_DATA, more);
-            let gref = shown.references().get(place * pages + page).copied();
+            let gref = pool.pages.reference(first + page);
             let (Some(gref), Some(id)) = (gref, self.ids.pop()) else { break };
-            let request = TxRequest { gref, offset: 0, flags, id, size: size as u16 };
+            let request = TxRequest { gref, offset: 0, flags, id, size: bytes as u16 };
             self.owners[usize::from(id)] = Some(Owner { large, buffer });
             pool.pending[usize::from(buffer)] += 1;
             // There is room, as was checked above.

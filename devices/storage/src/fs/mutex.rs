@@ -1,15 +1,15 @@
 //! Excludes tasks from a change that another one has not finished.
 
-use alloc::collections::VecDeque;
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
-use core::task::{Poll, Waker};
+use core::task::Poll;
+use kernel::sync::Wakers;
 
 /// A mutex that tasks wait for.
 #[derive(Debug, Default)]
 pub(super) struct Mutex {
     busy: Cell<bool>,
-    waiting: RefCell<VecDeque<Waker>>,
+    waiting: RefCell<Wakers>,
 }
 
 /// Unlocks the mutex when it is dropped.
@@ -21,7 +21,7 @@ impl Mutex {
     pub(super) async fn lock(&self) -> Guard<'_> {
         poll_fn(|context| {
             if self.busy.replace(true) {
-                self.waiting.borrow_mut().push_back(context.waker().clone());
+                self.waiting.borrow_mut().add(context.waker());
                 return Poll::Pending;
             }
             Poll::Ready(Guard(self))
@@ -33,7 +33,6 @@ impl Mutex {
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
         self.0.busy.set(false);
-        let waiting = self.0.waiting.take();
-        waiting.into_iter().for_each(Waker::wake);
+        self.0.waiting.borrow_mut().wake();
     }
 }

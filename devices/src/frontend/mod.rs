@@ -4,6 +4,9 @@
 //! through the states of xenbus to working rings, and back. A `Driver` negotiates,
 //! supervises and tears down its own.
 
+pub(crate) mod pages;
+pub(crate) mod waiters;
+
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -11,10 +14,11 @@ use core::cell::Cell;
 use core::convert::Infallible;
 use core::fmt;
 use core::future::poll_fn;
-use core::task::{Poll, Waker};
+use core::task::Poll;
 use core::time::Duration;
 use kernel::task::{Either, select};
 use kernel::time::{Instant, sleep, timeout};
+use waiters::Waiters;
 use xen::xenbus::{Frontend, XenbusState, read_number, read_state};
 use xen::xenstore::{self, Watch};
 
@@ -79,6 +83,33 @@ impl From<xen::gnttab::Error> for Error {
 impl From<xenstore::Error> for Error {
     fn from(error: xenstore::Error) -> Self {
         Self::Store(error)
+    }
+}
+
+/// Tells how a back end broke the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Violation {
+    /// A ring index is out of range.
+    Index,
+    /// A response matches no request.
+    Response,
+    /// A response claims more bytes than a page has.
+    Size,
+    /// A response names another operation than its request.
+    Operation,
+    /// An extra slot is of a kind that was not negotiated.
+    Extra,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Index => "its ring index is out of range",
+            Self::Response => "its response matches no request",
+            Self::Size => "its response exceeds the page",
+            Self::Operation => "its response names another operation",
+            Self::Extra => "its extra slot was not negotiated",
+        })
     }
 }
 
@@ -164,11 +195,8 @@ pub(crate) trait Driver {
     /// Holds why it cannot be connected, as far as that is certain.
     fn trouble(&self) -> &Cell<Option<Error>>;
 
-    /// Wakes `waker` when any of these may have changed.
-    fn wait(&self, waker: &Waker);
-
-    /// Wakes all wakers that wait.
-    fn wake(&self);
+    /// Holds the tasks to wake when any of these changes.
+    fn waiters(&self) -> &Waiters;
 
     /// Negotiates with the back end and publishes the rings.
     async fn connect(&self, front: &Frontend, watch: &Watch) -> Result<Outcome, Error>;
@@ -196,7 +224,7 @@ pub(crate) async fn wait_connected<D: Driver>(driver: &D) -> Result<(), Error> {
         if let Some(error) = driver.trouble().get() {
             return Poll::Ready(Err(error));
         }
-        driver.wait(context.waker());
+        driver.waiters().add(context.waker());
         Poll::Pending
     })
     .await
@@ -205,7 +233,7 @@ pub(crate) async fn wait_connected<D: Driver>(driver: &D) -> Result<(), Error> {
 /// Records an error that does not pass with time alone.
 fn trouble<D: Driver>(driver: &D, error: Error) {
     driver.trouble().set(Some(error));
-    driver.wake();
+    driver.waiters().wake();
 }
 
 /// Logs that the back end is awaited, less and less often (rules K3 and X10).
