@@ -6,6 +6,7 @@ mod chart;
 mod faults;
 mod hosts;
 mod http;
+mod loss;
 mod machine;
 mod net;
 mod report;
@@ -49,6 +50,8 @@ and hardly vary; times do. Each is the median of all starts,\nwith the least and
     Block(block::Args),
     /// Streams through a network that loses, reorders and repeats packets: what arrives is compared
     Faults(faults::Args),
+    /// TCP through a cable that loses, delays and reorders, beside Linux's on the same cable
+    Loss(loss::Args),
     /// All of these once, as briefly as can be, to see that none is broken
     #[command(
         after_help = "Example:\n  cargo mk bench brief\n\nIts figures say nothing, and are not shown."
@@ -84,6 +87,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
         What::Block(args) => return block::run(args, ui),
         What::Faults(args) => return faults::run(args, ui),
         What::Http(args) => return http::run(args, ui),
+        What::Loss(args) => return loss::run(args, ui),
     };
     let project = Project::find()?;
     let boot = starts::boot(&project, |_| true, starts, &mut Hosts::own(ui))?;

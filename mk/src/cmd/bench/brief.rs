@@ -4,11 +4,12 @@
 //! row that has no figure of ours, or a note that something was left out, is an error.
 //! Left out are what is long by itself: 10 000 connections (`bench net`), the loads of
 //! `bench net` and most ways of `bench block` where instructions are counted, more than
-//! 64 MiB of memory (`bench machine`), and the least memory of most apps (`bench boot`).
+//! 64 MiB of memory (`bench machine`), the least memory of most apps (`bench boot`), and all
+//! but one of each kind of `bench loss`, which is left out where it has no rights.
 
 use super::hosts::Hosts;
 use super::versus::Comparison;
-use super::{block, faults, http, machine, net, starts};
+use super::{block, faults, http, loss, machine, net, starts};
 use crate::boot;
 use crate::project::Project;
 use crate::ui::Ui;
@@ -63,6 +64,14 @@ pub(crate) fn brief(project: &Project, ui: &Ui) -> Result<String> {
     let begun = Instant::now();
     http::brief(project, ui).context("cargo mk bench http")?;
     took.push(format!("http {:.0} s", begun.elapsed().as_secs_f64()));
+    let begun = Instant::now();
+    match loss::brief(project, ui).context("cargo mk bench loss")? {
+        Ok(comparison) => {
+            whole(&comparison).context("cargo mk bench loss")?;
+            took.push(format!("loss {:.0} s", begun.elapsed().as_secs_f64()));
+        }
+        Err(why) => took.push(format!("loss left out: {why}")),
+    }
     block::remove(&disks)?;
     Ok(took.join(", "))
 }

@@ -45,6 +45,12 @@ impl Report {
         }
     }
 
+    /// Where results go, and nothing else.
+    pub(super) const fn to(json: Option<PathBuf>, chart: Option<PathBuf>) -> Self {
+        let (brief, optimize) = (false, Optimize::usual());
+        Self { json, chart, quick: false, brief, counted: false, only: None, optimize }
+    }
+
     /// Whether `what` is to be measured where instructions are counted, which takes long.
     pub(super) fn wants_counted(&self, what: &str, brief: &str) -> bool {
         self.wants(what) && (!self.brief || what.contains(brief))
