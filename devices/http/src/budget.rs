@@ -37,6 +37,32 @@ impl Budget {
     }
 }
 
+/// Bytes that were taken out of a budget, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Charge<'a> {
+    budget: &'a Budget,
+    bytes: usize,
+}
+
+impl<'a> Charge<'a> {
+    pub(super) const fn new(budget: &'a Budget) -> Self {
+        Self { budget, bytes: 0 }
+    }
+
+    /// Takes more out of the budget.
+    pub(super) fn add(&mut self, bytes: usize) -> Result<(), Error> {
+        self.budget.take(bytes).ok_or(Error::Request(Status::UNAVAILABLE))?;
+        self.bytes += bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Charge<'_> {
+    fn drop(&mut self) {
+        self.budget.put(self.bytes);
+    }
+}
+
 /// Bytes that are read at least before more memory is taken for a body.
 const LEAST: usize = 4096;
 

@@ -1,6 +1,7 @@
 //! A request and its response: what a handler is given.
 
 use super::body::Body;
+use super::budget::Charge;
 use super::head::{Method, Request, Version};
 use super::led::Trail;
 use super::pace::Pace;
@@ -8,8 +9,8 @@ use super::pool::Place;
 use super::response::{Asked, Content, Head, Progress, Window, is_empty, put};
 use super::upgrade::Upgraded;
 use super::{Collected, Error, Status, date};
+use alloc::rc::Rc;
 use core::cell::Cell;
-use core::fmt;
 use core::net::SocketAddr;
 
 /// Answers requests.
@@ -51,6 +52,57 @@ where
     }
 }
 
+/// Makes a handler of a function that is given some `state` as well, which several handlers may
+/// share. No `RefCell` in it should be borrowed across an `await`, at which another request may
+/// be answered.
+///
+/// ```
+/// # use core::cell::Cell;
+/// # use std::rc::Rc;
+/// # use xenith_http::{Error, Exchange, Router, Status, with};
+/// #[derive(Default)]
+/// struct Counter(Cell<u64>);
+///
+/// impl Counter {
+///     async fn show(&self, exchange: &mut Exchange<'_>) -> Result<(), Error> {
+///         exchange.respond(Status::OK, &[], self.0.get().to_string().as_bytes()).await
+///     }
+///     async fn raise(&self, exchange: &mut Exchange<'_>) -> Result<(), Error> {
+///         self.0.set(self.0.get() + 1);
+///         self.show(exchange).await
+///     }
+/// }
+///
+/// let counter = Rc::new(Counter::default());
+/// let router = Router::new()
+///     .get("/", with(&counter, Counter::show))
+///     .post("/", with(&counter, Counter::raise));
+/// # fn is_handler(_: impl xenith_http::Handler) {}
+/// # is_handler(router);
+/// ```
+pub fn with<S, F>(state: &Rc<S>, handler: F) -> With<S, F>
+where
+    F: AsyncFn(&S, &mut Exchange<'_>) -> Result<(), Error>,
+{
+    With { state: Rc::clone(state), handler }
+}
+
+/// A handler with state, which [`with`] makes.
+#[derive(Debug)]
+pub struct With<S, F> {
+    state: Rc<S>,
+    handler: F,
+}
+
+impl<S, F> Handler for With<S, F>
+where
+    F: AsyncFn(&S, &mut Exchange<'_>) -> Result<(), Error>,
+{
+    fn handle(&self, exchange: &mut Exchange<'_>) -> impl Future<Output = Result<(), Error>> {
+        (self.handler)(&self.state, exchange)
+    }
+}
+
 /// A request and its response, which is to be given once.
 ///
 /// Fields are the app's, and checked: a name is a token and a value holds no control
@@ -78,6 +130,10 @@ pub struct Exchange<'a> {
     /// How many bytes of the path routers have dealt with, and by which routes.
     pub(super) routed: usize,
     pub(super) led: Trail,
+    /// Why a request is refused is said in JSON.
+    pub(super) problems: bool,
+    /// The memory of what was read of the body into values.
+    pub(super) charge: Charge<'a>,
 }
 
 impl<'a> Exchange<'a> {
@@ -115,6 +171,11 @@ impl<'a> Exchange<'a> {
     #[must_use]
     pub const fn sent(&self) -> u64 {
         self.progress.sent
+    }
+
+    /// Ends it: what is left of the body, what was said, and whether the connection is kept.
+    pub(super) fn end(self) -> (Body<'a>, Progress, bool) {
+        (self.body, self.progress, self.keep)
     }
 
     /// Sends the head of the response, and says how its content is delimited.
@@ -207,31 +268,18 @@ impl<'a> Exchange<'a> {
         let field = self.request.field("Content-Type").unwrap_or_default();
         if !is_kind(field, kind) {
             let status = Status(415);
-            self.explain(status, format_args!("the body is to be of the type {kind}")).await?;
+            self.refuse(status, format_args!("the body is to be of the type {kind}")).await?;
             return Ok(None);
         }
         match self.body.collect(limit).await {
             Ok(all) => Ok(Some(all)),
             Err(Error::Request(Status::TOO_LARGE)) => {
                 let why = format_args!("the body is to have no more than {limit} bytes");
-                self.explain(Status::TOO_LARGE, why).await?;
+                self.refuse(Status::TOO_LARGE, why).await?;
                 Ok(None)
             }
             Err(error) => Err(error),
         }
-    }
-
-    /// Responds with a line of text.
-    pub(super) async fn explain(
-        &mut self,
-        status: Status,
-        why: fmt::Arguments<'_>,
-    ) -> Result<(), Error> {
-        let fields = [("Content-Type", "text/plain; charset=utf-8")];
-        let mut sink = self.stream(status, &fields, None).await?;
-        sink.print(why).await?;
-        sink.print(format_args!(".\n")).await?;
-        sink.finish().await
     }
 }
 

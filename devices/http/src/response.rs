@@ -102,6 +102,21 @@ pub(super) fn format(
     }
 }
 
+/// Returns how many bytes `text` has, of which none is kept.
+pub(super) fn length(text: &dyn fmt::Display) -> u64 {
+    struct Count(u64);
+    impl fmt::Write for Count {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0 += text.len() as u64;
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    // Counting does not fail.
+    let _ = write!(count, "{text}");
+    count.0
+}
+
 /// How the content of an answer is delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {

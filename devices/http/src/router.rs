@@ -187,10 +187,9 @@ impl<R: Routes> Handler for Router<R> {
         if let Some(behind) = found {
             return self.routes.run(behind, exchange).await;
         }
-        let plain = ("Content-Type", "text/plain; charset=utf-8");
         if allowed == 0 {
-            let text = b"There is no such page.\n";
-            return exchange.respond(Status::NOT_FOUND, &[plain], text).await;
+            let why = format_args!("There is no such page");
+            return exchange.refuse(Status::NOT_FOUND, why).await;
         }
         let mut allow = Line::new();
         for method in Method::ALL.into_iter().filter(|&it| allowed & (1 << it as u8) != 0) {
@@ -199,12 +198,12 @@ impl<R: Routes> Handler for Router<R> {
             let _ = allow.push_str(", ");
         }
         let _ = allow.push_str("OPTIONS");
-        let fields = [("Allow", &*allow), plain];
+        let allow = [("Allow", &*allow)];
         match request.method() {
-            Method::Options => exchange.respond(Status::NO_CONTENT, &fields[..1], b"").await,
+            Method::Options => exchange.respond(Status::NO_CONTENT, &allow, b"").await,
             _ => {
-                let text = b"That cannot be done here.\n";
-                exchange.respond(Status::METHOD_NOT_ALLOWED, &fields, text).await
+                let why = format_args!("That cannot be done here");
+                exchange.refuse_with(Status::METHOD_NOT_ALLOWED, &allow, Some(why)).await
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Connections, and the requests on them, one after the other.
 
 use super::body::{Body, LINE};
+use super::budget::Charge;
 use super::exchange::{Exchange, Handler};
 use super::fields::Framing;
 use super::head::{Bounds, Method, Parser, Request};
@@ -401,13 +402,15 @@ async fn one(
         place,
         routed: 0,
         led: Trail::new(),
+        problems: false,
+        charge: Charge::new(&pool.budget),
     };
     let result = match request.path() {
         "*" => exchange.respond(Status::NO_CONTENT, &METHODS, b"").await,
         _ => handler.handle(&mut exchange).await,
     };
     count(&pool.stats, |stats| stats.requests += 1);
-    let Exchange { mut body, progress, keep, .. } = exchange;
+    let (mut body, progress, keep) = exchange.end();
     note.why = body.why;
     match result {
         // Another protocol has said what there is to say.

@@ -4,13 +4,14 @@ use super::coding::{CODINGS, Coding, Preferences, preferences};
 use super::conditions::{self, Current, Verdict};
 use super::ranges::{self, Wanted};
 use super::{StaticFiles, page};
+use crate::response::length;
 use crate::{Error, Exchange, Method, Sink, Status};
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
-use core::fmt::{self, Write as _};
+use core::fmt;
 use core::ops::Range;
 use core::time::Duration;
 use embedded_io_async::Write;
@@ -111,21 +112,6 @@ impl fmt::Display for Said<'_> {
             Between::After => write!(f, "\r\n--{boundary:032x}--\r\n"),
         }
     }
-}
-
-/// How many bytes `text` has, of which none is kept.
-fn length(text: &dyn fmt::Display) -> u64 {
-    struct Count(u64);
-    impl fmt::Write for Count {
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            self.0 += text.len() as u64;
-            Ok(())
-        }
-    }
-    let mut count = Count(0);
-    // Counting does not fail.
-    let _ = write!(count, "{text}");
-    count.0
 }
 
 impl<T: Tree> StaticFiles<T> {

@@ -100,3 +100,52 @@ fn a_line_of_the_access_log_is_as_servers_have_it_and_bounded() {
     assert_eq!(asked(&logged, "POST /a%22?b=c").0, 404);
     assert_eq!(asked(&logged, &format!("POST /{}", "a".repeat(300))).0, 404);
 }
+
+#[test]
+fn problems_are_told_in_json_and_keep_the_connection() {
+    async fn refusing(exchange: &mut Exchange<'_>) -> Result<(), Error> {
+        let id = exchange.parameter("id").unwrap_or_default();
+        match &*id {
+            "gone" => Err(Error::Request(Status(410))),
+            "busy" => Err(Error::Request(Status::UNAVAILABLE)),
+            "late" => {
+                exchange.stream(Status::OK, &[], None).await?;
+                Err(Error::Request(Status(410)))
+            }
+            _ => exchange.refuse(Status(409), format_args!("{id}")).await,
+        }
+    }
+    let router = Router::new().get("/{id}", refusing);
+    let router = ProblemDetails::new(router);
+    for (request, status, content) in [
+        ("GET /gone", 410, r#"{"title":"Gone","status":410}"#),
+        ("HEAD /gone", 410, ""),
+        ("GET /busy", 503, r#"{"title":"Service Unavailable","status":503}"#),
+        (
+            "GET /%22a%5Cb%0A%C3%A9%7F",
+            409,
+            "{\"title\":\"Conflict\",\"status\":409,\"detail\":\"\\u0022a\\u005cb\\u000a\u{e9}\\u007f\"}",
+        ),
+        ("GET /", 404, r#"{"title":"Not Found","status":404,"detail":"There is no such page"}"#),
+        (
+            "PUT /x",
+            405,
+            r#"{"title":"Method Not Allowed","status":405,"detail":"That cannot be done here"}"#,
+        ),
+    ] {
+        let (found, text, _) = asked(&router, request);
+        assert_eq!((found, &*text), (status, content), "{request}");
+    }
+    // The connection is not closed.
+    let request = "GET /gone HTTP/1.1\r\nHost: x\r\n\r\nGET /busy HTTP/1.1\r\nHost: x\r\n\r\n";
+    let (answer, ..) = served_by(&router, 0, &[sends(request)]);
+    assert!(answer.contains("410 Gone") && answer.contains("503 Service"), "{answer}");
+    assert!(
+        answer.contains("Content-Type: application/problem+json\r\nRetry-After: 1\r\n"),
+        "{answer}"
+    );
+    // What has begun is cut off.
+    let late = "GET /late HTTP/1.1\r\nHost: x\r\n\r\n";
+    let (answer, reset, _) = served_by(&router, 0, &[sends(late)]);
+    assert!(reset && !answer.contains("Gone"), "{answer}");
+}

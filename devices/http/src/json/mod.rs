@@ -4,15 +4,21 @@
 //! `serde-json-core`, which needs no heap, reads no text that has escapes in it, says of an
 //! error not where it is, and ends the machine by a panic for types that it does not know.
 
-use super::{Error, Exchange, Status};
+mod counted;
+
+use crate::{Error, Exchange, Status};
 use alloc::string::String;
 use core::fmt;
+use counted::{Allowance, Counted};
 use serde_core::Serialize;
 use serde_core::de::DeserializeOwned;
 
 /// How deep arrays and objects may lie in each other. A type that holds itself is read by a
 /// function that calls itself, and the stack has an end.
 pub const DEPTH: usize = 32;
+
+/// Bytes that a value may take at most on Linux, where it is not known how much is free.
+const ON_LINUX: usize = 64 << 20;
 
 /// What is wrong with a text that was to be JSON of some type.
 #[derive(Debug)]
@@ -21,6 +27,7 @@ pub struct Wrong(What);
 #[derive(Debug)]
 enum What {
     Deep(usize, usize),
+    Large(serde_json::Error),
     Serde(serde_json::Error),
 }
 
@@ -30,7 +37,7 @@ impl Wrong {
     pub fn at(&self) -> (usize, usize) {
         match &self.0 {
             What::Deep(line, column) => (*line, *column),
-            What::Serde(error) => (error.line(), error.column()),
+            What::Large(error) | What::Serde(error) => (error.line(), error.column()),
         }
     }
 }
@@ -43,7 +50,7 @@ impl fmt::Display for Wrong {
                 "arrays and objects lie more than {DEPTH} deep in each other \
                  at line {line} column {column}"
             ),
-            What::Serde(error) => error.fmt(f),
+            What::Large(error) | What::Serde(error) => error.fmt(f),
         }
     }
 }
@@ -52,6 +59,9 @@ impl core::error::Error for Wrong {}
 
 /// The media type of JSON.
 pub const TYPE: &str = "application/json";
+
+/// The field of a response in JSON, for [`Exchange::respond`].
+pub const FIELD: (&str, &str) = ("Content-Type", TYPE);
 
 /// Reads the body of a request as a `T`, of at most `limit` bytes.
 ///
@@ -68,23 +78,30 @@ pub const TYPE: &str = "application/json";
 /// }
 /// ```
 ///
-/// What a `T` takes of the heap is not counted: it is a few times the length of the text for
-/// most types, up to some dozen for lists of lists, and `limit` bounds it.
+/// What the `T` takes of the heap is counted against [`Limits::memory`](super::Limits::memory)
+/// as it is made, and until the request is answered: for the worst, which is up to four times
+/// what a list needs. So `limit` need not consider that a few bytes of text may be a large
+/// value. A `T` that is kept for longer is the app's affair.
 ///
 /// # Errors
-/// Those of the connection, and of [`Body::collect`](super::Body::collect) where there is no
-/// memory.
+/// Those of the connection, and [`Status::UNAVAILABLE`] where there is no memory for the text or
+/// for the `T`.
 pub async fn read<T: DeserializeOwned>(
     exchange: &mut Exchange<'_>,
     limit: usize,
 ) -> Result<Option<T>, Error> {
     let Some(text) = exchange.collect_as(TYPE, limit).await? else { return Ok(None) };
-    match parse(&text) {
-        Ok(value) => Ok(Some(value)),
+    let most = exchange.body.budget().left().min(free());
+    match parse_within(&text, most) {
+        Ok((value, taken)) => {
+            exchange.charge.add(taken)?;
+            Ok(Some(value))
+        }
+        Err(Wrong(What::Large(_))) => Err(Error::Request(Status::UNAVAILABLE)),
         Err(wrong) => {
             drop(text);
             exchange
-                .explain(Status::BAD_REQUEST, format_args!("the JSON is wrong: {wrong}"))
+                .refuse(Status::BAD_REQUEST, format_args!("the JSON is wrong: {wrong}"))
                 .await?;
             Ok(None)
         }
@@ -120,7 +137,7 @@ pub async fn respond<T: Serialize + ?Sized>(
     value: &T,
 ) -> Result<(), Error> {
     let text = text(value)?;
-    exchange.respond(status, &[("Content-Type", TYPE)], text.as_bytes()).await
+    exchange.respond(status, &[FIELD], text.as_bytes()).await
 }
 
 /// Reads a text as a `T`.
@@ -141,11 +158,35 @@ pub async fn respond<T: Serialize + ?Sized>(
 /// ```
 ///
 /// # Errors
-/// [`Wrong`] for what is no JSON, is no `T`, or lies more than [`DEPTH`] deep.
+/// [`Wrong`] for what is no JSON, is no `T`, lies more than [`DEPTH`] deep, or might take more
+/// than half of the memory that is free.
 pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Wrong> {
-    match too_deep(text) {
-        Some((line, column)) => Err(Wrong(What::Deep(line, column))),
-        None => serde_json::from_slice(text).map_err(|error| Wrong(What::Serde(error))),
+    parse_within(text, free()).map(|(value, _)| value)
+}
+
+/// Bytes that a value may take.
+fn free() -> usize {
+    let stats = kernel::memory::stats();
+    match stats.total {
+        0 => ON_LINUX,
+        total => {
+            (total.saturating_sub(stats.mapped) + stats.heap.saturating_sub(stats.allocated)) / 2
+        }
+    }
+}
+
+/// Reads a text as a `T` that takes no more than `most` bytes, and returns how many these are.
+fn parse_within<T: DeserializeOwned>(text: &[u8], most: usize) -> Result<(T, usize), Wrong> {
+    if let Some((line, column)) = too_deep(text) {
+        return Err(Wrong(What::Deep(line, column)));
+    }
+    let allowance = Allowance::new(most);
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let read = T::deserialize(Counted::new(&mut reader, &allowance));
+    match read.and_then(|value| reader.end().map(|()| value)) {
+        Ok(value) => Ok((value, most - allowance.left())),
+        Err(error) if allowance.is_exceeded() => Err(Wrong(What::Large(error))),
+        Err(error) => Err(Wrong(What::Serde(error))),
     }
 }
 
@@ -180,6 +221,65 @@ mod tests {
     use std::format;
     use std::string::ToString;
     use std::vec::Vec;
+
+    #[test]
+    fn a_value_takes_no_more_memory_than_there_is_for_it() {
+        /// A large one of a few bytes.
+        #[derive(Debug)]
+        struct Large([u64; 100]);
+        impl<'de> serde_core::Deserialize<'de> for Large {
+            fn deserialize<D: serde_core::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                u64::deserialize(from).map(|it| Self([it; 100]))
+            }
+        }
+        let refused = |wrong: Result<(), Wrong>| matches!(wrong, Err(Wrong(What::Large(_))));
+        let text = format!("[{}1]", "1,".repeat(999));
+        let within = |most| parse_within::<Vec<Large>>(text.as_bytes(), most);
+        assert!(refused(within(999 * 800).map(|_| ())), "less than it takes");
+        let (large, taken) = within(1 << 24).unwrap();
+        assert!(large.len() == 1000 && large[999].0[99] == 1);
+        // What a vector has while it grows: its elements, and room for twice as many.
+        assert!((3 * 512 * 800..1 << 22).contains(&taken), "{taken}");
+
+        // Nor are texts, maps, and lists of lists.
+        for (text, least, most) in [
+            (format!("\"{}\"", "x".repeat(1000)), 1000, 1200),
+            (format!("[{}[]]", "[],".repeat(999)), 24 * 1000, 24 * 8000),
+            (format!("[{}{{}}]", "{},".repeat(999)), 24 * 1000, 24 * 8000),
+            (format!("[{}\"\"]", "\"\",".repeat(999)), 24 * 1000, 24 * 8000),
+        ] {
+            let within = |most| match text.as_bytes() {
+                [b'"', ..] => parse_within::<String>(text.as_bytes(), most).map(|it| it.1),
+                [b'[', b'{', ..] => {
+                    parse_within::<Vec<BTreeMap<String, Large>>>(text.as_bytes(), most)
+                        .map(|it| it.1)
+                }
+                [b'[', b'"', ..] => {
+                    parse_within::<Vec<String>>(text.as_bytes(), most).map(|it| it.1)
+                }
+                _ => parse_within::<Vec<Vec<u8>>>(text.as_bytes(), most).map(|it| it.1),
+            };
+            let taken = within(usize::MAX).unwrap();
+            assert!((least..most).contains(&taken), "{taken} for {}", &text[..9]);
+            assert!(within(taken).is_ok() && refused(within(taken - 1).map(|_| ())));
+        }
+        // A node of a map has room for eleven entries.
+        let one = |most| parse_within::<BTreeMap<String, Large>>(b"{\"a\":1}", most);
+        assert!(refused(one(11 * 800).map(|_| ())) && one(16 * 800).is_ok());
+    }
+
+    #[test]
+    fn values_of_each_sort_are_read_as_without_counting() {
+        let text = br#"{"a":[1,-2,3.5,true,null,"x\ny",{"b":[]}],"c":"d"}"#;
+        let value: serde_json::Value = parse(text).unwrap();
+        assert_eq!(value, serde_json::from_slice::<serde_json::Value>(text).unwrap());
+        assert_eq!(parse::<Option<u8>>(b"null").unwrap(), None);
+        assert_eq!(parse::<Option<u8>>(b"7").unwrap(), Some(7));
+        assert_eq!(parse::<(u8, String)>(b"[7,\"x\"]").unwrap(), (7, "x".into()));
+        let bound = core::ops::Bound::Included(7);
+        assert_eq!(parse::<core::ops::Bound<u8>>(b"{\"Included\":7}").unwrap(), bound);
+        assert!(parse::<u8>(b"7 8").is_err());
+    }
 
     #[test]
     fn an_error_says_where_it_is() {
