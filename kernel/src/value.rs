@@ -188,7 +188,23 @@ macro_rules! parsed {
     )*};
 }
 
-parsed! {
+/// Parses numbers in decimal, without the plus sign that Rust lets stand before them.
+macro_rules! numbers {
+    ($($type:ty: $kind:literal),* $(,)?) => {$(
+        impl Value for $type {
+            const KIND: &'static str = $kind;
+
+            fn parse(text: &'static str) -> Result<Self, Reason> {
+                match text.as_bytes() {
+                    [b'+', ..] => Err(Reason::NotOfKind),
+                    _ => text.parse().map_err(|_| Reason::NotOfKind),
+                }
+            }
+        }
+    )*};
+}
+
+numbers! {
     u8: "number from 0 to 255",
     u16: "number from 0 to 65535",
     u32: "number from 0 to 4294967295",
@@ -196,6 +212,9 @@ parsed! {
     usize: "number from 0 to 18446744073709551615",
     i32: "number from -2147483648 to 2147483647",
     i64: "number from -9223372036854775808 to 9223372036854775807",
+}
+
+parsed! {
     IpAddr: "numeric IP address",
     Ipv4Addr: "IPv4 address such as 10.0.0.1",
     Ipv6Addr: "IPv6 address such as fd00::1",
@@ -252,6 +271,17 @@ fn number(text: &str) -> Result<(u64, &str), Reason> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_have_no_plus_sign() {
+        assert_eq!(u16::parse("080"), Ok(80));
+        assert_eq!(i32::parse("-80"), Ok(-80));
+        for text in ["+80", "-80", "+", "", " 80", "80 ", "8_0", "0x80", "65536"] {
+            assert_eq!(u16::parse(text), Err(Reason::NotOfKind), "{text}");
+        }
+        assert_eq!(i64::parse("+1"), Err(Reason::NotOfKind));
+        assert_eq!(SocketAddr::parse("10.0.0.1:+80"), Err(Reason::NotOfKind));
+    }
 
     #[test]
     fn durations_have_units() {

@@ -116,7 +116,8 @@ impl Config {
         let Args { ip, pool, gateway, dns, domain, lease } = *args;
         let lease = u32::try_from(lease.as_secs()).map_err(|_| Wrong::Lease)?;
         let (own, bits) = pair(ip, b'/').ok_or(Wrong::Ip)?;
-        let (own, bits) = (own.parse().ok(), bits.parse().ok());
+        let bits = Some(bits).filter(|bits| !bits.starts_with('+'));
+        let (own, bits) = (own.parse().ok(), bits.and_then(|bits| bits.parse().ok()));
         let own: Ipv4Addr = own.ok_or(Wrong::Ip)?;
         let bits = bits.filter(|bits| (1..=30).contains(bits)).ok_or(Wrong::Ip)?;
         let mut config = Self {

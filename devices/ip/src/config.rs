@@ -205,7 +205,7 @@ impl Settings {
         take(args, "gateway", "", GATEWAY_KIND, &mut |item| settings.gateway(item))?;
         take(args, "dns", "", DNS_KIND, &mut |item| settings.servers.push(host(item)?).ok())?;
         take(args, "net.buffer", "", BUFFER_KIND, &mut |item| {
-            let size: usize = item.parse().ok().filter(|size| (2..=16 << 10).contains(size))?;
+            let size: usize = number(item).filter(|size| (2..=16 << 10).contains(size))?;
             settings.limits = settings.limits.with_buffer(size << 10);
             Some(())
         })?;
@@ -224,7 +224,7 @@ impl Settings {
             return first.then_some(());
         }
         let (address, prefix) = split(item, b'/')?;
-        let bits: u8 = prefix.parse().ok()?;
+        let bits: u8 = number(prefix)?;
         match host(address)? {
             IpAddr::V4(address) if self.ipv4 == Ipv4::Off && (1..=32).contains(&bits) => {
                 self.ipv4 = Ipv4::Static(address, bits);
@@ -281,6 +281,11 @@ fn take(
 fn split(text: &str, at: u8) -> Option<(&str, &str)> {
     let at = text.bytes().position(|byte| byte == at)?;
     Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
+/// A number, without the plus sign that Rust lets stand before it.
+fn number<N: core::str::FromStr>(text: &str) -> Option<N> {
+    if text.as_bytes().first() == Some(&b'+') { None } else { text.parse().ok() }
 }
 
 /// An address that a machine on the network can have.
@@ -345,6 +350,7 @@ mod tests {
             "ip=",
             "ip=10.0.0.2",
             "ip=10.0.0.2/33",
+            "ip=10.0.0.2/+24",
             "ip=10.0.0.2/0",
             "ip=10.0.0.0/24",
             "ip=10.0.0.255/24",
