@@ -184,9 +184,9 @@ pub async fn start<C: Write, I: Tcp + Resolve>(
     mut console: C,
     ip: I,
     url: Several,
-    method: &str,
+    method: Option<&str>,
     field: Several,
-    body: &str,
+    body: Option<&str>,
     head: bool,
     print: bool,
     raw: bool,
@@ -223,16 +223,13 @@ pub async fn start<C: Write, I: Tcp + Resolve>(
             .await;
         return Exit::USAGE;
     }
-    let method = match method {
-        "" if body.is_empty() => "GET",
-        "" => "POST",
-        method => method,
-    };
+    let method = method.unwrap_or(if body.is_some() { "POST" } else { "GET" });
+    let body = body.unwrap_or_default().as_bytes();
     let shown = Shown { head, content: print, raw };
     let mut client = Client::new(&ip, limits);
     let mut result = Exit::SUCCESS;
     for url in url.iter() {
-        let request = Request { method, url, fields: &fields, body: body.as_bytes(), decode: gzip };
+        let request = Request { method, url, fields: &fields, body, decode: gzip };
         let exit = fetch(&mut console, &mut client, &request, shown).await;
         if result == Exit::SUCCESS {
             result = exit;

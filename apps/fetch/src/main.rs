@@ -45,6 +45,8 @@
 //! test(coded): console-contains "fetch: done, 100000 bytes"
 //! test(post): args url=http://www.lab/cgi-bin/echo body="a b" field="X-Said: hello"
 //! test(post): console-contains "\nPOST application/x-www-form-urlencoded hello: a b.\n"
+//! test(empty): args url=http://www.lab/cgi-bin/echo body=""
+//! test(empty): console-contains "\nPOST"
 //! test(user): args url=http://some:secret@www.lab/private/page
 //! test(user): console-contains "fetch: http://www.lab/private/page: 200, 13 bytes\nfor one user\n"
 //! test(own): with httpd
@@ -73,13 +75,13 @@ xenith::unikernel! {
         /// come over one connection. A user and a password in front of the host, as
         /// http://user:password@host/, are sent as Basic authentication.
         url: Several,
-        /// What is done with it, such as HEAD or PUT: GET if nothing, or POST with a body.
-        method: &'static str = "",
+        /// The method, such as HEAD or PUT: GET by default, and POST with a body.
+        method: Option<&'static str>,
         /// A field of the request, as "Name: value". Without a value, one that is sent by
         /// itself is not sent: Host, User-Agent, Accept, Accept-Encoding, Content-Type.
         field: Several,
         /// What is sent, as application/x-www-form-urlencoded unless a field says otherwise.
-        body: &'static str = "",
+        body: Option<&'static str>,
         /// Whether the answer's first line and fields are printed.
         head: bool = false,
         /// Whether its content is printed: control characters as \x1b and the like.

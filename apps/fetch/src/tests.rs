@@ -113,7 +113,8 @@ fn fetch_by(
         let mut paper = Paper::default();
         let begun = Instant::now();
         let exit = start(
-            &mut paper, here, urls, "", fields, "", shown, true, false, true, 2, limit, 15, 30, 300,
+            &mut paper, here, urls, None, fields, None, shown, true, false, true, 2, limit, 15, 30,
+            300,
         )
         .await;
         (String::from_utf8(paper.0).unwrap(), exit.0, begun.elapsed())
