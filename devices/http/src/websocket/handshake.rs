@@ -13,18 +13,28 @@ const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const KEY: usize = 24;
 pub(super) const ACCEPT: usize = 28;
 
-/// Who may ask from a browser: pages of which sites.
+/// Chooses the sites whose pages may open a WebSocket, by the field `Origin` of their requests
+/// (RFC 6454; RFC 6455, section 10.2).
+///
+/// A browser lets a page of any site ask any server for a WebSocket, and sends the cookies that
+/// it has for that server; the server alone can refuse. It is of no use against other clients,
+/// which say what they like: a request without the field is let through by each of these.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Origin<'a> {
-    /// Those of this server, by the name that the browser asked it by. What is no browser
-    /// says no origin, and may ask.
+    /// Lets those in whose host and port are the ones of the request's field `Host`, by `http` or,
+    /// behind a proxy, `https`. This is what most servers do, and the default.
+    ///
+    /// It trusts the name by which the browser asks. A site whose own name leads to this
+    /// server's address (DNS rebinding) passes, without cookies of the server's real name. So a
+    /// service that has no protection but its network should have [`Listed`](Self::Listed).
     #[default]
     Same,
-    /// Those of these, as `https://example.org`, beside this server's.
+    /// Lets those in that are listed and no others, such as `https://example.org` or
+    /// `http://10.0.0.2:8080`: scheme, host and, unless it is the scheme's own, port.
     Listed(&'a [&'a str]),
-    /// All: for what needs no protection, or has it in its messages. A page of any site can
-    /// then speak in the name of who looks at it, with that one's cookies.
+    /// Lets all in: for what needs no protection, or has it in its messages. A page of any site
+    /// can then speak in the name of the user who looks at it.
     Any,
 }
 
@@ -75,11 +85,11 @@ pub(super) fn judge(request: &Request<'_>, origin: Origin<'_>) -> Result<[u8; AC
         Status::BAD_REQUEST,
         "the field Sec-WebSocket-Key holds no 16 bytes in base64",
     ))?;
-    match request.fields("Origin").next() {
-        Some(value) if !may_ask(value, request.host(), origin) => {
-            Err(refused(FORBIDDEN, "pages of that site may not open this WebSocket"))
-        }
-        _ => Ok(accept(key)),
+    // Of several, each has to be allowed, as it is not known which one counts.
+    let mut origins = request.fields("Origin");
+    match origins.all(|value| may_ask(value, request.host(), origin)) {
+        true => Ok(accept(key)),
+        false => Err(refused(FORBIDDEN, "pages of that site may not open this WebSocket")),
     }
 }
 
@@ -108,7 +118,7 @@ fn may_ask(origin: &[u8], host: &str, who: Origin<'_>) -> bool {
     match who {
         Origin::Any => true,
         Origin::Same => own(),
-        Origin::Listed(all) => own() || all.iter().any(|other| is(other)),
+        Origin::Listed(all) => all.iter().any(|other| is(other)),
     }
 }
 
@@ -153,7 +163,8 @@ mod tests {
             ("http", Origin::Same, false),
             ("http://y.org", Origin::Any, true),
             ("http://y.org", Origin::Listed(&["http://z.org", "http://y.org"]), true),
-            ("http://x.org", Origin::Listed(&[]), true),
+            ("http://x.org", Origin::Listed(&[]), false),
+            ("http://x.org", Origin::Listed(&["http://x.org"]), true),
             ("http://w.org", Origin::Listed(&["http://y.org"]), false),
         ] {
             assert_eq!(may_ask(origin.as_bytes(), "x.org", who), may, "{origin}, {who:?}");

@@ -370,6 +370,12 @@ fn what_is_no_request_for_a_websocket_is_told_what_to_do() {
         ("dGhlIHNhbXBsZSBub25jZQ==", "short", 400, "no 16 bytes in base64"),
         ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", "", 400, "no 16 bytes in base64"),
         ("\r\n\r\n", "\r\nOrigin: http://y.org\r\n\r\n", 403, "may not open this WebSocket"),
+        (
+            "\r\n\r\n",
+            "\r\nOrigin: http://x.org\r\nOrigin: http://y.org\r\n\r\n",
+            403,
+            "may not open this WebSocket",
+        ),
         ("\r\n\r\n", "\r\nContent-Length: 1\r\n\r\nx", 400, "Bad Request"),
         ("HTTP/1.1", "HTTP/1.0", 426, "\r\nUpgrade: websocket\r\n"),
     ] {
