@@ -21,6 +21,7 @@ pages! {
     disk_and_keys "disk-and-keys.md",
     driver "driver.md",
     first_app "first-app.md",
+    http "http.md",
     memory "memory.md",
     metrics "metrics.md",
     network_service "network-service.md",
