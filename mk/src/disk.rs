@@ -187,7 +187,7 @@ fn image(
 pub(crate) fn empty(path: &Path, size: u64) -> Result<()> {
     ensure!(
         size.is_multiple_of(512),
-        "a disk consists of sectors of 512 bytes, and {size} bytes do not"
+        "a disk is a whole number of sectors of 512 bytes, which {size} bytes are not"
     );
     let what = || format!("cannot make {}", path.display());
     let file = File::create_new(path).with_context(what)?;
@@ -231,7 +231,7 @@ fn add(
     inside: &Path,
     depth: usize,
 ) -> Result<()> {
-    ensure!(depth < DEPTH, "{} is too deep: does a link lead back?", folder.display());
+    ensure!(depth < DEPTH, "{} is nested too deeply: does a link point back up?", folder.display());
     let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
     let mut names: Vec<_> = entries.map(|entry| Ok(entry?.file_name())).collect::<Result<_>>()?;
     names.sort();

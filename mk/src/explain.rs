@@ -72,9 +72,9 @@ fn crash(end: &End, symbols: &Symbols) -> String {
     let at = registers.map_or_else(String::new, |it| place(it.rip, symbols));
     match end.console.is_empty() {
         true => format!(
-            "it crashed without a word{at}: a failure before its console is there looks like this"
+            "it crashed without any output{at}: it probably failed before its console was ready"
         ),
-        false => format!("it crashed without last words{at}"),
+        false => format!("it crashed without a report{at}"),
     }
 }
 
@@ -136,7 +136,7 @@ mod tests {
         }
         for (rsp, cr2) in [(0x31_0000, 0), (0x30_bff8, 0x30_bff8), (0x30_d800, 0x30_d000)] {
             let explained = explain(&end(Reason::Crash, "hello\n", rsp, cr2), &symbols());
-            assert_eq!(explained.as_deref(), Some("it crashed without last words, in app::start"));
+            assert_eq!(explained.as_deref(), Some("it crashed without a report, in app::start"));
         }
     }
 
@@ -158,14 +158,16 @@ mod tests {
     #[test]
     fn silence_and_the_watchdog_are_explained() {
         let explained = explain(&end(Reason::Crash, "", 0, 0), &symbols()).unwrap();
-        assert!(explained.starts_with("it crashed without a word, in app::start: a failure"));
+        assert!(explained.starts_with("it crashed without any output, in app::start: it probably"));
         let silent = End {
             reason: Reason::Crash,
             console: Vec::new(),
             hypervisor_log: Vec::new(),
             cpu_time: None,
         };
-        assert!(explain(&silent, &symbols()).unwrap().starts_with("it crashed without a word: a"));
+        assert!(
+            explain(&silent, &symbols()).unwrap().starts_with("it crashed without any output: it")
+        );
         let explained = explain(&end(Reason::Watchdog, "", 0, 0), &symbols()).unwrap();
         assert!(explained.starts_with("its watchdog ended it"));
     }

@@ -41,7 +41,7 @@ pub(crate) fn judge(run: &Run, outcome: &Outcome) -> Verdict {
     }
     for text in &run.contains {
         if !outcome.console.contains(text) {
-            return Verdict::Fail(format!("the console does not hold {text:?}"));
+            return Verdict::Fail(format!("the console does not contain {text:?}"));
         }
     }
     if let Some(count) = run.lines
@@ -67,7 +67,9 @@ fn ended_well(run: &Run, outcome: &Outcome) -> Result<(), Verdict> {
             let explanation = outcome.explanation.as_deref().unwrap_or_default();
             let said = [&outcome.console, &outcome.hypervisor, explanation];
             if !said.iter().any(|said| said.contains(text)) {
-                return Err(Verdict::Fail(format!("neither it nor the hypervisor said {text:?}")));
+                return Err(Verdict::Fail(format!(
+                    "neither the guest nor the hypervisor printed {text:?}"
+                )));
             }
             true
         }
@@ -86,7 +88,7 @@ fn ended_well(run: &Run, outcome: &Outcome) -> Result<(), Verdict> {
     Err(match outcome.ending {
         None => {
             let limit = run.timeout.as_secs();
-            Verdict::Fail(format!("it still ran after {limit} s; {expected}"))
+            Verdict::Fail(format!("it was still running after {limit} s; {expected}"))
         }
         Some(ending @ Ending::Crash(_)) => {
             Verdict::Crash(format!("it {}; {expected}", ending.shown()))
@@ -177,12 +179,15 @@ mod tests {
         let expect = |expect: Expect| move |run: &mut Run| run.expect = expect;
         let verdict = judged(|_| {}, crash, "");
         assert!(matches!(verdict, Verdict::Crash(_)), "{verdict:?}");
-        fails(&judged(|_| {}, None, ""), "still ran after 30 s; it should have powered off");
+        fails(
+            &judged(|_| {}, None, ""),
+            "was still running after 30 s; it should have powered off",
+        );
         assert_eq!(judged(expect(Expect::Exit(3)), Some(Ending::Exit(3)), ""), Verdict::Pass);
         fails(&judged(expect(Expect::Exit(3)), Some(Ending::Exit(4)), ""), "exit status 4; it sh");
         fails(&judged(expect(Expect::Exit(3)), OFF, ""), "it powered off; it should have failed");
         assert_eq!(judged(expect(Expect::Crash("vec 6".into())), crash, ""), Verdict::Pass);
-        fails(&judged(expect(Expect::Crash("vec 9".into())), crash, ""), "said \"vec 9\"");
+        fails(&judged(expect(Expect::Crash("vec 9".into())), crash, ""), "printed \"vec 9\"");
         assert_eq!(judged(expect(Expect::Crash("stack over".into())), crash, ""), Verdict::Pass);
         assert_eq!(judged(expect(Expect::Timeout), None, ""), Verdict::Pass);
         let watchdog = Some(Ending::Crash(Reason::Watchdog));
@@ -195,7 +200,7 @@ mod tests {
     fn the_console_must_hold_what_it_should() {
         let pass = "a\nb\nverdict: pass\n";
         assert_eq!(judged(|run| run.contains.push("a\nb".into()), OFF, pass), Verdict::Pass);
-        fails(&judged(|run| run.contains.push("z".into()), OFF, pass), "does not hold \"z\"");
+        fails(&judged(|run| run.contains.push("z".into()), OFF, pass), "does not contain \"z\"");
     }
 
     #[test]

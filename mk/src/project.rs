@@ -127,7 +127,7 @@ impl Project {
         }
         .optimized(None);
         for file in [this.link_script(), this.target()] {
-            let what = "the kernel's package is not whole: fetch it anew";
+            let what = "the package of Xenith's kernel is incomplete: fetch it again";
             ensure!(file.is_file(), "{} is missing: {what}", file.display());
         }
         Ok(this)
@@ -210,7 +210,7 @@ impl Project {
         let mut guests = self.apps().filter(|guest| here.starts_with(&guest.folder));
         match (guests.next(), guests.next()) {
             (Some(guest), None) => Ok(guest),
-            _ => bail!("which app?\n{}", self.list()),
+            _ => bail!("which app is meant? Name one of these:\n{}", self.list()),
         }
     }
 

@@ -205,11 +205,7 @@ impl Apt {
             .copied()
             .filter(|root| !wanted.iter().any(|package| package.name == *root))
             .collect();
-        ensure!(
-            missing.is_empty(),
-            "no packages of these names in apt's lists: {}",
-            missing.join(" ")
-        );
+        ensure!(missing.is_empty(), "apt knows no packages of these names: {}", missing.join(" "));
         let mut seen: BTreeSet<String> = wanted.iter().map(|root| root.name.clone()).collect();
         loop {
             let next: BTreeSet<String> = wanted
@@ -282,7 +278,7 @@ pub(crate) fn fetch(
                 "the lab is made from the packages of Debian 12 or 13, and this is {}",
                 release()
             ),
-            some => format!("apt-get has trouble (is there a network?):\n{}", some.join("\n")),
+            some => format!("apt-get failed (is there a network?):\n{}", some.join("\n")),
         })
     })
 }

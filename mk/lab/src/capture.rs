@@ -68,10 +68,15 @@ impl Capture {
         })?;
         if start.recv_timeout(START_LIMIT).is_err() {
             let errors = match thread.is_finished() {
-                true => thread.join().map_err(|_| anyhow!("a bug"))?.with_context(what)?,
+                true => thread
+                    .join()
+                    .map_err(|_| {
+                        anyhow!("the recording thread panicked: this is a bug of the lab")
+                    })?
+                    .with_context(what)?,
                 false => format!("no answer in {START_LIMIT:?}"),
             };
-            bail!("tcpdump does not listen at {interface} of dom0: {}", errors.trim());
+            bail!("tcpdump does not start on {interface} in dom0: {}", errors.trim());
         }
         Ok(Capture { thread })
     }
@@ -81,8 +86,11 @@ impl Capture {
     /// # Errors
     /// When the file could not be written.
     pub fn finish(self) -> Result<()> {
-        let written = self.thread.join().map_err(|_| anyhow!("a bug ended the recording"))?;
-        written.map(drop).context("the recording of the network is not complete")
+        let written = self
+            .thread
+            .join()
+            .map_err(|_| anyhow!("the recording thread panicked: this is a bug of the lab"))?;
+        written.map(drop).context("the recording of the network is incomplete")
     }
 }
 

@@ -86,7 +86,9 @@ impl Channel {
     pub(crate) fn run(&self, script: &str, input: &[u8], limit: Duration) -> Result<Output> {
         self.run_within(script, input, limit)?.ok_or_else(|| {
             let first = script.lines().next().unwrap_or_default();
-            self.stuck(&format!("no end in {limit:?} of the script in dom0 that starts: {first}"))
+            self.stuck(&format!(
+                "a script in dom0 did not end within {limit:?}; it begins: {first}"
+            ))
         })
     }
 
@@ -131,7 +133,7 @@ impl Channel {
             Ok(None) => format!("no answer in {REPORT_LIMIT:?}"),
             Err(error) => format!("{error:#}"),
         };
-        anyhow!("{what}\nwhat dom0 is at:\n{}", report.trim_end())
+        anyhow!("{what}\nthe state of dom0:\n{}", report.trim_end())
     }
 
     /// The error for a connection that broke: as a rule the machine is gone.

@@ -37,12 +37,12 @@ pub fn doctor(cache: &Path) -> Vec<Check> {
         other => Err(format!("{other}, and the lab runs Debian's x86-64 programs")),
     };
     let kvm = if host::kvm_may_work(cache) {
-        "there, to be tried"
+        "available, not tried yet"
     } else {
-        "none that works: Xen is emulated"
+        "not available: QEMU emulates the processor, which is slower"
     };
     let prepared = if image::is_prepared(cache) {
-        "unpacked"
+        "ready"
     } else {
         "not fetched yet: the first run downloads 100 MB"
     };

@@ -152,7 +152,7 @@ impl Guest {
                 }
                 Some(_) => {}
                 None => {
-                    let what = format!("xl create {}: no end in", spec.config.display());
+                    let what = format!("xl create {}: did not end within", spec.config.display());
                     return Err(guest.channel.stuck(&format!("{what} {CREATE_LIMIT:?}")));
                 }
             }
@@ -209,7 +209,7 @@ impl Guest {
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         ensure!(
             given.chars().all(plain) && given.parse::<u32>().is_err(),
-            "{}: xl or the lab cannot tell the name {given:?} from something else",
+            "{}: the name {given:?} cannot be used: it has to be letters, digits, `.`, `_` and `-`, and not a number",
             spec.config.display()
         );
         let name = fresh_name(&given);
@@ -305,7 +305,7 @@ impl Guest {
                 Ok(Some(event))
             }
             Err(RecvTimeoutError::Timeout) => Ok(None),
-            Err(RecvTimeoutError::Disconnected) => bail!("{} has ended before", self.name),
+            Err(RecvTimeoutError::Disconnected) => bail!("{} has already ended", self.name),
         }
     }
 
@@ -329,10 +329,9 @@ impl Guest {
             };
             match self.next(deadline)? {
                 Some(Event::Over(errors)) => {
-                    let (flags, nanoseconds) = self
-                        .ended
-                        .take()
-                        .with_context(|| format!("lost sight of {}: {errors}", self.name))?;
+                    let (flags, nanoseconds) = self.ended.take().with_context(|| {
+                        format!("cannot follow the guest {} any longer: {errors}", self.name)
+                    })?;
                     let log = String::from_utf8_lossy(&self.hypervisor_log);
                     return Ok(Some(End {
                         reason: Reason::from_flags(&flags),

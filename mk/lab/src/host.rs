@@ -115,7 +115,7 @@ impl Host {
             network: options.network,
         };
         let first = if options.forwards.is_empty() { ":" } else { &publish(&options.forwards) };
-        host.shell(first)?.success().context("dom0 does not obey")?;
+        host.shell(first)?.success().context("dom0 does not run commands")?;
         Ok(host)
     }
 
@@ -190,7 +190,7 @@ impl Host {
     /// When it was not asked for.
     pub fn probe(&self) -> Result<Probe> {
         Probe::connect(&self.channel.qemu.socket("debug")?)
-            .context("QEMU offers no look at the machine")
+            .context("cannot connect to QEMU's debugger")
     }
 
     /// Connects this terminal to a shell in dom0, until Ctrl-] or the shell's end.
@@ -199,7 +199,8 @@ impl Host {
     /// When standard input is no terminal, or dom0 is gone.
     pub fn interact(&self) -> Result<()> {
         let path = self.channel.qemu.socket("shell")?;
-        let mut shell = UnixStream::connect(&path.path).context("dom0 has no shell to offer")?;
+        let mut shell =
+            UnixStream::connect(&path.path).context("cannot connect to dom0's shell")?;
         let _raw = RawTerminal::new()?;
         if let Ok(size) = tcgetwinsize(io::stdin()) {
             let (rows, columns) = (size.ws_row, size.ws_col);

@@ -60,7 +60,7 @@ pub(crate) fn prepare(cache: &Path, progress: &dyn Progress) -> Result<Image> {
     // Another `cargo mk` may be at the same work: wait, and then find it done.
     let lock = File::create(cache.join("lock"))?;
     if lock.try_lock().is_err() {
-        progress.step("waiting for another cargo mk to prepare Xen and dom0");
+        progress.step("waiting until another process has prepared Xen and dom0");
         lock.lock()?;
     }
     let tree = cache.join("tree");
@@ -114,7 +114,8 @@ fn key(tree: &Path) -> Result<u64> {
     fs::read_to_string(tree.join(VERSIONS))?.hash(&mut hasher);
     (initramfs::SCRIPTS, initramfs::NETWORK_SCRIPTS).hash(&mut hasher);
     (include_str!("image.rs"), include_str!("initramfs.rs")).hash(&mut hasher);
-    (include_str!("modules.rs"), include_str!("network.rs")).hash(&mut hasher);
+    (include_str!("modules.rs"), include_str!("network.rs"), include_str!("programs.rs"))
+        .hash(&mut hasher);
     Ok(hasher.finish())
 }
 
@@ -137,7 +138,7 @@ pub(crate) fn fetch_tree(
     let free = space.f_bavail * space.f_frsize;
     if free < SPACE {
         let (free, space) = (free >> 20, SPACE >> 20);
-        bail!("the disk is full: {space} MiB are needed there once, and {free} MiB are free");
+        bail!("not enough disk space: {space} MiB are needed, and {free} MiB are free");
     }
     let packages = cache.join("packages");
     fs::create_dir_all(&packages)?;

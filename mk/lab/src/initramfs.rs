@@ -14,6 +14,7 @@ use object::read::elf::{Dyn, FileHeader};
 
 use super::modules::{Module, Modules};
 use super::network::{NUMBERS, ip, mac};
+use super::programs::{For, programs_for};
 use super::unpack::{LIBRARIES, read};
 
 /// Xen's programs, below `/usr/lib/xen-VERSION/bin`.
@@ -64,30 +65,6 @@ const MODULES_ON_DEMAND: [&str; 12] = [
     "tun",
     "veth",
     "vfat",
-];
-
-/// What tests take besides, of networks and disks: servers, clients, and looks at both.
-const NETWORK_TOOLS: [&str; 20] = [
-    "bridge",
-    "curl",
-    "dash",
-    "dnsmasq",
-    "e2fsck",
-    "fsck.fat",
-    "hping3",
-    "ip",
-    "iperf3",
-    "losetup",
-    "mke2fs",
-    "mkfs.fat",
-    "nc.openbsd",
-    "nft",
-    "ping",
-    "ss",
-    "tc",
-    "tcpdump",
-    "timeout",
-    "wrk",
 ];
 
 /// Folders that the tools want to find.
@@ -250,7 +227,7 @@ pub(crate) fn network(tree: &Path, scratch: &Path, to: impl Write) -> Result<()>
     files.add("run/lab/hosts", Node::Folder);
     files.add("etc/dnsmasq.leases", Node::File { executable: false, bytes: leases() });
     let mut programs = Vec::new();
-    for tool in NETWORK_TOOLS {
+    for tool in programs_for(For::Network) {
         let bytes = read(tree, Path::new("usr/bin").join(tool))?;
         programs.push(bytes.clone());
         // Before busybox's programs of the same names, which are below `usr/bin`.

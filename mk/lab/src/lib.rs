@@ -49,6 +49,7 @@
 //! | `apt` | finds out which Debian packages it takes, and fetches them without root |
 //! | `unpack` | takes the few files out of them that are wanted |
 //! | `initramfs` | makes dom0's file system of those and of the scripts in `dom0/` |
+//! | `programs` | Debian's programs, and who gets each |
 //! | `modules` | the kernel's modules, in their order |
 //! | `network` | the addresses of guests, and what leads to them |
 //! | `options` | the description of a host |
@@ -83,6 +84,7 @@ mod modules;
 mod network;
 mod options;
 mod probe;
+mod programs;
 mod qemu;
 mod tools;
 mod unpack;

@@ -69,7 +69,7 @@ impl<'a> Modules<'a> {
                 continue;
             }
             if needs_done {
-                let module = waiting.remove(&name).context("a module needs itself")?;
+                let module = waiting.remove(&name).context("a kernel module depends on itself")?;
                 order.push(module);
                 done.insert(name);
                 continue;
@@ -91,7 +91,7 @@ impl<'a> Modules<'a> {
         let file = object::File::parse(&*bytes)?;
         let information = file
             .section_by_name(".modinfo")
-            .context("a kernel module says nothing of itself")?
+            .context("a kernel module has no .modinfo section")?
             .data()?;
         let information = String::from_utf8_lossy(information).into_owned();
         let fields = |key: &'static str| {
@@ -105,7 +105,7 @@ impl<'a> Modules<'a> {
             name: name.into(),
             needs,
             aliases: fields("alias").map(String::from).collect(),
-            version: version.context("a kernel module names no kernel")?.into(),
+            version: version.context("a kernel module does not name its kernel's version")?.into(),
             bytes,
         })
     }

@@ -63,7 +63,7 @@ impl Probe {
         // Sixteen general ones of eight bytes and then the instruction pointer.
         let at = |index: usize| answer.get(index * 8..)?.first_chunk().copied();
         let register =
-            |index| at(index).map(u64::from_le_bytes).context("QEMU tells too few registers");
+            |index| at(index).map(u64::from_le_bytes).context("QEMU returned too few registers");
         Ok(Registers { frame: register(6)?, stack: register(7)?, instruction: register(16)? })
     }
 
@@ -124,7 +124,7 @@ impl Probe {
         }
         let sum = [self.byte()?, self.byte()?];
         let sum = u8::from_str_radix(std::str::from_utf8(&sum)?, 16)?;
-        ensure!(sum == checksum(&answer), "an answer of QEMU's was damaged");
+        ensure!(sum == checksum(&answer), "a response of QEMU's debugger has a wrong checksum");
         self.stream.write_all(b"+")?;
         Ok(answer)
     }

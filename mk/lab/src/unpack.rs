@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
+use super::programs::is_wanted;
+
 /// Where the dynamic loader of Debian's glibc looks for libraries.
 pub(crate) const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
 
@@ -47,35 +49,6 @@ const MODULES: [&str; 30] = [
     "net/packet/",
 ];
 
-/// Programs besides Xen's and Python, below `/usr`, where some releases have the
-/// one or the other folder for a program.
-const PROGRAMS: [&str; 24] = [
-    "bridge",
-    "busybox",
-    "curl",
-    "dash",
-    "dnsmasq",
-    "e2fsck",
-    "fio",
-    "fsck.fat",
-    "hping3",
-    "ip",
-    "iperf3",
-    "losetup",
-    "mke2fs",
-    "mkfs.fat",
-    "nc.openbsd",
-    "nft",
-    "nginx",
-    "ping",
-    "ss",
-    "tc",
-    "tcpdump",
-    "timeout",
-    "wrk",
-    "xenstore",
-];
-
 /// Changes with what is unpacked, so that trees that lack something are made anew.
 pub(crate) const EDITION: u32 = 5;
 
@@ -108,7 +81,7 @@ fn place(path: &str) -> Option<PathBuf> {
     let version = folder.strip_prefix("lib/xen-").unwrap_or_default();
     let xen = version.starts_with(|first: char| first.is_ascii_digit());
     let python = path.starts_with("lib/python3.") || path.starts_with("bin/python3.");
-    if matches!(folder, "bin" | "sbin") && PROGRAMS.contains(&name) {
+    if matches!(folder, "bin" | "sbin") && is_wanted(name) {
         return Some(Path::new("usr/bin").join(name));
     }
     // A folder of its own, which only its users look into: fio is one.

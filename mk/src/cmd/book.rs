@@ -88,7 +88,7 @@ fn tool(project: &Project, ui: &Ui) -> Result<PathBuf> {
         ui.detail(format!("mdbook {VERSION}: {line}"));
         said.push(line);
     }
-    let status = child.wait().context("cargo is gone")?;
+    let status = child.wait().context("cannot wait for cargo")?;
     let tail = said.split_off(said.len().saturating_sub(12)).join("\n");
     ensure!(status.success(), "{}\n{tail}\n{HOW}", shown(&command));
     // What it was made from is of no use any more.

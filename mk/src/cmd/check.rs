@@ -130,7 +130,7 @@ const FUZZ_SECONDS: u64 = 4;
 /// Why the step is left out where it is: a component of the nightly toolchain
 /// is nothing that a check should install.
 const MIRI_MISSING: &str =
-    "not here; it would be by `rustup component add miri rust-src --toolchain nightly`";
+    "not installed; `rustup component add miri rust-src --toolchain nightly` installs it";
 
 /// The tests that go through unsafe code: all of `xen`, and the tasks and the
 /// lists of the heap in `kernel`. Left out are the one that loom already interprets, and the one
@@ -141,7 +141,7 @@ const MIRI: [&[&str]; 2] = [
 ];
 
 /// Why the step is left out where it is.
-const DENY_MISSING: &str = "not here; it would be by `cargo install --locked cargo-deny`";
+const DENY_MISSING: &str = "not installed; `cargo install --locked cargo-deny` installs it";
 
 fn deny_is_there() -> bool {
     let output = Command::new(cargo()).args(["deny", "--version"]).output();

@@ -7,7 +7,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Removes images and runs
+/// Removes images and the logs of runs
 #[derive(clap::Args)]
 #[command(
     after_help = "Example:\n  cargo mk clean --lab\n\nWhat cargo itself built goes with `cargo \

@@ -35,7 +35,7 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     if let Some(source) = &args.source {
         let folder = Path::new(source);
         if folder.is_dir() {
-            ensure!(!args.image.exists(), "{} is there already", args.image.display());
+            ensure!(!args.image.exists(), "{} exists already", args.image.display());
             pack(folder, &args.image)?;
         } else if let Some(size) = size(source) {
             empty(&args.image, size)?;
@@ -86,7 +86,7 @@ fn kind(start: &[u8]) -> &'static str {
         None if start.iter().all(|&byte| byte == 0) => {
             "which begin with zeros: an empty disk, as a rule"
         }
-        None => "of a kind that is not known here",
+        None => "of an unknown kind",
     }
 }
 
@@ -117,7 +117,7 @@ mod tests {
         assert!(with(1080, &[0x53, 0xEF]).contains("ext4"));
         assert!(with(82, b"FAT32   ").contains("FAT"));
         assert!(with(512, b"EFI PART").contains("GPT"));
-        assert!(with(0, b"x").contains("not known"));
+        assert!(with(0, b"x").contains("unknown kind"));
         assert!(with(0, b"").contains("empty"));
     }
 

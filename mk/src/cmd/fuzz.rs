@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Feeds drivers, stack and servers with inputs that libFuzzer makes up
+/// Fuzzes drivers, the IP stack and servers with libFuzzer
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  cargo mk fuzz\n  cargo mk fuzz netfront --seconds 600 --keep\n  \
@@ -72,7 +72,9 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
         ui.warn("this toolchain has no AddressSanitizer: only panics and hangs are found");
     }
     if let Some(input) = &args.input {
-        let [target] = &targets[..] else { bail!("which target is the input for?") };
+        let [target] = &targets[..] else {
+            bail!("which target is the input for? Name it before --input")
+        };
         return fuzz.again(&built, target, input, ui);
     }
     let mut crashed = 0;
@@ -300,7 +302,7 @@ fn run_and_look(
             said.push(line);
         }
     }
-    let status = child.wait().context("the target is gone")?;
+    let status = child.wait().context("cannot wait for the target")?;
     Ok((status.success(), progress, said))
 }
 

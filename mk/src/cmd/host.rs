@@ -6,7 +6,7 @@ use crate::ui::{Ui, err, out};
 use anyhow::Result;
 use std::time::Duration;
 
-/// Boots Xen in QEMU for a look around
+/// Boots the Xen host that tests use, and opens a shell or runs a script there
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  cargo mk host shell\n\nCtrl-] leaves, and ends the host.")]
 pub(crate) struct Args {

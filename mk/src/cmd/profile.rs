@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 #[command(
     after_help = "Example:\n  cargo mk profile httpd --load 'wrk -t1 -c10 -d5s http://$IP:80/health'\n\n\
 The load runs in dom0 once the app listens, where $IP is the app's address; without one, the\n\
-app is looked at from its start to its end. Beside the image then stand profile.folded, for\n\
+app is sampled from its start to its end. Beside the image then stand profile.folded, for\n\
 other tools, and profile.svg, for a browser."
 )]
 pub(crate) struct Args {
@@ -34,13 +34,13 @@ pub(crate) struct Args {
     /// Arguments for the app
     #[arg(value_name = "KEY=VALUE")]
     args: Vec<String>,
-    /// A command for dom0, during which the app is looked at
+    /// A command to run in dom0; the app is sampled while it runs
     #[arg(long, value_name = "COMMAND")]
     load: Option<String>,
     /// Memory of the domain in MiB, instead of what the manifest says
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..))]
     memory: Option<u64>,
-    /// Looks no longer than that
+    /// Samples for at most so long
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     limit: u64,
     /// Writes the flame graph to this file
@@ -78,7 +78,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     let images = build::images(&project, &chosen, ui)?;
     let image = images.first().context("no image")?;
     let symbols = image.symbols(&project)?;
-    let stack = symbols.stack().context("the image does not say where its stack is")?;
+    let stack = symbols.stack().context("the image has no symbol for its stack")?;
 
     let mut options = boot::options(&project)?;
     (options.icount, options.debug) = (true, true);
@@ -98,27 +98,31 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
             let said = text(domain.console());
             ensure!(up, "{} never said \"listening\" or \"ready\":\n{said}", image.name);
             let ip = domain.vifs().first().and_then(|vif| vif.ip.clone()).unwrap_or_default();
-            ui.step(&format!("looking at {} under {load}", image.name));
+            ui.step(&format!("sampling {} under {load}", image.name));
             let script = format!("IP={ip}\n{load}");
             let output = thread::scope(|scope| {
                 let client = scope.spawn(|| host.shell_within(&script, limit * 2));
                 let looked = samples.take(&host, &symbols, stack, limit, || client.is_finished());
-                let output = client.join().map_err(|_| anyhow::anyhow!("the load's thread died"));
+                let output = client.join().map_err(|_| {
+                    anyhow::anyhow!("the load's thread panicked: this is a bug of `cargo mk`")
+                });
                 looked.and(output?)
             })?;
             ui.note(&String::from_utf8_lossy(&output.success()?.stdout));
         }
         None => {
-            ui.step(&format!("looking at {}", image.name));
+            ui.step(&format!("sampling {}", image.name));
             let watcher = thread::spawn(move || domain.wait(limit, &mut |_| ()).map(drop));
             samples.take(&host, &symbols, stack, limit, || watcher.is_finished())?;
-            watcher.join().map_err(|_| anyhow::anyhow!("the watcher died"))??;
+            watcher.join().map_err(|_| {
+                anyhow::anyhow!("the watching thread panicked: this is a bug of `cargo mk`")
+            })??;
         }
     }
     ui.done();
     let seen: u64 = samples.chains.values().sum();
     if seen == 0 {
-        bail!("{} was never seen at work: give it more to do, see --load", image.name);
+        bail!("no sample was in {}: give it more to do with --load", image.name);
     }
     let folded = samples.folded();
     let chart = args.chart.clone().unwrap_or_else(|| image.folder.join("profile.svg"));
@@ -179,7 +183,7 @@ impl Samples {
         let shown = sorted.into_iter().take(SHOWN);
         rows.extend(shown.map(|(name, (own, total))| [name.into(), percent(own), percent(total)]));
         let looks = all + self.elsewhere;
-        format!("{}\n{all} of {looks} looks met the guest\n", table(&rows, &[1, 2]))
+        format!("{}\n{all} of {looks} samples were in the guest\n", table(&rows, &[1, 2]))
     }
 }
 
@@ -302,7 +306,7 @@ mod tests {
         let shown = samples.shown();
         assert!(shown.contains("b         75.0 %              75.0 %\n"), "{shown}");
         assert!(shown.contains("a         25.0 %             100.0 %\n"), "{shown}");
-        assert!(shown.contains("4 of 10 looks met the guest"), "{shown}");
+        assert!(shown.contains("4 of 10 samples were in the guest"), "{shown}");
         let svg = String::from_utf8(flame_graph("x", &samples.folded()).unwrap()).unwrap();
         assert!(svg.contains("x: where its time goes") && svg.contains("b (3 samples"), "{svg}");
     }

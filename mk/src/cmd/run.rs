@@ -88,7 +88,7 @@ enum On {
 /// A time that a user wrote.
 fn seconds(text: &str) -> Result<Duration, String> {
     let number: f64 = text.parse().map_err(|_| format!("{text} is not a number"))?;
-    Duration::try_from_secs_f64(number).map_err(|_| format!("{text} is no time"))
+    Duration::try_from_secs_f64(number).map_err(|_| format!("{text} is not a time in seconds"))
 }
 
 /// Runs the command.
@@ -107,19 +107,22 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
         for (app, ..) in &apps {
             ensure!(
                 app.publish.is_empty() && app.pcap.is_none(),
-                "--publish and --pcap are for the lab's network, that of --on xen-qemu"
+                "--publish and --pcap need the network of --on xen-qemu"
             );
         }
         let [(app, guest, items)] = &apps[..] else {
-            bail!("several apps beside each other run with --on xen-qemu only");
+            bail!("several apps run side by side only with --on xen-qemu");
         };
         if args.on == On::Linux {
             return linux::run(&project, guest, items, app, args.net.as_deref(), args.timeout, ui);
         }
-        ensure!(args.net.is_none(), "--net is for --on linux");
+        ensure!(args.net.is_none(), "--net works only with --on linux");
         return xl::run(&project, guest, items, app, args.timeout, ui);
     }
-    ensure!(args.net.is_none(), "--net is for --on linux: a domain has its own network interface");
+    ensure!(
+        args.net.is_none(),
+        "--net works only with --on linux: a domain has a network interface of its own"
+    );
     lab::run(&project, &apps, args.timeout, ui)
 }
 

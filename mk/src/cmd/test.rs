@@ -33,7 +33,7 @@ const SHOWN_LINES: usize = 40;
 src/main.rs."
 )]
 pub(crate) struct Args {
-    /// Runs only the guests whose names hold one of these
+    /// Runs only the tests whose names contain one of these
     #[arg(value_name = "FILTER")]
     filters: Vec<String>,
 }
@@ -84,7 +84,7 @@ pub(crate) fn test(project: &Project, args: &Args, ui: &Ui) -> Result<(Tally, Ve
             !args.filters.is_empty(),
             "there are no tests: no guest has a `//! test:` line in its main file"
         );
-        bail!("there is no test whose name holds {}", args.filters.join(" or "));
+        bail!("no test has a name that contains {}", args.filters.join(" or "));
     }
     let mut guests: Vec<&Guest> = Vec::new();
     for (guest, run) in &planned {

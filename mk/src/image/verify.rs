@@ -67,7 +67,7 @@ fn segments(image: &Elf<'_>, wrong: &mut Vec<String>) {
             elf::PT_GNU_STACK if segment.is_executable() => "an executable stack",
             _ => continue,
         };
-        wrong.push(format!("the image has {what}, and nobody in a guest to deal with it"));
+        wrong.push(format!("the image has {what}, which nothing in a guest handles"));
     }
 }
 
@@ -130,14 +130,14 @@ fn linked(image: &Elf<'_>, wrong: &mut Vec<String>) {
     // A weak one that nobody defines is address 0, which is what who asks for it looks for.
     for symbol in image.symbols.iter().filter(|symbol| symbol.undefined && !symbol.weak) {
         let name = rustc_demangle::demangle(symbol.name);
-        wrong.push(format!("symbol {name:#} is undefined: something calls what nobody defines"));
+        wrong.push(format!("symbol {name:#} is undefined: it is used, and defined nowhere"));
     }
     for section in &image.sections {
         let relocations =
             matches!(elf::SectionType(section.kind), elf::SHT_REL | elf::SHT_RELA | elf::SHT_RELR);
         if relocations && section.size > 0 {
             let name = section.name;
-            wrong.push(format!("section {name} holds relocations, and nobody would apply them"));
+            wrong.push(format!("section {name} has relocations, which nothing would apply"));
         }
     }
 }

@@ -284,7 +284,7 @@ fn ours_once(host: &Host, image: &Image, way: &Way, mib: u64) -> Result<Run> {
     let extra = format!("op={op} bytes={bytes} depth={depth} count={requests} overwrite=yes");
     let overrides = vec![format!("memory={mib}"), format!("extra=\"{extra}\""), disk_setting()?];
     let mut domain = host.create(&GuestSpec { overrides, ..GuestSpec::new(image.config()) })?;
-    let end = domain.wait(PATIENCE, &mut |_| ())?.context("it hangs")?;
+    let end = domain.wait(PATIENCE, &mut |_| ())?.context("it did not end in time")?;
     let console = text(&end.console);
     ensure!(Ending::of(&end) == Ending::Poweroff, "{}:\n{console}", Ending::of(&end).shown());
     read_ours(&console, way).with_context(|| format!("it said:\n{console}"))
@@ -359,7 +359,10 @@ impl Server {
         self.done += 1;
         let done = self.done;
         let over = |console: &[u8]| text(console).matches("linux: status ").count() >= done;
-        ensure!(self.domain.wait_for(PATIENCE, &mut |console| over(console))?, "fio hangs");
+        ensure!(
+            self.domain.wait_for(PATIENCE, &mut |console| over(console))?,
+            "fio did not end in time"
+        );
         let after = self.cpu_time(host)?;
         let console = text(self.domain.console());
         let Some(rate) = fio_rate(&console, way) else {

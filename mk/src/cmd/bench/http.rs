@@ -165,7 +165,7 @@ fn reports(project: &Project, args: &Args, ui: &Ui) -> Result<Vec<Report>> {
     for table in tables {
         reports.extend(ask_table(table, args, project, ui)?);
     }
-    ensure!(!reports.is_empty(), "no case is named so");
+    ensure!(!reports.is_empty(), "no case has such a name");
     Ok(reports)
 }
 
@@ -194,8 +194,9 @@ fn ask_table(table: Table, args: &Args, project: &Project, ui: &Ui) -> Result<Op
         }
     };
     let to = address.to_socket_addrs().ok().and_then(|mut found| found.next());
-    let to = to.with_context(|| format!("{address} is no HOST:PORT"))?;
-    TcpStream::connect_timeout(&to, PATIENCE).with_context(|| format!("nothing at {address}"))?;
+    let to = to.with_context(|| format!("{address} is not of the form HOST:PORT"))?;
+    TcpStream::connect_timeout(&to, PATIENCE)
+        .with_context(|| format!("nothing listens at {address}"))?;
     let judge = |case: &Case| match ask(case, to) {
         Ok(outcome) => cases::judge(case, &outcome),
         Err(error) => Err(error.to_string()),

@@ -228,7 +228,7 @@ fn guest(host: &Host, image: &Image, mib: Option<u64>, args: &str) -> Result<Fig
     let spec = GuestSpec { overrides, ..GuestSpec::new(image.config()) };
     let mut domain = host.create(&spec)?;
     let end = domain.wait(LIMIT, &mut |_| ())?;
-    let end = end.with_context(|| format!("{} hangs", image.name))?;
+    let end = end.with_context(|| format!("{} did not end in time", image.name))?;
     let console = text(&end.console);
     let ending = Ending::of(&end);
     ensure!(ending == Ending::Poweroff, "{} {}:\n{console}", image.name, ending.shown());
@@ -266,7 +266,10 @@ fn process(project: &Project, ui: &Ui) -> Result<PathBuf> {
     command.args(["build", "--release", "--quiet", "--package", "xenith-tests"]);
     command.args(["--bin", "bench_machine"]).current_dir(&project.root);
     ui.command(&command);
-    ensure!(command.status().context("cannot run cargo")?.success(), "the build failed, see above");
+    ensure!(
+        command.status().context("cannot run cargo")?.success(),
+        "the build failed; the compiler's errors stand above"
+    );
     Ok(project.metadata.target_directory.join("release/bench_machine").into())
 }
 

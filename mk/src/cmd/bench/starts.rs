@@ -128,7 +128,7 @@ fn wall_ms(host: &Host, image: &Image) -> Result<u64> {
 fn count_instructions(host: &Host, image: &Image) -> Result<(u64, u64)> {
     let mut domain = host.create(&GuestSpec::new(image.config()))?;
     let end = domain.wait(LIMIT, &mut |_| ())?;
-    let end = end.with_context(|| format!("{} hangs", image.name))?;
+    let end = end.with_context(|| format!("{} did not end in time", image.name))?;
     let console = text(&end.console);
     let to_first_byte = number_after(&console, MARK)
         .with_context(|| format!("{} did not say `{MARK}`:\n{console}", image.name))?;

@@ -20,12 +20,12 @@ pub(super) struct App {
     /// Memory of the domain in MiB, instead of what the manifest says
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) memory: Option<u64>,
-    /// Leads a port of this machine to one of the guest; may be given several times.
-    /// Without it, an app with an argument `port` gets a port of 127.0.0.1
+    /// Forwards a port of this machine to one of the guest; may be given several times.
+    /// Without it, the port of an app with an argument `port` is forwarded from 127.0.0.1
     #[arg(long, value_name = "[ADDRESS:][PORT:]GUEST-PORT[/udp]", value_parser = publish::parse)]
     pub(super) publish: Vec<Publish>,
-    /// Records the guest's frames into a file for tcpdump or Wireshark; those of a
-    /// second interface into FILE.1
+    /// Records the guest's frames in a file for tcpdump or Wireshark; those of a second
+    /// interface go to FILE.1
     #[arg(long, value_name = "FILE")]
     pub(super) pcap: Option<PathBuf>,
     /// What a disk of the app is: a file or block device, a folder that is packed into a

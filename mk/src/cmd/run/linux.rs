@@ -25,7 +25,10 @@ pub(super) fn run(
     timeout: Option<Duration>,
     ui: &Ui,
 ) -> Result<u8> {
-    ensure!(app.memory.is_none(), "--memory is for domains: a process takes what it needs");
+    ensure!(
+        app.memory.is_none(),
+        "--memory works only with domains: a process takes what it needs"
+    );
     for tap in net.iter().flat_map(|taps| taps.split(',')) {
         if let Err(why) = tap::check(tap) {
             ui.note(&format!("{} {why}", console::style("error:").for_stderr().red().bold()));
@@ -60,7 +63,7 @@ pub(super) fn run(
     let Some(status) = wait(child, timeout)? else {
         ui.note(&headline(
             &guest.name,
-            "timed out: it still ran at the time limit and was killed",
+            "timed out: still running at the time limit, and killed",
             TIMEOUT,
         ));
         return Ok(TIMEOUT);

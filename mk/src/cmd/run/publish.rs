@@ -28,11 +28,11 @@ pub(super) fn parse(text: &str) -> Result<Publish, String> {
     };
     let port = |text: &str| match text.parse::<u16>() {
         Ok(port @ 1..) => Ok(port),
-        _ => Err(format!("{text} is no port: that is a number from 1 to 65535")),
+        _ => Err(format!("{text} is not a port, a number from 1 to 65535")),
     };
     let address = |text: &str| match text.parse::<Ipv4Addr>() {
         Ok(address) => Ok(address),
-        Err(_) => Err(format!("{text} is no IPv4 address of this machine, such as 127.0.0.1")),
+        Err(_) => Err(format!("{text} is not an IPv4 address, such as 127.0.0.1")),
     };
     let parts: Vec<_> = ports.split(':').collect();
     let local = Ipv4Addr::LOCALHOST;
@@ -41,7 +41,7 @@ pub(super) fn parse(text: &str) -> Result<Publish, String> {
         [from, guest] => (local, Some(port(from)?), port(guest)?),
         [at, "", guest] => (address(at)?, None, port(guest)?),
         [at, from, guest] => (address(at)?, Some(port(from)?), port(guest)?),
-        _ => return Err("that is [ADDRESS:][PORT:]GUEST-PORT[/udp], such as 8080:80".into()),
+        _ => return Err("expected [ADDRESS:][PORT:]GUEST-PORT[/udp], such as 8080:80".into()),
     };
     Ok(Publish { protocol, address, port: from, guest })
 }
@@ -59,7 +59,10 @@ pub(super) fn forwards(
 ) -> Result<Vec<Forward>> {
     let Image { manifest, name, .. } = image;
     if manifest.vifs() == 0 {
-        ensure!(asked.is_empty(), "{name} has no network interface: --publish leads nowhere");
+        ensure!(
+            asked.is_empty(),
+            "{name} has no network interface: --publish has nothing to forward to"
+        );
         return Ok(Vec::new());
     }
     let ip = own_address(items).map_or_else(|| ip.parse(), Ok).context("a bad address")?;
@@ -146,11 +149,11 @@ mod tests {
         assert_eq!(parse("0.0.0.0:81:80/tcp"), publish([0; 4], Some(81), 80, Protocol::Tcp));
         assert_eq!(parse("0.0.0.0::80"), publish([0; 4], None, 80, Protocol::Tcp));
         for (text, expected) in [
-            ("http", "http is no port"),
-            ("0:80", "0 is no port"),
-            ("70000:80", "70000 is no port"),
+            ("http", "http is not a port"),
+            ("0:80", "0 is not a port"),
+            ("70000:80", "70000 is not a port"),
             ("80/sctp", "sctp is neither"),
-            ("localhost:80:80", "localhost is no IPv4 address"),
+            ("localhost:80:80", "localhost is not an IPv4 address"),
             ("1:2:3:4", "such as 8080:80"),
         ] {
             assert!(parse(text).unwrap_err().contains(expected), "{text}");

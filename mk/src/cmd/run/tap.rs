@@ -7,7 +7,7 @@ use std::path::Path;
 pub(super) fn check(tap: &str) -> Result<(), String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if tap.is_empty() || tap.len() > 15 || !tap.chars().all(plain) {
-        return Err(format!("{tap:?} is no name of an interface"));
+        return Err(format!("{tap:?} is not the name of an interface"));
     }
     check_in(Path::new("/sys/class/net"), tap, rustix::process::geteuid().as_raw())?;
     let device = File::options().read(true).write(true).open("/dev/net/tun");
@@ -36,7 +36,7 @@ fn check_in(interfaces: &Path, tap: &str, user: u32) -> Result<(), String> {
     // IFF_TAP of linux/if_tun.h.
     if number("tun_flags").is_none_or(|flags| flags & 2 == 0) {
         return Err(format!(
-            "the interface {tap} is no tap; choose another name, or type:\n  {again}"
+            "the interface {tap} is not a tap; choose another name, or type:\n  {again}"
         ));
     }
     // Without an owner it is everybody's.
@@ -68,7 +68,7 @@ mod tests {
         );
         let tap = folder.path().join("tap0");
         fs::create_dir(&tap).unwrap();
-        assert!(check(1000).unwrap_err().contains("is no tap"));
+        assert!(check(1000).unwrap_err().contains("is not a tap"));
         fs::write(tap.join("tun_flags"), "0x1002\n").unwrap();
         fs::write(tap.join("owner"), "-1\n").unwrap();
         assert_eq!(check(1000), Ok(()));

@@ -54,7 +54,7 @@ pub(super) fn watch_all(running: Vec<Running>, timeout: Option<Duration>, ui: &U
 }
 
 fn bug() -> Result<u8> {
-    Err(anyhow::anyhow!("watching the domain failed: that is a bug"))
+    Err(anyhow::anyhow!("the thread that watches the domain panicked: this is a bug of `cargo mk`"))
 }
 
 /// Shows the domain's console until its end or the time limit.
@@ -105,7 +105,7 @@ fn watch(running: Running, prefix: &str, timeout: Option<Duration>, ui: &Ui) -> 
             }
         }
         let more = if ui.is_verbose() { "" } else { "; --verbose shows where it was" };
-        let what = format!("timed out: it still ran after {after:.1} s and was destroyed{more}");
+        let what = format!("timed out: still running after {after:.1} s, and destroyed{more}");
         ui.note(&headline(&name, &what, TIMEOUT));
         drop(domain);
         finish(captures, ui);

@@ -76,7 +76,7 @@ pub(super) fn run(
         destroy.status().context("cannot run xl destroy")?;
         ui.note(&headline(
             &image.name,
-            "timed out: it still ran at the time limit and was destroyed",
+            "timed out: still running at the time limit, and destroyed",
             TIMEOUT,
         ));
         return Ok(TIMEOUT);

@@ -127,7 +127,9 @@ impl<'a> Stage<'a> {
         let shown = shown.lines().next().unwrap_or_default();
         match output.status {
             0 => Ok(()),
-            OVER => bail!("{what} ({shown}) took longer than {limit:?}; it said:\n{}", said.trim()),
+            OVER => {
+                bail!("{what} ({shown}) took longer than {limit:?}; its output:\n{}", said.trim())
+            }
             status => bail!("{what} ({shown}) failed with status {status}:\n{}", said.trim()),
         }
     }
@@ -198,7 +200,7 @@ fn wait_for(domain: &mut Domain, when: Option<&str>, limit: Duration, whom: &str
     };
     ensure!(
         is_ready,
-        "{} never said {said}, for which {whom} waited; it said:\n{}",
+        "{} never printed {said}, for which {whom} waited; its console:\n{}",
         domain.name(),
         text(domain.console()).trim_end()
     );
