@@ -157,7 +157,8 @@ impl Symbols {
 
     /// `file` without what says nothing.
     fn short<'a>(&self, file: &'a str) -> &'a str {
-        let prefixes = [&*self.root, "rust/library/", "xenith/", "crates/"];
+        let file = file.strip_prefix(&*self.root).unwrap_or(file);
+        let prefixes = ["rust/library/", "xenith/", "crates/"];
         // Compilers join these to the folder that they were called in.
         let file = ["/rust/library/", "/crates/"]
             .into_iter()
@@ -293,6 +294,7 @@ pub(crate) mod tests {
         for (long, short) in [
             ("xenith/kernel/src/task.rs", "kernel/src/task.rs"),
             ("/src/app/src/lib.rs", "src/lib.rs"),
+            ("/src/app/xenith/kernel/src/task.rs", "kernel/src/task.rs"),
             ("rust/library/core/src/ptr/mod.rs", "core/src/ptr/mod.rs"),
             ("/src/app/crates/talc-4.4.3/src/lib.rs", "talc-4.4.3/src/lib.rs"),
             ("src/main.rs", "src/main.rs"),

@@ -29,7 +29,7 @@ pub(crate) use watch::telling;
 #[command(
     after_help = "Examples:\n  cargo mk run hello\n  cargo mk run hello \"greeting=Hello World\"\n  \
 cargo mk run hello --on linux\n  cargo mk run httpd --publish 8080:80 --pcap httpd.pcap\n  \
-cargo mk run echo-server + fetch url=http://10.0.0.2/\n\nA lone + separates apps that run beside \
+cargo mk run httpd + fetch url=http://10.0.0.2/\n\nA lone + separates apps that run beside \
 each other: the first one has the address\n10.0.0.2, the second one 10.0.0.3. What is for one app \
 stands beside it, on its side\nof the +: --memory, --publish, --pcap and --disk.\n\nThe exit status is 0 \
 when the app ended well, its own when it failed, 101 when it\ncrashed, and 124 at the time limit; \
