@@ -4,9 +4,11 @@ use super::*;
 use crate::fake::store::{Misdeed, PORT};
 use crate::fake::tests::{run, try_run};
 use crate::fake::{Fake, store};
+use crate::public::io::xs_wire::{ABS_PATH_MAX, PAYLOAD_MAX};
 use crate::xenbus::read_number;
+use crate::{DomId, Errno};
 use core::pin::pin;
-use core::task::Waker;
+use core::task::{Context, Waker};
 
 /// A daemon that works, after `prepare`.
 fn after(prepare: impl Fn(&store::Store<'_>)) -> Fake {

@@ -1,10 +1,12 @@
-//! Messages of xenstored, as bytes: pure functions of what came.
+//! The format of xenstored's messages: pure functions of bytes.
 
-use super::{Error, HEADER, PAYLOAD_MAX};
+use super::error::Error;
 use crate::Errno;
+use crate::public::io::xs_wire::{HEADER, PAYLOAD_MAX};
 use alloc::vec::Vec;
 
-/// The number that `text` is: decimal digits and nothing else.
+/// Parses a decimal number: 1 to 20 digits and nothing else, not even a sign (rule X8). Returns
+/// `None` for other text, or beyond 64 bits.
 #[must_use]
 pub fn number(text: &[u8]) -> Option<u64> {
     if text.is_empty() || text.len() > 20 {
@@ -29,9 +31,9 @@ impl Header {
     pub(crate) fn to_bytes(self) -> [u8; HEADER] {
         let mut bytes = [0; HEADER];
         let words = [self.kind, self.id, self.transaction, self.length];
-        let (places, _) = bytes.as_chunks_mut::<4>();
-        for (place, word) in places.iter_mut().zip(words) {
-            *place = word.to_le_bytes();
+        let (fields, _) = bytes.as_chunks_mut::<4>();
+        for (field, word) in fields.iter_mut().zip(words) {
+            *field = word.to_le_bytes();
         }
         bytes
     }
@@ -45,7 +47,7 @@ impl Header {
     }
 }
 
-/// Puts messages together from pieces that may end anywhere (rule X4).
+/// Assembles messages from the stream of the ring, whose reads may end anywhere (rule X4).
 #[derive(Debug)]
 pub(crate) struct Assembler {
     header: heapless::Vec<u8, HEADER>,
@@ -57,10 +59,11 @@ impl Assembler {
         Self { header: heapless::Vec::new(), payload: Vec::new() }
     }
 
-    /// Takes the next bytes, and gives each message that they complete to `message`.
+    /// Takes the next bytes of the stream, and calls `message` for each message that they
+    /// complete.
     ///
     /// # Errors
-    /// [`Error::Broken`] for a payload that may not be as long (rule X1).
+    /// [`Error::Broken`] for a payload of more than 4096 bytes (rule X1).
     pub(crate) fn feed(
         &mut self,
         mut bytes: &[u8],
@@ -69,7 +72,7 @@ impl Assembler {
         loop {
             let missing = HEADER - self.header.len();
             let (head, rest) = bytes.split_at(missing.min(bytes.len()));
-            // It is as much as there is room for.
+            // It fits: it is not longer than what is missing.
             let _ = self.header.extend_from_slice(head);
             let Some(header) = Header::from_bytes(&self.header) else { return Ok(()) };
             let length = header.length as usize;
@@ -89,22 +92,22 @@ impl Assembler {
     }
 }
 
-/// The path and the token of a watch's event: two strings, each with its zero byte.
+/// Returns path and token of a watch event: two strings, each with a final zero byte.
 pub(crate) fn watch_event(payload: &[u8]) -> Option<(&[u8], u32)> {
     let payload = payload.strip_suffix(b"\0")?;
-    let mut parts = payload.split(|&byte| byte == 0);
-    let (path, token) = (parts.next()?, parts.next()?);
+    let mut strings = payload.split(|&byte| byte == 0);
+    let (path, token) = (strings.next()?, strings.next()?);
     let token = u32::try_from(number(token)?).ok()?;
-    parts.next().is_none().then_some((path, token))
+    strings.next().is_none().then_some((path, token))
 }
 
-/// The number of a transaction that was begun; 0 is none.
+/// Returns the id of a transaction from the reply that started it. 0 is not an id.
 pub(crate) fn transaction(payload: &[u8]) -> Option<u32> {
     let number = number(payload.strip_suffix(b"\0").unwrap_or(payload))?;
     u32::try_from(number).ok().filter(|&id| id != 0)
 }
 
-/// Whether `path` is `root` or below it.
+/// Returns whether `path` is `root` or below it.
 pub(crate) fn is_below(path: &[u8], root: &[u8]) -> bool {
     match path.strip_prefix(root) {
         // Special paths, such as @releaseDomain, stand for themselves.
@@ -113,7 +116,7 @@ pub(crate) fn is_below(path: &[u8], root: &[u8]) -> bool {
     }
 }
 
-/// The error that a payload names.
+/// Returns the errno that the payload of `XS_ERROR` names; `EINVAL` for unknown names.
 pub(crate) fn errno(payload: &[u8]) -> Errno {
     match payload.strip_suffix(b"\0").unwrap_or(payload) {
         b"EPERM" => Errno::EPERM,
@@ -130,11 +133,11 @@ pub(crate) fn errno(payload: &[u8]) -> Errno {
     }
 }
 
-/// A number in decimal.
+/// Formats a number in decimal.
 pub(crate) fn decimal(mut number: u32) -> heapless::Vec<u8, 10> {
     let mut digits = heapless::Vec::new();
     loop {
-        // Ten digits fit any number.
+        // Ten digits are enough for 32 bits.
         let _ = digits.push(b'0' + (number % 10) as u8);
         number /= 10;
         if number == 0 {
