@@ -1,4 +1,4 @@
-//! This domain: what it shares with Xen, once and for all.
+//! The state that this domain shares with Xen.
 
 use crate::evtchn::Events;
 use crate::gnttab::Table;
@@ -6,24 +6,24 @@ use crate::memory::{Frames, SharedPage};
 use crate::xenstore::Client;
 use spin::Mutex;
 
-/// What a running domain holds of its hypervisor.
+/// Holds what a running domain shares with Xen. There is one, which [`domain()`](crate::domain())
+/// returns.
 #[derive(Debug)]
 pub struct Domain {
-    /// `struct shared_info`: events and the clock.
+    /// The page with `struct shared_info`: events and the clocks.
     pub shared_info: SharedPage,
-    /// Which machine frame is behind which page.
+    /// The machine frames of this domain.
     pub frames: Frames,
-    /// The ports that are open.
+    /// The open ports.
     pub(crate) events: &'static Events,
-    /// The pages that others may use.
+    /// The grant table.
     pub(crate) grants: Mutex<Table>,
-    /// Xenstore.
+    /// The client of xenstored.
     pub(crate) store: Mutex<Client>,
 }
 
 impl Domain {
-    /// A domain with these ports, of which there are none yet. They are too large to be
-    /// moved.
+    /// Makes a domain. `events` is a reference because it is too large to be moved onto the stack.
     #[must_use]
     pub(crate) const fn new(
         shared_info: SharedPage,

@@ -1,8 +1,9 @@
-//! Errors of hypercalls.
+//! The errors of hypercalls.
 
 use core::fmt;
 
-/// A hypercall's error: the positive number of `public/errno.h`.
+/// Says why a hypercall failed: a positive number of `public/errno.h`. Those that callers expect
+/// have names here.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Errno(pub u16);
 
@@ -23,7 +24,7 @@ impl Errno {
     pub const EFAULT: Self = Self(14);
     /// Device or resource busy.
     pub const EBUSY: Self = Self(16);
-    /// It exists already.
+    /// Already exists.
     pub const EEXIST: Self = Self(17);
     /// Invalid argument.
     pub const EINVAL: Self = Self(22);
@@ -32,11 +33,10 @@ impl Errno {
     /// Function not implemented.
     pub const ENOSYS: Self = Self(38);
 
-    /// Splits a hypercall's raw return value: not negative is a result, a
-    /// negative one is an error (`public/xen.h`: "negative errno on failure").
+    /// Converts a hypercall's raw return value: a negative one is an error, any other the result.
     ///
     /// # Errors
-    /// The error that the value stands for.
+    /// The negated value; `EINVAL` for values below -65535, which no version of Xen returns.
     pub const fn check(raw: i64) -> Result<u64, Self> {
         if raw >= 0 {
             Ok(raw.unsigned_abs())

@@ -1,15 +1,17 @@
-//! The grant table (`public/grant_table.h`, version 1): which pages of ours
-//! another domain may use.
+//! Grants pages to other domains, by the grant table (`public/grant_table.h`, version 1).
 //!
-//! Two types own granted pages. [`Shown`] holds read-only grants: the peer cannot write, so
-//! the bytes are an ordinary slice here. [`Shared`] holds read-write grants: the peer may
-//! write at any time, so bytes are only copied in and out. Granting a page costs two stores
-//! and no hypercall; drivers grant their pages once per connection and reuse them.
+//! A grant lets one domain, the peer, map a page or have Xen copy from and to it. The peer names
+//! it by its grant reference ([`GrantRef`]), which it reads from xenstore or from a request.
 //!
-//! Dropping the value revokes the grants. A page that the peer still has mapped goes into
-//! quarantine together with its reference: revoking is retried later, and the page is not used
-//! for anything else meanwhile (rule G4). While the quarantine is full, no further page
-//! is granted (rule G5).
+//! Two types own granted pages. The peer of a [`ReadOnlyGrant`] cannot write (`GTF_readonly`),
+//! so the bytes are an ordinary slice here. The peer of a [`ReadWriteGrant`] may write at any
+//! time, so bytes are only copied in and out. Granting a page costs two stores and no hypercall;
+//! drivers grant their pages once per connection and reuse them.
+//!
+//! Dropping either revokes the grants. A page that the peer still has mapped (`GTF_reading`,
+//! `GTF_writing`) goes into quarantine with its reference: revoking is retried at each later
+//! grant, and the page is not used for anything else until then (rule G4). While the quarantine
+//! is full, no further page is granted (rule G5).
 
 use crate::hypercall::{grant_table_op_query_size, grant_table_op_setup_table, virt_to_mfn};
 pub use crate::ids::GrantRef;
@@ -22,8 +24,7 @@ use crate::{DomId, Errno};
 use alloc::vec::Vec;
 use core::fmt;
 
-/// Pages that may be in quarantine: 8 MiB, as much as two network interfaces
-/// with full rings.
+/// Most pages in quarantine: 8 MiB, as much as two network interfaces with full rings use.
 const QUARANTINE: usize = 2048;
 
 /// Says why a page cannot be granted.
@@ -34,7 +35,7 @@ pub enum Error {
     Memory,
     /// The grant table is full and has the most frames that Xen allows.
     Full,
-    /// The quarantine is full: other domains still use too many pages that were revoked.
+    /// The quarantine is full: other domains still have too many revoked pages mapped.
     Quarantine,
     /// Xen refused to set up the table.
     Refused(Errno),
@@ -45,7 +46,7 @@ impl fmt::Display for Error {
         match self {
             Self::Memory => f.write_str("out of memory for pages to grant"),
             Self::Full => f.write_str(
-                "the grant table is full: Xen allows no more frames (see gnttab_max_frames)",
+                "the grant table is full: give the domain more frames (max_grant_frames)",
             ),
             Self::Quarantine => f.write_str(
                 "too many granted pages are still in use by other domains; \
@@ -58,24 +59,24 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
-/// Counts grants, as of now.
+/// Counts grant table entries and pages, as of now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
     /// Entries in use.
     pub used: usize,
-    /// Entries that are free without making the table longer.
+    /// Free entries. The table grows by a frame of 512 when there are none.
     pub free: usize,
     /// Pages that were revoked while the peer still had them mapped.
     pub quarantine: usize,
 }
 
-/// The table of this domain.
+/// The grant table of this domain.
 #[derive(Debug)]
 pub(crate) struct Table {
     frames: Vec<SharedPage>,
     free: Vec<GrantRef>,
-    quarantine: Vec<Lent>,
+    quarantine: Vec<Grant>,
     used: usize,
 }
 
@@ -84,7 +85,7 @@ impl Table {
         Self { frames: Vec::new(), free: Vec::new(), quarantine: Vec::new(), used: 0 }
     }
 
-    /// Makes the table one frame longer.
+    /// Extends the table by one frame.
     fn grow(&mut self) -> Result<(), Error> {
         let (_, most) = grant_table_op_query_size().map_err(Error::Refused)?;
         let count = self.frames.len() + 1;
@@ -100,18 +101,19 @@ impl Table {
         let mfn = list.last().copied().unwrap_or(0);
         self.frames.push(crate::memory::map_frame(mfn).ok_or(Error::Memory)?);
         let first = ((count - 1) * ENTRIES) as u32;
-        // The lowest is taken first.
+        // Popped from the end: the lowest first.
         let new = (first..first + ENTRIES as u32).rev();
         self.free.extend(new.filter(|&entry| entry >= RESERVED_ENTRIES).map(GrantRef));
         Ok(())
     }
 
-    /// The frame that holds entry `reference`, and where in it.
+    /// Returns the frame of the table that holds entry `reference`, and the offset in it.
     fn entry(&self, reference: GrantRef) -> Option<(&SharedPage, usize)> {
         let (frame, entry) = (reference.0 as usize / ENTRIES, reference.0 as usize % ENTRIES);
         Some((self.frames.get(frame)?, entry * ENTRY_SIZE))
     }
 
+    /// Grants the page at address `page` to `peer`.
     fn permit(&mut self, peer: DomId, flags: u16, page: usize) -> Result<GrantRef, Error> {
         if self.free.is_empty() {
             self.grow()?;
@@ -127,7 +129,7 @@ impl Table {
         Ok(reference)
     }
 
-    /// Ends the peer's access; whether it did not use the page any more.
+    /// Revokes a grant. Returns false, and changes nothing, while the peer has the page mapped.
     fn revoke(&mut self, reference: GrantRef) -> bool {
         let Some((table, at)) = self.entry(reference) else { return false };
         loop {
@@ -135,7 +137,7 @@ impl Table {
             if flags & (GTF_READING | GTF_WRITING) != 0 {
                 return false;
             }
-            // Xen may set one of the two between the look and the exchange.
+            // Xen may have set one of the two since they were loaded.
             if table.compare_exchange_u16(at, flags, 0).is_ok() {
                 break;
             }
@@ -145,28 +147,28 @@ impl Table {
         true
     }
 
-    /// Tries to get pages back; those that came leave the quarantine.
-    fn try_quarantine(&mut self) -> Vec<Pages> {
-        let mut back = Vec::new();
-        // Backwards, as those that stay go to the end.
+    /// Retries to revoke what is in quarantine, and returns the pages that became free.
+    fn release_quarantine(&mut self) -> Vec<Pages> {
+        let mut free = Vec::new();
+        // Backwards, because those that remain are pushed to the end.
         for at in (0..self.quarantine.len()).rev() {
-            let mut lent = self.quarantine.swap_remove(at);
-            lent.references.retain(|&reference| !self.revoke(reference));
-            if lent.references.is_empty() {
-                back.extend(lent.pages.take());
+            let mut grant = self.quarantine.swap_remove(at);
+            grant.references.retain(|&reference| !self.revoke(reference));
+            if grant.references.is_empty() {
+                free.extend(grant.pages.take());
             } else {
-                self.quarantine.push(lent);
+                self.quarantine.push(grant);
             }
         }
-        back
+        free
     }
 }
 
-/// Returns how many grants there are now.
+/// Returns the counters of this domain's grant table, as of now.
 #[must_use]
 pub fn stats() -> Stats {
     let table = crate::domain().grants.lock();
-    let quarantine = table.quarantine.iter().filter_map(|lent| lent.pages.as_ref());
+    let quarantine = table.quarantine.iter().filter_map(|grant| grant.pages.as_ref());
     Stats {
         used: table.used,
         free: table.free.len(),
@@ -174,32 +176,33 @@ pub fn stats() -> Stats {
     }
 }
 
-/// Pages and the references by which a peer uses them.
+/// Granted pages with their references.
 #[derive(Debug)]
-struct Lent {
+struct Grant {
     pages: Option<Pages>,
     references: Vec<GrantRef>,
 }
 
-impl Lent {
+impl Grant {
     fn new(peer: DomId, flags: u16, count: usize) -> Result<Self, Error> {
         let mut table = crate::domain().grants.lock();
-        let back = table.try_quarantine();
-        let quarantine: usize = table.quarantine.iter().map(|lent| lent.references.len()).sum();
+        let free = table.release_quarantine();
+        let quarantine: usize = table.quarantine.iter().map(|grant| grant.references.len()).sum();
         drop(table);
-        drop(back);
+        // Zeroed and freed without the lock.
+        drop(free);
         if quarantine > QUARANTINE {
             return Err(Error::Quarantine);
         }
         let pages = Pages::new(count).ok_or(Error::Memory)?;
         let mut references = Vec::new();
         references.try_reserve_exact(pages.count()).map_err(|_| Error::Memory)?;
-        let mut lent = Self { pages: None, references };
+        let mut grant = Self { pages: None, references };
         let mut table = crate::domain().grants.lock();
         let mut failed = None;
         for page in pages.addresses() {
             match table.permit(peer, flags, page.as_ptr() as usize) {
-                Ok(reference) => lent.references.push(reference),
+                Ok(reference) => grant.references.push(reference),
                 Err(error) => {
                     failed = Some(error);
                     break;
@@ -207,13 +210,13 @@ impl Lent {
             }
         }
         drop(table);
-        // Only now, so that what was lent before a failure goes back with it.
-        lent.pages = Some(pages);
-        failed.map_or(Ok(lent), Err)
+        // Also after a failure, so that dropping `grant` revokes what was granted before it.
+        grant.pages = Some(pages);
+        failed.map_or(Ok(grant), Err)
     }
 }
 
-impl Drop for Lent {
+impl Drop for Grant {
     fn drop(&mut self) {
         if self.pages.is_none() {
             return;
@@ -221,17 +224,17 @@ impl Drop for Lent {
         let mut table = crate::domain().grants.lock();
         self.references.retain(|&reference| !table.revoke(reference));
         if !self.references.is_empty() {
-            let lent = Self {
+            let grant = Self {
                 pages: self.pages.take(),
                 references: core::mem::take(&mut self.references),
             };
-            table.quarantine.push(lent);
+            table.quarantine.push(grant);
         }
     }
 }
 
-/// The parts in single pages of `length` bytes from byte `at` on: the page, where in
-/// it, and how many bytes.
+/// Splits `length` bytes from byte `at` on at page boundaries: index of the page, offset in it,
+/// and length of each piece.
 fn pieces(mut at: usize, length: usize) -> impl Iterator<Item = (usize, usize, usize)> {
     let end = at + length;
     core::iter::from_fn(move || {
@@ -242,29 +245,29 @@ fn pieces(mut at: usize, length: usize) -> impl Iterator<Item = (usize, usize, u
     })
 }
 
-/// Owns pages granted to a peer for reading and writing. Bytes are only copied in and out, as
-/// the peer may write at any time.
+/// Owns pages that are granted to a peer for reading and writing. Bytes are only copied in and
+/// out, as the peer may write at any time.
 #[derive(Debug)]
-pub struct Shared {
-    lent: Lent,
+pub struct ReadWriteGrant {
+    grant: Grant,
     pages: Vec<SharedPage>,
 }
 
-impl Shared {
-    /// Grants `count` zeroed pages to domain `peer`.
+impl ReadWriteGrant {
+    /// Grants `count` zeroed pages, at least one, to domain `peer`.
     ///
     /// # Errors
     /// See [`Error`].
     pub fn new(peer: DomId, count: usize) -> Result<Self, Error> {
         let mut pages = Vec::new();
         pages.try_reserve_exact(count).map_err(|_| Error::Memory)?;
-        let lent = Lent::new(peer, 0, count)?;
-        for page in lent.pages.iter().flat_map(Pages::addresses) {
-            // SAFETY: the page is mapped as long as `lent` lives, which nothing
-            // but this type has, so no reference points into it.
+        let grant = Grant::new(peer, 0, count)?;
+        for page in grant.pages.iter().flat_map(Pages::addresses) {
+            // SAFETY: the page is mapped as long as `grant` lives, which only this value
+            // holds, so no reference points into it.
             pages.push(unsafe { SharedPage::new(page) });
         }
-        Ok(Self { lent, pages })
+        Ok(Self { grant, pages })
     }
 
     /// Returns the first page.
@@ -279,7 +282,10 @@ impl Shared {
         &self.pages
     }
 
-    /// Copies `from` into the pages, from byte `at` of all of them on.
+    /// Copies `from` into the pages, from byte `at` on, counted over all pages.
+    ///
+    /// # Panics
+    /// If that goes beyond the last page.
     pub fn copy_in(&self, at: usize, mut from: &[u8]) {
         for (page, start, count) in pieces(at, from.len()) {
             let (piece, rest) = from.split_at(count);
@@ -288,7 +294,10 @@ impl Shared {
         }
     }
 
-    /// Copies bytes of the pages into `to`, from byte `at` of all of them on.
+    /// Copies `to.len()` bytes from byte `at` on, counted over all pages, to `to`.
+    ///
+    /// # Panics
+    /// If that goes beyond the last page.
     pub fn copy_out(&self, at: usize, mut to: &mut [u8]) {
         for (page, start, count) in pieces(at, to.len()) {
             let (piece, rest) = to.split_at_mut(count);
@@ -300,47 +309,48 @@ impl Shared {
     /// Returns the grant references of the pages, in order.
     #[must_use]
     pub fn references(&self) -> &[GrantRef] {
-        &self.lent.references
+        &self.grant.references
     }
 
     /// Returns the first page's grant reference.
     #[must_use]
     pub fn reference(&self) -> GrantRef {
-        self.lent.references[0]
+        self.grant.references[0]
     }
 }
 
-/// Owns pages granted to a peer read-only (rule G3). They are contiguous in virtual memory.
+/// Owns pages that are granted to a peer for reading only (rule G3). They are contiguous in
+/// virtual memory.
 #[derive(Debug)]
-pub struct Shown {
-    lent: Lent,
+pub struct ReadOnlyGrant {
+    grant: Grant,
 }
 
-impl Shown {
-    /// Grants `count` zeroed pages to domain `peer`, read-only.
+impl ReadOnlyGrant {
+    /// Grants `count` zeroed pages, at least one, to domain `peer`, read-only.
     ///
     /// # Errors
     /// See [`Error`].
     pub fn new(peer: DomId, count: usize) -> Result<Self, Error> {
-        Lent::new(peer, GTF_READONLY, count).map(|lent| Self { lent })
+        Grant::new(peer, GTF_READONLY, count).map(|grant| Self { grant })
     }
 
     /// Returns the bytes of the pages.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        self.lent.pages.as_ref().map_or(&[], Pages::bytes)
+        self.grant.pages.as_ref().map_or(&[], Pages::bytes)
     }
 
-    /// Returns the bytes of the pages for writing. The peer sees changes at once; do not ask it
-    /// to read before they are complete.
+    /// Returns the bytes of the pages for writing. The peer sees changes at once, so send a
+    /// request for them only when they are complete.
     #[must_use]
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        self.lent.pages.as_mut().map_or(&mut [], Pages::bytes_mut)
+        self.grant.pages.as_mut().map_or(&mut [], Pages::bytes_mut)
     }
 
     /// Returns the grant references of the pages, in order.
     #[must_use]
     pub fn references(&self) -> &[GrantRef] {
-        &self.lent.references
+        &self.grant.references
     }
 }

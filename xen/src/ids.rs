@@ -1,8 +1,8 @@
-//! The numbers by which Xen knows domains, granted pages and ports.
+//! The numbers of domains, grants and ports.
 
 use core::fmt;
 
-/// Identifies a domain (`domid_t`, `public/xen.h`).
+/// Identifies a domain on its host (`domid_t`, `public/xen.h`).
 #[derive(Clone, Copy, Debug, Default, Hash, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(transparent)]
 pub struct DomId(pub u16);
@@ -14,8 +14,8 @@ impl DomId {
     /// Stands for the calling domain in hypercalls (`DOMID_SELF`).
     pub const SELF: Self = Self(0x7FF0);
 
-    /// Returns the id that `number` stands for, if a domain can have it: ids from `0x7FF0`
-    /// (`DOMID_FIRST_RESERVED`) on have special meanings.
+    /// Returns `number` as the id of a domain, or `None` from `0x7FF0` (`DOMID_FIRST_RESERVED`)
+    /// on: those have special meanings.
     #[must_use]
     pub const fn of_domain(number: u64) -> Option<Self> {
         if number < Self::SELF.0 as u64 { Some(Self(number as u16)) } else { None }
@@ -28,8 +28,8 @@ impl fmt::Display for DomId {
     }
 }
 
-/// A grant reference (`grant_ref_t`): the index of an entry of this domain's grant table, by
-/// which the peer names a page.
+/// Identifies a granted page to the peer: the index of an entry in this domain's grant table
+/// (`grant_ref_t`, `public/grant_table.h`).
 #[derive(Clone, Copy, Debug, Default, Hash, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(transparent)]
 pub struct GrantRef(pub u32);
@@ -40,18 +40,19 @@ impl fmt::Display for GrantRef {
     }
 }
 
-/// The number of a port, by which hypercalls and xenstore know it (`evtchn_port_t`).
+/// Identifies a port, the local end of an event channel, in hypercalls and in xenstore
+/// (`evtchn_port_t`, `public/event_channel.h`).
 #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(transparent)]
 pub struct PortNumber(pub u32);
 
 impl PortNumber {
-    /// The index of its word among the pending and mask bits.
+    /// Returns the index of its word among the pending or mask bits.
     pub(crate) const fn word(self) -> u32 {
         self.0 / 64
     }
 
-    /// Its bit in that word.
+    /// Returns its bit in that word.
     pub(crate) const fn bit(self) -> u64 {
         1 << (self.0 % 64)
     }

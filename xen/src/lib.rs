@@ -1,30 +1,36 @@
-//! What a paravirtualised guest says to Xen, and nothing else.
+//! Speaks to Xen as a paravirtualised (PV) guest: hypercalls, event channels, grants, rings,
+//! xenstore and the clocks.
 //!
-//! Everything here is a thin, typed layer over the public ABI: no device, no
-//! scheduling, no policy. The one hypercall instruction stands in
-//! [`hypercall`]; on any other operating system than `xen` that module speaks
-//! to `fake`, a hypervisor inside the test process, so that all code above
-//! runs unchanged in `cargo test`.
+//! Everything here is a thin, typed layer over Xen's public ABI (the headers in
+//! `xen/include/public` of its sources, `/usr/include/xen` where they are installed): no device,
+//! no scheduling, no policy. The one hypercall instruction stands in [`hypercall`]. On a host
+//! that module calls `fake`, a hypervisor inside the test process, so that all code above runs
+//! unchanged in `cargo test`.
 //!
-//! * [`public`]: layouts and constants, one file per public Xen header
-//! * [`hypercall`]: the seam; one function per hypercall
-//! * [`start`]: what the domain builder tells a guest at its start
-//! * [`memory`]: frame numbers, machine-to-physical lookup, [`memory::SharedPage`]
-//! * [`ring`]: the arithmetic of shared rings
+//! * [`public`]: layouts and constants, one module per public header
+//! * [`hypercall`]: one function per hypercall
+//! * [`start`]: `start_info`, which the domain builder passes to the guest
+//! * [`memory`]: frame numbers, pages of the guest and pages that a peer may write
+//! * [`ring`]: the two kinds of shared rings
 //! * [`evtchn`]: event channels
-//! * [`gnttab`]: pages lent to other domains
-//! * [`xenstore`]: the tree of settings that all domains share
-//! * [`xenbus`]: how a front end and its back end come together
-//! * [`domain()`]: what this domain shares with Xen
-//! * [`time`]: the paravirtual clock
-//! * [`watchdog`]: a timer that finds a guest that hangs
+//! * [`gnttab`]: the grant table, by which pages are shared with other domains
+//! * [`xenstore`]: the client of xenstored
+//! * [`xenbus`]: the handshake of a front end with its back end
+//! * [`domain()`]: the state that this domain shares with Xen
+//! * [`time`]: the clocks
+//! * [`watchdog`]: detection of a guest that hangs
 //!
-//! On a host, [`hypercall`] calls `fake`, and the fake is built from everything else
-//! in here. That circle is what a seam with a stand-in behind it is; it is the only one.
+//! A *domain* is a virtual machine; domain 0 runs the toolstack (`xl`). A *front end* is the
+//! driver of a virtual device in the guest, a *back end* its counterpart in another domain: the
+//! *peer*. Xen numbers memory twice: a *machine frame number* (mfn) is the hardware's, a
+//! *pseudo-physical frame number* (pfn) counts this domain's own frames from 0.
 //!
-//! Two rules hold everywhere: no reference ever points into memory that a peer
-//! domain may write, and nothing that a peer writes can cause a panic or an
-//! endless loop.
+//! On a host, [`hypercall`] calls `fake`, which is built from everything else in here. That is the
+//! only import circle, and it comes with replacing what is below a seam.
+//!
+//! Two rules hold everywhere: no reference ever points into memory that a peer may write, and
+//! nothing that a peer writes causes a panic or an endless loop. Rules with a letter and a number,
+//! such as R3, are those of `docs/src/rules.md`.
 
 #![cfg_attr(target_os = "xen", no_std)]
 
@@ -58,13 +64,13 @@ static DOMAIN: spin::Once<Domain> = spin::Once::new();
 #[cfg(target_os = "xen")]
 static EVENTS: evtchn::Events = evtchn::Events::new();
 
-/// Says what this domain shares with Xen: once, at boot.
+/// Sets the state that this domain shares with Xen. Boot calls it once; further calls do nothing.
 #[cfg(target_os = "xen")]
 pub fn attach(shared_info: memory::SharedPage, frames: memory::Frames) {
     DOMAIN.call_once(|| Domain::new(shared_info, frames, &EVENTS));
 }
 
-/// This domain, once it is [attached](attach).
+/// Returns this domain, or `None` before [`attach`].
 #[cfg(target_os = "xen")]
 #[must_use]
 pub fn attached() -> Option<&'static Domain> {
@@ -74,10 +80,10 @@ pub fn attached() -> Option<&'static Domain> {
 #[cfg(not(target_os = "xen"))]
 pub use fake::attached;
 
-/// This domain.
+/// Returns this domain.
 ///
 /// # Panics
-/// Before boot came that far.
+/// Before boot has mapped the shared info page.
 #[must_use]
 pub fn domain() -> &'static Domain {
     attached().expect("the shared info page is not mapped yet")

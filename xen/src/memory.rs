@@ -1,4 +1,6 @@
-//! Frame numbers, the machine-to-physical table, and pages that a peer may write.
+//! Converts frame numbers, and owns pages: the guest's own and those that a peer may write.
+//!
+//! A page has 4096 bytes ([`PAGE_SIZE`]).
 
 use crate::hypercall::{self, copy, page_freed};
 pub use crate::public::{PAGE_SHIFT, PAGE_SIZE};
@@ -9,45 +11,50 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU16, AtomicU64, Ordering, fence};
 use volatile::VolatilePtr;
 
-/// A pseudo-physical frame number: the guest's own, dense numbering from 0.
+/// Numbers a frame in the guest's own, dense numbering from 0: a pseudo-physical frame number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pfn(pub u64);
 
-/// A machine frame number: the hardware's.
+/// Numbers a frame as the hardware does: a machine frame number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mfn(pub u64);
 
-/// What an access to a shared page must not be.
+/// The text of the panic for an access that is not within its page.
 const OUTSIDE: &str = "outside the page";
 
-/// Frames that x86-64's 52 address bits can name; larger numbers are nonsense.
+/// Number of frames that x86-64's 52 bits of physical address can name.
 const MFN_LIMIT: u64 = 1 << (52 - PAGE_SHIFT);
 
-/// The pseudo-physical frame that `mfn` is in this domain, looked up in Xen's table.
+/// Looks up machine frame `mfn` in Xen's machine-to-physical table. Returns `None` for numbers
+/// beyond 52 bits of address.
 ///
-/// Only an mfn that Xen itself or the domain builder named may be asked for:
-/// the table has holes where the machine has no memory. For a frame of another
-/// domain the answer is that domain's number, so callers check it.
+/// Pass only frames that Xen or the domain builder named: the table has holes where the machine
+/// has no memory. For a frame of another domain the result is a pfn of that domain, so check it,
+/// for instance by [`Frames::frame`].
 #[must_use]
 pub fn mfn_to_pfn(mfn: Mfn) -> Option<Pfn> {
     (mfn.0 < MFN_LIMIT).then(|| Pfn(hypercall::mach2phys(mfn.0)))
 }
 
-/// Maps a frame that Xen made for this domain, such as one of its grant table, for good.
-/// `None` without memory for a place in the address space, or when Xen refuses.
+/// Maps a frame that Xen allocated for this domain, such as one of its grant table, permanently.
+/// Returns `None` if there is no memory for an address, or Xen refuses.
 pub(crate) fn map_frame(mfn: u64) -> Option<SharedPage> {
-    // A page of the heap, whose own frame is out of sight from here on.
+    // A page of the heap gives its address; its own frame is not reachable from here on.
     let page = || Pages::new(1).map(|page| ManuallyDrop::new(page).base());
     // SAFETY: nothing but that value, which is never dropped, refers to the page.
-    let place = unsafe { hypercall::map_frame(mfn, page) }?;
-    // SAFETY: mapped a moment ago, for good.
-    Some(unsafe { SharedPage::new(place) })
+    let base = unsafe { hypercall::map_frame(mfn, page) }?;
+    // SAFETY: mapped above, permanently.
+    Some(unsafe { SharedPage::new(base) })
 }
 
-/// A page that Xen or another domain may write at any time.
+/// Accesses a page that Xen or another domain may write at any time.
 ///
-/// Bytes are copied in and out by volatile accesses; nothing ever refers into
-/// the page, so what the peer does to it meanwhile can only change values.
+/// Bytes are copied in and out by volatile accesses, and no reference points into the page: a
+/// peer that writes meanwhile can change values and nothing else. Offsets are in bytes.
+///
+/// # Panics
+/// All accesses panic if they are not within the page or not aligned: offsets are the caller's
+/// own, never a peer's.
 #[derive(Debug)]
 pub struct SharedPage {
     base: NonNull<u8>,
@@ -59,7 +66,7 @@ unsafe impl Send for SharedPage {}
 unsafe impl Sync for SharedPage {}
 
 impl SharedPage {
-    /// Takes charge of the page at `base`.
+    /// Wraps the page at `base`, which is not freed on drop.
     ///
     /// # Safety
     /// `base` is page aligned, mapped and writable for as long as this value
@@ -78,8 +85,7 @@ impl SharedPage {
         unsafe { VolatilePtr::new(word.cast()) }
     }
 
-    /// Loads the `u32` at `offset`, which must be aligned and inside the page.
-    /// Later accesses to memory happen after it (acquire).
+    /// Loads the `u32` at `offset`. Later accesses to memory happen after it (acquire).
     #[must_use]
     pub fn load_u32(&self, offset: usize) -> u32 {
         let value = self.word::<u32>(offset).read();
@@ -87,14 +93,13 @@ impl SharedPage {
         value
     }
 
-    /// Stores a `u32` at `offset`, which must be aligned and inside the page.
-    /// Earlier accesses to memory happen before it (release).
+    /// Stores a `u32` at `offset`. Earlier accesses to memory happen before it (release).
     pub fn store_u32(&self, offset: usize, value: u32) {
         fence(Ordering::Release);
         self.word::<u32>(offset).write(value);
     }
 
-    /// Loads the `u64` at `offset`, which must be aligned and inside the page.
+    /// Loads the `u64` at `offset` (acquire).
     #[must_use]
     pub fn load_u64(&self, offset: usize) -> u64 {
         let value = self.word::<u64>(offset).read();
@@ -102,31 +107,29 @@ impl SharedPage {
         value
     }
 
-    /// Clears the bits of `mask` in the `u64` at `offset` in one atomic step
-    /// and returns those of them that were set.
+    /// Clears the bits of `mask` in the `u64` at `offset` in one atomic operation, and returns
+    /// those that were set.
     pub fn take_bits(&self, offset: usize, mask: u64) -> u64 {
         self.atomic(offset).fetch_and(!mask, Ordering::AcqRel) & mask
     }
 
-    /// Sets the bits of `mask` in the `u64` at `offset` in one atomic step.
+    /// Sets the bits of `mask` in the `u64` at `offset` in one atomic operation.
     pub fn set_bits(&self, offset: usize, mask: u64) {
         self.atomic(offset).fetch_or(mask, Ordering::AcqRel);
     }
 
-    /// The word at `offset` as an atomic. An atomic is made for memory that
-    /// others write meanwhile, so this reference, which does not outlive one
-    /// operation, promises nothing about the word.
+    /// Returns the word at `offset` as an atomic. A reference to an atomic promises nothing about
+    /// its content, so this does not break the rule above.
     fn atomic(&self, offset: usize) -> &AtomicU64 {
         let word = self.word::<u64>(offset).as_raw_ptr();
         // SAFETY: aligned and mapped; everyone else accesses it atomically.
         unsafe { AtomicU64::from_ptr(word.as_ptr()) }
     }
 
-    /// Compares the `u16` at `offset` with `old` and, if they are equal, sets it
-    /// to `new`, in one atomic step; otherwise what it was.
+    /// Replaces the `u16` at `offset` by `new` if it is `old`, in one atomic operation.
     ///
     /// # Errors
-    /// The value that was there instead.
+    /// The value, if it is not `old`. The page is then unchanged.
     pub fn compare_exchange_u16(&self, offset: usize, old: u16, new: u16) -> Result<(), u16> {
         let word = self.word::<u16>(offset).as_raw_ptr();
         // SAFETY: aligned and mapped; everyone else accesses it atomically.
@@ -134,7 +137,7 @@ impl SharedPage {
         word.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire).map(drop)
     }
 
-    /// Loads the `u16` at `offset`, which must be aligned and inside the page.
+    /// Loads the `u16` at `offset` (acquire).
     #[must_use]
     pub fn load_u16(&self, offset: usize) -> u16 {
         let value = self.word::<u16>(offset).read();
@@ -142,7 +145,7 @@ impl SharedPage {
         value
     }
 
-    /// Copies bytes from `offset` on into `to`. The range must be inside the page.
+    /// Copies `to.len()` bytes from `offset` on to `to`.
     pub fn copy_out(&self, offset: usize, to: &mut [u8]) {
         assert!(offset <= PAGE_SIZE && to.len() <= PAGE_SIZE - offset, "{OUTSIDE}");
         // SAFETY: the offset is inside the page or at its end.
@@ -152,7 +155,7 @@ impl SharedPage {
         unsafe { copy(from.as_ptr(), to.as_mut_ptr(), to.len()) };
     }
 
-    /// Copies `from` into the page from `offset` on. The range must be inside the page.
+    /// Copies `from` into the page, from `offset` on.
     pub fn copy_in(&self, offset: usize, from: &[u8]) {
         assert!(offset <= PAGE_SIZE && from.len() <= PAGE_SIZE - offset, "{OUTSIDE}");
         // SAFETY: the offset is inside the page or at its end.
@@ -162,8 +165,8 @@ impl SharedPage {
     }
 }
 
-/// Pages of our own, one after the other in the address space, that can be lent
-/// to other domains. They come from the heap, zeroed (rule G2).
+/// Owns contiguous, page-aligned memory that can be granted to other domains. It comes from the
+/// heap and is zeroed, both when it is allocated and when it is freed (rule G2).
 #[derive(Debug)]
 pub struct Pages {
     base: NonNull<u8>,
@@ -176,7 +179,7 @@ unsafe impl Send for Pages {}
 unsafe impl Sync for Pages {}
 
 impl Pages {
-    /// Takes `count` pages, at least one, from the heap. `None` when it has no room.
+    /// Allocates `count` pages, at least one. Returns `None` if there is no memory.
     #[must_use]
     pub fn new(count: usize) -> Option<Self> {
         let bytes = count.max(1).checked_mul(PAGE_SIZE)?;
@@ -186,19 +189,19 @@ impl Pages {
         Some(Self { base: NonNull::new(base)?, layout })
     }
 
-    /// The address of the first page.
+    /// Returns the address of the first page.
     #[must_use]
     pub const fn base(&self) -> NonNull<u8> {
         self.base
     }
 
-    /// How many there are.
+    /// Returns the number of pages.
     #[must_use]
     pub const fn count(&self) -> usize {
         self.layout.size() / PAGE_SIZE
     }
 
-    /// The address of each.
+    /// Returns the address of each page.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = NonNull<u8>> {
         (0..self.count()).map(|page| {
             // SAFETY: it is inside the allocation.
@@ -206,14 +209,14 @@ impl Pages {
         })
     }
 
-    /// What they hold. Only for pages that no other domain may write.
+    /// Returns the content. Only for pages that no other domain may write.
     pub(crate) const fn bytes(&self) -> &[u8] {
         // SAFETY: they are ours, initialised, and nobody writes them while the
         // reference lives.
         unsafe { core::slice::from_raw_parts(self.base.as_ptr(), self.layout.size()) }
     }
 
-    /// What they hold. Only for pages that no other domain may write.
+    /// Returns the content for writing. Only for pages that no other domain may write.
     pub(crate) const fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: they are ours, initialised, and nobody else accesses them for
         // writing; a reader of another domain sees some mixture of old and new.
@@ -223,9 +226,9 @@ impl Pages {
 
 impl Drop for Pages {
     fn drop(&mut self) {
-        // Scrubbed, for whoever gets the memory next is none of the peer's business.
+        // Zeroed, so that what the peer wrote or was sent does not leak to the next user.
         self.bytes_mut().fill(0);
-        // To the compiler, writing to what is given back is worth nothing.
+        // Keeps the compiler from leaving out writes to memory that is freed.
         core::hint::black_box(self.base);
         for page in self.addresses() {
             page_freed(page.as_ptr() as usize);
@@ -235,8 +238,9 @@ impl Drop for Pages {
     }
 }
 
-/// Where the frames of this domain are: its pfn-to-mfn list, and the address of
-/// pseudo-physical page 0, from which on all pages lie in order.
+/// Converts between addresses and frame numbers of this domain, by its pfn-to-mfn list
+/// (`start_info.mfn_list`). All its memory is contiguous in the address space, in the order of
+/// pseudo-physical frame numbers.
 #[derive(Debug)]
 pub struct Frames {
     list: *const u64,
@@ -250,30 +254,30 @@ unsafe impl Send for Frames {}
 unsafe impl Sync for Frames {}
 
 impl Frames {
-    /// A domain without frames, as on the fake, which numbers pages itself.
+    /// Has no frames: for the fake, which numbers pages itself.
     pub const NONE: Self = Self { list: core::ptr::null(), base: 0, count: 0 };
 
-    /// The frames of `list`, whose first is mapped at `base`.
+    /// Describes the `count` frames of `list`, the first of which is mapped at address `base`.
     ///
     /// # Safety
-    /// `list` has `count` entries and stays; the page of each that is mapped at
-    /// all for our own use is mapped at its place behind `base`.
+    /// `list` has `count` entries and remains mapped. Each frame that is mapped for use as memory
+    /// is mapped at `base + pfn * PAGE_SIZE`.
     #[must_use]
     pub const unsafe fn new(list: *const u64, base: usize, count: usize) -> Self {
         Self { list, base, count }
     }
 
-    /// The address of page `pfn`, if the domain has it.
+    /// Returns the address of frame `pfn`, or `None` if the domain has no such frame.
     #[must_use]
-    pub fn place(&self, pfn: Pfn) -> Option<usize> {
+    pub fn address_of(&self, pfn: Pfn) -> Option<usize> {
         let pfn = usize::try_from(pfn.0).ok().filter(|&pfn| pfn < self.count)?;
         Some(self.base + pfn * PAGE_SIZE)
     }
 
-    /// The machine frame behind the page at `address`.
+    /// Returns the machine frame number of the page at `address`.
     ///
     /// # Panics
-    /// When that is not a page of the domain: our bug.
+    /// If that is not an address of the domain's memory.
     #[must_use]
     pub fn frame(&self, address: usize) -> u64 {
         let pfn = address.wrapping_sub(self.base) / PAGE_SIZE;

@@ -1,8 +1,14 @@
-//! The arithmetic of shared rings; no other file computes with ring indices.
+//! Moves bytes and requests through rings in memory that is shared with a peer.
 //!
-//! Each side owns one index and publishes copies of it. Here the own index is
-//! private and never read back; the peer's is loaded once, compared with what
-//! is possible, and believed only then (rules R2 to R5 and K4).
+//! There are two kinds. A *byte ring* carries a stream in one direction between a [`Producer`] and
+//! a [`Consumer`]; the console (`public/io/console.h`) and xenstore (`public/io/xs_wire.h`) have
+//! two each. [`Front`] is the front end's side of a ring of requests and responses
+//! (`public/io/ring.h`), which all other devices have.
+//!
+//! Each side owns its index and publishes it in the page. Indices count up and wrap at 2^32; the
+//! position in the ring is the index modulo its size. The own index is kept in private memory and
+//! never read back; the peer's is loaded once and checked before it is used (rules R2 to R5 and
+//! K4). No other module computes with ring indices.
 
 mod front;
 
@@ -11,7 +17,7 @@ pub use front::Front;
 use crate::memory::SharedPage;
 use core::fmt;
 
-/// Where one direction of a byte ring lies in its page: offsets in bytes.
+/// Describes where a byte ring is in its page: offsets and sizes in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {
     /// Offset of the data.
@@ -24,19 +30,19 @@ pub struct Layout {
     pub prod: usize,
 }
 
-/// The peer moved its index where it cannot be: the ring must not be used any more.
+/// Reports that the peer moved its index to an impossible value. The ring can no longer be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Broken;
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the peer broke the ring: an index moved where it cannot be")
+        f.write_str("the peer broke the ring: its index is impossible")
     }
 }
 
 impl core::error::Error for Broken {}
 
-/// The writing end of a byte ring.
+/// Writes into a byte ring.
 #[derive(Debug)]
 pub struct Producer {
     layout: Layout,
@@ -45,7 +51,7 @@ pub struct Producer {
     broken: bool,
 }
 
-/// The reading end of a byte ring.
+/// Reads from a byte ring.
 #[derive(Debug)]
 pub struct Consumer {
     layout: Layout,
@@ -54,8 +60,8 @@ pub struct Consumer {
     broken: bool,
 }
 
-/// The pieces of `len` bytes from index `at` on: where each starts in the
-/// page, and how many bytes it has. The second is empty unless the range wraps.
+/// Splits `len` bytes from index `at` on where the ring wraps: offset in the page and length of
+/// both pieces. The second is empty unless the range wraps.
 fn pieces(layout: Layout, at: u32, len: usize) -> [(usize, usize); 2] {
     let start = (at & (layout.size - 1)) as usize;
     let first = len.min(layout.size as usize - start);
@@ -63,10 +69,10 @@ fn pieces(layout: Layout, at: u32, len: usize) -> [(usize, usize); 2] {
 }
 
 impl Producer {
-    /// Continues where the indices in the page stand.
+    /// Starts with the indices that the page holds, which an earlier user may have left.
     ///
     /// # Errors
-    /// [`Broken`] when they are further apart than the ring is long.
+    /// [`Broken`] if they are further apart than the ring is long.
     pub fn new(page: &SharedPage, layout: Layout) -> Result<Self, Broken> {
         let cons = page.load_u32(layout.cons);
         let prod = page.load_u32(layout.prod);
@@ -74,16 +80,17 @@ impl Producer {
         if ring.pending() > layout.size { Err(Broken) } else { Ok(ring) }
     }
 
-    /// Bytes that the peer had not taken when last looked at.
+    /// Returns the number of bytes that the peer had not consumed at the last [`room`](Self::room)
+    /// or [`write`](Self::write).
     #[must_use]
     pub const fn pending(&self) -> u32 {
         self.prod.wrapping_sub(self.cons)
     }
 
-    /// Looks at what the peer took, and returns how many bytes may be written now.
+    /// Loads the peer's index, and returns how many bytes can be written now.
     ///
     /// # Errors
-    /// [`Broken`], then and ever after, when the peer's index is impossible.
+    /// [`Broken`] if the peer's index is impossible, and from then on.
     pub fn room(&mut self, page: &SharedPage) -> Result<u32, Broken> {
         if self.broken {
             return Err(Broken);
@@ -97,10 +104,11 @@ impl Producer {
         Ok(self.layout.size - self.pending())
     }
 
-    /// Writes as much of `bytes` as there is room for and returns how much that was.
+    /// Writes as many of `bytes` as there is room for, and returns how many. The caller notifies
+    /// the peer.
     ///
     /// # Errors
-    /// [`Broken`], then and ever after, when the peer's index is impossible.
+    /// [`Broken`] if the peer's index is impossible, and from then on.
     pub fn write(&mut self, page: &SharedPage, bytes: &[u8]) -> Result<usize, Broken> {
         let len = bytes.len().min(self.room(page)? as usize);
         let (bytes, _) = bytes.split_at(len);
@@ -115,10 +123,10 @@ impl Producer {
 }
 
 impl Consumer {
-    /// Continues where the indices in the page stand.
+    /// Starts with the indices that the page holds, which an earlier user may have left.
     ///
     /// # Errors
-    /// [`Broken`] when they are further apart than the ring is long.
+    /// [`Broken`] if they are further apart than the ring is long.
     pub fn new(page: &SharedPage, layout: Layout) -> Result<Self, Broken> {
         let cons = page.load_u32(layout.cons);
         let prod = page.load_u32(layout.prod);
@@ -126,17 +134,17 @@ impl Consumer {
         if prod.wrapping_sub(cons) > layout.size { Err(Broken) } else { Ok(ring) }
     }
 
-    /// Looks at what the peer wrote, and returns how many bytes may be read now.
+    /// Loads the peer's index, and returns how many bytes can be read now.
     ///
     /// # Errors
-    /// [`Broken`], then and ever after, when the peer's index is impossible.
+    /// [`Broken`] if the peer's index is impossible, and from then on.
     pub fn available(&mut self, page: &SharedPage) -> Result<u32, Broken> {
         if self.broken {
             return Err(Broken);
         }
         let prod = page.load_u32(self.layout.prod);
         let available = prod.wrapping_sub(self.cons);
-        // Too far ahead, or back behind what it had published before.
+        // Too far ahead, or behind what the peer published before.
         if available > self.layout.size || available < self.prod.wrapping_sub(self.cons) {
             self.broken = true;
             return Err(Broken);
@@ -145,10 +153,11 @@ impl Consumer {
         Ok(available)
     }
 
-    /// Reads what there is, at most `to.len()` bytes, and returns how much that was.
+    /// Reads up to `to.len()` bytes, and returns how many; 0 means that the ring is empty. The
+    /// caller notifies the peer, which may wait for room.
     ///
     /// # Errors
-    /// [`Broken`], then and ever after, when the peer's index is impossible.
+    /// [`Broken`] if the peer's index is impossible, and from then on.
     pub fn read(&mut self, page: &SharedPage, to: &mut [u8]) -> Result<usize, Broken> {
         let len = to.len().min(self.available(page)? as usize);
         let (to, _) = to.split_at_mut(len);

@@ -1,5 +1,5 @@
-//! `start_info` (`public/xen.h`): what the domain builder tells a guest,
-//! checked once at the start so that nobody doubts it later.
+//! Checks `start_info` (`public/xen.h`), which the domain builder passes to the guest, once at
+//! boot.
 
 use crate::evtchn::PortNumber;
 use crate::memory::{Mfn, PAGE_SIZE};
@@ -11,10 +11,10 @@ use bitflags::bitflags;
 use core::fmt;
 
 bitflags! {
-    /// `SIF_*`: what kind of start this is.
+    /// Says how the domain was started (`SIF_*`).
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Flags: u32 {
-        /// The domain may make privileged hypercalls.
+        /// The domain may make privileged hypercalls (`SIF_PRIVILEGED`).
         const PRIVILEGED = SIF_PRIVILEGED;
         /// This is domain 0.
         const INITDOMAIN = SIF_INITDOMAIN;
@@ -28,35 +28,36 @@ bitflags! {
     }
 }
 
-/// A page shared with a daemon in the control domain, and its event channel.
+/// Locates a ring that is shared with a daemon in the control domain: its page and its port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Channel {
-    /// The machine frame of the page.
+    /// Machine frame of the page.
     pub mfn: Mfn,
-    /// The local port.
+    /// Local port of its event channel.
     pub port: PortNumber,
 }
 
-/// A checked `start_info`.
+/// Holds the fields of a checked `start_info`.
 #[derive(Clone, Debug)]
 pub struct StartInfo<'a> {
-    /// Pages that the domain was given.
+    /// Number of pages of the domain.
     pub nr_pages: u64,
     /// Machine address of the shared info page.
     pub shared_info: u64,
-    /// The kind of start.
+    /// How the domain was started.
     pub flags: Flags,
-    /// Xenstore, if there is one.
+    /// Xenstore's ring, if there is one.
     pub store: Option<Channel>,
-    /// The console, if there is one.
+    /// The console's ring, if there is one.
     pub console: Option<Channel>,
-    /// Virtual address of the top page table.
+    /// Virtual address of the level-4 page table.
     pub pt_base: u64,
-    /// Page table frames that the domain builder made.
+    /// Number of page tables that the domain builder made.
     pub nr_pt_frames: u64,
-    /// Virtual address of the pfn-to-mfn list.
+    /// Virtual address of the pfn-to-mfn list: a `u64` for each page.
     pub mfn_list: u64,
-    /// The command line, without its final 0. It may have [been cut](Self::may_be_cut).
+    /// The command line without its final 0, up to 1024 bytes. Its end may be
+    /// [missing](Self::may_be_truncated).
     pub cmd_line: &'a [u8],
 }
 
@@ -90,7 +91,7 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
-/// One bit more than the frames that 52 address bits can name.
+/// Number of frames that x86-64's 52 bits of physical address can name.
 const FRAME_LIMIT: u64 = 1 << 40;
 
 fn channel(mfn: u64, port: u32) -> Option<Channel> {
@@ -101,7 +102,7 @@ fn is_page(address: u64) -> bool {
     address != 0 && address.is_multiple_of(PAGE_SIZE as u64)
 }
 
-/// Whether `magic` is "xen-3.<minor>-x86_64" and ends within its 32 bytes.
+/// Returns whether `magic` is "xen-3.<minor>-x86_64", with a final 0 within its 32 bytes.
 fn is_magic(magic: &[u8]) -> bool {
     let end = magic.iter().position(|&byte| byte == 0);
     end.and_then(|end| magic.get(..end))
@@ -110,21 +111,21 @@ fn is_magic(magic: &[u8]) -> bool {
         .is_some_and(|minor| !minor.is_empty() && minor.iter().all(u8::is_ascii_digit))
 }
 
-/// Bytes of `start_info.cmd_line`, the 0 at its end included.
+/// Size of `start_info.cmd_line` in bytes, with the final 0.
 const COMMAND_LINE: usize = 1024;
 
 impl<'a> StartInfo<'a> {
-    /// Whether the command line fills its field, so that more may have been written:
-    /// the domain builder cuts what does not fit and says nothing.
+    /// Returns whether the command line fills its field. The domain builder truncates what does
+    /// not fit without an error, so the end may be missing.
     #[must_use]
-    pub const fn may_be_cut(&self) -> bool {
+    pub const fn may_be_truncated(&self) -> bool {
         self.cmd_line.len() >= COMMAND_LINE - 1
     }
 
-    /// Checks every field that a guest of this kind relies on.
+    /// Checks all fields that a PV guest relies on.
     ///
     /// # Errors
-    /// The first field that is impossible.
+    /// The first field with an impossible value.
     pub fn new(raw: &'a start_info) -> Result<Self, Error> {
         let magic = raw.magic.map(|byte| byte as u8);
         if !is_magic(&magic) {
@@ -145,8 +146,8 @@ impl<'a> StartInfo<'a> {
         // SAFETY: i8 and u8 have the same layout.
         let cmd_line: &[u8; COMMAND_LINE] = unsafe { &*(&raw const raw.cmd_line).cast() };
         let end = cmd_line.iter().position(|&byte| byte == 0).unwrap_or(COMMAND_LINE);
-        // SAFETY: `domU` is the variant that every domain but 0 is given, and
-        // both variants are plain numbers.
+        // SAFETY: every domain but 0 gets the variant `domU`, and both variants are plain
+        // numbers.
         let console = unsafe { raw.console.domU };
         Ok(Self {
             nr_pages: raw.nr_pages,
@@ -223,7 +224,7 @@ mod tests {
             raw.cmd_line = [0; 1024];
             raw.cmd_line.iter_mut().take(length).for_each(|to| *to = b'a' as _);
             let info = StartInfo::new(&raw).unwrap();
-            assert_eq!((info.cmd_line.len(), info.may_be_cut()), (length, cut));
+            assert_eq!((info.cmd_line.len(), info.may_be_truncated()), (length, cut));
         }
     }
 

@@ -1,4 +1,5 @@
-//! The paravirtual clocks: `vcpu_time_info` and `wc_*` in the shared info page.
+//! Reads the clocks that Xen keeps in the shared info page: system time (`vcpu_time_info`) and
+//! wall clock (`wc_*`), both of `public/xen.h`.
 
 pub use crate::hypercall::rdtsc;
 use crate::memory::SharedPage;
@@ -6,12 +7,13 @@ use crate::public::{shared_info, vcpu_info, vcpu_time_info};
 use core::mem::offset_of;
 use core::time::Duration;
 
-/// How often a torn reading is tried again. Xen writes the record in well
-/// under a microsecond, so more means that it is not being written at all (S4).
+/// Number of readings of a record whose version says that Xen is writing it. Xen is done in well
+/// under a microsecond, so after this many the version is wrong, and waiting would not end
+/// (rule S4).
 const TRIES: u32 = 1000;
 
-/// `vcpu_time_info`: at TSC `tsc_timestamp` the system time was `system_time`
-/// ns; from there on it runs at `mul * 2^(shift - 32)` ns a tick.
+/// The fields of `vcpu_time_info`: at TSC `tsc_timestamp` the system time was `system_time` ns;
+/// since then it advances by `mul * 2^(shift - 32)` ns per tick.
 #[derive(Clone, Copy, Debug)]
 struct Sample {
     tsc_timestamp: u64,
@@ -21,11 +23,11 @@ struct Sample {
 }
 
 impl Sample {
-    /// System time in ns when the time stamp counter reads `tsc`.
+    /// Returns the system time in ns when the time stamp counter reads `tsc`.
     fn at(self, tsc: u64) -> u64 {
-        // The stamp of a young domain whose TSC Xen emulates is below zero, so
-        // the difference wraps; but the TSC may also have been read just before
-        // the record was renewed, and then no time has passed.
+        // Modulo 2^64, as `tsc_timestamp` of a new domain with an emulated TSC is below zero. A
+        // negative difference means that the TSC was read just before the record was updated:
+        // no time has passed.
         let ticks = tsc.wrapping_sub(self.tsc_timestamp).cast_signed().max(0).cast_unsigned();
         let scaled = if self.shift < 0 {
             ticks.checked_shr(u32::from(self.shift.unsigned_abs())).unwrap_or(0)
@@ -37,8 +39,8 @@ impl Sample {
     }
 }
 
-/// What `read` gives between two equal, even versions: a record that Xen did
-/// not write meanwhile. After [`TRIES`] torn readings, the last one as it is.
+/// Calls `read` until `version` is even and the same before and after, so that Xen did not write
+/// meanwhile; after [`TRIES`] calls, returns the last result anyway.
 fn untorn<T>(page: &SharedPage, version: usize, read: impl Fn() -> T) -> T {
     let mut tries = 0;
     loop {
@@ -52,7 +54,7 @@ fn untorn<T>(page: &SharedPage, version: usize, read: impl Fn() -> T) -> T {
     }
 }
 
-/// vCPU 0's record, and the time stamp counter with it.
+/// Reads vCPU 0's record, and the time stamp counter at that time.
 fn sample(page: &SharedPage) -> (Sample, u64) {
     let base = offset_of!(shared_info, vcpu_info) + offset_of!(vcpu_info, time);
     untorn(page, base + offset_of!(vcpu_time_info, version), || {
@@ -67,23 +69,23 @@ fn sample(page: &SharedPage) -> (Sample, u64) {
     })
 }
 
-/// System time: ns since Xen started, on vCPU 0. It may step back by a little
-/// between two readings; `kernel::time` makes it monotonic.
+/// Returns the system time of vCPU 0: ns since Xen started. It may step back by some ns when Xen
+/// corrects the rate; `kernel::time` makes it monotonic.
 #[must_use]
 pub fn system_time(shared_info: &SharedPage) -> u64 {
     let (sample, tsc) = sample(shared_info);
     sample.at(tsc)
 }
 
-/// The wall clock: time since 1970-01-01 00:00:00 UTC. Xen tells what it was at
-/// system time 0.
+/// Returns the wall clock: the time since 1970-01-01 00:00:00 UTC, as dom0 set it. Xen publishes
+/// what it was at system time 0, so this is that plus [`system_time`].
 #[must_use]
 pub fn wall_clock(shared_info: &SharedPage) -> Duration {
     let word = |offset| u64::from(shared_info.load_u32(offset));
     let zero = untorn(shared_info, offset_of!(shared_info, wc_version), || {
         let seconds =
             word(offset_of!(shared_info, wc_sec_hi)) << 32 | word(offset_of!(shared_info, wc_sec));
-        // Xen keeps the rest below a second; whatever it is, it must not overflow.
+        // `wc_nsec` is below 10^9; if it is not, saturate rather than overflow.
         Duration::from_secs(seconds)
             .saturating_add(Duration::from_nanos(word(offset_of!(shared_info, wc_nsec))))
     });

@@ -1,15 +1,15 @@
-//! A watchdog that counts the time for which this domain's vCPU ran.
+//! Detects a guest that hangs, by the time for which its vCPU ran.
 //!
-//! Xen has one of its own (`SCHEDOP_watchdog`), but that counts on while the
-//! domain is paused, and whoever pauses a domain for longer, such as a debugger
-//! or a copy of its memory, would find it ended. So this one is a timer of the
-//! vCPU (`VIRQ_TIMER`), the only event that interrupts the guest, and when it
-//! comes, `VCPUOP_get_runstate_info` says for how long the vCPU ran: neither a
-//! pause nor a processor that others use counts.
+//! Xen's own watchdog (`SCHEDOP_watchdog`) also counts while the domain is paused, so it would end
+//! a domain that a debugger or a copy of its memory pauses. This one is a timer of the vCPU
+//! (`VIRQ_TIMER`), the only event that interrupts the guest. When it fires,
+//! `VCPUOP_get_runstate_info` says for how long the vCPU ran: time when the domain is paused, or
+//! when its processor is in use by others, does not count.
 //!
-//! The guest counts its turns, at no further cost. The timer compares: has
-//! there been none for as long as the limit, the guest hangs. It comes every
-//! half of the limit, so a hang lasts for once to one and a half times the limit.
+//! The guest counts the turns of its main loop, and each time the timer fires the count is
+//! compared with the last one. If it did not change while the vCPU ran for the limit, the guest
+//! hangs. The timer fires at every half of the limit, so a hang is found after one to one and a
+//! half times the limit.
 
 use crate::Errno;
 use crate::evtchn::PortNumber;
@@ -24,77 +24,79 @@ use core::mem::offset_of;
 use core::sync::atomic::Ordering;
 use core::time::Duration;
 
-/// The word of [`vcpu_info`] that begins with `evtchn_upcall_pending`, a byte.
+/// Offset of the word of [`vcpu_info`] that begins with `evtchn_upcall_pending`, a byte.
 const UPCALL: usize =
     offset_of!(shared_info, vcpu_info) + offset_of!(vcpu_info, evtchn_upcall_pending);
 
-/// An event is pending.
+/// The byte `evtchn_upcall_pending`: an event is pending.
 const UPCALL_PENDING: u64 = 0xFF;
 
-/// Events are masked (`evtchn_upcall_mask`, the byte behind it).
+/// The byte `evtchn_upcall_mask`, which follows it: upcalls are masked.
 const UPCALL_MASK: u64 = 0xFF00;
 
-/// Which words of [`shared_info::evtchn_pending`] have unmasked ports with news.
+/// Offset of the word that says which words of [`shared_info::evtchn_pending`] have pending,
+/// unmasked ports.
 const SELECTOR: usize =
     offset_of!(shared_info, vcpu_info) + offset_of!(vcpu_info, evtchn_pending_sel);
 
-/// A watchdog that runs.
+/// Runs a watchdog.
 #[derive(Debug)]
 pub struct Watchdog {
     /// In ns.
     limit: u64,
     port: PortNumber,
-    /// The guest's turns when they last changed.
+    /// The guest's count of turns when it last changed.
     turns: u64,
-    /// For how long the vCPU had run by then, in ns.
+    /// The time that the vCPU had run by then, in ns.
     ran: u64,
-    /// How often the timer came. The first time it is the one that Xen starts with each PV
-    /// guest's vCPU, 100 times a second, which saves two hypercalls at boot.
-    came: u64,
+    /// How often the timer fired. The first time it is the periodic timer that Xen starts with
+    /// each PV guest's vCPU: using that one saves two hypercalls at boot.
+    fired: u64,
 }
 
-/// The guest made no turn while its vCPU ran for so long.
+/// Reports a hang: the time that the vCPU ran since the last turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hang(pub Duration);
 
-/// For how long the vCPU ran, in ns.
+/// Returns the time that the vCPU ran since it was created, in ns.
 fn ran() -> Result<u64, Errno> {
     Ok(vcpu_op_get_runstate_info(0)?.time[RUNSTATE_RUNNING])
 }
 
 impl Watchdog {
-    /// Makes one. Once events are [let in](open), Xen enters the guest at `entry` from
-    /// time to time, which calls [`look`](Self::look).
+    /// Makes a watchdog. Once upcalls are [unmasked](unmask), Xen enters the guest at address
+    /// `entry` whenever the timer fires; the code there calls [`check`](Self::check).
     ///
     /// # Errors
-    /// What Xen refuses; then there is none.
+    /// Xen's, if it refuses the port or the entry.
     ///
     /// # Safety
-    /// As [`callback_op_register_event`]. One at a time.
+    /// As [`callback_op_register_event`]. There is one watchdog at a time.
     pub unsafe fn start(limit: Duration, entry: u64) -> Result<Self, Errno> {
         let page = &crate::domain().shared_info;
         let port = event_channel_op_bind_virq(VIRQ_TIMER, 0)?;
         // SAFETY: passed on.
         unsafe { callback_op_register_event(entry) }?;
-        // The ports that the domain was born with are in the first word. Others are
+        // Mask the ports that the domain builder made, which are in the first word. Others are
         // masked when they are opened.
         page.set_bits(mask_word(0), !0);
         page.take_bits(mask_word(port.word()), port.bit());
         crate::domain().events.timer.store(port.0, Ordering::Relaxed);
         let limit = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
-        Ok(Self { limit, port, turns: 0, ran: 0, came: 0 })
+        Ok(Self { limit, port, turns: 0, ran: 0, fired: 0 })
     }
 
-    /// Lets the timer come in `wait` ns.
+    /// Sets the timer to fire in `wait` ns.
     fn set(&self, wait: u64) -> Result<(), Errno> {
         let now = system_time(&crate::domain().shared_info);
         // Xen's times are signed.
         vcpu_op_set_singleshot_timer(0, now.saturating_add(wait).min(u64::MAX >> 1))
     }
 
-    /// Looks whether the guest, which made `turns` so far, hangs, and sets the
-    /// timer again if not. For the code that an event enters.
-    pub fn look(&mut self, turns: u64) -> Option<Hang> {
+    /// Checks whether the guest hangs, and sets the timer again if not. `turns` is the guest's
+    /// count of turns. Call it from the upcall handler; returns `None` also if another event
+    /// caused the upcall.
+    pub fn check(&mut self, turns: u64) -> Option<Hang> {
         let page = &crate::domain().shared_info;
         page.take_bits(UPCALL, UPCALL_PENDING);
         page.take_bits(SELECTOR, !0);
@@ -102,12 +104,12 @@ impl Watchdog {
         if page.take_bits(pending_word(self.port.word()), bit) == 0 {
             return None;
         }
-        self.came = self.came.wrapping_add(1);
-        if self.came == 1 {
-            // If it cannot be stopped it does no harm but to speed.
+        self.fired = self.fired.wrapping_add(1);
+        if self.fired == 1 {
+            // If it cannot be stopped, it costs time and does no other harm.
             let _ = vcpu_op_stop_periodic_timer(0);
         }
-        // Nothing counts that is not known.
+        // Without the time there is nothing to compare, so no hang is reported.
         let ran = ran().unwrap_or(0);
         if turns != self.turns || ran < self.ran {
             (self.turns, self.ran) = (turns, ran);
@@ -116,19 +118,20 @@ impl Watchdog {
         if passed >= self.limit {
             return Some(Hang(Duration::from_nanos(passed)));
         }
-        // Without a timer there is no watchdog; the guest may go on.
+        // If the timer cannot be set, the guest goes on without a watchdog.
         let _ = self.set((self.limit - passed).min(self.limit / 2));
         None
     }
 }
 
-/// Lets events in, for a watchdog that is where its entry finds it: one that is entered
-/// and finds none cannot make the event go away, and is entered for ever.
-pub fn open() {
+/// Unmasks upcalls. The watchdog must be where its entry finds it: an entry that finds none
+/// cannot clear the event, and would be entered again for ever.
+pub fn unmask() {
     crate::domain().shared_info.take_bits(UPCALL, UPCALL_MASK);
 }
 
-/// Masks events: the watchdog does not come any more.
+/// Stops the watchdog by masking upcalls. Does nothing before boot has mapped the shared info
+/// page.
 pub fn stop() {
     if let Some(domain) = crate::attached() {
         domain.shared_info.set_bits(UPCALL, UPCALL_MASK);
@@ -155,7 +158,7 @@ mod tests {
     fn watchdog() -> Watchdog {
         // SAFETY: the fake enters nothing.
         let watchdog = unsafe { Watchdog::start(SECOND * 2, 0x30_0000) }.unwrap();
-        open();
+        unmask();
         watchdog
     }
 
@@ -164,7 +167,7 @@ mod tests {
         let mut rest = time;
         while let Some(passed) = fake.run_until_upcall(rest) {
             rest -= passed;
-            if let Some(hang) = watchdog.look(turns) {
+            if let Some(hang) = watchdog.check(turns) {
                 return Some(hang);
             }
         }
@@ -193,7 +196,7 @@ mod tests {
         assert_eq!(within(&fake, &mut watchdog, SECOND * 19 / 10, 0), None);
         for seconds in [5, 40, 100_000] {
             fake.pause(SECOND * seconds);
-            assert!(watchdog.look(0).is_none());
+            assert!(watchdog.check(0).is_none());
             assert_eq!(within(&fake, &mut watchdog, SECOND / 100, 0), None);
         }
         let Hang(time) = within(&fake, &mut watchdog, SECOND, 0).unwrap();
@@ -208,9 +211,9 @@ mod tests {
         // SAFETY: the fake enters nothing.
         let mut watchdog = unsafe { Watchdog::start(SECOND * 2, 0x30_0000) }.unwrap();
         assert_eq!(fake.run_until_upcall(SECOND), None, "events are masked");
-        open();
+        unmask();
         assert!(fake.wants_upcall());
-        assert_eq!(watchdog.look(0), None);
+        assert_eq!(watchdog.check(0), None);
         assert!(!fake.wants_upcall());
         assert!(within(&fake, &mut watchdog, SECOND * 3, 0).is_some());
     }
@@ -239,7 +242,7 @@ mod tests {
         // A port that nobody opened may enter once. That harms nobody.
         fake.raise(PortNumber(4000));
         assert!(fake.wants_upcall());
-        assert_eq!(watchdog.look(0), None);
+        assert_eq!(watchdog.check(0), None);
         fake.raise(PortNumber(4000));
         assert!(!fake.wants_upcall());
         stop();

@@ -1,11 +1,14 @@
-//! Xenbus: how a front end and its back end find each other and come together,
-//! through folders in xenstore. Once for all device classes.
+//! Connects a front end with its back end through xenstore, by the protocol that all classes of
+//! devices share (`public/io/xenbus.h`; `public/io/netif.h` and `blkif.h` for the nodes of each
+//! class).
 //!
-//! Each end announces its [`XenbusState`] in its own folder and watches the
-//! other's. What the back end writes is input like any other: numbers are
-//! strict decimals in a range (rule X8), unknown states are no state, and any
-//! state may follow any other (rule X12). Nothing here waits on its own clock:
-//! callers bound a wait by dropping it (rule X10).
+//! A device has two directories. The front end's is `device/<class>/<id>` in the guest's home; its
+//! nodes `backend` and `backend-id` name the back end's directory and domain. Each end announces
+//! its [`XenbusState`] in the node `state` of its own directory and watches the other's.
+//!
+//! What the back end writes is untrusted: numbers are plain decimals within a range (rule X8),
+//! unknown states count as [`XenbusState::Unknown`], and any state may follow any other
+//! (rule X12). Waits have no time limit: callers drop the future (rule X10).
 
 pub use crate::public::io::xenbus::XenbusState;
 pub use crate::xenstore::number;
@@ -19,7 +22,7 @@ use core::ops::RangeInclusive;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
-/// A number that is being read.
+/// Yields a number that is being read; see [`read_number`].
 #[derive(Debug)]
 #[must_use = "a request that is not awaited is abandoned"]
 pub struct Number {
@@ -28,8 +31,8 @@ pub struct Number {
     default: u64,
 }
 
-/// Reads a decimal number (rule X8). Yields `default` if the node is missing, is no number or
-/// is out of `range`.
+/// Reads a decimal number (rule X8). Yields `default` if the node at `path` does not exist, cannot
+/// be read, is not a number or is not within `range`.
 ///
 /// # Errors
 /// When xenstore fails: see [`Error`].
@@ -50,7 +53,7 @@ impl Future for Number {
     }
 }
 
-/// The state that stands at `path`; a missing one is [`XenbusState::Unknown`].
+/// Reads the state at `path`. Yields [`XenbusState::Unknown`] if there is none.
 ///
 /// # Errors
 /// When xenstore fails: see [`Error`].
@@ -59,7 +62,7 @@ pub fn read_state(path: &str) -> impl Future<Output = Result<XenbusState, Error>
     async move { number.await.map(XenbusState::from_number) }
 }
 
-/// The front end's view of a device: its xenstore directory, and the back end's.
+/// Holds a front end's view of its device: both directories, and a watch on the back end's state.
 #[derive(Debug)]
 pub struct Frontend {
     path: String,
@@ -69,10 +72,11 @@ pub struct Frontend {
 }
 
 impl Frontend {
-    /// Finds the back end of device `id` of class `class`, such as `vif`.
+    /// Finds device `id` of class `class`, such as `0` of `vif`, and watches its back end's state.
     ///
     /// # Errors
-    /// `Refused(ENOENT)` when there is no such device, or it is not complete yet.
+    /// `Refused(ENOENT)` if there is no such device, or the toolstack has not written all of its
+    /// nodes yet.
     pub async fn find(class: &str, id: &str) -> Result<Self, Error> {
         let path = format!("device/{class}/{id}");
         let backend = xenstore::read(&format!("{path}/backend"));
@@ -84,7 +88,8 @@ impl Frontend {
         Ok(Self { path, backend, peer, watch })
     }
 
-    /// Returns the domain of the back end, as read at connect (rule G7).
+    /// Returns the back end's domain, as [`find`](Self::find) read it (rule G7). Grant pages to no
+    /// other.
     #[must_use]
     pub const fn peer(&self) -> DomId {
         self.peer
@@ -96,7 +101,7 @@ impl Frontend {
         &self.backend
     }
 
-    /// Returns the path of node `name` in our directory.
+    /// Returns the path of node `name` in the front end's directory.
     #[must_use]
     pub fn ours(&self, name: &str) -> String {
         format!("{}/{name}", self.path)
@@ -108,8 +113,8 @@ impl Frontend {
         format!("{}/{name}", self.backend)
     }
 
-    /// Reads numbers of the back end, all at once: each has a name, the most that it may
-    /// be, and what stands for one that is missing, no number, or more than that.
+    /// Reads several numbers of the back end with one notification. Each of `wanted` is the name
+    /// of a node, the largest value to accept, and the default for everything else.
     ///
     /// # Errors
     /// When xenstore fails: see [`Error`].
@@ -126,7 +131,7 @@ impl Frontend {
         Ok(numbers)
     }
 
-    /// Announces our state.
+    /// Announces the state of the front end.
     ///
     /// # Errors
     /// When xenstore fails: see [`Error`].
@@ -134,12 +139,12 @@ impl Frontend {
         xenstore::write(&self.ours("state"), format!("{}", state as u32).as_bytes())
     }
 
-    /// Announces our state once all is written that the back end has to know for it, as
-    /// pairs of a name and a value. It looks at them when it sees the state (xenbus.h), so
-    /// there is no need for a transaction, which any other change may make collide.
+    /// Writes `settings`, pairs of a name and a value, and then announces the state of the front
+    /// end. The back end reads the settings when it sees the state, so this needs no
+    /// transaction, which could collide with unrelated changes.
     ///
     /// # Errors
-    /// When xenstore fails: see [`Error`]. The state is then unchanged.
+    /// When xenstore fails: see [`Error`]. The state is then not announced.
     pub async fn announce_with(
         &self,
         state: XenbusState,
@@ -156,7 +161,7 @@ impl Frontend {
         self.announce(state).await
     }
 
-    /// The back end's state now.
+    /// Reads the back end's state.
     ///
     /// # Errors
     /// When xenstore fails: see [`Error`].
@@ -164,8 +169,8 @@ impl Frontend {
         read_state(&self.theirs("state")).await
     }
 
-    /// Waits until the back end's state may have changed: also when it announces the
-    /// same one again, as it does when other nodes of its folder are new.
+    /// Waits until the back end's state may have changed. That includes announcing the same state
+    /// again, which back ends do when other nodes of theirs have changed, such as a disk's size.
     ///
     /// # Errors
     /// When xenstore fails: see [`Error`].
@@ -173,8 +178,8 @@ impl Frontend {
         self.watch.changed()
     }
 
-    /// Waits until `accept` returns true for the back end's state. It is called at once, and
-    /// whenever the state may have changed.
+    /// Waits until `accept` returns true for the back end's state, and returns that state.
+    /// `accept` is called at once, and whenever the state may have changed.
     ///
     /// # Errors
     /// When xenstore fails: see [`Error`].
@@ -191,8 +196,8 @@ impl Frontend {
         }
     }
 
-    /// Returns whether our path still names the same back end. After an unplug and a replug, or
-    /// with a new driver domain, it names another one.
+    /// Returns whether the front end's directory still names the same back end. After the device
+    /// was detached and attached again, or its driver domain restarted, it names another one.
     ///
     /// # Errors
     /// When xenstore fails: see [`Error`].

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::num::NonZero;
 use core::ops::Range;
 use xen::DomId;
-use xen::gnttab::{Error, GrantRef, Shared, Shown};
+use xen::gnttab::{Error, GrantRef, ReadOnlyGrant, ReadWriteGrant};
 use xen::memory::{PAGE_SIZE, SharedPage};
 
 /// Consecutive pages that are granted together.
@@ -19,7 +19,7 @@ pub(crate) trait Chunk: Sized {
     fn references(&self) -> &[GrantRef];
 }
 
-impl Chunk for Shared {
+impl Chunk for ReadWriteGrant {
     fn grant(peer: DomId, count: usize) -> Result<Self, Error> {
         Self::new(peer, count)
     }
@@ -29,7 +29,7 @@ impl Chunk for Shared {
     }
 }
 
-impl Chunk for Shown {
+impl Chunk for ReadOnlyGrant {
     fn grant(peer: DomId, count: usize) -> Result<Self, Error> {
         Self::new(peer, count)
     }
@@ -39,7 +39,7 @@ impl Chunk for Shown {
     }
 }
 
-/// Pages that are granted to one domain: [`Shared`] ones, which it may write, or [`Shown`]
+/// Pages that are granted to one domain: [`ReadWriteGrant`] ones, which it may write, or [`ReadOnlyGrant`]
 /// ones, which it can only read (rule G3).
 #[derive(Debug)]
 pub(crate) struct Pages<T> {
@@ -83,14 +83,14 @@ impl<T: Chunk> Pages<T> {
     }
 }
 
-impl Pages<Shared> {
+impl Pages<ReadWriteGrant> {
     /// Returns page `page`, if there is such a page.
     pub(crate) fn page(&self, page: usize) -> Option<&SharedPage> {
         self.chunks.get(page / self.chunk)?.pages().get(page % self.chunk)
     }
 }
 
-impl Pages<Shown> {
+impl Pages<ReadOnlyGrant> {
     /// Returns `length` bytes from the start of page `page`, if its chunk has as many.
     pub(crate) fn bytes(&self, page: usize, length: usize) -> Option<&[u8]> {
         let start = page % self.chunk * PAGE_SIZE;

@@ -36,7 +36,7 @@ pub fn serve() {
     open_store();
     spawn(async {
         if let Err(error) = follow().await {
-            log::warn!("requests to shut down are not heard: {error}");
+            log::warn!("requests to shut down cannot be followed: {error}");
         }
     })
     .detach();
@@ -60,7 +60,7 @@ async fn follow() -> Result<(), Error> {
             Err(error) => return Err(error),
         }
     };
-    // That it was heard; it is done all the same.
+    // Acknowledges the request. It is carried out even if this fails.
     let _ = xenstore::write(NODE, b"").await;
     log::info!("the toolstack asks for {request:?}");
     let mut state = STATE.lock();

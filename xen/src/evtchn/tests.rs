@@ -114,7 +114,7 @@ fn an_unknown_port_is_counted_and_ignored_e1() {
     port.wait(&waker);
     fake.raise(PortNumber(99));
     scan();
-    assert_eq!(count.0.load(Ordering::Relaxed), 1, "opening it lets it be heard");
+    assert_eq!(count.0.load(Ordering::Relaxed), 1, "an open port is scanned");
 }
 
 /// Its bit stays, so that Xen raises nothing for it again, and SCHEDOP_poll,

@@ -1,4 +1,4 @@
-//! What the guest holds, and whether it gave all of it back (rule R12).
+//! Checks that the guest releases everything that it holds (rule R12).
 
 use super::{Fake, with};
 use crate::evtchn::PortNumber;
@@ -9,7 +9,7 @@ use std::fmt::Write;
 /// Steps after which xenstored and the back ends must have nothing left to do.
 const STEPS: usize = 10_000;
 
-/// What the guest held at some time.
+/// Holds what the guest held at some time: ports, grants, watches and transactions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Baseline {
     /// Ports that it made.
@@ -26,21 +26,21 @@ pub struct Baseline {
 pub(super) fn since(baseline: &Baseline) -> String {
     let now = now();
     let mut text = String::new();
-    let mut say = |more: usize, what: &dyn std::fmt::Debug, name: &str| {
+    let mut report = |more: usize, what: &dyn std::fmt::Debug, name: &str| {
         if more > 0 {
             let _ = write!(text, "the guest leaks {more} {name}: {what:?}; ");
         }
     };
     let ports: Vec<_> = now.ports.difference(&baseline.ports).collect();
-    say(ports.len(), &ports, "event channels");
+    report(ports.len(), &ports, "event channels");
     // Where a driver's pages are is its own business: their number counts.
     let grants = now.grants.len().saturating_sub(baseline.grants.len());
     let entries: Vec<_> = now.grants.difference(&baseline.grants).collect();
-    say(grants, &entries, "grants");
+    report(grants, &entries, "grants");
     let watches = with(|state| state.host.store.guest_watches());
-    say(now.watches.saturating_sub(baseline.watches), &watches, "watches");
+    report(now.watches.saturating_sub(baseline.watches), &watches, "watches");
     let transactions = now.transactions.saturating_sub(baseline.transactions);
-    say(transactions, &transactions, "transactions");
+    report(transactions, &transactions, "transactions");
     text
 }
 
@@ -58,25 +58,25 @@ fn now() -> Baseline {
 }
 
 impl Fake {
-    /// What the guest holds now. Grants that another domain uses are not
-    /// counted, as the guest cannot take them back.
+    /// Returns what the guest holds now, except grants that another domain uses, as the guest
+    /// cannot revoke those.
     #[must_use]
     pub fn baseline(&self) -> Baseline {
         self.settle();
         now()
     }
 
-    /// Panics when the guest holds more than at the time of `baseline`.
+    /// Checks that the guest holds no more than at the time of `baseline`.
     ///
     /// # Panics
-    /// When it does.
+    /// If it does.
     pub fn assert_no_leaks(&self, baseline: &Baseline) {
         self.settle();
         let leaks = since(baseline);
         assert!(leaks.is_empty(), "rule R12: {leaks}");
     }
 
-    /// Dropping the hypervisor does not look for leaks.
+    /// Disables the check for leaks when the hypervisor is dropped.
     pub fn allow_leaks(&self) {
         with(|state| state.may_leak = true);
     }

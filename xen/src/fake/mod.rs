@@ -1,19 +1,18 @@
 //! A hypervisor for host tests, one per test thread.
 //!
-//! It is what [`crate::hypercall`] calls when the target is not Xen: it decodes
-//! the same numbers and structures, so everything above runs unchanged. Behind
-//! it are the other parts of a host that a front end meets: event channels and
-//! who is at their other ends, the grant table as Xen reads it, xenstored with
-//! its ring, and back ends of network interfaces and of block devices.
+//! On a host, [`crate::hypercall`] calls it. It decodes the same numbers and structures as Xen, so
+//! all code above runs unchanged. It also simulates the rest of a Xen host that a front end needs:
+//! event channels with their remote ends, the grant table as Xen reads it, xenstored with its
+//! ring, and back ends of network interfaces and of block devices.
 //!
-//! Nothing happens by itself: a test calls [`Fake::step`], which lets xenstored
-//! and the back ends do what they have been notified of, and then
-//! [`crate::evtchn::scan`], until [`Fake::step`] has nothing more to do. They
-//! look at a ring only when an event or their own work leads them there, so a
+//! Nothing happens by itself. A test calls [`Fake::step`], in which xenstored and the back ends
+//! handle their notifications, and then [`crate::evtchn::scan`], until `step` returns false. They
+//! look at a ring only after a notification or while they have work, as the real ones do, so a
 //! notification that a front end forgets shows as a hang.
 //!
-//! What a guest must never do is a panic that names the rule; what a peer must
-//! never do is done on request: see [`netback::Misdeed`], [`blkback::Misdeed`] and [`store::Misdeed`].
+//! If the guest does what a guest must never do, the fake panics and names the rule. On request
+//! it does what a peer must never do: see [`netback::Misdeed`], [`blkback::Misdeed`] and
+//! [`store::Misdeed`].
 
 mod abi;
 pub mod blkback;
@@ -32,7 +31,7 @@ mod vcpu;
 pub(crate) mod tests;
 
 use crate::evtchn::PortNumber;
-use crate::gnttab::{GrantRef, Shared, Table};
+use crate::gnttab::{GrantRef, ReadWriteGrant, Table};
 use crate::memory::{Frames as GuestFrames, PAGE_SIZE, SharedPage};
 use crate::xenstore::Client;
 use crate::{DomId, Domain};
@@ -56,12 +55,12 @@ const EINVAL: i64 = -22;
 const ENOSPC: i64 = -28;
 const ENOSYS: i64 = -38;
 
-/// The number of the guest's domain.
+/// Returns the id of the guest's domain.
 fn guest() -> DomId {
     GUEST.get()
 }
 
-/// All but the back ends.
+/// The host without its back ends.
 struct Host {
     events: Events,
     frames: Frames,
@@ -72,7 +71,7 @@ struct Host {
 
 struct State {
     host: Host,
-    /// The page of xenstore.
+    /// The page of xenstore's ring.
     ring: NonNull<u8>,
     console: Option<Vec<u8>>,
     netbacks: BTreeMap<u32, Backend>,
@@ -81,7 +80,7 @@ struct State {
 }
 
 impl State {
-    /// The back end of a device, whichever class it is of, and what stands around it.
+    /// Returns the back end of a device of any class, and the host.
     fn peer(&mut self, class: peer::Class, id: u32) -> (Option<&mut dyn Peer>, &mut Host) {
         let peer = match class {
             netback::CLASS => self.netbacks.get_mut(&id).map(|it| it as &mut dyn Peer),
@@ -104,27 +103,27 @@ thread_local! {
     static STATE: RefCell<Option<State>> = const { RefCell::new(None) };
 }
 
-/// The handle to this thread's fake hypervisor, which lives as long as it.
+/// Starts and controls this thread's fake hypervisor, which lives as long as this handle.
 ///
-/// Dropping it panics when the guest leaks anything: see [`Fake::assert_no_leaks`].
+/// Dropping it panics if the guest leaks anything: see [`Fake::assert_no_leaks`].
 #[derive(Debug)]
 pub struct Fake(());
 
 impl Fake {
-    /// Starts a hypervisor for this thread, and a domain with number 1 that
-    /// has a xenstore and no devices.
+    /// Starts a hypervisor for this thread, with a domain of id 1 that has xenstore and no
+    /// devices.
     ///
     /// # Panics
-    /// When this thread has one already.
+    /// If this thread has one already.
     #[must_use]
     pub fn new() -> Self {
         Self::with_domain(DomId(1))
     }
 
-    /// Starts a hypervisor for this thread, and a domain with number `domain`.
+    /// Starts a hypervisor for this thread, with a domain of id `domain`.
     ///
     /// # Panics
-    /// When this thread has one already.
+    /// If this thread has one already.
     #[must_use]
     pub fn with_domain(domain: DomId) -> Self {
         GUEST.set(domain);
@@ -153,13 +152,11 @@ impl Fake {
         Self(())
     }
 
-    /// Lets xenstored and all back ends do what they have to do. Returns
-    /// whether anything happened.
+    /// Runs xenstored and all back ends once. Returns whether any of them did anything.
     ///
     /// # Panics
-    /// When the guest broke a rule: a grant that it cleared while it was in
-    /// use (G4), an entry that is not its own (G8), a request that makes no
-    /// sense (N10).
+    /// If the guest broke a rule: it cleared a grant that was in use (G4), changed a reserved
+    /// entry (G8) or sent a malformed request (N10).
     pub fn step(&self) -> bool {
         with(|state| {
             state.host.grants.check();
@@ -175,41 +172,41 @@ impl Fake {
         })
     }
 
-    /// Makes `port` pending, as its other end does.
+    /// Raises an event on `port`, as its remote end does.
     ///
     /// # Panics
-    /// When there is no such port.
+    /// If there is no such port.
     pub fn raise(&self, port: PortNumber) {
         events::raise(port);
     }
 
-    /// The ports that the guest closed, in order.
+    /// Returns the ports that the guest closed, in order.
     #[must_use]
     pub fn closed(&self) -> Vec<PortNumber> {
         with(|state| state.host.events.closed.clone())
     }
 
-    /// How often the guest notified the other end of `port`.
+    /// Returns how often the guest notified the remote end of `port`.
     #[must_use]
     pub fn notifications(&self, port: PortNumber) -> u64 {
         with(|state| state.host.events.notifications.get(&port).copied().unwrap_or(0))
     }
 
-    /// Lets the guest make at most `count` ports (`ENOSPC` beyond).
+    /// Limits the guest to `count` ports (`ENOSPC` beyond).
     pub fn limit_ports(&self, count: usize) {
         with(|state| state.host.events.limit = count);
     }
 
-    /// Lets the guest's grant table have at most `count` frames, each of 512 entries.
+    /// Limits the guest's grant table to `count` frames of 512 entries.
     pub fn limit_grant_frames(&self, count: usize) {
         with(|state| state.host.grants.limit = count);
     }
 
-    /// Writes `bytes` into the page that the guest lends to domain `peer` by
-    /// `reference`, from byte `at` on, as that domain may at any time.
+    /// Writes `bytes` into the page that the guest granted to domain `peer` by `reference`, from
+    /// byte `at` on, as that domain may do at any time.
     ///
     /// # Panics
-    /// When that is no such page, or they do not fit.
+    /// If there is no such grant, or the bytes do not fit into the page.
     pub fn write_lent(&self, peer: DomId, reference: GrantRef, at: usize, bytes: &[u8]) {
         let written = with(|State { host: Host { grants, frames, .. }, .. }| {
             grants.copy_to(reference, peer, at, bytes, frames)
@@ -217,25 +214,24 @@ impl Fake {
         written.unwrap_or_else(|status| panic!("grant {reference} of domain {peer}: {status}"));
     }
 
-    /// Allows `CONSOLEIO_write`, as a Xen built for debugging does.
+    /// Allows `CONSOLEIO_write`, as a debug build of Xen does.
     pub fn allow_console_io(&self) {
         with(|state| state.console = Some(Vec::new()));
     }
 
-    /// What the guest printed with `CONSOLEIO_write`.
+    /// Returns what the guest printed with `CONSOLEIO_write`.
     #[must_use]
     pub fn console_io(&self) -> Vec<u8> {
         with(|state| state.console.clone().unwrap_or_default())
     }
 
-    /// Xenstored, and its tree.
+    /// Returns the handle to xenstored and its tree.
     #[must_use]
     pub fn store(&self) -> Store<'_> {
         Store::new(self)
     }
 
-    /// The back end of network interface `id`, which is plugged in when it is
-    /// asked for the first time.
+    /// Returns the back end of network interface `id`. The first call attaches the interface.
     #[must_use]
     pub fn netback(&self, id: u32) -> Netback<'_> {
         with(|state| {
@@ -245,8 +241,8 @@ impl Fake {
         Netback::new(self, id)
     }
 
-    /// The back end of block device `id`, as Xen numbers it, which is plugged in when
-    /// it is asked for the first time.
+    /// Returns the back end of block device `id`, as Xen numbers it (51712 is `xvda`). The first
+    /// call attaches the device.
     #[must_use]
     pub fn blkback(&self, id: u32) -> blkback::Blkback<'_> {
         with(|state| {
@@ -300,17 +296,17 @@ fn release() -> bool {
     let client = std::mem::replace(&mut *domain.store.lock(), Client::new());
     drop(client);
     // What is in quarantine comes back when something is lent.
-    drop(Shared::new(DomId::DOM0, 1));
+    drop(ReadWriteGrant::new(DomId::DOM0, 1));
     crate::evtchn::stats().open == 0 && crate::gnttab::stats().used == 0
 }
 
-/// This thread's domain, if it has a hypervisor.
+/// Returns this thread's domain, or `None` if it has no hypervisor.
 #[must_use]
 pub fn attached() -> Option<&'static Domain> {
     DOMAIN.get()
 }
 
-/// Sets this thread's time stamp counter, which stands still otherwise.
+/// Sets this thread's time stamp counter. It stands still otherwise.
 pub fn set_tsc(ticks: u64) {
     TSC.set(ticks);
 }
@@ -325,20 +321,19 @@ fn with<T>(f: impl FnOnce(&mut State) -> T) -> T {
     })
 }
 
-/// The frame of the guest's page at `address`: the same one until it is freed.
+/// Returns the frame of the guest's page at `address`: the same one until it is freed.
 pub(crate) fn virt_to_mfn(address: usize) -> u64 {
     with(|state| state.host.frames.number(address))
 }
 
-/// The page of a frame that the hypervisor made for the guest.
+/// Returns the page of a frame that the hypervisor made for the guest.
 pub(crate) fn map_frame(mfn: u64) -> Option<NonNull<u8>> {
     with(|state| state.host.frames.place(mfn))
 }
 
-/// The guest gave the page at `address` back to its allocator.
+/// Notes that the guest gave the page at `address` back to its allocator.
 ///
-/// Panics when another domain can still use it (rule G4), or it holds what
-/// another domain may have written (rule G2).
+/// Panics if another domain can still use it (rule G4), or if it is not zeroed (rule G2).
 pub(crate) fn page_freed(address: usize) {
     // A second panic would end the process instead of the test.
     if std::thread::panicking() {
@@ -357,7 +352,7 @@ pub(crate) fn page_freed(address: usize) {
     });
 }
 
-/// A page of zeros that lives for the rest of the process.
+/// Returns a page of zeros that is never freed.
 #[must_use]
 pub fn leaked_page() -> SharedPage {
     leaked(leak())

@@ -1,5 +1,5 @@
-//! What all back ends have in common: their nodes in xenstore, how they come and go,
-//! and what a test does to them whichever class they are of.
+//! The common behaviour of all back ends: their nodes in xenstore, attaching and detaching, and
+//! what a test can make any of them do.
 
 use super::grants::Grants;
 use super::store::Daemon;
@@ -204,7 +204,8 @@ pub(super) trait Peer {
     }
 }
 
-/// The part of the handle to a back end that all classes share.
+/// Controls a back end of any class: the common part of [`Netback`](super::Netback) and
+/// [`Blkback`](super::Blkback).
 #[derive(Clone, Copy, Debug)]
 pub struct Handle<'a> {
     fake: &'a Fake,
@@ -224,43 +225,43 @@ impl<'a> Handle<'a> {
         })
     }
 
-    /// Its folder in xenstore.
+    /// Returns the back end's directory in xenstore.
     #[must_use]
     pub fn path(self) -> String {
         self.with(|peer, _| peer.device().ours())
     }
 
-    /// The front end's folder in xenstore.
+    /// Returns the front end's directory in xenstore.
     #[must_use]
     pub fn front_path(self) -> String {
         self.with(|peer, _| peer.device().theirs())
     }
 
-    /// The state that it is in, whatever it says.
+    /// Returns the state that it is in, which [`say_state`](Self::say_state) does not change.
     #[must_use]
     pub fn state(self) -> XenbusState {
         self.with(|peer, _| peer.device().state)
     }
 
-    /// Why it could not connect.
+    /// Returns why it could not connect.
     #[must_use]
     pub fn error(self) -> Option<String> {
         self.with(|peer, _| peer.device().error.clone())
     }
 
-    /// Says something in its folder, now and whenever it is plugged in.
+    /// Writes a node of its directory, now and whenever it is attached.
     pub fn offer(self, name: &str, value: &str) {
         self.with(|peer, _| peer.device().offers.push((name.into(), Some(value.into()))));
         self.fake.store().write(&format!("{}/{name}", self.path()), value);
     }
 
-    /// Does not say something in its folder, now and whenever it is plugged in.
+    /// Leaves out a node of its directory, now and whenever it is attached.
     pub fn withhold(self, name: &str) {
         self.with(|peer, _| peer.device().offers.push((name.into(), None)));
         self.fake.store().rm(&format!("{}/{name}", self.path()));
     }
 
-    /// Says a state, whatever it is in: `"77"`, `"x"` (rule X12).
+    /// Announces any state, even `"77"` or `"x"` (rule X12).
     pub fn say_state(self, state: &str) {
         self.fake.store().write(&format!("{}/state", self.path()), state);
     }
@@ -270,7 +271,7 @@ impl<'a> Handle<'a> {
         self.fake.store().write(&format!("{}/{name}", self.path()), value);
     }
 
-    /// Writes into the front end's folder, as the toolstack may.
+    /// Writes a node of the front end's directory, as the toolstack may.
     pub fn write_front(self, name: &str, value: &str) {
         self.fake.store().write(&format!("{}/{name}", self.front_path()), value);
     }
@@ -286,7 +287,7 @@ impl<'a> Handle<'a> {
         value.as_deref() == Some(b"1")
     }
 
-    /// Does no wrong any more, and lets go of what it kept.
+    /// Ends all misdeeds, and releases what it kept.
     pub fn behave(self) {
         self.with(|peer, host| {
             peer.forget();
@@ -294,34 +295,34 @@ impl<'a> Handle<'a> {
         });
     }
 
-    /// Does nothing at all, as one in a domain that has no time for it.
+    /// Stops it, as if its domain got no processor.
     pub fn sleep(self) {
         self.with(|peer, _| peer.device().asleep = true);
     }
 
-    /// Goes on.
+    /// Continues after [`sleep`](Self::sleep).
     pub fn wake(self) {
         self.with(|peer, _| peer.device().asleep = false);
     }
 
-    /// Begins an orderly end, as `xl network-detach` and `xl block-detach` do. The nodes
-    /// vanish when both ends are closed.
+    /// Detaches the device as `xl network-detach` and `xl block-detach` do. Its nodes are
+    /// removed when both ends are closed.
     pub fn detach(self) {
         self.write("online", "0");
         self.say_state("5");
     }
 
-    /// Lets go of everything and removes all nodes at once.
+    /// Releases everything and removes all nodes at once, without waiting for the front end.
     pub fn unplug(self) {
         self.with(|peer, host| peer.unplug(host));
     }
 
-    /// Makes the nodes anew, as `xl network-attach` and `xl block-attach` do.
+    /// Attaches the device again, as `xl network-attach` and `xl block-attach` do.
     pub fn plug(self) {
         self.with(|peer, host| peer.plug_in(&mut host.store));
     }
 
-    /// Dies and comes back in domain `domain`.
+    /// Crashes, and starts again in domain `domain`.
     pub fn restart_in(self, domain: DomId) {
         self.with(|peer, host| {
             peer.unplug(host);
@@ -330,7 +331,7 @@ impl<'a> Handle<'a> {
         });
     }
 
-    /// Removes its folder, and works on (rule X12).
+    /// Removes its directory, and keeps working (rule X12).
     pub fn vanish(self) {
         self.fake.store().rm(&self.path());
     }

@@ -5,7 +5,7 @@ use super::{Fake, store};
 use crate::DomId;
 use crate::evtchn::{Port, scan};
 use crate::gnttab::GrantRef;
-use crate::gnttab::{Shared, Shown};
+use crate::gnttab::{ReadOnlyGrant, ReadWriteGrant};
 use crate::memory::SharedPage;
 use crate::{Errno, xenstore};
 use std::future::Future;
@@ -60,17 +60,17 @@ fn a_port_that_is_never_closed_is_found_r12() {
 #[should_panic(expected = "rule R12: the guest leaks 1 grants")]
 fn a_page_that_is_lent_for_ever_is_found_r12() {
     let _fake = Fake::new();
-    std::mem::forget(Shared::new(DomId::DOM0, 1).unwrap());
+    std::mem::forget(ReadWriteGrant::new(DomId::DOM0, 1).unwrap());
 }
 
 #[test]
 fn the_grant_table_grows_until_it_is_full_g6() {
     let fake = Fake::new();
     fake.limit_grant_frames(2);
-    let many = Shared::new(DomId::DOM0, 1000).unwrap();
+    let many = ReadWriteGrant::new(DomId::DOM0, 1000).unwrap();
     assert_eq!(many.references()[0], GrantRef(8));
-    assert_eq!(Shared::new(DomId::DOM0, 17).map(drop), Err(crate::gnttab::Error::Full));
-    assert!(Shared::new(DomId::DOM0, 16).is_ok());
+    assert_eq!(ReadWriteGrant::new(DomId::DOM0, 17).map(drop), Err(crate::gnttab::Error::Full));
+    assert!(ReadWriteGrant::new(DomId::DOM0, 16).is_ok());
 }
 
 /// The word of a grant entry, through the frame that Xen named.
@@ -107,7 +107,7 @@ fn a_lent_page_cannot_be_freed_g4() {
 fn a_grant_in_use_cannot_be_cleared_g4() {
     let fake = Fake::new();
     fake.allow_leaks();
-    let _page = Shared::new(DomId::DOM0, 1).unwrap();
+    let _page = ReadWriteGrant::new(DomId::DOM0, 1).unwrap();
     super::with(|state| {
         let host = &mut state.host;
         assert!(
@@ -125,8 +125,8 @@ fn only_a_drivers_own_pages_are_lent_and_zero_before_and_after_g1_g2() {
     let fake = Fake::new();
     // What was in the memory before.
     drop(vec![vec![0xAA_u8; 64 * 4096], vec![0xBB; 4096]]);
-    let shared = Shared::new(DomId::DOM0, 8).unwrap();
-    let mut shown = Shown::new(DomId::DOM0, 8).unwrap();
+    let shared = ReadWriteGrant::new(DomId::DOM0, 8).unwrap();
+    let mut shown = ReadOnlyGrant::new(DomId::DOM0, 8).unwrap();
     let mut seen = [1; 4096];
     super::with(|state| {
         let host = &mut state.host;
@@ -151,7 +151,7 @@ fn only_a_drivers_own_pages_are_lent_and_zero_before_and_after_g1_g2() {
 #[test]
 fn when_too_much_is_not_given_back_nothing_more_is_lent_g5() {
     let fake = Fake::new();
-    let shared = Shared::new(DomId::DOM0, 2049).unwrap();
+    let shared = ReadWriteGrant::new(DomId::DOM0, 2049).unwrap();
     let references = shared.references().to_vec();
     super::with(|state| {
         let host = &mut state.host;
@@ -161,16 +161,19 @@ fn when_too_much_is_not_given_back_nothing_more_is_lent_g5() {
     });
     drop(shared);
     assert_eq!(crate::gnttab::stats().quarantine, 2049);
-    assert_eq!(Shared::new(DomId::DOM0, 1).map(drop), Err(crate::gnttab::Error::Quarantine));
-    assert_eq!(Shown::new(DomId::DOM0, 1).map(drop), Err(crate::gnttab::Error::Quarantine));
+    assert_eq!(
+        ReadWriteGrant::new(DomId::DOM0, 1).map(drop),
+        Err(crate::gnttab::Error::Quarantine)
+    );
+    assert_eq!(ReadOnlyGrant::new(DomId::DOM0, 1).map(drop), Err(crate::gnttab::Error::Quarantine));
     let unmap = |references: &[GrantRef]| {
         let unmap = |&reference: &GrantRef| super::with(|it| it.host.grants.unmap(reference, true));
         references.iter().for_each(unmap);
     };
     unmap(&references[..1]);
-    assert!(Shared::new(DomId::DOM0, 1).is_ok(), "it is tried again");
+    assert!(ReadWriteGrant::new(DomId::DOM0, 1).is_ok(), "it is tried again");
     unmap(&references[1..]);
-    assert!(Shared::new(DomId::DOM0, 1).is_ok());
+    assert!(ReadWriteGrant::new(DomId::DOM0, 1).is_ok());
     assert_eq!(crate::gnttab::stats().quarantine, 0);
     fake.assert_no_leaks(&super::Baseline::default());
 }
@@ -178,7 +181,7 @@ fn when_too_much_is_not_given_back_nothing_more_is_lent_g5() {
 #[test]
 fn grants_say_who_may_do_what_g3_g7() {
     let fake = Fake::new();
-    let mut shown = Shown::new(DomId::DOM0, 1).unwrap();
+    let mut shown = ReadOnlyGrant::new(DomId::DOM0, 1).unwrap();
     shown.bytes_mut()[..3].copy_from_slice(b"abc");
     let table = table(&fake);
     super::with(|state| {
@@ -362,7 +365,7 @@ fn answers_in_another_order_find_their_questions_x2() {
 #[test]
 fn a_domain_after_another_finds_nothing_of_it() {
     let page = |fake: &Fake| {
-        let lent = Shared::new(DomId::DOM0, 1).unwrap();
+        let lent = ReadWriteGrant::new(DomId::DOM0, 1).unwrap();
         let watch = run(fake, xenstore::watch("a")).unwrap();
         let at = &raw const *crate::domain();
         assert_eq!(crate::gnttab::stats().used, 1);

@@ -75,8 +75,8 @@ fn pass(time: u64, running: bool) -> (u64, bool) {
 }
 
 impl Fake {
-    /// Lets the guest run until an event would enter it, for `time` at most.
-    /// Returns for how long it ran; nothing, if no event came.
+    /// Runs the vCPU until an upcall is due, for `time` at most. Returns how long it ran, or
+    /// `None` if no upcall was due.
     pub fn run_until_upcall(&self, time: Duration) -> Option<Duration> {
         let mut rest = time.as_nanos() as u64;
         loop {
@@ -91,7 +91,7 @@ impl Fake {
         }
     }
 
-    /// Pauses the domain for `time`. Timers run on.
+    /// Pauses the domain for `time`. Timers keep running.
     pub fn pause(&self, time: Duration) {
         let mut rest = time.as_nanos() as u64;
         while rest > 0 {
@@ -99,30 +99,30 @@ impl Fake {
         }
     }
 
-    /// Moves the domain to another host, where its vCPU did not run yet.
+    /// Resets the run time of the vCPU, as a migration to another host does.
     pub fn forget_runstate(&self) {
         with(|state| state.host.vcpu.ran = 0);
     }
 
-    /// Whether an event is to enter the guest: one is pending, and events are not masked.
+    /// Returns whether an upcall is due: an event is pending and upcalls are not masked.
     #[must_use]
     pub fn wants_upcall(&self) -> bool {
         crate::domain().shared_info.load_u32(VCPU) & 0xFFFF == 1
     }
 
-    /// Where events enter the guest.
+    /// Returns the address that the guest registered for upcalls.
     #[must_use]
     pub fn event_entry(&self) -> Option<u64> {
         with(|state| state.host.vcpu.entry)
     }
 
-    /// Whether a timer wakes the guest 100 times a second.
+    /// Returns whether the periodic timer of 100 Hz runs.
     #[must_use]
     pub fn has_periodic_timer(&self) -> bool {
         with(|state| state.host.vcpu.periodic)
     }
 
-    /// The ports that the guest last waited for.
+    /// Returns the ports of the last `SCHEDOP_poll`.
     #[must_use]
     pub fn polled(&self) -> Vec<PortNumber> {
         with(|state| state.host.vcpu.polled.clone())

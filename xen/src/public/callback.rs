@@ -1,12 +1,12 @@
-//! `public/callback.h`: where Xen enters a guest.
+//! `public/callback.h`: the addresses at which Xen enters a guest.
 
-/// `CALLBACKOP_register`: sets an entry.
+/// `CALLBACKOP_register`: registers a callback.
 pub const CALLBACKOP_REGISTER: u32 = 0;
 
-/// `CALLBACKTYPE_event`: the entry for events.
+/// `CALLBACKTYPE_event`: the callback for events.
 pub const CALLBACKTYPE_EVENT: u16 = 0;
 
-/// `callback_register` of a 64-bit guest.
+/// `struct callback_register` of a 64-bit guest.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallbackRegister {
@@ -14,6 +14,6 @@ pub struct CallbackRegister {
     pub kind: u16,
     /// `CALLBACKF_*`.
     pub flags: u16,
-    /// The virtual address.
+    /// Virtual address of the callback.
     pub address: u64,
 }

@@ -1,63 +1,62 @@
-//! `public/xen.h`, the part on page tables: what x86-64 PV guests write into
-//! them, and how they ask Xen to do it.
+//! `public/xen.h`, page tables and exceptions of x86-64 PV guests.
 
-/// The entry maps something.
+/// Bit of a page table entry: the entry is valid.
 pub const PTE_PRESENT: u64 = 1 << 0;
-/// What it maps may be written.
+/// Bit of a page table entry: allows writing.
 pub const PTE_WRITE: u64 = 1 << 1;
-/// What it maps may be used in ring 3, which is where a PV guest's kernel runs.
+/// Bit of a page table entry: allows access in ring 3, in which the kernel of a PV guest runs.
 pub const PTE_USER: u64 = 1 << 2;
-/// Set by the processor on access; preset, it spares the processor that.
+/// Bit of a page table entry: accessed. The processor sets it; presetting it saves that.
 pub const PTE_ACCESSED: u64 = 1 << 5;
-/// Set by the processor on writing; preset, it spares the processor that.
+/// Bit of a page table entry: written to. The processor sets it; presetting it saves that.
 pub const PTE_DIRTY: u64 = 1 << 6;
-/// What it maps may not be executed.
+/// Bit of a page table entry: forbids execution.
 pub const PTE_NO_EXECUTE: u64 = 1 << 63;
-/// The bits that hold the machine address.
+/// Bits of a page table entry: the machine address.
 pub const PTE_ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;
 
-/// `MMU_NORMAL_PT_UPDATE`: in the low bits of [`MmuUpdate::ptr`], "check and write".
+/// `MMU_NORMAL_PT_UPDATE`, in the low bits of [`MmuUpdate::ptr`]: check the entry and write it.
 pub const MMU_NORMAL_PT_UPDATE: u64 = 0;
 
-/// `UVMF_INVLPG`: flush the TLB's entry of that page on this CPU.
+/// `UVMF_INVLPG`: flush the page's TLB entry on this CPU.
 pub const UVMF_INVLPG: u64 = 2;
 
 /// `DOMID_SELF`: the calling domain.
 pub const DOMID_SELF: u64 = 0x7FF0;
 
-/// `struct mmu_update`: one entry of a page table to be written.
+/// `struct mmu_update`: a write of one page table entry.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MmuUpdate {
     /// Machine address of the entry; the command in its two low bits.
     pub ptr: u64,
-    /// The new content.
+    /// The new entry.
     pub val: u64,
 }
 
-/// `MMUEXT_TLB_FLUSH_LOCAL`: forget every translation on this CPU.
+/// `MMUEXT_TLB_FLUSH_LOCAL`: flush the TLB of this CPU.
 pub const MMUEXT_TLB_FLUSH_LOCAL: u32 = 6;
 
-/// `struct mmuext_op`: an operation on page tables as a whole.
+/// `struct mmuext_op`: an extended operation on page tables.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MmuextOp {
     /// One of `MMUEXT_*`.
     pub cmd: u32,
-    /// A machine frame or an address, as the command needs.
+    /// A machine frame or an address, depending on the command.
     pub arg1: u64,
-    /// A number or a pointer, as the command needs.
+    /// A number or a pointer, depending on the command.
     pub arg2: u64,
 }
 
-/// `struct trap_info` (`public/arch-x86/xen.h`): what to do on one exception.
+/// `struct trap_info` (`public/arch-x86/xen.h`): the handler of one exception.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct TrapInfo {
-    /// The exception's number.
+    /// Vector of the exception.
     pub vector: u8,
-    /// Bits 0 and 1: the highest ring that may raise it by an instruction;
-    /// bit 2: mask events at its entry.
+    /// Bits 0 and 1: the least privileged ring that may raise it by an `int` instruction. Bit 2:
+    /// mask events on entry.
     pub flags: u8,
     /// Code selector of the handler.
     pub cs: u16,

@@ -1,9 +1,11 @@
-//! Layouts and constants of Xen's public headers, one file per header.
+//! Declares the layouts and constants of Xen's public headers, one module per header.
 //!
-//! What the `xen-sys` crate has right (event channels, scheduling, start_info,
-//! shared_info) is re-exported from it; what it lacks stands here. Its
-//! hypercall wrappers are not used: they pass the fifth argument in `r9`
-//! instead of `r8` and drop errors.
+//! Names and meanings are those of the headers, `xen/include/public` in Xen's sources; each item
+//! says which one it is. Fields without a unit have that of the header.
+//!
+//! Event channels, scheduling, `start_info` and `shared_info` are re-exported from the crate
+//! `xen-sys`; the rest is declared here. The hypercall wrappers of `xen-sys` are not used: they
+//! pass the fifth argument in `r9` instead of `r8`, and drop errors.
 
 pub mod callback;
 pub mod elfnote;
@@ -12,7 +14,7 @@ pub mod io;
 pub mod mmu;
 pub mod vcpu;
 
-/// Bytes in a page.
+/// Size of a page in bytes.
 pub const PAGE_SIZE: usize = 4096;
 
 /// log2 of [`PAGE_SIZE`].

@@ -1,9 +1,9 @@
-//! `public/vcpu.h`: what a guest may ask about its virtual CPUs, and their timers.
+//! `public/vcpu.h`: state and timers of virtual CPUs.
 
-/// `VCPUOP_get_runstate_info`: how long a vCPU was in which state.
+/// `VCPUOP_get_runstate_info`: returns how long a vCPU was in each state.
 pub const VCPUOP_GET_RUNSTATE_INFO: u32 = 4;
 
-/// `vcpu_runstate_info`: the time a vCPU spent in each state.
+/// `struct vcpu_runstate_info`: the time that a vCPU was in each state.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct VcpuRunstateInfo {
@@ -18,18 +18,18 @@ pub struct VcpuRunstateInfo {
 /// Index of the running state in [`VcpuRunstateInfo::time`].
 pub const RUNSTATE_RUNNING: usize = 0;
 
-/// `VCPUOP_stop_periodic_timer`: stops the timer that Xen starts with a PV
-/// guest's vCPU, 100 times a second.
+/// `VCPUOP_stop_periodic_timer`: stops the timer of 100 Hz that Xen starts with each PV guest's
+/// vCPU.
 pub const VCPUOP_STOP_PERIODIC_TIMER: u32 = 7;
 
 /// `VCPUOP_set_singleshot_timer`: raises `VIRQ_TIMER` once.
 pub const VCPUOP_SET_SINGLESHOT_TIMER: u32 = 8;
 
-/// `vcpu_set_singleshot_timer`.
+/// `struct vcpu_set_singleshot_timer`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VcpuSetSingleshotTimer {
-    /// When, in ns of system time. In the past, it is at once.
+    /// Deadline in ns of system time. One in the past fires at once.
     pub timeout_abs_ns: u64,
     /// `VCPU_SSHOTTMR_*`.
     pub flags: u32,

@@ -1,45 +1,50 @@
 //! The front end's side of a ring of requests and responses
 //! (`public/io/ring.h`).
 //!
-//! Slots are bytes: a request is written whole, a response is copied whole and
-//! judged afterwards by who knows what it means (rule R1).
+//! Slots are bytes: a request is written whole, and a response is copied out whole before the
+//! driver interprets it (rule R1).
 
 use super::Broken;
-use crate::gnttab::{GrantRef, Shared};
+use crate::gnttab::{GrantRef, ReadWriteGrant};
 use crate::memory::SharedPage;
 use crate::public::io::ring::{REQ_EVENT, REQ_PROD, RSP_EVENT, RSP_PROD, SLOTS, slots, slots_in};
 use core::sync::atomic::{Ordering, fence};
 
-/// A ring with slots of `SLOT` bytes on pages that are shared with the back end.
+/// Sends requests to a back end and takes its responses, by a ring with slots of `SLOT` bytes.
+///
+/// The front end [puts](Self::put) requests and [publishes](Self::publish) them together; the back
+/// end answers each with a response in the slot of some request, in any order. So requests carry
+/// an id, which the driver assigns and the response repeats. Before the driver waits for an event,
+/// it [arms](Self::arm) the ring.
 #[derive(Debug)]
 pub struct Front<const SLOT: usize> {
-    pages: Shared,
-    /// Slots.
+    pages: ReadWriteGrant,
+    /// Number of slots.
     size: u32,
-    /// Requests written.
+    /// Index of the next request (`req_prod_pvt`).
     req_prod: u32,
-    /// Requests that the back end knows of.
+    /// Index up to which requests are published (`sring->req_prod`).
     published: u32,
-    /// Responses taken.
+    /// Index of the next response (`rsp_cons`).
     rsp_cons: u32,
-    /// Responses that the back end has said there are.
+    /// Index up to which responses are known (`sring->rsp_prod`, checked).
     rsp_prod: u32,
     broken: bool,
 }
 
 impl<const SLOT: usize> Front<SLOT> {
-    /// Slots in a ring of one page.
+    /// Number of slots in a ring of one page.
     pub const SIZE: u32 = slots(SLOT);
 
-    /// Starts an empty ring on `pages` (`SHARED_RING_INIT`).
+    /// Initialises an empty ring on `pages` (`SHARED_RING_INIT`, `FRONT_RING_INIT`).
     #[must_use]
-    pub fn new(pages: Shared) -> Self {
+    pub fn new(pages: ReadWriteGrant) -> Self {
         Self::starting_at(pages, 0)
     }
 
-    /// Starts an empty ring with all indices at `index`.
+    /// Initialises an empty ring with all indices at `index`: for tests of the wrap at 2^32.
     #[must_use]
-    pub fn starting_at(pages: Shared, index: u32) -> Self {
+    pub fn starting_at(pages: ReadWriteGrant, index: u32) -> Self {
         let size = slots_in(pages.pages().len(), SLOT);
         let shared = pages.page();
         shared.store_u32(REQ_PROD, index);
@@ -57,25 +62,25 @@ impl<const SLOT: usize> Front<SLOT> {
         }
     }
 
-    /// The first page's grant reference.
+    /// Returns the first page's grant reference.
     #[must_use]
     pub fn reference(&self) -> GrantRef {
         self.pages.reference()
     }
 
-    /// The pages' grant references.
+    /// Returns the grant references of all pages, in order.
     #[must_use]
     pub fn references(&self) -> &[GrantRef] {
         self.pages.references()
     }
 
-    /// How many slots there are.
+    /// Returns the number of slots (`RING_SIZE`).
     #[must_use]
     pub const fn size(&self) -> u32 {
         self.size
     }
 
-    /// The page with the indices.
+    /// Returns the page with the indices.
     fn shared(&self) -> &SharedPage {
         self.pages.page()
     }
@@ -84,32 +89,32 @@ impl<const SLOT: usize> Front<SLOT> {
         SLOTS + (index & (self.size - 1)) as usize * SLOT
     }
 
-    /// Requests that may be written before some are answered.
+    /// Returns the number of free slots (`RING_FREE_REQUESTS`).
     #[must_use]
     pub const fn room(&self) -> u32 {
         self.size - self.in_flight()
     }
 
-    /// Requests that were written and are not answered.
+    /// Returns the number of requests whose responses have not been taken.
     #[must_use]
     pub const fn in_flight(&self) -> u32 {
         self.req_prod.wrapping_sub(self.rsp_cons)
     }
 
-    /// The index that the next request will have.
+    /// Returns the index of the next request.
     #[must_use]
     pub const fn next_request(&self) -> u32 {
         self.req_prod
     }
 
-    /// The index of the response that [`Front::take`] returns next.
+    /// Returns the index of the response that [`take`](Self::take) returns next.
     #[must_use]
     pub const fn next_response(&self) -> u32 {
         self.rsp_cons
     }
 
-    /// Writes a request; the back end learns of it by [`Front::publish`].
-    /// Whether there was room.
+    /// Writes a request, which the back end sees after [`publish`](Self::publish). Returns
+    /// false, and writes nothing, if there is no free slot.
     #[must_use]
     pub fn put(&mut self, request: [u8; SLOT]) -> bool {
         if self.room() == 0 {
@@ -120,8 +125,8 @@ impl<const SLOT: usize> Front<SLOT> {
         true
     }
 
-    /// Lets the back end see all requests that were written. Whether it wants
-    /// to be notified (`RING_PUSH_REQUESTS_AND_CHECK_NOTIFY`).
+    /// Publishes all requests that were written, and returns whether the back end has to be
+    /// notified (`RING_PUSH_REQUESTS_AND_CHECK_NOTIFY`).
     #[must_use]
     pub fn publish(&mut self) -> bool {
         if self.published == self.req_prod {
@@ -130,18 +135,19 @@ impl<const SLOT: usize> Front<SLOT> {
         let old = self.published;
         self.published = self.req_prod;
         self.shared().store_u32(REQ_PROD, self.req_prod);
-        // The index must be visible before the look at where the back end
-        // wants to be notified, or both sides would wait (rule R2).
+        // The back end sets `req_event` and then looks for requests. The index must be visible
+        // before `req_event` is loaded, or both sides could wait for each other (rule R2).
         fence(Ordering::SeqCst);
         let event = self.shared().load_u32(REQ_EVENT);
         self.req_prod.wrapping_sub(event) < self.req_prod.wrapping_sub(old)
     }
 
-    /// Responses that can be taken now.
+    /// Loads the back end's index, and returns how many responses can be taken now
+    /// (`RING_HAS_UNCONSUMED_RESPONSES`).
     ///
     /// # Errors
-    /// [`Broken`], then and ever after, when the back end answered more than it
-    /// was asked, or takes back an answer (rules R3 and R4).
+    /// [`Broken`], and from then on, if there are more responses than requests, or fewer than
+    /// before (rules R3 and R4).
     pub fn pending(&mut self) -> Result<u32, Broken> {
         if self.broken {
             return Err(Broken);
@@ -158,7 +164,8 @@ impl<const SLOT: usize> Front<SLOT> {
         Ok(count)
     }
 
-    /// Takes a response, without a look at whether more came meanwhile.
+    /// Takes the next response that the last [`pending`](Self::pending) or [`arm`](Self::arm)
+    /// found.
     #[must_use]
     pub fn take(&mut self) -> Option<[u8; SLOT]> {
         if self.broken || self.rsp_cons == self.rsp_prod {
@@ -170,12 +177,12 @@ impl<const SLOT: usize> Front<SLOT> {
         Some(response)
     }
 
-    /// Asks for an event after `count` more responses, at least one; whether as
-    /// many are there already, so that none may come (`RING_FINAL_CHECK_FOR_RESPONSES`,
-    /// rule R13).
+    /// Requests an event after `count` more responses, at least one. Returns whether that many are
+    /// there already: then take them instead of waiting, as no event may come
+    /// (`RING_FINAL_CHECK_FOR_RESPONSES`, rule R13).
     ///
     /// # Errors
-    /// As [`Front::pending`].
+    /// Those of [`pending`](Self::pending).
     pub fn arm(&mut self, count: u32) -> Result<bool, Broken> {
         let count = count.clamp(1, self.size);
         self.shared().store_u32(RSP_EVENT, self.rsp_cons.wrapping_add(count));
@@ -194,7 +201,7 @@ mod tests {
 
     fn at(index: u32) -> (Fake, Front<SLOT>) {
         let fake = Fake::new();
-        let ring = Front::starting_at(Shared::new(crate::DomId::DOM0, 1).unwrap(), index);
+        let ring = Front::starting_at(ReadWriteGrant::new(crate::DomId::DOM0, 1).unwrap(), index);
         (fake, ring)
     }
 

@@ -18,7 +18,7 @@ use core::time::Duration;
 use kernel::task::{Either3, select, select3};
 use kernel::time::{Instant, sleep, timeout};
 use xen::evtchn::Port;
-use xen::gnttab::Shared;
+use xen::gnttab::ReadWriteGrant;
 use xen::memory::PAGE_SIZE;
 use xen::public::io::blkif::{
     INDIRECT_MAX, OP_FLUSH_DISKCACHE, OP_WRITE_BARRIER, SECTOR, SEGMENTS_MAX, VDISK_READONLY,
@@ -261,7 +261,7 @@ impl Driver for State {
         let order = order(most, orders);
         let peer = front.peer();
         let port = Port::alloc(peer).map_err(frontend::Error::Events)?;
-        let ring = Front::new(Shared::new(peer, 1 << order)?);
+        let ring = Front::new(ReadWriteGrant::new(peer, 1 << order)?);
         let mut settings = vec![
             ("event-channel".to_string(), port.number().to_string()),
             ("protocol".into(), "x86_64-abi".into()),

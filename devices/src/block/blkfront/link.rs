@@ -11,7 +11,7 @@ use core::time::Duration;
 use kernel::time::Instant;
 use xen::DomId;
 use xen::evtchn::Port;
-use xen::gnttab::{Error, Shared};
+use xen::gnttab::{Error, ReadWriteGrant};
 use xen::public::io::blkif::{
     self, INDIRECT_MAX, OP_DISCARD, OP_FLUSH_DISKCACHE, OP_INDIRECT, OP_READ, OP_WRITE,
     OP_WRITE_BARRIER, RSP_EOPNOTSUPP, RSP_OKAY, Response, SEGMENT, SEGMENTS_MAX, SLOT, Segment,
@@ -67,7 +67,7 @@ pub(super) struct Link {
     /// Unused ids.
     ids: Vec<u16>,
     /// Pages for indirect segments, and the free ones among them.
-    indirect: Pages<Shared>,
+    indirect: Pages<ReadWriteGrant>,
     indirect_free: Vec<u16>,
     /// The segments of the slot being filled.
     segments: heapless::Vec<Segment, INDIRECT_MAX>,

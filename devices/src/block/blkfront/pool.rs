@@ -8,7 +8,7 @@ use super::Op;
 use crate::frontend::pages::Pages;
 use alloc::vec::Vec;
 use xen::DomId;
-use xen::gnttab::{Error, GrantRef, Shared, Shown};
+use xen::gnttab::{Error, GrantRef, ReadOnlyGrant, ReadWriteGrant};
 use xen::memory::PAGE_SIZE;
 
 /// Pages that are allocated at once.
@@ -18,9 +18,9 @@ const CHUNK: usize = 16;
 #[derive(Debug)]
 enum Kind {
     /// Writable by the back end.
-    Shared(Pages<Shared>),
+    ReadWrite(Pages<ReadWriteGrant>),
     /// Read-only for it.
-    Shown(Pages<Shown>),
+    ReadOnly(Pages<ReadOnlyGrant>),
 }
 
 /// Pages of one kind: writable by the back end, or read-only.
@@ -39,9 +39,9 @@ impl Pool {
     /// Makes a pool without pages yet, for at most `most` that are granted to domain `peer`.
     pub(super) fn new(peer: DomId, read_only: bool, most: usize) -> Self {
         let pages = if read_only {
-            Kind::Shown(Pages::new(peer, CHUNK))
+            Kind::ReadOnly(Pages::new(peer, CHUNK))
         } else {
-            Kind::Shared(Pages::new(peer, CHUNK))
+            Kind::ReadWrite(Pages::new(peer, CHUNK))
         };
         Self { pages, free: Vec::new(), most, copied: 0 }
     }
@@ -49,8 +49,8 @@ impl Pool {
     /// Returns the number of pages, free or in use.
     const fn len(&self) -> usize {
         match &self.pages {
-            Kind::Shared(pages) => pages.len(),
-            Kind::Shown(pages) => pages.len(),
+            Kind::ReadWrite(pages) => pages.len(),
+            Kind::ReadOnly(pages) => pages.len(),
         }
     }
 
@@ -74,8 +74,8 @@ impl Pool {
         self.free.try_reserve(count - self.free.len()).map_err(|_| Error::Memory)?;
         self.free.extend(
             match &mut self.pages {
-                Kind::Shared(pages) => pages.grow()?,
-                Kind::Shown(pages) => pages.grow()?,
+                Kind::ReadWrite(pages) => pages.grow()?,
+                Kind::ReadOnly(pages) => pages.grow()?,
             }
             .rev(),
         );
@@ -107,8 +107,8 @@ impl Pool {
     /// Returns the grant reference of a page of the pool.
     pub(super) fn reference(&self, page: u16) -> Option<GrantRef> {
         match &self.pages {
-            Kind::Shared(pages) => pages.reference(page.into()),
-            Kind::Shown(pages) => pages.reference(page.into()),
+            Kind::ReadWrite(pages) => pages.reference(page.into()),
+            Kind::ReadOnly(pages) => pages.reference(page.into()),
         }
     }
 
@@ -117,14 +117,14 @@ impl Pool {
         self.copied += from.len() as u64;
         for (&page, piece) in pages.iter().zip(from.chunks(PAGE_SIZE)) {
             match &mut self.pages {
-                Kind::Shared(pages) => {
+                Kind::ReadWrite(pages) => {
                     let Some(page) = pages.page(page.into()) else { continue };
                     page.copy_in(0, piece);
                     for start in (piece.len()..PAGE_SIZE).step_by(ZEROS.len()) {
                         page.copy_in(start, &ZEROS);
                     }
                 }
-                Kind::Shown(pages) => {
+                Kind::ReadOnly(pages) => {
                     let Some(page) = pages.bytes_mut(page.into(), PAGE_SIZE) else { continue };
                     let (used, rest) = page.split_at_mut(piece.len());
                     used.copy_from_slice(piece);
@@ -139,11 +139,11 @@ impl Pool {
         self.copied += to.len() as u64;
         for (&page, piece) in pages.iter().zip(to.chunks_mut(PAGE_SIZE)) {
             match &self.pages {
-                Kind::Shared(pages) => {
+                Kind::ReadWrite(pages) => {
                     let Some(page) = pages.page(page.into()) else { continue };
                     page.copy_out(0, piece);
                 }
-                Kind::Shown(pages) => {
+                Kind::ReadOnly(pages) => {
                     let Some(page) = pages.bytes(page.into(), piece.len()) else { continue };
                     piece.copy_from_slice(page);
                 }

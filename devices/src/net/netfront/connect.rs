@@ -16,7 +16,7 @@ use core::time::Duration;
 use kernel::task::{Either, Either3, select, select3};
 use kernel::time::interval;
 use xen::evtchn::Port;
-use xen::gnttab::Shared;
+use xen::gnttab::ReadWriteGrant;
 use xen::memory::PAGE_SIZE;
 use xen::ring::Front;
 use xen::xenbus::{Frontend, XenbusState, read_number};
@@ -160,7 +160,7 @@ async fn connect(state: &State, front: &Frontend, watch: &Watch) -> Result<Outco
         tx_port.clone()
     };
     let count = pages();
-    let ring = Front::new(Shared::new(peer, 1)?);
+    let ring = Front::new(ReadWriteGrant::new(peer, 1)?);
     let large = if terms.transmit_large { large_pages() } else { 0 };
     let tx = Tx::new(
         ring,
@@ -168,7 +168,7 @@ async fn connect(state: &State, front: &Frontend, watch: &Watch) -> Result<Outco
         peer,
         tx::Sizes { pages: count, longest_frame: longest, large_pages: large },
     )?;
-    let ring = Front::new(Shared::new(peer, 1)?);
+    let ring = Front::new(ReadWriteGrant::new(peer, 1)?);
     // A VLAN tag comes on top of the header.
     let mut rx = Rx::new(
         ring,

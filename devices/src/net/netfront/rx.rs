@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use core::task::{Context, Poll};
 use xen::DomId;
 use xen::evtchn::Port;
-use xen::gnttab::{Error, GrantRef, Shared};
+use xen::gnttab::{Error, GrantRef, ReadWriteGrant};
 use xen::memory::PAGE_SIZE;
 use xen::public::io::netif::{
     EXTRA_FLAG_MORE, EXTRA_TYPE_GSO, Extra, GSO_TCPV4, GSO_TCPV6, RX_SLOT, RxFlags, RxRequest,
@@ -64,7 +64,7 @@ pub(super) struct Counters {
 pub(super) struct Rx {
     ring: Front<RX_SLOT>,
     port: Rc<Port>,
-    pages: Pages<Shared>,
+    pages: Pages<ReadWriteGrant>,
     /// The page that was posted in each slot.
     posted: [Option<u16>; SLOTS],
     /// The number of pages aimed at, and its limit.

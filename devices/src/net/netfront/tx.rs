@@ -9,7 +9,7 @@ use core::task::{Context, Poll};
 use kernel::time::Instant;
 use xen::DomId;
 use xen::evtchn::Port;
-use xen::gnttab::{Error, GrantRef, Shown};
+use xen::gnttab::{Error, GrantRef, ReadOnlyGrant};
 use xen::memory::PAGE_SIZE;
 use xen::public::io::netif::{
     EXTRA_TYPE_GSO, Extra, GSO_TCPV4, GSO_TCPV6, RSP_DROPPED, RSP_ERROR, RSP_NULL, RSP_OKAY,
@@ -40,7 +40,7 @@ struct Pool {
     chunk: usize,
     /// The most buffers.
     most: usize,
-    pages: Pages<Shown>,
+    pages: Pages<ReadOnlyGrant>,
     /// Buffers without a frame in flight.
     free: Vec<u16>,
     /// The number of each buffer's requests that have no response.

@@ -135,7 +135,7 @@ pub(super) fn drain() {
     let Some(console) = console.as_mut() else { return };
     for _ in 0..PATIENCE {
         // The event is taken before the look, so what comes after it counts.
-        evtchn::forget(console.port);
+        evtchn::clear(console.port);
         match console.out.room(&console.page) {
             Ok(_) if console.out.pending() > 0 => {
                 let _ = sched_op_poll(&mut [console.port], monotonic().saturating_add(TRY));

@@ -31,7 +31,7 @@ pub(super) fn keep(info: StartInfo<'static>) {
 /// The page behind `channel`, which the domain builder mapped below its page
 /// tables and its stack.
 pub(super) fn initial_page(frames: &Frames, channel: Channel) -> Option<NonNull<u8>> {
-    let place = frames.place(mfn_to_pfn(channel.mfn)?)?;
+    let place = frames.address_of(mfn_to_pfn(channel.mfn)?)?;
     // In the table that was looked into, a frame of another domain has that one's number.
     (frames.frame(place) == channel.mfn.0).then_some(())?;
     NonNull::new(place as *mut u8)
@@ -75,7 +75,7 @@ static COMMAND_LINE: Mutex<[u8; 1024]> = Mutex::new([0; 1024]);
 
 /// The items of start_info's command line.
 pub(crate) fn command_line() -> Result<impl Iterator<Item = &'static [u8]>, Unreadable> {
-    if START_INFO.get().is_some_and(StartInfo::may_be_cut) {
+    if START_INFO.get().is_some_and(StartInfo::may_be_truncated) {
         return Err(Unreadable::Cut);
     }
     let given = raw_arguments();

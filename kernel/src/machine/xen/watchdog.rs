@@ -63,7 +63,7 @@ unsafe extern "C" {
 unsafe extern "C" fn upcall(registers: *const Registers) {
     // Whoever starts the watchdog lets events in when there is one.
     let Some(mut watchdog) = WATCHDOG.try_lock() else { return };
-    let hang = watchdog.as_mut().and_then(|it| it.look(TURNS.load(Ordering::Relaxed)));
+    let hang = watchdog.as_mut().and_then(|it| it.check(TURNS.load(Ordering::Relaxed)));
     if let Some(hang) = hang {
         // SAFETY: the entry filled it, and it stays: it waits for our return.
         report(hang, unsafe { &*registers })
@@ -95,7 +95,7 @@ pub(crate) fn start_watchdog(seconds: u32) {
         let watchdog = unsafe { Watchdog::start(limit, entry as *const () as u64) };
         if let Ok(watchdog) = watchdog {
             *WATCHDOG.lock() = Some(watchdog);
-            watchdog::open();
+            watchdog::unmask();
         }
     }
 }

@@ -10,7 +10,7 @@ use std::future::poll_fn;
 use std::time::Duration;
 use xen::fake::Fake;
 use xen::fake::netback::{Misdeed, RxSlot};
-use xen::gnttab::Shared;
+use xen::gnttab::ReadWriteGrant;
 use xen::public::io::netif::RxFlags;
 use xenith::net::netfront::Netfront;
 use xenith::net::{Checksum, Meta, Net};
@@ -173,7 +173,7 @@ fuzz_target!(|acts: Vec<Act>| {
         back.unplug();
         sleep(Duration::from_secs(1)).await;
         // What the back end kept comes back when something is lent (rule G4).
-        drop(Shared::new(xen::DomId::DOM0, 1));
+        drop(ReadWriteGrant::new(xen::DomId::DOM0, 1));
     });
 });
 

@@ -6,7 +6,7 @@
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use xen::fake::{Fake, leaked_page};
-use xen::gnttab::Shared;
+use xen::gnttab::ReadWriteGrant;
 use xen::memory::SharedPage;
 use xen::public::io::ring::{REQ_EVENT, RSP_PROD};
 use xen::public::io::xs_wire::{REQ, RSP};
@@ -53,7 +53,7 @@ thread_local! {
 
 fuzz_target!(|input: Input| {
     let fake = Fake::new();
-    let shared = Shared::new(xen::DomId::DOM0, 1).expect("there is room");
+    let shared = ReadWriteGrant::new(xen::DomId::DOM0, 1).expect("there is room");
     let reference = shared.reference();
     let mut front = Front::<16>::starting_at(shared, input.start);
     BYTES.with(|page| {

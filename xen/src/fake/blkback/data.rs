@@ -1,4 +1,4 @@
-//! Requests: what they ask for, whether they may, and the answers.
+//! Requests: checking them, carrying them out, and responding.
 
 use super::super::Host;
 use super::super::events::raise;
@@ -14,18 +14,18 @@ use crate::public::io::blkif::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A request that was done.
+/// Describes a request that was carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// `BLKIF_OP_*`, of an indirect one what it does.
+    /// `BLKIF_OP_*`; of an indirect request, the indirect operation.
     pub operation: u8,
     /// The first sector, of 512 bytes.
     pub sector: u64,
-    /// How many sectors.
+    /// Number of sectors.
     pub count: u64,
-    /// How many segments.
+    /// Number of segments.
     pub segments: usize,
-    /// Whether those stood on a page of their own.
+    /// Whether the request was indirect: its segments were in pages of their own.
     pub indirect: bool,
 }
 

@@ -1,8 +1,8 @@
-//! The back end of a block device, as Linux's blkback is to a front end.
+//! The back end of a block device, which behaves as Linux's blkback.
 //!
-//! It maps the ring and the data by grant, keeps the latter mapped if both ends agree
-//! on that, and honours the indices for notification exactly. It panics when the front
-//! end breaks the protocol, and breaks it itself on request.
+//! It maps the ring and the data by grant, keeps data pages mapped if both ends support persistent
+//! grants, and heeds the event indices exactly. It panics if the front end violates the protocol,
+//! and violates it on request.
 
 mod connect;
 mod data;
@@ -16,31 +16,31 @@ use std::ops::Deref;
 /// What the fake calls the class.
 pub(super) const CLASS: Class = "vbd";
 
-/// What to do wrong, with responses or with the ring as a whole.
+/// Names a violation of the protocol to commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Misdeed {
-    /// Publish an index that is off by as much, and stop.
+    /// Publish a producer index that is wrong by this much, and stop.
     Index(i32),
-    /// Answer another id.
+    /// Respond with this id.
     Id(u64),
-    /// Answer the id that was answered last.
+    /// Respond with the id of the last response.
     IdAgain,
-    /// Answer as if it had been another operation.
+    /// Respond with this operation.
     Operation(u8),
-    /// Answer with this status, whatever was done.
+    /// Carry out the request, and respond with this status.
     Status(i16),
-    /// Do nothing, and answer with this status.
+    /// Do not carry out the request, and respond with this status.
     Refuse(i16),
-    /// Take requests and answer none.
+    /// Take requests and never respond.
     Stuck,
-    /// Change pages of the guest after the answer.
+    /// Change the guest's pages after the response.
     Scribble,
-    /// Keep pages mapped after the end.
+    /// Keep pages mapped after the connection ends.
     KeepGrants,
-    /// Raise the event as many times a step, for nothing.
+    /// Raise this many events in each step, without a reason.
     EventStorm(u32),
-    /// Never raise one.
+    /// Never raise an event.
     LoseEvents,
 }
 
@@ -59,7 +59,7 @@ impl Misdeed {
     }
 }
 
-/// The handle to a back end.
+/// Controls the back end of a block device.
 #[derive(Clone, Copy, Debug)]
 pub struct Blkback<'a>(Handle<'a>);
 
@@ -83,52 +83,52 @@ impl<'a> Blkback<'a> {
         })
     }
 
-    /// Has another size from now on, in units of 512 bytes, and says so.
+    /// Changes the size to `sectors` of 512 bytes, and announces it.
     pub fn resize(self, sectors: u64) {
         self.with(|backend, _| backend.disk.resize(sectors as usize * 512, 0));
         self.write("sectors", &sectors.to_string());
         self.say_state("4");
     }
 
-    /// What is on the disk.
+    /// Returns the content of the disk.
     #[must_use]
     pub fn bytes(self) -> Vec<u8> {
         self.with(|backend, _| backend.disk.clone())
     }
 
-    /// The requests that were done since the last call, in order.
+    /// Returns the requests that were carried out since the last call, in order.
     #[must_use]
     pub fn requests(self) -> Vec<Request> {
         self.with(|backend, _| std::mem::take(&mut backend.requests))
     }
 
-    /// Times that it mapped a page of data.
+    /// Returns how often it mapped a data page.
     #[must_use]
     pub fn mappings(self) -> usize {
         self.with(|backend, _| backend.mappings)
     }
 
-    /// Answers what was asked last first, as it may.
+    /// Answers requests in reverse order, which the protocol allows.
     pub fn answer_in_reverse(self, reversed: bool) {
         self.with(|backend, _| backend.reversed = reversed);
     }
 
-    /// Takes requests only one a step.
+    /// Takes only one request in each step.
     pub fn take_one_at_a_time(self, slow: bool) {
         self.with(|backend, _| backend.slow = slow);
     }
 
-    /// Does this wrong from now on.
+    /// Commits this misdeed at each opportunity from now on.
     pub fn misbehave(self, misdeed: Misdeed) {
         self.with(|backend, _| backend.script.always(misdeed));
     }
 
-    /// Does this wrong once, after `skip` responses without it.
+    /// Commits this misdeed once, after `skip` opportunities without it.
     pub fn misbehave_at(self, skip: u32, misdeed: Misdeed) {
         self.with(|backend, _| backend.script.once(skip, misdeed));
     }
 
-    /// Closes its end of the event channel, and works on (rule E8).
+    /// Closes its end of the event channel, and keeps working (rule E8).
     pub fn close_port(self) {
         self.with(|backend, host| {
             if let Some(port) = backend.port() {

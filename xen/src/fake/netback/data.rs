@@ -19,33 +19,33 @@ use std::collections::{BTreeSet, VecDeque};
 /// Bytes of an Ethernet header.
 const HEADER: usize = 14;
 
-/// A frame that the guest transmitted.
+/// Holds a frame that the guest transmitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transmitted {
     /// Its bytes.
     pub bytes: Vec<u8>,
     /// The flags of its first slot.
     pub flags: TxFlags,
-    /// How many slots held its data.
+    /// Number of slots with its data.
     pub slots: usize,
-    /// What came in extra slots.
+    /// The extra slots.
     pub extras: Vec<Extra>,
-    /// The queue that it came by.
+    /// Index of its queue.
     pub queue: usize,
 }
 
-/// One response of the receive ring, as a test wants it.
+/// Describes a response in the receive ring.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RxSlot {
     /// A piece of a frame.
     Data {
-        /// What is put into the guest's page.
+        /// Bytes to write to the guest's page.
         bytes: Vec<u8>,
-        /// Where, as far as it fits; and what the response says.
+        /// Offset in the page, and in the response. Bytes that do not fit are not written.
         offset: u16,
-        /// What the response says.
+        /// Flags of the response.
         flags: RxFlags,
-        /// What the response says; the number of bytes if nothing else.
+        /// Status of the response; by default the number of bytes.
         status: Option<i16>,
     },
     /// An extra slot with these bytes.

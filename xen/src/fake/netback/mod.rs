@@ -1,8 +1,8 @@
-//! The back end of a network interface, as Linux's netback is to a front end.
+//! The back end of a network interface, which behaves as Linux's netback.
 //!
-//! It maps the rings by grant, copies frames, and honours the indices for
-//! notification exactly: it sleeps until it is notified. It panics when the
-//! front end breaks the protocol, and breaks it itself on request.
+//! It maps the rings by grant, copies frames, and heeds the event indices exactly: it does nothing
+//! until it is notified. It panics if the front end violates the protocol, and violates it on
+//! request.
 
 mod connect;
 mod data;
@@ -22,38 +22,39 @@ use std::ops::Deref;
 /// What the fake calls the class.
 pub(super) const CLASS: Class = "vif";
 
-/// What to do wrong, with responses or with the rings as a whole.
+/// Names a violation of the protocol to commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Misdeed {
-    /// Publish an index of the transmit ring that is off by as much, and stop.
+    /// Publish a producer index of the transmit ring that is wrong by this much, and stop.
     TxIndex(i32),
-    /// Answer another id.
+    /// Respond with this id.
     TxId(u16),
-    /// Answer the id that was answered last.
+    /// Respond with the id of the last response.
     TxIdAgain,
-    /// Answer with this status.
+    /// Respond with this status.
     TxStatus(i16),
-    /// Take requests and answer none.
+    /// Take requests and never respond.
     TxStuck,
-    /// Publish an index of the receive ring that is off by as much, and stop.
+    /// Publish a producer index of the receive ring that is wrong by this much, and stop.
     RxIndex(i32),
-    /// Answer another id.
+    /// Respond with this id.
     RxId(u16),
-    /// Answer the id that was answered last.
+    /// Respond with the id of the last response.
     RxIdAgain,
-    /// Answer with this status.
+    /// Respond with this status.
     RxStatus(i16),
-    /// Say that the data is elsewhere.
+    /// Respond with this offset.
     RxOffset(u16),
     /// Set more flags: [`RxFlags::MORE_DATA`] in the last slot never ends the frame.
     RxFlags(RxFlags),
-    /// Let frames wait.
+    /// Deliver no frames.
     RxStuck,
-    /// Keep pages mapped after the answer, and rings after the end.
+    /// Keep pages mapped after the response, and rings after the connection ends.
     KeepGrants,
-    /// Raise each event as many times a step, for nothing.
+    /// Raise this many events in each step, without a reason.
     EventStorm(u32),
-    /// Never raise one.
+    /// Never raise an event.
     LoseEvents,
 }
 
@@ -77,7 +78,7 @@ impl Misdeed {
     }
 }
 
-/// The handle to a back end.
+/// Controls the back end of a network interface.
 #[derive(Clone, Copy, Debug)]
 pub struct Netback<'a>(Handle<'a>);
 
@@ -101,37 +102,37 @@ impl<'a> Netback<'a> {
         })
     }
 
-    /// Whether it works.
+    /// Returns whether it is connected.
     #[must_use]
     pub fn is_connected(self) -> bool {
         self.with(|backend, _| !backend.queues.is_empty())
     }
 
-    /// The ports of its queues, as the guest knows them.
+    /// Returns the guest's ports of its queues.
     #[must_use]
     pub fn ports(self) -> Vec<PortNumber> {
         self.with(|backend, _| backend.queues.iter().flat_map(data::Queue::ports).collect())
     }
 
-    /// Sends frames with as many bytes in front of each piece.
+    /// Leaves `bytes` bytes free at the start of each page that it fills.
     ///
     /// # Panics
-    /// When that leaves no room in a page.
+    /// If `bytes` is a page or more.
     pub fn set_headroom(self, bytes: u16) {
         assert!(usize::from(bytes) < crate::memory::PAGE_SIZE, "no room in a page");
         self.with(|backend, _| backend.headroom = bytes);
     }
 
-    /// A frame is to arrive at the guest. It does when there is room in the
-    /// ring for all of it; a connection that ends loses it.
+    /// Delivers a frame to the guest as soon as the ring has room for all of it. It is lost if the
+    /// connection ends before.
     pub fn deliver(self, frame: &[u8], flags: RxFlags) {
         self.with(|backend, _| backend.deliver(frame, flags));
     }
 
-    /// A large frame is to arrive, which stands for TCP segments of `size` bytes.
+    /// Delivers a large frame with GSO: it stands for TCP segments of `size` bytes.
     ///
     /// # Panics
-    /// When the front end has not said that it takes such frames (rule N4).
+    /// If the front end did not announce `feature-gso-tcpv4` (rule N4).
     pub fn deliver_large(self, frame: &[u8], flags: RxFlags, size: u16) {
         let takes = self.guest_says("feature-gso-tcpv4");
         assert!(takes, "rule N4: the guest takes no large frames");
@@ -141,53 +142,51 @@ impl<'a> Netback<'a> {
         });
     }
 
-    /// These responses are to arrive at the guest, right or wrong: the chain
-    /// ends where the last of them says.
+    /// Delivers these responses, which need not be well-formed, one after the other.
     pub fn deliver_slots(self, slots: Vec<RxSlot>) {
         self.with(|backend, _| backend.arriving.push_back(slots));
     }
 
-    /// Frames that did not arrive yet.
+    /// Returns the number of frames that are not delivered yet.
     #[must_use]
     pub fn undelivered(self) -> usize {
         self.with(|backend, _| backend.arriving.len())
     }
 
-    /// The frames that the guest sent since the last call.
+    /// Returns the frames that the guest transmitted since the last call.
     #[must_use]
     pub fn transmitted(self) -> Vec<Transmitted> {
         self.with(|backend, _| std::mem::take(&mut backend.sent))
     }
 
-    /// Answers what was transmitted last first, as it may.
+    /// Answers requests in reverse order, which the protocol allows.
     pub fn answer_in_reverse(self, reversed: bool) {
         self.with(|backend, _| backend.reversed = reversed);
     }
 
-    /// Maps what was transmitted until it answers, as it may.
+    /// Maps transmitted pages until the response, instead of copying from them.
     pub fn map_until_answered(self, maps: bool) {
         self.with(|backend, _| backend.maps = maps);
     }
 
-    /// Takes a grant that does not permit access for an error to answer and
-    /// not for the guest's bug.
+    /// Responds with an error to a grant that does not permit access, instead of panicking.
     pub fn tolerate(self) {
         self.with(|backend, _| backend.strict = false);
     }
 
-    /// Does this wrong from now on.
+    /// Commits this misdeed at each opportunity from now on.
     pub fn misbehave(self, misdeed: Misdeed) {
         self.with(|backend, _| backend.script.always(misdeed));
     }
 
-    /// Does this wrong once, after `skip` responses without it.
+    /// Commits this misdeed once, after `skip` opportunities without it.
     pub fn misbehave_at(self, skip: u32, misdeed: Misdeed) {
         self.with(|backend, _| backend.script.once(skip, misdeed));
     }
 
-    /// Writes `bytes` into the page of the receive ring or of the transmit ring, from
-    /// byte `at` on as far as they fit, and raises its event. From then on this is all
-    /// that happens to the rings of the connection: the back end leaves them alone.
+    /// Writes `bytes` into the page of the receive or the transmit ring, from byte `at` on as
+    /// far as they fit, and raises its event. From then on the back end does not touch the rings
+    /// of this connection.
     pub fn scribble(self, receive: bool, at: usize, bytes: &[u8]) {
         let ports: Vec<_> = self.with(|backend, _| {
             let queues = backend.queues.iter_mut();
@@ -196,10 +195,10 @@ impl<'a> Netback<'a> {
         ports.into_iter().for_each(|port| self.raise(port));
     }
 
-    /// Writes into the page of the frame that arrived last, which it may still do.
+    /// Overwrites the page of the frame that was delivered last.
     ///
     /// # Panics
-    /// When the guest does not lend that page any more.
+    /// If the guest has revoked the grant.
     pub fn rewrite(self, bytes: &[u8]) {
         self.with(|backend, host| {
             for page in backend.queues.iter().filter_map(data::Queue::last_page) {
@@ -209,7 +208,7 @@ impl<'a> Netback<'a> {
         });
     }
 
-    /// Closes its end of all event channels, and works on (rule E8).
+    /// Closes its end of all event channels, and keeps working (rule E8).
     pub fn close_ports(self) {
         let ports = self.ports();
         self.with(|_, host| ports.into_iter().for_each(|port| host.events.unbind(port)));

@@ -6,7 +6,7 @@ use super::{Misdeed, RxSlot, Transmitted};
 use crate::DomId;
 use crate::evtchn::Port;
 use crate::gnttab::GrantRef;
-use crate::gnttab::{Shared, Shown};
+use crate::gnttab::{ReadOnlyGrant, ReadWriteGrant};
 use crate::memory::PAGE_SIZE;
 use crate::public::io::netif::{
     RX_SLOT, RxFlags, RxRequest, RxResponse, TX_SLOT, TxFlags, TxRequest, TxResponse,
@@ -21,8 +21,8 @@ struct Guest {
     rx: Front<RX_SLOT>,
     tx_port: Port,
     rx_port: Port,
-    out: Shown,
-    input: Shared,
+    out: ReadOnlyGrant,
+    input: ReadWriteGrant,
 }
 
 impl Guest {
@@ -35,12 +35,12 @@ impl Guest {
         let path = front.theirs("feature-rx-copy");
         assert_eq!(read_number(&path, 0..=1, 0).await, Ok(1));
         let mut guest = Self {
-            tx: Front::starting_at(Shared::new(peer, 1).unwrap(), index),
-            rx: Front::starting_at(Shared::new(peer, 1).unwrap(), index),
+            tx: Front::starting_at(ReadWriteGrant::new(peer, 1).unwrap(), index),
+            rx: Front::starting_at(ReadWriteGrant::new(peer, 1).unwrap(), index),
             tx_port: Port::alloc(peer).unwrap(),
             rx_port: Port::alloc(peer).unwrap(),
-            out: Shown::new(peer, 4).unwrap(),
-            input: Shared::new(peer, 32).unwrap(),
+            out: ReadOnlyGrant::new(peer, 4).unwrap(),
+            input: ReadWriteGrant::new(peer, 32).unwrap(),
             front,
         };
         (0..pages).for_each(|page| guest.post(page));
@@ -304,7 +304,7 @@ fn pages_that_are_kept_are_quarantined_and_come_back_g4() {
     // Both rings, and the pages of what was transmitted, which go together.
     assert_eq!(crate::gnttab::stats().quarantine, 6);
     netback.behave();
-    drop(Shared::new(DomId::DOM0, 1).unwrap());
+    drop(ReadWriteGrant::new(DomId::DOM0, 1).unwrap());
     assert_eq!(crate::gnttab::stats().quarantine, 0);
     fake.assert_no_leaks(&baseline);
 }
@@ -385,8 +385,9 @@ fn queues_may_share_a_port_and_be_several() {
     let fake = plugged();
     let netback = fake.netback(0);
     fake.step();
-    let rings: Vec<_> =
-        (0..4).map(|_| Front::<TX_SLOT>::new(Shared::new(DomId::DOM0, 1).unwrap())).collect();
+    let rings: Vec<_> = (0..4)
+        .map(|_| Front::<TX_SLOT>::new(ReadWriteGrant::new(DomId::DOM0, 1).unwrap()))
+        .collect();
     let ports = [Port::alloc(DomId::DOM0).unwrap(), Port::alloc(DomId::DOM0).unwrap()];
     netback.write_front("request-rx-copy", "1");
     netback.write_front("multi-queue-num-queues", "2");

@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 /// `XS_RESET_WATCHES`.
 const RESET_WATCHES: u32 = 21;
 
-/// What a guest may have; beyond that are errors.
+/// Limits what a guest may have, and the error beyond.
 #[derive(Clone, Copy, Debug)]
 pub struct Quota {
     /// Watches (`E2BIG`).
     pub watches: usize,
-    /// Transactions at the same time (`ENOSPC`).
+    /// Open transactions (`ENOSPC`).
     pub transactions: usize,
     /// Nodes (`ENOSPC`).
     pub nodes: usize,

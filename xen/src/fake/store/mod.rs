@@ -1,4 +1,4 @@
-//! Xenstored: the tree that all domains share, behind the guest's ring.
+//! xenstored: the tree, and its end of the guest's ring.
 
 mod daemon;
 mod tree;
@@ -15,31 +15,31 @@ pub(super) use wire::Daemon;
 /// The guest's port to xenstored.
 pub const PORT: PortNumber = PortNumber(1);
 
-/// What to do wrong with an answer.
+/// Names a violation of the protocol to commit with a reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Misdeed {
-    /// It has the number of another request.
+    /// Use the id of another request.
     WrongId,
-    /// It is of another type.
+    /// Use another type.
     WrongKind(u32),
-    /// It belongs to another transaction.
+    /// Use another transaction.
     WrongTransaction,
-    /// Its header says that it has this length.
+    /// Claim this length in the header.
     Length(u32),
-    /// It ends after as many bytes of payload.
+    /// End after this many bytes of payload.
     Truncated(usize),
-    /// It says something else.
+    /// Use this payload.
     Payload(Vec<u8>),
-    /// It is an error with this name.
+    /// Reply with the error of this name.
     Refuse(String),
-    /// It comes twice.
+    /// Send it twice.
     Twice,
-    /// It does not come.
+    /// Send nothing.
     Never,
 }
 
-/// What dom0, the toolstack and a test see of xenstored.
+/// Controls xenstored, and accesses its tree as dom0.
 #[derive(Clone, Copy, Debug)]
 pub struct Store<'a> {
     _fake: &'a Fake,
@@ -57,41 +57,41 @@ impl<'a> Store<'a> {
     /// Sets a node's value, as dom0.
     ///
     /// # Panics
-    /// When the path is no path.
+    /// If the path is invalid.
     pub fn write(&self, path: &str, value: impl AsRef<[u8]>) {
         let path = absolute(path);
         let edit = Edit::Write(path, value.as_ref().into());
         daemon(|daemon| daemon.core.edit(&edit, DomId::DOM0)).expect("dom0 may write");
     }
 
-    /// A node's value.
+    /// Returns a node's value, or `None` if there is no such node.
     #[must_use]
     pub fn read(&self, path: &str) -> Option<Vec<u8>> {
         let path = absolute(path);
         daemon(|daemon| daemon.core.tree.get(&path).map(|node| node.value.clone()))
     }
 
-    /// A node's value as text, which is empty when there is none.
+    /// Returns a node's value as text, which is empty if there is no such node.
     #[must_use]
     pub fn text(&self, path: &str) -> String {
         String::from_utf8_lossy(&self.read(path).unwrap_or_default()).into_owned()
     }
 
-    /// Removes a node and all below it.
+    /// Removes a node and everything below it.
     pub fn rm(&self, path: &str) {
         let edit = Edit::Remove(absolute(path));
         // It may be gone already.
         let _ = daemon(|daemon| daemon.core.edit(&edit, DomId::DOM0));
     }
 
-    /// The names below a node.
+    /// Returns the names of the children of a node.
     #[must_use]
     pub fn list(&self, path: &str) -> Vec<String> {
         let path = absolute(path);
         daemon(|daemon| daemon.core.tree.children(&path))
     }
 
-    /// A node's owner and permissions, such as `n1` and `r0`.
+    /// Returns a node's owner and permissions, such as `n1` and `r0`.
     #[must_use]
     pub fn permissions(&self, path: &str) -> Vec<String> {
         let path = absolute(path);
@@ -100,60 +100,60 @@ impl<'a> Store<'a> {
         daemon(permissions).unwrap_or_default()
     }
 
-    /// Sets them.
+    /// Sets a node's owner and permissions.
     ///
     /// # Panics
-    /// When there is no such node.
+    /// If there is no such node.
     pub fn set_permissions(&self, path: &str, permissions: &[&str]) {
         let permissions = permissions.iter().map(|&it| it.into()).collect();
         let edit = Edit::Permissions(absolute(path), permissions);
         daemon(|daemon| daemon.core.edit(&edit, DomId::DOM0)).expect("the node is there");
     }
 
-    /// How many watches the guest has.
+    /// Returns the number of watches of the guest.
     #[must_use]
     pub fn watches(&self) -> usize {
         self.guest_watches().len()
     }
 
-    /// The guest's watches: path and token.
+    /// Returns path and token of each watch of the guest.
     #[must_use]
     pub fn guest_watches(&self) -> Vec<(String, Vec<u8>)> {
         daemon(|daemon| daemon.guest_watches())
     }
 
-    /// How many transactions the guest has open.
+    /// Returns the number of open transactions of the guest.
     #[must_use]
     pub fn transactions(&self) -> usize {
         daemon(|daemon| daemon.transactions())
     }
 
-    /// What the guest may have.
+    /// Sets the guest's quota.
     pub fn set_quota(&self, quota: Quota) {
         daemon(|daemon| daemon.core.quota = quota);
     }
 
-    /// Lets the ring's indices start here, before the guest uses it (rule X5).
+    /// Sets the indices of both rings, before the guest uses them (rule X5).
     pub fn start_at(&self, requests: u32, responses: u32) {
         daemon(|daemon| daemon.start_at(requests, responses));
     }
 
-    /// Lets the next `count` transactions collide.
+    /// Rejects the commit of the next `count` transactions (`EAGAIN`).
     pub fn collide(&self, count: u32) {
         daemon(|daemon| daemon.core.collisions = count);
     }
 
-    /// Does this wrong with every answer from now on.
+    /// Commits this misdeed with each reply from now on.
     pub fn misbehave(&self, misdeed: Misdeed) {
         daemon(|daemon| daemon.script.always(misdeed));
     }
 
-    /// Does this wrong once, after `skip` answers without it.
+    /// Commits this misdeed once, after `skip` replies without it.
     pub fn misbehave_at(&self, skip: u32, misdeed: Misdeed) {
         daemon(|daemon| daemon.script.once(skip, misdeed));
     }
 
-    /// Does no wrong any more.
+    /// Ends all misdeeds.
     pub fn behave(&self) {
         daemon(|daemon| {
             daemon.script.clear();
@@ -162,48 +162,48 @@ impl<'a> Store<'a> {
         });
     }
 
-    /// Holds answers back until they are released.
+    /// Holds back replies until [`release`](Self::release).
     pub fn hold(&self) {
         daemon(|daemon| daemon.holding = true);
     }
 
-    /// Sends the answers that were held back.
+    /// Sends the replies that were held back.
     pub fn release(&self) {
         daemon(|daemon| daemon.release(false));
     }
 
-    /// Sends them in the opposite order.
+    /// Sends the replies that were held back, in reverse order.
     pub fn release_reversed(&self) {
         daemon(|daemon| daemon.release(true));
     }
 
-    /// Sends at most `bytes` in one step (rule X4).
+    /// Sends at most `bytes` bytes in each step (rule X4).
     pub fn deliver_at_most(&self, bytes: usize) {
         daemon(|daemon| daemon.piece = bytes);
     }
 
-    /// Never notifies the guest, until it is told to [behave](Self::behave).
+    /// Stops notifying the guest until [`behave`](Self::behave).
     pub fn lose_events(&self) {
         daemon(|daemon| daemon.mute = true);
     }
 
-    /// Tells the guest, if it watches, that something at `path` changed.
+    /// Fires the guest's watches of `path`.
     pub fn fire(&self, path: &str) {
         let change = Change { path: absolute(path), exact: false };
         daemon(|daemon| daemon.core.fire(&change));
     }
 
-    /// Sends a message that answers nothing.
+    /// Sends a message that is no reply to a request.
     pub fn inject(&self, kind: u32, id: u32, transaction: u32, payload: &[u8]) {
         daemon(|daemon| daemon.inject_message(kind, id, transaction, payload));
     }
 
-    /// Sends an event of a watch with this payload (rule X6).
+    /// Sends a watch event with this payload (rule X6).
     pub fn inject_event(&self, payload: &[u8]) {
         self.inject(Kind::WatchEvent as u32, 0, 0, payload);
     }
 
-    /// Sends `count` events for each of the guest's watches (rule X7).
+    /// Fires each watch of the guest `count` times (rule X7).
     pub fn flood(&self, count: usize) {
         for (path, token) in self.guest_watches() {
             let payload = [path.as_bytes(), b"\0", &token, b"\0"].concat();
@@ -211,28 +211,28 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// Sends bytes that may be no message.
+    /// Sends bytes that need not be a message.
     pub fn inject_bytes(&self, bytes: &[u8]) {
         daemon(|daemon| daemon.inject(bytes));
     }
 
-    /// Sets the ring's error word (rule X15).
+    /// Sets the field `error` of the page (rule X15).
     pub fn set_error(&self, error: u32) {
         daemon(|daemon| daemon.set_error(error));
     }
 
-    /// Sets the ring's connection word: 1 is that it is being connected anew.
+    /// Sets the field `connection` of the page: 1 means that the ring is being reset.
     pub fn set_connection(&self, connection: u32) {
         daemon(|daemon| daemon.set_connection(connection));
     }
 
-    /// Moves the daemon's consumer index and its producer index by these
-    /// distances and stops (rule X3).
+    /// Moves the daemon's consumer index and producer index by these distances, and stops (rule
+    /// X3).
     pub fn break_indices(&self, consumer: u32, producer: u32) {
         daemon(|daemon| daemon.break_indices(consumer, producer));
     }
 
-    /// Uses the ring no more, as a daemon that died.
+    /// Stops using the ring, as a daemon that crashed.
     pub fn die(&self) {
         daemon(|daemon| daemon.stopped = true);
     }

@@ -1,4 +1,4 @@
-//! `public/io/`: what front ends and back ends share.
+//! `public/io/`: the protocols between front ends and back ends.
 
 pub mod blkif;
 pub mod console;

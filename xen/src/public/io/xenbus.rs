@@ -1,33 +1,33 @@
-//! `public/io/xenbus.h`: the states that a device's two ends announce.
+//! `public/io/xenbus.h`: the states that both ends of a device announce.
 
-/// `enum xenbus_state`.
+/// `enum xenbus_state`: the state of one end of a device.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum XenbusState {
-    /// Nothing is known, or there is none any more.
+    /// The node does not exist, or holds no known state.
     Unknown = 0,
-    /// It is there and does nothing yet.
+    /// Created, and not active yet.
     Initialising = 1,
-    /// It has said what it can, and waits for the other end to do so.
+    /// Has published its features, and waits for the other end's.
     InitWait = 2,
-    /// It has said where its rings are.
+    /// Has published its rings and event channels, and waits for the other end to connect.
     Initialised = 3,
-    /// It works.
+    /// In operation.
     Connected = 4,
-    /// It is about to end.
+    /// Closing: the other end should close too.
     Closing = 5,
-    /// It has ended.
+    /// Closed: all shared resources are released.
     Closed = 6,
-    /// The front end is being moved or changed.
+    /// The device is being reconfigured.
     Reconfiguring = 7,
-    /// And that is done.
+    /// Reconfiguring is complete.
     Reconfigured = 8,
 }
 
 impl XenbusState {
-    /// The state that `number` stands for; unknown ones are [`XenbusState::Unknown`]
-    /// (rule X12).
+    /// Returns the state with this number, or [`XenbusState::Unknown`] if there is none (rule
+    /// X12).
     #[must_use]
     pub const fn from_number(number: u64) -> Self {
         match number {

@@ -54,7 +54,7 @@ fn a_disk_may_be_dropped_with_requests_in_flight_r14() {
         sleep(MOMENT * 50).await;
         back.unplug();
         // What was in use comes back when something is lent the next time.
-        drop(xen::gnttab::Shared::new(DomId::DOM0, 1));
+        drop(xen::gnttab::ReadWriteGrant::new(DomId::DOM0, 1));
     });
 }
 

@@ -123,7 +123,7 @@ fn pages_that_could_not_be_had_are_asked_for_again_n12() {
         let back = fake.netback(0);
         fake.limit_grant_frames(1);
         // Both rings, and 16 pages each way, but not the other 16.
-        let rest = xen::gnttab::Shared::new(DomId::DOM0, 512 - 8 - 34 - 5).unwrap();
+        let rest = xen::gnttab::ReadWriteGrant::new(DomId::DOM0, 512 - 8 - 34 - 5).unwrap();
         let net = Netfront::open("0").await.unwrap();
         works(&net, back, 1).await;
         let posted = || xen::gnttab::stats().used;
