@@ -1,10 +1,10 @@
-//! The typed arguments of an app.
+//! Parses the arguments of an app into typed values.
 //!
-//! On Xen they are the domain's command line (`extra = "port=8080"` in the
-//! `xl` configuration), on Linux those of the process. An item is `key=value`;
-//! white space separates items, double quotes keep it, and a backslash takes
-//! the next character as it is. `help` alone prints what there is. A key stands once, but
-//! for arguments of the type [`Several`].
+//! On Xen they are the domain's command line (`extra = "port=8080"` in the configuration for
+//! `xl`), on Linux those of the process. Each is `key=value`. White space separates arguments,
+//! double quotes keep it, and a backslash keeps the next character. `help` prints all arguments
+//! instead of starting the app. A key can be given once, except for arguments of the type
+//! [`Several`].
 //!
 //! An app names its arguments in [`unikernel!`](crate::unikernel), which parses them. A
 //! device takes its own out of [`Args`].
@@ -24,7 +24,7 @@
 //! # Ok::<(), Error>(())
 //! ```
 
-pub use crate::command_line::{MAX, MOST, Unreadable, split};
+pub use crate::command_line::{MAX_ARGUMENTS, MAX_BYTES, Unreadable, split};
 pub use crate::value::{Preset, Reason, Several, Size, Value};
 use core::fmt;
 
@@ -34,34 +34,34 @@ use core::fmt;
 pub enum Error {
     /// An item is not UTF-8.
     NotText,
-    /// The command line cannot be taken apart.
+    /// The command line cannot be split.
     Unreadable(Unreadable),
-    /// An item is not of the form key=value.
+    /// An item has no `=`.
     NoValue(&'static str),
-    /// There are more than [`MAX`] items.
+    /// There are more than [`MAX_ARGUMENTS`] arguments.
     TooMany,
-    /// The same key stands twice.
+    /// A key is given twice.
     Twice(&'static str),
     /// No argument has this name.
     Unknown(&'static str),
     /// An argument without a default was not given.
     Missing(&'static str),
-    /// The value is not of the argument's kind.
+    /// The value is not of the argument's [`KIND`](Value::KIND).
     BadValue {
-        /// The argument.
+        /// Name of the argument.
         name: &'static str,
-        /// What was given.
+        /// The value as given.
         value: &'static str,
-        /// What it takes, such as `number from 0 to 255`.
+        /// The expected kind, such as `number from 0 to 255`.
         kind: &'static str,
     },
-    /// The value is refused for a reason of its own.
+    /// The value is of the right kind, and invalid for another reason.
     Invalid {
-        /// The argument.
+        /// Name of the argument.
         name: &'static str,
-        /// What was given.
+        /// The value as given.
         value: &'static str,
-        /// What is wrong with it, or what it has to be.
+        /// The reason, or what is expected.
         reason: &'static str,
     },
 }
@@ -74,7 +74,7 @@ impl From<Unreadable> for Error {
     }
 }
 
-/// It repeats what the user wrote: who prints it escapes control characters, as
+/// Repeats what the user wrote, so escape control characters when printing it, as
 /// [`println!`](crate::println!) does.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -82,7 +82,7 @@ impl fmt::Display for Error {
             Self::NotText => f.write_str("an argument is not UTF-8 text"),
             Self::Unreadable(why) => why.fmt(f),
             Self::NoValue(item) => write!(f, "argument {item} is not of the form key=value"),
-            Self::TooMany => write!(f, "more than {MAX} arguments are given"),
+            Self::TooMany => write!(f, "more than {MAX_ARGUMENTS} arguments are given"),
             Self::Twice(name) => write!(f, "argument {name} is given twice"),
             Self::Unknown(name) => write!(f, "there is no argument {name}"),
             Self::Missing(name) => write!(f, "argument {name} must be given"),
@@ -92,19 +92,20 @@ impl fmt::Display for Error {
     }
 }
 
-/// The items of a command line, taken out one by one by those they are for.
+/// Holds the arguments of a command line until an app or a device takes them.
 #[derive(Debug, Default)]
 pub struct Args {
     /// Keys, until they are taken, and values.
-    items: heapless::Vec<(Option<&'static str>, &'static str), MAX>,
+    items: heapless::Vec<(Option<&'static str>, &'static str), MAX_ARGUMENTS>,
     help: bool,
 }
 
 impl Args {
-    /// Takes `items` apart, each as [`split`] or the operating system gave it.
+    /// Parses items of the form `key=value`, as [`split`] or the operating system returned them.
     ///
     /// # Errors
-    /// The first item that is not text or not `key=value`, or that there are too many.
+    /// [`Error::NotText`] and [`Error::NoValue`] for the first malformed item,
+    /// [`Error::TooMany`] for more than [`MAX_ARGUMENTS`].
     pub fn new(items: impl Iterator<Item = &'static [u8]>) -> Result<Self, Error> {
         let mut args = Self::default();
         for item in items {
@@ -122,17 +123,17 @@ impl Args {
         Ok(args)
     }
 
-    /// Whether the user asked for help.
+    /// Returns whether the user asked for help.
     #[must_use]
     pub const fn wants_help(&self) -> bool {
         self.help
     }
 
-    /// Takes the argument `name` out.
+    /// Takes the value of argument `name`, or returns `default` if it is not given.
     ///
     /// # Errors
-    /// When its value is not of type `T`, when it is given twice and `T` is not [`Several`],
-    /// or it is missing and has no default.
+    /// If the value is not a valid `T`; if it is given twice and `T` is not [`Several`]; or if
+    /// it is not given and there is no default.
     pub fn take<T: Value>(&mut self, name: &'static str, default: Option<T>) -> Result<T, Error> {
         match self.remove(name, T::SEVERAL)? {
             Some(value) => self.parse(name, value),
@@ -151,10 +152,10 @@ impl Args {
         Ok(taken)
     }
 
-    /// Takes the argument `name` out, or returns the `default` of its manifest.
+    /// Takes the value of argument `name`, or returns the manifest's default if it is not given.
     ///
     /// # Errors
-    /// As [`take`](Self::take), and when the default is no value of type `T`.
+    /// Those of [`take`](Self::take); also if the default is not a valid `T`.
     pub fn take_or<T: Value>(
         &mut self,
         name: &'static str,
@@ -197,10 +198,10 @@ impl Args {
         Ok(found)
     }
 
-    /// Makes sure that nothing is left.
+    /// Checks that all arguments were taken.
     ///
     /// # Errors
-    /// The first argument that nobody took.
+    /// [`Error::Unknown`] with the first one that was not.
     pub fn finish(&self) -> Result<(), Error> {
         self.items.iter().find_map(|(key, _)| *key).map_or(Ok(()), |name| Err(Error::Unknown(name)))
     }
@@ -219,36 +220,36 @@ const fn refused(
     }
 }
 
-/// One argument, as the image's `help` shows it.
+/// Describes an argument in `help` and in the manifest's note.
 #[derive(Clone, Copy, Debug)]
 pub struct Argument {
-    /// What stands before the `=`.
+    /// Its key, before the `=`.
     pub name: &'static str,
-    /// What kind of value it takes.
+    /// The kind of its values ([`Value::KIND`]).
     pub kind: &'static str,
-    /// The default as the source has it, or nothing when it must be given.
+    /// The default as the source has it, or `None` if the argument must be given.
     pub default: Option<&'static str>,
-    /// Its doc comment, a line each.
+    /// The lines of its doc comment.
     pub help: &'static [&'static str],
 }
 
-/// A device of an app.
+/// Describes a device of an app in `help`.
 #[derive(Clone, Copy, Debug)]
 pub struct Need {
     /// Its class, such as `block`.
     pub class: &'static str,
-    /// Which one it is, such as `xvda`; the empty string is the first one.
+    /// Its id, such as `xvda`; the empty string means the first one.
     pub id: &'static str,
-    /// What has to be there for it.
+    /// What the domain needs for it ([`Device::NEEDS`](crate::Device::NEEDS)).
     pub needs: &'static str,
 }
 
-/// The text that `help` prints.
+/// Holds what `help` prints.
 #[derive(Clone, Copy, Debug)]
 pub struct Help {
     /// The app's name.
     pub name: &'static str,
-    /// What it does, a line each.
+    /// The lines of its description.
     pub about: &'static [&'static str],
     /// Its devices.
     pub needs: &'static [Need],
@@ -259,7 +260,7 @@ pub struct Help {
 }
 
 impl Help {
-    /// Gives each line to `line`.
+    /// Calls `line` with each line of the text.
     pub fn print(&self, mut line: impl FnMut(fmt::Arguments<'_>)) {
         line(format_args!("{}", self.name));
         for text in self.about {
@@ -344,7 +345,7 @@ mod tests {
         assert_eq!(args("").unwrap().take("need", None::<u8>), Err(Error::Missing("need")));
         let error = args("port=65536").unwrap().take("port", Some(1_u16)).unwrap_err();
         assert_eq!(error.to_string(), "port=65536: not a number from 0 to 65535");
-        let many: String = (0..=MAX).map(|i| format!("a{i}=1 ")).collect();
+        let many: String = (0..=MAX_ARGUMENTS).map(|i| format!("a{i}=1 ")).collect();
         assert_eq!(args(&many).unwrap_err(), Error::TooMany);
         let broken: &'static [u8] = b"a=\xff";
         assert_eq!(Args::new([broken].into_iter()).unwrap_err(), Error::NotText);

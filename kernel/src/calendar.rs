@@ -12,18 +12,18 @@
 //! assert_eq!(calendar::day(2023, 2, 29), None);
 //! ```
 
-/// The first day of 1970 among those since 1 March of year 0.
+/// 1 January 1970 as a number of days since 1 March of year 0.
 const EPOCH: u64 = 719_468;
 
-/// Returns the year, the month from 1 on, and the day of the month from 1 on, of a day
-/// that is counted from 1 January 1970, which is day 0.
+/// Returns year, month (1 to 12) and day of the month (1 to 31) of a day since 1 January 1970,
+/// which is day 0.
 #[must_use]
 pub fn date(day: u64) -> (u64, u64, u64) {
     of_day(day + EPOCH)
 }
 
-/// Returns the day of a date, counted from 1 January 1970: less than 0 before that, and
-/// nothing if there is no such date, as 30 February.
+/// Returns the number of days from 1 January 1970 to a date, which is negative before. Returns
+/// `None` if there is no such date, such as 30 February.
 #[must_use]
 pub fn day(year: u64, month: u64, day: u64) -> Option<i64> {
     let of_march = year.checked_sub(u64::from(month < 3))?;
@@ -35,8 +35,8 @@ pub fn day(year: u64, month: u64, day: u64) -> Option<i64> {
 
 /// Returns the year, month and day of month of a day since 1 March of year 0.
 fn of_day(days: u64) -> (u64, u64, u64) {
-    // Years begin in March here, so that the day which is not always there is
-    // the last (H. Hinnant's civil_from_days).
+    // Years begin in March here, so that a leap day is the last day of its year
+    // (H. Hinnant's civil_from_days).
     let (era, of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);

@@ -1,21 +1,21 @@
-//! The command line of a domain as bytes: how long it may be, and what separates its items.
+//! Splits the command line of a domain.
 
 use core::fmt;
 
-/// The number of arguments that one start may have.
-pub const MAX: usize = 32;
+/// Most arguments that a command line can have.
+pub const MAX_ARGUMENTS: usize = 32;
 
-/// How many bytes a domain's command line may have: one less than its field holds beside
-/// the 0 at the end, as one that fills it may have been cut by who wrote it there.
-pub const MOST: usize = 1022;
+/// Most bytes that a domain's command line can have. `start_info.cmd_line` has 1024 with the
+/// final 0, and one that fills it is refused, as the domain builder may have truncated it.
+pub const MAX_BYTES: usize = 1022;
 
 /// Says why a command line cannot be split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unreadable {
-    /// It fills the field that it is passed in, so its end may be missing.
+    /// It fills `start_info.cmd_line`, so its end may be missing.
     Cut,
-    /// A quote was opened and not closed, or a backslash stands at the end.
+    /// A quote is not closed, or the last character is a backslash.
     Unfinished,
 }
 
@@ -32,10 +32,11 @@ impl fmt::Display for Unreadable {
 
 impl core::error::Error for Unreadable {}
 
-/// Splits a command line into its items, in place.
+/// Splits a command line at white space into items, in place. Double quotes keep white space,
+/// and a backslash keeps the next character.
 ///
 /// # Errors
-/// [`Unreadable::Unfinished`] at a quote without an end or a backslash at the end.
+/// [`Unreadable::Unfinished`] if a quote is not closed or the last character is a backslash.
 pub fn split(line: &'static mut [u8]) -> Result<impl Iterator<Item = &'static [u8]>, Unreadable> {
     // First pass: quotes and backslashes go, and 0, which cannot stand in a
     // command line, takes the place of the white space that separates.

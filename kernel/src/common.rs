@@ -1,5 +1,5 @@
-//! The arguments of every app that takes any. Each is described here, once: `help` prints the
-//! description, the manifest's note holds it, and its default is parsed like what a user gives.
+//! The arguments that all apps have. Each is described once, here: `help` prints the description,
+//! the manifest's note contains it, and its default is parsed as a given value is.
 
 use crate::args::{Args, Argument, Error};
 use crate::entropy::{self, Seed};
@@ -7,33 +7,33 @@ use crate::log::{self, Levels};
 use crate::machine;
 use core::fmt;
 
-/// What is logged.
+/// Levels of the log.
 const LOG: Argument = Argument::of::<Levels>("log", Some("info"), &[]);
 
-/// When a task that never awaits is ended.
+/// Limit for a task that does not await.
 const WATCHDOG: Argument = Argument::of::<u32>(
     "watchdog",
     Some("30"),
     &[" Seconds that a task may run without awaiting, 0 for ever."],
 );
 
-/// Randomness from outside.
+/// Seed for the random number generator.
 const SEED: Argument =
     Argument::of::<Option<Seed>>("seed", None, &[" Randomness where the processor has none."]);
 
-/// All of them, which the manifest's note lists after the app's.
+/// All of them, in the order of `help` and of the manifest's note.
 pub const ARGUMENTS: &[Argument] = &[LOG, WATCHDOG, SEED];
 
-/// Gives each line of `help` about them to `line`.
+/// Calls `line` with each line of `help` about them.
 pub(crate) fn print(mut line: impl FnMut(fmt::Arguments<'_>)) {
     line(format_args!("Of every app:"));
     ARGUMENTS.iter().for_each(|argument| argument.print(&mut line));
 }
 
-/// Takes them out of `args` and obeys them.
+/// Takes them out of `args` and applies them.
 ///
 /// # Errors
-/// The first one that makes no sense; then none counts.
+/// If a value is invalid; then none is applied.
 pub(crate) fn settle(args: &mut Args) -> Result<(), Error> {
     let levels: Levels = args.take_described(&LOG)?;
     let seconds: u32 = args.take_described(&WATCHDOG)?;

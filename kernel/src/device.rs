@@ -1,32 +1,31 @@
-//! What an app can name in its manifest's `devices`.
+//! Defines what an app can name in its manifest's `devices`.
 
 use crate::args::{self, Args, Argument};
 
-/// A class of devices: what its drivers say alike, on Xen and on Linux.
+/// Describes a class of devices, the same for all of its drivers on Xen and on Linux.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Class {
-    /// Its name in the manifest's note, such as `console`.
+    /// Name of the class, such as `console`.
     pub name: &'static str,
-    /// What a domain's configuration has for a device; nothing for what each domain has.
+    /// The device in a domain's configuration. `None` if every domain has it.
     pub xl: Option<Xl>,
 }
 
-/// What a domain's configuration for `xl` has for one device. `cargo mk` makes the
-/// configuration from it, and knows by it which devices are disks and which are interfaces.
+/// Describes a device in the configuration for `xl` (xl.cfg(5)), which `cargo mk` generates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Xl {
-    /// The setting, which is a list, such as `vif`.
+    /// Name of the option, a list, such as `vif`.
     pub setting: &'static str,
-    /// The id of the device that the empty id names. Where it is a number, ids are places in
-    /// the list, so that a device has all places before its own as well.
+    /// Id of the device that the empty id names. If it is a number, ids are positions in the list,
+    /// and the list gets an item for every lower position too.
     pub first: &'static str,
-    /// The device's item in the list. `{id}` is its id in there, and `{name}` the app's name.
+    /// The item of the list. `{id}` stands for the device's id, `{name}` for the app's name.
     pub item: &'static str,
 }
 
-/// Something that an app can name in its manifest's `devices`.
+/// Opens a device that an app's manifest names.
 ///
-/// A driver implements it; a device that wraps another one passes its settings on.
+/// Drivers implement it, and devices that wrap another one, which pass its settings on.
 ///
 /// # Example
 /// ```
@@ -70,31 +69,33 @@ pub struct Xl {
     note = "the `devices` of a manifest are types such as `xenith::Console`"
 )]
 pub trait Device: Sized {
-    /// Its class.
+    /// Class of the device.
     const CLASS: Class;
 
-    /// What has to be there for it, as `help` says it; empty for what is always there.
+    /// What the domain needs for this device, as `help` prints it, such as a line of its
+    /// configuration. Empty if nothing.
     const NEEDS: &'static str = "";
 
-    /// The arguments that it adds to the app's.
+    /// Arguments that the device adds to the app's.
     const ARGUMENTS: &'static [Argument] = &[];
 
-    /// What its arguments say.
+    /// Values of these arguments.
     type Settings;
 
-    /// Why it may fail to open.
+    /// Error of [`open`](Self::open).
     type Error: core::fmt::Display;
 
-    /// Takes its arguments.
+    /// Takes the arguments of the device out of `args`. Called once for each device of the
+    /// manifest, before any is opened.
     ///
     /// # Errors
-    /// When one of them makes no sense.
+    /// If a value is invalid.
     fn configure(args: &mut Args) -> Result<Self::Settings, args::Error>;
 
-    /// Opens the device that `id` names, such as `xvda`; the empty string is the first one.
+    /// Opens the device with this id, such as `xvda`. The empty string means the first one.
     ///
     /// # Errors
-    /// When there is no such device or it cannot be used.
+    /// If there is no such device, or it cannot be used.
     fn open(
         id: &'static str,
         settings: Self::Settings,

@@ -1,36 +1,35 @@
-//! Ends an app with a status.
+//! Defines the statuses with which an app ends.
 
 use crate::machine;
 use core::fmt::Display;
 
-/// An exit status. 0 powers the domain off; any other ends it with
-/// `SHUTDOWN_crash`, after a last console line that names the number, which
-/// `cargo mk run` passes on as its own exit status.
+/// Gives the exit status of an app. With 0 the domain powers off. With any other, it prints
+/// `xenith: exit status` and the number as the last line on the console, and ends with the reason
+/// `SHUTDOWN_crash`; `cargo mk run` exits with the same status. A Linux process exits with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exit(pub u8);
 
 impl Exit {
-    /// The app did what it was asked to do.
+    /// The app succeeded.
     pub const SUCCESS: Self = Self(0);
-    /// The app returned an error.
+    /// The app returned an error, which was printed.
     pub const FAILURE: Self = Self(1);
-    /// The arguments or the devices were not what the app needs.
+    /// The arguments are invalid, or a device cannot be opened.
     pub const USAGE: Self = Self(2);
-    /// The app panicked; the number is that of a Rust process.
+    /// The app panicked (101, as for a Rust process).
     pub const PANIC: Self = Self(machine::PANIC);
-    /// An exception of the processor; the number is a shell's for a process
-    /// that ended by SIGSEGV.
+    /// The processor raised an exception (139, as a shell reports SIGSEGV).
     pub const FAULT: Self = Self(machine::FAULT);
 }
 
-/// Prints what is wrong with the arguments or the devices, and returns the exit status for it.
+/// Prints an error about arguments or devices, and returns [`Exit::USAGE`].
 pub fn usage(error: &dyn Display) -> Exit {
     machine::line(format_args!("error: {error} (the argument `help` lists what there is)"));
     Exit::USAGE
 }
 
-/// What `start` may return: nothing, an [`Exit`], or a `Result` of these whose
-/// error is printed.
+/// Converts what an app's `start` returns to an exit status: nothing, an [`Exit`], or a `Result`
+/// of these.
 ///
 /// # Example
 /// ```
@@ -49,7 +48,7 @@ pub fn usage(error: &dyn Display) -> Exit {
 /// assert_eq!(block_on(start(Err(core::fmt::Error))).report(), Exit::FAILURE);
 /// ```
 pub trait Outcome {
-    /// Prints an error if there is one and gives the exit status.
+    /// Prints the error, if there is one, and returns the exit status.
     fn report(self) -> Exit;
 }
 

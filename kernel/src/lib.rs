@@ -1,33 +1,34 @@
-//! The kernel: what every Xenith app stands on, whatever machine is below.
+//! Provides what every Xenith app needs, on any machine: tasks, time, memory, log, arguments,
+//! randomness and the end.
 //!
-//! An app is a library whose `start` function takes typed devices and typed
-//! arguments; its `main.rs` is one [`unikernel!`] that names them. The macro
-//! opens the devices, parses the arguments, runs `start`, and ends the domain
-//! with what `start` returned. The same list stands as an ELF note in the
-//! image, from which `cargo mk` makes the domain's configuration.
+//! An app is a library with an async function, mostly called `start`, that takes typed devices
+//! and typed arguments. Its `main.rs` is one [`unikernel!`], the *manifest*, which names them.
+//! The macro parses the arguments, opens the devices, runs `start`, and ends the domain with the
+//! status that `start` returned. The manifest is also an ELF note in the image, from which
+//! `cargo mk` makes the domain's configuration.
 //!
-//! * [`unikernel!`]: the manifest and the wiring of an app
-//! * [`task`]: futures, and the loop that runs them
+//! * [`unikernel!`]: the manifest of an app
+//! * [`task`]: tasks and the executor
 //! * [`sync`]: channels, mutexes and signals between tasks
-//! * [`time`]: the clocks, sleeping, intervals and timeouts
-//! * [`calendar`]: days and dates
-//! * [`memory`]: what memory is used for
+//! * [`time`]: clocks, sleep, intervals and timeouts
+//! * [`calendar`]: dates
+//! * [`memory`]: memory statistics and fallible allocation
 //! * [`metrics`](mod@metrics): numbers about the running machine
-//! * [`args`]: the typed arguments of the command line
-//! * [`entropy`]: random bytes that may choose keys
-//! * [`log`](mod@log): the sink of the `log` crate, and its levels
-//! * [`shutdown`]: when the toolstack asks the machine to end
-//! * [`exit`]: how an app ends
+//! * [`args`]: typed arguments from the command line
+//! * [`entropy`]: cryptographically secure random bytes
+//! * [`log`](mod@log): the output of the `log` crate, and its levels
+//! * [`shutdown`]: requests of the toolstack to end
+//! * [`exit`]: exit statuses
 //! * [`println!`]: lines on the console
 //! * `testing`: a simulated machine, for tests on a host
-//! * [`text`]: untrusted bytes made printable
-//! * [`Device`]: what an app's manifest may name as one
-//! * [`manifest`]: the ELF note
-//! * [`machine`]: Xen, or a Linux process that plays the part of one, for drivers
+//! * [`text`]: escaping of untrusted text
+//! * [`Device`]: the trait of what a manifest can name as a device
+//! * [`manifest`]: the format of the ELF note
+//! * [`machine`]: the Xen domain or Linux process below, for drivers
 //!
-//! There is one vCPU and no preemption: code runs until it awaits. The kernel
-//! knows no device; devices are built on [`machine`] by the crate above. `machine` is the
-//! ground, which imports nothing that stands on it; the roof is what [`unikernel!`] calls.
+//! There is one vCPU and no preemption: a task runs until it awaits. The kernel contains no
+//! devices; the crates above build them on [`machine`], which imports nothing of the rest of the
+//! kernel.
 
 #![cfg_attr(target_os = "xen", no_std)]
 

@@ -1,68 +1,65 @@
-//! An allocator that keeps small blocks that were given back, by size, in front of
-//! another one.
+//! Speeds up another allocator by free lists of small blocks, one for each size.
 //!
-//! Most allocations are small and short-lived, and the next one mostly has the size of
-//! one that was given back a moment ago. A list for each size serves these in some 20
-//! instructions; a general allocator takes 150 to split and join memory. A list keeps a
-//! few blocks, and none when there is no other memory left.
+//! Most allocations are small and short-lived, and the next one often has the size of one that was
+//! just freed. A free list serves it in about 20 instructions, where a general allocator takes 150
+//! to split and merge blocks. Each list keeps a few blocks; all are returned when memory runs out.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::ptr::{NonNull, null_mut};
 
-/// Sizes up to this one, in bytes, are kept in lists.
+/// Largest size in bytes that is kept in lists.
 const SMALL: usize = 33 * UNIT - TAG;
 
-/// Alignments up to this one are.
+/// Largest alignment that is kept in lists.
 const ALIGN: usize = 16;
 
-/// Sizes of blocks are multiples of this, less [`TAG`]: those are the pieces that `talc`
-/// cuts memory into, so that no block is larger than it would be without lists.
+/// Granularity of block sizes, which are multiples of this less [`TAG`]: as `talc` splits
+/// memory, so that lists do not make any block larger.
 const UNIT: usize = 32;
 
-/// What `talc` keeps for itself in each piece.
+/// Bytes that `talc` uses itself in each block.
 const TAG: usize = 8;
 
-/// How many sizes there are.
+/// Number of lists.
 const SIZES: usize = class_of(SMALL) + 1;
 
-/// How many blocks each list keeps: 2 KiB, but four of the largest. That is some 85 KiB
-/// if all lists are full.
-const MOST: [u8; SIZES] = {
-    let (mut most, mut class) = ([4; SIZES], 0);
+/// Most blocks in each list: 2 KiB of them, and at least four. Full lists hold about 85 KiB.
+const CAPACITY: [u8; SIZES] = {
+    let (mut capacity, mut class) = ([4; SIZES], 0);
     while class < SIZES {
         let blocks = 2048 / size_of_class(class);
         if blocks > 4 {
-            most[class] = blocks as u8;
+            capacity[class] = blocks as u8;
         }
         class += 1;
     }
-    most
+    capacity
 };
 
-/// A block in a list. Its first word names the next one.
+/// A block in a list. Its first word points to the next one.
 type Block = NonNull<Option<NonNull<u8>>>;
 
-/// Which list blocks of `size` bytes are in.
+/// Returns the number of the list for blocks of `size` bytes.
 const fn class_of(size: usize) -> usize {
     (size + TAG - 1) / UNIT
 }
 
-/// The size of all blocks of list `class`.
+/// Returns the size of the blocks of list `class`.
 const fn size_of_class(class: usize) -> usize {
     (class + 1) * UNIT - TAG
 }
 
-/// The size and alignment of all blocks of list `class`.
+/// Returns the layout of the blocks of list `class`.
 const fn layout_of(class: usize) -> Layout {
     // SAFETY: the alignment is a power of two, and sizes are small.
     unsafe { Layout::from_size_align_unchecked(size_of_class(class), ALIGN) }
 }
 
-/// Which list a block of this layout is in, if it is small.
+/// Returns the number of the list for this layout, or `None` if it is not small.
 #[inline(always)]
 const fn class(layout: Layout) -> Option<usize> {
-    // One after the other, so that the compiler knows that there is such a list.
+    // Two comparisons, so that the compiler knows that the list exists.
     if layout.size() > SMALL {
         return None;
     }
@@ -72,22 +69,22 @@ const fn class(layout: Layout) -> Option<usize> {
     Some(class_of(layout.size()))
 }
 
-/// What lists hold, and what the allocator behind them gave.
+/// Counts blocks in lists, and blocks of the allocator behind them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Bytes of all blocks in lists.
+    /// Bytes in lists.
     pub bytes: usize,
     /// Blocks in lists.
     pub blocks: usize,
-    /// Bytes that the allocator behind them gave, those in lists included.
+    /// Bytes that are allocated from the allocator behind the lists, with those in lists.
     pub given_bytes: usize,
-    /// Blocks that it gave.
+    /// Blocks that are allocated from it, with those in lists.
     pub given_blocks: usize,
-    /// Allocations that could not be served.
+    /// Allocations that failed.
     pub failures: usize,
 }
 
-/// The blocks that were given back.
+/// The lists.
 #[derive(Debug)]
 struct Free {
     first: [Option<NonNull<u8>>; SIZES],
@@ -110,13 +107,13 @@ impl Free {
         Some(block)
     }
 
-    /// Puts `block` into list `class`, unless that holds enough.
+    /// Puts `block` into list `class`, unless that is full. Returns whether it did.
     ///
     /// # Safety
-    /// The block has that list's layout, and is given away.
+    /// The block has that list's layout, and the caller gives it up.
     #[inline(always)]
     unsafe fn push(&mut self, class: usize, block: NonNull<u8>) -> bool {
-        if self.count[class] >= MOST[class] {
+        if self.count[class] >= CAPACITY[class] {
             return false;
         }
         let next: Block = block.cast();
@@ -128,21 +125,21 @@ impl Free {
     }
 }
 
-/// The lists in front of `A`.
+/// Allocates from free lists in front of allocator `A`.
 #[derive(Debug)]
 pub struct Lists<A> {
     behind: A,
     free: UnsafeCell<Free>,
 }
 
-// SAFETY: who makes one promises that one thread at a time uses it, and what is behind it.
+// SAFETY: by the contract of `new`, one thread at a time uses it.
 unsafe impl<A> Sync for Lists<A> {}
 
 impl<A> Lists<A> {
-    /// Empty lists in front of `behind`.
+    /// Makes empty lists in front of `behind`.
     ///
     /// # Safety
-    /// One thread at a time uses them and `behind`; there is no lock. Nor does `behind` use
+    /// One thread at a time uses them and `behind`, as there is no lock. `behind` does not use
     /// them.
     pub const unsafe fn new(behind: A) -> Self {
         let free = Free {
@@ -155,12 +152,12 @@ impl<A> Lists<A> {
         Self { behind, free: UnsafeCell::new(free) }
     }
 
-    /// The allocator behind them. What the lists hold is allocated to it.
+    /// Returns the allocator behind the lists. To it, blocks in lists are allocated.
     pub const fn behind(&self) -> &A {
         &self.behind
     }
 
-    /// The lists, for one operation.
+    /// Borrows the lists for one operation.
     #[inline(always)]
     #[expect(clippy::mut_from_ref, reason = "no caller keeps it")]
     fn free(&self) -> &mut Free {
@@ -168,12 +165,12 @@ impl<A> Lists<A> {
         unsafe { &mut *self.free.get() }
     }
 
-    /// Bytes that the allocator behind them gave.
+    /// Returns the bytes that are allocated from the allocator behind the lists.
     pub fn given(&self) -> usize {
         self.free().given_bytes
     }
 
-    /// What they hold.
+    /// Returns the counters, as of now.
     pub fn stats(&self) -> Stats {
         let free = self.free();
         let Free { given_bytes, given_blocks, failures, .. } = *free;
@@ -187,8 +184,7 @@ impl<A> Lists<A> {
 }
 
 impl<A: GlobalAlloc> Lists<A> {
-    /// Gives all that the lists hold back to the allocator behind them. Returns whether
-    /// that was anything.
+    /// Returns all blocks in lists to the allocator behind them. Returns whether there were any.
     pub fn flush(&self) -> bool {
         let mut any = false;
         for class in 0..SIZES {
@@ -201,7 +197,7 @@ impl<A: GlobalAlloc> Lists<A> {
         any
     }
 
-    /// Allocates from behind.
+    /// Allocates from the allocator behind the lists.
     ///
     /// # Safety
     /// As [`GlobalAlloc::alloc`].
@@ -222,7 +218,7 @@ impl<A: GlobalAlloc> Lists<A> {
         block
     }
 
-    /// Allocates when there was no room.
+    /// Allocates after returning all blocks in lists.
     ///
     /// # Safety
     /// As [`GlobalAlloc::alloc`].
@@ -238,7 +234,7 @@ impl<A: GlobalAlloc> Lists<A> {
         block
     }
 
-    /// Allocates a small block of a large alignment, which is rare.
+    /// Allocates a small block with a large alignment, which is rare.
     ///
     /// # Safety
     /// As [`GlobalAlloc::alloc`].
@@ -249,7 +245,7 @@ impl<A: GlobalAlloc> Lists<A> {
         unsafe { self.get(layout) }
     }
 
-    /// Gives such a block back.
+    /// Frees such a block.
     ///
     /// # Safety
     /// As [`GlobalAlloc::dealloc`].
@@ -260,7 +256,7 @@ impl<A: GlobalAlloc> Lists<A> {
         unsafe { self.back(block, layout) };
     }
 
-    /// Gives back to what is behind.
+    /// Frees to the allocator behind the lists.
     ///
     /// # Safety
     /// As [`GlobalAlloc::dealloc`].
@@ -272,10 +268,10 @@ impl<A: GlobalAlloc> Lists<A> {
         unsafe { self.behind.dealloc(block, layout) };
     }
 
-    /// As [`GlobalAlloc::realloc`], by copying.
+    /// Reallocates by copying.
     ///
     /// # Safety
-    /// As there.
+    /// As [`GlobalAlloc::realloc`].
     #[inline(never)]
     unsafe fn moved(&self, block: *mut u8, old: Layout, new: Layout) -> *mut u8 {
         // SAFETY: the caller's promise.
@@ -290,12 +286,11 @@ impl<A: GlobalAlloc> Lists<A> {
     }
 }
 
-// SAFETY: a block is in a list, or given out, or the other allocator's, and all of a
-// list are of its layout, by which the other allocator gave them and gets them back.
+// SAFETY: each block is in one list, in use, or free in the other allocator. All blocks of a list
+// have its layout, with which the other allocator allocates and frees them.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for Lists<A> {
-    // No call is followed by anything, so that the short way saves no registers; and sizes
-    // and alignments that are not small take calls of their own, so that they are compared
-    // one after the other, which takes fewer instructions than both at once.
+    // All calls are tail calls, so the common path saves no registers. Size and alignment are
+    // compared one after the other, which takes fewer instructions than both at once.
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if layout.size() > SMALL {
             // SAFETY: the caller's promise.

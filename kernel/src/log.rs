@@ -1,8 +1,9 @@
-//! The sink of the `log` crate, which is how drivers and apps say things.
+//! Prints what drivers and apps log with the `log` crate.
 //!
-//! `log=debug` sets the level of everything; `log=info,netfront=trace,tcp=off`
-//! sets some parts' own, by any part of their module's path. A line has the
-//! time since the machine's beginning, the level and the module:
+//! The argument `log=debug` sets the level of all modules; `log=info,netfront=trace,tcp=off` also
+//! sets those of the modules that have a segment `netfront` or `tcp` in their path. If several
+//! items match, the last one counts. A line has the time since boot in seconds, the level and the
+//! module's path:
 //!
 //! ```text
 //! [    1.204817] INFO devices::net::netfront: connected
@@ -20,8 +21,8 @@
 //! assert!(accept("192.0.2.7", 99));
 //! ```
 //!
-//! A line that is switched off costs one comparison. Lines never wait: what the
-//! console has no room for is dropped and counted (rule K2).
+//! A disabled line costs one comparison, unless some module has a higher level. Lines never wait:
+//! what the console has no room for is dropped and counted (rule K2).
 
 use crate::args::{Reason, Value};
 use crate::machine;
@@ -29,12 +30,12 @@ use crate::time::Instant;
 use log::{LevelFilter, Log, Metadata, Record};
 use spin::Once;
 
-/// The levels that `log=` asked for: its text, which makes sense.
+/// The levels of the argument `log=`: its text, which has been checked.
 #[derive(Debug)]
 pub(crate) struct Levels {
     text: &'static str,
-    /// No module's is higher.
-    most: LevelFilter,
+    /// The highest level of any module.
+    max: LevelFilter,
 }
 
 static LEVELS: Once<Levels> = Once::new();
@@ -46,26 +47,26 @@ impl Value for Levels {
         "level (off, error, warn, info, debug or trace), also module=level, separated by commas";
 
     fn parse(text: &'static str) -> Result<Self, Reason> {
-        let (mut most, mut all) = (LevelFilter::Off, LevelFilter::Info);
+        let (mut max, mut all) = (LevelFilter::Off, LevelFilter::Info);
         for item in items(text) {
             let (module, level) = item.ok_or(Reason::NotOfKind)?;
-            most = most.max(level);
+            max = max.max(level);
             if module.is_empty() {
                 all = LevelFilter::Off;
             }
         }
-        Ok(Self { text, most: most.max(all) })
+        Ok(Self { text, max: max.max(all) })
     }
 }
 
-/// The module and the level of each item; all modules are an empty one. Nothing for an
-/// item that makes no sense.
+/// Splits the argument into module and level of each item. The module is empty for all modules;
+/// an invalid item is `None`.
 fn items(text: &'static str) -> impl Iterator<Item = Option<(&'static [u8], LevelFilter)>> {
     // By bytes, as `str`'s own searchers would double the size of this.
     text.as_bytes().split(|&byte| byte == b',').map(|item| {
         match item.iter().position(|&byte| byte == b'=') {
             None => Some((&item[..0], level(item)?)),
-            // No module is called nothing.
+            // An empty name before the `=`.
             Some(0) => None,
             Some(at) => Some((item.get(..at)?, level(item.get(at + 1..)?)?)),
         }
@@ -73,15 +74,16 @@ fn items(text: &'static str) -> impl Iterator<Item = Option<(&'static [u8], Leve
 }
 
 impl Levels {
-    /// The level of what the module `target` says: the last one for a part of its path,
-    /// else the last one for all.
+    /// Returns the level of module `target`: the last one for a segment of its path, else the last
+    /// one for all modules.
     fn of(&self, target: &str) -> LevelFilter {
         let target = known(target);
         let (mut all, mut own) = (LevelFilter::Info, None);
         for (module, level) in items(self.text).flatten() {
             if module.is_empty() {
                 all = level;
-            } else if target.as_bytes().split(|&byte| byte == b':').any(|part| part == module) {
+            } else if target.as_bytes().split(|&byte| byte == b':').any(|segment| segment == module)
+            {
                 own = Some(level);
             }
         }
@@ -89,7 +91,8 @@ impl Levels {
     }
 }
 
-/// The path of a module as apps know it, by which our own crates go.
+/// Returns the path of a module under the name by which apps import our crates: without
+/// `xenith_`.
 fn known(target: &str) -> &str {
     target.strip_prefix("xenith_").unwrap_or(target)
 }
@@ -129,13 +132,13 @@ impl Log for Sink {
     fn flush(&self) {}
 }
 
-/// Starts logging at these levels.
+/// Starts logging at these levels. Only the first call has an effect.
 pub(crate) fn start(levels: Levels) {
-    let most = levels.most;
+    let max = levels.max;
     LEVELS.call_once(|| levels);
-    // In tests someone else's logger may be first.
+    // It fails where a test has installed another logger.
     let _ = log::set_logger(&Sink);
-    log::set_max_level(most);
+    log::set_max_level(max);
 }
 
 #[cfg(test)]
@@ -149,7 +152,7 @@ mod tests {
         assert_eq!(levels.of("xenith_http::tcp::input"), LevelFilter::Off);
         assert_eq!(levels.of("xenith_ip::stack"), LevelFilter::Debug);
         assert_eq!(levels.of("app"), LevelFilter::Warn);
-        assert_eq!(levels.most, LevelFilter::Trace);
+        assert_eq!(levels.max, LevelFilter::Trace);
         assert_eq!(Levels::parse("tcp=off").unwrap().of("app"), LevelFilter::Info);
         assert!(Levels::parse("").is_err());
     }
@@ -159,7 +162,7 @@ mod tests {
         let levels = Levels::parse("a=warn,error,b=info,a=off,debug").unwrap();
         let of = ["a", "b::c", "c::a", "d"].map(|target| levels.of(target));
         let [off, info, debug] = [LevelFilter::Off, LevelFilter::Info, LevelFilter::Debug];
-        assert_eq!((of, levels.most), ([off, info, off, debug], debug));
+        assert_eq!((of, levels.max), ([off, info, off, debug], debug));
         assert!(Levels::parse("a=info,".repeat(99).leak().trim_end_matches(',')).is_ok());
     }
 

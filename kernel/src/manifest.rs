@@ -1,5 +1,5 @@
-//! The manifest of an image: an ELF note that [`unikernel!`](crate::unikernel)
-//! writes and `cargo mk` reads.
+//! Defines the manifest of an image: an ELF note that [`unikernel!`](crate::unikernel) writes and
+//! `cargo mk` reads.
 //!
 //! Section `.note.xenith`, name `Xenith`, type 1. The description is UTF-8
 //! text, one line an entry, fields separated by tabs:
@@ -27,13 +27,13 @@ use crate::args::Argument;
 use crate::device::{Class, Xl};
 use crate::machine;
 
-/// The format's version, in the first line.
+/// Version of the format, in the first line.
 pub const FORMAT: &str = "1";
 
 /// Type of the note.
 const NT_MANIFEST: u32 = 1;
 
-/// The bytes of one ELF note whose description is `N` bytes long.
+/// Holds an ELF note with a description of `N` bytes.
 #[derive(Debug)]
 #[repr(C, align(4))]
 pub struct Note<const N: usize> {
@@ -44,28 +44,28 @@ pub struct Note<const N: usize> {
     description: [u8; N],
 }
 
-/// The total length of `parts`.
+/// Returns the total length of `pieces` in bytes.
 #[must_use]
-pub const fn length(parts: &[&str]) -> usize {
+pub const fn length(pieces: &[&str]) -> usize {
     let (mut length, mut i) = (0, 0);
-    while i < parts.len() {
-        length += parts[i].len();
+    while i < pieces.len() {
+        length += pieces[i].len();
         i += 1;
     }
     length
 }
 
 impl<const N: usize> Note<N> {
-    /// A note with `parts` one after the other, `N` bytes in all.
+    /// Makes a note of `pieces`, concatenated. They have `N` bytes in all.
     #[must_use]
-    pub const fn new(parts: &[&str]) -> Self {
+    pub const fn new(pieces: &[&str]) -> Self {
         let mut description = [0; N];
         let (mut at, mut i) = (0, 0);
-        while i < parts.len() {
-            let part = parts[i].as_bytes();
+        while i < pieces.len() {
+            let piece = pieces[i].as_bytes();
             let mut j = 0;
-            while j < part.len() {
-                description[at] = part[j];
+            while j < piece.len() {
+                description[at] = piece[j];
                 at += 1;
                 j += 1;
             }
@@ -81,22 +81,21 @@ impl<const N: usize> Note<N> {
         }
     }
 
-    /// The manifest.
+    /// Returns the description: the manifest.
     #[must_use]
     pub const fn text(&self) -> &[u8] {
         &self.description
     }
 }
 
-/// The manifest of this program: lines of fields separated by tabs, as above.
-/// Empty where there is none, such as in tests.
+/// Returns the manifest of this program, in the format above. Empty if there is none, as in tests.
 #[must_use]
 pub fn this() -> &'static str {
     // It was put together from text.
     core::str::from_utf8(machine::manifest()).unwrap_or_default()
 }
 
-/// What the memory of a manifest is counted in.
+/// Names the unit of `memory` in a manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unit {
@@ -108,8 +107,8 @@ pub enum Unit {
     GiB,
 }
 
-/// Visits the pieces of the lines about a device of `class` and its `arguments`, and returns
-/// their length together. Both passes over them, to measure and to write, are this one.
+/// Writes the lines about a device of `class` and its `arguments` into `to`, as far as they fit,
+/// and returns their length. Measuring and writing are one function, so they cannot differ.
 const fn walk(class: &Class, arguments: &[Argument], to: &mut [u8]) -> usize {
     const fn put(text: &str, to: &mut [u8], mut at: usize) -> usize {
         let (text, mut i) = (text.as_bytes(), 0);
@@ -152,14 +151,14 @@ const fn walk(class: &Class, arguments: &[Argument], to: &mut [u8]) -> usize {
     at
 }
 
-/// The length of the note's lines about a device of `class` with `arguments`.
+/// Returns the length of the note's lines about a device of `class` with `arguments`.
 #[doc(hidden)]
 #[must_use]
 pub const fn lines_length(class: &Class, arguments: &[Argument]) -> usize {
     walk(class, arguments, &mut [])
 }
 
-/// The note's lines about a device of `class` with `arguments`, `N` bytes in all.
+/// Returns the note's lines about a device of `class` with `arguments`: `N` bytes in all.
 #[doc(hidden)]
 #[must_use]
 pub const fn lines<const N: usize>(class: &Class, arguments: &[Argument]) -> [u8; N] {

@@ -1,4 +1,4 @@
-//! Tells what the machine's memory is used for.
+//! Reports how memory is used, and allocates buffers without panicking.
 //!
 //! # Example
 //! ```
@@ -21,43 +21,42 @@ pub use crate::machine::{Mapping, Stats};
 use alloc::alloc::{Layout, alloc_zeroed};
 use alloc::vec::Vec;
 
-/// Where memory goes now. On Linux, where the heap is the system's, zeros.
+/// Returns how memory is used now, in bytes. On Linux, where the heap is the system's, all is 0.
 #[must_use]
 pub fn stats() -> Stats {
     machine::memory_stats()
 }
 
-/// Whether less than a sixteenth of the memory is left. Whoever serves others should
-/// begin nothing new then: the rest is for what is under way, which cannot all be told
-/// that there is none (rule S8). Never on Linux.
+/// Returns whether less than 1/16 of the memory is free. Servers should then accept no new work:
+/// the rest is for requests in progress, where not every allocation can fail (rule S8). Always
+/// false on Linux.
 #[must_use]
 pub fn is_low() -> bool {
     falls_below(16)
 }
 
-/// Whether less than an eighth of the memory is left. Whoever serves others should close
-/// what is idle then, before memory [is low](is_low) and new ones are turned away. Never on
-/// Linux.
+/// Returns whether less than 1/8 of the memory is free. Servers should then close idle
+/// connections, before memory [is low](is_low) and new ones are refused. Always false on Linux.
 #[must_use]
 pub fn is_scarce() -> bool {
     falls_below(8)
 }
 
-/// Whether less than this part of the memory is left: exactly only where it may be so, as
-/// servers ask with every request.
-fn falls_below(part: usize) -> bool {
+/// Returns whether less than `1/divisor` of the memory is free. Servers ask this for every
+/// request, so the exact statistics are collected only if a cheap lower bound is below.
+fn falls_below(divisor: usize) -> bool {
     let (total, least) = machine::memory_left();
-    least < total / part && left(&stats(), part)
+    least < total / divisor && is_below(&stats(), divisor)
 }
 
-/// Whether less than this part of the memory is left.
-const fn left(stats: &Stats, part: usize) -> bool {
+/// Returns whether less than `1/divisor` of the memory is free.
+const fn is_below(stats: &Stats, divisor: usize) -> bool {
     let unmapped = stats.total.saturating_sub(stats.mapped);
-    unmapped + stats.heap.saturating_sub(stats.allocated) < stats.total / part
+    unmapped + stats.heap.saturating_sub(stats.allocated) < stats.total / divisor
 }
 
-/// `length` zeros; nothing when there is no memory for them. `Vec::resize`, in code that
-/// is to be small, spends five instructions on each byte.
+/// Allocates `length` zeroed bytes, or returns `None` if there is no memory. Faster than
+/// `Vec::resize`, which takes five instructions for each byte in code that is optimised for size.
 #[must_use]
 pub fn zeroed(length: usize) -> Option<Vec<u8>> {
     let layout = Layout::array::<u8>(length).ok()?;
@@ -69,12 +68,12 @@ pub fn zeroed(length: usize) -> Option<Vec<u8>> {
     if bytes.is_null() {
         return None;
     }
-    // SAFETY: the global allocator gave them, as many, aligned for bytes, and initialised.
+    // SAFETY: allocated above by the global allocator, with this layout, and initialised.
     Some(unsafe { Vec::from_raw_parts(bytes, length, length) })
 }
 
-/// Tells `each` what is mapped, by address, as the processor sees it. Slow:
-/// for tests and for looking into a running machine.
+/// Calls `each` for each range of mapped addresses with equal protection, in ascending order, as
+/// the page tables have it. Slow: for tests and for debugging. `each` must not allocate.
 pub fn mappings(mut each: impl FnMut(Mapping)) {
     let mut last: Option<Mapping> = None;
     machine::mappings(&mut |next: Mapping| match &mut last {
@@ -96,7 +95,7 @@ pub fn mappings(mut each: impl FnMut(Mapping)) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Stats, left, zeroed};
+    use super::{Stats, is_below, zeroed};
 
     #[test]
     fn zeros_are_as_many_as_asked_for_or_none() {
@@ -111,7 +110,7 @@ mod tests {
     #[test]
     fn a_sixteenth_is_kept_for_what_is_under_way_s8() {
         let all = Stats { total: 4096, mapped: 2048, heap: 1024, ..Stats::default() };
-        let low = |stats: &Stats| left(stats, 16);
+        let low = |stats: &Stats| is_below(stats, 16);
         assert!(!low(&all));
         assert!(!low(&Stats { mapped: 4096, allocated: 768, ..all }));
         assert!(low(&Stats { mapped: 4096, allocated: 769, ..all }));

@@ -1,14 +1,14 @@
-//! Lines of text on the console, for whoever reads it.
+//! Prints lines on the console.
 
 use crate::machine;
 use core::fmt;
 
 /// Prints a line on the console, formatted as by [`format!`](alloc::format).
 ///
-/// It never waits: what the console has no room for is dropped and counted (rule K2), and
-/// control characters are escaped (rule K5). An app whose output must not be lost takes
-/// `xenith::Console` and writes to that. Whole lines only, because the lines of the
-/// [log](mod@crate::log) go to the same place.
+/// Never waits: what the console has no room for is dropped and counted (rule K2). Control
+/// characters are escaped (rule K5). An app whose output must not be lost takes a
+/// `xenith::Console` and writes to that. There is no `print!`, because lines of the
+/// [log](mod@crate::log) go to the same console.
 ///
 /// # Example
 /// ```

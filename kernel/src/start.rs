@@ -1,4 +1,4 @@
-//! The roof: what [`unikernel!`](crate::unikernel) calls, from the arguments to the end.
+//! Runs an app: what [`unikernel!`](crate::unikernel) calls, from the arguments to the end.
 
 use crate::args::{Args, Error, Help};
 use crate::exit::{Exit, usage};
@@ -6,10 +6,10 @@ use crate::machine::{self, line};
 use crate::task::block_on;
 use crate::{common, shutdown};
 
-/// Takes the arguments of this start, and obeys those that every app has.
+/// Parses the arguments, and applies those that every app has.
 ///
 /// # Errors
-/// The exit status when they make no sense, or when the user only asked for help.
+/// The exit status if they are invalid, or if the user asked for help, which is printed.
 pub fn args(help: &Help) -> Result<Args, Exit> {
     let given = machine::command_line().map_err(Error::from);
     let mut args = given.and_then(Args::new).map_err(|error| usage(&error))?;
@@ -22,10 +22,10 @@ pub fn args(help: &Help) -> Result<Args, Exit> {
     Ok(args)
 }
 
-/// Takes the arguments of an app that has none.
+/// Checks the arguments of an app that takes none.
 ///
 /// # Errors
-/// The exit status when there are some; asking for help is well.
+/// The exit status if any are given; success if that is `help`, which is printed.
 pub fn no_args(help: &Help) -> Result<Args, Exit> {
     let given = machine::raw_arguments();
     if given.is_empty() {
@@ -35,7 +35,7 @@ pub fn no_args(help: &Help) -> Result<Args, Exit> {
     Err(if given == b"help" { Exit::SUCCESS } else { Exit::USAGE })
 }
 
-/// Runs the app, lets what it left open finish, and ends the machine.
+/// Runs the app, waits for those who [hold](shutdown::Hold) the end, and ends the machine.
 pub fn run(app: impl Future<Output = Exit>) -> ! {
     let exit = block_on(app);
     shutdown::finish();

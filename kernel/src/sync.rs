@@ -1,10 +1,9 @@
-//! What tasks share and tell each other: a mutex that may be held across an `.await`, a
-//! channel, and a signal; and, for what else they may wait for, a list of [`Wakers`].
+//! Synchronises tasks: a mutex that can be held across an `.await`, a channel, and a signal; and
+//! for everything else that tasks wait for, a list of [`Wakers`].
 //!
-//! The first three are those of the `embassy-sync` crate without a lock below, as a machine
-//! has one vCPU and tasks do not interrupt each other. Put one into an
-//! [`Rc`](alloc::rc::Rc) to share it. Data that nobody holds across an `.await` needs none of this: an `Rc<RefCell<T>>`,
-//! borrowed for as long as it takes, is enough.
+//! The first three are those of the crate `embassy-sync`, without a lock inside: a machine has one
+//! vCPU, and tasks do not preempt each other. Put one into an [`Rc`](alloc::rc::Rc) to share it.
+//! For data that is not held across an `.await`, an `Rc<RefCell<T>>` is enough.
 //!
 //! ```
 //! # use xenith_kernel as kernel;
@@ -43,13 +42,13 @@ mod wakers;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 pub use wakers::Wakers;
 
-/// Gives one task at a time access to a `T`, also across an `.await`. Dropping the future
-/// of [`lock`](embassy_sync::mutex::Mutex::lock) gives up the turn.
+/// Gives one task at a time access to a `T`, also across an `.await`. Dropping the future of
+/// [`lock`](embassy_sync::mutex::Mutex::lock) stops waiting.
 pub type Mutex<T> = embassy_sync::mutex::Mutex<NoopRawMutex, T>;
 
-/// Passes values on in their order, `N` of them at a time. A value goes to one receiver.
-/// Whoever sends into a full channel waits, and whoever receives from an empty one does.
+/// Queues up to `N` values, first in, first out. Each value goes to one receiver. Senders wait
+/// while it is full, receivers while it is empty.
 pub type Channel<T, const N: usize> = embassy_sync::channel::Channel<NoopRawMutex, T, N>;
 
-/// Keeps the latest value until one task takes it. A newer one takes the place of an older.
+/// Holds the latest value until a task takes it. A newer value replaces an older one.
 pub type Signal<T> = embassy_sync::signal::Signal<NoopRawMutex, T>;

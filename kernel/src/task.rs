@@ -1,10 +1,12 @@
-//! Tasks: futures on the heap, and the loop that runs them.
+//! Runs tasks: futures that make progress beside each other.
 //!
-//! There is one vCPU and no preemption: a task runs until it awaits. Wakers may
-//! be kept, cloned, dropped and called at any time and any number of times; a
-//! task that is woken twice before it runs, runs once. Tasks, wakers and their
-//! memory are the `async-task` crate's, futures that combine others those of
-//! `embassy-futures`; the queue and the loop are here.
+//! There is one vCPU and no preemption: a task runs until it awaits something that is not ready. A
+//! task that never awaits keeps all others waiting, and the watchdog ends the machine. Tasks are
+//! not `Send`, and share data by `Rc` and `Cell`.
+//!
+//! Wakers can be kept, cloned, dropped and called at any time; a task that is woken twice before
+//! it runs, runs once. Tasks and wakers are those of the crate `async-task`, [`join`] and
+//! [`select`] those of `embassy-futures`; the queue and the executor are here.
 //!
 //! # Example
 //! ```
@@ -47,11 +49,12 @@ pub use embassy_futures::select::{
 pub use embassy_futures::yield_now;
 use spin::Mutex;
 
-/// Tasks that are ready to run, in the order in which they were woken.
+/// The tasks that are ready to run, in the order in which they were woken.
 #[derive(Debug)]
 struct Queue {
     ready: Mutex<VecDeque<Runnable>>,
-    /// Tasks that take up memory, for they run, or for somebody holds on to them.
+    /// Number of tasks that take memory: they have not returned, or a handle or waker refers to
+    /// them.
     alive: AtomicUsize,
 }
 
@@ -72,8 +75,9 @@ impl Queue {
         self.ready.lock().len()
     }
 
-    /// Whether all tasks and one more may be ready at a time without more memory.
-    fn has_room(&self) -> bool {
+    /// Reserves memory for all tasks and one more to be ready at once. Returns whether that
+    /// succeeded.
+    fn reserve(&self) -> bool {
         let mut ready = self.ready.lock();
         let more = (self.alive.load(Ordering::Relaxed) + 1).saturating_sub(ready.len());
         ready.try_reserve(more).is_ok()
@@ -90,10 +94,10 @@ machine::local! {
     static READY: Ready = Ready::new();
 }
 
-/// The way of one task to the queue, which is dropped with the task.
-struct Way(&'static Queue);
+/// Puts one task into the queue when it is woken. It is dropped with the task.
+struct Scheduler(&'static Queue);
 
-impl Way {
+impl Scheduler {
     fn new(queue: &'static Queue) -> Self {
         queue.alive.fetch_add(1, Ordering::Relaxed);
         Self(queue)
@@ -104,32 +108,32 @@ impl Way {
     }
 }
 
-impl Drop for Way {
+impl Drop for Scheduler {
     fn drop(&mut self) {
         self.0.alive.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// A task that was [spawned](spawn): a future of what it returns. Dropping it
-/// cancels the task, at the latest when it next awaits.
+/// Handles a [spawned](spawn) task. Awaiting it yields what the task returns; dropping it cancels
+/// the task: its future is dropped before the task runs again.
 #[derive(Debug)]
 #[must_use = "dropping a task cancels it: keep it, await it or detach it"]
 pub struct Task<T>(async_task::Task<T>);
 
 impl<T> Task<T> {
-    /// Lets the task run on without anyone waiting for it.
+    /// Lets the task continue without a handle.
     pub fn detach(self) {
         self.0.detach();
     }
 
-    /// Whether it has returned.
+    /// Returns whether the task has returned.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.0.is_finished()
     }
 
-    /// Cancels it and waits until its future is dropped; what it returned, if
-    /// it had.
+    /// Cancels the task and waits until its future is dropped. Returns what the task returned,
+    /// if it had returned before.
     pub async fn cancel(self) -> Option<T> {
         self.0.cancel().await
     }
@@ -143,7 +147,10 @@ impl<T> Future for Task<T> {
     }
 }
 
-/// Starts a task. It runs when the task that runs now awaits.
+/// Starts a task. It first runs when the current task awaits.
+///
+/// # Panics
+/// If there is no memory for it: see [`try_spawn`].
 ///
 /// # Example
 /// ```
@@ -168,8 +175,8 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let way = Way::new(QUEUE.get());
-    let schedule = move |runnable| way.push(runnable);
+    let scheduler = Scheduler::new(QUEUE.get());
+    let schedule = move |runnable| scheduler.push(runnable);
     // SAFETY: the future is 'static, and so is all that `schedule` holds. It
     // need not be Send: the queue belongs to this thread (there is no other on
     // Xen, and `QUEUE` is thread-local on Linux), only `block_on` of
@@ -180,36 +187,38 @@ where
     Task(task)
 }
 
-/// Bytes that a task takes beside its future.
-const BESIDE: usize = 128;
+/// Most bytes that a task takes beside its future.
+const OVERHEAD: usize = 128;
 
-/// As [`spawn`], where there is memory for it. Otherwise the future is dropped: of what a
-/// peer asks for, so that it costs the peer that and not the machine everything.
+/// Starts a task as [`spawn`] does, or drops the future and returns `None` if there is no memory.
+/// For tasks that a peer causes, so that running out of memory ends its request and not the
+/// machine.
 pub fn try_spawn<F>(future: F) -> Option<Task<F::Output>>
 where
     F: Future + 'static,
     F::Output: 'static,
 {
-    // A task cannot be made in steps that fail, but what it will take can be tried for.
-    let room = Vec::<u64>::new().try_reserve_exact((size_of::<F>() + BESIDE).div_ceil(8));
-    let room = room.is_ok() && QUEUE.get().has_room() && time::has_room(alive());
+    // `async-task` cannot fail, so see whether what it will allocate is there.
+    let room = Vec::<u64>::new().try_reserve_exact((size_of::<F>() + OVERHEAD).div_ceil(8));
+    let room = room.is_ok() && QUEUE.get().reserve() && time::reserve(alive());
     room.then(|| spawn(future))
 }
 
-/// How many tasks there are: they run, or somebody holds on to them or wakes them.
+/// Returns the number of tasks that take memory: they have not returned, or a handle or waker
+/// refers to them.
 #[must_use]
 pub fn alive() -> usize {
     QUEUE.get().alive.load(Ordering::Relaxed)
 }
 
-/// How many tasks wait for their turn.
+/// Returns the number of tasks that are ready to run.
 #[must_use]
 pub fn ready() -> usize {
     QUEUE.get().len()
 }
 
-/// Whether the future that [`block_on`] runs was woken. Its waker is this and
-/// nothing else: an app that spawns no task needs no memory for tasks.
+/// Says whether the future of [`block_on`] was woken. Its waker only sets this flag, so an app
+/// that spawns no task contains no code for tasks.
 #[derive(Debug)]
 struct Ready(AtomicBool);
 
@@ -219,7 +228,7 @@ impl Ready {
     }
 
     fn waker(&'static self) -> Waker {
-        // A constant would have several addresses, so that no clone were known as one.
+        // A static, as the copies of a constant may differ in address: `will_wake` compares it.
         static TABLE: RawWakerVTable = RawWakerVTable::new(
             |ready| RawWaker::new(ready, &TABLE),
             // SAFETY: the pointer is that of a `&'static Ready`.
@@ -234,11 +243,11 @@ impl Ready {
     }
 }
 
-/// The largest future that may lie on the stack, in bytes; larger ones are boxed.
+/// Size in bytes of the largest future that is kept on the stack; larger ones are boxed.
 const ON_STACK: usize = 4096;
 
-/// Runs `future`, and the tasks that it starts, until it returns. Tasks that
-/// are left run when something blocks again.
+/// Runs `future` to completion, and all tasks meanwhile. Tasks that have not returned continue at
+/// the next `block_on`.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     if const { size_of::<F>() <= ON_STACK } {
         run(pin!(future))
@@ -247,9 +256,8 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Each turn runs what was ready at its beginning, then looks at the clock and
-/// at the devices, so that tasks which never stop waking each other keep
-/// neither timers nor events waiting (rule E3). When nothing is ready, the
+/// Each turn runs the tasks that were ready when it began, then fires timers and scans for events,
+/// so that tasks that keep waking each other starve neither (rule E3). When nothing is ready, the
 /// machine idles until the next timer or event.
 fn run<F: Future>(mut main: Pin<&mut F>) -> F::Output {
     let (queue, ready) = (QUEUE.get(), READY.get());
@@ -269,7 +277,7 @@ fn run<F: Future>(mut main: Pin<&mut F>) -> F::Output {
         }
         let next = time::fire();
         if queue.len() > 0 || ready.0.load(Ordering::Relaxed) {
-            machine::look();
+            machine::poll_events();
         } else {
             machine::idle(next.map(Instant::as_nanos));
             time::fire();

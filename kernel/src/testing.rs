@@ -20,20 +20,20 @@
 use crate::entropy::POOL;
 use crate::machine;
 
-/// Makes this thread's clock stand still while tasks run; when none can, it jumps to the
-/// next timer.
+/// Makes this thread's clock stand still while tasks run, and jump to the next timer when none is
+/// ready. If there is none either, `block_on` panics.
 pub fn simulate_time() {
     machine::simulate_time();
 }
 
-/// Makes this thread's machine say that it has `total` bytes of memory, instead of 0, for
-/// tests of what is sized by that.
+/// Makes this thread's machine report `total` bytes of memory instead of 0, to test what is
+/// sized by that.
 pub fn simulate_memory(total: usize) {
     machine::simulate_memory(total);
 }
 
-/// Makes this process's random numbers the same ones each time, for fuzzers, whose findings
-/// have to happen again.
+/// Makes this process's random numbers the same in each run, so that findings of fuzzers can be
+/// reproduced.
 pub fn simulate_randomness() {
     machine::simulate_randomness();
     *POOL.lock() = None;

@@ -1,7 +1,7 @@
-//! Untrusted bytes made printable.
+//! Escapes untrusted text for printing.
 //!
-//! What a peer or a user sent may hold control bytes that a terminal obeys
-//! (rule K5), so lines of the kernel go through [`EscapeControls`].
+//! What a peer or a user sent may contain control characters that change the state of a terminal
+//! (rule K5). All lines that the kernel prints go through [`EscapeControls`].
 //!
 //! # Example
 //! ```
@@ -14,8 +14,8 @@
 
 use core::fmt::{self, Write};
 
-/// Shows bytes as text: printable characters as they are, everything else
-/// (control characters, invalid UTF-8) as `\x1b` and the like.
+/// Formats bytes as text: control characters and invalid UTF-8 as `\x1b` and the like, all other
+/// characters as they are. Backslashes are not escaped.
 #[derive(Clone, Copy, Debug)]
 pub struct Escaped<'a>(pub &'a [u8]);
 
@@ -31,7 +31,7 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Passes text on with every control character escaped.
+/// Writes text to `W` with control characters escaped as `\x1b` and the like.
 #[derive(Debug)]
 pub struct EscapeControls<W>(pub W);
 

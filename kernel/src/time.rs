@@ -1,4 +1,4 @@
-//! Reads the clocks, sleeps, and limits how long something may take.
+//! Reads the clocks, sleeps, and limits how long a future may take.
 //!
 //! # Example
 //! ```
@@ -34,77 +34,78 @@ use core::time::Duration;
 use embassy_futures::select::{Either, select};
 use spin::Mutex;
 
-/// A moment of the monotonic clock, which never goes back and stops while the
-/// domain is saved.
+/// Reads and compares times of the monotonic clock, in ns since boot. The clock never goes back.
+/// It runs while the domain is paused, and stops while it is saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant {
-    /// ns since the machine's own beginning.
+    /// ns since the start of the machine's clock.
     ns: u64,
 }
 
 impl Instant {
-    /// This moment.
+    /// Returns the current time.
     #[must_use]
     pub fn now() -> Self {
         Self { ns: machine::monotonic() }
     }
 
-    /// The time since this moment; zero when it is still to come.
+    /// Returns the time since this instant; zero if it is in the future.
     #[must_use]
     pub fn elapsed(self) -> Duration {
         Self::now().saturating_duration_since(self)
     }
 
-    /// The time from `earlier` to this moment; zero when it is the other way round.
+    /// Returns the time from `earlier` to this instant; zero if `earlier` is later.
     #[must_use]
     pub const fn saturating_duration_since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.ns.saturating_sub(earlier.ns))
     }
 
-    /// The moment `duration` after this one, or the end of time, 584 years on.
+    /// Returns the instant `duration` after this one; at most 584 years after the start of the
+    /// clock.
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Self {
         let ns = duration.as_secs().saturating_mul(1_000_000_000);
         Self { ns: self.ns.saturating_add(ns).saturating_add(duration.subsec_nanos().into()) }
     }
 
-    /// ns since the machine's own beginning.
+    /// Returns the ns since the start of the machine's clock: on Xen, when Xen started.
     #[must_use]
     pub const fn as_nanos(self) -> u64 {
         self.ns
     }
 }
 
-/// The wall clock: the time since 1970-01-01 00:00:00 UTC, as the toolstack set
-/// it. It may be set again at any time, also back.
+/// Returns the wall clock: the time since 1970-01-01 00:00:00 UTC. Whoever administers the host
+/// can set it at any time, also back.
 #[must_use]
 pub fn wall_clock() -> Duration {
     machine::wall_clock()
 }
 
-/// The timers that run.
+/// The timers of a machine.
 #[derive(Debug)]
-struct Timers(Mutex<Running>);
+struct Timers(Mutex<TimerHeap>);
 
 machine::local! {
     /// The timers of this machine.
     static TIMERS: Timers = Timers::new();
 }
 
-/// A heap of deadlines, each with the slot that holds whom to wake. Stopping a
-/// timer empties its slot at once and leaves its deadline in the heap, which is
-/// swept when most of it is such leftovers.
+/// A heap of deadlines, each with the number of the slot that holds its waker. Stopping a timer
+/// frees its slot at once and leaves its deadline in the heap; the heap is swept when most of it
+/// is such stale deadlines.
 #[derive(Debug)]
-struct Running {
+struct TimerHeap {
     heap: BinaryHeap<Reverse<Deadline>>,
     slots: Vec<Slot>,
-    /// The first free slot; each names the next.
+    /// The first free slot; each free slot names the next.
     free: Option<usize>,
     running: usize,
     started: u64,
 }
 
-/// Ordered by moment, and among equal ones by age.
+/// Ordered by time, and among equal ones by age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Deadline {
     moment: Instant,
@@ -118,15 +119,15 @@ enum Slot {
     Free { next: Option<usize> },
 }
 
-/// Moments for which a task waits at a time, in most cases at most.
-const EACH: usize = 2;
+/// Number of timers that a task has at once, in most cases at most.
+const PER_TASK: usize = 2;
 
-/// Leftovers that are not worth a sweep.
-const LEFTOVERS: usize = 32;
+/// Number of stale deadlines that are not worth a sweep.
+const STALE: usize = 32;
 
 impl Timers {
     const fn new() -> Self {
-        Self(Mutex::new(Running {
+        Self(Mutex::new(TimerHeap {
             heap: BinaryHeap::new(),
             slots: Vec::new(),
             free: None,
@@ -135,26 +136,25 @@ impl Timers {
         }))
     }
 
-    /// Timers that run.
+    /// Returns the number of running timers.
     #[cfg(test)]
     fn len(&self) -> usize {
         self.0.lock().running
     }
 }
 
-/// Whether as many as `tasks` and one more may wait, each for a few moments at a time,
-/// without more memory.
-pub(crate) fn has_room(tasks: usize) -> bool {
+/// Reserves memory for the timers of `tasks` tasks and one more. Returns whether that succeeded.
+pub(crate) fn reserve(tasks: usize) -> bool {
     let mut running = TIMERS.get().0.lock();
-    let most = EACH * (tasks + 1);
-    let slots = most.saturating_sub(running.slots.len());
-    let heap = (2 * most + LEFTOVERS).saturating_sub(running.heap.len());
+    let timers = PER_TASK * (tasks + 1);
+    let slots = timers.saturating_sub(running.slots.len());
+    let heap = (2 * timers + STALE).saturating_sub(running.heap.len());
     running.slots.try_reserve(slots).is_ok() && running.heap.try_reserve(heap).is_ok()
 }
 
-impl Running {
+impl TimerHeap {
     fn start(&mut self, moment: Instant, waker: Waker) -> Deadline {
-        if self.heap.len() > 2 * self.running + LEFTOVERS {
+        if self.heap.len() > 2 * self.running + STALE {
             let slots = &self.slots;
             self.heap.retain(|Reverse(deadline)| {
                 let slot = slots.get(deadline.slot);
@@ -165,8 +165,8 @@ impl Running {
         self.running += 1;
         let new = Slot::Running { timer: self.started, waker };
         let free = self.free.and_then(|slot| Some((slot, self.slots.get_mut(slot)?)));
-        let slot = if let Some((slot, place)) = free {
-            if let Slot::Free { next } = core::mem::replace(place, new) {
+        let slot = if let Some((slot, entry)) = free {
+            if let Slot::Free { next } = core::mem::replace(entry, new) {
                 self.free = next;
             }
             slot
@@ -179,7 +179,7 @@ impl Running {
         deadline
     }
 
-    /// The waker of a timer that runs.
+    /// Returns the waker of a timer, if it is still running.
     fn waker(&mut self, deadline: Deadline) -> Option<&mut Waker> {
         match self.slots.get_mut(deadline.slot)? {
             Slot::Running { timer, waker } if *timer == deadline.timer => Some(waker),
@@ -187,11 +187,11 @@ impl Running {
         }
     }
 
-    /// Ends a timer; whom it would have woken, if it was still running.
+    /// Stops a timer. Returns its waker, if it was still running.
     fn stop(&mut self, deadline: Deadline) -> Option<Waker> {
         self.waker(deadline)?;
-        let place = self.slots.get_mut(deadline.slot)?;
-        let old = core::mem::replace(place, Slot::Free { next: self.free });
+        let slot = self.slots.get_mut(deadline.slot)?;
+        let old = core::mem::replace(slot, Slot::Free { next: self.free });
         self.free = Some(deadline.slot);
         self.running -= 1;
         match old {
@@ -201,7 +201,7 @@ impl Running {
     }
 }
 
-/// Wakes everyone whose time has come; returns when the next one's will.
+/// Fires all timers whose deadline has come. Returns the next deadline.
 pub(crate) fn fire() -> Option<Instant> {
     let timers = TIMERS.get();
     loop {
@@ -212,7 +212,7 @@ pub(crate) fn fire() -> Option<Instant> {
         }
         running.heap.pop();
         let waker = running.stop(next);
-        // Woken without the lock: a waker may start or stop a timer.
+        // Without the lock, as a waker may start or stop a timer.
         drop(running);
         if let Some(waker) = waker {
             waker.wake();
@@ -220,7 +220,7 @@ pub(crate) fn fire() -> Option<Instant> {
     }
 }
 
-/// A future that ends at a moment. Dropping it stops its timer.
+/// Completes at a deadline: see [`sleep`] and [`sleep_until`]. Dropping it stops its timer.
 #[derive(Debug)]
 #[must_use = "a sleep does nothing unless it is awaited"]
 pub struct Sleep {
@@ -228,12 +228,13 @@ pub struct Sleep {
     timer: Option<Deadline>,
 }
 
-/// Waits for `duration`; a deadline in the past is over at the first look.
+/// Waits for `duration`. With zero, it completes at the first poll, without yielding to other
+/// tasks.
 pub fn sleep(duration: Duration) -> Sleep {
     sleep_until(Instant::now().saturating_add(duration))
 }
 
-/// Waits until `moment` has come.
+/// Waits until `moment`. If that is in the past, it completes at the first poll.
 pub const fn sleep_until(moment: Instant) -> Sleep {
     Sleep { moment, timer: None }
 }
@@ -256,7 +257,7 @@ impl Future for Sleep {
             }
         };
         drop(running);
-        // Dropped without the lock: it may be the last trace of a task.
+        // Without the lock, as dropping the last waker of a task drops its future.
         drop(old);
         Poll::Pending
     }
@@ -271,7 +272,7 @@ impl Drop for Sleep {
     }
 }
 
-/// A moment that comes again and again.
+/// Ticks at regular times: see [`interval`].
 #[derive(Debug)]
 pub struct Interval {
     next: Instant,
@@ -279,21 +280,21 @@ pub struct Interval {
     period: NonZeroU64,
 }
 
-/// Every `period`, the first time one period from now.
+/// Makes an interval that ticks every `period`, first one period from now.
 ///
 /// # Panics
-/// When `period` is zero.
+/// If `period` is zero.
 #[must_use]
 pub fn interval(period: Duration) -> Interval {
     let next = Instant::now().saturating_add(period);
     let period = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX);
-    let period = NonZeroU64::new(period).expect("an interval of no length never ends");
+    let period = NonZeroU64::new(period).expect("the period of an interval is zero");
     Interval { next, period }
 }
 
 impl Interval {
-    /// Waits for the next time. Times that passed meanwhile are skipped, and
-    /// the rhythm is kept.
+    /// Waits for the next tick. After a delay it completes once, at once, and skips other ticks
+    /// that were missed; the following ones are at multiples of the period again.
     pub async fn tick(&mut self) {
         sleep_until(self.next).await;
         let late = Instant::now().ns.saturating_sub(self.next.ns);
@@ -302,22 +303,22 @@ impl Interval {
     }
 }
 
-/// The time was up before the future was ready.
+/// Reports that a [`timeout`] expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed;
 
 impl core::fmt::Display for Elapsed {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("it took too long")
+        f.write_str("timed out")
     }
 }
 
 impl core::error::Error for Elapsed {}
 
-/// Waits for `future`, but no longer than `duration`; then the future is dropped.
+/// Waits for `future`, for `duration` at most.
 ///
 /// # Errors
-/// [`Elapsed`] when the time was up first.
+/// [`Elapsed`] if `future` is not ready by then; it is dropped.
 pub async fn timeout<F: Future>(duration: Duration, future: F) -> Result<F::Output, Elapsed> {
     match select(pin!(future), sleep(duration)).await {
         Either::First(output) => Ok(output),
@@ -421,7 +422,7 @@ mod tests {
                 assert_eq!(timeout(SECOND * 3600, yield_now()).await, Ok(()));
             }
             let running = TIMERS.get().0.lock();
-            assert!(running.heap.len() <= LEFTOVERS + 2, "{}", running.heap.len());
+            assert!(running.heap.len() <= STALE + 2, "{}", running.heap.len());
             assert!(running.slots.len() <= 2);
         });
     }

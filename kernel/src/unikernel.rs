@@ -1,6 +1,6 @@
-//! The macro that is an app's `main.rs`.
+//! The macro of an app's `main.rs`.
 
-/// Names what an app is and needs, and wires it.
+/// Declares an app: its name, memory, devices and arguments, and the function that gets them.
 ///
 /// # Example
 /// ```no_run,standalone_crate
@@ -56,10 +56,10 @@ macro_rules! unikernel {
         main: $main:path $(,)?
     ) => {
         const _: () = {
-            // A unit that there is not is an error at the word itself.
+            // An unknown unit is an error at the word itself.
             const _: (u32, $crate::manifest::Unit) = ($memory, $crate::manifest::Unit::$unit);
 
-            const PARTS: &[&str] = &[
+            const PIECES: &[&str] = &[
                 "xenith\t", $crate::manifest::FORMAT,
                 "\nname\t", $name,
                 "\nversion\t", env!("CARGO_PKG_VERSION"),
@@ -81,7 +81,7 @@ macro_rules! unikernel {
                 )*)?
                 $crate::__common!([$($($device)*)?] [$($($arg)*)?]),
             ];
-            $crate::__note!(PARTS);
+            $crate::__note!(PIECES);
 
             static HELP: $crate::args::Help = $crate::args::Help {
                 name: $name,
@@ -105,7 +105,7 @@ macro_rules! unikernel {
             };
 
             async fn run() -> $crate::Exit {
-                // In a function of its own: what lives across an await is part of the future.
+                // In a separate function, so that its locals are not part of the future.
                 let ($($($arg,)*)? $($($device,)*)?) = match settings() {
                     Ok(settings) => settings,
                     Err(exit) => return exit,
@@ -124,7 +124,7 @@ macro_rules! unikernel {
                 ).await)
             }
 
-            /// The arguments, and what they say of the devices.
+            /// Parses the arguments of the app and of the devices.
             #[allow(unused_parens, clippy::unused_unit, reason = "an app may have none")]
             fn settings() -> Result<(
                 $($($type,)*)?
@@ -153,7 +153,7 @@ macro_rules! unikernel {
                 Ok(($($($arg,)*)? $($($device,)*)?))
             }
 
-            // Not a name that the app's `main` may have.
+            // The name must not be that of the app's function.
             fn __start() -> ! {
                 $crate::start::run(run())
             }
@@ -163,7 +163,7 @@ macro_rules! unikernel {
     };
 }
 
-/// The first of its arguments.
+/// Yields its first argument.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __first {
@@ -172,7 +172,7 @@ macro_rules! __first {
     };
 }
 
-/// The lines of a note about what a device says.
+/// Yields the note's lines about a device.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __lines {
@@ -186,12 +186,12 @@ macro_rules! __lines {
             $crate::manifest::lines(&CLASS, ARGUMENTS);
         match core::str::from_utf8(&LINES) {
             Ok(lines) => lines,
-            Err(_) => panic!("what a device says is not text"),
+            Err(_) => panic!("a device has an argument that is not UTF-8"),
         }
     }};
 }
 
-/// What holds for an argument that is left out: for `help`, or as a line of the note.
+/// Yields the default of an argument, for `help` or as a line of the note.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __default {
@@ -206,14 +206,14 @@ macro_rules! __default {
     };
     (note $type:ty) => {
         match <$type as $crate::args::Value>::ABSENT {
-            // There is no other such text.
+            // `none` is the only text of `ABSENT`.
             Some(_) => "default\tnone\n",
             None => "",
         }
     };
 }
 
-/// Takes an argument of the app.
+/// Takes the value of an argument of the app.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __take {
@@ -237,7 +237,7 @@ macro_rules! __call {
     };
 }
 
-/// The note's lines about the arguments that every app takes which takes any.
+/// Yields the note's lines about the arguments that every app has, if it has devices or arguments.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __common {
@@ -249,7 +249,7 @@ macro_rules! __common {
     };
 }
 
-/// How the command line is read: an app that takes nothing needs no parser.
+/// Yields the function that reads the command line. An app without arguments contains no parser.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __args {
@@ -265,10 +265,10 @@ macro_rules! __args {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __note {
-    ($parts:ident) => {
+    ($pieces:ident) => {
         #[used]
         #[unsafe(link_section = ".note.xenith")]
-        static NOTE: $crate::manifest::Note<{ $crate::manifest::length($parts) }> =
-            $crate::manifest::Note::new($parts);
+        static NOTE: $crate::manifest::Note<{ $crate::manifest::length($pieces) }> =
+            $crate::manifest::Note::new($pieces);
     };
 }

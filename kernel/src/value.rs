@@ -1,16 +1,16 @@
-//! The types that an argument may have, and how each is written.
+//! Defines the types of arguments, and the text of their values.
 
-use crate::command_line::MAX;
+use crate::command_line::MAX_ARGUMENTS;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 
-/// Why a text is no value of a type.
+/// Says why a text is not a valid value of a type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reason {
     /// It is not of the type's [`KIND`](Value::KIND): "not a number from 0 to 255".
     NotOfKind,
-    /// What the user reads after the value, such as "at least 10s".
+    /// Another reason, which follows the value in the error, such as "at least 10s".
     Because(&'static str),
 }
 
@@ -109,9 +109,9 @@ macro_rules! presets {
 
 presets!(Duration, Size, IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr);
 
-/// Holds the values of a key that may be given any number of times, in their order.
+/// Holds the values of a key that can be given several times, in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Several(heapless::Vec<&'static str, MAX>);
+pub struct Several(heapless::Vec<&'static str, MAX_ARGUMENTS>);
 
 impl core::ops::Deref for Several {
     type Target = [&'static str];
@@ -142,7 +142,7 @@ impl Value for Several {
     }
 }
 
-/// `None` if the argument is left out.
+/// Yields `None` if the argument is not given.
 impl<T: Value> Value for Option<T> {
     const KIND: &'static str = T::KIND;
     const ABSENT: Option<&'static str> = Some("none");
@@ -221,7 +221,7 @@ parsed! {
     SocketAddr: "numeric address and port such as 10.0.0.1:80 or [fd00::1]:80",
 }
 
-/// A number of bytes: `512`, `64KiB`, `"16 MiB"`, `1GiB`.
+/// Gives a size in bytes. Written as `512`, `64KiB`, `"16 MiB"` or `1GiB`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub u64);
 
@@ -242,7 +242,7 @@ impl Value for Size {
     }
 }
 
-/// With a unit, or in seconds without one.
+/// Written with a unit (`ms`, `s`, `m`, `h`, `d`), or in seconds without one.
 impl Value for Duration {
     const KIND: &'static str = "duration such as 250ms, 90s, 5m or 2h";
 

@@ -55,7 +55,7 @@ mod tests {
     fn the_shorter_one_decides() {
         assert_eq!(run(1, 2), (String::from("timeout: done\nrace: done\n"), 2));
         let (text, seconds) = run(5, 1);
-        assert_eq!(text, "timeout: it took too long\nrace: the other was faster\n");
+        assert_eq!(text, "timeout: timed out\nrace: the other was faster\n");
         assert_eq!(seconds, 2);
     }
 }

@@ -1,7 +1,7 @@
 //! The wiring of `timeouts`.
 //!
 //! test(short): args work=2 limit=1
-//! test(short): console-contains "timeout: it took too long\nrace: the other was faster\n"
+//! test(short): console-contains "timeout: timed out\nrace: the other was faster\n"
 //! test(long): args work=1 limit=2
 //! test(long): console-contains "timeout: done\nrace: done\n"
 

@@ -70,7 +70,7 @@ impl<N: Net + 'static> Stack<N> {
         };
         let task = spawn(async move {
             poll_fn(|context| {
-                shutdown::tell_when_over(context.waker());
+                shutdown::wake_when_over(context.waker());
                 Poll::Ready(())
             })
             .await;

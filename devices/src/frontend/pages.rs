@@ -39,8 +39,8 @@ impl Chunk for ReadOnlyGrant {
     }
 }
 
-/// Pages that are granted to one domain: [`ReadWriteGrant`] ones, which it may write, or [`ReadOnlyGrant`]
-/// ones, which it can only read (rule G3).
+/// Pages that are granted to one domain: [`ReadWriteGrant`] ones, which it may write, or
+/// [`ReadOnlyGrant`] ones, which it can only read (rule G3).
 #[derive(Debug)]
 pub(crate) struct Pages<T> {
     peer: DomId,

@@ -246,7 +246,7 @@ impl Source for Netfront {
             ),
             gauge("grants", "Pages lent.", grants.used as u64),
             gauge("grants_quarantined", "Pages not given back.", grants.quarantine as u64),
-            counter("xenstore_dropped", "Messages nobody waited for.", store.dropped),
+            counter("xenstore_dropped", "Unexpected messages.", store.dropped),
         }
     }
 }

@@ -1,17 +1,17 @@
-//! Randomness that may choose keys, sequence numbers and ports.
+//! Generates random bytes for keys, sequence numbers and ports.
 //!
-//! A ChaCha20 generator with fast key erasure: it makes a new key from the
-//! old one, uses it once and overwrites it, so that who reads the
-//! memory later learns nothing about what was given out before (D. J.
-//! Bernstein, "Fast-key-erasure random-number generators", 2017). What one key
-//! yields may serve several small requests; each part is overwritten as it is
-//! given out. It is seeded
-//! at the first request, from the processor's generator or the toolstack's
-//! argument `seed=` (64 hexadecimal digits), whichever there is, and from the
-//! time stamp counter, which is never enough by itself. Without a seed there is
-//! no randomness: every request fails (rule S5).
+//! The generator is ChaCha20 with fast key erasure: each key is used once, to make the next key
+//! and 256 bytes of output, and then overwritten. Whoever reads the memory later learns nothing
+//! about earlier output (D. J. Bernstein, "Fast-key-erasure random-number generators", 2017).
+//! Output that is not used at once is kept for later requests, and overwritten as it is
+//! returned.
 //!
-//! The `getrandom` crate, and with it most of the ecosystem, gets its bytes here.
+//! It is seeded at the first request: from the processor's generator (RDSEED or RDRAND), if it
+//! works; from the argument `seed=` (64 hexadecimal digits), if it is given; and from the time
+//! stamp counter, which is not sufficient by itself. Without a seed, every request fails (rule
+//! S5).
+//!
+//! The crate `getrandom`, and with it most of the ecosystem, gets its bytes here.
 //!
 //! # Example
 //! ```
@@ -39,14 +39,14 @@ use chacha20::cipher::{KeyIvInit, StreamCipher};
 use core::fmt;
 use spin::Mutex;
 
-/// Bytes of a key, and of a seed that counts.
+/// Size in bytes of a key, and of the argument `seed=`.
 pub const KEY: usize = 32;
 
-/// Bytes that one key yields.
+/// Bytes of output of one key.
 const BLOCK: usize = 256;
 
-/// There is no seed: neither a processor with a working generator nor an
-/// argument `seed=`.
+/// Reports that there is no seed: the processor has no working generator, and `seed=` was not
+/// given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unseeded;
 
@@ -66,7 +66,7 @@ pub(crate) static POOL: Mutex<Option<Generator>> = Mutex::new(None);
 
 pub(crate) struct Generator {
     key: [u8; KEY],
-    /// What the last key yielded, as far as it is not given out: the first `left` bytes.
+    /// Output of the last key, of which the first `left` bytes have not been returned.
     spare: [u8; BLOCK],
     left: usize,
 }
@@ -82,11 +82,11 @@ impl Generator {
         Self { key, spare: [0; BLOCK], left: 0 }
     }
 
-    /// Makes the next key and as many bytes as `out` has, at most [`BLOCK`].
+    /// Replaces the key, and fills `out`, which has at most [`BLOCK`] bytes.
     fn block(&mut self, out: &mut [u8]) {
         let mut stream = [0; KEY + BLOCK];
         let (used, _) = stream.split_at_mut(KEY + out.len());
-        // Each key is used once, so the nonce may always be the same.
+        // Each key is used once, so the nonce can always be the same.
         ChaCha20::new(&self.key.into(), &[0; 12].into()).apply_keystream(used);
         let (key, bytes) = used.split_at_mut(KEY);
         self.key.copy_from_slice(key);
@@ -94,7 +94,7 @@ impl Generator {
         erase(&mut stream);
     }
 
-    /// Mixes `seed` in. It may make the state better and never worse.
+    /// Mixes `seed` into the key. Any `seed` is safe: it cannot make the key more predictable.
     fn mix(&mut self, seed: &[u8]) {
         for chunk in seed.chunks(KEY) {
             for (byte, new) in self.key.iter_mut().zip(chunk) {
@@ -102,7 +102,7 @@ impl Generator {
             }
             self.block(&mut []);
         }
-        // It is older than the seed.
+        // The old output does not depend on the seed.
         erase(&mut self.spare);
         self.left = 0;
     }
@@ -124,13 +124,13 @@ impl Generator {
     }
 }
 
-/// Overwrites bytes in a way that the compiler keeps.
+/// Overwrites bytes, in a way that the compiler cannot remove.
 fn erase(bytes: &mut [u8]) {
     bytes.fill(0);
     core::hint::black_box(bytes);
 }
 
-/// The toolstack's randomness: the argument `seed=`.
+/// The value of the argument `seed=`.
 #[derive(PartialEq, Eq)]
 pub(crate) struct Seed([u8; KEY]);
 
@@ -157,21 +157,22 @@ impl Value for Seed {
     }
 }
 
-/// The seed that was given and not used yet.
+/// The seed from the command line, until it is used.
 static GIVEN: Mutex<Option<Seed>> = Mutex::new(None);
 
-/// Lets the generator begin with `seed` as well.
+/// Makes the generator use `seed` when it is seeded.
 pub(crate) fn give(seed: Seed) {
     *GIVEN.lock() = Some(seed);
 }
 
-/// Generators of the processor must not repeat themselves, and 0 and all ones
-/// are what broken ones answer with for ever (rule S5).
+/// Checks the output of the processor's generator: broken ones return 0 or all ones, or repeat
+/// themselves (rule S5).
 fn healthy(words: &[u64]) -> bool {
     let stuck = |word: &u64| *word == 0 || *word == u64::MAX;
     !words.iter().any(stuck) && words.windows(2).all(|pair| pair[0] != pair[1])
 }
 
+/// Makes a generator from all sources that there are.
 fn seeded(
     hardware: Option<[u64; 4]>,
     argument: Option<[u8; KEY]>,
@@ -195,7 +196,7 @@ fn seeded(
 /// Fills `out` with random bytes.
 ///
 /// # Errors
-/// [`Unseeded`] when there is no seed; `out` is left alone.
+/// [`Unseeded`] if there is no seed; `out` is then unchanged.
 pub fn fill(out: &mut [u8]) -> Result<(), Unseeded> {
     let mut pool = POOL.lock();
     if pool.is_none() {
@@ -211,18 +212,18 @@ pub fn fill(out: &mut [u8]) -> Result<(), Unseeded> {
     Ok(())
 }
 
-/// A random number.
+/// Returns a random number, uniform over all values.
 ///
 /// # Errors
-/// [`Unseeded`] when there is no seed.
+/// [`Unseeded`] if there is no seed.
 pub fn next_u64() -> Result<u64, Unseeded> {
     let mut bytes = [0; 8];
     fill(&mut bytes)?;
     Ok(u64::from_le_bytes(bytes))
 }
 
-/// Mixes more seed in, such as a packet's time of arrival. It may be anything:
-/// it cannot make the state worse, and does not count as a seed by itself.
+/// Mixes more entropy into the generator, such as the arrival time of a packet. Any bytes are
+/// safe. Does nothing before the generator is seeded, and does not count as a seed.
 pub fn mix(seed: &[u8]) {
     if let Some(generator) = POOL.lock().as_mut() {
         generator.mix(seed);

@@ -106,7 +106,7 @@ fn a_block_that_was_given_back_is_the_next_of_its_size() {
 #[test]
 fn a_list_holds_so_much_and_no_more() {
     let lists = lists(1 << 20);
-    for (class, most) in MOST.into_iter().map(usize::from).enumerate() {
+    for (class, most) in CAPACITY.into_iter().map(usize::from).enumerate() {
         let of = layout_of(class);
         assert!(most >= 4 && most * of.size() <= 4 * 1048);
         let blocks: Vec<_> = (0..most + 3).map(|_| alloc(&lists, of)).collect();

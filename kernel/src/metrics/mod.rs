@@ -1,7 +1,7 @@
-//! Numbers about the running machine, for those who watch it.
+//! Collects numbers about the running machine, for monitoring.
 //!
-//! Whatever counts something is a [`Source`]; the kernel's own is [`Machine`].
-//! `apps/metrics` turns them into the text that Prometheus reads.
+//! Drivers and stacks that count something are [`Source`]s; the kernel's own is [`Machine`].
+//! `apps/metrics` serves them in the text format of Prometheus.
 //!
 //! # Example
 //! ```
@@ -18,46 +18,46 @@ mod xen;
 
 use crate::{memory, task, time};
 
-/// What a number is.
+/// Says how the value of a metric changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kind {
-    /// It only grows.
+    /// It only increases, from 0 at boot.
     Counter,
-    /// It goes up and down.
+    /// It can increase and decrease.
     Gauge,
 }
 
-/// One number.
+/// Describes a number with its current value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metric {
-    /// Its name, in Prometheus' manner, without the prefix `xenith_`.
+    /// Name by the conventions of Prometheus, without the prefix `xenith_`.
     pub name: &'static str,
-    /// What it says, in a few words.
+    /// Description in one line.
     pub help: &'static str,
-    /// How to read it.
+    /// Kind of number.
     pub kind: Kind,
-    /// The number.
+    /// Current value.
     pub value: u64,
 }
 
 impl Metric {
-    /// A number that only grows.
+    /// Makes a counter.
     #[must_use]
     pub const fn counter(name: &'static str, help: &'static str, value: u64) -> Self {
         Self { name, help, kind: Kind::Counter, value }
     }
 
-    /// A number that goes up and down.
+    /// Makes a gauge.
     #[must_use]
     pub const fn gauge(name: &'static str, help: &'static str, value: u64) -> Self {
         Self { name, help, kind: Kind::Gauge, value }
     }
 }
 
-/// Gives numbers to `each`, a `&mut dyn FnMut(Metric)`: `counter(name, help, value)` or
-/// `gauge(name, help, value)`, with a name and a help that are constants, which stand in
-/// the image as they are and are not put together by code.
+/// Calls `each`, a `&mut dyn FnMut(Metric)`, with each of a list of metrics: `counter(name, help,
+/// value)` or `gauge(name, help, value)`. Name and help are literals, which are stored as a table
+/// in the image and not built by code.
 #[macro_export]
 macro_rules! metrics {
     ($each:expr; $($kind:ident($name:literal, $help:literal, $value:expr $(,)?)),+ $(,)?) => {
@@ -77,7 +77,7 @@ pub fn give(each: &mut dyn FnMut(Metric), metrics: &'static [Metric], values: &[
     }
 }
 
-/// Something that counts.
+/// Provides metrics.
 ///
 /// # Example
 /// ```
@@ -107,11 +107,11 @@ pub fn give(each: &mut dyn FnMut(Metric), metrics: &'static [Metric], values: &[
 /// assert_eq!(values, [("visits_pages", 7), ("visits_open", 0)]);
 /// ```
 pub trait Source {
-    /// Gives each number to `each`.
+    /// Calls `each` with each metric.
     fn metrics(&self, each: &mut dyn FnMut(Metric));
 }
 
-/// The machine: memory, tasks, events.
+/// Provides the metrics of the machine: memory, tasks and, on Xen, events and hypercalls.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Machine;
 
@@ -121,17 +121,17 @@ impl Source for Machine {
         let uptime = time::Instant::now().as_nanos() / 1_000_000;
         let number = |value: usize| value as u64;
         crate::metrics! { each;
-            counter("uptime_milliseconds", "Time since the machine began.", uptime),
+            counter("uptime_milliseconds", "Time since boot.", uptime),
             gauge("memory_bytes", "Memory of the machine.", number(memory.total)),
             gauge("memory_mapped_bytes", "Memory that is mapped.", number(memory.mapped)),
             gauge("heap_bytes", "Memory that the heap has.", number(memory.heap)),
             gauge("heap_used_bytes", "Memory in use.", number(memory.allocated)),
-            gauge("heap_allocations", "Allocations alive.", number(memory.allocations)),
-            counter("heap_failures", "Allocations refused.", number(memory.failures)),
-            gauge("tasks", "Tasks that there are.", number(task::alive())),
-            gauge("tasks_ready", "Tasks that wait for their turn.", number(task::ready())),
+            gauge("heap_allocations", "Allocations in use.", number(memory.allocations)),
+            counter("heap_failures", "Allocations that failed.", number(memory.failures)),
+            gauge("tasks", "Tasks that exist.", number(task::alive())),
+            gauge("tasks_ready", "Tasks that are ready.", number(task::ready())),
         }
-        // Linux counts for itself.
+        // On Linux, the system has its own.
         #[cfg(target_os = "xen")]
         xen::metrics(each);
     }

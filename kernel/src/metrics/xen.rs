@@ -1,4 +1,4 @@
-//! What Xen and the console count.
+//! The metrics of Xen and the console.
 
 use super::Metric;
 use crate::machine::console;
@@ -12,10 +12,10 @@ pub(super) fn metrics(each: &mut dyn FnMut(Metric)) {
         counter("hypercalls", "Hypercalls made.", hypercall::count()),
         counter("notifications", "Events sent: event_channel_op.", calls.event_channel),
         counter("grant_operations", "Calls of grant_table_op.", calls.grant_table),
-        counter("waits", "Times that nothing was left to do: sched_op.", calls.sched),
+        counter("waits", "Waits for events: sched_op.", calls.sched),
         gauge("event_channels", "Event channels open.", events.open as u64),
         counter("events", "Events on open channels.", events.events),
-        counter("events_stray", "Events that nobody waited for.", events.stray),
-        counter("console_dropped_bytes", "Log bytes without room.", dropped),
+        counter("events_stray", "Pending ports that are not open.", events.stray),
+        counter("console_dropped_bytes", "Output bytes dropped.", dropped),
     }
 }

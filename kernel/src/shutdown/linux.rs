@@ -1,7 +1,7 @@
-//! SIGTERM and SIGINT as requests to power off, once the app asks for them. Until then,
-//! and at the second one, they end the process as they always do.
+//! Takes SIGTERM and SIGINT as requests to power off, once the app waits for requests. Before
+//! that, and the second time, they end the process as usual.
 
-use super::{LAST, Request, grace};
+use super::{MARGIN, Request, grace};
 use crate::machine::end;
 use crate::machine::watch::{Interest, Watched};
 use crate::task::spawn;
@@ -16,21 +16,21 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, LazyLock};
 
-/// Whether a signal came.
+/// Whether a signal has arrived.
 static ASKED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
 thread_local! {
-    /// What a signal makes readable, for ever.
+    /// A socket that a signal makes readable, permanently.
     static SIGNALS: OnceCell<Watched<UnixStream>> = const { OnceCell::new() };
 }
 
-/// Does nothing: devices of Xen's have a fake to stand on here, which is usable from the start.
+/// Does nothing: on a host, Xen's devices use the fake, where xenstore is usable from the start.
 pub const fn serve() {}
 
 fn listen() -> io::Result<Watched<UnixStream>> {
     let (here, there) = UnixStream::pair()?;
     for signal in [SIGTERM, SIGINT] {
-        // In this order: the default is for the second one.
+        // In this order, so that the default action applies to the second signal.
         flag::register_conditional_default(signal, Arc::clone(&ASKED))?;
         flag::register(signal, Arc::clone(&ASKED))?;
         low_level::pipe::register(signal, there.try_clone()?)?;
@@ -38,8 +38,8 @@ fn listen() -> io::Result<Watched<UnixStream>> {
     spawn(async {
         asked().await;
         log::info!("a signal asks for {:?}", Request::Poweroff);
-        sleep(grace() + LAST).await;
-        log::warn!("the app did not return within {} s", (grace() + LAST).as_secs());
+        sleep(grace() + MARGIN).await;
+        log::warn!("the app did not return within {} s", (grace() + MARGIN).as_secs());
         end(0)
     })
     .detach();

@@ -1,14 +1,13 @@
-//! The end of a running machine: what the toolstack asks for (`xl shutdown`, `xl reboot`;
-//! on Linux, SIGTERM and SIGINT), and what is finished before.
+//! Ends a running machine in order, when the toolstack asks for it (`xl shutdown`, `xl reboot`; on
+//! Linux, SIGTERM and SIGINT) and when the app returns.
 //!
-//! A domain with devices follows by itself, and so does a process. An app that has something
-//! to finish first waits for [`requested`] beside its work: then it has [`grace`] to return.
-//! Servers of this project do so: they stop accepting, finish what is under way within that
-//! time, close each connection, and return.
+//! Without further code, a request ends a domain that has devices, and a process. An app that has
+//! to finish something first waits for [`requested`] beside its work, and then has the time
+//! [`grace`] to return. The servers of this project do so: they stop accepting, finish requests in
+//! progress, close each connection, and return.
 //!
-//! However an app ends, also by itself: what it wrote to connections that were open then is
-//! sent before the machine is gone, for no longer than [`grace`] again. Whoever has such
-//! things to finish keeps a [`Hold`].
+//! When the app has returned, for whatever reason, the machine waits for those who keep a
+//! [`Hold`], again for [`grace`] at most. The IP stack keeps one until what was written is sent.
 //!
 //! # Example
 //! ```
@@ -51,28 +50,28 @@ use xen as here;
 
 pub use here::serve;
 
-/// How long an app may take to return once the toolstack asks for its end, unless it says
-/// otherwise by [`set_grace`].
+/// Time in which an app has to return after a request, unless [`set_grace`] changes it.
 pub const GRACE: Duration = Duration::from_secs(10);
 
-/// After this much more, the machine ends whatever is under way.
-const LAST: Duration = Duration::from_secs(5);
+/// Time after [`grace`] at which the machine ends although the app has not returned.
+const MARGIN: Duration = Duration::from_secs(5);
 
-/// How far a machine is from its end.
+/// The state of the end of a machine.
 struct Ending {
     /// In ms.
     grace: AtomicU64,
-    /// The app has returned.
+    /// Whether the app has returned.
     over: AtomicBool,
+    /// Number of [`Hold`]s.
     held: AtomicUsize,
-    /// Those who want to know of a change.
+    /// Wakers of those who wait for a change.
     waiting: Mutex<Wakers>,
-    /// What waits for the last [`Hold`]: in the images of those alone who have one.
+    /// Waits for the last [`Hold`]. A pointer, so that only images with a hold contain the code.
     finish: Once<fn()>,
 }
 
 machine::local! {
-    /// How far this machine is from its end.
+    /// The state of this machine's end.
     static ENDING: Ending = Ending::new();
 }
 
@@ -96,33 +95,34 @@ impl Ending {
     }
 }
 
-/// Lets those finish what they have to finish who keep a [`Hold`]: the app returned.
+/// Waits for those who keep a [`Hold`], if there are any, after the app has returned.
 pub(crate) fn finish() {
     if let Some(finish) = ENDING.get().finish.get() {
         finish();
     }
 }
 
-/// How long an app may take to return once the toolstack asks for its end.
+/// Returns the time in which an app has to return after a request.
 #[must_use]
 pub fn grace() -> Duration {
     Duration::from_millis(ENDING.get().grace.load(Ordering::Relaxed))
 }
 
-/// From here on, the app may take this long to return once the toolstack asks for its end.
+/// Sets the time in which the app has to return after a request, in place of [`GRACE`]. It is
+/// rounded down to ms.
 pub fn set_grace(grace: Duration) {
     let grace = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
     ENDING.get().grace.store(grace, Ordering::Relaxed);
 }
 
-/// Keeps the machine from ending for as long as there is one, within [`grace`] from the
-/// moment on at which the app returned.
+/// Delays the end of the machine while it exists, for [`grace`] after the app has returned at
+/// most.
 #[derive(Debug)]
 #[must_use = "it holds as long as it is kept"]
 pub struct Hold(());
 
 impl Hold {
-    /// One more.
+    /// Makes a hold.
     pub fn new() -> Self {
         let ending = ENDING.get();
         ending.held.fetch_add(1, Ordering::Relaxed);
@@ -146,19 +146,19 @@ impl Drop for Hold {
     }
 }
 
-/// Whether the app has returned, so that what is open is to be finished and closed.
+/// Returns whether the app has returned, so that what is open has to be finished and closed.
 #[must_use]
 pub fn is_over() -> bool {
     ENDING.get().over.load(Ordering::Relaxed)
 }
 
-/// Wakes `waker` when the app returns.
-pub fn tell_when_over(waker: &Waker) {
+/// Wakes `waker` once, when the app returns.
+pub fn wake_when_over(waker: &Waker) {
     ENDING.get().wait(waker);
 }
 
-/// Waits until nobody keeps a [`Hold`], for [`grace`] at most, as the machine does when the
-/// app has returned.
+/// Waits until there is no [`Hold`], for [`grace`] at most, as the machine does when the app has
+/// returned. From then on, [`is_over`] is true.
 pub async fn finished() {
     let ending = ENDING.get();
     ending.over.store(true, Ordering::Relaxed);
@@ -171,22 +171,22 @@ pub async fn finished() {
         Poll::Pending
     });
     if timeout(grace(), last).await.is_err() {
-        log::warn!("what was written was not taken within {} s", grace().as_secs());
+        log::warn!("what was written was not sent within {} s", grace().as_secs());
     }
 }
 
-/// What the toolstack asks for.
+/// Names what the toolstack asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Request {
-    /// To power off, or to halt, which is the same here.
+    /// Power off, or halt, which is the same here.
     Poweroff,
-    /// To end in order to be started anew.
+    /// Reboot: end, to be started again.
     Reboot,
 }
 
 impl Request {
-    /// The request that `value` is, if it is one (rule X14).
+    /// Parses the value of `control/shutdown`. Returns `None` for unknown requests (rule X14).
     #[must_use]
     pub fn parse(value: &[u8]) -> Option<Self> {
         match value {
@@ -197,7 +197,7 @@ impl Request {
     }
 }
 
-/// Waits until the toolstack asks this machine to end; at once if it has.
+/// Waits until the toolstack asks this machine to end. Returns at once if it has already.
 pub async fn requested() -> Request {
     here::requested().await
 }
@@ -221,7 +221,7 @@ mod tests {
             let told = spawn(async move {
                 let hold = Hold::new();
                 poll_fn(|context| {
-                    tell_when_over(context.waker());
+                    wake_when_over(context.waker());
                     if is_over() { Poll::Ready(()) } else { Poll::Pending }
                 })
                 .await;
@@ -245,7 +245,7 @@ mod tests {
         // A server has a task for each connection, which waits for the end beside its work.
         for _ in 0..1000 {
             block_on(spawn(poll_fn(|context| {
-                tell_when_over(context.waker());
+                wake_when_over(context.waker());
                 Poll::Ready(())
             })));
         }

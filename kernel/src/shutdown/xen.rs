@@ -1,8 +1,8 @@
-//! `control/shutdown` in xenstore, by which the toolstack asks a domain to end
-//! (Xen's docs/misc/xenstore-paths.pandoc).
+//! Follows `control/shutdown` in xenstore, by which the toolstack asks a domain to end (Xen's
+//! docs/misc/xenstore-paths.pandoc).
 
-use super::{LAST, Request, finished, grace};
-use crate::machine::{end_for, open_store, set_reason};
+use super::{MARGIN, Request, finished, grace};
+use crate::machine::{open_store, set_shutdown_reason, shut_down};
 use crate::sync::Wakers;
 use crate::task::spawn;
 use crate::time::sleep;
@@ -15,19 +15,19 @@ use spin::Mutex;
 
 const NODE: &str = "control/shutdown";
 
-/// What was asked for, and who waits for it.
+/// The request, and those who wait for it.
 struct State {
     request: Option<Request>,
     waiting: Wakers,
-    /// The app wants to know.
+    /// Whether the app has waited for requests.
     expected: bool,
 }
 
 static STATE: Mutex<State> =
     Mutex::new(State { request: None, waiting: Wakers::new(), expected: false });
 
-/// Makes xenstore usable and follows what the toolstack asks for through it, from the first
-/// call on. The drivers of Xen's devices call it before anything else.
+/// Makes xenstore usable and starts to follow requests; further calls do nothing. Drivers of Xen's
+/// devices call it before they use xenstore.
 pub fn serve() {
     static SERVED: AtomicBool = AtomicBool::new(false);
     if SERVED.swap(true, Ordering::Relaxed) {
@@ -45,7 +45,7 @@ pub fn serve() {
 async fn follow() -> Result<(), Error> {
     let watch = xenstore::watch(NODE).await?;
     for feature in ["control/feature-poweroff", "control/feature-reboot"] {
-        // Where the toolstack made no such node, it does not ask.
+        // It fails if the toolstack made no such node; then it sends no such requests.
         let _ = xenstore::write(feature, b"1").await;
     }
     let request = loop {
@@ -69,15 +69,15 @@ async fn follow() -> Result<(), Error> {
     let expected = state.expected;
     drop(state);
     if expected {
-        sleep(grace() + LAST).await;
-        log::warn!("the app did not return within {} s", (grace() + LAST).as_secs());
+        sleep(grace() + MARGIN).await;
+        log::warn!("the app did not return within {} s", (grace() + MARGIN).as_secs());
     } else {
         finished().await;
     }
-    end_for(reason(request))
+    shut_down(reason(request))
 }
 
-/// The reason to give for the end after `request`.
+/// Returns the `SHUTDOWN_*` reason for the end after `request`.
 fn reason(request: Request) -> u32 {
     match request {
         Request::Poweroff => SHUTDOWN_poweroff,
@@ -100,6 +100,6 @@ pub(super) async fn requested() -> Request {
         }
     })
     .await;
-    set_reason(reason(request));
+    set_shutdown_reason(reason(request));
     request
 }

@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 /// Bytes that a PV guest's command line may have. The field for it has 1024, a zero byte
 /// included. libxenguest cuts what does not fit, so the kernel refuses a line that fills it
-/// (`kernel::args::MOST`).
+/// (`kernel::args::MAX_BYTES`).
 const COMMAND_LINE: usize = 1022;
 
 /// The file that `xl create` takes, for an image `file` in the same folder.

@@ -5,7 +5,7 @@
 //! would change what is kept there.
 //!
 //! test: args watchdog=1
-//! test: console-contains "there is no watchdog: this image keeps data below the stack pointer"
+//! test: console-contains "the watchdog is off: this image keeps data below the stack pointer"
 
 #![no_std]
 #![no_main]

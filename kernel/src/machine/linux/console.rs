@@ -1,4 +1,4 @@
-//! Standard input and output as the machine's console.
+//! Transfers bytes to and from the console: standard input and output.
 
 use super::watch::{Interest, Watched};
 use core::fmt;
@@ -11,7 +11,7 @@ thread_local! {
     static INPUT: Watched<BorrowedFd<'static>> = Watched::new(stdin());
 }
 
-/// The console is not usable any more.
+/// Reports that the console can no longer be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Broken;
 
@@ -23,43 +23,43 @@ impl fmt::Display for Broken {
 
 impl core::error::Error for Broken {}
 
-/// Writes some of `bytes` and returns how many; 0 means that there is no room now.
+/// Writes `bytes` to standard output, and returns how many were written: here, all.
 ///
 /// # Errors
-/// [`Broken`] when standard output failed, such as a closed pipe.
+/// [`Broken`] if standard output fails, as a closed pipe does.
 pub fn write(bytes: &[u8]) -> Result<usize, Broken> {
     let mut out = io::stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush()).map_err(|_| Broken)?;
     Ok(bytes.len())
 }
 
-/// Reads what there is. `None` means that nothing came yet; `Some(0)` is the
-/// end of the input.
+/// Reads input that has arrived, and returns the number of bytes. `None` means that there is none
+/// now: [`wait`], and try again. `Some(0)` is the end of the input.
 ///
 /// # Errors
-/// [`Broken`] when standard input failed.
+/// [`Broken`] if standard input fails.
 pub fn read(to: &mut [u8]) -> Result<Option<usize>, Broken> {
-    // Whoever shares it may not want it to be non-blocking.
+    // Not O_NONBLOCK, which would affect all processes that share standard input.
     if !INPUT.with(|input| input.is_ready(Interest::Read)) {
         return Ok(None);
     }
     rustix::io::read(stdin(), to).map(Some).map_err(|_| Broken)
 }
 
-/// Wakes `waker` when there may be input.
+/// Wakes `waker` once, when there is input.
 pub fn wait(waker: &Waker) {
     INPUT.with(|input| input.wait(Interest::Read, waker));
 }
 
-/// A sink for the kernel's own lines.
+/// Writes the kernel's own lines. Never fails.
 pub(crate) enum Sink {
-    /// The one that there is.
+    /// Drops what cannot be written.
     Lossy,
 }
 
 impl fmt::Write for Sink {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        // A closed standard output must not end the app.
+        // A closed standard output does not end the app.
         let _ = write(text.as_bytes());
         Ok(())
     }

@@ -1,8 +1,7 @@
-//! System calls without a safe function: opening a tap interface, and how much of what was
-//! written to a socket the peer has not acknowledged (netdevice(7), linux/if_tun.h, tcp(7)).
+//! Makes system calls that have no safe function: opening a tap interface (netdevice(7),
+//! linux/if_tun.h), and counting the unacknowledged bytes of a socket (tcp(7)).
 //!
-//! They stand here because `devices` contains no `unsafe`; what a frame or a connection is
-//! stays unknown.
+//! They are here because the crates above contain no `unsafe`.
 
 use core::ffi::c_int;
 use rustix::ioctl::{Getter, Opcode, Updater, ioctl};
@@ -21,22 +20,21 @@ const IFF_UP: u8 = 1;
 const IFF_TAP: u16 = 2;
 const IFF_NO_PI: u16 = 0x1000;
 
-/// `struct ifreq` of linux/if.h: a name, and a union of which each request has its own.
+/// `struct ifreq` of linux/if.h: a name, and a union of which each request uses its own member.
 #[repr(C, align(8))]
 struct Request {
     name: [u8; 16],
     value: [u8; 24],
 }
 
-/// A tap interface that this process is the other side of. Reads and writes do not
-/// block; each is one frame.
+/// Owns one side of a tap interface. Each read or write is one frame, and does not block.
 #[derive(Debug)]
 pub struct Tap {
-    /// The frames.
+    /// The descriptor that frames are read from and written to.
     pub frames: OwnedFd,
-    /// The address of Linux's side.
+    /// MAC address of Linux's side.
     pub mac: [u8; 6],
-    /// The longest payload of a frame.
+    /// Most bytes of payload of a frame.
     pub mtu: usize,
     /// Whether Linux's side is up.
     pub up: bool,
@@ -49,11 +47,11 @@ pub struct Tap {
 /// another user's, EINVAL when it is no tap; those of opening `/dev/net/tun`.
 pub fn open_tap(name: &str) -> io::Result<Tap> {
     let any = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
-    // Before the rest: the last one would make an interface that does not exist.
+    // Before TUNSETIFF, which would create an interface that does not exist.
     let [a, b, c, d, ..] = request::<SIOCGIFMTU>(any.as_fd(), name, [0; 24])?;
     let mtu = u32::from_ne_bytes([a, b, c, d]) as usize;
     let [flags, ..] = request::<SIOCGIFFLAGS>(any.as_fd(), name, [0; 24])?;
-    // Behind two bytes of what kind of address it is.
+    // After the two bytes of `sa_family`.
     let [_, _, a, b, c, d, e, f, ..] = request::<SIOCGIFHWADDR>(any.as_fd(), name, [0; 24])?;
     let frames = OwnedFd::from(File::options().read(true).write(true).open("/dev/net/tun")?);
     let mut kind = [0; 24];
@@ -63,16 +61,16 @@ pub fn open_tap(name: &str) -> io::Result<Tap> {
     Ok(Tap { frames, mac: [a, b, c, d, e, f], mtu, up: flags & IFF_UP != 0 })
 }
 
-/// One of the requests that take a [`Request`].
+/// Makes one of the requests that take a [`Request`].
 fn request<const OPCODE: Opcode>(
     to: BorrowedFd<'_>,
     name: &str,
     value: [u8; 24],
 ) -> io::Result<[u8; 24]> {
     let mut request = Request { name: [0; 16], value };
-    // The last byte stays 0.
-    let place = request.name[..15].get_mut(..name.len());
-    place.ok_or(io::ErrorKind::InvalidInput)?.copy_from_slice(name.as_bytes());
+    // The last byte remains 0.
+    let start = request.name[..15].get_mut(..name.len());
+    start.ok_or(io::ErrorKind::InvalidInput)?.copy_from_slice(name.as_bytes());
     // SAFETY: every `OPCODE` of this module but SIOCOUTQ takes a `struct ifreq`, which
     // `Request` is in size, alignment and layout; any bytes are a value of it.
     let update = unsafe { Updater::<OPCODE, Request>::new(&mut request) };
@@ -82,11 +80,11 @@ fn request<const OPCODE: Opcode>(
     Ok(request.value)
 }
 
-/// Bytes written to a connected TCP socket that its peer has not acknowledged. The end
-/// counts as one.
+/// Returns the number of bytes written to a connected TCP socket that its peer has not
+/// acknowledged. A FIN counts as one.
 ///
 /// # Errors
-/// Those of the call: it is no such socket.
+/// Those of the system call, if it is not such a socket.
 pub fn unacknowledged(socket: impl AsFd) -> io::Result<usize> {
     // SAFETY: SIOCOUTQ gives an `int`.
     let getter = unsafe { Getter::<SIOCOUTQ, c_int>::new() };

@@ -1,8 +1,7 @@
-//! Statics of which every machine has one.
+//! Statics of which every machine has its own.
 
-/// Declares a static of which every machine has one; `get` gives it. Here a thread is a
-/// machine, so that tests run side by side; what it has is never freed, as a static's
-/// content is not.
+/// Declares a static of which every machine has its own; `get` returns it. Here each thread is a
+/// machine, so that tests run in parallel. Like a static, it is never freed.
 macro_rules! local {
     ($(#[$doc:meta])* static $name:ident: $type:ty = $new:expr;) => {
         thread_local! {

@@ -1,7 +1,7 @@
-//! A process is a machine: the same app, the same kernel, on Linux.
+//! The machine that is a Linux process.
 //!
-//! Tasks, timers and the clock belong to the thread, so that tests run side by
-//! side; a program has one thread that counts.
+//! Tasks, timers and the clock belong to the thread, so that tests run in parallel; an app runs in
+//! the main thread.
 
 pub mod console;
 pub mod ioctl;
@@ -19,10 +19,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The moment at which the machine's clock began.
+/// The start of the machine's clock.
 static BEGINNING: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
 
-/// Whether randomness is simulated.
+/// Whether random numbers are simulated.
 static KNOWN_SEED: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
@@ -30,41 +30,41 @@ thread_local! {
     static MEMORY: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Lets this thread's clock stand still while tasks run, and jump to the next timer.
+/// Makes this thread's clock stand still while tasks run, and jump to the next timer.
 pub(crate) fn simulate_time() {
     SIMULATED.set(Some(1));
 }
 
-/// Lets this thread's machine have `total` bytes of memory.
+/// Makes this thread's machine report `total` bytes of memory.
 pub(crate) fn simulate_memory(total: usize) {
     MEMORY.set(total);
 }
 
-/// Lets this process's random numbers be the same ones each time.
+/// Makes this process's random numbers the same in each run.
 pub(crate) fn simulate_randomness() {
     KNOWN_SEED.store(true, Ordering::Relaxed);
 }
 
-/// ns since the first reading.
+/// Returns the ns since the first call.
 pub(crate) fn monotonic() -> u64 {
     SIMULATED
         .get()
         .unwrap_or_else(|| u64::try_from(BEGINNING.elapsed().as_nanos()).unwrap_or(u64::MAX))
 }
 
-/// The time since 1970.
+/// Returns the time since 1970.
 pub(crate) fn wall_clock() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// The first argument of the process, or nothing.
+/// Returns the first argument of the process, or an empty string.
 pub(crate) fn raw_arguments() -> &'static [u8] {
     static FIRST: LazyLock<OsString> =
         LazyLock::new(|| std::env::args_os().nth(1).unwrap_or_default());
     FIRST.as_bytes()
 }
 
-/// The arguments of the process.
+/// Returns the arguments of the process.
 pub(crate) fn command_line() -> Result<impl Iterator<Item = &'static [u8]>, Unreadable> {
     Ok(std::env::args_os().skip(1).map(|item| {
         let item: &'static std::ffi::OsStr = item.leak();
@@ -72,12 +72,12 @@ pub(crate) fn command_line() -> Result<impl Iterator<Item = &'static [u8]>, Unre
     }))
 }
 
-/// A number that is hard to predict by a few bits.
+/// Returns a number of which a few bits are hard to predict.
 pub(crate) fn jitter() -> u64 {
     monotonic()
 }
 
-/// Four numbers of Linux's generator.
+/// Returns four numbers of getrandom(2).
 pub(crate) fn hardware_seed() -> Option<[u64; 4]> {
     if KNOWN_SEED.load(Ordering::Relaxed) {
         return Some([1, 2, 3, 4]);
@@ -89,20 +89,20 @@ pub(crate) fn hardware_seed() -> Option<[u64; 4]> {
     (count == 32).then_some([word(0)?, word(1)?, word(2)?, word(3)?])
 }
 
-/// A process that hangs is its user's to end.
+/// Does nothing: the user of a process can end it.
 pub(crate) fn start_watchdog(_seconds: u32) {}
 
-/// On Linux the heap is the system's.
+/// Returns the simulated size of memory and else zeros: the heap is the system's.
 pub(crate) fn memory_stats() -> Stats {
     Stats { total: MEMORY.get(), ..Stats::default() }
 }
 
-/// As much as there is.
+/// Returns the simulated size of memory, all of which is free.
 pub(crate) fn memory_left() -> (usize, usize) {
     (MEMORY.get(), MEMORY.get())
 }
 
-/// Tells `each` about every mapping of the process, as /proc has it.
+/// Calls `each` for every mapping of the process (/proc/self/maps).
 pub(crate) fn mappings(each: &mut dyn FnMut(Mapping)) {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
     for line in maps.lines() {
@@ -116,21 +116,23 @@ pub(crate) fn mappings(each: &mut dyn FnMut(Mapping)) {
     }
 }
 
-/// Looks for news without waiting.
-pub(crate) fn look() {
+/// Wakes the tasks whose descriptors are ready, without waiting.
+pub(crate) fn poll_events() {
     if SIMULATED.get().is_some() {
         return;
     }
-    watch::look(Some(&watch::NOW));
+    watch::poll_all(Some(&watch::NOW));
 }
 
-/// Waits until the clock shows `deadline`, or until something that someone waits for is ready.
+/// Waits until a descriptor is ready or until `deadline`, in ns, and wakes the tasks that wait for
+/// it.
 ///
 /// # Panics
-/// In simulated time, when nobody waits for a moment either: it would be for ever.
+/// In simulated time, if there is no deadline: the wait would never end.
 pub(crate) fn idle(deadline: Option<u64>) {
     if SIMULATED.get().is_some() {
-        let next = deadline.expect("every task waits, and none of them for a timer");
+        let next =
+            deadline.expect("in simulated time every task waits, and none of them for a timer");
         SIMULATED.set(Some(next));
         return;
     }
@@ -138,12 +140,12 @@ pub(crate) fn idle(deadline: Option<u64>) {
         let rest = Duration::from_nanos(deadline.saturating_sub(monotonic()));
         Timespec { tv_sec: rest.as_secs().cast_signed(), tv_nsec: rest.subsec_nanos().into() }
     });
-    watch::look(timeout.as_ref());
+    watch::poll_all(timeout.as_ref());
 }
 
 static MANIFEST: OnceLock<&'static [u8]> = OnceLock::new();
 
-/// The text of the program's manifest.
+/// Returns the text of the program's manifest.
 pub(crate) fn manifest() -> &'static [u8] {
     MANIFEST.get().copied().unwrap_or_default()
 }
@@ -154,14 +156,14 @@ pub(crate) fn end(status: u8) -> ! {
     std::process::exit(status.into())
 }
 
-/// Starts the app, whose manifest is `manifest`.
+/// Sets the manifest, and starts the app.
 #[doc(hidden)]
 pub fn enter(manifest: &'static [u8], app: fn() -> !) -> ! {
     MANIFEST.get_or_init(|| manifest);
     app()
 }
 
-/// Starts the app: the process's `main`.
+/// Defines the process's `main`, which starts the app.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __entry {

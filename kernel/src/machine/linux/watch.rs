@@ -1,8 +1,8 @@
-//! File descriptors that tasks wait for.
+//! Lets tasks wait for file descriptors.
 //!
-//! What stands in a [`Watched`] is tried first; when it would block, the task's waker is
-//! kept, and an idle machine is a poll(2) over all descriptors that somebody waits for.
-//! Each wait is for once. They belong to the thread, as tasks do.
+//! [`Watched::poll`] tries an operation; if it would block, the task's waker is registered,
+//! once. An idle machine calls poll(2) for all descriptors with registered wakers. All of this
+//! belongs to the thread, as tasks do.
 
 use core::cell::{Cell, RefCell};
 use core::fmt;
@@ -13,15 +13,15 @@ use rustix::io::Errno;
 use std::os::fd::AsFd;
 use std::rc::{Rc, Weak};
 
-/// No time at all.
+/// A timeout of zero.
 pub(super) const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
-/// What a task wants to do next.
+/// Says for which operation a task waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interest {
-    /// To read, or to accept.
+    /// Read or accept (`POLLIN`).
     Read,
-    /// To write, or to have connected.
+    /// Write or connect (`POLLOUT`).
     Write,
 }
 
@@ -36,27 +36,28 @@ impl Interest {
 
 struct State<T: ?Sized> {
     waiting: RefCell<Vec<(Interest, Waker)>>,
-    /// Whether it stands in [`WAITING`].
+    /// Whether [`WAITING`] contains it.
     listed: Cell<bool>,
     of: T,
 }
 
 thread_local! {
-    /// Those that somebody waits for, and some that are gone.
+    /// The descriptors with registered wakers, and some that were dropped.
     static WAITING: RefCell<Vec<Weak<State<dyn AsFd>>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Something with a file descriptor, which is closed when this is dropped as far as it
-/// is owned. Calls on it should not block.
+/// Wraps something with a file descriptor so that tasks can wait for it. Set it to be
+/// non-blocking.
 pub struct Watched<T>(Rc<State<T>>);
 
 impl<T: AsFd + 'static> Watched<T> {
-    /// Nobody waits for it yet.
+    /// Wraps `of`.
     pub fn new(of: T) -> Self {
         Self(Rc::new(State { waiting: RefCell::default(), listed: Cell::new(false), of }))
     }
 
-    /// Wakes `waker` once, when what it wants to do would not block.
+    /// Wakes `waker` once, when the operation would not block, or on an error or the end of the
+    /// peer.
     pub fn wait(&self, interest: Interest, waker: &Waker) {
         let mut waiting = self.0.waiting.borrow_mut();
         if !waiting.iter().any(|(other, of)| *other == interest && of.will_wake(waker)) {
@@ -68,11 +69,11 @@ impl<T: AsFd + 'static> Watched<T> {
         }
     }
 
-    /// Calls `call` now, and again each time that this may have changed something, until
-    /// it does not block.
+    /// Calls `call`. If that fails with `EAGAIN`, registers the task to be woken for `interest`
+    /// and returns `Pending`. After `EINTR`, calls it again.
     ///
     /// # Errors
-    /// Those of `call`.
+    /// All others of `call`.
     pub fn poll<R>(
         &self,
         interest: Interest,
@@ -91,7 +92,7 @@ impl<T: AsFd + 'static> Watched<T> {
         }
     }
 
-    /// Whether it would not block now.
+    /// Returns whether the operation would not block now.
     #[must_use]
     pub fn is_ready(&self, interest: Interest) -> bool {
         let mut this = [PollFd::new(&self.0.of, interest.flags())];
@@ -113,9 +114,9 @@ impl<T: fmt::Debug> fmt::Debug for Watched<T> {
     }
 }
 
-/// Waits for `timeout`, without one for ever, or until something is ready, and wakes
-/// those who wait for that.
-pub(super) fn look(timeout: Option<&Timespec>) {
+/// Waits until a descriptor is ready, for `timeout` at most or without a limit, and wakes the
+/// tasks that wait for it.
+pub(super) fn poll_all(timeout: Option<&Timespec>) {
     let waiting: Vec<_> = WAITING.take().iter().filter_map(Weak::upgrade).collect();
     let wanted = |state: &Rc<State<dyn AsFd>>| {
         let waiting = state.waiting.borrow();
@@ -125,7 +126,7 @@ pub(super) fn look(timeout: Option<&Timespec>) {
         .iter()
         .map(|state| PollFd::from_borrowed_fd(state.of.as_fd(), wanted(state)))
         .collect();
-    // A signal ends the wait early, which callers are prepared for.
+    // A signal ends the wait early; the executor then waits again.
     let some = matches!(poll(&mut polled, timeout), Ok(1..));
     let events: Vec<_> = polled.iter().map(PollFd::revents).collect();
     let mut ready = Vec::new();
@@ -133,7 +134,7 @@ pub(super) fn look(timeout: Option<&Timespec>) {
     for (state, events) in waiting.iter().zip(events) {
         let mut waiting = state.waiting.borrow_mut();
         if some && !events.is_empty() {
-            // An error, or the end of it, is for everyone.
+            // An error or a hangup ends every operation.
             let all = events.intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL);
             ready.extend(
                 waiting
@@ -146,7 +147,7 @@ pub(super) fn look(timeout: Option<&Timespec>) {
             left.push(Rc::downgrade(state));
         }
     }
-    // Woken and let go of without a borrow: that may end what others wait for.
+    // Woken and dropped without a borrow: a waker may drop other descriptors.
     WAITING.set(left);
     drop(waiting);
     ready.into_iter().for_each(Waker::wake);

@@ -1,25 +1,23 @@
-//! Xen's clocks, made monotonic.
+//! The clocks, of which Xen's system time is made monotonic.
 
 use ::xen::time::{system_time, wall_clock as wall};
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
-/// The latest moment that anyone saw. Xen corrects the slope of its clock about
-/// once a second, and the new record may begin some ns below the old one's end
-/// (rule S3).
+/// The latest time that was returned. Xen corrects the rate of its clock about once a second, and
+/// the new record may begin some ns before the end of the old one (rule S3).
 static LATEST: AtomicU64 = AtomicU64::new(0);
 
-/// System time in ns, never less than before; 0 before the clock is there.
+/// Returns the system time in ns, never less than before; 0 before the shared info page is mapped.
 pub(crate) fn monotonic() -> u64 {
     let Some(domain) = ::xen::attached() else { return 0 };
-    // There is one vCPU, and what may interrupt it does not come here, so this
-    // needs no lock prefix.
+    // There is one vCPU, and the upcall handler does not call this, so it needs no lock prefix.
     let now = system_time(&domain.shared_info).max(LATEST.load(Ordering::Relaxed));
     LATEST.store(now, Ordering::Relaxed);
     now
 }
 
-/// The time since 1970, or 0 before the clock is there.
+/// Returns the time since 1970; 0 before the shared info page is mapped.
 pub(crate) fn wall_clock() -> Duration {
     ::xen::attached().map_or(Duration::ZERO, |domain| wall(&domain.shared_info))
 }

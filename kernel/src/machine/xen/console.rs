@@ -1,10 +1,9 @@
-//! The console ring: the byte streams that every domain has, before any device.
+//! Transfers bytes to and from the console, by the ring that every domain shares with the console
+//! daemon (`public/io/console.h`).
 //!
-//! A domain's console is a page shared with the console daemon. It belongs to
-//! the kernel because last words go there as well; `devices::Console` is the
-//! app's handle to it. Line feed goes out as carriage return and line feed, as
-//! from a terminal driver with ONLCR: `xl console` puts the user's terminal
-//! into raw mode and leaves that to the guest.
+//! It is in the kernel because reports of crashes are printed on it; `devices::Console` is the
+//! app's handle. Line feed is written as carriage return and line feed, as by a terminal driver
+//! with ONLCR, because `xl console` sets the user's terminal to raw mode.
 
 use super::clock::monotonic;
 use ::xen::evtchn::{self, Port, PortNumber};
@@ -22,7 +21,7 @@ use spin::Mutex;
 struct Console {
     page: SharedPage,
     port: PortNumber,
-    /// The port, once events work; they do not while the machine boots.
+    /// The port, once boot has set up events.
     events: Option<Port>,
     out: Producer,
     input: Consumer,
@@ -30,17 +29,17 @@ struct Console {
 
 static CONSOLE: Mutex<Option<Console>> = Mutex::new(None);
 
-/// Bytes of the kernel's own lines that the ring had no room for.
+/// Number of bytes of the kernel's own lines that were dropped because the ring was full.
 static DROPPED: AtomicU32 = AtomicU32::new(0);
 
-/// How long last words wait for a daemon that does not read: as many tries.
-const PATIENCE: u32 = 100;
+/// Number of waits for a daemon that does not read, before a report is dropped.
+const TRIES: u32 = 100;
 
-/// How long each of them waits, in ns.
-const TRY: u64 = 10_000_000;
+/// Length of each wait in ns.
+const WAIT: u64 = 10_000_000;
 
-/// Takes the console that the domain builder made. Without one, or when its
-/// indices make no sense, the domain has no console.
+/// Opens the console that the domain builder made. If there is none, or its indices are
+/// impossible, the domain has no console.
 pub(super) fn open(channel: Channel, page: Option<SharedPage>) {
     let console = page.and_then(|page| {
         Some(Console {
@@ -51,20 +50,20 @@ pub(super) fn open(channel: Channel, page: Option<SharedPage>) {
             page,
         })
     });
-    // There was none before; dropping that would be code for nothing.
+    // There was none before: forgetting it leaves the code to drop one out of the image.
     core::mem::forget(core::mem::replace(&mut *CONSOLE.lock(), console));
 }
 
-/// Lets the console's events wake tasks.
+/// Opens the console's port, so that its events wake tasks.
 pub(super) fn open_events() {
     if let Some(console) = CONSOLE.lock().as_mut() {
-        // There was none before; dropping that would be code for nothing.
+        // There was none before: forgetting it leaves the code to drop one out of the image.
         core::mem::forget(core::mem::replace(&mut console.events, Port::adopt(console.port)));
     }
 }
 
 impl Console {
-    /// Writes some of `bytes` and returns how many of them.
+    /// Writes as many of `bytes` as there is room for, and returns how many.
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Broken> {
         let mut done = 0;
         for line in bytes.split_inclusive(|&byte| byte == b'\n') {
@@ -83,27 +82,27 @@ impl Console {
             }
         }
         if done > 0 {
-            // The other end can only be gone together with the daemon.
+            // Without a daemon there is nobody to notify.
             let _ = event_channel_op_send(self.port);
         }
         Ok(done)
     }
 }
 
-/// Writes some of `bytes` and returns how many; 0 means that there is no room
-/// now: [`wait`] until there may be.
+/// Writes as many of `bytes` as there is room for, and returns how many. 0 means that there is no
+/// room now: [`wait`], and try again.
 ///
 /// # Errors
-/// [`Broken`] when there is no console or the daemon broke the ring.
+/// [`Broken`] if there is no console, or the daemon broke the ring.
 pub fn write(bytes: &[u8]) -> Result<usize, Broken> {
     CONSOLE.lock().as_mut().ok_or(Broken)?.write(bytes)
 }
 
-/// Reads what there is. `None` means that nothing came yet: [`wait`] until
-/// something may have. A console has no end of input.
+/// Reads input that has arrived, and returns the number of bytes. `None` means that there is none
+/// now: [`wait`], and try again. The input has no end.
 ///
 /// # Errors
-/// [`Broken`] when there is no console or the daemon broke the ring.
+/// [`Broken`] if there is no console, or the daemon broke the ring.
 pub fn read(to: &mut [u8]) -> Result<Option<usize>, Broken> {
     let mut console = CONSOLE.lock();
     let console = console.as_mut().ok_or(Broken)?;
@@ -116,55 +115,55 @@ pub fn read(to: &mut [u8]) -> Result<Option<usize>, Broken> {
     Ok(Some(count))
 }
 
-/// Wakes `waker` when the daemon did something: read or wrote.
+/// Wakes `waker` once, when the daemon has read output or written input.
 pub fn wait(waker: &Waker) {
     if let Some(port) = CONSOLE.lock().as_ref().and_then(|console| console.events.as_ref()) {
         port.wait(waker);
     }
 }
 
-/// Bytes of the kernel's own lines that the ring had no room for.
+/// Returns the number of bytes of the kernel's own lines that were dropped because the ring was
+/// full.
 pub(crate) fn dropped() -> u32 {
     DROPPED.load(Ordering::Relaxed)
 }
 
-/// Waits until the daemon took everything, for a second at most: what is still
-/// in the ring when the domain is destroyed is lost.
+/// Waits until the daemon has read all output, for a second at most: what is in the ring when the
+/// domain is destroyed is lost.
 pub(super) fn drain() {
     let Some(mut console) = CONSOLE.try_lock() else { return };
     let Some(console) = console.as_mut() else { return };
-    for _ in 0..PATIENCE {
-        // The event is taken before the look, so what comes after it counts.
+    for _ in 0..TRIES {
+        // Cleared before the look, so that an event after the look ends the wait.
         evtchn::clear(console.port);
         match console.out.room(&console.page) {
             Ok(_) if console.out.pending() > 0 => {
-                let _ = sched_op_poll(&mut [console.port], monotonic().saturating_add(TRY));
+                let _ = sched_op_poll(&mut [console.port], monotonic().saturating_add(WAIT));
             }
             _ => return,
         }
     }
 }
 
-/// A sink for the kernel's own lines. What goes wrong with it is dealt with
-/// here, so it never fails.
+/// Writes the kernel's own lines. Never fails.
 pub(crate) enum Sink {
-    /// Drops and counts what there is no room for (rule K2).
+    /// Drops what there is no room for, and counts it (rule K2).
     Lossy,
-    /// For last words: waits a while for room, and turns to the hypervisor's
-    /// own console when the ring cannot be used or is held by who panicked.
+    /// For reports: waits for room, for up to 100 s, and uses the hypervisor's console if the
+    /// ring is broken or locked by the code that panicked.
     Patient,
 }
 
 impl fmt::Write for Sink {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut rest = text.as_bytes();
-        for _ in 0..PATIENCE {
+        for _ in 0..TRIES {
             let written = match CONSOLE.try_lock() {
                 Some(mut console) => console.as_mut().ok_or(Broken).and_then(|it| it.write(rest)),
                 None => Err(Broken),
             };
             let Ok(count) = written else {
-                emergency(rest);
+                write_to_hypervisor(rest);
                 return Ok(());
             };
             rest = rest.get(count..).unwrap_or_default();
@@ -178,8 +177,8 @@ impl fmt::Write for Sink {
     }
 }
 
-/// Prints last words where nothing else can: on the hypervisor's own console.
-pub(super) fn emergency(text: &[u8]) {
-    // There is nobody left to tell if this fails as well.
+/// Prints on the hypervisor's own console, if Xen allows that.
+pub(super) fn write_to_hypervisor(text: &[u8]) {
+    // If this fails too, there is nothing left to try.
     let _ = console_io_write(text);
 }

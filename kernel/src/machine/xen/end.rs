@@ -1,4 +1,4 @@
-//! How a domain ends.
+//! Ends the domain.
 
 use super::console::{self, Sink};
 use crate::machine::last_line;
@@ -12,23 +12,24 @@ pub(crate) fn end(status: u8) -> ! {
     end_after(Sink::Lossy, status)
 }
 
-/// Ends the domain: with a crash code and a line that says so unless all is well.
+/// Ends the domain; with a status other than 0, as crashed and after a line that names it.
 pub(super) fn end_after(sink: Sink, status: u8) -> ! {
     last_line(sink, status);
-    end_for(if status == 0 { REASON.load(Ordering::Relaxed) } else { SHUTDOWN_crash })
+    shut_down(if status == 0 { REASON.load(Ordering::Relaxed) } else { SHUTDOWN_crash })
 }
 
-/// Ends the domain for a `SHUTDOWN_*` reason.
-pub(crate) fn end_for(reason: u32) -> ! {
+/// Ends the domain for one of the `SHUTDOWN_*` reasons, after the console daemon has read all
+/// output.
+pub(crate) fn shut_down(reason: u32) -> ! {
     watchdog::stop();
     console::drain();
     sched_op_shutdown(reason)
 }
 
-/// What the domain ends for when all is well.
+/// The reason for which the domain ends with status 0.
 static REASON: AtomicU32 = AtomicU32::new(SHUTDOWN_poweroff);
 
-/// Says what the domain ends for when all is well.
-pub(crate) fn set_reason(reason: u32) {
+/// Sets the reason for which the domain ends with status 0.
+pub(crate) fn set_shutdown_reason(reason: u32) {
     REASON.store(reason, Ordering::Relaxed);
 }

@@ -1,18 +1,18 @@
-//! Where randomness comes from: RDSEED or RDRAND.
+//! Sources of randomness: RDSEED, RDRAND and the time stamp counter.
 
 use ::xen::time::rdtsc;
 
-/// How often an instruction that has no number ready is tried again: ten times
-/// is what Intel's guide asks for RDRAND; RDSEED may be slower.
+/// Number of tries of an instruction that has no number ready. Intel's guide asks for ten for
+/// RDRAND; RDSEED may need more.
 const TRIES: u32 = 100;
 
-/// A number that is hard to predict by a few bits.
+/// Returns a number of which a few bits are hard to predict.
 pub(crate) fn jitter() -> u64 {
     rdtsc()
 }
 
-/// Four numbers of the processor's generator, if it has one that works and
-/// that the toolstack lets this domain see.
+/// Returns four numbers of the processor's generator. `None` if it has none, if the toolstack
+/// hides it from this domain, or if it does not work.
 pub(crate) fn hardware_seed() -> Option<[u64; 4]> {
     let (_, rdrand, _) = cpuid(1, 0);
     let (rdseed, _, _) = cpuid(7, 0);
@@ -30,9 +30,9 @@ fn draw(step: fn() -> Option<u64>) -> Option<u64> {
     (0..TRIES).find_map(|_| step())
 }
 
-/// CPUID as Xen shows it to this domain: ebx, ecx and edx. A plain `cpuid` in a
-/// PV guest may show the processor itself; the prefix asks Xen to emulate it
-/// (`XEN_CPUID` in public/arch-x86/xen.h).
+/// Returns ebx, ecx and edx of CPUID as Xen shows them to this domain. A plain `cpuid` in a PV
+/// guest may show those of the hardware; the prefix makes Xen emulate it (`XEN_CPUID` in
+/// public/arch-x86/xen.h).
 fn cpuid(leaf: u32, subleaf: u32) -> (u32, u32, u32) {
     let (ebx, ecx, edx): (u32, u32, u32);
     // SAFETY: reads nothing but registers; rbx, which the compiler keeps for
@@ -58,7 +58,7 @@ fn cpuid(leaf: u32, subleaf: u32) -> (u32, u32, u32) {
 
 macro_rules! step {
     ($name:ident, $instruction:literal) => {
-        /// A number, if one is ready.
+        /// Returns a number, if one is ready.
         fn $name() -> Option<u64> {
             let (value, ready): (u64, u8);
             // SAFETY: CPUID said that the instruction exists.

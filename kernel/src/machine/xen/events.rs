@@ -1,16 +1,16 @@
-//! News from devices, and the wait for them.
+//! Events of devices.
 
 use super::watchdog;
 use ::xen::evtchn;
 
-/// Looks for events without waiting.
-pub(crate) fn look() {
-    watchdog::turn();
+/// Wakes the tasks for which there are events, without waiting.
+pub(crate) fn poll_events() {
+    watchdog::count_turn();
     evtchn::scan();
 }
 
-/// Waits until an event comes or the clock shows `deadline`.
+/// Waits until an event comes or until `deadline`, in ns, and wakes the tasks that wait for it.
 pub(crate) fn idle(deadline: Option<u64>) {
-    watchdog::turn();
+    watchdog::count_turn();
     evtchn::wait_until(deadline.map_or(0, |deadline| deadline.max(1)));
 }

@@ -1,8 +1,8 @@
 //! The heap: the global allocator of the image.
 //!
-//! The allocator is `talc`: kept, small, fast for single-threaded use, and it
-//! asks for more memory itself, which is what lets pages be mapped only when
-//! they are needed. In front of it are lists of small blocks that were given back.
+//! The allocator is the crate `talc`: maintained, small, fast for a single thread, and it asks
+//! for more memory itself, so that pages are mapped only when they are needed. In front of it
+//! are lists of small freed blocks ([`crate::lists`]).
 
 use super::paging::Paging;
 use crate::lists::Lists;
@@ -19,15 +19,15 @@ use talc::base::binning::Binning;
 use talc::source::Source;
 
 #[global_allocator]
-static HEAP: Lists<TalcCell<More>> = {
-    // SAFETY: there is one thread. The watchdog, which interrupts it, allocates nothing,
-    // and neither does `More`.
-    unsafe { Lists::new(TalcCell::new(More)) }
+static HEAP: Lists<TalcCell<MorePages>> = {
+    // SAFETY: there is one thread. The upcall handler, which interrupts it, allocates nothing,
+    // and neither does `MorePages`.
+    unsafe { Lists::new(TalcCell::new(MorePages)) }
 };
 
-/// What the heap consists of, and where it gets more from.
+/// The extent of the heap, and the page tables by which it grows.
 #[derive(Debug)]
-struct Grow {
+struct Extent {
     paging: Paging,
     /// Address of the first page that was free at boot.
     start: usize,
@@ -35,13 +35,13 @@ struct Grow {
 }
 
 // SAFETY: the end is a plain address here; there is one thread.
-unsafe impl Send for Grow {}
+unsafe impl Send for Extent {}
 
-/// Nothing before the heap is opened.
-static GROW: Mutex<Option<Grow>> = Mutex::new(None);
+/// `None` before the heap is opened.
+static EXTENT: Mutex<Option<Extent>> = Mutex::new(None);
 
-impl Grow {
-    /// Bytes that are mapped, those of them that are the heap, and bytes of page tables.
+impl Extent {
+    /// Returns the bytes that are mapped, those of the heap, and those of page tables.
     fn sizes(&self) -> [usize; 3] {
         let (mapped, tables) = self.paging.mapped();
         let heap = self.end.map_or(0, |end| end.as_ptr() as usize - self.start);
@@ -49,46 +49,45 @@ impl Grow {
     }
 }
 
-/// What the allocator asks for more memory.
+/// Extends the heap when the allocator has no room.
 #[derive(Debug)]
-struct More;
+struct MorePages;
 
 // SAFETY: `acquire` allocates nothing.
-unsafe impl Source for More {
-    // Apart from the allocator's usual way, which is shorter without it.
+unsafe impl Source for MorePages {
+    // Not inlined, which keeps the common path of the allocator short.
     #[cold]
     #[inline(never)]
     fn acquire<B: Binning>(talc: &mut Talc<Self, B>, _: Layout) -> Result<(), ()> {
-        let mut grow = GROW.lock();
-        let grow = grow.as_mut().ok_or(())?;
-        let old = grow.end.ok_or(())?;
-        let Range { end, .. } = grow.paging.grow().ok_or(())?;
+        let mut extent = EXTENT.lock();
+        let extent = extent.as_mut().ok_or(())?;
+        let old = extent.end.ok_or(())?;
+        let Range { end, .. } = extent.paging.grow().ok_or(())?;
         // SAFETY: the pages up to `end` follow the heap's end, are mapped, and
         // nothing else uses them.
-        grow.end = Some(unsafe { talc.extend(old, end as *mut u8) });
+        extent.end = Some(unsafe { talc.extend(old, end as *mut u8) });
         Ok(())
     }
 }
 
-/// Gives the heap its first pages: those from `start` on that the domain
-/// builder mapped; and the means to get more.
+/// Opens the heap with the pages from address `start` on that the domain builder mapped.
 ///
 /// # Safety
 /// Called once, before anything is allocated; nothing uses memory from `start` on.
 pub(super) unsafe fn open(paging: Paging, start: usize) {
     let size = paging.builder_end().saturating_sub(start);
-    // SAFETY: the caller's promise.
+    // SAFETY: nothing uses this memory, by contract.
     let end = unsafe { HEAP.behind().claim(start as *mut u8, size) };
-    // There was none before; dropping that would be code for nothing.
-    core::mem::forget(GROW.lock().replace(Grow { paging, start, end }));
+    // There was none before: forgetting it leaves the code to drop one out of the image.
+    core::mem::forget(EXTENT.lock().replace(Extent { paging, start, end }));
 }
 
-/// Bytes that are mapped, those of them that are the heap, and bytes of page tables.
+/// Returns the bytes that are mapped, those of the heap, and those of page tables.
 fn sizes() -> [usize; 3] {
-    GROW.lock().as_ref().map_or([0; 3], Grow::sizes)
+    EXTENT.lock().as_ref().map_or([0; 3], Extent::sizes)
 }
 
-/// Where memory goes now.
+/// Returns how memory is used now. `total` is the size of memory in bytes.
 pub(crate) fn stats(total: usize) -> Stats {
     let kept = HEAP.stats();
     let [mapped, heap, tables] = sizes();
@@ -103,17 +102,17 @@ pub(crate) fn stats(total: usize) -> Stats {
     }
 }
 
-/// Bytes that are left of `total` at least: without those that the lists keep.
+/// Returns a lower bound of the free bytes of `total`: without those in lists.
 pub(crate) fn left(total: usize) -> usize {
     let [mapped, heap, _] = sizes();
     total.saturating_sub(mapped) + heap.saturating_sub(HEAP.given())
 }
 
-/// Tells `each` about every page that is mapped. It must not allocate.
+/// Calls `each` for every mapped page. It must not allocate.
 pub(crate) fn mappings(each: &mut dyn FnMut(Mapping)) {
-    let grow = GROW.lock();
-    let Some(grow) = grow.as_ref() else { return };
-    grow.paging.walk(&mut |address, entry| {
+    let extent = EXTENT.lock();
+    let Some(extent) = extent.as_ref() else { return };
+    extent.paging.walk(&mut |address, entry| {
         each(Mapping {
             start: address,
             end: address + PAGE_SIZE,

@@ -1,4 +1,4 @@
-//! What Xen and the toolstack told the domain at its start, kept for those who ask later.
+//! The start information, kept for the time after boot.
 
 use super::heap;
 use crate::command_line::{Unreadable, split};
@@ -15,7 +15,7 @@ unsafe extern "Rust" {
     static MANIFEST: &'static [u8];
 }
 
-/// The text of the program's manifest.
+/// Returns the text of the program's manifest.
 pub(crate) fn manifest() -> &'static [u8] {
     // SAFETY: the macro defines it with this type, and nobody writes it.
     unsafe { MANIFEST }
@@ -23,22 +23,21 @@ pub(crate) fn manifest() -> &'static [u8] {
 
 static START_INFO: Once<StartInfo<'static>> = Once::new();
 
-/// Keeps what the domain builder said.
+/// Keeps `start_info`.
 pub(super) fn keep(info: StartInfo<'static>) {
     START_INFO.call_once(|| info);
 }
 
-/// The page behind `channel`, which the domain builder mapped below its page
-/// tables and its stack.
+/// Returns the address of the page of `channel`, which the domain builder mapped.
 pub(super) fn initial_page(frames: &Frames, channel: Channel) -> Option<NonNull<u8>> {
-    let place = frames.address_of(mfn_to_pfn(channel.mfn)?)?;
-    // In the table that was looked into, a frame of another domain has that one's number.
-    (frames.frame(place) == channel.mfn.0).then_some(())?;
-    NonNull::new(place as *mut u8)
+    let address = frames.address_of(mfn_to_pfn(channel.mfn)?)?;
+    // The machine-to-physical table is global, so the frame may be another domain's.
+    (frames.frame(address) == channel.mfn.0).then_some(())?;
+    NonNull::new(address as *mut u8)
 }
 
-/// Makes xenstore usable, if the domain has one. At the first use and not at
-/// boot, because an app without devices has none for it.
+/// Makes xenstore usable, if the domain has one. Called at the first use and not at boot, so that
+/// images without devices do not contain it.
 pub(crate) fn open_store() {
     static OPENED: AtomicBool = AtomicBool::new(false);
     if OPENED.swap(true, Ordering::Relaxed) {
@@ -51,35 +50,36 @@ pub(crate) fn open_store() {
     }
 }
 
-/// Bytes of memory that the domain has.
+/// Returns how memory is used now.
 pub(crate) fn memory_stats() -> Stats {
     heap::stats(memory())
 }
 
+/// Returns the size of memory in bytes.
 fn memory() -> usize {
     START_INFO.get().map_or(0, |info| info.nr_pages as usize * PAGE_SIZE)
 }
 
-/// Bytes of memory that the domain has, and that are left at least.
+/// Returns the size of memory, and a lower bound of what is free, in bytes.
 pub(crate) fn memory_left() -> (usize, usize) {
     (memory(), heap::left(memory()))
 }
 
-/// The command line, but what surrounds it.
+/// Returns the command line as given, without white space around it.
 pub(crate) fn raw_arguments() -> &'static [u8] {
     START_INFO.get().map_or(&[][..], |info| info.cmd_line.trim_ascii())
 }
 
-/// Bytes of the command line, which is taken apart in place.
+/// A copy of the command line, which is split in place.
 static COMMAND_LINE: Mutex<[u8; 1024]> = Mutex::new([0; 1024]);
 
-/// The items of start_info's command line.
+/// Splits the command line into its items.
 pub(crate) fn command_line() -> Result<impl Iterator<Item = &'static [u8]>, Unreadable> {
     if START_INFO.get().is_some_and(StartInfo::may_be_truncated) {
         return Err(Unreadable::Cut);
     }
     let given = raw_arguments();
-    // Taken for good: the arguments are borrowed from it for ever.
+    // Never unlocked: the arguments borrow from it.
     let (line, _) = MutexGuard::leak(COMMAND_LINE.lock()).split_at_mut(given.len());
     line.copy_from_slice(given);
     split(line)

@@ -1,6 +1,6 @@
-//! Statics of which every machine has one.
+//! Statics of which every machine has its own.
 
-/// A static: a domain has one vCPU, and is one machine.
+/// Holds a static. A domain is one machine.
 pub(crate) struct Local<T>(T);
 
 impl<T> Local<T> {
@@ -13,7 +13,7 @@ impl<T> Local<T> {
     }
 }
 
-/// Declares a static of which every machine has one; `get` gives it.
+/// Declares a static of which every machine has its own; `get` returns it.
 macro_rules! local {
     ($(#[$doc:meta])* static $name:ident: $type:ty = $new:expr;) => {
         $(#[$doc])*

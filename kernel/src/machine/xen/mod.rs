@@ -1,4 +1,4 @@
-//! A Xen PV domain as the machine.
+//! The machine that is a Xen PV domain.
 
 mod clock;
 pub mod console;
@@ -16,9 +16,9 @@ mod traps;
 mod watchdog;
 
 pub(crate) use clock::{monotonic, wall_clock};
-pub(crate) use end::{end, end_for, set_reason};
+pub(crate) use end::{end, set_shutdown_reason, shut_down};
 pub(crate) use entropy::{hardware_seed, jitter};
-pub(crate) use events::{idle, look};
+pub(crate) use events::{idle, poll_events};
 pub(crate) use heap::mappings;
 pub(crate) use info::{
     command_line, manifest, memory_left, memory_stats, open_store, raw_arguments,

@@ -1,21 +1,20 @@
 //! Page tables: the image's protection, and memory for the heap.
 //!
-//! All memory lies one after the other: pseudo-physical page 0 at `virt_base`,
-//! and so on (the pictures are in ARCHITECTURE.md). The domain builder maps only
-//! the first part of it, writable and executable all over. [`Paging::protect`]
-//! narrows that to what each page is for, and [`Paging::grow`] maps the rest,
-//! 2 MiB at a time and only when the heap asks, so that boot costs the same
-//! with 1 MiB and with 4 GiB.
+//! All memory is contiguous in the address space, pseudo-physical page 0 at `virt_base` (see the
+//! pictures in ARCHITECTURE.md). The domain builder maps only the beginning of it, and all of that
+//! writable and executable. [`Paging::protect`] restricts each page to what it is for, and
+//! [`Paging::grow`] maps the rest, 2 MiB at a time and only when the heap needs it, so that boot
+//! takes the same time with 1 MiB and with 4 GiB.
 //!
-//! Where code and data share 2 MiB, each page of these would have to be narrowed.
-//! Instead they get a new table, of the image's own pages and no others, and the
-//! builder's tables are linked a second time, behind themselves, where one bit
-//! forbids execution in all of it. There memory is used from then on.
+//! Where code and data share 2 MiB, each of these pages would have to be restricted. Instead they
+//! get a new table with the image's pages only, and the builder's tables are linked a second time
+//! at higher addresses, where one bit in each upper entry forbids execution. Memory is used at
+//! those addresses from then on.
 //!
-//! A PV guest may read its page tables but not write them: Xen checks and
-//! writes each entry (`mmu_update`), which costs a few hundred instructions.
-//! For 512 pages at once it is cheaper to fill a page of the guest's own, give
-//! up write access to it and hand it over whole, so `grow` does that.
+//! A PV guest can read its page tables but not write them: Xen checks and writes each entry
+//! (`mmu_update`), which costs a few hundred instructions. For 512 pages it is cheaper to fill a
+//! page of the guest, give up write access to it and have Xen accept it as a table, which `grow`
+//! does.
 
 mod walk;
 
@@ -36,16 +35,16 @@ const GIB: usize = 1 << 30;
 
 const PAGE: usize = PAGE_SIZE;
 
-/// What an entry for readable pages holds; write access and more come on top.
+/// The bits of an entry for a readable page.
 const READ: u64 = PTE_PRESENT | PTE_ACCESSED;
 
-/// What an entry for data holds.
+/// The bits of an entry for a data page.
 pub(super) const DATA: u64 = READ | PTE_WRITE | PTE_DIRTY | PTE_NO_EXECUTE;
 
-/// What an entry that points to a table holds.
+/// The bits of an entry that points to a table.
 const TABLE: u64 = PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED | PTE_DIRTY;
 
-/// Where the linker put things: addresses.
+/// The addresses that the linker assigned.
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
     /// Of pseudo-physical page 0.
@@ -56,36 +55,36 @@ pub(super) struct Layout {
     pub data: usize,
     /// Of the page below the stack.
     pub guard: usize,
-    /// Of the page whose place the shared info page takes.
+    /// Of the page at which the shared info page is mapped.
     pub shared_info: usize,
-    /// Of the page that stands for whatever frame we need to look into.
+    /// Of the page at which frames are mapped temporarily.
     pub scratch: usize,
     /// Of the first page behind the image.
     pub end: usize,
-    /// Of `start_info`'s page and of the console's, which stay where they are.
+    /// Of the pages of `start_info` and of the console, which remain mapped there.
     pub kept: [usize; 2],
 }
 
 impl Layout {
-    /// The pages whose frames are not mapped at their places.
-    const fn places(&self) -> [usize; 3] {
+    /// Returns the pages at whose addresses their own frames are not mapped.
+    const fn replaced(&self) -> [usize; 3] {
         [self.guard, self.shared_info, self.scratch]
     }
 }
 
-/// The state of our memory: which of it is mapped, and which holds page tables.
+/// The state of memory: what is mapped, and what holds page tables.
 #[derive(Debug)]
 pub(super) struct Paging {
     layout: Layout,
-    /// How far behind `virt_base` memory is used, once it is protected.
+    /// Offset from `virt_base` at which memory is used, once it is protected.
     shift: usize,
     /// `start_info.mfn_list`: the frame behind each pseudo-physical page.
     mfn_list: *const u64,
     /// The first page that is not mapped yet.
     next: usize,
-    /// From here on, pages hold page tables, or there are none.
+    /// The first page that holds a page table of ours, or the number of pages.
     limit: usize,
-    /// Pages whose place in the address space was needed for something else.
+    /// Pages that are free because their addresses are used for something else.
     spare: heapless::Vec<usize, 3>,
     /// The level-4 table.
     root: Mfn,
@@ -93,14 +92,14 @@ pub(super) struct Paging {
     level2: Mfn,
     /// Address of the first page that the domain builder did not map.
     builder_end: usize,
-    /// Pages that hold page tables of ours.
+    /// Number of page tables of ours.
     tables: usize,
 }
 
-// SAFETY: the list belongs to the domain and stays where it is; there is one thread.
+// SAFETY: the list belongs to the domain and is never moved; there is one thread.
 unsafe impl Send for Paging {}
 
-/// Updates that wait to be made in one hypercall.
+/// Updates that are made by one hypercall.
 #[derive(Default)]
 struct Batch(heapless::Vec<MmuUpdate, 64>);
 
@@ -109,10 +108,10 @@ impl Batch {
     /// As [`mmu_update`], for `update` and those before it.
     unsafe fn push(&mut self, update: MmuUpdate) -> Result<(), Errno> {
         if self.0.is_full() {
-            // SAFETY: the caller's promise.
+            // SAFETY: by contract.
             unsafe { self.flush() }?;
         }
-        // There is room: it was made a moment ago.
+        // There is room: if it was full, it has been flushed.
         let _ = self.0.push(update);
         Ok(())
     }
@@ -121,7 +120,7 @@ impl Batch {
     /// As [`mmu_update`].
     unsafe fn flush(&mut self) -> Result<(), Errno> {
         if !self.0.is_empty() {
-            // SAFETY: the caller's promise.
+            // SAFETY: by contract.
             unsafe { mmu_update(&self.0) }?;
             self.0.clear();
         }
@@ -129,7 +128,7 @@ impl Batch {
     }
 }
 
-/// The index of `address` in a table of `level` 1 to 4.
+/// Returns the index of `address` in a table of `level` 1 to 4.
 const fn index(address: usize, level: u32) -> usize {
     (address >> (12 + 9 * (level - 1))) & 511
 }
@@ -138,12 +137,12 @@ const fn frame_of(entry: u64) -> Mfn {
     Mfn((entry & PTE_ADDRESS) >> 12)
 }
 
-/// Whether an entry maps something.
+/// Returns whether an entry is valid.
 const fn present(entry: u64) -> bool {
     entry & PTE_PRESENT != 0
 }
 
-/// The update that writes `val` into entry `index` of `table`.
+/// Returns the update that writes `val` into entry `index` of `table`.
 const fn update(table: Mfn, index: usize, val: u64) -> MmuUpdate {
     MmuUpdate { ptr: table.0 << 12 | (index as u64) << 3 | MMU_NORMAL_PT_UPDATE, val }
 }
@@ -173,7 +172,7 @@ impl Paging {
             layout,
         };
         paging.root = Mfn(paging.mfn((root - paging.layout.virt_base) / PAGE));
-        // The builder maps up to a 4 MiB boundary; find out which.
+        // The builder maps memory up to a 4 MiB boundary; find it.
         let mut end = paging.layout.virt_base;
         let mut level2 = paging.table(end, 2);
         while end < paging.builder_end
@@ -193,7 +192,7 @@ impl Paging {
         paging
     }
 
-    /// The frame behind pseudo-physical page `pfn`.
+    /// Returns the machine frame of pseudo-physical page `pfn`.
     fn mfn(&self, pfn: usize) -> u64 {
         // SAFETY: callers stay below the number of pages, which the list has.
         let entry = unsafe { self.mfn_list.add(pfn) };
@@ -201,36 +200,36 @@ impl Paging {
         unsafe { entry.read() }
     }
 
-    /// The address at which page `pfn` is or would be mapped.
+    /// Returns the address at which page `pfn` is or would be mapped.
     const fn address(&self, pfn: usize) -> usize {
         self.layout.virt_base + self.shift + pfn * PAGE
     }
 
-    /// `start_info.mfn_list`, where it can be read once memory is protected.
+    /// Returns the address of `start_info.mfn_list`, which `protect` changes.
     pub(super) const fn mfn_list(&self) -> *const u64 {
         self.mfn_list
     }
 
-    /// How far behind `virt_base` memory is used.
+    /// Returns the offset from `virt_base` at which memory is used.
     pub(super) const fn shift(&self) -> usize {
         self.shift
     }
 
-    /// Entry `index` of a table that the domain builder made.
+    /// Reads entry `index` of a table that the domain builder made.
     fn builder_entry(&self, table: Mfn, index: usize) -> Option<u64> {
         let pfn = usize::try_from(mfn_to_pfn(table)?.0).ok()?;
-        let place = self.layout.virt_base + pfn * PAGE;
-        if place >= self.builder_end || self.layout.places().contains(&place) {
+        let original = self.layout.virt_base + pfn * PAGE;
+        if original >= self.builder_end || self.layout.replaced().contains(&original) {
             return None;
         }
-        let address = place + self.shift;
+        let address = original + self.shift;
         // SAFETY: the builder mapped its tables, read-only, in this range.
         let entry = unsafe { (address as *const u64).add(index) };
         // SAFETY: as above; the processor sets accessed bits, hence volatile.
         Some(unsafe { entry.read_volatile() })
     }
 
-    /// The table of `level` 1 to 3 that is responsible for `address`.
+    /// Returns the table of `level` 1 to 3 for `address`.
     fn table(&self, address: usize, level: u32) -> Option<Mfn> {
         let mut table = self.root;
         for above in ((level + 1)..=4).rev() {
@@ -243,95 +242,93 @@ impl Paging {
         Some(table)
     }
 
-    /// Narrows what the domain builder mapped, all of it writable and
-    /// executable: code can be read and executed, read-only data read,
-    /// everything else read and written, and the page below the stack and the
-    /// scratch page not accessed at all. `shared_info` is the entry of the shared
-    /// info page, which takes its place.
+    /// Protects memory: code can be read and executed, read-only data read, everything else read
+    /// and written; the guard page below the stack and the scratch page cannot be accessed. Also
+    /// maps the shared info page, whose entry is `shared_info`.
     ///
     /// # Errors
-    /// Xen's reason to refuse.
+    /// Xen's error, if it refuses an update.
     ///
     /// # Safety
-    /// Called once, before anything uses the scratch page and the shared info page,
-    /// and on a scratch page of zeros.
+    /// Called once, before anything uses the scratch page and the shared info page. The scratch
+    /// page holds zeros.
     pub(super) unsafe fn protect(&mut self, shared_info: u64) -> Result<(), Errno> {
         let Layout { virt_base, data, guard, scratch, .. } = self.layout;
         let first = virt_base & !(SLOT - 1);
-        // Where data begins with a table of its own, memory stays where it is, and where
-        // the builder made so many tables that there is no room for all of them twice:
-        // with memory of some 256 GiB.
+        // Memory stays at its addresses if data has a table of its own, or if there is no room
+        // in the GiB to link all of the builder's tables twice (from about 256 GiB of memory on).
         let alone = data.is_multiple_of(SLOT);
         let mut shift = self.builder_end.next_multiple_of(SLOT) - first;
         if alone || self.builder_end + shift > GIB {
             shift = 0;
         }
-        // Code is in one table, which is made anew; or its pages are narrowed one by one.
-        let anew = shift > 0 || (alone && data == first + SLOT);
+        // Code is in one table, which is replaced; or its pages are restricted one by one.
+        let replaces = shift > 0 || (alone && data == first + SLOT);
         let mut table = Mfn(0);
-        if anew {
-            // SAFETY: the caller's promise.
+        if replaces {
+            // SAFETY: by contract.
             table = unsafe { self.image_table(shared_info) };
         }
-        let places = [(self.layout.shared_info, shared_info), (guard, 0), (scratch, 0)];
-        // A table with data has the first two where they should be.
-        for &(place, entry) in places.get(if shift > 0 { 2.. } else { 0.. }).unwrap_or_default() {
-            // SAFETY: nobody uses what is there.
-            unsafe { update_va_mapping(place as u64, entry, 0) }?;
+        let entries = [(self.layout.shared_info, shared_info), (guard, 0), (scratch, 0)];
+        // The new table has the first two already.
+        for &(page, entry) in entries.get(if shift > 0 { 2.. } else { 0.. }).unwrap_or_default() {
+            // SAFETY: nothing uses these pages.
+            unsafe { update_va_mapping(page as u64, entry, 0) }?;
         }
         let mut batch = Batch::default();
         let mut rest = data.next_multiple_of(SLOT);
-        // Constants behind the table that is made anew stay where they are.
-        let (start, end) = if anew { (first + SLOT, data) } else { (virt_base, rest) };
-        // SAFETY: what is taken away is what nobody uses a page for.
-        unsafe { self.narrow(start..end, 1, 0, &mut batch) }?;
+        // Constants beyond the table that is replaced are restricted one by one.
+        let (start, end) = if replaces { (first + SLOT, data) } else { (virt_base, rest) };
+        // SAFETY: no page loses access that it needs.
+        unsafe { self.restrict(start..end, 1, 0, &mut batch) }?;
         let builders = if shift > 0 { self.table(virt_base, 1) } else { None };
         if shift > 0 {
-            // SAFETY: nothing is behind what the builder mapped.
-            unsafe { self.narrow(first..self.builder_end, 2, shift, &mut batch) }?;
+            // SAFETY: nothing is mapped beyond what the builder mapped.
+            unsafe { self.restrict(first..self.builder_end, 2, shift, &mut batch) }?;
         }
-        if anew {
+        if replaces {
             rest = first + SLOT;
             let level2 = self.table(first, 2).ok_or(Errno::ENOENT)?;
             let entry = table.0 << 12 | TABLE;
-            // SAFETY: it has all pages of the image, and those that are kept.
+            // SAFETY: it has all pages of the image, and those that remain mapped.
             unsafe { batch.push(update(level2, index(first, 2), entry)) }?;
             self.tables = 1;
         }
         // SAFETY: there is no code in these.
-        unsafe { self.narrow(rest..self.builder_end, 2, 0, &mut batch) }?;
+        unsafe { self.restrict(rest..self.builder_end, 2, 0, &mut batch) }?;
         // SAFETY: as above.
         unsafe { batch.flush() }?;
-        // Only now that the new table has code and constants: a hypercall returns to code.
-        // Where memory is used from now on there is nothing of them, which costs Xen less
-        // than to narrow them.
+        // Unmap code and constants at the addresses at which memory is used from now on, which
+        // costs Xen less than to restrict them. Only now that the new table has them, as a
+        // hypercall returns to code.
         for address in (virt_base..data.min(first + SLOT)).step_by(PAGE) {
             let Some(table) = builders else { break };
-            // SAFETY: nobody uses them there.
+            // SAFETY: nothing uses them at these addresses.
             unsafe { batch.push(update(table, index(address, 1), 0)) }?;
         }
         // SAFETY: as above.
         unsafe { batch.flush() }?;
-        // What was used before is remembered with its old protection.
+        // The TLB still has the old protection of pages that were used.
         mmuext_op_tlb_flush_local()?;
         self.shift = shift;
         self.mfn_list = self.mfn_list.wrapping_byte_add(shift);
-        // Of the scratch page a table may have been made.
+        // The scratch page may have become a table.
         let spare = [guard, self.layout.shared_info, scratch];
-        for place in spare.into_iter().take(if anew { 2 } else { 3 }) {
+        for page in spare.into_iter().take(if replaces { 2 } else { 3 }) {
             // There is room for three.
-            let _ = self.spare.push((place - virt_base) / PAGE);
+            let _ = self.spare.push((page - virt_base) / PAGE);
         }
         Ok(())
     }
 
-    /// Takes from what the builder's tables of `level` 1 or 2 map in `range` what it is
-    /// not for: writing to what is not data, at level 1, and executing what is no code, or
-    /// at level 2 anything. What they say then is written for `shift` bytes behind.
+    /// Removes permissions from the entries of the builder's tables of `level` 1 or 2 for
+    /// `range`: at level 1, to write to anything but data and to execute anything but code; at
+    /// level 2, to execute anything. The result is written to the entries for addresses `shift`
+    /// bytes higher.
     ///
     /// # Safety
     /// As [`Batch::push`].
-    unsafe fn narrow(
+    unsafe fn restrict(
         &self,
         range: Range<usize>,
         level: u32,
@@ -356,16 +353,16 @@ impl Paging {
         Ok(())
     }
 
-    /// The bit for what cannot be executed at `address`.
+    /// Returns the bit that forbids execution, unless `address` is in code.
     const fn no_execute(&self, address: usize) -> u64 {
         if address < self.layout.rodata { 0 } else { PTE_NO_EXECUTE }
     }
 
-    /// Makes the scratch page, where it is, the table of the 2 MiB that the image
-    /// begins in: of those of its pages and of those that are kept that are there.
+    /// Fills the scratch page as the level-1 table of the 2 MiB in which the image begins, with
+    /// the image's pages and those that remain mapped there. Returns its frame.
     ///
     /// # Safety
-    /// The page holds zeros, and nobody uses it.
+    /// The page holds zeros, and nothing else uses it.
     unsafe fn image_table(&self, shared_info: u64) -> Mfn {
         let Layout { virt_base, data, guard, scratch, end, kept, .. } = self.layout;
         let first = virt_base & !(SLOT - 1);
@@ -380,13 +377,13 @@ impl Paging {
             };
             // SAFETY: the index is below 512.
             let to = unsafe { (scratch as *mut u64).add(index(address, 1)) };
-            // SAFETY: nobody else refers to the page.
+            // SAFETY: nothing else refers to the page.
             unsafe { to.write(entry) };
         }
         Mfn(self.mfn(of(scratch)))
     }
 
-    /// A page to hold a table.
+    /// Takes a page for a table. Returns `None` if there is none.
     fn table_page(&mut self) -> Option<usize> {
         let page = self.spare.pop().or_else(|| {
             let last = self.limit.checked_sub(1)?;
@@ -404,12 +401,12 @@ impl Paging {
     fn make_table(&mut self, pfn: usize, entries: impl Fn(usize) -> u64) -> Result<(), Errno> {
         let scratch = self.layout.scratch;
         if self.shift > 0 && pfn < self.next {
-            // One of those whose places were needed, which is here as well.
-            // SAFETY: nobody uses it.
+            // One of the spare pages, which is mapped as memory too.
+            // SAFETY: nothing uses it.
             unsafe { update_va_mapping(self.address(pfn) as u64, 0, UVMF_INVLPG) }?;
         }
         let entry = self.mfn(pfn) << 12 | DATA;
-        // SAFETY: the scratch page is for this; the frame is mapped nowhere else.
+        // SAFETY: nothing else uses the scratch page; the frame is mapped nowhere else.
         unsafe { update_va_mapping(scratch as u64, entry, UVMF_INVLPG) }?;
         for index in 0..512 {
             // SAFETY: the scratch page has 512 entries.
@@ -421,15 +418,15 @@ impl Paging {
         unsafe { update_va_mapping(scratch as u64, 0, UVMF_INVLPG) }
     }
 
-    /// Links page `pfn`, which was made a table, into `table` at `index`.
+    /// Links page `pfn`, which is a table, into entry `index` of `table`.
     fn link(&mut self, table: Mfn, index: usize, pfn: usize) -> Result<(), Errno> {
         let entry = self.mfn(pfn) << 12 | TABLE;
         // SAFETY: the entry was empty.
         unsafe { mmu_update(&[update(table, index, entry)]) }
     }
 
-    /// Maps up to 2 MiB more, right after what is mapped, for data. Returns the
-    /// addresses; nothing when all memory is in use.
+    /// Maps up to 2 MiB of data after what is mapped, and returns the addresses. Returns `None`
+    /// if all memory is mapped, or Xen refuses.
     pub(super) fn grow(&mut self) -> Option<Range<usize>> {
         let start = self.address(self.next);
         if self.next >= self.limit || !start.is_multiple_of(SLOT) {
@@ -460,12 +457,12 @@ impl Paging {
         Some(start..self.address(self.next))
     }
 
-    /// The first address behind what the domain builder mapped, and where that is used.
+    /// Returns the end of what the domain builder mapped, as an address at which memory is used.
     pub(super) const fn builder_end(&self) -> usize {
         self.builder_end + self.shift
     }
 
-    /// Pages that are mapped, and pages that hold page tables of ours.
+    /// Returns the number of mapped pages, and that of page tables of ours.
     pub(super) const fn mapped(&self) -> (usize, usize) {
         (self.next, self.tables)
     }

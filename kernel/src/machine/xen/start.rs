@@ -1,4 +1,4 @@
-//! From Xen's first jump to the app: the boot order, top to bottom.
+//! Boots: everything from the entry to the app, in order.
 //!
 //! A PV guest starts in 64-bit mode with paging on, events masked and no trap
 //! table. `rsi` holds the address of `start_info`. The domain builder mapped
@@ -14,9 +14,9 @@ use ::xen::public::{elfnote, start_info};
 use ::xen::start::StartInfo;
 use core::ptr::NonNull;
 
-// The notes by which the domain builder starts us (public/elfnote.h), and the
-// entry. Xen pushes nothing on our stack until a trap table is registered, but
-// it may then do so at any instruction: there is no red zone in this image.
+// The notes for the domain builder (public/elfnote.h), and the entry. Once the
+// trap table is registered, Xen may push a frame at any instruction, so this
+// image must not use a red zone.
 core::arch::global_asm!(
     ".macro xen_note type, value:vararg",
     ".pushsection .note.Xen, \"a\", @note",
@@ -48,8 +48,8 @@ core::arch::global_asm!(
     "call {boot}",
     "ud2",
     ".popsection",
-    // Pages whose place in the address space is used, but not what is in them,
-    // then the stack, which grows down to the first of them.
+    // Pages of which only the addresses are used, and the stack, which grows down
+    // to the last of them.
     ".pushsection .bss.pages, \"aw\", @nobits",
     ".balign {PAGE_SIZE}",
     "shared_info: .skip {PAGE_SIZE}",
@@ -72,7 +72,7 @@ core::arch::global_asm!(
     boot = sym boot,
 );
 
-// Where the linker and the assembly above put things.
+// Symbols of the linker script and of the assembly above.
 unsafe extern "C" {
     #[link_name = "virt_base"]
     static VIRT_BASE: u8;
@@ -91,40 +91,39 @@ unsafe extern "C" {
 }
 
 unsafe extern "Rust" {
-    /// What [`unikernel!`](crate::unikernel) makes of the app.
+    /// The app, as [`unikernel!`](crate::unikernel) defines it.
     #[link_name = "__xenith_app"]
     fn app() -> !;
 }
 
-/// Everything that happens before the app. `stack` is the end of the stack
-/// that the domain builder made, the last thing that it put into memory.
+/// Boots, and runs the app. `stack` is the end of the stack that the domain builder made, which is
+/// the last of what it put into memory.
 ///
 /// # Safety
 /// Called once, by the entry, with what Xen passed.
 unsafe extern "C" fn boot(raw: *const start_info, stack: usize) -> ! {
-    // 1. Exceptions end in a report from here on.
+    // 1. From here on, exceptions are reported.
     traps::open();
 
-    // 2. Believe start_info only after a look at every field.
+    // 2. Check start_info before using any field.
     // SAFETY: Xen passes a page that it filled and that nobody writes again.
     let raw: &'static start_info = unsafe { &*raw };
     let start_info = StartInfo::new(raw).unwrap_or_else(|error| panic!("{error}"));
 
-    // 3. The console, if the domain has one: whatever fails now can say so.
+    // 3. Open the console, if the domain has one, so that errors from here on are printed.
     let virt_base = &raw const VIRT_BASE as usize;
     let (list, pages) = (start_info.mfn_list as *const u64, start_info.nr_pages as usize);
-    // SAFETY: start_info says so, and all our memory lies in that order.
+    // SAFETY: as start_info says; the domain builder maps memory in the order of the list.
     let frames = unsafe { Frames::new(list, virt_base, pages) };
     let mut console = 0;
     if let Some(channel) = start_info.console {
-        let place = info::initial_page(&frames, channel);
-        console = place.map_or(0, |place| place.as_ptr() as usize);
-        // SAFETY: nothing else of ours is there, and it stays.
-        console::open(channel, place.map(|place| unsafe { SharedPage::new(place) }));
+        let page = info::initial_page(&frames, channel);
+        console = page.map_or(0, |page| page.as_ptr() as usize);
+        // SAFETY: no reference points into it, and it remains mapped.
+        console::open(channel, page.map(|page| unsafe { SharedPage::new(page) }));
     }
 
-    // 4. Every page gets the protection that it should have, and one of them becomes
-    // the page that Xen shares with us: events and the clock.
+    // 4. Protect memory, and map the shared info page: events and the clocks.
     let layout = Layout {
         virt_base,
         rodata: &raw const RODATA as usize,
@@ -135,34 +134,34 @@ unsafe extern "C" fn boot(raw: *const start_info, stack: usize) -> ! {
         end: &raw const IMAGE_END as usize,
         kept: [&raw const *raw as usize, console],
     };
-    // SAFETY: start_info says so, and it is Xen's own.
+    // SAFETY: as start_info says.
     let mut paging = unsafe { Paging::new(layout, list, pages, start_info.pt_base as usize) };
-    // SAFETY: these pages were not used yet.
+    // SAFETY: nothing has used these pages.
     unsafe { paging.protect(start_info.shared_info | DATA) }
         .unwrap_or_else(|error| panic!("cannot protect memory: {error}"));
     let shift = paging.shift();
-    // SAFETY: as before, where memory is from here on.
+    // SAFETY: as before, at the addresses at which memory is used from here on.
     let frames = unsafe { Frames::new(paging.mfn_list(), virt_base + shift, pages) };
     ::xen::attach(shared_info_page(), frames);
 
-    // 5. Memory behind what the domain builder made is the heap.
-    // SAFETY: nothing else is there, and nothing was allocated yet.
+    // 5. Open the heap on the memory after what the domain builder made.
+    // SAFETY: nothing uses that memory, and nothing has been allocated.
     unsafe { heap::open(paging, stack.next_multiple_of(PAGE_SIZE) + shift) };
     info::keep(start_info);
     console::open_events();
 
-    // 6. The app.
+    // 6. Run the app.
     // SAFETY: the macro defines it with this signature.
     unsafe { app() }
 }
 
 fn shared_info_page() -> SharedPage {
     let base = (&raw const SHARED_INFO).cast_mut();
-    // SAFETY: mapped a moment ago, for good.
+    // SAFETY: mapped above, permanently.
     unsafe { SharedPage::new(NonNull::new(base).unwrap_or(NonNull::dangling())) }
 }
 
-/// Starts the app: what the entry calls when the machine is up.
+/// Defines what boot calls in the end: the app.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __entry {

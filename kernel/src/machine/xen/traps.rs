@@ -1,13 +1,13 @@
-//! Exceptions: a table for all of them, and one readable report.
+//! The handlers of exceptions, which report them.
 //!
-//! Nothing in a Xenith image is supposed to fault, so every exception ends the
-//! domain. Xen pushes its frame on the stack that is in use, so there is no
-//! report for a stack that is broken itself; then Xen ends the domain with a
-//! register dump, in which `cargo mk` finds the guard page.
+//! Nothing in a Xenith image is supposed to fault, so every exception ends the domain. Xen pushes
+//! the frame of an exception on the stack in use. If that has overflowed, or if the handler faults
+//! until it has, Xen cannot; it then ends the domain with a register dump, which `cargo mk`
+//! explains.
 
 use super::console::Sink;
 use super::end::end_after;
-use super::report::{backtrace, fault_address, once, say};
+use super::report::{backtrace, begin, fault_address, print};
 use crate::machine::FAULT;
 use ::xen::hypercall::set_trap_table;
 use ::xen::public::mmu::{FLAT_KERNEL_CS, TrapInfo};
@@ -15,11 +15,11 @@ use ::xen::public::mmu::{FLAT_KERNEL_CS, TrapInfo};
 /// The vector of page faults.
 const PAGE_FAULT: u64 = 14;
 
-/// Makes of the registers' names, in the order in which they lie in memory, the structure
-/// and the instructions that put them there and take them back.
+/// Defines the structure of saved registers, and the instructions that save and restore them, from
+/// their names in the order of the structure.
 macro_rules! registers {
     ($($name:ident)*) => {
-        /// What the stubs leave on the stack: registers, then what Xen pushed.
+        /// What the stubs leave on the stack: the registers, then the frame that Xen pushed.
         #[repr(C)]
         #[derive(Clone, Copy, Debug)]
         pub(super) struct Registers {
@@ -33,19 +33,19 @@ macro_rules! registers {
             pub ss: u64,
         }
 
-        /// Leaves all registers on the stack, as `Registers` has them.
+        /// The instructions that push all registers, in the layout of `Registers`.
         macro_rules! push_registers {
             () => { $crate::machine::xen::traps::pushes!([$($name)*]) };
         }
 
-        /// Takes them from there.
+        /// The instructions that pop them.
         macro_rules! pop_registers {
             () => { concat!($("pop ", stringify!($name), "\n"),*) };
         }
     };
 }
 
-/// Pushes registers, the last one first.
+/// The instructions that push registers, the last one first.
 macro_rules! pushes {
     ([] $($name:ident)*) => { concat!($("push ", stringify!($name), "\n"),*) };
     ([$first:ident $($rest:ident)*] $($name:ident)*) => {
@@ -58,8 +58,8 @@ pub(super) use {pop_registers, push_registers, pushes};
 
 // On an exception Xen pushes ss, rsp, rflags, cs, rip, an error code where the
 // exception has one, r11 and rcx (public/arch-x86/xen-x86_64.h). Each stub
-// brings that into one form. They never return, so nothing has to be saved for
-// a return, the SSE state included.
+// completes that to the layout of `Registers`. Handlers never return, so the
+// SSE state need not be saved.
 macro_rules! stubs {
     ($($vector:literal $name:ident $has_error:literal),* $(,)?) => {
         $(
@@ -85,11 +85,11 @@ macro_rules! stubs {
             )*
         }
 
-        /// Takes every exception from here on.
+        /// Registers the handlers of all exceptions.
         pub(super) fn open() {
-            // Ring 3 in the flags: a breakpoint is raised by an instruction of
-            // ours, and a PV guest's kernel runs in ring 3. Bit 2: events are
-            // masked from there on, so that the watchdog lets us report.
+            // Privilege 3 in the flags: breakpoints are raised by an instruction of
+            // the kernel, which runs in ring 3. Bit 2 masks events, so that the
+            // watchdog does not interrupt the report.
             let entry = |vector, handler: unsafe extern "C" fn()| TrapInfo {
                 vector,
                 flags: 3 | 1 << 2,
@@ -98,8 +98,7 @@ macro_rules! stubs {
             };
             let end = TrapInfo { vector: 0, flags: 0, cs: 0, address: 0 };
             let table = [$(entry($vector, $name),)* end];
-            // SAFETY: the stubs take the frame that Xen pushes; the table ends
-            // with its end mark.
+            // SAFETY: the stubs accept the frame that Xen pushes; the last address is 0.
             unsafe { set_trap_table(&table) }
                 .unwrap_or_else(|error| panic!("cannot set the trap table: {error}"));
         }
@@ -140,7 +139,7 @@ core::arch::global_asm!(
     trap = sym trap,
 );
 
-/// The name of an exception, as Intel's manual (volume 3, chapter 6) has it.
+/// Returns the name of an exception (Intel's manual, volume 3, chapter 6).
 const fn name(vector: u64) -> &'static str {
     match vector {
         0 => "divide error",
@@ -165,16 +164,16 @@ const fn name(vector: u64) -> &'static str {
 }
 
 /// # Safety
-/// Called by the stubs alone, with the address of what they left on the stack.
+/// Called only by the stubs, with the address of the registers that they pushed.
 unsafe extern "C" fn trap(registers: *const Registers) -> ! {
-    // SAFETY: the stubs filled it, and it stays: they wait for our return.
+    // SAFETY: pushed by the stubs; the stack above does not change while this runs.
     let registers = unsafe { &*registers };
     report(name(registers.vector), registers)
 }
 
-/// Says what an exception was, where, and how it came there.
+/// Prints what the exception was, where, all registers and the return addresses; then ends.
 fn report(name: &str, r: &Registers) -> ! {
-    once();
+    begin();
     if r.vector == PAGE_FAULT {
         let address = fault_address();
         let what = match r.error & 0b1_0011 {
@@ -187,9 +186,9 @@ fn report(name: &str, r: &Registers) -> ! {
             0 => "nothing is mapped there",
             _ => "protected against it",
         };
-        say(format_args!("xenith: {name} {what} {address:#x} ({why}) at {:#x}", r.rip));
+        print(format_args!("xenith: {name} {what} {address:#x} ({why}) at {:#x}", r.rip));
     } else {
-        say(format_args!("xenith: {name} (error code {:#x}) at {:#x}", r.error, r.rip));
+        print(format_args!("xenith: {name} (error code {:#x}) at {:#x}", r.error, r.rip));
     }
     for (names, values) in [
         (["rax", "rbx", "rcx", "rdx"], [r.rax, r.rbx, r.rcx, r.rdx]),
@@ -199,7 +198,7 @@ fn report(name: &str, r: &Registers) -> ! {
     ] {
         let [a, b, c, d] = names;
         let [v, w, x, y] = values;
-        say(format_args!("xenith: {a} {v:016x} {b} {w:016x} {c} {x:016x} {d} {y:016x}"));
+        print(format_args!("xenith: {a} {v:016x} {b} {w:016x} {c} {x:016x} {d} {y:016x}"));
     }
     backtrace(r.rbp);
     end_after(Sink::Patient, FAULT)

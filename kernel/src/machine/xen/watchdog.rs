@@ -1,13 +1,12 @@
-//! The watchdog: a domain whose tasks never await is ended, with a report of where
-//! it hangs and a reason of its own, instead of using a processor for ever.
+//! The watchdog, which ends a domain whose tasks never await: with a report of where it hangs, and
+//! with the reason `SHUTDOWN_watchdog`.
 //!
-//! Its event is the only one that interrupts code (`xen::watchdog` says how it
-//! counts). What it interrupts may hold any lock and be in the middle of
-//! anything, so what runs here and returns touches nothing else: a counter, the
-//! watchdog itself, and words of the shared info page.
+//! Its event is the only one that interrupts code (`xen::watchdog` says how it measures time). The
+//! interrupted code may hold any lock, so code here that returns to it accesses only the count of
+//! turns, the watchdog itself, and words of the shared info page.
 
-use super::end::end_for;
-use super::report::{backtrace, once, say};
+use super::end::shut_down;
+use super::report::{backtrace, begin, print};
 use super::traps::{Registers, pop_registers, push_registers};
 use ::xen::public::SHUTDOWN_watchdog;
 use ::xen::watchdog::{self, Hang, Watchdog};
@@ -17,17 +16,17 @@ use spin::Mutex;
 
 static WATCHDOG: Mutex<Option<Watchdog>> = Mutex::new(None);
 
-/// Whether events may interrupt this image. `cargo mk build` writes a 0 here where some of
-/// its code keeps data below the stack pointer, which is where Xen would push.
+/// Whether events may interrupt this image. `cargo mk build` writes a 0 here if some of its code
+/// keeps data below the stack pointer (a red zone), where Xen would push its frame.
 #[used]
 static INTERRUPTIBLE: AtomicU8 = AtomicU8::new(1);
 
-/// How often the loop of the tasks came round.
+/// Number of turns of the executor.
 static TURNS: AtomicU64 = AtomicU64::new(0);
 
-// Xen pushes the same as for an exception without an error code, and masks
-// events meanwhile. Nothing of ours uses more of the processor's state than
-// `fxsave64` saves: the target has SSE2 and no more.
+// Xen pushes the same frame as for an exception without an error code, and masks
+// events. `fxsave64` saves all of the processor's state that the image uses: the
+// target has SSE2 and nothing beyond.
 core::arch::global_asm!(
     ".pushsection .text.traps, \"ax\", @progbits",
     ".global watchdog_upcall",
@@ -59,39 +58,39 @@ unsafe extern "C" {
 }
 
 /// # Safety
-/// Called by the entry above alone, with the address of what it left on the stack.
+/// Called only by the entry above, with the address of the registers that it pushed.
 unsafe extern "C" fn upcall(registers: *const Registers) {
-    // Whoever starts the watchdog lets events in when there is one.
+    // Upcalls are unmasked only after the watchdog is in place.
     let Some(mut watchdog) = WATCHDOG.try_lock() else { return };
     let hang = watchdog.as_mut().and_then(|it| it.check(TURNS.load(Ordering::Relaxed)));
     if let Some(hang) = hang {
-        // SAFETY: the entry filled it, and it stays: it waits for our return.
+        // SAFETY: pushed by the entry; the stack above does not change while this runs.
         report(hang, unsafe { &*registers })
     }
 }
 
-/// Says that a task never awaits, and where it is.
+/// Prints that a task does not await, and where it is; then ends the domain.
 fn report(Hang(time): Hang, registers: &Registers) -> ! {
-    once();
-    say(format_args!(
+    begin();
+    print(format_args!(
         "xenith: watchdog: a task ran for {} s without awaiting, at {:#x}",
         time.as_secs(),
         registers.rip
     ));
     backtrace(registers.rbp);
-    end_for(SHUTDOWN_watchdog)
+    shut_down(SHUTDOWN_watchdog)
 }
 
-/// Starts it; with 0 seconds, there is none. Where Xen has no timer to give, and where
-/// nothing may be pushed onto the stack in use, the domain runs without.
+/// Starts the watchdog, unless `seconds` is 0. If Xen provides no timer, or if events may not
+/// interrupt this image, the domain runs without a watchdog.
 pub(crate) fn start_watchdog(seconds: u32) {
     if INTERRUPTIBLE.load(Ordering::Relaxed) == 0 {
         crate::machine::line(format_args!(
-            "there is no watchdog: this image keeps data below the stack pointer"
+            "the watchdog is off: this image keeps data below the stack pointer"
         ));
     } else if seconds > 0 {
         let limit = Duration::from_secs(seconds.into());
-        // SAFETY: the entry saves all and returns as it should; it is started once.
+        // SAFETY: the entry saves all registers and returns by `hypercall_iret`; started once.
         let watchdog = unsafe { Watchdog::start(limit, entry as *const () as u64) };
         if let Ok(watchdog) = watchdog {
             *WATCHDOG.lock() = Some(watchdog);
@@ -100,8 +99,8 @@ pub(crate) fn start_watchdog(seconds: u32) {
     }
 }
 
-/// Says that the tasks came to an end for now.
-pub(super) fn turn() {
-    // Only this writes it, and whatever the watchdog sees of it is a change.
+/// Counts a turn of the executor: every task that was ready has awaited.
+pub(super) fn count_turn() {
+    // Only this writes it, so it needs no atomic addition.
     TURNS.store(TURNS.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
 }

@@ -1,4 +1,4 @@
-//! A walk through all page tables, for tests.
+//! Reads all page tables, for tests.
 
 use super::{Paging, READ, frame_of};
 use ::xen::hypercall::update_va_mapping;
@@ -6,10 +6,10 @@ use ::xen::memory::Mfn;
 use ::xen::public::mmu::{PTE_NO_EXECUTE, PTE_PRESENT, UVMF_INVLPG};
 
 impl Paging {
-    /// Tells `each` the address and the entry of every page that is mapped, in
-    /// order. For tests: it makes a hypercall for each of our tables.
+    /// Calls `each` with the address and the entry of every mapped page, in ascending order.
+    /// Slow: two hypercalls for each entry of our tables.
     pub(in crate::machine::xen) fn walk(&self, each: &mut dyn FnMut(usize, u64)) {
-        // Entries from 256 on are Xen's own, and then the other half's.
+        // Entries from 256 on are Xen's own, and the upper half of the address space.
         self.walk_table(self.root, 4, 0, 256, 0, each);
     }
 
@@ -28,7 +28,7 @@ impl Paging {
                 continue;
             }
             let address = base + (index << (12 + 9 * (level - 1)));
-            // No execution anywhere on the way is no execution.
+            // An upper entry that forbids execution does so for everything below.
             let inherited = inherited | entry & PTE_NO_EXECUTE;
             if level == 1 {
                 each(address, entry | inherited);
@@ -38,14 +38,14 @@ impl Paging {
         }
     }
 
-    /// Entry `index` of any table.
+    /// Reads entry `index` of any table.
     fn any_entry(&self, table: Mfn, index: usize) -> Option<u64> {
         if let Some(entry) = self.builder_entry(table, index) {
             return Some(entry);
         }
         let scratch = self.layout.scratch as u64;
         let entry = table.0 << 12 | READ | PTE_NO_EXECUTE;
-        // SAFETY: the scratch page is for this.
+        // SAFETY: nothing else uses the scratch page.
         unsafe { update_va_mapping(scratch, entry, UVMF_INVLPG) }.ok()?;
         // SAFETY: the index is below 512.
         let from = unsafe { (scratch as *const u64).add(index) };
