@@ -11,7 +11,7 @@
 //! * [`task`]: tasks and the executor
 //! * [`sync`]: channels, mutexes and signals between tasks
 //! * [`time`]: clocks, sleep, intervals and timeouts
-//! * [`calendar`]: dates
+//! * [`calendar`]: dates of the Gregorian calendar
 //! * [`memory`]: memory statistics and fallible allocation
 //! * [`metrics`](mod@metrics): numbers about the running machine
 //! * [`args`]: typed arguments from the command line
@@ -29,6 +29,8 @@
 //! There is one vCPU and no preemption: a task runs until it awaits. The kernel contains no
 //! devices; the crates above build them on [`machine`], which imports nothing of the rest of the
 //! kernel.
+//!
+//! Rules with a letter and a number, such as K2, are those of `docs/src/rules.md`.
 
 #![cfg_attr(target_os = "xen", no_std)]
 

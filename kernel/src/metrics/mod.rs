@@ -69,7 +69,7 @@ macro_rules! metrics {
     };
 }
 
-/// What [`metrics!`](crate::metrics!) does.
+/// Does what [`metrics!`](crate::metrics!) says.
 #[doc(hidden)]
 pub fn give(each: &mut dyn FnMut(Metric), metrics: &'static [Metric], values: &[u64]) {
     for (metric, &value) in metrics.iter().zip(values) {

@@ -204,8 +204,8 @@ pub(super) trait Peer {
     }
 }
 
-/// Controls a back end of any class: the common part of [`Netback`](super::Netback) and
-/// [`Blkback`](super::Blkback).
+/// Controls a back end of any class: the common part of [`Netback`](super::netback::Netback) and
+/// [`Blkback`](super::blkback::Blkback).
 #[derive(Clone, Copy, Debug)]
 pub struct Handle<'a> {
     fake: &'a Fake,

@@ -6,7 +6,7 @@ pub const CALLBACKOP_REGISTER: u32 = 0;
 /// `CALLBACKTYPE_event`: the callback for events.
 pub const CALLBACKTYPE_EVENT: u16 = 0;
 
-/// `struct callback_register` of a 64-bit guest.
+/// `struct callback_register` of a 64-bit guest: the argument of [`CALLBACKOP_REGISTER`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallbackRegister {

@@ -20,7 +20,7 @@ pub const GNTST_BAD_PAGE: i16 = -9;
 /// `GNTST_bad_copy_arg`: the copy would cross the end of the page.
 pub const GNTST_BAD_COPY_ARG: i16 = -10;
 
-/// `struct gnttab_setup_table`.
+/// `struct gnttab_setup_table`: the argument of [`GNTTABOP_SETUP_TABLE`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct SetupTable {
@@ -34,7 +34,7 @@ pub struct SetupTable {
     pub frame_list: *mut u64,
 }
 
-/// `struct gnttab_query_size`.
+/// `struct gnttab_query_size`: the argument of [`GNTTABOP_QUERY_SIZE`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct QuerySize {

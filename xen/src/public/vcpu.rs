@@ -25,7 +25,7 @@ pub const VCPUOP_STOP_PERIODIC_TIMER: u32 = 7;
 /// `VCPUOP_set_singleshot_timer`: raises `VIRQ_TIMER` once.
 pub const VCPUOP_SET_SINGLESHOT_TIMER: u32 = 8;
 
-/// `struct vcpu_set_singleshot_timer`.
+/// `struct vcpu_set_singleshot_timer`: the argument of [`VCPUOP_SET_SINGLESHOT_TIMER`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VcpuSetSingleshotTimer {

@@ -8,9 +8,9 @@ use alloc::vec::Vec;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
-/// A pending xenstore request; awaiting it yields the reply.
+/// Yields the reply to a request when it is awaited.
 ///
-/// Creating one only queues it. The queue is sent, in order and with one notification, as soon
+/// Making a request only queues it. The queue is sent, in order and with one notification, as soon
 /// as any request is polled or dropped. Dropping a request does not cancel it: it is sent and
 /// its reply is discarded.
 ///
@@ -53,7 +53,7 @@ impl Drop for Reply {
     }
 }
 
-/// A pending request whose reply has no content; see [`Reply`].
+/// Completes when a request is done whose reply has no content; else as [`Reply`].
 #[derive(Debug)]
 #[must_use = "the reply of a request that is not awaited is discarded"]
 pub struct Done(pub(super) Reply);

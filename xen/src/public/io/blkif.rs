@@ -1,75 +1,76 @@
-//! `public/io/blkif.h`, in its 64-bit form (`x86_64-abi`): the ring of a block
-//! device. Slots are bytes with fields at the offsets of the header's structures,
-//! little-endian as x86 is: they are made and taken apart here, outside of shared
-//! memory.
+//! `public/io/blkif.h`, the layout for 64-bit guests (`protocol` is `x86_64-abi`): requests and
+//! responses of a block device.
 //!
-//! Positions and lengths are in units of 512 bytes, whatever the device's own
-//! sectors are: so do Linux's two ends, and so this one.
+//! They are encoded to and decoded from the bytes of a slot here, outside of shared memory. Fields
+//! are at the offsets of the header's structures, little-endian. Sectors have 512 bytes, whatever
+//! the device's own sector size is, as both ends in Linux have it.
 
 use crate::gnttab::GrantRef;
 
-/// Bytes of a slot of the ring.
+/// Size of a slot in bytes (`sizeof(union blkif_sring_entry)`).
 pub const SLOT: usize = 112;
 
-/// Bytes of the sectors that requests count in.
+/// Size of a sector in bytes, in which requests count.
 pub const SECTOR: usize = 512;
 
-/// `BLKIF_OP_READ`.
+/// `BLKIF_OP_READ`: reads sectors.
 pub const OP_READ: u8 = 0;
-/// `BLKIF_OP_WRITE`.
+/// `BLKIF_OP_WRITE`: writes sectors.
 pub const OP_WRITE: u8 = 1;
-/// `BLKIF_OP_WRITE_BARRIER`.
+/// `BLKIF_OP_WRITE_BARRIER`: writes after all earlier requests and before all later ones
+/// (`feature-barrier`).
 pub const OP_WRITE_BARRIER: u8 = 2;
-/// `BLKIF_OP_FLUSH_DISKCACHE`.
+/// `BLKIF_OP_FLUSH_DISKCACHE`: flushes the disk's write cache (`feature-flush-cache`).
 pub const OP_FLUSH_DISKCACHE: u8 = 3;
-/// `BLKIF_OP_DISCARD`.
+/// `BLKIF_OP_DISCARD`: discards sectors (`feature-discard`).
 pub const OP_DISCARD: u8 = 5;
-/// `BLKIF_OP_INDIRECT`: segments stand in pages of their own.
+/// `BLKIF_OP_INDIRECT`: reads or writes, with the segments in separate pages
+/// (`feature-max-indirect-segments`).
 pub const OP_INDIRECT: u8 = 6;
 
-/// `BLKIF_RSP_OKAY`.
+/// `BLKIF_RSP_OKAY`: the request succeeded.
 pub const RSP_OKAY: i16 = 0;
-/// `BLKIF_RSP_ERROR`.
+/// `BLKIF_RSP_ERROR`: the request failed.
 pub const RSP_ERROR: i16 = -1;
-/// `BLKIF_RSP_EOPNOTSUPP`.
+/// `BLKIF_RSP_EOPNOTSUPP`: the back end does not support the operation.
 pub const RSP_EOPNOTSUPP: i16 = -2;
 
-/// `BLKIF_MAX_SEGMENTS_PER_REQUEST`: segments in a slot itself.
+/// `BLKIF_MAX_SEGMENTS_PER_REQUEST`: most segments in a slot.
 pub const SEGMENTS_MAX: usize = 11;
 
-/// Segments of an indirect request that this front end makes at most; the header
-/// allows 8 pages of 512, and Linux's back end takes 256.
+/// Most segments of an indirect request of this front end. The header allows 8 pages of 512;
+/// Linux's back end accepts 256.
 pub const INDIRECT_MAX: usize = 256;
 
-/// `BLKIF_MAX_INDIRECT_PAGES_PER_REQUEST`.
+/// `BLKIF_MAX_INDIRECT_PAGES_PER_REQUEST`: most pages with segments.
 pub const INDIRECT_PAGES_MAX: usize = 8;
 
-/// `VDISK_READONLY`, in the back end's node `info`.
+/// `VDISK_READONLY`, a bit of the back end's node `info`: the device is read-only.
 pub const VDISK_READONLY: u64 = 4;
 
-/// Bytes of a segment.
+/// Size of a segment in bytes.
 pub const SEGMENT: usize = 8;
 
-/// `struct blkif_request_segment`: a part of a page.
+/// `struct blkif_request_segment`: contiguous sectors of one page, to read into or to write from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Segment {
-    /// The grant of the page.
+    /// Grant reference of the page.
     pub gref: GrantRef,
-    /// The first of the page's sectors.
+    /// First sector in the page, 0 to 7 (`first_sect`).
     pub first: u8,
-    /// The last one.
+    /// Last sector in the page, inclusive (`last_sect`).
     pub last: u8,
 }
 
 impl Segment {
-    /// The bytes of it.
+    /// Encodes the segment.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; SEGMENT] {
         let [g0, g1, g2, g3] = self.gref.0.to_le_bytes();
         [g0, g1, g2, g3, self.first, self.last, 0, 0]
     }
 
-    /// What the bytes say.
+    /// Decodes a segment.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; SEGMENT]) -> Self {
         let [g0, g1, g2, g3, first, last, ..] = bytes;
@@ -77,13 +78,13 @@ impl Segment {
     }
 }
 
-/// Puts bytes into a slot.
+/// Writes bytes into a slot.
 fn put<const N: usize>(slot: &mut [u8; SLOT], at: usize, bytes: [u8; N]) {
     slot[at..at + N].copy_from_slice(&bytes);
 }
 
-/// What all requests begin with: the operation, two bytes of its own, the device's
-/// handle for those that have it there, the id and the first sector.
+/// Encodes the common start of all requests: the operation, the byte and the number that depend on
+/// it, the id and the first sector.
 fn head(operation: u8, own: u8, number: u16, id: u64, sector: u64) -> [u8; SLOT] {
     let mut slot = [0; SLOT];
     put(&mut slot, 0, [operation, own]);
@@ -93,8 +94,9 @@ fn head(operation: u8, own: u8, number: u16, id: u64, sector: u64) -> [u8; SLOT]
     slot
 }
 
-/// `struct blkif_request`: to read or write, or, without segments, to flush.
-/// As many of `segments` as a slot has room for are in it.
+/// Encodes a `struct blkif_request`: a read or write from sector `sector` on, or, without
+/// segments, a flush. `handle` is the device's number (`virtual-device`). At most
+/// [`SEGMENTS_MAX`] of `segments` are used.
 #[must_use]
 pub fn direct(
     operation: u8,
@@ -111,8 +113,8 @@ pub fn direct(
     slot
 }
 
-/// `struct blkif_request_indirect`: to read or write what `count` segments on the
-/// page `gref` name, at most as many as that has room for.
+/// Encodes a `struct blkif_request_indirect`: a read or write with the first `count` segments of
+/// the page with grant reference `gref`. A page has 512.
 #[must_use]
 pub fn indirect(
     operation: u8,
@@ -128,7 +130,7 @@ pub fn indirect(
     slot
 }
 
-/// `struct blkif_request_discard`.
+/// Encodes a `struct blkif_request_discard` of `count` sectors from `sector` on.
 #[must_use]
 pub fn discard(handle: u16, id: u64, sector: u64, count: u64) -> [u8; SLOT] {
     let mut slot = head(OP_DISCARD, 0, handle, id, sector);
@@ -136,19 +138,19 @@ pub fn discard(handle: u16, id: u64, sector: u64, count: u64) -> [u8; SLOT] {
     slot
 }
 
-/// `struct blkif_response`.
+/// `struct blkif_response`: the result of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// That of the request.
+    /// Id of the request.
     pub id: u64,
-    /// That of the request.
+    /// Operation of the request.
     pub operation: u8,
     /// `BLKIF_RSP_*`.
     pub status: i16,
 }
 
 impl Response {
-    /// What the bytes of a slot say.
+    /// Decodes a slot.
     #[must_use]
     pub const fn from_bytes(slot: [u8; SLOT]) -> Self {
         let [i0, i1, i2, i3, i4, i5, i6, i7, operation, _, s0, s1, ..] = slot;
@@ -159,7 +161,7 @@ impl Response {
         }
     }
 
-    /// The bytes of the slot.
+    /// Encodes a slot.
     #[must_use]
     pub fn to_bytes(self) -> [u8; SLOT] {
         let mut slot = [0; SLOT];

@@ -1,67 +1,70 @@
-//! `public/io/netif.h`: the two rings of a network interface. Slots are bytes
-//! with fields at the offsets of the header's structures, little-endian as x86
-//! is: they are made and taken apart here, outside of shared memory.
+//! `public/io/netif.h`: requests and responses of a network interface, in the transmit ring (tx)
+//! and in the receive ring (rx).
+//!
+//! They are encoded to and decoded from the bytes of a slot here, outside of shared memory.
+//! Fields are at the offsets of the header's structures, little-endian. A frame that does not
+//! fit into one page takes several slots, which `MORE_DATA` chains.
 
 use crate::gnttab::GrantRef;
 use bitflags::bitflags;
 
-/// `XEN_NETIF_NR_SLOTS_MIN`: slots of one frame that every back end takes.
+/// `XEN_NETIF_NR_SLOTS_MIN`: number of slots of a frame that every back end accepts.
 pub const SLOTS_MAX: usize = 18;
 
-/// Bytes of a slot of the transmit ring.
+/// Size of a slot of the transmit ring in bytes.
 pub const TX_SLOT: usize = 12;
 
-/// Bytes of a slot of the receive ring.
+/// Size of a slot of the receive ring in bytes.
 pub const RX_SLOT: usize = 8;
 
 bitflags! {
-    /// `NETTXF_*`.
+    /// `NETTXF_*`: flags of a transmit request.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct TxFlags: u16 {
-        /// The protocol's checksum field holds the pseudo header's sum only.
+        /// The checksum field holds only the sum of the pseudo header (`NETTXF_csum_blank`).
         const CSUM_BLANK = 1;
-        /// The data has been validated.
+        /// The checksum is known to be right (`NETTXF_data_validated`).
         const DATA_VALIDATED = 2;
-        /// The frame goes on in the next request.
+        /// The frame continues in the next request.
         const MORE_DATA = 4;
-        /// An extra slot follows.
+        /// An [`Extra`] slot follows.
         const EXTRA_INFO = 8;
     }
 
-    /// `NETRXF_*`.
+    /// `NETRXF_*`: flags of a receive response.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct RxFlags: u16 {
-        /// The checksum has been verified.
+        /// The checksum has been verified (`NETRXF_data_validated`).
         const DATA_VALIDATED = 1;
-        /// The checksum field is not filled in.
+        /// The checksum field holds only the sum of the pseudo header (`NETRXF_csum_blank`).
         const CSUM_BLANK = 2;
-        /// The frame goes on in the next response.
+        /// The frame continues in the next response.
         const MORE_DATA = 4;
-        /// An extra slot follows.
+        /// An [`Extra`] slot follows.
         const EXTRA_INFO = 8;
-        /// A prefix that describes a large frame; old and unused.
+        /// Obsolete (`NETRXF_gso_prefix`).
         const GSO_PREFIX = 16;
         const _ = !0;
     }
 }
 
-/// `struct netif_tx_request`: a piece of a frame to be sent.
+/// `struct netif_tx_request`: a piece of a frame to transmit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TxRequest {
-    /// The grant of the page that holds it.
+    /// Grant reference of the page that holds it.
     pub gref: GrantRef,
-    /// Where in the page it starts.
+    /// Offset of the piece in the page, in bytes.
     pub offset: u16,
-    /// What is said of the frame.
+    /// Flags; those about the frame are in its first slot.
     pub flags: TxFlags,
-    /// Echoed in the response.
+    /// Id, which the response repeats.
     pub id: u16,
-    /// In the first request of a frame its whole size, else the piece's.
+    /// In the first request of a frame, the size of the frame in bytes; else that of the piece.
     pub size: u16,
 }
 
 impl TxRequest {
-    /// The bytes of the slot.
+    /// Encodes the slot.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; TX_SLOT] {
         let [g0, g1, g2, g3] = self.gref.0.to_le_bytes();
@@ -73,26 +76,26 @@ impl TxRequest {
     }
 }
 
-/// `NETIF_RSP_NULL`: the status of a slot that gets no answer of its own.
+/// `NETIF_RSP_NULL`: the status of the response to an extra slot.
 pub const RSP_NULL: i16 = 1;
-/// `NETIF_RSP_OKAY`.
+/// `NETIF_RSP_OKAY`: the frame was transmitted.
 pub const RSP_OKAY: i16 = 0;
-/// `NETIF_RSP_ERROR`.
+/// `NETIF_RSP_ERROR`: the request is invalid.
 pub const RSP_ERROR: i16 = -1;
-/// `NETIF_RSP_DROPPED`.
+/// `NETIF_RSP_DROPPED`: the frame was dropped.
 pub const RSP_DROPPED: i16 = -2;
 
-/// `struct netif_tx_response`.
+/// `struct netif_tx_response`: the result of a transmit request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TxResponse {
-    /// That of the request.
+    /// Id of the request.
     pub id: u16,
     /// `NETIF_RSP_*`.
     pub status: i16,
 }
 
 impl TxResponse {
-    /// What the bytes of a slot say.
+    /// Decodes a slot.
     #[must_use]
     pub const fn from_bytes(slot: [u8; TX_SLOT]) -> Self {
         let [i0, i1, s0, s1, ..] = slot;
@@ -100,17 +103,17 @@ impl TxResponse {
     }
 }
 
-/// `struct netif_rx_request`: a page for a piece of a frame to come.
+/// `struct netif_rx_request`: a page for received data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RxRequest {
-    /// Echoed in the response.
+    /// Id, which the response repeats.
     pub id: u16,
-    /// The grant of the page.
+    /// Grant reference of the page.
     pub gref: GrantRef,
 }
 
 impl RxRequest {
-    /// The bytes of the slot.
+    /// Encodes the slot.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; RX_SLOT] {
         let [i0, i1] = self.id.to_le_bytes();
@@ -119,21 +122,21 @@ impl RxRequest {
     }
 }
 
-/// `struct netif_rx_response`: a piece of a frame that came.
+/// `struct netif_rx_response`: a piece of a received frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RxResponse {
-    /// That of the request.
+    /// Id of the request.
     pub id: u16,
-    /// Where in the page it starts.
+    /// Offset of the piece in the page, in bytes.
     pub offset: u16,
-    /// What is said of the frame.
+    /// Flags; those about the frame are in its first slot.
     pub flags: RxFlags,
-    /// Its size in bytes, or one of `NETIF_RSP_*` below 0.
+    /// Size of the piece in bytes, or one of `NETIF_RSP_*` below 0.
     pub status: i16,
 }
 
 impl RxResponse {
-    /// What the bytes of a slot say.
+    /// Decodes a slot.
     #[must_use]
     pub const fn from_bytes(slot: [u8; RX_SLOT]) -> Self {
         let [i0, i1, o0, o1, f0, f1, s0, s1] = slot;
@@ -146,43 +149,43 @@ impl RxResponse {
     }
 }
 
-/// `XEN_NETIF_EXTRA_TYPE_GSO`: the extra slot of a large frame.
+/// `XEN_NETIF_EXTRA_TYPE_GSO`: describes a large frame that stands for several segments.
 pub const EXTRA_TYPE_GSO: u8 = 1;
 
-/// `XEN_NETIF_GSO_TYPE_TCPV4`: it stands for TCP segments over IPv4.
+/// `XEN_NETIF_GSO_TYPE_TCPV4`: TCP segments over IPv4.
 pub const GSO_TCPV4: u8 = 1;
 
-/// `XEN_NETIF_GSO_TYPE_TCPV6`.
+/// `XEN_NETIF_GSO_TYPE_TCPV6`: TCP segments over IPv6.
 pub const GSO_TCPV6: u8 = 2;
 
-/// `XEN_NETIF_EXTRA_TYPE_MAX`: types from here on are unknown.
+/// `XEN_NETIF_EXTRA_TYPE_MAX`: the first unknown type.
 pub const EXTRA_TYPE_MAX: u8 = 5;
 
 /// `XEN_NETIF_EXTRA_FLAG_MORE`: another extra slot follows.
 pub const EXTRA_FLAG_MORE: u8 = 1;
 
-/// `struct netif_extra_info`, in the place of a request or a response.
+/// `struct netif_extra_info`: more about a frame, in a slot between its others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extra {
     /// `XEN_NETIF_EXTRA_TYPE_*`.
     pub kind: u8,
     /// `XEN_NETIF_EXTRA_FLAG_*`.
     pub flags: u8,
-    /// For GSO: the size of a segment's payload.
+    /// For GSO: most bytes of payload of a segment.
     pub gso_size: u16,
     /// For GSO: `XEN_NETIF_GSO_TYPE_*`.
     pub gso_type: u8,
 }
 
 impl Extra {
-    /// What the bytes of a slot of the receive ring say.
+    /// Decodes a slot of the receive ring.
     #[must_use]
     pub const fn from_bytes(slot: [u8; RX_SLOT]) -> Self {
         let [kind, flags, s0, s1, gso_type, ..] = slot;
         Self { kind, flags, gso_size: u16::from_le_bytes([s0, s1]), gso_type }
     }
 
-    /// The bytes of a slot of the transmit ring.
+    /// Encodes a slot of the transmit ring.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; TX_SLOT] {
         let [s0, s1] = self.gso_size.to_le_bytes();
