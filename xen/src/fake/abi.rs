@@ -173,10 +173,10 @@ unsafe fn grant_table_op(state: &mut State, op: u32, arg: u64) -> i64 {
             let count = setup.nr_frames as usize;
             let (status, list) = host.grants.setup_table(DomId(setup.dom), count, &mut host.frames);
             for (i, mfn) in list.into_iter().enumerate() {
-                // SAFETY: the list has `nr_frames` places.
-                let place = unsafe { setup.frame_list.add(i) };
+                // SAFETY: the list has `nr_frames` entries.
+                let entry = unsafe { setup.frame_list.add(i) };
                 // SAFETY: as above.
-                unsafe { place.write(mfn) };
+                unsafe { entry.write(mfn) };
             }
             setup.status = status;
             0

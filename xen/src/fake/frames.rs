@@ -1,15 +1,15 @@
-//! Machine frames: the guest's pages get numbers when they are first asked
-//! for, and those that the hypervisor makes for the guest have one from the start.
+//! Machine frames: the guest's pages get numbers when they are first used in a grant, those that
+//! the hypervisor makes for the guest at once.
 
 use super::leak;
 use crate::memory::{PAGE_SIZE, SharedPage};
 use std::collections::BTreeMap;
 use std::ptr::{NonNull, with_exposed_provenance_mut};
 
-/// The first number. Below it are frames that nobody has.
+/// The first number. No domain has frames below it.
 const FIRST: u64 = 0x1000;
 
-/// Which frame is behind which page.
+/// Assigns frame numbers to pages.
 #[derive(Default)]
 pub(super) struct Frames {
     /// By the address of the page.
@@ -27,7 +27,7 @@ impl Frames {
         FIRST + self.count - 1
     }
 
-    /// The frame of the guest's page at `address`.
+    /// Returns the frame of the guest's page at `address`.
     pub(super) fn number(&mut self, address: usize) -> u64 {
         assert!(address.is_multiple_of(PAGE_SIZE), "rule G1: {address:#x} is inside a page");
         if let Some(&mfn) = self.numbers.get(&address) {
@@ -39,12 +39,12 @@ impl Frames {
         mfn
     }
 
-    /// The frame of the page at `address`, if anyone asked for it.
+    /// Returns the frame of the page at `address`, if it has one.
     pub(super) fn known(&self, address: usize) -> Option<u64> {
         self.numbers.get(&address).copied()
     }
 
-    /// The guest's page at `address` is no page of its any more.
+    /// Notes that the guest freed the page at `address`.
     pub(super) fn forget(&mut self, address: usize) {
         if let Some(mfn) = self.numbers.remove(&address) {
             self.addresses.remove(&mfn);
@@ -58,22 +58,22 @@ impl Frames {
         mfn
     }
 
-    /// A frame that the hypervisor made.
+    /// Returns a frame that the hypervisor made.
     pub(super) fn own(&self, mfn: u64) -> Option<SharedPage> {
-        self.place(mfn).map(leaked)
+        self.address_of(mfn).map(leaked)
     }
 
-    /// Where a frame is that the hypervisor made.
-    pub(super) fn place(&self, mfn: u64) -> Option<NonNull<u8>> {
+    /// Returns the address of a frame that the hypervisor made.
+    pub(super) fn address_of(&self, mfn: u64) -> Option<NonNull<u8>> {
         self.own.get(&mfn).copied()
     }
 
-    /// The pages that the hypervisor made, when it ends.
+    /// Returns all pages that the hypervisor made.
     pub(super) fn into_own(self) -> impl Iterator<Item = NonNull<u8>> {
         self.own.into_values()
     }
 
-    /// What is in frame `mfn`, if the guest has such a frame.
+    /// Returns frame `mfn`, if the guest has it.
     pub(super) fn page(&self, mfn: u64) -> Option<SharedPage> {
         let &address = self.addresses.get(&mfn)?;
         let base = NonNull::new(with_exposed_provenance_mut(address))?;
@@ -83,7 +83,7 @@ impl Frames {
     }
 }
 
-/// A handle to a page that was leaked.
+/// Makes a handle to a leaked page.
 pub(super) fn leaked(base: NonNull<u8>) -> SharedPage {
     // SAFETY: aligned, and leaked, so it stays mapped.
     unsafe { SharedPage::new(base) }

@@ -328,7 +328,7 @@ pub(crate) fn virt_to_mfn(address: usize) -> u64 {
 
 /// Returns the page of a frame that the hypervisor made for the guest.
 pub(crate) fn map_frame(mfn: u64) -> Option<NonNull<u8>> {
-    with(|state| state.host.frames.place(mfn))
+    with(|state| state.host.frames.address_of(mfn))
 }
 
 /// Notes that the guest gave the page at `address` back to its allocator.

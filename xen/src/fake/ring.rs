@@ -1,5 +1,5 @@
-//! The back end's side of a ring of requests and responses, exactly as the
-//! macros of `public/io/ring.h` do it.
+//! The back end's side of a ring of requests and responses, as the macros of
+//! `public/io/ring.h` implement it.
 
 use super::Host;
 use crate::DomId;
@@ -12,9 +12,9 @@ use std::sync::atomic::{Ordering, fence};
 /// The back end's side of a ring.
 pub(super) struct Back<const SLOT: usize> {
     pages: Vec<SharedPage>,
-    /// By which they are mapped.
+    /// References by which they are mapped.
     pub(super) references: Vec<GrantRef>,
-    /// Slots.
+    /// Number of slots.
     size: u32,
     /// The port that belongs to it.
     pub(super) port: PortNumber,
@@ -22,12 +22,12 @@ pub(super) struct Back<const SLOT: usize> {
     /// `rsp_prod_pvt`.
     rsp_prod: u32,
     published: u32,
-    /// The guest notified us, or there may be more.
+    /// The guest sent a notification, or there may be more requests.
     pub(super) awake: bool,
 }
 
 impl<const SLOT: usize> Back<SLOT> {
-    /// Maps the ring that the guest lends (`BACK_RING_ATTACH`).
+    /// Maps the ring that the guest granted (`BACK_RING_ATTACH`).
     pub(super) fn attach(
         host: &mut Host,
         peer: DomId,
@@ -58,13 +58,13 @@ impl<const SLOT: usize> Back<SLOT> {
         })
     }
 
-    /// The page with the indices.
+    /// Returns the page with the indices.
     pub(super) fn page(&self) -> &SharedPage {
         &self.pages[0]
     }
 
-    /// Where the bytes of a slot are: each in its page.
-    fn places(&self, index: u32) -> impl Iterator<Item = (&SharedPage, usize)> {
+    /// Returns page and offset of each byte of a slot.
+    fn bytes_of(&self, index: u32) -> impl Iterator<Item = (&SharedPage, usize)> {
         let start = SLOTS + (index & (self.size - 1)) as usize * SLOT;
         (start..start + SLOT).map(|at| (&self.pages[at / PAGE_SIZE], at % PAGE_SIZE))
     }
@@ -82,22 +82,22 @@ impl<const SLOT: usize> Back<SLOT> {
         prod
     }
 
-    /// Requests that wait (`RING_HAS_UNCONSUMED_REQUESTS`).
+    /// Returns the number of requests that were not taken (`RING_HAS_UNCONSUMED_REQUESTS`).
     pub(super) fn waiting(&self) -> u32 {
         self.produced().wrapping_sub(self.req_cons)
     }
 
-    /// Takes the next request, which is there.
+    /// Takes the next request. There must be one.
     pub(super) fn take(&mut self) -> [u8; SLOT] {
         let mut slot = [0; SLOT];
-        for (byte, (page, at)) in slot.iter_mut().zip(self.places(self.req_cons)) {
+        for (byte, (page, at)) in slot.iter_mut().zip(self.bytes_of(self.req_cons)) {
             page.copy_out(at, std::slice::from_mut(byte));
         }
         self.req_cons = self.req_cons.wrapping_add(1);
         slot
     }
 
-    /// Asks for an event with the next request; whether there is one already
+    /// Requests an event with the next request, and returns whether there is one already
     /// (`RING_FINAL_CHECK_FOR_REQUESTS`).
     pub(super) fn final_check(&self) -> bool {
         self.page().store_u32(REQ_EVENT, self.req_cons.wrapping_add(1));
@@ -105,8 +105,8 @@ impl<const SLOT: usize> Back<SLOT> {
         self.waiting() > 0
     }
 
-    /// Asks for an event with the next request beyond those that are there;
-    /// whether there are `count` already (Linux's `xenvif_rx_ring_slots_available`).
+    /// Requests an event with the next request after those that are there, and returns whether
+    /// there are `count` (Linux's `xenvif_rx_ring_slots_available`).
     pub(super) fn enough(&self, count: u32) -> bool {
         loop {
             let prod = self.produced();
@@ -121,15 +121,15 @@ impl<const SLOT: usize> Back<SLOT> {
         }
     }
 
-    /// Writes a response; the guest sees it by [`Self::publish`].
+    /// Writes a response, which the guest sees after [`Self::publish`].
     pub(super) fn put(&mut self, response: [u8; SLOT]) {
-        for (byte, (page, at)) in response.iter().zip(self.places(self.rsp_prod)) {
+        for (byte, (page, at)) in response.iter().zip(self.bytes_of(self.rsp_prod)) {
             page.copy_in(at, std::slice::from_ref(byte));
         }
         self.rsp_prod = self.rsp_prod.wrapping_add(1);
     }
 
-    /// Lets the guest see the responses; whether it wants to be notified
+    /// Publishes the responses, and returns whether the guest has to be notified
     /// (`RING_PUSH_RESPONSES_AND_CHECK_NOTIFY`).
     pub(super) fn publish(&mut self) -> bool {
         let old = std::mem::replace(&mut self.published, self.rsp_prod);
@@ -139,7 +139,7 @@ impl<const SLOT: usize> Back<SLOT> {
         self.rsp_prod.wrapping_sub(event) < self.rsp_prod.wrapping_sub(old)
     }
 
-    /// Whether responses were written and not published.
+    /// Returns whether responses were written and not published.
     pub(super) fn is_dirty(&self) -> bool {
         self.published != self.rsp_prod
     }

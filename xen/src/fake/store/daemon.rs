@@ -60,7 +60,7 @@ pub(super) struct Core {
 /// A request's answer.
 type Answer = Result<Vec<u8>, Error>;
 
-/// The parts of a payload that end in a zero byte.
+/// Splits a payload into strings that end in a zero byte.
 fn strings(payload: &[u8]) -> Result<Vec<&[u8]>, Error> {
     let payload = payload.strip_suffix(b"\0").ok_or("EINVAL")?;
     Ok(payload.split(|&byte| byte == 0).collect())
@@ -157,17 +157,17 @@ impl Core {
             }
             return self.change(transaction, Edit::Write(path, value.into()));
         }
-        let mut parts = strings(payload)?;
-        if parts.len() != 1 && !is(Kind::SetPerms) {
+        let mut fields = strings(payload)?;
+        if fields.len() != 1 && !is(Kind::SetPerms) {
             return Err("EINVAL");
         }
-        let path = absolute(parts.remove(0), guest())?;
+        let path = absolute(fields.remove(0), guest())?;
         if is(Kind::Read) {
-            Ok(self.look(transaction, &path)?.get(&path).ok_or("ENOENT")?.value.clone())
+            Ok(self.readable(transaction, &path)?.get(&path).ok_or("ENOENT")?.value.clone())
         } else if is(Kind::Directory) {
-            Ok(lines(&self.look(transaction, &path)?.children(&path)))
+            Ok(lines(&self.readable(transaction, &path)?.children(&path)))
         } else if is(Kind::GetPerms) {
-            let tree = self.look(transaction, &path)?;
+            let tree = self.readable(transaction, &path)?;
             Ok(lines(&tree.get(&path).ok_or("ENOENT")?.permissions))
         } else if is(Kind::Mkdir) {
             self.change(transaction, Edit::Mkdir(path))
@@ -175,7 +175,7 @@ impl Core {
             self.change(transaction, Edit::Remove(path))
         } else if is(Kind::SetPerms) {
             let text = |it: &[u8]| String::from_utf8_lossy(it).into_owned();
-            let permissions = parts.into_iter().map(text).collect();
+            let permissions = fields.into_iter().map(text).collect();
             self.change(transaction, Edit::Permissions(path, permissions))
         } else {
             Err("ENOSYS")
@@ -238,8 +238,8 @@ impl Core {
         ok()
     }
 
-    /// The tree as the transaction sees it, once it is allowed to read `path`.
-    fn look(&mut self, transaction: u32, path: &str) -> Result<&Tree, Error> {
+    /// Returns the tree as the transaction sees it, if the guest may read `path`.
+    fn readable(&mut self, transaction: u32, path: &str) -> Result<&Tree, Error> {
         let tree = match self.transactions.get_mut(&transaction) {
             Some(transaction) => {
                 let generation = transaction.tree.generation(path);
