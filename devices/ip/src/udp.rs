@@ -1,7 +1,7 @@
 //! UDP sockets.
 
 use super::shared::Shared;
-use super::stack::Handle;
+use super::stack::{Handle, Protocols};
 use super::{Error, Socket};
 use alloc::rc::Rc;
 use core::cell::RefCell;
@@ -56,21 +56,34 @@ impl UdpSocket {
         let (handle, local) = shared.engine().bind(addr)?;
         Ok(Self { shared, handle, local, receivers: Receivers::default() })
     }
+
+    /// Waits until a call of [`recv_from`](Socket::recv_from) would not wait.
+    pub(super) async fn ready(&self) -> Result<(), Error> {
+        self.ask(|protocols, waker| protocols.poll_arrived(self.handle, waker)).await
+    }
+
+    /// Waits for a datagram by `poll`, as one of the tasks that do.
+    async fn ask<T>(
+        &self,
+        mut poll: impl FnMut(&mut Protocols, &Waker) -> Poll<Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let _asking = Asking(&self.receivers);
+        poll_fn(|context| {
+            let waker = context.waker();
+            let polled = poll(&mut self.shared.engine().protocols, waker);
+            match polled {
+                Poll::Pending => self.receivers.add(waker),
+                Poll::Ready(_) => self.receivers.remove(waker),
+            }
+            polled
+        })
+        .await
+    }
 }
 
 impl Socket for UdpSocket {
     async fn recv_from(&self, buf: &mut [u8]) -> Result<(usize, SocketAddr), Error> {
-        let _asking = Asking(&self.receivers);
-        poll_fn(|context| {
-            let waker = context.waker();
-            let received = self.shared.engine().protocols.poll_receive(self.handle, buf, waker);
-            match received {
-                Poll::Pending => self.receivers.add(waker),
-                Poll::Ready(_) => self.receivers.remove(waker),
-            }
-            received
-        })
-        .await
+        self.ask(|protocols, waker| protocols.poll_receive(self.handle, buf, waker)).await
     }
 
     async fn send_to(&self, buf: &[u8], addr: SocketAddr) -> Result<(), Error> {

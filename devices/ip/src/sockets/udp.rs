@@ -4,6 +4,7 @@ use super::{bound, error, plain};
 use crate::{Error, Socket};
 use core::future::poll_fn;
 use core::net::{IpAddr, SocketAddr};
+use core::task::Poll;
 use kernel::machine::watch::{Interest, Watched};
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketType, sockopt};
@@ -25,6 +26,18 @@ impl UdpSocket {
         let six =
             net::getsockname(&socket).map_err(error)?.address_family() == AddressFamily::INET6;
         Ok(Self { socket: Watched::new(socket), local, six })
+    }
+
+    /// Waits until a call of [`recv_from`](Socket::recv_from) would not wait.
+    pub(super) async fn ready(&self) {
+        poll_fn(|context| {
+            if self.socket.is_ready(Interest::Read) {
+                return Poll::Ready(());
+            }
+            self.socket.wait(Interest::Read, context.waker());
+            Poll::Pending
+        })
+        .await;
     }
 }
 

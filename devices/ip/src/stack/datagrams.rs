@@ -79,6 +79,21 @@ impl Protocols {
         Poll::Ready(Ok((length, from.endpoint.into())))
     }
 
+    /// Waits until there is a datagram, and leaves it where it is.
+    pub(crate) fn poll_arrived(
+        &mut self,
+        handle: Handle,
+        waker: &Waker,
+    ) -> Poll<Result<(), Error>> {
+        self.up()?;
+        let socket = self.sets.get_mut(handle).socket_mut::<udp::Socket>();
+        if socket.can_recv() {
+            return Poll::Ready(Ok(()));
+        }
+        socket.register_recv_waker(waker);
+        Poll::Pending
+    }
+
     pub(crate) fn poll_send(
         &mut self,
         handle: Handle,
