@@ -595,7 +595,8 @@ impl Engine {
     /// The name servers: those that were told, or those that DHCP and routers named.
     pub(super) fn servers(&self) -> heapless::Vec<IpAddr, SERVERS> {
         let routers = self.routers.as_ref().filter(|_| self.settings.servers.is_empty());
-        let more = routers.map_or(&[][..], |it| &it.servers).iter().copied().map(IpAddr::V6);
+        let more = routers.into_iter().flat_map(Routers::servers).map(IpAddr::V6);
+        let more: heapless::Vec<_, { ndisc::SERVERS }> = more.collect();
         let most = SERVERS - more.len();
         self.servers.iter().copied().take(most).chain(more).collect()
     }

@@ -168,7 +168,7 @@ pub(super) struct Routers {
     asked: u8,
     networks: heapless::Vec<(Ipv6Addr, Instant), NETWORKS>,
     router: Option<(Ipv6Addr, Instant)>,
-    pub(super) servers: heapless::Vec<Ipv6Addr, SERVERS>,
+    servers: heapless::Vec<(Ipv6Addr, Instant), SERVERS>,
     /// What is to be done about it may have changed.
     pub(super) news: bool,
 }
@@ -198,6 +198,11 @@ impl Routers {
     /// The router to send by.
     pub(super) fn router(&self) -> Option<Ipv6Addr> {
         self.router.map(|(router, _)| router)
+    }
+
+    /// Returns the name servers that they named and that are not over.
+    pub(super) fn servers(&self) -> impl Iterator<Item = Ipv6Addr> {
+        self.servers.iter().map(|&(server, _)| server)
     }
 
     /// The addresses that `mac` has by them.
@@ -235,24 +240,55 @@ impl Routers {
     }
 
     fn option(&mut self, option: &[u8], now: Instant) {
-        let prefix = |at| option.get(at..)?.first_chunk::<16>().map(|it| Ipv6Addr::from(*it));
+        let Some((head, addresses)) = option.split_at_checked(8) else { return };
+        let addresses = addresses.as_chunks::<16>().0.iter().map(|it| Ipv6Addr::from(*it));
         match option {
-            // A prefix of 64 bits of which addresses may be made.
+            // A prefix of 64 bits of which addresses may be made (RFC 4861, section 4.6.2).
             [3, 4, 64, flags, ..] if flags & 0x40 != 0 => {
-                if let (Some(prefix), Some(seconds)) = (prefix(16), word(option, 4)) {
-                    self.network(prefix, seconds, now);
+                let (valid, preferred) = (word(option, 4), word(option, 8));
+                let prefix = option.get(16..).and_then(|it| it.first_chunk::<16>());
+                if let (Some(valid), Some(preferred), Some(prefix)) = (valid, preferred, prefix) {
+                    self.network(Ipv6Addr::from(*prefix), valid, preferred, now);
                 }
             }
-            // Name servers.
-            [25, 3..=255, ..] if word(option, 4) != Some(0) => {
-                self.servers = (0..SERVERS).filter_map(|n| prefix(8 + 16 * n)).collect();
+            // Name servers (RFC 8106, section 5.1).
+            [25, 3..=255, ..] => {
+                if let Some(seconds) = word(head, 4) {
+                    addresses.for_each(|it| self.server(it, seconds, now));
+                }
             }
             _ => {}
         }
     }
 
-    fn network(&mut self, prefix: Ipv6Addr, seconds: u32, now: Instant) {
-        if prefix.is_unicast_link_local() || prefix.is_multicast() || prefix.is_unspecified() {
+    /// Takes a name server in, for `seconds`, or out when that is 0 (RFC 8106, section 5.3.1).
+    /// Where there is no room, the one that is over first gives way to one that lives longer.
+    fn server(&mut self, server: Ipv6Addr, seconds: u32, now: Instant) {
+        if server.is_unspecified() || server.is_multicast() || server.is_loopback() {
+            return;
+        }
+        if seconds == 0 {
+            self.servers.retain(|&(it, _)| it != server);
+            return;
+        }
+        let end = until(now, seconds);
+        if let Some((_, old)) = self.servers.iter_mut().find(|(it, _)| *it == server) {
+            *old = end;
+        } else if let Err(new) = self.servers.push((server, end))
+            && let Some(first) = self.servers.iter_mut().min_by_key(|(_, end)| *end)
+            && first.1 < end
+        {
+            *first = new;
+        }
+    }
+
+    /// Takes in a network that addresses may be made in (RFC 4862, section 5.5.3). Addresses
+    /// whose preferred lifetime is over are used until they are not valid any more.
+    fn network(&mut self, prefix: Ipv6Addr, seconds: u32, preferred: u32, now: Instant) {
+        // What is behind the prefix is to be ignored (RFC 4861, section 4.6.2).
+        let prefix = Ipv6Addr::from_bits(prefix.to_bits() >> 64 << 64);
+        let none = prefix.is_unicast_link_local() || prefix.is_multicast();
+        if none || prefix.is_unspecified() || preferred > seconds {
             return;
         }
         let new = until(now, seconds);
@@ -276,6 +312,7 @@ impl Routers {
         }
         self.news = true;
         self.networks.retain(|&(_, until)| until > now);
+        self.servers.retain(|&(_, until)| until > now);
         self.router = self.router.filter(|&(_, until)| until > now);
         let due = self.ask.is_some_and(|at| at <= now);
         if due {
@@ -287,7 +324,7 @@ impl Routers {
 
     /// When the next turn is.
     pub(super) fn next(&self) -> Option<Instant> {
-        let ends = self.networks.iter().map(|&(_, until)| until);
+        let ends = self.networks.iter().chain(&self.servers).map(|&(_, until)| until);
         ends.chain(self.router.map(|(_, until)| until)).chain(self.ask).min()
     }
 }
@@ -356,12 +393,77 @@ mod tests {
         routers.hear(router, &frame, now);
         assert_eq!(routers.router(), Some(ip("fe80::9")));
         assert_eq!(routers.addresses(MAC).collect::<Vec<_>>(), [ip("2001:db8::ff:fe00:1")]);
-        assert_eq!(routers.servers, [ip("2001:db8::53")]);
+        assert_eq!(routers.servers().collect::<Vec<_>>(), [ip("2001:db8::53")]);
+        assert_eq!(routers.next(), Some(after(256)));
+        assert!(!routers.turn(after(256)));
+        assert_eq!((routers.servers().count(), routers.router()), (0, Some(ip("fe80::9"))));
         assert_eq!(routers.next(), Some(after(1800)));
         assert!(!routers.turn(after(1800)));
         assert_eq!((routers.router(), routers.addresses(MAC).count()), (None, 1));
         routers.turn(after(3600));
         assert_eq!((routers.next(), routers.addresses(MAC).count()), (None, 0));
+    }
+
+    /// The option that names `servers` for `seconds`.
+    fn rdnss(servers: &[&str], seconds: u32) -> Vec<u8> {
+        let mut option = [25, 1 + 2 * servers.len() as u8, 0, 0].to_vec();
+        option.extend(seconds.to_be_bytes());
+        option.extend(servers.iter().flat_map(|it| ip(it).octets()));
+        option
+    }
+
+    #[test]
+    fn name_servers_live_as_long_as_routers_say() {
+        kernel::testing::simulate_time();
+        let now = Instant::now();
+        let after = |seconds| now.saturating_add(Duration::from_secs(seconds));
+        let mut routers = Routers::new(now);
+        routers.ask = None;
+        let names = |routers: &Routers| routers.servers().collect::<Vec<_>>();
+        let (a, b, c) = ("2001:db8::1", "2001:db8::2", "2001:db8::3");
+        routers.option(&rdnss(&[a, b, c], 100), now);
+        assert_eq!(names(&routers), [ip(a), ip(b)], "there is room for two");
+        // Another option prolongs one, and leaves what it does not name.
+        routers.option(&rdnss(&[b], 300), now);
+        assert_eq!(routers.next(), Some(after(100)));
+        routers.turn(after(100));
+        assert_eq!(names(&routers), [ip(b)]);
+        // One that is over later takes the place of one that is over earlier, not otherwise.
+        routers.option(&rdnss(&[a, c], 150), after(100));
+        assert_eq!(names(&routers), [ip(b), ip(a)]);
+        routers.option(&rdnss(&[c], u32::MAX), after(100));
+        assert_eq!(names(&routers), [ip(b), ip(c)]);
+        routers.turn(after(300));
+        assert_eq!(
+            (names(&routers), routers.next()),
+            ([ip(c)].to_vec(), Some(until(now, u32::MAX)))
+        );
+        routers.option(&rdnss(&[c], 0), after(300));
+        assert_eq!((names(&routers), routers.next()), (Vec::new(), None));
+        // None that could be asked, and options that are cut short.
+        routers.option(&rdnss(&["::", "ff02::1", "::1"], 100), now);
+        routers.option(&rdnss(&[a], 100)[..16], now);
+        assert_eq!(routers.servers().count(), 0);
+    }
+
+    #[test]
+    fn a_prefix_is_its_first_64_bits_and_no_lifetime_contradicts_the_other() {
+        kernel::testing::simulate_time();
+        let now = Instant::now();
+        let mut routers = Routers::new(now);
+        let mut hear = |last: &str, valid: u32, preferred: u32| {
+            let mut frame = advertisement(1800, valid);
+            frame[78..82].copy_from_slice(&preferred.to_be_bytes());
+            frame[86..102].copy_from_slice(&ip(last).octets());
+            routers.hear(ip("fe80::9"), &frame, now);
+            routers.addresses(MAC).collect::<Vec<_>>()
+        };
+        assert!(hear("2001:db8::", 100, 101).is_empty(), "preferred for longer than valid");
+        assert!(hear("::1:2:3:4", 100, 100).is_empty(), "no prefix but what is ignored");
+        let address = [ip("2001:db8::ff:fe00:1")];
+        assert_eq!(hear("2001:db8::1:2:3:4", 100, 100), address);
+        assert_eq!(hear("2001:db8::5", 100, 100), address, "the same network");
+        assert_eq!(hear("2001:db8::", 100, 100), address);
     }
 
     #[test]
@@ -371,9 +473,11 @@ mod tests {
         let mut routers = Routers::new(now);
         routers.hear(ip("fe80::9"), &advertisement(1800, u32::MAX), now);
         routers.hear(ip("fe80::9"), &advertisement(0, 1), now);
+        routers.servers.clear();
         assert_eq!(routers.router(), None);
         assert_eq!(routers.next(), Some(now.saturating_add(SAFE)));
         routers.hear(ip("fe80::9"), &advertisement(0, 1), now);
+        routers.servers.clear();
         assert_eq!(routers.next(), Some(now.saturating_add(SAFE)));
     }
 
