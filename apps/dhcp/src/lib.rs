@@ -56,11 +56,14 @@ impl fmt::Display for Wrong {
         f.write_str(match self {
             Self::Ip => "argument ip takes the server's own address, such as 10.0.1.1/24",
             Self::Pool => {
-                "argument pool takes up to 4096 addresses of the server's network, such as \
-                 10.0.1.100-10.0.1.199"
+                "argument pool takes up to 4096 addresses of the server's network, first and \
+                 last, such as 10.0.1.100-10.0.1.199"
             }
             Self::Gateway => "argument gateway takes an address of the server's network",
-            Self::Dns => "argument dns takes up to 4 addresses with commas between them",
+            Self::Dns => {
+                "argument dns takes up to 4 IPv4 addresses separated by commas, such as \
+                 10.0.1.1,10.0.1.9"
+            }
             Self::Domain => "argument domain takes a name of up to 64 letters, digits, - and .",
             Self::Lease => "argument lease takes 10 to 4294967295 seconds",
         })
@@ -72,15 +75,15 @@ impl fmt::Display for Wrong {
 pub struct Args {
     /// The server's own address and the length of its network's prefix: `10.0.1.1/24`.
     pub ip: &'static str,
-    /// The first and the last address to give: `10.0.1.100-10.0.1.199`.
+    /// The range of addresses to lease, first and last: `10.0.1.100-10.0.1.199`, at most 4096.
     pub pool: &'static str,
-    /// The router that clients are told of.
+    /// The default router of clients (option 3).
     pub gateway: Option<Ipv4Addr>,
-    /// The name servers that clients are told of, separated by commas.
+    /// The name servers of clients, up to 4, separated by commas (option 6).
     pub dns: Option<&'static str>,
-    /// The domain that clients are told of.
+    /// The domain name of clients (option 15).
     pub domain: Option<&'static str>,
-    /// How long an address is given for, in whole seconds.
+    /// How long an address is leased for, in whole seconds, from 10 on (option 51).
     pub lease: Duration,
 }
 

@@ -29,17 +29,17 @@ xenith::unikernel! {
     memory: 4 MiB,
     devices: { net: Net("0") },
     args: dhcp::Args {
-        /// The server's own address with the bits of its network, such as 10.0.1.1/24.
+        /// The server's own address with the length of its network's prefix, such as 10.0.1.1/24.
         ip: &'static str,
-        /// The first and the last address to give, such as 10.0.1.100-10.0.1.199.
+        /// The range of addresses to lease, first and last, such as 10.0.1.100-10.0.1.199.
         pool: &'static str,
-        /// The router that clients are told of.
+        /// The default router of clients; none if it is left out.
         gateway: Option<Ipv4Addr>,
-        /// The name servers that clients are told of, with commas between them.
+        /// The name servers of clients, up to 4, separated by commas.
         dns: Option<&'static str>,
-        /// The domain that clients are told of.
+        /// The domain name of clients.
         domain: Option<&'static str>,
-        /// How long an address is given for.
+        /// How long an address is leased for, from 10 seconds on.
         lease: Duration = "1h",
     },
     main: dhcp::start,

@@ -1,4 +1,4 @@
-//! What a stack is told: addresses from the command line, and limits by memory.
+//! Configures a stack: addresses from the command line, and limits by memory.
 
 pub use super::dhcp::SERVERS;
 use super::dhcp::{is_edge, near};
@@ -10,39 +10,40 @@ use kernel::args::{self, Args};
 /// Addresses that an interface may have: smoltcp's feature says so.
 pub(super) const ADDRESSES: usize = 6;
 
-/// How the stack comes by an IPv4 address.
+/// Chooses how the stack gets an IPv4 address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ipv4 {
-    /// It has none.
+    /// Not at all: it speaks IPv6 alone.
     Off,
-    /// From a DHCP server (RFC 2131).
+    /// From a DHCP server (RFC 2131), as are routes and name servers.
     #[default]
     Dhcp,
-    /// This one, with the bits of its network's prefix.
+    /// This one, with the length of its network's prefix in bits, from 1 to 32.
     Static(Ipv4Addr, u8),
 }
 
-/// What bounds a stack.
+/// Bounds the memory and the connections of a stack.
 ///
-/// A connection's buffers are as large as there is room for when it opens: the more are
-/// open, the smaller are those of the next, so that a few get the windows of a fast
-/// network and thousands get something.
+/// A connection's buffers get their size when it opens: the more are open, the smaller are
+/// those of the next, so that a few have windows for a fast network and thousands have some
+/// buffer. [`Limits::default`] suits the machine's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of a TCP connection's buffer, one each way, when few are open.
+    /// Bytes of a TCP connection's receive buffer, and of its send buffer, when few are open.
     pub buffer: usize,
     /// The same when many are.
     pub least_buffer: usize,
-    /// Bytes of all these buffers together.
+    /// Bytes of the buffers of all TCP connections together.
     pub memory: usize,
-    /// TCP connections.
+    /// TCP connections at once; further ones are not accepted.
     pub connections: usize,
-    /// TCP connections of a listener that nobody has accepted yet.
+    /// TCP connections of one listener that are established and not yet accepted.
     pub backlog: usize,
-    /// TCP connections that peers asked for and have not confirmed, about 250 bytes each.
+    /// TCP connections that peers began and that are not established (SYN-RECEIVED), of about
+    /// 250 bytes each; beyond, peers get SYN cookies (RFC 4987, section 3.6).
     pub half_open: usize,
-    /// Bytes of datagrams that wait at a UDP port, each way.
+    /// Bytes of datagrams that wait in a UDP socket, each way.
     pub datagrams: usize,
 }
 
@@ -53,8 +54,8 @@ const LEAST: usize = 2 << 10;
 const PLENTY: usize = 256 << 20;
 
 impl Limits {
-    /// What fits a machine with `memory` bytes; 0 is one with plenty. Buffers take half
-    /// of the memory at most.
+    /// Returns what suits a machine with `memory` bytes, of which buffers take half at most;
+    /// 0 stands for an unknown size, and is taken for 256 MiB.
     #[must_use]
     pub const fn for_memory(memory: usize) -> Self {
         const MIB: usize = 1 << 20;
@@ -79,13 +80,14 @@ impl Limits {
         .counted()
     }
 
-    /// With buffers of `size` bytes, however many connections there are.
+    /// Gives all connections buffers of `size` bytes each way, however many are open, and
+    /// allows as many connections as there is memory for.
     #[must_use]
     pub const fn with_buffer(self, size: usize) -> Self {
         Self { buffer: size, least_buffer: size, ..self }.counted()
     }
 
-    /// With as many connections as there is room for.
+    /// Allows as many connections as there is memory for.
     const fn counted(mut self) -> Self {
         let (mut open, mut rest, mut size) = (0, self.memory, self.buffer);
         while size > self.least_buffer {
@@ -117,27 +119,29 @@ impl Limits {
 }
 
 impl Default for Limits {
-    /// Those that fit this machine.
+    /// Returns those that suit the memory of this machine.
     fn default() -> Self {
         Self::for_memory(kernel::memory::stats().total)
     }
 }
 
-/// What a stack is told at its beginning.
+/// Configures a stack: [`Stack::new`](crate::Stack::new) takes it. Apps get theirs from the
+/// arguments in [`ARGUMENTS`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     /// Its IPv4 address.
     pub ipv4: Ipv4,
-    /// An IPv6 address with the bits of its network's prefix, beside the link-local
-    /// one. Without it, routers are asked (SLAAC, RFC 4862).
+    /// An IPv6 address with the length of its network's prefix in bits, from 1 to 128, beside
+    /// the link-local one. Without it, addresses come from routers (SLAAC, RFC 4862).
     pub ipv6: Option<(Ipv6Addr, u8)>,
-    /// The routers, one a version. They come before those that DHCP names.
+    /// Default routers, at most one of IPv4 and one of IPv6. They are used rather than those
+    /// that DHCP or routers themselves name.
     pub gateways: heapless::Vec<IpAddr, 2>,
-    /// The name servers. They stand instead of those that DHCP names.
+    /// Name servers, used instead of those that DHCP and routers name.
     pub servers: heapless::Vec<IpAddr, SERVERS>,
-    /// What bounds it.
+    /// How much memory and how many connections it may have.
     pub limits: Limits,
-    /// What it leaves to the other side of its interface.
+    /// What it leaves to the interface: checksums and segmentation.
     pub offloads: Offloads,
 }
 
@@ -147,7 +151,7 @@ const GATEWAY_KIND: &str =
 const BUFFER_KIND: &str = "number of KiB from 2 to 16384";
 const DNS_KIND: &str = "list of up to 4 addresses";
 
-/// The arguments that [`Settings::configure`] takes.
+/// Lists the arguments that [`Settings::configure`] takes, for an image's manifest.
 pub const ARGUMENTS: &[Argument] = &[
     Argument {
         name: "ip",
@@ -177,28 +181,28 @@ pub const ARGUMENTS: &[Argument] = &[
         name: "net.csum",
         kind: <bool as args::Value>::KIND,
         default: Some("on"),
-        help: &["Leave checksums to the other side of the interface; needed for the next two."],
+        help: &["Leave TCP and UDP checksums to the back end; net.tso and net.gro need it."],
     },
     Argument {
         name: "net.tso",
         kind: <bool as args::Value>::KIND,
         default: Some("on"),
-        help: &["Transmit TCP frames of up to 64 KiB, which the other side cuts."],
+        help: &["Transmit TCP segments of up to 64 KiB, which the back end splits."],
     },
     Argument {
         name: "net.gro",
         kind: <bool as args::Value>::KIND,
         default: Some("on"),
-        help: &["Receive such frames."],
+        help: &["Receive TCP segments of up to 64 KiB, which the back end has merged."],
     },
 ];
 
 impl Settings {
-    /// Takes the arguments `ip=`, `gateway=` and `dns=`.
+    /// Takes the arguments in [`ARGUMENTS`], and returns what they say.
     ///
     /// # Errors
-    /// [`args::Error::BadValue`] for a value that is no such list, an address that no
-    /// machine can have, or a gateway that no router can have.
+    /// [`args::Error::BadValue`] for a value that is malformed, an address that no machine can
+    /// have, or a gateway that cannot be a router of this machine; errors of [`Args::take`].
     pub fn configure(args: &mut Args) -> Result<Self, args::Error> {
         let mut settings = Self { ipv4: Ipv4::Off, ..Self::default() };
         take(args, "ip", "dhcp", IP_KIND, &mut |item| settings.address(item))?;

@@ -1,10 +1,9 @@
-//! Finding the addresses of names (RFC 1035).
+//! Resolves names by asking servers (RFC 1035).
 //!
-//! Every question goes out from a port of its own with an identifier of its own, both
-//! random (RFC 5452; rule S5), and only an answer to that port, from the server's address
-//! and port, with that identifier and that question, counts; others are passed over.
-//! Answers that were cut short are asked for again by TCP (RFC 7766). Nothing is kept for
-//! the next time, and DNSSEC is not checked: who answers is believed.
+//! Every query has a port and an identifier of its own, both random (RFC 5452, section 9;
+//! rule S5), and only a response to that port, from the server's address and port, with that
+//! identifier and that question, counts; others are ignored. Truncated responses are asked
+//! for again by TCP (RFC 7766, section 5). Nothing is cached, and DNSSEC is not validated.
 
 use super::shared::Shared;
 use super::stack::DnsRecordData;
@@ -26,8 +25,8 @@ const PORT: u16 = 53;
 /// How long a server may take, in the first round and in the second.
 const PATIENCE: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(5)];
 
-/// The longest datagram that a server sends unasked for (RFC 1035, section 2.3.4), with
-/// some room for those that send more.
+/// The longest response by UDP that is read. Without EDNS it is 512 bytes (RFC 1035, section
+/// 2.3.4); the rest is room for servers that send more.
 const DATAGRAM: usize = 1232;
 
 /// The longest name in a message, and the longest chain of aliases that is followed.

@@ -24,11 +24,12 @@ use kernel::time::{Instant, Sleep, sleep_until, timeout};
 /// Frames that are taken in before other tasks get their turn (rule N17).
 const BUDGET: usize = 64;
 
-/// TCP, UDP, ICMP and names over a network interface. Clones are the same stack.
+/// Speaks TCP, UDP, ICMP and DNS over a network interface, by IPv4 and IPv6. Clones are
+/// handles of the same stack.
 ///
-/// It answers echo requests by itself, resets what nobody listens for, and drops
-/// fragments. It has a task of its own, which ends with the last of its clones, streams,
-/// listeners and ports.
+/// It answers echo requests by itself, resets connections to ports that nobody listens on,
+/// and drops fragments. It runs in a task of its own, which ends with the last of its handles,
+/// streams, listeners and sockets.
 pub struct Stack<N> {
     pub(super) shared: Rc<Shared>,
     net: Rc<N>,
@@ -41,9 +42,9 @@ impl<N> Clone for Stack<N> {
 }
 
 impl<N: Net + 'static> Stack<N> {
-    /// Starts a stack on `net` and waits until it has an IPv4 address, if it is to have
-    /// one: without end where that comes from a DHCP server and none answers, which is
-    /// logged. IPv6 addresses that come from routers are not waited for.
+    /// Starts a stack on `net` and waits until it has an IPv4 address, if `settings` ask for
+    /// one: for ever if no DHCP server answers, which is logged again and again. It does not
+    /// wait for IPv6 addresses that come from routers.
     ///
     /// # Errors
     /// [`Error::Down`], [`Error::Exhausted`], [`Error::NoEntropy`].
@@ -53,7 +54,8 @@ impl<N: Net + 'static> Stack<N> {
         Ok(stack)
     }
 
-    /// Starts a stack on `net`, which may have no IPv4 address yet.
+    /// Starts a stack on `net` and returns at once, when it may have no IPv4 address yet: see
+    /// [`configured`](Self::configured).
     ///
     /// # Errors
     /// [`Error::Exhausted`], [`Error::NoEntropy`].
@@ -80,7 +82,7 @@ impl<N: Net + 'static> Stack<N> {
         Ok(Self { shared, net })
     }
 
-    /// Waits until it has the IPv4 address that it is to have.
+    /// Waits until it has the IPv4 address that its settings ask for, if they do.
     ///
     /// # Errors
     /// [`Error::Down`].
@@ -97,13 +99,14 @@ impl<N: Net + 'static> Stack<N> {
         .await
     }
 
-    /// Its addresses now, each with the bits of its network's prefix; at most 6.
+    /// Returns its addresses now, each with the length of its network's prefix in bits; at
+    /// most 6, the link-local one of IPv6 among them.
     #[must_use]
     pub fn addresses(&self) -> heapless::Vec<(IpAddr, u8), 6> {
         self.shared.engine().protocols.addresses().collect()
     }
 
-    /// What happened so far.
+    /// Returns what happened so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.shared.engine().stats()
@@ -115,7 +118,7 @@ impl<N: Net + 'static> Stack<N> {
         self.shared.engine().protocols.connections()
     }
 
-    /// The interface below.
+    /// Returns the interface below.
     #[must_use]
     pub fn net(&self) -> &N {
         &self.net

@@ -1,9 +1,9 @@
-//! What goes wrong on a network.
+//! Tells what goes wrong on a network.
 
 use core::fmt;
 use embedded_io_async::ErrorKind;
 
-/// Why something on the network did not work.
+/// Says why something on the network did not work. Each method lists those that it returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
@@ -13,29 +13,29 @@ pub enum Error {
     AddrNotAvailable,
     /// The peer refused the connection.
     Refused,
-    /// The connection was reset, or gone for good while the peer was silent.
+    /// The peer reset the connection, or was silent for so long that it was given up.
     Reset,
     /// This side closed the stream, or the half of it, before.
     Closed,
     /// The peer did not answer in time.
     TimedOut,
-    /// There is no route to that address, or it is none that can be sent to.
+    /// There is no route to that address, or it is one that nothing can be sent to.
     Unreachable,
     /// A datagram is longer than the interface or its peer can take.
     TooLong,
-    /// No memory, port or socket is left for it.
+    /// No memory, port or socket is left: a limit of [`Limits`](crate::Limits), or of Linux.
     Exhausted,
     /// The name does not exist, or the name server has no address for it.
     NoSuchName,
-    /// No name server is known.
+    /// No name server is known, from arguments, DHCP or routers.
     NoServer,
     /// The name, or the answer of the name server, is malformed.
     BadName,
-    /// The system does not permit it; how it would stands in the log.
+    /// Linux does not permit it; a line of the log says what would.
     Denied,
     /// The interface is broken for good.
     Down,
-    /// That cannot be done by this network.
+    /// This network cannot do that: no implementation here can, or not this one.
     Unsupported,
     /// There is no randomness to choose ports and sequence numbers by.
     NoEntropy,

@@ -11,7 +11,7 @@
 //!   not wait: `flush` waits for what was written. `Close::Read` does nothing.
 //! * `UdpReceive::receive` returns how many bytes are in the buffer, of a datagram that was
 //!   longer as well, as sockets of Linux and those of `edge-nal-std` do.
-//! * `UdpSend::send` is [`Socket::send_to`](crate::Socket::send_to). There is no `UdpConnect`:
+//! * `UdpSend::send` is [`Socket::send_to`]. There is no `UdpConnect`:
 //!   nobody here filters by the sender.
 //! * `MulticastV4` and `MulticastV6`: no group is joined or left ([`Error::Unsupported`]);
 //!   sending to one needs no membership.
@@ -188,8 +188,8 @@ macro_rules! stream {
     };
 }
 
-/// Half of a UDP socket. Receiving and sending share nothing, and several may do either: both
-/// halves are references to the whole.
+/// Receives or sends, as one half of a UDP socket `S`. Both halves are references to the
+/// whole socket, as several futures may receive and send at once.
 #[derive(Debug)]
 pub struct UdpHalf<'a, S>(&'a S);
 

@@ -1,4 +1,4 @@
-//! One of two sorts of network, chosen when the program starts.
+//! Chooses between two networks when the program starts.
 
 use super::{Addresses, Error, Listener, Ping, Resolve, Socket, Stream, Tcp, Udp};
 use core::net::{IpAddr, SocketAddr};
@@ -7,12 +7,13 @@ use core::time::Duration;
 use embedded_io_async::{ErrorType, Read, Write};
 use kernel::metrics::{Metric, Source};
 
-/// `A` or `B`, also their streams, halves of streams, listeners and ports.
+/// Is an `A` or a `B`, with the traits that both have: [`Ip`](crate::Ip) on Linux, and its
+/// listeners, streams, their halves, and sockets.
 #[derive(Clone, Copy, Debug)]
 pub enum OneOf<A, B> {
-    /// The one.
+    /// An `A`.
     First(A),
-    /// The other.
+    /// A `B`.
     Second(B),
 }
 

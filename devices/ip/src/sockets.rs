@@ -1,7 +1,8 @@
-//! TCP, UDP, echo requests and names by Linux's own sockets and resolver.
+//! Implements the traits by Linux's own sockets and its C library's resolver, for apps that
+//! run as a process.
 //!
-//! What is bound to every address, of IPv4 and IPv6, is one socket of IPv6; where Linux
-//! has no IPv6, one of IPv4.
+//! What is bound to all addresses, of IPv4 and IPv6, is one dual-stack socket of IPv6 (RFC
+//! 3493, section 5.3); where Linux has no IPv6, one of IPv4.
 
 mod nal;
 mod ping;
@@ -22,7 +23,7 @@ use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, Protocol, SocketFlags, SocketType, sockopt};
 use std::os::fd::OwnedFd;
 
-/// What happened since the beginning, as counts.
+/// Counts what happened since the program started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// TCP connections that are open now.
@@ -33,20 +34,21 @@ pub struct Stats {
     pub connected: u64,
 }
 
-/// Linux's own sockets. Clones count together.
+/// Opens sockets of Linux, in the network namespace of this process. Clones share their
+/// [`Stats`].
 #[derive(Clone, Debug, Default)]
 pub struct Sockets {
     stats: Rc<Cell<Stats>>,
 }
 
 impl Sockets {
-    /// Those of this process's network namespace.
+    /// Returns the network of this process.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What happened so far.
+    /// Returns what happened so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.stats.get()

@@ -1,4 +1,4 @@
-//! What a program may ask of a network, one file a protocol.
+//! Declares what a program may ask of a network, one file a protocol.
 
 mod ping;
 mod resolve;

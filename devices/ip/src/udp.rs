@@ -15,11 +15,15 @@ use kernel::time::timeout;
 /// How long a datagram may wait for room in the interface, which may be gone.
 const STUCK: Duration = Duration::from_secs(3);
 
-/// A UDP socket. Up to 16 datagrams wait in it each way; further ones that arrive are lost, and
-/// who sends further ones waits until the interface takes those before, for 3 s at most.
-/// For a machine of this network whose Ethernet address is not known, the newest 16 wait
-/// for it, apart from what is for others, and are lost when it is silent for 3 s. What was
-/// sent goes out also when the socket is dropped at once.
+/// Sends and receives UDP datagrams by a [`Stack`](crate::Stack): its [`Udp`](crate::Udp)
+/// binds it.
+///
+/// Up to 16 datagrams wait in it each way, within
+/// [`Limits::datagrams`](crate::Limits::datagrams): further ones that arrive are lost, and
+/// [`send_to`](Socket::send_to) waits until the interface has taken one, for 3 s at most.
+/// Datagrams to a neighbor whose Ethernet address is not known wait for it elsewhere, the
+/// newest 16, and are lost if it does not answer within 3 s. What was sent goes out even if
+/// the socket is dropped at once.
 pub struct UdpSocket {
     shared: Rc<Shared>,
     handle: Handle,

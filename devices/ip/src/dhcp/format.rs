@@ -1,24 +1,26 @@
-//! Messages, as they stand in datagrams (RFC 2131, section 2).
+//! Reads and writes DHCP messages, as they stand in datagrams (RFC 2131, section 2).
 
 use super::flaw::Flaw;
 use core::net::Ipv4Addr;
 use devices::net::Mac;
 
-/// The bytes before the options.
+/// Is the length in bytes of the fixed fields and the [`COOKIE`], behind which the options
+/// stand.
 pub const HEAD: usize = 240;
 
-/// What stands right before the options (RFC 2131, section 3).
+/// Stands in front of the options and tells DHCP from BOOTP (the magic cookie: RFC 2131,
+/// section 3).
 pub const COOKIE: [u8; 4] = [99, 130, 83, 99];
 
-/// The length that a message has at least, padded: some relays and servers insist on what
-/// BOOTP had (RFC 1542, section 2.1).
+/// Is the least length of a message in bytes, to which it is padded with zeros: some relays
+/// and servers drop what is shorter than a message of BOOTP (RFC 1542, section 2.1).
 pub const SHORTEST: usize = 300;
 
 /// The fields that may hold options too.
 const SERVER_NAME: core::ops::Range<usize> = 44..108;
 const FILE: core::ops::Range<usize> = 108..236;
 
-/// What a message is for (RFC 2132, section 9.6).
+/// Tells what a message is for: the value of option 53 (RFC 2132, section 9.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kind {
@@ -41,7 +43,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Reads the value of option 53.
+    /// Returns the type for the value of option 53, or `None` if it is another one.
     #[must_use]
     pub const fn of(code: u8) -> Option<Self> {
         Some(match code {
@@ -58,12 +60,13 @@ impl Kind {
     }
 }
 
-/// An option is longer than what is left of its field.
+/// Says that an option is longer than what is left of its field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
-/// Walks the options in one field, without padding, up to the mark of the end or the end
-/// of the field; the last item is an error where one runs past that.
+/// Iterates over the options in one field (RFC 2132, section 2), as codes with values. It
+/// skips padding (code 0) and stops at the end option (code 255) or the end of the field; an
+/// option that runs past that is an error and the last item.
 pub fn options(mut rest: &[u8]) -> impl Iterator<Item = Result<(u8, &[u8]), Malformed>> {
     core::iter::from_fn(move || {
         while let Some((&0, after)) = rest.split_first() {

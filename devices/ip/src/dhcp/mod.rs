@@ -1,5 +1,6 @@
-//! DHCPv4 (RFC 2131, RFC 2132): the client of a [`Stack`](super::Stack), and what clients
-//! and servers have in common.
+//! Speaks DHCPv4 (RFC 2131, RFC 2132): the client of a [`Stack`](super::Stack), which runs
+//! where [`Ipv4::Dhcp`](super::config::Ipv4::Dhcp) says so, and the parts of the message format
+//! that servers need as well. `apps/dhcp` is a server that is made of them.
 
 mod client;
 mod flaw;
@@ -19,10 +20,10 @@ use core::net::{IpAddr, Ipv4Addr};
 use flaw::Flaw;
 use terms::Lease;
 
-/// The UDP port of servers.
+/// Is the UDP port that servers listen on (RFC 2131, section 4.1).
 pub const SERVER: u16 = 67;
 
-/// The UDP port of clients.
+/// Is the UDP port that clients listen on (RFC 2131, section 4.1).
 pub const CLIENT: u16 = 68;
 
 /// A random number below `end`. A stack is not made without a source of them.

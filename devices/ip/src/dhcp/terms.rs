@@ -4,7 +4,7 @@ use super::flaw::Flaw;
 use super::format::{Answer, Value};
 use core::net::{IpAddr, Ipv4Addr};
 
-/// How many name servers are asked at most.
+/// Is the number of name servers that are kept and asked at most.
 pub const SERVERS: usize = 4;
 
 /// Routes that are taken from a server; further ones are left out.

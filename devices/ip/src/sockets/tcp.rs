@@ -28,7 +28,7 @@ const BACKLOG: i32 = 128;
 /// How long to wait for a descriptor to become free, when there is none for a connection.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
-/// Waits for connections to an address, or to any. Dropping it resets those that nobody accepted.
+/// Accepts TCP connections by a listening socket of Linux, of up to 128 that wait.
 #[derive(Debug)]
 pub struct TcpListener {
     of: Sockets,
@@ -99,8 +99,9 @@ enum End {
     Arrived,
 }
 
-/// A connection. A write is complete when Linux has the bytes, which it sends again
-/// until they arrive; [`close`](Stream::close) says whether they did.
+/// Carries the bytes of one TCP connection of Linux. A write is complete when Linux has the
+/// bytes, which it retransmits until they are acknowledged; [`close`](Stream::close) says
+/// whether they were.
 #[derive(Debug)]
 pub struct TcpStream {
     of: Sockets,
@@ -311,7 +312,7 @@ impl Write for TcpStream {
     }
 }
 
-/// One direction of a connection.
+/// Reads or writes, as one half of a [`TcpStream`].
 #[derive(Debug)]
 pub struct Half<'a>(pub(super) &'a TcpStream);
 

@@ -10,7 +10,8 @@ use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketType, sockopt};
 use std::os::fd::OwnedFd;
 
-/// A UDP socket. As many datagrams wait in it as Linux has room for; further ones are lost.
+/// Sends and receives UDP datagrams by a socket of Linux, whose buffers hold what waits
+/// (`SO_RCVBUF`); further ones that arrive are lost.
 #[derive(Debug)]
 pub struct UdpSocket {
     socket: Watched<OwnedFd>,

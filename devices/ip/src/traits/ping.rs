@@ -1,11 +1,11 @@
-//! Echo requests.
+//! Declares echo requests.
 
 use crate::error::Error;
 use core::net::IpAddr;
 use core::time::Duration;
 
-/// Asks whether a machine is there (ICMP echo: RFC 792, RFC 4443). Requests of others are
-/// answered without it.
+/// Asks whether a machine is there, by ICMP echo requests (RFC 792; RFC 4443, section 4.1).
+/// Requests of other machines are answered without it.
 ///
 /// # Example
 /// ```
@@ -43,7 +43,7 @@ use core::time::Duration;
 /// # Ok::<(), Error>(())
 /// ```
 pub trait Ping {
-    /// Sends an echo request with `payload` bytes to `addr`, waits for the reply, for
+    /// Sends an echo request with `payload` bytes of data to `addr`, waits for the reply, for
     /// `limit` at most, and returns the round-trip time.
     ///
     /// # Errors

@@ -1,12 +1,12 @@
-//! Names.
+//! Declares the resolution of names.
 
 use crate::error::Error;
 use core::net::IpAddr;
 
-/// The addresses of a name.
+/// Holds the addresses of a name: 8 at most, in the order in which to try them.
 pub type Addresses = heapless::Vec<IpAddr, 8>;
 
-/// Finds the addresses of names (RFC 1035).
+/// Finds the addresses of host names, by DNS (RFC 1035; RFC 3596 for IPv6). Nothing is cached.
 ///
 /// # Example
 /// ```
@@ -48,7 +48,9 @@ pub type Addresses = heapless::Vec<IpAddr, 8>;
 /// # Ok::<(), Error>(())
 /// ```
 pub trait Resolve {
-    /// Returns the addresses of `name`, which may also be an address itself; never none.
+    /// Returns the addresses of `name`, at least one: those with a route first, IPv4 before
+    /// IPv6. A `name` that is an address as text stands for itself. A relative name is taken
+    /// for an absolute one: there is no search list.
     ///
     /// # Errors
     /// [`NoSuchName`](Error::NoSuchName) if it does not exist or has no address,

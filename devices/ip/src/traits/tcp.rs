@@ -1,11 +1,15 @@
-//! TCP.
+//! Declares TCP: who opens connections, who accepts them, and what they can do.
 
 use crate::error::Error;
 use core::net::SocketAddr;
 use core::task::{Context, Poll};
 use embedded_io_async::{Read, Write};
 
-/// Opens and accepts TCP connections (RFC 9293).
+/// Opens and accepts TCP connections (RFC 9293). A type that has it has [`connect`] of a
+/// client and [`bind`] of a server; what comes of them lives on without it.
+///
+/// [`connect`]: Self::connect
+/// [`bind`]: Self::bind
 ///
 /// # Example
 /// ```
@@ -55,14 +59,14 @@ use embedded_io_async::{Read, Write};
 /// # Ok::<(), Error>(())
 /// ```
 pub trait Tcp {
-    /// What waits for connections.
+    /// Accepts the connections of one address and port.
     type Listener: Listener<Stream = Self::Stream> + 'static;
 
-    /// A connection.
+    /// Carries the bytes of one connection.
     type Stream: Stream + 'static;
 
     /// Listens on `addr`: for connections to that address of this machine alone, or, with
-    /// `0.0.0.0` or `::`, to any that it has or gets, of both versions of IP: see [`any`].
+    /// `0.0.0.0` or `::`, to any that it has or gets, of both versions of IP: see [`any`](crate::any).
     /// Port 0 stands for a free one, which [`Listener::local_addr`] tells.
     ///
     /// # Errors
@@ -73,19 +77,24 @@ pub trait Tcp {
     /// [`NoEntropy`](Error::NoEntropy) when one cannot be chosen, [`Down`](Error::Down).
     fn bind(&self, addr: SocketAddr) -> impl Future<Output = Result<Self::Listener, Error>>;
 
-    /// Connects to `addr`, from a free port. Giving the future up resets what has begun.
+    /// Connects to `addr`, from a free port of the dynamic range (RFC 6335). Dropping the
+    /// future abandons the connection.
     ///
     /// # Errors
     /// [`Refused`](Error::Refused) if the peer resets it, [`TimedOut`](Error::TimedOut) after
-    /// 30 s, [`Unreachable`](Error::Unreachable) without a route and for an address that is
-    /// not one machine's, this one's among them, and for port 0;
+    /// 30 s, [`Unreachable`](Error::Unreachable) without a route, for port 0, and for an
+    /// address that is not that of one other machine: a multicast or broadcast address, or
+    /// one of this machine;
     /// [`Exhausted`](Error::Exhausted) without memory or a free port,
     /// [`NoEntropy`](Error::NoEntropy), [`Down`](Error::Down).
     fn connect(&self, addr: SocketAddr) -> impl Future<Output = Result<Self::Stream, Error>>;
 }
 
-/// Waits for TCP connections. Dropping it refuses further ones, and resets those that
-/// nobody accepted.
+/// Accepts the TCP connections of one address and port. Dropping it refuses further ones,
+/// and resets those that nobody accepted.
+///
+/// Connections are established without [`accept`](Self::accept) and wait for it, up to
+/// [`Limits::backlog`](crate::Limits::backlog) of them.
 ///
 /// # Example
 /// ```
@@ -114,7 +123,7 @@ pub trait Tcp {
 /// }
 /// ```
 pub trait Listener {
-    /// A connection.
+    /// Carries the bytes of one connection.
     type Stream: Stream;
 
     /// Waits for the next connection, and returns it with the peer's address. Several may
@@ -129,7 +138,7 @@ pub trait Listener {
     fn local_addr(&self) -> SocketAddr;
 }
 
-/// A TCP connection: bytes each way, and an end each way.
+/// Carries bytes both ways over one TCP connection, each way with an end of its own.
 ///
 /// Reading returns 0 bytes, again and again, once the peer has ended its half (FIN) and all
 /// before that was read; writing goes on meanwhile. After [`shutdown`](Self::shutdown) it is
@@ -140,13 +149,13 @@ pub trait Listener {
 /// written before, and is [`Reset`](Error::Reset) when it never will; nothing needs a flush to
 /// be sent. That the peer's machine has bytes does not mean that its program has read them.
 ///
-/// Dropping a connection closes it in order, in the background: what was written is sent and
-/// then the end, for 30 s at most, and then the rest is lost and the connection reset. It is
-/// reset at once when something was not read that came before or comes after (RFC 1122,
-/// section 4.2.2.13), as the peer is to know that nobody will, and when there are more of
-/// such connections than a quarter of all that there may be. Where bytes are lost by that,
-/// it is logged at the level `debug`. Who must know whether all arrived calls
-/// [`close`](Self::close), and who wants no more of it [`abort`](Self::abort).
+/// Dropping a connection closes it in order, in the background: what was written is sent,
+/// then FIN, for 30 s at most, after which the connection is reset and the rest is lost. It
+/// is reset at once if there are bytes that were not read, or if some arrive afterwards, so
+/// that the peer learns that nobody reads them (RFC 9293, section 3.6.1), and if a quarter of
+/// [`Limits::connections`](crate::Limits::connections) close in this way already. Where bytes
+/// are lost, a line of the level `debug` says so. Call [`close`](Self::close) to learn whether
+/// all arrived, and [`abort`](Self::abort) to reset on purpose.
 ///
 /// # Example
 /// ```
@@ -180,22 +189,23 @@ pub trait Listener {
 /// }
 /// ```
 pub trait Stream: Read<Error = Error> + Write<Error = Error> {
-    /// The reading half.
+    /// Reads, while the other half writes.
     type Reader<'a>: Read<Error = Error>
     where
         Self: 'a;
 
-    /// The writing half.
+    /// Writes, while the other half reads.
     type Writer<'a>: Write<Error = Error>
     where
         Self: 'a;
 
-    /// Splits it into both halves, for use side by side.
+    /// Splits it into halves that two futures of one task can use at the same time. Dropping
+    /// a half ends nothing: the connection is whole again afterwards.
     fn split(&mut self) -> (Self::Reader<'_>, Self::Writer<'_>);
 
-    /// Reads as [`Read::read`] does, or has `context` woken once that may get further. What
-    /// holds a connection of any type, behind a trait of its own, is made of this: the methods
-    /// of `Read` and `Write` cannot be called through a pointer.
+    /// Reads as [`Read::read`] does if that need not wait, or wakes `context` when it is worth
+    /// another call. For traits that hold a connection of any type (`dyn`), which the async
+    /// methods of `Read` and `Write` do not allow.
     ///
     /// # Errors
     /// As of [`Read::read`].
@@ -205,23 +215,24 @@ pub trait Stream: Read<Error = Error> + Write<Error = Error> {
         buf: &mut [u8],
     ) -> Poll<Result<usize, Error>>;
 
-    /// Writes as [`Write::write`] does, or has `context` woken once that may get further.
+    /// Writes as [`Write::write`] does if that need not wait, or wakes `context` when it is
+    /// worth another call.
     ///
     /// # Errors
     /// As of [`Write::write`].
     fn poll_write(&mut self, context: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize, Error>>;
 
-    /// Ends the writing half: sends FIN behind what was written, without waiting. Reading
-    /// goes on, also for hours, and `flush` still waits for what was written. Another call
-    /// does nothing.
+    /// Ends the writing half: sends FIN behind what was written, without waiting for either
+    /// to be acknowledged (RFC 9293, section 3.6). Reading goes on for as long as the peer
+    /// writes, and `flush` still waits for what was written. Another call does nothing.
     ///
     /// # Errors
     /// [`Closed`](Error::Closed) after [`close`](Self::close) and [`abort`](Self::abort).
     fn shutdown(&mut self) -> impl Future<Output = Result<(), Error>>;
 
     /// Closes in order: sends what is left and FIN, and waits until the peer has acknowledged
-    /// both and ended as well, for 30 s at most. What it still sends is thrown away. Given
-    /// up, it goes on in the background as if the connection had been dropped.
+    /// both and sent its own FIN, for 30 s at most. What it sends until then is thrown away.
+    /// Dropping the future leaves the rest to the background, as dropping the connection does.
     ///
     /// # Errors
     /// [`Reset`](Error::Reset) if the peer resets it before, [`TimedOut`](Error::TimedOut)
@@ -229,8 +240,8 @@ pub trait Stream: Read<Error = Error> + Write<Error = Error> {
     /// [`Closed`](Error::Closed) if it was closed before, [`Down`](Error::Down).
     fn close(&mut self) -> impl Future<Output = Result<(), Error>>;
 
-    /// Resets the connection: what was written and not acknowledged is lost, and so is what
-    /// was not read.
+    /// Resets the connection (RST): what was written and not acknowledged is lost, and so is
+    /// what was not read.
     fn abort(&mut self);
 
     /// Returns the address of the other end.

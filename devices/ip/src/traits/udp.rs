@@ -1,9 +1,9 @@
-//! UDP.
+//! Declares UDP: who binds sockets, and what they can do.
 
 use crate::error::Error;
 use core::net::SocketAddr;
 
-/// Exchanges UDP datagrams (RFC 768).
+/// Binds sockets that exchange UDP datagrams (RFC 768).
 ///
 /// # Example
 /// ```
@@ -48,12 +48,12 @@ use core::net::SocketAddr;
 /// # Ok::<(), Error>(())
 /// ```
 pub trait Udp {
-    /// A bound socket.
+    /// Sends and receives at one address and port.
     type Socket: Socket + 'static;
 
     /// Binds a socket to `addr`: it gets datagrams to that address of this machine alone,
     /// and sends from it; or, with `0.0.0.0` or `::`, those to any address that the machine
-    /// has or gets and to all machines, of both versions of IP: see [`any`]. Port 0 stands
+    /// has or gets and to broadcast addresses, of both versions of IP: see [`any`](crate::any). Port 0 stands
     /// for a free one, which [`Socket::local_addr`] tells.
     ///
     /// # Errors
@@ -65,7 +65,11 @@ pub trait Udp {
     fn bind(&self, addr: SocketAddr) -> impl Future<Output = Result<Self::Socket, Error>>;
 }
 
-/// A UDP socket. Dropping it gives the port back.
+/// Sends and receives UDP datagrams at one address and port. Dropping it frees the port.
+///
+/// All methods take `&self`: several futures may send and receive at once, and each datagram
+/// goes to one of those that receive. As many as [`Limits::datagrams`](crate::Limits::datagrams)
+/// bytes hold wait to be received; further ones are lost.
 ///
 /// # Example
 /// ```
@@ -98,19 +102,21 @@ pub trait Udp {
 /// }
 /// ```
 pub trait Socket {
-    /// Receives a datagram into `buf`, and returns its length and who sent it. What does
-    /// not fit is lost.
+    /// Waits for a datagram, copies it into `buf`, and returns how many bytes that were and
+    /// the sender's address. What does not fit is lost. Dropping the future loses nothing.
     ///
     /// # Errors
     /// [`Down`](Error::Down).
     fn recv_from(&self, buf: &mut [u8])
     -> impl Future<Output = Result<(usize, SocketAddr), Error>>;
 
-    /// Sends `buf` as one datagram to `addr`, which may be one that stands for all machines
-    /// or a group. It is not known whether it arrives.
+    /// Sends `buf` as one datagram to `addr`, which may be a broadcast or multicast address.
+    /// It returns when the stack has the datagram; whether it arrives is not known.
     ///
     /// # Errors
-    /// [`TooLong`](Error::TooLong) if it does not fit the interface,
+    /// [`TooLong`](Error::TooLong) if it does not fit the interface's MTU, as nothing is
+    /// fragmented; [`AddrNotAvailable`](Error::AddrNotAvailable) if the machine lost the
+    /// address that the socket is bound to;
     /// [`Unreachable`](Error::Unreachable) without a route from the address that the socket
     /// is bound to, or if the interface had no room for 3 s; [`Down`](Error::Down).
     fn send_to(&self, buf: &[u8], addr: SocketAddr) -> impl Future<Output = Result<(), Error>>;
