@@ -18,6 +18,13 @@
 //!
 //! Where a type is both [`Tcp`] and [`Udp`], a call of `bind` says which of them it means:
 //! `Tcp::bind(&ip, addr)` or `Udp::bind(&ip, addr)`.
+//!
+//! # Standards
+//! [`Stack`] speaks IPv4 with ARP (RFC 791, RFC 826) and IPv6 with neighbor discovery, SLAAC
+//! and MLDv2 (RFC 8200, RFC 4861, RFC 4862, RFC 3810); ICMP (RFC 792, RFC 4443), UDP (RFC 768)
+//! and TCP (RFC 9293); DHCPv4 (RFC 2131) and DNS (RFC 1035), with servers from routers (RFC
+//! 8106). It drops IP fragments, checks no address for duplicates before use, and joins no
+//! multicast groups for apps.
 
 #![no_std]
 #![forbid(unsafe_code)]

@@ -44,7 +44,7 @@
 //! | [`block`] | [`block::Block`]: sectors | [`Block`], blkfront | [`Block`], a file | [`block::memory`], [`block::fault`] |
 #![cfg_attr(
     feature = "ip",
-    doc = "| [`ip`] | TCP, UDP, ICMP, names | [`Ip`], a stack on [`Net`] | [`Ip`], sockets | a stack on a cable |"
+    doc = "| [`ip`] | [`ip::Tcp`], [`ip::Udp`], [`ip::Ping`], [`ip::Resolve`] | [`Ip`], a stack on [`Net`] | [`Ip`], sockets | an [`ip::Stack`] on a cable |"
 )]
 #![cfg_attr(feature = "http", doc = "| [`http`] | a server and a client | on any TCP | | |")]
 #![cfg_attr(
