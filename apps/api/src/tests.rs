@@ -6,7 +6,7 @@ use super::*;
 use core::net::Ipv4Addr;
 use std::string::ToString;
 use xenith::http::Url;
-use xenith::http::client::{Answer, Client, Content, Limits, Request};
+use xenith::http::client::{Client, Content, Limits, Request, Response};
 use xenith::ip::config::Ipv4;
 use xenith::ip::{Settings, Stack};
 use xenith::net::cable::{Options, cable};
@@ -33,7 +33,7 @@ fn asked(requests: &[(&str, &str, &str)]) -> Vec<(u16, String)> {
                     fields: &fields,
                     ..Request::get(&url)
                 };
-                let take = async |_: &Url, answer: Answer<'_>, content: &mut Content<'_>| {
+                let take = async |_: &Url, answer: Response<'_>, content: &mut Content<'_>| {
                     let text = all_of(content).await?;
                     Ok((answer.status().0, text))
                 };

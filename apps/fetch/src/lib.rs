@@ -14,7 +14,7 @@ use embedded_io_async::{Read, Write};
 use xenith::Exit;
 use xenith::args::Several;
 use xenith::http::Url;
-use xenith::http::client::{Answer, Client, Content, Error, Limits, Request};
+use xenith::http::client::{Client, Content, Error, Limits, Request, Response};
 use xenith::ip::{Resolve, Tcp};
 use xenith::text::Escaped;
 
@@ -118,7 +118,7 @@ async fn read<C: Write>(
 }
 
 /// What is said of an answer before its content.
-fn heading(url: &Url, answer: &Answer<'_>, shown: Shown) -> String {
+fn heading(url: &Url, answer: &Response<'_>, shown: Shown) -> String {
     let mut text = String::new();
     // Writing to a string does not fail.
     if !shown.raw {
@@ -145,7 +145,7 @@ async fn fetch<C: Write, I: Tcp + Resolve>(
     request: &Request<'_>,
     shown: Shown,
 ) -> Exit {
-    let take = async |url: &Url, answer: Answer<'_>, content: &mut Content<'_>| {
+    let take = async |url: &Url, answer: Response<'_>, content: &mut Content<'_>| {
         // By the console itself, which loses nothing.
         let mut said = console.write_all(heading(url, &answer, shown).as_bytes()).await;
         let to = shown.content.then_some(&mut *console);
@@ -202,7 +202,7 @@ pub async fn start<C: Write, I: Tcp + Resolve>(
         redirects: redirects.into(),
         body: limit,
         connect: seconds(connect.into()),
-        answer: seconds(patience.into()),
+        response: seconds(patience.into()),
         total: if time == 0 { Duration::MAX } else { seconds(time) },
         ..Limits::default()
     };

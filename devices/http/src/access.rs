@@ -8,10 +8,14 @@ use kernel::time::Instant;
 /// Bytes of a target that are logged at most.
 const TARGET: usize = 200;
 
-/// Answers as another handler does, and logs each request: the common log format of web
-/// servers, and behind it for how many microseconds the handler ran. The lines are those of
-/// `log=access=info`. Like all of the log they wait for nothing, and what the console has no
-/// room for is dropped and counted.
+/// Logs each request that a handler answers: in the common log format of web servers (client,
+/// date, request line, status, bytes of content), followed by the microseconds for which the
+/// handler ran. The status is 0 if the connection failed before the response began. A target
+/// is cut after 200 bytes. Requests that the server refuses without the handler are not
+/// logged.
+///
+/// The lines appear with `log=access=info`. No request waits for the console: lines for which
+/// it has no room are dropped and counted.
 ///
 /// ```
 /// # use xenith_http::{AccessLog, Exchange, Server, Status};
@@ -24,7 +28,7 @@ const TARGET: usize = 200;
 pub struct AccessLog<H>(H);
 
 impl<H: Handler> AccessLog<H> {
-    /// Logs what `handler` answers.
+    /// Makes a handler that answers as `handler` does.
     pub const fn new(handler: H) -> Self {
         Self(handler)
     }

@@ -1,4 +1,4 @@
-//! The body of a message, whichever way it is delimited.
+//! The body of a message, however it is framed.
 
 use super::budget::{Budget, Collected};
 use super::fields::Framing;
@@ -39,7 +39,7 @@ enum Next {
 
 /// Where in a body its reader is.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct Position {
     next: Next,
     /// Bytes that extensions of chunks may still have.
     extensions: usize,
@@ -47,7 +47,7 @@ struct Place {
     left: u64,
 }
 
-impl Place {
+impl Position {
     /// Takes up to `most` bytes of content: how many.
     fn take(&mut self, most: usize) -> Result<usize, Refusal> {
         let left = match &mut self.next {
@@ -110,11 +110,13 @@ fn line(buffered: &[u8], most: usize) -> Result<Option<(&[u8], usize)>, Refusal>
     }
 }
 
-/// The body of a message: bytes, until 0 of them are read.
+/// Reads the content of a message, without the framing of chunks; 0 bytes are its end.
 ///
-/// Its first read lets a client go on that waits for that (`Expect: 100-continue`; RFC 9110,
-/// section 10.1.1). How long it may pause, and how slow it may be, [`Limits`](super::Limits)
-/// say.
+/// The first read sends `100 Continue` to a client that waits for it (RFC 9110, section
+/// 10.1.1). A read fails with [`Status::TIMEOUT`] when the client pauses too long or is too
+/// slow, with [`Status::TOO_LARGE`] beyond [`Limits::body`](super::Limits::body), with
+/// [`Status::BAD_REQUEST`] for chunks that are wrong (RFC 9112, section 7.1), and with
+/// [`ip::Error::Reset`] when the connection ends before the body does.
 pub struct Body<'a> {
     pub(super) link: Link<'a>,
     /// The peer waits for `100 Continue`, before the first byte comes.
@@ -123,7 +125,7 @@ pub struct Body<'a> {
     buffer: &'a mut [u8],
     pub(super) start: usize,
     pub(super) end: usize,
-    place: Place,
+    position: Position,
     /// Some of it was read, or may have been.
     touched: bool,
     /// Why the last error is one, for people.
@@ -153,7 +155,7 @@ impl<'a> Body<'a> {
             buffer,
             start: 0,
             end,
-            place: Place { next, extensions: EXTENSIONS, left: most },
+            position: Position { next, extensions: EXTENSIONS, left: most },
             touched: false,
             why: "",
             pace,
@@ -180,7 +182,7 @@ impl<'a> Body<'a> {
 
     /// Whether all of it was read.
     pub(super) fn is_over(&self) -> bool {
-        self.place.next == Next::Over
+        self.position.next == Next::Over
     }
 
     /// Notes that an answer begins, in which nothing else may be said. Whether the client
@@ -216,8 +218,8 @@ impl<'a> Body<'a> {
             return Err(Error::Request(Status::BAD_REQUEST));
         }
         match self.pace.wait(pin!(self.link.read(room))).await {
-            Ok(Ok(0)) if self.place.next == Next::Rest => {
-                self.place.next = Next::Over;
+            Ok(Ok(0)) if self.position.next == Next::Rest => {
+                self.position.next = Next::Over;
                 Ok(())
             }
             // It ends in the middle of the body.
@@ -232,10 +234,10 @@ impl<'a> Body<'a> {
 
     /// One step over what is not content; content is left to the caller.
     async fn step(&mut self) -> Result<(), Error> {
-        let mut place = self.place;
-        match place.step(self.buffered()) {
+        let mut position = self.position;
+        match position.step(self.buffered()) {
             Ok(Some(length)) => {
-                self.place = place;
+                self.position = position;
                 self.start += length;
                 Ok(())
             }
@@ -253,14 +255,14 @@ impl<'a> Body<'a> {
     /// holds it, so that a wrong one is refused before it is answered. It is read later all
     /// the same.
     pub(super) async fn check(&mut self) -> Result<(), Error> {
-        while !self.touched && !self.expects && self.place.next == Next::Size {
-            let (mut place, mut rest) = (self.place, self.buffered());
+        while !self.touched && !self.expects && self.position.next == Next::Size {
+            let (mut position, mut rest) = (self.position, self.buffered());
             loop {
-                let step = match place.next {
+                let step = match position.next {
                     Next::Over => return Ok(()),
                     Next::Chunk(1..) if rest.is_empty() => break,
-                    Next::Chunk(1..) => place.take(rest.len()).map(Some),
-                    _ => place.step(rest),
+                    Next::Chunk(1..) => position.take(rest.len()).map(Some),
+                    _ => position.step(rest),
                 };
                 match step {
                     Ok(Some(length)) => rest = rest.get(length..).unwrap_or_default(),
@@ -276,8 +278,8 @@ impl<'a> Body<'a> {
         Ok(())
     }
 
-    /// Reads what is left of it, at most `limit` bytes, as a whole. Prefer to deal with it
-    /// as it comes: this holds it in memory, which is counted and bounded by
+    /// Reads the rest of the body, at most `limit` bytes, into memory. Prefer to deal with it
+    /// as it comes: the memory is bounded by
     /// [`Limits::memory`](super::Limits::memory) for all connections together, and grows
     /// with what has arrived, not with what was announced.
     ///
@@ -287,7 +289,7 @@ impl<'a> Body<'a> {
     /// that passes these on answers with them.
     pub async fn collect(&mut self, limit: usize) -> Result<Collected<'a>, Error> {
         let mut most = limit;
-        if let Next::Content(length) = self.place.next {
+        if let Next::Content(length) = self.position.next {
             let length = usize::try_from(length).unwrap_or(usize::MAX);
             if length > limit {
                 return Err(Error::Request(Status::TOO_LARGE));
@@ -325,7 +327,7 @@ impl<'a> Body<'a> {
 
 impl fmt::Debug for Body<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Body").field("place", &self.place).finish_non_exhaustive()
+        f.debug_struct("Body").field("position", &self.position).finish_non_exhaustive()
     }
 }
 
@@ -340,12 +342,12 @@ impl Read for Body<'_> {
         }
         self.touched = true;
         loop {
-            if self.place.next == Next::Over {
+            if self.position.next == Next::Over {
                 return Ok(0);
             }
             let room = to.len().min(self.buffered().len());
-            let mut place = self.place;
-            let count = match place.take(room) {
+            let mut position = self.position;
+            let count = match position.take(room) {
                 Ok(count) => count,
                 Err(refusal) => return self.refuse(refusal).map(|()| 0),
             };
@@ -353,7 +355,7 @@ impl Read for Body<'_> {
                 self.step().await?;
                 continue;
             }
-            self.place = place;
+            self.position = position;
             to[..count].copy_from_slice(&self.buffered()[..count]);
             self.start += count;
             return Ok(count);

@@ -66,8 +66,8 @@ impl Drop for Charge<'_> {
 /// Bytes that are read at least before more memory is taken for a body.
 const LEAST: usize = 4096;
 
-/// The body of a message as a whole, which [`Body::collect`](super::Body::collect) gives.
-/// Its memory is counted until it is dropped.
+/// Holds a body that [`Body::collect`](super::Body::collect) has read. Its memory counts
+/// against [`Limits::memory`](super::Limits::memory) until it is dropped.
 pub struct Collected<'a> {
     bytes: Vec<u8>,
     budget: &'a Budget,

@@ -8,16 +8,15 @@ use alloc::string::String;
 use core::fmt::{self, Write as _};
 use core::time::Duration;
 
-/// Bytes that a cookie's name and value may have together: browsers drop a longer one (RFC
-/// 6265bis, section 5.6).
+/// The most bytes that a cookie's name and value may have together: browsers drop a longer one
+/// (RFC 6265bis, section 5.6).
 pub const LONGEST: usize = 4096;
 
 /// Iterates over the names and values of the cookies that a request brings, in the order of
 /// the client, which has no meaning (RFC 6265, section 4.2.2).
 ///
-/// They are the client's to make up, and so is that there are several of a name. What is no
-/// pair is left out, and so is a value that is no UTF-8; the quotes around a value are no part
-/// of it.
+/// A client may make them up, and send several of a name. What is not a pair is left out, and so
+/// is a name or value that is not UTF-8; the quotes around a value are removed.
 ///
 /// ```
 /// # fn user<'a>(request: &xenith_http::Request<'a>) -> Option<&'a str> {
@@ -40,7 +39,8 @@ fn pairs(value: &[u8]) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// With which requests from pages of other sites a browser sends a cookie.
+/// Tells with which requests from pages of other sites a browser sends a cookie (RFC 6265bis,
+/// section 5.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SameSite {
     /// With none.
@@ -51,10 +51,10 @@ pub enum SameSite {
     None,
 }
 
-/// Why a cookie cannot be set.
+/// Says why a cookie cannot be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Refused {
+pub enum CookieError {
     /// The name is no token (RFC 9110, section 5.6.2).
     Name,
     /// The value has characters that no cookie may have: control characters, white space,
@@ -71,7 +71,7 @@ pub enum Refused {
     Memory,
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for CookieError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Name => "the cookie's name is no token: use letters, digits, '-' and '_'",
@@ -86,25 +86,25 @@ impl fmt::Display for Refused {
     }
 }
 
-impl core::error::Error for Refused {}
+impl core::error::Error for CookieError {}
 
 /// What a handler made of a request cannot be set: its fault, or that of memory.
-impl From<Refused> for Error {
-    fn from(refused: Refused) -> Self {
+impl From<CookieError> for Error {
+    fn from(refused: CookieError) -> Self {
         Self::Request(match refused {
-            Refused::Memory => Status::UNAVAILABLE,
+            CookieError::Memory => Status::UNAVAILABLE,
             _ => Status::INTERNAL,
         })
     }
 }
 
-/// A cookie to be set: the value of a field `Set-Cookie`.
+/// Builds the value of a field `Set-Cookie` (RFC 6265, section 4.1).
 ///
 /// Without [`max_age`](Self::max_age) it lasts until the browser ends.
 ///
 /// ```
 /// use core::time::Duration;
-/// use xenith_http::cookie::{Refused, SameSite, SetCookie};
+/// use xenith_http::cookie::{CookieError, SameSite, SetCookie};
 ///
 /// let cookie = SetCookie::new("session", "c2VjcmV0")
 ///     .path("/")
@@ -118,8 +118,8 @@ impl From<Refused> for Error {
 ///
 /// // What would set an attribute, or another field, is refused.
 /// let evil = SetCookie::new("session", "x; Domain=evil.example\r\nX: y").to_field();
-/// assert_eq!(evil, Err(Refused::Value));
-/// # Ok::<(), Refused>(())
+/// assert_eq!(evil, Err(CookieError::Value));
+/// # Ok::<(), CookieError>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 #[must_use = "it is set by the value of a field Set-Cookie"]
@@ -135,7 +135,7 @@ pub struct SetCookie<'a> {
 }
 
 impl<'a> SetCookie<'a> {
-    /// A cookie for this host and the folder of the request's path.
+    /// Makes a cookie for this host and the folder of the request's path.
     pub const fn new(name: &'a str, value: &'a str) -> Self {
         Self {
             name,
@@ -149,8 +149,8 @@ impl<'a> SetCookie<'a> {
         }
     }
 
-    /// Has the browser forget the cookie of this name, when path and domain are those with
-    /// which it was set.
+    /// Makes a cookie that has the browser forget the one of this name, if path and domain are
+    /// those with which it was set.
     pub const fn removed(name: &'a str) -> Self {
         Self { age: Some(0), ..Self::new(name, "") }
     }
@@ -186,19 +186,19 @@ impl<'a> SetCookie<'a> {
         Self { same_site: Some(same_site), ..self }
     }
 
-    /// Writes it as the value of a field `Set-Cookie`, each cookie of an answer in a field of
-    /// its own.
+    /// Returns the value of the field `Set-Cookie`. Each cookie of a response has a field of its
+    /// own.
     ///
     /// # Errors
-    /// [`Refused`] for what a browser would drop, or take for something else.
-    pub fn to_field(&self) -> Result<String, Refused> {
+    /// [`CookieError`] for what a browser would drop, or take for something else.
+    pub fn to_field(&self) -> Result<String, CookieError> {
         self.check()?;
         // Of the attributes without those that are the app's.
         const REST: usize = 96;
         let more = [self.path, self.domain].map(|it| it.map_or(0, str::len));
         let mut text = String::new();
         let most = self.name.len() + self.value.len() + more[0] + more[1] + REST;
-        text.try_reserve_exact(most).map_err(|_| Refused::Memory)?;
+        text.try_reserve_exact(most).map_err(|_| CookieError::Memory)?;
         // Nothing fails: there is room.
         let _ = self.print(&mut text);
         Ok(text)
@@ -229,22 +229,22 @@ impl<'a> SetCookie<'a> {
         Ok(())
     }
 
-    fn check(&self) -> Result<(), Refused> {
+    fn check(&self) -> Result<(), CookieError> {
         let is_octet = |byte: u8| byte.is_ascii_graphic() && !b"\",;\\".contains(&byte);
         let is_attribute = |value: &str| {
             !value.is_empty() && syntax::is_value(value.as_bytes()) && !value.contains(';')
         };
         if !is_token(self.name.as_bytes()) {
-            return Err(Refused::Name);
+            return Err(CookieError::Name);
         }
         if !self.value.bytes().all(is_octet) {
-            return Err(Refused::Value);
+            return Err(CookieError::Value);
         }
         if ![self.path, self.domain].into_iter().flatten().all(is_attribute) {
-            return Err(Refused::Attribute);
+            return Err(CookieError::Attribute);
         }
         if self.name.len() + self.value.len() > LONGEST {
-            return Err(Refused::Long);
+            return Err(CookieError::Long);
         }
         let begins = |prefix: &str| {
             self.name.get(..prefix.len()).is_some_and(|it| it.eq_ignore_ascii_case(prefix))
@@ -253,7 +253,7 @@ impl<'a> SetCookie<'a> {
         let secure = host || begins("__Secure-") || self.same_site == Some(SameSite::None);
         let own = self.domain.is_none() && self.path == Some("/");
         if (secure && !self.secure) || (host && !own) {
-            return Err(Refused::Prefix);
+            return Err(CookieError::Prefix);
         }
         Ok(())
     }
@@ -310,31 +310,34 @@ mod tests {
             ),
             (SetCookie::new("__Host-a", "b").secure().path("/"), Ok("__Host-a=b; Path=/; Secure")),
             (SetCookie::new("__Secure-a", "b").secure(), Ok("__Secure-a=b; Secure")),
-            (SetCookie::new("", "b"), Err(Refused::Name)),
-            (SetCookie::new("a b", "b"), Err(Refused::Name)),
-            (SetCookie::new("a=", "b"), Err(Refused::Name)),
-            (SetCookie::new("a", "b;c"), Err(Refused::Value)),
-            (SetCookie::new("a", "b c"), Err(Refused::Value)),
-            (SetCookie::new("a", "b,c"), Err(Refused::Value)),
-            (SetCookie::new("a", "\"b\""), Err(Refused::Value)),
-            (SetCookie::new("a", "b\\"), Err(Refused::Value)),
-            (SetCookie::new("a", "b\r\nSet-Cookie: c=d"), Err(Refused::Value)),
-            (SetCookie::new("a", "\u{e4}"), Err(Refused::Value)),
-            (SetCookie::new("a", "\u{7f}"), Err(Refused::Value)),
-            (cookie.path(""), Err(Refused::Attribute)),
-            (cookie.path("/; HttpOnly"), Err(Refused::Attribute)),
-            (cookie.path("/\r\nX: y"), Err(Refused::Attribute)),
-            (cookie.domain("x\n"), Err(Refused::Attribute)),
-            (SetCookie::new("__Host-a", "b").secure(), Err(Refused::Prefix)),
-            (SetCookie::new("__host-a", "b").path("/"), Err(Refused::Prefix)),
-            (SetCookie::new("__Host-a", "b").secure().path("/").domain("x"), Err(Refused::Prefix)),
-            (SetCookie::new("__Secure-a", "b"), Err(Refused::Prefix)),
-            (cookie.same_site(SameSite::None), Err(Refused::Prefix)),
+            (SetCookie::new("", "b"), Err(CookieError::Name)),
+            (SetCookie::new("a b", "b"), Err(CookieError::Name)),
+            (SetCookie::new("a=", "b"), Err(CookieError::Name)),
+            (SetCookie::new("a", "b;c"), Err(CookieError::Value)),
+            (SetCookie::new("a", "b c"), Err(CookieError::Value)),
+            (SetCookie::new("a", "b,c"), Err(CookieError::Value)),
+            (SetCookie::new("a", "\"b\""), Err(CookieError::Value)),
+            (SetCookie::new("a", "b\\"), Err(CookieError::Value)),
+            (SetCookie::new("a", "b\r\nSet-Cookie: c=d"), Err(CookieError::Value)),
+            (SetCookie::new("a", "\u{e4}"), Err(CookieError::Value)),
+            (SetCookie::new("a", "\u{7f}"), Err(CookieError::Value)),
+            (cookie.path(""), Err(CookieError::Attribute)),
+            (cookie.path("/; HttpOnly"), Err(CookieError::Attribute)),
+            (cookie.path("/\r\nX: y"), Err(CookieError::Attribute)),
+            (cookie.domain("x\n"), Err(CookieError::Attribute)),
+            (SetCookie::new("__Host-a", "b").secure(), Err(CookieError::Prefix)),
+            (SetCookie::new("__host-a", "b").path("/"), Err(CookieError::Prefix)),
+            (
+                SetCookie::new("__Host-a", "b").secure().path("/").domain("x"),
+                Err(CookieError::Prefix),
+            ),
+            (SetCookie::new("__Secure-a", "b"), Err(CookieError::Prefix)),
+            (cookie.same_site(SameSite::None), Err(CookieError::Prefix)),
         ] {
             assert_eq!(cookie.to_field().as_deref(), expected.as_deref(), "{cookie:?}");
         }
         let long = "x".repeat(LONGEST);
-        assert_eq!(SetCookie::new("a", &long).to_field(), Err(Refused::Long));
+        assert_eq!(SetCookie::new("a", &long).to_field(), Err(CookieError::Long));
         assert!(SetCookie::new("a", &long[1..]).to_field().is_ok());
     }
 

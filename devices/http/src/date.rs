@@ -3,7 +3,7 @@
 use core::ops::Range;
 use kernel::calendar;
 
-/// The date of second `since_1970` as `Sun, 06 Nov 1994 08:49:37 GMT`.
+/// Formats a date, in seconds since 1970, as `Sun, 06 Nov 1994 08:49:37 GMT`.
 #[must_use]
 pub fn format(since_1970: u64) -> [u8; 29] {
     let (days, second) = (since_1970 / 86400, since_1970 % 86400);
@@ -32,9 +32,9 @@ const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
 const DAYS: [&str; 7] =
     ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
-/// Reads a date in any of the three forms that a recipient has to know: `Sun, 06 Nov 1994
+/// Parses a date in any of the three forms that a recipient has to know: `Sun, 06 Nov 1994
 /// 08:49:37 GMT`, `Sunday, 06-Nov-94 08:49:37 GMT` and `Sun Nov  6 08:49:37 1994`. Returns
-/// seconds since 1970, 0 for what was before, and nothing for what is no date.
+/// seconds since 1970, 0 for a date before that, and `None` for what is not a date.
 ///
 /// A year of two digits that would be over 50 years after `now`, in seconds since 1970 as
 /// well, is one of the past. The name of the day is not compared with the date, which is

@@ -34,7 +34,7 @@ use embedded_io_async::Write as _;
 /// takes it for alive, and a client that is gone is found out.
 const ALIVE: Duration = Duration::from_secs(15);
 
-/// An event, or what else a stream of them may hold.
+/// Describes an event, or another entry of a stream of events.
 ///
 /// Its data are sent line by line, whichever way the lines end, so that no text becomes a
 /// field of its own; a name or an id that holds a line's end is an error when it is sent.
@@ -60,24 +60,24 @@ pub struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    /// An event with these data, which a page takes by its `message` handler.
+    /// Makes an event with these data, of the type `message` unless it is [named](Self::name).
     pub const fn new(data: &'a str) -> Self {
         Self { data: Some(data), name: None, id: None, retry: None }
     }
 
-    /// Says after what time a page is to connect again when the stream has ended. This is no
-    /// event for it.
+    /// Makes an entry that tells the page how long to wait before it reconnects when the stream
+    /// has ended, in whole milliseconds. It is no event for the page.
     pub const fn retry(after: Duration) -> Self {
         Self { data: None, name: None, id: None, retry: Some(after) }
     }
 
-    /// Names the sort of event, for `addEventListener`.
+    /// Sets the type of the event, for `addEventListener`.
     pub const fn name(self, name: &'a str) -> Self {
         Self { name: Some(name), ..self }
     }
 
-    /// Numbers it: when a page connects again, it says the last one that it has, which
-    /// [`last_id`] reads.
+    /// Sets the id of the event. A page that reconnects says the last id that it has received,
+    /// which [`last_id`] returns.
     pub const fn id(self, id: &'a str) -> Self {
         Self { id: Some(id), ..self }
     }
@@ -113,7 +113,7 @@ impl fmt::Display for Event<'_> {
     }
 }
 
-/// A stream of events that has begun.
+/// Sends events to a page.
 #[derive(Debug)]
 pub struct Events<'e, 'a> {
     sink: Sink<'e, 'a>,
@@ -122,7 +122,7 @@ pub struct Events<'e, 'a> {
 }
 
 impl<'e, 'a> Events<'e, 'a> {
-    /// Responds with a stream of events.
+    /// Begins a response that is a stream of events.
     ///
     /// # Errors
     /// As of [`Exchange::stream`].
@@ -142,18 +142,19 @@ impl<'e, 'a> Events<'e, 'a> {
         self.sink.flush().await
     }
 
-    /// Waits for what is to be sent next, and sends comments meanwhile that keep the connection
-    /// alive. `None` when the server ends, and for HEAD: then the handler is to return.
+    /// Waits for `next` and returns its output. A comment is sent every 15 s meanwhile, by which
+    /// proxies see that the connection is alive, and a client that is gone is found out. Returns
+    /// `None` when the server ends, and for HEAD: then the handler should return.
     ///
     /// # Errors
     /// Those of the connection, as when the page was left.
     pub async fn wait<F: Future>(&mut self, next: F) -> Result<Option<F::Output>, Error> {
         let mut next = pin!(next);
-        let place = self.sink.exchange().place;
+        let slot = self.sink.exchange().slot;
         while !self.silent {
-            match place.wait(Doing::Open, ALIVE, next.as_mut()).await {
+            match slot.wait(Doing::Open, ALIVE, next.as_mut()).await {
                 Some(next) => return Ok(Some(next)),
-                None if place.leaves() => break,
+                None if slot.leaves() => break,
                 None => {
                     self.sink.print(format_args!(":\n\n")).await?;
                     self.sink.flush().await?;
@@ -163,8 +164,7 @@ impl<'e, 'a> Events<'e, 'a> {
         Ok(None)
     }
 
-    /// Ends the stream. A page connects again, unless it is told otherwise by an event of the
-    /// app's own.
+    /// Ends the stream. The page reconnects, unless its script closes the `EventSource`.
     ///
     /// # Errors
     /// Those of the connection.
@@ -173,8 +173,8 @@ impl<'e, 'a> Events<'e, 'a> {
     }
 }
 
-/// The [id](Event::id) of the last event that a page has, which it says when it connects
-/// again.
+/// Returns the [id](Event::id) of the last event that a page has received, which it sends when
+/// it reconnects; `None` if there is none or it is not UTF-8.
 #[must_use]
 pub fn last_id<'a>(request: &Request<'a>) -> Option<&'a str> {
     core::str::from_utf8(request.field("Last-Event-ID")?).ok()

@@ -1,11 +1,11 @@
-//! A request and its response: what a handler is given.
+//! A request and its response, which a handler is given.
 
 use super::body::Body;
 use super::budget::Charge;
 use super::head::{Method, Request, Version};
-use super::led::Trail;
+use super::matched::Matches;
 use super::pace::Pace;
-use super::pool::Place;
+use super::pool::Slot;
 use super::response::{Asked, Content, Head, Progress, Window, is_empty, put};
 use super::upgrade::Upgraded;
 use super::{Collected, Error, Status, date};
@@ -28,8 +28,8 @@ use core::net::SocketAddr;
 /// # is_handler(async |exchange: &mut Exchange<'_>| hello(exchange).await);
 /// ```
 pub trait Handler {
-    /// Answers the request of `exchange` by one of the ways that it has. What is left of the
-    /// body then is thrown away.
+    /// Responds to the request of `exchange` by one of its methods. What was not read of the
+    /// body is then read over or, where it is more than 64 KiB, ends the connection.
     ///
     /// An error ends the connection, never the machine: where no answer has begun, it is
     /// answered with its status, and cut off otherwise. A panic, and an allocation that
@@ -87,7 +87,7 @@ where
     With { state: Rc::clone(state), handler }
 }
 
-/// A handler with state, which [`with`] makes.
+/// Answers requests by a function with state, as [`with`] says.
 #[derive(Debug)]
 pub struct With<S, F> {
     state: Rc<S>,
@@ -103,7 +103,7 @@ where
     }
 }
 
-/// A request and its response, which is to be given once.
+/// Gives a handler the request and lets it respond once.
 ///
 /// Fields are the app's, and checked: a name is a token and a value holds no control
 /// characters (RFC 9110, section 5.5). What the server says as well, `Date`, `Server`,
@@ -126,10 +126,10 @@ pub struct Exchange<'a> {
     /// The server ends: there are no more requests on this connection.
     pub(super) closing: &'a Cell<bool>,
     /// Where it is told that, and to wait for what comes late.
-    pub(super) place: &'a Place,
+    pub(super) slot: &'a Slot,
     /// How many bytes of the path routers have dealt with, and by which routes.
     pub(super) routed: usize,
-    pub(super) led: Trail,
+    pub(super) matched: Matches,
     /// Why a request is refused is said in JSON.
     pub(super) problems: bool,
     /// The memory of what was read of the body into values.
@@ -137,37 +137,37 @@ pub struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    /// Gives the request without its body. It is a copy of references, which may be kept
+    /// Returns the request without its body. It is a copy of references, which may be kept
     /// while the response is sent.
     #[must_use]
     pub const fn request(&self) -> Request<'a> {
         self.request
     }
 
-    /// Gives the body of the request, to be read.
+    /// Returns the body of the request, to be read.
     pub const fn body(&mut self) -> &mut Body<'a> {
         &mut self.body
     }
 
-    /// Gives the address of the client, or of what stands between.
+    /// Returns the address of the client, or of the proxy that it uses.
     #[must_use]
     pub fn peer_addr(&self) -> SocketAddr {
         self.body.link.peer()
     }
 
-    /// Gives the address of this machine that the client connected to.
+    /// Returns the address of this machine that the client connected to.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.body.link.local()
     }
 
-    /// Gives the status of the response, once one has begun.
+    /// Returns the status of the response; `None` until it has begun.
     #[must_use]
     pub const fn status(&self) -> Option<Status> {
         self.progress.status
     }
 
-    /// Gives how many bytes of content were sent so far, without what delimits them.
+    /// Returns how many bytes of content were sent so far, without the framing of chunks.
     #[must_use]
     pub const fn sent(&self) -> u64 {
         self.progress.sent
@@ -214,11 +214,14 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Responds with `content` as a whole.
+    /// Responds with `content` as a whole, and its length.
+    ///
+    /// For HEAD and for a status without content (1xx, 204, 205, 304), the content is not sent.
     ///
     /// # Errors
-    /// Those of the connection; [`Status::INTERNAL`] for fields that are none or that say
-    /// another length, and for a second response.
+    /// Those of the connection; [`Status::INTERNAL`] for a second response, and for fields that
+    /// are not valid or say another length; [`Status::BAD_REQUEST`] for chunks of the body that
+    /// have arrived and are wrong.
     pub async fn respond(
         &mut self,
         status: Status,
@@ -236,9 +239,9 @@ impl<'a> Exchange<'a> {
         Ok(())
     }
 
-    /// Responds with 101 and gives the connection to another protocol (RFC 9110, section
+    /// Responds with 101 and returns the connection for another protocol (RFC 9110, section
     /// 7.8), which `fields` name: `Upgrade`, and `Connection` with the value `Upgrade`.
-    /// When what this returns is dropped, and the handler has returned, it is closed.
+    /// The connection is closed when the handler has returned.
     ///
     /// # Errors
     /// As of [`respond`](Self::respond); [`Status::BAD_REQUEST`] where the request has a body

@@ -3,14 +3,14 @@
 use super::{Collected, Error, Exchange};
 use alloc::borrow::Cow;
 
-/// What a browser says a form is, unless it holds files.
+/// The media type of a form, unless it holds files.
 pub const TYPE: &str = "application/x-www-form-urlencoded";
 
 /// Iterates over the names and values in the text of a form, or in a
 /// [query](super::Request::query), decoded, in their order.
 ///
-/// What is no UTF-8 is replaced (U+FFFD), and there may be several of a name. Names and
-/// values that had to be decoded are allocated: they are no longer than they came.
+/// Bytes that are not UTF-8 become U+FFFD, and a name may come several times. Names and values
+/// that had to be decoded are allocated; they are at most three times as long as they came.
 ///
 /// ```
 /// let pairs: Vec<_> = xenith_http::form::pairs("q=a+b%26c&page=2").collect();
@@ -23,7 +23,7 @@ pub fn pairs(
     form_urlencoded::parse(text.as_ref())
 }
 
-/// The form in the body of a request.
+/// Holds the form in the body of a request.
 #[derive(Debug)]
 pub struct Form<'a>(Collected<'a>);
 
@@ -33,7 +33,7 @@ impl Form<'_> {
         pairs(&*self.0)
     }
 
-    /// The first value of this name.
+    /// Returns the first value of this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Cow<'_, str>> {
         self.pairs().find(|(found, _)| found == name).map(|(_, value)| value)
@@ -42,8 +42,8 @@ impl Form<'_> {
 
 /// Reads the body of a request as a form, of at most `limit` bytes.
 ///
-/// Where that cannot be, the request is answered and there is `None`: by 415 for another type
-/// than [`TYPE`], by 413 for a longer body.
+/// Returns `None` if the request was refused instead: with 415 for another type than [`TYPE`],
+/// with 413 for a longer body.
 ///
 /// ```
 /// # use xenith_http::{Error, Exchange, Status, form};

@@ -9,32 +9,33 @@ use super::Status;
 use super::fields::{Fields, Framing, named, version_of};
 use super::syntax::{self, Lines, Refusal, bad};
 
-/// What is to be done (RFC 9110, section 9).
+/// Names a method (RFC 9110, section 9; RFC 5789). Requests with another one are answered with
+/// 501.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Method {
-    /// Give it.
+    /// GET: transfers the resource.
     Get,
-    /// Say what GET would, without the content.
+    /// HEAD: as GET, without the content.
     Head,
-    /// Deal with the body.
+    /// POST: lets the resource process the content.
     Post,
-    /// Put the body there.
+    /// PUT: makes the content the state of the resource.
     Put,
-    /// Remove it.
+    /// DELETE: removes the resource.
     Delete,
-    /// Say what can be done.
+    /// OPTIONS: asks for the methods of the resource.
     Options,
-    /// Change it as the body says.
+    /// PATCH: changes the resource as the content says.
     Patch,
 }
 
 impl Method {
-    /// All of them.
+    /// All methods that are known.
     pub const ALL: [Self; 7] =
         [Self::Get, Self::Head, Self::Post, Self::Put, Self::Delete, Self::Options, Self::Patch];
 
-    /// Gives its name, as it stands in a request.
+    /// Returns the name, as in a request line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -109,17 +110,17 @@ struct Line {
     fields: usize,
 }
 
-/// The version of HTTP that a client speaks.
+/// Tells the version of HTTP that a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Version {
-    /// HTTP/1.0: it knows no chunks, and keeps connections only where it says so.
+    /// HTTP/1.0, without chunks; a connection is kept only if the client asks for it.
     Http10,
-    /// HTTP/1.1, or a later one that can be read as that.
+    /// HTTP/1.1, or a later HTTP/1 (RFC 9110, section 2.5).
     Http11,
 }
 
-/// A request without its body.
+/// Gives what the head of a request says.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     bytes: &'a [u8],
@@ -131,13 +132,13 @@ impl<'a> Request<'a> {
         Self { bytes, head }
     }
 
-    /// What is to be done.
+    /// Returns the method.
     #[must_use]
     pub const fn method(&self) -> Method {
         self.head.line.method
     }
 
-    /// The version of HTTP that the client speaks.
+    /// Returns the version of HTTP that the client speaks.
     #[must_use]
     pub const fn version(&self) -> Version {
         if self.head.line.newest { Version::Http11 } else { Version::Http10 }
@@ -158,7 +159,8 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The path, as it came: percent-encoded, from `/` to before `?`.
+    /// Returns the path of the target as it came, percent-encoded: `/` where it is empty, `*` in
+    /// `OPTIONS *`. Dot segments are not removed.
     #[must_use]
     pub fn path(&self) -> &'a str {
         match self.target() {
@@ -169,15 +171,15 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// What follows the `?`, as it came.
+    /// Returns what follows the `?`, as it came: [`form::pairs`](super::form::pairs) decodes it.
     #[must_use]
     pub fn query(&self) -> Option<&'a str> {
         self.target().1
     }
 
-    /// The host and, after a colon, the port that the client asks: those of the target
-    /// where it is a whole URI, else those of the field Host (RFC 9112, section 3.3).
-    /// Empty where an HTTP/1.0 client says nothing.
+    /// Returns the host and, after a colon, the port that the client asks for: those of a target
+    /// in absolute form, else those of the field `Host` (RFC 9112, section 3.3). Empty if an
+    /// HTTP/1.0 client sends none. It is checked for its form alone, and is the client's choice.
     #[must_use]
     pub fn host(&self) -> &'a str {
         let host = match self.head.line.authority.within(self.bytes) {
@@ -187,7 +189,8 @@ impl<'a> Request<'a> {
         core::str::from_utf8(host).unwrap_or_default()
     }
 
-    /// The value of the first field named `name`, in any case.
+    /// Returns the value of the first field named `name`, in any case. It may hold bytes that are
+    /// not ASCII, and no control characters but tabs.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&'a [u8]> {
         named(self.all(), name)

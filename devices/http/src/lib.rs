@@ -1,7 +1,7 @@
 //! HTTP/1.1 (RFC 9110, RFC 9112) over any [`Tcp`](ip::Tcp): a server and a client.
 //!
-//! Messages are read by the grammar and nothing else, with the refusal of everything
-//! that two readers might take for different requests (RFC 9112, section 11.2); with
+//! Messages are parsed by the grammar and nothing else; everything that two recipients might
+//! take for different requests is refused (RFC 9112, section 11.2). There are
 //! keep-alive, pipelining, bodies by length and in chunks, and time limits. `httparse`,
 //! the parser under hyper, was used before: it reads over line ends and blanks in chunk
 //! sizes, takes an LF for a line's end and knows no form of a target, so that as much
@@ -31,9 +31,10 @@ pub mod files;
 pub mod form;
 mod head;
 pub mod json;
-mod led;
+
 mod limits;
 mod link;
+mod matched;
 mod pace;
 mod pool;
 mod problem;
@@ -52,7 +53,6 @@ pub mod websocket;
 pub use access::AccessLog;
 pub use body::Body;
 pub use budget::Collected;
-pub use client::Answer;
 pub use date::{format as date, parse as parse_date};
 pub use exchange::{Exchange, Handler, With, with};
 pub use head::{Method, Request, Version};
@@ -67,46 +67,46 @@ pub use url::{Error as UrlError, Url};
 use alloc::collections::TryReserveError;
 use core::fmt;
 
-/// A status code (RFC 9110, section 15).
+/// Holds a status code (RFC 9110, section 15).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status(pub u16);
 
 impl Status {
-    /// 101: the connection is another protocol's from here on.
+    /// 101 (Switching Protocols): another protocol goes on with the connection.
     pub const SWITCHING_PROTOCOLS: Self = Self(101);
-    /// 200: here it is.
+    /// 200 (OK): the request has succeeded.
     pub const OK: Self = Self(200);
-    /// 201: it was made; `Location` says where it is.
+    /// 201 (Created): a resource was created; the field `Location` says where.
     pub const CREATED: Self = Self(201);
-    /// 204: it was done, and there is nothing to say.
+    /// 204 (No Content): the request has succeeded, and the response has no content.
     pub const NO_CONTENT: Self = Self(204);
-    /// 400: the request makes no sense.
+    /// 400 (Bad Request): the message breaks the rules, or makes no sense.
     pub const BAD_REQUEST: Self = Self(400);
-    /// 404: there is no such thing.
+    /// 404 (Not Found): there is no such resource.
     pub const NOT_FOUND: Self = Self(404);
-    /// 405: that cannot be done with it.
+    /// 405 (Method Not Allowed): the resource has other methods; the field `Allow` lists them.
     pub const METHOD_NOT_ALLOWED: Self = Self(405);
-    /// 408: the request took too long to arrive.
+    /// 408 (Request Timeout): the request took too long to arrive.
     pub const TIMEOUT: Self = Self(408);
-    /// 413: the body is too long.
+    /// 413 (Content Too Large): the body is longer than the server takes.
     pub const TOO_LARGE: Self = Self(413);
-    /// 414: the target is too long.
+    /// 414 (URI Too Long): the request's target is longer than the server takes.
     pub const URI_TOO_LONG: Self = Self(414);
-    /// 417: there is nothing to meet that expectation.
+    /// 417 (Expectation Failed): the field `Expect` asks for something other than 100-continue.
     pub const EXPECTATION_FAILED: Self = Self(417);
-    /// 431: the head is too long.
+    /// 431 (Request Header Fields Too Large): the head is too long or has too many fields.
     pub const HEAD_TOO_LARGE: Self = Self(431);
-    /// 500: the handler failed.
+    /// 500 (Internal Server Error): the handler failed.
     pub const INTERNAL: Self = Self(500);
-    /// 501: no such method, or transfer encoding.
+    /// 501 (Not Implemented): the server does not know the method or the transfer coding.
     pub const NOT_IMPLEMENTED: Self = Self(501);
-    /// 503: there is too much to do.
+    /// 503 (Service Unavailable): there is no memory or no room for another connection now.
     pub const UNAVAILABLE: Self = Self(503);
-    /// 505: another version of HTTP.
+    /// 505 (HTTP Version Not Supported): the request is not of HTTP/1.
     pub const VERSION: Self = Self(505);
 
-    /// The phrase that goes with it, for people, as the IANA registry of status codes has
-    /// it; `Unassigned` for a code that is not there.
+    /// Returns the reason phrase of the IANA registry of status codes, for people;
+    /// `Unassigned` for a code that is not registered.
     #[must_use]
     pub fn phrase(self) -> &'static str {
         // That of nearly all answers.
@@ -144,12 +144,12 @@ const PHRASES: [&str; 5] = [
      Insufficient Storage|Loop Detected||Not Extended|Network Authentication Required",
 ];
 
-/// Why a request or its answer went no further.
+/// Says why a request or its response was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
     /// The connection failed.
     Connection(ip::Error),
-    /// The message, or its body, is wrong: the status says how.
+    /// The message or its body is refused, or the handler failed: with this status.
     Request(Status),
 }
 

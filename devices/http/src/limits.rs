@@ -4,35 +4,40 @@ use core::cell::Cell;
 use core::time::Duration;
 use kernel::metrics::{Metric, Source};
 
-/// What a client may ask of the server's patience and memory.
+/// Bounds what clients may take of a server's memory and time.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections at a time. A further one takes the place of one that is idle; where none
-    /// is, it is answered with 503.
+    /// Connections at a time: 256 by default. A further one closes the one that has been idle
+    /// for longest; if none is idle, it is answered with 503.
     pub connections: usize,
-    /// Bytes of a request's head.
+    /// Bytes of a request's head: 16 KiB by default. A longer one is answered with 431.
     pub head: usize,
-    /// Bytes of a request's target, which are a part of its head (RFC 9112, section 3).
+    /// Bytes of a request's target, which count as its head's as well: 8000 by default (RFC
+    /// 9112, section 3). A longer one is answered with 414.
     pub target: usize,
-    /// Fields of a request's head.
+    /// Fields of a request's head: 128 by default. More are answered with 431.
     pub fields: usize,
-    /// Bytes of a request's body.
+    /// Bytes of a request's body: 1 GiB by default. A longer one is answered with 413.
     pub body: u64,
-    /// How long a connection may be idle between requests.
+    /// Time for which a connection may be idle between requests: 30 s by default.
     pub idle: Duration,
-    /// How long a head may take to arrive.
+    /// Time for a request's head to arrive: 10 s by default. A slower one is answered with 408.
     pub request: Duration,
-    /// How long a client may pause within a body. Each byte that it sends gives back of
-    /// that what it takes at [`rate`](Self::rate), which it so has to keep up on average.
+    /// Time for which a client may pause within a body: 20 s by default. Waiting uses it up, and
+    /// each byte gives back as much as it takes at [`rate`](Self::rate), which the client has to
+    /// keep up on average.
     pub pause: Duration,
-    /// The same for a client that takes an answer.
+    /// The same for a client that takes a response: 30 s by default. A slower one is reset.
     pub response: Duration,
-    /// Bytes of a body in a second that a client has to send, and of an answer to take.
+    /// Bytes a second of a body that a client has to send, and of a response that it has to
+    /// take: 500 by default.
     pub rate: u32,
-    /// How long a request may take from its first byte until its body was read.
+    /// Time from the first byte of a request to the last one of its body: an hour by default.
     pub whole: Duration,
-    /// Bytes that all connections together may hold for heads, answers and what handlers
-    /// [collect](super::Body::collect). Who needs more is answered with 503.
+    /// Bytes that all connections together may hold: for heads, for what handlers
+    /// [collect](super::Body::collect) and [read as JSON](super::json::read), for messages of
+    /// WebSockets. By default a quarter of the machine's memory, and 64 MiB on Linux. A request
+    /// that needs more is answered with 503.
     pub memory: usize,
 }
 
@@ -63,10 +68,10 @@ fn memory() -> usize {
     }
 }
 
-/// What a server did so far.
+/// Counts what a server did so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Connections that are open.
+    /// Connections open now.
     pub open: usize,
     /// Connections accepted.
     pub connections: u64,
@@ -74,7 +79,7 @@ pub struct Stats {
     pub refused: u64,
     /// Requests answered by the handler.
     pub requests: u64,
-    /// Requests refused because they were wrong or too slow.
+    /// Requests refused because they were wrong, too large or too slow.
     pub bad: u64,
 }
 

@@ -150,8 +150,8 @@ impl Pool {
         old.iter().for_each(|old| self.budget.put(old.len()));
     }
 
-    /// A place for a connection more; nothing when there is no memory for it.
-    pub(super) fn sit(self: &Rc<Self>) -> Option<Place> {
+    /// A slot for a connection more; nothing when there is no memory for it.
+    pub(super) fn sit(self: &Rc<Self>) -> Option<Slot> {
         let mut seats = self.seats.borrow_mut();
         let mut free = self.free.borrow_mut();
         let at = match free.pop() {
@@ -171,7 +171,7 @@ impl Pool {
             stats.connections += 1;
             stats.open += 1;
         });
-        Some(Place { pool: Rc::clone(self), at })
+        Some(Slot { pool: Rc::clone(self), at })
     }
 
     /// Connections that are open and were not told to leave.
@@ -241,13 +241,13 @@ impl Pool {
     }
 }
 
-/// The place of a connection, until it is dropped.
-pub(super) struct Place {
+/// The slot of a connection, until it is dropped.
+pub(super) struct Slot {
     pub(super) pool: Rc<Pool>,
     at: usize,
 }
 
-impl Place {
+impl Slot {
     /// What runs the connection.
     pub(super) fn run_by(pool: &Pool, at: usize, task: Task<()>) {
         match pool.seats.borrow_mut().get_mut(at) {
@@ -307,13 +307,13 @@ impl Place {
     }
 }
 
-impl core::fmt::Debug for Place {
+impl core::fmt::Debug for Slot {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "Place({})", self.at)
+        write!(f, "Slot({})", self.at)
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         let seat = self.pool.seats.borrow_mut().get_mut(self.at).and_then(Option::take);
         if let Some(seat) = seat {

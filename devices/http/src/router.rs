@@ -1,6 +1,6 @@
 //! Handlers by method and path.
 
-use super::led::Led;
+use super::matched::Matched;
 use super::response::Line;
 use super::{Error, Exchange, Handler, Method, Status};
 use alloc::borrow::Cow;
@@ -8,10 +8,14 @@ use percent_encoding::percent_decode_str;
 
 /// Chooses one of several handlers by the method and the path of a request.
 ///
-/// A path is made of segments: text, `{name}` for any that is not empty, and as the last
-/// `{*name}` for all that is left. Of several routes that match, the first counts. GET routes
-/// answer HEAD as well. A path without a route is answered with 404; one that has routes for
-/// other methods with 405, and OPTIONS with 204, both of which say the methods (`Allow`).
+/// The path of a route is made of segments: text, `{name}` for any segment that is not empty,
+/// and `{*name}` as the last for all that is left, which may be nothing. Of several routes that
+/// match, the first is taken. A GET route answers HEAD as well. A path without a route is answered
+/// with 404; one that has routes for other methods with 405, and OPTIONS with 204, both of which
+/// list the methods in `Allow` (RFC 9110, section 10.2.1).
+///
+/// Text is compared with the path as it came, percent-encoded: `/a` is not `/%61`. Dot segments
+/// are text as well.
 ///
 /// ```
 /// # use xenith_http::{Error, Exchange, Handler, Router, Status};
@@ -27,17 +31,16 @@ use percent_encoding::percent_decode_str;
 ///
 /// Routes are a part of its type, so that no request allocates for the future of its handler:
 /// a future behind a pointer is an allocation that would end the machine where it fails.
-/// Text in a path is compared as it came, percent-encoded.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Router<R = End> {
     routes: R,
 }
 
-/// The end of a [`Router`]'s routes.
+/// Ends a [`Router`]'s routes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct End;
 
-/// One of a [`Router`]'s routes, and those before it.
+/// Holds one of a [`Router`]'s routes and those before it.
 #[derive(Clone, Copy, Debug)]
 pub struct Route<H, R> {
     method: Option<Method>,
@@ -48,7 +51,7 @@ pub struct Route<H, R> {
     before: R,
 }
 
-/// What [`Router`] is made of, for functions that take or give one.
+/// Stands for the routes of a [`Router`], in functions that take or return one.
 ///
 /// ```
 /// # use xenith_http::{Error, Exchange, Router, Routes, Status};
@@ -114,7 +117,7 @@ impl<H: Handler, R: Routes> Routes for Route<H, R> {
             exchange.routed += self.path.len();
         }
         // What is mounted deeper has no parameters.
-        let _ = exchange.led.push(Led { path: self.path, start });
+        let _ = exchange.matched.push(Matched { path: self.path, start });
         self.handler.handle(exchange).await
     }
 }
@@ -128,7 +131,7 @@ impl Router {
 }
 
 impl<R: Routes> Router<R> {
-    /// Adds a route for one method, or for all.
+    /// Adds a route for `method`, or with `None` for all methods.
     #[must_use]
     pub fn route<H: Handler>(
         self,
@@ -163,15 +166,17 @@ impl<R: Routes> Router<R> {
         self.route(Some(Method::Delete), path, handler)
     }
 
-    /// Mounts a handler, which may be a router: it answers all requests for `path` and for
-    /// what is below it, and a router among it sees the rest of the path alone.
+    /// Mounts a handler at `path`, which has no parameters: it answers all requests for `path`
+    /// and for what is below it. A router and [`StaticFiles`](crate::files::StaticFiles) see the
+    /// rest of the path alone.
     #[must_use]
     pub fn mount<H: Handler>(self, path: &'static str, handler: H) -> Router<Route<H, R>> {
         let before = self.routes;
         Router { routes: Route { method: None, path, mount: true, handler, before } }
     }
 
-    /// Adds what answers where no route before it does, also for lack of the method.
+    /// Adds a handler for all requests that no route before it matches, also those whose method
+    /// is another, which then get no 405.
     #[must_use]
     pub fn fallback<H: Handler>(self, handler: H) -> Router<Route<H, R>> {
         self.route(None, "/{*}", handler)
@@ -240,14 +245,15 @@ fn matches<'p>(
 }
 
 impl<'a> Exchange<'a> {
-    /// Gives what the parameter `name` of the route stands for, decoded. Nothing where the
-    /// route has none of that name, or it is no UTF-8.
+    /// Returns the value of the parameter `name` of the route, percent-decoded. `None` if the
+    /// route has none of that name, if the value is not UTF-8, and for routers that are mounted
+    /// more than four deep. A decoded value may hold slashes and control characters.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<Cow<'a, str>> {
         let path = self.request.path();
-        self.led.iter().rev().find_map(|led| {
-            let (mut found, rest) = (None, path.get(led.start..)?);
-            matches(led.path, rest, |of, value| {
+        self.matched.iter().rev().find_map(|matched| {
+            let (mut found, rest) = (None, path.get(matched.start..)?);
+            matches(matched.path, rest, |of, value| {
                 if of == name {
                     found = Some(value);
                 }

@@ -5,10 +5,10 @@ use super::budget::Charge;
 use super::exchange::{Exchange, Handler};
 use super::fields::Framing;
 use super::head::{Bounds, Method, Parser, Request};
-use super::led::Trail;
 use super::limits::{Limits, Stats, count};
 use super::link::Link;
-use super::pool::{Doing, Held, KEEP, Memory, Place, Pool, SMALL};
+use super::matched::Matches;
+use super::pool::{Doing, Held, KEEP, Memory, Pool, SMALL, Slot};
 use super::response::{self, Progress, put};
 use super::{Error, Status};
 use alloc::rc::Rc;
@@ -27,14 +27,13 @@ const SKIP: usize = 64 * 1024;
 /// How long a client may take to end after the last answer.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// The same where another needs its place.
+/// The same where another needs its slot.
 const BRIEF: Duration = Duration::from_millis(250);
 
 /// Bytes of an answer of the server's own at most.
 const ANSWER: usize = 512;
 
-/// A server that is about to be: what answers, what clients may ask of it, and where it
-/// counts.
+/// Configures a server: its handler, its limits, and where it counts.
 ///
 /// ```no_run
 /// # use xenith_http::{Exchange, Limits, Server, Status};
@@ -55,18 +54,18 @@ pub struct Server<H> {
 }
 
 impl<H: Handler + 'static> Server<H> {
-    /// Makes a server whose requests `handler` answers, with the default limits.
+    /// Makes a server with the default limits, whose requests `handler` answers.
     pub fn new(handler: H) -> Self {
         Self { handler: Rc::new(handler), limits: Limits::default(), stats: Rc::default() }
     }
 
-    /// Sets what clients may ask of the server's patience and memory.
+    /// Sets what clients may take of the server's memory and time.
     #[must_use]
     pub fn limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
     }
 
-    /// Sets where the server counts what it does, which may be read at any time.
+    /// Sets the cell in which the server counts what it does. It may be read at any time.
     #[must_use]
     pub fn stats(self, stats: Rc<Cell<Stats>>) -> Self {
         Self { stats, ..self }
@@ -94,7 +93,7 @@ impl<H: Handler + 'static> Server<H> {
     }
 }
 
-/// A server that listens.
+/// Serves on a port that is bound.
 #[derive(Debug)]
 pub struct Bound<L, H> {
     listener: L,
@@ -105,22 +104,22 @@ impl<L: Listener, H: Handler + 'static> Bound<L, H>
 where
     L::Stream: 'static,
 {
-    /// Gives the address that it listens on, with the port that it got.
+    /// Returns the address that the server listens on, with the port that it got for port 0.
     pub fn local_addr(&self) -> SocketAddr {
         self.listener.local_addr()
     }
 
     /// Serves until the network is down, or until the toolstack asks for the end
-    /// (`xl shutdown`; SIGTERM). Then nobody new is let in, idle connections are closed at
-    /// once, and requests that are under way are answered and their connections closed, for
-    /// which there is [`grace`](kernel::shutdown::grace). What is left then is reset.
+    /// (`xl shutdown`; SIGTERM). Then no connection is accepted, idle ones are closed at once,
+    /// and requests that are under way are answered and their connections closed, for which there
+    /// is [`grace`](kernel::shutdown::grace). What is left then is reset.
     ///
-    /// Where all connections that there may be are open, or memory is about to be short, the
-    /// one that has been idle for longest makes room for a new one.
+    /// When [`Limits::connections`] are open, or memory is about to be short, the connection
+    /// that has been idle for longest is closed for a new one.
     ///
     /// # Errors
-    /// Those of [`Listener::accept`] but [`ip::Error::Exhausted`], which one connection is
-    /// lost by.
+    /// Those of [`Listener::accept`], but for [`ip::Error::Exhausted`], by which one connection is
+    /// lost.
     pub async fn serve(self) -> Result<(), ip::Error> {
         let Self { listener, server: Server { handler, limits, stats } } = self;
         let pool = Rc::new(Pool::new(&limits, stats));
@@ -142,7 +141,10 @@ where
         drop(listener);
         pool.close();
         if timeout(kernel::shutdown::grace(), pool.empty()).await.is_err() {
-            log::warn!("http: {} connections are cut off", pool.stats.get().open);
+            log::warn!(
+                "http: the time for the shutdown is over; {} connections are reset",
+                pool.stats.get().open
+            );
             pool.end();
             // Until it is done, and told the clients.
             let _ = timeout(Duration::from_secs(1), pool.empty()).await;
@@ -161,17 +163,17 @@ fn admit<S: Stream + 'static>(
 ) {
     let full = pool.staying() >= limits.connections;
     let made = (full || kernel::memory::is_scarce()) && pool.make_room();
-    let place = if (full && !made) || kernel::memory::is_low() { None } else { pool.sit() };
-    let Some(place) = place else {
+    let slot = if (full && !made) || kernel::memory::is_low() { None } else { pool.sit() };
+    let Some(slot) = slot else {
         count(&pool.stats, |stats| stats.refused += 1);
         return refuse(stream);
     };
-    let (number, handler) = (place.number(), Rc::clone(handler));
+    let (number, handler) = (slot.number(), Rc::clone(handler));
     let task = try_spawn(async move {
-        pooled(stream, &limits, &place, &*handler).await;
+        pooled(stream, &limits, &slot, &*handler).await;
     });
     // Without memory for it, the connection is closed.
-    task.into_iter().for_each(|task| Place::run_by(pool, number, task));
+    task.into_iter().for_each(|task| Slot::run_by(pool, number, task));
 }
 
 /// Says that there is too much to do, if that takes no time.
@@ -194,7 +196,8 @@ fn refuse<S: Stream + 'static>(mut stream: S) {
     refusal.into_iter().for_each(Task::detach);
 }
 
-/// Serves one connection to its end.
+/// Serves one connection to its end, with the memory of `limits` for it alone. This is for tests
+/// and for streams that no [`Tcp`] accepts.
 pub async fn connection<S: Stream>(
     stream: S,
     limits: &Limits,
@@ -203,8 +206,8 @@ pub async fn connection<S: Stream>(
 ) {
     let shared = Rc::new(Cell::new(stats.get()));
     let pool = Rc::new(Pool::new(limits, Rc::clone(&shared)));
-    if let Some(place) = pool.sit() {
-        pooled(stream, limits, &place, handler).await;
+    if let Some(slot) = pool.sit() {
+        pooled(stream, limits, &slot, handler).await;
     }
     stats.set(shared.get());
 }
@@ -213,10 +216,10 @@ pub async fn connection<S: Stream>(
 pub(super) async fn pooled<S: Stream>(
     stream: S,
     limits: &Limits,
-    place: &Place,
+    slot: &Slot,
     handler: &impl Handler,
 ) {
-    let pool = &*place.pool;
+    let pool = &*slot.pool;
     let mut held = Held { pool, memory: None };
     let mut cut = Cut { stream, ended: false };
     let stream = &mut cut.stream;
@@ -224,14 +227,14 @@ pub(super) async fn pooled<S: Stream>(
     let (mut end, mut note) = (0, Note::default());
     let result = loop {
         if end == 0 {
-            match first(&mut link, &mut held, limits, place).await {
+            match first(&mut link, &mut held, limits, slot).await {
                 Ok(0) => break Ok(()),
                 Ok(read) => end = read,
                 Err(error) => break Err(error),
             }
         }
         let Some(memory) = &mut held.memory else { break Ok(()) };
-        match one(link.reborrow(), memory, end, &mut note, limits, place, handler).await {
+        match one(link.reborrow(), memory, end, &mut note, limits, slot, handler).await {
             Ok(Some(rest)) => end = rest,
             Ok(None) => break Ok(()),
             Err(error) => break Err(error),
@@ -263,12 +266,12 @@ pub(super) async fn pooled<S: Stream>(
         let _ = stream.close().await;
         cut.ended = true;
     };
-    match place.leaves() {
+    match slot.leaves() {
         // The server waits for it.
         true if pool.closing.get() => ending.await,
         // Another one needs the memory.
         true => drop(timeout(BRIEF, ending).await),
-        false => drop(place.wait(Doing::Ending, Duration::MAX, pin!(ending)).await),
+        false => drop(slot.wait(Doing::Ending, Duration::MAX, pin!(ending)).await),
     }
 }
 
@@ -293,7 +296,7 @@ async fn first(
     link: &mut Link<'_>,
     held: &mut Held<'_>,
     limits: &Limits,
-    place: &Place,
+    slot: &Slot,
 ) -> Result<usize, Error> {
     let (many, mut byte) = (held.pool.out.get() > KEEP, [0]);
     let to = if many {
@@ -302,7 +305,7 @@ async fn first(
     } else {
         held.take(limits)?
     };
-    let read = place.wait(Doing::Idle, limits.idle, pin!(link.read(to))).await;
+    let read = slot.wait(Doing::Idle, limits.idle, pin!(link.read(to))).await;
     let read = read.unwrap_or(Ok(0))?;
     if many && read > 0 {
         held.take(limits)?[..1].copy_from_slice(&byte);
@@ -327,10 +330,10 @@ async fn one(
     mut end: usize,
     note: &mut Note,
     limits: &Limits,
-    place: &Place,
+    slot: &Slot,
     handler: &impl Handler,
 ) -> Result<Option<usize>, Error> {
-    let pool = &*place.pool;
+    let pool = &*slot.pool;
     let begun = Instant::now();
     let deadline = begun.saturating_add(limits.request);
     let bounds = Bounds { target: limits.target, fields: limits.fields };
@@ -357,7 +360,7 @@ async fn one(
         }
         let left = deadline.saturating_duration_since(Instant::now());
         let read = pin!(link.read(&mut memory.buffer[end..]));
-        match place.wait(Doing::Head, left, read).await {
+        match slot.wait(Doing::Head, left, read).await {
             Some(Ok(0)) => return Err(Error::Connection(ip::Error::Reset)),
             Some(read) => end += read?,
             None => return Err(Error::Request(Status::TIMEOUT)),
@@ -399,9 +402,9 @@ async fn one(
         memory: &mut memory.text,
         pace: takes,
         closing: &pool.closing,
-        place,
+        slot,
         routed: 0,
-        led: Trail::new(),
+        matched: Matches::new(),
         problems: false,
         charge: Charge::new(&pool.budget),
     };
@@ -427,7 +430,7 @@ async fn one(
         Ok(()) => {}
     }
     // What is wrong with a body that nobody wanted is not worth a second answer.
-    if !keep || place.leaves() || (!body.is_over() && !matches!(body.skip(SKIP).await, Ok(true))) {
+    if !keep || slot.leaves() || (!body.is_over() && !matches!(body.skip(SKIP).await, Ok(true))) {
         return Ok(None);
     }
     let (start, stop) = (body.start, body.end);

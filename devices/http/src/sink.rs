@@ -7,7 +7,7 @@ use super::{Error, Status};
 use core::fmt::{self, Write as _};
 use embedded_io_async::{ErrorType, Write};
 
-/// The content of a response, piece by piece: what [`Exchange::stream`] gives.
+/// Sends the content of a response piece by piece.
 ///
 /// ```
 /// # use xenith_http::{Error, Exchange, Status};
@@ -31,10 +31,10 @@ pub struct Sink<'e, 'a> {
 }
 
 impl<'a> Exchange<'a> {
-    /// Begins a response whose content comes piece by piece: `length` bytes, or
-    /// as many as there will be. The content is written and printed to what this
-    /// returns, and ended by [`Sink::finish`]. Without a length, a client of HTTP/1.0 takes
-    /// the end of the connection for the end of the content.
+    /// Begins a response whose content is then written or printed to the [`Sink`] that this
+    /// returns, and ended by [`Sink::finish`]: `length` bytes or, with `None`, any number, in
+    /// chunks. For a client of HTTP/1.0, which knows no chunks, the end of the connection ends
+    /// the content.
     ///
     /// # Errors
     /// As of [`respond`](Self::respond).
@@ -54,7 +54,7 @@ impl<'e, 'a> Sink<'e, 'a> {
         Self { exchange, content, end: BEFORE }
     }
 
-    /// Gives the body of the request, for who answers while it arrives.
+    /// Returns the body of the request, for a response that begins while it arrives.
     pub const fn body(&mut self) -> &mut Body<'a> {
         self.exchange.body()
     }
@@ -83,7 +83,7 @@ impl<'e, 'a> Sink<'e, 'a> {
         put(&mut body.link, b"\r\n", pace).await
     }
 
-    /// Adds `text`, as in `sink.print(format_args!("{name}\n"))`. It is sent when about a
+    /// Prints `text`, as in `sink.print(format_args!("{name}\n"))`. It is sent when about a
     /// kilobyte has come together, or by `flush`, by `write` and by [`finish`](Self::finish);
     /// no memory is allocated, however long it is.
     ///
@@ -143,7 +143,7 @@ impl<'e, 'a> Sink<'e, 'a> {
         put(&mut body.link, &memory[start..end], pace).await
     }
 
-    /// Ends the content.
+    /// Ends the content. For HEAD, nothing is sent of it.
     ///
     /// # Errors
     /// Those of the connection; [`Status::INTERNAL`] for less than was announced.

@@ -205,8 +205,8 @@ pub(super) fn raw_by(
     let limits = Limits { head: 512, body: 1000, ..Limits::default() };
     let pool = Rc::new(pool::Pool::new(&limits, Rc::default()));
     pool.out.set(others);
-    let place = pool.sit().unwrap();
-    kernel::task::block_on(server::pooled(script, &limits, &place, handler));
+    let slot = pool.sit().unwrap();
+    kernel::task::block_on(server::pooled(script, &limits, &slot, handler));
     assert_eq!(pool.out.get(), others);
     (answer.take(), aborted.get(), begun.elapsed())
 }

@@ -10,12 +10,12 @@ use core::pin::pin;
 use core::task::Poll;
 use embedded_io_async::{ErrorType, Read, Write};
 
-/// A connection that another protocol has taken over: bytes each way, by
-/// [`Exchange::upgrade`](super::Exchange::upgrade). Also references to it read and write, so
+/// Reads and writes the bytes of a connection that another protocol has taken over, by
+/// [`Exchange::upgrade`](super::Exchange::upgrade). References to it read and write as well, so
 /// that both can go on side by side.
 ///
-/// How long reading waits is the protocol's affair. For writing, the peer has the patience
-/// that [`Limits`](super::Limits) have for a response.
+/// A read waits for as long as it takes: set a time limit. A write fails when the client is slower
+/// than [`Limits::response`](super::Limits::response) allows.
 pub struct Upgraded<'e, 'a> {
     body: RefCell<&'e mut Body<'a>>,
     pace: Cell<Pace>,

@@ -6,8 +6,7 @@ use core::fmt::{self, Write as _};
 /// Bytes that one may have (RFC 9110, section 4.1, asks for 8000).
 const LONGEST: usize = 8192;
 
-/// A URL that begins with `http://`, taken apart and checked: what is in it can stand in
-/// a request as it is.
+/// Holds a URL with the scheme `http`, parsed and checked (RFC 3986; RFC 9110, section 4.2.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
     /// Without user and fragment, dots resolved, without the port that needs no words.
@@ -21,7 +20,7 @@ pub struct Url {
     fragment: Option<String>,
 }
 
-/// Why a text is not the URL of a page that can be fetched.
+/// Says why a text is not the URL of a page that can be fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
@@ -50,7 +49,7 @@ impl fmt::Display for Error {
             Self::NotAscii => {
                 "the host's name has letters beyond ASCII: give it in the form that begins with xn--"
             }
-            Self::User => "the address names a user, which none that a server gives may do",
+            Self::User => "the address names a user, which one that a server gives must not",
             Self::Character => "the address holds a control character",
             Self::TooLong => "the address is longer than 8192 bytes",
         })
@@ -146,11 +145,11 @@ fn decode(text: &str) -> alloc::vec::Vec<u8> {
 }
 
 impl Url {
-    /// Takes a URL apart. Dots in its path are resolved, and what has to be is
-    /// percent-encoded.
+    /// Parses an absolute URL. Dot segments in its path are removed, and characters that may not
+    /// stand there are percent-encoded.
     ///
     /// # Errors
-    /// See `Error`.
+    /// Those of [`UrlError`](super::UrlError), but [`User`](Error::User).
     pub fn parse(text: &str) -> Result<Self, Error> {
         if text.len() > LONGEST {
             return Err(Error::TooLong);
@@ -215,12 +214,11 @@ impl Url {
         Ok(Self { text, authority, host, port, user: user.map(String::from), fragment })
     }
 
-    /// The URL that `reference`, which a server gave, means on the page at this one (RFC
-    /// 3986, section 5.2). It has this one's fragment if it has none (RFC 9110, section
-    /// 10.2.2), and no user.
+    /// Resolves `reference`, which a server gave, against this URL (RFC 3986, section 5.2). It
+    /// takes this one's fragment if it has none (RFC 9110, section 10.2.2).
     ///
     /// # Errors
-    /// See `Error`.
+    /// Those of [`UrlError`](super::UrlError); a reference must not name a user.
     pub fn join(&self, reference: &str) -> Result<Self, Error> {
         let mut joined = self.resolve(reference)?;
         // It would only hide what the address is (RFC 9110, section 4.2.4).
@@ -276,13 +274,13 @@ impl Url {
         Some(text)
     }
 
-    /// The name or address of the host, without brackets.
+    /// Returns the name or address of the host, without brackets.
     #[must_use]
     pub fn host(&self) -> &str {
         self.text.get(self.host.0..self.host.1).unwrap_or_default()
     }
 
-    /// The port, 80 if there is none.
+    /// Returns the port, 80 if none is given.
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port

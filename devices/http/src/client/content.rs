@@ -1,9 +1,9 @@
 //! The content of an answer: its body, decoded.
 
-use super::answer::Coding;
 use super::error::of_body;
 use super::inflate::{self, Inflate};
-use super::{Error, Part};
+use super::response::Coding;
+use super::{Error, Stage};
 use crate::Body;
 use core::time::Duration;
 use embedded_io_async::{ErrorType, Read};
@@ -11,7 +11,8 @@ use embedded_io_async::{ErrorType, Read};
 /// Bytes of coded content that are read at once.
 const PIECE: usize = 1024;
 
-/// The content of an answer: bytes, until 0 of them are read. Decoded where it is coded.
+/// Reads the content of a response, decoded from gzip or deflate where it is coded; 0 bytes are
+/// its end.
 pub struct Content<'a> {
     pub(super) body: Body<'a>,
     decoder: Option<Decoder>,
@@ -94,7 +95,7 @@ impl Read for Content<'_> {
     async fn read(&mut self, to: &mut [u8]) -> Result<usize, Error> {
         let count = self.decoded(to).await?;
         let left = self.left.checked_sub(count as u64);
-        self.left = left.ok_or(Error::TooLong(Part::Body, self.most))?;
+        self.left = left.ok_or(Error::TooLong(Stage::Body, self.most))?;
         Ok(count)
     }
 }

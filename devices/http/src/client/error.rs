@@ -1,7 +1,7 @@
-//! Why there is no page.
+//! Errors of the client.
 
-use super::answer;
 use super::inflate;
+use super::response;
 use crate::url;
 use crate::{Error as Wrong, Status};
 use alloc::string::String;
@@ -11,49 +11,49 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use kernel::text::Escaped;
 
-/// What a server is waited for.
+/// Names the stage of an exchange in which a limit was exceeded or the connection lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Part {
-    /// To take the request.
+pub enum Stage {
+    /// The server takes the request.
     Request,
-    /// To say the first byte of an answer.
-    Answer,
-    /// To end the answer's head.
+    /// The server sends the first byte of a response.
+    Response,
+    /// The server sends the rest of the head.
     Head,
-    /// To go on with its body.
+    /// The server sends the body.
     Body,
-    /// To be done with everything, redirects included.
+    /// The whole exchange, redirects included.
     All,
 }
 
-/// Why there is no page.
+/// Says why a page could not be fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
-    /// The address is none.
+    /// The address is not a URL that can be fetched.
     Url(url::Error),
-    /// The server leads to this address, which is none.
+    /// The server redirects to this address, which is not a URL that can be fetched.
     Location(String, url::Error),
-    /// What was asked for cannot be sent: why.
+    /// The request cannot be sent, for this reason.
     Request(&'static str),
     /// The host's name has no address.
     Name(ip::Error),
-    /// No connection came about: with none of these addresses.
+    /// No connection could be made with any of these addresses.
     Connect(Vec<(SocketAddr, ip::Error)>),
-    /// The connection ended too early, in this part.
-    Lost(Part, ip::Error),
-    /// What answers does not speak HTTP/1, or breaks its rules.
-    NotHttp(answer::Flaw),
+    /// The connection ended too early, at this stage.
+    Lost(Stage, ip::Error),
+    /// The response is not one of HTTP/1, or breaks its rules.
+    NotHttp(response::Flaw),
     /// The content is not coded as it says.
     Coding(inflate::Flaw),
-    /// The head or the body is longer than this many bytes, which are allowed.
-    TooLong(Part, u64),
-    /// The server takes longer than this for that part.
-    TimedOut(Part, Duration),
-    /// There are more redirects than this many, which are allowed.
+    /// The head or the body is longer than this limit, in bytes.
+    TooLong(Stage, u64),
+    /// The server takes longer than this limit at that stage.
+    TimedOut(Stage, Duration),
+    /// There are more redirects than this limit.
     Redirects(usize),
-    /// No memory is left.
+    /// There is no memory for it.
     Memory,
 }
 
@@ -75,25 +75,25 @@ impl fmt::Display for Error {
             }
             Self::Lost(part, error) => {
                 f.write_str(match part {
-                    Part::Request | Part::Answer => "the connection ends without an answer: ",
-                    Part::Head => "the answer breaks off in its head: ",
-                    Part::Body | Part::All => "the answer breaks off in its body: ",
+                    Stage::Request | Stage::Response => "the connection ends without an answer: ",
+                    Stage::Head => "the answer breaks off in its head: ",
+                    Stage::Body | Stage::All => "the answer breaks off in its body: ",
                 })?;
                 error.fmt(f)
             }
             Self::NotHttp(flaw) => write!(f, "the answer is not one of HTTP/1: {flaw}"),
             Self::Coding(flaw) => write!(f, "the content is not coded as it says: {flaw}"),
             Self::TooLong(part, most) => {
-                let part = if *part == Part::Body { "body" } else { "head" };
+                let part = if *part == Stage::Body { "body" } else { "head" };
                 write!(f, "the answer's {part} is longer than the {most} bytes allowed")
             }
             Self::TimedOut(part, time) => {
                 f.write_str(match part {
-                    Part::Request => "the server takes too long: it does not take the request",
-                    Part::Answer => "the server takes too long: it does not answer",
-                    Part::Head => "the server takes too long: it does not end the answer's head",
-                    Part::Body => "the server takes too long: no more of the body comes",
-                    Part::All => "it takes too long: it is not done",
+                    Stage::Request => "the server takes too long: it does not take the request",
+                    Stage::Response => "the server takes too long: it does not answer",
+                    Stage::Head => "the server takes too long: it does not end the answer's head",
+                    Stage::Body => "the server takes too long: no more of the body comes",
+                    Stage::All => "it takes too long: it is not done",
                 })?;
                 write!(f, " within {} s", time.as_secs_f32())
             }
@@ -122,21 +122,21 @@ impl embedded_io_async::Error for Error {
 pub(super) fn of_body(error: Wrong, most: u64, patience: Duration) -> Error {
     match error {
         Wrong::Connection(ip::Error::TimedOut) | Wrong::Request(Status::TIMEOUT) => {
-            Error::TimedOut(Part::Body, patience)
+            Error::TimedOut(Stage::Body, patience)
         }
-        Wrong::Connection(error) => Error::Lost(Part::Body, error),
-        Wrong::Request(Status::TOO_LARGE) => Error::TooLong(Part::Body, most),
-        Wrong::Request(_) => Error::NotHttp(answer::Flaw::Chunk),
+        Wrong::Connection(error) => Error::Lost(Stage::Body, error),
+        Wrong::Request(Status::TOO_LARGE) => Error::TooLong(Stage::Body, most),
+        Wrong::Request(_) => Error::NotHttp(response::Flaw::Chunk),
     }
 }
 
-/// Why there is no page, and where there is none: at the address asked for, or at that
-/// of a redirect.
+/// Says why a page could not be fetched, and at which address: the one asked for, or that of a
+/// redirect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The address, without a user.
+    /// The address, without user and password.
     pub url: String,
-    /// Why.
+    /// The error.
     pub error: Error,
 }
 

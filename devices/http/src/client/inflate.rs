@@ -22,24 +22,24 @@ const HAS_EXTRA: u8 = 4;
 const HAS_NAME: u8 = 8;
 const HAS_COMMENT: u8 = 16;
 
-/// What is wrong with coded content.
+/// Says what is wrong with coded content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Flaw {
-    /// It is not of the form that its `Content-Encoding` says.
+    /// It is not in the format that its `Content-Encoding` names.
     Form,
-    /// It is another content than the one that was coded: its checksum or length differs.
+    /// Its checksum or length is not that of what was coded.
     Sum,
-    /// It ends before its end.
+    /// It ends too early.
     Cut,
-    /// It is coded in a way that was not asked for.
+    /// It is in a coding that was not asked for.
     Unknown,
 }
 
 impl core::fmt::Display for Flaw {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
-            Self::Form => "it is not of that form",
+            Self::Form => "it is not in that format",
             Self::Sum => "its checksum or its length is wrong",
             Self::Cut => "it ends too early",
             Self::Unknown => "that coding was not asked for",

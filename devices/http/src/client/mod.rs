@@ -1,22 +1,24 @@
-//! Fetching pages: requests, their answers, and redirects.
+//! Fetches pages: sends requests, reads their responses, follows redirects.
 //!
-//! Answers are as little trusted as requests are: everything is bounded in bytes and in
-//! time, and what breaks off is an error however it is delimited.
+//! Servers are trusted as little as clients are: everything is bounded in bytes and in time, and a
+//! response that ends too early is an error, however it is framed.
+//!
+//! [`get`] fetches one page; a [`Client`] keeps its connection for the next request.
 
-mod answer;
 mod connect;
 mod content;
 mod error;
 mod inflate;
 mod request;
+mod response;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, Flaw};
 pub use content::Content;
-pub use error::{Error, Failure, Part};
+pub use error::{Error, Failure, Stage};
 pub use inflate::Flaw as CodingFlaw;
 pub use request::Request;
+pub use response::{Flaw, Response};
 
 use super::body::{Body, LINE};
 use super::budget::Budget;
@@ -28,7 +30,6 @@ use super::url::Url;
 use super::{Error as Wrong, Status};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use answer::{AnswerHead, Coding};
 use core::cell::Cell;
 use core::pin::pin;
 use core::time::Duration;
@@ -36,6 +37,7 @@ use embedded_io_async::Read;
 use ip::{Resolve, Stream, Tcp};
 use kernel::task::{Either, select};
 use kernel::time::{Instant, timeout};
+use response::{Coding, ResponseHead};
 
 /// Bytes of memory that a head is first given.
 const FIRST: usize = 4096;
@@ -48,21 +50,24 @@ const REST_TIME: Duration = Duration::from_secs(2);
 /// How long a connection that is not needed may take to close in order.
 const CLOSE: Duration = Duration::from_secs(1);
 
-/// What a server may ask of the client's patience and memory.
+/// Bounds what a server may take of the client's memory and time.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Redirects that are followed. With 0 of them, a redirect is an answer as others are.
+    /// Redirects that are followed: 20 by default. With 0, a redirect is given to the caller as
+    /// other responses are.
     pub redirects: usize,
-    /// Bytes of an answer's head, together with those of the interim ones before it.
+    /// Bytes of a response's head, together with those of interim ones before it: 64 KiB by
+    /// default.
     pub head: usize,
-    /// Bytes of an answer's body, as it comes and as it is when decoded.
+    /// Bytes of a response's body, both as it comes and decoded: 1 GiB by default.
     pub body: u64,
-    /// How long a connection may take to come about, with each address.
+    /// Time for a connection with each address of a name: 15 s by default.
     pub connect: Duration,
-    /// How long a request may take to be taken, a head to arrive, and each further piece
-    /// of a body.
-    pub answer: Duration,
-    /// How long all may take, from the name to the end of the last body.
+    /// Time for the server to take the request, for a head to arrive, and for each further piece
+    /// of a body: 30 s by default.
+    pub response: Duration,
+    /// Time for all of it, from the lookup of the name to the end of the last body: an hour by
+    /// default.
     pub total: Duration,
 }
 
@@ -73,7 +78,7 @@ impl Default for Limits {
             head: 64 * 1024,
             body: 1 << 30,
             connect: Duration::from_secs(15),
-            answer: Duration::from_secs(30),
+            response: Duration::from_secs(30),
             total: Duration::from_secs(3600),
         }
     }
@@ -82,14 +87,15 @@ impl Default for Limits {
 /// What was heard of an answer.
 struct Heard<S> {
     stream: S,
-    head: AnswerHead,
+    head: ResponseHead,
     /// How many bytes of the buffer are filled.
     end: usize,
     /// The request was sent as a whole.
     sent: bool,
 }
 
-/// A client, which keeps the connection of the last answer for the next request.
+/// Sends requests, and keeps the connection of the last response for the next request to the
+/// same server.
 #[derive(Debug)]
 pub struct Client<'a, N: Tcp> {
     net: &'a N,
@@ -105,25 +111,27 @@ impl<'a, N: Tcp + Resolve> Client<'a, N> {
         Self { net, limits, idle: None, buffer: Vec::new() }
     }
 
-    /// Sends `request`, follows where redirects lead to from there, and gives the last
-    /// answer with its content to `take`. What `take` leaves of the content is not waited
-    /// for.
+    /// Sends `request`, follows redirects, and calls `take` with the URL, the response and the
+    /// content of the last one. Content that `take` does not read may cost the connection.
+    ///
+    /// A request is sent again on a new connection if the kept one turns out to be closed, but
+    /// only one whose method is idempotent (RFC 9110, section 9.2.2).
     ///
     /// # Errors
-    /// Why there is no answer, and at which address.
+    /// A [`Failure`]: the address, and the error there. Those of `take` are passed on.
     pub async fn fetch<T>(
         &mut self,
         request: &Request<'_>,
-        take: impl AsyncFnOnce(&Url, Answer<'_>, &mut Content<'_>) -> Result<T, Error>,
+        take: impl AsyncFnOnce(&Url, Response<'_>, &mut Content<'_>) -> Result<T, Error>,
     ) -> Result<T, Failure> {
         let mut at = String::from(request.url);
         let total = self.limits.total;
         let result = timeout(total, self.follow(request, &mut at, take)).await;
-        let result = result.unwrap_or(Err(Error::TimedOut(Part::All, total)));
+        let result = result.unwrap_or(Err(Error::TimedOut(Stage::All, total)));
         result.map_err(|error| Failure { url: at, error })
     }
 
-    /// Closes the connection that is kept.
+    /// Closes the connection that is kept, in order.
     pub async fn close(&mut self) {
         if let Some((_, mut stream)) = self.idle.take() {
             // The page is there, however the connection ends.
@@ -135,7 +143,7 @@ impl<'a, N: Tcp + Resolve> Client<'a, N> {
         &mut self,
         request: &Request<'_>,
         at: &mut String,
-        take: impl AsyncFnOnce(&Url, Answer<'_>, &mut Content<'_>) -> Result<T, Error>,
+        take: impl AsyncFnOnce(&Url, Response<'_>, &mut Content<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let limits = self.limits;
         let mut url = Url::parse(request.url).map_err(Error::Url)?;
@@ -145,10 +153,10 @@ impl<'a, N: Tcp + Resolve> Client<'a, N> {
         loop {
             let heard = self.exchange(&url, &sending).await?;
             let head = &heard.head;
-            let answer = Answer::new(self.buffer.get(..head.length).unwrap_or_default(), head);
+            let answer = Response::new(self.buffer.get(..head.length).unwrap_or_default(), head);
             let Some(to) = redirect(&answer).filter(|_| limits.redirects > 0) else {
                 if matches!(head.framing, Framing::Length(length) if length > limits.body) {
-                    return Err(Error::TooLong(Part::Body, limits.body));
+                    return Err(Error::TooLong(Stage::Body, limits.body));
                 }
                 let coding = match (head.transfer, head.content) {
                     (transfer, content) if !request.decode || content == Coding::Identity => {
@@ -157,7 +165,7 @@ impl<'a, N: Tcp + Resolve> Client<'a, N> {
                     (Coding::Identity, content) => content,
                     _ => Coding::Other,
                 };
-                let take = async |answer: Answer<'_>, content: &mut Content<'_>| {
+                let take = async |answer: Response<'_>, content: &mut Content<'_>| {
                     take(&url, answer, content).await
                 };
                 return self.content(heard, &url, coding, take).await;
@@ -183,10 +191,10 @@ impl<'a, N: Tcp + Resolve> Client<'a, N> {
         heard: Heard<N::Stream>,
         url: &Url,
         coding: Coding,
-        take: impl AsyncFnOnce(Answer<'_>, &mut Content<'_>) -> Result<T, Error>,
+        take: impl AsyncFnOnce(Response<'_>, &mut Content<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let Heard { mut stream, head, end, sent } = heard;
-        let bounds = (self.limits.body, self.limits.answer);
+        let bounds = (self.limits.body, self.limits.response);
         let (of_head, rest) = self.buffer.split_at_mut_checked(head.length).ok_or(Error::Memory)?;
         // What is collected of it is the program's own affair.
         let budget = Budget::new(usize::MAX);
@@ -195,7 +203,7 @@ impl<'a, N: Tcp + Resolve> Client<'a, N> {
         let body =
             Body::new(Link::new(&mut stream), rest, rest_of_head, head.framing, false, counted);
         let mut content = Content::new(body, coding, bounds)?;
-        let result = take(Answer::new(of_head, &head), &mut content).await;
+        let result = take(Response::new(of_head, &head), &mut content).await;
         let keep = head.keep && sent;
         if keep && result.is_ok() {
             // It is over already where the content was read to its end.
@@ -229,7 +237,7 @@ impl<'a, N: Tcp + Resolve> Client<'a, N> {
             match self.ask(&mut stream, url, sending).await {
                 Ok((head, end, sent)) => return Ok(Heard { stream, head, end, sent }),
                 // The server has closed it meanwhile.
-                Err(Error::Lost(Part::Answer, _)) => {}
+                Err(Error::Lost(Stage::Response, _)) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -257,8 +265,8 @@ impl<'a, N: Tcp + Resolve> Client<'a, N> {
         stream: &mut N::Stream,
         url: &Url,
         sending: &request::Sending<'_>,
-    ) -> Result<(AnswerHead, usize, bool), Error> {
-        let patience = self.limits.answer;
+    ) -> Result<(ResponseHead, usize, bool), Error> {
+        let patience = self.limits.response;
         let head = sending.head(url);
         let (mut reader, mut writer) = stream.split();
         let since = Cell::new(Instant::now());
@@ -278,7 +286,7 @@ impl<'a, N: Tcp + Resolve> Client<'a, N> {
         let (heard, sent) = match select(pin!(send), hear.as_mut()).await {
             Either::Second(heard) => (heard, false),
             Either::First(Err(Wrong::Connection(ip::Error::TimedOut))) => {
-                return Err(Error::TimedOut(Part::Request, patience));
+                return Err(Error::TimedOut(Stage::Request, patience));
             }
             // Why the server does not want it, it may have said before.
             Either::First(sent) => (hear.await, sent.is_ok()),
@@ -287,8 +295,7 @@ impl<'a, N: Tcp + Resolve> Client<'a, N> {
     }
 }
 
-/// Gets the page at `url` by a client of its own, and gives the answer with its content
-/// to `take`.
+/// Fetches the page at `url` by a client of its own, and calls `take` as [`Client::fetch`] does.
 ///
 /// # Errors
 /// Those of [`Client::fetch`].
@@ -296,7 +303,7 @@ pub async fn get<N: Tcp + Resolve, T>(
     net: &N,
     url: &str,
     limits: &Limits,
-    take: impl AsyncFnOnce(&Url, Answer<'_>, &mut Content<'_>) -> Result<T, Error>,
+    take: impl AsyncFnOnce(&Url, Response<'_>, &mut Content<'_>) -> Result<T, Error>,
 ) -> Result<T, Failure> {
     let mut client = Client::new(net, *limits);
     let result = client.fetch(&Request::get(url), take).await;
@@ -312,17 +319,17 @@ async fn hear<R: Read<Error = ip::Error>>(
     limits: &Limits,
     to_head: bool,
     since: &Cell<Instant>,
-) -> Result<(AnswerHead, usize), Error> {
+) -> Result<(ResponseHead, usize), Error> {
     let (mut end, mut seen, mut before) = (0, 0, 0);
     loop {
         let head = buffer.get_mut(..end).unwrap_or_default();
-        match answer::parse(head, seen, to_head).map_err(Error::NotHttp)? {
+        match response::parse(head, seen, to_head).map_err(Error::NotHttp)? {
             // Another protocol was not asked for.
             Some(head) if head.status == Status(101) => {
                 return Err(Error::NotHttp(Flaw::Switch));
             }
             Some(head) if head.length + before > limits.head => {
-                return Err(Error::TooLong(Part::Head, limits.head as u64));
+                return Err(Error::TooLong(Stage::Head, limits.head as u64));
             }
             Some(head) if (100..200).contains(&head.status.0) => {
                 buffer.copy_within(head.length..end, 0);
@@ -336,29 +343,29 @@ async fn hear<R: Read<Error = ip::Error>>(
                 return Ok((head, end));
             }
             None if end + before > limits.head => {
-                return Err(Error::TooLong(Part::Head, limits.head as u64));
+                return Err(Error::TooLong(Stage::Head, limits.head as u64));
             }
             None => seen = end,
         }
         if end == buffer.len() {
             grow(buffer, (2 * end).clamp(FIRST, limits.head.max(FIRST) + FIRST))?;
         }
-        let deadline = since.get().saturating_add(limits.answer);
+        let deadline = since.get().saturating_add(limits.response);
         let left = deadline.saturating_duration_since(Instant::now());
         match timeout(left, reader.read(&mut buffer[end..])).await {
             Ok(Ok(0)) => return Err(Error::Lost(part(before + end), ip::Error::Closed)),
             Ok(Ok(count)) => end += count,
             Ok(Err(error)) => return Err(Error::Lost(part(before + end), error)),
             // More of the request was sent meanwhile.
-            Err(_) if since.get().saturating_add(limits.answer) > deadline => {}
-            Err(_) => return Err(Error::TimedOut(part(before + end), limits.answer)),
+            Err(_) if since.get().saturating_add(limits.response) > deadline => {}
+            Err(_) => return Err(Error::TimedOut(part(before + end), limits.response)),
         }
     }
 }
 
 /// What is waited for when so many bytes have come.
-const fn part(come: usize) -> Part {
-    if come == 0 { Part::Answer } else { Part::Head }
+const fn part(come: usize) -> Stage {
+    if come == 0 { Stage::Response } else { Stage::Head }
 }
 
 /// Makes the buffer at least so long.
@@ -372,7 +379,7 @@ fn grow(buffer: &mut Vec<u8>, length: usize) -> Result<(), Error> {
 
 /// Where the answer leads to, if it is a redirect. One that does not say is a page as
 /// others are.
-fn redirect<'a>(answer: &Answer<'a>) -> Option<&'a [u8]> {
+fn redirect<'a>(answer: &Response<'a>) -> Option<&'a [u8]> {
     let redirects = matches!(answer.status().0, 301 | 302 | 303 | 307 | 308);
     answer.field("location").filter(|to| redirects && !to.is_empty())
 }

@@ -10,24 +10,25 @@ use core::fmt::Write as _;
 /// Fields that tell a server who asks, and no other one.
 const SECRET: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
 
-/// A request.
+/// Describes a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    /// What is to be done, such as `GET`.
+    /// The method, such as `GET`; not `CONNECT`.
     pub method: &'a str,
-    /// Where. A user and a password in it become the field `Authorization`.
+    /// The URL. A user and a password in it become the field `Authorization` (RFC 7617).
     pub url: &'a str,
-    /// Names and values. One of a name that the client itself says is said instead, and
-    /// one without a value is not said at all.
+    /// Names and values of fields. One whose name the client would send itself (`Host`,
+    /// `User-Agent`, `Accept` and the like) replaces that, and one without a value is not sent.
     pub fields: &'a [(&'a str, &'a str)],
-    /// What is sent.
+    /// The body, of the type `application/x-www-form-urlencoded` unless a field says otherwise.
     pub body: &'a [u8],
-    /// Whether content may come as gzip, and is decoded. If not, it is given as it comes.
+    /// Whether the server may send gzip, and content is decoded; otherwise it is given as it
+    /// comes.
     pub decode: bool,
 }
 
 impl<'a> Request<'a> {
-    /// Makes a request for the page at `url`.
+    /// Makes a GET request for the page at `url`.
     #[must_use]
     pub const fn get(url: &'a str) -> Self {
         Self { method: "GET", url, fields: &[], body: b"", decode: true }

@@ -302,7 +302,7 @@ fn ask(world: &World, limits: Limits, requests: &[Request<'_>]) -> Vec<String> {
     block_on(async {
         let (mut client, mut results) = (Client::new(world, limits), Vec::new());
         for request in requests {
-            let take = async |url: &Url, answer: Answer<'_>, content: &mut Content<'_>| {
+            let take = async |url: &Url, answer: Response<'_>, content: &mut Content<'_>| {
                 let all = all(content, 333).await?;
                 let content = String::from_utf8_lossy(&all).into_owned();
                 Ok((url.to_string(), format!("{:03} {content}", answer.status().0)))

@@ -13,16 +13,16 @@ use counted::{Allowance, Counted};
 use serde_core::Serialize;
 use serde_core::de::DeserializeOwned;
 
-/// How deep arrays and objects may lie in each other. A type that holds itself is read by a
-/// function that calls itself, and the stack has an end.
+/// How deep arrays and objects may be nested. A type that holds itself is read by recursion, and
+/// the stack is bounded.
 pub const DEPTH: usize = 32;
 
 /// Bytes that a value may take at most on Linux, where it is not known how much is free.
 const ON_LINUX: usize = 64 << 20;
 
-/// What is wrong with a text that was to be JSON of some type.
+/// Says why a text is not JSON, or not of the type that was to be read.
 #[derive(Debug)]
-pub struct Wrong(What);
+pub struct ParseError(What);
 
 #[derive(Debug)]
 enum What {
@@ -31,8 +31,9 @@ enum What {
     Serde(serde_json::Error),
 }
 
-impl Wrong {
-    /// The line in which it was found, from 1 on, and how many of its bytes were read.
+impl ParseError {
+    /// Returns the line in which the error was found, from 1 on, and how many bytes of that line
+    /// were read.
     #[must_use]
     pub fn at(&self) -> (usize, usize) {
         match &self.0 {
@@ -42,12 +43,12 @@ impl Wrong {
     }
 }
 
-impl fmt::Display for Wrong {
+impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             What::Deep(line, column) => write!(
                 f,
-                "arrays and objects lie more than {DEPTH} deep in each other \
+                "arrays and objects are nested more than {DEPTH} deep \
                  at line {line} column {column}"
             ),
             What::Large(error) | What::Serde(error) => error.fmt(f),
@@ -55,7 +56,7 @@ impl fmt::Display for Wrong {
     }
 }
 
-impl core::error::Error for Wrong {}
+impl core::error::Error for ParseError {}
 
 /// The media type of JSON.
 pub const TYPE: &str = "application/json";
@@ -65,9 +66,9 @@ pub const FIELD: (&str, &str) = ("Content-Type", TYPE);
 
 /// Reads the body of a request as a `T`, of at most `limit` bytes.
 ///
-/// Where that cannot be, the request is answered and there is `None`: by 415 for another
-/// type than `application/json` or one that ends in `+json`, by 413 for a longer body, and by
-/// 400 for what [`parse`] refuses, with a line that says what is wrong and where.
+/// Returns `None` if the request was refused instead: with 415 for another type than
+/// `application/json` or one that ends in `+json`, with 413 for a longer body, and with 400 for
+/// what [`parse`] refuses, saying what is wrong and where.
 ///
 /// ```
 /// # use xenith_http::{Error, Exchange, Status, json};
@@ -97,7 +98,7 @@ pub async fn read<T: DeserializeOwned>(
             exchange.charge.add(taken)?;
             Ok(Some(value))
         }
-        Err(Wrong(What::Large(_))) => Err(Error::Request(Status::UNAVAILABLE)),
+        Err(ParseError(What::Large(_))) => Err(Error::Request(Status::UNAVAILABLE)),
         Err(wrong) => {
             drop(text);
             exchange
@@ -108,7 +109,7 @@ pub async fn read<T: DeserializeOwned>(
     }
 }
 
-/// Gives the text of a value.
+/// Writes a value as JSON.
 ///
 /// ```
 /// assert_eq!(xenith_http::json::text(&["a\"b", "c"])?, r#"["a\"b","c"]"#);
@@ -116,8 +117,8 @@ pub async fn read<T: DeserializeOwned>(
 /// ```
 ///
 /// # Errors
-/// [`Status::UNAVAILABLE`] while memory is low; [`Status::INTERNAL`] for a value that JSON has
-/// no form for, as a map whose keys are no texts.
+/// [`Status::UNAVAILABLE`] while memory is low; [`Status::INTERNAL`] for a value that JSON cannot
+/// represent, such as a map whose keys are not strings.
 pub fn text<T: Serialize + ?Sized>(value: &T) -> Result<String, Error> {
     if kernel::memory::is_low() {
         return Err(Error::Request(Status::UNAVAILABLE));
@@ -140,7 +141,7 @@ pub async fn respond<T: Serialize + ?Sized>(
     exchange.respond(status, &[FIELD], text.as_bytes()).await
 }
 
-/// Reads a text as a `T`.
+/// Parses a text as a `T`.
 ///
 /// ```
 /// use xenith_http::json;
@@ -154,13 +155,13 @@ pub async fn respond<T: Serialize + ?Sized>(
 ///     wrong.to_string(),
 ///     "invalid value: integer `-2`, expected u32 at line 2 column 3"
 /// );
-/// # Ok::<(), json::Wrong>(())
+/// # Ok::<(), json::ParseError>(())
 /// ```
 ///
 /// # Errors
-/// [`Wrong`] for what is no JSON, is no `T`, lies more than [`DEPTH`] deep, or might take more
-/// than half of the memory that is free.
-pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Wrong> {
+/// [`ParseError`] for what is not JSON, is not a `T`, is nested more than [`DEPTH`] deep, or might
+/// take more than half of the memory that is free.
+pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, ParseError> {
     parse_within(text, free()).map(|(value, _)| value)
 }
 
@@ -176,17 +177,17 @@ fn free() -> usize {
 }
 
 /// Reads a text as a `T` that takes no more than `most` bytes, and returns how many these are.
-fn parse_within<T: DeserializeOwned>(text: &[u8], most: usize) -> Result<(T, usize), Wrong> {
+fn parse_within<T: DeserializeOwned>(text: &[u8], most: usize) -> Result<(T, usize), ParseError> {
     if let Some((line, column)) = too_deep(text) {
-        return Err(Wrong(What::Deep(line, column)));
+        return Err(ParseError(What::Deep(line, column)));
     }
     let allowance = Allowance::new(most);
     let mut reader = serde_json::Deserializer::from_slice(text);
     let read = T::deserialize(Counted::new(&mut reader, &allowance));
     match read.and_then(|value| reader.end().map(|()| value)) {
         Ok(value) => Ok((value, most - allowance.left())),
-        Err(error) if allowance.is_exceeded() => Err(Wrong(What::Large(error))),
-        Err(error) => Err(Wrong(What::Serde(error))),
+        Err(error) if allowance.is_exceeded() => Err(ParseError(What::Large(error))),
+        Err(error) => Err(ParseError(What::Serde(error))),
     }
 }
 
@@ -232,7 +233,8 @@ mod tests {
                 u64::deserialize(from).map(|it| Self([it; 100]))
             }
         }
-        let refused = |wrong: Result<(), Wrong>| matches!(wrong, Err(Wrong(What::Large(_))));
+        let refused =
+            |wrong: Result<(), ParseError>| matches!(wrong, Err(ParseError(What::Large(_))));
         let text = format!("[{}1]", "1,".repeat(999));
         let within = |most| parse_within::<Vec<Large>>(text.as_bytes(), most);
         assert!(refused(within(999 * 800).map(|_| ())), "less than it takes");
@@ -318,7 +320,7 @@ mod tests {
         assert_eq!(too_deep(format!("\"\\\"{}\"", "[".repeat(99)).as_bytes()), None);
         assert_eq!(too_deep(format!("\"\\\\\"{}", "[".repeat(99)).as_bytes()), Some((1, 37)));
         let wrong = parse::<Vec<u8>>("[".repeat(1 << 16).as_bytes()).unwrap_err();
-        let text = "arrays and objects lie more than 32 deep in each other at line 1 column 33";
+        let text = "arrays and objects are nested more than 32 deep at line 1 column 33";
         assert_eq!(wrong.to_string(), text);
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! [`accept`](WebSocket::accept) answers a request by a [`WebSocket`], from which a handler
 //! [receives](WebSocket::receive) messages and to which it [sends](WebSocket::send) them.
-//! Pings are answered and a client that is silent is asked for a sign of life; a client that
-//! breaks the protocol is told by a close frame and gone.
+//! Pings are answered, and a client that is silent is pinged; a client that violates the protocol
+//! is sent a close frame that says how.
 //!
 //! ```
 //! use xenith_http::websocket::{Message, Options, WebSocket};
@@ -46,60 +46,60 @@ use crate::Status;
 use core::fmt;
 use core::time::Duration;
 
-/// Why a connection is closed (RFC 6455, section 7.4).
+/// Holds the status code of a close frame (RFC 6455, section 7.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Code(pub u16);
 
 impl Code {
-    /// 1000: what it was for is done.
+    /// 1000: the purpose of the connection is fulfilled.
     pub const NORMAL: Self = Self(1000);
-    /// 1001: the server ends, or the browser left the page.
+    /// 1001: the server ends, or the user left the page.
     pub const GOING_AWAY: Self = Self(1001);
-    /// 1002: the peer broke the protocol.
+    /// 1002: the peer violated the protocol.
     pub const PROTOCOL: Self = Self(1002);
-    /// 1003: data of this sort are not taken.
+    /// 1003: data of this type are not accepted, such as binary messages.
     pub const UNSUPPORTED: Self = Self(1003);
-    /// 1007: the text is not UTF-8, or the data are not what the message says.
+    /// 1007: a text is not UTF-8, or the data do not fit the type of the message.
     pub const INVALID: Self = Self(1007);
-    /// 1008: it is against the rules, where no other code says which.
+    /// 1008: a message violates the server's policy, where no other code fits.
     pub const POLICY: Self = Self(1008);
-    /// 1009: the message is too long.
+    /// 1009: the message is too big.
     pub const TOO_BIG: Self = Self(1009);
-    /// 1011: the server failed.
+    /// 1011: the server failed unexpectedly.
     pub const INTERNAL: Self = Self(1011);
-    /// 1013: there is too much to do.
+    /// 1013: the server is overloaded; try again later.
     pub const TRY_AGAIN: Self = Self(1013);
 
-    /// Whether it may stand in a close frame: a registered code, or one for the use of
-    /// libraries and apps.
+    /// Returns whether the code may be sent in a close frame: a registered one that is not
+    /// reserved, or one of 3000 to 4999, which are for libraries and apps (section 7.4.2).
     #[must_use]
     pub const fn may_be_sent(self) -> bool {
         matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
     }
 }
 
-/// What a client sent that it may not send.
+/// Says how a client violated the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Violation {
-    /// What it was told.
+    /// The code that it was sent.
     pub code: Code,
-    /// What is wrong, for people.
+    /// The reason that it was sent, for people.
     pub why: &'static str,
 }
 
-/// Why there are no more messages.
+/// Says why there are no more messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
     /// The connection failed, or ended without a close frame.
     Connection(ip::Error),
-    /// The client broke the protocol, and was told so.
+    /// The client violated the protocol, and was sent a close frame that says how.
     Violation(Violation),
-    /// The client gave no sign of life, or is too slow with a message.
+    /// The client did not answer a ping, or is too slow with a message.
     Silent,
-    /// The connection was closed before, or a message was cut off when its sending was
-    /// dropped; there is nothing that may follow it.
+    /// The WebSocket was closed before, or a call of [`send`](WebSocket::send) was dropped in the
+    /// middle of a message, which nothing can follow.
     Closed,
 }
 
@@ -108,9 +108,9 @@ impl fmt::Display for Error {
         match self {
             Self::Connection(error) => error.fmt(f),
             Self::Violation(Violation { code, why }) => {
-                write!(f, "the client broke the WebSocket protocol ({}): {why}", code.0)
+                write!(f, "the client violated the WebSocket protocol ({}): {why}", code.0)
             }
-            Self::Silent => f.write_str("the client gave no sign of life in time"),
+            Self::Silent => f.write_str("the client did not answer in time"),
             Self::Closed => f.write_str("the WebSocket is closed, and nothing can be sent"),
         }
     }
@@ -145,7 +145,7 @@ impl From<crate::Error> for Error {
     }
 }
 
-/// A message.
+/// Holds a message (RFC 6455, section 5.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
     /// Text.
@@ -166,19 +166,20 @@ impl<'a> From<&'a [u8]> for Message<'a> {
     }
 }
 
-/// What a client may do, and which clients.
+/// Chooses the clients of a WebSocket and bounds what they may do.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'a> {
-    /// Bytes of a message at most, in all of its fragments together. A longer one is
-    /// answered with [`Code::TOO_BIG`] when its length is announced.
+    /// The most bytes of a message, in all of its fragments together: 64 KiB by default. A longer
+    /// one closes the connection with [`Code::TOO_BIG`], before its content is read.
     pub message: usize,
-    /// After so long without a byte from the client it is pinged, and after as long again it
-    /// is given up.
+    /// Time without a byte from the client after which it is pinged, and after which, once more,
+    /// the connection is given up: 30 s by default.
     pub idle: Duration,
-    /// Which sites' pages may open it.
+    /// The sites whose pages may open it: this server's own by default.
     pub origin: Origin<'a>,
-    /// Subprotocols that are spoken here. Of those that the client names, the first that
-    /// is among them is chosen; where none is, there is none.
+    /// Subprotocols that the handler speaks: none by default. Of those that the client offers, the
+    /// first that is among them is chosen; without one, the connection has none (RFC 6455, section
+    /// 4.2.2).
     pub protocols: &'a [&'a str],
 }
 

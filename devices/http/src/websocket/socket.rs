@@ -56,7 +56,7 @@ enum End {
     Silent,
 }
 
-/// An open WebSocket.
+/// Receives and sends the messages of an open WebSocket.
 ///
 /// Dropping it ends the connection without a close frame, which a browser reports as code
 /// 1006; [`close`](Self::close) ends it in order.
@@ -82,10 +82,10 @@ pub struct WebSocket<'e, 'a> {
 }
 
 impl<'e, 'a> WebSocket<'e, 'a> {
-    /// Answers a request to open a WebSocket: by 101 and one, or, where that cannot be, by
-    /// saying why, and `None`. That is 426 for what is no such request or another version of
-    /// the protocol, 405 for another method than GET, 403 for a page of another site, and 400
-    /// for a key that is none.
+    /// Accepts the opening handshake with 101 (RFC 6455, section 4.2.2). Returns `None` if the
+    /// request was refused instead: with 426 for a request without the handshake and for another
+    /// version of the protocol than 13, with 405 for another method than GET, with 403 for a page
+    /// of another [site](Options::origin), and with 400 for an invalid key.
     ///
     /// # Errors
     /// Those of the connection; [`Status::BAD_REQUEST`] for a request with a body.
@@ -140,16 +140,16 @@ impl<'e, 'a> WebSocket<'e, 'a> {
         }))
     }
 
-    /// Waits for the next message. `None` means that the client has closed the connection, or
-    /// that the server ends ([`Code::GOING_AWAY`]): then the handler is to return.
+    /// Waits for the next message and returns it. Returns `None` when the client has closed the
+    /// connection, or the server ends ([`Code::GOING_AWAY`]): then the handler should return.
     ///
-    /// While it waits, pings are answered and a silent client is pinged, so there should be a
-    /// call of this most of the time. It may be dropped at any moment, as
-    /// [`select`](kernel::task::select) does, and no byte is lost.
+    /// Pings are answered, and a silent client is pinged, while this waits; so a call should be
+    /// pending most of the time. It may be dropped at any moment, as
+    /// [`select`](kernel::task::select) does: no byte is lost.
     ///
     /// # Errors
     /// [`Error::Violation`], which the client was told; [`Error::Silent`]; and those of the
-    /// connection, as when it ends without a close frame.
+    /// connection, such as its end without a close frame.
     pub async fn receive(&mut self) -> Result<Option<Message<'_>>, Error> {
         let text = self.next().await?;
         Ok(text.map(|text| {
@@ -162,11 +162,11 @@ impl<'e, 'a> WebSocket<'e, 'a> {
         }))
     }
 
-    /// Sends a message, in one frame, and waits until the connection has taken it. A client
-    /// that takes it too slowly is given up, as [`Limits`](crate::Limits) say.
+    /// Sends a message, in one frame, and waits until the connection has taken it. A client that
+    /// takes it more slowly than [`Limits::response`](crate::Limits::response) allows is given up.
     ///
-    /// When this is dropped before its end, half a message may have been sent, after which
-    /// nothing can follow: every further call fails.
+    /// If this is dropped before its end, a part of a message may have been sent, which nothing
+    /// can follow: every further call fails.
     ///
     /// # Errors
     /// [`Error::Closed`] after the end; those of the connection.
@@ -182,15 +182,16 @@ impl<'e, 'a> WebSocket<'e, 'a> {
         let mut header = [0; HEADER];
         let count = frame::write(&mut header, opcode, payload.len());
         self.cut = true;
-        let (_, mut takes) = self.exchange.place.pool.paces;
+        let (_, mut takes) = self.exchange.slot.pool.paces;
         put(&mut self.exchange.body.link, &header[..count], &mut takes).await?;
         put(&mut self.exchange.body.link, payload, &mut takes).await?;
         self.cut = false;
         Ok(())
     }
 
-    /// Closes in order: tells the client why, and waits for a moment until it confirms that.
-    /// What it still sends is thrown away. Of a long `reason`, the first 123 bytes are sent.
+    /// Sends a close frame and waits up to 2 s for the client's (RFC 6455, section 7.1.2).
+    /// Messages that come meanwhile are thrown away. Of a `reason`, the first 123 bytes are sent,
+    /// and [`Code::INTERNAL`] for a code that must not be sent.
     ///
     /// # Errors
     /// Those of the connection.
@@ -198,7 +199,7 @@ impl<'e, 'a> WebSocket<'e, 'a> {
         if !self.closing {
             self.flush().await?;
             let code = if code.may_be_sent() { code } else { Code::INTERNAL };
-            self.bid_farewell(Some(code), reason);
+            self.queue_close(Some(code), reason);
         }
         let confirmed = async {
             while self.next().await?.is_some() {}
@@ -211,13 +212,13 @@ impl<'e, 'a> WebSocket<'e, 'a> {
         }
     }
 
-    /// The subprotocol that was agreed on, of [`Options::protocols`].
+    /// Returns the subprotocol that was agreed on, of [`Options::protocols`].
     #[must_use]
     pub const fn protocol(&self) -> Option<&'e str> {
         self.protocol
     }
 
-    /// The code with which the client closed the connection, if it did and said one.
+    /// Returns the code with which the client closed the connection, if it has and sent one.
     #[must_use]
     pub const fn closed_by(&self) -> Option<Code> {
         match self.over {
@@ -243,7 +244,7 @@ impl<'e, 'a> WebSocket<'e, 'a> {
                 Ok(step) => step,
                 Err(violation) => {
                     self.over = Some(End::Violation(violation));
-                    self.bid_farewell(Some(violation.code), violation.why);
+                    self.queue_close(Some(violation.code), violation.why);
                     continue;
                 }
             };
@@ -262,14 +263,14 @@ impl<'e, 'a> WebSocket<'e, 'a> {
                 Event::Ping => self.outgoing.set(Opcode::Pong, self.incoming.control()),
                 Event::Close(code) => {
                     self.over = Some(End::Closed(code));
-                    self.bid_farewell(code, "");
+                    self.queue_close(code, "");
                 }
             }
         }
     }
 
-    /// Says the last words, if they were not said.
-    fn bid_farewell(&mut self, code: Option<Code>, reason: &str) {
+    /// Queues a close frame, unless one was sent.
+    fn queue_close(&mut self, code: Option<Code>, reason: &str) {
         if !core::mem::replace(&mut self.closing, true) && !self.cut {
             self.outgoing.set_close(code, reason);
         }
@@ -278,7 +279,7 @@ impl<'e, 'a> WebSocket<'e, 'a> {
     /// Sends what is to be sent before anything else. Where that is dropped, the next call
     /// goes on.
     async fn flush(&mut self) -> Result<(), Error> {
-        let (_, mut takes) = self.exchange.place.pool.paces;
+        let (_, mut takes) = self.exchange.slot.pool.paces;
         while let rest @ [_, ..] = self.outgoing.bytes.get(self.outgoing.sent..).unwrap_or_default()
         {
             if self.cut {
@@ -294,7 +295,7 @@ impl<'e, 'a> WebSocket<'e, 'a> {
 
     /// Reads more into the buffer, or finds that the client is silent or the server ends.
     async fn fill(&mut self) -> Result<(), Error> {
-        let (sends, _) = self.exchange.place.pool.paces;
+        let (sends, _) = self.exchange.slot.pool.paces;
         let until = match self.incoming.under_way() {
             Some(count) => sends.end(*self.begun.get_or_insert_with(Instant::now), count),
             None => {
@@ -303,9 +304,9 @@ impl<'e, 'a> WebSocket<'e, 'a> {
             }
         };
         let left = until.saturating_duration_since(Instant::now());
-        let place = self.exchange.place;
+        let slot = self.exchange.slot;
         let (link, room) = self.exchange.body.link_and_room();
-        let read = place.wait(Doing::Open, left, pin!(link.read(room))).await;
+        let read = slot.wait(Doing::Open, left, pin!(link.read(room))).await;
         match read {
             Some(Ok(0)) => return Err(Error::Connection(ip::Error::Reset)),
             Some(count) => {
@@ -313,9 +314,9 @@ impl<'e, 'a> WebSocket<'e, 'a> {
                 self.heard = Instant::now();
                 self.pinged = false;
             }
-            None if place.leaves() => {
+            None if slot.leaves() => {
                 self.over = Some(End::Leaving);
-                self.bid_farewell(Some(Code::GOING_AWAY), "");
+                self.queue_close(Some(Code::GOING_AWAY), "");
             }
             None if self.incoming.under_way().is_none() && !self.pinged => {
                 self.pinged = true;
@@ -323,7 +324,7 @@ impl<'e, 'a> WebSocket<'e, 'a> {
             }
             None => {
                 self.over = Some(End::Silent);
-                self.bid_farewell(Some(Code::POLICY), "nothing came in time");
+                self.queue_close(Some(Code::POLICY), "nothing came in time");
             }
         }
         Ok(())

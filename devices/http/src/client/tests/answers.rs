@@ -68,8 +68,8 @@ fn heads_may_be_of_64_kib_and_have_any_number_of_fields() {
 fn fields_are_found_by_name_folded_or_not() {
     let text = b"HTTP/1.1 200 Fine\r\nA: 1\r\nB : x\r\n  y \r\na: 2\r\n\r\n";
     let mut bytes = text.to_vec();
-    let head = answer::parse(&mut bytes, 0, false).unwrap().unwrap();
-    let answer = Answer::new(&bytes, &head);
+    let head = response::parse(&mut bytes, 0, false).unwrap().unwrap();
+    let answer = Response::new(&bytes, &head);
     assert_eq!(answer.line(), b"HTTP/1.1 200 Fine");
     assert_eq!(answer.field("a"), Some(&b"1"[..]));
     assert_eq!(answer.field("b"), Some(&b"x    y"[..]));
@@ -162,10 +162,10 @@ fn content_is_decoded_as_it_says() {
         ("", b"ok", "200 ok"),
         ("deflate", &zlib, "200 ok"),
         ("deflate", &deflate(b"ok"), "200 ok"),
-        ("gzip", b"ok", "not of that form"),
-        ("gzip", &[&ok[..], b"\0"].concat(), "not of that form"),
-        ("gzip", &[&ok[..], b"garbage"].concat(), "not of that form"),
-        ("gzip", &broken(3), "not of that form"),
+        ("gzip", b"ok", "not in that format"),
+        ("gzip", &[&ok[..], b"\0"].concat(), "not in that format"),
+        ("gzip", &[&ok[..], b"garbage"].concat(), "not in that format"),
+        ("gzip", &broken(3), "not in that format"),
         ("gzip", &broken(end - 1), "checksum or its length"),
         ("gzip", &broken(end - 8), "checksum or its length"),
         ("gzip", &broken(end - 9), "checksum or its length"),
@@ -176,7 +176,7 @@ fn content_is_decoded_as_it_says() {
         ("gzip", &[&ok[..], &ok[..1]].concat(), "ends too early"),
         ("deflate", &zlib[..zlib.len() - 1], "ends too early"),
         ("deflate", &[&zlib[..zlib.len() - 1], b"x"].concat(), "checksum"),
-        ("deflate", &[&zlib[..], b"x"].concat(), "not of that form"),
+        ("deflate", &[&zlib[..], b"x"].concat(), "not in that format"),
         ("br", b"ok", "was not asked for"),
         ("gzip, gzip", &ok, "was not asked for"),
     ];

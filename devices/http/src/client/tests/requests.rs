@@ -344,7 +344,7 @@ fn every_address_has_its_chance() {
 fn each_wait_has_its_limit_and_its_name() {
     let limits = Limits {
         connect: Duration::from_secs(3),
-        answer: Duration::from_secs(5),
+        response: Duration::from_secs(5),
         total: Duration::from_secs(60),
         ..Limits::default()
     };

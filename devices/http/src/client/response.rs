@@ -1,4 +1,4 @@
-//! The head of an answer (RFC 9112, sections 4, 5 and 6.3), as a user agent reads it.
+//! The head of a response (RFC 9112, sections 4, 5 and 6.3), as a user agent reads it.
 //!
 //! A client has nobody behind it who might read the same bytes differently, so it is as
 //! lenient as the RFC lets a user agent be (lines that end in a bare LF, folded values,
@@ -9,7 +9,7 @@ use crate::Status;
 use crate::fields::Framing;
 use crate::syntax::{decimal, is_token};
 
-/// Why bytes are no head of an answer.
+/// Says how a response breaks the rules of HTTP/1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Flaw {
@@ -70,7 +70,7 @@ impl Coding {
 
 /// What a head says.
 #[derive(Clone, Debug)]
-pub(super) struct AnswerHead {
+pub(super) struct ResponseHead {
     /// Its bytes, the empty line included.
     pub length: usize,
     pub status: Status,
@@ -84,34 +84,34 @@ pub(super) struct AnswerHead {
     pub keep: bool,
 }
 
-/// An answer without its body.
+/// Gives what the head of a response says.
 #[derive(Clone, Copy, Debug)]
-pub struct Answer<'a> {
+pub struct Response<'a> {
     bytes: &'a [u8],
-    head: &'a AnswerHead,
+    head: &'a ResponseHead,
 }
 
-impl<'a> Answer<'a> {
-    pub(super) const fn new(bytes: &'a [u8], head: &'a AnswerHead) -> Self {
+impl<'a> Response<'a> {
+    pub(super) const fn new(bytes: &'a [u8], head: &'a ResponseHead) -> Self {
         Self { bytes, head }
     }
 
-    /// Returns how it went. Numbers below 100 and above 599 are to be taken as a failure
-    /// of the server (RFC 9110, section 15).
+    /// Returns the status code. Numbers below 100 and above 599 count as a failure of the server
+    /// (RFC 9110, section 15).
     #[must_use]
     pub const fn status(&self) -> Status {
         self.head.status
     }
 
-    /// Tells whether the request was of no use: a status of 400 and more, or none that
-    /// there is.
+    /// Returns whether the request failed: for a status of 400 and more, or below 100.
     #[must_use]
     pub const fn is_failure(&self) -> bool {
         !matches!(self.head.status.0, 100..400)
     }
 
-    /// Returns how many bytes of content the server says that there are, as they come:
-    /// coded, where they are. For HEAD, what GET would get.
+    /// Returns the length of the content that the server announces, in bytes as they come, coded
+    /// or not; for HEAD, that of GET. `None` for content in chunks or up to the end of the
+    /// connection.
     #[must_use]
     pub const fn length(&self) -> Option<u64> {
         self.head.said
@@ -124,12 +124,12 @@ impl<'a> Answer<'a> {
         self.fields().find(|(field, _)| is_named(field)).map(|(_, value)| value)
     }
 
-    /// Goes through all fields in order: names and values.
+    /// Iterates over the names and values of all fields in their order.
     pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         lines(self.bytes).skip(1).filter_map(split)
     }
 
-    /// Returns the first line.
+    /// Returns the status line.
     #[must_use]
     pub fn line(&self) -> &'a [u8] {
         lines(self.bytes).next().unwrap_or_default()
@@ -274,7 +274,7 @@ pub(super) fn parse(
     bytes: &mut [u8],
     seen: usize,
     to_head: bool,
-) -> Result<Option<AnswerHead>, Flaw> {
+) -> Result<Option<ResponseHead>, Flaw> {
     // What is none is told from its first bytes on, however long it is.
     let begin = b"HTTP/1.";
     if !bytes.iter().zip(begin).all(|(byte, expected)| byte == expected) {
@@ -318,7 +318,7 @@ pub(super) fn parse(
         Framing::Length(length) => Some(length),
         Framing::Chunked | Framing::Close => None,
     };
-    Ok(Some(AnswerHead {
+    Ok(Some(ResponseHead {
         length,
         status,
         framing,
