@@ -20,7 +20,7 @@ done
 # What is wrong is said in JSON, and one connection does for all of it.
 [ "$(curl -s $url/1 $url/2 $url/x -w '%{num_connects} ' -o /dev/null -o /dev/null -o /dev/null)" = '1 0 0 ' ]
 curl -s $url/1 | grep -q '^{"title":"Not Found","status":404}$'
-curl -s -X PUT $url | grep -q '^{"title":"Method Not Allowed","status":405,"detail":"That cannot be done here"}$'
+curl -s -X PUT $url | grep -q '^{"title":"Method Not Allowed","status":405,"detail":"The method is not allowed here"}$'
 curl -s -H "$json" -d '{"text":1}' $url | grep -q '"status":400,"detail":"the JSON is wrong: .* at line 1 column 9"'
 [ "$(status -H "$json" -d '{"text":' $url)" = 400 ]
 [ "$(status -d x $url)" = 415 ]

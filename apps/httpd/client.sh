@@ -47,7 +47,7 @@ path=$(head -c 7999 /dev/zero | tr '\0' a)
 [ "$(status "GET / HTTP/1.1\r\nHost: x\r\nX: $path$path$path\r\n\r\n")" = 431 ]
 
 # Why, and HTTP/1.0 without chunks.
-curl -s -H 'Host: a b' $url/ | grep -q '^400 Bad Request: the field Host holds no host'
+curl -s -H 'Host: a b' $url/ | grep -q '^400 Bad Request: the field Host does not hold a host'
 [ "$(curl -s0 -d hello $url/echo)" = hello ]
 
 # Many connections at a time, and it still answers.

@@ -96,7 +96,7 @@ fn what_is_wrong_is_said_in_json() {
         (("POST", "/notes", "{\"text\":\"\\q\"}"), 400, "the JSON is wrong: invalid escape"),
         (("POST", "/notes", "{}"), 400, "missing field `text`"),
         (("POST", "/notes", &long), 413, "no more than 1024 bytes"),
-        (("PUT", "/notes", "x"), 405, "cannot be done"),
+        (("PUT", "/notes", "x"), 405, "not allowed here"),
         (("GET", "/notes/x", ""), 404, "Not Found"),
         (("GET", "/", ""), 404, "There is no such page"),
     ] {

@@ -73,7 +73,7 @@ impl Handler for Chat {
             (Method::Post, "/say") => self.say(exchange).await,
             (_, "/" | "/events" | "/lines" | "/say") => {
                 let status = Status::METHOD_NOT_ALLOWED;
-                exchange.respond(status, &PLAIN, b"That cannot be done here.\n").await
+                exchange.respond(status, &PLAIN, b"The method is not allowed here.\n").await
             }
             _ => exchange.respond(Status::NOT_FOUND, &PLAIN, b"There is no such page.\n").await,
         }

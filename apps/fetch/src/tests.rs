@@ -248,7 +248,8 @@ fn fields_are_given_and_heads_are_shown_k5() {
     let head = "HTTP/1.1 200 Fi\\x1bne\nA: b\\x07\nContent-Length: 2\n\n";
     assert_eq!(said, format!("fetch: {URL}: 200, 2 bytes\n{head}x\nfetch: done, 2 bytes\n"));
     assert_eq!(status, 0);
-    for (field, why) in [("X", "is not of the form Name: value"), ("X y: z", "field's name")] {
+    for (field, why) in [("X", "is not of the form Name: value"), ("X y: z", "the name of a field")]
+    {
         let (said, status, _) = fetch_by(&[URL], ALL, &[field], &[]);
         assert!(said.contains(why) && status == 2, "{said}");
     }

@@ -96,7 +96,7 @@ impl<T: Source> http::Handler for Site<T> {
                 (Status::NO_CONTENT, &allowed(path)[1..], b"")
             }
             path if !reads || path == "/echo" => {
-                (Status::METHOD_NOT_ALLOWED, allowed(path), b"That cannot be done here.\n")
+                (Status::METHOD_NOT_ALLOWED, allowed(path), b"The method is not allowed here.\n")
             }
             "/" => return self.page(exchange).await,
             path if let Some(count) = path.strip_prefix("/bytes/").and_then(number) => {

@@ -271,13 +271,13 @@ impl<'a> Exchange<'a> {
         let field = self.request.field("Content-Type").unwrap_or_default();
         if !is_kind(field, kind) {
             let status = Status(415);
-            self.refuse(status, format_args!("the body is to be of the type {kind}")).await?;
+            self.refuse(status, format_args!("the body must be of the type {kind}")).await?;
             return Ok(None);
         }
         match self.body.collect(limit).await {
             Ok(all) => Ok(Some(all)),
             Err(Error::Request(Status::TOO_LARGE)) => {
-                let why = format_args!("the body is to have no more than {limit} bytes");
+                let why = format_args!("the body must have no more than {limit} bytes");
                 self.refuse(Status::TOO_LARGE, why).await?;
                 Ok(None)
             }

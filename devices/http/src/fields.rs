@@ -44,10 +44,10 @@ pub(super) fn version_of(version: &[u8]) -> Result<bool, Refusal> {
             if *major == b'1' {
                 return Ok(*minor != b'0');
             }
-            let why = "no version but HTTP/1.1 and HTTP/1.0 is spoken here";
+            let why = "only HTTP/1.1 and HTTP/1.0 are supported";
             Err(Refusal { status: Status::VERSION, why })
         }
-        _ => Err(bad("the version is none")),
+        _ => Err(bad("the version is not that of HTTP")),
     }
 }
 
@@ -77,19 +77,19 @@ fn coding(value: &[u8]) -> Result<Coding, Refusal> {
         let (name, parameters) = element.split_at(end);
         if name.trim_ascii().eq_ignore_ascii_case(b"chunked") {
             if !parameters.is_empty() {
-                return Err(bad("chunked has no parameters"));
+                return Err(bad("chunked must not have parameters"));
             }
             chunked = true;
         } else if syntax::is_token(name.trim_ascii()) {
             other = true;
         } else {
-            return Err(bad("Transfer-Encoding names no transfer coding"));
+            return Err(bad("Transfer-Encoding does not name a transfer coding"));
         }
     }
     match (chunked, other) {
         (true, false) => Ok(Coding::Chunked),
         (_, true) => Ok(Coding::Unknown),
-        (false, false) => Err(bad("Transfer-Encoding names no transfer coding")),
+        (false, false) => Err(bad("Transfer-Encoding does not name a transfer coding")),
     }
 }
 
@@ -104,7 +104,7 @@ impl Fields {
                     return Err(bad("there are two fields Host"));
                 }
                 if !syntax::is_host(value) {
-                    return Err(bad("the field Host holds no host"));
+                    return Err(bad("the field Host does not hold a host"));
                 }
             }
             6 if name.eq_ignore_ascii_case(b"expect") => {
@@ -129,7 +129,7 @@ impl Fields {
             14 if is_like(name, b"content-length") => {
                 plainly(name)?;
                 for length in value.split(|&byte| byte == b',') {
-                    let why = "Content-Length is no number of bytes";
+                    let why = "Content-Length is not a number of bytes";
                     let length = decimal(length.trim_ascii()).ok_or(bad(why))?;
                     // The same twice may be two fields that were joined.
                     if self.length.is_some() {

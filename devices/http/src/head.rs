@@ -309,7 +309,7 @@ impl Parser {
 fn no_line(line: &[u8]) -> Refusal {
     match line.iter().take(AROUND).any(|&byte| byte == b' ') {
         true => Refusal { status: Status::URI_TOO_LONG, why: "the target is too long" },
-        false => bad("this is no request of HTTP/1.1"),
+        false => bad("this is not a request of HTTP/1.1"),
     }
 }
 
@@ -323,13 +323,13 @@ fn request_line(line: &[u8], bytes: &[u8], longest: usize, fields: usize) -> Res
         return Err(bad("the first line is not made of method, target and version"));
     };
     if !syntax::is_token(name) {
-        return Err(bad("the method is no token"));
+        return Err(bad("the method is not a token"));
     }
     let newest = version_of(version)?;
     if target.len() > longest {
         return Err(Refusal { status: Status::URI_TOO_LONG, why: "the target is too long" });
     }
-    let (authority, target) = target_of(name, target).ok_or(bad("the target is none"))?;
+    let (authority, target) = target_of(name, target).ok_or(bad("the target is not valid"))?;
     let Some(method) = method(name) else {
         let why = "the method is not implemented";
         return Err(Refusal { status: Status::NOT_IMPLEMENTED, why });

@@ -299,8 +299,8 @@ pub(super) fn refusal<'a>(
         _ if !why.is_empty() => why,
         Status::TIMEOUT => "the request took too long to arrive",
         Status::TOO_LARGE => "the body is longer than the server takes",
-        Status::UNAVAILABLE => "there is too much to do; try again later",
-        Status::INTERNAL => "the app gave no answer",
+        Status::UNAVAILABLE => "the server is overloaded; try again later",
+        Status::INTERNAL => "the app did not respond",
         _ => "the request cannot be answered",
     };
     let (fields, phrase): (&[_], _) = match status {

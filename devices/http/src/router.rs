@@ -207,7 +207,7 @@ impl<R: Routes> Handler for Router<R> {
         match request.method() {
             Method::Options => exchange.respond(Status::NO_CONTENT, &allow, b"").await,
             _ => {
-                let why = format_args!("That cannot be done here");
+                let why = format_args!("The method is not allowed here");
                 exchange.refuse_with(Status::METHOD_NOT_ALLOWED, &allow, Some(why)).await
             }
         }

@@ -234,7 +234,7 @@ pub(super) fn fields(head: Option<&[u8]>) -> impl Iterator<Item = (&str, &[u8])>
 /// The size of a chunk and how many bytes its extensions have, from the line before it
 /// (RFC 9112, section 7.1).
 pub(super) fn chunk_size(line: &[u8]) -> Result<(u64, usize), Refusal> {
-    let why = "a chunk begins with no size";
+    let why = "a chunk does not begin with its size";
     let digits = line.iter().position(|byte| !byte.is_ascii_hexdigit()).unwrap_or(line.len());
     let (digits, extensions) = line.split_at(digits);
     if digits.is_empty() || !are_extensions(extensions) {

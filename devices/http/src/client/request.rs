@@ -50,21 +50,21 @@ impl<'a> Sending<'a> {
     pub(super) fn new(request: &'a Request<'a>, url: &Url) -> Result<Self, Error> {
         let refuse = |why| Err(Error::Request(why));
         if !is_token(request.method.as_bytes()) || request.method == "CONNECT" {
-            return refuse("the method is none that a page can be asked with");
+            return refuse("the method is not a token, or is CONNECT");
         }
         if request.method == "TRACE" && !request.body.is_empty() {
             return refuse("a request with the method TRACE has no body");
         }
         for (name, value) in request.fields {
             if !is_token(name.as_bytes()) {
-                return refuse("a field's name is none");
+                return refuse("the name of a field is not a token");
             }
             if value.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') {
                 return refuse("a field's value holds a control character");
             }
             let is = |other: &str| name.eq_ignore_ascii_case(other);
             if is("content-length") || is("transfer-encoding") {
-                return refuse("how long the body is, the client says itself");
+                return refuse("the client itself says how long the body is");
             }
         }
         let authorization = url.user().map(|user| {

@@ -32,13 +32,13 @@ pub enum Flaw {
 impl core::fmt::Display for Flaw {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
-            Self::StatusLine => "its first line is no status line",
-            Self::Field => "its head has a line that is no field",
+            Self::StatusLine => "its first line is not a status line",
+            Self::Field => "its head has a line that is not a field",
             Self::Character => "its head holds a NUL or a bare CR",
-            Self::Length => "its Content-Length is no length",
-            Self::Transfer => "its Transfer-Encoding is none that is known",
+            Self::Length => "its Content-Length is not a length",
+            Self::Transfer => "its Transfer-Encoding is not known",
             Self::Switch => "it switches to a protocol that nobody asked for",
-            Self::Chunk => "a chunk of its body is none",
+            Self::Chunk => "a chunk of its body breaks the rules",
         })
     }
 }

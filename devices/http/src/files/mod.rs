@@ -201,8 +201,8 @@ impl<T: Tree> Handler for StaticFiles<T> {
         let path = match Path::parse(if rest.is_empty() { "/" } else { rest }) {
             Ok(path) => path,
             Err(Bad::Request) => {
-                let reason = "The path in the request is none: a percent sign stands before two \
-                              digits, which are not 00.";
+                let reason = "The path of the request is not valid: two hexadecimal digits other \
+                              than 00 have to follow each percent sign.";
                 return self.refuse(Status::BAD_REQUEST, reason, &[], exchange).await;
             }
             Err(Bad::Name) => return self.nothing(exchange).await,

@@ -130,7 +130,7 @@ fn problems_are_told_in_json_and_keep_the_connection() {
         (
             "PUT /x",
             405,
-            r#"{"title":"Method Not Allowed","status":405,"detail":"That cannot be done here"}"#,
+            r#"{"title":"Method Not Allowed","status":405,"detail":"The method is not allowed here"}"#,
         ),
     ] {
         let (found, text, _) = asked(&router, request);

@@ -69,21 +69,21 @@ fn only<'a>(request: &Request<'a>, name: &str) -> Option<&'a [u8]> {
 pub(super) fn judge(request: &Request<'_>, origin: Origin<'_>) -> Result<[u8; ACCEPT], Refused> {
     let says = |name, word| request.fields(name).any(|value| fields::lists(value, word));
     if request.method() != Method::Get {
-        return Err(refused(Status::METHOD_NOT_ALLOWED, "a WebSocket begins with GET"));
+        return Err(refused(Status::METHOD_NOT_ALLOWED, "a WebSocket is opened with GET"));
     }
     if request.version() != Version::Http11
         || !says("Upgrade", b"websocket")
         || !says("Connection", b"upgrade")
     {
-        return Err(refused(UPGRADE, "there is a WebSocket here, and nothing else"));
+        return Err(refused(UPGRADE, "this path serves a WebSocket and nothing else"));
     }
     if only(request, "Sec-WebSocket-Version") != Some(b"13") {
-        return Err(refused(UPGRADE, "no version of the WebSocket protocol but 13 is spoken here"));
+        return Err(refused(UPGRADE, "only version 13 of the WebSocket protocol is supported"));
     }
     let key = only(request, "Sec-WebSocket-Key").filter(|key| is_key(key));
     let key = key.ok_or(refused(
         Status::BAD_REQUEST,
-        "the field Sec-WebSocket-Key holds no 16 bytes in base64",
+        "the field Sec-WebSocket-Key does not hold 16 bytes in base64",
     ))?;
     // Of several, each has to be allowed, as it is not known which one counts.
     let mut origins = request.fields("Origin");

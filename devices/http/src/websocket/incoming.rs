@@ -179,12 +179,12 @@ fn close(payload: &[u8]) -> Result<Option<Code>, Violation> {
     let Some((code, reason)) = payload.split_first_chunk() else {
         return match payload {
             [] => Ok(None),
-            _ => wrong(Code::PROTOCOL, "half a code is no code"),
+            _ => wrong(Code::PROTOCOL, "the code of the close frame is cut off"),
         };
     };
     let code = Code(u16::from_be_bytes(*code));
     if !code.may_be_sent() {
-        return wrong(Code::PROTOCOL, "the connection is closed with a code that is none");
+        return wrong(Code::PROTOCOL, "the close frame has a code that must not be sent");
     }
     if core::str::from_utf8(reason).is_err() {
         return wrong(Code::INVALID, "the reason for closing is not UTF-8");

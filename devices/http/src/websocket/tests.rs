@@ -367,8 +367,8 @@ fn what_is_no_request_for_a_websocket_is_told_what_to_do() {
         ("keep-alive, Upgrade", "keep-alive", 426, "\r\nConnection: Upgrade\r\n"),
         ("Version: 13", "Version: 8", 426, "\r\nSec-WebSocket-Version: 13\r\n"),
         ("Sec-WebSocket-Version: 13\r\n", "", 426, "\r\nSec-WebSocket-Version: 13\r\n"),
-        ("dGhlIHNhbXBsZSBub25jZQ==", "short", 400, "no 16 bytes in base64"),
-        ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", "", 400, "no 16 bytes in base64"),
+        ("dGhlIHNhbXBsZSBub25jZQ==", "short", 400, "not hold 16 bytes in base64"),
+        ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", "", 400, "not hold 16 bytes in base64"),
         ("\r\n\r\n", "\r\nOrigin: http://y.org\r\n\r\n", 403, "may not open this WebSocket"),
         (
             "\r\n\r\n",
@@ -385,7 +385,10 @@ fn what_is_no_request_for_a_websocket_is_told_what_to_do() {
     }
     // After a refusal the connection goes on as HTTP's.
     let (_, answer) = asked(&format!("{}{good}", good.replace("Version: 13", "Version: 8")));
-    assert!(answer.contains("\r\n\r\nno version") && answer.contains("HTTP/1.1 101 "), "{answer}");
+    assert!(
+        answer.contains("\r\n\r\nonly version") && answer.contains("HTTP/1.1 101 "),
+        "{answer}"
+    );
     assert_eq!(asked(&open("Origin: https://x.org\r\n")).0, 101);
 }
 
