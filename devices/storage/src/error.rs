@@ -1,4 +1,4 @@
-//! The error of files and keys.
+//! Defines the error of files and keys.
 
 use core::fmt;
 use devices::block;

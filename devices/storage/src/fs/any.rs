@@ -1,4 +1,4 @@
-//! Whichever format a disk has.
+//! Opens a disk in whichever of the formats it is.
 
 /// Defines `Any` and `AnyNode` by the formats, in the order in which a disk is asked for them.
 macro_rules! formats {

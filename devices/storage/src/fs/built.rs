@@ -106,7 +106,7 @@ impl Tree for Built {
                 each(rest.as_bytes(), metadata(Node::File(file.1, number)));
                 continue;
             };
-            // A folder is named by the first file that is in it.
+            // A folder is reported once, for its first file.
             let before = self.0.iter().zip(1..number).filter_map(|(file, _)| inside(file));
             let mut folders = before.filter_map(|rest| rest.split_once('/'));
             if !folders.any(|(other, _)| other == name) {

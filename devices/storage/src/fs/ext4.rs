@@ -44,13 +44,13 @@ use devices::block::Block;
 use format::{Inode, SUPERBLOCK, Superblock, checksum, u16_at, u32_at};
 use map::Run;
 
-/// Bytes of metadata that are read at once.
+/// The size of a read of metadata in bytes.
 const FETCH: u64 = 32 * 1024;
 
-/// Bytes of metadata that are cached.
+/// The most bytes of metadata that are cached.
 const KEPT: u64 = 512 * 1024;
 
-/// Bytes of a folder's names that are looked up at once, at least.
+/// The fewest bytes of names in a folder whose inodes are looked up together.
 const NAMES: usize = 16 * 1024;
 
 /// A file system on the disk `B`.
@@ -58,22 +58,23 @@ const NAMES: usize = 16 * 1024;
 pub struct Ext4<B> {
     disk: B,
     superblock: Superblock,
-    /// Blocks that are read from elsewhere.
-    copies: BTreeMap<u64, Copy>,
+    /// Blocks whose current content is in the journal, by their numbers.
+    copies: BTreeMap<u64, Moved>,
     blocks: RefCell<Blocks>,
     listings: Sorted,
 }
 
-/// Where a block's content is for now.
+/// Locates the newest content of a block in the journal.
 #[derive(Clone, Copy, Debug)]
-struct Copy {
-    /// The block of the disk.
-    place: u64,
-    /// It begins with what a block of the journal begins with, and had zeros there.
+struct Moved {
+    /// The number of the journal's block on the disk.
+    number: u64,
+    /// The block's own first four bytes are the journal's magic number. They are zeroed in the
+    /// journal (`JBD2_FLAG_ESCAPE`).
     escaped: bool,
 }
 
-/// Blocks in memory, with the moment of their last use.
+/// Caches blocks of metadata, each with the number of its last use.
 #[derive(Debug, Default)]
 struct Blocks {
     by_number: BTreeMap<u64, (u64, Rc<[u8]>)>,
@@ -84,10 +85,10 @@ struct Blocks {
 #[derive(Clone, Debug)]
 pub struct Node(Rc<Inode>);
 
-/// The longest target of a link that Linux takes.
+/// The longest target of a symbolic link in bytes, as on Linux (`PATH_MAX`).
 const LONGEST: usize = 4096;
 
-/// The inode of the root.
+/// The inode number of the root.
 const ROOT: u32 = 2;
 
 impl<B: Block> Ext4<B> {
@@ -127,7 +128,7 @@ impl<B: Block> Ext4<B> {
         Ok(it)
     }
 
-    /// A block that is no file's content.
+    /// Returns block `number` of the disk, which holds metadata, from the cache if it is there.
     async fn block(&self, number: u64) -> Result<Rc<[u8]>, Error> {
         if let Some(block) = self.blocks.borrow_mut().find(number) {
             return Ok(block);
@@ -164,10 +165,10 @@ impl<B: Block> Ext4<B> {
         found.ok_or(Error::Damaged)
     }
 
-    /// Reads bytes from `at` on of a block that is elsewhere.
-    async fn copy(&self, copy: Copy, at: usize, to: &mut [u8]) -> Result<(), Error> {
-        let place = copy.place * self.superblock.block + at as u64;
-        sectors::read(&self.disk, place, to).await?;
+    /// Reads from byte `at` on of a block whose content is in the journal.
+    async fn copy(&self, copy: Moved, at: usize, to: &mut [u8]) -> Result<(), Error> {
+        let offset = copy.number * self.superblock.block + at as u64;
+        sectors::read(&self.disk, offset, to).await?;
         if copy.escaped {
             let escaped = journal::MAGIC.to_be_bytes();
             let escaped = escaped.get(at..).unwrap_or_default();
@@ -176,7 +177,7 @@ impl<B: Block> Ext4<B> {
         Ok(())
     }
 
-    /// An inode.
+    /// Reads inode `number`, and verifies its checksum and that of its group's descriptor.
     async fn inode(&self, number: u32) -> Result<Inode, Error> {
         let it = &self.superblock;
         let index = number.checked_sub(1).filter(|_| number <= it.inodes).ok_or(Error::Damaged)?;
@@ -202,7 +203,8 @@ impl<B: Block> Ext4<B> {
         Inode::new(bytes, number, it.seed)
     }
 
-    /// Reads bytes of what an inode holds; fewer at its end only.
+    /// Reads the content of an inode from byte `offset` on. Returns the number of bytes: fewer
+    /// than `to` has room for only at the end.
     async fn content(&self, inode: &Inode, offset: u64, to: &mut [u8]) -> Result<usize, Error> {
         if inode.is_encrypted() {
             return Err(Error::Unsupported);
@@ -232,7 +234,7 @@ impl<B: Block> Ext4<B> {
         Ok(count)
     }
 
-    /// Reads from byte `within` of a block on, of blocks that stand in a row.
+    /// Reads consecutive blocks of the disk from byte `within` of `block` on.
     async fn blocks_of_file(&self, block: u64, within: u64, to: &mut [u8]) -> Result<(), Error> {
         let size = self.superblock.block;
         let end = block + (within + to.len() as u64).div_ceil(size);
@@ -248,7 +250,7 @@ impl<B: Block> Ext4<B> {
         Ok(())
     }
 
-    /// The content of a folder's block; nothing behind the last one.
+    /// Returns block `number` of a folder, or `None` beyond its last one.
     async fn folder(&self, folder: &Inode, number: u64) -> Result<Option<Rc<[u8]>>, Error> {
         if folder.kind != Kind::Folder {
             return Err(Error::NotFolder);
@@ -257,7 +259,8 @@ impl<B: Block> Ext4<B> {
             return Err(Error::Unsupported);
         }
         if let Some(inside) = &folder.inside {
-            // The parent's number, and entries in two parts.
+            // Inline data (`inline_data`): the parent's inode number and the first entries in
+            // the inode's block map, more entries in its attribute `system.data`.
             let part = match number {
                 0 => inside.get(4..60),
                 1 => inside.get(60..).filter(|part| !part.is_empty()),
@@ -269,19 +272,19 @@ impl<B: Block> Ext4<B> {
         if number >= folder.size / size {
             return Ok(None);
         }
-        // One that is larger than the disk has the same blocks again and again.
+        // A folder larger than the disk maps the same blocks repeatedly.
         let block = self.run(folder, number).await?.block.filter(|_| number < blocks);
         let content = self.block(block.ok_or(Error::Damaged)?).await?;
         if folder.seed.is_some_and(|seed| !format::is_right(&content, seed)) {
             return Err(Error::Damaged);
         }
-        // Others get their turn, also where all is in memory.
+        // Other tasks run also while all blocks come from the cache.
         kernel::task::yield_now().await;
         Ok(Some(content))
     }
 
-    /// Fills in what is known of inodes, of which only the numbers are given. They are
-    /// read in their order on the disk: a large folder has its names in another.
+    /// Completes metadata of which only the inode number is known. Inodes are read in the order
+    /// of their numbers, which a large folder does not keep (its hash tree sorts by hash).
     async fn look_up(&self, of: impl Iterator<Item = &mut Metadata>) -> Result<(), Error> {
         let mut all: Vec<&mut Metadata> = of.collect();
         all.sort_unstable_by_key(|it| it.id);
@@ -292,7 +295,7 @@ impl<B: Block> Ext4<B> {
         Ok(())
     }
 
-    /// The inode of what is called `name` in a folder.
+    /// Finds the inode of the entry `name` of a folder.
     async fn find(&self, folder: &Inode, name: &[u8]) -> Result<Inode, Error> {
         for number in 0.. {
             let Some(block) = self.folder(folder, number).await? else { break };
@@ -305,7 +308,7 @@ impl<B: Block> Ext4<B> {
     }
 }
 
-/// What is known of an inode by its number alone.
+/// Returns metadata of which only the inode number is known.
 const fn unknown(inode: u32) -> Metadata {
     Metadata { kind: Kind::Other, size: 0, modified: 0, id: inode as u64 }
 }
@@ -318,7 +321,7 @@ impl Blocks {
         Some(block.clone())
     }
 
-    /// Keeps a block beside up to `most` others.
+    /// Adds a block to the cache, and keeps up to `most` others.
     fn keep(&mut self, number: u64, block: Rc<[u8]>, most: u64) {
         if self.by_number.len() as u64 >= most {
             let oldest = self.by_number.iter().min_by_key(|(_, (used, _))| *used);

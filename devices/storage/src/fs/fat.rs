@@ -46,9 +46,9 @@
 mod files;
 mod folder;
 mod layout;
-mod lines;
 mod make;
 mod name;
+mod sector_cache;
 mod table;
 mod time;
 
@@ -61,10 +61,10 @@ use core::cell::{Cell, RefCell};
 use devices::block::Block;
 use folder::Item;
 use layout::Layout;
-use lines::Lines;
+use sector_cache::SectorCache;
 use table::Chain;
 
-/// Bytes of a cluster chain that are read at once.
+/// The most bytes of a cluster chain that are read at once.
 const AT_ONCE: u64 = 1 << 20;
 
 /// A file system on the disk `B`.
@@ -73,14 +73,14 @@ pub struct Fat<B> {
     disk: B,
     layout: Layout,
     mutex: Mutex,
-    table: Lines,
-    folders: Lines,
+    table: SectorCache,
+    folders: SectorCache,
     chains: RefCell<Vec<Chain>>,
     listings: Sorted,
     state: Cell<State>,
-    /// The number of free clusters as the disk has it.
+    /// The number of free clusters that the FS information sector on the disk holds.
     free_on_disk: Cell<Option<u32>>,
-    /// Whether the table or a folder is being written; if that fails, the cache is dropped.
+    /// Whether the FAT or a folder is being written; if that fails, the cache is dropped.
     writing: Cell<bool>,
 }
 
@@ -104,15 +104,15 @@ struct State {
 pub struct Node {
     path: Rc<[u8]>,
     metadata: Metadata,
-    /// Where it is, after so many changes.
+    /// Its location, and the number of changes after which that was found.
     location: Rc<Cell<(u64, Location)>>,
 }
 
-/// Where a file or folder is.
+/// Locates a file or folder.
 #[derive(Clone, Copy, Debug)]
 struct Location {
     kind: Kind,
-    /// The first cluster; 0 for the root, and for nothing.
+    /// The first cluster; 0 for the root, and for an empty file.
     start: u32,
     size: u32,
 }
@@ -156,7 +156,7 @@ impl<B> Drop for Change<'_, B> {
 /// The metadata of the root.
 const ROOT: Metadata = Metadata { kind: Kind::Folder, size: 0, modified: 0, id: 0 };
 
-/// The dirty bit of a file system.
+/// The dirty bit in the boot sector (Linux's `FAT_STATE_DIRTY`).
 const IN_USE: u8 = 1;
 
 impl<B: Block> Fat<B> {
@@ -191,8 +191,8 @@ impl<B: Block> Fat<B> {
             disk,
             layout,
             mutex: Mutex::default(),
-            table: Lines::new(layout.sector),
-            folders: Lines::new(layout.sector),
+            table: SectorCache::new(layout.sector),
+            folders: SectorCache::new(layout.sector),
             chains: RefCell::default(),
             listings: Sorted::default(),
             state: Cell::new(state),
@@ -212,17 +212,17 @@ impl<B: Block> Fat<B> {
         Self::open(disk).await
     }
 
-    /// Whether the file system is FAT12, FAT16 or FAT32: the number.
+    /// Returns the width of a FAT entry in bits: 12, 16 or 32.
     pub const fn bits(&self) -> u32 {
         self.layout.bits
     }
 
-    /// The disk that it is on.
+    /// Returns the disk that it is on.
     pub const fn disk(&self) -> &B {
         &self.disk
     }
 
-    /// Begins a change.
+    /// Begins a change: waits for the one in progress, and marks the file system dirty.
     async fn begin(&self) -> Result<Change<'_, B>, Error> {
         let guard = self.mutex.lock().await;
         if self.disk.info().read_only {
@@ -235,7 +235,7 @@ impl<B: Block> Fat<B> {
         Ok(Change { fat: self, before: self.state.get().changes, _guard: guard })
     }
 
-    /// Marks the file system as in use, or as clean.
+    /// Marks the file system as dirty, or as clean.
     async fn mark(&self, in_use: bool) -> Result<(), Error> {
         let mut byte = [0];
         sectors::read(&self.disk, self.layout.state, &mut byte).await?;
@@ -245,7 +245,8 @@ impl<B: Block> Fat<B> {
         Ok(())
     }
 
-    /// Lets all that was written be on the disk before what follows, where the disk can.
+    /// Makes everything written so far durable before what follows, if the disk supports
+    /// flushes.
     async fn barrier(&self) -> Result<(), Error> {
         if !self.disk.info().flush {
             return Ok(());
@@ -253,7 +254,7 @@ impl<B: Block> Fat<B> {
         self.disk.flush().await.map_err(Error::of_disk)
     }
 
-    /// Writes what was changed of the sectors of folders that `which` names.
+    /// Writes the changed sectors of folders that `which` selects.
     async fn write_folders(&self, which: impl Fn(&u64) -> bool) -> Result<(), Error> {
         self.writing.set(true);
         self.folders.write(&self.disk, core::iter::once(0), which).await?;
@@ -261,58 +262,59 @@ impl<B: Block> Fat<B> {
         Ok(())
     }
 
-    /// The sector that the entry `id` is in.
-    const fn line_of(&self, id: u64) -> u64 {
+    /// Returns the sector that the entry `id` is in.
+    const fn sector_of(&self, id: u64) -> u64 {
         id * folder::ENTRY as u64 / self.layout.sector
     }
 
-    /// Writes what was changed of folders, but for the sector of the entry `id`: that may
-    /// follow, and then something is there.
+    /// Writes the changed sectors of folders except that of the entry `id`, which makes the file
+    /// or folder visible when it follows.
     async fn prepare(&self, id: u64) -> Result<(), Error> {
-        let line = self.line_of(id);
-        if self.folders.changed_but(&(line..=line)) {
-            self.write_folders(|&it| it != line).await?;
+        let sector = self.sector_of(id);
+        if self.folders.changed_but(&(sector..=sector)) {
+            self.write_folders(|&it| it != sector).await?;
             self.barrier().await?;
         }
         Ok(())
     }
 
-    /// Writes what was changed of folders, the sector of the entry `id` last: parts of a long
-    /// name without it are nothing.
+    /// Writes the changed sectors of folders, that of the entry `id` last: until then, the
+    /// entries of its long name are orphans, which are ignored.
     async fn write_last(&self, id: u64) -> Result<(), Error> {
         self.prepare(id).await?;
         self.write_folders(|_| true).await
     }
 
-    /// Writes what was changed of folders, the sector of the entry `id` first, which is then
-    /// gone for all that follows.
+    /// Writes the changed sectors of folders, that of the entry `id` first: it is gone before
+    /// anything else changes.
     async fn write_first(&self, id: u64) -> Result<(), Error> {
-        let line = self.line_of(id);
-        self.write_folders(|&it| it == line).await?;
+        let sector = self.sector_of(id);
+        self.write_folders(|&it| it == sector).await?;
         self.barrier().await?;
         self.write_folders(|_| true).await
     }
 
-    /// The first cluster of a folder that is no root.
+    /// Returns the first cluster of a folder other than the root.
     fn folder_of(&self, item: &Item) -> Result<u32, Error> {
         let start = item.start(self.layout.bits);
         if self.layout.is_cluster(start) { Ok(start) } else { Err(Error::Damaged) }
     }
 
-    /// The folder that `path` is in, and the name there: none of the root. `path` is plain.
+    /// Finds the folder that the normalized `path` is in. Returns its first cluster, the name
+    /// there, which is empty for the root itself, and the ids of the folders on the path.
     async fn parent<'p>(&self, path: &'p [u8]) -> Result<(u32, &'p [u8], Vec<u64>), Error> {
         let (folders, name) = path::split(path);
-        let (mut folder, mut way) = (0, Vec::new());
+        let (mut folder, mut ids) = (0, Vec::new());
         for part in folders.split(|&byte| byte == b'/').filter(|part| !part.is_empty()) {
             let item = self.find(folder, part).await?.filter(Item::is_folder);
             let item = item.ok_or(Error::NotFound)?;
             folder = self.folder_of(&item)?;
-            way.push(item.id);
+            ids.push(item.id);
         }
-        Ok((folder, name, way))
+        Ok((folder, name, ids))
     }
 
-    /// What is at `path`, which is plain; nothing for the root.
+    /// Finds the entry at the normalized `path`; `None` for the root, which has none.
     async fn item(&self, path: &[u8]) -> Result<Option<Item>, Error> {
         let (folder, name, _) = self.parent(path).await?;
         if name.is_empty() {
@@ -331,7 +333,7 @@ impl<B: Block> Fat<B> {
         Ok(Location { kind: Kind::File, start: item.start(self.layout.bits), size: item.size() })
     }
 
-    /// Where a node is now: it may have changed since it was looked up.
+    /// Returns the current location of a node, which may have changed since it was looked up.
     async fn now(&self, node: &Node) -> Result<Location, Error> {
         let (changes, location) = node.location.get();
         if changes == self.state.get().changes {
@@ -342,9 +344,9 @@ impl<B: Block> Fat<B> {
         Ok(location)
     }
 
-    /// Calls `each` for the parts of `length` bytes of a chain from byte `offset` on, that
-    /// stand in a row: with where they are, and how many bytes.
-    async fn parts<F: AsyncFnMut(u64, usize) -> Result<(), Error>>(
+    /// Calls `each` for the runs of consecutive clusters that hold `length` bytes of a chain
+    /// from byte `offset` on, with the offset on the disk and the length of each.
+    async fn for_each_run<F: AsyncFnMut(u64, usize) -> Result<(), Error>>(
         &self,
         start: u32,
         offset: u64,
@@ -391,7 +393,7 @@ impl<B: Block> Tree for Fat<B> {
         let left = usize::try_from(u64::from(size).saturating_sub(offset)).unwrap_or(usize::MAX);
         let count = to.len().min(left);
         let mut rest = to.get_mut(..count).unwrap_or_default();
-        self.parts(start, offset, count, async |at, length| {
+        self.for_each_run(start, offset, count, async |at, length| {
             let (part, more) =
                 core::mem::take(&mut rest).split_at_mut_checked(length).ok_or(Error::Damaged)?;
             rest = more;

@@ -1,37 +1,39 @@
-//! What a path may be.
+//! Splits and normalizes paths, and follows symbolic links.
 
 use super::Error;
 use alloc::vec::Vec;
 
-/// The longest part of a path, in bytes: FAT's 255 units of UTF-16.
+/// The longest component of a path, in bytes: 255 units of UTF-16, which FAT allows, of up to
+/// three bytes each.
 const LONGEST: usize = 3 * 255;
 
-/// The parts of `path`: of the root, none.
+/// Returns the components of `path`, without empty ones and `.`: none for the root.
 ///
 /// # Errors
-/// [`Error::BadPath`] for `..`, a zero byte, or a part that no format has.
-pub(super) fn parts(path: &[u8]) -> Result<impl Iterator<Item = &[u8]> + Clone, Error> {
-    let parts = path.split(|&byte| byte == b'/').filter(|part| !part.is_empty() && *part != b".");
+/// [`Error::BadPath`] for `..`, a null byte, or a component longer than any format allows.
+pub(super) fn components(path: &[u8]) -> Result<impl Iterator<Item = &[u8]> + Clone, Error> {
+    let components =
+        path.split(|&byte| byte == b'/').filter(|part| !part.is_empty() && *part != b".");
     let bad = |part: &[u8]| part == b".." || part.len() > LONGEST || part.contains(&0);
-    if parts.clone().any(bad) { Err(Error::BadPath) } else { Ok(parts) }
+    if components.clone().any(bad) { Err(Error::BadPath) } else { Ok(components) }
 }
 
-/// `path` with one `/` between its parts, and none at the ends.
+/// Returns `path` normalized: one `/` between its components, none at either end.
 ///
 /// # Errors
-/// [`Error::BadPath`] as of [`parts`].
+/// Those of [`components`].
 pub(super) fn normal(path: &[u8]) -> Result<Vec<u8>, Error> {
     let mut normal = Vec::with_capacity(path.len());
-    for part in parts(path)? {
+    for component in components(path)? {
         if !normal.is_empty() {
             normal.push(b'/');
         }
-        normal.extend_from_slice(part);
+        normal.extend_from_slice(component);
     }
     Ok(normal)
 }
 
-/// The folder that `path` is in, and its name there; `path` is [`normal`].
+/// Splits a [`normal`] path into the folder that it is in and its name there.
 pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|&byte| byte == b'/') {
         Some(at) => (path.get(..at).unwrap_or_default(), path.get(at + 1..).unwrap_or_default()),
@@ -39,13 +41,13 @@ pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// Symbolic links that are followed for one path, as many as Linux does.
+/// The most symbolic links that are followed for one path, as on Linux (`MAXSYMLINKS`).
 const LINKS: u32 = 40;
 
-/// The longest path that links may make.
+/// The longest path, in bytes, that links may expand to.
 const LONGEST_PATH: usize = 64 * 1024;
 
-/// The names on the way along a path, in which links are replaced by what they name.
+/// Walks along a path, in which symbolic links are replaced by their targets.
 #[derive(Debug)]
 pub(super) struct Steps {
     rest: Vec<u8>,
@@ -58,7 +60,7 @@ impl Steps {
         Self { rest: path.to_vec(), at: 0, links: 0 }
     }
 
-    /// The next name, which may be `..`: in the root, that is the root.
+    /// Returns the next name. It may be `..`, which in the root is the root.
     pub(super) fn next(&mut self) -> Option<Vec<u8>> {
         let rest = self.rest.get(self.at..).unwrap_or_default();
         let (name, begin) = Self::first(rest)?;
@@ -67,12 +69,12 @@ impl Steps {
         Some(name)
     }
 
-    /// Whether there is no other name.
+    /// Returns whether no other name follows.
     pub(super) fn is_over(&self) -> bool {
         Self::first(self.rest.get(self.at..).unwrap_or_default()).is_none()
     }
 
-    /// The first name of `rest`, and where it begins.
+    /// Returns the first name of `rest`, and its offset.
     fn first(rest: &[u8]) -> Option<(&[u8], usize)> {
         let mut at = 0;
         for part in rest.split(|&byte| byte == b'/') {
@@ -84,11 +86,12 @@ impl Steps {
         None
     }
 
-    /// Goes on with the target of the link that was the last name; whether that begins
-    /// at the root.
+    /// Continues with the target of the symbolic link that was the last name. Returns whether
+    /// the target is absolute.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when these were too many, or lead to nothing.
+    /// [`Error::NotFound`] after too many links, for an empty target, and if the path becomes
+    /// too long.
     pub(super) fn follow(&mut self, target: &[u8]) -> Result<bool, Error> {
         self.links += 1;
         let rest = self.rest.get(self.at..).unwrap_or_default();

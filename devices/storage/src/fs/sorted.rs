@@ -1,8 +1,7 @@
-//! Names in order, of a folder that has them in another.
+//! Lists folders in the order of names, where the format has them in another.
 //!
-//! Going through a folder once gathers the names that come next, as many as there is room
-//! for. They are remembered, so that whoever asks for a listing piece by piece pays for one
-//! pass and not for one a piece.
+//! One pass over a folder collects the names that come next, as many as there is room for. They
+//! are remembered, so that a listing by pages costs one pass, and not one a page.
 
 use super::{Error, Metadata, Tree};
 use alloc::boxed::Box;
@@ -11,32 +10,32 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::ops::Bound;
 
-/// Listings that are remembered.
+/// The number of listings that are remembered.
 const WINDOWS: usize = 4;
 
-/// What a name takes in memory beside its bytes, about.
+/// The approximate size of a name in memory beside its bytes, in bytes.
 const ENTRY: usize = 96;
 
-/// Bytes that a listing may take at least, and where nothing is remembered.
+/// The least memory of a listing in bytes, and the memory of one that is not remembered.
 const LEAST: usize = 8 * 1024;
 
-/// Names in a row, in order.
+/// A range of a folder's names, sorted.
 #[derive(Debug)]
 pub(super) struct Window {
     folder: u64,
     version: u64,
-    /// They are those that follow this one.
+    /// The name after which the range begins.
     after: Box<[u8]>,
     pub(super) names: BTreeMap<Box<[u8]>, Metadata>,
-    /// Others follow the last one.
+    /// Whether other names follow the last one.
     more: bool,
-    /// Bytes that there is room for.
+    /// The room for names, in bytes.
     room: usize,
     used: usize,
 }
 
 impl Window {
-    /// One without names as yet, with room for a part of the memory that is free.
+    /// Makes an empty range with room for a share of the free memory.
     pub(super) fn new((folder, version): (u64, u64), after: &[u8]) -> Self {
         Self::with_room((folder, version), after, super::spare_memory() / 8)
     }
@@ -46,10 +45,10 @@ impl Window {
         Self { folder, version, after: after.into(), names, more: false, room, used: 0 }
     }
 
-    /// Takes a name, if it follows and is not behind the last one that there is room for.
+    /// Adds a name, if it follows `after` and sorts before the last one that there is room for.
     pub(super) fn take(&mut self, name: &[u8], metadata: Metadata) {
         let behind = || self.names.last_key_value().is_some_and(|(last, _)| name > &**last);
-        // A damaged folder may have a name twice.
+        // A damaged folder may have a name twice; the first entry counts.
         if name <= &*self.after || self.names.contains_key(name) || (self.more && behind()) {
             return;
         }
@@ -63,15 +62,16 @@ impl Window {
         }
     }
 
-    /// Whether it tells what follows `after`.
+    /// Returns whether it holds the names that follow `after` in `folder`.
     fn tells(&self, folder: u64, after: &[u8]) -> bool {
         let last = self.names.last_key_value();
         let inside = !self.more || last.is_some_and(|(last, _)| after < &**last);
         self.folder == folder && *self.after <= *after && inside
     }
 
-    /// Calls `each` for the names that follow `after`, which is then the last of them,
-    /// until it says that it is enough. Whether others follow.
+    /// Calls `each` for the names that follow `after`, and sets `after` to the last of them.
+    /// Returns whether others follow, or `None` if `each` returned `false`, which ends the
+    /// listing.
     fn show(
         &self,
         after: &mut Vec<u8>,
@@ -92,13 +92,14 @@ impl Window {
     }
 }
 
-/// The listings that are under way, those that were used last.
+/// The ranges of the listings in progress, least recently used first.
 #[derive(Debug, Default)]
 pub(super) struct Sorted(RefCell<Vec<Window>>);
 
 impl Sorted {
-    /// Calls `each` for names that follow `after`, in a folder that is of this version, and
-    /// moves `after` on. Whether there may be others.
+    /// Calls `each` for the remembered names that follow `after`, if the folder still has this
+    /// version, and sets `after` to the last of them. Returns whether the caller has to scan the
+    /// folder for more.
     pub(super) fn show(
         &self,
         (folder, version): (u64, u64),
@@ -116,7 +117,7 @@ impl Sorted {
         if shown.is_none() {
             self.keep(window);
         } else if shown == Some(false) && !window.names.is_empty() {
-            // All that is left to say of it is that nothing follows.
+            // The range is at its end: nothing follows.
             window.names.clear();
             window.after = after[..].into();
             self.keep(window);
@@ -124,7 +125,7 @@ impl Sorted {
         shown.unwrap_or(false)
     }
 
-    /// Remembers a listing.
+    /// Remembers a range.
     pub(super) fn keep(&self, window: Window) {
         let mut windows = self.0.borrow_mut();
         if windows.len() >= WINDOWS {
@@ -134,7 +135,7 @@ impl Sorted {
     }
 }
 
-/// [`Tree::list_after`] by means of [`Tree::list`], where nothing is remembered.
+/// Implements [`Tree::list_after`] by [`Tree::list`] for a format that remembers nothing.
 pub(super) async fn list_after<T: Tree + ?Sized>(
     tree: &T,
     node: &T::Node,

@@ -57,7 +57,7 @@ use core::ops::Bound;
 use devices::block::Block;
 use format::Piece;
 
-/// Bytes of a header, and what contents are padded to.
+/// The size in bytes of a header, and of the blocks that contents are padded to.
 const BLOCK: u64 = 512;
 
 /// An archive on the disk `B`.
@@ -67,30 +67,30 @@ pub struct Tar<B> {
     index: Index,
 }
 
-/// What is in an archive.
+/// Indexes the entries of an archive.
 #[derive(Debug, Default)]
 struct Index {
-    /// By folder, a zero byte, and the name there, so that what is in a folder
-    /// stands together.
+    /// The key is the folder, a null byte, and the name there, so that the entries of a folder
+    /// are adjacent.
     records: BTreeMap<Box<[u8]>, Record>,
     sparse: Vec<Box<[Piece]>>,
     links: Vec<Box<[u8]>>,
 }
 
-/// What an entry is, and where its content is.
+/// The kind of an entry, and where its content is.
 #[derive(Clone, Copy, Debug)]
 enum RecordKind {
-    /// A file, whose content stands from this byte of the disk on.
+    /// A file, whose content starts at this byte of the disk.
     File(u64),
-    /// A file of so many pieces of [`Index::sparse`].
+    /// A sparse file: its range of [`Index::sparse`].
     Sparse(usize),
     Folder,
-    /// A link, with its target in [`Index::links`].
+    /// A symbolic link, with its target in [`Index::links`].
     Link(usize),
     Other,
 }
 
-/// An entry.
+/// An entry of the index.
 #[derive(Clone, Copy, Debug)]
 struct Record {
     kind: RecordKind,
@@ -111,25 +111,25 @@ impl Record {
     }
 }
 
-/// A folder that only what is in it speaks of.
+/// A folder that has no entry of its own, but entries in it.
 const FOLDER: Record = Record { kind: RecordKind::Folder, size: 0, modified: 0, id: 0 };
 
 /// A file or folder of an archive.
 #[derive(Clone, Debug)]
 pub struct Node {
     record: Record,
-    /// What keys begin with of what is in the folder.
+    /// The prefix of the keys of the folder's entries.
     prefix: Rc<[u8]>,
 }
 
-/// The key of what is called `name` in `folder`.
+/// Returns the key of `name` in `folder`.
 fn key(folder: &[u8], name: &[u8]) -> Box<[u8]> {
     [folder, b"\0", name].concat().into()
 }
 
 impl Index {
-    /// What is at `path`, and where it is once links are followed: those in its middle,
-    /// and with `last` the one that it is.
+    /// Finds the entry at `path`, and its path once symbolic links are followed: those within
+    /// it, and with `last` also the one at its end.
     ///
     /// # Errors
     /// [`Error::BadPath`], and [`Error::NotFound`], also for links in a circle.
@@ -164,7 +164,7 @@ impl Index {
         Ok((at, record))
     }
 
-    /// Whether something is in the folder at `path`.
+    /// Returns whether the folder at `path` has entries.
     fn has_inside(&self, path: &[u8]) -> bool {
         let prefix = key(path, b"");
         self.records.range(prefix.clone()..).next().is_some_and(|(key, _)| key.starts_with(&prefix))
@@ -199,7 +199,7 @@ impl<B: Block> Tree for Tar<B> {
     async fn lookup(&self, path: &[u8]) -> Result<Node, Error> {
         let path = path::normal(path)?;
         let (at, record) = match path::split(&path) {
-            // Without links, a path is where it is.
+            // Without links, the path itself is the key.
             (folder, name) if self.index.links.is_empty() && !name.is_empty() => {
                 let record = self.index.records.get(&key(folder, name)).ok_or(Error::NotFound)?;
                 (path, *record)

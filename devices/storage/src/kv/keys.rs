@@ -72,10 +72,10 @@ pub const MEMORY: usize = 1 << 20;
 /// The approximate overhead of a key in the index, in bytes.
 const ENTRY: usize = 80;
 
-/// The pages of the longest commit, on a disk that is large enough.
+/// The size of the longest commit in pages, on a disk that is large enough.
 const LONGEST: u64 = 32;
 
-/// The pages of the smallest log.
+/// The size of the smallest log in pages.
 const LEAST: u64 = 16;
 
 /// A store on the disk `B`. Clones are the same store.
@@ -92,30 +92,30 @@ impl<B> Clone for Keys<B> {
 struct Inner<B> {
     disk: B,
     id: u64,
-    /// Pages of the log.
+    /// The size of the log in pages.
     pages: u64,
-    /// Pages of the longest commit.
+    /// The size of the longest commit in pages.
     longest: u64,
     state: RefCell<State>,
 }
 
-/// Where a key's record is.
+/// Locates a key's record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Location {
-    /// In bytes, from position 0.
+    /// Its offset in the log, in bytes from position 0.
     at: u64,
-    /// Bytes of the value.
+    /// The length of the value in bytes.
     length: u32,
 }
 
 #[derive(Debug)]
 struct State {
     index: BTreeMap<Box<[u8]>, Location>,
-    /// Bytes of all records in the index.
+    /// The size of all live records in bytes.
     live: u64,
-    /// Bytes of memory that are left for the index.
+    /// The memory that is left for the index, in bytes.
     memory: usize,
-    /// Positions of the first commit, and of the next one.
+    /// The positions of the first commit, and of the next one.
     tail: u64,
     head: u64,
     /// The checksums of the commits before these.
@@ -123,7 +123,7 @@ struct State {
     chain: u32,
     generation: u64,
     queue: VecDeque<Pending>,
-    /// There is a task that empties the queue.
+    /// Whether a task is emptying the queue.
     running: bool,
 }
 
@@ -208,8 +208,8 @@ impl<B: Block + 'static> Keys<B> {
             state.queue.push_back(Pending { changes: batch.0, slot: slot.clone() });
             if !state.running {
                 state.running = true;
-                // A write that is abandoned may still come to the disk, over what is
-                // written there later. So it is a task of its own that writes.
+                // A write whose future is dropped may still reach the disk, over something
+                // newer. So a task of its own writes.
                 kernel::task::spawn(commit::run(self.0.clone())).detach();
             }
         }
@@ -233,15 +233,15 @@ impl<B: Block + 'static> Keys<B> {
 }
 
 impl<B> Inner<B> {
-    /// Bytes of live records that there is room for: of the pages that stay free, a
-    /// commit is for cleaning and one for deletes.
+    /// Returns the bytes of live records that there is room for. The pages of two commits stay
+    /// free: one for cleaning, one for deletes.
     fn capacity(&self) -> u64 {
         (self.pages - 3 * self.longest) * PAGE as u64
     }
 }
 
 impl<B: Block> Inner<B> {
-    /// Pages of the log from position `from` on, which may be around its end.
+    /// Reads `count` pages of the log from position `from` on, which may wrap around its end.
     async fn read(&self, from: u64, count: u64) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
         let length = count as usize * PAGE;
@@ -280,7 +280,7 @@ impl<B: Block> Inner<B> {
         Ok(bytes)
     }
 
-    /// The value of `key`.
+    /// Returns the value of `key`.
     async fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         let location = |key: &[u8]| self.state.borrow().index.get(key).copied();
         loop {
@@ -308,8 +308,8 @@ async fn write_page<B: Block>(disk: &B, page: u64, bytes: &[u8]) -> Result<(), E
     disk.write(page * sectors, bytes).await.map_err(Error::of_disk)
 }
 
-/// Writes both superblocks, the one that is worth less first, so that one of them is
-/// whole at any moment.
+/// Writes both superblocks, the older or damaged one first, so that one of them is valid at any
+/// moment.
 async fn write_superblock<B: Block>(
     disk: &B,
     superblock: &Superblock,

@@ -1,4 +1,5 @@
-//! Numbers, checksums, and what the superblock, group descriptors and inodes say.
+//! Parses the superblock, inodes, extended attributes and directory entries, and verifies their
+//! checksums (Linux's Documentation/filesystems/ext4).
 
 use crate::fs::{Error, Kind, Metadata};
 use alloc::rc::Rc;
@@ -7,15 +8,15 @@ use crc::{CRC_32_ISCSI, Crc, Table};
 
 const CASTAGNOLI: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISCSI);
 
-/// The checksum of `parts` after each other, begun with `seed`. That of ext4 is not
-/// inverted at its end.
+/// Returns the CRC-32C of the concatenated `parts`, continued from `seed`. Unlike the usual one,
+/// ext4's is not inverted at its end.
 pub(super) fn checksum(seed: u32, parts: &[&[u8]]) -> u32 {
     let mut digest = CASTAGNOLI.digest_with_initial(seed.reverse_bits());
     parts.iter().for_each(|part| digest.update(part));
     !digest.finalize()
 }
 
-/// The bytes from `at` on; zeros where there are none.
+/// Returns the bytes from `at` on, or zeros if they are not all there.
 fn bytes<const N: usize>(from: &[u8], at: usize) -> [u8; N] {
     from.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
 }
@@ -28,60 +29,60 @@ pub(super) fn u32_at(from: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes(from, at))
 }
 
-/// A number of the journal, which has the other byte order.
+/// Returns a number of the journal, which is big-endian.
 pub(super) fn be32_at(from: &[u8], at: usize) -> u32 {
     u32::from_be_bytes(bytes(from, at))
 }
 
-/// Features without which a file system is read wrongly.
+/// The incompatible features: a reader that does not know one of them must not mount.
 mod incompatible {
     pub(super) const RECOVER: u32 = 0x4;
     pub(super) const META_BG: u32 = 0x10;
     pub(super) const BITS_64: u32 = 0x80;
     pub(super) const SEED: u32 = 0x2000;
-    /// Types in folders, extents, a block against two mounts, groups put together, large
-    /// attributes, large folders, content in inodes, encryption (judged by file), names
-    /// that are equal but for case.
+    /// FILETYPE, EXTENTS, MMP, FLEX_BG, EA_INODE, LARGEDIR, INLINE_DATA, ENCRYPT (which is
+    /// checked for each file) and CASEFOLD.
     pub(super) const HARMLESS: u32 =
         0x2 | 0x40 | 0x100 | 0x200 | 0x400 | 0x4000 | 0x8000 | 0x1_0000 | 0x2_0000;
     pub(super) const KNOWN: u32 = RECOVER | META_BG | BITS_64 | SEED | HARMLESS;
 }
 
-/// Bytes of a superblock, and where it is.
+/// The size of the superblock, and its offset on the disk, in bytes.
 pub(super) const SUPERBLOCK: usize = 1024;
 
-/// What the superblock says.
+/// Holds the fields of the superblock.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Superblock {
-    /// Bytes of a block: a power of two from 1 KiB to 64 KiB.
+    /// The size of a block in bytes: a power of two from 1 KiB to 64 KiB.
     pub(super) block: u64,
-    /// How many blocks there are.
+    /// The number of blocks.
     pub(super) blocks: u64,
-    /// The block of the first group.
+    /// The number of the first group's first block (`s_first_data_block`).
     first: u64,
     pub(super) inodes: u32,
     blocks_per_group: u64,
     pub(super) inodes_per_group: u32,
     pub(super) inode: u64,
     pub(super) descriptor: u64,
-    /// What checksums begin with; none where there are none.
+    /// The seed of checksums; `None` without `metadata_csum`.
     pub(super) seed: Option<u32>,
     pub(super) journal: u32,
-    /// The journal holds what is not in its place yet.
+    /// Whether the journal must be replayed (RECOVER).
     pub(super) recover: bool,
-    /// The first group of descriptors that stands in its groups.
+    /// With META_BG, the first block of group descriptors that is stored in the groups it
+    /// describes.
     meta: Option<u64>,
     sparse: bool,
     backups: Option<[u64; 2]>,
 }
 
 impl Superblock {
-    /// Whether these bytes are one.
+    /// Returns whether these bytes have the magic number of a superblock.
     pub(super) fn is_there(bytes: &[u8]) -> bool {
         u16_at(bytes, 0x38) == 0xef53
     }
 
-    /// What these bytes say.
+    /// Parses a superblock.
     ///
     /// # Errors
     /// [`Error::OtherFormat`], [`Error::Unsupported`], [`Error::Damaged`].
@@ -135,13 +136,14 @@ impl Superblock {
         if sound { Ok(it) } else { Err(Error::Damaged) }
     }
 
-    /// The block and the byte in it of the descriptor of `group`.
+    /// Returns the block that holds the descriptor of `group`, and its offset there in bytes.
     pub(super) fn descriptor_of(&self, group: u64) -> (u64, usize) {
         let each = self.block / self.descriptor;
         let (table, within) = (group / each, group % each);
         let at = (within * self.descriptor) as usize;
         if self.meta.is_none_or(|meta| table < meta) {
-            // Behind the superblock, also where block 0 is the first one of 1 KiB (bigalloc).
+            // Behind the superblock, which with `bigalloc` and blocks of 1 KiB is in block 1 as
+            // well, though the first block is 0.
             return (SUPERBLOCK as u64 / self.block + 1 + table, at);
         }
         let group = table * each;
@@ -149,7 +151,7 @@ impl Superblock {
         (begin.saturating_add(u64::from(self.has_backup(group))), at)
     }
 
-    /// Whether a group begins with a copy of the superblock.
+    /// Returns whether a group begins with a backup of the superblock.
     fn has_backup(&self, group: u64) -> bool {
         if let Some(backups) = self.backups {
             return group == 0 || backups.contains(&group);
@@ -165,7 +167,7 @@ impl Superblock {
     }
 }
 
-/// What an inode says.
+/// Holds the fields of an inode.
 #[derive(Clone, Debug)]
 pub(super) struct Inode {
     pub(super) number: u32,
@@ -173,16 +175,16 @@ pub(super) struct Inode {
     pub(super) size: u64,
     modified: u64,
     flags: u32,
-    /// Where the blocks are.
+    /// The block map (`i_block`): the root of the extent tree, or block numbers.
     pub(super) map: [u8; 60],
-    /// What checksums of its blocks begin with.
+    /// The seed of its blocks' checksums; `None` without `metadata_csum`.
     pub(super) seed: Option<u32>,
-    /// The content, where it stands in the inode itself.
+    /// The content, if it is in the inode itself (inline data, or a short symbolic link).
     pub(super) inside: Option<Rc<[u8]>>,
 }
 
 impl Inode {
-    /// What `bytes`, which are all of an inode, say.
+    /// Parses inode `number` from all of its `bytes`.
     ///
     /// # Errors
     /// [`Error::Damaged`].
@@ -255,14 +257,16 @@ impl Inode {
     }
 }
 
-/// The attribute `system.data` of an inode, whose attributes begin at byte `at`.
+/// Returns the value of the attribute `system.data` of an inode whose extended attributes begin
+/// at byte `at`; empty if there is none.
 fn attribute(inode: &[u8], at: usize) -> &[u8] {
     let all = inode.get(at + 4..).unwrap_or_default();
     if u32_at(inode, at) != 0xea02_0000 {
         return &[];
     }
     let mut entry = all;
-    // A name's length, its first part as a number, then where its value is.
+    // The length of the name, the index of its prefix (7 for `system.`), the offset of the
+    // value.
     while let Some((&[length, system], rest)) =
         entry.split_first_chunk().filter(|_| u32_at(entry, 0) != 0)
     {
@@ -277,13 +281,13 @@ fn attribute(inode: &[u8], at: usize) -> &[u8] {
     &[]
 }
 
-/// An entry of a folder.
+/// A directory entry (`ext4_dir_entry_2`).
 pub(super) struct Entry<'a> {
     pub(super) name: &'a [u8],
     pub(super) inode: u32,
 }
 
-/// The entries of a block of a folder, but for the folder itself and its parent.
+/// Parses the entries in a block of a folder, without `.` and `..`.
 ///
 /// # Errors
 /// [`Error::Damaged`].
@@ -291,7 +295,7 @@ pub(super) fn entries(block: &[u8]) -> Result<Vec<Entry<'_>>, Error> {
     let (mut entries, mut rest) = (Vec::new(), block);
     while !rest.is_empty() {
         let (inode, length) = (u32_at(rest, 0), usize::from(u16_at(rest, 4)));
-        // A block of 64 KiB does not fit its field.
+        // A length of 64 KiB does not fit the field: 0 and 0xffff stand for it.
         let length = if block.len() == 1 << 16 && (length == 0 || length == 0xffff) {
             1 << 16
         } else {
@@ -310,8 +314,8 @@ pub(super) fn entries(block: &[u8]) -> Result<Vec<Entry<'_>>, Error> {
     Ok(entries)
 }
 
-/// Whether a block of a folder is as its checksum says. Those of the index are not looked
-/// at, as it is not used.
+/// Returns whether the checksum of a folder's block is right. Blocks of the hash tree are not
+/// verified, as the tree is not used.
 pub(super) fn is_right(block: &[u8], seed: u32) -> bool {
     let Some((content, tail)) = block.split_last_chunk::<12>() else { return true };
     let is_tail = tail[..8] == [0, 0, 0, 0, 12, 0, 0, 0xde];

@@ -1,22 +1,22 @@
-//! What the journal holds and its place on the disk does not yet.
+//! Finds the blocks that are newer in the journal than in the file system (Linux's `fs/jbd2`).
 //!
-//! Linux writes it into its place when it mounts. Here nothing is written: what was
-//! committed is read from the journal instead.
+//! Linux replays a journal when it mounts. Here nothing is written: committed blocks are read
+//! from the journal instead.
 
 use super::format::{Inode, be32_at, checksum};
-use super::{Copy, Error, Ext4};
+use super::{Error, Ext4, Moved};
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use devices::block::Block;
 
-/// What each of its blocks begins with.
+/// The magic number (`JBD2_MAGIC_NUMBER`) that each block of the journal's own begins with.
 pub(super) const MAGIC: u32 = 0xc03b_3998;
 
-/// What an entry takes in memory, about.
+/// The approximate size of an entry of the index in memory, in bytes.
 const ENTRY: usize = 64;
 
-/// A journal's superblock.
+/// The fields of a journal's superblock.
 struct Journal<'a, B> {
     ext4: &'a Ext4<B>,
     inode: &'a Inode,
@@ -27,7 +27,7 @@ struct Journal<'a, B> {
     seed: u32,
 }
 
-/// What a descriptor says of a block that follows it.
+/// A tag of a descriptor block: which block of the file system the journal's next one holds.
 struct Tag {
     block: u64,
     escaped: bool,
@@ -47,7 +47,7 @@ impl<B: Block> Journal<'_, B> {
         self.has(0x18)
     }
 
-    /// Where a block of the journal is on the disk, and its content.
+    /// Reads block `number` of the journal; returns its number on the disk as well.
     async fn read(&self, number: u32) -> Result<(u64, Rc<[u8]>), Error> {
         let run = self.ext4.run(self.inode, number.into()).await?;
         let block = run.block.ok_or(Error::Damaged)?;
@@ -58,14 +58,14 @@ impl<B: Block> Journal<'_, B> {
         if number + 1 >= self.end { self.first } else { number + 1 }
     }
 
-    /// Whether a block whose checksum stands at `at` is as that says.
+    /// Returns whether the checksum of a block, which is at byte `at` of it, is right.
     fn is_right(&self, block: &[u8], at: usize) -> bool {
         let (before, after) = (block.get(..at), block.get(at + 4..));
         let (Some(before), Some(after)) = (before, after) else { return false };
         !self.is_summed() || checksum(self.seed, &[before, &[0; 4], after]) == be32_at(block, at)
     }
 
-    /// The tags of a descriptor.
+    /// Parses the tags of a descriptor block; `None` if they are invalid.
     fn tags(&self, block: &[u8]) -> Option<Vec<Tag>> {
         let end = self.block - if self.is_summed() { 4 } else { 0 };
         let (mut tags, mut at) = (Vec::new(), 12);
@@ -90,7 +90,7 @@ impl<B: Block> Journal<'_, B> {
         }
     }
 
-    /// The blocks that a block of revocations names.
+    /// Parses the block numbers of a revocation block; `None` if they are invalid.
     fn revoked(&self, block: &[u8]) -> Option<Vec<u64>> {
         let numbers = block.get(16..be32_at(block, 12) as usize)?;
         let large = self.is_large();
@@ -102,7 +102,8 @@ impl<B: Block> Journal<'_, B> {
     }
 }
 
-/// The blocks that are to be read from the journal, up to `memory` bytes of them.
+/// Scans the journal, and returns where the newest committed content of each block is. The index
+/// may take `memory` bytes.
 ///
 /// # Errors
 /// [`Error::Unsupported`], [`Error::Damaged`], [`Error::NoMemory`], and the disk's.
@@ -110,7 +111,7 @@ pub(super) async fn replay<B: Block>(
     ext4: &Ext4<B>,
     inode: &Inode,
     memory: usize,
-) -> Result<BTreeMap<u64, Copy>, Error> {
+) -> Result<BTreeMap<u64, Moved>, Error> {
     let block = ext4.superblock.block as usize;
     let mut journal = Journal { ext4, inode, block, first: 0, end: u32::MAX, features: 0, seed: 0 };
     let (_, head) = journal.read(0).await?;
@@ -123,7 +124,7 @@ pub(super) async fn replay<B: Block>(
         journal.features = number(0x28);
         journal.seed = checksum(!0, &[head.get(0x30..0x40).unwrap_or_default()]);
     }
-    // Revocations, large numbers, commits without waiting, checksums of two sorts.
+    // REVOKE, 64BIT, ASYNC_COMMIT, CSUM_V2 and CSUM_V3.
     if journal.features & !0x1f != 0 {
         log::warn!(
             "ext4: unknown journal features {:#x}: mount it once with Linux",
@@ -132,7 +133,7 @@ pub(super) async fn replay<B: Block>(
         return Err(Error::Unsupported);
     }
     let (mut sequence, mut at) = (number(24), number(28));
-    let mut copies: BTreeMap<u64, Copy> = BTreeMap::new();
+    let mut copies: BTreeMap<u64, Moved> = BTreeMap::new();
     let longest = inode.size / block as u64;
     if u64::from(journal.end) > longest
         || journal.first == 0
@@ -162,20 +163,20 @@ pub(super) async fn replay<B: Block>(
                 revoked.extend(journal.revoked(&bytes).ok_or(Error::Damaged)?);
             }
             2 if journal.is_right(&bytes, 16) => {
-                for (Tag { block, escaped, sum }, place) in pending.drain(..) {
-                    let (place, bytes) = journal.read(place).await?;
+                for (Tag { block, escaped, sum }, number) in pending.drain(..) {
+                    let (number, bytes) = journal.read(number).await?;
                     let own = checksum(journal.seed, &[&sequence.to_be_bytes(), &bytes]);
                     if sum.is_some_and(|(said, mask)| own & mask != said) {
                         return Err(Error::Damaged);
                     }
-                    copies.insert(block, Copy { place, escaped });
+                    copies.insert(block, Moved { number, escaped });
                 }
                 for block in revoked.drain(..) {
                     copies.remove(&block);
                 }
                 sequence = sequence.wrapping_add(1);
             }
-            // A commit that is not whole ends the log.
+            // An incomplete transaction ends the log.
             1 | 2 | 5 => break,
             _ => return Err(Error::Damaged),
         }

@@ -1,25 +1,26 @@
-//! Which blocks of the disk hold a file: extents, or blocks of numbers.
+//! Maps the blocks of a file to those of the disk: by extents, or by indirect blocks.
 
 use super::format::{Inode, checksum, u16_at, u32_at};
 use super::{Error, Ext4};
 use devices::block::Block;
 
-/// Blocks in a row.
+/// A run of consecutive blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Run {
-    /// The first one on the disk; nothing for a hole, which reads as zeros.
+    /// The first one on the disk; `None` for a hole, which reads as zeros.
     pub(super) block: Option<u64>,
     pub(super) count: u64,
 }
 
-/// The deepest tree of extents that Linux makes.
+/// The depth of the deepest extent tree (`EXT4_MAX_EXTENT_DEPTH`).
 const DEEPEST: u16 = 5;
 
-/// Bytes of a header and of an entry of a tree of extents.
+/// The size of the header, and of each entry, of an extent tree's node, in bytes.
 const ENTRY: usize = 12;
 
 impl<B: Block> Ext4<B> {
-    /// Where the block `number` of a file is, and as many that follow it in both.
+    /// Finds block `number` of a file, and how many blocks from there on are consecutive both in
+    /// the file and on the disk.
     ///
     /// # Errors
     /// [`Error::Damaged`], and the disk's.
@@ -68,7 +69,7 @@ impl<B: Block> Ext4<B> {
             if own == 0 {
                 let within = u64::from(number - u32_at(entry, 0));
                 let length = u64::from(u16_at(entry, 4));
-                // Longer ones are reserved, and were never written.
+                // A greater length marks an unwritten extent, which reads as zeros.
                 let (length, written) =
                     if length > 0x8000 { (length - 0x8000, false) } else { (length, true) };
                 if within >= length {
@@ -92,8 +93,8 @@ impl<B: Block> Ext4<B> {
         }
     }
 
-    /// As ext2 has it: twelve numbers of blocks, and three of blocks of numbers, of such
-    /// blocks of them, and of such of those.
+    /// Finds a block in ext2's map: twelve direct blocks, then a single, a double and a triple
+    /// indirect one.
     async fn indirect(&self, inode: &Inode, number: u32) -> Result<Run, Error> {
         let each = self.superblock.block / 4;
         let mut number = u64::from(number);
@@ -123,7 +124,7 @@ impl<B: Block> Ext4<B> {
     }
 }
 
-/// The run that begins with number `at` of these.
+/// Returns the run that begins with entry `at` of an indirect block's `numbers`.
 fn in_row(numbers: &[u8], at: usize) -> Run {
     let (first, last) = (u32_at(numbers, at * 4), numbers.len() / 4);
     let follows = |next: &usize| match first {

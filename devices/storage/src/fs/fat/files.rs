@@ -1,21 +1,21 @@
-//! What changes a file system.
+//! Changes files and folders.
 
 use super::folder::{ARCHIVE, ENTRY, Entry, FOLDER, Item, set_start};
 use super::{Fat, make, name, time};
 use crate::fs::{Error, Files, path, sectors};
 use devices::block::Block;
 
-/// Bytes of a file that are written before the table and the folder are.
+/// The most bytes of a file that are written before the FAT and the folder are.
 const PIECE: u64 = 256 * 1024;
 
-/// Says when something was changed.
+/// Sets the time of the last change.
 fn stamp(entry: &mut Entry, date: u16, time: u16) {
     entry[18..20].copy_from_slice(&date.to_le_bytes());
     entry[22..24].copy_from_slice(&time.to_le_bytes());
     entry[24..26].copy_from_slice(&date.to_le_bytes());
 }
 
-/// The entry of something new.
+/// Makes the entry of a new file or folder.
 fn new_entry(attributes: u8) -> Entry {
     let mut entry = [0; ENTRY];
     let (date, time) = time::now();
@@ -27,7 +27,7 @@ fn new_entry(attributes: u8) -> Entry {
 }
 
 impl<B: Block> Fat<B> {
-    /// Writes a piece of a file: content, then the table, then the folder.
+    /// Writes a piece of a file: content, then the FAT, then the folder.
     async fn write_piece(
         &self,
         folder: u32,
@@ -51,7 +51,7 @@ impl<B: Block> Fat<B> {
             }
         }
         let mut rest = from;
-        self.parts(start, offset, from.len(), async |at, length| {
+        self.for_each_run(start, offset, from.len(), async |at, length| {
             let (part, more) = rest.split_at_checked(length).ok_or(Error::Damaged)?;
             rest = more;
             sectors::write(&self.disk, at, part).await
@@ -104,7 +104,7 @@ impl<B: Block> Files for Fat<B> {
         }
         let (mut at, mut rest) = (offset, from);
         while !rest.is_empty() {
-            // Pieces end where clusters do.
+            // Pieces end at cluster boundaries.
             let next = (at / PIECE + 1) * PIECE - at;
             let (piece, more) = rest.split_at((rest.len() as u64).min(next) as usize);
             self.write_piece(folder, &mut item, at, piece).await?;
@@ -215,7 +215,7 @@ impl<B: Block> Files for Fat<B> {
         }
         let item = self.find(old, name).await?.ok_or(Error::NotFound)?;
         let (new, name, way) = self.parent(&to).await?;
-        // A folder in itself would be lost to all.
+        // A folder that was moved into itself could not be reached.
         if way.contains(&item.id) {
             return Err(Error::BadPath);
         }
@@ -226,7 +226,7 @@ impl<B: Block> Files for Fat<B> {
         let name = name::judged(name)?;
         match there {
             Some(there) if there.id == item.id => {
-                // Only the case of its letters changes, or nothing.
+                // Only the case of letters changes, or nothing.
                 if item.name == name {
                     return Ok(());
                 }
@@ -241,8 +241,8 @@ impl<B: Block> Files for Fat<B> {
         }
         let renamed = self.put_in(new, &name, &item.entry).await?;
         self.prepare(renamed.id).await?;
-        if self.line_of(renamed.id) != self.line_of(item.id) {
-            // For a moment it has two names, and never none.
+        if self.sector_of(renamed.id) != self.sector_of(item.id) {
+            // For a moment it has two names, but never none.
             self.write_last(renamed.id).await?;
             if item.is_folder() && old != new {
                 self.set_parent(self.folder_of(&item)?, new).await?;
@@ -250,7 +250,7 @@ impl<B: Block> Files for Fat<B> {
             }
             self.barrier().await?;
         }
-        // In one sector, both are done at once.
+        // If both entries are in one sector, one write does both.
         self.take_out(old, &item).await?;
         self.write_first(item.id).await?;
         change.keep();

@@ -1,4 +1,4 @@
-//! Folders: entries of 32 bytes, and those before them that hold long names.
+//! Reads and changes folders: entries of 32 bytes, each preceded by those of its long name.
 
 use super::layout::{Root, u16_at, u32_at};
 use super::name::{self, Basis};
@@ -7,38 +7,38 @@ use crate::fs::{Kind, Metadata, sectors};
 use alloc::vec::Vec;
 use devices::block::Block;
 
-/// Bytes of an entry.
+/// The size of an entry in bytes.
 pub(super) const ENTRY: usize = 32;
 
-/// Entries that a folder may have.
+/// The most entries of a folder.
 const MOST: u32 = 65_536;
 
-/// Units of a long name in one entry.
+/// The UTF-16 units of a long name that an entry holds.
 const UNITS: usize = 13;
 
-/// Where those stand.
+/// The offsets of those units in the entry.
 const PLACES: [usize; UNITS] = [1, 3, 5, 7, 9, 14, 16, 18, 20, 22, 24, 28, 30];
 
-/// Bits of what an entry is.
+/// Attributes of an entry (`DIR_Attr`).
 pub(super) const FOLDER: u8 = 0x10;
 pub(super) const ARCHIVE: u8 = 0x20;
 const LABEL: u8 = 0x08;
 const LONG: u8 = 0x0f;
 
-/// What is said of a file or folder beside its name.
+/// The 32 bytes of a file's or folder's entry.
 pub(super) type Entry = [u8; ENTRY];
 
-/// A file or folder, and where its entry is.
+/// A file or folder, and the location of its entry.
 #[derive(Clone, Debug)]
 pub(super) struct Item {
     pub(super) name: Vec<u16>,
-    /// The short name, if there is a long one as well.
+    /// The short name, if it has a long one as well.
     alias: Option<Vec<u16>>,
     pub(super) entry: Entry,
-    /// The entry's number in the folder, and that of the first one before it of its name.
+    /// The number of the entry in its folder, and that of the first entry of its long name.
     pub(super) slot: u32,
     pub(super) first: u32,
-    /// Where the entry is on the disk, in entries.
+    /// The location of the entry on the disk, counted in entries.
     pub(super) id: u64,
 }
 
@@ -47,13 +47,13 @@ impl Item {
         self.entry[11] & FOLDER != 0
     }
 
-    /// The first cluster, or 0.
+    /// Returns the first cluster, or 0 if there is none.
     pub(super) fn start(&self, bits: u32) -> u32 {
         let high = if bits == 32 { u32::from(u16_at(&self.entry, 20)) << 16 } else { 0 };
         u32::from(u16_at(&self.entry, 26)) | high
     }
 
-    /// Bytes of a file.
+    /// Returns the size of a file in bytes.
     pub(super) fn size(&self) -> u32 {
         if self.is_folder() { 0 } else { u32_at(&self.entry, 28) }
     }
@@ -65,7 +65,7 @@ impl Item {
     }
 }
 
-/// Writes where the content begins into an entry.
+/// Sets the first cluster of an entry.
 pub(super) fn set_start(entry: &mut Entry, start: u32, bits: u32) {
     let [a, b, c, d] = start.to_le_bytes();
     entry[26..28].copy_from_slice(&[a, b]);
@@ -74,17 +74,17 @@ pub(super) fn set_start(entry: &mut Entry, start: u32, bits: u32) {
     }
 }
 
-/// The parts of a long name that were read so far.
+/// Assembles a long name from its entries.
 #[derive(Debug, Default)]
-struct Parts {
+struct LongName {
     units: Vec<u16>,
     sum: u8,
-    /// The number of the part that has to come next.
+    /// The ordinal of the entry that must come next (`LDIR_Ord`).
     next: u8,
     first: u32,
 }
 
-impl Parts {
+impl LongName {
     fn take(&mut self, entry: &[u8], slot: u32) {
         let number = entry[0] & 0x1f;
         if entry[0] & 0x40 != 0 && (1..=20).contains(&number) {
@@ -103,7 +103,8 @@ impl Parts {
         units.zip(PLACES).for_each(|(to, at)| *to = u16_at(entry, at));
     }
 
-    /// The name, if it is whole, and that of this short one.
+    /// Returns the name and the number of its first entry, if the name is complete and its
+    /// checksum is that of the short name.
     fn name(&mut self, short: &[u8; 11]) -> Option<(Vec<u16>, u32)> {
         let mut units = core::mem::take(&mut self.units);
         let whole = self.next == 0 && !units.is_empty() && self.sum == name::sum(short);
@@ -115,7 +116,7 @@ impl Parts {
     }
 }
 
-/// The content of a slot of a folder.
+/// The content of a slot in a folder.
 enum Slot<'a> {
     Free,
     Item(&'a Item, &'a [u8; 11]),
@@ -123,8 +124,8 @@ enum Slot<'a> {
 }
 
 impl<B: Block> Fat<B> {
-    /// Where the sector `number` of a folder is, in bytes; nothing behind its end. The root
-    /// is folder 0.
+    /// Returns the offset on the disk of sector `number` of a folder, or `None` beyond its end.
+    /// Folder 0 is the root.
     async fn sector(&self, folder: u32, number: u32) -> Result<Option<u64>, Error> {
         let it = &self.layout;
         if u64::from(number) * it.sector >= u64::from(MOST) * ENTRY as u64 {
@@ -143,7 +144,8 @@ impl<B: Block> Fat<B> {
         Ok(run.map(|(cluster, _)| it.location(cluster) + from % it.cluster))
     }
 
-    /// The last sector in a row with the one at byte `at`, in sectors.
+    /// Returns the number of the last sector that is consecutive with the one at byte `at`: the
+    /// end of its cluster, or of a fixed root.
     fn row_end(&self, at: u64) -> u64 {
         let it = &self.layout;
         match it.root {
@@ -155,15 +157,15 @@ impl<B: Block> Fat<B> {
         }
     }
 
-    /// Calls `each` for what is in a folder until it says that it is enough. Returns the
-    /// number of entries before the end, and whether all of the folder is used.
+    /// Calls `each` for the slots of a folder until it returns `false`. Returns the number of
+    /// entries before the end mark, or of all if there is none.
     async fn scan(
         &self,
         folder: u32,
         mut each: impl FnMut(u32, Slot<'_>) -> bool,
     ) -> Result<u32, Error> {
         let it = &self.layout;
-        let (mut parts, mut slot) = (Parts::default(), 0);
+        let (mut parts, mut slot) = (LongName::default(), 0);
         for number in 0.. {
             let Some(at) = self.sector(folder, number).await? else { break };
             let line = at / it.sector;
@@ -174,7 +176,7 @@ impl<B: Block> Fat<B> {
                 let what = match (entry[0], entry[11]) {
                     (0, _) => return Ok(slot),
                     (0xe5, _) => {
-                        parts = Parts::default();
+                        parts = LongName::default();
                         Slot::Free
                     }
                     (_, bits) if bits & 0x3f == LONG => {
@@ -182,7 +184,7 @@ impl<B: Block> Fat<B> {
                         Slot::Other
                     }
                     (_, bits) if bits & LABEL != 0 => {
-                        parts = Parts::default();
+                        parts = LongName::default();
                         Slot::Other
                     }
                     (b'.', _) if matches!(&entry[1..11], b"          " | b".         ") => {
@@ -228,11 +230,11 @@ impl<B: Block> Fat<B> {
         self.scan(folder, each).await.map(|_| ())
     }
 
-    /// What is called so in a folder: exactly, else but for the case of letters, else by
-    /// its short name.
+    /// Finds the entry of a name in a folder: one that equals it, else one that differs in the
+    /// case of letters, else one with this short name.
     ///
     /// # Errors
-    /// [`Error::BadPath`] for what is no name, [`Error::Damaged`], and the disk's.
+    /// [`Error::BadPath`] for an invalid name, [`Error::Damaged`], and the disk's.
     pub(super) async fn find(&self, folder: u32, name: &[u8]) -> Result<Option<Item>, Error> {
         let name = name::units(name)?;
         let mut found: Option<(u8, Item)> = None;
@@ -253,7 +255,7 @@ impl<B: Block> Fat<B> {
         Ok(found.map(|(_, item)| item))
     }
 
-    /// Lets `with` change an entry of a folder.
+    /// Calls `with` to change an entry of a folder, in memory.
     async fn change(
         &self,
         folder: u32,
@@ -272,7 +274,7 @@ impl<B: Block> Fat<B> {
         self.folders.change(&self.disk, 0, at / size, change).await
     }
 
-    /// Lets `with` change the entry of `item`; it is in memory until the folders are
+    /// Calls `with` to change the entry of `item`. The change is in memory until the folders are
     /// written.
     ///
     /// # Errors
@@ -288,9 +290,9 @@ impl<B: Block> Fat<B> {
         self.change(folder, item.slot, |to| *to = entry).await
     }
 
-    /// Gives `item` a name that it has already but for the case of letters, or its short
-    /// one, where its entries stand, in memory: whatever is written of them, it has a name.
-    /// Whether that can be.
+    /// Renames `item` within its own entries, in memory, if the name differs only in the case of
+    /// letters or is its short one: whichever of the sectors are written, it has a name. Returns
+    /// whether that was possible.
     ///
     /// # Errors
     /// The disk's.
@@ -339,8 +341,8 @@ impl<B: Block> Fat<B> {
         Ok(())
     }
 
-    /// Puts something into a folder in which nothing is called so: `entry` says all but the
-    /// name. It is in memory until the folders are written.
+    /// Adds `entry` to a folder under a name that is not there yet. The change is in memory
+    /// until the folders are written.
     ///
     /// # Errors
     /// [`Error::FolderFull`], [`Error::Full`], [`Error::Exists`], and the disk's.
@@ -353,7 +355,8 @@ impl<B: Block> Fat<B> {
         let basis = Basis::new(name);
         let parts = if basis.same { 0 } else { name.len().div_ceil(UNITS) as u32 };
         let count = parts + 1;
-        // Numbers of short names that are taken, a bit each; 0 is the name without one.
+        // The numeric tails of short names that are taken, a bit each; 0 is the name without
+        // one.
         let mut taken = alloc::vec![0_u8; MOST as usize / 8];
         let (mut free, mut location) = (0, None);
         let end = self
@@ -408,7 +411,7 @@ impl<B: Block> Fat<B> {
         own[12] = 0;
         let slot = location + parts;
         self.change(folder, slot, |to| *to = own).await?;
-        // What stood behind the end is nothing.
+        // Whatever followed the end mark is not valid.
         if slot + 1 >= end {
             let next = u64::from(slot + 1) * ENTRY as u64 / self.layout.sector;
             if self.sector(folder, next as u32).await?.is_some() {
@@ -422,8 +425,8 @@ impl<B: Block> Fat<B> {
         Ok(Item { name: name.to_vec(), alias: None, entry: own, slot, first: location, id })
     }
 
-    /// Lets a folder have room for `count` entries. What is added to it is zero, and part
-    /// of it on the disk.
+    /// Extends a folder to have room for `count` entries. New clusters are zeroed and linked on
+    /// the disk.
     async fn make_room(&self, folder: u32, count: u32) -> Result<(), Error> {
         let it = &self.layout;
         let bytes = u64::from(count) * ENTRY as u64;
@@ -450,7 +453,7 @@ impl<B: Block> Fat<B> {
         }
     }
 
-    /// Writes zeros into a cluster.
+    /// Zeroes a cluster.
     ///
     /// # Errors
     /// The disk's.
@@ -462,7 +465,7 @@ impl<B: Block> Fat<B> {
         sectors::write(&self.disk, location, &zeros).await
     }
 
-    /// Whether nothing is in a folder.
+    /// Returns whether a folder is empty.
     ///
     /// # Errors
     /// [`Error::Damaged`], and the disk's.
@@ -476,7 +479,7 @@ impl<B: Block> Fat<B> {
         Ok(empty)
     }
 
-    /// Lets the entry for the parent in a folder name another one, in memory.
+    /// Changes the parent in a folder's entry `..`, in memory.
     ///
     /// # Errors
     /// The disk's.

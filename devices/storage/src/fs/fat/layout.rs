@@ -1,37 +1,38 @@
-//! What a boot sector says: where things are.
+//! Parses the boot sector: the layout of the file system.
 
 use crate::Error;
 
-/// Where the root is.
+/// Locates the root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Root {
-    /// Bytes of the disk: from here on, so many.
+    /// A fixed region (FAT12, FAT16): its offset on the disk and its length, in bytes.
     Fixed(u64, u64),
-    /// A chain of clusters, as any other folder.
+    /// A chain of clusters, as any other folder (FAT32).
     Chain(u32),
 }
 
-/// Where the parts of a file system are, in bytes from the disk's beginning.
+/// The layout of a file system. Offsets are in bytes from the disk's beginning.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Layout {
-    /// Bytes of a sector: of this file system, not of the disk.
+    /// The size in bytes of a sector of this file system, which may differ from the disk's.
     pub(super) sector: u64,
     pub(super) cluster: u64,
-    /// Of an entry of the table: 12, 16 or 32.
+    /// The width of a FAT entry in bits: 12, 16 or 32.
     pub(super) bits: u32,
-    /// Clusters that hold data. The first one is number 2.
+    /// The number of data clusters, of which the first one has number 2.
     pub(super) clusters: u32,
-    /// The first table, and the length of each.
+    /// The offset of the first FAT, and the length of each copy.
     pub(super) table: u64,
     pub(super) table_length: u64,
-    /// The table that is read, and the first one behind those that are written.
+    /// The number of the copy that is read, and the end of those that are written
+    /// (`BPB_ExtFlags`).
     pub(super) active: u64,
     pub(super) tables: u64,
     pub(super) root: Root,
     pub(super) data: u64,
-    /// Where the number of free clusters stands.
+    /// The offset of the number of free clusters (`FSI_Free_Count`), if there is one.
     pub(super) info: Option<u64>,
-    /// The byte that says whether somebody is writing.
+    /// The offset of the byte with the dirty bit.
     pub(super) state: u64,
 }
 
@@ -44,9 +45,9 @@ pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
 }
 
 impl Layout {
-    /// What the boot sector that begins with `boot` says, on a disk of `size` bytes. Which
-    /// of the three formats it is follows from the same numbers as for Linux: FAT32 has no
-    /// length of a table where the others have it, FAT12 fewer than 4085 clusters.
+    /// Parses the boot sector that begins with `boot`, on a disk of `size` bytes. The width of
+    /// FAT entries is determined as Linux does: FAT32 has `BPB_FATSz16` = 0, FAT12 fewer than
+    /// 4085 clusters.
     ///
     /// # Errors
     /// [`Error::OtherFormat`], [`Error::Damaged`], [`Error::Unsupported`],
@@ -96,7 +97,7 @@ impl Layout {
             return Err(Error::Damaged);
         }
         let clusters = clusters as u32;
-        // One of several tables may be the only one in use.
+        // Without mirroring, one copy of the FAT is the only one in use.
         let flags = short(40);
         let (active, tables) = match flags & 0x80 != 0 && is_32 {
             true if flags & 0xf < tables => (flags & 0xf, (flags & 0xf) + 1),
@@ -126,17 +127,17 @@ impl Layout {
         }
     }
 
-    /// Whether there is a cluster of that number.
+    /// Returns whether there is a data cluster of this number.
     pub(super) const fn is_cluster(&self, number: u32) -> bool {
         number >= 2 && number - 2 < self.clusters
     }
 
-    /// Where a cluster begins.
+    /// Returns the offset of a cluster.
     pub(super) const fn location(&self, cluster: u32) -> u64 {
         self.data + (cluster as u64).saturating_sub(2) * self.cluster
     }
 
-    /// The end-of-chain mark, the entry of the last cluster of a chain.
+    /// Returns the end-of-chain mark, which is the entry of a chain's last cluster.
     pub(super) const fn end(&self) -> u32 {
         match self.bits {
             12 => 0xfff,

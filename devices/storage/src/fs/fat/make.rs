@@ -1,14 +1,14 @@
-//! Making an empty file system.
+//! Makes an empty file system.
 
 use super::layout::{Layout, Root};
 use crate::{Error, sectors};
 use devices::block::Block;
 
-/// Bytes that are written at once.
+/// The size of a write in bytes.
 const AT_ONCE: u64 = 64 * 1024;
 
-/// Bytes of a cluster for a disk of `size` bytes, as Windows has them: up to 4 MiB that
-/// makes FAT12, below 512 MiB FAT16, else FAT32.
+/// Returns the size of a cluster in bytes for a disk of `size` bytes, as Windows chooses it. Up
+/// to 4 MiB that makes FAT12, below 512 MiB FAT16, else FAT32.
 fn cluster_of(size: u64) -> u64 {
     match size >> 20 {
         0..2 => 512,
@@ -52,7 +52,7 @@ pub(super) async fn make<B: Block>(disk: &B) -> Result<(), Error> {
         ..4085 => 12,
         _ => 16,
     };
-    // The tables are as long as if all of the rest were clusters.
+    // The FATs are as long as if all that remains were clusters.
     let root = (root_entries * 32).next_multiple_of(sector);
     let rest = size - reserved * sector - root;
     let table = ((rest / cluster + 2) * bits).div_ceil(8).div_ceil(sector);
@@ -70,7 +70,7 @@ pub(super) async fn make<B: Block>(disk: &B) -> Result<(), Error> {
         _ => boot[32..36].copy_from_slice(&total.to_le_bytes()),
     }
     boot[21] = 0xf8;
-    // Sectors of a track and heads, for those that still ask.
+    // Sectors per track and heads, for BIOSes that still use them.
     boot[24..28].copy_from_slice(&[63, 0, 255, 0]);
     let own = if is_32 {
         boot[36..40].copy_from_slice(&(table as u32).to_le_bytes());
@@ -81,7 +81,7 @@ pub(super) async fn make<B: Block>(disk: &B) -> Result<(), Error> {
         boot[22..24].copy_from_slice(&(table as u16).to_le_bytes());
         36
     };
-    // Without randomness, the time is as good.
+    // The volume's serial number is random or, without random numbers, the time.
     let id = kernel::entropy::next_u64();
     let id = id.unwrap_or_else(|_| kernel::time::wall_clock().as_nanos() as u64) as u32;
     boot[own] = 0x80;
@@ -135,7 +135,7 @@ pub(super) async fn make<B: Block>(disk: &B) -> Result<(), Error> {
     sectors::write(disk, 0, &boot).await
 }
 
-/// The sector that tells how many clusters are free, and where to look for one.
+/// Makes the FS information sector: the number of free clusters, and where to search for one.
 pub(super) fn info_of(free: u32, next: u32) -> [u8; 512] {
     let mut bytes = [0; 512];
     bytes[..4].copy_from_slice(b"RRaA");

@@ -1,7 +1,7 @@
-//! Names: UTF-16 on the disk, and eight and three bytes beside that.
+//! Converts and checks names: long ones in UTF-16, and short ones of eight and three bytes.
 //!
-//! Outside, a name is UTF-8. One that is no right UTF-16 on the disk is shown with its half
-//! surrogates encoded each by itself, so that two names are never one.
+//! For callers, a name is UTF-8. An unpaired surrogate on the disk is encoded by itself (WTF-8),
+//! so that different names stay different.
 
 use crate::Error;
 use alloc::vec::Vec;
@@ -9,8 +9,8 @@ use alloc::vec::Vec;
 /// The longest name, in units of UTF-16.
 pub(super) const LONGEST: usize = 255;
 
-/// What the bytes 0x80 to 0xff of a short name stand for: code page 437, of which each is
-/// another character.
+/// The characters of the bytes 0x80 to 0xff of a short name: code page 437, in which each is a
+/// different one.
 const OEM: [char; 128] = [
     'Ç', 'ü', 'é', 'â', 'ä', 'à', 'å', 'ç', 'ê', 'ë', 'è', 'ï', 'î', 'ì', 'Ä', 'Å', 'É', 'æ', 'Æ',
     'ô', 'ö', 'ò', 'û', 'ù', 'ÿ', 'Ö', 'Ü', '¢', '£', '¥', '₧', 'ƒ', 'á', 'í', 'ó', 'ú', 'ñ', 'Ñ',
@@ -21,14 +21,14 @@ const OEM: [char; 128] = [
     '≥', '≤', '⌠', '⌡', '÷', '≈', '°', '∙', '·', '√', 'ⁿ', '²', '■', '\u{a0}',
 ];
 
-/// A name in units of UTF-16, from bytes as [`shown`] makes them.
+/// Converts a name from bytes, as [`shown`] returns them, to UTF-16 units.
 ///
 /// # Errors
-/// [`Error::BadPath`] for bytes that are none.
+/// [`Error::BadPath`] for bytes that are not UTF-8 (or WTF-8).
 pub(super) fn units(bytes: &[u8]) -> Result<Vec<u16>, Error> {
     let (mut units, mut rest) = (Vec::new(), bytes);
     while !rest.is_empty() {
-        // A half of a pair, by itself.
+        // An unpaired surrogate.
         if let [0xed, second @ 0xa0..=0xbf, third @ 0x80..=0xbf, more @ ..] = rest {
             units.push(0xd000 | u16::from(second & 0x3f) << 6 | u16::from(third & 0x3f));
             rest = more;
@@ -48,7 +48,7 @@ pub(super) fn units(bytes: &[u8]) -> Result<Vec<u16>, Error> {
     Ok(units)
 }
 
-/// The bytes that a name is shown as.
+/// Converts a name to bytes.
 pub(super) fn shown(units: &[u16]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(units.len());
     for one in char::decode_utf16(units.iter().copied()) {
@@ -64,8 +64,8 @@ pub(super) fn shown(units: &[u16]) -> Vec<u8> {
     bytes
 }
 
-/// A name that something may be given: 1 to 255 units, of characters that FAT takes, with
-/// no dot or space at its end, which other systems would not find.
+/// Converts and checks the name of a new entry: 1 to 255 units, of characters that FAT allows,
+/// without a dot or space at the end, with which other systems do not find it.
 ///
 /// # Errors
 /// [`Error::BadPath`].
@@ -80,12 +80,12 @@ pub(super) fn judged(bytes: &[u8]) -> Result<Vec<u16>, Error> {
     Ok(units)
 }
 
-/// Whether two names are the same but for the case of letters.
+/// Returns whether two names are equal but for the case of letters.
 pub(super) fn alike(a: &[u16], b: &[u16]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(&a, &b)| a == b || upper(a) == upper(b))
 }
 
-/// A unit in upper case, if that is one unit as well.
+/// Returns a unit in upper case, if that is one unit as well.
 fn upper(unit: u16) -> u16 {
     let Some(character) = char::from_u32(unit.into()) else { return unit };
     let mut upper = character.to_uppercase();
@@ -95,10 +95,10 @@ fn upper(unit: u16) -> u16 {
     }
 }
 
-/// The bits of an entry for the parts that are shown in lower case.
+/// The bits (`DIR_NTRes`) that show the name (8) and the extension (16) in lower case.
 pub(super) const LOWER: u8 = 8 | 16;
 
-/// Those bits with which a short name is shown as `name`, if it can be.
+/// Returns the bits with which a short name is shown as `name`, if there are any.
 pub(super) fn lower(name: &[u16]) -> Option<u8> {
     let basis = Basis::new(name);
     [0, 8, 16, LOWER]
@@ -107,8 +107,7 @@ pub(super) fn lower(name: &[u16]) -> Option<u8> {
         .find(|&bits| of_short(&basis.plain(), bits).is_ok_and(|shown| shown == name))
 }
 
-/// A short name as it is shown: without the spaces behind its parts. `lower` has bits for
-/// the parts that are shown in lower case: 8 for the name, 16 for what follows the dot.
+/// Converts a short name to UTF-16, without its padding. `lower` holds the bits of [`LOWER`].
 ///
 /// # Errors
 /// [`Error::Damaged`] for one that no path can name.
@@ -120,7 +119,7 @@ pub(super) fn of_short(short: &[u8; 11], lower: u8) -> Result<Vec<u16>, Error> {
             units.push(u16::from(b'.'));
         }
         for (at, &byte) in part[..length].iter().enumerate() {
-            // The byte of a removed entry stands for itself in this way.
+            // 0x05 stands for 0xe5, which would mark a removed entry.
             let byte = if byte == 5 && at == 0 && bit == 8 { 0xe5 } else { byte };
             let character = match byte {
                 0..=0x1f | b'/' | 0x7f => return Err(Error::Damaged),
@@ -137,7 +136,7 @@ pub(super) fn of_short(short: &[u8; 11], lower: u8) -> Result<Vec<u16>, Error> {
     Ok(units)
 }
 
-/// A letter of a short name in lower case, if the code page has that.
+/// Returns a letter of a short name in lower case, if the code page has it.
 fn lower_case(character: char) -> char {
     let mut lower = character.to_lowercase();
     match (lower.next(), lower.next()) {
@@ -146,29 +145,29 @@ fn lower_case(character: char) -> char {
     }
 }
 
-/// The sum of a short name that each part of its long one holds.
+/// Returns the checksum of a short name, which each entry of its long one holds.
 pub(super) fn sum(short: &[u8; 11]) -> u8 {
     short.iter().fold(0, |sum: u8, &byte| sum.rotate_right(1).wrapping_add(byte))
 }
 
-/// What a short name for a long one is made of.
+/// The basis of the short name for a long one.
 #[derive(Clone, Debug)]
 pub(super) struct Basis {
     short: [u8; 11],
-    /// The name fits as it is, but for the case of letters.
+    /// Whether the name fits into a short one, but for the case of letters.
     pub(super) fits: bool,
-    /// It is the same: no long name is needed.
+    /// Whether the short name equals it, so that no long one is needed.
     pub(super) same: bool,
 }
 
 impl Basis {
-    /// That of a name that was [`judged`].
+    /// Makes the basis for a [`judged`] name.
     pub(super) fn new(units: &[u16]) -> Self {
         let dot = units.iter().rposition(|&unit| unit == u16::from(b'.')).filter(|&at| at > 0);
         let (name, end) = units.split_at(dot.unwrap_or(units.len()));
         let mut it = Self { short: [b' '; 11], fits: true, same: true };
-        it.part(0..8, name);
-        it.part(8..11, end.get(1..).unwrap_or_default());
+        it.fill(0..8, name);
+        it.fill(8..11, end.get(1..).unwrap_or_default());
         if it.short[0] == b' ' {
             it.short[0] = b'_';
             it.fits = false;
@@ -177,7 +176,7 @@ impl Basis {
         it
     }
 
-    fn part(&mut self, range: core::ops::Range<usize>, units: &[u16]) {
+    fn fill(&mut self, range: core::ops::Range<usize>, units: &[u16]) {
         let mut at = range.start;
         for &unit in units {
             let byte = match u8::try_from(unit) {
@@ -203,12 +202,12 @@ impl Basis {
         }
     }
 
-    /// The name itself.
+    /// Returns the short name without a numeric tail.
     pub(super) const fn plain(&self) -> [u8; 11] {
         self.short
     }
 
-    /// The name with `~` and a number at its end.
+    /// Returns the short name with a numeric tail, `~` and a number.
     pub(super) fn numbered(&self, number: u32) -> [u8; 11] {
         let mut digits = [0; 10];
         let (mut at, mut rest) = (digits.len(), number);
@@ -227,7 +226,8 @@ impl Basis {
         short
     }
 
-    /// The number with which this is `short`, if there is one.
+    /// Returns the number of the numeric tail with which this basis makes `short`, if there is
+    /// one.
     pub(super) fn number(&self, short: &[u8; 11]) -> Option<u32> {
         let name = &short[..8];
         let tilde = name.iter().rposition(|&byte| byte == b'~')?;

@@ -1,35 +1,35 @@
-//! The table: which cluster follows which, and which are free.
+//! Reads and changes the FAT: which cluster follows which, and which are free.
 
 use super::layout::{u16_at, u32_at};
 use super::{Error, Fat};
 use alloc::vec::Vec;
 use devices::block::Block;
 
-/// Sectors of the table that are changed at once, at most about.
+/// The approximate limit of changed sectors of the FAT in memory.
 const CHANGED: usize = 128;
 
-/// Runs of a chain that are remembered.
+/// The most runs that are remembered of a chain.
 const RUNS: usize = 512;
 
-/// Chains of which something is remembered.
+/// The most chains that are remembered.
 const CHAINS: usize = 8;
 
-/// Clusters in a row.
+/// A run of consecutive clusters of a chain.
 #[derive(Clone, Copy, Debug)]
 struct Run {
-    /// How many clusters of the chain are before it.
+    /// The number of the chain's clusters before it.
     index: u32,
     cluster: u32,
     count: u32,
 }
 
-/// What is known of a chain. Of one with very many runs only some are remembered: the
-/// others are found from the one before them.
+/// The known runs of a chain. If there are too many, only some are remembered, and the others
+/// are found by following the chain from the run before them.
 #[derive(Debug)]
 pub(super) struct Chain {
     start: u32,
     runs: Vec<Run>,
-    /// Where it was last: an index and its cluster.
+    /// The index and the number of the cluster that was found last.
     cursor: (u32, u32),
 }
 
@@ -39,7 +39,8 @@ impl Chain {
         Self { start, runs: alloc::vec![first], cursor: (0, start) }
     }
 
-    /// The run that `index` is in, or the nearest cluster before it with its index.
+    /// Returns the run that `index` is in, or else the index and the number of the nearest known
+    /// cluster before it.
     fn find(&self, index: u32) -> Result<Run, (u32, u32)> {
         let before = self.runs.partition_point(|run| run.index <= index);
         let Some(run) = before.checked_sub(1).and_then(|at| self.runs.get(at)) else {
@@ -55,7 +56,7 @@ impl Chain {
         Err(if at > last.0 && at <= index { self.cursor } else { last })
     }
 
-    /// Remembers that the cluster of `index` is this one.
+    /// Remembers the number of the cluster with `index`.
     fn note(&mut self, index: u32, cluster: u32) {
         self.cursor = (index, cluster);
         let Some(last) = self.runs.last_mut() else { return };
@@ -78,7 +79,7 @@ impl Chain {
 }
 
 impl<B: Block> Fat<B> {
-    /// Reads the entry of a cluster, which is there.
+    /// Reads the entry of a valid cluster.
     async fn entry(&self, cluster: u32) -> Result<u32, Error> {
         let number = u64::from(cluster);
         let value = match self.layout.bits {
@@ -97,7 +98,7 @@ impl<B: Block> Fat<B> {
         self.table_at(at, |it, at| it.get(at).copied().map_or(0, u32::from)).await
     }
 
-    /// Calls `with` with a sector of the table, and where byte `at` is in it.
+    /// Calls `with` with the sector that holds byte `at` of the FAT, and the offset in it.
     async fn table_at<T>(&self, at: u64, with: impl FnOnce(&[u8], usize) -> T) -> Result<T, Error> {
         let size = self.layout.sector;
         let base = self.layout.table + self.layout.active * self.layout.table_length;
@@ -117,7 +118,7 @@ impl<B: Block> Fat<B> {
         };
         let size = self.layout.sector;
         let base = self.layout.table + self.layout.active * self.layout.table_length;
-        // An entry of 12 bits may stand in two sectors.
+        // An entry of 12 bits may cross a sector boundary.
         for byte in 0..length {
             let (at, shift) = (at + byte, byte * 8);
             let (mask, value) = ((mask >> shift) as u8, (value >> shift) as u8);
@@ -131,22 +132,22 @@ impl<B: Block> Fat<B> {
         Ok(())
     }
 
-    /// The cluster that follows another one, if one does.
+    /// Returns the cluster that follows another one in its chain, or `None` at the end.
     ///
     /// # Errors
-    /// [`Error::Damaged`] where the chain leads to none, and the disk's.
+    /// [`Error::Damaged`] for an entry that is no valid cluster, and the disk's.
     async fn next(&self, cluster: u32) -> Result<Option<u32>, Error> {
         let next = self.entry(cluster).await?;
         if self.layout.is_cluster(next) {
             return Ok(Some(next));
         }
-        // All of the last eight values end a chain.
+        // Each of the eight highest values ends a chain.
         if next >= self.layout.end() - 7 { Ok(None) } else { Err(Error::Damaged) }
     }
 
-    /// The cluster with `index` of the chain that begins with `start`, and how many are
-    /// known to follow it in a row, itself counted: up to `most`. Nothing if the chain ends
-    /// before it.
+    /// Finds the cluster with `index` of the chain that begins with `start`, and how many
+    /// consecutive clusters, up to `most`, are known from there on, itself included. Returns
+    /// `None` if the chain ends before it.
     ///
     /// # Errors
     /// [`Error::Damaged`], and the disk's.
@@ -174,17 +175,17 @@ impl<B: Block> Fat<B> {
                     self.chain(start, |chain| chain.note(at + count, next));
                     count += 1;
                 }
-                // What is wrong there is told of when it is asked for.
+                // An error further on is returned when that cluster is asked for.
                 _ => break,
             }
         }
         Ok(Some((cluster, count.min(most))))
     }
 
-    /// What is known of a chain.
+    /// Calls `with` with the known runs of a chain.
     fn chain<T>(&self, start: u32, with: impl FnOnce(&mut Chain) -> T) -> T {
         let mut chains = self.chains.borrow_mut();
-        // That which was used last stands last.
+        // The least recently used one is first.
         let chain = match chains.iter().position(|chain| chain.start == start) {
             Some(at) => chains.remove(at),
             None => {
@@ -202,8 +203,8 @@ impl<B: Block> Fat<B> {
         }
     }
 
-    /// Adds `count` clusters to the chain that ends with `last`, or begins one; the first
-    /// of them. It is in memory until the table is written.
+    /// Appends `count` free clusters to the chain that ends with `last`, or makes a new chain.
+    /// Returns the first of them. The change is in memory until the FAT is written.
     ///
     /// # Errors
     /// [`Error::Full`], and the disk's.
@@ -225,7 +226,7 @@ impl<B: Block> Fat<B> {
         first.ok_or(Error::Full)
     }
 
-    /// A free cluster, looked for behind the one that was given last.
+    /// Finds a free cluster, searching from the one that was allocated last.
     async fn free_cluster(&self) -> Result<u32, Error> {
         let end = self.layout.clusters + 2;
         let from = self.state.get().next;
@@ -239,7 +240,7 @@ impl<B: Block> Fat<B> {
                     at += 1;
                     continue;
                 }
-                // Sector by sector.
+                // One whole sector at a time.
                 let width = if self.layout.bits == 16 { 2 } else { 4 };
                 let byte = u64::from(at) * width;
                 let find = |line: &[u8], within: usize| {
@@ -263,11 +264,11 @@ impl<B: Block> Fat<B> {
         Err(Error::Full)
     }
 
-    /// Ends a chain with its cluster `last`, or none of it is left, and frees the rest from
-    /// `from` on. Writes the table; nothing may lead to the rest any more.
+    /// Ends a chain at its cluster `last`, or removes all of it, and frees the clusters from
+    /// `from` on. Writes the FAT. No entry may refer to the freed clusters any more.
     ///
     /// # Errors
-    /// The disk's. What is wrong with the chain only ends it.
+    /// The disk's. A damaged chain is freed up to the damage.
     pub(super) async fn cut(&self, last: Option<u32>, from: Option<u32>) -> Result<(), Error> {
         self.chains.borrow_mut().clear();
         if let Some(last) = last {
@@ -277,7 +278,7 @@ impl<B: Block> Fat<B> {
         }
         let mut next = from;
         while let Some(cluster) = next.filter(|&it| self.layout.is_cluster(it)) {
-            // A circle leads to what is free already.
+            // A chain in a circle leads to a cluster that is free already.
             if self.entry(cluster).await? == 0 {
                 break;
             }
@@ -296,8 +297,8 @@ impl<B: Block> Fat<B> {
         self.write_table(None).await
     }
 
-    /// Writes what was changed of the table, in each copy: the entry of `last` after all
-    /// others, as it leads to them.
+    /// Writes the changed sectors of the FAT to each copy, that with the entry of `last` after
+    /// all others, as it refers to them.
     ///
     /// # Errors
     /// The disk's.
@@ -306,7 +307,7 @@ impl<B: Block> Fat<B> {
         let bases = (it.active..it.tables).map(|number| it.table + number * it.table_length);
         self.writing.set(true);
         if let Some(last) = last {
-            // Its sectors, of which there may be two of FAT12: they are written together.
+            // The sectors of its entry, of which FAT12 may have two, are written together.
             let bit = u64::from(last) * u64::from(it.bits);
             let end = (bit + u64::from(it.bits) - 1) / 8 / it.sector;
             let own = bit / 8 / it.sector..=end;

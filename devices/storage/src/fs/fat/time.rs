@@ -1,14 +1,14 @@
-//! Dates as FAT has them: from 1980 to 2107, in steps of two seconds.
+//! Converts dates of FAT: from 1980 to 2107, in steps of two seconds.
 
-/// The first second of 1980, and the last of 2107, since 1970.
+/// The first second of 1980 and the last of 2107, in seconds since 1970.
 const YEARS: (u64, u64) = (315_532_800, 4_354_819_199);
 
-/// The date and the time of now.
+/// Returns the current date and time.
 pub(super) fn now() -> (u16, u16) {
     fields(kernel::time::wall_clock().as_secs())
 }
 
-/// The date and the time of so many seconds since 1970.
+/// Converts seconds since 1970 to a date and a time.
 fn fields(seconds: u64) -> (u16, u16) {
     let seconds = seconds.clamp(YEARS.0, YEARS.1);
     let (year, month, day) = kernel::calendar::date(seconds / 86400);
@@ -18,7 +18,7 @@ fn fields(seconds: u64) -> (u16, u16) {
     (date as u16, time as u16)
 }
 
-/// The seconds since 1970 that a date and a time stand for; 0 without a date.
+/// Converts a date and a time to seconds since 1970; 0 without a date.
 pub(super) fn seconds(date: u16, time: u16) -> u64 {
     if date == 0 {
         return 0;
@@ -27,7 +27,7 @@ pub(super) fn seconds(date: u16, time: u16) -> u64 {
     let (year, month, day) = (1980 + (date >> 9), (date >> 5 & 15).clamp(1, 12), date & 31);
     let before = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
     let leap = u64::from(month > 2 && year % 4 == 0 && year != 2100);
-    // Of the years up to 2107, 2000 is a leap year and 2100 is none.
+    // Up to 2107 every fourth year is a leap year, except 2100.
     let leaps = (year - 1969) / 4 - u64::from(year > 2100);
     let before = before.get(month as usize - 1).copied().unwrap_or(0);
     let days = (year - 1970) * 365 + leaps + before + leap + day.max(1) - 1;

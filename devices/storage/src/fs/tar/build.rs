@@ -1,4 +1,4 @@
-//! Reading all headers of an archive into its index.
+//! Builds the index of an archive from its headers.
 
 use super::format::{self, Extended, Header, Piece, text};
 use super::{BLOCK, FOLDER, Index, Record, RecordKind, key};
@@ -7,12 +7,12 @@ use alloc::vec::Vec;
 use devices::block::Block;
 use kernel::text::Escaped;
 
-/// Bytes that are read at once in search of headers.
+/// The size of a read in bytes, which may hold many headers.
 const WINDOW: usize = 16 * 1024;
-/// What an entry of the index takes beside its name, about.
+/// The approximate size of an entry of the index beside its name, in bytes.
 const ENTRY: usize = 128;
 
-/// A part of the disk in memory, to find headers in.
+/// A window of the disk in memory, from which headers are read.
 struct Window<'a, B> {
     disk: &'a B,
     size: u64,
@@ -21,7 +21,7 @@ struct Window<'a, B> {
 }
 
 impl<B: Block> Window<'_, B> {
-    /// The block at byte `at`; nothing at the disk's end.
+    /// Returns the block at byte `at`, or `None` at the disk's end.
     async fn block(&mut self, at: u64) -> Result<Option<&[u8; BLOCK as usize]>, Error> {
         if at.checked_add(BLOCK).is_none_or(|end| end > self.size) {
             return Ok(None);
@@ -36,7 +36,7 @@ impl<B: Block> Window<'_, B> {
         Ok(self.bytes.get(from..).and_then(|bytes| bytes.first_chunk()))
     }
 
-    /// Whether the archive ends, or another entry begins, at byte `at`.
+    /// Returns whether the archive ends, or a valid header begins, at byte `at`.
     async fn is_next(&mut self, at: u64) -> Result<bool, Error> {
         let block = self.block(at).await?;
         Ok(block.is_none_or(|block| is_zero(block) || Header::new(block).is_some()))
@@ -47,10 +47,10 @@ fn is_zero(block: &[u8]) -> bool {
     block.iter().all(|&byte| byte == 0)
 }
 
-/// What is being indexed.
+/// An index under construction.
 struct Builder {
     index: Index,
-    /// Bytes of memory that are left for it.
+    /// The memory that is left for it, in bytes.
     left: usize,
     next: u64,
 }
@@ -61,11 +61,12 @@ impl Builder {
         Ok(())
     }
 
-    /// Adds what is called `name` in `folder`.
+    /// Adds the entry `name` of `folder`. A later entry replaces an earlier one.
     fn add(&mut self, folder: &[u8], name: &[u8], mut record: Record) -> Result<(), Error> {
         let key = key(folder, name);
         if let Some(old) = self.index.records.get_mut(&key) {
-            // A hard link is the file that it names.
+            // The record of a hard link has its file's id already; any other keeps the id of the
+            // one that it replaces.
             if record.id == 0 {
                 record.id = old.id;
             }
@@ -81,10 +82,11 @@ impl Builder {
         Ok(())
     }
 
-    /// Adds what is at `path`, and the folders that it is in.
+    /// Adds an entry at `path`, and the folders that it is in.
     ///
     /// # Errors
-    /// [`Error::BadPath`] for a path that leads out, or into what is no folder.
+    /// [`Error::BadPath`] for a path that leads out of the archive, or through an entry that is
+    /// no folder.
     fn enter(&mut self, path: &[u8], record: Record) -> Result<(), Error> {
         let path = path::normal(path)?;
         let (folders, name) = path::split(&path);
@@ -117,14 +119,14 @@ impl Builder {
         self.add(&folder, name, record)
     }
 
-    /// A link to `target`.
+    /// Makes the record of a symbolic link to `target`.
     fn link(&mut self, target: &[u8]) -> Result<RecordKind, Error> {
         self.spend(target.len() + ENTRY / 4)?;
         self.index.links.push(target.into());
         Ok(RecordKind::Link(self.index.links.len() - 1))
     }
 
-    /// A file of these pieces.
+    /// Makes the record of a sparse file of these pieces.
     fn sparse(&mut self, pieces: Vec<Piece>) -> Result<RecordKind, Error> {
         self.spend(size_of_val(&*pieces) + ENTRY / 4)?;
         self.index.sparse.push(pieces.into());
@@ -132,11 +134,11 @@ impl Builder {
     }
 }
 
-/// An entry on its way into the index.
+/// An entry while its headers are read.
 struct Entry {
     path: Vec<u8>,
     kind: u8,
-    /// Where its content stands, and how many bytes of it are stored.
+    /// The offset of its content on the disk, and the number of bytes stored there.
     content: u64,
     stored: u64,
     gnu: Option<(Vec<u64>, u64)>,
@@ -144,7 +146,7 @@ struct Entry {
     modified: u64,
 }
 
-/// Reads all headers; the index may take about `memory` bytes.
+/// Reads all headers into an index, which may take about `memory` bytes.
 ///
 /// # Errors
 /// Those of [`Tar::open`](super::Tar::open).
@@ -164,7 +166,7 @@ pub(super) async fn index<B: Block>(disk: &B, memory: usize) -> Result<Index, Er
         let wrong = if at == 0 { Error::OtherFormat } else { Error::Damaged };
         let header = Header::new(block).ok_or(wrong)?;
         let kind = header.kind();
-        // What stands before an entry is counted by its own header alone.
+        // The blocks of extended headers are counted by their own headers.
         let before = matches!(kind, b'x' | b'X' | b'g' | b'L' | b'K');
         let said = format::number(header.field(124..136)).ok_or(Error::Damaged)?;
         if before {
@@ -211,7 +213,7 @@ pub(super) async fn index<B: Block>(disk: &B, memory: usize) -> Result<Index, Er
     Ok(builder.index)
 }
 
-/// The content of an extended header.
+/// Reads the content of an extended header.
 async fn value<B: Block>(
     disk: &B,
     builder: &mut Builder,
@@ -229,7 +231,7 @@ async fn value<B: Block>(
     Ok(bytes)
 }
 
-/// Takes an entry in, whose header is at byte `at`; then `entry` says where it ends.
+/// Adds the entry whose header is at byte `at`, and sets the end of its content in `entry`.
 async fn take<B: Block>(
     window: &mut Window<'_, B>,
     builder: &mut Builder,
@@ -238,9 +240,10 @@ async fn take<B: Block>(
     at: u64,
 ) -> Result<(), Error> {
     match entry.kind {
-        // Of a link with a size, pax may store the content, and others do not.
+        // A hard link with a size may have content in a pax archive, and has none in others.
         b'1' if entry.stored > 0 && !window.is_next(entry.content).await? => entry.kind = b'0',
-        // These have no content, whatever their size says (POSIX.1-2001, pax, ustar).
+        // These types have no content, whatever their size field says (POSIX.1-2001, pax,
+        // ustar).
         b'1'..=b'6' => entry.stored = 0,
         b'S' => entry.gnu = Some(old_sparse(window, builder, entry, at).await?),
         _ => {}
@@ -249,7 +252,7 @@ async fn take<B: Block>(
     end.ok_or(Error::Damaged)?;
     let mut size = 0;
     let kind = match entry.kind {
-        // Before POSIX, a slash at the end was what made a folder.
+        // Before POSIX, a file whose name ends with a slash was a folder.
         0 | b'0' if entry.path.ends_with(b"/") => RecordKind::Folder,
         0 | b'0' | b'7' | b'S' => {
             let (mut content, mut stored) = (entry.content, entry.stored);
@@ -278,7 +281,7 @@ async fn take<B: Block>(
             }
         }
         b'1' => {
-            // One that comes later, or never, is looked for when it is asked for.
+            // The target may come later or never: it is resolved on lookup.
             let record = match builder.index.find(&entry.link, false) {
                 Ok((_, record)) if !matches!(record.kind, RecordKind::Folder) => record,
                 _ => {
@@ -293,9 +296,9 @@ async fn take<B: Block>(
             builder.link(&link)?
         }
         b'3' | b'4' | b'6' => RecordKind::Other,
-        // GNU's with a list of names as its content.
+        // GNU's dump directory, whose content is a list of names.
         b'5' | b'D' => RecordKind::Folder,
-        // A label of the volume.
+        // A volume label.
         b'V' => return Ok(()),
         _ => return Err(Error::Unsupported),
     };
@@ -303,8 +306,8 @@ async fn take<B: Block>(
     builder.enter(&entry.path, record)
 }
 
-/// The offsets and lengths of a sparse file in GNU's own format, and its size. They may go
-/// on in blocks before the content.
+/// Reads the sparse map of GNU's old format, and the size of the file. The map may continue in
+/// blocks before the content.
 async fn old_sparse<B: Block>(
     window: &mut Window<'_, B>,
     builder: &mut Builder,
@@ -325,8 +328,7 @@ async fn old_sparse<B: Block>(
     Ok((numbers, size))
 }
 
-/// The offsets and lengths before the content of a sparse file in the format 1.0, and how
-/// many bytes they take.
+/// Reads the sparse map before the content in GNU's format 1.0, and its length in bytes.
 async fn map<B: Block>(
     window: &mut Window<'_, B>,
     builder: &mut Builder,
@@ -358,7 +360,7 @@ async fn map<B: Block>(
             }
         }
     }
-    // The last block is filled up.
+    // The map is padded to whole blocks.
     let length = length.min(stored);
     Ok((numbers, length))
 }

@@ -1,11 +1,11 @@
-//! What stands in the headers of an archive.
+//! Parses the headers of an archive.
 
 use super::BLOCK;
 use crate::Error;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-/// What extended headers say of the entry that follows them.
+/// Holds what extended headers say of the next entry.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Extended {
     pub(super) path: Option<Vec<u8>>,
@@ -15,32 +15,33 @@ pub(super) struct Extended {
     pub(super) sparse: Sparse,
 }
 
-/// What `GNU.sparse.*` says: in format 0.0 a pair of records for each piece, in 0.1 one
-/// list, and in 1.0 that the list stands before the content.
+/// Holds the records `GNU.sparse.*`: a pair for each piece in format 0.0, one list in 0.1; in
+/// 1.0 the list is before the content.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sparse {
     pub(super) name: Option<Vec<u8>>,
     pub(super) size: Option<u64>,
     pub(super) major: Option<u64>,
-    /// Offsets and lengths in turns.
+    /// Offsets and lengths, alternating.
     pub(super) numbers: Option<Vec<u64>>,
 }
 
-/// A run of bytes of a sparse file.
+/// A run of stored bytes of a sparse file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Piece {
-    /// Where it is in the file.
+    /// Its offset in the file.
     pub(super) offset: u64,
     pub(super) length: u64,
-    /// Where it is on the disk.
+    /// Its offset on the disk.
     pub(super) at: u64,
 }
 
-/// Makes pieces of offsets and lengths, whose content stands from `at` on.
+/// Makes pieces of alternating offsets and lengths, whose content starts at byte `at` of the
+/// disk.
 ///
 /// # Errors
-/// [`Error::Damaged`] if they overlap, are in disorder, leave the file of `size` bytes or
-/// do not add up to the `stored` bytes.
+/// [`Error::Damaged`] if they overlap, are not sorted, exceed the file's `size`, or do not add
+/// up to `stored` bytes.
 pub(super) fn pieces(
     numbers: &[u64],
     mut at: u64,
@@ -57,19 +58,19 @@ pub(super) fn pieces(
         if length > 0 {
             pieces.push(Piece { offset, length, at });
         }
-        // What is beyond the disk is found when these are compared with what is stored.
+        // Pieces beyond the disk do not pass the comparison with `stored`.
         at = at.saturating_add(length);
         sum = sum.saturating_add(length);
     }
     if sum == stored { Ok(pieces) } else { Err(Error::Damaged) }
 }
 
-/// The bytes before the first zero.
+/// Returns the bytes before the first null byte.
 pub(super) fn text(field: &[u8]) -> &[u8] {
     field.split(|&byte| byte == 0).next().unwrap_or_default()
 }
 
-/// A number: octal digits, or, with the first bit set, binary as GNU has it.
+/// Parses a number: octal digits or, with the first bit set, GNU's base-256.
 pub(super) fn number(field: &[u8]) -> Option<u64> {
     match field.split_first() {
         Some((&0x80, rest)) => rest
@@ -86,13 +87,13 @@ pub(super) fn number(field: &[u8]) -> Option<u64> {
     }
 }
 
-/// A decimal number, of digits only.
+/// Parses a decimal number of digits only.
 pub(super) fn decimal(value: &[u8]) -> Option<u64> {
     let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
     core::str::from_utf8(value).ok().filter(|_| digits)?.parse().ok()
 }
 
-/// Seconds since 1970, of which a fraction is cut off; 0 for what was before.
+/// Parses a time as seconds since 1970, without its fraction; 0 for times before.
 fn seconds(value: &[u8]) -> Option<u64> {
     if value.starts_with(b"-") {
         return Some(0);
@@ -101,17 +102,17 @@ fn seconds(value: &[u8]) -> Option<u64> {
 }
 
 impl Extended {
-    /// Reads the records of a pax header: `length key=value\n`. A value of nothing takes
-    /// back what was said before.
+    /// Parses the records of a pax header, `length key=value\n`. An empty value removes an
+    /// earlier one.
     ///
     /// # Errors
-    /// [`Error::Damaged`] for other things.
+    /// [`Error::Damaged`] for anything else.
     pub(super) fn take(&mut self, records: &[u8]) -> Result<(), Error> {
         self.take_all(records).ok_or(Error::Damaged)
     }
 
     fn take_all(&mut self, mut records: &[u8]) -> Option<()> {
-        // Some pad them.
+        // Some programs pad the records with null bytes.
         while records.iter().any(|&byte| byte != 0) {
             let space = records.iter().position(|&byte| byte == b' ')?;
             let length = usize::try_from(decimal(&records[..space])?).ok()?;
@@ -139,7 +140,7 @@ impl Extended {
             b"GNU.sparse.major" => self.sparse.major = Some(decimal(value)?),
             b"GNU.sparse.offset" | b"GNU.sparse.numbytes" => {
                 let numbers = self.sparse.numbers.get_or_insert_default();
-                // They come in turns, an offset first.
+                // They alternate, an offset first.
                 if numbers.len() % 2 != usize::from(key.ends_with(b"numbytes")) {
                     return None;
                 }
@@ -149,20 +150,20 @@ impl Extended {
                 let list = value.split(|&byte| byte == b',').filter(|_| said);
                 self.sparse.numbers = Some(list.map(decimal).collect::<Option<_>>()?);
             }
-            // The number of pieces, the minor number of the format, and what other
-            // programs say of owners, times and attributes.
+            // The number of pieces, the minor version of the sparse format, and records of
+            // owners, times and attributes, which are not used.
             _ => {}
         }
         Some(())
     }
 }
 
-/// A header whose checksum is right.
+/// A header with a valid checksum.
 pub(super) struct Header<'a>(&'a [u8; BLOCK as usize]);
 
 impl<'a> Header<'a> {
-    /// The header in `block`; nothing if its checksum is another. Some old programs added
-    /// up signed bytes.
+    /// Returns the header in `block`, or `None` if its checksum is wrong. Some old programs
+    /// summed signed bytes.
     pub(super) fn new(block: &'a [u8; BLOCK as usize]) -> Option<Self> {
         let field = 148..156;
         let said = number(&block[field.clone()])?;
@@ -179,20 +180,20 @@ impl<'a> Header<'a> {
         self.0.get(range).unwrap_or_default()
     }
 
-    /// What kind of entry it is.
+    /// Returns the type flag of the entry.
     pub(super) fn kind(&self) -> u8 {
         self.field(156..157).first().copied().unwrap_or_default()
     }
 
-    /// Whether it is in GNU's own format.
+    /// Returns whether it is in GNU's old format (magic `ustar  `).
     pub(super) fn is_gnu(&self) -> bool {
         self.field(257..265) == b"ustar  \0"
     }
 
     pub(super) fn path(&self) -> Vec<u8> {
         let mut path = Vec::new();
-        // GNU's own format has other things where POSIX has the prefix, and the program
-        // star has some behind a shorter one.
+        // GNU's old format has other fields in place of POSIX's prefix, and the program star has
+        // some behind a shorter prefix.
         if self.field(257..263) == b"ustar\0" {
             let end = if self.field(508..512) == b"tar\0" { 476 } else { 500 };
             path.extend_from_slice(text(self.field(345..end)));
@@ -204,11 +205,11 @@ impl<'a> Header<'a> {
         path
     }
 
-    /// The offsets and lengths that begin at byte `from` of a header or of what goes on
-    /// with it, and whether more follow in a block of their own.
+    /// Parses the sparse map from byte `from` of a header or of an extension block. Returns the
+    /// alternating offsets and lengths, and whether an extension block follows.
     ///
     /// # Errors
-    /// [`Error::Damaged`] for what are none.
+    /// [`Error::Damaged`] for invalid numbers.
     pub(super) fn sparse(
         block: &[u8],
         from: usize,

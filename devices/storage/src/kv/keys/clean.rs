@@ -1,4 +1,4 @@
-//! Making room: what is live at the tail goes to the head.
+//! Makes room in the log: live records at the tail are rewritten at the head.
 
 use super::format::{HEADER, PAGE, Superblock, pages};
 use super::recover::Records;
@@ -15,9 +15,9 @@ impl<B: Block> Inner<B> {
         self.pages - (state.head - state.tail)
     }
 
-    /// Sees to it that a commit of `count` pages can be written. A commit's pages are
-    /// left for cleaning, and as many more for deletes, so that a full disk can be
-    /// made empty again.
+    /// Cleans until a commit of `count` pages can be written. The pages of a commit stay free
+    /// for cleaning, and those of another for deletes, so that keys can be removed from a full
+    /// store.
     pub(super) async fn make_room(&self, count: u64, shrinks: bool) -> Result<(), Error> {
         let keep = if shrinks { self.longest } else { 2 * self.longest };
         let (mut looked, all) = {
@@ -25,7 +25,7 @@ impl<B: Block> Inner<B> {
             (0, state.head - state.tail)
         };
         while self.free() < count + keep {
-            // Each commit was looked at once: the rest is live.
+            // Each commit was cleaned once: all that is left is live.
             if looked >= all {
                 return Err(Error::Full);
             }
@@ -34,8 +34,8 @@ impl<B: Block> Inner<B> {
         Ok(())
     }
 
-    /// Takes commits away from the tail; how many pages they had. There is room for
-    /// what is live of them: a commit's pages are always free.
+    /// Removes commits from the tail, and returns how many pages they had. Their live records
+    /// have room at the head, where a commit's pages are always free.
     async fn clean(&self) -> Result<u64, Error> {
         let (tail, head, mut chain) = {
             let state = self.state.borrow();
@@ -71,7 +71,7 @@ impl<B: Block> Inner<B> {
             let at = self.append(&mut bytes).await?;
             let mut state = self.state.borrow_mut();
             for (key, location) in moved {
-                // The key is there, so that no memory is needed.
+                // The key is in the index, so no memory is needed.
                 let _ =
                     state.insert(&key, Location { at: at * PAGE as u64 + location.at, ..location });
             }
@@ -80,7 +80,7 @@ impl<B: Block> Inner<B> {
         Ok(position - tail)
     }
 
-    /// Notes on the disk how far the log reaches.
+    /// Records the end of the log in the superblocks.
     pub(super) async fn note(&self) -> Result<(), Error> {
         let (tail, chain) = {
             let state = self.state.borrow();
@@ -89,7 +89,7 @@ impl<B: Block> Inner<B> {
         self.note_tail(tail, chain).await
     }
 
-    /// Notes on the disk where the log begins and how far it reaches.
+    /// Records the beginning and the end of the log in the superblocks.
     async fn note_tail(&self, tail: u64, chain: u32) -> Result<(), Error> {
         let superblock = {
             let mut state = self.state.borrow_mut();

@@ -1,4 +1,4 @@
-//! Changes become commits, as many at a time as fit.
+//! Writes changes as commits, as many of them in one as fit.
 
 use super::format::{HEADER, PAGE, RECORD, Record, pages, seal};
 use super::{ENTRY, Inner, KEY, Location};
@@ -18,18 +18,18 @@ pub(super) enum Change {
     Set(Box<[u8]>, Box<[u8]>),
     Delete(Box<[u8]>),
     Rename(Box<[u8]>, Box<[u8]>),
-    /// Notes how far the log reaches.
+    /// Records the end of the log.
     Close,
 }
 
-/// A batch that waits to be done, and where its result goes.
+/// A batch in the queue, and where its result goes.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) changes: Vec<Change>,
     pub(super) slot: Rc<Slot>,
 }
 
-/// The result of a batch, once there is one.
+/// The result of a batch, once it is known.
 #[derive(Debug, Default)]
 pub(super) struct Slot {
     result: Cell<Option<Result<(), Error>>>,
@@ -57,19 +57,19 @@ impl Slot {
     }
 }
 
-/// What the commit that is being made does to the index.
+/// The changes that the draft makes to the index: `None` removes a key.
 type Changed = BTreeMap<Box<[u8]>, Option<Location>>;
 
-/// A commit that is being made.
+/// A commit under construction.
 struct Draft {
     bytes: Vec<u8>,
     changed: Changed,
-    /// It removes keys and adds nothing.
+    /// Whether it only removes keys.
     shrinks: bool,
     close: bool,
 }
 
-/// Does what is in the queue, until it is empty.
+/// Commits what is in the queue, until it is empty.
 pub(super) async fn run<B: Block>(store: Rc<Inner<B>>) {
     let mut most = usize::MAX;
     loop {
@@ -77,7 +77,7 @@ pub(super) async fn run<B: Block>(store: Rc<Inner<B>>) {
         let draft = store.draft(&mut taken, most).await;
         if taken.is_empty() {
             let mut state = store.state.borrow_mut();
-            // What was refused while it was looked at is not in the queue any more.
+            // Batches that were refused are no longer in the queue.
             if state.queue.is_empty() {
                 state.running = false;
                 return;
@@ -85,7 +85,7 @@ pub(super) async fn run<B: Block>(store: Rc<Inner<B>>) {
             continue;
         }
         let result = store.put(draft).await;
-        // What does not fit together may fit one by one: a delete, above all.
+        // Batches that do not fit together may fit one by one, above all a delete.
         if result.is_err() && taken.len() > 1 {
             let mut state = store.state.borrow_mut();
             while let Some(pending) = taken.pop() {
@@ -102,14 +102,15 @@ pub(super) async fn run<B: Block>(store: Rc<Inner<B>>) {
 }
 
 impl<B: Block> Inner<B> {
-    /// Makes a commit of up to `most` batches from the queue, which go to `taken`.
-    /// Those that cannot be done are answered.
+    /// Drafts a commit of up to `most` batches of the queue, which are moved to `taken`. Those
+    /// that fail are answered at once.
     async fn draft(&self, taken: &mut Vec<Pending>, most: usize) -> Draft {
         let mut draft =
             Draft { bytes: vec![0; HEADER], changed: Changed::new(), shrinks: true, close: false };
         while taken.len() < most {
             let Some(pending) = self.state.borrow_mut().queue.pop_front() else { break };
-            // It goes alone, as it may fail when what came before it is done.
+            // It needs a commit of its own, as it may fail once the batches before it are
+            // committed.
             if !taken.is_empty() && matches!(*pending.changes, [Change::Close]) {
                 self.state.borrow_mut().queue.push_front(pending);
                 break;
@@ -127,7 +128,7 @@ impl<B: Block> Inner<B> {
             draft.bytes.truncate(length);
             (draft.changed, draft.shrinks, draft.close) = (changed, shrinks, close);
             if result == Err(Error::TooLong) && !taken.is_empty() {
-                // It may fit into the next one.
+                // It may fit into the next commit.
                 self.state.borrow_mut().queue.push_front(pending);
                 break;
             }
@@ -136,7 +137,7 @@ impl<B: Block> Inner<B> {
         draft
     }
 
-    /// Adds the changes of one batch.
+    /// Adds the changes of one batch to the draft.
     async fn add(&self, draft: &mut Draft, changes: &[Change]) -> Result<(), Error> {
         for change in changes {
             match change {
@@ -185,7 +186,7 @@ impl<B: Block> Inner<B> {
         Ok(())
     }
 
-    /// Writes a commit, and changes the index once it is on the disk.
+    /// Writes a draft, and updates the index once it is on the disk.
     async fn put(&self, draft: Draft) -> Result<(), Error> {
         let Draft { mut bytes, changed, shrinks, close } = draft;
         if bytes.len() > HEADER {
@@ -196,7 +197,7 @@ impl<B: Block> Inner<B> {
             let mut state = self.state.borrow_mut();
             for (key, location) in changed {
                 match location {
-                    // It was looked at before that there is memory for it.
+                    // `fits` has checked that there is memory for it.
                     Some(Location { at, length }) => {
                         let at = position * PAGE as u64 + at;
                         let _ = state.insert(&key, Location { at, length });
@@ -208,7 +209,7 @@ impl<B: Block> Inner<B> {
         if close && self.can_write().is_ok() { self.note().await } else { Ok(()) }
     }
 
-    /// Writes a commit at the head; its position.
+    /// Writes a commit at the head; returns its position.
     pub(super) async fn append(&self, bytes: &mut Vec<u8>) -> Result<u64, Error> {
         let (position, chain) = {
             let state = self.state.borrow();
@@ -231,7 +232,7 @@ impl<B: Block> Inner<B> {
         }
     }
 
-    /// Whether there is room for the changes, on the disk and in memory.
+    /// Checks that there is room for the changes, on the disk and in memory.
     fn fits(&self, changed: &Changed, shrinks: bool) -> Result<(), Error> {
         let state = self.state.borrow();
         let (mut live, mut memory) = (state.live, 0);

@@ -1,4 +1,4 @@
-//! What stands on the disk: pure functions of bytes.
+//! Encodes and parses superblocks, commits and records.
 //!
 //! ```text
 //! page 0         superblock
@@ -8,19 +8,20 @@
 
 use crc::{CRC_32_ISCSI, Crc, Table};
 
-/// What is written or lost at once. Disks have sectors of up to 4096 bytes inside,
-/// whatever they say: what was acknowledged never shares one with what is written.
+/// The size of a page in bytes: the unit of writes. Disks have physical sectors of up to 4096
+/// bytes, whatever they report, and a torn write may damage one: acknowledged data never share
+/// one with a write.
 pub(super) const PAGE: usize = 4096;
-/// Pages before the log.
+/// The number of pages before the log.
 pub(super) const FIRST: u64 = 2;
 
 const MAGIC: [u8; 8] = *b"XENITHKV";
 const VERSION: u32 = 1;
 const COMMIT: [u8; 4] = *b"XKVc";
 
-/// Bytes of a commit before its records.
+/// The size of a commit's header in bytes.
 pub(super) const HEADER: usize = 36;
-/// Bytes of a record before its key.
+/// The size of a record's header in bytes.
 pub(super) const RECORD: usize = 12;
 
 const CASTAGNOLI: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISCSI);
@@ -39,25 +40,25 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at..)?.first_chunk().copied().map(u64::from_le_bytes)
 }
 
-/// Where the log begins, and how far it reached.
+/// The superblock: where the log begins, and a lower bound of its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Superblock {
-    /// Tells this store from those that were on the disk before.
+    /// Distinguishes this store from earlier ones on the same disk.
     pub(super) id: u64,
-    /// Pages of the log.
+    /// The size of the log in pages.
     pub(super) pages: u64,
-    /// Grows with each one that is written.
+    /// Grows with each superblock that is written.
     pub(super) generation: u64,
-    /// Position of the first commit. Positions count pages from the first that was
-    /// ever written on, so that none comes twice.
+    /// The position of the first commit. Positions count the pages written since the store was
+    /// formatted, so that none is ever reused.
     pub(super) tail: u64,
-    /// The checksum of the commit before that.
+    /// The checksum of the commit before the first one.
     pub(super) chain: u32,
-    /// A position up to which all commits are known to be on the disk.
+    /// A position before which all commits are known to be on the disk.
     pub(super) reached: u64,
 }
 
-/// Where a superblock's checksum is.
+/// The offset of a superblock's checksum.
 const SUM: usize = 60;
 
 impl Superblock {
@@ -96,12 +97,12 @@ impl Superblock {
         })
     }
 
-    /// Whether the page may have been a superblock.
+    /// Returns whether the page may be a damaged superblock.
     pub(super) fn is_alike(page: &[u8]) -> bool {
         page.starts_with(&MAGIC) || page.ends_with(&MAGIC)
     }
 
-    /// Whether the page may be a superblock of which not all was written over zeros.
+    /// Returns whether the page may be a superblock that was written over zeros in part.
     pub(super) fn is_begun(page: &[u8]) -> bool {
         let Some((head, rest)) = page.split_at_checked(SUM + 4) else { return false };
         let Some((rest, end)) = rest.split_last_chunk::<8>() else { return false };
@@ -110,14 +111,14 @@ impl Superblock {
     }
 }
 
-/// What stands before the records of a commit.
+/// The header of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
-    /// Bytes of it all.
+    /// The length of the whole commit in bytes.
     pub(super) length: usize,
     pub(super) position: u64,
     pub(super) id: u64,
-    /// The checksum of the commit before it.
+    /// The checksum of the previous commit.
     pub(super) previous: u32,
     /// Its own checksum.
     pub(super) sum: u32,
@@ -136,19 +137,19 @@ impl Header {
         })
     }
 
-    /// Whether `bytes`, which begin with it, are what its checksum is of.
+    /// Returns whether its checksum is that of `bytes`, which begin with the header.
     pub(super) fn fits(&self, bytes: &[u8]) -> bool {
         let parts = (bytes.get(..32), bytes.get(HEADER..self.length));
         matches!(parts, (Some(head), Some(body)) if checksum(&[head, body]) == self.sum)
     }
 }
 
-/// How many pages `length` bytes take.
+/// Returns the number of pages that `length` bytes take.
 pub(super) const fn pages(length: usize) -> u64 {
     length.div_ceil(PAGE) as u64
 }
 
-/// Completes a commit whose records stand behind room for a header: its checksum.
+/// Completes a commit, whose records follow room for its header. Returns its checksum.
 pub(super) fn seal(bytes: &mut alloc::vec::Vec<u8>, position: u64, id: u64, previous: u32) -> u32 {
     let length = bytes.len() as u32;
     bytes[..4].copy_from_slice(&COMMIT);
@@ -166,17 +167,17 @@ pub(super) fn seal(bytes: &mut alloc::vec::Vec<u8>, position: u64, id: u64, prev
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Record<'a> {
     pub(super) key: &'a [u8],
-    /// None where the key is deleted.
+    /// The value; `None` if the key is deleted.
     pub(super) value: Option<&'a [u8]>,
 }
 
-/// Bytes that a record takes.
+/// Returns the size of a record in bytes.
 pub(super) const fn size(key: usize, value: usize) -> usize {
     RECORD + key + value
 }
 
 impl<'a> Record<'a> {
-    /// Appends it; its key is at most 255 bytes long.
+    /// Appends it to `to`. Its key has at most 255 bytes.
     pub(super) fn encode(&self, to: &mut alloc::vec::Vec<u8>) {
         let value = self.value.unwrap_or_default();
         let mut head = [0; 8];
@@ -189,7 +190,8 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// The record at the beginning of `bytes`, if its checksum is right, and its size.
+    /// Parses the record at the beginning of `bytes`, if its checksum is right; returns its size
+    /// as well.
     pub(super) fn decode(bytes: &'a [u8]) -> Option<(Self, usize)> {
         let (sort, key) = (*bytes.first()?, usize::from(*bytes.get(1)?));
         let value = u32_at(bytes, 4)? as usize;

@@ -1,4 +1,4 @@
-//! Opening: the superblocks, and all commits once.
+//! Formats and opens a store: reads the superblocks, then each commit once.
 
 use super::format::{FIRST, Header, PAGE, Record, Superblock, pages};
 use super::{ENTRY, Inner, LEAST, LONGEST, Location, State, write_page, write_superblock};
@@ -10,7 +10,7 @@ use core::cell::RefCell;
 use devices::block::Block;
 use devices::block::content::{self, Content};
 
-/// Whether `disk` holds nothing, or what an interrupted format leaves.
+/// Returns whether `disk` is blank, or holds only what an interrupted format left.
 pub(super) async fn is_blank<B: Block>(disk: &B) -> Result<bool, Error> {
     let begun = |at, page: &[u8]| {
         at == PAGE as u64 && Superblock::is_begun(page) && Superblock::decode(page).is_none()
@@ -29,18 +29,19 @@ pub(super) async fn format<B: Block>(disk: &B) -> Result<(), Error> {
     if pages < LEAST {
         return Err(Error::Full);
     }
-    // Without randomness, the time is as good as long as nobody makes up commits.
+    // Without random numbers, the time serves unless someone forges commits.
     let id = kernel::entropy::next_u64();
     let id = id.unwrap_or_else(|_| kernel::time::wall_clock().as_nanos() as u64);
     let empty = Superblock { id, pages, generation: 1, tail: 0, chain: id as u32, reached: 0 };
-    // A store that was here is gone at once, not when half of it is overwritten. The
-    // page that tells a blank disk comes last.
+    // An earlier store is invalidated first, not when half of it is overwritten. The page by
+    // which a blank disk is recognized comes last.
     write_page(disk, 0, &[0; PAGE]).await?;
     disk.flush().await.map_err(Error::of_disk)?;
     write_superblock(disk, &empty, [1, 0]).await
 }
 
-/// What the superblocks say, and the order to write them in.
+/// Reads the superblocks. Returns the newest valid one, the order in which to write them, and
+/// whether both are alike.
 async fn superblock<B: Block>(disk: &B) -> Result<(Superblock, [u64; 2], bool), Error> {
     let mut both = vec![0; 2 * PAGE];
     if sectors::size(disk) < both.len() as u64 {
@@ -106,7 +107,7 @@ pub(super) async fn open<B: Block>(disk: B, memory: usize) -> Result<Inner<B>, E
     }
     let info = store.disk.info();
     if !info.read_only && info.flush && (head > reached || !alike) {
-        // What is shown from now on has to be there after the next loss of power.
+        // What callers can read from now on must survive the next loss of power.
         store.disk.flush().await.map_err(Error::of_disk)?;
         let next = Superblock { generation: generation + 1, reached: head, ..superblock };
         write_superblock(&store.disk, &next, order).await?;
@@ -115,7 +116,7 @@ pub(super) async fn open<B: Block>(disk: B, memory: usize) -> Result<Inner<B>, E
     Ok(store)
 }
 
-/// The records of a commit, and where they stand in it.
+/// Iterates over the records of a commit, with their offsets in it.
 pub(super) struct Records<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -148,7 +149,7 @@ impl<'a> Iterator for Records<'a> {
 }
 
 impl State {
-    /// Puts a record that stands at byte `at` into the index.
+    /// Applies the record at byte `at` of the log to the index.
     pub(super) fn take(&mut self, record: Record<'_>, at: u64) -> Result<(), Error> {
         match record.value {
             Some(value) => {
@@ -184,7 +185,7 @@ impl State {
 }
 
 impl<B: Block> Inner<B> {
-    /// The valid commit at the head, if there is one.
+    /// Reads the commit at the head, if there is a valid one.
     async fn next(&self) -> Result<Option<(Header, Vec<u8>)>, Error> {
         let (tail, head, chain) = {
             let state = self.state.borrow();
@@ -195,7 +196,7 @@ impl<B: Block> Inner<B> {
         Ok(commit.filter(|(header, _)| header.previous == chain))
     }
 
-    /// The commit at `position`, which has at most `room` pages, if it is whole.
+    /// Reads the commit at `position`, of at most `room` pages, if it is valid.
     pub(super) async fn commit(
         &self,
         position: u64,
@@ -216,8 +217,8 @@ impl<B: Block> Inner<B> {
         Ok(header.fits(&bytes).then_some((header, bytes)))
     }
 
-    /// Whether there is a commit behind `head`, where there is none: one is written
-    /// only when those before it are on the disk, so that one is damaged.
+    /// Returns whether there is a valid commit behind `head`, where there is none. A commit is
+    /// written only when those before it are on the disk, so the one at `head` is then damaged.
     async fn follows(&self, head: u64) -> Result<bool, Error> {
         let end = self.state.borrow().tail + self.pages;
         for position in (head + 1..=head + self.longest).take_while(|&it| it < end) {

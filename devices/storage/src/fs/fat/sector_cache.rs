@@ -1,4 +1,4 @@
-//! Sectors in memory: those of the table, or of folders.
+//! Caches sectors of the FAT, or of folders.
 
 use crate::{Error, sectors};
 use alloc::boxed::Box;
@@ -8,52 +8,52 @@ use core::cell::RefCell;
 use core::ops::RangeInclusive;
 use devices::block::Block;
 
-/// Bytes that are read, or written, at once.
+/// The size of a read or a write, in bytes.
 const AT_ONCE: usize = 32 * 1024;
 
-/// Bytes that are kept beside those that have to be written.
+/// The most bytes of unchanged sectors that are cached.
 const KEPT: usize = 128 * 1024;
 
-/// Sectors by number, as they are or shall be on the disk.
+/// Caches sectors by number, with changes that are not written yet.
 #[derive(Debug)]
-pub(super) struct Lines {
-    /// Bytes of each.
+pub(super) struct SectorCache {
+    /// The size of a sector in bytes.
     size: usize,
     inner: RefCell<Inner>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// With the moment of the last use.
-    lines: BTreeMap<u64, (u64, Box<[u8]>)>,
+    /// Each with the number of its last use.
+    sectors: BTreeMap<u64, (u64, Box<[u8]>)>,
     changed: BTreeSet<u64>,
     uses: u64,
 }
 
-impl Lines {
+impl SectorCache {
     pub(super) fn new(size: u64) -> Self {
         Self { size: size as usize, inner: RefCell::default() }
     }
 
-    /// Lets go of all of them, also of what was changed.
+    /// Drops all sectors, including changed ones.
     pub(super) fn forget(&self) {
         *self.inner.borrow_mut() = Inner::default();
     }
 
-    /// Lets go of `count` of them: something else was written there.
+    /// Drops `count` sectors, which were overwritten on the disk.
     pub(super) fn forget_range(&self, first: u64, count: u64) {
         let mut inner = self.inner.borrow_mut();
-        inner.lines.retain(|number, _| !(first..first + count).contains(number));
+        inner.sectors.retain(|number, _| !(first..first + count).contains(number));
         inner.changed.retain(|number| !(first..first + count).contains(number));
     }
 
-    /// How many have to be written.
+    /// Returns the number of changed sectors.
     pub(super) fn changed(&self) -> usize {
         self.inner.borrow().changed.len()
     }
 
-    /// Gives `with` the sector `number`, of those that begin at byte `base`. If it has to
-    /// be read, so are some that follow it, up to sector `end`.
+    /// Calls `with` with sector `number`, counted from byte `base` of the disk. If it is not
+    /// cached, it is read together with some that follow it, before sector `end`.
     ///
     /// # Errors
     /// The disk's.
@@ -69,12 +69,12 @@ impl Lines {
         let mut inner = self.inner.borrow_mut();
         inner.uses += 1;
         let uses = inner.uses;
-        let (used, line) = inner.lines.get_mut(&number).ok_or(Error::Damaged)?;
+        let (used, sector) = inner.sectors.get_mut(&number).ok_or(Error::Damaged)?;
         *used = uses;
-        Ok(with(line))
+        Ok(with(sector))
     }
 
-    /// Lets `with` change a sector, which is written by [`Lines::write`].
+    /// Calls `with` to change a sector, which [`SectorCache::write`] writes later.
     ///
     /// # Errors
     /// The disk's.
@@ -88,8 +88,8 @@ impl Lines {
         self.load(disk, base, number, number + 1).await?;
         let mut inner = self.inner.borrow_mut();
         inner.changed.insert(number);
-        let (_, line) = inner.lines.get_mut(&number).ok_or(Error::Damaged)?;
-        Ok(with(line))
+        let (_, sector) = inner.sectors.get_mut(&number).ok_or(Error::Damaged)?;
+        Ok(with(sector))
     }
 
     async fn load<B: Block>(
@@ -99,7 +99,7 @@ impl Lines {
         number: u64,
         end: u64,
     ) -> Result<(), Error> {
-        if self.inner.borrow().lines.contains_key(&number) {
+        if self.inner.borrow().sectors.contains_key(&number) {
             return Ok(());
         }
         let count = (end.saturating_sub(number) as usize).clamp(1, AT_ONCE / self.size);
@@ -107,24 +107,24 @@ impl Lines {
         sectors::read(disk, base + number * self.size as u64, &mut bytes).await?;
         let mut inner = self.inner.borrow_mut();
         inner.trim(KEPT / self.size);
-        for (number, line) in (number..).zip(bytes.chunks_exact(self.size)) {
+        for (number, sector) in (number..).zip(bytes.chunks_exact(self.size)) {
             inner.uses += 1;
             let uses = inner.uses;
-            inner.lines.entry(number).or_insert_with(|| (uses, line.into()));
+            inner.sectors.entry(number).or_insert_with(|| (uses, sector.into()));
         }
         Ok(())
     }
 
-    /// Whether sectors but those of `range` have to be written.
+    /// Returns whether sectors outside of `range` are changed.
     pub(super) fn changed_but(&self, range: &RangeInclusive<u64>) -> bool {
         self.inner.borrow().changed.iter().any(|number| !range.contains(number))
     }
 
-    /// Writes what was changed of the sectors that `which` names, once from each of the
-    /// places `bases` on.
+    /// Writes the changed sectors that `which` selects, once relative to each of the offsets
+    /// `bases`.
     ///
     /// # Errors
-    /// The disk's: then nobody knows what was written.
+    /// The disk's; which sectors were written is then unknown.
     pub(super) async fn write<B: Block>(
         &self,
         disk: &B,
@@ -141,8 +141,8 @@ impl Lines {
                 let mut bytes = Vec::with_capacity(in_row * self.size);
                 for number in &rest[..in_row] {
                     let inner = self.inner.borrow();
-                    let (_, line) = inner.lines.get(number).ok_or(Error::Damaged)?;
-                    bytes.extend_from_slice(line);
+                    let (_, sector) = inner.sectors.get(number).ok_or(Error::Damaged)?;
+                    bytes.extend_from_slice(sector);
                 }
                 sectors::write(disk, base + first * self.size as u64, &bytes).await?;
                 rest = &rest[in_row..];
@@ -154,15 +154,16 @@ impl Lines {
 }
 
 impl Inner {
-    /// Keeps the half that was used last, if there are more than `most`.
+    /// Evicts the less recently used half of the unchanged sectors, if there are more than
+    /// `most`.
     fn trim(&mut self, most: usize) {
-        if self.lines.len() < most {
+        if self.sectors.len() < most {
             return;
         }
-        let mut uses: Vec<u64> = self.lines.values().map(|(used, _)| *used).collect();
+        let mut uses: Vec<u64> = self.sectors.values().map(|(used, _)| *used).collect();
         uses.sort_unstable();
         let least = uses.get(uses.len() / 2).copied().unwrap_or(0);
         let changed = &self.changed;
-        self.lines.retain(|number, (used, _)| *used >= least || changed.contains(number));
+        self.sectors.retain(|number, (used, _)| *used >= least || changed.contains(number));
     }
 }
