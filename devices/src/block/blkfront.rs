@@ -5,10 +5,10 @@
 //! waiting requests on the ring, merging adjacent ones, and notifies the back end once. A
 //! second task supervises the connection: requests without a response when it ends are
 //! repeated, in order, on the next one. Everything that the back end publishes is validated
-//! in `link` and `connect`; a breach of the protocol disables the disk for good (rule R7).
+//! in `connection` and `connect`; a breach of the protocol disables the disk for good (rule R7).
 
 mod connect;
-mod link;
+mod connection;
 mod pool;
 mod queue;
 mod state;
@@ -124,10 +124,10 @@ impl Blkfront {
         kernel::shutdown::serve();
         let number = connect::find(id).await?;
         let state = Rc::new(State::new(connect::name(&number)));
-        let keeper = spawn(connect::run(state.clone(), number));
-        let mover = spawn(drive(state.clone()));
+        let supervisor = spawn(connect::run(state.clone(), number));
+        let driver = spawn(drive(state.clone()));
         match frontend::wait_connected(&*state).await {
-            Ok(()) => Ok(Self { state, _tasks: [keeper, mover] }),
+            Ok(()) => Ok(Self { state, _tasks: [supervisor, driver] }),
             Err(error) => Err(Error::Connection(state.name.clone(), error)),
         }
     }
@@ -136,8 +136,8 @@ impl Blkfront {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let mut stats = self.state.stats.get();
-        if let Some(link) = self.state.link.borrow().as_ref() {
-            State::add(&mut stats, link.counters());
+        if let Some(connection) = self.state.connection.borrow().as_ref() {
+            State::add(&mut stats, connection.counters());
         }
         stats
     }
@@ -188,7 +188,7 @@ impl Blkfront {
                     begin(false)?
                 };
                 let Some((request, bytes)) = begun else { break };
-                self.state.mover.wake();
+                self.state.driver.wake();
                 asked += bytes;
                 // There was room.
                 let _ = window.push_back((request, bytes));
@@ -217,7 +217,7 @@ impl Blkfront {
     async fn send(&self, op: Op, sector: u64, count: u64) -> Result<(), ErrorKind> {
         let id = self.state.queue.borrow_mut().add(op, sector, count)?;
         let request = Request { state: &self.state, id };
-        self.state.mover.wake();
+        self.state.driver.wake();
         request.answer().await
     }
 }
@@ -232,16 +232,16 @@ enum Buffer<'a> {
 /// Drives the queue for as long as the disk lives.
 async fn drive(state: Rc<State>) {
     poll_fn(|context: &mut Context<'_>| {
-        state.mover.wait(context.waker());
+        state.driver.wait(context.waker());
         if state.over.get().is_some() {
             return Poll::<()>::Pending;
         }
-        let mut link = state.link.borrow_mut();
-        let Some(connected) = link.as_mut() else { return Poll::Pending };
+        let mut connection = state.connection.borrow_mut();
+        let Some(connected) = connection.as_mut() else { return Poll::Pending };
         let result = connected.poll(&mut state.queue.borrow_mut(), context);
         let (busy, draining) = (connected.in_flight() > 0, connected.draining);
         let abilities = connected.abilities();
-        drop(link);
+        drop(connection);
         state.info.update(|info| Info {
             flush: info.flush && abilities.flush.is_some(),
             discard: info.discard.filter(|_| abilities.discard),
@@ -249,9 +249,9 @@ async fn drive(state: Rc<State>) {
         });
         state.wake_answered();
         if busy {
-            state.patrol.wake();
+            state.watchdog.wake();
         } else if draining {
-            state.keeper.wake();
+            state.supervisor.wake();
         }
         if let Err(violation) = result {
             state.broken(violation);
@@ -265,17 +265,17 @@ impl Source for Blkfront {
     fn metrics(&self, each: &mut dyn FnMut(Metric)) {
         let stats = self.stats();
         kernel::metrics! { each;
-            counter("block_requests", "Requests to the back end.", stats.requests),
-            counter("block_merged", "Requests that others took along.", stats.merged),
+            counter("block_requests", "Requests sent.", stats.requests),
+            counter("block_merged", "Requests merged.", stats.merged),
             counter("block_notifications", "Notifications.", stats.notifications),
             counter("block_read_bytes", "Bytes read.", stats.read_bytes),
             counter("block_written_bytes", "Bytes written.", stats.written_bytes),
             counter("block_copied_bytes", "Bytes copied.", stats.copied_bytes),
-            counter("block_errors", "Requests that failed.", stats.errors),
-            counter("block_connections", "Back ends connected.", stats.connections.into()),
+            counter("block_errors", "Requests failed.", stats.errors),
+            counter("block_connections", "Connections to back ends.", stats.connections.into()),
             counter(
                 "block_lost_events",
-                "Events that did not come.",
+                "Lost events.",
                 stats.lost_events.into(),
             ),
         }

@@ -121,7 +121,7 @@ pub async fn find<B: Block>(
     let size = u64::from(info.sector_size);
     let bytes = info.sectors.saturating_mul(size);
     let most = END.min(bytes);
-    // Where both ends meet, nothing is looked at twice.
+    // Where both ends overlap, nothing is examined twice.
     let tail = (bytes - most).max(most) / PIECE as u64 * PIECE as u64;
     let mut unknown = false;
     for (mut at, end) in [(0, most), (tail.max(most), bytes)] {
@@ -154,6 +154,7 @@ pub async fn find<B: Block>(
     Ok(if unknown { Content::Unknown } else { Content::Blank })
 }
 
+/// Finds the signature of a format at the disk's beginning.
 fn at_beginning(bytes: &[u8]) -> Option<&'static str> {
     let has = |&&(at, sign, _): &&Sign| bytes.get(at..).is_some_and(|it| it.starts_with(sign));
     SIGNS.iter().find(has).map(|&(_, _, name)| name)

@@ -1,9 +1,9 @@
 //! What disks begin with, by format. `cargo mk disk` contains this file as well.
 
-/// Bytes at a place that tell of a format.
+/// A signature: its offset in bytes, its bytes, and the format that it identifies.
 pub(crate) type Sign = (usize, &'static [u8], &'static str);
 
-/// What is told by bytes at the disk's beginning; of two, the first that stands here.
+/// The signatures within a disk's beginning. If several match, the first one counts.
 pub(crate) const SIGNS: &[Sign] = &[
     (0, b"XENITHKV", "keys of Xenith"),
     (4096, b"XENITHKV", "keys of Xenith"),

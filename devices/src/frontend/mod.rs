@@ -86,7 +86,7 @@ impl From<xenstore::Error> for Error {
     }
 }
 
-/// Tells how a back end broke the protocol.
+/// Classifies a breach of the protocol by the back end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Violation {
     /// A ring index is out of range.
@@ -156,7 +156,7 @@ pub(crate) fn write_missing(
     if others.is_empty() { f.write_str("none") } else { Ok(()) }
 }
 
-/// Tells why a connection ended.
+/// Classifies the end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     /// The back end is closing or closed.
@@ -178,7 +178,7 @@ pub(crate) enum Outcome {
     Gone,
 }
 
-/// The part of a connection's life that is a driver's own.
+/// Implements what differs between drivers in the life of a connection.
 pub(crate) trait Driver {
     /// The class of the device in xenstore.
     const CLASS: &'static str;
@@ -192,7 +192,7 @@ pub(crate) trait Driver {
     /// Returns whether it is disabled for good.
     fn is_broken(&self) -> bool;
 
-    /// Holds why it cannot be connected, as far as that is certain.
+    /// Holds the error that prevents a connection, if waiting does not mend it.
     fn trouble(&self) -> &Cell<Option<Error>>;
 
     /// Holds the tasks to wake when any of these changes.
@@ -208,11 +208,10 @@ pub(crate) trait Driver {
     async fn disconnect(&self, front: &Frontend, end: End);
 }
 
-/// Waits for the first connection, for as long as the back end may only be slow, which is
-/// logged.
+/// Waits for the first connection, however slow the back end is, which is logged.
 ///
 /// # Errors
-/// The reason why the device cannot connect as things are.
+/// The reason why the device cannot connect, if waiting does not help.
 pub(crate) async fn wait_connected<D: Driver>(driver: &D) -> Result<(), Error> {
     poll_fn(|context| {
         if driver.is_broken() {
@@ -230,7 +229,7 @@ pub(crate) async fn wait_connected<D: Driver>(driver: &D) -> Result<(), Error> {
     .await
 }
 
-/// Records an error that does not pass with time alone.
+/// Records an error that waiting does not mend.
 fn trouble<D: Driver>(driver: &D, error: Error) {
     driver.trouble().set(Some(error));
     driver.waiters().wake();
@@ -269,7 +268,7 @@ pub(crate) async fn run<D: Driver>(driver: &D, id: &str) {
     let mut said: Option<(Error, Instant, Duration)> = None;
     while !driver.is_broken() {
         let Ok(front) = Frontend::find(class, id).await else {
-            // Only the toolstack removes and adds a device, and the watch tells of both.
+            // Only the toolstack removes and adds a device; the watch reports both.
             pause = FASTEST;
             trouble(driver, Error::Gone);
             if watch.changed().await.is_err() {
@@ -349,7 +348,7 @@ pub(crate) async fn wait_for(
 
 /// Announces this end, and waits until the back end has published its features.
 pub(crate) async fn begin(front: &Frontend, watch: &Watch) -> Result<Outcome, Error> {
-    // A device that is on its way out is not called back.
+    // A device that the toolstack is removing must not be reconnected.
     let online = read_number(&front.theirs("online"), 0..=1, 1);
     let state = read_state(&front.ours("state"));
     if online.await? == 0 {

@@ -51,7 +51,7 @@ pub struct Faults {
     pub delay: (Duration, Duration),
 }
 
-/// A delayed frame.
+/// A frame that is delayed.
 #[derive(Debug)]
 struct Late {
     due: Instant,

@@ -197,8 +197,8 @@ impl core::error::Error for Broken {}
 /// [`receive`](Net::receive). Frames that are transmitted while there is no link are dropped,
 /// as on a cable.
 pub trait Net {
-    /// Returns what lines about it begin with: `net` where there is no other to be told
-    /// from, else its number behind that.
+    /// Returns the name of the interface in log lines: `net` for the first one, `net 1` for the
+    /// second.
     fn name(&self) -> &str {
         "net"
     }

@@ -61,13 +61,13 @@ impl core::error::Error for Error {}
 pub struct Stats {
     /// Frames received.
     pub received: u64,
-    /// Their bytes.
+    /// Bytes of the frames received.
     pub received_bytes: u64,
     /// Received frames dropped as malformed, too short or too long.
     pub received_dropped: u64,
     /// Frames transmitted.
     pub transmitted: u64,
-    /// Their bytes.
+    /// Bytes of the frames transmitted.
     pub transmitted_bytes: u64,
     /// Frames not transmitted: there was no link, or the back end dropped them.
     pub transmitted_dropped: u64,
@@ -104,7 +104,7 @@ struct State {
     /// Tasks that wait for a connection.
     waiting: Waiters,
     /// The supervising task, to be woken on a breach of the protocol.
-    keeper: Worker,
+    supervisor: Worker,
     /// Why it cannot be connected.
     trouble: Cell<Option<frontend::Error>>,
     /// The counts of former connections.
@@ -119,7 +119,7 @@ impl State {
             log::error!("{}: disabled, the back end broke the protocol: {violation}", self.vif);
         }
         self.info.update(|info| Info { link: false, ..info });
-        self.keeper.wake();
+        self.supervisor.wake();
         self.waiting.wake();
     }
 
@@ -149,7 +149,7 @@ impl State {
 pub struct Netfront {
     state: Rc<State>,
     /// Supervises the connection; cancelled on drop.
-    _keeper: Task<()>,
+    _supervisor: Task<()>,
 }
 
 impl Netfront {
@@ -174,9 +174,9 @@ impl Netfront {
         let id = found.map_err(|others| Error::Missing(id.into(), others))?;
         let net = if id == "0" { "net".into() } else { format!("net {id}") };
         let state = Rc::new(State { vif: format!("vif {id}"), net, offloads, ..State::default() });
-        let keeper = spawn(connect::run(state.clone(), id.clone()));
+        let supervisor = spawn(connect::run(state.clone(), id.clone()));
         match frontend::wait_connected(&*state).await {
-            Ok(()) => Ok(Self { state, _keeper: keeper }),
+            Ok(()) => Ok(Self { state, _supervisor: supervisor }),
             Err(error) => Err(Error::Connection(id, error)),
         }
     }
@@ -225,27 +225,27 @@ impl Source for Netfront {
         let store = xen::xenstore::stats();
         kernel::metrics! { each;
             counter("net_received_frames", "Frames received.", stats.received),
-            counter("net_received_bytes", "Their bytes.", stats.received_bytes),
-            counter("net_received_dropped", "Bad ones.", stats.received_dropped),
+            counter("net_received_bytes", "Bytes received.", stats.received_bytes),
+            counter("net_received_dropped", "Malformed frames.", stats.received_dropped),
             counter("net_transmitted_frames", "Frames transmitted.", stats.transmitted),
-            counter("net_transmitted_bytes", "Their bytes.", stats.transmitted_bytes),
-            counter("net_transmitted_dropped", "Lost ones.", stats.transmitted_dropped),
-            counter("net_connections", "Back ends connected.", stats.connections.into()),
-            counter("net_resets", "Back ends that hung.", stats.resets.into()),
+            counter("net_transmitted_bytes", "Bytes transmitted.", stats.transmitted_bytes),
+            counter("net_transmitted_dropped", "Frames not transmitted.", stats.transmitted_dropped),
+            counter("net_connections", "Connections to back ends.", stats.connections.into()),
+            counter("net_resets", "Connections reset.", stats.resets.into()),
             counter(
                 "net_lost_events",
-                "Events that did not come.",
+                "Lost events.",
                 stats.lost_events.into(),
             ),
-            counter("net_violations", "Protocols broken.", stats.violations.into()),
-            gauge("net_receive_slots", "Slots to receive in.", stats.receive_slots.into()),
+            counter("net_violations", "Protocol violations.", stats.violations.into()),
+            gauge("net_receive_slots", "Receive requests.", stats.receive_slots.into()),
             gauge(
                 "net_transmit_slots",
-                "Slots on their way out.",
+                "Transmit requests.",
                 stats.transmit_slots.into(),
             ),
-            gauge("grants", "Pages lent.", grants.used as u64),
-            gauge("grants_quarantined", "Pages not given back.", grants.quarantine as u64),
+            gauge("grants", "Pages granted.", grants.used as u64),
+            gauge("grants_quarantined", "Pages in quarantine.", grants.quarantine as u64),
             counter("xenstore_dropped", "Unexpected messages.", store.dropped),
         }
     }

@@ -79,11 +79,11 @@ impl core::error::Error for Error {}
 pub struct Stats {
     /// Frames received.
     pub received: u64,
-    /// Their bytes.
+    /// Bytes of the frames received.
     pub received_bytes: u64,
     /// Frames transmitted.
     pub transmitted: u64,
-    /// Their bytes.
+    /// Bytes of the frames transmitted.
     pub transmitted_bytes: u64,
     /// Frames dropped because the interface was down.
     pub transmitted_dropped: u64,
@@ -294,10 +294,10 @@ impl Source for Tap {
         let stats = self.stats();
         kernel::metrics! { each;
             counter("net_received_frames", "Frames received.", stats.received),
-            counter("net_received_bytes", "Their bytes.", stats.received_bytes),
+            counter("net_received_bytes", "Bytes received.", stats.received_bytes),
             counter("net_transmitted_frames", "Frames transmitted.", stats.transmitted),
-            counter("net_transmitted_bytes", "Their bytes.", stats.transmitted_bytes),
-            counter("net_transmitted_dropped", "Lost ones.", stats.transmitted_dropped),
+            counter("net_transmitted_bytes", "Bytes transmitted.", stats.transmitted_bytes),
+            counter("net_transmitted_dropped", "Frames not transmitted.", stats.transmitted_dropped),
         }
     }
 }

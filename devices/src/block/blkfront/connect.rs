@@ -1,7 +1,7 @@
 //! Negotiates, supervises and ends the connection of a disk.
 
 use super::Op;
-use super::link::{Abilities, Link};
+use super::connection::{Abilities, Connection};
 use super::state::{Request, State};
 use super::{Error, shown};
 use crate::block::{Discard, ErrorKind, Info};
@@ -35,7 +35,7 @@ const LATE: Duration = Duration::from_secs(30);
 const SLOW: Duration = Duration::from_secs(5);
 
 /// The time between two checks of the ring while requests are on it (rule E7).
-const ROUND: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Returns the number of the disk that `id` names: by Xen's numbering of `xvda` and on (its
 /// docs/misc/vbd-interface.txt), or a number as it is.
@@ -93,34 +93,34 @@ pub(super) async fn find(id: &str) -> Result<String, Error> {
 
 /// Keeps the disk connected, and its requests timed, until it is dropped or broken.
 pub(super) async fn run(state: Rc<State>, id: String) {
-    select(frontend::run(&*state, &id), patrol(&state)).await;
+    select(frontend::run(&*state, &id), watchdog(&state)).await;
 }
 
 /// Checks the ring and its timeouts once a second while needed (rules B10, E7).
-async fn patrol(state: &State) {
+async fn watchdog(state: &State) {
     // Responses pending at the last check, and since when there is no connection.
     let (mut waited, mut away) = (0, None);
     loop {
         poll_fn(|context| {
-            let link = state.link.borrow();
-            let busy = link.as_ref().is_none_or(|link| link.in_flight() > 0);
+            let connection = state.connection.borrow();
+            let busy = connection.as_ref().is_none_or(|connection| connection.in_flight() > 0);
             if busy && state.refusal().is_none() {
                 return Poll::Ready(());
             }
-            state.patrol.wait(context.waker());
+            state.watchdog.wait(context.waker());
             Poll::Pending
         })
         .await;
-        sleep(ROUND).await;
-        if let Some(link) = state.link.borrow_mut().as_mut() {
+        sleep(CHECK_INTERVAL).await;
+        if let Some(connection) = state.connection.borrow_mut().as_mut() {
             away = None;
-            waited = round(state, link, waited);
-            if !link.is_late(LATE) {
+            waited = check(state, connection, waited);
+            if !connection.is_late(LATE) {
                 continue;
             }
         }
         let since = *away.get_or_insert_with(Instant::now);
-        if state.link.borrow().is_some() {
+        if state.connection.borrow().is_some() {
             log::error!("{}: disabled, the back end did not respond within {LATE:?}", state.name);
             state.fail(ErrorKind::TimedOut, true);
         } else if since.elapsed() >= LATE && state.refusal().is_none() {
@@ -131,17 +131,17 @@ async fn patrol(state: &State) {
 }
 
 /// Checks the ring once; returns the number of pending responses.
-fn round(state: &State, link: &mut Link, waited: u32) -> u32 {
-    if link.is_late(SLOW) && !link.notify_again() {
+fn check(state: &State, connection: &mut Connection, waited: u32) -> u32 {
+    if connection.is_late(SLOW) && !connection.notify_again() {
         // The back end closed its port (rule E8); a new connection has another one.
         state.port_closed.set(true);
-        state.keeper.wake();
+        state.supervisor.wake();
     }
     // An index that is out of range is found where responses are taken.
-    let waiting = link.pending().unwrap_or(1);
+    let waiting = connection.pending().unwrap_or(1);
     if waiting > 0 && waited > 0 {
         state.count(|stats| stats.lost_events += 1);
-        link.wake();
+        connection.wake();
     }
     waiting
 }
@@ -237,7 +237,7 @@ impl Driver for State {
     }
 
     fn is_connected(&self) -> bool {
-        self.link.borrow().is_some()
+        self.connection.borrow().is_some()
     }
 
     fn is_broken(&self) -> bool {
@@ -282,10 +282,10 @@ impl Driver for State {
         let node = node.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
         // The device in each request, which the back end knows from xenstore.
         let handle = node.parse::<u32>().unwrap_or(0) as u16;
-        let mut link = Link::new(ring, port, peer, handle, abilities, most)?;
+        let mut connection = Connection::new(ring, port, peer, handle, abilities, most)?;
         front.announce(XenbusState::Connected).await?;
-        self.queue.borrow_mut().adopt(&mut link.pools);
-        self.link.replace(Some(link));
+        self.queue.borrow_mut().adopt(&mut connection.pools);
+        self.connection.replace(Some(connection));
         self.away.set(false);
         self.count(|stats| stats.connections += 1);
         self.info.update(|info| Info {
@@ -302,8 +302,8 @@ impl Driver for State {
             log::warn!("{name}: the back end cannot flush: no write is known to be durable");
         }
         self.wake_answered();
-        self.mover.wake();
-        self.patrol.wake();
+        self.driver.wake();
+        self.watchdog.wake();
         self.waiting.wake();
         Ok(Outcome::Reached)
     }
@@ -331,7 +331,7 @@ impl Driver for State {
             if self.port_closed.get() {
                 return Poll::Ready(End::Stuck);
             }
-            self.keeper.wait(context.waker());
+            self.supervisor.wait(context.waker());
             Poll::Pending
         });
         let end = match select3(theirs, frontend::gone(front, watch), over).await {
@@ -346,11 +346,11 @@ impl Driver for State {
     }
 
     async fn disconnect(&self, front: &Frontend, end: End) {
-        let Some(mut link) = self.link.take() else { return };
+        let Some(mut connection) = self.connection.take() else { return };
         // Requests that have a response are not repeated.
-        let last = link.reap(&mut self.queue.borrow_mut());
-        self.queue.borrow_mut().park(&mut link.pools);
-        self.count(|stats| Self::add(stats, link.counters()));
+        let last = connection.reap(&mut self.queue.borrow_mut());
+        self.queue.borrow_mut().park(&mut connection.pools);
+        self.count(|stats| Self::add(stats, connection.counters()));
         if let Err(violation) = last {
             self.broken(violation);
         }
@@ -364,7 +364,7 @@ impl Driver for State {
         }
         self.wake_answered();
         self.waiting.wake();
-        self.patrol.wake();
+        self.watchdog.wake();
         frontend::close(front, end).await;
     }
 }
@@ -387,13 +387,17 @@ impl State {
     /// Waits until all requests on the ring have responses, and flushes: the back end is
     /// about to close.
     async fn drain(&self) {
-        if let Some(link) = self.link.borrow_mut().as_mut() {
-            link.draining = true;
+        if let Some(connection) = self.connection.borrow_mut().as_mut() {
+            connection.draining = true;
         }
-        self.mover.wake();
+        self.driver.wake();
         poll_fn(|context| {
-            self.keeper.wait(context.waker());
-            let busy = self.link.borrow().as_ref().is_some_and(|link| link.in_flight() > 0);
+            self.supervisor.wait(context.waker());
+            let busy = self
+                .connection
+                .borrow()
+                .as_ref()
+                .is_some_and(|connection| connection.in_flight() > 0);
             if busy { Poll::Pending } else { Poll::Ready(()) }
         })
         .await;
@@ -407,7 +411,7 @@ impl State {
             id
         };
         let request = Request { state: self, id };
-        self.mover.wake();
+        self.driver.wake();
         // The queue records what remains to be flushed.
         let _ = request.answer().await;
     }

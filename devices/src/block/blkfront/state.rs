@@ -1,6 +1,6 @@
 //! Holds what the driver shares with its tasks, and the handle of a request.
 
-use super::link::{Counters, Link};
+use super::connection::{Connection, Counters};
 use super::queue::Queue;
 use super::{Op, PIECE, Stats, Violation};
 use crate::block::{ErrorKind, Info};
@@ -28,14 +28,14 @@ pub(super) struct State {
     /// Why it cannot be connected.
     pub(super) trouble: Cell<Option<frontend::Error>>,
     pub(super) queue: RefCell<Queue>,
-    pub(super) link: RefCell<Option<Link>>,
+    pub(super) connection: RefCell<Option<Connection>>,
     /// Tasks that wait for pages, or for a connection.
     pub(super) waiting: Waiters,
     /// The task that drives the queue.
-    pub(super) mover: Worker,
+    pub(super) driver: Worker,
     /// The tasks that supervise the connection and check timeouts, while they sleep.
-    pub(super) keeper: Worker,
-    pub(super) patrol: Worker,
+    pub(super) supervisor: Worker,
+    pub(super) watchdog: Worker,
     pub(super) stats: Cell<Stats>,
 }
 
@@ -57,11 +57,11 @@ impl State {
             away: Cell::new(false),
             port_closed: Cell::new(false),
             queue: RefCell::default(),
-            link: RefCell::default(),
+            connection: RefCell::default(),
             waiting: Waiters::default(),
-            mover: Worker::default(),
-            keeper: Worker::default(),
-            patrol: Worker::default(),
+            driver: Worker::default(),
+            supervisor: Worker::default(),
+            watchdog: Worker::default(),
             stats: Cell::default(),
         }
     }
@@ -93,7 +93,7 @@ impl State {
         self.queue.borrow_mut().fail(error);
         self.wake_answered();
         self.waiting.wake();
-        self.keeper.wake();
+        self.supervisor.wake();
     }
 
     /// Disables the disk after a breach of the protocol.
@@ -130,10 +130,12 @@ impl State {
         if let Some(error) = self.refusal() {
             return Err(error);
         }
-        let mut link = self.link.borrow_mut();
-        let Some(link) = link.as_mut().filter(|link| !link.draining) else { return Ok(None) };
-        let most = link.segments();
-        let pool = link.pools.of(op);
+        let mut connection = self.connection.borrow_mut();
+        let Some(connection) = connection.as_mut().filter(|connection| !connection.draining) else {
+            return Ok(None);
+        };
+        let most = connection.segments();
+        let pool = connection.pools.of(op);
         let wanted = length.div_ceil(PAGE_SIZE).min(most);
         let count = wanted.min(pool.available());
         if count == 0 || (!eager && count < wanted.min(PIECE)) {
@@ -173,20 +175,20 @@ impl Request<'_> {
 
     /// Copies the data that were read.
     pub(super) fn copy_out(&self, to: &mut [u8]) {
-        let mut link = self.state.link.borrow_mut();
-        let pools = link.as_mut().map(|link| &mut link.pools);
+        let mut connection = self.state.connection.borrow_mut();
+        let pools = connection.as_mut().map(|connection| &mut connection.pools);
         self.state.queue.borrow().copy_out(self.id, pools, to);
     }
 }
 
 impl Drop for Request<'_> {
     fn drop(&mut self) {
-        let mut link = self.state.link.borrow_mut();
-        let pools = link.as_mut().map(|link| &mut link.pools);
+        let mut connection = self.state.connection.borrow_mut();
+        let pools = connection.as_mut().map(|connection| &mut connection.pools);
         let mut queue = self.state.queue.borrow_mut();
         queue.abandon(self.id, pools);
         let pages_returned = queue.pages_returned();
-        drop((link, queue));
+        drop((connection, queue));
         if pages_returned {
             self.state.waiting.wake();
         }

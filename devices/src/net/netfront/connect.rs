@@ -26,7 +26,7 @@ use xen::xenstore::{self, Watch};
 const STUCK: Duration = Duration::from_secs(5);
 
 /// The time between two checks of the rings without an event (rule E7).
-const ROUND: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The longest frame that the ring's 16-bit sizes allow.
 const LONGEST: usize = 65535;
@@ -233,7 +233,7 @@ async fn supervise(state: &State, front: &Frontend, watch: &Watch) -> End {
 
 /// Checks the rings once a second, and returns when the connection has to end.
 async fn rounds(state: &State) -> End {
-    let mut rounds = interval(ROUND);
+    let mut checks = interval(CHECK_INTERVAL);
     // Responses that were pending at the last check.
     let mut waited = [0, 0];
     loop {
@@ -241,13 +241,13 @@ async fn rounds(state: &State) -> End {
             if state.broken.get() {
                 return Poll::Ready(());
             }
-            state.keeper.wait(context.waker());
+            state.supervisor.wait(context.waker());
             Poll::Pending
         });
-        if let Either::First(()) = select(broken, rounds.tick()).await {
+        if let Either::First(()) = select(broken, checks.tick()).await {
             return End::Broken;
         }
-        match round(state, &mut waited) {
+        match check(state, &mut waited) {
             Ok(None) => {}
             Ok(Some(end)) => return end,
             Err(violation) => {
@@ -259,14 +259,14 @@ async fn rounds(state: &State) -> End {
 }
 
 /// Checks the rings once.
-fn round(state: &State, waited: &mut [u32; 2]) -> Result<Option<End>, super::Violation> {
+fn check(state: &State, waited: &mut [u32; 2]) -> Result<Option<End>, super::Violation> {
     let (mut rx, mut tx) = (state.rx.borrow_mut(), state.tx.borrow_mut());
     let (Some(rx), Some(tx)) = (rx.as_mut(), tx.as_mut()) else { return Ok(Some(End::Gone)) };
     let stuck = tx.waiting_since()?.is_some_and(|since| since.elapsed() > STUCK);
     if stuck {
         return Ok(Some(End::Stuck));
     }
-    // Rule N12; without memory it is tried again in the next round.
+    // Rule N12; without memory it is tried again in the next check.
     if rx.is_short() && rx.refill().is_ok() && rx.publish() {
         rx.notify();
     }

@@ -56,7 +56,7 @@ struct Sent {
 
 /// A connection.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct Connection {
     ring: Front<SLOT>,
     port: Port,
     pub(super) pools: Pools,
@@ -76,7 +76,7 @@ pub(super) struct Link {
     counters: Counters,
 }
 
-impl Link {
+impl Connection {
     /// Makes a connection over this ring, with at most `most` pages for data of each kind.
     pub(super) fn new(
         ring: Front<SLOT>,
