@@ -106,7 +106,7 @@ fn main() -> ExitCode {
     match result {
         Ok(status) => status.into(),
         Err(error) => {
-            let error = format!("{error:#}").replace("`cargo mk ", &format!("`{tool} "));
+            let error = format!("{error:#}").replace("`cargo mk", &format!("`{tool}"));
             ui::err(&format!("{} {error}\n", style("error:").for_stderr().red().bold()));
             ExitCode::FAILURE
         }

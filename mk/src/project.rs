@@ -97,10 +97,11 @@ impl Project {
 
     fn read(command: &MetadataCommand) -> Result<Self> {
         let metadata = command.exec().map_err(|error| match error {
-            cargo_metadata::Error::CargoMetadata { stderr } => anyhow::anyhow!(
-                "cargo cannot read this workspace: call `cargo mk` inside one with Xenith apps\n{}",
-                stderr.trim_end()
-            ),
+            cargo_metadata::Error::CargoMetadata { stderr } => {
+                let what = "cargo cannot read this workspace: call `cargo mk` inside one with \
+                            Xenith apps";
+                anyhow::anyhow!("{}", format!("{what}\n{stderr}").trim_end())
+            }
             error => anyhow::Error::new(error).context("cargo metadata"),
         })?;
         let kernel = metadata
