@@ -13,7 +13,7 @@ use super::options::Progress;
 
 /// What names the release's own Xen and kernel, whatever their versions are,
 /// and the tools that neither brings: dom0's own, and what tests of networks and file systems take.
-pub(crate) const ROOTS: [&str; 20] = [
+pub(crate) const ROOTS: [&str; 22] = [
     "xen-system-amd64",
     "linux-image-amd64",
     "xenstore-utils",
@@ -29,6 +29,8 @@ pub(crate) const ROOTS: [&str; 20] = [
     "iperf3",
     "iproute2",
     "iputils-ping",
+    "mosquitto",
+    "mosquitto-clients",
     "mount",
     "netcat-openbsd",
     "nftables",

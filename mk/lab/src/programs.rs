@@ -14,7 +14,7 @@ pub(crate) enum For {
 
 /// The programs by their names, which stand in `/usr/bin` or `/usr/sbin` as the release
 /// pleases.
-pub(crate) const PROGRAMS: [(&str, For); 24] = [
+pub(crate) const PROGRAMS: [(&str, For); 27] = [
     ("bridge", For::Network),
     ("busybox", For::Dom0),
     ("curl", For::Network),
@@ -29,6 +29,9 @@ pub(crate) const PROGRAMS: [(&str, For); 24] = [
     ("losetup", For::Network),
     ("mke2fs", For::Network),
     ("mkfs.fat", For::Network),
+    ("mosquitto", For::Network),
+    ("mosquitto_pub", For::Network),
+    ("mosquitto_sub", For::Network),
     ("nc.openbsd", For::Network),
     ("nft", For::Network),
     ("nginx", For::Linux),

@@ -50,7 +50,7 @@ const MODULES: [&str; 30] = [
 ];
 
 /// Changes with what is unpacked, so that trees that lack something are made anew.
-pub(crate) const EDITION: u32 = 5;
+pub(crate) const EDITION: u32 = 6;
 
 /// Where in the tree a package's file goes, if it is wanted at all.
 fn place(path: &str) -> Option<PathBuf> {
