@@ -25,14 +25,15 @@ pub enum Ipv4 {
 
 /// Bounds the memory and the connections of a stack.
 ///
-/// A connection's buffers get their size when it opens: the more are open, the smaller are
-/// those of the next, so that a few have windows for a fast network and thousands have some
-/// buffer. [`Limits::default`] suits the machine's memory.
+/// The buffers of all TCP connections are made of one pool of memory. Each grows with what its
+/// connection uses, up to a quarter of what the pool has left and to `buffer`: one connection
+/// gets the window of a fast and long path also beside thousands that say nothing, which hold
+/// next to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of a TCP connection's receive buffer, and of its send buffer, when few are open.
+    /// Bytes that a buffer of a TCP connection may have, one each way.
     pub buffer: usize,
-    /// The same when many are.
+    /// The same when there is no memory left for more.
     pub least_buffer: usize,
     /// Bytes of the buffers of all TCP connections together.
     pub memory: usize,
@@ -41,14 +42,20 @@ pub struct Limits {
     /// TCP connections of one listener that are established and not yet accepted.
     pub backlog: usize,
     /// TCP connections that peers began and that are not established (SYN-RECEIVED), of about
-    /// 250 bytes each; beyond, peers get SYN cookies (RFC 4987, section 3.6).
+    /// 150 bytes each; beyond, peers get SYN cookies (RFC 4987, section 3.6).
     pub half_open: usize,
     /// Bytes of datagrams that wait in a UDP socket, each way.
     pub datagrams: usize,
 }
 
-/// The least buffer that lets a segment in whole.
-const LEAST: usize = 2 << 10;
+/// The least buffer: two segments and a piece of a third.
+const LEAST: usize = 4 << 10;
+
+/// The largest buffer: 200 Mbit/s at 160 ms.
+const MOST: usize = 4 << 20;
+
+/// What a connection costs when it says nothing, and a little more.
+const CONNECTION: usize = 4 << 10;
 
 /// What a machine of unknown memory, such as one for tests, is taken for.
 const PLENTY: usize = 256 << 20;
@@ -58,63 +65,25 @@ impl Limits {
     /// 0 stands for an unknown size, and is taken for 256 MiB.
     #[must_use]
     pub const fn for_memory(memory: usize) -> Self {
-        const MIB: usize = 1 << 20;
         let memory = if memory == 0 { PLENTY } else { memory };
-        let small = memory < 32 * MIB;
-        let buffer = match memory / MIB {
-            0..8 => 8 << 10,
-            8..32 => 16 << 10,
-            32..128 => 64 << 10,
-            128..512 => 256 << 10,
-            _ => 1 << 20,
-        };
+        let small = memory < 32 << 20;
+        let buffer = if memory / 16 < MOST { memory / 16 } else { MOST };
         Self {
             buffer,
             least_buffer: LEAST,
             memory: memory / 2,
-            connections: 0,
+            connections: memory / 2 / CONNECTION,
             backlog: if small { 16 } else { 128 },
             half_open: if small { 128 } else { 1024 },
             datagrams: if small { 8 << 10 } else { 64 << 10 },
         }
-        .counted()
     }
 
-    /// Gives all connections buffers of `size` bytes each way, however many are open, and
-    /// allows as many connections as there is memory for.
+    /// Returns the same with buffers of up to `size` bytes.
     #[must_use]
     pub const fn with_buffer(self, size: usize) -> Self {
-        Self { buffer: size, least_buffer: size, ..self }.counted()
-    }
-
-    /// Allows as many connections as there is memory for.
-    const fn counted(mut self) -> Self {
-        let (mut open, mut rest, mut size) = (0, self.memory, self.buffer);
-        while size > self.least_buffer {
-            // So many may be open when one gets a buffer of this size.
-            let up_to = (self.memory / 16 / size + 1).saturating_sub(8);
-            if up_to > open {
-                rest = rest.saturating_sub(2 * size * (up_to - open));
-                open = up_to;
-            }
-            size /= 2;
-        }
-        self.connections = open + rest / (2 * self.least_buffer);
-        self
-    }
-
-    /// Bytes of the next connection's buffers, each way, beside as many as are `open`.
-    pub(super) const fn buffer_of(&self, open: usize) -> usize {
-        let share = self.memory / 16 / (open + 8);
-        // Few sizes, so that buffers can be used again.
-        let size = if share == 0 { 0 } else { 1 << share.ilog2() };
-        if size > self.buffer {
-            self.buffer
-        } else if size < self.least_buffer {
-            self.least_buffer
-        } else {
-            size
-        }
+        let least_buffer = if size < LEAST { size } else { LEAST };
+        Self { buffer: size, least_buffer, ..self }
     }
 }
 
@@ -175,7 +144,7 @@ pub const ARGUMENTS: &[Argument] = &[
         name: "net.buffer",
         kind: BUFFER_KIND,
         default: Some("by memory"),
-        help: &["KiB of each TCP connection's buffers, each way: 1280 for 10 Gbit/s at 1 ms."],
+        help: &["KiB of a TCP connection's largest buffers: 1280 each way for 10 Gbit/s at 1 ms."],
     },
     Argument {
         name: "net.csum",
@@ -406,10 +375,9 @@ mod tests {
     fn limits_fit_small_machines() {
         for mib in [1, 4, 8, 64, 512, 4096] {
             let limits = Limits::for_memory(mib << 20);
-            let taken: usize = (0..limits.connections).map(|it| 2 * limits.buffer_of(it)).sum();
-            assert!(taken <= limits.memory && taken > limits.memory - (16 << 10), "{limits:?}");
-            assert!(limits.buffer_of(1) <= limits.buffer_of(0));
-            assert!(mib < 4 || limits.buffer_of(0) == limits.buffer);
+            assert!(limits.connections * CONNECTION <= limits.memory);
+            assert!(limits.memory <= mib << 19 || mib == 0);
+            assert!((limits.least_buffer..=limits.memory / 8).contains(&limits.buffer), "{mib}");
             assert!(limits.half_open * 256 <= (mib << 20) / 16, "{limits:?}");
             assert!(limits.connections >= 32);
         }

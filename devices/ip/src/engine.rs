@@ -1,23 +1,24 @@
 //! What becomes of connections that peers ask for, of addresses, and of those who wait.
 //!
-//! No socket listens. A SYN for a listener's port is answered by a spare socket and
-//! becomes an entry of [`Table`]; when the peer confirms, the spare, or
-//! one that goes through the same motions with the same seed, joins the others. The
-//! answer goes back to the Ethernet address that the SYN came from, so that SYNs with false
-//! senders cost no address resolution either (rule N17). When the table is full, SYNs are
-//! answered with [`cookie`]s and nothing is kept of them.
+//! A SYN for a listener's port becomes an entry of the [SYN queue](SynQueue); when the peer
+//! confirms, a connection is made of it. The answer goes back to the Ethernet address that the
+//! SYN came from, so that SYNs with false senders cost no address resolution either (rule
+//! N17). When the queue is full, SYNs are answered with
+//! [cookies](super::tcp::secret) and nothing is kept of them.
 
 use super::announce::Announcer;
 use super::config::{ADDRESSES, SERVERS, Settings};
-use super::cookie::{self, Cookies};
 use super::leaving::{LEAVE, Leavers};
 use super::limit::Limit;
 use super::ndisc::{self, Report, Routers};
 use super::neighbor::Heard;
-use super::packet::{self, ACK, Ends, FIN, RST, SYN, Said, Segment, Verdict, Why};
-use super::stack::{ANSWERS, For, HalfOpen, Handle, Parting, Protocols, Table, Whom};
+use super::packet::{self, Ends, Said, Segment, TooBig, Verdict, Why};
+use super::stack::{For, Handle, Parting, Protocols, Whom};
+use super::tcp::connection::Offer;
+use super::tcp::segment::{ACK, RST, SYN};
+use super::tcp::syn::{Asked, SynQueue};
 use super::wire::Wire;
-use super::{Error, choose, dhcp, only, random};
+use super::{Error, choose, dhcp, only};
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -89,8 +90,7 @@ pub(super) struct Engine {
     settings: Settings,
     name: Rc<str>,
     listening: Vec<Listening>,
-    half_open: Table,
-    cookies: Cookies,
+    half_open: SynQueue,
     leaving: Leavers,
     /// Connections that their holder dropped since the last turn.
     dropped: Vec<Handle>,
@@ -123,8 +123,7 @@ impl Engine {
         Ok(Self {
             protocols: Protocols::new(info, &settings)?,
             listening: Vec::new(),
-            half_open: Table::new(settings.limits.half_open)?,
-            cookies: Cookies::new()?,
+            half_open: SynQueue::new(settings.limits.half_open)?,
             leaving: Leavers::new(Rc::clone(&name)),
             dropped: Vec::new(),
             over: false,
@@ -179,14 +178,16 @@ impl Engine {
                 return;
             }
             Verdict::Tcp(segment) if frame.starts_with(&self.protocols.mac().0) => {
-                match self.look(frame, &segment, wire, now) {
-                    Look::Done => return,
-                    Look::Pass(who) => who,
-                    Look::Confirmed(handle) => {
-                        self.protocols.receive(frame, For::Stream(handle), wire, now);
-                        return self.opened(handle);
-                    }
+                return self.receive_tcp(frame, &segment, wire, now);
+            }
+            Verdict::TooBig(TooBig { to_us, local, peer, seq, mtu }) => {
+                let own = frame.starts_with(&self.protocols.mac().0);
+                if own && self.protocols.whom(to_us) == Whom::Us && local.ip() == to_us.to {
+                    self.protocols.path_mtu((local, peer), seq, mtu);
+                } else {
+                    self.stats.useless += 1;
                 }
+                return;
             }
             // TCP has no multicast.
             Verdict::Tcp(_) => return,
@@ -290,122 +291,122 @@ impl Engine {
         self.protocols.announce(wire);
     }
 
-    /// Looks at a segment before smoltcp does.
-    fn look(&mut self, frame: &[u8], segment: &Segment, wire: &dyn Wire, now: Instant) -> Look {
-        let known = self.protocols.find(segment);
-        let pass = Look::Pass(known.map_or(For::Nobody, For::Stream));
+    /// Takes in a TCP segment.
+    fn receive_tcp(&mut self, frame: &[u8], segment: &Segment, wire: &dyn Wire, now: Instant) {
+        let mut known = self.protocols.find(segment);
         let ends = Ends { from: segment.peer.ip(), to: segment.local.ip() };
         if known.is_none() && self.protocols.whom(ends) != Whom::Us {
             self.stats.useless += 1;
-            return Look::Done;
+            return;
         }
-        if segment.flags & (SYN | ACK | RST | FIN) == SYN {
-            if !self.listening.iter().any(|it| it.takes(segment.local)) {
-                self.stats.refused += 1;
-                return pass;
+        let syn = segment.flags & (SYN | ACK | RST) == SYN;
+        // A new connection may replace one that is over (RFC 9293, section 3.10.7.4).
+        if let Some(old) = known
+            && syn
+            && self.listens(segment.local)
+            && self.protocols.gives_way(old, frame, segment)
+            && self.leaving.forget(old)
+        {
+            self.protocols.drop_connection(old);
+            known = None;
+        }
+        if let Some(handle) = known {
+            if self.protocols.receive_tcp(handle, frame, segment, now) {
+                self.protocols.find_way(segment.peer.ip(), now);
             }
-            match known {
-                // A new connection may replace one that is over (RFC 9293, 3.10.7.4).
-                Some(old) if self.leaving.forget(old) => self.protocols.drop_connection(old),
-                Some(_) => return pass,
-                None => {}
+            return;
+        }
+        if syn && self.listens(segment.local) {
+            return self.asked(frame, segment, wire, now);
+        }
+        if segment.flags & (SYN | RST) == SYN {
+            self.stats.refused += 1;
+        }
+        if !self.confirmed(frame, segment, now) && self.errors.take(now) {
+            self.protocols.refuse(frame, segment, wire);
+        }
+    }
+
+    /// Whether somebody listens on an address.
+    fn listens(&self, local: SocketAddr) -> bool {
+        self.listening.iter().any(|it| it.takes(local))
+    }
+
+    /// Deals with a segment that may confirm what its sender asked for (RFC 9293, section
+    /// 3.10.7.4, SYN-RECEIVED). Returns whether it is dealt with.
+    fn confirmed(&mut self, frame: &[u8], segment: &Segment, now: Instant) -> bool {
+        let ends = (segment.local, segment.peer);
+        let (iss, irs) = (segment.ack - 1, segment.seq - 1);
+        let resets = segment.flags & RST != 0;
+        let (iss, offer, answered) = match self.half_open.get(ends) {
+            Some(entry) => {
+                let exact = segment.seq == entry.offer.irs + 1;
+                if resets || segment.flags & SYN != 0 {
+                    if resets && exact {
+                        self.half_open.take(ends);
+                    }
+                    return true;
+                }
+                if segment.flags & ACK == 0 {
+                    return true;
+                }
+                if iss != entry.iss {
+                    return false;
+                }
+                (iss, entry.offer.clone(), (entry.answers == 1).then_some(entry.answered))
             }
-            self.asked(frame, segment, wire, now);
-            return Look::Done;
-        }
-        if known.is_some() {
-            return pass;
-        }
-        let Some(entry) = self.half_open.get(segment) else {
-            let confirms = segment.flags & (SYN | ACK | RST | FIN) == ACK;
-            return match confirms.then(|| self.redeem(frame, segment, now)).flatten() {
-                Some(handle) => Look::Confirmed(handle),
-                None => pass,
-            };
+            None if segment.flags & (SYN | RST | ACK) == ACK => {
+                let read = segment.read(frame);
+                let offer = read
+                    .filter(|_| self.listens(segment.local))
+                    .and_then(|it| self.protocols.redeem(ends, (iss, irs), &it, now));
+                match offer {
+                    Some(offer) => (iss, offer, None),
+                    None => return false,
+                }
+            }
+            None => return false,
         };
-        let (ours, theirs) = (entry.ours.wrapping_add(1), entry.theirs.wrapping_add(1));
-        if segment.flags & RST != 0 {
-            if segment.sequence == theirs
-                && let Some(mut entry) = self.half_open.take(segment)
-            {
-                self.protocols.recycle(&mut entry);
+        // Without room it is asked again, by what confirms it being sent again.
+        if !self.has_room(segment.local) {
+            return true;
+        }
+        self.half_open.take(ends);
+        match self.protocols.confirm(ends, iss, &offer, answered, now) {
+            Some(handle) => {
+                self.protocols.receive_tcp(handle, frame, segment, now);
+                self.opened(handle);
             }
-            return Look::Done;
+            None => self.stats.dropped += 1,
         }
-        if segment.flags & ACK == 0 || !self.has_room(segment.local) {
-            return Look::Done;
-        }
-        if segment.acknowledgement != ours {
-            return pass;
-        }
-        match self.half_open.take(segment).and_then(|entry| self.protocols.confirm(entry)) {
-            Some(handle) => Look::Confirmed(handle),
-            None => {
-                self.stats.dropped += 1;
-                Look::Done
-            }
-        }
+        true
     }
 
     /// Deals with a SYN for a port that someone listens on.
     fn asked(&mut self, frame: &[u8], segment: &Segment, wire: &dyn Wire, now: Instant) {
-        let mut known = self.half_open.take(segment);
-        // It is answered anew, with a socket of its own.
-        known.iter_mut().for_each(|entry| self.protocols.recycle(entry));
-        let known = known.filter(|it| it.theirs == segment.sequence);
-        if known.is_none() && self.half_open.is_full() {
-            return self.give_cookie(frame, segment, wire, now);
-        }
-        let entry = match known {
-            Some(entry) => Some(entry),
-            None => self
-                .protocols
-                .buffer_size()
-                .and_then(|buffer| HalfOpen::new(frame, segment, (random().ok()?, buffer), now)),
-        };
-        let Some(mut entry) = entry.filter(|_| self.has_room(segment.local)) else {
-            self.stats.dropped += 1;
+        let (local, peer) = (segment.local, segment.peer);
+        let read = segment.read(frame);
+        let Some((arrived, header)) = read.zip(packet::back(frame, self.protocols.mac())) else {
             return;
         };
-        if self.protocols.answer(&mut entry, self.half_open.keeps(), Some(wire), now) {
-            entry.answered = now;
-            entry.answers = entry.answers.max(1);
-            self.half_open.add(entry);
-        }
-    }
-
-    /// Answers a SYN without keeping anything of it.
-    fn give_cookie(&mut self, frame: &[u8], segment: &Segment, wire: &dyn Wire, now: Instant) {
-        let seed = self.cookies.give(segment, now);
-        let entry = cookie::plain(frame, segment, segment.sequence);
-        let entry = entry.zip(self.protocols.buffer_size()).and_then(|((syn, segment), buffer)| {
-            HalfOpen::new(&syn, &segment, (seed, buffer), now)
-        });
-        let given =
-            entry.is_some_and(|mut it| self.protocols.answer(&mut it, false, Some(wire), now));
-        if given {
+        let offer = Offer::of(&arrived, local.is_ipv4());
+        let known = self.half_open.take((local, peer));
+        let known = known.filter(|it| it.offer.irs == offer.irs);
+        if known.is_none() && self.half_open.is_full() {
             self.stats.cookies += 1;
-        } else {
+            return self.protocols.give_cookie(&offer, header, (local, peer), wire, now);
+        }
+        if !self.has_room(local) {
             self.stats.dropped += 1;
+            return;
         }
-    }
-
-    /// Makes a connection of what confirms an answer that nothing was kept of.
-    fn redeem(&mut self, frame: &[u8], segment: &Segment, now: Instant) -> Option<Handle> {
-        if !self.cookies.given(now) || !self.has_room(segment.local) {
-            return None;
-        }
-        let (syn, asked) = cookie::plain(frame, segment, segment.sequence.wrapping_sub(1))?;
-        let buffer = self.protocols.buffer_size()?;
-        for seed in self.cookies.good(&asked, now) {
-            let mut entry = HalfOpen::new(&syn, &asked, (seed, buffer), now)?;
-            if self.protocols.answer(&mut entry, false, None, now)
-                && segment.acknowledgement == entry.ours.wrapping_add(1)
-            {
-                return self.protocols.confirm(entry);
-            }
-        }
-        None
+        let asked = known.unwrap_or_else(|| {
+            let iss = self.protocols.initial((local, peer), now);
+            Asked { local, peer, iss, offer, header, answered: now, answers: 0 }
+        });
+        let asked = Asked { answered: now, answers: asked.answers.max(1), ..asked };
+        self.protocols.answer(&asked, wire, now);
+        self.half_open.add(asked);
     }
 
     /// Whether a connection more to `local` is within the limits.
@@ -413,31 +414,28 @@ impl Engine {
         self.make_room();
         let limits = &self.settings.limits;
         let backlog = |it: &Listening| it.takes(local) && it.ready.len() < limits.backlog;
-        self.protocols.buffer_size().is_some()
+        self.protocols.has_capacity()
             && self.listening.iter().any(backlog)
             && !kernel::memory::is_low()
     }
 
     /// Frees a socket that nobody misses, if there is no room for another.
     fn make_room(&mut self) {
-        if self.protocols.buffer_size().is_none() {
+        if !self.protocols.has_capacity() {
             self.leaving.make_room(&mut self.protocols);
         }
     }
 
     /// Gives a connection to its listener.
     fn opened(&mut self, handle: Handle) {
-        let ends = self.protocols.ends(handle);
-        let takes = |it: &&mut Listening| ends.is_some_and(|(local, _)| it.takes(local));
-        let listening = self.listening.iter_mut().find(takes);
+        let (local, peer) = self.protocols.ends(handle);
+        let listening = self.listening.iter_mut().find(|it| it.takes(local));
         match listening {
-            Some(listening) if self.protocols.may_write(handle) => {
+            Some(listening) if self.protocols.is_open(handle) => {
                 self.stats.accepted += 1;
                 listening.ready.push_back(handle);
                 listening.wakers.wake();
-                if let Some((_, peer)) = ends {
-                    self.protocols.find_way(peer.ip(), Instant::now());
-                }
+                self.protocols.find_way(peer.ip(), Instant::now());
             }
             _ => self.release(handle),
         }
@@ -447,11 +445,11 @@ impl Engine {
     pub(super) fn transmit(&mut self, wire: &dyn Wire) -> Option<Instant> {
         let now = Instant::now();
         while let Some(mut entry) = self.half_open.due(now) {
-            let last = entry.answers >= ANSWERS;
-            if last || !self.protocols.answer(&mut entry, false, Some(wire), now) {
+            if entry.is_last() {
                 self.stats.dropped += 1;
                 continue;
             }
+            self.protocols.answer(&entry, wire, now);
             entry.answers += 1;
             entry.answered = now;
             self.half_open.add(entry);
@@ -746,14 +744,4 @@ impl Engine {
         let port = choose(addr.port(), free)?;
         Ok((self.protocols.bind(only(addr), port)?, SocketAddr::new(addr.ip(), port)))
     }
-}
-
-/// What is to be done with a segment.
-enum Look {
-    /// Nothing more.
-    Done,
-    /// smoltcp deals with it, which is for these.
-    Pass(For),
-    /// smoltcp deals with it, and it opens this connection.
-    Confirmed(Handle),
 }

@@ -12,7 +12,7 @@ use kernel::time::Instant;
 /// this, the oldest are silent.
 pub(super) const LEAVING: usize = 16;
 
-/// How long such a connection may take. smoltcp's TIME-WAIT is 10 s.
+/// How long such a connection may take: TIME-WAIT, and a little.
 pub(super) const LEAVE: Duration = Duration::from_secs(12);
 
 /// How long one that was dropped may take to close in order.
@@ -113,10 +113,8 @@ impl Leavers {
             };
             resets -= usize::from(full);
             if let Some((bytes, why)) = lost {
-                if self.lines.take(now)
-                    && let Some((_, peer)) = protocols.ends(handle)
-                {
-                    let name = &self.name;
+                if self.lines.take(now) {
+                    let (name, (_, peer)) = (&self.name, protocols.ends(handle));
                     log::debug!(
                         "{name}: the connection with {peer}, which was dropped, is reset: {bytes} bytes {why}"
                     );

@@ -22,8 +22,9 @@
 //! # Standards
 //! [`Stack`] speaks IPv4 with ARP (RFC 791, RFC 826) and IPv6 with neighbor discovery, SLAAC
 //! and MLDv2 (RFC 8200, RFC 4861, RFC 4862, RFC 3810); ICMP (RFC 792, RFC 4443), UDP (RFC 768)
-//! and TCP (RFC 9293); DHCPv4 (RFC 2131) and DNS (RFC 1035), with servers from routers (RFC
-//! 8106). It drops IP fragments, checks no address for duplicates before use, and joins no
+//! and TCP (RFC 9293) with window scaling, timestamps (RFC 7323), SACK (RFC 2018), RACK-TLP (RFC
+//! 8985) and CUBIC (RFC 9438); DHCPv4 (RFC 2131) and DNS (RFC 1035), with servers from routers
+//! (RFC 8106). It drops IP fragments, checks no address for duplicates before use, and joins no
 //! multicast groups for apps.
 
 #![no_std]
@@ -35,7 +36,6 @@ extern crate std;
 
 mod announce;
 pub mod config;
-mod cookie;
 mod device;
 pub mod dhcp;
 mod dns;

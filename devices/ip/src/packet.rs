@@ -11,13 +11,14 @@
 //! refused by [`send_to`](super::Socket::send_to) on this side as well.
 
 mod judge;
-mod repeat;
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use devices::net::{Checksum, HEADER, Mac, Meta};
 
-pub(super) use judge::{Ends, Said, Verdict, Why, judge};
-pub(super) use repeat::Acknowledged;
+use super::tcp::segment::{self as tcp_segment, Head};
+use super::tcp::seq::Seq;
+
+pub(super) use judge::{Ends, Said, TooBig, Verdict, Why, judge};
 
 const IPV4: [u8; 2] = [0x08, 0x00];
 pub(super) const IPV6: [u8; 2] = [0x86, 0xdd];
@@ -33,12 +34,6 @@ pub(super) const ICMP_V6: u8 = 58;
 /// Routers that a packet may pass (RFC 1700), as smoltcp has it.
 const HOPS: u8 = 64;
 
-/// TCP's flags (RFC 9293, section 3.1).
-pub(super) const FIN: u8 = 1;
-pub(super) const SYN: u8 = 2;
-pub(super) const RST: u8 = 4;
-pub(super) const ACK: u8 = 16;
-
 /// The header of a TCP segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Segment {
@@ -47,10 +42,21 @@ pub(super) struct Segment {
     /// To whom.
     pub(super) local: SocketAddr,
     pub(super) flags: u8,
-    pub(super) sequence: u32,
-    pub(super) acknowledgement: u32,
-    /// Where its payload begins in the frame.
-    pub(super) payload: usize,
+    pub(super) seq: Seq,
+    pub(super) ack: Seq,
+    /// Where it begins and ends in the frame.
+    start: usize,
+    end: usize,
+    /// A router marked it (CE: RFC 3168, section 5).
+    marked: bool,
+}
+
+impl Segment {
+    /// Reads the rest of it, in the frame that it was found in. `None` when its lengths do not
+    /// fit.
+    pub(super) fn read<'a>(&self, frame: &'a [u8]) -> Option<tcp_segment::Segment<'a>> {
+        tcp_segment::Segment::parse(frame.get(self.start..self.end)?, self.marked)
+    }
 }
 
 /// The parts of an IP packet in a frame.
@@ -281,52 +287,62 @@ pub(super) fn finish_icmp_v6(frame: &mut [u8]) {
 }
 
 fn segment(frame: &[u8], packet: &Packet) -> Option<Segment> {
-    let header = frame.get(packet.transport..packet.end)?;
+    let (start, end) = (packet.transport, packet.end);
+    let header = frame.get(start..end)?;
     let address = |ip, at| Some(SocketAddr::new(ip, u16::from_be_bytes(bytes(header, at)?)));
-    let payload = packet.transport + usize::from(header.get(12)? >> 4) * 4;
-    (payload >= packet.transport + 20 && payload <= packet.end).then_some(Segment {
+    let length = usize::from(header.get(12)? >> 4) * 4;
+    let marked = match packet.source {
+        IpAddr::V4(_) => frame.get(HEADER + 1)? & 3 == 3,
+        IpAddr::V6(_) => frame.get(HEADER + 1)? >> 4 & 3 == 3,
+    };
+    (length >= tcp_segment::HEADER && length <= header.len()).then_some(Segment {
         peer: address(packet.source, 0)?,
         local: address(packet.destination, 2)?,
         flags: *header.get(13)?,
-        sequence: u32::from_be_bytes(bytes(header, 4)?),
-        acknowledgement: u32::from_be_bytes(bytes(header, 8)?),
-        payload,
+        seq: Seq(u32::from_be_bytes(bytes(header, 4)?)),
+        ack: Seq(u32::from_be_bytes(bytes(header, 8)?)),
+        start,
+        end,
+        marked,
     })
 }
 
-/// What [`judge`] says of a segment that is an IP packet without a frame around it.
-pub(super) fn sequence_of(packet: &[u8]) -> Option<u32> {
-    let transport = match packet.first()? >> 4 {
-        4 => usize::from(packet.first()? & 15) * 4,
-        _ => 40,
-    };
-    bytes(packet, transport + 4).map(u32::from_be_bytes)
+/// How much longer than its TCP segment a frame is.
+pub(super) const fn segment_head(ipv4: bool) -> usize {
+    HEADER + if ipv4 { 20 } else { 40 }
 }
 
-/// Where the TCP header begins and the packet ends in `frame`, which was judged to hold one:
-/// without another look at all of it. Nothing behind IPv6's extension headers.
-fn tcp_within(frame: &[u8]) -> Option<(usize, usize)> {
-    let first = *frame.get(HEADER)?;
-    let (protocol, header, length, more) = match first >> 4 {
-        4 => (HEADER + 9, 4 * usize::from(first & 15), HEADER + 2, 0),
-        _ => (HEADER + 6, 40, HEADER + 4, 40),
-    };
-    let end = HEADER + more + number(frame, length)?;
-    (frame.get(protocol) == Some(&TCP)).then_some((HEADER + header, end))
-}
-
-/// Where the TCP header begins in `frame`, if it has one.
-pub(super) fn tcp_header(frame: &[u8]) -> Option<usize> {
-    Packet::parse(frame).filter(|it| it.protocol == TCP).map(|it| it.transport)
-}
-
-/// Makes the IP packet in `frame` end at `end`, an offset in the frame, in its header.
-pub(super) fn cut(frame: &mut [u8], end: usize) {
-    match bytes(frame, 12) {
-        Some(IPV4) => put(frame, HEADER + 2, (end - HEADER) as u16),
-        Some(IPV6) => put(frame, HEADER + 4, (end - HEADER - 40) as u16),
-        _ => {}
+/// Writes the headers of a TCP segment into a frame of its length, without its checksum, and
+/// returns where its payload goes. `ecn`: routers may mark it (ECT(0): RFC 3168, section 5).
+pub(super) fn tcp<'a>(
+    frame: &'a mut [u8],
+    header: [u8; HEADER],
+    (from, to): (SocketAddr, SocketAddr),
+    head: &Head,
+    ecn: bool,
+) -> &'a mut [u8] {
+    let length = frame.len().saturating_sub(HEADER);
+    match (from.ip(), to.ip()) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => {
+            let [high, low] = (length as u16).to_be_bytes();
+            // What is never cut needs no number (RFC 6864, section 4.1).
+            let fixed = [0x45, if ecn { 2 } else { 0 }, high, low, 0, 0, 0x40, 0, HOPS, TCP, 0, 0];
+            fill(frame, &[&header, &fixed, &from.octets(), &to.octets()]);
+            let ip = frame.get(HEADER..HEADER + 20).map_or(0, sum);
+            put(frame, HEADER + 10, !fold(ip));
+        }
+        (IpAddr::V6(from), IpAddr::V6(to)) => {
+            let [high, low] = (length.saturating_sub(40) as u16).to_be_bytes();
+            let fixed = [0x60, if ecn { 0x20 } else { 0 }, 0, 0, high, low, TCP, HOPS];
+            fill(frame, &[&header, &fixed, &from.octets(), &to.octets()]);
+        }
+        // Nobody has both.
+        _ => return &mut [],
     }
+    let Some(rest) = frame.get_mut(segment_head(from.is_ipv4())..) else { return &mut [] };
+    let Some((options, payload)) = rest.split_at_mut_checked(head.len()) else { return &mut [] };
+    head.write(options, (from.port(), to.port()));
+    payload
 }
 
 /// Writes the Ethernet header of an answer from `mac` to whoever sent a packet in a
@@ -495,6 +511,7 @@ mod tests {
     extern crate std;
 
     use super::*;
+    use crate::tcp::segment::SYN;
     use std::vec::Vec;
 
     const COMPLETE: Meta = Meta::new(Checksum::Complete, 0);
@@ -574,9 +591,8 @@ mod tests {
         let Verdict::Tcp(segment) = judge(&frame, COMPLETE) else { panic!("a segment") };
         assert_eq!(segment.peer, "[fd00::1]:49152".parse().unwrap());
         assert_eq!(segment.local, "[fd00::2]:80".parse().unwrap());
-        assert_eq!((segment.flags, segment.sequence), (SYN, 7));
-        assert_eq!(segment.payload, frame.len());
-        assert_eq!(sequence_of(&frame[HEADER..]), Some(7));
+        assert_eq!((segment.flags, segment.seq), (SYN, Seq(7)));
+        assert!(segment.read(&frame).is_some_and(|it| it.payload.is_empty()));
         frame[HEADER + 40 + 12] = 0x40;
         assert_eq!(judge(&frame, Meta::new(Checksum::Verified, 0)), Verdict::Useless);
     }
@@ -662,14 +678,5 @@ mod tests {
         assert_eq!((&frame[28..32], &frame[38..]), (&own.octets()[..], &own.octets()[..]));
         let frame = request_v4(mac, own, other, None);
         assert_eq!((&frame[28..32], &frame[38..]), (&own.octets()[..], &other.octets()[..]));
-    }
-
-    #[test]
-    fn a_cut_packet_ends_where_it_says() {
-        for mut frame in [udp(), syn()] {
-            let end = Packet::parse(&frame).unwrap().end - 2;
-            cut(&mut frame, end);
-            assert_eq!(Packet::parse(&frame).unwrap().end, end);
-        }
     }
 }

@@ -1,12 +1,34 @@
 //! TCP connections and listeners.
 
+mod ack;
+pub(crate) mod congestion;
+pub(crate) mod connection;
+mod input;
+mod islands;
+mod output;
+pub(crate) mod pool;
+mod prr;
+mod rack;
+mod receive;
+mod recovery;
+mod rtt;
+pub(crate) mod secret;
+pub(crate) mod segment;
+mod sent;
+pub(crate) mod seq;
+mod stream;
+pub(crate) mod syn;
+mod tlp;
+mod tuning;
+mod undo;
+
 use super::shared::Shared;
 use super::stack::{Handle, State};
 use super::{Error, Listener, Stream};
 use alloc::rc::Rc;
 use core::future::poll_fn;
 use core::net::SocketAddr;
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use embedded_io_async::{ErrorType, Read, Write};
 use kernel::time::timeout;
@@ -40,16 +62,15 @@ impl Listener for TcpListener {
                 self.shared.engine().poll_accept(self.local, context.waker())
             };
             let handle = poll_fn(accept).await?;
-            let ends = self.shared.engine().protocols.ends(handle);
-            match ends {
-                Some((local, peer)) => {
-                    let shared = Rc::clone(&self.shared);
-                    let stream = TcpStream { shared, handle, local, peer, end: End::Open };
-                    return Ok((stream, peer));
-                }
+            if self.shared.engine().protocols.is_quiet(handle) {
                 // It was reset meanwhile.
-                None => self.shared.engine().release(handle),
+                self.shared.engine().release(handle);
+                continue;
             }
+            let (local, peer) = self.shared.engine().protocols.ends(handle);
+            let shared = Rc::clone(&self.shared);
+            let stream = TcpStream { shared, handle, local, peer, end: End::Open };
+            return Ok((stream, peer));
         }
     }
 
@@ -87,7 +108,7 @@ pub struct TcpStream {
 impl TcpStream {
     pub(super) async fn connect(shared: Rc<Shared>, addr: SocketAddr) -> Result<Self, Error> {
         let handle = shared.engine().connect(addr)?;
-        let (local, peer) = shared.engine().protocols.ends(handle).unwrap_or((addr, addr));
+        let (local, peer) = shared.engine().protocols.ends(handle);
         let mut stream = Self { shared, handle, local, peer, end: End::Open };
         let opened = poll_fn(|context| match stream.state(context)? {
             State::Opening => Poll::Pending,
@@ -101,15 +122,75 @@ impl TcpStream {
         opened.map(|()| stream)
     }
 
+    /// Asks the peer for a sign of life when it was silent for `idle`, nine times, 75 s apart,
+    /// and then takes it for gone: [`Error::Reset`]. `None`, the default, does not (RFC 9293,
+    /// section 3.8.4), so that a peer that vanished is noticed when something is sent to it.
+    pub fn set_keep_alive(&mut self, idle: Option<Duration>) {
+        self.shared.engine().protocols.set_keep_alive(self.handle, idle);
+    }
+
+    /// Sends small pieces at once (`TCP_NODELAY`), which is the default, or one at a time, until
+    /// the peer has acknowledged it (Nagle's algorithm, RFC 9293, section 3.7.4).
+    pub fn set_no_delay(&mut self, no_delay: bool) {
+        self.shared.engine().protocols.set_no_delay(self.handle, no_delay);
+    }
+
+    /// Gives the connection up when the peer acknowledges nothing for so long (RFC 9293,
+    /// section 3.8.3). `None`, the default, sends 13 times again, some 15 minutes.
+    pub fn set_user_timeout(&mut self, timeout: Option<Duration>) {
+        self.shared.engine().protocols.set_user_timeout(self.handle, timeout);
+    }
+
+    /// Ready when [`try_read`](Self::try_read) would not return `None`. Any number of tasks
+    /// may wait.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if self.end == End::Closed {
+            return Poll::Ready(Err(Error::Closed));
+        }
+        self.shared.engine().protocols.poll_readable(self.handle, context.waker())
+    }
+
+    /// Ready when [`try_write`](Self::try_write) would not return `None`. Any number of tasks
+    /// may wait.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn poll_writable(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if self.end != End::Open {
+            return Poll::Ready(Err(Error::Closed));
+        }
+        self.shared.engine().protocols.poll_writable(self.handle, context.waker())
+    }
+
+    /// Reads without waiting: `None` where `read` would wait.
+    ///
+    /// # Errors
+    /// As of `read`.
+    pub fn try_read(&self, buf: &mut [u8]) -> Result<Option<usize>, Error> {
+        would_wait(self.poll_read(&Context::from_waker(Waker::noop()), buf))
+    }
+
+    /// Writes without waiting: `None` where `write` would wait.
+    ///
+    /// # Errors
+    /// As of `write`.
+    pub fn try_write(&self, bytes: &[u8]) -> Result<Option<usize>, Error> {
+        would_wait(self.poll_write(&Context::from_waker(Waker::noop()), bytes))
+    }
+
+    /// Copies what can be read and leaves it there: 0 bytes when there is nothing now, or the
+    /// peer has ended, which [`poll_readable`](Self::poll_readable) tells apart.
+    #[must_use]
+    pub fn peek(&self, buf: &mut [u8]) -> usize {
+        self.shared.engine().protocols.peek(self.handle, buf)
+    }
+
     /// Waits until reading would not wait.
     pub(super) async fn ready(&self) -> Result<(), Error> {
-        if self.end == End::Closed {
-            return Err(Error::Closed);
-        }
-        poll_fn(|context| {
-            self.shared.engine().protocols.poll_readable(self.handle, context.waker())
-        })
-        .await
+        poll_fn(|context| self.poll_readable(context)).await
     }
 
     fn state(&self, context: &Context<'_>) -> Result<State, Error> {
@@ -128,6 +209,14 @@ impl TcpStream {
             return Poll::Ready(Err(Error::Closed));
         }
         self.shared.engine().protocols.poll_write(self.handle, bytes, context.waker())
+    }
+}
+
+/// What a call that does not wait makes of one that might.
+fn would_wait<T>(result: Poll<Result<T, Error>>) -> Result<Option<T>, Error> {
+    match result {
+        Poll::Ready(result) => result.map(Some),
+        Poll::Pending => Ok(None),
     }
 }
 
@@ -261,3 +350,6 @@ impl Stream for TcpStream {
         self.local
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,8 +6,8 @@
 //! protocol of ours says helps only those who forge senders.
 
 use super::{ARP, FRAGMENT, ICMP_V4, ICMP_V6, IPV4, IPV6, Packet, Segment, TCP, UDP};
-use super::{bytes, segment};
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use super::{bytes, number, segment};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use devices::net::{Checksum, HEADER, Mac, Meta};
 
 const IGMP: u8 = 2;
@@ -27,6 +27,8 @@ pub(crate) enum Verdict {
     Ping(Ends, usize),
     /// It says whose an Ethernet address is, or asks for one.
     Neighbor(Said),
+    /// A router says that a segment of ours was too long for the way (RFC 1191, RFC 8201).
+    TooBig(TooBig),
     /// It is anything else that may be of use.
     Other(Ends),
     /// Someone asks whether anybody has this address, to take it (RFC 4862).
@@ -46,6 +48,17 @@ pub(crate) enum Verdict {
 pub(crate) struct Ends {
     pub(crate) from: IpAddr,
     pub(crate) to: IpAddr,
+}
+
+/// Which packet was too long, and how long it might be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooBig {
+    /// To whom the packet is that it quotes the beginning of.
+    pub(crate) to_us: Ends,
+    pub(crate) local: SocketAddr,
+    pub(crate) peer: SocketAddr,
+    pub(crate) seq: u32,
+    pub(crate) mtu: usize,
 }
 
 /// What a frame says of Ethernet addresses (RFC 826; RFC 4861, sections 4.3 and 4.4).
@@ -197,6 +210,7 @@ impl Packet {
             return Verdict::Useless;
         }
         match (kind, target) {
+            (2, _) => self.too_big(frame, ends),
             (128, _) => self.ping(ends, 40),
             (129, _) => self.echo(frame, ends),
             // Only of routers and of this link, and of groups: other addresses are nonsense.
@@ -219,6 +233,35 @@ impl Packet {
             }
             _ => Verdict::Useless,
         }
+    }
+
+    /// The verdict on an error that says that a packet was too long, of which it quotes the
+    /// beginning: 8 bytes behind its IP header at least (RFC 792, RFC 4443).
+    fn too_big(&self, frame: &[u8], ends: Ends) -> Verdict {
+        let read = || {
+            let quoted = frame.get(self.transport + 8..self.end)?;
+            let ipv4 = self.source.is_ipv4();
+            let (length, mtu, local, peer) = if ipv4 {
+                // The last two of the four bytes behind the checksum (RFC 1191, section 4).
+                let mtu = number(frame, self.transport + 6)?;
+                let ip = |at| bytes::<4>(quoted, at).map(|it| IpAddr::V4(it.into()));
+                (4 * usize::from(quoted.first()? & 15), mtu, ip(12)?, ip(16)?)
+            } else {
+                let mtu = u32::from_be_bytes(bytes(frame, self.transport + 4)?) as usize;
+                let ip = |at| bytes::<16>(quoted, at).map(|it| IpAddr::V6(it.into()));
+                (40, mtu, ip(8)?, ip(24)?)
+            };
+            let protocol = *quoted.get(if ipv4 { 9 } else { 6 })?;
+            let port = |at| bytes(quoted, at).map(u16::from_be_bytes);
+            (protocol == TCP).then_some(TooBig {
+                to_us: ends,
+                local: SocketAddr::new(local, port(length)?),
+                peer: SocketAddr::new(peer, port(length + 2)?),
+                seq: u32::from_be_bytes(bytes(quoted, length + 4)?),
+                mtu,
+            })
+        };
+        read().map_or(Verdict::Useless, Verdict::TooBig)
     }
 
     fn ping(&self, ends: Ends, header: usize) -> Verdict {
@@ -281,7 +324,8 @@ pub(crate) fn judge(frame: &[u8], meta: Meta) -> Verdict {
         ICMP_V4 if kind == Some(IPV4) => match frame.get(packet.transport) {
             Some(0) => packet.echo(frame, ends),
             Some(8) => packet.ping(ends, 20),
-            // No protocol here heeds errors, and nobody is told of them.
+            Some(3) if frame.get(packet.transport + 1) == Some(&4) => packet.too_big(frame, ends),
+            // No protocol here heeds other errors, and nobody is told of them.
             _ => Verdict::Useless,
         },
         // There are no IPv4 groups here, and nobody says which way a packet goes.

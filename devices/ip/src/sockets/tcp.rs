@@ -19,8 +19,6 @@ use std::os::fd::OwnedFd;
 /// peer is asked whether it is there, and when it is given up. As our own stack has it.
 const CONNECT: Duration = Duration::from_secs(30);
 const CLOSE: Duration = Duration::from_secs(30);
-const KEEP_ALIVE: Duration = Duration::from_secs(40);
-const SILENCE: Duration = Duration::from_secs(125);
 
 /// Connections that nobody accepted yet.
 const BACKLOG: i32 = 128;
@@ -119,14 +117,7 @@ impl TcpStream {
         let peer = net::getpeername(&*socket).map_err(error)?.ok_or(Error::Reset)?;
         let peer = plain(peer.try_into().map_err(error)?);
         let local = local(&socket)?;
-        let set = || {
-            sockopt::set_tcp_nodelay(&*socket, true)?;
-            sockopt::set_tcp_keepidle(&*socket, KEEP_ALIVE)?;
-            sockopt::set_tcp_keepintvl(&*socket, KEEP_ALIVE)?;
-            sockopt::set_tcp_user_timeout(&*socket, SILENCE.as_millis() as u32)?;
-            sockopt::set_socket_keepalive(&*socket, true)
-        };
-        set().map_err(error)?;
+        sockopt::set_tcp_nodelay(&*socket, true).map_err(error)?;
         of.count(|stats| stats.open += 1);
         let (end, failed) = (End::Open, Cell::new(None));
         Ok(Self { of, socket: Some(socket), local, peer, end, failed })

@@ -144,8 +144,7 @@ impl Protocols {
             });
             self.elsewhere = true;
         }
-        // Connections from an address that is gone end.
-        self.sets.touch_all();
+        self.end_strays();
     }
 
     /// The IPv6 addresses beside the link-local one, and the router.
@@ -172,7 +171,7 @@ impl Protocols {
             addresses.extend(new.iter().map(|&it| IpCidr::new(IpAddress::Ipv6(it), 64)));
         });
         self.elsewhere = true;
-        self.sets.touch_all();
+        self.end_strays();
         self.interface.routes_mut().remove_default_ipv6_route();
         if let Some(router) = router {
             // There is room for one of each version.

@@ -4,7 +4,7 @@
 //! until the interface has room for it, and then for the Ethernet address of whom it is
 //! for, with what others have for them.
 
-use super::sets::{Handle, Key, Outgoing};
+use super::sets::{Body, Handle, Key, Outgoing};
 use super::{Protocols, ROUNDS, Way, buffer};
 use crate::wire::Wire;
 use crate::{Error, packet, random};
@@ -54,7 +54,7 @@ impl Protocols {
         let packets = PacketBuffer::new(metadata, buffer(size)?);
         let mut set = SocketSet::new(Vec::new());
         let place = set.add(socket);
-        let handle = self.sets.add(set, place, Some(Key::udp(only, port)));
+        let handle = self.sets.add(Body::Set(set, place), Some(Key::udp(only, port)));
         self.sets.get_mut(handle).outgoing =
             Some(Box::new(Outgoing { only, port, packets, wakers: Wakers::new(), orphan: false }));
         Ok(handle)
@@ -230,7 +230,7 @@ impl Protocols {
         packet::echo_request(request, to.is_ipv4(), ident);
         let mut set = SocketSet::new(Vec::new());
         let place = set.add(socket);
-        let handle = self.sets.add(set, place, Some(Key::echo(ident)));
+        let handle = self.sets.add(Body::Set(set, place), Some(Key::echo(ident)));
         self.kick();
         Ok((handle, ident))
     }

@@ -1,41 +1,31 @@
-//! The protocols, by the crate smoltcp, which no other folder names.
+//! The protocols: TCP by [`tcp`](super::tcp), the others by the crate smoltcp, whose sockets
+//! and interface no other folder names.
 //!
 //! [`Protocols`] is what a call can do at once: take in a frame, send what is due, move
 //! bytes. What becomes of connections that peers ask for, and who waits for what, is the
-//! business of [`engine`](super::engine) and the files around it. There is one `Interface`,
-//! and a [set](sets) of its own for each socket.
+//! business of [`engine`](super::engine) and the files around it.
 //!
-//! # Sequence numbers
+//! # Next hops
 //!
-//! An initial sequence number must be one that nobody off the path can guess (RFC 6528;
-//! rule S5). smoltcp takes it from a generator that belongs to an `Interface`, has 64
-//! bits of state, and betrays all later numbers with a few early ones. But an
-//! `Interface` is cheap and holds no sockets: so each connection is begun through one of
-//! its own, a door, made for it alone with 64 bits of [`kernel::entropy`] and dropped at
-//! once. Its number says nothing about any other's. It is random and does not grow with
-//! time as RFC 6528 proposes: a peer that reuses a pair of ports within its own TIME-WAIT
-//! may see a number that is not above the last one's, and asks again. Ports, DNS and ICMP
-//! identifiers are drawn from [`kernel::entropy`] directly.
-//!
-//! # Ways
-//!
-//! smoltcp deals in IP packets. Where one goes is known before it is made, for answers and
-//! connections, or is looked up after; it is written into the ring, or waits for its
+//! smoltcp deals in IP packets. Where one goes is known before it is made, for answers, or is
+//! looked up after; TCP looks before it makes one. It is written into the ring, or waits for its
 //! [neighbour](super::neighbor).
 
 mod address;
 mod datagrams;
 mod deadlines;
-mod half_open;
+mod endpoint;
 mod port;
 mod sets;
-mod spare;
 mod tcp;
 
 use super::config::{ADDRESSES, Ipv4, Limits, Settings};
 use super::neighbor::{Heard, Neighbors};
 use super::wire::Wire;
 use super::{Error, dhcp, ndisc, packet, random};
+use crate::tcp::pool::Pool;
+use crate::tcp::secret::Secret;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::task::Waker;
@@ -44,16 +34,14 @@ use devices::net::{HEADER, Info, Mac};
 use kernel::sync::Wakers;
 use kernel::time::Instant;
 use port::{Out, Port};
-use sets::{Key, Sets};
+use sets::{Body, Key, Sets};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::socket::Socket;
 use smoltcp::time::Instant as Moment;
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
-use spare::Spares;
 
 pub(super) use address::Routes;
 pub(super) use address::Whom;
-pub(super) use half_open::{ANSWERS, HalfOpen, LONGEST, Table};
 pub(super) use sets::Handle;
 pub(super) use smoltcp::wire::{DnsFlags, DnsPacket, DnsQueryType, DnsQuestion, DnsRcode};
 pub(super) use smoltcp::wire::{DnsRecord, DnsRecordData};
@@ -78,9 +66,9 @@ pub(super) struct Protocols {
     base: Handle,
     /// The ways to IPv4 networks beside its own.
     routes: Routes,
-    spares: Spares,
-    /// Bytes of all connections' buffers.
-    buffers: usize,
+    /// What the buffers of all connections are made of.
+    pool: Rc<Pool>,
+    secret: Secret,
     out: Out,
     neighbors: Neighbors,
     down: bool,
@@ -92,10 +80,6 @@ pub(super) struct Protocols {
 /// Whom a frame is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum For {
-    /// A connection.
-    Stream(Handle),
-    /// A segment of no connection, which is refused.
-    Nobody,
     /// A UDP socket, or a port that none has.
     Port(Option<Handle>),
     /// Whoever asked for this echo.
@@ -124,10 +108,6 @@ const fn sane(mut info: Info) -> Info {
         info.mtu = 576;
     }
     info
-}
-
-fn duration(duration: Duration) -> smoltcp::time::Duration {
-    smoltcp::time::Duration::from_micros(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
 }
 
 /// Zeros that the heap may lack.
@@ -164,7 +144,7 @@ impl Protocols {
     pub(super) fn new(info: Info, settings: &Settings) -> Result<Self, Error> {
         let info = sane(info);
         let mut sets = Sets::new(random()?);
-        let base = sets.add(SocketSet::new(Vec::new()), SocketHandle::default(), None);
+        let base = sets.add(Body::Set(SocketSet::new(Vec::new()), SocketHandle::default()), None);
         let told = settings.gateways.iter().find_map(|it| match it {
             IpAddr::V4(gateway) => Some(dhcp::Route::all(*gateway)),
             IpAddr::V6(_) => None,
@@ -176,8 +156,8 @@ impl Protocols {
             sets,
             base,
             routes: told.into_iter().collect(),
-            spares: Spares::default(),
-            buffers: 0,
+            pool: Rc::new(Pool::new(settings.limits.memory)),
+            secret: Secret::new()?,
             out: Out::new(info),
             neighbors: Neighbors::default(),
             down: false,
@@ -260,40 +240,20 @@ impl Protocols {
         self.put(wire, asked.len(), &mut |to| packet::echo_reply(to, asked, mac));
     }
 
-    /// An interface with this one's addresses and a generator of its own, for bare
-    /// packets, and what it sends them through.
-    fn door(&self, seed: u64, port: &mut Port<'_>, now: Instant) -> Interface {
-        let mut config = Config::new(HardwareAddress::Ip);
-        config.random_seed = seed;
-        let mut door = Interface::new(config, port, moment(now));
-        door.update_ip_addrs(|addresses| {
-            addresses.extend(self.interface.ip_addrs().iter().copied());
-        });
-        door
-    }
-
-    /// Takes in a frame.
+    /// Takes in a frame that is for no TCP connection.
     pub(super) fn receive(&mut self, frame: &[u8], who: For, wire: &dyn Wire, now: Instant) {
         let handle = match who {
-            For::Stream(handle) => Some(handle),
             For::Port(handle) => handle,
             For::Echo(ident) => self.sets.find(Key::echo(ident)),
-            For::Nobody | For::Us => None,
+            For::Us => None,
         };
         let handle = handle.unwrap_or(self.base);
-        let place = self.sets.get_mut(handle);
-        let repeats = match who {
-            For::Stream(_) => place.acknowledged.hear(frame),
-            _ => None,
-        };
-        let frame = repeats.as_deref().unwrap_or(frame);
+        let Body::Set(set, _) = &mut self.sets.get_mut(handle).body else { return };
         let header = packet::back(frame, self.info.mac);
         let mut port =
             Port { packet: frame.get(HEADER..), wire: Some(wire), header, out: &self.out };
-        self.interface.poll_ingress_single(moment(now), &mut port, &mut place.set);
-        if who != For::Nobody {
-            self.sets.touch(handle);
-        }
+        self.interface.poll_ingress_single(moment(now), &mut port, set);
+        self.sets.touch(handle);
     }
 
     /// How to send to `to` now.
@@ -392,16 +352,15 @@ impl Protocols {
     /// Sends what a socket has to say.
     fn send(&mut self, handle: Handle, wire: &dyn Wire, now: Instant) {
         let place = self.sets.get(handle);
+        if matches!(place.body, Body::Tcp(_)) {
+            return self.send_tcp(handle, wire, now);
+        }
         if place.outgoing.is_some() {
             return self.send_datagrams(handle, wire, now);
         }
-        let header = match place.peer.map(|peer| self.way_to_one(peer, now)) {
-            Some(Way::Known(header)) => Some(header),
-            _ => None,
-        };
         for _ in 0..ROUNDS {
-            let mut port = Port { packet: None, wire: Some(wire), header, out: &self.out };
-            let set = &mut self.sets.get_mut(handle).set;
+            let Body::Set(set, _) = &mut self.sets.get_mut(handle).body else { return };
+            let mut port = Port { packet: None, wire: Some(wire), header: None, out: &self.out };
             let sent = self.out.sent.get();
             self.interface.poll_egress(moment(now), &mut port, set);
             let at = self.interface.poll_at(moment(now), set);
@@ -430,13 +389,12 @@ impl Protocols {
     pub(super) fn fail(&mut self) {
         self.down = true;
         for socket in self.sets.sockets() {
-            match socket {
-                Socket::Tcp(socket) => socket.abort(),
-                Socket::Udp(socket) => socket.close(),
-                _ => {}
+            if let Socket::Udp(socket) = socket {
+                socket.close();
             }
         }
         self.sets.senders().for_each(Wakers::wake);
+        self.fail_connections();
     }
 
     /// Whom to wake when there is something to do.

@@ -1,13 +1,11 @@
 //! What smoltcp receives from and sends through: bare IP packets.
 
-use crate::packet;
 use crate::wire::Wire;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
-use core::num::{NonZeroU16, NonZeroUsize};
 use devices::net::{HEADER, Info};
 use smoltcp::phy::{Checksum, ChecksumCapabilities, Device, DeviceCapabilities, Medium};
-use smoltcp::phy::{PacketMeta, RxToken, TxToken};
+use smoltcp::phy::{RxToken, TxToken};
 use smoltcp::time::Instant as Moment;
 
 /// What smoltcp sends through, and the one packet that it receives.
@@ -25,11 +23,9 @@ pub(super) struct Port<'a> {
 pub(super) struct Out {
     pub(super) mtu: usize,
     /// The longest TCP frame that the other side makes segments of.
-    large: Option<NonZeroUsize>,
+    large: usize,
     /// Frames that were sent.
     pub(super) sent: Cell<u64>,
-    /// The sequence number of what was sent last, if that was asked for.
-    pub(super) sequence: Cell<Option<u32>>,
     /// Frames whose Ethernet headers are missing.
     pub(super) held: RefCell<Vec<Vec<u8>>>,
     /// For what there was no room for.
@@ -46,7 +42,12 @@ impl Out {
     /// The interface is another one.
     pub(super) fn change(&mut self, info: Info) {
         self.mtu = info.mtu;
-        self.large = NonZeroUsize::new(info.transmit_large).filter(|_| info.transmit_blank);
+        self.large = if info.transmit_blank { info.transmit_large } else { 0 };
+    }
+
+    /// The longest TCP frame that the other side makes segments of; 0 when it does not.
+    pub(super) const fn large(&self) -> usize {
+        self.large
     }
 
     /// Keeps a packet of which nobody knows yet where it goes.
@@ -70,28 +71,22 @@ impl RxToken for Received<'_> {
     }
 }
 
-/// With the size of the segments that the packet is to be made into, or 0.
-pub(super) struct Sending<'a, 'b>(&'a Port<'b>, u16);
+pub(super) struct Sending<'a, 'b>(&'a Port<'b>);
 
 impl TxToken for Sending<'_, '_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, fill: F) -> R {
         let port = self.0;
         let (out, length) = (port.out, HEADER + length);
-        // Segments are made of what goes somewhere.
-        let Some(header) = port.header.or((self.1 != 0).then_some([0; HEADER])) else {
-            return out.hold(length, fill);
-        };
+        let Some(header) = port.header else { return out.hold(length, fill) };
         let (mut fill, mut result) = (Some(fill), None);
         let mut write = |frame: &mut [u8]| {
             let Some((head, packet)) = frame.split_first_chunk_mut() else { return };
             *head = header;
             if let Some(fill) = fill.take() {
                 result = Some(fill(packet));
-                out.sequence.set(packet::sequence_of(packet));
             }
         };
-        let wire = port.wire.filter(|_| port.header.is_some());
-        if wire.is_some_and(|wire| wire.transmit(length, self.1, &mut write)) {
+        if port.wire.is_some_and(|wire| wire.transmit(length, 0, &mut write)) {
             out.sent.set(out.sent.get() + 1);
         } else {
             let mut scratch = out.scratch.borrow_mut();
@@ -99,10 +94,6 @@ impl TxToken for Sending<'_, '_> {
             write(&mut scratch);
         }
         result.expect("a wire calls what it is given")
-    }
-
-    fn set_meta(&mut self, meta: PacketMeta) {
-        self.1 = meta.segmentation_offload_size.map_or(0, NonZeroU16::get);
     }
 }
 
@@ -118,11 +109,11 @@ impl Device for Port<'_> {
 
     fn receive(&mut self, _: Moment) -> Option<(Received<'_>, Sending<'_, '_>)> {
         let packet = self.packet.take()?;
-        Some((Received(packet), Sending(self, 0)))
+        Some((Received(packet), Sending(self)))
     }
 
     fn transmit(&mut self, _: Moment) -> Option<Sending<'_, '_>> {
-        self.wire.is_none_or(|wire| wire.ready()).then_some(Sending(self, 0))
+        self.wire.is_none_or(|wire| wire.ready()).then_some(Sending(self))
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
@@ -135,10 +126,6 @@ impl Device for Port<'_> {
         capabilities.checksum = checksum;
         capabilities.medium = Medium::Ip;
         capabilities.max_transmission_unit = self.out.mtu;
-        capabilities.segmentation.tcpv4 = self.out.large;
         capabilities
     }
 }
-
-/// What is sent while a connection is made that says nothing yet goes nowhere.
-pub(super) const NOWHERE: [u8; HEADER] = [0; HEADER];

@@ -1,12 +1,14 @@
-//! Sockets, each in a set of its own, so that what smoltcp does for all sockets of a
-//! set, with every packet and every look at the clock, it does for one.
+//! Sockets: the ends of TCP connections, and those of smoltcp, each in a set of its own, so
+//! that what smoltcp does for all sockets of a set, with every packet and every look at the
+//! clock, it does for one.
 //!
 //! A set is found by whom its packets are from and for, is looked at when something
 //! touched it or its own deadline has come, and costs nothing otherwise: ten thousand
 //! connections that say nothing cost those that do nothing.
 
 use super::deadlines::Deadlines;
-use crate::packet::{Acknowledged, Segment};
+use super::endpoint::Endpoint;
+use crate::packet::Segment;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -73,28 +75,31 @@ pub(super) struct Outgoing {
     pub(super) orphan: bool,
 }
 
-/// A set, most often with one socket.
+/// What stands in a place.
+pub(super) enum Body {
+    /// A set of smoltcp's, most often with one socket.
+    Set(SocketSet<'static>, SocketHandle),
+    /// An end of a TCP connection.
+    Tcp(Box<Endpoint>),
+}
+
+/// A socket, of whatever kind.
 pub(super) struct Place {
-    pub(super) set: SocketSet<'static>,
-    handle: SocketHandle,
+    pub(super) body: Body,
     key: Option<Key>,
     /// It waits to be looked at.
     touched: bool,
-    /// Whom a TCP connection is with.
-    pub(super) peer: Option<IpAddr>,
     /// What a UDP port has to send.
     pub(super) outgoing: Option<Box<Outgoing>>,
-    /// What the peer of a TCP connection acknowledged.
-    pub(super) acknowledged: Acknowledged,
 }
 
 impl Place {
-    pub(super) fn socket<T: AnySocket<'static>>(&self) -> &T {
-        self.set.get(self.handle)
-    }
-
+    /// The socket of smoltcp's.
     pub(super) fn socket_mut<T: AnySocket<'static>>(&mut self) -> &mut T {
-        self.set.get_mut(self.handle)
+        match &mut self.body {
+            Body::Set(set, handle) => set.get_mut(*handle),
+            Body::Tcp(_) => unreachable!("it is a socket's handle"),
+        }
     }
 }
 
@@ -136,16 +141,9 @@ impl Sets {
             && self.deadlines.reserve(all)
     }
 
-    /// Adds a set with its socket, which the packets of `key` are for.
-    pub(super) fn add(
-        &mut self,
-        set: SocketSet<'static>,
-        handle: SocketHandle,
-        key: Option<Key>,
-    ) -> Handle {
-        let acknowledged = Acknowledged::default();
-        let (peer, outgoing, touched) = (None, None, false);
-        let place = Place { set, handle, key, touched, peer, outgoing, acknowledged };
+    /// Adds what the packets of `key` are for.
+    pub(super) fn add(&mut self, body: Body, key: Option<Key>) -> Handle {
+        let place = Place { body, key, touched: false, outgoing: None };
         let id = if let Some(id) = self.free.pop() {
             id
         } else {
@@ -160,14 +158,15 @@ impl Sets {
         Handle(id)
     }
 
-    /// Takes a set out.
-    pub(super) fn remove(&mut self, handle: Handle) -> Option<(SocketSet<'static>, SocketHandle)> {
+    /// Takes one out.
+    pub(super) fn remove(&mut self, handle: Handle) {
         self.hide(handle);
-        let place = self.places.get_mut(handle.0 as usize)?.take()?;
+        let Some(place) = self.places.get_mut(handle.0 as usize).and_then(Option::take) else {
+            return;
+        };
         self.deadlines.remove(handle.0);
         self.orphans -= usize::from(place.outgoing.is_some_and(|it| it.orphan));
         self.free.push(handle.0);
-        Some((place.set, place.handle))
     }
 
     /// No packets are for this set any more.
@@ -198,6 +197,22 @@ impl Sets {
     /// The set of a handle that is held.
     pub(super) fn get_mut(&mut self, handle: Handle) -> &mut Place {
         self.places.get_mut(handle.0 as usize).and_then(Option::as_mut).expect("it is held")
+    }
+
+    /// The end of a connection that is held.
+    pub(super) fn endpoint(&self, handle: Handle) -> &Endpoint {
+        match &self.get(handle).body {
+            Body::Tcp(endpoint) => endpoint,
+            Body::Set(..) => unreachable!("it is a connection's handle"),
+        }
+    }
+
+    /// The end of a connection that is held.
+    pub(super) fn endpoint_mut(&mut self, handle: Handle) -> &mut Endpoint {
+        match &mut self.get_mut(handle).body {
+            Body::Tcp(endpoint) => endpoint,
+            Body::Set(..) => unreachable!("it is a connection's handle"),
+        }
     }
 
     /// The set has to be looked at.
@@ -250,9 +265,20 @@ impl Sets {
         ports.map(|it| &mut it.wakers)
     }
 
-    /// Every socket.
+    /// Every socket of smoltcp's.
     pub(super) fn sockets(&mut self) -> impl Iterator<Item = &mut Socket<'static>> {
-        let sets = self.places.iter_mut().flatten();
-        sets.flat_map(|place| place.set.iter_mut().map(|(_, socket)| socket))
+        let sets = self.places.iter_mut().flatten().filter_map(|place| match &mut place.body {
+            Body::Set(set, _) => Some(set),
+            Body::Tcp(_) => None,
+        });
+        sets.flat_map(|set| set.iter_mut().map(|(_, socket)| socket))
+    }
+
+    /// Every TCP connection.
+    pub(super) fn endpoints(&mut self) -> impl Iterator<Item = &mut Endpoint> {
+        self.places.iter_mut().flatten().filter_map(|place| match &mut place.body {
+            Body::Tcp(endpoint) => Some(&mut **endpoint),
+            Body::Set(..) => None,
+        })
     }
 }

@@ -1,18 +1,25 @@
-//! TCP connections.
+//! TCP connections: the ends of [`tcp::connection`](crate::tcp::connection), whose segments
+//! are read from and written into frames here, and who waits for them.
 
-use super::half_open::HalfOpen;
-use super::port::{NOWHERE, Out, Port};
-use super::sets::{Handle, Key};
-use super::spare::Spare;
-use super::{Protocols, moment};
+use super::endpoint::Endpoint;
+use super::sets::{Body, Handle, Key};
+use super::{Protocols, ROUNDS, Way};
+use crate::Error;
+use crate::config::ADDRESSES;
 use crate::packet::{self, Segment};
+use crate::tcp::congestion::Cubic;
+use crate::tcp::connection::{Connection, Emission, Offer, State as Tcp, Terms};
+use crate::tcp::secret::Ends;
+use crate::tcp::segment::{self, Head, STAMPS};
+use crate::tcp::seq::Seq;
+use crate::tcp::syn::{self, Asked, Own};
 use crate::wire::Wire;
-use crate::{Error, random};
+use alloc::boxed::Box;
 use core::net::SocketAddr;
 use core::task::{Poll, Waker};
+use core::time::Duration;
 use devices::net::HEADER;
 use kernel::time::Instant;
-use smoltcp::socket::{Socket, tcp};
 
 /// How a TCP connection is, for those who wait for it to come or to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,29 +37,6 @@ pub(crate) enum State {
     },
 }
 
-impl Spare {
-    /// Answers the SYN of `entry`. The initial sequence number, if it did.
-    fn answer(
-        &mut self,
-        protocols: &Protocols,
-        entry: &HalfOpen,
-        wire: Option<&dyn Wire>,
-        at: Instant,
-    ) -> Option<u32> {
-        let packet = entry.frame().get(HEADER..)?;
-        let out: &Out = &protocols.out;
-        out.sequence.set(None);
-        let header = packet::back(entry.frame(), protocols.info.mac);
-        let mut port = Port { packet: Some(packet), wire, header, out };
-        let mut door = protocols.door(entry.seed, &mut port, at);
-        // It is closed, and nobody listens on port 0.
-        self.socket().listen(entry.local.port()).ok()?;
-        door.poll_ingress_single(moment(at), &mut port, &mut self.set);
-        door.poll_egress(moment(at), &mut port, &mut self.set);
-        out.sequence.get()
-    }
-}
-
 /// How a connection that nobody holds any more may end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Parting {
@@ -67,89 +51,156 @@ pub(crate) enum Parting {
 }
 
 impl Protocols {
-    /// Bytes of the buffers, each way, of a connection that is opened now. `None` when
-    /// there is no room for it.
-    pub(crate) fn buffer_size(&self) -> Option<usize> {
-        let limits = &self.limits;
-        let size = limits.buffer_of(self.sets.connections);
-        let fits =
-            self.sets.connections < limits.connections && self.buffers + 2 * size <= limits.memory;
-        fits.then_some(size)
+    /// Bytes that each buffer of a connection may have now: a quarter of what is left, so that
+    /// it can be as large as the path asks for where there is memory, however many connections
+    /// are open that do not use theirs.
+    fn share(&self) -> usize {
+        let left = self.pool.limit().saturating_sub(self.pool.used());
+        (left / 4).min(self.limits.buffer).max(self.limits.least_buffer)
     }
 
-    /// Answers the SYN of `entry` with a spare socket, which the entry may `keep`;
-    /// whether that took it.
-    pub(crate) fn answer(
+    /// Whether there is room for another connection.
+    pub(crate) fn has_capacity(&self) -> bool {
+        let connections = self.sets.connections;
+        connections < self.limits.connections && self.pool.used() < self.pool.limit()
+    }
+
+    /// The longest segment that the interface takes, without fixed headers.
+    fn mss(&self, ipv4: bool) -> u16 {
+        let headers = segment::HEADER + if ipv4 { 20 } else { 40 };
+        self.info.mtu.saturating_sub(headers).min(0xffff) as u16
+    }
+
+    /// The shift of this side's windows: the least that lets the largest buffer be said.
+    fn scale(&self) -> u8 {
+        let most = self.limits.buffer.max(1);
+        (most.ilog2() as u8).saturating_sub(15).min(segment::MAX_SCALE)
+    }
+
+    fn terms(&self, (local, peer): Ends, iss: Seq) -> Terms {
+        Terms {
+            local,
+            peer,
+            iss,
+            own_mss: self.mss(local.is_ipv4()),
+            own_scale: self.scale(),
+            share: self.share(),
+            most: self.limits.buffer,
+            stamp: self.secret.stamp((local, peer)),
+        }
+    }
+
+    /// What this side says of itself in the answer to a SYN.
+    fn own(&self, ends: Ends, now: Instant) -> Own {
+        Own {
+            mss: self.mss(ends.0.is_ipv4()),
+            scale: self.scale(),
+            window: self.share().min(0xffff) as u16,
+            stamp: self.secret.stamp(ends).wrapping_add((now.as_nanos() / 1_000_000) as u32),
+        }
+    }
+
+    /// Answers a SYN, again or for the first time.
+    pub(crate) fn answer(&self, asked: &Asked, wire: &dyn Wire, now: Instant) {
+        let ends = (asked.local, asked.peer);
+        let head = syn::answer(&asked.offer, asked.iss, self.own(ends, now));
+        self.tell(&head, asked.header, ends, wire);
+    }
+
+    /// Answers a SYN by a cookie.
+    pub(crate) fn give_cookie(
         &mut self,
-        entry: &mut HalfOpen,
-        keep: bool,
-        wire: Option<&dyn Wire>,
-        at: Instant,
-    ) -> bool {
-        // What answered before would count this answer as sent again.
-        self.recycle(entry);
-        let Ok(mut spare) = self.spares.take(entry.buffer) else { return false };
-        let ours = spare.answer(self, entry, wire, at);
-        let same = ours.is_some_and(|ours| entry.answers == 0 || entry.ours == ours);
-        entry.ours = ours.unwrap_or(entry.ours);
-        if same && keep {
-            entry.socket = Some(spare);
-        } else {
-            self.spares.put(spare);
+        offer: &Offer,
+        header: [u8; HEADER],
+        ends: Ends,
+        wire: &dyn Wire,
+        now: Instant,
+    ) {
+        let mut own = self.own(ends, now);
+        let (iss, stamp) = self.secret.give(ends, offer, own.stamp, now);
+        own.stamp = stamp;
+        self.tell(&syn::answer(offer, iss, own), header, ends, wire);
+    }
+
+    /// Returns what a peer said in a SYN that was answered by a cookie, which `segment`
+    /// confirms.
+    pub(crate) fn redeem(
+        &self,
+        ends: Ends,
+        numbers: (Seq, Seq),
+        segment: &segment::Segment<'_>,
+        now: Instant,
+    ) -> Option<Offer> {
+        self.secret.redeem(ends, numbers, segment.options.stamps, segment.window, now)
+    }
+
+    /// Returns the initial sequence number of a connection.
+    pub(crate) fn initial(&self, ends: Ends, now: Instant) -> Seq {
+        self.secret.initial(ends, now)
+    }
+
+    /// Sends a segment without a payload.
+    fn tell(&self, head: &Head, header: [u8; HEADER], (local, peer): Ends, wire: &dyn Wire) {
+        if !wire.ready() {
+            return;
         }
-        same
+        let length = packet::segment_head(local.is_ipv4()) + head.len();
+        self.put(wire, length, &mut |frame| {
+            packet::tcp(frame, header, (local, peer), head, false);
+        });
     }
 
-    /// Takes the socket of an entry back, so that the next SYN need not make one.
-    pub(crate) fn recycle(&mut self, entry: &mut HalfOpen) {
-        entry.socket.take().into_iter().for_each(|spare| self.spares.put(spare));
+    /// Refuses a segment that no connection is for (RFC 9293, section 3.10.7.1).
+    pub(crate) fn refuse(&self, frame: &[u8], segment: &Segment, wire: &dyn Wire) {
+        if let Some(header) = packet::back(frame, self.info.mac)
+            && let Some(arrived) = segment.read(frame)
+            && let Some(head) = Head::reset(&arrived)
+        {
+            self.tell(&head, header, (segment.local, segment.peer), wire);
+        }
     }
 
-    /// Makes a connection of what a peer confirmed, with the socket that answered or by
-    /// the same motions with the same seed.
-    pub(crate) fn confirm(&mut self, mut entry: HalfOpen) -> Option<Handle> {
+    /// Makes a connection of what a peer asked for and confirmed.
+    pub(crate) fn confirm(
+        &mut self,
+        ends: Ends,
+        iss: Seq,
+        offer: &Offer,
+        answered: Option<Instant>,
+        now: Instant,
+    ) -> Option<Handle> {
+        let terms = self.terms(ends, iss);
+        self.join(ends, |pool| Connection::accept(&terms, offer, answered, pool, now))
+    }
+
+    /// Adds a connection.
+    fn join(
+        &mut self,
+        (local, peer): Ends,
+        make: impl FnOnce(&alloc::rc::Rc<crate::tcp::pool::Pool>) -> Connection<Cubic>,
+    ) -> Option<Handle> {
         if !self.sets.has_room() {
-            self.recycle(&mut entry);
             return None;
         }
-        if let Some(spare) = entry.socket.take() {
-            return Some(self.join(spare, entry.local, entry.peer));
-        }
-        let entry = &entry;
-        let mut spare = self.spares.take(entry.buffer).ok()?;
-        if spare.answer(self, entry, None, entry.answered) != Some(entry.ours) {
-            self.spares.put(spare);
-            return None;
-        }
-        Some(self.join(spare, entry.local, entry.peer))
-    }
-
-    /// Makes a connection of a socket.
-    fn join(&mut self, spare: Spare, from: SocketAddr, to: SocketAddr) -> Handle {
+        let mut connection = make(&self.pool);
+        // Programs here write what they have at once, and wait for no more of it.
+        connection.set_no_delay(true);
         self.sets.connections += 1;
-        self.buffers += 2 * spare.size;
-        let handle = self.sets.add(spare.set, spare.handle, Some(Key::tcp(from, to)));
-        self.sets.get_mut(handle).peer = Some(to.ip());
-        handle
+        Some(
+            self.sets
+                .add(Body::Tcp(Box::new(Endpoint::new(connection))), Some(Key::tcp(local, peer))),
+        )
     }
 
     /// Begins a connection from `from`.
     pub(crate) fn connect(&mut self, to: SocketAddr, from: SocketAddr) -> Result<Handle, Error> {
-        let size = self.buffer_size().ok_or(Error::Exhausted)?;
-        if !self.sets.has_room() {
+        if !self.has_capacity() {
             return Err(Error::Exhausted);
         }
-        let seed = random()?;
-        let mut spare = self.spares.take(size)?;
-        let header = Some(NOWHERE);
-        let mut port = Port { packet: None, wire: None, header, out: &self.out };
-        let mut door = self.door(seed, &mut port, Instant::now());
-        let begun = spare.socket().connect(door.context(), to, from);
-        if begun.is_err() {
-            self.spares.put(spare);
-            return Err(Error::Unreachable);
-        }
-        let handle = self.join(spare, from, to);
+        let (ends, now) = ((from, to), Instant::now());
+        let terms = self.terms(ends, self.secret.initial(ends, now));
+        let handle = self.join(ends, |pool| Connection::connect(&terms, pool, now));
+        let handle = handle.ok_or(Error::Exhausted)?;
         self.kick();
         Ok(handle)
     }
@@ -176,27 +227,121 @@ impl Protocols {
         self.sets.connections
     }
 
-    fn tcp(&mut self, handle: Handle) -> &mut tcp::Socket<'static> {
-        self.sets.get_mut(handle).socket_mut()
+    fn endpoint(&mut self, handle: Handle) -> &mut Endpoint {
+        self.sets.endpoint_mut(handle)
     }
 
-    pub(crate) fn ends(&self, handle: Handle) -> Option<(SocketAddr, SocketAddr)> {
-        let socket = self.sets.get(handle).socket::<tcp::Socket>();
-        Some((socket.local_endpoint()?.into(), socket.remote_endpoint()?.into()))
+    fn tcp(&mut self, handle: Handle) -> &mut Connection<Cubic> {
+        &mut self.endpoint(handle).connection
+    }
+
+    /// This end and the other one.
+    pub(crate) fn ends(&self, handle: Handle) -> Ends {
+        let connection = &self.sets.endpoint(handle).connection;
+        (connection.local, connection.peer)
+    }
+
+    /// Whether a SYN may begin a connection anew between the ends of one.
+    pub(crate) fn gives_way(&self, handle: Handle, frame: &[u8], segment: &Segment) -> bool {
+        let connection = &self.sets.endpoint(handle).connection;
+        segment.read(frame).is_some_and(|it| {
+            connection.gives_way_to(it.seq, it.options.stamps.map(|(value, _)| value))
+        })
+    }
+
+    /// Takes in a segment for a connection. Returns whether that opened it.
+    pub(crate) fn receive_tcp(
+        &mut self,
+        handle: Handle,
+        frame: &[u8],
+        segment: &Segment,
+        now: Instant,
+    ) -> bool {
+        let Some(segment) = segment.read(frame) else { return false };
+        let (share, pool) = (self.share(), &self.pool);
+        let endpoint = self.sets.endpoint_mut(handle);
+        let before = endpoint.shape();
+        endpoint.connection.set_share(share);
+        endpoint.connection.receive(&segment, pool, now);
+        endpoint.wake(before);
+        self.sets.touch(handle);
+        before.state == Tcp::SynReceived
+    }
+
+    /// Learns from an ICMP error how long the packets of a connection may be.
+    pub(crate) fn path_mtu(&mut self, ends: Ends, seq: u32, mtu: usize) {
+        let headers = segment::HEADER + if ends.0.is_ipv4() { 20 } else { 40 };
+        if let Some(handle) = self.sets.find(Key::tcp(ends.0, ends.1)) {
+            let mss = mtu.saturating_sub(headers).min(0xffff) as u32;
+            self.tcp(handle).path_mss(mss, Seq(seq));
+            self.sets.touch(handle);
+        }
+    }
+
+    /// Sends what a connection has to say.
+    pub(super) fn send_tcp(&mut self, handle: Handle, wire: &dyn Wire, now: Instant) {
+        let (local, peer) = self.ends(handle);
+        let before = self.sets.endpoint(handle).shape();
+        let way = self.way_to_one(peer.ip(), now);
+        let known = matches!(way, Way::Known(_));
+        let large = if known && local.is_ipv4() { self.out.large() } else { 0 };
+        let large = large.saturating_sub(packet::segment_head(true) + segment::HEADER + STAMPS);
+        let (mac, mut more) = (self.info.mac, true);
+        for _ in 0..ROUNDS {
+            if !wire.ready() {
+                break;
+            }
+            let connection = &mut self.sets.endpoint_mut(handle).connection;
+            let Some(emission) = connection.next(large as u32, now) else {
+                more = false;
+                break;
+            };
+            let connection = &self.sets.endpoint(handle).connection;
+            let write = |frame: &mut [u8], header: [u8; HEADER]| {
+                write(frame, header, (local, peer), connection, &emission);
+            };
+            let length = packet::segment_head(local.is_ipv4()) + emission.len();
+            match way {
+                Way::Known(header) => {
+                    let fill = &mut |frame: &mut [u8]| write(frame, header);
+                    if wire.transmit(length, emission.segment, fill) {
+                        self.out.sent.set(self.out.sent.get() + 1);
+                    }
+                }
+                // It counts as sent, and is sent again if it is lost here.
+                Way::Sought(hop) => {
+                    if let Some(mut frame) = kernel::memory::zeroed(length) {
+                        write(&mut frame, packet::header(packet::BROADCAST, mac, local.is_ipv4()));
+                        self.neighbors.hold(hop, frame, now);
+                    }
+                }
+                Way::None => {}
+            }
+        }
+        let endpoint = self.sets.endpoint_mut(handle);
+        endpoint.wake(before);
+        if let Some(at) = endpoint.connection.deadline() {
+            self.sets.deadlines.arm(handle.0, at);
+        }
+        if more {
+            self.sets.touch(handle);
+        }
     }
 
     /// How the connection is; `waker` is woken when that changes.
     pub(crate) fn state(&mut self, handle: Handle, waker: &Waker) -> Result<State, Error> {
         self.up()?;
-        let socket = self.tcp(handle);
-        socket.register_send_waker(waker);
-        Ok(match socket.state() {
-            tcp::State::SynSent | tcp::State::SynReceived | tcp::State::Listen => State::Opening,
-            tcp::State::Established | tcp::State::CloseWait => State::Open,
-            tcp::State::FinWait1 | tcp::State::Closing | tcp::State::LastAck => State::Ending,
-            tcp::State::FinWait2 => State::Ended,
-            tcp::State::TimeWait => State::Closed { arrived: true },
-            tcp::State::Closed => State::Closed { arrived: socket.send_queue() == 0 },
+        let endpoint = self.endpoint(handle);
+        endpoint.watchers.add(waker);
+        let connection = &endpoint.connection;
+        let arrived = connection.has_arrived();
+        Ok(match connection.state() {
+            Tcp::SynSent | Tcp::SynReceived => State::Opening,
+            Tcp::Established | Tcp::CloseWait => State::Open,
+            Tcp::FinWait1 | Tcp::Closing | Tcp::LastAck => State::Ending,
+            Tcp::FinWait2 => State::Ended,
+            Tcp::TimeWait => State::Closed { arrived: true },
+            Tcp::Closed => State::Closed { arrived },
         })
     }
 
@@ -207,21 +352,25 @@ impl Protocols {
         to: &mut [u8],
         waker: &Waker,
     ) -> Poll<Result<usize, Error>> {
-        let up = self.up();
-        let socket = self.tcp(handle);
-        match socket.recv_slice(to) {
-            Ok(0) if !to.is_empty() => {
-                socket.register_recv_waker(waker);
-                Poll::Pending
-            }
-            Ok(count) => {
-                // There is room that the peer may have to be told of.
+        let (up, now) = (self.up(), Instant::now());
+        let endpoint = self.endpoint(handle);
+        let connection = &mut endpoint.connection;
+        if connection.readable() > 0 || to.is_empty() {
+            let count = connection.read(to, now);
+            // There is room that the peer may have to be told of.
+            if connection.is_update_due() {
                 self.touch(handle);
-                Poll::Ready(Ok(count))
             }
-            Err(tcp::RecvError::Finished) => Poll::Ready(Ok(0)),
-            Err(tcp::RecvError::InvalidState) => Poll::Ready(up.and(Err(Error::Reset))),
+            return Poll::Ready(Ok(count));
         }
+        if connection.is_finished() {
+            return Poll::Ready(Ok(0));
+        }
+        if connection.state() == Tcp::Closed {
+            return Poll::Ready(up.and(Err(Error::Reset)));
+        }
+        endpoint.readers.add(waker);
+        Poll::Pending
     }
 
     /// Ready when reading would not wait.
@@ -230,20 +379,26 @@ impl Protocols {
         handle: Handle,
         waker: &Waker,
     ) -> Poll<Result<(), Error>> {
-        let socket = self.tcp(handle);
-        if socket.can_recv() || !socket.may_recv() {
+        let endpoint = self.endpoint(handle);
+        let connection = &endpoint.connection;
+        if connection.readable() > 0
+            || connection.is_finished()
+            || connection.state() == Tcp::Closed
+        {
             return Poll::Ready(Ok(()));
         }
-        socket.register_recv_waker(waker);
+        endpoint.readers.add(waker);
         Poll::Pending
     }
 
     /// Throws away what the peer sends, so that it can come to its end.
     pub(crate) fn discard(&mut self, handle: Handle, waker: &Waker) {
-        let socket = self.tcp(handle);
-        socket.register_recv_waker(waker);
-        while socket.recv(|bytes| (bytes.len(), bytes.len())).is_ok_and(|count| count > 0) {}
-        self.touch(handle);
+        let endpoint = self.endpoint(handle);
+        endpoint.readers.add(waker);
+        endpoint.connection.discard(Instant::now());
+        if endpoint.connection.is_update_due() {
+            self.touch(handle);
+        }
     }
 
     /// Takes as much as there is room for.
@@ -254,49 +409,82 @@ impl Protocols {
         waker: &Waker,
     ) -> Poll<Result<usize, Error>> {
         self.up()?;
-        let socket = self.tcp(handle);
-        match socket.send_slice(bytes) {
-            Ok(0) if !bytes.is_empty() => {
-                socket.register_send_waker(waker);
-                Poll::Pending
-            }
-            Ok(count) => {
-                self.touch(handle);
-                Poll::Ready(Ok(count))
-            }
-            Err(tcp::SendError::InvalidState) => Poll::Ready(Err(Error::Reset)),
+        let share = self.share();
+        let endpoint = self.endpoint(handle);
+        let connection = &mut endpoint.connection;
+        if !connection.may_write() {
+            return Poll::Ready(Err(Error::Reset));
         }
+        connection.set_share(share);
+        let count = connection.write(bytes);
+        if count == 0 && !bytes.is_empty() {
+            endpoint.writers.add(waker);
+            return Poll::Pending;
+        }
+        self.touch(handle);
+        Poll::Ready(Ok(count))
     }
 
     /// Ready when the peer has acknowledged all that was written.
     pub(crate) fn poll_flush(&mut self, handle: Handle, waker: &Waker) -> Poll<Result<(), Error>> {
         let up = self.up();
-        let socket = self.tcp(handle);
-        if socket.send_queue() == 0 {
+        let endpoint = self.endpoint(handle);
+        let connection = &endpoint.connection;
+        if connection.has_arrived() {
             return Poll::Ready(Ok(()));
         }
         up?;
-        if socket.state() == tcp::State::Closed {
+        if connection.state() == Tcp::Closed {
             return Poll::Ready(Err(Error::Reset));
         }
-        socket.register_send_waker(waker);
+        endpoint.watchers.add(waker);
         Poll::Pending
+    }
+
+    pub(crate) fn set_keep_alive(&mut self, handle: Handle, idle: Option<Duration>) {
+        self.tcp(handle).set_keep_alive(idle, Instant::now());
+        self.touch(handle);
+    }
+
+    pub(crate) fn set_user_timeout(&mut self, handle: Handle, timeout: Option<Duration>) {
+        self.tcp(handle).set_user_timeout(timeout);
+    }
+
+    /// Copies what can be read, and leaves it there.
+    pub(crate) fn peek(&mut self, handle: Handle, to: &mut [u8]) -> usize {
+        self.tcp(handle).peek(to)
+    }
+
+    /// Ready when writing would not wait.
+    pub(crate) fn poll_writable(
+        &mut self,
+        handle: Handle,
+        waker: &Waker,
+    ) -> Poll<Result<(), Error>> {
+        let endpoint = self.endpoint(handle);
+        let connection = &endpoint.connection;
+        if connection.is_writable() || !connection.may_write() {
+            return Poll::Ready(Ok(()));
+        }
+        endpoint.writers.add(waker);
+        Poll::Pending
+    }
+
+    pub(crate) fn set_no_delay(&mut self, handle: Handle, no_delay: bool) {
+        self.tcp(handle).set_no_delay(no_delay);
+        self.touch(handle);
     }
 
     /// How a connection that nobody holds any more may end.
     pub(crate) fn parting(&mut self, handle: Handle) -> Parting {
         let down = self.down;
-        let socket = self.tcp(handle);
-        let (unread, unsent) = (socket.recv_queue(), socket.send_queue());
-        match socket.state() {
+        let connection = self.tcp(handle);
+        let (unread, unsent) = (connection.readable(), connection.unacknowledged());
+        match connection.state() {
             _ if down => Parting::Over,
-            tcp::State::Closed
-            | tcp::State::Listen
-            | tcp::State::SynSent
-            | tcp::State::SynReceived
-            | tcp::State::TimeWait => Parting::Over,
+            Tcp::Closed | Tcp::SynSent | Tcp::SynReceived | Tcp::TimeWait => Parting::Over,
             _ if unread > 0 => Parting::Unread(unread),
-            tcp::State::FinWait2 => Parting::Waiting,
+            Tcp::FinWait2 => Parting::Waiting,
             _ => Parting::Ending(unsent),
         }
     }
@@ -309,25 +497,18 @@ impl Protocols {
 
     /// Sends the end on every connection, behind what was written.
     pub(crate) fn end_all(&mut self) {
-        for socket in self.sets.sockets() {
-            if let Socket::Tcp(socket) = socket {
-                socket.close();
-            }
-        }
+        self.sets.endpoints().for_each(|endpoint| endpoint.connection.close());
         self.sets.touch_all();
     }
 
     /// Whether a peer has not confirmed yet what was written, or the end of it.
     pub(crate) fn is_ending(&mut self) -> bool {
         let down = self.down;
-        self.sets.sockets().any(|socket| match socket {
-            Socket::Tcp(socket) => match socket.state() {
-                tcp::State::FinWait2 | tcp::State::TimeWait => false,
-                // It may have a reset to send.
-                tcp::State::Closed => !down && socket.remote_endpoint().is_some(),
-                _ => !down,
-            },
-            _ => false,
+        self.sets.endpoints().any(|endpoint| match endpoint.connection.state() {
+            Tcp::FinWait2 | Tcp::TimeWait => false,
+            // It may have a reset to send.
+            Tcp::Closed => !down && !endpoint.connection.is_quiet(),
+            _ => !down,
         })
     }
 
@@ -340,32 +521,61 @@ impl Protocols {
     /// something to say before it can be [dropped](Self::drop_connection).
     pub(crate) fn give_up(&mut self, handle: Handle) -> bool {
         let down = self.down;
-        let socket = self.tcp(handle);
-        if socket.state() != tcp::State::TimeWait {
-            socket.abort();
+        let connection = self.tcp(handle);
+        if connection.state() != Tcp::TimeWait {
+            connection.abort();
         }
-        let quiet = down || socket.remote_endpoint().is_none();
+        let quiet = down || connection.is_quiet();
         self.touch(handle);
         !quiet
     }
 
     /// Whether it has said all it had to say.
     pub(crate) fn is_quiet(&self, handle: Handle) -> bool {
-        self.sets.get(handle).socket::<tcp::Socket>().remote_endpoint().is_none()
+        self.sets.endpoint(handle).connection.is_quiet()
     }
 
-    /// Whether both sides may still write.
-    pub(crate) fn may_write(&self, handle: Handle) -> bool {
-        self.sets.get(handle).socket::<tcp::Socket>().may_send()
+    /// Whether it is open.
+    pub(crate) fn is_open(&self, handle: Handle) -> bool {
+        let state = self.sets.endpoint(handle).connection.state();
+        matches!(state, Tcp::Established | Tcp::CloseWait)
     }
 
     /// Removes a connection, whatever it is in the middle of.
     pub(crate) fn drop_connection(&mut self, handle: Handle) {
-        let size = self.tcp(handle).send_capacity();
-        if let Some((set, handle)) = self.sets.remove(handle) {
-            self.sets.connections -= 1;
-            self.buffers -= 2 * size;
-            self.spares.put(Spare { set, handle, size });
+        self.sets.remove(handle);
+        self.sets.connections -= 1;
+    }
+
+    /// Ends connections from an address that is gone: nothing can be sent from it any more.
+    pub(super) fn end_strays(&mut self) {
+        let own: heapless::Vec<_, ADDRESSES> = self.addresses().map(|(own, _)| own).collect();
+        for endpoint in self.sets.endpoints() {
+            if !own.contains(&endpoint.connection.local.ip()) {
+                endpoint.connection.strand();
+                endpoint.wake_all();
+            }
+        }
+        self.sets.touch_all();
+    }
+
+    /// The interface is broken: no connection says anything any more.
+    pub(super) fn fail_connections(&mut self) {
+        for endpoint in self.sets.endpoints() {
+            endpoint.connection.strand();
+            endpoint.wake_all();
         }
     }
+}
+
+/// Writes an emission into a frame of its length.
+fn write(
+    frame: &mut [u8],
+    header: [u8; HEADER],
+    ends: Ends,
+    connection: &Connection<Cubic>,
+    emission: &Emission,
+) {
+    let payload = packet::tcp(frame, header, ends, &emission.head, emission.ecn);
+    connection.payload(emission, payload);
 }

@@ -48,8 +48,9 @@ fn run(how: How, reads: bool) -> (Option<Got>, usize, Duration) {
         });
         let mut stream = listener.accept().await.unwrap().0;
         let mut count = 0;
-        // More than the peer's window, where it does not read.
-        while let Ok(more) = timeout(SECOND, stream.write(&pattern(100_000)[count..])).await {
+        // More than both buffers, where it does not read.
+        let bytes = pattern(if reads { 100_000 } else { 4_000_000 });
+        while let Ok(more) = timeout(SECOND, stream.write(&bytes[count..])).await {
             count += more.unwrap();
             if reads {
                 break;

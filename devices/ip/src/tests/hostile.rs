@@ -1,6 +1,7 @@
 //! Networks that lose, spoil, flood and lie.
 
 use super::*;
+use crate::tcp::segment::{ACK, RST, SYN};
 use crate::{ndisc, packet};
 use core::cell::{Cell, RefCell};
 use core::task::{Context, Poll, Waker};
@@ -190,7 +191,7 @@ fn checksums_are_left_blank_where_the_other_side_fills_them_in_n9() {
     // The same bytes by hand: only who says so is believed.
     raw(async |net, b| {
         let _listener = Tcp::bind(&b, any(80)).await.unwrap();
-        let mut syn = segment([10, 0, 0, 1], 1000, packet::SYN, 7, 0);
+        let mut syn = segment([10, 0, 0, 1], 1000, SYN, 7, 0);
         syn[14 + 20 + 16] ^= 1;
         send(&net, &syn, Meta::default());
         sleep(SECOND / 100).await;
@@ -208,11 +209,7 @@ fn a_flood_of_syns_neither_blocks_nor_grows_n17() {
             for _ in 0..count {
                 let [_, x, y, z] = flood.to_be_bytes();
                 let from = [10, 1 | x, y, 1 | z];
-                send(
-                    &net,
-                    &segment(from, 1000 + u16::from(z), packet::SYN, flood, 0),
-                    Meta::default(),
-                );
+                send(&net, &segment(from, 1000 + u16::from(z), SYN, flood, 0), Meta::default());
                 flood += 1;
             }
         };
@@ -228,14 +225,14 @@ fn a_flood_of_syns_neither_blocks_nor_grows_n17() {
         let client = [10, 0, 0, 1];
         let accepted = spawn(async move { listener.accept().await.map(|(_, peer)| peer) });
         more(100);
-        send(&net, &segment(client, 5000, packet::SYN, 99, 0), Meta::default());
+        send(&net, &segment(client, 5000, SYN, 99, 0), Meta::default());
         more(100);
         sleep(SECOND / 100).await;
         let ours =
             frames(&net).iter().find_map(|frame| match packet::judge(frame, Meta::default()) {
                 packet::Verdict::Tcp(it) if it.peer.ip() == B && it.local.port() == 5000 => {
-                    assert_eq!((it.flags, it.acknowledgement), (packet::SYN | packet::ACK, 100));
-                    Some(it.sequence)
+                    assert_eq!((it.flags, it.ack.0), (SYN | ACK, 100));
+                    Some(it.seq.0)
                 }
                 _ => None,
             });
@@ -245,16 +242,16 @@ fn a_flood_of_syns_neither_blocks_nor_grows_n17() {
         frames(&net);
         // Whoever confirms another answer than was given is refused.
         for (ack, sequence) in [(ack.wrapping_add(1), 100), (ack, 101)] {
-            send(&net, &segment(client, 5000, packet::ACK, sequence, ack), Meta::default());
+            send(&net, &segment(client, 5000, ACK, sequence, ack), Meta::default());
         }
         sleep(SECOND / 100).await;
         assert_eq!(b.sockets(), before);
-        send(&net, &segment(client, 5000, packet::ACK, 100, ack), Meta::default());
+        send(&net, &segment(client, 5000, ACK, 100, ack), Meta::default());
         assert_eq!(accepted.await.unwrap(), "10.0.0.1:5000".parse().unwrap());
         // An answer is good for two minutes at most.
         sleep(SECOND * 130).await;
         frames(&net);
-        send(&net, &segment(client, 5000, packet::ACK, 100, ack), Meta::default());
+        send(&net, &segment(client, 5000, ACK, 100, ack), Meta::default());
         sleep(SECOND / 100).await;
         assert_eq!(b.stats().accepted, 1);
         // All of it is forgotten in time.
@@ -275,7 +272,7 @@ fn a_flood_lets_other_tasks_run_n17() {
         yield_now().await;
         let turns = Rc::new(RefCell::new(Vec::new()));
         for n in 0..2000 {
-            send(&left, &segment([10, 0, 0, 1], n, packet::SYN, 1, 0), Meta::default());
+            send(&left, &segment([10, 0, 0, 1], n, SYN, 1, 0), Meta::default());
         }
         while b.stats().received < 2000 {
             turns.borrow_mut().push(b.stats().received);
@@ -291,11 +288,11 @@ fn sequence_numbers_and_ports_cannot_be_guessed_s5_t6() {
         let _listener = Tcp::bind(&b, any(80)).await.unwrap();
         let mut numbers = Vec::new();
         for port in 1000..1100 {
-            send(&net, &segment([10, 0, 0, 1], port, packet::SYN, 7, 0), Meta::default());
+            send(&net, &segment([10, 0, 0, 1], port, SYN, 7, 0), Meta::default());
             sleep(SECOND / 1000).await;
             for frame in frames(&net) {
                 if let packet::Verdict::Tcp(it) = packet::judge(&frame, Meta::default()) {
-                    numbers.push(it.sequence);
+                    numbers.push(it.seq.0);
                 }
             }
         }
@@ -309,11 +306,11 @@ fn sequence_numbers_and_ports_cannot_be_guessed_s5_t6() {
             assert!((5..95).contains(&ones), "bit {bit}: {ones}");
         }
         // A SYN that is repeated gets the number that it got before.
-        send(&net, &segment([10, 0, 0, 1], 1099, packet::SYN, 7, 0), Meta::default());
+        send(&net, &segment([10, 0, 0, 1], 1099, SYN, 7, 0), Meta::default());
         sleep(SECOND / 1000).await;
         let again =
             frames(&net).iter().find_map(|frame| match packet::judge(frame, Meta::default()) {
-                packet::Verdict::Tcp(it) => Some(it.sequence),
+                packet::Verdict::Tcp(it) => Some(it.seq.0),
                 _ => None,
             });
         assert_eq!(again, numbers.last().copied());
@@ -332,16 +329,16 @@ fn a_confirmation_that_was_guessed_opens_nothing_s5() {
     raw(async |net, b| {
         let _listener = Tcp::bind(&b, any(80)).await.unwrap();
         let client = [10, 0, 0, 1];
-        send(&net, &segment(client, 1000, packet::SYN, 7, 0), Meta::default());
+        send(&net, &segment(client, 1000, SYN, 7, 0), Meta::default());
         sleep(SECOND / 1000).await;
         for guess in 0..100 {
-            send(&net, &segment(client, 1000, packet::ACK, 8, guess), Meta::default());
+            send(&net, &segment(client, 1000, ACK, 8, guess), Meta::default());
         }
         // A reset that does not fit is none either.
-        send(&net, &segment(client, 1000, packet::RST, 9, 0), Meta::default());
+        send(&net, &segment(client, 1000, RST, 9, 0), Meta::default());
         sleep(SECOND / 1000).await;
         assert_eq!((b.stats().accepted, b.stats().half_open), (0, 1));
-        send(&net, &segment(client, 1000, packet::RST, 8, 0), Meta::default());
+        send(&net, &segment(client, 1000, RST, 8, 0), Meta::default());
         sleep(SECOND / 1000).await;
         assert_eq!(b.stats().half_open, 0);
     });
@@ -411,21 +408,21 @@ fn no_frame_makes_the_stack_panic_n9_t1() {
         let mac = devices::net::Mac([2, 0, 0, 0, 0, 9]);
         let Some((IpAddr::V6(own), IpAddr::V6(other))) = Some((B6, A6)) else { unreachable!() };
         let mut models = Vec::from([
-            segment([10, 0, 0, 1], 1000, packet::SYN, 7, 0),
-            segment([10, 0, 0, 1], 1000, packet::ACK, 8, 1),
+            segment([10, 0, 0, 1], 1000, SYN, 7, 0),
+            segment([10, 0, 0, 1], 1000, ACK, 8, 1),
             packet::request_v4(mac, Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2), None)
                 .to_vec(),
             ndisc::request(mac, other, own, None).to_vec(),
             ndisc::announce(mac, other).to_vec(),
             // From nobody: those who answer such frames answer nobody.
             ndisc::request(mac, Ipv6Addr::UNSPECIFIED, own, None).to_vec(),
-            segment([0; 4], 1000, packet::SYN, 7, 0),
-            segment([0; 4], 1000, packet::ACK, 7, 0),
+            segment([0; 4], 1000, SYN, 7, 0),
+            segment([0; 4], 1000, ACK, 7, 0),
         ]);
         // Each of the protocols of IPv4 and IPv6 with some bytes in it.
         for protocol in [0, 1, 2, 6, 17, 43, 44, 50, 58, 59, 60, 89] {
             let from = [[10, 0, 0, 1], [0; 4]][usize::from(protocol) % 2];
-            let mut frame = segment(from, 1000, packet::ACK, 8, 1);
+            let mut frame = segment(from, 1000, ACK, 8, 1);
             frame[23] = protocol;
             models.push(frame);
             let mut frame = ndisc::announce(mac, other).to_vec();

@@ -196,7 +196,7 @@ fn a_neighbor_that_left_is_noticed_and_delays_nobody_t2() {
 fn refusals_and_answers_go_back_where_they_came_from() {
     raw(async |net, _b| {
         sleep(SECOND * 10).await;
-        let mut closed = segment([10, 0, 0, 9], 1000, packet::SYN, 7, 0);
+        let mut closed = segment([10, 0, 0, 9], 1000, crate::tcp::segment::SYN, 7, 0);
         closed[6..12].copy_from_slice(&NEW.0);
         let mut ping = echo("10.0.0.2");
         ping[6..12].copy_from_slice(&NEW.0);

@@ -277,13 +277,14 @@ fn closing_fails_when_what_was_written_does_not_arrive() {
 fn a_writer_waits_for_a_reader_that_does_not_read() {
     pair(|a, b| async move {
         let (mut one, mut other) = connected(&a, &b, B).await;
-        let bytes = pattern(100_000);
+        let bytes = pattern(1_000_000);
         let mut written = 0;
         while let Ok(count) = timeout(SECOND * 5, one.write(&bytes[written..])).await {
             written += count.unwrap();
         }
+        // The window that a peer opens which reads nothing, and what waits behind it.
         let buffer = settings(1).limits.buffer;
-        assert!((buffer..=2 * buffer).contains(&written), "{written}");
+        assert!((0xffff..=0xffff + buffer).contains(&written), "{written}");
         // For longer than a silent peer would be waited for: it is not silent.
         sleep(SECOND * 300).await;
         let mut got = std::vec![0; bytes.len()];
@@ -304,10 +305,13 @@ fn an_idle_connection_lives_and_one_whose_peer_is_gone_ends() {
         sleep(SECOND * 3600).await;
         one.write_all(b"x").await.unwrap();
         assert_eq!(other.read(&mut [0]).await, Ok(1));
+        other.set_keep_alive(Some(SECOND * 60));
+        sleep(SECOND * 3600).await;
         left.set_link(false);
         let begun = Instant::now();
         assert_eq!(other.read(&mut [0]).await, Err(Error::Reset));
-        assert!((85..=165).contains(&begun.elapsed().as_secs()));
+        // Nine questions, 75 s apart, were not answered.
+        assert!((675..=750).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
     });
 }
 

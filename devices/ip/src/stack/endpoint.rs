@@ -1,0 +1,61 @@
+//! An end of a TCP connection with those who wait for it.
+
+use crate::tcp::congestion::Cubic;
+use crate::tcp::connection::{Connection, State as Tcp};
+use kernel::sync::Wakers;
+
+/// An end of a connection, and who waits for it.
+pub(super) struct Endpoint {
+    pub(super) connection: Connection<Cubic>,
+    /// Who waits for something to read.
+    pub(super) readers: Wakers,
+    /// Who waits for room to write.
+    pub(super) writers: Wakers,
+    /// Who waits for another state, or for all to be acknowledged.
+    pub(super) watchers: Wakers,
+}
+
+/// What those who wait are woken by when it changes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub(super) state: Tcp,
+    flushed: bool,
+}
+
+impl Endpoint {
+    /// An end that nobody waits for yet.
+    pub(super) fn new(connection: Connection<Cubic>) -> Self {
+        let [readers, writers, watchers] = [const { Wakers::new() }; 3];
+        Self { connection, readers, writers, watchers }
+    }
+
+    pub(super) fn shape(&self) -> Shape {
+        let connection = &self.connection;
+        Shape { state: connection.state(), flushed: connection.unacknowledged() == 0 }
+    }
+
+    /// Wakes those who wait for what there is now, and was not `before`.
+    pub(super) fn wake(&mut self, before: Shape) {
+        let shape = self.shape();
+        let over = shape.state == Tcp::Closed;
+        let connection = &self.connection;
+        if !self.readers.is_empty()
+            && (connection.readable() > 0 || connection.is_finished() || over)
+        {
+            self.readers.wake();
+        }
+        if !self.writers.is_empty() && (connection.is_writable() || !connection.may_write()) {
+            self.writers.wake();
+        }
+        if shape != before {
+            self.watchers.wake();
+        }
+    }
+
+    /// Wakes all who wait.
+    pub(super) fn wake_all(&mut self) {
+        self.readers.wake();
+        self.writers.wake();
+        self.watchers.wake();
+    }
+}

@@ -1,0 +1,554 @@
+//! One end of a connection (RFC 9293, section 3.3): its state, and what the app does to it.
+//!
+//! It knows no network, no clock and nobody who waits: [segments](Segment) are put in with
+//! the time, [emissions](Emission) are taken out, and [`deadline`](Connection::deadline) says
+//! when to look again. What arrives is dealt with in `input`, what is sent in `output`, and
+//! what is lost in `recovery`.
+
+use super::ack::Acknowledgement;
+use super::congestion::Control;
+use super::pool::Pool;
+use super::receive::Receiver;
+use super::recovery::Recovery;
+use super::segment::{Head, MAX_SCALE, Options, STAMPS};
+use super::seq::{Range, Seq};
+use super::stream::Stream;
+use super::undo::stamp;
+use alloc::rc::Rc;
+use core::net::SocketAddr;
+use core::time::Duration;
+use kernel::time::Instant;
+
+/// The states of RFC 9293, section 3.3.2. LISTEN is not one of a connection here: what a
+/// peer asked for and has not confirmed stands in the SYN queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    SynSent,
+    SynReceived,
+    Established,
+    FinWait1,
+    FinWait2,
+    CloseWait,
+    Closing,
+    LastAck,
+    TimeWait,
+    Closed,
+}
+
+/// What the two ends agreed upon when they met, and what this side has.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    pub(crate) local: SocketAddr,
+    pub(crate) peer: SocketAddr,
+    /// This side's first sequence number.
+    pub(crate) iss: Seq,
+    /// The largest segment that the interface takes, without IP's and TCP's fixed headers.
+    pub(crate) own_mss: u16,
+    /// By how much this side shifts its windows.
+    pub(crate) own_scale: u8,
+    /// Bytes that each of its buffers may have now, and ever.
+    pub(crate) share: usize,
+    pub(crate) most: usize,
+    /// What this side's timestamps begin with.
+    pub(crate) stamp: u32,
+}
+
+/// What a peer said in its SYN.
+#[derive(Clone, Debug)]
+pub(crate) struct Offer {
+    pub(crate) irs: Seq,
+    pub(crate) mss: u16,
+    /// `None` when it does not scale windows.
+    pub(crate) scale: Option<u8>,
+    pub(crate) sack: bool,
+    /// Its timestamp.
+    pub(crate) stamp: Option<u32>,
+    /// It speaks ECN (RFC 3168, section 6.1.1).
+    pub(crate) ecn: bool,
+    /// The window that it opens, unscaled as SYNs are.
+    pub(crate) window: u16,
+}
+
+/// The peer's timestamps (RFC 7323).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stamps {
+    /// TS.Recent, and when it came.
+    pub(super) recent: u32,
+    pub(super) at: Instant,
+}
+
+/// A segment to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Emission {
+    pub(crate) head: Head,
+    /// Where its payload stands in the stream to send, for [`Connection::payload`].
+    pub(crate) offset: usize,
+    pub(crate) length: usize,
+    /// The size of the segments that the network makes of it; 0 when it is one.
+    pub(crate) segment: u16,
+    /// It may be marked on its way (ECT(0): RFC 3168, section 5).
+    pub(crate) ecn: bool,
+}
+
+impl Emission {
+    /// Returns the length of the segment, with its header.
+    pub(crate) fn len(&self) -> usize {
+        self.head.len() + self.length
+    }
+}
+
+/// How long TIME-WAIT lasts: long enough for a segment of a LAN or the Internet of today to
+/// go by. RFC 9293 asks for twice its two minutes, which nobody waits.
+pub(crate) const TIME_WAIT: Duration = Duration::from_secs(10);
+
+/// Times that one segment is sent again before the connection is given up, some 15 minutes
+/// (RFC 9293, section 3.8.3: at least 100 s).
+pub(super) const ATTEMPTS: u32 = 13;
+
+/// The same for a SYN: some two minutes.
+pub(super) const SYN_ATTEMPTS: u32 = 6;
+
+/// One end of a connection, with `C` to judge how much the path bears.
+pub(crate) struct Connection<C> {
+    pub(crate) local: SocketAddr,
+    pub(crate) peer: SocketAddr,
+    pub(super) state: State,
+    /// Something that was written was lost when it failed.
+    pub(super) lost: bool,
+
+    /// What was written and not acknowledged.
+    pub(super) out: Stream,
+    pub(super) iss: Seq,
+    pub(super) recovery: Recovery<C>,
+    /// Behind the last number that the peer's window takes (SND.UNA + SND.WND at its best).
+    pub(super) edge: Seq,
+    /// The largest window that it ever had.
+    pub(super) widest: u32,
+    /// SND.WL1 and SND.WL2.
+    pub(super) window_from: (Seq, Seq),
+    /// By how much the peer shifts its windows.
+    pub(super) scale: u8,
+    /// Payload of a full segment now.
+    pub(super) mss: u32,
+    /// The most that the interface and the peer take.
+    pub(super) most: u32,
+    pub(super) share: usize,
+    /// Bytes that its receive buffer may ever have.
+    pub(super) buffer: usize,
+    /// Behind the last segment that was not full (RFC 9293, section 3.7.4, and the variation
+    /// of draft-minshall-nagle).
+    pub(super) small: Seq,
+    pub(super) nagle: bool,
+    /// The app has nothing to write any more.
+    pub(super) ending: bool,
+    pub(super) fin_sent: bool,
+
+    pub(super) receiver: Receiver,
+    pub(super) delay: Acknowledgement,
+    pub(super) own_scale: u8,
+    pub(super) own_mss: u16,
+    pub(super) sack: bool,
+    pub(super) stamps: Option<Stamps>,
+    pub(super) stamp: u32,
+    /// The number that was last acknowledged (Last.ACK.sent).
+    pub(super) acknowledged: Seq,
+
+    /// ECN was agreed upon; ECE is owed until CWR comes; CWR is owed; until here the window
+    /// was reduced already.
+    pub(super) ecn: bool,
+    pub(super) owes_ece: bool,
+    pub(super) owes_cwr: bool,
+    pub(super) reduced: Option<Seq>,
+
+    /// An acknowledgement goes out now, whatever the data.
+    pub(super) answer: bool,
+    /// The last challenge (RFC 5961, section 7).
+    pub(super) challenged: Option<Instant>,
+    pub(super) reset: Option<Head>,
+    pub(super) probing: bool,
+    /// A sign of life is asked for.
+    pub(super) asks: bool,
+
+    pub(super) persist: Option<Instant>,
+    pub(super) keep: Option<Instant>,
+    pub(super) over: Option<Instant>,
+    pub(super) keep_alive: Option<Duration>,
+    pub(super) user_timeout: Option<Duration>,
+    /// When the peer last acknowledged something new, or all was acknowledged.
+    pub(super) progress: Instant,
+    pub(super) heard: Instant,
+    pub(super) attempts: u32,
+}
+
+impl<C: Control> Connection<C> {
+    fn new(terms: &Terms, pool: &Rc<Pool>, state: State, now: Instant) -> Self {
+        let mss = u32::from(terms.own_mss);
+        Self {
+            local: terms.local,
+            peer: terms.peer,
+            state,
+            lost: false,
+            out: Stream::new(Rc::clone(pool)),
+            iss: terms.iss,
+            recovery: Recovery::new(terms.iss, false, mss, now),
+            edge: terms.iss + 1,
+            widest: 0,
+            window_from: (Seq(0), Seq(0)),
+            scale: 0,
+            mss,
+            most: mss,
+            share: terms.share,
+            buffer: terms.most,
+            small: terms.iss,
+            nagle: true,
+            ending: false,
+            fin_sent: false,
+            receiver: Receiver::new(Seq(0), Rc::clone(pool), mss, terms.own_scale, terms.most, now),
+            delay: Acknowledgement::new(mss, now),
+            own_scale: terms.own_scale,
+            own_mss: terms.own_mss,
+            sack: false,
+            stamps: None,
+            stamp: terms.stamp,
+            acknowledged: Seq(0),
+            ecn: false,
+            owes_ece: false,
+            owes_cwr: false,
+            reduced: None,
+            answer: false,
+            challenged: None,
+            reset: None,
+            probing: false,
+            asks: false,
+            persist: None,
+            keep: None,
+            over: None,
+            keep_alive: None,
+            user_timeout: None,
+            progress: now,
+            heard: now,
+            attempts: 0,
+        }
+    }
+
+    /// Begins a connection: the first emission is its SYN (RFC 9293, section 3.10.1).
+    pub(crate) fn connect(terms: &Terms, pool: &Rc<Pool>, now: Instant) -> Self {
+        Self::new(terms, pool, State::SynSent, now)
+    }
+
+    /// Makes a connection of what a peer asked for and confirmed (RFC 9293, section
+    /// 3.10.7.4, SYN-RECEIVED). The segment that confirmed it is to be put in next. `answered`
+    /// is when the SYN was answered, if that was done once.
+    pub(crate) fn accept(
+        terms: &Terms,
+        offer: &Offer,
+        answered: Option<Instant>,
+        pool: &Rc<Pool>,
+        now: Instant,
+    ) -> Self {
+        let mut new = Self::new(terms, pool, State::SynReceived, now);
+        new.agree(offer, pool, now);
+        new.ecn = offer.ecn;
+        // The SYN queue has sent our SYN.
+        new.recovery.sent(1, answered.unwrap_or(now));
+        if answered.is_none() {
+            // How long it took is not known (Karn's algorithm: RFC 6298, section 3).
+            new.recovery.resent(Range::new(terms.iss, terms.iss + 1), now);
+        }
+        new
+    }
+
+    /// Takes over what the peer said in its SYN.
+    pub(super) fn agree(&mut self, offer: &Offer, pool: &Rc<Pool>, now: Instant) {
+        let scale = if offer.scale.is_some() { self.own_scale } else { 0 };
+        self.scale = offer.scale.unwrap_or(0).min(MAX_SCALE);
+        self.own_scale = scale;
+        self.sack = offer.sack;
+        self.recovery.sent.set_selective(offer.sack);
+        self.stamps = offer.stamp.map(|recent| Stamps { recent, at: now });
+        let options = if self.stamps.is_some() { STAMPS as u32 } else { 0 };
+        // Less than this is a mistake or malice: each byte would cost a frame.
+        let most = u32::from(offer.mss.min(self.own_mss)).max(LEAST_MSS) - options;
+        self.most = most;
+        self.set_mss(most);
+        let own = u32::from(self.own_mss);
+        let window = u32::from(self.receiver.window_of_syn());
+        self.receiver = Receiver::new(offer.irs + 1, Rc::clone(pool), own, scale, self.buffer, now);
+        self.receiver.set_share(self.share);
+        self.receiver.announced(window);
+        self.acknowledged = offer.irs + 1;
+        self.edge = self.iss + 1 + u32::from(offer.window);
+        self.widest = u32::from(offer.window);
+        self.window_from = (offer.irs, self.iss);
+    }
+
+    pub(super) fn set_mss(&mut self, mss: u32) {
+        self.mss = mss;
+        self.recovery.set_mss(mss);
+    }
+
+    pub(crate) const fn state(&self) -> State {
+        self.state
+    }
+
+    /// Returns SND.UNA.
+    pub(super) const fn una(&self) -> Seq {
+        self.recovery.sent.una()
+    }
+
+    /// Returns SND.NXT.
+    pub(super) const fn snd_next(&self) -> Seq {
+        self.recovery.sent.next()
+    }
+
+    /// Returns whether something that was sent may have to be sent again.
+    pub(super) const fn is_sending(&self) -> bool {
+        !matches!(self.state, State::TimeWait | State::Closed)
+    }
+
+    /// Returns the number of the first byte that stands in the stream to send.
+    pub(super) fn first(&self) -> Seq {
+        if self.una() == self.iss { self.iss + 1 } else { self.una() }
+    }
+
+    /// Returns how many of the bytes to send have not been sent.
+    pub(super) fn unsent(&self) -> usize {
+        let fin = u32::from(self.fin_sent);
+        let sent = (self.snd_next() - fin).since(self.first());
+        self.out.len().saturating_sub(sent as usize)
+    }
+
+    /// Returns how many bytes were written and not acknowledged.
+    pub(crate) fn unacknowledged(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Returns whether the peer has acknowledged all that was written.
+    pub(crate) fn has_arrived(&self) -> bool {
+        self.out.is_empty() && !self.lost
+    }
+
+    /// Returns how many bytes may be written before some are acknowledged: twice what the
+    /// path bears, so that there is always something to send, within this connection's share
+    /// of the memory.
+    fn most_unacknowledged(&self) -> usize {
+        let window = 2 * self.recovery.control.window() as usize;
+        window.max(LEAST_OUT).min(self.share)
+    }
+
+    /// Returns whether bytes can still be written, now or later.
+    pub(crate) const fn may_write(&self) -> bool {
+        matches!(self.state, State::Established | State::CloseWait | State::SynReceived)
+            && !self.ending
+    }
+
+    /// Returns whether there is room for a sensible piece to be written.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.may_write() && self.out.len() <= self.most_unacknowledged() / 2
+    }
+
+    /// Takes bytes to send (RFC 9293, section 3.10.2). Returns how many there was room for.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> usize {
+        if !self.may_write() {
+            return 0;
+        }
+        let limit = self.most_unacknowledged();
+        self.out.append(bytes, limit)
+    }
+
+    /// Copies what an emission sends.
+    pub(crate) fn payload(&self, emission: &Emission, to: &mut [u8]) {
+        self.out.copy(emission.offset, to);
+    }
+
+    /// Returns how many bytes can be read.
+    pub(crate) fn readable(&self) -> usize {
+        self.receiver.len()
+    }
+
+    /// Returns whether the peer has ended, and all before that was read.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.receiver.is_finished() && self.receiver.len() == 0
+    }
+
+    /// Copies what can be read, without taking it.
+    pub(crate) fn peek(&self, to: &mut [u8]) -> usize {
+        self.receiver.peek(0, to)
+    }
+
+    /// Reads (RFC 9293, section 3.10.3). Returns how many bytes were.
+    pub(crate) fn read(&mut self, to: &mut [u8], now: Instant) -> usize {
+        self.receiver.read(to, now)
+    }
+
+    /// Throws away what can be read.
+    pub(crate) fn discard(&mut self, now: Instant) {
+        let count = self.receiver.len();
+        self.receiver.consume(count, now);
+    }
+
+    /// Returns whether the peer has to be told of a larger window.
+    pub(crate) fn is_update_due(&self) -> bool {
+        self.receiver.is_update_due() && self.is_synchronised()
+    }
+
+    pub(super) const fn is_synchronised(&self) -> bool {
+        !matches!(self.state, State::SynSent | State::SynReceived | State::Closed)
+    }
+
+    /// Ends this side behind what was written (RFC 9293, section 3.10.4).
+    pub(crate) fn close(&mut self) {
+        self.ending = true;
+        self.state = match self.state {
+            State::Established => State::FinWait1,
+            State::CloseWait => State::LastAck,
+            State::SynSent => State::Closed,
+            // The FIN is sent when the connection is established.
+            state => state,
+        };
+    }
+
+    /// Resets the connection (RFC 9293, section 3.10.5).
+    pub(crate) fn abort(&mut self) {
+        let tells = !matches!(self.state, State::SynSent | State::TimeWait | State::Closed);
+        if tells {
+            self.reset = Some(self.reset_head());
+        }
+        self.fail();
+    }
+
+    /// Is over without a word: there is nothing any more to say it by.
+    pub(crate) fn strand(&mut self) {
+        self.reset = None;
+        self.fail();
+    }
+
+    /// Is over before both sides have said that it is.
+    pub(super) fn fail(&mut self) {
+        self.lost |= !self.out.is_empty();
+        self.closed();
+    }
+
+    /// Is over: nothing is held any more but what can still be read.
+    pub(super) fn closed(&mut self) {
+        self.state = State::Closed;
+        self.calm();
+        self.over = None;
+    }
+
+    /// Has nothing to send again.
+    pub(super) fn calm(&mut self) {
+        self.out.clear();
+        (self.persist, self.keep) = (None, None);
+        self.delay.sent(true);
+        self.answer = false;
+        self.probing = false;
+    }
+
+    /// Waits until nothing of this connection is under way any more (RFC 9293, section 3.6.1).
+    pub(super) fn wait(&mut self, now: Instant) {
+        let answer = self.answer;
+        self.state = State::TimeWait;
+        self.calm();
+        self.answer = answer;
+        self.over = Some(now.saturating_add(TIME_WAIT));
+    }
+
+    /// Returns whether it is over and has nothing left to send.
+    pub(crate) const fn is_quiet(&self) -> bool {
+        matches!(self.state, State::Closed) && self.reset.is_none()
+    }
+
+    /// Returns whether a SYN in TIME-WAIT may begin a new connection: it is later than
+    /// all of this one, by its timestamp or its number (RFC 6191, section 2).
+    pub(crate) fn gives_way_to(&self, seq: Seq, stamp: Option<u32>) -> bool {
+        self.state == State::TimeWait
+            && match (self.stamps, stamp) {
+                (Some(own), Some(stamp)) if stamp != own.recent => {
+                    stamp.wrapping_sub(own.recent).cast_signed() > 0
+                }
+                _ => seq.is_after(self.receiver.next()),
+            }
+    }
+
+    /// Bounds each of its buffers. What is in them already stays.
+    pub(crate) fn set_share(&mut self, share: usize) {
+        self.share = share;
+        self.receiver.set_share(share);
+    }
+
+    /// Asks the peer for a sign of life after so long without any; `None` does not, which is
+    /// the default (RFC 9293, section 3.8.4).
+    pub(crate) fn set_keep_alive(&mut self, idle: Option<Duration>, now: Instant) {
+        self.keep_alive = idle;
+        self.keep = idle.map(|idle| now.saturating_add(idle));
+    }
+
+    /// Gives the connection up when the peer acknowledges nothing for so long (RFC 9293,
+    /// section 3.8.3).
+    pub(crate) fn set_user_timeout(&mut self, timeout: Option<Duration>) {
+        self.user_timeout = timeout;
+    }
+
+    /// Sends small segments at once, without waiting for acknowledgements of others.
+    pub(crate) fn set_no_delay(&mut self, no_delay: bool) {
+        self.nagle = !no_delay;
+    }
+
+    /// Learns how long packets on the path may be, without IP's and TCP's fixed headers, from
+    /// an ICMP error about a segment that began with `seq` (RFC 1191, RFC 8201). What says
+    /// nothing new, or is about nothing that is under way, is ignored (RFC 5927, section 7).
+    pub(crate) fn path_mss(&mut self, mss: u32, seq: Seq) {
+        let under_way = !seq.is_before(self.una()) && seq.is_before(self.snd_next());
+        let options = if self.stamps.is_some() { STAMPS as u32 } else { 0 };
+        let mss = mss.max(LEAST_PATH).saturating_sub(options);
+        if under_way && self.is_synchronised() && mss < self.mss {
+            self.set_mss(mss);
+        }
+    }
+
+    /// Returns when to look at it again, if nothing arrives before.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let sending = match self.is_held_up() {
+            _ if !self.is_sending() => None,
+            true => self.recovery.timeout(),
+            false => self.recovery.timer(),
+        };
+        [sending, self.persist, self.keep, self.over]
+            .into_iter()
+            .chain([self.delay.deadline()])
+            .flatten()
+            .min()
+    }
+
+    /// Returns the options of a SYN.
+    pub(super) fn syn_options(&self, now: Instant, answers: bool) -> Options {
+        Options {
+            mss: Some(self.own_mss),
+            scale: (!answers || self.own_scale > 0 || self.scale > 0).then_some(self.own_scale),
+            sack_permitted: !answers || self.sack,
+            stamps: if answers { self.stamps(now) } else { Some((self.clock(now), 0)) },
+            ..Options::default()
+        }
+    }
+
+    /// Returns this side's timestamp: milliseconds, which RFC 7323, section 5.4, allows.
+    pub(super) const fn clock(&self, now: Instant) -> u32 {
+        self.stamp.wrapping_add(stamp(now))
+    }
+
+    pub(super) fn stamps(&self, now: Instant) -> Option<(u32, u32)> {
+        self.stamps.map(|stamps| (self.clock(now), stamps.recent))
+    }
+}
+
+/// The least segment size that is believed (as Linux's tcp_min_snd_mss, and more than the
+/// options).
+pub(super) const LEAST_MSS: u32 = 88;
+
+/// The least segment size that a path is believed to have: every link of today bears it, and
+/// less is what somebody says who wants to slow a sender down.
+const LEAST_PATH: u32 = 512;
+
+/// What may be written in any case, if the share allows it.
+const LEAST_OUT: usize = 16 << 10;

@@ -1,0 +1,227 @@
+//! Numbers that nobody can guess without the stack's keys: initial sequence numbers (RFC
+//! 6528), where timestamps begin (RFC 7323, section 7.1), and SYN cookies (RFC 4987, section
+//! 3.6).
+
+use super::connection::Offer;
+use super::segment::MAX_SCALE;
+use super::seq::Seq;
+use crate::{Error, random};
+use core::hash::Hasher;
+use core::net::{IpAddr, SocketAddr};
+use kernel::time::Instant;
+use siphasher::sip::SipHasher24;
+
+/// Seconds for which one cookie is given; it is good for as long again.
+const SPAN: u64 = 64;
+
+/// The segment sizes that a cookie has room for: the largest of these that the peer takes.
+const SIZES: [u16; 8] = [88, 536, 1024, 1220, 1300, 1400, 1440, 1460];
+
+/// The bits of a timestamp that hold what a cookie has no room for.
+const KEPT: u32 = 0x3f;
+
+/// In them: no window scaling; above them, SACK is understood; and ECN.
+const UNSCALED: u32 = 15;
+const SACK: u32 = 16;
+const ECN: u32 = 32;
+
+/// The keys.
+pub(crate) struct Secret {
+    keys: [u64; 2],
+    /// The span in which the last cookie was given.
+    last: Option<u64>,
+}
+
+/// A connection's two ends: this one and the peer.
+pub(crate) type Ends = (SocketAddr, SocketAddr);
+
+fn span(now: Instant) -> u64 {
+    now.as_nanos() / 1_000_000_000 / SPAN
+}
+
+fn write(hasher: &mut SipHasher24, ip: IpAddr) {
+    match ip {
+        IpAddr::V4(ip) => hasher.write(&ip.octets()),
+        IpAddr::V6(ip) => hasher.write(&ip.octets()),
+    }
+}
+
+impl Secret {
+    /// Chooses keys.
+    ///
+    /// # Errors
+    /// [`Error::NoEntropy`].
+    pub(crate) fn new() -> Result<Self, Error> {
+        Ok(Self { keys: [random()?, random()?], last: None })
+    }
+
+    /// Hashes the ends of a connection; `what` keeps uses apart.
+    fn hash(&self, (local, peer): Ends, what: u64) -> u64 {
+        let mut hasher = SipHasher24::new_with_keys(self.keys[0], self.keys[1]);
+        for end in [local, peer] {
+            write(&mut hasher, end.ip());
+            hasher.write_u16(end.port());
+        }
+        hasher.write_u64(what);
+        hasher.finish()
+    }
+
+    /// Returns the initial sequence number of a connection: later ones of the same ends have
+    /// higher numbers (RFC 6528, section 3).
+    pub(crate) fn initial(&self, ends: Ends, now: Instant) -> Seq {
+        Seq((self.hash(ends, u64::MAX) as u32).wrapping_add((now.as_nanos() >> 12) as u32))
+    }
+
+    /// Returns what the timestamps between two machines begin with. It is one for all
+    /// connections between them, so that a later one has later stamps (RFC 6191).
+    pub(crate) fn stamp(&self, (local, peer): Ends) -> u32 {
+        let ends = (SocketAddr::new(local.ip(), 0), SocketAddr::new(peer.ip(), 0));
+        self.hash(ends, u64::MAX - 1) as u32
+    }
+
+    /// Returns a cookie with the index of a segment size in its last bits.
+    fn cookie(&self, ends: Ends, irs: Seq, span: u64, size: u32) -> u32 {
+        let hash =
+            self.hash(ends, u64::from(irs.0) << 32 | (span & 0x1fff_ffff) << 3 | u64::from(size));
+        hash as u32 & !7 | size
+    }
+
+    /// Returns the sequence number with which a SYN is answered that nothing is kept of, and
+    /// the timestamp, of which `clock` is the present one.
+    pub(crate) fn give(
+        &mut self,
+        ends: Ends,
+        offer: &Offer,
+        clock: u32,
+        now: Instant,
+    ) -> (Seq, u32) {
+        self.last = Some(span(now));
+        let size = SIZES.iter().rposition(|size| *size <= offer.mss).unwrap_or(0);
+        let cookie = self.cookie(ends, offer.irs, span(now), size as u32);
+        let scale = offer.scale.map_or(UNSCALED, u32::from);
+        let kept = scale | if offer.sack { SACK } else { 0 } | if offer.ecn { ECN } else { 0 };
+        // Not later than the next one that is sent.
+        let stamp = (clock & !KEPT | kept).wrapping_sub(if clock & KEPT < kept { 64 } else { 0 });
+        (Seq(cookie), stamp)
+    }
+
+    /// Returns what the peer said in the SYN that got the number `iss` as its answer, and has
+    /// the number `irs`; `None` if we gave no such answer lately. `stamps` are those of the
+    /// segment that confirms it.
+    pub(crate) fn redeem(
+        &self,
+        ends: Ends,
+        (iss, irs): (Seq, Seq),
+        stamps: Option<(u32, u32)>,
+        window: u16,
+        now: Instant,
+    ) -> Option<Offer> {
+        let present = span(now);
+        if self.last.is_none_or(|last| present.saturating_sub(last) > 1) {
+            return None;
+        }
+        let good = [present, present.wrapping_sub(1)]
+            .into_iter()
+            .any(|span| self.cookie(ends, irs, span, iss.0 & 7) == iss.0);
+        let kept = stamps.map_or(UNSCALED, |(_, echo)| echo & KEPT);
+        let scale = kept & 15;
+        let mss = *SIZES.get(iss.0 as usize & 7)?;
+        good.then(|| Offer {
+            irs,
+            mss,
+            scale: (scale <= u32::from(MAX_SCALE)).then_some(scale as u8),
+            sack: kept & SACK != 0,
+            stamp: stamps.map(|(value, _)| value),
+            ecn: kept & ECN != 0,
+            window,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::time::Duration;
+
+    fn ends(port: u16) -> Ends {
+        ("10.0.0.1:80".parse().unwrap(), SocketAddr::new("10.0.0.2".parse().unwrap(), port))
+    }
+
+    fn offer() -> Offer {
+        Offer {
+            irs: Seq(7),
+            mss: 1460,
+            scale: Some(9),
+            sack: true,
+            stamp: Some(1),
+            ecn: false,
+            window: 65_535,
+        }
+    }
+
+    fn start() -> (Secret, Instant) {
+        kernel::testing::simulate_time();
+        (Secret { keys: [1, 2], last: None }, Instant::now())
+    }
+
+    #[test]
+    fn a_cookie_brings_back_what_the_peer_said() {
+        let (mut secret, now) = start();
+        for (mss, size) in [(1460, 1460), (9000, 1460), (1459, 1440), (536, 536), (40, 88)] {
+            for (scale, sack, ecn) in
+                [(Some(0), false, true), (Some(14), true, false), (None, true, true)]
+            {
+                let said = Offer { mss, scale, sack, ecn, ..offer() };
+                for clock in [0, 63, 64, 0xffff_fff0_u32] {
+                    let (iss, stamp) = secret.give(ends(9), &said, clock, now);
+                    assert!(clock.wrapping_sub(stamp) < 64, "not later than the clock");
+                    let back = secret
+                        .redeem(ends(9), (iss, Seq(7)), Some((2, stamp)), 512, now)
+                        .expect("it is good");
+                    assert_eq!(
+                        (back.mss, back.scale, back.sack, back.ecn),
+                        (size, scale, sack, ecn)
+                    );
+                    assert_eq!((back.stamp, back.window), (Some(2), 512));
+                }
+                let (iss, _) = secret.give(ends(9), &said, 0, now);
+                let plain = secret.redeem(ends(9), (iss, Seq(7)), None, 512, now).unwrap();
+                assert_eq!((plain.mss, plain.scale, plain.sack), (size, None, false));
+            }
+        }
+    }
+
+    #[test]
+    fn a_cookie_is_good_for_its_connection_and_its_time_alone() {
+        let (mut secret, now) = start();
+        let (iss, _) = secret.give(ends(9), &offer(), 0, now);
+        let redeem = |ends, numbers, after: u64| {
+            let later = now.saturating_add(Duration::from_secs(after));
+            secret.redeem(ends, numbers, None, 512, later).is_some()
+        };
+        assert!(redeem(ends(9), (iss, Seq(7)), 0) && redeem(ends(9), (iss, Seq(7)), 64));
+        assert!(!redeem(ends(9), (iss, Seq(7)), 128));
+        assert!(!redeem(ends(10), (iss, Seq(7)), 0));
+        assert!(!redeem(ends(9), (iss, Seq(8)), 0));
+        assert!(!redeem(ends(9), (iss + 8, Seq(7)), 0));
+        assert!(!redeem(ends(9), (Seq(iss.0 ^ 1), Seq(7)), 0), "nor for another size");
+    }
+
+    #[test]
+    fn no_cookie_is_good_before_one_was_given() {
+        let (mut secret, now) = start();
+        let (iss, _) = Secret { keys: [1, 2], last: None }.give(ends(9), &offer(), 0, now);
+        assert!(secret.redeem(ends(9), (iss, Seq(7)), None, 1, now).is_none());
+        secret.give(ends(8), &offer(), 0, now);
+        assert!(secret.redeem(ends(9), (iss, Seq(7)), None, 1, now).is_some());
+    }
+
+    #[test]
+    fn numbers_of_the_same_ends_rise_and_say_nothing_of_others() {
+        let (secret, now) = start();
+        let later = now.saturating_add(Duration::from_millis(10));
+        assert!(secret.initial(ends(9), later).is_after(secret.initial(ends(9), now)));
+        assert_ne!(secret.initial(ends(9), now), secret.initial(ends(10), now));
+        assert_eq!(secret.stamp(ends(9)), secret.stamp(ends(10)));
+    }
+}

@@ -1,0 +1,214 @@
+//! The SYN queue: connections that peers asked for and have not confirmed (RFC 9293, section
+//! 3.10.7.4, SYN-RECEIVED of a passive open). An entry is plain data of some 150 bytes, so
+//! that a flood of SYNs can fill this queue and nothing else (rule N17).
+
+use super::connection::Offer;
+use super::secret::Ends;
+use super::segment::{ACK, ECE, Head, Options, SYN};
+use super::seq::Seq;
+use crate::Error;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use core::time::Duration;
+use devices::net::HEADER;
+use kernel::time::Instant;
+
+/// How often a SYN is answered, a second after it and then after twice the time each (RFC
+/// 6298): the last entry goes 15 s after its SYN.
+const ANSWERS: u8 = 4;
+
+/// A connection that was asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) local: SocketAddr,
+    pub(crate) peer: SocketAddr,
+    pub(crate) iss: Seq,
+    pub(crate) offer: Offer,
+    /// The Ethernet header of answers: back to where the SYN came from, so that SYNs with
+    /// false senders cost no address resolution.
+    pub(crate) header: [u8; HEADER],
+    /// When it was last answered, and how often.
+    pub(crate) answered: Instant,
+    pub(crate) answers: u8,
+}
+
+/// What this side says of itself in its answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Own {
+    pub(crate) mss: u16,
+    pub(crate) scale: u8,
+    pub(crate) window: u16,
+    /// Its timestamp.
+    pub(crate) stamp: u32,
+}
+
+/// Returns the answer to a SYN.
+pub(crate) fn answer(offer: &Offer, iss: Seq, own: Own) -> Head {
+    Head {
+        seq: iss,
+        ack: offer.irs + 1,
+        flags: SYN | ACK | if offer.ecn { ECE } else { 0 },
+        window: own.window,
+        options: Options {
+            mss: Some(own.mss),
+            scale: offer.scale.map(|_| own.scale),
+            sack_permitted: offer.sack,
+            stamps: offer.stamp.map(|stamp| (own.stamp, stamp)),
+            ..Options::default()
+        },
+    }
+}
+
+impl Asked {
+    fn is(&self, (local, peer): Ends) -> bool {
+        self.local == local && self.peer == peer
+    }
+
+    fn due(&self) -> Instant {
+        let seconds = 1 << self.answers.saturating_sub(1).min(ANSWERS);
+        self.answered.saturating_add(Duration::from_secs(seconds))
+    }
+
+    /// Returns whether it was answered as often as it is.
+    pub(crate) const fn is_last(&self) -> bool {
+        self.answers >= ANSWERS
+    }
+}
+
+/// All of them, in no order.
+#[derive(Debug)]
+pub(crate) struct SynQueue {
+    entries: Vec<Asked>,
+    most: usize,
+    /// None of them is due before.
+    quiet: Option<Instant>,
+}
+
+impl SynQueue {
+    /// Makes a queue for `most` at a time.
+    ///
+    /// # Errors
+    /// [`Error::Exhausted`] when there is no memory for them.
+    pub(crate) fn new(most: usize) -> Result<Self, Error> {
+        let mut entries = Vec::new();
+        entries.try_reserve_exact(most).map_err(|_| Error::Exhausted)?;
+        Ok(Self { entries, most, quiet: None })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Takes out the one of a connection.
+    pub(crate) fn take(&mut self, ends: Ends) -> Option<Asked> {
+        let at = self.entries.iter().position(|entry| entry.is(ends))?;
+        Some(self.entries.swap_remove(at))
+    }
+
+    /// Returns the one of a connection.
+    pub(crate) fn get(&self, ends: Ends) -> Option<&Asked> {
+        self.entries.iter().find(|entry| entry.is(ends))
+    }
+
+    /// Returns whether there is no room for another.
+    pub(crate) fn is_full(&self) -> bool {
+        self.entries.len() >= self.most
+    }
+
+    /// Adds one, for which there is room.
+    pub(crate) fn add(&mut self, new: Asked) {
+        if !self.is_full() {
+            self.quiet = self.quiet.into_iter().chain([new.due()]).min();
+            self.entries.push(new);
+        }
+    }
+
+    /// Forgets those that ask for one of these addresses.
+    pub(crate) fn forget(&mut self, one: impl Fn(SocketAddr) -> bool) {
+        self.entries.retain(|entry| !one(entry.local));
+    }
+
+    /// Returns a time before which none is [due](Self::due).
+    pub(crate) const fn next(&self) -> Option<Instant> {
+        self.quiet
+    }
+
+    /// Takes out one whose answer is due again at `now`, or whose time is over: the answer may
+    /// have been lost, or what confirmed it, and not every peer speaks first.
+    pub(crate) fn due(&mut self, now: Instant) -> Option<Asked> {
+        if self.quiet? > now {
+            return None;
+        }
+        let Some(at) = self.entries.iter().position(|entry| entry.due() <= now) else {
+            self.quiet = self.entries.iter().map(Asked::due).min();
+            return None;
+        };
+        Some(self.entries.swap_remove(at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::net::Ipv4Addr;
+
+    fn asked(port: u16) -> Asked {
+        let offer = Offer {
+            irs: Seq(1),
+            mss: 1460,
+            scale: None,
+            sack: false,
+            stamp: None,
+            ecn: false,
+            window: 1,
+        };
+        Asked {
+            peer: SocketAddr::new(Ipv4Addr::new(10, 0, 0, 1).into(), port),
+            local: SocketAddr::new(Ipv4Addr::new(10, 0, 0, 2).into(), 80),
+            iss: Seq(5),
+            offer,
+            header: [0; HEADER],
+            answered: Instant::now(),
+            answers: 0,
+        }
+    }
+
+    #[test]
+    fn a_full_queue_takes_no_more_n17() {
+        let mut queue = SynQueue::new(2).unwrap();
+        [1, 2, 3].into_iter().for_each(|port| queue.add(asked(port)));
+        assert!(queue.is_full());
+        assert!(queue.entries.iter().map(|it| it.peer.port()).eq([1, 2]));
+    }
+
+    #[test]
+    fn answers_are_due_after_longer_and_longer_times() {
+        kernel::testing::simulate_time();
+        let now = Instant::now();
+        let mut queue = SynQueue::new(2).unwrap();
+        for (answers, seconds) in [(1, 1), (2, 2), (3, 4), (4, 8)] {
+            queue.add(Asked { answers, ..asked(1) });
+            let due = now.saturating_add(Duration::from_secs(seconds));
+            assert_eq!(queue.next(), Some(due));
+            assert!(queue.due(now).is_none());
+            assert!(queue.due(due).is_some());
+            assert!(queue.due(due).is_none() && queue.next().is_none());
+        }
+    }
+
+    #[test]
+    fn an_answer_offers_what_was_offered() {
+        let own = Own { mss: 1440, scale: 7, window: 512, stamp: 9 };
+        let plain = answer(&asked(1).offer, Seq(5), own);
+        let options = Options { mss: Some(1440), ..Options::default() };
+        let head = Head { seq: Seq(5), ack: Seq(2), flags: SYN | ACK, window: 512, options };
+        assert_eq!(plain, head);
+        let offer =
+            Offer { scale: Some(0), sack: true, stamp: Some(3), ecn: true, ..asked(1).offer };
+        let full = answer(&offer, Seq(5), own);
+        assert_eq!(full.flags, SYN | ACK | ECE);
+        let options = &full.options;
+        assert_eq!((options.scale, options.sack_permitted), (Some(7), true));
+        assert_eq!(options.stamps, Some((9, 3)));
+    }
+}
