@@ -7,7 +7,7 @@
 
 use super::ack::Acknowledgement;
 use super::congestion::Control;
-use super::pool::Pool;
+use super::pool::{CHUNK, Pool};
 use super::receive::Receiver;
 use super::recovery::Recovery;
 use super::segment::{Head, MAX_SCALE, Options, STAMPS};
@@ -130,8 +130,11 @@ pub(crate) struct Connection<C> {
     pub(super) scale: u8,
     /// Payload of a full segment now.
     pub(super) mss: u32,
-    /// The most that the interface and the peer take.
+    /// The most that the interface, the peer and the path are known to take.
     pub(super) most: u32,
+    /// When that is tried again, after less because nothing got through.
+    pub(super) raise: Option<Instant>,
+    pub(super) raised: bool,
     pub(super) share: usize,
     /// Bytes that its receive buffer may ever have.
     pub(super) buffer: usize,
@@ -197,6 +200,8 @@ impl<C: Control> Connection<C> {
             scale: 0,
             mss,
             most: mss,
+            raise: None,
+            raised: false,
             share: terms.share,
             buffer: terms.most,
             small: terms.iss,
@@ -270,6 +275,9 @@ impl<C: Control> Connection<C> {
         // Less than this is a mistake or malice: each byte would cost a frame.
         let most = u32::from(offer.mss.min(self.own_mss)).max(LEAST_MSS) - options;
         self.most = most;
+        // The initial window is in segments that are as long as this peer takes (RFC 6928,
+        // section 2).
+        self.recovery.control = C::new(most);
         self.set_mss(most);
         let own = u32::from(self.own_mss);
         let window = u32::from(self.receiver.window_of_syn());
@@ -353,7 +361,10 @@ impl<C: Control> Connection<C> {
             return 0;
         }
         let limit = self.most_unacknowledged();
-        self.out.append(bytes, limit)
+        // The last quarter of the memory is for what arrives: peers that take nothing do not
+        // keep others from sending. A chunk is for each.
+        let first = self.out.append(bytes, limit.min(CHUNK));
+        first + self.out.append_spare(bytes.get(first..).unwrap_or_default(), limit)
     }
 
     /// Copies what an emission sends.
@@ -503,6 +514,7 @@ impl<C: Control> Connection<C> {
         let options = if self.stamps.is_some() { STAMPS as u32 } else { 0 };
         let mss = mss.max(LEAST_PATH).saturating_sub(options);
         if under_way && self.is_synchronised() && mss < self.mss {
+            self.most = mss;
             self.set_mss(mss);
         }
     }

@@ -88,6 +88,10 @@ impl<C: Control> Connection<C> {
 
     /// Deals with a segment in any other state (section 3.10.7.4).
     fn receive_synchronised(&mut self, segment: &Segment<'_>, now: Instant) {
+        if self.stamps.is_some() && segment.options.stamps.is_none() && !segment.has(RST) {
+            // Who has agreed to timestamps sends them (RFC 7323, section 3.2).
+            return;
+        }
         if !self.is_recent(segment, now) || !self.is_acceptable(segment) {
             self.refuse(segment, now);
             return;
@@ -123,12 +127,16 @@ impl<C: Control> Connection<C> {
             // section 5.2).
             return self.challenge(now);
         } else {
+            if self.ecn {
+                // Before the window grows by what it acknowledges.
+                self.hear_congestion(segment);
+            }
             self.acknowledge(segment, segment.ack, now);
         }
         self.remember_stamp(segment, now);
         self.update_window(segment);
         if self.ecn {
-            self.hear_congestion(segment);
+            self.see_marks(segment);
         }
         let ended = self.fin_sent && self.recovery.sent.is_empty();
         match self.state {
@@ -167,12 +175,10 @@ impl<C: Control> Connection<C> {
     /// 5.3).
     fn is_recent(&self, segment: &Segment<'_>, now: Instant) -> bool {
         let Some(stamps) = &self.stamps else { return true };
-        let older = match segment.options.stamps {
-            Some((value, _)) => value.wrapping_sub(stamps.recent).cast_signed() < 0,
-            // Section 3.2: who has agreed to timestamps sends them; resets may lack them.
-            None => true,
-        };
-        !older || segment.has(RST) || now.saturating_duration_since(stamps.at) >= OUTDATED
+        let older = |(value, _): (u32, u32)| value.wrapping_sub(stamps.recent).cast_signed() < 0;
+        !segment.options.stamps.is_some_and(older)
+            || segment.has(RST)
+            || now.saturating_duration_since(stamps.at) >= OUTDATED
     }
 
     /// Remembers the timestamp of a segment that was taken, to be echoed: not of one that came
@@ -196,8 +202,9 @@ impl<C: Control> Connection<C> {
             return !start.is_before(window.start) && !start.is_after(window.end);
         }
         if window.is_empty() {
-            // What it acknowledges is of use all the same.
-            return start == window.start && segment.payload.is_empty();
+            // What it acknowledges is of use all the same, and what it says of the peer's window,
+            // though none of its data is taken (section 3.10.7.4: "special allowance").
+            return start == window.start;
         }
         start.is_before(window.end) && (start + length).is_after(window.start)
     }
@@ -214,9 +221,12 @@ impl<C: Control> Connection<C> {
         } else if segment.payload.is_empty() && !segment.has(FIN) {
             self.challenge(now);
         } else {
-            // What was received already is said to be (RFC 2883).
+            // What was received already is said to be (RFC 2883). Anything behind that is not
+            // taken: it may be of the numbers' last time around (RFC 7323, section 5).
+            let old = self.receiver.next().since(segment.seq) as usize;
+            let old = segment.payload.get(..old).unwrap_or(segment.payload);
             if segment.seq.is_before(self.receiver.next()) {
-                self.receiver.accept(segment.seq, segment.payload, false);
+                self.receiver.accept(segment.seq, old, false);
             }
             self.answer = true;
         }
@@ -252,8 +262,9 @@ impl<C: Control> Connection<C> {
         }
     }
 
-    /// Hears of congestion on the path (RFC 3168, sections 6.1.2 and 6.1.3).
-    fn hear_congestion(&mut self, segment: &Segment<'_>) {
+    /// Sees congestion on the path to here, of which the peer is to hear (RFC 3168, section
+    /// 6.1.3).
+    fn see_marks(&mut self, segment: &Segment<'_>) {
         if segment.has(CWR) {
             self.owes_ece = false;
         }
@@ -261,6 +272,10 @@ impl<C: Control> Connection<C> {
             self.owes_ece = true;
             self.delay.hurry();
         }
+    }
+
+    /// Hears of congestion on the path to the peer (RFC 3168, section 6.1.2).
+    fn hear_congestion(&mut self, segment: &Segment<'_>) {
         let reduced = self.reduced.is_some_and(|until| !segment.ack.is_after(until));
         if segment.has(ECE) && !reduced && !self.recovery.sent.is_empty() {
             self.recovery.reduce();

@@ -54,10 +54,14 @@ impl<C: Control> Connection<C> {
         if self.is_sending() {
             self.expire_sent(now);
         }
+        if self.attempts == 0 && due(&mut self.raise) {
+            self.raised = true;
+            self.set_mss(self.most);
+        }
         if due(&mut self.persist) {
             self.probing = true;
         }
-        if due(&mut self.keep) && self.is_synchronised() && self.recovery.sent.is_empty() {
+        if due(&mut self.keep) && self.is_synchronised() {
             self.ask_for_life(now);
         }
         if self.delay.is_due(now) {
@@ -82,6 +86,8 @@ impl<C: Control> Connection<C> {
                     && let Some(&base) = BASES.iter().find(|base| **base < self.mss)
                 {
                     self.set_mss(base);
+                    let pause = if self.raised { RAISE } else { RAISE_FIRST };
+                    self.raise = Some(now.saturating_add(pause));
                 }
             }
         }
@@ -123,7 +129,10 @@ impl<C: Control> Connection<C> {
     fn ask_for_life(&mut self, now: Instant) {
         let Some(idle) = self.keep_alive else { return };
         let silent = now.saturating_duration_since(self.heard);
-        if silent < idle {
+        if !self.recovery.sent.is_empty() {
+            // What is under way asks already.
+            self.keep = Some(now.saturating_add(idle));
+        } else if silent < idle {
             self.keep = Some(self.heard.saturating_add(idle));
         } else if silent >= idle.saturating_add(KEEP_PROBES * KEEP_AGAIN) {
             self.reset = Some(self.reset_head());
@@ -202,7 +211,12 @@ impl<C: Control> Connection<C> {
     fn emit_range(&mut self, range: Range, now: Instant) -> Emission {
         let fin = self.fin_sent && range.end == self.snd_next();
         let length = range.len() - u32::from(fin);
-        self.emit(range.start, length, fin, now)
+        // What is sent again is not marked, and does not say that the window was reduced (RFC
+        // 3168, sections 6.1.5 and 6.1.2).
+        let owes_cwr = core::mem::take(&mut self.owes_cwr);
+        let emission = self.emit(range.start, length, fin, now);
+        self.owes_cwr = owes_cwr;
+        Emission { ecn: false, ..emission }
     }
 
     /// Sends again what is lost, if the path bears it.
@@ -211,7 +225,13 @@ impl<C: Control> Connection<C> {
         if room == 0 || self.recovery.sent.lost() == 0 {
             return None;
         }
-        let burst = burst.min((room / self.mss).max(1) * self.mss);
+        // A window that was closed over what is under way is probed by the first of it.
+        let shut = self.is_shut();
+        if shut && self.recovery.sent.in_flight() > 0 {
+            return None;
+        }
+        let most = if shut { self.mss } else { room / self.mss * self.mss };
+        let burst = burst.min(most.max(self.mss));
         let range = self.recovery.sent.next_lost(burst)?;
         self.recovery.resent(range, now);
         Some(self.emit_range(range, now))
@@ -230,13 +250,17 @@ impl<C: Control> Connection<C> {
             return None;
         }
         if self.recovery.sent.is_empty() {
-            // One byte, or the end, beyond the window.
+            // What the window takes, however little, or one byte or the end beyond it (RFC
+            // 9293, section 3.8.6.2.1, "override timeout", and 3.8.6.1). It is not marked (RFC
+            // 3168, section 6.1.6).
             let waiting = self.unsent() as u32;
             let fin = self.ending && !self.fin_sent && waiting == 0;
             if waiting == 0 && !fin {
                 return None;
             }
-            return self.send(waiting.min(1), fin, now);
+            let room = self.edge.since(self.snd_next()).clamp(1, self.mss);
+            let emission = self.send(waiting.min(room), fin, now);
+            return emission.map(|it| Emission { ecn: false, ..it });
         }
         // New data is preferred, if the peer has room for it.
         let room = self.edge.since(self.snd_next());
@@ -256,7 +280,8 @@ impl<C: Control> Connection<C> {
     fn judge_new(&mut self, burst: u32) -> New {
         let waiting = self.unsent() as u32;
         let fin = self.ending && !self.fin_sent;
-        self.recovery.stopped(false);
+        // What is lost and not sent again yet waits for the window as well.
+        self.recovery.stopped(self.recovery.sent.lost() > 0);
         if waiting == 0 && !fin {
             return New::Wait;
         }
@@ -358,6 +383,11 @@ const BASES: [u32; 3] = [1360, 1200, 512];
 
 /// Timeouts in a row after which full segments may be too long for the path.
 const BLACK_HOLE: u32 = 2;
+
+/// Time after which full segments are tried again (RFC 8899, section 5.1.1). The first time
+/// soon: most often it was an outage that let nothing through.
+const RAISE: Duration = Duration::from_secs(600);
+const RAISE_FIRST: Duration = Duration::from_secs(1);
 
 /// A peer that keeps its window closed is given up when it says nothing for so long.
 const SILENCE: Duration = Duration::from_secs(120);

@@ -67,7 +67,6 @@ impl Rack {
     }
 
     /// Returns whether packets are reordered on this path.
-    #[cfg(test)]
     pub(crate) const fn is_reordered(&self) -> bool {
         self.reordered
     }

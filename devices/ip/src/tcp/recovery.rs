@@ -198,7 +198,9 @@ impl<C: Control> Recovery<C> {
                 let next = self.sent.next();
                 let limited = self.limited;
                 let round = Round { rtt: acked.rtt, smoothed, una, next, limited };
-                if acked.delivered > 0 {
+                // Duplicates allow for new segments without it (RFC 3042, section 2), unless they
+                // are usual on this path.
+                if acked.acked > 0 || acked.delivered > 0 && self.sent.is_reordered() {
                     self.control.acked(acked.delivered, &round, now);
                 }
             }

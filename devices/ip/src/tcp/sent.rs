@@ -18,6 +18,10 @@ const KEPT: usize = 8;
 /// Records beyond two a segment in flight. A block that would split one more is ignored.
 const SPARE: usize = 64;
 
+/// Records at most, whatever is in flight: each ACK may look at all of them, and the peer
+/// decides how small segments are. Beyond it, what is sent later is of one record.
+const MOST: usize = 4096;
+
 /// What is known of some data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
@@ -151,6 +155,11 @@ impl Sent {
         self.next.since(self.una)
     }
 
+    #[cfg(test)]
+    pub(crate) fn records(&self) -> usize {
+        self.records.len()
+    }
+
     /// Returns how many bytes are in the network (`pipe` of RFC 6675, section 4).
     pub(crate) fn in_flight(&self) -> u32 {
         self.flying.saturating_sub(self.left)
@@ -167,7 +176,6 @@ impl Sent {
     }
 
     /// Returns whether packets are reordered on this path.
-    #[cfg(test)]
     pub(crate) const fn is_reordered(&self) -> bool {
         self.rack.is_reordered()
     }
@@ -179,12 +187,16 @@ impl Sent {
             return true;
         }
         let range = Range::new(self.next, self.next + length);
+        let full = self.records.len() >= MOST;
         match self.records.back_mut() {
-            Some(last) if last.sent == now && last.fate == Fate::Flying && !last.resent => {
+            Some(last)
+                if last.fate == Fate::Flying && !last.resent && (last.sent == now || full) =>
+            {
                 last.range.end = range.end;
+                last.sent = now;
             }
             _ => {
-                if self.records.try_reserve(1).is_err() {
+                if self.records.len() >= 2 * MOST || self.records.try_reserve(1).is_err() {
                     return false;
                 }
                 let record = Record { range, sent: now, fate: Fate::Flying, resent: false };
@@ -290,7 +302,7 @@ impl Sent {
     /// room.
     fn split(&mut self, at: usize, seq: Seq, mss: u32) -> bool {
         let most = (self.outstanding() / mss.max(1)) as usize * 2 + SPARE;
-        if self.records.len() >= most || self.records.try_reserve(1).is_err() {
+        if self.records.len() >= most.min(MOST) || self.records.try_reserve(1).is_err() {
             return false;
         }
         let Some(record) = self.records.get_mut(at) else { return false };
@@ -320,6 +332,7 @@ impl Sent {
     fn advance(&mut self, una: Seq, ack: &Ack<'_>, rtt: &Rtt, news: &mut News) {
         let acked = una.since(self.una);
         self.una = una;
+        let mut resent = false;
         while let Some(front) = self.records.front_mut() {
             let mut part = *front;
             if una.is_before(part.range.end) {
@@ -332,7 +345,17 @@ impl Sent {
             } else {
                 self.records.pop_front();
             }
+            resent |= part.resent && part.fate != Fate::Sacked;
             self.arrived(part, ack, ack.echo, rtt, news);
+        }
+        if resent {
+            // What filled the gap arrived now. What is behind it may have long ago, and says
+            // nothing of the round trip (RFC 6298, section 3).
+            news.newest = None;
+            if !self.selective {
+                // Nor that the timeout was needless: nobody told that it had arrived.
+                news.acked.original = None;
+            }
         }
         news.acked.acked = acked;
         if self.left > 0 {
