@@ -1,10 +1,14 @@
 //! TCP connections and listeners.
 
+#[cfg(test)]
+mod abuse;
 mod ack;
 pub(crate) mod congestion;
 pub(crate) mod connection;
 mod input;
 mod islands;
+#[cfg(test)]
+mod model;
 mod output;
 pub(crate) mod pool;
 mod prr;
@@ -18,6 +22,8 @@ mod sent;
 pub(crate) mod seq;
 mod stream;
 pub(crate) mod syn;
+#[cfg(test)]
+mod table;
 mod tlp;
 mod tuning;
 mod undo;
