@@ -129,15 +129,30 @@ fn goodput(path: Path, length: usize, seed: u64) -> f64 {
     got as f64 * 8.0 / 1e6 / took.as_secs_f64()
 }
 
+/// Half of what it was when this was written, on the worst of five seeds: a sender that waits for
+/// its timer, that halves its window for what is late, or that does not undo it, has less.
 #[test]
-fn grid() {
-    for rtt in [1, 20, 100] {
-        for (lost, late, twice) in
-            [(0, 0, 0), (0, 50, 0), (1, 0, 0), (10, 0, 0), (10, 50, 0), (30, 0, 0), (0, 0, 10)]
-        {
-            let path = Path { rtt: Duration::from_millis(rtt), lost, late, twice };
-            let all: Vec<f64> = (1..4).map(|seed| goodput(path, 4 << 20, seed)).collect();
-            std::println!("{rtt} ms, lost {lost}, late {late}, twice {twice}: {all:.1?}");
+fn what_is_lost_or_late_costs_no_more_than_it_must() {
+    // ms, lost, late and twice in thousandths, and the least Mbit/s.
+    for (rtt, lost, late, twice, least) in [
+        (1, 0, 0, 0, 90),
+        (1, 0, 50, 0, 80),
+        (1, 10, 0, 0, 55),
+        (1, 10, 50, 0, 35),
+        (1, 30, 0, 0, 35),
+        (1, 0, 0, 10, 90),
+        (20, 0, 0, 0, 29),
+        (20, 0, 50, 0, 28),
+        (20, 10, 0, 0, 3),
+        (20, 10, 50, 0, 3),
+        (20, 0, 0, 10, 29),
+        (100, 0, 0, 0, 17),
+        (100, 0, 50, 0, 15),
+    ] {
+        let path = Path { rtt: Duration::from_millis(rtt), lost, late, twice };
+        for seed in 1..=3 {
+            let got = goodput(path, 4 << 20, seed);
+            assert!(got >= f64::from(least), "{rtt} ms, {lost}/{late}/{twice}, {seed}: {got:.1}");
         }
     }
 }
