@@ -165,7 +165,8 @@ fn an_answer_that_is_not_taken_ends() {
             }
             sleep(SECOND * 6).await;
         }
-        assert!(begun.elapsed() < SECOND * 60 && stats.get().open == 0, "{:?}", begun.elapsed());
+        // What the two stacks hold was taken at once, and counts.
+        assert!(begun.elapsed() < SECOND * 90 && stats.get().open == 0, "{:?}", begun.elapsed());
     });
 }
 
