@@ -18,7 +18,8 @@
 
 use crate::machine;
 pub use crate::machine::{Mapping, Stats};
-use alloc::alloc::{Layout, alloc_zeroed};
+use alloc::alloc::{Layout, alloc, alloc_zeroed};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// Returns how memory is used now, in bytes. On Linux, where the heap is the system's, all is 0.
@@ -72,6 +73,27 @@ pub fn zeroed(length: usize) -> Option<Vec<u8>> {
     Some(unsafe { Vec::from_raw_parts(bytes, length, length) })
 }
 
+/// Moves `value` to the heap, or gives it back if there is no memory for it, where `Box::new` would
+/// end the program.
+///
+/// # Errors
+/// The value.
+pub fn boxed<T>(value: T) -> Result<Box<T>, T> {
+    let layout = Layout::new::<T>();
+    if layout.size() == 0 {
+        return Ok(Box::new(value));
+    }
+    // SAFETY: the layout has a size.
+    let place = unsafe { alloc(layout) }.cast::<T>();
+    if place.is_null() {
+        return Err(value);
+    }
+    // SAFETY: it is aligned for a `T`, as large as one, and nobody else's.
+    unsafe { place.write(value) };
+    // SAFETY: allocated above by the global allocator, with this layout, and it holds a `T`.
+    Ok(unsafe { Box::from_raw(place) })
+}
+
 /// Calls `each` for each range of mapped addresses with equal protection, in ascending order, as
 /// the page tables have it. Slow: for tests and for debugging. `each` must not allocate.
 pub fn mappings(mut each: impl FnMut(Mapping)) {
@@ -105,6 +127,13 @@ mod tests {
         }
         assert!(zeroed(usize::MAX).is_none());
         assert!(zeroed(isize::MAX as usize).is_none());
+    }
+
+    #[test]
+    fn what_is_moved_to_the_heap_is_whole() {
+        let boxed = super::boxed([7_u64; 300]).unwrap();
+        assert!(boxed.iter().all(|&word| word == 7));
+        assert_eq!(super::boxed(()), Ok(Box::new(())));
     }
 
     #[test]

@@ -9,12 +9,13 @@ use crate::config::ADDRESSES;
 use crate::packet::{self, Segment};
 use crate::tcp::congestion::Cubic;
 use crate::tcp::connection::{Connection, Emission, Offer, State as Tcp, Terms};
+use crate::tcp::pool::Pool;
 use crate::tcp::secret::Ends;
 use crate::tcp::segment::{self, Head, STAMPS};
 use crate::tcp::seq::Seq;
 use crate::tcp::syn::{self, Asked, Own};
 use crate::wire::Wire;
-use alloc::boxed::Box;
+use alloc::rc::Rc;
 use core::net::SocketAddr;
 use core::task::{Poll, Waker};
 use core::time::Duration;
@@ -177,7 +178,7 @@ impl Protocols {
     fn join(
         &mut self,
         (local, peer): Ends,
-        make: impl FnOnce(&alloc::rc::Rc<crate::tcp::pool::Pool>) -> Connection<Cubic>,
+        make: impl FnOnce(&Rc<Pool>) -> Connection<Cubic>,
     ) -> Option<Handle> {
         if !self.sets.has_room() {
             return None;
@@ -185,11 +186,9 @@ impl Protocols {
         let mut connection = make(&self.pool);
         // Programs here write what they have at once, and wait for no more of it.
         connection.set_no_delay(true);
+        let endpoint = kernel::memory::boxed(Endpoint::new(connection)).ok()?;
         self.sets.connections += 1;
-        Some(
-            self.sets
-                .add(Body::Tcp(Box::new(Endpoint::new(connection))), Some(Key::tcp(local, peer))),
-        )
+        Some(self.sets.add(Body::Tcp(endpoint), Some(Key::tcp(local, peer))))
     }
 
     /// Begins a connection from `from`.
