@@ -6,6 +6,7 @@ use rustix::process::geteuid;
 use std::env;
 use std::fs::File;
 use std::io::Read as _;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// What runs something in namespaces of its own: of the network, so that this machine's stays as
@@ -50,13 +51,23 @@ pub(super) fn check() -> Result<()> {
     Ok(())
 }
 
+/// Returns where this program is. A check builds it anew while it runs, in its place: Linux then
+/// says that it was deleted, and what stands there now is the same program.
+fn this_program() -> Result<PathBuf> {
+    let path = env::current_exe().context("cannot find this program")?;
+    Ok(match path.to_string_lossy().strip_suffix(" (deleted)") {
+        Some(again) if !path.exists() => PathBuf::from(again),
+        _ => path,
+    })
+}
+
 /// Runs this program with these words in namespaces of its own: what it says.
 ///
 /// # Errors
 /// When it fails.
 pub(super) fn run(words: &[&str], ui: &Ui) -> Result<String> {
     let mut command = unshare();
-    command.arg(env::current_exe().context("cannot find this program")?).args(words);
+    command.arg(this_program()?).args(words);
     // Its end of the pipe ends with this process, however that does.
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     ui.command(&command);
