@@ -34,17 +34,24 @@ impl Endpoint {
         Shape { state: connection.state(), flushed: connection.unacknowledged() == 0 }
     }
 
+    /// Whether reading would not wait: for bytes, the end, or an error.
+    pub(super) fn is_readable(&self) -> bool {
+        let connection = &self.connection;
+        connection.readable() > 0 || connection.is_finished() || connection.state() == Tcp::Closed
+    }
+
+    /// Whether writing would not wait: for room, or an error.
+    pub(super) fn is_writable(&self) -> bool {
+        self.connection.is_writable() || !self.connection.may_write()
+    }
+
     /// Wakes those who wait for what there is now, and was not `before`.
     pub(super) fn wake(&mut self, before: Shape) {
         let shape = self.shape();
-        let over = shape.state == Tcp::Closed;
-        let connection = &self.connection;
-        if !self.readers.is_empty()
-            && (connection.readable() > 0 || connection.is_finished() || over)
-        {
+        if !self.readers.is_empty() && self.is_readable() {
             self.readers.wake();
         }
-        if !self.writers.is_empty() && (connection.is_writable() || !connection.may_write()) {
+        if !self.writers.is_empty() && self.is_writable() {
             self.writers.wake();
         }
         if shape != before {

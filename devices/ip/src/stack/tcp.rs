@@ -379,11 +379,7 @@ impl Protocols {
         waker: &Waker,
     ) -> Poll<Result<(), Error>> {
         let endpoint = self.endpoint(handle);
-        let connection = &endpoint.connection;
-        if connection.readable() > 0
-            || connection.is_finished()
-            || connection.state() == Tcp::Closed
-        {
+        if endpoint.is_readable() {
             return Poll::Ready(Ok(()));
         }
         endpoint.readers.add(waker);
@@ -461,8 +457,7 @@ impl Protocols {
         waker: &Waker,
     ) -> Poll<Result<(), Error>> {
         let endpoint = self.endpoint(handle);
-        let connection = &endpoint.connection;
-        if connection.is_writable() || !connection.may_write() {
+        if endpoint.is_writable() {
             return Poll::Ready(Ok(()));
         }
         endpoint.writers.add(waker);
