@@ -524,29 +524,3 @@ fn a_mark_reduces_the_window_once_a_round_trip() {
     // From the threshold it grows again, by what this ACK says: 9 / 17 of a segment.
     assert_eq!((sender.phase(), sender.control.window()), (Phase::Open, 7529));
 }
-
-/// Prints the grid: `cargo test -p xenith-ip --lib grid -- --ignored --nocapture`.
-#[test]
-#[ignore = "it prints a table to look at"]
-fn grid() {
-    for rtt_ms in [1, 20, 100] {
-        for loss in [0, 1, 10, 30] {
-            for late in [0, 50] {
-                for timestamps in [true, false] {
-                    let path = Path { rtt_ms, loss, late, timestamps, ..GOOD };
-                    let all = endless(path);
-                    let Outcome { goodput, sent, resent, doubled, timeouts, .. } = all;
-                    let Outcome { probes, episodes, undone, .. } = all;
-                    std::println!(
-                        "{rtt_ms:3} ms {:4} % {:2} % {} {goodput:6.1} Mbit/s, sent {sent:6} again \
-                         {resent:5} needless {doubled:5} RTO {timeouts:3} TLP {probes:3} episodes \
-                         {episodes:3} undone {undone:3}",
-                        loss as f64 / 10.0,
-                        late / 10,
-                        if timestamps { "TS" } else { "  " }
-                    );
-                }
-            }
-        }
-    }
-}
