@@ -19,6 +19,7 @@
 
 use crate::entropy::POOL;
 use crate::machine;
+use crate::user::{Context, Exit, Space};
 
 /// Makes this thread's clock stand still while tasks run, and jump to the next timer when none is
 /// ready. If there is none either, `block_on` panics.
@@ -37,4 +38,27 @@ pub fn simulate_memory(total: usize) {
 pub fn simulate_randomness() {
     machine::simulate_randomness();
     *POOL.lock() = None;
+}
+
+/// Makes `program` what every [`Space`] of this thread runs, until it is called again. It is
+/// called for each [`Space::run`], changes memory and registers as a program would, and returns
+/// why the program stops.
+///
+/// # Example
+/// ```
+/// # use xenith_kernel as xenith;
+/// use xenith::user::{Context, Exit, Space};
+///
+/// xenith::testing::play(|_space, thread| {
+///     thread.registers_mut().rax += 1;
+///     Exit::Call
+/// });
+/// let mut thread = Context::new(0, 0).unwrap();
+/// let mut space = Space::new().unwrap();
+/// assert_eq!(space.run(&mut thread), Ok(Exit::Call));
+/// assert_eq!(space.run(&mut thread), Ok(Exit::Call));
+/// assert_eq!(thread.registers().rax, 2);
+/// ```
+pub fn play(program: impl FnMut(&mut Space, &mut Context) -> Exit + 'static) {
+    machine::play(Box::new(program));
 }

@@ -19,6 +19,8 @@
 
 #[cfg(not(target_os = "xen"))]
 mod linux;
+#[cfg(not(target_os = "xen"))]
+pub(crate) mod program;
 #[cfg(target_os = "xen")]
 mod xen;
 
@@ -36,6 +38,8 @@ pub(crate) use here::{
 };
 #[cfg(not(target_os = "xen"))]
 pub use here::{enter, ioctl, watch};
+#[cfg(not(target_os = "xen"))]
+pub(crate) use here::{play, user};
 #[cfg(not(target_os = "xen"))]
 pub(crate) use here::{simulate_memory, simulate_randomness, simulate_time};
 

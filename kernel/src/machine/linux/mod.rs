@@ -6,6 +6,7 @@
 pub mod console;
 pub mod ioctl;
 mod local;
+pub(crate) mod user;
 pub mod watch;
 
 use super::{Mapping, Stats, last_line};
@@ -18,6 +19,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+pub(crate) use user::play;
 
 /// The start of the machine's clock.
 static BEGINNING: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
