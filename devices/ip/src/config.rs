@@ -44,7 +44,8 @@ pub struct Limits {
     /// TCP connections that peers began and that are not established (SYN-RECEIVED), of about
     /// 150 bytes each; beyond, peers get SYN cookies (RFC 4987, section 3.6).
     pub half_open: usize,
-    /// Bytes of datagrams that wait in a UDP socket, each way.
+    /// Bytes of datagrams that wait in a UDP socket, each way. Fragments of datagrams that are
+    /// not whole may occupy twice as many in a stack, and 16 KiB at least.
     pub datagrams: usize,
 }
 

@@ -61,6 +61,8 @@ impl<N: Net + Source + 'static> Source for Stack<N> {
             counter("ip_useless_frames", "Frames that made no sense.", stats.useless),
             counter("ip_corrupt_frames", "Frames with wrong checksums.", stats.corrupt),
             counter("ip_unsent_frames", "Frames lost for want of room.", stats.unsent),
+            counter("ip_reassembled", "Datagrams put together of fragments.", stats.reassembled),
+            counter("ip_unassembled", "Fragmented datagrams given up.", stats.unassembled),
             gauge("tcp_open", "TCP connections open.", stats.open as u64),
             gauge("tcp_half_open", "TCP connections asked for.", stats.half_open as u64),
             counter("tcp_accepted", "TCP connections that peers opened.", stats.accepted),

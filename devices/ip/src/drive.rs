@@ -27,9 +27,9 @@ const BUDGET: usize = 64;
 /// Speaks TCP, UDP, ICMP and DNS over a network interface, by IPv4 and IPv6. Clones are
 /// handles of the same stack.
 ///
-/// It answers echo requests by itself, resets connections to ports that nobody listens on,
-/// and drops fragments. It runs in a task of its own, which ends with the last of its handles,
-/// streams, listeners and sockets.
+/// It answers echo requests by itself, and resets connections to ports that nobody listens on.
+/// It runs in a task of its own, which ends with the last of its handles, streams, listeners and
+/// sockets.
 pub struct Stack<N> {
     pub(super) shared: Rc<Shared>,
     net: Rc<N>,

@@ -6,13 +6,15 @@
 //! N17). When the queue is full, SYNs are answered with
 //! [cookies](super::tcp::secret) and nothing is kept of them.
 
+mod fold;
+
 use super::announce::Announcer;
 use super::config::{ADDRESSES, SERVERS, Settings};
 use super::leaving::{LEAVE, Leavers};
 use super::limit::Limit;
 use super::ndisc::{self, Report, Routers};
 use super::neighbor::Heard;
-use super::packet::{self, Ends, Said, Segment, TooBig, Verdict, Why};
+use super::packet::{self, Ends, Reassembly, Said, Segment, TooBig, Verdict, Why};
 use super::stack::{For, Handle, Parting, Protocols, Whom};
 use super::tcp::connection::Offer;
 use super::tcp::segment::{ACK, RST, SYN};
@@ -60,12 +62,17 @@ pub struct Stats {
     pub received: u64,
     /// Frames that were sent.
     pub sent: u64,
-    /// Frames that arrived and made no sense, were fragments, or from nobody.
+    /// Frames that arrived and made no sense, or from nobody.
     pub useless: u64,
     /// Frames that arrived with a wrong TCP or UDP checksum.
     pub corrupt: u64,
     /// Frames that were lost for want of room on the way out.
     pub unsent: u64,
+    /// Datagrams that were put together of fragments.
+    pub reassembled: u64,
+    /// Datagrams of which fragments arrived and that came to nothing: they did not fit each
+    /// other, or not all came in time, or others took their room.
+    pub unassembled: u64,
     /// TCP connections that are open now.
     pub open: usize,
     /// TCP connections that peers opened.
@@ -109,6 +116,7 @@ pub(super) struct Engine {
     contended: Option<Instant>,
     /// What nobody here wants is told so often.
     errors: Limit,
+    reassembly: Reassembly,
     /// Who waits for an address.
     waiting: Wakers,
     /// Who waits for an answer to an echo request.
@@ -135,6 +143,7 @@ impl Engine {
             announcer: Announcer::default(),
             contended: None,
             errors: Limit::new(Instant::now()),
+            reassembly: Reassembly::new(fold::room(&settings.limits)),
             waiting: Wakers::new(),
             pinging: Vec::new(),
             settings,
@@ -155,6 +164,11 @@ impl Engine {
         let now = Instant::now();
         self.stats.received += 1;
         let verdict = packet::judge(frame, meta);
+        self.act(verdict, frame, wire, now);
+    }
+
+    /// Does with a frame what was decided about it.
+    fn act(&mut self, verdict: Verdict, frame: &[u8], wire: &dyn Wire, now: Instant) {
         let who = match verdict {
             Verdict::Useless => {
                 self.stats.useless += 1;
@@ -193,6 +207,11 @@ impl Engine {
             Verdict::Tcp(_) => return,
             Verdict::Udp(dhcp::CLIENT, _) if self.dhcp.is_some() => return self.hear(frame, now),
             Verdict::Neighbor(said) => return self.neighbor(said, frame, wire, now),
+            Verdict::Fragment(ends, piece) => return self.piece(frame, ends, &piece, wire, now),
+            Verdict::Folded(folded) => return self.folded(frame, folded, wire, now),
+            Verdict::Problem(ends, problem) => {
+                return self.complain(frame, ends, problem, wire, now);
+            }
             Verdict::Listeners(group) => {
                 // At once: it is one frame, and nobody else here listens to these groups.
                 if self.protocols.listens(group) && self.errors.take(now) {
@@ -464,7 +483,9 @@ impl Engine {
         let neighbors = self.protocols.seek(wire, now);
         let bound = (self.settings.limits.connections / 4).max(1);
         let leaving = self.leaving.part(&mut self.protocols, (!self.over).then_some(bound), now);
-        let others = [self.half_open.next(), self.announcer.next(), leaving];
+        self.reassembly.turn(now);
+        let pieces = self.reassembly.next();
+        let others = [self.half_open.next(), self.announcer.next(), leaving, pieces];
         [sockets, dhcp, routers, neighbors].into_iter().chain(others).flatten().min()
     }
 
@@ -578,7 +599,8 @@ impl Engine {
     pub(super) fn stats(&self) -> Stats {
         let open = self.protocols.connections() - self.leaving.len() - self.dropped.len();
         let (sent, half_open) = (self.protocols.sent(), self.half_open.len());
-        Stats { sent, open, half_open, ..self.stats }
+        let (reassembled, unassembled) = (self.reassembly.done, self.reassembly.failed);
+        Stats { sent, open, half_open, reassembled, unassembled, ..self.stats }
     }
 
     pub(super) fn lost(&mut self, frames: u64) {

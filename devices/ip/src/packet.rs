@@ -6,11 +6,14 @@
 //! one that is said to be verified or blank came over no wire that could spoil it, and
 //! who could lie about that could also send any frame with a right checksum.
 //!
-//! Fragments are dropped, both of IPv4 and IPv6: reassembly costs memory that any
-//! sender may occupy (RFC 8900), TCP does without, and a datagram that needs it is
-//! refused by [`send_to`](super::Socket::send_to) on this side as well.
+//! Whatever comes in another form, with options or [extension headers](extension) or in
+//! [fragments](reassembly), is made [plain] first and then judged again.
 
+mod extension;
 mod judge;
+mod plain;
+mod reassembly;
+mod verdict;
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use devices::net::{Checksum, HEADER, Mac, Meta};
@@ -18,7 +21,9 @@ use devices::net::{Checksum, HEADER, Mac, Meta};
 use super::tcp::segment::{self as tcp_segment, Head};
 use super::tcp::seq::Seq;
 
-pub(super) use judge::{Ends, Said, TooBig, Verdict, Why, judge};
+pub(super) use judge::judge;
+pub(super) use reassembly::Reassembly;
+pub(super) use verdict::{Ends, Folded, Piece, Problem, Said, TooBig, Verdict, Why};
 
 const IPV4: [u8; 2] = [0x08, 0x00];
 pub(super) const IPV6: [u8; 2] = [0x86, 0xdd];
@@ -28,8 +33,10 @@ const HOP_BY_HOP: u8 = 0;
 const ICMP_V4: u8 = 1;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
+const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
 pub(super) const ICMP_V6: u8 = 58;
+const NO_NEXT_HEADER: u8 = 59;
 
 /// Routers that a packet may pass (RFC 1700), as smoltcp has it.
 const HOPS: u8 = 64;
@@ -81,8 +88,18 @@ fn number(frame: &[u8], at: usize) -> Option<usize> {
 }
 
 impl Packet {
-    /// `None` when lengths do not fit or the version is another.
+    /// `None` when lengths do not fit or the version is another. Extension headers are passed
+    /// over.
     fn parse(frame: &[u8]) -> Option<Self> {
+        let mut packet = Self::begin(frame)?;
+        if extension::is_one(packet.protocol) && packet.source.is_ipv6() {
+            extension::pass(frame, &mut packet)?;
+        }
+        Some(packet)
+    }
+
+    /// The same up to the first extension header.
+    fn begin(frame: &[u8]) -> Option<Self> {
         let first = *frame.get(HEADER)?;
         let packet = match (bytes(frame, 12)?, first >> 4) {
             (IPV4, 4) if first & 15 >= 5 => Self {
@@ -93,23 +110,14 @@ impl Packet {
                 end: HEADER + number(frame, HEADER + 2)?,
                 fragment: number(frame, HEADER + 6)? & 0x3fff != 0,
             },
-            (IPV6, 6) => {
-                let mut packet = Self {
-                    source: Ipv6Addr::from(bytes::<16>(frame, HEADER + 8)?).into(),
-                    destination: Ipv6Addr::from(bytes::<16>(frame, HEADER + 24)?).into(),
-                    protocol: *frame.get(HEADER + 6)?,
-                    transport: HEADER + 40,
-                    end: HEADER + 40 + number(frame, HEADER + 4)?,
-                    fragment: false,
-                };
-                if packet.protocol == HOP_BY_HOP {
-                    let [protocol, length] = bytes(frame, packet.transport)?;
-                    packet.protocol = protocol;
-                    packet.transport += 8 * (usize::from(length) + 1);
-                }
-                packet.fragment = packet.protocol == FRAGMENT;
-                packet
-            }
+            (IPV6, 6) => Self {
+                source: Ipv6Addr::from(bytes::<16>(frame, HEADER + 8)?).into(),
+                destination: Ipv6Addr::from(bytes::<16>(frame, HEADER + 24)?).into(),
+                protocol: *frame.get(HEADER + 6)?,
+                transport: HEADER + 40,
+                end: HEADER + 40 + number(frame, HEADER + 4)?,
+                fragment: false,
+            },
             _ => return None,
         };
         (packet.transport <= packet.end && packet.end <= frame.len()).then_some(packet)
@@ -123,9 +131,10 @@ impl Packet {
             && bytes(frame, self.transport) == Some([0, 68, 0, 67])
     }
 
-    /// The offset of the checksum in the protocol's header, for TCP and UDP.
+    /// The offset of the checksum in the protocol's header, for TCP and UDP that are whole.
     const fn checksum(&self) -> Option<usize> {
         match self.protocol {
+            _ if self.fragment => None,
             TCP => Some(16),
             UDP => Some(6),
             _ => None,
@@ -195,10 +204,10 @@ pub(super) fn finish(frame: &mut [u8], blank: bool, segment: u16) -> Meta {
     Meta::default()
 }
 
-/// Whether a frame holds a whole TCP segment or UDP datagram, right behind its IP header.
+/// Whether a frame holds a whole TCP segment or UDP datagram.
 #[must_use]
 pub fn has_checksum(frame: &[u8]) -> bool {
-    Packet::parse(frame).is_some_and(|packet| packet.checksum().is_some() && !packet.fragment)
+    Packet::parse(frame).is_some_and(|packet| packet.checksum().is_some())
 }
 
 /// Fills in the TCP or UDP checksum of a frame that [has one](has_checksum), for who
@@ -622,9 +631,6 @@ mod tests {
             let trusted = Meta::new(Checksum::Verified, 0);
             assert_eq!(judge(&frame, trusted), Verdict::Useless, "{protocol} {kind}");
         }
-        // A fragment that is not the last, and one that is not the first.
-        assert_eq!(with(HEADER + 6, &[0x20, 0]), Verdict::Useless);
-        assert_eq!(with(HEADER + 6, &[0, 1]), Verdict::Useless);
         // A length beyond the frame, below the header, and another version.
         assert_eq!(with(HEADER + 2, &[1, 0]), Verdict::Useless);
         assert_eq!(with(HEADER + 2, &[0, 19]), Verdict::Useless);

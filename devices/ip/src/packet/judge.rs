@@ -5,83 +5,14 @@
 //! answer: nobody can be told who sent a packet from a group, and an error about what no
 //! protocol of ours says helps only those who forge senders.
 
-use super::{ARP, FRAGMENT, ICMP_V4, ICMP_V6, IPV4, IPV6, Packet, Segment, TCP, UDP};
-use super::{bytes, number, segment};
+use super::extension;
+use super::verdict::{Ends, Folded, Piece, Said, TooBig, Verdict, Why};
+use super::{ARP, FRAGMENT, ICMP_V4, ICMP_V6, IPV4, IPV6, NO_NEXT_HEADER, Packet, ROUTING};
+use super::{TCP, UDP, bytes, number, segment};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use devices::net::{Checksum, HEADER, Mac, Meta};
 
 const IGMP: u8 = 2;
-const ROUTING: u8 = 43;
-const NO_NEXT_HEADER: u8 = 59;
-
-/// What to do with a frame that arrived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// It is a TCP segment.
-    Tcp(Segment),
-    /// It is a datagram for this UDP port.
-    Udp(u16, Ends),
-    /// It answers the echo request with this identifier.
-    Echo(u16, Ends),
-    /// It is an echo request without IP options, whose packet ends here in the frame.
-    Ping(Ends, usize),
-    /// It says whose an Ethernet address is, or asks for one.
-    Neighbor(Said),
-    /// A router says that a segment of ours was too long for the way (RFC 1191, RFC 8201).
-    TooBig(TooBig),
-    /// It is anything else that may be of use.
-    Other(Ends),
-    /// Someone asks whether anybody has this address, to take it (RFC 4862).
-    Claim(Ipv6Addr),
-    /// A router says what there is on the link (RFC 4861, section 4.2).
-    Router(Ipv6Addr),
-    /// A router asks who listens to this group, or to any (RFC 3810, section 5.1).
-    Listeners(Ipv6Addr),
-    /// It makes no sense, or nobody should answer it.
-    Useless,
-    /// Its checksum is wrong.
-    Corrupt,
-}
-
-/// From where and to where a packet goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ends {
-    pub(crate) from: IpAddr,
-    pub(crate) to: IpAddr,
-}
-
-/// Which packet was too long, and how long it might be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TooBig {
-    /// To whom the packet is that it quotes the beginning of.
-    pub(crate) to_us: Ends,
-    pub(crate) local: SocketAddr,
-    pub(crate) peer: SocketAddr,
-    pub(crate) seq: u32,
-    pub(crate) mtu: usize,
-}
-
-/// What a frame says of Ethernet addresses (RFC 826; RFC 4861, sections 4.3 and 4.4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Said {
-    /// Whose address is said; `None` when somebody asks who has none yet (RFC 5227).
-    pub(crate) who: Option<IpAddr>,
-    pub(crate) mac: Option<Mac>,
-    pub(crate) why: Why,
-    /// It stands, whatever was said before.
-    pub(crate) overrides: bool,
-}
-
-/// Why it is said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Why {
-    /// To ask for this address.
-    Question(IpAddr),
-    /// To answer whoever has this address.
-    Answer(IpAddr),
-    /// Unasked.
-    News,
-}
 
 /// The address of one machine.
 fn machine(frame: &[u8], at: usize) -> Option<Mac> {
@@ -211,7 +142,7 @@ impl Packet {
         }
         match (kind, target) {
             (2, _) => self.too_big(frame, ends),
-            (128, _) => self.ping(ends, 40),
+            (128, _) => self.ping(ends),
             (129, _) => self.echo(frame, ends),
             // Only of routers and of this link, and of groups: other addresses are nonsense.
             (130, Some(group)) if group.is_unspecified() || group.is_multicast() => {
@@ -264,9 +195,16 @@ impl Packet {
         read().map_or(Verdict::Useless, Verdict::TooBig)
     }
 
-    fn ping(&self, ends: Ends, header: usize) -> Verdict {
-        let plain = self.transport == HEADER + header && self.end >= self.transport + 8;
-        if plain { Verdict::Ping(ends, self.end) } else { Verdict::Other(ends) }
+    fn ping(&self, ends: Ends) -> Verdict {
+        let (protocol, transport, end) = (self.protocol, self.transport, self.end);
+        let header = if ends.from.is_ipv4() { 20 } else { 40 };
+        if end < transport + 8 {
+            Verdict::Useless
+        } else if transport > HEADER + header {
+            Verdict::Folded(Folded { protocol, transport, end })
+        } else {
+            Verdict::Ping(ends, end)
+        }
     }
 
     fn echo(&self, frame: &[u8], ends: Ends) -> Verdict {
@@ -289,15 +227,11 @@ pub(crate) fn judge(frame: &[u8], meta: Meta) -> Verdict {
     if kind != Some(IPV4) && kind != Some(IPV6) {
         return Verdict::Useless;
     }
-    let Some(packet) = Packet::parse(frame) else { return Verdict::Useless };
+    let Some(mut packet) = Packet::begin(frame) else { return Verdict::Useless };
     let ends = Ends { from: packet.source, to: packet.destination };
-    let nobody =
-        ends.from.is_unspecified() && (packet.seeks_address(frame) || packet.protocol == ICMP_V6);
-    if packet.fragment
-        || is_group(ends.from)
-        || is_nowhere(ends.from) && !nobody
-        || is_nowhere(ends.to)
-    {
+    let nobody = ends.from.is_unspecified()
+        && (packet.seeks_address(frame) && !packet.fragment || packet.protocol == ICMP_V6);
+    if is_group(ends.from) || is_nowhere(ends.from) && !nobody || is_nowhere(ends.to) {
         return Verdict::Useless;
     }
     if kind == Some(IPV4) {
@@ -309,6 +243,14 @@ pub(crate) fn judge(frame: &[u8], meta: Meta) -> Verdict {
         let header = frame.get(HEADER..packet.transport).unwrap_or_default();
         if super::fold(super::sum(header)) != 0xffff {
             return Verdict::Corrupt;
+        }
+        if packet.fragment {
+            return Piece::judge_v4(frame, &packet, ends);
+        }
+    } else if extension::is_one(packet.protocol) {
+        match extension::judge(frame, &packet, ends) {
+            Ok(behind) => packet = behind,
+            Err(verdict) => return verdict,
         }
     }
     if meta.checksum == Checksum::Complete && !packet.verify(frame) {
@@ -323,13 +265,15 @@ pub(crate) fn judge(frame: &[u8], meta: Meta) -> Verdict {
         ICMP_V6 if kind == Some(IPV6) => packet.judge_icmp_v6(frame, ends),
         ICMP_V4 if kind == Some(IPV4) => match frame.get(packet.transport) {
             Some(0) => packet.echo(frame, ends),
-            Some(8) => packet.ping(ends, 20),
+            Some(8) => packet.ping(ends),
             Some(3) if frame.get(packet.transport + 1) == Some(&4) => packet.too_big(frame, ends),
             // No protocol here heeds other errors, and nobody is told of them.
             _ => Verdict::Useless,
         },
+        NO_NEXT_HEADER => Verdict::Useless,
+        _ if kind == Some(IPV6) => extension::unknown(frame, &packet, ends),
         // There are no IPv4 groups here, and nobody says which way a packet goes.
-        IGMP | FRAGMENT | ROUTING | NO_NEXT_HEADER => Verdict::Useless,
+        IGMP | FRAGMENT | ROUTING => Verdict::Useless,
         _ => Verdict::Other(ends),
     }
 }

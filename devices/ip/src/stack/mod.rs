@@ -27,7 +27,7 @@ use crate::tcp::pool::Pool;
 use crate::tcp::secret::Secret;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv6Addr};
 use core::task::Waker;
 use core::time::Duration;
 use devices::net::{HEADER, Info, Mac};
@@ -238,6 +238,18 @@ impl Protocols {
     pub(crate) fn pong(&self, asked: &[u8], wire: &dyn Wire) {
         let mac = self.info.mac;
         self.put(wire, asked.len(), &mut |to| packet::echo_reply(to, asked, mac));
+    }
+
+    /// Says what is wrong with the packet in `about`, to where it came from.
+    pub(crate) fn complain(
+        &self,
+        problem: packet::Problem,
+        ends: (Ipv6Addr, Ipv6Addr),
+        about: &[u8],
+        wire: &dyn Wire,
+    ) {
+        let Some(header) = packet::back(about, self.info.mac) else { return };
+        self.put(wire, problem.length(), &mut |to| problem.tell(to, header, ends, about));
     }
 
     /// Takes in a frame that is for no TCP connection.
