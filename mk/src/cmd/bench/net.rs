@@ -33,12 +33,15 @@ pub(super) struct Args {
     /// Memory of each guest, in MiB
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(64..=768))]
     memory: u64,
+    /// Leaves Linux out
+    #[arg(long)]
+    alone: bool,
 }
 
 impl Args {
     /// All of it as briefly as can be.
     pub(super) const fn brief() -> Self {
-        Self { report: Report::brief(), memory: 256 }
+        Self { report: Report::brief(), memory: 256, alone: false }
     }
 }
 
@@ -60,7 +63,8 @@ struct Guests<'a> {
     host: &'a Host,
     web: Server,
     bulk: Server,
-    linux: Server,
+    /// None where ours is measured alone.
+    linux: Option<Server>,
     effort: Effort,
     report: &'a Report,
     /// Instructions are counted.
@@ -96,7 +100,8 @@ impl Guests<'_> {
         for round in 1..=rounds {
             for About { load, what, unit, .. } in self.loads() {
                 ui.step(&format!("{what} ({round} of {rounds})"));
-                for (ours, server) in [(true, self.ours(*load)), (false, &self.linux)] {
+                let linux = self.linux.iter().map(|it| (false, it));
+                for (ours, server) in core::iter::once((true, self.ours(*load))).chain(linux) {
                     match server.run(self.host, *load, self.effort) {
                         Ok(run) => {
                             // It takes long: what is known is told at once.
@@ -153,7 +158,7 @@ impl Guests<'_> {
 struct Field<'a> {
     web: &'a Image,
     bulk: &'a Image,
-    linux: &'a Linux,
+    linux: Option<&'a Linux>,
     memory: u64,
     effort: Effort,
     report: &'a Report,
@@ -166,8 +171,8 @@ impl<'a> Field<'a> {
         Kind::Xenith(self.web)
     }
 
-    const fn theirs(&self) -> Kind<'a> {
-        Kind::Linux(self.linux)
+    fn theirs(&self) -> Option<Kind<'a>> {
+        self.linux.map(Kind::Linux)
     }
 
     fn start<'h>(&self, host: &'h Host, effort: Effort, counted: bool) -> Result<Guests<'h>>
@@ -177,7 +182,7 @@ impl<'a> Field<'a> {
         self.ui.step("starting both guests");
         let start = |kind: Kind<'_>| kind.start(host, self.memory);
         let (web, bulk) = (start(self.ours())?, start(Kind::Xenith(self.bulk))?);
-        let linux = start(self.theirs())?;
+        let linux = self.theirs().map(start).transpose()?;
         Ok(Guests { host, web, bulk, linux, effort, report: self.report, counted })
     }
 
@@ -195,8 +200,8 @@ impl<'a> Field<'a> {
         drop(guests);
         if self.report.wants(LEAST) {
             self.ui.step(LEAST);
-            let theirs = least_of_linux(host, self.theirs(), self.effort.step)?;
-            rows.push(whole([least_of_ours(host, self.ours())?, theirs], LEAST, "MiB"));
+            let theirs = self.theirs().map(|it| least_of_linux(host, it, self.effort.step));
+            rows.push(whole(least_of_ours(host, self.ours())?, theirs.transpose()?, LEAST, "MiB"));
         }
         Ok((rows, counters))
     }
@@ -224,7 +229,8 @@ impl<'a> Field<'a> {
             self.ui.step(&format!("unpause to the first answered {what}"));
             let mut samples = [Vec::new(), Vec::new()];
             for _ in 0..self.effort.counted {
-                for (kind, samples) in [self.ours(), self.theirs()].into_iter().zip(&mut samples) {
+                let kinds = core::iter::once(self.ours()).chain(self.theirs());
+                for (kind, samples) in kinds.zip(&mut samples) {
                     match kind.first_answer(host, self.memory, client) {
                         Ok(cpu) => samples.push(cpu),
                         Err(error) => {
@@ -272,11 +278,12 @@ pub(super) fn measure(project: &Project, args: &Args, hosts: &mut Hosts<'_>) -> 
     let images = build::images(project, &project.choose(&names)?, ui)?;
     let web = images.first().context("no image")?;
     let bulk = images.get(1).context("no image")?;
-    let linux = Linux::prepare(&boot::cache(project), Purpose::Net, ui)?;
+    let prepare = || Linux::prepare(&boot::cache(project), Purpose::Net, ui);
+    let linux = (!args.alone).then(prepare).transpose()?;
     let mut field = Field {
         web,
         bulk,
-        linux: &linux,
+        linux: linux.as_ref(),
         memory: args.memory,
         effort,
         report: &args.report,
@@ -295,7 +302,8 @@ pub(super) fn measure(project: &Project, args: &Args, hosts: &mut Hosts<'_>) -> 
     options.icount = true;
     rows.extend(hosts.with(&options, |host| field.counted(host))?);
 
-    rows.push(whole([web.report.gz, linux.bytes()?], "image, compressed", "B"));
+    let theirs = linux.as_ref().map(Linux::bytes).transpose()?;
+    rows.push(whole(web.report.gz, theirs, "image, compressed", "B"));
     Ok(Comparison {
         title: "Xenith and Linux as guests on one Xen host: the network",
         about: format!(
@@ -309,8 +317,9 @@ pub(super) fn measure(project: &Project, args: &Args, hosts: &mut Hosts<'_>) -> 
 }
 
 /// A row of what was looked at once, of ours and of Linux.
-fn whole(values: [u64; 2], what: &str, unit: &'static str) -> Row {
-    let [xenith, linux] = values.map(|value| Sample::of(vec![value as f64]));
+fn whole(xenith: u64, linux: Option<u64>, what: &str, unit: &'static str) -> Row {
+    let sample = |value: u64| Sample::of(vec![value as f64]);
+    let (xenith, linux) = (sample(xenith), linux.and_then(sample));
     Row { what: what.into(), unit, better: Better::Less, xenith, linux, aim: None }
 }
 
