@@ -337,11 +337,12 @@ impl<C: Control> Connection<C> {
     }
 
     /// Returns how many bytes may be written before some are acknowledged: twice what the
-    /// path bears, so that there is always something to send, within this connection's share
-    /// of the memory.
+    /// path bears, so that there is always something to send, but not more than [`AHEAD`]
+    /// beyond what was sent, within this connection's share of the memory.
     fn most_unacknowledged(&self) -> usize {
         let window = 2 * self.recovery.control.window() as usize;
-        window.max(LEAST_OUT).min(self.share)
+        let sent = self.out.len() - self.unsent();
+        window.min(sent + AHEAD).max(LEAST_OUT).min(self.share)
     }
 
     /// Returns whether bytes can still be written, now or later.
@@ -350,9 +351,11 @@ impl<C: Control> Connection<C> {
             && !self.ending
     }
 
-    /// Returns whether there is room for a sensible piece to be written.
+    /// Returns whether there is room for a sensible piece to be written: half of what may be
+    /// there, or [`PIECE`].
     pub(crate) fn is_writable(&self) -> bool {
-        self.may_write() && self.out.len() <= self.most_unacknowledged() / 2
+        let limit = self.most_unacknowledged();
+        self.may_write() && self.out.len() + PIECE.min(limit / 2) <= limit
     }
 
     /// Takes bytes to send (RFC 9293, section 3.10.2). Returns how many there was room for.
@@ -564,3 +567,11 @@ const LEAST_PATH: u32 = 512;
 
 /// What may be written in any case, if the share allows it.
 const LEAST_OUT: usize = 16 << 10;
+
+/// What may be written beyond what was sent: some of the largest bursts, which a writer that is
+/// woken has time to replace.
+const AHEAD: usize = 256 << 10;
+
+/// Bytes for which a writer is woken, so that chunks come back a few at a time and are used again
+/// at once: more than the pool keeps would come from the allocator, filled with zeros.
+const PIECE: usize = 128 << 10;
