@@ -55,7 +55,7 @@ where
 {
     let open = Rc::new(Cell::new(0));
     loop {
-        let (mut stream, peer) = match listener.accept().await {
+        let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(Error::Exhausted) => continue,
             Err(error) => return error,

@@ -130,7 +130,39 @@ impl Stream for Script {
         if count < bytes.len().min(1) { Poll::Pending } else { Poll::Ready(Ok(count)) }
     }
 
-    async fn shutdown(&mut self) -> Result<(), ip::Error> {
+    fn poll_readable(&self, _: &mut Context<'_>) -> Poll<Result<(), ip::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_writable(&self, _: &mut Context<'_>) -> Poll<Result<(), ip::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn try_read(&self, _: &mut [u8]) -> Result<Option<usize>, ip::Error> {
+        Err(ip::Error::Unsupported)
+    }
+
+    fn try_peek(&self, _: &mut [u8]) -> Result<Option<usize>, ip::Error> {
+        Err(ip::Error::Unsupported)
+    }
+
+    fn try_write(&self, _: &[u8]) -> Result<Option<usize>, ip::Error> {
+        Err(ip::Error::Unsupported)
+    }
+
+    fn progress(&self) -> ip::Progress {
+        ip::Progress::default()
+    }
+
+    fn options(&self) -> ip::TcpOptions {
+        ip::TcpOptions::default()
+    }
+
+    fn set_options(&self, _: ip::TcpOptions) -> Result<(), ip::Error> {
+        Ok(())
+    }
+
+    async fn shutdown(&self) -> Result<(), ip::Error> {
         Ok(())
     }
 
@@ -138,7 +170,7 @@ impl Stream for Script {
         Ok(())
     }
 
-    fn abort(&mut self) {
+    fn abort(&self) {
         self.aborted.set(true);
     }
 

@@ -243,6 +243,10 @@ impl<N: Net + 'static> Tcp for Stack<N> {
     async fn connect(&self, addr: SocketAddr) -> Result<TcpStream, Error> {
         TcpStream::connect(Rc::clone(&self.shared), addr).await
     }
+
+    fn open(&self, from: SocketAddr, to: SocketAddr) -> Result<TcpStream, Error> {
+        TcpStream::open(Rc::clone(&self.shared), from, to)
+    }
 }
 
 impl<N: Net + 'static> Udp for Stack<N> {

@@ -651,37 +651,56 @@ impl Engine {
         }
     }
 
-    pub(super) fn poll_accept(
+    /// Takes the next connection to `local` that is not over already, if there is one.
+    pub(super) fn try_accept(&mut self, local: SocketAddr) -> Result<Option<Handle>, Error> {
+        self.protocols.up()?;
+        loop {
+            let listening = self.listening.iter_mut().find(|it| it.local == local);
+            let Some(handle) = listening.ok_or(Error::Down)?.ready.pop_front() else {
+                return Ok(None);
+            };
+            if !self.protocols.is_quiet(handle) {
+                return Ok(Some(handle));
+            }
+            // It was reset meanwhile.
+            self.release(handle);
+        }
+    }
+
+    /// Ready when there is a connection to `local`.
+    pub(super) fn poll_acceptable(
         &mut self,
         local: SocketAddr,
         waker: &Waker,
-    ) -> Poll<Result<Handle, Error>> {
+    ) -> Poll<Result<(), Error>> {
         self.protocols.up()?;
-        let Some(listening) = self.listening.iter_mut().find(|it| it.local == local) else {
-            return Poll::Ready(Err(Error::Down));
-        };
-        if let Some(handle) = listening.ready.pop_front() {
-            return Poll::Ready(Ok(handle));
+        let listening = self.listening.iter_mut().find(|it| it.local == local);
+        let listening = listening.ok_or(Error::Down)?;
+        if listening.ready.is_empty() {
+            listening.wakers.add(waker);
+            return Poll::Pending;
         }
-        listening.wakers.add(waker);
-        Poll::Pending
+        Poll::Ready(Ok(()))
     }
 
-    /// Begins a connection from a random port.
-    pub(super) fn connect(&mut self, to: SocketAddr) -> Result<Handle, Error> {
-        self.protocols.up()?;
-        let from = self.protocols.source(to.ip())?;
-        if to.port() == 0 || to.ip().is_multicast() || to.ip() == Ipv4Addr::BROADCAST {
+    /// Begins a connection from an address and port, or from the one that leads there and a
+    /// random one.
+    pub(super) fn connect(&mut self, from: SocketAddr, to: SocketAddr) -> Result<Handle, Error> {
+        self.may_bind(from)?;
+        let source = self.protocols.source(to.ip())?;
+        let source = only(from).unwrap_or(source);
+        let one = to.port() != 0 && !to.ip().is_multicast() && to.ip() != Ipv4Addr::BROADCAST;
+        if !one || source.is_ipv4() != to.is_ipv4() {
             return Err(Error::Unreachable);
         }
         let free = |port| {
-            let from = SocketAddr::new(from, port);
+            let from = SocketAddr::new(source, port);
             let listens = self.listening.iter().any(|it| it.takes(from));
             !listens && !self.protocols.is_connected(from, to)
         };
-        let port = choose(0, free)?;
+        let port = choose(from.port(), free)?;
         self.make_room();
-        let handle = self.protocols.connect(to, SocketAddr::new(from, port))?;
+        let handle = self.protocols.connect(to, SocketAddr::new(source, port))?;
         self.protocols.find_way(to.ip(), Instant::now());
         self.stats.connected += 1;
         Ok(handle)

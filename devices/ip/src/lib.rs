@@ -69,7 +69,8 @@ pub use error::Error;
 pub use one_of::OneOf;
 pub use packet::{fill_checksum, has_checksum};
 pub use tcp::{TcpHalf, TcpListener, TcpStream};
-pub use traits::{Addresses, Listener, Ping, Resolve, Socket, Stream, Tcp, Udp};
+pub use traits::{Addresses, Listener, Ping, Progress, Resolve, Socket, Stream};
+pub use traits::{Tcp, TcpOptions, Udp};
 pub use udp::UdpSocket;
 
 /// Names the IP of an app in its manifest: [`Stack`] on the network interface of that number.

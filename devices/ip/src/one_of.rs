@@ -1,6 +1,7 @@
 //! Chooses between two networks when the program starts.
 
-use super::{Addresses, Error, Listener, Ping, Resolve, Socket, Stream, Tcp, Udp};
+use super::{Addresses, Error, Listener, Ping, Progress, Resolve, Socket, Stream};
+use super::{Tcp, TcpOptions, Udp};
 use core::net::{IpAddr, SocketAddr};
 use core::task::{Context, Poll};
 use core::time::Duration;
@@ -48,6 +49,10 @@ impl<A: Tcp, B: Tcp> Tcp for OneOf<A, B> {
     async fn connect(&self, addr: SocketAddr) -> Result<Self::Stream, Error> {
         made!(self, it => it.connect(addr).await)
     }
+
+    fn open(&self, from: SocketAddr, to: SocketAddr) -> Result<Self::Stream, Error> {
+        made!(self, it => it.open(from, to))
+    }
 }
 
 impl<A: Listener, B: Listener> Listener for OneOf<A, B> {
@@ -60,6 +65,19 @@ impl<A: Listener, B: Listener> Listener for OneOf<A, B> {
                 it.accept().await.map(|(stream, peer)| (OneOf::Second(stream), peer))
             }
         }
+    }
+
+    fn try_accept(&self) -> Result<Option<(Self::Stream, SocketAddr)>, Error> {
+        Ok(match self {
+            Self::First(it) => it.try_accept()?.map(|(stream, peer)| (OneOf::First(stream), peer)),
+            Self::Second(it) => {
+                it.try_accept()?.map(|(stream, peer)| (OneOf::Second(stream), peer))
+            }
+        })
+    }
+
+    fn poll_acceptable(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        of!(self, it => it.poll_acceptable(context))
     }
 
     fn local_addr(&self) -> SocketAddr {
@@ -122,7 +140,39 @@ impl<A: Stream, B: Stream> Stream for OneOf<A, B> {
         of!(self, it => it.poll_write(context, buf))
     }
 
-    async fn shutdown(&mut self) -> Result<(), Error> {
+    fn poll_readable(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        of!(self, it => it.poll_readable(context))
+    }
+
+    fn poll_writable(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        of!(self, it => it.poll_writable(context))
+    }
+
+    fn try_read(&self, buf: &mut [u8]) -> Result<Option<usize>, Error> {
+        of!(self, it => it.try_read(buf))
+    }
+
+    fn try_peek(&self, buf: &mut [u8]) -> Result<Option<usize>, Error> {
+        of!(self, it => it.try_peek(buf))
+    }
+
+    fn try_write(&self, buf: &[u8]) -> Result<Option<usize>, Error> {
+        of!(self, it => it.try_write(buf))
+    }
+
+    fn progress(&self) -> Progress {
+        of!(self, it => it.progress())
+    }
+
+    fn options(&self) -> TcpOptions {
+        of!(self, it => it.options())
+    }
+
+    fn set_options(&self, options: TcpOptions) -> Result<(), Error> {
+        of!(self, it => it.set_options(options))
+    }
+
+    async fn shutdown(&self) -> Result<(), Error> {
         of!(self, it => it.shutdown().await)
     }
 
@@ -130,7 +180,7 @@ impl<A: Stream, B: Stream> Stream for OneOf<A, B> {
         of!(self, it => it.close().await)
     }
 
-    fn abort(&mut self) {
+    fn abort(&self) {
         of!(self, it => it.abort());
     }
 

@@ -4,13 +4,15 @@
 //! What is bound to all addresses, of IPv4 and IPv6, is one dual-stack socket of IPv6 (RFC
 //! 3493, section 5.3); where Linux has no IPv6, one of IPv4.
 
+mod listener;
 mod nal;
 mod ping;
 mod resolve;
 mod tcp;
 mod udp;
 
-pub use tcp::{Half, TcpListener, TcpStream};
+pub use listener::TcpListener;
+pub use tcp::{Half, TcpStream};
 pub use udp::UdpSocket;
 
 use super::{Addresses, Error, Ping, Resolve, Tcp, Udp, only};
@@ -83,6 +85,10 @@ impl Tcp for Sockets {
     async fn connect(&self, addr: SocketAddr) -> Result<TcpStream, Error> {
         TcpStream::connect(self.clone(), addr).await
     }
+
+    fn open(&self, from: SocketAddr, to: SocketAddr) -> Result<TcpStream, Error> {
+        TcpStream::open(self.clone(), from, to)
+    }
 }
 
 impl Udp for Sockets {
@@ -121,6 +127,16 @@ fn error(errno: Errno) -> Error {
     }
 }
 
+/// Why a socket cannot be bound.
+fn unbound(errno: Errno) -> Error {
+    match errno {
+        Errno::ACCESS => Error::Denied,
+        // Linux has no IPv6, or not that one.
+        Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT => Error::AddrNotAvailable,
+        errno => error(errno),
+    }
+}
+
 /// A socket for addresses like `to` that does not block.
 fn socket(to: IpAddr, kind: SocketType, protocol: Option<Protocol>) -> Result<OwnedFd, Errno> {
     let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
@@ -149,14 +165,11 @@ fn bound(kind: SocketType, addr: SocketAddr) -> Result<(OwnedFd, SocketAddr), Er
             socket => socket,
         },
     };
-    let socket = socket.map_err(|errno| match errno {
-        Errno::ACCESS => {
+    let socket = socket.map_err(|errno| {
+        if errno == Errno::ACCESS {
             log::error!("port {port} is for root alone: choose one from 1024 on, as in port=8080");
-            Error::Denied
         }
-        // Linux has no IPv6, or not that one.
-        Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT => Error::AddrNotAvailable,
-        errno => error(errno),
+        unbound(errno)
     })?;
     let port = local(&socket)?.port();
     Ok((socket, SocketAddr::new(addr.ip(), port)))

@@ -30,11 +30,12 @@ mod undo;
 
 use super::shared::Shared;
 use super::stack::{Handle, State};
-use super::{Error, Listener, Stream};
+use super::{Error, Listener, Progress, Stream, TcpOptions, any};
 use alloc::rc::Rc;
+use core::cell::Cell;
 use core::future::poll_fn;
 use core::net::SocketAddr;
-use core::task::{Context, Poll, Waker};
+use core::task::{Context, Poll, Waker, ready};
 use core::time::Duration;
 use embedded_io_async::{ErrorType, Read, Write};
 use kernel::time::timeout;
@@ -64,20 +65,22 @@ impl Listener for TcpListener {
 
     async fn accept(&self) -> Result<(TcpStream, SocketAddr), Error> {
         loop {
-            let accept = |context: &mut Context<'_>| {
-                self.shared.engine().poll_accept(self.local, context.waker())
-            };
-            let handle = poll_fn(accept).await?;
-            if self.shared.engine().protocols.is_quiet(handle) {
-                // It was reset meanwhile.
-                self.shared.engine().release(handle);
-                continue;
+            if let Some(accepted) = self.try_accept()? {
+                return Ok(accepted);
             }
-            let (local, peer) = self.shared.engine().protocols.ends(handle);
-            let shared = Rc::clone(&self.shared);
-            let stream = TcpStream { shared, handle, local, peer, end: End::Open };
-            return Ok((stream, peer));
+            poll_fn(|context| self.poll_acceptable(context)).await?;
         }
+    }
+
+    fn try_accept(&self) -> Result<Option<(TcpStream, SocketAddr)>, Error> {
+        let Some(handle) = self.shared.engine().try_accept(self.local)? else { return Ok(None) };
+        let stream = TcpStream::new(Rc::clone(&self.shared), handle);
+        let peer = stream.peer;
+        Ok(Some((stream, peer)))
+    }
+
+    fn poll_acceptable(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.shared.engine().poll_acceptable(self.local, context.waker())
     }
 
     fn local_addr(&self) -> SocketAddr {
@@ -108,118 +111,78 @@ pub struct TcpStream {
     handle: Handle,
     local: SocketAddr,
     peer: SocketAddr,
-    end: End,
+    end: Cell<End>,
+    /// It has come about.
+    opened: Cell<bool>,
 }
 
 impl TcpStream {
-    pub(super) async fn connect(shared: Rc<Shared>, addr: SocketAddr) -> Result<Self, Error> {
-        let handle = shared.engine().connect(addr)?;
+    fn new(shared: Rc<Shared>, handle: Handle) -> Self {
         let (local, peer) = shared.engine().protocols.ends(handle);
-        let mut stream = Self { shared, handle, local, peer, end: End::Open };
-        let opened = poll_fn(|context| match stream.state(context)? {
-            State::Opening => Poll::Pending,
-            State::Closed { .. } => Poll::Ready(Err(Error::Refused)),
-            State::Open | State::Ending | State::Ended => Poll::Ready(Ok(())),
-        });
-        let opened = timeout(CONNECT, opened).await.unwrap_or(Err(Error::TimedOut));
-        if opened.is_err() {
-            stream.end = End::Closed;
+        let (end, opened) = (Cell::new(End::Open), Cell::new(false));
+        Self { shared, handle, local, peer, end, opened }
+    }
+
+    /// Begins a connection.
+    pub(super) fn open(
+        shared: Rc<Shared>,
+        from: SocketAddr,
+        to: SocketAddr,
+    ) -> Result<Self, Error> {
+        let handle = shared.engine().connect(from, to)?;
+        Ok(Self::new(shared, handle))
+    }
+
+    pub(super) async fn connect(shared: Rc<Shared>, addr: SocketAddr) -> Result<Self, Error> {
+        let stream = Self::open(shared, any(0), addr)?;
+        let opened = poll_fn(|context| stream.poll_open(context));
+        timeout(CONNECT, opened).await.unwrap_or(Err(Error::TimedOut))?;
+        Ok(stream)
+    }
+
+    /// Ready when it has come about, or will not.
+    fn poll_open(&self, context: &Context<'_>) -> Poll<Result<(), Error>> {
+        if !self.opened.get() {
+            ready!(self.shared.engine().protocols.poll_open(self.handle, context.waker()))?;
+            self.opened.set(true);
         }
-        opened.map(|()| stream)
-    }
-
-    /// Asks the peer for a sign of life when it was silent for `idle`, nine times, 75 s apart,
-    /// and then takes it for gone: [`Error::Reset`]. `None`, the default, does not (RFC 9293,
-    /// section 3.8.4), so that a peer that vanished is noticed when something is sent to it.
-    pub fn set_keep_alive(&mut self, idle: Option<Duration>) {
-        self.shared.engine().protocols.set_keep_alive(self.handle, idle);
-    }
-
-    /// Sends small pieces at once (`TCP_NODELAY`), which is the default, or one at a time, until
-    /// the peer has acknowledged it (Nagle's algorithm, RFC 9293, section 3.7.4).
-    pub fn set_no_delay(&mut self, no_delay: bool) {
-        self.shared.engine().protocols.set_no_delay(self.handle, no_delay);
-    }
-
-    /// Gives the connection up when the peer acknowledges nothing for so long (RFC 9293,
-    /// section 3.8.3). `None`, the default, sends 13 times again, some 15 minutes.
-    pub fn set_user_timeout(&mut self, timeout: Option<Duration>) {
-        self.shared.engine().protocols.set_user_timeout(self.handle, timeout);
-    }
-
-    /// Ready when [`try_read`](Self::try_read) would not return `None`. Any number of tasks
-    /// may wait.
-    ///
-    /// # Errors
-    /// [`Error::Closed`].
-    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if self.end == End::Closed {
-            return Poll::Ready(Err(Error::Closed));
-        }
-        self.shared.engine().protocols.poll_readable(self.handle, context.waker())
-    }
-
-    /// Ready when [`try_write`](Self::try_write) would not return `None`. Any number of tasks
-    /// may wait.
-    ///
-    /// # Errors
-    /// [`Error::Closed`].
-    pub fn poll_writable(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if self.end != End::Open {
-            return Poll::Ready(Err(Error::Closed));
-        }
-        self.shared.engine().protocols.poll_writable(self.handle, context.waker())
-    }
-
-    /// Reads without waiting: `None` where `read` would wait.
-    ///
-    /// # Errors
-    /// As of `read`.
-    pub fn try_read(&self, buf: &mut [u8]) -> Result<Option<usize>, Error> {
-        would_wait(self.poll_read(&Context::from_waker(Waker::noop()), buf))
-    }
-
-    /// Writes without waiting: `None` where `write` would wait.
-    ///
-    /// # Errors
-    /// As of `write`.
-    pub fn try_write(&self, bytes: &[u8]) -> Result<Option<usize>, Error> {
-        would_wait(self.poll_write(&Context::from_waker(Waker::noop()), bytes))
-    }
-
-    /// Copies what can be read and leaves it there: 0 bytes when there is nothing now, or the
-    /// peer has ended, which [`poll_readable`](Self::poll_readable) tells apart.
-    #[must_use]
-    pub fn peek(&self, buf: &mut [u8]) -> usize {
-        self.shared.engine().protocols.peek(self.handle, buf)
+        Poll::Ready(Ok(()))
     }
 
     /// Waits until reading would not wait.
     pub(super) async fn ready(&self) -> Result<(), Error> {
-        poll_fn(|context| self.poll_readable(context)).await
+        poll_fn(|context| Stream::poll_readable(self, context)).await
     }
 
     fn state(&self, context: &Context<'_>) -> Result<State, Error> {
         self.shared.engine().protocols.state(self.handle, context.waker())
     }
 
+    /// Fails when it was closed.
+    fn is_held(&self) -> Result<(), Error> {
+        if self.end.get() == End::Closed { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// Fails when nothing more will be written.
+    fn is_open(&self) -> Result<(), Error> {
+        if self.end.get() == End::Open { Ok(()) } else { Err(Error::Closed) }
+    }
+
     fn poll_read(&self, context: &Context<'_>, to: &mut [u8]) -> Poll<Result<usize, Error>> {
-        if self.end == End::Closed {
-            return Poll::Ready(Err(Error::Closed));
-        }
+        self.is_held()?;
+        ready!(self.poll_open(context))?;
         self.shared.engine().protocols.poll_read(self.handle, to, context.waker())
     }
 
     fn poll_write(&self, context: &Context<'_>, bytes: &[u8]) -> Poll<Result<usize, Error>> {
-        if self.end != End::Open {
-            return Poll::Ready(Err(Error::Closed));
-        }
+        self.is_open()?;
+        ready!(self.poll_open(context))?;
         self.shared.engine().protocols.poll_write(self.handle, bytes, context.waker())
     }
 }
 
 /// What a call that does not wait makes of one that might.
-fn would_wait<T>(result: Poll<Result<T, Error>>) -> Result<Option<T>, Error> {
+pub(super) fn would_wait<T>(result: Poll<Result<T, Error>>) -> Result<Option<T>, Error> {
     match result {
         Poll::Ready(result) => result.map(Some),
         Poll::Pending => Ok(None),
@@ -276,9 +239,7 @@ impl Write for TcpHalf<'_> {
     /// Waits until the peer has acknowledged what was written.
     async fn flush(&mut self) -> Result<(), Error> {
         let Self(stream) = self;
-        if stream.end == End::Closed {
-            return Err(Error::Closed);
-        }
+        stream.is_held()?;
         poll_fn(|context| {
             stream.shared.engine().protocols.poll_flush(stream.handle, context.waker())
         })
@@ -306,23 +267,58 @@ impl Stream for TcpStream {
         Self::poll_write(self, context, buf)
     }
 
-    async fn shutdown(&mut self) -> Result<(), Error> {
-        match self.end {
-            End::Closed => Err(Error::Closed),
-            End::Shut => Ok(()),
-            End::Open => {
-                self.end = End::Shut;
-                self.shared.engine().protocols.end(self.handle);
-                Ok(())
-            }
+    fn poll_readable(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.is_held()?;
+        ready!(self.poll_open(context))?;
+        self.shared.engine().protocols.poll_readable(self.handle, context.waker())
+    }
+
+    fn poll_writable(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.is_open()?;
+        ready!(self.poll_open(context))?;
+        self.shared.engine().protocols.poll_writable(self.handle, context.waker())
+    }
+
+    fn try_read(&self, buf: &mut [u8]) -> Result<Option<usize>, Error> {
+        would_wait(self.poll_read(&Context::from_waker(Waker::noop()), buf))
+    }
+
+    fn try_peek(&self, buf: &mut [u8]) -> Result<Option<usize>, Error> {
+        would_wait(self.poll_readable(&mut Context::from_waker(Waker::noop())).map(|ready| {
+            ready?;
+            self.shared.engine().protocols.peek(self.handle, buf)
+        }))
+    }
+
+    fn try_write(&self, buf: &[u8]) -> Result<Option<usize>, Error> {
+        would_wait(self.poll_write(&Context::from_waker(Waker::noop()), buf))
+    }
+
+    fn progress(&self) -> Progress {
+        self.shared.engine().protocols.progress(self.handle)
+    }
+
+    fn options(&self) -> TcpOptions {
+        self.shared.engine().protocols.options(self.handle)
+    }
+
+    fn set_options(&self, options: TcpOptions) -> Result<(), Error> {
+        self.is_held()?;
+        self.shared.engine().protocols.set_options(self.handle, options);
+        Ok(())
+    }
+
+    async fn shutdown(&self) -> Result<(), Error> {
+        self.is_held()?;
+        if self.end.replace(End::Shut) == End::Open {
+            self.shared.engine().protocols.end(self.handle);
         }
+        Ok(())
     }
 
     async fn close(&mut self) -> Result<(), Error> {
-        if self.end == End::Closed {
-            return Err(Error::Closed);
-        }
-        self.end = End::Closed;
+        self.is_held()?;
+        self.end.set(End::Closed);
         self.shared.engine().protocols.end(self.handle);
         let mut last = State::Ending;
         let closed = poll_fn(|context| {
@@ -343,8 +339,8 @@ impl Stream for TcpStream {
         }
     }
 
-    fn abort(&mut self) {
-        self.end = End::Closed;
+    fn abort(&self) {
+        self.end.set(End::Closed);
         self.shared.engine().protocols.abort(self.handle);
     }
 

@@ -7,5 +7,5 @@ mod udp;
 
 pub use ping::Ping;
 pub use resolve::{Addresses, Resolve};
-pub use tcp::{Listener, Stream, Tcp};
+pub use tcp::{Listener, Progress, Stream, Tcp, TcpOptions};
 pub use udp::{Socket, Udp};

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use xenith::ip::{Addresses, Error, Listener, Resolve, Stream, Tcp};
+use xenith::ip::{Addresses, Error, Listener, Progress, Resolve, Stream, Tcp, TcpOptions};
 
 /// One end of a connection: what the peer sends, piece by piece, before it closes,
 /// and what it is answered.
@@ -125,7 +125,39 @@ impl Stream for Script {
         Poll::Ready(Ok(buf.len()))
     }
 
-    async fn shutdown(&mut self) -> Result<(), Error> {
+    fn poll_readable(&self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_writable(&self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn try_read(&self, _: &mut [u8]) -> Result<Option<usize>, Error> {
+        Err(Error::Unsupported)
+    }
+
+    fn try_peek(&self, _: &mut [u8]) -> Result<Option<usize>, Error> {
+        Err(Error::Unsupported)
+    }
+
+    fn try_write(&self, _: &[u8]) -> Result<Option<usize>, Error> {
+        Err(Error::Unsupported)
+    }
+
+    fn progress(&self) -> Progress {
+        Progress::default()
+    }
+
+    fn options(&self) -> TcpOptions {
+        TcpOptions::default()
+    }
+
+    fn set_options(&self, _: TcpOptions) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn shutdown(&self) -> Result<(), Error> {
         Ok(())
     }
 
@@ -133,7 +165,7 @@ impl Stream for Script {
         Ok(())
     }
 
-    fn abort(&mut self) {}
+    fn abort(&self) {}
 
     fn peer_addr(&self) -> SocketAddr {
         SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 1)
@@ -178,6 +210,10 @@ impl Tcp for Servers {
         let pieces = self.scripts.borrow_mut().pop_front().ok_or(Error::Refused)?;
         Ok(Script::new(pieces, Rc::clone(&self.come)))
     }
+
+    fn open(&self, _: SocketAddr, _: SocketAddr) -> Result<Script, Error> {
+        Err(Error::Unsupported)
+    }
 }
 
 /// No client comes.
@@ -188,6 +224,14 @@ impl Listener for Nobody {
     type Stream = Script;
 
     async fn accept(&self) -> Result<(Script, SocketAddr), Error> {
+        match *self {}
+    }
+
+    fn try_accept(&self) -> Result<Option<(Script, SocketAddr)>, Error> {
+        match *self {}
+    }
+
+    fn poll_acceptable(&self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
         match *self {}
     }
 

@@ -176,7 +176,39 @@ impl Stream for Line {
         pin!(self.write(bytes)).poll(context)
     }
 
-    async fn shutdown(&mut self) -> Result<(), ip::Error> {
+    fn poll_readable(&self, _: &mut Context<'_>) -> Poll<Result<(), ip::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_writable(&self, _: &mut Context<'_>) -> Poll<Result<(), ip::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn try_read(&self, _: &mut [u8]) -> Result<Option<usize>, ip::Error> {
+        Err(ip::Error::Unsupported)
+    }
+
+    fn try_peek(&self, _: &mut [u8]) -> Result<Option<usize>, ip::Error> {
+        Err(ip::Error::Unsupported)
+    }
+
+    fn try_write(&self, _: &[u8]) -> Result<Option<usize>, ip::Error> {
+        Err(ip::Error::Unsupported)
+    }
+
+    fn progress(&self) -> ip::Progress {
+        ip::Progress::default()
+    }
+
+    fn options(&self) -> ip::TcpOptions {
+        ip::TcpOptions::default()
+    }
+
+    fn set_options(&self, _: ip::TcpOptions) -> Result<(), ip::Error> {
+        Ok(())
+    }
+
+    async fn shutdown(&self) -> Result<(), ip::Error> {
         Ok(())
     }
 
@@ -184,7 +216,7 @@ impl Stream for Line {
         Ok(())
     }
 
-    fn abort(&mut self) {
+    fn abort(&self) {
         self.0.borrow_mut().aborted = true;
     }
 
@@ -219,6 +251,14 @@ impl Listener for Line {
 
     async fn accept(&self) -> Result<(Self, SocketAddr), ip::Error> {
         Err(ip::Error::Down)
+    }
+
+    fn try_accept(&self) -> Result<Option<(Self, SocketAddr)>, ip::Error> {
+        Err(ip::Error::Down)
+    }
+
+    fn poll_acceptable(&self, _: &mut Context<'_>) -> Poll<Result<(), ip::Error>> {
+        Poll::Ready(Err(ip::Error::Down))
     }
 
     fn local_addr(&self) -> SocketAddr {
@@ -275,6 +315,10 @@ impl Tcp for World {
         let state = Rc::new(RefCell::new(State { acts, ..State::default() }));
         self.lines.borrow_mut().push((to, state.clone()));
         Ok(Line(state, to, false))
+    }
+
+    fn open(&self, _: SocketAddr, _: SocketAddr) -> Result<Line, ip::Error> {
+        Err(ip::Error::Unsupported)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::{Half, Sockets, TcpListener, TcpStream, UdpSocket};
 use crate::nal::{Arrival, listener, network, socket, stream};
-use crate::{Error, OneOf, Stack};
+use crate::{Error, OneOf, Stack, Stream};
+use core::future::poll_fn;
 use devices::net::Net;
 use edge_nal::Readable;
 use embedded_io_async::ErrorType;
@@ -36,12 +37,12 @@ impl Readable for UdpSocket {
 
 impl Readable for TcpStream {
     async fn readable(&mut self) -> Result<(), Error> {
-        self.ready_to_read().await
+        poll_fn(|context| self.poll_readable(context)).await
     }
 }
 
 impl Readable for Half<'_> {
     async fn readable(&mut self) -> Result<(), Error> {
-        self.0.ready_to_read().await
+        poll_fn(|context| self.0.poll_readable(context)).await
     }
 }

@@ -1,89 +1,30 @@
-//! TCP connections and listeners.
+//! TCP connections.
 
-use super::{Sockets, bound, error, local, plain, socket};
-use crate::{Error, Listener, Stream};
+use super::{Sockets, error, local, plain, socket, unbound};
+use crate::tcp::would_wait;
+use crate::{Error, Progress, Stream, TcpOptions, any, only};
 use core::cell::Cell;
 use core::future::poll_fn;
-use core::net::SocketAddr;
-use core::task::{Context, Poll};
+use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::task::{Context, Poll, Waker, ready};
 use core::time::Duration;
 use embedded_io_async::{ErrorType, Read, Write};
 use kernel::machine::ioctl::unacknowledged;
 use kernel::machine::watch::{Interest, Watched};
 use kernel::time::{sleep, timeout};
 use rustix::io::Errno;
-use rustix::net::{self, SendFlags, Shutdown, SocketFlags, SocketType, sockopt};
+use rustix::net::{self, RecvFlags, SendFlags, Shutdown, SocketType, sockopt};
 use std::os::fd::OwnedFd;
 
-/// How long a connection may take to come about, and to end in order; when a silent
-/// peer is asked whether it is there, and when it is given up. As our own stack has it.
+/// How long a connection may take to come about, and to end in order; how often a silent peer
+/// is asked whether it is there, and the time between. As our own stack has it.
 const CONNECT: Duration = Duration::from_secs(30);
 const CLOSE: Duration = Duration::from_secs(30);
+const KEEP_PROBES: u32 = 9;
+const KEEP_AGAIN: Duration = Duration::from_secs(75);
 
-/// Connections that nobody accepted yet.
-const BACKLOG: i32 = 128;
-
-/// How long to wait for a descriptor to become free, when there is none for a connection.
-const EXHAUSTED: Duration = Duration::from_millis(100);
-
-/// Accepts TCP connections by a listening socket of Linux, of up to 128 that wait.
-#[derive(Debug)]
-pub struct TcpListener {
-    of: Sockets,
-    socket: Watched<OwnedFd>,
-    local: SocketAddr,
-}
-
-impl TcpListener {
-    pub(super) fn new(of: Sockets, addr: SocketAddr) -> Result<Self, Error> {
-        let (socket, local) = bound(SocketType::STREAM, addr)?;
-        net::listen(&socket, BACKLOG).map_err(error)?;
-        Ok(Self { of, socket: Watched::new(socket), local })
-    }
-}
-
-impl Listener for TcpListener {
-    type Stream = TcpStream;
-
-    async fn accept(&self) -> Result<(TcpStream, SocketAddr), Error> {
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        loop {
-            let accepted = poll_fn(|context| {
-                self.socket.poll(Interest::Read, context, |it| net::accept_with(it, flags))
-            });
-            let accepted = match accepted.await {
-                // Of the connection that was to be: Linux passes these on, see accept(2).
-                Err(
-                    Errno::CONNABORTED
-                    | Errno::NETDOWN
-                    | Errno::PROTO
-                    | Errno::NOPROTOOPT
-                    | Errno::HOSTDOWN
-                    | Errno::NONET
-                    | Errno::HOSTUNREACH
-                    | Errno::OPNOTSUPP
-                    | Errno::NETUNREACH
-                    | Errno::PERM,
-                ) => continue,
-                accepted => accepted.map_err(error),
-            };
-            if matches!(accepted, Err(Error::Exhausted)) {
-                // The connection waits on: who calls again at once is not to spin.
-                sleep(EXHAUSTED).await;
-            }
-            // A connection that is over already is not worth an error.
-            if let Ok(stream) = TcpStream::new(self.of.clone(), Watched::new(accepted?)) {
-                self.of.count(|stats| stats.accepted += 1);
-                let peer = stream.peer;
-                return Ok((stream, peer));
-            }
-        }
-    }
-
-    fn local_addr(&self) -> SocketAddr {
-        self.local
-    }
-}
+/// Who does not wait.
+const NOBODY: &Context<'_> = &Context::from_waker(Waker::noop());
 
 /// How far this side has come with the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,73 +44,111 @@ enum End {
 #[derive(Debug)]
 pub struct TcpStream {
     of: Sockets,
-    /// None after [`abort`](Stream::abort).
-    socket: Option<Watched<OwnedFd>>,
+    socket: Watched<OwnedFd>,
     local: SocketAddr,
     peer: SocketAddr,
-    end: End,
+    end: Cell<End>,
+    /// It has come about.
+    opened: Cell<bool>,
     /// Linux tells of the end of a connection once, and this from then on.
     failed: Cell<Option<Error>>,
 }
 
 impl TcpStream {
-    fn new(of: Sockets, socket: Watched<OwnedFd>) -> Result<Self, Error> {
+    /// A connection that was accepted.
+    pub(super) fn accepted(of: Sockets, socket: Watched<OwnedFd>) -> Result<Self, Error> {
         let peer = net::getpeername(&*socket).map_err(error)?.ok_or(Error::Reset)?;
         let peer = plain(peer.try_into().map_err(error)?);
+        let stream = Self::new(of, socket, peer)?;
+        stream.opened.set(true);
+        Ok(stream)
+    }
+
+    fn new(of: Sockets, socket: Watched<OwnedFd>, peer: SocketAddr) -> Result<Self, Error> {
         let local = local(&socket)?;
         sockopt::set_tcp_nodelay(&*socket, true).map_err(error)?;
         of.count(|stats| stats.open += 1);
-        let (end, failed) = (End::Open, Cell::new(None));
-        Ok(Self { of, socket: Some(socket), local, peer, end, failed })
+        let (end, opened, failed) = (Cell::new(End::Open), Cell::new(false), Cell::new(None));
+        Ok(Self { of, socket, local, peer, end, opened, failed })
     }
 
-    pub(super) async fn connect(of: Sockets, addr: SocketAddr) -> Result<Self, Error> {
+    /// Begins a connection.
+    pub(super) fn open(of: Sockets, from: SocketAddr, to: SocketAddr) -> Result<Self, Error> {
         of.count(|stats| stats.connected += 1);
-        let to = plain(addr);
+        let (from, to) = (plain(from), plain(to));
         if to.ip().is_unspecified() || to.port() == 0 {
             // Linux would take it for this machine.
             return Err(Error::Unreachable);
         }
-        let socket = Watched::new(socket(to.ip(), SocketType::STREAM, None).map_err(error)?);
-        let mut begun = false;
-        let connected = poll_fn(|context| {
-            if !begun {
-                begun = true;
-                match net::connect(&*socket, &to) {
-                    Err(Errno::INPROGRESS | Errno::INTR) => {}
-                    result => return Poll::Ready(result),
-                }
-            }
-            if socket.is_ready(Interest::Write) {
-                return Poll::Ready(sockopt::socket_error(&*socket).and_then(|result| result));
-            }
-            socket.wait(Interest::Write, context.waker());
-            Poll::Pending
-        });
-        match timeout(CONNECT, connected).await {
-            Ok(Ok(())) => {}
-            Ok(Err(Errno::CONNRESET)) => return Err(Error::Refused),
-            Ok(Err(errno)) => return Err(error(errno)),
-            Err(_) => return Err(Error::TimedOut),
+        let socket = socket(to.ip(), SocketType::STREAM, None).map_err(error)?;
+        // Its port is free for others, to other peers, that ask for it.
+        sockopt::set_socket_reuseaddr(&socket, true).map_err(error)?;
+        let own = only(from);
+        if own.is_some_and(|own| own.is_ipv4() != to.is_ipv4()) {
+            return Err(Error::Unreachable);
         }
-        Self::new(of, socket)
+        if own.is_some() || from.port() != 0 {
+            let any = if to.is_ipv4() {
+                Ipv4Addr::UNSPECIFIED.into()
+            } else {
+                Ipv6Addr::UNSPECIFIED.into()
+            };
+            net::bind(&socket, &SocketAddr::new(own.unwrap_or(any), from.port()))
+                .map_err(unbound)?;
+        }
+        match net::connect(&socket, &to) {
+            Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => {}
+            // There is one between the two already.
+            Err(Errno::ADDRNOTAVAIL) => return Err(Error::InUse),
+            Err(errno) => return Err(refused(errno)),
+        }
+        Self::new(of, Watched::new(socket), to)
     }
 
-    /// Waits until reading would not wait.
-    pub(super) async fn ready_to_read(&self) -> Result<(), Error> {
+    pub(super) async fn connect(of: Sockets, addr: SocketAddr) -> Result<Self, Error> {
+        let stream = Self::open(of, any(0), addr)?;
+        let opened = poll_fn(|context| stream.poll_open(context));
+        timeout(CONNECT, opened).await.unwrap_or(Err(Error::TimedOut))?;
+        Ok(stream)
+    }
+
+    /// Ready when it has come about, or will not.
+    fn poll_open(&self, context: &Context<'_>) -> Poll<Result<(), Error>> {
         if let Some(error) = self.failed.get() {
-            return Err(error);
+            return Poll::Ready(Err(error));
         }
-        let Some(socket) = &self.socket else { return Err(Error::Closed) };
-        poll_fn(|context| {
-            if socket.is_ready(Interest::Read) {
-                return Poll::Ready(());
-            }
-            socket.wait(Interest::Read, context.waker());
-            Poll::Pending
-        })
-        .await;
-        Ok(())
+        if self.opened.get() {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(self.poll_ready(Interest::Write, context));
+        match sockopt::socket_error(&*self.socket).and_then(|result| result) {
+            Ok(()) => self.opened.set(true),
+            Err(errno) => self.failed.set(Some(refused(errno))),
+        }
+        Poll::Ready(self.failed.get().map_or(Ok(()), Err))
+    }
+
+    /// Ready when a call would not block.
+    fn poll_ready(&self, interest: Interest, context: &Context<'_>) -> Poll<()> {
+        if self.socket.is_ready(interest) {
+            return Poll::Ready(());
+        }
+        self.socket.wait(interest, context.waker());
+        Poll::Pending
+    }
+
+    /// Fails when it was closed.
+    fn is_held(&self) -> Result<(), Error> {
+        if matches!(self.end.get(), End::Closed | End::Arrived) {
+            Err(Error::Closed)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Fails when nothing more will be written.
+    fn is_open(&self) -> Result<(), Error> {
+        if self.end.get() == End::Open { Ok(()) } else { Err(Error::Closed) }
     }
 
     /// Calls `call` until it does not block.
@@ -185,14 +164,11 @@ impl TcpStream {
     fn poll<R>(
         &self,
         interest: Interest,
-        context: &mut Context<'_>,
+        context: &Context<'_>,
         call: impl FnMut(&OwnedFd) -> Result<R, Errno>,
     ) -> Poll<Result<R, Error>> {
-        if let Some(error) = self.failed.get() {
-            return Poll::Ready(Err(error));
-        }
-        let Some(socket) = &self.socket else { return Poll::Ready(Err(Error::Closed)) };
-        socket.poll(interest, context, call).map_err(|errno| {
+        ready!(self.poll_open(context))?;
+        self.socket.poll(interest, context, call).map_err(|errno| {
             let error = error(errno);
             if error != Error::Exhausted {
                 self.failed.set(Some(error));
@@ -201,34 +177,30 @@ impl TcpStream {
         })
     }
 
-    fn poll_read(&self, context: &mut Context<'_>, to: &mut [u8]) -> Poll<Result<usize, Error>> {
-        if matches!(self.end, End::Closed | End::Arrived) {
-            return Poll::Ready(Err(Error::Closed));
-        }
+    fn poll_read(&self, context: &Context<'_>, to: &mut [u8]) -> Poll<Result<usize, Error>> {
+        self.is_held()?;
         self.poll(Interest::Read, context, |it| rustix::io::read(it, &mut *to))
     }
 
-    fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize, Error>> {
-        if self.end != End::Open {
-            return Poll::Ready(Err(Error::Closed));
-        }
+    fn poll_write(&self, context: &Context<'_>, bytes: &[u8]) -> Poll<Result<usize, Error>> {
+        self.is_open()?;
         self.poll(Interest::Write, context, |it| net::send(it, bytes, SendFlags::NOSIGNAL))
     }
 
     /// Whether the peer has acknowledged all, and the end of it.
     fn arrived(&self) -> bool {
-        self.socket.as_ref().is_some_and(|it| unacknowledged(&**it).is_ok_and(|left| left == 0))
+        unacknowledged(&*self.socket).is_ok_and(|left| left == 0)
     }
 
     /// Waits until the peer has acknowledged all. Linux tells nobody when that is.
     async fn flushed(&self) -> Result<(), Error> {
         let mut pause = Duration::from_micros(100);
         loop {
-            let Some(socket) = &self.socket else { return Err(Error::Closed) };
+            self.is_held()?;
             if self.arrived() {
                 return Ok(());
             }
-            if let Ok(Err(errno)) = sockopt::socket_error(&**socket) {
+            if let Ok(Err(errno)) = sockopt::socket_error(&*self.socket) {
                 self.failed.set(Some(error(errno)));
             }
             if let Some(error) = self.failed.get() {
@@ -259,19 +231,17 @@ impl TcpStream {
     }
 }
 
-/// Sees to it that closing the socket resets the connection.
-fn reset(socket: &Watched<OwnedFd>) {
-    // There is no time to linger then.
-    let _ = sockopt::set_socket_linger(&**socket, Some(Duration::ZERO));
+/// What became of a connection that was to come about.
+fn refused(errno: Errno) -> Error {
+    if errno == Errno::CONNRESET { Error::Refused } else { error(errno) }
 }
 
 impl Drop for TcpStream {
     fn drop(&mut self) {
         // Linux sends what was written and the end, also when this process is gone, but
         // resets it where something was not read.
-        if self.end != End::Arrived
-            && let Some(socket) = &self.socket
-            && let Ok(unread @ 1..) = rustix::io::ioctl_fionread(&**socket)
+        if self.end.get() != End::Arrived
+            && let Ok(unread @ 1..) = rustix::io::ioctl_fionread(&*self.socket)
         {
             let peer = self.peer;
             log::debug!(
@@ -325,9 +295,7 @@ impl Write for Half<'_> {
     /// Waits until the peer has acknowledged what was written, and the end if there is one.
     async fn flush(&mut self) -> Result<(), Error> {
         let Self(stream) = self;
-        if matches!(stream.end, End::Closed | End::Arrived) {
-            return Err(Error::Closed);
-        }
+        stream.is_held()?;
         stream.flushed().await
     }
 }
@@ -352,22 +320,85 @@ impl Stream for TcpStream {
         Self::poll_write(self, context, buf)
     }
 
-    async fn shutdown(&mut self) -> Result<(), Error> {
-        match (self.end, &self.socket) {
-            (End::Shut, _) => Ok(()),
-            (End::Open, Some(socket)) => {
-                self.end = End::Shut;
-                // Not being connected any more is for reads and writes to tell.
-                let _ = net::shutdown(&**socket, Shutdown::Write);
-                Ok(())
-            }
-            _ => Err(Error::Closed),
+    fn poll_readable(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.is_held()?;
+        ready!(self.poll_open(context))?;
+        self.poll_ready(Interest::Read, context).map(Ok)
+    }
+
+    fn poll_writable(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.is_open()?;
+        ready!(self.poll_open(context))?;
+        self.poll_ready(Interest::Write, context).map(Ok)
+    }
+
+    fn try_read(&self, buf: &mut [u8]) -> Result<Option<usize>, Error> {
+        would_wait(self.poll_read(NOBODY, buf))
+    }
+
+    fn try_peek(&self, buf: &mut [u8]) -> Result<Option<usize>, Error> {
+        self.is_held()?;
+        would_wait(self.poll(Interest::Read, NOBODY, |it| {
+            net::recv(it, &mut *buf, RecvFlags::PEEK).map(|(count, _)| count)
+        }))
+    }
+
+    fn try_write(&self, buf: &[u8]) -> Result<Option<usize>, Error> {
+        would_wait(self.poll_write(NOBODY, buf))
+    }
+
+    fn progress(&self) -> Progress {
+        let readable = rustix::io::ioctl_fionread(&*self.socket).unwrap_or(0) as usize;
+        // Linux counts the end as one.
+        let end = usize::from(self.end.get() != End::Open);
+        let left = unacknowledged(&*self.socket).unwrap_or(0).saturating_sub(end);
+        let ended = self.failed.get().is_some() || self.socket.is_ended();
+        Progress { readable, unacknowledged: left, ended }
+    }
+
+    fn options(&self) -> TcpOptions {
+        let socket = &*self.socket;
+        let keeps = sockopt::socket_keepalive(socket).unwrap_or(false);
+        let timeout = sockopt::tcp_user_timeout(socket).ok().filter(|it| *it > 0);
+        TcpOptions {
+            no_delay: sockopt::tcp_nodelay(socket).unwrap_or(false),
+            keep_alive: sockopt::tcp_keepidle(socket).ok().filter(|_| keeps),
+            user_timeout: timeout.map(|it| Duration::from_millis(it.into())),
         }
+    }
+
+    fn set_options(&self, options: TcpOptions) -> Result<(), Error> {
+        self.is_held()?;
+        let TcpOptions { no_delay, keep_alive, user_timeout } = options;
+        let set = || {
+            let socket = &*self.socket;
+            let timeout = u32::try_from(user_timeout.map_or(0, |it| it.as_millis().max(1)));
+            sockopt::set_tcp_user_timeout(socket, timeout.map_err(|_| Errno::INVAL)?)?;
+            if let Some(idle) = keep_alive {
+                let up = u64::from(idle.subsec_nanos() > 0);
+                let idle = Duration::from_secs(idle.as_secs().saturating_add(up).max(1));
+                sockopt::set_tcp_keepidle(socket, idle)?;
+                sockopt::set_tcp_keepintvl(socket, KEEP_AGAIN)?;
+                sockopt::set_tcp_keepcnt(socket, KEEP_PROBES)?;
+            }
+            sockopt::set_socket_keepalive(socket, keep_alive.is_some())?;
+            sockopt::set_tcp_nodelay(socket, no_delay)
+        };
+        set().map_err(|_| Error::Unsupported)
+    }
+
+    async fn shutdown(&self) -> Result<(), Error> {
+        self.is_held()?;
+        if self.end.replace(End::Shut) == End::Open {
+            // Not being connected any more is for reads and writes to tell.
+            let _ = net::shutdown(&*self.socket, Shutdown::Write);
+        }
+        Ok(())
     }
 
     async fn close(&mut self) -> Result<(), Error> {
         self.shutdown().await?;
-        self.end = End::Closed;
+        self.end.set(End::Closed);
         let mut ended = false;
         match timeout(CLOSE, self.finish(&mut ended)).await {
             Ok(Ok(())) => {}
@@ -377,13 +408,15 @@ impl Stream for TcpStream {
             Ok(Err(error)) => return Err(error),
             Err(_) => return Err(Error::TimedOut),
         }
-        self.end = End::Arrived;
+        self.end.set(End::Arrived);
         Ok(())
     }
 
-    fn abort(&mut self) {
-        self.end = End::Closed;
-        self.socket.take().iter().for_each(reset);
+    fn abort(&self) {
+        self.end.set(End::Closed);
+        // There is no time to linger then, whether it is disconnected or closed.
+        let _ = sockopt::set_socket_linger(&*self.socket, Some(Duration::ZERO));
+        let _ = net::connect_unspec(&*self.socket);
     }
 
     fn peer_addr(&self) -> SocketAddr {

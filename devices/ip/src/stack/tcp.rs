@@ -4,7 +4,6 @@
 use super::endpoint::Endpoint;
 use super::sets::{Body, Handle, Key};
 use super::{Protocols, ROUNDS, Way};
-use crate::Error;
 use crate::config::ADDRESSES;
 use crate::packet::{self, Segment};
 use crate::tcp::congestion::Cubic;
@@ -15,10 +14,10 @@ use crate::tcp::segment::{self, Head, STAMPS};
 use crate::tcp::seq::Seq;
 use crate::tcp::syn::{self, Asked, Own};
 use crate::wire::Wire;
+use crate::{Error, Progress, TcpOptions};
 use alloc::rc::Rc;
 use core::net::SocketAddr;
 use core::task::{Poll, Waker};
-use core::time::Duration;
 use devices::net::HEADER;
 use kernel::time::Instant;
 
@@ -344,6 +343,24 @@ impl Protocols {
         })
     }
 
+    /// Ready when a connection has come about, or will not.
+    pub(crate) fn poll_open(&mut self, handle: Handle, waker: &Waker) -> Poll<Result<(), Error>> {
+        self.up()?;
+        let endpoint = self.endpoint(handle);
+        let connection = &endpoint.connection;
+        match connection.state() {
+            Tcp::SynSent | Tcp::SynReceived => {
+                endpoint.watchers.add(waker);
+                Poll::Pending
+            }
+            Tcp::Closed if !connection.was_open() => {
+                let silent = connection.is_given_up();
+                Poll::Ready(Err(if silent { Error::TimedOut } else { Error::Refused }))
+            }
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
     /// Reads; 0 bytes when the peer has ended.
     pub(crate) fn poll_read(
         &mut self,
@@ -436,18 +453,31 @@ impl Protocols {
         Poll::Pending
     }
 
-    pub(crate) fn set_keep_alive(&mut self, handle: Handle, idle: Option<Duration>) {
-        self.tcp(handle).set_keep_alive(idle, Instant::now());
+    pub(crate) fn options(&mut self, handle: Handle) -> TcpOptions {
+        self.tcp(handle).options()
+    }
+
+    pub(crate) fn set_options(&mut self, handle: Handle, options: TcpOptions) {
+        self.tcp(handle).set_options(options, Instant::now());
         self.touch(handle);
     }
 
-    pub(crate) fn set_user_timeout(&mut self, handle: Handle, timeout: Option<Duration>) {
-        self.tcp(handle).set_user_timeout(timeout);
+    pub(crate) fn progress(&mut self, handle: Handle) -> Progress {
+        let connection = self.tcp(handle);
+        let (readable, unacknowledged) = (connection.readable(), connection.unacknowledged());
+        let ended = connection.has_ended() || connection.state() == Tcp::Closed;
+        Progress { readable, unacknowledged, ended }
     }
 
-    /// Copies what can be read, and leaves it there.
-    pub(crate) fn peek(&mut self, handle: Handle, to: &mut [u8]) -> usize {
-        self.tcp(handle).peek(to)
+    /// Copies what can be read, and leaves it there; 0 bytes when the peer has ended.
+    pub(crate) fn peek(&mut self, handle: Handle, to: &mut [u8]) -> Result<usize, Error> {
+        let up = self.up();
+        let connection = self.tcp(handle);
+        let over = connection.readable() == 0 && !connection.is_finished();
+        if over && connection.state() == Tcp::Closed {
+            return up.and(Err(Error::Reset));
+        }
+        Ok(connection.peek(to))
     }
 
     /// Ready when writing would not wait.
@@ -462,11 +492,6 @@ impl Protocols {
         }
         endpoint.writers.add(waker);
         Poll::Pending
-    }
-
-    pub(crate) fn set_no_delay(&mut self, handle: Handle, no_delay: bool) {
-        self.tcp(handle).set_no_delay(no_delay);
-        self.touch(handle);
     }
 
     /// How a connection that nobody holds any more may end.

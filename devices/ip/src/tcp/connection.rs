@@ -14,6 +14,7 @@ use super::segment::{Head, MAX_SCALE, Options, STAMPS};
 use super::seq::{Range, Seq};
 use super::stream::Stream;
 use super::undo::stamp;
+use crate::TcpOptions;
 use alloc::rc::Rc;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -115,6 +116,8 @@ pub(crate) struct Connection<C> {
     pub(super) state: State,
     /// Something that was written was lost when it failed.
     pub(super) lost: bool,
+    /// The peer said nothing for so long that it was given up.
+    pub(super) given_up: bool,
 
     /// What was written and not acknowledged.
     pub(super) out: Stream,
@@ -191,6 +194,7 @@ impl<C: Control> Connection<C> {
             peer: terms.peer,
             state,
             lost: false,
+            given_up: false,
             out: Stream::new(Rc::clone(pool)),
             iss: terms.iss,
             recovery: Recovery::new(terms.iss, false, mss, now),
@@ -331,6 +335,16 @@ impl<C: Control> Connection<C> {
         self.out.len()
     }
 
+    /// Returns whether it was open once.
+    pub(crate) fn was_open(&self) -> bool {
+        self.una() != self.iss
+    }
+
+    /// Returns whether it is over because the peer said nothing.
+    pub(crate) const fn is_given_up(&self) -> bool {
+        self.given_up
+    }
+
     /// Returns whether the peer has acknowledged all that was written.
     pub(crate) fn has_arrived(&self) -> bool {
         self.out.is_empty() && !self.lost
@@ -383,6 +397,11 @@ impl<C: Control> Connection<C> {
     /// Returns whether the peer has ended, and all before that was read.
     pub(crate) fn is_finished(&self) -> bool {
         self.receiver.is_finished() && self.receiver.len() == 0
+    }
+
+    /// Returns whether the peer has ended, which may not be read yet.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.receiver.has_ended()
     }
 
     /// Copies what can be read, without taking it.
@@ -507,6 +526,19 @@ impl<C: Control> Connection<C> {
     /// Sends small segments at once, without waiting for acknowledgements of others.
     pub(crate) fn set_no_delay(&mut self, no_delay: bool) {
         self.nagle = !no_delay;
+    }
+
+    pub(crate) const fn options(&self) -> TcpOptions {
+        let Self { nagle, keep_alive, user_timeout, .. } = *self;
+        TcpOptions { no_delay: !nagle, keep_alive, user_timeout }
+    }
+
+    pub(crate) fn set_options(&mut self, options: TcpOptions, now: Instant) {
+        self.set_no_delay(options.no_delay);
+        self.set_user_timeout(options.user_timeout);
+        if self.keep_alive != options.keep_alive {
+            self.set_keep_alive(options.keep_alive, now);
+        }
     }
 
     /// Learns how long packets on the path may be, without IP's and TCP's fixed headers, from

@@ -109,6 +109,7 @@ impl<C: Control> Connection<C> {
         if synchronised {
             self.reset = Some(self.reset_head());
         }
+        self.given_up = true;
         self.fail();
         false
     }

@@ -1,6 +1,8 @@
 //! What every [`Tcp`], [`Udp`], [`Ping`] and [`Resolve`] does, whoever gives them: here
 //! our stack on a cable, in simulated time, and Linux's own sockets.
 
+mod readiness;
+
 use super::*;
 use crate::sockets::Sockets;
 use core::pin::pin;
@@ -293,7 +295,7 @@ impl<I: Tcp + Udp + Ping + Resolve + Clone + 'static> Site<I> {
     }
 
     async fn what_did_not_arrive_is_no_success(self) {
-        let (mut one, mut other) = self.connected().await;
+        let (mut one, other) = self.connected().await;
         // More than both sides have room for.
         let bytes = pattern(64 << 10);
         while timeout(SECOND / 4, one.write_all(&bytes)).await.is_ok() {}
@@ -334,16 +336,6 @@ impl<I: Tcp + Udp + Ping + Resolve + Clone + 'static> Site<I> {
         }
         let (mut one, mut other) = self.connected().await;
         join(half(&mut one), half(&mut other)).await;
-    }
-
-    async fn giving_up_on_a_read_loses_nothing(self) {
-        let (mut one, mut other) = self.connected().await;
-        for n in 0..3 {
-            assert!(timeout(SECOND / 50, one.read(&mut [0])).await.is_err());
-            other.write_all(&[n]).await.unwrap();
-            let mut got = [9];
-            assert_eq!((one.read(&mut got).await, got), (Ok(1), [n]));
-        }
     }
 
     async fn a_hundred_connections_are_open_at_once(self) {
@@ -481,6 +473,12 @@ conform! {
     a_writer_waits_for_a_reader_and_nothing_is_lost,
     both_halves_work_side_by_side,
     giving_up_on_a_read_loses_nothing,
+    all_who_wait_to_read_are_woken,
+    all_who_wait_to_write_are_woken,
+    all_who_wait_to_accept_are_woken_and_one_gets_it,
+    a_connection_that_begins_is_open_when_it_can_be_written,
+    a_connection_begins_from_the_port_that_is_said,
+    options_are_what_they_were_set_to,
     a_hundred_connections_are_open_at_once,
     datagrams_keep_their_limits_and_senders,
     an_address_is_its_own_name,

@@ -237,7 +237,7 @@ fn those_that_were_dropped_and_take_long_leave_room_for_others() {
 #[test]
 fn aborting_resets() {
     pair(|a, b| async move {
-        let (mut one, mut other) = connected(&a, &b, B6).await;
+        let (mut one, other) = connected(&a, &b, B6).await;
         other.abort();
         assert_eq!(one.read(&mut [0]).await, Err(Error::Reset));
         assert_eq!(one.close().await.err(), None);
@@ -305,7 +305,8 @@ fn an_idle_connection_lives_and_one_whose_peer_is_gone_ends() {
         sleep(SECOND * 3600).await;
         one.write_all(b"x").await.unwrap();
         assert_eq!(other.read(&mut [0]).await, Ok(1));
-        other.set_keep_alive(Some(SECOND * 60));
+        let keep_alive = Some(SECOND * 60);
+        other.set_options(TcpOptions { keep_alive, ..TcpOptions::default() }).unwrap();
         sleep(SECOND * 3600).await;
         left.set_link(false);
         let begun = Instant::now();

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use core::net::SocketAddr;
 use core::task::{Context, Poll};
+use core::time::Duration;
 use embedded_io_async::{Read, Write};
 
 /// Opens and accepts TCP connections (RFC 9293). A type that has it has [`connect`] of a
@@ -88,6 +89,24 @@ pub trait Tcp {
     /// [`Exhausted`](Error::Exhausted) without memory or a free port,
     /// [`NoEntropy`](Error::NoEntropy), [`Down`](Error::Down).
     fn connect(&self, addr: SocketAddr) -> impl Future<Output = Result<Self::Stream, Error>>;
+
+    /// Begins to connect from `from` to `to`, and returns the stream at once. It is open when
+    /// [`Stream::poll_writable`] is ready, until which reading and writing wait; or that, like
+    /// all else, is [`Refused`](Error::Refused) if the peer resets it, or
+    /// [`TimedOut`](Error::TimedOut) after some two minutes, or the
+    /// [user timeout](TcpOptions::user_timeout).
+    ///
+    /// [`any`](crate::any) as `from` stands for the address of this machine that leads to `to`;
+    /// port 0 for a free one. Several connections may be from one port, to different peers,
+    /// and be so while others of it end (`SO_REUSEADDR`); none from one that a listener has.
+    ///
+    /// # Errors
+    /// Those of [`connect`](Self::connect) that need no answer of the peer, and
+    /// [`Unreachable`](Error::Unreachable) too if `from` and `to` are of different versions of
+    /// IP; [`InUse`](Error::InUse) if a listener has the port, or there is a connection between
+    /// the two; [`AddrNotAvailable`](Error::AddrNotAvailable) if this machine does not have the
+    /// address of `from`.
+    fn open(&self, from: SocketAddr, to: SocketAddr) -> Result<Self::Stream, Error>;
 }
 
 /// Accepts the TCP connections of one address and port. Dropping it refuses further ones,
@@ -134,8 +153,58 @@ pub trait Listener {
     /// lost, and that the next call may succeed.
     fn accept(&self) -> impl Future<Output = Result<(Self::Stream, SocketAddr), Error>>;
 
+    /// Returns the next connection without waiting; `None` where [`accept`](Self::accept) would
+    /// wait.
+    ///
+    /// # Errors
+    /// As of [`accept`](Self::accept).
+    fn try_accept(&self) -> Result<Option<(Self::Stream, SocketAddr)>, Error>;
+
+    /// Is ready when [`try_accept`](Self::try_accept) is worth a call. Any number of tasks may
+    /// wait; all are woken, and one of them gets the connection.
+    ///
+    /// # Errors
+    /// [`Down`](Error::Down).
+    fn poll_acceptable(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>>;
+
     /// Returns the address that it was bound to, with the port that it got.
     fn local_addr(&self) -> SocketAddr;
+}
+
+/// Says how a connection is to behave. Bytes that are written are sent at once by default,
+/// and an idle peer is not asked whether it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpOptions {
+    /// Sends small pieces at once (`TCP_NODELAY`), and not one at a time, until the peer has
+    /// acknowledged it (Nagle's algorithm, RFC 9293, section 3.7.4).
+    pub no_delay: bool,
+    /// Asks the peer for a sign of life when it was silent for so long (`SO_KEEPALIVE`,
+    /// `TCP_KEEPIDLE`), nine times, 75 s apart, and then takes it for gone:
+    /// [`Error::Reset`]. Without it a peer that vanished is noticed when something is sent to
+    /// it (RFC 9293, section 3.8.4). Linux takes whole seconds, of which this is rounded up to.
+    pub keep_alive: Option<Duration>,
+    /// Gives the connection up when the peer acknowledges nothing for so long (RFC 9293,
+    /// section 3.8.3; `TCP_USER_TIMEOUT`). Without it, what is lost is sent again 13 times,
+    /// for some 15 minutes.
+    pub user_timeout: Option<Duration>,
+}
+
+impl Default for TcpOptions {
+    fn default() -> Self {
+        Self { no_delay: true, keep_alive: None, user_timeout: None }
+    }
+}
+
+/// Says how far a connection has come: what `FIONREAD`, `SIOCOUTQ` and `POLLRDHUP` say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes that can be read now.
+    pub readable: usize,
+    /// Bytes that were written and that the peer has not acknowledged, sent or not.
+    pub unacknowledged: usize,
+    /// Nothing comes behind what can be read: the peer has ended its half, or the connection
+    /// is over.
+    pub ended: bool,
 }
 
 /// Carries bytes both ways over one TCP connection, each way with an end of its own.
@@ -156,6 +225,10 @@ pub trait Listener {
 /// [`Limits::connections`](crate::Limits::connections) close in this way already. Where bytes
 /// are lost, a line of the level `debug` says so. Call [`close`](Self::close) to learn whether
 /// all arrived, and [`abort`](Self::abort) to reset on purpose.
+///
+/// For who waits for many connections at once, [`poll_readable`](Self::poll_readable),
+/// [`poll_writable`](Self::poll_writable) and the methods that begin with `try_` take `&self`,
+/// and any number of tasks may use them on one connection.
 ///
 /// # Example
 /// ```
@@ -222,13 +295,61 @@ pub trait Stream: Read<Error = Error> + Write<Error = Error> {
     /// As of [`Write::write`].
     fn poll_write(&mut self, context: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize, Error>>;
 
+    /// Is ready when [`try_read`](Self::try_read) would not return `None`: for bytes, the end
+    /// or an error, which is that call's to tell. All tasks that wait are woken.
+    ///
+    /// # Errors
+    /// [`Closed`](Error::Closed) after [`close`](Self::close) and [`abort`](Self::abort); those
+    /// of [`Tcp::open`] if the connection never came about.
+    fn poll_readable(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>>;
+
+    /// Is ready when the connection is open and [`try_write`](Self::try_write) would not return
+    /// `None`: for room, which is more than a little, or an error, which is that call's to
+    /// tell. All tasks that wait are woken.
+    ///
+    /// # Errors
+    /// [`Closed`](Error::Closed) after [`shutdown`](Self::shutdown), [`close`](Self::close) and
+    /// [`abort`](Self::abort); those of [`Tcp::open`] if the connection never came about.
+    fn poll_writable(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>>;
+
+    /// Reads without waiting; `None` where [`Read::read`] would wait.
+    ///
+    /// # Errors
+    /// As of [`Read::read`].
+    fn try_read(&self, buf: &mut [u8]) -> Result<Option<usize>, Error>;
+
+    /// Copies what [`try_read`](Self::try_read) would read, and leaves it there (`MSG_PEEK`).
+    ///
+    /// # Errors
+    /// As of [`Read::read`].
+    fn try_peek(&self, buf: &mut [u8]) -> Result<Option<usize>, Error>;
+
+    /// Writes without waiting; `None` where [`Write::write`] would wait.
+    ///
+    /// # Errors
+    /// As of [`Write::write`].
+    fn try_write(&self, buf: &[u8]) -> Result<Option<usize>, Error>;
+
+    /// Returns how far the connection has come.
+    fn progress(&self) -> Progress;
+
+    /// Returns how it is to behave.
+    fn options(&self) -> TcpOptions;
+
+    /// Says how it is to behave from now on.
+    ///
+    /// # Errors
+    /// [`Closed`](Error::Closed) after [`close`](Self::close) and [`abort`](Self::abort);
+    /// [`Unsupported`](Error::Unsupported) for times that Linux has no number for.
+    fn set_options(&self, options: TcpOptions) -> Result<(), Error>;
+
     /// Ends the writing half: sends FIN behind what was written, without waiting for either
     /// to be acknowledged (RFC 9293, section 3.6). Reading goes on for as long as the peer
     /// writes, and `flush` still waits for what was written. Another call does nothing.
     ///
     /// # Errors
     /// [`Closed`](Error::Closed) after [`close`](Self::close) and [`abort`](Self::abort).
-    fn shutdown(&mut self) -> impl Future<Output = Result<(), Error>>;
+    fn shutdown(&self) -> impl Future<Output = Result<(), Error>>;
 
     /// Closes in order: sends what is left and FIN, and waits until the peer has acknowledged
     /// both and sent its own FIN, for 30 s at most. What it sends until then is thrown away.
@@ -240,9 +361,10 @@ pub trait Stream: Read<Error = Error> + Write<Error = Error> {
     /// [`Closed`](Error::Closed) if it was closed before, [`Down`](Error::Down).
     fn close(&mut self) -> impl Future<Output = Result<(), Error>>;
 
-    /// Resets the connection (RST): what was written and not acknowledged is lost, and so is
-    /// what was not read.
-    fn abort(&mut self);
+    /// Resets the connection (RST), as closing a socket with `SO_LINGER` of 0 s does: what was
+    /// written and not acknowledged is lost, and so is what was not read. Tasks that wait for
+    /// it are woken.
+    fn abort(&self);
 
     /// Returns the address of the other end.
     fn peer_addr(&self) -> SocketAddr;

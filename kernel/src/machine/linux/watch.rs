@@ -98,6 +98,13 @@ impl<T: AsFd + 'static> Watched<T> {
         let mut this = [PollFd::new(&self.0.of, interest.flags())];
         matches!(poll(&mut this, Some(&NOW)), Ok(1..))
     }
+
+    /// Returns whether the peer of a stream has ended, or the stream is over.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        let mut this = [PollFd::new(&self.0.of, PollFlags::RDHUP)];
+        matches!(poll(&mut this, Some(&NOW)), Ok(1..))
+    }
 }
 
 impl<T> Deref for Watched<T> {
