@@ -70,6 +70,10 @@ for address in 10.0.0.2 fd00::2; do
     grep -q "4 sent, 4 received, 0 lost" "$dir/ping" || fail "$(cat "$dir/ping")"
     if command -v ping >"$dir/null"; then
         ping -c 3 -i 0.2 -q $address >"$dir/ping" || fail "$(cat "$dir/ping")"
+        # In fragments, both ways.
+        for size in 1473 4000 15000; do
+            ping -c 3 -i 0.2 -q -s $size $address >"$dir/ping" || fail "$(cat "$dir/ping")"
+        done
     fi
 done
 

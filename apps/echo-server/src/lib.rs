@@ -19,7 +19,7 @@ const CONNECTIONS: usize = 128;
 const IDLE: Duration = Duration::from_secs(120);
 
 /// The longest datagram that is echoed whole, in bytes.
-const DATAGRAM: usize = 2048;
+const DATAGRAM: usize = 4096;
 
 /// Sends back what comes on one connection until the peer has nothing more to say.
 async fn connection<S: Stream>(mut stream: S) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 
 use super::config::Settings;
 use super::engine::{Engine, Stats};
-use super::packet;
+use super::packet::{self, Numbers};
 use super::shared::Shared;
 use super::stack::Handle;
 use super::tcp::{TcpListener, TcpStream};
@@ -10,13 +10,13 @@ use super::udp::UdpSocket;
 use super::wire::Wire;
 use super::{Addresses, Error, Ping, Resolve, Tcp, Udp, dns};
 use alloc::rc::{Rc, Weak};
-use core::cell::{Cell, RefCell};
+use core::cell::{Cell, OnceCell, RefCell};
 use core::future::poll_fn;
 use core::net::{IpAddr, SocketAddr};
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
-use devices::net::Net;
+use devices::net::{HEADER, Meta, Net};
 use kernel::shutdown::{self, Hold};
 use kernel::task::spawn;
 use kernel::time::{Instant, Sleep, sleep_until, timeout};
@@ -68,6 +68,7 @@ impl<N: Net + 'static> Stack<N> {
             net: Rc::clone(&net),
             generation: net.info().generation,
             timer: None,
+            numbers: OnceCell::new(),
             hold: None,
         };
         let task = spawn(async move {
@@ -131,6 +132,8 @@ struct Driver<N> {
     net: Rc<N>,
     generation: u32,
     timer: Option<(Instant, Sleep)>,
+    /// Those of datagrams in fragments, once there was one.
+    numbers: OnceCell<Numbers>,
     /// There are connections.
     hold: Option<Hold>,
 }
@@ -140,8 +143,27 @@ struct Way<'a, N> {
     net: &'a N,
     waker: &'a Waker,
     blank: bool,
+    mtu: usize,
+    numbers: &'a OnceCell<Numbers>,
     full: Cell<bool>,
     lost: Cell<u64>,
+}
+
+impl<N: Net> Way<'_, N> {
+    /// Transmits what is too long for the interface.
+    fn in_pieces(&self, length: usize, fill: &mut dyn FnMut(&mut [u8])) -> Option<()> {
+        let mut frame = kernel::memory::zeroed(length)?;
+        fill(&mut frame);
+        packet::finish(&mut frame, false, 0);
+        if self.numbers.get().is_none() {
+            // Nobody else sets it meanwhile.
+            let _ = self.numbers.set(Numbers::new().ok()?);
+        }
+        let send = |length, write: &mut dyn FnMut(&mut [u8])| {
+            self.net.transmit(length, |to| (write(to), Meta::default())).is_some()
+        };
+        packet::split(&frame, self.mtu, self.numbers.get()?, send).then_some(())
+    }
 }
 
 impl<N: Net> Wire for Way<'_, N> {
@@ -154,10 +176,14 @@ impl<N: Net> Wire for Way<'_, N> {
     }
 
     fn transmit(&self, length: usize, segment: u16, fill: &mut dyn FnMut(&mut [u8])) -> bool {
-        let sent = self.net.transmit(length, |frame| {
-            fill(frame);
-            ((), packet::finish(frame, self.blank, segment))
-        });
+        let sent = if segment == 0 && length > HEADER + self.mtu {
+            self.in_pieces(length, fill)
+        } else {
+            self.net.transmit(length, |frame| {
+                fill(frame);
+                ((), packet::finish(frame, self.blank, segment))
+            })
+        };
         self.lost.set(self.lost.get() + u64::from(sent.is_none()));
         sent.is_some()
     }
@@ -174,6 +200,8 @@ impl<N: Net> Driver<N> {
             net: &*self.net,
             waker: &context.waker().clone(),
             blank: info.transmit_blank,
+            mtu: info.mtu,
+            numbers: &self.numbers,
             full: Cell::new(false),
             lost: Cell::new(0),
         };

@@ -60,7 +60,7 @@ impl Listening {
 pub struct Stats {
     /// Frames that arrived.
     pub received: u64,
-    /// Frames that were sent.
+    /// Frames that were sent; a datagram in fragments counts once.
     pub sent: u64,
     /// Frames that arrived and made no sense, or from nobody.
     pub useless: u64,

@@ -24,8 +24,9 @@
 //! and MLDv2 (RFC 8200, RFC 4861, RFC 4862, RFC 3810); ICMP (RFC 792, RFC 4443), UDP (RFC 768)
 //! and TCP (RFC 9293) with window scaling, timestamps (RFC 7323), SACK (RFC 2018), RACK-TLP (RFC
 //! 8985) and CUBIC (RFC 9438); DHCPv4 (RFC 2131) and DNS (RFC 1035), with servers from routers
-//! (RFC 8106). It puts fragments together within a bound of memory (RFC 815, RFC 5722) and passes
-//! over IPv6 extension headers as RFC 8200 says. It checks no address for duplicates before use,
+//! (RFC 8106). It puts fragments together within a bound of memory (RFC 815, RFC 5722), sends
+//! datagrams that are too long for the interface in fragments, and passes over IPv6 extension
+//! headers as RFC 8200 says. It checks no address for duplicates before use,
 //! and joins no multicast groups for apps.
 
 #![no_std]

@@ -26,9 +26,12 @@ const MOST: usize = 256;
 /// Addresses that are looked for at a time. Beyond, the first of them is given up.
 const SOUGHT: usize = 64;
 
-/// Frames that wait for one address, and for all of them.
+/// Frames that wait for one address.
 const WAITING: usize = 16;
+
+/// Frames that wait for all of them; longer ones than this count as several.
 const HELD: usize = 64;
+const LONG: usize = 2048;
 
 /// How often an address is asked for (RFC 4861, section 10), and how long for each answer
 /// (RFC 1122, section 2.3.2.1).
@@ -70,6 +73,12 @@ struct Entry {
     /// When it was last used or, if it is not known, first wanted.
     used: Instant,
     waiting: VecDeque<Vec<u8>>,
+}
+
+/// What a frame that waits counts for.
+#[expect(clippy::ptr_arg, reason = "it is mapped over vectors")]
+const fn count(frame: &Vec<u8>) -> usize {
+    frame.len().div_ceil(LONG)
 }
 
 /// All of them, in the order of their addresses.
@@ -120,23 +129,24 @@ impl Neighbors {
     pub(super) fn hold(&mut self, address: IpAddr, frame: Vec<u8>, now: Instant) {
         self.want(address, now);
         let Ok(at) = self.find(address) else { return };
+        let count = count(&frame);
         if self.entries[at].waiting.len() >= WAITING {
             self.drop_first(at);
-        } else if self.held >= HELD {
+        }
+        while self.held + count > HELD {
             let waiting = self.entries.iter().enumerate().filter(|(_, it)| !it.waiting.is_empty());
-            if let Some((oldest, _)) = waiting.min_by_key(|(_, it)| it.used) {
-                self.drop_first(oldest);
-            }
+            let Some((oldest, _)) = waiting.min_by_key(|(_, it)| it.used) else { break };
+            self.drop_first(oldest);
         }
         let waiting = &mut self.entries[at].waiting;
         if waiting.try_reserve(1).is_ok() {
             waiting.push_back(frame);
-            self.held += 1;
+            self.held += count;
         }
     }
 
     fn drop_first(&mut self, at: usize) {
-        self.held -= usize::from(self.entries[at].waiting.pop_front().is_some());
+        self.held -= self.entries[at].waiting.pop_front().as_ref().map_or(0, count);
     }
 
     /// Adds an entry where it belongs, in the place of another if need be.
@@ -162,7 +172,7 @@ impl Neighbors {
     }
 
     fn remove(&mut self, at: usize) {
-        self.held -= self.entries.remove(at).waiting.len();
+        self.held -= self.entries.remove(at).waiting.iter().map(count).sum::<usize>();
     }
 
     /// Hears of an Ethernet address. Where what waited for it goes, and that, if it was
@@ -192,7 +202,7 @@ impl Neighbors {
             entry.until = if heard.to_us { now.saturating_add(FRESH) } else { now };
         }
         let waiting = core::mem::take(&mut entry.waiting);
-        self.held -= waiting.len();
+        self.held -= waiting.iter().map(count).sum::<usize>();
         Some((mac, waiting))
     }
 

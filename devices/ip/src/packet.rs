@@ -10,6 +10,7 @@
 //! [fragments](reassembly), is made [plain] first and then judged again.
 
 mod extension;
+mod fragment;
 mod judge;
 mod plain;
 mod reassembly;
@@ -21,6 +22,7 @@ use devices::net::{Checksum, HEADER, Mac, Meta};
 use super::tcp::segment::{self as tcp_segment, Head};
 use super::tcp::seq::Seq;
 
+pub(super) use fragment::{Numbers, split};
 pub(super) use judge::judge;
 pub(super) use reassembly::Reassembly;
 pub(super) use verdict::{Ends, Folded, Piece, Problem, Said, TooBig, Verdict, Why};
@@ -470,6 +472,12 @@ pub(super) fn destination(packet: &[u8]) -> Option<IpAddr> {
 /// How much longer than its payload the frame of a datagram is.
 pub(super) const fn datagram_head(ipv4: bool) -> usize {
     HEADER + if ipv4 { 20 } else { 40 } + 8
+}
+
+/// The longest payload of a datagram: the length of its packet has 16 bits, in which IPv4 counts
+/// its own header.
+pub(super) const fn longest_datagram(ipv4: bool) -> usize {
+    0xffff - 8 - if ipv4 { 20 } else { 0 }
 }
 
 /// Writes a UDP datagram into a frame of its length, without its checksum (RFC 768).

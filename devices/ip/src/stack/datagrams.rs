@@ -103,8 +103,8 @@ impl Protocols {
     ) -> Poll<Result<(), Error>> {
         self.up()?;
         self.source(to.ip())?;
-        let header = if to.is_ipv4() { 28 } else { 48 };
-        if datagram.len() + header > self.info.mtu || datagram.len() > self.limits.datagrams {
+        // What is too long for the interface leaves in fragments.
+        if datagram.len() > packet::longest_datagram(to.is_ipv4()).min(self.limits.datagrams) {
             return Poll::Ready(Err(Error::TooLong));
         }
         let only = self.sets.get(handle).outgoing.as_ref().and_then(|it| it.only);

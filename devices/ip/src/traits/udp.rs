@@ -114,8 +114,10 @@ pub trait Socket {
     /// It returns when the stack has the datagram; whether it arrives is not known.
     ///
     /// # Errors
-    /// [`TooLong`](Error::TooLong) if it does not fit the interface's MTU, as nothing is
-    /// fragmented; [`AddrNotAvailable`](Error::AddrNotAvailable) if the machine lost the
+    /// [`TooLong`](Error::TooLong) if it is longer than
+    /// [`Limits::datagrams`](crate::Limits::datagrams) or than a datagram may be, 65 507 bytes for
+    /// IPv4; what is longer than the interface's MTU leaves in fragments, which many networks
+    /// drop (RFC 8900); [`AddrNotAvailable`](Error::AddrNotAvailable) if the machine lost the
     /// address that the socket is bound to;
     /// [`Unreachable`](Error::Unreachable) without a route from the address that the socket
     /// is bound to, or if the interface had no room for 3 s; [`Down`](Error::Down).
