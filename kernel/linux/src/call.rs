@@ -1,0 +1,162 @@
+//! System calls: what one is, and how one that waits is written.
+//!
+//! A call is a function `fn(&Rc<Thread>, Args) -> Answer`. It does what it can at once. Where it
+//! would have to wait, it answers with a future, and where a page of a file has to be read
+//! first, it returns [`Stop::Load`] *before* it has changed anything: it is then called again.
+//! So a call that neither waits nor reads a disk takes no memory and is as fast as a function.
+//!
+//! Each group of calls is a module of its own with a list `CALLS`, made by `calls!`; the
+//! [table](crate::table) is made of these lists at compile time.
+
+use crate::errno::Errno;
+use crate::file::Open;
+use crate::stop::{Boxed, Stop};
+use crate::thread::Thread;
+use crate::watch::Ready;
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+
+/// The arguments of a call, as the registers have them: rdi, rsi, rdx, r10, r8, r9.
+pub type Args = [u64; 6];
+
+/// What a call does.
+pub enum Outcome {
+    /// It is done, with this result.
+    Value(usize),
+    /// It is done when this future is.
+    Wait(Boxed<Result<usize, Errno>>),
+    /// The thread has other registers now (execve, rt_sigreturn), which no result may change.
+    Resume,
+}
+
+impl From<usize> for Outcome {
+    fn from(value: usize) -> Self {
+        Self::Value(value)
+    }
+}
+
+impl From<()> for Outcome {
+    fn from((): ()) -> Self {
+        Self::Value(0)
+    }
+}
+
+/// What the function of a call returns.
+pub type Answer = Result<Outcome, Stop>;
+
+/// Answers with a future.
+///
+/// # Errors
+/// None.
+pub fn wait(future: impl Future<Output = Result<usize, Errno>> + 'static) -> Answer {
+    Ok(Outcome::Wait(Box::pin(future)))
+}
+
+/// Tries `attempt` until it can be done: at once, or whenever `open` changes. A descriptor with
+/// `O_NONBLOCK` does not wait (`EAGAIN`). A signal ends the wait (`ERESTARTSYS`).
+///
+/// `attempt` must have changed nothing when it returns [`Stop::Wait`] or [`Stop::Load`]. What is
+/// done in parts (a long write) keeps count itself and returns what was done so far.
+///
+/// # Errors
+/// Those of `attempt`.
+pub fn blocking(
+    thread: &Rc<Thread>,
+    open: &Rc<Open>,
+    mut attempt: impl FnMut(&Rc<Thread>, &Rc<Open>) -> Result<usize, Stop> + 'static,
+) -> Answer {
+    let changes = open.file.watch().map(|it| it.changes());
+    let stopped = match attempt(thread, open) {
+        Ok(count) => return Ok(count.into()),
+        Err(Stop::Fail(errno)) => return Err(errno.into()),
+        Err(Stop::Wait) if open.is_nonblocking() => return Err(Errno::EAGAIN.into()),
+        Err(stop) => stop,
+    };
+    let (thread, open) = (Rc::clone(thread), Rc::clone(open));
+    wait(async move {
+        let (mut stopped, mut changes) = (stopped, changes);
+        loop {
+            match stopped {
+                Stop::Fail(errno) => return Err(errno),
+                Stop::Load(load) => load.wait().await?,
+                Stop::Wait => match (open.file.watch(), changes) {
+                    (Some(watch), Some(seen)) => {
+                        thread.interruptible(watch.changed_since(seen)).await?;
+                    }
+                    _ => return Err(Errno::EAGAIN),
+                },
+            }
+            changes = open.file.watch().map(|it| it.changes());
+            match attempt(&thread, &open) {
+                Ok(count) => return Ok(count),
+                Err(Stop::Wait) if open.is_nonblocking() => return Err(Errno::EAGAIN),
+                Err(stop) => stopped = stop,
+            }
+        }
+    })
+}
+
+/// Waits until `open` is ready for something of `interest`, for calls that look and act in two
+/// steps.
+///
+/// # Errors
+/// [`Errno::ERESTARTSYS`] when a signal comes first.
+pub async fn ready(thread: &Thread, open: &Open, interest: Ready) -> Result<Ready, Errno> {
+    loop {
+        let changes = open.file.watch().map(|it| it.changes());
+        let ready = open.file.ready() & (interest | Ready::ERR | Ready::HUP);
+        match (open.file.watch(), changes) {
+            (Some(watch), Some(seen)) if ready.is_empty() => {
+                thread.interruptible(watch.changed_since(seen)).await?;
+            }
+            _ => return Ok(ready),
+        }
+    }
+}
+
+/// How an argument is printed by `strace=1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A signed number.
+    Int,
+    /// A number of bytes or the like.
+    Size,
+    /// A number in hexadecimal: flags, addresses.
+    Hex,
+    /// A file descriptor, `AT_FDCWD` for -100.
+    Fd,
+    /// The address of a text that ends with NUL.
+    Text,
+    /// An octal mode.
+    Mode,
+}
+
+/// One system call.
+#[derive(Clone, Copy)]
+pub struct Call {
+    /// Its name, as the manual has it.
+    pub name: &'static str,
+    /// What its arguments are.
+    pub args: &'static [Kind],
+    /// What it does.
+    pub run: fn(&Rc<Thread>, Args) -> Answer,
+}
+
+/// A group of calls, each with its number.
+pub type Group = &'static [(u32, Call)];
+
+/// Lists calls: `calls! { read(Fd, Hex, Size) = function; ... }`.
+macro_rules! calls {
+    ($($name:ident($($kind:ident),*) = $run:path;)*) => {
+        &[$((
+            ::syscalls::Sysno::$name as u32,
+            $crate::call::Call {
+                name: stringify!($name),
+                args: &[$($crate::call::Kind::$kind),*],
+                run: $run,
+            },
+        )),*]
+    };
+}
+
+pub(crate) use calls;

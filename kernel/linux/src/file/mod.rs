@@ -1,0 +1,219 @@
+//! What a program has open: files of all kinds, and the table of descriptors.
+
+mod table;
+
+pub use table::Files;
+
+use crate::errno::Errno;
+use crate::memory::{Memory, Sink, Source};
+use crate::stop::{Pages, Stop};
+use crate::watch::{Ready, Watch};
+use alloc::rc::Rc;
+use alloc::sync::Arc;
+use core::any::Any;
+use core::cell::Cell;
+
+/// What a file is: the bits of `S_IFMT` (inode(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "inode(7) says what they are")]
+pub enum Type {
+    Socket,
+    Link,
+    Regular,
+    Block,
+    Folder,
+    Character,
+    Pipe,
+    /// Such as an eventfd: it has no type.
+    Anonymous,
+}
+
+/// What stat(2) tells. Sizes in bytes, times in ns since 1970.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "stat(2) says what they are")]
+pub struct Stat {
+    pub device: u64,
+    pub inode: u64,
+    pub kind: Type,
+    pub mode: u32,
+    pub links: u64,
+    pub uid: u32,
+    pub gid: u32,
+    /// The device that a device file is, as makedev(3) has it.
+    pub special: u64,
+    pub size: u64,
+    pub block: u64,
+    /// In units of 512 bytes.
+    pub blocks: u64,
+    pub accessed: u64,
+    pub modified: u64,
+    pub changed: u64,
+    /// 0: not known.
+    pub born: u64,
+}
+
+/// Where in a file something happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// At the position of the open file, which moves.
+    Position,
+    /// There (pread(2)); the position stays.
+    Offset(u64),
+}
+
+/// Who asks something of a file: what it may have to know of a thread and its process.
+pub trait Caller {
+    /// The memory that arguments point into.
+    fn memory(&self) -> Rc<Memory>;
+
+    /// The numbers of its process, process group and session.
+    fn process(&self) -> [i32; 3];
+}
+
+/// One kind of file: a regular one, a pipe, a socket, a device.
+///
+/// Nothing here waits. What would have to returns [`Stop::Wait`], and the [`Watch`] tells when
+/// to try again; what is on a disk and not in memory returns [`Stop::Load`]. Either comes
+/// before anything was changed.
+pub trait File: Any {
+    /// Reads into a program's memory, and returns how many bytes: 0 at the end.
+    ///
+    /// # Errors
+    /// As of read(2).
+    fn read(&self, open: &Open, at: At, to: &mut Sink<'_>) -> Result<usize, Stop> {
+        let _ = (open, at, to);
+        Err(Errno::EINVAL.into())
+    }
+
+    /// Writes from a program's memory, and returns how many bytes.
+    ///
+    /// # Errors
+    /// As of write(2).
+    fn write(&self, open: &Open, at: At, from: &mut Source<'_>) -> Result<usize, Stop> {
+        let _ = (open, at, from);
+        Err(Errno::EINVAL.into())
+    }
+
+    /// Returns what can be done now without waiting.
+    fn ready(&self) -> Ready {
+        Ready::IN | Ready::OUT | Ready::RDNORM | Ready::WRNORM
+    }
+
+    /// Tells when that changes. `None`: never, as with regular files, which epoll(7) refuses.
+    fn watch(&self) -> Option<&Arc<Watch>> {
+        None
+    }
+
+    /// Describes it.
+    ///
+    /// # Errors
+    /// As of fstat(2).
+    fn stat(&self) -> Result<Stat, Stop>;
+
+    /// Moves the position (lseek(2)).
+    ///
+    /// # Errors
+    /// `ESPIPE` if it has none.
+    fn seek(&self, open: &Open, offset: i64, whence: u32) -> Result<u64, Stop> {
+        let _ = (open, offset, whence);
+        Err(Errno::ESPIPE.into())
+    }
+
+    /// Does what is particular to its kind (ioctl(2)).
+    ///
+    /// # Errors
+    /// `ENOTTY` if it knows no such request.
+    fn ioctl(&self, caller: &dyn Caller, request: u32, argument: u64) -> Result<usize, Stop> {
+        let _ = (caller, request, argument);
+        Err(Errno::ENOTTY.into())
+    }
+
+    /// Returns its pages, to be mapped into memory (mmap(2)).
+    ///
+    /// # Errors
+    /// `ENODEV` if it cannot be mapped.
+    fn pages(&self) -> Result<Rc<dyn Pages>, Errno> {
+        Err(Errno::ENODEV)
+    }
+
+    /// Changes its size (ftruncate(2)).
+    ///
+    /// # Errors
+    /// `EINVAL` if it has none.
+    fn truncate(&self, size: u64) -> Result<(), Stop> {
+        let _ = size;
+        Err(Errno::EINVAL.into())
+    }
+
+    /// The last descriptor of an [`Open`] is gone: what the other side of it can notice. Called
+    /// before that is dropped.
+    fn closed(&self, open: &Open) {
+        let _ = open;
+    }
+
+    /// Itself, for calls that are for one kind of file alone (`accept`, `epoll_ctl`).
+    fn any(&self) -> &dyn Any;
+}
+
+/// An open file description (open(2)): what `dup` and `fork` share.
+pub struct Open {
+    /// What is open.
+    pub file: Rc<dyn File>,
+    /// `O_APPEND`, `O_NONBLOCK` and the access mode, as fcntl(2) has them.
+    flags: Cell<u32>,
+    /// Where the next read or write happens.
+    pub position: Cell<u64>,
+}
+
+impl Open {
+    /// Opens `file` with flags of open(2).
+    #[must_use]
+    pub fn new(file: Rc<dyn File>, flags: u32) -> Rc<Self> {
+        Rc::new(Self { file, flags: Cell::new(flags), position: Cell::new(0) })
+    }
+
+    /// Returns the flags, as `F_GETFL` does.
+    #[must_use]
+    pub fn flags(&self) -> u32 {
+        self.flags.get()
+    }
+
+    /// Changes them, as `F_SETFL` does.
+    pub fn set_flags(&self, flags: u32) {
+        const SETTABLE: u32 = {
+            use linux_raw_sys::general::{O_APPEND, O_DIRECT, O_NOATIME, O_NONBLOCK};
+            O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME
+        };
+        self.flags.update(|old| old & !SETTABLE | flags & SETTABLE);
+    }
+
+    /// Whether it never waits.
+    #[must_use]
+    pub fn is_nonblocking(&self) -> bool {
+        self.flags.get() & linux_raw_sys::general::O_NONBLOCK != 0
+    }
+
+    /// Whether it may be read.
+    #[must_use]
+    pub fn can_read(&self) -> bool {
+        self.flags.get() & 3 != linux_raw_sys::general::O_WRONLY
+    }
+
+    /// Whether it may be written.
+    #[must_use]
+    pub fn can_write(&self) -> bool {
+        self.flags.get() & 3 != linux_raw_sys::general::O_RDONLY
+    }
+
+    /// Returns the file as one of a certain kind.
+    #[must_use]
+    pub fn as_kind<F: File>(&self) -> Option<&F> {
+        self.file.any().downcast_ref()
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        Rc::clone(&self.file).closed(self);
+    }
+}

@@ -1,0 +1,169 @@
+//! The table of descriptors of a process.
+
+use super::Open;
+use crate::errno::Errno;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+
+/// Descriptors that a process may have at most, whatever its limit says (fs.nr_open is larger on
+/// Linux; a table of so many takes 16 MiB).
+const MOST: usize = 1 << 20;
+
+#[derive(Clone)]
+struct Entry {
+    open: Rc<Open>,
+    close_on_exec: bool,
+}
+
+/// The descriptors of a process: the lowest free number is given first.
+pub struct Files {
+    entries: RefCell<Vec<Option<Entry>>>,
+    /// No number below is free.
+    lowest: Cell<usize>,
+    /// `RLIMIT_NOFILE`.
+    limit: Cell<usize>,
+}
+
+impl Files {
+    /// Makes an empty table for `limit` descriptors.
+    #[must_use]
+    pub const fn new(limit: usize) -> Self {
+        Self { entries: RefCell::new(Vec::new()), lowest: Cell::new(0), limit: Cell::new(limit) }
+    }
+
+    /// Copies it, for fork(2).
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self {
+            entries: self.entries.clone(),
+            lowest: self.lowest.clone(),
+            limit: self.limit.clone(),
+        }
+    }
+
+    /// Changes the limit.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.set(limit);
+    }
+
+    /// Returns what is open as `fd`.
+    ///
+    /// # Errors
+    /// `EBADF`.
+    pub fn get(&self, fd: u64) -> Result<Rc<Open>, Errno> {
+        let entries = self.entries.borrow();
+        let entry = usize::try_from(fd as u32).ok().and_then(|it| entries.get(it));
+        entry.and_then(Option::as_ref).map(|it| Rc::clone(&it.open)).ok_or(Errno::EBADF)
+    }
+
+    /// Gives `open` the lowest free number from `least` on.
+    ///
+    /// # Errors
+    /// `EMFILE` at the limit, `ENOMEM`.
+    pub fn add(&self, open: Rc<Open>, close_on_exec: bool, least: usize) -> Result<usize, Errno> {
+        let mut entries = self.entries.borrow_mut();
+        let start = least.max(self.lowest.get());
+        let free = (start..entries.len()).find(|&it| entries[it].is_none());
+        let fd = free.unwrap_or_else(|| start.max(entries.len()));
+        if fd >= self.limit.get().min(MOST) {
+            return Err(Errno::EMFILE);
+        }
+        if fd >= entries.len() {
+            let more = fd + 1 - entries.len();
+            entries.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
+            entries.resize(fd + 1, None);
+        }
+        entries[fd] = Some(Entry { open, close_on_exec });
+        if least <= self.lowest.get() {
+            self.lowest.set(fd + 1);
+        }
+        Ok(fd)
+    }
+
+    /// Puts `open` at `fd`, in the place of what was there, which it returns (dup2(2)).
+    ///
+    /// # Errors
+    /// `EBADF` beyond the limit, `ENOMEM`.
+    pub fn put(
+        &self,
+        fd: usize,
+        open: Rc<Open>,
+        close_on_exec: bool,
+    ) -> Result<Option<Rc<Open>>, Errno> {
+        if fd >= self.limit.get().min(MOST) {
+            return Err(Errno::EBADF);
+        }
+        let mut entries = self.entries.borrow_mut();
+        if fd >= entries.len() {
+            let more = fd + 1 - entries.len();
+            entries.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
+            entries.resize(fd + 1, None);
+        }
+        let old = entries[fd].replace(Entry { open, close_on_exec });
+        Ok(old.map(|it| it.open))
+    }
+
+    /// Removes `fd`, and returns what was open as it.
+    ///
+    /// # Errors
+    /// `EBADF`.
+    pub fn remove(&self, fd: u64) -> Result<Rc<Open>, Errno> {
+        let at = fd as u32 as usize;
+        let mut entries = self.entries.borrow_mut();
+        let entry = entries.get_mut(at).and_then(Option::take).ok_or(Errno::EBADF)?;
+        self.lowest.set(self.lowest.get().min(at));
+        Ok(entry.open)
+    }
+
+    /// Returns whether `fd` is closed by execve(2).
+    ///
+    /// # Errors
+    /// `EBADF`.
+    pub fn closes_on_exec(&self, fd: u64) -> Result<bool, Errno> {
+        let entries = self.entries.borrow();
+        let entry = entries.get(fd as u32 as usize).and_then(Option::as_ref);
+        entry.map(|it| it.close_on_exec).ok_or(Errno::EBADF)
+    }
+
+    /// Changes that.
+    ///
+    /// # Errors
+    /// `EBADF`.
+    pub fn set_close_on_exec(&self, fd: u64, close: bool) -> Result<(), Errno> {
+        let mut entries = self.entries.borrow_mut();
+        let entry = entries.get_mut(fd as u32 as usize).and_then(Option::as_mut);
+        entry.ok_or(Errno::EBADF)?.close_on_exec = close;
+        Ok(())
+    }
+
+    /// Removes those that `keep` says no to, and returns them: dropping one may wake others.
+    pub fn retain(&self, keep: impl Fn(usize, bool) -> bool) -> Vec<Rc<Open>> {
+        let mut entries = self.entries.borrow_mut();
+        let mut gone = Vec::new();
+        for (fd, entry) in entries.iter_mut().enumerate() {
+            if let Some(it) = entry.take_if(|it| !keep(fd, it.close_on_exec)) {
+                self.lowest.set(self.lowest.get().min(fd));
+                gone.push(it.open);
+            }
+        }
+        gone
+    }
+
+    /// Closes those that execve(2) closes.
+    pub fn exec(&self) {
+        drop(self.retain(|_, close_on_exec| !close_on_exec));
+    }
+
+    /// Closes all.
+    pub fn clear(&self) {
+        drop(self.retain(|_, _| false));
+    }
+
+    /// Returns the numbers that are open, in order (`/proc/self/fd`).
+    #[must_use]
+    pub fn numbers(&self) -> Vec<usize> {
+        let entries = self.entries.borrow();
+        entries.iter().enumerate().filter(|(_, it)| it.is_some()).map(|(fd, _)| fd).collect()
+    }
+}

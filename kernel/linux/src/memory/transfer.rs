@@ -1,0 +1,193 @@
+//! Moves bytes between files and a program's memory.
+
+use super::Memory;
+use crate::errno::Errno;
+use crate::stop::Stop;
+use alloc::vec::Vec;
+
+/// A range of a program's memory: `struct iovec`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its address.
+    pub at: usize,
+    /// Its length in bytes.
+    pub length: usize,
+}
+
+/// Where the bytes of a read go: parts of a program's memory, or of the kernel's.
+pub struct Sink<'a> {
+    to: Place<'a>,
+    parts: &'a [Part],
+    /// Bytes of the first part that are filled.
+    skip: usize,
+    done: usize,
+}
+
+/// Where the bytes of a write come from.
+pub struct Source<'a> {
+    from: Origin<'a>,
+    parts: &'a [Part],
+    skip: usize,
+    done: usize,
+}
+
+enum Place<'a> {
+    Program(&'a Memory),
+    Kernel(&'a mut Vec<u8>, usize),
+}
+
+enum Origin<'a> {
+    Program(&'a Memory),
+    Kernel(&'a [u8]),
+}
+
+impl<'a> Sink<'a> {
+    /// Fills `parts` of `memory`, one after the other.
+    #[must_use]
+    pub const fn new(memory: &'a Memory, parts: &'a [Part]) -> Self {
+        Self { to: Place::Program(memory), parts, skip: 0, done: 0 }
+    }
+
+    /// Appends up to `most` bytes to `to`, for what the kernel itself reads (sendfile(2)).
+    pub const fn kernel(to: &'a mut Vec<u8>, most: usize) -> Self {
+        Self { to: Place::Kernel(to, most), parts: &[], skip: 0, done: 0 }
+    }
+
+    /// Returns how many bytes there is room for.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        match &self.to {
+            Place::Program(_) => {
+                let all: usize = self.parts.iter().map(|it| it.length).sum();
+                all - self.skip
+            }
+            Place::Kernel(_, most) => most - self.done,
+        }
+    }
+
+    /// Returns how many bytes were put.
+    #[must_use]
+    pub const fn done(&self) -> usize {
+        self.done
+    }
+
+    /// Puts as much of `from` as there is room for, and returns how much that is.
+    ///
+    /// # Errors
+    /// `EFAULT` and [`Stop::Load`] if nothing could be put.
+    pub fn put(&mut self, from: &[u8]) -> Result<usize, Stop> {
+        match &mut self.to {
+            Place::Program(memory) => {
+                let memory = *memory;
+                let count = each(&mut self.parts, &mut self.skip, from.len(), |at, range| {
+                    memory.write(at, &from[range])
+                })?;
+                self.done += count;
+                Ok(count)
+            }
+            Place::Kernel(to, most) => {
+                let count = from.len().min(*most - self.done);
+                to.try_reserve(count).map_err(|_| Errno::ENOMEM)?;
+                to.extend_from_slice(&from[..count]);
+                self.done += count;
+                Ok(count)
+            }
+        }
+    }
+}
+
+impl<'a> Source<'a> {
+    /// Reads `parts` of `memory`, one after the other.
+    #[must_use]
+    pub const fn new(memory: &'a Memory, parts: &'a [Part]) -> Self {
+        Self { from: Origin::Program(memory), parts, skip: 0, done: 0 }
+    }
+
+    /// Reads bytes of the kernel's own.
+    #[must_use]
+    pub const fn kernel(from: &'a [u8]) -> Self {
+        Self { from: Origin::Kernel(from), parts: &[], skip: 0, done: 0 }
+    }
+
+    /// Returns how many bytes there are.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        match &self.from {
+            Origin::Program(_) => {
+                let all: usize = self.parts.iter().map(|it| it.length).sum();
+                all - self.skip
+            }
+            Origin::Kernel(from) => from.len() - self.done,
+        }
+    }
+
+    /// Returns how many bytes were taken.
+    #[must_use]
+    pub const fn done(&self) -> usize {
+        self.done
+    }
+
+    /// Takes as many bytes as `to` has room for, and returns how many.
+    ///
+    /// # Errors
+    /// `EFAULT` and [`Stop::Load`] if nothing could be taken.
+    pub fn take(&mut self, to: &mut [u8]) -> Result<usize, Stop> {
+        let count = self.peek(to)?;
+        self.skip(count);
+        Ok(count)
+    }
+
+    /// Copies the next bytes without taking them: what cannot be written stays.
+    ///
+    /// # Errors
+    /// As of [`take`](Self::take).
+    pub fn peek(&self, to: &mut [u8]) -> Result<usize, Stop> {
+        match self.from {
+            Origin::Program(memory) => {
+                let (mut parts, mut skip) = (self.parts, self.skip);
+                each(&mut parts, &mut skip, to.len(), |at, range| memory.read(at, &mut to[range]))
+            }
+            Origin::Kernel(from) => {
+                let rest = &from[self.done..];
+                let count = rest.len().min(to.len());
+                to[..count].copy_from_slice(&rest[..count]);
+                Ok(count)
+            }
+        }
+    }
+
+    /// Takes `count` bytes that were [peeked](Self::peek) at.
+    pub fn skip(&mut self, count: usize) {
+        if matches!(self.from, Origin::Program(_)) {
+            let _ = each(&mut self.parts, &mut self.skip, count, |_, _| Ok(()));
+        }
+        self.done += count;
+    }
+}
+
+/// Calls `step` with the address and the range of the transfer of each piece. Stops at the first
+/// that fails, which is an error if it is the first of all.
+fn each(
+    parts: &mut &[Part],
+    skip: &mut usize,
+    most: usize,
+    mut step: impl FnMut(usize, core::ops::Range<usize>) -> Result<(), Stop>,
+) -> Result<usize, Stop> {
+    let mut done = 0;
+    while done < most
+        && let Some((part, others)) = parts.split_first()
+    {
+        let count = (part.length - *skip).min(most - done);
+        if count > 0
+            && let Err(stop) = step(part.at.wrapping_add(*skip), done..done + count)
+        {
+            return if done > 0 { Ok(done) } else { Err(stop) };
+        }
+        done += count;
+        *skip += count;
+        if *skip == part.length {
+            (*parts, *skip) = (others, 0);
+        }
+    }
+    Ok(done)
+}

@@ -1,0 +1,73 @@
+//! Says why something cannot be done now: it never will, it has to wait, or a page of a file has
+//! to be read first.
+
+use crate::errno::Errno;
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use core::fmt;
+use core::pin::Pin;
+use kernel::user::Frame;
+
+/// A future without a type of its own.
+pub type Boxed<T> = Pin<Box<dyn Future<Output = T>>>;
+
+/// Why something cannot be done now.
+#[derive(Debug)]
+pub enum Stop {
+    /// It never will.
+    Fail(Errno),
+    /// It would have to wait until the [`Watch`](crate::watch::Watch) of the file is raised. Only
+    /// files return it: see [`blocking`](crate::call::blocking).
+    Wait,
+    /// A page of a file has to be in memory first.
+    Load(Load),
+}
+
+impl From<Errno> for Stop {
+    fn from(errno: Errno) -> Self {
+        Self::Fail(errno)
+    }
+}
+
+/// The pages of a file that are in memory, which all maps and reads of it share: its page cache.
+pub trait Pages {
+    /// Returns page `index`, if it is in memory. Beyond the end of the file there is none.
+    fn frame(&self, index: u64) -> Option<Frame>;
+
+    /// Returns how many bytes the file has.
+    fn size(&self) -> u64;
+
+    /// Reads page `index`, and as many behind it as it finds good, into memory.
+    fn load(self: Rc<Self>, index: u64) -> Boxed<Result<(), Errno>>;
+
+    /// Page `index` may be written from now on (a shared map of it is writable).
+    ///
+    /// # Errors
+    /// `EACCES` for a file that cannot change.
+    fn dirty(&self, index: u64) -> Result<(), Errno>;
+}
+
+/// A page that has to be read before something can be done.
+#[derive(Clone)]
+pub struct Load {
+    /// Of which file.
+    pub pages: Rc<dyn Pages>,
+    /// Which page.
+    pub index: u64,
+}
+
+impl Load {
+    /// Waits until the page is there.
+    ///
+    /// # Errors
+    /// The disk's: `EIO`; `ENOMEM`.
+    pub async fn wait(self) -> Result<(), Errno> {
+        self.pages.load(self.index).await
+    }
+}
+
+impl fmt::Debug for Load {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Load").field("index", &self.index).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,31 @@
+//! The table of system calls: what each number means.
+
+use crate::call::{Call, Group};
+
+/// Numbers beyond are unknown.
+pub(super) const MOST: usize = 470;
+
+/// All calls, by number.
+pub static TABLE: [Option<Call>; MOST] = merge(&[crate::process::calls::CALLS]);
+
+const fn merge(groups: &[Group]) -> [Option<Call>; MOST] {
+    let mut table = [None; MOST];
+    let mut group = 0;
+    while group < groups.len() {
+        let mut at = 0;
+        while at < groups[group].len() {
+            let (number, call) = groups[group][at];
+            assert!(table[number as usize].is_none(), "two calls have one number");
+            table[number as usize] = Some(call);
+            at += 1;
+        }
+        group += 1;
+    }
+    table
+}
+
+/// Returns the call of that number.
+#[must_use]
+pub fn call(number: u64) -> Option<&'static Call> {
+    TABLE.get(usize::try_from(number).ok()?)?.as_ref()
+}

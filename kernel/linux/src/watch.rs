@@ -1,0 +1,170 @@
+//! Tells those who wait when something can be read or written.
+
+use alloc::sync::{Arc, Weak};
+use alloc::task::Wake;
+use alloc::vec::Vec;
+use core::future::poll_fn;
+use core::task::{Poll, Waker};
+use kernel::sync::Wakers;
+use spin::Mutex;
+
+bitflags::bitflags! {
+    /// What can be done without waiting: the bits of poll(2) and of epoll(7), which are equal.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Ready: u32 {
+        /// There is something to read, or its end.
+        const IN = 0x1;
+        /// There is something urgent to read.
+        const PRI = 0x2;
+        /// There is room to write.
+        const OUT = 0x4;
+        /// It failed. Always looked for.
+        const ERR = 0x8;
+        /// The other side has closed both ways. Always looked for.
+        const HUP = 0x10;
+        /// There is no such descriptor (poll(2) alone).
+        const NVAL = 0x20;
+        /// As `IN`.
+        const RDNORM = 0x40;
+        /// As `OUT`.
+        const WRNORM = 0x100;
+        /// The other side will send nothing more.
+        const RDHUP = 0x2000;
+    }
+}
+
+/// Hears of each change of a [`Watch`].
+pub trait Listener: Send + Sync {
+    /// Something may be ready now that was not before. Must not block, nor change the watch.
+    fn changed(&self);
+}
+
+/// Tells when a file may have become ready. What it *is* ready for, only the file knows
+/// ([`File::ready`](crate::file::File::ready)); this says when to ask again.
+///
+/// A [`Waker`] of it raises it, so whatever wakes a task can be watched:
+/// `Waker::from(Arc<Watch>)`.
+#[derive(Debug, Default)]
+pub struct Watch(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// How often it was raised. For edge-triggered epolls, and so that no change is missed.
+    changes: u64,
+    wakers: Wakers,
+    listeners: Vec<Weak<dyn Listener>>,
+}
+
+impl core::fmt::Debug for State {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("State").field("changes", &self.changes).finish_non_exhaustive()
+    }
+}
+
+impl Watch {
+    /// Makes one that nobody watches.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// Returns how often it was raised.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.0.lock().changes
+    }
+
+    /// Wakes all who wait, and tells all who listen.
+    pub fn raise(&self) {
+        let listeners = {
+            let mut state = self.0.lock();
+            state.changes += 1;
+            state.wakers.wake();
+            core::mem::take(&mut state.listeners)
+        };
+        if listeners.is_empty() {
+            return;
+        }
+        let alive: Vec<_> = listeners.into_iter().filter(|it| it.strong_count() > 0).collect();
+        alive.iter().filter_map(Weak::upgrade).for_each(|it| it.changed());
+        // Those that came meanwhile stand behind the others.
+        let mut state = self.0.lock();
+        let new = core::mem::replace(&mut state.listeners, alive);
+        state.listeners.extend(new);
+    }
+
+    /// Waits until it was raised more often than `changes`.
+    pub async fn changed_since(&self, changes: u64) {
+        poll_fn(|context| {
+            let mut state = self.0.lock();
+            if state.changes != changes {
+                return Poll::Ready(());
+            }
+            state.wakers.add(context.waker());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Adds a waker that is woken by the next [`raise`](Self::raise).
+    pub fn add(&self, waker: &Waker) {
+        self.0.lock().wakers.add(waker);
+    }
+
+    /// Adds a listener, until it is dropped.
+    pub fn listen(&self, listener: Weak<dyn Listener>) {
+        self.0.lock().listeners.push(listener);
+    }
+}
+
+impl Wake for Watch {
+    fn wake(self: Arc<Self>) {
+        self.raise();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.raise();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::sync::atomic::{AtomicU32, Ordering};
+    use kernel::task::{block_on, join, yield_now};
+
+    #[derive(Default)]
+    struct Count(AtomicU32);
+
+    impl Listener for Count {
+        fn changed(&self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_change_wakes_who_waits_and_tells_who_listens_until_it_is_dropped() {
+        let watch = Watch::new();
+        let count = Arc::new(Count::default());
+        let listener: Weak<dyn Listener> = Arc::downgrade(&(count.clone() as Arc<dyn Listener>));
+        watch.listen(listener);
+        let before = watch.changes();
+        block_on(join(watch.changed_since(before), async {
+            yield_now().await;
+            Waker::from(watch.clone()).wake();
+        }));
+        watch.raise();
+        assert_eq!((watch.changes(), count.0.load(Ordering::Relaxed)), (2, 2));
+        drop(count);
+        watch.raise();
+        assert!(watch.0.lock().listeners.is_empty());
+    }
+
+    #[test]
+    fn a_change_before_the_wait_is_not_missed() {
+        let watch = Watch::new();
+        let before = watch.changes();
+        watch.raise();
+        block_on(watch.changed_since(before));
+    }
+}
