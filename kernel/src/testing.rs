@@ -33,6 +33,12 @@ pub fn simulate_memory(total: usize) {
     machine::simulate_memory(total);
 }
 
+/// Makes this thread's machine report that `used` bytes of its memory are used, to test what is
+/// refused when there is little.
+pub fn simulate_memory_use(used: usize) {
+    machine::simulate_memory_use(used);
+}
+
 /// Makes this process's random numbers the same in each run, so that findings of fuzzers can be
 /// reproduced.
 pub fn simulate_randomness() {

@@ -32,6 +32,8 @@ pub mod run;
 pub mod stop;
 pub mod system;
 pub mod table;
+#[cfg(test)]
+mod testing;
 pub mod thread;
 pub mod watch;
 

@@ -1,6 +1,7 @@
 //! What all processes share: the devices, the tree of files, the processes themselves.
 
 use crate::errno::Errno;
+use crate::memory::Ram;
 use crate::process::Process;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::rc::{Rc, Weak};
@@ -9,6 +10,8 @@ use core::cell::{Cell, RefCell};
 /// The machine as its programs see it.
 #[derive(Default)]
 pub struct System {
+    /// Where programs get their pages from.
+    pub ram: Rc<Ram>,
     /// All processes, by number; those that nobody has waited for as well.
     pub processes: RefCell<BTreeMap<i32, Weak<Process>>>,
     /// The last number that was given to a process or thread.

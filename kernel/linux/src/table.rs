@@ -6,7 +6,8 @@ use crate::call::{Call, Group};
 pub(super) const MOST: usize = 470;
 
 /// All calls, by number.
-pub static TABLE: [Option<Call>; MOST] = merge(&[crate::process::calls::CALLS]);
+pub static TABLE: [Option<Call>; MOST] =
+    merge(&[crate::memory::calls::CALLS, crate::process::calls::CALLS]);
 
 const fn merge(groups: &[Group]) -> [Option<Call>; MOST] {
     let mut table = [None; MOST];

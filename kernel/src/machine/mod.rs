@@ -41,7 +41,7 @@ pub use here::{enter, ioctl, watch};
 #[cfg(not(target_os = "xen"))]
 pub(crate) use here::{play, user};
 #[cfg(not(target_os = "xen"))]
-pub(crate) use here::{simulate_memory, simulate_randomness, simulate_time};
+pub(crate) use here::{simulate_memory, simulate_memory_use, simulate_randomness, simulate_time};
 
 use crate::text::EscapeControls;
 use core::fmt::{self, Write};

@@ -1,29 +1,87 @@
 //! The memory of a process: what is mapped where, and bytes that it points to.
+//!
+//! * An [`Area`](area::Area) is a range of addresses with equal protection: anonymous memory, memory
+//!   that processes share, or a piece of a file. [`Areas`] holds them by address.
+//! * Pages come when they are first touched: by the program, whose page faults
+//!   [`Memory::fault`] answers, or by the kernel, whose copies ([`Memory::read`],
+//!   [`Memory::write`]) do the same. The pages themselves are held by the
+//!   [`Space`](kernel::user::Space), and by those who share them: the cache of a file, the memory
+//!   of a child.
+//! * A private page that somebody else has a share of is mapped read-only, and copied when it is
+//!   written. A page of a shared map of a file is mapped read-only until it is written, so that
+//!   the file knows that it changed.
+//!
+//! mmap(2), munmap(2), mprotect(2), mremap(2), madvise(2) and brk(2) change areas. What they cost
+//! is bound by what is mapped; what they hold, by the number of areas (65 530), the limits of the
+//! process ([`Limits`]), and the machine's memory ([`Ram`]).
 
+mod access;
+mod advise;
+mod area;
+mod areas;
+pub(crate) mod calls;
+mod exec;
+mod fault;
+mod fork;
+mod layout;
+mod map;
+mod pages;
+mod ram;
+mod remap;
+mod shared;
 mod transfer;
+mod view;
+mod word;
 
+#[cfg(test)]
+mod tests;
+
+pub use advise::Advice;
+pub use area::Mapped;
+pub use fault::Fault;
+pub use layout::Limits;
+pub use map::{Backing, Place, Request};
+pub use ram::{Ram, Reclaim};
+pub use remap::Move;
 pub use transfer::{Part, Sink, Source};
+pub use view::{Usage, View};
+pub use word::Key;
 
 use crate::errno::Errno;
-use crate::stop::Stop;
-use alloc::vec::Vec;
-use core::cell::RefCell;
-use kernel::user::{Access, Frame, PAGE, Space, TOP};
-use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
+use alloc::rc::Rc;
+use areas::Areas;
+use core::cell::{Cell, RefCell};
+use kernel::user::Space;
+use layout::Layout;
 
 /// The memory of one process.
 pub struct Memory {
     space: RefCell<Space>,
+    areas: RefCell<Areas>,
+    ram: Rc<Ram>,
+    limits: Cell<Limits>,
+    layout: Cell<Layout>,
+    /// What mlockall(2) asked for, for areas to come.
+    lock_next: Cell<bool>,
 }
 
 impl Memory {
-    /// Makes an empty one.
+    /// Makes an empty one, whose layout is random, with the limits that a process begins with.
     ///
     /// # Errors
     /// `ENOMEM`.
-    pub fn new() -> Result<Self, Errno> {
+    pub fn new(ram: &Rc<Ram>) -> Result<Self, Errno> {
+        ram.check()?;
         let space = Space::new().map_err(|_| Errno::ENOMEM)?;
-        Ok(Self { space: RefCell::new(space) })
+        let limits = Limits::default();
+        Ok(Self {
+            space: RefCell::new(space),
+            areas: RefCell::default(),
+            ram: Rc::clone(ram),
+            limits: Cell::new(limits),
+            layout: Cell::new(Layout::random(limits.stack)),
+            lock_next: Cell::new(false),
+        })
     }
 
     /// Returns the address space, to run in it.
@@ -31,96 +89,23 @@ impl Memory {
         &self.space
     }
 
-    /// Copies bytes out of the program's memory, as far as the program could read them itself.
-    ///
-    /// # Errors
-    /// `EFAULT`, [`Stop::Load`].
-    pub fn read(&self, at: usize, to: &mut [u8]) -> Result<(), Stop> {
-        let mut done = 0;
-        while done < to.len() {
-            let from = at.checked_add(done).filter(|&it| it < TOP).ok_or(Errno::EFAULT)?;
-            let count = (PAGE - from % PAGE).min(to.len() - done);
-            let frame = self.readable(from)?;
-            frame.read(from % PAGE, &mut to[done..done + count]);
-            done += count;
-        }
-        Ok(())
+    /// Returns what gives it pages.
+    #[must_use]
+    pub const fn ram(&self) -> &Rc<Ram> {
+        &self.ram
     }
 
-    /// Copies bytes into the program's memory, as far as the program could write them itself.
-    /// With an error, some may be written.
-    ///
-    /// # Errors
-    /// `EFAULT`, [`Stop::Load`].
-    pub fn write(&self, at: usize, from: &[u8]) -> Result<(), Stop> {
-        let mut done = 0;
-        while done < from.len() {
-            let to = at.checked_add(done).filter(|&it| it < TOP).ok_or(Errno::EFAULT)?;
-            let count = (PAGE - to % PAGE).min(from.len() - done);
-            let frame = self.writable(to)?;
-            frame.write(to % PAGE, &from[done..done + count]);
-            done += count;
-        }
-        Ok(())
+    /// Returns the limits of the process.
+    #[must_use]
+    pub const fn limits(&self) -> Limits {
+        self.limits.get()
     }
 
-    /// Reads a structure.
-    ///
-    /// # Errors
-    /// As of [`read`](Self::read).
-    pub fn get<T: FromBytes + FromZeros + IntoBytes>(&self, at: u64) -> Result<T, Stop> {
-        let mut value = T::new_zeroed();
-        self.read(at as usize, value.as_mut_bytes())?;
-        Ok(value)
-    }
-
-    /// Writes a structure.
-    ///
-    /// # Errors
-    /// As of [`write`](Self::write).
-    pub fn put<T: IntoBytes + Immutable>(&self, at: u64, value: &T) -> Result<(), Stop> {
-        self.write(at as usize, value.as_bytes())
-    }
-
-    /// Reads a text that ends with NUL, of at most `most` bytes without it.
-    ///
-    /// # Errors
-    /// `ENAMETOOLONG`, and as of [`read`](Self::read).
-    pub fn text(&self, at: u64, most: usize) -> Result<Vec<u8>, Stop> {
-        let (mut text, mut at) = (Vec::new(), at as usize);
-        loop {
-            let mut piece = [0; 256];
-            let count = (PAGE - at % PAGE).min(piece.len());
-            self.read(at, &mut piece[..count])?;
-            let end = piece[..count].iter().position(|&byte| byte == 0);
-            let part = &piece[..end.unwrap_or(count)];
-            if text.len() + part.len() > most {
-                return Err(Errno::ENAMETOOLONG.into());
-            }
-            text.try_reserve(part.len()).map_err(|_| Errno::ENOMEM)?;
-            text.extend_from_slice(part);
-            if end.is_some() {
-                return Ok(text);
-            }
-            at += count;
-        }
-    }
-
-    /// The page at `at`, which the program could read.
-    fn readable(&self, at: usize) -> Result<Frame, Stop> {
-        let space = self.space.borrow();
-        match space.frame(at / PAGE * PAGE) {
-            Some((frame, access)) if access.contains(Access::READ) => Ok(frame.clone()),
-            _ => Err(Errno::EFAULT.into()),
-        }
-    }
-
-    /// The page at `at`, which the program could write.
-    fn writable(&self, at: usize) -> Result<Frame, Stop> {
-        let space = self.space.borrow();
-        match space.frame(at / PAGE * PAGE) {
-            Some((frame, access)) if access.contains(Access::WRITE) => Ok(frame.clone()),
-            _ => Err(Errno::EFAULT.into()),
+    /// Changes them (setrlimit(2)).
+    pub fn set_limits(&self, limits: Limits) {
+        self.limits.set(limits);
+        if self.areas.borrow().len() == 0 {
+            self.layout.update(|it| it.with_stack(limits.stack));
         }
     }
 }

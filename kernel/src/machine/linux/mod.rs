@@ -30,6 +30,7 @@ static KNOWN_SEED: AtomicBool = AtomicBool::new(false);
 thread_local! {
     static SIMULATED: Cell<Option<u64>> = const { Cell::new(None) };
     static MEMORY: Cell<usize> = const { Cell::new(0) };
+    static USED: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Makes this thread's clock stand still while tasks run, and jump to the next timer.
@@ -40,6 +41,11 @@ pub(crate) fn simulate_time() {
 /// Makes this thread's machine report `total` bytes of memory.
 pub(crate) fn simulate_memory(total: usize) {
     MEMORY.set(total);
+}
+
+/// Makes this thread's machine report that `used` bytes of its memory are used.
+pub(crate) fn simulate_memory_use(used: usize) {
+    USED.set(used);
 }
 
 /// Makes this process's random numbers the same in each run.
@@ -94,14 +100,14 @@ pub(crate) fn hardware_seed() -> Option<[u64; 4]> {
 /// Does nothing: the user of a process can end it.
 pub(crate) fn start_watchdog(_seconds: u32) {}
 
-/// Returns the simulated size of memory and else zeros: the heap is the system's.
+/// Returns the simulated size and use of memory and else zeros: the heap is the system's.
 pub(crate) fn memory_stats() -> Stats {
-    Stats { total: MEMORY.get(), ..Stats::default() }
+    Stats { total: MEMORY.get(), mapped: USED.get(), ..Stats::default() }
 }
 
-/// Returns the simulated size of memory, all of which is free.
+/// Returns the simulated size of memory, and what is free of it.
 pub(crate) fn memory_left() -> (usize, usize) {
-    (MEMORY.get(), MEMORY.get())
+    (MEMORY.get(), MEMORY.get().saturating_sub(USED.get()))
 }
 
 /// Calls `each` for every mapping of the process (/proc/self/maps).

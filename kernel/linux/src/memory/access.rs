@@ -1,0 +1,125 @@
+//! Copies bytes out of and into a program's memory, and faults its pages in for that.
+
+use super::Memory;
+use super::area::permits;
+use crate::errno::Errno;
+use crate::stop::Stop;
+use alloc::vec::Vec;
+use kernel::user::{Access, Frame, PAGE, TOP};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
+
+impl Memory {
+    /// Copies bytes out of the program's memory, as far as the program could read them itself.
+    ///
+    /// # Errors
+    /// `EFAULT`; `ENOMEM` where there is no memory for a page that has to be made;
+    /// [`Stop::Load`].
+    pub fn read(&self, at: usize, to: &mut [u8]) -> Result<(), Stop> {
+        let mut done = 0;
+        while done < to.len() {
+            let from = at.checked_add(done).filter(|&it| it < TOP).ok_or(Errno::EFAULT)?;
+            let count = (PAGE - from % PAGE).min(to.len() - done);
+            let into = &mut to[done..done + count];
+            self.with_page(from, Access::READ, |frame| frame.read(from % PAGE, into))?;
+            done += count;
+        }
+        Ok(())
+    }
+
+    /// Copies bytes into the program's memory, as far as the program could write them itself.
+    /// With an error, some may be written.
+    ///
+    /// # Errors
+    /// As of [`read`](Self::read).
+    pub fn write(&self, at: usize, from: &[u8]) -> Result<(), Stop> {
+        let mut done = 0;
+        while done < from.len() {
+            let to = at.checked_add(done).filter(|&it| it < TOP).ok_or(Errno::EFAULT)?;
+            let count = (PAGE - to % PAGE).min(from.len() - done);
+            let bytes = &from[done..done + count];
+            self.with_page(to, Access::WRITE, |frame| frame.write(to % PAGE, bytes))?;
+            done += count;
+        }
+        Ok(())
+    }
+
+    /// Writes `length` zeros.
+    ///
+    /// # Errors
+    /// As of [`write`](Self::write).
+    pub fn clear(&self, at: usize, length: usize) -> Result<(), Stop> {
+        let mut done = 0;
+        while done < length {
+            let to = at.checked_add(done).filter(|&it| it < TOP).ok_or(Errno::EFAULT)?;
+            let count = (PAGE - to % PAGE).min(length - done);
+            self.with_page(to, Access::WRITE, |frame| frame.fill(to % PAGE, count, 0))?;
+            done += count;
+        }
+        Ok(())
+    }
+
+    /// Reads a structure.
+    ///
+    /// # Errors
+    /// As of [`read`](Self::read).
+    pub fn get<T: FromBytes + FromZeros + IntoBytes>(&self, at: u64) -> Result<T, Stop> {
+        let mut value = T::new_zeroed();
+        self.read(at as usize, value.as_mut_bytes())?;
+        Ok(value)
+    }
+
+    /// Writes a structure.
+    ///
+    /// # Errors
+    /// As of [`read`](Self::read).
+    pub fn put<T: IntoBytes + Immutable>(&self, at: u64, value: &T) -> Result<(), Stop> {
+        self.write(at as usize, value.as_bytes())
+    }
+
+    /// Reads a text that ends with NUL, of at most `most` bytes without it.
+    ///
+    /// # Errors
+    /// `ENAMETOOLONG`, and as of [`read`](Self::read).
+    pub fn text(&self, at: u64, most: usize) -> Result<Vec<u8>, Stop> {
+        let (mut text, mut at) = (Vec::new(), at as usize);
+        loop {
+            let mut piece = [0; 256];
+            let count = (PAGE - at % PAGE).min(piece.len());
+            self.read(at, &mut piece[..count])?;
+            let end = piece[..count].iter().position(|&byte| byte == 0);
+            let part = &piece[..end.unwrap_or(count)];
+            if text.len() + part.len() > most {
+                return Err(Errno::ENAMETOOLONG.into());
+            }
+            text.try_reserve(part.len()).map_err(|_| Errno::ENOMEM)?;
+            text.extend_from_slice(part);
+            if end.is_some() {
+                return Ok(text);
+            }
+            at += count;
+        }
+    }
+
+    /// Does `act` with the page that holds `at`, with which the program could do `wanted`.
+    pub(super) fn with_page<T>(
+        &self,
+        at: usize,
+        wanted: Access,
+        act: impl FnOnce(&Frame) -> T,
+    ) -> Result<T, Stop> {
+        let page = at / PAGE * PAGE;
+        if let Some((frame, access)) = self.space.borrow().frame(page)
+            && permits(access, wanted)
+        {
+            return Ok(act(frame));
+        }
+        if at >= TOP {
+            return Err(Errno::EFAULT.into());
+        }
+        self.fault(at, wanted)?;
+        match self.space.borrow().frame(page) {
+            Some((frame, access)) if permits(access, wanted) => Ok(act(frame)),
+            _ => Err(Errno::EFAULT.into()),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Gives pages to programs, as long as there is memory, and says when there is none.
+
+use crate::errno::Errno;
+use alloc::rc::{Rc, Weak};
+use alloc::vec::Vec;
+use core::cell::{Cell, OnceCell, RefCell};
+use kernel::memory::is_low;
+use kernel::user::Frame;
+
+/// Pages that a cache is asked for at once.
+const BATCH: usize = 64;
+
+/// Gives up pages that can be read again.
+pub trait Reclaim {
+    /// Drops up to about `pages` pages that nobody else has a share of and that are as their file
+    /// has them. Returns how many.
+    fn reclaim(&self, pages: usize) -> usize;
+}
+
+/// Gives pages to the programs of one machine.
+///
+/// Memory is never promised (`vm.overcommit_memory` is 1): a program gets a page when it first
+/// touches it. The last sixteenth of the machine's memory is the kernel's own, so that a program
+/// that is refused a page cannot take with it what is under way for others.
+#[derive(Default)]
+pub struct Ram {
+    zeros: OnceCell<Frame>,
+    caches: RefCell<Vec<Weak<dyn Reclaim>>>,
+    /// The number of the last memory that processes share.
+    inode: Cell<u64>,
+}
+
+impl Ram {
+    /// Makes one without caches.
+    #[must_use]
+    pub fn new() -> Rc<Self> {
+        Rc::default()
+    }
+
+    /// Adds a cache, which is asked for its pages when there are no others.
+    pub fn add(&self, cache: Weak<dyn Reclaim>) {
+        let mut caches = self.caches.borrow_mut();
+        caches.retain(|it| it.strong_count() > 0);
+        caches.push(cache);
+    }
+
+    /// Returns whether something may be allocated for a program, for which caches give up pages if
+    /// need be.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        !is_low() || self.reclaim()
+    }
+
+    /// Fails where a program may have no more memory.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn check(&self) -> Result<(), Errno> {
+        if self.has_room() { Ok(()) } else { Err(Errno::ENOMEM) }
+    }
+
+    /// Returns a page of zeros for a program.
+    #[must_use]
+    pub fn frame(&self) -> Option<Frame> {
+        if self.has_room() { Frame::new() } else { None }
+    }
+
+    /// Returns a page with the same bytes for a program.
+    pub(super) fn copy(&self, frame: &Frame) -> Option<Frame> {
+        match self.has_room() {
+            true if self.zeros.get().is_some_and(|it| frame.same(it)) => Frame::new(),
+            true => frame.copy(),
+            false => None,
+        }
+    }
+
+    /// Returns a number for memory that processes share.
+    pub(super) fn next_inode(&self) -> u64 {
+        self.inode.update(|it| it + 1);
+        self.inode.get()
+    }
+
+    /// Returns the page of zeros that all share who have only read theirs.
+    pub(super) fn zeros(&self) -> Option<Frame> {
+        match self.zeros.get() {
+            Some(frame) => Some(frame.clone()),
+            None => {
+                let frame = self.frame()?;
+                Some(self.zeros.get_or_init(|| frame).clone())
+            }
+        }
+    }
+
+    #[cold]
+    fn reclaim(&self) -> bool {
+        let caches = self.caches.borrow();
+        let mut alive = caches.iter().filter_map(Weak::upgrade);
+        alive.any(|cache| cache.reclaim(BATCH) > 0 && !is_low())
+    }
+}

@@ -1,0 +1,139 @@
+//! Moves memory and changes its length: mremap(2).
+
+use super::Memory;
+use super::area::{Area, Backing, Flags};
+use super::map::rounded;
+use super::pages::relocate;
+use crate::errno::Errno;
+use kernel::user::{PAGE, TOP};
+
+/// Whether memory may be moved, and where to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Move {
+    /// It stays.
+    Never,
+    /// Anywhere, if it cannot stay (`MREMAP_MAYMOVE`).
+    May,
+    /// There, instead of what is there (`MREMAP_FIXED`).
+    To(usize),
+    /// Its pages alone; zeros stay in their place (`MREMAP_DONTUNMAP`). There, or anywhere near.
+    Pages {
+        /// The place.
+        to: usize,
+        /// Whether it has to be that one.
+        fixed: bool,
+    },
+}
+
+impl Memory {
+    /// Gives the memory at `at`, of `old` bytes, the length `new`, and returns where it is then.
+    ///
+    /// # Errors
+    /// `EINVAL` for an address within a page, no new length, an impossible or overlapping place, or
+    /// no old length of private memory; `EFAULT` if it is not all in one area; `ENOMEM` if it
+    /// cannot grow where it is and may not move, beyond a limit, or without memory.
+    pub fn remap(&self, at: usize, old: usize, new: usize, how: Move) -> Result<usize, Errno> {
+        if !at.is_multiple_of(PAGE) {
+            return Err(Errno::EINVAL);
+        }
+        let (mut old, new) = (old.checked_next_multiple_of(PAGE).unwrap_or(0), rounded(new)?);
+        if self.areas.borrow().at(at).is_none() {
+            return Err(Errno::EFAULT);
+        }
+        let place = match how {
+            Move::Never | Move::May => None,
+            Move::To(to) => Some((to, true)),
+            Move::Pages { to, fixed } => Some((to, fixed)),
+        };
+        if let Some((to, fixed)) = place {
+            let apart = to.checked_add(new).is_some_and(|end| end <= at)
+                || at.checked_add(old).is_some_and(|end| end <= to);
+            if !to.is_multiple_of(PAGE) || to > TOP - new || !apart {
+                return Err(Errno::EINVAL);
+            }
+            if self.areas.borrow().len() + 5 > super::areas::MOST {
+                return Err(Errno::ENOMEM);
+            }
+            if fixed {
+                self.unmap(to, new)?;
+            }
+            if old > new {
+                self.unmap(at + new, old - new)?;
+                old = new;
+            }
+        } else if old >= new {
+            if old > new {
+                self.unmap(at + new, old - new)?;
+            }
+            return Ok(at);
+        }
+        self.move_or_grow(at, old, new, how)
+    }
+
+    /// Does that if `old` is not more than `new`, and the place is free.
+    fn move_or_grow(&self, at: usize, old: usize, new: usize, how: Move) -> Result<usize, Errno> {
+        let (area, rest) = {
+            let areas = self.areas.borrow();
+            let (start, area) = areas.at(at).ok_or(Errno::EFAULT)?;
+            let mut piece = area.clone();
+            piece.backing = area.backing.at(at - start);
+            (piece, area.end - at)
+        };
+        if old == 0 && !area.is_shared() {
+            return Err(Errno::EINVAL);
+        }
+        if old > rest {
+            return Err(Errno::EFAULT);
+        }
+        let special = matches!(area.backing, Backing::Special(..));
+        let pages_only = matches!(how, Move::Pages { .. });
+        if special && (pages_only || new != old) {
+            return Err(if pages_only { Errno::EINVAL } else { Errno::EFAULT });
+        }
+        self.ram.check()?;
+        let more = if pages_only { new } else { new - old };
+        self.check_limits(&(at..at), more, if area.is_data() { more } else { 0 })?;
+        if old == rest && place_of(how).is_none() && self.grow_in_place(at, &area, old, new) {
+            return Ok(at);
+        }
+        let to = match how {
+            Move::Never => return Err(Errno::ENOMEM),
+            Move::May => self.anywhere(new)?,
+            Move::To(to) | Move::Pages { to, fixed: true } => to,
+            Move::Pages { to, .. } => {
+                let free = to >= super::layout::LOWEST && self.areas.borrow().is_free(to..to + new);
+                if free { to } else { self.anywhere(new)? }
+            }
+        };
+        let moved = Area { end: to + new, ..area };
+        self.areas.borrow_mut().insert(to, moved);
+        if relocate(&mut self.space.borrow_mut(), at..at + old, to).is_err() {
+            self.areas.borrow_mut().remove(to..to + new);
+            return Err(Errno::ENOMEM);
+        }
+        let mut areas = self.areas.borrow_mut();
+        match pages_only {
+            true => areas.change(at..at + old, |area| area.flags -= Flags::LOCKED),
+            false => areas.remove(at..at + old),
+        }
+        Ok(to)
+    }
+
+    fn grow_in_place(&self, at: usize, area: &Area, old: usize, new: usize) -> bool {
+        let mut areas = self.areas.borrow_mut();
+        let (end, limit) = (at + old, TOP - new);
+        if at > limit || !areas.is_free(end..at + new) {
+            return false;
+        }
+        let more = Area { end: at + new, backing: area.backing.at(old), ..area.clone() };
+        areas.insert(end, more);
+        true
+    }
+}
+
+const fn place_of(how: Move) -> Option<usize> {
+    match how {
+        Move::Never | Move::May => None,
+        Move::To(to) | Move::Pages { to, .. } => Some(to),
+    }
+}

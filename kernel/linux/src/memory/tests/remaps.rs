@@ -1,0 +1,80 @@
+//! mremap(2).
+
+use super::*;
+
+#[test]
+fn memory_grows_in_its_place_or_moves_with_its_pages() {
+    let memory = memory();
+    let at = 0x10_0000_0000;
+    memory.map(&fixed(at, 2, RW)).unwrap();
+    memory.write(at + PAGE, b"moved").unwrap();
+    assert_eq!(memory.remap(at, 2 * PAGE, 4 * PAGE, Move::Never), Ok(at));
+    assert_eq!(areas(&memory, at, 8), ["0-4 rw-"]);
+    memory.map(&fixed(at + 4 * PAGE, 1, READ)).unwrap();
+    assert_eq!(memory.remap(at, 4 * PAGE, 5 * PAGE, Move::Never), Err(Errno::ENOMEM));
+    let to = memory.remap(at, 4 * PAGE, 5 * PAGE, Move::May).unwrap();
+    assert_eq!(areas(&memory, at, 8), ["4-5 r--"]);
+    assert_eq!(areas(&memory, to, 5), ["0-5 rw-"]);
+    assert_eq!(byte(&memory, to + PAGE).unwrap(), b'm');
+    assert_eq!(errno(byte(&memory, at + PAGE)), Errno::EFAULT);
+    assert_eq!(memory.remap(to, 5 * PAGE, PAGE + 1, Move::Never), Ok(to));
+    assert_eq!(areas(&memory, to, 5), ["0-2 rw-"]);
+    assert_eq!(memory.usage().address_space, 3 * PAGE);
+}
+
+#[test]
+fn a_piece_of_an_area_moves_to_where_it_is_told() {
+    let memory = memory();
+    let at = 0x10_0000_0000;
+    let numbers = Numbered::new(8 * PAGE as u64, 8);
+    let mapped = file(&numbers, true);
+    let request = of_file(&mapped, 8 * PAGE, READ, true);
+    memory.map(&Request { at, place: Place::Fixed, ..request }).unwrap();
+    let to = at + 100 * PAGE;
+    memory.map(&fixed(to, 4, RW)).unwrap();
+    assert_eq!(memory.remap(at + 2 * PAGE, 3 * PAGE, 3 * PAGE, Move::To(to)), Ok(to));
+    assert_eq!(areas(&memory, at, 8), ["0-2 r--", "5-8 r--"]);
+    assert_eq!(areas(&memory, to, 4), ["0-3 r--", "3-4 rw-"]);
+    assert_eq!((byte(&memory, to).unwrap(), byte(&memory, at + 5 * PAGE).unwrap()), (3, 6));
+    // Shrunk and moved at once.
+    assert_eq!(memory.remap(to, 3 * PAGE, PAGE, Move::To(at + 2 * PAGE)), Ok(at + 2 * PAGE));
+    assert_eq!(areas(&memory, at, 8), ["0-3 r--", "5-8 r--"]);
+    assert_eq!(areas(&memory, to, 4), ["3-4 rw-"]);
+    // A second map of shared memory.
+    let copy = memory.remap(at, 0, 2 * PAGE, Move::May).unwrap();
+    assert_eq!((byte(&memory, copy + PAGE).unwrap(), byte(&memory, at + PAGE).unwrap()), (2, 2));
+}
+
+#[test]
+fn pages_move_and_leave_zeros_where_that_is_asked_for() {
+    let memory = memory();
+    let at = room(&memory, 2 * PAGE);
+    memory.write(at, b"gone").unwrap();
+    let how = Move::Pages { to: 0, fixed: false };
+    let to = memory.remap(at, 2 * PAGE, 2 * PAGE, how).unwrap();
+    assert_eq!((byte(&memory, to).unwrap(), byte(&memory, at).unwrap()), (b'g', 0));
+    assert_eq!(memory.usage().address_space, 4 * PAGE);
+}
+
+#[test]
+fn what_cannot_be_moved_is_refused() {
+    let memory = memory();
+    let at = 0x10_0000_0000;
+    memory.map(&fixed(at, 2, RW)).unwrap();
+    memory.map(&fixed(at + 2 * PAGE, 2, READ)).unwrap();
+    let remap = |at, old, new, how| memory.remap(at, old, new, how);
+    assert_eq!(remap(at + 1, PAGE, PAGE, Move::May), Err(Errno::EINVAL));
+    assert_eq!(remap(at, PAGE, 0, Move::May), Err(Errno::EINVAL));
+    assert_eq!(remap(at + 9 * PAGE, PAGE, PAGE, Move::May), Err(Errno::EFAULT));
+    assert_eq!(remap(at, 3 * PAGE, 5 * PAGE, Move::May), Err(Errno::EFAULT));
+    assert_eq!(remap(at, 0, PAGE, Move::May), Err(Errno::EINVAL));
+    assert_eq!(remap(at, PAGE, 1 << 47, Move::May), Err(Errno::ENOMEM));
+    assert_eq!(remap(at, PAGE, PAGE, Move::To(at)), Err(Errno::EINVAL));
+    assert_eq!(remap(at, PAGE, 3 * PAGE, Move::To(at - PAGE)), Err(Errno::EINVAL));
+    assert_eq!(remap(at, PAGE, PAGE, Move::To(at + 100)), Err(Errno::EINVAL));
+    assert_eq!(remap(at, PAGE, PAGE, Move::To(usize::MAX / PAGE * PAGE)), Err(Errno::EINVAL));
+    assert_eq!(remap(at, PAGE, PAGE, Move::To(kernel::user::TOP)), Err(Errno::EINVAL));
+    memory.set_limits(Limits { address_space: 5 * PAGE, ..Limits::default() });
+    assert_eq!(remap(at, PAGE, 3 * PAGE, Move::May), Err(Errno::ENOMEM));
+    assert_eq!(areas(&memory, at, 4), ["0-2 rw-", "2-4 r--"]);
+}
