@@ -365,11 +365,11 @@ impl<C: Control> Connection<C> {
             && !self.ending
     }
 
-    /// Returns whether there is room for a sensible piece to be written: half of what may be
-    /// there, or [`PIECE`].
+    /// Returns whether there is room for a sensible piece to be written: a third of what may be
+    /// there, so that the writer is back before all is sent, or [`PIECE`].
     pub(crate) fn is_writable(&self) -> bool {
         let limit = self.most_unacknowledged();
-        self.may_write() && self.out.len() + PIECE.min(limit / 2) <= limit
+        self.may_write() && self.out.len() + PIECE.min(limit / 3) <= limit
     }
 
     /// Takes bytes to send (RFC 9293, section 3.10.2). Returns how many there was room for.

@@ -223,7 +223,11 @@ impl<C: Control> Connection<C> {
     /// Sends again what is lost, if the path bears it.
     fn send_again(&mut self, burst: u32, now: Instant) -> Option<Emission> {
         let room = self.recovery.room();
-        if room == 0 || self.recovery.sent.lost() == 0 {
+        if self.recovery.sent.lost() == 0 {
+            return None;
+        }
+        if room == 0 {
+            self.recovery.filled();
             return None;
         }
         // A window that was closed over what is under way is probed by the first of it.
@@ -281,8 +285,6 @@ impl<C: Control> Connection<C> {
     fn judge_new(&mut self, burst: u32) -> New {
         let waiting = self.unsent() as u32;
         let fin = self.ending && !self.fin_sent;
-        // What is lost and not sent again yet waits for the window as well.
-        self.recovery.stopped(self.recovery.sent.lost() > 0);
         if waiting == 0 && !fin {
             return New::Wait;
         }
@@ -300,8 +302,8 @@ impl<C: Control> Connection<C> {
         }
         // The path is filled by whole segments (RFC 5681, section 3.1).
         if length > path {
-            self.recovery.stopped(true);
             if path < self.mss {
+                self.recovery.filled();
                 return New::Wait;
             }
             length = path - path % self.mss;

@@ -51,8 +51,11 @@ pub(crate) struct Recovery<C> {
     /// SND.NXT when the phase began, which ends it.
     recover: Seq,
     mss: u32,
-    /// The window was why sending stopped.
-    limited: bool,
+    /// SND.NXT when the window was last why sending stopped.
+    filled: Seq,
+    /// The most that was under way in this round trip, which ends with `round`.
+    most: u32,
+    round: Seq,
     /// When the retransmission timer was started, and when something was last sent or
     /// acknowledged.
     started: Instant,
@@ -73,7 +76,9 @@ impl<C: Control> Recovery<C> {
             phase: Phase::Open,
             recover: una,
             mss,
-            limited: false,
+            filled: una,
+            most: 0,
+            round: una,
             started: now,
             touched: now,
             reordering: None,
@@ -90,9 +95,18 @@ impl<C: Control> Recovery<C> {
         self.control.window().saturating_sub(self.sent.in_flight())
     }
 
-    /// Notes why sending stopped: `limited` by the window, with more to send.
-    pub(crate) fn stopped(&mut self, limited: bool) {
-        self.limited = limited;
+    /// Notes that the window is why sending stops, with more to send.
+    pub(crate) fn filled(&mut self) {
+        self.filled = self.sent.next();
+    }
+
+    /// Returns whether an ACK of what was sent from `una` on may make the window grow: not where
+    /// a program wrote less than it allows, or a peer took less, within that round trip (RFC
+    /// 9438, section 4.2; RFC 7661). In slow start half of it is enough, since a round trip
+    /// later twice as much is under way.
+    fn is_limited(&self, una: Seq) -> bool {
+        let starting = self.control.in_slow_start();
+        una.is_before(self.filled) || starting && self.control.window() / 2 < self.most
     }
 
     /// Takes another segment size (RFC 1191), and takes all that is not acknowledged for lost
@@ -119,6 +133,7 @@ impl<C: Control> Recovery<C> {
         let room = self.sent.sent(length, now);
         if room {
             self.touched = now;
+            self.most = self.most.max(self.sent.outstanding());
             self.prr.sent(length);
         }
         room
@@ -196,12 +211,15 @@ impl<C: Control> Recovery<C> {
             Phase::Open | Phase::Timeout => {
                 let smoothed = self.rtt.smoothed().unwrap_or_default();
                 let next = self.sent.next();
-                let limited = self.limited;
+                let limited = self.is_limited(before);
                 let round = Round { rtt: acked.rtt, smoothed, una, next, limited };
                 // Duplicates allow for new segments without it (RFC 3042, section 2), unless they
                 // are usual on this path.
                 if acked.acked > 0 || acked.delivered > 0 && self.sent.is_reordered() {
                     self.control.acked(acked.delivered, &round, now);
+                }
+                if !una.is_before(self.round) {
+                    (self.round, self.most) = (next, self.sent.outstanding());
                 }
             }
             Phase::Reduced | Phase::Fast => {

@@ -154,7 +154,9 @@ impl<C: Control> Transfer<C> {
         loop {
             let room = self.sender.room();
             if room < MSS {
-                self.sender.stopped(self.left > 0);
+                if self.left > 0 {
+                    self.sender.filled();
+                }
                 return;
             }
             if let Some(piece) = self.sender.sent.next_lost(MSS) {
@@ -167,7 +169,6 @@ impl<C: Control> Transfer<C> {
             let most = 6_000_000_u32.saturating_sub(self.sender.sent.outstanding());
             let length = self.left.min((room / MSS * MSS).min(45 * MSS).min(most).into()) as u32;
             if length == 0 {
-                self.sender.stopped(false);
                 return;
             }
             let start = self.sender.sent.next();
@@ -407,12 +408,46 @@ fn sender() -> (Recovery<Cubic>, impl Fn(u64) -> Instant) {
     let mut sender = Recovery::<Cubic>::new(Seq(0), true, 1000, start);
     sender.rtt.sample(Duration::from_millis(50), 1, start);
     assert!(sender.sent(10_000, start));
-    sender.stopped(true);
+    sender.filled();
     (sender, at)
 }
 
 fn range(start: u32, end: u32) -> Range {
     Range::new(Seq(start), Seq(end))
+}
+
+#[test]
+fn a_window_grows_where_half_of_it_is_used_in_slow_start_and_all_of_it_afterwards() {
+    let (mut sender, at) = sender();
+    sender.acknowledge(Seq(10_000), &[], None, false, at(50));
+    assert_eq!(sender.control.window(), 20_000);
+    // The program is late with what it writes, and does not fill the window.
+    assert!(sender.sent(11_000, at(51)));
+    sender.acknowledge(Seq(21_000), &[], None, false, at(101));
+    assert_eq!(sender.control.window(), 31_000);
+    assert!(sender.sent(2000, at(102)));
+    for round in 0..5 {
+        assert!(sender.sent(2000, at(103 + round * 50)));
+        let una = Seq(23_000 + round as u32 * 2000);
+        sender.acknowledge(una, &[], None, false, at(150 + round * 50));
+    }
+    assert_eq!(sender.control.window(), 31_000, "less than half");
+
+    let (mut sender, at) = self::sender();
+    sender.reduce();
+    sender.acknowledge(Seq(10_000), &[], None, false, at(50));
+    let window = sender.control.window();
+    for round in 0..20 {
+        assert!(sender.sent(window - 1000, at(51 + round * 50)));
+        let una = sender.sent.next();
+        sender.acknowledge(una, &[], None, false, at(100 + round * 50));
+    }
+    assert_eq!(sender.control.window(), window);
+    assert!(sender.sent(window, at(2000)));
+    sender.filled();
+    let una = sender.sent.next();
+    sender.acknowledge(una, &[], None, false, at(2050));
+    assert!(sender.control.window() > window);
 }
 
 #[test]
