@@ -3,7 +3,7 @@
 
 use super::endpoint::Endpoint;
 use super::sets::{Body, Handle, Key};
-use super::{Protocols, ROUNDS, Way};
+use super::{Protocols, Way};
 use crate::config::ADDRESSES;
 use crate::packet::{self, Segment};
 use crate::tcp::congestion::Cubic;
@@ -49,6 +49,11 @@ pub(crate) enum Parting {
     /// It is over, or never came about.
     Over,
 }
+
+/// Segments that a connection may send before others get their turn: what the ACKs of one turn
+/// allow in slow start, one for each segment. With fewer, one that is short of time would take
+/// ACKs in faster than it sends.
+const BURST: usize = 128;
 
 impl Protocols {
     /// Bytes that each buffer of a connection may have now: a quarter of what is left, so that
@@ -285,7 +290,7 @@ impl Protocols {
         let large = if known && local.is_ipv4() { self.out.large() } else { 0 };
         let large = large.saturating_sub(packet::segment_head(true) + segment::HEADER + STAMPS);
         let (mac, mut more) = (self.info.mac, true);
-        for _ in 0..ROUNDS {
+        for _ in 0..BURST {
             if !wire.ready() {
                 break;
             }
