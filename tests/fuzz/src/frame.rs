@@ -61,8 +61,15 @@ fn fold(mut sum: u32) -> [u8; 2] {
     (!(sum as u16)).to_be_bytes()
 }
 
+/// Puts the right checksum into an IPv4 header without options, at the beginning of a packet.
+pub fn seal(packet: &mut [u8]) {
+    packet[10..12].fill(0);
+    let check = fold(sum(&packet[..20]));
+    packet[10..12].copy_from_slice(&check);
+}
+
 /// Puts the right checksum into a message of `protocol` between these addresses.
-fn finish(message: &mut [u8], protocol: u8, addresses: &[u8]) {
+pub fn finish(message: &mut [u8], protocol: u8, addresses: &[u8]) {
     let at = match protocol {
         TCP => 16,
         UDP => 6,

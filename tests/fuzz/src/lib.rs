@@ -9,6 +9,7 @@
 pub mod disk;
 pub mod frame;
 pub mod stream;
+pub mod whose;
 
 use kernel::task::{block_on, select};
 use kernel::time::sleep;
