@@ -25,8 +25,8 @@ const PROFILE_SETTINGS: &[&str] = &[
     "panic='abort'",
 ];
 
-/// Crates whose panics do not name their file and line. smoltcp has 400 places that could
-/// panic, which is 11 KB of an image; a report's return addresses say where one did.
+/// Crates whose panics do not name their file and line, which makes images smaller; a report's
+/// return addresses say where one did.
 const UNNAMED: &[&str] = &["smoltcp", "hashbrown", "heapless", "talc"];
 
 /// What LLVM is told besides for small images, as it is not made for programs of state machines.

@@ -7,8 +7,11 @@ use devices::net::Offloads;
 use kernel::args::Argument;
 use kernel::args::{self, Args};
 
-/// Addresses that an interface may have: smoltcp's feature says so.
+/// Addresses that an interface may have.
 pub(super) const ADDRESSES: usize = 6;
+
+/// Routers of IPv6 that are known at a time.
+pub(super) const ROUTERS: usize = 4;
 
 /// Chooses how the stack gets an IPv4 address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -189,6 +192,14 @@ impl Settings {
         settings.offloads.transmit_large = args.take("net.tso", Some(true))? && checksum;
         settings.offloads.receive_large = args.take("net.gro", Some(true))? && checksum;
         Ok(settings)
+    }
+
+    /// The router of IPv6 that was told.
+    pub(super) fn router(&self) -> Option<Ipv6Addr> {
+        self.gateways.iter().find_map(|it| match it {
+            IpAddr::V6(it) => Some(*it),
+            IpAddr::V4(_) => None,
+        })
     }
 
     fn address(&mut self, item: &str) -> Option<()> {

@@ -154,6 +154,8 @@ async fn ask(
     let query = question(random()? as u16, name, kind);
     let socket = UdpSocket::new(Rc::clone(shared), any(0))?;
     let server = SocketAddr::new(server, PORT);
+    // Where nobody has its port, the next server is asked at once.
+    socket.set_peer(Some(server));
     socket.send_to(&query, server).await?;
     let mut message = [0; DATAGRAM];
     loop {

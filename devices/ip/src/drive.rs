@@ -138,7 +138,7 @@ struct Driver<N> {
     hold: Option<Hold>,
 }
 
-/// The interface, as smoltcp's files see it.
+/// The interface, as the engine sees it.
 struct Way<'a, N> {
     net: &'a N,
     waker: &'a Waker,
@@ -150,8 +150,8 @@ struct Way<'a, N> {
 }
 
 impl<N: Net> Way<'_, N> {
-    /// Transmits what is too long for the interface.
-    fn in_pieces(&self, length: usize, fill: &mut dyn FnMut(&mut [u8])) -> Option<()> {
+    /// Transmits what is too long for the interface, or for its way.
+    fn in_pieces(&self, length: usize, mtu: usize, fill: &mut dyn FnMut(&mut [u8])) -> Option<()> {
         let mut frame = kernel::memory::zeroed(length)?;
         fill(&mut frame);
         packet::finish(&mut frame, false, 0);
@@ -162,7 +162,7 @@ impl<N: Net> Way<'_, N> {
         let send = |length, write: &mut dyn FnMut(&mut [u8])| {
             self.net.transmit(length, |to| (write(to), Meta::default())).is_some()
         };
-        packet::split(&frame, self.mtu, self.numbers.get()?, send).then_some(())
+        packet::split(&frame, mtu, self.numbers.get()?, send).then_some(())
     }
 }
 
@@ -177,13 +177,19 @@ impl<N: Net> Wire for Way<'_, N> {
 
     fn transmit(&self, length: usize, segment: u16, fill: &mut dyn FnMut(&mut [u8])) -> bool {
         let sent = if segment == 0 && length > HEADER + self.mtu {
-            self.in_pieces(length, fill)
+            self.in_pieces(length, self.mtu, fill)
         } else {
             self.net.transmit(length, |frame| {
                 fill(frame);
                 ((), packet::finish(frame, self.blank, segment))
             })
         };
+        self.lost.set(self.lost.get() + u64::from(sent.is_none()));
+        sent.is_some()
+    }
+
+    fn cut(&self, length: usize, mtu: usize, fill: &mut dyn FnMut(&mut [u8])) -> bool {
+        let sent = self.in_pieces(length, mtu.min(self.mtu), fill);
         self.lost.set(self.lost.get() + u64::from(sent.is_none()));
         sent.is_some()
     }
@@ -291,20 +297,18 @@ struct Pinging<'a>(&'a Shared, Handle);
 impl Drop for Pinging<'_> {
     fn drop(&mut self) {
         let Self(shared, handle) = self;
-        shared.engine().pinged(*handle);
+        shared.engine().protocols.remove(*handle);
     }
 }
 
 impl<N: Net + 'static> Ping for Stack<N> {
     async fn ping(&self, addr: IpAddr, payload: usize, limit: Duration) -> Result<Duration, Error> {
         let begun = Instant::now();
-        let (handle, ident) = self.shared.engine().ping(addr, payload)?;
+        let addr = addr.to_canonical();
+        let handle = self.shared.engine().protocols.ping(addr, payload)?;
         let _guard = Pinging(&self.shared, handle);
-        let pong = poll_fn(|context| {
-            let mut engine = self.shared.engine();
-            engine.await_end(handle, context.waker());
-            engine.protocols.poll_pong(handle, addr, ident, context.waker())
-        });
+        let pong =
+            poll_fn(|context| self.shared.engine().protocols.poll_pong(handle, context.waker()));
         timeout(limit, pong).await.unwrap_or(Err(Error::TimedOut))?;
         Ok(begun.elapsed())
     }

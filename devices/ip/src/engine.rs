@@ -1,59 +1,30 @@
-//! What becomes of connections that peers ask for, of addresses, and of those who wait.
-//!
-//! A SYN for a listener's port becomes an entry of the [SYN queue](SynQueue); when the peer
-//! confirms, a connection is made of it. The answer goes back to the Ethernet address that the
-//! SYN came from, so that SYNs with false senders cost no address resolution either (rule
-//! N17). When the queue is full, SYNs are answered with
-//! [cookies](super::tcp::secret) and nothing is kept of them.
+//! What becomes of frames that arrive, of connections that peers ask for, of addresses, and of
+//! those who wait.
 
+mod addresses;
 mod fold;
+mod listeners;
+mod neighbors;
 
-use super::announce::Announcer;
+use super::announce::{Announcer, Turn};
 use super::config::{ADDRESSES, SERVERS, Settings};
 use super::leaving::{LEAVE, Leavers};
 use super::limit::Limit;
-use super::ndisc::{self, Report, Routers};
-use super::neighbor::Heard;
-use super::packet::{self, Ends, Reassembly, Said, Segment, TooBig, Verdict, Why};
-use super::stack::{For, Handle, Parting, Protocols, Whom};
-use super::tcp::connection::Offer;
-use super::tcp::segment::{ACK, RST, SYN};
-use super::tcp::syn::{Asked, SynQueue};
+use super::ndisc::Report;
+use super::packet::{self, Complaint, Datagram, Message, Reassembly, Refusal, Verdict};
+use super::routers::Routers;
+use super::stack::{Handle, Parting, Protocols, Whom};
+use super::tcp::syn::SynQueue;
 use super::wire::Wire;
 use super::{Error, choose, dhcp, only};
-use alloc::collections::VecDeque;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
-use core::task::{Poll, Waker};
-use core::time::Duration;
-use devices::net::{Info, Mac, Meta};
+use core::net::{IpAddr, SocketAddr};
+use core::task::Waker;
+use devices::net::{Info, Meta};
 use kernel::sync::Wakers;
 use kernel::time::Instant;
-
-/// How often another machine with an address of ours is answered (RFC 5227, section 1.1).
-const CONTEND: Duration = Duration::from_secs(10);
-
-/// What a listener is bound to, and what came for it.
-struct Listening {
-    local: SocketAddr,
-    ready: VecDeque<Handle>,
-    /// Who waits for the next connection.
-    wakers: Wakers,
-}
-
-impl Listening {
-    /// Whether it takes connections to `addr`.
-    fn takes(&self, addr: SocketAddr) -> bool {
-        self.local.port() == addr.port() && only(self.local).is_none_or(|it| it == addr.ip())
-    }
-
-    /// Whether there is an address that both take connections to.
-    fn overlaps(&self, addr: SocketAddr) -> bool {
-        let both = only(self.local).zip(only(addr));
-        self.local.port() == addr.port() && both.is_none_or(|(one, other)| one == other)
-    }
-}
+use listeners::Listening;
 
 /// What happened since the beginning, as counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -119,8 +90,6 @@ pub(super) struct Engine {
     reassembly: Reassembly,
     /// Who waits for an address.
     waiting: Wakers,
-    /// Who waits for an answer to an echo request.
-    pinging: Vec<(Handle, Waker)>,
 }
 
 impl Engine {
@@ -145,7 +114,6 @@ impl Engine {
             errors: Limit::new(Instant::now()),
             reassembly: Reassembly::new(fold::room(&settings.limits)),
             waiting: Wakers::new(),
-            pinging: Vec::new(),
             settings,
             name,
         })
@@ -153,7 +121,7 @@ impl Engine {
 
     /// The interface is another one, or the same anew.
     pub(super) fn reconnected(&mut self, info: Info) {
-        self.protocols.reconnected(info, &self.settings);
+        self.protocols.reconnected(info);
         self.announcer = Announcer::new(Instant::now());
         self.routers.iter_mut().for_each(|it| it.news = true);
         self.dhcp.iter_mut().for_each(|it| it.reconnected(info.mac, Instant::now()));
@@ -169,294 +137,120 @@ impl Engine {
 
     /// Does with a frame what was decided about it.
     fn act(&mut self, verdict: Verdict, frame: &[u8], wire: &dyn Wire, now: Instant) {
-        let who = match verdict {
-            Verdict::Useless => {
-                self.stats.useless += 1;
-                return;
-            }
-            Verdict::Corrupt => {
-                self.stats.corrupt += 1;
-                return;
-            }
-            Verdict::Claim(address) => {
-                if self.protocols.has(address.into()) && self.errors.take(now) {
-                    let frame = ndisc::announce(self.protocols.mac(), address);
-                    self.protocols.say(wire, &frame);
+        let own = frame.starts_with(&self.protocols.mac().0);
+        match verdict {
+            // TCP has no multicast.
+            Verdict::Tcp(segment) if own => self.receive_tcp(frame, &segment, wire, now),
+            Verdict::Tcp(_) => {}
+            Verdict::Udp(datagram) => self.datagram(frame, &datagram, own, wire, now),
+            Verdict::Ping(message) => self.asked_echo(frame, &message, own, wire, now),
+            Verdict::Echo(message) => {
+                let ours = own && self.protocols.whom(message.ends) == Whom::Us;
+                if !ours || !self.protocols.pong(frame, &message) {
+                    self.stats.useless += 1;
                 }
-                return;
             }
+            Verdict::Complaint(message) => self.complaint(frame, &message, own, now),
+            Verdict::Other(message) => {
+                if own && self.protocols.whom(message.ends) == Whom::Us {
+                    self.refuse(frame, &message, Refusal::Protocol, wire, now);
+                } else {
+                    self.stats.useless += 1;
+                }
+            }
+            Verdict::Fragment(ends, piece) => self.piece(frame, ends, &piece, wire, now),
+            Verdict::Folded(folded) => self.folded(frame, folded, wire, now),
+            Verdict::Problem(ends, problem) => self.complain(frame, ends, problem, wire, now),
+            Verdict::Neighbor(said) => self.neighbor(said, frame, wire, now),
+            Verdict::Claim(address) => self.claim(address, frame, wire, now),
             Verdict::Router(router) => {
                 if let Some(routers) = &mut self.routers {
                     routers.hear(router, frame, now);
                 }
-                return;
-            }
-            Verdict::Tcp(segment) if frame.starts_with(&self.protocols.mac().0) => {
-                return self.receive_tcp(frame, &segment, wire, now);
-            }
-            Verdict::TooBig(TooBig { to_us, local, peer, seq, mtu }) => {
-                let own = frame.starts_with(&self.protocols.mac().0);
-                if own && self.protocols.whom(to_us) == Whom::Us && local.ip() == to_us.to {
-                    self.protocols.path_mtu((local, peer), seq, mtu);
-                } else {
-                    self.stats.useless += 1;
-                }
-                return;
-            }
-            // TCP has no multicast.
-            Verdict::Tcp(_) => return,
-            Verdict::Udp(dhcp::CLIENT, _) if self.dhcp.is_some() => return self.hear(frame, now),
-            Verdict::Neighbor(said) => return self.neighbor(said, frame, wire, now),
-            Verdict::Fragment(ends, piece) => return self.piece(frame, ends, &piece, wire, now),
-            Verdict::Folded(folded) => return self.folded(frame, folded, wire, now),
-            Verdict::Problem(ends, problem) => {
-                return self.complain(frame, ends, problem, wire, now);
             }
             Verdict::Listeners(group) => {
                 // At once: it is one frame, and nobody else here listens to these groups.
                 if self.protocols.listens(group) && self.errors.take(now) {
                     self.protocols.report(wire, Report::Asked);
                 }
-                return;
             }
-            Verdict::Udp(_, ends)
-            | Verdict::Echo(_, ends)
-            | Verdict::Ping(ends, _)
-            | Verdict::Other(ends) => {
-                let own = frame.starts_with(&self.protocols.mac().0);
-                let whom = self.protocols.whom(ends);
-                match (verdict, whom) {
-                    (Verdict::Udp(port, _), Whom::Us) if own => {
-                        For::Port(self.protocols.bound(Some(ends.to), port))
-                    }
-                    // It is for those that are bound to all addresses, and no error to anyone.
-                    (Verdict::Udp(port, _), Whom::All)
-                        if let Some(bound) = self.protocols.bound(None, port) =>
-                    {
-                        For::Port(Some(bound))
-                    }
-                    (Verdict::Echo(ident, _), Whom::Us) if own => For::Echo(ident),
-                    // smoltcp would look at its sockets first, and at what is due afterwards.
-                    (Verdict::Ping(_, end), Whom::Us) if own => {
-                        return self.protocols.pong(&frame[..end], wire);
-                    }
-                    (Verdict::Ping(..), Whom::All) if ends.to.is_ipv6() => For::Us,
-                    (Verdict::Other(_), Whom::Us) if own => For::Us,
-                    _ => {
-                        self.stats.useless += 1;
-                        return;
-                    }
-                }
-            }
-        };
-        let complains = match who {
-            For::Port(bound) => bound.is_none(),
-            For::Us => !matches!(verdict, Verdict::Udp(..)),
-            _ => false,
-        };
-        if !complains || self.errors.take(now) {
-            self.protocols.receive(frame, who, wire, now);
+            Verdict::Useless => self.stats.useless += 1,
+            Verdict::Corrupt => self.stats.corrupt += 1,
         }
     }
 
-    /// Hears what a neighbour says, and answers.
-    fn neighbor(&mut self, said: Said, frame: &[u8], wire: &dyn Wire, now: Instant) {
-        let protocols = &mut self.protocols;
-        let mac = protocols.mac();
-        let asked = match said.why {
-            Why::Question(own) if protocols.has(own) => Some(own),
-            _ => None,
+    /// Takes in a UDP datagram; `own`: its frame is for this machine alone.
+    fn datagram(
+        &mut self,
+        frame: &[u8],
+        datagram: &Datagram,
+        own: bool,
+        wire: &dyn Wire,
+        now: Instant,
+    ) {
+        let port = datagram.to.port();
+        if port == dhcp::CLIENT && self.dhcp.is_some() && datagram.to.is_ipv4() {
+            return self.hear(frame, datagram, now);
+        }
+        let bound = match self.protocols.whom(datagram.ends()) {
+            Whom::Us if own => self.protocols.bound(Some(datagram.to.ip()), port),
+            // It is for those that are bound to all addresses, and no error to anyone.
+            Whom::All => match self.protocols.bound(None, port) {
+                Some(bound) => Some(bound),
+                None => return self.stats.useless += 1,
+            },
+            _ => return self.stats.useless += 1,
         };
-        let answers = matches!(said.why, Why::Answer(own) if protocols.has(own));
-        if said.mac == Some(mac) {
-            // One's own frames come back.
-            return;
-        }
-        if let Some(who) = said.who {
-            if protocols.has(who) {
-                return self.contend(who, said.mac, wire, now);
-            }
-            if protocols.is_near(who) {
-                let to_us = answers || asked.is_some();
-                let (mac, asks, overrides) = (said.mac, asked.is_some(), said.overrides);
-                protocols.hear(Heard { address: who, mac, to_us, asks, overrides }, wire, now);
-            }
-        }
-        // Who is known may leave out its Ethernet address (RFC 4861, section 4.3).
-        match (asked, said.who, said.mac.or(packet::sender(frame))) {
-            (Some(IpAddr::V4(own)), who, Some(to)) => {
-                let who = match who {
-                    Some(IpAddr::V4(who)) => who,
-                    _ => Ipv4Addr::UNSPECIFIED,
-                };
-                protocols.say(wire, &packet::answer_v4(mac, own, (to, who)));
-            }
-            (Some(IpAddr::V6(own)), Some(IpAddr::V6(who)), Some(to)) => {
-                protocols.say(wire, &ndisc::answer(mac, own, (to, who)));
-            }
-            _ => {}
+        match bound {
+            Some(bound) => self.protocols.deliver(bound, frame, datagram),
+            None => self.refuse(frame, &datagram.message(), Refusal::Port, wire, now),
         }
     }
 
-    /// Another machine says that it has an address of ours: says so, and that it is here
-    /// (RFC 5227, section 2.4).
-    fn contend(&mut self, own: IpAddr, other: Option<Mac>, wire: &dyn Wire, now: Instant) {
-        if self.contended.is_some_and(|at| now < at.saturating_add(CONTEND)) {
-            return;
+    /// Tells who sent a packet to this machine alone that nobody takes it (RFC 1122, section
+    /// 3.2.2; RFC 4443, section 2.4): not too often.
+    fn refuse(
+        &mut self,
+        frame: &[u8],
+        message: &Message,
+        why: Refusal,
+        wire: &dyn Wire,
+        now: Instant,
+    ) {
+        if self.errors.take(now) {
+            self.protocols.tell_error(frame, message, why, wire);
         }
-        self.contended = Some(now);
-        let other = other.unwrap_or_default();
-        log::warn!("net: {own} is used by {other} as well: give one of the two another address");
-        self.protocols.announce(wire);
     }
 
-    /// Takes in a TCP segment.
-    fn receive_tcp(&mut self, frame: &[u8], segment: &Segment, wire: &dyn Wire, now: Instant) {
-        let mut known = self.protocols.find(segment);
-        let ends = Ends { from: segment.peer.ip(), to: segment.local.ip() };
-        if known.is_none() && self.protocols.whom(ends) != Whom::Us {
+    /// Answers an echo request, of IPv6 also to a group (RFC 1122, section 3.2.2.6; RFC 4443,
+    /// section 4.2).
+    fn asked_echo(
+        &mut self,
+        frame: &[u8],
+        message: &Message,
+        own: bool,
+        wire: &dyn Wire,
+        now: Instant,
+    ) {
+        let answers = match self.protocols.whom(message.ends) {
+            Whom::Us => own,
+            Whom::All => message.ends.to.is_ipv6() && self.errors.take(now),
+            Whom::Nobody => false,
+        };
+        if answers {
+            self.protocols.answer_echo(frame, message, wire);
+        } else {
             self.stats.useless += 1;
-            return;
-        }
-        let syn = segment.flags & (SYN | ACK | RST) == SYN;
-        // A new connection may replace one that is over (RFC 9293, section 3.10.7.4).
-        if let Some(old) = known
-            && syn
-            && self.listens(segment.local)
-            && self.protocols.gives_way(old, frame, segment)
-            && self.leaving.forget(old)
-        {
-            self.protocols.drop_connection(old);
-            known = None;
-        }
-        if let Some(handle) = known {
-            if self.protocols.receive_tcp(handle, frame, segment, now) {
-                self.protocols.find_way(segment.peer.ip(), now);
-            }
-            return;
-        }
-        if syn && self.listens(segment.local) {
-            return self.asked(frame, segment, wire, now);
-        }
-        if segment.flags & (SYN | RST) == SYN {
-            self.stats.refused += 1;
-        }
-        if !self.confirmed(frame, segment, now) && self.errors.take(now) {
-            self.protocols.refuse(frame, segment, wire);
         }
     }
 
-    /// Whether somebody listens on an address.
-    fn listens(&self, local: SocketAddr) -> bool {
-        self.listening.iter().any(|it| it.takes(local))
-    }
-
-    /// Deals with a segment that may confirm what its sender asked for (RFC 9293, section
-    /// 3.10.7.4, SYN-RECEIVED). Returns whether it is dealt with.
-    fn confirmed(&mut self, frame: &[u8], segment: &Segment, now: Instant) -> bool {
-        let ends = (segment.local, segment.peer);
-        let (iss, irs) = (segment.ack - 1, segment.seq - 1);
-        let resets = segment.flags & RST != 0;
-        let (iss, offer, answered) = match self.half_open.get(ends) {
-            Some(entry) => {
-                let exact = segment.seq == entry.offer.irs + 1;
-                if resets || segment.flags & SYN != 0 {
-                    if resets && exact {
-                        self.half_open.take(ends);
-                    }
-                    return true;
-                }
-                if segment.flags & ACK == 0 {
-                    return true;
-                }
-                if iss != entry.iss {
-                    return false;
-                }
-                (iss, entry.offer.clone(), (entry.answers == 1).then_some(entry.answered))
-            }
-            None if segment.flags & (SYN | RST | ACK) == ACK => {
-                let read = segment.read(frame);
-                let offer = read
-                    .filter(|_| self.listens(segment.local))
-                    .and_then(|it| self.protocols.redeem(ends, (iss, irs), &it, now));
-                match offer {
-                    Some(offer) => (iss, offer, None),
-                    None => return false,
-                }
-            }
-            None => return false,
-        };
-        // Without room it is asked again, by what confirms it being sent again.
-        if !self.has_room(segment.local) {
-            return true;
-        }
-        self.half_open.take(ends);
-        match self.protocols.confirm(ends, iss, &offer, answered, now) {
-            Some(handle) => {
-                self.protocols.receive_tcp(handle, frame, segment, now);
-                self.opened(handle);
-            }
-            None => self.stats.dropped += 1,
-        }
-        true
-    }
-
-    /// Deals with a SYN for a port that someone listens on.
-    fn asked(&mut self, frame: &[u8], segment: &Segment, wire: &dyn Wire, now: Instant) {
-        let (local, peer) = (segment.local, segment.peer);
-        let read = segment.read(frame);
-        let Some((arrived, header)) = read.zip(packet::back(frame, self.protocols.mac())) else {
-            return;
-        };
-        let offer = Offer::of(&arrived, local.is_ipv4());
-        let known = self.half_open.take((local, peer));
-        let known = known.filter(|it| it.offer.irs == offer.irs);
-        if known.is_none() && self.half_open.is_full() {
-            self.stats.cookies += 1;
-            return self.protocols.give_cookie(&offer, header, (local, peer), wire, now);
-        }
-        if !self.has_room(local) {
-            self.stats.dropped += 1;
-            return;
-        }
-        let asked = known.unwrap_or_else(|| {
-            let iss = self.protocols.initial((local, peer), now);
-            Asked { local, peer, iss, offer, header, answered: now, answers: 0 }
-        });
-        let asked = Asked { answered: now, answers: asked.answers.max(1), ..asked };
-        self.protocols.answer(&asked, wire, now);
-        self.half_open.add(asked);
-    }
-
-    /// Whether a connection more to `local` is within the limits.
-    fn has_room(&mut self, local: SocketAddr) -> bool {
-        self.make_room();
-        let limits = &self.settings.limits;
-        let backlog = |it: &Listening| it.takes(local) && it.ready.len() < limits.backlog;
-        self.protocols.has_capacity()
-            && self.listening.iter().any(backlog)
-            && !kernel::memory::is_low()
-    }
-
-    /// Frees a socket that nobody misses, if there is no room for another.
-    fn make_room(&mut self) {
-        if !self.protocols.has_capacity() {
-            self.leaving.make_room(&mut self.protocols);
-        }
-    }
-
-    /// Gives a connection to its listener.
-    fn opened(&mut self, handle: Handle) {
-        let (local, peer) = self.protocols.ends(handle);
-        let listening = self.listening.iter_mut().find(|it| it.takes(local));
-        match listening {
-            Some(listening) if self.protocols.is_open(handle) => {
-                self.stats.accepted += 1;
-                listening.ready.push_back(handle);
-                listening.wakers.wake();
-                self.protocols.find_way(peer.ip(), Instant::now());
-            }
-            _ => self.release(handle),
+    /// Hears what became of a packet, of which it quotes an address of ours.
+    fn complaint(&mut self, frame: &[u8], message: &Message, own: bool, now: Instant) {
+        let ours = own && self.protocols.whom(message.ends) == Whom::Us;
+        let complaint = Complaint::parse(frame, message).filter(|_| ours);
+        let complaint = complaint.filter(|it| it.local.ip() == message.ends.to);
+        if !complaint.is_some_and(|it| self.protocols.hear_error(&it, now)) {
+            self.stats.useless += 1;
         }
     }
 
@@ -476,7 +270,10 @@ impl Engine {
         let dhcp = self.lease(wire, now);
         let routers = self.route(wire, now);
         self.learn(now);
-        if self.announcer.turn(now) {
+        if let Some(turn) = self.announcer.turn(now) {
+            if turn == Turn::Again {
+                self.protocols.probe(wire);
+            }
             self.protocols.announce(wire);
         }
         let sockets = self.protocols.transmit(wire, now);
@@ -489,111 +286,16 @@ impl Engine {
         [sockets, dhcp, routers, neighbors].into_iter().chain(others).flatten().min()
     }
 
-    /// Takes in what a DHCP server may have sent.
-    fn hear(&mut self, frame: &[u8], now: Instant) {
-        if let Some(client) = &mut self.dhcp
-            && let Some((way, source, message)) = packet::datagram_v4(frame, self.protocols.mac())
-        {
-            client.hear(message, source, way, now);
-        }
-    }
-
-    /// Follows the DHCP client. Returns when it is to be looked at again.
-    fn lease(&mut self, wire: &dyn Wire, now: Instant) -> Option<Instant> {
-        let client = self.dhcp.as_mut()?;
-        // What there is no room for now is not asked yet.
-        while client.next().is_some_and(|next| next <= now) && wire.ready() {
-            if let Some(sending) = client.turn(now) {
-                self.protocols.say(wire, &sending.frame(self.protocols.mac()));
-            }
-        }
-        if client.news() {
-            let lease = client.lease();
-            if self.settings.servers.is_empty() {
-                self.servers = lease.map(|it| it.servers.clone()).unwrap_or_default();
-            }
-            let told = self.settings.gateways.iter().find(|it| it.is_ipv4());
-            if told.is_some_and(|&told| lease.is_some_and(|it| told == it.address)) {
-                let name = &self.name;
-                log::warn!("{name}: the argument gateway= names the address that this machine got");
-            }
-            let routes = lease.map_or(&[][..], |it| &it.routes);
-            let routes = told.is_none().then_some(routes);
-            let address = lease.map(|it| (it.address, it.bits));
-            self.protocols.set_ipv4(address, routes);
-        }
-        client.next()
-    }
-
-    /// Follows what routers say. Returns when it is to be looked at again.
-    fn route(&mut self, wire: &dyn Wire, now: Instant) -> Option<Instant> {
-        let routers = self.routers.as_mut()?;
-        let mac = self.protocols.mac();
-        if routers.turn(now) {
-            self.protocols.say(wire, &ndisc::solicit(mac));
-        }
-        if !core::mem::take(&mut routers.news) {
-            return routers.next();
-        }
-        let new: heapless::Vec<_, ADDRESSES> = routers.addresses(mac).collect();
-        let fixed = self.settings.gateways.iter().find_map(|it| match it {
-            IpAddr::V6(it) => Some(*it),
-            IpAddr::V4(_) => None,
-        });
-        let router = fixed.or(routers.router());
-        let next = routers.next();
-        if self.protocols.ipv6() != (new.clone(), router) {
-            self.protocols.set_ipv6(&new, router);
-        }
-        next
-    }
-
-    /// Tells of new addresses.
-    fn learn(&mut self, now: Instant) {
-        if !self.protocols.is_elsewhere()
-            || self.protocols.addresses().eq(self.known.iter().copied())
-        {
-            return;
-        }
-        let addresses: heapless::Vec<_, ADDRESSES> = self.protocols.addresses().collect();
-        for (address, bits) in addresses.iter().filter(|it| !self.known.contains(it)) {
-            match address {
-                IpAddr::V6(address) if !address.is_unicast_link_local() => {
-                    log::info!("{}: {address}/{bits}", self.name);
-                }
-                _ => {}
-            }
-        }
-        if addresses.iter().any(|it| !self.known.contains(it)) {
-            self.announcer = Announcer::new(now);
-        }
-        self.known = addresses;
-        self.waiting.wake();
-    }
-
     /// The interface is broken: everyone who waits is told so.
     pub(super) fn fail(&mut self) {
         self.protocols.fail();
         self.listening.iter_mut().for_each(|it| it.wakers.wake());
         self.waiting.wake();
-        self.pinging.drain(..).for_each(|(_, waker)| waker.wake());
     }
 
     /// Wakes `waker` when there is an address more, or none ever.
     pub(super) fn wait(&mut self, waker: &Waker) {
         self.waiting.add(waker);
-    }
-
-    /// Wakes `waker` when no answer to an echo request can come any more.
-    pub(super) fn await_end(&mut self, handle: Handle, waker: &Waker) {
-        self.pinging.retain(|(it, _)| *it != handle);
-        self.pinging.push((handle, waker.clone()));
-    }
-
-    /// Gives the socket of an echo request back.
-    pub(super) fn pinged(&mut self, handle: Handle) {
-        self.pinging.retain(|(it, _)| *it != handle);
-        self.protocols.remove(handle);
     }
 
     pub(super) fn stats(&self) -> Stats {
@@ -607,20 +309,6 @@ impl Engine {
         self.stats.unsent += frames;
     }
 
-    /// Whether it has the IPv4 address that it is to have.
-    pub(super) fn is_configured(&self) -> bool {
-        self.dhcp.is_none() || self.protocols.addresses().any(|(address, _)| address.is_ipv4())
-    }
-
-    /// The name servers: those that were told, or those that DHCP and routers named.
-    pub(super) fn servers(&self) -> heapless::Vec<IpAddr, SERVERS> {
-        let routers = self.routers.as_ref().filter(|_| self.settings.servers.is_empty());
-        let more = routers.into_iter().flat_map(Routers::servers).map(IpAddr::V6);
-        let more: heapless::Vec<_, { ndisc::SERVERS }> = more.collect();
-        let most = SERVERS - more.len();
-        self.servers.iter().copied().take(most).chain(more).collect()
-    }
-
     /// Whether a socket may be bound to `addr`.
     fn may_bind(&self, addr: SocketAddr) -> Result<(), Error> {
         self.protocols.up()?;
@@ -628,82 +316,6 @@ impl Engine {
             Some(own) if !self.protocols.has(own) => Err(Error::AddrNotAvailable),
             _ => Ok(()),
         }
-    }
-
-    /// Takes connections to `addr`. Returns it with the port.
-    pub(super) fn listen(&mut self, addr: SocketAddr) -> Result<SocketAddr, Error> {
-        self.may_bind(addr)?;
-        let at = |port| SocketAddr::new(addr.ip(), port);
-        let free = |port| !self.listening.iter().any(|it| it.overlaps(at(port)));
-        let local = at(choose(addr.port(), free)?);
-        self.listening.try_reserve(1).map_err(|_| Error::Exhausted)?;
-        let (ready, wakers) = (VecDeque::new(), Wakers::new());
-        self.listening.push(Listening { local, ready, wakers });
-        Ok(local)
-    }
-
-    pub(super) fn unlisten(&mut self, local: SocketAddr) {
-        let Some(at) = self.listening.iter().position(|it| it.local == local) else { return };
-        let listening = self.listening.swap_remove(at);
-        self.half_open.forget(|asked| listening.takes(asked));
-        for handle in listening.ready {
-            self.release(handle);
-        }
-    }
-
-    /// Takes the next connection to `local` that is not over already, if there is one.
-    pub(super) fn try_accept(&mut self, local: SocketAddr) -> Result<Option<Handle>, Error> {
-        self.protocols.up()?;
-        loop {
-            let listening = self.listening.iter_mut().find(|it| it.local == local);
-            let Some(handle) = listening.ok_or(Error::Down)?.ready.pop_front() else {
-                return Ok(None);
-            };
-            if !self.protocols.is_quiet(handle) {
-                return Ok(Some(handle));
-            }
-            // It was reset meanwhile.
-            self.release(handle);
-        }
-    }
-
-    /// Ready when there is a connection to `local`.
-    pub(super) fn poll_acceptable(
-        &mut self,
-        local: SocketAddr,
-        waker: &Waker,
-    ) -> Poll<Result<(), Error>> {
-        self.protocols.up()?;
-        let listening = self.listening.iter_mut().find(|it| it.local == local);
-        let listening = listening.ok_or(Error::Down)?;
-        if listening.ready.is_empty() {
-            listening.wakers.add(waker);
-            return Poll::Pending;
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// Begins a connection from an address and port, or from the one that leads there and a
-    /// random one.
-    pub(super) fn connect(&mut self, from: SocketAddr, to: SocketAddr) -> Result<Handle, Error> {
-        self.may_bind(from)?;
-        let source = self.protocols.source(to.ip())?;
-        let source = only(from).unwrap_or(source);
-        let one = to.port() != 0 && !to.ip().is_multicast() && to.ip() != Ipv4Addr::BROADCAST;
-        if !one || source.is_ipv4() != to.is_ipv4() {
-            return Err(Error::Unreachable);
-        }
-        let free = |port| {
-            let from = SocketAddr::new(source, port);
-            let listens = self.listening.iter().any(|it| it.takes(from));
-            !listens && !self.protocols.is_connected(from, to)
-        };
-        let port = choose(from.port(), free)?;
-        self.make_room();
-        let handle = self.protocols.connect(to, SocketAddr::new(source, port))?;
-        self.protocols.find_way(to.ip(), Instant::now());
-        self.stats.connected += 1;
-        Ok(handle)
     }
 
     /// Takes a connection back whose holder dropped it. What becomes of it is decided with
@@ -762,20 +374,6 @@ impl Engine {
         } else {
             self.protocols.drop_connection(handle);
         }
-    }
-
-    pub(super) fn poll_send(
-        &mut self,
-        handle: Handle,
-        datagram: &[u8],
-        to: SocketAddr,
-        waker: &Waker,
-    ) -> Poll<Result<(), Error>> {
-        self.protocols.poll_send(handle, datagram, to, waker)
-    }
-
-    pub(super) fn ping(&mut self, to: IpAddr, payload: usize) -> Result<(Handle, u16), Error> {
-        self.protocols.ping(to, payload)
     }
 
     /// Binds a UDP socket to `addr`. Returns it with the port.

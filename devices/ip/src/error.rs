@@ -11,7 +11,8 @@ pub enum Error {
     InUse,
     /// The address to bind to is none of this machine's.
     AddrNotAvailable,
-    /// The peer refused the connection.
+    /// The peer refused the connection, or nobody there has the port that a datagram of a socket
+    /// with one peer went to.
     Refused,
     /// The peer reset the connection, or was silent for so long that it was given up.
     Reset,
@@ -21,7 +22,7 @@ pub enum Error {
     TimedOut,
     /// There is no route to that address, or it is one that nothing can be sent to.
     Unreachable,
-    /// A datagram is longer than the interface or its peer can take.
+    /// A datagram is longer than the interface, its path or its peer can take.
     TooLong,
     /// No memory, port or socket is left: a limit of [`Limits`](crate::Limits), or of Linux.
     Exhausted,

@@ -20,14 +20,19 @@
 //! `Tcp::bind(&ip, addr)` or `Udp::bind(&ip, addr)`.
 //!
 //! # Standards
-//! [`Stack`] speaks IPv4 with ARP (RFC 791, RFC 826) and IPv6 with neighbor discovery, SLAAC
-//! and MLDv2 (RFC 8200, RFC 4861, RFC 4862, RFC 3810); ICMP (RFC 792, RFC 4443), UDP (RFC 768)
-//! and TCP (RFC 9293) with window scaling, timestamps (RFC 7323), SACK (RFC 2018), RACK-TLP (RFC
-//! 8985) and CUBIC (RFC 9438); DHCPv4 (RFC 2131) and DNS (RFC 1035), with servers from routers
-//! (RFC 8106). It puts fragments together within a bound of memory (RFC 815, RFC 5722), sends
-//! datagrams that are too long for the interface in fragments, and passes over IPv6 extension
-//! headers as RFC 8200 says. It checks no address for duplicates before use,
-//! and joins no multicast groups for apps.
+//! [`Stack`] speaks IPv4 with ARP and address conflict detection (RFC 791, RFC 826, RFC 5227) and
+//! IPv6 with neighbor discovery, several routers, SLAAC, source address selection and MLDv2 (RFC
+//! 8200, RFC 4861, RFC 4191, RFC 4862, RFC 6724, RFC 3810); ICMP with path MTUs (RFC 792, RFC
+//! 4443, RFC 1191, RFC 8201), UDP (RFC 768) and TCP (RFC 9293) with window scaling, timestamps
+//! (RFC 7323), SACK (RFC 2018), RACK-TLP (RFC 8985) and CUBIC (RFC 9438); DHCPv4 (RFC 2131) and
+//! DNS (RFC 1035), with servers from routers (RFC 8106). It puts fragments together within a
+//! bound of memory (RFC 815, RFC 5722), sends datagrams that are too long for the interface or
+//! their way in fragments, passes over IPv6 extension headers as RFC 8200 says, and drops source
+//! routes. It uses an address from the beginning, as it asks only then whether another machine
+//! has it (RFC 4429), and joins no multicast groups for apps.
+//!
+//! The DHCP client is its own: of those in other crates, `edge-dhcp` takes padding for an option,
+//! `dhcproto` brings a DNS library, and both leave to their users to judge what a server says.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -53,6 +58,7 @@ mod ndisc;
 mod neighbor;
 mod one_of;
 mod packet;
+mod routers;
 mod shared;
 #[cfg(not(target_os = "xen"))]
 pub mod sockets;
@@ -69,6 +75,7 @@ pub use engine::Stats;
 pub use error::Error;
 pub use one_of::OneOf;
 pub use packet::{fill_checksum, has_checksum};
+pub use stack::Received;
 pub use tcp::{TcpHalf, TcpListener, TcpStream};
 pub use traits::{Addresses, Listener, Ping, Progress, Resolve, Socket, Stream};
 pub use traits::{Tcp, TcpOptions, Udp};

@@ -62,6 +62,14 @@ pub(super) struct Question {
     pub(super) mac: Option<Mac>,
 }
 
+/// What is to be done about an address that is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    Ask(Question),
+    /// It did not answer, and is forgotten.
+    GiveUp(IpAddr),
+}
+
 #[derive(Debug)]
 struct Entry {
     address: IpAddr,
@@ -206,8 +214,8 @@ impl Neighbors {
         Some((mac, waiting))
     }
 
-    /// The next that is to be asked for now. Gives up who did not answer.
-    pub(super) fn turn(&mut self, now: Instant) -> Option<Question> {
+    /// The next that is to be asked for now, or was asked for in vain.
+    pub(super) fn turn(&mut self, now: Instant) -> Option<Turn> {
         if self.quiet? > now {
             return None;
         }
@@ -215,13 +223,14 @@ impl Neighbors {
         while let Some(entry) = self.entries.get_mut(at) {
             match entry.asked {
                 Some(ASKED..) if entry.until <= now => {
+                    let address = entry.address;
                     self.remove(at);
-                    continue;
+                    return Some(Turn::GiveUp(address));
                 }
                 Some(asked) if entry.until <= now => {
                     entry.asked = Some(asked + 1);
                     entry.until = now.saturating_add(PATIENCE);
-                    return Some(Question { address: entry.address, mac: entry.mac });
+                    return Some(Turn::Ask(Question { address: entry.address, mac: entry.mac }));
                 }
                 _ => at += 1,
             }
@@ -260,6 +269,10 @@ mod tests {
         Heard { address: ip(n), mac: Some(mac), to_us: true, asks: false, overrides: true }
     }
 
+    fn ask(n: u32, mac: Option<Mac>) -> Turn {
+        Turn::Ask(Question { address: ip(n), mac })
+    }
+
     fn start() -> (Neighbors, Instant) {
         kernel::testing::simulate_time();
         (Neighbors::default(), Instant::now())
@@ -271,7 +284,7 @@ mod tests {
         for byte in 0..20 {
             all.hold(ip(1), std::vec![byte], now);
         }
-        assert_eq!(all.turn(now), Some(Question { address: ip(1), mac: None }));
+        assert_eq!(all.turn(now), Some(ask(1, None)));
         assert_eq!((all.turn(now), all.lookup(ip(1), now)), (None, None));
         // The newest.
         let (mac, frames) = all.hear(heard(1, MAC), now).unwrap();
@@ -291,6 +304,7 @@ mod tests {
             assert_eq!(all.next(), Some(now.saturating_add(PATIENCE)));
             now = now.saturating_add(PATIENCE);
         }
+        assert_eq!(all.turn(now), Some(Turn::GiveUp(ip(1))));
         assert_eq!((all.turn(now), all.next()), (None, None));
         assert_eq!((all.entries.len(), all.held), (0, 0));
     }
@@ -305,7 +319,7 @@ mod tests {
         }
         let now = now.saturating_add(Duration::from_millis(11));
         all.hold(ip(20_000), std::vec![7], now);
-        let asked = core::iter::from_fn(|| all.turn(now)).any(|it| it.address == ip(20_000));
+        let asked = core::iter::from_fn(|| all.turn(now)).any(|it| it == ask(20_000, None));
         assert!(asked);
         assert_eq!(all.hear(heard(20_000, MAC), now).unwrap().1, [std::vec![7]]);
         // And who is known stays so.
@@ -337,12 +351,12 @@ mod tests {
         all.hear(unasked(OTHER), now);
         assert_eq!(all.lookup(ip(1), now), Some(OTHER));
         // It is asked whether that is so.
-        assert_eq!(all.turn(now), Some(Question { address: ip(1), mac: Some(OTHER) }));
+        assert_eq!(all.turn(now), Some(ask(1, Some(OTHER))));
         all.hear(heard(1, OTHER), now);
         // What does not override makes it ask who is right.
         all.hear(Heard { overrides: false, ..unasked(MAC) }, now);
         assert_eq!(all.lookup(ip(1), now), Some(OTHER));
-        assert_eq!(all.turn(now), Some(Question { address: ip(1), mac: Some(OTHER) }));
+        assert_eq!(all.turn(now), Some(ask(1, Some(OTHER))));
     }
 
     #[test]
@@ -353,9 +367,10 @@ mod tests {
         assert_eq!(all.turn(now), None);
         for _ in 0..ASKED {
             assert_eq!(all.lookup(ip(1), now), Some(MAC));
-            assert_eq!(all.turn(now), Some(Question { address: ip(1), mac: Some(MAC) }));
+            assert_eq!(all.turn(now), Some(ask(1, Some(MAC))));
             now = now.saturating_add(PATIENCE);
         }
+        assert_eq!(all.turn(now), Some(Turn::GiveUp(ip(1))));
         assert_eq!((all.turn(now), all.lookup(ip(1), now)), (None, None));
         // One answer is enough.
         all.hear(Heard { asks: true, ..heard(1, MAC) }, now);

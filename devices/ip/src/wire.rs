@@ -8,4 +8,7 @@ pub(super) trait Wire {
     /// Sends a frame of `length` bytes, which stands for [segments](devices::net::Meta) of
     /// this size unless it is 0; whether it did, and `fill` was called.
     fn transmit(&self, length: usize, segment: u16, fill: &mut dyn FnMut(&mut [u8])) -> bool;
+
+    /// The same, in fragments whose packets have at most `mtu` bytes.
+    fn cut(&self, length: usize, mtu: usize, fill: &mut dyn FnMut(&mut [u8])) -> bool;
 }

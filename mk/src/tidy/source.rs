@@ -26,7 +26,7 @@ const FACADE: &str = "devices/xenith/src/lib.rs";
 /// The one file that calls the hypervisor.
 const HYPERCALL: &str = "xen/src/hypercall.rs";
 
-/// The one folder that names smoltcp, so that the stack can be replaced.
+/// The one folder that names smoltcp, of which only the parser of DNS messages is used.
 const SMOLTCP: &str = "devices/ip/src/stack/";
 
 /// Checks a Rust file.

@@ -3,11 +3,8 @@
 //! It touches neither an interface nor a clock: [`Client::hear`] takes what arrived,
 //! [`Client::turn`] gives what is due, and [`Client::lease`] is what came of it.
 //!
-//! Its own, since what guards smoltcp's from its servers would be a second client around
-//! it: that one answers every refusal at once, reads no option outside of one field, takes
-//! any server's acknowledgement and any address, and says nothing about what it passed
-//! over. Of other crates, `edge-dhcp` takes padding for an option, and `dhcproto` brings a
-//! DNS library.
+//! It is no crate's: `edge-dhcp` takes padding for an option, `dhcproto` brings a DNS library, and
+//! both leave what a server may not say to their users, which is most of what is here.
 //!
 //! Whatever servers say, what they cause is bounded by time: a question that is
 //! repeated, a refusal and a lease each have a least wait, and lines of the log stand at
@@ -19,7 +16,7 @@ use super::terms::{self, Lease, Terms};
 use super::{CLIENT, Notice, SERVER, random_below};
 use crate::packet;
 use alloc::rc::Rc;
-use core::net::Ipv4Addr;
+use core::net::{Ipv4Addr, SocketAddr};
 use core::time::Duration;
 use devices::net::{HEADER, Mac};
 use kernel::time::Instant;
@@ -116,10 +113,9 @@ impl Sending {
     /// The frame that `mac` sends, without the checksum of UDP.
     pub(crate) fn frame(&self, mac: Mac) -> [u8; BEFORE + SHORTEST] {
         let mut frame = [0; BEFORE + SHORTEST];
-        frame[BEFORE..].copy_from_slice(&self.message);
-        let ports = [CLIENT.to_be_bytes(), SERVER.to_be_bytes()];
         let header = packet::header(self.way, mac, true);
-        packet::address_v4(&mut frame, header, (self.from, self.to), ports);
+        let [from, to] = [(self.from, CLIENT), (self.to, SERVER)].map(SocketAddr::from);
+        packet::datagram(&mut frame, header, from, to, &self.message);
         frame
     }
 }

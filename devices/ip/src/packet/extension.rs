@@ -5,8 +5,8 @@
 //! A packet with one that cannot be is dropped, and its sender is told why where the header says
 //! so. How many there are is bounded, as RFC 8504, section 5.3, allows.
 
-use super::verdict::{Ends, Folded, Piece, Problem, Verdict};
-use super::{FRAGMENT, HOP_BY_HOP, ICMP_V6, NO_NEXT_HEADER, Packet, ROUTING, TCP, UDP};
+use super::verdict::{Folded, Piece, Problem, Verdict};
+use super::{Ends, FRAGMENT, HOP_BY_HOP, ICMP_V6, NO_NEXT_HEADER, Packet, ROUTING, TCP, UDP};
 use super::{bytes, fill, finish_icmp_v6, number};
 use core::net::Ipv6Addr;
 use devices::net::HEADER;

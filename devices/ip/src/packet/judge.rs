@@ -6,10 +6,12 @@
 //! protocol of ours says helps only those who forge senders.
 
 use super::extension;
-use super::verdict::{Ends, Folded, Piece, Said, TooBig, Verdict, Why};
-use super::{ARP, FRAGMENT, ICMP_V4, ICMP_V6, IPV4, IPV6, NO_NEXT_HEADER, Packet, ROUTING};
-use super::{TCP, UDP, bytes, number, segment};
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use super::icmp::Message;
+use super::udp::Datagram;
+use super::verdict::{Piece, Said, Verdict, Why};
+use super::{ARP, Ends, FRAGMENT, ICMP_V4, ICMP_V6, IPV4, IPV6, NO_NEXT_HEADER, Packet, ROUTING};
+use super::{TCP, UDP, bytes, segment};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use devices::net::{Checksum, HEADER, Mac, Meta};
 
 const IGMP: u8 = 2;
@@ -141,9 +143,9 @@ impl Packet {
             return Verdict::Useless;
         }
         match (kind, target) {
-            (2, _) => self.too_big(frame, ends),
-            (128, _) => self.ping(ends),
-            (129, _) => self.echo(frame, ends),
+            (1 | 2, _) => Verdict::Complaint(Message::of(self)),
+            (128, _) => self.echo(Verdict::Ping),
+            (129, _) => self.echo(Verdict::Echo),
             // Only of routers and of this link, and of groups: other addresses are nonsense.
             (130, Some(group)) if group.is_unspecified() || group.is_multicast() => {
                 let near = from.is_unicast_link_local() && frame.get(HEADER + 7) == Some(&1);
@@ -166,50 +168,9 @@ impl Packet {
         }
     }
 
-    /// The verdict on an error that says that a packet was too long, of which it quotes the
-    /// beginning: 8 bytes behind its IP header at least (RFC 792, RFC 4443).
-    fn too_big(&self, frame: &[u8], ends: Ends) -> Verdict {
-        let read = || {
-            let quoted = frame.get(self.transport + 8..self.end)?;
-            let ipv4 = self.source.is_ipv4();
-            let (length, mtu, local, peer) = if ipv4 {
-                // The last two of the four bytes behind the checksum (RFC 1191, section 4).
-                let mtu = number(frame, self.transport + 6)?;
-                let ip = |at| bytes::<4>(quoted, at).map(|it| IpAddr::V4(it.into()));
-                (4 * usize::from(quoted.first()? & 15), mtu, ip(12)?, ip(16)?)
-            } else {
-                let mtu = u32::from_be_bytes(bytes(frame, self.transport + 4)?) as usize;
-                let ip = |at| bytes::<16>(quoted, at).map(|it| IpAddr::V6(it.into()));
-                (40, mtu, ip(8)?, ip(24)?)
-            };
-            let protocol = *quoted.get(if ipv4 { 9 } else { 6 })?;
-            let port = |at| bytes(quoted, at).map(u16::from_be_bytes);
-            (protocol == TCP).then_some(TooBig {
-                to_us: ends,
-                local: SocketAddr::new(local, port(length)?),
-                peer: SocketAddr::new(peer, port(length + 2)?),
-                seq: u32::from_be_bytes(bytes(quoted, length + 4)?),
-                mtu,
-            })
-        };
-        read().map_or(Verdict::Useless, Verdict::TooBig)
-    }
-
-    fn ping(&self, ends: Ends) -> Verdict {
-        let (protocol, transport, end) = (self.protocol, self.transport, self.end);
-        let header = if ends.from.is_ipv4() { 20 } else { 40 };
-        if end < transport + 8 {
-            Verdict::Useless
-        } else if transport > HEADER + header {
-            Verdict::Folded(Folded { protocol, transport, end })
-        } else {
-            Verdict::Ping(ends, end)
-        }
-    }
-
-    fn echo(&self, frame: &[u8], ends: Ends) -> Verdict {
-        let ident = bytes(frame, self.transport + 4).map(u16::from_be_bytes);
-        ident.map_or(Verdict::Useless, |ident| Verdict::Echo(ident, ends))
+    /// The verdict on an echo, whose head is whole.
+    fn echo(&self, kind: impl FnOnce(Message) -> Verdict) -> Verdict {
+        if self.end < self.transport + 8 { Verdict::Useless } else { kind(Message::of(self)) }
     }
 }
 
@@ -258,22 +219,20 @@ pub(crate) fn judge(frame: &[u8], meta: Meta) -> Verdict {
     }
     match packet.protocol {
         TCP => segment(frame, &packet).map_or(Verdict::Useless, Verdict::Tcp),
-        UDP => {
-            let port = bytes(frame, packet.transport + 2).map(u16::from_be_bytes);
-            port.map_or(Verdict::Useless, |port| Verdict::Udp(port, ends))
-        }
+        UDP => Datagram::parse(frame, &packet).map_or(Verdict::Useless, Verdict::Udp),
         ICMP_V6 if kind == Some(IPV6) => packet.judge_icmp_v6(frame, ends),
         ICMP_V4 if kind == Some(IPV4) => match frame.get(packet.transport) {
-            Some(0) => packet.echo(frame, ends),
-            Some(8) => packet.ping(ends),
-            Some(3) if frame.get(packet.transport + 1) == Some(&4) => packet.too_big(frame, ends),
-            // No protocol here heeds other errors, and nobody is told of them.
+            Some(0) => packet.echo(Verdict::Echo),
+            Some(8) => packet.echo(Verdict::Ping),
+            Some(3) => Verdict::Complaint(Message::of(&packet)),
+            // Nobody here heeds other errors, and nobody is told of them.
             _ => Verdict::Useless,
         },
         NO_NEXT_HEADER => Verdict::Useless,
         _ if kind == Some(IPV6) => extension::unknown(frame, &packet, ends),
-        // There are no IPv4 groups here, and nobody says which way a packet goes.
+        // This machine is in no group of IPv4 but that of all systems, which is not reported
+        // (RFC 3376, section 5), and nobody says which way a packet goes.
         IGMP | FRAGMENT | ROUTING => Verdict::Useless,
-        _ => Verdict::Other(ends),
+        _ => Verdict::Other(Message::of(&packet)),
     }
 }

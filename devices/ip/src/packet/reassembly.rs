@@ -12,8 +12,8 @@
 //! What is said of a fragment's checksum says nothing: the checksum is in one of them, and about
 //! all. So a datagram is verified when it is whole, whatever came with its pieces (rule N9).
 
-use super::verdict::{Ends, Piece, Verdict};
-use super::{HEADER, Packet, number, plain};
+use super::verdict::{Piece, Verdict};
+use super::{Ends, HEADER, Packet, number, plain};
 use alloc::vec::Vec;
 use core::time::Duration;
 use kernel::time::Instant;

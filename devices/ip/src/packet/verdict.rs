@@ -1,7 +1,9 @@
 //! What is found out about frames that arrive.
 
-use super::Segment;
-use core::net::{IpAddr, Ipv6Addr, SocketAddr};
+use super::icmp::Message;
+use super::udp::Datagram;
+use super::{Ends, Segment};
+use core::net::{IpAddr, Ipv6Addr};
 use devices::net::Mac;
 
 /// What to do with a frame that arrived.
@@ -9,18 +11,18 @@ use devices::net::Mac;
 pub(crate) enum Verdict {
     /// It is a TCP segment.
     Tcp(Segment),
-    /// It is a datagram for this UDP port.
-    Udp(u16, Ends),
-    /// It answers the echo request with this identifier.
-    Echo(u16, Ends),
-    /// It is an echo request right behind its IP header, whose packet ends here in the frame.
-    Ping(Ends, usize),
+    /// It is a UDP datagram.
+    Udp(Datagram),
+    /// It answers an echo request.
+    Echo(Message),
+    /// It is an echo request.
+    Ping(Message),
     /// It says whose an Ethernet address is, or asks for one.
     Neighbor(Said),
-    /// A router says that a segment of ours was too long for the way (RFC 1191, RFC 8201).
-    TooBig(TooBig),
-    /// It is anything else that may be of use.
-    Other(Ends),
+    /// Somebody says what became of a packet of ours.
+    Complaint(Message),
+    /// It is of a protocol that nobody here speaks.
+    Other(Message),
     /// Someone asks whether anybody has this address, to take it (RFC 4862).
     Claim(Ipv6Addr),
     /// A router says what there is on the link (RFC 4861, section 4.2).
@@ -37,24 +39,6 @@ pub(crate) enum Verdict {
     Useless,
     /// Its checksum is wrong.
     Corrupt,
-}
-
-/// From where and to where a packet goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ends {
-    pub(crate) from: IpAddr,
-    pub(crate) to: IpAddr,
-}
-
-/// Which packet was too long, and how long it might be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TooBig {
-    /// To whom the packet is that it quotes the beginning of.
-    pub(crate) to_us: Ends,
-    pub(crate) local: SocketAddr,
-    pub(crate) peer: SocketAddr,
-    pub(crate) seq: u32,
-    pub(crate) mtu: usize,
 }
 
 /// What a frame says of Ethernet addresses (RFC 826; RFC 4861, sections 4.3 and 4.4).

@@ -35,7 +35,7 @@ pub(super) async fn ping(to: IpAddr, payload: usize, limit: Duration) -> Result<
         return Err(Error::TooLong);
     }
     let mut message = alloc::vec![0; HEAD + payload];
-    packet::echo_request(&mut message, to.is_ipv4(), 0);
+    packet::icmp::echo_request(&mut message, to.is_ipv4(), 0);
     let begun = Instant::now();
     net::connect(&*socket, &SocketAddr::new(to, 0)).map_err(error)?;
     let exchange = async {

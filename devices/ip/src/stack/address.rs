@@ -1,19 +1,19 @@
-//! Addresses and routes.
+//! Addresses, whom packets are for, and which address speaks to whom.
 
 use super::Protocols;
 use crate::config::ADDRESSES;
-use crate::dhcp::{ROUTES, Route};
+use crate::dhcp::near;
 use crate::packet::Ends;
 use crate::{Error, ndisc};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use smoltcp::wire::{IpAddress, IpCidr};
-
-/// The ways to IPv4 networks.
-pub(crate) type Routes = heapless::Vec<Route, ROUTES>;
 
 /// All machines of this link (RFC 1112, section 4; RFC 4291, section 2.7.1).
 const ALL_SYSTEMS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 1);
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+
+/// The scopes of links and of the world (RFC 4291, section 2.7).
+const LINK: u8 = 2;
+const GLOBAL: u8 = 14;
 
 /// Whom a packet is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,30 +27,104 @@ pub(crate) enum Whom {
     Nobody,
 }
 
+/// An address of this machine, in a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Own {
+    pub(crate) address: IpAddr,
+    /// The length of its network's prefix.
+    pub(crate) bits: u8,
+}
+
+/// How many bits two addresses begin with alike.
+const fn common(one: Ipv6Addr, other: Ipv6Addr) -> u8 {
+    (one.to_bits() ^ other.to_bits()).leading_zeros() as u8
+}
+
+/// How far an address reaches (RFC 6724, section 3.1).
+const fn scope(address: Ipv6Addr) -> u8 {
+    if address.is_multicast() {
+        address.octets()[1] & 15
+    } else if address.is_unicast_link_local() {
+        LINK
+    } else {
+        GLOBAL
+    }
+}
+
+impl Own {
+    /// Whether `address` is in its network.
+    pub(super) fn reaches(&self, address: IpAddr) -> bool {
+        match (self.address, address) {
+            (IpAddr::V4(own), IpAddr::V4(address)) => near(own, self.bits, address),
+            (IpAddr::V6(own), IpAddr::V6(address)) => common(own, address) >= self.bits,
+            _ => false,
+        }
+    }
+
+    /// The address of all machines of its network, if it has one: those of two and of one have
+    /// none (RFC 3021).
+    fn broadcast(&self) -> Option<Ipv4Addr> {
+        match self.address {
+            IpAddr::V4(own) if self.bits < 31 => {
+                Some(Ipv4Addr::from_bits(own.to_bits() | u32::MAX >> self.bits))
+            }
+            _ => None,
+        }
+    }
+
+    /// The group that it is asked for by.
+    fn group(&self) -> Option<IpAddr> {
+        match self.address {
+            IpAddr::V4(_) => self.broadcast().map(IpAddr::V4),
+            IpAddr::V6(own) => Some(ndisc::group_of(own).into()),
+        }
+    }
+
+    /// How well it speaks to `to`: the larger the better. By scope (RFC 6724, section 5, rule
+    /// 2), then by whether both or none are of a site alone (the one label that there is here,
+    /// rule 6), then by the longest prefix (rule 8); the other rules are for machines that are on
+    /// several links, move, or have addresses that are not preferred. `None` where it reaches
+    /// less far than `to`, and answers would not come back.
+    fn suits(&self, to: IpAddr) -> Option<(u8, bool, u8)> {
+        match (self.address, to) {
+            (IpAddr::V4(_), IpAddr::V4(_)) => Some((0, true, 0)),
+            (IpAddr::V6(own), IpAddr::V6(to)) => {
+                let (own_scope, wanted) = (scope(own), scope(to));
+                let prefix = common(own, to).min(self.bits);
+                let alike = own.is_unique_local() == to.is_unique_local();
+                // A wider scope than is wanted is the worse the wider it is, a smaller one the
+                // worse the smaller it is, and all of these worse than all of those.
+                match own_scope >= wanted {
+                    true => Some((u8::MAX - own_scope, alike, prefix)),
+                    false if to.is_multicast() => Some((own_scope, alike, prefix)),
+                    false => None,
+                }
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Protocols {
     pub(crate) fn has(&self, address: IpAddr) -> bool {
-        self.interface.has_ip_addr(IpAddress::from(address))
+        self.own.iter().any(|it| it.address == address)
     }
 
     /// Whom a packet between these addresses is for: nobody here when it is from one of
     /// our own (land), from all machines of a network, or to neither us nor a group of
     /// ours.
     pub(crate) fn whom(&self, ends: Ends) -> Whom {
-        let (from, to) = (IpAddress::from(ends.from), IpAddress::from(ends.to));
-        let all = [IpAddress::Ipv4(Ipv4Addr::BROADCAST), IpAddress::Ipv4(ALL_SYSTEMS)];
+        let Ends { from, to } = ends;
         let mut whom = Whom::Nobody;
-        if all.contains(&to) || to == IpAddress::Ipv6(ALL_NODES) {
+        if to == Ipv4Addr::BROADCAST || to == ALL_SYSTEMS || to == ALL_NODES {
             whom = Whom::All;
         }
-        for own in self.interface.ip_addrs() {
-            let group = match own {
-                IpCidr::Ipv4(own) => own.broadcast().map(IpAddress::Ipv4),
-                IpCidr::Ipv6(own) => Some(ndisc::group_of(own.address()).into()),
-            };
-            if own.address() == from || group == Some(from) {
+        for own in &self.own {
+            let group = own.group();
+            if own.address == from || group == Some(from) {
                 return Whom::Nobody;
             }
-            if own.address() == to {
+            if own.address == to {
                 whom = Whom::Us;
             } else if group == Some(to) {
                 whom = Whom::All;
@@ -61,15 +135,19 @@ impl Protocols {
 
     /// Whether this machine listens to a group of IPv6, or to any, for which `::` stands.
     pub(crate) fn listens(&self, group: Ipv6Addr) -> bool {
-        let own = |it: &IpCidr| match it {
-            IpCidr::Ipv6(it) => ndisc::group_of(it.address()) == group,
-            IpCidr::Ipv4(_) => false,
-        };
-        group.is_unspecified() || self.interface.ip_addrs().iter().any(own)
+        group.is_unspecified() || self.groups().any(|it| it == group)
+    }
+
+    /// The groups of IPv6 that its addresses are asked for by.
+    pub(super) fn groups(&self) -> impl Iterator<Item = Ipv6Addr> {
+        self.own.iter().filter_map(|it| match it.address {
+            IpAddr::V6(own) => Some(ndisc::group_of(own)),
+            IpAddr::V4(_) => None,
+        })
     }
 
     pub(crate) fn addresses(&self) -> impl Iterator<Item = (IpAddr, u8)> {
-        self.interface.ip_addrs().iter().map(|it| (it.address().into(), it.prefix_len()))
+        self.own.iter().map(|it| (it.address, it.bits))
     }
 
     /// Whether its addresses may be others than when this was last asked.
@@ -79,103 +157,126 @@ impl Protocols {
 
     /// The address to speak to `to` from, if there is a way to it.
     pub(crate) fn source(&self, to: IpAddr) -> Result<IpAddr, Error> {
-        let target = IpAddress::from(to);
-        // smoltcp panics when asked for the way there.
-        if to.is_unspecified() {
+        let all = to == Ipv4Addr::BROADCAST || to.is_multicast();
+        let odd = to.is_unspecified() || to.is_loopback() || self.has(to);
+        if odd || !all && self.next_hop(to).is_none() {
             return Err(Error::Unreachable);
         }
-        let source = self.interface.get_source_address(&target).ok_or(Error::Unreachable)?;
-        let all = to == Ipv4Addr::BROADCAST || to.is_multicast();
-        let odd = to.is_loopback() || self.interface.has_ip_addr(target);
-        let way = !odd && (all || self.next_hop(to).is_some());
-        // It may be none of ours when there is none.
-        let own = self.interface.has_ip_addr(source);
-        if way && own { Ok(source.into()) } else { Err(Error::Unreachable) }
+        self.speaker(to).ok_or(Error::Unreachable)
     }
 
-    /// Where to send what goes to `to`: there, or to a router.
-    pub(crate) fn next_hop(&self, to: IpAddr) -> Option<IpAddr> {
-        let target = IpAddress::from(to);
-        if self.interface.ip_addrs().iter().any(|it| it.contains_addr(&target)) {
-            return Some(to);
-        }
-        match to {
-            IpAddr::V4(to) => {
-                let ways = self.routes.iter().filter(|it| it.has(to));
-                ways.max_by_key(|it| it.bits).map(|it| it.hop.into())
-            }
-            IpAddr::V6(_) => {
-                let route = self.interface.routes().get_default_ipv6_route();
-                route.map(|it| it.via_router.into())
+    /// The address that speaks to `to` best, whatever the way there is.
+    pub(crate) fn speaker(&self, to: IpAddr) -> Option<IpAddr> {
+        let mut best = None;
+        for own in &self.own {
+            let suits = own.suits(to);
+            if suits.is_some() && best.is_none_or(|(it, _)| it < suits) {
+                best = Some((suits, own.address));
             }
         }
+        best.map(|it| it.1)
     }
 
     /// Whether it stands for all machines of a network of ours.
     pub(super) fn is_broadcast(&self, address: IpAddr) -> bool {
         let IpAddr::V4(address) = address else { return false };
-        let ours = |it: &IpCidr| match it {
-            IpCidr::Ipv4(it) => it.broadcast() == Some(address),
-            IpCidr::Ipv6(_) => false,
-        };
-        address == Ipv4Addr::BROADCAST || self.interface.ip_addrs().iter().any(ours)
+        address == Ipv4Addr::BROADCAST || self.own.iter().any(|it| it.broadcast() == Some(address))
     }
 
-    /// Whether it may be a neighbour's: it is sent to without a router, or is one.
-    pub(crate) fn is_near(&self, address: IpAddr) -> bool {
-        let router = self.interface.routes().get_default_ipv6_route();
-        let near = self.next_hop(address) == Some(address)
-            || router.is_some_and(|it| IpAddr::from(it.via_router) == address)
-            || self.routes.iter().any(|it| IpAddr::from(it.hop) == address);
-        near && !self.is_broadcast(address)
-    }
-
-    /// Has this IPv4 address and no other, and these routes if they are to change.
-    pub(crate) fn set_ipv4(&mut self, address: Option<(Ipv4Addr, u8)>, routes: Option<&[Route]>) {
-        if let Some(routes) = routes {
-            self.routes = routes.iter().copied().collect();
-        }
-        let new = address.map(|(address, bits)| (IpAddr::V4(address), bits));
-        if !self.addresses().filter(|it| it.0.is_ipv4()).eq(new) {
-            self.interface.update_ip_addrs(|addresses| {
-                addresses.retain(|it| !matches!(it, IpCidr::Ipv4(_)));
-                // The others are few.
-                addresses.extend(new.map(|(address, bits)| IpCidr::new(address.into(), bits)));
-            });
+    /// Has this IPv4 address and no other.
+    pub(crate) fn set_ipv4(&mut self, address: Option<(Ipv4Addr, u8)>) {
+        let new = address.map(|(address, bits)| Own { address: address.into(), bits });
+        if !self.own.iter().filter(|it| it.address.is_ipv4()).copied().eq(new) {
+            self.own.retain(|it| it.address.is_ipv6());
+            // There is room for one.
+            self.own.extend(new);
             self.elsewhere = true;
         }
         self.end_strays();
     }
 
-    /// The IPv6 addresses beside the link-local one, and the router.
-    pub(crate) fn ipv6(&self) -> (heapless::Vec<Ipv6Addr, ADDRESSES>, Option<Ipv6Addr>) {
-        let own = self.interface.ip_addrs().iter().filter_map(|it| match it {
-            IpCidr::Ipv6(it) if !it.address().is_unicast_link_local() => Some(it.address()),
-            _ => None,
-        });
-        let router = self.interface.routes().get_default_ipv6_route().map(|it| it.via_router);
-        let router = router.and_then(|it| match it {
-            IpAddress::Ipv6(it) => Some(it),
-            IpAddress::Ipv4(_) => None,
-        });
-        (own.collect(), router)
-    }
-
-    /// Has these IPv6 addresses beside the link-local one and no others, and this router.
-    pub(crate) fn set_ipv6(&mut self, new: &[Ipv6Addr], router: Option<Ipv6Addr>) {
-        self.interface.update_ip_addrs(|addresses| {
-            addresses.retain(|it| match it {
-                IpCidr::Ipv6(it) => it.address().is_unicast_link_local(),
-                IpCidr::Ipv4(_) => true,
-            });
-            addresses.extend(new.iter().map(|&it| IpCidr::new(IpAddress::Ipv6(it), 64)));
-        });
+    /// Has these IPv6 addresses beside the link-local one and no others.
+    pub(crate) fn set_ipv6(&mut self, new: &[Ipv6Addr]) {
+        let far = |it: &&Own| scope_of(it.address) == Some(GLOBAL);
+        let old = self.own.iter().filter(far).map(|it| it.address);
+        if old.eq(new.iter().map(|&it| IpAddr::V6(it))) {
+            return;
+        }
+        self.own.retain(|it| scope_of(it.address) != Some(GLOBAL));
+        for &address in new.iter().take(ADDRESSES - self.own.len()) {
+            // There is room.
+            let _ = self.own.push(Own { address: address.into(), bits: 64 });
+        }
         self.elsewhere = true;
         self.end_strays();
-        self.interface.routes_mut().remove_default_ipv6_route();
-        if let Some(router) = router {
-            // There is room for one of each version.
-            let _ = self.interface.routes_mut().add_default_ipv6_route(router);
+    }
+}
+
+/// The scope of an address of IPv6.
+const fn scope_of(address: IpAddr) -> Option<u8> {
+    match address {
+        IpAddr::V6(it) => Some(scope(it)),
+        IpAddr::V4(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+    use std::vec::Vec;
+
+    /// The one of `own` that speaks to `to` best.
+    fn best(own: &[&str], to: &str) -> Option<IpAddr> {
+        let to: IpAddr = to.parse().unwrap();
+        let own: Vec<Own> = own
+            .iter()
+            .map(|it| {
+                let (address, bits) = it.split_once('/').unwrap();
+                Own { address: address.parse().unwrap(), bits: bits.parse().unwrap() }
+            })
+            .collect();
+        own.iter()
+            .rev()
+            .filter(|it| it.suits(to).is_some())
+            .max_by_key(|it| it.suits(to))
+            .map(|it| it.address)
+    }
+
+    #[test]
+    fn who_speaks_to_whom_is_by_scope_and_by_the_longest_prefix() {
+        let own =
+            ["10.0.0.2/24", "fe80::2/64", "2001:db8:1::2/64", "fd00::2/64", "2001:db8:1:8::2/64"];
+        for (to, from) in [
+            ("10.9.9.9", "10.0.0.2"),
+            ("fe80::9", "fe80::2"),
+            ("ff02::1", "fe80::2"),
+            ("ff05::1", "2001:db8:1::2"),
+            ("ff0e::1", "2001:db8:1::2"),
+            ("2001:db8:1::9", "2001:db8:1::2"),
+            ("2001:db8:1:8::9", "2001:db8:1:8::2"),
+            ("2001:db8:1:b::9", "2001:db8:1:8::2"),
+            ("2606::1", "2001:db8:1::2"),
+            ("fd00::9", "fd00::2"),
+            ("fd99::9", "fd00::2"),
+        ] {
+            assert_eq!(best(&own, to), Some(from.parse().unwrap()), "{to}");
         }
+        assert_eq!(best(&["fe80::2/64"], "2001:db8::1"), None);
+        assert_eq!(best(&["fe80::2/64"], "ff0e::1"), Some("fe80::2".parse().unwrap()));
+        assert_eq!(best(&["fe80::2/64", "fd00::2/64"], "10.0.0.1"), None);
+    }
+
+    #[test]
+    fn networks_have_one_address_for_all_where_they_are_large_enough() {
+        let own = |bits| Own { address: "10.0.3.2".parse().unwrap(), bits };
+        for (bits, all) in [(8, "10.255.255.255"), (22, "10.0.3.255"), (30, "10.0.3.3")] {
+            assert_eq!(own(bits).broadcast(), Some(all.parse().unwrap()));
+            assert!(own(bits).reaches(all.parse().unwrap()));
+            assert!(!own(bits).reaches("11.0.0.1".parse().unwrap()));
+        }
+        assert_eq!((own(31).broadcast(), own(32).broadcast()), (None, None));
+        assert!(!own(32).reaches("10.0.3.3".parse().unwrap()));
     }
 }

@@ -1,13 +1,13 @@
-//! Sockets: the ends of TCP connections, and those of smoltcp, each in a set of its own, so
-//! that what smoltcp does for all sockets of a set, with every packet and every look at the
-//! clock, it does for one.
+//! Sockets: the ends of TCP connections, UDP ports and echo requests.
 //!
-//! A set is found by whom its packets are from and for, is looked at when something
-//! touched it or its own deadline has come, and costs nothing otherwise: ten thousand
-//! connections that say nothing cost those that do nothing.
+//! One is found by whom its packets are from and for, is looked at when something touched it
+//! or its own deadline has come, and costs nothing otherwise: ten thousand connections that
+//! say nothing cost those that do nothing.
 
 use super::deadlines::Deadlines;
 use super::endpoint::Endpoint;
+use super::port::Port;
+use super::request::Echo;
 use crate::packet::Segment;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -15,17 +15,13 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use kernel::sync::Wakers;
 use kernel::time::Instant;
-use smoltcp::iface::{SocketHandle, SocketSet};
-use smoltcp::socket::{AnySocket, Socket};
-use smoltcp::storage::PacketBuffer;
 
 /// A socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Handle(pub(super) u32);
 
-/// Whose packets a set takes.
+/// Whose packets a socket takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     local: u128,
@@ -63,24 +59,14 @@ impl Key {
     }
 }
 
-/// What a UDP socket has to send.
-pub(super) struct Outgoing {
-    /// The address that it is bound to, if it is not to all.
-    pub(super) only: Option<IpAddr>,
-    pub(super) port: u16,
-    pub(super) packets: PacketBuffer<'static, SocketAddr>,
-    /// Who waits for room.
-    pub(super) wakers: Wakers,
-    /// Its socket was dropped: it goes when all is sent.
-    pub(super) orphan: bool,
-}
-
 /// What stands in a place.
 pub(super) enum Body {
-    /// A set of smoltcp's, most often with one socket.
-    Set(SocketSet<'static>, SocketHandle),
     /// An end of a TCP connection.
     Tcp(Box<Endpoint>),
+    /// A UDP port.
+    Udp(Box<Port>),
+    /// An echo request.
+    Echo(Box<Echo>),
 }
 
 /// A socket, of whatever kind.
@@ -89,18 +75,6 @@ pub(super) struct Place {
     key: Option<Key>,
     /// It waits to be looked at.
     touched: bool,
-    /// What a UDP port has to send.
-    pub(super) outgoing: Option<Box<Outgoing>>,
-}
-
-impl Place {
-    /// The socket of smoltcp's.
-    pub(super) fn socket_mut<T: AnySocket<'static>>(&mut self) -> &mut T {
-        match &mut self.body {
-            Body::Set(set, handle) => set.get_mut(*handle),
-            Body::Tcp(_) => unreachable!("it is a socket's handle"),
-        }
-    }
 }
 
 /// All of them.
@@ -143,7 +117,7 @@ impl Sets {
 
     /// Adds what the packets of `key` are for.
     pub(super) fn add(&mut self, body: Body, key: Option<Key>) -> Handle {
-        let place = Place { body, key, touched: false, outgoing: None };
+        let place = Place { body, key, touched: false };
         let id = if let Some(id) = self.free.pop() {
             id
         } else {
@@ -165,11 +139,11 @@ impl Sets {
             return;
         };
         self.deadlines.remove(handle.0);
-        self.orphans -= usize::from(place.outgoing.is_some_and(|it| it.orphan));
+        self.orphans -= usize::from(matches!(place.body, Body::Udp(port) if port.orphan));
         self.free.push(handle.0);
     }
 
-    /// No packets are for this set any more.
+    /// No packets are for this socket any more.
     pub(super) fn hide(&mut self, handle: Handle) {
         if let Some(Some(place)) = self.places.get_mut(handle.0 as usize)
             && let Some(key) = place.key.take()
@@ -179,7 +153,7 @@ impl Sets {
         }
     }
 
-    /// The set that the packets of `key` are for.
+    /// The socket that the packets of `key` are for.
     pub(super) fn find(&self, key: Key) -> Option<Handle> {
         self.keys.get(&key).copied().map(Handle)
     }
@@ -189,12 +163,12 @@ impl Sets {
         self.keys.remove(&key);
     }
 
-    /// The set of a handle that is held.
+    /// The place of a handle that is held.
     pub(super) fn get(&self, handle: Handle) -> &Place {
         self.places.get(handle.0 as usize).and_then(Option::as_ref).expect("it is held")
     }
 
-    /// The set of a handle that is held.
+    /// The place of a handle that is held.
     pub(super) fn get_mut(&mut self, handle: Handle) -> &mut Place {
         self.places.get_mut(handle.0 as usize).and_then(Option::as_mut).expect("it is held")
     }
@@ -203,7 +177,7 @@ impl Sets {
     pub(super) fn endpoint(&self, handle: Handle) -> &Endpoint {
         match &self.get(handle).body {
             Body::Tcp(endpoint) => endpoint,
-            Body::Set(..) => unreachable!("it is a connection's handle"),
+            _ => unreachable!("it is a connection's handle"),
         }
     }
 
@@ -211,11 +185,11 @@ impl Sets {
     pub(super) fn endpoint_mut(&mut self, handle: Handle) -> &mut Endpoint {
         match &mut self.get_mut(handle).body {
             Body::Tcp(endpoint) => endpoint,
-            Body::Set(..) => unreachable!("it is a connection's handle"),
+            _ => unreachable!("it is a connection's handle"),
         }
     }
 
-    /// The set has to be looked at.
+    /// The socket has to be looked at.
     pub(super) fn touch(&mut self, handle: Handle) {
         if let Some(Some(place)) = self.places.get_mut(handle.0 as usize)
             && !core::mem::replace(&mut place.touched, true)
@@ -224,7 +198,7 @@ impl Sets {
         }
     }
 
-    /// Every set has to be looked at.
+    /// Every socket has to be looked at.
     pub(super) fn touch_all(&mut self) {
         (0..self.places.len() as u32).for_each(|id| self.touch(Handle(id)));
     }
@@ -253,32 +227,46 @@ impl Sets {
         }
     }
 
-    /// The ports of UDP sockets.
+    /// A UDP port.
+    pub(super) fn port_mut(&mut self, handle: Handle) -> Option<&mut Port> {
+        match &mut self.places.get_mut(handle.0 as usize)?.as_mut()?.body {
+            Body::Udp(port) => Some(port),
+            _ => None,
+        }
+    }
+
+    /// An echo request.
+    pub(super) fn echo_mut(&mut self, handle: Handle) -> Option<&mut Echo> {
+        match &mut self.places.get_mut(handle.0 as usize)?.as_mut()?.body {
+            Body::Echo(echo) => Some(echo),
+            _ => None,
+        }
+    }
+
+    /// The numbers of UDP ports that somebody holds.
     pub(super) fn ports(&self) -> impl Iterator<Item = u16> {
-        let ports = self.places.iter().flatten().filter_map(|it| it.outgoing.as_ref());
-        ports.filter(|it| !it.orphan).map(|it| it.port)
+        self.places.iter().flatten().filter_map(|place| match &place.body {
+            Body::Udp(port) if !port.orphan => Some(port.number),
+            _ => None,
+        })
     }
 
-    /// Who waits for room in a UDP port.
-    pub(super) fn senders(&mut self) -> impl Iterator<Item = &mut Wakers> {
-        let ports = self.places.iter_mut().flatten().filter_map(|it| it.outgoing.as_mut());
-        ports.map(|it| &mut it.wakers)
-    }
-
-    /// Every socket of smoltcp's.
-    pub(super) fn sockets(&mut self) -> impl Iterator<Item = &mut Socket<'static>> {
-        let sets = self.places.iter_mut().flatten().filter_map(|place| match &mut place.body {
-            Body::Set(set, _) => Some(set),
-            Body::Tcp(_) => None,
-        });
-        sets.flat_map(|set| set.iter_mut().map(|(_, socket)| socket))
+    /// Wakes all who wait for a UDP port or an echo.
+    pub(super) fn wake_all(&mut self) {
+        for place in self.places.iter_mut().flatten() {
+            match &mut place.body {
+                Body::Udp(port) => port.wake_all(),
+                Body::Echo(echo) => echo.wake_all(),
+                Body::Tcp(_) => {}
+            }
+        }
     }
 
     /// Every TCP connection.
     pub(super) fn endpoints(&mut self) -> impl Iterator<Item = &mut Endpoint> {
         self.places.iter_mut().flatten().filter_map(|place| match &mut place.body {
             Body::Tcp(endpoint) => Some(&mut **endpoint),
-            Body::Set(..) => None,
+            _ => None,
         })
     }
 }

@@ -65,7 +65,24 @@ impl Pool {
         }
     }
 
-    /// Returns the bytes of all chunks that were taken and not given back.
+    /// Counts `bytes` that somebody else holds, unless that is beyond the limit, or memory [is
+    /// scarce](Self::is_scarce) and they can be done without. Whether they may be held.
+    pub(crate) fn charge(&self, bytes: usize, spare: bool) -> bool {
+        let used = self.used.get() + bytes;
+        let room = used <= self.limit && !(spare && self.is_scarce());
+        if room {
+            self.used.set(used);
+        }
+        room
+    }
+
+    /// Forgets `bytes` that were [charged](Self::charge).
+    pub(crate) fn discharge(&self, bytes: usize) {
+        self.used.set(self.used.get().saturating_sub(bytes));
+    }
+
+    /// Returns the bytes of all chunks that were taken and not given back, and of what is
+    /// charged.
     pub(crate) fn used(&self) -> usize {
         self.used.get()
     }

@@ -138,6 +138,20 @@ fn another_server_is_asked_when_one_is_silent_or_fails() {
 }
 
 #[test]
+fn a_machine_that_serves_no_names_says_so_at_once() {
+    kernel::testing::simulate_time();
+    block_on(async {
+        let (left, right) = cable(Options::default());
+        let servers = [B, B6].into_iter().collect();
+        let a = Stack::start(left, Settings { servers, ..settings(1) }).unwrap();
+        let _b = stack(right, 2);
+        let begun = Instant::now();
+        assert_eq!(a.resolve("www.example.org").await, Err(Error::Refused));
+        assert!(begun.elapsed() < SECOND);
+    });
+}
+
+#[test]
 fn answers_that_are_cut_short_come_by_tcp() {
     asking(
         &[B],

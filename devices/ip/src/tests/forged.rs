@@ -33,6 +33,62 @@ fn query(group: &str, wait: u8) -> Vec<u8> {
     message
 }
 
+/// A message of IGMP to `to`, with the router alert that it has to have, or without.
+fn igmp(to: [u8; 4], alert: bool, message: &[u8]) -> Vec<u8> {
+    let mut frame = segment([10, 0, 0, 1], 0, 0, 0, 0)[..34].to_vec();
+    let options = if alert { &[148, 4, 0, 0][..] } else { &[] };
+    frame.extend(options.iter().chain(message));
+    (frame[14], frame[17]) = (0x45 + u8::from(alert), (frame.len() - 14) as u8);
+    (frame[22], frame[23]) = (1, 2);
+    frame[30..34].copy_from_slice(&to);
+    let end = 34 + options.len();
+    for (from, end, at) in [(14, end, 24), (end, frame.len(), end + 2)] {
+        if let Some(sum) = frame.get_mut(at..at + 2) {
+            sum.fill(0);
+        }
+        let sum: u32 = frame[from..end]
+            .chunks(2)
+            .map(|it| u32::from(it[0]) << 8 | it.get(1).map_or(0, |&it| it.into()))
+            .sum();
+        let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
+        if let Some(to) = frame.get_mut(at..at + 2) {
+            to.copy_from_slice(&sum.to_be_bytes());
+        }
+    }
+    frame
+}
+
+#[test]
+fn messages_about_groups_of_ipv4_are_not_answered_whatever_they_say_t1() {
+    raw(async |net, _b| {
+        sleep(SECOND * 10).await;
+        frames(&net);
+        let mut messages = Vec::new();
+        // Questions of IGMP (RFC 1112, RFC 2236, RFC 3376), reports, leaving, and nonsense.
+        for kind in [0x11, 0x12, 0x16, 0x17, 0x22, 0, 1, 0xff] {
+            for group in [[0; 4], [224, 0, 0, 1], [10, 0, 0, 2], [239, 1, 2, 3], [255; 4]] {
+                messages.push([&[kind, 100, 0, 0][..], &group].concat());
+                // So many sources, of which some are there.
+                for count in [0, 1, 2, 0xff] {
+                    let more = [[kind, 0, 0, 0], group, [0x0a, 125, 0, count], [10, 0, 0, 9]];
+                    messages.push(more.concat());
+                }
+            }
+        }
+        messages.extend((0..12).map(|it| std::vec![0x11; it]));
+        for message in messages {
+            for to in [[224, 0, 0, 1], [10, 0, 0, 2], [224, 0, 0, 22], [10, 0, 0, 255]] {
+                for alert in [false, true] {
+                    send(&net, &igmp(to, alert, &message), Meta::default());
+                }
+            }
+            sleep(SECOND / 100).await;
+            assert!(frames(&net).is_empty(), "{message:02x?}");
+        }
+        assert!(lives(&net).await);
+    });
+}
+
 /// Whether this stack is there: it answers a ping.
 async fn lives(net: &End) -> bool {
     frames(net);

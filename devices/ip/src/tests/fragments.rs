@@ -460,7 +460,7 @@ fn what_is_too_long_leaves_in_fragments_t6() {
                 assert!(whole[head..] == pattern(length));
                 let verdict = packet::judge(whole, Meta::default());
                 assert!(
-                    matches!(verdict, Verdict::Udp(9, Ends { from: it, .. }) if it == from.parse::<IpAddr>().unwrap())
+                    matches!(verdict, Verdict::Udp(it) if it.to.port() == 9 && it.from.ip() == from.parse::<IpAddr>().unwrap())
                 );
                 // Echo requests as long, and longer than a socket would hold.
                 let mut ping =

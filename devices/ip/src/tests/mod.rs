@@ -12,6 +12,8 @@ mod extensions;
 mod forged;
 mod fragments;
 mod hostile;
+mod icmp;
+mod links;
 mod neighbors;
 mod tcp;
 mod udp;

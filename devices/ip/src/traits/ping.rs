@@ -48,8 +48,8 @@ pub trait Ping {
     ///
     /// # Errors
     /// [`TimedOut`](Error::TimedOut) after `limit`, [`Unreachable`](Error::Unreachable)
-    /// without a route, [`TooLong`](Error::TooLong) if the request does not fit the
-    /// interface, [`Denied`](Error::Denied) if Linux does not let this user ask,
+    /// without a route, or when a router says so, [`TooLong`](Error::TooLong) if the request does
+    /// not fit the interface or its path, [`Denied`](Error::Denied) if Linux does not let this user ask,
     /// [`Exhausted`](Error::Exhausted), [`NoEntropy`](Error::NoEntropy),
     /// [`Down`](Error::Down).
     fn ping(

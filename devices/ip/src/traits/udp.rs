@@ -18,7 +18,8 @@ use core::net::SocketAddr;
 ///     let mut question = [0; 512];
 ///     loop {
 ///         let (length, asker) = socket.recv_from(&mut question).await?;
-///         socket.send_to(&question[..length], asker).await?;
+///         // That one cannot be reached is no reason to leave the others without answers.
+///         let _ = socket.send_to(&question[..length], asker).await;
 ///     }
 /// }
 ///
@@ -68,8 +69,8 @@ pub trait Udp {
 /// Sends and receives UDP datagrams at one address and port. Dropping it frees the port.
 ///
 /// All methods take `&self`: several futures may send and receive at once, and each datagram
-/// goes to one of those that receive. As many as [`Limits::datagrams`](crate::Limits::datagrams)
-/// bytes hold wait to be received; further ones are lost.
+/// goes to one of those that receive. Up to 64 wait to be received, with at most
+/// [`Limits::datagrams`](crate::Limits::datagrams) bytes; further ones are lost.
 ///
 /// # Example
 /// ```
@@ -116,8 +117,8 @@ pub trait Socket {
     /// # Errors
     /// [`TooLong`](Error::TooLong) if it is longer than
     /// [`Limits::datagrams`](crate::Limits::datagrams) or than a datagram may be, 65 507 bytes for
-    /// IPv4; what is longer than the interface's MTU leaves in fragments, which many networks
-    /// drop (RFC 8900); [`AddrNotAvailable`](Error::AddrNotAvailable) if the machine lost the
+    /// IPv4; what is longer than the interface's MTU, or that of the path as a router told it,
+    /// leaves in fragments, which many networks drop (RFC 8900); [`AddrNotAvailable`](Error::AddrNotAvailable) if the machine lost the
     /// address that the socket is bound to;
     /// [`Unreachable`](Error::Unreachable) without a route from the address that the socket
     /// is bound to, or if the interface had no room for 3 s; [`Down`](Error::Down).
