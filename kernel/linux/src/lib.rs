@@ -24,9 +24,11 @@ extern crate alloc;
 extern crate std;
 
 pub mod call;
+pub mod channel;
 pub mod errno;
 pub mod file;
 pub mod memory;
+pub mod poll;
 pub mod process;
 pub mod run;
 pub mod stop;
@@ -35,6 +37,7 @@ pub mod table;
 #[cfg(test)]
 mod testing;
 pub mod thread;
+pub mod time;
 pub mod watch;
 
 pub use errno::Errno;

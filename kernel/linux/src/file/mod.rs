@@ -12,6 +12,7 @@ use alloc::rc::Rc;
 use alloc::sync::Arc;
 use core::any::Any;
 use core::cell::Cell;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 /// What a file is: the bits of `S_IFMT` (inode(7)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +51,37 @@ pub struct Stat {
     pub changed: u64,
     /// 0: not known.
     pub born: u64,
+}
+
+impl Stat {
+    /// Describes what has no content on a disk and belongs to root.
+    #[must_use]
+    pub const fn of(kind: Type, mode: u32, inode: u64) -> Self {
+        Self {
+            device: 1,
+            inode,
+            kind,
+            mode,
+            links: 1,
+            uid: 0,
+            gid: 0,
+            special: 0,
+            size: 0,
+            block: 4096,
+            blocks: 0,
+            accessed: 0,
+            modified: 0,
+            changed: 0,
+            born: 0,
+        }
+    }
+}
+
+/// Returns a number that no other file without a file system has (pipes, sockets).
+#[must_use]
+pub fn next_inode() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
 }
 
 /// Where in a file something happens.

@@ -42,6 +42,12 @@ impl Files {
         }
     }
 
+    /// Returns how many it may hold.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.limit.get().min(MOST)
+    }
+
     /// Changes the limit.
     pub fn set_limit(&self, limit: usize) {
         self.limit.set(limit);

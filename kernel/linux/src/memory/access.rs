@@ -58,6 +58,20 @@ impl Memory {
         Ok(())
     }
 
+    /// Makes sure that the program could write all of these bytes now.
+    ///
+    /// # Errors
+    /// As of [`read`](Self::read).
+    pub fn check_write(&self, at: usize, length: usize) -> Result<(), Stop> {
+        let end = at.checked_add(length).filter(|&it| it <= TOP).ok_or(Errno::EFAULT)?;
+        let mut page = at / PAGE * PAGE;
+        while length > 0 && page < end {
+            self.with_page(page, Access::WRITE, |_| ())?;
+            page += PAGE;
+        }
+        Ok(())
+    }
+
     /// Reads a structure.
     ///
     /// # Errors

@@ -1,0 +1,396 @@
+//! epoll(7): a set of files that is kept, and tells which of them became ready.
+
+use super::set::Deadline;
+use crate::errno::Errno;
+use crate::file::{File, Open, Stat, Type, next_inode};
+use crate::stop::Stop;
+use crate::thread::Thread;
+use crate::watch::{Listener, Ready, Watch};
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::rc::{Rc, Weak};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::any::Any;
+use core::cell::{Cell, RefCell};
+use core::sync::atomic::{AtomicBool, Ordering};
+use linux_raw_sys::general::{EPOLLET, EPOLLEXCLUSIVE, EPOLLONESHOT};
+use spin::Mutex;
+
+/// How many epolls may stand below one, each watched by the next (epoll_ctl(2), ELOOP).
+const DEPTH: usize = 4;
+
+/// What is asked for of a file, and what is told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interest {
+    /// Bits of [`Ready`], `EPOLLET`, `EPOLLONESHOT` and so on.
+    pub events: u32,
+    /// The program's own.
+    pub data: u64,
+}
+
+impl Interest {
+    const fn ready(self) -> Ready {
+        Ready::from_bits_truncate(self.events)
+    }
+}
+
+/// A file is known by its descriptor and by what was open as it then (epoll(7), Q6).
+type Key = (u64, usize);
+
+/// Those that may be ready, in the order in which they became so.
+#[derive(Default)]
+struct Queue {
+    items: Mutex<VecDeque<Arc<Item>>>,
+    /// Raised when the first one comes.
+    filled: Arc<Watch>,
+}
+
+/// What hears of a file's changes.
+struct Item {
+    key: Key,
+    /// It is in the queue.
+    queued: AtomicBool,
+    /// Weak, as the queue holds those that are in it.
+    queue: alloc::sync::Weak<Queue>,
+    itself: alloc::sync::Weak<Self>,
+}
+
+impl Listener for Item {
+    fn changed(&self) {
+        let (Some(item), Some(queue)) = (self.itself.upgrade(), self.queue.upgrade()) else {
+            return;
+        };
+        if self.queued.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        queue.items.lock().push_back(item);
+        queue.filled.raise();
+    }
+}
+
+struct Entry {
+    open: Weak<Open>,
+    item: Arc<Item>,
+    interest: Interest,
+}
+
+/// A set of files that is kept.
+pub struct Epoll {
+    entries: RefCell<BTreeMap<Key, Entry>>,
+    queue: Arc<Queue>,
+    /// It is being looked through: whoever asks meanwhile asks in a circle.
+    visited: Cell<bool>,
+    inode: u64,
+}
+
+impl Epoll {
+    /// Makes an empty one.
+    #[must_use]
+    pub fn new() -> Rc<Self> {
+        Rc::new(Self {
+            entries: RefCell::default(),
+            queue: Arc::default(),
+            visited: Cell::new(false),
+            inode: next_inode(),
+        })
+    }
+
+    /// Adds `open`, which is the descriptor `fd`.
+    ///
+    /// # Errors
+    /// `EEXIST` if it is there, `EPERM` for a file that is always ready, `ELOOP` for epolls that
+    /// watch each other in a circle or too deep, `ENOMEM`.
+    pub fn add(&self, fd: u64, open: &Rc<Open>, interest: Interest) -> Result<(), Errno> {
+        let watch = open.file.watch().ok_or(Errno::EPERM)?;
+        if let Some(other) = open.as_kind::<Self>() {
+            self.visited.set(true);
+            let depth = other.depth();
+            self.visited.set(false);
+            if depth.is_none_or(|it| it > DEPTH) {
+                return Err(Errno::ELOOP);
+            }
+        }
+        let key = (fd, Rc::as_ptr(open).addr());
+        if self.entries.borrow().contains_key(&key) {
+            return Err(Errno::EEXIST);
+        }
+        if kernel::memory::is_low() {
+            return Err(Errno::ENOMEM);
+        }
+        let queue = Arc::downgrade(&self.queue);
+        let item = Arc::new_cyclic(|itself| Item {
+            key,
+            queued: AtomicBool::new(false),
+            queue,
+            itself: alloc::sync::Weak::clone(itself),
+        });
+        let listener: alloc::sync::Weak<dyn Listener> =
+            Arc::downgrade(&(Arc::clone(&item) as Arc<dyn Listener>));
+        watch.listen(listener);
+        // What is ready already is told by the next wait.
+        item.changed();
+        self.entries.borrow_mut().insert(key, Entry { open: Rc::downgrade(open), item, interest });
+        Ok(())
+    }
+
+    /// Asks for something else of `open`.
+    ///
+    /// # Errors
+    /// `ENOENT` if it is not there, `EINVAL` if it is there exclusively.
+    pub fn modify(&self, fd: u64, open: &Rc<Open>, interest: Interest) -> Result<(), Errno> {
+        let mut entries = self.entries.borrow_mut();
+        let entry = entries.get_mut(&(fd, Rc::as_ptr(open).addr())).ok_or(Errno::ENOENT)?;
+        if entry.interest.events & EPOLLEXCLUSIVE != 0 {
+            return Err(Errno::EINVAL);
+        }
+        entry.interest = interest;
+        let item = Arc::clone(&entry.item);
+        drop(entries);
+        item.changed();
+        Ok(())
+    }
+
+    /// Removes `open`.
+    ///
+    /// # Errors
+    /// `ENOENT` if it is not there.
+    pub fn remove(&self, fd: u64, open: &Rc<Open>) -> Result<(), Errno> {
+        let key = (fd, Rc::as_ptr(open).addr());
+        self.entries.borrow_mut().remove(&key).map(drop).ok_or(Errno::ENOENT)
+    }
+
+    /// Takes up to `most` that are ready, and calls `each` with what they are ready for and what
+    /// is told of them. Those that stay ready go to the end of the queue.
+    pub fn take(&self, most: usize, each: &mut dyn FnMut(Ready, u64)) -> usize {
+        let (mut told, mut again) = (0, Vec::new());
+        let count = self.queue.items.lock().len();
+        for _ in 0..count {
+            if told == most {
+                break;
+            }
+            let Some(item) = self.queue.items.lock().pop_front() else { break };
+            // Before it is asked, so that a change while it is asked counts.
+            item.queued.store(false, Ordering::Relaxed);
+            let Some((ready, interest)) = self.ask(&item) else { continue };
+            if ready.is_empty() {
+                continue;
+            }
+            each(ready, interest.data);
+            told += 1;
+            if interest.events & EPOLLONESHOT != 0 {
+                if let Some(entry) = self.entries.borrow_mut().get_mut(&item.key) {
+                    entry.interest.events = EPOLLONESHOT;
+                }
+            } else if interest.events & EPOLLET == 0 && !item.queued.swap(true, Ordering::Relaxed) {
+                again.push(item);
+            }
+        }
+        self.queue.items.lock().extend(again);
+        told
+    }
+
+    /// What a file is ready for. `None`: it is not there any more.
+    fn ask(&self, item: &Arc<Item>) -> Option<(Ready, Interest)> {
+        let (open, interest) = {
+            let entries = self.entries.borrow();
+            let entry = entries.get(&item.key).filter(|it| Arc::ptr_eq(&it.item, item))?;
+            (entry.open.upgrade(), entry.interest)
+        };
+        let Some(open) = open else {
+            self.entries.borrow_mut().remove(&item.key);
+            return None;
+        };
+        let asked = interest.ready();
+        if interest.events == EPOLLONESHOT {
+            // It was told, and not asked for again.
+            return Some((Ready::empty(), interest));
+        }
+        Some((open.file.ready() & (asked | Ready::ERR | Ready::HUP), interest))
+    }
+
+    /// Waits until there may be one that is ready. `false`: the time is over.
+    ///
+    /// # Errors
+    /// `ERESTARTSYS` if a signal comes before.
+    pub async fn filled(&self, thread: &Thread, deadline: Deadline) -> Result<bool, Errno> {
+        let changes = self.queue.filled.changes();
+        if !self.queue.items.lock().is_empty() {
+            return Ok(true);
+        }
+        let filled = self.queue.filled.changed_since(changes);
+        Ok(deadline.wait(thread, filled).await?.is_some())
+    }
+
+    /// How many epolls there are, one watched by the other, beginning with this one. `None`: they
+    /// watch each other in a circle.
+    fn depth(&self) -> Option<usize> {
+        if self.visited.replace(true) {
+            return None;
+        }
+        let entries = self.entries.borrow();
+        let mut others = entries.values().filter_map(|it| it.open.upgrade());
+        let below = others.try_fold(0, |most, open| match open.as_kind::<Self>() {
+            Some(other) => other.depth().map(|it| most.max(it)),
+            None => Some(most),
+        });
+        self.visited.set(false);
+        below.map(|it| it + 1)
+    }
+
+    /// Whether one is ready, without taking it. Those in the queue that are not ready leave it, so
+    /// that their next change is heard.
+    fn any_ready(&self) -> bool {
+        let count = self.queue.items.lock().len();
+        for _ in 0..count {
+            let Some(item) = self.queue.items.lock().pop_front() else { break };
+            item.queued.store(false, Ordering::Relaxed);
+            if self.ask(&item).is_some_and(|(ready, _)| !ready.is_empty()) {
+                if !item.queued.swap(true, Ordering::Relaxed) {
+                    self.queue.items.lock().push_front(item);
+                }
+                return true;
+            }
+        }
+        false
+    }
+}
+
+impl File for Epoll {
+    fn ready(&self) -> Ready {
+        // A circle is refused when it is made.
+        if self.any_ready() { Ready::IN | Ready::RDNORM } else { Ready::empty() }
+    }
+
+    fn watch(&self) -> Option<&Arc<Watch>> {
+        Some(&self.queue.filled)
+    }
+
+    fn stat(&self) -> Result<Stat, Stop> {
+        Ok(Stat::of(Type::Anonymous, 0o600, self.inode))
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::{Event, Pipe};
+    use crate::file::At;
+    use crate::memory::{Sink, Source};
+    use linux_raw_sys::general::O_RDWR;
+
+    const IN: u32 = 1;
+    const OUT: u32 = 4;
+
+    fn told(epoll: &Epoll, most: usize) -> Vec<(u32, u64)> {
+        let mut told = Vec::new();
+        epoll.take(most, &mut |ready, data| told.push((ready.bits(), data)));
+        told
+    }
+
+    fn add(epoll: &Epoll, open: &Rc<Open>, events: u32, data: u64) -> Result<(), Errno> {
+        epoll.add(data, open, Interest { events, data })
+    }
+
+    fn event(count: u64) -> Rc<Open> {
+        Open::new(Event::new(count, false), O_RDWR)
+    }
+
+    fn signal(open: &Open) {
+        open.file.write(open, At::Position, &mut Source::kernel(&1_u64.to_le_bytes())).unwrap();
+    }
+
+    fn drain(open: &Open) {
+        open.file.read(open, At::Position, &mut Sink::kernel(&mut Vec::new(), 8)).unwrap();
+    }
+
+    #[test]
+    fn a_level_is_told_for_as_long_as_it_lasts_and_an_edge_once_a_change() {
+        let (epoll, level, edge) = (Epoll::new(), event(0), event(0));
+        add(&epoll, &level, IN, 1).unwrap();
+        add(&epoll, &edge, IN | EPOLLET, 2).unwrap();
+        assert_eq!(told(&epoll, 9), []);
+        signal(&edge);
+        signal(&level);
+        assert_eq!(told(&epoll, 9), [(IN, 2), (IN, 1)]);
+        assert_eq!(told(&epoll, 9), [(IN, 1)]);
+        // A further change is an edge, though it was ready before.
+        signal(&edge);
+        assert_eq!(told(&epoll, 9), [(IN, 1), (IN, 2)]);
+        drain(&level);
+        assert_eq!(told(&epoll, 9), []);
+    }
+
+    #[test]
+    fn what_is_told_once_is_asked_for_again() {
+        let (epoll, once) = (Epoll::new(), event(1));
+        add(&epoll, &once, IN | EPOLLONESHOT, 1).unwrap();
+        assert_eq!(told(&epoll, 9), [(IN, 1)]);
+        signal(&once);
+        assert_eq!(told(&epoll, 9), []);
+        epoll.modify(1, &once, Interest { events: IN | OUT, data: 7 }).unwrap();
+        assert_eq!(told(&epoll, 9), [(IN | OUT, 7)]);
+    }
+
+    #[test]
+    fn those_that_are_ready_take_turns() {
+        let epoll = Epoll::new();
+        let all: Vec<_> = (0..3).map(|_| event(1)).collect();
+        for (data, open) in (0..).zip(&all) {
+            add(&epoll, open, IN, data).unwrap();
+        }
+        let seen: Vec<_> = (0..6).flat_map(|_| told(&epoll, 1)).map(|(_, data)| data).collect();
+        assert_eq!(seen, [0, 1, 2, 0, 1, 2]);
+    }
+
+    #[test]
+    fn what_is_closed_or_removed_is_told_no_more() {
+        let (epoll, closed, removed) = (Epoll::new(), event(1), event(1));
+        add(&epoll, &closed, IN, 1).unwrap();
+        add(&epoll, &removed, IN, 2).unwrap();
+        assert_eq!(add(&epoll, &removed, IN, 2), Err(Errno::EEXIST));
+        epoll.remove(2, &removed).unwrap();
+        assert_eq!(epoll.remove(2, &removed), Err(Errno::ENOENT));
+        drop(closed);
+        assert_eq!(told(&epoll, 9), []);
+        assert!(epoll.entries.borrow().is_empty() && epoll.queue.items.lock().is_empty());
+    }
+
+    #[test]
+    fn the_end_of_the_other_side_is_always_told() {
+        let [reader, writer] = Pipe::pair();
+        let (epoll, reader) = (Epoll::new(), Open::new(reader, 0));
+        add(&epoll, &reader, 0, 1).unwrap();
+        assert_eq!(told(&epoll, 9), []);
+        drop(writer);
+        assert_eq!(told(&epoll, 9), [(Ready::HUP.bits(), 1)]);
+    }
+
+    #[test]
+    fn circles_are_refused_and_chains_work() {
+        let all: Vec<_> = (0..6).map(|_| Open::new(Epoll::new(), O_RDWR)).collect();
+        let set = |at: usize| all[at].as_kind::<Epoll>().unwrap();
+        let ready = event(0);
+        add(set(0), &ready, IN, 9).unwrap();
+        for at in 1..5 {
+            assert_eq!(add(set(at), &all[at - 1], IN, at as u64), Ok(()), "{at}");
+        }
+        assert_eq!(add(set(5), &all[4], IN, 5), Err(Errno::ELOOP), "too deep");
+        assert_eq!(add(set(0), &all[3], IN, 1), Err(Errno::ELOOP), "a circle");
+        assert_eq!(told(set(4), 9), []);
+        signal(&ready);
+        assert_eq!(told(set(4), 9), [(IN, 4)]);
+    }
+
+    #[test]
+    fn an_epoll_that_is_dropped_takes_what_is_ready_with_it() {
+        let (epoll, open) = (Epoll::new(), event(1));
+        add(&epoll, &open, IN, 1).unwrap();
+        let queue = Arc::downgrade(&epoll.queue);
+        drop(epoll);
+        assert!(queue.upgrade().is_none());
+    }
+}
