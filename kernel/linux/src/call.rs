@@ -15,6 +15,9 @@ use crate::thread::Thread;
 use crate::watch::Ready;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
+use core::time::Duration;
+use kernel::task::{Either, select};
+use kernel::time::{Instant, sleep_until};
 
 /// The arguments of a call, as the registers have them: rdi, rsi, rdx, r10, r8, r9.
 pub type Args = [u64; 6];
@@ -63,6 +66,19 @@ pub fn wait(future: impl Future<Output = Result<usize, Errno>> + 'static) -> Ans
 pub fn blocking(
     thread: &Rc<Thread>,
     open: &Rc<Open>,
+    attempt: impl FnMut(&Rc<Thread>, &Rc<Open>) -> Result<usize, Stop> + 'static,
+) -> Answer {
+    blocking_for(thread, open, None, attempt)
+}
+
+/// Does the same for so long at most: then it is `EAGAIN` (`SO_RCVTIMEO` of socket(7)).
+///
+/// # Errors
+/// Those of `attempt`.
+pub fn blocking_for(
+    thread: &Rc<Thread>,
+    open: &Rc<Open>,
+    limit: Option<Duration>,
     mut attempt: impl FnMut(&Rc<Thread>, &Rc<Open>) -> Result<usize, Stop> + 'static,
 ) -> Answer {
     let changes = open.file.watch().map(|it| it.changes());
@@ -73,18 +89,24 @@ pub fn blocking(
         Err(stop) => stop,
     };
     let (thread, open) = (Rc::clone(thread), Rc::clone(open));
+    let end = limit.map(|limit| Instant::now().saturating_add(limit));
     wait(async move {
         let (mut stopped, mut changes) = (stopped, changes);
         loop {
             match stopped {
                 Stop::Fail(errno) => return Err(errno),
                 Stop::Load(load) => load.wait().await?,
-                Stop::Wait => match (open.file.watch(), changes) {
-                    (Some(watch), Some(seen)) => {
-                        thread.interruptible(watch.changed_since(seen)).await?;
+                Stop::Wait => {
+                    let (watch, seen) = open.file.watch().zip(changes).ok_or(Errno::EAGAIN)?;
+                    let changed = thread.interruptible(watch.changed_since(seen));
+                    match end {
+                        None => changed.await?,
+                        Some(end) => match select(changed, sleep_until(end)).await {
+                            Either::First(changed) => changed?,
+                            Either::Second(()) => return Err(Errno::EAGAIN),
+                        },
                     }
-                    _ => return Err(Errno::EAGAIN),
-                },
+                }
             }
             changes = open.file.watch().map(|it| it.changes());
             match attempt(&thread, &open) {

@@ -31,6 +31,7 @@ pub mod memory;
 pub mod poll;
 pub mod process;
 pub mod run;
+pub mod socket;
 pub mod stop;
 pub mod system;
 pub mod table;

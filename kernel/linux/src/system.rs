@@ -3,6 +3,8 @@
 use crate::errno::Errno;
 use crate::memory::Ram;
 use crate::process::Process;
+use crate::socket::Network;
+use crate::socket::unix::Registry;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::rc::{Rc, Weak};
 use core::cell::{Cell, RefCell};
@@ -14,6 +16,10 @@ pub struct System {
     pub ram: Rc<Ram>,
     /// All processes, by number; those that nobody has waited for as well.
     pub processes: RefCell<BTreeMap<i32, Weak<Process>>>,
+    /// The names of Unix sockets.
+    pub unix: Rc<Registry>,
+    /// What makes sockets of the internet, if there is a network.
+    pub network: RefCell<Option<Rc<dyn Network>>>,
     /// The last number that was given to a process or thread.
     last: Cell<i32>,
     /// Unknown calls that were logged.
@@ -25,6 +31,14 @@ impl System {
     #[must_use]
     pub fn new() -> Rc<Self> {
         Rc::default()
+    }
+
+    /// Returns what makes sockets of the internet.
+    ///
+    /// # Errors
+    /// `EAFNOSUPPORT` without a network.
+    pub fn network(&self) -> Result<Rc<dyn Network>, Errno> {
+        self.network.borrow().clone().ok_or(Errno::EAFNOSUPPORT)
     }
 
     /// Returns a number for a new process or thread: 1 for the first.

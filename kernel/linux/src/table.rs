@@ -6,8 +6,14 @@ use crate::call::{Call, Group};
 pub(super) const MOST: usize = 470;
 
 /// All calls, by number.
-pub static TABLE: [Option<Call>; MOST] =
-    merge(&[crate::channel::calls::CALLS, crate::memory::calls::CALLS, crate::poll::calls::CALLS, crate::process::calls::CALLS]);
+pub static TABLE: [Option<Call>; MOST] = merge(&[
+    crate::channel::calls::CALLS,
+    crate::memory::calls::CALLS,
+    crate::poll::calls::CALLS,
+    crate::process::calls::CALLS,
+    crate::socket::calls::CALLS,
+    crate::socket::calls::message::CALLS,
+]);
 
 const fn merge(groups: &[Group]) -> [Option<Call>; MOST] {
     let mut table = [None; MOST];

@@ -89,6 +89,9 @@ impl Thread {
         let _ = mask;
     }
 
+    /// It has written to what nobody reads: SIGPIPE.
+    pub fn broken_pipe(&self) {}
+
     /// A signal came that is not blocked: whatever it waits for ends.
     pub fn interrupt(&self) {
         self.interrupted.set(true);

@@ -13,6 +13,7 @@ use alloc::sync::Arc;
 use core::any::Any;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
 
 /// What a file is: the bits of `S_IFMT` (inode(7)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +101,11 @@ pub trait Caller {
 
     /// The numbers of its process, process group and session.
     fn process(&self) -> [i32; 3];
+
+    /// The numbers of the user and the group that it acts for (credentials(7), effective).
+    fn user(&self) -> [u32; 2] {
+        [0; 2]
+    }
 }
 
 /// One kind of file: a regular one, a pipe, a socket, a device.
@@ -134,6 +140,11 @@ pub trait File: Any {
     /// Tells when that changes. `None`: never, as with regular files, which epoll(7) refuses.
     fn watch(&self) -> Option<&Arc<Watch>> {
         None
+    }
+
+    /// Returns how long a read and a write wait at most; `None`: for ever.
+    fn timeouts(&self) -> [Option<Duration>; 2] {
+        [None; 2]
     }
 
     /// Describes it.

@@ -71,6 +71,14 @@ impl<'a> Sink<'a> {
         self.done
     }
 
+    /// Leaves out `count` bytes that were put before.
+    pub fn skip(&mut self, count: usize) {
+        if matches!(self.to, Place::Program(_)) {
+            let _ = each(&mut self.parts, &mut self.skip, count, |_, _| Ok(()));
+        }
+        self.done += count;
+    }
+
     /// Puts as much of `from` as there is room for, and returns how much that is.
     ///
     /// # Errors

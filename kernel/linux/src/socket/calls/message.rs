@@ -1,0 +1,341 @@
+//! Sending and receiving: sendto(2), sendmsg(2), sendmmsg(2), recvfrom(2), recvmsg(2), recvmmsg(2).
+
+use crate::call::{Answer, Args, Group, Outcome, blocking_for, calls, wait};
+use crate::errno::Errno;
+use crate::file::{Caller, Open};
+use crate::memory::{Memory, Part, Sink, Source};
+use crate::socket::address::Address;
+use crate::socket::message::{Credentials, Incoming, Outgoing, owner};
+use crate::socket::{SocketFile, Style};
+use crate::stop::Stop;
+use crate::thread::Thread;
+use crate::time::Timespec;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::Cell;
+use kernel::time::Instant;
+use linux_raw_sys::net::{
+    MSG_CMSG_CLOEXEC, MSG_CTRUNC, MSG_DONTWAIT, MSG_EOR, MSG_NOSIGNAL, MSG_TRUNC, MSG_WAITALL,
+};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+/// The calls that move bytes.
+pub(crate) const CALLS: Group = calls! {
+    sendto(Fd, Hex, Size, Hex, Hex, Int) = sendto;
+    recvfrom(Fd, Hex, Size, Hex, Hex, Hex) = recvfrom;
+    sendmsg(Fd, Hex, Hex) = sendmsg;
+    recvmsg(Fd, Hex, Hex) = recvmsg;
+    sendmmsg(Fd, Hex, Size, Hex) = sendmmsg;
+    recvmmsg(Fd, Hex, Size, Hex, Hex) = recvmmsg;
+};
+
+/// Receives without waiting once one message came (recvmmsg(2)); the headers' bindings lack it.
+const MSG_WAITFORONE: u32 = 0x1_0000;
+
+/// Parts of one message at most (`UIO_MAXIOV`), and messages of one call.
+const PARTS: u64 = 1024;
+
+/// `struct msghdr`.
+#[repr(C)]
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable)]
+struct MsgHdr {
+    name: u64,
+    name_length: u32,
+    _gap: u32,
+    parts: u64,
+    part_count: u64,
+    control: u64,
+    control_length: u64,
+    flags: u32,
+    _end: u32,
+}
+
+/// `struct mmsghdr`.
+const MMSGHDR: u64 = size_of::<MsgHdr>() as u64 + 8;
+
+/// What a message is made of, read from a program's memory.
+struct Prepared {
+    to: Option<Address>,
+    parts: Vec<Part>,
+    rights: Vec<Rc<Open>>,
+    credentials: Credentials,
+    flags: u32,
+}
+
+fn parts(memory: &Memory, at: u64, count: u64) -> Result<Vec<Part>, Stop> {
+    if count > PARTS {
+        return Err(Errno::EMSGSIZE.into());
+    }
+    let mut parts = Vec::new();
+    parts.try_reserve(count as usize).map_err(|_| Errno::ENOMEM)?;
+    let mut total = 0_usize;
+    for number in 0..count {
+        let [address, length]: [u64; 2] = memory.get(at.wrapping_add(number * 16))?;
+        let length = usize::try_from(length as i64).map_err(|_| Errno::EINVAL)?;
+        // No call moves more (MAX_RW_COUNT).
+        let length = length.min(0x7fff_f000 - total);
+        total += length;
+        parts.push(Part { at: address as usize, length });
+    }
+    Ok(parts)
+}
+
+/// Sends what was prepared: at once, or when there is room.
+fn send(thread: &Rc<Thread>, fd: u64, prepared: Prepared) -> Answer {
+    let open = thread.process.files.get(fd)?;
+    let stream = SocketFile::of(&open)?.form().style == Style::Stream;
+    let file = open.as_kind::<SocketFile>().ok_or(Errno::ENOTSOCK)?;
+    let (limit, at_once) = (file.timeouts.get()[1], prepared.flags & MSG_DONTWAIT != 0);
+    let signals = prepared.flags & MSG_NOSIGNAL == 0;
+    let Prepared { to, parts, rights, credentials, flags } = prepared;
+    let total: usize = parts.iter().map(|it| it.length).sum();
+    let sent = Rc::new(Cell::new(0));
+    let so_far = Rc::clone(&sent);
+    let mut rights = Some(rights);
+    let answer = blocking_for(thread, &open, limit, move |thread, open| {
+        let (memory, socket) = (thread.memory(), SocketFile::of(open)?);
+        let mut message = Outgoing {
+            to: to.as_ref(),
+            rights: rights.take().unwrap_or_default(),
+            credentials,
+            flags,
+        };
+        let mut source = Source::new(&memory, &parts);
+        source.skip(so_far.get());
+        loop {
+            let result = socket.send(&mut message, &mut source);
+            match result {
+                Ok(count) => {
+                    so_far.update(|it| it + count);
+                    if !stream || count == 0 || so_far.get() >= total {
+                        return Ok(so_far.get());
+                    }
+                }
+                Err(_) if so_far.get() > 0 && (at_once || open.is_nonblocking()) => {
+                    return Ok(so_far.get());
+                }
+                Err(Stop::Wait) if at_once => return Err(Errno::EAGAIN.into()),
+                Err(Stop::Fail(_)) if so_far.get() > 0 => return Ok(so_far.get()),
+                Err(Stop::Fail(Errno::EPIPE)) => {
+                    if signals && stream {
+                        thread.broken_pipe();
+                    }
+                    return Err(Errno::EPIPE.into());
+                }
+                Err(stop) => {
+                    rights = Some(core::mem::take(&mut message.rights));
+                    return Err(stop);
+                }
+            }
+        }
+    });
+    match answer {
+        // What was sent before a signal came, counts.
+        Ok(Outcome::Wait(future)) => wait(async move {
+            match (future.await, sent.get()) {
+                (Err(_), count @ 1..) => Ok(count),
+                (result, _) => result,
+            }
+        }),
+        other => other,
+    }
+}
+
+fn sendto(thread: &Rc<Thread>, [fd, at, length, flags, to, to_length]: Args) -> Answer {
+    let to = match to {
+        0 => None,
+        at => Some(Address::read(&thread.memory(), at, to_length)?),
+    };
+    let length = usize::try_from(length as i64).map_err(|_| Errno::EINVAL)?;
+    let parts = alloc::vec![Part { at: at as usize, length: length.min(0x7fff_f000) }];
+    let (rights, credentials) = (Vec::new(), owner(&**thread));
+    send(thread, fd, Prepared { to, parts, rights, credentials, flags: flags as u32 })
+}
+
+fn prepare(thread: &Thread, header: &MsgHdr, flags: u32) -> Result<Prepared, Stop> {
+    let memory = thread.memory();
+    let to = match (header.name, header.name_length) {
+        (0, _) | (_, 0) => None,
+        (at, length) => Some(Address::read(&memory, at, length.into())?),
+    };
+    let parts = parts(&memory, header.parts, header.part_count)?;
+    let mut message = Outgoing { credentials: owner(thread), ..Outgoing::default() };
+    if header.control != 0 && header.control_length > 0 {
+        let control = (header.control, header.control_length);
+        message.read_control(&memory, &thread.process.files, control)?;
+    }
+    let Outgoing { rights, credentials, .. } = message;
+    Ok(Prepared { to, parts, rights, credentials, flags })
+}
+
+fn sendmsg(thread: &Rc<Thread>, [fd, at, flags, ..]: Args) -> Answer {
+    let header: MsgHdr = thread.memory().get(at)?;
+    let prepared = prepare(thread, &header, flags as u32)?;
+    send(thread, fd, prepared)
+}
+
+fn sendmmsg(thread: &Rc<Thread>, [fd, at, count, flags, ..]: Args) -> Answer {
+    let (thread, count) = (Rc::clone(thread), u64::from(count as u32).min(PARTS));
+    SocketFile::of(&*thread.process.files.get(fd)?)?;
+    wait(async move {
+        for done in 0..count {
+            let next = || {
+                let header: MsgHdr = thread.memory().get(at.wrapping_add(done * MMSGHDR))?;
+                send(&thread, fd, prepare(&thread, &header, flags as u32)?)
+            };
+            match (complete(next).await, done) {
+                (Ok(length), _) => told(&thread.memory(), at, done, length).map_err(fault)?,
+                (Err(errno), 0) => return Err(errno),
+                (Err(_), done) => return Ok(done as usize),
+            }
+        }
+        Ok(count as usize)
+    })
+}
+
+/// Waits for what a call answers, as far as it has to.
+async fn complete(mut call: impl FnMut() -> Answer) -> Result<usize, Errno> {
+    loop {
+        match call() {
+            Ok(Outcome::Value(value)) => return Ok(value),
+            Ok(Outcome::Wait(future)) => return future.await,
+            Ok(Outcome::Resume) => return Ok(0),
+            Err(Stop::Fail(errno)) => return Err(errno),
+            Err(Stop::Wait) => return Err(Errno::EAGAIN),
+            Err(Stop::Load(load)) => load.wait().await?,
+        }
+    }
+}
+
+/// Writes how long message `number` was (`msg_len` of `struct mmsghdr`).
+fn told(memory: &Memory, at: u64, number: u64, length: usize) -> Result<(), Stop> {
+    memory.put(at.wrapping_add(number * MMSGHDR + size_of::<MsgHdr>() as u64), &(length as u32))
+}
+
+fn fault(stop: Stop) -> Errno {
+    match stop {
+        Stop::Fail(errno) => errno,
+        Stop::Wait | Stop::Load(_) => Errno::EFAULT,
+    }
+}
+
+/// Receives into `parts`, and hands what else came to `deliver`.
+fn receive(
+    thread: &Rc<Thread>,
+    fd: u64,
+    parts: Vec<Part>,
+    flags: u32,
+    deliver: impl Fn(&Thread, &mut Incoming) -> Result<(), Stop> + 'static,
+) -> Answer {
+    let open = thread.process.files.get(fd)?;
+    let stream = SocketFile::of(&open)?.form().style == Style::Stream;
+    let file = open.as_kind::<SocketFile>().ok_or(Errno::ENOTSOCK)?;
+    let limit = file.timeouts.get()[0];
+    let (at_once, all) = (flags & MSG_DONTWAIT != 0, stream && flags & MSG_WAITALL != 0);
+    let total: usize = parts.iter().map(|it| it.length).sum();
+    let taken = Rc::new(Cell::new(0));
+    let so_far = Rc::clone(&taken);
+    let answer = blocking_for(thread, &open, limit, move |thread, open| {
+        let memory = thread.memory();
+        let mut sink = Sink::new(&memory, &parts);
+        sink.skip(so_far.get());
+        loop {
+            match SocketFile::of(open)?.receive(flags, &mut sink) {
+                Ok(mut came) => {
+                    let length = came.length;
+                    so_far.update(|it| it + length);
+                    deliver(thread, &mut came)?;
+                    if !all || length == 0 || so_far.get() >= total {
+                        return Ok(so_far.get());
+                    }
+                }
+                Err(Stop::Wait) if at_once && so_far.get() > 0 => return Ok(so_far.get()),
+                Err(Stop::Wait) if at_once => return Err(Errno::EAGAIN.into()),
+                Err(Stop::Fail(_)) if so_far.get() > 0 => return Ok(so_far.get()),
+                Err(stop) => return Err(stop),
+            }
+        }
+    });
+    match answer {
+        Ok(Outcome::Wait(future)) => wait(async move {
+            match (future.await, taken.get()) {
+                (Err(_), count @ 1..) => Ok(count),
+                (result, _) => result,
+            }
+        }),
+        other => other,
+    }
+}
+
+fn recvfrom(thread: &Rc<Thread>, [fd, at, size, flags, from, length]: Args) -> Answer {
+    let room = usize::try_from(size as i64).map_err(|_| Errno::EINVAL)?;
+    let parts = alloc::vec![Part { at: at as usize, length: room.min(0x7fff_f000) }];
+    receive(thread, fd, parts, flags as u32, move |thread, came| {
+        match (&came.from, from) {
+            (_, 0) => Ok(()),
+            (Some(address), at) => address.write(&thread.memory(), at, length),
+            // A stream does not say from whom.
+            (None, _) => thread.memory().put(length, &0_u32),
+        }
+    })
+}
+
+/// Receives the message whose header stands at `at`.
+fn receive_message(thread: &Rc<Thread>, fd: u64, at: u64, flags: u32) -> Answer {
+    let memory = thread.memory();
+    let header: MsgHdr = memory.get(at)?;
+    let parts = parts(&memory, header.parts, header.part_count)?;
+    // What was received must not be lost to a bad address.
+    memory.check_write(at as usize, size_of::<MsgHdr>())?;
+    receive(thread, fd, parts, flags, move |thread, came| {
+        let memory = thread.memory();
+        let mut answer = header;
+        answer.name_length = 0;
+        if header.name != 0
+            && let Some(from) = &came.from
+        {
+            let bytes = from.bytes();
+            let count = bytes.len().min(header.name_length as usize);
+            memory.write(header.name as usize, &bytes[..count])?;
+            answer.name_length = bytes.len() as u32;
+        }
+        let room = if header.control == 0 { 0 } else { header.control_length };
+        let close = flags & MSG_CMSG_CLOEXEC != 0;
+        let files = &thread.process.files;
+        answer.control_length =
+            came.write_control(&memory, files, (header.control, room), close)?;
+        answer.flags = came.flags & (MSG_TRUNC | MSG_CTRUNC | MSG_EOR) | flags & MSG_CMSG_CLOEXEC;
+        memory.put(at, &answer)
+    })
+}
+
+fn recvmsg(thread: &Rc<Thread>, [fd, at, flags, ..]: Args) -> Answer {
+    receive_message(thread, fd, at, flags as u32)
+}
+
+fn recvmmsg(thread: &Rc<Thread>, [fd, at, count, flags, timeout, _]: Args) -> Answer {
+    let (thread, count) = (Rc::clone(thread), u64::from(count as u32).min(PARTS));
+    SocketFile::of(&*thread.process.files.get(fd)?)?;
+    // It is looked at after each message (recvmmsg(2), BUGS).
+    let end = match timeout {
+        0 => None,
+        at => Some(Instant::now().saturating_add(thread.memory().get::<Timespec>(at)?.duration()?)),
+    };
+    let flags = flags as u32;
+    wait(async move {
+        for done in 0..count {
+            let one = if flags & MSG_WAITFORONE != 0 && done > 0 { MSG_DONTWAIT } else { 0 };
+            if done > 0 && end.is_some_and(|end| end <= Instant::now()) {
+                return Ok(done as usize);
+            }
+            let flags = flags & !MSG_WAITFORONE | one;
+            let message = at.wrapping_add(done * MMSGHDR);
+            match (complete(|| receive_message(&thread, fd, message, flags)).await, done) {
+                (Ok(length), _) => told(&thread.memory(), at, done, length).map_err(fault)?,
+                (Err(errno), 0) => return Err(errno),
+                (Err(_), done) => return Ok(done as usize),
+            }
+        }
+        Ok(count as usize)
+    })
+}

@@ -1,0 +1,251 @@
+//! The calls of sockets: socket(2), bind(2), connect(2), accept(2) and their options; those that
+//! move bytes in [`message`].
+
+pub mod message;
+
+use super::address::Address;
+use super::message::owner;
+use super::unix::Unix;
+use super::{Form, Socket, SocketFile, Style};
+use crate::call::{Answer, Args, Group, Outcome, blocking_for, calls, wait};
+use crate::errno::Errno;
+use crate::file::{Caller, Open};
+use crate::stop::Stop;
+use crate::thread::Thread;
+use crate::time::Timeval;
+use alloc::rc::Rc;
+use core::time::Duration;
+use linux_raw_sys::general::{O_CLOEXEC, O_NONBLOCK, O_RDWR};
+use linux_raw_sys::net::{
+    AF_UNIX, SHUT_RD, SHUT_RDWR, SHUT_WR, SO_RCVTIMEO, SO_SNDTIMEO, SOCK_DGRAM, SOCK_RAW,
+    SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET,
+};
+use zerocopy::IntoBytes;
+
+/// The calls of sockets.
+pub(crate) const CALLS: Group = calls! {
+    socket(Int, Hex, Int) = socket;
+    socketpair(Int, Hex, Int, Hex) = socketpair;
+    bind(Fd, Hex, Int) = bind;
+    connect(Fd, Hex, Int) = connect;
+    listen(Fd, Int) = listen;
+    accept(Fd, Hex, Hex) = accept;
+    accept4(Fd, Hex, Hex, Hex) = accept4;
+    shutdown(Fd, Int) = shutdown;
+    getsockname(Fd, Hex, Hex) = getsockname;
+    getpeername(Fd, Hex, Hex) = getpeername;
+    getsockopt(Fd, Int, Int, Hex, Hex) = getsockopt;
+    setsockopt(Fd, Int, Int, Hex, Int) = setsockopt;
+};
+
+/// Bytes of an option that are read at most.
+const OPTION: usize = 512;
+
+fn form(family: u64, style: u64, protocol: u64) -> Result<Form, Errno> {
+    let style = match style as u32 & 15 {
+        SOCK_STREAM => Style::Stream,
+        SOCK_DGRAM => Style::Datagram,
+        SOCK_SEQPACKET => Style::Sequence,
+        SOCK_RAW => Style::Raw,
+        _ => return Err(Errno::EINVAL),
+    };
+    Ok(Form { family: family as u32, style, protocol: protocol as u32 })
+}
+
+/// Gives a socket a descriptor. `flags` are those of socket(2) beside the style.
+fn add(thread: &Thread, socket: Rc<dyn Socket>, flags: u32) -> Result<usize, Errno> {
+    let open = Open::new(SocketFile::new(socket), flags & O_NONBLOCK | O_RDWR);
+    thread.process.files.add(open, flags & O_CLOEXEC != 0, 0)
+}
+
+fn split(style: u64) -> Result<(u64, u32), Errno> {
+    let flags = style as u32 & !15;
+    if flags & !(O_CLOEXEC | O_NONBLOCK) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    Ok((style & 15, flags))
+}
+
+fn socket(thread: &Rc<Thread>, [family, style, protocol, ..]: Args) -> Answer {
+    let (style, flags) = split(style)?;
+    let form = form(family, style, protocol)?;
+    let socket: Rc<dyn Socket> = match form.family {
+        AF_UNIX => {
+            if form.protocol > 1 {
+                return Err(Errno::EPROTONOSUPPORT.into());
+            }
+            // unix(7): SOCK_RAW becomes SOCK_DGRAM.
+            let style = if form.style == Style::Raw { Style::Datagram } else { form.style };
+            Unix::new(style, &thread.system.unix, owner(&**thread))
+        }
+        _ => thread.system.network()?.socket(form)?,
+    };
+    Ok(add(thread, socket, flags)?.into())
+}
+
+fn socketpair(thread: &Rc<Thread>, [family, style, protocol, ends, ..]: Args) -> Answer {
+    let (style, flags) = split(style)?;
+    let form = form(family, style, protocol)?;
+    if form.family != AF_UNIX {
+        return Err(Errno::EOPNOTSUPP.into());
+    }
+    if form.protocol > 1 {
+        return Err(Errno::EPROTONOSUPPORT.into());
+    }
+    let style = if form.style == Style::Raw { Style::Datagram } else { form.style };
+    let [one, other] = Unix::pair(style, &thread.system.unix, owner(&**thread));
+    let one = add(thread, one, flags)?;
+    let both = add(thread, other, flags).map_err(Into::into).and_then(|other| {
+        let numbers = [one as u32, other as u32];
+        thread.memory().put(ends, &numbers).inspect_err(|_| {
+            let _ = thread.process.files.remove(other as u64);
+        })
+    });
+    if both.is_err() {
+        let _ = thread.process.files.remove(one as u64);
+    }
+    both.map(Into::into)
+}
+
+fn bind(thread: &Rc<Thread>, [fd, address, length, ..]: Args) -> Answer {
+    let open = thread.process.files.get(fd)?;
+    let socket = SocketFile::of(&open)?;
+    let address = Address::read(&thread.memory(), address, length)?;
+    socket.bind(&**thread, &address).map(Into::into)
+}
+
+fn connect(thread: &Rc<Thread>, [fd, address, length, ..]: Args) -> Answer {
+    let open = thread.process.files.get(fd)?;
+    let socket = SocketFile::of(&open)?;
+    let address = Address::read(&thread.memory(), address, length)?;
+    match socket.connect(&**thread, &address) {
+        Err(Stop::Wait) if open.is_nonblocking() => {
+            // A Unix socket does not connect later (unix(7)).
+            let unix = socket.form().family == AF_UNIX;
+            Err(if unix { Errno::EAGAIN } else { Errno::EINPROGRESS }.into())
+        }
+        Err(Stop::Wait) => {
+            let limit = open.as_kind::<SocketFile>().and_then(|it| it.timeouts.get()[1]);
+            let unix = socket.form().family == AF_UNIX;
+            let done = blocking_for(thread, &open, limit, move |thread, open| {
+                let socket = SocketFile::of(open)?;
+                if unix {
+                    return socket.connect(&**thread, &address).map(|()| 0);
+                }
+                socket.connected().map(|()| 0)
+            });
+            // The connection goes on, and is asked for by poll(2) (connect(2)).
+            interrupted(done, |errno| match errno {
+                Errno::EAGAIN => Errno::EINPROGRESS,
+                Errno::ERESTARTSYS => Errno::EINTR,
+                other => other,
+            })
+        }
+        other => other.map(Into::into),
+    }
+}
+
+/// Changes the error that a call ends with.
+fn interrupted(answer: Answer, change: impl Fn(Errno) -> Errno + 'static) -> Answer {
+    match answer {
+        Ok(Outcome::Wait(future)) => wait(async move { future.await.map_err(change) }),
+        other => other,
+    }
+}
+
+fn listen(thread: &Rc<Thread>, [fd, backlog, ..]: Args) -> Answer {
+    let open = thread.process.files.get(fd)?;
+    // A negative number is the most (listen(2) of Linux).
+    Ok(SocketFile::of(&open)?.listen(backlog as u32)?.into())
+}
+
+fn accept(thread: &Rc<Thread>, [fd, address, length, ..]: Args) -> Answer {
+    accept4(thread, [fd, address, length, 0, 0, 0])
+}
+
+fn accept4(thread: &Rc<Thread>, [fd, address, length, flags, ..]: Args) -> Answer {
+    let flags = flags as u32;
+    if flags & !(O_CLOEXEC | O_NONBLOCK) != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let open = thread.process.files.get(fd)?;
+    SocketFile::of(&open)?;
+    let limit = open.as_kind::<SocketFile>().and_then(|it| it.timeouts.get()[0]);
+    blocking_for(thread, &open, limit, move |thread, open| {
+        let memory = thread.memory();
+        if address != 0 {
+            memory.check_write(length as usize, 4)?;
+        }
+        let (new, peer) = SocketFile::of(open)?.accept()?;
+        let fd = add(thread, new, flags)?;
+        if let Err(stop) = peer.write(&memory, address, length) {
+            let _ = thread.process.files.remove(fd as u64);
+            return Err(stop);
+        }
+        Ok(fd)
+    })
+}
+
+fn shutdown(thread: &Rc<Thread>, [fd, how, ..]: Args) -> Answer {
+    let open = thread.process.files.get(fd)?;
+    let socket = SocketFile::of(&open)?;
+    let (read, write) = match how as u32 {
+        SHUT_RD => (true, false),
+        SHUT_WR => (false, true),
+        SHUT_RDWR => (true, true),
+        _ => return Err(Errno::EINVAL.into()),
+    };
+    Ok(socket.shutdown(read, write)?.into())
+}
+
+fn getsockname(thread: &Rc<Thread>, [fd, address, length, ..]: Args) -> Answer {
+    let open = thread.process.files.get(fd)?;
+    SocketFile::of(&open)?.local().write(&thread.memory(), address, length).map(Into::into)
+}
+
+fn getpeername(thread: &Rc<Thread>, [fd, address, length, ..]: Args) -> Answer {
+    let open = thread.process.files.get(fd)?;
+    SocketFile::of(&open)?.peer()?.write(&thread.memory(), address, length).map(Into::into)
+}
+
+fn getsockopt(thread: &Rc<Thread>, [fd, level, name, value, length, _]: Args) -> Answer {
+    let open = thread.process.files.get(fd)?;
+    let (socket, memory) = (SocketFile::of(&open)?, thread.memory());
+    let room = usize::try_from(memory.get::<i32>(length)?).map_err(|_| Errno::EINVAL)?;
+    let file = open.as_kind::<SocketFile>().ok_or(Errno::ENOTSOCK)?;
+    let bytes = match (level as u32, name as u32) {
+        (SOL_SOCKET, SO_RCVTIMEO | SO_SNDTIMEO) => {
+            let which = usize::from(name as u32 == SO_SNDTIMEO);
+            let limit = file.timeouts.get()[which].unwrap_or_default();
+            Timeval::from(limit).as_bytes().to_vec()
+        }
+        (level, name) => socket.option(level, name)?,
+    };
+    let count = bytes.len().min(room);
+    memory.write(value as usize, &bytes[..count])?;
+    memory.put(length, &(count as u32))?;
+    Ok(().into())
+}
+
+fn setsockopt(thread: &Rc<Thread>, [fd, level, name, value, length, _]: Args) -> Answer {
+    let open = thread.process.files.get(fd)?;
+    let (socket, memory) = (SocketFile::of(&open)?, thread.memory());
+    let length = usize::try_from(length as i32).map_err(|_| Errno::EINVAL)?;
+    let file = open.as_kind::<SocketFile>().ok_or(Errno::ENOTSOCK)?;
+    if let (SOL_SOCKET, SO_RCVTIMEO | SO_SNDTIMEO) = (level as u32, name as u32) {
+        if length < size_of::<Timeval>() {
+            return Err(Errno::EINVAL.into());
+        }
+        let time: Timeval = memory.get(value)?;
+        // Negative: at once (socket(7) does not say so; Linux does so).
+        let limit = time.duration().unwrap_or(Duration::from_nanos(1));
+        let mut both = file.timeouts.get();
+        both[usize::from(name as u32 == SO_SNDTIMEO)] = (!limit.is_zero()).then_some(limit);
+        file.timeouts.set(both);
+        return Ok(().into());
+    }
+    let mut bytes = [0; OPTION];
+    let count = length.min(OPTION);
+    memory.read(value as usize, &mut bytes[..count])?;
+    Ok(socket.set_option(level as u32, name as u32, &bytes[..count])?.into())
+}

@@ -1,0 +1,194 @@
+//! Tests Unix sockets without a program.
+
+use super::{Place, Registry, Unix};
+use crate::errno::Errno;
+use crate::file::{Caller, Open};
+use crate::memory::{Memory, Sink, Source};
+use crate::socket::{Address, Credentials, Incoming, Name, Outgoing, Socket, SocketFile, Style};
+use crate::stop::Stop;
+use crate::watch::Ready;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use linux_raw_sys::net::{MSG_PEEK, MSG_TRUNC, SO_ERROR, SO_PEERCRED, SOL_SOCKET};
+
+struct Nobody;
+
+impl Caller for Nobody {
+    fn memory(&self) -> Rc<Memory> {
+        unreachable!("these tests have no memory of a program")
+    }
+
+    fn process(&self) -> [i32; 3] {
+        [7; 3]
+    }
+}
+
+const ME: Credentials = Credentials { process: 7, user: 0, group: 0 };
+
+fn pair(style: Style) -> [Rc<Unix>; 2] {
+    Unix::pair(style, &Rc::default(), ME)
+}
+
+fn send(socket: &Unix, bytes: &[u8]) -> Result<usize, Stop> {
+    socket
+        .send(&mut Outgoing { credentials: ME, ..Outgoing::default() }, &mut Source::kernel(bytes))
+}
+
+fn receive(socket: &Unix, most: usize, flags: u32) -> Result<(Vec<u8>, Incoming), Stop> {
+    let mut bytes = Vec::new();
+    let came = socket.receive(flags, &mut Sink::kernel(&mut bytes, most))?;
+    Ok((bytes, came))
+}
+
+fn got(socket: &Unix, most: usize) -> Vec<u8> {
+    receive(socket, most, 0).unwrap().0
+}
+
+fn error<T>(result: Result<T, Stop>) -> Option<Errno> {
+    match result {
+        Err(Stop::Fail(errno)) => Some(errno),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_stream_has_no_bounds_and_ends() {
+    let [one, other] = pair(Style::Stream);
+    send(&one, b"hello ").unwrap();
+    send(&one, b"world").unwrap();
+    assert_eq!(receive(&other, 3, MSG_PEEK).unwrap().0, b"hel");
+    assert_eq!((got(&other, 8), got(&other, 9)), (b"hello wo".to_vec(), b"rld".to_vec()));
+    assert!(matches!(receive(&other, 9, 0), Err(Stop::Wait)));
+    drop(one);
+    assert_eq!(got(&other, 9), b"");
+    assert_eq!(error(send(&other, b"x")), Some(Errno::EPIPE));
+    assert!(other.ready().contains(Ready::HUP | Ready::RDHUP | Ready::IN));
+}
+
+#[test]
+fn a_sequence_keeps_its_bounds_and_says_what_was_cut() {
+    let [one, other] = pair(Style::Sequence);
+    send(&one, b"long").unwrap();
+    send(&one, b"x").unwrap();
+    let (bytes, came) = receive(&other, 2, 0).unwrap();
+    assert_eq!((&bytes[..], came.length, came.flags & MSG_TRUNC), (&b"lo"[..], 2, MSG_TRUNC));
+    assert_eq!(receive(&other, 0, MSG_PEEK | MSG_TRUNC).unwrap().1.length, 1);
+    assert_eq!(got(&other, 9), b"x");
+}
+
+#[test]
+fn who_writes_waits_for_room_and_is_told_of_it() {
+    let [one, other] = pair(Style::Stream);
+    let mut written = 0;
+    while let Ok(count) = send(&one, &[7; 10_000]) {
+        written += count;
+    }
+    assert!((100_000..=212_992).contains(&written), "{written}");
+    assert!(!one.ready().contains(Ready::OUT));
+    let changes = one.watch().changes();
+    let mut read = 0;
+    while let Ok((bytes, _)) = receive(&other, 10_000, 0) {
+        read += bytes.len();
+    }
+    assert_eq!(read, written);
+    assert!(one.watch().changes() > changes && one.ready().contains(Ready::OUT));
+}
+
+#[test]
+fn half_of_a_stream_may_end() {
+    let [one, other] = pair(Style::Stream);
+    send(&one, b"last").unwrap();
+    one.shutdown(false, true).unwrap();
+    assert_eq!(error(send(&one, b"more")), Some(Errno::EPIPE));
+    assert_eq!((got(&other, 9), got(&other, 9)), (b"last".to_vec(), Vec::new()));
+    send(&other, b"answer").unwrap();
+    assert_eq!(got(&one, 9), b"answer");
+}
+
+#[test]
+fn a_listener_hands_out_connections_in_their_order() {
+    let registry = Rc::<Registry>::default();
+    let new = || Unix::new(Style::Stream, &registry, ME);
+    let (listener, client) = (new(), new());
+    let name = Address::Unix(Name::Abstract(b"door".to_vec()));
+    assert_eq!(error(client.connect(&Nobody, &name)), Some(Errno::ECONNREFUSED));
+    assert_eq!(listener.listen(1), Err(Errno::EINVAL), "it has no name");
+    listener.bind(&Nobody, &name).unwrap();
+    assert_eq!(error(new().bind(&Nobody, &name)), Some(Errno::EADDRINUSE));
+    assert_eq!(error(client.connect(&Nobody, &name)), Some(Errno::ECONNREFUSED), "not listening");
+    listener.listen(1).unwrap();
+    assert!(matches!(listener.accept(), Err(Stop::Wait)));
+    client.connect(&Nobody, &name).unwrap();
+    assert_eq!(error(client.connect(&Nobody, &name)), Some(Errno::EISCONN));
+    // The client need not wait for that.
+    send(&client, b"early").unwrap();
+    let more = [new(), new()];
+    more[0].connect(&Nobody, &name).unwrap();
+    let changes = more[1].watch().changes();
+    assert!(matches!(more[1].connect(&Nobody, &name), Err(Stop::Wait)), "two wait already");
+    let (server, peer) = listener.accept().unwrap();
+    assert!(more[1].watch().changes() > changes);
+    more[1].connect(&Nobody, &name).unwrap();
+    assert_eq!((peer, server.local()), (Address::Unix(Name::Unnamed), name.clone()));
+    assert_eq!(client.peer(), Ok(name.clone()));
+    let mut bytes = Vec::new();
+    server.receive(0, &mut Sink::kernel(&mut bytes, 9)).unwrap();
+    assert_eq!(bytes, b"early");
+    assert_eq!(client.option(SOL_SOCKET, SO_PEERCRED).unwrap()[..4], 7_i32.to_ne_bytes());
+    // Who is never accepted learns of it.
+    drop(listener);
+    assert_eq!(error(receive(&more[0], 1, 0)), Some(Errno::ECONNRESET));
+    assert!(registry.find(&Place::Abstract(b"door".to_vec())).is_none());
+}
+
+#[test]
+fn datagrams_go_to_names_and_say_from_whom() {
+    let registry = Rc::<Registry>::default();
+    let new = || Unix::new(Style::Datagram, &registry, ME);
+    let (one, other) = (new(), new());
+    let name = |text: &[u8]| Address::Unix(Name::Abstract(text.to_vec()));
+    one.bind(&Nobody, &name(b"one")).unwrap();
+    other.bind(&Nobody, &Address::Unix(Name::Unnamed)).unwrap();
+    assert_eq!(error(send(&other, b"x")), Some(Errno::ENOTCONN));
+    let to = name(b"one");
+    let mut message = Outgoing { to: Some(&to), credentials: ME, ..Outgoing::default() };
+    other.send(&mut message, &mut Source::kernel(b"hi")).unwrap();
+    let (bytes, came) = receive(&one, 9, 0).unwrap();
+    assert_eq!((bytes, came.from), (b"hi".to_vec(), Some(name(b"00001"))));
+    let long = [0; 300_000];
+    other.connect(&Nobody, &to).unwrap();
+    assert_eq!(error(send(&other, &long)), Some(Errno::EMSGSIZE));
+    drop(one);
+    assert_eq!(error(send(&other, b"x")), Some(Errno::ECONNREFUSED));
+}
+
+#[test]
+fn descriptors_come_with_the_first_byte_that_they_went_with() {
+    let [one, other] = pair(Style::Stream);
+    let [passed, _kept] = pair(Style::Stream);
+    send(&one, b"before").unwrap();
+    let open = Open::new(SocketFile::new(passed), 2);
+    let rights = alloc::vec![Rc::clone(&open)];
+    let mut message = Outgoing { rights, credentials: ME, ..Outgoing::default() };
+    one.send(&mut message, &mut Source::kernel(b"with")).unwrap();
+    send(&one, b"after").unwrap();
+    assert_eq!(receive(&other, 99, 0).unwrap().0, b"before");
+    let (bytes, came) = receive(&other, 99, 0).unwrap();
+    assert_eq!((&bytes[..4], came.rights.len()), (&b"with"[..], 1));
+    assert!(Rc::ptr_eq(&came.rights[0], &open));
+    drop(came);
+    drop(one);
+    let mut rest = bytes[4..].to_vec();
+    rest.extend(got(&other, 99));
+    assert_eq!((&rest[..], Rc::strong_count(&open)), (&b"after"[..], 1));
+}
+
+#[test]
+fn what_was_never_read_is_an_error_to_who_sent_it() {
+    let [one, other] = pair(Style::Stream);
+    send(&one, b"lost").unwrap();
+    drop(other);
+    let told = one.option(SOL_SOCKET, SO_ERROR).unwrap();
+    assert_eq!(told, u32::from(Errno::ECONNRESET.number()).to_ne_bytes());
+    assert_eq!(one.option(SOL_SOCKET, SO_ERROR).unwrap(), [0; 4]);
+}
