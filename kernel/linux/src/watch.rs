@@ -49,6 +49,8 @@ pub struct Watch(Mutex<State>);
 
 #[derive(Default)]
 struct State {
+    /// Another one that is raised with this one.
+    outer: Weak<Watch>,
     /// How often it was raised. For edge-triggered epolls, and so that no change is missed.
     changes: u64,
     wakers: Wakers,
@@ -76,12 +78,15 @@ impl Watch {
 
     /// Wakes all who wait, and tells all who listen.
     pub fn raise(&self) {
-        let listeners = {
+        let (listeners, outer) = {
             let mut state = self.0.lock();
             state.changes += 1;
             state.wakers.wake();
-            core::mem::take(&mut state.listeners)
+            (core::mem::take(&mut state.listeners), state.outer.upgrade())
         };
+        if let Some(outer) = outer {
+            outer.raise();
+        }
         if listeners.is_empty() {
             return;
         }
@@ -104,6 +109,11 @@ impl Watch {
             Poll::Pending
         })
         .await;
+    }
+
+    /// Has `outer` raised whenever this one is.
+    pub fn forward(&self, outer: &Arc<Self>) {
+        self.0.lock().outer = Arc::downgrade(outer);
     }
 
     /// Adds a waker that is woken by the next [`raise`](Self::raise).

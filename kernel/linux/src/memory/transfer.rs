@@ -71,6 +71,17 @@ impl<'a> Sink<'a> {
         self.done
     }
 
+    /// Makes sure that the next `count` bytes can be put.
+    ///
+    /// # Errors
+    /// `EFAULT`, [`Stop::Load`].
+    pub fn check(&self, count: usize) -> Result<(), Stop> {
+        let Place::Program(memory) = &self.to else { return Ok(()) };
+        let (mut parts, mut skip) = (self.parts, self.skip);
+        each(&mut parts, &mut skip, count, |at, range| memory.check_write(at, range.len()))
+            .map(drop)
+    }
+
     /// Leaves out `count` bytes that were put before.
     pub fn skip(&mut self, count: usize) {
         if matches!(self.to, Place::Program(_)) {

@@ -2,6 +2,7 @@
 
 mod address;
 pub mod calls;
+pub mod inet;
 mod message;
 pub mod unix;
 

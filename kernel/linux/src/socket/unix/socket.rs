@@ -99,6 +99,11 @@ impl Unix {
         self.role.replace(role);
     }
 
+    /// Raises `watch` whenever this socket's own is raised: it is the inside of another socket.
+    pub fn forward(&self, watch: &Arc<Watch>) {
+        self.changed.forward(watch);
+    }
+
     /// Gives it a name that stands for `place`.
     ///
     /// # Errors

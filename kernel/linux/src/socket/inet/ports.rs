@@ -1,0 +1,266 @@
+//! Which TCP socket gets the connections to a port.
+//!
+//! Several sockets may listen on one port: for IPv4 and for IPv6 alone, for one address each, and
+//! with `SO_REUSEPORT` for the same. The IP stack has one listener for all of them, and what it
+//! accepts is handed out here. Connections within the machine do not pass the stack at all.
+
+use super::error::now;
+use super::host::Host;
+use crate::errno::Errno;
+use crate::socket::unix::Unix;
+use crate::watch::Watch;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::rc::{Rc, Weak};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+use core::future::poll_fn;
+use core::net::{IpAddr, SocketAddr};
+use ip::{Listener as _, Tcp, any};
+use kernel::task::{Task, spawn};
+
+/// Connections that wait to be accepted at most (net.core.somaxconn).
+const BACKLOG: usize = 4096;
+
+/// The ports that are chosen for who asks for any (net.ipv4.ip_local_port_range).
+const DYNAMIC: core::ops::Range<u16> = 32_768..61_000;
+
+/// A connection that came: over the network, or from within the machine.
+pub(super) enum Came<S> {
+    Stream(S, SocketAddr),
+    Local { end: Rc<Unix>, local: SocketAddr, peer: SocketAddr },
+}
+
+/// Where connections wait for one listening socket.
+pub(super) struct Door<S> {
+    /// The address that it is bound to; `None`: all.
+    only: Option<IpAddr>,
+    /// Whether it takes IPv4, and IPv6.
+    versions: [bool; 2],
+    shares: bool,
+    backlog: Cell<usize>,
+    came: RefCell<VecDeque<Came<S>>>,
+    /// Raised when a connection comes: the socket's watch.
+    arrived: Arc<Watch>,
+    /// There is room for another one.
+    room: Arc<Watch>,
+}
+
+impl<S> Door<S> {
+    /// Takes the connection that came first.
+    pub(super) fn take(&self) -> Option<Came<S>> {
+        let came = self.came.borrow_mut().pop_front();
+        if came.is_some() {
+            self.room.raise();
+        }
+        came
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.came.borrow().is_empty()
+    }
+
+    pub(super) fn set_backlog(&self, backlog: u32) {
+        self.backlog.set((backlog as usize).clamp(1, BACKLOG));
+        self.room.raise();
+    }
+
+    fn is_full(&self) -> bool {
+        self.came.borrow().len() >= self.backlog.get()
+    }
+
+    fn put(&self, came: Came<S>) {
+        self.came.borrow_mut().push_back(came);
+        self.arrived.raise();
+    }
+
+    fn takes(&self, to: IpAddr) -> bool {
+        self.versions[usize::from(to.is_ipv6())] && self.only.is_none_or(|it| it == to)
+    }
+}
+
+struct Port<N: Host> {
+    doors: Vec<Weak<Door<N::Stream>>>,
+    /// The next of those that share.
+    turn: usize,
+    /// Hands out what the stack accepts; none for who listens within the machine alone.
+    pump: Option<Task<()>>,
+    filled: Arc<Watch>,
+}
+
+/// Which socket has which port.
+pub(super) struct Ports<N: Host> {
+    net: Rc<N>,
+    ports: RefCell<BTreeMap<u16, Port<N>>>,
+    last: Cell<u16>,
+}
+
+impl<N: Host> Ports<N> {
+    /// Whether `address` leads to this machine, over no network.
+    pub(super) fn is_here(&self, address: IpAddr) -> bool {
+        is_loopback(address) || self.net.addresses().iter().any(|(it, _)| *it == address)
+    }
+}
+
+/// Whether an address is one of this machine's own that no network has.
+pub(super) const fn is_loopback(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(it) => it.is_loopback(),
+        IpAddr::V6(it) => it.is_loopback(),
+    }
+}
+
+impl<N: Host> Ports<N> {
+    pub(super) fn new(net: Rc<N>) -> Rc<Self> {
+        Rc::new(Self { net, ports: RefCell::default(), last: Cell::new(DYNAMIC.start) })
+    }
+
+    /// Returns a port that nobody listens on.
+    ///
+    /// # Errors
+    /// `EADDRINUSE`.
+    pub(super) fn choose(&self) -> Result<u16, Errno> {
+        // The first is a random one, so that it cannot be guessed.
+        let mut random = [0; 2];
+        let _ = kernel::entropy::fill(&mut random);
+        let start = u16::from_ne_bytes(random) % DYNAMIC.len() as u16;
+        let ports = self.ports.borrow();
+        let numbers =
+            (0..DYNAMIC.len() as u16).map(|it| DYNAMIC.start + (start + it) % DYNAMIC.len() as u16);
+        let last = self.last.get();
+        let free = numbers.filter(|it| *it != last).find(|it| !ports.contains_key(it));
+        free.inspect(|it| self.last.set(*it)).ok_or(Errno::EADDRINUSE)
+    }
+
+    /// Lets a socket take connections to `local`. `versions`: IPv4, IPv6.
+    ///
+    /// # Errors
+    /// `EADDRINUSE`, `EADDRNOTAVAIL`.
+    pub(super) fn listen(
+        self: &Rc<Self>,
+        local: SocketAddr,
+        versions: [bool; 2],
+        shares: bool,
+        arrived: &Arc<Watch>,
+    ) -> Result<Rc<Door<N::Stream>>, Errno> {
+        let only = Some(local.ip().to_canonical()).filter(|it| !it.is_unspecified());
+        let mut ports = self.ports.borrow_mut();
+        if let Some(port) = ports.get_mut(&local.port()) {
+            port.doors.retain(|it| it.strong_count() > 0);
+            let clashes = |it: Rc<Door<_>>| {
+                let both = it.only.zip(only).is_none_or(|(one, other)| one == other);
+                let version = (0..2).any(|at| it.versions[at] && versions[at]);
+                both && version && !(it.shares && shares) && it.only.is_some() == only.is_some()
+            };
+            if port.doors.iter().filter_map(Weak::upgrade).any(clashes) {
+                return Err(Errno::EADDRINUSE);
+            }
+        }
+        let port = ports.entry(local.port()).or_insert_with(|| Port {
+            doors: Vec::new(),
+            turn: 0,
+            pump: None,
+            filled: Watch::new(),
+        });
+        if port.pump.is_none() && !only.is_some_and(is_loopback) {
+            let listener = match now(Tcp::bind(&*self.net, any(local.port()))) {
+                Ok(listener) => listener,
+                Err(errno) => {
+                    if port.doors.is_empty() {
+                        ports.remove(&local.port());
+                    }
+                    return Err(errno);
+                }
+            };
+            port.pump = Some(spawn(pump(Rc::downgrade(self), listener)));
+        }
+        let door = Rc::new(Door {
+            only,
+            versions,
+            shares,
+            backlog: Cell::new(1),
+            came: RefCell::default(),
+            arrived: Arc::clone(arrived),
+            room: Arc::clone(&port.filled),
+        });
+        port.doors.push(Rc::downgrade(&door));
+        Ok(door)
+    }
+
+    /// A listening socket is closed: nobody else takes its port's connections, or others do.
+    pub(super) fn close(&self, port: u16) {
+        let mut ports = self.ports.borrow_mut();
+        let Some(it) = ports.get_mut(&port) else { return };
+        it.doors.retain(|it| it.strong_count() > 0);
+        if it.doors.is_empty() {
+            ports.remove(&port);
+        }
+    }
+
+    /// Who takes connections to `to`, and whether there is room there.
+    fn door(&self, to: SocketAddr) -> Option<Rc<Door<N::Stream>>> {
+        let mut ports = self.ports.borrow_mut();
+        let port = ports.get_mut(&to.port())?;
+        let doors = || port.doors.iter().filter_map(Weak::upgrade).filter(|it| it.takes(to.ip()));
+        // Who is bound to the address itself comes first, then who takes that version alone.
+        let rank = |it: &Rc<Door<_>>| (it.only.is_some(), it.versions != [true; 2]);
+        let best = doors().map(|it| rank(&it)).max()?;
+        let count = doors().filter(|it| rank(it) == best).count();
+        port.turn = port.turn.wrapping_add(1);
+        doors().filter(|it| rank(it) == best).nth(port.turn % count)
+    }
+
+    /// Connects to a socket within the machine, by one end of a pair.
+    ///
+    /// # Errors
+    /// `ECONNREFUSED`.
+    pub(super) fn connect(
+        &self,
+        end: Rc<Unix>,
+        from: SocketAddr,
+        to: SocketAddr,
+    ) -> Result<(), Errno> {
+        let door = self.door(to).filter(|it| !it.is_full()).ok_or(Errno::ECONNREFUSED)?;
+        door.put(Came::Local { end, local: to, peer: from });
+        Ok(())
+    }
+
+    /// Hands out what the network brought. Returns it if nobody has room now.
+    fn hand_out(&self, stream: N::Stream, peer: SocketAddr) -> Option<(N::Stream, SocketAddr)> {
+        use ip::Stream as _;
+        let Some(door) = self.door(stream.local_addr()) else {
+            // Nobody listens to that address: as if there were no listener.
+            stream.abort();
+            return None;
+        };
+        if door.is_full() {
+            return Some((stream, peer));
+        }
+        door.put(Came::Stream(stream, peer));
+        None
+    }
+}
+
+/// Accepts what comes to one port for as long as there are sockets for it.
+async fn pump<N: Host>(ports: Weak<Ports<N>>, listener: N::Listener) {
+    let number = listener.local_addr().port();
+    loop {
+        if poll_fn(|context| listener.poll_acceptable(context)).await.is_err() {
+            return;
+        }
+        while let Ok(Some((stream, peer))) = listener.try_accept() {
+            let mut left = Some((stream, peer));
+            while let Some((stream, peer)) = left.take() {
+                let Some(ports) = ports.upgrade() else { return };
+                let room = ports.ports.borrow().get(&number).map(|it| Arc::clone(&it.filled));
+                let Some(room) = room else { return };
+                let changes = room.changes();
+                left = ports.hand_out(stream, peer);
+                drop(ports);
+                if left.is_some() {
+                    room.changed_since(changes).await;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,542 @@
+//! TCP sockets (tcp(7)).
+
+use super::error::errno;
+use super::host::Host;
+use super::options::Options;
+use super::ports::{Came, Door, Ports};
+use crate::errno::Errno;
+use crate::file::{Caller, next_inode};
+use crate::memory::{Sink, Source};
+use crate::socket::unix::{Registry, Unix};
+use crate::socket::{Address, Credentials, Form, Incoming, Outgoing, Socket, Style, mapped};
+use crate::stop::Stop;
+use crate::watch::{Ready, Watch};
+use alloc::rc::Rc;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::any::Any;
+use core::cell::{Cell, RefCell};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::pin::pin;
+use core::task::{Context, Poll, Waker};
+use ip::{Stream as _, any};
+use linux_raw_sys::net::{
+    AF_INET, AF_INET6, IPPROTO_TCP, MSG_OOB, MSG_PEEK, MSG_TRUNC, SO_ACCEPTCONN, SO_ERROR,
+    SOL_SOCKET, TCP_INFO,
+};
+
+/// Bytes that are copied between a program and the stack at a time.
+const PIECE: usize = 4096;
+
+/// Bytes of `struct tcp_info` that are told.
+const INFO: usize = 104;
+
+/// A TCP socket.
+pub(super) struct TcpSocket<N: Host> {
+    net: Rc<N>,
+    ports: Rc<Ports<N>>,
+    family: u32,
+    inode: u64,
+    changed: Arc<Watch>,
+    options: Options,
+    bound: Cell<Option<SocketAddr>>,
+    role: RefCell<Role<N>>,
+    /// A connection was begun, and nobody knows yet whether it came about.
+    connecting: Cell<bool>,
+    error: Cell<Option<Errno>>,
+    deaf: Cell<bool>,
+    mute: Cell<bool>,
+}
+
+enum Role<N: Host> {
+    Idle,
+    Listening(Rc<Door<N::Stream>>),
+    Stream(N::Stream),
+    /// Within the machine.
+    Local {
+        end: Rc<Unix>,
+        local: SocketAddr,
+        peer: SocketAddr,
+    },
+}
+
+impl<N: Host> TcpSocket<N> {
+    pub(super) fn new(net: &Rc<N>, ports: &Rc<Ports<N>>, family: u32) -> Rc<Self> {
+        Self::with(net, ports, family, Role::Idle, Watch::new(), Options::default())
+    }
+
+    fn with(
+        net: &Rc<N>,
+        ports: &Rc<Ports<N>>,
+        family: u32,
+        role: Role<N>,
+        changed: Arc<Watch>,
+        options: Options,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            net: Rc::clone(net),
+            ports: Rc::clone(ports),
+            family,
+            inode: next_inode(),
+            changed,
+            options,
+            bound: Cell::new(None),
+            role: RefCell::new(role),
+            connecting: Cell::new(false),
+            error: Cell::new(None),
+            deaf: Cell::new(false),
+            mute: Cell::new(false),
+        })
+    }
+
+    /// What wakes who watches this socket.
+    fn waker(&self) -> Waker {
+        Waker::from(Arc::clone(&self.changed))
+    }
+
+    /// An address as this socket's family has it.
+    fn told(&self, address: SocketAddr) -> Address {
+        Address::Inet(if self.family == AF_INET6 { mapped(address) } else { address })
+    }
+
+    /// An address that was given, as the stack has it.
+    ///
+    /// # Errors
+    /// `EAFNOSUPPORT` for one of another family.
+    fn given(&self, address: &Address) -> Result<SocketAddr, Errno> {
+        let address = address.inet()?;
+        match (self.family, address) {
+            (AF_INET, SocketAddr::V4(_)) => Ok(address),
+            (AF_INET6, SocketAddr::V6(it)) => match it.ip().to_ipv4_mapped() {
+                Some(_) if self.options.v6_only.get() => Err(Errno::ENETUNREACH),
+                Some(ip) => Ok(SocketAddr::new(ip.into(), it.port())),
+                None => Ok(address),
+            },
+            _ => Err(Errno::EAFNOSUPPORT),
+        }
+    }
+
+    /// All addresses of the socket's family.
+    fn unspecified(&self) -> IpAddr {
+        if self.family == AF_INET6 {
+            Ipv6Addr::UNSPECIFIED.into()
+        } else {
+            Ipv4Addr::UNSPECIFIED.into()
+        }
+    }
+
+    /// The error that the stack gives: of a connection that came about it is told once.
+    fn failed(&self, error: ip::Error) -> Errno {
+        let errno = errno(error);
+        if self.connecting.replace(false) {
+            self.role.replace(Role::Idle);
+        }
+        errno
+    }
+
+    /// Writes what is in `from` as far as there is room.
+    fn write(&self, stream: &N::Stream, from: &mut Source<'_>) -> Result<usize, Stop> {
+        let mut written = 0;
+        while from.left() > 0 {
+            let mut piece = [0; PIECE];
+            let count = match from.peek(&mut piece) {
+                Ok(count) => count,
+                Err(_) if written > 0 => break,
+                Err(stop) => return Err(stop),
+            };
+            match stream.try_write(&piece[..count]) {
+                Ok(Some(count)) => {
+                    from.skip(count);
+                    written += count;
+                }
+                Ok(None) if written > 0 => break,
+                Ok(None) => {
+                    // Armed, and looked at again: room may have come in between.
+                    match stream.poll_writable(&mut Context::from_waker(&self.waker())) {
+                        Poll::Ready(Ok(())) => {}
+                        Poll::Ready(Err(error)) => return Err(self.failed(error).into()),
+                        Poll::Pending => return Err(Stop::Wait),
+                    }
+                }
+                Err(_) if written > 0 => break,
+                Err(error) => return Err(self.failed(error).into()),
+            }
+        }
+        Ok(written)
+    }
+
+    /// Reads as much as there is and `to` has room for.
+    fn read(&self, stream: &N::Stream, to: &mut Sink<'_>, flags: u32) -> Result<usize, Stop> {
+        if self.deaf.get() || to.left() == 0 {
+            return Ok(0);
+        }
+        let (peek, discards) = (flags & MSG_PEEK != 0, flags & MSG_TRUNC != 0);
+        let mut read = 0;
+        loop {
+            let mut piece = [0; PIECE];
+            let room = to.left().min(PIECE);
+            // A page of the program that is not there must not lose what was read.
+            let came = match peek {
+                true => stream.try_peek(&mut piece[..room]),
+                false if to.check(room).is_err() && !discards => {
+                    stream.try_peek(&mut piece[..room])
+                }
+                false => stream.try_read(&mut piece[..room]),
+            };
+            match came {
+                Ok(Some(0)) => return Ok(read),
+                Ok(Some(count)) => {
+                    if !discards && let Err(stop) = to.put(&piece[..count]) {
+                        return if read > 0 { Ok(read) } else { Err(stop) };
+                    }
+                    read += count;
+                    if peek || count < PIECE || to.left() == 0 {
+                        break;
+                    }
+                }
+                Ok(None) => {
+                    let polled = stream.poll_readable(&mut Context::from_waker(&self.waker()));
+                    match polled {
+                        Poll::Ready(Ok(())) => continue,
+                        Poll::Ready(Err(error)) if read == 0 => {
+                            return Err(self.failed(error).into());
+                        }
+                        _ if read == 0 => return Err(Stop::Wait),
+                        _ => return Ok(read),
+                    }
+                }
+                Err(_) if read > 0 => return Ok(read),
+                Err(ip::Error::Closed) => return Ok(0),
+                Err(error) => return Err(self.failed(error).into()),
+            }
+        }
+        // Who reads less than there was room for waits for more without another call (epoll(7)).
+        let _ = stream.poll_readable(&mut Context::from_waker(&self.waker()));
+        Ok(read)
+    }
+
+    /// Connects to a socket of this machine.
+    fn connect_here(&self, to: SocketAddr) -> Result<(), Stop> {
+        let bound = self.bound.get().unwrap_or_else(|| any(0));
+        let port = if bound.port() == 0 { self.ports.choose()? } else { bound.port() };
+        let ip = if bound.ip().is_unspecified() { to.ip() } else { bound.ip() };
+        let from = SocketAddr::new(ip, port);
+        let registry = Rc::<Registry>::default();
+        let [end, other] = Unix::pair(Style::Stream, &registry, Credentials::default());
+        self.ports.connect(other, from, to)?;
+        end.forward(&self.changed);
+        self.role.replace(Role::Local { end, local: from, peer: to });
+        self.changed.raise();
+        Ok(())
+    }
+}
+
+impl<N: Host> Drop for TcpSocket<N> {
+    fn drop(&mut self) {
+        match self.role.replace(Role::Idle) {
+            Role::Listening(door) => {
+                drop(door);
+                if let Some(bound) = self.bound.get() {
+                    self.ports.close(bound.port());
+                }
+            }
+            Role::Stream(stream) if self.options.linger.get() == Some(0) => stream.abort(),
+            _ => {}
+        }
+    }
+}
+
+impl<N: Host> Socket for TcpSocket<N> {
+    fn form(&self) -> Form {
+        Form { family: self.family, style: Style::Stream, protocol: IPPROTO_TCP as u32 }
+    }
+
+    fn bind(&self, _: &dyn Caller, address: &Address) -> Result<(), Stop> {
+        if self.bound.get().is_some() || !matches!(*self.role.borrow(), Role::Idle) {
+            return Err(Errno::EINVAL.into());
+        }
+        let mut address = self.given(address)?;
+        if !address.ip().is_unspecified() && !self.ports.is_here(address.ip()) {
+            return Err(Errno::EADDRNOTAVAIL.into());
+        }
+        if address.port() == 0 {
+            address.set_port(self.ports.choose()?);
+        }
+        self.bound.set(Some(address));
+        Ok(())
+    }
+
+    fn connect(&self, _: &dyn Caller, address: &Address) -> Result<(), Stop> {
+        match &*self.role.borrow() {
+            Role::Idle => {}
+            Role::Listening(_) => return Err(Errno::EISCONN.into()),
+            Role::Stream(_) if self.connecting.get() => return Err(Errno::EALREADY.into()),
+            _ => return Err(Errno::EISCONN.into()),
+        }
+        if *address == Address::None {
+            return Ok(());
+        }
+        let mut to = self.given(address)?;
+        if to.ip().is_unspecified() {
+            to.set_ip(match to {
+                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        if self.ports.is_here(to.ip()) {
+            return self.connect_here(to);
+        }
+        let from = self.bound.get().unwrap_or_else(|| any(0));
+        let stream = self.net.open(from, to).map_err(errno)?;
+        stream.set_options(self.options.of_stack()).map_err(errno)?;
+        self.role.replace(Role::Stream(stream));
+        self.connecting.set(true);
+        self.connected()
+    }
+
+    fn connected(&self) -> Result<(), Stop> {
+        let polled = match &*self.role.borrow() {
+            Role::Stream(stream) => stream.poll_writable(&mut Context::from_waker(&self.waker())),
+            Role::Local { .. } => Poll::Ready(Ok(())),
+            _ => return Err(self.error.take().unwrap_or(Errno::ENOTCONN).into()),
+        };
+        match polled {
+            Poll::Ready(Ok(())) => {
+                self.connecting.set(false);
+                Ok(())
+            }
+            Poll::Ready(Err(error)) => Err(self.failed(error).into()),
+            Poll::Pending => Err(Stop::Wait),
+        }
+    }
+
+    fn listen(&self, backlog: u32) -> Result<(), Errno> {
+        let mut role = self.role.borrow_mut();
+        match &*role {
+            Role::Listening(door) => door.set_backlog(backlog),
+            Role::Idle => {
+                let bound = match self.bound.get() {
+                    Some(bound) => bound,
+                    None => SocketAddr::new(self.unspecified(), self.ports.choose()?),
+                };
+                let both = self.family == AF_INET6 && !self.options.v6_only.get();
+                let v4 = bound.is_ipv4() || both && bound.ip().is_unspecified();
+                let versions = [v4, bound.is_ipv6()];
+                let shares = self.options.reuse_port.get();
+                let door = self.ports.listen(bound, versions, shares, &self.changed)?;
+                door.set_backlog(backlog);
+                self.bound.set(Some(bound));
+                *role = Role::Listening(door);
+            }
+            _ => return Err(Errno::EINVAL),
+        }
+        Ok(())
+    }
+
+    fn accept(&self) -> Result<(Rc<dyn Socket>, Address), Stop> {
+        let door = match &*self.role.borrow() {
+            Role::Listening(door) => Rc::clone(door),
+            _ => return Err(Errno::EINVAL.into()),
+        };
+        let came = door.take().ok_or(Stop::Wait)?;
+        let (options, changed) = (self.options.inherit(), Watch::new());
+        let (role, peer) = match came {
+            Came::Stream(stream, peer) => {
+                // Before the first byte, as it may end the connection later.
+                let _ = stream.set_options(options.of_stack());
+                (Role::Stream(stream), peer)
+            }
+            Came::Local { end, local, peer } => {
+                end.forward(&changed);
+                (Role::Local { end, local, peer }, peer)
+            }
+        };
+        let new = Self::with(&self.net, &self.ports, self.family, role, changed, options);
+        Ok((new, self.told(peer)))
+    }
+
+    fn shutdown(&self, read: bool, write: bool) -> Result<(), Errno> {
+        match &*self.role.borrow() {
+            Role::Stream(_) if self.connecting.get() => return Err(Errno::ENOTCONN),
+            Role::Stream(stream) if write => {
+                // It queues the end and does not wait.
+                let mut ended = pin!(stream.shutdown());
+                let _ = ended.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            }
+            Role::Stream(_) => {}
+            Role::Local { end, .. } => end.shutdown(read, write)?,
+            Role::Listening(_) | Role::Idle => return Err(Errno::ENOTCONN),
+        }
+        if read {
+            self.deaf.set(true);
+        }
+        if write {
+            self.mute.set(true);
+        }
+        self.changed.raise();
+        Ok(())
+    }
+
+    fn local(&self) -> Address {
+        let unspecified = SocketAddr::new(self.unspecified(), 0);
+        let local = match &*self.role.borrow() {
+            Role::Stream(stream) => stream.local_addr(),
+            Role::Local { local, .. } => *local,
+            _ => self.bound.get().unwrap_or(unspecified),
+        };
+        self.told(local)
+    }
+
+    fn peer(&self) -> Result<Address, Errno> {
+        match &*self.role.borrow() {
+            Role::Stream(_) if self.connecting.get() => Err(Errno::ENOTCONN),
+            Role::Stream(stream) => Ok(self.told(stream.peer_addr())),
+            Role::Local { peer, .. } => Ok(self.told(*peer)),
+            _ => Err(Errno::ENOTCONN),
+        }
+    }
+
+    fn send(&self, message: &mut Outgoing<'_>, from: &mut Source<'_>) -> Result<usize, Stop> {
+        if let Some(error) = self.error.take() {
+            return Err(error.into());
+        }
+        if message.flags & MSG_OOB != 0 {
+            return Err(Errno::EOPNOTSUPP.into());
+        }
+        message.rights.clear();
+        if self.mute.get() {
+            return Err(Errno::EPIPE.into());
+        }
+        let role = self.role.borrow();
+        let result = match &*role {
+            Role::Stream(_) if self.connecting.get() => {
+                drop(role);
+                self.connected()?;
+                return self.send(message, from);
+            }
+            Role::Stream(stream) => self.write(stream, from),
+            Role::Local { end, .. } => end.send_to(None, &mut Outgoing::default(), from),
+            _ => return Err(Errno::EPIPE.into()),
+        };
+        // After the peer's reset, the first call learns of that and the next ones of EPIPE.
+        if let Err(Stop::Fail(Errno::ECONNRESET)) = result {
+            self.mute.set(true);
+        }
+        result
+    }
+
+    fn receive(&self, flags: u32, to: &mut Sink<'_>) -> Result<Incoming, Stop> {
+        if let Some(error) = self.error.take() {
+            return Err(error.into());
+        }
+        if flags & MSG_OOB != 0 {
+            return Err(Errno::EINVAL.into());
+        }
+        let role = self.role.borrow();
+        let length = match &*role {
+            Role::Stream(_) if self.connecting.get() => {
+                drop(role);
+                self.connected()?;
+                return self.receive(flags, to);
+            }
+            Role::Stream(stream) => self.read(stream, to, flags)?,
+            Role::Local { end, .. } => end.receive(flags & !MSG_TRUNC, to)?.length,
+            _ => return Err(Errno::ENOTCONN.into()),
+        };
+        Ok(Incoming { length, ..Incoming::default() })
+    }
+
+    fn ready(&self) -> Ready {
+        let mut ready = Ready::empty();
+        let waker = self.waker();
+        let mut context = Context::from_waker(&waker);
+        match &*self.role.borrow() {
+            Role::Idle => ready |= Ready::OUT | Ready::WRNORM | Ready::HUP,
+            Role::Listening(door) => ready.set(Ready::IN | Ready::RDNORM, !door.is_empty()),
+            Role::Local { end, .. } => ready = end.ready(),
+            Role::Stream(stream) => {
+                let out = stream.poll_writable(&mut context);
+                let failed = matches!(out, Poll::Ready(Err(_)));
+                let is_out = out.is_ready() || self.mute.get();
+                ready.set(Ready::OUT | Ready::WRNORM, is_out);
+                if self.connecting.get() && !out.is_ready() {
+                    return ready;
+                }
+                let ended = stream.progress().ended;
+                let is_in = stream.poll_readable(&mut context).is_ready() || self.deaf.get();
+                ready.set(Ready::IN | Ready::RDNORM, is_in || ended);
+                ready.set(Ready::RDHUP, ended || self.deaf.get());
+                let over = failed && !self.mute.get();
+                ready.set(Ready::HUP, ended && self.mute.get() || over);
+                ready.set(Ready::ERR, over && self.connecting.get());
+            }
+        }
+        ready.set(Ready::ERR, ready.contains(Ready::ERR) || self.error.get().is_some());
+        ready
+    }
+
+    fn watch(&self) -> &Arc<Watch> {
+        &self.changed
+    }
+
+    fn inode(&self) -> u64 {
+        self.inode
+    }
+
+    fn queued(&self) -> [usize; 2] {
+        match &*self.role.borrow() {
+            Role::Stream(stream) => {
+                let progress = stream.progress();
+                [progress.readable, progress.unacknowledged]
+            }
+            Role::Local { end, .. } => end.queued(),
+            _ => [0; 2],
+        }
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+
+    fn option(&self, level: u32, name: u32) -> Result<Vec<u8>, Errno> {
+        let number: u32 = match (level, name) {
+            (SOL_SOCKET, SO_ERROR) => {
+                // Asking is how one learns how a connection ended that was begun (connect(2)).
+                if self.connecting.get()
+                    && let Err(Stop::Fail(errno)) = self.connected()
+                {
+                    self.error.set(Some(errno));
+                }
+                self.error.take().map_or(0, |it| it.number().into())
+            }
+            (SOL_SOCKET, SO_ACCEPTCONN) => matches!(*self.role.borrow(), Role::Listening(_)).into(),
+            (level, TCP_INFO) if level == IPPROTO_TCP as u32 => return Ok(self.info()),
+            _ => return self.options.get(self.form(), level, name),
+        };
+        Ok(number.to_ne_bytes().to_vec())
+    }
+
+    fn set_option(&self, level: u32, name: u32, value: &[u8]) -> Result<(), Errno> {
+        self.options.set(level, name, value)?;
+        if let Role::Stream(stream) = &*self.role.borrow() {
+            // A connection that is over heeds none.
+            let _ = stream.set_options(self.options.of_stack());
+        }
+        Ok(())
+    }
+}
+
+impl<N: Host> TcpSocket<N> {
+    /// `struct tcp_info` with the state alone, which is what programs look at.
+    fn info(&self) -> Vec<u8> {
+        let mut info = alloc::vec![0; INFO];
+        info[0] = match &*self.role.borrow() {
+            Role::Listening(_) => 10,
+            Role::Idle => 7,
+            Role::Stream(_) if self.connecting.get() => 2,
+            Role::Stream(stream) if stream.progress().ended => 8,
+            _ => 1,
+        };
+        info
+    }
+}

@@ -1,0 +1,266 @@
+//! Tests sockets of the internet over two IP stacks and a cable.
+
+use super::Inet;
+use crate::errno::Errno;
+use crate::file::Caller;
+use crate::memory::{Memory, Sink, Source};
+use crate::socket::{Address, Form, Network, Outgoing, Socket, Style};
+use crate::stop::Stop;
+use crate::watch::Ready;
+use alloc::rc::Rc;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use core::net::{Ipv4Addr, Ipv6Addr};
+use core::time::Duration;
+use devices::net::cable::{Options, cable};
+use ip::Stack;
+use ip::config::{Ipv4, Settings};
+use kernel::task::block_on;
+use kernel::time::timeout;
+use linux_raw_sys::net::{
+    AF_INET, AF_INET6, IPPROTO_IPV6, IPPROTO_TCP, IPV6_V6ONLY, SO_ERROR, SO_LINGER, SO_REUSEPORT,
+    SOL_SOCKET, TCP_NODELAY,
+};
+
+struct Nobody;
+
+impl Caller for Nobody {
+    fn memory(&self) -> Rc<Memory> {
+        unreachable!("these tests have no memory of a program")
+    }
+
+    fn process(&self) -> [i32; 3] {
+        [1; 3]
+    }
+}
+
+type Net = Rc<dyn Network>;
+
+/// Two machines that are connected: 10.0.0.1 with fd00::1, and 10.0.0.2 with fd00::2.
+fn machines() -> [Net; 2] {
+    kernel::testing::simulate_time();
+    let (left, right) = cable(Options::default());
+    let stack = |net, last: u8| {
+        let settings = Settings {
+            ipv4: Ipv4::Static(Ipv4Addr::new(10, 0, 0, last), 24),
+            ipv6: Some((Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, last.into()), 64)),
+            ..Settings::default()
+        };
+        Stack::start(net, settings).unwrap()
+    };
+    [Inet::new(Rc::new(stack(left, 1))), Inet::new(Rc::new(stack(right, 2)))]
+}
+
+fn stream(net: &Net, family: u32) -> Rc<dyn Socket> {
+    net.socket(Form { family, style: Style::Stream, protocol: 0 }).unwrap()
+}
+
+fn at(text: &str) -> Address {
+    Address::Inet(text.parse().unwrap())
+}
+
+fn listener(net: &Net, family: u32, address: &str) -> Rc<dyn Socket> {
+    let socket = stream(net, family);
+    socket.bind(&Nobody, &at(address)).unwrap();
+    socket.listen(5).unwrap();
+    socket
+}
+
+/// Waits until `attempt` can be done, as a call that blocks does.
+async fn until<T>(
+    socket: &dyn Socket,
+    mut attempt: impl FnMut() -> Result<T, Stop>,
+) -> Result<T, Errno> {
+    loop {
+        let changes = socket.watch().changes();
+        match attempt() {
+            Ok(value) => return Ok(value),
+            Err(Stop::Fail(errno)) => return Err(errno),
+            Err(Stop::Load(_)) => unreachable!(),
+            Err(Stop::Wait) => {
+                let changed = socket.watch().changed_since(changes);
+                timeout(Duration::from_secs(200), changed).await.map_err(|_| Errno::ETIME)?;
+            }
+        }
+    }
+}
+
+async fn connect(socket: &dyn Socket, to: &str) -> Result<(), Errno> {
+    match socket.connect(&Nobody, &at(to)) {
+        Err(Stop::Wait) => until(socket, || socket.connected()).await,
+        Err(Stop::Fail(errno)) => Err(errno),
+        other => other.map_err(|_| Errno::EIO),
+    }
+}
+
+async fn send(socket: &dyn Socket, bytes: &[u8]) -> Result<usize, Errno> {
+    let mut done = 0;
+    while done < bytes.len() {
+        let rest = &bytes[done..];
+        done += until(socket, || socket.send(&mut Outgoing::default(), &mut Source::kernel(rest)))
+            .await?;
+    }
+    Ok(done)
+}
+
+async fn receive(socket: &dyn Socket, most: usize) -> Result<Vec<u8>, Errno> {
+    let mut bytes = Vec::new();
+    until(socket, || socket.receive(0, &mut Sink::kernel(&mut bytes, most))).await?;
+    Ok(bytes)
+}
+
+#[test]
+fn a_connection_carries_bytes_both_ways_and_ends() {
+    let [here, there] = machines();
+    block_on(async {
+        let (server, client) = (listener(&there, AF_INET, "0.0.0.0:80"), stream(&here, AF_INET));
+        connect(&*client, "10.0.0.2:80").await.unwrap();
+        let (server, peer) = until(&*server, || server.accept()).await.unwrap();
+        assert_eq!((client.local(), client.peer()), (peer, Ok(at("10.0.0.2:80"))));
+        let long: Vec<u8> = (0..100_000_u32).map(|it| it as u8).collect();
+        let (sent, got) = kernel::task::join(send(&*client, &long), async {
+            let mut got = Vec::new();
+            while got.len() < long.len() {
+                got.extend(receive(&*server, 10_000).await.unwrap());
+            }
+            got
+        })
+        .await;
+        assert!(sent == Ok(long.len()) && got == long);
+        client.shutdown(false, true).unwrap();
+        assert_eq!(receive(&*server, 9).await.unwrap(), b"");
+        assert!(server.ready().contains(Ready::IN | Ready::RDHUP));
+        send(&*server, b"answer").await.unwrap();
+        assert_eq!(receive(&*client, 9).await.unwrap(), b"answer");
+        assert_eq!(send(&*client, b"x").await, Err(Errno::EPIPE));
+    });
+}
+
+#[test]
+fn nobody_there_is_refused_and_told_by_so_error() {
+    let [here, _there] = machines();
+    block_on(async {
+        let client = stream(&here, AF_INET);
+        assert_eq!(connect(&*client, "10.0.0.2:81").await, Err(Errno::ECONNREFUSED));
+        // Without waiting.
+        let client = stream(&here, AF_INET);
+        assert!(matches!(client.connect(&Nobody, &at("10.0.0.2:81")), Err(Stop::Wait)));
+        let again = client.connect(&Nobody, &at("10.0.0.2:81"));
+        assert!(matches!(again, Err(Stop::Fail(Errno::EALREADY))));
+        while client.ready().is_empty() {
+            let changes = client.watch().changes();
+            client.watch().changed_since(changes).await;
+        }
+        let told = client.option(SOL_SOCKET, SO_ERROR).unwrap();
+        assert_eq!(told, u32::from(Errno::ECONNREFUSED.number()).to_ne_bytes());
+        let other = stream(&here, AF_INET6);
+        assert_eq!(connect(&*other, "10.0.0.2:81").await, Err(Errno::EAFNOSUPPORT));
+    });
+}
+
+#[test]
+fn versions_may_share_a_port_and_one_socket_may_have_both() {
+    let [here, there] = machines();
+    block_on(async {
+        let v4 = listener(&there, AF_INET, "0.0.0.0:80");
+        let v6 = stream(&there, AF_INET6);
+        v6.bind(&Nobody, &at("[::]:80")).unwrap();
+        assert_eq!(v6.listen(5), Err(Errno::EADDRINUSE), "it would take IPv4 too");
+        v6.set_option(IPPROTO_IPV6 as u32, IPV6_V6ONLY, &1_u32.to_ne_bytes()).unwrap();
+        v6.listen(5).unwrap();
+        let both = listener(&there, AF_INET6, "[::]:81");
+        for (family, to, server, peer) in [
+            (AF_INET, "10.0.0.2:80", &v4, "10.0.0.1"),
+            (AF_INET6, "[fd00::2]:80", &v6, "fd00::1"),
+            (AF_INET, "10.0.0.2:81", &both, "::ffff:10.0.0.1"),
+            (AF_INET6, "[fd00::2]:81", &both, "fd00::1"),
+            (AF_INET6, "[::ffff:10.0.0.2]:81", &both, "::ffff:10.0.0.1"),
+        ] {
+            let client = stream(&here, family);
+            connect(&*client, to).await.unwrap();
+            let (_, from) = until(&**server, || server.accept()).await.unwrap();
+            assert_eq!(from.inet().unwrap().ip().to_string(), peer, "{to}");
+        }
+    });
+}
+
+#[test]
+fn what_stays_within_the_machine_needs_no_network() {
+    let [here, _there] = machines();
+    block_on(async {
+        for (family, bound, to) in [
+            (AF_INET, "127.0.0.1:90", "127.0.0.1:90"),
+            (AF_INET6, "[::]:91", "[::1]:91"),
+            (AF_INET, "0.0.0.0:92", "10.0.0.1:92"),
+            (AF_INET, "0.0.0.0:93", "0.0.0.0:93"),
+        ] {
+            let (server, client) = (listener(&here, family, bound), stream(&here, family));
+            connect(&*client, to).await.unwrap();
+            let (served, peer) = until(&*server, || server.accept()).await.unwrap();
+            assert_eq!(peer, client.local(), "{to}");
+            let changes = served.watch().changes();
+            send(&*client, b"hello").await.unwrap();
+            assert!(served.watch().changes() > changes && served.ready().contains(Ready::IN));
+            assert_eq!(receive(&*served, 9).await.unwrap(), b"hello");
+            drop(client);
+            assert_eq!(receive(&*served, 9).await.unwrap(), b"");
+        }
+        let client = stream(&here, AF_INET);
+        assert_eq!(connect(&*client, "127.0.0.1:90").await, Err(Errno::ECONNREFUSED), "closed");
+        let bound = client.bind(&Nobody, &at("10.0.0.9:1"));
+        assert!(matches!(bound, Err(Stop::Fail(Errno::EADDRNOTAVAIL))));
+    });
+}
+
+#[test]
+fn who_shares_a_port_takes_turns() {
+    let [here, there] = machines();
+    block_on(async {
+        let share = || {
+            let socket = stream(&there, AF_INET);
+            socket.set_option(SOL_SOCKET, SO_REUSEPORT, &1_u32.to_ne_bytes()).unwrap();
+            socket.bind(&Nobody, &at("0.0.0.0:80")).unwrap();
+            socket.listen(5).unwrap();
+            socket
+        };
+        let servers = [share(), share()];
+        let mut clients = Vec::new();
+        for _ in 0..4 {
+            let client = stream(&here, AF_INET);
+            connect(&*client, "10.0.0.2:80").await.unwrap();
+            clients.push(client);
+        }
+        for server in &servers {
+            for _ in 0..2 {
+                until(&**server, || server.accept()).await.unwrap();
+            }
+        }
+    });
+}
+
+#[test]
+fn lingering_for_no_time_resets() {
+    let [here, there] = machines();
+    block_on(async {
+        let (server, client) = (listener(&there, AF_INET, "0.0.0.0:80"), stream(&here, AF_INET));
+        connect(&*client, "10.0.0.2:80").await.unwrap();
+        let (served, _) = until(&*server, || server.accept()).await.unwrap();
+        let linger = [1_u32.to_ne_bytes(), 0_u32.to_ne_bytes()].concat();
+        client.set_option(SOL_SOCKET, SO_LINGER, &linger).unwrap();
+        drop(client);
+        assert_eq!(receive(&*served, 9).await, Err(Errno::ECONNRESET));
+    });
+}
+
+#[test]
+fn options_are_told_as_they_were_set() {
+    let [here, _there] = machines();
+    let socket = stream(&here, AF_INET);
+    let tcp = IPPROTO_TCP as u32;
+    assert_eq!(socket.option(tcp, TCP_NODELAY).unwrap(), [0; 4]);
+    socket.set_option(tcp, TCP_NODELAY, &1_u32.to_ne_bytes()).unwrap();
+    assert_eq!(socket.option(tcp, TCP_NODELAY).unwrap(), [1, 0, 0, 0]);
+    assert_eq!(socket.set_option(tcp, TCP_NODELAY, &[1, 0]), Err(Errno::EINVAL));
+    assert_eq!(socket.set_option(tcp, 9999, &[0; 4]), Err(Errno::ENOPROTOOPT));
+    assert_eq!(socket.option(77, 1), Err(Errno::ENOPROTOOPT));
+}
