@@ -5,6 +5,7 @@ mod exec;
 mod faults;
 mod fork;
 mod maps;
+mod model;
 mod remaps;
 
 use super::*;
