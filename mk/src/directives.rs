@@ -14,6 +14,8 @@
 //! test: xl cpuid="host,rdrand=0"         a line for `xl create`; any number of times
 //! test: input "text\n"                   typed at its console once it runs
 //! test: disk data=8M                    as `cargo mk run --disk`, files beside the source; any number
+//! test: program hello.c                 a program in C beside the source, which cc makes without
+//!                                       shared libraries: /programs/hello in dom0; any number
 //! test: dom0 "httpd -h /tmp"             a script in dom0, before there is the guest
 //! test: with echo-server port=7          a guest beside it, created before; any number of times
 //! test: with-when "text"                 the console of those says so before it is created
@@ -67,6 +69,8 @@ pub(crate) struct Run {
     pub(crate) input: Option<String>,
     /// Its disks.
     pub(crate) disks: Vec<Given>,
+    /// Programs in C that dom0 has.
+    pub(crate) programs: Vec<String>,
     /// What is run in dom0 before there is the guest.
     pub(crate) before: Vec<Script>,
     /// What is run in dom0 once the guest is ready.
@@ -129,6 +133,7 @@ impl Run {
     pub(crate) fn uses_network(&self) -> bool {
         !self.before.is_empty()
             || !self.disks.is_empty()
+            || !self.programs.is_empty()
             || !self.clients.is_empty()
             || !self.with.is_empty()
             || self.config.iter().any(|line| line.starts_with("vif"))
@@ -142,6 +147,7 @@ impl Run {
             config: Vec::new(),
             input: None,
             disks: Vec::new(),
+            programs: Vec::new(),
             before: Vec::new(),
             clients: Vec::new(),
             client_when: None,
@@ -234,6 +240,11 @@ fn apply(run: &mut Run, text: &str) -> Result<()> {
         "xl" => run.config.push(value.to_owned()),
         "input" => run.input = Some(string(value)?),
         "disk" => run.disks.push(disk::parse(value).map_err(|why| anyhow!(why))?),
+        "program" => {
+            let name = value.strip_suffix(".c").is_some_and(|name| !name.is_empty());
+            ensure!(name && !value.contains('/'), "a program is a file beside the source: NAME.c");
+            run.programs.push(value.to_owned());
+        }
         "dom0" => run.before.push(script(value)?),
         "client" => run.clients.push(script(value)?),
         "client-when" => run.client_when = Some(string(value)?),
@@ -257,7 +268,7 @@ fn apply(run: &mut Run, text: &str) -> Result<()> {
 }
 
 /// The directives that [`apply`] takes.
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 18] = [
     "args",
     "args-fill",
     "client",
@@ -271,6 +282,7 @@ const KNOWN: [&str; 17] = [
     "input",
     "memory",
     "no-verdict",
+    "program",
     "timeout",
     "with",
     "with-when",
@@ -390,6 +402,7 @@ mod tests {
                 config: vec!["cpuid=\"host\"".into()],
                 input: Some("x\n".into()),
                 disks: Vec::new(),
+                programs: Vec::new(),
                 before: Vec::new(),
                 clients: Vec::new(),
                 client_when: None,
@@ -442,6 +455,8 @@ mod tests {
             ("test: console-contains x", "stands in double quotes"),
             ("test: console-contains \"\\q\"", "no such escape"),
             ("test: disk data", "NAME=FILE, NAME=FOLDER or NAME=SIZE"),
+            ("test: program hello", "a program is a file beside the source: NAME.c"),
+            ("test: program ../hello.c", "a program is a file beside the source: NAME.c"),
             ("test: client-then sleep", "client-then shutdown, destroy or wait"),
             ("test: client-when up", "stands in double quotes"),
             ("test: client a b", "a script stands in double quotes, or is"),

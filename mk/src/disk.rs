@@ -5,7 +5,9 @@ use crate::project::Project;
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Component, Path, PathBuf};
+use std::time::UNIX_EPOCH;
 use tar::{Builder, EntryType, Header};
 
 /// Whole pages, so that an image fits disks with sectors of any size.
@@ -201,9 +203,10 @@ pub(crate) fn empty(path: &Path, size: u64) -> Result<()> {
 pub(crate) fn pack(folder: &Path, path: &Path) -> Result<()> {
     let what = || format!("cannot pack {} into {}", folder.display(), path.display());
     let new = path.with_extension("new");
-    let mut builder = Builder::new(File::create(&new).with_context(what)?);
-    add(&mut builder, folder, Path::new(""), 0).with_context(what)?;
-    let mut file = builder.into_inner().with_context(what)?;
+    let builder = Builder::new(File::create(&new).with_context(what)?);
+    let mut packer = Packer { builder, root: folder };
+    packer.add(folder, Path::new(""), 0).with_context(what)?;
+    let mut file = packer.builder.into_inner().with_context(what)?;
     file.flush().with_context(what)?;
     let length = file.metadata().with_context(what)?.len();
     file.set_len(length.next_multiple_of(ALIGNMENT)).with_context(what)?;
@@ -215,50 +218,89 @@ pub(crate) fn pack(folder: &Path, path: &Path) -> Result<()> {
 /// # Errors
 /// As there.
 pub(crate) fn packed(folder: &Path) -> Result<Vec<u8>> {
-    let mut builder = Builder::new(Vec::new());
-    add(&mut builder, folder, Path::new(""), 0)
-        .with_context(|| format!("cannot pack {}", folder.display()))?;
-    let mut bytes = builder.into_inner()?;
+    let mut packer = Packer { builder: Builder::new(Vec::new()), root: folder };
+    let what = || format!("cannot pack {}", folder.display());
+    packer.add(folder, Path::new(""), 0).with_context(what)?;
+    let mut bytes = packer.builder.into_inner()?;
     bytes.resize(bytes.len().next_multiple_of(ALIGNMENT as usize), 0);
     Ok(bytes)
 }
 
-/// Adds what is in `folder`, in the order of names, so that the same folder makes the
-/// same image. Links are followed: what they name is what the image is to hold.
-fn add(
-    builder: &mut Builder<impl Write>,
-    folder: &Path,
-    inside: &Path,
-    depth: usize,
-) -> Result<()> {
-    ensure!(depth < DEPTH, "{} is nested too deeply: does a link point back up?", folder.display());
-    let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
-    let mut names: Vec<_> = entries.map(|entry| Ok(entry?.file_name())).collect::<Result<_>>()?;
-    names.sort();
-    for name in names {
-        let (path, inside) = (folder.join(&name), inside.join(&name));
-        let shown = || path.display().to_string();
-        ensure!(name.to_str().is_some(), "the name {} is not UTF-8", path.display());
-        let metadata = fs::metadata(&path).with_context(shown)?;
-        let mut header = Header::new_ustar();
-        let time = metadata.modified().ok();
-        let time = time.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
-        header.set_mtime(time.unwrap_or_default().as_secs());
-        if metadata.is_dir() {
-            header.set_entry_type(EntryType::Directory);
-            header.set_mode(0o755);
-            header.set_size(0);
-            builder.append_data(&mut header, &inside, std::io::empty()).with_context(shown)?;
-            add(builder, &path, &inside, depth + 1)?;
-        } else if metadata.is_file() {
-            header.set_entry_type(EntryType::Regular);
-            header.set_mode(0o644);
-            header.set_size(metadata.len());
-            let file = File::open(&path).with_context(shown)?;
-            builder.append_data(&mut header, &inside, file).with_context(shown)?;
+/// What goes into an archive of `root`.
+struct Packer<'a, W: Write> {
+    builder: Builder<W>,
+    root: &'a Path,
+}
+
+impl<W: Write> Packer<'_, W> {
+    /// Adds what is in `folder`, in the order of names, so that the same folder makes the same
+    /// image. A link to something within the root, or to nothing, stays a link. One that leads out
+    /// of it is followed: what it names is what the image is to hold.
+    fn add(&mut self, folder: &Path, inside: &Path, depth: usize) -> Result<()> {
+        let path = folder.display();
+        ensure!(depth < DEPTH, "{path} is nested too deeply: does a link point back up?");
+        let entries = fs::read_dir(folder).with_context(|| path.to_string())?;
+        let mut names: Vec<_> =
+            entries.map(|entry| Ok(entry?.file_name())).collect::<Result<_>>()?;
+        names.sort();
+        for name in names {
+            let (path, inside) = (folder.join(&name), inside.join(&name));
+            let shown = || path.display().to_string();
+            ensure!(name.to_str().is_some(), "the name {} is not UTF-8", path.display());
+            let mut header = Header::new_ustar();
+            if let Some(target) = self.kept(&path, &inside) {
+                let metadata = fs::symlink_metadata(&path).with_context(shown)?;
+                header.set_mtime(seconds(&metadata));
+                header.set_entry_type(EntryType::Symlink);
+                header.set_mode(0o777);
+                header.set_size(0);
+                self.builder.append_link(&mut header, &inside, target).with_context(shown)?;
+                continue;
+            }
+            let metadata = fs::metadata(&path).with_context(shown)?;
+            header.set_mtime(seconds(&metadata));
+            header.set_mode(metadata.permissions().mode() & 0o7777);
+            if metadata.is_dir() {
+                header.set_entry_type(EntryType::Directory);
+                header.set_size(0);
+                let builder = &mut self.builder;
+                builder.append_data(&mut header, &inside, std::io::empty()).with_context(shown)?;
+                self.add(&path, &inside, depth + 1)?;
+            } else if metadata.is_file() {
+                header.set_entry_type(EntryType::Regular);
+                header.set_size(metadata.len());
+                let file = File::open(&path).with_context(shown)?;
+                self.builder.append_data(&mut header, &inside, file).with_context(shown)?;
+            }
         }
+        Ok(())
     }
-    Ok(())
+
+    /// The target of the link at `path`, which is `inside` the root, if it stays a link.
+    fn kept(&self, path: &Path, inside: &Path) -> Option<PathBuf> {
+        let target = fs::read_link(path).ok()?;
+        // As a program sees it whose root this is.
+        let mut from_root = match target.is_absolute() {
+            true => PathBuf::new(),
+            false => inside.parent()?.to_owned(),
+        };
+        let mut within = true;
+        for part in target.components() {
+            match part {
+                Component::Normal(name) => from_root.push(name),
+                Component::ParentDir => within &= from_root.pop(),
+                _ => {}
+            }
+        }
+        let leads_out = !within || fs::symlink_metadata(self.root.join(&from_root)).is_err();
+        (!leads_out || fs::metadata(path).is_err()).then_some(target)
+    }
+}
+
+/// Seconds since 1970 when it was changed.
+fn seconds(metadata: &fs::Metadata) -> u64 {
+    let time = metadata.modified().ok();
+    time.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default().as_secs()
 }
 
 #[cfg(test)]
@@ -340,11 +382,54 @@ mod tests {
     }
 
     #[test]
+    fn links_within_a_folder_stay_links_and_others_are_followed() {
+        let work = tempfile::tempdir().unwrap();
+        let folder = work.path().join("folder");
+        fs::create_dir_all(folder.join("bin")).unwrap();
+        fs::write(work.path().join("outside"), "out").unwrap();
+        fs::write(folder.join("bin/tool"), "tool").unwrap();
+        fs::set_permissions(folder.join("bin/tool"), fs::Permissions::from_mode(0o4755)).unwrap();
+        let outside = work.path().join("outside").display().to_string();
+        for (name, target) in [
+            ("absolute", "/bin/tool"),
+            ("bin/circle", "../bin"),
+            ("bin/relative", "./tool"),
+            ("nowhere", "/nowhere/at/all"),
+            ("out", "../outside"),
+            ("out2", &outside),
+        ] {
+            std::os::unix::fs::symlink(target, folder.join(name)).unwrap();
+        }
+        let archive = packed(&folder).unwrap();
+        let mut archive = tar::Archive::new(&*archive);
+        let entries = archive.entries().unwrap().map(|entry| {
+            let entry = entry.unwrap();
+            let link = entry.link_name().unwrap().map(|it| it.display().to_string());
+            let name = entry.path().unwrap().display().to_string();
+            (name, link.unwrap_or_else(|| format!("{:o}", entry.header().mode().unwrap() >> 6)))
+        });
+        let expected = [
+            ("absolute", "/bin/tool"),
+            ("bin", "7"),
+            ("bin/circle", "../bin"),
+            ("bin/relative", "./tool"),
+            ("bin/tool", "47"),
+            ("nowhere", "/nowhere/at/all"),
+            ("out", "6"),
+            ("out2", "6"),
+        ];
+        let expected = expected.map(|(name, what)| (name.to_string(), what.to_string()));
+        assert_eq!(entries.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
     fn a_folder_in_itself_is_an_error() {
         let work = tempfile::tempdir().unwrap();
-        std::os::unix::fs::symlink(".", work.path().join("again")).unwrap();
+        let folder = work.path().join("folder");
+        fs::create_dir(&folder).unwrap();
+        std::os::unix::fs::symlink(work.path(), folder.join("again")).unwrap();
         let out = tempfile::tempdir().unwrap();
-        let error = pack(work.path(), &out.path().join("x")).unwrap_err();
+        let error = pack(&folder, &out.path().join("x")).unwrap_err();
         assert!(format!("{error:#}").contains("too deep"), "{error:#}");
     }
 }

@@ -9,6 +9,7 @@ use crate::project::{Guest, read};
 use anyhow::{Context, Result, bail, ensure};
 use lab::{Guest as Domain, GuestSpec, Host, Number};
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +36,7 @@ impl<'a> Stage<'a> {
         let numbers = (0..=job.with.len()).map(|_| host.number().map(Arc::new));
         let numbers = numbers.collect::<Result<_>>()?;
         let (disks, names) = make_disks(host, job)?;
+        make_programs(host, job)?;
         let mut stage = Stage { host, job, numbers, others: Vec::new(), disks, names };
         for script in &job.run.before {
             let ip = stage.number().ip();
@@ -146,11 +148,17 @@ impl Drop for Stage<'_> {
         if !self.disks.is_empty() {
             let _ = self.host.shell(&format!("/usr/sbin/losetup -D; rm -rf {DISKS}"));
         }
+        if !run.programs.is_empty() {
+            let _ = self.host.shell(&format!("rm -rf {PROGRAMS}"));
+        }
     }
 }
 
 /// Where in dom0 the disks of a test are.
 const DISKS: &str = "/disks";
+
+/// Where in dom0 its programs are.
+const PROGRAMS: &str = "/programs";
 
 /// Makes the guest's disks in dom0: the items for xl, and the variables for scripts.
 fn make_disks(host: &Host, job: &Job<'_>) -> Result<(Vec<String>, String)> {
@@ -184,6 +192,28 @@ fn make_disks(host: &Host, job: &Job<'_>) -> Result<(Vec<String>, String)> {
         names += &format!("DISK{suffix}={file} VDEV{suffix}={vdev} TARGET{suffix}={target} ");
     }
     Ok((items, names))
+}
+
+/// Compiles the test's programs, and brings them to dom0.
+fn make_programs(host: &Host, job: &Job<'_>) -> Result<()> {
+    for source in &job.run.programs {
+        let path = place_of(job.guest, source, "program")?;
+        let folder = tempfile::tempdir()?;
+        let program = folder.path().join("program");
+        let mut compiler = Command::new("cc");
+        compiler.args(["-static", "-O2", "-Wall", "-Werror", "-pthread", "-o"]);
+        compiler.arg(&program).arg(&path);
+        let output = compiler.output().context(
+            "a C compiler is needed, with what links without shared libraries: apt install gcc \
+             libc6-dev",
+        )?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "cc did not make {}:\n{said}", path.display());
+        let file = format!("{PROGRAMS}/{}", source.trim_end_matches(".c"));
+        host.upload(&read(&program)?, &file)?;
+        host.shell(&format!("chmod 755 {file}"))?.success()?;
+    }
+    Ok(())
 }
 
 /// Waits until the console holds the text, or by default until the guest says
