@@ -50,9 +50,10 @@ pub type Answer = Result<Outcome, Stop>;
 /// Answers with a future.
 ///
 /// # Errors
-/// None.
+/// `ENOMEM`
 pub fn wait(future: impl Future<Output = Result<usize, Errno>> + 'static) -> Answer {
-    Ok(Outcome::Wait(Box::pin(future)))
+    let future = kernel::memory::boxed(future).map_err(|_| Errno::ENOMEM)?;
+    Ok(Outcome::Wait(Box::into_pin(future)))
 }
 
 /// Tries `attempt` until it can be done: at once, or whenever `open` changes. A descriptor with

@@ -22,6 +22,7 @@ macro_rules! numbers {
                     Self::ERESTARTSYS => "ERESTARTSYS",
                     Self::ERESTARTNOINTR => "ERESTARTNOINTR",
                     Self::ERESTARTNOHAND => "ERESTARTNOHAND",
+                    Self::ERESTART_RESTARTBLOCK => "ERESTART_RESTARTBLOCK",
                     _ => "E?",
                 }
             }
@@ -36,7 +37,7 @@ numbers! {
     ELOOP ENOTSOCK EDESTADDRREQ EMSGSIZE EPROTOTYPE ENOPROTOOPT EPROTONOSUPPORT ESOCKTNOSUPPORT
     EOPNOTSUPP EPFNOSUPPORT EAFNOSUPPORT EADDRINUSE EADDRNOTAVAIL ENETDOWN ENETUNREACH ENETRESET
     ECONNABORTED ECONNRESET ENOBUFS EISCONN ENOTCONN ETIMEDOUT ECONNREFUSED EHOSTUNREACH EALREADY
-    EINPROGRESS EOVERFLOW EILSEQ ENODATA ETIME ECANCELED EOWNERDEAD ENOTRECOVERABLE ESTALE EUCLEAN
+    EINPROGRESS EOVERFLOW EILSEQ ENODATA ETIME ECANCELED ELIBBAD EOWNERDEAD ENOTRECOVERABLE ESTALE EUCLEAN
 }
 
 /// What never reaches a program: how a call that a signal interrupted goes on. The numbers and
@@ -48,6 +49,15 @@ impl Errno {
     pub const ERESTARTNOINTR: Self = Self(513);
     /// Begins again if the signal has no handler, else `EINTR`.
     pub const ERESTARTNOHAND: Self = Self(514);
+    /// Goes on as [`Thread::set_again`](crate::thread::Thread::set_again) says if the signal has
+    /// no handler, else `EINTR`.
+    pub const ERESTART_RESTARTBLOCK: Self = Self(516);
+
+    /// Whether it is one of these.
+    #[must_use]
+    pub const fn is_restart(self) -> bool {
+        self.0 >= 512
+    }
 
     /// Returns what a call leaves in `rax`.
     #[must_use]

@@ -2,43 +2,96 @@
 
 use crate::call::Outcome;
 use crate::errno::Errno;
+use crate::fault;
+use crate::process::Status;
+use crate::signal::{Info, Interrupted, Signal, deliver};
 use crate::stop::{Boxed, Load, Stop};
+use crate::system::System;
 use crate::table::call;
 use crate::thread::Thread;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
-use kernel::task::yield_now;
+use core::future::poll_fn;
+use core::pin::pin;
+use kernel::shutdown;
+use kernel::task::{Either, select, yield_now};
+use kernel::time::timeout;
 use kernel::user::Exit;
 
-/// Runs `thread` to its end: the body of its task.
+/// Runs `thread` to its end: the body of its task. Counts the time that it has the processor.
 #[must_use]
 pub fn body(thread: Rc<Thread>) -> Boxed<()> {
-    Box::pin(run(thread))
+    Box::pin(async move {
+        let mut run = pin!(run(&thread));
+        poll_fn(|context| {
+            thread.signals.begin_slice();
+            let polled = run.as_mut().poll(context);
+            thread.signals.end_slice();
+            if thread.process.intervals.counts() || thread.process.timers.counts() {
+                crate::time::expire(&thread.process, &thread.signals);
+            }
+            polled
+        })
+        .await;
+    })
 }
 
-async fn run(thread: Rc<Thread>) {
-    while !thread.process.is_over() {
+/// Waits until process 1 has ended, and all others with it. When the toolstack asks for the end,
+/// process 1 gets `SIGTERM`, and after [`shutdown::grace`] `SIGKILL`. Returns its exit status as
+/// a shell has it.
+pub async fn to_end(system: &System) -> i32 {
+    let status = match select(pin!(system.ended()), pin!(shutdown::requested())).await {
+        Either::First(status) => status,
+        Either::Second(_) => {
+            if let Some(first) = system.process(1) {
+                let _ = first.send(Info::kernel(Signal::TERM));
+            }
+            if let Ok(status) = timeout(shutdown::grace(), pin!(system.ended())).await {
+                status
+            } else {
+                let kill = Status::signal(Signal::KILL);
+                system.processes().iter().for_each(|it| it.end(kill));
+                system.ended().await
+            }
+        }
+    };
+    status.code()
+}
+
+async fn run(thread: &Rc<Thread>) {
+    loop {
+        if thread.signals.attention() && !deliver(thread, None).await {
+            break;
+        }
         match thread.enter() {
-            Ok(Exit::Call) => perform(&thread).await,
+            Ok(Exit::Call) => {
+                if let Some((number, waiting)) = begin(thread) {
+                    perform(thread, number, waiting).await;
+                } else if thread.signals.attention() {
+                    // A call that has a mask of its own, and did not wait.
+                    thread.process.signals.restore_mask(&thread.signals);
+                }
+            }
             Ok(Exit::Event) => yield_now().await,
-            Ok(Exit::Page { .. } | Exit::Trap(_)) | Err(_) => return,
+            Ok(Exit::Page { address, write, execute, present }) => {
+                fault::page(thread, address, write, execute, present).await;
+            }
+            Ok(Exit::Trap(trap)) => fault::trap(thread, trap),
+            Err(_) => fault::out_of_memory(thread),
         }
     }
+    leave(thread).await;
 }
 
-/// Performs the call that the thread's registers ask for, and puts its result there.
-async fn perform(thread: &Rc<Thread>) {
-    let Some(answer) = begin(thread) else { return };
-    let result = match answer {
-        Waiting::Load(load) => match load.wait().await {
-            // It begins again: the instruction pointer still stands behind `syscall`, and the
-            // number in the registers is as it was.
-            Ok(()) => return Box::pin(perform(thread)).await,
-            Err(errno) => Err(errno),
-        },
-        Waiting::Future(future) => future.await,
-    };
-    thread.finish_call(result);
+/// The thread ends, and with the last one its process.
+async fn leave(thread: &Rc<Thread>) {
+    thread.leave_memory().await;
+    let (process, system) = (&thread.process, &thread.system);
+    system.count_threads(-1);
+    let ended = process.leave(&thread.signals, thread.status(), thread.signals.cpu_time());
+    if let Some(status) = ended {
+        system.process_ended(process, status);
+    }
 }
 
 enum Waiting {
@@ -46,8 +99,41 @@ enum Waiting {
     Load(Load),
 }
 
-/// Performs what can be done at once. Returns what is left.
-fn begin(thread: &Rc<Thread>) -> Option<Waiting> {
+/// Waits for what a call waits for, and puts its result where the program finds it.
+async fn perform(thread: &Rc<Thread>, number: u64, mut waiting: Waiting) {
+    let result = loop {
+        let result = match waiting {
+            Waiting::Future(future) => match thread.until_killed(future).await {
+                Some(result) => break result,
+                None => return,
+            },
+            Waiting::Load(load) => thread.until_killed(load.wait()).await,
+        };
+        match result {
+            None => return,
+            Some(Err(errno)) => break Err(errno),
+            // It begins again: the registers are as they were.
+            Some(Ok(())) => match begin(thread) {
+                Some((_, next)) => waiting = next,
+                None => return,
+            },
+        }
+    };
+    thread.finish_call(result);
+    match result {
+        Err(errno) if errno.is_restart() => {
+            deliver(thread, Some(Interrupted { number, errno })).await;
+        }
+        Err(Errno::EINTR) => {
+            deliver(thread, None).await;
+        }
+        _ => thread.process.signals.restore_mask(&thread.signals),
+    }
+}
+
+/// Performs what can be done at once of the call that the thread's registers ask for. Returns
+/// its number and what is left.
+fn begin(thread: &Rc<Thread>) -> Option<(u64, Waiting)> {
     let (number, args) = thread.call();
     let answer = match call(number) {
         Some(call) => (call.run)(thread, args),
@@ -56,8 +142,8 @@ fn begin(thread: &Rc<Thread>) -> Option<Waiting> {
     let result = match answer {
         Ok(Outcome::Value(value)) => Ok(value),
         Ok(Outcome::Resume) => return None,
-        Ok(Outcome::Wait(future)) => return Some(Waiting::Future(future)),
-        Err(Stop::Load(load)) => return Some(Waiting::Load(load)),
+        Ok(Outcome::Wait(future)) => return Some((number, Waiting::Future(future))),
+        Err(Stop::Load(load)) => return Some((number, Waiting::Load(load))),
         Err(Stop::Fail(errno)) => Err(errno),
         Err(Stop::Wait) => Err(Errno::EAGAIN),
     };

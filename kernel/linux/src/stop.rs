@@ -29,6 +29,12 @@ impl From<Errno> for Stop {
     }
 }
 
+impl From<Load> for Stop {
+    fn from(load: Load) -> Self {
+        Self::Load(load)
+    }
+}
+
 /// The pages of a file that are in memory, which all maps and reads of it share: its page cache.
 pub trait Pages {
     /// Returns page `index`, if it is in memory. Beyond the end of the file there is none.

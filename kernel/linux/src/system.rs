@@ -1,27 +1,60 @@
 //! What all processes share: the devices, the tree of files, the processes themselves.
 
 use crate::errno::Errno;
+use crate::exec::Programs;
+use crate::futex::Futexes;
 use crate::memory::Ram;
-use crate::process::Process;
+use crate::process::{Process, Status, most_threads};
+use crate::signal::{Info, Signal};
 use crate::socket::Network;
 use crate::socket::unix::Registry;
+use crate::watch::Watch;
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::rc::{Rc, Weak};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
+use kernel::time::Instant;
+
+/// The largest number of a process or thread, as on Linux (kernel.pid_max).
+const MOST_IDS: i32 = 1 << 22;
+
+/// Where numbers begin again: those below are of what began with the machine.
+const FIRST_AGAIN: i32 = 300;
+
+/// What is done when the first process of a session ends.
+type SessionEnd = Box<dyn Fn(&System, i32)>;
 
 /// The machine as its programs see it.
-#[derive(Default)]
 pub struct System {
     /// Where programs get their pages from.
     pub ram: Rc<Ram>,
     /// All processes, by number; those that nobody has waited for as well.
-    pub processes: RefCell<BTreeMap<i32, Weak<Process>>>,
+    processes: RefCell<BTreeMap<i32, Weak<Process>>>,
     /// The names of Unix sockets.
     pub unix: Rc<Registry>,
     /// What makes sockets of the internet, if there is a network.
     pub network: RefCell<Option<Rc<dyn Network>>>,
     /// The last number that was given to a process or thread.
     last: Cell<i32>,
+    /// Whether numbers were given a second time.
+    again: Cell<bool>,
+    /// The number of threads.
+    threads: Cell<usize>,
+    /// Who waits for words of memory.
+    pub futexes: Futexes,
+    /// When it began.
+    pub booted: Instant,
+    /// How process 1 ended.
+    status: Cell<Option<Status>>,
+    ended: Arc<Watch>,
+    /// What is done for a terminal when the first process of its session ends.
+    pub session_end: RefCell<Option<SessionEnd>>,
+    /// Where the files of programs are found.
+    pub programs: RefCell<Option<Rc<dyn Programs>>>,
+    /// The name of the machine (uname(2)).
+    pub host_name: RefCell<Vec<u8>>,
     /// Unknown calls that were logged.
     unknown: RefCell<BTreeSet<u64>>,
 }
@@ -30,7 +63,23 @@ impl System {
     /// Makes one without processes.
     #[must_use]
     pub fn new() -> Rc<Self> {
-        Rc::default()
+        Rc::new(Self {
+            ram: Ram::new(),
+            processes: RefCell::default(),
+            unix: Rc::default(),
+            network: RefCell::new(None),
+            last: Cell::new(0),
+            again: Cell::new(false),
+            threads: Cell::new(0),
+            futexes: Futexes::default(),
+            booted: Instant::now(),
+            status: Cell::new(None),
+            ended: Watch::new(),
+            session_end: RefCell::new(None),
+            programs: RefCell::new(None),
+            host_name: RefCell::new(b"xenith".to_vec()),
+            unknown: RefCell::default(),
+        })
     }
 
     /// Returns what makes sockets of the internet.
@@ -42,10 +91,163 @@ impl System {
     }
 
     /// Returns a number for a new process or thread: 1 for the first.
+    ///
+    /// # Errors
+    /// `EAGAIN` if there are as many threads as may be.
+    pub fn next_id(&self) -> Result<i32, Errno> {
+        if self.threads.get() >= most_threads() {
+            return Err(Errno::EAGAIN);
+        }
+        loop {
+            self.last.update(|it| it + 1);
+            if self.last.get() >= MOST_IDS {
+                self.last.set(FIRST_AGAIN);
+                self.again.set(true);
+            }
+            let id = self.last.get();
+            if !self.again.get() || !self.uses(id) {
+                return Ok(id);
+            }
+        }
+    }
+
+    /// Whether a process, thread, group or session has that number.
+    fn uses(&self, id: i32) -> bool {
+        self.processes().iter().any(|it| {
+            it.id == id || it.group() == id || it.session() == id || it.thread(id).is_some()
+        })
+    }
+
+    /// Counts a thread that begins or ends.
+    pub(crate) fn count_threads(&self, change: isize) {
+        self.threads.update(|it| it.saturating_add_signed(change));
+    }
+
+    /// Returns the number of threads of all processes.
     #[must_use]
-    pub fn next_id(&self) -> i32 {
-        self.last.update(|it| it + 1);
-        self.last.get()
+    pub const fn threads(&self) -> usize {
+        self.threads.get()
+    }
+
+    /// Adds a process.
+    pub fn add(&self, process: &Rc<Process>) {
+        self.processes.borrow_mut().insert(process.id, Rc::downgrade(process));
+    }
+
+    /// Returns the process of that number.
+    #[must_use]
+    pub fn process(&self, id: i32) -> Option<Rc<Process>> {
+        self.processes.borrow().get(&id).and_then(Weak::upgrade)
+    }
+
+    /// Returns the process that has a thread of that number, and the thread.
+    #[must_use]
+    pub fn thread(&self, id: i32) -> Option<(Rc<Process>, Rc<crate::signal::Receiver>)> {
+        let found = |it: Rc<Process>| it.thread(id).map(|thread| (it, thread));
+        self.process(id).and_then(found).or_else(|| self.processes().into_iter().find_map(found))
+    }
+
+    /// Returns all processes, by number.
+    #[must_use]
+    pub fn processes(&self) -> Vec<Rc<Process>> {
+        self.processes.borrow().values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Sends a signal to all processes of a group. Returns whether there are any.
+    pub fn group_signal(&self, group: i32, info: Info) -> bool {
+        let mut members = self.processes();
+        members.retain(|it| it.group() == group);
+        for member in &members {
+            // Only real-time signals can be too many.
+            let _ = member.send(info);
+        }
+        !members.is_empty()
+    }
+
+    /// Whether a group has nobody who could let it go on: no member has a parent in another
+    /// group of the same session.
+    #[must_use]
+    pub fn is_orphaned(&self, group: i32) -> bool {
+        let cares = |it: &Rc<Process>| {
+            let parent = it.parent().filter(|_| it.status().is_none());
+            parent.is_some_and(|parent| parent.group() != group && parent.session() == it.session())
+        };
+        !self.processes().iter().any(|it| it.group() == group && cares(it))
+    }
+
+    /// Forgets a process that somebody has waited for, and adds the time that it ran to its
+    /// parent's.
+    pub(crate) fn reap(&self, process: &Process) {
+        self.processes.borrow_mut().remove(&process.id);
+        if let Some(parent) = process.parent() {
+            let ran = process.cpu_time() + process.children_ran.get();
+            parent.children_ran.update(|it| it + ran);
+            let child = parent.children.borrow_mut().remove(&process.id);
+            drop(child);
+        }
+    }
+
+    /// The last thread of a process has ended: gives its children away, and tells its parent.
+    pub(crate) fn process_ended(&self, process: &Rc<Process>, status: Status) {
+        let children = process.children.take();
+        let heir = core::iter::successors(process.parent(), |it| it.parent())
+            .find(|it| it.controls.reaps.get() && !it.is_over())
+            .or_else(|| self.process(1).filter(|it| it.id != process.id));
+        for child in children.values() {
+            let signal = u64::try_from(child.controls.parent_ended.get());
+            if let Some(signal) = signal.ok().and_then(Signal::new) {
+                let _ = child.send(Info::user(signal, process.id, 0));
+            }
+            if let Some(heir) = &heir {
+                child.set_parent(heir);
+                heir.children.borrow_mut().insert(child.id, Rc::clone(child));
+                child.exit_signal.set(Signal::CHLD.number());
+                if let Some(status) = child.status()
+                    && child.tell_end(status)
+                {
+                    self.reap(child);
+                }
+            }
+        }
+        let groups = children.values().map(|it| it.group()).chain([process.group()]);
+        let groups: BTreeSet<i32> = groups.collect();
+        if process.session() == process.id
+            && let Some(end) = &*self.session_end.borrow()
+        {
+            end(self, process.id);
+        }
+        if process.tell_end(status) {
+            self.reap(process);
+        }
+        let all = self.processes();
+        for group in groups {
+            let stopped = |it: &Rc<Process>| it.group() == group && it.signals.stopped().is_some();
+            if all.iter().any(stopped) && self.is_orphaned(group) {
+                self.group_signal(group, Info::kernel(Signal::HUP));
+                self.group_signal(group, Info::kernel(Signal::CONT));
+            }
+        }
+        if process.id == 1 {
+            self.status.set(Some(status));
+            all.iter().filter(|it| it.id != 1).for_each(|it| it.end(Status::signal(Signal::KILL)));
+            self.processes.borrow_mut().remove(&1);
+        }
+        if self.status.get().is_some() {
+            self.ended.raise();
+        }
+    }
+
+    /// Waits until process 1 has ended, and with it all others. Returns how it has.
+    pub async fn ended(&self) -> Status {
+        loop {
+            let changes = self.ended.changes();
+            if let Some(status) = self.status.get()
+                && self.threads.get() == 0
+            {
+                return status;
+            }
+            self.ended.changed_since(changes).await;
+        }
     }
 
     /// Says once in the log that a program made a call that is not there.

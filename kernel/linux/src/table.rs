@@ -8,11 +8,23 @@ pub(super) const MOST: usize = 470;
 /// All calls, by number.
 pub static TABLE: [Option<Call>; MOST] = merge(&[
     crate::channel::calls::CALLS,
+    crate::exec::calls::CALLS,
+    crate::futex::calls::CALLS,
     crate::memory::calls::CALLS,
     crate::poll::calls::CALLS,
-    crate::process::calls::CALLS,
+    crate::process::calls::clone::CALLS,
+    crate::process::calls::control::CALLS,
+    crate::process::calls::group::CALLS,
+    crate::process::calls::limit::CALLS,
+    crate::process::calls::machine::CALLS,
+    crate::process::calls::schedule::CALLS,
+    crate::process::calls::user::CALLS,
+    crate::process::calls::wait::CALLS,
+    crate::signal::calls::CALLS,
     crate::socket::calls::CALLS,
     crate::socket::calls::message::CALLS,
+    crate::time::calls::CALLS,
+    crate::time::timer_calls::CALLS,
 ]);
 
 const fn merge(groups: &[Group]) -> [Option<Call>; MOST] {

@@ -5,6 +5,7 @@ use crate::call::Outcome;
 use crate::errno::Errno;
 use crate::memory::{Memory, Request};
 use crate::process::Process;
+use crate::signal::{Receiver, Set};
 use crate::stop::{Boxed, Pages, Stop};
 use crate::system::System;
 use crate::table::call;
@@ -14,7 +15,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::rc::Rc;
 use core::cell::{Cell, RefCell};
 use kernel::task::block_on;
-use kernel::user::{Access, Context, Frame, PAGE};
+use kernel::user::{Access, Context, Exit, Frame, PAGE, Registers, Space};
 use syscalls::Sysno;
 
 /// Read and write.
@@ -24,9 +25,11 @@ pub(crate) const RW: Access = Access::READ.union(Access::WRITE);
 pub(crate) fn thread() -> Rc<Thread> {
     let system = System::new();
     let memory = Rc::new(Memory::new(&system.ram).unwrap());
-    let process = Process::new(system.next_id(), memory);
-    let context = Box::new(Context::new(0, 0).unwrap());
-    Thread::new(process.id, process, system, context, |_| Box::pin(async {}))
+    let process = Process::new(system.next_id().unwrap(), &memory);
+    system.add(&process);
+    let context = Context::new(0, 0).unwrap();
+    let signals = Receiver::new(process.id, Set::EMPTY);
+    Thread::new(signals, process, system, memory, context, crate::run::body).unwrap()
 }
 
 /// Maps anonymous memory that may be read and written.
@@ -47,6 +50,51 @@ pub(crate) fn perform(thread: &Rc<Thread>, number: Sysno, args: [u64; 6]) -> Res
             Err(Stop::Wait) => return Err(Errno::EAGAIN),
         }
     }
+}
+
+/// Plays `program`: it gets the number of its next step, which an address is twice of (so that a
+/// call that begins again is the same step), the registers, and the memory.
+pub(crate) fn play(mut program: impl FnMut(u64, &mut Registers, &mut Space) -> Exit + 'static) {
+    kernel::testing::play(move |space, context| {
+        let registers = context.registers_mut();
+        let step = registers.rip / 2;
+        registers.rip += 2;
+        program(step, registers, space)
+    });
+}
+
+/// The step makes a system call.
+pub(crate) fn call_of(registers: &mut Registers, number: Sysno, args: &[u64]) -> Exit {
+    let mut all = [0; 6];
+    all[..args.len()].copy_from_slice(args);
+    registers.rax = number as u64;
+    let places = [
+        &mut registers.rdi,
+        &mut registers.rsi,
+        &mut registers.rdx,
+        &mut registers.r10,
+        &mut registers.r8,
+        &mut registers.r9,
+    ];
+    places.into_iter().zip(all).for_each(|(place, value)| *place = value);
+    Exit::Call
+}
+
+/// Reads a word of a program's memory that is there.
+pub(crate) fn word(space: &Space, at: u64) -> u64 {
+    let at = at as usize;
+    let mut bytes = [0; 8];
+    space.frame(at / PAGE * PAGE).unwrap().0.read(at % PAGE, &mut bytes);
+    u64::from_le_bytes(bytes)
+}
+
+/// Runs process 1, whose thread is `thread`, and all others to their end. Returns its exit status.
+pub(crate) fn run(thread: Rc<Thread>) -> i32 {
+    let system = Rc::clone(&thread.system);
+    block_on(async {
+        thread.start().unwrap();
+        system.ended().await.code()
+    })
 }
 
 /// A file whose page `n` is full of `n + 1`, and of which only those pages are in memory that were

@@ -3,8 +3,9 @@
 use crate::errno::Errno;
 use crate::file::Caller;
 use crate::memory::Memory;
-use crate::process::Process;
-use crate::stop::Boxed;
+use crate::process::{Process, Status, room};
+use crate::signal::{Info, Receiver, Set, Signal};
+use crate::stop::{Boxed, Stop};
 use crate::system::System;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
@@ -12,57 +13,112 @@ use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
 use core::pin::pin;
 use core::task::Poll;
-use kernel::sync::Wakers;
-use kernel::task::spawn;
+use kernel::task::try_spawn;
 use kernel::user::{Context, Exit};
+
+/// Bytes that a thread takes at most beside its registers: its task, what it is doing.
+const COST: usize = 8192;
+
+/// How an interrupted call goes on (restart_syscall(2)).
+pub type Again = Box<dyn FnOnce(&Rc<Thread>) -> Boxed<Result<usize, Errno>>>;
 
 /// A thread of a process.
 pub struct Thread {
-    /// Its number: that of the process for the first one.
-    pub id: i32,
     /// Its process.
     pub process: Rc<Process>,
     /// The machine.
     pub system: Rc<System>,
-    context: RefCell<Box<Context>>,
+    /// Its number, and its signals.
+    pub signals: Rc<Receiver>,
+    /// The memory of its process. The last thread takes it with it.
+    memory: RefCell<Rc<Memory>>,
+    context: RefCell<Context>,
     /// What its task does ([`run::body`](crate::run::body)). What a thread can do includes
     /// starting threads, so its type cannot name that.
     pub body: fn(Rc<Self>) -> Boxed<()>,
-    /// A signal is pending that is not blocked, or the process ends.
-    interrupted: Cell<bool>,
-    waiting: RefCell<Wakers>,
+    /// Its name, which ends with NUL (`PR_SET_NAME`).
+    pub name: Cell<[u8; 16]>,
+    /// Where 0 is written when it ends, and who waits there woken; 0: nowhere.
+    pub clear_id: Cell<u64>,
+    /// Its list of robust futexes (get_robust_list(2)); 0: none.
+    pub robust: Cell<u64>,
+    /// How it ends.
+    status: Cell<Status>,
+    /// How the call goes on that a signal interrupted.
+    again: Cell<Option<Again>>,
 }
 
 impl Thread {
-    /// Makes one that begins with these registers.
-    #[must_use]
+    /// Makes one that begins with these registers, and is one of its process's from now on.
+    ///
+    /// # Errors
+    /// `ENOMEM`
     pub fn new(
-        id: i32,
+        signals: Receiver,
         process: Rc<Process>,
         system: Rc<System>,
-        context: Box<Context>,
+        memory: Rc<Memory>,
+        context: Context,
         body: fn(Rc<Self>) -> Boxed<()>,
-    ) -> Rc<Self> {
-        Rc::new(Self {
-            id,
+    ) -> Result<Rc<Self>, Errno> {
+        room(size_of::<Self>() + size_of::<Receiver>() + COST)?;
+        let signals = Rc::new(signals);
+        process.signals.add(Rc::clone(&signals)).map_err(|_| Errno::ENOMEM)?;
+        system.count_threads(1);
+        Ok(Rc::new(Self {
             process,
             system,
-            body,
+            signals,
+            memory: RefCell::new(memory),
             context: RefCell::new(context),
-            interrupted: Cell::new(false),
-            waiting: RefCell::new(Wakers::new()),
-        })
+            body,
+            name: Cell::new([0; 16]),
+            clear_id: Cell::new(0),
+            robust: Cell::new(0),
+            status: Cell::new(Status::exit(0)),
+            again: Cell::new(None),
+        }))
     }
 
     /// Starts its task.
-    pub fn start(self: Rc<Self>) {
+    ///
+    /// # Errors
+    /// `EAGAIN` without memory. It has left its process again.
+    pub fn start(self: Rc<Self>) -> Result<(), Errno> {
         let body = self.body;
-        spawn(body(self)).detach();
+        match try_spawn(body(Rc::clone(&self))) {
+            Some(task) => task.detach(),
+            None => {
+                self.withdraw();
+                return Err(Errno::EAGAIN);
+            }
+        }
+        Ok(())
+    }
+
+    /// It never began.
+    pub(crate) fn withdraw(&self) {
+        self.system.count_threads(-1);
+        self.process.signals.remove(&self.signals);
+    }
+
+    /// Returns its number: that of the process for the first one.
+    #[must_use]
+    pub fn id(&self) -> i32 {
+        self.signals.id()
     }
 
     /// Returns its registers.
-    pub const fn context(&self) -> &RefCell<Box<Context>> {
+    pub const fn context(&self) -> &RefCell<Context> {
         &self.context
+    }
+
+    /// Goes on in another memory with other registers (execve(2)).
+    pub(crate) fn replace(&self, memory: Rc<Memory>, context: Context) {
+        self.process.set_memory(&memory);
+        self.context.replace(context);
+        // Dropped last: the program that was there goes with it.
+        drop(self.memory.replace(memory));
     }
 
     /// Waits for `future`, unless a signal comes first.
@@ -75,27 +131,77 @@ impl Thread {
             if let Poll::Ready(value) = future.as_mut().poll(context) {
                 return Poll::Ready(Ok(value));
             }
-            if self.interrupted.get() {
+            if self.process.signals.interrupts(&self.signals) {
                 return Poll::Ready(Err(Errno::ERESTARTSYS));
             }
-            self.waiting.borrow_mut().add(context.waker());
+            self.signals.set_waker(context.waker());
             Poll::Pending
         })
         .await
     }
 
-    /// Sets the mask of blocked signals until the thread returns to user mode (sigsuspend(2)).
-    pub fn suspend_mask(&self, mask: u64) {
-        let _ = mask;
+    /// Waits for `future`, unless the thread is to end first. Then it is dropped.
+    pub(crate) async fn until_killed<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let mut future = pin!(future);
+        poll_fn(|context| {
+            if self.signals.is_killed() {
+                return Poll::Ready(None);
+            }
+            if let Poll::Ready(value) = future.as_mut().poll(context) {
+                return Poll::Ready(Some(value));
+            }
+            if self.signals.is_killed() {
+                return Poll::Ready(None);
+            }
+            self.signals.set_waker(context.waker());
+            Poll::Pending
+        })
+        .await
     }
 
-    /// It has written to what nobody reads: SIGPIPE.
-    pub fn broken_pipe(&self) {}
+    /// Whether a signal is pending that it does not block, or it is to stop or end.
+    #[must_use]
+    pub fn has_signal(&self) -> bool {
+        self.process.signals.interrupts(&self.signals)
+    }
 
-    /// A signal came that is not blocked: whatever it waits for ends.
-    pub fn interrupt(&self) {
-        self.interrupted.set(true);
-        self.waiting.borrow_mut().wake();
+    /// Sends it a signal.
+    pub fn send(&self, info: Info) {
+        // Only real-time signals can be too many.
+        let _ = self.process.send_to(&self.signals, info);
+    }
+
+    /// Has it block other signals until the call that it makes has ended; if a signal ends it,
+    /// until its handler has been called, which then returns to the old ones (sigsuspend(2)).
+    pub fn suspend_mask(&self, mask: u64) {
+        self.process.signals.set_temporary_mask(&self.signals, Set::from_bits(mask));
+    }
+
+    /// How the call goes on that returns [`Errno::ERESTART_RESTARTBLOCK`] now, if no handler
+    /// runs.
+    pub fn set_again(&self, again: Again) {
+        self.again.set(Some(again));
+    }
+
+    /// It has written to what nobody reads.
+    pub fn broken_pipe(&self) {
+        self.send(Info::kernel(Signal::PIPE));
+    }
+
+    /// Returns that, once.
+    pub(crate) fn take_again(&self) -> Option<Again> {
+        self.again.take()
+    }
+
+    /// Ends it alone.
+    pub fn exit(&self, status: Status) {
+        self.status.set(status);
+        self.signals.kill();
+    }
+
+    /// Returns how it ends.
+    pub(crate) fn status(&self) -> Status {
+        self.status.get()
     }
 
     /// Returns the number and the arguments of the call that its registers ask for.
@@ -116,18 +222,114 @@ impl Thread {
     /// # Errors
     /// `ENOMEM` without memory for page tables.
     pub(crate) fn enter(&self) -> Result<Exit, Errno> {
-        let memory = Caller::memory(self);
+        let memory = self.memory.borrow();
         let mut space = memory.space().borrow_mut();
         space.run(&mut self.context.borrow_mut()).map_err(|_| Errno::ENOMEM)
+    }
+
+    /// Does what the end of a thread tells others in its memory: those who wait for its robust
+    /// futexes, and for itself (pthread_join(3)).
+    pub(crate) async fn leave_memory(&self) {
+        let memory = self.memory();
+        if Rc::strong_count(&memory) <= 2 && self.robust.get() == 0 {
+            // Nobody else is there.
+            return;
+        }
+        self.leave_robust(&memory).await;
+        let at = self.clear_id.take();
+        if at != 0 {
+            let write = || memory.put(at, &0_i32);
+            if loaded(write).await.is_ok() {
+                self.wake_futex(&memory, at).await;
+            }
+        }
+    }
+
+    async fn wake_futex(&self, memory: &Memory, at: u64) {
+        for private in [false, true] {
+            if let Ok(key) = loaded(|| memory.futex_key(at, private)).await {
+                self.system.futexes.wake(key, 1, u32::MAX);
+            }
+        }
+    }
+
+    /// Marks the futexes of its list that it still holds as left by a dead one (futex(2), and
+    /// Documentation/locking/robust-futex-ABI.rst of Linux).
+    async fn leave_robust(&self, memory: &Memory) {
+        /// As many as Linux looks at.
+        const MOST: usize = 2048;
+        let head = self.robust.take();
+        if head == 0 {
+            return;
+        }
+        let Ok([first, offset, pending]) = loaded(|| memory.get::<[u64; 3]>(head)).await else {
+            return;
+        };
+        let mut next = first;
+        for _ in 0..MOST {
+            if next & !1 == head {
+                break;
+            }
+            let entry = next & !1;
+            let following = loaded(|| memory.get::<u64>(entry)).await;
+            if entry != pending & !1 {
+                self.leave_futex(memory, entry.wrapping_add(offset)).await;
+            }
+            match following {
+                Ok(it) => next = it,
+                Err(_) => break,
+            }
+        }
+        if pending & !1 != 0 {
+            self.leave_futex(memory, (pending & !1).wrapping_add(offset)).await;
+        }
+    }
+
+    async fn leave_futex(&self, memory: &Memory, at: u64) {
+        use linux_raw_sys::general::{FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS};
+        loop {
+            let Ok(word) = loaded(|| memory.load_u32(at)).await else { return };
+            if word & FUTEX_TID_MASK != self.id() as u32 {
+                return;
+            }
+            let new = word & FUTEX_WAITERS | FUTEX_OWNER_DIED;
+            match loaded(|| memory.compare_exchange_u32(at, word, new)).await {
+                Ok(Ok(_)) if word & FUTEX_WAITERS != 0 => {
+                    return self.wake_futex(memory, at).await;
+                }
+                Ok(Err(_)) => {}
+                _ => return,
+            }
+        }
+    }
+}
+
+/// Does `attempt`, and reads what it needs from files first.
+///
+/// # Errors
+/// Those of `attempt`, and of the disk.
+pub(crate) async fn loaded<T>(mut attempt: impl FnMut() -> Result<T, Stop>) -> Result<T, Errno> {
+    loop {
+        match attempt() {
+            Ok(value) => return Ok(value),
+            Err(Stop::Fail(errno)) => return Err(errno),
+            Err(Stop::Wait) => return Err(Errno::EAGAIN),
+            Err(Stop::Load(load)) => load.wait().await?,
+        }
     }
 }
 
 impl Caller for Thread {
     fn memory(&self) -> Rc<Memory> {
-        self.process.memory()
+        Rc::clone(&self.memory.borrow())
     }
 
     fn process(&self) -> [i32; 3] {
-        [self.process.id; 3]
+        [self.process.id, self.process.group(), self.process.session()]
+    }
+
+    fn user(&self) -> [u32; 2] {
+        let credentials = self.process.credentials.borrow();
+        [credentials.user.effective, credentials.group.effective]
     }
 }

@@ -1,4 +1,14 @@
-//! The forms in which Linux tells times.
+//! Time: the forms in which Linux tells it, clocks, sleeps and timers.
+
+pub mod calls;
+mod clock;
+mod expire;
+pub mod timer_calls;
+mod timers;
+
+pub use clock::{Clock, nanos};
+pub use expire::expire;
+pub use timers::{Intervals, Setting, Timer, Timers};
 
 use crate::errno::Errno;
 use core::time::Duration;

@@ -1,45 +1,440 @@
-//! A process: what its threads share.
+//! A process: what its threads share, and what is left of it until somebody has waited for it.
 
 pub mod calls;
+mod credentials;
+mod limits;
+mod status;
+#[cfg(test)]
+mod tests;
 
+pub use credentials::{Credentials, Ids};
+pub(crate) use limits::room;
+pub use limits::{INFINITY, Limit, Limits, most_threads};
+pub use status::{Report, Status};
+
+use crate::errno::Errno;
 use crate::file::Files;
 use crate::memory::Memory;
-use alloc::rc::Rc;
+use crate::signal::{Info, Receiver, Sent, Set, Signal, Signals};
+use crate::time::{Intervals, Timers};
+use crate::watch::Watch;
+use alloc::collections::BTreeMap;
+use alloc::rc::{Rc, Weak};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
+use core::ops::Range;
 
 /// A process (a thread group, as clone(2) says).
 pub struct Process {
     /// Its number.
     pub id: i32,
-    /// Its memory, which vfork(2) shares and execve(2) replaces.
-    memory: RefCell<Rc<Memory>>,
+    parent: RefCell<Weak<Self>>,
+    /// Its children, those as well that have ended and that it has not waited for.
+    pub children: RefCell<BTreeMap<i32, Rc<Self>>>,
+    group: Cell<i32>,
+    session: Cell<i32>,
+    /// Its signals, and its threads.
+    pub signals: Rc<Signals>,
+    memory: RefCell<Weak<Memory>>,
     /// Its descriptors.
-    pub files: Files,
-    /// The status of wait(2), once it has ended.
-    status: Cell<Option<i32>>,
+    pub files: Rc<Files>,
+    /// Its limits.
+    pub limits: Limits,
+    /// As whom it runs.
+    pub credentials: RefCell<Credentials>,
+    /// The program that it runs.
+    pub program: RefCell<Program>,
+    /// What its parent is sent when it ends; 0: nothing.
+    pub exit_signal: Cell<i32>,
+    /// How it will end: all its threads are to.
+    ending: Cell<Option<Status>>,
+    /// How its first thread ended.
+    first: Cell<Status>,
+    /// How it has ended.
+    status: Cell<Option<Status>>,
+    /// A stop or the end of one that its parent has not seen yet.
+    report: Cell<Option<Report>>,
+    /// Raised when one of its threads has ended, or a child has changed, or it does no longer use
+    /// the memory of its parent (vfork(2)).
+    pub changed: Arc<Watch>,
+    released: Cell<bool>,
+    /// Time that its threads that have ended ran, in ns.
+    pub ran: Cell<u64>,
+    /// Time that its children ran that it has waited for, in ns.
+    pub children_ran: Cell<u64>,
+    /// The timers of setitimer(2).
+    pub intervals: Intervals,
+    /// The timers of timer_create(2).
+    pub timers: Timers,
+    /// What prctl(2) keeps.
+    pub controls: Controls,
+}
+
+/// The program that a process runs.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// The absolute path of the file.
+    pub path: Rc<[u8]>,
+    /// Where its arguments are in its memory.
+    pub arguments: Range<usize>,
+    /// Where its environment is.
+    pub environment: Range<usize>,
+    /// Whether the process has called execve(2).
+    pub executed: bool,
+    /// Where the vDSO is; 0: nowhere.
+    pub vdso: usize,
+}
+
+/// What prctl(2) keeps.
+#[derive(Clone, Debug, Default)]
+pub struct Controls {
+    /// What it is sent when its parent ends (`PR_SET_PDEATHSIG`).
+    pub parent_ended: Cell<i32>,
+    /// Whether orphans below it become its children (`PR_SET_CHILD_SUBREAPER`).
+    pub reaps: Cell<bool>,
+    /// `PR_SET_NO_NEW_PRIVS`
+    pub no_new_privileges: Cell<bool>,
+    /// `PR_SET_DUMPABLE`, as its opposite: 1 is what processes begin with.
+    pub undumpable: Cell<bool>,
+    /// `PR_SET_KEEPCAPS`
+    pub keeps_capabilities: Cell<bool>,
+    /// The nice value (setpriority(2)).
+    pub nice: Cell<i32>,
 }
 
 impl Process {
-    /// Makes one without threads.
+    /// Makes one without threads and without a parent: the first one of a session.
     #[must_use]
-    pub fn new(id: i32, memory: Rc<Memory>) -> Rc<Self> {
+    pub fn new(id: i32, memory: &Rc<Memory>) -> Rc<Self> {
         Rc::new(Self {
             id,
-            memory: RefCell::new(memory),
-            files: Files::new(1024),
+            parent: RefCell::default(),
+            children: RefCell::default(),
+            group: Cell::new(id),
+            session: Cell::new(id),
+            signals: Rc::new(Signals::new()),
+            memory: RefCell::new(Rc::downgrade(memory)),
+            files: Rc::new(Files::new(1024)),
+            limits: Limits::new(),
+            credentials: RefCell::new(Credentials::new(0, 0)),
+            program: RefCell::new(Program {
+                path: Rc::from(Vec::new()),
+                arguments: 0..0,
+                environment: 0..0,
+                executed: false,
+                vdso: 0,
+            }),
+            exit_signal: Cell::new(Signal::CHLD.number()),
+            ending: Cell::new(None),
+            first: Cell::new(Status::exit(0)),
             status: Cell::new(None),
+            report: Cell::new(None),
+            changed: Watch::new(),
+            released: Cell::new(false),
+            ran: Cell::new(0),
+            children_ran: Cell::new(0),
+            intervals: Intervals::default(),
+            timers: Timers::default(),
+            controls: Controls::default(),
         })
     }
 
-    /// Returns its memory.
+    /// Makes a child of this one, with `memory`, and its descriptors if it `shares` them. Its
+    /// `parent` is this one or this one's own.
+    ///
+    /// # Errors
+    /// `ENOMEM`
+    pub fn fork(
+        self: &Rc<Self>,
+        id: i32,
+        memory: &Rc<Memory>,
+        shares: bool,
+        parent: &Rc<Self>,
+    ) -> Result<Rc<Self>, Errno> {
+        // What a process takes beside its memory and threads.
+        room(size_of::<Self>() + size_of::<Signals>() + 512 + 24 * self.files.numbers().len())?;
+        let child = Rc::new(Self {
+            id,
+            parent: RefCell::new(Rc::downgrade(parent)),
+            children: RefCell::default(),
+            group: self.group.clone(),
+            session: self.session.clone(),
+            signals: Rc::new(self.signals.fork()),
+            memory: RefCell::new(Rc::downgrade(memory)),
+            files: if shares { Rc::clone(&self.files) } else { Rc::new(self.files.copy()) },
+            limits: self.limits.clone(),
+            credentials: self.credentials.clone(),
+            program: RefCell::new(Program { executed: false, ..self.program.borrow().clone() }),
+            exit_signal: Cell::new(Signal::CHLD.number()),
+            ending: Cell::new(None),
+            first: Cell::new(Status::exit(0)),
+            status: Cell::new(None),
+            report: Cell::new(None),
+            changed: Watch::new(),
+            released: Cell::new(false),
+            ran: Cell::new(0),
+            children_ran: Cell::new(0),
+            intervals: Intervals::default(),
+            timers: Timers::default(),
+            controls: Controls {
+                parent_ended: Cell::new(0),
+                reaps: Cell::new(false),
+                ..self.controls.clone()
+            },
+        });
+        parent.children.borrow_mut().insert(id, Rc::clone(&child));
+        Ok(child)
+    }
+
+    /// Returns its memory, unless it has ended.
     #[must_use]
-    pub fn memory(&self) -> Rc<Memory> {
-        Rc::clone(&self.memory.borrow())
+    pub fn memory(&self) -> Option<Rc<Memory>> {
+        self.memory.borrow().upgrade()
+    }
+
+    /// Returns the limits that its memory holds.
+    #[must_use]
+    pub fn memory_limits(&self) -> crate::memory::Limits {
+        use linux_raw_sys::general::{RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK};
+        let soft = |resource| match self.limits.get(resource).soft {
+            INFINITY => usize::MAX,
+            bytes => bytes as usize,
+        };
+        crate::memory::Limits {
+            address_space: soft(RLIMIT_AS),
+            data: soft(RLIMIT_DATA),
+            stack: soft(RLIMIT_STACK),
+        }
+    }
+
+    /// Gives it another memory (execve(2)).
+    pub(crate) fn set_memory(&self, memory: &Rc<Memory>) {
+        self.memory.replace(Rc::downgrade(memory));
+    }
+
+    /// Returns its parent.
+    #[must_use]
+    pub fn parent(&self) -> Option<Rc<Self>> {
+        self.parent.borrow().upgrade()
+    }
+
+    /// Makes `parent` its parent.
+    pub(crate) fn set_parent(&self, parent: &Rc<Self>) {
+        self.parent.replace(Rc::downgrade(parent));
+    }
+
+    /// Returns the number of its process group.
+    #[must_use]
+    pub const fn group(&self) -> i32 {
+        self.group.get()
+    }
+
+    /// Moves it to another group, and session.
+    pub(crate) fn set_group(&self, group: i32, session: i32) {
+        self.group.set(group);
+        self.session.set(session);
+    }
+
+    /// Returns the number of its session.
+    #[must_use]
+    pub const fn session(&self) -> i32 {
+        self.session.get()
+    }
+
+    /// Returns the absolute path of the file that it runs.
+    #[must_use]
+    pub fn exe(&self) -> Rc<[u8]> {
+        Rc::clone(&self.program.borrow().path)
+    }
+
+    /// Returns where its arguments are in its memory.
+    #[must_use]
+    pub fn arguments(&self) -> Range<usize> {
+        self.program.borrow().arguments.clone()
+    }
+
+    /// Returns where its environment is in its memory.
+    #[must_use]
+    pub fn environment(&self) -> Range<usize> {
+        self.program.borrow().environment.clone()
+    }
+
+    /// Returns the numbers of its threads.
+    #[must_use]
+    pub fn threads(&self) -> Vec<i32> {
+        self.signals.receivers().borrow().iter().map(|it| it.id()).collect()
+    }
+
+    /// Returns the thread of that number.
+    #[must_use]
+    pub fn thread(&self, id: i32) -> Option<Rc<Receiver>> {
+        self.signals.receivers().borrow().iter().find(|it| it.id() == id).cloned()
+    }
+
+    /// Returns its state as proc(5) has it: R, S, T, or Z.
+    #[must_use]
+    pub fn state(&self) -> char {
+        if self.status.get().is_some() {
+            'Z'
+        } else if self.signals.stopped().is_some() {
+            'T'
+        } else if self.signals.receivers().borrow().iter().any(|it| it.is_running()) {
+            'R'
+        } else {
+            'S'
+        }
     }
 
     /// Returns whether it has ended, or is about to.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.status.get().is_some()
+        self.ending.get().is_some() || self.status.get().is_some()
+    }
+
+    /// Returns how it has ended.
+    #[must_use]
+    pub fn status(&self) -> Option<Status> {
+        self.status.get()
+    }
+
+    /// Ends all its threads.
+    pub fn end(&self, status: Status) {
+        if !self.is_over() {
+            self.ending.set(Some(status));
+        }
+        self.signals.receivers().borrow().iter().for_each(|it| it.kill());
+        self.timers.clear();
+    }
+
+    /// Ends its threads but one, which goes on with another program.
+    pub(crate) fn end_others(&self, but: &Receiver) {
+        let receivers = self.signals.receivers().borrow();
+        receivers.iter().filter(|it| !core::ptr::eq(&***it, but)).for_each(|it| it.kill());
+    }
+
+    /// A thread has ended, which ran for `ran` ns. Returns how the process has, if it was the last.
+    pub(crate) fn leave(&self, thread: &Receiver, status: Status, ran: u64) -> Option<Status> {
+        if thread.id() == self.id {
+            self.first.set(status);
+        }
+        self.ran.update(|it| it + ran);
+        let left = self.signals.remove(thread);
+        self.changed.raise();
+        if left > 0 {
+            return None;
+        }
+        let status = self.ending.get().unwrap_or(self.first.get());
+        self.status.set(Some(status));
+        self.intervals.clear();
+        self.timers.clear();
+        if Rc::strong_count(&self.files) == 1 {
+            self.files.clear();
+        }
+        self.release();
+        Some(status)
+    }
+
+    /// It no longer uses the memory of its parent.
+    pub(crate) fn release(&self) {
+        self.released.set(true);
+        self.changed.raise();
+    }
+
+    /// Whether it no longer uses the memory of its parent.
+    pub(crate) const fn is_released(&self) -> bool {
+        self.released.get()
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// `EAGAIN` if as many real-time signals are pending as may be.
+    pub fn send(&self, info: Info) -> Result<(), Errno> {
+        let sent = self.signals.send(info).map_err(|_| Errno::EAGAIN)?;
+        self.sent(sent, info.signal());
+        Ok(())
+    }
+
+    /// Sends a signal to one of its threads.
+    ///
+    /// # Errors
+    /// As of [`send`](Self::send).
+    pub fn send_to(&self, thread: &Receiver, info: Info) -> Result<(), Errno> {
+        let sent = self.signals.send_to(thread, info).map_err(|_| Errno::EAGAIN)?;
+        self.sent(sent, info.signal());
+        Ok(())
+    }
+
+    fn sent(&self, sent: Sent, signal: Signal) {
+        match sent {
+            Sent::Later => {}
+            Sent::Killed => self.end(Status::signal(signal)),
+            Sent::Continued => self.tell(Report::Continued),
+        }
+    }
+
+    /// Stops it, because of `signal`.
+    pub(crate) fn stop(&self, signal: Signal) {
+        self.signals.stop(signal);
+        self.tell(Report::Stopped(signal));
+    }
+
+    /// Tells its parent that it stopped, or goes on.
+    fn tell(&self, report: Report) {
+        self.report.set(Some(report));
+        let Some(parent) = self.parent() else { return };
+        let action = parent.signals.action(Signal::CHLD);
+        if !action.has(linux_raw_sys::general::SA_NOCLDSTOP) {
+            let uid = self.credentials.borrow().user.real;
+            let (code, status) = report.child();
+            let _ = parent.send(Info::child(Signal::CHLD, code, self.id, uid, status));
+        }
+        parent.changed.raise();
+    }
+
+    /// Returns a stop, or the end of one, that was not asked for yet. `take`: it is now.
+    pub(crate) fn report(&self, stops: bool, continues: bool, take: bool) -> Option<Report> {
+        let report = self.report.get().filter(|it| match it {
+            Report::Stopped(_) => stops,
+            Report::Continued => continues,
+        })?;
+        if take {
+            self.report.set(None);
+        }
+        Some(report)
+    }
+
+    /// Tells its parent that it has ended. Returns whether the parent does not want to know, so
+    /// that nothing is left of it.
+    pub(crate) fn tell_end(&self, status: Status) -> bool {
+        let Some(parent) = self.parent() else { return true };
+        let Some(signal) = u64::try_from(self.exit_signal.get()).ok().and_then(Signal::new) else {
+            parent.changed.raise();
+            return false;
+        };
+        let action = parent.signals.action(signal);
+        let unwanted = signal == Signal::CHLD
+            && (action.handler == crate::signal::Action::IGNORE
+                || action.has(linux_raw_sys::general::SA_NOCLDWAIT));
+        let uid = self.credentials.borrow().user.real;
+        let (code, value) = status.child();
+        let _ = parent.send(Info::child(signal, code, self.id, uid, value));
+        parent.changed.raise();
+        unwanted
+    }
+
+    /// Returns the time for which its threads ran, in ns, those as well that have ended.
+    #[must_use]
+    pub fn cpu_time(&self) -> u64 {
+        let receivers = self.signals.receivers().borrow();
+        self.ran.get() + receivers.iter().map(|it| it.cpu_time()).sum::<u64>()
+    }
+
+    /// Whether none of its threads handles or ignores it, and it ends with `signal`.
+    #[must_use]
+    pub fn dies_of(&self, signal: Signal) -> bool {
+        let action = self.signals.action(signal);
+        !action.has_handler() && !action.ignores(signal) && !Set::STOPS.has(signal)
     }
 }

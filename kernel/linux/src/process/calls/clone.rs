@@ -1,0 +1,247 @@
+//! New threads and processes: clone(2), fork(2), vfork(2).
+
+use crate::call::{Answer, Args, Group, Outcome, calls, wait};
+use crate::errno::Errno;
+use crate::file::Caller;
+use crate::memory::Memory;
+use crate::process::Process;
+use crate::signal::Receiver;
+use crate::thread::Thread;
+use alloc::rc::Rc;
+use kernel::user::Context;
+use linux_raw_sys::general as raw;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+/// clone(2) and its kin.
+pub(crate) const CALLS: Group = calls! {
+    clone(Hex, Hex, Hex, Hex, Hex) = clone;
+    clone3(Hex, Size) = clone3;
+    fork() = fork;
+    vfork() = vfork;
+    unshare(Hex) = unshare;
+};
+
+/// What is asked of clone(2): `struct clone_args`.
+#[derive(Clone, Copy, Default, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
+struct Wish {
+    flags: u64,
+    pidfd: u64,
+    child_id: u64,
+    parent_id: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_id: u64,
+    set_id_size: u64,
+    cgroup: u64,
+}
+
+impl Wish {
+    const fn has(&self, flag: u32) -> bool {
+        self.flags & flag as u64 != 0
+    }
+}
+
+/// Namespaces, of which there is one each, and what else there is not.
+const REFUSED: u64 = (raw::CLONE_NEWNS
+    | raw::CLONE_NEWCGROUP
+    | raw::CLONE_NEWUTS
+    | raw::CLONE_NEWIPC
+    | raw::CLONE_NEWUSER
+    | raw::CLONE_NEWPID
+    | raw::CLONE_NEWNET
+    | raw::CLONE_NEWTIME) as u64;
+
+/// The bits of `flags` that hold the signal.
+const SIGNAL: u64 = 0xFF;
+
+/// The first size of `struct clone_args`, and the largest that is read.
+const SIZES: core::ops::RangeInclusive<u64> = 64..=4096;
+
+fn clone(thread: &Rc<Thread>, [flags, stack, parent_id, child_id, tls, _]: Args) -> Answer {
+    let wish = Wish {
+        flags: u64::from(flags as u32) & !SIGNAL,
+        exit_signal: flags & SIGNAL,
+        stack,
+        parent_id,
+        child_id,
+        tls,
+        // The place for a pidfd is that of the thread's number.
+        pidfd: parent_id,
+        ..Wish::default()
+    };
+    make(thread, &wish)
+}
+
+fn clone3(thread: &Rc<Thread>, [at, size, ..]: Args) -> Answer {
+    if !SIZES.contains(&size) {
+        return Err(if size > *SIZES.end() { Errno::E2BIG } else { Errno::EINVAL }.into());
+    }
+    let memory = thread.memory();
+    let mut wish = Wish::default();
+    let known = (size as usize).min(size_of::<Wish>());
+    let bytes = wish.as_mut_bytes().get_mut(..known).unwrap_or_default();
+    memory.read(at as usize, bytes)?;
+    // What a later Linux has, this has not: it must not be asked for.
+    for offset in (known as u64..size).step_by(8) {
+        let mut word = [0; 8];
+        let count = (size - offset).min(8) as usize;
+        memory.read((at + offset) as usize, word.get_mut(..count).unwrap_or_default())?;
+        if word != [0; 8] {
+            return Err(Errno::E2BIG.into());
+        }
+    }
+    if wish.flags & SIGNAL != 0
+        || wish.exit_signal > 64
+        || (wish.stack == 0) != (wish.stack_size == 0)
+        || wish.set_id_size != 0
+        || wish.flags & raw::CLONE_INTO_CGROUP != 0
+        || wish.has(raw::CLONE_DETACHED)
+    {
+        return Err(Errno::EINVAL.into());
+    }
+    wish.stack = wish.stack.wrapping_add(wish.stack_size);
+    make(thread, &wish)
+}
+
+fn fork(thread: &Rc<Thread>, _: Args) -> Answer {
+    make(thread, &Wish { exit_signal: raw::SIGCHLD.into(), ..Wish::default() })
+}
+
+fn vfork(thread: &Rc<Thread>, _: Args) -> Answer {
+    let flags = u64::from(raw::CLONE_VFORK | raw::CLONE_VM);
+    make(thread, &Wish { flags, exit_signal: raw::SIGCHLD.into(), ..Wish::default() })
+}
+
+fn check(wish: &Wish) -> Result<(), Errno> {
+    let threads = wish.has(raw::CLONE_THREAD);
+    if wish.flags & REFUSED != 0 {
+        return Err(Errno::EPERM);
+    }
+    if threads && !wish.has(raw::CLONE_SIGHAND)
+        || wish.has(raw::CLONE_SIGHAND) && !wish.has(raw::CLONE_VM)
+        || wish.has(raw::CLONE_SIGHAND) && wish.flags & raw::CLONE_CLEAR_SIGHAND != 0
+        || threads && wish.exit_signal != 0 && wish.stack_size != 0
+        || wish.has(raw::CLONE_PIDFD)
+    {
+        return Err(Errno::EINVAL);
+    }
+    Ok(())
+}
+
+fn make(thread: &Rc<Thread>, wish: &Wish) -> Answer {
+    check(wish)?;
+    let mut context = thread.context().borrow().copy().ok_or(Errno::ENOMEM)?;
+    context.registers_mut().rax = 0;
+    if wish.stack != 0 {
+        context.registers_mut().rsp = wish.stack;
+    }
+    if wish.has(raw::CLONE_SETTLS) {
+        context.set_fs_base(wish.tls).map_err(|_| Errno::EPERM)?;
+    }
+    if wish.has(raw::CLONE_THREAD) {
+        return make_thread(thread, wish, context);
+    }
+    make_process(thread, wish, context)
+}
+
+/// Writes the new number where it was asked for. Nobody has seen the new thread yet.
+fn tell(thread: &Thread, memory: &Memory, wish: &Wish, id: i32) -> Result<(), crate::stop::Stop> {
+    if wish.has(raw::CLONE_PARENT_SETTID) {
+        thread.memory().put(wish.parent_id, &id)?;
+    }
+    if wish.has(raw::CLONE_CHILD_SETTID) {
+        memory.put(wish.child_id, &id)?;
+    }
+    Ok(())
+}
+
+fn begin(
+    thread: &Rc<Thread>,
+    process: Rc<Process>,
+    memory: Rc<Memory>,
+    wish: &Wish,
+    id: i32,
+    context: Context,
+) -> Result<Rc<Thread>, crate::stop::Stop> {
+    let signals = Receiver::new(id, thread.signals.mask());
+    // A process goes on on the stack that its parent is on; a thread has none.
+    if !wish.has(raw::CLONE_VM) || wish.has(raw::CLONE_VFORK) {
+        signals.stack.set(thread.signals.stack.get());
+    }
+    tell(thread, &memory, wish, id)?;
+    let system = Rc::clone(&thread.system);
+    let new = Thread::new(signals, process, system, memory, context, thread.body)?;
+    new.name.set(thread.name.get());
+    if wish.has(raw::CLONE_CHILD_CLEARTID) {
+        new.clear_id.set(wish.child_id);
+    }
+    Ok(new)
+}
+
+fn make_thread(thread: &Rc<Thread>, wish: &Wish, context: Context) -> Answer {
+    if thread.process.is_over() {
+        return Err(Errno::EAGAIN.into());
+    }
+    let id = thread.system.next_id()?;
+    let process = Rc::clone(&thread.process);
+    begin(thread, process, thread.memory(), wish, id, context)?.start()?;
+    Ok((id as usize).into())
+}
+
+fn make_process(thread: &Rc<Thread>, wish: &Wish, context: Context) -> Answer {
+    let (own, system) = (&thread.process, &thread.system);
+    let limit = own.limits.get(raw::RLIMIT_NPROC).soft;
+    if system.threads() as u64 >= limit && !own.credentials.borrow().is_root() {
+        return Err(Errno::EAGAIN.into());
+    }
+    let id = system.next_id()?;
+    let memory = match wish.has(raw::CLONE_VM) {
+        true => thread.memory(),
+        false => Rc::new(thread.memory().copy()?),
+    };
+    let parent = match own.parent() {
+        Some(parent) if wish.has(raw::CLONE_PARENT) => parent,
+        _ => Rc::clone(own),
+    };
+    let child = own.fork(id, &memory, wish.has(raw::CLONE_FILES), &parent)?;
+    child.exit_signal.set(wish.exit_signal as i32);
+    if wish.flags & raw::CLONE_CLEAR_SIGHAND != 0 {
+        child.signals.clear();
+    }
+    let started = begin(thread, Rc::clone(&child), memory, wish, id, context)
+        .and_then(|new| Ok(new.start()?));
+    if let Err(stop) = started {
+        parent.children.borrow_mut().remove(&id);
+        return Err(stop);
+    }
+    system.add(&child);
+    if !wish.has(raw::CLONE_VFORK) {
+        return Ok((id as usize).into());
+    }
+    let answer = wait(async move {
+        loop {
+            let changes = child.changed.changes();
+            if child.is_released() {
+                return Ok(id as usize);
+            }
+            // Signals wait until the child has let go of the memory.
+            child.changed.changed_since(changes).await;
+        }
+    });
+    answer.or_else(|_| Ok(Outcome::Value(id as usize)))
+}
+
+/// What is shared by threads alone stays so; there is one namespace each.
+fn unshare(_: &Rc<Thread>, [flags, ..]: Args) -> Answer {
+    let known = raw::CLONE_FS | raw::CLONE_FILES | raw::CLONE_SYSVSEM;
+    let own = raw::CLONE_VM | raw::CLONE_SIGHAND | raw::CLONE_THREAD;
+    match flags {
+        it if it & REFUSED != 0 => Err(Errno::EPERM.into()),
+        it if it & !u64::from(known | own) != 0 => Err(Errno::EINVAL.into()),
+        it if it & u64::from(own) != 0 => Err(Errno::EINVAL.into()),
+        _ => Ok(0.into()),
+    }
+}

@@ -1,0 +1,122 @@
+//! getrlimit(2) and its kin, and priorities, which are kept and mean nothing.
+
+use crate::call::{Answer, Args, Group, calls};
+use crate::errno::Errno;
+use crate::file::Caller;
+use crate::process::{INFINITY, Limit, Process};
+use crate::thread::Thread;
+use alloc::rc::Rc;
+use linux_raw_sys::general as raw;
+
+/// getrlimit(2) and its kin.
+pub(crate) const CALLS: Group = calls! {
+    getrlimit(Int, Hex) = getrlimit;
+    setrlimit(Int, Hex) = setrlimit;
+    prlimit64(Int, Int, Hex, Hex) = prlimit64;
+    getpriority(Int, Int) = getpriority;
+    setpriority(Int, Int, Int) = setpriority;
+};
+
+fn getrlimit(thread: &Rc<Thread>, [resource, to, ..]: Args) -> Answer {
+    prlimit64(thread, [0, resource, 0, to, 0, 0])
+}
+
+fn setrlimit(thread: &Rc<Thread>, [resource, from, ..]: Args) -> Answer {
+    if from == 0 {
+        return Err(Errno::EFAULT.into());
+    }
+    prlimit64(thread, [0, resource, from, 0, 0, 0])
+}
+
+fn prlimit64(thread: &Rc<Thread>, [id, resource, from, to, ..]: Args) -> Answer {
+    let resource = resource as u32;
+    if resource >= raw::RLIM_NLIMITS {
+        return Err(Errno::EINVAL.into());
+    }
+    let process = match id as i32 {
+        0 => Rc::clone(&thread.process),
+        id => thread.system.process(id).ok_or(Errno::ESRCH)?,
+    };
+    let own = thread.process.credentials.borrow();
+    if !Rc::ptr_eq(&process, &thread.process) {
+        let other = process.credentials.borrow();
+        if !own.is_root() && own.user.real != other.user.real {
+            return Err(Errno::EPERM.into());
+        }
+    }
+    let memory = thread.memory();
+    let new = match from {
+        0 => None,
+        from => Some(memory.get::<Limit>(from)?),
+    };
+    let old = process.limits.get(resource);
+    if to != 0 {
+        memory.put(to, &old)?;
+    }
+    if let Some(new) = new {
+        process.limits.set(resource, new, own.is_root())?;
+        apply(&process, resource);
+    }
+    Ok(0.into())
+}
+
+/// Tells those who hold a limit of its change.
+fn apply(process: &Process, resource: u32) {
+    let soft = |resource| match process.limits.get(resource).soft {
+        INFINITY => usize::MAX,
+        bytes => bytes as usize,
+    };
+    match resource {
+        raw::RLIMIT_NOFILE => process.files.set_limit(soft(raw::RLIMIT_NOFILE)),
+        raw::RLIMIT_AS | raw::RLIMIT_DATA | raw::RLIMIT_STACK => {
+            if let Some(memory) = process.memory() {
+                memory.set_limits(process.memory_limits());
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Processes that getpriority(2) names.
+fn named(thread: &Thread, which: u64, who: u64) -> Result<alloc::vec::Vec<Rc<Process>>, Errno> {
+    const PROCESS: u32 = 0;
+    const GROUP: u32 = 1;
+    const USER: u32 = 2;
+    let (own, who) = (&thread.process, who as i32);
+    let mut all = thread.system.processes();
+    match which as u32 {
+        PROCESS if who == 0 => all.retain(|it| Rc::ptr_eq(it, own)),
+        PROCESS => all.retain(|it| it.id == who || it.thread(who).is_some()),
+        GROUP => {
+            let group = if who == 0 { own.group() } else { who };
+            all.retain(|it| it.group() == group);
+        }
+        USER => {
+            let real = own.credentials.borrow().user.real;
+            let user = if who == 0 { real } else { who as u32 };
+            all.retain(|it| it.credentials.borrow().user.real == user);
+        }
+        _ => return Err(Errno::EINVAL),
+    }
+    if all.is_empty() { Err(Errno::ESRCH) } else { Ok(all) }
+}
+
+/// The result is 20 less the nice value, so that it is no error.
+fn getpriority(thread: &Rc<Thread>, [which, who, ..]: Args) -> Answer {
+    let all = named(thread, which, who)?;
+    let best = all.iter().map(|it| 20 - it.controls.nice.get()).max().unwrap_or(20);
+    Ok((best as usize).into())
+}
+
+fn setpriority(thread: &Rc<Thread>, [which, who, nice, ..]: Args) -> Answer {
+    let all = named(thread, which, who)?;
+    let nice = (nice as i32).clamp(-20, 19);
+    let root = thread.process.credentials.borrow().is_root();
+    for process in all {
+        if nice < process.controls.nice.get() && !root {
+            return Err(Errno::EACCES.into());
+        }
+        process.controls.nice.set(nice);
+    }
+    Ok(0.into())
+}

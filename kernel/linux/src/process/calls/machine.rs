@@ -1,0 +1,110 @@
+//! What the machine is: uname(2), sysinfo(2), getrandom(2).
+
+use crate::call::{Answer, Args, Group, calls};
+use crate::errno::Errno;
+use crate::file::Caller;
+use crate::thread::Thread;
+use alloc::rc::Rc;
+use kernel::time::Instant;
+use linux_raw_sys::general::{GRND_INSECURE, GRND_NONBLOCK, GRND_RANDOM};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+/// uname(2), sysinfo(2), getrandom(2).
+pub(crate) const CALLS: Group = calls! {
+    uname(Hex) = uname;
+    sysinfo(Hex) = sysinfo;
+    getrandom(Hex, Size, Hex) = getrandom;
+    sethostname(Text, Size) = sethostname;
+    setdomainname(Text, Size) = sethostname;
+};
+
+/// Length of a text of `struct new_utsname`.
+const TEXT: usize = 65;
+
+/// The Linux whose calls these are.
+const RELEASE: &str = "6.1.0-xenith";
+
+fn uname(thread: &Rc<Thread>, [to, ..]: Args) -> Answer {
+    let host = thread.system.host_name.borrow();
+    let texts = ["Linux".as_bytes(), &host, RELEASE.as_bytes(), b"#1", b"x86_64", b"(none)"];
+    let mut name = [[0; TEXT]; 6];
+    for (place, text) in name.iter_mut().zip(texts) {
+        let length = text.len().min(TEXT - 1);
+        place[..length].copy_from_slice(&text[..length]);
+    }
+    thread.memory().put(to, &name)?;
+    Ok(0.into())
+}
+
+fn sethostname(thread: &Rc<Thread>, [from, length, ..]: Args) -> Answer {
+    if !thread.process.credentials.borrow().is_root() {
+        return Err(Errno::EPERM.into());
+    }
+    if length >= TEXT as u64 {
+        return Err(Errno::EINVAL.into());
+    }
+    let mut name = kernel::memory::zeroed(length as usize).ok_or(Errno::ENOMEM)?;
+    thread.memory().read(from as usize, &mut name)?;
+    thread.system.host_name.replace(name);
+    Ok(0.into())
+}
+
+/// `struct sysinfo`, sizes in units of a byte.
+#[derive(Clone, Copy, Default, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
+struct Info {
+    uptime: u64,
+    loads: [u64; 3],
+    total: u64,
+    free: u64,
+    shared: u64,
+    buffers: u64,
+    swap: [u64; 2],
+    processes: u16,
+    pad: [u16; 3],
+    high: [u64; 2],
+    unit: u32,
+    end: u32,
+}
+
+fn sysinfo(thread: &Rc<Thread>, [to, ..]: Args) -> Answer {
+    let memory = kernel::memory::stats();
+    let free = memory.total.saturating_sub(memory.allocated);
+    let info = Info {
+        uptime: Instant::now().as_nanos() / 1_000_000_000,
+        total: memory.total as u64,
+        free: free as u64,
+        processes: u16::try_from(thread.system.threads()).unwrap_or(u16::MAX),
+        unit: 1,
+        ..Info::default()
+    };
+    thread.memory().put(to, &info)?;
+    Ok(0.into())
+}
+
+/// Bytes that are made at once.
+const PIECE: usize = 256;
+
+fn getrandom(thread: &Rc<Thread>, [to, length, flags, ..]: Args) -> Answer {
+    let flags = flags as u32;
+    if flags & !(GRND_NONBLOCK | GRND_RANDOM | GRND_INSECURE) != 0
+        || flags & (GRND_RANDOM | GRND_INSECURE) == GRND_RANDOM | GRND_INSECURE
+    {
+        return Err(Errno::EINVAL.into());
+    }
+    let length = (length as usize).min(i32::MAX as usize);
+    let mut piece = [0; PIECE];
+    let mut done = 0;
+    while done < length {
+        let count = (length - done).min(PIECE);
+        let bytes = piece.get_mut(..count).unwrap_or_default();
+        kernel::entropy::fill(bytes).map_err(|_| Errno::EAGAIN)?;
+        if let Err(stop) = thread.memory().write(to as usize + done, bytes) {
+            return if done > 0 { Ok(done.into()) } else { Err(stop) };
+        }
+        done += count;
+    }
+    Ok(done.into())
+}
+
+const _: () = assert!(size_of::<Info>() == 112);

@@ -1,0 +1,159 @@
+//! What a thread does about signals before its program goes on.
+
+use super::action::Default;
+use super::frame;
+use super::info::Info;
+use super::set::{Set, Signal};
+use crate::errno::Errno;
+use crate::file::Caller;
+use crate::process::Status;
+use crate::thread::{Thread, loaded};
+use alloc::rc::Rc;
+use kernel::text::Escaped;
+use linux_raw_sys::general::{SA_NODEFER, SA_RESTART};
+
+/// The length of the instruction `syscall`.
+const SYSCALL: u64 = 2;
+
+/// A call that a signal interrupted: its number, and how it goes on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Interrupted {
+    pub(crate) number: u64,
+    pub(crate) errno: Errno,
+}
+
+/// Does what signals ask for that are pending. `interrupted`: the call that one ended. Returns
+/// whether the thread goes on.
+pub(crate) async fn deliver(thread: &Rc<Thread>, mut interrupted: Option<Interrupted>) -> bool {
+    let (process, receiver) = (&thread.process, &thread.signals);
+    loop {
+        if receiver.is_killed() {
+            return false;
+        }
+        if process.signals.stopped().is_some() {
+            let proceeds = core::future::poll_fn(|context| match process.signals.stopped() {
+                Some(_) => {
+                    receiver.set_waker(context.waker());
+                    core::task::Poll::Pending
+                }
+                None => core::task::Poll::Ready(()),
+            });
+            if thread.until_killed(proceeds).await.is_none() {
+                return false;
+            }
+            continue;
+        }
+        let Some((info, action)) = process.signals.next(receiver) else { break };
+        if action.has_handler() {
+            if let Some(it) = interrupted.take() {
+                let begins_again = match it.errno {
+                    Errno::ERESTARTNOINTR => true,
+                    Errno::ERESTARTSYS => action.has(SA_RESTART),
+                    _ => false,
+                };
+                if begins_again {
+                    begin_again(thread, it.number);
+                } else {
+                    thread.finish_call(Err(Errno::EINTR));
+                }
+                thread.take_again();
+            }
+            let mask = process.signals.take_saved_mask(receiver);
+            let memory = thread.memory();
+            let pushed = loaded(|| {
+                let context = &mut thread.context().borrow_mut();
+                frame::push(&memory, context, receiver, &info, &action, mask)
+            });
+            if pushed.await.is_err() {
+                process.signals.set_mask(receiver, mask);
+                // What has no room for its own handler cannot have one.
+                if info.signal() == Signal::SEGV {
+                    process.signals.set_action(Signal::SEGV, super::Action::default());
+                }
+                process.signals.force(receiver, Info::kernel(Signal::SEGV));
+                continue;
+            }
+            let own = if action.has(SA_NODEFER) { Set::EMPTY } else { Set::of(&[info.signal()]) };
+            process.signals.set_mask(receiver, receiver.mask().or(action.mask).or(own));
+            continue;
+        }
+        let signal = info.signal();
+        match Default::of(signal) {
+            Default::Ignore => {}
+            Default::Stop => {
+                let orphaned = signal != Signal::STOP && thread.system.is_orphaned(process.group());
+                if !orphaned {
+                    process.stop(signal);
+                }
+            }
+            end => {
+                if end == Default::Core {
+                    report(thread, &info);
+                }
+                process.end(Status::signal(signal));
+                return false;
+            }
+        }
+    }
+    if let Some(it) = interrupted {
+        let number = match it.errno {
+            Errno::ERESTART_RESTARTBLOCK => linux_raw_sys::general::__NR_restart_syscall.into(),
+            _ => it.number,
+        };
+        begin_again(thread, number);
+    }
+    process.signals.restore_mask(receiver);
+    process.signals.refresh(receiver);
+    !receiver.is_killed()
+}
+
+/// Lets the thread make the call `number` with its next step: its arguments are still there.
+fn begin_again(thread: &Thread, number: u64) {
+    let mut context = thread.context().borrow_mut();
+    let registers = context.registers_mut();
+    registers.rax = number;
+    registers.rip = registers.rip.wrapping_sub(SYSCALL);
+}
+
+/// Says which program ends, of what, and where it was.
+#[cold]
+fn report(thread: &Thread, info: &Info) {
+    let process = &thread.process;
+    let context = thread.context().borrow();
+    let registers = context.registers();
+    let name = thread.name.get();
+    let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
+    let name = Escaped(name);
+    let signal = info.signal();
+    let id = process.id;
+    let place = Place { thread, at: registers.rip };
+    if info.is_fault() {
+        let address = info.address();
+        log::error!(
+            "linux: process {id} ({name}) ends: {signal:?} at {place}, address {address:#x}",
+        );
+    } else {
+        log::error!("linux: process {id} ({name}) ends: {signal:?} at {place}");
+    }
+}
+
+/// An address, and what is mapped there.
+struct Place<'a> {
+    thread: &'a Thread,
+    at: u64,
+}
+
+impl core::fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{:#x}", self.at)?;
+        let (at, mut result) = (self.at as usize, Ok(()));
+        self.thread.memory().each_area(&mut |area| {
+            if area.range.contains(&at) && !area.name.is_empty() {
+                let offset = area.offset + (at - area.range.start) as u64;
+                let name = Escaped(area.name);
+                result = write!(f, " ({name} + {offset:#x})");
+            }
+        });
+        result
+    }
+}
