@@ -72,7 +72,10 @@ async fn run(thread: &Rc<Thread>) {
                     thread.process.signals.restore_mask(&thread.signals);
                 }
             }
-            Ok(Exit::Event) => yield_now().await,
+            Ok(Exit::Event) => {
+                yield_now().await;
+                thread.system.clocks.update();
+            }
             Ok(Exit::Page { address, write, execute, present }) => {
                 fault::page(thread, address, write, execute, present).await;
             }
@@ -119,6 +122,7 @@ async fn perform(thread: &Rc<Thread>, number: u64, mut waiting: Waiting) {
             },
         }
     };
+    thread.system.clocks.update();
     thread.finish_call(result);
     match result {
         Err(errno) if errno.is_restart() => {

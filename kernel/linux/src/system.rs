@@ -8,6 +8,7 @@ use crate::process::{Process, Status, most_threads};
 use crate::signal::{Info, Signal};
 use crate::socket::Network;
 use crate::socket::unix::Registry;
+use crate::time::Page;
 use crate::watch::Watch;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -44,6 +45,8 @@ pub struct System {
     threads: Cell<usize>,
     /// Who waits for words of memory.
     pub futexes: Futexes,
+    /// What programs see of the clocks.
+    pub clocks: Page,
     /// When it began.
     pub booted: Instant,
     /// How process 1 ended.
@@ -72,6 +75,7 @@ impl System {
             again: Cell::new(false),
             threads: Cell::new(0),
             futexes: Futexes::default(),
+            clocks: Page::default(),
             booted: Instant::now(),
             status: Cell::new(None),
             ended: Watch::new(),

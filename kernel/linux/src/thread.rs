@@ -36,8 +36,6 @@ pub struct Thread {
     /// What its task does ([`run::body`](crate::run::body)). What a thread can do includes
     /// starting threads, so its type cannot name that.
     pub body: fn(Rc<Self>) -> Boxed<()>,
-    /// Its name, which ends with NUL (`PR_SET_NAME`).
-    pub name: Cell<[u8; 16]>,
     /// Where 0 is written when it ends, and who waits there woken; 0: nowhere.
     pub clear_id: Cell<u64>,
     /// Its list of robust futexes (get_robust_list(2)); 0: none.
@@ -72,7 +70,6 @@ impl Thread {
             memory: RefCell::new(memory),
             context: RefCell::new(context),
             body,
-            name: Cell::new([0; 16]),
             clear_id: Cell::new(0),
             robust: Cell::new(0),
             status: Cell::new(Status::exit(0)),

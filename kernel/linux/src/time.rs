@@ -3,16 +3,26 @@
 pub mod calls;
 mod clock;
 mod expire;
+mod page;
+#[cfg(test)]
+mod tests;
 pub mod timer_calls;
 mod timers;
 
-pub use clock::{Clock, nanos};
+pub use clock::Clock;
 pub use expire::expire;
+pub use page::Page;
 pub use timers::{Intervals, Setting, Timer, Timers};
 
 use crate::errno::Errno;
 use core::time::Duration;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+/// Returns a duration in ns, of at most 584 years.
+#[must_use]
+pub fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
 
 const SECOND: i64 = 1_000_000_000;
 

@@ -117,7 +117,7 @@ pub(super) async fn begin(
     let memory = Rc::new(Memory::new(&system.ram)?);
     let path = if shown.is_empty() { source.path.clone() } else { shown };
     let texts = (path.as_slice(), &wish.arguments, &wish.environment);
-    let limits = process.memory_limits();
+    let limits = (process.memory_limits(), &system.clocks);
     let image =
         image::load(memory, limits, &source, loader.as_ref(), texts, &credentials, secure).await?;
     Ok(Begun { image, credentials, name })
@@ -193,6 +193,6 @@ pub(super) fn apply(thread: &Thread, begun: Begun) {
     let Begun { image, credentials, name } = begun;
     thread.process.credentials.replace(credentials);
     thread.process.program.replace(image.program);
-    thread.name.set(name);
+    thread.signals.name.set(name);
     thread.replace(image.memory, image.context);
 }

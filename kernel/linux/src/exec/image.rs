@@ -9,6 +9,7 @@ use crate::errno::Errno;
 use crate::memory::{Limits, Memory};
 use crate::process::{Credentials, Program};
 use crate::thread::loaded;
+use crate::time::Page;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -104,7 +105,7 @@ fn base(plan: &Plan, at: usize) -> u64 {
 /// `ENOEXEC`, `EINVAL` and `ELIBBAD` for bad files; `ENOMEM`, `E2BIG`; the disk's.
 pub(super) async fn load(
     memory: Rc<Memory>,
-    limits: Limits,
+    (limits, clocks): (Limits, &Page),
     source: &Source,
     interpreter: Option<&Source>,
     texts: (&[u8], &Texts, &Texts),
@@ -138,7 +139,7 @@ pub(super) async fn load(
         return Err(Errno::EINVAL);
     }
     let top = memory.map_stack()?;
-    let vdso = vdso::map(&memory);
+    let vdso = vdso::map(&memory, clocks);
     let mut context = Context::new(start, 0).ok_or(Errno::ENOMEM)?;
     let facts = Facts {
         headers: if own.headers == 0 { 0 } else { moved.wrapping_add(own.headers) },

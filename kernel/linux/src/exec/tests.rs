@@ -179,7 +179,7 @@ fn found(thread: Rc<crate::thread::Thread>) -> Found {
 #[test]
 fn a_program_finds_its_arguments_and_where_it_is() {
     let thread = first_of("/fixed", &[b"fixed", b"", b"two words"]).unwrap();
-    assert_eq!(&thread.name.get()[..6], b"fixed\0");
+    assert_eq!(&thread.signals.name.get()[..6], b"fixed\0");
     assert_eq!(&*thread.process.exe(), b"/fixed");
     let arguments = thread.process.arguments();
     let mut bytes = alloc::vec![0; arguments.len()];

@@ -260,6 +260,13 @@ impl Process {
         self.program.borrow().environment.clone()
     }
 
+    /// Returns its name, which ends with NUL: that of its first thread, if that has not ended.
+    #[must_use]
+    pub fn name(&self) -> [u8; 16] {
+        let receivers = self.signals.receivers().borrow();
+        receivers.first().map_or([0; 16], |it| it.name.get())
+    }
+
     /// Returns the numbers of its threads.
     #[must_use]
     pub fn threads(&self) -> Vec<i32> {

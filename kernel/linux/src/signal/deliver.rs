@@ -121,7 +121,7 @@ fn report(thread: &Thread, info: &Info) {
     let process = &thread.process;
     let context = thread.context().borrow();
     let registers = context.registers();
-    let name = thread.name.get();
+    let name = thread.signals.name.get();
     let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
     let name = Escaped(name);
     let signal = info.signal();

@@ -12,6 +12,8 @@ mod set;
 mod signals;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod waits;
 
 pub use action::{Action, Default};
 pub(crate) use deliver::{Interrupted, deliver};

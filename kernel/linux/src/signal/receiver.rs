@@ -53,6 +53,8 @@ pub struct Receiver {
     ran: Cell<u64>,
     /// When that was; 0 while it waits.
     since: Cell<u64>,
+    /// The name of the thread, which ends with NUL (`PR_SET_NAME`).
+    pub name: Cell<[u8; 16]>,
     /// Number, error code and address of the last exception that it caused.
     pub trap: Cell<[u64; 3]>,
 }
@@ -73,6 +75,7 @@ impl Receiver {
             task: RefCell::new(None),
             ran: Cell::new(0),
             since: Cell::new(0),
+            name: Cell::new([0; 16]),
             trap: Cell::new([0; 3]),
         }
     }

@@ -1,7 +1,7 @@
 //! The calls that tell the time, and wait for it.
 
-use super::clock::{Clock, nanos};
-use super::{Timespec, Timeval};
+use super::clock::Clock;
+use super::{Timespec, Timeval, nanos};
 use crate::call::{Answer, Args, Group, calls, wait};
 use crate::errno::Errno;
 use crate::file::Caller;

@@ -1,5 +1,6 @@
 //! The clocks of clock_gettime(2).
 
+use super::nanos;
 use crate::errno::Errno;
 use crate::process::Process;
 use crate::signal::Receiver;
@@ -90,10 +91,4 @@ impl Clock {
     pub fn instant(&self, ns: u64) -> Instant {
         Instant::now().saturating_add(Duration::from_nanos(ns.saturating_sub(self.now())))
     }
-}
-
-/// Returns a duration in ns, of at most 584 years.
-#[must_use]
-pub fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,9 +1,9 @@
 //! The calls about timers that send signals: alarm(2), setitimer(2), timer_create(2).
 
-use super::clock::{Clock, nanos};
+use super::clock::Clock;
 use super::expire::{arm, arm_real};
 use super::timers::{Setting, Timer};
-use super::{Itimerspec, Timespec, Timeval};
+use super::{Itimerspec, Timespec, Timeval, nanos};
 use crate::call::{Answer, Args, Group, calls};
 use crate::errno::Errno;
 use crate::file::Caller;

@@ -174,7 +174,7 @@ fn begin(
     tell(thread, &memory, wish, id)?;
     let system = Rc::clone(&thread.system);
     let new = Thread::new(signals, process, system, memory, context, thread.body)?;
-    new.name.set(thread.name.get());
+    new.signals.name.set(thread.signals.name.get());
     if wish.has(raw::CLONE_CHILD_CLEARTID) {
         new.clear_id.set(wish.child_id);
     }

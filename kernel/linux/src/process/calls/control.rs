@@ -44,9 +44,9 @@ fn prctl(thread: &Rc<Thread>, [option, second, third, fourth, fifth, _]: Args) -
                     break;
                 }
             }
-            thread.name.set(name);
+            thread.signals.name.set(name);
         }
-        raw::PR_GET_NAME => memory.put(second, &thread.name.get())?,
+        raw::PR_GET_NAME => memory.put(second, &thread.signals.name.get())?,
         raw::PR_SET_PDEATHSIG => {
             if second != 0 && Signal::new(second).is_none() {
                 return Err(Errno::EINVAL.into());

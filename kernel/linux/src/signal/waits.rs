@@ -1,0 +1,399 @@
+//! Tests of waiting for signals, and of waits that signals end: between processes.
+
+use super::*;
+use crate::errno::Errno;
+use crate::file::Caller;
+use crate::process::Status;
+use crate::testing::{call_of, perform, play, room, run, thread, word};
+use crate::thread::Thread;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use core::time::Duration;
+use kernel::task::{block_on, spawn};
+use kernel::testing::simulate_time;
+use kernel::time::{Instant, sleep};
+use kernel::user::Exit;
+use linux_raw_sys::general as raw;
+use syscalls::Sysno;
+
+/// A thread on a stack of its own, and a page of memory.
+fn begin() -> (Rc<Thread>, u64) {
+    simulate_time();
+    let thread = thread();
+    let stack = room(&thread.memory(), 65_536) as u64;
+    thread.context().borrow_mut().registers_mut().rsp = stack + 65_536;
+    let at = room(&thread.memory(), 4096) as u64;
+    (thread, at)
+}
+
+fn handle(thread: &Thread, signal: Signal, flags: u32) {
+    let flags = u64::from(flags | raw::SA_RESTORER | raw::SA_SIGINFO);
+    let action = Action { handler: 200, flags, ..Action::default() };
+    thread.process.signals.set_action(signal, action);
+}
+
+/// Runs `thread` while `other` does something to its process.
+fn run_beside(thread: Rc<Thread>, other: impl Future<Output = ()> + 'static) -> i32 {
+    let system = Rc::clone(&thread.system);
+    block_on(async {
+        let other = spawn(other);
+        thread.start().unwrap();
+        let status = system.ended().await;
+        drop(other);
+        status.code()
+    })
+}
+
+/// Plays a read of an empty pipe, which `SIGUSR1` interrupts after 5 ms, and which has a byte
+/// after 9. Returns what it returned, and how often it was called.
+fn interrupted_read(flags: Option<u32>) -> (u64, usize) {
+    let (first, at) = begin();
+    match flags {
+        Some(flags) => handle(&first, Signal::USR1, flags),
+        None => {
+            let action = Action { handler: Action::IGNORE, ..Action::default() };
+            first.process.signals.set_action(Signal::USR1, action);
+        }
+    }
+    perform(&first, Sysno::pipe, [at, 0, 0, 0, 0, 0]).unwrap();
+    let process = Rc::clone(&first.process);
+    let write = process.files.get(1).unwrap();
+    let seen = Rc::new(RefCell::new((0, 0)));
+    let log = Rc::clone(&seen);
+    play(move |step, registers, _| match step {
+        0 => {
+            log.borrow_mut().1 += 1;
+            call_of(registers, Sysno::poll, &[at + 64, 0, u64::MAX])
+        }
+        100 => {
+            registers.rsp += 8;
+            call_of(registers, Sysno::rt_sigreturn, &[])
+        }
+        _ => {
+            log.borrow_mut().0 = registers.rax;
+            call_of(registers, Sysno::exit_group, &[0])
+        }
+    });
+    let other = async move {
+        sleep(Duration::from_millis(5)).await;
+        process.send(Info::kernel(Signal::USR1)).unwrap();
+        sleep(Duration::from_millis(4)).await;
+        drop(write);
+        process.end(Status::exit(0));
+    };
+    run_beside(first, other);
+    seen.take()
+}
+
+#[test]
+fn a_poll_is_interrupted_by_handlers_alone() {
+    let eintr = Errno::EINTR.result();
+    assert_eq!(interrupted_read(Some(0)), (eintr, 1));
+    assert_eq!(interrupted_read(Some(raw::SA_RESTART)), (eintr, 1), "poll never begins again");
+    assert_eq!(interrupted_read(None), (0, 1), "an ignored signal is none");
+}
+
+/// Plays a wait for a child, during which `SIGUSR1` comes. Returns what it returned.
+fn interrupted_wait(flags: u32) -> u64 {
+    let (first, at) = begin();
+    handle(&first, Signal::USR1, flags);
+    let process = Rc::clone(&first.process);
+    let seen = Rc::new(RefCell::new(0));
+    let log = Rc::clone(&seen);
+    first.memory().put(at, &[0_u64, 20_000_000]).unwrap();
+    play(move |step, registers, _| match (step, registers.rax) {
+        (0, _) => call_of(registers, Sysno::fork, &[]),
+        (1, 0) => {
+            registers.rip = 20;
+            call_of(registers, Sysno::nanosleep, &[at, 0])
+        }
+        (1, _) => {
+            registers.rip = 10;
+            Exit::Event
+        }
+        (5, _) => call_of(registers, Sysno::wait4, &[u64::MAX, 0, 0, 0]),
+        (10, _) => call_of(registers, Sysno::exit_group, &[0]),
+        (100, _) => {
+            registers.rsp += 8;
+            call_of(registers, Sysno::rt_sigreturn, &[])
+        }
+        (_, result) => {
+            *log.borrow_mut() = result;
+            call_of(registers, Sysno::exit_group, &[0])
+        }
+    });
+    let other = async move {
+        sleep(Duration::from_millis(5)).await;
+        process.send(Info::kernel(Signal::USR1)).unwrap();
+    };
+    run_beside(first, other);
+    seen.take()
+}
+
+#[test]
+fn a_wait_for_a_child_begins_again_if_the_handler_says_so() {
+    assert_eq!(interrupted_wait(0), Errno::EINTR.result());
+    assert_eq!(interrupted_wait(raw::SA_RESTART), 2);
+}
+
+#[test]
+fn sigtimedwait_takes_what_is_blocked_and_gives_up_in_time() {
+    let (first, at) = begin();
+    first.process.signals.set_mask(&first.signals, Set::ALL);
+    let memory = first.memory();
+    memory.put(at, &Set::of(&[Signal::USR1, Signal::USR2])).unwrap();
+    memory.put(at + 16, &[0_u64, 10_000_000]).unwrap();
+    let wait =
+        |size: u64| perform(&first, Sysno::rt_sigtimedwait, [at, at + 64, at + 16, size, 0, 0]);
+    assert_eq!(wait(4), Err(Errno::EINVAL));
+    let begun = Instant::now();
+    assert_eq!(wait(8), Err(Errno::EAGAIN));
+    assert_eq!(begun.elapsed().as_millis(), 10);
+    first.process.send(Info::user(Signal::HUP, 5, 0)).unwrap();
+    first.process.send(Info::user(Signal::USR2, 5, 0)).unwrap();
+    assert_eq!(wait(8), Ok(12));
+    assert_eq!(memory.get::<i32>(at + 64).unwrap(), 12);
+    assert_eq!(memory.get::<i32>(at + 64 + 16).unwrap(), 5, "who sent it");
+    let process = Rc::clone(&first.process);
+    let call = crate::table::call(Sysno::rt_sigtimedwait as u64).unwrap();
+    memory.put(at + 16, &[9_u64, 0]).unwrap();
+    let taken = block_on(async {
+        let sender = spawn(async move {
+            sleep(Duration::from_millis(3)).await;
+            process.send(Info::user(Signal::USR1, 6, 0)).unwrap();
+        });
+        let answer = (call.run)(&first, [at, 0, at + 16, 8, 0, 0]);
+        let Ok(crate::call::Outcome::Wait(future)) = answer else { panic!("it waits") };
+        sender.await;
+        future.await
+    });
+    assert_eq!(taken, Ok(10));
+    assert_eq!(first.process.signals.pending(&first.signals), Set::of(&[Signal::HUP]));
+}
+
+#[test]
+fn sigsuspend_lets_one_in_and_the_mask_comes_back() {
+    let (first, at) = begin();
+    handle(&first, Signal::USR1, 0);
+    let blocked = Set::of(&[Signal::USR1, Signal::USR2]);
+    first.process.signals.set_mask(&first.signals, blocked);
+    first.process.send(Info::kernel(Signal::USR2)).unwrap();
+    first.memory().put(at, &Set::of(&[Signal::USR2])).unwrap();
+    let (process, thread) = (Rc::clone(&first.process), Rc::clone(&first));
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&seen);
+    play(move |step, registers, space| match step {
+        0 => call_of(registers, Sysno::rt_sigsuspend, &[at, 8]),
+        100 => {
+            log.borrow_mut().push(thread.signals.mask());
+            // The mask of the frame is the one from before the call.
+            log.borrow_mut().push(Set::from_bits(word(space, registers.rdx + 296)));
+            registers.rsp += 8;
+            call_of(registers, Sysno::rt_sigreturn, &[])
+        }
+        _ => {
+            assert_eq!(registers.rax, Errno::EINTR.result());
+            log.borrow_mut().push(thread.signals.mask());
+            call_of(registers, Sysno::exit_group, &[0])
+        }
+    });
+    run_beside(first, async move {
+        sleep(Duration::from_millis(3)).await;
+        process.send(Info::kernel(Signal::USR1)).unwrap();
+    });
+    assert_eq!(*seen.borrow(), [blocked, blocked, blocked]);
+}
+
+#[test]
+fn a_signalfd_is_read_and_waited_for() {
+    let (first, at) = begin();
+    first.process.signals.set_mask(&first.signals, Set::ALL);
+    first.memory().put(at, &Set::of(&[Signal::CHLD, Signal::KILL])).unwrap();
+    let new = u64::from(u32::MAX);
+    let fd = perform(&first, Sysno::signalfd4, [new, at, 8, 0x800, 0, 0]).unwrap() as u64;
+    let open = first.process.files.get(fd).unwrap();
+    assert!(open.is_nonblocking() && open.file.ready().is_empty());
+    let changes = open.file.watch().unwrap().changes();
+    first.process.send(Info::child(Signal::CHLD, raw::CLD_EXITED, 7, 0, 3)).unwrap();
+    first.send(Info::kernel(Signal::HUP));
+    assert!(open.file.watch().unwrap().changes() > changes);
+    assert!(open.file.ready().contains(crate::watch::Ready::IN));
+    let mut bytes = Vec::new();
+    let mut sink = crate::memory::Sink::kernel(&mut bytes, 127);
+    let too_small = open.file.read(&open, crate::file::At::Position, &mut sink);
+    assert!(matches!(too_small, Err(crate::stop::Stop::Fail(Errno::EINVAL))));
+    let mut sink = crate::memory::Sink::kernel(&mut bytes, 300);
+    let count = open.file.read(&open, crate::file::At::Position, &mut sink).unwrap();
+    let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    assert_eq!((count, word(0), word(8), word(12), word(40)), (128, 17, 1, 7, 3));
+    let mut sink = crate::memory::Sink::kernel(&mut bytes, 300);
+    let nothing = open.file.read(&open, crate::file::At::Position, &mut sink);
+    assert!(matches!(nothing, Err(crate::stop::Stop::Wait)));
+    first.memory().put(at, &Set::of(&[Signal::HUP])).unwrap();
+    assert_eq!(perform(&first, Sysno::signalfd4, [fd, at, 8, 0, 0, 0]), Ok(fd as usize));
+    assert!(open.file.ready().contains(crate::watch::Ready::IN));
+}
+
+#[test]
+fn a_stop_and_what_follows_are_told_to_the_parent() {
+    let (first, at) = begin();
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&seen);
+    let options = u64::from(raw::WUNTRACED | raw::WCONTINUED);
+    play(move |step, registers, space| match (step, registers.rax) {
+        (0, _) => call_of(registers, Sysno::fork, &[]),
+        (1, 0) => call_of(registers, Sysno::kill, &[2, 19]),
+        (1, _) => {
+            registers.rip = 20;
+            Exit::Event
+        }
+        // The child goes on behind its stop.
+        (2, _) => call_of(registers, Sysno::exit_group, &[6]),
+        (10, _) => call_of(registers, Sysno::wait4, &[2, at, options, 0]),
+        (11, result) => {
+            log.borrow_mut().extend([result, word(space, at)]);
+            call_of(registers, Sysno::kill, &[2, 18])
+        }
+        (12, _) => call_of(registers, Sysno::wait4, &[2, at, options, 0]),
+        (13, result) => {
+            log.borrow_mut().extend([result, word(space, at)]);
+            call_of(registers, Sysno::waitid, &[1, 2, at + 64, raw::WEXITED.into(), 0])
+        }
+        (14, result) => {
+            let info = [at + 64, at + 72, at + 80, at + 88].map(|it| word(space, it) as u32);
+            log.borrow_mut().push(result);
+            log.borrow_mut().extend(info.map(u64::from));
+            call_of(registers, Sysno::exit_group, &[0])
+        }
+        other => unreachable!("{other:?}"),
+    });
+    assert_eq!(run(first), 0);
+    let exited = [0, 17, raw::CLD_EXITED.into(), 2, 6];
+    assert_eq!(seen.borrow()[..4], [2, 0x137F, 2, 0xFFFF]);
+    assert_eq!(seen.borrow()[4..], exited);
+}
+
+#[test]
+fn children_of_a_parent_that_ignores_them_leave_nothing() {
+    let (first, _) = begin();
+    let action = Action { handler: Action::IGNORE, ..Action::default() };
+    first.process.signals.set_action(Signal::CHLD, action);
+    let system = Rc::clone(&first.system);
+    play(move |step, registers, _| match (step, registers.rax) {
+        (0, _) => call_of(registers, Sysno::fork, &[]),
+        (1, 0) => call_of(registers, Sysno::exit_group, &[6]),
+        (1, _) => call_of(registers, Sysno::wait4, &[u64::MAX, 0, 0, 0]),
+        (_, result) => {
+            assert_eq!(result, Errno::ECHILD.result());
+            assert_eq!(system.processes().len(), 1);
+            call_of(registers, Sysno::exit_group, &[0])
+        }
+    });
+    assert_eq!(run(first), 0);
+}
+
+#[test]
+fn a_group_gets_a_signal_and_each_member_ends() {
+    let (first, at) = begin();
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&seen);
+    play(move |step, registers, space| match (step, registers.rax) {
+        (0, _) => call_of(registers, Sysno::fork, &[]),
+        (1, 0) => call_of(registers, Sysno::setpgid, &[0, 0]),
+        (1, _) => {
+            registers.rip = 20;
+            call_of(registers, Sysno::sched_yield, &[])
+        }
+        // The leader of the group has a child of its own.
+        (2, _) => call_of(registers, Sysno::fork, &[]),
+        (3, _) => call_of(registers, Sysno::pause, &[]),
+        (10, _) => call_of(registers, Sysno::sched_yield, &[]),
+        (11, _) => call_of(registers, Sysno::kill, &[(-2_i64) as u64, 15]),
+        (12 | 13, result) => {
+            log.borrow_mut().extend([result, word(space, at)]);
+            call_of(registers, Sysno::wait4, &[u64::MAX, at, 0, 0])
+        }
+        (_, result) => {
+            log.borrow_mut().extend([result, word(space, at)]);
+            call_of(registers, Sysno::exit_group, &[0])
+        }
+    });
+    first_touch(&first, at);
+    assert_eq!(run(first), 0);
+    assert_eq!(*seen.borrow(), [0, 0, 2, 15, 3, 15]);
+}
+
+fn first_touch(thread: &Thread, at: u64) {
+    thread.memory().put(at, &0_u64).unwrap();
+}
+
+#[test]
+fn a_thread_that_ends_leaves_its_robust_futexes() {
+    let (first, at) = begin();
+    let (head, lock) = (at, at + 128);
+    // A list of one entry, whose futex is 16 bytes behind it and has waiters.
+    first.memory().put(head, &[lock, 16, 0]).unwrap();
+    first.memory().put(lock, &[head]).unwrap();
+    first.memory().put(lock + 16, &(2_u32 | raw::FUTEX_WAITERS)).unwrap();
+    let flags = u64::from(
+        raw::CLONE_VM | raw::CLONE_FS | raw::CLONE_FILES | raw::CLONE_SIGHAND | raw::CLONE_THREAD,
+    );
+    let held = u64::from(2 | raw::FUTEX_WAITERS);
+    let seen = Rc::new(RefCell::new(0));
+    let log = Rc::clone(&seen);
+    play(move |step, registers, space| match (step, registers.rax) {
+        (0, _) => call_of(registers, Sysno::clone, &[flags, 4096]),
+        (1, 0) => call_of(registers, Sysno::sched_yield, &[]),
+        (2, _) => call_of(registers, Sysno::set_robust_list, &[head, 24]),
+        (1, _) => {
+            registers.rip = 20;
+            Exit::Event
+        }
+        (3, result) => {
+            assert_eq!(result, 0);
+            call_of(registers, Sysno::exit, &[0])
+        }
+        (10, _) => call_of(registers, Sysno::futex, &[lock + 16, 0, held, 0]),
+        (_, result) => {
+            assert_eq!(result, 0);
+            *log.borrow_mut() = word(space, lock + 16) as u32;
+            call_of(registers, Sysno::exit_group, &[0])
+        }
+    });
+    assert_eq!(run(first), 0);
+    assert_eq!(seen.take(), raw::FUTEX_WAITERS | raw::FUTEX_OWNER_DIED);
+}
+
+#[test]
+fn a_robust_list_that_never_ends_ends() {
+    let (first, at) = begin();
+    first.memory().put(at, &[at + 64, 8, u64::MAX - 3]).unwrap();
+    first.memory().put(at + 64, &[at + 64]).unwrap();
+    for length in [0, 23, 25] {
+        let result = perform(&first, Sysno::set_robust_list, [at, length, 0, 0, 0, 0]);
+        assert_eq!(result, Err(Errno::EINVAL));
+    }
+    play(move |step, registers, _| match step {
+        0 => call_of(registers, Sysno::set_robust_list, &[at, 24]),
+        _ => call_of(registers, Sysno::exit, &[3]),
+    });
+    assert_eq!(run(first), 3);
+}
+
+#[test]
+fn a_full_queue_refuses_real_time_signals() {
+    let (first, at) = begin();
+    first.process.signals.set_mask(&first.signals, Set::ALL);
+    first.memory().put(at, &[40_i32, 0, raw::SI_QUEUE, 0, 1, 0, 77, 0]).unwrap();
+    let queue = |signal: u64| perform(&first, Sysno::rt_sigqueueinfo, [1, signal, at, 0, 0, 0]);
+    for _ in 0..512 {
+        assert_eq!(queue(40), Ok(0));
+    }
+    assert_eq!(queue(40), Err(Errno::EAGAIN));
+    assert_eq!(queue(10), Ok(0), "a standard one is pending all the same");
+    let taken = first.process.signals.take(&first.signals, Set::ALL).unwrap();
+    assert_eq!(taken.signal(), Signal::USR1);
+    let taken = first.process.signals.take(&first.signals, Set::ALL).unwrap();
+    assert_eq!((taken.signal().number(), taken.code(), taken.fields()[1]), (40, raw::SI_QUEUE, 77));
+}

@@ -1,0 +1,355 @@
+//! Tests of clocks, sleeps and timers, in simulated time.
+
+use super::*;
+use crate::errno::Errno;
+use crate::file::Caller;
+use crate::signal::{Action, Signal};
+use crate::testing::{call_of, perform, play, room, run, thread, word};
+use crate::thread::Thread;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use kernel::task::{block_on, spawn};
+use kernel::testing::simulate_time;
+use kernel::time::{Instant, sleep};
+use kernel::user::Exit;
+use linux_raw_sys::general as raw;
+use syscalls::Sysno;
+
+const MS: u64 = 1_000_000;
+
+/// A thread, and the address of a page of its memory.
+fn with_page() -> (Rc<Thread>, u64) {
+    simulate_time();
+    let thread = thread();
+    let at = room(&thread.memory(), 4096) as u64;
+    (thread, at)
+}
+
+fn call(thread: &Rc<Thread>, number: Sysno, args: &[u64]) -> Result<usize, Errno> {
+    let mut all = [0; 6];
+    all[..args.len()].copy_from_slice(args);
+    perform(thread, number, all)
+}
+
+fn put_time(thread: &Thread, at: u64, seconds: i64, nanoseconds: i64) {
+    thread.memory().put(at, &Timespec { seconds, nanoseconds }).unwrap();
+}
+
+#[test]
+fn clocks_that_are_there_are_read_and_others_are_not() {
+    let (thread, at) = with_page();
+    for id in [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, -2_i64, -6, -10, -14] {
+        assert_eq!(call(&thread, Sysno::clock_gettime, &[id as u64, at]), Ok(0), "{id}");
+        assert_eq!(call(&thread, Sysno::clock_getres, &[id as u64, 0]), Ok(0), "{id}");
+    }
+    for id in [10, 12, 99, -5_i64, -9] {
+        let result = call(&thread, Sysno::clock_gettime, &[id as u64, at]);
+        assert_eq!(result, Err(Errno::EINVAL), "{id}");
+    }
+    assert_eq!(call(&thread, Sysno::clock_gettime, &[0, 8]), Err(Errno::EFAULT));
+    assert_eq!(call(&thread, Sysno::clock_settime, &[1, at]), Err(Errno::EINVAL));
+    assert_eq!(call(&thread, Sysno::clock_settime, &[0, at]), Err(Errno::EPERM));
+    let now = Instant::now().as_nanos();
+    call(&thread, Sysno::clock_gettime, &[1, at]).unwrap();
+    let told: Timespec = thread.memory().get(at).unwrap();
+    assert_eq!(nanos(told.duration().unwrap()), now);
+}
+
+#[test]
+fn sleeps_last_as_long_as_they_are_told_to() {
+    let (thread, at) = with_page();
+    let slept = |number: Sysno, args: &[u64]| {
+        let before = Instant::now();
+        let result = call(&thread, number, args);
+        (result, before.elapsed().as_millis())
+    };
+    put_time(&thread, at, 2, 5_000_000);
+    assert_eq!(slept(Sysno::nanosleep, &[at, 0]), (Ok(0), 2005));
+    assert_eq!(slept(Sysno::clock_nanosleep, &[1, 0, at, 0]), (Ok(0), 2005));
+    let end = Instant::now().as_nanos() + 30 * MS;
+    put_time(&thread, at, (end / 1_000_000_000) as i64, (end % 1_000_000_000) as i64);
+    assert_eq!(slept(Sysno::clock_nanosleep, &[1, 1, at, 0]), (Ok(0), 30));
+    assert_eq!(slept(Sysno::clock_nanosleep, &[1, 1, at, 0]), (Ok(0), 0), "it has passed");
+    for (seconds, ns) in [(-1, 0), (0, -1), (0, 1_000_000_000)] {
+        put_time(&thread, at, seconds, ns);
+        assert_eq!(slept(Sysno::nanosleep, &[at, 0]), (Err(Errno::EINVAL), 0));
+    }
+    put_time(&thread, at, 1, 0);
+    assert_eq!(slept(Sysno::clock_nanosleep, &[3, 0, at, 0]), (Err(Errno::EINVAL), 0));
+    assert_eq!(slept(Sysno::clock_nanosleep, &[10, 0, at, 0]), (Err(Errno::EINVAL), 0));
+    assert_eq!(slept(Sysno::nanosleep, &[8, 0]), (Err(Errno::EFAULT), 0));
+}
+
+#[test]
+fn a_futex_waits_no_longer_than_its_end() {
+    let (thread, at) = with_page();
+    put_time(&thread, at + 16, 0, 40_000_000);
+    let before = Instant::now();
+    let wait = |operation: u64, value: u64, time: u64, bits: u64| {
+        call(&thread, Sysno::futex, &[at, operation, value, time, 0, bits])
+    };
+    assert_eq!(wait(0, 0, at + 16, 0), Err(Errno::ETIMEDOUT));
+    assert_eq!(before.elapsed().as_millis(), 40);
+    assert_eq!(wait(0, 1, 0, 0), Err(Errno::EAGAIN));
+    assert_eq!(wait(9, 0, at + 16, 0), Err(Errno::EINVAL), "no bits");
+    assert_eq!(wait(9, 0, at + 16, 1), Err(Errno::ETIMEDOUT), "an end that has passed");
+    assert_eq!(wait(6, 0, 0, 0), Err(Errno::ENOSYS), "priorities");
+    assert_eq!(wait(1 | 256, 0, 0, 0), Err(Errno::ENOSYS));
+    put_time(&thread, at + 16, 0, -1);
+    assert_eq!(wait(0, 0, at + 16, 0), Err(Errno::EINVAL));
+    assert_eq!(call(&thread, Sysno::futex, &[at + 1, 1, 1]), Err(Errno::EINVAL));
+    assert_eq!(call(&thread, Sysno::futex, &[8, 0, 0]), Err(Errno::EFAULT));
+    assert!(thread.system.futexes.is_empty());
+}
+
+#[test]
+fn waiters_are_woken_moved_and_counted() {
+    let (thread, at) = with_page();
+    let futex = |args: [u64; 6]| call(&thread, Sysno::futex, &args);
+    let waiters: Vec<_> = (0..5)
+        .map(|_| {
+            let call = crate::table::call(Sysno::futex as u64).unwrap();
+            match (call.run)(&thread, [at, 0, 0, 0, 0, 0]) {
+                Ok(crate::call::Outcome::Wait(future)) => spawn(future),
+                _ => panic!("it waits"),
+            }
+        })
+        .collect();
+    assert_eq!(futex([at, 1, 1, 0, 0, 0]), Ok(1));
+    assert_eq!(futex([at, 3, 1, 1, at + 4, 0]), Ok(1), "one woken, one moved");
+    assert_eq!(futex([at, 4, 0, 9, at + 4, 1]), Err(Errno::EAGAIN), "it is not 1");
+    assert_eq!(futex([at, 4, 0, 9, at + 4, 0]), Ok(2), "the others moved");
+    assert_eq!(futex([at, 1, 9, 0, 0, 0]), Ok(0));
+    // Sets the second word to 7, and wakes those at it if it was 0.
+    assert_eq!(futex([at, 5, 1, 1, at + 4, 7 << 12]), Ok(1));
+    assert_eq!(thread.memory().get::<u32>(at + 4).unwrap(), 7);
+    assert_eq!(futex([at + 4, 1, 9, 0, 0, 0]), Ok(2));
+    block_on(async {
+        for waiter in waiters {
+            assert_eq!(waiter.await, Ok(0));
+        }
+    });
+    assert!(thread.system.futexes.is_empty());
+}
+
+#[test]
+fn a_waiter_for_many_words_says_which_was_woken() {
+    let (thread, at) = with_page();
+    let one = |word: u64, flags: u32| [0, word, u64::from(flags)];
+    thread.memory().put(at + 64, &[one(at, 2), one(at + 4, 2)]).unwrap();
+    let list = at + 64;
+    let wait = |count: u64| call(&thread, Sysno::futex_waitv, &[list, count, 0, 0, 1]);
+    assert_eq!(wait(0), Err(Errno::EINVAL));
+    assert_eq!(wait(129), Err(Errno::EINVAL));
+    let system = Rc::clone(&thread.system);
+    let key = thread.memory().futex_key(at + 4, false).unwrap();
+    let woken = block_on(async {
+        let waker = spawn(async move {
+            sleep(Duration::from_millis(1)).await;
+            system.futexes.wake(key, 1, 1)
+        });
+        let call = crate::table::call(Sysno::futex_waitv as u64).unwrap();
+        let Ok(crate::call::Outcome::Wait(future)) = (call.run)(&thread, [list, 2, 0, 0, 1, 0])
+        else {
+            panic!("it waits")
+        };
+        (future.await, waker.await)
+    });
+    assert_eq!(woken, (Ok(1), 1));
+    assert!(thread.system.futexes.is_empty());
+    thread.memory().put(at + 64, &one(at, 1)).unwrap();
+    assert_eq!(wait(1), Err(Errno::EINVAL), "not of 32 bits");
+}
+
+/// Plays a program that handles `signal` at step 100 and does `steps` before; the handler logs the
+/// time in ms and ends the program at the call of number `count`.
+fn expiries(
+    signal: Signal,
+    count: usize,
+    mut steps: impl FnMut(u64, u64, &mut kernel::user::Registers, &mut kernel::user::Space) -> Exit
+    + 'static,
+) -> Vec<u128> {
+    let (first, at) = with_page();
+    let stack = room(&first.memory(), 65_536) as u64 + 65_536;
+    first.context().borrow_mut().registers_mut().rsp = stack;
+    let flags = u64::from(raw::SA_RESTORER | raw::SA_SIGINFO);
+    let action = Action { handler: 200, flags, ..Action::default() };
+    first.process.signals.set_action(signal, action);
+    let times = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&times);
+    let begun = Instant::now();
+    play(move |step, registers, space| match step {
+        100 => {
+            log.borrow_mut().push(begun.elapsed().as_millis());
+            if log.borrow().len() == count {
+                return call_of(registers, Sysno::exit_group, &[0]);
+            }
+            registers.rsp += 8;
+            call_of(registers, Sysno::rt_sigreturn, &[])
+        }
+        // Whatever is interrupted, it waits again.
+        50.. => {
+            registers.rip = 100;
+            call_of(registers, Sysno::pause, &[])
+        }
+        step => steps(step, at, registers, space),
+    });
+    assert_eq!(run(first), 0);
+    times.take()
+}
+
+fn store(space: &kernel::user::Space, at: u64, words: &[u64]) {
+    let (frame, _) = space.frame(at as usize / 4096 * 4096).unwrap();
+    for (index, word) in words.iter().enumerate() {
+        frame.write(at as usize % 4096 + 8 * index, &word.to_le_bytes());
+    }
+}
+
+#[test]
+fn an_alarm_comes_once_and_an_interval_again() {
+    let alarm = expiries(Signal::ALRM, 1, |step, _, registers, _| match step {
+        0 => call_of(registers, Sysno::alarm, &[7]),
+        1 => {
+            assert_eq!(registers.rax, 0);
+            call_of(registers, Sysno::alarm, &[3])
+        }
+        _ => {
+            assert_eq!(registers.rax, 7, "what was left");
+            registers.rip = 100;
+            Exit::Event
+        }
+    });
+    assert_eq!(alarm, [3000]);
+    let interval = expiries(Signal::ALRM, 3, |step, at, registers, space| match step {
+        0 => {
+            // The page is there once it is touched by a call.
+            call_of(registers, Sysno::getitimer, &[0, at])
+        }
+        1 => {
+            store(space, at, &[0, 20_000, 0, 50_000]);
+            call_of(registers, Sysno::setitimer, &[0, at, at + 64])
+        }
+        _ => {
+            assert_eq!(registers.rax, 0);
+            registers.rip = 100;
+            Exit::Event
+        }
+    });
+    assert_eq!(interval, [50, 70, 90]);
+}
+
+#[test]
+fn a_timer_sends_its_value_to_its_thread() {
+    let times = expiries(Signal::USR1, 2, |step, at, registers, space| match step {
+        0 => call_of(registers, Sysno::getitimer, &[0, at]),
+        1 => {
+            // SIGEV_THREAD_ID for thread 1, with the value 77.
+            store(space, at, &[77, 10 | 4 << 32, 1]);
+            call_of(registers, Sysno::timer_create, &[1, at, at + 64])
+        }
+        2 => {
+            assert_eq!((registers.rax, word(space, at + 64) as u32), (0, 0));
+            store(space, at, &[0, 30 * MS, 0, 10 * MS]);
+            call_of(registers, Sysno::timer_settime, &[0, 0, at, 0])
+        }
+        3 => call_of(registers, Sysno::timer_gettime, &[0, at]),
+        _ => {
+            assert_eq!(registers.rax, 0);
+            assert_eq!((word(space, at + 8), word(space, at + 24)), (30 * MS, 10 * MS));
+            registers.rip = 100;
+            Exit::Event
+        }
+    });
+    assert_eq!(times, [10, 40]);
+}
+
+#[test]
+fn timers_have_their_errors() {
+    let (thread, at) = with_page();
+    let memory = thread.memory();
+    let create = |clock: u64, event: u64| call(&thread, Sysno::timer_create, &[clock, event, at]);
+    assert_eq!(create(99, 0), Err(Errno::EINVAL));
+    assert_eq!(create(1, 8), Err(Errno::EFAULT));
+    for event in [[0_u64, 99, 0], [0, 10 | 9 << 32, 0], [0, 10 | 4 << 32, 55]] {
+        memory.put(at + 64, &event).unwrap();
+        assert_eq!(create(1, at + 64), Err(Errno::EINVAL), "{event:?}");
+    }
+    assert_eq!(create(1, 0), Ok(0));
+    let id = u64::from(memory.get::<u32>(at).unwrap());
+    for number in [Sysno::timer_delete, Sysno::timer_getoverrun] {
+        assert_eq!(call(&thread, number, &[id + 1]), Err(Errno::EINVAL));
+    }
+    assert_eq!(call(&thread, Sysno::timer_settime, &[id, 0, 0, 0]), Err(Errno::EFAULT));
+    memory.put(at, &[0_i64, 0, 0, -1]).unwrap();
+    assert_eq!(call(&thread, Sysno::timer_settime, &[id, 0, at, 0]), Err(Errno::EINVAL));
+    assert_eq!(call(&thread, Sysno::timer_delete, &[id]), Ok(0));
+    assert_eq!(call(&thread, Sysno::timer_gettime, &[id, at]), Err(Errno::EINVAL));
+    memory.put(at, &[0_i64, 0, 0, 1_000_000]).unwrap();
+    assert_eq!(call(&thread, Sysno::setitimer, &[0, at, 0]), Err(Errno::EINVAL));
+    assert_eq!(call(&thread, Sysno::setitimer, &[3, at, 0]), Err(Errno::EINVAL));
+    for made in 0..1024 {
+        assert_eq!(create(1, 0), Ok(0), "{made}");
+    }
+    assert_eq!(create(1, 0), Err(Errno::EAGAIN));
+}
+
+#[test]
+fn an_interrupted_sleep_tells_what_is_left() {
+    let (first, at) = with_page();
+    let stack = room(&first.memory(), 65_536) as u64 + 65_536;
+    first.context().borrow_mut().registers_mut().rsp = stack;
+    let action = Action { handler: 200, flags: raw::SA_RESTORER.into(), ..Action::default() };
+    first.process.signals.set_action(Signal::ALRM, action);
+    put_time(&first, at, 10, 0);
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&seen);
+    play(move |step, registers, space| match step {
+        0 => call_of(registers, Sysno::alarm, &[4]),
+        1 => call_of(registers, Sysno::nanosleep, &[at, at + 16]),
+        100 => {
+            registers.rsp += 8;
+            call_of(registers, Sysno::rt_sigreturn, &[])
+        }
+        _ => {
+            log.borrow_mut().extend([registers.rax, word(space, at + 16), word(space, at + 24)]);
+            call_of(registers, Sysno::exit_group, &[0])
+        }
+    });
+    run(first);
+    assert_eq!(*seen.borrow(), [Errno::EINTR.result(), 6, 0]);
+}
+
+#[test]
+fn a_sleep_goes_on_after_a_stop() {
+    let (first, at) = with_page();
+    put_time(&first, at, 10, 0);
+    let process = Rc::clone(&first.process);
+    let begun = Instant::now();
+    let seen = Rc::new(RefCell::new(0));
+    let log = Rc::clone(&seen);
+    play(move |step, registers, _| match step {
+        0 => call_of(registers, Sysno::nanosleep, &[at, 0]),
+        // What begins again is restart_syscall, whose step is the same.
+        _ => {
+            assert_eq!(registers.rax, 0);
+            *log.borrow_mut() = begun.elapsed().as_secs();
+            call_of(registers, Sysno::exit_group, &[0])
+        }
+    });
+    let other = async move {
+        sleep(Duration::from_secs(2)).await;
+        process.stop(Signal::STOP);
+        sleep(Duration::from_secs(3)).await;
+        process.send(crate::signal::Info::kernel(Signal::CONT)).unwrap();
+    };
+    let system = Rc::clone(&first.system);
+    block_on(async {
+        let other = spawn(other);
+        first.start().unwrap();
+        assert_eq!(system.ended().await.code(), 0);
+        other.await;
+    });
+    // The test's program makes the whole call again, and not the rest of it.
+    assert!((10..=15).contains(&*seen.borrow()));
+}
