@@ -2,49 +2,71 @@
 //! within the machine (127.0.0.0/8, ::1 and its own addresses) without one.
 
 mod error;
+mod family;
 mod host;
+mod mail;
+mod netlink;
 mod options;
 mod ports;
 mod tcp;
+mod udp;
 
 use crate::errno::Errno;
 use crate::socket::{Form, Network, Socket, Style};
 use alloc::rc::Rc;
-use linux_raw_sys::net::{AF_INET, AF_INET6, IPPROTO_IP, IPPROTO_TCP};
+use family::Family;
+pub use host::{Datagrams, Host};
+use linux_raw_sys::net::{AF_NETLINK, IPPROTO_IP, IPPROTO_TCP, IPPROTO_UDP};
+use mail::Mail;
+use netlink::{Interface, Netlink};
 use ports::Ports;
 use tcp::TcpSocket;
+use udp::UdpSocket;
 
 #[cfg(test)]
 mod tests;
 
-pub use host::Host;
+const IP: u32 = IPPROTO_IP as u32;
+const TCP: u32 = IPPROTO_TCP as u32;
+const UDP: u32 = IPPROTO_UDP as u32;
+
+/// The interface of the network; the other one is loopback.
+const ETHERNET: &str = "eth0";
 
 /// Makes the sockets of one IP stack.
 pub struct Inet<N: Host> {
     net: Rc<N>,
     ports: Rc<Ports<N>>,
+    mail: Rc<Mail<N>>,
 }
 
 impl<N: Host> Inet<N> {
     /// Makes sockets of `net`.
     #[must_use]
     pub fn new(net: Rc<N>) -> Rc<Self> {
-        let ports = Ports::new(Rc::clone(&net));
-        Rc::new(Self { net, ports })
+        let (ports, mail) = (Ports::new(Rc::clone(&net)), Mail::new(Rc::clone(&net)));
+        Rc::new(Self { net, ports, mail })
     }
+}
+
+/// The interfaces of the machine as they are now.
+fn interfaces(net: &impl Host) -> alloc::vec::Vec<Interface> {
+    let (mac, mtu) = net.link();
+    let addresses = net.addresses();
+    let ethernet = Interface { index: 2, name: ETHERNET, mac, mtu, addresses };
+    alloc::vec![Interface::loopback(), ethernet]
 }
 
 impl<N: Host> Network for Inet<N> {
     fn socket(&self, form: Form) -> Result<Rc<dyn Socket>, Errno> {
-        if !matches!(form.family, AF_INET | AF_INET6) {
-            return Err(Errno::EAFNOSUPPORT);
+        if form.family == AF_NETLINK {
+            let net = Rc::clone(&self.net);
+            return Ok(Netlink::new(form, Rc::new(move || interfaces(&*net)))?);
         }
+        let family = Family::new(form.family)?;
         match (form.style, form.protocol) {
-            (Style::Stream, protocol)
-                if protocol == IPPROTO_IP as u32 || protocol == IPPROTO_TCP as u32 =>
-            {
-                Ok(TcpSocket::new(&self.net, &self.ports, form.family))
-            }
+            (Style::Stream, IP | TCP) => Ok(TcpSocket::new(&self.net, &self.ports, family)),
+            (Style::Datagram, IP | UDP) => Ok(UdpSocket::new(&self.net, &self.mail, family)),
             (Style::Stream | Style::Datagram, _) => Err(Errno::EPROTONOSUPPORT),
             // A raw socket is for who may see all packets.
             (Style::Raw, _) => Err(Errno::EPERM),

@@ -75,6 +75,12 @@ impl Options {
         }
     }
 
+    /// Whether a port may be shared with others that want so: `SO_REUSEPORT`, and for datagrams
+    /// `SO_REUSEADDR` as well (socket(7)).
+    pub(super) fn shares(&self) -> bool {
+        self.reuse_port.get() || self.flag(SOL_SOCKET, SO_REUSEADDR) != 0
+    }
+
     /// Returns those that the stack heeds.
     pub(super) fn of_stack(&self) -> TcpOptions {
         let idle = Duration::from_secs(self.keep_idle.get().into());

@@ -1,6 +1,7 @@
 //! TCP sockets (tcp(7)).
 
 use super::error::errno;
+use super::family::{Family, or_here};
 use super::host::Host;
 use super::options::Options;
 use super::ports::{Came, Door, Ports};
@@ -8,7 +9,7 @@ use crate::errno::Errno;
 use crate::file::{Caller, next_inode};
 use crate::memory::{Sink, Source};
 use crate::socket::unix::{Registry, Unix};
-use crate::socket::{Address, Credentials, Form, Incoming, Outgoing, Socket, Style, mapped};
+use crate::socket::{Address, Credentials, Form, Incoming, Outgoing, Socket, Style};
 use crate::stop::Stop;
 use crate::watch::{Ready, Watch};
 use alloc::rc::Rc;
@@ -16,13 +17,12 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
 use core::cell::{Cell, RefCell};
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::SocketAddr;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 use ip::{Stream as _, any};
 use linux_raw_sys::net::{
-    AF_INET, AF_INET6, IPPROTO_TCP, MSG_OOB, MSG_PEEK, MSG_TRUNC, SO_ACCEPTCONN, SO_ERROR,
-    SOL_SOCKET, TCP_INFO,
+    IPPROTO_TCP, MSG_OOB, MSG_PEEK, MSG_TRUNC, SO_ACCEPTCONN, SO_ERROR, SOL_SOCKET, TCP_INFO,
 };
 
 /// Bytes that are copied between a program and the stack at a time.
@@ -35,7 +35,7 @@ const INFO: usize = 104;
 pub(super) struct TcpSocket<N: Host> {
     net: Rc<N>,
     ports: Rc<Ports<N>>,
-    family: u32,
+    family: Family,
     inode: u64,
     changed: Arc<Watch>,
     options: Options,
@@ -61,14 +61,14 @@ enum Role<N: Host> {
 }
 
 impl<N: Host> TcpSocket<N> {
-    pub(super) fn new(net: &Rc<N>, ports: &Rc<Ports<N>>, family: u32) -> Rc<Self> {
+    pub(super) fn new(net: &Rc<N>, ports: &Rc<Ports<N>>, family: Family) -> Rc<Self> {
         Self::with(net, ports, family, Role::Idle, Watch::new(), Options::default())
     }
 
     fn with(
         net: &Rc<N>,
         ports: &Rc<Ports<N>>,
-        family: u32,
+        family: Family,
         role: Role<N>,
         changed: Arc<Watch>,
         options: Options,
@@ -94,35 +94,8 @@ impl<N: Host> TcpSocket<N> {
         Waker::from(Arc::clone(&self.changed))
     }
 
-    /// An address as this socket's family has it.
-    fn told(&self, address: SocketAddr) -> Address {
-        Address::Inet(if self.family == AF_INET6 { mapped(address) } else { address })
-    }
-
-    /// An address that was given, as the stack has it.
-    ///
-    /// # Errors
-    /// `EAFNOSUPPORT` for one of another family.
     fn given(&self, address: &Address) -> Result<SocketAddr, Errno> {
-        let address = address.inet()?;
-        match (self.family, address) {
-            (AF_INET, SocketAddr::V4(_)) => Ok(address),
-            (AF_INET6, SocketAddr::V6(it)) => match it.ip().to_ipv4_mapped() {
-                Some(_) if self.options.v6_only.get() => Err(Errno::ENETUNREACH),
-                Some(ip) => Ok(SocketAddr::new(ip.into(), it.port())),
-                None => Ok(address),
-            },
-            _ => Err(Errno::EAFNOSUPPORT),
-        }
-    }
-
-    /// All addresses of the socket's family.
-    fn unspecified(&self) -> IpAddr {
-        if self.family == AF_INET6 {
-            Ipv6Addr::UNSPECIFIED.into()
-        } else {
-            Ipv4Addr::UNSPECIFIED.into()
-        }
+        self.family.given(address, self.options.v6_only.get())
     }
 
     /// The error that the stack gives: of a connection that came about it is told once.
@@ -248,7 +221,7 @@ impl<N: Host> Drop for TcpSocket<N> {
 
 impl<N: Host> Socket for TcpSocket<N> {
     fn form(&self) -> Form {
-        Form { family: self.family, style: Style::Stream, protocol: IPPROTO_TCP as u32 }
+        Form { family: self.family.number(), style: Style::Stream, protocol: IPPROTO_TCP as u32 }
     }
 
     fn bind(&self, _: &dyn Caller, address: &Address) -> Result<(), Stop> {
@@ -276,13 +249,7 @@ impl<N: Host> Socket for TcpSocket<N> {
         if *address == Address::None {
             return Ok(());
         }
-        let mut to = self.given(address)?;
-        if to.ip().is_unspecified() {
-            to.set_ip(match to {
-                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-            });
-        }
+        let to = or_here(self.given(address)?);
         if self.ports.is_here(to.ip()) {
             return self.connect_here(to);
         }
@@ -317,11 +284,9 @@ impl<N: Host> Socket for TcpSocket<N> {
             Role::Idle => {
                 let bound = match self.bound.get() {
                     Some(bound) => bound,
-                    None => SocketAddr::new(self.unspecified(), self.ports.choose()?),
+                    None => SocketAddr::new(self.family.unspecified(), self.ports.choose()?),
                 };
-                let both = self.family == AF_INET6 && !self.options.v6_only.get();
-                let v4 = bound.is_ipv4() || both && bound.ip().is_unspecified();
-                let versions = [v4, bound.is_ipv6()];
+                let versions = self.family.versions(bound, self.options.v6_only.get());
                 let shares = self.options.reuse_port.get();
                 let door = self.ports.listen(bound, versions, shares, &self.changed)?;
                 door.set_backlog(backlog);
@@ -352,7 +317,7 @@ impl<N: Host> Socket for TcpSocket<N> {
             }
         };
         let new = Self::with(&self.net, &self.ports, self.family, role, changed, options);
-        Ok((new, self.told(peer)))
+        Ok((new, self.family.told(peer)))
     }
 
     fn shutdown(&self, read: bool, write: bool) -> Result<(), Errno> {
@@ -378,20 +343,20 @@ impl<N: Host> Socket for TcpSocket<N> {
     }
 
     fn local(&self) -> Address {
-        let unspecified = SocketAddr::new(self.unspecified(), 0);
+        let unspecified = SocketAddr::new(self.family.unspecified(), 0);
         let local = match &*self.role.borrow() {
             Role::Stream(stream) => stream.local_addr(),
             Role::Local { local, .. } => *local,
             _ => self.bound.get().unwrap_or(unspecified),
         };
-        self.told(local)
+        self.family.told(local)
     }
 
     fn peer(&self) -> Result<Address, Errno> {
         match &*self.role.borrow() {
             Role::Stream(_) if self.connecting.get() => Err(Errno::ENOTCONN),
-            Role::Stream(stream) => Ok(self.told(stream.peer_addr())),
-            Role::Local { peer, .. } => Ok(self.told(*peer)),
+            Role::Stream(stream) => Ok(self.family.told(stream.peer_addr())),
+            Role::Local { peer, .. } => Ok(self.family.told(*peer)),
             _ => Err(Errno::ENOTCONN),
         }
     }

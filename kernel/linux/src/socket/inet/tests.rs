@@ -18,8 +18,8 @@ use ip::config::{Ipv4, Settings};
 use kernel::task::block_on;
 use kernel::time::timeout;
 use linux_raw_sys::net::{
-    AF_INET, AF_INET6, IPPROTO_IPV6, IPPROTO_TCP, IPV6_V6ONLY, SO_ERROR, SO_LINGER, SO_REUSEPORT,
-    SOL_SOCKET, TCP_NODELAY,
+    AF_INET, AF_INET6, AF_NETLINK, IPPROTO_IPV6, IPPROTO_TCP, IPV6_V6ONLY, SO_ERROR, SO_LINGER,
+    SO_REUSEPORT, SOL_SOCKET, TCP_NODELAY,
 };
 
 struct Nobody;
@@ -263,4 +263,106 @@ fn options_are_told_as_they_were_set() {
     assert_eq!(socket.set_option(tcp, TCP_NODELAY, &[1, 0]), Err(Errno::EINVAL));
     assert_eq!(socket.set_option(tcp, 9999, &[0; 4]), Err(Errno::ENOPROTOOPT));
     assert_eq!(socket.option(77, 1), Err(Errno::ENOPROTOOPT));
+}
+
+fn datagrams(net: &Net, family: u32) -> Rc<dyn Socket> {
+    net.socket(Form { family, style: Style::Datagram, protocol: 0 }).unwrap()
+}
+
+async fn send_to(socket: &dyn Socket, bytes: &[u8], to: &str) -> Result<usize, Errno> {
+    let to = at(to);
+    until(socket, || {
+        let mut message = Outgoing { to: Some(&to), ..Outgoing::default() };
+        socket.send(&mut message, &mut Source::kernel(bytes))
+    })
+    .await
+}
+
+async fn receive_from(socket: &dyn Socket, most: usize) -> Result<(Vec<u8>, Address), Errno> {
+    let mut bytes = Vec::new();
+    let came = until(socket, || socket.receive(0, &mut Sink::kernel(&mut bytes, most))).await?;
+    Ok((bytes, came.from.unwrap()))
+}
+
+#[test]
+fn datagrams_go_over_the_network_and_within_the_machine() {
+    let [here, there] = machines();
+    block_on(async {
+        let server = datagrams(&there, AF_INET6);
+        server.bind(&Nobody, &at("[::]:53")).unwrap();
+        for (net, family, to, peer) in [
+            (&here, AF_INET, "10.0.0.2:53", "::ffff:10.0.0.1"),
+            (&here, AF_INET6, "[fd00::2]:53", "fd00::1"),
+            (&there, AF_INET, "127.0.0.1:53", "::ffff:127.0.0.1"),
+            (&there, AF_INET6, "[::1]:53", "::1"),
+        ] {
+            let client = datagrams(net, family);
+            send_to(&*client, b"question", to).await.unwrap();
+            let (bytes, from) = receive_from(&*server, 99).await.unwrap();
+            assert_eq!(
+                (&bytes[..], from.inet().unwrap().ip().to_string()),
+                (&b"question"[..], peer.to_string())
+            );
+            let mut message = Outgoing { to: Some(&from), ..Outgoing::default() };
+            server.send(&mut message, &mut Source::kernel(b"answer")).unwrap();
+            assert_eq!(receive_from(&*client, 3).await.unwrap().0, b"ans", "{to}");
+        }
+        assert_eq!(send_to(&*server, &[0; 65_508], "[fd00::1]:9").await, Err(Errno::EMSGSIZE));
+        assert_eq!(send_to(&*server, b"x", "10.0.0.255:9").await, Err(Errno::EAFNOSUPPORT));
+    });
+}
+
+#[test]
+fn who_is_connected_hears_one_and_learns_that_nobody_is_there() {
+    let [here, there] = machines();
+    block_on(async {
+        let client = datagrams(&here, AF_INET);
+        client.connect(&Nobody, &at("10.0.0.2:99")).unwrap();
+        let own = client.local().inet().unwrap();
+        assert_eq!(own.ip().to_string(), "10.0.0.1");
+        send(&*client, b"anybody?").await.unwrap();
+        assert_eq!(receive_from(&*client, 9).await.err(), Some(Errno::ECONNREFUSED));
+        // Others are not heard.
+        let stranger = datagrams(&there, AF_INET);
+        send_to(&*stranger, b"spam", &own.to_string()).await.unwrap();
+        let friend = datagrams(&there, AF_INET);
+        friend.bind(&Nobody, &at("0.0.0.0:99")).unwrap();
+        send_to(&*friend, b"hello", &own.to_string()).await.unwrap();
+        assert_eq!(receive_from(&*client, 9).await.unwrap().0, b"hello");
+        client.connect(&Nobody, &Address::None).unwrap();
+        assert_eq!(client.peer(), Err(Errno::ENOTCONN));
+        let nobody = client.send(&mut Outgoing::default(), &mut Source::kernel(b"x"));
+        assert!(matches!(nobody, Err(Stop::Fail(Errno::EDESTADDRREQ))));
+        let lonely = datagrams(&here, AF_INET);
+        lonely.connect(&Nobody, &at("127.0.0.1:1")).unwrap();
+        send(&*lonely, b"x").await.unwrap();
+        assert_eq!(send(&*lonely, b"x").await, Err(Errno::ECONNREFUSED));
+    });
+}
+
+#[test]
+fn interfaces_and_addresses_are_told_by_netlink() {
+    let [here, _there] = machines();
+    let form = Form { family: AF_NETLINK, style: Style::Raw, protocol: 0 };
+    let socket = here.socket(form).unwrap();
+    socket.bind(&Nobody, &Address::Netlink(0, 0)).unwrap();
+    let ask = |kind: u16| {
+        let mut request = 20_u32.to_ne_bytes().to_vec();
+        request.extend(kind.to_ne_bytes());
+        request.extend(0x301_u16.to_ne_bytes());
+        request.extend([7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        socket.send(&mut Outgoing::default(), &mut Source::kernel(&request)).unwrap();
+        let mut answer = Vec::new();
+        socket.receive(0, &mut Sink::kernel(&mut answer, 10_000)).unwrap();
+        answer
+    };
+    let links = ask(18);
+    assert!(links.windows(3).any(|it| it == b"lo\0") && links.windows(5).any(|it| it == b"eth0\0"));
+    let addresses = ask(22);
+    assert!(addresses.windows(4).any(|it| it == [10, 0, 0, 1]));
+    assert!(addresses.windows(4).any(|it| it == [10, 0, 0, 255]), "the broadcast address");
+    // Each message has the number of its request, and the last one says that it is the last.
+    assert_eq!((addresses[8], &addresses[addresses.len() - 16..][..2]), (7, &[3, 0][..]));
+    let short = socket.send(&mut Outgoing::default(), &mut Source::kernel(&[1; 9]));
+    assert!(matches!(short, Err(Stop::Fail(Errno::EINVAL))));
 }
