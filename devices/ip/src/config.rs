@@ -47,6 +47,9 @@ pub struct Limits {
     /// TCP connections that peers began and that are not established (SYN-RECEIVED), of about
     /// 150 bytes each; beyond, peers get SYN cookies (RFC 4987, section 3.6).
     pub half_open: usize,
+    /// TCP connections in TIME-WAIT that nobody holds, of 64 bytes each; beyond, the oldest is
+    /// forgotten.
+    pub time_wait: usize,
     /// Bytes of datagrams that wait in a UDP socket, each way. Fragments of datagrams that are
     /// not whole may occupy twice as many in a stack, and 16 KiB at least.
     pub datagrams: usize,
@@ -79,6 +82,7 @@ impl Limits {
             connections: memory / 2 / CONNECTION,
             backlog: if small { 16 } else { 128 },
             half_open: if small { 128 } else { 1024 },
+            time_wait: memory / 64 / 64,
             datagrams: if small { 8 << 10 } else { 64 << 10 },
         }
     }

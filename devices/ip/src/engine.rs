@@ -282,7 +282,8 @@ impl Engine {
         let leaving = self.leaving.part(&mut self.protocols, (!self.over).then_some(bound), now);
         self.reassembly.turn(now);
         let pieces = self.reassembly.next();
-        let others = [self.half_open.next(), self.announcer.next(), leaving, pieces];
+        let waiting = self.protocols.time_wait.turn(now);
+        let others = [self.half_open.next(), self.announcer.next(), leaving, pieces, waiting];
         [sockets, dhcp, routers, neighbors].into_iter().chain(others).flatten().min()
     }
 
@@ -355,7 +356,10 @@ impl Engine {
 
     /// Whether connections that nobody holds have something left to say.
     pub(super) fn is_leaving(&self) -> bool {
-        !self.leaving.is_empty() || !self.dropped.is_empty() || self.protocols.has_orphans()
+        !self.leaving.is_empty()
+            || !self.dropped.is_empty()
+            || self.protocols.has_orphans()
+            || !self.protocols.time_wait.is_empty()
     }
 
     /// Closes a connection in order whose holder dropped it, or resets it where something

@@ -1,5 +1,6 @@
 //! Connections that nobody holds any more and that still have something to say: what was
-//! written and the end of it, a reset, or an acknowledgement in TIME-WAIT.
+//! written and the end of it, a reset, or the acknowledgement of the peer's end, behind which
+//! they [wait](crate::tcp::time_wait) as plain data.
 
 use super::limit::Limit;
 use super::stack::{Handle, Parting, Protocols};
@@ -8,11 +9,11 @@ use alloc::vec::Vec;
 use core::time::Duration;
 use kernel::time::Instant;
 
-/// Connections that have told the peer all: a reset, or the end (TIME-WAIT). With more than
-/// this, the oldest are silent.
+/// Connections that are reset, or about to wait, and that had no way to say so yet. With more
+/// than this, the oldest are silent.
 pub(super) const LEAVING: usize = 16;
 
-/// How long such a connection may take: TIME-WAIT, and a little.
+/// How long that may take.
 pub(super) const LEAVE: Duration = Duration::from_secs(12);
 
 /// How long one that was dropped may take to close in order.
@@ -75,12 +76,6 @@ impl Leavers {
         }
     }
 
-    /// Whether `handle` was one that had told its peer all. It is none any more.
-    pub(super) fn forget(&mut self, handle: Handle) -> bool {
-        let old = self.all.iter().position(|it| it.handle == handle && !it.orderly);
-        old.map(|old| self.all.remove(old)).is_some()
-    }
-
     /// Removes those that have said all they had to say, and resets those whose time is
     /// over or whose bytes nobody will read. At most `bound` may be closing in order, if
     /// there is one. Returns when to look again.
@@ -98,6 +93,10 @@ impl Leavers {
         let (mut at, mut reset) = (0, false);
         while let Some(leaver) = self.all.get(at).copied() {
             let handle = leaver.handle;
+            if protocols.retire(handle, now) {
+                self.all.remove(at);
+                continue;
+            }
             let (over, last) = (protocols.is_quiet(handle), leaver.until <= now);
             let parting = match leaver.orderly && bound.is_some() && !over {
                 true => protocols.parting(handle),

@@ -24,9 +24,10 @@ mod stream;
 pub(crate) mod syn;
 #[cfg(test)]
 mod table;
+pub(crate) mod time_wait;
 mod tlp;
 mod tuning;
-mod undo;
+pub(crate) mod undo;
 
 use super::shared::Shared;
 use super::stack::{Handle, State};

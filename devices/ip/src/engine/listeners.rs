@@ -50,22 +50,11 @@ impl Engine {
         wire: &dyn Wire,
         now: Instant,
     ) {
-        let mut known = self.protocols.find(segment);
+        let known = self.protocols.find(segment);
         let ends = Ends { from: segment.peer.ip(), to: segment.local.ip() };
         if known.is_none() && self.protocols.whom(ends) != Whom::Us {
             self.stats.useless += 1;
             return;
-        }
-        let syn = segment.flags & (SYN | ACK | RST) == SYN;
-        // A new connection may replace one that is over (RFC 9293, section 3.10.7.4).
-        if let Some(old) = known
-            && syn
-            && self.listens(segment.local)
-            && self.protocols.gives_way(old, frame, segment)
-            && self.leaving.forget(old)
-        {
-            self.protocols.drop_connection(old);
-            known = None;
         }
         if let Some(handle) = known {
             if self.protocols.receive_tcp(handle, frame, segment, now) {
@@ -73,7 +62,12 @@ impl Engine {
             }
             return;
         }
-        if syn && self.listens(segment.local) {
+        let listens = self.listens(segment.local);
+        let may = || self.errors.take(now);
+        if self.protocols.hear_late(frame, segment, listens, may, wire, now) {
+            return;
+        }
+        if listens && segment.flags & (SYN | ACK | RST) == SYN {
             return self.asked(frame, segment, wire, now);
         }
         if segment.flags & (SYN | RST) == SYN {
@@ -261,15 +255,16 @@ impl Engine {
         if !one || source.is_ipv4() != to.is_ipv4() {
             return Err(Error::Unreachable);
         }
+        let now = Instant::now();
         let free = |port| {
             let from = SocketAddr::new(source, port);
             let listens = self.listening.iter().any(|it| it.takes(from));
-            !listens && !self.protocols.is_connected(from, to)
+            !listens && self.protocols.may_connect(from, to, now)
         };
         let port = choose(from.port(), free)?;
         self.make_room();
         let handle = self.protocols.connect(to, SocketAddr::new(source, port))?;
-        self.protocols.find_way(to.ip(), Instant::now());
+        self.protocols.find_way(to.ip(), now);
         self.stats.connected += 1;
         Ok(handle)
     }

@@ -21,6 +21,7 @@ mod request;
 mod route;
 mod sets;
 mod tcp;
+mod time_wait;
 mod udp;
 
 use super::config::{ADDRESSES, Ipv4, Limits, ROUTERS, Settings};
@@ -30,6 +31,7 @@ use super::wire::Wire;
 use super::{Error, dhcp, ndisc, packet, random};
 use crate::tcp::pool::Pool;
 use crate::tcp::secret::Secret;
+use crate::tcp::time_wait::TimeWait;
 use address::Own;
 use alloc::rc::Rc;
 use core::cell::Cell;
@@ -90,6 +92,7 @@ pub(super) struct Protocols {
     /// What the buffers of all connections are made of.
     pool: Rc<Pool>,
     secret: Secret,
+    pub(super) time_wait: TimeWait,
     out: Out,
     neighbors: Neighbors,
     down: bool,
@@ -140,6 +143,7 @@ impl Protocols {
             paths: Paths::default(),
             pool: Rc::new(Pool::new(settings.limits.memory)),
             secret: Secret::new()?,
+            time_wait: TimeWait::new(settings.limits.time_wait),
             out: Out::default(),
             neighbors: Neighbors::default(),
             down: false,

@@ -13,6 +13,7 @@ use crate::tcp::secret::Ends;
 use crate::tcp::segment::{self, Head, STAMPS};
 use crate::tcp::seq::Seq;
 use crate::tcp::syn::{self, Asked, Own};
+use crate::tcp::undo::stamp;
 use crate::wire::Wire;
 use crate::{Error, Progress, TcpOptions};
 use alloc::rc::Rc;
@@ -101,8 +102,13 @@ impl Protocols {
             mss: self.mss(ends.0.is_ipv4()),
             scale: self.scale(),
             window: self.share().min(0xffff) as u16,
-            stamp: self.secret.stamp(ends).wrapping_add((now.as_nanos() / 1_000_000) as u32),
+            stamp: self.clock(ends, now),
         }
+    }
+
+    /// This side's timestamp.
+    pub(super) fn clock(&self, ends: Ends, now: Instant) -> u32 {
+        self.secret.stamp(ends).wrapping_add(stamp(now))
     }
 
     /// Answers a SYN, again or for the first time.
@@ -145,7 +151,13 @@ impl Protocols {
     }
 
     /// Sends a segment without a payload.
-    fn tell(&self, head: &Head, header: [u8; HEADER], (local, peer): Ends, wire: &dyn Wire) {
+    pub(super) fn tell(
+        &self,
+        head: &Head,
+        header: [u8; HEADER],
+        (local, peer): Ends,
+        wire: &dyn Wire,
+    ) {
         if !wire.ready() {
             return;
         }
@@ -202,15 +214,11 @@ impl Protocols {
         }
         let (ends, now) = ((from, to), Instant::now());
         let terms = self.terms(ends, self.secret.initial(ends, now));
+        self.time_wait.remove(self.secret.id(ends));
         let handle = self.join(ends, |pool| Connection::connect(&terms, pool, now));
         let handle = handle.ok_or(Error::Exhausted)?;
         self.kick();
         Ok(handle)
-    }
-
-    /// Whether there is a connection from `from` to `to`.
-    pub(crate) fn is_connected(&self, from: SocketAddr, to: SocketAddr) -> bool {
-        self.sets.find(Key::tcp(from, to)).is_some()
     }
 
     /// The connection that a segment is for.
@@ -242,14 +250,6 @@ impl Protocols {
     pub(crate) fn ends(&self, handle: Handle) -> Ends {
         let connection = &self.sets.endpoint(handle).connection;
         (connection.local, connection.peer)
-    }
-
-    /// Whether a SYN may begin a connection anew between the ends of one.
-    pub(crate) fn gives_way(&self, handle: Handle, frame: &[u8], segment: &Segment) -> bool {
-        let connection = &self.sets.endpoint(handle).connection;
-        segment.read(frame).is_some_and(|it| {
-            connection.gives_way_to(it.seq, it.options.stamps.map(|(value, _)| value))
-        })
     }
 
     /// Takes in a segment for a connection. Returns whether that opened it.

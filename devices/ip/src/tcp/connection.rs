@@ -13,6 +13,7 @@ use super::recovery::Recovery;
 use super::segment::{Head, MAX_SCALE, Options, STAMPS};
 use super::seq::{Range, Seq};
 use super::stream::Stream;
+use super::time_wait::{Rest, TIME_WAIT};
 use super::undo::stamp;
 use crate::TcpOptions;
 use alloc::rc::Rc;
@@ -97,10 +98,6 @@ impl Emission {
         self.head.len() + self.length
     }
 }
-
-/// How long TIME-WAIT lasts: long enough for a segment of a LAN or the Internet of today to
-/// go by. RFC 9293 asks for twice its two minutes, which nobody waits.
-pub(crate) const TIME_WAIT: Duration = Duration::from_secs(10);
 
 /// Times that one segment is sent again before the connection is given up, some 15 minutes
 /// (RFC 9293, section 3.8.3: at least 100 s).
@@ -492,16 +489,16 @@ impl<C: Control> Connection<C> {
         matches!(self.state, State::Closed) && self.reset.is_none()
     }
 
-    /// Returns whether a SYN in TIME-WAIT may begin a new connection: it is later than
-    /// all of this one, by its timestamp or its number (RFC 6191, section 2).
-    pub(crate) fn gives_way_to(&self, seq: Seq, stamp: Option<u32>) -> bool {
-        self.state == State::TimeWait
-            && match (self.stamps, stamp) {
-                (Some(own), Some(stamp)) if stamp != own.recent => {
-                    stamp.wrapping_sub(own.recent).cast_signed() > 0
-                }
-                _ => seq.is_after(self.receiver.next()),
-            }
+    /// Returns what is to be known of it in TIME-WAIT, when it has said all.
+    pub(crate) fn rest(&self) -> Option<Rest> {
+        let said = self.state == State::TimeWait && !self.answer;
+        let window = self.receiver.window().len() >> self.own_scale;
+        said.then(|| Rest {
+            seq: self.snd_next(),
+            ack: self.receiver.next(),
+            window: window.min(0xffff) as u16,
+            recent: self.stamps.map(|stamps| stamps.recent),
+        })
     }
 
     /// Bounds each of its buffers. What is in them already stays.

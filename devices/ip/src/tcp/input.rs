@@ -97,6 +97,10 @@ impl<C: Control> Connection<C> {
             return;
         }
         if segment.has(RST) {
+            if self.state == State::TimeWait {
+                // The peer has said that it has ended (RFC 1337, section 3).
+                return;
+            }
             // Only the exact number is not guessed (RFC 5961, section 3.2).
             if segment.seq == self.receiver.next() {
                 self.fail();

@@ -5,6 +5,7 @@
 use super::connection::Offer;
 use super::segment::MAX_SCALE;
 use super::seq::Seq;
+use super::time_wait::Id;
 use crate::{Error, random};
 use core::hash::Hasher;
 use core::net::{IpAddr, SocketAddr};
@@ -77,6 +78,15 @@ impl Secret {
     pub(crate) fn stamp(&self, (local, peer): Ends) -> u32 {
         let ends = (SocketAddr::new(local.ip(), 0), SocketAddr::new(peer.ip(), 0));
         self.hash(ends, u64::MAX - 1) as u32
+    }
+
+    /// Returns by what the ends of a connection that is over are found.
+    pub(crate) fn id(&self, ends: Ends) -> Id {
+        Id::new(ends, |bytes| {
+            let mut hasher = SipHasher24::new_with_keys(self.keys[0], self.keys[1]);
+            hasher.write(bytes);
+            hasher.finish()
+        })
     }
 
     /// Returns a cookie with the index of a segment size in its last bits.

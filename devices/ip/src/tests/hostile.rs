@@ -550,7 +550,7 @@ fn who_has_nothing_to_do_sleeps() {
         // For a sign of life every 40 s each way, its answer, and Ethernet addresses.
         assert!(count.get() - before < 4000 / 40 * 12, "{}", count.get() - before);
         drop(open);
-        sleep(SECOND * 60).await;
+        sleep(SECOND * 70).await;
         let before = count.get();
         sleep(SECOND * 4000).await;
         assert_eq!(count.get(), before);

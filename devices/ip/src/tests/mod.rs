@@ -16,6 +16,7 @@ mod icmp;
 mod links;
 mod neighbors;
 mod tcp;
+mod time_wait;
 mod udp;
 
 use super::config::{Ipv4, Limits, Settings};
