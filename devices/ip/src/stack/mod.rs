@@ -244,7 +244,7 @@ impl Protocols {
     pub(crate) fn hear_error(&mut self, complaint: &Complaint, now: Instant) -> bool {
         match (complaint.of, complaint.what) {
             (Of::Tcp(seq), What::TooBig(mtu)) => {
-                self.path_mtu((complaint.local, complaint.peer), seq, mtu);
+                self.path_mtu((complaint.local, complaint.peer), seq, mtu, now);
                 true
             }
             // Connections heed no others: they may be made up (RFC 5927), or over soon.

@@ -1,5 +1,5 @@
-//! How long packets may be on their ways, as routers said (RFC 1191, RFC 8201). TCP keeps
-//! that for each of its connections; this is for datagrams.
+//! How long packets may be on their ways, as routers said (RFC 1191, RFC 8201): for datagrams,
+//! and for connections of TCP that begin, each of which keeps what it learns itself.
 
 use core::net::IpAddr;
 use core::time::Duration;

@@ -200,6 +200,10 @@ impl Protocols {
             return None;
         }
         let mut connection = make(&self.pool);
+        if let Some(mtu) = self.paths.mtu(peer.ip(), Instant::now()) {
+            let headers = segment::HEADER + if local.is_ipv4() { 20 } else { 40 };
+            connection.know_path(mtu.saturating_sub(headers) as u32);
+        }
         // Programs here write what they have at once, and wait for no more of it.
         connection.set_no_delay(true);
         let endpoint = kernel::memory::boxed(Endpoint::new(connection)).ok()?;
@@ -271,12 +275,15 @@ impl Protocols {
         before.state == Tcp::SynReceived
     }
 
-    /// Learns from an ICMP error how long the packets of a connection may be.
-    pub(crate) fn path_mtu(&mut self, ends: Ends, seq: u32, mtu: usize) {
+    /// Learns from an ICMP error how long the packets of a connection may be, and of those to the
+    /// same peer that begin after it.
+    pub(crate) fn path_mtu(&mut self, ends: Ends, seq: u32, mtu: usize, now: Instant) {
         let headers = segment::HEADER + if ends.0.is_ipv4() { 20 } else { 40 };
         if let Some(handle) = self.sets.find(Key::tcp(ends.0, ends.1)) {
             let mss = mtu.saturating_sub(headers).min(0xffff) as u32;
-            self.tcp(handle).path_mss(mss, Seq(seq));
+            if self.tcp(handle).path_mss(mss, Seq(seq)) {
+                self.paths.hear(ends.1.ip(), mtu, self.info.mtu, now);
+            }
             self.sets.touch(handle);
         }
     }

@@ -132,6 +132,8 @@ pub(crate) struct Connection<C> {
     pub(super) mss: u32,
     /// The most that the interface, the peer and the path are known to take.
     pub(super) most: u32,
+    /// What the path took when the connection began.
+    path: u32,
     /// When that is tried again, after less because nothing got through.
     pub(super) raise: Option<Instant>,
     pub(super) raised: bool,
@@ -201,6 +203,7 @@ impl<C: Control> Connection<C> {
             scale: 0,
             mss,
             most: mss,
+            path: u32::MAX,
             raise: None,
             raised: false,
             share: terms.share,
@@ -274,7 +277,7 @@ impl<C: Control> Connection<C> {
         self.stamps = offer.stamp.map(|recent| Stamps { recent, at: now });
         let options = if self.stamps.is_some() { STAMPS as u32 } else { 0 };
         // Less than this is a mistake or malice: each byte would cost a frame.
-        let most = u32::from(offer.mss.min(self.own_mss)).max(LEAST_MSS) - options;
+        let most = u32::from(offer.mss.min(self.own_mss)).min(self.path).max(LEAST_MSS) - options;
         self.most = most;
         // The initial window is in segments that are as long as this peer takes (RFC 6928,
         // section 2).
@@ -541,13 +544,28 @@ impl<C: Control> Connection<C> {
     /// Learns how long packets on the path may be, without IP's and TCP's fixed headers, from
     /// an ICMP error about a segment that began with `seq` (RFC 1191, RFC 8201). What says
     /// nothing new, or is about nothing that is under way, is ignored (RFC 5927, section 7).
-    pub(crate) fn path_mss(&mut self, mss: u32, seq: Seq) {
+    /// Returns whether it was believed.
+    pub(crate) fn path_mss(&mut self, mss: u32, seq: Seq) -> bool {
         let under_way = !seq.is_before(self.una()) && seq.is_before(self.snd_next());
         let options = if self.stamps.is_some() { STAMPS as u32 } else { 0 };
         let mss = mss.max(LEAST_PATH).saturating_sub(options);
-        if under_way && self.is_synchronised() && mss < self.mss {
+        let news = under_way && self.is_synchronised() && mss < self.mss;
+        if news {
             self.most = mss;
             self.set_mss(mss);
+        }
+        news
+    }
+
+    /// Begins with what another connection learned of the same path, before anything is sent
+    /// (RFC 8201, section 5.2).
+    pub(crate) fn know_path(&mut self, mss: u32) {
+        self.path = mss.max(LEAST_PATH);
+        let options = if self.stamps.is_some() { STAMPS as u32 } else { 0 };
+        if self.state != State::SynSent && self.path - options < self.most {
+            self.most = self.path - options;
+            self.recovery.control = C::new(self.most);
+            self.set_mss(self.most);
         }
     }
 

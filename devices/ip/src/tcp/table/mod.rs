@@ -513,8 +513,9 @@ impl Bench {
             "share" => self.connection.set_share(number(one()?)?),
             "pmtu" => {
                 let seq = relative(rest.get(1).ok_or("no number")?)?;
-                self.connection.path_mss(number(one()?)?, self.iss + seq);
+                let _ = self.connection.path_mss(number(one()?)?, self.iss + seq);
             }
+            "path" => self.connection.know_path(number(one()?)?),
             "gives" => {
                 let seq = self.irs + relative(one()?)?;
                 let stamp = rest.get(2).copied().map(relative).transpose()?;
