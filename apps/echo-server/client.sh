@@ -9,5 +9,8 @@ cmp /tmp/sent /tmp/back
 head -c 4000 /tmp/sent >/tmp/long
 (cat /tmp/long; sleep 1) | nc.openbsd -u -w 2 $IP 7 >/tmp/back
 cmp /tmp/long /tmp/back
+# Nobody has that port, which nc hears of, as it does not of the one that is there.
+nc.openbsd -u -z -w 1 $IP 7
+! nc.openbsd -u -z -w 1 $IP 8
 # Nobody listens there: a refusal, at once.
 ! nc.openbsd -w 3 $IP 8 </dev/null

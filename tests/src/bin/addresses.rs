@@ -33,6 +33,14 @@
 //! test(odd): dom0 dhcp-odd.sh
 //! test(odd): client "ping -c 2 -i 0.2 -q 10.9.0.51; busybox ip route del 10.9.0.51/32; busybox ip addr del 172.31.1.1/32 dev xenbr1"
 //! test(odd): console-contains "net: 10.9.0.51/32 by DHCP, gateway 172.31.1.1, dns none"
+//! test(taken): args ip=10.77.0.2/24 peer=10.77.0.9
+//! test(taken): xl vif=["bridge=xenbr1"]
+//! test(taken): dom0 "busybox ip addr add 10.77.0.2/24 dev xenbr1"
+//! test(taken): client-when "10.77.0.2 is used by"
+//! test(taken): client "busybox ip addr del 10.77.0.2/24 dev xenbr1"
+//! test(taken): client-then wait
+//! test(taken): console-contains "as well, and goes on being used here: give one of the two another address"
+//! test(taken): expect exit 1
 //! test: dom0 "true"
 //! test: no-verdict
 
