@@ -43,6 +43,8 @@ pub struct System {
     again: Cell<bool>,
     /// The number of threads.
     threads: Cell<usize>,
+    /// How many there may be.
+    most_threads: usize,
     /// Who waits for words of memory.
     pub futexes: Futexes,
     /// What programs see of the clocks.
@@ -74,6 +76,7 @@ impl System {
             last: Cell::new(0),
             again: Cell::new(false),
             threads: Cell::new(0),
+            most_threads: most_threads(),
             futexes: Futexes::default(),
             clocks: Page::default(),
             booted: Instant::now(),
@@ -99,7 +102,7 @@ impl System {
     /// # Errors
     /// `EAGAIN` if there are as many threads as may be.
     pub fn next_id(&self) -> Result<i32, Errno> {
-        if self.threads.get() >= most_threads() {
+        if self.threads.get() >= self.most_threads {
             return Err(Errno::EAGAIN);
         }
         loop {

@@ -325,3 +325,32 @@ fn execve_has_its_errors() {
         |flags: u64| crate::testing::perform(&thread, Sysno::execveat, [0, at, 0, 0, flags, 0]);
     assert_eq!(flags(0x8000), Err(Errno::EINVAL));
 }
+
+#[test]
+fn a_vforked_child_lets_go_of_its_parent_by_exec() {
+    let first = thread();
+    folder(&first.system);
+    let at = room(&first.memory(), 4096) as u64;
+    first.memory().write(at as usize, b"/fixed\0").unwrap();
+    first.memory().put(at + 16, &[at, 0, 0]).unwrap();
+    let order = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&order);
+    play(move |step, registers, _| match (step, registers.rax) {
+        (0, _) => call_of(registers, Sysno::vfork, &[]),
+        (1, 0) => call_of(registers, Sysno::execve, &[at, at + 16, at + 24]),
+        (1, child) => {
+            log.borrow_mut().push("the parent goes on");
+            call_of(registers, Sysno::wait4, &[child, at + 64, 0, 0])
+        }
+        (2, _) => call_of(registers, Sysno::exit_group, &[0]),
+        (0x20_0400, _) => {
+            log.borrow_mut().push("the program begins");
+            call_of(registers, Sysno::exit_group, &[0])
+        }
+        other => unreachable!("{other:?}"),
+    });
+    assert_eq!(run(first), 0);
+    let mut order = order.take();
+    order.sort_unstable();
+    assert_eq!(order, ["the parent goes on", "the program begins"]);
+}

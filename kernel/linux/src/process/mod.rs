@@ -183,6 +183,7 @@ impl Process {
                 ..self.controls.clone()
             },
         });
+        child.apply_cpu_limit();
         parent.children.borrow_mut().insert(id, Rc::clone(&child));
         Ok(child)
     }
@@ -191,6 +192,14 @@ impl Process {
     #[must_use]
     pub fn memory(&self) -> Option<Rc<Memory>> {
         self.memory.borrow().upgrade()
+    }
+
+    /// Has it hold its limit of the time that it runs.
+    pub(crate) fn apply_cpu_limit(&self) {
+        let Limit { soft, hard } = self.limits.get(linux_raw_sys::general::RLIMIT_CPU);
+        let ns = |seconds: u64| seconds.saturating_mul(1_000_000_000);
+        let most = (soft != INFINITY).then(|| (ns(soft), ns(hard)));
+        self.intervals.most.set(most);
     }
 
     /// Returns the limits that its memory holds.

@@ -13,6 +13,9 @@ use kernel::time::sleep_until;
 /// A timer expires no more often than once in so many ns; what it should have more, it counts.
 const LEAST: u64 = 100_000;
 
+/// ns in a second.
+const SECOND: u64 = 1_000_000_000;
+
 /// Moves a setting to its next time after `now`. Returns how many it has missed.
 fn advance(setting: &Cell<Setting>, now: u64) -> u64 {
     let Setting { next, interval } = setting.get();
@@ -121,6 +124,15 @@ pub fn expire(process: &Rc<Process>, thread: &Rc<Receiver>) {
         if next != 0 && ran >= next {
             advance(timer, ran);
             let _ = process.send(Info::kernel(signal));
+        }
+    }
+    if let Some((soft, hard)) = process.intervals.most.get() {
+        if ran >= hard {
+            let _ = process.send(Info::kernel(Signal::KILL));
+        } else if ran >= soft {
+            // Again each second, as on Linux.
+            process.intervals.most.set(Some((soft.saturating_add(SECOND), hard)));
+            let _ = process.send(Info::kernel(Signal::XCPU));
         }
     }
     if !process.timers.counts() {

@@ -353,3 +353,28 @@ fn a_sleep_goes_on_after_a_stop() {
     // The test's program makes the whole call again, and not the rest of it.
     assert!((10..=15).contains(&*seen.borrow()));
 }
+
+#[test]
+fn timers_of_running_time_expire_when_it_has_run() {
+    let (first, at) = with_page();
+    let (process, thread) = (&first.process, &first.signals);
+    first.memory().put(at, &[0_u64, 0, 0, 10]).unwrap();
+    assert_eq!(call(&first, Sysno::setitimer, &[2, at, 0]), Ok(0));
+    first.memory().put(at, &[1_u64, 2]).unwrap();
+    assert_eq!(call(&first, Sysno::prlimit64, &[0, raw::RLIMIT_CPU.into(), at, 0]), Ok(0));
+    process.signals.set_mask(thread, crate::signal::Set::ALL);
+    let pending = || process.signals.pending(thread);
+    let ran = |ns: u64| {
+        process.ran.set(ns);
+        expire(process, thread);
+    };
+    ran(9000);
+    assert!(pending().is_empty());
+    ran(10_000);
+    assert_eq!(pending(), crate::signal::Set::of(&[Signal::PROF]));
+    assert_eq!(process.intervals.ran[1].get(), Setting::default(), "it comes once");
+    ran(1000 * MS);
+    assert!(pending().has(Signal::XCPU) && !process.is_over());
+    ran(2000 * MS);
+    assert!(process.is_over());
+}

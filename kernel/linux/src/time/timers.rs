@@ -23,6 +23,8 @@ pub struct Intervals {
     pub(super) task: RefCell<Option<Task<()>>>,
     /// `ITIMER_VIRTUAL` and `ITIMER_PROF`, by the time that the process ran.
     pub ran: [Cell<Setting>; 2],
+    /// When `SIGXCPU` comes, and `SIGKILL`, by the time that the process ran (`RLIMIT_CPU`).
+    pub most: Cell<Option<(u64, u64)>>,
 }
 
 impl Intervals {
@@ -36,7 +38,7 @@ impl Intervals {
     /// Whether something may expire by what the process ran.
     #[must_use]
     pub fn counts(&self) -> bool {
-        self.ran.iter().any(|it| it.get().next != 0)
+        self.most.get().is_some() || self.ran.iter().any(|it| it.get().next != 0)
     }
 }
 

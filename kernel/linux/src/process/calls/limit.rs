@@ -67,6 +67,7 @@ fn apply(process: &Process, resource: u32) {
         bytes => bytes as usize,
     };
     match resource {
+        raw::RLIMIT_CPU => process.apply_cpu_limit(),
         raw::RLIMIT_NOFILE => process.files.set_limit(soft(raw::RLIMIT_NOFILE)),
         raw::RLIMIT_AS | raw::RLIMIT_DATA | raw::RLIMIT_STACK => {
             if let Some(memory) = process.memory() {
