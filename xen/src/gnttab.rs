@@ -22,6 +22,7 @@ use crate::public::grant_table::{
 };
 use crate::{DomId, Errno};
 use alloc::vec::Vec;
+use core::cell::OnceCell;
 use core::fmt;
 
 /// Most pages in quarantine: 8 MiB, as much as two network interfaces with full rings use.
@@ -176,6 +177,17 @@ pub fn stats() -> Stats {
     }
 }
 
+/// Takes back what came free of the quarantine, and says whether more may be granted.
+fn make_room() -> Result<(), Error> {
+    let mut table = crate::domain().grants.lock();
+    let free = table.release_quarantine();
+    let quarantine: usize = table.quarantine.iter().map(|grant| grant.references.len()).sum();
+    drop(table);
+    // Zeroed and freed without the lock.
+    drop(free);
+    if quarantine > QUARANTINE { Err(Error::Quarantine) } else { Ok(()) }
+}
+
 /// Granted pages with their references.
 #[derive(Debug)]
 struct Grant {
@@ -185,15 +197,7 @@ struct Grant {
 
 impl Grant {
     fn new(peer: DomId, flags: u16, count: usize) -> Result<Self, Error> {
-        let mut table = crate::domain().grants.lock();
-        let free = table.release_quarantine();
-        let quarantine: usize = table.quarantine.iter().map(|grant| grant.references.len()).sum();
-        drop(table);
-        // Zeroed and freed without the lock.
-        drop(free);
-        if quarantine > QUARANTINE {
-            return Err(Error::Quarantine);
-        }
+        make_room()?;
         let pages = Pages::new(count).ok_or(Error::Memory)?;
         let mut references = Vec::new();
         references.try_reserve_exact(pages.count()).map_err(|_| Error::Memory)?;
@@ -218,7 +222,7 @@ impl Grant {
 
 impl Drop for Grant {
     fn drop(&mut self) {
-        if self.pages.is_none() {
+        if self.references.is_empty() {
             return;
         }
         let mut table = crate::domain().grants.lock();
@@ -316,6 +320,70 @@ impl ReadWriteGrant {
     #[must_use]
     pub fn reference(&self) -> GrantRef {
         self.grant.references[0]
+    }
+}
+
+/// Owns pages whose bytes do not change any more, and grants them read-only to the first peer
+/// that is to see them: all of a page, also of the last one, whose rest is zeros.
+#[derive(Debug)]
+pub struct ShownPages {
+    /// Without references, until it is dropped.
+    grant: Grant,
+    length: usize,
+    shown: OnceCell<(DomId, Vec<GrantRef>)>,
+}
+
+impl ShownPages {
+    /// Copies `bytes` into pages. Returns `None` if there is no memory.
+    #[must_use]
+    pub fn copy(bytes: &[u8]) -> Option<Self> {
+        let mut pages = Pages::new(bytes.len().div_ceil(PAGE_SIZE))?;
+        pages.bytes_mut().get_mut(..bytes.len())?.copy_from_slice(bytes);
+        let grant = Grant { pages: Some(pages), references: Vec::new() };
+        Some(Self { grant, length: bytes.len(), shown: OnceCell::new() })
+    }
+
+    /// Returns the bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        let all = self.grant.pages.as_ref().map_or(&[][..], Pages::bytes);
+        all.get(..self.length).unwrap_or_default()
+    }
+
+    /// Returns the references by which `peer` sees the pages, in order, and grants them to it if
+    /// nobody sees them yet. Returns `None` if another peer does, or if they cannot be granted.
+    pub fn show(&self, peer: DomId) -> Option<&[GrantRef]> {
+        if self.shown.get().is_none() {
+            let references = self.permit(peer)?;
+            // Nobody else was here meanwhile.
+            let _ = self.shown.set((peer, references));
+        }
+        self.shown.get().filter(|(seen, _)| *seen == peer).map(|(_, it)| it.as_slice())
+    }
+
+    fn permit(&self, peer: DomId) -> Option<Vec<GrantRef>> {
+        make_room().ok()?;
+        let pages = self.grant.pages.as_ref()?;
+        let mut references = Vec::new();
+        references.try_reserve_exact(pages.count()).ok()?;
+        let mut table = crate::domain().grants.lock();
+        for page in pages.addresses() {
+            let Ok(reference) = table.permit(peer, GTF_READONLY, page.as_ptr() as usize) else {
+                // Nobody has heard of these references.
+                references.retain(|&reference| !table.revoke(reference));
+                return None;
+            };
+            references.push(reference);
+        }
+        Some(references)
+    }
+}
+
+impl Drop for ShownPages {
+    fn drop(&mut self) {
+        if let Some((_, references)) = self.shown.take() {
+            self.grant.references = references;
+        }
     }
 }
 

@@ -14,8 +14,6 @@ mod pages;
 mod tests;
 
 use alloc::rc::Rc;
-use alloc::vec;
-use alloc::vec::Vec;
 use core::cell::Cell;
 use core::fmt;
 use core::time::Duration;
@@ -23,6 +21,7 @@ use embedded_io_async::{Read, Write};
 use xenith::http::{self, Exchange, Method, Server, Stats, Status};
 use xenith::ip::{self, Tcp};
 use xenith::metrics::{Machine, Source};
+use xenith::net::Shared;
 use xenith::time::Instant;
 
 /// What answers, and what it tells of.
@@ -30,7 +29,7 @@ struct Site<T> {
     ip: Rc<T>,
     stats: Rc<Cell<Stats>>,
     /// What `/bytes/COUNT` is made of.
-    filling: Vec<u8>,
+    filling: Shared,
 }
 
 /// Bytes of the filling.
@@ -100,7 +99,10 @@ impl<T: Source> http::Handler for Site<T> {
             }
             "/" => return self.page(exchange).await,
             path if let Some(count) = path.strip_prefix("/bytes/").and_then(number) => {
-                match usize::try_from(count).ok().and_then(|count| self.filling.get(..count)) {
+                match usize::try_from(count)
+                    .ok()
+                    .and_then(|count| self.filling.bytes().get(..count))
+                {
                     Some(all) => (Status::OK, &BYTES, all),
                     None => return bytes(count, &self.filling, exchange).await,
                 }
@@ -133,14 +135,17 @@ fn number(text: &str) -> Option<u64> {
 }
 
 /// Sends `count` bytes, which are more than the filling has.
-async fn bytes(count: u64, filling: &[u8], exchange: &mut Exchange<'_>) -> Result<(), http::Error> {
+async fn bytes(
+    count: u64,
+    filling: &Shared,
+    exchange: &mut Exchange<'_>,
+) -> Result<(), http::Error> {
     let mut sink = exchange.stream(Status::OK, &BYTES, Some(count)).await?;
     let mut left = count;
     while left > 0 {
-        let piece = usize::try_from(left).ok().and_then(|left| filling.get(..left));
-        let piece = piece.unwrap_or(filling);
-        sink.write_all(piece).await?;
-        left -= piece.len() as u64;
+        let piece = left.min(FILLING as u64);
+        sink.share(filling, 0..piece as usize).await?;
+        left -= piece;
     }
     sink.finish().await
 }
@@ -193,7 +198,8 @@ pub async fn start<T: Tcp + Source + 'static>(
     xenith::shutdown::set_grace(Duration::from_secs(grace.into()));
     let ip = Rc::new(ip);
     let stats = Rc::new(Cell::new(Stats::default()));
-    let site = Site { ip: ip.clone(), stats: stats.clone(), filling: vec![b'x'; FILLING] };
+    let filling = Shared::copy(&[b'x'; FILLING]).ok_or(ip::Error::Exhausted)?;
+    let site = Site { ip: ip.clone(), stats: stats.clone(), filling };
     let server = Server::new(site).limits(limits).stats(stats).bind(&*ip, ip::any(port)).await?;
     xenith::println!("httpd: listening on port {}", server.local_addr().port());
     server.serve().await

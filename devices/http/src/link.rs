@@ -2,8 +2,10 @@
 
 use core::future::poll_fn;
 use core::net::SocketAddr;
+use core::ops::Range;
 use core::task::{Context, Poll};
 use embedded_io_async::{ErrorType, Read, Write};
+use ip::Shared;
 use ip::{Error, Stream};
 
 /// What a server needs of a [`Stream`]. Handlers, and what they are given, are written against
@@ -15,6 +17,12 @@ trait Wire {
         buf: &mut [u8],
     ) -> Poll<Result<usize, Error>>;
     fn poll_write(&mut self, context: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize, Error>>;
+    fn poll_share(
+        &mut self,
+        context: &mut Context<'_>,
+        shared: &Shared,
+        range: Range<usize>,
+    ) -> Poll<Result<usize, Error>>;
     fn peer(&self) -> SocketAddr;
     fn local(&self) -> SocketAddr;
 }
@@ -30,6 +38,15 @@ impl<S: Stream> Wire for S {
 
     fn poll_write(&mut self, context: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize, Error>> {
         Stream::poll_write(self, context, buf)
+    }
+
+    fn poll_share(
+        &mut self,
+        context: &mut Context<'_>,
+        shared: &Shared,
+        range: Range<usize>,
+    ) -> Poll<Result<usize, Error>> {
+        Stream::poll_share(self, context, shared, range)
     }
 
     fn peer(&self) -> SocketAddr {
@@ -76,6 +93,15 @@ impl<'a> Link<'a> {
         buf: &[u8],
     ) -> Poll<Result<usize, Error>> {
         self.0.poll_write(context, buf)
+    }
+
+    pub(super) fn poll_share(
+        &mut self,
+        context: &mut Context<'_>,
+        shared: &Shared,
+        range: Range<usize>,
+    ) -> Poll<Result<usize, Error>> {
+        self.0.poll_share(context, shared, range)
     }
 }
 

@@ -5,11 +5,15 @@
 //! full. So no request decides how much memory its answer takes.
 
 use super::fields::lists;
+use super::link::Link;
 use super::pace::Pace;
 use super::{Error, Status, date, syntax};
 use core::fmt::{self, Write as _};
+use core::future::poll_fn;
+use core::ops::Range;
 use core::pin::pin;
 use embedded_io_async::Write;
+use ip::Shared;
 
 /// A line that is made without the heap. One type for all, as each has its code.
 pub(super) type Line = heapless::String<96>;
@@ -342,6 +346,23 @@ pub(super) async fn put<W: Write<Error = ip::Error>>(
         match pace.wait(pin!(writer.write(bytes))).await {
             Ok(Ok(0)) | Err(_) => return Err(Error::Connection(ip::Error::TimedOut)),
             Ok(count) => bytes = bytes.get(count?..).unwrap_or_default(),
+        }
+    }
+    Ok(())
+}
+
+/// Writes the bytes of `shared` in `range`, each part of it in time.
+pub(super) async fn share(
+    link: &mut Link<'_>,
+    shared: &Shared,
+    mut range: Range<usize>,
+    pace: &mut Pace,
+) -> Result<(), Error> {
+    while !range.is_empty() {
+        let step = poll_fn(|context| link.poll_share(context, shared, range.clone()));
+        match pace.wait(pin!(step)).await {
+            Ok(Ok(0)) | Err(_) => return Err(Error::Connection(ip::Error::TimedOut)),
+            Ok(count) => range.start += count?,
         }
     }
     Ok(())

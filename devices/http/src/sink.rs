@@ -2,10 +2,12 @@
 
 use super::body::Body;
 use super::exchange::Exchange;
-use super::response::{BEFORE, BEHIND, Content, Line, ROOM, format, put};
+use super::response::{BEFORE, BEHIND, Content, Line, ROOM, format, put, share};
 use super::{Error, Status};
 use core::fmt::{self, Write as _};
+use core::ops::Range;
 use embedded_io_async::{ErrorType, Write};
+use ip::Shared;
 
 /// Sends the content of a response piece by piece.
 ///
@@ -81,6 +83,23 @@ impl<'e, 'a> Sink<'e, 'a> {
         put(&mut body.link, size.as_bytes(), pace).await?;
         put(&mut body.link, piece, pace).await?;
         put(&mut body.link, b"\r\n", pace).await
+    }
+
+    /// Sends the bytes of `shared` in `range`, which it has, as [`Write::write_all`] does, but
+    /// leaves them where they are where the network allows that: see
+    /// [`Stream::poll_share`](ip::Stream::poll_share).
+    ///
+    /// # Errors
+    /// As of `write`.
+    pub async fn share(&mut self, shared: &Shared, range: Range<usize>) -> Result<(), Error> {
+        let bytes = shared.bytes().get(range.clone()).unwrap_or_default();
+        if bytes.is_empty() || !matches!(self.content, Content::Length(_) | Content::Close) {
+            return self.send(bytes).await;
+        }
+        self.flush().await?;
+        self.count(bytes.len())?;
+        let Exchange { body, pace, .. } = &mut *self.exchange;
+        share(&mut body.link, shared, range, pace).await
     }
 
     /// Prints `text`, as in `sink.print(format_args!("{name}\n"))`. It is sent when about a

@@ -16,7 +16,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
-use devices::net::{HEADER, Meta, Net};
+use devices::net::{Checksum, HEADER, Meta, Net, Part};
 use kernel::shutdown::{self, Hold};
 use kernel::task::spawn;
 use kernel::time::{Instant, Sleep, sleep_until, timeout};
@@ -164,6 +164,11 @@ impl<N: Net> Way<'_, N> {
         };
         packet::split(&frame, mtu, self.numbers.get()?, send).then_some(())
     }
+
+    fn count(&self, sent: bool) -> bool {
+        self.lost.set(self.lost.get() + u64::from(!sent));
+        sent
+    }
 }
 
 impl<N: Net> Wire for Way<'_, N> {
@@ -184,14 +189,27 @@ impl<N: Net> Wire for Way<'_, N> {
                 ((), packet::finish(frame, self.blank, segment))
             })
         };
-        self.lost.set(self.lost.get() + u64::from(sent.is_none()));
-        sent.is_some()
+        self.count(sent.is_some())
+    }
+
+    fn blank(&self) -> bool {
+        self.blank
+    }
+
+    fn transmit_blank(&self, length: usize, segment: u16, fill: &mut dyn FnMut(&mut [u8])) -> bool {
+        if segment == 0 && length > HEADER + self.mtu {
+            return self.transmit(length, segment, fill);
+        }
+        let meta = Meta::new(Checksum::Blank, segment);
+        self.count(self.net.transmit(length, |frame| (fill(frame), meta)).is_some())
+    }
+
+    fn transmit_parts(&self, parts: &[Part<'_>], segment: u16) -> bool {
+        self.count(self.net.transmit_parts(parts, Meta::new(Checksum::Blank, segment)))
     }
 
     fn cut(&self, length: usize, mtu: usize, fill: &mut dyn FnMut(&mut [u8])) -> bool {
-        let sent = self.in_pieces(length, mtu.min(self.mtu), fill);
-        self.lost.set(self.lost.get() + u64::from(sent.is_none()));
-        sent.is_some()
+        self.count(self.in_pieces(length, mtu.min(self.mtu), fill).is_some())
     }
 }
 

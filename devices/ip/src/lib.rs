@@ -70,6 +70,7 @@ mod wire;
 
 pub use config::{Limits, Settings};
 pub use device::OpenError;
+pub use devices::net::Shared;
 pub use drive::Stack;
 pub use engine::Stats;
 pub use error::Error;

@@ -306,7 +306,20 @@ pub(super) fn tcp<'a>(
     head: &Head,
     ecn: bool,
 ) -> &'a mut [u8] {
-    let length = frame.len().saturating_sub(HEADER);
+    let length = frame.len();
+    tcp_head(frame, length, header, (from, to), head, ecn)
+}
+
+/// The same for a frame of `length` bytes of which there is a piece alone, with its headers.
+pub(super) fn tcp_head<'a>(
+    frame: &'a mut [u8],
+    length: usize,
+    header: [u8; HEADER],
+    (from, to): (SocketAddr, SocketAddr),
+    head: &Head,
+    ecn: bool,
+) -> &'a mut [u8] {
+    let length = length.saturating_sub(HEADER);
     match (from.ip(), to.ip()) {
         (IpAddr::V4(from), IpAddr::V4(to)) => {
             let [high, low] = (length as u16).to_be_bytes();
@@ -328,6 +341,16 @@ pub(super) fn tcp<'a>(
     let Some((options, payload)) = rest.split_at_mut_checked(head.len()) else { return &mut [] };
     head.write(options, (from.port(), to.port()));
     payload
+}
+
+/// Fills in the sum of the pseudo header of a TCP segment, in a frame of `length` bytes that
+/// begins with `frame`, for the other side to complete the checksum.
+pub(super) fn blank_tcp(frame: &mut [u8], length: usize, ipv4: bool) {
+    let start = segment_head(ipv4);
+    let addresses = if ipv4 { HEADER + 12..start } else { HEADER + 8..start };
+    let addresses = frame.get(addresses).map_or(0, sum);
+    let sum = addresses + u64::from(TCP) + length.saturating_sub(start) as u64;
+    put(frame, start + 16, fold(sum));
 }
 
 /// Writes `parts` one after the other.

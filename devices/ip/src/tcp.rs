@@ -9,6 +9,7 @@ mod input;
 mod islands;
 #[cfg(test)]
 mod model;
+mod outgoing;
 mod output;
 pub(crate) mod pool;
 mod prr;
@@ -36,6 +37,7 @@ use alloc::rc::Rc;
 use core::cell::Cell;
 use core::future::poll_fn;
 use core::net::SocketAddr;
+use core::ops::Range;
 use core::task::{Context, Poll, Waker, ready};
 use core::time::Duration;
 use embedded_io_async::{ErrorType, Read, Write};
@@ -266,6 +268,17 @@ impl Stream for TcpStream {
 
     fn poll_write(&mut self, context: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize, Error>> {
         Self::poll_write(self, context, buf)
+    }
+
+    fn poll_share(
+        &mut self,
+        context: &mut Context<'_>,
+        shared: &devices::net::Shared,
+        range: Range<usize>,
+    ) -> Poll<Result<usize, Error>> {
+        self.is_open()?;
+        ready!(self.poll_open(context))?;
+        self.shared.engine().protocols.poll_share(self.handle, shared, range, context.waker())
     }
 
     fn poll_readable(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {

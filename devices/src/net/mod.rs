@@ -8,12 +8,15 @@ pub mod cable;
 pub mod fault;
 pub mod loopback;
 pub mod netfront;
+mod shared;
 #[cfg(not(target_os = "xen"))]
 pub mod tap;
 pub mod trace;
 
 use core::task::{Context, Poll};
 use kernel::device::{Class, Xl};
+
+pub use shared::{Part, Shared};
 
 /// The class of network interfaces, which are counted from 0.
 pub const CLASS: Class =
@@ -229,6 +232,14 @@ pub trait Net {
     /// no room or `length` is not that of a frame: less than [`HEADER`], or more than the MTU
     /// and [`Info::transmit_large`] allow.
     fn transmit<R>(&self, length: usize, fill: impl FnOnce(&mut [u8]) -> (R, Meta)) -> Option<R>;
+
+    /// Queues a frame that consists of `parts`, of which the first is its header at least. Where
+    /// that is possible, the other side reads what is [`Shared`] from where it is. Returns
+    /// whether it did, as [`transmit`](Self::transmit) says.
+    fn transmit_parts(&self, parts: &[Part<'_>], meta: Meta) -> bool {
+        let fill = |frame: &mut [u8]| (shared::gather(parts, frame), meta);
+        self.transmit(shared::length(parts), fill).is_some()
+    }
 
     /// Notifies the other side of the frames that were queued since the last call, so that
     /// many frames cost one notification. Without it they may wait for ever.

@@ -13,7 +13,7 @@ mod rx;
 mod tests;
 mod tx;
 
-use super::{Broken, HEADER, Info, Meta, Net, Offloading, Offloads};
+use super::{Broken, HEADER, Info, Meta, Net, Offloading, Offloads, Part};
 use crate::frontend::waiters::{Waiters, Worker};
 use crate::frontend::{self, Violation};
 use alloc::format;
@@ -326,6 +326,24 @@ impl Net for Netfront {
         nowhere.resize(length, 0);
         self.state.count(|stats| stats.transmitted_dropped += 1);
         Some(fill(&mut nowhere).0)
+    }
+
+    fn transmit_parts(&self, parts: &[Part<'_>], meta: Meta) -> bool {
+        let (info, length) = (self.state.info.get(), super::shared::length(parts));
+        if info.link && info.transmit_large >= length && !self.state.broken.get() {
+            let mut tx = self.state.tx.borrow_mut();
+            match tx.as_mut().map(|tx| tx.transmit_parts(length, parts, meta)) {
+                Some(Ok(Some(()))) => return true,
+                Some(Err(violation)) => {
+                    drop(tx);
+                    self.state.fail(violation);
+                    return false;
+                }
+                Some(Ok(None)) | None => {}
+            }
+        }
+        let fill = |frame: &mut [u8]| (super::shared::gather(parts, frame), meta);
+        self.transmit(length, fill).is_some()
     }
 
     fn flush(&self) {

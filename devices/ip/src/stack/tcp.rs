@@ -18,8 +18,9 @@ use crate::wire::Wire;
 use crate::{Error, Progress, TcpOptions};
 use alloc::rc::Rc;
 use core::net::SocketAddr;
+use core::ops::Range;
 use core::task::{Poll, Waker};
-use devices::net::HEADER;
+use devices::net::{HEADER, Part, Shared};
 use kernel::time::Instant;
 
 /// How a TCP connection is, for those who wait for it to come or to go.
@@ -313,10 +314,20 @@ impl Protocols {
             let length = packet::segment_head(local.is_ipv4()) + emission.len();
             match way {
                 Way::Known(header) => {
-                    let fill = &mut |frame: &mut [u8]| write(frame, header);
-                    if wire.transmit(length, emission.segment, fill) {
-                        self.out.sent.set(self.out.sent.get() + 1);
-                    }
+                    let (blank, segment) = (wire.blank(), emission.segment);
+                    let parts = connection.parts(&emission).filter(|_| blank);
+                    let shown = parts.and_then(|parts| {
+                        show(wire, length, header, (local, peer), &emission, parts)
+                    });
+                    let sent = match shown {
+                        Some(sent) => sent,
+                        None if blank => wire.transmit_blank(length, segment, &mut |frame| {
+                            write(frame, header);
+                            packet::blank_tcp(frame, length, local.is_ipv4());
+                        }),
+                        None => wire.transmit(length, segment, &mut |frame| write(frame, header)),
+                    };
+                    self.out.sent.set(self.out.sent.get() + u64::from(sent));
                 }
                 // It counts as sent, and is sent again if it is lost here.
                 Way::Sought(hop) => {
@@ -432,6 +443,17 @@ impl Protocols {
         bytes: &[u8],
         waker: &Waker,
     ) -> Poll<Result<usize, Error>> {
+        self.poll_put(handle, bytes.len(), waker, |connection| connection.write(bytes))
+    }
+
+    /// Puts some of `wanted` bytes into what is to send.
+    fn poll_put(
+        &mut self,
+        handle: Handle,
+        wanted: usize,
+        waker: &Waker,
+        put: impl FnOnce(&mut Connection<Cubic>) -> usize,
+    ) -> Poll<Result<usize, Error>> {
         self.up()?;
         let share = self.share();
         let endpoint = self.endpoint(handle);
@@ -440,13 +462,26 @@ impl Protocols {
             return Poll::Ready(Err(Error::Reset));
         }
         connection.set_share(share);
-        let count = connection.write(bytes);
-        if count == 0 && !bytes.is_empty() {
+        let count = put(connection);
+        if count == 0 && wanted > 0 {
             endpoint.writers.add(waker);
             return Poll::Pending;
         }
         self.touch(handle);
         Poll::Ready(Ok(count))
+    }
+
+    /// The same with bytes that stay where they are.
+    pub(crate) fn poll_share(
+        &mut self,
+        handle: Handle,
+        shared: &Shared,
+        range: Range<usize>,
+        waker: &Waker,
+    ) -> Poll<Result<usize, Error>> {
+        let range = range.start..range.end.min(shared.bytes().len());
+        let wanted = range.len();
+        self.poll_put(handle, wanted, waker, |connection| connection.share(shared, range))
     }
 
     /// Ready when the peer has acknowledged all that was written.
@@ -597,6 +632,36 @@ impl Protocols {
             endpoint.wake_all();
         }
     }
+}
+
+/// The longest headers of a frame with a TCP segment.
+const HEADERS: usize = packet::segment_head(false) + 60;
+
+/// Parts of a frame: its headers, the chunks or pages that the largest one begins and ends in the
+/// middle of, and some more.
+const PARTS: usize = 32;
+
+/// Sends an emission, some parts of which stay where they are. Returns whether it did, or `None`
+/// when these are too many.
+fn show<'a>(
+    wire: &dyn Wire,
+    length: usize,
+    header: [u8; HEADER],
+    ends: Ends,
+    emission: &Emission,
+    parts: impl Iterator<Item = Part<'a>>,
+) -> Option<bool> {
+    let mut headers = [0; HEADERS];
+    let count = length - emission.length;
+    let headers = headers.get_mut(..count)?;
+    packet::tcp_head(headers, length, header, ends, &emission.head, emission.ecn);
+    packet::blank_tcp(headers, length, ends.0.is_ipv4());
+    let mut all = heapless::Vec::<Part<'_>, PARTS>::new();
+    all.push(Part::Bytes(headers)).ok()?;
+    for part in parts {
+        all.push(part).ok()?;
+    }
+    Some(wire.transmit_parts(&all, emission.segment))
 }
 
 /// Writes an emission into a frame of its length.

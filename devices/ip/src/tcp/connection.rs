@@ -7,18 +7,20 @@
 
 use super::ack::Acknowledgement;
 use super::congestion::Control;
+use super::outgoing::{LEAST, Outgoing};
 use super::pool::{CHUNK, Pool};
 use super::receive::Receiver;
 use super::recovery::Recovery;
 use super::segment::{Head, MAX_SCALE, Options, STAMPS};
-use super::seq::{Range, Seq};
-use super::stream::Stream;
+use super::seq::{self, Seq};
 use super::time_wait::{Rest, TIME_WAIT};
 use super::undo::stamp;
 use crate::TcpOptions;
 use alloc::rc::Rc;
 use core::net::SocketAddr;
+use core::ops::Range;
 use core::time::Duration;
+use devices::net::{Part, Shared};
 use kernel::time::Instant;
 
 /// The states of RFC 9293, section 3.3.2. LISTEN is not one of a connection here: what a
@@ -117,7 +119,7 @@ pub(crate) struct Connection<C> {
     pub(super) given_up: bool,
 
     /// What was written and not acknowledged.
-    pub(super) out: Stream,
+    pub(super) out: Outgoing,
     pub(super) iss: Seq,
     pub(super) recovery: Recovery<C>,
     /// Behind the last number that the peer's window takes (SND.UNA + SND.WND at its best).
@@ -194,7 +196,7 @@ impl<C: Control> Connection<C> {
             state,
             lost: false,
             given_up: false,
-            out: Stream::new(Rc::clone(pool)),
+            out: Outgoing::new(Rc::clone(pool)),
             iss: terms.iss,
             recovery: Recovery::new(terms.iss, false, mss, now),
             edge: terms.iss + 1,
@@ -262,7 +264,7 @@ impl<C: Control> Connection<C> {
         new.recovery.sent(1, answered.unwrap_or(now));
         if answered.is_none() {
             // How long it took is not known (Karn's algorithm: RFC 6298, section 3).
-            new.recovery.resent(Range::new(terms.iss, terms.iss + 1), now);
+            new.recovery.resent(seq::Range::new(terms.iss, terms.iss + 1), now);
         }
         new
     }
@@ -380,8 +382,23 @@ impl<C: Control> Connection<C> {
         let limit = self.most_unacknowledged();
         // The last quarter of the memory is for what arrives: peers that take nothing do not
         // keep others from sending. A chunk is for each.
-        let first = self.out.append(bytes, limit.min(CHUNK));
-        first + self.out.append_spare(bytes.get(first..).unwrap_or_default(), limit)
+        let first = self.out.append(bytes, limit.min(CHUNK), false);
+        first + self.out.append(bytes.get(first..).unwrap_or_default(), limit, true)
+    }
+
+    /// Takes bytes to send as [`write`](Self::write) does, but leaves them where they are.
+    pub(crate) fn share(&mut self, shared: &Shared, range: Range<usize>) -> usize {
+        let limit = self.most_unacknowledged();
+        if range.len().min(limit.saturating_sub(self.out.len())) < LEAST {
+            return self.write(shared.bytes().get(range).unwrap_or_default());
+        }
+        if self.may_write() { self.out.share(shared, range, limit) } else { 0 }
+    }
+
+    /// Returns what an emission sends in parts, if some of them are shared.
+    pub(crate) fn parts(&self, emission: &Emission) -> Option<impl Iterator<Item = Part<'_>>> {
+        let parts = || self.out.parts(emission.offset, emission.length);
+        self.out.has_shared().then(parts)
     }
 
     /// Copies what an emission sends.

@@ -58,14 +58,6 @@ impl Stream {
         put
     }
 
-    /// The same with no memory but that which can be [spared](Pool::take_spare).
-    pub(crate) fn append_spare(&mut self, bytes: &[u8], limit: usize) -> usize {
-        let count = bytes.len().min(limit.saturating_sub(self.len));
-        let put = self.put(self.len, bytes.get(..count).unwrap_or_default(), true);
-        self.len += put;
-        put
-    }
-
     /// Writes bytes that begin `offset` behind the front, beyond those in order or over them.
     /// Returns how many it wrote from the start on: fewer when memory is scarce. It holds 8
     /// bytes for each chunk from the front to there, so the caller bounds `offset`.

@@ -15,6 +15,7 @@ mod hostile;
 mod icmp;
 mod links;
 mod neighbors;
+mod shared;
 mod tcp;
 mod time_wait;
 mod udp;

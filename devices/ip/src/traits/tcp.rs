@@ -2,8 +2,10 @@
 
 use crate::error::Error;
 use core::net::SocketAddr;
+use core::ops::Range;
 use core::task::{Context, Poll};
 use core::time::Duration;
+use devices::net::Shared;
 use embedded_io_async::{Read, Write};
 
 /// Opens and accepts TCP connections (RFC 9293). A type that has it has [`connect`] of a
@@ -342,6 +344,22 @@ pub trait Stream: Read<Error = Error> + Write<Error = Error> {
     /// [`Closed`](Error::Closed) after [`close`](Self::close) and [`abort`](Self::abort);
     /// [`Unsupported`](Error::Unsupported) for times that Linux has no number for.
     fn set_options(&self, options: TcpOptions) -> Result<(), Error>;
+
+    /// Writes bytes of `shared` as [`poll_write`](Self::poll_write) does, those in `range` that
+    /// it has. A stack on a network interface does not copy them where it need not: they are held
+    /// until the peer has acknowledged them, and take no memory of the connection.
+    ///
+    /// # Errors
+    /// As of [`Write::write`].
+    fn poll_share(
+        &mut self,
+        context: &mut Context<'_>,
+        shared: &Shared,
+        range: Range<usize>,
+    ) -> Poll<Result<usize, Error>> {
+        let end = range.end.min(shared.bytes().len());
+        self.poll_write(context, shared.bytes().get(range.start..end).unwrap_or_default())
+    }
 
     /// Ends the writing half: sends FIN behind what was written, without waiting for either
     /// to be acknowledged (RFC 9293, section 3.6). Reading goes on for as long as the peer

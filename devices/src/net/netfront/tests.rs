@@ -4,7 +4,7 @@ mod rules;
 
 use super::*;
 use crate::frontend::testing::{MOMENT, on_fake};
-use crate::net::Checksum;
+use crate::net::{Checksum, Shared};
 use core::time::Duration;
 use kernel::time::{sleep, timeout};
 use std::vec;
@@ -299,4 +299,93 @@ fn a_bad_description_of_segments_breaks_it_n4_n5() {
             drop(net);
         });
     }
+}
+
+/// A frame whose header is copied, and whose rest is shared.
+fn parts<'a>(
+    header: &'a [u8],
+    shared: &'a Shared,
+    range: core::ops::Range<usize>,
+) -> [Part<'a>; 2] {
+    [Part::Bytes(header), Part::Shared(shared, range)]
+}
+
+#[test]
+fn what_is_shared_is_shown_where_it_is_and_held_until_it_is_answered_n10_g4() {
+    on_fake(|fake| async move {
+        let back = fake.netback(0);
+        back.map_until_answered(true);
+        let net = Netfront::open_with("0", ALL).await.unwrap();
+        let meta = Meta { checksum: Checksum::Blank, segment: 1400 };
+        let bytes: Vec<u8> = (0..15_001).map(|at| (at % 251) as u8).collect();
+        let before = xen::gnttab::stats().used;
+        let shared = Shared::copy(&bytes).unwrap();
+        for range in [0..15_001, 4095..4097, 100..1500, 8192..12_288] {
+            assert!(net.transmit_parts(&parts(&[7; 66], &shared, range.clone()), meta));
+            net.flush();
+            assert_eq!(xen::gnttab::stats().used, before + 4, "each page once");
+            sleep(MOMENT * 3).await;
+            let [sent] = <[_; 1]>::try_from(back.transmitted()).unwrap();
+            assert!(sent.bytes == [&[7; 66], &bytes[range]].concat());
+            assert_eq!(sent.extras[0].gso_size, 1400);
+        }
+        // Nobody else holds it, and the back end has it mapped for longer.
+        back.answer_in_reverse(true);
+        assert!(net.transmit_parts(&parts(&[7; 66], &shared, 0..15_001), meta));
+        drop(shared);
+        net.flush();
+        assert_eq!(xen::gnttab::stats().used, before + 4);
+        sleep(MOMENT * 3).await;
+        assert!(back.transmitted()[0].bytes[66..] == bytes);
+        core::future::poll_fn(|context| net.poll_transmit(context)).await.unwrap();
+        net.transmit(60, |to| (to.fill(1), meta)).unwrap();
+        net.flush();
+        sleep(Duration::from_secs(2)).await;
+        assert_eq!(xen::gnttab::stats().used, before);
+        drop(net);
+    });
+}
+
+#[test]
+fn a_frame_in_too_many_parts_is_copied_n10() {
+    on_fake(|fake| async move {
+        let back = fake.netback(0);
+        let net = Netfront::open_with("0", ALL).await.unwrap();
+        let meta = Meta { checksum: Checksum::Blank, segment: 1400 };
+        let shared = Shared::copy(&[5; 3000]).unwrap();
+        // More slots than a back end has to take, more copied bytes than a page has, and a
+        // header that would not be in the first page.
+        let many: Vec<_> =
+            (0..24)
+                .map(|at| {
+                    if at % 2 == 0 { Part::Bytes(&[1; 66]) } else { Part::Shared(&shared, 0..1000) }
+                })
+                .collect();
+        let long = [1; 5000];
+        let first = [Part::Shared(&shared, 0..3000), Part::Bytes(&long)];
+        for parts in [&many, &parts(&long, &shared, 0..2000)[..], &first] {
+            assert!(net.transmit_parts(parts, meta));
+            net.flush();
+            sleep(MOMENT * 3).await;
+            let wanted: Vec<u8> = parts.iter().flat_map(Part::bytes).copied().collect();
+            assert!(back.transmitted()[0].bytes == wanted);
+        }
+        drop(net);
+    });
+}
+
+#[test]
+fn what_another_back_end_sees_is_copied_g3() {
+    on_fake(|fake| async move {
+        let back = fake.netback(0);
+        let shared = Shared::copy(&[5; 3000]).unwrap();
+        assert!(shared.show(xen::DomId(7)).is_some() && shared.show(xen::DomId::DOM0).is_none());
+        let net = Netfront::open_with("0", ALL).await.unwrap();
+        let meta = Meta { checksum: Checksum::Blank, segment: 1400 };
+        assert!(net.transmit_parts(&parts(&[7; 66], &shared, 0..3000), meta));
+        net.flush();
+        sleep(MOMENT * 3).await;
+        assert!(back.transmitted()[0].bytes[66..] == [5; 3000]);
+        drop((net, shared));
+    });
 }

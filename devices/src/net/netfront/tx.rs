@@ -2,7 +2,7 @@
 
 use super::Violation;
 use crate::frontend::pages::Pages;
-use crate::net::{Checksum, Meta};
+use crate::net::{Checksum, Meta, Part, Shared};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::task::{Context, Poll};
@@ -13,7 +13,7 @@ use xen::gnttab::{Error, GrantRef, ReadOnlyGrant};
 use xen::memory::PAGE_SIZE;
 use xen::public::io::netif::{
     EXTRA_TYPE_GSO, Extra, GSO_TCPV4, GSO_TCPV6, RSP_DROPPED, RSP_ERROR, RSP_NULL, RSP_OKAY,
-    TX_SLOT, TxFlags, TxRequest, TxResponse,
+    SLOTS_MAX, TX_SLOT, TxFlags, TxRequest, TxResponse,
 };
 use xen::ring::Front;
 
@@ -83,11 +83,14 @@ impl Pool {
     }
 }
 
-/// The buffer of a request, and which of the pools it is in.
-#[derive(Clone, Copy, Debug)]
-struct Owner {
-    large: bool,
-    buffer: u16,
+/// What a request shows.
+#[derive(Debug)]
+enum Owner {
+    /// A buffer, of one of the pools.
+    Small(u16),
+    Large(u16),
+    /// What lives until then.
+    Shared(#[allow(dead_code, reason = "it is held")] Shared),
 }
 
 /// The transmitting half of a connection.
@@ -95,6 +98,7 @@ struct Owner {
 pub(super) struct Tx {
     ring: Front<TX_SLOT>,
     port: Rc<Port>,
+    peer: DomId,
     /// Buffers for frames within the MTU.
     small: Pool,
     /// Buffers for large frames (GSO).
@@ -115,6 +119,52 @@ fn extra(meta: Meta, frame: &[u8]) -> Option<Extra> {
     let gso_type = if frame.get(12..14) == Some(&[0x86, 0xdd]) { GSO_TCPV6 } else { GSO_TCPV4 };
     let extra = Extra { kind: EXTRA_TYPE_GSO, flags: 0, gso_size: meta.segment, gso_type };
     (meta.segment > 0).then_some(extra)
+}
+
+/// One request of a frame: where in a page, of the buffer or of what is shared.
+struct Piece<'a> {
+    shown: Option<(GrantRef, &'a Shared)>,
+    offset: u16,
+    length: u16,
+}
+
+/// Divides a frame into requests: what is copied, one run behind the other, goes into one page.
+/// Returns how many bytes are copied, or `None` where it has to be all of them.
+fn plan<'a, const N: usize>(
+    parts: &'a [Part<'a>],
+    peer: DomId,
+    pieces: &mut heapless::Vec<Piece<'a>, N>,
+) -> Option<usize> {
+    let mut copied = 0;
+    for part in parts {
+        match part {
+            Part::Bytes(bytes) => {
+                let (offset, length) = (copied as u16, bytes.len() as u16);
+                copied += bytes.len();
+                if copied > PAGE_SIZE {
+                    return None;
+                }
+                match pieces.last_mut() {
+                    Some(last) if last.shown.is_none() => last.length += length,
+                    _ => pieces.push(Piece { shown: None, offset, length }).ok()?,
+                }
+            }
+            Part::Shared(shared, range) => {
+                let references = shared.show(peer)?;
+                let mut at = range.start;
+                while at < range.end {
+                    let (page, offset) = (at / PAGE_SIZE, at % PAGE_SIZE);
+                    let length = (PAGE_SIZE - offset).min(range.end - at);
+                    let shown = Some((*references.get(page)?, *shared));
+                    let (offset, length) = (offset as u16, length as u16);
+                    pieces.push(Piece { shown, offset, length }).ok()?;
+                    at += usize::from(length);
+                }
+            }
+        }
+    }
+    // The header is in the first one.
+    pieces.first()?.shown.is_none().then_some(copied)
 }
 
 /// How much a transmitter may hold.
@@ -143,9 +193,10 @@ impl Tx {
         let mut tx = Self {
             ring,
             port,
+            peer,
             small: Pool::new(peer, pages, CHUNK, most.clamp(CHUNK, SLOTS)),
             large: Pool::new(peer, large, 1, if large > 0 { most_large } else { 0 }),
-            owners: [None; SLOTS],
+            owners: [const { None }; SLOTS],
             ids: (0..SLOTS as u16).rev().collect(),
             extras: 0,
             progress: Instant::now(),
@@ -184,7 +235,11 @@ impl Tx {
             let owner = owner.ok_or(Violation::Response)?;
             // There is room for all ids.
             let _ = self.ids.push(response.id);
-            if owner.large { &mut self.large } else { &mut self.small }.answered(owner.buffer);
+            match owner {
+                Owner::Small(buffer) => self.small.answered(buffer),
+                Owner::Large(buffer) => self.large.answered(buffer),
+                Owner::Shared(_) => {}
+            }
         }
         Ok(())
     }
@@ -192,7 +247,8 @@ impl Tx {
     /// Returns whether a frame of any length can be transmitted.
     fn has_room(&mut self) -> bool {
         // One more for an extra slot, as in `transmit`.
-        let slots = self.small.size.max(self.large.size) + 1;
+        let most = if self.large.size > 0 { SLOTS_MAX } else { self.small.size };
+        let slots = most.max(self.large.size) + 1;
         let large = self.large.size == 0 || self.large.has_room();
         large && self.ring.room() as usize >= slots && self.small.has_room()
     }
@@ -236,16 +292,9 @@ impl Tx {
         let Some(frame) = pool.pages.bytes_mut(first, length) else { return Ok(None) };
         let (result, meta) = fill(frame);
         let extra = extra(meta, frame);
-        let mut flags = match meta.checksum {
-            // Data with a partial checksum are validated by definition.
-            Checksum::Blank => TxFlags::CSUM_BLANK | TxFlags::DATA_VALIDATED,
-            Checksum::Verified => TxFlags::DATA_VALIDATED,
-            Checksum::Complete => TxFlags::empty(),
-        };
-        if self.ring.in_flight() == 0 {
-            self.progress = Instant::now();
-        }
+        let mut flags = self.begin(meta);
         flags.set(TxFlags::EXTRA_INFO, extra.is_some());
+        let pool = if large { &mut self.large } else { &mut self.small };
         for page in 0..count {
             let more = page + 1 < count;
             // The first request has the length of the frame, the others their own (rule N10).
@@ -257,7 +306,8 @@ impl Tx {
             let gref = pool.pages.reference(first + page);
             let (Some(gref), Some(id)) = (gref, self.ids.pop()) else { break };
             let request = TxRequest { gref, offset: 0, flags, id, size: bytes as u16 };
-            self.owners[usize::from(id)] = Some(Owner { large, buffer });
+            let owner = if large { Owner::Large(buffer) } else { Owner::Small(buffer) };
+            self.owners[usize::from(id)] = Some(owner);
             pool.pending[usize::from(buffer)] += 1;
             // There is room, as was checked above.
             let _ = self.ring.put(request.to_bytes());
@@ -270,6 +320,80 @@ impl Tx {
         self.counters.frames += 1;
         self.counters.bytes += length as u64;
         Ok(Some(result))
+    }
+
+    /// Begins a frame: the flags of its first request.
+    fn begin(&mut self, meta: Meta) -> TxFlags {
+        if self.ring.in_flight() == 0 {
+            self.progress = Instant::now();
+        }
+        match meta.checksum {
+            // Data with a partial checksum are validated by definition.
+            Checksum::Blank => TxFlags::CSUM_BLANK | TxFlags::DATA_VALIDATED,
+            Checksum::Verified => TxFlags::DATA_VALIDATED,
+            Checksum::Complete => TxFlags::empty(),
+        }
+    }
+
+    /// Puts a frame of `length` bytes on the ring, which begins with a header that is copied,
+    /// and shows what of it is shared. Returns `None` where the frame has to be copied: what is
+    /// copied has no room in one page, or it takes more slots than every back end bears (rule
+    /// N10).
+    pub(super) fn transmit_parts(
+        &mut self,
+        length: usize,
+        parts: &[Part<'_>],
+        meta: Meta,
+    ) -> Result<Option<()>, Violation> {
+        if !self.has_room() {
+            self.reap()?;
+        }
+        if !self.has_room() {
+            return Ok(None);
+        }
+        let mut pieces = heapless::Vec::<Piece, SLOTS_MAX>::new();
+        let Some(copied) = plan(parts, self.peer, &mut pieces) else { return Ok(None) };
+        let Some(buffer) = self.small.free.pop() else { return Ok(None) };
+        let first = usize::from(buffer) * self.small.size;
+        let own = self.small.pages.reference(first);
+        let Some((page, own)) = self.small.pages.bytes_mut(first, copied).zip(own) else {
+            self.small.free.push(buffer);
+            return Ok(None);
+        };
+        let mut at = 0;
+        for part in parts {
+            if let Part::Bytes(bytes) = part {
+                page[at..at + bytes.len()].copy_from_slice(bytes);
+                at += bytes.len();
+            }
+        }
+        let mut extra = extra(meta, page);
+        let mut flags = self.begin(meta);
+        flags.set(TxFlags::EXTRA_INFO, extra.is_some());
+        for (index, piece) in pieces.iter().enumerate() {
+            flags.set(TxFlags::MORE_DATA, index + 1 < pieces.len());
+            let (gref, owner) = match piece.shown {
+                None => {
+                    self.small.pending[usize::from(buffer)] += 1;
+                    (own, Owner::Small(buffer))
+                }
+                Some((gref, shared)) => (gref, Owner::Shared(shared.clone())),
+            };
+            // There is room, as was checked above.
+            let Some(id) = self.ids.pop() else { break };
+            self.owners[usize::from(id)] = Some(owner);
+            let size = if index == 0 { length as u16 } else { piece.length };
+            let request = TxRequest { gref, offset: piece.offset, flags, id, size };
+            let _ = self.ring.put(request.to_bytes());
+            if let Some(extra) = extra.take() {
+                let _ = self.ring.put(extra.to_bytes());
+                self.extras += 1;
+            }
+            flags = TxFlags::empty();
+        }
+        self.counters.frames += 1;
+        self.counters.bytes += length as u64;
+        Ok(Some(()))
     }
 
     /// Publishes the requests, and notifies the back end if it asked for that.
