@@ -16,6 +16,7 @@ pub use front::Front;
 
 use crate::memory::SharedPage;
 use core::fmt;
+use core::sync::atomic::{Ordering, fence};
 
 /// Describes where a byte ring is in its page: offsets and sizes in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -168,6 +169,17 @@ impl Consumer {
         self.cons = self.cons.wrapping_add(len as u32);
         page.store_u32(self.layout.cons, self.cons);
         Ok(len)
+    }
+
+    /// Returns whether the peer may have found the ring full before the last `count` bytes were
+    /// read, so that it may wait for the room that they left.
+    #[must_use]
+    pub fn was_full(&self, page: &SharedPage, count: u32) -> bool {
+        // The peer publishes its index and then looks for room. This index must be visible before
+        // the peer's is loaded, or it could wait for what nobody tells it.
+        fence(Ordering::SeqCst);
+        let prod = page.load_u32(self.layout.prod);
+        prod.wrapping_sub(self.cons.wrapping_sub(count)) >= self.layout.size
     }
 }
 

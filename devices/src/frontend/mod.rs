@@ -346,8 +346,13 @@ pub(crate) async fn wait_for(
     }
 }
 
-/// Announces this end, and waits until the back end has published its features.
-pub(crate) async fn begin(front: &Frontend, watch: &Watch) -> Result<Outcome, Error> {
+/// Announces this end, and waits until the back end has published its features. `stale` are the
+/// nodes that a former front end may have left, and that this one does not write.
+pub(crate) async fn begin(
+    front: &Frontend,
+    watch: &Watch,
+    stale: &[&str],
+) -> Result<Outcome, Error> {
     // A device that the toolstack is removing must not be reconnected.
     let online = read_number(&front.theirs("online"), 0..=1, 1);
     let state = read_state(&front.ours("state"));
@@ -356,6 +361,8 @@ pub(crate) async fn begin(front: &Frontend, watch: &Watch) -> Result<Outcome, Er
         return Ok(Outcome::Gone);
     }
     if state.await? != XenbusState::Initialising {
+        // Most often there are none.
+        stale.iter().for_each(|name| drop(xenstore::remove(&front.ours(name))));
         front.announce(XenbusState::Initialising).await?;
     }
     wait_for(front, watch, XenbusState::InitWait).await

@@ -154,30 +154,30 @@ impl Client {
         if page.load_u32(CONNECTION) != 0 {
             return Ok(());
         }
-        let mut moved = false;
+        let mut sent = false;
         while !connection.unsent.is_empty() {
             let unsent = &connection.unsent;
             let count = connection.out.write(page, unsent).map_err(|_| Error::Broken)?;
             if count == 0 {
                 break;
             }
-            moved = true;
+            sent = true;
             connection.unsent.drain(..count);
         }
         let mut piece = [0; 256];
         let mut messages = Vec::new();
         // Only what is there now, so that a daemon that keeps writing cannot keep us here:
         // what comes meanwhile raises another event.
-        let mut left = connection.input.available(page).map_err(|_| Error::Broken)? as usize;
+        let available = connection.input.available(page).map_err(|_| Error::Broken)?;
+        let mut left = available as usize;
         while left > 0 {
             let room = left.min(piece.len());
             let (piece, _) = piece.split_at_mut(room);
             left -= connection.input.read(page, piece).map_err(|_| Error::Broken)?;
-            moved = true;
             connection.assembler.feed(piece, |header, payload| messages.push((header, payload)))?;
         }
-        if moved {
-            // xenstored may have requests to read, or may wait for room for its replies.
+        // xenstored may have requests to read, or may wait for room for its replies.
+        if sent || (available > 0 && connection.input.was_full(page, available)) {
             let _ = connection.port.notify();
         }
         for (header, payload) in messages {

@@ -253,7 +253,7 @@ impl Driver for State {
     }
 
     async fn connect(&self, front: &Frontend, watch: &Watch) -> Result<Outcome, frontend::Error> {
-        if frontend::begin(front, watch).await? == Outcome::Gone {
+        if frontend::begin(front, watch, &[]).await? == Outcome::Gone {
             return Ok(Outcome::Gone);
         }
         let most = pages();

@@ -8,7 +8,6 @@ use crate::frontend::{self, Driver, End, Error, Outcome};
 use crate::net::{HEADER, Info, Mac, Offloads};
 use alloc::rc::Rc;
 use alloc::string::String;
-use alloc::vec;
 use core::cell::Cell;
 use core::future::poll_fn;
 use core::task::Poll;
@@ -28,6 +27,17 @@ const STUCK: Duration = Duration::from_secs(5);
 /// The time between two checks of the rings without an event (rule E7).
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// What front ends write and this one does not, or not always.
+const STALE: [&str; 7] = [
+    "event-channel-tx",
+    "event-channel-rx",
+    "multi-queue-num-queues",
+    "feature-no-csum-offload",
+    "feature-ipv6-csum-offload",
+    "feature-gso-tcpv4",
+    "feature-gso-tcpv6",
+];
+
 /// The longest frame that the ring's 16-bit sizes allow.
 const LONGEST: usize = 65535;
 
@@ -40,8 +50,6 @@ pub(super) async fn run(state: Rc<State>, id: String) {
 struct Terms {
     mac: Mac,
     mtu: usize,
-    split: bool,
-    queues: bool,
     transmit_blank: bool,
     transmit_large: bool,
     receive_large: bool,
@@ -53,17 +61,14 @@ async fn terms(front: &Frontend, offloads: Offloads) -> Result<Terms, Error> {
     let mac = xenstore::read(&front.ours("mac"));
     let feature = |name| (name, 1, 0);
     let numbers = [
-        ("multi-queue-max-queues", u64::from(u16::MAX), 0),
         feature("feature-rx-copy"),
-        feature("feature-split-event-channels"),
         feature("feature-no-csum-offload"),
         feature("feature-ipv6-csum-offload"),
         feature("feature-sg"),
         feature("feature-gso-tcpv4"),
         feature("feature-gso-tcpv6"),
     ];
-    let [queues, copies, split, no_blank, blank6, pieces, gso4, gso6] =
-        front.numbers(numbers).await?;
+    let [copies, no_blank, blank6, pieces, gso4, gso6] = front.numbers(numbers).await?;
     let (mtu, mac) = (mtu.await?, mac.await?);
     if copies == 0 {
         return Err(Error::Unfit("lacks feature-rx-copy"));
@@ -76,8 +81,6 @@ async fn terms(front: &Frontend, offloads: Offloads) -> Result<Terms, Error> {
     Ok(Terms {
         mac: parse_mac(&mac).ok_or(Error::Unfit("published no valid MAC address (node mac)"))?,
         mtu: (mtu as usize).min(longest - HEADER),
-        split: split == 1,
-        queues: queues > 0,
         transmit_blank,
         transmit_large: offloads.transmit_large && transmit_blank && pieces && large,
         receive_large: offloads.receive_large && offloads.checksum && pieces,
@@ -147,24 +150,20 @@ fn large_pages() -> usize {
 
 /// Negotiates with the back end and publishes the rings.
 async fn connect(state: &State, front: &Frontend, watch: &Watch) -> Result<Outcome, Error> {
-    if frontend::begin(front, watch).await? == Outcome::Gone {
+    if frontend::begin(front, watch, &STALE).await? == Outcome::Gone {
         return Ok(Outcome::Gone);
     }
     let terms = terms(front, state.offloads).await?;
     let peer = front.peer();
     let longest = terms.mtu + HEADER;
-    let tx_port = Rc::new(Port::alloc(peer).map_err(Error::Events)?);
-    let rx_port = if terms.split {
-        Rc::new(Port::alloc(peer).map_err(Error::Events)?)
-    } else {
-        tx_port.clone()
-    };
+    // One for both directions: transmitting asks for events where it lacks room alone.
+    let port = Rc::new(Port::alloc(peer).map_err(Error::Events)?);
     let count = pages();
     let ring = Front::new(ReadWriteGrant::new(peer, 1)?);
     let large = if terms.transmit_large { large_pages() } else { 0 };
     let tx = Tx::new(
         ring,
-        tx_port.clone(),
+        port.clone(),
         peer,
         tx::Sizes { pages: count, longest_frame: longest, large_pages: large },
     )?;
@@ -172,33 +171,29 @@ async fn connect(state: &State, front: &Frontend, watch: &Watch) -> Result<Outco
     // A VLAN tag comes on top of the header.
     let mut rx = Rx::new(
         ring,
-        rx_port.clone(),
+        port.clone(),
         peer,
         rx::Sizes { pages: count, longest_frame: longest + 4, large: terms.receive_large },
     )?;
     // The back end reads the ring when it connects, without a notification.
     let _ = rx.publish();
-    let mut settings = vec![
+    // Others are left out: what the header says of their absence is what is meant, and
+    // xenstored wakes this domain for each.
+    let checksum = state.offloads.checksum;
+    let settings = [
         ("tx-ring-ref", tx.reference().0),
         ("rx-ring-ref", rx.reference().0),
+        ("event-channel", port.number().0),
         ("request-rx-copy", 1),
         ("feature-rx-notify", 1),
         ("feature-sg", 1),
-        ("feature-ipv6-csum-offload", state.offloads.checksum.into()),
-        ("feature-no-csum-offload", (!state.offloads.checksum).into()),
+        (if checksum { "feature-ipv6-csum-offload" } else { "feature-no-csum-offload" }, 1),
         ("feature-gso-tcpv4", terms.receive_large.into()),
         ("feature-gso-tcpv6", terms.receive_large.into()),
     ];
-    if terms.split {
-        settings.push(("event-channel-tx", tx_port.number().0));
-        settings.push(("event-channel-rx", rx_port.number().0));
-    } else {
-        settings.push(("event-channel", tx_port.number().0));
-    }
-    if terms.queues {
-        settings.push(("multi-queue-num-queues", 1));
-    }
-    front.announce_with(XenbusState::Connected, &settings).await?;
+    let count_of = if terms.receive_large { settings.len() } else { settings.len() - 2 };
+    let settings = settings.get(..count_of).unwrap_or_default();
+    front.announce_with(XenbusState::Connected, settings).await?;
     if frontend::wait_for(front, watch, XenbusState::Connected).await? == Outcome::Gone {
         return Ok(Outcome::Gone);
     }

@@ -63,25 +63,27 @@ pub(super) fn open_events() {
 }
 
 impl Console {
-    /// Writes as many of `bytes` as there is room for, and returns how many.
-    fn write(&mut self, bytes: &[u8]) -> Result<usize, Broken> {
+    /// Writes as many of `bytes` as there is room for, and returns how many. The daemon is not
+    /// told of what `more` follows at once.
+    fn write(&mut self, bytes: &[u8], more: bool) -> Result<usize, Broken> {
         let mut done = 0;
-        for line in bytes.split_inclusive(|&byte| byte == b'\n') {
-            let text = line.strip_suffix(b"\n").unwrap_or(line);
-            let took = self.out.write(&self.page, text)?;
-            done += took;
-            if took < text.len() {
-                break;
-            }
-            if text.len() < line.len() {
+        while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
+            if rest[0] == b'\n' {
                 if self.out.room(&self.page)? < 2 {
                     break;
                 }
                 self.out.write(&self.page, b"\r\n")?;
                 done += 1;
+                continue;
+            }
+            let length = rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len());
+            let took = self.out.write(&self.page, &rest[..length])?;
+            done += took;
+            if took < length {
+                break;
             }
         }
-        if done > 0 {
+        if !more || done < bytes.len() {
             // Without a daemon there is nobody to notify.
             let _ = event_channel_op_send(self.port);
         }
@@ -95,7 +97,7 @@ impl Console {
 /// # Errors
 /// [`Broken`] if there is no console, or the daemon broke the ring.
 pub fn write(bytes: &[u8]) -> Result<usize, Broken> {
-    CONSOLE.lock().as_mut().ok_or(Broken)?.write(bytes)
+    CONSOLE.lock().as_mut().ok_or(Broken)?.write(bytes, false)
 }
 
 /// Reads input that has arrived, and returns the number of bytes. `None` means that there is none
@@ -159,7 +161,10 @@ impl fmt::Write for Sink {
         let mut rest = text.as_bytes();
         for _ in 0..TRIES {
             let written = match CONSOLE.try_lock() {
-                Some(mut console) => console.as_mut().ok_or(Broken).and_then(|it| it.write(rest)),
+                Some(mut console) => console.as_mut().ok_or(Broken).and_then(|it| {
+                    // A line is formatted in pieces, of which the last one ends it.
+                    it.write(rest, rest.last() != Some(&b'\n'))
+                }),
                 None => Err(Broken),
             };
             let Ok(count) = written else {
@@ -172,7 +177,7 @@ impl fmt::Write for Sink {
             }
             drain();
         }
-        DROPPED.fetch_add(u32::try_from(rest.len()).unwrap_or(u32::MAX), Ordering::Relaxed);
+        DROPPED.fetch_add(rest.len() as u32, Ordering::Relaxed);
         Ok(())
     }
 }
