@@ -192,6 +192,31 @@ impl Netfront {
         stats
     }
 
+    /// Transmits a frame that `fill` writes, once. Returns whether it did.
+    fn put(&self, length: usize, fill: &mut dyn FnMut(&mut [u8]) -> Meta) -> bool {
+        let info = self.state.info.get();
+        let longest = info.transmit_large.max(info.mtu + HEADER);
+        if !(HEADER..=longest).contains(&length) || self.state.broken.get() {
+            return false;
+        }
+        let mut tx = self.state.tx.borrow_mut();
+        if let Some(tx) = tx.as_mut().filter(|_| info.link) {
+            return match tx.transmit(length, fill) {
+                Ok(sent) => sent.is_some(),
+                Err(violation) => {
+                    self.state.fail(violation);
+                    false
+                }
+            };
+        }
+        drop(tx);
+        let mut nowhere = self.state.nowhere.borrow_mut();
+        nowhere.resize(length, 0);
+        self.state.count(|stats| stats.transmitted_dropped += 1);
+        fill(&mut nowhere);
+        true
+    }
+
     /// Polls one direction; without a connection it waits for one.
     fn poll_half<T>(
         &self,
@@ -306,26 +331,15 @@ impl Net for Netfront {
     }
 
     fn transmit<R>(&self, length: usize, fill: impl FnOnce(&mut [u8]) -> (R, Meta)) -> Option<R> {
-        let info = self.state.info.get();
-        let longest = info.transmit_large.max(info.mtu + HEADER);
-        if !(HEADER..=longest).contains(&length) || self.state.broken.get() {
-            return None;
-        }
-        let mut tx = self.state.tx.borrow_mut();
-        if let Some(tx) = tx.as_mut().filter(|_| info.link) {
-            return match tx.transmit(length, fill) {
-                Ok(result) => result,
-                Err(violation) => {
-                    self.state.fail(violation);
-                    None
-                }
-            };
-        }
-        drop(tx);
-        let mut nowhere = self.state.nowhere.borrow_mut();
-        nowhere.resize(length, 0);
-        self.state.count(|stats| stats.transmitted_dropped += 1);
-        Some(fill(&mut nowhere).0)
+        let (mut fill, mut result) = (Some(fill), None);
+        self.put(length, &mut |frame| {
+            let filled = fill.take().map(|fill| fill(frame));
+            filled.map_or_else(Meta::default, |(value, meta)| {
+                result = Some(value);
+                meta
+            })
+        });
+        result
     }
 
     fn transmit_parts(&self, parts: &[Part<'_>], meta: Meta) -> bool {
@@ -342,8 +356,10 @@ impl Net for Netfront {
                 Some(Ok(None)) | None => {}
             }
         }
-        let fill = |frame: &mut [u8]| (super::shared::gather(parts, frame), meta);
-        self.transmit(length, fill).is_some()
+        self.put(length, &mut |frame| {
+            super::shared::gather(parts, frame);
+            meta
+        })
     }
 
     fn flush(&self) {

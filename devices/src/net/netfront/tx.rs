@@ -273,11 +273,11 @@ impl Tx {
     }
 
     /// Puts a frame on the ring.
-    pub(super) fn transmit<R>(
+    pub(super) fn transmit(
         &mut self,
         length: usize,
-        fill: impl FnOnce(&mut [u8]) -> (R, Meta),
-    ) -> Result<Option<R>, Violation> {
+        fill: &mut dyn FnMut(&mut [u8]) -> Meta,
+    ) -> Result<Option<()>, Violation> {
         if !self.has_room() {
             self.reap()?;
         }
@@ -290,7 +290,7 @@ impl Tx {
         let Some(buffer) = pool.free.pop() else { return Ok(None) };
         let first = usize::from(buffer) * size;
         let Some(frame) = pool.pages.bytes_mut(first, length) else { return Ok(None) };
-        let (result, meta) = fill(frame);
+        let meta = fill(frame);
         let extra = extra(meta, frame);
         let mut flags = self.begin(meta);
         flags.set(TxFlags::EXTRA_INFO, extra.is_some());
@@ -319,7 +319,7 @@ impl Tx {
         }
         self.counters.frames += 1;
         self.counters.bytes += length as u64;
-        Ok(Some(result))
+        Ok(Some(()))
     }
 
     /// Begins a frame: the flags of its first request.
