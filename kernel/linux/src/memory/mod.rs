@@ -1,11 +1,11 @@
 //! The memory of a process: what is mapped where, and bytes that it points to.
 //!
-//! * An [`Area`](area::Area) is a range of addresses with equal protection: anonymous memory, memory
-//!   that processes share, or a piece of a file. [`Areas`] holds them by address.
+//! * An area (`Area`) is a range of addresses with equal protection: anonymous memory, memory
+//!   that processes share, or a piece of a file. `Areas` holds them by address.
 //! * Pages come when they are first touched: by the program, whose page faults
 //!   [`Memory::fault`] answers, or by the kernel, whose copies ([`Memory::read`],
 //!   [`Memory::write`]) do the same. The pages themselves are held by the
-//!   [`Space`](kernel::user::Space), and by those who share them: the cache of a file, the memory
+//!   [`Space`], and by those who share them: the cache of a file, the memory
 //!   of a child.
 //! * A private page that somebody else has a share of is mapped read-only, and copied when it is
 //!   written. A page of a shared map of a file is mapped read-only until it is written, so that
