@@ -85,11 +85,36 @@ struct Blocks {
 #[derive(Clone, Debug)]
 pub struct Node(Rc<Inode>);
 
+impl Node {
+    pub(super) const fn new(inode: Rc<Inode>) -> Self {
+        Self(inode)
+    }
+
+    pub(super) fn inode(&self) -> &Inode {
+        &self.0
+    }
+}
+
+/// What is read of an inode: what reading its content takes, or [all of it](super::inodes).
+pub(super) trait Parse: Sized {
+    /// Parses inode `number` from all of its `bytes`, whose checksum begins with `seed`.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`].
+    fn parse(bytes: &[u8], number: u32, seed: Option<u32>) -> Result<Self, Error>;
+}
+
+impl Parse for Inode {
+    fn parse(bytes: &[u8], number: u32, seed: Option<u32>) -> Result<Self, Error> {
+        Self::new(bytes, number, seed)
+    }
+}
+
 /// The longest target of a symbolic link in bytes, as on Linux (`PATH_MAX`).
 const LONGEST: usize = 4096;
 
 /// The inode number of the root.
-const ROOT: u32 = 2;
+pub(super) const ROOT: u32 = 2;
 
 impl<B: Block> Ext4<B> {
     /// Opens the file system on `disk`. The index of its journal may take a quarter of the free
@@ -178,7 +203,7 @@ impl<B: Block> Ext4<B> {
     }
 
     /// Reads inode `number`, and verifies its checksum and that of its group's descriptor.
-    async fn inode(&self, number: u32) -> Result<Inode, Error> {
+    pub(super) async fn inode<I: Parse>(&self, number: u32) -> Result<I, Error> {
         let it = &self.superblock;
         let index = number.checked_sub(1).filter(|_| number <= it.inodes).ok_or(Error::Damaged)?;
         let (group, index) = (index / it.inodes_per_group, index % it.inodes_per_group);
@@ -200,12 +225,17 @@ impl<B: Block> Ext4<B> {
         let at = (at % it.block) as usize;
         let block = self.block(block).await?;
         let bytes = block.get(at..at + it.inode as usize).ok_or(Error::Damaged)?;
-        Inode::new(bytes, number, it.seed)
+        I::parse(bytes, number, it.seed)
     }
 
     /// Reads the content of an inode from byte `offset` on. Returns the number of bytes: fewer
     /// than `to` has room for only at the end.
-    async fn content(&self, inode: &Inode, offset: u64, to: &mut [u8]) -> Result<usize, Error> {
+    pub(super) async fn content(
+        &self,
+        inode: &Inode,
+        offset: u64,
+        to: &mut [u8],
+    ) -> Result<usize, Error> {
         if inode.is_encrypted() {
             return Err(Error::Unsupported);
         }
@@ -290,13 +320,13 @@ impl<B: Block> Ext4<B> {
         all.sort_unstable_by_key(|it| it.id);
         for it in all {
             let inode = u32::try_from(it.id).map_err(|_| Error::Damaged)?;
-            *it = self.inode(inode).await?.metadata();
+            *it = self.inode::<Inode>(inode).await?.metadata();
         }
         Ok(())
     }
 
     /// Finds the inode of the entry `name` of a folder.
-    async fn find(&self, folder: &Inode, name: &[u8]) -> Result<Inode, Error> {
+    pub(super) async fn find(&self, folder: &Inode, name: &[u8]) -> Result<Inode, Error> {
         for number in 0.. {
             let Some(block) = self.folder(folder, number).await? else { break };
             let entries = format::entries(&block)?;
@@ -338,7 +368,7 @@ impl<B: Block> Tree for Ext4<B> {
     type Node = Node;
 
     async fn lookup(&self, path: &[u8]) -> Result<Node, Error> {
-        let root = Rc::new(self.inode(ROOT).await?);
+        let root = Rc::new(self.inode::<Inode>(ROOT).await?);
         let (mut above, mut here) = (Vec::new(), root.clone());
         let mut steps = Steps::new(&path::normal(path)?);
         while let Some(name) = steps.next() {

@@ -108,6 +108,12 @@ pub struct Node {
     location: Rc<Cell<(u64, Location)>>,
 }
 
+impl Node {
+    pub(super) fn path(&self) -> &[u8] {
+        &self.path
+    }
+}
+
 /// Locates a file or folder.
 #[derive(Clone, Copy, Debug)]
 struct Location {

@@ -20,6 +20,7 @@ pub mod built;
 pub(crate) mod cache;
 pub mod ext4;
 pub mod fat;
+pub mod inodes;
 mod mutex;
 mod path;
 mod sorted;

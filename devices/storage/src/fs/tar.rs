@@ -45,7 +45,10 @@
 //! error, and so is a truncated archive. Bytes after the end are ignored.
 
 mod build;
-mod format;
+pub(super) mod format;
+
+pub(super) use build::Notes;
+pub(super) use format::Header;
 
 use super::path::{self, Steps};
 use super::{Error, Kind, Metadata, Tree, sectors};
@@ -188,8 +191,40 @@ impl<B: Block> Tar<B> {
     /// # Errors
     /// As of [`Tar::open`].
     pub async fn with_memory(disk: B, memory: usize) -> Result<Self, Error> {
-        let index = build::index(&disk, memory).await?;
+        let (index, ()) = build::index(&disk, memory).await?;
         Ok(Self { disk, index })
+    }
+
+    /// Opens an archive, and takes notes of what the index leaves out.
+    ///
+    /// # Errors
+    /// As of [`Tar::open`].
+    pub(super) async fn with_notes<N: Notes>(disk: B) -> Result<(Self, N), Error> {
+        let (index, notes) = build::index(&disk, super::spare_memory()).await?;
+        Ok((Self { disk, index }, notes))
+    }
+
+    /// Finds an entry of a folder; a link is itself.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub(super) fn child(&self, node: &Node, name: &[u8]) -> Result<Node, Error> {
+        if !matches!(node.record.kind, RecordKind::Folder) {
+            return Err(Error::NotFound);
+        }
+        let key = [&node.prefix, name].concat();
+        let record = *self.index.records.get(&*key).ok_or(Error::NotFound)?;
+        let folder = node.prefix.strip_suffix(b"\0").unwrap_or_default();
+        let path = if folder.is_empty() { name.to_vec() } else { [folder, b"/", name].concat() };
+        Ok(Node { record, prefix: self::key(&path, b"").into() })
+    }
+
+    /// Returns the target of a symbolic link.
+    pub(super) fn target(&self, node: &Node) -> Option<&[u8]> {
+        match node.record.kind {
+            RecordKind::Link(number) => self.index.links.get(number).map(|it| &**it),
+            _ => None,
+        }
     }
 }
 

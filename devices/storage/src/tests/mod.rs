@@ -7,6 +7,7 @@ mod disk;
 mod ext4;
 mod fat;
 mod fat_power;
+mod inodes;
 mod keys;
 mod listing;
 mod tar;

@@ -169,10 +169,10 @@ impl Superblock {
 
 /// Holds the fields of an inode.
 #[derive(Clone, Debug)]
-pub(super) struct Inode {
-    pub(super) number: u32,
-    pub(super) kind: Kind,
-    pub(super) size: u64,
+pub(in crate::fs) struct Inode {
+    pub(in crate::fs) number: u32,
+    pub(in crate::fs) kind: Kind,
+    pub(in crate::fs) size: u64,
     modified: u64,
     flags: u32,
     /// The block map (`i_block`): the root of the extent tree, or block numbers.

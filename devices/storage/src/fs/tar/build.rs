@@ -47,15 +47,46 @@ fn is_zero(block: &[u8]) -> bool {
     block.iter().all(|&byte| byte == 0)
 }
 
+/// Takes what the index leaves out: owners, modes and numbers of devices.
+pub(in crate::fs) trait Notes: Default {
+    /// A pax header comes before the next entry, or a global one before all.
+    fn extended(&mut self, records: &[u8], global: bool) {
+        let _ = (records, global);
+    }
+
+    /// The header of the next entry.
+    fn header(&mut self, header: &Header<'_>) {
+        let _ = header;
+    }
+
+    /// What is added meanwhile are folders that the archive does not name.
+    fn implied(&mut self, implied: bool) {
+        let _ = implied;
+    }
+
+    /// What came before is of the record of this number: 0 for the root. `linked`: it is another
+    /// name of that.
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`].
+    fn entry(&mut self, id: u64, linked: bool, left: &mut usize) -> Result<(), Error> {
+        let _ = (id, linked, left);
+        Ok(())
+    }
+}
+
+impl Notes for () {}
+
 /// An index under construction.
-struct Builder {
+struct Builder<N> {
     index: Index,
+    notes: N,
     /// The memory that is left for it, in bytes.
     left: usize,
     next: u64,
 }
 
-impl Builder {
+impl<N: Notes> Builder<N> {
     fn spend(&mut self, bytes: usize) -> Result<(), Error> {
         self.left = self.left.checked_sub(bytes).ok_or(Error::NoMemory)?;
         Ok(())
@@ -67,19 +98,21 @@ impl Builder {
         if let Some(old) = self.index.records.get_mut(&key) {
             // The record of a hard link has its file's id already; any other keeps the id of the
             // one that it replaces.
-            if record.id == 0 {
+            let linked = record.id != 0;
+            if !linked {
                 record.id = old.id;
             }
             *old = record;
-            return Ok(());
+            return self.notes.entry(record.id, linked, &mut self.left);
         }
         self.spend(key.len() + ENTRY)?;
         self.next += 1;
-        if record.id == 0 {
+        let linked = record.id != 0;
+        if !linked {
             record.id = self.next;
         }
         self.index.records.insert(key, record);
-        Ok(())
+        self.notes.entry(record.id, linked, &mut self.left)
     }
 
     /// Adds an entry at `path`, and the folders that it is in.
@@ -98,7 +131,9 @@ impl Builder {
                 Ok(_) => return Err(Error::BadPath),
                 Err(_) if self.index.find(&here, false).is_ok() => return Err(Error::BadPath),
                 Err(_) => {
+                    self.notes.implied(true);
                     self.add(&folder, part, FOLDER)?;
+                    self.notes.implied(false);
                     path::normal(&here)?
                 }
             };
@@ -106,7 +141,7 @@ impl Builder {
         if name.is_empty() {
             // The root itself.
             return if matches!(record.kind, RecordKind::Folder) {
-                Ok(())
+                self.notes.entry(0, false, &mut self.left)
             } else {
                 Err(Error::BadPath)
             };
@@ -150,10 +185,14 @@ struct Entry {
 ///
 /// # Errors
 /// Those of [`Tar::open`](super::Tar::open).
-pub(super) async fn index<B: Block>(disk: &B, memory: usize) -> Result<Index, Error> {
+pub(super) async fn index<B: Block, N: Notes>(
+    disk: &B,
+    memory: usize,
+) -> Result<(Index, N), Error> {
     let size = sectors::size(disk);
     let mut window = Window { disk, size, start: 0, bytes: Vec::new() };
-    let mut builder = Builder { index: Index::default(), left: memory, next: 0 };
+    let mut builder =
+        Builder { index: Index::default(), notes: N::default(), left: memory, next: 0 };
     let (mut global, mut extended, mut at) = (Extended::default(), None::<Extended>, 0);
     loop {
         let Some(block) = window.block(at).await? else {
@@ -174,15 +213,22 @@ pub(super) async fn index<B: Block>(disk: &B, memory: usize) -> Result<Index, Er
             let bytes = value(disk, &mut builder, content, said, size).await?;
             let own = || global.clone();
             match kind {
-                b'g' => global.take(&bytes)?,
+                b'g' => {
+                    builder.notes.extended(&bytes, true);
+                    global.take(&bytes)?;
+                }
                 b'L' => extended.get_or_insert_with(own).path = Some(text(&bytes).to_vec()),
                 b'K' => extended.get_or_insert_with(own).link = Some(text(&bytes).to_vec()),
-                _ => extended.get_or_insert_with(own).take(&bytes)?,
+                _ => {
+                    builder.notes.extended(&bytes, false);
+                    extended.get_or_insert_with(own).take(&bytes)?;
+                }
             }
             builder.left += bytes.len();
             at = (content + said).next_multiple_of(BLOCK);
             continue;
         }
+        builder.notes.header(&header);
         let Extended { path, link, size: real, modified, sparse } =
             extended.take().unwrap_or_else(|| global.clone());
         let mut entry = Entry {
@@ -210,13 +256,13 @@ pub(super) async fn index<B: Block>(disk: &B, memory: usize) -> Result<Index, Er
         log::warn!("tar: the archive ends within an entry, or continues after a zero block");
         return Err(Error::Damaged);
     }
-    Ok(builder.index)
+    Ok((builder.index, builder.notes))
 }
 
 /// Reads the content of an extended header.
-async fn value<B: Block>(
+async fn value<B: Block, N: Notes>(
     disk: &B,
-    builder: &mut Builder,
+    builder: &mut Builder<N>,
     at: u64,
     length: u64,
     size: u64,
@@ -232,9 +278,9 @@ async fn value<B: Block>(
 }
 
 /// Adds the entry whose header is at byte `at`, and sets the end of its content in `entry`.
-async fn take<B: Block>(
+async fn take<B: Block, N: Notes>(
     window: &mut Window<'_, B>,
-    builder: &mut Builder,
+    builder: &mut Builder<N>,
     entry: &mut Entry,
     sparse: &format::Sparse,
     at: u64,
@@ -308,9 +354,9 @@ async fn take<B: Block>(
 
 /// Reads the sparse map of GNU's old format, and the size of the file. The map may continue in
 /// blocks before the content.
-async fn old_sparse<B: Block>(
+async fn old_sparse<B: Block, N: Notes>(
     window: &mut Window<'_, B>,
-    builder: &mut Builder,
+    builder: &mut Builder<N>,
     entry: &mut Entry,
     at: u64,
 ) -> Result<(Vec<u64>, u64), Error> {
@@ -329,9 +375,9 @@ async fn old_sparse<B: Block>(
 }
 
 /// Reads the sparse map before the content in GNU's format 1.0, and its length in bytes.
-async fn map<B: Block>(
+async fn map<B: Block, N: Notes>(
     window: &mut Window<'_, B>,
-    builder: &mut Builder,
+    builder: &mut Builder<N>,
     content: u64,
     stored: u64,
 ) -> Result<(Vec<u64>, u64), Error> {

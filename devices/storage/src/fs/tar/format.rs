@@ -71,7 +71,7 @@ pub(super) fn text(field: &[u8]) -> &[u8] {
 }
 
 /// Parses a number: octal digits or, with the first bit set, GNU's base-256.
-pub(super) fn number(field: &[u8]) -> Option<u64> {
+pub(in crate::fs) fn number(field: &[u8]) -> Option<u64> {
     match field.split_first() {
         Some((&0x80, rest)) => rest
             .iter()
@@ -88,7 +88,7 @@ pub(super) fn number(field: &[u8]) -> Option<u64> {
 }
 
 /// Parses a decimal number of digits only.
-pub(super) fn decimal(value: &[u8]) -> Option<u64> {
+pub(in crate::fs) fn decimal(value: &[u8]) -> Option<u64> {
     let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
     core::str::from_utf8(value).ok().filter(|_| digits)?.parse().ok()
 }
@@ -159,7 +159,7 @@ impl Extended {
 }
 
 /// A header with a valid checksum.
-pub(super) struct Header<'a>(&'a [u8; BLOCK as usize]);
+pub(in crate::fs) struct Header<'a>(&'a [u8; BLOCK as usize]);
 
 impl<'a> Header<'a> {
     /// Returns the header in `block`, or `None` if its checksum is wrong. Some old programs
@@ -176,12 +176,12 @@ impl<'a> Header<'a> {
         (unsigned == said || i64::try_from(said) == Ok(signed)).then_some(Self(block))
     }
 
-    pub(super) fn field(&self, range: Range<usize>) -> &'a [u8] {
+    pub(in crate::fs) fn field(&self, range: Range<usize>) -> &'a [u8] {
         self.0.get(range).unwrap_or_default()
     }
 
     /// Returns the type flag of the entry.
-    pub(super) fn kind(&self) -> u8 {
+    pub(in crate::fs) fn kind(&self) -> u8 {
         self.field(156..157).first().copied().unwrap_or_default()
     }
 
