@@ -25,6 +25,7 @@ extern crate std;
 
 pub mod call;
 pub mod channel;
+pub mod dev;
 pub mod errno;
 pub mod exec;
 mod fault;
@@ -43,6 +44,7 @@ pub mod table;
 mod testing;
 pub mod thread;
 pub mod time;
+pub mod tty;
 pub mod watch;
 
 pub use errno::Errno;

@@ -2,6 +2,8 @@
 
 use crate::errno::Errno;
 use crate::exec::Programs;
+use crate::file::Tree;
+use crate::file::store::{Budget, Node, Store};
 use crate::futex::Futexes;
 use crate::memory::Ram;
 use crate::process::{Process, Status, most_threads};
@@ -9,6 +11,7 @@ use crate::signal::{Info, Signal};
 use crate::socket::Network;
 use crate::socket::unix::Registry;
 use crate::time::Page;
+use crate::tty::Terminals;
 use crate::watch::Watch;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -31,6 +34,14 @@ type SessionEnd = Box<dyn Fn(&System, i32)>;
 pub struct System {
     /// Where programs get their pages from.
     pub ram: Rc<Ram>,
+    /// All files that have a path.
+    pub tree: Tree,
+    /// The memory that files in memory may take.
+    pub budget: Rc<Budget>,
+    /// Holds files that have no name (memfd_create(2)).
+    pub scratch: Rc<Node>,
+    /// All terminals.
+    pub terminals: Rc<Terminals>,
     /// All processes, by number; those that nobody has waited for as well.
     processes: RefCell<BTreeMap<i32, Weak<Process>>>,
     /// The names of Unix sockets.
@@ -68,7 +79,12 @@ impl System {
     /// Makes one without processes.
     #[must_use]
     pub fn new() -> Rc<Self> {
+        let budget = Budget::of_machine();
         Rc::new(Self {
+            tree: Tree::new(Store::empty(&budget, 0o755), "tmpfs"),
+            scratch: Store::empty(&budget, 0o700),
+            budget,
+            terminals: Rc::default(),
             ram: Ram::new(),
             processes: RefCell::default(),
             unix: Rc::default(),

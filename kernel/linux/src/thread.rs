@@ -1,7 +1,7 @@
 //! A thread: a task that runs user mode, and does what it asks for.
 
 use crate::errno::Errno;
-use crate::file::Caller;
+use crate::file::{Caller, Context as Place, Credentials};
 use crate::memory::Memory;
 use crate::process::{Process, Status, room};
 use crate::signal::{Info, Receiver, Set, Signal};
@@ -328,5 +328,21 @@ impl Caller for Thread {
     fn user(&self) -> [u32; 2] {
         let credentials = self.process.credentials.borrow();
         [credentials.user.effective, credentials.group.effective]
+    }
+
+    fn fs(&self) -> Rc<Place> {
+        Rc::clone(&self.process.fs.borrow())
+    }
+
+    fn credentials(&self) -> Credentials {
+        let it = self.process.credentials.borrow();
+        let (uid, gid) = (it.user.files, it.group.files);
+        Credentials { uid, gid, groups: Rc::clone(&it.groups), root: uid == 0 }
+    }
+
+    fn real_credentials(&self) -> Credentials {
+        let it = self.process.credentials.borrow();
+        let (uid, gid) = (it.user.real, it.group.real);
+        Credentials { uid, gid, groups: Rc::clone(&it.groups), root: uid == 0 }
     }
 }

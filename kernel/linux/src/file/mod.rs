@@ -1,8 +1,24 @@
 //! What a program has open: files of all kinds, and the table of descriptors.
 
+pub mod calls;
+mod context;
+pub mod extras;
+mod handle;
+mod inode;
+pub mod store;
 mod table;
+#[cfg(test)]
+mod tests;
+mod tree;
 
+pub use context::Context;
+pub use handle::Handle;
+pub use inode::{
+    Above, Change, Credentials, Inode, LONGEST_NAME, Listed, New, Place, Slot, Statfs, device,
+    loaded, next_device, now,
+};
 pub use table::Files;
+pub use tree::{Driver, Found, LONGEST_PATH, Mount, Tree, Walk};
 
 use crate::errno::Errno;
 use crate::memory::{Memory, Sink, Source};
@@ -30,6 +46,24 @@ pub enum Type {
     Anonymous,
 }
 
+impl Type {
+    /// Returns its bits in a mode (`S_IFMT`).
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        let four = match self {
+            Self::Socket => 12,
+            Self::Link => 10,
+            Self::Regular => 8,
+            Self::Block => 6,
+            Self::Folder => 4,
+            Self::Character => 2,
+            Self::Pipe => 1,
+            Self::Anonymous => 0,
+        };
+        four << 12
+    }
+}
+
 /// What stat(2) tells. Sizes in bytes, times in ns since 1970.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "stat(2) says what they are")]
@@ -37,6 +71,7 @@ pub struct Stat {
     pub device: u64,
     pub inode: u64,
     pub kind: Type,
+    /// The permissions alone: 0 to 0o7777.
     pub mode: u32,
     pub links: u64,
     pub uid: u32,
@@ -106,6 +141,27 @@ pub trait Caller {
     fn user(&self) -> [u32; 2] {
         [0; 2]
     }
+
+    /// Where its process is in the tree.
+    fn fs(&self) -> Rc<Context> {
+        Context::new()
+    }
+
+    /// Who it is, to files.
+    fn credentials(&self) -> Credentials {
+        Credentials::default()
+    }
+
+    /// Whether a signal would do nothing: it is ignored or blocked.
+    fn ignores(&self, signal: u32) -> bool {
+        let _ = signal;
+        false
+    }
+
+    /// Who it is by the real user and group, which access(2) asks for.
+    fn real_credentials(&self) -> Credentials {
+        self.credentials()
+    }
 }
 
 /// One kind of file: a regular one, a pipe, a socket, a device.
@@ -171,6 +227,25 @@ pub trait File: Any {
         Err(Errno::ENOTTY.into())
     }
 
+    /// Asks whether the caller may read it (or write) now, as one in the background of a terminal
+    /// may not.
+    ///
+    /// # Errors
+    /// `EIO`, `ERESTARTSYS`.
+    fn judge(&self, caller: &dyn Caller, write: bool) -> Result<(), Stop> {
+        let _ = (caller, write);
+        Ok(())
+    }
+
+    /// Does what fcntl(2) has for its kind alone (`F_SETPIPE_SZ`).
+    ///
+    /// # Errors
+    /// `EBADF` for another kind.
+    fn control(&self, command: u32, argument: u64) -> Result<usize, Stop> {
+        let _ = (command, argument);
+        Err(Errno::EBADF.into())
+    }
+
     /// Returns its pages, to be mapped into memory (mmap(2)).
     ///
     /// # Errors
@@ -186,6 +261,25 @@ pub trait File: Any {
     fn truncate(&self, size: u64) -> Result<(), Stop> {
         let _ = size;
         Err(Errno::EINVAL.into())
+    }
+
+    /// Makes room in it, or a hole (fallocate(2)).
+    ///
+    /// # Errors
+    /// `ENODEV` if it is no regular file.
+    fn allocate(&self, mode: u32, offset: u64, length: u64) -> Result<(), Stop> {
+        let _ = (mode, offset, length);
+        Err(Errno::ENODEV.into())
+    }
+
+    /// Somebody wrote to it: what would give them the owner's rights is taken away.
+    fn written(&self, caller: &dyn Caller) {
+        let _ = caller;
+    }
+
+    /// The seals of a memfd; `None` in it: none can be added (fcntl(2)).
+    fn seals(&self) -> Option<&Cell<Option<u32>>> {
+        None
     }
 
     /// The last descriptor of an [`Open`] is gone: what the other side of it can notice. Called
@@ -206,13 +300,21 @@ pub struct Open {
     flags: Cell<u32>,
     /// Where the next read or write happens.
     pub position: Cell<u64>,
+    /// Where in the tree it is; `None` for pipes and the like.
+    pub place: Option<Place>,
 }
 
 impl Open {
     /// Opens `file` with flags of open(2).
     #[must_use]
     pub fn new(file: Rc<dyn File>, flags: u32) -> Rc<Self> {
-        Rc::new(Self { file, flags: Cell::new(flags), position: Cell::new(0) })
+        Self::at(file, flags, None)
+    }
+
+    /// Opens what was found at `place`.
+    #[must_use]
+    pub fn at(file: Rc<dyn File>, flags: u32, place: Option<Place>) -> Rc<Self> {
+        Rc::new(Self { file, flags: Cell::new(flags), position: Cell::new(0), place })
     }
 
     /// Returns the flags, as `F_GETFL` does.
@@ -258,5 +360,12 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         Rc::clone(&self.file).closed(self);
+        if let Some(extras) = self.place.as_ref().and_then(|it| it.node.extras())
+            && extras.is_locked()
+        {
+            let address = core::ptr::from_ref(self).addr();
+            extras.unlock(extras::Owner::Open(address), 0, u64::MAX);
+            extras.unlock(extras::Owner::Whole(address), 0, u64::MAX);
+        }
     }
 }

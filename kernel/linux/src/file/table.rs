@@ -53,6 +53,18 @@ impl Files {
         self.limit.set(limit);
     }
 
+    /// Asks whether another one could be added now.
+    ///
+    /// # Errors
+    /// `EMFILE` at the limit.
+    pub fn reserve(&self) -> Result<(), Errno> {
+        let (entries, most) = (self.entries.borrow(), self.limit.get().min(MOST));
+        let is_free = self.lowest.get() < most
+            && (entries.len() < most
+                || entries.iter().skip(self.lowest.get()).take(most).any(Option::is_none));
+        if is_free { Ok(()) } else { Err(Errno::EMFILE) }
+    }
+
     /// Returns what is open as `fd`.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ pub use limits::{INFINITY, Limit, Limits, most_threads};
 pub use status::{Report, Status};
 
 use crate::errno::Errno;
-use crate::file::Files;
+use crate::file::{Context, Files};
 use crate::memory::Memory;
 use crate::signal::{Info, Receiver, Sent, Set, Signal, Signals};
 use crate::time::{Intervals, Timers};
@@ -39,6 +39,8 @@ pub struct Process {
     memory: RefCell<Weak<Memory>>,
     /// Its descriptors.
     pub files: Rc<Files>,
+    /// Where it is in the tree.
+    pub fs: RefCell<Rc<Context>>,
     /// Its limits.
     pub limits: Limits,
     /// As whom it runs.
@@ -116,6 +118,7 @@ impl Process {
             signals: Rc::new(Signals::new()),
             memory: RefCell::new(Rc::downgrade(memory)),
             files: Rc::new(Files::new(1024)),
+            fs: RefCell::new(Context::new()),
             limits: Limits::new(),
             credentials: RefCell::new(Credentials::new(0, 0)),
             program: RefCell::new(Program {
@@ -163,6 +166,7 @@ impl Process {
             signals: Rc::new(self.signals.fork()),
             memory: RefCell::new(Rc::downgrade(memory)),
             files: if shares { Rc::clone(&self.files) } else { Rc::new(self.files.copy()) },
+            fs: RefCell::new(self.fs.borrow().copy()),
             limits: self.limits.clone(),
             credentials: self.credentials.clone(),
             program: RefCell::new(Program { executed: false, ..self.program.borrow().clone() }),

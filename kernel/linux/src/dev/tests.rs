@@ -1,0 +1,248 @@
+//! Tests of devices and terminals, by the calls of a program.
+
+use crate::errno::Errno;
+use crate::file::Caller;
+use crate::testing::{perform, room, thread};
+use crate::thread::Thread;
+use crate::tty::TerminalFile;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use kernel::task::block_on;
+use linux_raw_sys::general as abi;
+use linux_raw_sys::ioctl as request;
+use syscalls::Sysno;
+
+struct Program {
+    thread: Rc<Thread>,
+    at: usize,
+    /// Signals that terminals sent: group and number.
+    signals: Rc<RefCell<Vec<(i32, u32)>>>,
+}
+
+impl Program {
+    fn new() -> Self {
+        let thread = thread();
+        let at = room(&thread.memory(), 16 * 4096);
+        block_on(super::mount(&thread)).unwrap();
+        let signals = Rc::new(RefCell::new(Vec::new()));
+        let sent = Rc::clone(&signals);
+        thread.system.terminals.set_signals(alloc::boxed::Box::new(move |group, number| {
+            sent.borrow_mut().push((group, number));
+        }));
+        Self { thread, at, signals }
+    }
+
+    fn call(&self, number: Sysno, args: &[u64]) -> Result<usize, Errno> {
+        let mut all = [0; 6];
+        all[..args.len()].copy_from_slice(args);
+        perform(&self.thread, number, all)
+    }
+
+    fn put(&self, bytes: &[u8]) -> u64 {
+        self.thread.memory().write(self.at, bytes).unwrap();
+        self.at as u64
+    }
+
+    fn got(&self, length: usize) -> Vec<u8> {
+        let mut bytes = std::vec![0; length];
+        self.thread.memory().read(self.at, &mut bytes).unwrap();
+        bytes
+    }
+
+    fn open(&self, path: &str, flags: u32) -> Result<u64, Errno> {
+        let path = self.put(&[path.as_bytes(), b"\0"].concat());
+        self.call(Sysno::open, &[path, flags.into(), 0]).map(|it| it as u64)
+    }
+
+    fn read(&self, fd: u64, length: usize) -> Result<Vec<u8>, Errno> {
+        let count = self.call(Sysno::read, &[fd, self.at as u64, length as u64])?;
+        Ok(self.got(count))
+    }
+
+    fn write(&self, fd: u64, bytes: &[u8]) -> Result<usize, Errno> {
+        let at = self.put(bytes);
+        self.call(Sysno::write, &[fd, at, bytes.len() as u64])
+    }
+
+    /// Opens a pseudoterminal, neither side of which waits: master and slave.
+    fn pty(&self) -> [u64; 2] {
+        let nonblocking = abi::O_RDWR | abi::O_NONBLOCK;
+        let master = self.open("/dev/ptmx", nonblocking).unwrap();
+        self.call(Sysno::ioctl, &[master, request::TIOCGPTN.into(), self.at as u64]).unwrap();
+        let number = self.got(4)[0];
+        let path = std::format!("/dev/pts/{number}");
+        assert_eq!(self.open(&path, nonblocking), Err(Errno::EIO), "it is locked");
+        let zero = self.put(&[0; 4]);
+        self.call(Sysno::ioctl, &[master, request::TIOCSPTLCK.into(), zero]).unwrap();
+        [master, self.open(&path, nonblocking).unwrap()]
+    }
+
+    /// Changes the flags in the word of `struct termios` at `at`.
+    fn set(&self, fd: u64, at: usize, clear: u32, set: u32) {
+        self.call(Sysno::ioctl, &[fd, request::TCGETS.into(), self.at as u64]).unwrap();
+        let mut all = self.got(36);
+        let old = u32::from_le_bytes(all[at..at + 4].try_into().unwrap());
+        all[at..at + 4].copy_from_slice(&(old & !clear | set).to_le_bytes());
+        let new = self.put(&all);
+        self.call(Sysno::ioctl, &[fd, request::TCSETS.into(), new]).unwrap();
+    }
+}
+
+#[test]
+fn devices_of_memory_do_what_they_say() {
+    let it = Program::new();
+    let [null, zero, full, random] = ["null", "zero", "full", "urandom"]
+        .map(|name| it.open(&std::format!("/dev/{name}"), 2).unwrap());
+    assert_eq!(it.read(null, 10), Ok(Vec::new()));
+    assert_eq!(it.write(null, b"gone"), Ok(4));
+    it.put(&[1; 9000]);
+    assert_eq!(it.read(zero, 9000), Ok(std::vec![0; 9000]));
+    assert_eq!(it.read(full, 3), Ok(std::vec![0; 3]));
+    assert_eq!(it.write(full, b"x"), Err(Errno::ENOSPC));
+    let some = it.read(random, 4000).unwrap();
+    assert!(some.len() == 4000 && some[..2000] != some[2000..]);
+    assert_eq!(it.call(Sysno::lseek, &[zero, 5, 0]), Ok(0));
+    assert_eq!(
+        it.call(Sysno::ioctl, &[null, request::TCGETS.into(), it.at as u64]),
+        Err(Errno::ENOTTY)
+    );
+    it.call(Sysno::fstat, &[null, it.at as u64]).unwrap();
+    let stat = it.got(144);
+    assert_eq!(stat[24..28], 0o020_666_u32.to_le_bytes());
+    assert_eq!(stat[40..48], 0x103_u64.to_le_bytes());
+    assert_eq!(it.open("/dev/shm", abi::O_DIRECTORY).map(|_| ()), Ok(()));
+    assert_eq!(it.open("/dev/sda", 0), Err(Errno::ENOENT));
+    let at = it.put(b"/tmp/x\0");
+    assert_eq!(it.call(Sysno::mknod, &[at, 0o020_600, 0x4242]), Ok(0));
+    assert_eq!(it.open("/tmp/x", 0), Err(Errno::ENXIO), "there is no such driver");
+}
+
+#[test]
+fn lines_are_edited_before_they_are_read() {
+    let it = Program::new();
+    let [master, slave] = it.pty();
+    assert_eq!(it.read(slave, 10), Err(Errno::EAGAIN));
+    let cases: [(&[u8], &[u8], &[u8]); 9] = [
+        (b"hello\r", b"hello\n", b"hello\r\n"),
+        (b"ab\x7fc\n", b"ac\n", b"ab\x08 \x08c\r\n"),
+        ("aé\x7f\n".as_bytes(), b"a\n", "aé\x08 \x08\r\n".as_bytes()),
+        (b"a b c\x17\n", b"a b \n", b"a b c\x08 \x08\r\n"),
+        (b"xy\x15z\n", b"z\n", b"xy\x08 \x08\x08 \x08z\r\n"),
+        (b"\x16\x03\n", b"\x03\n", b"^\x08^C\r\n"),
+        (b"\x01\x7f\n", b"\n", b"^A\x08 \x08\x08 \x08\r\n"),
+        (b"\x7f\n", b"\n", b"\r\n"),
+        (b"end\x04", b"end", b"end"),
+    ];
+    for (typed, read, shown) in cases {
+        assert_eq!(it.write(master, typed), Ok(typed.len()));
+        assert_eq!(it.read(slave, 100).as_deref(), Ok(read), "{typed:?}");
+        assert_eq!(it.read(master, 100).as_deref(), Ok(shown), "{typed:?}");
+    }
+    // A read takes one line, or a part of it; an empty one is the end of the file.
+    it.write(master, b"one\ntwo\n\x04").unwrap();
+    for part in [&b"on"[..], b"e\n", b"two\n", b""] {
+        assert_eq!(it.read(slave, if part == b"on" { 2 } else { 100 }).as_deref(), Ok(part));
+    }
+    assert_eq!(it.read(slave, 100), Err(Errno::EAGAIN));
+    it.read(master, 100).unwrap();
+    // What is too long is cut, and can still be ended.
+    let long = [b'x'; 5000];
+    it.set(slave, 12, abi::ECHO, 0);
+    assert_eq!(it.write(master, &long), Ok(5000));
+    assert_eq!(it.write(master, b"\n"), Ok(1));
+    let line = it.read(slave, 8000).unwrap();
+    assert_eq!((line.len(), line.last()), (4096, Some(&b'\n')));
+}
+
+#[test]
+fn bytes_are_read_where_lines_are_off() {
+    let it = Program::new();
+    let [master, slave] = it.pty();
+    it.write(master, b"typed").unwrap();
+    it.set(slave, 12, abi::ICANON | abi::ECHO | abi::ISIG, 0);
+    assert_eq!(it.read(slave, 3), Ok(b"typ".to_vec()));
+    it.write(master, b"\x03\x7f").unwrap();
+    assert_eq!(it.read(slave, 9), Ok(b"ed\x03\x7f".to_vec()));
+    it.set(slave, 0, abi::ICRNL, 0);
+    it.write(master, b"\r").unwrap();
+    assert_eq!(it.read(slave, 9), Ok(b"\r".to_vec()));
+    it.set(slave, 4, abi::OPOST, 0);
+    it.read(master, 100).unwrap();
+    it.write(slave, b"a\nb").unwrap();
+    assert_eq!(it.read(master, 9), Ok(b"a\nb".to_vec()));
+    // VMIN of 0 and no time: a read never waits.
+    it.call(Sysno::ioctl, &[slave, request::TCGETS.into(), it.at as u64]).unwrap();
+    let mut all = it.got(36);
+    all[17 + abi::VMIN as usize] = 0;
+    let new = it.put(&all);
+    it.call(Sysno::ioctl, &[slave, request::TCSETS.into(), new]).unwrap();
+    assert_eq!(it.read(slave, 9), Ok(Vec::new()));
+}
+
+#[test]
+fn a_terminal_has_a_session_and_sends_signals() {
+    let it = Program::new();
+    let ioctl = |fd: u64, number: u32, value: i32| {
+        let at = it.put(&value.to_le_bytes());
+        it.call(Sysno::ioctl, &[fd, number.into(), at])
+    };
+    let id = it.thread.process.id;
+    // The console is that of the first process.
+    let console = it.thread.process.files.get(0).unwrap();
+    let console = console.as_kind::<TerminalFile>().unwrap().terminal().clone();
+    assert_eq!((console.session(), console.foreground()), (id, id));
+    console.typed(b"\x03");
+    console.typed(b"\x1a\x1c");
+    assert_eq!(it.signals.take(), [(id, 2), (id, 20), (id, 3)]);
+    assert_eq!(ioctl(0, request::TIOCGPGRP, 0), Ok(0));
+    assert_eq!(it.got(4), id.to_le_bytes());
+    assert_eq!(ioctl(0, request::TIOCSPGRP, -4), Err(Errno::EINVAL));
+    assert_eq!(ioctl(0, request::TIOCSPGRP, 44), Ok(0));
+    assert_eq!(console.foreground(), 44);
+    // Now the process is in the background.
+    assert_eq!(it.read(0, 1), Err(Errno::ERESTARTSYS));
+    assert_eq!(it.signals.take(), [(id, 21)]);
+    assert_eq!(it.write(0, b""), Ok(0));
+    console.control(id, id);
+    assert_eq!(ioctl(0, request::TIOCSWINSZ, 0x0050_0018), Ok(0));
+    assert_eq!(it.signals.take(), [(id, 28)]);
+    it.call(Sysno::ioctl, &[0, request::TIOCGWINSZ.into(), it.at as u64]).unwrap();
+    assert_eq!(it.got(4), [24, 0, 80, 0]);
+    let tty = it.open("/dev/tty", 2).unwrap();
+    assert_eq!(ioctl(tty, request::TIOCGSID, 0), Ok(0));
+    assert_eq!(it.got(4), id.to_le_bytes());
+    // Another terminal does not become the session's as well, and is not asked for groups.
+    let [_, slave] = it.pty();
+    assert_eq!(ioctl(slave, request::TIOCGPGRP, 0), Err(Errno::ENOTTY));
+    assert_eq!(ioctl(slave, request::TIOCSPGRP, id), Err(Errno::ENOTTY));
+    assert_eq!(ioctl(tty, request::TIOCNOTTY, 0), Ok(0));
+    assert_eq!(it.signals.take(), [(id, 1), (id, 18)]);
+    assert_eq!(it.open("/dev/tty", 2), Err(Errno::ENXIO));
+    assert_eq!(it.call(Sysno::ioctl, &[slave, request::TIOCSCTTY.into(), 0]), Ok(0));
+    assert_eq!(
+        it.call(Sysno::ioctl, &[slave, request::TIOCSTI.into(), it.at as u64]),
+        Err(Errno::ENOTTY)
+    );
+}
+
+#[test]
+fn a_pseudoterminal_ends_with_either_side() {
+    let it = Program::new();
+    let [master, slave] = it.pty();
+    it.write(slave, b"last").unwrap();
+    it.call(Sysno::close, &[slave]).unwrap();
+    assert_eq!(it.read(master, 9), Ok(b"last".to_vec()));
+    assert_eq!(it.read(master, 9), Err(Errno::EIO));
+    let [master, slave] = it.pty();
+    it.call(Sysno::close, &[master]).unwrap();
+    assert_eq!(it.read(slave, 9), Ok(Vec::new()));
+    assert_eq!(it.write(slave, b"x"), Err(Errno::EIO));
+    // What nobody reads has a bound, and goes on where somebody does.
+    let [master, slave] = it.pty();
+    let count = it.write(slave, &[b'x'; 20_000]).unwrap();
+    assert!(count < 10_000);
+    assert_eq!(it.write(slave, b"x"), Err(Errno::EAGAIN));
+    assert_eq!(it.read(master, 100).unwrap().len(), 100);
+    assert_eq!(it.write(slave, b"x"), Ok(1));
+}

@@ -1,0 +1,500 @@
+//! Opens, closes and duplicates descriptors, and what is asked of one.
+
+use super::super::extras::{Lock, Owner};
+use super::super::{Files, Open, Place, Walk};
+use crate::call::{Answer, Args, Group, Outcome, calls, wait};
+use crate::errno::Errno;
+use crate::file::Caller;
+use crate::memory::Memory;
+use crate::stop::Stop;
+use crate::thread::Thread;
+use alloc::rc::Rc;
+use linux_raw_sys::general as abi;
+use linux_raw_sys::general::{
+    O_ACCMODE, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, O_RDONLY, O_TMPFILE,
+    O_TRUNC, O_WRONLY,
+};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+/// The calls about descriptors.
+pub(crate) const CALLS: Group = calls! {
+    open(Text, Hex, Mode) = open;
+    openat(Fd, Text, Hex, Mode) = openat;
+    openat2(Fd, Text, Hex, Size) = openat2;
+    creat(Text, Mode) = creat;
+    close(Fd) = close;
+    close_range(Fd, Fd, Hex) = close_range;
+    dup(Fd) = dup;
+    dup2(Fd, Fd) = dup2;
+    dup3(Fd, Fd, Hex) = dup3;
+    fcntl(Fd, Int, Hex) = fcntl;
+    flock(Fd, Int) = flock;
+    ioctl(Fd, Hex, Hex) = ioctl;
+    memfd_create(Text, Hex) = memfd_create;
+};
+
+fn open(thread: &Rc<Thread>, [path, flags, mode, ..]: Args) -> Answer {
+    openat(thread, [super::CWD, path, flags, mode, 0, 0])
+}
+
+fn creat(thread: &Rc<Thread>, [path, mode, ..]: Args) -> Answer {
+    let flags = (O_CREAT | O_WRONLY | O_TRUNC).into();
+    openat(thread, [super::CWD, path, flags, mode, 0, 0])
+}
+
+fn openat(thread: &Rc<Thread>, [fd, path, flags, mode, ..]: Args) -> Answer {
+    opened(thread, fd, path, flags as u32, mode as u32 & 0o7777, Walk::empty())
+}
+
+/// `struct open_how`
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
+struct How {
+    flags: u64,
+    mode: u64,
+    resolve: u64,
+}
+
+fn openat2(thread: &Rc<Thread>, [fd, path, how, size, ..]: Args) -> Answer {
+    if size < size_of::<How>() as u64 {
+        return Err(Errno::EINVAL.into());
+    }
+    if size > 4096 {
+        return Err(Errno::E2BIG.into());
+    }
+    let memory = thread.memory();
+    // What a newer program knows and we do not has to be zero.
+    for at in size_of::<How>() as u64..size {
+        if memory.get::<u8>(how.wrapping_add(at))? != 0 {
+            return Err(Errno::E2BIG.into());
+        }
+    }
+    let How { flags, mode, resolve } = memory.get(how)?;
+    let creates = flags & u64::from(O_CREAT | (O_TMPFILE & !O_DIRECTORY)) != 0;
+    if flags & !u64::from(KNOWN) != 0
+        || mode & !0o7777 != 0
+        || mode != 0 && !creates
+        || resolve & !0x3f != 0
+        || resolve & 0x18 == 0x18
+        || flags & u64::from(O_PATH) != 0
+            && flags & !u64::from(O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) != 0
+    {
+        return Err(Errno::EINVAL.into());
+    }
+    let walks = [
+        (abi::RESOLVE_NO_XDEV, Walk::NO_MOUNTS),
+        (abi::RESOLVE_NO_MAGICLINKS, Walk::NO_MAGIC),
+        (abi::RESOLVE_NO_SYMLINKS, Walk::NO_LINKS),
+        (abi::RESOLVE_BENEATH, Walk::BENEATH),
+        (abi::RESOLVE_IN_ROOT, Walk::IN_ROOT),
+        (abi::RESOLVE_CACHED, Walk::CACHED),
+    ];
+    let chosen = walks.into_iter().filter(|&(bit, _)| resolve & u64::from(bit) != 0);
+    let walk = chosen.fold(Walk::empty(), |all, (_, it)| all | it);
+    opened(thread, fd, path, flags as u32, mode as u32, walk)
+}
+
+/// The flags of open(2) that there are.
+const KNOWN: u32 = O_ACCMODE
+    | O_CREAT
+    | O_EXCL
+    | abi::O_NOCTTY
+    | O_TRUNC
+    | abi::O_APPEND
+    | abi::O_NONBLOCK
+    | abi::O_SYNC
+    | abi::FASYNC
+    | abi::O_DIRECT
+    | abi::O_LARGEFILE
+    | O_DIRECTORY
+    | O_NOFOLLOW
+    | abi::O_NOATIME
+    | O_CLOEXEC
+    | O_PATH
+    | O_TMPFILE;
+
+fn opened(thread: &Rc<Thread>, fd: u64, at: u64, flags: u32, mode: u32, walk: Walk) -> Answer {
+    let path = super::path(thread, at)?;
+    let base = match thread.process.files.get(fd) {
+        // In a scope, an absolute path begins at the descriptor as well.
+        Ok(open) if walk.intersects(Walk::IN_ROOT | Walk::BENEATH) => Some(open),
+        _ => super::base(thread, fd, &path)?,
+    };
+    if flags & O_TMPFILE == O_TMPFILE {
+        if flags & O_ACCMODE == O_RDONLY {
+            return Err(Errno::EINVAL.into());
+        }
+        return nameless(thread, base.as_deref(), &path, flags, mode, walk);
+    }
+    // There has to be a descriptor before a file is made.
+    let tree = &thread.system.tree;
+    thread.process.files.reserve()?;
+    let open = tree.open_walk(&**thread, base.as_deref(), &path, flags, mode, walk)?;
+    let fd = thread.process.files.add(open, flags & O_CLOEXEC != 0, 0)?;
+    Ok(fd.into())
+}
+
+/// Makes a file without a name in a folder (`O_TMPFILE`).
+fn nameless(
+    thread: &Rc<Thread>,
+    base: Option<&Open>,
+    path: &[u8],
+    flags: u32,
+    mode: u32,
+    walk: Walk,
+) -> Answer {
+    let place = thread.system.tree.find(&**thread, base, path, walk | Walk::FOLLOW)?;
+    if place.node.kind() != super::super::Type::Folder {
+        return Err(Errno::ENOTDIR.into());
+    }
+    let (who, caller) = (thread.credentials(), &**thread);
+    who.may(&place.node.stat(), 3)?;
+    let folder = place.node.any().downcast_ref::<super::super::store::Node>();
+    let folder = folder.ok_or(Errno::EOPNOTSUPP)?;
+    let mode = mode & !caller.fs().umask.get();
+    let node = folder.nameless(mode, who.uid, who.gid)?;
+    let place = Place { node: node.clone(), folder: None, name: (*b"/ (deleted)").into() };
+    let kept = flags & (O_ACCMODE | abi::O_APPEND | abi::O_NONBLOCK);
+    let open = Open::at(node, kept, Some(place));
+    Ok(thread.process.files.add(open, flags & O_CLOEXEC != 0, 0)?.into())
+}
+
+/// The longest name of a memfd in bytes.
+const LONGEST: usize = 249;
+
+fn memfd_create(thread: &Rc<Thread>, [name, flags, ..]: Args) -> Answer {
+    const CLOEXEC: u64 = 1;
+    const ALLOW_SEALING: u64 = 2;
+    const NOEXEC_SEAL: u64 = 8;
+    const EXEC: u64 = 16;
+    if flags & !(CLOEXEC | ALLOW_SEALING | NOEXEC_SEAL | EXEC) != 0
+        || flags & (NOEXEC_SEAL | EXEC) == NOEXEC_SEAL | EXEC
+    {
+        return Err(Errno::EINVAL.into());
+    }
+    let name = match thread.memory().text(name, LONGEST) {
+        Err(Stop::Fail(Errno::ENAMETOOLONG)) => return Err(Errno::EINVAL.into()),
+        other => other?,
+    };
+    let who = thread.credentials();
+    let mode = if flags & NOEXEC_SEAL != 0 { 0o666 } else { 0o777 };
+    let node = thread.system.scratch.nameless(mode, who.uid, who.gid)?;
+    let seals = match flags & (ALLOW_SEALING | NOEXEC_SEAL) {
+        0 => abi::F_SEAL_SEAL,
+        ALLOW_SEALING => 0,
+        _ => abi::F_SEAL_EXEC,
+    };
+    if let Some(cell) = super::super::File::seals(&*node) {
+        cell.set(Some(seals));
+    }
+    let name = [b"/memfd:", &*name, b" (deleted)"].concat().into();
+    let place = Place { node: node.clone(), folder: None, name };
+    let open = Open::at(node, abi::O_RDWR | abi::O_LARGEFILE, Some(place));
+    Ok(thread.process.files.add(open, flags & CLOEXEC != 0, 0)?.into())
+}
+
+/// A descriptor of the process is closed: locks of the process on the file end with it.
+fn closed(thread: &Thread, open: &Open) {
+    if let Some(extras) = open.place.as_ref().and_then(|it| it.node.extras())
+        && extras.is_locked()
+    {
+        extras.unlock(Owner::Process(thread.process.id), 0, u64::MAX);
+    }
+}
+
+fn close(thread: &Rc<Thread>, [fd, ..]: Args) -> Answer {
+    closed(thread, &*thread.process.files.remove(fd)?);
+    Ok(Outcome::Value(0))
+}
+
+fn close_range(thread: &Rc<Thread>, [first, last, flags, ..]: Args) -> Answer {
+    const UNSHARE: u64 = 2;
+    const CLOEXEC: u64 = 4;
+    let (first, last) = (first as u32 as usize, last as u32 as usize);
+    if flags & !(UNSHARE | CLOEXEC) != 0 || first > last {
+        return Err(Errno::EINVAL.into());
+    }
+    let files = &thread.process.files;
+    if flags & CLOEXEC != 0 {
+        for fd in files.numbers().into_iter().filter(|it| (first..=last).contains(it)) {
+            files.set_close_on_exec(fd as u64, true)?;
+        }
+        return Ok(Outcome::Value(0));
+    }
+    for open in files.retain(|fd, _| !(first..=last).contains(&fd)) {
+        closed(thread, &open);
+    }
+    Ok(Outcome::Value(0))
+}
+
+fn dup(thread: &Rc<Thread>, [fd, ..]: Args) -> Answer {
+    let files: &Files = &thread.process.files;
+    Ok(files.add(files.get(fd)?, false, 0)?.into())
+}
+
+fn dup2(thread: &Rc<Thread>, [old, new, ..]: Args) -> Answer {
+    if old as u32 == new as u32 {
+        thread.process.files.get(old)?;
+        return Ok((new as u32 as usize).into());
+    }
+    duplicate(thread, old, new, false)
+}
+
+fn dup3(thread: &Rc<Thread>, [old, new, flags, ..]: Args) -> Answer {
+    if flags & !u64::from(O_CLOEXEC) != 0 || old as u32 == new as u32 {
+        return Err(Errno::EINVAL.into());
+    }
+    duplicate(thread, old, new, flags != 0)
+}
+
+fn duplicate(thread: &Thread, old: u64, new: u64, close_on_exec: bool) -> Answer {
+    let files: &Files = &thread.process.files;
+    let to = new as u32 as usize;
+    if let Some(gone) = files.put(to, files.get(old)?, close_on_exec)? {
+        closed(thread, &gone);
+    }
+    Ok(to.into())
+}
+
+fn fcntl(thread: &Rc<Thread>, [fd, command, argument, ..]: Args) -> Answer {
+    const F_ADD_SEALS: u32 = 1033;
+    let files: &Files = &thread.process.files;
+    let open = files.get(fd)?;
+    let command = command as u32;
+    let by_name = matches!(
+        command,
+        abi::F_DUPFD | abi::F_DUPFD_CLOEXEC | abi::F_GETFD | abi::F_SETFD | abi::F_GETFL
+    );
+    if open.flags() & O_PATH != 0 && !by_name {
+        return Err(Errno::EBADF.into());
+    }
+    let value = match command {
+        abi::F_DUPFD | abi::F_DUPFD_CLOEXEC => {
+            let least = argument as u32 as usize;
+            if least >= files.limit() {
+                return Err(Errno::EINVAL.into());
+            }
+            files.add(open, command == abi::F_DUPFD_CLOEXEC, least)?
+        }
+        abi::F_GETFD => files.closes_on_exec(fd)?.into(),
+        abi::F_SETFD => {
+            files.set_close_on_exec(fd, argument & 1 != 0)?;
+            0
+        }
+        abi::F_GETFL => open.flags() as usize,
+        abi::F_SETFL => {
+            open.set_flags(argument as u32);
+            0
+        }
+        abi::F_GETLK | abi::F_OFD_GETLK => return get_lock(thread, &open, command, argument),
+        abi::F_SETLK | abi::F_SETLKW | abi::F_OFD_SETLK | abi::F_OFD_SETLKW => {
+            return set_lock(thread, &open, command, argument);
+        }
+        abi::F_SETPIPE_SZ | abi::F_GETPIPE_SZ => {
+            return Ok(open.file.control(command, argument)?.into());
+        }
+        // Who is told by SIGIO is nobody.
+        abi::F_GETOWN | abi::F_GETSIG => 0,
+        abi::F_SETOWN | abi::F_SETSIG => 0,
+        abi::F_GETLEASE => abi::F_UNLCK as usize,
+        abi::F_SETLEASE => return Err(Errno::EAGAIN.into()),
+        abi::F_GET_SEALS => {
+            let seals = open.file.seals().and_then(core::cell::Cell::get);
+            seals.ok_or(Errno::EINVAL)? as usize
+        }
+        F_ADD_SEALS => {
+            let cell = open.file.seals().ok_or(Errno::EINVAL)?;
+            let seals = cell.get().ok_or(Errno::EINVAL)?;
+            if argument & !0x3f != 0 {
+                return Err(Errno::EINVAL.into());
+            }
+            if !open.can_write() || seals & abi::F_SEAL_SEAL != 0 {
+                return Err(Errno::EPERM.into());
+            }
+            cell.set(Some(seals | argument as u32));
+            0
+        }
+        _ => return Err(Errno::EINVAL.into()),
+    };
+    Ok(value.into())
+}
+
+/// `struct flock`
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
+struct Range {
+    kind: u16,
+    whence: u16,
+    pad: u32,
+    start: i64,
+    length: i64,
+    process: i32,
+    pad2: u32,
+}
+
+impl Range {
+    /// Reads one, and returns it with the lock that it asks for; `None` for `F_UNLCK`, with
+    /// where that is.
+    fn read(
+        memory: &Memory,
+        at: u64,
+        open: &Open,
+        owner: Owner,
+        process: i32,
+    ) -> Result<(Self, Lock, bool), Stop> {
+        let it: Self = memory.get(at)?;
+        let base = match u32::from(it.whence) {
+            abi::SEEK_SET => 0,
+            abi::SEEK_CUR => open.position.get().cast_signed(),
+            abi::SEEK_END => open.file.stat()?.size.cast_signed(),
+            _ => return Err(Errno::EINVAL.into()),
+        };
+        let from = base.checked_add(it.start).ok_or(Errno::EOVERFLOW)?;
+        let (start, end) = match it.length {
+            0 => (from, i64::MAX),
+            1.. => (from, from.checked_add(it.length).ok_or(Errno::EOVERFLOW)?),
+            _ => (from.checked_add(it.length).ok_or(Errno::EINVAL)?, from),
+        };
+        let start = u64::try_from(start).map_err(|_| Errno::EINVAL)?;
+        let end = if it.length == 0 { u64::MAX } else { end.cast_unsigned() };
+        let kind = u32::from(it.kind);
+        if kind > abi::F_UNLCK {
+            return Err(Errno::EINVAL.into());
+        }
+        let exclusive = kind == abi::F_WRLCK;
+        let lock = Lock { owner, process, start, end, exclusive };
+        Ok((it, lock, kind == abi::F_UNLCK))
+    }
+}
+
+/// Returns whose lock a command is about, and what `l_pid` says of it.
+fn owner(thread: &Thread, open: &Rc<Open>, command: u32) -> (Owner, i32) {
+    let own = matches!(command, abi::F_GETLK | abi::F_SETLK | abi::F_SETLKW);
+    let process = thread.process.id;
+    if own { (Owner::Process(process), process) } else { (Owner::Open(address(open)), -1) }
+}
+
+/// An open file description as the owner of locks.
+fn address(open: &Rc<Open>) -> usize {
+    Rc::as_ptr(open).addr()
+}
+
+fn get_lock(thread: &Thread, open: &Rc<Open>, command: u32, at: u64) -> Answer {
+    let memory = thread.memory();
+    let (owner, process) = owner(thread, open, command);
+    let (mut range, lock, unlock) = Range::read(&memory, at, open, owner, process)?;
+    if unlock || matches!(owner, Owner::Open(_)) && range.process != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let extras = open.place.as_ref().and_then(|it| it.node.extras());
+    match extras.and_then(|it| it.conflict(&lock)) {
+        None => range.kind = abi::F_UNLCK as u16,
+        Some(other) => {
+            range.kind = if other.exclusive { abi::F_WRLCK } else { abi::F_RDLCK } as u16;
+            range.whence = 0;
+            range.start = other.start.cast_signed();
+            let to_end = other.end == u64::MAX;
+            range.length = if to_end { 0 } else { (other.end - other.start).cast_signed() };
+            range.process = other.process;
+        }
+    }
+    memory.put(at, &range)?;
+    Ok(Outcome::Value(0))
+}
+
+fn set_lock(thread: &Rc<Thread>, open: &Rc<Open>, command: u32, at: u64) -> Answer {
+    let memory = thread.memory();
+    let (owner, process) = owner(thread, open, command);
+    let (range, lock, unlock) = Range::read(&memory, at, open, owner, process)?;
+    if matches!(owner, Owner::Open(_)) && range.process != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let place = open.place.as_ref().ok_or(Errno::EBADF)?;
+    let extras = place.node.extras().ok_or(Errno::ENOLCK)?;
+    if unlock {
+        extras.unlock(owner, lock.start, lock.end);
+        return Ok(Outcome::Value(0));
+    }
+    let allowed = if lock.exclusive { open.can_write() } else { open.can_read() };
+    if !allowed {
+        return Err(Errno::EBADF.into());
+    }
+    take(thread, open, lock, matches!(command, abi::F_SETLKW | abi::F_OFD_SETLKW))
+}
+
+/// Takes a lock, and waits for it if that is wanted.
+fn take(thread: &Rc<Thread>, open: &Rc<Open>, lock: Lock, waits: bool) -> Answer {
+    let attempt = move |open: &Open| match open.place.as_ref().and_then(|it| it.node.extras()) {
+        Some(extras) => extras.lock(lock).map_err(|(errno, watch)| (errno, Some(watch))),
+        None => Err((Errno::ENOLCK, None)),
+    };
+    match attempt(open) {
+        Ok(()) => return Ok(Outcome::Value(0)),
+        Err((Errno::EAGAIN, _)) if waits => {}
+        Err((errno, _)) => return Err(errno.into()),
+    }
+    let (thread, open) = (Rc::clone(thread), Rc::clone(open));
+    wait(async move {
+        let mut changes = 0;
+        loop {
+            match attempt(&open) {
+                Ok(()) => return Ok(0),
+                Err((Errno::EAGAIN, Some(watch))) => {
+                    // What changes between the attempt and the wait is not missed: there is one
+                    // vCPU, and nothing runs in between.
+                    changes = watch.changes().max(changes);
+                    thread.interruptible(watch.changed_since(changes)).await?;
+                }
+                Err((errno, _)) => return Err(errno),
+            }
+        }
+    })
+}
+
+fn flock(thread: &Rc<Thread>, [fd, operation, ..]: Args) -> Answer {
+    let open = thread.process.files.get(fd)?;
+    let operation = operation as u32;
+    if open.flags() & O_PATH != 0 {
+        return Err(Errno::EBADF.into());
+    }
+    let owner = Owner::Whole(address(&open));
+    let exclusive = match operation & !abi::LOCK_NB {
+        abi::LOCK_SH => false,
+        abi::LOCK_EX => true,
+        abi::LOCK_UN => {
+            if let Some(extras) = open.place.as_ref().and_then(|it| it.node.extras()) {
+                extras.unlock(owner, 0, u64::MAX);
+            }
+            return Ok(Outcome::Value(0));
+        }
+        _ => return Err(Errno::EINVAL.into()),
+    };
+    let lock = Lock { owner, process: -1, start: 0, end: u64::MAX, exclusive };
+    take(thread, &open, lock, operation & abi::LOCK_NB == 0)
+}
+
+fn ioctl(thread: &Rc<Thread>, [fd, request, argument, ..]: Args) -> Answer {
+    use linux_raw_sys::ioctl::{FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD};
+    let files: &Files = &thread.process.files;
+    let open = files.get(fd)?;
+    if open.flags() & O_PATH != 0 {
+        return Err(Errno::EBADF.into());
+    }
+    let memory = thread.memory();
+    let request = request as u32;
+    match request {
+        FIOCLEX | FIONCLEX => files.set_close_on_exec(fd, request == FIOCLEX)?,
+        FIONBIO => {
+            let on: i32 = memory.get(argument)?;
+            let bit = if on != 0 { abi::O_NONBLOCK } else { 0 };
+            open.set_flags(open.flags() & !abi::O_NONBLOCK | bit);
+        }
+        FIOASYNC => drop(memory.get::<i32>(argument)?),
+        FIONREAD if open.file.pages().is_ok() => {
+            let left = open.file.stat()?.size.saturating_sub(open.position.get());
+            memory.put(argument, &i32::try_from(left).unwrap_or(i32::MAX))?;
+        }
+        _ => return Ok(open.file.ioctl(&**thread, request, argument)?.into()),
+    }
+    Ok(Outcome::Value(0))
+}

@@ -1,0 +1,41 @@
+//! The calls about files, and what they have in common.
+
+pub(crate) mod attributes;
+pub(crate) mod descriptors;
+pub(crate) mod names;
+pub(crate) mod transfer;
+
+use super::{Caller, Open, Place, Walk};
+use crate::errno::Errno;
+use crate::stop::Stop;
+use crate::thread::Thread;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use linux_raw_sys::general::{AT_EMPTY_PATH, AT_FDCWD};
+
+/// `AT_FDCWD` as an argument.
+const CWD: u64 = AT_FDCWD as u32 as u64;
+
+/// Reads a path.
+fn path(thread: &Thread, at: u64) -> Result<Vec<u8>, Stop> {
+    thread.memory().text(at, super::LONGEST_PATH - 1)
+}
+
+/// Returns the folder that a relative path begins in; `None` for the working directory, and for
+/// an absolute path, with which the descriptor is not looked at.
+fn base(thread: &Thread, fd: u64, path: &[u8]) -> Result<Option<Rc<Open>>, Errno> {
+    if fd as u32 == AT_FDCWD as u32 || path.starts_with(b"/") {
+        return Ok(None);
+    }
+    thread.process.files.get(fd).map(Some)
+}
+
+/// Finds what a descriptor and the path at an address lead to. `flags` are `AT_*`.
+fn find(thread: &Thread, fd: u64, at: u64, flags: u32, walk: Walk) -> Result<Place, Stop> {
+    let empty = flags & AT_EMPTY_PATH != 0;
+    // Linux takes no address for an empty path as well.
+    let path = if empty && at == 0 { Vec::new() } else { path(thread, at)? };
+    let base = base(thread, fd, &path)?;
+    let walk = if empty { walk | Walk::EMPTY } else { walk };
+    thread.system.tree.find(thread, base.as_deref(), &path, walk)
+}

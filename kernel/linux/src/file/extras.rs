@@ -1,0 +1,167 @@
+//! What few files have: locks, and those who watch them.
+
+use crate::errno::Errno;
+use crate::watch::Watch;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+
+/// The most locks of one file.
+const MOST: usize = 4096;
+
+/// What few files have.
+#[derive(Default)]
+pub struct Extras {
+    locks: RefCell<Option<Box<Locks>>>,
+}
+
+/// Whose a lock is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// A process's (`F_SETLK`).
+    Process(i32),
+    /// An open file description's (`F_OFD_SETLK`), by its address.
+    Open(usize),
+    /// One of flock(2), which the others do not see.
+    Whole(usize),
+}
+
+/// A lock of the bytes from `start` up to `end`, which is not one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lock {
+    /// Whose it is.
+    pub owner: Owner,
+    /// The process that took it; -1 for that of an open file.
+    pub process: i32,
+    /// Where it begins.
+    pub start: u64,
+    /// Where it ends; `u64::MAX` is behind all bytes.
+    pub end: u64,
+    /// Nobody else may have one there.
+    pub exclusive: bool,
+}
+
+#[derive(Default)]
+struct Locks {
+    all: Vec<Lock>,
+    watch: Arc<Watch>,
+}
+
+impl Lock {
+    const fn is_whole(&self) -> bool {
+        matches!(self.owner, Owner::Whole(_))
+    }
+
+    fn conflicts(&self, other: &Self) -> bool {
+        self.owner != other.owner
+            && self.is_whole() == other.is_whole()
+            && (self.exclusive || other.exclusive)
+            && self.start < other.end
+            && other.start < self.end
+    }
+}
+
+impl Extras {
+    /// Returns whether there are locks.
+    pub fn is_locked(&self) -> bool {
+        self.locks.borrow().is_some()
+    }
+
+    /// Returns a lock that stands in the way of `lock`.
+    pub fn conflict(&self, lock: &Lock) -> Option<Lock> {
+        let locks = self.locks.borrow();
+        locks.as_ref()?.all.iter().find(|it| it.conflicts(lock)).copied()
+    }
+
+    /// Takes a lock. What its owner had there before is replaced.
+    ///
+    /// # Errors
+    /// `EAGAIN` with what raises when it may be free; `ENOLCK` for too many.
+    pub fn lock(&self, lock: Lock) -> Result<(), (Errno, Arc<Watch>)> {
+        let mut locks = self.locks.borrow_mut();
+        let locks = locks.get_or_insert_default();
+        let watch = Arc::clone(&locks.watch);
+        if locks.all.iter().any(|it| it.conflicts(&lock)) {
+            return Err((Errno::EAGAIN, watch));
+        }
+        // A range may be split in two, and the new one comes.
+        if locks.all.len() + 2 > MOST || locks.all.try_reserve(2).is_err() {
+            return Err((Errno::ENOLCK, watch));
+        }
+        locks.cut(lock.owner, lock.start, lock.end);
+        locks.all.push(lock);
+        watch.raise();
+        Ok(())
+    }
+
+    /// Gives up what `owner` has locked in a range.
+    pub fn unlock(&self, owner: Owner, start: u64, end: u64) {
+        let mut all = self.locks.borrow_mut();
+        let Some(locks) = all.as_mut() else { return };
+        locks.cut(owner, start, end);
+        let watch = Arc::clone(&locks.watch);
+        if locks.all.is_empty() && Arc::strong_count(&watch) == 2 {
+            *all = None;
+        }
+        drop(all);
+        watch.raise();
+    }
+}
+
+impl Locks {
+    /// Takes a range out of those of `owner`.
+    fn cut(&mut self, owner: Owner, start: u64, end: u64) {
+        let mut rest = None;
+        self.all.retain_mut(|it| {
+            if it.owner != owner || it.start >= end || it.end <= start {
+                return true;
+            }
+            match (it.start < start, it.end > end) {
+                (false, false) => return false,
+                (true, false) => it.end = start,
+                (false, true) => it.start = end,
+                (true, true) => {
+                    rest = Some(Lock { start: end, ..*it });
+                    it.end = start;
+                }
+            }
+            true
+        });
+        self.all.extend(rest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_taken_and_split() {
+        let extras = Extras::default();
+        let lock = |process, start, end, exclusive| Lock {
+            owner: Owner::Process(process),
+            process,
+            start,
+            end,
+            exclusive,
+        };
+        extras.lock(lock(1, 0, 100, true)).unwrap();
+        assert_eq!(extras.lock(lock(2, 99, 200, false)).unwrap_err().0, Errno::EAGAIN);
+        extras.lock(lock(2, 100, 200, false)).unwrap();
+        // A part becomes shared, and what is around it stays as it was.
+        extras.lock(lock(1, 10, 20, false)).unwrap();
+        extras.lock(lock(2, 12, 18, false)).unwrap();
+        assert_eq!(extras.conflict(&lock(2, 0, 10, false)), Some(lock(1, 0, 10, true)));
+        assert_eq!(extras.conflict(&lock(2, 20, 30, false)), Some(lock(1, 20, 100, true)));
+        extras.unlock(Owner::Process(1), 0, u64::MAX);
+        assert_eq!(extras.conflict(&lock(2, 0, u64::MAX, true)), None);
+        extras.unlock(Owner::Process(2), 0, u64::MAX);
+        assert!(!extras.is_locked());
+        // flock(2) is another world.
+        let whole = |open| Lock { owner: Owner::Whole(open), ..lock(1, 0, u64::MAX, true) };
+        extras.lock(whole(1)).unwrap();
+        assert_eq!(extras.lock(whole(2)).unwrap_err().0, Errno::EAGAIN);
+        extras.lock(lock(3, 0, 1, true)).unwrap();
+    }
+}

@@ -1,0 +1,195 @@
+//! A disk below: what is read of it, and changes that stay in memory.
+
+use super::*;
+use crate::file::store::{OnDisk, Store};
+use devices::block::memory::Memory;
+use kernel::task::block_on;
+use storage::fs::inodes::TarInodes;
+
+/// An archive of these entries: type, name, content or target.
+fn archive(entries: &[(u8, &str, &[u8])]) -> Memory {
+    let mut all = Vec::new();
+    for &(kind, name, content) in entries {
+        let mut header = [0_u8; 512];
+        header[..name.len()].copy_from_slice(name.as_bytes());
+        let mode = if kind == b'5' { b"0000755" } else { b"0000644" };
+        header[100..107].copy_from_slice(mode);
+        header[108..115].copy_from_slice(b"0001750");
+        let size = if kind == b'0' { content.len() } else { 0 };
+        header[124..135].copy_from_slice(std::format!("{size:011o}").as_bytes());
+        header[136..147].copy_from_slice(b"00000000144");
+        header[156] = kind;
+        if kind != b'0' {
+            header[157..157 + content.len()].copy_from_slice(content);
+        }
+        header[257..265].copy_from_slice(b"ustar\x0000");
+        header[148..156].fill(b' ');
+        let sum: u32 = header.iter().map(|&byte| u32::from(byte)).sum();
+        header[148..155].copy_from_slice(std::format!("{sum:06o}\0").as_bytes());
+        all.extend(header);
+        if kind == b'0' {
+            all.extend(content);
+            all.resize(all.len().next_multiple_of(512), 0);
+        }
+    }
+    all.extend([0; 1024]);
+    Memory::from_bytes(512, all)
+}
+
+/// A program whose root is this archive.
+fn program(entries: &[(u8, &str, &[u8])]) -> Program {
+    let it = Program::new();
+    let system = &it.thread.system;
+    let root = block_on(async {
+        let disk = TarInodes::open(archive(entries)).await.unwrap();
+        OnDisk::root(disk).await.unwrap()
+    });
+    system.tree.set_root(Store::over(&system.budget, root), "overlay");
+    it
+}
+
+fn text() -> Vec<u8> {
+    (0..30_000_u32).map(|it| (it % 251) as u8).collect()
+}
+
+fn sample() -> Program {
+    program(&[
+        (b'5', "bin/", b""),
+        (b'0', "bin/tool", &text()),
+        (b'1', "bin/same", b"bin/tool"),
+        (b'2', "lib", b"usr/lib"),
+        (b'0', "usr/lib/a", b"library"),
+        (b'0', "usr/lib/b", b"other"),
+        (b'0', "etc/conf", b"old"),
+    ])
+}
+
+#[test]
+fn the_disk_is_read() {
+    let it = sample();
+    assert_eq!(it.content("/bin/tool"), Ok(text()));
+    assert_eq!(it.content("/lib/a"), Ok(b"library".to_vec()));
+    assert_eq!(it.content("/lib/none"), Err(Errno::ENOENT));
+    assert_eq!(it.content("/lib/none"), Err(Errno::ENOENT));
+    assert_eq!(it.list("/usr/lib"), Ok([".", "..", "a", "b"].map(Into::into).to_vec()));
+    assert_eq!(it.list("/"), Ok([".", "..", "bin", "etc", "lib", "usr"].map(Into::into).to_vec()));
+    let (a, b) =
+        (it.stat(Sysno::stat, "/bin/tool").unwrap(), it.stat(Sysno::stat, "/bin/same").unwrap());
+    assert_eq!((a[0], a[1], a[2]), (b[0], b[1], 2), "hard links are one file");
+    assert_eq!((a[3] as u32, a[3] >> 32, a[6], a[11]), (0o100_644, 1000, 30_000, 100));
+    assert_ne!(
+        it.stat(Sysno::stat, "/lib/a").unwrap()[1],
+        it.stat(Sysno::stat, "/lib/b").unwrap()[1]
+    );
+    let fd = it.open("/bin/tool", 0).unwrap();
+    assert_eq!(it.call(Sysno::pread64, &[fd, it.buffer(), 5000, 29_000]), Ok(1000));
+    assert_eq!(it.got(1000), text()[29_000..]);
+}
+
+#[test]
+fn changes_stay_in_memory_page_by_page() {
+    let it = sample();
+    let used = || it.thread.system.tree.root().system();
+    let before = used().free;
+    let fd = it.open("/bin/tool", abi::O_RDWR).unwrap();
+    let at = it.put(b"changed");
+    assert_eq!(it.call(Sysno::pwrite64, &[fd, at, 7, 5000]), Ok(7));
+    assert!(before - used().free < 3 * 4096, "one page was copied");
+    let mut expected = text();
+    expected[5000..5007].copy_from_slice(b"changed");
+    assert_eq!(it.content("/bin/same"), Ok(expected.clone()), "by its other name as well");
+    assert_eq!(it.stat(Sysno::fstat, "").err(), Some(Errno::EBADF));
+    // Shorter and longer again: what was cut is gone.
+    assert_eq!(it.call(Sysno::ftruncate, &[fd, 6000]), Ok(0));
+    assert_eq!(it.call(Sysno::ftruncate, &[fd, 7000]), Ok(0));
+    expected.truncate(6000);
+    expected.resize(7000, 0);
+    assert_eq!(it.content("/bin/tool"), Ok(expected));
+    let appending = it.open("/etc/conf", abi::O_WRONLY | abi::O_APPEND).unwrap();
+    assert_eq!(it.write(appending, b"+new"), Ok(4));
+    assert_eq!(it.content("/etc/conf"), Ok(b"old+new".to_vec()));
+    it.file("/etc/conf", b"x");
+    assert_eq!(it.content("/etc/conf"), Ok(b"x".to_vec()));
+}
+
+#[test]
+fn names_of_the_disk_are_removed_replaced_and_moved() {
+    let it = sample();
+    assert_eq!(it.with(Sysno::unlink, "/usr/lib/a", &[]), Ok(0));
+    assert_eq!(it.content("/lib/a"), Err(Errno::ENOENT));
+    assert_eq!(it.list("/usr/lib"), Ok([".", "..", "b"].map(Into::into).to_vec()));
+    it.file("/usr/lib/a", b"again");
+    assert_eq!(it.content("/lib/a"), Ok(b"again".to_vec()));
+    assert_eq!(it.list("/usr/lib"), Ok([".", "..", "a", "b"].map(Into::into).to_vec()));
+    assert_eq!(it.with(Sysno::rmdir, "/usr/lib", &[]), Err(Errno::ENOTEMPTY));
+    // A folder moves with what is on the disk.
+    it.mkdir("/new");
+    assert_eq!(it.with_two(Sysno::rename, "/usr/lib", "/new/lib"), Ok(0));
+    assert_eq!(it.content("/new/lib/b"), Ok(b"other".to_vec()));
+    assert_eq!(it.content("/new/lib/a"), Ok(b"again".to_vec()));
+    assert_eq!(it.content("/lib/a"), Err(Errno::ENOENT));
+    assert_eq!(it.with(Sysno::rmdir, "/usr", &[]), Ok(0));
+    // A new folder of an old name has nothing of the old one.
+    it.mkdir("/usr");
+    assert_eq!(it.list("/usr"), Ok([".", ".."].map(Into::into).to_vec()));
+    assert_eq!(it.with(Sysno::rmdir, "/bin", &[]), Err(Errno::ENOTEMPTY));
+    for path in ["/bin/tool", "/bin/same"] {
+        assert_eq!(it.with(Sysno::unlink, path, &[]), Ok(0));
+    }
+    assert_eq!(it.with(Sysno::rmdir, "/bin", &[]), Ok(0));
+    assert_eq!(it.with_two(Sysno::rename, "/etc", "/bin"), Ok(0));
+    assert_eq!(it.content("/bin/conf"), Ok(b"old".to_vec()));
+    assert_eq!(it.list("/"), Ok([".", "..", "bin", "lib", "new", "usr"].map(Into::into).to_vec()));
+}
+
+#[test]
+fn more_names_and_pages_than_there_is_room_for_are_forgotten_and_read_again() {
+    let names: Vec<std::string::String> = (0..9000).map(|it| std::format!("d/{it:05}")).collect();
+    let entries: Vec<_> = names.iter().map(|it| (b'0', &**it, it.as_bytes())).collect();
+    let it = program(&entries);
+    let changed = std::format!("/{}", names[3]);
+    let fd = it.open(&changed, abi::O_RDWR).unwrap();
+    it.write(fd, b"X").unwrap();
+    it.close(fd);
+    for _ in 0..2 {
+        for name in &names {
+            let path = std::format!("/{name}");
+            let fd = it.open(&path, 0).unwrap();
+            let content = it.read(fd, 100).unwrap();
+            assert_eq!(&content[1..], &name.as_bytes()[1..]);
+            it.close(fd);
+        }
+    }
+    assert_eq!(it.content(&changed).unwrap()[0], b'X', "a change is never forgotten");
+}
+
+#[test]
+fn only_who_may_changes() {
+    let it =
+        program(&[(b'5', "tmp/", b""), (b'0', "etc/shadow", b"secret"), (b'0', "home", b"mine")]);
+    for (path, mode) in [("/tmp", 0o1777), ("/etc/shadow", 0o600), ("/home", 0o640)] {
+        assert_eq!(it.with(Sysno::chmod, path, &[mode]), Ok(0));
+    }
+    let root = crate::file::Credentials::default();
+    let user = crate::file::Credentials { uid: 5, gid: 6, groups: [1000].into(), root: false };
+    let stat = |path: &str| {
+        let tree = &it.thread.system.tree;
+        tree.find(&*it.thread, None, path.as_bytes(), crate::file::Walk::FOLLOW)
+            .unwrap()
+            .node
+            .stat()
+    };
+    assert_eq!(user.may(&stat("/etc/shadow"), 4), Err(Errno::EACCES));
+    assert_eq!(root.may(&stat("/etc/shadow"), 6), Ok(()));
+    assert_eq!(root.may(&stat("/etc/shadow"), 1), Err(Errno::EACCES));
+    assert_eq!(user.may(&stat("/home"), 4), Err(Errno::EACCES));
+    let member = crate::file::Credentials { gid: 0, ..user.clone() };
+    assert_eq!(member.may(&stat("/home"), 4), Ok(()));
+    assert_eq!(member.may(&stat("/home"), 2), Err(Errno::EACCES));
+    // In a sticky folder, only one's own is removed.
+    let (tmp, home) = (stat("/tmp"), stat("/home"));
+    assert_eq!(user.may_remove(&tmp, &home), Err(Errno::EPERM));
+    let owner = crate::file::Credentials { uid: 1000, ..user };
+    assert_eq!(owner.may_remove(&tmp, &home), Ok(()));
+    assert_eq!(owner.may_remove(&stat("/etc"), &home), Err(Errno::EACCES));
+}

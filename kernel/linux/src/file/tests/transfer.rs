@@ -1,0 +1,289 @@
+//! Reads, writes, sizes.
+
+use super::*;
+
+#[test]
+fn what_is_written_is_read() {
+    let it = Program::new();
+    let fd = it.open("/a", abi::O_RDWR | abi::O_CREAT).unwrap();
+    assert_eq!(fd, 0);
+    let text: Vec<u8> = (0..10_000_u32).map(|it| it as u8).collect();
+    assert_eq!(it.write(fd, &text), Ok(10_000));
+    assert_eq!(it.read(fd, 10), Ok(Vec::new()));
+    for (offset, whence, to) in [
+        (0_i64, abi::SEEK_SET, Ok(0)),
+        (5, abi::SEEK_CUR, Ok(5)),
+        (-5, abi::SEEK_END, Ok(9995)),
+        (-1, abi::SEEK_SET, Err(Errno::EINVAL)),
+        (0, 9, Err(Errno::EINVAL)),
+        (10_000, abi::SEEK_DATA, Err(Errno::ENXIO)),
+        (7, abi::SEEK_DATA, Ok(7)),
+        (7, abi::SEEK_HOLE, Ok(10_000)),
+        (4090, abi::SEEK_SET, Ok(4090)),
+    ] {
+        assert_eq!(it.call(Sysno::lseek, &[fd, offset as u64, whence.into()]), to);
+    }
+    assert_eq!(it.read(fd, 20), Ok(text[4090..4110].to_vec()));
+    let count = it.call(Sysno::pread64, &[fd, it.buffer(), 100, 9990]).unwrap();
+    assert_eq!(it.got(count), text[9990..]);
+    // The position did not move.
+    assert_eq!(it.read(fd, 2), Ok(text[4110..4112].to_vec()));
+    // A hole is zeros.
+    it.put(b"end");
+    assert_eq!(it.call(Sysno::pwrite64, &[fd, it.buffer(), 3, 100_000]), Ok(3));
+    assert_eq!(it.call(Sysno::pread64, &[fd, it.buffer(), 5, 99_998]), Ok(5));
+    assert_eq!(it.got(5), b"\0\0end");
+    assert_eq!(it.stat(Sysno::stat, "/a").unwrap()[6], 100_003);
+    it.close(fd);
+    assert_eq!(it.read(fd, 1), Err(Errno::EBADF));
+}
+
+#[test]
+fn errors_are_those_of_the_manual() {
+    let it = Program::new();
+    it.file("/a", b"text");
+    it.mkdir("/d");
+    let reader = it.open("/a", abi::O_RDONLY).unwrap();
+    let writer = it.open("/a", abi::O_WRONLY).unwrap();
+    let folder = it.open("/d", abi::O_RDONLY).unwrap();
+    let named = it.open("/a", abi::O_PATH).unwrap();
+    let at = it.buffer();
+    let cases: &[(Sysno, &[u64], Errno)] = &[
+        (Sysno::read, &[writer, at, 1], Errno::EBADF),
+        (Sysno::read, &[folder, at, 1], Errno::EISDIR),
+        (Sysno::read, &[named, at, 1], Errno::EBADF),
+        (Sysno::read, &[99, at, 1], Errno::EBADF),
+        (Sysno::read, &[reader, 8, 1], Errno::EFAULT),
+        (Sysno::write, &[reader, at, 1], Errno::EBADF),
+        (Sysno::write, &[writer, 8, 1], Errno::EFAULT),
+        (Sysno::write, &[folder, at, 1], Errno::EBADF),
+        (Sysno::pread64, &[reader, at, 1, u64::MAX], Errno::EINVAL),
+        (Sysno::pread64, &[named, at, 1, 0], Errno::EBADF),
+        (Sysno::readv, &[reader, at, 1025], Errno::EINVAL),
+        (Sysno::readv, &[reader, 8, 1], Errno::EFAULT),
+        (Sysno::preadv2, &[reader, at, 0, 0, 0, 0x1000], Errno::EOPNOTSUPP),
+        (Sysno::ftruncate, &[reader, 1], Errno::EINVAL),
+        (Sysno::ftruncate, &[writer, u64::MAX], Errno::EINVAL),
+        (Sysno::ftruncate, &[99, 1], Errno::EBADF),
+        (Sysno::fallocate, &[reader, 0, 0, 1], Errno::EBADF),
+        (Sysno::fallocate, &[writer, 0, 0, 0], Errno::EINVAL),
+        (Sysno::fallocate, &[writer, 2, 0, 1], Errno::EOPNOTSUPP),
+        (Sysno::fallocate, &[writer, 8, 0, 1], Errno::EOPNOTSUPP),
+        (Sysno::fallocate, &[writer, 0, i64::MAX as u64, 1], Errno::EFBIG),
+        (Sysno::pwrite64, &[writer, at, 1, i64::MAX as u64], Errno::EFBIG),
+        (Sysno::copy_file_range, &[reader, 0, folder, 0, 1, 0], Errno::EISDIR),
+        (Sysno::copy_file_range, &[reader, 0, reader, 0, 1, 0], Errno::EBADF),
+        (Sysno::copy_file_range, &[reader, 0, writer, 0, 1, 1], Errno::EINVAL),
+        (Sysno::splice, &[reader, 0, writer, 0, 1, 0], Errno::EINVAL),
+        (Sysno::fsync, &[99], Errno::EBADF),
+        (Sysno::lseek, &[named, 0, 0], Errno::EBADF),
+        (Sysno::dup2, &[99, 3], Errno::EBADF),
+        (Sysno::dup2, &[reader, 1 << 30], Errno::EBADF),
+        (Sysno::dup3, &[reader, reader, 0], Errno::EINVAL),
+        (Sysno::dup3, &[reader, 9, 1], Errno::EINVAL),
+        (Sysno::fcntl, &[reader, 999, 0], Errno::EINVAL),
+        (Sysno::fcntl, &[reader, 0, 1 << 20], Errno::EINVAL),
+        (Sysno::fcntl, &[named, 4, 0], Errno::EBADF),
+        (Sysno::fcntl, &[reader, 1033, 0], Errno::EINVAL),
+        (Sysno::ioctl, &[reader, 0x5401, at], Errno::ENOTTY),
+        (Sysno::ioctl, &[named, 0x5401, at], Errno::EBADF),
+        (Sysno::close_range, &[5, 4, 0], Errno::EINVAL),
+        (Sysno::getdents64, &[reader, at, 100], Errno::ENOTDIR),
+        (Sysno::getdents64, &[folder, at, 10], Errno::EINVAL),
+        (Sysno::flock, &[reader, 99], Errno::EINVAL),
+        (Sysno::memfd_create, &[at, 32], Errno::EINVAL),
+    ];
+    for &(number, args, errno) in cases {
+        assert_eq!(it.call(number, args), Err(errno), "{number} {args:?}");
+    }
+    assert_eq!(it.content("/a"), Ok(b"text".to_vec()));
+}
+
+#[test]
+fn parts_are_gathered_and_scattered() {
+    let it = Program::new();
+    let fd = it.open("/a", abi::O_RDWR | abi::O_CREAT | abi::O_APPEND).unwrap();
+    let at = it.put(b"onetwo----");
+    let list = it.path(0, "");
+    let vectors = [at, 3, at + 100, 0, at + 3, 3];
+    for (index, word) in vectors.iter().enumerate() {
+        it.thread.memory().put(list + index as u64 * 8, word).unwrap();
+    }
+    assert_eq!(it.call(Sysno::writev, &[fd, list, 3]), Ok(6));
+    assert_eq!(it.call(Sysno::pwritev, &[fd, list, 1, 0]), Ok(3), "it appends all the same");
+    assert_eq!(it.content("/a"), Ok(b"onetwoone".to_vec()));
+    let vectors = [at + 4, 2, at, 4];
+    for (index, word) in vectors.iter().enumerate() {
+        it.thread.memory().put(list + index as u64 * 8, word).unwrap();
+    }
+    assert_eq!(it.call(Sysno::preadv, &[fd, list, 2, 1]), Ok(6));
+    assert_eq!(it.got(6), b"twoone");
+    it.call(Sysno::lseek, &[fd, 0, 0]).unwrap();
+    assert_eq!(it.call(Sysno::preadv2, &[fd, list, 2, u64::MAX, 0, 0]), Ok(6));
+    assert_eq!(it.got(6), b"etwoon");
+}
+
+#[test]
+fn sizes_change_and_holes_are_zeros() {
+    let it = Program::new();
+    it.file("/a", &[7; 9000]);
+    assert_eq!(it.with(Sysno::truncate, "/a", &[5000]), Ok(0));
+    assert_eq!(it.with(Sysno::truncate, "/a", &[9000]), Ok(0));
+    let all = it.content("/a").unwrap();
+    assert_eq!((&all[..5000], &all[5000..]), (&[7; 5000][..], &[0; 4000][..]));
+    let fd = it.open("/a", abi::O_RDWR).unwrap();
+    assert_eq!(it.call(Sysno::fallocate, &[fd, 3, 10, 4090]), Ok(0));
+    let all = it.content("/a").unwrap();
+    assert_eq!(
+        (&all[..10], &all[10..4100], &all[4100..5000]),
+        (&[7; 10][..], &[0; 4090][..], &[7; 900][..])
+    );
+    assert_eq!(it.call(Sysno::fallocate, &[fd, 0, 9000, 1000]), Ok(0));
+    assert_eq!(it.call(Sysno::fallocate, &[fd, 1, 10_000, 1000]), Ok(0));
+    assert_eq!(it.stat(Sysno::stat, "/a").unwrap()[6], 10_000);
+    let begin = std::time::Instant::now();
+    assert_eq!(it.call(Sysno::ftruncate, &[fd, i64::MAX as u64]), Ok(0));
+    assert_eq!(it.call(Sysno::fallocate, &[fd, 3, 0, i64::MAX as u64]), Ok(0));
+    assert!(begin.elapsed().as_secs() < 5, "a hole is not walked page by page");
+}
+
+#[test]
+fn files_in_memory_are_bounded_and_give_back() {
+    let it = Program::new();
+    let free = || it.thread.system.tree.root().system().free;
+    let before = free();
+    it.file("/a", &[1; 40_000]);
+    assert!(free() + 40_000 <= before);
+    let fd = it.open("/a", abi::O_RDONLY).unwrap();
+    assert_eq!(it.with(Sysno::unlink, "/a", &[]), Ok(0));
+    assert_eq!(it.read(fd, 40_000).map(|it| it.len()), Ok(40_000), "it is open");
+    it.close(fd);
+    assert!(before - free() < 4096, "{before} {}", free());
+    kernel::testing::simulate_memory(1 << 20);
+    let it = Program::new();
+    let fd = it.open("/a", abi::O_WRONLY | abi::O_CREAT).unwrap();
+    let mut written = 0;
+    let end = loop {
+        match it.write(fd, &[0; 65_536]) {
+            Ok(count) => written += count,
+            Err(errno) => break errno,
+        }
+        assert!(written < 1 << 20);
+    };
+    assert_eq!(end, Errno::ENOSPC);
+    let more = (0..100).map(|it| std::format!("/d{it}"));
+    let mut made = more.map(|path| it.with(Sysno::mkdir, &path, &[0o777]));
+    assert_eq!(made.find(Result::is_err), Some(Err(Errno::ENOSPC)));
+    assert_eq!(it.call(Sysno::ftruncate, &[fd, 0]), Ok(0));
+    it.mkdir("/d");
+    kernel::testing::simulate_memory(0);
+}
+
+#[test]
+fn files_are_copied_within_the_kernel() {
+    let it = Program::new();
+    let text: Vec<u8> = (0..50_000_u32).map(|it| (it / 7) as u8).collect();
+    it.file("/a", &text);
+    let from = it.open("/a", abi::O_RDONLY).unwrap();
+    let to = it.open("/b", abi::O_RDWR | abi::O_CREAT).unwrap();
+    assert_eq!(it.call(Sysno::sendfile, &[to, from, 0, 30_000]), Ok(30_000));
+    it.thread.memory().put(it.buffer(), &40_000_u64).unwrap();
+    assert_eq!(it.call(Sysno::sendfile, &[to, from, it.buffer(), 30_000]), Ok(10_000));
+    assert_eq!(it.got(8), 50_000_u64.to_le_bytes());
+    assert_eq!(it.call(Sysno::copy_file_range, &[from, 0, to, 0, 5000, 0]), Ok(5000));
+    let all = [&text[..30_000], &text[40_000..], &text[30_000..35_000]].concat();
+    assert_eq!(it.content("/b"), Ok(all));
+    let pipe = it.buffer();
+    it.call(Sysno::pipe2, &[pipe, 0]).unwrap();
+    let ends = it.got(8);
+    let [reader, writer] = [u64::from(ends[0]), u64::from(ends[4])];
+    it.thread.memory().put(pipe, &7_u64).unwrap();
+    assert_eq!(it.call(Sysno::splice, &[from, pipe, writer, 0, 1000, 0]), Ok(1000));
+    assert_eq!(it.read(reader, 2000), Ok(text[7..1007].to_vec()));
+    it.write(writer, b"through").unwrap();
+    it.call(Sysno::ftruncate, &[to, 0]).unwrap();
+    it.call(Sysno::lseek, &[to, 0, 0]).unwrap();
+    assert_eq!(it.call(Sysno::splice, &[reader, 0, to, 0, 1000, 0]), Ok(7));
+    assert_eq!(it.content("/b"), Ok(b"through".to_vec()));
+    assert_eq!(it.call(Sysno::splice, &[reader, 0, to, 0, 1000, 2]), Err(Errno::EAGAIN));
+    assert_eq!(it.call(Sysno::splice, &[reader, pipe, to, 0, 1000, 0]), Err(Errno::ESPIPE));
+    assert_eq!(it.call(Sysno::lseek, &[reader, 0, 0]), Err(Errno::ESPIPE));
+    assert_eq!(it.call(Sysno::pread64, &[reader, pipe, 1, 0]), Err(Errno::ESPIPE));
+}
+
+#[test]
+fn descriptors_are_duplicated_and_sealed() {
+    let it = Program::new();
+    it.file("/a", b"0123456789");
+    let fd = it.open("/a", abi::O_RDWR | abi::O_CLOEXEC).unwrap();
+    assert_eq!(it.call(Sysno::dup, &[fd]), Ok(1));
+    assert_eq!(it.call(Sysno::dup2, &[fd, 7]), Ok(7));
+    assert_eq!(it.call(Sysno::fcntl, &[fd, 1030, 3]), Ok(3));
+    assert_eq!(it.read(7, 4), Ok(b"0123".to_vec()));
+    assert_eq!(it.read(1, 4), Ok(b"4567".to_vec()), "the position is shared");
+    for (fd, close) in [(0, 1), (1, 0), (7, 0), (3, 1)] {
+        assert_eq!(it.call(Sysno::fcntl, &[fd, 1]), Ok(close), "{fd}");
+    }
+    assert_eq!(it.call(Sysno::fcntl, &[fd, 3]), Ok(abi::O_RDWR as usize));
+    it.call(Sysno::fcntl, &[fd, 4, u64::from(abi::O_APPEND | abi::O_RDONLY)]).unwrap();
+    assert_eq!(it.call(Sysno::fcntl, &[7, 3]), Ok((abi::O_RDWR | abi::O_APPEND) as usize));
+    assert_eq!(it.call(Sysno::close_range, &[1, 6, 0]), Ok(0));
+    assert_eq!(it.thread.process.files.numbers(), [0, 7]);
+
+    let name = it.path(0, "name");
+    let plain = it.call(Sysno::memfd_create, &[name, 0]).unwrap() as u64;
+    assert_eq!(it.call(Sysno::fcntl, &[plain, 1034]), Ok(1));
+    let fd = it.call(Sysno::memfd_create, &[name, 3]).unwrap() as u64;
+    assert_eq!(it.write(fd, b"sealed"), Ok(6));
+    assert_eq!(it.call(Sysno::fcntl, &[fd, 1033, 2 | 4]), Ok(0));
+    assert_eq!(it.call(Sysno::ftruncate, &[fd, 5]), Err(Errno::EPERM));
+    assert_eq!(it.write(fd, b"x"), Err(Errno::EPERM), "it would grow");
+    assert_eq!(it.call(Sysno::pwrite64, &[fd, it.buffer(), 1, 0]), Ok(1));
+    assert_eq!(it.call(Sysno::fcntl, &[fd, 1033, 1 | 8]), Ok(0));
+    assert_eq!(it.call(Sysno::pwrite64, &[fd, it.buffer(), 1, 0]), Err(Errno::EPERM));
+    assert_eq!(it.call(Sysno::fcntl, &[fd, 1033, 4]), Err(Errno::EPERM));
+    assert_eq!(it.call(Sysno::fcntl, &[fd, 1034]), Ok(15));
+}
+
+#[test]
+fn locks_keep_others_out() {
+    let it = Program::new();
+    it.file("/a", b"text");
+    let (a, b) = (it.open("/a", abi::O_RDWR).unwrap(), it.open("/a", abi::O_RDWR).unwrap());
+    let lock = |kind: u16, start: i64, length: i64| {
+        let mut bytes = [0_u8; 32];
+        bytes[..2].copy_from_slice(&kind.to_le_bytes());
+        bytes[8..16].copy_from_slice(&start.to_le_bytes());
+        bytes[16..24].copy_from_slice(&length.to_le_bytes());
+        it.put(&bytes)
+    };
+    // Of one process no lock stands in another's way.
+    assert_eq!(it.call(Sysno::fcntl, &[a, 6, lock(1, 0, 0)]), Ok(0));
+    assert_eq!(it.call(Sysno::fcntl, &[b, 6, lock(1, 0, 0)]), Ok(0));
+    // An open file's do.
+    assert_eq!(it.call(Sysno::fcntl, &[b, 37, lock(0, 0, 1)]), Err(Errno::EAGAIN));
+    assert_eq!(it.call(Sysno::fcntl, &[b, 36, lock(0, 0, 1)]), Ok(0));
+    let said = it.got(32);
+    assert_eq!((said[0], said[24]), (1, it.thread.process.id as u8));
+    // Any close ends those of the process.
+    let other = it.open("/a", abi::O_RDONLY).unwrap();
+    it.close(other);
+    assert_eq!(it.call(Sysno::fcntl, &[b, 37, lock(0, 0, 1)]), Ok(0));
+    assert_eq!(it.call(Sysno::fcntl, &[a, 6, lock(1, 0, 1)]), Err(Errno::EAGAIN));
+    assert_eq!(it.call(Sysno::fcntl, &[a, 6, lock(1, 1, 1)]), Ok(0));
+    it.close(b);
+    assert_eq!(it.call(Sysno::fcntl, &[a, 6, lock(1, 0, 1)]), Ok(0));
+    assert_eq!(it.call(Sysno::fcntl, &[a, 6, lock(7, 0, 1)]), Err(Errno::EINVAL));
+    assert_eq!(it.call(Sysno::fcntl, &[a, 6, lock(1, -1, 1)]), Err(Errno::EINVAL));
+    assert_eq!(it.call(Sysno::fcntl, &[a, 6, lock(1, 5, -6)]), Err(Errno::EINVAL));
+    assert_eq!(it.call(Sysno::fcntl, &[a, 6, lock(1, i64::MAX, 2)]), Err(Errno::EOVERFLOW));
+    assert_eq!(it.call(Sysno::fcntl, &[a, 6, 8]), Err(Errno::EFAULT));
+
+    let b = it.open("/a", abi::O_RDONLY).unwrap();
+    let nonblocking = |how| u64::from(how | abi::LOCK_NB);
+    assert_eq!(it.call(Sysno::flock, &[a, nonblocking(abi::LOCK_SH)]), Ok(0));
+    assert_eq!(it.call(Sysno::flock, &[b, nonblocking(abi::LOCK_SH)]), Ok(0));
+    assert_eq!(it.call(Sysno::flock, &[b, nonblocking(abi::LOCK_EX)]), Err(Errno::EAGAIN));
+    it.close(a);
+    assert_eq!(it.call(Sysno::flock, &[b, nonblocking(abi::LOCK_EX)]), Ok(0));
+}
