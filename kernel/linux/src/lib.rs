@@ -34,6 +34,8 @@ pub mod futex;
 pub mod memory;
 pub mod poll;
 pub mod process;
+#[cfg(test)]
+mod random;
 pub mod run;
 pub mod signal;
 pub mod socket;

@@ -58,7 +58,7 @@ pub(crate) fn play(mut program: impl FnMut(u64, &mut Registers, &mut Space) -> E
     kernel::testing::play(move |space, context| {
         let registers = context.registers_mut();
         let step = registers.rip / 2;
-        registers.rip += 2;
+        registers.rip = registers.rip.wrapping_add(2);
         program(step, registers, space)
     });
 }

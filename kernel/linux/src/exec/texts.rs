@@ -55,12 +55,14 @@ impl Texts {
     /// `E2BIG`, `EFAULT`, `ENOMEM`, [`Stop::Load`].
     pub(super) fn read(memory: &Memory, at: u64, used: usize, most: usize) -> Result<Self, Stop> {
         let mut texts = Self::default();
-        // No list at all is an empty one, as on Linux.
-        for place in (at..).step_by(8).take_while(|_| at != 0) {
-            let pointer: u64 = memory.get(place)?;
+        let mut place = at;
+        loop {
+            // No list at all is an empty one, as on Linux.
+            let pointer: u64 = if at == 0 { 0 } else { memory.get(place)? };
             if pointer == 0 {
-                break;
+                return Ok(texts);
             }
+            place = place.wrapping_add(8);
             let text = memory.text(pointer, MOST_OF_ONE - 1).map_err(|stop| match stop {
                 Stop::Fail(Errno::ENAMETOOLONG) => Stop::Fail(Errno::E2BIG),
                 other => other,
@@ -70,7 +72,6 @@ impl Texts {
                 return Err(Errno::E2BIG.into());
             }
         }
-        Ok(texts)
     }
 
     /// Returns how many bytes they take, with a pointer each.

@@ -38,8 +38,8 @@ fn prctl(thread: &Rc<Thread>, [option, second, third, fourth, fifth, _]: Args) -
         raw::PR_SET_NAME => {
             let mut name = [0; 16];
             // The text may end at the end of what is mapped.
-            for (at, byte) in (second..).zip(name.iter_mut().take(15)) {
-                *byte = memory.get::<u8>(at)?;
+            for (index, byte) in (0..).zip(name.iter_mut().take(15)) {
+                *byte = memory.get::<u8>(second.wrapping_add(index))?;
                 if *byte == 0 {
                     break;
                 }

@@ -204,8 +204,8 @@ fn getgroups(thread: &Rc<Thread>, [count, to, ..]: Args) -> Answer {
         return Err(Errno::EINVAL.into());
     }
     if count != 0 {
-        for (at, group) in (to..).step_by(4).zip(groups.iter()) {
-            thread.memory().put(at, group)?;
+        for (index, group) in (0..).zip(groups.iter()) {
+            thread.memory().put(to.wrapping_add(4 * index), group)?;
         }
     }
     Ok(groups.len().into())
@@ -262,7 +262,7 @@ fn capget(thread: &Rc<Thread>, [header, data, ..]: Args) -> Answer {
     if data != 0 {
         for word in 0..words {
             let part = (all >> (32 * word)) as u32;
-            thread.memory().put(data + 12 * word as u64, &[part, part, 0])?;
+            thread.memory().put(data.wrapping_add(12 * word as u64), &[part, part, 0])?;
         }
     }
     Ok(0.into())
@@ -276,7 +276,7 @@ fn capset(thread: &Rc<Thread>, [header, data, ..]: Args) -> Answer {
     }
     let all = if thread.process.credentials.borrow().is_root() { ALL } else { 0 };
     for word in 0..words {
-        let asked: [u32; 3] = thread.memory().get(data + 12 * word as u64)?;
+        let asked: [u32; 3] = thread.memory().get(data.wrapping_add(12 * word as u64))?;
         let part = (all >> (32 * word)) as u32;
         if asked.iter().take(2).any(|it| it & !part != 0) {
             return Err(Errno::EPERM.into());
