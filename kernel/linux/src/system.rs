@@ -1,5 +1,6 @@
 //! What all processes share: the devices, the tree of files, the processes themselves.
 
+use crate::channel::fifo;
 use crate::errno::Errno;
 use crate::exec::Programs;
 use crate::file::Tree;
@@ -80,8 +81,10 @@ impl System {
     #[must_use]
     pub fn new() -> Rc<Self> {
         let budget = Budget::of_machine();
+        let tree = Tree::new(Store::empty(&budget, 0o755), "tmpfs");
+        tree.set_pipes(Rc::new(fifo::open));
         Rc::new(Self {
-            tree: Tree::new(Store::empty(&budget, 0o755), "tmpfs"),
+            tree,
             scratch: Store::empty(&budget, 0o700),
             budget,
             terminals: Rc::default(),

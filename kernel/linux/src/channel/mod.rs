@@ -2,6 +2,7 @@
 
 pub mod calls;
 mod event;
+pub mod fifo;
 mod pipe;
 mod timer;
 

@@ -28,6 +28,10 @@ pub struct Pipe {
     capacity: Cell<usize>,
     readers: Cell<usize>,
     writers: Cell<usize>,
+    /// How often a side was opened: to read, to write.
+    opened: [Cell<u64>; 2],
+    /// How many of each side have waited in open(2) for the other one, and are not open yet.
+    granted: [Cell<usize>; 2],
     /// There is something to read, or nobody left to write.
     readable: Arc<Watch>,
     /// There is room, or nobody left to read.
@@ -51,6 +55,8 @@ impl Pipe {
             capacity: Cell::new(CAPACITY),
             readers: Cell::new(0),
             writers: Cell::new(0),
+            opened: Default::default(),
+            granted: Default::default(),
             readable: Watch::new(),
             writable: Watch::new(),
             inode: next_inode(),
@@ -90,23 +96,39 @@ impl Pipe {
         Ok(capacity)
     }
 
-    /// Returns how many ends are open to read and to write, for who opens a FIFO and waits for
-    /// the other side (fifo(7)).
-    #[must_use]
-    pub fn ends(&self) -> [usize; 2] {
+    /// Returns how many ends are open to read and to write.
+    pub(super) const fn ends(&self) -> [usize; 2] {
         [self.readers.get(), self.writers.get()]
     }
 
-    /// Tells when a reader comes or there is room.
-    #[must_use]
-    pub const fn writable(&self) -> &Arc<Watch> {
-        &self.writable
+    /// Returns whether anybody has it open, or has waited for that.
+    pub(super) fn is_open(&self) -> bool {
+        self.ends() != [0; 2] || self.granted.iter().any(|it| it.get() > 0)
     }
 
-    /// Tells when a writer comes or there is something to read.
-    #[must_use]
-    pub const fn readable(&self) -> &Arc<Watch> {
-        &self.readable
+    /// Waits until the other side than `side` (0: reads, 1: writes) is opened.
+    pub(super) async fn other_side(&self, side: usize) {
+        let watch = if side == 0 { &self.readable } else { &self.writable };
+        let opened = self.opened[1 - side].get();
+        loop {
+            let changes = watch.changes();
+            if self.opened[1 - side].get() != opened {
+                return;
+            }
+            watch.changed_since(changes).await;
+        }
+    }
+
+    /// Lets one more of `side` open it without waiting.
+    pub(super) fn grant(&self, side: usize) {
+        self.granted[side].update(|it| it + 1);
+    }
+
+    /// Takes what was granted to `side`, if anything was.
+    pub(super) fn take_grant(&self, side: usize) -> bool {
+        let granted = self.granted[side].get();
+        self.granted[side].set(granted.saturating_sub(1));
+        granted > 0
     }
 
     fn room(&self) -> usize {
@@ -162,9 +184,11 @@ impl PipeEnd {
         pipe.writers.update(|it| it + usize::from(writes));
         // Who waits in open(2) for this side.
         if reads {
+            pipe.opened[0].update(|it| it + 1);
             pipe.writable.raise();
         }
         if writes {
+            pipe.opened[1].update(|it| it + 1);
             pipe.readable.raise();
         }
         Rc::new(Self { pipe: Rc::clone(pipe), reads, writes })

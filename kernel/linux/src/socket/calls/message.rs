@@ -1,10 +1,11 @@
 //! Sending and receiving: sendto(2), sendmsg(2), sendmmsg(2), recvfrom(2), recvmsg(2), recvmmsg(2).
 
+use super::path;
 use crate::call::{Answer, Args, Group, Outcome, blocking_for, calls, wait};
 use crate::errno::Errno;
 use crate::file::{Caller, Open};
 use crate::memory::{Memory, Part, Sink, Source};
-use crate::socket::address::Address;
+use crate::socket::address::{Address, Name};
 use crate::socket::message::{Credentials, Incoming, Outgoing, owner};
 use crate::socket::{SocketFile, Style};
 use crate::stop::Stop;
@@ -83,7 +84,12 @@ fn parts(memory: &Memory, at: u64, count: u64) -> Result<Vec<Part>, Stop> {
 /// Sends what was prepared: at once, or when there is room.
 fn send(thread: &Rc<Thread>, fd: u64, prepared: Prepared) -> Answer {
     let open = thread.process.files.get(fd)?;
-    let stream = SocketFile::of(&open)?.form().style == Style::Stream;
+    let socket = SocketFile::of(&open)?;
+    let stream = socket.form().style == Style::Stream;
+    let named = match (&prepared.to, path::unix(&**socket)) {
+        (Some(Address::Unix(Name::Path(name))), Some(_)) => Some(path::find(thread, name)?),
+        _ => None,
+    };
     let file = open.as_kind::<SocketFile>().ok_or(Errno::ENOTSOCK)?;
     let (limit, at_once) = (file.timeouts.get()[1], prepared.flags & MSG_DONTWAIT != 0);
     let signals = prepared.flags & MSG_NOSIGNAL == 0;
@@ -103,7 +109,12 @@ fn send(thread: &Rc<Thread>, fd: u64, prepared: Prepared) -> Answer {
         let mut source = Source::new(&memory, &parts);
         source.skip(so_far.get());
         loop {
-            let result = socket.send(&mut message, &mut source);
+            let result = match (&named, path::unix(&**socket)) {
+                (Some(other), Some(unix)) => {
+                    unix.send_to(Some(Rc::clone(other)), &mut message, &mut source)
+                }
+                _ => socket.send(&mut message, &mut source),
+            };
             match result {
                 Ok(count) => {
                     so_far.update(|it| it + count);

@@ -2,8 +2,9 @@
 //! move bytes in [`message`].
 
 pub mod message;
+mod path;
 
-use super::address::Address;
+use super::address::{Address, Name};
 use super::message::owner;
 use super::unix::Unix;
 use super::{Form, Socket, SocketFile, Style};
@@ -111,14 +112,18 @@ fn bind(thread: &Rc<Thread>, [fd, address, length, ..]: Args) -> Answer {
     let open = thread.process.files.get(fd)?;
     let socket = SocketFile::of(&open)?;
     let address = Address::read(&thread.memory(), address, length)?;
-    socket.bind(&**thread, &address).map(Into::into)
+    match (&address, path::unix(&**socket)) {
+        (Address::Unix(Name::Path(name)), Some(unix)) => path::bind(thread, unix, name)?,
+        _ => socket.bind(&**thread, &address)?,
+    }
+    Ok(().into())
 }
 
 fn connect(thread: &Rc<Thread>, [fd, address, length, ..]: Args) -> Answer {
     let open = thread.process.files.get(fd)?;
     let socket = SocketFile::of(&open)?;
     let address = Address::read(&thread.memory(), address, length)?;
-    match socket.connect(&**thread, &address) {
+    match path::connect(thread, &**socket, &address) {
         Err(Stop::Wait) if open.is_nonblocking() => {
             // A Unix socket does not connect later (unix(7)).
             let unix = socket.form().family == AF_UNIX;
@@ -130,7 +135,7 @@ fn connect(thread: &Rc<Thread>, [fd, address, length, ..]: Args) -> Answer {
             let done = blocking_for(thread, &open, limit, move |thread, open| {
                 let socket = SocketFile::of(open)?;
                 if unix {
-                    return socket.connect(&**thread, &address).map(|()| 0);
+                    return path::connect(thread, &**socket, &address).map(|()| 0);
                 }
                 socket.connected().map(|()| 0)
             });
