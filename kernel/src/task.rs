@@ -175,6 +175,12 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
+    start(Box::pin(future))
+}
+
+/// The same whatever the future is, so that what runs, wakes and drops tasks is in an image once
+/// for each type of result.
+fn start<T: 'static>(future: Pin<Box<dyn Future<Output = T>>>) -> Task<T> {
     let scheduler = Scheduler::new(QUEUE.get());
     let schedule = move |runnable| scheduler.push(runnable);
     // SAFETY: the future is 'static, and so is all that `schedule` holds. It
@@ -198,7 +204,7 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    // `async-task` cannot fail, so see whether what it will allocate is there.
+    // Neither the box nor `async-task` can fail, so see whether what they will allocate is there.
     let room = Vec::<u64>::new().try_reserve_exact((size_of::<F>() + OVERHEAD).div_ceil(8));
     let room = room.is_ok() && QUEUE.get().reserve() && time::reserve(alive());
     room.then(|| spawn(future))
