@@ -16,7 +16,7 @@ use super::routers::Routers;
 use super::stack::{Handle, Parting, Protocols, Whom};
 use super::tcp::syn::SynQueue;
 use super::wire::Wire;
-use super::{Error, choose, dhcp, only};
+use super::{Error, choose, dhcp, earliest, only};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
@@ -283,8 +283,10 @@ impl Engine {
         self.reassembly.turn(now);
         let pieces = self.reassembly.next();
         let waiting = self.protocols.time_wait.turn(now);
-        let others = [self.half_open.next(), self.announcer.next(), leaving, pieces, waiting];
-        [sockets, dhcp, routers, neighbors].into_iter().chain(others).flatten().min()
+        let (half_open, announcer) = (self.half_open.next(), self.announcer.next());
+        earliest(&[
+            sockets, dhcp, routers, neighbors, half_open, announcer, leaving, pieces, waiting,
+        ])
     }
 
     /// The interface is broken: everyone who waits is told so.

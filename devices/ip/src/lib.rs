@@ -91,11 +91,28 @@ pub type Ip = Stack<devices::Net>;
 #[cfg(not(target_os = "xen"))]
 pub type Ip = OneOf<Stack<devices::Net>, sockets::Sockets>;
 
+use core::hash::Hasher;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use kernel::time::Instant;
+use siphasher::sip::SipHasher24;
 
 /// Returns a number that nobody can guess.
 fn random() -> Result<u64, Error> {
     kernel::entropy::next_u64().map_err(|_| Error::NoEntropy)
+}
+
+/// Returns a hash of `bytes` that nobody can guess without the keys (SipHash-2-4).
+#[inline(never)]
+fn keyed(keys: [u64; 2], bytes: &[u8]) -> u64 {
+    let mut hasher = SipHasher24::new_with_keys(keys[0], keys[1]);
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+/// Returns the earliest of some times.
+#[inline(never)]
+fn earliest(times: &[Option<Instant>]) -> Option<Instant> {
+    times.iter().copied().flatten().min()
 }
 
 /// Returns `port` if it is `free`, or, for 0, a free one of the dynamic range (RFC 6335,

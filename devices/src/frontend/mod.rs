@@ -132,7 +132,7 @@ pub(crate) async fn find(
             Err(xenstore::Error::Refused(_)) => Vec::new(),
             Err(error) => return Err(error),
         };
-        all.sort_by_key(|id| xen::xenbus::number(id.as_bytes()));
+        all.sort_unstable_by_key(|id| xen::xenbus::number(id.as_bytes()));
         all.truncate(LISTED);
         if id.is_empty() && !all.is_empty() {
             return Ok(Ok(all.swap_remove(0)));

@@ -6,10 +6,8 @@
 //! cannot pass them on.
 
 use super::{FRAGMENT, HEADER, fill, plain, put};
-use crate::{Error, random};
+use crate::{Error, keyed, random};
 use core::cell::Cell;
-use core::hash::Hasher;
-use siphasher::sip::SipHasher24;
 
 /// The longest packet that every link of IPv6 carries.
 const LEAST_V6: usize = 1280;
@@ -39,9 +37,8 @@ impl Numbers {
         // A Feistel network permutes all numbers, whatever its rounds compute.
         let (mut left, mut right) = (next >> half & mask, next & mask);
         for round in 0..4 {
-            let mut hasher = SipHasher24::new_with_keys(self.keys[0], self.keys[1]);
-            hasher.write_u32(right << 8 | half << 3 | round);
-            (left, right) = (right, left ^ hasher.finish() as u32 & mask);
+            let hash = keyed(self.keys, &(right << 8 | half << 3 | round).to_be_bytes());
+            (left, right) = (right, left ^ hash as u32 & mask);
         }
         left << half | right
     }

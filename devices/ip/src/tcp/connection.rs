@@ -15,7 +15,7 @@ use super::segment::{Head, MAX_SCALE, Options, STAMPS};
 use super::seq::{self, Seq};
 use super::time_wait::{Rest, TIME_WAIT};
 use super::undo::stamp;
-use crate::TcpOptions;
+use crate::{TcpOptions, earliest};
 use alloc::rc::Rc;
 use core::net::SocketAddr;
 use core::ops::Range;
@@ -593,11 +593,7 @@ impl<C: Control> Connection<C> {
             true => self.recovery.timeout(),
             false => self.recovery.timer(),
         };
-        [sending, self.persist, self.keep, self.over]
-            .into_iter()
-            .chain([self.delay.deadline()])
-            .flatten()
-            .min()
+        earliest(&[sending, self.persist, self.keep, self.over, self.delay.deadline()])
     }
 
     /// Returns the options of a SYN.

@@ -5,12 +5,11 @@
 use super::connection::Offer;
 use super::segment::MAX_SCALE;
 use super::seq::Seq;
-use super::time_wait::Id;
-use crate::{Error, random};
-use core::hash::Hasher;
-use core::net::{IpAddr, SocketAddr};
+use super::time_wait::{ENDS, Id, in_bytes};
+use crate::packet::fill;
+use crate::{Error, keyed, random};
+use core::net::SocketAddr;
 use kernel::time::Instant;
-use siphasher::sip::SipHasher24;
 
 /// Seconds for which one cookie is given; it is good for as long again.
 const SPAN: u64 = 64;
@@ -40,13 +39,6 @@ fn span(now: Instant) -> u64 {
     now.as_nanos() / 1_000_000_000 / SPAN
 }
 
-fn write(hasher: &mut SipHasher24, ip: IpAddr) {
-    match ip {
-        IpAddr::V4(ip) => hasher.write(&ip.octets()),
-        IpAddr::V6(ip) => hasher.write(&ip.octets()),
-    }
-}
-
 impl Secret {
     /// Chooses keys.
     ///
@@ -57,14 +49,10 @@ impl Secret {
     }
 
     /// Hashes the ends of a connection; `what` keeps uses apart.
-    fn hash(&self, (local, peer): Ends, what: u64) -> u64 {
-        let mut hasher = SipHasher24::new_with_keys(self.keys[0], self.keys[1]);
-        for end in [local, peer] {
-            write(&mut hasher, end.ip());
-            hasher.write_u16(end.port());
-        }
-        hasher.write_u64(what);
-        hasher.finish()
+    fn hash(&self, ends: Ends, what: u64) -> u64 {
+        let mut bytes = [0; ENDS + 8];
+        fill(&mut bytes, &[&in_bytes(ends), &what.to_be_bytes()]);
+        keyed(self.keys, &bytes)
     }
 
     /// Returns the initial sequence number of a connection: later ones of the same ends have
@@ -82,11 +70,7 @@ impl Secret {
 
     /// Returns by what the ends of a connection that is over are found.
     pub(crate) fn id(&self, ends: Ends) -> Id {
-        Id::new(ends, |bytes| {
-            let mut hasher = SipHasher24::new_with_keys(self.keys[0], self.keys[1]);
-            hasher.write(bytes);
-            hasher.finish()
-        })
+        Id::new(ends, |bytes| keyed(self.keys, bytes))
     }
 
     /// Returns a cookie with the index of a segment size in its last bits.

@@ -85,28 +85,34 @@ impl Rest {
     }
 }
 
-/// The ends of a connection: addresses, of IPv4 as those of IPv6 that stand for them, and ports;
-/// and a hash of them that nobody can guess.
+/// The length of the ends of a connection, in bytes.
+pub(super) const ENDS: usize = 36;
+
+/// Returns the ends of a connection as bytes: addresses, of IPv4 as those of IPv6 that stand for
+/// them, and ports.
+pub(super) fn in_bytes((local, peer): (SocketAddr, SocketAddr)) -> [u8; ENDS] {
+    let mut ends = [0; ENDS];
+    for (end, to) in [local, peer].into_iter().zip(ends.chunks_exact_mut(18)) {
+        let ip = match end.ip() {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+            IpAddr::V6(ip) => ip,
+        };
+        to[..16].copy_from_slice(&ip.octets());
+        to[16..].copy_from_slice(&end.port().to_be_bytes());
+    }
+    ends
+}
+
+/// The ends of a connection, and a hash of them that nobody can guess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Id {
-    ends: [u8; 36],
+    ends: [u8; ENDS],
     hash: u32,
 }
 
 impl Id {
-    pub(crate) fn new(
-        (local, peer): (SocketAddr, SocketAddr),
-        hash: impl FnOnce(&[u8]) -> u64,
-    ) -> Self {
-        let mut ends = [0; 36];
-        for (end, to) in [local, peer].into_iter().zip(ends.chunks_exact_mut(18)) {
-            let ip = match end.ip() {
-                IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-                IpAddr::V6(ip) => ip,
-            };
-            to[..16].copy_from_slice(&ip.octets());
-            to[16..].copy_from_slice(&end.port().to_be_bytes());
-        }
+    pub(crate) fn new(ends: (SocketAddr, SocketAddr), hash: impl FnOnce(&[u8]) -> u64) -> Self {
+        let ends = in_bytes(ends);
         Self { ends, hash: hash(&ends) as u32 }
     }
 }
