@@ -330,6 +330,13 @@ impl Caller for Thread {
         [credentials.user.effective, credentials.group.effective]
     }
 
+    fn ignores(&self, signal: u32) -> bool {
+        Signal::new(signal.into()).is_none_or(|signal| {
+            let action = self.process.signals.action(signal);
+            self.signals.mask().has(signal) || action.ignores(signal)
+        })
+    }
+
     fn fs(&self) -> Rc<Place> {
         Rc::clone(&self.process.fs.borrow())
     }

@@ -132,7 +132,9 @@ async fn open(
     follow: bool,
 ) -> Result<Source, Errno> {
     let programs = system.programs.borrow().clone().ok_or(Errno::ENOENT)?;
-    loaded(|| programs.open(caller, at, path, follow)).await
+    let source = loaded(|| programs.open(caller, at, path, follow)).await?;
+    // Root too needs somebody who may.
+    if source.owner[0] & 0o111 == 0 { Err(Errno::EACCES) } else { Ok(source) }
 }
 
 /// As whom a program runs whose file has the bits for that.

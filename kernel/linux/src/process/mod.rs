@@ -143,8 +143,8 @@ impl Process {
         })
     }
 
-    /// Makes a child of this one, with `memory`, and its descriptors if it `shares` them. Its
-    /// `parent` is this one or this one's own.
+    /// Makes a child of this one, with `memory`. `flags`: what it shares (`CLONE_FILES`,
+    /// `CLONE_FS`). Its `parent` is this one or this one's own.
     ///
     /// # Errors
     /// `ENOMEM`
@@ -152,9 +152,11 @@ impl Process {
         self: &Rc<Self>,
         id: i32,
         memory: &Rc<Memory>,
-        shares: bool,
+        flags: u64,
         parent: &Rc<Self>,
     ) -> Result<Rc<Self>, Errno> {
+        use linux_raw_sys::general::{CLONE_FILES, CLONE_FS};
+        let shares = |flag: u32| flags & u64::from(flag) != 0;
         // What a process takes beside its memory and threads.
         room(size_of::<Self>() + size_of::<Signals>() + 512 + 24 * self.files.numbers().len())?;
         let child = Rc::new(Self {
@@ -165,8 +167,14 @@ impl Process {
             session: self.session.clone(),
             signals: Rc::new(self.signals.fork()),
             memory: RefCell::new(Rc::downgrade(memory)),
-            files: if shares { Rc::clone(&self.files) } else { Rc::new(self.files.copy()) },
-            fs: RefCell::new(self.fs.borrow().copy()),
+            files: match shares(CLONE_FILES) {
+                true => Rc::clone(&self.files),
+                false => Rc::new(self.files.copy()),
+            },
+            fs: RefCell::new(match shares(CLONE_FS) {
+                true => Rc::clone(&self.fs.borrow()),
+                false => self.fs.borrow().copy(),
+            }),
             limits: self.limits.clone(),
             credentials: self.credentials.clone(),
             program: RefCell::new(Program { executed: false, ..self.program.borrow().clone() }),

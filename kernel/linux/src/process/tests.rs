@@ -276,7 +276,7 @@ fn the_numbers_of_groups_and_sessions_keep_their_rules() {
     assert_eq!(call(Sysno::setpgid, 0, -1), Err(Errno::EINVAL));
     assert_eq!(call(Sysno::setpgid, 9, 9), Err(Errno::ESRCH));
     let own = &first.process;
-    let child = own.fork(2, &first.memory(), false, own).unwrap();
+    let child = own.fork(2, &first.memory(), 0, own).unwrap();
     first.system.add(&child);
     assert_eq!(call(Sysno::setpgid, 2, 7), Err(Errno::EPERM), "there is no such group");
     assert_eq!(call(Sysno::setpgid, 2, 0), Ok(0));

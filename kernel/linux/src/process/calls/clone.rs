@@ -206,7 +206,7 @@ fn make_process(thread: &Rc<Thread>, wish: &Wish, context: Context) -> Answer {
         Some(parent) if wish.has(raw::CLONE_PARENT) => parent,
         _ => Rc::clone(own),
     };
-    let child = own.fork(id, &memory, wish.has(raw::CLONE_FILES), &parent)?;
+    let child = own.fork(id, &memory, wish.flags, &parent)?;
     child.exit_signal.set(wish.exit_signal as i32);
     if wish.flags & raw::CLONE_CLEAR_SIGHAND != 0 {
         child.signals.clear();
@@ -235,13 +235,19 @@ fn make_process(thread: &Rc<Thread>, wish: &Wish, context: Context) -> Answer {
 }
 
 /// What is shared by threads alone stays so; there is one namespace each.
-fn unshare(_: &Rc<Thread>, [flags, ..]: Args) -> Answer {
+fn unshare(thread: &Rc<Thread>, [flags, ..]: Args) -> Answer {
     let known = raw::CLONE_FS | raw::CLONE_FILES | raw::CLONE_SYSVSEM;
     let own = raw::CLONE_VM | raw::CLONE_SIGHAND | raw::CLONE_THREAD;
     match flags {
         it if it & REFUSED != 0 => Err(Errno::EPERM.into()),
         it if it & !u64::from(known | own) != 0 => Err(Errno::EINVAL.into()),
         it if it & u64::from(own) != 0 => Err(Errno::EINVAL.into()),
-        _ => Ok(0.into()),
+        flags => {
+            if flags & u64::from(raw::CLONE_FS) != 0 {
+                let own = thread.process.fs.borrow().copy();
+                thread.process.fs.replace(own);
+            }
+            Ok(0.into())
+        }
     }
 }
