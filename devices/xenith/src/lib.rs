@@ -81,8 +81,8 @@
 //! # Features
 //!
 //! `ip`, `http` (which needs `ip`) and `storage` ([`fs`] and [`kv`]) are on unless
-//! `default-features = false`. They decide what is compiled, not what is in an image, which
-//! is what the app calls.
+//! `default-features = false`; `linux`, which runs programs of Linux and needs both, is off. They
+//! decide what is compiled, not what is in an image, which is what the app calls.
 //!
 //! # Where to go on
 //!
@@ -104,6 +104,9 @@ pub use http;
 pub use ip::{self, Ip};
 #[doc(inline)]
 pub use kernel::*;
+#[cfg(feature = "linux")]
+#[doc(inline)]
+pub use linux;
 #[cfg(feature = "storage")]
 #[doc(inline)]
 pub use storage::{fs, kv};

@@ -31,6 +31,8 @@ pub mod exec;
 mod fault;
 pub mod file;
 pub mod futex;
+#[cfg(not(target_os = "xen"))]
+mod host;
 pub mod memory;
 pub mod poll;
 pub mod process;
@@ -39,6 +41,7 @@ mod random;
 pub mod run;
 pub mod signal;
 pub mod socket;
+pub mod start;
 pub mod stop;
 pub mod system;
 pub mod table;

@@ -36,16 +36,19 @@ pub async fn first(
     system: &Rc<System>,
     first: First<'_>,
     body: fn(Rc<Thread>) -> Boxed<()>,
-    prepare: impl FnOnce(&Process) -> Result<(), Errno>,
+    prepare: impl AsyncFnOnce(&Rc<Thread>) -> Result<(), Errno>,
 ) -> Result<Rc<Thread>, Errno> {
     let memory = Rc::new(Memory::new(&system.ram)?);
     let process = Process::new(system.next_id()?, &memory);
     process.credentials.replace(Credentials::new(first.ids.0, first.ids.1));
-    prepare(&process)?;
     let signals = Receiver::new(process.id, Set::EMPTY);
     let context = Context::new(0, 0).ok_or(Errno::ENOMEM)?;
     let (process_too, system_too) = (Rc::clone(&process), Rc::clone(system));
     let thread = Thread::new(signals, process_too, system_too, memory, context, body)?;
+    if let Err(errno) = prepare(&thread).await {
+        thread.withdraw();
+        return Err(errno);
+    }
     let texts = |all: &[&[u8]]| {
         let mut texts = Texts::default();
         all.iter().try_for_each(|it| texts.push(it)).map(|()| texts)

@@ -110,7 +110,7 @@ fn first_of(path: &str, arguments: &[&[u8]]) -> Result<Rc<crate::thread::Thread>
     let system = System::new();
     folder(&system);
     let wish = First { path: path.as_bytes(), arguments, environment: &[b"A=1"], ids: (0, 0) };
-    block_on(first(&system, wish, crate::run::body, |_| Ok(())))
+    block_on(first(&system, wish, crate::run::body, async |_| Ok(())))
 }
 
 fn text(space: &Space, mut at: u64) -> Vec<u8> {
@@ -249,7 +249,7 @@ fn no_flipped_bit_of_a_program_panics_or_takes_what_is_not_there() {
         bytes[bit / 8] ^= 1 << (bit % 8);
         folder.add("/moving", &bytes);
         let wish = First { path: b"/moving", arguments: &[], environment: &[], ids: (0, 0) };
-        if let Ok(thread) = block_on(first(&system, wish, crate::run::body, |_| Ok(()))) {
+        if let Ok(thread) = block_on(first(&system, wish, crate::run::body, async |_| Ok(()))) {
             assert!(thread.memory().usage().resident < 1 << 20);
         }
     }

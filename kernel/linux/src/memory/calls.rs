@@ -109,7 +109,7 @@ fn mmap(thread: &Rc<Thread>, [at, length, protection, flags, fd, offset]: Args) 
         length: length as usize,
         access,
         place: place(flags),
-        backing: backing(open, offset, access, shared)?,
+        backing: backing(thread, open, offset, access, shared)?,
         grows_down,
     };
     let at = memory.map(&request)?;
@@ -140,6 +140,7 @@ fn place(flags: u64) -> Place {
 }
 
 fn backing(
+    thread: &Thread,
     open: Option<Rc<Open>>,
     offset: u64,
     access: Access,
@@ -155,7 +156,9 @@ fn backing(
     if stat.kind == Type::Character && stat.special == DEV_ZERO {
         return Ok(zeros);
     }
-    let file = Mapped::new(open.file.pages()?, b"", stat.device, stat.inode, write)?;
+    let path = open.place.as_ref().map(|it| thread.system.tree.path(&thread.fs(), it));
+    let path = path.transpose()?.unwrap_or_default();
+    let file = Mapped::new(open.file.pages()?, &path, stat.device, stat.inode, write)?;
     Ok(Backing::File { file, offset, shared })
 }
 

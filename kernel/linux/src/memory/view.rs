@@ -1,9 +1,15 @@
 //! Describes the memory of a process, for `/proc` and for reports.
 
 use super::Memory;
-use super::area::Backing;
+use super::area::{Backing, Flags};
+use crate::errno::Errno;
+use alloc::format;
+use alloc::vec::Vec;
 use core::ops::Range;
 use kernel::user::{Access, PAGE};
+
+/// The column of the names in `/proc/self/maps`.
+const NAMES: usize = 73;
 
 /// An area as `/proc/self/maps` shows it (proc(5)).
 pub struct View<'a> {
@@ -38,8 +44,48 @@ pub struct Usage {
     pub code: usize,
     /// Pages that are there (`VmRSS`).
     pub resident: usize,
+    /// Those of them that files or shared memory have as well (`RssFile` and `RssShmem`).
+    pub shared: usize,
     /// Page tables (`VmPTE`).
     pub tables: usize,
+}
+
+impl View<'_> {
+    /// Appends its line of `/proc/self/maps`.
+    ///
+    /// # Errors
+    /// `ENOMEM`
+    fn line(&self, text: &mut Vec<u8>) -> Result<(), Errno> {
+        let bit = |access, letter| if self.access.contains(access) { letter } else { '-' };
+        let Range { start, end } = self.range;
+        let (major, minor) =
+            (self.device >> 8 & 0xfff, self.device & 0xff | self.device >> 12 & !0xff);
+        let head = format!(
+            "{start:08x}-{end:08x} {}{}{}{} {:08x} {major:02x}:{minor:02x} {} ",
+            bit(Access::READ, 'r'),
+            bit(Access::WRITE, 'w'),
+            bit(Access::EXECUTE, 'x'),
+            if self.shared { 's' } else { 'p' },
+            self.offset,
+            self.inode,
+        );
+        // Each byte of a name takes four at most.
+        let most = head.len().max(NAMES) + 4 * self.name.len() + 1;
+        text.try_reserve(most).map_err(|_| Errno::ENOMEM)?;
+        let begun = text.len();
+        text.extend_from_slice(head.as_bytes());
+        if !self.name.is_empty() {
+            text.resize(text.len().max(begun + NAMES), b' ');
+        }
+        for &byte in self.name {
+            match byte {
+                b'\n' => text.extend_from_slice(b"\\012"),
+                byte => text.push(byte),
+            }
+        }
+        text.push(b'\n');
+        Ok(())
+    }
 }
 
 impl Memory {
@@ -56,7 +102,7 @@ impl Memory {
                 device: 0,
                 inode: 0,
                 name: b"",
-                grows_down: area.flags.contains(super::area::Flags::GROWS_DOWN),
+                grows_down: area.flags.contains(Flags::GROWS_DOWN),
             };
             match &area.backing {
                 Backing::Anonymous if start <= layout.brk && area.end > layout.heap => {
@@ -82,6 +128,30 @@ impl Memory {
         }
     }
 
+    /// Returns the text of `/proc/self/maps` (proc(5)).
+    ///
+    /// # Errors
+    /// `ENOMEM`
+    pub fn maps(&self) -> Result<Vec<u8>, Errno> {
+        let (mut text, mut result) = (Vec::new(), Ok(()));
+        self.each_area(&mut |view| {
+            if result.is_ok() {
+                result = view.line(&mut text);
+            }
+        });
+        result.map(|()| text)
+    }
+
+    /// Returns the text of `/proc/self/statm` (proc(5)).
+    #[must_use]
+    pub fn statm(&self) -> Vec<u8> {
+        let it = self.usage();
+        let pages = |bytes: usize| bytes / PAGE;
+        let [size, resident, shared] = [it.address_space, it.resident, it.shared].map(pages);
+        let [code, data] = [it.code, it.data + it.stack].map(pages);
+        format!("{size} {resident} {shared} {code} 0 {data} 0\n").into_bytes()
+    }
+
     /// Returns how many pages of `range` are there.
     #[must_use]
     pub fn resident(&self, range: Range<usize>) -> usize {
@@ -104,6 +174,9 @@ impl Memory {
         self.each_area(&mut |view| {
             let length = view.range.len();
             usage.stack += if view.grows_down { length } else { 0 };
+            if view.shared || view.inode != 0 {
+                usage.shared += self.resident(view.range.clone()) * PAGE;
+            }
             usage.code += if view.access.contains(Access::EXECUTE) { length } else { 0 };
         });
         usage

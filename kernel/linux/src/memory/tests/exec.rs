@@ -87,3 +87,24 @@ fn layouts_differ_and_leave_room_for_the_stack() {
     }
     assert!(all.windows(2).any(|two| two[0].program_base() != two[1].program_base()));
 }
+
+#[test]
+fn maps_are_shown_as_proc_has_them() {
+    let memory = memory();
+    let numbers = Numbered::new(4 * PAGE as u64, 1);
+    let pages = numbers.clone() as Rc<dyn Pages>;
+    let mapped = Mapped::new(pages, b"/bin/odd\nname", 0xfe03, 77, false).unwrap();
+    memory.place(0x40_0000, &mapped, 0, PAGE, PAGE, EXECUTE).unwrap();
+    memory.place(0x60_2000, &mapped, 2 * PAGE as u64, PAGE, 2 * PAGE, RW).unwrap();
+    memory.map(&Request { backing: Backing::Shared, ..fixed(0x7000_0000_0000, 1, READ) }).unwrap();
+    byte(&memory, 0x40_0000).unwrap();
+    let text = String::from_utf8(memory.maps().unwrap()).unwrap();
+    let expected = [
+        "00400000-00401000 r-xp 00000000 fe:03 77                                 /bin/odd\\012name",
+        "00602000-00603000 rw-p 00002000 fe:03 77                                 /bin/odd\\012name",
+        "00603000-00604000 rw-p 00000000 00:00 0 ",
+        "700000000000-700000001000 r--s 00000000 00:01 1                          /dev/zero (deleted)",
+    ];
+    assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+    assert_eq!(memory.statm(), b"4 1 1 1 0 2 0\n");
+}

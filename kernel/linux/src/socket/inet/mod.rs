@@ -14,8 +14,10 @@ mod udp;
 use crate::errno::Errno;
 use crate::socket::{Form, Network, Socket, Style};
 use alloc::rc::Rc;
+use devices::net::Net;
 use family::Family;
 pub use host::{Datagrams, Host};
+use ip::Stack;
 use linux_raw_sys::net::{AF_NETLINK, IPPROTO_IP, IPPROTO_TCP, IPPROTO_UDP};
 use mail::Mail;
 use netlink::{Interface, Netlink};
@@ -46,6 +48,18 @@ impl<N: Host> Inet<N> {
     pub fn new(net: Rc<N>) -> Rc<Self> {
         let (ports, mail) = (Ports::new(Rc::clone(&net)), Mail::new(Rc::clone(&net)));
         Rc::new(Self { net, ports, mail })
+    }
+}
+
+/// What an app gets as its IP stack.
+pub trait Device {
+    /// Makes sockets of it, if programs can have some.
+    fn network(self) -> Option<Rc<dyn Network>>;
+}
+
+impl<N: Net + 'static> Device for Stack<N> {
+    fn network(self) -> Option<Rc<dyn Network>> {
+        Some(Inet::new(Rc::new(self)))
     }
 }
 

@@ -1,0 +1,28 @@
+//! Runs a Linux program from a disk: an unmodified binary, in user mode.
+//!
+//! All of that is the crate `xenith-linux`; here it is given a network, and a disk with the root
+//! of the tree of files.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+use xenith::Exit;
+use xenith::block::Block;
+use xenith::linux::socket::inet::Device;
+use xenith::linux::start::{self, Error, Options};
+
+/// Runs the command line `run` with the tree of files on `root`, and ends as the program does.
+/// `env` are variables, `cwd` is where it begins, `user` as whom.
+///
+/// # Errors
+/// See [`Error`].
+pub async fn start<I: Device, B: Block + 'static>(
+    ip: I,
+    root: B,
+    run: &str,
+    env: &str,
+    cwd: &str,
+    user: &str,
+) -> Result<Exit, Error> {
+    start::start(ip, root, Options { run, env, cwd, user }).await
+}

@@ -1,0 +1,40 @@
+//! The wiring of `linux`.
+//!
+//! test: program hello.c
+//! test: dom0 root.sh
+//! test: xl disk=["format=raw,vdev=xvda,access=ro,target=/tmp/root.tar"]
+//! test: timeout 60
+//! test(hello): memory 5
+//! test(hello): args run="/bin/hello one 'two three'" env="GREETING=hi"
+//! test(hello): console-contains "hello: one, two three; GREETING=hi; pi is 3.14159"
+//! test(hello): expect exit 7
+//! test(absent): args run=/bin/absent
+//! test(absent): console-contains "/bin/absent: ENOENT"
+//! test(absent): expect exit 127
+//! test(fault): args run="/bin/hello --fault"
+//! test(fault): expect exit 139
+//! test(shell): args run="sh -c 'echo $((6 * 7)); (exit 3); echo status $?; ls /bin | grep -c ^hello; seq 3 | while read i; do expr $i + 1; done'"
+//! test(shell): console-contains "42\nstatus 3\n1\n2\n3\n4\n"
+
+#![no_std]
+#![no_main]
+
+use xenith::{Block, Ip};
+
+xenith::unikernel! {
+    /// Runs a Linux program from a disk.
+    name: "linux",
+    memory: 32 MiB,
+    devices: { ip: Ip("0"), root: Block("xvda") },
+    args: {
+        /// The command line of the program, split as a shell does.
+        run: &'static str,
+        /// Environment variables: NAME=VALUE, several split as a shell does.
+        env: &'static str = "",
+        /// The folder to begin in.
+        cwd: &'static str = "/",
+        /// The user and the group to run as, by number or by name: USER or USER:GROUP.
+        user: &'static str = "0",
+    },
+    main: linux_app::start,
+}
