@@ -403,4 +403,6 @@ impl<C: Control> Recovery<C> {
 }
 
 #[cfg(test)]
+mod steps;
+#[cfg(test)]
 mod tests;
