@@ -35,6 +35,7 @@ pub mod futex;
 mod host;
 pub mod memory;
 pub mod poll;
+pub mod proc;
 pub mod process;
 #[cfg(test)]
 mod random;

@@ -10,7 +10,7 @@ use crate::socket::inet::Device;
 use crate::stop::{Load, Stop};
 use crate::system::System;
 use crate::thread::Thread;
-use crate::{dev, run};
+use crate::{dev, proc, run};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::rc::{Rc, Weak};
@@ -102,7 +102,7 @@ pub async fn start<I: Device, B: Block + 'static>(
     let system = System::new();
     let disk = AnyInodes::open(root).await.map_err(Error::Disk)?;
     let below = OnDisk::root(disk).await.map_err(Error::Tree)?;
-    system.tree.set_root(Store::over(&system.budget, below), "overlay");
+    system.tree.set_root(Store::over(&system.budget, &system.ram, below), "overlay");
     system.network.replace(ip.network());
     system.programs.replace(Some(Rc::new(Tree(Rc::downgrade(&system)))));
     connect_terminals(&system);
@@ -120,6 +120,7 @@ pub async fn start<I: Device, B: Block + 'static>(
     };
     let prepare = async |thread: &Rc<Thread>| {
         dev::mount(thread).await?;
+        proc::mount(thread).await?;
         thread.process.fs.borrow().cwd.replace(Some(cwd));
         Ok(())
     };

@@ -5,6 +5,7 @@ use crate::errno::Errno;
 use crate::exec::Programs;
 use crate::file::Tree;
 use crate::file::store::{Budget, Node, Store};
+use crate::file::texts::Texts;
 use crate::futex::Futexes;
 use crate::memory::Ram;
 use crate::process::{Process, Status, most_threads};
@@ -41,6 +42,10 @@ pub struct System {
     pub budget: Rc<Budget>,
     /// Holds files that have no name (memfd_create(2)).
     pub scratch: Rc<Node>,
+    /// The files of `/proc`, beside those that are there anyway.
+    pub proc: Rc<Texts>,
+    /// The files of `/sys`.
+    pub sys: Rc<Texts>,
     /// All terminals.
     pub terminals: Rc<Terminals>,
     /// All processes, by number; those that nobody has waited for as well.
@@ -72,6 +77,8 @@ pub struct System {
     pub programs: RefCell<Option<Rc<dyn Programs>>>,
     /// The name of the machine (uname(2)).
     pub host_name: RefCell<Vec<u8>>,
+    /// The number of the last rename that was told (inotify(7)).
+    moves: Cell<u32>,
     /// Unknown calls that were logged.
     unknown: RefCell<BTreeSet<u64>>,
 }
@@ -87,6 +94,8 @@ impl System {
             tree,
             scratch: Store::empty(&budget, 0o700),
             budget,
+            proc: Rc::default(),
+            sys: Rc::default(),
             terminals: Rc::default(),
             ram: Ram::new(),
             processes: RefCell::default(),
@@ -104,6 +113,7 @@ impl System {
             session_end: RefCell::new(None),
             programs: RefCell::new(None),
             host_name: RefCell::new(b"xenith".to_vec()),
+            moves: Cell::default(),
             unknown: RefCell::default(),
         })
     }
@@ -274,6 +284,12 @@ impl System {
             }
             self.ended.changed_since(changes).await;
         }
+    }
+
+    /// Returns a number that the two events of a rename have in common.
+    pub(crate) fn next_move(&self) -> u32 {
+        self.moves.update(|it| it.wrapping_add(1).max(1));
+        self.moves.get()
     }
 
     /// Says once in the log that a program made a call that is not there.

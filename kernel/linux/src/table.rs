@@ -13,6 +13,7 @@ pub static TABLE: [Option<Call>; MOST] = merge(&[
     crate::file::calls::attributes::CALLS,
     crate::file::calls::descriptors::CALLS,
     crate::file::calls::names::CALLS,
+    crate::file::calls::notify::CALLS,
     crate::file::calls::transfer::CALLS,
     crate::memory::calls::CALLS,
     crate::poll::calls::CALLS,

@@ -330,6 +330,10 @@ impl Caller for Thread {
         [credentials.user.effective, credentials.group.effective]
     }
 
+    fn thread(&self) -> i32 {
+        self.id()
+    }
+
     fn ignores(&self, signal: u32) -> bool {
         Signal::new(signal.into()).is_none_or(|signal| {
             let action = self.process.signals.action(signal);

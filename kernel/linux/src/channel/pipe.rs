@@ -176,6 +176,12 @@ impl Pipe {
     }
 }
 
+/// Returns whether flags of open(2) ask to read, and to write.
+const fn access(flags: u32) -> [bool; 2] {
+    let mode = flags & linux_raw_sys::general::O_ACCMODE;
+    [mode != linux_raw_sys::general::O_WRONLY, mode != linux_raw_sys::general::O_RDONLY]
+}
+
 impl PipeEnd {
     /// Opens an end of `pipe`.
     #[must_use]
@@ -265,6 +271,11 @@ impl File for PipeEnd {
             pipe.readable.raise();
         }
         Ok(count)
+    }
+
+    fn reopen(&self, flags: u32) -> Result<Rc<dyn File>, Errno> {
+        let [reads, writes] = access(flags);
+        Ok(Self::open(&self.pipe, reads, writes))
     }
 
     fn ready(&self) -> Ready {

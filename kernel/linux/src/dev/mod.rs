@@ -6,10 +6,11 @@ mod tests;
 
 use crate::errno::Errno;
 use crate::file::store::Store;
-use crate::file::{Caller, Change, Driver, File, Inode, New, Place, device, loaded};
+use crate::file::{At, Caller, Change, File, New, Place, device, loaded};
+use crate::memory::Source;
 use crate::system::System;
 use crate::thread::Thread;
-use crate::tty::pty::{Folder, MAJOR, Pty};
+use crate::tty::pty::{Folder, Pty};
 use crate::tty::{Terminal, TerminalFile, Terminals, Wire};
 use alloc::boxed::Box;
 use alloc::rc::Rc;
@@ -77,6 +78,27 @@ pub async fn mount(thread: &Rc<Thread>) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Makes a file of this content, such as `/etc/resolv.conf`, unless there is one.
+///
+/// # Errors
+/// As of open(2), `ENOSPC`.
+pub async fn provide(thread: &Rc<Thread>, path: &[u8], content: &[u8]) -> Result<(), Errno> {
+    let (tree, caller): (_, &dyn Caller) = (&thread.system.tree, &**thread);
+    if let Some(end) = path.iter().rposition(|&byte| byte == b'/').filter(|&it| it > 0) {
+        loaded(|| tree.make_folders(caller, &path[..end])).await?;
+    }
+    let flags = abi::O_WRONLY | abi::O_CREAT | abi::O_EXCL;
+    let open = match loaded(|| tree.open(caller, None, path, flags, 0o644)).await {
+        Err(Errno::EEXIST) => return Ok(()),
+        other => other?,
+    };
+    let mut from = Source::kernel(content);
+    while from.left() > 0 {
+        open.file.write(&open, At::Position, &mut from).map_err(|_| Errno::ENOSPC)?;
+    }
+    Ok(())
+}
+
 /// Adds the drivers.
 fn drivers(system: &System) {
     let tree = &system.tree;
@@ -120,11 +142,6 @@ fn drivers(system: &System) {
         }
     };
     tree.add_driver(device(5, 2), device(5, 2), Rc::new(master));
-    // A slave's inode knows its terminal.
-    let slave: Driver = Rc::new(|caller: &dyn Caller, flags: u32, place: &Place| {
-        Rc::<dyn Inode>::clone(&place.node).open(caller, flags)
-    });
-    tree.add_driver(device(MAJOR, 0), device(MAJOR, 0xff), slave);
 }
 
 /// The console of the machine.

@@ -246,3 +246,29 @@ fn a_pseudoterminal_ends_with_either_side() {
     assert_eq!(it.read(master, 100).unwrap().len(), 100);
     assert_eq!(it.write(slave, b"x"), Ok(1));
 }
+
+#[test]
+fn a_pipe_with_a_name_joins_who_opens_it() {
+    let it = Program::new();
+    let path = it.put(b"/tmp/fifo\0");
+    assert_eq!(it.call(Sysno::mknod, &[path, (abi::S_IFIFO | 0o600).into(), 0]), Ok(0));
+    let nonblocking = abi::O_NONBLOCK;
+    assert_eq!(it.open("/tmp/fifo", abi::O_WRONLY | nonblocking), Err(Errno::ENXIO));
+    let reader = it.open("/tmp/fifo", abi::O_RDONLY | nonblocking).unwrap();
+    assert_eq!(it.read(reader, 9), Ok(Vec::new()), "nobody writes");
+    let writer = it.open("/tmp/fifo", abi::O_WRONLY).unwrap();
+    assert_eq!(it.write(writer, b"through"), Ok(7));
+    assert_eq!(it.read(reader, 99), Ok(b"through".to_vec()));
+    it.call(Sysno::fstat, &[reader, it.at as u64]).unwrap();
+    assert_eq!(it.got(28)[24..], (abi::S_IFIFO | 0o600).to_le_bytes());
+}
+
+#[test]
+fn a_file_is_provided_unless_there_is_one() {
+    let it = Program::new();
+    for (content, expected) in [(&b"first"[..], &b"first"[..]), (b"second", b"first")] {
+        block_on(super::provide(&it.thread, b"/etc/hosts", content)).unwrap();
+        let fd = it.open("/etc/hosts", 0).unwrap();
+        assert_eq!(it.read(fd, 99).as_deref(), Ok(expected));
+    }
+}

@@ -3,6 +3,7 @@
 use crate::errno::Errno;
 use crate::watch::Watch;
 use alloc::boxed::Box;
+use alloc::rc::Weak;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
@@ -14,6 +15,21 @@ const MOST: usize = 4096;
 #[derive(Default)]
 pub struct Extras {
     locks: RefCell<Option<Box<Locks>>>,
+    watchers: RefCell<Vec<Watched>>,
+}
+
+/// Hears what happens to files that it watches (inotify(7)).
+pub trait Watcher {
+    /// Something of the watch's mask happened, to what is watched or to `name` in it. Returns
+    /// whether it goes on watching.
+    fn happened(&self, watch: i32, mask: u32, cookie: u32, name: &[u8]) -> bool;
+}
+
+/// Somebody who watches a file.
+struct Watched {
+    watcher: Weak<dyn Watcher>,
+    watch: i32,
+    mask: u32,
 }
 
 /// Whose a lock is.
@@ -62,7 +78,49 @@ impl Lock {
     }
 }
 
+/// Bits that are told though nobody asked for them: that a watch ended.
+const ALWAYS: u32 = linux_raw_sys::general::IN_IGNORED;
+
 impl Extras {
+    /// Returns whether somebody watches.
+    pub fn is_watched(&self) -> bool {
+        !self.watchers.borrow().is_empty()
+    }
+
+    /// Lets `watcher` hear of what is in `mask`, by the number of the watch. One of that number
+    /// is replaced.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn watch(&self, watcher: Weak<dyn Watcher>, watch: i32, mask: u32) -> Result<(), Errno> {
+        self.unwatch(&watcher, watch);
+        let mut watchers = self.watchers.borrow_mut();
+        watchers.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        watchers.push(Watched { watcher, watch, mask });
+        Ok(())
+    }
+
+    /// Ends a watch.
+    pub fn unwatch(&self, watcher: &Weak<dyn Watcher>, watch: i32) {
+        self.watchers.borrow_mut().retain(|it| {
+            it.watcher.strong_count() > 0
+                && !(it.watch == watch && Weak::ptr_eq(&it.watcher, watcher))
+        });
+    }
+
+    /// Tells those who watch what happened, to it or to `name` in it.
+    pub fn happened(&self, mask: u32, cookie: u32, name: &[u8]) {
+        if !self.is_watched() {
+            return;
+        }
+        self.watchers.borrow_mut().retain(|it| {
+            let wanted = mask & (it.mask | ALWAYS) != 0;
+            it.watcher
+                .upgrade()
+                .is_some_and(|watcher| !wanted || watcher.happened(it.watch, mask, cookie, name))
+        });
+    }
+
     /// Returns whether there are locks.
     pub fn is_locked(&self) -> bool {
         self.locks.borrow().is_some()

@@ -79,6 +79,11 @@ pub trait Inode: Any {
     /// As of open(2); `ENXIO` for a device or socket that cannot be opened.
     fn open(self: Rc<Self>, caller: &dyn Caller, flags: u32) -> Result<Rc<dyn File>, Stop>;
 
+    /// Whether it is a device or pipe that a [driver](super::Driver) opens.
+    fn has_driver(&self) -> bool {
+        false
+    }
+
     /// Makes something new in this folder, which must not have that name.
     ///
     /// # Errors
@@ -145,6 +150,11 @@ pub trait Inode: Any {
     fn resize(&self, size: u64) -> Result<(), Stop> {
         let _ = size;
         Err(Errno::EINVAL.into())
+    }
+
+    /// Returns the file that it is, for what has its pages in memory.
+    fn file(&self) -> Option<Rc<dyn File>> {
+        None
     }
 
     /// Describes the file system that it is in.

@@ -5,10 +5,13 @@ mod context;
 pub mod extras;
 mod handle;
 mod inode;
+pub mod notify;
 pub mod store;
 mod table;
 #[cfg(test)]
 mod tests;
+pub(crate) mod text;
+pub mod texts;
 mod tree;
 
 pub use context::Context;
@@ -30,6 +33,7 @@ use core::any::Any;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
+use linux_raw_sys::general::{IN_CLOSE_NOWRITE, IN_CLOSE_WRITE, O_PATH};
 
 /// What a file is: the bits of `S_IFMT` (inode(7)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,6 +146,11 @@ pub trait Caller {
         [0; 2]
     }
 
+    /// The number of the thread.
+    fn thread(&self) -> i32 {
+        self.process()[0]
+    }
+
     /// Where its process is in the tree.
     fn fs(&self) -> Rc<Context> {
         Context::new()
@@ -225,6 +234,15 @@ pub trait File: Any {
     fn ioctl(&self, caller: &dyn Caller, request: u32, argument: u64) -> Result<usize, Stop> {
         let _ = (caller, request, argument);
         Err(Errno::ENOTTY.into())
+    }
+
+    /// Opens it again by its link in `/proc/self/fd`, where it is in no tree.
+    ///
+    /// # Errors
+    /// `ENXIO` if that cannot be.
+    fn reopen(&self, flags: u32) -> Result<Rc<dyn File>, Errno> {
+        let _ = flags;
+        Err(Errno::ENXIO)
     }
 
     /// Asks whether the caller may read it (or write) now, as one in the background of a terminal
@@ -360,6 +378,12 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         Rc::clone(&self.file).closed(self);
+        if let Some(place) = self.place.as_ref().filter(|_| self.flags() & O_PATH == 0) {
+            notify::happened(
+                place,
+                if self.can_write() { IN_CLOSE_WRITE } else { IN_CLOSE_NOWRITE },
+            );
+        }
         if let Some(extras) = self.place.as_ref().and_then(|it| it.node.extras())
             && extras.is_locked()
         {

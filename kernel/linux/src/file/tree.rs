@@ -1,7 +1,9 @@
 //! The tree of all files: what is mounted where, and how a path is walked
 //! (path_resolution(7)).
 
-use super::{Caller, Context, File, Handle, Inode, LONGEST_NAME, New, Open, Place, Type, loaded};
+use super::{
+    Caller, Context, File, Handle, Inode, LONGEST_NAME, New, Open, Place, Type, loaded, notify,
+};
 use crate::errno::Errno;
 use crate::stop::Stop;
 use alloc::borrow::Cow;
@@ -9,6 +11,7 @@ use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
+use linux_raw_sys::general as abi;
 use linux_raw_sys::general::{
     O_ACCMODE, O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NOATIME, O_NOFOLLOW, O_PATH, O_RDONLY,
     O_TRUNC,
@@ -436,6 +439,7 @@ impl Tree {
         }
         let mode = mode & !caller.fs().umask.get();
         let node = folder.create(caller, &name, new, mode)?;
+        notify::named(&folder, &name, abi::IN_CREATE, 0, new == New::Folder);
         Ok(Place { node, folder: Some(folder), name })
     }
 
@@ -528,16 +532,22 @@ impl Tree {
         }
         if truncates && kind == Type::Regular {
             place.node.resize(0)?;
+            notify::happened(place, abi::IN_MODIFY);
         }
         Ok(())
     }
 
     fn opened(&self, caller: &dyn Caller, place: Place, flags: u32) -> Result<Rc<Open>, Stop> {
-        let file: Rc<dyn File> = match place.node.kind() {
-            _ if flags & O_PATH != 0 => Handle::new(Rc::clone(&place.node), Errno::EBADF),
-            Type::Character | Type::Pipe => self.driver(&place.node)?(caller, flags, &place)?,
-            _ => Rc::clone(&place.node).open(caller, flags)?,
+        let file: Rc<dyn File> = if flags & O_PATH != 0 {
+            Handle::new(Rc::clone(&place.node), Errno::EBADF)
+        } else if place.node.has_driver() {
+            self.driver(&place.node)?(caller, flags, &place)?
+        } else {
+            Rc::clone(&place.node).open(caller, flags)?
         };
+        if flags & O_PATH == 0 {
+            notify::happened(&place, abi::IN_OPEN);
+        }
         Ok(Open::at(file, flags & KEPT, Some(place)))
     }
 

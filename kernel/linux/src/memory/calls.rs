@@ -156,9 +156,11 @@ fn backing(
     if stat.kind == Type::Character && stat.special == DEV_ZERO {
         return Ok(zeros);
     }
-    let path = open.place.as_ref().map(|it| thread.system.tree.path(&thread.fs(), it));
-    let path = path.transpose()?.unwrap_or_default();
-    let file = Mapped::new(open.file.pages()?, &path, stat.device, stat.inode, write)?;
+    let pages = open.file.pages()?;
+    let tree = &thread.system.tree;
+    let name = open.place.as_ref().and_then(|it| tree.path(&thread.fs(), it).ok());
+    let name = name.unwrap_or_default();
+    let file = Mapped::new(pages, &name, stat.device, stat.inode, write)?;
     Ok(Backing::File { file, offset, shared })
 }
 

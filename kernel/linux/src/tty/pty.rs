@@ -26,7 +26,7 @@ const MOST: usize = 256;
 const ROOM: usize = 8192;
 
 /// The major number of slaves.
-pub const MAJOR: u32 = 136;
+const MAJOR: u32 = 136;
 
 /// What is between a slave and its master.
 #[derive(Default)]

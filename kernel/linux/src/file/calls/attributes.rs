@@ -1,6 +1,8 @@
 //! Asks for and changes what is known of a file: stat(2) and what belongs to it.
 
-use super::super::{Caller, Change, Credentials, Inode, Place, Stat, Statfs, Type, Walk, now};
+use super::super::{
+    Caller, Change, Credentials, Inode, Place, Stat, Statfs, Type, Walk, notify, now,
+};
 use super::CWD;
 use crate::call::{Answer, Args, Group, Outcome, calls};
 use crate::errno::Errno;
@@ -9,7 +11,7 @@ use crate::stop::Stop;
 use crate::thread::Thread;
 use alloc::rc::Rc;
 use linux_raw_sys::general::{
-    AT_EACCESS, AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW, O_PATH,
+    AT_EACCESS, AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW, IN_ATTRIB, O_PATH,
 };
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -103,7 +105,10 @@ fn lstat(thread: &Rc<Thread>, [path, to, ..]: Args) -> Answer {
 }
 
 fn fstat(thread: &Rc<Thread>, [fd, to, ..]: Args) -> Answer {
-    let stat = thread.process.files.get(fd)?.file.stat()?;
+    let open = thread.process.files.get(fd)?;
+    // A pipe with a name is described by its inode.
+    let named = open.place.as_ref().filter(|it| it.node.kind() == Type::Pipe);
+    let stat = named.map_or_else(|| open.file.stat(), |it| Ok(it.node.stat()))?;
     put_stat(&thread.memory(), to, &stat)
 }
 
@@ -266,6 +271,7 @@ fn set_mode(thread: &Thread, node: &Rc<dyn Inode>, mode: u64) -> Answer {
         mode &= !0o2000;
     }
     node.set(&Change { mode: Some(mode), ..Change::default() })?;
+    notify::itself(node, IN_ATTRIB);
     Ok(Outcome::Value(0))
 }
 
@@ -305,6 +311,7 @@ fn set_owner(thread: &Thread, node: &Rc<dyn Inode>, uid: u64, gid: u64) -> Answe
     let group = if stat.mode & 0o10 != 0 { 0o2000 } else { 0 };
     let mode = is_program.then_some(stat.mode & !(0o4000 | group));
     node.set(&Change { uid, gid, mode, ..Change::default() })?;
+    notify::itself(node, IN_ATTRIB);
     Ok(Outcome::Value(0))
 }
 
@@ -389,6 +396,7 @@ fn set_times(thread: &Thread, node: &Rc<dyn Inode>, times: [When; 2]) -> Answer 
         When::At(time) => Some(time),
     });
     node.set(&Change { accessed, modified, ..Change::default() })?;
+    notify::itself(node, IN_ATTRIB);
     Ok(Outcome::Value(0))
 }
 

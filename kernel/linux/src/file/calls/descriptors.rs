@@ -130,6 +130,9 @@ fn opened(thread: &Rc<Thread>, fd: u64, at: u64, flags: u32, mode: u32, walk: Wa
     let tree = &thread.system.tree;
     thread.process.files.reserve()?;
     let open = tree.open_walk(&**thread, base.as_deref(), &path, flags, mode, walk)?;
+    if flags & O_TRUNC != 0 {
+        super::cut(thread, &*open.file, 0);
+    }
     let fd = thread.process.files.add(open, flags & O_CLOEXEC != 0, 0)?;
     Ok(fd.into())
 }

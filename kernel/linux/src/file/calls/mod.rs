@@ -3,9 +3,10 @@
 pub(crate) mod attributes;
 pub(crate) mod descriptors;
 pub(crate) mod names;
+pub(crate) mod notify;
 pub(crate) mod transfer;
 
-use super::{Caller, Open, Place, Walk};
+use super::{Caller, File, Open, Place, Walk};
 use crate::errno::Errno;
 use crate::stop::Stop;
 use crate::thread::Thread;
@@ -38,4 +39,15 @@ fn find(thread: &Thread, fd: u64, at: u64, flags: u32, walk: Walk) -> Result<Pla
     let base = base(thread, fd, &path)?;
     let walk = if empty { walk | Walk::EMPTY } else { walk };
     thread.system.tree.find(thread, base.as_deref(), &path, walk)
+}
+
+/// A file has become shorter: what is mapped of it beyond its end is no longer there.
+fn cut(thread: &Thread, file: &dyn File, size: u64) {
+    let Ok(pages) = file.pages() else { return };
+    let first = size.div_ceil(kernel::user::PAGE as u64);
+    for process in thread.system.processes() {
+        if let Some(memory) = process.memory() {
+            memory.forget(&pages, first);
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Makes, removes and renames what has a name, and where a process is.
 
-use super::super::{Caller, Handle, LONGEST_PATH, New, Open, Place, Type, Walk};
+use super::super::{Caller, Handle, Inode, LONGEST_PATH, New, Open, Place, Type, Walk, notify};
 use crate::call::{Answer, Args, Group, Outcome, calls};
 use crate::errno::Errno;
 use crate::stop::Stop;
@@ -8,7 +8,8 @@ use crate::thread::Thread;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use linux_raw_sys::general::{
-    AT_EMPTY_PATH, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, RENAME_EXCHANGE, RENAME_NOREPLACE,
+    AT_EMPTY_PATH, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, IN_ATTRIB, IN_CREATE, IN_DELETE,
+    IN_DELETE_SELF, IN_MOVE_SELF, IN_MOVED_FROM, IN_MOVED_TO, RENAME_EXCHANGE, RENAME_NOREPLACE,
 };
 
 /// The calls about names.
@@ -132,7 +133,17 @@ fn unlinkat(thread: &Rc<Thread>, [fd, at, flags, ..]: Args) -> Answer {
     }
     thread.credentials().may_remove(&parent.stat(), &node.stat())?;
     parent.remove(&**thread, &found.name, folder)?;
+    notify::named(&parent, &found.name, IN_DELETE, 0, folder);
+    gone(&node);
     Ok(Outcome::Value(0))
+}
+
+/// A name of `node` is gone, and with the last one it.
+fn gone(node: &Rc<dyn Inode>) {
+    notify::itself(node, IN_ATTRIB);
+    if node.stat().links == 0 {
+        notify::itself(node, IN_DELETE_SELF);
+    }
 }
 
 fn rename(thread: &Rc<Thread>, [from, to, ..]: Args) -> Answer {
@@ -180,6 +191,15 @@ fn renameat2(thread: &Rc<Thread>, [from_fd, from, to_fd, to, flags, _]: Args) ->
         None => who.may(&target.stat(), 3)?,
     }
     folder.rename(&**thread, &old.name, &target, &new.name, exchange)?;
+    // The two halves of a move have one number, unlike others.
+    let cookie = thread.system.next_move();
+    let is_folder = node.kind() == Type::Folder;
+    notify::named(&folder, &old.name, IN_MOVED_FROM, cookie, is_folder);
+    notify::named(&target, &new.name, IN_MOVED_TO, cookie, is_folder);
+    notify::itself(&node, IN_MOVE_SELF);
+    if let Some(other) = new.node.filter(|it| !exchange && it.id() != node.id()) {
+        gone(&other);
+    }
     Ok(Outcome::Value(0))
 }
 
@@ -211,6 +231,8 @@ fn linkat(thread: &Rc<Thread>, [from_fd, from, to_fd, to, flags, _]: Args) -> An
     }
     thread.credentials().may(&folder.stat(), 3)?;
     folder.link(&found.name, &place.node)?;
+    notify::named(folder, &found.name, IN_CREATE, 0, false);
+    notify::itself(&place.node, IN_ATTRIB);
     Ok(Outcome::Value(0))
 }
 

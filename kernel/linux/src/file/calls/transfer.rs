@@ -1,6 +1,6 @@
 //! Reads and writes.
 
-use super::super::{At, Caller, Open, Type};
+use super::super::{At, Caller, Open, Type, notify};
 use crate::call::{Answer, Args, Group, Outcome, calls, wait};
 use crate::errno::Errno;
 use crate::memory::{Part, Sink, Source};
@@ -8,7 +8,7 @@ use crate::stop::Stop;
 use crate::thread::Thread;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
-use linux_raw_sys::general::{O_APPEND, SEEK_SET};
+use linux_raw_sys::general::{IN_MODIFY, O_APPEND, SEEK_SET};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// The calls that move bytes.
@@ -142,11 +142,19 @@ fn one(thread: &Rc<Thread>, fd: u64, at: u64, length: u64, place: At, write: boo
     }
 }
 
+/// Something was written.
+fn written(thread: &Thread, open: &Open, count: usize) {
+    open.file.written(thread);
+    if let Some(place) = open.place.as_ref().filter(|_| count > 0) {
+        notify::happened(place, IN_MODIFY);
+    }
+}
+
 fn finish(thread: &Thread, open: &Open, write: bool, result: Result<usize, Stop>) -> Answer {
     match result {
         Ok(count) => {
             if write {
-                open.file.written(thread);
+                written(thread, open, count);
             }
             Ok(count.into())
         }
@@ -222,7 +230,7 @@ fn done(
         other => other,
     };
     match &result {
-        Ok(_) if transfer.write => open.file.written(thread),
+        Ok(count) if transfer.write => written(thread, open, *count),
         Err(Errno::EPIPE) if transfer.write => thread.broken_pipe(),
         _ => {}
     }
@@ -438,6 +446,9 @@ impl Copy {
             }
         };
         self.settle();
+        if self.done > 0 {
+            written(&thread, &self.to, self.done);
+        }
         let memory = thread.memory();
         for (at, offset) in self.told.into_iter().zip(self.offsets) {
             if let (true, Some(offset)) = (at != 0, offset) {
@@ -562,6 +573,10 @@ fn truncate(thread: &Rc<Thread>, [at, length, ..]: Args) -> Answer {
     }
     thread.credentials().may(&stat, 2)?;
     place.node.resize(length)?;
+    if let Some(file) = place.node.file() {
+        super::cut(thread, &*file, length);
+    }
+    notify::happened(&place, IN_MODIFY);
     Ok(Outcome::Value(0))
 }
 
@@ -572,6 +587,8 @@ fn ftruncate(thread: &Rc<Thread>, [fd, length, ..]: Args) -> Answer {
         return Err(Errno::EINVAL.into());
     }
     open.file.truncate(length)?;
+    super::cut(thread, &*open.file, length);
+    written(thread, &open, 1);
     Ok(Outcome::Value(0))
 }
 

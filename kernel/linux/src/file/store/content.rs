@@ -94,16 +94,15 @@ impl Node {
         }
     }
 
-    /// Forgets a page that is as on the disk. Returns whether it is no longer there.
-    pub(super) fn forget_page(&self, index: u64) -> bool {
-        let Some(content) = self.content() else { return true };
-        let mut pages = content.pages.borrow_mut();
-        match pages.get(&index) {
-            Some(page) if page.dirty => true,
-            Some(page) if page.used.replace(false) || page.frame.is_shared() => false,
-            Some(_) => pages.remove(&index).is_some(),
-            None => true,
+    /// Forgets a page that is as on the disk. Returns whether it did; `None` if there is none.
+    pub(super) fn forget_page(&self, index: u64) -> Option<bool> {
+        let mut pages = self.content()?.pages.borrow_mut();
+        let page = pages.get(&index).filter(|it| !it.dirty)?;
+        if page.used.replace(false) || page.frame.is_shared() {
+            return Some(false);
         }
+        pages.remove(&index);
+        Some(true)
     }
 
     /// Returns page `index` to be written. `whole`: all of it will be.

@@ -15,6 +15,7 @@ pub use below::{Below, OnDisk};
 use super::extras::Extras;
 use super::{Slot, Statfs, Type, next_device};
 use crate::errno::Errno;
+use crate::memory::{Ram, Reclaim};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::rc::{Rc, Weak};
@@ -128,6 +129,12 @@ impl Drop for Node {
     }
 }
 
+impl Reclaim for Store {
+    fn reclaim(&self, pages: usize) -> usize {
+        self.forget_pages(pages)
+    }
+}
+
 /// Numbers of inodes that are on no disk begin here.
 const FIRST: u64 = 1 << 32;
 
@@ -152,10 +159,13 @@ impl Store {
         Node::new(&store, Type::Folder, mode, (0, 0), 0, Body::folder())
     }
 
-    /// Makes one over a disk, and returns its root.
+    /// Makes one over a disk, and returns its root. `ram` takes pages of the disk back when it
+    /// has no others.
     #[must_use]
-    pub fn over(budget: &Rc<Budget>, root: Rc<dyn Below>) -> Rc<Node> {
+    pub fn over(budget: &Rc<Budget>, ram: &Ram, root: Rc<dyn Below>) -> Rc<Node> {
         let store = Self::make(u64::from(linux_raw_sys::general::OVERLAYFS_SUPER_MAGIC), budget);
+        let cache: Rc<dyn Reclaim> = Rc::<Self>::clone(&store);
+        ram.add(Rc::downgrade(&cache));
         Node::of_disk(&store, root)
     }
 
@@ -190,11 +200,29 @@ impl Store {
         while (recent.pages.len() > most || kernel::memory::is_scarce()) && tries > 0 {
             tries -= 1;
             let Some((node, index)) = recent.pages.pop_front() else { break };
-            let kept = node.upgrade().is_some_and(|it| !it.forget_page(index));
-            if kept {
+            let forgotten = node.upgrade().and_then(|it| it.forget_page(index));
+            if forgotten == Some(false) {
                 recent.pages.push_back((node, index));
             }
         }
+    }
+
+    /// Forgets pages that are on the disk as well, and returns how many.
+    fn forget_pages(&self, most: usize) -> usize {
+        let (mut recent, mut gone) = (self.recent.borrow_mut(), 0);
+        // Each is passed over once where it was used since.
+        for _ in 0..recent.pages.len().saturating_mul(2).min(most.saturating_mul(8)) {
+            let Some((node, index)) = recent.pages.pop_front() else { break };
+            match node.upgrade().and_then(|it| it.forget_page(index)) {
+                Some(true) => gone += 1,
+                Some(false) => recent.pages.push_back((node, index)),
+                None => {}
+            }
+            if gone >= most {
+                break;
+            }
+        }
+        gone
     }
 
     /// Notes that a name could be forgotten, and forgets others where there are too many.

@@ -124,6 +124,12 @@ impl Node {
         Ok(it)
     }
 
+    /// Gives back pages of its file system that are on the disk as well.
+    #[cfg(test)]
+    pub(crate) fn reclaim(&self, pages: usize) -> usize {
+        crate::memory::Reclaim::reclaim(&*self.store, pages)
+    }
+
     /// Takes bytes of the budget for as long as the inode is there.
     pub(super) fn spend(&self, bytes: usize) -> Result<(), Errno> {
         self.store.budget.spend(bytes)?;
@@ -262,6 +268,10 @@ impl Inode for Node {
         }
     }
 
+    fn has_driver(&self) -> bool {
+        matches!(self.kind, Type::Character | Type::Block | Type::Pipe)
+    }
+
     fn create(
         &self,
         caller: &dyn Caller,
@@ -346,6 +356,12 @@ impl Inode for Node {
 
     fn resize(&self, size: u64) -> Result<(), Stop> {
         self.set_size(size)
+    }
+
+    fn file(&self) -> Option<Rc<dyn File>> {
+        self.content()?;
+        let me = self.me.upgrade()?;
+        Some(me)
     }
 
     fn system(&self) -> Statfs {

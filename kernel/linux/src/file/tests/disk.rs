@@ -44,7 +44,7 @@ fn program(entries: &[(u8, &str, &[u8])]) -> Program {
         let disk = TarInodes::open(archive(entries)).await.unwrap();
         OnDisk::root(disk).await.unwrap()
     });
-    system.tree.set_root(Store::over(&system.budget, root), "overlay");
+    system.tree.set_root(Store::over(&system.budget, &system.ram, root), "overlay");
     it
 }
 
@@ -161,6 +161,24 @@ fn more_names_and_pages_than_there_is_room_for_are_forgotten_and_read_again() {
         }
     }
     assert_eq!(it.content(&changed).unwrap()[0], b'X', "a change is never forgotten");
+}
+
+#[test]
+fn pages_of_the_disk_are_given_back() {
+    let it = sample();
+    let fd = it.open("/bin/tool", abi::O_RDWR).unwrap();
+    it.write(fd, b"own").unwrap();
+    assert_eq!(it.content("/bin/tool").unwrap().len(), 30_000);
+    let pages = crate::file::File::pages(&*it.thread.process.files.get(fd).unwrap().file);
+    let pages = pages.unwrap();
+    let there = || (0..8).filter(|&index| pages.frame(index).is_some()).count();
+    assert_eq!(there(), 8);
+    let node = it.thread.system.tree.root();
+    let root = node.any().downcast_ref::<crate::file::store::Node>().unwrap();
+    // The looks just now count as uses, so that it takes two rounds.
+    assert_eq!(root.reclaim(100), 7);
+    assert_eq!(there(), 1, "what was written stays");
+    assert_eq!(it.content("/bin/tool").unwrap()[..5], [b'o', b'w', b'n', 3, 4]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod disk;
 mod names;
+mod notify;
 mod paths;
 mod transfer;
 

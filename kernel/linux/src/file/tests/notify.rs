@@ -1,0 +1,103 @@
+//! What inotify(7) tells.
+
+use super::*;
+use abi::*;
+
+/// The events that wait: watch, mask, cookie, name.
+fn events(it: &Program, fd: u64) -> Vec<(i32, u32, u32, std::string::String)> {
+    let bytes = it.read(fd, 8192).unwrap_or_default();
+    let mut rest = &bytes[..];
+    let mut all = Vec::new();
+    while !rest.is_empty() {
+        let word = |at: usize| u32::from_le_bytes(rest[at..at + 4].try_into().unwrap());
+        let length = word(12) as usize;
+        let name = rest[16..16 + length].split(|&it| it == 0).next().unwrap();
+        let name = std::string::String::from_utf8(name.to_vec()).unwrap();
+        all.push((word(0) as i32, word(4), word(8), name));
+        rest = &rest[16 + length..];
+    }
+    all
+}
+
+#[test]
+fn what_happens_is_told() {
+    let it = Program::new();
+    it.mkdir("/d");
+    it.file("/f", b"text");
+    let fd = it.call(Sysno::inotify_init1, &[IN_NONBLOCK.into()]).unwrap() as u64;
+    let add = |path: &str, mask: u32| {
+        let at = it.path(0, path);
+        it.call(Sysno::inotify_add_watch, &[fd, at, mask.into()])
+    };
+    assert_eq!(add("/d", IN_ALL_EVENTS), Ok(1));
+    assert_eq!(add("/f", IN_MODIFY | IN_ATTRIB | IN_DELETE_SELF), Ok(2));
+    assert_eq!(it.read(fd, 100), Err(Errno::EAGAIN));
+    it.file("/d/new", b"x");
+    let told = |mask, name: &str| (1, mask, 0, name.into());
+    assert_eq!(
+        events(&it, fd),
+        [
+            told(IN_CREATE, "new"),
+            told(IN_OPEN, "new"),
+            told(IN_MODIFY, "new"),
+            told(IN_CLOSE_WRITE, "new")
+        ]
+    );
+    it.mkdir("/d/e");
+    assert_eq!(events(&it, fd), [told(IN_CREATE | IN_ISDIR, "e")]);
+    it.with_two(Sysno::rename, "/d/new", "/d/old").unwrap();
+    let moved = events(&it, fd);
+    assert_eq!(moved.iter().map(|it| it.1).collect::<Vec<_>>(), [IN_MOVED_FROM, IN_MOVED_TO]);
+    assert!(moved[0].2 == moved[1].2 && moved[0].2 != 0 && moved[1].3 == "old");
+    it.with(Sysno::unlink, "/d/old", &[]).unwrap();
+    assert_eq!(events(&it, fd), [told(IN_DELETE, "old")]);
+    it.with(Sysno::truncate, "/f", &[1]).unwrap();
+    it.with(Sysno::truncate, "/f", &[2]).unwrap();
+    it.with(Sysno::chmod, "/f", &[0o600]).unwrap();
+    let own = |mask| (2, mask, 0, std::string::String::new());
+    assert_eq!(events(&it, fd), [own(IN_MODIFY), own(IN_ATTRIB)], "two alike are one");
+    it.with(Sysno::unlink, "/f", &[]).unwrap();
+    assert_eq!(events(&it, fd), [own(IN_ATTRIB), own(IN_DELETE_SELF), own(IN_IGNORED)]);
+    it.mkdir("/d/f");
+    assert_eq!(it.read(fd, 16), Err(Errno::EINVAL), "there is no room for the event");
+    assert_eq!(it.call(Sysno::inotify_rm_watch, &[fd, 1]), Ok(0));
+    assert_eq!(events(&it, fd).last(), Some(&(1, IN_IGNORED, 0, "".into())));
+    for (args, errno) in [([fd, 1], Errno::EINVAL), ([99, 1], Errno::EBADF)] {
+        assert_eq!(it.call(Sysno::inotify_rm_watch, &args), Err(errno));
+    }
+    for (path, mask, expected) in [
+        ("/d", 0, Err(Errno::EINVAL)),
+        ("/none", IN_OPEN, Err(Errno::ENOENT)),
+        ("/d", IN_OPEN | IN_ONLYDIR, Ok(3)),
+        ("/d", IN_OPEN | IN_MASK_CREATE, Err(Errno::EEXIST)),
+        ("/d", IN_DELETE | IN_ONESHOT, Ok(3)),
+    ] {
+        assert_eq!(add(path, mask), expected, "{path} {mask:#x}");
+    }
+    it.with(Sysno::rmdir, "/d/e", &[]).unwrap();
+    it.with(Sysno::rmdir, "/d/f", &[]).unwrap();
+    let last = events(&it, fd);
+    assert_eq!(last, [(3, IN_DELETE | IN_ISDIR, 0, "e".into()), (3, IN_IGNORED, 0, "".into())]);
+    it.close(fd);
+    it.mkdir("/d/g");
+}
+
+#[test]
+fn too_many_events_are_said_to_be_too_many() {
+    let it = Program::new();
+    it.mkdir("/d");
+    let fd = it.call(Sysno::inotify_init1, &[IN_NONBLOCK.into()]).unwrap() as u64;
+    let at = it.path(0, "/d");
+    it.call(Sysno::inotify_add_watch, &[fd, at, (IN_CREATE | IN_DELETE).into()]).unwrap();
+    for _ in 0..9000 {
+        it.mkdir("/d/e");
+        it.with(Sysno::rmdir, "/d/e", &[]).unwrap();
+    }
+    let (mut all, mut last) = (0, 0);
+    loop {
+        let some = events(&it, fd);
+        let Some(event) = some.last() else { break };
+        (all, last) = (all + some.len(), event.1);
+    }
+    assert_eq!((all, last), (16_385, IN_Q_OVERFLOW));
+}

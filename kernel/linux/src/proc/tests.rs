@@ -1,0 +1,207 @@
+//! Tests of `/proc` and `/sys`, by the calls of a program.
+
+use crate::errno::Errno;
+use crate::file::{Caller, loaded};
+use crate::testing::{perform, room, thread};
+use crate::thread::Thread;
+use alloc::rc::Rc;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use kernel::task::block_on;
+use linux_raw_sys::general as abi;
+use std::format;
+use syscalls::Sysno;
+
+struct Program {
+    thread: Rc<Thread>,
+    at: usize,
+}
+
+impl Program {
+    fn new() -> Self {
+        let thread = thread();
+        let (system, process) = (&thread.system, &thread.process);
+        system.add(process);
+        let at = room(&thread.memory(), 32 * 4096);
+        block_on(super::mount(&thread)).unwrap();
+        Self { thread, at }
+    }
+
+    fn call(&self, number: Sysno, args: &[u64]) -> Result<usize, Errno> {
+        let mut all = [0; 6];
+        all[..args.len()].copy_from_slice(args);
+        perform(&self.thread, number, all)
+    }
+
+    fn path(&self, path: &str) -> u64 {
+        self.thread.memory().write(self.at, format!("{path}\0").as_bytes()).unwrap();
+        self.at as u64
+    }
+
+    fn got(&self, length: usize) -> Vec<u8> {
+        let mut bytes = std::vec![0; length];
+        self.thread.memory().read(self.at + 4096, &mut bytes).unwrap();
+        bytes
+    }
+
+    fn open(&self, path: &str, flags: u32) -> Result<u64, Errno> {
+        self.call(Sysno::open, &[self.path(path), flags.into(), 0o644]).map(|it| it as u64)
+    }
+
+    fn read(&self, fd: u64) -> Result<String, Errno> {
+        let count = self.call(Sysno::read, &[fd, self.at as u64 + 4096, 65_536])?;
+        Ok(String::from_utf8(self.got(count)).unwrap())
+    }
+
+    fn text(&self, path: &str) -> Result<String, Errno> {
+        let fd = self.open(path, abi::O_RDONLY)?;
+        let text = self.read(fd);
+        self.call(Sysno::close, &[fd]).unwrap();
+        text
+    }
+
+    fn link(&self, path: &str) -> Result<String, Errno> {
+        let (path, to) = (self.path(path), self.at as u64 + 4096);
+        let count = self.call(Sysno::readlink, &[path, to, 4096])?;
+        Ok(String::from_utf8(self.got(count)).unwrap())
+    }
+
+    fn names(&self, path: &str) -> Result<Vec<String>, Errno> {
+        let tree = &self.thread.system.tree;
+        let caller: &dyn Caller = &*self.thread;
+        let walk = crate::file::Walk::FOLLOW;
+        let place = block_on(loaded(|| tree.find(caller, None, path.as_bytes(), walk)))?;
+        let all = block_on(loaded(|| place.node.list(caller)))?;
+        Ok(all.iter().map(|it| String::from_utf8_lossy(&it.name).into_owned()).collect())
+    }
+}
+
+#[test]
+fn the_machine_is_described() {
+    let it = Program::new();
+    for (path, begin) in [
+        ("/proc/version", "Linux version 6.1.0"),
+        ("/proc/sys/kernel/osrelease", "6.1.0"),
+        ("/proc/sys/net/core/somaxconn", "4096\n"),
+        ("/proc/meminfo", "MemTotal:  "),
+        ("/proc/cpuinfo", "processor\t: 0\nvendor_id\t: "),
+        ("/proc/mounts", "tmpfs / tmpfs rw"),
+        ("/proc/self/mountinfo", "1 0 0:"),
+        ("/proc/stat", "cpu  "),
+        ("/proc/uptime", "0."),
+        ("/sys/devices/system/cpu/online", "0\n"),
+        ("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "2097152\n"),
+    ] {
+        let text = it.text(path).unwrap();
+        assert!(text.starts_with(begin), "{path}: {text}");
+    }
+    assert!(it.text("/proc/mounts").unwrap().contains("\nsysfs /sys sysfs rw"));
+    let uuids = [(); 2].map(|()| it.text("/proc/sys/kernel/random/uuid").unwrap());
+    assert!(uuids[0] != uuids[1] && uuids[0].len() == 37, "{uuids:?}");
+    let boot = [(); 2].map(|()| it.text("/proc/sys/kernel/random/boot_id").unwrap());
+    assert_eq!(boot[0], boot[1]);
+    for (path, errno) in [
+        ("/proc/none", Errno::ENOENT),
+        ("/proc/99", Errno::ENOENT),
+        ("/proc/01", Errno::ENOENT),
+        ("/proc/sys", Errno::EISDIR),
+        ("/proc/self/fd", Errno::EISDIR),
+        ("/proc/self/none", Errno::ENOENT),
+        ("/proc/self/fd/77", Errno::ENOENT),
+        ("/proc/version/x", Errno::ENOTDIR),
+    ] {
+        assert_eq!(it.text(path), Err(errno), "{path}");
+    }
+    assert_eq!(it.open("/proc/version", abi::O_WRONLY), Err(Errno::EACCES));
+    assert_eq!(it.open("/proc/new", abi::O_WRONLY | abi::O_CREAT), Err(Errno::EPERM));
+    let path = it.path("/proc/version");
+    assert_eq!(it.call(Sysno::unlink, &[path]), Err(Errno::EPERM));
+}
+
+#[test]
+fn text_is_read_in_parts_and_anew() {
+    let it = Program::new();
+    let count = Rc::new(core::cell::Cell::new(0));
+    let (counted, written) = (Rc::clone(&count), Rc::new(core::cell::RefCell::new(Vec::new())));
+    let taken = Rc::clone(&written);
+    it.thread.system.proc.add_writable(
+        "sys/test",
+        move || {
+            counted.set(counted.get() + 1);
+            format!("{}:0123456789", counted.get()).into_bytes()
+        },
+        move |bytes| {
+            if bytes == b"no" {
+                return Err(Errno::EINVAL);
+            }
+            *taken.borrow_mut() = bytes.to_vec();
+            Ok(())
+        },
+    );
+    let fd = it.open("/proc/sys/test", abi::O_RDWR | abi::O_TRUNC).unwrap();
+    let mut parts = Vec::new();
+    loop {
+        let count = it.call(Sysno::read, &[fd, it.at as u64 + 4096, 5]).unwrap();
+        if count == 0 {
+            break;
+        }
+        parts.extend(it.got(count));
+    }
+    assert_eq!(parts, b"1:0123456789");
+    assert_eq!(it.call(Sysno::lseek, &[fd, 0, 0]), Ok(0));
+    assert_eq!(it.read(fd).as_deref(), Ok("2:0123456789"));
+    let write = |text: &str| {
+        let at = it.path(text);
+        it.call(Sysno::write, &[fd, at, text.len() as u64])
+    };
+    assert_eq!(write("value\n"), Ok(6));
+    assert_eq!(*written.borrow(), b"value");
+    assert_eq!(write("no"), Err(Errno::EINVAL));
+    assert_eq!(it.call(Sysno::write, &[fd, it.at as u64, 5000]), Err(Errno::EINVAL));
+}
+
+#[test]
+fn a_process_is_described() {
+    let it = Program::new();
+    let id = it.thread.process.id;
+    assert_eq!(it.link("/proc/self"), Ok(id.to_string()));
+    assert_eq!(it.link("/proc/thread-self"), Ok(format!("{id}/task/{id}")));
+    assert_eq!(it.link("/proc/self/cwd").as_deref(), Ok("/"));
+    assert_eq!(it.link("/proc/self/root").as_deref(), Ok("/"));
+    let maps = it.text("/proc/self/maps").unwrap();
+    let line = maps.lines().find(|it| it.contains("rw-p 00000000 00:00 0")).unwrap();
+    let (start, _) = line.split_once('-').unwrap();
+    assert_eq!(usize::from_str_radix(start, 16), Ok(it.at));
+    assert!(it.text(&format!("/proc/{id}/statm")).unwrap().ends_with(" 0\n"));
+    assert_eq!(it.text("/proc/thread-self/maps"), Ok(maps));
+    assert!(it.names("/proc").unwrap().contains(&id.to_string()));
+    assert_eq!(it.names("/proc/self/task"), Ok(std::vec![id.to_string()]));
+    for name in ["maps", "fd", "task", "cwd", "mounts"] {
+        assert!(it.names("/proc/self").unwrap().iter().any(|it| it == name), "{name}");
+    }
+}
+
+#[test]
+fn descriptors_are_links() {
+    let it = Program::new();
+    let fd = it.open("/file", abi::O_RDWR | abi::O_CREAT).unwrap();
+    let at = it.path("text");
+    it.call(Sysno::write, &[fd, at, 4]).unwrap();
+    assert_eq!(it.link(&format!("/proc/self/fd/{fd}")).as_deref(), Ok("/file"));
+    assert_eq!(it.names("/proc/self/fd"), Ok(std::vec![fd.to_string()]));
+    let info = it.text(&format!("/proc/self/fdinfo/{fd}")).unwrap();
+    assert!(info.starts_with("pos:\t4\nflags:\t02\n"), "{info}");
+    // It leads to the file even when that has no name.
+    let path = it.path("/file");
+    it.call(Sysno::unlink, &[path]).unwrap();
+    assert_eq!(it.link(&format!("/proc/self/fd/{fd}")).as_deref(), Ok("/file (deleted)"));
+    assert_eq!(it.text(&format!("/proc/self/fd/{fd}")).as_deref(), Ok("text"));
+    let folder = it.open("/proc/self", abi::O_RDONLY).unwrap();
+    let id = it.thread.process.id;
+    assert_eq!(it.link(&format!("/proc/self/fd/{folder}")), Ok(format!("/proc/{id}")));
+    assert_eq!(it.link(&format!("/proc/self/fd/{folder}/self")), Err(Errno::ENOENT));
+    let path = it.path("/proc/self/fd");
+    it.call(Sysno::chdir, &[path]).unwrap();
+    let count = it.call(Sysno::getcwd, &[it.at as u64 + 4096, 100]).unwrap();
+    assert_eq!(it.got(count - 1), format!("/proc/{id}/fd").into_bytes());
+}
