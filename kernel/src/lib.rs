@@ -21,7 +21,7 @@
 //! * [`exit`]: exit statuses
 //! * [`println!`]: lines on the console
 //! * `testing`: a simulated machine, for tests on a host
-//! * `user`: programs in user mode
+//! * [`user`]: programs in user mode
 //! * [`text`]: escaping of untrusted text
 //! * [`Device`]: the trait of what a manifest can name as a device
 //! * [`manifest`]: the format of the ELF note
@@ -63,7 +63,6 @@ pub mod testing;
 pub mod text;
 pub mod time;
 mod unikernel;
-#[cfg(not(target_os = "xen"))]
 pub mod user;
 mod value;
 

@@ -2,7 +2,11 @@
 
 #![no_std]
 
+extern crate alloc;
+
+pub mod programs;
 pub mod protection;
+pub mod user;
 
 use core::fmt::Write;
 use kernel::Exit;

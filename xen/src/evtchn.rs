@@ -1,8 +1,8 @@
 //! Sends and receives events on event channels (`public/event_channel.h`), in the two-level ABI:
 //! one pending bit for each port in the shared info page.
 //!
-//! Events do not interrupt the guest: all ports are masked except the
-//! [watchdog](crate::watchdog)'s. The executor calls [`scan`] after each turn of its tasks, and
+//! Events do not interrupt the kernel: all ports are masked except the
+//! [watchdog](crate::watchdog)'s, but [while](unmask_all) user mode runs. The executor calls [`scan`] after each turn of its tasks, and
 //! [`wait_until`] (`SCHEDOP_poll`, which also heeds masked ports) when no task is ready. So the
 //! selector word, the first level of the ABI, is not used.
 //!
@@ -297,6 +297,40 @@ pub fn scan() {
             waiting.wake();
         }
     });
+}
+
+/// Unmasks the ports that are scanned, so that their events make an upcall pending. Returns whether
+/// one of them is pending already, for which there will be none. For the time in user mode.
+pub fn unmask_all() -> bool {
+    let domain = crate::domain();
+    domain.events.scanned.words().fold(false, |pending, (word, ports)| {
+        domain.shared_info.take_bits(mask_word(word), ports);
+        pending | (domain.shared_info.load_u64(pending_word(word)) & ports != 0)
+    })
+}
+
+/// Masks them again.
+pub fn mask_all() {
+    let domain = crate::domain();
+    for (word, ports) in domain.events.scanned.words() {
+        domain.shared_info.set_bits(mask_word(word), ports);
+    }
+}
+
+/// Unmasks a port that is not scanned.
+pub(crate) fn unmask_port(number: PortNumber) {
+    let page = &crate::domain().shared_info;
+    page.take_bits(mask_word(number.word() % 64), number.bit());
+}
+
+/// Returns whether port `number` is pending, and clears that if `take` says so.
+pub(crate) fn take_pending(number: PortNumber, take: bool) -> bool {
+    let (page, word) = (&crate::domain().shared_info, pending_word(number.word() % 64));
+    let pending = page.load_u64(word) & number.bit() != 0;
+    if pending && take {
+        page.take_bits(word, number.bit());
+    }
+    pending
 }
 
 /// Clears the pending bit of port `number`, which need not be open. For code outside of tasks

@@ -17,6 +17,7 @@ mod event_channel;
 mod grant_table;
 mod mmu;
 mod sched;
+mod user;
 
 use crate::Errno;
 use core::ptr::{NonNull, from_mut};
@@ -31,6 +32,11 @@ pub use sched::{
     callback_op_register_event, console_io_write, sched_op_poll, sched_op_shutdown, sched_op_yield,
     set_trap_table, vcpu_op_get_runstate_info, vcpu_op_set_singleshot_timer,
     vcpu_op_stop_periodic_timer,
+};
+pub use user::{
+    callback_op_register_failsafe, callback_op_register_syscall, mmuext_op_new_user_baseptr,
+    mmuext_op_pin_l4_table, mmuext_op_unpin_table, set_segment_base, stack_switch,
+    vcpu_op_register_vcpu_time_memory_area,
 };
 use xen_sys::{__HYPERVISOR_event_channel_op, __HYPERVISOR_grant_table_op, __HYPERVISOR_sched_op};
 #[cfg(target_os = "xen")]
@@ -83,11 +89,14 @@ core::arch::global_asm!(
     ".popsection",
     // Returns from an upcall. Jump here with all registers restored and rsp at the frame
     // that Xen pushed, from rip on. The stub of `iret` pushes rcx, r11 and rax itself; the 0
-    // is `iret_context.flags` (public/arch-x86/xen-x86_64.h).
+    // is `iret_context.flags` (public/arch-x86/xen-x86_64.h). `hypercall_iret_flags` is for
+    // those who push them: the way into user mode.
     ".pushsection .text.iret, \"ax\", @progbits",
     ".global hypercall_iret",
     "hypercall_iret:",
     "push 0",
+    ".global hypercall_iret_flags",
+    "hypercall_iret_flags:",
     "jmp hypercall_page + {iret}",
     ".popsection",
     iret = const __HYPERVISOR_iret * 32,

@@ -18,6 +18,8 @@
 //! * [`xenbus`]: the handshake of a front end with its back end
 //! * [`domain()`]: the state that this domain shares with Xen
 //! * [`time`]: the clocks
+//! * [`timer`]: the vCPU's timer, for time slices
+//! * [`upcall`]: how events enter the guest
 //! * [`watchdog`]: detection of a guest that hangs
 //!
 //! A *domain* is a virtual machine; domain 0 runs the toolstack (`xl`). A *front end* is the
@@ -47,6 +49,8 @@ pub mod public;
 pub mod ring;
 pub mod start;
 pub mod time;
+pub mod timer;
+pub mod upcall;
 pub mod watchdog;
 pub mod xenbus;
 pub mod xenstore;

@@ -18,26 +18,12 @@ use crate::hypercall::{
     vcpu_op_set_singleshot_timer, vcpu_op_stop_periodic_timer,
 };
 use crate::public::vcpu::RUNSTATE_RUNNING;
-use crate::public::{VIRQ_TIMER, shared_info, vcpu_info};
+use crate::public::{VIRQ_TIMER, shared_info};
 use crate::time::system_time;
+use crate::upcall;
 use core::mem::offset_of;
 use core::sync::atomic::Ordering;
 use core::time::Duration;
-
-/// Offset of the word of [`vcpu_info`] that begins with `evtchn_upcall_pending`, a byte.
-const UPCALL: usize =
-    offset_of!(shared_info, vcpu_info) + offset_of!(vcpu_info, evtchn_upcall_pending);
-
-/// The byte `evtchn_upcall_pending`: an event is pending.
-const UPCALL_PENDING: u64 = 0xFF;
-
-/// The byte `evtchn_upcall_mask`, which follows it: upcalls are masked.
-const UPCALL_MASK: u64 = 0xFF00;
-
-/// Offset of the word that says which words of [`shared_info::evtchn_pending`] have pending,
-/// unmasked ports.
-const SELECTOR: usize =
-    offset_of!(shared_info, vcpu_info) + offset_of!(vcpu_info, evtchn_pending_sel);
 
 /// Runs a watchdog.
 #[derive(Debug)]
@@ -98,8 +84,7 @@ impl Watchdog {
     /// caused the upcall.
     pub fn check(&mut self, turns: u64) -> Option<Hang> {
         let page = &crate::domain().shared_info;
-        page.take_bits(UPCALL, UPCALL_PENDING);
-        page.take_bits(SELECTOR, !0);
+        upcall::acknowledge(page);
         let bit = self.port.bit();
         if page.take_bits(pending_word(self.port.word()), bit) == 0 {
             return None;
@@ -127,14 +112,14 @@ impl Watchdog {
 /// Unmasks upcalls. The watchdog must be where its entry finds it: an entry that finds none
 /// cannot clear the event, and would be entered again for ever.
 pub fn unmask() {
-    crate::domain().shared_info.take_bits(UPCALL, UPCALL_MASK);
+    upcall::unmask(&crate::domain().shared_info);
 }
 
 /// Stops the watchdog by masking upcalls. Does nothing before boot has mapped the shared info
 /// page.
 pub fn stop() {
     if let Some(domain) = crate::attached() {
-        domain.shared_info.set_bits(UPCALL, UPCALL_MASK);
+        upcall::mask(&domain.shared_info);
     }
 }
 

@@ -19,7 +19,6 @@
 
 #[cfg(not(target_os = "xen"))]
 mod linux;
-#[cfg(not(target_os = "xen"))]
 pub(crate) mod program;
 #[cfg(target_os = "xen")]
 mod xen;
@@ -30,16 +29,16 @@ use linux as here;
 use xen as here;
 
 pub use here::console;
+#[cfg(not(target_os = "xen"))]
+pub(crate) use here::play;
 #[cfg(target_os = "xen")]
 pub(crate) use here::{Local, open_store, set_shutdown_reason, shut_down};
 pub(crate) use here::{
     command_line, end, hardware_seed, idle, jitter, local, manifest, mappings, memory_left,
-    memory_stats, monotonic, poll_events, raw_arguments, start_watchdog, wall_clock,
+    memory_stats, monotonic, poll_events, raw_arguments, start_watchdog, user, wall_clock,
 };
 #[cfg(not(target_os = "xen"))]
 pub use here::{enter, ioctl, watch};
-#[cfg(not(target_os = "xen"))]
-pub(crate) use here::{play, user};
 #[cfg(not(target_os = "xen"))]
 pub(crate) use here::{simulate_memory, simulate_memory_use, simulate_randomness, simulate_time};
 

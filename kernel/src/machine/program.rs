@@ -95,8 +95,9 @@ pub struct Stats {
     pub tables: usize,
 }
 
-/// Holds the general registers of a program.
+/// Holds the general registers of a program, as Xen and the ways out of user mode leave them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 #[expect(missing_docs, reason = "the processor's names")]
 pub struct Registers {
     pub r15: u64,
@@ -114,9 +115,19 @@ pub struct Registers {
     pub rcx: u64,
     pub rbx: u64,
     pub rax: u64,
+    /// Which way out it was.
+    #[doc(hidden)]
+    pub vector: u64,
+    #[doc(hidden)]
+    pub error: u64,
     pub rip: u64,
-    pub rsp: u64,
+    /// `run` sets the selectors.
+    #[doc(hidden)]
+    pub cs: u64,
     pub rflags: u64,
+    pub rsp: u64,
+    #[doc(hidden)]
+    pub ss: u64,
 }
 
 /// Says why a program stopped.

@@ -29,6 +29,9 @@ const HYPERCALL: &str = "xen/src/hypercall.rs";
 /// The one folder that names smoltcp, of which only the parser of DNS messages is used.
 const SMOLTCP: &str = "devices/ip/src/stack/";
 
+/// Where page tables of user mode are made.
+const USER_MODE: &str = "kernel/src/machine/xen/user/";
+
 /// Checks a Rust file.
 pub(crate) fn check(file: &str, content: &str) -> Vec<Finding> {
     let stream: TokenStream = match content.parse() {
@@ -119,6 +122,11 @@ fn words(file: &str, tokens: &[TokenTree]) -> Vec<Finding> {
             }
             TokenTree::Ident(ident) if *ident == "smoltcp" && !file.starts_with(SMOLTCP) => {
                 let what = format!("smoltcp is named in {SMOLTCP} only: use that module's types");
+                findings.push(Finding::new(file, line, what));
+            }
+            TokenTree::Ident(ident) if *ident == "PTE_USER" && file.starts_with(USER_MODE) => {
+                let what = "no entry of user mode sets PTE_USER: Xen would make the page global, \
+                            and its translation would stay in kernel mode";
                 findings.push(Finding::new(file, line, what));
             }
             TokenTree::Literal(literal) if !may_call && calls_hypervisor(&literal.to_string()) => {
@@ -271,6 +279,13 @@ mod tests {
         let fine =
             "#[cfg(all(test, not(test)))] mod t {}\n#[cfg_attr(test, allow(dead_code))] fn f() {}";
         assert_eq!(check("xen/src/a.rs", fine), [""; 0]);
+    }
+
+    #[test]
+    fn pages_of_user_mode_are_not_global() {
+        let entry = "const ENTRY: u64 = PTE_PRESENT | PTE_USER;";
+        finds("kernel/src/machine/xen/user/table.rs", entry, "PTE_USER");
+        assert_eq!(check("kernel/src/machine/xen/paging.rs", entry), [""; 0]);
     }
 
     #[test]

@@ -10,6 +10,8 @@ pub const PTE_USER: u64 = 1 << 2;
 pub const PTE_ACCESSED: u64 = 1 << 5;
 /// Bit of a page table entry: written to. The processor sets it; presetting it saves that.
 pub const PTE_DIRTY: u64 = 1 << 6;
+/// Bit of a page table entry: the translation stays in the TLB when the tables change.
+pub const PTE_GLOBAL: u64 = 1 << 8;
 /// Bit of a page table entry: forbids execution.
 pub const PTE_NO_EXECUTE: u64 = 1 << 63;
 /// Bits of a page table entry: the machine address.
@@ -33,6 +35,13 @@ pub struct MmuUpdate {
     /// The new entry.
     pub val: u64,
 }
+
+/// `MMUEXT_PIN_L4_TABLE`: check a level-4 table and all below it, and keep it checked.
+pub const MMUEXT_PIN_L4_TABLE: u32 = 3;
+/// `MMUEXT_UNPIN_TABLE`: let a table be memory again, once nothing uses it.
+pub const MMUEXT_UNPIN_TABLE: u32 = 4;
+/// `MMUEXT_NEW_USER_BASEPTR`: set the level-4 table of user mode.
+pub const MMUEXT_NEW_USER_BASEPTR: u32 = 15;
 
 /// `MMUEXT_TLB_FLUSH_LOCAL`: flush the TLB of this CPU.
 pub const MMUEXT_TLB_FLUSH_LOCAL: u32 = 6;

@@ -12,6 +12,7 @@ pub mod elfnote;
 pub mod grant_table;
 pub mod io;
 pub mod mmu;
+pub mod user;
 pub mod vcpu;
 
 /// Size of a page in bytes.

@@ -220,6 +220,8 @@ pub(crate) fn pop(memory: &Memory, context: &mut Context) -> Result<(Set, Stack)
     };
     restored.map_err(|_| Errno::EFAULT)?;
     let [r8, r9, r10, r11, r12, r13, r14, r15] = it.high;
+    // What is left is the kernel's to set: segments, and why user mode was left.
+    let old = *context.registers();
     *context.registers_mut() = Registers {
         r15,
         r14,
@@ -239,6 +241,7 @@ pub(crate) fn pop(memory: &Memory, context: &mut Context) -> Result<(Set, Stack)
         rip: it.rip,
         rsp: it.rsp,
         rflags: it.rflags,
+        ..old
     };
     Ok((user.mask, user.stack))
 }

@@ -174,6 +174,15 @@ impl Space {
         self.pages.remove(&at)
     }
 
+    /// Calls `each` with the address of every page that the program can access, and what the
+    /// entry of the processor for it would have: for tests.
+    pub fn entries(&mut self, mut each: impl FnMut(usize, u64)) {
+        for (&at, (_, access)) in self.pages.iter().filter(|(_, page)| !page.1.is_empty()) {
+            let write = u64::from(access.contains(Access::WRITE)) << 1;
+            each(at, 1 | write | u64::from(!access.contains(Access::EXECUTE)) << 63);
+        }
+    }
+
     /// Counts the pages, and the tables that they would have on Xen.
     #[must_use]
     pub fn stats(&self) -> Stats {

@@ -13,7 +13,9 @@ mod panic;
 mod report;
 mod start;
 mod traps;
+pub(crate) mod user;
 mod watchdog;
+mod xstate;
 
 pub(crate) use clock::{monotonic, wall_clock};
 pub(crate) use end::{end, set_shutdown_reason, shut_down};

@@ -65,19 +65,36 @@ unsafe extern "C" fn upcall(registers: *const Registers) {
     let hang = watchdog.as_mut().and_then(|it| it.check(TURNS.load(Ordering::Relaxed)));
     if let Some(hang) = hang {
         // SAFETY: pushed by the entry; the stack above does not change while this runs.
-        report(hang, unsafe { &*registers })
+        let registers = unsafe { &*registers };
+        report(hang, registers.rip, registers.rbp)
     }
 }
 
+/// Checks when the timer fired in user mode, where the entry above is not that of events. Returns
+/// whether there is a watchdog, which has set its timer again.
+pub(super) fn check_in_user_mode() -> bool {
+    let mut watchdog = WATCHDOG.lock();
+    let Some(watchdog) = watchdog.as_mut() else { return false };
+    if let Some(hang) = watchdog.check(TURNS.load(Ordering::Relaxed)) {
+        let (here, rbp): (u64, u64);
+        // SAFETY: it reads two registers.
+        unsafe {
+            core::arch::asm!("lea {}, [rip]", "mov {}, rbp", out(reg) here, out(reg) rbp);
+        }
+        report(hang, here, rbp)
+    }
+    true
+}
+
 /// Prints that a task does not await, and where it is; then ends the domain.
-fn report(Hang(time): Hang, registers: &Registers) -> ! {
+fn report(Hang(time): Hang, rip: u64, rbp: u64) -> ! {
     begin();
     print(format_args!(
         "xenith: watchdog: a task ran for {} s without awaiting, at {:#x}",
         time.as_secs(),
-        registers.rip
+        rip
     ));
-    backtrace(registers.rbp);
+    backtrace(rbp);
     shut_down(SHUTDOWN_watchdog)
 }
 

@@ -1,0 +1,47 @@
+//! User mode: programs in address spaces of their own, below this kernel.
+//!
+//! A PV guest has two sets of page tables. In user mode the processor uses those of
+//! `MMUEXT_NEW_USER_BASEPTR`, in which are a program's pages and nothing of this kernel, which is
+//! at the same low addresses. The hypercall `iret` goes there. A `syscall`, an exception or an event
+//! comes back: Xen changes the tables, pushes a frame where `HYPERVISOR_stack_switch` said, and
+//! enters one of ours ([`entry`]).
+//!
+//! Nothing of this is in an image that makes no [`Space`]: the first one registers entries that know
+//! of user mode.
+
+mod context;
+mod entry;
+mod frame;
+mod processor;
+mod run;
+mod space;
+mod table;
+
+use ::xen::hypercall::vcpu_op_register_vcpu_time_memory_area;
+pub use context::Context;
+use core::cell::RefCell;
+pub use frame::Frame;
+pub use space::Space;
+
+/// The page in which Xen keeps the clock's parameters.
+struct TimePage(RefCell<Option<Frame>>);
+
+// SAFETY: there is one thread, and what interrupts it does not use this.
+unsafe impl Sync for TimePage {}
+
+/// Returns the page in which Xen keeps the parameters of the clock, a `struct vcpu_time_info`
+/// (`public/xen.h`) at its beginning: for programs that tell the time without a call. `None` if
+/// there is no memory, or Xen refuses.
+#[must_use]
+pub fn time_page() -> Option<Frame> {
+    static PAGE: TimePage = TimePage(RefCell::new(None));
+    let mut page = PAGE.0.borrow_mut();
+    if page.is_none() {
+        let new = Frame::new()?;
+        let address = new.page().as_ptr() as u64;
+        // SAFETY: the page is never dropped.
+        unsafe { vcpu_op_register_vcpu_time_memory_area(0, address) }.ok()?;
+        *page = Some(new);
+    }
+    page.clone()
+}

@@ -1,0 +1,221 @@
+//! Enables AVX, and saves and restores the state of x87, SSE and AVX by XSAVE (Intel's manual,
+//! volume 1, chapter 13).
+//!
+//! Xen starts a PV guest with x87 and SSE alone: the guest itself sets CR4.OSXSAVE and XCR0, which
+//! Xen emulates. What there is says CPUID through Xen, which may hide some of the processor's.
+//!
+//! This kernel is compiled for SSE2, but a library in its image may use AVX where it finds it. So
+//! all of a program's state is saved whenever it stops. Mostly that is xmm0 to xmm15 and MXCSR,
+//! which the way out of user mode stores itself: XGETBV says that nothing else is in use, and then
+//! nothing else has to be saved or restored.
+
+use core::arch::asm;
+use spin::Once;
+
+/// CR4.OSXSAVE.
+const OSXSAVE: u64 = 1 << 18;
+
+/// Bits of XCR0 and of XSTATE_BV: x87, SSE, AVX, and the three of AVX-512.
+const X87: u64 = 1;
+const SSE: u64 = 1 << 1;
+const AVX: u64 = 1 << 2;
+const AVX_512: u64 = 0b111 << 5;
+
+/// Offset of XSTATE_BV in an area.
+const XSTATE_BV: usize = 512;
+
+/// Offset of MXCSR.
+pub(super) const MXCSR: usize = 24;
+
+/// Offset of xmm0, after which come the others.
+pub(super) const XMM: usize = 160;
+
+/// Describes what the processor saves.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Units {
+    /// XCR0. Without XSAVE, x87 and SSE.
+    pub(super) features: u64,
+    /// Size of an area in bytes.
+    pub(super) size: usize,
+    /// Whether there is XSAVE.
+    xsave: bool,
+    /// Whether XGETBV tells what is in use.
+    tracked: bool,
+}
+
+/// Returns what CPUID says through Xen for `leaf` and `subleaf` (`XEN_CPUID`,
+/// `public/arch-x86/xen.h`): eax, ebx and ecx.
+fn cpuid(leaf: u32, subleaf: u32) -> [u32; 3] {
+    let (eax, ebx, ecx): (u32, u64, u32);
+    // SAFETY: it writes four registers. rbx, which the compiler keeps for itself, is restored.
+    unsafe {
+        asm!(
+            "mov {saved}, rbx",
+            ".byte 0x0f, 0x0b, 0x78, 0x65, 0x6e",
+            "cpuid",
+            "xchg {saved}, rbx",
+            saved = out(reg) ebx,
+            inout("eax") leaf => eax,
+            inout("ecx") subleaf => ecx,
+            out("edx") _,
+            options(nostack),
+        );
+    }
+    [eax, ebx as u32, ecx]
+}
+
+/// Enables what there is of AVX, the first time, and says what there is then.
+pub(super) fn enable() -> Units {
+    static UNITS: Once<Units> = Once::new();
+    *UNITS.call_once(|| {
+        const XSAVE: u32 = 1 << 26;
+        const XGETBV_1: u32 = 1 << 2;
+        if cpuid(1, 0)[2] & XSAVE == 0 {
+            return Units { features: X87 | SSE, size: 576, xsave: false, tracked: false };
+        }
+        let offered = u64::from(cpuid(0xD, 0)[0]);
+        let mut features = X87 | SSE | offered & AVX;
+        if offered & AVX != 0 && offered & AVX_512 == AVX_512 {
+            features |= AVX_512;
+        }
+        // SAFETY: Xen emulates it; nothing depends on the bit being clear.
+        unsafe {
+            asm!("mov {0}, cr4", "or {0}, {1}", "mov cr4, {0}", out(reg) _, in(reg) OSXSAVE);
+        }
+        // SAFETY: the features are offered, and each comes with those that it needs.
+        unsafe {
+            asm!(
+                "xsetbv",
+                in("ecx") 0,
+                in("eax") features as u32,
+                in("edx") (features >> 32) as u32,
+                options(nomem, nostack),
+            );
+        }
+        let size = (cpuid(0xD, 0)[1] as usize).clamp(576, 4096);
+        Units { features, size, xsave: true, tracked: cpuid(0xD, 1)[0] & XGETBV_1 != 0 }
+    })
+}
+
+impl Units {
+    /// Returns which units beside SSE are not in their initial state, as far as can be known.
+    fn in_use(self) -> u64 {
+        let others = self.features & !SSE;
+        if !self.tracked {
+            return others;
+        }
+        let (low, high): (u32, u32);
+        // SAFETY: CPUID says that XGETBV has this register.
+        unsafe {
+            asm!(
+                "xgetbv",
+                in("ecx") 1,
+                out("eax") low,
+                out("edx") high,
+                options(nomem, nostack),
+            );
+        }
+        (u64::from(high) << 32 | u64::from(low)) & others
+    }
+
+    /// Saves all but xmm0 to xmm15 and MXCSR, which are in the area already.
+    ///
+    /// # Safety
+    /// `area` has [`size`](Self::size) bytes and is aligned to 64.
+    pub(super) unsafe fn save(self, area: *mut u8) {
+        // SAFETY: inside the area.
+        let present = unsafe { area.add(XSTATE_BV) }.cast::<u64>();
+        // SAFETY: as above.
+        let mxcsr = unsafe { area.add(MXCSR) }.cast::<u32>();
+        let in_use = self.in_use();
+        let mut saved = SSE;
+        if in_use != 0 && self.xsave {
+            // XSAVE writes MXCSR too, which is this kernel's by now.
+            // SAFETY: as above.
+            let user = unsafe { mxcsr.read() };
+            let mask = self.features & !SSE;
+            // SAFETY: the area is large enough, and aligned.
+            unsafe {
+                asm!(
+                    "xsave64 [{}]",
+                    in(reg) area,
+                    in("eax") mask as u32,
+                    in("edx") (mask >> 32) as u32,
+                    options(nostack),
+                );
+            }
+            // SAFETY: as above.
+            unsafe { mxcsr.write(user) };
+            // SAFETY: as above.
+            saved |= unsafe { present.read() };
+        } else if in_use != 0 {
+            #[repr(align(16))]
+            struct Legacy([u8; 512]);
+            let mut legacy = Legacy([0; 512]);
+            // SAFETY: 512 aligned bytes.
+            unsafe { asm!("fxsave64 [{}]", in(reg) &raw mut legacy, options(nostack)) };
+            // What x87 has is before MXCSR, and between MXCSR_MASK and xmm0.
+            for (at, length) in [(0, MXCSR), (32, XMM - 32)] {
+                let from = &raw const legacy.0[at];
+                // SAFETY: inside the area.
+                let to = unsafe { area.add(at) };
+                // SAFETY: as above, and they do not overlap.
+                unsafe { to.copy_from_nonoverlapping(from, length) };
+            }
+            saved |= X87;
+        }
+        // SAFETY: as above.
+        unsafe { present.write(saved) };
+    }
+
+    /// Restores all but xmm0 to xmm15 and MXCSR, which the way into user mode loads. Until then
+    /// nothing may use x87 or AVX.
+    ///
+    /// # Safety
+    /// As [`save`](Self::save); what is in the area was saved there, or checked.
+    pub(super) unsafe fn restore(self, area: *const u8) {
+        // SAFETY: inside the area.
+        let present = unsafe { area.add(XSTATE_BV) }.cast::<u64>();
+        // SAFETY: as above.
+        let present = unsafe { present.read() };
+        if present & !SSE == 0 && self.in_use() == 0 {
+            return;
+        }
+        if self.xsave {
+            // SAFETY: the area is large enough and aligned, and holds nothing that is refused.
+            unsafe {
+                asm!(
+                    "xrstor64 [{}]",
+                    "ldmxcsr [{}]",
+                    in(reg) area,
+                    in(reg) &raw const KERNEL_MXCSR,
+                    in("eax") self.features as u32,
+                    in("edx") (self.features >> 32) as u32,
+                    out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _,
+                    out("xmm4") _, out("xmm5") _, out("xmm6") _, out("xmm7") _,
+                    out("xmm8") _, out("xmm9") _, out("xmm10") _, out("xmm11") _,
+                    out("xmm12") _, out("xmm13") _, out("xmm14") _, out("xmm15") _,
+                    options(nostack),
+                );
+            }
+        } else {
+            // SAFETY: as above.
+            unsafe {
+                asm!(
+                    "fxrstor64 [{}]",
+                    "ldmxcsr [{}]",
+                    in(reg) area,
+                    in(reg) &raw const KERNEL_MXCSR,
+                    out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _,
+                    out("xmm4") _, out("xmm5") _, out("xmm6") _, out("xmm7") _,
+                    out("xmm8") _, out("xmm9") _, out("xmm10") _, out("xmm11") _,
+                    out("xmm12") _, out("xmm13") _, out("xmm14") _, out("xmm15") _,
+                    options(nostack),
+                );
+            }
+        }
+    }
+}
+
+/// MXCSR as this kernel has it: that of a reset.
+pub(super) static KERNEL_MXCSR: u32 = 0x1F80;

@@ -1,0 +1,210 @@
+//! Programs for user mode, as bytes. What they are is beside them, as a disassembler has it.
+
+/// Returns `rdi + 2 * rsi` by a call, and after it what came back as `rax`, plus 1.
+#[rustfmt::skip]
+pub const ADD: &[u8] = &[
+    0x48, 0x8d, 0x04, 0x77, // lea rax,[rdi+rsi*2]
+    0x0f, 0x05, // syscall
+    0x48, 0xff, 0xc0, // inc rax
+    0x0f, 0x05, // syscall
+];
+
+/// Stores `rcx` and `r11`, which a call takes, then the other registers, and calls.
+#[rustfmt::skip]
+pub const REGISTERS: &[u8] = &[
+    0x51, // push rcx
+    0x41, 0x53, // push r11
+    0x50, // push rax
+    0x53, // push rbx
+    0x52, // push rdx
+    0x56, // push rsi
+    0x57, // push rdi
+    0x55, // push rbp
+    0x41, 0x50, // push r8
+    0x41, 0x51, // push r9
+    0x41, 0x52, // push r10
+    0x41, 0x54, // push r12
+    0x41, 0x55, // push r13
+    0x41, 0x56, // push r14
+    0x41, 0x57, // push r15
+    0x0f, 0x05, // syscall
+];
+
+/// Reads at `rdi`, and calls.
+#[rustfmt::skip]
+pub const READ: &[u8] = &[
+    0x48, 0x8b, 0x07, // mov rax,QWORD PTR [rdi]
+    0x0f, 0x05, // syscall
+];
+
+/// Writes `rsi` at `rdi`, and calls.
+#[rustfmt::skip]
+pub const WRITE: &[u8] = &[
+    0x48, 0x89, 0x37, // mov QWORD PTR [rdi],rsi
+    0x0f, 0x05, // syscall
+];
+
+/// Jumps to `rdi`.
+#[rustfmt::skip]
+pub const JUMP: &[u8] = &[
+    0xff, 0xe7, // jmp rdi
+];
+
+/// Pushes on the stack `rdi`.
+#[rustfmt::skip]
+pub const PUSH: &[u8] = &[
+    0x48, 0x89, 0xfc, // mov rsp,rdi
+    0x50, // push rax
+    0x0f, 0x05, // syscall
+];
+
+/// Spins for ever.
+#[rustfmt::skip]
+pub const SPIN: &[u8] = &[
+    0xeb, 0xfe, // jmp 0x0
+];
+
+/// Returns its flags, then loads `rdi` into them, and returns them again.
+#[rustfmt::skip]
+pub const FLAGS: &[u8] = &[
+    0x9c, // pushf
+    0x58, // pop rax
+    0x0f, 0x05, // syscall
+    0x57, // push rdi
+    0x9d, // popf
+    0x9c, // pushf
+    0x58, // pop rax
+    0x0f, 0x05, // syscall
+    0xeb, 0xfe, // jmp 0xa
+];
+
+/// Counts in SSE and x87, from what is there by what is there, a step for each call.
+#[rustfmt::skip]
+pub const COUNT: &[u8] = &[
+    0x66, 0x0f, 0xd4, 0xc1, // paddq xmm0,xmm1
+    0xd8, 0xc1, // fadd st,st(1)
+    0x0f, 0x05, // syscall
+    0xeb, 0xf6, // jmp 0x0
+];
+
+/// Does so in the upper halves of AVX too.
+#[rustfmt::skip]
+pub const COUNT_AVX: &[u8] = &[
+    0x66, 0x0f, 0xd4, 0xc1, // paddq xmm0,xmm1
+    0xd8, 0xc1, // fadd st,st(1)
+    0xc5, 0xed, 0x58, 0xd3, // vaddpd ymm2,ymm2,ymm3
+    0x0f, 0x05, // syscall
+    0xeb, 0xf2, // jmp 0x0
+];
+
+/// Counts in `rax`, SSE and AVX, without calls.
+#[rustfmt::skip]
+pub const COUNT_FOR_EVER: &[u8] = &[
+    0x48, 0xff, 0xc0, // inc rax
+    0xc5, 0xed, 0x58, 0xd3, // vaddpd ymm2,ymm2,ymm3
+    0x66, 0x0f, 0xd4, 0xc1, // paddq xmm0,xmm1
+    0xeb, 0xf3, // jmp 0x0
+];
+
+/// Returns the words at the bases of FS and GS, and all selectors.
+#[rustfmt::skip]
+pub const SEGMENTS: &[u8] = &[
+    0x64, 0x48, 0x8b, 0x04, 0x25, 0x00, 0x00, 0x00, 0x00, // mov rax,QWORD PTR fs:0x0
+    0x65, 0x48, 0x8b, 0x14, 0x25, 0x00, 0x00, 0x00, 0x00, // mov rdx,QWORD PTR gs:0x0
+    0x8c, 0xde, // mov esi,ds
+    0x8c, 0xc7, // mov edi,es
+    0x09, 0xfe, // or esi,edi
+    0x8c, 0xe7, // mov edi,fs
+    0x09, 0xfe, // or esi,edi
+    0x8c, 0xef, // mov edi,gs
+    0x09, 0xfe, // or esi,edi
+    0x0f, 0x05, // syscall
+    0xeb, 0xfe, // jmp 0x22
+];
+
+/// Loads another selector into each segment, and calls.
+#[rustfmt::skip]
+pub const SELECTORS: &[u8] = &[
+    0xb8, 0x2b, 0xe0, 0x00, 0x00, // mov eax,0xe02b
+    0x8e, 0xd8, // mov ds,eax
+    0x8e, 0xc0, // mov es,eax
+    0x8e, 0xe0, // mov fs,eax
+    0x8e, 0xe8, // mov gs,eax
+    0x0f, 0x05, // syscall
+    0xeb, 0xfe, // jmp 0xf
+];
+
+/// Sums the first words of `rsi` pages from `rdi` on.
+#[rustfmt::skip]
+pub const SUM: &[u8] = &[
+    0x31, 0xc0, // xor eax,eax
+    0x48, 0x03, 0x07, // add rax,QWORD PTR [rdi]
+    0x48, 0x81, 0xc7, 0x00, 0x10, 0x00, 0x00, // add rdi,0x1000
+    0x48, 0xff, 0xce, // dec rsi
+    0x75, 0xf1, // jne 0x2
+    0x0f, 0x05, // syscall
+    0xeb, 0xfe, // jmp 0x13
+];
+
+/// Sets the direction flag, and calls.
+#[rustfmt::skip]
+pub const BACKWARDS: &[u8] = &[
+    0xfd, // std
+    0x0f, 0x05, // syscall
+    0xeb, 0xfe, // jmp 0x3
+];
+
+/// Sets the flag for alignment checks, and reads an unaligned word.
+#[rustfmt::skip]
+pub const UNALIGNED: &[u8] = &[
+    0x68, 0x02, 0x02, 0x04, 0x00, // push 0x40202
+    0x9d, // popf
+    0x8b, 0x44, 0x24, 0xf9, // mov eax,DWORD PTR [rsp-0x7]
+    0x0f, 0x05, // syscall
+];
+
+/// Instructions of which each ends the program that executes it, and the exception that does.
+#[rustfmt::skip]
+pub const FORBIDDEN: &[(&str, &[u8], u8)] = &[
+    ("hlt", &[0xf4], 13),
+    ("cli", &[0xfa], 13),
+    ("sti", &[0xfb], 13),
+    ("in al, dx", &[0xec], 13),
+    ("out dx, al", &[0xee], 13),
+    ("mov cr3, rax", &[0x0f, 0x22, 0xd8], 13),
+    ("mov rax, cr3", &[0x0f, 0x20, 0xd8], 13),
+    ("mov cr4, rax", &[0x0f, 0x22, 0xe0], 13),
+    ("mov dr7, rax", &[0x0f, 0x23, 0xf8], 13),
+    ("wrmsr", &[0x0f, 0x30], 13),
+    ("rdmsr", &[0x0f, 0x32], 13),
+    ("lgdt [rsp]", &[0x0f, 0x01, 0x14, 0x24], 13),
+    ("lidt [rsp]", &[0x0f, 0x01, 0x1c, 0x24], 13),
+    ("ltr ax", &[0x0f, 0x00, 0xd8], 13),
+    ("lldt ax", &[0x0f, 0x00, 0xd0], 13),
+    ("invlpg [rsp]", &[0x0f, 0x01, 0x3c, 0x24], 13),
+    ("wbinvd", &[0x0f, 0x09], 13),
+    ("clts", &[0x0f, 0x06], 13),
+    ("swapgs", &[0x0f, 0x01, 0xf8], 13),
+    ("sysretq", &[0x48, 0x0f, 0x07], 13),
+    ("xsetbv", &[0x0f, 0x01, 0xd1], 13),
+    ("rdpmc", &[0x0f, 0x33], 13),
+    ("invd", &[0x0f, 0x08], 13),
+    ("monitor", &[0x0f, 0x01, 0xc8], 6),
+    ("int 0x80", &[0xcd, 0x80], 13),
+    ("int 0x20", &[0xcd, 0x20], 13),
+    ("int 13", &[0xcd, 0x0d], 13),
+    ("int 14", &[0xcd, 0x0e], 13),
+    ("int 8", &[0xcd, 0x08], 13),
+    ("int 1", &[0xcd, 0x01], 13),
+    ("int 2", &[0xcd, 0x02], 13),
+    ("int3", &[0xcc], 3),
+    ("ud2", &[0x0f, 0x0b], 6),
+    ("the instruction sysenter", &[0x0f, 0x34], 6),
+    ("vmcall", &[0x0f, 0x01, 0xc1], 6),
+    ("vmmcall", &[0x0f, 0x01, 0xd9], 6),
+    ("int 3", &[0xcc], 3),
+    ("div edx", &[0xf7, 0xf2], 0),
+    ("wrfsbase rax", &[0xf3, 0x48, 0x0f, 0xae, 0xd0], 6),
+    ("mov fs, ax (a selector beyond the table)", &[0x66, 0xb8, 0xff, 0xff, 0x8e, 0xe0], 13),
+    ("push 0xe008; push 0; rex.W ljmp [rsp]", &[0x68, 0x08, 0xe0, 0, 0, 0x6a, 0, 0x48, 0xff, 0x2c, 0x24], 13),
+];

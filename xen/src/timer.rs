@@ -1,0 +1,55 @@
+//! Sets the timer of the vCPU (`VIRQ_TIMER`) for time slices, beside the
+//! [watchdog](crate::watchdog), whose timer it is as well.
+//!
+//! There is one timer. Where a watchdog runs, it checks each time that the timer fires, and sets
+//! it again for itself; one that fires early for a slice does it no harm.
+
+use crate::Errno;
+use crate::evtchn::{PortNumber, take_pending, unmask_port};
+use crate::hypercall::{
+    event_channel_op_bind_virq, vcpu_op_set_singleshot_timer, vcpu_op_stop_periodic_timer,
+};
+use crate::public::VIRQ_TIMER;
+use crate::time::system_time;
+use core::sync::atomic::Ordering;
+
+/// Makes the timer usable: with the watchdog's port, or with a new one, which raises upcalls from
+/// then on.
+///
+/// # Errors
+/// Xen's, if it refuses the port.
+pub fn open() -> Result<(), Errno> {
+    let domain = crate::domain();
+    if domain.events.timer.load(Ordering::Relaxed) == 0 {
+        let port = event_channel_op_bind_virq(VIRQ_TIMER, 0)?;
+        vcpu_op_stop_periodic_timer(0)?;
+        unmask_port(port);
+        domain.events.timer.store(port.0, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// Lets the timer fire once in `wait` ns.
+///
+/// # Errors
+/// Those of Xen; none is expected.
+pub fn set(wait: u64) -> Result<(), Errno> {
+    let now = system_time(&crate::domain().shared_info);
+    // Xen's times are signed.
+    vcpu_op_set_singleshot_timer(0, now.saturating_add(wait).min(u64::MAX >> 1))
+}
+
+/// Returns whether the timer has fired since it was last taken, by this or by the watchdog.
+#[must_use]
+pub fn has_fired() -> bool {
+    take_pending(timer(), false)
+}
+
+/// Takes that it has fired, for a guest without a watchdog.
+pub fn take() {
+    take_pending(timer(), true);
+}
+
+fn timer() -> PortNumber {
+    PortNumber(crate::domain().events.timer.load(Ordering::Relaxed))
+}
