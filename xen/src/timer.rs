@@ -53,3 +53,56 @@ pub fn take() {
 fn timer() -> PortNumber {
     PortNumber(crate::domain().events.timer.load(Ordering::Relaxed))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Fake;
+    use crate::upcall;
+    use crate::watchdog::{self, Watchdog};
+    use core::time::Duration;
+
+    const SLICE: Duration = Duration::from_millis(10);
+
+    #[test]
+    fn a_slice_ends_once() {
+        let fake = Fake::new();
+        open().unwrap();
+        open().unwrap();
+        assert!(!fake.has_periodic_timer());
+        let page = &crate::domain().shared_info;
+        upcall::unmask(page);
+        set(10_000_000).unwrap();
+        assert_eq!(fake.run_until_upcall(SLICE / 2), None);
+        assert!(!has_fired());
+        assert_eq!(fake.run_until_upcall(SLICE), Some(SLICE / 2));
+        assert!(has_fired());
+        upcall::acknowledge(page);
+        take();
+        assert!(!has_fired());
+        assert_eq!(fake.run_until_upcall(SLICE * 100), None);
+    }
+
+    #[test]
+    fn slices_neither_hide_a_hang_nor_make_one_up() {
+        let fake = Fake::new();
+        let limit = SLICE * 200;
+        // SAFETY: the fake enters nothing.
+        let mut watchdog = unsafe { Watchdog::start(limit, 1) }.unwrap();
+        watchdog::unmask();
+        open().unwrap();
+        let mut run = |turns: u64, slices: u32| {
+            (0..slices).find_map(|_| {
+                set(10_000_000).unwrap();
+                fake.run_until_upcall(SLICE).unwrap();
+                assert!(has_fired());
+                watchdog.check(turns)
+            })
+        };
+        for turns in 1..5 {
+            assert_eq!(run(turns, 150), None);
+        }
+        let watchdog::Hang(time) = run(4, 250).unwrap();
+        assert!(time >= limit && time <= limit + SLICE * 2, "{time:?}");
+    }
+}

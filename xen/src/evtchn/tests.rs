@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::fake::Fake;
+use crate::upcall;
 use crate::watchdog::Watchdog;
 use core::time::Duration;
 use std::sync::Arc;
@@ -265,4 +266,34 @@ fn no_wake_up_is_lost_in_any_interleaving() {
         scan();
         assert_eq!(seen, [2, 1]);
     });
+}
+
+#[test]
+fn events_enter_while_ports_are_unmasked_and_none_is_missed() {
+    let fake = Fake::new();
+    let (one, far) = (PortNumber(7), PortNumber(130));
+    let ports = [Port::adopt(one).unwrap(), Port::adopt(far).unwrap()];
+    let page = &crate::domain().shared_info;
+    upcall::unmask(page);
+    fake.raise(far);
+    assert!(!fake.wants_upcall());
+    // One from before is told, as it makes no upcall pending.
+    assert!(unmask_all());
+    scan();
+    assert!(!unmask_all());
+    fake.raise(one);
+    assert!(fake.wants_upcall());
+    mask_all();
+    upcall::acknowledge(page);
+    assert!(!fake.wants_upcall());
+    fake.raise(far);
+    assert!(!fake.wants_upcall());
+    scan();
+    assert_eq!(stats(), Stats { open: 2, events: 3, stray: 0 });
+    // A port whose peer broke the protocol stays masked.
+    ports[0].mask();
+    fake.raise(one);
+    assert!(!unmask_all());
+    fake.raise(far);
+    assert!(fake.wants_upcall());
 }
