@@ -17,7 +17,7 @@ use crate::ui::{Ui, counted, out};
 use anyhow::{Context, Result, bail, ensure};
 use console::style;
 use job::Job;
-use lab::{GuestSpec, Host};
+use lab::{GuestSpec, Host, Options};
 use stage::Stage;
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -36,6 +36,10 @@ pub(crate) struct Args {
     /// Runs only the tests whose names contain one of these
     #[arg(value_name = "FILTER")]
     filters: Vec<String>,
+
+    /// Passes another argument to Xen, such as xpti=dom0,domu; any number of times
+    #[arg(long = "xen", value_name = "ARGUMENT")]
+    xen: Vec<String>,
 }
 
 /// How many runs ended how.
@@ -108,7 +112,9 @@ pub(crate) fn test(project: &Project, args: &Args, ui: &Ui) -> Result<(Tally, Ve
         jobs.push(Job { name: full_name(guest, &run), guest, image, with, run, symbols });
     }
     let network = jobs.iter().any(|job| job.run.uses_network() || job.image.manifest.vifs() > 0);
-    let host = boot::host(project, network, ui)?;
+    let options = Options { network, xen: args.xen.clone(), ..boot::options(project)? };
+    let host = Host::boot(&options, ui)?;
+    ui.done();
     Ok(run_all(&host, &jobs, ui))
 }
 
