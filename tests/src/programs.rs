@@ -163,6 +163,22 @@ pub const UNALIGNED: &[u8] = &[
     0x0f, 0x05, // syscall
 ];
 
+/// Calls for ever.
+#[rustfmt::skip]
+pub const CALLS: &[u8] = &[
+    0xb8, 0x27, 0x00, 0x00, 0x00, // mov eax,0x27
+    0x0f, 0x05, // syscall
+    0xeb, 0xf7, // jmp 0x0
+];
+
+/// Writes to a page after the other from `rdi` on, for ever.
+#[rustfmt::skip]
+pub const TOUCH: &[u8] = &[
+    0x48, 0x89, 0x07, // mov QWORD PTR [rdi],rax
+    0x48, 0x81, 0xc7, 0x00, 0x10, 0x00, 0x00, // add rdi,0x1000
+    0xeb, 0xf4, // jmp 0x0
+];
+
 /// Instructions of which each ends the program that executes it, and the exception that does.
 #[rustfmt::skip]
 pub const FORBIDDEN: &[(&str, &[u8], u8)] = &[

@@ -19,6 +19,9 @@ use core::time::Duration;
 use kernel::println;
 use kernel::task::{spawn, yield_now};
 use kernel::time::{Instant, sleep};
+use kernel::user::{Access, Exit};
+use tests::programs::{CALLS, TOUCH};
+use tests::user::{Outcome, Program, frame, text};
 use xen::hypercall::vcpu_op_get_runstate_info;
 use xen::public::vcpu::RUNSTATE_RUNNING;
 
@@ -122,6 +125,53 @@ fn hypercalls(rounds: u32) {
     watch.report("hypercall_runstate", rounds);
 }
 
+/// What a program in user mode costs, with Xen's share and without a task between.
+fn user(rounds: u32) -> Outcome {
+    if xen::attached().is_none() {
+        return Ok(());
+    }
+    let mut program = Program::new(CALLS)?;
+    let watch = Watch::start();
+    for number in 0..rounds {
+        program.call()?;
+        program.thread.registers_mut().rax = number.into();
+    }
+    watch.report("user_call", rounds);
+    let mut other = program.thread.copy().ok_or("no memory")?;
+    let watch = Watch::start();
+    for _ in 0..rounds {
+        program.call()?;
+        core::mem::swap(&mut program.thread, &mut other);
+    }
+    watch.report("user_thread", rounds);
+    let mut others = Program::new(CALLS)?;
+    let watch = Watch::start();
+    for _ in 0..rounds {
+        program.call()?;
+        core::mem::swap(&mut program, &mut others);
+    }
+    watch.report("user_space", rounds);
+    let mut program = Program::new(TOUCH)?;
+    program.thread.registers_mut().rdi = 1 << 32;
+    // Most of what there is, so that the table is seldom new.
+    let pages = rounds.min(2000);
+    let watch = Watch::start();
+    for _ in 0..pages {
+        let Exit::Page { address, .. } = program.run()? else { return Err("no fault".into()) };
+        program.space.map(address, frame()?, Access::WRITE).map_err(text)?;
+    }
+    watch.report("user_fault", pages);
+    let watch = Watch::start();
+    program.space.unmap(1 << 32..1 << 40);
+    watch.report("user_unmap", pages);
+    let watch = Watch::start();
+    for _ in 0..pages {
+        drop(Program::new(CALLS)?);
+    }
+    watch.report("user_new", pages);
+    Ok(())
+}
+
 /// Takes all memory and writes to each page once.
 fn touch() {
     let total = kernel::memory::stats().total;
@@ -154,6 +204,9 @@ async fn start(rounds: u32, all: bool) {
     tasks(rounds).await;
     timers(rounds).await;
     hypercalls(rounds);
+    if let Err(error) = user(rounds) {
+        println!("user mode: {error}");
+    }
     if all {
         touch();
     }

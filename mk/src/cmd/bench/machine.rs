@@ -50,6 +50,12 @@ const COSTS: &[(&str, &str)] = &[
     ("timer_late_ns", "time: a sleep of 1 ms ends too late by"),
     ("hypercall_yield_ns", "hypercall: sched_op yield"),
     ("hypercall_runstate_ns", "hypercall: vcpu_op get_runstate_info"),
+    ("user_call_ns", "user mode: a call that does nothing"),
+    ("user_thread_ns", "user mode: the same by two threads in turn"),
+    ("user_space_ns", "user mode: the same by two programs in turn"),
+    ("user_fault_ns", "user mode: first touch of a page"),
+    ("user_unmap_ns", "user mode: remove a page"),
+    ("user_new_ns", "user mode: make and drop a program of three pages"),
 ];
 
 /// What `bench machine` found.
@@ -129,8 +135,9 @@ pub(super) fn run(json: bool, ui: &Ui) -> Result<u8> {
 pub(super) fn brief(project: &Project, hosts: &mut Hosts<'_>) -> Result<()> {
     let machine = measure(project, (&[1, 64], &[64], 1), hosts)?;
     ensure!(machine.notes.is_empty(), "{}", machine.notes.join("; "));
-    // A process makes no hypercalls.
-    let mut costs = machine.costs.iter().filter(|cost| !cost.key.starts_with("hypercall"));
+    // A process makes no hypercalls, and has no user mode below it.
+    let own = |key: &str| key.starts_with("hypercall") || key.starts_with("user");
+    let mut costs = machine.costs.iter().filter(|cost| !own(&cost.key));
     let missing = costs.find(|cost| cost.linux_instructions.is_none());
     ensure!(missing.is_none(), "there is no figure of Linux: {missing:?}");
     ensure!(!shown(&machine).is_empty());
