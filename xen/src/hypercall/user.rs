@@ -10,11 +10,11 @@ use crate::public::callback::{
 use crate::public::mmu::{
     DOMID_SELF, MMUEXT_NEW_USER_BASEPTR, MMUEXT_PIN_L4_TABLE, MMUEXT_UNPIN_TABLE, MmuextOp,
 };
-use crate::public::user::FLAT_USER_SS64;
+use crate::public::user::{FLAT_USER_SS64, VMASST_CMD_ENABLE, VMASST_TYPE_M2P_STRICT};
 use crate::public::vcpu::{VCPUOP_REGISTER_VCPU_TIME_MEMORY_AREA, VcpuRegisterTimeMemoryArea};
 use xen_sys::{
     __HYPERVISOR_callback_op, __HYPERVISOR_mmuext_op, __HYPERVISOR_set_segment_base,
-    __HYPERVISOR_stack_switch, __HYPERVISOR_vcpu_op,
+    __HYPERVISOR_stack_switch, __HYPERVISOR_vcpu_op, __HYPERVISOR_vm_assist,
 };
 
 /// Carries out the operation `cmd` on the table in frame `mfn`.
@@ -61,6 +61,17 @@ pub unsafe fn mmuext_op_pin_l4_table(mfn: Mfn) -> Result<(), Errno> {
 pub fn mmuext_op_unpin_table(mfn: Mfn) -> Result<(), Errno> {
     // SAFETY: it takes no access from anybody.
     unsafe { mmuext_op(MMUEXT_UNPIN_TABLE, mfn) }
+}
+
+/// Keeps Xen's machine-to-physical table out of the level-4 tables of user mode that are set from
+/// now on (`VMASST_TYPE_m2p_strict`). With `xpti`, Xen's own tables for user mode have it even so.
+///
+/// # Errors
+/// `EINVAL` if Xen does not know of it.
+pub fn vm_assist_m2p_strict() -> Result<(), Errno> {
+    let args = [VMASST_CMD_ENABLE, VMASST_TYPE_M2P_STRICT, 0, 0];
+    // SAFETY: it accesses no memory, and takes access from user mode alone.
+    unsafe { hypercall::<__HYPERVISOR_vm_assist>(args) }.map(drop)
 }
 
 /// Sets where Xen pushes frames when user mode is left (`HYPERVISOR_stack_switch`): below `end`,

@@ -7,6 +7,12 @@ pub const FLAT_USER_CS64: u64 = 0xE033;
 /// `FLAT_USER_SS64`: the stack selector of user mode, and the kernel's.
 pub const FLAT_USER_SS64: u64 = 0xE02B;
 
+/// `VMASST_CMD_enable` (`public/xen.h`): switches a kind of assistance on.
+pub const VMASST_CMD_ENABLE: u64 = 0;
+
+/// `VMASST_TYPE_m2p_strict` (`public/xen.h`): keeps the machine-to-physical table out of user mode.
+pub const VMASST_TYPE_M2P_STRICT: u64 = 32;
+
 /// `VGCF_in_syscall`, a flag of `iret_context`: return by `sysret`, which takes `rcx` and `r11`.
 pub const VGCF_IN_SYSCALL: u64 = 1 << 8;
 

@@ -12,7 +12,7 @@ use crate::machine::xen::xstate::{self, KERNEL_MXCSR, MXCSR, XMM};
 use ::xen::Errno;
 use ::xen::hypercall::{
     callback_op_register_event, callback_op_register_failsafe, callback_op_register_syscall,
-    set_trap_table,
+    set_trap_table, vm_assist_m2p_strict,
 };
 use ::xen::public::mmu::{FLAT_KERNEL_CS, TrapInfo};
 use ::xen::timer;
@@ -31,6 +31,8 @@ pub(super) fn open() -> Result<(), Errno> {
     if OPENED.load(Ordering::Relaxed) == 0 {
         xstate::enable();
         timer::open()?;
+        // Programs need not know which domain has which frame. With xpti, Xen shows it in any case.
+        vm_assist_m2p_strict()?;
         register()?;
         OPENED.store(1, Ordering::Relaxed);
     }
