@@ -343,7 +343,7 @@ impl Engine {
             self.protocols.end_all();
         }
         while let Some(handle) = self.dropped.pop() {
-            if self.over {
+            if self.over && self.leaving.has_memory() {
                 self.leaving.add(handle, kernel::shutdown::grace());
             } else {
                 self.abandon(handle);
@@ -367,7 +367,7 @@ impl Engine {
     /// Closes a connection in order whose holder dropped it, or resets it where something
     /// was not read.
     fn abandon(&mut self, handle: Handle) {
-        if self.protocols.parting(handle) == Parting::Over {
+        if self.protocols.parting(handle) == Parting::Over || !self.leaving.has_memory() {
             return self.release(handle);
         }
         self.leaving.abandon(handle, &mut self.protocols);
@@ -375,7 +375,7 @@ impl Engine {
 
     /// Gives a connection back. Unless it is over, it is reset.
     pub(super) fn release(&mut self, handle: Handle) {
-        if self.protocols.give_up(handle) {
+        if self.protocols.give_up(handle) && self.leaving.has_memory() {
             self.leaving.add(handle, LEAVE);
         } else {
             self.protocols.drop_connection(handle);

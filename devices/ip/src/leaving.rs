@@ -50,6 +50,11 @@ impl Leavers {
         self.all.is_empty()
     }
 
+    /// Returns whether there is memory for one more, which is to be asked before it is added.
+    pub(super) fn has_memory(&mut self) -> bool {
+        self.all.try_reserve(1).is_ok()
+    }
+
     /// Lets a connection say what it has to say for so long.
     pub(super) fn add(&mut self, handle: Handle, time: Duration) {
         let until = Instant::now().saturating_add(time);
