@@ -109,6 +109,18 @@ impl Bitmap {
         self.used.store(used, Ordering::Relaxed);
     }
 
+    /// Calls `each` with the index and the bits of each word that is not 0. Faster than
+    /// [`words`](Self::words), for those who do so around each call of a program.
+    #[inline(always)]
+    fn each_word(&self, mut each: impl FnMut(u32, u64)) {
+        let mut used = self.used.load(Ordering::Relaxed);
+        while used != 0 {
+            let at = used.trailing_zeros();
+            used &= used - 1;
+            each(at, self.words.get(at as usize).map_or(0, |word| word.load(Ordering::Relaxed)));
+        }
+    }
+
     /// Returns the words that are not 0: index and bits.
     fn words(&self) -> impl Iterator<Item = (u32, u64)> {
         let of = |at: u32| self.words.get(at as usize).map_or(0, |it| it.load(Ordering::Relaxed));
@@ -303,18 +315,20 @@ pub fn scan() {
 /// one of them is pending already, for which there will be none. For the time in user mode.
 pub fn unmask_all() -> bool {
     let domain = crate::domain();
-    domain.events.scanned.words().fold(false, |pending, (word, ports)| {
+    let mut pending = 0;
+    domain.events.scanned.each_word(|word, ports| {
         domain.shared_info.take_bits(mask_word(word), ports);
-        pending | (domain.shared_info.load_u64(pending_word(word)) & ports != 0)
-    })
+        pending |= domain.shared_info.load_u64(pending_word(word)) & ports;
+    });
+    pending != 0
 }
 
 /// Masks them again.
 pub fn mask_all() {
     let domain = crate::domain();
-    for (word, ports) in domain.events.scanned.words() {
+    domain.events.scanned.each_word(|word, ports| {
         domain.shared_info.set_bits(mask_word(word), ports);
-    }
+    });
 }
 
 /// Unmasks a port that is not scanned.

@@ -217,12 +217,12 @@ impl Space {
     /// Keeps a page that was removed until the TLB is flushed, if the TLB may have it.
     fn remove(&mut self, frame: Frame, accessible: bool) {
         if accessible {
-            self.stale = true;
             if self.removed.is_full() {
                 self.settle();
             }
             // There is room.
             let _ = self.removed.push(frame);
+            self.stale = true;
         }
     }
 
@@ -308,7 +308,15 @@ impl Space {
 
     /// Makes the changes that wait, flushes the TLB if it has to be, and lets go of pages that were
     /// removed.
+    #[inline(always)]
     pub(super) fn settle(&mut self) {
+        if self.stale || !self.batch.is_empty() {
+            self.settle_now();
+        }
+    }
+
+    #[inline(never)]
+    fn settle_now(&mut self) {
         self.batch.flush();
         if take(&mut self.stale) && mmuext_op_tlb_flush_local().is_err() {
             // Never seen. The program may reach them, so nobody else may have them.

@@ -110,6 +110,10 @@ impl Batch {
         let _ = self.updates.push(MmuUpdate { ptr, val });
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.updates.is_empty()
+    }
+
     /// Makes the changes.
     pub(super) fn flush(&mut self) {
         if self.updates.is_empty() {
