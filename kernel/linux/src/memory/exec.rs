@@ -66,7 +66,9 @@ impl Memory {
             self.replace(&(start..middle), area);
         }
         if clear {
-            let zeroed = self.clear(file_end, middle.min(end) - file_end);
+            // To the end of the page, as Linux does: ld.so takes its first memory from there, and
+            // expects zeros.
+            let zeroed = self.clear(file_end, middle - file_end);
             if !data {
                 self.protect(start, middle - start, access)?;
             }

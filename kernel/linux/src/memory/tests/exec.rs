@@ -45,6 +45,18 @@ fn a_segment_that_may_not_be_written_ends_in_zeros_as_well() {
 }
 
 #[test]
+fn the_page_in_which_a_segment_ends_has_zeros_to_its_end() {
+    let memory = memory();
+    let file = Numbered::new(PAGE as u64, 1);
+    let mapped = Mapped::new(file, b"ld.so", 1, 1, false).unwrap();
+    memory.place(0x40_0000, &mapped, 0, 100, 200, RW).unwrap();
+    // ld.so takes its first memory from behind its own, and expects zeros.
+    let mut page = [9; PAGE];
+    memory.read(0x40_0000, &mut page).unwrap();
+    assert!(page[..100].iter().all(|&it| it == 1) && page[100..].iter().all(|&it| it == 0));
+}
+
+#[test]
 fn segments_of_no_program_are_refused() {
     let memory = memory();
     let numbers = Numbered::new(PAGE as u64, 1);
