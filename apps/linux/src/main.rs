@@ -15,6 +15,23 @@
 //! test(fault): expect exit 139
 //! test(shell): args run="sh -c 'echo $((6 * 7)); (exit 3); echo status $?; ls /bin | grep -c ^hello; seq 3 | while read i; do expr $i + 1; done'"
 //! test(shell): console-contains "42\nstatus 3\n1\n2\n3\n4\n"
+//! test(same): program epoll.c
+//! test(same): program eventfd.c
+//! test(same): program faults.c
+//! test(same): program files.c
+//! test(same): program mmap.c
+//! test(same): program pipe.c
+//! test(same): program poll.c
+//! test(same): program process.c
+//! test(same): program signals.c
+//! test(same): program tcp.c
+//! test(same): program threads.c
+//! test(same): program timerfd.c
+//! test(same): program unix.c
+//! test(same): args run="sh -c 'mkdir /tmp/said; cd /tmp; for p in epoll eventfd faults files mmap pipe poll process signals tcp threads timerfd unix; do $p </dev/null >said/$p 2>&1; done; echo ready; exec httpd -f -p 80 -h said'"
+//! test(same): client same.sh
+//! test(same): expect exit 143
+//! test(same): timeout 120
 
 #![no_std]
 #![no_main]

@@ -7,4 +7,4 @@ cp /programs/* /tmp/root/bin/
 printf 'root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1::/:/bin/sh\n' >/tmp/root/etc/passwd
 printf 'root:x:0:\ndaemon:x:1:\n' >/tmp/root/etc/group
 tar -C /tmp/root -cf /tmp/root.tar .
-truncate -s %4096 /tmp/root.tar 2>/dev/null || truncate -s 8M /tmp/root.tar
+truncate -s $((($(stat -c %s /tmp/root.tar) + 1048575) / 1048576))M /tmp/root.tar

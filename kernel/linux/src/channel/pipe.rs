@@ -11,6 +11,7 @@ use alloc::sync::Arc;
 use core::any::Any;
 use core::cell::{Cell, RefCell};
 use kernel::user::PAGE;
+use linux_raw_sys::general::{F_GETPIPE_SZ, F_SETPIPE_SZ};
 use linux_raw_sys::ioctl::FIONREAD;
 
 /// Bytes that a pipe holds at most (fcntl(2), `F_SETPIPE_SZ`).
@@ -303,6 +304,14 @@ impl File for PipeEnd {
     fn watch(&self) -> Option<&Arc<Watch>> {
         // Who has both ends waits to read: room comes from its own reads.
         Some(if self.reads { &self.pipe.readable } else { &self.pipe.writable })
+    }
+
+    fn control(&self, command: u32, argument: u64) -> Result<usize, Stop> {
+        match command {
+            F_GETPIPE_SZ => Ok(self.pipe.capacity()),
+            F_SETPIPE_SZ => Ok(self.pipe.set_capacity(argument as u32 as usize)?),
+            _ => Err(Errno::EINVAL.into()),
+        }
     }
 
     fn stat(&self) -> Result<Stat, Stop> {

@@ -48,6 +48,8 @@ fn form(family: u64, style: u64, protocol: u64) -> Result<Form, Errno> {
         SOCK_DGRAM => Style::Datagram,
         SOCK_SEQPACKET => Style::Sequence,
         SOCK_RAW => Style::Raw,
+        // Those that Linux has names for (SOCK_MAX is 11).
+        0..=10 => return Err(Errno::ESOCKTNOSUPPORT),
         _ => return Err(Errno::EINVAL),
     };
     Ok(Form { family: family as u32, style, protocol: protocol as u32 })

@@ -19,7 +19,8 @@ pub(super) fn unix(socket: &dyn Socket) -> Option<&Unix> {
 /// `EINVAL` if it has a name, `EADDRINUSE` if there is such a file, and those of mknod(2).
 pub(super) fn bind(thread: &Thread, socket: &Unix, path: &[u8]) -> Result<(), Stop> {
     if socket.local() != Address::Unix(Name::Unnamed) {
-        return Err(Errno::EINVAL.into());
+        let there = thread.system.tree.find(thread, None, path, Walk::empty());
+        return Err(if there.is_ok() { Errno::EADDRINUSE } else { Errno::EINVAL }.into());
     }
     let made = thread.system.tree.make(thread, None, path, New::Socket, 0o777);
     let place = made.map_err(|stop| match stop {

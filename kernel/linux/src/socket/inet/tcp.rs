@@ -321,6 +321,9 @@ impl<N: Host> Socket for TcpSocket<N> {
     }
 
     fn shutdown(&self, read: bool, write: bool) -> Result<(), Errno> {
+        // What is not connected has these ends as well, as on Linux, besides the error.
+        self.deaf.set(self.deaf.get() || read);
+        self.mute.set(self.mute.get() || write);
         match &*self.role.borrow() {
             Role::Stream(_) if self.connecting.get() => return Err(Errno::ENOTCONN),
             Role::Stream(stream) if write => {
@@ -331,12 +334,6 @@ impl<N: Host> Socket for TcpSocket<N> {
             Role::Stream(_) => {}
             Role::Local { end, .. } => end.shutdown(read, write)?,
             Role::Listening(_) | Role::Idle => return Err(Errno::ENOTCONN),
-        }
-        if read {
-            self.deaf.set(true);
-        }
-        if write {
-            self.mute.set(true);
         }
         self.changed.raise();
         Ok(())

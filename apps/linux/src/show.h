@@ -1,0 +1,69 @@
+// What each test prints: a call with its result, or with the name of its error.
+#define _GNU_SOURCE
+// Wrong arguments and results that nobody looks at are what is tested.
+#pragma GCC diagnostic ignored "-Wpragmas"
+#pragma GCC diagnostic ignored "-Wnonnull"
+#pragma GCC diagnostic ignored "-Wunused-result"
+#pragma GCC diagnostic ignored "-Wstringop-overflow"
+#pragma GCC diagnostic ignored "-Wstringop-overread"
+#pragma GCC diagnostic ignored "-Warray-bounds"
+#pragma GCC diagnostic ignored "-Wdiv-by-zero"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/select.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/timerfd.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+// Prints the result.
+#define SHOW(call)                                                             \
+  do {                                                                         \
+    errno = 0;                                                                 \
+    long result_ = (long)(call);                                               \
+    if (result_ == -1 && errno)                                                \
+      printf("%s: %s\n", #call, strerrorname_np(errno));                       \
+    else                                                                       \
+      printf("%s: %ld\n", #call, result_);                                     \
+  } while (0)
+
+// Prints whether it worked, where the result is a number that may differ.
+#define WORKS(call)                                                            \
+  do {                                                                         \
+    errno = 0;                                                                 \
+    long result_ = (long)(call);                                               \
+    printf("%s: %s\n", #call,                                                  \
+           result_ == -1 && errno ? strerrorname_np(errno) : "works");         \
+  } while (0)
+
+// Prints whether it is true.
+#define IS(what) printf("%s: %s\n", #what, (what) ? "yes" : "no")
+
+static inline long ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+// A test that hangs ends.
+__attribute__((constructor)) static void limit(void) { alarm(20); }

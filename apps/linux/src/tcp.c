@@ -1,0 +1,85 @@
+// tcp(7), over loopback
+#include "show.h"
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+int main(void) {
+  signal(SIGPIPE, SIG_IGN);
+  SHOW(socket(AF_INET, SOCK_STREAM, IPPROTO_UDP));
+  SHOW(socket(99, SOCK_STREAM, 0));
+  SHOW(socket(AF_INET, 77, 0));
+  int l = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+  struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}}, b;
+  socklen_t n = sizeof a;
+  SHOW(setsockopt(l, SOL_SOCKET, SO_REUSEADDR, &one, 4));
+  SHOW(setsockopt(l, SOL_SOCKET, SO_REUSEADDR, &one, 1));
+  SHOW(accept(l, 0, 0));
+  SHOW(bind(l, (void *)&a, 5));
+  SHOW(bind(l, (void *)&a, n));
+  SHOW(listen(l, 5));
+  SHOW(getsockname(l, (void *)&a, &n));
+  SHOW(n);
+  IS(a.sin_port != 0);
+  int c = socket(AF_INET, SOCK_STREAM, 0);
+  char buffer[100];
+  SHOW(send(c, "x", 1, 0));
+  SHOW(recv(c, buffer, 1, 0));
+  SHOW(getpeername(c, (void *)&b, &n));
+  SHOW(shutdown(c, SHUT_WR));
+  SHOW(connect(c, (void *)&a, n));
+  SHOW(connect(c, (void *)&a, n));
+  n = sizeof b;
+  int s = accept4(l, (void *)&b, &n, SOCK_NONBLOCK);
+  IS(s > 0 && b.sin_family == AF_INET && b.sin_addr.s_addr == htonl(INADDR_LOOPBACK));
+  SHOW(recv(s, buffer, 1, 0));
+  SHOW(send(c, "hello", 5, 0));
+  struct pollfd p = {s, POLLIN, 0};
+  SHOW(poll(&p, 1, 5000));
+  SHOW(recv(s, buffer, 3, MSG_PEEK));
+  SHOW(recv(s, buffer, 3, MSG_TRUNC));
+  int left;
+  SHOW(ioctl(s, FIONREAD, &left));
+  SHOW(left);
+  SHOW(recv(s, buffer, 100, 0));
+  SHOW(setsockopt(c, IPPROTO_TCP, TCP_NODELAY, &one, 4));
+  n = 4;
+  SHOW(getsockopt(c, IPPROTO_TCP, TCP_NODELAY, &left, &n));
+  SHOW(left);
+  SHOW(getsockopt(c, SOL_SOCKET, SO_TYPE, &left, &n));
+  SHOW(left);
+  SHOW(getsockopt(l, SOL_SOCKET, SO_ACCEPTCONN, &left, &n));
+  SHOW(left);
+  SHOW(getsockopt(c, IPPROTO_TCP, 9999, &left, &n));
+  SHOW(shutdown(c, 7));
+  SHOW(shutdown(c, SHUT_WR));
+  SHOW(send(c, "x", 1, 0));
+  SHOW(poll(&p, 1, 5000));
+  SHOW(recv(s, buffer, 1, 0));
+  SHOW(send(s, "back", 4, 0));
+  SHOW(recv(c, buffer, 4, MSG_WAITALL));
+  struct timeval t = {0, 30000};
+  SHOW(setsockopt(c, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t));
+  SHOW(recv(c, buffer, 1, 0));
+  close(s);
+  SHOW(recv(c, buffer, 1, 0));
+  close(c);
+  close(l);
+  c = socket(AF_INET, SOCK_STREAM, 0);
+  SHOW(connect(c, (void *)&a, sizeof a));
+  int v6 = socket(AF_INET6, SOCK_STREAM, 0);
+  struct sockaddr_in6 a6 = {.sin6_family = AF_INET6};
+  SHOW(bind(v6, (void *)&a6, sizeof a6));
+  SHOW(listen(v6, 1));
+  n = sizeof a6;
+  SHOW(getsockname(v6, (void *)&a6, &n));
+  a.sin_port = a6.sin6_port;
+  c = socket(AF_INET, SOCK_STREAM, 0);
+  SHOW(connect(c, (void *)&a, sizeof a));
+  s = accept(v6, (void *)&a6, &n);
+  char text[64];
+  puts(inet_ntop(AF_INET6, &a6.sin6_addr, text, sizeof text));
+  SHOW(fcntl(c, F_SETFL, O_NONBLOCK));
+  SHOW(recv(c, text, 1, 0));
+  SHOW(recv(l, text, 1, 0));
+  SHOW(recv(0, text, 1, 0));
+}

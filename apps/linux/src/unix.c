@@ -1,0 +1,98 @@
+// unix(7)
+#include "show.h"
+static int pass(int socket, int fd) {
+  char c = 'x', control[CMSG_SPACE(sizeof(int))] = {0};
+  struct iovec part = {&c, 1};
+  struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+  struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+  h->cmsg_level = SOL_SOCKET;
+  h->cmsg_type = SCM_RIGHTS;
+  h->cmsg_len = CMSG_LEN(sizeof(int));
+  memcpy(CMSG_DATA(h), &fd, sizeof fd);
+  return sendmsg(socket, &m, 0);
+}
+static int take(int socket) {
+  char c, control[CMSG_SPACE(sizeof(int))];
+  struct iovec part = {&c, 1};
+  struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+  int fd = -1;
+  if (recvmsg(socket, &m, 0) == 1 && CMSG_FIRSTHDR(&m))
+    memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof fd);
+  return fd;
+}
+int main(void) {
+  signal(SIGPIPE, SIG_IGN);
+  int s[2];
+  char b[100];
+  SHOW(socketpair(AF_INET, SOCK_STREAM, 0, s));
+  SHOW(socketpair(AF_UNIX, SOCK_STREAM, 5, s));
+  SHOW(socketpair(AF_UNIX, 9, 0, s));
+  SHOW(socketpair(AF_UNIX, SOCK_STREAM, 0, s));
+  SHOW(write(s[0], "hello", 5));
+  SHOW(recv(s[1], b, 2, MSG_PEEK));
+  SHOW(recv(s[1], b, 100, 0));
+  SHOW(recv(s[1], b, 1, MSG_DONTWAIT));
+  SHOW(send(s[0], "x", 1, MSG_OOB) == 1 || errno == EOPNOTSUPP);
+  recv(s[1], b, 100, MSG_DONTWAIT);
+  int p[2];
+  pipe(p);
+  SHOW(pass(s[0], p[1]));
+  SHOW(pass(s[0], 99));
+  int got = take(s[1]);
+  IS(got > 0);
+  close(p[1]);
+  SHOW(write(got, "passed", 6));
+  close(got);
+  SHOW(read(p[0], b, 100));
+  SHOW(read(p[0], b, 100));
+  SHOW(shutdown(s[0], SHUT_WR));
+  SHOW(send(s[0], "x", 1, 0));
+  SHOW(read(s[1], b, 1));
+  SHOW(write(s[1], "back", 4));
+  SHOW(read(s[0], b, 9));
+  close(s[1]);
+  SHOW(read(s[0], b, 9));
+  SHOW(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, s));
+  send(s[0], "long", 4, 0);
+  send(s[0], "b", 1, 0);
+  SHOW(recv(s[1], b, 2, MSG_TRUNC));
+  SHOW(recv(s[1], b, 2, 0));
+  struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = "/tmp/door"};
+  socklen_t length = sizeof a;
+  unlink("/tmp/door");
+  int l = socket(AF_UNIX, SOCK_STREAM, 0), c = socket(AF_UNIX, SOCK_STREAM, 0);
+  SHOW(connect(c, (void *)&a, length));
+  SHOW(listen(l, 1));
+  SHOW(bind(l, (void *)&a, length));
+  SHOW(bind(l, (void *)&a, length));
+  struct stat st;
+  SHOW(stat("/tmp/door", &st));
+  IS(S_ISSOCK(st.st_mode));
+  SHOW(open("/tmp/door", O_RDWR));
+  SHOW(connect(c, (void *)&a, length));
+  SHOW(listen(l, 1));
+  SHOW(connect(c, (void *)&a, length));
+  int n = accept(l, (void *)&a, &length);
+  IS(n > 0);
+  SHOW(length);
+  struct ucred who;
+  length = sizeof who;
+  SHOW(getsockopt(n, SOL_SOCKET, SO_PEERCRED, &who, &length));
+  IS(who.pid == getpid() && who.uid == getuid());
+  int other = socket(AF_UNIX, SOCK_STREAM, 0);
+  a.sun_family = AF_UNIX;
+  strcpy(a.sun_path, "/tmp/door");
+  SHOW(bind(other, (void *)&a, sizeof a));
+  unlink("/tmp/door");
+  SHOW(connect(other, (void *)&a, sizeof a));
+  int d = socket(AF_UNIX, SOCK_DGRAM, 0), e = socket(AF_UNIX, SOCK_DGRAM, 0);
+  struct sockaddr_un z = {.sun_family = AF_UNIX, .sun_path = "\0secret"};
+  SHOW(bind(d, (void *)&z, 9));
+  SHOW(sendto(e, "dgram", 5, 0, (void *)&z, 9));
+  SHOW(recv(d, b, 100, 0));
+  SHOW(send(e, "x", 1, 0));
+  SHOW(connect(e, (void *)&z, 9));
+  SHOW(send(e, "x", 1, 0));
+  close(d);
+  SHOW(send(e, "x", 1, 0));
+}
