@@ -23,6 +23,18 @@ pub enum Stop {
     Load(Load),
 }
 
+impl Stop {
+    /// Returns the error that it is to a call that has waited already and cannot begin again: a
+    /// page of the program that is gone meanwhile is `EFAULT`.
+    #[must_use]
+    pub fn after_wait(self) -> Errno {
+        match self {
+            Self::Fail(errno) => errno,
+            Self::Wait | Self::Load(_) => Errno::EFAULT,
+        }
+    }
+}
+
 impl From<Errno> for Stop {
     fn from(errno: Errno) -> Self {
         Self::Fail(errno)

@@ -135,16 +135,8 @@ fn poll_until(
         let waited = wait_for(&thread, &all, deadline).await;
         remaining(&thread.memory(), left, deadline);
         waited.map_err(without_restart)?;
-        tell(&thread, &all).map_err(fault)
+        tell(&thread, &all).map_err(Stop::after_wait)
     })
-}
-
-/// What a page that is gone meanwhile is to who has waited.
-fn fault(stop: Stop) -> Errno {
-    match stop {
-        Stop::Fail(errno) => errno,
-        Stop::Wait | Stop::Load(_) => Errno::EFAULT,
-    }
 }
 
 /// Writes what is left of a timeout, as the calls of Linux do that take a `struct timespec`. One
@@ -248,7 +240,7 @@ fn select_until(
         let waited = wait_for(&thread, &all, deadline).await;
         left(&thread.memory());
         waited.map_err(without_restart)?;
-        tell(&thread.memory(), &all).map_err(fault)
+        tell(&thread.memory(), &all).map_err(Stop::after_wait)
     })
 }
 
@@ -354,7 +346,7 @@ fn epoll_until(
         loop {
             // Unlike poll(2) it never begins again (signal(7)).
             let filled = set.filled(&thread, deadline).await.map_err(|_| Errno::EINTR)?;
-            let told = tell(&thread, set, (events, most)).map_err(fault)?;
+            let told = tell(&thread, set, (events, most)).map_err(Stop::after_wait)?;
             if told > 0 || !filled {
                 return Ok(told);
             }

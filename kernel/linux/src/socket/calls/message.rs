@@ -195,7 +195,9 @@ fn sendmmsg(thread: &Rc<Thread>, [fd, at, count, flags, ..]: Args) -> Answer {
                 send(&thread, fd, prepare(&thread, &header, flags as u32)?)
             };
             match (complete(next).await, done) {
-                (Ok(length), _) => told(&thread.memory(), at, done, length).map_err(fault)?,
+                (Ok(length), _) => {
+                    told(&thread.memory(), at, done, length).map_err(Stop::after_wait)?;
+                }
                 (Err(errno), 0) => return Err(errno),
                 (Err(_), done) => return Ok(done as usize),
             }
@@ -221,13 +223,6 @@ async fn complete(mut call: impl FnMut() -> Answer) -> Result<usize, Errno> {
 /// Writes how long message `number` was (`msg_len` of `struct mmsghdr`).
 fn told(memory: &Memory, at: u64, number: u64, length: usize) -> Result<(), Stop> {
     memory.put(at.wrapping_add(number * MMSGHDR + size_of::<MsgHdr>() as u64), &(length as u32))
-}
-
-fn fault(stop: Stop) -> Errno {
-    match stop {
-        Stop::Fail(errno) => errno,
-        Stop::Wait | Stop::Load(_) => Errno::EFAULT,
-    }
 }
 
 /// Receives into `parts`, and hands what else came to `deliver`.
@@ -342,7 +337,9 @@ fn recvmmsg(thread: &Rc<Thread>, [fd, at, count, flags, timeout, _]: Args) -> An
             let flags = flags & !MSG_WAITFORONE | one;
             let message = at.wrapping_add(done * MMSGHDR);
             match (complete(|| receive_message(&thread, fd, message, flags)).await, done) {
-                (Ok(length), _) => told(&thread.memory(), at, done, length).map_err(fault)?,
+                (Ok(length), _) => {
+                    told(&thread.memory(), at, done, length).map_err(Stop::after_wait)?;
+                }
                 (Err(errno), 0) => return Err(errno),
                 (Err(_), done) => return Ok(done as usize),
             }
