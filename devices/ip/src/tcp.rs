@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod abuse;
 mod ack;
+mod calls;
 pub(crate) mod congestion;
 pub(crate) mod connection;
 mod input;
@@ -11,6 +12,7 @@ mod islands;
 mod model;
 mod outgoing;
 mod output;
+mod path;
 pub(crate) mod pool;
 mod prr;
 mod rack;

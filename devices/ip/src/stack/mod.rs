@@ -11,8 +11,10 @@
 //! into the ring, or waits for its [neighbour](super::neighbor).
 
 mod address;
+mod calls;
 mod deadlines;
 mod echo;
+mod emit;
 mod endpoint;
 mod path;
 mod port;
@@ -44,12 +46,12 @@ use route::Router;
 use sets::{Body, Key, Sets};
 
 pub(super) use address::Whom;
+pub(super) use calls::{Parting, State};
 pub use port::Received;
 pub(super) use route::Routes;
 pub(super) use sets::Handle;
 pub(super) use smoltcp::wire::{DnsFlags, DnsPacket, DnsQueryType, DnsQuestion, DnsRcode};
 pub(super) use smoltcp::wire::{DnsRecord, DnsRecordData};
-pub(super) use tcp::{Parting, State};
 
 /// Packets that a socket may send before others get their turn.
 const ROUNDS: usize = 16;

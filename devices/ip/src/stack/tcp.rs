@@ -1,67 +1,31 @@
 //! TCP connections: the ends of [`tcp::connection`](crate::tcp::connection), whose segments
 //! are read from and written into frames here, and who waits for them.
 
+use super::Protocols;
 use super::endpoint::Endpoint;
 use super::sets::{Body, Handle, Key};
-use super::{Protocols, Way};
+use crate::Error;
 use crate::config::ADDRESSES;
 use crate::packet::{self, Segment};
 use crate::tcp::congestion::Cubic;
-use crate::tcp::connection::{Connection, Emission, Offer, State as Tcp, Terms};
+use crate::tcp::connection::{Connection, Offer, State as Tcp, Terms};
 use crate::tcp::pool::Pool;
 use crate::tcp::secret::Ends;
-use crate::tcp::segment::{self, Head, STAMPS};
+use crate::tcp::segment::{self, Head};
 use crate::tcp::seq::Seq;
 use crate::tcp::syn::{self, Asked, Own};
 use crate::tcp::undo::stamp;
 use crate::wire::Wire;
-use crate::{Error, Progress, TcpOptions};
 use alloc::rc::Rc;
 use core::net::SocketAddr;
-use core::ops::Range;
-use core::task::{Poll, Waker};
-use devices::net::{HEADER, Part, Shared};
+use devices::net::HEADER;
 use kernel::time::Instant;
-
-/// How a TCP connection is, for those who wait for it to come or to go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    /// It is not open yet.
-    Opening,
-    Open,
-    /// This side has ended, and the peer has not confirmed that.
-    Ending,
-    /// The peer has confirmed the end of this side, and has not ended itself.
-    Ended,
-    /// It is over; `arrived` says whether all that was written did.
-    Closed {
-        arrived: bool,
-    },
-}
-
-/// How a connection that nobody holds any more may end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Parting {
-    /// So many bytes came that nobody will read.
-    Unread(usize),
-    /// The peer has not acknowledged so many bytes, or the end behind them.
-    Ending(usize),
-    /// The peer has all, and has not ended itself.
-    Waiting,
-    /// It is over, or never came about.
-    Over,
-}
-
-/// Segments that a connection may send before others get their turn: what the ACKs of one turn
-/// allow in slow start, one for each segment. With fewer, one that is short of time would take
-/// ACKs in faster than it sends.
-const BURST: usize = 128;
 
 impl Protocols {
     /// Bytes that each buffer of a connection may have now: a quarter of what is left, so that
     /// it can be as large as the path asks for where there is memory, however many connections
     /// are open that do not use theirs.
-    fn share(&self) -> usize {
+    pub(super) fn share(&self) -> usize {
         let left = self.pool.limit().saturating_sub(self.pool.used());
         (left / 4).min(self.limits.buffer).max(self.limits.least_buffer)
     }
@@ -243,11 +207,11 @@ impl Protocols {
         self.sets.connections
     }
 
-    fn endpoint(&mut self, handle: Handle) -> &mut Endpoint {
+    pub(super) fn endpoint(&mut self, handle: Handle) -> &mut Endpoint {
         self.sets.endpoint_mut(handle)
     }
 
-    fn tcp(&mut self, handle: Handle) -> &mut Connection<Cubic> {
+    pub(super) fn tcp(&mut self, handle: Handle) -> &mut Connection<Cubic> {
         &mut self.endpoint(handle).connection
     }
 
@@ -289,313 +253,6 @@ impl Protocols {
         }
     }
 
-    /// Sends what a connection has to say.
-    pub(super) fn send_tcp(&mut self, handle: Handle, wire: &dyn Wire, now: Instant) {
-        let (local, peer) = self.ends(handle);
-        let before = self.sets.endpoint(handle).shape();
-        let way = self.way_to_one(peer.ip(), now);
-        let known = matches!(way, Way::Known(_));
-        let large = if known && local.is_ipv4() { self.out.large() } else { 0 };
-        let large = large.saturating_sub(packet::segment_head(true) + segment::HEADER + STAMPS);
-        let (mac, mut more) = (self.info.mac, true);
-        for _ in 0..BURST {
-            if !wire.ready() {
-                break;
-            }
-            let connection = &mut self.sets.endpoint_mut(handle).connection;
-            let Some(emission) = connection.next(large as u32, now) else {
-                more = false;
-                break;
-            };
-            let connection = &self.sets.endpoint(handle).connection;
-            let write = |frame: &mut [u8], header: [u8; HEADER]| {
-                write(frame, header, (local, peer), connection, &emission);
-            };
-            let length = packet::segment_head(local.is_ipv4()) + emission.len();
-            match way {
-                Way::Known(header) => {
-                    let (blank, segment) = (wire.blank(), emission.segment);
-                    let parts = connection.parts(&emission).filter(|_| blank);
-                    let shown = parts.and_then(|parts| {
-                        show(wire, length, header, (local, peer), &emission, parts)
-                    });
-                    let sent = match shown {
-                        Some(sent) => sent,
-                        None if blank => wire.transmit_blank(length, segment, &mut |frame| {
-                            write(frame, header);
-                            packet::blank_tcp(frame, length, local.is_ipv4());
-                        }),
-                        None => wire.transmit(length, segment, &mut |frame| write(frame, header)),
-                    };
-                    self.out.sent.set(self.out.sent.get() + u64::from(sent));
-                }
-                // It counts as sent, and is sent again if it is lost here.
-                Way::Sought(hop) => {
-                    if let Some(mut frame) = kernel::memory::zeroed(length) {
-                        write(&mut frame, packet::header(packet::BROADCAST, mac, local.is_ipv4()));
-                        self.neighbors.hold(hop, frame, now);
-                    }
-                }
-                Way::None => {}
-            }
-        }
-        let endpoint = self.sets.endpoint_mut(handle);
-        endpoint.wake(before);
-        if let Some(at) = endpoint.connection.deadline() {
-            self.sets.deadlines.arm(handle.0, at);
-        }
-        if more {
-            self.sets.touch(handle);
-        }
-    }
-
-    /// How the connection is; `waker` is woken when that changes.
-    pub(crate) fn state(&mut self, handle: Handle, waker: &Waker) -> Result<State, Error> {
-        self.up()?;
-        let endpoint = self.endpoint(handle);
-        endpoint.watchers.add(waker);
-        let connection = &endpoint.connection;
-        let arrived = connection.has_arrived();
-        Ok(match connection.state() {
-            Tcp::SynSent | Tcp::SynReceived => State::Opening,
-            Tcp::Established | Tcp::CloseWait => State::Open,
-            Tcp::FinWait1 | Tcp::Closing | Tcp::LastAck => State::Ending,
-            Tcp::FinWait2 => State::Ended,
-            Tcp::TimeWait => State::Closed { arrived: true },
-            Tcp::Closed => State::Closed { arrived },
-        })
-    }
-
-    /// Ready when a connection has come about, or will not.
-    pub(crate) fn poll_open(&mut self, handle: Handle, waker: &Waker) -> Poll<Result<(), Error>> {
-        self.up()?;
-        let endpoint = self.endpoint(handle);
-        let connection = &endpoint.connection;
-        match connection.state() {
-            Tcp::SynSent | Tcp::SynReceived => {
-                endpoint.watchers.add(waker);
-                Poll::Pending
-            }
-            Tcp::Closed if !connection.was_open() => {
-                let silent = connection.is_given_up();
-                Poll::Ready(Err(if silent { Error::TimedOut } else { Error::Refused }))
-            }
-            _ => Poll::Ready(Ok(())),
-        }
-    }
-
-    /// Reads; 0 bytes when the peer has ended.
-    pub(crate) fn poll_read(
-        &mut self,
-        handle: Handle,
-        to: &mut [u8],
-        waker: &Waker,
-    ) -> Poll<Result<usize, Error>> {
-        let (up, now) = (self.up(), Instant::now());
-        let endpoint = self.endpoint(handle);
-        let connection = &mut endpoint.connection;
-        if connection.readable() > 0 || to.is_empty() {
-            let count = connection.read(to, now);
-            // There is room that the peer may have to be told of.
-            if connection.is_update_due() {
-                self.touch(handle);
-            }
-            return Poll::Ready(Ok(count));
-        }
-        if connection.is_finished() {
-            return Poll::Ready(Ok(0));
-        }
-        if connection.state() == Tcp::Closed {
-            return Poll::Ready(up.and(Err(Error::Reset)));
-        }
-        endpoint.readers.add(waker);
-        Poll::Pending
-    }
-
-    /// Ready when reading would not wait.
-    pub(crate) fn poll_readable(
-        &mut self,
-        handle: Handle,
-        waker: &Waker,
-    ) -> Poll<Result<(), Error>> {
-        let endpoint = self.endpoint(handle);
-        if endpoint.is_readable() {
-            return Poll::Ready(Ok(()));
-        }
-        endpoint.readers.add(waker);
-        Poll::Pending
-    }
-
-    /// Throws away what the peer sends, so that it can come to its end.
-    pub(crate) fn discard(&mut self, handle: Handle, waker: &Waker) {
-        let endpoint = self.endpoint(handle);
-        endpoint.readers.add(waker);
-        endpoint.connection.discard(Instant::now());
-        if endpoint.connection.is_update_due() {
-            self.touch(handle);
-        }
-    }
-
-    /// Takes as much as there is room for.
-    pub(crate) fn poll_write(
-        &mut self,
-        handle: Handle,
-        bytes: &[u8],
-        waker: &Waker,
-    ) -> Poll<Result<usize, Error>> {
-        self.poll_put(handle, bytes.len(), waker, |connection| connection.write(bytes))
-    }
-
-    /// Puts some of `wanted` bytes into what is to send.
-    fn poll_put(
-        &mut self,
-        handle: Handle,
-        wanted: usize,
-        waker: &Waker,
-        put: impl FnOnce(&mut Connection<Cubic>) -> usize,
-    ) -> Poll<Result<usize, Error>> {
-        self.up()?;
-        let share = self.share();
-        let endpoint = self.endpoint(handle);
-        let connection = &mut endpoint.connection;
-        if !connection.may_write() {
-            return Poll::Ready(Err(Error::Reset));
-        }
-        connection.set_share(share);
-        let count = put(connection);
-        if count == 0 && wanted > 0 {
-            endpoint.writers.add(waker);
-            return Poll::Pending;
-        }
-        self.touch(handle);
-        Poll::Ready(Ok(count))
-    }
-
-    /// The same with bytes that stay where they are.
-    pub(crate) fn poll_share(
-        &mut self,
-        handle: Handle,
-        shared: &Shared,
-        range: Range<usize>,
-        waker: &Waker,
-    ) -> Poll<Result<usize, Error>> {
-        let range = range.start..range.end.min(shared.bytes().len());
-        let wanted = range.len();
-        self.poll_put(handle, wanted, waker, |connection| connection.share(shared, range))
-    }
-
-    /// Ready when the peer has acknowledged all that was written.
-    pub(crate) fn poll_flush(&mut self, handle: Handle, waker: &Waker) -> Poll<Result<(), Error>> {
-        let up = self.up();
-        let endpoint = self.endpoint(handle);
-        let connection = &endpoint.connection;
-        if connection.has_arrived() {
-            return Poll::Ready(Ok(()));
-        }
-        up?;
-        if connection.state() == Tcp::Closed {
-            return Poll::Ready(Err(Error::Reset));
-        }
-        endpoint.watchers.add(waker);
-        Poll::Pending
-    }
-
-    pub(crate) fn options(&mut self, handle: Handle) -> TcpOptions {
-        self.tcp(handle).options()
-    }
-
-    pub(crate) fn set_options(&mut self, handle: Handle, options: TcpOptions) {
-        self.tcp(handle).set_options(options, Instant::now());
-        self.touch(handle);
-    }
-
-    pub(crate) fn progress(&mut self, handle: Handle) -> Progress {
-        let connection = self.tcp(handle);
-        let (readable, unacknowledged) = (connection.readable(), connection.unacknowledged());
-        let ended = connection.has_ended() || connection.state() == Tcp::Closed;
-        Progress { readable, unacknowledged, ended }
-    }
-
-    /// Copies what can be read, and leaves it there; 0 bytes when the peer has ended.
-    pub(crate) fn peek(&mut self, handle: Handle, to: &mut [u8]) -> Result<usize, Error> {
-        let up = self.up();
-        let connection = self.tcp(handle);
-        let over = connection.readable() == 0 && !connection.is_finished();
-        if over && connection.state() == Tcp::Closed {
-            return up.and(Err(Error::Reset));
-        }
-        Ok(connection.peek(to))
-    }
-
-    /// Ready when writing would not wait.
-    pub(crate) fn poll_writable(
-        &mut self,
-        handle: Handle,
-        waker: &Waker,
-    ) -> Poll<Result<(), Error>> {
-        let endpoint = self.endpoint(handle);
-        if endpoint.is_writable() {
-            return Poll::Ready(Ok(()));
-        }
-        endpoint.writers.add(waker);
-        Poll::Pending
-    }
-
-    /// How a connection that nobody holds any more may end.
-    pub(crate) fn parting(&mut self, handle: Handle) -> Parting {
-        let down = self.down;
-        let connection = self.tcp(handle);
-        let (unread, unsent) = (connection.readable(), connection.unacknowledged());
-        match connection.state() {
-            _ if down => Parting::Over,
-            Tcp::Closed | Tcp::SynSent | Tcp::SynReceived | Tcp::TimeWait => Parting::Over,
-            _ if unread > 0 => Parting::Unread(unread),
-            Tcp::FinWait2 => Parting::Waiting,
-            _ => Parting::Ending(unsent),
-        }
-    }
-
-    /// Sends the end behind what was written.
-    pub(crate) fn end(&mut self, handle: Handle) {
-        self.tcp(handle).close();
-        self.touch(handle);
-    }
-
-    /// Sends the end on every connection, behind what was written.
-    pub(crate) fn end_all(&mut self) {
-        self.sets.endpoints().for_each(|endpoint| endpoint.connection.close());
-        self.sets.touch_all();
-    }
-
-    /// Whether a peer has not confirmed yet what was written, or the end of it.
-    pub(crate) fn is_ending(&mut self) -> bool {
-        let down = self.down;
-        self.sets.endpoints().any(|endpoint| match endpoint.connection.state() {
-            Tcp::FinWait2 | Tcp::TimeWait => false,
-            // It may have a reset to send.
-            Tcp::Closed => !down && !endpoint.connection.is_quiet(),
-            _ => !down,
-        })
-    }
-
-    pub(crate) fn abort(&mut self, handle: Handle) {
-        self.tcp(handle).abort();
-        self.touch(handle);
-    }
-
-    /// Gives a connection up. Unless it is over, it is reset. Whether it still has
-    /// something to say before it can be [dropped](Self::drop_connection).
-    pub(crate) fn give_up(&mut self, handle: Handle) -> bool {
-        let down = self.down;
-        let connection = self.tcp(handle);
-        if connection.state() != Tcp::TimeWait {
-            connection.abort();
-        }
-        let quiet = down || connection.is_quiet();
-        self.touch(handle);
-        !quiet
-    }
-
     /// Whether it has said all it had to say.
     pub(crate) fn is_quiet(&self, handle: Handle) -> bool {
         self.sets.endpoint(handle).connection.is_quiet()
@@ -632,46 +289,4 @@ impl Protocols {
             endpoint.wake_all();
         }
     }
-}
-
-/// The longest headers of a frame with a TCP segment.
-const HEADERS: usize = packet::segment_head(false) + 60;
-
-/// Parts of a frame: its headers, the chunks or pages that the largest one begins and ends in the
-/// middle of, and some more.
-const PARTS: usize = 32;
-
-/// Sends an emission, some parts of which stay where they are. Returns whether it did, or `None`
-/// when these are too many.
-fn show<'a>(
-    wire: &dyn Wire,
-    length: usize,
-    header: [u8; HEADER],
-    ends: Ends,
-    emission: &Emission,
-    parts: impl Iterator<Item = Part<'a>>,
-) -> Option<bool> {
-    let mut headers = [0; HEADERS];
-    let count = length - emission.length;
-    let headers = headers.get_mut(..count)?;
-    packet::tcp_head(headers, length, header, ends, &emission.head, emission.ecn);
-    packet::blank_tcp(headers, length, ends.0.is_ipv4());
-    let mut all = heapless::Vec::<Part<'_>, PARTS>::new();
-    all.push(Part::Bytes(headers)).ok()?;
-    for part in parts {
-        all.push(part).ok()?;
-    }
-    Some(wire.transmit_parts(&all, emission.segment))
-}
-
-/// Writes an emission into a frame of its length.
-fn write(
-    frame: &mut [u8],
-    header: [u8; HEADER],
-    ends: Ends,
-    connection: &Connection<Cubic>,
-    emission: &Emission,
-) {
-    let payload = packet::tcp(frame, header, ends, &emission.head, emission.ecn);
-    connection.payload(emission, payload);
 }

@@ -7,20 +7,19 @@
 
 use super::ack::Acknowledgement;
 use super::congestion::Control;
-use super::outgoing::{LEAST, Outgoing};
-use super::pool::{CHUNK, Pool};
+use super::outgoing::Outgoing;
+use super::pool::Pool;
 use super::receive::Receiver;
 use super::recovery::Recovery;
 use super::segment::{Head, MAX_SCALE, Options, STAMPS};
 use super::seq::{self, Seq};
 use super::time_wait::{Rest, TIME_WAIT};
 use super::undo::stamp;
-use crate::{TcpOptions, earliest};
+use crate::earliest;
 use alloc::rc::Rc;
 use core::net::SocketAddr;
-use core::ops::Range;
 use core::time::Duration;
-use devices::net::{Part, Shared};
+use devices::net::Part;
 use kernel::time::Instant;
 
 /// The states of RFC 9293, section 3.3.2. LISTEN is not one of a connection here: what a
@@ -135,7 +134,7 @@ pub(crate) struct Connection<C> {
     /// The most that the interface, the peer and the path are known to take.
     pub(super) most: u32,
     /// What the path took when the connection began.
-    path: u32,
+    pub(super) path: u32,
     /// When that is tried again, after less because nothing got through.
     pub(super) raise: Option<Instant>,
     pub(super) raised: bool,
@@ -352,49 +351,6 @@ impl<C: Control> Connection<C> {
         self.out.is_empty() && !self.lost
     }
 
-    /// Returns how many bytes may be written before some are acknowledged: twice what the
-    /// path bears, so that there is always something to send, but not more than [`AHEAD`]
-    /// beyond what was sent, within this connection's share of the memory.
-    fn most_unacknowledged(&self) -> usize {
-        let window = 2 * self.recovery.control.window() as usize;
-        let sent = self.out.len() - self.unsent();
-        window.min(sent + AHEAD).max(LEAST_OUT).min(self.share)
-    }
-
-    /// Returns whether bytes can still be written, now or later.
-    pub(crate) const fn may_write(&self) -> bool {
-        matches!(self.state, State::Established | State::CloseWait | State::SynReceived)
-            && !self.ending
-    }
-
-    /// Returns whether there is room for a sensible piece to be written: a third of what may be
-    /// there, so that the writer is back before all is sent, or [`PIECE`].
-    pub(crate) fn is_writable(&self) -> bool {
-        let limit = self.most_unacknowledged();
-        self.may_write() && self.out.len() + PIECE.min(limit / 3) <= limit
-    }
-
-    /// Takes bytes to send (RFC 9293, section 3.10.2). Returns how many there was room for.
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> usize {
-        if !self.may_write() {
-            return 0;
-        }
-        let limit = self.most_unacknowledged();
-        // The last quarter of the memory is for what arrives: peers that take nothing do not
-        // keep others from sending. A chunk is for each.
-        let first = self.out.append(bytes, limit.min(CHUNK), false);
-        first + self.out.append(bytes.get(first..).unwrap_or_default(), limit, true)
-    }
-
-    /// Takes bytes to send as [`write`](Self::write) does, but leaves them where they are.
-    pub(crate) fn share(&mut self, shared: &Shared, range: Range<usize>) -> usize {
-        let limit = self.most_unacknowledged();
-        if range.len().min(limit.saturating_sub(self.out.len())) < LEAST {
-            return self.write(shared.bytes().get(range).unwrap_or_default());
-        }
-        if self.may_write() { self.out.share(shared, range, limit) } else { 0 }
-    }
-
     /// Returns what an emission sends in parts, if some of them are shared.
     pub(crate) fn parts(&self, emission: &Emission) -> Option<impl Iterator<Item = Part<'_>>> {
         let parts = || self.out.parts(emission.offset, emission.length);
@@ -406,37 +362,6 @@ impl<C: Control> Connection<C> {
         self.out.copy(emission.offset, to);
     }
 
-    /// Returns how many bytes can be read.
-    pub(crate) fn readable(&self) -> usize {
-        self.receiver.len()
-    }
-
-    /// Returns whether the peer has ended, and all before that was read.
-    pub(crate) fn is_finished(&self) -> bool {
-        self.receiver.is_finished() && self.receiver.len() == 0
-    }
-
-    /// Returns whether the peer has ended, which may not be read yet.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.receiver.has_ended()
-    }
-
-    /// Copies what can be read, without taking it.
-    pub(crate) fn peek(&self, to: &mut [u8]) -> usize {
-        self.receiver.peek(0, to)
-    }
-
-    /// Reads (RFC 9293, section 3.10.3). Returns how many bytes were.
-    pub(crate) fn read(&mut self, to: &mut [u8], now: Instant) -> usize {
-        self.receiver.read(to, now)
-    }
-
-    /// Throws away what can be read.
-    pub(crate) fn discard(&mut self, now: Instant) {
-        let count = self.receiver.len();
-        self.receiver.consume(count, now);
-    }
-
     /// Returns whether the peer has to be told of a larger window.
     pub(crate) fn is_update_due(&self) -> bool {
         self.receiver.is_update_due() && self.is_synchronised()
@@ -444,27 +369,6 @@ impl<C: Control> Connection<C> {
 
     pub(super) const fn is_synchronised(&self) -> bool {
         !matches!(self.state, State::SynSent | State::SynReceived | State::Closed)
-    }
-
-    /// Ends this side behind what was written (RFC 9293, section 3.10.4).
-    pub(crate) fn close(&mut self) {
-        self.ending = true;
-        self.state = match self.state {
-            State::Established => State::FinWait1,
-            State::CloseWait => State::LastAck,
-            State::SynSent => State::Closed,
-            // The FIN is sent when the connection is established.
-            state => state,
-        };
-    }
-
-    /// Resets the connection (RFC 9293, section 3.10.5).
-    pub(crate) fn abort(&mut self) {
-        let tells = !matches!(self.state, State::SynSent | State::TimeWait | State::Closed);
-        if tells {
-            self.reset = Some(self.reset_head());
-        }
-        self.fail();
     }
 
     /// Is over without a word: there is nothing any more to say it by.
@@ -521,71 +425,6 @@ impl<C: Control> Connection<C> {
         })
     }
 
-    /// Bounds each of its buffers. What is in them already stays.
-    pub(crate) fn set_share(&mut self, share: usize) {
-        self.share = share;
-        self.receiver.set_share(share);
-    }
-
-    /// Asks the peer for a sign of life after so long without any; `None` does not, which is
-    /// the default (RFC 9293, section 3.8.4).
-    pub(crate) fn set_keep_alive(&mut self, idle: Option<Duration>, now: Instant) {
-        self.keep_alive = idle;
-        self.keep = idle.map(|idle| now.saturating_add(idle));
-    }
-
-    /// Gives the connection up when the peer acknowledges nothing for so long (RFC 9293,
-    /// section 3.8.3).
-    pub(crate) fn set_user_timeout(&mut self, timeout: Option<Duration>) {
-        self.user_timeout = timeout;
-    }
-
-    /// Sends small segments at once, without waiting for acknowledgements of others.
-    pub(crate) fn set_no_delay(&mut self, no_delay: bool) {
-        self.nagle = !no_delay;
-    }
-
-    pub(crate) const fn options(&self) -> TcpOptions {
-        let Self { nagle, keep_alive, user_timeout, .. } = *self;
-        TcpOptions { no_delay: !nagle, keep_alive, user_timeout }
-    }
-
-    pub(crate) fn set_options(&mut self, options: TcpOptions, now: Instant) {
-        self.set_no_delay(options.no_delay);
-        self.set_user_timeout(options.user_timeout);
-        if self.keep_alive != options.keep_alive {
-            self.set_keep_alive(options.keep_alive, now);
-        }
-    }
-
-    /// Learns how long packets on the path may be, without IP's and TCP's fixed headers, from
-    /// an ICMP error about a segment that began with `seq` (RFC 1191, RFC 8201). What says
-    /// nothing new, or is about nothing that is under way, is ignored (RFC 5927, section 7).
-    /// Returns whether it was believed.
-    pub(crate) fn path_mss(&mut self, mss: u32, seq: Seq) -> bool {
-        let under_way = !seq.is_before(self.una()) && seq.is_before(self.snd_next());
-        let options = if self.stamps.is_some() { STAMPS as u32 } else { 0 };
-        let mss = mss.max(LEAST_PATH).saturating_sub(options);
-        let news = under_way && self.is_synchronised() && mss < self.mss;
-        if news {
-            self.most = mss;
-            self.set_mss(mss);
-        }
-        news
-    }
-
-    /// Begins with what another connection learned of the same path, before anything is sent
-    /// (RFC 8201, section 5.2).
-    pub(crate) fn know_path(&mut self, mss: u32) {
-        self.path = mss.max(LEAST_PATH);
-        let options = if self.stamps.is_some() { STAMPS as u32 } else { 0 };
-        if self.state != State::SynSent && self.path - options < self.most {
-            self.most = self.path - options;
-            self.recovery.control = C::new(self.most);
-            self.set_mss(self.most);
-        }
-    }
-
     /// Returns when to look at it again, if nothing arrives before.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let sending = match self.is_held_up() {
@@ -620,18 +459,3 @@ impl<C: Control> Connection<C> {
 /// The least segment size that is believed (as Linux's tcp_min_snd_mss, and more than the
 /// options).
 pub(super) const LEAST_MSS: u32 = 88;
-
-/// The least segment size that a path is believed to have: every link of today bears it, and
-/// less is what somebody says who wants to slow a sender down.
-const LEAST_PATH: u32 = 512;
-
-/// What may be written in any case, if the share allows it.
-const LEAST_OUT: usize = 16 << 10;
-
-/// What may be written beyond what was sent: some of the largest bursts, which a writer that is
-/// woken has time to replace.
-const AHEAD: usize = 256 << 10;
-
-/// Bytes for which a writer is woken, so that chunks come back a few at a time and are used again
-/// at once: more than the pool keeps would come from the allocator, filled with zeros.
-const PIECE: usize = 128 << 10;

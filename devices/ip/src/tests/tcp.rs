@@ -82,73 +82,6 @@ fn nobody_there_is_no_answer_and_no_way_is_said_at_once() {
 }
 
 #[test]
-fn a_port_is_taken_once_and_free_again() {
-    pair(|_, b| async move {
-        let listener = Tcp::bind(&b, any(80)).await.unwrap();
-        assert_eq!(Tcp::bind(&b, any(80)).await.err(), Some(Error::InUse));
-        drop(listener);
-        assert_eq!(Tcp::bind(&b, any(80)).await.unwrap().local_addr().port(), 80);
-        assert!(Tcp::bind(&b, any(0)).await.unwrap().local_addr().port() >= 0xc000);
-    });
-}
-
-#[test]
-fn each_address_may_have_a_listener_and_others_are_refused() {
-    pair(|a, b| async move {
-        let (four, six) = (SocketAddr::new(B, 80), SocketAddr::new(B6, 80));
-        let one = Tcp::bind(&b, four).await.unwrap();
-        assert_eq!(a.connect(six).await.err(), Some(Error::Refused));
-        let other = Tcp::bind(&b, six).await.unwrap();
-        for (listener, at) in [(&one, four), (&other, six)] {
-            let _stream = a.connect(at).await.unwrap();
-            assert_eq!(listener.accept().await.unwrap().0.local_addr(), at);
-        }
-        drop(one);
-        assert_eq!(a.connect(four).await.err(), Some(Error::Refused));
-        assert!(a.connect(six).await.is_ok());
-    });
-}
-
-#[test]
-fn several_may_wait_for_connections() {
-    pair(|a, b| async move {
-        let listener = std::rc::Rc::new(Tcp::bind(&b, any(80)).await.unwrap());
-        let accepting: Vec<_> = (0..3)
-            .map(|_| {
-                let listener = std::rc::Rc::clone(&listener);
-                spawn(async move { listener.accept().await.unwrap().1 })
-            })
-            .collect();
-        yield_now().await;
-        let mut expected = Vec::new();
-        let mut open = Vec::new();
-        for _ in 0..3 {
-            let stream = a.connect(SocketAddr::new(B, 80)).await.unwrap();
-            expected.push(stream.local_addr());
-            open.push(stream);
-        }
-        let mut got = Vec::new();
-        for task in accepting {
-            got.push(timeout(SECOND, task).await.unwrap());
-        }
-        got.sort();
-        expected.sort();
-        assert_eq!(got, expected);
-    });
-}
-
-#[test]
-fn dropping_a_listener_refuses_and_resets_who_was_not_accepted() {
-    pair(|a, b| async move {
-        let listener = Tcp::bind(&b, any(80)).await.unwrap();
-        let mut waiting = a.connect(SocketAddr::new(B, 80)).await.unwrap();
-        drop(listener);
-        assert_eq!(waiting.read(&mut [0]).await, Err(Error::Reset));
-        assert_eq!(a.connect(SocketAddr::new(B, 80)).await.err(), Some(Error::Refused));
-    });
-}
-
-#[test]
 fn reading_ends_where_the_peer_shut_down_and_writing_goes_on() {
     pair(|a, b| async move {
         let (mut one, mut other) = connected(&a, &b, B).await;
@@ -413,23 +346,6 @@ fn many_connections_are_open_at_once_and_more_wait_for_one_to_end() {
 }
 
 #[test]
-fn a_backlog_that_is_full_takes_no_more_until_someone_accepts() {
-    pair(|a, b| async move {
-        let most = settings(1).limits.backlog;
-        let listener = Tcp::bind(&b, any(80)).await.unwrap();
-        let mut streams = Vec::new();
-        for _ in 0..most {
-            streams.push(a.connect(SocketAddr::new(B, 80)).await.unwrap());
-        }
-        sleep(SECOND / 10).await;
-        let one_more = timeout(SECOND * 5, a.connect(SocketAddr::new(B, 80))).await;
-        assert!(one_more.is_err());
-        drop(listener.accept().await.unwrap().0);
-        assert!(a.connect(SocketAddr::new(B, 80)).await.is_ok());
-    });
-}
-
-#[test]
 fn who_speaks_first_is_heard_though_the_confirmation_was_lost() {
     kernel::testing::simulate_time();
     block_on(async {
@@ -491,20 +407,4 @@ fn large_frames_carry_what_small_ones_do_in_less() {
             }
         });
     }
-}
-
-#[test]
-fn tasks_that_gave_up_accepting_are_not_kept_t3() {
-    pair(|a, b| async move {
-        let listener = std::rc::Rc::new(Tcp::bind(&b, any(80)).await.unwrap());
-        for _ in 0..500 {
-            let listener = listener.clone();
-            spawn(async move { timeout(SECOND, listener.accept()).await.err() }).await.unwrap();
-        }
-        assert!(kernel::task::alive() < 100, "{}", kernel::task::alive());
-        // The one that waits is told.
-        let to = SocketAddr::new(B, 80);
-        let (one, other) = join(a.connect(to), listener.accept()).await;
-        assert_eq!(one.unwrap().local_addr(), other.unwrap().1);
-    });
 }

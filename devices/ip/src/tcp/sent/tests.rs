@@ -1,6 +1,8 @@
 //! Tests of the scoreboard. Segments have 1 000 bytes, and a round trip takes 20 ms.
 
 use super::*;
+use crate::tcp::rtt::Rtt;
+use crate::tcp::undo::stamp;
 
 const MSS: u32 = 1000;
 
