@@ -42,7 +42,10 @@ pub struct Limits {
     pub memory: usize,
     /// TCP connections at once; further ones are not accepted.
     pub connections: usize,
-    /// TCP connections of one listener that are established and not yet accepted.
+    /// TCP connections of one listener that are established and not yet accepted. What a further
+    /// peer confirms its connection with, and all that it says, is dropped until there is room, so
+    /// a burst of more stalls for as long as its retransmission timers take, 200 ms and more. By
+    /// default a quarter of `connections`, which leaves the others to those that were accepted.
     pub backlog: usize,
     /// TCP connections that peers began and that are not established (SYN-RECEIVED), of about
     /// 150 bytes each; beyond, peers get SYN cookies (RFC 4987, section 3.6).
@@ -64,6 +67,9 @@ const MOST: usize = 4 << 20;
 /// What a connection costs when it says nothing, and a little more.
 const CONNECTION: usize = 4 << 10;
 
+/// Where the backlog ends: net.core.somaxconn of Linux.
+const BACKLOG: usize = 4096;
+
 /// What a machine of unknown memory, such as one for tests, is taken for.
 const PLENTY: usize = 256 << 20;
 
@@ -75,12 +81,13 @@ impl Limits {
         let memory = if memory == 0 { PLENTY } else { memory };
         let small = memory < 32 << 20;
         let buffer = if memory / 16 < MOST { memory / 16 } else { MOST };
+        let connections = memory / 2 / CONNECTION;
         Self {
             buffer,
             least_buffer: LEAST,
             memory: memory / 2,
-            connections: memory / 2 / CONNECTION,
-            backlog: if small { 16 } else { 128 },
+            connections,
+            backlog: if connections / 4 < BACKLOG { connections / 4 } else { BACKLOG },
             half_open: if small { 128 } else { 1024 },
             time_wait: memory / 64 / 64,
             datagrams: if small { 8 << 10 } else { 64 << 10 },
@@ -396,6 +403,7 @@ mod tests {
             assert!((limits.least_buffer..=limits.memory / 8).contains(&limits.buffer), "{mib}");
             assert!(limits.half_open * 256 <= (mib << 20) / 16, "{limits:?}");
             assert!(limits.connections >= 32);
+            assert!((32..=limits.connections / 4).contains(&limits.backlog), "{limits:?}");
         }
         assert!(
             Limits::for_memory(128 << 20).connections > 10_000,

@@ -163,10 +163,12 @@ impl Engine {
     /// Whether a connection more to `local` is within the limits.
     fn has_room(&mut self, local: SocketAddr) -> bool {
         self.make_room();
-        let limits = &self.settings.limits;
-        let backlog = |it: &Listening| it.takes(local) && it.ready.len() < limits.backlog;
+        let most = self.settings.limits.backlog;
+        let backlog = |it: &mut Listening| {
+            it.takes(local) && it.ready.len() < most && it.ready.try_reserve(1).is_ok()
+        };
         self.protocols.has_capacity()
-            && self.listening.iter().any(backlog)
+            && self.listening.iter_mut().any(backlog)
             && !kernel::memory::is_low()
     }
 

@@ -104,3 +104,45 @@ fn tasks_that_gave_up_accepting_are_not_kept_t3() {
         assert_eq!(one.unwrap().local_addr(), other.unwrap().1);
     });
 }
+
+#[test]
+fn a_burst_of_clients_is_served_without_a_retransmission() {
+    kernel::testing::simulate_time();
+    block_on(async {
+        let (left, right) = cable(Options { capacity: 256, ..Options::default() });
+        let limits = Limits::for_memory(16 << 20);
+        let (a, b) = (stack(left, 1), Stack::start(right, Settings { limits, ..settings(2) }));
+        let b = b.unwrap();
+        a.ping(B, 8, SECOND).await.unwrap();
+        let listener = Tcp::bind(&b, any(80)).await.unwrap();
+        let begun = Instant::now();
+        let clients: Vec<_> = (0..50)
+            .map(|_| {
+                let a = a.clone();
+                spawn(async move {
+                    let mut stream = a.connect(SocketAddr::new(B, 80)).await.unwrap();
+                    stream.write_all(b"?").await.unwrap();
+                    let mut answer = [0];
+                    stream.read_exact(&mut answer).await.unwrap();
+                    answer
+                })
+            })
+            .collect();
+        // The server is busy until all have asked.
+        while b.stats().accepted < 50 && begun.elapsed() < SECOND {
+            sleep(SECOND / 1000).await;
+        }
+        for _ in 0..50 {
+            let mut stream = listener.accept().await.unwrap().0;
+            let mut asked = [0];
+            stream.read_exact(&mut asked).await.unwrap();
+            stream.write_all(b"!").await.unwrap();
+        }
+        for client in clients {
+            assert_eq!(client.await, [b'!']);
+        }
+        // Nothing is sent again before 200 ms.
+        assert!(begun.elapsed() < SECOND / 10, "{:?}", begun.elapsed());
+        assert_eq!(b.stats().dropped, 0);
+    });
+}
