@@ -12,6 +12,7 @@ mod cable;
 mod flows;
 mod inside;
 mod link;
+mod priority;
 mod sandbox;
 mod task;
 

@@ -4,8 +4,10 @@
 
 use super::cable::{Cable, Did};
 use super::link::Faults;
+use super::priority::{Urgency, raise};
 use anyhow::{Context, Result, bail, ensure};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use rustix::process::Pid;
+use rustix::thread::{LinkNameSpaceType, gettid, move_into_link_name_space};
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::fd::AsFd as _;
@@ -197,7 +199,10 @@ impl Bed {
 
     /// Does what a client does.
     pub(super) fn client<T: Send>(&self, what: impl FnOnce() -> T + Send) -> Result<T> {
-        self.here.within(what)
+        self.here.within(|| {
+            raise(gettid(), Urgency::End);
+            what()
+        })
     }
 
     /// Does what a server does, where there is no process for it.
@@ -235,6 +240,7 @@ fn start(program: Program<'_>, there: &Space) -> Result<Ended> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let child = there.within(|| command.spawn())?;
     let mut server = Ended(child.with_context(|| format!("cannot run {command:?}"))?);
+    raise(Pid::from_child(&server.0), Urgency::End);
     let output = server.0.stdout.take().context("no output")?;
     let (sender, receiver) = mpsc::channel();
     // It ends with the process, whose output is read so that it never waits.

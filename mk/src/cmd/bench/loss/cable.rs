@@ -1,13 +1,12 @@
 //! The cable emulator: a thread that carries frames between two taps as [`Link`] says.
 
 use super::link::{Counts, Faults, Link};
+use super::priority::{Urgency, raise};
 use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, read, write};
-use rustix::process::setpriority_process;
 use rustix::thread::{gettid, set_current_timer_slack};
 use std::num::NonZeroU64;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -120,12 +119,9 @@ impl Drop for Cable {
 
 /// Carries frames until it is to end.
 fn carry(ends: &[Tap; 2], faults: Faults, seed: u64, shared: &Shared) -> Result<Did> {
-    // Exactness on a busy machine: all of these may fail, since a user may not go before others.
+    // Exactness on a busy machine: both may fail, since a user may not go before others.
     let _ = set_current_timer_slack(NonZeroU64::new(1));
-    let thread = gettid();
-    let _ = setpriority_process(Some(thread), -15);
-    let id = thread.as_raw_nonzero().to_string();
-    let _ = Command::new("chrt").args(["--fifo", "--pid", "1", &id]).output();
+    raise(gettid(), Urgency::Cable);
     let mut links = [seed, !seed].map(|seed| Link::new(faults, seed));
     let (begun, mut lateness, mut refused) = (Instant::now(), Lateness::default(), 0);
     let (mut acknowledged, mut buffer) = (Acknowledged::default(), vec![0; LONGEST]);
