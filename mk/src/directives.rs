@@ -14,6 +14,9 @@
 //! test: xl cpuid="host,rdrand=0"         a line for `xl create`; any number of times
 //! test: input "text\n"                   typed at its console once it runs
 //! test: disk data=8M                    as `cargo mk run --disk`, files beside the source; any number
+//! test: disk root=debian:redis-server,dash   Debian's packages with what they depend on, fetched
+//!                                       once; `NAME-` leaves one out, `./FOLDER` beside the source
+//!                                       is laid over them
 //! test: program hello.c                 a program in C beside the source, which cc makes without
 //!                                       shared libraries: /programs/hello in dom0; any number
 //! test: dom0 "httpd -h /tmp"             a script in dom0, before there is the guest
@@ -28,6 +31,7 @@
 //! test: console-lines 1000               the first lines are those that `tests::line` makes
 //! test: no-verdict                       the guest does not judge itself
 //! test(big): memory 1024                 for the run `big` alone
+//! test(big,small): timeout 20           for these two
 //! ```
 //!
 //! With named runs, `test:` is for all of them; without, there is one run.
@@ -211,15 +215,17 @@ fn directives(source: &str) -> Result<Vec<Directive<'_>>> {
         let Some(rest) = text.strip_prefix("test") else { continue };
         if let Some(text) = rest.strip_prefix(':') {
             directives.push((number, None, text.trim()));
-        } else if let Some((name, text)) =
+        } else if let Some((names, text)) =
             rest.strip_prefix('(').and_then(|rest| rest.split_once("):"))
         {
             let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-            ensure!(
-                !name.is_empty() && name.chars().all(plain),
-                "line {number}: a run's name is made of letters, digits, - and _"
-            );
-            directives.push((number, Some(name), text.trim()));
+            for name in names.split(',') {
+                ensure!(
+                    !name.is_empty() && name.chars().all(plain),
+                    "line {number}: a run's name is made of letters, digits, - and _"
+                );
+                directives.push((number, Some(name), text.trim()));
+            }
         }
     }
     Ok(directives)
@@ -385,6 +391,15 @@ mod tests {
         assert!(
             parse("//! A guest.\n\nuse a::b;\n// test: expect exit 3\n", true).unwrap().is_empty()
         );
+    }
+
+    #[test]
+    fn a_directive_may_be_for_several_runs() {
+        let runs = parse("//! test(a,b): memory 2\n//! test(b,c): timeout 5\n", false).unwrap();
+        let all: Vec<_> = runs.iter().map(|run| (run.name.as_deref(), run.memory)).collect();
+        assert_eq!(all, [(Some("a"), Some(2)), (Some("b"), Some(2)), (Some("c"), None)]);
+        assert_eq!(runs[1].timeout, Duration::from_secs(5));
+        assert!(parse("//! test(a,): memory 2\n", false).is_err());
     }
 
     #[test]

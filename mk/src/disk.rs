@@ -1,8 +1,12 @@
 //! Disks of guests: what `--disk` and test directives name, and the images of it.
 
+pub(crate) mod debian;
+
 use crate::image::manifest::Manifest;
 use crate::project::Project;
+use crate::ui::Ui;
 use anyhow::{Context, Result, bail, ensure};
+use debian::Packages;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -16,8 +20,8 @@ const ALIGNMENT: u64 = 4096;
 /// The deepest folder, in case links go in a circle. Linux follows 40 of them.
 const DEPTH: usize = 32;
 
-/// What a user gives for a disk: `NAME=FILE`, `NAME=FOLDER` or `NAME=SIZE`, each with
-/// `,ro` behind it if the guest shall not write, and `,4096` for sectors of that size.
+/// What a user gives for a disk: `NAME=FILE`, `NAME=FOLDER`, `NAME=SIZE` or
+/// `NAME=debian:PACKAGE,...`, each with `,ro` behind it if the guest shall not write, and `,4096` for sectors of that size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Given {
     /// The name that the manifest gives the device, or that of the device itself.
@@ -30,7 +34,8 @@ pub(crate) struct Given {
 
 /// Reads what a user gives for a disk.
 pub(crate) fn parse(text: &str) -> Result<Given, String> {
-    let wrong = || format!("{text:?} should be NAME=FILE, NAME=FOLDER or NAME=SIZE");
+    let wrong =
+        || format!("{text:?} should be NAME=FILE, NAME=FOLDER, NAME=SIZE or NAME=debian:PACKAGE");
     let (name, source) = text.split_once('=').ok_or_else(wrong)?;
     let (mut source, mut read_only, mut sector) = (source, false, 512);
     while let Some((rest, option)) = source.rsplit_once(',') {
@@ -113,6 +118,7 @@ pub(crate) fn images(
     manifest: &Manifest,
     given: &[Given],
     number: usize,
+    ui: &Ui,
 ) -> Result<Vec<Image>> {
     let mut images: Vec<Image> = Vec::new();
     for given in given {
@@ -123,7 +129,7 @@ pub(crate) fn images(
             given.name,
             manifest.name
         );
-        let (path, packed) = image(project, &manifest.name, &vdev, given, number)?;
+        let (path, packed) = image(project, &manifest.name, &vdev, given, number, ui)?;
         let (read_only, sector) = (given.read_only || packed, given.sector);
         images.push(Image { vdev, path, read_only, sector });
     }
@@ -131,28 +137,29 @@ pub(crate) fn images(
         ensure!(
             images.iter().any(|image| image.vdev == vdev),
             "{} needs a disk: --disk {field}=FILE, --disk {field}=FOLDER, or --disk {field}=64M \
-             for an empty one",
+             for an empty one; --disk {field}=debian:PACKAGE for a Linux program's root",
             manifest.name
         );
     }
     Ok(images)
 }
 
-/// The image of one disk, and whether it was packed from a folder.
+/// The image of one disk, and whether it is an archive that was made.
 fn image(
     project: &Project,
     app: &str,
     vdev: &str,
     given: &Given,
     number: usize,
+    ui: &Ui,
 ) -> Result<(PathBuf, bool)> {
     let source = Path::new(&given.source);
     let number = if number == 0 { String::new() } else { format!("-{}", number + 1) };
-    let own = |kind: &str| -> Result<PathBuf> {
-        let folder = project.out.join("disks");
-        fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-        Ok(folder.join(format!("{app}-{vdev}{number}.{kind}")))
-    };
+    let own = |kind: &str| own(project, &format!("{app}-{vdev}{number}.{kind}"));
+    if let Some(packages) = Packages::parse(&given.source) {
+        let here = |folder: &str| Ok(PathBuf::from(folder));
+        return Ok((packages.archive(project, own("tar")?, here, ui)?, true));
+    }
     if source.is_dir() {
         let path = own("tar")?;
         pack(source, &path)?;
@@ -180,6 +187,16 @@ fn image(
         Err(_) => empty(&path, size)?,
     }
     Ok((path, false))
+}
+
+/// The path of an image that is called `name`, in the project's folder for them.
+///
+/// # Errors
+/// When the folder cannot be made.
+pub(crate) fn own(project: &Project, name: &str) -> Result<PathBuf> {
+    let folder = project.out.join("disks");
+    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    Ok(folder.join(name))
 }
 
 /// Makes an empty image, which takes no room until it is written to.

@@ -95,7 +95,7 @@ fn main() -> ExitCode {
         Cmd::Fuzz(args) => cmd::fuzz::run(args, &ui),
         Cmd::Clean(args) => cmd::clean::run(args),
         Cmd::New(args) => cmd::new::run(args, &ui),
-        Cmd::Disk(args) => cmd::disk::run(args),
+        Cmd::Disk(args) => cmd::disk::run(args, &ui),
         Cmd::Doctor(args) => cmd::doctor::run(args),
         Cmd::Book(args) => cmd::book::run(args, &ui),
         Cmd::Bench(args) => cmd::bench::run(args, &ui),

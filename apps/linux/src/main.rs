@@ -1,8 +1,8 @@
 //! The wiring of `linux`.
 //!
-//! test: program hello.c
-//! test: dom0 root.sh
-//! test: xl disk=["format=raw,vdev=xvda,access=ro,target=/tmp/root.tar"]
+//! test(hello,absent,fault,shell,same): program hello.c
+//! test(hello,absent,fault,shell,same): dom0 root.sh
+//! test(hello,absent,fault,shell,same): xl disk=["format=raw,vdev=xvda,access=ro,target=/tmp/root.tar"]
 //! test: timeout 60
 //! test(hello): memory 5
 //! test(hello): args run="/bin/hello one 'two three'" env="GREETING=hi"
@@ -32,6 +32,10 @@
 //! test(same): client same.sh
 //! test(same): expect exit 143
 //! test(same): timeout 120
+//! test(redis): disk root=debian:redis-server
+//! test(redis): args run="redis-server --protected-mode no --appendonly yes --enable-debug-command yes --dir /tmp"
+//! test(redis): client-when "Ready to accept connections"
+//! test(redis): client redis.sh
 
 #![no_std]
 #![no_main]

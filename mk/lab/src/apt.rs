@@ -76,7 +76,7 @@ impl Package {
     }
 
     /// Whether the lab needs it, given that something it needs depends on it.
-    fn is_needed(&self) -> bool {
+    pub(crate) fn is_needed(&self) -> bool {
         self.library || FOLLOWED.iter().any(|start| self.name.starts_with(start))
     }
 }
@@ -197,12 +197,12 @@ impl Apt {
         Ok(parse(&String::from_utf8_lossy(&output.stdout)))
     }
 
-    /// Those of these names, what they are there to name, and the libraries of it
-    /// all. The libraries too come from the same release and not from this
-    /// machine, which may have other versions or none.
-    fn resolve(&self, roots: &[&str]) -> Result<Vec<Package>> {
-        let mut wanted = self.show(roots.iter().copied())?;
-        let missing: Vec<_> = roots
+    /// Those of these names, and what follows from them. Libraries too come from the
+    /// same release and not from this machine, which may have other versions or none.
+    fn resolve(&self, wish: &Wanted<'_>) -> Result<Vec<Package>> {
+        let mut wanted = self.show(wish.names.iter().copied())?;
+        let missing: Vec<_> = wish
+            .names
             .iter()
             .copied()
             .filter(|root| !wanted.iter().any(|package| package.name == *root))
@@ -220,7 +220,7 @@ impl Apt {
                 break;
             }
             let found = self.show(next.iter().map(String::as_str))?;
-            wanted.extend(found.into_iter().filter(Package::is_needed));
+            wanted.extend(found.into_iter().filter(|package| (wish.follows)(package)));
             seen.extend(next);
         }
         wanted.sort_by(|a, b| a.name.cmp(&b.name));
@@ -253,17 +253,27 @@ impl Apt {
     }
 }
 
-/// Fetches the packages that it takes for those in `roots` into `folder`, and
-/// says which file is which.
+/// What is to be fetched.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    /// The names of packages.
+    pub(crate) names: &'a [&'a str],
+    /// Whether a package is needed that one that is needed depends on.
+    pub(crate) follows: &'a dyn Fn(&Package) -> bool,
+    /// What they are for, as in "looking ... among Debian's packages".
+    pub(crate) what: &'a str,
+}
+
+/// Fetches the packages that are wanted into `folder`, and says which file is which.
 pub(crate) fn fetch(
     cache: &Path,
     folder: &Path,
-    roots: &[&str],
+    wanted: &Wanted<'_>,
     progress: &dyn Progress,
 ) -> Result<Vec<(Package, PathBuf)>> {
     let from = |apt: &Apt| -> Result<Vec<(Package, PathBuf)>> {
-        progress.step("looking for Xen and Linux among Debian's packages");
-        let packages = apt.resolve(roots)?;
+        progress.step(&format!("looking {} among Debian's packages", wanted.what));
+        let packages = apt.resolve(wanted)?;
         apt.download(&packages, folder, progress)?;
         packages
             .into_iter()

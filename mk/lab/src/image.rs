@@ -142,7 +142,9 @@ pub(crate) fn fetch_tree(
     }
     let packages = cache.join("packages");
     fs::create_dir_all(&packages)?;
-    let fetched = apt::fetch(cache, &packages, roots, progress)?;
+    let follows = apt::Package::is_needed;
+    let wish = apt::Wanted { names: roots, follows: &follows, what: "for Xen and Linux" };
+    let fetched = apt::fetch(cache, &packages, &wish, progress)?;
     progress.step("unpacking Debian's packages");
     let new = cache.join("new");
     empty(&new)?;

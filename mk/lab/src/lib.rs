@@ -55,6 +55,7 @@
 //! | `options` | the description of a host |
 //! | `image` | what QEMU boots, made once and kept |
 //! | `linux` | Debian's kernel as a guest, to measure against |
+//! | `root` | Debian's packages as the root of a guest that runs programs of Linux |
 //! | `qemu` | QEMU's command line and its life |
 //! | `channel` | scripts in dom0, each on a connection of its own |
 //! | `host` | a booted Xen |
@@ -86,6 +87,7 @@ mod options;
 mod probe;
 mod programs;
 mod qemu;
+mod root;
 mod tools;
 mod unpack;
 
@@ -100,4 +102,5 @@ pub use linux::{Linux, Purpose};
 pub use network::{Forward, Number, Protocol, Vif, address};
 pub use options::{Options, Progress};
 pub use probe::{Probe, Registers};
+pub use root::root;
 pub use tools::tools;

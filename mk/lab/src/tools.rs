@@ -32,10 +32,9 @@ pub fn tools(cache: &Path, progress: &dyn Progress) -> Result<Option<PathBuf>> {
         let packages = tree.join("packages");
         fs::create_dir_all(&tree)?;
         image::empty(&packages)?;
-        for (package, file) in apt::fetch(&tree, &packages, &missing, progress)? {
-            if !missing.contains(&&*package.name) {
-                continue;
-            }
+        let what = "for tools of file systems";
+        let wanted = apt::Wanted { names: &missing, follows: &|_| false, what };
+        for (_, file) in apt::fetch(&tree, &packages, &wanted, progress)? {
             let status = Command::new("dpkg-deb").arg("-x").args([&file, &tree]).status();
             let status = status.context("cannot run dpkg-deb")?;
             ensure!(status.success(), "cannot unpack {}", file.display());

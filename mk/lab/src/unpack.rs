@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
@@ -93,6 +93,27 @@ fn place(path: &str) -> Option<PathBuf> {
 
 /// Unpacks what is wanted of one package below `tree`.
 pub(crate) fn unpack(package: &Path, tree: &Path) -> Result<()> {
+    entries(package, &mut |mut entry| {
+        let Some(place) = entry.path()?.to_str().and_then(place) else {
+            return Ok(());
+        };
+        // The names of xenstore's links all mean the one program; only links
+        // between versions of a library matter, and those stay in one folder.
+        let kind = entry.header().entry_type();
+        if kind.is_file() || kind.is_symlink() && !place.starts_with("usr/bin") {
+            let place = tree.join(place);
+            fs::create_dir_all(place.parent().expect("in the tree"))?;
+            entry.unpack(&place)?;
+        }
+        Ok(())
+    })
+}
+
+/// What is in a package.
+pub(crate) type Entry<'a> = tar::Entry<'a, ChildStdout>;
+
+/// Gives `each` what is in a package, in its order.
+pub(crate) fn entries(package: &Path, each: &mut dyn FnMut(Entry<'_>) -> Result<()>) -> Result<()> {
     let what = || format!("cannot unpack {}", package.display());
     let mut child = Command::new("dpkg-deb")
         .arg("--fsys-tarfile")
@@ -102,18 +123,7 @@ pub(crate) fn unpack(package: &Path, tree: &Path) -> Result<()> {
         .context("cannot run dpkg-deb: the lab needs Debian 12 or 13")?;
     let mut archive = tar::Archive::new(child.stdout.take().expect("piped"));
     for entry in archive.entries().with_context(what)? {
-        let mut entry = entry.with_context(what)?;
-        let Some(place) = entry.path()?.to_str().and_then(place) else {
-            continue;
-        };
-        // The names of xenstore's links all mean the one program; only links
-        // between versions of a library matter, and those stay in one folder.
-        let kind = entry.header().entry_type();
-        if kind.is_file() || kind.is_symlink() && !place.starts_with("usr/bin") {
-            let place = tree.join(place);
-            fs::create_dir_all(place.parent().expect("in the tree"))?;
-            entry.unpack(&place).with_context(what)?;
-        }
+        each(entry.with_context(what)?).with_context(what)?;
     }
     // Its padding is left to read, and dpkg-deb fails when nobody does.
     std::io::copy(&mut archive.into_inner(), &mut std::io::sink())?;

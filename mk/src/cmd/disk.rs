@@ -3,11 +3,13 @@
 #[path = "../../embed/signs.rs"]
 mod signs;
 
+use crate::disk::debian::Packages;
 use crate::disk::{empty, pack, size};
-use crate::ui::out;
+use crate::project::Project;
+use crate::ui::{Ui, out};
 use anyhow::{Context, Result, bail, ensure};
 use signs::SIGNS;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -15,15 +17,16 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  cargo mk disk data.img 64M        an empty image\n  cargo mk disk \
-site.tar ./site     a folder's files, as an archive\n  cargo mk disk data.img            what is \
+site.tar ./site     a folder's files, as an archive\n  cargo mk disk root.tar debian:redis-server,dash\n \
+                                  a Linux program's root, of Debian's packages\n  cargo mk disk data.img            what is \
 in it\n\n`cargo mk run APP --disk NAME=IMAGE` gives it to an app."
 )]
 pub(crate) struct Args {
     /// The image
     #[arg(value_name = "IMAGE")]
     image: PathBuf,
-    /// What to make it of: a folder, or a size; without it the image is shown
-    #[arg(value_name = "FOLDER|SIZE")]
+    /// What to make it of: a folder, a size, or Debian's packages; without it the image is shown
+    #[arg(value_name = "FOLDER|SIZE|debian:PACKAGE,...")]
     source: Option<String>,
 }
 
@@ -31,16 +34,26 @@ pub(crate) struct Args {
 ///
 /// # Errors
 /// When the image cannot be made or read.
-pub(crate) fn run(args: &Args) -> Result<u8> {
+pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     if let Some(source) = &args.source {
         let folder = Path::new(source);
-        if folder.is_dir() {
+        let packages = Packages::parse(source);
+        if packages.is_some() || folder.is_dir() {
             ensure!(!args.image.exists(), "{} exists already", args.image.display());
+        }
+        if let Some(packages) = packages {
+            let here = |folder: &str| Ok(PathBuf::from(folder));
+            let archive = packages.archive(&Project::find()?, args.image.clone(), here, ui)?;
+            if archive != args.image {
+                let what = || format!("cannot make {}", args.image.display());
+                fs::copy(archive, &args.image).with_context(what)?;
+            }
+        } else if folder.is_dir() {
             pack(folder, &args.image)?;
         } else if let Some(size) = size(source) {
             empty(&args.image, size)?;
         } else {
-            bail!("{source} is neither a folder nor a size such as 64M");
+            bail!("{source} is neither a folder nor a size such as 64M, nor debian: and packages");
         }
     }
     let what = || format!("cannot read {}", args.image.display());
@@ -124,7 +137,7 @@ mod tests {
     #[test]
     fn an_archive_is_listed_and_so_are_partitions() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("a.txt"), "four").unwrap();
+        fs::write(folder.path().join("a.txt"), "four").unwrap();
         let bytes = crate::disk::packed(folder.path()).unwrap();
         let text = shown(&mut Cursor::new(bytes)).unwrap();
         assert!(text.contains("a tar archive") && text.contains("           4  a.txt"), "{text}");

@@ -17,7 +17,7 @@ use crate::ui::{Ui, counted, out};
 use anyhow::{Context, Result, bail, ensure};
 use console::style;
 use job::Job;
-use lab::{GuestSpec, Host, Options};
+use lab::{Disk, GuestSpec, Host, Options};
 use stage::Stage;
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -102,6 +102,7 @@ pub(crate) fn test(project: &Project, args: &Args, ui: &Ui) -> Result<(Tally, Ve
     }
     let images = build::images(project, &guests, ui)?;
     let mut jobs = Vec::new();
+    let mut roots: Vec<Disk> = Vec::new();
     for (guest, run) in planned {
         let image = |name: &str| images.iter().find(|image| image.name == name).context("no image");
         let with = run.with.iter().map(|with| Ok((image(&with.app)?, with.args.clone())));
@@ -109,10 +110,13 @@ pub(crate) fn test(project: &Project, args: &Args, ui: &Ui) -> Result<(Tally, Ve
         let image = image(&guest.name)?;
         check_memory(image, run.memory)?;
         let symbols = image.symbols(project)?;
-        jobs.push(Job { name: full_name(guest, &run), guest, image, with, run, symbols });
+        let name = full_name(guest, &run);
+        let targets = stage::attach(project, guest, &name, &run, &mut roots, ui)?;
+        jobs.push(Job { name, guest, image, with, run, targets, symbols });
     }
     let network = jobs.iter().any(|job| job.run.uses_network() || job.image.manifest.vifs() > 0);
-    let options = Options { network, xen: args.xen.clone(), ..boot::options(project)? };
+    let xen = args.xen.clone();
+    let options = Options { network, xen, disks: roots, ..boot::options(project)? };
     let host = Host::boot(&options, ui)?;
     ui.done();
     Ok(run_all(&host, &jobs, ui))

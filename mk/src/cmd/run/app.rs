@@ -30,9 +30,11 @@ pub(super) struct App {
     pub(super) pcap: Option<PathBuf>,
     /// What a disk of the app is: a file or block device, a folder that is packed into a
     /// tar archive, or the size of an empty image, which stays below target/xenith/disks
-    /// from run to run. With ,ro behind it the guest cannot write; with ,4096 sectors are
+    /// from run to run, or the root of a Linux program: Debian's packages with what they
+    /// depend on, as debian:nginx,dash (NAME- leaves one out, ./FOLDER is laid over them).
+    /// With ,ro behind it the guest cannot write; with ,4096 sectors are
     /// of that size
-    #[arg(long, value_name = "NAME=FILE|FOLDER|SIZE", value_parser = disk::parse)]
+    #[arg(long, value_name = "NAME=FILE|FOLDER|SIZE|debian:PACKAGE,...", value_parser = disk::parse)]
     pub(super) disk: Vec<Given>,
 }
 

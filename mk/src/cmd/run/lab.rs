@@ -35,7 +35,7 @@ pub(super) fn run(
         check_memory(image, app.memory)?;
         let mut overrides = overrides(items, app.memory)?;
         let twins = apps[..usize::from(index)].iter().filter(|other| other.1.name == guest.name);
-        let disks = disk::images(project, &image.manifest, &app.disk, twins.count())?;
+        let disks = disk::images(project, &image.manifest, &app.disk, twins.count(), ui)?;
         overrides.extend(attach(&disks, &mut options));
         let vifs = image.manifest.vifs();
         ensure!(

@@ -13,5 +13,7 @@ pub(super) struct Job<'a> {
     /// The guests beside it, with their command lines.
     pub(super) with: Vec<(&'a Image, Option<String>)>,
     pub(super) run: Run,
+    /// What dom0 calls those of its disks that are files of this machine.
+    pub(super) targets: Vec<Option<String>>,
     pub(super) symbols: Symbols,
 }

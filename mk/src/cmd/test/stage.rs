@@ -1,13 +1,15 @@
 //! What stands around a test guest: scripts in dom0, and other guests.
 
 use super::job::Job;
-use crate::directives::{Script, Then};
+use crate::directives::{Run, Script, Then};
+use crate::disk::debian::Packages;
 use crate::disk::{self, Given};
 use crate::ending::{Ending, is_up, text};
 use crate::image::xl;
-use crate::project::{Guest, read};
+use crate::project::{Guest, Project, read};
+use crate::ui::Ui;
 use anyhow::{Context, Result, bail, ensure};
-use lab::{Guest as Domain, GuestSpec, Host, Number};
+use lab::{Disk, Guest as Domain, GuestSpec, Host, Number};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -160,15 +162,42 @@ const DISKS: &str = "/disks";
 /// Where in dom0 its programs are.
 const PROGRAMS: &str = "/programs";
 
+/// Makes the archives that a test's disks are of Debian's packages, and adds them to dom0's disks:
+/// so nothing of them is copied. For each disk of the test: what dom0 calls it, if it is one.
+pub(super) fn attach(
+    project: &Project,
+    guest: &Guest,
+    test: &str,
+    run: &Run,
+    disks: &mut Vec<Disk>,
+    ui: &Ui,
+) -> Result<Vec<Option<String>>> {
+    let mut attach = |given: &Given| {
+        let Some(packages) = Packages::parse(&given.source) else { return Ok(None) };
+        let own = disk::own(project, &format!("{test}-{}.tar", given.name))?;
+        let find = |folder: &str| place_of(guest, folder, "folder for a root");
+        let path = packages.archive(project, own, find, ui)?;
+        let new = Disk { path, read_only: true, sector: given.sector };
+        let index = disks.iter().position(|disk| *disk == new).unwrap_or(disks.len());
+        if index == disks.len() {
+            disks.push(new);
+        }
+        Ok(Some(Disk::in_dom0(index)))
+    };
+    run.disks.iter().map(&mut attach).collect()
+}
+
 /// Makes the guest's disks in dom0: the items for xl, and the variables for scripts.
 fn make_disks(host: &Host, job: &Job<'_>) -> Result<(Vec<String>, String)> {
     let (mut items, mut names) = (Vec::new(), String::new());
-    for (given, number) in job.run.disks.iter().zip(0..) {
+    for ((given, target), number) in job.run.disks.iter().zip(&job.targets).zip(0..) {
         let Given { name, source, read_only, sector } = given;
         let vdev = disk::which(&job.image.manifest, name)?;
-        let file = format!("{DISKS}/{vdev}");
+        let mut file = format!("{DISKS}/{vdev}");
         let mut read_only = *read_only;
-        if let Some(size) = disk::size(source) {
+        if let Some(target) = target {
+            (file, read_only) = (target.clone(), true);
+        } else if let Some(size) = disk::size(source) {
             let script = format!("mkdir -p {DISKS} && truncate -s {size} {file}");
             host.shell(&script)?.success()?;
         } else {
@@ -181,8 +210,9 @@ fn make_disks(host: &Host, job: &Job<'_>) -> Result<(Vec<String>, String)> {
             };
             host.upload(&bytes, &file)?;
         }
+        let attached = target.is_some();
         let mut target = file.clone();
-        if *sector != 512 {
+        if *sector != 512 && !attached {
             let script = format!("/usr/sbin/losetup -b {sector} -f --show {file}");
             let output = host.shell(&script)?.success()?;
             target = String::from_utf8_lossy(&output.stdout).trim().into();
