@@ -16,12 +16,12 @@ use crate::time::Page;
 use crate::tty::Terminals;
 use crate::watch::Watch;
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::rc::{Rc, Weak};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use kernel::time::Instant;
+use litemap::LiteMap;
 
 /// The largest number of a process or thread, as on Linux (kernel.pid_max).
 const MOST_IDS: i32 = 1 << 22;
@@ -49,7 +49,7 @@ pub struct System {
     /// All terminals.
     pub terminals: Rc<Terminals>,
     /// All processes, by number; those that nobody has waited for as well.
-    processes: RefCell<BTreeMap<i32, Weak<Process>>>,
+    processes: RefCell<LiteMap<i32, Weak<Process>>>,
     /// The names of Unix sockets.
     pub unix: Rc<Registry>,
     /// What makes sockets of the internet, if there is a network.
@@ -80,7 +80,7 @@ pub struct System {
     /// The number of the last rename that was told (inotify(7)).
     moves: Cell<u32>,
     /// Unknown calls that were logged.
-    unknown: RefCell<BTreeSet<u64>>,
+    unknown: RefCell<Vec<u64>>,
 }
 
 impl System {
@@ -246,7 +246,9 @@ impl System {
             }
         }
         let groups = children.values().map(|it| it.group()).chain([process.group()]);
-        let groups: BTreeSet<i32> = groups.collect();
+        let mut groups: Vec<i32> = groups.collect();
+        groups.sort_unstable();
+        groups.dedup();
         if process.session() == process.id
             && let Some(end) = &*self.session_end.borrow()
         {
@@ -294,7 +296,9 @@ impl System {
 
     /// Says once in the log that a program made a call that is not there.
     pub(crate) fn unknown_call(&self, number: u64) -> Errno {
-        if self.unknown.borrow().len() < 64 && self.unknown.borrow_mut().insert(number) {
+        let mut unknown = self.unknown.borrow_mut();
+        if unknown.len() < 64 && !unknown.contains(&number) {
+            unknown.push(number);
             let call = syscalls::Sysno::new(number as usize);
             let name = call.map_or("no call of Linux", |it| it.name());
             log::warn!("linux: call {number} ({name}) is not there: ENOSYS");

@@ -6,13 +6,14 @@ use crate::errno::Errno;
 use crate::memory::{Sink, Source};
 use crate::stop::Stop;
 use crate::watch::{Ready, Watch};
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::rc::{Rc, Weak};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
 use core::cell::{Cell, RefCell};
 use linux_raw_sys::general as abi;
+use litemap::LiteMap;
 
 /// The most events that wait to be read (/proc/sys/fs/inotify/max_queued_events).
 const EVENTS: usize = 16_384;
@@ -31,7 +32,7 @@ pub struct Inotify {
     me: Weak<Self>,
     events: RefCell<VecDeque<Vec<u8>>>,
     /// What is watched, by the number of the watch, with the mask.
-    watches: RefCell<BTreeMap<i32, Watched>>,
+    watches: RefCell<LiteMap<i32, Watched>>,
     last: Cell<i32>,
     changed: Arc<Watch>,
     inode: u64,

@@ -1,10 +1,10 @@
 //! Files whose text is made when they are read: those of `/proc` and `/sys`.
 
 use crate::errno::Errno;
-use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
+use litemap::LiteMap;
 
 /// Makes the text of a file of the machine.
 pub type Text = Rc<dyn Fn() -> Vec<u8>>;
@@ -25,7 +25,7 @@ pub(crate) struct Entry {
 /// The files of `/proc`, or of `/sys`, by what others add.
 #[derive(Default)]
 pub struct Texts {
-    machine: RefCell<BTreeMap<&'static str, Entry>>,
+    machine: RefCell<LiteMap<&'static str, Entry>>,
     process: RefCell<Vec<(&'static str, u32, OfProcess)>>,
 }
 

@@ -1,10 +1,11 @@
 //! Who waits at which word of memory.
 
 use crate::memory::Key;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::rc::Rc;
 use core::cell::{Cell, RefCell};
 use core::task::Waker;
+use litemap::LiteMap;
 
 /// One that waits.
 pub struct Waiter {
@@ -42,7 +43,7 @@ impl Waiter {
 
 /// All that wait, of all processes.
 #[derive(Default)]
-pub struct Futexes(RefCell<BTreeMap<Key, VecDeque<Rc<Waiter>>>>);
+pub struct Futexes(RefCell<LiteMap<Key, VecDeque<Rc<Waiter>>>>);
 
 impl Futexes {
     /// Adds one that waits at `key`. `None`: there is no memory.

@@ -18,12 +18,12 @@ use crate::memory::Memory;
 use crate::signal::{Info, Receiver, Sent, Set, Signal, Signals};
 use crate::time::{Intervals, Timers};
 use crate::watch::Watch;
-use alloc::collections::BTreeMap;
 use alloc::rc::{Rc, Weak};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::ops::Range;
+use litemap::LiteMap;
 
 /// A process (a thread group, as clone(2) says).
 pub struct Process {
@@ -31,7 +31,7 @@ pub struct Process {
     pub id: i32,
     parent: RefCell<Weak<Self>>,
     /// Its children, those as well that have ended and that it has not waited for.
-    pub children: RefCell<BTreeMap<i32, Rc<Self>>>,
+    pub children: RefCell<LiteMap<i32, Rc<Self>>>,
     group: Cell<i32>,
     session: Cell<i32>,
     /// Its signals, and its threads.

@@ -1,10 +1,10 @@
 //! The timers of a process: what is armed, and when it expires.
 
 use crate::signal::Signal;
-use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use core::cell::{Cell, RefCell};
 use kernel::task::Task;
+use litemap::LiteMap;
 
 /// A time at which something happens, and how often then. In ns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub struct Timer {
 /// Those of a process.
 #[derive(Default)]
 pub struct Timers {
-    all: RefCell<BTreeMap<i32, Rc<Timer>>>,
+    all: RefCell<LiteMap<i32, Rc<Timer>>>,
     last: Cell<i32>,
     /// How many run by what the process or a thread ran.
     pub(super) counting: Cell<usize>,

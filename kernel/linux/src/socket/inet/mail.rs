@@ -7,7 +7,7 @@ use super::error::{errno, now};
 use super::host::{Datagrams, Host};
 use crate::errno::Errno;
 use crate::watch::Watch;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::rc::{Rc, Weak};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -16,6 +16,7 @@ use core::future::poll_fn;
 use core::net::{IpAddr, SocketAddr};
 use ip::{Udp, any};
 use kernel::task::{Task, spawn};
+use litemap::LiteMap;
 
 /// Bytes that wait in a socket at most (net.core.rmem_default), with what each datagram costs.
 const ROOM: usize = 212_992;
@@ -98,7 +99,7 @@ struct Port<N: Host> {
 /// Which socket has which port.
 pub(super) struct Mail<N: Host> {
     net: Rc<N>,
-    ports: RefCell<BTreeMap<u16, Port<N>>>,
+    ports: RefCell<LiteMap<u16, Port<N>>>,
 }
 
 impl<N: Host> Mail<N> {

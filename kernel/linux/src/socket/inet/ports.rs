@@ -9,7 +9,7 @@ use super::host::Host;
 use crate::errno::Errno;
 use crate::socket::unix::Unix;
 use crate::watch::Watch;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::rc::{Rc, Weak};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -18,6 +18,7 @@ use core::future::poll_fn;
 use core::net::{IpAddr, SocketAddr};
 use ip::{Listener as _, Tcp, any};
 use kernel::task::{Task, spawn};
+use litemap::LiteMap;
 
 /// Connections that wait to be accepted at most (net.core.somaxconn).
 const BACKLOG: usize = 4096;
@@ -91,7 +92,7 @@ struct Port<N: Host> {
 /// Which socket has which port.
 pub(super) struct Ports<N: Host> {
     net: Rc<N>,
-    ports: RefCell<BTreeMap<u16, Port<N>>>,
+    ports: RefCell<LiteMap<u16, Port<N>>>,
     last: Cell<u16>,
 }
 

@@ -1,10 +1,10 @@
 //! Which Unix socket has which name.
 
 use crate::socket::Socket;
-use alloc::collections::BTreeMap;
 use alloc::rc::{Rc, Weak};
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
+use litemap::LiteMap;
 
 /// What a name stands for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,7 +18,7 @@ pub enum Place {
 /// The Unix sockets that have a name.
 #[derive(Default)]
 pub struct Registry {
-    bound: RefCell<BTreeMap<Place, Weak<dyn Socket>>>,
+    bound: RefCell<LiteMap<Place, Weak<dyn Socket>>>,
     /// The last name that was made for a socket that asked for any.
     last: Cell<u32>,
 }
