@@ -38,8 +38,8 @@ impl Pool {
         Self { limit, used: Cell::new(0), kept: RefCell::default(), most_kept }
     }
 
-    /// Takes a chunk with any bytes in it; None at the limit, or when the machine has no
-    /// memory.
+    /// Takes a chunk with any bytes in it; None at the limit, or when the machine's
+    /// memory is nearly gone.
     pub(crate) fn take(&self) -> Option<Chunk> {
         let used = self.used.get() + CHUNK;
         if used > self.limit {
@@ -104,9 +104,13 @@ impl Pool {
     }
 }
 
-/// A chunk from the allocator.
+/// A chunk from the allocator, unless the machine's memory is nearly gone: who waits for a chunk
+/// is served later, who needs memory at once ends the machine.
 #[cold]
 fn fresh() -> Option<Chunk> {
+    if kernel::memory::is_nearly_gone() {
+        return None;
+    }
     kernel::memory::zeroed(CHUNK)?.into_boxed_slice().try_into().ok()
 }
 
@@ -121,6 +125,7 @@ mod tests {
     extern crate std;
 
     use super::*;
+    use kernel::testing::{simulate_memory, simulate_memory_use};
     use std::vec::Vec;
 
     #[test]
@@ -136,6 +141,20 @@ mod tests {
             assert_eq!((pool.used(), pool.kept.borrow().len()), (0, KEPT));
         }
         assert!(Pool::new(CHUNK - 1).take().is_none());
+    }
+
+    #[test]
+    fn the_last_memory_of_the_machine_is_left_to_others_s8() {
+        let pool = Pool::new(64 * CHUNK);
+        simulate_memory(32 << 20);
+        simulate_memory_use(31 << 20);
+        let chunks = [pool.take(), pool.take()].map(Option::unwrap);
+        simulate_memory_use((31 << 20) + 1);
+        assert!(pool.take().is_none());
+        // What is its own already is at hand.
+        chunks.into_iter().for_each(|chunk| pool.give(chunk));
+        assert!(pool.take().is_some() && pool.take().is_some() && pool.take().is_none());
+        assert_eq!(pool.used(), 2 * CHUNK);
     }
 
     #[test]

@@ -83,10 +83,13 @@ impl Pool {
     }
 
     /// Takes `count` pages and appends their numbers to `to`; fewer, but at least one, if
-    /// memory or grants do not suffice.
+    /// memory is low or grants do not suffice.
     pub(super) fn take(&mut self, count: usize, to: &mut Vec<u16>) -> Result<(), Error> {
         to.try_reserve(count).map_err(|_| Error::Memory)?;
         while self.free.len() < count && self.len() < self.most {
+            if !self.free.is_empty() && kernel::memory::is_low() {
+                break;
+            }
             match self.grow() {
                 Ok(()) => {}
                 Err(error) if self.free.is_empty() => return Err(error),

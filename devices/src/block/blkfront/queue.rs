@@ -85,9 +85,11 @@ impl Queue {
                 id
             }
         };
-        // All of them may have to wait at once.
-        let more = self.entries.len() - self.waiting.len();
-        if self.waiting.try_reserve(more).is_err() {
+        // All of them may have to wait at once, and be answered at once.
+        let all = self.entries.len();
+        let room = self.waiting.try_reserve(all - self.waiting.len()).is_ok()
+            && self.woken.try_reserve(all.saturating_sub(self.woken.len())).is_ok();
+        if !room {
             self.free.push(id);
             return Err(ErrorKind::Exhausted);
         }
@@ -389,5 +391,22 @@ impl Entry {
     const fn reset(&mut self) {
         (self.issued, self.slots, self.failed) = (0, 0, None);
         (self.next, self.unmerged) = (None, false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_allocate_nothing_s8() {
+        let mut queue = Queue::default();
+        let context = Context::from_waker(Waker::noop());
+        let ids: Vec<_> = (0..50).map(|at| queue.add(Op::Read, at, 1).unwrap()).collect();
+        ids.iter().for_each(|&id| assert!(queue.poll(id, &context).is_pending()));
+        let room = queue.woken.capacity();
+        queue.fail(ErrorKind::Gone);
+        assert_eq!(queue.woken.len(), 50);
+        assert_eq!(queue.woken.capacity(), room, "with no memory left this is the end");
     }
 }
