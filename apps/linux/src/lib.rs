@@ -12,7 +12,8 @@ use xenith::linux::socket::inet::Device;
 use xenith::linux::start::{self, Error, Options};
 
 /// Runs the command line `run` with the tree of files on `root`, and ends as the program does.
-/// `env` are variables, `cwd` is where it begins, `user` as whom.
+/// `env` are variables, `cwd` is where it begins, `user` as whom, `strace` where its calls are
+/// printed.
 ///
 /// # Errors
 /// See [`Error`].
@@ -23,6 +24,7 @@ pub async fn start<I: Device, B: Block + 'static>(
     env: &str,
     cwd: &str,
     user: &str,
+    strace: &str,
 ) -> Result<Exit, Error> {
-    start::start(ip, root, Options { run, env, cwd, user }).await
+    start::start(ip, root, Options { run, env, cwd, user, strace }).await
 }

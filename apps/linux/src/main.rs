@@ -15,6 +15,12 @@
 //! test(fault): expect exit 139
 //! test(shell): args run="sh -c 'echo $((6 * 7)); (exit 3); echo status $?; ls /bin | grep -c ^hello; seq 3 | while read i; do expr $i + 1; done'"
 //! test(shell): console-contains "42\nstatus 3\n1\n2\n3\n4\n"
+//! test(strace): args run="sh -c 'cat /etc/group; grep -m1 execve /tmp/calls; kill -9 $$'" strace=/tmp/calls
+//! test(strace): console-contains "execve(\"/bin/cat\", [\"cat\", \"/etc/group\"], 0x"
+//! test(strace): expect exit 137
+//! test(strace_here): args run="/bin/cat /etc/group /absent" strace=1
+//! test(strace_here): console-contains "(AT_FDCWD, \"/etc/group\", O_RDONLY, 0000) = 3"
+//! test(strace_here): expect exit 1
 //! test(same): program epoll.c
 //! test(same): program eventfd.c
 //! test(same): program faults.c
@@ -56,6 +62,8 @@ xenith::unikernel! {
         cwd: &'static str = "/",
         /// The user and the group to run as, by number or by name: USER or USER:GROUP.
         user: &'static str = "0",
+        /// Print system calls as strace does: 1 to the console, or the path of a file in the guest.
+        strace: &'static str = "",
     },
     main: linux_app::start,
 }

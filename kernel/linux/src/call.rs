@@ -12,6 +12,7 @@ use crate::errno::Errno;
 use crate::file::Open;
 use crate::stop::{Boxed, Stop};
 use crate::thread::Thread;
+use crate::trace::kind::Kind;
 use crate::watch::Ready;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
@@ -137,23 +138,6 @@ pub async fn ready(thread: &Thread, open: &Open, interest: Ready) -> Result<Read
     }
 }
 
-/// How an argument is printed by `strace=1`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A signed number.
-    Int,
-    /// A number of bytes or the like.
-    Size,
-    /// A number in hexadecimal: flags, addresses.
-    Hex,
-    /// A file descriptor, `AT_FDCWD` for -100.
-    Fd,
-    /// The address of a text that ends with NUL.
-    Text,
-    /// An octal mode.
-    Mode,
-}
-
 /// One system call.
 #[derive(Clone, Copy)]
 pub struct Call {
@@ -175,7 +159,7 @@ macro_rules! calls {
             ::syscalls::Sysno::$name as u32,
             $crate::call::Call {
                 name: stringify!($name),
-                args: &[$($crate::call::Kind::$kind),*],
+                args: &[$($crate::trace::kind::Kind::$kind),*],
                 run: $run,
             },
         )),*]

@@ -50,6 +50,7 @@ pub mod table;
 mod testing;
 pub mod thread;
 pub mod time;
+pub mod trace;
 pub mod tty;
 pub mod watch;
 

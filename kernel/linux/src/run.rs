@@ -65,6 +65,9 @@ async fn run(thread: &Rc<Thread>) {
         }
         match thread.enter() {
             Ok(Exit::Call) => {
+                if let Some(tracer) = thread.tracer() {
+                    tracer.begins(thread).await;
+                }
                 if let Some((number, waiting)) = begin(thread) {
                     perform(thread, number, waiting).await;
                 } else if thread.signals.attention() {
@@ -91,6 +94,9 @@ async fn leave(thread: &Rc<Thread>) {
     thread.leave_memory().await;
     let (process, system) = (&thread.process, &thread.system);
     system.count_threads(-1);
+    if let Some(tracer) = thread.tracer() {
+        tracer.ended(thread).await;
+    }
     let ended = process.leave(&thread.signals, thread.status(), thread.signals.cpu_time());
     if let Some(status) = ended {
         system.process_ended(process, status);
@@ -106,10 +112,15 @@ enum Waiting {
 async fn perform(thread: &Rc<Thread>, number: u64, mut waiting: Waiting) {
     let result = loop {
         let result = match waiting {
-            Waiting::Future(future) => match thread.until_killed(future).await {
-                Some(result) => break result,
-                None => return,
-            },
+            Waiting::Future(future) => {
+                if let Some(tracer) = thread.tracer() {
+                    tracer.waits(thread);
+                }
+                match thread.until_killed(future).await {
+                    Some(result) => break result,
+                    None => return,
+                }
+            }
             Waiting::Load(load) => thread.until_killed(load.wait()).await,
         };
         match result {
@@ -145,7 +156,12 @@ fn begin(thread: &Rc<Thread>) -> Option<(u64, Waiting)> {
     };
     let result = match answer {
         Ok(Outcome::Value(value)) => Ok(value),
-        Ok(Outcome::Resume) => return None,
+        Ok(Outcome::Resume) => {
+            if let Some(tracer) = thread.tracer() {
+                tracer.ends(thread);
+            }
+            return None;
+        }
         Ok(Outcome::Wait(future)) => return Some((number, Waiting::Future(future))),
         Err(Stop::Load(load)) => return Some((number, Waiting::Load(load))),
         Err(Stop::Fail(errno)) => Err(errno),

@@ -3,13 +3,15 @@
 use crate::errno::Errno;
 use crate::exec::{self, First, Programs, Source};
 use crate::file::store::{OnDisk, Store};
-use crate::file::{Caller, Context, Open, Place, Type, Walk, loaded};
-use crate::memory::{Mapped, Memory};
+use crate::file::{At, Caller, Context, Open, Place, Type, Walk};
+use crate::memory::{Mapped, Memory, Source as Bytes};
 use crate::signal::{Info, Signal};
 use crate::socket::inet::Device;
-use crate::stop::{Load, Stop};
+use crate::stop::{Load, Stop, loaded};
 use crate::system::System;
-use crate::thread::Thread;
+use crate::thread::{Thread, Tracer};
+use crate::trace::Trace;
+use crate::tty::Wire;
 use crate::{dev, proc, run};
 use alloc::boxed::Box;
 use alloc::format;
@@ -17,10 +19,11 @@ use alloc::rc::{Rc, Weak};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::task::Waker;
 use devices::block::Block;
 use kernel::user::PAGE;
 use kernel::{Exit, memory, println};
-use linux_raw_sys::general::O_RDONLY;
+use linux_raw_sys::general::{O_CREAT, O_RDONLY, O_TRUNC, O_WRONLY};
 use storage::fs::inodes::AnyInodes;
 
 /// What programs find in their environment unless they are given something else.
@@ -48,6 +51,9 @@ pub struct Options<'a> {
     pub cwd: &'a str,
     /// As whom: `USER` or `USER:GROUP`, by number or by name.
     pub user: &'a str,
+    /// Where to print what programs ask for, as strace(1) does: `1` for the console, or the
+    /// absolute path of a file. Nowhere if it is empty.
+    pub strace: &'a str,
 }
 
 /// Why no program was started.
@@ -68,6 +74,8 @@ pub enum Error {
     User(String),
     /// There is no such folder.
     Folder(String, Errno),
+    /// Calls cannot be printed there.
+    Trace(String, Errno),
 }
 
 impl fmt::Display for Error {
@@ -80,6 +88,9 @@ impl fmt::Display for Error {
             Self::Variable(text) => write!(f, "env= takes NAME=VALUE, not {text:?}"),
             Self::User(name) => write!(f, "there is no user or group {name:?} in /etc"),
             Self::Folder(path, errno) => write!(f, "cannot begin in {path}: {errno:?}"),
+            Self::Trace(to, errno) => {
+                write!(f, "strace= takes 1 or the path of a file, not {to}: {errno:?}")
+            }
         }
     }
 }
@@ -125,12 +136,50 @@ pub async fn start<I: Device, B: Block + 'static>(
         Ok(())
     };
     let started = exec::first(&system, first, run::body, prepare).await;
+    if let Ok(thread) = &started {
+        trace(thread, options.strace).await?;
+    }
     if let Err(errno) = started.and_then(Thread::start) {
         println!("error: cannot run {name}: {errno:?}");
         let missing = matches!(errno, Errno::ENOENT | Errno::ENOTDIR);
         return Ok(if missing { NOT_FOUND } else { NOT_EXECUTABLE });
     }
     Ok(Exit(run::to_end(&system).await as u8))
+}
+
+/// Has calls printed where `to` says.
+async fn trace(thread: &Thread, to: &str) -> Result<(), Error> {
+    let failed = |errno| Error::Trace(to.into(), errno);
+    let to: Box<dyn Wire> = match to {
+        "" => return Ok(()),
+        "1" => Box::new(dev::Console),
+        _ if to.starts_with('/') => {
+            let flags = O_WRONLY | O_CREAT | O_TRUNC;
+            let tree = &thread.system.tree;
+            let open = loaded(|| tree.open(thread, None, to.as_bytes(), flags, 0o644)).await;
+            Box::new(Log(open.map_err(failed)?))
+        }
+        _ => return Err(failed(Errno::EINVAL)),
+    };
+    let tracer: Rc<dyn Tracer> = Rc::new(Trace::new(to));
+    thread.trace(&tracer);
+    Ok(())
+}
+
+/// A file that lines are appended to. When there is no more room, the end is missing.
+struct Log(Rc<Open>);
+
+impl Wire for Log {
+    fn write(&self, bytes: &[u8]) -> usize {
+        let _ = self.0.file.write(&self.0, At::Position, &mut Bytes::kernel(bytes));
+        bytes.len()
+    }
+
+    fn room(&self) -> Option<usize> {
+        None
+    }
+
+    fn wait(&self, _: &Waker) {}
 }
 
 /// Has terminals send signals to those who are in the foreground, and go free when their session

@@ -89,3 +89,18 @@ impl fmt::Debug for Load {
         f.debug_struct("Load").field("index", &self.index).finish_non_exhaustive()
     }
 }
+
+/// Does what may have to read a disk first, until it has.
+///
+/// # Errors
+/// Those of `attempt` and of the disk; `EAGAIN` where it would have to wait for something else.
+pub async fn loaded<T>(mut attempt: impl FnMut() -> Result<T, Stop>) -> Result<T, Errno> {
+    loop {
+        match attempt() {
+            Ok(value) => return Ok(value),
+            Err(Stop::Fail(errno)) => return Err(errno),
+            Err(Stop::Wait) => return Err(Errno::EAGAIN),
+            Err(Stop::Load(load)) => load.wait().await?,
+        }
+    }
+}

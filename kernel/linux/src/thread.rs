@@ -5,13 +5,13 @@ use crate::file::{Caller, Context as Place, Credentials};
 use crate::memory::Memory;
 use crate::process::{Process, Status, room};
 use crate::signal::{Info, Receiver, Set, Signal};
-use crate::stop::{Boxed, Stop};
+use crate::stop::{Boxed, loaded};
 use crate::system::System;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
-use core::cell::{Cell, RefCell};
+use core::cell::{Cell, OnceCell, RefCell};
 use core::future::poll_fn;
-use core::pin::pin;
+use core::pin::{Pin, pin};
 use core::task::Poll;
 use kernel::task::try_spawn;
 use kernel::user::{Context, Exit};
@@ -21,6 +21,27 @@ const COST: usize = 8192;
 
 /// How an interrupted call goes on (restart_syscall(2)).
 pub type Again = Box<dyn FnOnce(&Rc<Thread>) -> Boxed<Result<usize, Errno>>>;
+
+/// Is told what threads do (`strace=`).
+pub trait Tracer {
+    /// A thread begins the call that its registers ask for.
+    fn begins<'a>(&'a self, thread: &'a Thread) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+    /// Its call waits.
+    fn waits(&self, thread: &Thread);
+
+    /// Its call has returned.
+    fn returns(&self, thread: &Thread, result: Result<usize, Errno>);
+
+    /// Its call does not return: the thread goes on elsewhere, or ends.
+    fn ends(&self, thread: &Thread);
+
+    /// It gets a signal.
+    fn signal(&self, thread: &Thread, info: &Info);
+
+    /// It has ended.
+    fn ended<'a>(&'a self, thread: &'a Thread) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
+}
 
 /// A thread of a process.
 pub struct Thread {
@@ -44,6 +65,7 @@ pub struct Thread {
     status: Cell<Status>,
     /// How the call goes on that a signal interrupted.
     again: Cell<Option<Again>>,
+    tracer: OnceCell<Rc<dyn Tracer>>,
 }
 
 impl Thread {
@@ -74,6 +96,7 @@ impl Thread {
             robust: Cell::new(0),
             status: Cell::new(Status::exit(0)),
             again: Cell::new(None),
+            tracer: OnceCell::new(),
         }))
     }
 
@@ -103,6 +126,17 @@ impl Thread {
     #[must_use]
     pub fn id(&self) -> i32 {
         self.signals.id()
+    }
+
+    /// Has what it does told to `tracer`, from now on.
+    pub fn trace(&self, tracer: &Rc<dyn Tracer>) {
+        // It keeps the one that it has.
+        let _ = self.tracer.set(Rc::clone(tracer));
+    }
+
+    /// Returns who is told what it does.
+    pub(crate) fn tracer(&self) -> Option<&Rc<dyn Tracer>> {
+        self.tracer.get()
     }
 
     /// Returns its registers.
@@ -210,6 +244,9 @@ impl Thread {
 
     /// Puts the result of a call where the program finds it.
     pub(crate) fn finish_call(&self, result: Result<usize, Errno>) {
+        if let Some(tracer) = self.tracer() {
+            tracer.returns(self, result);
+        }
         let value = result.map_or_else(Errno::result, |it| it as u64);
         self.context.borrow_mut().registers_mut().rax = value;
     }
@@ -297,21 +334,6 @@ impl Thread {
                 Ok(Err(_)) => {}
                 _ => return,
             }
-        }
-    }
-}
-
-/// Does `attempt`, and reads what it needs from files first.
-///
-/// # Errors
-/// Those of `attempt`, and of the disk.
-pub(crate) async fn loaded<T>(mut attempt: impl FnMut() -> Result<T, Stop>) -> Result<T, Errno> {
-    loop {
-        match attempt() {
-            Ok(value) => return Ok(value),
-            Err(Stop::Fail(errno)) => return Err(errno),
-            Err(Stop::Wait) => return Err(Errno::EAGAIN),
-            Err(Stop::Load(load)) => load.wait().await?,
         }
     }
 }

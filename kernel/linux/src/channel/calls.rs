@@ -16,11 +16,11 @@ use linux_raw_sys::general::{
 
 /// The calls that make and set them.
 pub(crate) const CALLS: Group = calls! {
-    pipe(Hex) = pipe;
-    pipe2(Hex, Hex) = pipe2;
+    pipe(Pair) = pipe;
+    pipe2(Pair, CLOEXEC) = pipe2;
     eventfd(Size) = eventfd;
-    eventfd2(Size, Hex) = eventfd2;
-    timerfd_create(Int, Hex) = timerfd_create;
+    eventfd2(Size, CLOEXEC) = eventfd2;
+    timerfd_create(CLOCK, CLOEXEC) = timerfd_create;
     timerfd_settime(Fd, Hex, Hex, Hex) = timerfd_settime;
     timerfd_gettime(Fd, Hex) = timerfd_gettime;
 };

@@ -6,8 +6,9 @@ mod tests;
 
 use crate::errno::Errno;
 use crate::file::store::Store;
-use crate::file::{At, Caller, Change, File, New, Place, device, loaded};
+use crate::file::{At, Caller, Change, File, New, Place, device};
 use crate::memory::Source;
+use crate::stop::loaded;
 use crate::system::System;
 use crate::thread::Thread;
 use crate::tty::pty::{Folder, Pty};
@@ -145,7 +146,7 @@ fn drivers(system: &System) {
 }
 
 /// The console of the machine.
-struct Console;
+pub(crate) struct Console;
 
 impl Wire for Console {
     fn write(&self, bytes: &[u8]) -> usize {

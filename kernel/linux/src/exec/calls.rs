@@ -9,16 +9,17 @@ use crate::file::{Caller, Open};
 use crate::memory::Memory;
 use crate::process::{Credentials, Process};
 use crate::signal::{Signal, Stack};
+use crate::stop::loaded;
 use crate::system::System;
-use crate::thread::{Thread, loaded};
+use crate::thread::Thread;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use linux_raw_sys::general as raw;
 
 /// execve(2) and execveat(2).
 pub(crate) const CALLS: Group = calls! {
-    execve(Text, Hex, Hex) = execve;
-    execveat(Fd, Text, Hex, Hex, Hex) = execveat;
+    execve(Text, Texts, Hex) = execve;
+    execveat(Fd, Text, Texts, Hex, AT) = execveat;
 };
 
 /// Most bytes of a path (`PATH_MAX`, without NUL).

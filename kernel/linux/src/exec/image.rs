@@ -8,7 +8,7 @@ use super::vdso;
 use crate::errno::Errno;
 use crate::memory::{Limits, Memory};
 use crate::process::{Credentials, Program};
-use crate::thread::loaded;
+use crate::stop::loaded;
 use crate::time::Page;
 use alloc::rc::Rc;
 use alloc::vec::Vec;

@@ -2,7 +2,7 @@
 
 use super::{Caller, File, Stat, Type};
 use crate::errno::Errno;
-use crate::stop::{Load, Stop};
+use crate::stop::Stop;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -327,19 +327,4 @@ pub const fn device(major: u32, minor: u32) -> u64 {
 #[must_use]
 pub fn now() -> u64 {
     u64::try_from(kernel::time::wall_clock().as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// Does what may have to read a disk first, until it has.
-///
-/// # Errors
-/// Those of `attempt` and of the disk; `EAGAIN` where it would have to wait for something else.
-pub async fn loaded<T>(mut attempt: impl FnMut() -> Result<T, Stop>) -> Result<T, Errno> {
-    loop {
-        match attempt() {
-            Ok(value) => return Ok(value),
-            Err(Stop::Load(load)) => Load::wait(load).await?,
-            Err(Stop::Fail(errno)) => return Err(errno),
-            Err(Stop::Wait) => return Err(Errno::EAGAIN),
-        }
-    }
 }

@@ -18,7 +18,7 @@ pub use context::Context;
 pub use handle::Handle;
 pub use inode::{
     Above, Change, Credentials, Inode, LONGEST_NAME, Listed, New, Place, Slot, Statfs, device,
-    loaded, next_device, now,
+    next_device, now,
 };
 pub use table::Files;
 pub use tree::{Driver, Found, LONGEST_PATH, Mount, Tree, Walk};

@@ -1,11 +1,9 @@
 //! The tree of all files: what is mounted where, and how a path is walked
 //! (path_resolution(7)).
 
-use super::{
-    Caller, Context, File, Handle, Inode, LONGEST_NAME, New, Open, Place, Type, loaded, notify,
-};
+use super::{Caller, Context, File, Handle, Inode, LONGEST_NAME, New, Open, Place, Type, notify};
 use crate::errno::Errno;
-use crate::stop::Stop;
+use crate::stop::{Stop, loaded};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::rc::Rc;

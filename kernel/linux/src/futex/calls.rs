@@ -5,8 +5,8 @@ use crate::call::{Answer, Args, Group, calls, wait};
 use crate::errno::Errno;
 use crate::file::Caller;
 use crate::memory::{Key, Memory};
-use crate::stop::Stop;
-use crate::thread::{Thread, loaded};
+use crate::stop::{Stop, loaded};
+use crate::thread::Thread;
 use crate::time::{Clock, Timespec};
 use alloc::boxed::Box;
 use alloc::rc::Rc;
@@ -20,7 +20,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// futex(2) and its kin.
 pub(crate) const CALLS: Group = calls! {
-    futex(Hex, Int, Int, Hex, Hex, Hex) = futex;
+    futex(Hex, FUTEX, Int, Hex, Hex, Hex) = futex;
     futex_waitv(Hex, Int, Hex, Hex, Int) = futex_waitv;
     set_robust_list(Hex, Size) = set_robust_list;
     get_robust_list(Int, Hex, Hex) = get_robust_list;

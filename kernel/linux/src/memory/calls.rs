@@ -15,13 +15,13 @@ use linux_raw_sys::general as sys;
 
 /// The calls about memory.
 pub(crate) const CALLS: Group = calls! {
-    mmap(Hex, Size, Hex, Hex, Fd, Hex) = mmap;
+    mmap(Hex, Size, PROT, MAP, Fd, Hex) = mmap;
     munmap(Hex, Size) = munmap;
-    mprotect(Hex, Size, Hex) = mprotect;
-    pkey_mprotect(Hex, Size, Hex, Int) = pkey_mprotect;
-    mremap(Hex, Size, Size, Hex, Hex) = mremap;
+    mprotect(Hex, Size, PROT) = mprotect;
+    pkey_mprotect(Hex, Size, PROT, Int) = pkey_mprotect;
+    mremap(Hex, Size, Size, MREMAP, Hex) = mremap;
     brk(Hex) = brk;
-    madvise(Hex, Size, Int) = madvise;
+    madvise(Hex, Size, MADVISE) = madvise;
     mincore(Hex, Size, Hex) = mincore;
     msync(Hex, Size, Hex) = msync;
     mlock(Hex, Size) = mlock;

@@ -21,16 +21,16 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// The calls that wait for many files.
 pub(crate) const CALLS: Group = calls! {
-    poll(Hex, Size, Int) = poll;
-    ppoll(Hex, Size, Hex, Hex, Size) = ppoll;
+    poll(Polls, Size, Int) = poll;
+    ppoll(Polls, Size, Time, Hex, Size) = ppoll;
     select(Int, Hex, Hex, Hex, Hex) = select;
     pselect6(Int, Hex, Hex, Hex, Hex, Hex) = pselect6;
     epoll_create(Int) = epoll_create;
-    epoll_create1(Hex) = epoll_create1;
-    epoll_ctl(Fd, Int, Fd, Hex) = epoll_ctl;
-    epoll_wait(Fd, Hex, Int, Int) = epoll_wait;
-    epoll_pwait(Fd, Hex, Int, Int, Hex, Size) = epoll_pwait;
-    epoll_pwait2(Fd, Hex, Int, Hex, Hex, Size) = epoll_pwait2;
+    epoll_create1(CLOEXEC) = epoll_create1;
+    epoll_ctl(Fd, EPOLL, Fd, Event) = epoll_ctl;
+    epoll_wait(Fd, Events, Int, Int) = epoll_wait;
+    epoll_pwait(Fd, Events, Int, Int, Hex, Size) = epoll_pwait;
+    epoll_pwait2(Fd, Events, Int, Time, Hex, Size) = epoll_pwait2;
 };
 
 /// `struct pollfd`.

@@ -1,7 +1,8 @@
 //! Tests of `/proc` and `/sys`, by the calls of a program.
 
 use crate::errno::Errno;
-use crate::file::{Caller, loaded};
+use crate::file::Caller;
+use crate::stop::loaded;
 use crate::testing::{perform, room, thread};
 use crate::thread::Thread;
 use alloc::rc::Rc;

@@ -314,6 +314,11 @@ impl Process {
         }
     }
 
+    /// Returns how it will end, if that is known.
+    pub(crate) fn ending(&self) -> Option<Status> {
+        self.ending.get()
+    }
+
     /// Returns whether it has ended, or is about to.
     #[must_use]
     pub fn is_over(&self) -> bool {

@@ -35,6 +35,12 @@ impl Status {
         }
     }
 
+    /// Returns the signal that ended it.
+    #[must_use]
+    pub const fn killed_by(self) -> Option<Signal> {
+        Signal::new((self.0 & 0x7F) as u64)
+    }
+
     /// Returns `si_code` and `si_status` of `SIGCHLD`.
     #[must_use]
     pub const fn child(self) -> (u32, i32) {

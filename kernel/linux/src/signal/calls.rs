@@ -21,21 +21,21 @@ use linux_raw_sys::general as raw;
 
 /// The calls about signals.
 pub(crate) const CALLS: Group = calls! {
-    rt_sigaction(Int, Hex, Hex, Size) = rt_sigaction;
-    rt_sigprocmask(Int, Hex, Hex, Size) = rt_sigprocmask;
-    rt_sigpending(Hex, Size) = rt_sigpending;
-    rt_sigsuspend(Hex, Size) = rt_sigsuspend;
-    rt_sigtimedwait(Hex, Hex, Hex, Size) = rt_sigtimedwait;
+    rt_sigaction(Signal, Action, Hex, Size) = rt_sigaction;
+    rt_sigprocmask(MASK, Set, SetOut, Size) = rt_sigprocmask;
+    rt_sigpending(SetOut, Size) = rt_sigpending;
+    rt_sigsuspend(Set, Size) = rt_sigsuspend;
+    rt_sigtimedwait(Set, Hex, Time, Size) = rt_sigtimedwait;
     rt_sigreturn() = rt_sigreturn;
-    rt_sigqueueinfo(Int, Int, Hex) = rt_sigqueueinfo;
-    rt_tgsigqueueinfo(Int, Int, Int, Hex) = rt_tgsigqueueinfo;
+    rt_sigqueueinfo(Int, Signal, Hex) = rt_sigqueueinfo;
+    rt_tgsigqueueinfo(Int, Int, Signal, Hex) = rt_tgsigqueueinfo;
     sigaltstack(Hex, Hex) = sigaltstack;
-    kill(Int, Int) = kill;
-    tkill(Int, Int) = tkill;
-    tgkill(Int, Int, Int) = tgkill;
+    kill(Int, Signal) = kill;
+    tkill(Int, Signal) = tkill;
+    tgkill(Int, Int, Signal) = tgkill;
     pause() = pause;
-    signalfd(Fd, Hex, Size) = signalfd;
-    signalfd4(Fd, Hex, Size, Hex) = signalfd4;
+    signalfd(Fd, Set, Size) = signalfd;
+    signalfd4(Fd, Set, Size, CLOEXEC) = signalfd4;
     restart_syscall() = restart_syscall;
 };
 
@@ -159,7 +159,7 @@ fn rt_sigtimedwait(thread: &Rc<Thread>, [set, info, timeout, size, ..]: Args) ->
             };
             thread.interruptible(taken).await.map_err(|_| Errno::EINTR)??
         };
-        crate::thread::loaded(|| told(&thread, info, taken)).await
+        crate::stop::loaded(|| told(&thread, info, taken)).await
     })
 }
 

@@ -7,7 +7,8 @@ use super::set::{Set, Signal};
 use crate::errno::Errno;
 use crate::file::Caller;
 use crate::process::Status;
-use crate::thread::{Thread, loaded};
+use crate::stop::loaded;
+use crate::thread::Thread;
 use alloc::rc::Rc;
 use kernel::text::Escaped;
 use linux_raw_sys::general::{SA_NODEFER, SA_RESTART};
@@ -44,6 +45,9 @@ pub(crate) async fn deliver(thread: &Rc<Thread>, mut interrupted: Option<Interru
             continue;
         }
         let Some((info, action)) = process.signals.next(receiver) else { break };
+        if let Some(tracer) = thread.tracer() {
+            tracer.signal(thread, &info);
+        }
         if action.has_handler() {
             if let Some(it) = interrupted.take() {
                 let begins_again = match it.errno {

@@ -1,6 +1,6 @@
 //! Sockets: what their kinds have in common, and the calls that they have.
 
-mod address;
+pub(crate) mod address;
 pub mod calls;
 pub mod inet;
 mod message;

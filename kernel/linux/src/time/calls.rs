@@ -17,14 +17,14 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// The calls that tell the time, and wait for it.
 pub(crate) const CALLS: Group = calls! {
-    clock_gettime(Int, Hex) = clock_gettime;
-    clock_getres(Int, Hex) = clock_getres;
-    clock_settime(Int, Hex) = clock_settime;
-    gettimeofday(Hex, Hex) = gettimeofday;
-    settimeofday(Hex, Hex) = settimeofday;
+    clock_gettime(CLOCK, TimeOut) = clock_gettime;
+    clock_getres(CLOCK, TimeOut) = clock_getres;
+    clock_settime(CLOCK, Time) = clock_settime;
+    gettimeofday(TimeOut, Hex) = gettimeofday;
+    settimeofday(Time, Hex) = settimeofday;
     time(Hex) = time;
-    nanosleep(Hex, Hex) = nanosleep;
-    clock_nanosleep(Int, Hex, Hex, Hex) = clock_nanosleep;
+    nanosleep(Time, Hex) = nanosleep;
+    clock_nanosleep(CLOCK, Hex, Time, Hex) = clock_nanosleep;
     times(Hex) = times;
     getrusage(Int, Hex) = getrusage;
 };
@@ -133,7 +133,7 @@ fn sleeping(thread: &Rc<Thread>, end: Instant, left: u64) -> Boxed<Result<usize,
         if left != 0 {
             let rest = end.saturating_duration_since(Instant::now());
             let write = || thread.memory().put(left, &Timespec::from(rest));
-            crate::thread::loaded(write).await?;
+            crate::stop::loaded(write).await?;
         }
         thread.set_again(Box::new(move |thread| sleeping(thread, end, left)));
         Err(Errno::ERESTART_RESTARTBLOCK)

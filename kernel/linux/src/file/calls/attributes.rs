@@ -17,26 +17,26 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// The calls about attributes.
 pub(crate) const CALLS: Group = calls! {
-    stat(Text, Hex) = stat;
-    lstat(Text, Hex) = lstat;
-    fstat(Fd, Hex) = fstat;
-    newfstatat(Fd, Text, Hex, Hex) = newfstatat;
-    statx(Fd, Text, Hex, Hex, Hex) = statx;
-    access(Text, Mode) = access;
-    faccessat(Fd, Text, Mode) = faccessat;
-    faccessat2(Fd, Text, Mode, Hex) = faccessat2;
+    stat(Text, Stat) = stat;
+    lstat(Text, Stat) = lstat;
+    fstat(Fd, Stat) = fstat;
+    newfstatat(Fd, Text, Stat, AT) = newfstatat;
+    statx(Fd, Text, AT, Hex, Hex) = statx;
+    access(Text, ACCESS) = access;
+    faccessat(Fd, Text, ACCESS) = faccessat;
+    faccessat2(Fd, Text, ACCESS, AT) = faccessat2;
     chmod(Text, Mode) = chmod;
     fchmod(Fd, Mode) = fchmod;
     fchmodat(Fd, Text, Mode) = fchmodat;
-    fchmodat2(Fd, Text, Mode, Hex) = fchmodat2;
+    fchmodat2(Fd, Text, Mode, AT) = fchmodat2;
     chown(Text, Int, Int) = chown;
     lchown(Text, Int, Int) = lchown;
     fchown(Fd, Int, Int) = fchown;
-    fchownat(Fd, Text, Int, Int, Hex) = fchownat;
+    fchownat(Fd, Text, Int, Int, AT) = fchownat;
     utime(Text, Hex) = utime;
     utimes(Text, Hex) = utimes;
     futimesat(Fd, Text, Hex) = futimesat;
-    utimensat(Fd, Text, Hex, Hex) = utimensat;
+    utimensat(Fd, Text, Hex, AT) = utimensat;
     statfs(Text, Hex) = statfs;
     fstatfs(Fd, Hex) = fstatfs;
     getxattr(Text, Text, Hex, Size) = no_attributes;

@@ -18,18 +18,18 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// The calls about descriptors.
 pub(crate) const CALLS: Group = calls! {
-    open(Text, Hex, Mode) = open;
-    openat(Fd, Text, Hex, Mode) = openat;
+    open(Text, OPEN, Mode) = open;
+    openat(Fd, Text, OPEN, Mode) = openat;
     openat2(Fd, Text, Hex, Size) = openat2;
     creat(Text, Mode) = creat;
     close(Fd) = close;
     close_range(Fd, Fd, Hex) = close_range;
     dup(Fd) = dup;
     dup2(Fd, Fd) = dup2;
-    dup3(Fd, Fd, Hex) = dup3;
-    fcntl(Fd, Int, Hex) = fcntl;
+    dup3(Fd, Fd, CLOEXEC) = dup3;
+    fcntl(Fd, FCNTL, Hex) = fcntl;
     flock(Fd, Int) = flock;
-    ioctl(Fd, Hex, Hex) = ioctl;
+    ioctl(Fd, IOCTL, Hex) = ioctl;
     memfd_create(Text, Hex) = memfd_create;
 };
 

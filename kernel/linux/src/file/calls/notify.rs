@@ -11,7 +11,7 @@ use linux_raw_sys::general as abi;
 /// The calls of inotify(7).
 pub(crate) const CALLS: Group = calls! {
     inotify_init() = inotify_init;
-    inotify_init1(Hex) = inotify_init1;
+    inotify_init1(CLOEXEC) = inotify_init1;
     inotify_add_watch(Fd, Text, Hex) = inotify_add_watch;
     inotify_rm_watch(Fd, Int) = inotify_rm_watch;
 };

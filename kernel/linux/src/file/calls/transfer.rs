@@ -13,17 +13,17 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// The calls that move bytes.
 pub(crate) const CALLS: Group = calls! {
-    read(Fd, Hex, Size) = read;
-    write(Fd, Hex, Size) = write;
-    pread64(Fd, Hex, Size, Size) = pread;
-    pwrite64(Fd, Hex, Size, Size) = pwrite;
-    readv(Fd, Hex, Int) = readv;
-    writev(Fd, Hex, Int) = writev;
-    preadv(Fd, Hex, Int, Size) = preadv;
-    pwritev(Fd, Hex, Int, Size) = pwritev;
-    preadv2(Fd, Hex, Int, Size, Hex, Hex) = preadv2;
-    pwritev2(Fd, Hex, Int, Size, Hex, Hex) = pwritev2;
-    lseek(Fd, Int, Int) = lseek;
+    read(Fd, Filled, Size) = read;
+    write(Fd, Data, Size) = write;
+    pread64(Fd, Filled, Size, Size) = pread;
+    pwrite64(Fd, Data, Size, Size) = pwrite;
+    readv(Fd, FilledParts, Int) = readv;
+    writev(Fd, Parts, Int) = writev;
+    preadv(Fd, FilledParts, Int, Size) = preadv;
+    pwritev(Fd, Parts, Int, Size) = pwritev;
+    preadv2(Fd, FilledParts, Int, Size, Hex, Hex) = preadv2;
+    pwritev2(Fd, Parts, Int, Size, Hex, Hex) = pwritev2;
+    lseek(Fd, Size, WHENCE) = lseek;
     sendfile(Fd, Fd, Hex, Size) = sendfile;
     splice(Fd, Hex, Fd, Hex, Size, Hex) = splice;
     copy_file_range(Fd, Hex, Fd, Hex, Size, Hex) = copy_file_range;
@@ -452,7 +452,7 @@ impl Copy {
         let memory = thread.memory();
         for (at, offset) in self.told.into_iter().zip(self.offsets) {
             if let (true, Some(offset)) = (at != 0, offset) {
-                super::super::loaded(|| memory.put(at, &offset)).await?;
+                crate::stop::loaded(|| memory.put(at, &offset)).await?;
             }
         }
         match result {

@@ -14,11 +14,11 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// clone(2) and its kin.
 pub(crate) const CALLS: Group = calls! {
-    clone(Hex, Hex, Hex, Hex, Hex) = clone;
+    clone(CLONE, Hex, Hex, Hex, Hex) = clone;
     clone3(Hex, Size) = clone3;
     fork() = fork;
     vfork() = vfork;
-    unshare(Hex) = unshare;
+    unshare(CLONE) = unshare;
 };
 
 /// What is asked of clone(2): `struct clone_args`.
@@ -175,6 +175,9 @@ fn begin(
     let system = Rc::clone(&thread.system);
     let new = Thread::new(signals, process, system, memory, context, thread.body)?;
     new.signals.name.set(thread.signals.name.get());
+    if let Some(tracer) = thread.tracer() {
+        new.trace(tracer);
+    }
     if wish.has(raw::CLONE_CHILD_CLEARTID) {
         new.clear_id.set(wish.child_id);
     }

@@ -11,8 +11,8 @@ use linux_raw_sys::prctl as raw;
 
 /// prctl(2) and arch_prctl(2).
 pub(crate) const CALLS: Group = calls! {
-    prctl(Int, Hex, Hex, Hex, Hex) = prctl;
-    arch_prctl(Hex, Hex) = arch_prctl;
+    prctl(PRCTL, Hex, Hex, Hex, Hex) = prctl;
+    arch_prctl(ARCH, Hex) = arch_prctl;
     rseq(Hex, Size, Hex, Hex) = rseq;
 };
 

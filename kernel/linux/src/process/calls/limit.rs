@@ -10,9 +10,9 @@ use linux_raw_sys::general as raw;
 
 /// getrlimit(2) and its kin.
 pub(crate) const CALLS: Group = calls! {
-    getrlimit(Int, Hex) = getrlimit;
-    setrlimit(Int, Hex) = setrlimit;
-    prlimit64(Int, Int, Hex, Hex) = prlimit64;
+    getrlimit(LIMIT, Hex) = getrlimit;
+    setrlimit(LIMIT, Hex) = setrlimit;
+    prlimit64(Int, LIMIT, Hex, Hex) = prlimit64;
     getpriority(Int, Int) = getpriority;
     setpriority(Int, Int, Int) = setpriority;
 };

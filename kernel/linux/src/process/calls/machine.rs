@@ -13,9 +13,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 pub(crate) const CALLS: Group = calls! {
     uname(Hex) = uname;
     sysinfo(Hex) = sysinfo;
-    getrandom(Hex, Size, Hex) = getrandom;
-    sethostname(Text, Size) = sethostname;
-    setdomainname(Text, Size) = sethostname;
+    getrandom(Hex, Size, RANDOM) = getrandom;
+    sethostname(Data, Size) = sethostname;
+    setdomainname(Data, Size) = sethostname;
 };
 
 /// Length of a text of `struct new_utsname`.

@@ -5,16 +5,17 @@ use crate::errno::Errno;
 use crate::file::Caller;
 use crate::process::{Process, Report, Status};
 use crate::signal::{Info, Signal};
+use crate::stop::loaded;
 use crate::system::System;
-use crate::thread::{Thread, loaded};
+use crate::thread::Thread;
 use crate::time::calls::Usage;
 use alloc::rc::Rc;
 use linux_raw_sys::general as raw;
 
 /// wait4(2) and waitid(2).
 pub(crate) const CALLS: Group = calls! {
-    wait4(Int, Hex, Hex, Hex) = wait4;
-    waitid(Int, Int, Hex, Hex, Hex) = waitid;
+    wait4(Int, Status, WAIT, Hex) = wait4;
+    waitid(Int, Int, Hex, WAIT, Hex) = waitid;
 };
 
 /// Linux's own options for threads: children of other threads of the process are the same here.

@@ -22,12 +22,12 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// The calls that move bytes.
 pub(crate) const CALLS: Group = calls! {
-    sendto(Fd, Hex, Size, Hex, Hex, Int) = sendto;
-    recvfrom(Fd, Hex, Size, Hex, Hex, Hex) = recvfrom;
-    sendmsg(Fd, Hex, Hex) = sendmsg;
-    recvmsg(Fd, Hex, Hex) = recvmsg;
-    sendmmsg(Fd, Hex, Size, Hex) = sendmmsg;
-    recvmmsg(Fd, Hex, Size, Hex, Hex) = recvmmsg;
+    sendto(Fd, Data, Size, MESSAGE, Address, Int) = sendto;
+    recvfrom(Fd, Filled, Size, MESSAGE, AddressOut, Hex) = recvfrom;
+    sendmsg(Fd, Hex, MESSAGE) = sendmsg;
+    recvmsg(Fd, Hex, MESSAGE) = recvmsg;
+    sendmmsg(Fd, Hex, Size, MESSAGE) = sendmmsg;
+    recvmmsg(Fd, Hex, Size, MESSAGE, Hex) = recvmmsg;
 };
 
 /// Receives without waiting once one message came (recvmmsg(2)); the headers' bindings lack it.

@@ -25,18 +25,18 @@ use zerocopy::IntoBytes;
 
 /// The calls of sockets.
 pub(crate) const CALLS: Group = calls! {
-    socket(Int, Hex, Int) = socket;
-    socketpair(Int, Hex, Int, Hex) = socketpair;
-    bind(Fd, Hex, Int) = bind;
-    connect(Fd, Hex, Int) = connect;
+    socket(FAMILY, SOCKET, Int) = socket;
+    socketpair(FAMILY, SOCKET, Int, Pair) = socketpair;
+    bind(Fd, Address, Int) = bind;
+    connect(Fd, Address, Int) = connect;
     listen(Fd, Int) = listen;
-    accept(Fd, Hex, Hex) = accept;
-    accept4(Fd, Hex, Hex, Hex) = accept4;
-    shutdown(Fd, Int) = shutdown;
-    getsockname(Fd, Hex, Hex) = getsockname;
-    getpeername(Fd, Hex, Hex) = getpeername;
-    getsockopt(Fd, Int, Int, Hex, Hex) = getsockopt;
-    setsockopt(Fd, Int, Int, Hex, Int) = setsockopt;
+    accept(Fd, AddressOut, Hex) = accept;
+    accept4(Fd, AddressOut, Hex, SOCKET) = accept4;
+    shutdown(Fd, SHUT) = shutdown;
+    getsockname(Fd, AddressOut, Hex) = getsockname;
+    getpeername(Fd, AddressOut, Hex) = getpeername;
+    getsockopt(Fd, LEVEL, Int, Hex, Hex) = getsockopt;
+    setsockopt(Fd, LEVEL, Int, Hex, Int) = setsockopt;
 };
 
 /// Bytes of an option that are read at most.
