@@ -6,11 +6,15 @@
 //! [`wait_until`] (`SCHEDOP_poll`, which also heeds masked ports) when no task is ready. So the
 //! selector word, the first level of the ABI, is not used.
 //!
+//! A port belongs to the domain that it was opened in. One of a former [generation](crate::generation)
+//! sends nothing and closes nothing, and a wait for it ends at once.
+//!
 //! An event is a hint that something changed. It wakes the tasks that [wait](Port::wait) for it,
 //! which then look at their ring or at xenstore. So a spurious event is harmless (rule E6), and an
 //! event that comes after the look and before the wait is not lost: its bit stays set until the
 //! next scan.
 
+use crate::generation::Generation;
 use crate::hypercall::{
     event_channel_op_alloc_unbound, event_channel_op_close, event_channel_op_send,
     event_channel_op_status, sched_op_poll,
@@ -36,6 +40,7 @@ pub const OPEN: usize = 128;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Port {
     number: PortNumber,
+    generation: Generation,
 }
 
 /// The state of an open port.
@@ -178,7 +183,7 @@ impl Port {
         open.push(Open { number, events: 0, ignored: false, waiting }).ok()?;
         domain.events.scanned.set(number, true);
         domain.shared_info.set_bits(mask_word(number.word()), number.bit());
-        Some(Self { number })
+        Some(Self { number, generation: Generation::current() })
     }
 
     /// Allocates an unbound port, to which domain `remote` may bind (`EVTCHNOP_alloc_unbound`).
@@ -205,11 +210,17 @@ impl Port {
     /// # Errors
     /// `EINVAL` if the port is not open any more.
     pub fn notify(&self) -> Result<(), Errno> {
+        if !self.generation.is_current() {
+            return Err(Errno::EINVAL);
+        }
         event_channel_op_send(self.number)
     }
 
     /// Ignores all further events of this port: for a peer that violated the protocol (rule R7).
     pub fn mask(&self) {
+        if !self.generation.is_current() {
+            return;
+        }
         let events = crate::domain().events;
         events.scanned.set(self.number, false);
         let mut open = events.open.lock();
@@ -219,16 +230,23 @@ impl Port {
     /// Returns whether the remote end is bound (`EVTCHNOP_status`).
     #[must_use]
     pub fn is_bound(&self) -> bool {
-        event_channel_op_status(self.number).unwrap_or(false)
+        self.generation.is_current() && event_channel_op_status(self.number).unwrap_or(false)
     }
 
     /// Wakes all who wait, as an event would: to recover from a lost event (rule E7).
     pub fn wake(&self) {
-        crate::domain().events.waiting(self.number).wake();
+        if self.generation.is_current() {
+            crate::domain().events.waiting(self.number).wake();
+        }
     }
 
     /// Wakes `waker` once, at the next event. Register before looking at what may have changed.
+    /// For a port of a former domain that is now: its owner has to let go of it.
     pub fn wait(&self, waker: &Waker) {
+        if !self.generation.is_current() {
+            waker.wake_by_ref();
+            return;
+        }
         let mut open = crate::domain().events.open.lock();
         if let Some(port) = open.iter_mut().find(|port| port.number == self.number) {
             port.waiting.add(waker);
@@ -238,6 +256,9 @@ impl Port {
 
 impl Drop for Port {
     fn drop(&mut self) {
+        if !self.generation.is_current() {
+            return;
+        }
         let events = crate::domain().events;
         events.scanned.set(self.number, false);
         let mut open = events.open.lock();
@@ -250,6 +271,17 @@ impl Drop for Port {
         let _ = event_channel_op_close(self.number);
         // Those who wait have to find out that the port is gone.
         waiting.into_iter().for_each(Waiting::wake);
+    }
+}
+
+/// Forgets all ports, which ended with the former domain, and wakes those who wait on them.
+pub(crate) fn forget() {
+    let events = crate::domain().events;
+    events.timer.store(0, Ordering::Relaxed);
+    let open = take(&mut *events.open.lock());
+    for port in open {
+        events.scanned.set(port.number, false);
+        port.waiting.wake();
     }
 }
 

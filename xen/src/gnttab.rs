@@ -12,10 +12,14 @@
 //! `GTF_writing`) goes into quarantine with its reference: revoking is retried at each later
 //! grant, and the page is not used for anything else until then (rule G4). While the quarantine
 //! is full, no further page is granted (rule G5).
+//!
+//! Grants end with the domain. Those of a former [generation](crate::generation) have nothing to
+//! revoke, and their pages are free at once.
 
+use crate::generation::Generation;
 use crate::hypercall::{grant_table_op_query_size, grant_table_op_setup_table, virt_to_mfn};
 pub use crate::ids::GrantRef;
-use crate::memory::{PAGE_SIZE, Pages, SharedPage};
+use crate::memory::{PAGE_SIZE, Pages, SharedPage, remap_frame, unmap_frame};
 use crate::public::grant_table::{
     ENTRIES, ENTRY_SIZE, GTF_PERMIT_ACCESS, GTF_READING, GTF_READONLY, GTF_WRITING,
     RESERVED_ENTRIES,
@@ -24,6 +28,7 @@ use crate::{DomId, Errno};
 use alloc::vec::Vec;
 use core::cell::OnceCell;
 use core::fmt;
+use core::ops::Range;
 
 /// Most pages in quarantine: 8 MiB, as much as two network interfaces with full rings use.
 const QUARANTINE: usize = 2048;
@@ -101,10 +106,41 @@ impl Table {
         grant_table_op_setup_table(&mut list).map_err(Error::Refused)?;
         let mfn = list.last().copied().unwrap_or(0);
         self.frames.push(crate::memory::map_frame(mfn).ok_or(Error::Memory)?);
-        let first = ((count - 1) * ENTRIES) as u32;
-        // Popped from the end: the lowest first.
-        let new = (first..first + ENTRIES as u32).rev();
-        self.free.extend(new.filter(|&entry| entry >= RESERVED_ENTRIES).map(GrantRef));
+        self.free.extend(entries(count - 1..count));
+        Ok(())
+    }
+
+    /// Unmaps the table, whose frames are Xen's, until [`resume`](Self::resume).
+    fn suspend(&self) {
+        self.frames.iter().for_each(unmap_frame);
+    }
+
+    /// Maps the table again, of which nothing changed, or with `renewed` as many frames of another
+    /// domain's.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] and [`Error::Refused`]. The table is then empty.
+    fn resume(&mut self, renewed: bool) -> Result<(), Error> {
+        let mut frames = core::mem::take(&mut self.frames);
+        if renewed {
+            self.free.clear();
+            self.used = 0;
+        }
+        if frames.is_empty() {
+            return Ok(());
+        }
+        let mut list = Vec::new();
+        list.try_reserve(frames.len()).map_err(|_| Error::Memory)?;
+        list.resize(frames.len(), 0);
+        grant_table_op_setup_table(&mut list).map_err(Error::Refused)?;
+        for (frame, mfn) in frames.iter_mut().zip(list) {
+            remap_frame(frame, mfn).ok_or(Error::Memory)?;
+        }
+        if renewed {
+            // There is room, as each was free once.
+            self.free.extend(entries(0..frames.len()));
+        }
+        self.frames = frames;
         Ok(())
     }
 
@@ -165,6 +201,33 @@ impl Table {
     }
 }
 
+/// Returns the references of these frames of the table, to be popped from the end.
+fn entries(frames: Range<usize>) -> impl Iterator<Item = GrantRef> {
+    let all = (frames.start * ENTRIES) as u32..(frames.end * ENTRIES) as u32;
+    all.rev().filter(|&entry| entry >= RESERVED_ENTRIES).map(GrantRef)
+}
+
+/// Unmaps the table before a suspension: the toolstack cannot save a page table that names a frame
+/// of Xen's.
+pub(crate) fn suspend() {
+    crate::domain().grants.lock().suspend();
+}
+
+/// Maps the table after a suspension. With `renewed` it is that of another domain, in which
+/// nothing is granted, and what was in quarantine is free.
+///
+/// # Errors
+/// [`Error::Memory`] and [`Error::Refused`]. The table is then empty.
+pub(crate) fn resume(renewed: bool) -> Result<(), Error> {
+    let mut table = crate::domain().grants.lock();
+    let result = table.resume(renewed);
+    let free = if renewed { core::mem::take(&mut table.quarantine) } else { Vec::new() };
+    drop(table);
+    // Zeroed and freed without the lock.
+    drop(free);
+    result
+}
+
 /// Returns the counters of this domain's grant table, as of now.
 #[must_use]
 pub fn stats() -> Stats {
@@ -193,6 +256,7 @@ fn make_room() -> Result<(), Error> {
 struct Grant {
     pages: Option<Pages>,
     references: Vec<GrantRef>,
+    generation: Generation,
 }
 
 impl Grant {
@@ -201,7 +265,7 @@ impl Grant {
         let pages = Pages::new(count).ok_or(Error::Memory)?;
         let mut references = Vec::new();
         references.try_reserve_exact(pages.count()).map_err(|_| Error::Memory)?;
-        let mut grant = Self { pages: None, references };
+        let mut grant = Self { pages: None, references, generation: Generation::current() };
         let mut table = crate::domain().grants.lock();
         let mut failed = None;
         for page in pages.addresses() {
@@ -222,7 +286,7 @@ impl Grant {
 
 impl Drop for Grant {
     fn drop(&mut self) {
-        if self.references.is_empty() {
+        if self.references.is_empty() || !self.generation.is_current() {
             return;
         }
         let mut table = crate::domain().grants.lock();
@@ -231,6 +295,7 @@ impl Drop for Grant {
             let grant = Self {
                 pages: self.pages.take(),
                 references: core::mem::take(&mut self.references),
+                generation: self.generation,
             };
             table.quarantine.push(grant);
         }
@@ -330,7 +395,15 @@ pub struct ShownPages {
     /// Without references, until it is dropped.
     grant: Grant,
     length: usize,
-    shown: OnceCell<(DomId, Vec<GrantRef>)>,
+    shown: OnceCell<Shown>,
+}
+
+/// Whom pages are shown to.
+#[derive(Debug)]
+struct Shown {
+    peer: DomId,
+    references: Vec<GrantRef>,
+    generation: Generation,
 }
 
 impl ShownPages {
@@ -339,7 +412,8 @@ impl ShownPages {
     pub fn copy(bytes: &[u8]) -> Option<Self> {
         let mut pages = Pages::new(bytes.len().div_ceil(PAGE_SIZE))?;
         pages.bytes_mut().get_mut(..bytes.len())?.copy_from_slice(bytes);
-        let grant = Grant { pages: Some(pages), references: Vec::new() };
+        let generation = Generation::current();
+        let grant = Grant { pages: Some(pages), references: Vec::new(), generation };
         Some(Self { grant, length: bytes.len(), shown: OnceCell::new() })
     }
 
@@ -351,14 +425,16 @@ impl ShownPages {
     }
 
     /// Returns the references by which `peer` sees the pages, in order, and grants them to it if
-    /// nobody sees them yet. Returns `None` if another peer does, or if they cannot be granted.
+    /// nobody sees them yet. Returns `None` if another peer does, or did in a former domain, or if
+    /// they cannot be granted.
     pub fn show(&self, peer: DomId) -> Option<&[GrantRef]> {
         if self.shown.get().is_none() {
-            let references = self.permit(peer)?;
+            let (references, generation) = (self.permit(peer)?, Generation::current());
             // Nobody else was here meanwhile.
-            let _ = self.shown.set((peer, references));
+            let _ = self.shown.set(Shown { peer, references, generation });
         }
-        self.shown.get().filter(|(seen, _)| *seen == peer).map(|(_, it)| it.as_slice())
+        let seen = self.shown.get().filter(|it| it.peer == peer && it.generation.is_current());
+        seen.map(|it| it.references.as_slice())
     }
 
     fn permit(&self, peer: DomId) -> Option<Vec<GrantRef>> {
@@ -381,8 +457,8 @@ impl ShownPages {
 
 impl Drop for ShownPages {
     fn drop(&mut self) {
-        if let Some((_, references)) = self.shown.take() {
-            self.grant.references = references;
+        if let Some(Shown { references, generation, .. }) = self.shown.take() {
+            (self.grant.references, self.grant.generation) = (references, generation);
         }
     }
 }

@@ -29,9 +29,9 @@ pub use event_channel::{
 pub use grant_table::{grant_table_op_query_size, grant_table_op_setup_table};
 pub use mmu::{mmu_update, mmuext_op_tlb_flush_local, update_va_mapping};
 pub use sched::{
-    callback_op_register_event, console_io_write, sched_op_poll, sched_op_shutdown, sched_op_yield,
-    set_trap_table, vcpu_op_get_runstate_info, vcpu_op_set_singleshot_timer,
-    vcpu_op_stop_periodic_timer,
+    callback_op_register_event, console_io_write, sched_op_poll, sched_op_shutdown,
+    sched_op_suspend, sched_op_yield, set_trap_table, vcpu_op_get_runstate_info,
+    vcpu_op_set_singleshot_timer, vcpu_op_stop_periodic_timer,
 };
 pub use user::{
     callback_op_register_failsafe, callback_op_register_syscall, mmuext_op_new_user_baseptr,
@@ -205,6 +205,26 @@ pub(crate) unsafe fn map_frame(
 ) -> Option<NonNull<u8>> {
     crate::fake::map_frame(mfn)
 }
+
+/// Unmaps the page at `address`.
+///
+/// # Safety
+/// Nothing accesses it until something is mapped there.
+#[cfg(target_os = "xen")]
+pub(crate) unsafe fn unmap_frame(address: NonNull<u8>) {
+    use crate::public::mmu::UVMF_INVLPG;
+    let args = [address.as_ptr() as u64, 0, UVMF_INVLPG, 0];
+    // Xen refuses no entry of 0.
+    // SAFETY: the hypercall reads no memory; nothing uses what was mapped there, by contract.
+    let _ = unsafe { hypercall::<__HYPERVISOR_update_va_mapping>(args) };
+}
+
+/// Does nothing: the fake's frames stay mapped.
+///
+/// # Safety
+/// As above.
+#[cfg(not(target_os = "xen"))]
+pub(crate) unsafe fn unmap_frame(_: NonNull<u8>) {}
 
 /// Does nothing: only the fake has to know that a page goes back to the allocator.
 #[cfg(target_os = "xen")]

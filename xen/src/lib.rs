@@ -16,6 +16,9 @@
 //! * [`gnttab`]: the grant table, by which pages are shared with other domains
 //! * [`xenstore`]: the client of xenstored
 //! * [`xenbus`]: the handshake of a front end with its back end
+//! * [`p2m`]: the tree by which the toolstack finds the domain's frames
+//! * [`suspend`]: what ends and begins with another domain
+//! * [`generation`]: how handles know that
 //! * [`domain()`]: the state that this domain shares with Xen
 //! * [`time`]: the clocks
 //! * [`timer`]: the vCPU's timer, for time slices
@@ -41,13 +44,16 @@ extern crate alloc;
 mod domain;
 pub mod errno;
 pub mod evtchn;
+pub mod generation;
 pub mod gnttab;
 pub mod hypercall;
 mod ids;
 pub mod memory;
+pub mod p2m;
 pub mod public;
 pub mod ring;
 pub mod start;
+pub mod suspend;
 pub mod time;
 pub mod timer;
 pub mod upcall;
@@ -68,6 +74,17 @@ static DOMAIN: spin::Once<Domain> = spin::Once::new();
 #[cfg(target_os = "xen")]
 static EVENTS: evtchn::Events = evtchn::Events::new();
 
+/// Counts the domains that this guest has been before. By itself, so that the compiler sees where
+/// nothing writes it.
+#[cfg(target_os = "xen")]
+static GENERATIONS: core::sync::atomic::AtomicU32 = core::sync::atomic::AtomicU32::new(0);
+
+/// Returns the count of [`generation`].
+#[cfg(target_os = "xen")]
+pub(crate) fn generations() -> &'static core::sync::atomic::AtomicU32 {
+    &GENERATIONS
+}
+
 /// Sets the state that this domain shares with Xen. Boot calls it once; further calls do nothing.
 #[cfg(target_os = "xen")]
 pub fn attach(shared_info: memory::SharedPage, frames: memory::Frames) {
@@ -83,6 +100,8 @@ pub fn attached() -> Option<&'static Domain> {
 
 #[cfg(not(target_os = "xen"))]
 pub use fake::attached;
+#[cfg(not(target_os = "xen"))]
+pub(crate) use fake::generations;
 
 /// Returns this domain.
 ///

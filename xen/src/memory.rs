@@ -47,6 +47,21 @@ pub(crate) fn map_frame(mfn: u64) -> Option<SharedPage> {
     Some(unsafe { SharedPage::new(base) })
 }
 
+/// Unmaps what [`map_frame`] mapped, until [`remap_frame`]. Nothing may access the page meanwhile.
+pub(crate) fn unmap_frame(page: &SharedPage) {
+    // SAFETY: as the caller promises, nothing accesses it.
+    unsafe { hypercall::unmap_frame(page.base) };
+}
+
+/// Maps a frame where [`map_frame`] had mapped another one, and lets `page` be that. Returns `None`
+/// if Xen refuses.
+pub(crate) fn remap_frame(page: &mut SharedPage, mfn: u64) -> Option<()> {
+    let place = page.base;
+    // SAFETY: the page is one that `map_frame` took for good.
+    page.base = unsafe { hypercall::map_frame(mfn, || Some(place)) }?;
+    Some(())
+}
+
 /// Accesses a page that Xen or another domain may write at any time.
 ///
 /// Bytes are copied in and out by volatile accesses, and no reference points into the page: a
@@ -105,6 +120,12 @@ impl SharedPage {
         let value = self.word::<u64>(offset).read();
         fence(Ordering::Acquire);
         value
+    }
+
+    /// Stores a `u64` at `offset`. Earlier accesses to memory happen before it (release).
+    pub fn store_u64(&self, offset: usize, value: u64) {
+        fence(Ordering::Release);
+        self.word::<u64>(offset).write(value);
     }
 
     /// Clears the bits of `mask` in the `u64` at `offset` in one atomic operation, and returns
@@ -272,6 +293,15 @@ impl Frames {
     pub fn address_of(&self, pfn: Pfn) -> Option<usize> {
         let pfn = usize::try_from(pfn.0).ok().filter(|&pfn| pfn < self.count)?;
         Some(self.base + pfn * PAGE_SIZE)
+    }
+
+    /// Returns the address of machine frame `frame`, or `None` if it is not this domain's. As for
+    /// [`mfn_to_pfn`], pass only frames that Xen or the domain builder named.
+    #[must_use]
+    pub fn address_of_frame(&self, frame: Mfn) -> Option<usize> {
+        let address = self.address_of(mfn_to_pfn(frame)?)?;
+        // The machine-to-physical table is global, so the frame may be another domain's.
+        (self.frame(address) == frame.0).then_some(address)
     }
 
     /// Returns the machine frame number of the page at `address`.

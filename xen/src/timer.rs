@@ -20,13 +20,19 @@ use core::sync::atomic::Ordering;
 /// Xen's, if it refuses the port.
 pub fn open() -> Result<(), Errno> {
     let domain = crate::domain();
-    if domain.events.timer.load(Ordering::Relaxed) == 0 {
+    if !is_open() {
         let port = event_channel_op_bind_virq(VIRQ_TIMER, 0)?;
         vcpu_op_stop_periodic_timer(0)?;
         unmask_port(port);
         domain.events.timer.store(port.0, Ordering::Relaxed);
     }
     Ok(())
+}
+
+/// Returns whether the timer is usable.
+#[must_use]
+pub fn is_open() -> bool {
+    timer().0 != 0
 }
 
 /// Lets the timer fire once in `wait` ns.

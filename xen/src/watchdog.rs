@@ -49,6 +49,16 @@ fn ran() -> Result<u64, Errno> {
     Ok(vcpu_op_get_runstate_info(0)?.time[RUNSTATE_RUNNING])
 }
 
+/// Makes `port` the timer's, and the only one that is not masked.
+fn unmask_only(port: PortNumber) {
+    let page = &crate::domain().shared_info;
+    // Mask the ports that the domain builder made, which are in the first word. Others are
+    // masked when they are opened.
+    page.set_bits(mask_word(0), !0);
+    page.take_bits(mask_word(port.word()), port.bit());
+    crate::domain().events.timer.store(port.0, Ordering::Relaxed);
+}
+
 impl Watchdog {
     /// Makes a watchdog. Once upcalls are [unmasked](unmask), Xen enters the guest at address
     /// `entry` whenever the timer fires; the code there calls [`check`](Self::check).
@@ -59,17 +69,24 @@ impl Watchdog {
     /// # Safety
     /// As [`callback_op_register_event`]. There is one watchdog at a time.
     pub unsafe fn start(limit: Duration, entry: u64) -> Result<Self, Errno> {
-        let page = &crate::domain().shared_info;
         let port = event_channel_op_bind_virq(VIRQ_TIMER, 0)?;
         // SAFETY: passed on.
         unsafe { callback_op_register_event(entry) }?;
-        // Mask the ports that the domain builder made, which are in the first word. Others are
-        // masked when they are opened.
-        page.set_bits(mask_word(0), !0);
-        page.take_bits(mask_word(port.word()), port.bit());
-        crate::domain().events.timer.store(port.0, Ordering::Relaxed);
+        unmask_only(port);
         let limit = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
         Ok(Self { limit, port, turns: 0, ran: 0, fired: 0 })
+    }
+
+    /// Goes on in a new domain, which has the entry but no port for the timer. Its vCPU is as young
+    /// as it is.
+    ///
+    /// # Errors
+    /// Xen's, if it refuses the port. Nothing is watched then.
+    pub fn resume(&mut self) -> Result<(), Errno> {
+        self.port = event_channel_op_bind_virq(VIRQ_TIMER, 0)?;
+        unmask_only(self.port);
+        (self.turns, self.ran, self.fired) = (0, 0, 0);
+        Ok(())
     }
 
     /// Sets the timer to fire in `wait` ns.

@@ -10,6 +10,7 @@
 //! unknown states count as [`XenbusState::Unknown`], and any state may follow any other
 //! (rule X12). Waits have no time limit: callers drop the future (rule X10).
 
+use crate::generation::Generation;
 pub use crate::public::io::xenbus::XenbusState;
 pub use crate::xenstore::number;
 use crate::xenstore::{self, Changed, Done, Error, Reply, Watch};
@@ -69,6 +70,7 @@ pub struct Frontend {
     backend: String,
     peer: DomId,
     watch: Watch,
+    generation: Generation,
 }
 
 impl Frontend {
@@ -78,6 +80,7 @@ impl Frontend {
     /// `Refused(ENOENT)` if there is no such device, or the toolstack has not written all of its
     /// nodes yet.
     pub async fn find(class: &str, id: &str) -> Result<Self, Error> {
+        let generation = Generation::current();
         let path = format!("device/{class}/{id}");
         let backend = xenstore::read(&format!("{path}/backend"));
         let peer = read_number(&format!("{path}/backend-id"), 0..=0x7FEF, u64::MAX);
@@ -85,7 +88,7 @@ impl Frontend {
         let backend = String::from_utf8(backend).map_err(|_| Error::Refused(Errno::EINVAL))?;
         let peer = DomId::of_domain(peer.await?).ok_or(Error::Refused(Errno::ENOENT))?;
         let watch = xenstore::watch(&format!("{backend}/state")).await?;
-        Ok(Self { path, backend, peer, watch })
+        Ok(Self { path, backend, peer, watch, generation })
     }
 
     /// Returns the back end's domain, as [`find`](Self::find) read it (rule G7). Grant pages to no
@@ -197,13 +200,18 @@ impl Frontend {
     }
 
     /// Returns whether the front end's directory still names the same back end. After the device
-    /// was detached and attached again, or its driver domain restarted, it names another one.
+    /// was detached and attached again, or its driver domain restarted, it names another one. In
+    /// another [generation](crate::generation) it is another one, also of that name.
     ///
     /// # Errors
     /// When xenstore fails: see [`Error`].
     pub async fn is_current(&self) -> Result<bool, Error> {
+        if !self.generation.is_current() {
+            return Ok(false);
+        }
         match xenstore::read(&self.ours("backend")).await {
-            Ok(backend) => Ok(backend == self.backend.as_bytes()),
+            Ok(backend) => Ok(backend == self.backend.as_bytes() && self.generation.is_current()),
+            Err(Error::Refused(Errno::EAGAIN)) => Ok(self.generation.is_current()),
             Err(Error::Refused(_)) => Ok(false),
             Err(error) => Err(error),
         }

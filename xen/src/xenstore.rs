@@ -17,8 +17,8 @@ mod transaction;
 mod watch;
 mod wire;
 
-pub(crate) use client::Client;
-pub use client::{Stats, attach, stats};
+pub(crate) use client::{Client, reattach};
+pub use client::{Quiet, Stats, attach, quiet, stats};
 pub use error::Error;
 pub use request::{
     Done, Reply, directory, domain_path, mkdir, permissions, read, remove, set_permissions, write,

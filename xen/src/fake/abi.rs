@@ -4,7 +4,7 @@
 #![allow(non_upper_case_globals)]
 
 use super::vcpu::Vcpu;
-use super::{EINVAL, ENOSYS, EPERM, State, with};
+use super::{EINVAL, ENOSYS, EPERM, State, suspend, with};
 use crate::DomId;
 use crate::evtchn::PortNumber;
 use crate::public::callback::{CALLBACKOP_REGISTER, CALLBACKTYPE_EVENT, CallbackRegister};
@@ -17,8 +17,9 @@ use crate::public::vcpu::{
 };
 use crate::public::{
     EVTCHNOP_alloc_unbound, EVTCHNOP_bind_virq, EVTCHNOP_close, EVTCHNOP_send, EVTCHNOP_status,
-    SCHEDOP_poll, SCHEDOP_shutdown, SCHEDOP_yield, VIRQ_TIMER, evtchn_alloc_unbound,
-    evtchn_bind_virq, evtchn_close, evtchn_send, evtchn_status, sched_poll, sched_shutdown,
+    SCHEDOP_poll, SCHEDOP_shutdown, SCHEDOP_yield, SHUTDOWN_suspend, VIRQ_TIMER,
+    evtchn_alloc_unbound, evtchn_bind_virq, evtchn_close, evtchn_send, evtchn_status, sched_poll,
+    sched_shutdown,
 };
 use xen_sys::{
     __HYPERVISOR_callback_op, __HYPERVISOR_console_io, __HYPERVISOR_event_channel_op,
@@ -65,6 +66,9 @@ pub(crate) unsafe fn hypercall(nr: u32, args: [u64; 4]) -> i64 {
         __HYPERVISOR_sched_op if op as u32 == SCHEDOP_shutdown => {
             // SAFETY: SCHEDOP_shutdown takes a sched_shutdown.
             let shutdown = unsafe { *(arg as *const sched_shutdown) };
+            if shutdown.reason == SHUTDOWN_suspend {
+                return with(suspend::shut_down);
+            }
             panic!("the domain shut down, reason {}", shutdown.reason);
         }
         __HYPERVISOR_console_io => with(|state| match &mut state.console {

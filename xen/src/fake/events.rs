@@ -65,6 +65,17 @@ impl Events {
         self.alloc(Channel { remote, bound: false, virtual_interrupt: false })
     }
 
+    /// All ports are gone, and masked as those of a new domain that the toolstack has restored.
+    pub(super) fn renew(&mut self) {
+        *self = Self { limit: self.limit, ..Self::default() };
+        let page = &crate::domain().shared_info;
+        for word in 0..64 {
+            page.store_u64(offset_of!(shared_info, evtchn_pending) + word * 8, 0);
+            page.store_u64(offset_of!(shared_info, evtchn_mask) + word * 8, !0);
+        }
+        page.store_u64(VCPU + offset_of!(vcpu_info, evtchn_pending_sel), 0);
+    }
+
     fn alloc(&mut self, channel: Channel) -> Result<PortNumber, i64> {
         let number =
             (FIRST..4096).map(PortNumber).find(|number| !self.channels.contains_key(number));

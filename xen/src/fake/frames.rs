@@ -44,6 +44,12 @@ impl Frames {
         self.numbers.get(&address).copied()
     }
 
+    /// Gives all of the guest's pages other numbers, as they have in a new domain.
+    pub(super) fn renumber(&mut self) {
+        self.numbers.clear();
+        self.addresses.clear();
+    }
+
     /// Notes that the guest freed the page at `address`.
     pub(super) fn forget(&mut self, address: usize) {
         if let Some(mfn) = self.numbers.remove(&address) {

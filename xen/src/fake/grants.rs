@@ -48,6 +48,11 @@ impl Default for Grants {
 }
 
 impl Grants {
+    /// The table is that of a new domain.
+    pub(super) fn renew(&mut self) {
+        *self = Self { limit: self.limit, ..Self::default() };
+    }
+
     /// `GNTTABOP_query_size`: frames now and at most.
     pub(super) fn query_size(&self, domain: DomId) -> Result<(u32, u32), i16> {
         if domain != DomId::SELF {

@@ -25,6 +25,7 @@ pub mod peer;
 mod ring;
 mod script;
 pub mod store;
+mod suspend;
 mod vcpu;
 
 #[cfg(test)]
@@ -44,6 +45,7 @@ use peer::Peer;
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
+use std::sync::atomic::AtomicU32;
 use store::{Daemon, Store};
 use vcpu::Vcpu;
 
@@ -77,6 +79,8 @@ struct State {
     netbacks: BTreeMap<u32, Backend>,
     blkbacks: BTreeMap<u32, blkback::Backend>,
     may_leak: bool,
+    /// The domain that the guest is after the next suspension, if it is another one.
+    resumes_as: Option<DomId>,
 }
 
 impl State {
@@ -99,6 +103,7 @@ thread_local! {
     /// Pages of hypervisors that are gone. They stay mapped.
     static PAGES: RefCell<Vec<NonNull<u8>>> = const { RefCell::new(Vec::new()) };
     static GUEST: Cell<DomId> = const { Cell::new(DomId(1)) };
+    static GENERATIONS: &'static AtomicU32 = Box::leak(Box::new(AtomicU32::new(0)));
     static TSC: Cell<u64> = const { Cell::new(0) };
     static STATE: RefCell<Option<State>> = const { RefCell::new(None) };
 }
@@ -138,7 +143,8 @@ impl Fake {
                 vcpu: Vcpu::default(),
             };
             let (netbacks, blkbacks) = (BTreeMap::new(), BTreeMap::new());
-            *state = Some(State { host, ring, console: None, netbacks, blkbacks, may_leak: false });
+            let (console, may_leak, resumes_as) = (None, false, None);
+            *state = Some(State { host, ring, console, netbacks, blkbacks, may_leak, resumes_as });
         });
         // Leaked like its page: a domain lives until the end of its thread.
         let domain = SPARE.take().unwrap_or_else(|| {
@@ -212,6 +218,15 @@ impl Fake {
             grants.copy_to(reference, peer, at, bytes, frames)
         });
         written.unwrap_or_else(|status| panic!("grant {reference} of domain {peer}: {status}"));
+    }
+
+    /// Reads the guest's frame `mfn`, as the toolstack does.
+    ///
+    /// # Panics
+    /// If the guest has no such frame.
+    pub fn read_frame(&self, mfn: u64, to: &mut [u8; PAGE_SIZE]) {
+        let page = with(|state| state.host.frames.page(mfn));
+        page.unwrap_or_else(|| panic!("the guest has no frame {mfn:#x}")).copy_out(0, to);
     }
 
     /// Allows `CONSOLEIO_write`, as a debug build of Xen does.
@@ -304,6 +319,11 @@ fn release() -> bool {
 #[must_use]
 pub fn attached() -> Option<&'static Domain> {
     DOMAIN.get()
+}
+
+/// Returns the count of this thread's generations.
+pub(crate) fn generations() -> &'static AtomicU32 {
+    GENERATIONS.with(|count| *count)
 }
 
 /// Sets this thread's time stamp counter. It stands still otherwise.

@@ -160,6 +160,11 @@ pub(super) trait Peer {
         kept.into_iter().for_each(|(reference, write)| host.grants.unmap(reference, write));
     }
 
+    /// Whether the domain has the device.
+    fn is_plugged(&mut self) -> bool {
+        self.device().plugged
+    }
+
     /// Everything is gone at once.
     fn unplug(&mut self, host: &mut Host) {
         self.disconnect(host);

@@ -35,6 +35,11 @@ impl Default for Vcpu {
 }
 
 impl Vcpu {
+    /// The vCPU is that of a new domain, and keeps what is in its registers.
+    pub(super) fn renew(&mut self) {
+        *self = Self { now: self.now, entry: self.entry, ..Self::default() };
+    }
+
     /// `VCPUOP_get_runstate_info`.
     pub(super) fn runstate(&self) -> VcpuRunstateInfo {
         let mut info = VcpuRunstateInfo { state_entry_time: self.now, ..Default::default() };

@@ -11,7 +11,8 @@ use crate::public::vcpu::{
     VcpuRunstateInfo, VcpuSetSingleshotTimer,
 };
 use crate::public::{
-    CONSOLEIO_write, SCHEDOP_poll, SCHEDOP_shutdown, SCHEDOP_yield, sched_poll, sched_shutdown,
+    CONSOLEIO_write, SCHEDOP_poll, SCHEDOP_shutdown, SCHEDOP_yield, SHUTDOWN_suspend, sched_poll,
+    sched_shutdown,
 };
 use xen_sys::{
     __HYPERVISOR_callback_op, __HYPERVISOR_console_io, __HYPERVISOR_sched_op,
@@ -59,6 +60,24 @@ pub fn sched_op_shutdown(reason: u32) -> ! {
             ])
         };
     }
+}
+
+/// Suspends this domain (`SCHEDOP_shutdown` with `SHUTDOWN_suspend`), until the toolstack resumes
+/// it or another domain goes on in its place. `start_info` is the machine frame of `start_info`,
+/// which the toolstack fills in for that one. Returns whether this is still the same domain.
+///
+/// # Safety
+/// The caller expects all of the domain's connections to Xen to be gone, and has unmapped what is
+/// Xen's.
+///
+/// # Errors
+/// Xen's, if it does not suspend the domain; none is expected.
+pub unsafe fn sched_op_suspend(start_info: u64) -> Result<bool, Errno> {
+    let mut arg = sched_shutdown { reason: SHUTDOWN_suspend };
+    let args = [u64::from(SCHEDOP_shutdown), address(&mut arg), start_info, 0];
+    // SAFETY: Xen reads `arg`, which outlives the call; what changes meanwhile is the caller's
+    // promise.
+    unsafe { hypercall::<__HYPERVISOR_sched_op>(args) }.map(|cancelled| cancelled == 1)
 }
 
 /// Returns how long vCPU `vcpu` was in each state (`VCPUOP_get_runstate_info`).

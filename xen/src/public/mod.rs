@@ -26,6 +26,6 @@ pub use xen_sys::{
     EVTCHNOP_status, SCHEDOP_poll, SCHEDOP_shutdown, SCHEDOP_yield, SHUTDOWN_crash,
     SHUTDOWN_poweroff, SHUTDOWN_reboot, SHUTDOWN_suspend, SHUTDOWN_watchdog, SIF_INITDOMAIN,
     SIF_MOD_START_PFN, SIF_MULTIBOOT_MOD, SIF_PRIVILEGED, SIF_VIRT_P2M_4TOOLS, VIRQ_TIMER,
-    evtchn_alloc_unbound, evtchn_bind_virq, evtchn_close, evtchn_send, evtchn_status, sched_poll,
-    sched_shutdown, shared_info, start_info, vcpu_info, vcpu_time_info,
+    arch_shared_info, evtchn_alloc_unbound, evtchn_bind_virq, evtchn_close, evtchn_send,
+    evtchn_status, sched_poll, sched_shutdown, shared_info, start_info, vcpu_info, vcpu_time_info,
 };

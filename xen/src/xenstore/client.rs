@@ -9,7 +9,8 @@ use crate::public::io::xs_wire::{CONNECTION, ERROR, Kind, PAYLOAD_MAX, REQ, RSP}
 use crate::ring::{Consumer, Producer};
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::task::Context;
+use core::pin::Pin;
+use core::task::{Context, Poll};
 
 /// Counts requests, watches and unexpected messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -268,6 +269,58 @@ impl Client {
 /// request fails with [`Error::Missing`].
 pub fn attach(page: SharedPage, port: PortNumber) {
     crate::domain().store.lock().page = Some((page, port));
+}
+
+/// Goes on with the ring of a new domain, whose port is `port`: what was asked for or was to be sent
+/// is void, and every watch is set again and fires, as anything may have changed.
+pub(crate) fn reattach(port: PortNumber) {
+    let mut client = crate::domain().store.lock();
+    let Some((page, known)) = &mut client.page else { return };
+    *known = port;
+    // What is left are answers to the former domain, and requests of it.
+    page.store_u32(RSP.cons, page.load_u32(RSP.prod));
+    page.store_u32(REQ.prod, page.load_u32(REQ.cons));
+    (client.connection, client.broken) = (None, false);
+    client.waiting.retain(|waiting| !waiting.abandoned);
+    for waiting in &mut client.waiting {
+        waiting.reply.get_or_insert(Err(Errno::EAGAIN));
+    }
+    for at in 0..client.watches.len() {
+        let watch = &mut client.watches[at];
+        watch.pending = true;
+        let (path, token) = (watch.path.clone(), wire::decimal(watch.token));
+        client.tell(Kind::Watch, 0, &[path.as_bytes(), b"\0", &token, b"\0"]);
+    }
+}
+
+/// Waits until xenstored has answered all requests; see [`quiet`].
+#[derive(Debug)]
+#[must_use = "a wait does nothing unless it is awaited"]
+pub struct Quiet(());
+
+/// Waits until nothing is on the way to xenstored or from it, so that no half of a message is in the
+/// ring.
+///
+/// # Errors
+/// [`Error::Broken`] if no more answers can come.
+pub const fn quiet() -> Quiet {
+    Quiet(())
+}
+
+impl Future for Quiet {
+    type Output = Result<(), Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut client = crate::domain().store.lock();
+        client.wait(context);
+        client.pump()?;
+        let answered = client.waiting.iter().all(|waiting| waiting.reply.is_some());
+        let busy = |it: &Connection| !it.unsent.is_empty() || it.assembler.is_within();
+        match answered && !client.connection.as_ref().is_some_and(busy) {
+            true => Poll::Ready(Ok(())),
+            false => Poll::Pending,
+        }
+    }
 }
 
 /// Returns the counters of this domain's client, as of now.

@@ -20,6 +20,13 @@ use core::task::{Context, Poll};
 #[must_use = "the reply of a request that is not awaited is discarded"]
 pub struct Reply(Result<u32, Error>);
 
+impl Reply {
+    /// Makes one that fails without a request.
+    pub(super) const fn failed(error: Error) -> Self {
+        Self(Err(error))
+    }
+}
+
 impl Future for Reply {
     type Output = Result<Vec<u8>, Error>;
 
@@ -75,7 +82,7 @@ pub(super) fn request(kind: Kind, transaction: u32, payload: &[&[u8]]) -> Reply 
 pub(super) fn about(path: &str, kind: Kind, transaction: u32, value: &[u8]) -> Reply {
     match checked(path) {
         Ok(path) => request(kind, transaction, &[path, b"\0", value]),
-        Err(error) => Reply(Err(error)),
+        Err(error) => Reply::failed(error),
     }
 }
 

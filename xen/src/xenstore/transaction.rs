@@ -4,15 +4,20 @@ use super::error::Error;
 use super::request::{Done, Reply, about, request};
 use super::wire;
 use crate::Errno;
+use crate::generation::Generation;
 use crate::public::io::xs_wire::Kind;
 
 /// The number of tries of a transaction that collides (rule X11).
 const TRIES: u32 = 16;
 
+/// The answer to a commit that collides.
+const COLLIDED: Error = Error::Refused(Errno::EAGAIN);
+
 /// Reads and writes nodes within a [`transaction()`].
 #[derive(Debug)]
 pub struct Transaction {
     id: u32,
+    generation: Generation,
 }
 
 impl Transaction {
@@ -21,7 +26,7 @@ impl Transaction {
     /// # Errors
     /// Those of `xenstore::read`.
     pub fn read(&self, path: &str) -> Reply {
-        about(path, Kind::Read, self.id, b"")
+        self.about(path, Kind::Read, b"")
     }
 
     /// Sets a value as [`xenstore::write`](super::write) does.
@@ -29,7 +34,7 @@ impl Transaction {
     /// # Errors
     /// Those of `xenstore::write`.
     pub fn write(&self, path: &str, value: &[u8]) -> Done {
-        Done(about(path, Kind::Write, self.id, value))
+        Done(self.about(path, Kind::Write, value))
     }
 
     /// Removes a node as [`xenstore::remove`](super::remove) does.
@@ -37,18 +42,29 @@ impl Transaction {
     /// # Errors
     /// Those of `xenstore::remove`.
     pub fn remove(&self, path: &str) -> Done {
-        Done(about(path, Kind::Rm, self.id, b""))
+        Done(self.about(path, Kind::Rm, b""))
+    }
+
+    /// Queues a request. One for a former domain's transaction fails as if that had collided.
+    fn about(&self, path: &str, kind: Kind, value: &[u8]) -> Reply {
+        match self.generation.is_current() {
+            true => about(path, kind, self.id, value),
+            false => Reply::failed(COLLIDED),
+        }
     }
 
     fn commit(mut self) -> Done {
         let id = core::mem::take(&mut self.id);
-        Done(request(Kind::TransactionEnd, id, &[b"T\0"]))
+        Done(match self.generation.is_current() {
+            true => request(Kind::TransactionEnd, id, &[b"T\0"]),
+            false => Reply::failed(COLLIDED),
+        })
     }
 }
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        if self.id != 0 {
+        if self.id != 0 && self.generation.is_current() {
             crate::domain().store.lock().tell(Kind::TransactionEnd, self.id, &[b"F\0"]);
         }
     }
@@ -65,12 +81,15 @@ pub async fn transaction<T>(
 ) -> Result<T, Error> {
     for _ in 0..TRIES {
         let id = request(Kind::TransactionStart, 0, &[b"\0"]).await?;
-        let transaction = Transaction { id: wire::transaction(&id).ok_or(Error::BadReply)? };
-        let result = work(&transaction).await?;
-        match transaction.commit().await {
-            Ok(()) => return Ok(result),
-            Err(Error::Refused(Errno::EAGAIN)) => {}
-            Err(error) => return Err(error),
+        let id = wire::transaction(&id).ok_or(Error::BadReply)?;
+        let transaction = Transaction { id, generation: Generation::current() };
+        let result = match work(&transaction).await {
+            Ok(result) => transaction.commit().await.map(|()| result),
+            Err(error) => Err(error),
+        };
+        match result {
+            Err(COLLIDED) => {}
+            result => return result,
         }
     }
     Err(Error::Collision)

@@ -59,6 +59,11 @@ impl Assembler {
         Self { header: heapless::Vec::new(), payload: Vec::new() }
     }
 
+    /// Returns whether a message has begun and not ended.
+    pub(crate) fn is_within(&self) -> bool {
+        !self.header.is_empty()
+    }
+
     /// Takes the next bytes of the stream, and calls `message` for each message that they
     /// complete.
     ///

@@ -76,6 +76,19 @@ impl Daemon {
         }
     }
 
+    /// Makes the daemon of a new domain's host, which goes on with the guest's ring where the last
+    /// one left it, or begins it anew where that makes no sense.
+    pub(in crate::fake) fn renewed(page: SharedPage) -> Self {
+        for ring in [REQ, RSP] {
+            if Consumer::new(&page, ring).is_err() {
+                page.store_u32(ring.cons, page.load_u32(ring.prod));
+            }
+        }
+        page.store_u32(CONNECTION, 0);
+        page.store_u32(ERROR, 0);
+        Self::new(page)
+    }
+
     /// The guest's watches: path and token.
     pub(in crate::fake) fn guest_watches(&self) -> Vec<(String, Vec<u8>)> {
         self.core.watches()

@@ -1,0 +1,200 @@
+//! Ends what the domain has of Xen's and xenstored's before it is suspended, and begins it anew.
+//!
+//! A suspended domain goes on in one of two ways. If its suspension was cancelled (`xl save -c`, a
+//! migration that failed), it is the domain that it was: ports, grants and watches are as before.
+//! Else its memory is that of another domain, and all of these are gone: a new
+//! [generation](crate::generation) begins. `kernel` saves what the machine has, such as the page
+//! tables; this is what every guest has.
+
+use crate::PortNumber;
+use crate::generation::Generation;
+use crate::{evtchn, gnttab, xenstore};
+
+/// Unmaps the frames that are Xen's, but for the shared info page. Nothing may be granted or revoked
+/// until one of the two functions below is called.
+pub fn prepare() {
+    gnttab::suspend();
+}
+
+/// Maps them again: nothing has changed.
+///
+/// # Errors
+/// Xen's, none of which is expected. Nothing can be granted then.
+pub fn cancel() -> Result<(), gnttab::Error> {
+    gnttab::resume(false)
+}
+
+/// Begins a new generation, in which xenstored's port is `store`: forgets all ports, empties the grant
+/// table, and asks xenstored for all watches again, each of which fires. Requests that it has not
+/// answered fail with `EAGAIN`.
+///
+/// # Errors
+/// Xen's, if it gives the new domain a smaller grant table. That begins empty then, and grows.
+pub fn renew(store: PortNumber) -> Result<(), gnttab::Error> {
+    Generation::begin();
+    evtchn::forget();
+    let result = gnttab::resume(true);
+    xenstore::reattach(store);
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evtchn::Port;
+    use crate::fake::Fake;
+    use crate::fake::tests::{run, try_run};
+    use crate::gnttab::{ReadWriteGrant, ShownPages};
+    use crate::xenstore::{Error, quiet, read, transaction, watch, write};
+    use crate::{DomId, Errno};
+    use std::cell::Cell;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
+
+    /// Another domain, and one of the same id on another host.
+    const NEW: [DomId; 2] = [DomId(2), DomId(1)];
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_port_of_a_former_domain_touches_none_of_the_new_one() {
+        for new in NEW {
+            let fake = Fake::new();
+            let old = Port::alloc(DomId::DOM0).unwrap();
+            let woken = Arc::new(Count::default());
+            old.wait(&Waker::from(woken.clone()));
+            fake.suspend(Some(new));
+            assert_eq!(woken.0.load(Ordering::Relaxed), 1, "who waits has to look again");
+            let port = Port::alloc(DomId::DOM0).unwrap();
+            assert_eq!(port.number(), old.number(), "numbers are given out anew");
+            port.wait(&Waker::from(woken.clone()));
+            old.wake();
+            assert_eq!(old.notify(), Err(Errno::EINVAL));
+            assert!(!old.is_bound());
+            old.mask();
+            drop(old);
+            assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+            assert_eq!((fake.closed(), fake.notifications(port.number())), (vec![], 0));
+            fake.raise(port.number());
+            evtchn::scan();
+            assert_eq!(woken.0.load(Ordering::Relaxed), 2, "it is neither masked nor forgotten");
+        }
+    }
+
+    #[test]
+    fn a_grant_of_a_former_domain_revokes_none_of_the_new_one() {
+        for new in NEW {
+            let fake = Fake::new();
+            let old = ReadWriteGrant::new(DomId::DOM0, 3).unwrap();
+            let shown = ShownPages::copy(&[7; 100]).unwrap();
+            assert!(shown.show(DomId::DOM0).is_some());
+            fake.suspend(Some(new));
+            assert_eq!(gnttab::stats().used, 0);
+            assert!(shown.show(DomId::DOM0).is_none(), "it is copied from then on");
+            let grant = ReadWriteGrant::new(DomId::DOM0, 3).unwrap();
+            assert_eq!(grant.references(), old.references(), "numbers are given out anew");
+            drop((old, shown));
+            assert_eq!(gnttab::stats().used, 3);
+            fake.write_lent(DomId::DOM0, grant.reference(), 0, b"still granted");
+        }
+    }
+
+    #[test]
+    fn after_a_suspension_that_was_cancelled_all_is_as_before() {
+        let fake = Fake::new();
+        let port = Port::alloc(DomId::DOM0).unwrap();
+        let grant = ReadWriteGrant::new(DomId::DOM0, 1).unwrap();
+        let watch = run(&fake, watch("data")).unwrap();
+        run(&fake, watch.changed()).unwrap();
+        let before = fake.baseline();
+        fake.suspend(None);
+        assert_eq!(fake.baseline(), before);
+        assert_eq!(try_run(&fake, watch.changed()), None);
+        assert_eq!(port.notify(), Ok(()));
+        fake.write_lent(DomId::DOM0, grant.reference(), 0, b"still granted");
+    }
+
+    #[test]
+    fn the_table_of_a_new_domain_is_as_large_and_all_of_it_is_free() {
+        let fake = Fake::new();
+        let grants: Vec<_> =
+            (0..9).map(|_| ReadWriteGrant::new(DomId::DOM0, 200).unwrap()).collect();
+        let all = gnttab::stats();
+        fake.suspend(Some(DomId(2)));
+        let now = gnttab::stats();
+        assert_eq!((now.used, now.free), (0, all.used + all.free));
+        drop(grants);
+        assert_eq!(gnttab::stats(), now);
+        // Where Xen gives a smaller one, it begins with none and grows as it is used.
+        fake.limit_grant_frames(1);
+        prepare();
+        assert!(renew(PortNumber(1)).is_err());
+        assert_eq!(gnttab::stats().free, 0);
+        let grant = ReadWriteGrant::new(DomId::DOM0, 1).unwrap();
+        fake.write_lent(DomId::DOM0, grant.reference(), 0, b"granted");
+    }
+
+    #[test]
+    fn watches_are_set_again_and_fire_once() {
+        for new in NEW {
+            let fake = Fake::new();
+            let watch = run(&fake, watch("data")).unwrap();
+            run(&fake, watch.changed()).unwrap();
+            fake.suspend(Some(new));
+            run(&fake, watch.changed()).unwrap();
+            run(&fake, quiet()).unwrap();
+            assert_eq!(fake.store().watches(), 1);
+            // The new xenstored's first event of it.
+            let _ = try_run(&fake, watch.changed());
+            fake.store().write(&format!("/local/domain/{new}/data/x"), "1");
+            run(&fake, watch.changed()).unwrap();
+            drop(watch);
+            run(&fake, quiet()).unwrap();
+            assert_eq!(fake.store().watches(), 0);
+        }
+    }
+
+    #[test]
+    fn what_xenstored_has_not_answered_fails_and_is_not_answered_later() {
+        let fake = Fake::new();
+        run(&fake, write("data/x", b"old")).unwrap();
+        fake.store().hold();
+        let asked = read("data/x");
+        let dropped = read("data/y");
+        assert_eq!(try_run(&fake, quiet()), None);
+        drop(dropped);
+        fake.suspend(Some(DomId(2)));
+        assert_eq!(run(&fake, asked), Err(Error::Refused(Errno::EAGAIN)));
+        assert_eq!(run(&fake, read("data/x")), Err(Error::Refused(Errno::ENOENT)));
+        run(&fake, quiet()).unwrap();
+        assert_eq!(xenstore::stats().waiting, 0);
+    }
+
+    #[test]
+    fn a_transaction_begins_again_in_the_new_domain() {
+        let fake = Fake::new();
+        let tries = Cell::new(0);
+        let result = run(
+            &fake,
+            transaction(async |transaction| {
+                tries.set(tries.get() + 1);
+                transaction.write("data/x", b"1").await?;
+                if tries.get() == 1 {
+                    fake.suspend(Some(DomId(2)));
+                }
+                transaction.write("data/y", b"2").await
+            }),
+        );
+        assert_eq!((result, tries.get()), (Ok(()), 2));
+        assert_eq!(fake.store().transactions(), 0);
+        assert_eq!(fake.store().text("/local/domain/2/data/y"), "2");
+    }
+}
