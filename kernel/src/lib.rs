@@ -18,6 +18,7 @@
 //! * [`entropy`]: cryptographically secure random bytes
 //! * [`log`](mod@log): the output of the `log` crate, and its levels
 //! * [`shutdown`]: requests of the toolstack to end
+//! * [`suspend`]: being saved, restored, copied and moved to another host
 //! * [`exit`]: exit statuses
 //! * [`println!`]: lines on the console
 //! * `testing`: a simulated machine, for tests on a host
@@ -56,6 +57,7 @@ pub mod print;
 pub mod shutdown;
 #[doc(hidden)]
 pub mod start;
+pub mod suspend;
 pub mod sync;
 pub mod task;
 #[cfg(not(target_os = "xen"))]

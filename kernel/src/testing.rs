@@ -19,6 +19,7 @@
 
 use crate::entropy::POOL;
 use crate::machine;
+use crate::suspend::{Outcome, carry_out};
 use crate::user::{Context, Exit, Space};
 
 /// Makes this thread's clock stand still while tasks run, and jump to the next timer when none is
@@ -44,6 +45,12 @@ pub fn simulate_memory_use(used: usize) {
 pub fn simulate_randomness() {
     machine::simulate_randomness();
     *POOL.lock() = None;
+}
+
+/// Suspends the machine as a request of the toolstack does: waits for all
+/// [participants](crate::suspend::Participant), calls `suspend`, and tells what became of it.
+pub async fn suspend(suspend: impl FnOnce() -> Outcome) -> Outcome {
+    carry_out(async || suspend()).await
 }
 
 /// Makes `program` what every [`Space`] of this thread runs, until it is called again. It is

@@ -222,6 +222,15 @@ pub fn next_u64() -> Result<u64, Unseeded> {
     Ok(u64::from_le_bytes(bytes))
 }
 
+/// Mixes what is this machine's own into the generator, so that it does not repeat what a copy of
+/// the machine draws.
+pub(crate) fn reseed() {
+    for word in machine::hardware_seed().into_iter().flatten().chain([machine::jitter()]) {
+        mix(&word.to_le_bytes());
+    }
+    mix(&machine::wall_clock().as_nanos().to_le_bytes());
+}
+
 /// Mixes more entropy into the generator, such as the arrival time of a packet. Any bytes are
 /// safe. Does nothing before the generator is seeded, and does not count as a seed.
 pub fn mix(seed: &[u8]) {

@@ -15,6 +15,7 @@
 //! * `memory_stats`, `memory_left`, `mappings`: the use of memory
 //! * `hardware_seed`, `jitter`: sources of randomness
 //! * `start_watchdog`: ends a machine whose tasks never await
+//! * `offer_suspend`, `suspend`: be saved, and go on as another domain; on Xen alone
 //! * `__entry!`: defines the entry of the program
 
 #[cfg(not(target_os = "xen"))]
@@ -32,7 +33,7 @@ pub use here::console;
 #[cfg(not(target_os = "xen"))]
 pub(crate) use here::play;
 #[cfg(target_os = "xen")]
-pub(crate) use here::{Local, open_store, set_shutdown_reason, shut_down};
+pub(crate) use here::{Local, offer_suspend, open_store, set_shutdown_reason, shut_down, suspend};
 pub(crate) use here::{
     command_line, end, hardware_seed, idle, jitter, local, manifest, mappings, memory_left,
     memory_stats, monotonic, poll_events, raw_arguments, start_watchdog, user, wall_clock,

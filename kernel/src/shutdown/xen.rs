@@ -1,11 +1,12 @@
 //! Follows `control/shutdown` in xenstore, by which the toolstack asks a domain to end (Xen's
-//! docs/misc/xenstore-paths.pandoc).
+//! docs/misc/xenstore-paths.pandoc), or to be suspended.
 
 use super::{MARGIN, Request, finished, grace};
-use crate::machine::{open_store, set_shutdown_reason, shut_down};
+use crate::machine::{self, offer_suspend, open_store, set_shutdown_reason, shut_down};
+use crate::suspend::{self, Outcome};
 use crate::sync::Wakers;
 use crate::task::spawn;
-use crate::time::sleep;
+use crate::time::{sleep, timeout};
 use ::xen::public::{SHUTDOWN_poweroff, SHUTDOWN_reboot};
 use ::xen::xenstore::{self, Error};
 use core::future::poll_fn;
@@ -44,14 +45,20 @@ pub fn serve() {
 
 async fn follow() -> Result<(), Error> {
     let watch = xenstore::watch(NODE).await?;
-    for feature in ["control/feature-poweroff", "control/feature-reboot"] {
-        // It fails if the toolstack made no such node; then it sends no such requests.
-        let _ = xenstore::write(feature, b"1").await;
-    }
+    // Before the toolstack asks: it looks for the frames first.
+    let suspends = offer_suspend();
+    announce(suspends).await;
     let request = loop {
         watch.changed().await?;
         match xenstore::read(NODE).await {
             Ok(value) if value.is_empty() => {}
+            Ok(value) if suspends && value == b"suspend" => {
+                // Acknowledges the request; without, the toolstack gives up after 60 s.
+                let _ = xenstore::write(NODE, b"").await;
+                if carry_out().await == Outcome::Renewed {
+                    announce(suspends).await;
+                }
+            }
             Ok(value) => match Request::parse(&value) {
                 Some(request) => break request,
                 None => log::warn!("ignored: {NODE} is {}", crate::text::Escaped(&value)),
@@ -75,6 +82,32 @@ async fn follow() -> Result<(), Error> {
         finished().await;
     }
     shut_down(reason(request))
+}
+
+/// Tells the toolstack what it may ask for.
+async fn announce(suspends: bool) {
+    let features =
+        ["control/feature-poweroff", "control/feature-reboot", "control/feature-suspend"];
+    for feature in &features[..if suspends { 3 } else { 2 }] {
+        // It fails if the toolstack made no such node; then it sends no such requests.
+        let _ = xenstore::write(feature, b"1").await;
+    }
+}
+
+/// Suspends the domain.
+async fn carry_out() -> Outcome {
+    log::info!("the toolstack asks for a suspension");
+    let outcome = suspend::carry_out(async || {
+        // What is not answered then fails, and mostly is asked for again.
+        let _ = timeout(suspend::PATIENCE / 2, xenstore::quiet()).await;
+        match machine::suspend() {
+            Some(false) => Outcome::Renewed,
+            Some(true) | None => Outcome::Cancelled,
+        }
+    })
+    .await;
+    log::info!("suspension over: {outcome:?}");
+    outcome
 }
 
 /// Returns the `SHUTDOWN_*` reason for the end after `request`.

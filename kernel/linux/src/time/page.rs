@@ -7,7 +7,7 @@
 use core::cell::{Cell, OnceCell};
 use core::time::Duration;
 use kernel::time::{Instant, wall_clock};
-use kernel::user::{Frame, PAGE, time_page};
+use kernel::user::{Frame, PAGE, time_ahead, time_page};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
 /// Binary digits of a fraction of [`Shown::rate`].
@@ -114,6 +114,7 @@ impl Page {
         if record.version == self.version.get() || record.version % 2 == 1 {
             return;
         }
+        record.ns = record.ns.wrapping_add_signed(time_ahead());
         let old = self.shown.get();
         let (now, wall) = (Instant::now(), wall_clock());
         let Some(mut new) = old.next(&record, now.as_nanos()) else { return };

@@ -302,3 +302,9 @@ impl Context {
 pub fn time_page() -> Option<Frame> {
     None
 }
+
+/// Returns what the kernel's clock is ahead of the one in that page, in ns.
+#[must_use]
+pub const fn time_ahead() -> i64 {
+    0
+}

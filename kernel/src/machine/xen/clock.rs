@@ -1,18 +1,41 @@
 //! The clocks, of which Xen's system time is made monotonic.
 
 use ::xen::time::{system_time, wall_clock as wall};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use core::time::Duration;
 
 /// The latest time that was returned. Xen corrects the rate of its clock about once a second, and
 /// the new record may begin some ns before the end of the old one (rule S3).
 static LATEST: AtomicU64 = AtomicU64::new(0);
 
-/// Returns the system time in ns, never less than before; 0 before the shared info page is mapped.
+/// What the clock is ahead of Xen's system time, in ns: that counts from the start of the host, and
+/// a domain that was moved goes on from where it was.
+static AHEAD: AtomicI64 = AtomicI64::new(0);
+
+/// Goes on with the clock of a new domain.
+pub(super) fn resume() {
+    if let Some(domain) = ::xen::attached() {
+        let ahead = LATEST.load(Ordering::Relaxed).wrapping_sub(system_time(&domain.shared_info));
+        AHEAD.store(ahead.cast_signed(), Ordering::Relaxed);
+    }
+}
+
+/// Returns what the clock is ahead of Xen's system time, in ns.
+pub(super) fn ahead() -> i64 {
+    AHEAD.load(Ordering::Relaxed)
+}
+
+/// Returns Xen's system time for a time of the clock, both in ns.
+pub(super) fn system(time: u64) -> u64 {
+    time.saturating_add_signed(ahead().wrapping_neg())
+}
+
+/// Returns the time since boot in ns, never less than before; 0 before the shared info page is mapped.
 pub(crate) fn monotonic() -> u64 {
     let Some(domain) = ::xen::attached() else { return 0 };
     // There is one vCPU, and the upcall handler does not call this, so it needs no lock prefix.
-    let now = system_time(&domain.shared_info).max(LATEST.load(Ordering::Relaxed));
+    let now = system_time(&domain.shared_info).wrapping_add_signed(ahead());
+    let now = now.max(LATEST.load(Ordering::Relaxed));
     LATEST.store(now, Ordering::Relaxed);
     now
 }

@@ -5,7 +5,7 @@
 //! app's handle. Line feed is written as carriage return and line feed, as by a terminal driver
 //! with ONLCR, because `xl console` sets the user's terminal to raw mode.
 
-use super::clock::monotonic;
+use super::clock::{monotonic, system};
 use ::xen::evtchn::{self, Port, PortNumber};
 use ::xen::hypercall::{console_io_write, event_channel_op_send, sched_op_poll};
 use ::xen::memory::SharedPage;
@@ -59,6 +59,14 @@ pub(super) fn open_events() {
     if let Some(console) = CONSOLE.lock().as_mut() {
         // There was none before: forgetting it leaves the code to drop one out of the image.
         core::mem::forget(core::mem::replace(&mut console.events, Port::adopt(console.port)));
+    }
+}
+
+/// Goes on in a new domain, with the same ring and another port.
+pub(super) fn reattach(port: PortNumber) {
+    if let Some(console) = CONSOLE.lock().as_mut() {
+        console.port = port;
+        console.events = Port::adopt(port);
     }
 }
 
@@ -140,7 +148,8 @@ pub(super) fn drain() {
         evtchn::clear(console.port);
         match console.out.room(&console.page) {
             Ok(_) if console.out.pending() > 0 => {
-                let _ = sched_op_poll(&mut [console.port], monotonic().saturating_add(WAIT));
+                let deadline = system(monotonic().saturating_add(WAIT));
+                let _ = sched_op_poll(&mut [console.port], deadline);
             }
             _ => return,
         }

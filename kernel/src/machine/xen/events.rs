@@ -1,6 +1,6 @@
 //! Events of devices.
 
-use super::watchdog;
+use super::{clock, watchdog};
 use ::xen::evtchn;
 
 /// Wakes the tasks for which there are events, without waiting.
@@ -12,5 +12,5 @@ pub(crate) fn poll_events() {
 /// Waits until an event comes or until `deadline`, in ns, and wakes the tasks that wait for it.
 pub(crate) fn idle(deadline: Option<u64>) {
     watchdog::count_turn();
-    evtchn::wait_until(deadline.map_or(0, |deadline| deadline.max(1)));
+    evtchn::wait_until(deadline.map_or(0, |deadline| clock::system(deadline).max(1)));
 }

@@ -82,6 +82,11 @@ pub(super) unsafe fn open(paging: Paging, start: usize) {
     core::mem::forget(EXTENT.lock().replace(Extent { paging, start, end }));
 }
 
+/// Calls `work` with the page tables. It must not allocate. `None` before the heap is opened.
+pub(super) fn with_paging<T>(work: impl FnOnce(&mut Paging) -> T) -> Option<T> {
+    EXTENT.lock().as_mut().map(|extent| work(&mut extent.paging))
+}
+
 /// Returns the bytes that are mapped, those of the heap, and those of page tables.
 fn sizes() -> [usize; 3] {
     EXTENT.lock().as_ref().map_or([0; 3], Extent::sizes)

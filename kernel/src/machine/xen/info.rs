@@ -3,9 +3,11 @@
 use super::heap;
 use crate::command_line::{Unreadable, split};
 use crate::machine::Stats;
-use ::xen::memory::{Frames, PAGE_SIZE, SharedPage, mfn_to_pfn};
+use ::xen::memory::{Frames, PAGE_SIZE, SharedPage};
+use ::xen::public::start_info;
 use ::xen::start::{Channel, StartInfo};
-use core::ptr::NonNull;
+use core::mem::offset_of;
+use core::ptr::{NonNull, with_exposed_provenance_mut};
 use core::sync::atomic::{AtomicBool, Ordering};
 use spin::{Mutex, MutexGuard, Once};
 
@@ -28,12 +30,21 @@ pub(super) fn keep(info: StartInfo<'static>) {
     START_INFO.call_once(|| info);
 }
 
+/// Returns the address of `start_info`, in which the toolstack tells a new domain what is new.
+pub(super) fn start_info() -> Option<NonNull<start_info>> {
+    let line = START_INFO.get()?.cmd_line.as_ptr().addr();
+    // Boot exposed the page as one that remains mapped.
+    NonNull::new(with_exposed_provenance_mut(line - offset_of!(start_info, cmd_line)))
+}
+
+/// Returns the number of pages of the domain.
+pub(super) fn pages() -> usize {
+    START_INFO.get().map_or(0, |info| info.nr_pages as usize)
+}
+
 /// Returns the address of the page of `channel`, which the domain builder mapped.
 pub(super) fn initial_page(frames: &Frames, channel: Channel) -> Option<NonNull<u8>> {
-    let address = frames.address_of(mfn_to_pfn(channel.mfn)?)?;
-    // The machine-to-physical table is global, so the frame may be another domain's.
-    (frames.frame(address) == channel.mfn.0).then_some(())?;
-    NonNull::new(address as *mut u8)
+    NonNull::new(frames.address_of_frame(channel.mfn)? as *mut u8)
 }
 
 /// Makes xenstore usable, if the domain has one. Called at the first use and not at boot, so that
@@ -57,7 +68,7 @@ pub(crate) fn memory_stats() -> Stats {
 
 /// Returns the size of memory in bytes.
 fn memory() -> usize {
-    START_INFO.get().map_or(0, |info| info.nr_pages as usize * PAGE_SIZE)
+    pages() * PAGE_SIZE
 }
 
 /// Returns the size of memory, and a lower bound of what is free, in bytes.

@@ -12,6 +12,7 @@ mod paging;
 mod panic;
 mod report;
 mod start;
+mod suspend;
 mod traps;
 pub(crate) mod user;
 mod watchdog;
@@ -26,4 +27,5 @@ pub(crate) use info::{
     command_line, manifest, memory_left, memory_stats, open_store, raw_arguments,
 };
 pub(crate) use local::{Local, local};
+pub(crate) use suspend::{offer_suspend, suspend};
 pub(crate) use watchdog::start_watchdog;

@@ -16,6 +16,7 @@
 //! page of the guest, give up write access to it and have Xen accept it as a table, which `grow`
 //! does.
 
+mod suspend;
 mod walk;
 
 use ::xen::Errno;

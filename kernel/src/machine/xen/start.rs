@@ -106,7 +106,8 @@ unsafe extern "C" fn boot(raw: *const start_info, stack: usize) -> ! {
     traps::open();
 
     // 2. Check start_info before using any field.
-    // SAFETY: Xen passes a page that it filled and that nobody writes again.
+    // SAFETY: Xen passes a page that it filled. What is kept of it, the command line, nobody writes
+    // again.
     let raw: &'static start_info = unsafe { &*raw };
     let start_info = StartInfo::new(raw).unwrap_or_else(|error| panic!("{error}"));
 

@@ -17,7 +17,10 @@ mod run;
 mod space;
 mod table;
 
+use super::clock::ahead;
+use ::xen::Errno;
 use ::xen::hypercall::vcpu_op_register_vcpu_time_memory_area;
+use ::xen::timer;
 pub use context::Context;
 use core::cell::RefCell;
 pub use frame::Frame;
@@ -29,18 +32,48 @@ struct TimePage(RefCell<Option<Frame>>);
 // SAFETY: there is one thread, and what interrupts it does not use this.
 unsafe impl Sync for TimePage {}
 
+static TIME: TimePage = TimePage(RefCell::new(None));
+
+/// Takes from the processor what would be another frame after a suspension. The next program that
+/// runs gives it back.
+pub(super) fn suspend() -> Result<(), Errno> {
+    processor::leave_all()
+}
+
+/// Goes on in a new domain, which knows neither the timer, if it was open, nor the page of the
+/// clock.
+pub(super) fn resume(timed: bool) {
+    if timed {
+        // Without a timer a program runs until an event comes.
+        let _ = timer::open();
+        entry::set_slice(false);
+    }
+    if let Some(page) = TIME.0.borrow().as_ref() {
+        // If Xen refuses, programs see a clock that is as good as the last record.
+        let _ = register(page);
+    }
+}
+
+/// Returns what the kernel's clock is ahead of the one in that page, in ns.
+#[must_use]
+pub fn time_ahead() -> i64 {
+    ahead()
+}
+
+fn register(page: &Frame) -> Result<(), Errno> {
+    // SAFETY: the page is never dropped.
+    unsafe { vcpu_op_register_vcpu_time_memory_area(0, page.page().as_ptr() as u64) }
+}
+
 /// Returns the page in which Xen keeps the parameters of the clock, a `struct vcpu_time_info`
 /// (`public/xen.h`) at its beginning: for programs that tell the time without a call. `None` if
 /// there is no memory, or Xen refuses.
 #[must_use]
 pub fn time_page() -> Option<Frame> {
-    static PAGE: TimePage = TimePage(RefCell::new(None));
-    let mut page = PAGE.0.borrow_mut();
+    let mut page = TIME.0.borrow_mut();
     if page.is_none() {
         let new = Frame::new()?;
-        let address = new.page().as_ptr() as u64;
-        // SAFETY: the page is never dropped.
-        unsafe { vcpu_op_register_vcpu_time_memory_area(0, address) }.ok()?;
+        register(&new).ok()?;
         *page = Some(new);
     }
     page.clone()

@@ -64,9 +64,35 @@ fn cpuid(leaf: u32, subleaf: u32) -> [u32; 3] {
     [eax, ebx as u32, ecx]
 }
 
+static UNITS: Once<Units> = Once::new();
+
+/// Enables again what is enabled, in a new domain.
+pub(super) fn resume() {
+    if let Some(units) = UNITS.get().filter(|units| units.xsave) {
+        set_features(units.features);
+    }
+}
+
+/// Sets XCR0.
+fn set_features(features: u64) {
+    // SAFETY: Xen emulates it; nothing depends on the bit being clear.
+    unsafe {
+        asm!("mov {0}, cr4", "or {0}, {1}", "mov cr4, {0}", out(reg) _, in(reg) OSXSAVE);
+    }
+    // SAFETY: the features are offered, and each comes with those that it needs.
+    unsafe {
+        asm!(
+            "xsetbv",
+            in("ecx") 0,
+            in("eax") features as u32,
+            in("edx") (features >> 32) as u32,
+            options(nomem, nostack),
+        );
+    }
+}
+
 /// Enables what there is of AVX, the first time, and says what there is then.
 pub(super) fn enable() -> Units {
-    static UNITS: Once<Units> = Once::new();
     *UNITS.call_once(|| {
         const XSAVE: u32 = 1 << 26;
         const XGETBV_1: u32 = 1 << 2;
@@ -78,20 +104,7 @@ pub(super) fn enable() -> Units {
         if offered & AVX != 0 && offered & AVX_512 == AVX_512 {
             features |= AVX_512;
         }
-        // SAFETY: Xen emulates it; nothing depends on the bit being clear.
-        unsafe {
-            asm!("mov {0}, cr4", "or {0}, {1}", "mov cr4, {0}", out(reg) _, in(reg) OSXSAVE);
-        }
-        // SAFETY: the features are offered, and each comes with those that it needs.
-        unsafe {
-            asm!(
-                "xsetbv",
-                in("ecx") 0,
-                in("eax") features as u32,
-                in("edx") (features >> 32) as u32,
-                options(nomem, nostack),
-            );
-        }
+        set_features(features);
         let size = (cpuid(0xD, 0)[1] as usize).clamp(576, 4096);
         Units { features, size, xsave: true, tracked: cpuid(0xD, 1)[0] & XGETBV_1 != 0 }
     })

@@ -1,4 +1,4 @@
-//! Reads all page tables, for tests.
+//! Reads all page tables.
 
 use super::{Paging, READ, frame_of};
 use ::xen::hypercall::update_va_mapping;
@@ -7,7 +7,7 @@ use ::xen::public::mmu::{PTE_NO_EXECUTE, PTE_PRESENT, UVMF_INVLPG};
 
 impl Paging {
     /// Calls `each` with the address and the entry of every mapped page, in ascending order.
-    /// Slow: two hypercalls for each entry of our tables.
+    /// Two hypercalls for each table of ours.
     pub(in crate::machine::xen) fn walk(&self, each: &mut dyn FnMut(usize, u64)) {
         // Entries from 256 on are Xen's own, and the upper half of the address space.
         self.walk_table(self.root, 4, 0, 256, 0, each);
@@ -22,8 +22,8 @@ impl Paging {
         inherited: u64,
         each: &mut dyn FnMut(usize, u64),
     ) {
-        for index in 0..entries {
-            let Some(entry) = self.any_entry(table, index) else { return };
+        let Some(all) = self.read(table) else { return };
+        for (index, entry) in all.into_iter().enumerate().take(entries) {
             if entry & PTE_PRESENT == 0 {
                 continue;
             }
@@ -38,21 +38,27 @@ impl Paging {
         }
     }
 
-    /// Reads entry `index` of any table.
-    fn any_entry(&self, table: Mfn, index: usize) -> Option<u64> {
-        if let Some(entry) = self.builder_entry(table, index) {
-            return Some(entry);
+    /// Reads all entries of any table.
+    fn read(&self, table: Mfn) -> Option<[u64; 512]> {
+        let mut entries = [0; 512];
+        if self.builder_entry(table, 0).is_some() {
+            for (index, entry) in entries.iter_mut().enumerate() {
+                *entry = self.builder_entry(table, index)?;
+            }
+            return Some(entries);
         }
         let scratch = self.layout.scratch as u64;
         let entry = table.0 << 12 | READ | PTE_NO_EXECUTE;
         // SAFETY: nothing else uses the scratch page.
         unsafe { update_va_mapping(scratch, entry, UVMF_INVLPG) }.ok()?;
-        // SAFETY: the index is below 512.
-        let from = unsafe { (scratch as *const u64).add(index) };
-        // SAFETY: mapped above.
-        let entry = unsafe { from.read_volatile() };
+        for (index, entry) in entries.iter_mut().enumerate() {
+            // SAFETY: the index is below 512.
+            let from = unsafe { (scratch as *const u64).add(index) };
+            // SAFETY: mapped above.
+            *entry = unsafe { from.read_volatile() };
+        }
         // SAFETY: as above.
         unsafe { update_va_mapping(scratch, 0, UVMF_INVLPG) }.ok()?;
-        Some(entry)
+        Some(entries)
     }
 }

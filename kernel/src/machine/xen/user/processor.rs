@@ -36,12 +36,17 @@ pub(super) unsafe fn set_root(root: Mfn) -> Result<bool, Errno> {
 
 /// Takes a table from user mode, if it has it.
 pub(super) fn leave(root: Mfn) -> Result<(), Errno> {
-    if ROOT.load(Ordering::Relaxed) == root.0 {
+    if root.0 != 0 && ROOT.load(Ordering::Relaxed) == root.0 {
         // SAFETY: nothing is mapped then.
         unsafe { mmuext_op_new_user_baseptr(Mfn(0)) }?;
         ROOT.store(0, Ordering::Relaxed);
     }
     Ok(())
+}
+
+/// Takes its tables from user mode, whose frames have other numbers in a new domain.
+pub(super) fn leave_all() -> Result<(), Errno> {
+    leave(Mfn(ROOT.load(Ordering::Relaxed)))
 }
 
 /// Returns whether the record that ends at `end` is that which Xen writes to.

@@ -6,8 +6,8 @@ use ::xen::Errno;
 use ::xen::hypercall::{mmu_update, update_va_mapping};
 use ::xen::memory::Mfn;
 use ::xen::public::mmu::{
-    MMU_NORMAL_PT_UPDATE, MmuUpdate, PTE_ACCESSED, PTE_DIRTY, PTE_NO_EXECUTE, PTE_PRESENT,
-    PTE_WRITE, UVMF_INVLPG,
+    MMU_NORMAL_PT_UPDATE, MmuUpdate, PTE_ACCESSED, PTE_ADDRESS, PTE_DIRTY, PTE_NO_EXECUTE,
+    PTE_PRESENT, PTE_WRITE, UVMF_INVLPG,
 };
 use core::mem::forget;
 
@@ -17,12 +17,22 @@ const READ: u64 = PTE_PRESENT | PTE_ACCESSED;
 /// What an entry for a table has.
 const TABLE: u64 = READ | PTE_WRITE | PTE_DIRTY;
 
-/// Returns the machine frame of a page.
-fn mfn(frame: &Frame) -> Mfn {
-    Mfn(::xen::domain().frames.frame(frame.page().as_ptr() as usize))
+/// Returns the address at which this kernel has a page.
+fn address(frame: &Frame) -> u64 {
+    frame.page().as_ptr() as u64
 }
 
-/// Returns the entry for a page; 0 without any access.
+/// Replaces the address of a page in `word` by its machine address. What has none is 0.
+fn to_machine(word: u64) -> u64 {
+    if word == 0 {
+        return 0;
+    }
+    let frame = ::xen::domain().frames.frame((word & PTE_ADDRESS) as usize);
+    frame << 12 | word & !PTE_ADDRESS
+}
+
+/// Returns the entry for a page, with the address at which this kernel has it; 0 without any
+/// access.
 ///
 /// The bit that allows access from user mode is not set in it. Xen sets it in any case. Where the
 /// guest has set it, Xen makes the page global as well, and then the processor keeps a program's
@@ -34,7 +44,7 @@ pub(super) fn page_entry(frame: &Frame, access: Access) -> u64 {
     }
     let write = if access.contains(Access::WRITE) { PTE_WRITE | PTE_DIRTY } else { 0 };
     let execute = if access.contains(Access::EXECUTE) { 0 } else { PTE_NO_EXECUTE };
-    mfn(frame).0 << 12 | READ | write | execute
+    address(frame) | READ | write | execute
 }
 
 /// Owns a page that is a table. Xen alone writes it.
@@ -52,23 +62,24 @@ impl Table {
     /// Changes whether this kernel may write the page, which Xen asks of a table.
     fn set_writable(&self, writable: bool) -> Result<(), Errno> {
         let write = if writable { PTE_WRITE | PTE_DIRTY } else { 0 };
-        let entry = self.mfn().0 << 12 | READ | PTE_NO_EXECUTE | write;
+        let entry = to_machine(address(&self.0) | READ | PTE_NO_EXECUTE | write);
         // SAFETY: the same page stays mapped there, and no reference is into it.
         unsafe { update_va_mapping(self.0.page().as_ptr() as u64, entry, UVMF_INVLPG) }
     }
 
+    /// Returns the machine frame, which is another one after a suspension.
     pub(super) fn mfn(&self) -> Mfn {
-        mfn(&self.0)
+        Mfn(::xen::domain().frames.frame(address(&self.0) as usize))
     }
 
-    /// Returns the entry for this table.
+    /// Returns the entry for this table, with the address at which this kernel has it.
     pub(super) fn entry(&self) -> u64 {
-        self.mfn().0 << 12 | TABLE
+        address(&self.0) | TABLE
     }
 
-    /// Returns the machine address of entry `index`.
+    /// Returns the place of entry `index`, for a [`Batch`].
     pub(super) fn place(&self, index: usize) -> u64 {
-        self.mfn().0 << 12 | (index as u64) << 3 | MMU_NORMAL_PT_UPDATE
+        address(&self.0) | (index as u64) << 3 | MMU_NORMAL_PT_UPDATE
     }
 
     /// Reads entry `index` as it is now.
@@ -92,7 +103,9 @@ pub(super) fn refused(errno: Errno) -> Error {
     Error::Refused(errno.0.into())
 }
 
-/// Collects changes of entries, for one hypercall.
+/// Collects changes of entries, for one hypercall. Places and entries have this kernel's addresses
+/// of pages until then, so that a suspension, after which frames have other numbers, may come in
+/// between.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     updates: heapless::Vec<MmuUpdate, 64>,
@@ -118,6 +131,9 @@ impl Batch {
     pub(super) fn flush(&mut self) {
         if self.updates.is_empty() {
             return;
+        }
+        for update in &mut self.updates {
+            (update.ptr, update.val) = (to_machine(update.ptr), to_machine(update.val));
         }
         // SAFETY: they change what user mode sees, and map pages of programs alone.
         if let Err(errno) = unsafe { mmu_update(&self.updates) } {
