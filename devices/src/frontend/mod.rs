@@ -395,12 +395,23 @@ pub(crate) mod testing {
 
     use super::Duration;
     use alloc::rc::Rc;
+    use kernel::suspend::Outcome;
     use kernel::task::{block_on, select};
     use kernel::time::sleep;
+    use xen::DomId;
     use xen::fake::Fake;
 
     /// The time between two turns of xenstored and the back ends.
     pub(crate) const MOMENT: Duration = Duration::from_millis(1);
+
+    /// Suspends the machine, which goes on as domain `new`, or with `None` as the same one.
+    pub(crate) async fn suspend(fake: &Fake, new: Option<DomId>) {
+        kernel::testing::suspend(|| {
+            fake.suspend(new);
+            new.map_or(Outcome::Cancelled, |_| Outcome::Renewed)
+        })
+        .await;
+    }
 
     /// Runs `test` beside the fake, in simulated time.
     pub(crate) fn on_fake<F: Future<Output = ()>>(test: impl FnOnce(Rc<Fake>) -> F) {

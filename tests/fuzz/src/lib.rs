@@ -11,11 +11,13 @@ pub mod frame;
 pub mod stream;
 pub mod whose;
 
+use kernel::suspend::Outcome;
 use kernel::task::{block_on, select};
 use kernel::time::sleep;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
+use xen::DomId;
 use xen::fake::Fake;
 
 /// How long the fake hypervisor sleeps between two looks when something happens.
@@ -31,6 +33,16 @@ pub fn on_machine<T>(test: impl Future<Output = T>) -> T {
         sleep(Duration::from_secs(1)).await;
         result
     })
+}
+
+/// Suspends the guest, which goes on as domain `new`, or with `None` as the same one.
+pub async fn suspend(fake: &Fake, new: Option<u8>) {
+    let new = new.map(|new| DomId(1 + u16::from(new) % 4));
+    kernel::testing::suspend(|| {
+        fake.suspend(new);
+        new.map_or(Outcome::Cancelled, |_| Outcome::Renewed)
+    })
+    .await;
 }
 
 /// Runs `test` in a domain of the fake hypervisor.

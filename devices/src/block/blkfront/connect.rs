@@ -15,7 +15,8 @@ use core::cell::Cell;
 use core::future::poll_fn;
 use core::task::Poll;
 use core::time::Duration;
-use kernel::task::{Either3, select, select3};
+use kernel::suspend::{Outcome as Resumed, Participant};
+use kernel::task::{Either3, select3};
 use kernel::time::{Instant, sleep, timeout};
 use xen::evtchn::Port;
 use xen::gnttab::ReadWriteGrant;
@@ -93,7 +94,20 @@ pub(super) async fn find(id: &str) -> Result<String, Error> {
 
 /// Keeps the disk connected, and its requests timed, until it is dropped or broken.
 pub(super) async fn run(state: Rc<State>, id: String) {
-    select(frontend::run(&*state, &id), watchdog(&state)).await;
+    select3(frontend::run(&*state, &id), watchdog(&state), settle(&state)).await;
+}
+
+/// Finishes and flushes what is under way before each suspension, so that nothing is lost with the
+/// back end.
+async fn settle(state: &State) {
+    let mut participant = Participant::new();
+    loop {
+        participant.requested().await;
+        let _ = timeout(SLOW, state.drain()).await;
+        if participant.ready().await == Resumed::Cancelled {
+            state.go_on();
+        }
+    }
 }
 
 /// Checks the ring and its timeouts once a second while needed (rules B10, E7).
@@ -384,8 +398,17 @@ impl State {
         }
     }
 
+    /// Puts requests on the ring again after [`drain`](Self::drain).
+    fn go_on(&self) {
+        if let Some(connection) = self.connection.borrow_mut().as_mut() {
+            connection.draining = false;
+        }
+        self.driver.wake();
+        self.waiting.wake();
+    }
+
     /// Waits until all requests on the ring have responses, and flushes: the back end is
-    /// about to close.
+    /// about to close, or the domain to be suspended.
     async fn drain(&self) {
         if let Some(connection) = self.connection.borrow_mut().as_mut() {
             connection.draining = true;

@@ -3,11 +3,12 @@
 mod rules;
 
 use super::*;
-use crate::frontend::testing::{MOMENT, on_fake};
+use crate::frontend::testing::{MOMENT, on_fake, suspend};
 use crate::net::{Checksum, Shared};
 use core::time::Duration;
 use kernel::time::{sleep, timeout};
 use std::vec;
+use xen::DomId;
 use xen::fake::netback::Misdeed;
 use xen::public::io::netif::RxFlags;
 
@@ -379,7 +380,7 @@ fn what_another_back_end_sees_is_copied_g3() {
     on_fake(|fake| async move {
         let back = fake.netback(0);
         let shared = Shared::copy(&[5; 3000]).unwrap();
-        assert!(shared.show(xen::DomId(7)).is_some() && shared.show(xen::DomId::DOM0).is_none());
+        assert!(shared.show(DomId(7)).is_some() && shared.show(DomId::DOM0).is_none());
         let net = Netfront::open_with("0", ALL).await.unwrap();
         let meta = Meta { checksum: Checksum::Blank, segment: 1400 };
         assert!(net.transmit_parts(&parts(&[7; 66], &shared, 0..3000), meta));
@@ -387,5 +388,76 @@ fn what_another_back_end_sees_is_copied_g3() {
         sleep(MOMENT * 3).await;
         assert!(back.transmitted()[0].bytes[66..] == [5; 3000]);
         drop((net, shared));
+    });
+}
+
+/// Sends and receives a frame.
+async fn exchange(net: &Netfront, back: xen::fake::netback::Netback<'_>) {
+    back.deliver(&[7; 60], RxFlags::empty());
+    assert_eq!(next(net).await.unwrap().unwrap().0, vec![7; 60]);
+    net.transmit(60, |to| (to.fill(8), Meta::default())).unwrap();
+    net.flush();
+    sleep(MOMENT * 3).await;
+    assert_eq!(back.transmitted().pop().unwrap().bytes, vec![8; 60]);
+}
+
+#[test]
+fn a_suspension_that_is_cancelled_leaves_the_connection() {
+    on_fake(|fake| async move {
+        let back = fake.netback(0);
+        let net = Netfront::open("0").await.unwrap();
+        for _ in 0..100 {
+            suspend(&fake, None).await;
+            exchange(&net, back).await;
+        }
+        assert_eq!(net.info().generation, 1);
+        drop(net);
+    });
+}
+
+#[test]
+fn in_a_new_domain_it_connects_anew_and_leaks_nothing_r12() {
+    on_fake(|fake| async move {
+        let back = fake.netback(0);
+        let net = Netfront::open("0").await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        let before = fake.baseline();
+        for round in 0..100_u16 {
+            // Frames are on their way, and a task waits for more.
+            (0..round).for_each(|_| back.deliver(&[9; 1000], RxFlags::empty()));
+            net.transmit(60, |to| (to.fill(8), Meta::default()));
+            let waits = timeout(MOMENT, core::future::poll_fn(|it| net.poll_receive(it)));
+            let _ = waits.await;
+            // Also a domain of the same id, whose devices have the same paths.
+            suspend(&fake, Some(DomId(1 + round % 3))).await;
+            let begun = kernel::time::Instant::now();
+            while net.info().generation != u32::from(round) + 2 {
+                sleep(MOMENT).await;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(1), "it does not wait for the old one");
+            while net.receive(|_, _| ()).is_some() {}
+            let _ = back.transmitted();
+            sleep(MOMENT * 5).await;
+            while next(&net).await.is_some() {}
+            exchange(&net, back).await;
+        }
+        fake.assert_no_leaks(&before);
+        drop(net);
+    });
+}
+
+#[test]
+fn without_the_device_in_the_new_domain_the_link_is_down_until_it_comes() {
+    on_fake(|fake| async move {
+        let back = fake.netback(0);
+        let net = Netfront::open("0").await.unwrap();
+        back.unplug();
+        suspend(&fake, Some(DomId(2))).await;
+        sleep(Duration::from_secs(1)).await;
+        assert!(!net.info().link);
+        back.plug();
+        sleep(Duration::from_secs(1)).await;
+        exchange(&net, back).await;
+        drop(net);
     });
 }

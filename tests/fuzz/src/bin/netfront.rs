@@ -53,6 +53,8 @@ enum Act {
     Vanish,
     ClosePorts,
     Stray(u16),
+    /// The guest goes on as this domain, or as the same one.
+    Suspend(Option<u8>),
 }
 
 #[derive(Arbitrary, Debug)]
@@ -259,6 +261,7 @@ async fn play(fake: &Fake, act: Act, net: Option<&Netfront>) {
         Act::Restart(domain) => back.restart_in(xen::DomId(domain.into())),
         Act::Vanish => back.vanish(),
         Act::ClosePorts => back.close_ports(),
+        Act::Suspend(new) => xenith_fuzz::suspend(fake, new).await,
         Act::Stray(port) => fake.raise(xen::evtchn::PortNumber(u32::from(port) % 4096)),
     }
     sleep(Duration::from_millis(2)).await;

@@ -76,6 +76,8 @@ enum Act {
     Connection(bool),
     Error(u8),
     Indices(u32, u32),
+    /// The guest goes on as this domain, or as the same one.
+    Suspend(Option<u8>),
 }
 
 #[derive(Arbitrary, Debug)]
@@ -206,5 +208,6 @@ async fn play(fake: &Fake, act: Act, running: &mut Vec<Task<()>>) {
         Act::Connection(closed) => store.set_connection(closed.into()),
         Act::Error(error) => store.set_error(error.into()),
         Act::Indices(consumer, producer) => store.break_indices(consumer, producer),
+        Act::Suspend(new) => xenith_fuzz::suspend(fake, new).await,
     }
 }

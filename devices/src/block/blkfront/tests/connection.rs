@@ -1,6 +1,7 @@
 //! What the back end does to the connection, and what is held of it.
 
 use super::*;
+use crate::frontend::testing::suspend;
 use xen::DomId;
 
 #[test]
@@ -241,5 +242,53 @@ fn what_is_taken_away_before_it_connects_is_an_error() {
         back.unplug();
         let gone = Error::Connection("xvda".into(), frontend::Error::Gone);
         assert_eq!(timeout(SECOND, opening).await.unwrap().err(), Some(gone));
+    });
+}
+
+#[test]
+fn a_suspension_loses_nothing_and_what_was_written_before_is_flushed_b8_b11() {
+    on_disk(async |fake, back, disk| {
+        disk.write(0, &[1; 512]).await.unwrap();
+        sleep(SECOND).await;
+        let before = fake.baseline();
+        for round in 0..100_u16 {
+            // The same domain, another one, and another one of the same id.
+            let new =
+                [None, Some(DomId(2)), Some(DomId(2)), Some(DomId(1))][usize::from(round % 4)];
+            back.take_one_at_a_time(round % 3 == 0);
+            let content = [round as u8 + 1; 8192];
+            let writes = join_array([0, 16, 32].map(|sector| disk.write(sector, &content)));
+            let (results, ()) = join(writes, suspend(fake, new)).await;
+            assert_eq!(results, [Ok(()); 3], "round {round}");
+            assert_eq!(disk.flush().await, Ok(()), "round {round}");
+            let mut read = [0; 24576];
+            disk.read(0, &mut read).await.unwrap();
+            assert!(read.iter().all(|&byte| byte == content[0]), "round {round}");
+        }
+        sleep(SECOND).await;
+        fake.assert_no_leaks(&before);
+        assert_eq!(disk.stats().connections, 76);
+        assert_eq!(disk.stats().errors, 0);
+    });
+}
+
+#[test]
+fn a_back_end_that_does_not_answer_delays_a_suspension_and_no_more() {
+    on_disk(async |fake, back, disk| {
+        back.misbehave(Misdeed::Stuck);
+        let begun = Instant::now();
+        let written = async {
+            let result = disk.write(0, &[5; 512]).await;
+            (result, begun.elapsed())
+        };
+        let ((result, took), ()) = join(written, async {
+            sleep(MOMENT * 5).await;
+            suspend(fake, Some(DomId(2))).await;
+            back.behave();
+        })
+        .await;
+        assert_eq!(result, Ok(()), "it is asked for again");
+        assert!(took < SECOND * 10, "{took:?}");
+        assert_eq!(back.bytes()[..512], [5; 512]);
     });
 }
