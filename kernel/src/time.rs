@@ -28,10 +28,9 @@ use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 use core::num::NonZeroU64;
-use core::pin::{Pin, pin};
+use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
-use embassy_futures::select::{Either, select};
 use spin::Mutex;
 
 /// Reads and compares times of the monotonic clock, in ns since boot. The clock never goes back.
@@ -318,11 +317,32 @@ impl core::error::Error for Elapsed {}
 /// Waits for `future`, for `duration` at most.
 ///
 /// # Errors
-/// [`Elapsed`] if `future` is not ready by then; it is dropped.
-pub async fn timeout<F: Future>(duration: Duration, future: F) -> Result<F::Output, Elapsed> {
-    match select(pin!(future), sleep(duration)).await {
-        Either::First(output) => Ok(output),
-        Either::Second(()) => Err(Elapsed),
+/// [`Elapsed`] if `future` is not ready by then. It is dropped with the wait.
+pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
+    Timeout { future, sleep: sleep(duration) }
+}
+
+/// Completes with a future or at a deadline: see [`timeout`]. It is no `async fn`, which would
+/// hold the future twice: where it was passed, and where it is polled.
+#[derive(Debug)]
+#[must_use = "a timeout does nothing unless it is awaited"]
+pub struct Timeout<F> {
+    future: F,
+    sleep: Sleep,
+}
+
+impl<F: Future> Future for Timeout<F> {
+    type Output = Result<F::Output, Elapsed>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        // SAFETY: nothing is moved out of it here.
+        let this = unsafe { self.get_unchecked_mut() };
+        // SAFETY: it is pinned with the whole, which has no `Drop` and moves it nowhere.
+        let future = unsafe { Pin::new_unchecked(&mut this.future) };
+        if let Poll::Ready(output) = future.poll(context) {
+            return Poll::Ready(Ok(output));
+        }
+        Pin::new(&mut this.sleep).poll(context).map(|()| Err(Elapsed))
     }
 }
 
