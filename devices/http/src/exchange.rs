@@ -173,11 +173,6 @@ impl<'a> Exchange<'a> {
         self.progress.sent
     }
 
-    /// Ends it: what is left of the body, what was said, and whether the connection is kept.
-    pub(super) fn end(self) -> (Body<'a>, Progress, bool) {
-        (self.body, self.progress, self.keep)
-    }
-
     /// Sends the head of the response, and says how its content is delimited.
     pub(super) async fn begin(
         &mut self,

@@ -13,6 +13,7 @@ use super::response::{self, Progress, put};
 use super::{Error, Status};
 use alloc::rc::Rc;
 use core::cell::Cell;
+use core::future::poll_fn;
 use core::net::SocketAddr;
 use core::pin::pin;
 use core::time::Duration;
@@ -124,19 +125,20 @@ where
         let Self { listener, server: Server { handler, limits, stats } } = self;
         let pool = Rc::new(Pool::new(&limits, stats));
         loop {
-            match select(listener.accept(), kernel::shutdown_requested()).await {
-                Either::First(Ok((stream, _))) => admit(stream, limits, &pool, &handler),
-                Either::First(Err(ip::Error::Exhausted)) => {
+            // Not by `accept`, whose future and its like would hand the stream on and on.
+            let came = poll_fn(|context| listener.poll_acceptable(context));
+            let news = select(came, kernel::shutdown_requested()).await;
+            match listener.try_accept() {
+                Ok(Some((stream, _))) => admit(stream, limits, &pool, &handler),
+                // At the end, those that came before it are served.
+                Ok(None) if matches!(news, Either::Second(_)) => break,
+                Ok(None) => {}
+                Err(ip::Error::Exhausted) => {
                     count(&pool.stats, |stats| stats.refused += 1);
                     kernel::task::yield_now().await;
                 }
-                Either::First(Err(error)) => return Err(error),
-                Either::Second(_) => break,
+                Err(error) => return Err(error),
             }
-        }
-        // Those that came before it.
-        while let Either::First(Ok((stream, _))) = select(listener.accept(), async {}).await {
-            admit(stream, limits, &pool, &handler);
         }
         drop(listener);
         pool.close();
@@ -376,64 +378,69 @@ async fn one(
     if head.length + LINE > memory.buffer.len() {
         memory.resize(limits.head + LINE, &pool.budget)?;
     }
-    let (of_head, rest) = memory.buffer.split_at_mut(head.length);
-    let request = Request::new(of_head, &head);
-    let (sends, takes) = pool.paces;
-    let pace = sends.until(begun.saturating_add(limits.whole));
-    let mut body = Body::new(
-        link.reborrow(),
-        rest,
-        end - head.length,
-        head.framing,
-        head.expects,
-        (limits.body, pace, &pool.budget),
-    );
-    if matches!(request.method(), Method::Get | Method::Head) {
-        // Nobody reads a body there, as a rule.
-        let checked = body.check().await;
+    let (start, stop) = {
+        let (of_head, rest) = memory.buffer.split_at_mut(head.length);
+        let request = Request::new(of_head, &head);
+        let (sends, takes) = pool.paces;
+        let pace = sends.until(begun.saturating_add(limits.whole));
+        let body = Body::new(
+            link.reborrow(),
+            rest,
+            end - head.length,
+            head.framing,
+            head.expects,
+            (limits.body, pace, &pool.budget),
+        );
+        let mut exchange = Exchange {
+            request,
+            body,
+            progress: Progress::default(),
+            keep: head.keep,
+            memory: &mut memory.text,
+            pace: takes,
+            closing: &pool.closing,
+            slot,
+            routed: 0,
+            matched: Matches::new(),
+            problems: false,
+            charge: Charge::new(&pool.budget),
+        };
+        if matches!(request.method(), Method::Get | Method::Head) {
+            // Nobody reads a body there, as a rule.
+            let checked = exchange.body.check().await;
+            note.why = exchange.body.why;
+            checked?;
+        }
+        let result = match request.path() {
+            "*" => exchange.respond(Status::NO_CONTENT, &METHODS, b"").await,
+            _ => handler.handle(&mut exchange).await,
+        };
+        count(&pool.stats, |stats| stats.requests += 1);
+        let (body, progress) = (&mut exchange.body, &exchange.progress);
         note.why = body.why;
-        checked?;
-    }
-    let mut exchange = Exchange {
-        request,
-        body,
-        progress: Progress::default(),
-        keep: head.keep,
-        memory: &mut memory.text,
-        pace: takes,
-        closing: &pool.closing,
-        slot,
-        routed: 0,
-        matched: Matches::new(),
-        problems: false,
-        charge: Charge::new(&pool.budget),
-    };
-    let result = match request.path() {
-        "*" => exchange.respond(Status::NO_CONTENT, &METHODS, b"").await,
-        _ => handler.handle(&mut exchange).await,
-    };
-    count(&pool.stats, |stats| stats.requests += 1);
-    let (mut body, progress, keep) = exchange.end();
-    note.why = body.why;
-    match result {
-        // Another protocol has said what there is to say.
-        Err(Error::Request(_)) if progress.status == Some(Status::SWITCHING_PROTOCOLS) => {
+        match result {
+            // Another protocol has said what there is to say.
+            Err(Error::Request(_)) if progress.status == Some(Status::SWITCHING_PROTOCOLS) => {
+                return Ok(None);
+            }
+            // Once an answer has begun, all that can be done is to cut it off.
+            Err(Error::Request(_)) if progress.begun => {
+                return Err(Error::Connection(ip::Error::Reset));
+            }
+            Err(error) => return Err(error),
+            Ok(()) if !progress.begun => return Err(Error::Request(Status::INTERNAL)),
+            Ok(()) if !progress.done => return Err(Error::Connection(ip::Error::Reset)),
+            Ok(()) => {}
+        }
+        // What is wrong with a body that nobody wanted is not worth a second answer.
+        if !exchange.keep
+            || slot.leaves()
+            || (!body.is_over() && !matches!(body.skip(SKIP).await, Ok(true)))
+        {
             return Ok(None);
         }
-        // Once an answer has begun, all that can be done is to cut it off.
-        Err(Error::Request(_)) if progress.begun => {
-            return Err(Error::Connection(ip::Error::Reset));
-        }
-        Err(error) => return Err(error),
-        Ok(()) if !progress.begun => return Err(Error::Request(Status::INTERNAL)),
-        Ok(()) if !progress.done => return Err(Error::Connection(ip::Error::Reset)),
-        Ok(()) => {}
-    }
-    // What is wrong with a body that nobody wanted is not worth a second answer.
-    if !keep || slot.leaves() || (!body.is_over() && !matches!(body.skip(SKIP).await, Ok(true))) {
-        return Ok(None);
-    }
-    let (start, stop) = (body.start, body.end);
+        (body.start, body.end)
+    };
     let from = head.length + start;
     memory.buffer.copy_within(from..head.length + stop, 0);
     if memory.buffer.len() > SMALL + LINE && stop - start <= SMALL {
