@@ -112,7 +112,15 @@ fn keyed(keys: [u64; 2], bytes: &[u8]) -> u64 {
 /// Returns the earliest of some times.
 #[inline(never)]
 fn earliest(times: &[Option<Instant>]) -> Option<Instant> {
-    times.iter().copied().flatten().min()
+    let mut first = None;
+    for &time in times {
+        if let Some(time) = time
+            && first.is_none_or(|first| time < first)
+        {
+            first = Some(time);
+        }
+    }
+    first
 }
 
 /// Returns `port` if it is `free`, or, for 0, a free one of the dynamic range (RFC 6335,

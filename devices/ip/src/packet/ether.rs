@@ -1,6 +1,6 @@
 //! Ethernet headers (RFC 894, RFC 2464).
 
-use super::{IPV4, IPV6, bytes, fill};
+use super::{IPV4, IPV6, bytes};
 use core::net::IpAddr;
 use devices::net::{HEADER, Mac};
 
@@ -24,7 +24,9 @@ pub(crate) const fn mac_of_group(group: IpAddr) -> Mac {
 /// The Ethernet header of a packet to a machine with this Ethernet address.
 pub(crate) fn header(to: Mac, from: Mac, ipv4: bool) -> [u8; HEADER] {
     let mut header = [0; HEADER];
-    fill(&mut header, &[&to.0, &from.0, if ipv4 { &IPV4 } else { &IPV6 }]);
+    header[..6].copy_from_slice(&to.0);
+    header[6..12].copy_from_slice(&from.0);
+    header[12..].copy_from_slice(if ipv4 { &IPV4 } else { &IPV6 });
     header
 }
 

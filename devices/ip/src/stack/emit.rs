@@ -27,8 +27,9 @@ impl Protocols {
     /// Sends what a connection has to say.
     pub(super) fn send_tcp(&mut self, handle: Handle, wire: &dyn Wire, now: Instant) {
         let (local, peer) = self.ends(handle);
-        let before = self.sets.endpoint(handle).shape();
         let way = self.way_to_one(peer.ip(), now);
+        let endpoint = self.sets.endpoint_mut(handle);
+        let before = endpoint.shape();
         let known = matches!(way, Way::Known(_));
         let large = if known && local.is_ipv4() { self.out.large() } else { 0 };
         let large = large.saturating_sub(packet::segment_head(true) + segment::HEADER + STAMPS);
@@ -37,22 +38,23 @@ impl Protocols {
             if !wire.ready() {
                 break;
             }
-            let connection = &mut self.sets.endpoint_mut(handle).connection;
-            let Some(emission) = connection.next(large as u32, now) else {
+            // It is not moved, as it is not small.
+            let emission = endpoint.connection.next(large as u32, now);
+            let Some(emission) = &emission else {
                 more = false;
                 break;
             };
-            let connection = &self.sets.endpoint(handle).connection;
+            let connection = &endpoint.connection;
             let write = |frame: &mut [u8], header: [u8; HEADER]| {
-                write(frame, header, (local, peer), connection, &emission);
+                write(frame, header, (local, peer), connection, emission);
             };
             let length = packet::segment_head(local.is_ipv4()) + emission.len();
             match way {
                 Way::Known(header) => {
                     let (blank, segment) = (wire.blank(), emission.segment);
-                    let parts = connection.parts(&emission).filter(|_| blank);
+                    let parts = connection.parts(emission).filter(|_| blank);
                     let shown = parts.and_then(|parts| {
-                        show(wire, length, header, (local, peer), &emission, parts)
+                        show(wire, length, header, (local, peer), emission, parts)
                     });
                     let sent = match shown {
                         Some(sent) => sent,
@@ -74,7 +76,6 @@ impl Protocols {
                 Way::None => {}
             }
         }
-        let endpoint = self.sets.endpoint_mut(handle);
         endpoint.wake(before);
         if let Some(at) = endpoint.connection.deadline() {
             self.sets.deadlines.arm(handle.0, at);

@@ -152,26 +152,32 @@ impl Protocols {
         now: Instant,
     ) -> Option<Handle> {
         let terms = self.terms(ends, iss);
-        self.join(ends, |pool| Connection::accept(&terms, offer, answered, pool, now))
+        self.join(ends, &terms, now, |connection, pool| {
+            connection.accept(offer, answered, pool, now);
+        })
     }
 
-    /// Adds a connection.
+    /// Adds a connection, which is changed where it stays: it is not small.
     fn join(
         &mut self,
         (local, peer): Ends,
-        make: impl FnOnce(&Rc<Pool>) -> Connection<Cubic>,
+        terms: &Terms,
+        now: Instant,
+        change: impl FnOnce(&mut Connection<Cubic>, &Rc<Pool>),
     ) -> Option<Handle> {
         if !self.sets.has_room() {
             return None;
         }
-        let mut connection = make(&self.pool);
-        if let Some(mtu) = self.paths.mtu(peer.ip(), Instant::now()) {
+        let endpoint = Endpoint::new(Connection::connect(terms, &self.pool, now));
+        let mut endpoint = kernel::memory::boxed(endpoint).ok()?;
+        let connection = &mut endpoint.connection;
+        change(connection, &self.pool);
+        if let Some(mtu) = self.paths.mtu(peer.ip(), now) {
             let headers = segment::HEADER + if local.is_ipv4() { 20 } else { 40 };
             connection.know_path(mtu.saturating_sub(headers) as u32);
         }
         // Programs here write what they have at once, and wait for no more of it.
         connection.set_no_delay(true);
-        let endpoint = kernel::memory::boxed(Endpoint::new(connection)).ok()?;
         self.sets.connections += 1;
         Some(self.sets.add(Body::Tcp(endpoint), Some(Key::tcp(local, peer))))
     }
@@ -184,7 +190,7 @@ impl Protocols {
         let (ends, now) = ((from, to), Instant::now());
         let terms = self.terms(ends, self.secret.initial(ends, now));
         self.time_wait.remove(self.secret.id(ends));
-        let handle = self.join(ends, |pool| Connection::connect(&terms, pool, now));
+        let handle = self.join(ends, &terms, now, |_, _| {});
         let handle = handle.ok_or(Error::Exhausted)?;
         self.kick();
         Ok(handle)
@@ -229,12 +235,14 @@ impl Protocols {
         segment: &Segment,
         now: Instant,
     ) -> bool {
-        let Some(segment) = segment.read(frame) else { return false };
+        // It is not moved, as it is not small.
+        let segment = segment.read(frame);
+        let Some(segment) = &segment else { return false };
         let (share, pool) = (self.share(), &self.pool);
         let endpoint = self.sets.endpoint_mut(handle);
         let before = endpoint.shape();
         endpoint.connection.set_share(share);
-        endpoint.connection.receive(&segment, pool, now);
+        endpoint.connection.receive(segment, pool, now);
         endpoint.wake(before);
         self.sets.touch(handle);
         before.state == Tcp::SynReceived

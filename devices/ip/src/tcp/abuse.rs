@@ -40,7 +40,8 @@ impl Victim {
         };
         let window = 0xffff;
         let offer = Offer { irs: IRS, mss, scale, sack: true, stamp: None, ecn: false, window };
-        let connection = Connection::accept(&terms, &offer, Some(now), &pool, now);
+        let mut connection = Connection::connect(&terms, &pool, now);
+        connection.accept(&offer, Some(now), &pool, now);
         let mut new = Self { connection, pool, now, said: 0 };
         new.segment(IRS + 1, ISS + 1, ACK, 0xffff, &[], &[]);
         assert_eq!(new.connection.state(), State::Established);

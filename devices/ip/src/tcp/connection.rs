@@ -187,12 +187,13 @@ pub(crate) struct Connection<C> {
 }
 
 impl<C: Control> Connection<C> {
-    fn new(terms: &Terms, pool: &Rc<Pool>, state: State, now: Instant) -> Self {
+    /// Begins a connection: the first emission is its SYN (RFC 9293, section 3.10.1).
+    pub(crate) fn connect(terms: &Terms, pool: &Rc<Pool>, now: Instant) -> Self {
         let mss = u32::from(terms.own_mss);
         Self {
             local: terms.local,
             peer: terms.peer,
-            state,
+            state: State::SynSent,
             lost: false,
             given_up: false,
             out: Outgoing::new(Rc::clone(pool)),
@@ -241,31 +242,25 @@ impl<C: Control> Connection<C> {
         }
     }
 
-    /// Begins a connection: the first emission is its SYN (RFC 9293, section 3.10.1).
-    pub(crate) fn connect(terms: &Terms, pool: &Rc<Pool>, now: Instant) -> Self {
-        Self::new(terms, pool, State::SynSent, now)
-    }
-
-    /// Makes a connection of what a peer asked for and confirmed (RFC 9293, section
-    /// 3.10.7.4, SYN-RECEIVED). The segment that confirmed it is to be put in next. `answered`
-    /// is when the SYN was answered, if that was done once.
+    /// Makes of one that has said nothing yet what a peer asked for and confirmed (RFC 9293,
+    /// section 3.10.7.4, SYN-RECEIVED). The segment that confirmed it is to be put in next.
+    /// `answered` is when the SYN was answered, if that was done once.
     pub(crate) fn accept(
-        terms: &Terms,
+        &mut self,
         offer: &Offer,
         answered: Option<Instant>,
         pool: &Rc<Pool>,
         now: Instant,
-    ) -> Self {
-        let mut new = Self::new(terms, pool, State::SynReceived, now);
-        new.agree(offer, pool, now);
-        new.ecn = offer.ecn;
+    ) {
+        self.state = State::SynReceived;
+        self.agree(offer, pool, now);
+        self.ecn = offer.ecn;
         // The SYN queue has sent our SYN.
-        new.recovery.sent(1, answered.unwrap_or(now));
+        self.recovery.sent(1, answered.unwrap_or(now));
         if answered.is_none() {
             // How long it took is not known (Karn's algorithm: RFC 6298, section 3).
-            new.recovery.resent(seq::Range::new(terms.iss, terms.iss + 1), now);
+            self.recovery.resent(seq::Range::new(self.iss, self.iss + 1), now);
         }
-        new
     }
 
     /// Takes over what the peer said in its SYN.

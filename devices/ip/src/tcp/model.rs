@@ -281,7 +281,8 @@ impl World {
         {
             let terms = terms(&self.plan, at);
             let when = (times == 1).then_some(when);
-            let mut new = Connection::accept(&terms, &offer, when, &self.pool, self.now);
+            let mut new = Connection::connect(&terms, &self.pool, self.now);
+            new.accept(&offer, when, &self.pool, self.now);
             new.receive(segment, &self.pool, self.now);
             self.ends[at].connection = Some(new);
             self.configure();

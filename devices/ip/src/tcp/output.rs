@@ -39,10 +39,20 @@ impl<C: Control> Connection<C> {
         if self.answer && self.sack && self.receiver.has_sack() {
             return self.send_acknowledgement(now);
         }
-        self.send_again(burst, now)
-            .or_else(|| self.send_probe(now))
-            .or_else(|| self.send_new(burst, now))
-            .or_else(|| self.send_acknowledgement(now))
+        // Not by `or_else`, which moves what is found from one to the other.
+        let again = self.send_again(burst, now);
+        if again.is_some() {
+            return again;
+        }
+        let probe = self.send_probe(now);
+        if probe.is_some() {
+            return probe;
+        }
+        let new = self.send_new(burst, now);
+        if new.is_some() {
+            return new;
+        }
+        self.send_acknowledgement(now)
     }
 
     /// Does what is due at `now`.

@@ -3,11 +3,11 @@
 use core::time::Duration;
 use kernel::time::Instant;
 
-/// The timeout before the first sample (RFC 6298, section 2.1).
-const INITIAL: Duration = Duration::from_secs(1);
+/// The timeout before the first sample (RFC 6298, section 2.1), in ns.
+const INITIAL: u64 = 1_000_000_000;
 
-/// The longest timeout (RFC 6298, section 2.5).
-const LONGEST: Duration = Duration::from_secs(60);
+/// The longest timeout (RFC 6298, section 2.5), in ns.
+const LONGEST: u64 = 60_000_000_000;
 
 /// What the timeout is beyond the smoothed round trip at least. RFC 6298, section 2.4, asks for
 /// a timeout of a second at least, for clocks of its time and for acknowledgments that are
@@ -95,12 +95,10 @@ impl Rtt {
     /// Returns the retransmission timeout, doubled for each time it backed off (RFC 6298,
     /// sections 2 and 5.5).
     pub(crate) fn timeout(&self) -> Duration {
-        let timeout = if self.smoothed == 0 {
-            INITIAL
-        } else {
-            Duration::from_nanos(self.smoothed + SLACK.max(self.variance * 4))
-        };
-        timeout.saturating_mul(1 << self.backed_off).min(LONGEST)
+        let timeout =
+            if self.smoothed == 0 { INITIAL } else { self.smoothed + SLACK.max(self.variance * 4) };
+        // It is of 42 bits at most, as samples are.
+        Duration::from_nanos((timeout << self.backed_off).min(LONGEST))
     }
 
     /// Doubles the timeout, since it went off (RFC 6298, section 5.5).
@@ -152,7 +150,7 @@ mod tests {
         }
         assert_eq!(timeouts, [900, 1800, 3600, 7200, 14_400, 28_800, 57_600, 60_000, 60_000]);
         (0..1000).for_each(|_| rtt.back_off());
-        assert_eq!(rtt.timeout(), LONGEST);
+        assert_eq!(rtt.timeout(), Duration::from_nanos(LONGEST));
         rtt.acknowledged();
         assert_eq!(rtt.timeout(), ms(900));
     }
@@ -195,6 +193,6 @@ mod tests {
         for _ in 0..100 {
             rtt.sample(Duration::MAX, u32::MAX, now);
         }
-        assert_eq!(rtt.timeout(), LONGEST);
+        assert_eq!(rtt.timeout(), Duration::from_nanos(LONGEST));
     }
 }

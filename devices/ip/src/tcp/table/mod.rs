@@ -109,9 +109,8 @@ impl Bench {
             stamp: stamp.wrapping_sub((start.as_nanos() / 1_000_000) as u32),
         };
         let pool = Rc::new(Pool::new(setup.pool));
-        let connection = if connects {
-            Connection::connect(&terms, &pool, start)
-        } else {
+        let mut connection = Connection::connect(&terms, &pool, start);
+        if !connects {
             let offer = Offer {
                 irs: Seq(irs),
                 mss: setup.mss,
@@ -121,8 +120,8 @@ impl Bench {
                 ecn: setup.ecn,
                 window: setup.win,
             };
-            Connection::accept(&terms, &offer, Some(start), &pool, start)
-        };
+            connection.accept(&offer, Some(start), &pool, start);
+        }
         Self {
             connection,
             pool,
