@@ -30,6 +30,7 @@ mod guest;
 mod image;
 mod judge;
 mod names;
+mod program;
 mod project;
 mod provenance;
 mod symbols;

@@ -4,8 +4,10 @@ mod block;
 mod brief;
 mod chart;
 mod faults;
+mod figures;
 mod hosts;
 mod http;
+mod linux;
 mod loss;
 mod machine;
 mod net;
@@ -52,6 +54,8 @@ and hardly vary; times do. Each is the median of all starts,\nwith the least and
     Faults(faults::Args),
     /// TCP through a cable that loses, delays and reorders, beside Linux's on the same cable
     Loss(loss::Args),
+    /// What system calls cost a Linux program, beside Linux, and what it needs
+    Linux(linux::Args),
     /// All of these once, as briefly as can be, to see that none is broken
     #[command(
         after_help = "Example:\n  cargo mk bench brief\n\nIts figures say nothing, and are not shown."
@@ -87,6 +91,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
         What::Block(args) => return block::run(args, ui),
         What::Faults(args) => return faults::run(args, ui),
         What::Http(args) => return http::run(args, ui),
+        What::Linux(args) => return linux::run(args, ui),
         What::Loss(args) => return loss::run(args, ui),
     };
     let project = Project::find()?;

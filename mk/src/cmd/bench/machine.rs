@@ -5,6 +5,7 @@
 //! runs as a process in dom0 of that host, where its instructions are counted
 //! in the same way, and on this machine, where they take time.
 
+use super::figures::{Figures, figure, figures};
 use super::hosts::{Hosts, LIMIT};
 use super::spread::Spread;
 use crate::boot;
@@ -34,8 +35,6 @@ const FLAT: u64 = 10;
 const REST: u64 = 1024;
 /// Instructions that Mini-OS takes to map a page: 225 k for each MiB.
 const MINI_OS: u64 = 878;
-/// What stands before each figure on a console.
-const MARK: &str = "bench: ";
 
 /// What is measured from within, and what it is.
 const COSTS: &[(&str, &str)] = &[
@@ -211,19 +210,6 @@ fn measure(
         });
     }
     Ok(machine)
-}
-
-/// What a console says, by name.
-type Figures = BTreeMap<String, f64>;
-
-/// Reads lines such as `bench: task_ns=12.5`.
-fn figures(console: &str) -> Figures {
-    let lines = console.lines().filter_map(|line| line.strip_prefix(MARK)?.split_once('='));
-    lines.filter_map(|(key, value)| Some((key.to_owned(), value.trim().parse().ok()?))).collect()
-}
-
-fn figure(figures: &Figures, key: &str) -> Result<f64> {
-    figures.get(key).copied().with_context(|| format!("the guest did not say `{MARK}{key}=`"))
 }
 
 /// Runs the guest to its end.
@@ -409,14 +395,6 @@ mod tests {
     fn boot(memory_mib: u64, median: u64) -> Boot {
         let spread = Spread::of(vec![median]);
         Boot { memory_mib, to_first_line: spread.clone(), instructions: spread, hypercalls: 8 }
-    }
-
-    #[test]
-    fn figures_are_read_by_name() {
-        let read = figures("hello\nbench: a_ns=1.5\nbench: b=many\nx bench: c=1\nbench: d=7\n");
-        assert_eq!(read, [("a_ns".to_owned(), 1.5), ("d".to_owned(), 7.0)].into());
-        let error = figure(&read, "b").unwrap_err().to_string();
-        assert_eq!(error, "the guest did not say `bench: b=`");
     }
 
     #[test]

@@ -6,12 +6,12 @@ use crate::disk::debian::Packages;
 use crate::disk::{self, Given};
 use crate::ending::{Ending, is_up, text};
 use crate::image::xl;
+use crate::program;
 use crate::project::{Guest, Project, read};
 use crate::ui::Ui;
 use anyhow::{Context, Result, bail, ensure};
 use lab::{Disk, Guest as Domain, GuestSpec, Host, Number};
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -228,19 +228,8 @@ fn make_disks(host: &Host, job: &Job<'_>) -> Result<(Vec<String>, String)> {
 fn make_programs(host: &Host, job: &Job<'_>) -> Result<()> {
     for source in &job.run.programs {
         let path = place_of(job.guest, source, "program")?;
-        let folder = tempfile::tempdir()?;
-        let program = folder.path().join("program");
-        let mut compiler = Command::new("cc");
-        compiler.args(["-static", "-O2", "-Wall", "-Werror", "-pthread", "-o"]);
-        compiler.arg(&program).arg(&path);
-        let output = compiler.output().context(
-            "a C compiler is needed, with what links without shared libraries: apt install gcc \
-             libc6-dev",
-        )?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "cc did not make {}:\n{said}", path.display());
         let file = format!("{PROGRAMS}/{}", source.trim_end_matches(".c"));
-        host.upload(&read(&program)?, &file)?;
+        host.upload(&program::compiled(&path)?, &file)?;
         host.shell(&format!("chmod 755 {file}"))?.success()?;
     }
     Ok(())
