@@ -116,6 +116,32 @@ int main(int argc, char **argv) {
   struct rusage use;
   SHOW(wait4(-1, &status, 0, &use));
   fflush(stdout);
+  // Descriptors of processes.
+  int fd = syscall(SYS_pidfd_open, 99999, 0);
+  SHOW(fd);
+  SHOW(syscall(SYS_pidfd_open, getpid(), 1));
+  child = fork();
+  if (child == 0)
+    for (;;)
+      pause();
+  fd = syscall(SYS_pidfd_open, child, 0);
+  struct pollfd ended = {fd, POLLIN, 0};
+  SHOW(fcntl(fd, F_GETFD));
+  SHOW(fcntl(fd, F_GETFL) == O_RDWR);
+  SHOW(read(fd, &c, 1));
+  SHOW(poll(&ended, 1, 0));
+  SHOW(syscall(SYS_pidfd_send_signal, fd, 0, 0, 0));
+  SHOW(syscall(SYS_pidfd_send_signal, fd, 0, 0, 9));
+  SHOW(syscall(SYS_pidfd_send_signal, 0, 0, 0, 0));
+  SHOW(waitid(P_PIDFD, 0, &info, WEXITED));
+  SHOW(syscall(SYS_pidfd_send_signal, fd, SIGKILL, 0, 0));
+  SHOW(poll(&ended, 1, -1) == 1 && ended.revents == POLLIN);
+  SHOW(waitid(P_PIDFD, fd, &info, WEXITED));
+  SHOW(info.si_pid == child && info.si_status == SIGKILL);
+  SHOW(waitid(P_PIDFD, fd, &info, WEXITED));
+  SHOW(syscall(SYS_pidfd_send_signal, fd, 0, 0, 0));
+  SHOW(poll(&ended, 1, 0) == 1 && ended.revents & POLLIN);
+  close(fd);
   int close_it = open("/dev/null", O_RDONLY | O_CLOEXEC);
   (void)close_it;
   if (fork() == 0) {

@@ -25,6 +25,7 @@ pub static TABLE: [Option<Call>; MOST] = merge(&[
     crate::process::calls::schedule::CALLS,
     crate::process::calls::user::CALLS,
     crate::process::calls::wait::CALLS,
+    crate::process::descriptor::CALLS,
     crate::signal::calls::CALLS,
     crate::socket::calls::CALLS,
     crate::socket::calls::message::CALLS,

@@ -2,6 +2,7 @@
 
 pub mod calls;
 mod credentials;
+pub mod descriptor;
 mod limits;
 mod status;
 #[cfg(test)]

@@ -294,6 +294,7 @@ fn clone_refuses_what_makes_no_sense() {
         (raw::CLONE_SIGHAND, Errno::EINVAL),
         (raw::CLONE_NEWPID, Errno::EPERM),
         (raw::CLONE_NEWUSER, Errno::EPERM),
+        (raw::CLONE_PIDFD | raw::CLONE_PARENT_SETTID, Errno::EINVAL),
         (
             raw::CLONE_VM | raw::CLONE_SIGHAND | raw::CLONE_THREAD | raw::CLONE_PARENT_SETTID,
             Errno::EFAULT,
@@ -339,4 +340,74 @@ fn a_process_gives_up_who_it_is_for_good() {
     assert_eq!(call(Sysno::setgroups, [0, 0, 0]), Err(Errno::EPERM));
     assert_eq!(call(Sysno::setfsuid, [0, 0, 0]), Ok(1000));
     assert_eq!(call(Sysno::setfsuid, [same, 0, 0]), Ok(1000));
+}
+
+#[test]
+fn a_descriptor_of_a_process_outlives_it() {
+    use crate::watch::Ready;
+    let first = thread();
+    let call = |number: Sysno, args: [u64; 4]| {
+        perform(&first, number, [args[0], args[1], args[2], args[3], 0, 0])
+    };
+    assert_eq!(call(Sysno::pidfd_open, [9, 0, 0, 0]), Err(Errno::ESRCH));
+    assert_eq!(call(Sysno::pidfd_open, [1, 1, 0, 0]), Err(Errno::EINVAL));
+    assert_eq!(call(Sysno::pidfd_open, [0, 0, 0, 0]), Err(Errno::EINVAL));
+    let own = &first.process;
+    let child = own.fork(2, &first.memory(), 0, own).unwrap();
+    first.system.add(&child);
+    let fd = call(Sysno::pidfd_open, [2, raw::O_NONBLOCK.into(), 0, 0]).unwrap() as u64;
+    let open = own.files.get(fd).unwrap();
+    assert!(own.files.closes_on_exec(fd).unwrap());
+    assert_eq!(open.file.ready(), Ready::empty());
+    let exited = u64::from(raw::WEXITED);
+    let waitid = |options: u32| {
+        call(Sysno::waitid, [raw::P_PIDFD.into(), fd, 0, exited | u64::from(options)])
+    };
+    assert_eq!(waitid(0), Err(Errno::EAGAIN));
+    assert_eq!(waitid(raw::WNOHANG), Ok(0));
+    assert_eq!(call(Sysno::waitid, [raw::P_PIDFD.into(), 99, 0, exited]), Err(Errno::EBADF));
+    assert_eq!(call(Sysno::pidfd_send_signal, [fd, 0, 0, 0]), Ok(0));
+    assert_eq!(call(Sysno::pidfd_send_signal, [fd, 0, 0, 1]), Err(Errno::EINVAL));
+    assert_eq!(call(Sysno::pidfd_send_signal, [fd, 99, 0, 0]), Err(Errno::EINVAL));
+    let receiver = Receiver::new(2, Set::EMPTY);
+    child.leave(&receiver, Status::exit(3), 0);
+    assert_eq!(open.file.ready(), Ready::IN | Ready::RDNORM);
+    drop(child);
+    assert_eq!(waitid(0), Ok(0));
+    assert_eq!(open.file.ready(), Ready::IN | Ready::RDNORM, "still after nothing is left of it");
+    assert_eq!(waitid(0), Err(Errno::ECHILD));
+    assert_eq!(call(Sysno::pidfd_send_signal, [fd, 0, 0, 0]), Err(Errno::ESRCH));
+}
+
+#[test]
+fn a_parent_is_given_a_descriptor_of_its_child() {
+    let seen = Seen::default();
+    let log = Rc::clone(&seen);
+    let first = thread();
+    let at = room(&first.memory(), 4096) as u64;
+    play(move |step, registers, space| {
+        let result = registers.rax;
+        let flags = u64::from(raw::CLONE_PIDFD | raw::SIGCHLD);
+        match step {
+            0 => call_of(registers, Sysno::clone, &[flags, 0, at, 0, 0]),
+            1 if result == 0 => call_of(registers, Sysno::close, &[0]),
+            1 => {
+                let fd = crate::testing::word(space, at) as u32;
+                log.borrow_mut().push(fd.into());
+                let exited = raw::WEXITED.into();
+                registers.rip = 20;
+                call_of(registers, Sysno::waitid, &[raw::P_PIDFD.into(), fd.into(), 0, exited])
+            }
+            2 => {
+                log.borrow_mut().push(result);
+                call_of(registers, Sysno::exit_group, &[0])
+            }
+            _ => {
+                log.borrow_mut().push(result);
+                call_of(registers, Sysno::exit_group, &[0])
+            }
+        }
+    });
+    ends_clean(first, 0);
+    assert_eq!(*seen.borrow(), [0, Errno::EBADF.result(), 0], "the child has none");
 }

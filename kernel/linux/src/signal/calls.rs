@@ -10,6 +10,7 @@ use crate::call::{Answer, Args, Group, Outcome, calls, wait};
 use crate::errno::Errno;
 use crate::file::{Caller, Open};
 use crate::process::Process;
+use crate::process::descriptor::ProcessFile;
 use crate::thread::Thread;
 use crate::time::Timespec;
 use alloc::rc::Rc;
@@ -33,6 +34,7 @@ pub(crate) const CALLS: Group = calls! {
     kill(Int, Signal) = kill;
     tkill(Int, Signal) = tkill;
     tgkill(Int, Int, Signal) = tgkill;
+    pidfd_send_signal(Fd, Signal, Hex, Hex) = pidfd_send_signal;
     pause() = pause;
     signalfd(Fd, Set, Size) = signalfd;
     signalfd4(Fd, Set, Size, CLOEXEC) = signalfd4;
@@ -268,6 +270,27 @@ fn kill(thread: &Rc<Thread>, [target, signal, ..]: Args) -> Answer {
     // One that can be sent is enough.
     let results = members.map(send).reduce(|one, other| one.or(other));
     results.unwrap_or(Err(Errno::ESRCH))?;
+    Ok(0.into())
+}
+
+fn pidfd_send_signal(thread: &Rc<Thread>, [fd, signal, info, flags, ..]: Args) -> Answer {
+    if flags as u32 != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let open = thread.process.files.get(fd)?;
+    let to = open.as_kind::<ProcessFile>().ok_or(Errno::EBADF)?.process();
+    let to = to.ok_or(Errno::ESRCH)?;
+    let (own, signal) = (&thread.process, named(signal)?);
+    let info = match info {
+        0 => signal.map(|it| Info::user(it, own.id, own.credentials.borrow().user.real)),
+        at => made_up(thread, to.id, signal, at)?,
+    };
+    if !may(thread, &to, signal) {
+        return Err(Errno::EPERM.into());
+    }
+    if let Some(info) = info {
+        to.send(info)?;
+    }
     Ok(0.into())
 }
 

@@ -5,7 +5,9 @@ use crate::errno::Errno;
 use crate::file::Caller;
 use crate::memory::Memory;
 use crate::process::Process;
+use crate::process::descriptor::ProcessFile;
 use crate::signal::Receiver;
+use crate::stop::Stop;
 use crate::thread::Thread;
 use alloc::rc::Rc;
 use kernel::user::Context;
@@ -39,8 +41,9 @@ struct Wish {
 }
 
 impl Wish {
-    const fn has(&self, flag: u32) -> bool {
-        self.flags & flag as u64 != 0
+    /// Returns whether it has all of `flags`.
+    const fn has(&self, flags: u32) -> bool {
+        self.flags & flags as u64 == flags as u64
     }
 }
 
@@ -124,7 +127,8 @@ fn check(wish: &Wish) -> Result<(), Errno> {
         || wish.has(raw::CLONE_SIGHAND) && !wish.has(raw::CLONE_VM)
         || wish.has(raw::CLONE_SIGHAND) && wish.flags & raw::CLONE_CLEAR_SIGHAND != 0
         || threads && wish.exit_signal != 0 && wish.stack_size != 0
-        || wish.has(raw::CLONE_PIDFD)
+        || threads && wish.has(raw::CLONE_PIDFD)
+        || wish.has(raw::CLONE_PIDFD | raw::CLONE_PARENT_SETTID) && wish.pidfd == wish.parent_id
     {
         return Err(Errno::EINVAL);
     }
@@ -148,7 +152,7 @@ fn make(thread: &Rc<Thread>, wish: &Wish) -> Answer {
 }
 
 /// Writes the new number where it was asked for. Nobody has seen the new thread yet.
-fn tell(thread: &Thread, memory: &Memory, wish: &Wish, id: i32) -> Result<(), crate::stop::Stop> {
+fn tell(thread: &Thread, memory: &Memory, wish: &Wish, id: i32) -> Result<(), Stop> {
     if wish.has(raw::CLONE_PARENT_SETTID) {
         thread.memory().put(wish.parent_id, &id)?;
     }
@@ -165,7 +169,7 @@ fn begin(
     wish: &Wish,
     id: i32,
     context: Context,
-) -> Result<Rc<Thread>, crate::stop::Stop> {
+) -> Result<Rc<Thread>, Stop> {
     let signals = Receiver::new(id, thread.signals.mask());
     // A process goes on on the stack that its parent is on; a thread has none.
     if !wish.has(raw::CLONE_VM) || wish.has(raw::CLONE_VFORK) {
@@ -214,9 +218,7 @@ fn make_process(thread: &Rc<Thread>, wish: &Wish, context: Context) -> Answer {
     if wish.flags & raw::CLONE_CLEAR_SIGHAND != 0 {
         child.signals.clear();
     }
-    let started = begin(thread, Rc::clone(&child), memory, wish, id, context)
-        .and_then(|new| Ok(new.start()?));
-    if let Err(stop) = started {
+    if let Err(stop) = start(thread, &child, memory, wish, context) {
         parent.children.borrow_mut().remove(&id);
         return Err(stop);
     }
@@ -235,6 +237,29 @@ fn make_process(thread: &Rc<Thread>, wish: &Wish, context: Context) -> Answer {
         }
     });
     answer.or_else(|_| Ok(Outcome::Value(id as usize)))
+}
+
+/// Starts the first thread of `child`, which its parent has a descriptor for if it wants one.
+fn start(
+    thread: &Rc<Thread>,
+    child: &Rc<Process>,
+    memory: Rc<Memory>,
+    wish: &Wish,
+    context: Context,
+) -> Result<(), Stop> {
+    let files = &thread.process.files;
+    let fd = match wish.has(raw::CLONE_PIDFD) {
+        true => Some(files.add(ProcessFile::open(child, 0), true, 0)?),
+        false => None,
+    };
+    let started = fd
+        .map_or(Ok(()), |fd| thread.memory().put(wish.pidfd, &(fd as i32)))
+        .and_then(|()| begin(thread, Rc::clone(child), memory, wish, child.id, context))
+        .and_then(|new| Ok(new.start()?));
+    if let (Err(_), Some(fd)) = (&started, fd) {
+        let _ = files.remove(fd as u64);
+    }
+    started
 }
 
 /// What is shared by threads alone stays so; there is one namespace each.

@@ -3,6 +3,7 @@
 use crate::call::{Answer, Args, Group, calls, wait};
 use crate::errno::Errno;
 use crate::file::Caller;
+use crate::process::descriptor::ProcessFile;
 use crate::process::{Process, Report, Status};
 use crate::signal::{Info, Signal};
 use crate::stop::loaded;
@@ -153,17 +154,28 @@ fn waitid(thread: &Rc<Thread>, [kind, id, to, options, usage, _]: Args) -> Answe
     if options & !known != 0 || options & kinds == 0 {
         return Err(Errno::EINVAL.into());
     }
+    // A descriptor that does not wait says so in words of its own.
+    let mut asks_again = false;
     let which = match (kind as u32, id as i32) {
         (raw::P_ALL, _) => Which::Any,
         (raw::P_PID, id @ 1..) => Which::Process(id),
         (raw::P_PGID, 0) => Which::Group(thread.process.group()),
         (raw::P_PGID, id @ 1..) => Which::Group(id),
-        (raw::P_PIDFD, _) => return Err(Errno::EBADF.into()),
+        (raw::P_PIDFD, 0..) => {
+            let open = thread.process.files.get(id)?;
+            let process = open.as_kind::<ProcessFile>().ok_or(Errno::EBADF)?.process();
+            asks_again = open.is_nonblocking() && options & raw::WNOHANG == 0;
+            Which::Process(process.ok_or(Errno::ECHILD)?.id)
+        }
         _ => return Err(Errno::EINVAL.into()),
     };
+    let options = if asks_again { options | raw::WNOHANG } else { options };
     wait_for(thread, which, options, move |thread, found| {
         let memory = thread.memory();
         let Some((child, found)) = found else {
+            if asks_again {
+                return Err(Errno::EAGAIN.into());
+            }
             if to != 0 {
                 // si_signo and si_pid are 0.
                 memory.put(to, &[0_i32; 5])?;
