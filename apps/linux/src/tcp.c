@@ -63,7 +63,61 @@ int main(void) {
   close(s);
   SHOW(recv(c, buffer, 1, 0));
   close(c);
+  // A peer that is gone: what is sent is lost, and answered by a reset.
+  n = sizeof a;
+  c = socket(AF_INET, SOCK_STREAM, 0);
+  connect(c, (void *)&a, n);
+  s = accept(l, 0, 0);
+  SHOW(send(s, "last", 4, 0));
+  close(s);
+  p = (struct pollfd){c, POLLIN | POLLOUT | POLLRDHUP, 0};
+  poll(&p, 1, 1000);
+  SHOW(p.revents);
+  SHOW(recv(c, buffer, 9, 0));
+  SHOW(recv(c, buffer, 9, 0));
+  SHOW(send(c, "lost", 4, 0));
+  SHOW(send(c, "x", 1, 0));
+  SHOW(recv(c, buffer, 9, 0));
+  close(c);
+  // One that breaks off.
+  c = socket(AF_INET, SOCK_STREAM, 0);
+  connect(c, (void *)&a, n);
+  s = accept(l, 0, 0);
+  SHOW(send(s, "last", 4, 0));
+  struct linger no_time = {1, 0};
+  SHOW(setsockopt(s, SOL_SOCKET, SO_LINGER, &no_time, sizeof no_time));
+  close(s);
+  poll(&p, 1, 1000);
+  SHOW(p.revents);
+  SHOW(recv(c, buffer, 9, 0));
+  SHOW(recv(c, buffer, 9, 0));
+  SHOW(recv(c, buffer, 9, 0));
+  SHOW(send(c, "x", 1, 0));
+  close(c);
+  // One that has not received all.
+  c = socket(AF_INET, SOCK_STREAM, 0);
+  connect(c, (void *)&a, n);
+  s = accept(l, 0, 0);
+  SHOW(send(c, "lost", 4, 0));
+  poll(&(struct pollfd){s, POLLIN, 0}, 1, 1000);
+  close(s);
+  SHOW(send(c, "x", 1, 0));
+  SHOW(send(c, "x", 1, 0));
+  close(c);
+  // One that wants to receive no more.
+  c = socket(AF_INET, SOCK_STREAM, 0);
+  connect(c, (void *)&a, n);
+  s = accept(l, 0, 0);
+  SHOW(shutdown(s, SHUT_RD));
+  SHOW(recv(s, buffer, 9, 0));
+  SHOW(send(c, "x", 1, 0));
+  close(s);
+  close(c);
+  // One that nobody accepts.
+  c = socket(AF_INET, SOCK_STREAM, 0);
+  SHOW(connect(c, (void *)&a, n));
   close(l);
+  SHOW(recv(c, buffer, 9, 0));
   c = socket(AF_INET, SOCK_STREAM, 0);
   SHOW(connect(c, (void *)&a, sizeof a));
   int v6 = socket(AF_INET6, SOCK_STREAM, 0);

@@ -52,6 +52,14 @@ int main(void) {
   SHOW(read(s[0], b, 9));
   close(s[1]);
   SHOW(read(s[0], b, 9));
+  SHOW(socketpair(AF_UNIX, SOCK_STREAM, 0, s));
+  SHOW(send(s[0], "lost", 4, 0));
+  SHOW(send(s[1], "last", 4, 0));
+  close(s[1]);
+  SHOW(recv(s[0], b, 9, 0));
+  SHOW(recv(s[0], b, 9, 0));
+  SHOW(recv(s[0], b, 9, 0));
+  SHOW(send(s[0], "x", 1, 0));
   SHOW(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, s));
   send(s[0], "long", 4, 0);
   send(s[0], "b", 1, 0);

@@ -47,6 +47,17 @@ pub(super) struct Door<S> {
     room: Arc<Watch>,
 }
 
+impl<S> Drop for Door<S> {
+    fn drop(&mut self) {
+        // Nobody will accept them.
+        for came in self.came.get_mut() {
+            if let Came::Local { end, .. } = came {
+                end.reset();
+            }
+        }
+    }
+}
+
 impl<S> Door<S> {
     /// Takes the connection that came first.
     pub(super) fn take(&self) -> Option<Came<S>> {

@@ -214,6 +214,7 @@ impl<N: Host> Drop for TcpSocket<N> {
                 }
             }
             Role::Stream(stream) if self.options.linger.get() == Some(0) => stream.abort(),
+            Role::Local { end, .. } if self.options.linger.get() == Some(0) => end.reset(),
             _ => {}
         }
     }
@@ -332,7 +333,8 @@ impl<N: Host> Socket for TcpSocket<N> {
                 let _ = ended.as_mut().poll(&mut Context::from_waker(Waker::noop()));
             }
             Role::Stream(_) => {}
-            Role::Local { end, .. } => end.shutdown(read, write)?,
+            // The peer of one that is deaf may go on writing.
+            Role::Local { end, .. } => end.shutdown(false, write)?,
             Role::Listening(_) | Role::Idle => return Err(Errno::ENOTCONN),
         }
         self.changed.raise();
@@ -377,6 +379,16 @@ impl<N: Host> Socket for TcpSocket<N> {
                 return self.send(message, from);
             }
             Role::Stream(stream) => self.write(stream, from),
+            Role::Local { end, .. } if end.is_orphaned() => match end.fail() {
+                Err(errno) => Err(errno.into()),
+                // What comes after the peer's end is lost, and answered by a reset.
+                Ok(()) => {
+                    let lost = from.peek(&mut [0; PIECE])?;
+                    self.mute.set(true);
+                    self.changed.raise();
+                    Ok(lost)
+                }
+            },
             Role::Local { end, .. } => end.send_to(None, &mut Outgoing::default(), from),
             _ => return Err(Errno::EPIPE.into()),
         };
@@ -402,7 +414,14 @@ impl<N: Host> Socket for TcpSocket<N> {
                 return self.receive(flags, to);
             }
             Role::Stream(stream) => self.read(stream, to, flags)?,
-            Role::Local { end, .. } => end.receive(flags & !MSG_TRUNC, to)?.length,
+            Role::Local { end, .. } => match end.receive(flags & !MSG_TRUNC, to) {
+                Err(Stop::Wait) if self.deaf.get() => 0,
+                Err(Stop::Fail(errno)) => {
+                    self.mute.set(self.mute.get() || errno == Errno::ECONNRESET);
+                    return Err(errno.into());
+                }
+                received => received?.length,
+            },
             _ => return Err(Errno::ENOTCONN.into()),
         };
         Ok(Incoming { length, ..Incoming::default() })
@@ -415,7 +434,15 @@ impl<N: Host> Socket for TcpSocket<N> {
         match &*self.role.borrow() {
             Role::Idle => ready |= Ready::OUT | Ready::WRNORM | Ready::HUP,
             Role::Listening(door) => ready.set(Ready::IN | Ready::RDNORM, !door.is_empty()),
-            Role::Local { end, .. } => ready = end.ready(),
+            Role::Local { end, .. } => {
+                ready = end.ready();
+                if self.deaf.get() {
+                    ready |= Ready::IN | Ready::RDNORM | Ready::RDHUP;
+                }
+                // The peer's end alone leaves this one open (tcp(7)).
+                let open = !self.mute.get() && !ready.contains(Ready::ERR);
+                ready.set(Ready::HUP, !open && ready.contains(Ready::RDHUP));
+            }
             Role::Stream(stream) => {
                 let out = stream.poll_writable(&mut context);
                 let failed = matches!(out, Poll::Ready(Err(_)));
@@ -469,7 +496,11 @@ impl<N: Host> Socket for TcpSocket<N> {
                 {
                     self.error.set(Some(errno));
                 }
-                self.error.take().map_or(0, |it| it.number().into())
+                let error = match &*self.role.borrow() {
+                    Role::Local { end, .. } => end.fail().err(),
+                    _ => None,
+                };
+                self.error.take().or(error).map_or(0, |it| it.number().into())
             }
             (SOL_SOCKET, SO_ACCEPTCONN) => matches!(*self.role.borrow(), Role::Listening(_)).into(),
             (level, TCP_INFO) if level == IPPROTO_TCP as u32 => return Ok(self.info()),

@@ -213,6 +213,50 @@ fn what_stays_within_the_machine_needs_no_network() {
 }
 
 #[test]
+fn the_end_of_a_peer_within_the_machine_is_no_reset_before_something_is_sent() {
+    let [here, _there] = machines();
+    block_on(async {
+        let server = listener(&here, AF_INET, "127.0.0.1:90");
+        let join = async || {
+            let client = stream(&here, AF_INET);
+            connect(&*client, "127.0.0.1:90").await.unwrap();
+            (client, until(&*server, || server.accept()).await.unwrap().0)
+        };
+        let (client, served) = join().await;
+        drop(served);
+        assert!(client.ready().contains(Ready::IN | Ready::OUT | Ready::RDHUP));
+        assert!(!client.ready().contains(Ready::HUP));
+        assert_eq!(receive(&*client, 9).await.unwrap(), b"");
+        assert_eq!(send(&*client, b"lost").await, Ok(4));
+        assert!(client.ready().contains(Ready::HUP));
+        assert_eq!(send(&*client, b"x").await, Err(Errno::EPIPE));
+        assert_eq!(receive(&*client, 9).await.unwrap(), b"");
+        // A reset is told once, after what came before it.
+        let (client, served) = join().await;
+        send(&*served, b"last").await.unwrap();
+        let no_time = [1_u32.to_ne_bytes(), [0; 4]].concat();
+        served.set_option(SOL_SOCKET, SO_LINGER, &no_time).unwrap();
+        drop(served);
+        assert!(client.ready().contains(Ready::IN | Ready::HUP | Ready::ERR));
+        assert_eq!(receive(&*client, 9).await.unwrap(), b"last");
+        assert_eq!(receive(&*client, 9).await, Err(Errno::ECONNRESET));
+        assert_eq!(receive(&*client, 9).await.unwrap(), b"");
+        assert_eq!(send(&*client, b"x").await, Err(Errno::EPIPE));
+        let (client, served) = join().await;
+        send(&*client, b"unread").await.unwrap();
+        drop(served);
+        assert_eq!(send(&*client, b"x").await, Err(Errno::ECONNRESET));
+        assert_eq!(send(&*client, b"x").await, Err(Errno::EPIPE));
+        // Who wants to read no more may still be written to.
+        let (client, served) = join().await;
+        served.shutdown(true, false).unwrap();
+        assert!(served.ready().contains(Ready::IN | Ready::RDHUP));
+        assert_eq!(receive(&*served, 9).await.unwrap(), b"");
+        assert_eq!(send(&*client, b"more").await, Ok(4));
+    });
+}
+
+#[test]
 fn who_shares_a_port_takes_turns() {
     let [here, there] = machines();
     block_on(async {

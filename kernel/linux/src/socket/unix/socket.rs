@@ -182,16 +182,28 @@ impl Unix {
         }
     }
 
-    /// Whether the other side of a connection is gone.
-    fn orphaned(&self) -> bool {
+    /// Returns whether the other side of a connection is gone.
+    pub fn is_orphaned(&self) -> bool {
         match &*self.role.borrow() {
             Role::Connected(peer, ..) => peer.strong_count() == 0,
             _ => false,
         }
     }
 
-    fn fail(&self) -> Result<(), Errno> {
+    /// Tells of the error that it was left with, once.
+    ///
+    /// # Errors
+    /// That error.
+    pub fn fail(&self) -> Result<(), Errno> {
         self.error.take().map_or(Ok(()), Err)
+    }
+
+    /// Has its peer learn that the connection was broken off.
+    pub fn reset(&self) {
+        if let Some(peer) = self.connected_to() {
+            peer.error.set(Some(Errno::ECONNRESET));
+            peer.changed.raise();
+        }
     }
 
     /// The room in the queue of who it speaks to is not enough: its watch is raised when there is
@@ -280,15 +292,13 @@ impl Drop for Unix {
         {
             // What was sent and never received is an error to who sent it.
             if !self.queue.borrow().is_empty() {
-                peer.error.set(Some(Errno::ECONNRESET));
+                self.reset();
             }
             peer.changed.raise();
         }
         if let Role::Listening(waiting, _) = &*self.role.borrow() {
             for new in waiting {
-                if let Some(peer) = new.connected_to() {
-                    peer.error.set(Some(Errno::ECONNRESET));
-                }
+                new.reset();
             }
         }
         self.drained.raise();
@@ -399,8 +409,9 @@ impl Socket for Unix {
         if flags & MSG_OOB != 0 {
             return Err(Errno::EOPNOTSUPP.into());
         }
-        if let Some(error) = self.error.take() {
-            return Err(error.into());
+        // A stream is read to its end before its error.
+        if self.style != Style::Stream {
+            self.fail()?;
         }
         if self.style != Style::Datagram && matches!(*self.role.borrow(), Role::Alone) {
             return Err(Errno::EINVAL.into());
@@ -414,8 +425,12 @@ impl Socket for Unix {
         };
         let (length, message) = match taken {
             Ok(taken) => taken,
+            Err(Stop::Wait) if self.error.get().is_some() => {
+                self.fail()?;
+                return Ok(Incoming::default());
+            }
             Err(Stop::Wait)
-                if self.deaf.get() || self.orphaned() && self.style != Style::Datagram =>
+                if self.deaf.get() || self.is_orphaned() && self.style != Style::Datagram =>
             {
                 return Ok(Incoming::default());
             }
@@ -452,7 +467,7 @@ impl Socket for Unix {
             ready.set(Ready::IN | Ready::RDNORM, !waiting.is_empty());
             return ready;
         }
-        let ended = self.orphaned() && self.style != Style::Datagram;
+        let ended = self.is_orphaned() && self.style != Style::Datagram;
         let alone = matches!(*self.role.borrow(), Role::Alone) && self.style != Style::Datagram;
         let readable = !self.queue.borrow().is_empty() || self.deaf.get() || ended;
         ready.set(Ready::IN | Ready::RDNORM, readable);

@@ -191,4 +191,13 @@ fn what_was_never_read_is_an_error_to_who_sent_it() {
     let told = one.option(SOL_SOCKET, SO_ERROR).unwrap();
     assert_eq!(told, u32::from(Errno::ECONNRESET.number()).to_ne_bytes());
     assert_eq!(one.option(SOL_SOCKET, SO_ERROR).unwrap(), [0; 4]);
+    let [one, other] = pair(Style::Stream);
+    send(&one, b"lost").unwrap();
+    send(&other, b"last").unwrap();
+    drop(other);
+    let mut read = Vec::new();
+    let mut receive = || one.receive(0, &mut Sink::kernel(&mut read, 9)).map(|it| it.length);
+    assert_eq!(receive().unwrap(), 4, "what came before");
+    assert!(matches!(receive(), Err(Stop::Fail(Errno::ECONNRESET))));
+    assert_eq!(receive().unwrap(), 0);
 }
