@@ -105,6 +105,17 @@ int main(void) {
   heap[3 * P - 1] = 1;
   SHOW(sbrk(-3 * P) == heap + 3 * P);
   SHOW(sbrk(1L << 47));
+  // More than there could ever be.
+  long huge = 1L << 44;
+  int anonymous = MAP_PRIVATE | MAP_ANONYMOUS, rw = PROT_READ | PROT_WRITE;
+  SHOW(mmap(0, huge, rw, anonymous, -1, 0));
+  SHOW(mmap(0, huge, rw, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  WORKS(mmap(0, huge, rw, anonymous | MAP_NORESERVE, -1, 0));
+  char *place = mmap(0, huge, PROT_NONE, anonymous, -1, 0);
+  IS(place != MAP_FAILED);
+  SHOW(mprotect(place, huge, rw));
+  SHOW(mprotect(place, P, rw));
+  IS(malloc(huge) == 0);
   // The stack grows.
   char deep[1 << 20];
   memset(deep, 1, sizeof deep);

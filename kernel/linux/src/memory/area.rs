@@ -25,6 +25,8 @@ bitflags! {
         const NO_FORK = 1 << 3;
         /// A child finds zeros there (`MADV_WIPEONFORK`).
         const WIPE_ON_FORK = 1 << 4;
+        /// It may be larger than what could be given (`MAP_NORESERVE`).
+        const NO_RESERVE = 1 << 5;
     }
 }
 
@@ -145,6 +147,11 @@ impl Area {
         self.access.contains(Access::WRITE)
             && !self.flags.contains(Flags::SHARED)
             && !self.flags.contains(Flags::GROWS_DOWN)
+    }
+
+    /// Returns whether it may be no larger than what could be given.
+    pub(super) const fn is_reserved(&self) -> bool {
+        self.is_data() && !self.flags.contains(Flags::NO_RESERVE)
     }
 
     /// Returns whether the processor would let a program do `wanted` (one of the three) here: what

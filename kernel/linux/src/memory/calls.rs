@@ -111,6 +111,7 @@ fn mmap(thread: &Rc<Thread>, [at, length, protection, flags, fd, offset]: Args) 
         place: place(flags),
         backing: backing(thread, open, offset, access, shared)?,
         grows_down,
+        no_reserve: has(flags, sys::MAP_NORESERVE),
     };
     let at = memory.map(&request)?;
     if !has(flags, sys::MAP_LOCKED)

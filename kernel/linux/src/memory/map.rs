@@ -61,6 +61,8 @@ pub struct Request {
     pub backing: Backing,
     /// Whether it grows down to where it is touched (`MAP_GROWSDOWN`).
     pub grows_down: bool,
+    /// Whether it may be more than could ever be given (`MAP_NORESERVE`).
+    pub no_reserve: bool,
 }
 
 impl Request {
@@ -68,7 +70,7 @@ impl Request {
     #[must_use]
     pub const fn anonymous(length: usize, access: Access) -> Self {
         let (place, backing) = (Place::Hint, Backing::Anonymous);
-        Self { at: 0, length, access, place, backing, grows_down: false }
+        Self { at: 0, length, access, place, backing, grows_down: false, no_reserve: false }
     }
 }
 
@@ -116,6 +118,9 @@ impl Memory {
             }
         };
         let area = Area::new(range.end, request.access, flags, backing);
+        if area.is_reserved() || matches!(request.backing, Backing::Shared) && !request.no_reserve {
+            self.ram.could_give(length)?;
+        }
         self.check_limits(&range, length, if area.is_data() { length } else { 0 })?;
         self.replace(&range, area);
         Ok(start)
@@ -172,9 +177,13 @@ impl Memory {
             let is_more = |it: &Area| {
                 !it.is_data() && !it.is_shared() && !it.flags.contains(Flags::GROWS_DOWN)
             };
-            let more: usize = (areas.within(range.start..end).filter(|(_, it)| is_more(it)))
-                .map(|(start, it)| it.end.min(end) - start.max(range.start))
-                .sum();
+            let (mut more, mut reserved) = (0, 0);
+            for (start, it) in areas.within(range.start..end).filter(|(_, it)| is_more(it)) {
+                let length = it.end.min(end) - start.max(range.start);
+                more += length;
+                reserved += if it.flags.contains(Flags::NO_RESERVE) { 0 } else { length };
+            }
+            self.ram.could_give(reserved)?;
             if more > 0 && areas.data + more > self.limits.get().data {
                 return Err(Errno::ENOMEM);
             }
@@ -239,6 +248,7 @@ impl Memory {
             return Err(Errno::ENOMEM);
         }
         self.ram.check()?;
+        self.ram.could_give(range.len())?;
         self.check_limits(&range, range.len(), range.len())?;
         let access = Access::READ | Access::WRITE;
         let area = Area::new(range.end, access, self.lock_flag(), area::Backing::Anonymous);
@@ -315,6 +325,7 @@ impl Memory {
             matches!(request.backing, Backing::Shared | Backing::File { shared: true, .. });
         flags.set(Flags::SHARED, shared);
         flags.set(Flags::GROWS_DOWN, request.grows_down);
+        flags.set(Flags::NO_RESERVE, request.no_reserve);
         flags
     }
 

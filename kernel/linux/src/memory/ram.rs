@@ -4,11 +4,15 @@ use crate::errno::Errno;
 use alloc::rc::{Rc, Weak};
 use alloc::vec::Vec;
 use core::cell::{Cell, OnceCell, RefCell};
-use kernel::memory::is_low;
+use kernel::memory::{is_low, stats};
 use kernel::user::Frame;
 
 /// Pages that a cache is asked for at once.
 const BATCH: usize = 64;
+
+/// Bytes that a program is not refused at once, however small the machine is. Go's heap begins
+/// with 64 MiB, which it touches page by page, and other runtimes are like it.
+const UNDOUBTED: usize = 1 << 30;
 
 /// Gives up pages that can be read again.
 pub trait Reclaim {
@@ -19,8 +23,8 @@ pub trait Reclaim {
 
 /// Gives pages to the programs of one machine.
 ///
-/// Memory is never promised (`vm.overcommit_memory` is 1): a program gets a page when it first
-/// touches it. The last sixteenth of the machine's memory is the kernel's own, so that a program
+/// Memory is not promised: a program gets a page when it first touches it, and is refused at once
+/// only what it could never get ([`could_give`](Self::could_give)). The last sixteenth of the machine's memory is the kernel's own, so that a program
 /// that is refused a page cannot take with it what is under way for others.
 #[derive(Default)]
 pub struct Ram {
@@ -57,6 +61,15 @@ impl Ram {
     /// `ENOMEM`.
     pub fn check(&self) -> Result<(), Errno> {
         if self.has_room() { Ok(()) } else { Err(Errno::ENOMEM) }
+    }
+
+    /// Fails for writable memory of more bytes at once than there could ever be, as Linux does if
+    /// `vm.overcommit_memory` is 0: so what asks for far too much can say so.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn could_give(&self, bytes: usize) -> Result<(), Errno> {
+        if bytes > stats().total.max(UNDOUBTED) { Err(Errno::ENOMEM) } else { Ok(()) }
     }
 
     /// Returns a page of zeros for a program.

@@ -92,6 +92,9 @@ impl Memory {
         }
         self.ram.check()?;
         let more = if pages_only { new } else { new - old };
+        if area.is_reserved() {
+            self.ram.could_give(more)?;
+        }
         self.check_limits(&(at..at), more, if area.is_data() { more } else { 0 })?;
         if old == rest && place_of(how).is_none() && self.grow_in_place(at, &area, old, new) {
             return Ok(at);

@@ -68,7 +68,7 @@ const FIXED: &[(&str, &str)] = &[
     ("sys/vm/max_map_count", "65530\n"),
     ("sys/vm/min_free_kbytes", "0\n"),
     ("sys/vm/nr_hugepages", "0\n"),
-    ("sys/vm/overcommit_memory", "1\n"),
+    ("sys/vm/overcommit_memory", "0\n"),
     ("sys/vm/overcommit_ratio", "50\n"),
     ("sys/vm/swappiness", "0\n"),
 ];

@@ -146,6 +146,30 @@ fn limits_are_held() {
 }
 
 #[test]
+fn what_could_never_be_given_is_refused_at_once() {
+    const MOST: usize = 1 << 30;
+    let memory = memory();
+    let anonymous = |length, access| memory.map(&Request::anonymous(length, access));
+    assert_eq!(anonymous(MOST + PAGE, RW), Err(Errno::ENOMEM));
+    let shared = Request { backing: Backing::Shared, ..Request::anonymous(MOST + PAGE, RW) };
+    assert_eq!(memory.map(&shared), Err(Errno::ENOMEM));
+    memory.map(&Request { no_reserve: true, ..shared }).unwrap();
+    let at = anonymous(MOST, RW).unwrap();
+    assert_eq!(memory.remap(at, MOST, 3 * MOST, Move::May), Err(Errno::ENOMEM));
+    // Reserving addresses asks for no memory, until they are made writable.
+    let at = anonymous(1 << 40, NONE).unwrap();
+    assert_eq!(memory.protect(at, MOST + PAGE, RW), Err(Errno::ENOMEM));
+    memory.protect(at, MOST, RW).unwrap();
+    let unreserved = Request { no_reserve: true, ..Request::anonymous(1 << 40, RW) };
+    let at = memory.map(&unreserved).unwrap();
+    memory.protect(at, 1 << 40, NONE).unwrap();
+    memory.protect(at, 1 << 40, RW).unwrap();
+    memory.set_brk_start(0x40_0000);
+    let heap = memory.brk(0);
+    assert_eq!(memory.brk(heap + MOST + PAGE), heap);
+}
+
+#[test]
 fn a_process_has_at_most_65530_areas() {
     let memory = memory();
     let at = memory.map(&Request::anonymous(200_000 * PAGE, READ)).unwrap();
