@@ -60,6 +60,7 @@ impl Engine {
             if self.protocols.receive_tcp(handle, frame, segment, now) {
                 self.protocols.find_way(segment.peer.ip(), now);
             }
+            self.protocols.send_urgent(handle, wire, now);
             return;
         }
         let listens = self.listens(segment.local);

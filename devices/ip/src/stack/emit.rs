@@ -24,6 +24,13 @@ const HEADERS: usize = packet::segment_head(false) + 60;
 const PARTS: usize = 32;
 
 impl Protocols {
+    /// Sends what a connection has to say before anything else is taken in.
+    pub(crate) fn send_urgent(&mut self, handle: Handle, wire: &dyn Wire, now: Instant) {
+        if self.sets.endpoint(handle).connection.is_urgent() {
+            self.send_tcp(handle, wire, now);
+        }
+    }
+
     /// Sends what a connection has to say.
     pub(super) fn send_tcp(&mut self, handle: Handle, wire: &dyn Wire, now: Instant) {
         let (local, peer) = self.ends(handle);

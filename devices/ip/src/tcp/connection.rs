@@ -168,6 +168,8 @@ pub(crate) struct Connection<C> {
 
     /// An acknowledgement goes out now, whatever the data.
     pub(super) answer: bool,
+    /// One does before anything else is taken in.
+    pub(super) urgent: bool,
     /// The last challenge (RFC 5961, section 7).
     pub(super) challenged: Option<Instant>,
     pub(super) reset: Option<Head>,
@@ -227,6 +229,7 @@ impl<C: Control> Connection<C> {
             owes_cwr: false,
             reduced: None,
             answer: false,
+            urgent: false,
             challenged: None,
             reset: None,
             probing: false,
@@ -355,6 +358,14 @@ impl<C: Control> Connection<C> {
     /// Copies what an emission sends.
     pub(crate) fn payload(&self, emission: &Emission, to: &mut [u8]) {
         self.out.copy(emission.offset, to);
+    }
+
+    /// Returns whether what arrived last is to be acknowledged by itself. Where one acknowledgement
+    /// tells of several segments out of order, the peer learns of one duplicate alone (RFC 2883,
+    /// section 4) and sees the timestamp of what it sent again instead of the first one's: then
+    /// it does not notice that it was needless (RFC 3522, 3708), and its window stays low.
+    pub(crate) const fn is_urgent(&self) -> bool {
+        self.urgent
     }
 
     /// Returns whether the peer has to be told of a larger window.

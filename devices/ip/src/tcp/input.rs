@@ -231,6 +231,7 @@ impl<C: Control> Connection<C> {
             let old = segment.payload.get(..old).unwrap_or(segment.payload);
             if segment.seq.is_before(self.receiver.next()) {
                 self.receiver.accept(segment.seq, old, false);
+                self.urgent = true;
             }
             self.answer = true;
         }
@@ -298,6 +299,8 @@ impl<C: Control> Connection<C> {
         }
         let arrival = self.receiver.accept(seq, segment.payload, fin);
         self.delay.arrived(segment.payload.len(), arrival, now);
+        // An end is told with what the program says to it.
+        self.urgent |= arrival.needs_ack() && !arrival.fin;
         if arrival.fin {
             self.answer = true;
             match self.state {

@@ -213,6 +213,7 @@ impl<C: Control> Connection<C> {
         self.acknowledged = self.receiver.next();
         self.delay.sent(length > 0);
         self.answer = false;
+        self.urgent = false;
         let head = Head { seq, ack: self.receiver.next(), flags, window: window as u16, options };
         let segment = if length > self.mss { self.mss as u16 } else { 0 };
         Emission { head, offset, length: length as usize, segment, ecn: self.ecn && length > 0 }

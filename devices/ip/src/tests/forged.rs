@@ -4,7 +4,7 @@ use super::hostile::{echo, frames, mend, raw, segment, send};
 use super::*;
 use crate::packet;
 use crate::tcp::segment::{ACK, SYN};
-use devices::net::Meta;
+use devices::net::{Mac, Meta};
 use embedded_io_async::Read;
 use kernel::time::{sleep, timeout};
 use std::string::ToString;
@@ -122,7 +122,7 @@ fn nothing_is_answered_to_where_it_must_not_be_t1() {
         let _listener = Tcp::bind(&b, any(80)).await.unwrap();
         let _port = Udp::bind(&b, any(7)).await.unwrap();
         // The stack learns of our address, so that an answer could find its way.
-        let mac = devices::net::Mac([2, 0, 0, 0, 0, 1]);
+        let mac = Mac([2, 0, 0, 0, 0, 1]);
         for last in [1, 255] {
             let (own, other) = (Ipv4Addr::new(10, 0, 0, last), Ipv4Addr::new(10, 0, 0, 2));
             send(&net, &packet::request_v4(mac, own, other, None), Meta::default());
@@ -288,4 +288,42 @@ fn what_is_beyond_the_window_is_not_taken_t1_t4() {
             assert!(timeout(SECOND, stream.read(&mut [0; 100])).await.is_err(), "{size}");
         });
     }
+}
+
+#[test]
+fn what_arrives_out_of_order_at_once_is_acknowledged_one_by_one() {
+    raw(async |net, b| {
+        let _listener = Tcp::bind(&b, any(80)).await.unwrap();
+        let (IpAddr::V4(peer), IpAddr::V4(own)) = (A, B) else { unreachable!() };
+        let asks = packet::request_v4(Mac([2, 0, 0, 0, 0, 1]), peer, own, None);
+        send(&net, &asks, Meta::default());
+        send(&net, &tcp(SYN, [99, 0], 1000, &[4, 2, 1, 1], &[]), Meta::default());
+        sleep(SECOND / 100).await;
+        let of_tcp = |it: &Vec<u8>| it[12..14] == [8, 0] && it[23] == 6;
+        let answer = frames(&net).into_iter().find(of_tcp).unwrap();
+        let ours = u32::from_be_bytes(answer[38..42].try_into().unwrap()).wrapping_add(1);
+        send(&net, &tcp(ACK, [100, ours], 1000, &[], &[]), Meta::default());
+        sleep(SECOND / 100).await;
+        frames(&net);
+        // All of them before the stack has its turn: behind gaps, twice, and what fills one.
+        for at in [110, 120, 110, 120, 100] {
+            send(&net, &tcp(ACK, [at, ours], 1000, &[], &[7; 5]), Meta::default());
+        }
+        sleep(SECOND / 100).await;
+        let blocks = |it: &Vec<u8>| {
+            let words = it.get(58..).unwrap_or_default().chunks_exact(4);
+            words.map(|it| u32::from_be_bytes(it.try_into().unwrap())).collect::<Vec<_>>()
+        };
+        let told: Vec<_> = frames(&net).iter().filter(|it| of_tcp(it)).map(blocks).collect();
+        assert_eq!(
+            told,
+            [
+                &[110, 115][..],
+                &[120, 125, 110, 115],
+                &[110, 115, 110, 115, 120, 125],
+                &[120, 125, 120, 125, 110, 115],
+                &[120, 125, 110, 115],
+            ]
+        );
+    });
 }
