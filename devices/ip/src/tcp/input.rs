@@ -14,6 +14,12 @@ use kernel::time::Instant;
 /// of it, and two ends that take each other for lost do not answer each other for ever.
 const CHALLENGES: Duration = Duration::from_millis(500);
 
+/// Ticks by which a segment may be older than one before it, as by Linux: what was late fills
+/// its gap, after what was sent again filled the one before. A clock ticks at least once for
+/// each 2^31 bytes (RFC 7323, section 5.4), so that one of the numbers' last time around is
+/// older by two.
+const REORDERED: i32 = 1;
+
 /// A timestamp is not compared with one that is as old (RFC 7323, section 5.5).
 const OUTDATED: Duration = Duration::from_secs(24 * 24 * 60 * 60);
 
@@ -176,10 +182,11 @@ impl<C: Control> Connection<C> {
     }
 
     /// Returns whether a segment is not older than what came before (PAWS: RFC 7323, section
-    /// 5.3).
+    /// 5.3), by more than [`REORDERED`].
     fn is_recent(&self, segment: &Segment<'_>, now: Instant) -> bool {
         let Some(stamps) = &self.stamps else { return true };
-        let older = |(value, _): (u32, u32)| value.wrapping_sub(stamps.recent).cast_signed() < 0;
+        let older =
+            |(value, _): (u32, u32)| value.wrapping_sub(stamps.recent).cast_signed() < -REORDERED;
         !segment.options.stamps.is_some_and(older)
             || segment.has(RST)
             || now.saturating_duration_since(stamps.at) >= OUTDATED
