@@ -39,6 +39,8 @@ const FLOW_TRIP: u64 = 50;
 const MIDDLE_TRIP: u64 = 20;
 /// Percent of the faults that are not of the grid.
 const OTHER: f64 = 1.0;
+/// Frames of a queue that bursts overflow: a seventh of what is under way.
+const SHORT: usize = 50;
 /// Idle connections beside a new one.
 const BESIDE: [usize; 3] = [0, 1000, 10_000];
 /// As few as say that it works.
@@ -64,10 +66,11 @@ pub(super) fn all(brief: bool) -> Vec<Task> {
         }
         let cable = cable(MIDDLE_TRIP);
         for (what, faults) in [
-            ("repeated", Faults { repeated: OTHER, ..cable }),
-            ("corrupted", Faults { corrupted: OTHER, ..cable }),
+            (format!("{OTHER} % repeated"), Faults { repeated: OTHER, ..cable }),
+            (format!("{OTHER} % corrupted"), Faults { corrupted: OTHER, ..cable }),
+            (format!("a queue of {SHORT}"), Faults { queue: SHORT, ..cable }),
         ] {
-            let what = format!("{way}, {MIDDLE_TRIP} ms, {OTHER} % {what}");
+            let what = format!("{way}, {MIDDLE_TRIP} ms, {what}");
             tasks.push(Task { what, kind, faults });
         }
     }
@@ -107,7 +110,7 @@ mod tests {
     fn no_two_are_named_alike_and_the_brief_ones_are_of_all_kinds() {
         let all = all(false);
         let names: BTreeSet<_> = all.iter().map(|task| &task.what).collect();
-        assert_eq!((names.len(), all.len()), (62, 62));
+        assert_eq!((names.len(), all.len()), (64, 64));
         let brief = super::all(true);
         let kinds: Vec<_> = brief.iter().map(|task| std::mem::discriminant(&task.kind)).collect();
         assert!(all.iter().all(|task| kinds.contains(&std::mem::discriminant(&task.kind))));
