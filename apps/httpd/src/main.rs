@@ -11,6 +11,8 @@
 //! test(ends): args grace=4
 //! test(ends): client ends.sh
 //! test(ends): client-then wait
+//! test(moved): client moved.sh
+//! test(moved): client-then destroy
 //! test: timeout 240
 
 #![no_std]

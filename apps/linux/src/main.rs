@@ -42,6 +42,10 @@
 //! test(redis): args run="redis-server --protected-mode no --appendonly yes --enable-debug-command yes --dir /tmp"
 //! test(redis): client-when "Ready to accept connections"
 //! test(redis): client redis.sh
+//! test(moved): args run="sh -c 'echo ready; exec sleep 1000'"
+//! test(moved): client moved.sh
+//! test(moved): client-then destroy
+//! test(moved): timeout 240
 
 #![no_std]
 #![no_main]
