@@ -64,6 +64,7 @@
 //! * [`entropy`]: random bytes fit for keys; [`memory`]: how much there is, and how little left
 //! * [`println!`] and the macros of the `log` crate: lines on the console
 //! * [`shutdown`]: what the toolstack asks for; [`Exit`]: how an app ends
+//! * [`suspend`]: being saved, restored, copied and moved
 //! * [`metrics`](mod@metrics): numbers about the running machine; [`args`]: typed arguments
 //! * `testing`: a machine with simulated time, on the host alone
 //!

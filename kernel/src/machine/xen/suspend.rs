@@ -42,13 +42,15 @@ fn channels(start: NonNull<start_info>) -> [*mut u64; 2] {
     [store, console]
 }
 
-/// Replaces the frames of the channels by what `convert` makes of them.
+/// Replaces the frames of the channels that there are by what `convert` makes of them.
 fn convert(start: NonNull<start_info>, convert: impl Fn(u64) -> u64) {
     for field in channels(start) {
         // SAFETY: the page is mapped, writable, and nobody refers to these fields.
         let frame = unsafe { field.read_volatile() };
-        // SAFETY: as above.
-        unsafe { field.write_volatile(convert(frame)) };
+        if frame != 0 {
+            // SAFETY: as above.
+            unsafe { field.write_volatile(convert(frame)) };
+        }
     }
 }
 
