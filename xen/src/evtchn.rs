@@ -392,10 +392,14 @@ pub fn clear(number: PortNumber) {
 /// on other ports stay pending, as they would wake nobody.
 pub fn wait_until(deadline: u64) {
     let events = crate::domain().events;
-    let open = events.open.lock();
-    let waited = open.iter().filter(|port| !port.ignored && port.waiting.first.is_some());
-    let mut numbers: heapless::Vec<PortNumber, OPEN> = waited.map(|port| port.number).collect();
-    drop(open);
+    let mut numbers = heapless::Vec::<PortNumber, OPEN>::new();
+    // They are not collected, which would move room for all ports with each wait.
+    for port in events.open.lock().iter() {
+        if !port.ignored && port.waiting.first.is_some() {
+            // There is room for all that are open.
+            let _ = numbers.push(port.number);
+        }
+    }
     // A poll for no port, or for several, ends by an event on any port. So if nobody waits, poll
     // for the timer's, which enters the guest anyway.
     let timer = events.timer.load(Ordering::Relaxed);

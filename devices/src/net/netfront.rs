@@ -55,6 +55,14 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
+/// Makes a table of what each slot of a ring has: on the heap, as rings are moved.
+fn table<T>(slots: usize, each: impl FnMut() -> T) -> Result<Vec<T>, xen::gnttab::Error> {
+    let mut table = Vec::new();
+    table.try_reserve_exact(slots).map_err(|_| xen::gnttab::Error::Memory)?;
+    table.resize_with(slots, each);
+    Ok(table)
+}
+
 /// Counts what an interface did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

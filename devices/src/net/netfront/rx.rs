@@ -44,9 +44,8 @@ struct Fragment {
 }
 
 /// A received frame that was not taken yet.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Frame {
-    fragments: heapless::Vec<Fragment, SLOTS_MAX>,
     length: usize,
     meta: Meta,
 }
@@ -66,11 +65,13 @@ pub(super) struct Rx {
     port: Rc<Port>,
     pages: Pages<ReadWriteGrant>,
     /// The page that was posted in each slot.
-    posted: [Option<u16>; SLOTS],
+    posted: Vec<Option<u16>>,
     /// The number of pages aimed at, and its limit.
     wanted: usize,
     most: usize,
     frame: Option<Frame>,
+    /// What it consists of, or what was taken of the next one: beside it, as that is not moved.
+    fragments: heapless::Vec<Fragment, SLOTS_MAX>,
     /// The longest ordinary frame.
     longest: usize,
     /// Whether large frames (GSO) were negotiated.
@@ -103,10 +104,11 @@ impl Rx {
             ring,
             port,
             pages: Pages::new(peer, CHUNK),
-            posted: [None; SLOTS],
+            posted: super::table(SLOTS, || None)?,
             wanted: FIRST.min(most),
             most: most.min(SLOTS),
             frame: None,
+            fragments: heapless::Vec::new(),
             longest,
             large,
             counters: Counters::default(),
@@ -180,9 +182,18 @@ impl Rx {
         Ok(Some((slot as u16, page, bytes)))
     }
 
+    /// Posts the pages of the fragments again.
+    fn post_again(&mut self) {
+        for at in 0..self.fragments.len() {
+            if let Some(&Fragment { page, .. }) = self.fragments.get(at) {
+                self.post(page);
+            }
+        }
+        self.fragments.clear();
+    }
+
     /// Takes the responses of one frame. Returns `None` for a frame that was dropped.
     fn next_frame(&mut self) -> Result<Option<Frame>, Violation> {
-        let mut fragments = heapless::Vec::<Fragment, SLOTS_MAX>::new();
         let (mut good, mut meta, mut length, mut segment) = (true, None, 0, 0);
         loop {
             let Some((slot, page, bytes)) = self.take()? else {
@@ -202,7 +213,7 @@ impl Rx {
             }
             let fragment = Fragment { page, offset: response.offset, length: size as u16 };
             // An error of the back end's, an empty fragment, or too many of them.
-            if size == 0 || fragments.push(fragment).is_err() {
+            if size == 0 || self.fragments.push(fragment).is_err() {
                 good = false;
                 self.post(page);
             }
@@ -227,9 +238,9 @@ impl Rx {
         let longest = if segment > 0 { LARGEST } else { self.longest };
         if good && (HEADER..=longest).contains(&length) {
             let meta = Meta { checksum: meta.unwrap_or_default(), segment };
-            return Ok(Some(Frame { fragments, length, meta }));
+            return Ok(Some(Frame { length, meta }));
         }
-        fragments.iter().for_each(|fragment| self.post(fragment.page));
+        self.post_again();
         self.counters.dropped += 1;
         Ok(None)
     }
@@ -293,14 +304,14 @@ impl Rx {
             to.resize(frame.length, 0);
         }
         let mut rest = to.as_mut_slice();
-        for fragment in &frame.fragments {
+        for fragment in &self.fragments {
             let (head, after) = rest.split_at_mut(usize::from(fragment.length).min(rest.len()));
             if let Some(page) = self.pages.page(fragment.page.into()) {
                 page.copy_out(usize::from(fragment.offset), head);
             }
             rest = after;
         }
-        frame.fragments.iter().for_each(|fragment| self.post(fragment.page));
+        self.post_again();
         self.counters.frames += 1;
         self.counters.bytes += frame.length as u64;
         Some((frame.length, frame.meta))

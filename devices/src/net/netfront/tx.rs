@@ -104,9 +104,9 @@ pub(super) struct Tx {
     /// Buffers for large frames (GSO).
     large: Pool,
     /// The buffer of each request in flight, by the request's id.
-    owners: [Option<Owner>; SLOTS],
-    /// Unused request ids.
-    ids: heapless::Vec<u16, SLOTS>,
+    owners: Vec<Option<Owner>>,
+    /// Unused request ids, with room for all.
+    ids: Vec<u16>,
     /// Extra slots in flight, which have no ids.
     extras: u32,
     /// When the last response came, or the ring was last empty.
@@ -190,14 +190,19 @@ impl Tx {
         let pages = longest.div_ceil(PAGE_SIZE).max(1);
         // As many large frames as the ring takes, each with an extra slot.
         let most_large = (most / large.max(1)).clamp(2, SLOTS / (large + 1));
+        let mut id = SLOTS as u16;
+        let ids = super::table(SLOTS, || {
+            id -= 1;
+            id
+        })?;
         let mut tx = Self {
             ring,
             port,
             peer,
             small: Pool::new(peer, pages, CHUNK, most.clamp(CHUNK, SLOTS)),
             large: Pool::new(peer, large, 1, if large > 0 { most_large } else { 0 }),
-            owners: [const { None }; SLOTS],
-            ids: (0..SLOTS as u16).rev().collect(),
+            owners: super::table(SLOTS, || None)?,
+            ids,
             extras: 0,
             progress: Instant::now(),
             counters: Counters::default(),
@@ -233,8 +238,7 @@ impl Tx {
             }
             let owner = self.owners.get_mut(usize::from(response.id)).and_then(Option::take);
             let owner = owner.ok_or(Violation::Response)?;
-            // There is room for all ids.
-            let _ = self.ids.push(response.id);
+            self.ids.push(response.id);
             match owner {
                 Owner::Small(buffer) => self.small.answered(buffer),
                 Owner::Large(buffer) => self.large.answered(buffer),
