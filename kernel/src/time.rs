@@ -37,15 +37,16 @@ use spin::Mutex;
 /// It runs while the domain is paused, and stops while it is saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant {
-    /// ns since the start of the machine's clock.
-    ns: u64,
+    /// ns since the start of the machine's clock, and 1 for none, so that an `Option` of it is as
+    /// small as it.
+    ns: NonZeroU64,
 }
 
 impl Instant {
     /// Returns the current time.
     #[must_use]
     pub fn now() -> Self {
-        Self { ns: machine::monotonic() }
+        Self { ns: NonZeroU64::new(machine::monotonic()).unwrap_or(NonZeroU64::MIN) }
     }
 
     /// Returns the time since this instant; zero if it is in the future.
@@ -57,7 +58,7 @@ impl Instant {
     /// Returns the time from `earlier` to this instant; zero if `earlier` is later.
     #[must_use]
     pub const fn saturating_duration_since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.ns.saturating_sub(earlier.ns))
+        Duration::from_nanos(self.ns.get().saturating_sub(earlier.ns.get()))
     }
 
     /// Returns the instant `duration` after this one; at most 584 years after the start of the
@@ -71,7 +72,7 @@ impl Instant {
     /// Returns the ns since the start of the machine's clock: on Xen, when Xen started.
     #[must_use]
     pub const fn as_nanos(self) -> u64 {
-        self.ns
+        self.ns.get()
     }
 }
 
@@ -296,7 +297,7 @@ impl Interval {
     /// that were missed; the following ones are at multiples of the period again.
     pub async fn tick(&mut self) {
         sleep_until(self.next).await;
-        let late = Instant::now().ns.saturating_sub(self.next.ns);
+        let late = Instant::now().as_nanos().saturating_sub(self.next.as_nanos());
         let step = self.period.get().saturating_mul((late / self.period).saturating_add(1));
         self.next = Instant { ns: self.next.ns.saturating_add(step) };
     }
@@ -352,6 +353,11 @@ mod tests {
     use crate::task::{block_on, spawn, yield_now};
 
     const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn an_instant_that_may_be_none_is_no_larger() {
+        assert_eq!(size_of::<Option<Instant>>(), size_of::<u64>());
+    }
 
     #[test]
     fn sleeping_takes_as_long_as_it_says() {
