@@ -152,7 +152,9 @@ async fn bytes(
 
 /// Sends back what comes, as it comes.
 async fn echo(exchange: &mut Exchange<'_>) -> Result<(), http::Error> {
-    let mut piece = [0; 1024];
+    // On the heap, as what it would be part of is held for each connection, whatever it asks for.
+    let none = http::Error::Request(Status::UNAVAILABLE);
+    let mut piece = xenith::memory::zeroed(1024).ok_or(none)?;
     let mut count = 0;
     // Before the answer begins, so that a bad body can still be told of.
     while count < piece.len() {
