@@ -257,13 +257,16 @@ impl File for PipeEnd {
             return Err(Errno::EBADF.into());
         }
         let pipe = &self.pipe;
+        if from.left() == 0 {
+            return Ok(0);
+        }
         if pipe.readers.get() == 0 {
             return Err(Errno::EPIPE.into());
         }
         let (room, left) = (pipe.room(), from.left());
         // What was begun by an earlier call of the same write goes on in any portion.
         let whole = from.done() == 0 && left <= ATOMIC;
-        if left > 0 && (room == 0 || whole && room < left) {
+        if room == 0 || whole && room < left {
             return Err(Stop::Wait);
         }
         let count = pipe.put(from, room.min(left))?;

@@ -37,6 +37,9 @@ fn execveat(thread: &Rc<Thread>, [fd, path, arguments, environment, flags, _]: A
     }
     let memory = thread.memory();
     let path = memory.text(path, MOST_PATH)?;
+    if path.is_empty() && flags & raw::AT_EMPTY_PATH == 0 {
+        return Err(Errno::ENOENT.into());
+    }
     let most = Texts::most(thread.process.memory_limits().stack);
     let mut arguments = Texts::read(&memory, arguments, 0, most)?;
     let environment = Texts::read(&memory, environment, arguments.size(), most)?;
@@ -47,7 +50,6 @@ fn execveat(thread: &Rc<Thread>, [fd, path, arguments, environment, flags, _]: A
     drop(memory);
     let at = match (path.as_slice(), fd as i32) {
         ([b'/', ..], _) | (_, raw::AT_FDCWD) => None,
-        (b"", _) if flags & raw::AT_EMPTY_PATH == 0 => None,
         _ => Some(thread.process.files.get(fd)?),
     };
     let follow = flags & raw::AT_SYMLINK_NOFOLLOW == 0;
@@ -187,7 +189,7 @@ async fn become_program(thread: &Rc<Thread>, begun: Begun) {
     process.controls.keeps_capabilities.set(false);
     process.exit_signal.set(Signal::CHLD.number());
     apply(thread, begun);
-    process.files.exec();
+    process.files.exec(process.id);
     process.release();
 }
 

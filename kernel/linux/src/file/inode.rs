@@ -297,6 +297,17 @@ impl Credentials {
         self.root || self.uid == stat.uid
     }
 
+    /// Asks whether a file may get another name: what it owns, or could change and nobody gains
+    /// rights by (fs.protected_hardlinks of proc(5)).
+    ///
+    /// # Errors
+    /// `EPERM`.
+    pub fn may_link(&self, node: &Stat) -> Result<(), Errno> {
+        let gains = node.mode & 0o4000 != 0 || node.mode & 0o2010 == 0o2010;
+        let safe = node.kind == Type::Regular && !gains && self.may(node, 6).is_ok();
+        if self.owns(node) || safe { Ok(()) } else { Err(Errno::EPERM) }
+    }
+
     /// Asks whether a name may be removed from `folder`, or replaced there: it is writable, and
     /// if it is sticky, one of both is the caller's.
     ///

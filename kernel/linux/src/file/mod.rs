@@ -33,6 +33,7 @@ use core::any::Any;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
+use extras::Owner;
 use linux_raw_sys::general::{IN_CLOSE_NOWRITE, IN_CLOSE_WRITE, O_PATH};
 
 /// What a file is: the bits of `S_IFMT` (inode(7)).
@@ -329,6 +330,15 @@ impl Open {
         Self::at(file, flags, None)
     }
 
+    /// A descriptor of a process is closed: its locks on the file end with it (fcntl(2)).
+    pub(crate) fn closed_by(&self, process: i32) {
+        if let Some(extras) = self.place.as_ref().and_then(|it| it.node.extras())
+            && extras.is_locked()
+        {
+            extras.unlock(Owner::Process(process), 0, u64::MAX);
+        }
+    }
+
     /// Opens what was found at `place`.
     #[must_use]
     pub fn at(file: Rc<dyn File>, flags: u32, place: Option<Place>) -> Rc<Self> {
@@ -388,8 +398,8 @@ impl Drop for Open {
             && extras.is_locked()
         {
             let address = core::ptr::from_ref(self).addr();
-            extras.unlock(extras::Owner::Open(address), 0, u64::MAX);
-            extras.unlock(extras::Owner::Whole(address), 0, u64::MAX);
+            extras.unlock(Owner::Open(address), 0, u64::MAX);
+            extras.unlock(Owner::Whole(address), 0, u64::MAX);
         }
     }
 }

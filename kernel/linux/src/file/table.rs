@@ -168,14 +168,15 @@ impl Files {
         gone
     }
 
-    /// Closes those that execve(2) closes.
-    pub fn exec(&self) {
-        drop(self.retain(|_, close_on_exec| !close_on_exec));
+    /// Closes those of `process` that execve(2) closes.
+    pub fn exec(&self, process: i32) {
+        let gone = self.retain(|_, close_on_exec| !close_on_exec);
+        gone.iter().for_each(|open| open.closed_by(process));
     }
 
-    /// Closes all.
-    pub fn clear(&self) {
-        drop(self.retain(|_, _| false));
+    /// Closes all, which are those of `process`.
+    pub fn clear(&self, process: i32) {
+        self.retain(|_, _| false).iter().for_each(|open| open.closed_by(process));
     }
 
     /// Returns the numbers that are open, in order (`/proc/self/fd`).

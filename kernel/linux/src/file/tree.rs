@@ -44,6 +44,9 @@ bitflags::bitflags! {
         const IN_ROOT = 64;
         /// `RESOLVE_CACHED`
         const CACHED = 128;
+        /// The name at the end is what is made, removed or changed: a link there is not followed,
+        /// also not with a slash behind it.
+        const NAME = 256;
     }
 }
 
@@ -342,7 +345,11 @@ impl Tree {
                 }
                 Err(stop) => return Err(stop),
             };
-            let follows = !is_last || slash || walk.contains(Walk::FOLLOW);
+            let follows = match is_last {
+                true if walk.contains(Walk::NAME) => false,
+                true => slash || walk.contains(Walk::FOLLOW),
+                false => true,
+            };
             if node.kind() != Type::Link || !follows {
                 if is_last {
                     let (folder, name) = (Some(here), name.into());
@@ -414,7 +421,7 @@ impl Tree {
         new: New<'_>,
         mode: u32,
     ) -> Result<Place, Stop> {
-        let found = self.walk(caller, at, path, Walk::empty())?;
+        let found = self.walk(caller, at, path, Walk::NAME)?;
         self.make_at(caller, found, new, mode)
     }
 

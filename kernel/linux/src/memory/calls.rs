@@ -4,10 +4,12 @@ use super::area::Mapped;
 use super::{Advice, Backing, Fault, Memory, Move, Place, Request};
 use crate::call::{Answer, Args, Group, calls, wait};
 use crate::errno::Errno;
+use crate::file::calls::real;
 use crate::file::{Caller, Open, Type};
 use crate::stop::Stop;
 use crate::thread::Thread;
 use alloc::rc::Rc;
+use core::cell::Cell;
 use core::ops::Range;
 use kernel::task::yield_now;
 use kernel::user::{Access, PAGE, TOP};
@@ -58,7 +60,9 @@ const VALIDATED: u64 = (sys::MAP_TYPE
     | sys::MAP_POPULATE
     | sys::MAP_NONBLOCK
     | sys::MAP_STACK
-    | sys::MAP_FIXED_NOREPLACE) as u64;
+    | sys::MAP_FIXED_NOREPLACE
+    | sys::MAP_HUGE_2MB
+    | sys::MAP_HUGE_1GB) as u64;
 
 fn memory_of(thread: &Rc<Thread>) -> Rc<Memory> {
     Caller::memory(&**thread)
@@ -80,7 +84,7 @@ fn mmap(thread: &Rc<Thread>, [at, length, protection, flags, fd, offset]: Args) 
     }
     let memory = memory_of(thread);
     let anonymous = has(flags, sys::MAP_ANONYMOUS);
-    let open = if anonymous { None } else { Some(thread.process.files.get(fd)?) };
+    let open = if anonymous { None } else { Some(real(thread, fd)?) };
     if has(flags, sys::MAP_HUGETLB) {
         // There are no huge pages, as on a Linux that was given none.
         return Err(if anonymous { Errno::ENOMEM } else { Errno::EINVAL }.into());
@@ -153,6 +157,13 @@ fn backing(
     if !open.can_read() || shared && access.contains(Access::WRITE) && !write {
         return Err(Errno::EACCES.into());
     }
+    // A file that is sealed is not written through a map either (memfd_create(2)).
+    let seals = open.file.seals().and_then(Cell::get).unwrap_or(0);
+    let sealed = seals & (sys::F_SEAL_WRITE | sys::F_SEAL_FUTURE_WRITE) != 0;
+    if sealed && shared && access.contains(Access::WRITE) {
+        return Err(Errno::EPERM.into());
+    }
+    let write = write && !(sealed && shared);
     let stat = open.file.stat()?;
     if stat.kind == Type::Character && stat.special == DEV_ZERO {
         return Ok(zeros);
@@ -325,8 +336,9 @@ fn msync(thread: &Rc<Thread>, [at, length, flags, ..]: Args) -> Answer {
 /// Returns the pages that hold any byte of a range.
 fn pages_around(at: u64, length: u64) -> Result<Range<usize>, Errno> {
     let start = at as usize / PAGE * PAGE;
-    let length = length.checked_add((at as usize - start) as u64).ok_or(Errno::EINVAL)?;
-    pages_of(start as u64, length)
+    // As on Linux, a length that wraps around is none.
+    let length = length.wrapping_add((at as usize - start) as u64);
+    pages_of(start as u64, length.checked_next_multiple_of(PAGE as u64).unwrap_or(0))
 }
 
 fn mlock(thread: &Rc<Thread>, [at, length, ..]: Args) -> Answer {

@@ -191,7 +191,7 @@ fn descriptors_are_links() {
     assert_eq!(it.link(&format!("/proc/self/fd/{fd}")).as_deref(), Ok("/file"));
     assert_eq!(it.names("/proc/self/fd"), Ok(std::vec![fd.to_string()]));
     let info = it.text(&format!("/proc/self/fdinfo/{fd}")).unwrap();
-    assert!(info.starts_with("pos:\t4\nflags:\t02\n"), "{info}");
+    assert!(info.starts_with("pos:\t4\nflags:\t0100002\n"), "{info}");
     // It leads to the file even when that has no name.
     let path = it.path("/file");
     it.call(Sysno::unlink, &[path]).unwrap();

@@ -363,7 +363,7 @@ impl Process {
         self.intervals.clear();
         self.timers.clear();
         if Rc::strong_count(&self.files) == 1 {
-            self.files.clear();
+            self.files.clear(self.id);
         }
         self.release();
         Some(status)

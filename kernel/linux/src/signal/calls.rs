@@ -337,12 +337,12 @@ fn send_to_thread(
 /// Reads what a program made up, which others may not take for what the kernel says.
 fn made_up(
     thread: &Thread,
-    process: i32,
+    to: i32,
     signal: Option<Signal>,
     at: u64,
 ) -> Result<Option<Info>, crate::stop::Stop> {
     let info: Info = thread.memory().get(at)?;
-    if (info.code() >= 0 || info.code() == raw::SI_TKILL) && process != thread.process.id {
+    if (info.code() >= 0 || info.code() == raw::SI_TKILL) && to != thread.id() {
         return Err(Errno::EPERM.into());
     }
     Ok(signal.map(|signal| info.queued(signal)))
@@ -366,7 +366,7 @@ fn rt_tgsigqueueinfo(thread: &Rc<Thread>, [process, id, signal, info, ..]: Args)
         return Err(Errno::EINVAL.into());
     }
     let signal = named(signal)?;
-    let info = made_up(thread, process as i32, signal, info)?;
+    let info = made_up(thread, id as i32, signal, info)?;
     send_to_thread(thread, Some(process as i32), id as i32, signal, info)
 }
 

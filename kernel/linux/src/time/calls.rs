@@ -70,7 +70,13 @@ fn gettimeofday(thread: &Rc<Thread>, [to, zone, ..]: Args) -> Answer {
     Ok(0.into())
 }
 
-fn settimeofday(_: &Rc<Thread>, _: Args) -> Answer {
+fn settimeofday(thread: &Rc<Thread>, [from, ..]: Args) -> Answer {
+    if from != 0 {
+        let time: Timeval = thread.memory().get(from)?;
+        if !(0..=1_000_000).contains(&time.microseconds) {
+            return Err(Errno::EINVAL.into());
+        }
+    }
     Err(Errno::EPERM.into())
 }
 
@@ -88,7 +94,7 @@ fn nanosleep(thread: &Rc<Thread>, [request, left, ..]: Args) -> Answer {
 }
 
 fn clock_nanosleep(thread: &Rc<Thread>, [id, flags, request, left, ..]: Args) -> Answer {
-    let clock = clock(thread, id)?;
+    let clock = Clock::timed(id as i32, &thread.system, &thread.process, &thread.signals)?;
     let time = thread.memory().get::<Timespec>(request)?.duration()?;
     match &clock {
         Clock::Thread(own) if Rc::ptr_eq(own, &thread.signals) => {

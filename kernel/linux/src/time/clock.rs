@@ -69,6 +69,22 @@ impl Clock {
         }
     }
 
+    /// Returns the clock of that number, which something waits for.
+    ///
+    /// # Errors
+    /// Those of [`of`](Self::of), and `EOPNOTSUPP` for one that has no timers on Linux.
+    pub fn timed(
+        id: i32,
+        system: &System,
+        process: &Rc<Process>,
+        own: &Rc<Receiver>,
+    ) -> Result<Self, Errno> {
+        const WITHOUT: [u32; 3] =
+            [raw::CLOCK_MONOTONIC_RAW, raw::CLOCK_MONOTONIC_COARSE, raw::CLOCK_REALTIME_COARSE];
+        let clock = Self::of(id, system, process, own)?;
+        if WITHOUT.contains(&(id as u32)) { Err(Errno::EOPNOTSUPP) } else { Ok(clock) }
+    }
+
     /// Returns the time that it shows, in ns.
     #[must_use]
     pub fn now(&self) -> u64 {

@@ -116,7 +116,7 @@ struct Event {
 
 fn timer_create(thread: &Rc<Thread>, [clock, event, to, ..]: Args) -> Answer {
     let (memory, process) = (thread.memory(), &thread.process);
-    let kind = Clock::of(clock as i32, &thread.system, process, &thread.signals)?;
+    let kind = Clock::timed(clock as i32, &thread.system, process, &thread.signals)?;
     if let Clock::Process(it) = &kind
         && !Rc::ptr_eq(it, process)
     {
@@ -189,6 +189,9 @@ fn told(setting: Setting, now: u64) -> Itimerspec {
 }
 
 fn timer_settime(thread: &Rc<Thread>, [id, flags, from, to, ..]: Args) -> Answer {
+    if from == 0 {
+        return Err(Errno::EINVAL.into());
+    }
     let (timer, clock) = find(thread, id)?;
     let memory = thread.memory();
     let new: Itimerspec = memory.get(from)?;

@@ -40,17 +40,17 @@ pub(crate) const CALLS: Group = calls! {
     statfs(Text, Hex) = statfs;
     fstatfs(Fd, Hex) = fstatfs;
     getxattr(Text, Text, Hex, Size) = no_attributes;
-    lgetxattr(Text, Text, Hex, Size) = no_attributes;
-    fgetxattr(Fd, Text, Hex, Size) = no_attributes;
+    lgetxattr(Text, Text, Hex, Size) = no_attributes_of_link;
+    fgetxattr(Fd, Text, Hex, Size) = no_attributes_of_open;
     setxattr(Text, Text, Hex, Size, Hex) = no_attributes;
-    lsetxattr(Text, Text, Hex, Size, Hex) = no_attributes;
-    fsetxattr(Fd, Text, Hex, Size, Hex) = no_attributes;
+    lsetxattr(Text, Text, Hex, Size, Hex) = no_attributes_of_link;
+    fsetxattr(Fd, Text, Hex, Size, Hex) = no_attributes_of_open;
     listxattr(Text, Hex, Size) = no_attributes;
-    llistxattr(Text, Hex, Size) = no_attributes;
-    flistxattr(Fd, Hex, Size) = no_attributes;
+    llistxattr(Text, Hex, Size) = no_attributes_of_link;
+    flistxattr(Fd, Hex, Size) = no_attributes_of_open;
     removexattr(Text, Text) = no_attributes;
-    lremovexattr(Text, Text) = no_attributes;
-    fremovexattr(Fd, Text) = no_attributes;
+    lremovexattr(Text, Text) = no_attributes_of_link;
+    fremovexattr(Fd, Text) = no_attributes_of_open;
 };
 
 const NS: u64 = 1_000_000_000;
@@ -498,7 +498,18 @@ fn fstatfs(thread: &Rc<Thread>, [fd, to, ..]: Args) -> Answer {
     put_statfs(thread, to, &it)
 }
 
-/// There are no extended attributes.
-fn no_attributes(_: &Rc<Thread>, _: Args) -> Answer {
+/// There are no extended attributes, of whatever there is.
+fn no_attributes(thread: &Rc<Thread>, [path, ..]: Args) -> Answer {
+    super::find(thread, CWD, path, 0, Walk::FOLLOW)?;
+    Err(Errno::EOPNOTSUPP.into())
+}
+
+fn no_attributes_of_link(thread: &Rc<Thread>, [path, ..]: Args) -> Answer {
+    super::find(thread, CWD, path, 0, Walk::empty())?;
+    Err(Errno::EOPNOTSUPP.into())
+}
+
+fn no_attributes_of_open(thread: &Rc<Thread>, [fd, ..]: Args) -> Answer {
+    super::real(thread, fd)?;
     Err(Errno::EOPNOTSUPP.into())
 }

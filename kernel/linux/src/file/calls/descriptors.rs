@@ -114,6 +114,13 @@ const KNOWN: u32 = O_ACCMODE
     | O_TMPFILE;
 
 fn opened(thread: &Rc<Thread>, fd: u64, at: u64, flags: u32, mode: u32, walk: Walk) -> Answer {
+    // Nobody makes a folder by opening it.
+    let both = O_CREAT | O_DIRECTORY;
+    if flags & both == both {
+        return Err(Errno::EINVAL.into());
+    }
+    // All files may be large here, which F_GETFL says.
+    let flags = if flags & O_PATH == 0 { flags | abi::O_LARGEFILE } else { flags };
     let path = super::path(thread, at)?;
     let base = match thread.process.files.get(fd) {
         // In a scope, an absolute path begins at the descriptor as well.
@@ -157,7 +164,7 @@ fn nameless(
     let mode = mode & !caller.fs().umask.get();
     let node = folder.nameless(mode, who.uid, who.gid)?;
     let place = Place { node: node.clone(), folder: None, name: (*b"/ (deleted)").into() };
-    let kept = flags & (O_ACCMODE | abi::O_APPEND | abi::O_NONBLOCK);
+    let kept = flags & (O_ACCMODE | abi::O_APPEND | abi::O_NONBLOCK | abi::O_LARGEFILE);
     let open = Open::at(node, kept, Some(place));
     Ok(thread.process.files.add(open, flags & O_CLOEXEC != 0, 0)?.into())
 }
@@ -196,17 +203,8 @@ fn memfd_create(thread: &Rc<Thread>, [name, flags, ..]: Args) -> Answer {
     Ok(thread.process.files.add(open, flags & CLOEXEC != 0, 0)?.into())
 }
 
-/// A descriptor of the process is closed: locks of the process on the file end with it.
-fn closed(thread: &Thread, open: &Open) {
-    if let Some(extras) = open.place.as_ref().and_then(|it| it.node.extras())
-        && extras.is_locked()
-    {
-        extras.unlock(Owner::Process(thread.process.id), 0, u64::MAX);
-    }
-}
-
 fn close(thread: &Rc<Thread>, [fd, ..]: Args) -> Answer {
-    closed(thread, &*thread.process.files.remove(fd)?);
+    thread.process.files.remove(fd)?.closed_by(thread.process.id);
     Ok(Outcome::Value(0))
 }
 
@@ -225,7 +223,7 @@ fn close_range(thread: &Rc<Thread>, [first, last, flags, ..]: Args) -> Answer {
         return Ok(Outcome::Value(0));
     }
     for open in files.retain(|fd, _| !(first..=last).contains(&fd)) {
-        closed(thread, &open);
+        open.closed_by(thread.process.id);
     }
     Ok(Outcome::Value(0))
 }
@@ -254,7 +252,7 @@ fn duplicate(thread: &Thread, old: u64, new: u64, close_on_exec: bool) -> Answer
     let files: &Files = &thread.process.files;
     let to = new as u32 as usize;
     if let Some(gone) = files.put(to, files.get(old)?, close_on_exec)? {
-        closed(thread, &gone);
+        gone.closed_by(thread.process.id);
     }
     Ok(to.into())
 }
@@ -298,7 +296,12 @@ fn fcntl(thread: &Rc<Thread>, [fd, command, argument, ..]: Args) -> Answer {
         }
         // Who is told by SIGIO is nobody.
         abi::F_GETOWN | abi::F_GETSIG => 0,
-        abi::F_SETOWN | abi::F_SETSIG => 0,
+        // F_OWNER_TID 0, which is how Linux says nobody.
+        abi::F_GETOWN_EX => {
+            thread.memory().put(argument, &[0_i32; 2])?;
+            0
+        }
+        abi::F_SETOWN | abi::F_SETOWN_EX | abi::F_SETSIG => 0,
         abi::F_GETLEASE => abi::F_UNLCK as usize,
         abi::F_SETLEASE => return Err(Errno::EAGAIN.into()),
         abi::F_GET_SEALS => {
@@ -459,6 +462,10 @@ fn flock(thread: &Rc<Thread>, [fd, operation, ..]: Args) -> Answer {
     let operation = operation as u32;
     if open.flags() & O_PATH != 0 {
         return Err(Errno::EBADF.into());
+    }
+    // Mandatory locks are no more, and asking for one does nothing.
+    if operation & abi::LOCK_MAND != 0 {
+        return Ok(Outcome::Value(0));
     }
     let owner = Owner::Whole(address(&open));
     let exclusive = match operation & !abi::LOCK_NB {

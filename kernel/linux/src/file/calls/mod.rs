@@ -12,7 +12,7 @@ use crate::stop::Stop;
 use crate::thread::Thread;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
-use linux_raw_sys::general::{AT_EMPTY_PATH, AT_FDCWD};
+use linux_raw_sys::general::{AT_EMPTY_PATH, AT_FDCWD, O_PATH};
 
 /// `AT_FDCWD` as an argument.
 const CWD: u64 = AT_FDCWD as u32 as u64;
@@ -29,6 +29,15 @@ fn base(thread: &Thread, fd: u64, path: &[u8]) -> Result<Option<Rc<Open>>, Errno
         return Ok(None);
     }
     thread.process.files.get(fd).map(Some)
+}
+
+/// Returns what is open as `fd`, and not by its name alone (`O_PATH`).
+///
+/// # Errors
+/// `EBADF`
+pub(crate) fn real(thread: &Thread, fd: u64) -> Result<Rc<Open>, Errno> {
+    let open = thread.process.files.get(fd)?;
+    if open.flags() & O_PATH == 0 { Ok(open) } else { Err(Errno::EBADF) }
 }
 
 /// Finds what a descriptor and the path at an address lead to. `flags` are `AT_*`.

@@ -111,7 +111,7 @@ fn unlinkat(thread: &Rc<Thread>, [fd, at, flags, ..]: Args) -> Answer {
     let folder = flags != 0;
     let path = super::path(thread, at)?;
     let base = super::base(thread, fd, &path)?;
-    let found = thread.system.tree.walk(&**thread, base.as_deref(), &path, Walk::empty())?;
+    let found = thread.system.tree.walk(&**thread, base.as_deref(), &path, Walk::NAME)?;
     let node = found.node.ok_or(Errno::ENOENT)?;
     let Some(parent) = found.folder else {
         return Err(match (folder, last(&path)) {
@@ -163,9 +163,9 @@ fn renameat2(thread: &Rc<Thread>, [from_fd, from, to_fd, to, flags, _]: Args) ->
     let tree = &thread.system.tree;
     let (from, to) = (super::path(thread, from)?, super::path(thread, to)?);
     let base = super::base(thread, from_fd, &from)?;
-    let old = tree.walk(&**thread, base.as_deref(), &from, Walk::empty())?;
+    let old = tree.walk(&**thread, base.as_deref(), &from, Walk::NAME)?;
     let base = super::base(thread, to_fd, &to)?;
-    let new = tree.walk(&**thread, base.as_deref(), &to, Walk::empty())?;
+    let new = tree.walk(&**thread, base.as_deref(), &to, Walk::NAME)?;
     // A path to `.`, `..` or a root has no name to change.
     let (Some(folder), Some(target)) = (old.folder, new.folder) else {
         return Err(if old.node.is_none() { Errno::ENOENT } else { Errno::EBUSY }.into());
@@ -216,7 +216,7 @@ fn linkat(thread: &Rc<Thread>, [from_fd, from, to_fd, to, flags, _]: Args) -> An
     let place = super::find(thread, from_fd, from, flags as u32, walk)?;
     let path = super::path(thread, to)?;
     let base = super::base(thread, to_fd, &path)?;
-    let found = thread.system.tree.walk(&**thread, base.as_deref(), &path, Walk::empty())?;
+    let found = thread.system.tree.walk(&**thread, base.as_deref(), &path, Walk::NAME)?;
     let (None, Some(folder)) = (&found.node, &found.folder) else {
         return Err(Errno::EEXIST.into());
     };
@@ -229,7 +229,9 @@ fn linkat(thread: &Rc<Thread>, [from_fd, from, to_fd, to, flags, _]: Args) -> An
     if folder.id().0 != place.node.id().0 {
         return Err(Errno::EXDEV.into());
     }
-    thread.credentials().may(&folder.stat(), 3)?;
+    let who = thread.credentials();
+    who.may_link(&place.node.stat())?;
+    who.may(&folder.stat(), 3)?;
     folder.link(&found.name, &place.node)?;
     notify::named(folder, &found.name, IN_CREATE, 0, false);
     notify::itself(&place.node, IN_ATTRIB);

@@ -4,11 +4,14 @@ use super::super::{At, Caller, Open, Type, notify};
 use crate::call::{Answer, Args, Group, Outcome, calls, wait};
 use crate::errno::Errno;
 use crate::memory::{Part, Sink, Source};
+use crate::process::INFINITY;
+use crate::signal::{Info, Signal};
 use crate::stop::Stop;
 use crate::thread::Thread;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
-use linux_raw_sys::general::{IN_MODIFY, O_APPEND, SEEK_SET};
+use kernel::user::TOP;
+use linux_raw_sys::general::{IN_MODIFY, O_APPEND, O_PATH, RLIMIT_FSIZE, SEEK_MAX, SEEK_SET};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// The calls that move bytes.
@@ -112,7 +115,9 @@ fn one(thread: &Rc<Thread>, fd: u64, at: u64, length: u64, place: At, write: boo
         return Err(Errno::EBADF.into());
     }
     open.file.judge(&**thread, write)?;
+    user(at, length)?;
     let length = usize::try_from(length).unwrap_or(MOST).min(MOST);
+    let length = if write { limited(thread, &open, place, length)? } else { length };
     let parts = [Part { at: at as usize, length }];
     let memory = thread.memory();
     let result = if write {
@@ -140,6 +145,43 @@ fn one(thread: &Rc<Thread>, fd: u64, at: u64, length: u64, place: At, write: boo
         Err(stop @ (Stop::Wait | Stop::Load(_))) => later(thread, open, transfer, stop),
         result => finish(thread, &open, write, result),
     }
+}
+
+/// Checks that a range is one that a program may have.
+fn user(at: u64, length: u64) -> Result<(), Errno> {
+    let end = at.checked_add(length);
+    if end.is_some_and(|end| end <= TOP as u64) { Ok(()) } else { Err(Errno::EFAULT) }
+}
+
+/// Returns how much of a write the limit of a file's size leaves (`RLIMIT_FSIZE`).
+///
+/// # Errors
+/// `EFBIG`, with `SIGXFSZ`, for nothing.
+fn limited(thread: &Thread, open: &Open, place: At, length: usize) -> Result<usize, Stop> {
+    let limit = thread.process.limits.get(RLIMIT_FSIZE).soft;
+    if limit == INFINITY || length == 0 || open.file.pages().is_err() {
+        return Ok(length);
+    }
+    let at = match place {
+        At::Offset(offset) => offset,
+        At::Position if open.flags() & O_APPEND != 0 => open.file.stat()?.size,
+        At::Position => open.position.get(),
+    };
+    sized(thread, at.saturating_add(1))?;
+    Ok(length.min(usize::try_from(limit - at).unwrap_or(usize::MAX)))
+}
+
+/// Checks that a file may have so many bytes.
+///
+/// # Errors
+/// `EFBIG`, with `SIGXFSZ`, for more than `RLIMIT_FSIZE`.
+fn sized(thread: &Thread, size: u64) -> Result<(), Errno> {
+    let limit = thread.process.limits.get(RLIMIT_FSIZE).soft;
+    if limit != INFINITY && size > limit {
+        let _ = thread.process.send_to(&thread.signals, Info::kernel(Signal::XFSZ));
+        return Err(Errno::EFBIG);
+    }
+    Ok(())
 }
 
 /// Something was written.
@@ -292,7 +334,9 @@ fn vectors(thread: &Thread, at: u64, count: u64) -> Result<(Vec<Part>, usize), S
     for index in 0..count {
         let one: Vector = memory.get(at.wrapping_add(index * 16))?;
         let length = usize::try_from(one.length).ok().filter(|&it| it <= isize::MAX as usize);
-        let length = length.ok_or(Errno::EINVAL)?.min(MOST - total);
+        let length = length.ok_or(Errno::EINVAL)?;
+        user(one.base, length as u64)?;
+        let length = length.min(MOST - total);
         total += length;
         if length > 0 {
             parts.push(Part { at: one.base as usize, length });
@@ -307,7 +351,14 @@ fn vector(thread: &Rc<Thread>, [fd, at, count, ..]: Args, place: At, write: bool
         return Err(Errno::EBADF.into());
     }
     open.file.judge(&**thread, write)?;
-    let (parts, left) = vectors(thread, at, count)?;
+    let (mut parts, left) = vectors(thread, at, count)?;
+    let left = if write { limited(thread, &open, place, left)? } else { left };
+    let mut room = left;
+    parts.retain_mut(|part| {
+        part.length = part.length.min(room);
+        room -= part.length;
+        part.length > 0
+    });
     all(thread, open, Transfer { parts, at: place, left, done: 0, write })
 }
 
@@ -329,12 +380,17 @@ fn pwritev(thread: &Rc<Thread>, args: Args) -> Answer {
 
 /// Where preadv2(2) and its sister go; -1 is the position. Of the flags, those that ask for
 /// speed or safety are taken and do nothing, as there is no disk to write to.
-fn place2(thread: &Thread, [fd, _, _, offset, _, flags]: Args) -> Result<At, Errno> {
+fn place2(thread: &Thread, [fd, _, _, offset, _, flags]: Args) -> Result<At, Stop> {
     const HINTS: u64 = 0x1 | 0x2 | 0x4;
-    if flags & !HINTS != 0 {
-        return Err(Errno::EOPNOTSUPP);
+    const APPEND: u64 = 0x10;
+    if flags & !(HINTS | APPEND) != 0 {
+        return Err(Errno::EOPNOTSUPP.into());
     }
-    if offset == u64::MAX { Ok(At::Position) } else { place(thread, fd, offset) }
+    if flags & APPEND != 0 {
+        let size = thread.process.files.get(fd)?.file.stat()?.size;
+        return Ok(place(thread, fd, size)?);
+    }
+    Ok(if offset == u64::MAX { At::Position } else { place(thread, fd, offset)? })
 }
 
 fn preadv2(thread: &Rc<Thread>, args: Args) -> Answer {
@@ -347,6 +403,9 @@ fn pwritev2(thread: &Rc<Thread>, args: Args) -> Answer {
 
 fn lseek(thread: &Rc<Thread>, [fd, offset, whence, ..]: Args) -> Answer {
     let open = thread.process.files.get(fd)?;
+    if whence as u32 > SEEK_MAX && open.flags() & O_PATH == 0 {
+        return Err(Errno::EINVAL.into());
+    }
     let to = open.file.seek(&open, offset.cast_signed(), whence as u32)?;
     Ok((to as usize).into())
 }
@@ -483,7 +542,8 @@ fn sendfile(thread: &Rc<Thread>, [to, from, at, count, ..]: Args) -> Answer {
         return Err(Errno::EBADF.into());
     }
     let left = usize::try_from(count).unwrap_or(MOST).min(MOST);
-    if from.file.pages().is_err() && from.file.watch().is_some() {
+    let folder = from.file.stat()?.kind == Type::Folder;
+    if folder || from.file.pages().is_err() && from.file.watch().is_some() {
         return Err(Errno::EINVAL.into());
     }
     let offsets = [offset(thread, &from, at)?, None];
@@ -513,7 +573,10 @@ fn splice(thread: &Rc<Thread>, [from, from_at, to, to_at, count, flags]: Args) -
     }
     let is_pipe = |open: &Open| open.file.stat().map(|it| it.kind == Type::Pipe);
     let pipes = [is_pipe(&from)?, is_pipe(&to)?];
-    if pipes == [false, false] || to.flags() & O_APPEND != 0 || Rc::ptr_eq(&from.file, &to.file) {
+    let inode = |open: &Open| open.file.stat().map(|it| (it.device, it.inode));
+    let same =
+        Rc::ptr_eq(&from.file, &to.file) || pipes == [true; 2] && inode(&from)? == inode(&to)?;
+    if pipes == [false, false] || to.flags() & O_APPEND != 0 || same {
         return Err(Errno::EINVAL.into());
     }
     if pipes[0] && from_at != 0 || pipes[1] && to_at != 0 {
@@ -572,6 +635,7 @@ fn truncate(thread: &Rc<Thread>, [at, length, ..]: Args) -> Answer {
         _ => return Err(Errno::EINVAL.into()),
     }
     thread.credentials().may(&stat, 2)?;
+    sized(thread, length)?;
     place.node.resize(length)?;
     if let Some(file) = place.node.file() {
         super::cut(thread, &*file, length);
@@ -582,10 +646,11 @@ fn truncate(thread: &Rc<Thread>, [at, length, ..]: Args) -> Answer {
 
 fn ftruncate(thread: &Rc<Thread>, [fd, length, ..]: Args) -> Answer {
     let length = size(length)?;
-    let open = thread.process.files.get(fd)?;
+    let open = super::real(thread, fd)?;
     if !open.can_write() {
         return Err(Errno::EINVAL.into());
     }
+    sized(thread, length)?;
     open.file.truncate(length)?;
     super::cut(thread, &*open.file, length);
     written(thread, &open, 1);
@@ -593,7 +658,7 @@ fn ftruncate(thread: &Rc<Thread>, [fd, length, ..]: Args) -> Answer {
 }
 
 fn fallocate(thread: &Rc<Thread>, [fd, mode, offset, length, ..]: Args) -> Answer {
-    let open = thread.process.files.get(fd)?;
+    let open = super::real(thread, fd)?;
     let (offset, length) = (size(offset)?, size(length)?);
     if length == 0 {
         return Err(Errno::EINVAL.into());
@@ -607,12 +672,13 @@ fn fallocate(thread: &Rc<Thread>, [fd, mode, offset, length, ..]: Args) -> Answe
         Type::Folder => return Err(Errno::EISDIR.into()),
         _ => return Err(Errno::ENODEV.into()),
     }
+    sized(thread, offset.saturating_add(length))?;
     open.file.allocate(mode as u32, offset, length)?;
     Ok(Outcome::Value(0))
 }
 
 fn fadvise(thread: &Rc<Thread>, [fd, _, length, advice, ..]: Args) -> Answer {
-    let open = thread.process.files.get(fd)?;
+    let open = super::real(thread, fd)?;
     if open.file.stat()?.kind == Type::Pipe {
         return Err(Errno::ESPIPE.into());
     }
@@ -636,7 +702,7 @@ fn readahead(thread: &Rc<Thread>, [fd, ..]: Args) -> Answer {
 
 /// Nothing is on its way to a disk.
 fn fsync(thread: &Rc<Thread>, [fd, ..]: Args) -> Answer {
-    let open = thread.process.files.get(fd)?;
+    let open = super::real(thread, fd)?;
     match open.file.stat()?.kind {
         Type::Regular | Type::Folder | Type::Block => Ok(Outcome::Value(0)),
         _ => Err(Errno::EINVAL.into()),
@@ -644,12 +710,12 @@ fn fsync(thread: &Rc<Thread>, [fd, ..]: Args) -> Answer {
 }
 
 fn syncfs(thread: &Rc<Thread>, [fd, ..]: Args) -> Answer {
-    thread.process.files.get(fd)?;
+    super::real(thread, fd)?;
     Ok(Outcome::Value(0))
 }
 
 fn sync_file_range(thread: &Rc<Thread>, [fd, offset, length, flags, ..]: Args) -> Answer {
-    let open = thread.process.files.get(fd)?;
+    let open = super::real(thread, fd)?;
     if flags & !7 != 0 || offset.checked_add(length).is_none_or(|it| size(it).is_err()) {
         return Err(Errno::EINVAL.into());
     }

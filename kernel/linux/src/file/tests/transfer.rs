@@ -1,6 +1,8 @@
 //! Reads, writes, sizes.
 
 use super::*;
+use crate::process::Limit;
+use crate::signal::{Action, Signal};
 
 #[test]
 fn what_is_written_is_read() {
@@ -90,7 +92,7 @@ fn errors_are_those_of_the_manual() {
         (Sysno::close_range, &[5, 4, 0], Errno::EINVAL),
         (Sysno::getdents64, &[reader, at, 100], Errno::ENOTDIR),
         (Sysno::getdents64, &[folder, at, 10], Errno::EINVAL),
-        (Sysno::flock, &[reader, 99], Errno::EINVAL),
+        (Sysno::flock, &[reader, 7], Errno::EINVAL),
         (Sysno::memfd_create, &[at, 32], Errno::EINVAL),
     ];
     for &(number, args, errno) in cases {
@@ -224,9 +226,10 @@ fn descriptors_are_duplicated_and_sealed() {
     for (fd, close) in [(0, 1), (1, 0), (7, 0), (3, 1)] {
         assert_eq!(it.call(Sysno::fcntl, &[fd, 1]), Ok(close), "{fd}");
     }
-    assert_eq!(it.call(Sysno::fcntl, &[fd, 3]), Ok(abi::O_RDWR as usize));
+    let large = abi::O_RDWR | abi::O_LARGEFILE;
+    assert_eq!(it.call(Sysno::fcntl, &[fd, 3]), Ok(large as usize));
     it.call(Sysno::fcntl, &[fd, 4, u64::from(abi::O_APPEND | abi::O_RDONLY)]).unwrap();
-    assert_eq!(it.call(Sysno::fcntl, &[7, 3]), Ok((abi::O_RDWR | abi::O_APPEND) as usize));
+    assert_eq!(it.call(Sysno::fcntl, &[7, 3]), Ok((large | abi::O_APPEND) as usize));
     assert_eq!(it.call(Sysno::close_range, &[1, 6, 0]), Ok(0));
     assert_eq!(it.thread.process.files.numbers(), [0, 7]);
 
@@ -286,4 +289,27 @@ fn locks_keep_others_out() {
     assert_eq!(it.call(Sysno::flock, &[b, nonblocking(abi::LOCK_EX)]), Err(Errno::EAGAIN));
     it.close(a);
     assert_eq!(it.call(Sysno::flock, &[b, nonblocking(abi::LOCK_EX)]), Ok(0));
+
+    // What ends a process, or its program, ends its locks.
+    let close_on_exec = it.open("/a", abi::O_RDWR | abi::O_CLOEXEC).unwrap();
+    let files = &it.thread.process.files;
+    assert_eq!(it.call(Sysno::fcntl, &[close_on_exec, 6, lock(1, 0, 1)]), Ok(0));
+    files.exec(it.thread.process.id);
+    let c = it.open("/a", abi::O_RDWR).unwrap();
+    assert_eq!(it.call(Sysno::fcntl, &[c, 37, lock(1, 0, 1)]), Ok(0));
+}
+
+#[test]
+fn a_file_grows_no_further_than_its_limit() {
+    let it = Program::new();
+    let fd = it.open("/a", abi::O_RDWR | abi::O_CREAT).unwrap();
+    let limits = &it.thread.process.limits;
+    limits.set(abi::RLIMIT_FSIZE, Limit { soft: 4, hard: 4 }, true).unwrap();
+    it.thread.process.signals.set_action(Signal::XFSZ, Action { handler: 1, ..Action::default() });
+    assert_eq!(it.write(fd, b"abcdef"), Ok(4));
+    assert_eq!(it.write(fd, b"ef"), Err(Errno::EFBIG));
+    assert_eq!(it.call(Sysno::pwrite64, &[fd, it.buffer(), 2, 3]), Ok(1));
+    assert_eq!(it.call(Sysno::ftruncate, &[fd, 5]), Err(Errno::EFBIG));
+    assert_eq!(it.call(Sysno::fallocate, &[fd, 0, 0, 5]), Err(Errno::EFBIG));
+    assert_eq!(it.call(Sysno::ftruncate, &[fd, 4]), Ok(0));
 }

@@ -70,7 +70,11 @@ fn prctl(thread: &Rc<Thread>, [option, second, third, fourth, fifth, _]: Args) -
         raw::PR_SET_CHILD_SUBREAPER => controls.reaps.set(second != 0),
         raw::PR_GET_CHILD_SUBREAPER => memory.put(second, &i32::from(controls.reaps.get()))?,
         raw::PR_GET_TIMERSLACK => return Ok(SLACK.into()),
-        raw::PR_GET_TIMING | raw::PR_GET_SECCOMP | raw::PR_GET_SECUREBITS => {}
+        raw::PR_GET_TIMING | raw::PR_GET_SECCOMP => {}
+        // SECBIT_KEEP_CAPS
+        raw::PR_GET_SECUREBITS => {
+            return Ok((usize::from(controls.keeps_capabilities.get()) << 4).into());
+        }
         raw::PR_CAPBSET_READ if second <= LAST_CAPABILITY => return Ok(1.into()),
         raw::PR_GET_THP_DISABLE if second == 0 && no_more => {}
         // What is said to a Linux that may go another way.

@@ -56,7 +56,9 @@ fn getsid(thread: &Rc<Thread>, [id, ..]: Args) -> Answer {
 
 fn setpgid(thread: &Rc<Thread>, [id, group, ..]: Args) -> Answer {
     let own = &thread.process;
-    if (group as i32) < 0 {
+    // Where no group is given it has the number of the process.
+    let wanted = if group as i32 == 0 { id } else { group };
+    if (wanted as i32) < 0 {
         return Err(Errno::EINVAL.into());
     }
     let process = named(thread, id)?;

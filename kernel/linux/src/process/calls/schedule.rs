@@ -49,6 +49,11 @@ fn check(thread: &Thread, id: u64) -> Result<(), Errno> {
     }
 }
 
+/// Whether there is one, and an address for its parameters.
+fn check_with(thread: &Thread, id: u64, at: u64) -> Result<(), Errno> {
+    if at == 0 { Err(Errno::EINVAL) } else { check(thread, id) }
+}
+
 /// The set has processor 0 alone: 8 bytes, as on a Linux for up to 64.
 fn sched_getaffinity(thread: &Rc<Thread>, [id, size, to, ..]: Args) -> Answer {
     if size < 8 || !size.is_multiple_of(8) {
@@ -87,7 +92,7 @@ fn priorities(policy: u32) -> Result<(i32, i32), Errno> {
 
 /// Real-time policies are refused, as Linux does without the privilege.
 fn sched_setscheduler(thread: &Rc<Thread>, [id, policy, from, ..]: Args) -> Answer {
-    check(thread, id)?;
+    check_with(thread, id, from)?;
     let priority: i32 = thread.memory().get(from)?;
     let (least, most) = priorities(policy as u32 & !raw::SCHED_RESET_ON_FORK)?;
     if !(least..=most).contains(&priority) {
@@ -100,13 +105,13 @@ fn sched_setscheduler(thread: &Rc<Thread>, [id, policy, from, ..]: Args) -> Answ
 }
 
 fn sched_getparam(thread: &Rc<Thread>, [id, to, ..]: Args) -> Answer {
-    check(thread, id)?;
+    check_with(thread, id, to)?;
     thread.memory().put(to, &0_i32)?;
     Ok(0.into())
 }
 
 fn sched_setparam(thread: &Rc<Thread>, [id, from, ..]: Args) -> Answer {
-    check(thread, id)?;
+    check_with(thread, id, from)?;
     match thread.memory().get::<i32>(from)? {
         0 => Ok(0.into()),
         _ => Err(Errno::EINVAL.into()),
