@@ -22,6 +22,7 @@
 
 mod boot;
 mod cmd;
+mod crashes;
 mod directives;
 mod disk;
 mod ending;

@@ -1,6 +1,7 @@
 //! Puts names to the addresses in reports: the kernel's own of panics and
-//! faults, Xen's of a crash, and `xenctx`'s of a domain that runs.
+//! faults, Xen's of a crash, `xenctx`'s of a domain that runs, and those of Linux programs.
 
+use crate::crashes;
 use crate::symbols::Symbols;
 
 /// Bytes of a line that are looked at. A report's first line may repeat a long
@@ -47,7 +48,9 @@ pub(crate) fn named(text: &str, symbols: &Symbols) -> String {
 /// What to add at the end of `line`: the name of its address, and below it the
 /// functions that this one was inlined into. Mostly nothing.
 pub(crate) fn addition(line: &str, symbols: &Symbols) -> String {
-    let Some((start, address)) = address_in(line) else { return String::new() };
+    let Some((start, address)) = address_in(line) else {
+        return crashes::addition(line, symbols.programs()).unwrap_or_default();
+    };
     let mut text = String::new();
     for place in symbols.places(address) {
         match text.is_empty() {

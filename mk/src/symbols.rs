@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use gimli::{Dwarf, EndianArcSlice, LittleEndian};
 use std::fmt;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The symbols and line tables of an image.
@@ -21,6 +21,10 @@ pub(crate) struct Symbols {
     lines: Option<Context<EndianArcSlice<LittleEndian>>>,
     /// The folder whose name is left out of paths.
     root: String,
+    /// Where the bytes of the file are that are loaded: offsets, and the first one's address.
+    loads: Vec<(Range<u64>, u64)>,
+    /// The folders with the programs that the image runs.
+    programs: Vec<PathBuf>,
 }
 
 struct Symbol {
@@ -96,7 +100,28 @@ impl Symbols {
         });
         let lines = lines.and_then(Context::from_dwarf).ok();
         let root = format!("{}/", root.display());
-        Self { code, text, stack: stack(elf), lines, root }
+        let loads = elf.loads().map(|it| {
+            let end = it.offset.saturating_add(it.data.len() as u64);
+            (it.offset..end, it.address)
+        });
+        let (loads, programs) = (loads.collect(), Vec::new());
+        Self { code, text, stack: stack(elf), lines, root, loads, programs }
+    }
+
+    /// The same, and that the image runs programs of these folders.
+    pub(crate) fn with_programs(self, programs: Vec<PathBuf>) -> Self {
+        Self { programs, ..self }
+    }
+
+    /// The folders with the programs that the image runs.
+    pub(crate) fn programs(&self) -> &[PathBuf] {
+        &self.programs
+    }
+
+    /// The address of what is at `offset` in the file.
+    pub(crate) fn address_of(&self, offset: u64) -> Option<u64> {
+        let (range, address) = self.loads.iter().find(|(range, _)| range.contains(&offset))?;
+        address.checked_add(offset - range.start)
     }
 
     /// The functions at `address`, from the innermost that was inlined to the

@@ -12,7 +12,12 @@
 //! test(absent): console-contains "/bin/absent: ENOENT"
 //! test(absent): expect exit 127
 //! test(fault): args run="/bin/hello --fault"
+//! test(fault): console-contains "linux: process 1 (hello) ends: SIGSEGV (11), address 0x10, at 0x"
+//! test(fault): console-contains " (/bin/hello + 0x"
 //! test(fault): expect exit 139
+//! test(names): args run="sh -c 'sleep 1; cat /etc/hosts /etc/resolv.conf'"
+//! test(names): console-contains "localhost\n"
+//! test(names): console-contains "nameserver 10.0.0.1\n"
 //! test(shell): args run="sh -c 'echo $((6 * 7)); (exit 3); echo status $?; ls /bin | grep -c ^hello; seq 3 | while read i; do expr $i + 1; done'"
 //! test(shell): console-contains "42\nstatus 3\n1\n2\n3\n4\n"
 //! test(strace): args run="sh -c 'cat /etc/group; grep -m1 execve /tmp/calls; kill -9 $$'" strace=/tmp/calls

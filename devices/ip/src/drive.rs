@@ -1,6 +1,6 @@
 //! The stack as programs see it, and the task that drives it.
 
-use super::config::Settings;
+use super::config::{SERVERS, Settings};
 use super::engine::{Engine, Stats};
 use super::packet::{self, Numbers};
 use super::shared::Shared;
@@ -105,6 +105,13 @@ impl<N: Net + 'static> Stack<N> {
     #[must_use]
     pub fn addresses(&self) -> heapless::Vec<(IpAddr, u8), 6> {
         self.shared.engine().protocols.addresses().collect()
+    }
+
+    /// Returns the name servers that it asks now, best first: those of its settings, or those that
+    /// DHCP and routers name.
+    #[must_use]
+    pub fn servers(&self) -> heapless::Vec<IpAddr, SERVERS> {
+        self.shared.engine().servers()
     }
 
     /// Returns what happened so far.

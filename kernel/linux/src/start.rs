@@ -132,6 +132,7 @@ pub async fn start<I: Device, B: Block + 'static>(
     let prepare = async |thread: &Rc<Thread>| {
         dev::mount(thread).await?;
         proc::mount(thread).await?;
+        dev::provide(thread).await?;
         thread.process.fs.borrow().cwd.replace(Some(cwd));
         Ok(())
     };

@@ -21,6 +21,9 @@ pub(crate) struct Args {
     /// The app, or its file with symbols: target/xenith/APP/APP.debug of the build in question
     #[arg(value_name = "APP")]
     app: PathBuf,
+    /// The folder with the Linux programs that the app runs
+    #[arg(long, value_name = "FOLDER")]
+    root: Option<PathBuf>,
 }
 
 /// Runs the command.
@@ -32,7 +35,8 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
         true => (args.app.clone(), std::env::current_dir().unwrap_or_default()),
         false => of_app(&args.app)?,
     };
-    let symbols = Symbols::read(&file, &root)?;
+    let programs = args.root.clone().into_iter().collect();
+    let symbols = Symbols::read(&file, &root)?.with_programs(programs);
     ensure!(
         symbols.has_names(),
         "{} has no symbols: give the file NAME.debug that `cargo mk build` leaves beside the image",

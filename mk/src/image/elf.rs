@@ -27,6 +27,8 @@ pub(crate) struct Segment<'data> {
     pub(crate) kind: u32,
     pub(crate) flags: u32,
     pub(crate) address: u64,
+    /// Where its bytes are in the file.
+    pub(crate) offset: u64,
     pub(crate) physical: u64,
     /// Bytes in memory; those beyond `data` are zero.
     pub(crate) size: u64,
@@ -139,6 +141,7 @@ impl<'data> Elf<'data> {
                 kind: header.p_type(LE).0,
                 flags: header.p_flags(LE).0,
                 address: header.p_vaddr(LE),
+                offset: header.p_offset(LE),
                 physical: header.p_paddr(LE),
                 size: header.p_memsz(LE),
                 align: header.p_align(LE),

@@ -6,7 +6,7 @@ mod tests;
 
 use crate::errno::Errno;
 use crate::file::store::Store;
-use crate::file::{At, Caller, Change, File, New, Place, device};
+use crate::file::{At, Caller, Change, File, New, Place, Type, Walk, device};
 use crate::memory::Source;
 use crate::stop::loaded;
 use crate::system::System;
@@ -79,25 +79,49 @@ pub async fn mount(thread: &Rc<Thread>) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Makes a file of this content, such as `/etc/resolv.conf`, unless there is one.
+/// Where the kernel says which name servers there are, in the words of resolv.conf(5). Linux has
+/// it so that `/etc/resolv.conf` can be a link to it
+/// (Documentation/admin-guide/nfs/nfsroot.rst).
+const SERVERS: &[u8] = b"/proc/net/pnp";
+
+/// The names of this machine, as hosts(5) has them.
+const HOSTS: &[u8] =
+    b"127.0.0.1\tlocalhost\n127.0.1.1\txenith\n::1\tlocalhost ip6-localhost ip6-loopback\n";
+
+/// Makes `/etc/resolv.conf` and `/etc/hosts`, unless the root has them. An empty file, which
+/// images of containers have there, counts as none.
 ///
 /// # Errors
 /// As of open(2), `ENOSPC`.
-pub async fn provide(thread: &Rc<Thread>, path: &[u8], content: &[u8]) -> Result<(), Errno> {
+pub async fn provide(thread: &Rc<Thread>) -> Result<(), Errno> {
     let (tree, caller): (_, &dyn Caller) = (&thread.system.tree, &**thread);
-    if let Some(end) = path.iter().rposition(|&byte| byte == b'/').filter(|&it| it > 0) {
-        loaded(|| tree.make_folders(caller, &path[..end])).await?;
+    loaded(|| tree.make_folders(caller, b"/etc")).await?;
+    let resolver = b"/etc/resolv.conf";
+    if is_free(thread, resolver).await? {
+        loaded(|| tree.make(caller, None, resolver, New::Link(SERVERS), 0o777)).await?;
     }
-    let flags = abi::O_WRONLY | abi::O_CREAT | abi::O_EXCL;
-    let open = match loaded(|| tree.open(caller, None, path, flags, 0o644)).await {
-        Err(Errno::EEXIST) => return Ok(()),
-        other => other?,
-    };
-    let mut from = Source::kernel(content);
-    while from.left() > 0 {
-        open.file.write(&open, At::Position, &mut from).map_err(|_| Errno::ENOSPC)?;
+    if is_free(thread, b"/etc/hosts").await? {
+        let flags = abi::O_WRONLY | abi::O_CREAT | abi::O_EXCL;
+        let open = loaded(|| tree.open(caller, None, b"/etc/hosts", flags, 0o644)).await?;
+        let write = || open.file.write(&open, At::Position, &mut Source::kernel(HOSTS));
+        loaded(write).await?;
     }
     Ok(())
+}
+
+/// Whether nothing is at a path; an empty file there is removed.
+async fn is_free(thread: &Thread, path: &[u8]) -> Result<bool, Errno> {
+    loaded(|| {
+        let found = thread.system.tree.walk(thread, None, path, Walk::empty())?;
+        let Some((node, folder)) = found.node.as_ref().zip(found.folder.as_ref()) else {
+            return Ok(found.node.is_none());
+        };
+        if node.kind() != Type::Regular || node.stat().size > 0 {
+            return Ok(false);
+        }
+        folder.remove(thread, &found.name, false).map(|()| true)
+    })
+    .await
 }
 
 /// Adds the drivers.

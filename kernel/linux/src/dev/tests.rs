@@ -264,11 +264,25 @@ fn a_pipe_with_a_name_joins_who_opens_it() {
 }
 
 #[test]
-fn a_file_is_provided_unless_there_is_one() {
+fn names_are_found_unless_the_root_says_how() {
     let it = Program::new();
-    for (content, expected) in [(&b"first"[..], &b"first"[..]), (b"second", b"first")] {
-        block_on(super::provide(&it.thread, b"/etc/hosts", content)).unwrap();
-        let fd = it.open("/etc/hosts", 0).unwrap();
-        assert_eq!(it.read(fd, 99).as_deref(), Ok(expected));
+    let text = |path: &str| it.read(it.open(path, 0).unwrap(), 99).unwrap();
+    // As images of containers have it.
+    it.open("/etc", abi::O_RDONLY).unwrap_err();
+    block_on(super::provide(&it.thread)).unwrap();
+    assert!(text("/etc/hosts").starts_with(b"127.0.0.1\tlocalhost\n"));
+    let link = it.put(b"/etc/resolv.conf\0");
+    let count = it.call(Sysno::readlink, &[link, it.at as u64, 99]).unwrap();
+    assert_eq!(it.got(count), b"/proc/net/pnp");
+    // What is empty is replaced, what is not stays.
+    for (path, content) in [("/etc/resolv.conf", &b""[..]), ("/etc/hosts", b"own")] {
+        let name = it.put(&[path.as_bytes(), b"\0"].concat());
+        it.call(Sysno::unlink, &[name]).unwrap();
+        let file = it.open(path, abi::O_WRONLY | abi::O_CREAT).unwrap();
+        it.write(file, content).unwrap();
     }
+    block_on(super::provide(&it.thread)).unwrap();
+    assert_eq!(text("/etc/hosts"), b"own");
+    let link = it.put(b"/etc/resolv.conf\0");
+    assert!(it.call(Sysno::readlink, &[link, it.at as u64, 99]).is_ok());
 }

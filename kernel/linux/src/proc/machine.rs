@@ -104,6 +104,12 @@ pub(super) fn add(system: &Rc<System>) {
         )
         .into_bytes()
     });
+    let here = Rc::downgrade(system);
+    proc.add("net/pnp", move || {
+        let network = here.upgrade().and_then(|it| it.network().ok());
+        let servers = network.map_or_else(Vec::new, |it| it.servers());
+        servers.iter().map(|it| format!("nameserver {it}\n")).collect::<String>().into_bytes()
+    });
     proc.add("vmstat", || {
         let free = free(&stats()) / 4096;
         format!("nr_free_pages {free}\npgfault 0\npgmajfault 0\n").into_bytes()

@@ -10,7 +10,6 @@ use crate::process::Status;
 use crate::stop::loaded;
 use crate::thread::Thread;
 use alloc::rc::Rc;
-use kernel::text::Escaped;
 use linux_raw_sys::general::{SA_NODEFER, SA_RESTART};
 
 /// The length of the instruction `syscall`.
@@ -92,7 +91,7 @@ pub(crate) async fn deliver(thread: &Rc<Thread>, mut interrupted: Option<Interru
             }
             end => {
                 if end == Default::Core {
-                    report(thread, &info);
+                    super::report::crash(thread, &info).await;
                 }
                 process.end(Status::signal(signal));
                 return false;
@@ -117,47 +116,4 @@ fn begin_again(thread: &Thread, number: u64) {
     let registers = context.registers_mut();
     registers.rax = number;
     registers.rip = registers.rip.wrapping_sub(SYSCALL);
-}
-
-/// Says which program ends, of what, and where it was.
-#[cold]
-fn report(thread: &Thread, info: &Info) {
-    let process = &thread.process;
-    let context = thread.context().borrow();
-    let registers = context.registers();
-    let name = thread.signals.name.get();
-    let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
-    let name = Escaped(name);
-    let signal = info.signal();
-    let id = process.id;
-    let place = Place { thread, at: registers.rip };
-    if info.is_fault() {
-        let address = info.address();
-        log::error!(
-            "linux: process {id} ({name}) ends: {signal:?} at {place}, address {address:#x}",
-        );
-    } else {
-        log::error!("linux: process {id} ({name}) ends: {signal:?} at {place}");
-    }
-}
-
-/// An address, and what is mapped there.
-struct Place<'a> {
-    thread: &'a Thread,
-    at: u64,
-}
-
-impl core::fmt::Display for Place<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "{:#x}", self.at)?;
-        let (at, mut result) = (self.at as usize, Ok(()));
-        self.thread.memory().each_area(&mut |area| {
-            if area.range.contains(&at) && !area.name.is_empty() {
-                let offset = area.offset + (at - area.range.start) as u64;
-                let name = Escaped(area.name);
-                result = write!(f, " ({name} + {offset:#x})");
-            }
-        });
-        result
-    }
 }

@@ -8,6 +8,7 @@ mod frame;
 mod info;
 mod queue;
 mod receiver;
+mod report;
 mod set;
 mod signals;
 #[cfg(test)]

@@ -19,6 +19,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
 use core::cell::Cell;
+use core::net::IpAddr;
 use core::time::Duration;
 use linux_raw_sys::ioctl::{FIONREAD, TIOCOUTQ};
 use linux_raw_sys::net::{
@@ -192,6 +193,9 @@ pub trait Network {
     /// # Errors
     /// `EAFNOSUPPORT`, `EPROTONOSUPPORT`, `ESOCKTNOSUPPORT`, `ENOBUFS`.
     fn socket(&self, form: Form) -> Result<Rc<dyn Socket>, Errno>;
+
+    /// Returns the name servers that it knows now.
+    fn servers(&self) -> Vec<IpAddr>;
 }
 
 /// A socket as a file.

@@ -67,7 +67,10 @@ pub(super) fn run(
         if paused {
             domain.unpause()?;
         }
-        let symbols = image.symbols(project)?;
+        // A disk that is made of a folder may hold programs.
+        let folders = app.disk.iter().map(|it| PathBuf::from(&it.source));
+        let programs = folders.filter(|it| it.is_dir()).collect();
+        let symbols = image.symbols(project)?.with_programs(programs);
         running.push(Running { domain, symbols, captures, forwards });
     }
     watch_all(running, timeout, ui)

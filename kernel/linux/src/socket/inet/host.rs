@@ -11,6 +11,9 @@ pub trait Host: Tcp + Udp<Socket: Datagrams> + 'static {
     /// Returns the addresses of the interface, each with the bits of its network.
     fn addresses(&self) -> Vec<(IpAddr, u8)>;
 
+    /// Returns the name servers that it knows.
+    fn servers(&self) -> Vec<IpAddr>;
+
     /// Returns its Ethernet address, and the bytes of its longest packet.
     fn link(&self) -> ([u8; 6], u32);
 }
@@ -64,6 +67,10 @@ impl Datagrams for UdpSocket {
 impl<N: Net + 'static> Host for Stack<N> {
     fn addresses(&self) -> Vec<(IpAddr, u8)> {
         Self::addresses(self).into_iter().collect()
+    }
+
+    fn servers(&self) -> Vec<IpAddr> {
+        Self::servers(self).into_iter().collect()
     }
 
     fn link(&self) -> ([u8; 6], u32) {

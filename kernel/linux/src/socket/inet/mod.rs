@@ -14,6 +14,8 @@ mod udp;
 use crate::errno::Errno;
 use crate::socket::{Form, Network, Socket, Style};
 use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::net::IpAddr;
 use devices::net::Net;
 use family::Family;
 pub use host::{Datagrams, Host};
@@ -64,7 +66,7 @@ impl<N: Net + 'static> Device for Stack<N> {
 }
 
 /// The interfaces of the machine as they are now.
-fn interfaces(net: &impl Host) -> alloc::vec::Vec<Interface> {
+fn interfaces(net: &impl Host) -> Vec<Interface> {
     let (mac, mtu) = net.link();
     let addresses = net.addresses();
     let ethernet = Interface { index: 2, name: ETHERNET, mac, mtu, addresses };
@@ -86,5 +88,9 @@ impl<N: Host> Network for Inet<N> {
             (Style::Raw, _) => Err(Errno::EPERM),
             (Style::Sequence, _) => Err(Errno::ESOCKTNOSUPPORT),
         }
+    }
+
+    fn servers(&self) -> Vec<IpAddr> {
+        self.net.servers()
     }
 }
