@@ -15,7 +15,9 @@
 //! test(fault): console-contains "linux: process 1 (hello) ends: SIGSEGV (11), address 0x10, at 0x"
 //! test(fault): console-contains " (/bin/hello + 0x"
 //! test(fault): expect exit 139
-//! test(names): args run="sh -c 'sleep 1; cat /etc/hosts /etc/resolv.conf'"
+//! test(names): args run="sh -c 'sleep 1; cat /etc/hosts /etc/resolv.conf; ping -c 1 10.0.0.1; ping -c 1 127.0.0.1'"
+//! test(names): console-contains "64 bytes from 10.0.0.1: seq=0 ttl=64"
+//! test(names): console-contains "64 bytes from 127.0.0.1: seq=0 ttl=64"
 //! test(names): console-contains "localhost\n"
 //! test(names): console-contains "nameserver 10.0.0.1\n"
 //! test(shell): args run="sh -c 'echo $((6 * 7)); (exit 3); echo status $?; ls /bin | grep -c ^hello; seq 3 | while read i; do expr $i + 1; done'"

@@ -4,10 +4,10 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::task::{Context, Poll};
 use devices::net::Net;
-use ip::{Error, Stack, Tcp, Udp, UdpSocket};
+use ip::{Error, Ping, Stack, Tcp, Udp, UdpSocket};
 
 /// A network that sockets can be made of.
-pub trait Host: Tcp + Udp<Socket: Datagrams> + 'static {
+pub trait Host: Tcp + Udp<Socket: Datagrams> + Ping + 'static {
     /// Returns the addresses of the interface, each with the bits of its network.
     fn addresses(&self) -> Vec<(IpAddr, u8)>;
 

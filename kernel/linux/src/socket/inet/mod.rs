@@ -1,6 +1,7 @@
 //! Sockets of the internet (ip(7), ipv6(7), tcp(7), udp(7)): over this project's IP stack, and
 //! within the machine (127.0.0.0/8, ::1 and its own addresses) without one.
 
+mod echo;
 mod error;
 mod family;
 mod host;
@@ -17,6 +18,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use devices::net::Net;
+use echo::{EchoSocket, Echoes};
 use family::Family;
 pub use host::{Datagrams, Host};
 use ip::Stack;
@@ -42,6 +44,7 @@ pub struct Inet<N: Host> {
     net: Rc<N>,
     ports: Rc<Ports<N>>,
     mail: Rc<Mail<N>>,
+    echoes: Rc<Echoes>,
 }
 
 impl<N: Host> Inet<N> {
@@ -49,7 +52,7 @@ impl<N: Host> Inet<N> {
     #[must_use]
     pub fn new(net: Rc<N>) -> Rc<Self> {
         let (ports, mail) = (Ports::new(Rc::clone(&net)), Mail::new(Rc::clone(&net)));
-        Rc::new(Self { net, ports, mail })
+        Rc::new(Self { net, ports, mail, echoes: Rc::default() })
     }
 }
 
@@ -83,8 +86,13 @@ impl<N: Host> Network for Inet<N> {
         match (form.style, form.protocol) {
             (Style::Stream, IP | TCP) => Ok(TcpSocket::new(&self.net, &self.ports, family)),
             (Style::Datagram, IP | UDP) => Ok(UdpSocket::new(&self.net, &self.mail, family)),
+            (style @ (Style::Datagram | Style::Raw), protocol)
+                if protocol == EchoSocket::<N>::protocol(family) =>
+            {
+                Ok(EchoSocket::new(&self.net, &self.echoes, family, style))
+            }
             (Style::Stream | Style::Datagram, _) => Err(Errno::EPROTONOSUPPORT),
-            // A raw socket is for who may see all packets.
+            // A raw socket of other protocols is for who may see all packets.
             (Style::Raw, _) => Err(Errno::EPERM),
             (Style::Sequence, _) => Err(Errno::ESOCKTNOSUPPORT),
         }

@@ -7,7 +7,7 @@ use core::cell::Cell;
 use core::time::Duration;
 use ip::TcpOptions;
 use linux_raw_sys::net::{
-    IP_MTU_DISCOVER, IP_RECVERR, IP_TOS, IP_TTL, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP,
+    IP_MTU_DISCOVER, IP_RECVERR, IP_RECVTTL, IP_RETOPTS, IP_TOS, IP_TTL, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP,
     IPV6_RECVERR, IPV6_TCLASS, IPV6_UNICAST_HOPS, IPV6_V6ONLY, SO_BROADCAST, SO_DONTROUTE,
     SO_INCOMING_CPU, SO_KEEPALIVE, SO_LINGER, SO_OOBINLINE, SO_PRIORITY, SO_RCVBUF, SO_RCVLOWAT,
     SO_REUSEADDR, SO_REUSEPORT, SO_SNDBUF, SO_SNDLOWAT, SO_TIMESTAMP, SO_ZEROCOPY, SOL_SOCKET,
@@ -216,7 +216,10 @@ const fn is_flag(level: u32, name: u32) -> bool {
                 | SO_ZEROCOPY
         );
     }
-    level == IPPROTO_IP as u32 && matches!(name, IP_TOS | IP_TTL | IP_MTU_DISCOVER | IP_RECVERR)
+    // Messages that tell of these are not made; ping(8) warns where they cannot be asked for.
+    let silent = matches!(name, IP_RECVTTL | IP_RETOPTS);
+    let hint = matches!(name, IP_TOS | IP_TTL | IP_MTU_DISCOVER | IP_RECVERR);
+    level == IPPROTO_IP as u32 && (silent || hint)
         || level == IPPROTO_IPV6 as u32
             && matches!(name, IPV6_TCLASS | IPV6_UNICAST_HOPS | IPV6_RECVERR)
 }

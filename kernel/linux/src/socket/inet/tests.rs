@@ -410,3 +410,56 @@ fn interfaces_and_addresses_are_told_by_netlink() {
     let short = socket.send(&mut Outgoing::default(), &mut Source::kernel(&[1; 9]));
     assert!(matches!(short, Err(Stop::Fail(Errno::EINVAL))));
 }
+
+#[test]
+fn pings_are_answered_from_far_and_near_and_by_nobody() {
+    let [net, _far] = machines();
+    let icmp = |style| net.socket(Form { family: AF_INET, style, protocol: 1 }).unwrap();
+    let request = [8, 0, 0, 0, 0x12, 0x34, 0, 7, b'd', b'a', b't', b'a'];
+    block_on(async {
+        for (style, header) in [(Style::Datagram, 0), (Style::Raw, 20)] {
+            let socket = icmp(style);
+            for (to, sender) in [("10.0.0.2:0", [10, 0, 0, 2]), ("127.0.0.1:0", [127, 0, 0, 1])] {
+                let to = Some(&at(to));
+                let mut message = Outgoing { to, ..Outgoing::default() };
+                let sent = socket.send(&mut message, &mut Source::kernel(&request));
+                assert_eq!(sent.unwrap(), request.len());
+                let reply = receive(&*socket, 100).await.unwrap();
+                assert_eq!(reply.len(), header + request.len());
+                let (ip, icmp) = reply.split_at(header);
+                assert!(ip.is_empty() || (ip[9], &ip[12..16]) == (1, &sender[..]));
+                // Its own bytes, as a reply; a ping socket has its own number.
+                assert_eq!((icmp[0], &icmp[6..]), (0, &request[6..]));
+                assert_eq!(icmp[4..6] == request[4..6], style == Style::Raw);
+                let words = icmp.chunks(2).map(|it| u32::from(u16::from_be_bytes([it[0], it[1]])));
+                let sum: u32 = words.sum();
+                assert_eq!((sum & 0xFFFF) + (sum >> 16), 0xFFFF);
+            }
+            let (to, mut reply) = (Some(&at("10.0.0.9:0")), Outgoing::default());
+            let mut message = Outgoing { to, ..Outgoing::default() };
+            socket.send(&mut message, &mut Source::kernel(&request)).unwrap();
+            assert!(receive(&*socket, 100).await.is_err(), "nobody is there");
+            let none = socket.send(&mut reply, &mut Source::kernel(&request));
+            assert!(matches!(none, Err(Stop::Fail(Errno::EDESTADDRREQ))));
+        }
+    });
+}
+
+#[test]
+fn echoes_have_a_budget_and_are_nothing_else() {
+    let [net, _far] = machines();
+    let form = Form { family: AF_INET, style: Style::Datagram, protocol: 1 };
+    let socket = net.socket(form).unwrap();
+    socket.connect(&Nobody, &at("127.0.0.1:0")).unwrap();
+    let send = |bytes: &[u8]| socket.send(&mut Outgoing::default(), &mut Source::kernel(bytes));
+    for wrong in [&[][..], &[8, 0, 0, 0, 0, 0, 0], &[0; 8], &[8, 1, 0, 0, 0, 0, 0, 0]] {
+        assert!(matches!(send(wrong), Err(Stop::Fail(Errno::EINVAL))), "{wrong:?}");
+    }
+    let mut request = alloc::vec![0; 60_000];
+    request[0] = 8;
+    let sent = (0..10).take_while(|_| send(&request).is_ok()).count();
+    assert_eq!(sent, 4, "256 KiB of them");
+    assert!(matches!(send(&request), Err(Stop::Fail(Errno::ENOBUFS))));
+    block_on(receive(&*socket, 100)).unwrap();
+    assert!(send(&request).is_ok(), "what was received does not count");
+}
