@@ -155,11 +155,6 @@ impl File for Timer {
         Some(&self.expired)
     }
 
-    fn seek(&self, open: &Open, _: i64, _: u32) -> Result<u64, Stop> {
-        // It has a position that nothing moves, as on Linux.
-        Ok(open.position.get())
-    }
-
     fn stat(&self) -> Result<Stat, Stop> {
         Ok(Stat::of(Type::Anonymous, 0o600, self.inode))
     }

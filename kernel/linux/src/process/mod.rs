@@ -110,7 +110,11 @@ impl Process {
     /// Makes one without threads and without a parent: the first one of a session.
     #[must_use]
     pub fn new(id: i32, memory: &Rc<Memory>) -> Rc<Self> {
-        Rc::new(Self {
+        Rc::new(Self::alone(id, memory))
+    }
+
+    fn alone(id: i32, memory: &Rc<Memory>) -> Self {
+        Self {
             id,
             parent: RefCell::default(),
             children: RefCell::default(),
@@ -141,7 +145,7 @@ impl Process {
             intervals: Intervals::default(),
             timers: Timers::default(),
             controls: Controls::default(),
-        })
+        }
     }
 
     /// Makes a child of this one, with `memory`. `flags`: what it shares (`CLONE_FILES`,
@@ -161,13 +165,10 @@ impl Process {
         // What a process takes beside its memory and threads.
         room(size_of::<Self>() + size_of::<Signals>() + 512 + 24 * self.files.numbers().len())?;
         let child = Rc::new(Self {
-            id,
             parent: RefCell::new(Rc::downgrade(parent)),
-            children: RefCell::default(),
             group: self.group.clone(),
             session: self.session.clone(),
             signals: Rc::new(self.signals.fork()),
-            memory: RefCell::new(Rc::downgrade(memory)),
             files: match shares(CLONE_FILES) {
                 true => Rc::clone(&self.files),
                 false => Rc::new(self.files.copy()),
@@ -179,22 +180,12 @@ impl Process {
             limits: self.limits.clone(),
             credentials: self.credentials.clone(),
             program: RefCell::new(Program { executed: false, ..self.program.borrow().clone() }),
-            exit_signal: Cell::new(Signal::CHLD.number()),
-            ending: Cell::new(None),
-            first: Cell::new(Status::exit(0)),
-            status: Cell::new(None),
-            report: Cell::new(None),
-            changed: Watch::new(),
-            released: Cell::new(false),
-            ran: Cell::new(0),
-            children_ran: Cell::new(0),
-            intervals: Intervals::default(),
-            timers: Timers::default(),
             controls: Controls {
                 parent_ended: Cell::new(0),
                 reaps: Cell::new(false),
                 ..self.controls.clone()
             },
+            ..Self::alone(id, memory)
         });
         child.apply_cpu_limit();
         parent.children.borrow_mut().insert(id, Rc::clone(&child));

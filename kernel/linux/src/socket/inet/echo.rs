@@ -127,7 +127,7 @@ impl<N: Host> EchoSocket<N> {
     pub(super) const fn protocol(family: Family) -> u32 {
         match family {
             Family::V4 => IPPROTO_ICMP as u32,
-            Family::V6 => IPPROTO_ICMPV6 as u32,
+            Family::V6 => IPPROTO_ICMPV6,
         }
     }
 
