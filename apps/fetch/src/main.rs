@@ -53,6 +53,12 @@
 //! test(own): args url=http://10.0.0.3/health url=http://10.0.0.3/health method=HEAD head=yes
 //! test(own): console-contains "fetch: http://10.0.0.3/health: 200, 3 bytes\nHTTP/1.1 200 OK\n"
 //! test(own): console-contains "\n\nfetch: done, 0 bytes\nfetch: http://10.0.0.3/health: 200, 3 bytes"
+//! test(six): with httpd ip=fd00::3/64
+//! test(six): args ip=fd00::2/64 url=http://[fd00::3]/bytes/3000000 print=off
+//! test(six): console-contains "fetch: done, 3000000 bytes"
+//! test(six-plain): with httpd ip=fd00::3/64
+//! test(six-plain): args ip=fd00::2/64 net.csum=off url=http://[fd00::3]/bytes/3000000 print=off
+//! test(six-plain): console-contains "fetch: done, 3000000 bytes"
 
 #![no_std]
 #![no_main]
