@@ -1,8 +1,11 @@
 //! An end of a TCP connection with those who wait for it.
 
 use crate::tcp::congestion::Cubic;
-use crate::tcp::connection::{Connection, State as Tcp};
+use crate::tcp::connection::{Connection, State as Tcp, Terms};
+use crate::tcp::pool::Pool;
+use alloc::rc::Rc;
 use kernel::sync::Wakers;
+use kernel::time::Instant;
 
 /// An end of a connection, and who waits for it.
 pub(super) struct Endpoint {
@@ -23,10 +26,16 @@ pub(super) struct Shape {
 }
 
 impl Endpoint {
-    /// An end that nobody waits for yet.
-    pub(super) fn new(connection: Connection<Cubic>) -> Self {
-        let [readers, writers, watchers] = [const { Wakers::new() }; 3];
-        Self { connection, readers, writers, watchers }
+    /// An end that nobody waits for yet, of a connection that [begins](Connection::connect). A
+    /// function by itself, so that the connection is made where it goes, and not moved there.
+    #[inline(never)]
+    pub(super) fn new(terms: &Terms, pool: &Rc<Pool>, now: Instant) -> Self {
+        Self {
+            connection: Connection::connect(terms, pool, now),
+            readers: Wakers::new(),
+            writers: Wakers::new(),
+            watchers: Wakers::new(),
+        }
     }
 
     pub(super) fn shape(&self) -> Shape {

@@ -168,8 +168,7 @@ impl Protocols {
         if !self.sets.has_room() {
             return None;
         }
-        let endpoint = Endpoint::new(Connection::connect(terms, &self.pool, now));
-        let mut endpoint = kernel::memory::boxed(endpoint).ok()?;
+        let mut endpoint = kernel::memory::boxed(Endpoint::new(terms, &self.pool, now)).ok()?;
         let connection = &mut endpoint.connection;
         change(connection, &self.pool);
         if let Some(mtu) = self.paths.mtu(peer.ip(), now) {
