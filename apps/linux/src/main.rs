@@ -28,23 +28,33 @@
 //! test(strace_here): args run="/bin/cat /etc/group /absent" strace=1
 //! test(strace_here): console-contains "(AT_FDCWD, \"/etc/group\", O_RDONLY, 0000) = 3"
 //! test(strace_here): expect exit 1
+//! test(same): program areas.c
+//! test(same): program clocks.c
+//! test(same): program descriptors.c
 //! test(same): program epoll.c
 //! test(same): program eventfd.c
 //! test(same): program faults.c
 //! test(same): program files.c
+//! test(same): program ids.c
+//! test(same): program masks.c
 //! test(same): program mmap.c
+//! test(same): program names.c
 //! test(same): program pipe.c
 //! test(same): program poll.c
 //! test(same): program process.c
+//! test(same): program queues.c
+//! test(same): program seek.c
 //! test(same): program signals.c
+//! test(same): program status.c
 //! test(same): program tcp.c
 //! test(same): program threads.c
 //! test(same): program timerfd.c
 //! test(same): program unix.c
-//! test(same): args run="sh -c 'mkdir /tmp/said; cd /tmp; for p in epoll eventfd faults files mmap pipe poll process signals tcp threads timerfd unix; do $p </dev/null >said/$p 2>&1; done; echo ready; exec httpd -f -p 80 -h said'"
+//! test(same): program waits.c
+//! test(same): args run="sh -c 'mkdir /tmp/said; cd /tmp; for p in $(cat /etc/programs); do $p </dev/null >said/$p 2>&1; done; echo ready; exec httpd -f -p 80 -h said'"
 //! test(same): client same.sh
 //! test(same): expect exit 143
-//! test(same): timeout 120
+//! test(same): timeout 240
 //! test(redis): disk root=debian:redis-server
 //! test(redis): args run="redis-server --protected-mode no --appendonly yes --enable-debug-command yes --dir /tmp"
 //! test(redis): client-when "Ready to accept connections"

@@ -65,5 +65,8 @@ static inline long ms(void) {
   return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-// A test that hangs ends.
-__attribute__((constructor)) static void limit(void) { alarm(20); }
+// A test that hangs ends, and what it said is known.
+__attribute__((constructor)) static void limit(void) {
+  alarm(20);
+  setvbuf(stdout, 0, _IOLBF, 0);
+}

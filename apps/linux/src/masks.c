@@ -1,0 +1,126 @@
+// rt_sigaction(2), rt_sigprocmask(2), rt_sigtimedwait(2), sigaltstack(2), rt_sigqueueinfo(2), rt_sigsuspend(2), pause(2)
+#include "show.h"
+static volatile int seen, depth;
+static void note(int s) { seen = s; }
+static void deep(int s) {
+  (void)s;
+  stack_t now;
+  sigaltstack(0, &now);
+  depth = now.ss_flags;
+}
+int main(void) {
+  uint64_t set = 1UL << (SIGUSR1 - 1), old = 0, all = ~0UL, none = 0;
+  struct {
+    void *handler;
+    unsigned long flags;
+    void *restorer;
+    uint64_t mask;
+  } a = {SIG_IGN, 0, 0, 0}, was;
+  SHOW(syscall(SYS_rt_sigaction, 0, &a, 0, 8));
+  SHOW(syscall(SYS_rt_sigaction, 65, &a, 0, 8));
+  SHOW(syscall(SYS_rt_sigaction, SIGKILL, &a, 0, 8));
+  SHOW(syscall(SYS_rt_sigaction, SIGKILL, 0, &was, 8));
+  SHOW(syscall(SYS_rt_sigaction, SIGUSR1, &a, 0, 16));
+  SHOW(syscall(SYS_rt_sigaction, SIGUSR1, 8, 0, 8));
+  SHOW(syscall(SYS_rt_sigaction, SIGUSR1, 0, 8, 8));
+  SHOW(syscall(SYS_rt_sigaction, SIGUSR1, &a, &was, 8));
+  SHOW(was.handler == SIG_DFL);
+  a.mask = all;
+  SHOW(syscall(SYS_rt_sigaction, SIGUSR2, &a, 0, 8));
+  SHOW(syscall(SYS_rt_sigaction, SIGUSR2, 0, &was, 8) ?: (was.mask & (1UL << 8)) != 0);
+  SHOW(syscall(SYS_rt_sigprocmask, SIG_BLOCK, &set, &old, 8) ?: (long)old);
+  SHOW(syscall(SYS_rt_sigprocmask, 9, &set, 0, 8));
+  SHOW(syscall(SYS_rt_sigprocmask, 9, 0, &old, 8) ?: (long)old);
+  SHOW(syscall(SYS_rt_sigprocmask, SIG_BLOCK, &set, 0, 4));
+  SHOW(syscall(SYS_rt_sigprocmask, SIG_BLOCK, 8, 0, 8));
+  SHOW(syscall(SYS_rt_sigprocmask, SIG_BLOCK, 0, 8, 8));
+  SHOW(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, 0, 8));
+  SHOW(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, &old, 8) ?: (old >> 8) & 1);
+  SHOW((old >> 18) & 1);
+  SHOW(syscall(SYS_rt_sigpending, &old, 8) ?: (long)old);
+  SHOW(syscall(SYS_rt_sigpending, &old, 16));
+  SHOW(syscall(SYS_rt_sigpending, 8, 8));
+  // What is ignored is not kept, even blocked; what has its default is.
+  syscall(SYS_rt_sigprocmask, SIG_BLOCK, &set, 0, 8);
+  raise(SIGUSR1);
+  SHOW(syscall(SYS_rt_sigpending, &old, 8) ?: (long)old);
+  signal(SIGUSR1, SIG_DFL);
+  SHOW(syscall(SYS_rt_sigpending, &old, 8) ?: (long)old);
+  raise(SIGUSR1);
+  SHOW(syscall(SYS_rt_sigpending, &old, 8) ?: (long)old);
+  signal(SIGUSR1, SIG_IGN);
+  SHOW(syscall(SYS_rt_sigpending, &old, 8) ?: (long)old);
+  signal(SIGUSR1, note);
+  struct timespec ms = {0, 1000000}, bad = {0, 1000000000}, zero = {0, 0};
+  siginfo_t i;
+  SHOW(syscall(SYS_rt_sigtimedwait, &set, &i, &ms, 8));
+  SHOW(syscall(SYS_rt_sigtimedwait, &set, &i, &zero, 8));
+  SHOW(syscall(SYS_rt_sigtimedwait, &set, &i, &bad, 8));
+  SHOW(syscall(SYS_rt_sigtimedwait, &set, &i, &ms, 4));
+  SHOW(syscall(SYS_rt_sigtimedwait, 8, &i, &ms, 8));
+  raise(SIGUSR1);
+  SHOW(syscall(SYS_rt_sigtimedwait, &set, &i, 0, 8));
+  SHOW(i.si_signo * 100 + i.si_code);
+  raise(SIGUSR1);
+  SHOW(syscall(SYS_rt_sigtimedwait, &set, 8, 0, 8));
+  SHOW(seen);
+  syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, &set, 0, 8);
+  memset(&i, 0, sizeof i);
+  i.si_code = SI_QUEUE;
+  SHOW(syscall(SYS_rt_sigqueueinfo, getpid(), SIGUSR1, &i) ?: seen);
+  SHOW(syscall(SYS_rt_sigqueueinfo, getpid(), 99, &i));
+  SHOW(syscall(SYS_rt_sigqueueinfo, 99999, SIGUSR1, &i));
+  SHOW(syscall(SYS_rt_sigqueueinfo, getpid(), SIGUSR1, 8));
+  i.si_code = SI_USER;
+  SHOW(syscall(SYS_rt_sigqueueinfo, 1, SIGCONT, &i));
+  SHOW(syscall(SYS_rt_tgsigqueueinfo, getpid(), getpid(), 0, &i));
+  SHOW(syscall(SYS_rt_tgsigqueueinfo, getpid(), 99999, 0, &i));
+  SHOW(syscall(SYS_rt_sigsuspend, &set, 4));
+  SHOW(syscall(SYS_rt_sigsuspend, 8, 8));
+  set = 1UL << (SIGALRM - 1);
+  signal(SIGALRM, note);
+  syscall(SYS_rt_sigprocmask, SIG_BLOCK, &set, 0, 8);
+  raise(SIGALRM);
+  seen = 0;
+  SHOW(syscall(SYS_rt_sigsuspend, &none, 8));
+  SHOW(seen);
+  SHOW(syscall(SYS_rt_sigprocmask, SIG_BLOCK, 0, &old, 8) ?: (long)old);
+  syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, &set, 0, 8);
+  ualarm(5000, 0);
+  SHOW(pause());
+  // sigaltstack(2)
+  static char room[16384];
+  stack_t s = {room, 0, sizeof room}, now;
+  SHOW(sigaltstack(0, &now) ?: now.ss_flags);
+  SHOW(sigaltstack(&s, 0));
+  SHOW(sigaltstack(0, &now) ?: now.ss_flags);
+  s.ss_size = 100;
+  SHOW(sigaltstack(&s, 0));
+  s.ss_size = sizeof room, s.ss_flags = 99;
+  SHOW(sigaltstack(&s, 0));
+  s.ss_flags = SS_ONSTACK;
+  SHOW(sigaltstack(&s, 0));
+  SHOW(sigaltstack((void *)8, 0));
+  SHOW(sigaltstack(0, (void *)8));
+  struct sigaction c = {.sa_handler = deep, .sa_flags = SA_ONSTACK};
+  sigaction(SIGUSR2, &c, 0);
+  raise(SIGUSR2);
+  SHOW(depth);
+  s.ss_flags = SS_DISABLE, s.ss_size = 0;
+  SHOW(sigaltstack(&s, &now) ?: (int)now.ss_size);
+  SHOW(sigaltstack(0, &now) ?: now.ss_flags);
+  raise(SIGUSR2);
+  SHOW(depth);
+  s = (stack_t){room, 1 << 31, sizeof room};
+  SHOW(sigaltstack(&s, 0));
+  raise(SIGUSR2);
+  SHOW(depth);
+  SHOW(sigaltstack(0, &now) ?: now.ss_flags == 1 << 31);
+  // SA_RESETHAND, SA_NODEFER
+  c = (struct sigaction){.sa_handler = note, .sa_flags = SA_RESETHAND};
+  sigaction(SIGUSR2, &c, 0);
+  raise(SIGUSR2);
+  sigaction(SIGUSR2, 0, &c);
+  SHOW(c.sa_handler == SIG_DFL);
+  SHOW(c.sa_flags & SA_RESETHAND ? 1 : 0);
+}
