@@ -1,6 +1,7 @@
 //! Unix sockets (unix(7)): streams, datagrams and sequences between processes of this machine,
 //! and descriptors that are passed with them.
 
+mod flight;
 mod queue;
 mod registry;
 mod socket;

@@ -54,6 +54,21 @@ impl Queue {
         self.messages.is_empty()
     }
 
+    /// Whether descriptors wait with what can be received.
+    pub(super) fn has_rights(&self) -> bool {
+        self.messages.iter().any(|it| !it.rights.is_empty())
+    }
+
+    /// Returns the descriptors that wait with what can be received.
+    pub(super) fn rights(&self) -> Vec<Rc<Open>> {
+        self.messages.iter().flat_map(|it| it.rights.iter().map(Rc::clone)).collect()
+    }
+
+    /// Takes them away.
+    pub(super) fn take_rights(&mut self) -> Vec<Rc<Open>> {
+        self.messages.iter_mut().flat_map(|it| core::mem::take(&mut it.rights)).collect()
+    }
+
     /// Whether there is room for something.
     pub(super) fn has_room(&self) -> bool {
         self.size < CAPACITY / 2 && self.messages.len() < MESSAGES

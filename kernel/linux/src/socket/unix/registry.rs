@@ -1,5 +1,6 @@
 //! Which Unix socket has which name.
 
+use super::flight::Flight;
 use crate::socket::Socket;
 use alloc::rc::{Rc, Weak};
 use alloc::vec::Vec;
@@ -21,6 +22,8 @@ pub struct Registry {
     bound: RefCell<LiteMap<Place, Weak<dyn Socket>>>,
     /// The last name that was made for a socket that asked for any.
     last: Cell<u32>,
+    /// Descriptors that were sent and not received.
+    pub(super) flight: Flight,
 }
 
 impl Registry {

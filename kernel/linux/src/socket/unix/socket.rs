@@ -1,9 +1,10 @@
 //! One Unix socket.
 
+use super::flight::Carrier;
 use super::queue::{CAPACITY, Message, Queue};
 use super::registry::{Place, Registry};
 use crate::errno::Errno;
-use crate::file::{Caller, next_inode};
+use crate::file::{Caller, Open, next_inode};
 use crate::memory::{Sink, Source};
 use crate::socket::address::{Address, Name};
 use crate::socket::message::{Credentials, Incoming, Outgoing, owner};
@@ -264,7 +265,10 @@ impl Unix {
         if self.style == Style::Datagram && other.style != Style::Datagram {
             return Err(Errno::EPROTOTYPE.into());
         }
-        let rights = message.rights.iter().map(Rc::clone).collect();
+        let rights: Vec<_> = message.rights.iter().map(Rc::clone).collect();
+        if !rights.is_empty() && !other.queue.borrow().has_rights() {
+            self.registry.flight.sent(Weak::clone(&other.itself) as Weak<dyn Carrier>);
+        }
         let new = Message::new(self.name.borrow().clone(), rights, message.credentials);
         let put = match self.style {
             Style::Stream => other.queue.borrow_mut().append(new, from),
@@ -302,6 +306,18 @@ impl Drop for Unix {
             }
         }
         self.drained.raise();
+        let rights = self.queue.borrow_mut().take_rights();
+        self.registry.flight.ended(rights);
+    }
+}
+
+impl Carrier for Unix {
+    fn rights(&self) -> Option<Vec<Rc<Open>>> {
+        self.queue.try_borrow().ok().map(|it| it.rights())
+    }
+
+    fn take_rights(&self) -> Vec<Rc<Open>> {
+        self.queue.borrow_mut().take_rights()
     }
 }
 

@@ -7,7 +7,7 @@ use crate::memory::{Memory, Sink, Source};
 use crate::socket::{Address, Credentials, Incoming, Name, Outgoing, Socket, SocketFile, Style};
 use crate::stop::Stop;
 use crate::watch::Ready;
-use alloc::rc::Rc;
+use alloc::rc::{Rc, Weak};
 use alloc::vec::Vec;
 use linux_raw_sys::net::{MSG_PEEK, MSG_TRUNC, SO_ERROR, SO_PEERCRED, SOL_SOCKET};
 
@@ -200,4 +200,70 @@ fn what_was_never_read_is_an_error_to_who_sent_it() {
     assert_eq!(receive().unwrap(), 4, "what came before");
     assert!(matches!(receive(), Err(Stop::Fail(Errno::ECONNRESET))));
     assert_eq!(receive().unwrap(), 0);
+}
+
+/// Sends the descriptor `open` to the peer of `socket`.
+fn pass(socket: &Unix, open: &Rc<Open>) {
+    let rights = alloc::vec![Rc::clone(open)];
+    let mut message = Outgoing { rights, credentials: ME, ..Outgoing::default() };
+    socket.send(&mut message, &mut Source::kernel(b"x")).unwrap();
+}
+
+fn opened(pair: [Rc<Unix>; 2]) -> ([Weak<Unix>; 2], [Rc<Open>; 2]) {
+    (pair.each_ref().map(Rc::downgrade), pair.map(|it| Open::new(SocketFile::new(it), 2)))
+}
+
+#[test]
+fn sockets_that_only_their_own_messages_hold_are_freed() {
+    let registry = Rc::default();
+    let make = || opened(Unix::pair(Style::Stream, &registry, ME));
+    // One in its own queue; then two, each in the queue of the other.
+    let ([one, other], [a, b]) = make();
+    pass(&one.upgrade().unwrap(), &b);
+    drop(b);
+    assert!(other.strong_count() > 0, "the other end may still send to it");
+    drop(a);
+    assert_eq!((one.strong_count(), other.strong_count()), (0, 0));
+    let ([one, other], [a, b]) = make();
+    pass(&one.upgrade().unwrap(), &a);
+    pass(&other.upgrade().unwrap(), &b);
+    drop((a, b));
+    // They are found when the next socket ends.
+    drop(make());
+    assert_eq!((one.strong_count(), other.strong_count()), (0, 0));
+}
+
+#[test]
+fn what_can_still_be_received_stays() {
+    let registry = Rc::default();
+    let ([one, _], [_a, b]) = opened(Unix::pair(Style::Stream, &registry, ME));
+    let ([two, _], [c, d]) = opened(Unix::pair(Style::Stream, &registry, ME));
+    // `d` is in its own queue, and its other end in that of `b`, which is open.
+    pass(&two.upgrade().unwrap(), &d);
+    pass(&one.upgrade().unwrap(), &d);
+    pass(&one.upgrade().unwrap(), &c);
+    let inner = Rc::downgrade(&d);
+    drop((c, d));
+    drop(opened(Unix::pair(Style::Stream, &registry, ME)));
+    assert!(two.strong_count() > 0 && inner.strong_count() > 0);
+    let other = SocketFile::of(&b).unwrap();
+    let mut bytes = Vec::new();
+    let came = other.receive(0, &mut Sink::kernel(&mut bytes, 1)).unwrap();
+    assert!(Rc::ptr_eq(&came.rights[0], &inner.upgrade().unwrap()));
+}
+
+#[test]
+fn sockets_in_the_queues_of_sockets_end_without_recursion() {
+    let registry = Rc::default();
+    let ([mut outer, _], mut opens) = opened(Unix::pair(Style::Stream, &registry, ME));
+    let mut first = None;
+    for _ in 0..20_000 {
+        let ([next, _], inner) = opened(Unix::pair(Style::Stream, &registry, ME));
+        // The one before, with both ends, is in the queue of this one.
+        opens.iter().for_each(|it| pass(&next.upgrade().unwrap(), it));
+        first.get_or_insert(core::mem::replace(&mut outer, next));
+        opens = inner;
+    }
+    drop(opens);
+    assert_eq!(first.map(|it| it.strong_count()), Some(0));
 }
