@@ -59,6 +59,12 @@
 //! test(redis): args run="redis-server --protected-mode no --appendonly yes --enable-debug-command yes --dir /tmp"
 //! test(redis): client-when "Ready to accept connections"
 //! test(redis): client redis.sh
+//! test(redis-moved): disk root=debian:redis-server
+//! test(redis-moved): args run="redis-server --protected-mode no --dir /tmp"
+//! test(redis-moved): client-when "Ready to accept connections"
+//! test(redis-moved): client redis-moved.sh
+//! test(redis-moved): client-then destroy
+//! test(redis-moved): timeout 240
 //! test(moved): args run="sh -c 'echo ready; exec sleep 1000'"
 //! test(moved): client moved.sh
 //! test(moved): client-then destroy
