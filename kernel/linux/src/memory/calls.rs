@@ -21,6 +21,8 @@ pub(crate) const CALLS: Group = calls! {
     munmap(Hex, Size) = munmap;
     mprotect(Hex, Size, PROT) = mprotect;
     pkey_mprotect(Hex, Size, PROT, Int) = pkey_mprotect;
+    pkey_alloc(Hex, Hex) = pkey_alloc;
+    pkey_free(Int) = pkey_free;
     mremap(Hex, Size, Size, MREMAP, Hex) = mremap;
     brk(Hex) = brk;
     madvise(Hex, Size, MADVISE) = madvise;
@@ -219,6 +221,16 @@ fn pkey_mprotect(thread: &Rc<Thread>, args: Args) -> Answer {
         return Err(Errno::EINVAL.into());
     }
     mprotect(thread, args)
+}
+
+/// There is no key, as on a processor without them (pkeys(7)).
+fn pkey_alloc(_: &Rc<Thread>, [flags, rights, ..]: Args) -> Answer {
+    let known = u64::from(sys::PKEY_ACCESS_MASK);
+    Err(if flags != 0 || rights & !known != 0 { Errno::EINVAL } else { Errno::ENOSPC }.into())
+}
+
+fn pkey_free(_: &Rc<Thread>, _: Args) -> Answer {
+    Err(Errno::EINVAL.into())
 }
 
 fn mremap(thread: &Rc<Thread>, [at, old, new, flags, to, _]: Args) -> Answer {

@@ -160,6 +160,11 @@ fn mprotect_refuses_what_its_page_says() {
     assert_eq!(protect(at, 0, 0x10), Ok(0));
     assert_eq!(protect(at, 1 << 40, 1), Err(Errno::ENOMEM));
     assert_eq!(protect(at, 2 * P, 8 | 1), Ok(0));
+    let new_key = |flags, rights| perform(&thread, Sysno::pkey_alloc, [flags, rights, 0, 0, 0, 0]);
+    assert_eq!(new_key(0, 3), Err(Errno::ENOSPC));
+    assert_eq!(new_key(1, 0), Err(Errno::EINVAL));
+    assert_eq!(new_key(0, 4), Err(Errno::EINVAL));
+    assert_eq!(perform(&thread, Sysno::pkey_free, [1, 0, 0, 0, 0, 0]), Err(Errno::EINVAL));
     let key = |key: i32| perform(&thread, Sysno::pkey_mprotect, [at, P, 3, key as u64, 0, 0]);
     assert_eq!((key(0), key(-1)), (Err(Errno::EINVAL), Ok(0)));
     let flags = PRIVATE | u64::from(sys::MAP_GROWSDOWN);
