@@ -9,8 +9,8 @@
 //! test: memory 32
 //! test(offloads): dom0 "echo 33554432 >/tmp/bytes"
 //! test(plain): dom0 "echo 2097152 >/tmp/bytes"
-//! test(small-out): dom0 "echo 1048576 >/tmp/bytes"
-//! test(small-in): dom0 "echo 1048576 >/tmp/bytes"
+//! test(small-out): dom0 "echo 8388608 >/tmp/bytes"
+//! test(small-in): dom0 "echo 8388608 >/tmp/bytes"
 //! test(offloads): args ip=10.0.0.2/24,fd00::2/64
 //! test(plain): args ip=10.0.0.2/24,fd00::2/64 net.tso=off net.gro=off net.csum=off
 //! test(small-out): args ip=10.0.0.2/24,fd00::2/64 net.tso=off
