@@ -1,8 +1,8 @@
 //! The wiring of `linux`.
 //!
-//! test(hello,absent,fault,shell,same): program hello.c
-//! test(hello,absent,fault,shell,same): dom0 root.sh
-//! test(hello,absent,fault,shell,same): xl disk=["format=raw,vdev=xvda,access=ro,target=/tmp/root.tar"]
+//! test(hello,absent,fault,names,shell,strace,strace_here,same): program hello.c
+//! test(hello,absent,fault,names,shell,strace,strace_here,same): dom0 root.sh
+//! test(hello,absent,fault,names,shell,strace,strace_here,same): xl disk=["format=raw,vdev=xvda,access=ro,target=/tmp/root.tar"]
 //! test: timeout 60
 //! test(hello): memory 5
 //! test(hello): args run="/bin/hello one 'two three'" env="GREETING=hi"
@@ -23,7 +23,7 @@
 //! test(shell): args run="sh -c 'echo $((6 * 7)); (exit 3); echo status $?; ls /bin | grep -c ^hello; seq 3 | while read i; do expr $i + 1; done'"
 //! test(shell): console-contains "42\nstatus 3\n1\n2\n3\n4\n"
 //! test(strace): args run="sh -c 'cat /etc/group; grep -m1 execve /tmp/calls; kill -9 $$'" strace=/tmp/calls
-//! test(strace): console-contains "execve(\"/bin/cat\", [\"cat\", \"/etc/group\"], 0x"
+//! test(strace): console-contains "execve(\"/proc/self/exe\", [\"cat\", \"/etc/group\"], 0x"
 //! test(strace): expect exit 137
 //! test(strace_here): args run="/bin/cat /etc/group /absent" strace=1
 //! test(strace_here): console-contains "(AT_FDCWD, \"/etc/group\", O_RDONLY, 0000) = 3"
