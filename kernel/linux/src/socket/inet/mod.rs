@@ -22,7 +22,7 @@ use echo::{EchoSocket, Echoes};
 use family::Family;
 pub use host::{Datagrams, Host};
 use ip::Stack;
-use linux_raw_sys::net::{AF_NETLINK, IPPROTO_IP, IPPROTO_TCP, IPPROTO_UDP};
+use linux_raw_sys::net::{AF_NETLINK, IPPROTO_IP, IPPROTO_MAX, IPPROTO_TCP, IPPROTO_UDP};
 use mail::Mail;
 use netlink::{Interface, Netlink};
 use ports::Ports;
@@ -83,6 +83,9 @@ impl<N: Host> Network for Inet<N> {
             return Ok(Netlink::new(form, Rc::new(move || interfaces(&*net)))?);
         }
         let family = Family::new(form.family)?;
+        if form.protocol >= IPPROTO_MAX as u32 {
+            return Err(Errno::EINVAL);
+        }
         match (form.style, form.protocol) {
             (Style::Stream, IP | TCP) => Ok(TcpSocket::new(&self.net, &self.ports, family)),
             (Style::Datagram, IP | UDP) => Ok(UdpSocket::new(&self.net, &self.mail, family)),

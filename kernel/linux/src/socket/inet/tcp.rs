@@ -22,7 +22,8 @@ use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 use ip::{Stream as _, any};
 use linux_raw_sys::net::{
-    IPPROTO_TCP, MSG_OOB, MSG_PEEK, MSG_TRUNC, SO_ACCEPTCONN, SO_ERROR, SOL_SOCKET, TCP_INFO,
+    IPPROTO_TCP, MSG_ERRQUEUE, MSG_OOB, MSG_PEEK, MSG_TRUNC, SO_ACCEPTCONN, SO_ERROR, SOL_SOCKET,
+    TCP_INFO,
 };
 
 /// Bytes that are copied between a program and the stack at a time.
@@ -400,6 +401,10 @@ impl<N: Host> Socket for TcpSocket<N> {
     }
 
     fn receive(&self, flags: u32, to: &mut Sink<'_>) -> Result<Incoming, Stop> {
+        // No error is kept with what caused it.
+        if flags & MSG_ERRQUEUE != 0 {
+            return Err(Errno::EAGAIN.into());
+        }
         if let Some(error) = self.error.take() {
             return Err(error.into());
         }

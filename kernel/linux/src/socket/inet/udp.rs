@@ -20,8 +20,8 @@ use core::cell::{Cell, RefCell};
 use core::net::{IpAddr, SocketAddr};
 use core::task::{Context, Poll, Waker};
 use linux_raw_sys::net::{
-    IP_PKTINFO, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_UDP, IPV6_RECVPKTINFO, MSG_OOB, MSG_PEEK,
-    MSG_TRUNC, SO_BROADCAST, SO_ERROR, SOL_SOCKET,
+    IP_PKTINFO, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_UDP, IPV6_RECVPKTINFO, MSG_ERRQUEUE, MSG_OOB,
+    MSG_PEEK, MSG_TRUNC, SO_BROADCAST, SO_ERROR, SOL_SOCKET,
 };
 
 /// `IPV6_PKTINFO`: the type of the control message, which is not that of the option.
@@ -285,6 +285,10 @@ impl<N: Host> Socket for UdpSocket<N> {
     }
 
     fn receive(&self, flags: u32, to: &mut Sink<'_>) -> Result<Incoming, Stop> {
+        // No error is kept with what caused it.
+        if flags & MSG_ERRQUEUE != 0 {
+            return Err(Errno::EAGAIN.into());
+        }
         self.fail()?;
         if flags & MSG_OOB != 0 {
             return Err(Errno::EOPNOTSUPP.into());
