@@ -110,13 +110,7 @@ pub async fn start<I: Device, B: Block + 'static>(
     let arguments = shlex::split(options.run).ok_or(Error::Quotes("run"))?;
     let environment = environment(options.env)?;
     let name = arguments.first().ok_or(Error::Empty)?;
-    let system = System::new();
-    let disk = AnyInodes::open(root).await.map_err(Error::Disk)?;
-    let below = OnDisk::root(disk).await.map_err(Error::Tree)?;
-    system.tree.set_root(Store::over(&system.budget, &system.ram, below), "overlay");
-    system.network.replace(ip.network());
-    system.programs.replace(Some(Rc::new(Tree(Rc::downgrade(&system)))));
-    connect_terminals(&system);
+    let system = machine(ip, root).await?;
     let looker = Looker::new(&system).map_err(Error::Tree)?;
     let ids = looker.ids(options.user).await?;
     let cwd = looker.folder(options.cwd).await?;
@@ -181,6 +175,21 @@ impl Wire for Log {
     }
 
     fn wait(&self, _: &Waker) {}
+}
+
+/// Makes a machine without processes: its tree of files is that on `root`, its network `ip`.
+///
+/// # Errors
+/// [`Error::Disk`], [`Error::Tree`]
+pub async fn machine<I: Device, B: Block + 'static>(ip: I, root: B) -> Result<Rc<System>, Error> {
+    let system = System::new();
+    let disk = AnyInodes::open(root).await.map_err(Error::Disk)?;
+    let below = OnDisk::root(disk).await.map_err(Error::Tree)?;
+    system.tree.set_root(Store::over(&system.budget, &system.ram, below), "overlay");
+    system.network.replace(ip.network());
+    system.programs.replace(Some(Rc::new(Tree(Rc::downgrade(&system)))));
+    connect_terminals(&system);
+    Ok(system)
 }
 
 /// Has terminals send signals to those who are in the foreground, and go free when their session

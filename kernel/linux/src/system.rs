@@ -20,6 +20,7 @@ use alloc::rc::{Rc, Weak};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
+use kernel::task::Task;
 use kernel::time::Instant;
 use litemap::LiteMap;
 
@@ -71,6 +72,8 @@ pub struct System {
     /// How process 1 ended.
     status: Cell<Option<Status>>,
     ended: Arc<Watch>,
+    /// Brings what is typed at the console to its terminal.
+    pub(crate) typed: RefCell<Option<Task<()>>>,
     /// What is done for a terminal when the first process of its session ends.
     pub session_end: RefCell<Option<SessionEnd>>,
     /// Where the files of programs are found.
@@ -110,6 +113,7 @@ impl System {
             booted: Instant::now(),
             status: Cell::new(None),
             ended: Watch::new(),
+            typed: RefCell::default(),
             session_end: RefCell::new(None),
             programs: RefCell::new(None),
             host_name: RefCell::new(b"xenith".to_vec()),

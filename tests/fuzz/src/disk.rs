@@ -26,6 +26,28 @@ pub fn disk(bytes: Vec<u8>) -> Memory {
     Memory::from_bytes(512, bytes)
 }
 
+/// Puts the right checksum into a header of a tar archive.
+pub fn seal(header: &mut [u8]) {
+    header[148..156].fill(b' ');
+    let sum: u32 = header.iter().map(|&byte| u32::from(byte)).sum();
+    header[148..154].copy_from_slice(format!("{sum:06o}").as_bytes());
+}
+
+/// A file in a tar archive.
+#[must_use]
+pub fn file(path: &str, mode: u32, bytes: &[u8]) -> Vec<u8> {
+    let mut whole = vec![0; 512];
+    whole[..path.len()].copy_from_slice(path.as_bytes());
+    whole[100..107].copy_from_slice(format!("{mode:07o}").as_bytes());
+    whole[124..135].copy_from_slice(format!("{:011o}", bytes.len()).as_bytes());
+    whole[156] = b'0';
+    whole[257..265].copy_from_slice(b"ustar\x0000");
+    seal(&mut whole);
+    whole.extend(bytes);
+    whole.resize(whole.len().next_multiple_of(512), 0);
+    whole
+}
+
 /// A FAT32 of some 500 clusters, one sector each, such as Linux mounts.
 #[must_use]
 pub fn few_clusters() -> Vec<u8> {

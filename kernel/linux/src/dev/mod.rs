@@ -71,7 +71,8 @@ pub async fn mount(thread: &Rc<Thread>) -> Result<(), Errno> {
     drivers(system);
     let open = loaded(|| tree.open(caller, None, b"/dev/console", abi::O_RDWR, 0)).await?;
     if let Some(file) = open.as_kind::<TerminalFile>() {
-        kernel::task::spawn(pump(Rc::clone(file.terminal()))).detach();
+        let typed = kernel::task::spawn(pump(Rc::clone(file.terminal())));
+        system.typed.replace(Some(typed));
     }
     for fd in 0..3 {
         thread.process.files.put(fd, Rc::clone(&open), false)?;
