@@ -469,7 +469,7 @@ mod tests {
             ("test: memory much", "\"much\" is not a number"),
             ("test: console-contains x", "stands in double quotes"),
             ("test: console-contains \"\\q\"", "no such escape"),
-            ("test: disk data", "NAME=FILE, NAME=FOLDER or NAME=SIZE"),
+            ("test: disk data", "NAME=FILE, NAME=FOLDER, NAME=SIZE or"),
             ("test: program hello", "a program is a file beside the source: NAME.c"),
             ("test: program ../hello.c", "a program is a file beside the source: NAME.c"),
             ("test: client-then sleep", "client-then shutdown, destroy or wait"),

@@ -33,6 +33,7 @@ pub mod file;
 pub mod futex;
 #[cfg(not(target_os = "xen"))]
 mod host;
+pub mod ipc;
 pub mod memory;
 pub mod poll;
 pub mod proc;

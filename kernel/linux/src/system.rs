@@ -7,6 +7,7 @@ use crate::file::Tree;
 use crate::file::store::{Budget, Node, Store};
 use crate::file::texts::Texts;
 use crate::futex::Futexes;
+use crate::ipc::Segments;
 use crate::memory::Ram;
 use crate::process::{Process, Status, most_threads};
 use crate::signal::{Info, Signal};
@@ -65,6 +66,8 @@ pub struct System {
     most_threads: usize,
     /// Who waits for words of memory.
     pub futexes: Futexes,
+    /// The segments of System V's shared memory.
+    pub segments: Segments,
     /// What programs see of the clocks.
     pub clocks: Page,
     /// When it began.
@@ -109,6 +112,7 @@ impl System {
             threads: Cell::new(0),
             most_threads: most_threads(),
             futexes: Futexes::default(),
+            segments: Segments::default(),
             clocks: Page::default(),
             booted: Instant::now(),
             status: Cell::new(None),

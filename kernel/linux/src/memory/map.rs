@@ -4,7 +4,7 @@ use super::Memory;
 use super::area::{self, Area, Flags, Mapped};
 use super::layout::{BOTTOM, LOWEST};
 use super::pages::set_access;
-use super::shared::Shared;
+use super::shared::{Segment, Shared};
 use crate::errno::Errno;
 use crate::stop::Pages;
 use alloc::rc::Rc;
@@ -35,6 +35,8 @@ pub enum Backing {
     Anonymous,
     /// Zeros that it shares with its children.
     Shared,
+    /// A segment of System V.
+    Segment(Segment),
     /// A file, from a multiple of 4096 on.
     File {
         /// The file.
@@ -113,6 +115,7 @@ impl Memory {
                 let inode = self.ram.next_inode();
                 area::Backing::Shared(Shared::new((length / PAGE) as u64, inode), 0)
             }
+            Backing::Segment(segment) => area::Backing::Shared(Rc::clone(&segment.0), 0),
             Backing::File { file, .. } => {
                 area::Backing::File(Rc::clone(file), offset / PAGE as u64)
             }
@@ -321,8 +324,11 @@ impl Memory {
 
     fn flags(&self, request: &Request) -> Flags {
         let mut flags = self.lock_flag();
-        let shared =
-            matches!(request.backing, Backing::Shared | Backing::File { shared: true, .. });
+        let shared = match request.backing {
+            Backing::Anonymous => false,
+            Backing::Shared | Backing::Segment(_) => true,
+            Backing::File { shared, .. } => shared,
+        };
         flags.set(Flags::SHARED, shared);
         flags.set(Flags::GROWS_DOWN, request.grows_down);
         flags.set(Flags::NO_RESERVE, request.no_reserve);

@@ -113,7 +113,7 @@ impl Memory {
                 }
                 Backing::Anonymous => {}
                 Backing::Shared(shared, first) => {
-                    view.name = b"/dev/zero (deleted)";
+                    view.name = &shared.name;
                     (view.device, view.inode) = (1, shared.inode);
                     view.offset = first * PAGE as u64;
                 }

@@ -3,10 +3,12 @@
 pub(crate) mod address;
 pub mod calls;
 pub mod inet;
+pub(crate) mod interface;
 mod message;
 pub mod unix;
 
 pub use address::{Address, LONGEST, Name, mapped};
+pub use interface::Interface;
 pub use message::{Credentials, Incoming, Outgoing, owner};
 
 use crate::errno::Errno;
@@ -196,6 +198,9 @@ pub trait Network {
 
     /// Returns the name servers that it knows now.
     fn servers(&self) -> Vec<IpAddr>;
+
+    /// Returns the interfaces of the machine as they are now.
+    fn interfaces(&self) -> Vec<Interface>;
 }
 
 /// A socket as a file.

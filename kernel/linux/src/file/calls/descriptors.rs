@@ -6,6 +6,7 @@ use crate::call::{Answer, Args, Group, Outcome, calls, wait};
 use crate::errno::Errno;
 use crate::file::Caller;
 use crate::memory::Memory;
+use crate::socket::{SocketFile, interface};
 use crate::stop::Stop;
 use crate::thread::Thread;
 use alloc::rc::Rc;
@@ -484,7 +485,9 @@ fn flock(thread: &Rc<Thread>, [fd, operation, ..]: Args) -> Answer {
 }
 
 fn ioctl(thread: &Rc<Thread>, [fd, request, argument, ..]: Args) -> Answer {
-    use linux_raw_sys::ioctl::{FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD};
+    use linux_raw_sys::ioctl::{
+        FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD, SIOCGIFMAP, SIOCGIFNAME,
+    };
     let files: &Files = &thread.process.files;
     let open = files.get(fd)?;
     if open.flags() & O_PATH != 0 {
@@ -492,6 +495,11 @@ fn ioctl(thread: &Rc<Thread>, [fd, request, argument, ..]: Args) -> Answer {
     }
     let memory = thread.memory();
     let request = request as u32;
+    // Any socket tells of the interfaces (netdevice(7)).
+    if (SIOCGIFNAME..=SIOCGIFMAP).contains(&request) && SocketFile::of(&open).is_ok() {
+        let interfaces = thread.system.network()?.interfaces();
+        return Ok(interface::ioctl(&memory, &interfaces, request, argument)?.into());
+    }
     match request {
         FIOCLEX | FIONCLEX => files.set_close_on_exec(fd, request == FIOCLEX)?,
         FIONBIO => {

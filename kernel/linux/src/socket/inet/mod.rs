@@ -13,7 +13,7 @@ mod tcp;
 mod udp;
 
 use crate::errno::Errno;
-use crate::socket::{Form, Network, Socket, Style};
+use crate::socket::{Form, Interface, Network, Socket, Style};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -24,7 +24,7 @@ pub use host::{Datagrams, Host};
 use ip::Stack;
 use linux_raw_sys::net::{AF_NETLINK, IPPROTO_IP, IPPROTO_MAX, IPPROTO_TCP, IPPROTO_UDP};
 use mail::Mail;
-use netlink::{Interface, Netlink};
+use netlink::Netlink;
 use ports::Ports;
 use tcp::TcpSocket;
 use udp::UdpSocket;
@@ -103,5 +103,9 @@ impl<N: Host> Network for Inet<N> {
 
     fn servers(&self) -> Vec<IpAddr> {
         self.net.servers()
+    }
+
+    fn interfaces(&self) -> Vec<Interface> {
+        interfaces(&*self.net)
     }
 }

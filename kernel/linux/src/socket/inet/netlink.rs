@@ -4,7 +4,7 @@
 use crate::errno::Errno;
 use crate::file::{Caller, next_inode};
 use crate::memory::{Sink, Source};
-use crate::socket::{Address, Form, Incoming, Outgoing, Socket, Style};
+use crate::socket::{Address, Form, Incoming, Interface, Outgoing, Socket, Style};
 use crate::stop::Stop;
 use crate::watch::{Ready, Watch};
 use alloc::collections::VecDeque;
@@ -33,42 +33,6 @@ const NLM_F_DUMP: u16 = 0x300;
 /// Bytes of a request that are read at most, and of answers that wait.
 const REQUEST: usize = 4096;
 const WAITING: usize = 65_536;
-
-/// An interface as it is told.
-#[derive(Clone, Debug)]
-pub(super) struct Interface {
-    /// Its number, from 1.
-    pub(super) index: u32,
-    /// Its name.
-    pub(super) name: &'static str,
-    /// Its Ethernet address; zeros for loopback.
-    pub(super) mac: [u8; 6],
-    /// Bytes of a packet.
-    pub(super) mtu: u32,
-    /// Its addresses, each with the bits of its network.
-    pub(super) addresses: Vec<(IpAddr, u8)>,
-}
-
-impl Interface {
-    /// Returns the one that is the machine itself.
-    #[must_use]
-    pub(super) fn loopback() -> Self {
-        let addresses = alloc::vec![
-            (IpAddr::V4(core::net::Ipv4Addr::LOCALHOST), 8),
-            (IpAddr::V6(core::net::Ipv6Addr::LOCALHOST), 128),
-        ];
-        Self { index: 1, name: "lo", mac: [0; 6], mtu: 65_536, addresses }
-    }
-
-    const fn is_loopback(&self) -> bool {
-        self.index == 1
-    }
-
-    /// `IFF_UP`, `IFF_RUNNING`, `IFF_LOWER_UP`, and what loopback and Ethernet differ in.
-    pub(super) const fn flags(&self) -> u32 {
-        if self.is_loopback() { 0x1_0049 } else { 0x1_1043 }
-    }
-}
 
 /// A socket that asks about the network.
 pub(super) struct Netlink {
@@ -174,9 +138,8 @@ impl Answers {
 
     /// `struct ifinfomsg` and its attributes.
     fn link(&mut self, interface: &Interface, all: bool) {
-        let kind: u16 = if interface.is_loopback() { 772 } else { 1 };
         let mut body = alloc::vec![0, 0];
-        body.extend(kind.to_ne_bytes());
+        body.extend(interface.hardware().to_ne_bytes());
         body.extend(interface.index.to_ne_bytes());
         body.extend(interface.flags().to_ne_bytes());
         body.extend(0_u32.to_ne_bytes());
@@ -211,9 +174,8 @@ impl Answers {
         attribute(&mut body, 1, &octets);
         if let IpAddr::V4(own) = address {
             attribute(&mut body, 2, &octets);
-            if !interface.is_loopback() && bits < 31 {
-                let all = own.to_bits() | u32::MAX.checked_shr(bits.into()).unwrap_or(0);
-                attribute(&mut body, 4, &all.to_be_bytes());
+            if let Some(all) = interface.broadcast(own, bits) {
+                attribute(&mut body, 4, &all.octets());
             }
             attribute(&mut body, 3, &[interface.name.as_bytes(), &[0]].concat());
         }
