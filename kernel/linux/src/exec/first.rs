@@ -40,7 +40,6 @@ pub async fn first(
 ) -> Result<Rc<Thread>, Errno> {
     let memory = Rc::new(Memory::new(&system.ram)?);
     let process = Process::new(system.next_id()?, &memory);
-    process.credentials.replace(Credentials::new(first.ids.0, first.ids.1));
     let signals = Receiver::new(process.id, Set::EMPTY);
     let context = Context::new(0, 0).ok_or(Errno::ENOMEM)?;
     let (process_too, system_too) = (Rc::clone(&process), Rc::clone(system));
@@ -49,6 +48,8 @@ pub async fn first(
         thread.withdraw();
         return Err(errno);
     }
+    // Devices are root's to make, and the console to open.
+    process.credentials.replace(Credentials::new(first.ids.0, first.ids.1));
     let texts = |all: &[&[u8]]| {
         let mut texts = Texts::default();
         all.iter().try_for_each(|it| texts.push(it)).map(|()| texts)
