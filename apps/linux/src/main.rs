@@ -69,6 +69,34 @@
 //! test(moved): client moved.sh
 //! test(moved): client-then destroy
 //! test(moved): timeout 240
+//! test(nginx,memcached,dnsmasq,mosquitto,haproxy,openssl,bash,perl,sqlite): disk root=debian:nginx,iproute2-,memcached,perl-,dnsmasq-base,mosquitto,haproxy,openssl,curl,bash,coreutils,diffutils,grep,dash,perl-base,sqlite3
+//! test(nginx,memcached,dnsmasq,mosquitto,haproxy): client-when ""
+//! test(nginx): args run="sh -c 'mkdir -p /var/www/html; cd /var/www/html; cp /usr/share/nginx/html/index.html .; ln -s /usr/lib/x86_64-linux-gnu/libcrypto.so.3 big; ln -s /var/log/nginx/access.log log; cd /etc/nginx; ln -s ../sites-available/default sites-enabled; exec nginx -g \"daemon off;\"'"
+//! test(nginx): client nginx.sh
+//! test(memcached): args run="memcached -u nobody -v"
+//! test(memcached): client memcached.sh
+//! test(dnsmasq): args run="dnsmasq --keep-in-foreground --user=nobody --no-resolv --no-hosts --address=/xenith.test/10.9.8.7 --log-facility=-"
+//! test(dnsmasq): client "nslookup xenith.test $IP | grep 10.9.8.7"
+//! test(mosquitto): args run="sh -c 'mkdir /run/mosquitto; printf \"user root\\nlistener 1883\\nallow_anonymous true\\n\" >/etc/mosquitto/conf.d/own.conf; exec mosquitto -c /etc/mosquitto/mosquitto.conf'"
+//! test(mosquitto): client mosquitto.sh
+//! test(haproxy): dom0 "mkdir -p /tmp/www; echo behind >/tmp/www/page; httpd -p 8081 -h /tmp/www"
+//! test(haproxy): args run="sh -c 'cd /etc; echo haproxy:x:90:90::/:/bin/false >>passwd; echo haproxy:x:90: >>group; mkdir /run/haproxy; printf \"listen web\\n bind :80\\n server dom0 10.0.0.1:8081 check\\n\" >>haproxy/haproxy.cfg; exec haproxy -W -db -f haproxy/haproxy.cfg'"
+//! test(haproxy): client haproxy.sh
+//! test(haproxy): expect exit 143
+//! test(openssl): args run="sh -c 'cd /tmp; openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=guest -addext subjectAltName=DNS:guest -keyout key -out cert 2>/dev/null; openssl s_server -key key -cert cert -accept 443 -www -quiet & curl -sS --retry 9 --retry-connrefused --cacert cert --resolve guest:443:127.0.0.1 https://guest/ | grep -o TLSv1.3 | head -1; wait'"
+//! test(openssl): client "curl -sSk --retry 20 --retry-connrefused --retry-delay 1 https://$IP/ | grep TLS_AES_256_GCM_SHA384"
+//! test(openssl): client-when "TLSv1.3"
+//! test(openssl): client-then destroy
+//! test(sqlite): args run="sqlite3 /tmp/a.db 'pragma journal_mode=wal; create table t(a integer primary key, b); with recursive n(i) as (select 1 union all select i+1 from n where i<20000) insert into t select i, i from n; create index x on t(b); update t set b=a*a; select count(*), sum(b) from t; pragma integrity_check;'"
+//! test(sqlite): console-contains "wal\n20000|2666866670000\nok\n"
+//! test(bash): args run="bash -c 'cat /etc/resolv.conf; set -m; a=(three one two); sort <(printf %s\\\\n \"${a[@]}\") | paste -sd,; (sleep 0.2; exit 3) & wait $! || echo status $?; printf -v h %s abc; sha256sum <<<$h | cut -c-8; trap \"echo trapped\" USR1; kill -USR1 $$; sleep 9 & kill %1; wait %1; echo $?; seq 1000 | tac | sort -n | tail -1; mkdir -p /tmp/d/e; cp -a /usr/share/base-files /tmp/d/e; diff -r /usr/share/base-files /tmp/d/e/base-files && echo same; du -s /tmp/d >/dev/null && rm -r /tmp/d && stat -c %A /tmp'"
+//! test(bash): console-contains "nameserver 10.0.0.1\n"
+//! test(bash): console-contains "one,three,two\n"
+//! test(bash): console-contains "status 3\nedeaaff3\ntrapped\n"
+//! test(bash): console-contains "143\n1000\nsame\ndrwxrwxrwt\n"
+//! test(perl): args run="perl -e 'use IO::Socket::INET; use POSIX qw(:sys_wait_h); my $s = IO::Socket::INET->new(Listen=>5, LocalAddr=>q(127.0.0.1)); my $p = fork; if (!$p) { my $c = IO::Socket::INET->new(PeerAddr=>q(127.0.0.1), PeerPort=>$s->sockport); print $c qq(hello\\n); exit 5 } my $c = $s->accept; my $l = <$c>; waitpid $p, 0; chomp $l; printf qq(%s %d %d\\n), $l, $? >> 8, scalar(() = join(q(), 1..9999) =~ /7(?=8)/g); $SIG{ALRM} = sub { die qq(alarm\\n) }; alarm 1; eval { 1 while 1 }; print $@; print `uname -s`'"
+//! test(perl): console-contains "hello 5 "
+//! test(perl): console-contains "alarm\nLinux\n"
 
 #![no_std]
 #![no_main]
