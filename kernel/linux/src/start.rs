@@ -18,6 +18,7 @@ use alloc::format;
 use alloc::rc::{Rc, Weak};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::fmt;
 use core::task::Waker;
 use devices::block::Block;
@@ -113,7 +114,6 @@ pub async fn start<I: Device, B: Block + 'static>(
     let system = machine(ip, root).await?;
     let looker = Looker::new(&system).map_err(Error::Tree)?;
     let ids = looker.ids(options.user).await?;
-    let cwd = looker.folder(options.cwd).await?;
     let path = looker.program(name, &environment).await;
     let bytes = |all: &[String]| all.iter().map(|it| it.clone().into_bytes()).collect::<Vec<_>>();
     let (arguments, environment) = (bytes(&arguments), bytes(&environment));
@@ -123,14 +123,25 @@ pub async fn start<I: Device, B: Block + 'static>(
         environment: &environment.iter().map(Vec::as_slice).collect::<Vec<_>>(),
         ids,
     };
+    let missing = Cell::new(None);
     let prepare = async |thread: &Rc<Thread>| {
         dev::mount(thread).await?;
         proc::mount(thread).await?;
         dev::provide(thread).await?;
-        thread.process.fs.borrow().cwd.replace(Some(cwd));
+        // Not before: it may be in what is mounted now, such as /tmp.
+        match looker.folder(options.cwd).await {
+            Ok(cwd) => thread.process.fs.borrow().cwd.replace(Some(cwd)),
+            Err(error) => {
+                missing.set(Some(error));
+                return Err(Errno::ENOENT);
+            }
+        };
         Ok(())
     };
     let started = exec::first(&system, first, run::body, prepare).await;
+    if let Some(error) = missing.take() {
+        return Err(error);
+    }
     if let Ok(thread) = &started {
         trace(thread, options.strace).await?;
     }
