@@ -89,6 +89,18 @@
 //! test(openssl): client-then destroy
 //! test(sqlite): args run="sqlite3 /tmp/a.db 'pragma journal_mode=wal; create table t(a integer primary key, b); with recursive n(i) as (select 1 union all select i+1 from n where i<20000) insert into t select i, i from n; create index x on t(b); update t set b=a*a; select count(*), sum(b) from t; pragma integrity_check;'"
 //! test(sqlite): console-contains "wal\n20000|2666866670000\nok\n"
+//! test(caddy): disk root=debian:caddy,dash
+//! test(caddy): args run="sh -c 'printf \"{\\n skip_install_trust\\n}\\nhttps://10.0.0.2 {\\n tls internal\\n respond unchanged\\n}\\n\" >/tmp/Caddyfile; exec caddy run --config /tmp/Caddyfile --adapter caddyfile'"
+//! test(caddy): client "curl -sSk --retry 30 --retry-all-errors --retry-delay 1 https://$IP/ | grep unchanged"
+//! test(caddy): memory 96
+//! test(postgres): disk root=debian:postgresql-15,libllvm14-,postgresql-common-,postgresql-client-common-,ssl-cert-,locales-,dash,coreutils
+//! test(postgres): memory 192
+//! test(postgres): timeout 300
+//! test(postgres): args user=nobody env=HOME=/tmp cwd=/tmp run="sh -c 'P=/usr/lib/postgresql/15/bin; $P/initdb -D data -N -A trust -E UTF8 --locale=C.UTF-8 >said || cat said; $P/pg_ctl -D data -w -l log -o \"-k /tmp -h 127.0.0.1\" start >/dev/null || cat log; q() { $P/psql -h \"$1\" -d postgres -P pager=off -Atc \"$2\"; }; q /tmp \"create table t (a int primary key, b text); insert into t select i, md5(i::text) from generate_series(1, 5000) i\"; q 127.0.0.1 \"update t set b = a where a > 10\" & q /tmp \"select pg_sleep(0.2), count(*) from pg_stat_activity\"; wait; q /tmp \"select count(*), sum(b::int) from t where a > 10\"; $P/pg_ctl -D data -w stop >/dev/null; tail -1 log'"
+//! test(postgres): console-contains "INSERT 0 5000\n"
+//! test(postgres): console-contains "4990|12502445\n"
+//! test(postgres): console-contains "database system is shut down"
+//! test(caddy): client-when ""
 //! test(bash): args run="bash -c 'cat /etc/resolv.conf; set -m; a=(three one two); sort <(printf %s\\\\n \"${a[@]}\") | paste -sd,; (sleep 0.2; exit 3) & wait $! || echo status $?; printf -v h %s abc; sha256sum <<<$h | cut -c-8; trap \"echo trapped\" USR1; kill -USR1 $$; sleep 9 & kill %1; wait %1; echo $?; seq 1000 | tac | sort -n | tail -1; mkdir -p /tmp/d/e; cp -a /usr/share/base-files /tmp/d/e; diff -r /usr/share/base-files /tmp/d/e/base-files && echo same; du -s /tmp/d >/dev/null && rm -r /tmp/d && stat -c %A /tmp'"
 //! test(bash): console-contains "nameserver 10.0.0.1\n"
 //! test(bash): console-contains "one,three,two\n"

@@ -5,7 +5,7 @@ for path in /programs/*; do
 	program=${path##*/}
 	[ "$program" = hello ] && continue
 	"$path" </dev/null >here 2>&1 || true
-	curl -sf -m 10 -o there "http://$IP/$program"
+	curl -sf -m 10 --retry 5 --retry-connrefused -o there "http://$IP/$program"
 	diff here there || failed="$failed $program"
 done
 [ -z "$failed" ] || { echo "differs:$failed"; exit 1; }
