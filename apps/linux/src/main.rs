@@ -1,8 +1,8 @@
 //! The wiring of `linux`.
 //!
-//! test(hello,absent,fault,names,shell,strace,strace_here,same): program hello.c
-//! test(hello,absent,fault,names,shell,strace,strace_here,same): dom0 root.sh
-//! test(hello,absent,fault,names,shell,strace,strace_here,same): xl disk=["format=raw,vdev=xvda,access=ro,target=/tmp/root.tar"]
+//! test(hello,absent,fault,names,shell,strace,strace_here,same,moved): program hello.c
+//! test(hello,absent,fault,names,shell,strace,strace_here,same,moved): dom0 root.sh
+//! test(hello,absent,fault,names,shell,strace,strace_here,same,moved): xl disk=["format=raw,vdev=xvda,access=ro,target=/tmp/root.tar"]
 //! test: timeout 60
 //! test(hello): memory 5
 //! test(hello): args run="/bin/hello one 'two three'" env="GREETING=hi"
@@ -109,6 +109,20 @@
 //! test(perl): args run="perl -e 'use IO::Socket::INET; use POSIX qw(:sys_wait_h); my $s = IO::Socket::INET->new(Listen=>5, LocalAddr=>q(127.0.0.1)); my $p = fork; if (!$p) { my $c = IO::Socket::INET->new(PeerAddr=>q(127.0.0.1), PeerPort=>$s->sockport); print $c qq(hello\\n); exit 5 } my $c = $s->accept; my $l = <$c>; waitpid $p, 0; chomp $l; printf qq(%s %d %d\\n), $l, $? >> 8, scalar(() = join(q(), 1..9999) =~ /7(?=8)/g); $SIG{ALRM} = sub { die qq(alarm\\n) }; alarm 1; eval { 1 while 1 }; print $@; print `uname -s`'"
 //! test(perl): console-contains "hello 5 "
 //! test(perl): console-contains "alarm\nLinux\n"
+//! test(languages): disk root=debian:dash,python3,perl-base,lua5.4,ripgrep,jsonnet,shellcheck,webhook,./languages
+//! test(languages): memory 128
+//! test(languages): args run="sh /languages.sh"
+//! test(languages): client-when "serving hooks"
+//! test(languages): client languages.sh
+//! test(languages): console-contains "python: threads 28\npython: subprocess b'a pipe\\n' 3\npython: pool [0, 1, 4, 9, 16]\n"
+//! test(languages): console-contains "python: sqlite3 (499500,)\npython: asyncio b'LINE 4\\n' b'child\\n'\npython: alarm\n"
+//! test(languages): console-contains "python: pidfd\npython: MemoryError\n"
+//! test(languages): console-contains "perl: alarm\nperl: child\n"
+//! test(languages): console-contains "lua: child caught\n"
+//! test(languages): console-contains "rust: 1\n"
+//! test(languages): console-contains "c++: 42\nc++: RUNTIME ERROR: thrown\n"
+//! test(languages): console-contains "haskell: script:2:6: note: Double quote to prevent globbing"
+//! test(languages): timeout 120
 
 #![no_std]
 #![no_main]
