@@ -3,7 +3,7 @@
 use crate::errno::Errno;
 use crate::socket::Form;
 use alloc::vec::Vec;
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
 use core::time::Duration;
 use ip::TcpOptions;
 use linux_raw_sys::net::{
@@ -33,8 +33,9 @@ pub(super) struct Options {
     no_delay: Cell<bool>,
     cork: Cell<bool>,
     user_timeout: Cell<u32>,
-    /// Flags that change nothing that could be seen: by level and name.
-    flags: Cell<heapless::Vec<(u32, u32, u32), 12>>,
+    /// Flags that change nothing that could be seen: by level and name, and no more than
+    /// [`is_flag`] and [`set`](Self::set) know.
+    flags: RefCell<Vec<(u32, u32, u32)>>,
 }
 
 impl Default for Options {
@@ -50,7 +51,7 @@ impl Default for Options {
             no_delay: Cell::new(false),
             cork: Cell::new(false),
             user_timeout: Cell::new(0),
-            flags: Cell::default(),
+            flags: RefCell::default(),
         }
     }
 }
@@ -58,8 +59,6 @@ impl Default for Options {
 impl Options {
     /// Returns what a connection that is accepted has of them.
     pub(super) fn inherit(&self) -> Self {
-        let flags = self.flags.take();
-        self.flags.set(flags.clone());
         Self {
             reuse_port: self.reuse_port.clone(),
             v6_only: self.v6_only.clone(),
@@ -71,7 +70,7 @@ impl Options {
             no_delay: self.no_delay.clone(),
             cork: self.cork.clone(),
             user_timeout: self.user_timeout.clone(),
-            flags: Cell::new(flags),
+            flags: self.flags.clone(),
         }
     }
 
@@ -136,7 +135,7 @@ impl Options {
     /// Changes an option.
     ///
     /// # Errors
-    /// `ENOPROTOOPT`, `EINVAL`.
+    /// `ENOPROTOOPT`, `EINVAL`, `ENOMEM`.
     pub(super) fn set(&self, level: u32, name: u32, value: &[u8]) -> Result<(), Errno> {
         let word = |at: usize| {
             let bytes = value.get(at..at + 4).and_then(<[u8]>::first_chunk);
@@ -161,7 +160,7 @@ impl Options {
             (SOL_SOCKET, SO_KEEPALIVE) => self.keep_alive.set(on),
             // Twice of what was set is told (socket(7)).
             (SOL_SOCKET, SO_SNDBUF | SO_RCVBUF) => {
-                self.set_flag(level, name, number.min(1 << 28).saturating_mul(2).max(4608));
+                self.set_flag(level, name, number.min(1 << 28).saturating_mul(2).max(4608))?;
             }
             (level, name) if level == IPPROTO_TCP as u32 => match name {
                 TCP_NODELAY => self.no_delay.set(on),
@@ -171,32 +170,32 @@ impl Options {
                 TCP_KEEPCNT => self.keep_count.set(positive(127)?),
                 TCP_USER_TIMEOUT => self.user_timeout.set(number),
                 TCP_QUICKACK | TCP_DEFER_ACCEPT | TCP_FASTOPEN => {
-                    self.set_flag(level, name, number);
+                    self.set_flag(level, name, number)?;
                 }
                 _ => return Err(Errno::ENOPROTOOPT),
             },
             (level, IPV6_V6ONLY) if level == IPPROTO_IPV6 as u32 => self.v6_only.set(on),
-            (level, name) if is_flag(level, name) => self.set_flag(level, name, number),
+            (level, name) if is_flag(level, name) => self.set_flag(level, name, number)?,
             _ => return Err(Errno::ENOPROTOOPT),
         }
         Ok(())
     }
 
     fn flag(&self, level: u32, name: u32) -> u32 {
-        let flags = self.flags.take();
-        let found = flags.iter().find(|it| (it.0, it.1) == (level, name)).map_or(0, |it| it.2);
-        self.flags.set(flags);
-        found
+        let flags = self.flags.borrow();
+        flags.iter().find(|it| (it.0, it.1) == (level, name)).map_or(0, |it| it.2)
     }
 
-    fn set_flag(&self, level: u32, name: u32, value: u32) {
-        let mut flags = self.flags.take();
+    fn set_flag(&self, level: u32, name: u32, value: u32) -> Result<(), Errno> {
+        let mut flags = self.flags.borrow_mut();
         match flags.iter_mut().find(|it| (it.0, it.1) == (level, name)) {
             Some(flag) => flag.2 = value,
-            // There is room for all that is_flag and set know.
-            None => drop(flags.push((level, name, value))),
+            None => {
+                flags.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+                flags.push((level, name, value));
+            }
         }
-        self.flags.set(flags);
+        Ok(())
     }
 }
 

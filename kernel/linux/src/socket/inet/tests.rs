@@ -18,8 +18,8 @@ use ip::config::{Ipv4, Settings};
 use kernel::task::block_on;
 use kernel::time::timeout;
 use linux_raw_sys::net::{
-    AF_INET, AF_INET6, AF_NETLINK, IPPROTO_IPV6, IPPROTO_TCP, IPV6_V6ONLY, SO_ERROR, SO_LINGER,
-    SO_REUSEPORT, SOL_SOCKET, TCP_NODELAY,
+    AF_INET, AF_INET6, AF_NETLINK, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPV6_V6ONLY, SO_ERROR,
+    SO_LINGER, SO_REUSEPORT, SOL_SOCKET, TCP_NODELAY,
 };
 
 struct Nobody;
@@ -307,6 +307,23 @@ fn options_are_told_as_they_were_set() {
     assert_eq!(socket.set_option(tcp, TCP_NODELAY, &[1, 0]), Err(Errno::EINVAL));
     assert_eq!(socket.set_option(tcp, 9999, &[0; 4]), Err(Errno::ENOPROTOOPT));
     assert_eq!(socket.option(77, 1), Err(Errno::ENOPROTOOPT));
+}
+
+#[test]
+fn every_option_without_effect_is_remembered_beside_all_others() {
+    let [here, _there] = machines();
+    let socket = stream(&here, AF_INET6);
+    let levels = [SOL_SOCKET, IPPROTO_IP as u32, IPPROTO_IPV6 as u32, IPPROTO_TCP as u32];
+    let names = levels.into_iter().flat_map(|level| (1..100).map(move |name| (level, name)));
+    let set: Vec<_> = names
+        .filter(|&(level, name)| socket.set_option(level, name, &5_u32.to_ne_bytes()).is_ok())
+        .filter(|&(level, name)| socket.option(level, name).unwrap() == 5_u32.to_ne_bytes())
+        .collect();
+    assert!(set.len() > 12, "{set:?}");
+    set.iter().for_each(|&(level, name)| {
+        socket.set_option(level, name, &6_u32.to_ne_bytes()).unwrap();
+        assert_eq!(socket.option(level, name).unwrap(), 6_u32.to_ne_bytes(), "{level} {name}");
+    });
 }
 
 fn datagrams(net: &Net, family: u32) -> Rc<dyn Socket> {
