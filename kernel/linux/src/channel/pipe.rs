@@ -10,6 +10,7 @@ use alloc::rc::Rc;
 use alloc::sync::Arc;
 use core::any::Any;
 use core::cell::{Cell, RefCell};
+use kernel::memory::is_low;
 use kernel::user::PAGE;
 use linux_raw_sys::general::{F_GETPIPE_SZ, F_SETPIPE_SZ};
 use linux_raw_sys::ioctl::FIONREAD;
@@ -164,7 +165,7 @@ impl Pipe {
             let length = piece.len().min(most - put);
             let count = match from.peek(&mut piece[..length]) {
                 Ok(0) => break,
-                Ok(count) if bytes.try_reserve(count).is_ok() => count,
+                Ok(count) if !is_low() && bytes.try_reserve(count).is_ok() => count,
                 Ok(_) if put == 0 => return Err(Errno::ENOMEM.into()),
                 Err(stop) if put == 0 => return Err(stop),
                 Ok(_) | Err(_) => break,

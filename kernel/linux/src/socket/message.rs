@@ -88,7 +88,8 @@ impl Outgoing<'_> {
     /// only its own.
     ///
     /// # Errors
-    /// `EINVAL` for what makes no sense, `ETOOMANYREFS` as `EINVAL`, `EBADF`, `EPERM`, `ENOBUFS`.
+    /// `EINVAL` for what makes no sense and for more than 253 descriptors, `EBADF`, `EPERM`,
+    /// `ENOBUFS`.
     pub fn read_control(
         &mut self,
         memory: &Memory,

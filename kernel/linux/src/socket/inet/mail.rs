@@ -77,7 +77,8 @@ impl Mailbox {
     fn put(&self, bytes: &[u8], from: SocketAddr) {
         let size = bytes.len() + OVERHEAD;
         let mut letters = self.letters.borrow_mut();
-        if self.size.get() + size > ROOM || letters.try_reserve(1).is_err() {
+        let full = self.size.get() + size > ROOM || kernel::memory::is_low();
+        if full || letters.try_reserve(1).is_err() {
             return;
         }
         let Some(mut copy) = kernel::memory::zeroed(bytes.len()) else { return };

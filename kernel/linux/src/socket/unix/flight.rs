@@ -2,7 +2,8 @@
 //!
 //! A socket may be sent to itself, or two to each other, and then be closed: only messages hold
 //! them that nobody can receive any more. As on Linux (net/unix/garbage.c), such are looked for
-//! when descriptors are sent and when a socket ends.
+//! when descriptors are sent and when a socket ends. One kind stays, which Linux finds too: a listener
+//! that lies in the queue of a connection which it has not accepted.
 
 use crate::file::Open;
 use crate::socket::SocketFile;
@@ -117,11 +118,9 @@ impl Flight {
             let to = flying.partition_point(|other| other.0 <= it.address);
             let opens = &flying[from..to];
             // One that is in no message is held by somebody else.
-            it.reached |= opens.is_empty()
-                || opens.iter().any(|(_, open, count)| {
-                    // Each is counted twice: in its message, and here.
-                    *count > 2 * opens.iter().filter(|it| it.1 == *open).count()
-                });
+            // Each is counted twice: in its message, and here.
+            let mut opens_held = opens.chunk_by(|one, next| one.1 == next.1);
+            it.reached |= opens.is_empty() || opens_held.any(|it| it[0].2 > 2 * it.len());
         }
         let mut next: Vec<usize> = (0..all.len()).filter(|&it| all[it].reached).collect();
         while let Some(at) = next.pop() {

@@ -17,7 +17,7 @@ pub(super) const CAPACITY: usize = 212_992;
 /// bounded by their bytes alike).
 const MESSAGES: usize = 64;
 
-/// What a message costs besides its bytes.
+/// What a message costs besides its bytes, and each descriptor in it.
 const OVERHEAD: usize = 64;
 
 /// The longest datagram.
@@ -66,7 +66,10 @@ impl Queue {
 
     /// Takes them away.
     pub(super) fn take_rights(&mut self) -> Vec<Rc<Open>> {
-        self.messages.iter_mut().flat_map(|it| core::mem::take(&mut it.rights)).collect()
+        let rights: Vec<_> =
+            self.messages.iter_mut().flat_map(|it| core::mem::take(&mut it.rights)).collect();
+        self.size -= rights.len() * OVERHEAD;
+        rights
     }
 
     /// Whether there is room for something.
@@ -77,7 +80,8 @@ impl Queue {
     /// Appends a message as a whole.
     ///
     /// # Errors
-    /// `EMSGSIZE` if it never fits, [`Stop::Wait`] if it does not fit now.
+    /// `EMSGSIZE` if it never fits, `ENOBUFS` when memory is low, [`Stop::Wait`] if it does not
+    /// fit now.
     pub(super) fn put(
         &mut self,
         mut message: Message,
@@ -87,12 +91,14 @@ impl Queue {
         if length > LONGEST {
             return Err(Errno::EMSGSIZE.into());
         }
-        if self.messages.len() >= MESSAGES || self.size + length + OVERHEAD > CAPACITY {
+        let more = length + message.overhead();
+        let full = self.messages.len() >= MESSAGES || self.size + more > CAPACITY;
+        if full && !self.messages.is_empty() {
             return Err(Stop::Wait);
         }
         message.bytes = copy(from, length)?;
         self.messages.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        self.size += length + OVERHEAD;
+        self.size += more;
         self.messages.push_back(message);
         Ok(length)
     }
@@ -100,13 +106,13 @@ impl Queue {
     /// Appends bytes of a stream, as many as there is room for.
     ///
     /// # Errors
-    /// [`Stop::Wait`] without room.
+    /// `ENOBUFS` when memory is low, [`Stop::Wait`] without room.
     pub(super) fn append(
         &mut self,
         mut message: Message,
         from: &mut Source<'_>,
     ) -> Result<usize, Stop> {
-        let room = CAPACITY.saturating_sub(self.size + OVERHEAD);
+        let room = CAPACITY.saturating_sub(self.size + message.overhead());
         let length = from.left().min(room).min(PIECE);
         if length == 0 {
             return if from.left() == 0 { Ok(0) } else { Err(Stop::Wait) };
@@ -117,6 +123,9 @@ impl Queue {
             && last.credentials == message.credentials
             && last.bytes.len() + length <= PIECE
         {
+            if kernel::memory::is_low() {
+                return Err(Errno::ENOBUFS.into());
+            }
             let old = last.bytes.len();
             last.bytes.try_reserve(length).map_err(|_| Errno::ENOMEM)?;
             last.bytes.resize(old + length, 0);
@@ -128,7 +137,7 @@ impl Queue {
         message.bytes = copy(from, length)?;
         self.messages.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         let length = message.bytes.len();
-        self.size += length + OVERHEAD;
+        self.size += length + message.overhead();
         self.messages.push_back(message);
         Ok(length)
     }
@@ -146,7 +155,7 @@ impl Queue {
             return Ok((length, next.likeness()));
         }
         let message = self.messages.pop_front().ok_or(Stop::Wait)?;
-        self.size -= length + OVERHEAD;
+        self.size -= length + message.overhead();
         Ok((length, message))
     }
 
@@ -177,6 +186,7 @@ impl Queue {
             if came.is_none() {
                 came = Some(next.likeness());
                 if !peek {
+                    self.size -= next.rights.len() * OVERHEAD;
                     next.rights.clear();
                 }
             }
@@ -203,6 +213,11 @@ impl Message {
         Self { bytes: Vec::new(), taken: 0, from, rights, credentials }
     }
 
+    /// What it costs besides its bytes.
+    const fn overhead(&self) -> usize {
+        OVERHEAD + self.rights.len() * OVERHEAD
+    }
+
     /// What came with its bytes.
     fn likeness(&self) -> Self {
         let rights = self.rights.iter().map(Rc::clone).collect();
@@ -212,6 +227,9 @@ impl Message {
 
 /// Copies the next `length` bytes.
 fn copy(from: &mut Source<'_>, length: usize) -> Result<Vec<u8>, Stop> {
+    if kernel::memory::is_low() {
+        return Err(Errno::ENOBUFS.into());
+    }
     let mut bytes = kernel::memory::zeroed(length).ok_or(Errno::ENOMEM)?;
     let mut done = 0;
     while done < length {

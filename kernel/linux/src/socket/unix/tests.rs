@@ -253,6 +253,42 @@ fn what_can_still_be_received_stays() {
 }
 
 #[test]
+fn descriptors_fill_a_queue_and_leave_room_when_they_are_received() {
+    let [one, other] = pair(Style::Stream);
+    let [passed, _kept] = pair(Style::Stream);
+    let open = Open::new(SocketFile::new(passed), 2);
+    let fill = || {
+        (0..100_000)
+            .find(|_| {
+                let rights = alloc::vec![Rc::clone(&open); 253];
+                let mut message = Outgoing { rights, credentials: ME, ..Outgoing::default() };
+                one.send(&mut message, &mut Source::kernel(b"x")).is_err()
+            })
+            .unwrap()
+    };
+    let count = fill();
+    assert!((1..100).contains(&count), "{count} times 253 descriptors in 208 KiB");
+    assert_eq!(Rc::strong_count(&open), 1 + 253 * count);
+    (0..count).for_each(|_| assert_eq!(receive(&other, 9, 0).unwrap().1.rights.len(), 253));
+    assert_eq!((Rc::strong_count(&open), fill()), (1, count));
+}
+
+#[test]
+fn nothing_is_queued_while_memory_is_low() {
+    use kernel::testing::{simulate_memory, simulate_memory_use};
+
+    let ([one, other], [stream, end]) = (pair(Style::Datagram), pair(Style::Stream));
+    send(&stream, b"x").unwrap();
+    simulate_memory(16 << 20);
+    simulate_memory_use(16 << 20);
+    assert_eq!(error(send(&one, b"x")), Some(Errno::ENOBUFS));
+    assert_eq!(error(send(&stream, b"x")), Some(Errno::ENOBUFS));
+    simulate_memory_use(0);
+    send(&one, b"y").unwrap();
+    assert_eq!((got(&other, 9), got(&end, 9)), (b"y".to_vec(), b"x".to_vec()));
+}
+
+#[test]
 fn sockets_in_the_queues_of_sockets_end_without_recursion() {
     let registry = Rc::default();
     let ([mut outer, _], mut opens) = opened(Unix::pair(Style::Stream, &registry, ME));
