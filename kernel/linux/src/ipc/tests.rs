@@ -41,6 +41,10 @@ fn what_one_map_writes_the_other_reads() {
     thread.memory().put(one + 2 * P, &7u32).unwrap();
     assert_eq!(thread.memory().get::<u32>(other + 2 * P).unwrap(), 7);
     assert!(thread.memory().put(other, &7u32).is_err());
+    // Nor does it become writable.
+    assert_eq!(call(&thread, Sysno::mprotect, [other, P, 3]), Err(Errno::EACCES));
+    assert_eq!(call(&thread, Sysno::mprotect, [one, P, 1]), Ok(0));
+    assert_eq!(call(&thread, Sysno::mprotect, [one, P, 3]), Ok(0));
     let maps = String::from_utf8(thread.memory().maps().unwrap()).unwrap();
     assert!(maps.contains("/SYSV00000007 (deleted)"), "{maps}");
     let it = status(&thread, id).unwrap();

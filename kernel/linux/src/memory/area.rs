@@ -27,6 +27,8 @@ bitflags! {
         const WIPE_ON_FORK = 1 << 4;
         /// It may be larger than what could be given (`MAP_NORESERVE`).
         const NO_RESERVE = 1 << 5;
+        /// It never becomes writable (`SHM_RDONLY` of shmat(2)).
+        const READ_ONLY = 1 << 6;
     }
 }
 

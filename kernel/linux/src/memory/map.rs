@@ -155,8 +155,8 @@ impl Memory {
     ///
     /// # Errors
     /// `EINVAL` for an address within a page; `ENOMEM` where nothing is mapped, beyond a limit, or
-    /// without memory; `EACCES` for a shared map of a file that is not open for writing. What
-    /// stands before that is changed.
+    /// without memory; `EACCES` for a shared map of a file that is not open for writing, or
+    /// of a segment that was attached to be read. What stands before that is changed.
     pub fn protect(&self, at: usize, length: usize, access: Access) -> Result<(), Errno> {
         let range = range(at, length)?;
         if range.is_empty() {
@@ -172,7 +172,7 @@ impl Memory {
         if access.contains(Access::WRITE) {
             let sealed = |it: &&(usize, &Area)| match &it.1.backing {
                 area::Backing::File(file, _) => it.1.is_shared() && !file.write,
-                _ => false,
+                _ => it.1.flags.contains(Flags::READ_ONLY),
             };
             if let Some((start, _)) = areas.within(range.start..end).find(|it| sealed(&it)) {
                 (end, result) = (start.max(range.start), Err(Errno::EACCES));
@@ -332,6 +332,8 @@ impl Memory {
         flags.set(Flags::SHARED, shared);
         flags.set(Flags::GROWS_DOWN, request.grows_down);
         flags.set(Flags::NO_RESERVE, request.no_reserve);
+        let is_segment = matches!(request.backing, Backing::Segment(_));
+        flags.set(Flags::READ_ONLY, is_segment && !request.access.contains(Access::WRITE));
         flags
     }
 
