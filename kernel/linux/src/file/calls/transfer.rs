@@ -11,7 +11,9 @@ use crate::thread::Thread;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use kernel::user::TOP;
-use linux_raw_sys::general::{IN_MODIFY, O_APPEND, O_PATH, RLIMIT_FSIZE, SEEK_MAX, SEEK_SET};
+use linux_raw_sys::general::{
+    FALLOC_FL_KEEP_SIZE, IN_MODIFY, O_APPEND, O_PATH, RLIMIT_FSIZE, SEEK_MAX, SEEK_SET,
+};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// The calls that move bytes.
@@ -163,15 +165,16 @@ fn limited(thread: &Thread, open: &Open, place: At, length: usize) -> Result<usi
         return Ok(length);
     }
     let at = match place {
+        // With an offset, too (pwrite(2), BUGS).
+        _ if open.flags() & O_APPEND != 0 => open.file.stat()?.size,
         At::Offset(offset) => offset,
-        At::Position if open.flags() & O_APPEND != 0 => open.file.stat()?.size,
         At::Position => open.position.get(),
     };
     sized(thread, at.saturating_add(1))?;
     Ok(length.min(usize::try_from(limit - at).unwrap_or(usize::MAX)))
 }
 
-/// Checks that a file may have so many bytes.
+/// Checks that a file may grow to so many bytes.
 ///
 /// # Errors
 /// `EFBIG`, with `SIGXFSZ`, for more than `RLIMIT_FSIZE`.
@@ -635,7 +638,9 @@ fn truncate(thread: &Rc<Thread>, [at, length, ..]: Args) -> Answer {
         _ => return Err(Errno::EINVAL.into()),
     }
     thread.credentials().may(&stat, 2)?;
-    sized(thread, length)?;
+    if length > stat.size {
+        sized(thread, length)?;
+    }
     place.node.resize(length)?;
     if let Some(file) = place.node.file() {
         super::cut(thread, &*file, length);
@@ -650,7 +655,9 @@ fn ftruncate(thread: &Rc<Thread>, [fd, length, ..]: Args) -> Answer {
     if !open.can_write() {
         return Err(Errno::EINVAL.into());
     }
-    sized(thread, length)?;
+    if length > open.file.stat()?.size {
+        sized(thread, length)?;
+    }
     open.file.truncate(length)?;
     super::cut(thread, &*open.file, length);
     written(thread, &open, 1);
@@ -672,7 +679,9 @@ fn fallocate(thread: &Rc<Thread>, [fd, mode, offset, length, ..]: Args) -> Answe
         Type::Folder => return Err(Errno::EISDIR.into()),
         _ => return Err(Errno::ENODEV.into()),
     }
-    sized(thread, offset.saturating_add(length))?;
+    if mode as u32 & FALLOC_FL_KEEP_SIZE == 0 {
+        sized(thread, offset.saturating_add(length))?;
+    }
     open.file.allocate(mode as u32, offset, length)?;
     Ok(Outcome::Value(0))
 }

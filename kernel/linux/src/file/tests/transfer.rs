@@ -312,4 +312,10 @@ fn a_file_grows_no_further_than_its_limit() {
     assert_eq!(it.call(Sysno::ftruncate, &[fd, 5]), Err(Errno::EFBIG));
     assert_eq!(it.call(Sysno::fallocate, &[fd, 0, 0, 5]), Err(Errno::EFBIG));
     assert_eq!(it.call(Sysno::ftruncate, &[fd, 4]), Ok(0));
+    // Beyond it, what grows no file is allowed, and appending is where the end is.
+    limits.set(abi::RLIMIT_FSIZE, Limit { soft: 2, hard: 4 }, true).unwrap();
+    assert_eq!(it.call(Sysno::fallocate, &[fd, 1, 0, 9]), Ok(0));
+    assert_eq!(it.call(Sysno::ftruncate, &[fd, 3]), Ok(0));
+    let end = it.open("/a", abi::O_WRONLY | abi::O_APPEND).unwrap();
+    assert_eq!(it.call(Sysno::pwrite64, &[end, it.buffer(), 1, 0]), Err(Errno::EFBIG));
 }
