@@ -25,7 +25,9 @@ use core::cell::{Cell, RefCell};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use kernel::task::try_spawn;
-use linux_raw_sys::net::{IPPROTO_ICMP, IPPROTO_ICMPV6, MSG_PEEK, MSG_TRUNC, SO_ERROR, SOL_SOCKET};
+use linux_raw_sys::net::{
+    IPPROTO_ICMP, IPPROTO_ICMPV6, MSG_ERRQUEUE, MSG_PEEK, MSG_TRUNC, SO_ERROR, SOL_SOCKET,
+};
 
 /// Types of messages (RFC 792, RFC 4443).
 const REQUEST: u8 = 8;
@@ -264,6 +266,10 @@ impl<N: Host> Socket for EchoSocket<N> {
     }
 
     fn receive(&self, flags: u32, to: &mut Sink<'_>) -> Result<Incoming, Stop> {
+        // No error is kept with what caused it.
+        if flags & MSG_ERRQUEUE != 0 {
+            return Err(Errno::EAGAIN.into());
+        }
         if let Some(errno) = self.inbox.error.take() {
             return Err(errno.into());
         }
