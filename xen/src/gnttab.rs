@@ -121,26 +121,16 @@ impl Table {
     /// # Errors
     /// [`Error::Memory`] and [`Error::Refused`]. The table is then empty.
     fn resume(&mut self, renewed: bool) -> Result<(), Error> {
-        let mut frames = core::mem::take(&mut self.frames);
+        let frames = core::mem::take(&mut self.frames);
         if renewed {
             self.free.clear();
             self.used = 0;
         }
-        if frames.is_empty() {
-            return Ok(());
-        }
-        let mut list = Vec::new();
-        list.try_reserve(frames.len()).map_err(|_| Error::Memory)?;
-        list.resize(frames.len(), 0);
-        grant_table_op_setup_table(&mut list).map_err(Error::Refused)?;
-        for (frame, mfn) in frames.iter_mut().zip(list) {
-            remap_frame(frame, mfn).ok_or(Error::Memory)?;
-        }
+        self.frames = remap(frames).inspect_err(|_| self.free.clear())?;
         if renewed {
             // There is room, as each was free once.
-            self.free.extend(entries(0..frames.len()));
+            self.free.extend(entries(0..self.frames.len()));
         }
-        self.frames = frames;
         Ok(())
     }
 
@@ -199,6 +189,21 @@ impl Table {
         }
         free
     }
+}
+
+/// Maps as many frames of the domain's table as `frames` were, where those were.
+fn remap(mut frames: Vec<SharedPage>) -> Result<Vec<SharedPage>, Error> {
+    if frames.is_empty() {
+        return Ok(frames);
+    }
+    let mut list = Vec::new();
+    list.try_reserve(frames.len()).map_err(|_| Error::Memory)?;
+    list.resize(frames.len(), 0);
+    grant_table_op_setup_table(&mut list).map_err(Error::Refused)?;
+    for (frame, mfn) in frames.iter_mut().zip(list) {
+        remap_frame(frame, mfn).ok_or(Error::Memory)?;
+    }
+    Ok(frames)
 }
 
 /// Returns the references of these frames of the table, to be popped from the end.

@@ -80,9 +80,11 @@ pub async fn transaction<T>(
     mut work: impl AsyncFnMut(&Transaction) -> Result<T, Error>,
 ) -> Result<T, Error> {
     for _ in 0..TRIES {
+        // Before the reply, which may be that of a domain that was suspended since.
+        let generation = Generation::current();
         let id = request(Kind::TransactionStart, 0, &[b"\0"]).await?;
         let id = wire::transaction(&id).ok_or(Error::BadReply)?;
-        let transaction = Transaction { id, generation: Generation::current() };
+        let transaction = Transaction { id, generation };
         let result = match work(&transaction).await {
             Ok(result) => transaction.commit().await.map(|()| result),
             Err(error) => Err(error),
