@@ -166,6 +166,11 @@ impl Making {
     fn add(&mut self, package: &Path) -> Result<()> {
         unpack::entries(package, &mut |mut entry| {
             let Some(place) = place(&entry.path()?) else { return Ok(()) };
+            let is_link = entry.header().entry_type() == EntryType::Symlink;
+            // Of a release whose packages bring the links of a merged /usr, which are there.
+            if is_link && MERGED.iter().any(|it| place == Path::new("usr").join(it)) {
+                return Ok(());
+            }
             if !self.places.insert(place.clone()) {
                 return Ok(());
             }
