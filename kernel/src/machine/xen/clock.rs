@@ -30,7 +30,8 @@ pub(super) fn system(time: u64) -> u64 {
     time.saturating_add_signed(ahead().wrapping_neg())
 }
 
-/// Returns the time since boot in ns, never less than before; 0 before the shared info page is mapped.
+/// Returns the time since Xen started in ns, on the host where the guest began; never less than
+/// before, and 0 before the shared info page is mapped.
 pub(crate) fn monotonic() -> u64 {
     let Some(domain) = ::xen::attached() else { return 0 };
     // There is one vCPU, and the upcall handler does not call this, so it needs no lock prefix.

@@ -82,8 +82,8 @@ impl New {
     }
 }
 
-/// Suspends the domain. Returns whether it is still the same one; `None` if it was not suspended,
-/// and says why on the console.
+/// Suspends the domain. Returns whether it is still the same one; `None` if it was not suspended.
+/// A foreign frame, which is why, is named on the console.
 pub(crate) fn suspend() -> Option<bool> {
     let start = info::start_info()?;
     let tables = heap::with_paging(|paging| paging.tables())??;
