@@ -15,6 +15,8 @@ pub static TABLE: [Option<Call>; MOST] = merge(&[
     crate::file::calls::names::CALLS,
     crate::file::calls::notify::CALLS,
     crate::file::calls::transfer::CALLS,
+    crate::file::calls::copy::CALLS,
+    crate::file::calls::size::CALLS,
     crate::ipc::calls::CALLS,
     crate::memory::calls::CALLS,
     crate::poll::calls::CALLS,

@@ -1,9 +1,11 @@
 //! The calls about files, and what they have in common.
 
 pub(crate) mod attributes;
+pub(crate) mod copy;
 pub(crate) mod descriptors;
 pub(crate) mod names;
 pub(crate) mod notify;
+pub(crate) mod size;
 pub(crate) mod transfer;
 
 use super::{Caller, File, Open, Place, Walk};
@@ -12,7 +14,7 @@ use crate::stop::Stop;
 use crate::thread::Thread;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
-use linux_raw_sys::general::{AT_EMPTY_PATH, AT_FDCWD, O_PATH};
+use linux_raw_sys::general::{AT_EMPTY_PATH, AT_FDCWD, IN_MODIFY, O_PATH};
 
 /// `AT_FDCWD` as an argument.
 const CWD: u64 = AT_FDCWD as u32 as u64;
@@ -58,5 +60,13 @@ fn cut(thread: &Thread, file: &dyn File, size: u64) {
         if let Some(memory) = process.memory() {
             memory.forget(&pages, first);
         }
+    }
+}
+
+/// Something was written.
+fn written(thread: &Thread, open: &Open, count: usize) {
+    open.file.written(thread);
+    if let Some(place) = open.place.as_ref().filter(|_| count > 0) {
+        super::notify::happened(place, IN_MODIFY);
     }
 }

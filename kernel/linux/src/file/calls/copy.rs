@@ -1,0 +1,233 @@
+//! The calls that copy from one file to another: sendfile(2), splice(2), copy_file_range(2).
+
+use super::super::{At, Caller, Open, Type};
+use super::transfer::{MOST, can_seek};
+use super::written;
+use crate::call::{Answer, Args, Group, calls, wait};
+use crate::errno::Errno;
+use crate::memory::{Sink, Source};
+use crate::stop::Stop;
+use crate::thread::Thread;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use linux_raw_sys::general::O_APPEND;
+
+/// The calls that copy between files.
+pub(crate) const CALLS: Group = calls! {
+    sendfile(Fd, Fd, Hex, Size) = sendfile;
+    splice(Fd, Hex, Fd, Hex, Size, Hex) = splice;
+    copy_file_range(Fd, Hex, Fd, Hex, Size, Hex) = copy_file_range;
+};
+
+/// Bytes that are copied at once between two files.
+const PIECE: usize = 64 * 1024;
+
+/// Copies between two files by a buffer of the kernel's: at most 64 KiB at once.
+struct Copy {
+    from: Rc<Open>,
+    to: Rc<Open>,
+    /// Offsets that are not the positions of the files.
+    offsets: [Option<u64>; 2],
+    left: usize,
+    done: usize,
+    /// What was read and is not written yet.
+    rest: Vec<u8>,
+    /// Where the offsets are written back to; 0: nowhere.
+    told: [u64; 2],
+    never_waits: bool,
+}
+
+impl Copy {
+    const fn at(offset: Option<u64>) -> At {
+        match offset {
+            Some(offset) => At::Offset(offset),
+            None => At::Position,
+        }
+    }
+
+    /// Copies until it has to wait, and says for which file.
+    fn go(&mut self) -> Result<(), (Stop, bool)> {
+        while self.left > 0 {
+            if self.rest.is_empty() {
+                let most = self.left.min(PIECE);
+                let mut sink = Sink::kernel(&mut self.rest, most);
+                let read = self.from.file.read(&self.from, Self::at(self.offsets[0]), &mut sink);
+                let count = read.map_err(|stop| (stop, false))?;
+                if count == 0 {
+                    return Ok(());
+                }
+                self.offsets[0] = self.offsets[0].map(|it| it + count as u64);
+            }
+            let mut source = Source::kernel(&self.rest);
+            let written = self.to.file.write(&self.to, Self::at(self.offsets[1]), &mut source);
+            let count = written.map_err(|stop| (stop, true))?;
+            self.offsets[1] = self.offsets[1].map(|it| it + count as u64);
+            self.rest.drain(..count);
+            self.done += count;
+            self.left -= count.min(self.left);
+            // What can be waited for is not waited for once something was copied.
+            if self.from.file.watch().is_some() && self.rest.is_empty() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives back what was read but not written, where that is possible.
+    fn settle(&mut self) {
+        let unread = self.rest.len() as u64;
+        self.rest.clear();
+        match &mut self.offsets[0] {
+            Some(offset) => *offset -= unread,
+            None => self.from.position.update(|it| it.saturating_sub(unread)),
+        }
+    }
+
+    async fn run(mut self, thread: Rc<Thread>) -> Result<usize, Errno> {
+        let result = loop {
+            let seen = |open: &Open| open.file.watch().map(|it| it.changes());
+            let changes = [seen(&self.from), seen(&self.to)];
+            match self.go() {
+                Ok(()) => break Ok(()),
+                Err((Stop::Fail(errno), _)) => break Err(errno),
+                Err((Stop::Load(load), _)) => {
+                    if let Err(errno) = load.wait().await {
+                        break Err(errno);
+                    }
+                }
+                Err((Stop::Wait, writes)) => {
+                    let open = if writes { &self.to } else { &self.from };
+                    // What a pipe gave cannot be given back: it is waited for.
+                    let holds = !self.rest.is_empty() && self.from.file.watch().is_some();
+                    if (open.is_nonblocking() || self.never_waits || self.done > 0) && !holds {
+                        break Err(Errno::EAGAIN);
+                    }
+                    let (Some(watch), Some(seen)) =
+                        (open.file.watch(), changes[usize::from(writes)])
+                    else {
+                        break Err(Errno::EAGAIN);
+                    };
+                    if holds {
+                        watch.changed_since(seen).await;
+                    } else if let Err(errno) = thread.interruptible(watch.changed_since(seen)).await
+                    {
+                        break Err(errno);
+                    }
+                }
+            }
+        };
+        self.settle();
+        if self.done > 0 {
+            written(&thread, &self.to, self.done);
+        }
+        let memory = thread.memory();
+        for (at, offset) in self.told.into_iter().zip(self.offsets) {
+            if let (true, Some(offset)) = (at != 0, offset) {
+                crate::stop::loaded(|| memory.put(at, &offset)).await?;
+            }
+        }
+        match result {
+            Err(errno) if self.done == 0 => {
+                if errno == Errno::EPIPE {
+                    thread.broken_pipe();
+                }
+                Err(errno)
+            }
+            _ => Ok(self.done),
+        }
+    }
+}
+
+/// Reads an offset that is passed by its address.
+fn offset(thread: &Thread, open: &Open, at: u64) -> Result<Option<u64>, Stop> {
+    if at == 0 {
+        return Ok(None);
+    }
+    can_seek(open)?;
+    let offset: u64 = thread.memory().get(at)?;
+    if offset > i64::MAX as u64 { Err(Errno::EINVAL.into()) } else { Ok(Some(offset)) }
+}
+
+fn sendfile(thread: &Rc<Thread>, [to, from, at, count, ..]: Args) -> Answer {
+    let (from, to) = (thread.process.files.get(from)?, thread.process.files.get(to)?);
+    if !from.can_read() || !to.can_write() {
+        return Err(Errno::EBADF.into());
+    }
+    let left = usize::try_from(count).unwrap_or(MOST).min(MOST);
+    let folder = from.file.stat()?.kind == Type::Folder;
+    if folder || from.file.pages().is_err() && from.file.watch().is_some() {
+        return Err(Errno::EINVAL.into());
+    }
+    let offsets = [offset(thread, &from, at)?, None];
+    if to.flags() & O_APPEND != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let copy = Copy {
+        from,
+        to,
+        offsets,
+        left,
+        done: 0,
+        rest: Vec::new(),
+        told: [at, 0],
+        never_waits: false,
+    };
+    wait(copy.run(Rc::clone(thread)))
+}
+
+fn splice(thread: &Rc<Thread>, [from, from_at, to, to_at, count, flags]: Args) -> Answer {
+    let (from, to) = (thread.process.files.get(from)?, thread.process.files.get(to)?);
+    if !from.can_read() || !to.can_write() {
+        return Err(Errno::EBADF.into());
+    }
+    if flags & !0xf != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let is_pipe = |open: &Open| open.file.stat().map(|it| it.kind == Type::Pipe);
+    let pipes = [is_pipe(&from)?, is_pipe(&to)?];
+    let inode = |open: &Open| open.file.stat().map(|it| (it.device, it.inode));
+    let same =
+        Rc::ptr_eq(&from.file, &to.file) || pipes == [true; 2] && inode(&from)? == inode(&to)?;
+    if pipes == [false, false] || to.flags() & O_APPEND != 0 || same {
+        return Err(Errno::EINVAL.into());
+    }
+    if pipes[0] && from_at != 0 || pipes[1] && to_at != 0 {
+        return Err(Errno::ESPIPE.into());
+    }
+    let offsets = [offset(thread, &from, from_at)?, offset(thread, &to, to_at)?];
+    // No more than the pipe takes, so that nothing is held that was read from it.
+    let left = usize::try_from(count).unwrap_or(MOST).min(PIECE);
+    let (told, never_waits) = ([from_at, to_at], flags & 2 != 0);
+    let copy = Copy { from, to, offsets, left, done: 0, rest: Vec::new(), told, never_waits };
+    wait(copy.run(Rc::clone(thread)))
+}
+
+fn copy_file_range(thread: &Rc<Thread>, [from, from_at, to, to_at, count, flags]: Args) -> Answer {
+    let (from, to) = (thread.process.files.get(from)?, thread.process.files.get(to)?);
+    if flags != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    for open in [&from, &to] {
+        match open.file.stat()?.kind {
+            Type::Regular => {}
+            Type::Folder => return Err(Errno::EISDIR.into()),
+            _ => return Err(Errno::EINVAL.into()),
+        }
+    }
+    if !from.can_read() || !to.can_write() || to.flags() & O_APPEND != 0 {
+        return Err(Errno::EBADF.into());
+    }
+    let offsets = [offset(thread, &from, from_at)?, offset(thread, &to, to_at)?];
+    let left = usize::try_from(count).unwrap_or(MOST).min(MOST);
+    if Rc::ptr_eq(&from.file, &to.file) {
+        let begin = |offset: Option<u64>, open: &Open| offset.unwrap_or(open.position.get());
+        let (a, b) = (begin(offsets[0], &from), begin(offsets[1], &to));
+        if a.abs_diff(b) < left as u64 {
+            return Err(Errno::EINVAL.into());
+        }
+    }
+    let told = [from_at, to_at];
+    let copy =
+        Copy { from, to, offsets, left, done: 0, rest: Vec::new(), told, never_waits: false };
+    wait(copy.run(Rc::clone(thread)))
+}
