@@ -101,7 +101,7 @@
 //! test(postgres): console-contains "4990|12502445\n"
 //! test(postgres): console-contains "database system is shut down"
 //! test(caddy): client-when ""
-//! test(bash): args run="bash -c 'cat /etc/resolv.conf; set -m; a=(three one two); sort <(printf %s\\\\n \"${a[@]}\") | paste -sd,; (sleep 0.2; exit 3) & wait $! || echo status $?; printf -v h %s abc; sha256sum <<<$h | cut -c-8; trap \"echo trapped\" USR1; kill -USR1 $$; sleep 9 & kill %1; wait %1; echo $?; seq 1000 | tac | sort -n | tail -1; mkdir -p /tmp/d/e; cp -a /usr/share/base-files /tmp/d/e; diff -r /usr/share/base-files /tmp/d/e/base-files && echo same; du -s /tmp/d >/dev/null && rm -r /tmp/d && stat -c %A /tmp'"
+//! test(bash): args run="bash -c 'cat /etc/resolv.conf; set -m; sort <(printf %s\\\\n three one two) | paste -sd,; (sleep 0.2; exit 3) & wait $! || echo status $?; printf -v h %s abc; sha256sum <<<$h | cut -c-8; trap \"echo trapped\" USR1; kill -USR1 $$; sleep 9 & kill %1; wait %1; echo $?; seq 1000 | tac | sort -n | tail -1; mkdir -p /tmp/d/e; cp -a /usr/share/base-files /tmp/d/e; diff -r /usr/share/base-files /tmp/d/e/base-files && echo same; du -s /tmp/d >/dev/null && rm -r /tmp/d && stat -c %A /tmp'"
 //! test(bash): console-contains "nameserver 10.0.0.1\n"
 //! test(bash): console-contains "one,three,two\n"
 //! test(bash): console-contains "status 3\nedeaaff3\ntrapped\n"
