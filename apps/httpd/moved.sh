@@ -2,6 +2,8 @@
 # connection that they began on. The guest's own files go with it.
 url=http://$IP:80 name=moved
 kernel=/tmp/moved-httpd
+# Whatever comes: dom0 has little memory, which its files are in.
+trap 'xl destroy $name 2>/dev/null || :; rm -f $kernel /tmp/saved /tmp/body' EXIT
 cp "$(find /guests -type f -name httpd | head -n 1)" $kernel
 xl destroy "$GUEST"
 xl create -q -e /dev/null "name='$name'" "kernel='$kernel'" memory=4 "extra='ip=$IP/24'" \

@@ -2,6 +2,8 @@
 # domains of this script's own.
 name=moved-redis kernel=/tmp/moved-redis file=/tmp/moved-redis.saved
 log=/var/log/xen/console/guest-$name.log
+# Whatever comes: dom0 has little memory, which its files are in.
+trap 'xl destroy $name 2>/dev/null || :; rm -f $kernel $file /tmp/$name.xl' EXIT
 cp "$(find /guests -type f -name linux | head -n 1)" $kernel
 xl destroy "$GUEST"
 cat >/tmp/$name.xl <<EOF
@@ -35,4 +37,3 @@ done
 wait $client || say 'the client has lost its connection'
 awk -F: '/^:/ { if ($2 != ++n) exit 1 } END { if (n != 1500) exit 1 }' /tmp/answers ||
 	say "the answers end with $(tail -n 3 /tmp/answers | tr '\n' ' ')"
-xl destroy $name

@@ -5,6 +5,8 @@ kernel=/tmp/suspended-$GUEST
 cp "$(find /guests -type f -name suspended | head -n 1)" $kernel
 xl destroy "$GUEST"
 first=first-$GUEST second=second-$GUEST file=/tmp/saved-$GUEST
+# Whatever comes: dom0 has little memory, which its files are in.
+trap 'for it in $first $second; do xl destroy $it 2>/dev/null || :; done; rm -f $kernel $file /tmp/core /tmp/$second.xl' EXIT
 xl create -q -e /dev/null "name='$first'" "kernel='$kernel'" "memory=$memory" "tsc_mode='native'"
 
 say() {
