@@ -207,7 +207,11 @@ impl Apt {
             .copied()
             .filter(|root| !wanted.iter().any(|package| package.name == *root))
             .collect();
-        ensure!(missing.is_empty(), "apt knows no packages of these names: {}", missing.join(" "));
+        ensure!(
+            missing.is_empty(),
+            "apt knows no packages of these names: {} (`apt-cache search` finds names)",
+            missing.join(" ")
+        );
         let mut seen: BTreeSet<String> = wanted.iter().map(|root| root.name.clone()).collect();
         loop {
             let next: BTreeSet<String> = wanted
@@ -285,15 +289,21 @@ pub(crate) fn fetch(
     // replaced since, new ones mend it.
     from(&Apt::machine()).or_else(|_| {
         let apt = Apt::own(cache, progress)?;
-        from(&apt).with_context(|| match &apt.complaints[..] {
-            [] => format!(
+        from(&apt).map_err(|error| match &apt.complaints[..] {
+            [] if RELEASES.iter().any(|it| release().starts_with(it)) => error,
+            [] => error.context(format!(
                 "the lab is made from the packages of Debian 12 or 13, and this is {}",
                 release()
-            ),
-            some => format!("apt-get failed (is there a network?):\n{}", some.join("\n")),
+            )),
+            some => {
+                error.context(format!("apt-get failed (is there a network?):\n{}", some.join("\n")))
+            }
         })
     })
 }
+
+/// The names of the releases that the lab can be made from.
+const RELEASES: [&str; 2] = ["Debian GNU/Linux 12", "Debian GNU/Linux 13"];
 
 /// The error for a machine without apt.
 const NOT_DEBIAN: &str = "cannot run apt: the lab needs Debian 12 or 13";
