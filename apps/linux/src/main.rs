@@ -64,7 +64,7 @@
 //! test(redis-moved): client-when "Ready to accept connections"
 //! test(redis-moved): client redis-moved.sh
 //! test(redis-moved): client-then destroy
-//! test(redis-moved): timeout 240
+//! test(redis-moved): timeout 480
 //! test(moved): args run="sh -c 'echo ready; exec sleep 1000'"
 //! test(moved): client moved.sh
 //! test(moved): client-then destroy
