@@ -165,8 +165,10 @@ impl Receiver {
         let from = start + old;
         let count = (length - old).min(edge.since(from));
         arrival.cut = end.is_after(edge);
+        // One end is the peer's, which it may tell again; another one is not taken.
+        arrival.cut |= fin && self.fin.is_some_and(|it| it != end);
         // A FIN that does not fit into the window takes no memory.
-        let fin = fin && self.fin.is_none() && !arrival.cut && !end.is_before(self.next);
+        let fin = fin && !arrival.cut && !end.is_before(self.next);
 
         let piece = payload.get(old as usize..(old + count) as usize).unwrap_or_default();
         if piece.is_empty() && !fin {
