@@ -3,6 +3,7 @@
 //! test(moves): client client.sh
 //! test(crowd): client crowd.sh
 //! test(moves): memory 64
+//! test(moves): args ip=10.0.0.2/24,fd00::2/64
 //! test: timeout 240
 
 #![no_std]

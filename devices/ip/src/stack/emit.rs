@@ -38,8 +38,9 @@ impl Protocols {
         let endpoint = self.sets.endpoint_mut(handle);
         let before = endpoint.shape();
         let known = matches!(way, Way::Known(_));
-        let large = if known && local.is_ipv4() { self.out.large() } else { 0 };
-        let large = large.saturating_sub(packet::segment_head(true) + segment::HEADER + STAMPS);
+        let large = if known { self.out.large() } else { 0 };
+        let head = packet::segment_head(local.is_ipv4());
+        let large = large.saturating_sub(head + segment::HEADER + STAMPS);
         let (mac, mut more) = (self.info.mac, true);
         for _ in 0..BURST {
             if !wire.ready() {
@@ -55,7 +56,7 @@ impl Protocols {
             let write = |frame: &mut [u8], header: [u8; HEADER]| {
                 write(frame, header, (local, peer), connection, emission);
             };
-            let length = packet::segment_head(local.is_ipv4()) + emission.len();
+            let length = head + emission.len();
             match way {
                 Way::Known(header) => {
                     let (blank, segment) = (wire.blank(), emission.segment);
