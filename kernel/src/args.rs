@@ -98,6 +98,7 @@ pub struct Args {
     /// Keys, until they are taken, and values.
     items: heapless::Vec<(Option<&'static str>, &'static str), MAX_ARGUMENTS>,
     help: bool,
+    narrow: bool,
 }
 
 impl Args {
@@ -114,6 +115,7 @@ impl Args {
             let equals = item.bytes().position(|byte| byte == b'=');
             match equals.and_then(|at| Some((item.get(..at)?, item.get(at + 1..)?))) {
                 _ if item == "help" => args.help = true,
+                _ if item == "avx=off" => args.narrow = true,
                 None => return Err(Error::NoValue(item)),
                 Some((key, value)) => {
                     args.items.push((Some(key), value)).map_err(|_| Error::TooMany)?;
@@ -127,6 +129,12 @@ impl Args {
     #[must_use]
     pub const fn wants_help(&self) -> bool {
         self.help
+    }
+
+    /// Returns whether the user asked that AVX stays off. As a word of its own, since a value that
+    /// is parsed is ten times the code, in every image.
+    pub(crate) const fn wants_no_avx(&self) -> bool {
+        self.narrow
     }
 
     /// Takes the value of argument `name`, or returns `default` if it is not given.

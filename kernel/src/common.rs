@@ -14,15 +14,18 @@ const LOG: Argument = Argument::of::<Levels>("log", Some("info"), &[]);
 const WATCHDOG: Argument = Argument::of::<u32>(
     "watchdog",
     Some("30"),
-    &[" Seconds that a task may run without awaiting, 0 for ever."],
+    &[" Seconds a task may run without awaiting, 0 for ever."],
 );
 
 /// Seed for the random number generator.
 const SEED: Argument =
     Argument::of::<Option<Seed>>("seed", None, &[" Randomness where the processor has none."]);
 
+/// Whether libraries find AVX, where the processor and Xen have it ([`Args::wants_no_avx`]).
+const AVX: Argument = Argument { name: "avx", kind: "off", default: Some("on"), help: &[] };
+
 /// All of them, in the order of `help` and of the manifest's note.
-pub const ARGUMENTS: &[Argument] = &[LOG, WATCHDOG, SEED];
+pub const ARGUMENTS: &[Argument] = &[LOG, WATCHDOG, SEED, AVX];
 
 /// Calls `line` with each line of `help` about them.
 pub(crate) fn print(mut line: impl FnMut(fmt::Arguments<'_>)) {
@@ -38,6 +41,8 @@ pub(crate) fn settle(args: &mut Args) -> Result<(), Error> {
     let levels: Levels = args.take_described(&LOG)?;
     let seconds: u32 = args.take_described(&WATCHDOG)?;
     let seed: Option<Seed> = args.take_described(&SEED)?;
+    // Before anybody asks the processor what it can do.
+    machine::start_avx(!args.wants_no_avx());
     log::start(levels);
     seed.into_iter().for_each(entropy::give);
     machine::start_watchdog(seconds);
@@ -62,6 +67,7 @@ mod tests {
         for line in [
             "",
             "log=warn,netfront=trace watchdog=0",
+            "avx=off log=warn",
             &format!("seed={seed}"),
             &format!("\"seed\"=\"{seed}\" watchdog=\"4294967295\" log=off"),
         ] {
@@ -91,6 +97,17 @@ mod tests {
         }
         let broken: &'static [u8] = b"seed=\xff";
         assert_eq!(Args::new([broken].into_iter()).unwrap_err(), Error::NotText);
+    }
+
+    #[test]
+    fn avx_is_a_word() {
+        let wants_none = |line: &str| {
+            let args = Args::new(split(Vec::from(line).leak())?)?;
+            args.finish().map(|()| args.wants_no_avx())
+        };
+        assert_eq!(wants_none(""), Ok(false));
+        assert_eq!(wants_none("avx=off"), Ok(true));
+        assert_eq!(wants_none("avx=loud"), Err(Error::Unknown("avx")));
     }
 
     #[test]

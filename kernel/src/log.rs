@@ -28,7 +28,7 @@ use crate::args::{Reason, Value};
 use crate::machine;
 use crate::time::Instant;
 use log::{LevelFilter, Log, Metadata, Record};
-use spin::Once;
+use spin::Mutex;
 
 /// The levels of the argument `log=`: its text, which has been checked.
 #[derive(Debug)]
@@ -38,7 +38,8 @@ pub(crate) struct Levels {
     max: LevelFilter,
 }
 
-static LEVELS: Once<Levels> = Once::new();
+/// The levels that hold, as text.
+static LEVELS: Mutex<&str> = Mutex::new("");
 
 struct Sink;
 
@@ -73,22 +74,19 @@ fn items(text: &'static str) -> impl Iterator<Item = Option<(&'static [u8], Leve
     })
 }
 
-impl Levels {
-    /// Returns the level of module `target`: the last one for a segment of its path, else the last
-    /// one for all modules.
-    fn of(&self, target: &str) -> LevelFilter {
-        let target = known(target);
-        let (mut all, mut own) = (LevelFilter::Info, None);
-        for (module, level) in items(self.text).flatten() {
-            if module.is_empty() {
-                all = level;
-            } else if target.as_bytes().split(|&byte| byte == b':').any(|segment| segment == module)
-            {
-                own = Some(level);
-            }
+/// Returns the level of module `target` by `levels`: the last one for a segment of its path, else
+/// the last one for all modules.
+fn level_of(target: &str, levels: &'static str) -> LevelFilter {
+    let target = known(target);
+    let (mut all, mut own) = (LevelFilter::Info, None);
+    for (module, level) in items(levels).flatten() {
+        if module.is_empty() {
+            all = level;
+        } else if target.as_bytes().split(|&byte| byte == b':').any(|segment| segment == module) {
+            own = Some(level);
         }
-        own.unwrap_or(all)
     }
+    own.unwrap_or(all)
 }
 
 /// Returns the path of a module under the name by which apps import our crates: without
@@ -111,7 +109,8 @@ fn level(text: &[u8]) -> Option<LevelFilter> {
 
 impl Log for Sink {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        LEVELS.get().is_some_and(|levels| metadata.level() <= levels.of(metadata.target()))
+        let levels = *LEVELS.lock();
+        metadata.level() <= level_of(metadata.target(), levels)
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -134,33 +133,37 @@ impl Log for Sink {
 
 /// Starts logging at these levels. Only the first call has an effect.
 pub(crate) fn start(levels: Levels) {
-    let max = levels.max;
-    LEVELS.call_once(|| levels);
     // It fails where a test has installed another logger.
-    let _ = log::set_logger(&Sink);
-    log::set_max_level(max);
+    if log::set_logger(&Sink).is_ok() {
+        *LEVELS.lock() = levels.text;
+    }
+    log::set_max_level(levels.max);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn of(levels: &Levels, target: &str) -> LevelFilter {
+        level_of(target, levels.text)
+    }
+
     #[test]
     fn modules_may_have_their_own_level() {
         let levels = Levels::parse("warn,netfront=trace,tcp=off,ip=debug").unwrap();
-        assert_eq!(levels.of("xenith_devices::net::netfront"), LevelFilter::Trace);
-        assert_eq!(levels.of("xenith_http::tcp::input"), LevelFilter::Off);
-        assert_eq!(levels.of("xenith_ip::stack"), LevelFilter::Debug);
-        assert_eq!(levels.of("app"), LevelFilter::Warn);
+        assert_eq!(of(&levels, "xenith_devices::net::netfront"), LevelFilter::Trace);
+        assert_eq!(of(&levels, "xenith_http::tcp::input"), LevelFilter::Off);
+        assert_eq!(of(&levels, "xenith_ip::stack"), LevelFilter::Debug);
+        assert_eq!(of(&levels, "app"), LevelFilter::Warn);
         assert_eq!(levels.max, LevelFilter::Trace);
-        assert_eq!(Levels::parse("tcp=off").unwrap().of("app"), LevelFilter::Info);
+        assert_eq!(of(&Levels::parse("tcp=off").unwrap(), "app"), LevelFilter::Info);
         assert!(Levels::parse("").is_err());
     }
 
     #[test]
     fn the_last_word_counts() {
         let levels = Levels::parse("a=warn,error,b=info,a=off,debug").unwrap();
-        let of = ["a", "b::c", "c::a", "d"].map(|target| levels.of(target));
+        let of = ["a", "b::c", "c::a", "d"].map(|target| of(&levels, target));
         let [off, info, debug] = [LevelFilter::Off, LevelFilter::Info, LevelFilter::Debug];
         assert_eq!((of, levels.max), ([off, info, off, debug], debug));
         assert!(Levels::parse("a=info,".repeat(99).leak().trim_end_matches(',')).is_ok());

@@ -29,6 +29,7 @@ pub fn args(help: &Help) -> Result<Args, Exit> {
 pub fn no_args(help: &Help) -> Result<Args, Exit> {
     let given = machine::raw_arguments();
     if given.is_empty() {
+        machine::start_avx(true);
         return Ok(Args::default());
     }
     help.print(line);

@@ -4,6 +4,7 @@
 
 extern crate alloc;
 
+pub mod avx;
 pub mod programs;
 pub mod protection;
 pub mod user;

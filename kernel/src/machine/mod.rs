@@ -14,6 +14,7 @@
 //! * `raw_arguments`, `command_line`, `manifest`: the arguments and the manifest of the program
 //! * `memory_stats`, `memory_left`, `mappings`: the use of memory
 //! * `hardware_seed`, `jitter`: sources of randomness
+//! * `start_avx`: enables the wider registers of the processor
 //! * `start_watchdog`: ends a machine whose tasks never await
 //! * `offer_suspend`, `suspend`: be saved, and go on as another domain; on Xen alone
 //! * `__entry!`: defines the entry of the program
@@ -36,7 +37,8 @@ pub(crate) use here::play;
 pub(crate) use here::{Local, offer_suspend, open_store, set_shutdown_reason, shut_down, suspend};
 pub(crate) use here::{
     command_line, end, hardware_seed, idle, jitter, local, manifest, mappings, memory_left,
-    memory_stats, monotonic, poll_events, raw_arguments, start_watchdog, user, wall_clock,
+    memory_stats, monotonic, poll_events, raw_arguments, start_avx, start_watchdog, user,
+    wall_clock,
 };
 #[cfg(not(target_os = "xen"))]
 pub use here::{enter, ioctl, watch};

@@ -100,6 +100,9 @@ pub(crate) fn hardware_seed() -> Option<[u64; 4]> {
 /// Does nothing: the user of a process can end it.
 pub(crate) fn start_watchdog(_seconds: u32) {}
 
+/// Does nothing: Linux has enabled it.
+pub(crate) fn start_avx(_wanted: bool) {}
+
 /// Returns the simulated size and use of memory and else zeros: the heap is the system's.
 pub(crate) fn memory_stats() -> Stats {
     Stats { total: MEMORY.get(), mapped: USED.get(), ..Stats::default() }

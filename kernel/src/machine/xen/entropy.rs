@@ -1,5 +1,6 @@
 //! Sources of randomness: RDSEED, RDRAND and the time stamp counter.
 
+use super::cpuid::cpuid;
 use ::xen::time::rdtsc;
 
 /// Number of tries of an instruction that has no number ready. Intel's guide asks for ten for
@@ -14,8 +15,8 @@ pub(crate) fn jitter() -> u64 {
 /// Returns four numbers of the processor's generator. `None` if it has none, if the toolstack
 /// hides it from this domain, or if it does not work.
 pub(crate) fn hardware_seed() -> Option<[u64; 4]> {
-    let (_, rdrand, _) = cpuid(1, 0);
-    let (rdseed, _, _) = cpuid(7, 0);
+    let [_, _, rdrand] = cpuid(1, 0);
+    let [_, rdseed, _] = cpuid(7, 0);
     let draw: fn() -> Option<u64> = if rdseed >> 18 & 1 != 0 {
         || draw(rdseed_step)
     } else if rdrand >> 30 & 1 != 0 {
@@ -28,32 +29,6 @@ pub(crate) fn hardware_seed() -> Option<[u64; 4]> {
 
 fn draw(step: fn() -> Option<u64>) -> Option<u64> {
     (0..TRIES).find_map(|_| step())
-}
-
-/// Returns ebx, ecx and edx of CPUID as Xen shows them to this domain. A plain `cpuid` in a PV
-/// guest may show those of the hardware; the prefix makes Xen emulate it (`XEN_CPUID` in
-/// public/arch-x86/xen.h).
-fn cpuid(leaf: u32, subleaf: u32) -> (u32, u32, u32) {
-    let (ebx, ecx, edx): (u32, u32, u32);
-    // SAFETY: reads nothing but registers; rbx, which the compiler keeps for
-    // itself, is saved.
-    unsafe {
-        core::arch::asm!(
-            "mov {saved}, rbx",
-            "ud2",
-            ".ascii \"xen\"",
-            "cpuid",
-            "mov {ebx:e}, ebx",
-            "mov rbx, {saved}",
-            saved = out(reg) _,
-            ebx = out(reg) ebx,
-            inout("eax") leaf => _,
-            inout("ecx") subleaf => ecx,
-            out("edx") edx,
-            options(nostack, preserves_flags),
-        );
-    }
-    (ebx, ecx, edx)
 }
 
 macro_rules! step {

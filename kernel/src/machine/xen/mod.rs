@@ -2,6 +2,7 @@
 
 mod clock;
 pub mod console;
+mod cpuid;
 mod end;
 mod entropy;
 mod events;
@@ -29,3 +30,4 @@ pub(crate) use info::{
 pub(crate) use local::{Local, local};
 pub(crate) use suspend::{offer_suspend, suspend};
 pub(crate) use watchdog::start_watchdog;
+pub(crate) use xstate::start_avx;

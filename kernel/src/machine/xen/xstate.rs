@@ -4,12 +4,14 @@
 //! Xen starts a PV guest with x87 and SSE alone: the guest itself sets CR4.OSXSAVE and XCR0, which
 //! Xen emulates. What there is says CPUID through Xen, which may hide some of the processor's.
 //!
-//! This kernel is compiled for SSE2, but a library in its image may use AVX where it finds it. So
-//! all of a program's state is saved whenever it stops. Mostly that is xmm0 to xmm15 and MXCSR,
+//! This kernel is compiled for SSE2, and nothing interrupts it that uses more. But a library in its
+//! image may use AVX where it finds it. So all of a program's state is saved whenever it stops. Mostly that is xmm0 to xmm15 and MXCSR,
 //! which the way out of user mode stores itself: XGETBV says that nothing else is in use, and then
 //! nothing else has to be saved or restored.
 
+use super::cpuid::cpuid;
 use core::arch::asm;
+use core::sync::atomic::{AtomicU32, Ordering};
 use spin::Once;
 
 /// CR4.OSXSAVE.
@@ -43,70 +45,56 @@ pub(super) struct Units {
     tracked: bool,
 }
 
-/// Returns what CPUID says through Xen for `leaf` and `subleaf` (`XEN_CPUID`,
-/// `public/arch-x86/xen.h`): eax, ebx and ecx.
-fn cpuid(leaf: u32, subleaf: u32) -> [u32; 3] {
-    let (eax, ebx, ecx): (u32, u64, u32);
-    // SAFETY: it writes four registers. rbx, which the compiler keeps for itself, is restored.
-    unsafe {
-        asm!(
-            "mov {saved}, rbx",
-            ".byte 0x0f, 0x0b, 0x78, 0x65, 0x6e",
-            "cpuid",
-            "xchg {saved}, rbx",
-            saved = out(reg) ebx,
-            inout("eax") leaf => eax,
-            inout("ecx") subleaf => ecx,
-            out("edx") _,
-            options(nostack),
-        );
-    }
-    [eax, ebx as u32, ecx]
+/// XCR0 as it was set at boot; 0 without XSAVE.
+static FEATURES: AtomicU32 = AtomicU32::new(0);
+
+/// Enables x87, SSE and, if it is `wanted` and Xen shows it to this domain, AVX. Libraries ask the
+/// processor once what they may use, so this comes before all of them.
+pub(crate) fn start_avx(wanted: bool) {
+    let wide = if wanted { AVX | AVX_512 } else { 0 };
+    // What XCR0 may hold: nothing without XSAVE. Of AVX-512 Xen shows all parts or none.
+    let features = cpuid(0xD, 0)[0] & (X87 | SSE | wide) as u32;
+    FEATURES.store(features, Ordering::Relaxed);
+    resume();
 }
 
-static UNITS: Once<Units> = Once::new();
-
-/// Enables again what is enabled, in a new domain.
+/// Enables in a new domain what was enabled.
 pub(super) fn resume() {
-    if let Some(units) = UNITS.get().filter(|units| units.xsave) {
-        set_features(units.features);
+    let features = FEATURES.load(Ordering::Relaxed);
+    if features == 0 {
+        return;
     }
-}
-
-/// Sets XCR0.
-fn set_features(features: u64) {
     // SAFETY: Xen emulates it; nothing depends on the bit being clear.
     unsafe {
         asm!("mov {0}, cr4", "or {0}, {1}", "mov cr4, {0}", out(reg) _, in(reg) OSXSAVE);
     }
-    // SAFETY: the features are offered, and each comes with those that it needs.
+    // SAFETY: the features are offered, and each comes with those that it needs. No feature has
+    // a bit beyond the low half.
     unsafe {
         asm!(
             "xsetbv",
             in("ecx") 0,
-            in("eax") features as u32,
-            in("edx") (features >> 32) as u32,
+            in("eax") features,
+            in("edx") 0,
             options(nomem, nostack),
         );
     }
 }
 
-/// Enables what there is of AVX, the first time, and says what there is then.
-pub(super) fn enable() -> Units {
+/// Says what there is to save of a program.
+pub(super) fn units() -> Units {
+    static UNITS: Once<Units> = Once::new();
     *UNITS.call_once(|| {
-        const XSAVE: u32 = 1 << 26;
         const XGETBV_1: u32 = 1 << 2;
-        if cpuid(1, 0)[2] & XSAVE == 0 {
-            return Units { features: X87 | SSE, size: 576, xsave: false, tracked: false };
+        match FEATURES.load(Ordering::Relaxed) {
+            0 => Units { features: X87 | SSE, size: 576, xsave: false, tracked: false },
+            features => Units {
+                features: features.into(),
+                size: (cpuid(0xD, 0)[1] as usize).clamp(576, 4096),
+                xsave: true,
+                tracked: cpuid(0xD, 1)[0] & XGETBV_1 != 0,
+            },
         }
-        let offered = u64::from(cpuid(0xD, 0)[0]);
-        let mut features = X87 | SSE | offered & AVX;
-        if offered & AVX != 0 && offered & AVX_512 == AVX_512 {
-            features |= AVX_512;
-        }
-        set_features(features);
-        let size = (cpuid(0xD, 0)[1] as usize).clamp(576, 4096);
-        Units { features, size, xsave: true, tracked: cpuid(0xD, 1)[0] & XGETBV_1 != 0 }
     })
 }
 

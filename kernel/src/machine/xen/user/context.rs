@@ -42,7 +42,7 @@ pub struct Context {
 
 /// Returns the layout of a [`State`] with its area, and the length of that.
 fn layout() -> (Layout, usize) {
-    let size = xstate::enable().size;
+    let size = xstate::units().size;
     let layout = Layout::from_size_align(AREA + size, align_of::<State>());
     // No processor saves so much that this would overflow.
     (layout.unwrap_or(Layout::new::<State>()), size)
@@ -159,7 +159,7 @@ impl Context {
     /// # Errors
     /// [`Invalid`] for another length, and for bits that the processor refuses.
     pub fn set_xstate(&mut self, state: &[u8]) -> Result<(), Invalid> {
-        write_xstate(self.area(), state, xstate::enable().features)
+        write_xstate(self.area(), state, xstate::units().features)
     }
 }
 

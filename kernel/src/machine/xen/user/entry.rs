@@ -8,7 +8,7 @@
 use super::context::{AREA, REGISTERS};
 use crate::machine::program::Registers;
 use crate::machine::xen::traps::push_registers;
-use crate::machine::xen::xstate::{self, KERNEL_MXCSR, MXCSR, XMM};
+use crate::machine::xen::xstate::{KERNEL_MXCSR, MXCSR, XMM};
 use ::xen::Errno;
 use ::xen::hypercall::{
     callback_op_register_event, callback_op_register_failsafe, callback_op_register_syscall,
@@ -29,7 +29,6 @@ pub(super) const EVENT: u64 = 0x101;
 pub(super) fn open() -> Result<(), Errno> {
     static OPENED: AtomicU8 = AtomicU8::new(0);
     if OPENED.load(Ordering::Relaxed) == 0 {
-        xstate::enable();
         timer::open()?;
         // Programs need not know which domain has which frame. With xpti, Xen shows it in any case.
         vm_assist_m2p_strict()?;

@@ -50,7 +50,7 @@ fn enter(context: &mut Context) -> Result<bool, Errno> {
     // Events of devices interrupt user mode, and nothing else.
     let mut pending = evtchn::unmask_all() || upcall::is_pending(page);
     if !pending {
-        let (units, area) = (xstate::enable(), context.area_address().as_ptr());
+        let (units, area) = (xstate::units(), context.area_address().as_ptr());
         let registers = &mut context.state_mut().registers;
         registers.rflags = user_flags(registers.rflags);
         (registers.cs, registers.ss) = (FLAT_USER_CS64, FLAT_USER_SS64);
