@@ -111,7 +111,7 @@ impl Protocols {
     }
 
     /// Returns the initial sequence number of a connection.
-    pub(crate) fn initial(&self, ends: Ends, now: Instant) -> Seq {
+    pub(crate) fn initial(&mut self, ends: Ends, now: Instant) -> Seq {
         self.secret.initial(ends, now)
     }
 
@@ -187,7 +187,8 @@ impl Protocols {
             return Err(Error::Exhausted);
         }
         let (ends, now) = ((from, to), Instant::now());
-        let terms = self.terms(ends, self.secret.initial(ends, now));
+        let iss = self.initial(ends, now);
+        let terms = self.terms(ends, iss);
         self.time_wait.remove(self.secret.id(ends));
         let handle = self.join(ends, &terms, now, |_, _| {});
         let handle = handle.ok_or(Error::Exhausted)?;

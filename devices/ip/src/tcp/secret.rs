@@ -1,6 +1,13 @@
 //! Numbers that nobody can guess without the stack's keys: initial sequence numbers (RFC
 //! 6528), where timestamps begin (RFC 7323, section 7.1), and SYN cookies (RFC 4987, section
 //! 3.6).
+//!
+//! Saved memory may become several machines, which are to number their connections each in its own
+//! way. So the keys of numbers are drawn anew in each domain (`kernel::suspend`). A connection that
+//! there is goes on from the number that it has. A new one between ends that had one may begin below
+//! where that one ended, and then is told apart by its timestamp, as RFC 6191 has it: timestamps
+//! begin where they began and the clock goes on, so the key of those stays. So does that of the
+//! connections that are over, which no peer ever sees.
 
 use super::connection::Offer;
 use super::segment::MAX_SCALE;
@@ -9,6 +16,7 @@ use super::time_wait::{ENDS, Id, in_bytes};
 use crate::packet::fill;
 use crate::{Error, keyed, random};
 use core::net::SocketAddr;
+use kernel::suspend::generation;
 use kernel::time::Instant;
 
 /// Seconds for which one cookie is given; it is good for as long again.
@@ -25,9 +33,19 @@ const UNSCALED: u32 = 15;
 const SACK: u32 = 16;
 const ECN: u32 = 32;
 
+/// A key, as [`keyed`] takes it.
+type Pair = [u64; 2];
+
 /// The keys.
 pub(crate) struct Secret {
-    keys: [u64; 2],
+    /// Of what stays in another domain: timestamps, and connections that are over.
+    kept: Pair,
+    /// Of what is this domain's: numbers and cookies.
+    own: Pair,
+    /// The one of the domain before, whose cookies may yet come back.
+    before: Pair,
+    /// Which domain that is.
+    generation: u32,
     /// The span in which the last cookie was given.
     last: Option<u64>,
 }
@@ -39,45 +57,62 @@ fn span(now: Instant) -> u64 {
     now.as_nanos() / 1_000_000_000 / SPAN
 }
 
+fn pair() -> Result<Pair, Error> {
+    Ok([random()?, random()?])
+}
+
+/// Hashes the ends of a connection; `what` keeps uses apart.
+fn hash(key: Pair, ends: Ends, what: u64) -> u64 {
+    let mut bytes = [0; ENDS + 8];
+    fill(&mut bytes, &[&in_bytes(ends), &what.to_be_bytes()]);
+    keyed(key, &bytes)
+}
+
+/// Returns a cookie with the index of a segment size in its last bits.
+fn cookie(key: Pair, ends: Ends, irs: Seq, span: u64, size: u32) -> u32 {
+    let what = u64::from(irs.0) << 32 | (span & 0x1fff_ffff) << 3 | u64::from(size);
+    hash(key, ends, what) as u32 & !7 | size
+}
+
 impl Secret {
     /// Chooses keys.
     ///
     /// # Errors
     /// [`Error::NoEntropy`].
     pub(crate) fn new() -> Result<Self, Error> {
-        Ok(Self { keys: [random()?, random()?], last: None })
+        let own = pair()?;
+        Ok(Self { kept: pair()?, own, before: own, generation: generation(), last: None })
     }
 
-    /// Hashes the ends of a connection; `what` keeps uses apart.
-    fn hash(&self, ends: Ends, what: u64) -> u64 {
-        let mut bytes = [0; ENDS + 8];
-        fill(&mut bytes, &[&in_bytes(ends), &what.to_be_bytes()]);
-        keyed(self.keys, &bytes)
+    /// Draws the keys anew that are a domain's, if this is another one. Without randomness they
+    /// stay, as no number is better than one that others may know.
+    fn renew(&mut self) {
+        let generation = generation();
+        if self.generation != generation
+            && let Ok(own) = pair()
+        {
+            self.before = core::mem::replace(&mut self.own, own);
+            self.generation = generation;
+        }
     }
 
     /// Returns the initial sequence number of a connection: later ones of the same ends have
     /// higher numbers (RFC 6528, section 3).
-    pub(crate) fn initial(&self, ends: Ends, now: Instant) -> Seq {
-        Seq((self.hash(ends, u64::MAX) as u32).wrapping_add((now.as_nanos() >> 12) as u32))
+    pub(crate) fn initial(&mut self, ends: Ends, now: Instant) -> Seq {
+        self.renew();
+        Seq((hash(self.own, ends, u64::MAX) as u32).wrapping_add((now.as_nanos() >> 12) as u32))
     }
 
     /// Returns what the timestamps between two machines begin with. It is one for all
     /// connections between them, so that a later one has later stamps (RFC 6191).
     pub(crate) fn stamp(&self, (local, peer): Ends) -> u32 {
         let ends = (SocketAddr::new(local.ip(), 0), SocketAddr::new(peer.ip(), 0));
-        self.hash(ends, u64::MAX - 1) as u32
+        hash(self.kept, ends, u64::MAX - 1) as u32
     }
 
     /// Returns by what the ends of a connection that is over are found.
     pub(crate) fn id(&self, ends: Ends) -> Id {
-        Id::new(ends, |bytes| keyed(self.keys, bytes))
-    }
-
-    /// Returns a cookie with the index of a segment size in its last bits.
-    fn cookie(&self, ends: Ends, irs: Seq, span: u64, size: u32) -> u32 {
-        let hash =
-            self.hash(ends, u64::from(irs.0) << 32 | (span & 0x1fff_ffff) << 3 | u64::from(size));
-        hash as u32 & !7 | size
+        Id::new(ends, |bytes| keyed(self.kept, bytes))
     }
 
     /// Returns the sequence number with which a SYN is answered that nothing is kept of, and
@@ -89,9 +124,10 @@ impl Secret {
         clock: u32,
         now: Instant,
     ) -> (Seq, u32) {
+        self.renew();
         self.last = Some(span(now));
         let size = SIZES.iter().rposition(|size| *size <= offer.mss).unwrap_or(0);
-        let cookie = self.cookie(ends, offer.irs, span(now), size as u32);
+        let cookie = cookie(self.own, ends, offer.irs, span(now), size as u32);
         let scale = offer.scale.map_or(UNSCALED, u32::from);
         let kept = scale | if offer.sack { SACK } else { 0 } | if offer.ecn { ECN } else { 0 };
         // Not later than the next one that is sent.
@@ -114,9 +150,11 @@ impl Secret {
         if self.last.is_none_or(|last| present.saturating_sub(last) > 1) {
             return None;
         }
-        let good = [present, present.wrapping_sub(1)]
-            .into_iter()
-            .any(|span| self.cookie(ends, irs, span, iss.0 & 7) == iss.0);
+        let good = [self.own, self.before].into_iter().any(|key| {
+            [present, present.wrapping_sub(1)]
+                .into_iter()
+                .any(|span| cookie(key, ends, irs, span, iss.0 & 7) == iss.0)
+        });
         let kept = stamps.map_or(UNSCALED, |(_, echo)| echo & KEPT);
         let scale = kept & 15;
         let mss = *SIZES.get(iss.0 as usize & 7)?;
@@ -155,7 +193,12 @@ mod tests {
 
     fn start() -> (Secret, Instant) {
         kernel::testing::simulate_time();
-        (Secret { keys: [1, 2], last: None }, Instant::now())
+        (secret(), Instant::now())
+    }
+
+    fn secret() -> Secret {
+        let (kept, own) = ([1, 2], [3, 4]);
+        Secret { kept, own, before: own, generation: generation(), last: None }
     }
 
     #[test]
@@ -203,19 +246,38 @@ mod tests {
 
     #[test]
     fn no_cookie_is_good_before_one_was_given() {
-        let (mut secret, now) = start();
-        let (iss, _) = Secret { keys: [1, 2], last: None }.give(ends(9), &offer(), 0, now);
-        assert!(secret.redeem(ends(9), (iss, Seq(7)), None, 1, now).is_none());
-        secret.give(ends(8), &offer(), 0, now);
-        assert!(secret.redeem(ends(9), (iss, Seq(7)), None, 1, now).is_some());
+        let (mut keys, now) = start();
+        let (iss, _) = secret().give(ends(9), &offer(), 0, now);
+        assert!(keys.redeem(ends(9), (iss, Seq(7)), None, 1, now).is_none());
+        keys.give(ends(8), &offer(), 0, now);
+        assert!(keys.redeem(ends(9), (iss, Seq(7)), None, 1, now).is_some());
     }
 
     #[test]
     fn numbers_of_the_same_ends_rise_and_say_nothing_of_others() {
-        let (secret, now) = start();
+        let (mut secret, now) = start();
         let later = now.saturating_add(Duration::from_millis(10));
         assert!(secret.initial(ends(9), later).is_after(secret.initial(ends(9), now)));
         assert_ne!(secret.initial(ends(9), now), secret.initial(ends(10), now));
         assert_eq!(secret.stamp(ends(9)), secret.stamp(ends(10)));
+    }
+
+    #[test]
+    fn a_copy_numbers_by_itself_and_connections_of_before_go_on() {
+        let (mut one, now) = start();
+        let mut two = secret();
+        let (iss, stamped) = one.give(ends(9), &offer(), 0, now);
+        let (first, stamp) = (one.initial(ends(9), now), one.stamp(ends(9)));
+        let renewed = kernel::testing::suspend(|| kernel::suspend::Outcome::Renewed);
+        kernel::task::block_on(renewed);
+        let numbers = [one.initial(ends(9), now), two.initial(ends(9), now)];
+        assert!(numbers[0] != numbers[1] && !numbers.contains(&first));
+        assert_eq!((one.stamp(ends(9)), two.stamp(ends(9))), (stamp, stamp));
+        assert!(one.id(ends(9)) == secret().id(ends(9)));
+        let stamps = Some((2, stamped));
+        assert!(one.redeem(ends(9), (iss, Seq(7)), stamps, 512, now).is_some(), "still good");
+        let (fresh, _) = one.give(ends(9), &offer(), 0, now);
+        assert_ne!(fresh, iss);
+        assert!(one.redeem(ends(9), (fresh, Seq(7)), None, 512, now).is_some());
     }
 }
