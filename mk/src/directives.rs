@@ -26,6 +26,9 @@
 //! test: client client.sh                 the same from a file
 //! test: client-when "text"               the guest's console says so before clients run
 //! test: client-then destroy              or `wait`: what becomes of it after them; else `shutdown`
+//! test: cycles 10                        saved and restored so often while clients run
+//! test: cycles 2 save copy migrate full  suspended in these ways one after the other, twice:
+//!                                       `scripts/dom0/move` says what each is
 //! test: timeout 20                       seconds, for the guest and for each script
 //! test: console-contains "text\n"        quoted as in Rust; any number of times
 //! test: console-lines 1000               the first lines are those that `tests::line` makes
@@ -44,6 +47,9 @@
 //! WITH_GUEST and so on, then WITH2_GUEST; a script before the guest knows its IP,
 //! which is 10.0.0.2, with 10.0.0.3 and on for those beside it. All scripts have the
 //! files of the guest's disks as DISK, then DISK1, and what Xen calls them as VDEV.
+//!
+//! While a guest is taken through cycles, `cycling` is true for scripts: they work on for as long.
+//! It is another domain then, so that they find it by NAME and IP, and not by GUEST or VIF.
 //!
 //! Clients, and the creation of a guest that others stand beside, wait until the
 //! console says `listening` or `ready`, unless there is `-when`; `""` waits for
@@ -82,6 +88,8 @@ pub(crate) struct Run {
     /// What the console says before that; something usual if nothing.
     pub(crate) client_when: Option<String>,
     pub(crate) then: Then,
+    /// The suspensions that it is taken through meanwhile.
+    pub(crate) cycles: Option<Cycles>,
     /// The guests beside it.
     pub(crate) with: Vec<With>,
     /// What their consoles say before the guest is created.
@@ -112,6 +120,14 @@ pub(crate) struct With {
     pub(crate) args: Option<String>,
 }
 
+/// Suspensions of a guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cycles {
+    pub(crate) count: u64,
+    /// The ways, as words of `scripts/dom0/move`, each of which is gone `count` times.
+    pub(crate) how: Vec<String>,
+}
+
 /// What becomes of a guest after its clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
@@ -139,6 +155,7 @@ impl Run {
             || !self.disks.is_empty()
             || !self.programs.is_empty()
             || !self.clients.is_empty()
+            || self.cycles.is_some()
             || !self.with.is_empty()
             || self.config.iter().any(|line| line.starts_with("vif"))
     }
@@ -156,6 +173,7 @@ impl Run {
             clients: Vec::new(),
             client_when: None,
             then: Then::Shutdown,
+            cycles: None,
             with: Vec::new(),
             with_when: None,
             timeout: TIMEOUT,
@@ -262,6 +280,7 @@ fn apply(run: &mut Run, text: &str) -> Result<()> {
                 _ => bail!("client-then shutdown, destroy or wait"),
             }
         }
+        "cycles" => run.cycles = Some(cycles(value)?),
         "with" => run.with.push(with(value)?),
         "with-when" => run.with_when = Some(string(value)?),
         "timeout" => run.timeout = Duration::from_secs(number(value)?),
@@ -274,7 +293,7 @@ fn apply(run: &mut Run, text: &str) -> Result<()> {
 }
 
 /// The directives that [`apply`] takes.
-const KNOWN: [&str; 18] = [
+const KNOWN: [&str; 19] = [
     "args",
     "args-fill",
     "client",
@@ -282,6 +301,7 @@ const KNOWN: [&str; 18] = [
     "client-when",
     "console-contains",
     "console-lines",
+    "cycles",
     "disk",
     "dom0",
     "expect",
@@ -308,6 +328,22 @@ fn expect(value: &str) -> Result<Expect> {
         _ => bail!("expect poweroff, exit N, crash \"text\", watchdog or timeout"),
     })
 }
+
+fn cycles(value: &str) -> Result<Cycles> {
+    let mut words = value.split_whitespace();
+    let count = number(words.next().unwrap_or_default())?;
+    let mut how: Vec<_> = words.map(str::to_owned).collect();
+    for way in &how {
+        ensure!(WAYS.contains(&&**way), "a guest is suspended by {}", WAYS.join(", "));
+    }
+    if how.is_empty() {
+        how.push(WAYS[0].to_owned());
+    }
+    Ok(Cycles { count, how })
+}
+
+/// The ways of a suspension after which the guest is there, the usual one first.
+const WAYS: [&str; 4] = ["save", "copy", "migrate", "full"];
 
 fn with(value: &str) -> Result<With> {
     let (app, args) = value.split_once(' ').unwrap_or((value, ""));
@@ -354,134 +390,4 @@ fn string(text: &str) -> Result<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn scripts_are_text_or_files() {
-        let runs = parse("//! test: client \"nc $IP\"\n//! test: client a.sh\n", false).unwrap();
-        let all = [Script::Text("nc $IP".into()), Script::File("a.sh".into())];
-        assert_eq!(runs[0].clients, all);
-        assert!(runs[0].uses_network());
-        assert!(parse("//! test: client ../a.sh\n", false).is_err());
-        assert!(parse("//! test: dom0\n", false).is_err());
-        assert!(!parse("//! test: memory 1\n", false).unwrap()[0].uses_network());
-        assert!(parse("//! test: xl vif=['']\n", false).unwrap()[0].uses_network());
-    }
-
-    #[test]
-    fn surroundings_are_described() {
-        let source = "//! test: with echo-server port=7 a=\"b c\"\n//! test: with noop\n//! test: \
-            with-when \"up\"\n//! test: client-when \"\"\n//! test(a): client-then wait\n//! \
-            test(b): client-then destroy\n//! test(c): client-then shutdown\n";
-        let runs = parse(source, false).unwrap();
-        let with =
-            |app: &str, args: Option<&str>| With { app: app.into(), args: args.map(str::to_owned) };
-        let expected = [with("echo-server", Some("port=7 a=\"b c\"")), with("noop", None)];
-        assert_eq!(runs[0].with, expected);
-        assert_eq!(runs[0].with_when.as_deref(), Some("up"));
-        assert_eq!(runs[0].client_when.as_deref(), Some(""));
-        let then: Vec<_> = runs.iter().map(|run| run.then).collect();
-        assert_eq!(then, [Then::Wait, Then::Destroy, Then::Shutdown]);
-        assert!(runs[0].uses_network());
-    }
-
-    #[test]
-    fn a_guest_without_directives_has_no_runs() {
-        assert!(
-            parse("//! A guest.\n\nuse a::b;\n// test: expect exit 3\n", true).unwrap().is_empty()
-        );
-    }
-
-    #[test]
-    fn a_directive_may_be_for_several_runs() {
-        let runs = parse("//! test(a,b): memory 2\n//! test(b,c): timeout 5\n", false).unwrap();
-        let all: Vec<_> = runs.iter().map(|run| (run.name.as_deref(), run.memory)).collect();
-        assert_eq!(all, [(Some("a"), Some(2)), (Some("b"), Some(2)), (Some("c"), None)]);
-        assert_eq!(runs[1].timeout, Duration::from_secs(5));
-        assert!(parse("//! test(a,): memory 2\n", false).is_err());
-    }
-
-    #[test]
-    fn directives_are_applied() {
-        let source = "//! Tests.\n//!\n//! test: args a=\"b c\" d\n//! test: memory 2\n//! test: \
-            timeout 5\n//! test: args-fill 12\n//! test: expect crash \"#UD \\\"x\\\"\"\n//! test: console-contains \
-            \"a\\nb\\\\x1b\"\n//! test: console-lines 9\n//! test: no-verdict\n//! test: xl \
-            cpuid=\"host\"\n//! test: input \"x\\n\"\n";
-        assert_eq!(
-            parse(source, true).unwrap(),
-            [Run {
-                name: None,
-                args: Some("a=\"b c\" dxxx".into()),
-                memory: Some(2),
-                config: vec!["cpuid=\"host\"".into()],
-                input: Some("x\n".into()),
-                disks: Vec::new(),
-                programs: Vec::new(),
-                before: Vec::new(),
-                clients: Vec::new(),
-                client_when: None,
-                then: Then::Shutdown,
-                with: Vec::new(),
-                with_when: None,
-                timeout: Duration::from_secs(5),
-                expect: Expect::Crash("#UD \"x\"".into()),
-                contains: vec!["a\nb\\x1b".into()],
-                lines: Some(9),
-                verdict: false,
-            }]
-        );
-    }
-
-    #[test]
-    fn runs_have_names_and_share_the_rest() {
-        let source = "//! test(one): expect exit 3\n//! test: expect poweroff\n//! test: memory 4\n\
-            //! test(two): memory 8\n//! test(one): console-contains \"x\"\n";
-        let runs = parse(source, true).unwrap();
-        assert_eq!(runs.len(), 2);
-        assert_eq!((runs[0].name.as_deref(), &runs[0].expect), (Some("one"), &Expect::Exit(3)));
-        assert_eq!((runs[0].memory, runs[1].memory), (Some(4), Some(8)));
-        assert_eq!((runs[0].contains.len(), runs[1].contains.len()), (1, 0));
-        assert_eq!(runs[1].expect, Expect::Poweroff);
-    }
-
-    #[test]
-    fn the_list_of_directives_is_whole() {
-        let mut names: Vec<&str> = include_str!("directives.rs")
-            .lines()
-            .filter_map(|line| line.strip_prefix("//! test: ")?.split(' ').next())
-            .collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names, KNOWN);
-        for name in KNOWN {
-            let parsed =
-                parse(&format!("//! test: {name}\n"), true).map_err(|it| format!("{it:#}"));
-            assert!(parsed.as_ref().err().is_none_or(|it| !it.contains("no directive")), "{name}");
-        }
-    }
-
-    #[test]
-    fn mistakes_are_named_with_their_line() {
-        for (directive, expected) in [
-            ("test: expect nothing", "expect poweroff, exit N"),
-            ("test: expect exit x", "an exit status is a number"),
-            ("test: memory much", "\"much\" is not a number"),
-            ("test: console-contains x", "stands in double quotes"),
-            ("test: console-contains \"\\q\"", "no such escape"),
-            ("test: disk data", "NAME=FILE, NAME=FOLDER, NAME=SIZE or"),
-            ("test: program hello", "a program is a file beside the source: NAME.c"),
-            ("test: program ../hello.c", "a program is a file beside the source: NAME.c"),
-            ("test: client-then sleep", "client-then shutdown, destroy or wait"),
-            ("test: client-when up", "stands in double quotes"),
-            ("test: client a b", "a script stands in double quotes, or is"),
-            ("test: with", "with an app"),
-            ("test: color red", "there is no directive color; there are args, args-fill, client, "),
-            ("test(): memory 1", "a run's name"),
-        ] {
-            let error = parse(&format!("//! Tests.\n//! {directive}\n"), true).unwrap_err();
-            let error = format!("{error:#}");
-            assert!(error.contains(expected) && error.contains("line 2"), "{directive}: {error}");
-        }
-    }
-}
+mod tests;

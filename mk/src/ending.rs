@@ -14,6 +14,8 @@ const LAST_LINES: usize = 5;
 pub(crate) enum Ending {
     /// It powered itself off.
     Poweroff,
+    /// Its memory is in a file.
+    Saved,
     /// It ended with an exit status of its own that is not 0.
     Exit(u8),
     /// It crashed, or was ended by something else than itself.
@@ -25,6 +27,7 @@ impl Ending {
     pub(crate) fn of(end: &End) -> Self {
         match (end.reason, exit_status(&end.console)) {
             (Reason::Poweroff, _) => Self::Poweroff,
+            (Reason::Saved, _) => Self::Saved,
             (Reason::Crash, Some(status)) => Self::Exit(status),
             (reason, _) => Self::Crash(reason),
         }
@@ -33,7 +36,7 @@ impl Ending {
     /// The exit status of the command that ran it.
     pub(crate) const fn status(self) -> u8 {
         match self {
-            Self::Poweroff => 0,
+            Self::Poweroff | Self::Saved => 0,
             Self::Exit(status) => status,
             Self::Crash(_) => CRASH,
         }
@@ -43,6 +46,7 @@ impl Ending {
     pub(crate) fn shown(self) -> String {
         match self {
             Self::Poweroff => "powered off".to_owned(),
+            Self::Saved => "saved".to_owned(),
             Self::Exit(101) => "panicked, exit status 101".to_owned(),
             Self::Exit(139) => "faulted, exit status 139".to_owned(),
             Self::Exit(status) => format!("failed with exit status {status}"),

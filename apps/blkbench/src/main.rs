@@ -6,9 +6,11 @@
 //! test(all): console-contains "bench: seq-write size=1048576 depth=4 "
 //! test(all): console-contains "bench: rand-read size=4096 depth=32 ops=128 "
 //! test(all): console-contains "bench: flush "
+//! test(moved): args count=4000
 //! test(moved): client-when ""
-//! test(moved): client moved.sh
-//! test(moved): client-then destroy
+//! test(moved): cycles 3
+//! test(moved): client-then wait
+//! test(moved): console-contains "bench: flush "
 //! test(moved): timeout 240
 //! test(destroyed): args count=1000000
 //! test(destroyed): client-when ""

@@ -11,8 +11,8 @@
 //! test(ends): args grace=4
 //! test(ends): client ends.sh
 //! test(ends): client-then wait
+//! test(moved): cycles 2 migrate copy save full save
 //! test(moved): client moved.sh
-//! test(moved): client-then destroy
 //! test: timeout 240
 
 #![no_std]

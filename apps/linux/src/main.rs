@@ -62,12 +62,15 @@
 //! test(redis-moved): disk root=debian:redis-server
 //! test(redis-moved): args run="redis-server --protected-mode no --dir /tmp"
 //! test(redis-moved): client-when "Ready to accept connections"
+//! test(redis-moved): cycles 10
 //! test(redis-moved): client redis-moved.sh
 //! test(redis-moved): client-then destroy
 //! test(redis-moved): timeout 480
-//! test(moved): args run="sh -c 'echo ready; exec sleep 1000'"
+//! test(moved): args log=warn run="sh -c '(i=0; while sleep 0.2; do i=$((i+1)); echo tick $i; done) & echo ready; exec httpd -f -p 80 -h /bin'"
+//! test(moved): cycles 5
 //! test(moved): client moved.sh
 //! test(moved): client-then destroy
+//! test(moved): console-contains "tick 1\ntick 2\ntick 3\ntick 4\ntick 5\ntick 6\ntick 7\ntick 8\ntick 9\ntick 10\ntick 11\ntick 12\ntick 13\ntick 14\ntick 15\n"
 //! test(moved): timeout 240
 //! test(nginx,memcached,dnsmasq,mosquitto,haproxy,openssl,bash,perl,sqlite): disk root=debian:nginx,iproute2-,memcached,perl-,dnsmasq-base,mosquitto,haproxy,openssl,curl,bash,coreutils,diffutils,grep,dash,perl-base,sqlite3
 //! test(nginx,memcached,dnsmasq,mosquitto,haproxy): client-when ""

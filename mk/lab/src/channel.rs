@@ -1,8 +1,10 @@
 //! The control channel: scripts that run in dom0, each on a connection of its
 //! own to dom0's agent (`scripts/dom0/agent`, which says what goes over it).
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
+use std::mem;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -94,12 +96,30 @@ impl Channel {
 
     /// Runs a script, or gives up at the limit.
     fn run_within(&self, script: &str, input: &[u8], limit: Duration) -> Result<Option<Output>> {
+        let mut stdout = Vec::new();
+        let mut keep = |data: &[u8]| stdout.write_all(data);
+        let output = self.run_streaming(script, input, limit, &mut keep)?;
+        Ok(output.map(|output| Output { stdout, ..output }))
+    }
+
+    /// Runs a script, whose output goes to `sink` as it comes, or gives up at the limit. Where
+    /// that fails, the connection is closed, so that the script can write no more.
+    pub(crate) fn run_streaming(
+        &self,
+        script: &str,
+        input: &[u8],
+        limit: Duration,
+        sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<Option<Output>> {
         let deadline = Instant::now() + limit;
         let Connection { mut stream, mut splitter } = self.open(script)?;
         let mut output = Output { status: 0, stdout: Vec::new(), stderr: String::new() };
-        let mut status = None;
+        let (mut status, mut sunk, failed) = (None, Ok(()), Cell::new(false));
         let mut take = |piece: Piece<'_>| match piece {
-            Piece::Data(data) if status.is_none() => output.stdout.extend_from_slice(data),
+            Piece::Data(data) if status.is_none() => {
+                sunk = mem::replace(&mut sunk, Ok(())).and_then(|()| sink(data));
+                failed.set(sunk.is_err());
+            }
             Piece::Data(data) => output.stderr += &String::from_utf8_lossy(data),
             Piece::Line(line) => status = line.parse().ok(),
         };
@@ -110,7 +130,12 @@ impl Channel {
             stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
             match stream.read(&mut buffer) {
                 Ok(0) => break,
-                Ok(count) => splitter.feed(&buffer[..count], &mut take),
+                Ok(count) => {
+                    splitter.feed(&buffer[..count], &mut take);
+                    if failed.get() {
+                        break;
+                    }
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error)
                     if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
@@ -121,6 +146,7 @@ impl Channel {
             }
         }
         splitter.finish(&mut take);
+        sunk?;
         output.status = status.ok_or_else(|| self.lost(anyhow!("dom0 closed the connection")))?;
         Ok(Some(output))
     }

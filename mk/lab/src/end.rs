@@ -22,10 +22,12 @@ pub enum Reason {
     Unknown,
     /// It was destroyed while it ran.
     Destroyed,
+    /// Its memory went into a file; see [`Host::save`](super::Host::save).
+    Saved,
 }
 
 impl Reason {
-    /// Reads the flags that `xl list` prints: `r b p s REASON d`.
+    /// Reads the flags that `xl list` prints, `r b p s REASON d`, or a word of `dom0/guest`.
     pub(crate) fn from_flags(flags: &str) -> Reason {
         match flags.as_bytes() {
             [_, _, _, b's', b'-', ..] => Reason::Poweroff,
@@ -35,6 +37,7 @@ impl Reason {
             [_, _, _, b's', b'w', ..] => Reason::Watchdog,
             [_, _, _, b's', b'S', ..] => Reason::SoftReset,
             [_, _, _, b's', ..] => Reason::Unknown,
+            b"saved" => Reason::Saved,
             _ => Reason::Destroyed,
         }
     }
@@ -51,6 +54,7 @@ impl fmt::Display for Reason {
             Reason::SoftReset => "soft reset",
             Reason::Unknown => "unknown reason",
             Reason::Destroyed => "destroyed",
+            Reason::Saved => "saved",
         })
     }
 }
@@ -117,6 +121,7 @@ mod tests {
             ("---sS-", Reason::SoftReset),
             ("---s?-", Reason::Unknown),
             ("gone", Reason::Destroyed),
+            ("saved", Reason::Saved),
         ] {
             assert_eq!(Reason::from_flags(flags), reason, "{flags}");
         }

@@ -5,15 +5,16 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::capture::Capture;
-use super::channel::{Channel, Connection, Piece, quote, send, store};
+use super::channel::{Channel, Connection, quote, store};
 use super::end::{End, Reason, about_domain};
+use super::events::{Event, Reader};
 use super::network::{Number, Vif, list};
 
 /// How long `xl create` may take: a domain of many gigabytes takes seconds.
@@ -38,6 +39,9 @@ pub struct GuestSpec {
     pub paused: bool,
     /// Its number, where its address had to be known before; see [`Host::number`](super::Host::number).
     pub number: Option<Arc<Number>>,
+    /// The file with its memory, from [`Host::save`](super::Host::save) or `xl save`, where it
+    /// is not to begin anew but to go on.
+    pub saved: Option<PathBuf>,
 }
 
 impl GuestSpec {
@@ -45,20 +49,6 @@ impl GuestSpec {
     pub fn new(config: impl Into<PathBuf>) -> GuestSpec {
         GuestSpec { config: config.into(), ..GuestSpec::default() }
     }
-}
-
-/// What the thread that reads a guest's connection tells.
-enum Event {
-    Created(u32),
-    Console(Vec<u8>),
-    Ended {
-        flags: String,
-        nanoseconds: Option<u64>,
-    },
-    Hypervisor(Vec<u8>),
-    /// The script's end, and its errors.
-    Over(String),
-    Lost(io::Error),
 }
 
 /// Represents a domU from `xl create` to its end. Dropping it destroys a domain that
@@ -111,19 +101,24 @@ impl Guest {
         };
         let (script, input, name, vifs) = Guest::script(spec, fresh_name, interfaces)?;
         let Connection { mut stream, mut splitter } = channel.open(&script)?;
-        send(&mut stream, &input).map_err(|error| channel.lost(error.into()))?;
+        let saved = spec.saved.as_deref().map(open).transpose()?;
+        stream.write_all(&input).map_err(|error| channel.lost(error.into()))?;
+        if let Some(mut saved) = saved {
+            io::copy(&mut saved, &mut stream).map_err(|error| channel.lost(error.into()))?;
+        }
+        stream.shutdown(Shutdown::Write).map_err(|error| channel.lost(error.into()))?;
         let (sender, events) = mpsc::channel();
         // A thread of its own, because whoever does not read blocks xenconsoled,
         // and with it every guest's console.
         thread::Builder::new().name(name.clone()).spawn(move || {
-            let mut reader = Reader { sender, after: After::Start };
+            let mut reader = Reader::new(sender);
             let mut buffer = [0; 1 << 14];
             loop {
                 match stream.read(&mut buffer) {
                     Ok(0) => break,
                     Ok(count) => splitter.feed(&buffer[..count], &mut |piece| reader.take(piece)),
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return drop(reader.sender.send(Event::Lost(error))),
+                    Err(error) => return reader.lose(error),
                 }
             }
             splitter.finish(&mut |piece| reader.take(piece));
@@ -144,15 +139,17 @@ impl Guest {
             _number: number,
         };
         let deadline = Instant::now() + CREATE_LIMIT;
+        let what = match &spec.saved {
+            Some(saved) => format!("xl restore {}", saved.display()),
+            None => format!("xl create {}", spec.config.display()),
+        };
         while guest.id == 0 {
             match guest.next(deadline)? {
                 Some(Event::Created(id)) => guest.id = id,
-                Some(Event::Over(errors)) => {
-                    bail!("xl create {}: {}", spec.config.display(), errors.trim())
-                }
+                Some(Event::Over(errors)) => bail!("{what}: {}", errors.trim()),
                 Some(_) => {}
                 None => {
-                    let what = format!("xl create {}: did not end within", spec.config.display());
+                    let what = format!("{what}: did not end within");
                     return Err(guest.channel.stuck(&format!("{what} {CREATE_LIMIT:?}")));
                 }
             }
@@ -223,6 +220,12 @@ impl Guest {
             overrides.push(format!("vif=[{}]", list.join(", ")));
         }
 
+        if spec.saved.is_some() {
+            // `xl restore` takes no settings besides the file's.
+            files[0].1.extend_from_slice(format!("\n{}\n", overrides.join("\n")).as_bytes());
+            overrides.clear();
+        }
+
         let place = quote(&format!("/guests/{name}"));
         let mut script = format!("mkdir {place} && cd {place} || exit\n");
         // The name server reads it within a moment, long before the guest runs.
@@ -237,6 +240,7 @@ impl Guest {
             script += &store(bytes.len(), path);
         }
         script += &format!("guest \"$MARK\" {}", quote(&name));
+        script += if spec.saved.is_some() { " --restore" } else { "" };
         if spec.paused {
             script += " -p";
         }
@@ -254,7 +258,7 @@ impl Guest {
         &self.name
     }
 
-    /// Returns its domain ID.
+    /// Returns its domain ID, which is another one once it was moved.
     pub fn id(&self) -> u32 {
         self.id
     }
@@ -295,6 +299,7 @@ impl Guest {
             Ok(event) => {
                 match &event {
                     Event::Console(bytes) => self.console.extend_from_slice(bytes),
+                    Event::Moved(id) => self.id = *id,
                     Event::Ended { flags, nanoseconds } => {
                         self.ended = Some((flags.clone(), *nanoseconds));
                     }
@@ -463,53 +468,9 @@ impl Drop for Input {
     }
 }
 
-/// What a guest's script has said so far, which decides what its bytes mean.
-enum After {
-    Start,
-    Ended,
-    Over(Vec<u8>),
-}
-
-/// Turns what a guest's script sends into events.
-struct Reader {
-    sender: Sender<Event>,
-    after: After,
-}
-
-impl Reader {
-    fn take(&mut self, piece: Piece<'_>) {
-        let event = match (piece, &mut self.after) {
-            (Piece::Data(data), After::Start) => Event::Console(data.into()),
-            (Piece::Data(data), After::Ended) => Event::Hypervisor(data.into()),
-            (Piece::Data(data), After::Over(errors)) => return errors.extend(data),
-            (Piece::Line(line), _) => {
-                let words: Vec<_> = line.split(' ').collect();
-                match words[..] {
-                    ["created", id] => Event::Created(id.parse().unwrap_or(0)),
-                    ["ended", flags, nanoseconds] => {
-                        self.after = After::Ended;
-                        let (flags, nanoseconds) = (flags.into(), nanoseconds.parse().ok());
-                        Event::Ended { flags, nanoseconds }
-                    }
-                    // Its exit status, which says no more than its errors do.
-                    _ => {
-                        self.after = After::Over(Vec::new());
-                        return;
-                    }
-                }
-            }
-        };
-        // Nobody listens any more when the guest was dropped.
-        drop(self.sender.send(event));
-    }
-
-    fn end(self) {
-        let event = match self.after {
-            After::Over(errors) => Event::Over(String::from_utf8_lossy(&errors).into()),
-            _ => Event::Lost(io::ErrorKind::UnexpectedEof.into()),
-        };
-        drop(self.sender.send(event));
-    }
+/// The file at `path`, to be read.
+fn open(path: &Path) -> Result<fs::File> {
+    fs::File::open(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// The value of a setting of an xl configuration that is a string. As with xl,

@@ -167,6 +167,11 @@ impl Host {
         self.numbers.take()
     }
 
+    /// The way to dom0.
+    pub(crate) fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
     /// A name that no guest of this host had yet: the same, then with a number.
     fn fresh_name(&self, name: &str) -> String {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);

@@ -68,12 +68,14 @@ const MODULES_ON_DEMAND: [&str; 12] = [
 ];
 
 /// Folders that the tools want to find.
-const FOLDERS: [&str; 13] = [
+const FOLDERS: [&str; 15] = [
     "dev",
     "guests",
     "proc",
     "root",
     "run/lab/events",
+    "run/lab/moving",
+    "run/lab/saved",
     "run/lock",
     "run/xen",
     "run/xenstored",
@@ -85,24 +87,27 @@ const FOLDERS: [&str; 13] = [
 ];
 
 /// Our own files, by their paths in dom0.
-pub(crate) const SCRIPTS: [(&str, &str); 8] = [
+pub(crate) const SCRIPTS: [(&str, &str); 9] = [
     ("init", include_str!("../dom0/init")),
     ("etc/xen/scripts/block", include_str!("../dom0/block")),
     ("etc/xen/xl.conf", include_str!("../dom0/xl.conf")),
     ("usr/sbin/agent", include_str!("../dom0/agent")),
     ("usr/sbin/cpu-time", include_str!("../dom0/cpu-time")),
     ("usr/sbin/guest", include_str!("../dom0/guest")),
+    ("usr/sbin/move", include_str!("../dom0/move")),
     ("usr/sbin/report", include_str!("../dom0/report")),
     ("usr/sbin/watcher", include_str!("../dom0/watcher")),
 ];
 
 /// Our own files where guests have a network.
-pub(crate) const NETWORK_SCRIPTS: [(&str, &str); 10] = [
+pub(crate) const NETWORK_SCRIPTS: [(&str, &str); 12] = [
     ("etc/dnsmasq.conf", include_str!("../dom0/dnsmasq.conf")),
     ("etc/hosts", include_str!("../dom0/hosts")),
     ("etc/passwd", include_str!("../dom0/passwd")),
     ("etc/resolv.conf", include_str!("../dom0/resolv.conf")),
     ("etc/xen/scripts/vif-bridge", include_str!("../dom0/vif-bridge")),
+    ("usr/sbin/cycles", include_str!("../dom0/cycles")),
+    ("usr/sbin/cycling", include_str!("../dom0/cycling")),
     ("usr/sbin/faulty-host", include_str!("../dom0/faulty-host")),
     ("usr/sbin/network", include_str!("../dom0/network")),
     ("usr/sbin/publish", include_str!("../dom0/publish")),

@@ -60,6 +60,8 @@
 //! | `channel` | scripts in dom0, each on a connection of its own |
 //! | `host` | a booted Xen |
 //! | `guest` | a domU, from `xl create` on |
+//! | `events` | what dom0 tells of it meanwhile |
+//! | `suspend` | into a file and out of it, and to another domain |
 //! | `end` | how it ended |
 //! | `capture` | its frames, in a file |
 //! | `disk` | files of this machine as disks of dom0 |
@@ -76,6 +78,7 @@ mod channel;
 mod disk;
 mod doctor;
 mod end;
+mod events;
 mod guest;
 mod host;
 mod image;
@@ -88,6 +91,7 @@ mod probe;
 mod programs;
 mod qemu;
 mod root;
+mod suspend;
 mod tools;
 mod unpack;
 
@@ -103,4 +107,5 @@ pub use network::{Forward, Number, Protocol, Vif, address};
 pub use options::{Options, Progress};
 pub use probe::{Probe, Registers};
 pub use root::root;
+pub use suspend::Move;
 pub use tools::tools;

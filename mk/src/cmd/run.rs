@@ -2,9 +2,11 @@
 //!
 //! * [`lab`], [`linux`] and [`xl`]: the three places to run it
 //! * [`app`]: what stands on the command line for one app
+//! * [`control`]: what it is asked for from other terminals
 //! * [`publish`], [`tap`], [`watch`], [`process`]: what they share
 
 mod app;
+pub(crate) mod control;
 mod lab;
 mod linux;
 mod process;
@@ -14,14 +16,15 @@ mod watch;
 mod xl;
 
 use super::build::Optimize;
+use crate::project::Project;
 use crate::ui::Ui;
 use anyhow::{Context, Result, bail, ensure};
-use app::App;
 use clap::Parser;
 use std::ffi::OsString;
+use std::path::Path;
 use std::time::Duration;
 
-pub(crate) use app::check_memory;
+pub(crate) use app::{App, Around, check_memory};
 pub(crate) use watch::telling;
 
 /// Builds an app and runs it, by default on Xen in QEMU
@@ -33,7 +36,8 @@ cargo mk run httpd + fetch url=http://10.0.0.2/\n\nA lone + separates apps that 
 each other: the first one has the address\n10.0.0.2, the second one 10.0.0.3. What is for one app \
 stands beside it, on its side\nof the +: --memory, --publish, --pcap and --disk.\n\nThe exit status is 0 \
 when the app ended well, its own when it failed, 101 when it\ncrashed, and 124 at the time limit; \
-of several apps, that of the first that failed."
+of several apps, that of the first that failed.\n\nFrom another terminal, `cargo mk save` \
+puts a guest into a file, and `cargo mk migrate` moves it."
 )]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -86,7 +90,7 @@ enum On {
 }
 
 /// A time that a user wrote.
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let number: f64 = text.parse().map_err(|_| format!("{text} is not a number"))?;
     Duration::try_from_secs_f64(number).map_err(|_| format!("{text} is not a time in seconds"))
 }
@@ -106,7 +110,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     if args.on != On::XenQemu {
         for (app, ..) in &apps {
             ensure!(
-                app.publish.is_empty() && app.pcap.is_none(),
+                app.around.publish.is_empty() && app.around.pcap.is_none(),
                 "--publish and --pcap need the network of --on xen-qemu"
             );
         }
@@ -123,7 +127,18 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
         args.net.is_none(),
         "--net works only with --on linux: a domain has a network interface of its own"
     );
-    lab::run(&project, &apps, args.timeout, ui)
+    lab::run(&project, &apps, None, args.timeout, ui)
+}
+
+/// Runs an app whose memory was saved.
+///
+/// # Errors
+/// When there is no such app, or the host does not come up.
+pub(crate) fn go_on(app: App, saved: &Path, timeout: Option<Duration>, ui: &Ui) -> Result<u8> {
+    let project = Project::find()?;
+    let (name, items) = app.name_and_items(&project);
+    let guest = *project.choose(&name)?.first().context("no app")?;
+    lab::run(&project, &[(&app, guest, items)], Some(saved), timeout, ui)
 }
 
 impl Args {

@@ -10,16 +10,23 @@ use std::path::PathBuf;
 
 /// One app of a run.
 #[derive(Clone, Debug, clap::Args)]
-pub(super) struct App {
+pub(crate) struct App {
     /// The app; without it, the app of the current folder
     #[arg(value_name = "APP")]
-    pub(super) app: Option<String>,
+    pub(crate) app: Option<String>,
     /// Arguments for the app; `help` lists them
     #[arg(value_name = "KEY=VALUE")]
-    pub(super) args: Vec<String>,
+    pub(crate) args: Vec<String>,
     /// Memory of the domain in MiB, instead of what the manifest says
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(super) memory: Option<u64>,
+    pub(crate) memory: Option<u64>,
+    #[command(flatten)]
+    pub(crate) around: Around,
+}
+
+/// What an app has around it, wherever it comes from.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Around {
     /// Forwards a port of this machine to one of the guest; may be given several times.
     /// Without it, the port of an app with an argument `port` is forwarded from 127.0.0.1
     #[arg(long, value_name = "[ADDRESS:][PORT:]GUEST-PORT[/udp]", value_parser = publish::parse)]

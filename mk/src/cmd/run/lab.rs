@@ -1,6 +1,7 @@
 //! Apps as domains of a real Xen in QEMU.
 
 use super::app::{App, check_memory, overrides};
+use super::control::Control;
 use super::publish;
 use super::watch::{Running, watch_all};
 use crate::cmd::build;
@@ -12,12 +13,15 @@ use anyhow::{Context, Result, ensure};
 use lab::{Disk, GuestSpec, Host, Options, address};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
-/// Runs apps on one Xen host in QEMU.
+/// Runs apps on one Xen host in QEMU; the first one goes on with the memory in `saved`, if that is
+/// given.
 pub(super) fn run(
     project: &Project,
     apps: &[(&App, &Guest, Vec<String>)],
+    saved: Option<&Path>,
     timeout: Option<Duration>,
     ui: &Ui,
 ) -> Result<u8> {
@@ -35,32 +39,34 @@ pub(super) fn run(
         check_memory(image, app.memory)?;
         let mut overrides = overrides(items, app.memory)?;
         let twins = apps[..usize::from(index)].iter().filter(|other| other.1.name == guest.name);
-        let disks = disk::images(project, &image.manifest, &app.disk, twins.count(), ui)?;
+        let disks = disk::images(project, &image.manifest, &app.around.disk, twins.count(), ui)?;
         overrides.extend(attach(&disks, &mut options));
         let vifs = image.manifest.vifs();
         ensure!(
-            app.pcap.is_none() || vifs > 0,
+            app.around.pcap.is_none() || vifs > 0,
             "{} has no network interface: --pcap has nothing to record",
             image.name
         );
-        let forwards = publish::forwards(&app.publish, image, items, &address(index))?;
+        let forwards = publish::forwards(&app.around.publish, image, items, &address(index))?;
         options.network |= vifs > 0;
         options.forwards.extend(forwards.iter().cloned());
         planned.push((app, image, overrides, forwards));
     }
     let host = Host::boot(&options, ui)?;
     ui.done();
+    let control = Control::open(&options.run)?;
     // Taken before any is created, so that they are in the order of the apps.
     let numbers = apps.iter().map(|_| Ok(Some(Arc::new(host.number()?))));
     let numbers: Vec<_> = numbers.collect::<Result<_>>()?;
     let mut running = Vec::new();
     for ((app, image, overrides, forwards), number) in planned.into_iter().zip(numbers) {
-        let paused = app.pcap.is_some();
-        let spec = GuestSpec { overrides, paused, number, ..GuestSpec::new(image.config()) };
+        let paused = app.around.pcap.is_some();
+        let saved = saved.filter(|_| running.is_empty()).map(Path::to_owned);
+        let spec = GuestSpec { overrides, paused, number, saved, ..GuestSpec::new(image.config()) };
         let domain = host.create(&spec)?;
         let mut captures = Vec::new();
         for (path, index) in
-            app.pcap.iter().flat_map(|path| pcaps(path, domain.vifs().len())).zip(0..)
+            app.around.pcap.iter().flat_map(|path| pcaps(path, domain.vifs().len())).zip(0..)
         {
             captures.push(domain.capture(index, &path)?);
         }
@@ -68,12 +74,18 @@ pub(super) fn run(
             domain.unpause()?;
         }
         // A disk that is made of a folder may hold programs.
-        let folders = app.disk.iter().map(|it| PathBuf::from(&it.source));
+        let folders = app.around.disk.iter().map(|it| PathBuf::from(&it.source));
         let programs = folders.filter(|it| it.is_dir()).collect();
         let symbols = image.symbols(project)?.with_programs(programs);
         running.push(Running { domain, symbols, captures, forwards });
     }
-    watch_all(running, timeout, ui)
+    let names: Vec<_> = running.iter().map(|it| it.domain.name().to_owned()).collect();
+    thread::scope(|scope| {
+        scope.spawn(|| control.serve(&host, &names));
+        let status = watch_all(running, timeout, ui);
+        control.close();
+        status
+    })
 }
 
 /// Gives dom0 the images as disks of its own, and says so to xl.

@@ -47,7 +47,7 @@ pub(super) fn run(
     let mut command = Command::new(cargo());
     command.args(["run", "--quiet", "--package", &guest.package, "--bin", &guest.name]);
     command.current_dir(&project.root).arg("--").args(items);
-    for image in disk::images(project, &manifest, &app.disk, 0, ui)? {
+    for image in disk::images(project, &manifest, &app.around.disk, 0, ui)? {
         let path = image.path.canonicalize().context("cannot find the disk's file")?;
         // Read by `devices`, block/file.rs there.
         command.env(format!("XENITH_DISK_{}", image.vdev), path);

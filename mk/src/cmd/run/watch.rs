@@ -113,7 +113,7 @@ fn watch(running: Running, prefix: &str, timeout: Option<Duration>, ui: &Ui) -> 
     };
     finish(captures, ui);
     let ending = Ending::of(&end);
-    if !matches!(ending, Ending::Poweroff | Ending::Exit(_)) {
+    if !matches!(ending, Ending::Poweroff | Ending::Saved | Ending::Exit(_)) {
         for line in telling(&end.hypervisor_log) {
             ui.note(&format!("{line}{}", addition(line, symbols)));
         }

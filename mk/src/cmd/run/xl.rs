@@ -44,7 +44,7 @@ pub(super) fn run(
     let image = images.first().context("no image")?;
     check_memory(image, app.memory)?;
     let mut overrides = overrides(items, app.memory)?;
-    let disks = disk::images(project, &image.manifest, &app.disk, 0, ui)?;
+    let disks = disk::images(project, &image.manifest, &app.around.disk, 0, ui)?;
     let disks = disks.iter().map(|disk| {
         let path = disk.path.canonicalize().context("cannot find the disk's file")?;
         Ok(disk.xl(&path.display().to_string()))

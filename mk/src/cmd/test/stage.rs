@@ -1,7 +1,7 @@
 //! What stands around a test guest: scripts in dom0, and other guests.
 
 use super::job::Job;
-use crate::directives::{Run, Script, Then};
+use crate::directives::{Cycles, Run, Script, Then};
 use crate::disk::debian::Packages;
 use crate::disk::{self, Given};
 use crate::ending::{Ending, is_up, text};
@@ -9,10 +9,11 @@ use crate::image::xl;
 use crate::program;
 use crate::project::{Guest, Project, read};
 use crate::ui::Ui;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use lab::{Disk, Guest as Domain, GuestSpec, Host, Number};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 /// Exit status of timeout(1) when the time was over.
@@ -70,7 +71,7 @@ impl<'a> Stage<'a> {
     /// sees to its end.
     pub(super) fn clients(&self, domain: &mut Domain) -> Result<()> {
         let run = &self.job.run;
-        if run.clients.is_empty() {
+        if run.clients.is_empty() && run.cycles.is_none() {
             return Ok(());
         }
         wait_for(domain, run.client_when.as_deref(), run.timeout, "its clients")?;
@@ -79,8 +80,10 @@ impl<'a> Stage<'a> {
             let prefix = if number == 1 { "WITH_".into() } else { format!("WITH{number}_") };
             names += &self::names(&prefix, other);
         }
-        for client in &run.clients {
-            self.script("a client", client, &names)?;
+        let served = || run.clients.iter().try_for_each(|it| self.script("a client", it, &names));
+        match &run.cycles {
+            Some(cycles) => self.cycled(cycles, domain.name(), served)?,
+            None => served()?,
         }
         match run.then {
             // One that has ended by itself need not be asked.
@@ -89,6 +92,27 @@ impl<'a> Stage<'a> {
             Then::Wait => {}
         }
         Ok(())
+    }
+
+    /// Takes the guest called `name` through its cycles while `served` runs.
+    fn cycled(&self, cycles: &Cycles, name: &str, served: impl Fn() -> Result<()>) -> Result<()> {
+        let limit = self.job.run.timeout;
+        self.host.shell("touch /run/lab/cycling")?.success()?;
+        let script = format!("cycles {name} {} {} 2>&1", cycles.count, cycles.how.join(" "));
+        thread::scope(|scope| {
+            let cycles = scope.spawn(|| self.host.shell_within(&script, limit + GRACE));
+            let served = served();
+            if served.is_err() {
+                // There is nobody left for whom it goes on.
+                self.host.shell("rm -f /run/lab/cycling")?;
+            }
+            let output =
+                cycles.join().map_err(|_| anyhow!("the thread of the cycles panicked"))??;
+            served?;
+            let said = String::from_utf8_lossy(&output.stdout);
+            ensure!(output.status == 0, "the cycles failed: {}", said.trim());
+            Ok(())
+        })
     }
 
     /// Says which guest beside it has failed.
