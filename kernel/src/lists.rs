@@ -6,6 +6,7 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
+use core::mem::offset_of;
 use core::ptr::{NonNull, null_mut};
 
 /// Largest size in bytes that is kept in lists.
@@ -136,6 +137,14 @@ pub struct Lists<A> {
 unsafe impl<A> Sync for Lists<A> {}
 
 impl<A> Lists<A> {
+    /// Offsets of the counters of bytes and blocks that the allocator behind has given out, and of
+    /// allocations that failed.
+    pub const COUNTERS: [usize; 3] = [
+        offset_of!(Self, free) + offset_of!(Free, given_bytes),
+        offset_of!(Self, free) + offset_of!(Free, given_blocks),
+        offset_of!(Self, free) + offset_of!(Free, failures),
+    ];
+
     /// Makes empty lists in front of `behind`.
     ///
     /// # Safety

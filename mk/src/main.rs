@@ -11,6 +11,7 @@
 //! * [`ending`]: how a guest's run ended
 //! * [`directives`]: what is expected of a test guest
 //! * [`explain`]: what happened where the guest cannot say it
+//! * [`dump`]: a domain's memory, and what is in it
 //! * [`symbols`]: functions and lines of addresses; [`names`] puts them into reports
 //! * [`judge`]: whether it did that
 //! * [`tidy`]: Xenith's invariants that the compiler cannot check
@@ -25,6 +26,7 @@ mod cmd;
 mod crashes;
 mod directives;
 mod disk;
+mod dump;
 mod ending;
 mod explain;
 mod guest;

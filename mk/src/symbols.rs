@@ -163,11 +163,16 @@ impl Symbols {
     }
 
     /// The name of the function or label that `address` belongs to.
-    fn symbol(&self, address: u64) -> Option<&str> {
+    pub(crate) fn symbol(&self, address: u64) -> Option<&str> {
         let after = self.code.partition_point(|symbol| symbol.address <= address);
         let symbol = self.code.get(after.checked_sub(1)?)?;
         // Labels of assembly have no size: they last until the next one.
         (symbol.size == 0 || address < symbol.address + symbol.size).then_some(&*symbol.name)
+    }
+
+    /// Whether `address` is in the code.
+    pub(crate) fn is_code(&self, address: u64) -> bool {
+        holds(&self.text, address)
     }
 
     /// Whether there is anything to find.

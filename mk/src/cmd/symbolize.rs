@@ -1,4 +1,6 @@
-//! `cargo mk symbolize`: names for a report from a real Xen host.
+//! `cargo mk symbolize`: names for a report from a real Xen host, or what was in a domain's memory.
+
+mod core;
 
 use crate::explain::{Registers, overflow};
 use crate::names::addition;
@@ -12,7 +14,8 @@ use std::path::{Path, PathBuf};
 /// Puts functions and lines to the addresses of a report
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  ssh host xl dmesg | cargo mk symbolize hello\n\nReads reports of the \
+    after_help = "Examples:\n  ssh host xl dmesg | cargo mk symbolize hello\n  cargo mk symbolize httpd --core \
+httpd.core\n\nReads reports of the \
 kernel and of Xen from standard input, such as a domain's console or\nwhat `xl dmesg` prints, and \
 prints them with names. The file with symbols must be of the\nsame build as the image that \
 crashed: keep it with what you put on a host."
@@ -24,6 +27,10 @@ pub(crate) struct Args {
     /// The folder with the Linux programs that the app runs
     #[arg(long, value_name = "FOLDER")]
     root: Option<PathBuf>,
+    /// What `xl dump-core` wrote of the domain: tells where its vCPU was, and of its tasks and its
+    /// heap
+    #[arg(long, value_name = "FILE", conflicts_with = "root")]
+    core: Option<PathBuf>,
 }
 
 /// Runs the command.
@@ -42,6 +49,10 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
         "{} has no symbols: give the file NAME.debug that `cargo mk build` leaves beside the image",
         file.display()
     );
+    if let Some(core) = &args.core {
+        out(&core::report(core, &file, &symbols)?);
+        return Ok(0);
+    }
     if console::user_attended() {
         ui.note("paste the report, then Ctrl-D");
     }

@@ -25,6 +25,22 @@ static HEAP: Lists<TalcCell<MorePages>> = {
     unsafe { Lists::new(TalcCell::new(MorePages)) }
 };
 
+// Names for the counters, by which `cargo mk symbolize --core` finds them in a dump. They take
+// nothing of the image.
+core::arch::global_asm!(
+    ".globl heap_given_bytes, heap_given_blocks, heap_failures",
+    ".set heap_given_bytes, {heap} + {bytes}",
+    ".set heap_given_blocks, {heap} + {blocks}",
+    ".set heap_failures, {heap} + {failures}",
+    heap = sym HEAP,
+    bytes = const COUNTERS[0],
+    blocks = const COUNTERS[1],
+    failures = const COUNTERS[2],
+);
+
+/// Where in [`HEAP`] its counters are: bytes and blocks that are given out, and failures.
+const COUNTERS: [usize; 3] = Lists::<TalcCell<MorePages>>::COUNTERS;
+
 /// The extent of the heap, and the page tables by which it grows.
 #[derive(Debug)]
 struct Extent {
