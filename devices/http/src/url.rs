@@ -6,7 +6,7 @@ use core::fmt::{self, Write as _};
 /// Bytes that one may have (RFC 9110, section 4.1, asks for 8000).
 const LONGEST: usize = 8192;
 
-/// Holds a URL with the scheme `http`, parsed and checked (RFC 3986; RFC 9110, section 4.2.1).
+/// Holds a URL with the scheme `http` or `https`, parsed and checked (RFC 3986; RFC 9110, section 4.2.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
     /// Without user and fragment, dots resolved, without the port that needs no words.
@@ -16,6 +16,7 @@ pub struct Url {
     /// Where the host begins and ends, without the brackets of an IPv6 address.
     host: (usize, usize),
     port: u16,
+    secure: bool,
     user: Option<String>,
     fragment: Option<String>,
 }
@@ -26,7 +27,7 @@ pub struct Url {
 pub enum Error {
     /// It begins with another scheme, or with none.
     Scheme,
-    /// It begins with `https:`.
+    /// It begins with `https:`, and the client has no TLS.
     Https,
     /// The part between `//` and `/` is no host, with or without a port.
     Host,
@@ -43,7 +44,7 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Scheme => "the address has to begin with http://",
+            Self::Scheme => "the address has to begin with http:// or https://",
             Self::Https => "https is not supported, as there is no TLS here: only http:// is",
             Self::Host => "the address names no host, or no port from 1 to 65535",
             Self::NotAscii => {
@@ -112,10 +113,10 @@ fn undot(path: &str, to: &mut String) {
     }
 }
 
-/// The port that stands behind a host.
-fn port(text: &str) -> Option<u16> {
+/// The port that stands behind a host, or the usual one.
+fn port(text: &str, usual: u16) -> Option<u16> {
     match text.as_bytes() {
-        [] | [b':'] => Some(80),
+        [] | [b':'] => Some(usual),
         [b':', digits @ ..] if digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit) => {
             let port = digits.iter().fold(0, |port, it| port * 10 + u32::from(it - b'0'));
             u16::try_from(port).ok().filter(|&port| port != 0)
@@ -157,10 +158,10 @@ impl Url {
         if text.bytes().any(|byte| byte.is_ascii_control()) {
             return Err(Error::Character);
         }
-        if strip(text, "https:").is_some() {
-            return Err(Error::Https);
-        }
-        let rest = strip(text, "http://").ok_or(Error::Scheme)?;
+        let (secure, rest) = match (strip(text, "http://"), strip(text, "https://")) {
+            (Some(rest), _) => (false, rest),
+            (None, rest) => (true, rest.ok_or(Error::Scheme)?),
+        };
         let (rest, fragment) = until(rest, b"#");
         let (authority, rest) = until(rest, b"/?");
         let at = authority.bytes().rposition(|byte| byte == b'@');
@@ -187,15 +188,19 @@ impl Url {
         if host.is_empty() || !(bracket || host.bytes().all(good)) {
             return Err(Error::Host);
         }
-        let port = port(after).ok_or(Error::Host)?;
-        let mut text = String::from(if bracket { "http://[" } else { "http://" });
+        let usual = if secure { 443 } else { 80 };
+        let port = port(after, usual).ok_or(Error::Host)?;
+        let mut text = String::from(if secure { "https://" } else { "http://" });
+        if bracket {
+            text.push('[');
+        }
         let start = text.len();
         text.push_str(host);
         let host = (start, text.len());
         if bracket {
             text.push(']');
         }
-        if port != 80 {
+        if port != usual {
             // Writing to a string does not fail.
             let _ = write!(text, ":{port}");
         }
@@ -211,7 +216,7 @@ impl Url {
         if text.len() > LONGEST {
             return Err(Error::TooLong);
         }
-        Ok(Self { text, authority, host, port, user: user.map(String::from), fragment })
+        Ok(Self { text, authority, host, port, secure, user: user.map(String::from), fragment })
     }
 
     /// Resolves `reference`, which a server gave, against this URL (RFC 3986, section 5.2). It
@@ -240,6 +245,7 @@ impl Url {
         }
         let (path, query) = until(self.target(), b"?");
         let base = match reference.as_bytes() {
+            [b'/', b'/', ..] if self.secure => "https:",
             [b'/', b'/', ..] => "http:",
             [b'/', ..] => self.text.get(..self.authority).unwrap_or_default(),
             [] | [b'#', ..] => &self.text,
@@ -262,7 +268,8 @@ impl Url {
 
     /// Whether a request there goes to the same server as one to `other`.
     pub(super) fn is_same_origin(&self, other: &Self) -> bool {
-        self.port == other.port && self.host().eq_ignore_ascii_case(other.host())
+        (self.port, self.secure) == (other.port, other.secure)
+            && self.host().eq_ignore_ascii_case(other.host())
     }
 
     /// The user and the password that it names, percent-decoded, as `user:password`.
@@ -280,7 +287,13 @@ impl Url {
         self.text.get(self.host.0..self.host.1).unwrap_or_default()
     }
 
-    /// Returns the port, 80 if none is given.
+    /// Returns whether its scheme is `https`.
+    #[must_use]
+    pub const fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// Returns the port; if none is given, 80, or 443 with `https`.
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
@@ -289,7 +302,7 @@ impl Url {
     /// Host and port, as the field `Host` wants them.
     pub(super) fn authority(&self) -> &str {
         let end = self.text.get(..self.authority).unwrap_or_default();
-        strip(end, "http://").unwrap_or_default()
+        end.get(if self.secure { 8 } else { 7 }..).unwrap_or_default()
     }
 
     /// Path and query, as a request's first line wants them, but for the first slash
@@ -328,6 +341,8 @@ mod tests {
             ("http://a", "a", 80, ""),
             ("HTTP://a.b:8080/c?d=e#f", "a.b", 8080, "/c?d=e"),
             ("http://10.0.0.1:/x", "10.0.0.1", 80, "/x"),
+            ("https://a/b", "a", 443, "/b"),
+            ("HTTPS://a:80", "a", 80, ""),
             ("http://a:080/x", "a", 80, "/x"),
             ("http://[fd00::1]:81?q", "fd00::1", 81, "?q"),
             ("http://a/b:c@d", "a", 80, "/b:c@d"),
@@ -375,7 +390,6 @@ mod tests {
             ("ftp://a", Error::Scheme),
             ("http:a", Error::Scheme),
             ("http:/a", Error::Scheme),
-            ("HTTPS://a", Error::Https),
             ("http://", Error::Host),
             ("http:///x", Error::Host),
             ("http://a:0", Error::Host),
@@ -457,7 +471,6 @@ mod tests {
         for (reference, error) in [
             ("g:h", Error::Scheme),
             ("http:g", Error::Scheme),
-            ("https://a/", Error::Https),
             ("mailto:x", Error::Scheme),
             ("http://u@x/", Error::User),
             ("//u:p@x/", Error::User),

@@ -38,6 +38,8 @@ pub enum Error {
     Down,
     /// This network cannot do that: no implementation here can, or not this one.
     Unsupported,
+    /// The peer is not who it should be, or breaks a protocol's rules: the log says more.
+    Untrusted,
     /// There is no randomness to choose ports and sequence numbers by.
     NoEntropy,
 }
@@ -63,6 +65,7 @@ impl fmt::Display for Error {
             Self::Denied => "the system does not permit it",
             Self::Down => "the network interface is broken",
             Self::Unsupported => "that cannot be done by this network",
+            Self::Untrusted => "the peer is not to be trusted: see the log",
             Self::NoEntropy => "there is no source of randomness: see the argument seed=",
         })
     }
@@ -84,6 +87,7 @@ impl embedded_io_async::Error for Error {
             Self::NoSuchName => ErrorKind::NotFound,
             Self::Denied => ErrorKind::PermissionDenied,
             Self::Unsupported => ErrorKind::Unsupported,
+            Self::Untrusted => ErrorKind::InvalidData,
             Self::Unreachable | Self::NoServer | Self::Down | Self::NoEntropy => ErrorKind::Other,
         }
     }

@@ -47,6 +47,7 @@
     doc = "| [`ip`] | [`ip::Tcp`], [`ip::Udp`], [`ip::Ping`], [`ip::Resolve`] | [`Ip`], a stack on [`Net`] | [`Ip`], sockets | an [`ip::Stack`] on a cable |"
 )]
 #![cfg_attr(feature = "http", doc = "| [`http`] | a server and a client | on any TCP | | |")]
+#![cfg_attr(feature = "tls", doc = "| [`tls`] | a server and a client | on any TCP | | |")]
 #![cfg_attr(
     feature = "storage",
     doc = "| [`fs`] | [`fs::Tree`], [`fs::Files`] | tar, ext4, FAT, files in the image, on any [`block::Block`] | | |"
@@ -82,8 +83,8 @@
 //! # Features
 //!
 //! `ip`, `http` (which needs `ip`) and `storage` ([`fs`] and [`kv`]) are on unless
-//! `default-features = false`; `linux`, which runs programs of Linux and needs both, is off. They
-//! decide what is compiled, not what is in an image, which is what the app calls.
+//! `default-features = false`; `linux`, which runs programs of Linux and needs both, and `tls`
+//! are off. They decide what is compiled, not what is in an image, which is what the app calls.
 //!
 //! # Where to go on
 //!
@@ -111,3 +112,6 @@ pub use linux;
 #[cfg(feature = "storage")]
 #[doc(inline)]
 pub use storage::{fs, kv};
+#[cfg(feature = "tls")]
+#[doc(inline)]
+pub use tls;

@@ -42,7 +42,8 @@ pub(super) async fn connect<N: Tcp + Resolve>(
     loop {
         if let Some(to) = waiting.next() {
             let attempt = async move {
-                let attempt = timeout(limits.connect, net.connect(to)).await;
+                let connecting = net.connect_to(url.host(), to, url.is_secure());
+                let attempt = timeout(limits.connect, connecting).await;
                 attempt.unwrap_or(Err(ip::Error::TimedOut))
             };
             trying.push((to, Box::pin(attempt)));

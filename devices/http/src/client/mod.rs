@@ -148,6 +148,7 @@ impl<'a, N: Tcp + Resolve> Client<'a, N> {
         let limits = self.limits;
         let mut url = Url::parse(request.url).map_err(Error::Url)?;
         *at = url.to_string();
+        possible::<N>(&url).map_err(Error::Url)?;
         let mut sending = request::Sending::new(request, &url)?;
         let mut hops = 0;
         loop {
@@ -176,7 +177,8 @@ impl<'a, N: Tcp + Resolve> Client<'a, N> {
             hops += 1;
             // What is not text becomes text that is no reference to anything of use.
             let to = String::from_utf8_lossy(to);
-            let next = url.join(&to).map_err(|error| Error::Location(to.into(), error))?;
+            let next = url.join(&to).and_then(|next| possible::<N>(&next).map(|()| next));
+            let next = next.map_err(|error| Error::Location(to.into(), error))?;
             sending.redirect(head.status, url.is_same_origin(&next));
             self.content(heard, &url, Coding::Identity, async |_, _| Ok(())).await?;
             url = next;
@@ -361,6 +363,11 @@ async fn hear<R: Read<Error = ip::Error>>(
             Err(_) => return Err(Error::TimedOut(part(before + end), limits.response)),
         }
     }
+}
+
+/// Whether this network can connect as the URL's scheme says.
+fn possible<N: Tcp>(url: &Url) -> Result<(), super::url::Error> {
+    if url.is_secure() && !N::SECURE { Err(super::url::Error::Https) } else { Ok(()) }
 }
 
 /// What is waited for when so many bytes have come.

@@ -92,6 +92,29 @@ pub trait Tcp {
     /// [`NoEntropy`](Error::NoEntropy), [`Down`](Error::Down).
     fn connect(&self, addr: SocketAddr) -> impl Future<Output = Result<Self::Stream, Error>>;
 
+    /// Whether [`connect_to`](Self::connect_to) can encrypt.
+    const SECURE: bool = false;
+
+    /// Connects to `addr` as [`connect`](Self::connect) does: to an address of the host with that
+    /// `name`. With `secure`, by TLS, of which the peer proves that it is that host.
+    ///
+    /// # Errors
+    /// Those of [`connect`](Self::connect); [`Unsupported`](Error::Unsupported) with `secure`
+    /// where there is no TLS, [`Untrusted`](Error::Untrusted) if the peer proves something else.
+    fn connect_to(
+        &self,
+        _name: &str,
+        addr: SocketAddr,
+        secure: bool,
+    ) -> impl Future<Output = Result<Self::Stream, Error>> {
+        async move {
+            match secure {
+                true => Err(Error::Unsupported),
+                false => self.connect(addr).await,
+            }
+        }
+    }
+
     /// Begins to connect from `from` to `to`, and returns the stream at once. It is open when
     /// [`Stream::poll_writable`] is ready, until which reading and writing wait; or that, like
     /// all else, is [`Refused`](Error::Refused) if the peer resets it, or

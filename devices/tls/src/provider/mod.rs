@@ -1,0 +1,56 @@
+//! Gives rustls its arithmetic: RustCrypto's crates, and randomness of the kernel's.
+//!
+//! A provider is a struct of tables, and what no table names is not linked into an image.
+
+mod aead;
+mod exchange;
+mod hash;
+mod sign;
+mod suites;
+mod verify;
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use rustls::SupportedCipherSuite;
+use rustls::crypto::{CryptoProvider, GetRandomFailed, SecureRandom};
+
+/// Draws from the kernel's generator.
+#[derive(Debug)]
+struct Random;
+
+impl SecureRandom for Random {
+    fn fill(&self, buf: &mut [u8]) -> Result<(), GetRandomFailed> {
+        kernel::entropy::fill(buf).map_err(|_| GetRandomFailed)
+    }
+}
+
+fn provider(
+    cipher_suites: Vec<SupportedCipherSuite>,
+    signature_verification_algorithms: rustls::crypto::WebPkiSupportedAlgorithms,
+) -> Arc<CryptoProvider> {
+    Arc::new(CryptoProvider {
+        cipher_suites,
+        kx_groups: exchange::GROUPS.to_vec(),
+        signature_verification_algorithms,
+        secure_random: &Random,
+        key_provider: &sign::Keys,
+    })
+}
+
+/// Returns the provider of a server: TLS 1.3, and clients' certificates of the keys that servers
+/// have.
+pub(crate) fn server() -> Arc<CryptoProvider> {
+    provider(suites::TLS13.to_vec(), verify::SMALL)
+}
+
+/// Returns the provider of a client, which takes what public servers have.
+pub(crate) fn client() -> Arc<CryptoProvider> {
+    provider(suites::TLS13.to_vec(), verify::ALL)
+}
+
+/// Returns what `provider` is with TLS 1.2 besides.
+pub(crate) fn with_tls12(provider: &CryptoProvider) -> Arc<CryptoProvider> {
+    let mut provider = provider.clone();
+    provider.cipher_suites.extend_from_slice(&suites::TLS12);
+    Arc::new(provider)
+}

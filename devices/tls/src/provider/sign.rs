@@ -1,0 +1,124 @@
+//! Private keys of certificates: ECDSA on P-256, and Ed25519.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use ed25519_dalek::Signer as _;
+use ed25519_dalek::pkcs8::DecodePrivateKey;
+use rustls::crypto::KeyProvider;
+use rustls::pki_types::{PrivateKeyDer, SubjectPublicKeyInfoDer, alg_id};
+use rustls::sign::{Signer, SigningKey, public_key_to_spki};
+use rustls::{Error, SignatureAlgorithm, SignatureScheme};
+
+/// How ECDHE is signed in TLS 1.2, where the cipher suite says so.
+pub(super) static ECDSA: &[SignatureScheme] = &[
+    SignatureScheme::ECDSA_NISTP256_SHA256,
+    SignatureScheme::ECDSA_NISTP384_SHA384,
+    SignatureScheme::ED25519,
+];
+pub(super) static RSA: &[SignatureScheme] = &[
+    SignatureScheme::RSA_PSS_SHA512,
+    SignatureScheme::RSA_PSS_SHA384,
+    SignatureScheme::RSA_PSS_SHA256,
+    SignatureScheme::RSA_PKCS1_SHA512,
+    SignatureScheme::RSA_PKCS1_SHA384,
+    SignatureScheme::RSA_PKCS1_SHA256,
+];
+
+/// Reads private keys.
+#[derive(Debug)]
+pub(super) struct Keys;
+
+impl KeyProvider for Keys {
+    fn load_private_key(&self, key: PrivateKeyDer<'static>) -> Result<Arc<dyn SigningKey>, Error> {
+        let loaded = match &key {
+            PrivateKeyDer::Pkcs8(der) => {
+                let der = der.secret_pkcs8_der();
+                let p256 = p256::SecretKey::from_pkcs8_der(der).ok().map(Secret::p256);
+                let ed25519 = || ed25519_dalek::SigningKey::from_pkcs8_der(der).ok();
+                p256.or_else(|| ed25519().map(Secret::Ed25519))
+            }
+            PrivateKeyDer::Sec1(der) => {
+                p256::SecretKey::from_sec1_der(der.secret_sec1_der()).ok().map(Secret::p256)
+            }
+            _ => None,
+        };
+        let loaded = loaded.ok_or_else(|| {
+            Error::General(String::from("the private key is none of P-256 or Ed25519"))
+        })?;
+        Ok(Arc::new(Private(Arc::new(loaded))))
+    }
+}
+
+/// A private key, which is overwritten when the last that has it drops it.
+enum Secret {
+    P256(p256::ecdsa::SigningKey),
+    Ed25519(ed25519_dalek::SigningKey),
+}
+
+impl Secret {
+    fn p256(key: p256::SecretKey) -> Self {
+        Self::P256(key.into())
+    }
+
+    const fn scheme(&self) -> SignatureScheme {
+        match self {
+            Self::P256(_) => SignatureScheme::ECDSA_NISTP256_SHA256,
+            Self::Ed25519(_) => SignatureScheme::ED25519,
+        }
+    }
+}
+
+struct Private(Arc<Secret>);
+
+/// Without the key: what is printed ends up in logs.
+impl fmt::Debug for Private {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Private").field(&self.0.scheme()).finish()
+    }
+}
+
+impl SigningKey for Private {
+    fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        let fits = offered.contains(&self.0.scheme());
+        fits.then(|| Box::new(Self(Arc::clone(&self.0))) as Box<dyn Signer>)
+    }
+
+    fn public_key(&self) -> Option<SubjectPublicKeyInfoDer<'_>> {
+        Some(match &*self.0 {
+            Secret::P256(key) => {
+                let point = key.verifying_key().to_sec1_point(false);
+                public_key_to_spki(&alg_id::ECDSA_P256, point.as_bytes())
+            }
+            Secret::Ed25519(key) => {
+                public_key_to_spki(&alg_id::ED25519, key.verifying_key().as_bytes())
+            }
+        })
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        match &*self.0 {
+            Secret::P256(_) => SignatureAlgorithm::ECDSA,
+            Secret::Ed25519(_) => SignatureAlgorithm::ED25519,
+        }
+    }
+}
+
+impl Signer for Private {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
+        match &*self.0 {
+            Secret::P256(key) => {
+                let signature: Result<p256::ecdsa::Signature, _> = key.try_sign(message);
+                let failed = |_| Error::General(String::from("the signature failed"));
+                Ok(signature.map_err(failed)?.to_der().as_bytes().to_vec())
+            }
+            Secret::Ed25519(key) => Ok(key.sign(message).to_bytes().to_vec()),
+        }
+    }
+
+    fn scheme(&self) -> SignatureScheme {
+        self.0.scheme()
+    }
+}

@@ -1,0 +1,384 @@
+//! One connection without its streams: bytes of the network in and out, bytes of the user in and
+//! out.
+
+use crate::Error;
+use alloc::vec::Vec;
+use core::fmt;
+use rustls::client::UnbufferedClientConnection;
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
+
+/// Bytes of a user's that become one record (RFC 8446, section 5.1).
+pub(crate) const RECORD: usize = 16 << 10;
+
+/// Bytes that a record is longer than what it carries, with the renewal of a key before it.
+const OVERHEAD: usize = 128;
+
+/// Bytes of the head of a record.
+const HEAD: usize = 5;
+
+/// Bytes of a handshake that is not whole yet.
+const LONGEST: usize = 64 << 10;
+
+/// Bytes that are asked for where the next record is not known.
+const PIECE: usize = 2048;
+
+/// The state of rustls.
+pub(crate) enum Side {
+    Client(UnbufferedClientConnection),
+    Server(UnbufferedServerConnection),
+}
+
+/// What is to be sent.
+#[derive(Clone, Copy)]
+enum Task<'a> {
+    Nothing,
+    Bytes(&'a [u8]),
+    End,
+}
+
+/// What a step led to.
+enum Next {
+    /// There is more to do.
+    Again,
+    /// More has to come from the peer.
+    Wait,
+    /// The user may write.
+    Open,
+    Failed(Error),
+}
+
+/// Buffers of a connection, which are empty while it is idle.
+#[derive(Default)]
+struct Buffers {
+    /// To be sent.
+    outgoing: Vec<u8>,
+    /// To be read by the user, from `read` on.
+    plain: Vec<u8>,
+    read: usize,
+    /// The peer has said that no more comes.
+    ended: bool,
+}
+
+/// A connection.
+pub(crate) struct Session {
+    side: Side,
+    /// What came and is no whole record yet.
+    incoming: Vec<u8>,
+    buffers: Buffers,
+    open: bool,
+    failed: Option<Error>,
+    /// This side has ended its half.
+    shut: bool,
+}
+
+/// Without what it carries, and without keys.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { open, failed, shut, .. } = self;
+        let mut all = f.debug_struct("Session");
+        all.field("open", open).field("failed", failed).field("shut", shut).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    pub(crate) fn new(side: Side) -> Self {
+        let (incoming, buffers) = (Vec::new(), Buffers::default());
+        Self { side, incoming, buffers, open: false, failed: None, shut: false }
+    }
+
+    /// Whether the handshake is done.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.open
+    }
+
+    pub(crate) const fn failed(&self) -> Option<&Error> {
+        self.failed.as_ref()
+    }
+
+    /// Ends it with `error`, if it has not failed before.
+    pub(crate) fn fail(&mut self, error: Error) {
+        self.failed.get_or_insert(error);
+    }
+
+    /// Whether the peer has ended its half, and all before that was read.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.buffers.ended && self.readable() == 0
+    }
+
+    /// The protocol that both agreed on.
+    pub(crate) fn protocol(&self) -> Option<Vec<u8>> {
+        let protocol = match &self.side {
+            Side::Client(it) => it.alpn_protocol(),
+            Side::Server(it) => it.alpn_protocol(),
+        };
+        protocol.map(<[u8]>::to_vec)
+    }
+
+    /// Whether it goes on where an earlier one has ended.
+    pub(crate) fn is_resumed(&self) -> bool {
+        let kind = match &self.side {
+            Side::Client(it) => it.handshake_kind(),
+            Side::Server(it) => it.handshake_kind(),
+        };
+        kind == Some(rustls::HandshakeKind::Resumed)
+    }
+
+    pub(crate) const fn is_shut(&self) -> bool {
+        self.shut
+    }
+
+    /// Bytes that the user can read.
+    pub(crate) fn readable(&self) -> usize {
+        self.buffers.plain.len() - self.buffers.read
+    }
+
+    /// What changes when something is done with what came.
+    pub(crate) fn stage(&self) -> (usize, usize, [bool; 3]) {
+        let flags = [self.open, self.buffers.ended, self.failed.is_some()];
+        (self.readable(), self.buffers.outgoing.len(), flags)
+    }
+
+    /// Bytes that are to be sent.
+    pub(crate) fn outgoing(&self) -> &[u8] {
+        &self.buffers.outgoing
+    }
+
+    /// Takes note that so many of them were.
+    pub(crate) fn sent(&mut self, count: usize) {
+        self.buffers.outgoing.drain(..count.min(self.buffers.outgoing.len()));
+    }
+
+    /// Forgets what cannot be sent any more.
+    pub(crate) fn discard(&mut self) {
+        self.buffers.outgoing.clear();
+    }
+
+    /// Copies what the user reads.
+    pub(crate) fn peek(&self, to: &mut [u8]) -> usize {
+        let plain = self.buffers.plain.get(self.buffers.read..).unwrap_or_default();
+        let count = plain.len().min(to.len());
+        to[..count].copy_from_slice(&plain[..count]);
+        count
+    }
+
+    /// Takes so many bytes as read.
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.buffers.read += count;
+        if self.readable() == 0 {
+            self.buffers.plain.clear();
+            self.buffers.read = 0;
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn buffered(&self) -> usize {
+        let Buffers { outgoing, plain, .. } = &self.buffers;
+        self.incoming.capacity() + outgoing.capacity() + plain.capacity()
+    }
+
+    /// Gives the memory of empty buffers back.
+    pub(crate) fn rest(&mut self) {
+        let Buffers { outgoing, plain, .. } = &mut self.buffers;
+        for buffer in [&mut self.incoming, outgoing, plain] {
+            if buffer.is_empty() {
+                *buffer = Vec::new();
+            }
+        }
+    }
+
+    /// Receives by `read`, which fills a buffer; how many bytes came.
+    ///
+    /// # Errors
+    /// That of `read`.
+    pub(crate) fn receive<E>(
+        &mut self,
+        read: impl FnOnce(&mut [u8]) -> Result<Option<usize>, E>,
+    ) -> Result<Option<usize>, E> {
+        let have = self.incoming.len();
+        let whole = match self.incoming.get(..HEAD) {
+            Some(&[_, _, _, high, low]) => HEAD + usize::from(u16::from_be_bytes([high, low])),
+            _ => 0,
+        };
+        let more = whole.saturating_sub(have).max(PIECE);
+        if have + more > LONGEST + HEAD + PIECE {
+            self.fail(Error::TooLong);
+            return Ok(None);
+        }
+        if self.incoming.try_reserve(more).is_err() {
+            self.fail(Error::Memory);
+            return Ok(None);
+        }
+        self.incoming.resize(have + more, 0);
+        let count = read(&mut self.incoming[have..]);
+        let come = count.as_ref().ok().copied().flatten().unwrap_or(0);
+        self.incoming.truncate(have + come);
+        count
+    }
+
+    /// Does what can be done with what came.
+    pub(crate) fn proceed(&mut self) {
+        self.run(Task::Nothing);
+    }
+
+    /// Encrypts `bytes`, at most [`RECORD`] of them, once the handshake is done; whether they are
+    /// taken.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> bool {
+        self.run(Task::Bytes(bytes))
+    }
+
+    /// Ends this half.
+    pub(crate) fn end(&mut self) {
+        if self.open && !self.shut && self.failed.is_none() {
+            self.run(Task::End);
+        }
+        self.shut = true;
+    }
+
+    /// Works until there is nothing to do but to wait; whether the task is done.
+    fn run(&mut self, task: Task<'_>) -> bool {
+        if self.failed.is_some() {
+            return false;
+        }
+        loop {
+            match self.step(task) {
+                Next::Again => {}
+                Next::Wait => return false,
+                Next::Open => {
+                    self.open = true;
+                    return !matches!(task, Task::Nothing);
+                }
+                Next::Failed(error) => {
+                    self.failed = Some(error);
+                    break;
+                }
+            }
+        }
+        self.tell();
+        false
+    }
+
+    /// Takes the alert that tells the peer of a failure, which comes with one of the next steps.
+    /// After it, what the peer sent must not be looked at again: it would fail again.
+    fn tell(&mut self) {
+        loop {
+            let from = self.buffers.outgoing.len();
+            let next = self.step(Task::Nothing);
+            let chunk = self.buffers.outgoing.get(from..).unwrap_or_default();
+            if !matches!(next, Next::Again) || is_alert(chunk) {
+                return;
+            }
+        }
+    }
+
+    fn step(&mut self, task: Task<'_>) -> Next {
+        let Self { side, incoming, buffers, .. } = self;
+        let (discard, next) = match side {
+            Side::Client(it) => buffers.step(it.process_tls_records(incoming), task),
+            Side::Server(it) => buffers.step(it.process_tls_records(incoming), task),
+        };
+        incoming.drain(..discard.min(incoming.len()));
+        next
+    }
+}
+
+impl Buffers {
+    /// Takes what rustls has come to; how many of the incoming bytes are done with.
+    fn step<D>(&mut self, status: UnbufferedStatus<'_, '_, D>, task: Task<'_>) -> (usize, Next) {
+        let UnbufferedStatus { discard, state } = status;
+        let state = match state {
+            Ok(state) => state,
+            Err(error) => return (discard, Next::Failed(error.into())),
+        };
+        let mut more = 0;
+        let next = match state {
+            ConnectionState::ReadTraffic(mut traffic) => {
+                let mut next = Next::Again;
+                while let Some(record) = traffic.next_record() {
+                    match record {
+                        Ok(record) => {
+                            more += record.discard;
+                            if self.plain.try_reserve(record.payload.len()).is_err() {
+                                next = Next::Failed(Error::Memory);
+                                break;
+                            }
+                            self.plain.extend_from_slice(record.payload);
+                        }
+                        Err(error) => next = Next::Failed(error.into()),
+                    }
+                }
+                next
+            }
+            ConnectionState::EncodeTlsData(mut data) => {
+                self.append(0, |to| match data.encode(to) {
+                    Ok(count) => Ok(count),
+                    Err(EncodeError::InsufficientSize(size)) => Err(Some(size.required_size)),
+                    Err(EncodeError::AlreadyEncoded) => Err(None),
+                })
+            }
+            ConnectionState::TransmitTlsData(data) => {
+                data.done();
+                Next::Again
+            }
+            ConnectionState::PeerClosed => {
+                self.ended = true;
+                Next::Again
+            }
+            ConnectionState::BlockedHandshake => Next::Wait,
+            ConnectionState::WriteTraffic(mut traffic) => {
+                let next = match task {
+                    Task::Nothing => Next::Open,
+                    Task::Bytes(bytes) => {
+                        self.append(bytes.len(), |to| needs(traffic.encrypt(bytes, to)))
+                    }
+                    Task::End => self.append(0, |to| needs(traffic.queue_close_notify(to))),
+                };
+                if matches!(next, Next::Again) { Next::Open } else { next }
+            }
+            ConnectionState::Closed => Next::Wait,
+            // Early data is not accepted: anybody may send it again.
+            _ => Next::Failed(Error::Protocol("early data".into())),
+        };
+        (discard + more, next)
+    }
+
+    /// Appends what `encode` writes: some more than `length` bytes, or it says how many.
+    fn append(
+        &mut self,
+        length: usize,
+        mut encode: impl FnMut(&mut [u8]) -> Result<usize, Option<usize>>,
+    ) -> Next {
+        let have = self.outgoing.len();
+        let mut room = length + OVERHEAD;
+        for _ in 0..2 {
+            if self.outgoing.try_reserve(room).is_err() {
+                return Next::Failed(Error::Memory);
+            }
+            self.outgoing.resize(have + room, 0);
+            let written = encode(&mut self.outgoing[have..]);
+            self.outgoing.truncate(have + written.unwrap_or(0));
+            match written {
+                Ok(_) => return Next::Again,
+                Err(Some(size)) => room = size,
+                Err(None) => break,
+            }
+        }
+        Next::Failed(Error::Protocol("no more records can be sent".into()))
+    }
+}
+
+/// Whether a record is an alert: by its type or, where that is encrypted, by its length, which
+/// nothing else of a handshake has.
+fn is_alert(record: &[u8]) -> bool {
+    const ALERT: u8 = 21;
+    const ENCRYPTED: u8 = 23;
+    matches!(record, [ALERT, ..] | [ENCRYPTED, _, _, 0, 19, ..])
+}
+
+/// The size of the buffer that was too small.
+fn needs(encrypted: Result<usize, EncryptError>) -> Result<usize, Option<usize>> {
+    encrypted.map_err(|error| match error {
+        EncryptError::InsufficientSize(size) => Some(size.required_size),
+        EncryptError::EncryptExhausted => None,
+    })
+}

@@ -1,0 +1,487 @@
+//! A stream over a stream, encrypted.
+
+use crate::session::{RECORD, Session, Side};
+use crate::{ClientConfig, Error, Peer, ServerConfig};
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use core::cell::{Cell, RefCell};
+use core::future::poll_fn;
+use core::net::SocketAddr;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+use core::time::Duration;
+use embedded_io_async::{ErrorType, Read, Write};
+use ip::{Progress, Stream, TcpOptions};
+use kernel::time::{Sleep, sleep, timeout};
+
+/// Bytes that may wait to be sent before nothing more is read.
+const HIGH: usize = 2 * RECORD;
+
+/// How long the peer may take for what is left at the end.
+const LAST: Duration = Duration::from_secs(30);
+
+/// A handshake under way, of which a listener allows so many.
+#[derive(Debug)]
+pub(crate) struct Slot(Rc<Cell<usize>>);
+
+impl Slot {
+    /// Takes one, unless `most` are taken.
+    pub(crate) fn take(taken: &Rc<Cell<usize>>, most: usize) -> Option<Self> {
+        let free = taken.get() < most;
+        free.then(|| {
+            taken.set(taken.get() + 1);
+            Self(Rc::clone(taken))
+        })
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}
+
+/// What is known until the handshake is done.
+#[derive(Debug)]
+struct Shaking {
+    deadline: Pin<Box<Sleep>>,
+    _slot: Option<Slot>,
+}
+
+#[derive(Debug)]
+struct State {
+    session: Session,
+    shaking: Option<Shaking>,
+    /// Who it should be, for the log.
+    peer: Peer,
+}
+
+/// What somebody waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Want {
+    /// Bytes, or their end.
+    Read,
+    /// Room for a record.
+    Write,
+    /// That all is with the stream below.
+    Flush,
+}
+
+/// A stream that is encrypted, over any other ([RFC 8446]); or one as it is, of a client that
+/// speaks both.
+///
+/// The handshake is made by whoever reads or writes first, or by [`handshake`](Self::handshake),
+/// and has to be done within a limit. What goes wrong is told by the error of the call, which is
+/// [`ip::Error::Untrusted`] for most of it, by [`failure`](Self::failure), and by a line of the
+/// log. A connection that ends without `close_notify` is [`ip::Error::Reset`] for who reads to its
+/// end, as it may have been cut.
+///
+/// While a connection is idle, its buffers take no memory.
+///
+/// [RFC 8446]: https://www.rfc-editor.org/rfc/rfc8446
+#[derive(Debug)]
+pub struct Tls<S> {
+    inner: S,
+    state: Option<RefCell<State>>,
+}
+
+impl<S: Stream> Tls<S> {
+    /// Makes the server's end of a connection.
+    ///
+    /// # Errors
+    /// [`Error::NoEntropy`].
+    pub fn accept(inner: S, config: &ServerConfig) -> Result<Self, Error> {
+        let peer = Peer::Client(inner.peer_addr());
+        let side = Side::Server(config.connection()?);
+        Ok(Self::new(inner, side, peer, config.handshake, None))
+    }
+
+    pub(crate) fn accept_in(inner: S, config: &ServerConfig, slot: Slot) -> Result<Self, Error> {
+        let peer = Peer::Client(inner.peer_addr());
+        let side = Side::Server(config.connection()?);
+        Ok(Self::new(inner, side, peer, config.handshake, Some(slot)))
+    }
+
+    /// Makes the client's end of a connection with the host of that name, which may be an address.
+    ///
+    /// # Errors
+    /// [`Error::BadName`], [`Error::NoEntropy`].
+    pub fn connect(inner: S, name: &str, config: &ClientConfig) -> Result<Self, Error> {
+        let side = Side::Client(config.connection(name)?);
+        Ok(Self::new(inner, side, Peer::Server(name.into()), config.handshake, None))
+    }
+
+    /// Makes a connection that is not encrypted.
+    pub const fn plain(inner: S) -> Self {
+        Self { inner, state: None }
+    }
+
+    fn new(inner: S, side: Side, peer: Peer, limit: Duration, slot: Option<Slot>) -> Self {
+        let shaking = Some(Shaking { deadline: Box::pin(sleep(limit)), _slot: slot });
+        let state = State { session: Session::new(side), shaking, peer };
+        Self { inner, state: Some(RefCell::new(state)) }
+    }
+
+    /// Waits until the handshake is done.
+    ///
+    /// # Errors
+    /// Why it failed.
+    pub async fn handshake(&self) -> Result<(), Error> {
+        let done = poll_fn(|context| self.poll_for(Some(context), Want::Write)).await;
+        done.map_err(|error| self.failure().unwrap_or(Error::Network(error)))
+    }
+
+    /// Returns why it failed, if it has.
+    #[must_use]
+    pub fn failure(&self) -> Option<Error> {
+        self.state.as_ref()?.borrow().session.failed().cloned()
+    }
+
+    /// Returns the protocol that both ends agreed on (ALPN, RFC 7301).
+    #[must_use]
+    pub fn protocol(&self) -> Option<alloc::vec::Vec<u8>> {
+        self.state.as_ref()?.borrow().session.protocol()
+    }
+
+    /// Returns whether the handshake was shortened, by what both ends knew of an earlier one.
+    #[must_use]
+    pub fn is_resumed(&self) -> bool {
+        self.state.as_ref().is_some_and(|state| state.borrow().session.is_resumed())
+    }
+
+    /// Returns the stream below.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+
+    /// Bytes that its buffers take.
+    #[cfg(test)]
+    pub(crate) fn buffered(&self) -> usize {
+        self.state.as_ref().map_or(0, |state| state.borrow().session.buffered())
+    }
+
+    /// Works until `want` is there, and wakes `context` when it may be.
+    fn poll_for(
+        &self,
+        mut context: Option<&mut Context<'_>>,
+        want: Want,
+    ) -> Poll<Result<(), ip::Error>> {
+        let Some(state) = &self.state else { return Poll::Ready(Ok(())) };
+        let mut state = state.borrow_mut();
+        let State { session, shaking, peer } = &mut *state;
+        loop {
+            self.send(session)?;
+            if session.is_open() {
+                *shaking = None;
+            }
+            let there = match want {
+                Want::Read => session.readable() > 0 || session.is_ended(),
+                Want::Write => session.is_open() && session.outgoing().is_empty(),
+                Want::Flush => session.outgoing().is_empty(),
+            };
+            // What came before a failure can still be read.
+            if want == Want::Read && there {
+                return Poll::Ready(Ok(()));
+            }
+            if let Some(error) = session.failed() {
+                return Poll::Ready(Err(error.short()));
+            }
+            if there {
+                return Poll::Ready(Ok(()));
+            }
+            let writes = !session.outgoing().is_empty();
+            let reads = session.outgoing().len() < HIGH
+                && (want == Want::Read || (!session.is_open() && want == Want::Write));
+            if reads && self.receive(session, peer)? {
+                continue;
+            }
+            let Some(context) = context.as_deref_mut() else { return Poll::Pending };
+            if let Some(shaking) = shaking
+                && shaking.deadline.as_mut().poll(context).is_ready()
+            {
+                fail(session, peer, Error::TimedOut);
+                continue;
+            }
+            if reads && self.inner.poll_readable(context)?.is_ready()
+                || writes && self.inner.poll_writable(context)?.is_ready()
+            {
+                continue;
+            }
+            session.rest();
+            return Poll::Pending;
+        }
+    }
+
+    /// Sends what can be sent without waiting.
+    fn send(&self, session: &mut Session) -> Result<(), ip::Error> {
+        while !session.outgoing().is_empty() {
+            match self.inner.try_write(session.outgoing()) {
+                Ok(Some(count)) => session.sent(count),
+                Ok(None) => break,
+                // The half was ended, and what is left answers something that came later.
+                Err(ip::Error::Closed) if session.is_shut() => session.discard(),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Receives what came, and does what it asks for; whether anything came.
+    fn receive(&self, session: &mut Session, peer: &Peer) -> Result<bool, ip::Error> {
+        let before = session.stage();
+        session.proceed();
+        if session.stage() != before {
+            log_failure(session, peer);
+            return Ok(true);
+        }
+        if session.failed().is_none() {
+            match session.receive(|to| self.inner.try_read(to))? {
+                Some(0) => session.fail(Error::Truncated),
+                Some(_) => session.proceed(),
+                None if session.failed().is_none() => return Ok(false),
+                None => {}
+            }
+        }
+        log_failure(session, peer);
+        Ok(true)
+    }
+
+    /// Copies bytes that there are to be read, and takes them unless they are peeked at.
+    fn take(&self, peek: bool, buf: &mut [u8]) -> Option<usize> {
+        let mut state = self.state.as_ref()?.borrow_mut();
+        let count = state.session.peek(buf);
+        if !peek {
+            state.session.consume(count);
+        }
+        Some(count)
+    }
+
+    /// Encrypts and sends the first of `buf`; how many bytes.
+    fn put(&self, buf: &[u8]) -> Result<usize, ip::Error> {
+        let Some(state) = &self.state else { return Ok(0) };
+        let mut state = state.borrow_mut();
+        let State { session, peer, .. } = &mut *state;
+        if session.is_shut() {
+            return Err(ip::Error::Closed);
+        }
+        let piece = &buf[..buf.len().min(RECORD)];
+        if !session.write(piece) {
+            fail(session, peer, Error::Memory);
+            return Err(session.failed().map_or(ip::Error::Reset, Error::short));
+        }
+        self.send(session)?;
+        Ok(piece.len())
+    }
+}
+
+/// Logs why what came makes it fail.
+fn log_failure(session: &Session, peer: &Peer) {
+    if let Some(error) = session.failed() {
+        log(peer, error);
+    }
+}
+
+fn fail(session: &mut Session, peer: &Peer, error: Error) {
+    if session.failed().is_none() {
+        log(peer, &error);
+    }
+    session.fail(error);
+}
+
+/// Says why a connection fails. A client that goes away is nothing to tell of.
+fn log(peer: &Peer, error: &Error) {
+    match (peer, error) {
+        (_, Error::Truncated) | (Peer::Client(_), _) => log::debug!("{peer}: {error}"),
+        (Peer::Server(_), _) => log::error!("{peer}: {error}"),
+    }
+}
+
+/// Turns what is not there yet into `None`.
+fn now<T>(poll: Poll<Result<T, ip::Error>>) -> Result<Option<T>, ip::Error> {
+    match poll {
+        Poll::Ready(result) => result.map(Some),
+        Poll::Pending => Ok(None),
+    }
+}
+
+impl<S: Stream> ErrorType for Tls<S> {
+    type Error = ip::Error;
+}
+
+impl<S: Stream> Read for Tls<S> {
+    async fn read(&mut self, buf: &mut [u8]) -> Result<usize, ip::Error> {
+        poll_fn(|context| self.poll_read(context, buf)).await
+    }
+}
+
+impl<S: Stream> Write for Tls<S> {
+    async fn write(&mut self, buf: &[u8]) -> Result<usize, ip::Error> {
+        poll_fn(|context| self.poll_write(context, buf)).await
+    }
+
+    async fn flush(&mut self) -> Result<(), ip::Error> {
+        poll_fn(|context| self.poll_for(Some(context), Want::Flush)).await?;
+        self.inner.flush().await
+    }
+}
+
+/// One half of a [`Tls`].
+#[derive(Debug)]
+pub struct Half<'a, S>(&'a Tls<S>);
+
+impl<S: Stream> ErrorType for Half<'_, S> {
+    type Error = ip::Error;
+}
+
+impl<S: Stream> Read for Half<'_, S> {
+    async fn read(&mut self, buf: &mut [u8]) -> Result<usize, ip::Error> {
+        poll_fn(|context| {
+            ready!(self.0.poll_readable(context))?;
+            match self.0.try_read(buf)? {
+                Some(count) => Poll::Ready(Ok(count)),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+}
+
+impl<S: Stream> Write for Half<'_, S> {
+    async fn write(&mut self, buf: &[u8]) -> Result<usize, ip::Error> {
+        poll_fn(|context| {
+            ready!(self.0.poll_writable(context))?;
+            match self.0.try_write(buf)? {
+                Some(count) => Poll::Ready(Ok(count)),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    async fn flush(&mut self) -> Result<(), ip::Error> {
+        poll_fn(|context| self.0.poll_for(Some(context), Want::Flush)).await
+    }
+}
+
+impl<S: Stream> Stream for Tls<S> {
+    type Reader<'a>
+        = Half<'a, S>
+    where
+        Self: 'a;
+    type Writer<'a>
+        = Half<'a, S>
+    where
+        Self: 'a;
+
+    fn split(&mut self) -> (Half<'_, S>, Half<'_, S>) {
+        (Half(self), Half(self))
+    }
+
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<Result<usize, ip::Error>> {
+        if self.state.is_none() {
+            return self.inner.poll_read(context, buf);
+        }
+        ready!(self.poll_for(Some(context), Want::Read))?;
+        Poll::Ready(Ok(self.take(false, buf).unwrap_or(0)))
+    }
+
+    fn poll_write(
+        &mut self,
+        context: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<Result<usize, ip::Error>> {
+        if self.state.is_none() {
+            return self.inner.poll_write(context, buf);
+        }
+        ready!(self.poll_for(Some(context), Want::Write))?;
+        Poll::Ready(self.put(buf))
+    }
+
+    fn poll_readable(&self, context: &mut Context<'_>) -> Poll<Result<(), ip::Error>> {
+        match self.state {
+            None => self.inner.poll_readable(context),
+            // A failure is the next call's to tell.
+            Some(_) => self.poll_for(Some(context), Want::Read).map(|_| Ok(())),
+        }
+    }
+
+    fn poll_writable(&self, context: &mut Context<'_>) -> Poll<Result<(), ip::Error>> {
+        match self.state {
+            None => self.inner.poll_writable(context),
+            Some(_) => self.poll_for(Some(context), Want::Write),
+        }
+    }
+
+    fn try_read(&self, buf: &mut [u8]) -> Result<Option<usize>, ip::Error> {
+        if self.state.is_none() {
+            return self.inner.try_read(buf);
+        }
+        Ok(now(self.poll_for(None, Want::Read))?.and_then(|()| self.take(false, buf)))
+    }
+
+    fn try_peek(&self, buf: &mut [u8]) -> Result<Option<usize>, ip::Error> {
+        if self.state.is_none() {
+            return self.inner.try_peek(buf);
+        }
+        Ok(now(self.poll_for(None, Want::Read))?.and_then(|()| self.take(true, buf)))
+    }
+
+    fn try_write(&self, buf: &[u8]) -> Result<Option<usize>, ip::Error> {
+        if self.state.is_none() {
+            return self.inner.try_write(buf);
+        }
+        match now(self.poll_for(None, Want::Write))? {
+            Some(()) => self.put(buf).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn progress(&self) -> Progress {
+        let below = self.inner.progress();
+        let Some(state) = &self.state else { return below };
+        let session = &state.borrow().session;
+        Progress {
+            readable: session.readable(),
+            unacknowledged: below.unacknowledged + session.outgoing().len(),
+            ended: session.is_ended() || below.ended,
+        }
+    }
+
+    fn options(&self) -> TcpOptions {
+        self.inner.options()
+    }
+
+    fn set_options(&self, options: TcpOptions) -> Result<(), ip::Error> {
+        self.inner.set_options(options)
+    }
+
+    async fn shutdown(&self) -> Result<(), ip::Error> {
+        if let Some(state) = &self.state {
+            state.borrow_mut().session.end();
+            poll_fn(|context| self.poll_for(Some(context), Want::Flush)).await?;
+        }
+        self.inner.shutdown().await
+    }
+
+    async fn close(&mut self) -> Result<(), ip::Error> {
+        let ended = timeout(LAST, self.shutdown()).await;
+        self.inner.close().await?;
+        ended.unwrap_or(Err(ip::Error::TimedOut))
+    }
+
+    fn abort(&self) {
+        self.inner.abort();
+    }
+
+    fn peer_addr(&self) -> SocketAddr {
+        self.inner.peer_addr()
+    }
+
+    fn local_addr(&self) -> SocketAddr {
+        self.inner.local_addr()
+    }
+}

@@ -1,0 +1,133 @@
+//! Peers that break the rules, or take their time.
+
+use super::*;
+use core::time::Duration;
+use kernel::time::{Instant, sleep};
+
+/// What the server makes of a client that sends `bytes` as they are, and what it answers.
+fn answer(bytes: &[u8]) -> (Result<(), Error>, Vec<u8>) {
+    on_a_cable(async |near, far| {
+        let listener = Server::new(far, server()).bind(port()).await.unwrap();
+        let mut raw = near.connect(port()).await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        let served = spawn(async move {
+            let mut accepted = accepted;
+            let result = accepted.handshake().await;
+            let _ = accepted.close().await;
+            result
+        });
+        raw.write_all(bytes).await.unwrap();
+        raw.shutdown().await.unwrap();
+        let (mut said, mut buffer) = (Vec::new(), [0; 1000]);
+        while let Ok(count @ 1..) = raw.read(&mut buffer).await {
+            said.extend_from_slice(&buffer[..count]);
+        }
+        (served.await, said)
+    })
+}
+
+#[test]
+fn what_is_not_tls_is_refused_with_an_alert() {
+    let long = [&[22, 3, 1, 0x40, 1][..], &[0; 16_385]].concat();
+    let huge = [&[22, 3, 1, 0x41, 1][..], &[0; 16_641]].concat();
+    let hello = [&[22, 3, 1, 0, 8, 1, 0xff, 0xff, 0xff][..], &[0; 4]].concat();
+    for bytes in [
+        &b"GET / HTTP/1.1\r\n\r\n"[..],
+        &[0xff; 100],
+        &[21, 3, 3, 0, 2, 2, 40],
+        &huge,
+        &long,
+        &hello,
+    ] {
+        let (result, said) = answer(bytes);
+        assert!(
+            matches!(result, Err(Error::Protocol(_) | Error::Alert(_) | Error::TooLong)),
+            "{:?}: {result:?}",
+            &bytes[..bytes.len().min(9)]
+        );
+        // An alert, or nothing: never more than that.
+        assert!(said.is_empty() || said[0] == 21 && said.len() == 7, "{said:?}");
+    }
+    assert_eq!(answer(&[]).0, Err(Error::Truncated));
+    assert_eq!(answer(&[22, 3, 1, 0, 200, 1]).0, Err(Error::Truncated));
+}
+
+#[test]
+fn a_byte_a_second_does_not_hold_a_handshake() {
+    on_a_cable(async |near, far| {
+        let listener = Server::new(far, server()).bind(port()).await.unwrap();
+        let mut raw = near.connect(port()).await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        let drips = spawn(async move {
+            for byte in [22, 3, 1, 1, 0].into_iter().chain([1; 100]) {
+                if raw.write_all(&[byte]).await.is_err() {
+                    break;
+                }
+                sleep(Duration::from_secs(1)).await;
+            }
+        });
+        let begun = Instant::now();
+        assert_eq!(accepted.handshake().await, Err(Error::TimedOut));
+        assert_eq!(begun.elapsed().as_secs(), 10);
+        drop(accepted);
+        drips.await;
+    });
+}
+
+#[test]
+fn half_handshakes_are_bounded_and_end() {
+    on_a_cable(async |near, far| {
+        let listener = Server::new(far, server()).handshakes(8).bind(port()).await.unwrap();
+        let mut held = Vec::new();
+        for number in 0..12 {
+            let raw = near.connect(port()).await.unwrap();
+            let accepted = listener.accept().await;
+            assert_eq!(accepted.is_ok(), number < 8, "{number}");
+            held.push((raw, accepted.ok()));
+        }
+        // They give way when their time is over, or when they go.
+        held.clear();
+        let stream = near.connect(port()).await.unwrap();
+        let tls = Tls::connect(stream, WWW, &client()).unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        let served = spawn(echo(accepted));
+        assert_eq!(exchange(tls, b"served").await.unwrap(), b"served");
+        assert_eq!(served.await, Ok(()));
+    });
+}
+
+#[test]
+fn an_end_without_close_notify_is_no_end() {
+    on_a_cable(async |near, far| {
+        let listener = far.bind(port()).await.unwrap();
+        let tls = Tls::connect(near.connect(port()).await.unwrap(), WWW, &client()).unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let cut = spawn(async move {
+            let mut tls = Tls::accept(stream, &server()).unwrap();
+            tls.write_all(b"half of i").await.unwrap();
+            tls.into_inner().close().await
+        });
+        let mut tls = tls;
+        let mut buffer = [0; 100];
+        assert_eq!(tls.read(&mut buffer).await, Ok(9));
+        assert_eq!(tls.read(&mut buffer).await, Err(ip::Error::Reset));
+        assert_eq!(tls.failure(), Some(Error::Truncated));
+        drop(tls);
+        let _ = cut.await;
+    });
+}
+
+#[test]
+fn an_idle_connection_has_no_buffers() {
+    on_a_cable(async |near, far| {
+        let listener = Server::new(far, server()).bind(port()).await.unwrap();
+        let tls = Tls::connect(near.connect(port()).await.unwrap(), WWW, &client()).unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        let (one, other) = join(tls.handshake(), accepted.handshake()).await;
+        assert_eq!((one, other), (Ok(()), Ok(())));
+        let wait = core::future::poll_fn(|context| accepted.poll_readable(context));
+        let waited = kernel::time::timeout(Duration::from_secs(1), wait).await;
+        assert!(waited.is_err());
+        assert_eq!(accepted.buffered(), 0);
+    });
+}

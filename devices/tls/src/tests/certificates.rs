@@ -1,0 +1,103 @@
+//! Whom one believes: each reason not to is an error of its own.
+
+use super::*;
+
+fn with(pem: &[u8]) -> ServerConfig {
+    let identity = Identity::from_pem(pem, pem!("server.key")).unwrap();
+    ServerOptions::new(identity).build().unwrap()
+}
+
+#[test]
+fn each_flaw_of_a_certificate_has_an_error_that_says_what_and_when() {
+    let of_client = Identity::from_pem(pem!("client.pem"), pem!("client.key")).unwrap();
+    let of_client = ServerOptions::new(of_client).build().unwrap();
+    for (server, name, text) in [
+        (with(pem!("server.pem")), "other.lab", "the certificate is not for other.lab, but for "),
+        (with(pem!("server.pem")), "10.0.0.3", "the certificate is not for 10.0.0.3, but for "),
+        (
+            with(pem!("expired.pem")),
+            WWW,
+            "the certificate has expired: it was valid until 2021-01-01 00:00 UTC, and this \
+             machine's clock says 2",
+        ),
+        (
+            with(pem!("early.pem")),
+            WWW,
+            "the certificate is not yet valid: it is from 2089-01-01 00:00 UTC on, and this \
+             machine's clock says 2",
+        ),
+        (with(pem!("stranger.pem")), WWW, "the certificate is signed by nobody who is trusted"),
+        (of_client, "client.lab", "the certificate is for another purpose"),
+    ] {
+        let [client, server] = shaken(server, client(), name);
+        let said = std::format!("{}", client.unwrap_err());
+        assert!(said.starts_with(text), "{said}");
+        assert!(matches!(server, Err(Error::Alert(_))), "{text}: {server:?}");
+    }
+}
+
+#[test]
+fn keys_and_certificates_that_do_not_fit_are_refused_when_they_are_read() {
+    let read = |pem: &[u8], key: &[u8]| Identity::from_pem(pem, key).map(drop);
+    let (pem, key) = (pem!("server.pem"), pem!("server.key"));
+    assert_eq!(read(pem, key), Ok(()));
+    assert_eq!(read(pem, pem!("client.key")), Err(Error::OtherKey));
+    assert_eq!(read(pem, pem!("edwards.key")), Err(Error::OtherKey));
+    assert_eq!(read(key, key), Err(Error::NoCertificate));
+    assert_eq!(read(b"", key), Err(Error::NoCertificate));
+    assert_eq!(read(pem, pem), Err(Error::NoKey));
+    assert_eq!(read(pem, &key[..100]), Err(Error::NoKey));
+    assert_eq!(Trust::pem(b"nothing").map(drop), Err(Error::NoCertificate));
+    let connection = client().connection("no name").map(drop);
+    assert_eq!(connection, Err(Error::BadName));
+}
+
+#[test]
+fn chains_to_rsa_and_p_384_are_verified() {
+    for (ca, pem) in [
+        (&pem!("rsa-ca.pem")[..], &pem!("by-rsa.pem")[..]),
+        (&pem!("p384-ca.pem")[..], &pem!("by-p384.pem")[..]),
+    ] {
+        let client = trusting(ca).build().unwrap();
+        assert_eq!(shaken(with(pem), client, WWW), [Ok(()), Ok(())]);
+        let [client, _] = shaken(with(pem), super::client(), WWW);
+        assert_eq!(client, Err(Error::UnknownIssuer));
+    }
+}
+
+#[test]
+fn servers_may_ask_clients_who_they_are() {
+    let asking = || ServerOptions::new(identity()).clients(pem!("ca.pem")).unwrap();
+    let config = || asking().build().unwrap();
+    let [client, server] = shaken(config(), client(), WWW);
+    assert!(matches!(client, Err(Error::Alert(_))), "{client:?}");
+    assert_eq!(server, Err(Error::NoClientCertificate));
+    let shows = |pem: &[u8], key: &[u8]| {
+        let identity = Identity::from_pem(pem, key).unwrap();
+        trusting(pem!("ca.pem")).identity(identity).build().unwrap()
+    };
+    let good = shows(pem!("client.pem"), pem!("client.key"));
+    assert_eq!(shaken(config(), good, WWW), [Ok(()), Ok(())]);
+    let of_server = shows(pem!("server.pem"), pem!("server.key"));
+    assert_eq!(shaken(config(), of_server, WWW)[1], Err(Error::WrongPurpose));
+    let others = ServerOptions::new(identity()).clients(pem!("other-ca.pem")).unwrap();
+    let good = shows(pem!("client.pem"), pem!("client.key"));
+    assert_eq!(shaken(others.build().unwrap(), good, WWW)[1], Err(Error::UnknownIssuer));
+}
+
+#[test]
+fn a_fingerprint_is_trusted_whatever_the_name() {
+    use sha2::{Digest, Sha256};
+    let der = trust::certificates_in(pem!("expired.pem")).unwrap();
+    let print: [u8; 32] = Sha256::digest(&der[0]).into();
+    let by = |print| ClientOptions::new(Trust::Fingerprints(Vec::from([print]))).build().unwrap();
+    assert_eq!(shaken(with(pem!("expired.pem")), by(print), "any.lab"), [Ok(()), Ok(())]);
+    let [client, _] = shaken(with(pem!("server.pem")), by(print), WWW);
+    assert_eq!(client, Err(Error::WrongFingerprint));
+}
+
+#[test]
+fn what_is_printed_tells_no_key() {
+    let printed = std::format!("{:?} {:?}", identity(), server());
+    assert!(printed.contains("Private(ECDSA_NISTP256_SHA256)"), "{printed}");
+}

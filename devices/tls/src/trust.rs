@@ -1,0 +1,99 @@
+//! Whom a client trusts.
+
+use crate::Error;
+use alloc::vec::Vec;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
+use sha2::{Digest, Sha256};
+
+/// Whom a client trusts to be the host that it asks for.
+#[derive(Debug)]
+pub enum Trust {
+    /// Who has a certificate for that name that one of these has signed.
+    Roots(RootCertStore),
+    /// Who has one of these certificates, by SHA-256 of its DER form, whatever names it has and
+    /// however old it is.
+    Fingerprints(Vec<[u8; 32]>),
+}
+
+impl Trust {
+    /// Trusts whom Mozilla's list trusts, as it was when the image was built. It is some 60 KB.
+    #[must_use]
+    pub fn public() -> Self {
+        Self::Roots(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
+    }
+
+    /// Trusts those whom the certificates of a file in PEM form have certified.
+    ///
+    /// # Errors
+    /// [`Error::NoCertificate`], [`Error::BadCertificate`].
+    pub fn pem(pem: &[u8]) -> Result<Self, Error> {
+        roots(certificates_in(pem)?).map(Self::Roots)
+    }
+}
+
+/// The certificates of a file in PEM form.
+pub(crate) fn certificates_in(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    all.ok().filter(|all| !all.is_empty()).ok_or(Error::NoCertificate)
+}
+
+/// Makes roots of certificates.
+pub(crate) fn roots(certificates: Vec<CertificateDer<'static>>) -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates {
+        roots.add(certificate)?;
+    }
+    Ok(roots)
+}
+
+/// Checks fingerprints, and that the peer has the private key.
+#[derive(Debug)]
+pub(crate) struct Fingerprints {
+    pub(crate) all: Vec<[u8; 32]>,
+    pub(crate) algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ServerCertVerifier for Fingerprints {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let found: [u8; 32] = Sha256::digest(end_entity).into();
+        if self.all.contains(&found) {
+            return Ok(ServerCertVerified::assertion());
+        }
+        let found = found.map(|byte| alloc::format!("{byte:02x}")).concat();
+        log::error!("the certificate's SHA-256 is {found}");
+        Err(rustls::CertificateError::ApplicationVerificationFailure.into())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
