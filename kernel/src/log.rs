@@ -22,11 +22,15 @@
 //! ```
 //!
 //! A disabled line costs one comparison, unless some module has a higher level. Lines never wait:
-//! what the console has no room for is dropped and counted (rule K2).
+//! what the console has no room for is dropped and counted (rule K2). [`Lines`] gives what is
+//! printed to a service that sends it elsewhere as well, such as `apps/syslog`.
+
+mod lines;
 
 use crate::args::{Reason, Value};
 use crate::machine;
 use crate::time::Instant;
+pub use lines::{LONGEST, Line, Lines};
 use log::{LevelFilter, Log, Metadata, Record};
 use spin::Mutex;
 
@@ -126,6 +130,9 @@ impl Log for Sink {
             known(record.target()),
             record.args()
         ));
+        if let Some(keep) = lines::KEEP.get() {
+            keep(record);
+        }
     }
 
     fn flush(&self) {}

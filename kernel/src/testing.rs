@@ -47,6 +47,15 @@ pub fn simulate_randomness() {
     *POOL.lock() = None;
 }
 
+/// Starts the log as the start of an app does, with `levels` as of the argument `log=`, to test who
+/// takes [its lines](crate::log::Lines).
+///
+/// # Panics
+/// If `levels` is malformed.
+pub fn start_log(levels: &'static str) {
+    crate::log::start(crate::args::Value::parse(levels).expect("these are levels"));
+}
+
 /// Suspends the machine as a request of the toolstack does: waits for all
 /// [participants](crate::suspend::Participant), calls `suspend`, and tells what became of it.
 pub async fn suspend(suspend: impl FnOnce() -> Outcome) -> Outcome {

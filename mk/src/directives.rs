@@ -17,6 +17,7 @@
 //! test: disk root=debian:redis-server,dash   Debian's packages with what they depend on, fetched
 //!                                       once; `NAME-` leaves one out, `./FOLDER` beside the source
 //!                                       is laid over them
+//! test: disk dom0=debian:rsyslog        the same for dom0 alone: ROOT is the archive of it
 //! test: program hello.c                 a program in C beside the source, which cc makes without
 //!                                       shared libraries: /programs/hello in dom0; any number
 //! test: dom0 "httpd -h /tmp"             a script in dom0, before there is the guest

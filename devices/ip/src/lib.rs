@@ -67,6 +67,7 @@ mod tcp;
 mod traits;
 mod udp;
 mod wire;
+mod with;
 
 pub use config::{Limits, Settings};
 pub use device::OpenError;
@@ -81,6 +82,7 @@ pub use tcp::{TcpHalf, TcpListener, TcpStream};
 pub use traits::{Addresses, Listener, Ping, Progress, Resolve, Socket, Stream};
 pub use traits::{Tcp, TcpOptions, Udp};
 pub use udp::UdpSocket;
+pub use with::{Service, With};
 
 /// Names the IP of an app in its manifest: [`Stack`] on the network interface of that number.
 #[cfg(target_os = "xen")]

@@ -183,6 +183,9 @@ impl Drop for Stage<'_> {
 /// Where in dom0 the disks of a test are.
 const DISKS: &str = "/disks";
 
+/// The name of the disk that dom0 has, and no guest.
+const FOR_DOM0: &str = "dom0";
+
 /// Where in dom0 its programs are.
 const PROGRAMS: &str = "/programs";
 
@@ -216,6 +219,11 @@ fn make_disks(host: &Host, job: &Job<'_>) -> Result<(Vec<String>, String)> {
     let (mut items, mut names) = (Vec::new(), String::new());
     for ((given, target), number) in job.run.disks.iter().zip(&job.targets).zip(0..) {
         let Given { name, source, read_only, sector } = given;
+        if name == FOR_DOM0 {
+            let root = target.as_ref().context("what dom0 gets is debian:PACKAGE,...")?;
+            names += &format!("ROOT={root} ");
+            continue;
+        }
         let vdev = disk::which(&job.image.manifest, name)?;
         let mut file = format!("{DISKS}/{vdev}");
         let mut read_only = *read_only;

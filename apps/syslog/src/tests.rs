@@ -1,0 +1,179 @@
+//! Servers on a cable, in simulated time.
+
+use super::*;
+use crate::message::{Header, message};
+use crate::send::Settings;
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use core::net::Ipv4Addr;
+use xenith::args::Value;
+use xenith::ip::config::Ipv4;
+use xenith::ip::{self, Listener, Service, Socket, Stack, Stream, Tcp, Udp, any};
+use xenith::log::Line;
+use xenith::net::cable::{End, Options, cable};
+use xenith::task::block_on;
+
+type Said = Rc<RefCell<Vec<String>>>;
+
+/// A server on one end of a cable, and what an app on the other end logs.
+fn play(
+    server: &'static str,
+    serve: impl AsyncFnOnce(Stack<End>, Said),
+    app: impl AsyncFnOnce(),
+) -> Vec<String> {
+    xenith::testing::simulate_time();
+    xenith::testing::start_log("info");
+    let stack = |end, last| {
+        let ipv4 = Ipv4::Static(Ipv4Addr::new(10, 0, 0, last), 24);
+        Stack::start(end, ip::Settings { ipv4, ..ip::Settings::default() }).unwrap()
+    };
+    let said = Said::default();
+    block_on(async {
+        let (a, b) = cable(Options::default());
+        let (here, there) = (stack(a, 1), stack(b, 2));
+        let server = Some(Server::parse(server).unwrap());
+        Syslog::start(&here, Settings { server, host: "lab" });
+        xenith::task::join(serve(there, said.clone()), app()).await;
+    });
+    said.take()
+}
+
+fn texts(said: &[String]) -> Vec<&str> {
+    said.iter().map(|it| it.split_once("] ").expect("a message has data").1).collect()
+}
+
+#[test]
+fn each_line_is_a_datagram() {
+    let serve = async |ip: Stack<End>, said: Said| {
+        let socket = Udp::bind(&ip, any(514)).await.unwrap();
+        let mut message = [0; 2000];
+        for _ in 0..3 {
+            let (length, _) = socket.recv_from(&mut message).await.unwrap();
+            said.borrow_mut().push(String::from_utf8(message[..length].to_vec()).unwrap());
+        }
+    };
+    let said = play("udp://10.0.0.2", serve, async || {
+        log::error!("one");
+        log::info!("two\nlines");
+        sleep(Duration::from_secs(5)).await;
+        log::warn!("drei ß");
+    });
+    assert!(said[0].starts_with("<27>1 2") && said[2].starts_with("<28>1 2"), "{said:?}");
+    assert!(said[1].contains("Z lab - - - [meta sequenceId=\"2\" sysUpTime=\""), "{said:?}");
+    let module = module_path!();
+    assert_eq!(
+        texts(&said),
+        [
+            format!("{module}: one"),
+            format!("{module}: two\\x0alines"),
+            format!("\u{feff}{module}: drei ß")
+        ]
+    );
+}
+
+/// Reads one message and its length.
+async fn framed(stream: &mut impl Stream) -> Option<String> {
+    let (mut length, mut byte) = (0, [0]);
+    while byte[0] != b' ' {
+        length = length * 10 + usize::from(byte[0].saturating_sub(b'0'));
+        stream.read_exact(&mut byte).await.ok()?;
+    }
+    let mut text = alloc::vec![0; length];
+    stream.read_exact(&mut text).await.ok()?;
+    String::from_utf8(text).ok()
+}
+
+#[test]
+fn a_server_that_is_late_or_leaves_gets_all_in_order() {
+    let serve = async |ip: Stack<End>, said: Said| {
+        sleep(Duration::from_secs(100)).await;
+        let listener = Tcp::bind(&ip, any(601)).await.unwrap();
+        for count in [2, 3] {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            for _ in 0..count {
+                let message = framed(&mut stream).await.unwrap();
+                said.borrow_mut().push(message);
+            }
+            stream.close().await.unwrap();
+        }
+    };
+    let said = play("tcp://10.0.0.2:601", serve, async || {
+        log::info!("a");
+        log::info!("b");
+        sleep(Duration::from_secs(400)).await;
+        ["c", "d", "e"].iter().for_each(|it| log::info!("{it}"));
+    });
+    let ends: String = said.iter().filter_map(|it| it.chars().next_back()).collect();
+    assert_eq!(ends, "abcde", "{said:?}");
+}
+
+#[test]
+fn what_a_server_does_not_take_is_bounded_and_counted_t3() {
+    let serve = async |ip: Stack<End>, said: Said| {
+        sleep(Duration::from_secs(50)).await;
+        let listener = Tcp::bind(&ip, any(514)).await.unwrap();
+        let (mut stream, _) = listener.accept().await.unwrap();
+        while let Ok(Some(message)) =
+            xenith::time::timeout(Duration::from_secs(300), framed(&mut stream)).await
+        {
+            said.borrow_mut().push(message);
+        }
+    };
+    let said = play("tcp://10.0.0.2", serve, async || {
+        (0..2000).for_each(|at| log::info!("line {at}"));
+    });
+    let lost: Vec<_> =
+        texts(&said).into_iter().filter(|it| it.contains("lines were lost")).collect();
+    assert_eq!(lost.len(), 1, "{said:?}");
+    let count: usize = lost[0].split(' ').nth(1).unwrap().parse().unwrap();
+    assert_eq!(said.len() - 1 + count, 2000);
+    assert!((1000..2000).contains(&count), "{count}");
+}
+
+#[test]
+fn messages_are_those_of_the_rfc_k5() {
+    let header = |time, host, app| Header { time: Duration::from_secs(time), host, app, number: 7 };
+    let said = |header: &Header<'_>, text: &str| {
+        let text = message(header, &Line::new(log::Level::Warn, "app::disk", text.into()));
+        let (begin, rest) = text.split_once("sysUpTime=\"").unwrap();
+        format!("{begin}{}", rest.split_once("\"]").unwrap().1)
+    };
+    assert_eq!(
+        said(&header(1_709_164_800, "a host", "x"), "\x1b[2J\u{9b}"),
+        "<28>1 2024-02-29T00:00:00.000000Z ahost x - - [meta sequenceId=\"7\"  \u{feff}app::disk: \\x1b[2J\\x9b"
+    );
+    // A clock that was never set, and names that are none.
+    let odd = said(&header(5000, "", "ä"), "x");
+    assert_eq!(odd, "<28>1 - - - - - [meta sequenceId=\"7\"  app::disk: x");
+    let long = "y".repeat(300);
+    let odd = said(&header(5000, &long, &long), "x");
+    assert_eq!(odd.matches('y').count(), 255 + 48);
+}
+
+#[test]
+fn servers_are_read() {
+    for (text, host, port) in [
+        ("udp://10.0.0.1", "10.0.0.1", 514),
+        ("tcp://log.example:6514", "log.example", 6514),
+        ("udp://[fd00::1]", "fd00::1", 514),
+        ("tcp://[fd00::1]:5", "fd00::1", 5),
+    ] {
+        let server = Server::parse(text).unwrap();
+        assert_eq!((server.host, server.port), (host, port), "{text}");
+    }
+    for text in
+        ["", "10.0.0.1", "udp://", "udp://a:", "udp://a:0", "udp://[::1", "tls://a", "udp://[::1]5"]
+    {
+        assert!(Server::parse(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn a_line_may_begin_with_its_level() {
+    assert_eq!(level("warn: it is late"), (log::Level::Warn, "it is late"));
+    assert_eq!(level("loud: it is late"), (log::Level::Info, "loud: it is late"));
+    assert_eq!(level("").1.to_string(), "");
+}
