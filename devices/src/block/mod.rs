@@ -13,6 +13,7 @@ pub mod file;
 pub mod memory;
 pub mod partition;
 mod signs;
+pub mod verity;
 
 use core::fmt;
 use kernel::device::{Class, Xl};
@@ -123,6 +124,8 @@ pub enum ErrorKind {
     Gone,
     /// Memory is exhausted.
     Exhausted,
+    /// What was read is not what was written: it does not match its checksum or hash.
+    Damaged,
 }
 
 impl fmt::Display for ErrorKind {
@@ -136,6 +139,7 @@ impl fmt::Display for ErrorKind {
             Self::TimedOut => "the disk does not respond",
             Self::Gone => "the disk is gone",
             Self::Exhausted => "no memory is left for the request",
+            Self::Damaged => "the disk's content does not match its hash",
         })
     }
 }

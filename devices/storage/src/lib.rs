@@ -1,6 +1,6 @@
 //! Stores files and keys on a block device.
 //!
-//! * [`fs`]: folders and files: tar, ext4, FAT, and files that are built into the image
+//! * [`fs`]: folders and files: tar, EROFS, ext4, FAT, and files that are built into the image
 //! * [`kv`]: values by key, in a log that survives a loss of power at any moment
 
 #![no_std]

@@ -32,6 +32,7 @@ mod format;
 mod journal;
 mod map;
 
+use super::blocks::Blocks;
 use super::path::{self, Steps};
 use super::sorted::{Sorted, Window};
 use super::{Error, Kind, Metadata, Tree, sectors};
@@ -72,13 +73,6 @@ struct Moved {
     /// The block's own first four bytes are the journal's magic number. They are zeroed in the
     /// journal (`JBD2_FLAG_ESCAPE`).
     escaped: bool,
-}
-
-/// Caches blocks of metadata, each with the number of its last use.
-#[derive(Debug, Default)]
-struct Blocks {
-    by_number: BTreeMap<u64, (u64, Rc<[u8]>)>,
-    uses: u64,
 }
 
 /// A file or folder.
@@ -341,27 +335,6 @@ impl<B: Block> Ext4<B> {
 /// Returns metadata of which only the inode number is known.
 const fn unknown(inode: u32) -> Metadata {
     Metadata { kind: Kind::Other, size: 0, modified: 0, id: inode as u64 }
-}
-
-impl Blocks {
-    fn find(&mut self, number: u64) -> Option<Rc<[u8]>> {
-        let (used, block) = self.by_number.get_mut(&number)?;
-        self.uses += 1;
-        *used = self.uses;
-        Some(block.clone())
-    }
-
-    /// Adds a block to the cache, and keeps up to `most` others.
-    fn keep(&mut self, number: u64, block: Rc<[u8]>, most: u64) {
-        if self.by_number.len() as u64 >= most {
-            let oldest = self.by_number.iter().min_by_key(|(_, (used, _))| *used);
-            if let Some((&oldest, _)) = oldest {
-                self.by_number.remove(&oldest);
-            }
-        }
-        self.uses += 1;
-        self.by_number.insert(number, (self.uses, block));
-    }
 }
 
 impl<B: Block> Tree for Ext4<B> {

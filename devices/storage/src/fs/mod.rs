@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | [`built`](mod@built) | [`Tree`] | the build: files in the image |
 //! | [`tar`] | [`Tree`] | `tar`, `cargo mk run --disk NAME=FOLDER` |
+//! | [`erofs`] | [`Tree`] | `mkfs.erofs`, compressed |
 //! | [`ext4`] | [`Tree`] | Linux |
 //! | [`fat`] | [`Files`] | any machine |
 //!
@@ -16,8 +17,10 @@
 //! out of a tree.
 
 mod any;
+mod blocks;
 pub mod built;
 pub(crate) mod cache;
+pub mod erofs;
 pub mod ext4;
 pub mod fat;
 pub mod inodes;
@@ -36,6 +39,7 @@ use core::fmt;
 use devices::block::Block;
 
 any::formats! {
+    erofs::Erofs = "EROFS",
     ext4::Ext4 = "ext4",
     fat::Fat = "FAT",
     tar::Tar = "tar",

@@ -4,6 +4,7 @@ mod any;
 mod built;
 mod crash;
 mod disk;
+mod erofs;
 mod ext4;
 mod fat;
 mod fat_power;

@@ -1,5 +1,6 @@
 //! Opens a disk in whichever of the formats it is.
 
+use super::super::erofs::{self, Erofs};
 use super::super::ext4::{self, Ext4};
 use super::super::fat::{self, Fat};
 use super::super::{Error, Kind, Metadata, Tree, tar};
@@ -13,6 +14,8 @@ use devices::block::Block;
 #[non_exhaustive]
 #[expect(clippy::large_enum_variant, reason = "there is one a disk, which is not moved about")]
 pub enum AnyInodes<B> {
+    /// The disk's format is EROFS.
+    Erofs(Erofs<Rc<B>>),
     /// The disk's format is ext4.
     Ext4(Ext4<Rc<B>>),
     /// The disk's format is FAT.
@@ -28,6 +31,10 @@ impl<B: Block> AnyInodes<B> {
     /// [`Error::OtherFormat`] if none does, and what that format says of the disk.
     pub async fn open(disk: B) -> Result<Self, Error> {
         let disk = Rc::new(disk);
+        match Erofs::open(Rc::clone(&disk)).await {
+            Err(Error::OtherFormat) => {}
+            tree => return tree.map(Self::Erofs),
+        }
         match Ext4::open(Rc::clone(&disk)).await {
             Err(Error::OtherFormat) => {}
             tree => return tree.map(Self::Ext4),
@@ -50,6 +57,8 @@ impl<B> fmt::Debug for AnyInodes<B> {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum AnyNode {
+    /// One of EROFS.
+    Erofs(erofs::Node),
     /// One of ext4.
     Ext4(ext4::Node),
     /// One of FAT.
@@ -65,6 +74,7 @@ macro_rules! each {
     };
     ($tree:expr, $node:expr, |$it:ident, $of:ident| $do:expr, $else:expr) => {
         match ($tree, $node) {
+            (Self::Erofs($it), AnyNode::Erofs($of)) => $do,
             (Self::Ext4($it), AnyNode::Ext4($of)) => $do,
             (Self::Fat($it), AnyNode::Fat($of)) => $do,
             (Self::Tar($it), AnyNode::Tar($of)) => $do,
@@ -78,6 +88,7 @@ impl<B: Block> Tree for AnyInodes<B> {
 
     async fn lookup(&self, path: &[u8]) -> Result<AnyNode, Error> {
         match self {
+            Self::Erofs(it) => it.lookup(path).await.map(AnyNode::Erofs),
             Self::Ext4(it) => it.lookup(path).await.map(AnyNode::Ext4),
             Self::Fat(it) => it.lookup(path).await.map(AnyNode::Fat),
             Self::Tar(it) => it.lookup(path).await.map(AnyNode::Tar),
@@ -114,6 +125,7 @@ impl<B: Block> Tree for AnyInodes<B> {
 impl<B: Block> Inodes for AnyInodes<B> {
     async fn root(&self) -> Result<AnyNode, Error> {
         match self {
+            Self::Erofs(it) => it.root().await.map(AnyNode::Erofs),
             Self::Ext4(it) => it.root().await.map(AnyNode::Ext4),
             Self::Fat(it) => it.root().await.map(AnyNode::Fat),
             Self::Tar(it) => it.root().await.map(AnyNode::Tar),
@@ -122,6 +134,7 @@ impl<B: Block> Inodes for AnyInodes<B> {
 
     async fn child(&self, node: &AnyNode, name: &[u8]) -> Result<AnyNode, Error> {
         match (self, node) {
+            (Self::Erofs(it), AnyNode::Erofs(of)) => it.child(of, name).await.map(AnyNode::Erofs),
             (Self::Ext4(it), AnyNode::Ext4(of)) => it.child(of, name).await.map(AnyNode::Ext4),
             (Self::Fat(it), AnyNode::Fat(of)) => it.child(of, name).await.map(AnyNode::Fat),
             (Self::Tar(it), AnyNode::Tar(of)) => it.child(of, name).await.map(AnyNode::Tar),

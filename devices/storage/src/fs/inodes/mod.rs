@@ -4,6 +4,7 @@
 //! paths itself, as links may lead to other disks, and to know who may read what.
 
 mod any;
+mod erofs;
 mod ext4;
 mod fat;
 mod tar;
