@@ -223,13 +223,14 @@ impl<N: Net> Wire for Way<'_, N> {
 impl<N: Net> Driver<N> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let Some(shared) = self.shared.upgrade() else { return Poll::Ready(()) };
-        let mut engine = shared.engine();
+        // Not as who stirs it: the engine knows what frames do.
+        let mut engine = shared.engine.borrow_mut();
         engine.protocols.drive(context.waker());
         engine.turn(shutdown::is_over());
         let info = self.net.info();
         let way = Way {
             net: &*self.net,
-            waker: &context.waker().clone(),
+            waker: context.waker(),
             blank: info.transmit_blank,
             mtu: info.mtu,
             numbers: &self.numbers,

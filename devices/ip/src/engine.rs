@@ -90,6 +90,8 @@ pub(super) struct Engine {
     reassembly: Reassembly,
     /// Who waits for an address.
     waiting: Wakers,
+    /// When something is due next, unless anything but an echo came or was asked for since.
+    rests: Option<Option<Instant>>,
 }
 
 impl Engine {
@@ -114,6 +116,7 @@ impl Engine {
             errors: Limit::new(Instant::now()),
             reassembly: Reassembly::new(fold::room(&settings.limits)),
             waiting: Wakers::new(),
+            rests: None,
             settings,
             name,
         })
@@ -121,6 +124,7 @@ impl Engine {
 
     /// The interface is another one, or the same anew.
     pub(super) fn reconnected(&mut self, info: Info) {
+        self.stir();
         self.protocols.reconnected(info);
         self.announcer = Announcer::new(Instant::now());
         self.routers.iter_mut().for_each(|it| it.news = true);
@@ -138,6 +142,9 @@ impl Engine {
     /// Does with a frame what was decided about it.
     fn act(&mut self, verdict: Verdict, frame: &[u8], wire: &dyn Wire, now: Instant) {
         let own = frame.starts_with(&self.protocols.mac().0);
+        if !matches!(verdict, Verdict::Ping(_)) {
+            self.stir();
+        }
         match verdict {
             // TCP has no multicast.
             Verdict::Tcp(segment) if own => self.receive_tcp(frame, &segment, wire, now),
@@ -254,9 +261,27 @@ impl Engine {
         }
     }
 
+    /// Something may be due.
+    pub(super) const fn stir(&mut self) {
+        self.rests = None;
+    }
+
     /// Sends what is due. Returns when the next thing will be; that may be now.
     pub(super) fn transmit(&mut self, wire: &dyn Wire) -> Option<Instant> {
         let now = Instant::now();
+        if !self.protocols.take_kicked()
+            && let Some(next) = self.rests
+            && next.is_none_or(|next| next > now)
+        {
+            return next;
+        }
+        let next = self.send_due(wire, now);
+        self.rests = Some(next);
+        next
+    }
+
+    /// Looks at all that may be due.
+    fn send_due(&mut self, wire: &dyn Wire, now: Instant) -> Option<Instant> {
         while let Some(mut entry) = self.half_open.due(now) {
             if entry.is_last() {
                 self.stats.dropped += 1;
@@ -340,6 +365,7 @@ impl Engine {
     /// to all.
     pub(super) fn turn(&mut self, over: bool) {
         if over && !core::mem::replace(&mut self.over, true) {
+            self.stir();
             self.protocols.end_all();
         }
         while let Some(handle) = self.dropped.pop() {

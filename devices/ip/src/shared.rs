@@ -15,9 +15,12 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// The protocols. Not to be held while awaiting or calling a closure of others.
+    /// The protocols, of which anything may change. Not to be held while awaiting or calling a
+    /// closure of others.
     pub(super) fn engine(&self) -> RefMut<'_, Engine> {
-        self.engine.borrow_mut()
+        let mut engine = self.engine.borrow_mut();
+        engine.stir();
+        engine
     }
 
     /// Stays until the connections that nobody holds are gone.

@@ -101,6 +101,8 @@ pub(super) struct Protocols {
     /// Its addresses may be others than before.
     elsewhere: bool,
     driver: Option<Waker>,
+    /// The driver was woken since the last turn.
+    kicked: Cell<bool>,
 }
 
 /// How to send to an address.
@@ -151,6 +153,7 @@ impl Protocols {
             down: false,
             elsewhere: true,
             driver: None,
+            kicked: Cell::new(false),
         };
         new.out.change(info);
         new.set_routers(settings.router().as_slice());
@@ -374,7 +377,13 @@ impl Protocols {
 
     /// Wakes the driver.
     pub(crate) fn kick(&self) {
+        self.kicked.set(true);
         self.driver.iter().for_each(Waker::wake_by_ref);
+    }
+
+    /// Returns whether there was something to do since the last call.
+    pub(crate) fn take_kicked(&self) -> bool {
+        self.kicked.take() | (self.sets.waiting() > 0)
     }
 
     pub(crate) fn up(&self) -> Result<(), Error> {
