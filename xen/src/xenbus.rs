@@ -71,6 +71,8 @@ pub struct Frontend {
     peer: DomId,
     watch: Watch,
     generation: Generation,
+    online: bool,
+    left: XenbusState,
 }
 
 impl Frontend {
@@ -87,8 +89,13 @@ impl Frontend {
         let backend = backend.await?;
         let backend = String::from_utf8(backend).map_err(|_| Error::Refused(Errno::EINVAL))?;
         let peer = DomId::of_domain(peer.await?).ok_or(Error::Refused(Errno::ENOENT))?;
-        let watch = xenstore::watch(&format!("{backend}/state")).await?;
-        Ok(Self { path, backend, peer, watch, generation })
+        // All that a front end looks at first, with one notification.
+        let watch = xenstore::watch(&format!("{backend}/state"));
+        let online = read_number(&format!("{backend}/online"), 0..=1, 1);
+        let left = read_state(&format!("{path}/state"));
+        let watch = watch.await?;
+        let (online, left) = (online.await? == 1, left.await?);
+        Ok(Self { path, backend, peer, watch, generation, online, left })
     }
 
     /// Returns the back end's domain, as [`find`](Self::find) read it (rule G7). Grant pages to no
@@ -96,6 +103,20 @@ impl Frontend {
     #[must_use]
     pub const fn peer(&self) -> DomId {
         self.peer
+    }
+
+    /// Returns whether the toolstack keeps the device, as [`find`](Self::find) read it (the node
+    /// `online` of the back end): one that is being removed must not be connected.
+    #[must_use]
+    pub const fn is_online(&self) -> bool {
+        self.online
+    }
+
+    /// Returns the state in which [`find`](Self::find) saw the front end: where a former one left
+    /// it, or `Initialising`.
+    #[must_use]
+    pub const fn left(&self) -> XenbusState {
+        self.left
     }
 
     /// Returns the path of the back end's directory.
@@ -143,11 +164,13 @@ impl Frontend {
     }
 
     /// Writes `settings`, pairs of a name and a value, and then announces the state of the front
-    /// end. The back end reads the settings when it sees the state, so this needs no
-    /// transaction, which could collide with unrelated changes.
+    /// end, all with one notification. xenstored takes requests in their order and the back end
+    /// reads the settings when it sees the state, so this needs no transaction, which could
+    /// collide with unrelated changes.
     ///
     /// # Errors
-    /// When xenstore fails: see [`Error`]. The state is then not announced.
+    /// When xenstore fails: see [`Error`]. The state may be announced all the same, before a back
+    /// end that lacks a setting, and has to be taken back.
     pub async fn announce_with(
         &self,
         state: XenbusState,
@@ -158,10 +181,11 @@ impl Frontend {
             xenstore::write(&self.ours(name), format!("{value}").as_bytes())
         };
         let all: Vec<Done> = settings.iter().map(write).collect();
+        let announced = self.announce(state);
         for done in all {
             done.await?;
         }
-        self.announce(state).await
+        announced.await
     }
 
     /// Reads the back end's state.
@@ -191,6 +215,8 @@ impl Frontend {
         accept: &dyn Fn(XenbusState) -> bool,
     ) -> Result<XenbusState, Error> {
         loop {
+            // What changed until here is read below.
+            self.watch.see();
             let state = self.state().await?;
             if accept(state) {
                 return Ok(state);

@@ -19,7 +19,7 @@ use core::time::Duration;
 use kernel::task::{Either, select};
 use kernel::time::{Instant, sleep, timeout};
 use waiters::Waiters;
-use xen::xenbus::{Frontend, XenbusState, read_number, read_state};
+use xen::xenbus::{Frontend, XenbusState};
 use xen::xenstore::{self, Watch};
 
 /// The time that xenstore may take to list devices, and that a back end may take to connect
@@ -256,7 +256,9 @@ async fn log_waiting(name: &str, front: &Frontend) -> Infallible {
 /// Connects device `id`, and connects it again, until it is dropped or broken.
 pub(crate) async fn run<D: Driver>(driver: &D, id: &str) {
     let (class, name) = (D::CLASS, driver.name());
-    let watch = match xenstore::watch(&format!("device/{class}/{id}")).await {
+    let watch = xenstore::watch(&format!("device/{class}/{id}"));
+    let mut found = Some(Frontend::find(class, id).await);
+    let watch = match watch.await {
         Ok(watch) => watch,
         Err(error) => {
             log::error!("{name}: {error}");
@@ -267,7 +269,11 @@ pub(crate) async fn run<D: Driver>(driver: &D, id: &str) {
     // The error that was logged last, when, and for how long it is not repeated.
     let mut said: Option<(Error, Instant, Duration)> = None;
     while !driver.is_broken() {
-        let Ok(front) = Frontend::find(class, id).await else {
+        let next = match found.take() {
+            Some(found) => found,
+            None => Frontend::find(class, id).await,
+        };
+        let Ok(front) = next else {
             // Only the toolstack removes and adds a device; the watch reports both.
             pause = FASTEST;
             trouble(driver, Error::Gone);
@@ -317,10 +323,14 @@ pub(crate) async fn run<D: Driver>(driver: &D, id: &str) {
 
 /// Completes when the device was removed or replaced.
 pub(crate) async fn gone(front: &Frontend, watch: &Watch) -> Result<(), xenstore::Error> {
-    while front.is_current().await? {
+    loop {
+        // What changed until here is read below.
+        watch.see();
+        if !front.is_current().await? {
+            return Ok(());
+        }
         watch.changed().await?;
     }
-    Ok(())
 }
 
 /// Waits until the back end is in state `wanted` or the device went away, however long that
@@ -354,13 +364,11 @@ pub(crate) async fn begin(
     stale: &[&str],
 ) -> Result<Outcome, Error> {
     // A device that the toolstack is removing must not be reconnected.
-    let online = read_number(&front.theirs("online"), 0..=1, 1);
-    let state = read_state(&front.ours("state"));
-    if online.await? == 0 {
+    if !front.is_online() {
         gone(front, watch).await?;
         return Ok(Outcome::Gone);
     }
-    if state.await? != XenbusState::Initialising {
+    if front.left() != XenbusState::Initialising {
         // Most often there are none.
         stale.iter().for_each(|name| drop(xenstore::remove(&front.ours(name))));
         front.announce(XenbusState::Initialising).await?;

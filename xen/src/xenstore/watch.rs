@@ -2,11 +2,11 @@
 
 use super::client::Watched;
 use super::error::Error;
-use super::request::{checked, request};
+use super::request::{Reply, checked, request};
 use super::wire;
 use crate::public::io::xs_wire::Kind;
 use core::pin::Pin;
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, ready};
 
 /// Reports changes of a node and of everything below it. Dropping it removes the watch
 /// (`XS_UNWATCH`).
@@ -15,24 +15,47 @@ pub struct Watch {
     token: u32,
 }
 
-/// Sets a watch on `path` (`XS_WATCH`), which need not exist. xenstored fires each watch once when
-/// it is set, so the first [`changed`](Watch::changed) returns at once.
+/// Yields a watch once it is set; see [`watch`].
+#[derive(Debug)]
+#[must_use = "a watch that is not awaited is removed"]
+pub struct Setting {
+    reply: Reply,
+    /// Dropping it removes the watch, also before the reply comes.
+    watch: Option<Watch>,
+}
+
+/// Sets a watch on `path` (`XS_WATCH`), which need not exist. As with other [requests](Reply),
+/// those made after it are sent with it. xenstored fires each watch once when it is set, so the
+/// first [`changed`](Watch::changed) returns at once, unless it was [seen](Watch::see).
 ///
 /// # Errors
 /// `Refused(E2BIG)` beyond this domain's quota of watches.
-pub async fn watch(path: &str) -> Result<Watch, Error> {
+pub fn watch(path: &str) -> Setting {
+    match begin(path) {
+        Ok(setting) => setting,
+        Err(error) => Setting { reply: Reply::failed(error), watch: None },
+    }
+}
+
+fn begin(path: &str) -> Result<Setting, Error> {
     let bytes = checked(path)?;
     let mut client = crate::domain().store.lock();
     client.connect()?;
     let token = client.number();
     client.watches.push(Watched { token, path: path.into(), pending: false });
     drop(client);
-    // From here on, dropping this removes the watch, even if this future is dropped before the
-    // reply comes.
-    let watch = Watch { token };
     let text = wire::decimal(token);
-    request(Kind::Watch, 0, &[bytes, b"\0", &text, b"\0"]).await?;
-    Ok(watch)
+    let reply = request(Kind::Watch, 0, &[bytes, b"\0", &text, b"\0"]);
+    Ok(Setting { reply, watch: Some(Watch { token }) })
+}
+
+impl Future for Setting {
+    type Output = Result<Watch, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        ready!(Pin::new(&mut self.reply).poll(context))?;
+        Poll::Ready(self.watch.take().ok_or(Error::Broken))
+    }
 }
 
 impl Watch {
@@ -43,6 +66,13 @@ impl Watch {
     /// [`Error::Broken`] if no more events can come.
     pub const fn changed(&self) -> Changed<'_> {
         Changed(self)
+    }
+
+    /// Forgets changes until now, as the caller looks at the node after this.
+    pub fn see(&self) {
+        let mut client = crate::domain().store.lock();
+        let watch = client.watches.iter_mut().find(|watch| watch.token == self.token);
+        watch.into_iter().for_each(|watch| watch.pending = false);
     }
 }
 
