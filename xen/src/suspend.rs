@@ -25,8 +25,8 @@ pub fn cancel() -> Result<(), gnttab::Error> {
 }
 
 /// Begins a new generation, in which xenstored's port is `store`: forgets all ports, empties the grant
-/// table, and asks xenstored for all watches again, each of which fires. Requests that it has not
-/// answered fail with `EAGAIN`.
+/// table, and asks xenstored for all watches again, each of which fires. Questions that it has not
+/// answered are asked again; changes fail with `EAGAIN`.
 ///
 /// # Errors
 /// Xen's, if it gives the new domain a smaller grant table. That begins empty then, and grows.
@@ -43,6 +43,7 @@ mod tests {
     use super::*;
     use crate::evtchn::Port;
     use crate::fake::Fake;
+    use crate::fake::store::Misdeed;
     use crate::fake::tests::{run, try_run};
     use crate::gnttab::{ReadWriteGrant, ShownPages};
     use crate::xenstore::{Error, quiet, read, transaction, watch, write};
@@ -163,19 +164,51 @@ mod tests {
     }
 
     #[test]
-    fn what_xenstored_has_not_answered_fails_and_is_not_answered_later() {
+    fn a_question_is_asked_again_and_a_change_is_not_made_twice() {
         let fake = Fake::new();
         run(&fake, write("data/x", b"old")).unwrap();
         fake.store().hold();
         let asked = read("data/x");
         let dropped = read("data/y");
+        let changed = write("data/z", b"1");
         assert_eq!(try_run(&fake, quiet()), None);
         drop(dropped);
+        fake.store().release();
         fake.suspend(Some(DomId(2)));
-        assert_eq!(run(&fake, asked), Err(Error::Refused(Errno::EAGAIN)));
-        assert_eq!(run(&fake, read("data/x")), Err(Error::Refused(Errno::ENOENT)));
+        fake.store().write("/local/domain/2/data/x", "new");
+        assert_eq!(run(&fake, changed), Err(Error::Refused(Errno::EAGAIN)));
+        let answer = run(&fake, asked);
+        assert!(answer != Ok(b"old".to_vec()), "{answer:?}");
         run(&fake, quiet()).unwrap();
         assert_eq!(xenstore::stats().waiting, 0);
+    }
+
+    #[test]
+    fn a_watch_that_is_being_set_is_set_in_the_new_domain() {
+        let fake = Fake::new();
+        run(&fake, write("data", b"1")).unwrap();
+        fake.store().hold();
+        let mut setting = std::pin::pin!(watch("data"));
+        assert!(try_run(&fake, setting.as_mut()).is_none());
+        fake.store().release();
+        fake.suspend(Some(DomId(2)));
+        let watch = run(&fake, setting).unwrap();
+        run(&fake, watch.changed()).unwrap();
+        run(&fake, quiet()).unwrap();
+        assert_eq!(fake.store().watches(), 1);
+    }
+
+    #[test]
+    fn a_watch_that_is_refused_in_the_new_domain_says_so() {
+        let fake = Fake::new();
+        let watch = run(&fake, watch("data")).unwrap();
+        run(&fake, watch.changed()).unwrap();
+        let refusal = Misdeed::Refuse("E2BIG".into());
+        fake.suspend_and(Some(DomId(2)), || fake.store().misbehave_at(0, refusal));
+        // What may have changed meanwhile is told first.
+        let error = (0..5).find_map(|_| run(&fake, watch.changed()).err());
+        assert_eq!(error, Some(Error::Refused(Errno::E2BIG)));
+        drop(watch);
     }
 
     #[test]

@@ -17,10 +17,20 @@ impl Fake {
     /// # Panics
     /// If the guest cannot go on.
     pub fn suspend(&self, new: Option<DomId>) {
+        self.suspend_and(new, || ());
+    }
+
+    /// Suspends and resumes it as [`suspend`](Self::suspend) does, and calls `meanwhile` when all is
+    /// new and the guest does not run yet.
+    ///
+    /// # Panics
+    /// If the guest cannot go on.
+    pub fn suspend_and(&self, new: Option<DomId>, meanwhile: impl FnOnce()) {
         prepare();
         with(|state| state.resumes_as = new);
         // SAFETY: the fake's frames stay mapped.
         let same = unsafe { sched_op_suspend(0) }.expect("the fake refuses no suspension");
+        meanwhile();
         if same { cancel() } else { renew(PORT) }.expect("the guest has a grant table");
     }
 }

@@ -33,6 +33,16 @@ pub(super) struct Waiting {
     pub(super) reply: Option<Result<Vec<u8>, Errno>>,
     /// The future was dropped, so the reply is discarded.
     abandoned: bool,
+    /// What was asked, where it can be asked again in another domain: it changes nothing.
+    question: Vec<u8>,
+    /// The watch that it sets again in another domain.
+    renews: Option<u32>,
+}
+
+/// Whether a request changes nothing and is about this domain or what all see, so that it may be
+/// made again.
+const fn is_question(kind: Kind) -> bool {
+    matches!(kind, Kind::Read | Kind::Directory | Kind::GetPerms | Kind::GetDomainPath)
 }
 
 /// A watch that is set.
@@ -42,6 +52,8 @@ pub(super) struct Watched {
     pub(super) path: String,
     /// An event came that nobody has seen.
     pub(super) pending: bool,
+    /// Why it could not be set again in another domain.
+    pub(super) lost: Option<Errno>,
 }
 
 /// The ring, from the first request on.
@@ -125,13 +137,28 @@ impl Client {
             return Err(Error::TooLong);
         }
         let id = self.number();
-        self.waiting.push(Waiting { id, kind, transaction, reply: None, abandoned: false });
-        let header = Header { kind: kind as u32, id, transaction, length: length as u32 };
+        let question =
+            if transaction == 0 && is_question(kind) { payload.concat() } else { Vec::new() };
+        let waiting = Waiting {
+            id,
+            kind,
+            transaction,
+            reply: None,
+            abandoned: false,
+            question,
+            renews: None,
+        };
+        self.waiting.push(waiting);
+        self.queue(Header { kind: kind as u32, id, transaction, length: length as u32 }, payload);
+        Ok(id)
+    }
+
+    /// Queues the bytes of a request.
+    fn queue(&mut self, header: Header, payload: &[&[u8]]) {
         if let Some(connection) = &mut self.connection {
             connection.unsent.extend_from_slice(&header.to_bytes());
             payload.iter().for_each(|part| connection.unsent.extend_from_slice(part));
         }
-        Ok(id)
     }
 
     /// Writes and reads as much as the rings allow now.
@@ -207,8 +234,14 @@ impl Client {
             return;
         };
         if self.waiting[at].abandoned {
-            let kind = self.waiting.swap_remove(at).kind;
-            self.discard(kind, &payload);
+            let Waiting { kind, renews, .. } = self.waiting.swap_remove(at);
+            let watch = self.watches.iter_mut().find(|watch| Some(watch.token) == renews);
+            match watch {
+                Some(watch) if header.kind == Kind::Error as u32 => {
+                    watch.lost = Some(wire::errno(&payload));
+                }
+                _ => self.discard(kind, &payload),
+            }
         } else if header.kind == Kind::Error as u32 {
             self.waiting[at].reply = Some(Err(wire::errno(&payload)));
         } else {
@@ -271,8 +304,9 @@ pub fn attach(page: SharedPage, port: PortNumber) {
     crate::domain().store.lock().page = Some((page, port));
 }
 
-/// Goes on with the ring of a new domain, whose port is `port`: what was asked for or was to be sent
-/// is void, and every watch is set again and fires, as anything may have changed.
+/// Goes on with the ring of a new domain, whose port is `port`: what was asked for and changes
+/// nothing is asked for again, what else was to be sent is void, and every watch is set again and
+/// fires, as anything may have changed. Where the ring cannot be used, all who wait are told.
 pub(crate) fn reattach(port: PortNumber) {
     let mut client = crate::domain().store.lock();
     let Some((page, known)) = &mut client.page else { return };
@@ -282,14 +316,46 @@ pub(crate) fn reattach(port: PortNumber) {
     page.store_u32(REQ.prod, page.load_u32(REQ.cons));
     (client.connection, client.broken) = (None, false);
     client.waiting.retain(|waiting| !waiting.abandoned);
-    for waiting in &mut client.waiting {
-        waiting.reply.get_or_insert(Err(Errno::EAGAIN));
+    if client.connect().is_err() {
+        client.broken = true;
+        return;
+    }
+    for at in 0..client.waiting.len() {
+        client.ask_again(at);
     }
     for at in 0..client.watches.len() {
         let watch = &mut client.watches[at];
         watch.pending = true;
-        let (path, token) = (watch.path.clone(), wire::decimal(watch.token));
-        client.tell(Kind::Watch, 0, &[path.as_bytes(), b"\0", &token, b"\0"]);
+        let (path, number) = (watch.path.clone(), watch.token);
+        let token = wire::decimal(number);
+        let set = client.send(Kind::Watch, 0, &[path.as_bytes(), b"\0", &token, b"\0"]);
+        if let Ok(id) = set {
+            if let Some(waiting) = client.waiting.last_mut() {
+                waiting.renews = Some(number);
+            }
+            client.abandon(id);
+        }
+    }
+}
+
+impl Client {
+    /// Makes a request of the former domain again, or answers it.
+    fn ask_again(&mut self, at: usize) {
+        let Waiting { id, kind, transaction, ref mut reply, ref mut question, .. } =
+            self.waiting[at];
+        if reply.is_some() {
+            return;
+        }
+        if kind == Kind::Watch {
+            // As all that there are.
+            *reply = Some(Ok(Vec::new()));
+        } else if question.is_empty() {
+            *reply = Some(Err(Errno::EAGAIN));
+        } else {
+            let question = question.clone();
+            let length = question.len() as u32;
+            self.queue(Header { kind: kind as u32, id, transaction, length }, &[&question]);
+        }
     }
 }
 

@@ -42,7 +42,7 @@ fn begin(path: &str) -> Result<Setting, Error> {
     let mut client = crate::domain().store.lock();
     client.connect()?;
     let token = client.number();
-    client.watches.push(Watched { token, path: path.into(), pending: false });
+    client.watches.push(Watched { token, path: path.into(), pending: false, lost: None });
     drop(client);
     let text = wire::decimal(token);
     let reply = request(Kind::Watch, 0, &[bytes, b"\0", &text, b"\0"]);
@@ -63,7 +63,8 @@ impl Watch {
     /// Several changes in between are reported once. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// [`Error::Broken`] if no more events can come.
+    /// [`Error::Broken`] if no more events can come; `Refused` if the watch could not be set again
+    /// after the domain was restored.
     pub const fn changed(&self) -> Changed<'_> {
         Changed(self)
     }
@@ -89,12 +90,17 @@ impl Future for Changed<'_> {
         client.wait(context);
         let broken = client.pump();
         let watch = client.watches.iter_mut().find(|watch| watch.token == self.0.token);
-        if watch.is_some_and(|watch| core::mem::take(&mut watch.pending)) {
-            return Poll::Ready(Ok(()));
+        let mut lost = None;
+        if let Some(watch) = watch {
+            if core::mem::take(&mut watch.pending) {
+                return Poll::Ready(Ok(()));
+            }
+            lost = watch.lost;
         }
-        match broken {
-            Ok(()) => Poll::Pending,
-            Err(error) => Poll::Ready(Err(error)),
+        match (broken, lost) {
+            (Err(error), _) => Poll::Ready(Err(error)),
+            (Ok(()), Some(errno)) => Poll::Ready(Err(Error::Refused(errno))),
+            (Ok(()), None) => Poll::Pending,
         }
     }
 }
