@@ -103,8 +103,11 @@ async fn settle(state: &State) {
     let mut participant = Participant::new();
     loop {
         participant.requested().await;
+        state.settling.set(true);
         let _ = timeout(SLOW, state.drain()).await;
-        if participant.ready().await == Resumed::Cancelled {
+        let outcome = participant.ready().await;
+        state.settling.set(false);
+        if outcome == Resumed::Cancelled {
             state.go_on();
         }
     }
@@ -299,6 +302,7 @@ impl Driver for State {
         let mut connection = Connection::new(ring, port, peer, handle, abilities, most)?;
         front.announce(XenbusState::Connected).await?;
         self.queue.borrow_mut().adopt(&mut connection.pools);
+        connection.draining = self.settling.get();
         self.connection.replace(Some(connection));
         self.away.set(false);
         self.count(|stats| stats.connections += 1);

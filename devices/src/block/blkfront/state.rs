@@ -29,6 +29,9 @@ pub(super) struct State {
     pub(super) trouble: Cell<Option<frontend::Error>>,
     pub(super) queue: RefCell<Queue>,
     pub(super) connection: RefCell<Option<Connection>>,
+    /// Whether the domain is about to be suspended, so that no connection, also none that is made
+    /// meanwhile, begins anything but flushes.
+    pub(super) settling: Cell<bool>,
     /// Tasks that wait for pages, or for a connection.
     pub(super) waiting: Waiters,
     /// The task that drives the queue.
@@ -58,6 +61,7 @@ impl State {
             port_closed: Cell::new(false),
             queue: RefCell::default(),
             connection: RefCell::default(),
+            settling: Cell::new(false),
             waiting: Waiters::default(),
             driver: Worker::default(),
             supervisor: Worker::default(),

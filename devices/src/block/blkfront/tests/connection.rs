@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::frontend::testing::suspend;
+use kernel::suspend::Participant;
 use xen::DomId;
 
 #[test]
@@ -269,6 +270,28 @@ fn a_suspension_loses_nothing_and_what_was_written_before_is_flushed_b8_b11() {
         fake.assert_no_leaks(&before);
         assert_eq!(disk.stats().connections, 76);
         assert_eq!(disk.stats().errors, 0);
+    });
+}
+
+#[test]
+fn a_connection_that_is_made_before_a_suspension_begins_nothing_until_it_is_over() {
+    on_disk(async |fake, back, disk| {
+        disk.write(0, &[1; 512]).await.unwrap();
+        let mut slow = Participant::new();
+        let suspended = join(suspend(fake, None), async {
+            slow.requested().await;
+            sleep(MOMENT).await;
+            back.restart_in(DomId(0));
+            sleep(SECOND * 3).await;
+            assert_eq!(disk.stats().connections, 2);
+            assert_eq!(asked(back), [(OP_WRITE, 0, 1), (OP_FLUSH_DISKCACHE, 0, 0)], "before");
+            assert!(timeout(SECOND, disk.write(0, &[2; 512])).await.is_err());
+            assert_eq!(asked(back), [], "nothing is asked for");
+            slow.ready().await;
+        });
+        suspended.await;
+        disk.write(0, &[3; 512]).await.unwrap();
+        assert_eq!(back.bytes()[..512], [3; 512]);
     });
 }
 
