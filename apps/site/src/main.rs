@@ -4,6 +4,10 @@
 //! test: xl disk=["format=raw,vdev=xvda,access=ro,target=/tmp/site.tar"]
 //! test(serves): client client.sh
 //! test(crowd): client crowd.sh
+//! test(moved): cycles 2 save copy
+//! test(moved): client moved.sh
+//! test(moved): args cache=0
+//! test(moved): timeout 240
 //! test(serves): timeout 90
 //! test(crowd): timeout 240
 
