@@ -66,7 +66,8 @@
 //! test(redis-moved): client redis-moved.sh
 //! test(redis-moved): client-then destroy
 //! test(redis-moved): timeout 480
-//! test(moved): args log=warn run="sh -c '(i=0; while sleep 0.2; do i=$((i+1)); echo tick $i; done) & echo ready; exec httpd -f -p 80 -h /bin'"
+//! test(moved): args log=warn run="sh -c '(i=0; while sleep 0.2; do i=$((i+1)); echo tick $i; done) & ymm >/tmp/said & echo ready; exec httpd -f -p 80 -h /'"
+//! test(moved): program ymm.c
 //! test(moved): cycles 5
 //! test(moved): client moved.sh
 //! test(moved): client-then destroy
