@@ -40,6 +40,7 @@ extern crate alloc;
 
 pub mod args;
 pub mod calendar;
+pub mod clock;
 mod command_line;
 #[doc(hidden)]
 pub mod common;

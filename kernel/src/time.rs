@@ -31,7 +31,7 @@ use core::num::NonZeroU64;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
-use spin::Mutex;
+use spin::{Mutex, Once};
 
 /// Reads and compares times of the monotonic clock, in ns since boot. The clock never goes back.
 /// It runs while the domain is paused, and stops while it is saved.
@@ -76,11 +76,15 @@ impl Instant {
     }
 }
 
+/// Returns the time of day that this machine was told, if it was. A pointer, so that only images
+/// that set their clock contain the code.
+pub(crate) static TOLD: Once<fn() -> Option<Duration>> = Once::new();
+
 /// Returns the wall clock: the time since 1970-01-01 00:00:00 UTC. Whoever administers the host
-/// can set it at any time, also back.
+/// can set it at any time, also back, and so can `clock::set`.
 #[must_use]
 pub fn wall_clock() -> Duration {
-    machine::wall_clock()
+    TOLD.get().and_then(|told| told()).unwrap_or_else(machine::wall_clock)
 }
 
 /// The timers of a machine.

@@ -139,6 +139,8 @@ impl<I: Device, S: Service<I>> Device for With<I, S> {
 }
 
 impl<I: Tcp, S> Tcp for With<I, S> {
+    const SECURE: bool = I::SECURE;
+
     type Listener = I::Listener;
     type Stream = I::Stream;
 
@@ -152,6 +154,15 @@ impl<I: Tcp, S> Tcp for With<I, S> {
 
     fn open(&self, from: SocketAddr, to: SocketAddr) -> Result<Self::Stream, Error> {
         self.ip.open(from, to)
+    }
+
+    async fn connect_to(
+        &self,
+        name: &str,
+        addr: SocketAddr,
+        secure: bool,
+    ) -> Result<Self::Stream, Error> {
+        self.ip.connect_to(name, addr, secure).await
     }
 }
 

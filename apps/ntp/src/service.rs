@@ -1,0 +1,202 @@
+//! Asks time servers for as long as the app runs.
+
+use crate::packet::{Answer, LENGTH, judge, question};
+use crate::vote::{Sample, vote};
+use core::net::SocketAddr;
+use core::time::Duration;
+use xenith::args::{self, Args, Argument, Reason, Value};
+use xenith::ip::{Error, Resolve, Service, Socket, Udp, any};
+use xenith::task::{select, spawn};
+use xenith::time::{Instant, sleep, timeout, wall_clock};
+use xenith::{clock, entropy, suspend};
+
+/// The port of NTP.
+const PORT: u16 = 123;
+
+/// The most servers that are asked.
+const MOST: usize = 8;
+
+/// How long answers may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The time between questions: from the first to the last, twice as long each time. RFC 4330 wants
+/// at least 15 s (rule T5).
+const POLL: [Duration; 2] = [Duration::from_secs(64), Duration::from_secs(1024)];
+
+/// The time until the next question after one that was not answered, as at the beginning.
+const AGAIN: Duration = Duration::from_secs(16);
+
+/// A correction of more than this is told.
+const NOTABLE: Duration = Duration::from_millis(500);
+
+/// Is the service that sets the clock by the servers of the argument `ntp=`.
+#[derive(Clone, Copy, Debug)]
+pub struct Ntp;
+
+/// Names time servers, with commas between them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Servers(&'static str);
+
+impl Servers {
+    fn names(self) -> impl Iterator<Item = &'static str> {
+        self.0.split(',')
+    }
+}
+
+impl Value for Servers {
+    const KIND: &'static str = "list of up to 8 names or addresses, separated by commas";
+
+    fn parse(text: &'static str) -> Result<Self, Reason> {
+        let servers = Self(text);
+        let fits = servers.names().count() <= MOST && servers.names().all(|it| !it.is_empty());
+        if fits { Ok(servers) } else { Err(Reason::NotOfKind) }
+    }
+}
+
+impl<I: Udp + Resolve + Clone + 'static> Service<I> for Ntp {
+    const ARGUMENTS: &'static [Argument] = &[Argument {
+        name: "ntp",
+        kind: <Option<Servers> as Value>::KIND,
+        default: <Option<Servers> as Value>::ABSENT,
+        help: &["Servers by which the clock is set; without any it is the host's."],
+    }];
+
+    type Settings = Option<Servers>;
+
+    fn configure(args: &mut Args) -> Result<Self::Settings, args::Error> {
+        args.take("ntp", None)
+    }
+
+    fn start(ip: &I, servers: Self::Settings) {
+        let Some(servers) = servers else { return };
+        spawn(follow(ip.clone(), servers)).detach();
+    }
+}
+
+/// Keeps the clock right.
+async fn follow<I: Udp + Resolve>(ip: I, servers: Servers) {
+    let mut denied = heapless::Vec::new();
+    let (mut wait, mut told, mut resumed) = (POLL[0], None, suspend::resumed());
+    loop {
+        let round = round(&ip, servers, &mut denied).await;
+        let next = match &round {
+            Ok(Round { less: true, .. }) => POLL[1],
+            Ok(Round { count: 1.., .. }) => wait,
+            _ => AGAIN,
+        };
+        // What is said each time is said once.
+        if told != Some(round.clone().map(|it| it.count)) {
+            match &round {
+                Ok(Round { count: 0, of, .. }) => {
+                    log::warn!("no time: {of} servers answer, of which most have to agree");
+                }
+                Ok(Round { count, of, .. }) => {
+                    log::info!("the time is that of {count} of {of} servers");
+                }
+                Err(error) => log::warn!("no time: {error}"),
+            }
+        }
+        told = Some(round.clone().map(|it| it.count));
+        if matches!(round, Ok(Round { count: 1.., .. })) {
+            wait = (wait * 2).min(POLL[1]);
+        }
+        // Another domain has another clock.
+        select(sleep(next), resumed.next()).await;
+    }
+}
+
+/// What became of asking everybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Round {
+    /// How many agreed, by which the clock was set, of how many that answered.
+    count: usize,
+    of: usize,
+    /// Whether one wants to be asked less often.
+    less: bool,
+}
+
+/// A question that is under way.
+struct Asked {
+    server: SocketAddr,
+    nonce: u64,
+    sent: Instant,
+}
+
+/// Asks all servers once, and sets the clock.
+async fn round<I: Udp + Resolve>(
+    ip: &I,
+    servers: Servers,
+    denied: &mut heapless::Vec<SocketAddr, MOST>,
+) -> Result<Round, Error> {
+    let mut asked = heapless::Vec::<Asked, MOST>::new();
+    let (socket, mut last) = (ip.bind(any(0)).await?, Error::NoSuchName);
+    let begun = Instant::now();
+    for name in servers.names() {
+        match ask(ip, &socket, name, denied).await {
+            Ok(Some(question)) => drop(asked.push(question)),
+            Ok(None) => {}
+            Err(error) => last = error,
+        }
+    }
+    if asked.is_empty() {
+        return Err(last);
+    }
+    let mut samples = heapless::Vec::<Sample, MOST>::new();
+    let mut less = false;
+    let answers = async {
+        let mut bytes = [0; 2 * LENGTH];
+        while !asked.is_empty() {
+            let (length, from) = socket.recv_from(&mut bytes).await?;
+            let Some(at) = asked.iter().position(|it| it.server == from) else { continue };
+            let Asked { nonce, sent, .. } = asked[at];
+            let Some(answer) = judge(&bytes[..length], nonce, sent.elapsed()) else { continue };
+            asked.swap_remove(at);
+            match answer {
+                Answer::Time { wall, distance } => {
+                    let sample = Sample { wall: wall.saturating_sub(begun.elapsed()), distance };
+                    let _ = samples.push(sample);
+                }
+                Answer::Denied => drop(denied.push(from)),
+                Answer::Less => less = true,
+            }
+        }
+        Ok(())
+    };
+    if let Ok(Err(error)) = timeout(PATIENCE, answers).await {
+        return Err(error);
+    }
+    let of = samples.len();
+    let Some((sample, count)) = vote(&samples) else { return Ok(Round { count: 0, of, less }) };
+    set(sample.wall.saturating_add(begun.elapsed()));
+    Ok(Round { count, of, less })
+}
+
+/// Sets the clock, and tells of it where that matters.
+fn set(wall: Duration) {
+    let old = wall_clock();
+    clock::set(wall);
+    let off = old.abs_diff(wall);
+    if off > NOTABLE {
+        let way = if old > wall { "ahead" } else { "behind" };
+        log::info!("the clock was {}.{:03} s {way}", off.as_secs(), off.subsec_millis());
+    }
+}
+
+/// Asks a server; `None` if it does not want to be.
+async fn ask<I: Udp + Resolve>(
+    ip: &I,
+    socket: &I::Socket,
+    name: &str,
+    denied: &[SocketAddr],
+) -> Result<Option<Asked>, Error> {
+    let addresses = ip.resolve(name).await?;
+    let addr = addresses.first().ok_or(Error::NoSuchName)?;
+    let server = SocketAddr::new(*addr, PORT);
+    if denied.contains(&server) {
+        return Ok(None);
+    }
+    let nonce = entropy::next_u64().map_err(|_| Error::NoEntropy)?;
+    let sent = Instant::now();
+    socket.send_to(&question(nonce), server).await?;
+    Ok(Some(Asked { server, nonce, sent }))
+}

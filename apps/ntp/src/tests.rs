@@ -1,0 +1,106 @@
+//! Servers on a cable, in simulated time.
+
+use super::*;
+use core::net::Ipv4Addr;
+use core::time::Duration;
+use std::rc::Rc;
+use std::vec::Vec;
+use xenith::args::Value;
+use xenith::ip::config::Ipv4;
+use xenith::ip::{Service, Settings, Socket, Stack, Udp, any};
+use xenith::net::cable::{End, Options, cable};
+use xenith::task::{block_on, spawn};
+use xenith::time::{Instant, sleep, wall_clock};
+
+/// A day of the year 2033.
+const TIME: u64 = 2_000_000_000;
+
+fn stack(net: End, last: u8) -> Stack<End> {
+    let ipv4 = Ipv4::Static(Ipv4Addr::new(10, 0, 0, last), 24);
+    Stack::start(net, Settings { ipv4, ..Settings::default() }).unwrap()
+}
+
+/// What a server answers at a number of seconds since the start.
+fn answer(question: &[u8], seconds: u64) -> Vec<u8> {
+    let mut bytes = std::vec![0; 48];
+    bytes[..2].copy_from_slice(&[4 << 3 | 4, 1]);
+    bytes[24..32].copy_from_slice(&question[40..48]);
+    let now = u32::try_from(TIME + seconds + 2_208_988_800).unwrap();
+    bytes[32..36].copy_from_slice(&now.to_be_bytes());
+    bytes[40..44].copy_from_slice(&now.to_be_bytes());
+    bytes
+}
+
+/// Plays a server that `change`s its answers, for some time; when it was asked.
+fn play(for_seconds: u64, change: impl Fn(usize, &mut Vec<u8>) + 'static) -> Vec<u64> {
+    xenith::testing::simulate_time();
+    block_on(async {
+        let (one, other) = cable(Options::default());
+        let (here, there) = (stack(one, 1), stack(other, 2));
+        let asked = Rc::new(core::cell::RefCell::new(Vec::new()));
+        let (begun, times) = (Instant::now(), asked.clone());
+        spawn(async move {
+            let socket = Udp::bind(&there, any(123)).await.unwrap();
+            let mut question = [0; 100];
+            loop {
+                let (length, client) = socket.recv_from(&mut question).await.unwrap();
+                assert_eq!((length, question[0]), (48, 0x23));
+                let now = begun.elapsed().as_secs();
+                let mut bytes = answer(&question, now);
+                let count = times.borrow().len();
+                times.borrow_mut().push(now);
+                change(count, &mut bytes);
+                socket.send_to(&bytes, client).await.unwrap();
+            }
+        })
+        .detach();
+        Ntp::start(&here, Some(Servers::parse("10.0.0.2").unwrap()));
+        sleep(Duration::from_secs(for_seconds)).await;
+        asked.take()
+    })
+}
+
+fn is_set(seconds: u64) -> bool {
+    wall_clock().abs_diff(Duration::from_secs(TIME + seconds)) < Duration::from_secs(2)
+}
+
+#[test]
+fn the_clock_is_set_and_the_server_asked_ever_less_t5() {
+    let asked = play(5000, |_, _| {});
+    assert!(is_set(5000), "{:?}", wall_clock());
+    assert!(asked.len() < 10, "{asked:?}");
+    let waits: Vec<_> = asked.windows(2).map(|it| it[1] - it[0]).collect();
+    assert!(waits[0] >= 64 && waits.is_sorted() && *waits.last().unwrap() >= 1024, "{waits:?}");
+}
+
+#[test]
+fn an_answer_to_another_question_sets_nothing() {
+    let asked = play(100, |_, bytes| bytes[30] ^= 1);
+    assert!(!is_set(100));
+    assert!(asked.windows(2).all(|it| it[1] - it[0] >= 15), "{asked:?}");
+}
+
+#[test]
+fn who_does_not_want_to_be_asked_is_not_asked_again() {
+    let deny = |_, bytes: &mut Vec<u8>| {
+        bytes[1] = 0;
+        bytes[12..16].copy_from_slice(b"DENY");
+    };
+    assert_eq!(play(4000, deny).len(), 1);
+    let rate = |count, bytes: &mut Vec<u8>| {
+        if count == 0 {
+            bytes[1] = 0;
+            bytes[12..16].copy_from_slice(b"RATE");
+        }
+    };
+    let asked = play(1060, rate);
+    assert!(asked.len() == 2 && asked[1] >= 1024, "{asked:?}");
+}
+
+#[test]
+fn servers_are_named_in_a_list() {
+    assert!(Servers::parse("a,10.0.0.1").is_ok());
+    for text in ["", "a,", ",a", "1,2,3,4,5,6,7,8,9"] {
+        assert!(Servers::parse(text).is_err(), "{text}");
+    }
+}
