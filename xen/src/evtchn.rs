@@ -114,18 +114,6 @@ impl Bitmap {
         self.used.store(used, Ordering::Relaxed);
     }
 
-    /// Calls `each` with the index and the bits of each word that is not 0. Faster than
-    /// [`words`](Self::words), for those who do so around each call of a program.
-    #[inline(always)]
-    fn each_word(&self, mut each: impl FnMut(u32, u64)) {
-        let mut used = self.used.load(Ordering::Relaxed);
-        while used != 0 {
-            let at = used.trailing_zeros();
-            used &= used - 1;
-            each(at, self.words.get(at as usize).map_or(0, |word| word.load(Ordering::Relaxed)));
-        }
-    }
-
     /// Returns the words that are not 0: index and bits.
     fn words(&self) -> impl Iterator<Item = (u32, u64)> {
         let of = |at: u32| self.words.get(at as usize).map_or(0, |it| it.load(Ordering::Relaxed));
@@ -345,22 +333,51 @@ pub fn scan() {
 
 /// Unmasks the ports that are scanned, so that their events make an upcall pending. Returns whether
 /// one of them is pending already, for which there will be none. For the time in user mode.
+///
+/// This and [`mask_all`] are on the way of each call of a program. So what nearly all domains have
+/// alone, ports of the first word, is a part of the caller.
+#[inline(always)]
 pub fn unmask_all() -> bool {
     let domain = crate::domain();
-    let mut pending = 0;
-    domain.events.scanned.each_word(|word, ports| {
-        domain.shared_info.take_bits(mask_word(word), ports);
-        pending |= domain.shared_info.load_u64(pending_word(word)) & ports;
-    });
-    pending != 0
+    let scanned = &domain.events.scanned;
+    let first = unmask_word(&domain.shared_info, 0, scanned.words[0].load(Ordering::Relaxed));
+    scanned.used.load(Ordering::Relaxed) > 1 && unmask_others() || first
+}
+
+#[inline(never)]
+fn unmask_others() -> bool {
+    let domain = crate::domain();
+    let mut pending = false;
+    for (word, ports) in domain.events.scanned.words().filter(|(word, _)| *word > 0) {
+        pending |= unmask_word(&domain.shared_info, word, ports);
+    }
+    pending
+}
+
+/// Unmasks `ports` of a word, and returns whether one of them is pending.
+#[inline(always)]
+fn unmask_word(page: &SharedPage, word: u32, ports: u64) -> bool {
+    page.take_bits(mask_word(word), ports);
+    page.load_u64(pending_word(word)) & ports != 0
 }
 
 /// Masks them again.
+#[inline(always)]
 pub fn mask_all() {
     let domain = crate::domain();
-    domain.events.scanned.each_word(|word, ports| {
+    let scanned = &domain.events.scanned;
+    domain.shared_info.set_bits(mask_word(0), scanned.words[0].load(Ordering::Relaxed));
+    if scanned.used.load(Ordering::Relaxed) > 1 {
+        mask_others();
+    }
+}
+
+#[inline(never)]
+fn mask_others() {
+    let domain = crate::domain();
+    for (word, ports) in domain.events.scanned.words() {
         domain.shared_info.set_bits(mask_word(word), ports);
-    });
+    }
 }
 
 /// Unmasks a port that is not scanned.

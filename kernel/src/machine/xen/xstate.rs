@@ -100,23 +100,28 @@ pub(super) fn units() -> Units {
 
 impl Units {
     /// Returns which units beside SSE are not in their initial state, as far as can be known.
-    fn in_use(self) -> u64 {
-        let others = self.features & !SSE;
+    fn in_use(self) -> u32 {
+        let others = self.low() & !(SSE as u32);
         if !self.tracked {
             return others;
         }
-        let (low, high): (u32, u32);
+        let low: u32;
         // SAFETY: CPUID says that XGETBV has this register.
         unsafe {
             asm!(
                 "xgetbv",
                 in("ecx") 1,
                 out("eax") low,
-                out("edx") high,
+                out("edx") _,
                 options(nomem, nostack),
             );
         }
-        (u64::from(high) << 32 | u64::from(low)) & others
+        low & others
+    }
+
+    /// Returns XCR0, of which no bit above 31 is ever set.
+    const fn low(self) -> u32 {
+        self.features as u32
     }
 
     /// Saves all but xmm0 to xmm15 and MXCSR, which are in the area already.
@@ -134,14 +139,13 @@ impl Units {
             // XSAVE writes MXCSR too, which is this kernel's by now.
             // SAFETY: as above.
             let user = unsafe { mxcsr.read() };
-            let mask = self.features & !SSE;
             // SAFETY: the area is large enough, and aligned.
             unsafe {
                 asm!(
                     "xsave64 [{}]",
                     in(reg) area,
-                    in("eax") mask as u32,
-                    in("edx") (mask >> 32) as u32,
+                    in("eax") self.low() & !(SSE as u32),
+                    in("edx") 0,
                     options(nostack),
                 );
             }
@@ -150,19 +154,8 @@ impl Units {
             // SAFETY: as above.
             saved |= unsafe { present.read() };
         } else if in_use != 0 {
-            #[repr(align(16))]
-            struct Legacy([u8; 512]);
-            let mut legacy = Legacy([0; 512]);
-            // SAFETY: 512 aligned bytes.
-            unsafe { asm!("fxsave64 [{}]", in(reg) &raw mut legacy, options(nostack)) };
-            // What x87 has is before MXCSR, and between MXCSR_MASK and xmm0.
-            for (at, length) in [(0, MXCSR), (32, XMM - 32)] {
-                let from = &raw const legacy.0[at];
-                // SAFETY: inside the area.
-                let to = unsafe { area.add(at) };
-                // SAFETY: as above, and they do not overlap.
-                unsafe { to.copy_from_nonoverlapping(from, length) };
-            }
+            // SAFETY: as above.
+            unsafe { save_x87(area) };
             saved |= X87;
         }
         // SAFETY: as above.
@@ -190,8 +183,8 @@ impl Units {
                     "ldmxcsr [{}]",
                     in(reg) area,
                     in(reg) &raw const KERNEL_MXCSR,
-                    in("eax") self.features as u32,
-                    in("edx") (self.features >> 32) as u32,
+                    in("eax") self.low(),
+                    in("edx") 0,
                     out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _,
                     out("xmm4") _, out("xmm5") _, out("xmm6") _, out("xmm7") _,
                     out("xmm8") _, out("xmm9") _, out("xmm10") _, out("xmm11") _,
@@ -215,6 +208,27 @@ impl Units {
                 );
             }
         }
+    }
+}
+
+/// Saves x87 where there is no XSAVE. Not inlined, as its 512 bytes would be its caller's.
+///
+/// # Safety
+/// `area` has 512 bytes.
+#[inline(never)]
+unsafe fn save_x87(area: *mut u8) {
+    #[repr(align(16))]
+    struct Legacy([u8; 512]);
+    let mut legacy = Legacy([0; 512]);
+    // SAFETY: 512 aligned bytes.
+    unsafe { asm!("fxsave64 [{}]", in(reg) &raw mut legacy, options(nostack)) };
+    // What x87 has is before MXCSR, and between MXCSR_MASK and xmm0.
+    for (at, length) in [(0, MXCSR), (32, XMM - 32)] {
+        let from = &raw const legacy.0[at];
+        // SAFETY: inside the area.
+        let to = unsafe { area.add(at) };
+        // SAFETY: as above, and they do not overlap.
+        unsafe { to.copy_from_nonoverlapping(from, length) };
     }
 }
 

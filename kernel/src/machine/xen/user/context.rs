@@ -20,8 +20,6 @@ pub(super) struct State {
     pub(super) registers: Registers,
     pub(super) fs_base: u64,
     pub(super) gs_base: u64,
-    /// Whether the bases are others than those that the processor was told.
-    pub(super) rebased: bool,
 }
 
 /// Offset of the registers in a [`State`].
@@ -59,7 +57,6 @@ impl Context {
         reset_xstate(context.area());
         *context.registers_mut() =
             Registers { rip, rsp, rflags: user_flags(0), ..Registers::default() };
-        context.state_mut().rebased = true;
         Some(context)
     }
 
@@ -123,8 +120,8 @@ impl Context {
     /// [`Invalid`] for an address that is not canonical.
     pub fn set_fs_base(&mut self, base: u64) -> Result<(), Invalid> {
         check_canonical(base)?;
-        let state = self.state_mut();
-        (state.fs_base, state.rebased) = (base, true);
+        forget_record(self.end());
+        self.state_mut().fs_base = base;
         Ok(())
     }
 
@@ -140,8 +137,8 @@ impl Context {
     /// [`Invalid`] for an address that is not canonical.
     pub fn set_gs_base(&mut self, base: u64) -> Result<(), Invalid> {
         check_canonical(base)?;
-        let state = self.state_mut();
-        (state.gs_base, state.rebased) = (base, true);
+        forget_record(self.end());
+        self.state_mut().gs_base = base;
         Ok(())
     }
 

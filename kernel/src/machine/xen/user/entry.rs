@@ -15,6 +15,7 @@ use ::xen::hypercall::{
     set_trap_table, vm_assist_m2p_strict,
 };
 use ::xen::public::mmu::{FLAT_KERNEL_CS, TrapInfo};
+use ::xen::public::user::{FLAT_USER_CS64, FLAT_USER_SS64};
 use ::xen::timer;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU8, Ordering};
@@ -203,10 +204,10 @@ core::arch::global_asm!(
     "movaps xmm14, [rdi + {XMM} + 14 * 16]",
     "movaps xmm15, [rdi + {XMM} + 15 * 16]",
     "ldmxcsr [rdi + {MXCSR}]",
-    "push [rdi + {SS}]",
+    "push {USER_SS}",
     "push [rdi + {RSP}]",
     "push [rdi + {RFLAGS}]",
-    "push [rdi + {CS}]",
+    "push {USER_CS}",
     "push [rdi + {RIP}]",
     "push rsi",
     "mov r15, [rdi + {R15}]",
@@ -238,10 +239,10 @@ core::arch::global_asm!(
     KERNEL_MXCSR = sym KERNEL_MXCSR,
     XMM = const AREA - REGISTERS + XMM,
     MXCSR = const AREA - REGISTERS + MXCSR,
-    SS = const offset_of!(Registers, ss),
+    USER_SS = const FLAT_USER_SS64,
     RSP = const offset_of!(Registers, rsp),
     RFLAGS = const offset_of!(Registers, rflags),
-    CS = const offset_of!(Registers, cs),
+    USER_CS = const FLAT_USER_CS64,
     RIP = const offset_of!(Registers, rip),
     R15 = const offset_of!(Registers, r15),
     R14 = const offset_of!(Registers, r14),

@@ -166,6 +166,11 @@ impl Frame {
         Some(frame)
     }
 
+    /// Returns a number that shares of one page have in common, and no others.
+    pub(super) fn key(&self) -> usize {
+        self.tagged.addr().get()
+    }
+
     fn index(&self) -> usize {
         self.tagged.addr().get() % align_of::<Chunk>()
     }

@@ -1,15 +1,16 @@
 //! What the processor has of programs: whose page tables, whose record, whose segments.
 
+use super::table::Table;
 use ::xen::Errno;
 use ::xen::hypercall::{mmuext_op_new_user_baseptr, set_segment_base, stack_switch};
 use ::xen::memory::Mfn;
 use ::xen::public::user::{SEGBASE_FS, SEGBASE_GS_USER};
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// The frame of the table of level 4 that user mode has, or 0.
-static ROOT: AtomicU64 = AtomicU64::new(0);
+/// The [key](Table::key) of the table of level 4 that user mode has, or 0.
+static ROOT: AtomicUsize = AtomicUsize::new(0);
 
-/// The end of the record that Xen writes to, or 0.
+/// The end of the record that Xen writes to, or 0 if it or the bases of FS and GS are to be set.
 static RECORD: AtomicUsize = AtomicUsize::new(0);
 
 /// The bases of FS and GS that the processor was told.
@@ -19,34 +20,36 @@ static GS: AtomicU64 = AtomicU64::new(0);
 /// No base, as it is not canonical.
 const UNKNOWN: u64 = 1 << 63;
 
-/// Makes `root` the table of level 4 of user mode, and returns whether it was not. Xen does not
-/// flush the TLB for it.
+/// Returns whether the table of that key is the one that user mode has.
+pub(super) fn has_root(key: usize) -> bool {
+    ROOT.load(Ordering::Relaxed) == key
+}
+
+/// Makes `root` the table of level 4 of user mode. Xen does not flush the TLB for it.
 ///
 /// # Safety
-/// It maps pages of a program alone.
-pub(super) unsafe fn set_root(root: Mfn) -> Result<bool, Errno> {
-    let changes = ROOT.load(Ordering::Relaxed) != root.0;
-    if changes {
-        // SAFETY: by contract.
-        unsafe { mmuext_op_new_user_baseptr(root) }?;
-        ROOT.store(root.0, Ordering::Relaxed);
-    }
-    Ok(changes)
+/// It maps pages of a program alone, and is not freed before [`leave`].
+pub(super) unsafe fn set_root(root: &Table) -> Result<(), Errno> {
+    // SAFETY: by contract.
+    unsafe { mmuext_op_new_user_baseptr(root.mfn()) }?;
+    ROOT.store(root.key(), Ordering::Relaxed);
+    Ok(())
 }
 
 /// Takes a table from user mode, if it has it.
-pub(super) fn leave(root: Mfn) -> Result<(), Errno> {
-    if root.0 != 0 && ROOT.load(Ordering::Relaxed) == root.0 {
+pub(super) fn leave(root: &Table) -> Result<(), Errno> {
+    if has_root(root.key()) { leave_all() } else { Ok(()) }
+}
+
+/// Takes its tables from user mode, if it has any. In a new domain their frames have other
+/// numbers.
+pub(super) fn leave_all() -> Result<(), Errno> {
+    if !has_root(0) {
         // SAFETY: nothing is mapped then.
         unsafe { mmuext_op_new_user_baseptr(Mfn(0)) }?;
         ROOT.store(0, Ordering::Relaxed);
     }
     Ok(())
-}
-
-/// Takes its tables from user mode, whose frames have other numbers in a new domain.
-pub(super) fn leave_all() -> Result<(), Errno> {
-    leave(Mfn(ROOT.load(Ordering::Relaxed)))
 }
 
 /// Returns whether the record that ends at `end` is that which Xen writes to.
@@ -74,7 +77,7 @@ pub(super) unsafe fn set_record(end: usize) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Forgets a record that is dropped: another one may get its place.
+/// Forgets a record that is dropped, as another one may get its place, or whose bases changed.
 pub(super) fn forget_record(end: usize) {
     if has_record(end) {
         RECORD.store(0, Ordering::Relaxed);

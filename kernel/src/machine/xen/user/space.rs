@@ -9,6 +9,7 @@ use ::xen::hypercall::{mmuext_op_pin_l4_table, mmuext_op_tlb_flush_local, mmuext
 use alloc::alloc::{Layout, alloc_zeroed};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::mem::{forget, replace, take};
 use core::ops::Range;
 
@@ -31,6 +32,8 @@ pub struct Space {
     pages: usize,
     /// The address of the last fault that should not have been one.
     retried: usize,
+    /// Which of `leaves` a page was last looked for in: calls of a program mostly touch the same.
+    recent: Cell<usize>,
 }
 
 /// A table of tables.
@@ -122,6 +125,7 @@ impl Space {
             removed: heapless::Vec::new(),
             pages: 0,
             retried: 0,
+            recent: Cell::new(0),
         })
     }
 
@@ -130,9 +134,22 @@ impl Space {
         self.root.as_ref()
     }
 
+    /// Whether the tables and the TLB are as they should be.
+    pub(super) fn is_settled(&self) -> bool {
+        !self.stale && self.batch.is_settled()
+    }
+
     /// Finds the table of level 1 for `at`.
     fn find(&self, at: usize) -> Result<usize, usize> {
         self.leaves.binary_search_by_key(&key(at), |leaf| leaf.key)
+    }
+
+    /// Finds the table of level 1 for `at`, and remembers it.
+    #[inline(never)]
+    fn search(&self, at: usize) -> Option<&Leaf> {
+        let found = self.find(at).ok()?;
+        self.recent.set(found);
+        self.leaves.get(found)
     }
 
     /// Finds the tables of level 1 for `range`.
@@ -229,7 +246,11 @@ impl Space {
     /// Returns the page at `at`, a multiple of [`PAGE`].
     #[must_use]
     pub fn frame(&self, at: usize) -> Option<(&Frame, Access)> {
-        let leaf = self.leaves.get(self.find(at).ok()?)?;
+        let recent = self.leaves.get(self.recent.get()).filter(|leaf| leaf.key == key(at));
+        let leaf = match recent {
+            Some(leaf) => leaf,
+            None => self.search(at)?,
+        };
         let frame = leaf.pages.frames[index(at)].as_ref().filter(|_| at.is_multiple_of(PAGE))?;
         Some((frame, leaf.pages.access[index(at)]))
     }
@@ -308,15 +329,7 @@ impl Space {
 
     /// Makes the changes that wait, flushes the TLB if it has to be, and lets go of pages that were
     /// removed.
-    #[inline(always)]
     pub(super) fn settle(&mut self) {
-        if self.stale || !self.batch.is_empty() {
-            self.settle_now();
-        }
-    }
-
-    #[inline(never)]
-    fn settle_now(&mut self) {
         self.batch.flush();
         if take(&mut self.stale) && mmuext_op_tlb_flush_local().is_err() {
             // Never seen. The program may reach them, so nobody else may have them.
@@ -394,7 +407,7 @@ fn unlink(tables: &mut [Upper], key: usize, batch: &mut Batch) {
 impl Drop for Space {
     fn drop(&mut self) {
         let Some(root) = self.root.take() else { return };
-        let left = leave(root.mfn()).and_then(|()| mmuext_op_unpin_table(root.mfn()));
+        let left = leave(&root).and_then(|()| mmuext_op_unpin_table(root.mfn()));
         let leaves = take(&mut self.leaves);
         if left.and_then(|()| mmuext_op_tlb_flush_local()).is_err() {
             // Never seen. The processor may go on using them.

@@ -67,6 +67,11 @@ impl Table {
         unsafe { update_va_mapping(self.0.page().as_ptr() as u64, entry, UVMF_INVLPG) }
     }
 
+    /// Returns what tells it from other tables while it is not freed; not 0.
+    pub(super) fn key(&self) -> usize {
+        self.0.key()
+    }
+
     /// Returns the machine frame, which is another one after a suspension.
     pub(super) fn mfn(&self) -> Mfn {
         Mfn(::xen::domain().frames.frame(address(&self.0) as usize))
@@ -123,8 +128,9 @@ impl Batch {
         let _ = self.updates.push(MmuUpdate { ptr, val });
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.updates.is_empty()
+    /// Whether nothing waits, and nothing has failed.
+    pub(super) fn is_settled(&self) -> bool {
+        self.updates.is_empty() && self.failed.is_none()
     }
 
     /// Makes the changes.
