@@ -9,7 +9,7 @@ use crate::stop::{Boxed, loaded};
 use crate::system::System;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
-use core::cell::{Cell, OnceCell, RefCell};
+use core::cell::{Cell, OnceCell, Ref, RefCell};
 use core::future::poll_fn;
 use core::pin::{Pin, pin};
 use core::task::Poll;
@@ -139,6 +139,11 @@ impl Thread {
         self.tracer.get()
     }
 
+    /// Returns its memory, for as long as it cannot be replaced.
+    pub(crate) fn memory_now(&self) -> Ref<'_, Memory> {
+        Ref::map(self.memory.borrow(), |it| &**it)
+    }
+
     /// Returns its registers.
     pub const fn context(&self) -> &RefCell<Context> {
         &self.context
@@ -236,13 +241,13 @@ impl Thread {
     }
 
     /// Returns the number and the arguments of the call that its registers ask for.
+    #[inline(always)]
     pub(crate) fn call(&self) -> (u64, [u64; 6]) {
-        let context = self.context.borrow();
-        let it = context.registers();
-        (it.rax, [it.rdi, it.rsi, it.rdx, it.r10, it.r8, it.r9])
+        asked(&self.context.borrow())
     }
 
     /// Puts the result of a call where the program finds it.
+    #[inline(always)]
     pub(crate) fn finish_call(&self, result: Result<usize, Errno>) {
         if let Some(tracer) = self.tracer() {
             tracer.returns(self, result);
@@ -251,14 +256,24 @@ impl Thread {
         self.context.borrow_mut().registers_mut().rax = value;
     }
 
-    /// Lets it run in user mode until it needs something.
+    /// Lets it run in user mode until it needs something, and returns the number of a call, and its
+    /// arguments in `args`.
     ///
     /// # Errors
-    /// `ENOMEM` without memory for page tables.
-    pub(crate) fn enter(&self) -> Result<Exit, Errno> {
+    /// What else it needs, or `ENOMEM` without memory for page tables.
+    #[inline(always)]
+    pub(crate) fn enter(&self, args: &mut [u64; 6]) -> Result<u64, Result<Exit, Errno>> {
         let memory = self.memory.borrow();
         let mut space = memory.space().borrow_mut();
-        space.run(&mut self.context.borrow_mut()).map_err(|_| Errno::ENOMEM)
+        let mut context = self.context.borrow_mut();
+        match space.run(&mut context) {
+            Ok(Exit::Call) => {
+                let number;
+                (number, *args) = asked(&context);
+                Ok(number)
+            }
+            other => Err(other.map_err(|_| Errno::ENOMEM)),
+        }
     }
 
     /// Does what the end of a thread tells others in its memory: those who wait for its robust
@@ -336,6 +351,13 @@ impl Thread {
             }
         }
     }
+}
+
+/// Returns the number and the arguments of the call that these registers ask for.
+#[inline(always)]
+fn asked(context: &Context) -> (u64, [u64; 6]) {
+    let it = context.registers();
+    (it.rax, [it.rdi, it.rsi, it.rdx, it.r10, it.r8, it.r9])
 }
 
 impl Caller for Thread {

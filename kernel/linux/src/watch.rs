@@ -78,17 +78,19 @@ impl Watch {
 
     /// Wakes all who wait, and tells all who listen.
     pub fn raise(&self) {
-        let (listeners, outer) = {
-            let mut state = self.0.lock();
-            state.changes += 1;
+        let mut state = self.0.lock();
+        state.changes += 1;
+        if !state.wakers.is_empty() {
             state.wakers.wake();
-            (core::mem::take(&mut state.listeners), state.outer.upgrade())
-        };
+        }
+        let outer = state.outer.upgrade();
+        if outer.is_none() && state.listeners.is_empty() {
+            return;
+        }
+        let listeners = core::mem::take(&mut state.listeners);
+        drop(state);
         if let Some(outer) = outer {
             outer.raise();
-        }
-        if listeners.is_empty() {
-            return;
         }
         let alive: Vec<_> = listeners.into_iter().filter(|it| it.strong_count() > 0).collect();
         alive.iter().filter_map(Weak::upgrade).for_each(|it| it.changed());

@@ -21,6 +21,9 @@ pub const CAPACITY: usize = 65_536;
 /// Bytes that are written as a whole or not at all: `PIPE_BUF`.
 const ATOMIC: usize = 4096;
 
+/// Bytes for which an idle pipe keeps memory: those who hand over a byte do so again and again.
+const KEPT: usize = 64;
+
 /// The most that `F_SETPIPE_SZ` allows (/proc/sys/fs/pipe-max-size).
 const MOST: usize = 1 << 20;
 
@@ -142,6 +145,10 @@ impl Pipe {
         let mut taken = 0;
         while to.left() > 0 && !bytes.is_empty() {
             match to.put(bytes.as_slices().0) {
+                Ok(count) if count == bytes.len() => {
+                    bytes.clear();
+                    taken += count;
+                }
                 Ok(count) => {
                     bytes.drain(..count);
                     taken += count;
@@ -150,22 +157,26 @@ impl Pipe {
                 Err(stop) => return Err(stop),
             }
         }
-        // An idle pipe holds no memory.
-        if bytes.is_empty() {
+        if bytes.is_empty() && bytes.capacity() > KEPT {
             *bytes = VecDeque::new();
         }
         Ok(taken)
     }
 
     fn put(&self, from: &mut Source<'_>, most: usize) -> Result<usize, Stop> {
+        if most <= KEPT { self.put_by::<KEPT>(from, most) } else { self.put_by::<512>(from, most) }
+    }
+
+    /// Puts up to `most` bytes, `N` at a time.
+    fn put_by<const N: usize>(&self, from: &mut Source<'_>, most: usize) -> Result<usize, Stop> {
         let mut bytes = self.bytes.borrow_mut();
         let mut put = 0;
         while put < most {
-            let mut piece = [0; 512];
-            let length = piece.len().min(most - put);
+            let mut piece = [0; N];
+            let length = N.min(most - put);
             let count = match from.peek(&mut piece[..length]) {
                 Ok(0) => break,
-                Ok(count) if !is_low() && bytes.try_reserve(count).is_ok() => count,
+                Ok(count) if has_room(&mut bytes, count) => count,
                 Ok(_) if put == 0 => return Err(Errno::ENOMEM.into()),
                 Err(stop) if put == 0 => return Err(stop),
                 Ok(_) | Err(_) => break,
@@ -176,6 +187,11 @@ impl Pipe {
         }
         Ok(put)
     }
+}
+
+/// Makes room for `count` bytes more. Returns whether there is some.
+fn has_room(bytes: &mut VecDeque<u8>, count: usize) -> bool {
+    bytes.capacity() - bytes.len() >= count || !is_low() && bytes.try_reserve(count).is_ok()
 }
 
 /// Returns whether flags of open(2) ask to read, and to write.
@@ -415,11 +431,14 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_pipe_holds_no_memory() {
+    fn an_idle_pipe_holds_next_to_no_memory() {
         let ends = pair();
         ends.write(&[1; 10_000]).unwrap();
         ends.read(10_000).unwrap();
         let end = ends.0.as_kind::<PipeEnd>().unwrap();
         assert_eq!(end.pipe.bytes.borrow().capacity(), 0);
+        ends.write(&[1; KEPT]).unwrap();
+        ends.read(KEPT).unwrap();
+        assert!(end.pipe.bytes.borrow().capacity() <= KEPT);
     }
 }

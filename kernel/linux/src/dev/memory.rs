@@ -31,28 +31,37 @@ impl Memory {
     }
 }
 
+/// Fills `to` by pieces. Returns how many bytes that is, or the error of the first piece.
+fn fill(
+    to: &mut Sink<'_>,
+    mut put: impl FnMut(&mut Sink<'_>) -> Result<usize, Stop>,
+) -> Result<usize, Stop> {
+    let mut done = 0;
+    loop {
+        match put(to) {
+            Ok(count) => done += count,
+            Err(stop) if done == 0 => return Err(stop),
+            Err(_) => return Ok(done),
+        }
+        if to.left() == 0 {
+            return Ok(done);
+        }
+    }
+}
+
 impl File for Memory {
     fn read(&self, _: &Open, _: At, to: &mut Sink<'_>) -> Result<usize, Stop> {
-        let mut random = [0; 256];
-        let mut done = 0;
-        loop {
-            let piece = match self.sort {
-                Sort::Null => return Ok(0),
-                Sort::Zero | Sort::Full => &ZEROS[..],
-                Sort::Random => {
+        match self.sort {
+            Sort::Null => Ok(0),
+            Sort::Zero | Sort::Full => fill(to, |to| to.put(&ZEROS)),
+            Sort::Random => {
+                let mut random = [0; 256];
+                fill(to, |to| {
                     let length = to.left().min(random.len());
                     let fresh = random.get_mut(..length).unwrap_or_default();
                     kernel::entropy::fill(fresh).map_err(|_| Errno::EIO)?;
-                    &random[..length]
-                }
-            };
-            match to.put(piece) {
-                Ok(count) => done += count,
-                Err(stop) if done == 0 => return Err(stop),
-                Err(_) => return Ok(done),
-            }
-            if to.left() == 0 {
-                return Ok(done);
+                    to.put(fresh)
+                })
             }
         }
     }

@@ -21,6 +21,7 @@ pub struct Sink<'a> {
     /// Bytes of the first part that are filled.
     skip: usize,
     done: usize,
+    left: usize,
 }
 
 /// Where the bytes of a write come from.
@@ -29,11 +30,12 @@ pub struct Source<'a> {
     parts: &'a [Part],
     skip: usize,
     done: usize,
+    left: usize,
 }
 
 enum Place<'a> {
     Program(&'a Memory),
-    Kernel(&'a mut Vec<u8>, usize),
+    Kernel(&'a mut Vec<u8>),
 }
 
 enum Origin<'a> {
@@ -44,25 +46,19 @@ enum Origin<'a> {
 impl<'a> Sink<'a> {
     /// Fills `parts` of `memory`, one after the other.
     #[must_use]
-    pub const fn new(memory: &'a Memory, parts: &'a [Part]) -> Self {
-        Self { to: Place::Program(memory), parts, skip: 0, done: 0 }
+    pub fn new(memory: &'a Memory, parts: &'a [Part]) -> Self {
+        Self { to: Place::Program(memory), parts, skip: 0, done: 0, left: total(parts) }
     }
 
     /// Appends up to `most` bytes to `to`, for what the kernel itself reads (sendfile(2)).
     pub const fn kernel(to: &'a mut Vec<u8>, most: usize) -> Self {
-        Self { to: Place::Kernel(to, most), parts: &[], skip: 0, done: 0 }
+        Self { to: Place::Kernel(to), parts: &[], skip: 0, done: 0, left: most }
     }
 
     /// Returns how many bytes there is room for.
     #[must_use]
-    pub fn left(&self) -> usize {
-        match &self.to {
-            Place::Program(_) => {
-                let all: usize = self.parts.iter().map(|it| it.length).sum();
-                all - self.skip
-            }
-            Place::Kernel(_, most) => most - self.done,
-        }
+    pub const fn left(&self) -> usize {
+        self.left
     }
 
     /// Returns how many bytes were put.
@@ -85,9 +81,10 @@ impl<'a> Sink<'a> {
     /// Leaves out `count` bytes that were put before.
     pub fn skip(&mut self, count: usize) {
         if matches!(self.to, Place::Program(_)) {
-            let _ = each(&mut self.parts, &mut self.skip, count, |_, _| Ok(()));
+            forward(&mut self.parts, &mut self.skip, count);
         }
         self.done += count;
+        self.left = self.left.saturating_sub(count);
     }
 
     /// Puts as much of `from` as there is room for, and returns how much that is.
@@ -95,49 +92,50 @@ impl<'a> Sink<'a> {
     /// # Errors
     /// `EFAULT` and [`Stop::Load`] if nothing could be put.
     pub fn put(&mut self, from: &[u8]) -> Result<usize, Stop> {
-        match &mut self.to {
+        let from = &from[..from.len().min(self.left)];
+        let count = match &mut self.to {
             Place::Program(memory) => {
                 let memory = *memory;
-                let count = each(&mut self.parts, &mut self.skip, from.len(), |at, range| {
-                    memory.write(at, &from[range])
-                })?;
-                self.done += count;
-                Ok(count)
+                match first(self.parts, self.skip, from.len()) {
+                    Some(at) => {
+                        memory.write(at, from)?;
+                        forward(&mut self.parts, &mut self.skip, from.len());
+                        from.len()
+                    }
+                    None => each(&mut self.parts, &mut self.skip, from.len(), |at, range| {
+                        memory.write(at, &from[range])
+                    })?,
+                }
             }
-            Place::Kernel(to, most) => {
-                let count = from.len().min(*most - self.done);
-                to.try_reserve(count).map_err(|_| Errno::ENOMEM)?;
-                to.extend_from_slice(&from[..count]);
-                self.done += count;
-                Ok(count)
+            Place::Kernel(to) => {
+                to.try_reserve(from.len()).map_err(|_| Errno::ENOMEM)?;
+                to.extend_from_slice(from);
+                from.len()
             }
-        }
+        };
+        self.done += count;
+        self.left -= count;
+        Ok(count)
     }
 }
 
 impl<'a> Source<'a> {
     /// Reads `parts` of `memory`, one after the other.
     #[must_use]
-    pub const fn new(memory: &'a Memory, parts: &'a [Part]) -> Self {
-        Self { from: Origin::Program(memory), parts, skip: 0, done: 0 }
+    pub fn new(memory: &'a Memory, parts: &'a [Part]) -> Self {
+        Self { from: Origin::Program(memory), parts, skip: 0, done: 0, left: total(parts) }
     }
 
     /// Reads bytes of the kernel's own.
     #[must_use]
     pub const fn kernel(from: &'a [u8]) -> Self {
-        Self { from: Origin::Kernel(from), parts: &[], skip: 0, done: 0 }
+        Self { from: Origin::Kernel(from), parts: &[], skip: 0, done: 0, left: from.len() }
     }
 
     /// Returns how many bytes there are.
     #[must_use]
-    pub fn left(&self) -> usize {
-        match &self.from {
-            Origin::Program(_) => {
-                let all: usize = self.parts.iter().map(|it| it.length).sum();
-                all - self.skip
-            }
-            Origin::Kernel(from) => from.len() - self.done,
-        }
+    pub const fn left(&self) -> usize {
+        self.left
     }
 
     /// Returns how many bytes were taken.
@@ -163,6 +161,10 @@ impl<'a> Source<'a> {
     pub fn peek(&self, to: &mut [u8]) -> Result<usize, Stop> {
         match self.from {
             Origin::Program(memory) => {
+                if let Some(at) = first(self.parts, self.skip, to.len()) {
+                    memory.read(at, to)?;
+                    return Ok(to.len());
+                }
                 let (mut parts, mut skip) = (self.parts, self.skip);
                 each(&mut parts, &mut skip, to.len(), |at, range| memory.read(at, &mut to[range]))
             }
@@ -178,9 +180,36 @@ impl<'a> Source<'a> {
     /// Takes `count` bytes that were [peeked](Self::peek) at.
     pub fn skip(&mut self, count: usize) {
         if matches!(self.from, Origin::Program(_)) {
-            let _ = each(&mut self.parts, &mut self.skip, count, |_, _| Ok(()));
+            forward(&mut self.parts, &mut self.skip, count);
         }
         self.done += count;
+        self.left = self.left.saturating_sub(count);
+    }
+}
+
+/// Returns the number of bytes of all parts.
+fn total(parts: &[Part]) -> usize {
+    match parts {
+        // The way of nearly all calls.
+        [part] => part.length,
+        parts => parts.iter().map(|it| it.length).sum(),
+    }
+}
+
+/// Returns the address of the next `count` bytes, if they are all of the first part.
+fn first(parts: &[Part], skip: usize, count: usize) -> Option<usize> {
+    let part = parts.first().filter(|it| it.length - skip >= count)?;
+    Some(part.at.wrapping_add(skip))
+}
+
+/// Goes on by `count` bytes.
+fn forward(parts: &mut &[Part], skip: &mut usize, count: usize) {
+    *skip += count;
+    while let Some((part, others)) = parts.split_first()
+        && *skip >= part.length
+    {
+        *skip -= part.length;
+        *parts = others;
     }
 }
 

@@ -93,24 +93,43 @@ impl Transfer {
 }
 
 /// Reads or writes one range: the way that nearly all calls go, without an allocation.
-fn one(thread: &Rc<Thread>, fd: u64, at: u64, length: u64, place: At, write: bool) -> Answer {
-    let open = thread.process.files.get(fd)?;
+#[inline(always)]
+fn one(thread: &Rc<Thread>, [fd, at, length, ..]: &Args, place: At, write: bool) -> Answer {
+    let (at, open) = (*at, thread.process.files.get(*fd)?);
     if !(if write { open.can_write() } else { open.can_read() }) {
         return Err(Errno::EBADF.into());
     }
     open.file.judge(&**thread, write)?;
-    user(at, length)?;
-    let length = usize::try_from(length).unwrap_or(MOST).min(MOST);
+    user(at, *length)?;
+    let length = usize::try_from(*length).unwrap_or(MOST).min(MOST);
     let length = if write { limited(thread, &open, place, length)? } else { length };
-    let parts = [Part { at: at as usize, length }];
-    let memory = thread.memory();
+    let part = Part { at: at as usize, length };
+    let (memory, parts) = (thread.memory_now(), [part]);
     let result = if write {
         open.file.write(&open, place, &mut Source::new(&memory, &parts))
     } else {
         open.file.read(&open, place, &mut Sink::new(&memory, &parts))
     };
+    drop(memory);
+    match result {
+        Ok(count) if count == length && !write => Ok(count.into()),
+        result => rest(thread, open, part, place, write, result),
+    }
+}
+
+/// Goes on where one range was not read, and written, as a whole.
+#[inline(never)]
+fn rest(
+    thread: &Rc<Thread>,
+    open: Rc<Open>,
+    part: Part,
+    place: At,
+    write: bool,
+    result: Result<usize, Stop>,
+) -> Answer {
+    let left = part.length;
     let is_all = match &result {
-        Ok(count) => *count == length || *count == 0 || !write && open.file.watch().is_some(),
+        Ok(count) => *count == left || *count == 0 || !write && open.file.watch().is_some(),
         Err(Stop::Fail(_)) => true,
         Err(_) => false,
     };
@@ -119,16 +138,13 @@ fn one(thread: &Rc<Thread>, fd: u64, at: u64, length: u64, place: At, write: boo
     }
     let mut parts = Vec::new();
     parts.try_reserve_exact(1).map_err(|_| Errno::ENOMEM)?;
-    parts.push(Part { at: at as usize, length });
-    let mut transfer = Transfer { parts, at: place, left: length, done: 0, write };
+    parts.push(part);
+    let mut transfer = Transfer { parts, at: place, left, done: 0, write };
     match result {
         Ok(count) => transfer.advance(count),
         Err(stop) => return later(thread, open, transfer, stop),
     }
-    match transfer.go(thread, &open) {
-        Err(stop @ (Stop::Wait | Stop::Load(_))) => later(thread, open, transfer, stop),
-        result => finish(thread, &open, write, result),
-    }
+    all(thread, open, transfer)
 }
 
 /// Checks that a range is one that a program may have.
@@ -224,12 +240,12 @@ fn done(
     result
 }
 
-fn read(thread: &Rc<Thread>, [fd, at, length, ..]: Args) -> Answer {
-    one(thread, fd, at, length, At::Position, false)
+fn read(thread: &Rc<Thread>, args: Args) -> Answer {
+    one(thread, &args, At::Position, false)
 }
 
-fn write(thread: &Rc<Thread>, [fd, at, length, ..]: Args) -> Answer {
-    one(thread, fd, at, length, At::Position, true)
+fn write(thread: &Rc<Thread>, args: Args) -> Answer {
+    one(thread, &args, At::Position, true)
 }
 
 /// Returns where a read or write with an offset happens.
@@ -251,12 +267,12 @@ pub(super) fn can_seek(open: &Open) -> Result<(), Errno> {
     }
 }
 
-fn pread(thread: &Rc<Thread>, [fd, at, length, offset, ..]: Args) -> Answer {
-    one(thread, fd, at, length, place(thread, fd, offset)?, false)
+fn pread(thread: &Rc<Thread>, args: Args) -> Answer {
+    one(thread, &args, place(thread, args[0], args[3])?, false)
 }
 
-fn pwrite(thread: &Rc<Thread>, [fd, at, length, offset, ..]: Args) -> Answer {
-    one(thread, fd, at, length, place(thread, fd, offset)?, true)
+fn pwrite(thread: &Rc<Thread>, args: Args) -> Answer {
+    one(thread, &args, place(thread, args[0], args[3])?, true)
 }
 
 /// `struct iovec`
