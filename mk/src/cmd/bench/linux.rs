@@ -33,7 +33,7 @@ pub(super) struct Args {
 }
 
 impl Args {
-    /// All of it as briefly as can be.
+    /// A few of the calls, and neither starts nor memory, for which guests are created.
     pub(super) const fn brief() -> Self {
         Self { report: Report::brief() }
     }
@@ -59,6 +59,8 @@ const COSTS: &[(&str, &str, Aim)] = &[
     ("fork_exec", "fork, exec, exit, wait", Aim::Ratio(1.0)),
     ("spawn", "posix_spawn, exit, wait", Aim::Ratio(1.0)),
 ];
+/// What is measured in brief.
+const BRIEF: [&str; 3] = [CALL, "touch", "pipe_threads"];
 /// What is measured once more with page tables that Xen switches on each entry.
 const CALL: &str = "call";
 /// What costs are called that are not the program's.
@@ -107,7 +109,7 @@ pub(super) fn measure(project: &Project, args: &Args, hosts: &mut Hosts<'_>) -> 
         rows.extend(hosts.with(&options, |host| {
             install(host, &program)?;
             let mut rows = costs(host, image, (rounds, icount), report, ui)?;
-            if icount {
+            if icount && !report.brief {
                 rows.extend(starts(host, image, report, ui)?);
             }
             Ok(rows)
@@ -177,20 +179,20 @@ fn costs(
     report: &Report,
     ui: &Ui,
 ) -> Result<Vec<Row>> {
-    let wanted: Vec<_> = COSTS.iter().filter(|(_, what, _)| report.wants(what)).collect();
-    // All of them in one run, or each that is wanted.
-    let runs = match &wanted[..] {
-        all if all.len() == COSTS.len() => vec![rounds.to_string()],
-        some => some.iter().map(|(name, ..)| format!("{rounds} {name}")).collect(),
+    let is_wanted = |name: &str, what: &str| {
+        if report.brief { BRIEF.contains(&name) } else { report.wants(what) }
     };
-    let how = if icount { "counting instructions" } else { "measuring times" };
-    let (mut ours, mut theirs) = (Figures::new(), Figures::new());
-    for arguments in &runs {
-        ui.step(&format!("{how} in a guest"));
-        ours.extend(in_guest(host, image, arguments)?);
-        ui.step(&format!("{how} in dom0"));
-        theirs.extend(in_dom0(host, arguments)?);
+    let wanted: Vec<_> = COSTS.iter().filter(|(name, what, _)| is_wanted(name, what)).collect();
+    if wanted.is_empty() {
+        return Ok(Vec::new());
     }
+    let names = wanted.iter().map(|(name, ..)| format!(" {name}"));
+    let arguments = format!("{rounds}{}", names.collect::<String>());
+    let how = if icount { "counting instructions" } else { "measuring times" };
+    ui.step(&format!("{how} in a guest"));
+    let ours = in_guest(host, image, &arguments)?;
+    ui.step(&format!("{how} in dom0"));
+    let theirs = in_dom0(host, &arguments)?;
     let unit = if icount { "instr." } else { "ns" };
     let rows = wanted.into_iter().map(|(name, what, aim)| {
         let name = format!("{name}_ns");

@@ -221,6 +221,14 @@ static const struct {
     {"spawn", spawn},
 };
 
+// Whether NAME is one of those that are asked for: all, where none is named.
+static int wanted(const char *name, char **names) {
+  for (char **one = names; *one; one++)
+    if (!strcmp(*one, name))
+      return 1;
+  return !*names;
+}
+
 int main(int count, char **arguments) {
   self = arguments[0];
   if (count > 1 && !strcmp(arguments[1], "exit"))
@@ -234,7 +242,7 @@ int main(int count, char **arguments) {
     must(write(file, bytes, sizeof bytes) == PAGE, "write");
   must(!pipe(to) && !pipe(back), "pipe");
   for (unsigned i = 0; i < sizeof COSTS / sizeof *COSTS; i++) {
-    if (count > 2 && strcmp(arguments[2], COSTS[i].name))
+    if (count > 2 && !wanted(COSTS[i].name, arguments + 2))
       continue;
     double least = 1e18;
     for (int batch = 0; batch < BATCHES; batch++) {
