@@ -140,6 +140,7 @@ impl Thread {
     }
 
     /// Returns its memory, for as long as it cannot be replaced.
+    #[inline(always)]
     pub(crate) fn memory_now(&self) -> Ref<'_, Memory> {
         Ref::map(self.memory.borrow(), |it| &**it)
     }

@@ -14,14 +14,13 @@ impl Memory {
     /// # Errors
     /// `EFAULT`; `ENOMEM` where there is no memory for a page that has to be made;
     /// [`Stop::Load`].
-    pub fn read(&self, at: usize, to: &mut [u8]) -> Result<(), Stop> {
-        let mut done = 0;
-        while done < to.len() {
-            let from = at.checked_add(done).filter(|&it| it < TOP).ok_or(Errno::EFAULT)?;
-            let count = (PAGE - from % PAGE).min(to.len() - done);
-            let into = &mut to[done..done + count];
-            self.with_page(from, Access::READ, |frame| frame.read(from % PAGE, into))?;
-            done += count;
+    pub fn read(&self, mut at: usize, mut to: &mut [u8]) -> Result<(), Stop> {
+        while !to.is_empty() {
+            let offset = at % PAGE;
+            let count = (PAGE - offset).min(to.len());
+            let (piece, rest) = to.split_at_mut(count);
+            self.with_page(at, Access::READ, |frame| frame.read(offset, piece))?;
+            (at, to) = (at + count, rest);
         }
         Ok(())
     }
@@ -31,14 +30,12 @@ impl Memory {
     ///
     /// # Errors
     /// As of [`read`](Self::read).
-    pub fn write(&self, at: usize, from: &[u8]) -> Result<(), Stop> {
-        let mut done = 0;
-        while done < from.len() {
-            let to = at.checked_add(done).filter(|&it| it < TOP).ok_or(Errno::EFAULT)?;
-            let count = (PAGE - to % PAGE).min(from.len() - done);
-            let bytes = &from[done..done + count];
-            self.with_page(to, Access::WRITE, |frame| frame.write(to % PAGE, bytes))?;
-            done += count;
+    pub fn write(&self, mut at: usize, mut from: &[u8]) -> Result<(), Stop> {
+        while !from.is_empty() {
+            let offset = at % PAGE;
+            let (piece, rest) = from.split_at((PAGE - offset).min(from.len()));
+            self.with_page(at, Access::WRITE, |frame| frame.write(offset, piece))?;
+            (at, from) = (at + piece.len(), rest);
         }
         Ok(())
     }

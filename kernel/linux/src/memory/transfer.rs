@@ -18,7 +18,7 @@ pub struct Part {
 pub struct Sink<'a> {
     to: Place<'a>,
     parts: &'a [Part],
-    /// Bytes of the first part that are filled.
+    /// Bytes of the first part that are filled. At the end of all it stays as it is.
     skip: usize,
     done: usize,
     left: usize,
@@ -73,6 +73,7 @@ impl<'a> Sink<'a> {
     /// `EFAULT`, [`Stop::Load`].
     pub fn check(&self, count: usize) -> Result<(), Stop> {
         let Place::Program(memory) = &self.to else { return Ok(()) };
+        let count = count.min(self.left);
         let (mut parts, mut skip) = (self.parts, self.skip);
         each(&mut parts, &mut skip, count, |at, range| memory.check_write(at, range.len()))
             .map(drop)
@@ -99,7 +100,9 @@ impl<'a> Sink<'a> {
                 match first(self.parts, self.skip, from.len()) {
                     Some(at) => {
                         memory.write(at, from)?;
-                        forward(&mut self.parts, &mut self.skip, from.len());
+                        if from.len() < self.left {
+                            forward(&mut self.parts, &mut self.skip, from.len());
+                        }
                         from.len()
                     }
                     None => each(&mut self.parts, &mut self.skip, from.len(), |at, range| {
@@ -159,6 +162,8 @@ impl<'a> Source<'a> {
     /// # Errors
     /// As of [`take`](Self::take).
     pub fn peek(&self, to: &mut [u8]) -> Result<usize, Stop> {
+        let most = to.len().min(self.left);
+        let to = &mut to[..most];
         match self.from {
             Origin::Program(memory) => {
                 if let Some(at) = first(self.parts, self.skip, to.len()) {
@@ -179,7 +184,7 @@ impl<'a> Source<'a> {
 
     /// Takes `count` bytes that were [peeked](Self::peek) at.
     pub fn skip(&mut self, count: usize) {
-        if matches!(self.from, Origin::Program(_)) {
+        if matches!(self.from, Origin::Program(_)) && count < self.left {
             forward(&mut self.parts, &mut self.skip, count);
         }
         self.done += count;
