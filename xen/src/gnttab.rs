@@ -16,6 +16,8 @@
 //! Grants end with the domain. Those of a former [generation](crate::generation) have nothing to
 //! revoke, and their pages are free at once.
 
+mod copy;
+
 use crate::generation::Generation;
 use crate::hypercall::{grant_table_op_query_size, grant_table_op_setup_table, virt_to_mfn};
 pub use crate::ids::GrantRef;
@@ -29,6 +31,8 @@ use alloc::vec::Vec;
 use core::cell::OnceCell;
 use core::fmt;
 use core::ops::Range;
+
+pub use copy::copy_from;
 
 /// Most pages in quarantine: 8 MiB, as much as two network interfaces with full rings use.
 const QUARANTINE: usize = 2048;

@@ -9,7 +9,8 @@ use crate::DomId;
 use crate::evtchn::PortNumber;
 use crate::public::callback::{CALLBACKOP_REGISTER, CALLBACKTYPE_EVENT, CallbackRegister};
 use crate::public::grant_table::{
-    GNTST_OKAY, GNTTABOP_QUERY_SIZE, GNTTABOP_SETUP_TABLE, QuerySize, SetupTable,
+    CopyBytes, GNTCOPY_SOURCE_GREF, GNTST_BAD_COPY_ARG, GNTST_OKAY, GNTTABOP_COPY,
+    GNTTABOP_QUERY_SIZE, GNTTABOP_SETUP_TABLE, QuerySize, SetupTable,
 };
 use crate::public::vcpu::{
     VCPUOP_GET_RUNSTATE_INFO, VCPUOP_SET_SINGLESHOT_TIMER, VCPUOP_STOP_PERIODIC_TIMER,
@@ -183,6 +184,23 @@ unsafe fn grant_table_op(state: &mut State, op: u32, arg: u64) -> i64 {
                 unsafe { entry.write(mfn) };
             }
             setup.status = status;
+            0
+        }
+        GNTTABOP_COPY => {
+            // SAFETY: GNTTABOP_copy takes a gnttab_copy.
+            let copy = unsafe { &mut *(arg as *mut CopyBytes) };
+            let whole = copy.source.offset == 0 && copy.dest.offset == 0;
+            let page = host.frames.page(copy.dest.page);
+            copy.status = match page {
+                Some(page)
+                    if whole
+                        && copy.flags == GNTCOPY_SOURCE_GREF
+                        && copy.dest.domid == DomId::SELF.0 =>
+                {
+                    host.grants.copy_shown(&copy.source, copy.len.into(), &page)
+                }
+                _ => GNTST_BAD_COPY_ARG,
+            };
             0
         }
         _ => ENOSYS,

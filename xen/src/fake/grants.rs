@@ -11,7 +11,7 @@ use crate::memory::{PAGE_SIZE, SharedPage};
 use crate::public::grant_table::{
     ENTRIES, ENTRY_SIZE, GNTST_BAD_COPY_ARG, GNTST_BAD_GNTREF, GNTST_BAD_PAGE, GNTST_GENERAL_ERROR,
     GNTST_OKAY, GNTST_PERMISSION_DENIED, GTF_PERMIT_ACCESS, GTF_READING, GTF_READONLY,
-    GTF_TYPE_MASK, GTF_WRITING, RESERVED_ENTRIES,
+    GTF_TYPE_MASK, GTF_WRITING, Place, RESERVED_ENTRIES,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,6 +33,8 @@ pub(super) struct Grants {
     /// Frames that it may have.
     pub(super) limit: usize,
     active: BTreeMap<GrantRef, Active>,
+    /// Pages that other domains granted to the guest.
+    pub(super) shown: BTreeMap<(DomId, GrantRef), [u8; PAGE_SIZE]>,
     reserved: [u64; RESERVED_ENTRIES as usize],
 }
 
@@ -42,6 +44,7 @@ impl Default for Grants {
             frames: Vec::new(),
             limit: 64,
             active: BTreeMap::new(),
+            shown: BTreeMap::new(),
             reserved: [NOTHING; RESERVED_ENTRIES as usize],
         }
     }
@@ -233,6 +236,18 @@ impl Grants {
         page.copy_in(offset, from);
         self.unmap(reference, true);
         Ok(())
+    }
+
+    /// `GNTTABOP_copy` of a page that another domain granted: its status.
+    pub(super) fn copy_shown(&self, from: &Place, length: usize, to: &SharedPage) -> i16 {
+        let reference = u32::try_from(from.page).map(GrantRef);
+        let key = reference.map(|reference| (DomId(from.domid), reference));
+        let Some(page) = key.ok().and_then(|key| self.shown.get(&key)) else {
+            return GNTST_BAD_GNTREF;
+        };
+        let Some(bytes) = page.get(..length) else { return GNTST_BAD_COPY_ARG };
+        to.copy_in(0, bytes);
+        GNTST_OKAY
     }
 
     /// The guest gives back frame `mfn`: panics when it is still lent.

@@ -220,6 +220,11 @@ impl Fake {
         written.unwrap_or_else(|status| panic!("grant {reference} of domain {peer}: {status}"));
     }
 
+    /// Grants the guest a page of domain `peer` to read, by `reference`.
+    pub fn show(&self, peer: DomId, reference: GrantRef, page: &[u8; PAGE_SIZE]) {
+        with(|state| state.host.grants.shown.insert((peer, reference), *page));
+    }
+
     /// Reads the guest's frame `mfn`, as the toolstack does.
     ///
     /// # Panics

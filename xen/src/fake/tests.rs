@@ -5,7 +5,7 @@ use super::{Fake, store};
 use crate::DomId;
 use crate::evtchn::{Port, scan};
 use crate::gnttab::GrantRef;
-use crate::gnttab::{ReadOnlyGrant, ReadWriteGrant};
+use crate::gnttab::{ReadOnlyGrant, ReadWriteGrant, copy_from};
 use crate::memory::SharedPage;
 use crate::{Errno, xenstore};
 use std::future::Future;
@@ -203,6 +203,22 @@ fn grants_say_who_may_do_what_g3_g7() {
         host.grants.unmap(reference, false);
         assert_eq!(table.load_u16(8 * 8), 1 | 4);
     });
+}
+
+#[test]
+fn what_another_domain_shows_is_copied_and_nothing_else_is() {
+    let fake = Fake::new();
+    let references = [GrantRef(9), GrantRef(77)];
+    for (reference, value) in references.into_iter().zip([1, 2]) {
+        fake.show(DomId(5), reference, &[value; 4096]);
+    }
+    let mut to = [0; 5000];
+    copy_from(DomId(5), &references, &mut to).unwrap();
+    assert!(to[..4096].iter().all(|&it| it == 1) && to[4096..].iter().all(|&it| it == 2));
+    // Another domain's, one that is not granted, and too few.
+    assert!(copy_from(DomId(6), &references, &mut to).is_err());
+    assert!(copy_from(DomId(5), &[GrantRef(9), GrantRef(8)], &mut to).is_err());
+    assert!(copy_from(DomId(5), &references[..1], &mut to).is_err());
 }
 
 #[test]

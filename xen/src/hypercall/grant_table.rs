@@ -1,8 +1,11 @@
 //! Makes the calls about the grant table (`public/grant_table.h`).
 
 use super::{address, hypercall};
+use crate::ids::GrantRef;
+use crate::public::PAGE_SIZE;
 use crate::public::grant_table::{
-    GNTST_OKAY, GNTTABOP_QUERY_SIZE, GNTTABOP_SETUP_TABLE, QuerySize, SetupTable,
+    CopyBytes, GNTCOPY_SOURCE_GREF, GNTST_OKAY, GNTTABOP_COPY, GNTTABOP_QUERY_SIZE,
+    GNTTABOP_SETUP_TABLE, Place, QuerySize, SetupTable,
 };
 use crate::{DomId, Errno};
 use xen_sys::__HYPERVISOR_grant_table_op;
@@ -52,4 +55,36 @@ pub fn grant_table_op_setup_table(frames: &mut [u64]) -> Result<(), Errno> {
         ])
     }?;
     if arg.status == GNTST_OKAY { Ok(()) } else { Err(Errno::ENOSPC) }
+}
+
+/// Copies the page that `peer` granted by `reference` to the machine frame `frame` of this domain
+/// (`GNTTABOP_copy`).
+///
+/// # Errors
+/// `EACCES` if `peer` granted no such page to this domain.
+///
+/// # Safety
+/// No reference points into the page of that frame but one of the caller's for writing.
+pub unsafe fn grant_table_op_copy(
+    peer: DomId,
+    reference: GrantRef,
+    frame: u64,
+) -> Result<(), Errno> {
+    let mut arg = CopyBytes {
+        source: Place { page: reference.0.into(), domid: peer.0, offset: 0 },
+        dest: Place { page: frame, domid: DomId::SELF.0, offset: 0 },
+        len: PAGE_SIZE as u16,
+        flags: GNTCOPY_SOURCE_GREF,
+        status: 0,
+    };
+    // SAFETY: Xen reads and writes one structure, and writes a page that is the caller's.
+    unsafe {
+        hypercall::<__HYPERVISOR_grant_table_op>([
+            u64::from(GNTTABOP_COPY),
+            address(&mut arg),
+            1,
+            0,
+        ])
+    }?;
+    if arg.status == GNTST_OKAY { Ok(()) } else { Err(Errno::EACCES) }
 }

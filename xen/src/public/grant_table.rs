@@ -3,6 +3,9 @@
 /// `GNTTABOP_setup_table`: extends the table and returns its frames.
 pub const GNTTABOP_SETUP_TABLE: u32 = 2;
 
+/// `GNTTABOP_copy`: copies bytes between pages, each of which may be granted.
+pub const GNTTABOP_COPY: u32 = 5;
+
 /// `GNTTABOP_query_size`: returns the size of the table and its limit.
 pub const GNTTABOP_QUERY_SIZE: u32 = 6;
 
@@ -47,6 +50,40 @@ pub struct QuerySize {
     /// `GNTST_*`, written by Xen.
     pub status: i16,
 }
+
+/// `GNTCOPY_source_gref`: the source is named by a grant reference, and not by a frame.
+pub const GNTCOPY_SOURCE_GREF: u16 = 1;
+
+/// A page of [`CopyBytes`], and where in it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Place {
+    /// A grant reference or a machine frame number.
+    pub page: u64,
+    /// The domain that granted the page, or owns it.
+    pub domid: u16,
+    /// Bytes before those that are meant.
+    pub offset: u16,
+}
+
+/// `struct gnttab_copy`: the argument of [`GNTTABOP_COPY`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CopyBytes {
+    /// Where the bytes are.
+    pub source: Place,
+    /// Where they go.
+    pub dest: Place,
+    /// How many there are, within both pages.
+    pub len: u16,
+    /// `GNTCOPY_*`.
+    pub flags: u16,
+    /// `GNTST_*`, written by Xen.
+    pub status: i16,
+}
+
+// As in the header.
+const _: () = assert!(size_of::<CopyBytes>() == 40);
 
 /// Size of a `grant_entry_v1` in bytes: `flags` and `domid` of 16 bits, `frame` of 32.
 pub const ENTRY_SIZE: usize = 8;
