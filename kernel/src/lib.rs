@@ -19,6 +19,7 @@
 //! * [`log`](mod@log): the output of the `log` crate, and its levels
 //! * [`shutdown`]: requests of the toolstack to end
 //! * [`suspend`]: being saved, restored, copied and moved to another host
+//! * [`update`]: being replaced by a new image, which goes on with what this one keeps
 //! * [`exit`]: exit statuses
 //! * [`println!`]: lines on the console
 //! * `testing`: a simulated machine, for tests on a host
@@ -66,6 +67,7 @@ pub mod testing;
 pub mod text;
 pub mod time;
 mod unikernel;
+pub mod update;
 pub mod user;
 mod value;
 

@@ -40,6 +40,9 @@
 /// an `Option`. The function `main` is async; it takes the devices, then the arguments, in the
 /// order of the manifest, and returns an [`Outcome`](crate::exit::Outcome).
 ///
+/// `update` names the type of what the app keeps when a new image of it takes over while it serves
+/// ([`update`](crate::update)); an app without it is not replaced in that way.
+///
 /// With several arguments, name a struct: `args: dhcp::Args { .. }` fills its fields by
 /// the names in the manifest and passes it as one parameter, so two of the same type cannot be
 /// swapped by mistake, and a field that one side lacks does not compile.
@@ -53,6 +56,7 @@ macro_rules! unikernel {
         $(args: $($struct:ident)::* {
             $($(#[doc = $help:literal])* $arg:ident : $type:ty $(= $default:expr)?),* $(,)?
         },)?
+        $(update: $state:ty,)?
         main: $main:path $(,)?
     ) => {
         const _: () = {
@@ -110,6 +114,7 @@ macro_rules! unikernel {
                     Ok(settings) => settings,
                     Err(exit) => return exit,
                 };
+                $($crate::update::enable::<$state>();)?
                 $($(
                     let $device = match <$($class)::+ as $crate::Device>::open(
                         $crate::__first!($($id,)? ""),

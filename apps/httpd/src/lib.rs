@@ -18,11 +18,24 @@ use core::cell::Cell;
 use core::fmt;
 use core::time::Duration;
 use embedded_io_async::{Read, Write};
+use serde::{Deserialize, Serialize};
 use xenith::http::{self, Exchange, Method, Server, Stats, Status};
 use xenith::ip::{self, Tcp};
 use xenith::metrics::{Machine, Source};
 use xenith::net::Shared;
 use xenith::time::Instant;
+use xenith::update;
+
+/// What goes on when a new image takes over: the numbers that the page shows.
+#[derive(Serialize, Deserialize)]
+pub struct Kept {
+    connections: u64,
+    requests: u64,
+}
+
+impl update::State for Kept {
+    const VERSION: u32 = 1;
+}
 
 /// What answers, and what it tells of.
 struct Site<T> {
@@ -200,6 +213,16 @@ pub async fn start<T: Tcp + Source + 'static>(
     xenith::shutdown::set_grace(Duration::from_secs(grace.into()));
     let ip = Rc::new(ip);
     let stats = Rc::new(Cell::new(Stats::default()));
+    if let Some(Kept { connections, requests }) = update::inherited() {
+        let mut before = Stats::default();
+        (before.connections, before.requests) = (connections, requests);
+        stats.set(before);
+    }
+    let kept = Rc::clone(&stats);
+    update::keep(move || {
+        let Stats { connections, requests, .. } = kept.get();
+        Kept { connections, requests }
+    });
     let filling = Shared::copy(&[b'x'; FILLING]).ok_or(ip::Error::Exhausted)?;
     let site = Site { ip: ip.clone(), stats: stats.clone(), filling };
     let server = Server::new(site).limits(limits).stats(stats).bind(&*ip, ip::any(port)).await?;

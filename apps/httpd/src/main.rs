@@ -13,6 +13,8 @@
 //! test(ends): client-then wait
 //! test(moved): cycles 2 migrate copy save full save
 //! test(moved): client moved.sh
+//! test(updated): client updated.sh
+//! test(updated): client-then destroy
 //! test: timeout 240
 
 #![no_std]
@@ -41,5 +43,6 @@ xenith::unikernel! {
         /// Fields of a request's head.
         fields: u32 = 128,
     },
+    update: httpd::Kept,
     main: httpd::start,
 }

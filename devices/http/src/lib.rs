@@ -35,6 +35,7 @@ pub mod json;
 mod limits;
 mod link;
 mod matched;
+mod moving;
 mod pace;
 mod pool;
 mod problem;

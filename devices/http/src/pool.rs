@@ -98,6 +98,8 @@ pub(super) struct Pool {
     told: Cell<usize>,
     /// Nobody stays after the request that is under way.
     pub(super) closing: Cell<bool>,
+    /// Another image is about to go on with the connections: each leaves where a request may begin.
+    moving: Cell<bool>,
     /// Who waits for the last one to be gone.
     last: Cell<Option<Waker>>,
     pub(super) stats: Rc<Cell<Stats>>,
@@ -114,6 +116,7 @@ impl Pool {
             free: RefCell::default(),
             told: Cell::new(0),
             closing: Cell::new(false),
+            moving: Cell::new(false),
             last: Cell::new(None),
             stats,
         }
@@ -216,6 +219,19 @@ impl Pool {
         }
     }
 
+    /// Says whether connections are left to another image where a request may begin.
+    pub(super) fn set_moving(&self, moving: bool) {
+        self.moving.set(moving);
+        for seat in self.seats.borrow_mut().iter_mut().flatten() {
+            seat.waker.take().into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Whether connections are left to another image.
+    pub(super) fn is_moving(&self) -> bool {
+        self.moving.get()
+    }
+
     /// Waits until all are gone.
     pub(super) async fn empty(&self) {
         poll_fn(|context| {
@@ -294,7 +310,7 @@ impl Slot {
                 seat.told
             });
             let closing = matches!(doing, Doing::Idle | Doing::Open) && self.pool.closing.get();
-            if told != Some(false) || closing {
+            if told != Some(false) || closing || self.pool.is_moving() {
                 return Poll::Ready(None);
             }
             let begun = now.unwrap_or_else(Instant::now);

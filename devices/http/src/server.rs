@@ -8,6 +8,7 @@ use super::head::{Bounds, Method, Parser, Request};
 use super::limits::{Limits, Stats, count};
 use super::link::Link;
 use super::matched::Matches;
+use super::moving::{next_phase, update};
 use super::pool::{Doing, Held, KEEP, Memory, Pool, SMALL, Slot};
 use super::response::{self, Progress, put};
 use super::{Error, Status};
@@ -19,8 +20,9 @@ use core::pin::pin;
 use core::time::Duration;
 use embedded_io_async::Read;
 use ip::{Listener, Stream, Tcp};
-use kernel::task::{Either, Task, select, try_spawn};
+use kernel::task::{Either3, Task, select3, try_spawn};
 use kernel::time::{Instant, timeout};
+use kernel::update::Part;
 
 /// Bytes of a body that the handler did not read which are worth the connection.
 const SKIP: usize = 64 * 1024;
@@ -118,20 +120,28 @@ where
     /// When [`Limits::connections`] are open, or memory is about to be short, the connection
     /// that has been idle for longest is closed for a new one.
     ///
+    /// When a new image [takes over](kernel::update), requests that are under way are answered, and
+    /// connections go on there with the next one. WebSockets and streams of events end.
+    ///
     /// # Errors
     /// Those of [`Listener::accept`], but for [`ip::Error::Exhausted`], by which one connection is
     /// lost.
     pub async fn serve(self) -> Result<(), ip::Error> {
         let Self { listener, server: Server { handler, limits, stats } } = self;
         let pool = Rc::new(Pool::new(&limits, stats));
+        let mut part = kernel::update::is_active().then(Part::new);
         loop {
             // Not by `accept`, whose future and its like would hand the stream on and on.
             let came = poll_fn(|context| listener.poll_acceptable(context));
-            let news = select(came, kernel::shutdown_requested()).await;
+            let news = select3(came, kernel::shutdown_requested(), next_phase(&mut part)).await;
+            if let (Either3::Third(phase), Some(part)) = (&news, &mut part) {
+                update(part, *phase, &pool).await;
+                continue;
+            }
             match listener.try_accept() {
                 Ok(Some((stream, _))) => admit(stream, limits, &pool, &handler),
                 // At the end, those that came before it are served.
-                Ok(None) if matches!(news, Either::Second(_)) => break,
+                Ok(None) if matches!(news, Either3::Second(_)) => break,
                 Ok(None) => {}
                 Err(ip::Error::Exhausted) => {
                     count(&pool.stats, |stats| stats.refused += 1);
@@ -227,6 +237,8 @@ pub(super) async fn pooled<S: Stream>(
     let stream = &mut cut.stream;
     let mut link = Link::new(&mut *stream);
     let (mut end, mut note) = (0, Note::default());
+    // Whether a request may begin, of which `end` bytes have come.
+    let mut between = true;
     let result = loop {
         if end == 0 {
             match first(&mut link, &mut held, limits, slot).await {
@@ -236,12 +248,21 @@ pub(super) async fn pooled<S: Stream>(
             }
         }
         let Some(memory) = &mut held.memory else { break Ok(()) };
+        between = false;
         match one(link.reborrow(), memory, end, &mut note, limits, slot, handler).await {
             Ok(Some(rest)) => end = rest,
             Ok(None) => break Ok(()),
             Err(error) => break Err(error),
         }
+        between = true;
+        if pool.is_moving() {
+            break Ok(());
+        }
     };
+    if between && pool.is_moving() {
+        let unread = held.memory.as_ref().and_then(|it| it.buffer.get(..end));
+        return cut.leave(unread.unwrap_or_default());
+    }
     if let Err(Error::Request(status)) = result {
         count(&pool.stats, |stats| stats.bad += 1);
         if let Some(mut memory) = kernel::memory::zeroed(ANSWER) {
@@ -253,6 +274,10 @@ pub(super) async fn pooled<S: Stream>(
     held.put();
     if let Err(Error::Connection(_)) = result {
         return stream.abort();
+    }
+    if pool.is_moving() {
+        let _ = stream.shutdown().await;
+        return cut.leave(&[]);
     }
     // What the client still sends is read for a moment, or the answer that it
     // has not read yet would be lost with the reset (RFC 9112, section 9.6).
@@ -273,7 +298,12 @@ pub(super) async fn pooled<S: Stream>(
         true if pool.closing.get() => ending.await,
         // Another one needs the memory.
         true => drop(timeout(BRIEF, ending).await),
-        false => drop(slot.wait(Doing::Ending, Duration::MAX, pin!(ending)).await),
+        false => {
+            let ended = slot.wait(Doing::Ending, Duration::MAX, pin!(ending)).await;
+            if ended.is_none() && pool.is_moving() {
+                cut.leave(&[]);
+            }
+        }
     }
 }
 
@@ -282,6 +312,14 @@ pub(super) async fn pooled<S: Stream>(
 struct Cut<S: Stream> {
     stream: S,
     ended: bool,
+}
+
+impl<S: Stream> Cut<S> {
+    /// Leaves the connection to another image, which is to read `unread` first.
+    fn leave(&mut self, unread: &[u8]) {
+        self.ended = true;
+        self.stream.leave(unread);
+    }
 }
 
 impl<S: Stream> Drop for Cut<S> {
@@ -365,6 +403,7 @@ async fn one(
         match slot.wait(Doing::Head, left, read).await {
             Some(Ok(0)) => return Err(Error::Connection(ip::Error::Reset)),
             Some(read) => end += read?,
+            None if pool.is_moving() => return Ok(Some(end)),
             None => return Err(Error::Request(Status::TIMEOUT)),
         }
     };

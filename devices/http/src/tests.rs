@@ -8,6 +8,7 @@ mod exchanged;
 mod fair;
 mod formats;
 mod mounted;
+mod moving;
 mod printed;
 mod routed;
 
@@ -43,6 +44,8 @@ struct Script {
     wait: Option<Sleep>,
     answer: Rc<RefCell<Vec<u8>>>,
     aborted: Rc<Cell<bool>>,
+    /// What was read last, when it was left to another image.
+    left: Rc<RefCell<Option<Vec<u8>>>>,
     /// Bytes that the client takes; all if there is no bound.
     takes: Option<usize>,
 }
@@ -170,6 +173,10 @@ impl Stream for Script {
         Ok(())
     }
 
+    fn leave(&mut self, unread: &[u8]) {
+        self.left.replace(Some(unread.into()));
+    }
+
     fn abort(&self) {
         self.aborted.set(true);
     }
@@ -230,6 +237,7 @@ pub(super) fn raw_by(
         steps: steps.iter().cloned().collect(),
         answer: answer.clone(),
         aborted: aborted.clone(),
+        left: Rc::default(),
         wait: None,
         takes: None,
     };

@@ -48,6 +48,9 @@ impl<N: Net + Offloading + 'static> Device for Stack<N> {
 
     async fn open(id: &'static str, settings: Self::Settings) -> Result<Self, Self::Error> {
         let net = N::open(id, settings.0).await.map_err(OpenError::Net)?;
+        if kernel::update::is_active() {
+            return Self::inherit(net, settings.1).await.map_err(OpenError::Ip);
+        }
         Self::new(net, settings.1).await.map_err(OpenError::Ip)
     }
 }

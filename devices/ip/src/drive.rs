@@ -2,6 +2,7 @@
 
 use super::config::{SERVERS, Settings};
 use super::engine::{Engine, Stats};
+use super::late::first_frame;
 use super::packet::{self, Numbers};
 use super::shared::Shared;
 use super::stack::Handle;
@@ -32,7 +33,7 @@ const BUDGET: usize = 64;
 /// sockets.
 pub struct Stack<N> {
     pub(super) shared: Rc<Shared>,
-    net: Rc<N>,
+    pub(super) net: Rc<N>,
 }
 
 impl<N> Clone for Stack<N> {
@@ -61,7 +62,13 @@ impl<N: Net + 'static> Stack<N> {
     /// [`Error::Exhausted`], [`Error::NoEntropy`].
     pub fn start(net: N, settings: Settings) -> Result<Self, Error> {
         let engine = RefCell::new(Engine::new(net.info(), settings, net.name())?);
-        let shared = Rc::new(Shared { engine, task: RefCell::default(), stays: Cell::default() });
+        let shared = Rc::new(Shared {
+            engine,
+            task: RefCell::default(),
+            stays: Cell::default(),
+            frozen: Cell::new(false),
+            late: RefCell::default(),
+        });
         let net = Rc::new(net);
         let mut driver = Driver {
             shared: Rc::downgrade(&shared),
@@ -226,6 +233,9 @@ impl<N: Net> Driver<N> {
         // Not as who stirs it: the engine knows what frames do.
         let mut engine = shared.engine.borrow_mut();
         engine.protocols.drive(context.waker());
+        if shared.frozen.get() {
+            return Poll::Pending;
+        }
         engine.turn(shutdown::is_over());
         let info = self.net.info();
         let way = Way {
@@ -240,6 +250,12 @@ impl<N: Net> Driver<N> {
         if info.generation != self.generation {
             self.generation = info.generation;
             engine.reconnected(info);
+        }
+        let late = shared.late.take();
+        let mut rest = late.as_slice();
+        while let Some((frame, meta, behind)) = first_frame(rest) {
+            engine.receive(frame, meta, &way);
+            rest = behind;
         }
         let mut busy = true;
         for _ in 0..BUDGET {

@@ -4,6 +4,7 @@
 mod addresses;
 mod fold;
 mod listeners;
+mod moved;
 mod neighbors;
 
 use super::announce::{Announcer, Turn};
@@ -25,6 +26,8 @@ use devices::net::{Info, Meta};
 use kernel::sync::Wakers;
 use kernel::time::Instant;
 use listeners::Listening;
+
+pub(super) use moved::VERSION;
 
 /// What happened since the beginning, as counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,6 +75,8 @@ pub(super) struct Engine {
     leaving: Leavers,
     /// Connections that their holder dropped since the last turn.
     dropped: Vec<Handle>,
+    /// Connections that an image left to the next, and that no listener took yet.
+    left: Vec<Handle>,
     /// The app has returned: what was written is sent, and then the end.
     over: bool,
     dhcp: Option<dhcp::Client>,
@@ -105,6 +110,7 @@ impl Engine {
             half_open: SynQueue::new(settings.limits.half_open)?,
             leaving: Leavers::new(Rc::clone(&name)),
             dropped: Vec::new(),
+            left: Vec::new(),
             over: false,
             dhcp: dhcp.then(|| dhcp::Client::new(Rc::clone(&name), info.mac, Instant::now())),
             servers: settings.servers.clone(),

@@ -70,6 +70,17 @@ impl Leavers {
         self.all.push(Leaver { handle, until, orderly: true });
     }
 
+    /// Lets one close in order that has said so in another image.
+    pub(super) fn adopt(&mut self, handle: Handle) {
+        let until = Instant::now().saturating_add(CLOSE);
+        self.all.push(Leaver { handle, until, orderly: true });
+    }
+
+    /// Those that close in order.
+    pub(super) fn orderly(&self) -> impl Iterator<Item = Handle> {
+        self.all.iter().filter(|it| it.orderly).map(|it| it.handle)
+    }
+
     /// Frees the socket of the oldest one whose peer has all.
     pub(super) fn make_room(&mut self, protocols: &mut Protocols) {
         let told = |it: &Leaver| {

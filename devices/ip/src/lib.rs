@@ -49,8 +49,10 @@ mod dns;
 mod drive;
 mod engine;
 mod error;
+mod handover;
 #[cfg(not(target_os = "xen"))]
 mod host;
+mod late;
 mod leaving;
 mod limit;
 pub mod nal;

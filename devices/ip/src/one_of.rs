@@ -184,6 +184,10 @@ impl<A: Stream, B: Stream> Stream for OneOf<A, B> {
         of!(self, it => it.abort());
     }
 
+    fn leave(&mut self, unread: &[u8]) {
+        of!(self, it => it.leave(unread));
+    }
+
     fn peer_addr(&self) -> SocketAddr {
         of!(self, it => it.peer_addr())
     }

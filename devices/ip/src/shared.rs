@@ -2,6 +2,7 @@
 
 use super::engine::Engine;
 use alloc::rc::Rc;
+use alloc::vec::Vec;
 use core::cell::{Cell, RefCell, RefMut};
 use kernel::task::Task;
 
@@ -12,6 +13,10 @@ pub(super) struct Shared {
     pub(super) task: RefCell<Option<Task<()>>>,
     /// Itself, as long as there are such connections.
     pub(super) stays: Cell<Option<Rc<Self>>>,
+    /// Nothing is taken in and nothing sent: another image is about to go on with all of it.
+    pub(super) frozen: Cell<bool>,
+    /// Frames that arrived at the image before this one.
+    pub(super) late: RefCell<Vec<u8>>,
 }
 
 impl Shared {
@@ -21,6 +26,12 @@ impl Shared {
         let mut engine = self.engine.borrow_mut();
         engine.stir();
         engine
+    }
+
+    /// Goes on after [`frozen`](Self::frozen).
+    pub(super) fn thaw(&self) {
+        self.frozen.set(false);
+        self.engine().protocols.kick();
     }
 
     /// Stays until the connections that nobody holds are gone.

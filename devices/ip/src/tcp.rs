@@ -10,6 +10,7 @@ mod input;
 mod islands;
 #[cfg(test)]
 mod model;
+pub(crate) mod moved;
 mod outgoing;
 mod output;
 mod path;
@@ -107,6 +108,8 @@ enum End {
     Shut,
     /// It was closed or reset.
     Closed,
+    /// It was left to the next image.
+    Left,
 }
 
 /// A connection. A write is complete when the stack has the bytes, which it sends
@@ -165,7 +168,7 @@ impl TcpStream {
 
     /// Fails when it was closed.
     fn is_held(&self) -> Result<(), Error> {
-        if self.end.get() == End::Closed { Err(Error::Closed) } else { Ok(()) }
+        if matches!(self.end.get(), End::Closed | End::Left) { Err(Error::Closed) } else { Ok(()) }
     }
 
     /// Fails when nothing more will be written.
@@ -196,6 +199,9 @@ pub(super) fn would_wait<T>(result: Poll<Result<T, Error>>) -> Result<Option<T>,
 
 impl Drop for TcpStream {
     fn drop(&mut self) {
+        if self.end.get() == End::Left {
+            return;
+        }
         let stays = self.shared.engine().give_back(self.handle);
         if stays {
             self.shared.stay();
@@ -358,6 +364,13 @@ impl Stream for TcpStream {
     fn abort(&self) {
         self.end.set(End::Closed);
         self.shared.engine().protocols.abort(self.handle);
+    }
+
+    fn leave(&mut self, unread: &[u8]) {
+        if self.is_held().is_ok() {
+            self.end.set(End::Left);
+            self.shared.engine().leave(self.handle, unread);
+        }
     }
 
     fn peer_addr(&self) -> SocketAddr {

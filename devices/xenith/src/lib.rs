@@ -66,6 +66,7 @@
 //! * [`println!`] and the macros of the `log` crate: lines on the console
 //! * [`shutdown`]: what the toolstack asks for; [`Exit`]: how an app ends
 //! * [`suspend`]: being saved, restored, copied and moved
+//! * [`update`]: being replaced by a new image, which goes on with connections and state
 //! * [`metrics`](mod@metrics): numbers about the running machine; [`args`]: typed arguments
 //! * `testing`: a machine with simulated time, on the host alone
 //!

@@ -99,8 +99,12 @@ pub(crate) const SCRIPTS: [(&str, &str); 9] = [
     ("usr/sbin/watcher", include_str!("../dom0/watcher")),
 ];
 
+/// A script for dom0 of any Xen host: replaces a domain by another one, which goes on with its
+/// connections and state. Its arguments are the domain's name and those of `xl create`.
+pub const UPDATE: &str = include_str!("../dom0/update");
+
 /// Our own files where guests have a network.
-pub(crate) const NETWORK_SCRIPTS: [(&str, &str); 12] = [
+pub(crate) const NETWORK_SCRIPTS: [(&str, &str); 13] = [
     ("etc/dnsmasq.conf", include_str!("../dom0/dnsmasq.conf")),
     ("etc/hosts", include_str!("../dom0/hosts")),
     ("etc/passwd", include_str!("../dom0/passwd")),
@@ -113,6 +117,7 @@ pub(crate) const NETWORK_SCRIPTS: [(&str, &str); 12] = [
     ("usr/sbin/publish", include_str!("../dom0/publish")),
     ("usr/sbin/stage", include_str!("../dom0/stage")),
     ("usr/sbin/unstage", include_str!("../dom0/unstage")),
+    ("usr/sbin/update", UPDATE),
 ];
 
 /// A file system in the making: what stands at each path.

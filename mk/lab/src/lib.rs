@@ -102,6 +102,7 @@ pub use doctor::{Check, doctor};
 pub use end::{End, Reason};
 pub use guest::{Guest, GuestSpec, Input};
 pub use host::Host;
+pub use initramfs::UPDATE;
 pub use linux::{Linux, Purpose};
 pub use network::{Forward, Number, Protocol, Vif, address};
 pub use options::{Options, Progress};

@@ -19,3 +19,4 @@ pub(crate) mod save;
 pub(crate) mod symbolize;
 pub(crate) mod test;
 pub(crate) mod tidy;
+pub(crate) mod update;

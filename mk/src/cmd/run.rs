@@ -26,6 +26,7 @@ use std::time::Duration;
 
 pub(crate) use app::{App, Around, check_memory};
 pub(crate) use watch::telling;
+pub(crate) use xl::update;
 
 /// Builds an app and runs it, by default on Xen in QEMU
 #[derive(clap::Args)]

@@ -46,7 +46,7 @@ const LONGEST: u16 = 1500;
 
 /// What it is about.
 #[derive(Clone, Debug)]
-enum State {
+pub(super) enum State {
     /// It was refused, and waits before it asks anew.
     Resting,
     /// It looks for servers. An offer of one that was no good before waits for better ones.
@@ -63,20 +63,20 @@ enum State {
 
 /// What it has.
 #[derive(Clone, Debug)]
-struct Held {
-    lease: Lease,
-    server: Ipv4Addr,
+pub(super) struct Held {
+    pub(super) lease: Lease,
+    pub(super) server: Ipv4Addr,
     /// Where the server's answers come from: itself, or the router on the way to it.
-    way: Mac,
+    pub(super) way: Mac,
     /// When it ends, and from when to ask for more; nothing when it is for ever.
-    times: Option<Times>,
+    pub(super) times: Option<Times>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Times {
-    end: Instant,
-    renew: Instant,
-    rebind: Instant,
+pub(super) struct Times {
+    pub(super) end: Instant,
+    pub(super) renew: Instant,
+    pub(super) rebind: Instant,
 }
 
 /// What an answer came to.
@@ -126,7 +126,7 @@ pub(crate) struct Client {
     /// What its lines begin with.
     name: Rc<str>,
     mac: Mac,
-    state: State,
+    pub(super) state: State,
     xid: u32,
     /// When it began to look for an address, or for more time.
     begun: Instant,
@@ -134,8 +134,8 @@ pub(crate) struct Client {
     asked: Instant,
     asks: u32,
     /// When it is to do something; nothing with a lease that is for ever.
-    until: Option<Instant>,
-    held: Option<Held>,
+    pub(super) until: Option<Instant>,
+    pub(super) held: Option<Held>,
     /// A server that did not keep its word.
     avoided: Option<Ipv4Addr>,
     /// What was wrong with the last answer, and who sent it.
@@ -143,7 +143,7 @@ pub(crate) struct Client {
     /// Refusals since a lease was last prolonged.
     refusals: u32,
     /// The lease, or that there is none, is news.
-    news: bool,
+    pub(super) news: bool,
 }
 
 /// The wait for the answer to what is asked for the time `asks`, beginning with 0.

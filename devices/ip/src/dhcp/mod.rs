@@ -5,6 +5,7 @@
 mod client;
 mod flaw;
 mod format;
+mod moved;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ pub use format::{COOKIE, HEAD, Kind, Malformed, SHORTEST, options};
 pub use terms::SERVERS;
 
 pub(super) use client::Client;
+pub(super) use moved::Moved;
 pub(super) use terms::{ROUTES, Route, is_edge, near};
 
 use core::fmt;

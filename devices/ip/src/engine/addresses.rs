@@ -33,6 +33,13 @@ impl Engine {
                 self.protocols.say(wire, &sending.frame(self.protocols.mac()));
             }
         }
+        let next = self.take_lease();
+        next.flatten()
+    }
+
+    /// Takes over what the DHCP client has, if that is news. Returns when to look at it again.
+    pub(super) fn take_lease(&mut self) -> Option<Option<Instant>> {
+        let client = self.dhcp.as_mut()?;
         if client.news() {
             let lease = client.lease();
             if self.settings.servers.is_empty() {
@@ -48,7 +55,7 @@ impl Engine {
             }
             self.protocols.set_ipv4(lease.map(|it| (it.address, it.bits)));
         }
-        client.next()
+        Some(client.next())
     }
 
     /// Follows what routers say. Returns when it is to be looked at again.

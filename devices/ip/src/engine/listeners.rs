@@ -195,6 +195,24 @@ impl Engine {
         }
     }
 
+    /// Lets a connection wait to be accepted. Whether a listener takes it.
+    pub(super) fn wait_for_accept(&mut self, handle: Handle) -> bool {
+        let (local, _) = self.protocols.ends(handle);
+        let mut listening = self.listening.iter_mut();
+        let Some(listening) = listening.find(|it| it.takes(local)) else { return false };
+        if listening.ready.try_reserve(1).is_err() {
+            return false;
+        }
+        listening.ready.push_back(handle);
+        listening.wakers.wake();
+        true
+    }
+
+    /// Connections that wait to be accepted.
+    pub(super) fn waiting_for_accept(&self) -> impl Iterator<Item = Handle> + Clone {
+        self.listening.iter().flat_map(|it| it.ready.iter().copied())
+    }
+
     /// Takes connections to `addr`. Returns it with the port.
     pub(crate) fn listen(&mut self, addr: SocketAddr) -> Result<SocketAddr, Error> {
         self.may_bind(addr)?;
@@ -204,6 +222,7 @@ impl Engine {
         self.listening.try_reserve(1).map_err(|_| Error::Exhausted)?;
         let (ready, wakers) = (VecDeque::new(), Wakers::new());
         self.listening.push(Listening { local, ready, wakers });
+        self.find_listeners();
         Ok(local)
     }
 

@@ -16,6 +16,7 @@ mod deadlines;
 mod echo;
 mod emit;
 mod endpoint;
+mod moved;
 mod path;
 mod port;
 mod queue;

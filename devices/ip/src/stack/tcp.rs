@@ -158,7 +158,7 @@ impl Protocols {
     }
 
     /// Adds a connection, which is changed where it stays: it is not small.
-    fn join(
+    pub(super) fn join(
         &mut self,
         (local, peer): Ends,
         terms: &Terms,

@@ -302,6 +302,23 @@ impl Receiver {
         self.tuning.read(count as u32, now);
     }
 
+    /// Puts bytes that were read last back to the front. Returns false, and changes nothing, if there
+    /// is no memory. What is behind a gap is forgotten: the peer still has it.
+    pub(crate) fn put_back(&mut self, bytes: &[u8]) -> bool {
+        let put = self.stream.put_back(bytes);
+        if put {
+            self.forget();
+        }
+        put
+    }
+
+    /// Holds `unread`, which was received before. `ended`: the number before the next one was the
+    /// peer's FIN. Returns whether there is memory for the bytes.
+    pub(crate) fn restore(&mut self, unread: &[u8], ended: bool) -> bool {
+        self.fin = ended.then_some(self.next - 1);
+        self.stream.append(unread, usize::MAX) == unread.len()
+    }
+
     /// Sets how many bytes it may hold from now on: two segments at least. It takes effect as
     /// data arrives, since what was announced is not taken back.
     pub(crate) fn set_share(&mut self, share: usize) {

@@ -84,6 +84,18 @@ impl Secret {
         Ok(Self { kept: pair()?, own, before: own, generation: generation(), last: None })
     }
 
+    /// Returns the keys: those that stay in another domain, and those that do not.
+    pub(crate) const fn keys(&self) -> [Pair; 2] {
+        [self.kept, self.own]
+    }
+
+    /// Takes over the keys of another image, and takes cookies for good that were given with them
+    /// lately.
+    pub(crate) fn set_keys(&mut self, [kept, own]: [Pair; 2], now: Instant) {
+        (self.kept, self.own, self.before) = (kept, own, own);
+        self.last = Some(span(now));
+    }
+
     /// Draws the keys anew that are a domain's, if this is another one. Without randomness they
     /// stay, as no number is better than one that others may know.
     fn renew(&mut self) {

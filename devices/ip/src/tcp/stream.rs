@@ -97,6 +97,22 @@ impl Stream {
         chunk.and_then(|it| it.get(at..CHUNK.min(at + left))).unwrap_or_default()
     }
 
+    /// Puts bytes to the front, and forgets what was written beyond those in order. Returns false,
+    /// and changes nothing, if there is no memory.
+    pub(crate) fn put_back(&mut self, bytes: &[u8]) -> bool {
+        let mut all = Self::new(Rc::clone(&self.pool));
+        let (mut put, mut at) = (all.append(bytes, usize::MAX) == bytes.len(), 0);
+        while put && at < self.len {
+            let piece = self.chunk(at);
+            put = all.append(piece, usize::MAX) == piece.len();
+            at += piece.len();
+        }
+        if put {
+            *self = all;
+        }
+        put
+    }
+
     /// Removes bytes in order from the front, all of them at most.
     pub(crate) fn consume(&mut self, count: usize) {
         let count = count.min(self.len);

@@ -99,6 +99,11 @@ impl SynQueue {
         self.entries.len()
     }
 
+    /// Returns all of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Asked> {
+        self.entries.iter()
+    }
+
     /// Takes out the one of a connection.
     pub(crate) fn take(&mut self, ends: Ends) -> Option<Asked> {
         let at = self.entries.iter().position(|entry| entry.is(ends))?;

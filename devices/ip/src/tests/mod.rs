@@ -16,6 +16,7 @@ mod icmp;
 mod links;
 mod listeners;
 mod load;
+mod moved;
 mod neighbors;
 mod pieces;
 mod shared;

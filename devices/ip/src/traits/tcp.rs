@@ -407,6 +407,14 @@ pub trait Stream: Read<Error = Error> + Write<Error = Error> {
     /// it are woken.
     fn abort(&self);
 
+    /// Leaves the connection to the next image, where the [machine is updated](kernel::update):
+    /// its listener accepts it, as this one's does if there is none after all. `unread` is what was
+    /// read last and is to be read again. What cannot be left is reset.
+    fn leave(&mut self, unread: &[u8]) {
+        let _ = unread;
+        self.abort();
+    }
+
     /// Returns the address of the other end.
     fn peer_addr(&self) -> SocketAddr;
 

@@ -88,3 +88,27 @@ pub(super) fn run(
     ui.note(&headline(&image.name, &format!("{what} after {after:.1} s"), code));
     Ok(code)
 }
+
+/// Replaces the domain of an app, on this Xen host, by a new image that goes on with its service.
+pub(crate) fn update(
+    project: &Project,
+    app: &str,
+    items: &[String],
+    memory: Option<u64>,
+    ui: &Ui,
+) -> Result<u8> {
+    require_xl()?;
+    let guest = *project.choose(&[app.to_owned()])?.first().context("no app")?;
+    let images = build::images(project, &[guest], ui)?;
+    let image = images.first().context("no image")?;
+    check_memory(image, memory)?;
+    let mut command = Command::new("sh");
+    command.args(["-c", lab::UPDATE, "update", &image.manifest.name]);
+    command.arg(format!("{}.xl", image.name)).args(overrides(items, memory)?);
+    command.current_dir(&image.folder);
+    ui.command(&command);
+    let status = command.status().context("cannot run sh")?;
+    let what = if status.success() { "the new image serves" } else { "the old image serves" };
+    ui.note(&headline(&image.name, what, code(status)));
+    Ok(code(status))
+}

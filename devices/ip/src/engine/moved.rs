@@ -1,0 +1,156 @@
+//! What goes on in another image of the same machine: the lease, connections that are asked for,
+//! those that nobody accepted or whose programs left them, and those that are about to end.
+//!
+//! Connections in TIME-WAIT stay behind, and so do those that a program holds, and those from and
+//! to addresses that routers gave: the new image answers them with a reset.
+
+use super::Engine;
+use crate::dhcp;
+use crate::stack::Handle;
+use crate::tcp::connection::Offer;
+use crate::tcp::moved::Moved;
+use crate::tcp::seq::Seq;
+use crate::tcp::syn::Asked;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use devices::net::HEADER;
+use kernel::time::Instant;
+use serde::{Deserialize, Serialize};
+
+/// The version of what [`Engine::save`] writes.
+pub(crate) const VERSION: u32 = 1;
+
+/// What comes before the connections.
+#[derive(Debug, Serialize, Deserialize)]
+struct Head {
+    keys: [[u64; 2]; 2],
+    lease: Option<dhcp::Moved>,
+    half_open: u32,
+}
+
+/// A connection that is asked for: [`Asked`].
+#[derive(Debug, Serialize, Deserialize)]
+struct MovedAsked {
+    local: SocketAddr,
+    peer: SocketAddr,
+    iss: u32,
+    irs: u32,
+    mss: u16,
+    scale: Option<u8>,
+    sack: bool,
+    stamp: Option<u32>,
+    ecn: bool,
+    window: u16,
+    header: [u8; HEADER],
+    answers: u8,
+}
+
+impl MovedAsked {
+    fn new(asked: &Asked) -> Self {
+        let Asked { local, peer, iss, ref offer, header, answers, .. } = *asked;
+        let Offer { irs, mss, scale, sack, stamp, ecn, window } = *offer;
+        let (iss, irs) = (iss.0, irs.0);
+        Self { local, peer, iss, irs, mss, scale, sack, stamp, ecn, window, header, answers }
+    }
+
+    fn asked(self, now: Instant) -> Asked {
+        let Self { local, peer, mss, scale, sack, stamp, ecn, window, header, answers, .. } = self;
+        let offer = Offer { irs: Seq(self.irs), mss, scale, sack, stamp, ecn, window };
+        Asked { local, peer, iss: Seq(self.iss), offer, header, answered: now, answers }
+    }
+}
+
+/// Reads a value from the front.
+fn take<'a, T: Deserialize<'a>>(bytes: &mut &'a [u8]) -> Option<T> {
+    let (value, rest) = postcard::take_from_bytes(bytes).ok()?;
+    *bytes = rest;
+    Some(value)
+}
+
+impl Engine {
+    /// Leaves a connection, whose holder does not hold it any more, to the next image or, if there
+    /// is none, to a listener as if it was new. `unread` was read of it last, and is to be read
+    /// again.
+    pub(crate) fn leave(&mut self, handle: Handle, unread: &[u8]) {
+        if self.protocols.put_back(handle, unread) && self.left.try_reserve(1).is_ok() {
+            self.left.push(handle);
+        } else {
+            self.protocols.abort(handle);
+            self.release(handle);
+        }
+    }
+
+    /// Gives listeners the connections that were left and that they take.
+    pub(crate) fn find_listeners(&mut self) {
+        let left = core::mem::take(&mut self.left);
+        for handle in left {
+            if !self.wait_for_accept(handle) {
+                self.left.push(handle);
+            }
+        }
+    }
+
+    /// Goes on with what was to be handed over.
+    pub(crate) fn resume(&mut self) {
+        self.find_listeners();
+        while let Some(handle) = self.left.pop() {
+            self.abandon(handle);
+        }
+        self.protocols.kick();
+    }
+
+    /// Writes what another image goes on with. `None` if there is no memory for that.
+    pub(crate) fn save(&mut self) -> Option<Vec<u8>> {
+        let now = Instant::now();
+        self.turn(false);
+        let handles = self.waiting_for_accept().chain(self.left.iter().copied());
+        let handles = || handles.clone().chain(self.leaving.orderly());
+        let length: usize = handles().map(|it| self.protocols.saved_length(it)).sum();
+        let half_open = self.half_open.len();
+        let mut all = Vec::new();
+        all.try_reserve_exact(length + half_open * size_of::<MovedAsked>() + 512).ok()?;
+        let head = Head {
+            keys: self.protocols.keys(),
+            lease: self.dhcp.as_ref().and_then(|it| it.save(now)),
+            half_open: half_open as u32,
+        };
+        all = kernel::update::encode(&head, all)?;
+        for asked in self.half_open.iter() {
+            all = kernel::update::encode(&MovedAsked::new(asked), all)?;
+        }
+        for handle in handles() {
+            all = self.protocols.save_connection(handle, all, now)?;
+        }
+        Some(all)
+    }
+
+    /// Takes over what another image wrote. `None` if it makes no sense; a connection for which
+    /// there is no memory or no place is left out.
+    pub(crate) fn restore(&mut self, mut bytes: &[u8]) -> Option<()> {
+        let now = Instant::now();
+        let head: Head = take(&mut bytes)?;
+        self.protocols.set_keys(head.keys, now);
+        if let Some((client, lease)) = self.dhcp.as_mut().zip(head.lease)
+            && client.restore(lease, now)
+        {
+            self.take_lease();
+        }
+        for _ in 0..head.half_open {
+            let asked: MovedAsked = take(&mut bytes)?;
+            self.half_open.add(asked.asked(now));
+        }
+        while !bytes.is_empty() {
+            let moved: Moved<'_> = take(&mut bytes)?;
+            let Some(handle) = self.protocols.restore_connection(&moved, now) else { continue };
+            if moved.is_ending() && self.leaving.has_memory() {
+                self.leaving.adopt(handle);
+            } else if !moved.is_ending() && self.left.try_reserve(1).is_ok() {
+                self.left.push(handle);
+            } else {
+                self.release(handle);
+            }
+            self.protocols.find_way(moved.peer.ip(), now);
+        }
+        Some(())
+    }
+}

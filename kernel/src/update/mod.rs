@@ -1,0 +1,384 @@
+//! Replaces a running service by a new image of it, which goes on with its connections and state.
+//!
+//! The two images are two domains of one host for a moment. The old one serves until the new one
+//! has booted, has connected its devices and has said which versions of the state it takes. Then
+//! the old one comes to rest, shows what it has as bytes in pages that only the new one may read,
+//! and ends when that says that it serves. If the new one does not start, refuses the state or
+//! says nothing in time, the old one goes on. The toolstack's part is `scripts/dom0/update`.
+//!
+//! An app names in its manifest what it keeps (`update: State`), gives it with [`keep`] and finds
+//! it with [`inherited`]. The parts of the machine do the same by [`Part`] and [`section`]: a TCP
+//! connection moves with the network stack that it is of. An image whose manifest has no such line
+//! contains none of this. The parts meet in the network stack: a machine without one is not updated.
+//!
+//! # Example
+//! ```
+//! # use xenith_kernel as xenith;
+//! use serde::{Deserialize, Serialize};
+//! use std::cell::Cell;
+//! use std::rc::Rc;
+//!
+//! /// What a counter keeps: `update: counter::Kept` in its manifest.
+//! #[derive(Serialize, Deserialize)]
+//! struct Kept {
+//!     count: u64,
+//! }
+//!
+//! impl xenith::update::State for Kept {
+//!     const VERSION: u32 = 1;
+//! }
+//!
+//! async fn start() {
+//!     let before = xenith::update::inherited::<Kept>();
+//!     let count = Rc::new(Cell::new(before.map_or(0, |kept| kept.count)));
+//!     let kept = Rc::clone(&count);
+//!     xenith::update::keep(move || Kept { count: kept.get() });
+//! }
+//! # xenith::task::block_on(start());
+//! ```
+
+#[cfg(any(target_os = "xen", test))]
+mod stream;
+#[cfg(target_os = "xen")]
+mod xen;
+
+use crate::machine;
+use crate::sync::Wakers;
+use crate::task::spawn;
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::future::poll_fn;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::task::{Context, Poll};
+use serde_core::Serialize;
+use serde_core::de::DeserializeOwned;
+use spin::Mutex;
+
+/// What an app keeps when a new image of it takes over.
+///
+/// # Example
+/// ```
+/// # use xenith_kernel as xenith;
+/// use serde::{Deserialize, Serialize};
+/// use xenith::update::{State, decode, encode};
+///
+/// /// What is kept since version 2.
+/// #[derive(Serialize, Deserialize)]
+/// struct Kept {
+///     visits: u64,
+///     name: String,
+/// }
+///
+/// impl State for Kept {
+///     const VERSION: u32 = 2;
+///     const OLDEST: u32 = 1;
+///
+///     fn load(version: u32, bytes: &[u8]) -> Option<Self> {
+///         match version {
+///             // There was only the number.
+///             1 => Some(Self { visits: decode(bytes)?, name: "nobody".into() }),
+///             2 => decode(bytes),
+///             _ => None,
+///         }
+///     }
+/// }
+///
+/// let old = encode(&7_u64, Vec::new()).unwrap();
+/// assert_eq!(Kept::load(1, &old).unwrap().visits, 7);
+/// assert!(Kept::load(3, &old).is_none());
+/// ```
+pub trait State: Serialize + DeserializeOwned + 'static {
+    /// Counts the formats of this type: a change of its fields is another version.
+    const VERSION: u32;
+
+    /// The oldest version that [`load`](Self::load) understands.
+    const OLDEST: u32 = Self::VERSION;
+
+    /// Reads what an image with [`VERSION`](Self::VERSION) `version` wrote. `None` refuses it, and
+    /// the old image goes on.
+    fn load(version: u32, bytes: &[u8]) -> Option<Self> {
+        if version == Self::VERSION { decode(bytes) } else { None }
+    }
+}
+
+/// Reads a value that [`encode`] wrote, and nothing behind it.
+pub fn decode<'a, T: serde_core::Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Some(value),
+        _ => None,
+    }
+}
+
+/// Writes a value to the end of `to`, in the format of the crate `postcard`. Returns `None`, and
+/// has perhaps written some of it, if it cannot be.
+pub fn encode(value: &impl Serialize, to: Vec<u8>) -> Option<Vec<u8>> {
+    postcard::to_extend(value, to).ok()
+}
+
+/// Says why an image does not take over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// The old image's state is refused.
+    Refused(&'static str),
+    /// The old image goes on: it refused, was not fast enough, or is gone.
+    Withdrawn,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(why) => write!(f, "the state of the former image is refused: {why}"),
+            Self::Withdrawn => f.write_str("the former image goes on serving"),
+        }
+    }
+}
+
+impl core::error::Error for Error {}
+
+/// Says how far an update is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// A successor is ready: what is under way is finished, and nothing is begun.
+    Rest,
+    /// From now on nothing changes. [`Part::done`] takes what the successor is to know.
+    Save,
+    /// The successor serves: [`Part::done`] takes what has arrived here since.
+    Late,
+    /// There is no successor any more: all goes on as before.
+    Resume,
+}
+
+/// Bytes of one part.
+pub(crate) struct Section {
+    pub(crate) name: String,
+    pub(crate) version: u32,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// The state of updates.
+struct Updates {
+    phase: Phase,
+    /// How many phases there were.
+    steps: u32,
+    parts: usize,
+    /// Parts that are not done with the phase.
+    busy: usize,
+    /// A part failed in this phase.
+    failed: bool,
+    /// What is handed over.
+    given: Vec<Section>,
+    /// What was taken over and nobody has asked for.
+    taken: Vec<Section>,
+    /// What came late, and whether there is more of that to come.
+    late: Vec<Section>,
+    expects_late: bool,
+    /// The app's versions: what it writes, and from where on it reads.
+    versions: (u32, u32),
+    /// Whether the app takes its section.
+    judge: fn(u32, &[u8]) -> bool,
+    waiting: Wakers,
+}
+
+machine::local! {
+    /// The state of this machine's updates.
+    static UPDATES: Mutex<Updates> = Mutex::new(Updates {
+        phase: Phase::Resume,
+        steps: 0,
+        parts: 0,
+        busy: 0,
+        failed: false,
+        given: Vec::new(),
+        taken: Vec::new(),
+        late: Vec::new(),
+        expects_late: false,
+        versions: (0, 0),
+        judge: |_, _| true,
+        waiting: Wakers::new(),
+    });
+}
+
+/// Whether the manifest has an `update` line. A static of its own, so that the compiler leaves out
+/// what depends on it where nothing writes it.
+static ACTIVE: AtomicBool = AtomicBool::new(false);
+
+/// The section of the app's own state.
+const APP: &str = "app";
+
+/// Returns whether this machine may be updated: its manifest says what it keeps, and it is a
+/// domain.
+#[must_use]
+pub fn is_active() -> bool {
+    ACTIVE.load(Ordering::Relaxed)
+}
+
+/// Makes the machine one that may be updated; the macro of the manifest calls it.
+#[doc(hidden)]
+pub fn enable<S: State>() {
+    let mut updates = UPDATES.get().lock();
+    updates.versions = (S::VERSION, S::OLDEST);
+    updates.judge = |version, bytes| S::load(version, bytes).is_some();
+    ACTIVE.store(cfg!(target_os = "xen"), Ordering::Relaxed);
+}
+
+/// Waits until `look` finds something, which it is asked for after each change.
+async fn wait<T>(mut look: impl FnMut(&mut Updates) -> Option<T>) -> T {
+    poll_fn(|context: &mut Context<'_>| {
+        let mut updates = UPDATES.get().lock();
+        match look(&mut updates) {
+            Some(found) => Poll::Ready(found),
+            None => {
+                updates.waiting.add(context.waker());
+                Poll::Pending
+            }
+        }
+    })
+    .await
+}
+
+/// Returns what the former image kept, once; `None` if there was none.
+#[must_use]
+pub fn inherited<S: State>() -> Option<S> {
+    let section = take_section(APP)?;
+    S::load(section.version, &section.bytes)
+}
+
+/// Gives the next image what `save` returns when it takes over.
+pub fn keep<S: State>(save: impl Fn() -> S + 'static) {
+    if !is_active() {
+        return;
+    }
+    spawn(async move {
+        let mut part = Part::new();
+        loop {
+            match part.next().await {
+                Phase::Save => match encode(&save(), Vec::new()) {
+                    Some(bytes) => part.done(Some((APP, S::VERSION, bytes))),
+                    None => part.failed(),
+                },
+                _ => part.done(None),
+            }
+        }
+    })
+    .detach();
+}
+
+/// Takes part in updates. Each [`Phase`] begins when all parts are [done](Part::done) with the one
+/// before; one that is dropped is not waited for.
+#[derive(Debug)]
+pub struct Part {
+    seen: u32,
+    owes: bool,
+}
+
+impl Part {
+    /// Makes a part of updates that begin from now on.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut updates = UPDATES.get().lock();
+        updates.parts += 1;
+        Self { seen: updates.steps, owes: false }
+    }
+
+    /// Waits for the next phase. It is to be answered by [`done`](Self::done) or
+    /// [`failed`](Self::failed). Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Phase {
+        let seen = self.seen;
+        let (steps, phase) = wait(|it| (it.steps != seen).then_some((it.steps, it.phase))).await;
+        (self.seen, self.owes) = (steps, true);
+        phase
+    }
+
+    /// Ends its part of the phase, with bytes of a name and a version for the successor.
+    pub fn done(&mut self, section: Option<(&str, u32, Vec<u8>)>) {
+        self.answer(|updates| {
+            let section = section.map(|(name, version, bytes)| Section {
+                name: name.to_owned(),
+                version,
+                bytes,
+            });
+            updates.given.extend(section);
+        });
+    }
+
+    /// Says that the update is not possible.
+    pub fn failed(&mut self) {
+        self.answer(|updates| updates.failed = true);
+    }
+
+    fn answer(&mut self, note: impl FnOnce(&mut Updates)) {
+        let mut updates = UPDATES.get().lock();
+        // What comes after the phase was given up counts for nothing.
+        if core::mem::take(&mut self.owes) && self.seen == updates.steps {
+            updates.busy = updates.busy.saturating_sub(1);
+            note(&mut updates);
+            updates.waiting.wake();
+        }
+    }
+}
+
+impl Default for Part {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        let mut updates = UPDATES.get().lock();
+        updates.parts = updates.parts.saturating_sub(1);
+        if self.owes || self.seen != updates.steps {
+            updates.busy = updates.busy.saturating_sub(1);
+            updates.waiting.wake();
+        }
+    }
+}
+
+fn take_section(name: &str) -> Option<Section> {
+    let mut updates = UPDATES.get().lock();
+    let at = updates.taken.iter().position(|it| it.name == name)?;
+    Some(updates.taken.swap_remove(at))
+}
+
+#[cfg(target_os = "xen")]
+pub use xen::{section, take};
+
+/// Returns what the former image's part `name` handed over with `version`; `None` if there is no
+/// former image, or it had no such part. The first call waits for the former image to come to
+/// rest, so what takes time has to be done before.
+///
+/// # Errors
+/// See [`Error`].
+#[cfg(not(target_os = "xen"))]
+pub async fn section(name: &str, version: u32) -> Result<Option<Vec<u8>>, Error> {
+    Ok(take_section(name).filter(|it| it.version == version).map(|it| it.bytes))
+}
+
+/// Takes over: from here on the former image serves no more, and this one has to.
+///
+/// # Errors
+/// [`Error::Withdrawn`]: this image must end, without a word to anyone.
+#[cfg(not(target_os = "xen"))]
+pub async fn take() -> Result<(), Error> {
+    Ok(())
+}
+
+/// Waits for what arrived at the former image's part `name` after it came to rest, again and again.
+/// `None` when nothing more will come.
+pub async fn late(name: &str) -> Option<Vec<u8>> {
+    wait(|updates| {
+        let at = updates.late.iter().position(|it| it.name == name);
+        match at {
+            Some(at) => {
+                let section = updates.late.swap_remove(at);
+                updates.waiting.wake();
+                Some(Some(section.bytes))
+            }
+            None => (!updates.expects_late).then_some(None),
+        }
+    })
+    .await
+}

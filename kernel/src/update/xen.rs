@@ -1,0 +1,374 @@
+//! The two sides of an update, between which xenstore carries words and Xen the pages.
+//!
+//! Dom0 writes `data/update/to` for the old domain and `data/update/from` for the new one, each the
+//! other's number, and lets each read the other's folder. What each of them says stands in its
+//! `data/update/state`:
+//!
+//! ```text
+//! old                                   new
+//!                                       ready FORMAT OLDEST NEWEST
+//! given REFERENCE LENGTH      (or: refused WHY)
+//!                                       taken      (or: refused WHY)
+//! late 1 REFERENCE LENGTH     (or: withdrawn)
+//!                                       done 1
+//! late 2 REFERENCE LENGTH
+//!                                       done 2
+//! ```
+//!
+//! REFERENCE is that of a page with the references of the pages that hold the bytes.
+//! The old domain withdraws, and the new one takes, in a transaction in which it reads that the
+//! other has not: so never both or neither serve.
+
+use super::stream::{self, FORMAT};
+use super::{APP, Error, Phase, Section, UPDATES, take_section, wait};
+use crate::machine::{self, open_store, shut_down};
+use crate::task::{Either, select, spawn};
+use crate::time::{sleep, timeout};
+use ::xen::DomId;
+use ::xen::gnttab::{GrantRef, ReadOnlyGrant, copy_from};
+use ::xen::memory::PAGE_SIZE;
+use ::xen::public::SHUTDOWN_poweroff;
+use ::xen::xenbus::read_number;
+use ::xen::xenstore::{self, Watch};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+const STATE: &str = "data/update/state";
+const TO: &str = "data/update/to";
+const FROM: &str = "data/update/from";
+
+/// Time that what is under way has to end. Who waits for an answer waits as long, so it is short.
+const REST: Duration = Duration::from_secs(1);
+
+/// Time that parts have to write what they hand over.
+const SAVE: Duration = Duration::from_millis(500);
+
+/// Time that the successor has to take over.
+const TAKE: Duration = Duration::from_secs(3);
+
+/// Time before each look at what arrived late: frames that were on their way to this domain when
+/// the bridge heard of the other one.
+const LATE: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(25)];
+
+/// Time that the successor has to take that.
+const DONE: Duration = Duration::from_millis(500);
+
+/// The most pages: as many as references fit into one.
+const PAGES: usize = PAGE_SIZE / 4;
+
+fn theirs(peer: DomId) -> String {
+    format!("/local/domain/{peer}/{STATE}")
+}
+
+/// Reads what a domain says; nothing if it says nothing.
+async fn heard(path: &str) -> Option<String> {
+    String::from_utf8(xenstore::read(path).await.ok()?).ok()
+}
+
+async fn say(what: &str) {
+    // Who cannot be heard is given up by the other side.
+    let _ = xenstore::write(STATE, what.as_bytes()).await;
+}
+
+/// Reads the number of a domain.
+async fn domain(path: &str) -> Option<DomId> {
+    let number = read_number(path, 1..=u64::from(DomId::SELF.0) - 1, 0).await.unwrap_or(0);
+    DomId::of_domain(number).filter(|it| it.0 != 0)
+}
+
+/// Reads numbers behind a word.
+fn numbers<const N: usize>(text: &str, word: &str) -> Option<[u32; N]> {
+    let mut items = text.strip_prefix(word)?.strip_prefix(' ')?.split(' ');
+    let mut all = [0; N];
+    for number in &mut all {
+        *number = xenstore::number(items.next()?.as_bytes()).and_then(|it| it.try_into().ok())?;
+    }
+    items.next().is_none().then_some(all)
+}
+
+// The old domain.
+
+/// Pages that the successor reads.
+struct Shown {
+    index: ReadOnlyGrant,
+    _pages: ReadOnlyGrant,
+    length: usize,
+}
+
+impl Shown {
+    fn new(peer: DomId, sections: &[Section]) -> Option<Self> {
+        let bytes = stream::pack(sections)?;
+        let count = bytes.len().div_ceil(PAGE_SIZE);
+        if count > PAGES {
+            return None;
+        }
+        let mut pages = ReadOnlyGrant::new(peer, count).ok()?;
+        pages.bytes_mut().get_mut(..bytes.len())?.copy_from_slice(&bytes);
+        let mut index = ReadOnlyGrant::new(peer, 1).ok()?;
+        let words = index.bytes_mut().chunks_exact_mut(4).zip(pages.references());
+        words.for_each(|(word, reference)| word.copy_from_slice(&reference.0.to_le_bytes()));
+        Some(Self { index, _pages: pages, length: bytes.len() })
+    }
+
+    fn words(&self) -> String {
+        let reference = self.index.references().first().map_or(0, |it| it.0);
+        format!("{reference} {}", self.length)
+    }
+}
+
+/// Begins a phase, and waits until all parts are done with it. Returns what they hand over, unless
+/// one failed or takes longer than `limit`.
+async fn step(phase: Phase, limit: Duration) -> Option<Vec<Section>> {
+    let mut updates = UPDATES.get().lock();
+    updates.phase = phase;
+    updates.steps = updates.steps.wrapping_add(1);
+    updates.busy = updates.parts;
+    updates.failed = false;
+    updates.given = Vec::new();
+    updates.waiting.wake();
+    drop(updates);
+    timeout(limit, wait(|it| (it.busy == 0 || it.failed).then_some(()))).await.ok()?;
+    let mut updates = UPDATES.get().lock();
+    if updates.failed { None } else { Some(core::mem::take(&mut updates.given)) }
+}
+
+/// Follows the toolstack's word that there is a successor.
+async fn follow() -> Result<(), xenstore::Error> {
+    let told = xenstore::watch(TO).await?;
+    loop {
+        told.changed().await?;
+        let Some(peer) = domain(TO).await else { continue };
+        log::info!("update: domain {peer} is to take over");
+        if let Err(why) = offer(peer, &told).await {
+            log::warn!("update: goes on serving: {why}");
+            step(Phase::Resume, REST).await;
+            let withdrawn = heard(STATE).await.is_some_and(|it| it.starts_with("withdrawn"));
+            if !withdrawn {
+                say(&format!("refused {why}")).await;
+            }
+        }
+    }
+}
+
+/// Offers the service to a successor, and ends this domain when that has taken over.
+///
+/// # Errors
+/// Why it does not.
+async fn offer(peer: DomId, told: &Watch) -> Result<(), &'static str> {
+    let gone = "xenstore does not tell of the successor";
+    let path = theirs(peer);
+    let watch = xenstore::watch(&path).await.map_err(|_| gone)?;
+    let [format, oldest, newest] = loop {
+        match select(watch.changed(), told.changed()).await {
+            Either::First(news) => news.map_err(|_| gone)?,
+            Either::Second(_) if domain(TO).await == Some(peer) => {}
+            Either::Second(_) => return Err("the successor was taken away"),
+        }
+        if let Some(ready) = heard(&path).await.and_then(|it| numbers(&it, "ready")) {
+            break ready;
+        }
+    };
+    let (version, _) = UPDATES.get().lock().versions;
+    if format != FORMAT || !(oldest..=newest).contains(&version) {
+        return Err("the successor takes no state of this version");
+    }
+    step(Phase::Rest, REST).await.ok_or("what is under way did not end in time")?;
+    let sections = step(Phase::Save, SAVE).await.ok_or("the state cannot be written")?;
+    let shown = Shown::new(peer, &sections).ok_or("there is no memory for the state")?;
+    drop(sections);
+    say(&format!("given {}", shown.words())).await;
+    if !is_taken(&path, &watch).await? {
+        return Err("the successor did not take over in time");
+    }
+    drop(shown);
+    for (round, wait) in LATE.into_iter().enumerate() {
+        sleep(wait).await;
+        let late = step(Phase::Late, SAVE).await.unwrap_or_default();
+        let Some(shown) = Shown::new(peer, &late) else { break };
+        let round = round + 1;
+        say(&format!("late {round} {}", shown.words())).await;
+        let _ = timeout(DONE, until(&path, &watch, &format!("done {round}"))).await;
+    }
+    machine::line(format_args!("update: domain {peer} has taken over"));
+    shut_down(SHUTDOWN_poweroff)
+}
+
+/// Waits until a domain says something.
+async fn until(path: &str, watch: &Watch, what: &str) {
+    while heard(path).await.as_deref() != Some(what) && watch.changed().await.is_ok() {}
+}
+
+/// Waits until the successor has taken over. False if that is withdrawn.
+async fn is_taken(path: &str, watch: &Watch) -> Result<bool, &'static str> {
+    let answer = async {
+        loop {
+            match heard(path).await.as_deref() {
+                Some("taken") => return true,
+                Some(other) if other.starts_with("refused") => return false,
+                _ if watch.changed().await.is_err() => return false,
+                _ => {}
+            }
+        }
+    };
+    match timeout(TAKE, answer).await {
+        Ok(true) => return Ok(true),
+        Ok(false) => return Err("the successor refuses the state"),
+        Err(_) => {}
+    }
+    let withdrawn = xenstore::transaction(async |transaction| {
+        if transaction.read(path).await.is_ok_and(|it| it == b"taken") {
+            return Ok(false);
+        }
+        transaction.write(STATE, b"withdrawn").await?;
+        Ok(true)
+    });
+    // Where xenstore cannot say who serves, this one does not stop.
+    Ok(!withdrawn.await.unwrap_or(true))
+}
+
+// The new domain.
+
+/// Returns what the former image's part `name` handed over with `version`; `None` if there is no
+/// former image, or it had no such part. The first call waits for the former image to come to
+/// rest, so what takes time has to be done before.
+///
+/// # Errors
+/// See [`Error`].
+pub async fn section(name: &str, version: u32) -> Result<Option<Vec<u8>>, Error> {
+    static MET: spin::Once<()> = spin::Once::new();
+    if !MET.is_completed() {
+        MET.call_once(|| ());
+        open_store();
+        match domain(FROM).await {
+            Some(peer) => match meet(peer).await {
+                Err(Error::Refused(why)) => {
+                    say(&format!("refused {why}")).await;
+                    return Err(Error::Refused(why));
+                }
+                result => result?,
+            },
+            None => begin(),
+        }
+    }
+    match take_section(name) {
+        Some(section) if section.version != version => {
+            say("refused its parts have another version").await;
+            Err(Error::Refused("its parts have another version"))
+        }
+        section => Ok(section.map(|it| it.bytes)),
+    }
+}
+
+/// Begins to follow the toolstack.
+fn begin() {
+    spawn(async {
+        if let Err(error) = follow().await {
+            log::warn!("updates cannot be followed: {error}");
+        }
+    })
+    .detach();
+}
+
+/// Says that this image is ready, and takes what the former one hands over.
+async fn meet(peer: DomId) -> Result<(), Error> {
+    let path = theirs(peer);
+    let watch = xenstore::watch(&path).await.map_err(|_| Error::Withdrawn)?;
+    let (newest, oldest) = UPDATES.get().lock().versions;
+    say(&format!("ready {FORMAT} {oldest} {newest}")).await;
+    let [reference, length] = loop {
+        watch.changed().await.map_err(|_| Error::Withdrawn)?;
+        let Some(text) = heard(&path).await else { continue };
+        if let Some(given) = numbers(&text, "given") {
+            break given;
+        }
+        if text.starts_with("refused") {
+            return Err(Error::Withdrawn);
+        }
+    };
+    let sections = fetch(peer, reference, length)?;
+    let app = sections.iter().find(|it| it.name == APP);
+    let judge = UPDATES.get().lock().judge;
+    if app.is_some_and(|it| !judge(it.version, &it.bytes)) {
+        return Err(Error::Refused("the app does not understand its own"));
+    }
+    UPDATES.get().lock().taken = sections;
+    Ok(())
+}
+
+/// Copies what a domain shows, and judges the copy.
+fn fetch(peer: DomId, reference: u32, length: u32) -> Result<Vec<Section>, Error> {
+    let length = length as usize;
+    let count = length.div_ceil(PAGE_SIZE);
+    // What is read of them needs as much again.
+    let (_, left) = machine::memory_left();
+    let room = left / 4;
+    if count > PAGES || length > room {
+        return Err(Error::Refused("it is too long"));
+    }
+    let memory = Error::Refused("there is no memory for it");
+    let not_shown = Error::Refused("its pages are not shown");
+    let mut index = crate::memory::zeroed(count * 4).ok_or(memory)?;
+    copy_from(peer, &[GrantRef(reference)], &mut index).map_err(|_| not_shown)?;
+    let words = index.as_chunks().0.iter().map(|word| GrantRef(u32::from_le_bytes(*word)));
+    let references: Vec<_> = words.collect();
+    let mut bytes = crate::memory::zeroed(length).ok_or(memory)?;
+    copy_from(peer, &references, &mut bytes).map_err(|_| not_shown)?;
+    stream::unpack(&bytes).ok_or(Error::Refused("it is damaged"))
+}
+
+/// Takes over: from here on the former image serves no more, and this one has to. Without a former
+/// image it does nothing.
+///
+/// # Errors
+/// [`Error::Withdrawn`]: this image must end, without a word to anyone.
+pub async fn take() -> Result<(), Error> {
+    let Some(peer) = domain(FROM).await else { return Ok(()) };
+    let path = theirs(peer);
+    let taken = xenstore::transaction(async |transaction| {
+        let given = transaction.read(&path).await?.starts_with(b"given ");
+        if given {
+            transaction.write(STATE, b"taken").await?;
+        }
+        Ok(given)
+    });
+    if !taken.await.unwrap_or(false) {
+        return Err(Error::Withdrawn);
+    }
+    UPDATES.get().lock().expects_late = true;
+    spawn(async move {
+        let last = LATE.len() as u32;
+        for round in 1..=last {
+            let Ok(Some(sections)) = timeout(TAKE, come_late(peer, &path, round)).await else {
+                break;
+            };
+            UPDATES.get().lock().late = sections;
+            UPDATES.get().lock().waiting.wake();
+            // What no part waits for does not keep the former image.
+            let _ = timeout(DONE, wait(|it| it.late.is_empty().then_some(()))).await;
+            say(&format!("done {round}")).await;
+        }
+        let mut updates = UPDATES.get().lock();
+        updates.expects_late = false;
+        updates.waiting.wake();
+        drop(updates);
+        let _ = xenstore::remove(FROM).await;
+        begin();
+    })
+    .detach();
+    Ok(())
+}
+
+/// Waits for what arrived late at the former image.
+async fn come_late(peer: DomId, path: &str, round: u32) -> Option<Vec<Section>> {
+    let watch = xenstore::watch(path).await.ok()?;
+    loop {
+        watch.changed().await.ok()?;
+        if let Some([number, reference, length]) = numbers(&heard(path).await?, "late")
+            && number == round
+        {
+            return fetch(peer, reference, length).ok();
+        }
+    }
+}
