@@ -37,6 +37,20 @@ cmp /tmp/resumed /tmp/site/pictures/large.png
 
 [ "$(curl -sf -r 0-0,-1 $url/style.css | grep -c '^Content-Range: ')" = 2 ]
 
+# The same by HTTP/2, which clients may know of beforehand: one request a connection, as curl 7.88 cannot
+# send a second one there (nghttpd sees the same), and many at a time by h2load.
+two() {
+	curl -sf --http2-prior-knowledge "$@"
+}
+[ "$(two -o /dev/null -w %{http_version} $url/)" = 2 ]
+two $url/pictures/beyond-the-cache.bin | cmp - /tmp/site/pictures/beyond-the-cache.bin
+two --compressed $url/style.css | cmp - /tmp/site/style.css
+[ "$(two -r 0-0,-1 $url/style.css | grep -c '^Content-Range: ')" = 2 ]
+head -c 200000 /dev/urandom >/tmp/body
+[ "$(status --http2-prior-knowledge -X PUT --data-binary @/tmp/body $url/new)" = 405 ]
+h2load -n 300 -c 10 -m 10 $url/many/link.html | grep 'requests: .* 300 succeeded'
+h2load -n 40 -c 4 -m 10 $url/pictures/large.png | grep 'requests: .* 40 succeeded'
+
 # Folders.
 [ "$(status $url/pictures)" = 301 ]
 curl -sfL $url/pictures | grep -q 'href="./a%20b.txt">a b.txt<'

@@ -72,7 +72,8 @@ pub async fn serve<T: Tcp, F: Tree + 'static>(
     port: u16,
     options: Options,
 ) -> Result<(), ip::Error> {
-    let server = Server::new(StaticFiles::new(files, options)).bind(ip, ip::any(port)).await?;
+    let server = Server::new(StaticFiles::new(files, options)).http2();
+    let server = server.bind(ip, ip::any(port)).await?;
     println!("site: listening on port {}", server.local_addr().port());
     server.serve().await
 }

@@ -74,10 +74,14 @@ impl fmt::Display for Entry<'_, '_> {
         let target = target.get(..TARGET).unwrap_or(target);
         write!(
             f,
-            "{} - - [{day}/{month}/{year}:{time} +0000] \"{} {target} HTTP/1.{}\" {status} {} {}",
+            "{} - - [{day}/{month}/{year}:{time} +0000] \"{} {target} HTTP/{}\" {status} {} {}",
             exchange.peer_addr().ip(),
             request.method().name(),
-            u8::from(request.version() == Version::Http11),
+            match request.version() {
+                Version::Http10 => "1.0",
+                Version::Http11 => "1.1",
+                Version::Http2 => "2",
+            },
             exchange.sent(),
             took.as_micros(),
         )

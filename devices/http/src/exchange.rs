@@ -137,6 +137,39 @@ pub struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
+    /// Makes that of a request, whose answer has its head made in `memory`.
+    pub(super) fn new(
+        request: Request<'a>,
+        body: Body<'a>,
+        keep: bool,
+        memory: &'a mut [u8],
+        slot: &'a Slot,
+    ) -> Self {
+        let pool = &*slot.pool;
+        Self {
+            request,
+            body,
+            progress: Progress::default(),
+            keep,
+            memory,
+            pace: pool.paces.1,
+            closing: &pool.closing,
+            slot,
+            routed: 0,
+            matched: Matches::new(),
+            problems: false,
+            charge: Charge::new(&pool.budget),
+        }
+    }
+
+    /// Answers the request: `OPTIONS *` by itself, others by `handler`.
+    pub(super) async fn serve(&mut self, handler: &impl Handler) -> Result<(), Error> {
+        match self.request.path() {
+            "*" => self.respond(Status::NO_CONTENT, &METHODS, b"").await,
+            _ => handler.handle(self).await,
+        }
+    }
+
     /// Returns the request without its body. It is a copy of references, which may be kept
     /// while the response is sent.
     #[must_use]
@@ -194,6 +227,11 @@ impl<'a> Exchange<'a> {
         head.date = core::str::from_utf8(&date).unwrap_or_default();
         self.progress.begun = true;
         self.progress.status = Some(status);
+        let silent = asked.headless || is_empty(status);
+        let content = if silent { Content::Silent } else { head.content };
+        if self.body.link.head(&head, &mut self.pace).await? {
+            return Ok(content);
+        }
         let mut sent = 0;
         loop {
             let mut window = Window::new(self.memory, sent);
@@ -203,8 +241,7 @@ impl<'a> Exchange<'a> {
             put(&mut self.body.link, part, &mut self.pace).await?;
             sent += count;
             if last {
-                let silent = asked.headless || is_empty(status);
-                return Ok(if silent { Content::Silent } else { head.content });
+                return Ok(content);
             }
         }
     }
@@ -280,6 +317,9 @@ impl<'a> Exchange<'a> {
         }
     }
 }
+
+/// What `OPTIONS *` is told.
+const METHODS: [(&str, &str); 1] = [("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH")];
 
 /// Whether the value of a field Content-Type says that it is of this media type, or of one
 /// that is built on it (`application/problem+json`; RFC 6839).

@@ -94,6 +94,13 @@ pub(super) struct Head {
     pub expects: bool,
 }
 
+impl Head {
+    /// The request came in the form of another version, whose fields were made into a head.
+    pub(super) const fn came_by(&mut self, version: Version) {
+        self.line.version = version;
+    }
+}
+
 /// What the first line of a request says.
 #[derive(Clone, Copy, Debug)]
 struct Line {
@@ -104,8 +111,7 @@ struct Line {
     target: Part,
     /// The target is the server as a whole.
     whole: bool,
-    /// The version is 1.1, or a later one that can be read as that.
-    newest: bool,
+    version: Version,
     /// Where the fields begin.
     fields: usize,
 }
@@ -118,6 +124,8 @@ pub enum Version {
     Http10,
     /// HTTP/1.1, or a later HTTP/1 (RFC 9110, section 2.5).
     Http11,
+    /// HTTP/2 (RFC 9113): the request has a stream of its own.
+    Http2,
 }
 
 /// Gives what the head of a request says.
@@ -141,7 +149,7 @@ impl<'a> Request<'a> {
     /// Returns the version of HTTP that the client speaks.
     #[must_use]
     pub const fn version(&self) -> Version {
-        if self.head.line.newest { Version::Http11 } else { Version::Http10 }
+        self.head.line.version
     }
 
     /// Path and query as they came.
@@ -291,16 +299,17 @@ impl Parser {
 
     /// What the head says as a whole.
     fn end(&self, line: Line) -> Result<Head, Refusal> {
-        if line.newest && self.said.hosts == 0 {
+        let newest = line.version == Version::Http11;
+        if newest && self.said.hosts == 0 {
             return Err(bad("the field Host is missing"));
         }
-        let framing = self.said.framing(line.newest)?.unwrap_or(Framing::Length(0));
+        let framing = self.said.framing(newest)?.unwrap_or(Framing::Length(0));
         Ok(Head {
             length: self.lines.start,
             line,
             framing,
-            keep: self.said.keep(line.newest),
-            expects: line.newest && self.said.expects && framing != Framing::Length(0),
+            keep: self.said.keep(newest),
+            expects: newest && self.said.expects && framing != Framing::Length(0),
         })
     }
 }
@@ -325,7 +334,7 @@ fn request_line(line: &[u8], bytes: &[u8], longest: usize, fields: usize) -> Res
     if !syntax::is_token(name) {
         return Err(bad("the method is not a token"));
     }
-    let newest = version_of(version)?;
+    let version = if version_of(version)? { Version::Http11 } else { Version::Http10 };
     if target.len() > longest {
         return Err(Refusal { status: Status::URI_TOO_LONG, why: "the target is too long" });
     }
@@ -336,7 +345,7 @@ fn request_line(line: &[u8], bytes: &[u8], longest: usize, fields: usize) -> Res
     };
     let whole = method == Method::Options && matches!(target, b"" | b"*");
     let (authority, target) = (Part::of(authority, bytes), Part::of(target, bytes));
-    Ok(Line { method, authority, target, whole, newest, fields })
+    Ok(Line { method, authority, target, whole, version, fields })
 }
 
 /// The authority of a target, if it has one, and its path and query. Each form of RFC

@@ -1,4 +1,5 @@
-//! HTTP/1.1 (RFC 9110, RFC 9112) over any [`Tcp`](ip::Tcp): a server and a client.
+//! HTTP/1.1 (RFC 9110, RFC 9112) over any [`Tcp`](ip::Tcp): a server and a client; and HTTP/2
+//! (RFC 9113) in the server, where it is [asked for](Server::http2).
 //!
 //! Messages are parsed by the grammar and nothing else; everything that two recipients might
 //! take for different requests is refused (RFC 9112, section 11.2). There are
@@ -29,6 +30,7 @@ mod exchange;
 mod fields;
 pub mod files;
 pub mod form;
+mod h2;
 mod head;
 pub mod json;
 

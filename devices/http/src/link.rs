@@ -1,8 +1,11 @@
 //! A connection of any type, so that nothing above it has to name the type.
 
+use super::pace::Pace;
+use super::response::Head;
 use core::future::poll_fn;
 use core::net::SocketAddr;
 use core::ops::Range;
+use core::pin::pin;
 use core::task::{Context, Poll};
 use embedded_io_async::{ErrorType, Read, Write};
 use ip::Shared;
@@ -10,7 +13,7 @@ use ip::{Error, Stream};
 
 /// What a server needs of a [`Stream`]. Handlers, and what they are given, are written against
 /// this behind a pointer: so they have no type parameters, and are compiled once.
-trait Wire {
+pub(super) trait Wire {
     fn poll_read(
         &mut self,
         context: &mut Context<'_>,
@@ -25,6 +28,16 @@ trait Wire {
     ) -> Poll<Result<usize, Error>>;
     fn peer(&self) -> SocketAddr;
     fn local(&self) -> SocketAddr;
+
+    /// Sends the head of a response in a form of its own; `None` where it is text, which is
+    /// written as the content is.
+    fn poll_head(
+        &mut self,
+        _: &mut Context<'_>,
+        _: &Head<'_>,
+    ) -> Option<Poll<Result<usize, Error>>> {
+        None
+    }
 }
 
 impl<S: Stream> Wire for S {
@@ -66,6 +79,11 @@ impl<'a> Link<'a> {
         Self(stream)
     }
 
+    /// What is not a connection of its own, but serves as one.
+    pub(super) fn to(wire: &'a mut (dyn Wire + 'a)) -> Self {
+        Self(wire)
+    }
+
     /// The same connection, for a shorter time.
     pub(super) fn reborrow(&mut self) -> Link<'_> {
         Link(&mut *self.0)
@@ -94,14 +112,43 @@ impl<'a> Link<'a> {
     ) -> Poll<Result<usize, Error>> {
         self.0.poll_write(context, buf)
     }
+}
 
-    pub(super) fn poll_share(
+impl Link<'_> {
+    /// Sends the head of a response, if that is not text here; whether it did.
+    pub(super) async fn head(
         &mut self,
-        context: &mut Context<'_>,
+        head: &Head<'_>,
+        pace: &mut Pace,
+    ) -> Result<bool, super::Error> {
+        let mut text = false;
+        let step = poll_fn(|context| {
+            self.0.poll_head(context, head).unwrap_or_else(|| {
+                text = true;
+                Poll::Ready(Ok(0))
+            })
+        });
+        match pace.wait(pin!(step)).await {
+            Ok(sent) => sent.map(|_| !text).map_err(super::Error::Connection),
+            Err(_) => Err(super::Error::Connection(Error::TimedOut)),
+        }
+    }
+
+    /// Writes the bytes of `shared` in `range`, each part of it in time.
+    pub(super) async fn share(
+        &mut self,
         shared: &Shared,
-        range: Range<usize>,
-    ) -> Poll<Result<usize, Error>> {
-        self.0.poll_share(context, shared, range)
+        mut range: Range<usize>,
+        pace: &mut Pace,
+    ) -> Result<(), super::Error> {
+        while !range.is_empty() {
+            let step = poll_fn(|context| self.0.poll_share(context, shared, range.clone()));
+            match pace.wait(pin!(step)).await {
+                Ok(Ok(0)) | Err(_) => return Err(super::Error::Connection(Error::TimedOut)),
+                Ok(count) => range.start += count?,
+            }
+        }
+        Ok(())
     }
 }
 

@@ -232,6 +232,12 @@ impl Pool {
         self.moving.get()
     }
 
+    /// Gives back the memory that is kept for the next one.
+    #[cfg(test)]
+    pub(super) fn forget(&self) {
+        self.spare.take().iter().for_each(|spare| self.budget.put(spare.len()));
+    }
+
     /// Waits until all are gone.
     pub(super) async fn empty(&self) {
         poll_fn(|context| {

@@ -5,15 +5,12 @@
 //! full. So no request decides how much memory its answer takes.
 
 use super::fields::lists;
-use super::link::Link;
+use super::h2::{Encoder, is_of_connections};
 use super::pace::Pace;
 use super::{Error, Status, date, syntax};
 use core::fmt::{self, Write as _};
-use core::future::poll_fn;
-use core::ops::Range;
 use core::pin::pin;
 use embedded_io_async::Write;
-use ip::Shared;
 
 /// A line that is made without the heap. One type for all, as each has its code.
 pub(super) type Line = heapless::String<96>;
@@ -76,18 +73,21 @@ impl<'a> Window<'a> {
         let _ = self.write_str(text);
     }
 
-    fn add_number(&mut self, mut number: u64) {
-        let mut digits = [0; 20];
-        let mut first = digits.len();
-        loop {
-            first -= 1;
-            digits[first] = b'0' + (number % 10) as u8;
-            number /= 10;
-            if number == 0 {
-                break;
-            }
+    fn add_number(&mut self, number: u64) {
+        self.add(digits(number, &mut [0; 20]));
+    }
+}
+
+/// A number in decimal digits.
+fn digits(mut number: u64, to: &mut [u8; 20]) -> &str {
+    let mut first = to.len();
+    loop {
+        first -= 1;
+        to[first] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return core::str::from_utf8(&to[first..]).unwrap_or_default();
         }
-        self.add(core::str::from_utf8(&digits[first..]).unwrap_or_default());
     }
 }
 
@@ -249,7 +249,45 @@ pub(super) fn is_empty(status: Status) -> bool {
     matches!(status.0, 100..200 | 204 | 205 | 304)
 }
 
-impl Head<'_> {
+impl<'a> Head<'a> {
+    /// Makes the head of an answer of the server's own, whose content [`explain`] writes.
+    pub(super) fn refusal(status: Status, why: &str, date: &'a [u8]) -> Self {
+        let fields: &[_] = match status {
+            Status::UNAVAILABLE => &[PLAIN, ("Retry-After", "1")],
+            _ => &[PLAIN],
+        };
+        let length = status.phrase().len() + reason(status, why).len() + 8;
+        Self {
+            status,
+            date: core::str::from_utf8(date).unwrap_or_default(),
+            fields,
+            dated: false,
+            served: false,
+            content: Content::Length(length as u64),
+            connection: ["", "close"],
+        }
+    }
+
+    /// Writes it as HTTP/2 has it (RFC 9113, section 8.3.2), without what is said of connections.
+    pub(super) fn encode(&self, to: &mut Encoder<'_>) {
+        to.status(self.status.0);
+        if !self.dated {
+            to.field("date", self.date);
+        }
+        if !self.served {
+            to.field("server", "Xenith");
+        }
+        for (name, value) in self.fields {
+            let own = Own::of(name);
+            if !matches!(own, Own::Connection | Own::Length) && !is_of_connections(name) {
+                to.field(name, value);
+            }
+        }
+        if let Content::Length(length) = self.content {
+            to.field("content-length", digits(length, &mut [0; 20]));
+        }
+    }
+
     /// Writes it: without `format_args!`, as every answer has one.
     pub(super) fn write(&self, to: &mut Window<'_>) {
         to.add("HTTP/1.1 ");
@@ -299,39 +337,36 @@ pub(super) fn refusal<'a>(
     why: &str,
     headless: bool,
 ) -> &'a [u8] {
-    let why = match status {
+    let date = date::format(kernel::time::wall_clock().as_secs());
+    let head = Head::refusal(status, why, &date);
+    let mut window = Window::new(memory, 0);
+    head.write(&mut window);
+    if !headless {
+        explain(&mut window, status, why);
+    }
+    // All of it fits.
+    let length = window.filled;
+    memory.get(..length).unwrap_or_default()
+}
+
+/// Why a request is refused: `why`, if anything is known of it.
+fn reason(status: Status, why: &str) -> &str {
+    match status {
         _ if !why.is_empty() => why,
         Status::TIMEOUT => "the request took too long to arrive",
         Status::TOO_LARGE => "the body is longer than the server takes",
         Status::UNAVAILABLE => "the server is overloaded; try again later",
         Status::INTERNAL => "the app did not respond",
         _ => "the request cannot be answered",
-    };
-    let (fields, phrase): (&[_], _) = match status {
-        Status::UNAVAILABLE => (&[PLAIN, ("Retry-After", "1")], status.phrase()),
-        _ => (&[PLAIN], status.phrase()),
-    };
-    let date = date::format(kernel::time::wall_clock().as_secs());
-    let head = Head {
-        status,
-        date: core::str::from_utf8(&date).unwrap_or_default(),
-        fields,
-        dated: false,
-        served: false,
-        content: Content::Length((phrase.len() + why.len() + 8) as u64),
-        connection: ["", "close"],
-    };
-    let mut window = Window::new(memory, 0);
-    head.write(&mut window);
-    if !headless {
-        window.add_number(status.0.into());
-        for text in [" ", phrase, ": ", why, ".\n"] {
-            window.add(text);
-        }
     }
-    // All of it fits.
-    let length = window.filled;
-    memory.get(..length).unwrap_or_default()
+}
+
+/// Writes the content of such an answer.
+pub(super) fn explain(to: &mut Window<'_>, status: Status, why: &str) {
+    to.add_number(status.0.into());
+    for text in [" ", status.phrase(), ": ", reason(status, why), ".\n"] {
+        to.add(text);
+    }
 }
 
 const PLAIN: (&str, &str) = ("Content-Type", "text/plain");
@@ -346,23 +381,6 @@ pub(super) async fn put<W: Write<Error = ip::Error>>(
         match pace.wait(pin!(writer.write(bytes))).await {
             Ok(Ok(0)) | Err(_) => return Err(Error::Connection(ip::Error::TimedOut)),
             Ok(count) => bytes = bytes.get(count?..).unwrap_or_default(),
-        }
-    }
-    Ok(())
-}
-
-/// Writes the bytes of `shared` in `range`, each part of it in time.
-pub(super) async fn share(
-    link: &mut Link<'_>,
-    shared: &Shared,
-    mut range: Range<usize>,
-    pace: &mut Pace,
-) -> Result<(), Error> {
-    while !range.is_empty() {
-        let step = poll_fn(|context| link.poll_share(context, shared, range.clone()));
-        match pace.wait(pin!(step)).await {
-            Ok(Ok(0)) | Err(_) => return Err(Error::Connection(ip::Error::TimedOut)),
-            Ok(count) => range.start += count?,
         }
     }
     Ok(())

@@ -1,18 +1,17 @@
 //! Connections, and the requests on them, one after the other.
 
 use super::body::{Body, LINE};
-use super::budget::Charge;
 use super::exchange::{Exchange, Handler};
 use super::fields::Framing;
 use super::head::{Bounds, Method, Parser, Request};
 use super::limits::{Limits, Stats, count};
 use super::link::Link;
-use super::matched::Matches;
 use super::moving::{next_phase, update};
 use super::pool::{Doing, Held, KEEP, Memory, Pool, SMALL, Slot};
-use super::response::{self, Progress, put};
-use super::{Error, Status};
+use super::response::{self, put};
+use super::{Error, Status, h2};
 use alloc::rc::Rc;
+use alloc::vec::Vec;
 use core::cell::Cell;
 use core::future::poll_fn;
 use core::net::SocketAddr;
@@ -54,12 +53,18 @@ pub struct Server<H> {
     handler: Rc<H>,
     limits: Limits,
     stats: Rc<Cell<Stats>>,
+    second: Option<h2::Serve<H>>,
 }
 
 impl<H: Handler + 'static> Server<H> {
     /// Makes a server with the default limits, whose requests `handler` answers.
     pub fn new(handler: H) -> Self {
-        Self { handler: Rc::new(handler), limits: Limits::default(), stats: Rc::default() }
+        Self {
+            handler: Rc::new(handler),
+            limits: Limits::default(),
+            stats: Rc::default(),
+            second: None,
+        }
     }
 
     /// Sets what clients may take of the server's memory and time.
@@ -74,6 +79,14 @@ impl<H: Handler + 'static> Server<H> {
         Self { stats, ..self }
     }
 
+    /// Serves clients of HTTP/2 as well (RFC 9113): those that begin to speak it, be it because a
+    /// layer beneath has agreed on it with them, as TLS does by ALPN, or because they know it
+    /// beforehand (section 3.3). Their requests run side by side.
+    #[must_use]
+    pub fn http2(self) -> Self {
+        Self { second: Some(h2::serve), ..self }
+    }
+
     /// Listens on `addr`, which [`ip::any`] makes of a port. Clients may connect from then
     /// on, and are answered once [`Bound::serve`] runs.
     ///
@@ -85,6 +98,14 @@ impl<H: Handler + 'static> Server<H> {
         addr: SocketAddr,
     ) -> Result<Bound<T::Listener, H>, ip::Error> {
         Ok(Bound { listener: tcp.bind(addr).await?, server: self })
+    }
+
+    /// Serves one connection to its end, with memory for it alone: a stream that no [`Tcp`] accepts.
+    pub async fn connection<S: Stream>(&self, stream: S) {
+        let pool = Rc::new(Pool::new(&self.limits, Rc::clone(&self.stats)));
+        if let Some(slot) = pool.sit() {
+            pooled(stream, &self.limits, &slot, &*self.handler, self.second).await;
+        }
     }
 
     /// Serves on `addr`: [`bind`](Self::bind) and [`Bound::serve`] in one.
@@ -127,7 +148,7 @@ where
     /// Those of [`Listener::accept`], but for [`ip::Error::Exhausted`], by which one connection is
     /// lost.
     pub async fn serve(self) -> Result<(), ip::Error> {
-        let Self { listener, server: Server { handler, limits, stats } } = self;
+        let Self { listener, server: Server { handler, limits, stats, second } } = self;
         let pool = Rc::new(Pool::new(&limits, stats));
         let mut part = kernel::update::is_active().then(Part::new);
         loop {
@@ -139,7 +160,7 @@ where
                 continue;
             }
             match listener.try_accept() {
-                Ok(Some((stream, _))) => admit(stream, limits, &pool, &handler),
+                Ok(Some((stream, _))) => admit(stream, limits, &pool, &handler, second),
                 // At the end, those that came before it are served.
                 Ok(None) if matches!(news, Either3::Second(_)) => break,
                 Ok(None) => {}
@@ -167,11 +188,12 @@ where
 }
 
 /// Begins to serve a connection, if there is room for it.
-fn admit<S: Stream + 'static>(
+fn admit<S: Stream + 'static, H: Handler + 'static>(
     stream: S,
     limits: Limits,
     pool: &Rc<Pool>,
-    handler: &Rc<impl Handler + 'static>,
+    handler: &Rc<H>,
+    second: Option<h2::Serve<H>>,
 ) {
     let full = pool.staying() >= limits.connections;
     let made = (full || kernel::memory::is_scarce()) && pool.make_room();
@@ -182,7 +204,7 @@ fn admit<S: Stream + 'static>(
     };
     let (number, handler) = (slot.number(), Rc::clone(handler));
     let task = try_spawn(async move {
-        pooled(stream, &limits, &slot, &*handler).await;
+        pooled(stream, &limits, &slot, &*handler, second).await;
     });
     // Without memory for it, the connection is closed.
     task.into_iter().for_each(|task| Slot::run_by(pool, number, task));
@@ -219,17 +241,18 @@ pub async fn connection<S: Stream>(
     let shared = Rc::new(Cell::new(stats.get()));
     let pool = Rc::new(Pool::new(limits, Rc::clone(&shared)));
     if let Some(slot) = pool.sit() {
-        pooled(stream, limits, &slot, handler).await;
+        pooled(stream, limits, &slot, handler, None).await;
     }
     stats.set(shared.get());
 }
 
 /// As [`connection`], which shares its memory with others.
-pub(super) async fn pooled<S: Stream>(
+pub(super) async fn pooled<S: Stream, H: Handler>(
     stream: S,
     limits: &Limits,
     slot: &Slot,
-    handler: &impl Handler,
+    handler: &H,
+    second: Option<h2::Serve<H>>,
 ) {
     let pool = &*slot.pool;
     let mut held = Held { pool, memory: None };
@@ -237,6 +260,7 @@ pub(super) async fn pooled<S: Stream>(
     let stream = &mut cut.stream;
     let mut link = Link::new(&mut *stream);
     let (mut end, mut note) = (0, Note::default());
+    let mut second = second;
     // Whether a request may begin, of which `end` bytes have come.
     let mut between = true;
     let result = loop {
@@ -244,6 +268,20 @@ pub(super) async fn pooled<S: Stream>(
             match first(&mut link, &mut held, limits, slot).await {
                 Ok(0) => break Ok(()),
                 Ok(read) => end = read,
+                Err(error) => break Err(error),
+            }
+        }
+        // Only what a client says first tells whether it speaks HTTP/2.
+        if let Some(serve) = second.take() {
+            match preface(&mut link, &mut held, &mut end, limits, slot).await {
+                Ok(Some(begun)) => {
+                    between = false;
+                    match serve(link.reborrow(), &begun, limits, slot, handler) {
+                        Some(serving) => break serving.await,
+                        None => break Err(Error::Connection(ip::Error::Exhausted)),
+                    }
+                }
+                Ok(None) => {}
                 Err(error) => break Err(error),
             }
         }
@@ -353,6 +391,40 @@ async fn first(
     Ok(read)
 }
 
+/// Reads the rest of the preface of HTTP/2, if the first `end` bytes begin it: what follows it.
+/// `None` if the client speaks another version.
+async fn preface(
+    link: &mut Link<'_>,
+    held: &mut Held<'_>,
+    end: &mut usize,
+    limits: &Limits,
+    slot: &Slot,
+) -> Result<Option<Vec<u8>>, Error> {
+    let deadline = Instant::now().saturating_add(limits.request);
+    let buffer = held.take(limits)?;
+    loop {
+        let come = buffer.get(..*end).unwrap_or_default();
+        if let Some(begun) = come.strip_prefix(h2::PREFACE) {
+            let mut copy = Vec::new();
+            copy.try_reserve_exact(begun.len())?;
+            copy.extend_from_slice(begun);
+            // A connection of HTTP/2 has its own.
+            held.put();
+            return Ok(Some(copy));
+        }
+        if !h2::PREFACE.starts_with(come) {
+            return Ok(None);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        let read = pin!(link.read(&mut buffer[*end..]));
+        match slot.wait(Doing::Head, left, read).await {
+            Some(Ok(0)) => return Ok(None),
+            Some(read) => *end += read?,
+            None => return Err(Error::Request(Status::TIMEOUT)),
+        }
+    }
+}
+
 /// What is to be known of a request that is refused.
 #[derive(Default)]
 struct Note {
@@ -420,7 +492,7 @@ async fn one(
     let (start, stop) = {
         let (of_head, rest) = memory.buffer.split_at_mut(head.length);
         let request = Request::new(of_head, &head);
-        let (sends, takes) = pool.paces;
+        let (sends, _) = pool.paces;
         let pace = sends.until(begun.saturating_add(limits.whole));
         let body = Body::new(
             link.reborrow(),
@@ -430,30 +502,14 @@ async fn one(
             head.expects,
             (limits.body, pace, &pool.budget),
         );
-        let mut exchange = Exchange {
-            request,
-            body,
-            progress: Progress::default(),
-            keep: head.keep,
-            memory: &mut memory.text,
-            pace: takes,
-            closing: &pool.closing,
-            slot,
-            routed: 0,
-            matched: Matches::new(),
-            problems: false,
-            charge: Charge::new(&pool.budget),
-        };
+        let mut exchange = Exchange::new(request, body, head.keep, &mut memory.text, slot);
         if matches!(request.method(), Method::Get | Method::Head) {
             // Nobody reads a body there, as a rule.
             let checked = exchange.body.check().await;
             note.why = exchange.body.why;
             checked?;
         }
-        let result = match request.path() {
-            "*" => exchange.respond(Status::NO_CONTENT, &METHODS, b"").await,
-            _ => handler.handle(&mut exchange).await,
-        };
+        let result = exchange.serve(handler).await;
         count(&pool.stats, |stats| stats.requests += 1);
         let (body, progress) = (&mut exchange.body, &exchange.progress);
         note.why = body.why;
@@ -488,6 +544,3 @@ async fn one(
     }
     Ok(Some(stop - start))
 }
-
-/// What `OPTIONS *` is told.
-const METHODS: [(&str, &str); 1] = [("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH")];

@@ -2,7 +2,7 @@
 
 use super::body::Body;
 use super::exchange::Exchange;
-use super::response::{BEFORE, BEHIND, Content, Line, ROOM, format, put, share};
+use super::response::{BEFORE, BEHIND, Content, Line, ROOM, format, put};
 use super::{Error, Status};
 use core::fmt::{self, Write as _};
 use core::ops::Range;
@@ -99,7 +99,7 @@ impl<'e, 'a> Sink<'e, 'a> {
         self.flush().await?;
         self.count(bytes.len())?;
         let Exchange { body, pace, .. } = &mut *self.exchange;
-        share(&mut body.link, shared, range, pace).await
+        body.link.share(shared, range, pace).await
     }
 
     /// Prints `text`, as in `sink.print(format_args!("{name}\n"))`. It is sent when about a

@@ -39,19 +39,19 @@ pub(super) enum Step {
 
 /// The server's end of a connection whose client follows a script.
 #[derive(Default)]
-struct Script {
-    steps: VecDeque<Step>,
-    wait: Option<Sleep>,
-    answer: Rc<RefCell<Vec<u8>>>,
-    aborted: Rc<Cell<bool>>,
+pub(super) struct Script {
+    pub(super) steps: VecDeque<Step>,
+    pub(super) wait: Option<Sleep>,
+    pub(super) answer: Rc<RefCell<Vec<u8>>>,
+    pub(super) aborted: Rc<Cell<bool>>,
     /// What was read last, when it was left to another image.
-    left: Rc<RefCell<Option<Vec<u8>>>>,
+    pub(super) left: Rc<RefCell<Option<Vec<u8>>>>,
     /// Bytes that the client takes; all if there is no bound.
-    takes: Option<usize>,
+    pub(super) takes: Option<usize>,
 }
 
 /// The server does not read and write at a time.
-struct Half;
+pub(super) struct Half;
 
 impl ErrorType for Script {
     type Error = ip::Error;
@@ -246,7 +246,7 @@ pub(super) fn raw_by(
     let pool = Rc::new(pool::Pool::new(&limits, Rc::default()));
     pool.out.set(others);
     let slot = pool.sit().unwrap();
-    kernel::task::block_on(server::pooled(script, &limits, &slot, handler));
+    kernel::task::block_on(server::pooled(script, &limits, &slot, handler, None));
     assert_eq!(pool.out.get(), others);
     (answer.take(), aborted.get(), begun.elapsed())
 }

@@ -13,7 +13,7 @@ use super::options::Progress;
 
 /// What names the release's own Xen and kernel, whatever their versions are,
 /// and the tools that neither brings: dom0's own, and what tests of networks and file systems take.
-pub(crate) const ROOTS: [&str; 22] = [
+pub(crate) const ROOTS: [&str; 23] = [
     "xen-system-amd64",
     "linux-image-amd64",
     "xenstore-utils",
@@ -34,6 +34,7 @@ pub(crate) const ROOTS: [&str; 22] = [
     "mount",
     "netcat-openbsd",
     "nftables",
+    "nghttp2-client",
     "tcpdump",
     "wrk",
 ];

@@ -14,7 +14,7 @@ pub(crate) enum For {
 
 /// The programs by their names, which stand in `/usr/bin` or `/usr/sbin` as the release
 /// pleases.
-pub(crate) const PROGRAMS: [(&str, For); 27] = [
+pub(crate) const PROGRAMS: [(&str, For); 28] = [
     ("bridge", For::Network),
     ("busybox", For::Dom0),
     ("curl", For::Network),
@@ -23,6 +23,7 @@ pub(crate) const PROGRAMS: [(&str, For); 27] = [
     ("e2fsck", For::Network),
     ("fio", For::Linux),
     ("fsck.fat", For::Network),
+    ("h2load", For::Network),
     ("hping3", For::Network),
     ("ip", For::Network),
     ("iperf3", For::Network),

@@ -254,7 +254,7 @@ fn who_takes_nothing_is_not_waited_for_however_little_it_is_told_t7() {
         let (limits, aborted) = (Limits::default(), script.aborted.clone());
         let pool = Rc::new(pool::Pool::new(&limits, Rc::default()));
         let slot = pool.sit().unwrap();
-        let served = server::pooled(script, &limits, &slot, &echo);
+        let served = server::pooled(script, &limits, &slot, &echo, None);
         let served = block_on(timeout(SECOND * 120, served));
         assert!(served.is_ok() && aborted.get(), "{takes}");
     }

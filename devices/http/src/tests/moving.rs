@@ -31,7 +31,7 @@ fn left(sent: &str) -> (usize, Option<String>, u64) {
     };
     let begun = Instant::now();
     let serving = async {
-        server::pooled(stream, &limits, &slot, &handler).await;
+        server::pooled(stream, &limits, &slot, &handler, None).await;
         begun.elapsed().as_secs()
     };
     let (seconds, ()) = block_on(join(serving, async {

@@ -1,0 +1,375 @@
+//! A connection: frames are read, those of the connection itself are answered, and streams begin
+//! and end.
+
+use super::super::exchange::Handler;
+use super::super::limits::{Limits, count};
+use super::super::link::Link;
+use super::super::pool::{Doing, Pool, Slot};
+use super::super::{Error, Status};
+use super::frame::{Code, Frame, LARGEST, flag, kind};
+use super::hpack::Decoder;
+use super::input::Input;
+use super::state::{STREAMS, State, WINDOW};
+use super::stream::Within;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use core::future::poll_fn;
+use core::pin::{Pin, pin};
+use core::task::{Context, Poll};
+use core::time::Duration;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use kernel::time::timeout;
+
+/// What a client sends first (RFC 9113, section 3.4).
+pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Frames without which everything would go on as well, since the last request that was answered,
+/// after which a client is to calm down.
+const USELESS: u32 = 1000;
+
+/// Frames of one field block at most. A head that is this long has fewer.
+pub(super) const PIECES: u32 = 32;
+
+/// Requests that a client has reset and that no answered one makes up for.
+const RESETS: u32 = STREAMS as u32;
+
+/// Frames that are dealt with before streams have their turn.
+const ROUND: usize = 32;
+
+/// How long the last frames may take to be sent.
+const LAST: Duration = Duration::from_secs(1);
+
+/// What serves a connection to its end.
+type Serving<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'a>>;
+
+/// Serves a connection that speaks HTTP/2: a pointer to [`serve`], by which a server that does not
+/// offer it has none of this in its image.
+pub(crate) type Serve<H> =
+    for<'a> fn(Link<'a>, &'a [u8], &'a Limits, &'a Slot, &'a H) -> Option<Serving<'a>>;
+
+/// What is wrong with a frame, or what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// With a stream, which is reset.
+    Stream(u32, Code),
+    /// With the connection, which ends.
+    Connection(Code),
+}
+
+impl From<Code> for Fault {
+    fn from(code: Code) -> Self {
+        Self::Connection(code)
+    }
+}
+
+/// A field block that is not complete.
+pub(super) struct Block {
+    pub stream: u32,
+    pub over: bool,
+    pub bytes: Vec<u8>,
+    pub pieces: u32,
+}
+
+/// Why [`Connection::poll`] comes back.
+enum Turn {
+    /// What the connection waits for has changed.
+    Other,
+    /// The client has ended it, and all is answered.
+    Over,
+    /// It is ended for this.
+    Fault(Code),
+}
+
+/// A connection of a client.
+pub(super) struct Connection<'a, H> {
+    pub within: &'a Within<'a>,
+    pub handler: &'a H,
+    pub input: Input,
+    pub decoder: Decoder,
+    pub block: Option<Block>,
+    pub tasks: FuturesUnordered<Pin<Box<dyn Future<Output = u32> + 'a>>>,
+    /// The last stream that was begun.
+    pub highest: u32,
+    /// The client's settings have come.
+    pub settled: bool,
+    /// The client has ended its side.
+    pub ended: bool,
+    /// It was told that no more requests are taken.
+    pub leaving: bool,
+    pub useless: u32,
+    pub resets: u32,
+}
+
+/// Serves a connection whose client has said [`PREFACE`], and then `begun`; `None` if there is no
+/// memory for it.
+pub(crate) fn serve<'a, H: Handler>(
+    link: Link<'a>,
+    begun: &'a [u8],
+    limits: &'a Limits,
+    slot: &'a Slot,
+    handler: &'a H,
+) -> Option<Serving<'a>> {
+    let serving = kernel::memory::boxed(run(link, begun, limits, slot, handler)).ok()?;
+    Some(Box::into_pin(serving))
+}
+
+async fn run<H: Handler>(
+    mut link: Link<'_>,
+    begun: &[u8],
+    limits: &Limits,
+    slot: &Slot,
+    handler: &H,
+) -> Result<(), Error> {
+    let pool = &*slot.pool;
+    let state = RefCell::new(State::new());
+    let (peer, local) = (link.peer(), link.local());
+    let within = Within { state: &state, slot, limits, peer, local };
+    let input = Input::new(begun, &pool.budget).ok_or(Error::Request(Status::UNAVAILABLE))?;
+    let mut connection = Connection {
+        within: &within,
+        handler,
+        input,
+        decoder: Decoder::new(),
+        block: None,
+        tasks: FuturesUnordered::new(),
+        highest: 0,
+        settled: false,
+        ended: false,
+        leaving: false,
+        useless: 0,
+        resets: 0,
+    };
+    let streams = (STREAMS as u32).to_be_bytes();
+    // MAX_CONCURRENT_STREAMS; the others are as they are until somebody says otherwise.
+    let setting = [0, 3, streams[0], streams[1], streams[2], streams[3]];
+    let greeting = (kind::SETTINGS, 0, 0);
+    let _ = state.borrow_mut().output.add(greeting, &setting, &pool.budget);
+    let result = connection.serve(&mut link).await;
+    // Their handlers end with what they hold of the connection.
+    state.borrow_mut().all_gone();
+    connection.tasks.clear();
+    if result.is_ok() {
+        let flush = poll_fn(|context| state.borrow_mut().output.poll_flush(context, &mut link));
+        let _ = timeout(LAST, flush).await;
+    }
+    connection.input.end(&pool.budget);
+    state.borrow_mut().close(&pool.budget);
+    result
+}
+
+impl<'a, H: Handler> Connection<'a, H> {
+    pub(super) fn pool(&self) -> &'a Pool {
+        &self.within.slot.pool
+    }
+
+    /// Serves until the client ends, does something wrong, or has to leave. The last words are
+    /// then to be sent.
+    ///
+    /// # Errors
+    /// Those of the network.
+    async fn serve(&mut self, link: &mut Link<'_>) -> Result<(), Error> {
+        let Within { state, slot, limits, .. } = self.within;
+        loop {
+            let busy = state.borrow().count() > 0;
+            let half = self.block.is_some();
+            if !busy && (self.leaving || self.ended) {
+                return Ok(());
+            }
+            if !busy && !half {
+                self.rest();
+            }
+            let leaving = self.leaving;
+            let turn = pin!(poll_fn(|context| self.poll(context, link, (busy, half))));
+            let turn = if leaving {
+                Some(turn.await)
+            } else {
+                let (doing, limit) = match (half, busy) {
+                    (true, _) => (Doing::Head, limits.request),
+                    (false, true) => (Doing::Work, Duration::MAX),
+                    (false, false) => (Doing::Idle, limits.idle),
+                };
+                slot.wait(doing, limit, turn).await
+            };
+            match turn {
+                Some(Err(error)) => return Err(Error::Connection(error)),
+                Some(Ok(Turn::Over)) => return Ok(()),
+                Some(Ok(Turn::Fault(code))) => {
+                    count(&self.pool().stats, |stats| stats.bad += 1);
+                    self.go_away(code);
+                    return Ok(());
+                }
+                Some(Ok(Turn::Other)) if !slot.leaves() => {}
+                None if half => {
+                    self.go_away(Code::CALM);
+                    return Ok(());
+                }
+                // It has been idle for too long, or another needs its place, or the server ends.
+                Some(Ok(Turn::Other)) | None => self.leave(),
+            }
+        }
+    }
+
+    /// Gives back what a connection needs only at work.
+    fn rest(&mut self) {
+        let budget = &self.pool().budget;
+        self.input.rest(budget);
+        self.decoder.rest();
+        self.within.state.borrow_mut().output.rest(budget);
+    }
+
+    /// Takes no more requests, and tells the client which was the last.
+    pub(super) fn leave(&mut self) {
+        if !self.leaving {
+            self.leaving = true;
+            self.go_away(Code::NO_ERROR);
+        }
+    }
+
+    /// Adds GOAWAY (section 6.8).
+    fn go_away(&self, Code(code): Code) {
+        let mut payload = [0; 8];
+        payload[..4].copy_from_slice(&self.highest.to_be_bytes());
+        payload[4..].copy_from_slice(&code.to_be_bytes());
+        let mut state = self.within.state.borrow_mut();
+        // Where there is no memory for it, the end of the connection has to say it.
+        let _ = state.output.add((kind::GOAWAY, 0, 0), &payload, &self.pool().budget);
+    }
+
+    /// Does what there is to do.
+    fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        link: &mut Link<'_>,
+        (busy, half): (bool, bool),
+    ) -> Poll<Result<Turn, ip::Error>> {
+        let (state, budget) = (self.within.state, &self.pool().budget);
+        loop {
+            let mut moved = false;
+            while let Poll::Ready(Some(id)) = self.tasks.poll_next_unpin(context) {
+                state.borrow_mut().end(id, budget);
+                (self.useless, self.resets) = (0, self.resets.saturating_sub(1));
+                moved = true;
+            }
+            state.borrow_mut().credit(budget);
+            let waits = !state.borrow().output.is_empty();
+            if waits {
+                let flushed = state.borrow_mut().output.poll_flush(context, link)?;
+                if flushed.is_ready() {
+                    // Whoever waited for room has it now.
+                    state.borrow_mut().wake();
+                    moved = true;
+                }
+            }
+            match self.read(context, link) {
+                Ok(Poll::Ready(Err(error))) => return Poll::Ready(Err(error)),
+                Ok(Poll::Ready(Ok(()))) => moved = true,
+                Ok(Poll::Pending) => {}
+                Err(code) => return Poll::Ready(Ok(Turn::Fault(code))),
+            }
+            let now = state.borrow().count() > 0;
+            if self.ended && !now {
+                return Poll::Ready(Ok(Turn::Over));
+            }
+            if (now, self.block.is_some()) != (busy, half) {
+                return Poll::Ready(Ok(Turn::Other));
+            }
+            if !moved {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Deals with the frames that are there, or reads more.
+    ///
+    /// # Errors
+    /// Why the connection is to be ended.
+    fn read(
+        &mut self,
+        context: &mut Context<'_>,
+        link: &mut Link<'_>,
+    ) -> Result<Poll<Result<(), ip::Error>>, Code> {
+        let (state, budget) = (self.within.state, &self.pool().budget);
+        let mut dealt = 0;
+        // Out of its place, as the payload stays there.
+        let mut input = core::mem::take(&mut self.input);
+        let result = loop {
+            if dealt == ROUND || !state.borrow().output.answers() {
+                break Ok(());
+            }
+            let frame = match input.frame() {
+                Ok(Some((frame, payload))) => match self.frame(frame, payload) {
+                    Ok(()) => frame,
+                    Err(Fault::Stream(id, code)) => {
+                        if state.borrow_mut().reset(id, code, budget).is_none() {
+                            break Err(code);
+                        }
+                        self.useless += 1;
+                        frame
+                    }
+                    Err(Fault::Connection(code)) => break Err(code),
+                },
+                Ok(None) => break Ok(()),
+                Err(code) => break Err(code),
+            };
+            input.next(frame);
+            dealt += 1;
+        };
+        self.input = input;
+        result?;
+        if self.useless > USELESS || self.resets > RESETS {
+            return Err(Code::CALM);
+        }
+        if dealt > 0 {
+            return Ok(Poll::Ready(Ok(())));
+        }
+        if self.ended || !state.borrow().output.answers() {
+            return Ok(Poll::Pending);
+        }
+        Ok(self.input.poll_fill(context, link, budget).map_ok(|count| {
+            if count == 0 {
+                self.ended = true;
+                state.borrow_mut().cut();
+            }
+        }))
+    }
+
+    /// Deals with a frame.
+    fn frame(&mut self, frame: Frame, payload: &[u8]) -> Result<(), Fault> {
+        // A field block is not interrupted (section 4.3), and settings come first (section 3.4).
+        let goes_on =
+            |block: &Block| frame.kind == kind::CONTINUATION && block.stream == frame.stream;
+        if self.block.as_ref().is_some_and(|block| !goes_on(block))
+            || (!self.settled && (frame.kind != kind::SETTINGS || frame.has(flag::ACK)))
+        {
+            return Err(Code::PROTOCOL.into());
+        }
+        match frame.kind {
+            kind::DATA => self.data(frame, payload),
+            kind::HEADERS => {
+                self.client_stream(frame.stream)?;
+                let block = frame.block(payload)?;
+                self.piece(frame, block)
+            }
+            kind::CONTINUATION => self.piece(frame, payload),
+            kind::PRIORITY => self.priority(frame, payload),
+            kind::RST_STREAM => self.reset(frame, payload),
+            kind::SETTINGS => self.settings(frame, payload),
+            kind::PING => self.ping(frame, payload),
+            kind::WINDOW_UPDATE => self.window_update(frame, payload),
+            // Nobody has anything to push to a server (section 8.4).
+            kind::PUSH_PROMISE => Err(Code::PROTOCOL.into()),
+            // It ends when it has its answers.
+            kind::GOAWAY if frame.stream != 0 => Err(Code::PROTOCOL.into()),
+            kind::GOAWAY if payload.len() < 8 => Err(Code::FRAME_SIZE.into()),
+            // Others are for others (section 4.1).
+            _ => {
+                self.useless += 1;
+                Ok(())
+            }
+        }
+    }
+}
+
+// The window of a stream is what clients take for granted.
+const _: () = assert!(WINDOW as usize >= LARGEST);
