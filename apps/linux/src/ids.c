@@ -1,5 +1,6 @@
 // setuid(2), setresuid(2), setgroups(2), setpgid(2), setsid(2), getpriority(2), getrlimit(2), prctl(2), capget(2), sched_*(2)
 #include "show.h"
+#include <sys/sendfile.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <sys/fsuid.h>
@@ -113,6 +114,21 @@ static int limits(void) {
   SHOW(write(f, b, 200));
   SHOW(ftruncate(f, 101));
   SHOW(ftruncate(f, 50));
+  // Copies heed it, too.
+  int from = open("/proc/self/exe", O_RDONLY), p[2];
+  off_t at = 0;
+  SHOW(lseek(f, 90, SEEK_SET));
+  SHOW(sendfile(f, from, &at, 30));
+  SHOW(at);
+  SHOW(sendfile(f, from, &at, 30));
+  SHOW(lseek(f, 0, SEEK_CUR));
+  pipe(p);
+  SHOW(write(p[1], b, 20));
+  loff_t end = 95;
+  SHOW(splice(p[0], 0, f, &end, 20, 0));
+  SHOW(splice(p[0], 0, f, &end, 20, 0));
+  at = 0, end = 98;
+  SHOW(copy_file_range(from, &at, f, &end, 10, 0));
   signal(SIGXFSZ, SIG_DFL);
   lseek(f, 100, SEEK_SET);
   write(f, b, 1);

@@ -43,6 +43,14 @@ int main(void) {
   SHOW(soon.tv_sec * 1000000 + soon.tv_usec);
   FD_SET(40, &r);
   SHOW(select(41, &r, 0, 0, &soon));
+  // What is beyond the table is not looked at.
+  FD_ZERO(&r);
+  FD_SET(900, &r);
+  SHOW(select(1024, &r, 0, 0, &soon));
+  IS(FD_ISSET(900, &r));
+  SHOW(dup2(p[0], 300));
+  FD_SET(500, &r);
+  SHOW(select(1024, &r, 0, 0, &soon));
   SHOW(select(-1, 0, 0, 0, &soon));
   soon.tv_usec = -1;
   SHOW(select(0, 0, 0, 0, &soon));

@@ -44,7 +44,12 @@ int main(int argc, char **argv) {
   SHOW(execve("/proc/self/exe", (char **)8, env));
   int f = open("/tmp/text", O_WRONLY | O_CREAT | O_TRUNC, 0700);
   write(f, "garbage", 7);
+  // Nobody runs what is open to be written, or writes to what runs.
+  SHOW(execve("/tmp/text", args, env));
   close(f);
+  SHOW(open("/proc/self/exe", O_WRONLY));
+  SHOW(open("/proc/self/exe", O_RDWR | O_TRUNC));
+  SHOW(truncate("/proc/self/exe", 1));
   SHOW(execve("/tmp/text", args, env));
   chmod("/tmp/text", 0600);
   SHOW(execve("/tmp/text", args, env));

@@ -20,6 +20,16 @@ int main(void) {
   SHOW(getsockname(l, (void *)&a, &n));
   SHOW(n);
   IS(a.sin_port != 0);
+  // A port that somebody listens on.
+  int taken = socket(AF_INET, SOCK_STREAM, 0);
+  SHOW(bind(taken, (void *)&a, n));
+  struct sockaddr_in all = {.sin_family = AF_INET, .sin_port = a.sin_port};
+  SHOW(bind(taken, (void *)&all, n));
+  SHOW(setsockopt(taken, SOL_SOCKET, SO_REUSEADDR, &one, 4));
+  SHOW(bind(taken, (void *)&a, n));
+  SHOW(setsockopt(taken, SOL_SOCKET, SO_REUSEPORT, &one, 4));
+  SHOW(bind(taken, (void *)&a, n));
+  SHOW(close(taken));
   int c = socket(AF_INET, SOCK_STREAM, 0);
   char buffer[100];
   SHOW(send(c, "x", 1, 0));

@@ -205,6 +205,11 @@ fn begin(thread: &Rc<Thread>, (number, args): (u64, Args)) -> Option<(u64, Waiti
         }
         Ok(Outcome::Wait(future)) => return Some((number, Waiting::Future(future))),
         Err(Stop::Load(load)) => return Some((number, Waiting::Load(load))),
+        // A signal decides what becomes of it, as if it had waited.
+        Err(Stop::Fail(errno)) if errno.is_restart() => {
+            let future = Box::pin(core::future::ready(Err(errno)));
+            return Some((number, Waiting::Future(future)));
+        }
         Err(Stop::Fail(errno)) => errno,
         Err(Stop::Wait) => Errno::EAGAIN,
     };

@@ -3,6 +3,7 @@
 use crate::errno::Errno;
 use crate::exec::{self, First, Programs, Source};
 use crate::file::store::{OnDisk, Store};
+use crate::file::uses::Use;
 use crate::file::{At, Caller, Context, Open, Place, Type, Walk};
 use crate::memory::{Mapped, Memory, Source as Bytes};
 use crate::signal::{Info, Signal};
@@ -239,9 +240,10 @@ impl Programs for Tree {
         let stat = open.file.stat()?;
         let place = open.place.as_ref().ok_or(Errno::EACCES)?;
         let path = system.tree.path(&caller.fs(), place)?;
+        let runs = Use::run(&place.node)?.map(Rc::new);
         let pages = open.file.pages()?;
         let file = Mapped::new(pages, &path, stat.device, stat.inode, false)?;
-        Ok(Source { file, path, owner: [stat.mode, stat.uid, stat.gid] })
+        Ok(Source { file, path, owner: [stat.mode, stat.uid, stat.gid], runs })
     }
 }
 

@@ -174,6 +174,7 @@ pub(super) async fn load(
         arguments: built.arguments,
         environment: built.environment,
         executed: true,
+        runs: source.runs.clone(),
         vdso,
     };
     Ok(Image { memory, context, program })

@@ -1,6 +1,7 @@
 //! The file of a program, and its bytes.
 
 use crate::errno::Errno;
+use crate::file::uses::Use;
 use crate::file::{Caller, Open};
 use crate::memory::Mapped;
 use crate::stop::{Load, Pages, Stop};
@@ -32,6 +33,8 @@ pub struct Source {
     pub path: Vec<u8>,
     /// The bits of its mode, its user and its group.
     pub owner: [u32; 3],
+    /// Keeps it from being written while it runs.
+    pub runs: Option<Rc<Use>>,
 }
 
 impl Source {

@@ -60,7 +60,7 @@ impl Programs for Folder {
     fn open(&self, _: &dyn Caller, _: Option<&Open>, path: &[u8], _: bool) -> Result<Source, Stop> {
         let file = self.0.borrow().get(path).cloned().ok_or(Errno::ENOENT)?;
         let file = Mapped::new(file, path, 1, 1, false)?;
-        Ok(Source { file, path: path.to_vec(), owner: [0o755, 0, 0] })
+        Ok(Source { file, path: path.to_vec(), owner: [0o755, 0, 0], runs: None })
     }
 }
 

@@ -6,7 +6,7 @@ use alloc::boxed::Box;
 use alloc::rc::Weak;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 
 /// The most locks of one file.
 const MOST: usize = 4096;
@@ -16,6 +16,39 @@ const MOST: usize = 4096;
 pub struct Extras {
     locks: RefCell<Option<Box<Locks>>>,
     watchers: RefCell<Vec<Watched>>,
+    uses: Uses,
+}
+
+/// How often a file is open to be written, if positive, or runs, if negative: never both at once
+/// (`ETXTBSY` of open(2) and execve(2)).
+#[derive(Default)]
+pub struct Uses(Cell<i64>);
+
+impl Uses {
+    /// Asks whether somebody may write to it now.
+    ///
+    /// # Errors
+    /// `ETXTBSY` while it runs.
+    pub fn may_write(&self) -> Result<(), Errno> {
+        if self.0.get() < 0 { Err(Errno::ETXTBSY) } else { Ok(()) }
+    }
+
+    /// Counts one who writes (1) or runs it (-1).
+    ///
+    /// # Errors
+    /// `ETXTBSY` while it is used in the other way.
+    pub(super) fn begin(&self, step: i64) -> Result<(), Errno> {
+        if self.0.get() * step < 0 {
+            return Err(Errno::ETXTBSY);
+        }
+        self.0.update(|it| it + step);
+        Ok(())
+    }
+
+    /// That one has ended.
+    pub(super) fn end(&self, step: i64) {
+        self.0.update(|it| it - step);
+    }
 }
 
 /// Hears what happens to files that it watches (inotify(7)).
@@ -82,6 +115,11 @@ impl Lock {
 const ALWAYS: u32 = linux_raw_sys::general::IN_IGNORED;
 
 impl Extras {
+    /// Returns who writes to it, or runs it.
+    pub const fn uses(&self) -> &Uses {
+        &self.uses
+    }
+
     /// Returns whether somebody watches.
     pub fn is_watched(&self) -> bool {
         !self.watchers.borrow().is_empty()

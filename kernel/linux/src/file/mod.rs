@@ -13,6 +13,7 @@ mod tests;
 pub(crate) mod text;
 pub mod texts;
 mod tree;
+pub mod uses;
 
 pub use context::Context;
 pub use handle::Handle;
@@ -325,6 +326,8 @@ pub struct Open {
     pub position: Cell<u64>,
     /// Where in the tree it is; `None` for pipes and the like.
     pub place: Option<Place>,
+    /// Keeps it from being run, if it is open to be written.
+    _writes: Option<uses::Use>,
 }
 
 impl Open {
@@ -346,7 +349,18 @@ impl Open {
     /// Opens what was found at `place`.
     #[must_use]
     pub fn at(file: Rc<dyn File>, flags: u32, place: Option<Place>) -> Rc<Self> {
-        Rc::new(Self { file, flags: Cell::new(flags), position: Cell::new(0), place })
+        Self::used(file, flags, place, None)
+    }
+
+    /// Opens what was found at `place`, to be written if there is such a use of it.
+    pub(super) fn used(
+        file: Rc<dyn File>,
+        flags: u32,
+        place: Option<Place>,
+        writes: Option<uses::Use>,
+    ) -> Rc<Self> {
+        let (flags, position) = (Cell::new(flags), Cell::new(0));
+        Rc::new(Self { file, flags, position, place, _writes: writes })
     }
 
     /// Returns the flags, as `F_GETFL` does.

@@ -35,8 +35,10 @@ impl Files {
     /// Copies it, for fork(2).
     #[must_use]
     pub fn copy(&self) -> Self {
+        let mut entries = self.entries.borrow().clone();
+        entries.truncate(entries.iter().rposition(Option::is_some).map_or(0, |it| it + 1));
         Self {
-            entries: self.entries.clone(),
+            entries: RefCell::new(entries),
             lowest: self.lowest.clone(),
             limit: self.limit.clone(),
         }
@@ -46,6 +48,16 @@ impl Files {
     #[must_use]
     pub fn limit(&self) -> usize {
         self.limit.get().min(MOST)
+    }
+
+    /// Returns how many a table of Linux's would have room for, where that grows as far as this one
+    /// has (`alloc_fdtable` of fs/file.c).
+    #[must_use]
+    pub fn room(&self) -> usize {
+        match self.entries.borrow().len() {
+            0..=64 => 64,
+            used => used.div_ceil(128).next_power_of_two() * 128,
+        }
     }
 
     /// Changes the limit.

@@ -1,6 +1,7 @@
 //! The tree of all files: what is mounted where, and how a path is walked
 //! (path_resolution(7)).
 
+use super::uses::Use;
 use super::{Caller, Context, File, Handle, Inode, LONGEST_NAME, New, Open, Place, Type, notify};
 use crate::errno::Errno;
 use crate::stop::{Stop, loaded};
@@ -536,6 +537,7 @@ impl Tree {
             }
         }
         if truncates && kind == Type::Regular {
+            place.node.extras().map_or(Ok(()), |it| it.uses().may_write())?;
             place.node.resize(0)?;
             notify::happened(place, abi::IN_MODIFY);
         }
@@ -543,6 +545,12 @@ impl Tree {
     }
 
     fn opened(&self, caller: &dyn Caller, place: Place, flags: u32) -> Result<Rc<Open>, Stop> {
+        let writes = match flags & (O_PATH | 3) {
+            abi::O_WRONLY | abi::O_RDWR if place.node.kind() == Type::Regular => {
+                Use::write(&place.node)?
+            }
+            _ => None,
+        };
         let file: Rc<dyn File> = if flags & O_PATH != 0 {
             Handle::new(Rc::clone(&place.node), Errno::EBADF)
         } else if place.node.has_driver() {
@@ -553,7 +561,7 @@ impl Tree {
         if flags & O_PATH == 0 {
             notify::happened(&place, abi::IN_OPEN);
         }
-        Ok(Open::at(file, flags & KEPT, Some(place)))
+        Ok(Open::used(file, flags & KEPT, Some(place), writes))
     }
 
     /// Opens a program: a regular file that the caller may execute.

@@ -188,7 +188,8 @@ fn select_until(
     left: impl Fn(&Memory) + 'static,
 ) -> Answer {
     let count = usize::try_from(count as i32).map_err(|_| Errno::EINVAL)?;
-    let count = count.min(thread.process.files.limit());
+    // What is beyond is no error, and stays as it is (BUGS of select(2)).
+    let count = count.min(thread.process.files.room());
     let words = count.div_ceil(64);
     let memory = thread.memory();
     let mut asked = [const { Vec::new() }; 3];

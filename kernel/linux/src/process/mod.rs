@@ -14,6 +14,7 @@ pub use limits::{INFINITY, Limit, Limits, most_threads};
 pub use status::{Report, Status};
 
 use crate::errno::Errno;
+use crate::file::uses::Use;
 use crate::file::{Context, Files};
 use crate::memory::Memory;
 use crate::signal::{Info, Receiver, Sent, Set, Signal, Signals};
@@ -85,6 +86,8 @@ pub struct Program {
     pub environment: Range<usize>,
     /// Whether the process has called execve(2).
     pub executed: bool,
+    /// Keeps the file from being written.
+    pub runs: Option<Rc<Use>>,
     /// Where the vDSO is; 0: nowhere.
     pub vdso: usize,
 }
@@ -131,6 +134,7 @@ impl Process {
                 arguments: 0..0,
                 environment: 0..0,
                 executed: false,
+                runs: None,
                 vdso: 0,
             }),
             exit_signal: Cell::new(Signal::CHLD.number()),
@@ -353,6 +357,7 @@ impl Process {
         self.status.set(Some(status));
         self.intervals.clear();
         self.timers.clear();
+        self.program.borrow_mut().runs = None;
         if Rc::strong_count(&self.files) == 1 {
             self.files.clear(self.id);
         }

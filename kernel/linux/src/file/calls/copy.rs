@@ -1,6 +1,7 @@
 //! The calls that copy from one file to another: sendfile(2), splice(2), copy_file_range(2).
 
 use super::super::{At, Caller, Open, Type};
+use super::size::limited;
 use super::transfer::{MOST, can_seek};
 use super::written;
 use crate::call::{Answer, Args, Group, calls, wait};
@@ -46,7 +47,7 @@ impl Copy {
     }
 
     /// Copies until it has to wait, and says for which file.
-    fn go(&mut self) -> Result<(), (Stop, bool)> {
+    fn go(&mut self, thread: &Thread) -> Result<(), (Stop, bool)> {
         while self.left > 0 {
             if self.rest.is_empty() {
                 let most = self.left.min(PIECE);
@@ -58,8 +59,11 @@ impl Copy {
                 }
                 self.offsets[0] = self.offsets[0].map(|it| it + count as u64);
             }
-            let mut source = Source::kernel(&self.rest);
-            let written = self.to.file.write(&self.to, Self::at(self.offsets[1]), &mut source);
+            let place = Self::at(self.offsets[1]);
+            let most = limited(thread, &self.to, place, self.rest.len());
+            let most = most.map_err(|stop| (stop, true))?;
+            let mut source = Source::kernel(&self.rest[..most]);
+            let written = self.to.file.write(&self.to, place, &mut source);
             let count = written.map_err(|stop| (stop, true))?;
             self.offsets[1] = self.offsets[1].map(|it| it + count as u64);
             self.rest.drain(..count);
@@ -87,7 +91,7 @@ impl Copy {
         let result = loop {
             let seen = |open: &Open| open.file.watch().map(|it| it.changes());
             let changes = [seen(&self.from), seen(&self.to)];
-            match self.go() {
+            match self.go(&thread) {
                 Ok(()) => break Ok(()),
                 Err((Stop::Fail(errno), _)) => break Err(errno),
                 Err((Stop::Load(load), _)) => {

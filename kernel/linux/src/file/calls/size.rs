@@ -77,6 +77,7 @@ fn truncate(thread: &Rc<Thread>, [at, length, ..]: Args) -> Answer {
         _ => return Err(Errno::EINVAL.into()),
     }
     thread.credentials().may(&stat, 2)?;
+    place.node.extras().map_or(Ok(()), |it| it.uses().may_write())?;
     if length > stat.size {
         sized(thread, length)?;
     }

@@ -101,11 +101,25 @@ struct Port<N: Host> {
 pub(super) struct Mail<N: Host> {
     net: Rc<N>,
     ports: RefCell<LiteMap<u16, Port<N>>>,
+    /// Where the stack puts a datagram until it is handed out: room for the longest one, once there
+    /// is a socket of the network.
+    buffer: RefCell<Vec<u8>>,
 }
 
 impl<N: Host> Mail<N> {
     pub(super) fn new(net: Rc<N>) -> Rc<Self> {
-        Rc::new(Self { net, ports: RefCell::default() })
+        Rc::new(Self { net, ports: RefCell::default(), buffer: RefCell::default() })
+    }
+
+    /// Gets a socket of the stack, and what hands out its datagrams.
+    fn open(self: &Rc<Self>, number: u16) -> Result<(Rc<<N as Udp>::Socket>, Task<()>), Errno> {
+        if self.buffer.borrow().is_empty() {
+            self.buffer.replace(kernel::memory::zeroed(LONGEST).ok_or(Errno::ENOBUFS)?);
+        }
+        let bound = Rc::new(now(Udp::bind(&*self.net, any(number)))?);
+        let number = ip::Socket::local_addr(&*bound).port();
+        let pump = spawn(pump(Rc::downgrade(self), Rc::clone(&bound), number));
+        Ok((bound, pump))
     }
 
     /// Gives a socket an address. `versions`: IPv4, IPv6. `network`: what is not within the
@@ -126,10 +140,9 @@ impl<N: Host> Mail<N> {
         let mut socket = None;
         // The stack chooses a free port, also for who stays within the machine.
         if !ports.contains_key(&number) && (network || number == 0) {
-            let bound = Rc::new(now(Udp::bind(&*self.net, any(number)))?);
-            number = ip::Socket::local_addr(&*bound).port();
-            let pump = spawn(pump(Rc::downgrade(self), Rc::clone(&bound), number));
-            socket = Some((bound, pump));
+            let opened = self.open(number)?;
+            number = ip::Socket::local_addr(&*opened.0).port();
+            socket = Some(opened);
         }
         let port = ports.entry(number).or_insert(Port { boxes: Vec::new(), turn: 0, socket });
         port.boxes.retain(|it| it.strong_count() > 0);
@@ -141,9 +154,7 @@ impl<N: Host> Mail<N> {
             return Err(Errno::EADDRINUSE);
         }
         if port.socket.is_none() && network {
-            let bound = Rc::new(now(Udp::bind(&*self.net, any(number)))?);
-            let pump = spawn(pump(Rc::downgrade(self), Rc::clone(&bound), number));
-            port.socket = Some((bound, pump));
+            port.socket = Some(self.open(number)?);
         }
         let mailbox = Rc::new(Mailbox {
             only,
@@ -223,11 +234,10 @@ impl<N: Host> Mail<N> {
 
 /// Receives what comes to one port for as long as there are sockets for it.
 async fn pump<N: Host>(mail: Weak<Mail<N>>, socket: Rc<<N as Udp>::Socket>, port: u16) {
-    // One buffer for all: the longest datagram that the stack puts together.
-    let Some(mut buffer) = kernel::memory::zeroed(LONGEST) else { return };
     loop {
         let polled = poll_fn(|context| socket.poll_readable(context)).await;
         let Some(mail) = mail.upgrade() else { return };
+        let mut buffer = mail.buffer.borrow_mut();
         match polled.and_then(|()| socket.try_recv(&mut buffer)) {
             Ok(Some((length, from))) => {
                 let to = SocketAddr::new(mail.here(from), port);

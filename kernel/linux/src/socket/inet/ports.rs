@@ -144,6 +144,30 @@ impl<N: Host> Ports<N> {
         free.inspect(|it| self.last.set(*it)).ok_or(Errno::EADDRINUSE)
     }
 
+    /// Asks whether a socket may be bound to `local`: not where another one listens, unless both
+    /// share the port. `versions`: IPv4, IPv6.
+    ///
+    /// # Errors
+    /// `EADDRINUSE`.
+    pub(super) fn may_bind(
+        &self,
+        local: SocketAddr,
+        versions: [bool; 2],
+        shares: bool,
+    ) -> Result<(), Errno> {
+        let only = Some(local.ip().to_canonical()).filter(|it| !it.is_unspecified());
+        let ports = self.ports.borrow();
+        let mut doors = ports.get(&local.port()).into_iter().flat_map(|it| &it.doors);
+        let taken = doors.any(|door| {
+            door.upgrade().is_some_and(|it| {
+                let version = (0..2).any(|at| it.versions[at] && versions[at]);
+                let both = it.only.zip(only).is_none_or(|(one, other)| one == other);
+                version && both && !(it.shares && shares)
+            })
+        });
+        if taken { Err(Errno::EADDRINUSE) } else { Ok(()) }
+    }
+
     /// Lets a socket take connections to `local`. `versions`: IPv4, IPv6.
     ///
     /// # Errors

@@ -237,6 +237,8 @@ impl<N: Host> Socket for TcpSocket<N> {
         if address.port() == 0 {
             address.set_port(self.ports.choose()?);
         }
+        let versions = self.family.versions(address, self.options.v6_only.get());
+        self.ports.may_bind(address, versions, self.options.reuse_port.get())?;
         self.bound.set(Some(address));
         Ok(())
     }

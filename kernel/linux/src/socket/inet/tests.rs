@@ -164,9 +164,10 @@ fn versions_may_share_a_port_and_one_socket_may_have_both() {
     block_on(async {
         let v4 = listener(&there, AF_INET, "0.0.0.0:80");
         let v6 = stream(&there, AF_INET6);
-        v6.bind(&Nobody, &at("[::]:80")).unwrap();
-        assert_eq!(v6.listen(5), Err(Errno::EADDRINUSE), "it would take IPv4 too");
+        let taken = v6.bind(&Nobody, &at("[::]:80"));
+        assert!(matches!(taken, Err(Stop::Fail(Errno::EADDRINUSE))), "it would take IPv4 too");
         v6.set_option(IPPROTO_IPV6 as u32, IPV6_V6ONLY, &1_u32.to_ne_bytes()).unwrap();
+        v6.bind(&Nobody, &at("[::]:80")).unwrap();
         v6.listen(5).unwrap();
         let both = listener(&there, AF_INET6, "[::]:81");
         for (family, to, server, peer) in [

@@ -2,8 +2,8 @@
 //!
 //! A socket may be sent to itself, or two to each other, and then be closed: only messages hold
 //! them that nobody can receive any more. As on Linux (net/unix/garbage.c), such are looked for
-//! when descriptors are sent and when a socket ends. One kind stays, which Linux finds too: a listener
-//! that lies in the queue of a connection which it has not accepted.
+//! when descriptors are sent and when a socket ends. What was sent over a connection that is not
+//! accepted yet, its listener holds.
 
 use crate::file::Open;
 use crate::socket::SocketFile;

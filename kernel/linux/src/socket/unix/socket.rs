@@ -37,6 +37,8 @@ pub struct Unix {
     name: RefCell<Name>,
     place: RefCell<Option<Place>>,
     role: RefCell<Role>,
+    /// Who has not accepted it yet.
+    listener: RefCell<Weak<Self>>,
     /// What came, and nobody has received.
     queue: RefCell<Queue>,
     /// Something can be read or written now that could not before.
@@ -74,6 +76,7 @@ impl Unix {
             name: RefCell::new(Name::Unnamed),
             place: RefCell::new(None),
             role: RefCell::new(Role::Alone),
+            listener: RefCell::default(),
             queue: RefCell::default(),
             changed: Watch::new(),
             drained: Watch::new(),
@@ -156,6 +159,7 @@ impl Unix {
         // The peer has the listener's name, and who listens is its owner.
         let new = Self::new(self.style, &self.registry, other.owner.get());
         new.name.replace(other.name.borrow().clone());
+        new.listener.replace(Weak::clone(&other.itself));
         new.join(&itself);
         self.join(&new);
         waiting.push_back(new);
@@ -267,7 +271,7 @@ impl Unix {
         }
         let rights: Vec<_> = message.rights.iter().map(Rc::clone).collect();
         if !rights.is_empty() && !other.queue.borrow().has_rights() {
-            self.registry.flight.sent(Weak::clone(&other.itself) as Weak<dyn Carrier>);
+            self.registry.flight.sent(other.carrier());
         }
         let new = Message::new(self.name.borrow().clone(), rights, message.credentials);
         let put = match self.style {
@@ -311,13 +315,31 @@ impl Drop for Unix {
     }
 }
 
+impl Unix {
+    /// By whom what is sent to it can be received: the listener, until that has accepted it.
+    fn carrier(&self) -> Weak<dyn Carrier> {
+        let listener = self.listener.borrow();
+        Weak::clone(if listener.strong_count() > 0 { &listener } else { &self.itself }) as _
+    }
+}
+
 impl Carrier for Unix {
     fn rights(&self) -> Option<Vec<Rc<Open>>> {
-        self.queue.try_borrow().ok().map(|it| it.rights())
+        let mut all = self.queue.try_borrow().ok()?.rights();
+        if let Role::Listening(waiting, _) = &*self.role.try_borrow().ok()? {
+            for new in waiting {
+                all.extend(new.queue.try_borrow().ok()?.rights());
+            }
+        }
+        Some(all)
     }
 
     fn take_rights(&self) -> Vec<Rc<Open>> {
-        self.queue.borrow_mut().take_rights()
+        let mut all = self.queue.borrow_mut().take_rights();
+        if let Role::Listening(waiting, _) = &*self.role.borrow() {
+            all.extend(waiting.iter().flat_map(|new| new.queue.borrow_mut().take_rights()));
+        }
+        all
     }
 }
 
@@ -374,6 +396,10 @@ impl Socket for Unix {
             return Err(if self.deaf.get() { Errno::EINVAL.into() } else { Stop::Wait });
         };
         drop(role);
+        new.listener.take();
+        if new.queue.borrow().has_rights() {
+            self.registry.flight.sent(Weak::clone(&new.itself) as Weak<dyn Carrier>);
+        }
         self.drained.raise();
         let peer = new.peer().unwrap_or(Address::Unix(Name::Unnamed));
         Ok((new, peer))

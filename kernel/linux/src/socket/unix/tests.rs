@@ -234,6 +234,37 @@ fn sockets_that_only_their_own_messages_hold_are_freed() {
 }
 
 #[test]
+fn a_listener_in_its_own_backlog_is_freed() {
+    let registry = Rc::default();
+    let make = |accepted: bool| {
+        let listener = Unix::new(Style::Stream, &registry, ME);
+        let name = b"own".to_vec();
+        listener.name(Name::Abstract(name.clone()), Place::Abstract(name)).unwrap();
+        listener.listen(1).unwrap();
+        let (weak, open) = (Rc::downgrade(&listener), Open::new(SocketFile::new(listener), 2));
+        let client = Unix::new(Style::Stream, &registry, ME);
+        client.connect_to(&weak.upgrade().unwrap(), ME).unwrap();
+        pass(&client, &open);
+        let end = accepted.then(|| weak.upgrade().unwrap().accept().unwrap().0);
+        (weak, open, client, end)
+    };
+    let (listener, open, client, _) = make(false);
+    drop(client);
+    assert!(listener.strong_count() > 0, "it may be accepted");
+    drop(open);
+    drop(opened(Unix::pair(Style::Stream, &registry, ME)));
+    assert_eq!(listener.strong_count(), 0);
+    // Once the connection is accepted, what came over it can be received.
+    let (listener, open, client, end) = make(true);
+    drop((open, client));
+    drop(opened(Unix::pair(Style::Stream, &registry, ME)));
+    assert!(listener.strong_count() > 0);
+    drop(end);
+    drop(opened(Unix::pair(Style::Stream, &registry, ME)));
+    assert_eq!(listener.strong_count(), 0);
+}
+
+#[test]
 fn what_can_still_be_received_stays() {
     let registry = Rc::default();
     let ([one, _], [_a, b]) = opened(Unix::pair(Style::Stream, &registry, ME));
