@@ -134,14 +134,21 @@ pub(crate) fn images(
         images.push(Image { vdev, path, read_only, sector });
     }
     for (field, vdev) in manifest.disks() {
-        ensure!(
-            images.iter().any(|image| image.vdev == vdev),
-            "{} needs a disk: --disk {field}=FILE, --disk {field}=FOLDER, or --disk {field}=64M \
-             for an empty one; --disk {field}=debian:PACKAGE for a Linux program's root",
-            manifest.name
-        );
+        let there = images.iter().any(|image| image.vdev == vdev);
+        ensure!(there, "{} needs a disk: {}", manifest.name, ways(field));
     }
     Ok(images)
+}
+
+/// How to give a disk. One that is a root is of no use while it is empty.
+fn ways(field: &str) -> String {
+    if field == "root" {
+        return format!(
+            "--disk {field}=debian:PACKAGE,... for a root of Debian's packages, such as \
+             debian:busybox-static; or --disk {field}=FOLDER, or --disk {field}=FILE"
+        );
+    }
+    format!("--disk {field}=FILE, --disk {field}=FOLDER, or --disk {field}=64M for an empty one")
 }
 
 /// The image of one disk, and whether it is an archive that was made.

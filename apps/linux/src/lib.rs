@@ -13,10 +13,11 @@ use xenith::linux::start::{self, Error, Options};
 
 /// Runs the command line `run` with the tree of files on `root`, and ends as the program does.
 /// `env` are variables, `cwd` is where it begins, `user` as whom, `strace` where its calls are
-/// printed.
+/// printed, `terminal` how large the user's terminal is.
 ///
 /// # Errors
 /// See [`Error`].
+#[expect(clippy::too_many_arguments, reason = "one for each device and argument of the manifest")]
 pub async fn start<I: Device, B: Block + 'static>(
     ip: I,
     root: B,
@@ -25,6 +26,7 @@ pub async fn start<I: Device, B: Block + 'static>(
     cwd: &str,
     user: &str,
     strace: &str,
+    terminal: &str,
 ) -> Result<Exit, Error> {
-    start::start(ip, root, Options { run, env, cwd, user, strace }).await
+    start::start(ip, root, Options { run, env, cwd, user, strace, terminal }).await
 }

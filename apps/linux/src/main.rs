@@ -1,13 +1,19 @@
 //! The wiring of `linux`.
 //!
-//! test(hello,absent,fault,names,shell,strace,strace_here,same,moved): program hello.c
-//! test(hello,absent,fault,names,shell,strace,strace_here,same,moved): dom0 root.sh
-//! test(hello,absent,fault,names,shell,strace,strace_here,same,moved): xl disk=["format=raw,vdev=xvda,access=ro,target=/tmp/root.tar"]
+//! test(hello,console,absent,fault,names,shell,strace,strace_here,same,moved): program hello.c
+//! test(hello,console,absent,fault,names,shell,strace,strace_here,same,moved): dom0 root.sh
+//! test(hello,console,absent,fault,names,shell,strace,strace_here,same,moved): xl disk=["format=raw,vdev=xvda,access=ro,target=/tmp/root.tar"]
 //! test: timeout 60
 //! test(hello): memory 5
 //! test(hello): args run="/bin/hello one 'two three'" env="GREETING=hi"
 //! test(hello): console-contains "hello: one, two three; GREETING=hi; pi is 3.14159"
 //! test(hello): expect exit 7
+//! test(console): args run=sh terminal=33x99
+//! test(console): timeout 120
+//! test(console): client console.sh
+//! test(console): client-when "/ # "
+//! test(console): client-then wait
+//! test(console): expect exit 7
 //! test(absent): args run=/bin/absent
 //! test(absent): console-contains "/bin/absent: ENOENT"
 //! test(absent): expect exit 127
@@ -149,6 +155,8 @@ xenith::unikernel! {
         user: &'static str = "0",
         /// Print system calls as strace does: 1 to the console, or the path of a file in the guest.
         strace: &'static str = "",
+        /// The size of the terminal that the console is: rows and columns, as 24x80.
+        terminal: &'static str = "",
     },
     main: linux_app::start,
 }

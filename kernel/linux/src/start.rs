@@ -12,7 +12,7 @@ use crate::stop::{Load, Stop, loaded};
 use crate::system::System;
 use crate::thread::{Thread, Tracer};
 use crate::trace::Trace;
-use crate::tty::Wire;
+use crate::tty::{Size, Wire};
 use crate::{dev, proc, run};
 use alloc::boxed::Box;
 use alloc::format;
@@ -56,6 +56,9 @@ pub struct Options<'a> {
     /// Where to print what programs ask for, as strace(1) does: `1` for the console, or the
     /// absolute path of a file. Nowhere if it is empty.
     pub strace: &'a str,
+    /// Rows and columns of the terminal that the console is, such as `24x80`. Unknown if it is
+    /// empty, which programs see as 0 and 0.
+    pub terminal: &'a str,
 }
 
 /// Why no program was started.
@@ -78,6 +81,8 @@ pub enum Error {
     Folder(String, Errno),
     /// Calls cannot be printed there.
     Trace(String, Errno),
+    /// That is no size of a terminal.
+    Size(String),
 }
 
 impl fmt::Display for Error {
@@ -92,6 +97,9 @@ impl fmt::Display for Error {
             Self::Folder(path, errno) => write!(f, "cannot begin in {path}: {errno:?}"),
             Self::Trace(to, errno) => {
                 write!(f, "strace= takes 1 or the path of a file, not {to}: {errno:?}")
+            }
+            Self::Size(text) => {
+                write!(f, "terminal= takes rows and columns such as 24x80, not {text:?}")
             }
         }
     }
@@ -112,6 +120,7 @@ pub async fn start<I: Device, B: Block + 'static>(
     let arguments = shlex::split(options.run).ok_or(Error::Quotes("run"))?;
     let environment = environment(options.env)?;
     let name = arguments.first().ok_or(Error::Empty)?;
+    let size = size(options.terminal)?;
     let system = machine(ip, root).await?;
     let looker = Looker::new(&system).map_err(Error::Tree)?;
     let ids = looker.ids(options.user).await?;
@@ -126,7 +135,7 @@ pub async fn start<I: Device, B: Block + 'static>(
     };
     let missing = Cell::new(None);
     let prepare = async |thread: &Rc<Thread>| {
-        dev::mount(thread).await?;
+        dev::mount(thread, size).await?;
         proc::mount(thread).await?;
         dev::provide(thread).await?;
         // Not before: it may be in what is mounted now, such as /tmp.
@@ -147,11 +156,22 @@ pub async fn start<I: Device, B: Block + 'static>(
         trace(thread, options.strace).await?;
     }
     if let Err(errno) = started.and_then(Thread::start) {
-        println!("error: cannot run {name}: {errno:?}");
+        let why = looker.why(name, &path, errno).await;
+        println!("error: cannot run {name}: {errno:?}, {why}");
         let missing = matches!(errno, Errno::ENOENT | Errno::ENOTDIR);
         return Ok(if missing { NOT_FOUND } else { NOT_EXECUTABLE });
     }
     Ok(Exit(run::to_end(&system).await as u8))
+}
+
+/// Reads the size of a terminal.
+fn size(text: &str) -> Result<Size, Error> {
+    if text.is_empty() {
+        return Ok(Size::default());
+    }
+    let numbers = text.split_once('x').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+    let (rows, columns) = numbers.ok_or_else(|| Error::Size(text.into()))?;
+    Ok(Size::new(rows, columns))
 }
 
 /// Has calls printed where `to` says.
@@ -299,6 +319,17 @@ impl<'a> Looker<'a> {
             }
         }
         name.as_bytes().to_vec()
+    }
+
+    /// Says why the program `name` at `path` cannot be executed, for a user who asks for it.
+    async fn why(&self, name: &str, path: &[u8], errno: Errno) -> &'static str {
+        match (self.find(path).await, errno) {
+            (Ok(_), Errno::ENOENT) => "for its interpreter is not on the disk",
+            (Ok(_), Errno::ENOEXEC) => "for it is no program of Linux for x86-64",
+            (Ok(_), _) => "as the file is now",
+            (Err(_), _) if name.contains('/') => "there is no such file on the disk",
+            (Err(_), _) => "there is no such file in the folders of PATH",
+        }
     }
 
     /// Returns the numbers of a user and a group.

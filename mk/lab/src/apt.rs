@@ -13,10 +13,11 @@ use super::options::Progress;
 
 /// What names the release's own Xen and kernel, whatever their versions are,
 /// and the tools that neither brings: dom0's own, and what tests of networks and file systems take.
-pub(crate) const ROOTS: [&str; 23] = [
+pub(crate) const ROOTS: [&str; 24] = [
     "xen-system-amd64",
     "linux-image-amd64",
     "xenstore-utils",
+    "bsdutils",
     "busybox-static",
     "python3-minimal",
     "coreutils",

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::tcgetwinsize;
 
 use super::channel::{Channel, Output, quote, random, store};
 use super::guest::{Guest, GuestSpec};
@@ -21,6 +21,7 @@ use super::network::{Number, Numbers, publish};
 use super::options::{Options, Progress};
 use super::probe::Probe;
 use super::qemu::{self, Accelerator, Qemu, tail};
+use super::terminal::{LEAVE, Raw};
 
 /// How long a script in dom0 may take when its caller sets no limit.
 const SCRIPT_LIMIT: Duration = Duration::from_secs(60);
@@ -31,9 +32,6 @@ const KVM_LIMIT: Duration = Duration::from_secs(20);
 /// How long a booting machine may say nothing. The longest silence of one that
 /// comes up is two seconds; one that stays silent has stalled.
 const SILENCE: Duration = Duration::from_secs(60);
-
-/// The byte that leaves an interactive shell, from either side: Ctrl-].
-const LEAVE: u8 = 0x1d;
 
 /// How often an interactive shell's end is looked for while nobody types.
 const POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
@@ -206,7 +204,7 @@ impl Host {
         let path = self.channel.qemu.socket("shell")?;
         let mut shell =
             UnixStream::connect(&path.path).context("cannot connect to dom0's shell")?;
-        let _raw = RawTerminal::new()?;
+        let _raw = Raw::new(false).context("a shell needs a terminal")?;
         if let Ok(size) = tcgetwinsize(io::stdin()) {
             let (rows, columns) = (size.ws_row, size.ws_col);
             writeln!(shell, "stty rows {rows} cols {columns}; clear")?;
@@ -320,25 +318,7 @@ fn wait_for_boot(qemu: &Qemu, deadline: Instant, progress: &dyn Progress) -> Res
     }
 }
 
+/// What stands before the byte that leaves an interactive shell, from either side.
 fn until_leave(bytes: &[u8]) -> &[u8] {
     bytes.split(|byte| *byte == LEAVE).next().unwrap_or_default()
-}
-
-/// Our terminal while each key goes to dom0 as it is.
-struct RawTerminal(Termios);
-
-impl RawTerminal {
-    fn new() -> Result<RawTerminal> {
-        let saved = tcgetattr(io::stdin()).context("a shell needs a terminal")?;
-        let mut raw = saved.clone();
-        raw.make_raw();
-        tcsetattr(io::stdin(), OptionalActions::Drain, &raw)?;
-        Ok(RawTerminal(saved))
-    }
-}
-
-impl Drop for RawTerminal {
-    fn drop(&mut self) {
-        let _ = tcsetattr(io::stdin(), OptionalActions::Drain, &self.0);
-    }
 }

@@ -66,6 +66,7 @@
 //! | `capture` | its frames, in a file |
 //! | `disk` | files of this machine as disks of dom0 |
 //! | `probe` | the processor, stopped and looked at |
+//! | `terminal` | this machine's terminal, while keys go elsewhere |
 //! | `doctor` | what this machine lacks |
 
 #![forbid(unsafe_code)]
@@ -92,6 +93,7 @@ mod programs;
 mod qemu;
 mod root;
 mod suspend;
+pub mod terminal;
 mod tools;
 mod unpack;
 

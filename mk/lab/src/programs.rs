@@ -14,7 +14,7 @@ pub(crate) enum For {
 
 /// The programs by their names, which stand in `/usr/bin` or `/usr/sbin` as the release
 /// pleases.
-pub(crate) const PROGRAMS: [(&str, For); 28] = [
+pub(crate) const PROGRAMS: [(&str, For); 29] = [
     ("bridge", For::Network),
     ("busybox", For::Dom0),
     ("curl", For::Network),
@@ -37,6 +37,7 @@ pub(crate) const PROGRAMS: [(&str, For); 28] = [
     ("nft", For::Network),
     ("nginx", For::Linux),
     ("ping", For::Network),
+    ("script", For::Network),
     ("ss", For::Network),
     ("tc", For::Network),
     ("tcpdump", For::Network),

@@ -61,18 +61,22 @@ const COPIED: [(&str, &str); 3] = [
 const CERTIFICATES: &str = "usr/share/ca-certificates";
 const ALL_CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
 
+/// A shell for a root without one, if that is there: it has its other programs within itself.
+const SHELL: &str = "usr/bin/sh";
+const ALL_IN_ONE: &str = "usr/bin/busybox";
+
 /// Whole pages, so that it is a disk with sectors of any size.
 const ALIGNMENT: u64 = 4096;
 
 /// Changes with what is made of packages, so that roots of another making are made anew.
-const EDITION: u32 = 2;
+const EDITION: u32 = 3;
 
 /// Makes a tar archive with the root of a Linux system, or finds it made: Debian's `packages`, with
 /// what they depend on and what every Debian has, without root.
 ///
 /// `NAME-` leaves out a package that others depend on, as apt-get has it. Nothing that the packages
 /// do when they are installed is done: services have no users of their own, and no alternatives are
-/// chosen. A network is needed the first time only; the versions stay as they are until
+/// chosen. A root with busybox and without a shell has the former as `sh`. A network is needed the first time only; the versions stay as they are until
 /// `cache` is removed or the machine gets another release of Debian.
 ///
 /// # Errors
@@ -223,6 +227,11 @@ impl Making {
         let certificates = std::mem::take(&mut self.certificates);
         if !certificates.is_empty() {
             self.file(ALL_CERTIFICATES, &certificates)?;
+        }
+        let has = |path: &str| self.places.contains(Path::new(path));
+        if has(ALL_IN_ONE) && !has(SHELL) {
+            let mut header = header(EntryType::Symlink, 0o777, 0);
+            self.archive.append_link(&mut header, SHELL, "busybox")?;
         }
         let file = self.archive.into_inner()?.into_inner()?;
         let length = file.metadata()?.len();

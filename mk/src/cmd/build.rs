@@ -18,7 +18,7 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 #[command(
     after_help = "Example:\n  cargo mk build hello\n\nThe image and its configuration are then \
-in target/xenith/hello; on a Xen host\n`xl create -c hello.xl` starts it."
+in target/xenith/hello; on a Xen host\n`xl create -c hello.xl` starts it. With --verbose\nall modules of devices are named that it holds."
 )]
 pub(crate) struct Args {
     /// Apps or test guests; without any, the app of the current folder
@@ -99,7 +99,11 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     let guests: Vec<_> =
         if args.all { project.apps().collect() } else { project.choose(&args.apps)? };
     for image in images(&project, &guests, ui)? {
-        out(&format!("{}\n{}\n", image.folder.display(), image.report.shown(&image.manifest)));
+        out(&format!(
+            "{}\n{}\n",
+            image.folder.display(),
+            image.report.shown(&image.manifest, ui.is_verbose())
+        ));
     }
     Ok(0)
 }

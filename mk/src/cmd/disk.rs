@@ -58,15 +58,16 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     }
     let what = || format!("cannot read {}", args.image.display());
     let mut file = File::open(&args.image).with_context(what)?;
-    out(&shown(&mut file).with_context(what)?);
+    // What was just made of files is known; how much it is may be not.
+    out(&shown(&mut file, args.source.is_none()).with_context(what)?);
     Ok(0)
 }
 
 /// Bytes at the start by which an image is known.
 const START: usize = 128 * 1024;
 
-/// What is in an image, in words.
-fn shown(image: &mut (impl Read + Seek)) -> Result<String> {
+/// What is in an image, in words; with `all`, each file of an archive.
+fn shown(image: &mut (impl Read + Seek), all: bool) -> Result<String> {
     let length = image.seek(SeekFrom::End(0))?;
     image.rewind()?;
     let mut start = Vec::new();
@@ -76,11 +77,19 @@ fn shown(image: &mut (impl Read + Seek)) -> Result<String> {
     if start[257..262] == *b"ustar" {
         image.rewind()?;
         let mut archive = tar::Archive::new(image);
+        let mut count = 0;
         for entry in archive.entries()? {
             let entry = entry?;
+            count += 1;
+            if !all {
+                continue;
+            }
             let header = entry.header();
             let end = if header.entry_type().is_dir() { "/" } else { "" };
             text += &format!("{:>12}  {}{end}\n", header.size()?, entry.path()?.display());
+        }
+        if !all {
+            text += &format!("{count} files and folders; `cargo mk disk IMAGE` lists them\n");
         }
     } else {
         for (number, (first, count, kind)) in partitions(&start).into_iter().enumerate() {
@@ -139,14 +148,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("a.txt"), "four").unwrap();
         let bytes = crate::disk::packed(folder.path()).unwrap();
-        let text = shown(&mut Cursor::new(bytes)).unwrap();
+        let text = shown(&mut Cursor::new(&bytes), true).unwrap();
         assert!(text.contains("a tar archive") && text.contains("           4  a.txt"), "{text}");
+
+        let short = shown(&mut Cursor::new(&bytes), false).unwrap();
+        assert!(!short.contains("a.txt") && short.contains("1 files and folders"), "{short}");
 
         let mut disk = vec![0; 1 << 20];
         disk[510..512].copy_from_slice(&[0x55, 0xAA]);
         disk[446 + 4] = 0x83;
         disk[446 + 8..446 + 16].copy_from_slice(&[0, 8, 0, 0, 100, 0, 0, 0]);
-        let text = shown(&mut Cursor::new(disk)).unwrap();
+        let text = shown(&mut Cursor::new(disk), true).unwrap();
         assert!(text.contains("type 0x83, sectors 2048 to 2147"), "{text}");
     }
 }

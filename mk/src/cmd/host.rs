@@ -3,7 +3,8 @@
 use crate::boot;
 use crate::project::Project;
 use crate::ui::{Ui, err, out};
-use anyhow::Result;
+use anyhow::{Result, ensure};
+use std::io::{IsTerminal, stdin};
 use std::time::Duration;
 
 /// Boots the Xen host that tests use, and opens a shell or runs a script there
@@ -46,6 +47,8 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
         err(&output.stderr);
         return Ok(u8::try_from(output.status).unwrap_or(1));
     }
+    let what = "a shell needs a terminal; `cargo mk host run SCRIPT` runs a script";
+    ensure!(stdin().is_terminal(), what);
     let host = boot::host(&project, true, ui)?;
     ui.note("a shell in dom0; Ctrl-] leaves");
     host.interact()?;

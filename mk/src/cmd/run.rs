@@ -2,11 +2,15 @@
 //!
 //! * [`lab`], [`linux`] and [`xl`]: the three places to run it
 //! * [`app`]: what stands on the command line for one app
+//! * [`arguments`]: what of that is wrong
 //! * [`control`]: what it is asked for from other terminals
+//! * [`keys`]: what is typed
 //! * [`publish`], [`tap`], [`watch`], [`process`]: what they share
 
 mod app;
+mod arguments;
 pub(crate) mod control;
+mod keys;
 mod lab;
 mod linux;
 mod process;
@@ -140,6 +144,12 @@ pub(crate) fn go_on(app: App, saved: &Path, timeout: Option<Duration>, ui: &Ui) 
     let (name, items) = app.name_and_items(&project);
     let guest = *project.choose(&name)?.first().context("no app")?;
     lab::run(&project, &[(&app, guest, items)], Some(saved), timeout, ui)
+}
+
+/// Says what does not fit, and returns the exit status for that, which is that of the kernel.
+fn refused(why: &str, ui: &Ui) -> u8 {
+    ui.note(&format!("{} {why}", console::style("error:").for_stderr().red().bold()));
+    2
 }
 
 impl Args {

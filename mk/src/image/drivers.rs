@@ -14,7 +14,7 @@ pub(crate) struct Drivers(Vec<Crate>);
 /// One of them.
 #[derive(Debug)]
 struct Crate {
-    /// What its symbols begin with, such as `xenith_ip::`.
+    /// What its symbols begin with: the name of its library, such as `xenith_ip::`.
     name: String,
     said: Said,
 }
@@ -28,6 +28,10 @@ struct Said {
     /// class, beside the front ends of Xen's. Other modules are libraries over these.
     #[serde(default)]
     drivers: BTreeMap<String, String>,
+    /// The module that is a terminal with a line discipline of its own, if there is one: where its
+    /// code is in an image, the guest wants each key as it is typed.
+    #[serde(default)]
+    terminal: Option<String>,
 }
 
 impl Drivers {
@@ -39,7 +43,8 @@ impl Drivers {
         let said = metadata.packages.iter().filter_map(|package| {
             let said = package.metadata.get("xenith")?;
             said.get("path")?;
-            let name = format!("{}::", package.name.replace('-', "_"));
+            let library = package.targets.iter().find(|target| target.is_lib())?;
+            let name = format!("{}::", library.name);
             let said = Said::deserialize(said).with_context(|| {
                 format!("{}: metadata.xenith is not as expected", package.manifest_path)
             });
@@ -64,6 +69,12 @@ impl Drivers {
         crates.flat_map(|Crate { name: krate, said }| modules_of(name, krate, &said.path)).collect()
     }
 
+    /// Whether one of these modules is a terminal with a line discipline of its own.
+    pub(crate) fn has_terminal(&self, modules: &BTreeSet<String>) -> bool {
+        let terminal = |Crate { said, .. }: &Crate| Some(join(&said.path, said.terminal.as_ref()?));
+        self.0.iter().filter_map(terminal).any(|it| modules.iter().any(|all| inside(all, &it)))
+    }
+
     /// Finds code of drivers of classes that the manifest does not name.
     pub(crate) fn unnamed(&self, image: &Elf<'_>, manifest: &Manifest, wrong: &mut Vec<String>) {
         let drivers: Vec<_> = self
@@ -73,12 +84,7 @@ impl Drivers {
             .map(|(path, (module, class))| (join(path, module), class))
             .collect();
         for module in self.modules(image) {
-            let inside = |start: &str| {
-                module
-                    .strip_prefix(start)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
-            };
-            let said = drivers.iter().find(|(start, _)| inside(start));
+            let said = drivers.iter().find(|(start, _)| inside(&module, start));
             let Some(class) = said.map(|(_, class)| &***class).or_else(|| front_end(&module))
             else {
                 continue;
@@ -100,6 +106,11 @@ fn front_end(module: &str) -> Option<&str> {
     rest.split("::").next()?.ends_with("front").then_some(class)
 }
 
+/// Whether `module` is `start`, or within it.
+fn inside(module: &str, start: &str) -> bool {
+    module.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
 /// A module's path behind that of its crate.
 fn join(path: &str, module: &str) -> String {
     if path.is_empty() { module.to_owned() } else { format!("{path}::{module}") }
@@ -108,7 +119,9 @@ fn join(path: &str, module: &str) -> String {
 /// The modules of one crate that a symbol's name mentions, behind `prefix`.
 fn modules_of(name: &str, krate: &str, prefix: &str) -> Vec<String> {
     let mut found = Vec::new();
-    for (at, krate) in name.match_indices(krate) {
+    let begins =
+        |at: usize| !name[..at].ends_with(|c: char| c.is_alphanumeric() || "_:".contains(c));
+    for (at, krate) in name.match_indices(krate).filter(|(at, _)| begins(*at)) {
         let path = &name[at + krate.len()..];
         let end = path.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':');
         let modules: Vec<_> = path[..end.unwrap_or(path.len())]
@@ -142,13 +155,18 @@ mod tests {
     fn drivers() -> Drivers {
         let krate = |name: &str, path: &str, drivers: &[(&str, &str)]| {
             let drivers = drivers.iter().map(|&(it, class)| (it.to_owned(), class.to_owned()));
-            let said = Said { path: path.to_owned(), drivers: drivers.collect() };
+            let said = Said {
+                path: path.to_owned(),
+                drivers: drivers.collect(),
+                terminal: (name == "linux::").then(|| "tty".to_owned()),
+            };
             Crate { name: name.to_owned(), said }
         };
         let own = [("console", "console")];
         Drivers(vec![
             krate("xenith_devices::", "", &own),
             krate("xenith_ip::", "ip", &[("stack", "net")]),
+            krate("linux::", "linux", &[]),
         ])
     }
 
@@ -166,6 +184,18 @@ mod tests {
         assert_eq!(modules_in("xenith_devices::net::netfront::connect"), ["net::netfront"]);
         assert_eq!(modules_in("xenith_kernel::time::now"), [""; 0]);
         assert_eq!(modules_in("xenith_devices::Device"), [""; 0]);
+        // A crate, and not a module of another one.
+        assert_eq!(modules_in("<linux::tty::Terminal>::typed"), ["linux::tty"]);
+        assert_eq!(modules_in("xenith_kernel::machine::linux::console::read"), [""; 0]);
+    }
+
+    #[test]
+    fn a_terminal_is_known_by_its_module() {
+        let has = |modules: &[&str]| {
+            drivers().has_terminal(&modules.iter().map(|&it| it.to_owned()).collect())
+        };
+        assert!(has(&["console", "linux::tty::pty"]));
+        assert!(!has(&["console", "linux::ttyx", "tty"]));
     }
 
     #[test]
@@ -208,5 +238,6 @@ mod tests {
         assert_eq!(of("xenith_devices::").drivers["console"], "console");
         assert_eq!((&*of("xenith_ip::").path, &*of("xenith_ip::").drivers["stack"]), ("ip", "net"));
         assert!(of("xenith_storage::").drivers.is_empty());
+        assert_eq!(of("linux::").terminal.as_deref(), Some("tty"));
     }
 }

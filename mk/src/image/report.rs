@@ -36,8 +36,11 @@ pub(crate) struct Report {
     /// MiB that the manifest asks for.
     pub(crate) asked_mib: u64,
     pub(crate) sections: Vec<Part>,
-    /// Modules of the devices crate whose code is inside.
+    /// Modules of the crates of devices whose code is inside.
     pub(crate) drivers: Vec<String>,
+    /// Whether it has a terminal with a line discipline of its own.
+    #[serde(default)]
+    pub(crate) terminal: bool,
     /// Functions that keep data below the stack pointer, which an event would overwrite.
     #[serde(default)]
     pub(crate) red_zone: Vec<String>,
@@ -67,6 +70,7 @@ impl Report {
         (goal, limit): (Goal, Option<u64>),
     ) -> Result<Self> {
         let (base, memory) = extent(image)?;
+        let modules = drivers.modules(image);
         let sections = image.sections.iter().filter(|section| section.loaded && section.size > 0);
         Ok(Self {
             name: manifest.name.clone(),
@@ -86,7 +90,8 @@ impl Report {
                     memory: section.size,
                 })
                 .collect(),
-            drivers: drivers.modules(image).into_iter().collect(),
+            terminal: drivers.has_terminal(&modules),
+            drivers: modules.into_iter().collect(),
             red_zone: redzone::users(image),
         })
     }
@@ -104,8 +109,9 @@ impl Report {
         ))
     }
 
-    /// The report for people.
-    pub(crate) fn shown(&self, manifest: &Manifest) -> String {
+    /// The report for people; with `all`, each module of devices is named, and else their crates'
+    /// parts and the front ends.
+    pub(crate) fn shown(&self, manifest: &Manifest, all: bool) -> String {
         let mut rows = vec![["section", "address", "file", "memory"].map(str::to_owned)];
         for part in &self.sections {
             let Part { name, address, file, memory } = part;
@@ -140,7 +146,8 @@ impl Report {
             })
             .collect();
         let _ = writeln!(text, "devices     {}", listed(&devices));
-        let _ = writeln!(text, "drivers     {}", listed(&self.drivers));
+        let drivers = if all { self.drivers.clone() } else { in_short(&self.drivers) };
+        let _ = writeln!(text, "drivers     {}", listed(&drivers));
         if !self.red_zone.is_empty() {
             let _ = writeln!(
                 text,
@@ -152,6 +159,20 @@ impl Report {
     }
 }
 
+/// The first words of modules' paths, and the front ends, such as `net::netfront`.
+fn in_short(modules: &[String]) -> Vec<String> {
+    let mut parts: Vec<String> = Vec::new();
+    for module in modules {
+        let front_end = module.ends_with("front").then_some(&**module);
+        for part in module.split("::").next().into_iter().chain(front_end) {
+            if parts.iter().all(|it| it != part) {
+                parts.push(part.to_owned());
+            }
+        }
+    }
+    parts
+}
+
 fn listed(items: &[String]) -> String {
     if items.is_empty() { "none".to_owned() } else { items.join(", ") }
 }
@@ -161,4 +182,16 @@ fn gz(data: &[u8]) -> Result<u64> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(data)?;
     Ok(encoder.finish()?.len() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_are_named_by_their_first_words_and_front_ends() {
+        let modules = ["block", "block::blkfront", "block::blkfront::queue", "fs::ext4", "fs::tar"];
+        let parts = in_short(&modules.map(str::to_owned));
+        assert_eq!(parts, ["block", "block::blkfront", "fs"]);
+    }
 }

@@ -12,7 +12,7 @@ use crate::stop::loaded;
 use crate::system::System;
 use crate::thread::Thread;
 use crate::tty::pty::{Folder, Pty};
-use crate::tty::{Terminal, TerminalFile, Terminals, Wire};
+use crate::tty::{Size, Terminal, TerminalFile, Terminals, Wire};
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use core::future::poll_fn;
@@ -43,11 +43,11 @@ const LINKS: [(&str, &str); 5] = [
 ];
 
 /// Mounts `/dev` with all devices, `/dev/pts`, `/dev/shm`, `/tmp` and `/run`, for the first
-/// thread of a machine, and opens the console as its descriptors 0, 1 and 2.
+/// thread of a machine, and opens the console, which has that size, as its descriptors 0, 1 and 2.
 ///
 /// # Errors
 /// As of mkdir(2), and the disk's.
-pub async fn mount(thread: &Rc<Thread>) -> Result<(), Errno> {
+pub async fn mount(thread: &Rc<Thread>, size: Size) -> Result<(), Errno> {
     let (system, caller): (&Rc<System>, &dyn Caller) = (&thread.system, &**thread);
     let tree = &system.tree;
     let empty = |mode| Store::empty(&system.budget, mode);
@@ -71,6 +71,7 @@ pub async fn mount(thread: &Rc<Thread>) -> Result<(), Errno> {
     drivers(system);
     let open = loaded(|| tree.open(caller, None, b"/dev/console", abi::O_RDWR, 0)).await?;
     if let Some(file) = open.as_kind::<TerminalFile>() {
+        file.terminal().set_size(size);
         let typed = kernel::task::spawn(pump(Rc::clone(file.terminal())));
         system.typed.replace(Some(typed));
     }

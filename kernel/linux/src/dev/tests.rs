@@ -4,7 +4,7 @@ use crate::errno::Errno;
 use crate::file::Caller;
 use crate::testing::{perform, room, thread};
 use crate::thread::Thread;
-use crate::tty::TerminalFile;
+use crate::tty::{Size, TerminalFile};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
@@ -24,7 +24,7 @@ impl Program {
     fn new() -> Self {
         let thread = thread();
         let at = room(&thread.memory(), 16 * 4096);
-        block_on(super::mount(&thread)).unwrap();
+        block_on(super::mount(&thread, Size::default())).unwrap();
         let signals = Rc::new(RefCell::new(Vec::new()));
         let sent = Rc::clone(&signals);
         thread.system.terminals.set_signals(alloc::boxed::Box::new(move |group, number| {

@@ -101,6 +101,11 @@ impl Terminal {
         &self.watch
     }
 
+    /// Sets its size, which tells nobody.
+    pub fn set_size(&self, size: Size) {
+        self.size.set(size);
+    }
+
     /// Returns the session that it controls; 0 for none.
     pub const fn session(&self) -> i32 {
         self.session.get()

@@ -24,6 +24,14 @@ pub struct Size {
     pixels: [u16; 2],
 }
 
+impl Size {
+    /// Creates a size of which only rows and columns are known.
+    #[must_use]
+    pub const fn new(rows: u16, columns: u16) -> Self {
+        Self { rows, columns, pixels: [0; 2] }
+    }
+}
+
 impl Default for Settings {
     /// Those of Linux (`tty_std_termios`).
     fn default() -> Self {

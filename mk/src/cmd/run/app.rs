@@ -1,5 +1,6 @@
 //! One app of a run: what stands on the command line for it, and what `xl` is told of that.
 
+use super::keys;
 use super::publish::{self, Publish};
 use crate::cmd::build::Image;
 use crate::disk::{self, Given};
@@ -61,8 +62,32 @@ impl App {
     }
 }
 
+/// The argument by which a guest with a terminal of its own is told the size of the user's.
+const TERMINAL: &str = "terminal";
+
 /// The lines by which `xl create` changes the configuration.
-pub(super) fn overrides(items: &[String], memory: Option<u64>) -> Result<Vec<String>> {
+pub(super) fn overrides(
+    image: &Image,
+    items: &[String],
+    memory: Option<u64>,
+) -> Result<Vec<String>> {
+    let takes_size = image.manifest.args.iter().any(|arg| arg.name == TERMINAL);
+    let size = keys::size().filter(|_| takes_size);
+    lines(&with_size(items, size), memory)
+}
+
+/// The arguments, and the size of the terminal unless they say it.
+fn with_size(items: &[String], size: Option<String>) -> Vec<String> {
+    let mut items = items.to_vec();
+    let said = |item: &String| item == "help" || item.starts_with(&format!("{TERMINAL}="));
+    if !items.iter().any(said) {
+        items.extend(size.map(|size| format!("{TERMINAL}={size}")));
+    }
+    items
+}
+
+/// The lines for these arguments and that memory.
+fn lines(items: &[String], memory: Option<u64>) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     if !items.is_empty() {
         lines.push(format!("extra={}", xl::quote(&xl::command_line(items)?)));
@@ -92,9 +117,13 @@ mod tests {
     fn settings_reach_xl_and_the_guest_in_their_quotings() {
         let items = ["greeting=Hello World".to_owned(), "n=1".to_owned()];
         assert_eq!(
-            overrides(&items, Some(8)).unwrap(),
+            lines(&items, Some(8)).unwrap(),
             [r#"extra="\"greeting=Hello World\" n=1""#, "memory=8"]
         );
-        assert!(overrides(&[], None).unwrap().is_empty());
+        assert!(lines(&[], None).unwrap().is_empty());
+        let size = || Some("24x80".to_owned());
+        assert_eq!(with_size(&items, size())[2..], ["terminal=24x80"]);
+        assert_eq!(with_size(&items, None), items);
+        assert_eq!(with_size(&["terminal=1x2".into()], size()), ["terminal=1x2"]);
     }
 }

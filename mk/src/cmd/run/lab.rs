@@ -2,8 +2,8 @@
 
 use super::app::{App, check_memory, overrides};
 use super::control::Control;
-use super::publish;
 use super::watch::{Running, watch_all};
+use super::{arguments, publish, refused};
 use crate::cmd::build;
 use crate::image::xl;
 use crate::project::{Guest, Project};
@@ -37,7 +37,12 @@ pub(super) fn run(
     for ((app, guest, items), index) in apps.iter().zip(0..) {
         let image = images.iter().find(|image| image.name == guest.name).context("no image")?;
         check_memory(image, app.memory)?;
-        let mut overrides = overrides(items, app.memory)?;
+        // One that goes on has its arguments already.
+        let goes_on = saved.is_some() && index == 0;
+        if !goes_on && let Err(why) = arguments::check(&image.manifest, items) {
+            return Ok(refused(&why, ui));
+        }
+        let mut overrides = overrides(image, items, app.memory)?;
         let twins = apps[..usize::from(index)].iter().filter(|other| other.1.name == guest.name);
         let disks = disk::images(project, &image.manifest, &app.around.disk, twins.count(), ui)?;
         overrides.extend(attach(&disks, &mut options));
@@ -77,7 +82,8 @@ pub(super) fn run(
         let folders = app.around.disk.iter().map(|it| PathBuf::from(&it.source));
         let programs = folders.filter(|it| it.is_dir()).collect();
         let symbols = image.symbols(project)?.with_programs(programs);
-        running.push(Running { domain, symbols, captures, forwards });
+        let terminal = image.report.terminal;
+        running.push(Running { domain, symbols, terminal, captures, forwards });
     }
     let names: Vec<_> = running.iter().map(|it| it.domain.name().to_owned()).collect();
     thread::scope(|scope| {

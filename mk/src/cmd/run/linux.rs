@@ -2,8 +2,8 @@
 
 use super::app::App;
 use super::process::{code, wait};
-use super::tap;
 use super::watch::headline;
+use super::{refused, tap};
 use crate::disk;
 use crate::ending::TIMEOUT;
 use crate::guest::{compile, messages};
@@ -31,8 +31,7 @@ pub(super) fn run(
     );
     for tap in net.iter().flat_map(|taps| taps.split(',')) {
         if let Err(why) = tap::check(tap) {
-            ui.note(&format!("{} {why}", console::style("error:").for_stderr().red().bold()));
-            return Ok(2);
+            return Ok(refused(&why, ui));
         }
     }
     // Compiling does not count as running.

@@ -1,6 +1,6 @@
 //! One domain or several until their ends, before the user's eyes.
 
-use super::publish;
+use super::{keys, publish};
 use crate::ending::{Ending, LineFeeds, TIMEOUT, is_up};
 use crate::explain::explain;
 use crate::names::{Names, addition, named};
@@ -8,9 +8,8 @@ use crate::symbols::Symbols;
 use crate::ui::Ui;
 use anyhow::Result;
 use console::style;
-use lab::{Capture, Forward, Guest as Domain, Input};
-use rustix::termios::tcgetpgrp;
-use std::io::{Read, Write};
+use lab::{Capture, Forward, Guest as Domain, terminal};
+use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,6 +24,8 @@ const UP: Duration = Duration::from_secs(3);
 pub(super) struct Running {
     pub(super) domain: Domain,
     pub(super) symbols: Symbols,
+    /// Whether it has a terminal of its own.
+    pub(super) terminal: bool,
     pub(super) captures: Vec<Capture>,
     pub(super) forwards: Vec<Forward>,
 }
@@ -33,9 +34,10 @@ pub(super) struct Running {
 /// failed, in the order of the command line.
 pub(super) fn watch_all(running: Vec<Running>, timeout: Option<Duration>, ui: &Ui) -> Result<u8> {
     let several = running.len() > 1;
-    if let Some(first) = running.first() {
-        forward_input(&first.domain);
-    }
+    let _raw = match running.first() {
+        Some(first) => keys::forward(&first.domain, first.terminal, ui)?,
+        None => None,
+    };
     let statuses: Vec<Result<u8>> = thread::scope(|scope| {
         let watch = |running: Running| {
             let prefix =
@@ -59,7 +61,7 @@ fn bug() -> Result<u8> {
 
 /// Shows the domain's console until its end or the time limit.
 fn watch(running: Running, prefix: &str, timeout: Option<Duration>, ui: &Ui) -> Result<u8> {
-    let Running { mut domain, symbols, captures, forwards } = running;
+    let Running { mut domain, symbols, captures, forwards, .. } = running;
     let symbols = &symbols;
     let name = domain.name().to_owned();
     let start = Instant::now();
@@ -207,32 +209,10 @@ pub(super) fn headline(name: &str, what: &str, status: u8) -> String {
 pub(super) fn show(text: &[u8]) {
     let mut stdout = std::io::stdout().lock();
     if stdout.write_all(text).and_then(|()| stdout.flush()).is_err() {
+        terminal::restore();
         // As for a process that SIGPIPE ends. QEMU ends with this process.
         std::process::exit(128 + 13);
     }
-}
-
-/// Passes standard input on to the guest's console, from a thread that lives
-/// as long as this process.
-fn forward_input(domain: &Domain) {
-    // In the background, reading the terminal would stop this process.
-    let stdin = rustix::stdio::stdin();
-    let background = tcgetpgrp(stdin).is_ok_and(|group| group != rustix::process::getpgrp());
-    if background {
-        return;
-    }
-    let input = domain.input();
-    thread::spawn(move || -> Result<()> {
-        let mut input: Input = input?;
-        let mut buffer = [0; 1024];
-        loop {
-            let count = std::io::stdin().read(&mut buffer)?;
-            if count == 0 {
-                return Ok(());
-            }
-            input.write_all(&buffer[..count])?;
-        }
-    });
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! An app as a domain of the Xen host that this machine is.
 
 use super::app::{App, check_memory, overrides};
+use super::arguments;
 use super::process::{code, wait};
+use super::refused;
 use super::watch::{Console, headline, show};
 use crate::cmd::build;
 use crate::disk;
@@ -43,7 +45,10 @@ pub(super) fn run(
     let images = build::images(project, &[guest], ui)?;
     let image = images.first().context("no image")?;
     check_memory(image, app.memory)?;
-    let mut overrides = overrides(items, app.memory)?;
+    if let Err(why) = arguments::check(&image.manifest, items) {
+        return Ok(refused(&why, ui));
+    }
+    let mut overrides = overrides(image, items, app.memory)?;
     let disks = disk::images(project, &image.manifest, &app.around.disk, 0, ui)?;
     let disks = disks.iter().map(|disk| {
         let path = disk.path.canonicalize().context("cannot find the disk's file")?;
@@ -104,7 +109,7 @@ pub(crate) fn update(
     check_memory(image, memory)?;
     let mut command = Command::new("sh");
     command.args(["-c", lab::UPDATE, "update", &image.manifest.name]);
-    command.arg(format!("{}.xl", image.name)).args(overrides(items, memory)?);
+    command.arg(format!("{}.xl", image.name)).args(overrides(image, items, memory)?);
     command.current_dir(&image.folder);
     ui.command(&command);
     let status = command.status().context("cannot run sh")?;

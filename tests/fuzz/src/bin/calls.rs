@@ -179,7 +179,7 @@ fuzz_target!(|steps: Vec<Step>| {
             ids: (0, 0),
         };
         let prepare = async |thread: &Rc<_>| {
-            dev::mount(thread).await?;
+            dev::mount(thread, Default::default()).await?;
             proc::mount(thread).await
         };
         let thread = first(&system, wish, run::body, prepare).await.expect("a program");

@@ -1,0 +1,110 @@
+//! What of an app's arguments can be known to be wrong before there is a guest to say so.
+
+use crate::image::manifest::{Arg, Manifest};
+
+/// The item that asks for help and starts nothing.
+const HELP: &str = "help";
+
+/// How alike two names are, from 0 to 1, of which one may be meant by the other.
+const ALIKE: f64 = 0.7;
+
+/// Checks arguments against the manifest: their form, their names, that none is missing or given
+/// twice, and numbers. Whether another value is one of its kind, the guest says.
+///
+/// # Errors
+/// With what is wrong, in the guest's words, and what may have been meant.
+pub(super) fn check(manifest: &Manifest, items: &[String]) -> Result<(), String> {
+    if items.iter().any(|item| item == HELP) {
+        return Ok(());
+    }
+    let app = &manifest.name;
+    let end = format!("\n`cargo mk run {app} help` lists all of them");
+    let mut given: Vec<&str> = Vec::new();
+    for item in items {
+        let Some((name, value)) = item.split_once('=') else {
+            return Err(format!("argument {item} is not of the form key=value{end}"));
+        };
+        let Some(arg) = manifest.args.iter().find(|arg| arg.name == name) else {
+            let meant = meant(manifest, name).map(|it| format!("; did you mean {it}?"));
+            return Err(format!("{app} has no argument {name}{}{end}", meant.unwrap_or_default()));
+        };
+        if given.contains(&name) && !arg.kind.contains("any number of times") {
+            return Err(format!("argument {name} is given twice"));
+        }
+        if out_of_range(arg, value) {
+            return Err(format!("{name}={value}: not a {}", arg.kind));
+        }
+        given.push(name);
+    }
+    let missing =
+        manifest.args.iter().find(|it| it.default.is_none() && !given.contains(&&*it.name));
+    match missing {
+        Some(Arg { name, kind, help, .. }) => {
+            let help = help.first().map(|line| format!(" {line}")).unwrap_or_default();
+            Err(format!("{app} needs the argument {name}=<{kind}>:{help}{end}"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The argument whose name is most like `name`.
+fn meant<'a>(manifest: &'a Manifest, name: &str) -> Option<&'a str> {
+    let alike = manifest.args.iter().map(|arg| (strsim::jaro(&arg.name, name), &*arg.name));
+    let most = alike.max_by(|one, other| one.0.total_cmp(&other.0));
+    most.filter(|(alike, _)| *alike >= ALIKE).map(|(_, name)| name)
+}
+
+/// Whether the argument is a number within bounds, and `value` is not.
+fn out_of_range(arg: &Arg, value: &str) -> bool {
+    let bounds = arg.kind.strip_prefix("number from ").and_then(|it| it.split_once(" to "));
+    let number = |text: &str| text.parse::<i128>().ok();
+    let Some((least, most)) = bounds.and_then(|(a, b)| number(a).zip(number(b))) else {
+        return false;
+    };
+    !number(value).is_some_and(|it| (least..=most).contains(&it))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> Manifest {
+        let arg = |name: &str, kind: &str, default: Option<&str>| Arg {
+            name: name.into(),
+            kind: kind.into(),
+            default: default.map(str::to_owned),
+            help: vec!["What.".into()],
+        };
+        let args = vec![
+            arg("run", "text", None),
+            arg("port", "number from 0 to 65535", Some("80")),
+            arg("header", "text, any number of times", Some("none")),
+            arg("strace", "text", Some("")),
+        ];
+        Manifest { name: "app".into(), args, ..Manifest::default() }
+    }
+
+    #[test]
+    fn what_is_wrong_is_known_before_there_is_a_guest() {
+        let check = |items: &[&str]| {
+            check(&manifest(), &items.iter().map(|&it| it.to_owned()).collect::<Vec<_>>())
+        };
+        for good in
+            [&["run=a b", "port=0", "header=1", "header=2"][..], &["help"], &["wrong", "help"]]
+        {
+            assert_eq!(check(good), Ok(()), "{good:?}");
+        }
+        for (items, says) in [
+            (&[][..], "app needs the argument run=<text>: What.\n"),
+            (&["run=a", "b"], "argument b is not of the form key=value\n"),
+            (&["run=a", "strce=1"], "app has no argument strce; did you mean strace?\n"),
+            (&["run=a", "xyz=1"], "app has no argument xyz\n"),
+            (&["run=a", "run=b"], "argument run is given twice"),
+            (&["run=a", "port=65536"], "port=65536: not a number from 0 to 65535"),
+            (&["run=a", "port="], "port=: not a number from 0 to 65535"),
+        ] {
+            let error = check(items).unwrap_err();
+            assert!(error.starts_with(says), "{items:?}: {error}");
+        }
+    }
+}
