@@ -2,6 +2,7 @@
 
 mod block;
 mod brief;
+mod busybox;
 mod chart;
 mod faults;
 mod figures;
@@ -56,6 +57,8 @@ and hardly vary; times do. Each is the median of all starts,\nwith the least and
     Loss(loss::Args),
     /// What system calls cost a Linux program, beside Linux, and what it needs
     Linux(linux::Args),
+    /// The tests of busybox, as a guest of Xenith and on Linux
+    Busybox(busybox::Args),
     /// All of these once, as briefly as can be, to see that none is broken
     #[command(
         after_help = "Example:\n  cargo mk bench brief\n\nIts figures say nothing, and are not shown."
@@ -92,6 +95,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
         What::Faults(args) => return faults::run(args, ui),
         What::Http(args) => return http::run(args, ui),
         What::Linux(args) => return linux::run(args, ui),
+        What::Busybox(args) => return busybox::run(args, ui),
         What::Loss(args) => return loss::run(args, ui),
     };
     let project = Project::find()?;

@@ -42,13 +42,27 @@ impl<'a> Packages<'a> {
         find: impl Fn(&str) -> Result<PathBuf>,
         ui: &Ui,
     ) -> Result<PathBuf> {
+        let folders = self.folders.iter().map(|folder| find(folder)).collect::<Result<Vec<_>>>()?;
+        self.archive_with(project, path, folders, ui)
+    }
+
+    /// Makes it with these folders.
+    ///
+    /// # Errors
+    /// As [`archive`](Self::archive).
+    pub(crate) fn archive_with(
+        &self,
+        project: &Project,
+        path: PathBuf,
+        folders: Vec<PathBuf>,
+        ui: &Ui,
+    ) -> Result<PathBuf> {
         let root = lab::root(&boot::cache(project), &self.names, ui)?;
         ui.done();
-        if self.folders.is_empty() {
+        if folders.is_empty() {
             return Ok(root);
         }
-        let folders = self.folders.iter().map(|folder| find(folder)).collect::<Result<Vec<_>>>()?;
-        let what = || format!("cannot lay {} over {}", self.folders.join(","), root.display());
+        let what = || format!("cannot lay folders over {}", root.display());
         let new = path.with_extension("new");
         fs::copy(&root, &new).with_context(what)?;
         lay_over(&new, &folders).with_context(what)?;
