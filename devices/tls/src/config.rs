@@ -106,7 +106,7 @@ impl Identity {
     pub fn from_pem(certificates: &[u8], key: &[u8]) -> Result<Self, Error> {
         let chain = certificates_in(certificates)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| Error::NoKey)?;
-        let provider = provider::server();
+        let provider = provider::standard();
         let key = provider.key_provider.load_private_key(key).map_err(|_| Error::NoKey)?;
         let both = CertifiedKey::new(chain, key);
         both.keys_match()?;
@@ -206,7 +206,7 @@ impl ServerOptions {
     /// # Errors
     /// [`Error::BadCertificate`] for roots that are none.
     pub fn build(self) -> Result<ServerConfig, Error> {
-        let (provider, versions) = suited(provider::server(), self.tls12);
+        let (provider, versions) = suited(provider::standard(), self.tls12);
         let builder =
             rustls::ServerConfig::builder_with_details(Arc::clone(&provider), Arc::new(Clock))
                 .with_protocol_versions(versions)?;
@@ -301,7 +301,7 @@ impl ClientOptions {
     /// # Errors
     /// [`Error::BadCertificate`] for roots that are none.
     pub fn build(self) -> Result<ClientConfig, Error> {
-        let (provider, versions) = suited(provider::client(), self.tls12);
+        let (provider, versions) = suited(provider::standard(), self.tls12);
         let algorithms = provider.signature_verification_algorithms;
         let builder =
             rustls::ClientConfig::builder_with_details(Arc::clone(&provider), Arc::new(Clock))
@@ -344,7 +344,7 @@ impl ClientConfig {
     pub(crate) fn only_tls12(&mut self) {
         let trust = Trust::pem(include_bytes!("../../../tests/tls/ca.pem")).ok();
         let Some(Trust::Roots(roots)) = trust else { return };
-        let provider = provider::with_tls12(&provider::client());
+        let provider = provider::with_tls12(&provider::standard());
         let config = rustls::ClientConfig::builder_with_details(provider, Arc::new(Clock));
         let config = config.with_protocol_versions(&[&TLS12]).unwrap();
         self.inner = Arc::new(config.with_root_certificates(roots).with_no_client_auth());

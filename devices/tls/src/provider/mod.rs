@@ -10,8 +10,6 @@ mod suites;
 mod verify;
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
-use rustls::SupportedCipherSuite;
 use rustls::crypto::{CryptoProvider, GetRandomFailed, SecureRandom};
 
 /// Draws from the kernel's generator.
@@ -24,28 +22,15 @@ impl SecureRandom for Random {
     }
 }
 
-fn provider(
-    cipher_suites: Vec<SupportedCipherSuite>,
-    signature_verification_algorithms: rustls::crypto::WebPkiSupportedAlgorithms,
-) -> Arc<CryptoProvider> {
+/// Returns the provider of servers and clients: TLS 1.3.
+pub(crate) fn standard() -> Arc<CryptoProvider> {
     Arc::new(CryptoProvider {
-        cipher_suites,
+        cipher_suites: suites::TLS13.to_vec(),
         kx_groups: exchange::GROUPS.to_vec(),
-        signature_verification_algorithms,
+        signature_verification_algorithms: verify::ALL,
         secure_random: &Random,
         key_provider: &sign::Keys,
     })
-}
-
-/// Returns the provider of a server: TLS 1.3, and clients' certificates of the keys that servers
-/// have.
-pub(crate) fn server() -> Arc<CryptoProvider> {
-    provider(suites::TLS13.to_vec(), verify::SMALL)
-}
-
-/// Returns the provider of a client, which takes what public servers have.
-pub(crate) fn client() -> Arc<CryptoProvider> {
-    provider(suites::TLS13.to_vec(), verify::ALL)
 }
 
 /// Returns what `provider` is with TLS 1.2 besides.

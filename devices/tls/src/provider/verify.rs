@@ -1,5 +1,5 @@
-//! Signatures of peers and of who certified them: ECDSA and Ed25519. RSA
-//! would need more than the 64 KiB of stack that a guest has.
+//! Signatures of peers and of who certified them: ECDSA by P-256, and Ed25519. RSA and P-384 need
+//! more than the 64 KiB of stack that a guest has.
 
 use p256::ecdsa::signature::Verifier;
 use rustls::SignatureScheme;
@@ -48,16 +48,6 @@ static ECDSA_P256: Algorithm = Algorithm {
     },
 };
 
-static ECDSA_P384: Algorithm = Algorithm {
-    key: alg_id::ECDSA_P384,
-    signature: alg_id::ECDSA_SHA384,
-    check: |key, message, signature| {
-        let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(key).ok()?;
-        let signature = p384::ecdsa::DerSignature::try_from(signature).ok()?;
-        key.verify(message, &signature).ok()
-    },
-};
-
 static ED25519: Algorithm = Algorithm {
     key: alg_id::ED25519,
     signature: alg_id::ED25519,
@@ -68,21 +58,11 @@ static ED25519: Algorithm = Algorithm {
     },
 };
 
-/// What servers have keys for as well.
-pub(super) const SMALL: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
+/// What signatures are verified by, which is also what keys of our own there are.
+pub(super) const ALL: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
     all: &[&ECDSA_P256, &ED25519],
     mapping: &[
         (SignatureScheme::ECDSA_NISTP256_SHA256, &[&ECDSA_P256]),
-        (SignatureScheme::ED25519, &[&ED25519]),
-    ],
-};
-
-/// What clients verify besides.
-pub(super) const ALL: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
-    all: &[&ECDSA_P256, &ECDSA_P384, &ED25519],
-    mapping: &[
-        (SignatureScheme::ECDSA_NISTP256_SHA256, &[&ECDSA_P256]),
-        (SignatureScheme::ECDSA_NISTP384_SHA384, &[&ECDSA_P384]),
         (SignatureScheme::ED25519, &[&ED25519]),
     ],
 };
