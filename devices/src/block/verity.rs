@@ -1,7 +1,8 @@
 //! Checks all that is read from a disk against one hash.
 //!
 //! `veritysetup format --hash-offset=BYTES IMAGE IMAGE` of cryptsetup appends a tree of SHA-256
-//! hashes to an image and prints the hash at its root. Who knows that needs to trust nothing on
+//! hashes to an image of that many bytes, which are a multiple of a block's 4096, and prints the
+//! hash at its root. Who knows that needs to trust nothing on
 //! the disk: each block is verified up to the root before its content is returned, and what does
 //! not match is an error that names the block. The disk is read-only.
 //!
@@ -25,7 +26,9 @@
 //! The format is that of dm-verity (Linux's Documentation/admin-guide/device-mapper/verity.rst)
 //! with the superblock of cryptsetup (its wiki, DMVerity), version 1, hash type 1. Of the
 //! superblock only the UUID, which has no meaning here, may be changed without an error: the
-//! other fields decide where each block's hash is, or have to be zero.
+//! other fields decide where each block's hash is, or have to be zero. Blocks of data and of
+//! hashes have one size, and the hashes begin where the data end: else a disk could pass off
+//! hashes as data.
 
 mod checked;
 mod shape;

@@ -77,6 +77,26 @@ fn no_bit_of_the_superblock_may_change() {
     }
 }
 
+/// Hashes that stand where data should be lead to the root as well, by a tree of fewer levels.
+#[test]
+fn hashes_are_not_read_as_data() {
+    let block = |number: usize| number * 512..(number + 1) * 512;
+    for (blocks, from) in [(1_u64, 21), (2, 22), (20 * 16, 0)] {
+        let mut bytes = SMALL.to_vec();
+        bytes[DATA + 72..DATA + 80].copy_from_slice(&blocks.to_le_bytes());
+        for number in 0..blocks.min(2) as usize {
+            bytes.copy_within(block(from + number), number * 512);
+        }
+        assert_eq!(all(bytes, SMALL_ROOT), Err(Error::Flaw(Flaw::Superblock)), "{blocks}");
+    }
+    // Nor are blocks of another size.
+    for (at, size) in [(64, 1024_u32), (68, 1024), (64, 2048)] {
+        let mut bytes = SMALL.to_vec();
+        bytes[DATA + at..DATA + at + 4].copy_from_slice(&size.to_le_bytes());
+        assert_eq!(all(bytes, SMALL_ROOT), Err(Error::Flaw(Flaw::Superblock)), "{size}");
+    }
+}
+
 #[test]
 fn a_part_of_a_disk_is_an_error() {
     for sectors in 0..SMALL.len() / 512 {
