@@ -38,15 +38,17 @@ use kernel::metrics::{Metric, Source};
 ///     }
 ///
 ///     fn start(ip: &I, to: Self::Settings) {
-///         let (Some(to), ip) = (to, ip.clone()) else { return };
-///         let beat = async move {
-///             let socket = ip.bind(any(0)).await?;
-///             loop {
-///                 socket.send_to(b"I am here", to).await?;
-///                 xenith::time::sleep(Duration::from_secs(60)).await;
-///             }
-///         };
-///         xenith::task::spawn(async { Err::<(), xenith::ip::Error>(beat.await?) }).detach();
+///         if let Some(to) = to {
+///             xenith::task::spawn(beat(ip.clone(), to)).detach();
+///         }
+///     }
+/// }
+///
+/// async fn beat<I: Udp>(ip: I, to: SocketAddr) -> Result<(), xenith::ip::Error> {
+///     let socket = ip.bind(any(0)).await?;
+///     loop {
+///         socket.send_to(b"I am here", to).await?;
+///         xenith::time::sleep(Duration::from_secs(60)).await;
 ///     }
 /// }
 ///
