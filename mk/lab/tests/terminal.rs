@@ -20,6 +20,8 @@ struct Run {
     master: File,
     /// Keeps what the terminal is set to.
     slave: OwnedFd,
+    /// What it was set to before the program began.
+    before: Termios,
     child: Child,
 }
 
@@ -30,6 +32,7 @@ impl Run {
         unlockpt(&master).unwrap();
         let name = ptsname(&master, Vec::new()).unwrap();
         let slave = open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+        let before = tcgetattr(&slave).unwrap();
         let end = || Stdio::from(slave.try_clone().unwrap());
         // It is the terminal's only session, as a shell's would be.
         let child = Command::new("setsid")
@@ -42,7 +45,7 @@ impl Run {
             .stderr(end())
             .spawn()
             .unwrap();
-        Run { master: master.into(), slave, child }
+        Run { master: master.into(), slave, before, child }
     }
 
     /// Reads what the program says, up to `word`.
@@ -72,15 +75,14 @@ impl Run {
 #[test]
 fn keys_pass_and_lines_are_shown_as_before() {
     let mut run = Run::start("drop");
-    let before = run.settings();
     run.read("is raw\r\n");
     assert!(run.is_raw());
     assert!(run.settings().output_modes.contains(OutputModes::OPOST));
     run.master.write_all(b"\x03\x1a\x04\r").unwrap();
     run.read("[3, 26, 4, 13]\r\n");
     assert!(run.child.wait().unwrap().success());
-    assert_eq!(run.settings().local_modes, before.local_modes);
-    assert_eq!(run.settings().input_modes, before.input_modes);
+    assert_eq!(run.settings().local_modes, run.before.local_modes);
+    assert_eq!(run.settings().input_modes, run.before.input_modes);
 }
 
 #[test]
@@ -94,7 +96,6 @@ fn it_is_as_before_however_the_program_ends() {
         ("wait", Some(Signal::QUIT)),
     ] {
         let mut run = Run::start(role);
-        let before = run.settings();
         run.read("is raw\r\n");
         assert!(run.is_raw(), "{role}");
         match signal {
@@ -102,7 +103,7 @@ fn it_is_as_before_however_the_program_ends() {
             None => run.master.write_all(b"abcd").unwrap(),
         }
         assert!(!run.child.wait().unwrap().success(), "{role}");
-        assert_eq!(run.settings().local_modes, before.local_modes, "{role} {signal:?}");
+        assert_eq!(run.settings().local_modes, run.before.local_modes, "{role} {signal:?}");
     }
 }
 
