@@ -2,11 +2,12 @@
 
 use crate::packet::{Answer, LENGTH, judge, question};
 use crate::vote::{Sample, vote};
-use core::net::SocketAddr;
+use alloc::boxed::Box;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use xenith::args::{self, Args, Argument, Reason, Value};
 use xenith::ip::{Error, Resolve, Service, Socket, Udp, any};
-use xenith::task::{select, spawn};
+use xenith::task::{join_array, select, spawn};
 use xenith::time::{Instant, sleep, timeout, wall_clock};
 use xenith::{clock, entropy, suspend};
 
@@ -15,6 +16,10 @@ const PORT: u16 = 123;
 
 /// The most servers that are asked.
 const MOST: usize = 8;
+
+/// How long the search for an address may take: one name server is asked twice within, or three
+/// once.
+const SEARCH: Duration = Duration::from_secs(10);
 
 /// How long answers may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -130,9 +135,15 @@ async fn round<I: Udp + Resolve>(
 ) -> Result<Round, Error> {
     let mut asked = heapless::Vec::<Asked, MOST>::new();
     let (socket, mut last) = (ip.bind(any(0)).await?, Error::NoSuchName);
+    // An answer counts by when it is taken from the socket, so no search may come between.
+    let found = find(ip, servers).await;
     let begun = Instant::now();
-    for name in servers.names() {
-        match ask(ip, &socket, name, denied).await {
+    for server in found.into_iter().flatten() {
+        let question = match server {
+            Ok(server) => ask::<I>(&socket, server, denied).await,
+            Err(error) => Err(error),
+        };
+        match question {
             Ok(Some(question)) => drop(asked.push(question)),
             Ok(None) => {}
             Err(error) => last = error,
@@ -182,16 +193,28 @@ fn set(wall: Duration) {
     }
 }
 
+/// Finds an address of each server, of all side by side.
+async fn find<I: Resolve>(ip: &I, servers: Servers) -> [Option<Result<SocketAddr, Error>>; MOST] {
+    let mut names = servers.names();
+    let searches = [(); MOST].map(|()| {
+        let name = names.next();
+        async move {
+            // On the heap: it is large, and there for a moment of each round.
+            let found = timeout(SEARCH, Box::pin(ip.resolve(name?))).await;
+            let found = found.unwrap_or(Err(Error::TimedOut));
+            let first = found.and_then(|it| it.first().copied().ok_or(Error::NoSuchName));
+            Some(first.map(|it: IpAddr| SocketAddr::new(it, PORT)))
+        }
+    });
+    join_array(searches).await
+}
+
 /// Asks a server; `None` if it does not want to be.
-async fn ask<I: Udp + Resolve>(
-    ip: &I,
+async fn ask<I: Udp>(
     socket: &I::Socket,
-    name: &str,
+    server: SocketAddr,
     denied: &[SocketAddr],
 ) -> Result<Option<Asked>, Error> {
-    let addresses = ip.resolve(name).await?;
-    let addr = addresses.first().ok_or(Error::NoSuchName)?;
-    let server = SocketAddr::new(*addr, PORT);
     if denied.contains(&server) {
         return Ok(None);
     }

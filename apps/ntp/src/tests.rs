@@ -15,9 +15,12 @@ use xenith::time::{Instant, sleep, wall_clock};
 /// A day of the year 2033.
 const TIME: u64 = 2_000_000_000;
 
+/// A machine whose name servers, three of them, do not answer.
 fn stack(net: End, last: u8) -> Stack<End> {
     let ipv4 = Ipv4::Static(Ipv4Addr::new(10, 0, 0, last), 24);
-    Stack::start(net, Settings { ipv4, ..Settings::default() }).unwrap()
+    let servers = [77, 78, 79].map(|it| Ipv4Addr::new(10, 0, 0, it).into());
+    let servers = servers.into_iter().collect();
+    Stack::start(net, Settings { ipv4, servers, ..Settings::default() }).unwrap()
 }
 
 /// What a server answers at a number of seconds since the start.
@@ -33,6 +36,15 @@ fn answer(question: &[u8], seconds: u64) -> Vec<u8> {
 
 /// Plays a server that `change`s its answers, for some time; when it was asked.
 fn play(for_seconds: u64, change: impl Fn(usize, &mut Vec<u8>) + 'static) -> Vec<u64> {
+    play_one_of("10.0.0.2", for_seconds, change)
+}
+
+/// Does the same where it is one of these servers.
+fn play_one_of(
+    servers: &'static str,
+    for_seconds: u64,
+    change: impl Fn(usize, &mut Vec<u8>) + 'static,
+) -> Vec<u64> {
     xenith::testing::simulate_time();
     block_on(async {
         let (one, other) = cable(Options::default());
@@ -54,7 +66,7 @@ fn play(for_seconds: u64, change: impl Fn(usize, &mut Vec<u8>) + 'static) -> Vec
             }
         })
         .detach();
-        Ntp::start(&here, Some(Servers::parse("10.0.0.2").unwrap()));
+        Ntp::start(&here, Some(Servers::parse(servers).unwrap()));
         sleep(Duration::from_secs(for_seconds)).await;
         asked.take()
     })
@@ -71,6 +83,15 @@ fn the_clock_is_set_and_the_server_asked_ever_less_t5() {
     assert!(asked.len() < 10, "{asked:?}");
     let waits: Vec<_> = asked.windows(2).map(|it| it[1] - it[0]).collect();
     assert!(waits[0] >= 64 && waits.is_sorted() && *waits.last().unwrap() >= 1024, "{waits:?}");
+}
+
+#[test]
+fn a_name_that_nobody_knows_holds_up_no_other_server() {
+    for servers in ["10.0.0.2,a.example,b.example", "a.example,b.example,10.0.0.2"] {
+        let asked = play_one_of(servers, 15, |_, _| {});
+        assert!(is_set(15), "{:?}", wall_clock());
+        assert_eq!(asked, [10]);
+    }
 }
 
 #[test]
