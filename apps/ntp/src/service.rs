@@ -83,7 +83,17 @@ async fn follow<I: Udp + Resolve>(ip: I, servers: Servers) {
     let mut denied = heapless::Vec::new();
     let (mut wait, mut told, mut resumed) = (POLL[0], None, suspend::resumed());
     loop {
+        let generation = suspend::generation();
         let round = round(&ip, servers, &mut denied).await;
+        // The clock stood still while the machine was saved, nobody knows for how long: what was
+        // heard before is too old by that, and all are asked again.
+        if generation != suspend::generation() {
+            resumed.next().await;
+            continue;
+        }
+        if let Ok(Round { time: Some((wall, at)), .. }) = round {
+            set(wall.saturating_add(at.elapsed()));
+        }
         let next = match &round {
             Ok(Round { less: true, .. }) => POLL[1],
             Ok(Round { count: 1.., .. }) => wait,
@@ -113,9 +123,11 @@ async fn follow<I: Udp + Resolve>(ip: I, servers: Servers) {
 /// What became of asking everybody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Round {
-    /// How many agreed, by which the clock was set, of how many that answered.
+    /// How many agreed, by which the clock is set, of how many that answered.
     count: usize,
     of: usize,
+    /// What they say, and of when.
+    time: Option<(Duration, Instant)>,
     /// Whether one wants to be asked less often.
     less: bool,
 }
@@ -127,7 +139,7 @@ struct Asked {
     sent: Instant,
 }
 
-/// Asks all servers once, and sets the clock.
+/// Asks all servers once.
 async fn round<I: Udp + Resolve>(
     ip: &I,
     servers: Servers,
@@ -177,9 +189,9 @@ async fn round<I: Udp + Resolve>(
         return Err(error);
     }
     let of = samples.len();
-    let Some((sample, count)) = vote(&samples) else { return Ok(Round { count: 0, of, less }) };
-    set(sample.wall.saturating_add(begun.elapsed()));
-    Ok(Round { count, of, less })
+    let vote = vote(&samples);
+    let time = vote.map(|(sample, _)| (sample.wall, begun));
+    Ok(Round { count: vote.map_or(0, |(_, count)| count), of, time, less })
 }
 
 /// Sets the clock, and tells of it where that matters.

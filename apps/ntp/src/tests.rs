@@ -1,6 +1,7 @@
 //! Servers on a cable, in simulated time.
 
 use super::*;
+use core::cell::Cell;
 use core::net::Ipv4Addr;
 use core::time::Duration;
 use std::rc::Rc;
@@ -9,6 +10,7 @@ use xenith::args::Value;
 use xenith::ip::config::Ipv4;
 use xenith::ip::{Service, Settings, Socket, Stack, Udp, any};
 use xenith::net::cable::{End, Options, cable};
+use xenith::suspend::Outcome;
 use xenith::task::{block_on, spawn};
 use xenith::time::{Instant, sleep, wall_clock};
 
@@ -32,6 +34,14 @@ fn answer(question: &[u8], seconds: u64) -> Vec<u8> {
     bytes[32..36].copy_from_slice(&now.to_be_bytes());
     bytes[40..44].copy_from_slice(&now.to_be_bytes());
     bytes
+}
+
+/// Makes an answer that of so many seconds later.
+fn later(answer: &mut [u8], seconds: u32) {
+    for at in [32, 40] {
+        let time = u32::from_be_bytes(answer[at..at + 4].try_into().unwrap()) + seconds;
+        answer[at..at + 4].copy_from_slice(&time.to_be_bytes());
+    }
 }
 
 /// Plays a server that `change`s its answers, for some time; when it was asked.
@@ -92,6 +102,33 @@ fn a_name_that_nobody_knows_holds_up_no_other_server() {
         assert!(is_set(15), "{:?}", wall_clock());
         assert_eq!(asked, [10]);
     }
+}
+
+#[test]
+fn an_answer_from_before_the_machine_was_saved_sets_nothing() {
+    const SAVED: u32 = 3600;
+    let early = Rc::new(Cell::new(None));
+    let seen = early.clone();
+    // The round waits 3 s for the other server, and the machine is saved meanwhile.
+    let asked = play_one_of("10.0.0.2,10.0.0.3", 10, move |count, bytes| {
+        if count > 0 {
+            later(bytes, SAVED);
+            return;
+        }
+        let seen = seen.clone();
+        spawn(async move {
+            sleep(Duration::from_secs(1)).await;
+            xenith::testing::suspend(|| Outcome::Renewed).await;
+            let hosts = wall_clock();
+            sleep(Duration::from_secs(3)).await;
+            seen.set(Some(wall_clock().abs_diff(hosts)));
+        })
+        .detach();
+    });
+    let hosts = early.get().is_some_and(|it| it < Duration::from_secs(600));
+    assert!(hosts, "{early:?}");
+    assert_eq!(asked, [0, 3]);
+    assert!(is_set(u64::from(SAVED) + 10), "{:?}", wall_clock());
 }
 
 #[test]
