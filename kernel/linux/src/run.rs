@@ -167,7 +167,8 @@ async fn perform(thread: &Rc<Thread>, number: u64, mut waiting: Waiting) {
             // It begins again: the registers are as they were.
             Some(Ok(())) => match begin(thread, thread.call()) {
                 Some((_, next)) => waiting = next,
-                None => return,
+                // No signal ended it: those that only its own mask lets in stay pending.
+                None => return thread.process.signals.restore_mask(&thread.signals),
             },
         }
     };

@@ -249,7 +249,10 @@ impl Signals {
     /// Gives a thread another mask until the call that it makes has ended; or, if a signal ends
     /// that, until its handler is called.
     pub fn set_temporary_mask(&self, receiver: &Receiver, mask: Set) {
-        receiver.saved().set(Some(receiver.mask()));
+        // A call that begins again, as it had to wait for a page, has given it one already.
+        if receiver.saved().get().is_none() {
+            receiver.saved().set(Some(receiver.mask()));
+        }
         self.set_mask(receiver, mask);
         receiver.set_attention(true);
     }
@@ -442,6 +445,8 @@ mod tests {
         signals.set_action(Signal::USR1, HANDLED);
         signals.send(Info::kernel(Signal::USR1)).unwrap();
         assert!(!signals.interrupts(&threads[0]));
+        // Twice, as a call does that begins again.
+        signals.set_temporary_mask(&threads[0], Set::EMPTY);
         signals.set_temporary_mask(&threads[0], Set::EMPTY);
         assert!(signals.interrupts(&threads[0]));
         signals.restore_mask(&threads[0]);

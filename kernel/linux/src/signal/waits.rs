@@ -3,8 +3,9 @@
 use super::*;
 use crate::errno::Errno;
 use crate::file::Caller;
+use crate::memory::{Backing, Mapped, Request};
 use crate::process::Status;
-use crate::testing::{call_of, perform, play, room, run, thread, word};
+use crate::testing::{Numbered, RW, call_of, perform, play, room, run, thread, word};
 use crate::thread::Thread;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -203,6 +204,36 @@ fn sigsuspend_lets_one_in_and_the_mask_comes_back() {
         process.send(Info::kernel(Signal::USR1)).unwrap();
     });
     assert_eq!(*seen.borrow(), [blocked, blocked, blocked]);
+}
+
+#[test]
+fn a_mask_for_a_call_ends_with_it_where_a_page_had_to_be_read() {
+    let (first, at) = begin();
+    handle(&first, Signal::USR1, 0);
+    let blocked = Set::of(&[Signal::USR1]);
+    first.process.signals.set_mask(&first.signals, blocked);
+    first.process.send(Info::kernel(Signal::USR1)).unwrap();
+    first.memory().put(at, &Set::EMPTY).unwrap();
+    // What is asked for is in a page that is not there yet, and of files that are not open.
+    let file = Mapped::new(Numbered::new(4096, 0), b"", 1, 1, false).unwrap();
+    let backing = Backing::File { file, offset: 0, shared: false };
+    let list = first.memory().map(&Request { backing, ..Request::anonymous(4096, RW) }).unwrap();
+    let thread = Rc::clone(&first);
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&seen);
+    play(move |step, registers, _| {
+        log.borrow_mut().push((step, registers.rax, thread.signals.mask()));
+        match step {
+            0 => call_of(registers, Sysno::ppoll, &[list as u64, 2, 0, at, 8]),
+            100 => {
+                registers.rsp += 8;
+                call_of(registers, Sysno::rt_sigreturn, &[])
+            }
+            _ => call_of(registers, Sysno::exit_group, &[0]),
+        }
+    });
+    assert_eq!(run(first), 0);
+    assert_eq!(*seen.borrow(), [(0, 0, blocked), (1, 2, blocked)], "no handler was called");
 }
 
 #[test]
