@@ -382,12 +382,12 @@ impl Caller for Thread {
     fn ignores(&self, signal: u32) -> bool {
         Signal::new(signal.into()).is_none_or(|signal| {
             let action = self.process.signals.action(signal);
-            // One that stops is nothing to a group that nobody could let go on.
-            let stops = [Signal::TTIN, Signal::TTOU].contains(&signal) && !action.has_handler();
-            self.signals.mask().has(signal)
-                || action.ignores(signal)
-                || stops && self.system.is_orphaned(self.process.group())
+            self.signals.mask().has(signal) || action.ignores(signal)
         })
+    }
+
+    fn is_orphaned(&self) -> bool {
+        self.system.is_orphaned(self.process.group())
     }
 
     fn fs(&self) -> Rc<Place> {

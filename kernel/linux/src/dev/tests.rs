@@ -2,6 +2,8 @@
 
 use crate::errno::Errno;
 use crate::file::Caller;
+use crate::process::Process;
+use crate::signal::{Action, Set, Signal};
 use crate::testing::{perform, room, thread};
 use crate::thread::Thread;
 use crate::tty::{Size, TerminalFile};
@@ -224,6 +226,38 @@ fn a_terminal_has_a_session_and_sends_signals() {
         it.call(Sysno::ioctl, &[slave, request::TIOCSTI.into(), it.at as u64]),
         Err(Errno::ENOTTY)
     );
+}
+
+#[test]
+fn who_is_in_the_background_gets_a_signal_or_an_error() {
+    let it = Program::new();
+    let (process, id) = (&it.thread.process, it.thread.process.id);
+    let console = process.files.get(0).unwrap();
+    let console = console.as_kind::<TerminalFile>().unwrap().terminal().clone();
+    it.set(0, 12, 0, abi::TOSTOP);
+    console.control(id, 44);
+    let tried = |handler| {
+        for signal in [Signal::TTIN, Signal::TTOU] {
+            process.signals.set_action(signal, Action { handler, ..Action::default() });
+        }
+        [it.read(0, 1).map(|it| it.len()), it.write(0, b"")]
+    };
+    // Nobody could let it go on if it were stopped, so it is not, and no handler is called.
+    for handler in [Action::DEFAULT, 4096] {
+        assert_eq!(tried(handler), [Err(Errno::EIO), Err(Errno::EIO)]);
+    }
+    assert_eq!(tried(Action::IGNORE), [Err(Errno::EIO), Ok(0)]);
+    // A parent of the same session could.
+    let parent = Process::new(77, &it.thread.memory());
+    parent.set_group(77, id);
+    process.set_parent(&parent);
+    assert!(it.signals.take().is_empty());
+    for handler in [Action::DEFAULT, 4096] {
+        assert_eq!(tried(handler), [Err(Errno::ERESTARTSYS), Err(Errno::ERESTARTSYS)]);
+        assert_eq!(it.signals.take(), [(id, 21), (id, 22)]);
+    }
+    process.signals.set_mask(&it.thread.signals, Set::ALL);
+    assert_eq!(tried(Action::DEFAULT), [Err(Errno::EIO), Ok(0)]);
 }
 
 #[test]

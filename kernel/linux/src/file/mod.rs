@@ -169,6 +169,11 @@ pub trait Caller {
         false
     }
 
+    /// Whether its process group has nobody who could let it go on once it is stopped.
+    fn is_orphaned(&self) -> bool {
+        false
+    }
+
     /// Who it is by the real user and group, which access(2) asks for.
     fn real_credentials(&self) -> Credentials {
         self.credentials()

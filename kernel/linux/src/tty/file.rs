@@ -43,6 +43,10 @@ impl Terminal {
             let reads = number == signal::TTIN;
             return if reads { Err(Errno::EIO.into()) } else { Ok(()) };
         }
+        // With a handler the call would begin again for ever, and without one the stop not end.
+        if caller.is_orphaned() {
+            return Err(Errno::EIO.into());
+        }
         self.send_to(group, number);
         Err(Errno::ERESTARTSYS.into())
     }
