@@ -8,7 +8,7 @@ iperf3 -c $IP -t 3 -P 3 -R
 iperf3 -c $IP -n 1M
 # By IPv6, in large frames both ways: in frames of the MTU, 16 MiB are 11 700.
 echo 0 >/proc/sys/net/ipv6/conf/$BRIDGE/disable_ipv6
-ip addr add fd00::1/64 dev $BRIDGE nodad
+ip addr replace fd00::1/64 dev $BRIDGE nodad
 count() { cat /sys/class/net/$VIF/statistics/$1_packets; }
 few() { [ $(($(count $1) - before)) -lt 1200 ]; }
 before=$(count rx)
