@@ -213,8 +213,10 @@ impl Pool {
     pub(super) fn close(&self) {
         self.closing.set(true);
         for seat in self.seats.borrow_mut().iter_mut().flatten() {
-            if matches!(seat.doing, Doing::Idle | Doing::Open) {
-                self.tell(seat);
+            match seat.doing {
+                Doing::Idle | Doing::Open => self.tell(seat),
+                // What serves several requests has them end.
+                _ => seat.waker.take().into_iter().for_each(Waker::wake),
             }
         }
     }

@@ -174,7 +174,7 @@ impl<'a, H: Handler> Connection<'a, H> {
             let busy = state.borrow().count() > 0;
             let half = self.block.is_some();
             if !busy && (self.leaving || self.ended) {
-                return Ok(());
+                return self.flush(link).await;
             }
             if !busy && !half {
                 self.rest();
@@ -193,19 +193,43 @@ impl<'a, H: Handler> Connection<'a, H> {
             };
             match turn {
                 Some(Err(error)) => return Err(Error::Connection(error)),
-                Some(Ok(Turn::Over)) => return Ok(()),
+                Some(Ok(Turn::Over)) => return self.flush(link).await,
                 Some(Ok(Turn::Fault(code))) => {
                     count(&self.pool().stats, |stats| stats.bad += 1);
                     self.go_away(code);
                     return Ok(());
                 }
                 Some(Ok(Turn::Other)) if !slot.leaves() => {}
-                None if half => {
+                None if half && !self.pool().is_moving() => {
                     self.go_away(Code::CALM);
                     return Ok(());
                 }
                 // It has been idle for too long, or another needs its place, or the server ends.
                 Some(Ok(Turn::Other)) | None => self.leave(),
+            }
+        }
+    }
+
+    /// Sends what is left of answers, to a client that takes it in time.
+    async fn flush(&self, link: &mut Link<'_>) -> Result<(), Error> {
+        let (_, mut pace) = self.pool().paces;
+        loop {
+            let before = self.within.state.borrow().output.len();
+            if before == 0 {
+                return Ok(());
+            }
+            let step = pin!(poll_fn(|context| {
+                let mut state = self.within.state.borrow_mut();
+                let flushed = state.output.poll_flush(context, link);
+                match (flushed, before - state.output.len()) {
+                    (Poll::Ready(Err(error)), _) => Poll::Ready(Err(error)),
+                    (Poll::Pending, 0) => Poll::Pending,
+                    (_, sent) => Poll::Ready(Ok(sent)),
+                }
+            }));
+            match pace.wait(step).await {
+                Ok(sent) => sent.map(drop).map_err(Error::Connection)?,
+                Err(_) => return Err(Error::Connection(ip::Error::TimedOut)),
             }
         }
     }
@@ -223,6 +247,8 @@ impl<'a, H: Handler> Connection<'a, H> {
         if !self.leaving {
             self.leaving = true;
             self.go_away(Code::NO_ERROR);
+            // Those that wait for what may come late end as well.
+            self.within.state.borrow_mut().wake();
         }
     }
 
@@ -247,9 +273,17 @@ impl<'a, H: Handler> Connection<'a, H> {
         loop {
             let mut moved = false;
             while let Poll::Ready(Some(id)) = self.tasks.poll_next_unpin(context) {
-                state.borrow_mut().end(id, budget);
-                (self.useless, self.resets) = (0, self.resets.saturating_sub(1));
+                // One that was answered makes up for others.
+                if state.borrow_mut().end(id, budget) {
+                    (self.useless, self.resets) = (0, self.resets.saturating_sub(1));
+                }
                 moved = true;
+            }
+            if core::mem::take(&mut state.borrow_mut().progress) {
+                self.useless = 0;
+            }
+            if state.borrow().stuck {
+                return Poll::Ready(Err(ip::Error::TimedOut));
             }
             state.borrow_mut().credit(budget);
             let waits = !state.borrow().output.is_empty();
@@ -271,7 +305,8 @@ impl<'a, H: Handler> Connection<'a, H> {
             if self.ended && !now {
                 return Poll::Ready(Ok(Turn::Over));
             }
-            if (now, self.block.is_some()) != (busy, half) {
+            let ends = self.pool().closing.get() && !self.leaving;
+            if ends || (now, self.block.is_some()) != (busy, half) {
                 return Poll::Ready(Ok(Turn::Other));
             }
             if !moved {
@@ -301,6 +336,9 @@ impl<'a, H: Handler> Connection<'a, H> {
                 Ok(Some((frame, payload))) => match self.frame(frame, payload) {
                     Ok(()) => frame,
                     Err(Fault::Stream(id, code)) => {
+                        // Making the server reset requests is as good an attack as resetting them.
+                        let live = state.borrow_mut().stream(id).is_some_and(|it| !it.gone);
+                        self.resets += u32::from(live);
                         if state.borrow_mut().reset(id, code, budget).is_none() {
                             break Err(code);
                         }

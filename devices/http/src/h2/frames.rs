@@ -11,6 +11,9 @@ use super::stream;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+/// Requests of a connection for which the memory that is left does not have to be half of all.
+const FEW: usize = 8;
+
 impl<H: Handler> Connection<'_, H> {
     /// Whether it is the number of a stream that a client may begin (section 5.1.1).
     pub(super) fn client_stream(&self, id: u32) -> Result<(), Fault> {
@@ -87,10 +90,12 @@ impl<H: Handler> Connection<'_, H> {
     /// A whole field block: a request, or what follows the content of one.
     fn fields(&mut self, id: u32, over: bool, block: &[u8]) -> Result<(), Fault> {
         let mut fields = Fields::new(self.within.limits.head);
-        let decoded = self.decoder.decode(block, &mut |name, value| fields.add(name, value));
+        let most = 4 * self.within.limits.head;
+        let decoded = self.decoder.decode(block, most, &mut |name, value| fields.add(name, value));
         decoded.map_err(|refused| match refused {
             Refused::Wrong => Code::COMPRESSION,
             Refused::Memory => Code::INTERNAL,
+            Refused::Long => Code::CALM,
         })?;
         let mut state = self.within.state.borrow_mut();
         if id <= self.highest {
@@ -104,6 +109,7 @@ impl<H: Handler> Connection<'_, H> {
                     state.finish(id);
                     Ok(())
                 }
+                Some(stream) if stream.gone && ended == Ended::Here => Ok(()),
                 Some(_) => Err(Code::STREAM_CLOSED.into()),
                 None => match ended {
                     Ended::Here => Ok(()),
@@ -130,7 +136,10 @@ impl<H: Handler> Connection<'_, H> {
             self.leave();
         }
         let mut state = within.state.borrow_mut();
-        if self.leaving || state.count() >= STREAMS || kernel::memory::is_low() {
+        // One connection does not take what others need: beyond a few requests, only of what is
+        // plenty.
+        let many = state.count() >= FEW && self.pool().budget.left() < within.limits.memory / 2;
+        if self.leaving || state.count() >= STREAMS || many || kernel::memory::is_low() {
             return Err(Fault::Stream(id, REFUSED));
         }
         let task = kernel::memory::boxed(stream::run(within, id, head, over, handler));
@@ -165,9 +174,8 @@ impl<H: Handler> Connection<'_, H> {
         self.known(frame.stream)?;
         let mut state = self.within.state.borrow_mut();
         match state.stream(frame.stream) {
-            // The end of its task counts for one that was answered.
-            Some(_) => self.resets += 2,
-            None => self.useless += 1,
+            Some(stream) if !stream.gone => self.resets += 1,
+            _ => self.useless += 1,
         }
         state.gone(frame.stream);
         Ok(())

@@ -43,9 +43,14 @@ impl Output {
         self.start == self.end
     }
 
+    /// Bytes that are to be sent.
+    pub(super) const fn len(&self) -> usize {
+        self.end - self.start
+    }
+
     /// Bytes that may still be added, `RESERVE` of which are the connection's.
     const fn room(&self) -> usize {
-        MOST - (self.end - self.start)
+        MOST - self.len()
     }
 
     /// Whether there is room for the answers to a frame of the peer's.

@@ -51,14 +51,17 @@ pub(super) struct Stream {
     pub gone: bool,
     /// The head of the response was written.
     pub begun: bool,
-    /// Its task.
+    /// What waits for content, for room or for a window.
     pub waker: Option<Waker>,
+    /// Its task, which is told when the stream is gone.
+    pub task: Option<Waker>,
 }
 
 impl Stream {
     /// Has its task look again.
     fn wake(&mut self) {
-        self.waker.take().into_iter().for_each(Waker::wake);
+        let wakers = [self.waker.take(), self.task.take()];
+        wakers.into_iter().flatten().for_each(Waker::wake);
     }
 
     /// Bytes that came and were not read: never more than the window.
@@ -94,6 +97,10 @@ pub(super) struct State {
     /// Bytes that may still come on all streams before the client is told that more may.
     left: u32,
     streams: Vec<Stream>,
+    /// Content has come or gone since somebody asked.
+    pub progress: bool,
+    /// The client took nothing for too long.
+    pub stuck: bool,
     /// The last ones that have ended, from `next` on the oldest.
     ended: [(u32, Ended); ENDED],
     next: usize,
@@ -107,6 +114,8 @@ impl State {
             initial: WINDOW as i64,
             left: WINDOW,
             streams: Vec::new(),
+            progress: false,
+            stuck: false,
             ended: [(0, Ended::Unknown); ENDED],
             next: 0,
         }
@@ -135,18 +144,20 @@ impl State {
             gone: false,
             begun: false,
             waker: None,
+            task: None,
         });
         Some(())
     }
 
-    /// Forgets a stream, and what came on it and was not read.
-    pub(super) fn end(&mut self, id: u32, budget: &Budget) {
-        let Some(at) = self.streams.iter().position(|stream| stream.id == id) else { return };
+    /// Forgets a stream, and what came on it and was not read; whether it was answered.
+    pub(super) fn end(&mut self, id: u32, budget: &Budget) -> bool {
+        let Some(at) = self.streams.iter().position(|stream| stream.id == id) else { return false };
         let stream = self.streams.swap_remove(at);
         budget.put(stream.held);
         if self.ended(id) == Ended::Unknown {
             self.note(id, Ended::There);
         }
+        stream.begun && !stream.gone
     }
 
     fn note(&mut self, id: u32, how: Ended) {
@@ -156,9 +167,10 @@ impl State {
 
     /// Resets a stream for what the client did, or does not need to do any more.
     pub(super) fn reset(&mut self, id: u32, code: Code, budget: &Budget) -> Option<()> {
+        self.output.reset(id, code, budget)?;
         self.note(id, Ended::Here);
         self.gone(id);
-        self.output.reset(id, code, budget)
+        Some(())
     }
 
     /// How a stream has ended that is not there.
@@ -253,6 +265,7 @@ impl State {
         let window = usize::try_from(stream.window.min(all)).unwrap_or(0);
         let sent = self.output.data(id, content, window, budget);
         self.window -= sent as i64;
+        self.progress |= sent > 0;
         if let Some(stream) = self.stream(id) {
             stream.window -= sent as i64;
         }
@@ -288,6 +301,7 @@ impl State {
         stream.input.extend_from_slice(bytes);
         stream.over = over;
         stream.wake();
+        self.progress |= !bytes.is_empty();
         Ok(())
     }
 

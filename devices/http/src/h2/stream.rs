@@ -135,46 +135,47 @@ pub(super) async fn run(
         let ended = serving.as_mut().poll(context);
         if ended.is_pending()
             && let Some(stream) = of.state.borrow_mut().stream(id)
-            && !stream.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker()))
+            && !stream.task.as_ref().is_some_and(|waker| waker.will_wake(context.waker()))
         {
-            // It is told when the stream is gone, whatever else it waits for.
-            stream.waker = Some(context.waker().clone());
+            stream.task = Some(context.waker().clone());
         }
         ended.map(Some)
     })
     .await;
-    let budget = &of.slot.pool.budget;
     let code = match ended {
         None => None,
         Some(Err(code)) => Some(code),
         Some(Ok(())) => {
-            finish(of, id).await;
+            said(of, id, |state| state.output.finish(id, &of.slot.pool.budget)).await;
             // The rest is not needed (RFC 9113, section 8.1), but there are clients that lose the
             // answer where they are told so in the middle of what they send.
             if skip(of, id).await { None } else { Some(Code::NO_ERROR) }
         }
     };
     if let Some(code) = code {
-        // Where there is no memory to say it, the client waits for as long as it likes.
-        let _ = of.state.borrow_mut().reset(id, code, budget);
+        said(of, id, |state| state.reset(id, code, &of.slot.pool.budget)).await;
     }
     id
 }
 
-/// Ends the response, as soon as there is room to say so.
-async fn finish(of: &Within<'_>, id: u32) {
-    poll_fn(|context| {
+/// Says the last of a stream, as soon as there is room for it. A client that makes none in time is
+/// not told: its connection ends soon.
+async fn said(of: &Within<'_>, id: u32, mut say: impl FnMut(&mut State) -> Option<()>) {
+    let (_, mut pace) = of.slot.pool.paces;
+    let step = pin!(poll_fn(|context| {
         let mut state = of.state.borrow_mut();
-        let Some(stream) = state.stream(id).filter(|stream| !stream.gone) else {
-            return Poll::Ready(());
-        };
-        stream.waker = Some(context.waker().clone());
-        match state.output.finish(id, &of.slot.pool.budget) {
-            Some(()) => Poll::Ready(()),
-            None => Poll::Pending,
+        if state.stream(id).is_none_or(|stream| stream.gone) {
+            return Poll::Ready(Ok::<_, ip::Error>(0));
         }
-    })
-    .await;
+        if say(&mut state).is_some() {
+            return Poll::Ready(Ok(1));
+        }
+        state.stream(id).into_iter().for_each(|it| it.waker = Some(context.waker().clone()));
+        Poll::Pending
+    }));
+    if pace.wait(step).await.is_err() {
+        of.state.borrow_mut().stuck = true;
+    }
 }
 
 /// Reads over what is left of the content; whether it came in time, or the stream is gone.

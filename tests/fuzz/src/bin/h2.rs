@@ -40,10 +40,10 @@ impl Act<'_> {
                 let method = 0x82 | path & 1;
                 let path = [0x04, 0x02, b'/', b'a' + path % 26];
                 let block = [&[method, 0x86][..], &path, &[0x01, 0x01, b'x'], rest].concat();
-                (1, 4 | u8::from(ends), 2 * stream + 1, block)
+                (1, 4 | u8::from(ends), 2 * (stream & 63) + 1, block)
             }
             Self::Content { stream, ends, length } => {
-                (0, u8::from(ends), 2 * stream + 1, vec![7; 16 * usize::from(length)])
+                (0, u8::from(ends), 2 * (stream & 63) + 1, vec![7; 16 * usize::from(length)])
             }
         };
         let length = u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes();

@@ -12,6 +12,8 @@ pub(crate) enum Refused {
     Wrong,
     /// There is no memory for what it says.
     Memory,
+    /// It says more than anybody reads.
+    Long,
 }
 
 /// Decodes the field blocks of a connection, in their order.
@@ -87,15 +89,23 @@ impl Decoder {
         Self { table: Dynamic::new(DYNAMIC), name: Vec::new(), value: Vec::new() }
     }
 
-    /// Decodes a whole block, and gives the name and the value of each field to `each`.
+    /// Decodes a whole block, and gives the name and the value of each field to `each`: `most`
+    /// bytes of them, as a block may say a thousand times what it has.
     ///
     /// # Errors
     /// [`Refused`], after which the decoder is of no use.
     pub(crate) fn decode(
         &mut self,
         block: &[u8],
+        most: usize,
         each: &mut dyn FnMut(&[u8], &[u8]),
     ) -> Result<(), Refused> {
+        let mut left = most;
+        let mut each = |name: &[u8], value: &[u8]| {
+            left = left.checked_sub(name.len() + value.len()).ok_or(Refused::Long)?;
+            each(name, value);
+            Ok(())
+        };
         let mut rest = Rest(block);
         let mut begun = false;
         while let Some(&first) = rest.0.first() {
@@ -104,13 +114,13 @@ impl Decoder {
                 0x80.. => {
                     let number = rest.integer(7)?;
                     let (name, value) = self.table.get(number).ok_or(Refused::Wrong)?;
-                    each(name, value);
+                    each(name, value)?;
                 }
                 // One to be remembered (section 6.2.1).
                 0x40.. => {
                     self.literal(&mut rest, 6)?;
                     self.table.add(&self.name, &self.value).ok_or(Refused::Memory)?;
-                    each(&self.name, &self.value);
+                    each(&self.name, &self.value)?;
                 }
                 // Another size of the table, before the first field (sections 4.2 and 6.3).
                 0x20.. => {
@@ -124,7 +134,7 @@ impl Decoder {
                 // One not to be remembered, here or by anybody (sections 6.2.2 and 6.2.3).
                 _ => {
                     self.literal(&mut rest, 4)?;
-                    each(&self.name, &self.value);
+                    each(&self.name, &self.value)?;
                 }
             }
             begun = true;
@@ -163,7 +173,7 @@ mod tests {
 
     fn read(decoder: &mut Decoder, block: &[u8]) -> Result<String, Refused> {
         let mut all = String::new();
-        decoder.decode(block, &mut |name, value| {
+        decoder.decode(block, 10_000, &mut |name, value| {
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
             all += &std::format!("{}: {}\n", text(name), text(value));
         })?;
@@ -210,6 +220,15 @@ mod tests {
         let long = [&bytes("3f09 4001 61 28")[..], &[b'x'; 40]].concat();
         read(&mut decoder, &long).unwrap();
         assert_eq!(read(&mut decoder, &bytes("be")), Err(Refused::Wrong));
+    }
+
+    #[test]
+    fn a_block_does_not_say_without_end_what_it_says_once() {
+        let mut decoder = Decoder::new();
+        let long = [&bytes("4001 61 7f 8101")[..], &[b'x'; 256]].concat();
+        read(&mut decoder, &long).unwrap();
+        assert!(read(&mut decoder, &[0xbe; 30]).is_ok());
+        assert_eq!(read(&mut decoder, &[0xbe; 50]), Err(Refused::Long));
     }
 
     #[test]

@@ -102,7 +102,7 @@ mod tests {
         let mut read = Vec::new();
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let each = &mut |name: &[u8], value: &[u8]| read.push((text(name), text(value)));
-        Decoder::new().decode(&room[..length], each).unwrap();
+        Decoder::new().decode(&room[..length], 1000, each).unwrap();
         let mut expected: Vec<_> = ["200", "404", "418"].map(|it| (":status", it)).into();
         expected.extend([("content-type", "text/plain"), ("x-long", &*long), ("etag", "")]);
         assert!(read.iter().map(|(name, value)| (&**name, &**value)).eq(expected));
