@@ -154,7 +154,7 @@ impl<'e, 'a> Events<'e, 'a> {
         while !self.silent {
             match slot.wait(Doing::Open, ALIVE, next.as_mut()).await {
                 Some(next) => return Ok(Some(next)),
-                None if slot.leaves() => break,
+                None if slot.leaves() || slot.pool.is_moving() => break,
                 None => {
                     self.sink.print(format_args!(":\n\n")).await?;
                     self.sink.flush().await?;

@@ -314,7 +314,8 @@ pub(super) async fn pooled<S: Stream, H: Handler>(
         return stream.abort();
     }
     if pool.is_moving() {
-        let _ = stream.shutdown().await;
+        // As long as another image can be waited for.
+        let _ = timeout(BRIEF, stream.shutdown()).await;
         return cut.leave(&[]);
     }
     // What the client still sends is read for a moment, or the answer that it

@@ -314,7 +314,7 @@ impl<'e, 'a> WebSocket<'e, 'a> {
                 self.heard = Instant::now();
                 self.pinged = false;
             }
-            None if slot.leaves() => {
+            None if slot.leaves() || slot.pool.is_moving() => {
                 self.over = Some(End::Leaving);
                 self.queue_close(Some(Code::GOING_AWAY), "");
             }

@@ -409,10 +409,10 @@ pub trait Stream: Read<Error = Error> + Write<Error = Error> {
 
     /// Leaves the connection to the next image, where the [machine is updated](kernel::update):
     /// its listener accepts it, as this one's does if there is none after all. `unread` is what was
-    /// read last and is to be read again. What cannot be left is reset.
+    /// read last and is to be read again. What cannot be left is for the caller to drop, which closes it
+    /// in order: what was written is sent.
     fn leave(&mut self, unread: &[u8]) {
         let _ = unread;
-        self.abort();
     }
 
     /// Returns the address of the other end.
