@@ -205,7 +205,8 @@ impl Session {
             self.fail(Error::TooLong);
             return Ok(None);
         }
-        if self.incoming.try_reserve(more).is_err() {
+        // What rustls keeps of it is the same again, and cannot fail.
+        if kernel::memory::is_low() || self.incoming.try_reserve(more).is_err() {
             self.fail(Error::Memory);
             return Ok(None);
         }
