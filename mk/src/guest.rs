@@ -1,7 +1,7 @@
 //! Builds guests with cargo: the target, the standard library's source, the
 //! linker's arguments, and cargo's own words.
 
-use crate::image::layout;
+use crate::image::{crypto, layout};
 use crate::project::{Goal, Guest, Project, cargo, read};
 use crate::provenance;
 use crate::ui::{Ui, counted};
@@ -106,6 +106,10 @@ impl<'a> Guests<'a> {
         for package in UNNAMED {
             let setting = format!("profile.{PROFILE}.package.{package}.rustflags");
             command.args(["--config", &format!("{setting}=['-Zlocation-detail=none']")]);
+        }
+        for package in crypto::FAST.iter().filter(|_| self.goal == Goal::Size) {
+            let setting = format!("profile.{PROFILE}.package.{package}.opt-level=3");
+            command.args(["--config", &setting]);
         }
         if !has_profile(&self.project.root) {
             for setting in PROFILE_SETTINGS {

@@ -134,6 +134,8 @@ pub struct Exchange<'a> {
     pub(super) problems: bool,
     /// The memory of what was read of the body into values.
     pub(super) charge: Charge<'a>,
+    /// What its response has besides the handler's fields.
+    pub(super) added: Option<(&'static str, &'static str)>,
 }
 
 impl<'a> Exchange<'a> {
@@ -159,6 +161,7 @@ impl<'a> Exchange<'a> {
             matched: Matches::new(),
             problems: false,
             charge: Charge::new(&pool.budget),
+            added: None,
         }
     }
 
@@ -224,6 +227,7 @@ impl<'a> Exchange<'a> {
         };
         let mut head = Head::new(&asked, &mut self.keep, status, fields, length)?;
         let date = date::format(kernel::time::wall_clock().as_secs());
+        head.added = self.added;
         head.date = core::str::from_utf8(&date).unwrap_or_default();
         self.progress.begun = true;
         self.progress.status = Some(status);
@@ -244,6 +248,13 @@ impl<'a> Exchange<'a> {
                 return Ok(content);
             }
         }
+    }
+
+    /// Adds a field to the response that is to begin, which its name must not have otherwise. A
+    /// handler around another one says so what holds for all, such as
+    /// `Strict-Transport-Security`.
+    pub const fn add_field(&mut self, field: (&'static str, &'static str)) {
+        self.added = Some(field);
     }
 
     /// Responds with `content` as a whole, and its length.

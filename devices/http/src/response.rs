@@ -137,6 +137,8 @@ pub(super) enum Content {
 pub(super) struct Head<'a> {
     status: Status,
     pub date: &'a str,
+    /// A field besides.
+    pub added: Option<(&'static str, &'static str)>,
     fields: &'a [(&'a str, &'a str)],
     /// The app says the date, or what the server is.
     dated: bool,
@@ -239,7 +241,16 @@ impl<'a> Head<'a> {
             (true, false) => "keep-alive",
             (true, true) => "",
         };
-        Ok(Self { status, date: "", fields, dated, served, content, connection: [own, rest] })
+        Ok(Self {
+            status,
+            date: "",
+            added: None,
+            fields,
+            dated,
+            served,
+            content,
+            connection: [own, rest],
+        })
     }
 }
 
@@ -261,6 +272,7 @@ impl<'a> Head<'a> {
             status,
             date: core::str::from_utf8(date).unwrap_or_default(),
             fields,
+            added: None,
             dated: false,
             served: false,
             content: Content::Length(length as u64),
@@ -277,7 +289,7 @@ impl<'a> Head<'a> {
         if !self.served {
             to.field("server", "Xenith");
         }
-        for (name, value) in self.fields {
+        for (name, value) in self.fields.iter().chain(&self.added) {
             let own = Own::of(name);
             if !matches!(own, Own::Connection | Own::Length) && !is_of_connections(name) {
                 to.field(name, value);
@@ -301,7 +313,7 @@ impl<'a> Head<'a> {
         if !self.served {
             to.add("\r\nServer: Xenith");
         }
-        for (name, value) in self.fields {
+        for (name, value) in self.fields.iter().chain(&self.added) {
             if !matches!(Own::of(name), Own::Connection | Own::Length) {
                 to.add("\r\n");
                 to.add(name);

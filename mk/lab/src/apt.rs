@@ -13,7 +13,7 @@ use super::options::Progress;
 
 /// What names the release's own Xen and kernel, whatever their versions are,
 /// and the tools that neither brings: dom0's own, and what tests of networks and file systems take.
-pub(crate) const ROOTS: [&str; 24] = [
+pub(crate) const ROOTS: [&str; 25] = [
     "xen-system-amd64",
     "linux-image-amd64",
     "xenstore-utils",
@@ -36,6 +36,7 @@ pub(crate) const ROOTS: [&str; 24] = [
     "netcat-openbsd",
     "nftables",
     "nghttp2-client",
+    "openssl",
     "tcpdump",
     "wrk",
 ];

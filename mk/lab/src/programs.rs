@@ -14,7 +14,7 @@ pub(crate) enum For {
 
 /// The programs by their names, which stand in `/usr/bin` or `/usr/sbin` as the release
 /// pleases.
-pub(crate) const PROGRAMS: [(&str, For); 29] = [
+pub(crate) const PROGRAMS: [(&str, For); 30] = [
     ("bridge", For::Network),
     ("busybox", For::Dom0),
     ("curl", For::Network),
@@ -36,6 +36,7 @@ pub(crate) const PROGRAMS: [(&str, For); 29] = [
     ("nc.openbsd", For::Network),
     ("nft", For::Network),
     ("nginx", For::Linux),
+    ("openssl", For::Network),
     ("ping", For::Network),
     ("script", For::Network),
     ("ss", For::Network),

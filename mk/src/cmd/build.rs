@@ -6,7 +6,7 @@ use crate::image::elf::Elf;
 use crate::image::manifest::Manifest;
 use crate::image::report::Report;
 use crate::image::verify::verify;
-use crate::image::{best_base, layout, manifest, pack, redzone, xl};
+use crate::image::{best_base, crypto, layout, manifest, pack, redzone, xl};
 use crate::project::{Goal, Guest, Project, read, write};
 use crate::symbols::Symbols;
 use crate::ui::{Ui, out};
@@ -161,7 +161,8 @@ fn finish(project: &Project, guest: &Guest, elf: &Elf<'_>, linked: &[u8]) -> Res
     let name = &guest.name;
     let manifest = manifest(elf).with_context(|| name.clone())?;
     let drivers = Drivers::of(&project.metadata)?;
-    let wrong = verify(elf, Some((&manifest, &drivers)));
+    let mut wrong = verify(elf, Some((&manifest, &drivers)));
+    wrong.extend(crypto::unlisted(&project.metadata, elf));
     if !wrong.is_empty() {
         bail!("the image of {name} must not be booted:\n  {}", wrong.join("\n  "));
     }

@@ -12,6 +12,7 @@
 //! | `xl` | the domain's configuration |
 //! | `report` | sizes |
 
+pub(crate) mod crypto;
 pub(crate) mod drivers;
 pub(crate) mod elf;
 pub(crate) mod layout;
