@@ -1,6 +1,7 @@
 //! This machine's terminal while each key goes somewhere else.
 
 use std::io;
+use std::panic;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
 
@@ -20,8 +21,8 @@ const SIGNALS: [i32; 6] = [SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP];
 static CHANGED: Mutex<Option<(Termios, Termios)>> = Mutex::new(None);
 
 /// Keeps the terminal of standard input raw: no key is echoed, edits a line or is a signal. It is
-/// as before when this value is dropped, and also when a signal ends or stops the process; who calls
-/// `process::exit` calls [`restore`] before.
+/// as before when this value is dropped, and also when a panic ends the process, or a signal ends or
+/// stops it; who calls `process::exit` calls [`restore`] before.
 #[derive(Debug)]
 pub struct Raw(());
 
@@ -39,6 +40,7 @@ impl Raw {
             raw.output_modes = saved.output_modes;
         }
         follow_signals()?;
+        follow_panics();
         let mut changed = changed();
         tcsetattr(io::stdin(), OptionalActions::Drain, &raw)?;
         *changed = Some((saved, raw));
@@ -62,6 +64,19 @@ pub fn restore() {
 
 fn changed() -> MutexGuard<'static, Option<(Termios, Termios)>> {
     CHANGED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Has a panic put the terminal in order before it is reported: where panics abort, nothing is
+/// dropped after it.
+fn follow_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let report = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            restore();
+            report(info);
+        }));
+    });
 }
 
 /// Has a thread do with signals what they do by themselves, with the terminal as each needs it.

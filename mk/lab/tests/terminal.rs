@@ -4,7 +4,8 @@
 use std::fs::File;
 use std::io::{Read, Write, stdin};
 use std::os::fd::OwnedFd;
-use std::process::{Child, Command, Stdio};
+use std::panic;
+use std::process::{Child, Command, Stdio, abort};
 
 use lab::terminal::{Raw, restore};
 use rustix::fs::{Mode, OFlags, open};
@@ -89,6 +90,7 @@ fn keys_pass_and_lines_are_shown_as_before() {
 fn it_is_as_before_however_the_program_ends() {
     for (role, signal) in [
         ("panic", None),
+        ("abort", None),
         ("exit", None),
         ("wait", Some(Signal::TERM)),
         ("wait", Some(Signal::HUP)),
@@ -131,12 +133,16 @@ fn it_is_raw_again_when_a_stopped_program_goes_on() {
 #[test]
 fn program() {
     let Ok(role) = std::env::var(ROLE) else { return };
+    if role == "abort" {
+        // As where panics abort, which those of tests do not.
+        panic::set_hook(Box::new(|_| abort()));
+    }
     let raw = Raw::new(true).unwrap();
     say("is raw\n");
     let mut keys = [0; 4];
     stdin().read_exact(&mut keys).unwrap();
     match &*role {
-        "panic" => panic!("as asked"),
+        "panic" | "abort" => panic!("as asked"),
         "exit" => {
             restore();
             std::process::exit(1);
