@@ -54,9 +54,10 @@ impl Drop for Raw {
     }
 }
 
-/// Makes the terminal what it was before [`Raw::new`], if it is not.
+/// Makes the terminal what it was before [`Raw::new`], if it is not. That of another job is left
+/// alone: whoever took it from this one has put it in order.
 pub fn restore() {
-    if let Some((saved, _)) = changed().take() {
+    if let Some((saved, _)) = changed().take().filter(|_| is_ours()) {
         // Where it is gone, nothing is left to put in order.
         let _ = tcsetattr(io::stdin(), OptionalActions::Drain, &saved);
     }
@@ -105,10 +106,15 @@ fn follow_signals() -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the terminal one of both, while it is ours: in the background that would stop us.
+/// Makes the terminal one of both, while it is ours.
 fn set(which: fn(&(Termios, Termios)) -> &Termios) {
-    let ours = tcgetpgrp(io::stdin()).is_ok_and(|group| group == getpgrp());
-    if let Some(both) = changed().as_ref().filter(|_| ours) {
+    if let Some(both) = changed().as_ref().filter(|_| is_ours()) {
         let _ = tcsetattr(io::stdin(), OptionalActions::Drain, which(both));
     }
+}
+
+/// Whether the terminal may be changed: in the background that would stop us. One that does not
+/// control this session stops nobody.
+fn is_ours() -> bool {
+    !tcgetpgrp(io::stdin()).is_ok_and(|group| group != getpgrp())
 }

@@ -9,9 +9,9 @@ use std::process::{Child, Command, Stdio, abort};
 
 use lab::terminal::{Raw, restore};
 use rustix::fs::{Mode, OFlags, open};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, getpgrp, getpid, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, OutputModes, Termios, tcgetattr};
+use rustix::termios::{LocalModes, OutputModes, Termios, tcgetattr, tcgetpgrp};
 
 /// Says to this program that it is the one on the terminal, and how it is to end.
 const ROLE: &str = "XENITH_TERMINAL";
@@ -28,6 +28,11 @@ struct Run {
 
 impl Run {
     fn start(role: &str) -> Run {
+        Run::start_in("exec \"$0\" --exact program --nocapture", role)
+    }
+
+    /// Starts a shell, whose script has the program as `$0`.
+    fn start_in(script: &str, role: &str) -> Run {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -35,11 +40,10 @@ impl Run {
         let slave = open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
         let before = tcgetattr(&slave).unwrap();
         let end = || Stdio::from(slave.try_clone().unwrap());
-        // It is the terminal's only session, as a shell's would be.
+        // It is the terminal's only session.
         let child = Command::new("setsid")
-            .arg("--ctty")
+            .args(["--ctty", "sh", "-c", script])
             .arg(std::env::current_exe().unwrap())
-            .args(["--exact", "program", "--nocapture"])
             .env(ROLE, role)
             .stdin(end())
             .stdout(end())
@@ -129,6 +133,16 @@ fn it_is_raw_again_when_a_stopped_program_goes_on() {
     assert!(run.child.wait().unwrap().success());
 }
 
+#[test]
+fn a_job_that_ends_in_the_background_is_not_stopped() {
+    let job = "set -m; \"$0\" --exact program --nocapture; bg; wait";
+    let mut run = Run::start_in(job, "background");
+    run.read("is raw\r\n");
+    run.read("is over\r\n");
+    assert!(!run.is_raw());
+    assert!(run.child.wait().unwrap().success());
+}
+
 /// No test of its own: the program on the terminal.
 #[test]
 fn program() {
@@ -139,6 +153,14 @@ fn program() {
     }
     let raw = Raw::new(true).unwrap();
     say("is raw\n");
+    if role == "background" {
+        kill_process(getpid(), Signal::TSTP).unwrap();
+        while tcgetpgrp(stdin()).unwrap() == getpgrp() {
+            std::thread::yield_now();
+        }
+        drop(raw);
+        return say("is over\n");
+    }
     let mut keys = [0; 4];
     stdin().read_exact(&mut keys).unwrap();
     match &*role {
