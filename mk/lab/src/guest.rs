@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use super::capture::Capture;
 use super::channel::{Channel, Connection, quote, store};
 use super::end::{End, Reason, about_domain};
 use super::events::{Event, Reader};
+use super::input::Input;
 use super::network::{Number, Vif, list};
 
 /// How long `xl create` may take: a domain of many gigabytes takes seconds.
@@ -56,7 +58,8 @@ impl GuestSpec {
 pub struct Guest {
     channel: Arc<Channel>,
     name: String,
-    id: u32,
+    /// Shared with those who write to its console.
+    id: Arc<AtomicU32>,
     events: Receiver<Event>,
     console: Vec<u8>,
     /// How much of the console `wait` has shown its caller.
@@ -128,7 +131,7 @@ impl Guest {
         let mut guest = Guest {
             channel,
             name,
-            id: 0,
+            id: Arc::default(),
             events,
             console: Vec::new(),
             shown: 0,
@@ -143,9 +146,9 @@ impl Guest {
             Some(saved) => format!("xl restore {}", saved.display()),
             None => format!("xl create {}", spec.config.display()),
         };
-        while guest.id == 0 {
+        while guest.id() == 0 {
             match guest.next(deadline)? {
-                Some(Event::Created(id)) => guest.id = id,
+                Some(Event::Created(id)) => guest.id.store(id, Ordering::Relaxed),
                 Some(Event::Over(errors)) => bail!("{what}: {}", errors.trim()),
                 Some(_) => {}
                 None => {
@@ -260,7 +263,7 @@ impl Guest {
 
     /// Returns its domain ID, which is another one once it was moved.
     pub fn id(&self) -> u32 {
-        self.id
+        self.id.load(Ordering::Relaxed)
     }
 
     /// Returns its network interfaces, in the order of `vif=[...]`.
@@ -270,7 +273,7 @@ impl Guest {
 
     /// Names the interface with this index as dom0 does, `vif5.0` for one.
     pub fn interface(&self, index: usize) -> String {
-        format!("vif{}.{index}", self.id)
+        format!("vif{}.{index}", self.id())
     }
 
     /// Records the frames of the interface with this index into a file for tcpdump or
@@ -299,7 +302,7 @@ impl Guest {
             Ok(event) => {
                 match &event {
                     Event::Console(bytes) => self.console.extend_from_slice(bytes),
-                    Event::Moved(id) => self.id = *id,
+                    Event::Moved(id) => self.id.store(*id, Ordering::Relaxed),
                     Event::Ended { flags, nanoseconds } => {
                         self.ended = Some((flags.clone(), *nanoseconds));
                     }
@@ -341,7 +344,7 @@ impl Guest {
                     return Ok(Some(End {
                         reason: Reason::from_flags(&flags),
                         console: self.console.clone(),
-                        hypervisor_log: about_domain(&log, self.id),
+                        hypervisor_log: about_domain(&log, self.id()),
                         cpu_time: nanoseconds.map(Duration::from_nanos),
                     }));
                 }
@@ -391,14 +394,12 @@ impl Guest {
         self.xl("destroy").map(drop)
     }
 
-    /// Opens the guest's console for writing.
+    /// Opens the guest's console for writing, which goes on when the guest is moved.
     ///
     /// # Errors
     /// When dom0 cannot be reached.
     pub fn input(&self) -> Result<Input> {
-        let script =
-            format!("exec cat >\"$(xenstore-read /local/domain/{}/console/tty)\"", self.id);
-        Ok(Input { stream: self.channel.open(&script)?.stream })
+        Input::open(&self.channel, &self.name, &self.id)
     }
 
     /// Starts a guest that was created paused.
@@ -415,7 +416,7 @@ impl Guest {
     /// # Errors
     /// When dom0 cannot be reached, or the domain is gone.
     pub fn registers(&self) -> Result<String> {
-        let output = self.channel.run(&format!("xenctx {}", self.id), &[], XL_LIMIT)?;
+        let output = self.channel.run(&format!("xenctx {}", self.id()), &[], XL_LIMIT)?;
         Ok(String::from_utf8_lossy(&output.success()?.stdout).into())
     }
 
@@ -444,27 +445,6 @@ impl Drop for Guest {
         if !self.over {
             drop(self.destroy());
         }
-    }
-}
-
-/// Writes to a guest's console.
-pub struct Input {
-    stream: TcpStream,
-}
-
-impl Write for Input {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
-    }
-}
-
-impl Drop for Input {
-    fn drop(&mut self) {
-        drop(self.stream.shutdown(Shutdown::Write));
     }
 }
 

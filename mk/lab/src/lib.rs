@@ -60,6 +60,7 @@
 //! | `channel` | scripts in dom0, each on a connection of its own |
 //! | `host` | a booted Xen |
 //! | `guest` | a domU, from `xl create` on |
+//! | `input` | what is typed at its console |
 //! | `events` | what dom0 tells of it meanwhile |
 //! | `suspend` | into a file and out of it, and to another domain |
 //! | `end` | how it ended |
@@ -84,6 +85,7 @@ mod guest;
 mod host;
 mod image;
 mod initramfs;
+mod input;
 mod linux;
 mod modules;
 mod network;
@@ -102,9 +104,10 @@ pub use channel::Output;
 pub use disk::Disk;
 pub use doctor::{Check, doctor};
 pub use end::{End, Reason};
-pub use guest::{Guest, GuestSpec, Input};
+pub use guest::{Guest, GuestSpec};
 pub use host::Host;
 pub use initramfs::UPDATE;
+pub use input::Input;
 pub use linux::{Linux, Purpose};
 pub use network::{Forward, Number, Protocol, Vif, address};
 pub use options::{Options, Progress};
