@@ -6,7 +6,6 @@ use crate::ui::Ui;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use lab::{Host, Move};
 use serde::{Deserialize, Serialize};
-use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsRawFd;
@@ -24,6 +23,9 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// How long a run may take to say which guests it has, and may wait for a request.
 const GREETING: Duration = Duration::from_secs(5);
+
+/// How long another terminal may read nothing of what it is told: it may be stopped.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What another terminal asks for.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,6 +105,7 @@ fn say(mut to: impl Write, answer: &impl Serialize) -> Result<()> {
 fn answer(stream: &UnixStream, host: &Host, guests: &[String]) -> Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(GREETING))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
     say(stream, &Answer::Guests(guests.to_vec()))?;
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line)?;
@@ -111,11 +114,8 @@ fn answer(stream: &UnixStream, host: &Host, guests: &[String]) -> Result<()> {
         return Ok(());
     }
     let request: Request = serde_json::from_str(&line)?;
-    // It goes on where nobody looks any more.
-    let stream = RefCell::new(stream);
-    let mut progress = |done, total| {
-        let _ = say(*stream.borrow_mut(), &Answer::Bytes(done, total));
-    };
+    let mut client = Client { stream: Some(stream) };
+    let mut progress = |done, total| client.tell(&Answer::Bytes(done, total));
     let done = match &request {
         Request::Save { guest, file, copy } => host.save(guest, file, *copy, &mut progress),
         Request::Migrate { guest, by_file: true } => host.move_guest(guest, Move::ByFile),
@@ -125,7 +125,21 @@ fn answer(stream: &UnixStream, host: &Host, guests: &[String]) -> Result<()> {
         Ok(()) => Answer::Done,
         Err(error) => Answer::Failed(format!("{error:#}")),
     };
-    say(*stream.borrow_mut(), &said)
+    client.tell(&said);
+    Ok(())
+}
+
+/// Who asked, while that one listens: what was asked for goes on where nobody looks any more.
+struct Client<'a> {
+    stream: Option<&'a UnixStream>,
+}
+
+impl Client<'_> {
+    /// Says it, unless something before could not be said: the line may be cut off, and waiting
+    /// again would hold up a guest that is suspended.
+    fn tell(&mut self, answer: &Answer) {
+        self.stream = self.stream.filter(|stream| say(*stream, answer).is_ok());
+    }
 }
 
 /// Asks the run that has the guest for something, and waits until it is done. It is told of how far
@@ -179,8 +193,11 @@ fn greeted(folder: &Path) -> Result<(Vec<String>, BufReader<UnixStream>)> {
 
 fn next(run: &mut impl BufRead) -> Result<Answer> {
     let mut line = String::new();
-    let count = run.read_line(&mut line).context("the run does not answer")?;
-    ensure!(count > 0, "the run has ended meanwhile");
+    run.read_line(&mut line).context("the run does not answer")?;
+    ensure!(
+        line.ends_with('\n'),
+        "the run has ended meanwhile, or tells this command nothing more because it was stopped"
+    );
     Ok(serde_json::from_str(&line)?)
 }
 
@@ -219,6 +236,31 @@ mod tests {
         assert_eq!(next(&mut answers).unwrap(), Answer::Bytes(1, 2));
         assert_eq!(next(&mut answers).unwrap(), Answer::Done);
         assert!(next(&mut answers).unwrap_err().to_string().contains("has ended"));
+    }
+
+    #[test]
+    fn who_does_not_listen_is_waited_for_once() {
+        let (run, other) = UnixStream::pair().unwrap();
+        run.set_write_timeout(Some(Duration::from_millis(10))).unwrap();
+        let mut client = Client { stream: Some(&run) };
+        let mut told = 0;
+        while client.stream.is_some() {
+            client.tell(&Answer::Bytes(told, 0));
+            told += 1;
+        }
+        client.tell(&Answer::Done);
+        drop(run);
+        let mut other = BufReader::new(other);
+        for done in 0..told - 1 {
+            assert_eq!(next(&mut other).unwrap(), Answer::Bytes(done, 0));
+        }
+        assert!(next(&mut other).is_err());
+    }
+
+    #[test]
+    fn an_answer_that_is_cut_off_is_none() {
+        let error = next(&mut &b"{\"Bytes\":[1"[..]).unwrap_err().to_string();
+        assert!(error.contains("was stopped"), "{error}");
     }
 
     #[test]
