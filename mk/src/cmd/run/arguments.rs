@@ -5,6 +5,10 @@ use crate::image::manifest::{Arg, Manifest};
 /// The item that asks for help and starts nothing.
 const HELP: &str = "help";
 
+/// The kind of an argument that can only be switched off: that is a word to the guest, which knows
+/// no other value of it and takes it any number of times.
+const OFF: &str = "off";
+
 /// How alike two names are, from 0 to 1, of which one may be meant by the other.
 const ALIKE: f64 = 0.7;
 
@@ -28,6 +32,12 @@ pub(super) fn check(manifest: &Manifest, items: &[String]) -> Result<(), String>
             let meant = meant(manifest, name).map(|it| format!("; did you mean {it}?"));
             return Err(format!("{app} has no argument {name}{}{end}", meant.unwrap_or_default()));
         };
+        if arg.kind == OFF {
+            if value != OFF {
+                return Err(format!("{item}: it can only be {name}={OFF}{end}"));
+            }
+            continue;
+        }
         if given.contains(&name) && !arg.kind.contains("any number of times") {
             return Err(format!("argument {name} is given twice"));
         }
@@ -80,6 +90,7 @@ mod tests {
             arg("port", "number from 0 to 65535", Some("80")),
             arg("header", "text, any number of times", Some("none")),
             arg("strace", "text", Some("")),
+            arg("avx", "off", Some("on")),
         ];
         Manifest { name: "app".into(), args, ..Manifest::default() }
     }
@@ -89,9 +100,12 @@ mod tests {
         let check = |items: &[&str]| {
             check(&manifest(), &items.iter().map(|&it| it.to_owned()).collect::<Vec<_>>())
         };
-        for good in
-            [&["run=a b", "port=0", "header=1", "header=2"][..], &["help"], &["wrong", "help"]]
-        {
+        for good in [
+            &["run=a b", "port=0", "header=1", "header=2"][..],
+            &["help"],
+            &["wrong", "help"],
+            &["avx=off", "run=a", "avx=off"],
+        ] {
             assert_eq!(check(good), Ok(()), "{good:?}");
         }
         for (items, says) in [
@@ -101,6 +115,8 @@ mod tests {
             (&["run=a", "xyz=1"], "app has no argument xyz\n"),
             (&["run=a", "run=b"], "argument run is given twice"),
             (&["run=a", "port=65536"], "port=65536: not a number from 0 to 65535"),
+            (&["run=a", "avx=on"], "avx=on: it can only be avx=off\n"),
+            (&["run=a", "avx="], "avx=: it can only be avx=off\n"),
             (&["run=a", "port="], "port=: not a number from 0 to 65535"),
         ] {
             let error = check(items).unwrap_err();
