@@ -1,0 +1,244 @@
+//! Servers that say what the test wants.
+
+use super::*;
+use alloc::format;
+use base64ct::{Base64, Encoding};
+use core::convert::Infallible;
+use embedded_io_async::{ErrorType, Read};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use std::string::ToString;
+use xenith::task::block_on;
+
+/// A stream whose other end sends `says`, in pieces of so many bytes, and keeps what it hears.
+struct Server {
+    says: Vec<u8>,
+    piece: usize,
+    heard: Vec<u8>,
+    /// What it says next, by what it heard.
+    react: fn(&[u8]) -> Vec<u8>,
+}
+
+impl Server {
+    fn new(says: &[&[u8]], piece: usize) -> Self {
+        Self { says: says.concat(), piece, heard: Vec::new(), react: |_| Vec::new() }
+    }
+}
+
+impl ErrorType for Server {
+    type Error = Infallible;
+}
+
+impl Read for Server {
+    async fn read(&mut self, to: &mut [u8]) -> Result<usize, Infallible> {
+        let count = to.len().min(self.piece).min(self.says.len());
+        to[..count].copy_from_slice(&self.says[..count]);
+        self.says.drain(..count);
+        Ok(count)
+    }
+}
+
+impl Write for Server {
+    async fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
+        self.heard.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    async fn flush(&mut self) -> Result<(), Infallible> {
+        self.says.extend((self.react)(&self.heard));
+        Ok(())
+    }
+}
+
+/// A message of the server.
+fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len() + 4).unwrap();
+    [&[kind][..], &length.to_be_bytes(), body].concat()
+}
+
+fn auth(kind: u32, rest: &[u8]) -> Vec<u8> {
+    message(b'R', &[&kind.to_be_bytes()[..], rest].concat())
+}
+
+fn error(severity: &str, code: &str) -> Vec<u8> {
+    message(b'E', format!("SX\0V{severity}\0C{code}\0Mno \x1b\0\0").as_bytes())
+}
+
+/// Columns `a` and `b`.
+fn two_columns() -> Vec<u8> {
+    message(b'T', &[&[0, 2][..], b"a\0", &[0; 18], b"b\0", &[0; 18]].concat())
+}
+
+fn ready() -> Vec<u8> {
+    message(b'Z', b"I")
+}
+
+const LOGIN: Login<'_> = Login { user: "u", database: "d", password: None };
+const LIMIT: u32 = 1000;
+
+type Answer = Result<(Vec<String>, String), Error<Infallible>>;
+
+/// Logs in without a password, and asks a question that is answered by `says`.
+fn ask(says: &[&[u8]], piece: usize) -> Answer {
+    let mut rows = Vec::new();
+    let begin = [auth(0, b""), ready()].concat();
+    let all = [&[&begin[..]], says].concat();
+    let tag = block_on(async {
+        let mut connection = Connection::new(Server::new(&all, piece), &LOGIN, LIMIT).await?;
+        connection
+            .query("select $1", &[Some("x"), None], |row| {
+                let mut text = String::new();
+                line(&mut text, row);
+                rows.push(text);
+            })
+            .await
+    });
+    tag.map(|tag| (rows, tag))
+}
+
+#[test]
+fn rows_come_however_they_are_split() {
+    let row = message(b'D', b"\0\x02\0\0\0\x031\x1b3\xff\xff\xff\xff");
+    for piece in [1, 2, 7, 1000] {
+        let (rows, tag) = ask(
+            &[
+                &message(b'1', b""),
+                &message(b'2', b""),
+                &two_columns(),
+                &row,
+                &message(b'S', b"TimeZone\0UTC\0"),
+                &row,
+                &message(b'C', b"SELECT 2\0"),
+                &ready(),
+            ],
+            piece,
+        )
+        .unwrap();
+        assert_eq!((rows.concat().as_str(), &*tag), ("1\\x1b3|\n1\\x1b3|\n", "SELECT 2"));
+    }
+}
+
+#[test]
+fn a_failure_is_told_and_the_next_question_is_answered() {
+    let says =
+        [auth(0, b""), ready(), error("ERROR", "42P01"), ready(), message(b'C', b"OK\0"), ready()]
+            .concat();
+    block_on(async {
+        let server = Server::new(&[&says], 9);
+        let mut connection = Connection::new(server, &LOGIN, LIMIT).await.unwrap();
+        let Err(Error::Server(report)) = connection.run("x", |_| {}).await else { panic!() };
+        assert_eq!(report.to_string(), "ERROR 42P01: no \\x1b");
+        assert_eq!(connection.run("y", |_| {}).await.as_deref(), Ok("OK"));
+        assert_eq!(connection.run("a\0b", |_| {}).await, Err(Error::Unsendable));
+        let heard = connection.close().await.unwrap().heard;
+        assert!(heard.ends_with(b"Q\0\0\0\x06x\0Q\0\0\0\x06y\0X\0\0\0\x04"), "{heard:?}");
+        assert!(heard.starts_with(b"\0\0\0\x30\0\x03\0\0user\0u\0database\0d\0client_encoding\0"));
+    });
+}
+
+#[test]
+fn an_answer_that_broke_off_is_not_taken_for_the_next_one() {
+    block_on(async {
+        let says = [auth(0, b""), ready()].concat();
+        let server = Server::new(&[&says], 9);
+        let mut connection = Connection::new(server, &LOGIN, LIMIT).await.unwrap();
+        assert_eq!(connection.run("x", |_| {}).await, Err(Error::Ended));
+        assert_eq!(connection.run("x", |_| {}).await, Err(Error::Broken));
+    });
+}
+
+#[test]
+fn what_makes_no_sense_is_told_apart() {
+    let columns = two_columns();
+    let row = |body: &[u8]| ask(&[&columns, &message(b'D', body), &ready()], 99);
+    for body in [
+        &b""[..],
+        b"\0\x01\0\0\0\0",
+        b"\0\x02\0\0\0\0",
+        b"\0\x02\0\0\0\x09x\0\0\0\0",
+        b"\0\x02\xff\xff\xff\xfe\0\0\0\0",
+        b"\0\x02\0\0\0\0\0\0\0\0x",
+    ] {
+        assert_eq!(row(body), Err(Error::Malformed("row")), "{body:?}");
+    }
+    for (says, error) in [
+        (&b"D\0\0\0\x03"[..], Error::Malformed("length")),
+        // A row of a GiB is not waited for.
+        (b"D\x40\0\0\0", Error::TooLong((1 << 30) - 4)),
+        (b"T\0\0\0\x06\xff\xff", Error::Malformed("list of columns")),
+        (b"C\0\0\0\x05x", Error::Malformed("end of a command")),
+        (b"E\0\0\0\x05M", Error::Malformed("error")),
+        (b"G\0\0\0\x04", Error::Malformed("message, of a type that was not asked for")),
+        (b"", Error::Ended),
+    ] {
+        assert_eq!(ask(&[says], 99), Err(error), "{says:?}");
+    }
+}
+
+/// What a server with the password `sesame` says by what it has heard.
+fn scram(heard: &[u8]) -> Vec<u8> {
+    let mac = |key: &[u8], text: &[u8]| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
+        mac.update(text);
+        <[u8; 32]>::from(mac.finalize().into_bytes())
+    };
+    let text = String::from_utf8_lossy(heard).into_owned();
+    let Some((_, first)) = text.split_once("n,,") else { return auth(10, b"SCRAM-SHA-256\0\0") };
+    let nonce = &first[5..29];
+    let challenge = format!("r={nonce}server,s=c2FsdA==,i=4096");
+    let Some((_, last)) = first.split_once("c=biws") else { return auth(11, challenge.as_bytes()) };
+    let (rest, proof) = last.split_once(",p=").unwrap();
+    let mut salted = [0; 32];
+    pbkdf2::pbkdf2_hmac::<Sha256>(b"sesame", b"salt", 4096, &mut salted);
+    let signed = format!("n=,r={nonce},{challenge},c=biws{rest}");
+    let stored = Sha256::digest(mac(&salted, b"Client Key"));
+    let mut key = mac(&stored, signed.as_bytes());
+    let proof = Base64::decode_vec(proof).unwrap();
+    key.iter_mut().zip(proof).for_each(|(byte, proof)| *byte ^= proof);
+    if Sha256::digest(key) != stored {
+        return error("FATAL", "28P01");
+    }
+    let signature = mac(&mac(&salted, b"Server Key"), signed.as_bytes());
+    let signature = format!("v={}", Base64::encode_string(&signature));
+    [auth(12, signature.as_bytes()), auth(0, b""), ready()].concat()
+}
+
+/// Logs in with a password at a server that reacts so.
+fn log_in(password: &str, react: fn(&[u8]) -> Vec<u8>) -> Result<(), Error<Infallible>> {
+    let server = Server { react, ..Server::new(&[], 99) };
+    let login = Login { password: Some(password), ..LOGIN };
+    block_on(Connection::new(server, &login, LIMIT)).map(|_| ())
+}
+
+#[test]
+fn both_sides_prove_that_they_know_the_password() {
+    assert_eq!(log_in("sesame", scram), Ok(()));
+    assert!(matches!(log_in("guess", scram), Err(Error::Server(it)) if it.code == "28P01"));
+    // Whoever lets everybody in does not know it, nor does who cannot prove it.
+    let open = |_: &[u8]| [auth(0, b""), ready()].concat();
+    assert_eq!(log_in("sesame", open), Err(Error::Impostor));
+    let liar = |heard: &[u8]| {
+        let said = scram(heard);
+        if said.get(8) == Some(&12) { auth(12, b"v=AAAA") } else { said }
+    };
+    assert_eq!(log_in("sesame", liar), Err(Error::Impostor));
+    let hasty = |_: &[u8]| auth(12, b"v=AAAA");
+    assert_eq!(log_in("sesame", hasty), Err(Error::Impostor));
+}
+
+#[test]
+fn a_password_is_never_sent_in_clear() {
+    for (kind, error) in
+        [(3, Error::Login(3)), (5, Error::Login(5)), (11, Error::Malformed("challenge"))]
+    {
+        let react = match kind {
+            3 => |_: &[u8]| auth(3, b""),
+            5 => |_: &[u8]| auth(5, b"salt"),
+            _ => |_: &[u8]| auth(11, b"r=x,s=AAAA,i=1"),
+        };
+        assert_eq!(log_in("sesame", react), Err(error));
+    }
+    let other = |_: &[u8]| auth(10, b"SCRAM-MD5\0\0");
+    assert_eq!(log_in("sesame", other), Err(Error::Login(10)));
+    assert_eq!(log_in("sésame", scram), Err(Error::NotAscii));
+}
