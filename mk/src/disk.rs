@@ -1,6 +1,7 @@
 //! Disks of guests: what `--disk` and test directives name, and the images of it.
 
 pub(crate) mod debian;
+pub(crate) mod sealed;
 
 use crate::image::manifest::Manifest;
 use crate::project::Project;

@@ -4,7 +4,7 @@
 mod signs;
 
 use crate::disk::debian::Packages;
-use crate::disk::{empty, pack, size};
+use crate::disk::{empty, pack, sealed, size};
 use crate::project::Project;
 use crate::ui::{Ui, out};
 use anyhow::{Context, Result, bail, ensure};
@@ -18,15 +18,16 @@ use std::path::{Path, PathBuf};
 #[command(
     after_help = "Examples:\n  cargo mk disk data.img 64M        an empty image\n  cargo mk disk \
 site.tar ./site     a folder's files, as an archive\n  cargo mk disk root.tar debian:redis-server,dash\n \
-                                  a Linux program's root, of Debian's packages\n  cargo mk disk data.img            what is \
+                                  a Linux program's root, of Debian's packages\n  cargo mk disk site.img sealed:./site   a folder, \
+compressed, with hashes to verify it by\n  cargo mk disk data.img            what is \
 in it\n\n`cargo mk run APP --disk NAME=IMAGE` gives it to an app."
 )]
 pub(crate) struct Args {
     /// The image
     #[arg(value_name = "IMAGE")]
     image: PathBuf,
-    /// What to make it of: a folder, a size, or Debian's packages; without it the image is shown
-    #[arg(value_name = "FOLDER|SIZE|debian:PACKAGE,...")]
+    /// What to make it of: a folder, a size, Debian's packages, or a folder to seal; without it the image is shown
+    #[arg(value_name = "FOLDER|SIZE|debian:PACKAGE,...|sealed:FOLDER")]
     source: Option<String>,
 }
 
@@ -38,7 +39,8 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     if let Some(source) = &args.source {
         let folder = Path::new(source);
         let packages = Packages::parse(source);
-        if packages.is_some() || folder.is_dir() {
+        let to_seal = sealed::folder(source)?;
+        if packages.is_some() || to_seal.is_some() || folder.is_dir() {
             ensure!(!args.image.exists(), "{} exists already", args.image.display());
         }
         if let Some(packages) = packages {
@@ -48,12 +50,17 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
                 let what = || format!("cannot make {}", args.image.display());
                 fs::copy(archive, &args.image).with_context(what)?;
             }
+        } else if let Some(folder) = to_seal {
+            let argument = sealed::seal(folder, &args.image)?;
+            out(&format!("{argument}\n"));
         } else if folder.is_dir() {
             pack(folder, &args.image)?;
         } else if let Some(size) = size(source) {
             empty(&args.image, size)?;
         } else {
-            bail!("{source} is neither a folder nor a size such as 64M, nor debian: and packages");
+            bail!(
+                "{source} is neither a folder nor a size such as 64M, nor debian: and packages, nor sealed: and a folder"
+            );
         }
     }
     let what = || format!("cannot read {}", args.image.display());
