@@ -1,5 +1,5 @@
 # What rsyslogd has to have written of the three lines, after the way that they came.
-said=/tmp/root/said
+said=/tmp/rsyslog/said
 for try in $(seq 100); do
 	[ ! -f $said ] || [ "$(wc -l <$said)" -lt 3 ] || break
 	sleep 0.1
