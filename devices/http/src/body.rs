@@ -4,7 +4,6 @@ use super::budget::{Budget, Collected};
 use super::fields::Framing;
 use super::link::Link;
 use super::pace::Pace;
-use super::response::put;
 use super::syntax::{self, Lines, Refusal, bad};
 use super::{Error, Status};
 use core::fmt;
@@ -206,7 +205,7 @@ impl<'a> Body<'a> {
     /// Reads more into the buffer.
     async fn fill(&mut self) -> Result<(), Error> {
         if core::mem::take(&mut self.expects) {
-            put(&mut self.link, b"HTTP/1.1 100 Continue\r\n\r\n", &mut self.pace).await?;
+            self.link.put(b"HTTP/1.1 100 Continue\r\n\r\n", &mut self.pace).await?;
         }
         if self.start > 0 {
             self.buffer.copy_within(self.start..self.end, 0);

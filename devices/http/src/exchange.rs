@@ -6,7 +6,7 @@ use super::head::{Method, Request, Version};
 use super::matched::Matches;
 use super::pace::Pace;
 use super::pool::Slot;
-use super::response::{Asked, Content, Head, Progress, Window, is_empty, put};
+use super::response::{Asked, Content, Head, Progress, Window, is_empty};
 use super::upgrade::Upgraded;
 use super::{Collected, Error, Status, date};
 use alloc::rc::Rc;
@@ -242,7 +242,7 @@ impl<'a> Exchange<'a> {
             head.write(&mut window);
             let (count, last) = (window.filled, !window.full);
             let part = self.memory.get(..count).unwrap_or_default();
-            put(&mut self.body.link, part, &mut self.pace).await?;
+            self.body.link.put(part, &mut self.pace).await?;
             sent += count;
             if last {
                 return Ok(content);
@@ -275,7 +275,7 @@ impl<'a> Exchange<'a> {
         self.body.check().await?;
         let how = self.begin(status, fields, Some(content.len() as u64)).await?;
         if how != Content::Silent {
-            put(&mut self.body.link, content, &mut self.pace).await?;
+            self.body.link.put(content, &mut self.pace).await?;
             self.progress.sent += content.len() as u64;
         }
         self.progress.done = true;

@@ -1,7 +1,7 @@
 //! A connection of any type, so that nothing above it has to name the type.
 
 use super::pace::Pace;
-use super::response::Head;
+use super::response::{Head, put};
 use core::future::poll_fn;
 use core::net::SocketAddr;
 use core::ops::Range;
@@ -26,6 +26,10 @@ pub(super) trait Wire {
         shared: &Shared,
         range: Range<usize>,
     ) -> Poll<Result<usize, Error>>;
+    /// Hands on what a layer beneath holds back; there is none by default.
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
     fn peer(&self) -> SocketAddr;
     fn local(&self) -> SocketAddr;
 
@@ -60,6 +64,10 @@ impl<S: Stream> Wire for S {
         range: Range<usize>,
     ) -> Poll<Result<usize, Error>> {
         Stream::poll_share(self, context, shared, range)
+    }
+
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Stream::poll_flush(self, context)
     }
 
     fn peer(&self) -> SocketAddr {
@@ -112,6 +120,10 @@ impl<'a> Link<'a> {
     ) -> Poll<Result<usize, Error>> {
         self.0.poll_write(context, buf)
     }
+
+    pub(super) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.0.poll_flush(context)
+    }
 }
 
 impl Link<'_> {
@@ -148,7 +160,23 @@ impl Link<'_> {
                 Ok(count) => range.start += count?,
             }
         }
-        Ok(())
+        self.flush_in(pace).await
+    }
+
+    /// Writes all of `bytes`, each part of it in time, and leaves none of it with a layer beneath:
+    /// who writes may wait for something else then, and nobody would hand it on.
+    pub(super) async fn put(&mut self, bytes: &[u8], pace: &mut Pace) -> Result<(), super::Error> {
+        put(self, bytes, pace).await?;
+        self.flush_in(pace).await
+    }
+
+    /// Waits, in time, until no layer beneath holds anything back.
+    pub(super) async fn flush_in(&mut self, pace: &mut Pace) -> Result<(), super::Error> {
+        let step = poll_fn(|context| self.0.poll_flush(context).map_ok(|()| 0));
+        match pace.wait(pin!(step)).await {
+            Ok(done) => done.map(drop).map_err(super::Error::Connection),
+            Err(_) => Err(super::Error::Connection(Error::TimedOut)),
+        }
     }
 }
 
@@ -167,8 +195,9 @@ impl Write for Link<'_> {
         poll_fn(|context| self.0.poll_write(context, buf))
     }
 
-    /// Does nothing: every write is sent as soon as the peer takes it.
+    /// Waits until a layer beneath holds nothing back. TCP sends each write as soon as the peer
+    /// takes it.
     async fn flush(&mut self) -> Result<(), Error> {
-        Ok(())
+        poll_fn(|context| self.0.poll_flush(context)).await
     }
 }

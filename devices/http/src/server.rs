@@ -8,7 +8,7 @@ use super::limits::{Limits, Stats, count};
 use super::link::Link;
 use super::moving::{next_phase, update};
 use super::pool::{Doing, Held, KEEP, Memory, Pool, SMALL, Slot};
-use super::response::{self, put};
+use super::response;
 use super::{Error, Status, h2};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -306,7 +306,7 @@ pub(super) async fn pooled<S: Stream, H: Handler>(
         if let Some(mut memory) = kernel::memory::zeroed(ANSWER) {
             let answer = response::refusal(&mut memory, status, note.why, note.headless);
             let (_, mut takes) = pool.paces;
-            let _ = put(&mut link, answer, &mut takes).await;
+            let _ = link.put(answer, &mut takes).await;
         }
     }
     held.put();

@@ -2,7 +2,7 @@
 
 use super::body::Body;
 use super::exchange::Exchange;
-use super::response::{BEFORE, BEHIND, Content, Line, ROOM, format, put};
+use super::response::{BEFORE, BEHIND, Content, Line, ROOM, format};
 use super::{Error, Status};
 use core::fmt::{self, Write as _};
 use core::ops::Range;
@@ -75,14 +75,14 @@ impl<'e, 'a> Sink<'e, 'a> {
         self.count(piece.len())?;
         let Exchange { body, pace, .. } = &mut *self.exchange;
         if self.content != Content::Chunks {
-            return put(&mut body.link, piece, pace).await;
+            return body.link.put(piece, pace).await;
         }
         let mut size = Line::new();
         // Sixteen digits and the line's end fit.
         let _ = write!(size, "{:x}\r\n", piece.len());
-        put(&mut body.link, size.as_bytes(), pace).await?;
-        put(&mut body.link, piece, pace).await?;
-        put(&mut body.link, b"\r\n", pace).await
+        body.link.put(size.as_bytes(), pace).await?;
+        body.link.put(piece, pace).await?;
+        body.link.put(b"\r\n", pace).await
     }
 
     /// Sends the bytes of `shared` in `range`, which it has, as [`Write::write_all`] does, but
@@ -159,7 +159,7 @@ impl<'e, 'a> Sink<'e, 'a> {
             end += last.len();
         }
         self.end = BEFORE;
-        put(&mut body.link, &memory[start..end], pace).await
+        body.link.put(&memory[start..end], pace).await
     }
 
     /// Ends the content. For HEAD, nothing is sent of it.

@@ -48,6 +48,8 @@ pub(super) struct Script {
     pub(super) left: Rc<RefCell<Option<Vec<u8>>>>,
     /// Bytes that the client takes; all if there is no bound.
     pub(super) takes: Option<usize>,
+    /// What is held back until it is flushed, by a layer that does so.
+    pub(super) held: Option<Vec<u8>>,
 }
 
 /// The server does not read and write at a time.
@@ -126,11 +128,21 @@ impl Stream for Script {
     }
 
     fn poll_write(&mut self, _: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize, ip::Error>> {
+        if let Some(held) = &mut self.held {
+            held.extend_from_slice(bytes);
+            return Poll::Ready(Ok(bytes.len()));
+        }
         let mut answer = self.answer.borrow_mut();
         let room = self.takes.map_or(bytes.len(), |takes| takes.saturating_sub(answer.len()));
         let count = bytes.len().min(room);
         answer.extend_from_slice(&bytes[..count]);
         if count < bytes.len().min(1) { Poll::Pending } else { Poll::Ready(Ok(count)) }
+    }
+
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ip::Error>> {
+        let held = self.held.iter_mut().flat_map(core::mem::take);
+        self.answer.borrow_mut().extend(held);
+        Poll::Ready(Ok(()))
     }
 
     fn poll_readable(&self, _: &mut Context<'_>) -> Poll<Result<(), ip::Error>> {
@@ -240,6 +252,8 @@ pub(super) fn raw_by(
         left: Rc::default(),
         wait: None,
         takes: None,
+        // What an answer leaves with the layer beneath is lost.
+        held: Some(Vec::new()),
     };
     let begun = Instant::now();
     let limits = Limits { head: 512, body: 1000, ..Limits::default() };

@@ -14,7 +14,8 @@ use embedded_io_async::{ErrorType, Read, Write};
 /// [`Exchange::upgrade`](super::Exchange::upgrade). References to it read and write as well, so
 /// that both can go on side by side.
 ///
-/// A read waits for as long as it takes: set a time limit. A write fails when the client is slower
+/// A read waits for as long as it takes: set a time limit. Flush before you wait for something other
+/// than a read, as TLS may hold a part of what was written back until then. A write fails when the client is slower
 /// than [`Limits::response`](super::Limits::response) allows.
 pub struct Upgraded<'e, 'a> {
     body: RefCell<&'e mut Body<'a>>,
@@ -63,9 +64,14 @@ impl Write for &Upgraded<'_, '_> {
         Ok(written.unwrap_or(Err(ip::Error::TimedOut))?)
     }
 
-    /// Does nothing: every write is sent as soon as the peer takes it.
+    /// Waits until no layer beneath holds anything back.
     async fn flush(&mut self) -> Result<(), Error> {
-        Ok(())
+        let mut pace = self.pace.get();
+        let step =
+            poll_fn(|context| self.body.borrow_mut().link.poll_flush(context).map_ok(|()| 0));
+        let flushed = pace.wait(pin!(step)).await;
+        self.pace.set(pace);
+        Ok(flushed.unwrap_or(Err(ip::Error::TimedOut)).map(drop)?)
     }
 }
 
@@ -81,6 +87,6 @@ impl Write for Upgraded<'_, '_> {
     }
 
     async fn flush(&mut self) -> Result<(), Error> {
-        Ok(())
+        (&*self).flush().await
     }
 }

@@ -140,6 +140,10 @@ impl<A: Stream, B: Stream> Stream for OneOf<A, B> {
         of!(self, it => it.poll_write(context, buf))
     }
 
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        of!(self, it => it.poll_flush(context))
+    }
+
     fn poll_readable(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         of!(self, it => it.poll_readable(context))
     }

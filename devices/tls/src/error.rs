@@ -68,6 +68,8 @@ pub enum Error {
     Truncated,
     /// The handshake takes longer than the limit.
     TimedOut,
+    /// As many handshakes are under way as may be, and this is the oldest of them.
+    Crowded,
     /// The peer sends a handshake of more than 64 KiB.
     TooLong,
     /// There is no randomness for keys.
@@ -125,6 +127,7 @@ impl fmt::Display for Error {
             }
             Self::Truncated => f.write_str("the connection was cut"),
             Self::TimedOut => f.write_str("the handshake takes too long"),
+            Self::Crowded => f.write_str("other handshakes need the place of this one"),
             Self::TooLong => f.write_str("the handshake is longer than 64 KiB"),
             Self::NoEntropy => {
                 f.write_str("there is no source of randomness: see the argument seed=")
@@ -144,7 +147,7 @@ impl Error {
             Self::Truncated => ip::Error::Reset,
             Self::TimedOut => ip::Error::TimedOut,
             Self::NoEntropy => ip::Error::NoEntropy,
-            Self::Memory => ip::Error::Exhausted,
+            Self::Memory | Self::Crowded => ip::Error::Exhausted,
             Self::Network(error) => *error,
             _ => ip::Error::Untrusted,
         }

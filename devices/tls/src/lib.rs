@@ -29,6 +29,7 @@ extern crate std;
 
 mod config;
 mod error;
+mod handshakes;
 mod provider;
 mod session;
 mod stream;

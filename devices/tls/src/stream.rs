@@ -1,10 +1,10 @@
 //! A stream over a stream, encrypted.
 
+use crate::handshakes::Slot;
 use crate::session::{RECORD, Session, Side};
 use crate::{ClientConfig, Error, Peer, ServerConfig};
 use alloc::boxed::Box;
-use alloc::rc::Rc;
-use core::cell::{Cell, RefCell};
+use core::cell::RefCell;
 use core::future::poll_fn;
 use core::net::SocketAddr;
 use core::pin::Pin;
@@ -20,32 +20,11 @@ const HIGH: usize = 2 * RECORD;
 /// How long the peer may take for what is left at the end.
 const LAST: Duration = Duration::from_secs(30);
 
-/// A handshake under way, of which a listener allows so many.
-#[derive(Debug)]
-pub(crate) struct Slot(Rc<Cell<usize>>);
-
-impl Slot {
-    /// Takes one, unless `most` are taken.
-    pub(crate) fn take(taken: &Rc<Cell<usize>>, most: usize) -> Option<Self> {
-        let free = taken.get() < most;
-        free.then(|| {
-            taken.set(taken.get() + 1);
-            Self(Rc::clone(taken))
-        })
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.set(self.0.get().saturating_sub(1));
-    }
-}
-
 /// What is known until the handshake is done.
 #[derive(Debug)]
 struct Shaking {
     deadline: Pin<Box<Sleep>>,
-    _slot: Option<Slot>,
+    slot: Option<Slot>,
 }
 
 #[derive(Debug)]
@@ -117,7 +96,7 @@ impl<S: Stream> Tls<S> {
     }
 
     fn new(inner: S, side: Side, peer: Peer, limit: Duration, slot: Option<Slot>) -> Self {
-        let shaking = Some(Shaking { deadline: Box::pin(sleep(limit)), _slot: slot });
+        let shaking = Some(Shaking { deadline: Box::pin(sleep(limit)), slot });
         let state = State { session: Session::new(side), shaking, peer };
         Self { inner, state: Some(RefCell::new(state)) }
     }
@@ -196,11 +175,15 @@ impl<S: Stream> Tls<S> {
                 continue;
             }
             let Some(context) = context.as_deref_mut() else { return Poll::Pending };
-            if let Some(shaking) = shaking
-                && shaking.deadline.as_mut().poll(context).is_ready()
-            {
-                fail(session, peer, Error::TimedOut);
-                continue;
+            if let Some(Shaking { deadline, slot }) = shaking {
+                let over = match slot {
+                    Some(slot) if slot.poll_lost(context) => Some(Error::Crowded),
+                    _ => deadline.as_mut().poll(context).is_ready().then_some(Error::TimedOut),
+                };
+                if let Some(over) = over {
+                    fail(session, peer, over);
+                    continue;
+                }
             }
             if reads && self.inner.poll_readable(context)?.is_ready()
                 || writes && self.inner.poll_writable(context)?.is_ready()
@@ -399,6 +382,11 @@ impl<S: Stream> Stream for Tls<S> {
         }
         ready!(self.poll_for(Some(context), Want::Write))?;
         Poll::Ready(self.put(buf))
+    }
+
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ip::Error>> {
+        ready!(self.poll_for(Some(context), Want::Flush))?;
+        self.inner.poll_flush(context)
     }
 
     fn poll_readable(&self, context: &mut Context<'_>) -> Poll<Result<(), ip::Error>> {

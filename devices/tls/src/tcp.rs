@@ -1,6 +1,6 @@
 //! TCP with TLS on it, for whatever takes a [`Tcp`]: a server of HTTP becomes one of HTTPS.
 
-use crate::stream::Slot;
+use crate::handshakes::Handshakes;
 use crate::{ClientConfig, Error, ServerConfig, Tls};
 use alloc::rc::Rc;
 use core::cell::{Cell, RefCell};
@@ -16,8 +16,7 @@ const HANDSHAKES: usize = 128;
 #[derive(Debug)]
 struct Shared {
     config: RefCell<ServerConfig>,
-    /// Handshakes under way.
-    shaking: Rc<Cell<usize>>,
+    shaking: Handshakes,
     most: Cell<usize>,
 }
 
@@ -34,11 +33,11 @@ impl<T: Tcp> Server<T> {
     /// Makes one over `tcp`.
     pub fn new(tcp: T, config: ServerConfig) -> Self {
         let (config, most) = (RefCell::new(config), Cell::new(HANDSHAKES));
-        Self { tcp, shared: Rc::new(Shared { config, shaking: Rc::default(), most }) }
+        Self { tcp, shared: Rc::new(Shared { config, shaking: Handshakes::default(), most }) }
     }
 
-    /// Sets how many handshakes of its listeners may be under way, 128 by default; a further
-    /// connection is reset.
+    /// Sets how many handshakes of its listeners may be under way, 128 by default and one at least.
+    /// One more makes the oldest of them fail.
     #[must_use]
     pub fn handshakes(self, most: usize) -> Self {
         self.shared.most.set(most);
@@ -92,7 +91,7 @@ impl<L: Listener> Listener for Accepting<L> {
     fn try_accept(&self) -> Result<Option<(Self::Stream, SocketAddr)>, ip::Error> {
         let Some((stream, peer)) = self.listener.try_accept()? else { return Ok(None) };
         let Shared { config, shaking, most } = &*self.shared;
-        let Some(slot) = Slot::take(shaking, most.get()) else {
+        let Some(slot) = shaking.begin(most.get()) else {
             ip::Stream::abort(&stream);
             return Err(ip::Error::Exhausted);
         };

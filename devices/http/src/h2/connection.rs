@@ -287,13 +287,12 @@ impl<'a, H: Handler> Connection<'a, H> {
             }
             state.borrow_mut().credit(budget);
             let waits = !state.borrow().output.is_empty();
-            if waits {
-                let flushed = state.borrow_mut().output.poll_flush(context, link)?;
-                if flushed.is_ready() {
-                    // Whoever waited for room has it now.
-                    state.borrow_mut().wake();
-                    moved = true;
-                }
+            // Also where there is nothing, as a layer beneath may hold some of it back.
+            let _ = state.borrow_mut().output.poll_flush(context, link)?;
+            if waits && state.borrow().output.is_empty() {
+                // Whoever waited for room has it now.
+                state.borrow_mut().wake();
+                moved = true;
             }
             match self.read(context, link) {
                 Ok(Poll::Ready(Err(error))) => return Poll::Ready(Err(error)),

@@ -186,7 +186,7 @@ impl Output {
         self.add((kind::DATA, flag::END_STREAM, stream), &[], budget)
     }
 
-    /// Sends what there is.
+    /// Sends what there is, and waits until it is with the connection beneath.
     ///
     /// # Errors
     /// Those of the connection.
@@ -203,7 +203,7 @@ impl Output {
             }
         }
         (self.start, self.end, self.last) = (0, 0, None);
-        Poll::Ready(Ok(()))
+        link.poll_flush(context)
     }
 
     /// Gives its memory back, if nothing is to be sent.

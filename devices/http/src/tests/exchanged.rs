@@ -14,7 +14,7 @@ async fn handler(exchange: &mut Exchange<'_>) -> Result<(), Error> {
             let mut piece = [0; 4];
             loop {
                 match reader.read(&mut piece).await? {
-                    0 => return Ok(()),
+                    0 => return writer.flush().await,
                     count => writer.write_all(&piece[..count]).await?,
                 }
             }

@@ -6,7 +6,6 @@ use super::incoming::{Event, Incoming};
 use super::{Code, Error, Message, Options, Violation};
 use crate::exchange::Exchange;
 use crate::pool::Doing;
-use crate::response::put;
 use crate::{Error as Failure, Status};
 use core::pin::pin;
 use core::time::Duration;
@@ -183,8 +182,8 @@ impl<'e, 'a> WebSocket<'e, 'a> {
         let count = frame::write(&mut header, opcode, payload.len());
         self.cut = true;
         let (_, mut takes) = self.exchange.slot.pool.paces;
-        put(&mut self.exchange.body.link, &header[..count], &mut takes).await?;
-        put(&mut self.exchange.body.link, payload, &mut takes).await?;
+        self.exchange.body.link.put(&header[..count], &mut takes).await?;
+        self.exchange.body.link.put(payload, &mut takes).await?;
         self.cut = false;
         Ok(())
     }
@@ -290,7 +289,7 @@ impl<'e, 'a> WebSocket<'e, 'a> {
                 Ok(count) => self.outgoing.sent += count?,
             }
         }
-        Ok(())
+        Ok(self.exchange.body.link.flush_in(&mut takes).await?)
     }
 
     /// Reads more into the buffer, or finds that the client is silent or the server ends.

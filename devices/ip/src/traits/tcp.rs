@@ -384,6 +384,17 @@ pub trait Stream: Read<Error = Error> + Write<Error = Error> {
         self.poll_write(context, shared.bytes().get(range.start..end).unwrap_or_default())
     }
 
+    /// Hands on what a layer of its own holds back, such as the rest of a record of TLS for which
+    /// the connection beneath had no room. What is written to TCP itself is sent without it, so
+    /// there is nothing to do by default; and unlike `flush`, this waits for no acknowledgement.
+    ///
+    /// # Errors
+    /// As of [`Write::write`].
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let _ = context;
+        Poll::Ready(Ok(()))
+    }
+
     /// Ends the writing half: sends FIN behind what was written, without waiting for either
     /// to be acknowledged (RFC 9293, section 3.6). Reading goes on for as long as the peer
     /// writes, and `flush` still waits for what was written. Another call does nothing.

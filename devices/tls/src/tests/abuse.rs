@@ -1,6 +1,9 @@
 //! Peers that break the rules, or take their time.
 
 use super::*;
+use alloc::collections::VecDeque;
+use core::cell::Cell;
+use core::future::poll_fn;
 use core::time::Duration;
 use kernel::time::{Instant, sleep};
 
@@ -75,24 +78,68 @@ fn a_byte_a_second_does_not_hold_a_handshake() {
 }
 
 #[test]
-fn half_handshakes_are_bounded_and_end() {
+fn a_handshake_too_many_takes_the_place_of_the_oldest() {
     on_a_cable(async |near, far| {
         let listener = Server::new(far, server()).handshakes(8).bind(port()).await.unwrap();
-        let mut held = Vec::new();
-        for number in 0..12 {
+        let mut held = VecDeque::new();
+        for _ in 0..12 {
             let raw = near.connect(port()).await.unwrap();
-            let accepted = listener.accept().await;
-            assert_eq!(accepted.is_ok(), number < 8, "{number}");
-            held.push((raw, accepted.ok()));
+            let (accepted, _) = listener.accept().await.unwrap();
+            let waits = spawn(async move { (accepted.handshake().await, Instant::now()) });
+            held.push_back((raw, waits));
+            sleep(Duration::from_millis(1)).await;
         }
-        // They give way when their time is over, or when they go.
-        held.clear();
-        let stream = near.connect(port()).await.unwrap();
-        let tls = Tls::connect(stream, WWW, &client()).unwrap();
+        // Who finishes a handshake needs no place any more.
+        for _ in 0..2 {
+            let stream = near.connect(port()).await.unwrap();
+            let tls = Tls::connect(stream, WWW, &client()).unwrap();
+            let (accepted, _) = listener.accept().await.unwrap();
+            let served = spawn(echo(accepted));
+            assert_eq!(exchange(tls, b"served").await.unwrap(), b"served");
+            assert_eq!(served.await, Ok(()));
+        }
+        // Twelve and one are five too many; those ended at once, the others have their time.
+        let begun = Instant::now();
+        for number in 0..12 {
+            let (raw, waits) = held.pop_front().unwrap();
+            let (result, ended) = waits.await;
+            let crowded = number < 5;
+            let error = if crowded { Error::Crowded } else { Error::TimedOut };
+            assert_eq!(result, Err(error), "{number}");
+            assert_eq!(ended <= begun, crowded, "{number}");
+            drop(raw);
+        }
+    });
+}
+
+#[test]
+fn who_writes_and_waits_for_something_else_has_its_last_record_sent() {
+    on_a_cable(async |near, far| {
+        let listener = Server::new(far, server()).bind(port()).await.unwrap();
+        let tls = Tls::connect(near.connect(port()).await.unwrap(), WWW, &client()).unwrap();
         let (accepted, _) = listener.accept().await.unwrap();
-        let served = spawn(echo(accepted));
-        assert_eq!(exchange(tls, b"served").await.unwrap(), b"served");
-        assert_eq!(served.await, Ok(()));
+        let filled = Rc::new(Cell::new(0));
+        let count = Rc::clone(&filled);
+        let served = spawn(async move {
+            let mut accepted = accepted;
+            accepted.handshake().await.unwrap();
+            // Until a record is in the way that the connection below has no room for.
+            while let Some(more) = accepted.try_write(&[7; 5000]).unwrap() {
+                count.set(count.get() + more);
+            }
+            poll_fn(|context| accepted.poll_flush(context)).await.unwrap();
+            sleep(Duration::from_secs(1000)).await;
+        });
+        tls.handshake().await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        let (mut tls, mut buffer, mut come) = (tls, [0; 1000], 0);
+        let begun = Instant::now();
+        assert!(filled.get() > 0);
+        while come < filled.get() {
+            come += tls.read(&mut buffer).await.unwrap();
+        }
+        assert!(begun.elapsed() < Duration::from_secs(100), "{:?}", begun.elapsed());
+        drop(served);
     });
 }
 
@@ -125,7 +172,7 @@ fn an_idle_connection_has_no_buffers() {
         let (accepted, _) = listener.accept().await.unwrap();
         let (one, other) = join(tls.handshake(), accepted.handshake()).await;
         assert_eq!((one, other), (Ok(()), Ok(())));
-        let wait = core::future::poll_fn(|context| accepted.poll_readable(context));
+        let wait = poll_fn(|context| accepted.poll_readable(context));
         let waited = kernel::time::timeout(Duration::from_secs(1), wait).await;
         assert!(waited.is_err());
         assert_eq!(accepted.buffered(), 0);
