@@ -9,6 +9,7 @@
 //! name     <name>
 //! version  <version>
 //! memory   <number> <unit>                      KiB, MiB or GiB
+//! stack    <number> <unit>                      likewise, if it is not 64 KiB
 //! commit   <id>                                 if `cargo mk` knew it
 //! crate    <name> <version>                     any number, for apps that ask for it
 //! about    <line of the description>            any number of times
@@ -107,6 +108,31 @@ pub enum Unit {
     GiB,
 }
 
+impl Unit {
+    const fn bytes(self) -> u64 {
+        match self {
+            Self::KiB => 1 << 10,
+            Self::MiB => 1 << 20,
+            Self::GiB => 1 << 30,
+        }
+    }
+}
+
+/// Returns the size of a stack in bytes. The linker script makes one of the least, 64 KiB, where an
+/// app does not say.
+///
+/// # Panics
+/// If there cannot be such a stack; in an app that is an error of the compiler.
+#[doc(hidden)]
+#[must_use]
+pub const fn stack(number: u64, unit: Unit) -> usize {
+    let size = number.saturating_mul(unit.bytes());
+    assert!(size >= 64 << 10, "stack: a guest has at least 64 KiB of stack");
+    assert!(size <= 64 << 20, "stack: a guest has at most 64 MiB of stack");
+    assert!(size.is_multiple_of(4 << 10), "stack: its size should be a multiple of 4 KiB");
+    size as usize
+}
+
 /// Writes the lines about a device of `class` and its `arguments` into `to`, as far as they fit,
 /// and returns their length. Measuring and writing are one function, so they cannot differ.
 const fn walk(class: &Class, arguments: &[Argument], to: &mut [u8]) -> usize {
@@ -184,6 +210,23 @@ mod tests {
         assert_eq!(&XL, b"xl\ts\t0\ta={id}\n");
         const LINES: [u8; lines_length(&PLAIN, ARGUMENTS)] = lines(&PLAIN, ARGUMENTS);
         assert_eq!(&LINES, b"arg\tip\ttext\ndefault\tdhcp\nhelp\t Who.\nhelp\t a\narg\tb\tc\n");
+    }
+
+    #[test]
+    fn a_stack_has_pages_and_limits() {
+        assert_eq!(stack(64, Unit::KiB), 64 << 10);
+        assert_eq!(stack(64, Unit::MiB), 64 << 20);
+        for (number, unit) in [
+            (0, Unit::KiB),
+            (60, Unit::KiB),
+            (65, Unit::KiB),
+            (65, Unit::MiB),
+            (1, Unit::GiB),
+            (u64::MAX, Unit::GiB),
+        ] {
+            let refused = std::panic::catch_unwind(|| stack(number, unit));
+            assert!(refused.is_err(), "{number} {unit:?}");
+        }
     }
 
     #[test]

@@ -40,6 +40,22 @@
 /// an `Option`. The function `main` is async; it takes the devices, then the arguments, in the
 /// order of the manifest, and returns an [`Outcome`](crate::exit::Outcome).
 ///
+/// `stack: 256 KiB`, after `memory`, is for an app that needs more than the 64 KiB of stack that a
+/// guest has otherwise: a multiple of 4 KiB up to 64 MiB, of the memory. What needs it is said by the
+/// end of a guest, `stack overflow`. On Linux it is `ulimit -s` that says how large the stack is.
+///
+/// ```compile_fail,standalone_crate
+/// #![no_main]
+/// # use xenith_kernel as xenith;
+/// xenith::unikernel! {
+///     name: "deep",
+///     memory: 1 MiB,
+///     stack: 65 KiB, // No multiple of 4 KiB.
+///     main: deep::start,
+/// }
+/// # mod deep { pub async fn start() {} }
+/// ```
+///
 /// `update` names the type of what the app keeps when a new image of it takes over while it serves
 /// ([`update`](crate::update)); an app without it is not replaced in that way.
 ///
@@ -52,6 +68,7 @@ macro_rules! unikernel {
         $(#[doc = $about:literal])*
         name: $name:literal,
         memory: $memory:literal $unit:ident,
+        $(stack: $stack:literal $stack_unit:ident,)?
         $(devices: { $($device:ident : $($class:ident)::+ $(($id:literal))?),* $(,)? },)?
         $(args: $($struct:ident)::* {
             $($(#[doc = $help:literal])* $arg:ident : $type:ty $(= $default:expr)?),* $(,)?
@@ -68,6 +85,7 @@ macro_rules! unikernel {
                 "\nname\t", $name,
                 "\nversion\t", env!("CARGO_PKG_VERSION"),
                 "\nmemory\t", stringify!($memory), " ", stringify!($unit), "\n",
+                $("stack\t", stringify!($stack), " ", stringify!($stack_unit), "\n",)?
                 match option_env!(concat!("XENITH_BUILD_", env!("CARGO_PKG_NAME"))) {
                     Some(lines) => lines,
                     None => "",
@@ -163,7 +181,9 @@ macro_rules! unikernel {
                 $crate::start::run(run())
             }
 
-            $crate::__entry!(NOTE, __start);
+            $crate::__entry!(NOTE, __start $(, {
+                $crate::manifest::stack($stack, $crate::manifest::Unit::$stack_unit)
+            })?);
         };
     };
 }

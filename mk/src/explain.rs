@@ -4,7 +4,8 @@
 //! that overflowed, it cannot, and ends the domain; its register dump shows it.
 
 use crate::ending::{Ending, exit_status};
-use crate::symbols::{Stack, Symbols};
+use crate::image::stack::Stack;
+use crate::symbols::Symbols;
 use lab::{End, Reason};
 
 /// Bytes above the stack's lower end where the frame that Xen pushes for an
@@ -85,14 +86,14 @@ fn crash(end: &End, symbols: &Symbols) -> String {
 /// used up the stack: mostly because the handler faults itself, and again while that is handled.
 pub(crate) fn overflow(registers: Registers, symbols: &Symbols) -> Option<String> {
     let stack = symbols.stack().filter(|stack| registers.overflowed(*stack))?;
-    let size = match stack.size / 1024 {
-        0 => String::new(),
-        kib => format!(" of {kib} KiB"),
-    };
+    let size = format!(" of {} KiB", stack.size / 1024);
     let Registers { rip, cr2, .. } = registers;
     let at = place(rip, symbols);
     Some(if cr2 == 0 || (stack.guard..stack.low).contains(&cr2) {
-        format!("stack overflow: the stack{size} ran into its guard page{at}")
+        format!(
+            "stack overflow: the stack{size} ran into its guard page{at}; an app that needs more has \
+             `stack:` in its manifest"
+        )
     } else if rip == cr2 {
         format!(
             "page fault in the page fault handler: its own code at {rip:#x} cannot be executed{at}; \
@@ -129,7 +130,8 @@ mod tests {
 
     #[test]
     fn an_overflow_is_seen_in_the_stack_pointer_or_the_fault_address() {
-        let text = "stack overflow: the stack of 64 KiB ran into its guard page, in app::start";
+        let text = "stack overflow: the stack of 64 KiB ran into its guard page, in app::start; an \
+                    app that needs more has `stack:` in its manifest";
         for (rsp, cr2) in [(0x30_cc70, 0x30_ce70), (0x30_d010, 0), (0x31_0000, 0x30_cff8)] {
             let explained = explain(&end(Reason::Crash, "hello\n", rsp, cr2), &symbols());
             assert_eq!(explained.as_deref(), Some(text), "{rsp:#x} {cr2:#x}");

@@ -2,6 +2,7 @@
 //! with symbols that `cargo mk build` leaves beside the image.
 
 use crate::image::elf::Elf;
+use crate::image::stack::Stack;
 use addr2line::Context;
 use anyhow::{Context as _, Result};
 use gimli::{Dwarf, EndianArcSlice, LittleEndian};
@@ -31,17 +32,6 @@ struct Symbol {
     address: u64,
     size: u64,
     name: String,
-}
-
-/// Where the stack is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stack {
-    /// The first address of the guard page.
-    pub(crate) guard: u64,
-    /// The lowest address of the stack, and the guard page's end.
-    pub(crate) low: u64,
-    /// Its bytes; 0 where the image does not say.
-    pub(crate) size: u64,
 }
 
 /// A function, and a line in it.
@@ -105,7 +95,7 @@ impl Symbols {
             (it.offset..end, it.address)
         });
         let (loads, programs) = (loads.collect(), Vec::new());
-        Self { code, text, stack: stack(elf), lines, root, loads, programs }
+        Self { code, text, stack: Stack::of(elf), lines, root, loads, programs }
     }
 
     /// The same, and that the image runs programs of these folders.
@@ -231,17 +221,6 @@ fn holds(ranges: &[Range<u64>], address: u64) -> bool {
     ranges.iter().any(|range| range.contains(&address))
 }
 
-/// The stack that the kernel's symbols name.
-fn stack(elf: &Elf<'_>) -> Option<Stack> {
-    let symbol = |name| elf.symbols.iter().find(|symbol| symbol.name == name);
-    let (guard, stack) = (symbol("stack_guard")?, symbol("stack")?);
-    (guard.address < stack.address).then_some(Stack {
-        guard: guard.address,
-        low: stack.address,
-        size: stack.size,
-    })
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -270,7 +249,8 @@ pub(crate) mod tests {
                 symbol("_start", 0x30_0000, 0),
                 symbol("_ZN3app4last17h0123456789abcdefE", 0x30_0200, 0x10),
                 symbol("stack_guard", 0x30_c000, 0),
-                symbol("stack", 0x30_d000, 0x1_0000),
+                symbol("stack_start", 0x30_d000, 0),
+                symbol("stack_end", 0x31_d000, 0),
             ],
             ..Elf::default()
         };

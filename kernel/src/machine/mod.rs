@@ -17,7 +17,7 @@
 //! * `start_avx`: enables the wider registers of the processor
 //! * `start_watchdog`: ends a machine whose tasks never await
 //! * `offer_suspend`, `suspend`: be saved, and go on as another domain; on Xen alone
-//! * `__entry!`: defines the entry of the program
+//! * `__entry!`: defines the entry of the program, and its stack if it asks for one
 
 #[cfg(not(target_os = "xen"))]
 mod linux;

@@ -8,9 +8,10 @@
 use super::build::{self, Optimize};
 use crate::boot;
 use crate::ending::{is_up, text};
+use crate::image::stack::Stack;
 use crate::image::xl;
 use crate::project::write;
-use crate::symbols::{Place, Stack, Symbols};
+use crate::symbols::{Place, Symbols};
 use crate::ui::{Ui, out, table};
 use anyhow::{Context, Result, bail, ensure};
 use lab::{GuestSpec, Host, Probe, Registers};

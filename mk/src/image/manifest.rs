@@ -10,6 +10,9 @@ pub(crate) const OWNER: &[u8] = b"Xenith";
 /// Type of the note.
 pub(crate) const KIND: u32 = 1;
 
+/// The stack of an app that asks for none, which the kernel's linker script makes.
+const STACK_KIB: u64 = 64;
+
 /// What an app is and needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Manifest {
@@ -17,6 +20,8 @@ pub(crate) struct Manifest {
     pub(crate) version: String,
     /// The memory that the app asks for, in KiB.
     pub(crate) memory_kib: u64,
+    /// How much of that is stack, in KiB.
+    pub(crate) stack_kib: u64,
     /// What it was built from, if that is known.
     pub(crate) commit: Option<String>,
     /// The names and versions of the crates that are linked into it.
@@ -140,11 +145,12 @@ impl Manifest {
                 .line(line)
                 .with_context(|| format!("line {number} of the manifest: {line:?}"))?;
         }
-        let Reader { name, version, memory, commit, crates, about, devices, args } = reader;
+        let Reader { name, version, memory, stack, commit, crates, about, devices, args } = reader;
         Ok(Self {
             name: name.context("the manifest has no name")?,
             version: version.context("the manifest has no version")?,
             memory_kib: memory.context("the manifest does not say how much memory")?,
+            stack_kib: stack.unwrap_or(STACK_KIB),
             commit,
             crates,
             about,
@@ -160,6 +166,7 @@ struct Reader {
     name: Option<String>,
     version: Option<String>,
     memory: Option<u64>,
+    stack: Option<u64>,
     commit: Option<String>,
     crates: Vec<(String, String)>,
     about: Vec<String>,
@@ -177,6 +184,7 @@ impl Reader {
             }
             "version" => once(&mut self.version, rest.to_owned())?,
             "memory" => once(&mut self.memory, memory(rest)?)?,
+            "stack" => once(&mut self.stack, memory(rest)?)?,
             "commit" => once(&mut self.commit, rest.to_owned())?,
             "crate" => {
                 let (name, version) = rest.split_once('\t').context("a crate has a version")?;
@@ -274,6 +282,7 @@ mod tests {
         let manifest = Manifest::parse(GOOD.as_bytes()).unwrap();
         assert_eq!((&*manifest.name, &*manifest.version), ("httpd", "0.1.0"));
         assert_eq!((manifest.memory_kib, manifest.memory_mib()), (8192, 8));
+        assert_eq!(manifest.stack_kib, 64);
         assert_eq!(manifest.commit.as_deref(), Some("abc"));
         assert_eq!(manifest.crates, [("spin".to_owned(), "0.12.3".to_owned())]);
         assert_eq!(manifest.about, ["Serves.", " Twice."]);
@@ -308,6 +317,7 @@ mod tests {
             ("8 MiB", "0 MiB", "out of range"),
             ("8 MiB", "99999999999999999 GiB", "out of range"),
             ("8 MiB", "x MiB", "x is not a number"),
+            ("about\t Serves.", "stack\t1 page", "not in page"),
             ("\tblock\t", "\t", "three fields, not 2"),
             ("\txvda\tvdev", "\t0\tvdev", "devices of class block are counted"),
             ("\tvdev={id},", "", "three fields, not 2"),
@@ -340,6 +350,12 @@ mod tests {
         assert_eq!(items, [("0", "bridge=xenbr0"), ("1", "bridge=xenbr1"), ("2", "bridge=xenbr2")]);
         assert_eq!(manifest(&[""]).vifs(), 1);
         assert_eq!(manifest(&["1"]).settings(), ["disk", "vif"]);
+    }
+
+    #[test]
+    fn an_app_says_how_large_its_stack_is() {
+        let text = GOOD.replace("commit", "stack\t256 KiB\ncommit");
+        assert_eq!(Manifest::parse(text.as_bytes()).unwrap().stack_kib, 256);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! | `manifest` | the note that says what the app is and needs |
 //! | `notes` | the notes that say how Xen starts it |
 //! | `verify` | what must be true of an image; `drivers` is a part of it |
+//! | `stack` | where the stack is |
 //! | `redzone` | code that no event may interrupt |
 //! | `layout` | the link address and the least memory |
 //! | `pack` | writes the file that Xen boots |
@@ -21,6 +22,7 @@ pub(crate) mod notes;
 pub(crate) mod pack;
 pub(crate) mod redzone;
 pub(crate) mod report;
+pub(crate) mod stack;
 pub(crate) mod verify;
 pub(crate) mod xl;
 

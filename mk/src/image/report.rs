@@ -137,6 +137,7 @@ impl Report {
             mapping.end / 1024,
             self.base
         );
+        let _ = writeln!(text, "stack       {} KiB of that", manifest.stack_kib);
         let devices: Vec<_> = manifest
             .devices
             .iter()

@@ -7,7 +7,7 @@ use super::drivers::Drivers;
 use super::elf::{Elf, Segment};
 use super::layout::PAGE;
 use super::manifest::Manifest;
-use super::notes;
+use super::{notes, stack};
 use object::elf;
 
 /// Everything that is wrong with `image`, a sentence each. Whose code is in it is asked where
@@ -22,6 +22,7 @@ pub(crate) fn verify(image: &Elf<'_>, named: Option<(&Manifest, &Drivers)>) -> V
     linked(image, &mut wrong);
     if let Some((manifest, drivers)) = named {
         drivers.unnamed(image, manifest, &mut wrong);
+        stack::check(image, manifest, &mut wrong);
     }
     wrong
 }

@@ -169,6 +169,7 @@ mod tests {
             name: "httpd".into(),
             version: "0.1.0".into(),
             memory_kib: 8192,
+            stack_kib: 64,
             commit: None,
             crates: Vec::new(),
             about: vec!["Serves files.".into(), String::new(), "Well.".into()],

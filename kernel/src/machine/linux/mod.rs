@@ -178,7 +178,10 @@ pub fn enter(manifest: &'static [u8], app: fn() -> !) -> ! {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __entry {
-    ($note:path, $start:path) => {
+    ($note:path, $start:path $(, $stack:expr)?) => {
+        // Its stack is what Linux gives a process, and its size is checked all the same.
+        $(const _: usize = $stack;)?
+
         #[unsafe(no_mangle)]
         extern "C" fn main(_count: i32, _arguments: *const *const u8) -> i32 {
             // `cargo test` builds and runs each binary as one with tests, and an app has

@@ -10,22 +10,20 @@ use core::mem::offset_of;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU8, Ordering};
 
-/// Size of the stack in bytes.
-pub(super) const STACK: usize = 64 * 1024;
-
 /// Most return addresses in a report.
 const DEPTH: usize = 32;
 
-// Defined by the assembly of the entry.
+// Defined by the linker script.
 unsafe extern "C" {
-    #[link_name = "stack"]
-    static STACK_BOTTOM: u8;
+    #[link_name = "stack_start"]
+    static STACK_START: u8;
+    #[link_name = "stack_end"]
+    static STACK_END: u8;
 }
 
 /// Returns the addresses of the stack.
 fn stack() -> Range<usize> {
-    let bottom = (&raw const STACK_BOTTOM) as usize;
-    bottom..bottom + STACK
+    (&raw const STACK_START) as usize..(&raw const STACK_END) as usize
 }
 
 /// Returns the address of the last page fault (`vcpu_info.arch.cr2`).

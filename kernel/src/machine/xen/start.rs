@@ -7,7 +7,6 @@
 //! `XEN_ELFNOTE_VIRT_BASE` on.
 
 use super::paging::{DATA, Layout, Paging};
-use super::report::STACK;
 use super::{console, heap, info, traps};
 use ::xen::memory::{Frames, PAGE_SIZE, SharedPage};
 use ::xen::public::{elfnote, start_info};
@@ -41,22 +40,20 @@ core::arch::global_asm!(
     "_start:",
     "cld",
     "mov rax, rsp",
-    "lea rsp, [stack + {STACK}]",
+    "lea rsp, [stack_end]",
     "xor ebp, ebp",
     "mov rdi, rsi",
     "mov rsi, rax",
     "call {boot}",
     "ud2",
     ".popsection",
-    // Pages of which only the addresses are used, and the stack, which grows down
-    // to the last of them.
+    // Pages of which only the addresses are used. The linker script puts the stack, which grows
+    // down to the last of them, behind.
     ".pushsection .bss.pages, \"aw\", @nobits",
     ".balign {PAGE_SIZE}",
     "shared_info: .skip {PAGE_SIZE}",
     "scratch: .skip {PAGE_SIZE}",
     "stack_guard: .skip {PAGE_SIZE}",
-    "stack: .skip {STACK}",
-    ".size stack, {STACK}",
     ".popsection",
     ENTRY = const elfnote::XEN_ELFNOTE_ENTRY,
     HYPERCALL_PAGE = const elfnote::XEN_ELFNOTE_HYPERCALL_PAGE,
@@ -68,7 +65,6 @@ core::arch::global_asm!(
     LOADER = const elfnote::XEN_ELFNOTE_LOADER,
     FEATURES = const elfnote::XEN_ELFNOTE_FEATURES,
     PAGE_SIZE = const PAGE_SIZE,
-    STACK = const STACK,
     boot = sym boot,
 );
 
@@ -166,7 +162,14 @@ fn shared_info_page() -> SharedPage {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __entry {
-    ($note:path, $start:path) => {
+    ($note:path, $start:path $(, $stack:expr)?) => {
+        $(
+            // In place of the stack that the linker script makes, which finds it by the section.
+            #[used]
+            #[unsafe(link_section = ".bss.stack")]
+            static STACK: [u8; $stack] = [0; $stack];
+        )?
+
         #[unsafe(no_mangle)]
         static __XENITH_MANIFEST: &[u8] = $note.text();
 
