@@ -165,6 +165,11 @@ impl Host {
         self.numbers.take()
     }
 
+    /// Says whether the machine has ended, such as after a panic of dom0's kernel.
+    pub fn has_ended(&self) -> bool {
+        self.channel.qemu.trouble().is_some()
+    }
+
     /// The way to dom0.
     pub(crate) fn channel(&self) -> &Channel {
         &self.channel

@@ -271,12 +271,31 @@ pub(crate) struct Socket {
     _folder: File,
 }
 
-/// The last lines of a log.
+/// What the kernel of dom0 prints first when it ends, or before it does. The reports that follow
+/// are longer than what is shown of a log.
+const FIRST_WORDS: [&str; 5] =
+    ["invoked oom-killer", "Kernel panic", "BUG: ", "Oops: ", "general protection fault"];
+
+/// How many lines are shown from the first word of an end on, and of a log's end.
+const SHOWN: [usize; 2] = [12, 25];
+
+/// The last lines of a log, after those where dom0's kernel begins to say why it ends.
 pub(crate) fn tail(path: &Path) -> String {
     let text = fs::read(path).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
+    shown(&String::from_utf8_lossy(&text))
+}
+
+fn shown(text: &str) -> String {
     let lines: Vec<_> = text.lines().map(str::trim_end).collect();
-    lines[lines.len().saturating_sub(25)..].join("\n")
+    let (before, end) = lines.split_at(lines.len().saturating_sub(SHOWN[1]));
+    let starts = |line: &&str| FIRST_WORDS.iter().any(|word| line.contains(word));
+    let mut shown = Vec::new();
+    if let Some(first) = before.iter().position(starts) {
+        shown.extend(before[first..].iter().take(SHOWN[0]));
+        shown.push(&"[...]");
+    }
+    shown.extend(end);
+    shown.into_iter().copied().collect::<Vec<_>>().join("\n")
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -323,6 +342,22 @@ pub(crate) fn ensure_installed(progress: &dyn Progress) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_kernel_says_first_is_shown_before_the_end() {
+        let mut lines: Vec<_> = (0..100).map(|line| format!("line {line}\r")).collect();
+        assert!(shown(&lines.join("\n")).starts_with("line 75\nline 76"));
+        lines[20] = "[   1.0] sh invoked oom-killer: order=0".into();
+        let text = shown(&lines.join("\n"));
+        let text: Vec<_> = text.lines().collect();
+        assert_eq!(text[0], "[   1.0] sh invoked oom-killer: order=0");
+        assert_eq!((text[11], text[12], text[13]), ("line 31", "[...]", "line 75"));
+        assert_eq!((text.len(), text[37]), (38, "line 99"));
+        // Where it stands among the last lines anyway, it is not shown twice.
+        lines[20] = String::new();
+        lines[90] = "Kernel panic - not syncing".into();
+        assert_eq!(shown(&lines.join("\n")).lines().count(), 25);
+    }
 
     #[test]
     fn the_command_line_has_no_stray_commas() {

@@ -25,6 +25,9 @@ use std::time::{Duration, Instant};
 /// Lines of a console that are shown when something failed.
 const SHOWN_LINES: usize = 40;
 
+/// How many hosts may end under the tests before what is left fails.
+const BOOTS: usize = 3;
+
 /// Runs test guests on Xen in QEMU
 #[derive(clap::Args, Default)]
 #[command(
@@ -117,9 +120,7 @@ pub(crate) fn test(project: &Project, args: &Args, ui: &Ui) -> Result<(Tally, Ve
     let network = jobs.iter().any(|job| job.run.uses_network() || job.image.manifest.vifs() > 0);
     let xen = args.xen.clone();
     let options = Options { network, xen, disks: roots, ..boot::options(project)? };
-    let host = Host::boot(&options, ui)?;
-    ui.done();
-    Ok(run_all(&host, &jobs, ui))
+    run_all(&|| Host::boot(&options, ui), &jobs, ui)
 }
 
 /// All runs of all guests that one of `filters` lets through.
@@ -151,7 +152,18 @@ fn full_name(guest: &Guest, run: &Run) -> String {
 
 /// One after the other: dom0 has one CPU, and creating a guest keeps it busy, so
 /// that guests side by side take longer in all.
-fn run_all(host: &Host, jobs: &[Job<'_>], ui: &Ui) -> (Tally, Vec<String>) {
+///
+/// When the host ends under them, such as by a panic of dom0's kernel, what ran is run once more
+/// on a new one, and the rest as well: one fault shall not hide what all others are like. A test
+/// that ends the next host too has failed.
+fn run_all(
+    boot: &dyn Fn() -> Result<Host>,
+    jobs: &[Job<'_>],
+    ui: &Ui,
+) -> Result<(Tally, Vec<String>)> {
+    let mut host = boot()?;
+    let mut boots = BOOTS;
+    ui.done();
     let mut tally = Tally::default();
     let mut failures = Vec::new();
     let width = jobs.iter().map(|job| job.name.len()).max().unwrap_or(0);
@@ -159,7 +171,17 @@ fn run_all(host: &Host, jobs: &[Job<'_>], ui: &Ui) -> (Tally, Vec<String>) {
     for (job, number) in jobs.iter().zip(1..) {
         ui.detail(format!("running {} ({number} of {})", job.name, jobs.len()));
         let start = Instant::now();
-        let done = run_one(host, job);
+        let mut done = run_one(&host, job);
+        if host.has_ended() && boots > 0 {
+            boots -= 1;
+            let text = shown(job, &done, start.elapsed(), width);
+            let text = format!("{text}       the host ended; a new one goes on with this test\n");
+            ui.above(|| out(&text));
+            drop(host);
+            host = boot()?;
+            ui.step(&format!("running {}", counted(jobs.len(), "guest")));
+            done = run_one(&host, job);
+        }
         let failed_before = tally.failed;
         tally.count(&done);
         let text = shown(job, &done, start.elapsed(), width);
@@ -169,7 +191,7 @@ fn run_all(host: &Host, jobs: &[Job<'_>], ui: &Ui) -> (Tally, Vec<String>) {
         }
     }
     ui.done();
-    (tally, failures)
+    Ok((tally, failures))
 }
 
 impl Tally {
