@@ -17,6 +17,7 @@
 //! revoke, and their pages are free at once.
 
 mod copy;
+mod handover;
 
 use crate::generation::Generation;
 use crate::hypercall::{grant_table_op_query_size, grant_table_op_setup_table, virt_to_mfn};
@@ -33,6 +34,7 @@ use core::fmt;
 use core::ops::Range;
 
 pub use copy::copy_from;
+pub use handover::{Offer, take};
 
 /// Most pages in quarantine: 8 MiB, as much as two network interfaces with full rings use.
 const QUARANTINE: usize = 2048;
@@ -293,14 +295,25 @@ impl Grant {
     }
 }
 
-impl Drop for Grant {
-    fn drop(&mut self) {
-        if self.references.is_empty() || !self.generation.is_current() {
-            return;
+impl Grant {
+    /// Revokes what it can. Returns whether nothing is granted any more.
+    fn end(&mut self) -> bool {
+        if !self.generation.is_current() {
+            self.references.clear();
+        }
+        if self.references.is_empty() {
+            return true;
         }
         let mut table = crate::domain().grants.lock();
         self.references.retain(|&reference| !table.revoke(reference));
-        if !self.references.is_empty() {
+        self.references.is_empty()
+    }
+}
+
+impl Drop for Grant {
+    fn drop(&mut self) {
+        if !self.end() {
+            let mut table = crate::domain().grants.lock();
             let grant = Self {
                 pages: self.pages.take(),
                 references: core::mem::take(&mut self.references),

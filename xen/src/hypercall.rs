@@ -26,7 +26,10 @@ pub use event_channel::{
     event_channel_op_alloc_unbound, event_channel_op_bind_virq, event_channel_op_close,
     event_channel_op_send, event_channel_op_status,
 };
-pub use grant_table::{grant_table_op_copy, grant_table_op_query_size, grant_table_op_setup_table};
+pub use grant_table::{
+    grant_table_op_copy, grant_table_op_copy_to, grant_table_op_query_size,
+    grant_table_op_setup_table,
+};
 pub use mmu::{mmu_update, mmuext_op_tlb_flush_local, update_va_mapping};
 pub use sched::{
     callback_op_register_event, console_io_write, sched_op_poll, sched_op_shutdown,

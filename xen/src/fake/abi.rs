@@ -9,8 +9,8 @@ use crate::DomId;
 use crate::evtchn::PortNumber;
 use crate::public::callback::{CALLBACKOP_REGISTER, CALLBACKTYPE_EVENT, CallbackRegister};
 use crate::public::grant_table::{
-    CopyBytes, GNTCOPY_SOURCE_GREF, GNTST_BAD_COPY_ARG, GNTST_OKAY, GNTTABOP_COPY,
-    GNTTABOP_QUERY_SIZE, GNTTABOP_SETUP_TABLE, QuerySize, SetupTable,
+    CopyBytes, GNTCOPY_DEST_GREF, GNTCOPY_SOURCE_GREF, GNTST_BAD_COPY_ARG, GNTST_OKAY,
+    GNTTABOP_COPY, GNTTABOP_QUERY_SIZE, GNTTABOP_SETUP_TABLE, Place, QuerySize, SetupTable,
 };
 use crate::public::vcpu::{
     VCPUOP_GET_RUNSTATE_INFO, VCPUOP_SET_SINGLESHOT_TIMER, VCPUOP_STOP_PERIODIC_TIMER,
@@ -190,14 +190,16 @@ unsafe fn grant_table_op(state: &mut State, op: u32, arg: u64) -> i64 {
             // SAFETY: GNTTABOP_copy takes a gnttab_copy.
             let copy = unsafe { &mut *(arg as *mut CopyBytes) };
             let whole = copy.source.offset == 0 && copy.dest.offset == 0;
-            let page = host.frames.page(copy.dest.page);
-            copy.status = match page {
-                Some(page)
-                    if whole
-                        && copy.flags == GNTCOPY_SOURCE_GREF
-                        && copy.dest.domid == DomId::SELF.0 =>
-                {
-                    host.grants.copy_shown(&copy.source, copy.len.into(), &page)
+            let length = usize::from(copy.len);
+            let own = |place: &Place| {
+                host.frames.page(place.page).filter(|_| place.domid == DomId::SELF.0)
+            };
+            copy.status = match (copy.flags, own(&copy.source), own(&copy.dest)) {
+                (GNTCOPY_SOURCE_GREF, _, Some(page)) if whole => {
+                    host.grants.copy_shown(&copy.source, length, &page)
+                }
+                (GNTCOPY_DEST_GREF, Some(page), _) if whole => {
+                    host.grants.copy_to_shown(&page, &copy.dest, length)
                 }
                 _ => GNTST_BAD_COPY_ARG,
             };

@@ -250,6 +250,18 @@ impl Grants {
         GNTST_OKAY
     }
 
+    /// `GNTTABOP_copy` to a page that another domain granted: its status.
+    pub(super) fn copy_to_shown(&mut self, from: &SharedPage, to: &Place, length: usize) -> i16 {
+        let reference = u32::try_from(to.page).map(GrantRef);
+        let key = reference.map(|reference| (DomId(to.domid), reference));
+        let Some(page) = key.ok().and_then(|key| self.shown.get_mut(&key)) else {
+            return GNTST_BAD_GNTREF;
+        };
+        let Some(bytes) = page.get_mut(..length) else { return GNTST_BAD_COPY_ARG };
+        from.copy_out(0, bytes);
+        GNTST_OKAY
+    }
+
     /// The guest gives back frame `mfn`: panics when it is still lent.
     pub(super) fn freed(&self, mfn: u64) {
         self.check();

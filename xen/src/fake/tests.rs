@@ -5,7 +5,7 @@ use super::{Fake, store};
 use crate::DomId;
 use crate::evtchn::{Port, scan};
 use crate::gnttab::GrantRef;
-use crate::gnttab::{ReadOnlyGrant, ReadWriteGrant, copy_from};
+use crate::gnttab::{Offer, ReadOnlyGrant, ReadWriteGrant, copy_from, take};
 use crate::memory::SharedPage;
 use crate::{Errno, xenstore};
 use std::future::Future;
@@ -395,4 +395,59 @@ fn a_domain_after_another_finds_nothing_of_it() {
     assert_eq!(crate::evtchn::stats().open, 0);
     assert_eq!(fake.store().watches(), 0);
     assert_eq!(page(&fake), first, "a fuzzer's memory would grow without bound");
+}
+
+#[test]
+fn an_offer_is_taken_or_taken_back_and_never_both() {
+    const PEER: DomId = DomId(7);
+    let fake = Fake::new();
+    let write = |peer, reference| {
+        super::with(|it| it.host.grants.copy_to(reference, peer, 0, &[1], &it.host.frames))
+    };
+    let mut offer = Offer::new(PEER).unwrap();
+    let reference = offer.reference().unwrap();
+    assert!(!offer.is_taken() && write(DomId(8), reference).is_err(), "it is for one domain");
+    assert_eq!(write(PEER, reference), Ok(()));
+    assert!(offer.is_taken());
+    assert_eq!((offer.withdraw(), offer.withdraw()), (Some(false), Some(false)), "too late");
+
+    let mut offer = Offer::new(PEER).unwrap();
+    let reference = offer.reference().unwrap();
+    assert_eq!((offer.withdraw(), offer.withdraw()), (Some(true), Some(true)));
+    assert!(write(PEER, reference).is_err(), "too late");
+    assert_eq!(offer.reference(), None);
+
+    let offer = Offer::new(PEER).unwrap();
+    let reference = offer.reference().unwrap();
+    drop(offer);
+    assert!(write(PEER, reference).is_err(), "one that is dropped is taken back");
+
+    // One that is just being taken.
+    let mut offer = Offer::new(PEER).unwrap();
+    let reference = offer.reference().unwrap();
+    let page = super::with(|it| it.host.grants.map(reference, PEER, true, &it.host.frames));
+    assert_eq!(offer.withdraw(), None);
+    page.unwrap().copy_in(0, &[1]);
+    super::with(|it| it.host.grants.unmap(reference, true));
+    assert_eq!(offer.withdraw(), Some(false));
+
+    // One of a former domain.
+    let mut offer = Offer::new(PEER).unwrap();
+    fake.suspend(Some(DomId(3)));
+    assert_eq!(offer.withdraw(), Some(true));
+    drop(offer);
+    fake.assert_no_leaks(&super::Baseline::default());
+}
+
+#[test]
+fn what_another_domain_offers_is_taken_while_it_does() {
+    let fake = Fake::new();
+    let reference = GrantRef(9);
+    assert!(take(DomId(7), reference).is_err());
+    fake.show(DomId(7), reference, &[0; 4096]);
+    assert!(take(DomId(8), reference).is_err());
+    assert_eq!((take(DomId(7), reference), take(DomId(7), reference)), (Ok(()), Ok(())));
+    let mut page = [9; 2];
+    copy_from(DomId(7), &[reference], &mut page).unwrap();
+    assert_eq!(page, [1, 0]);
 }

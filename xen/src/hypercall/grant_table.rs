@@ -4,8 +4,8 @@ use super::{address, hypercall};
 use crate::ids::GrantRef;
 use crate::public::PAGE_SIZE;
 use crate::public::grant_table::{
-    CopyBytes, GNTCOPY_SOURCE_GREF, GNTST_OKAY, GNTTABOP_COPY, GNTTABOP_QUERY_SIZE,
-    GNTTABOP_SETUP_TABLE, Place, QuerySize, SetupTable,
+    CopyBytes, GNTCOPY_DEST_GREF, GNTCOPY_SOURCE_GREF, GNTST_OKAY, GNTTABOP_COPY,
+    GNTTABOP_QUERY_SIZE, GNTTABOP_SETUP_TABLE, Place, QuerySize, SetupTable,
 };
 use crate::{DomId, Errno};
 use xen_sys::__HYPERVISOR_grant_table_op;
@@ -70,14 +70,46 @@ pub unsafe fn grant_table_op_copy(
     reference: GrantRef,
     frame: u64,
 ) -> Result<(), Errno> {
-    let mut arg = CopyBytes {
+    let arg = CopyBytes {
         source: Place { page: reference.0.into(), domid: peer.0, offset: 0 },
         dest: Place { page: frame, domid: DomId::SELF.0, offset: 0 },
         len: PAGE_SIZE as u16,
         flags: GNTCOPY_SOURCE_GREF,
         status: 0,
     };
-    // SAFETY: Xen reads and writes one structure, and writes a page that is the caller's.
+    // SAFETY: Xen writes a page that is the caller's.
+    unsafe { copy(arg) }
+}
+
+/// Copies the first `length` bytes of the machine frame `frame` of this domain to the page that
+/// `peer` granted by `reference` for writing (`GNTTABOP_copy`).
+///
+/// # Errors
+/// `EACCES` if `peer` granted no such page to this domain, or revoked it.
+pub fn grant_table_op_copy_to(
+    peer: DomId,
+    reference: GrantRef,
+    frame: u64,
+    length: u16,
+) -> Result<(), Errno> {
+    let arg = CopyBytes {
+        source: Place { page: frame, domid: DomId::SELF.0, offset: 0 },
+        dest: Place { page: reference.0.into(), domid: peer.0, offset: 0 },
+        len: length,
+        flags: GNTCOPY_DEST_GREF,
+        status: 0,
+    };
+    // SAFETY: what Xen writes is a page of another domain.
+    unsafe { copy(arg) }
+}
+
+/// Has Xen copy what `arg` says.
+///
+/// # Safety
+/// If the destination is a page of this domain, no reference points into it but one of the
+/// caller's for writing.
+unsafe fn copy(mut arg: CopyBytes) -> Result<(), Errno> {
+    // SAFETY: Xen reads and writes one structure, and a page of which the caller says that it may.
     unsafe {
         hypercall::<__HYPERVISOR_grant_table_op>([
             u64::from(GNTTABOP_COPY),

@@ -53,6 +53,8 @@ pub struct QuerySize {
 
 /// `GNTCOPY_source_gref`: the source is named by a grant reference, and not by a frame.
 pub const GNTCOPY_SOURCE_GREF: u16 = 1;
+/// `GNTCOPY_dest_gref`: the same for the destination.
+pub const GNTCOPY_DEST_GREF: u16 = 2;
 
 /// A page of [`CopyBytes`], and where in it.
 #[repr(C)]
