@@ -2,7 +2,7 @@
 # by what does not start, takes no such state or does not take over.
 url=http://$IP:80 name=served
 kernel=/tmp/updated-httpd
-trap 'xl destroy $name 2>/dev/null || :; xl destroy $name-next 2>/dev/null || :; rm -f $kernel /tmp/wrk.log /tmp/failed /tmp/asking /tmp/update.log /tmp/body /tmp/echo' EXIT
+trap 'xl destroy $name 2>/dev/null || :; xl destroy $name-next 2>/dev/null || :; rm -f $kernel /tmp/wrk.log /tmp/failed /tmp/asking /tmp/update.log /tmp/body /tmp/echo /tmp/short' EXIT
 cp "$(find /guests -type f -name httpd | head -n 1)" $kernel
 xl destroy "$GUEST"
 
@@ -14,13 +14,13 @@ say() {
 	exit 1
 }
 replace() {
-	update $name /dev/null "kernel='$kernel'" memory=4 "extra='ip=$IP/24$1'" "tsc_mode='native'" \
+	update $name /dev/null "kernel='$kernel'" memory=4 "extra='ip=$IP/24 grace=3$1'" "tsc_mode='native'" \
 		"vif=['mac=$MAC,bridge=$BRIDGE']" >/tmp/update.log 2>&1
 }
 requests() {
 	curl -sf -m 20 $url/metrics | sed -n 's/^xenith_http_requests //p'
 }
-xl create -q -e /dev/null "name='$name'" "kernel='$kernel'" memory=4 "extra='ip=$IP/24'" \
+xl create -q -e /dev/null "name='$name'" "kernel='$kernel'" memory=4 "extra='ip=$IP/24 grace=3'" \
 	"tsc_mode='native'" "vif=['mac=$MAC,bridge=$BRIDGE']"
 for _ in $(seq 40); do
 	[ "$(curl -sf -m 2 $url/health)" = ok ] && break
@@ -53,6 +53,29 @@ for round in 1 2; do
 	sed -n '/Latency  /p;/requests in/p' /tmp/wrk.log
 done
 
+# A request that takes its time is answered by the old image, and one that takes for ever keeps nobody.
+id=$(xl domid $name)
+head -c 400000 /dev/urandom >/tmp/body
+head -c 40000 /tmp/body >/tmp/short
+curl -s -m 90 --limit-rate 10k --data-binary @/tmp/body -o /dev/null $url/echo &
+endless=$!
+: >/tmp/asking
+: >/tmp/failed
+ask &
+asks=$!
+sleep 1
+curl -sf -m 90 --limit-rate 25k --data-binary @/tmp/short -o /tmp/echo $url/echo &
+short=$!
+usleep 300000
+replace '' || say 'a slow request kept the new image away'
+[ "$(xl domid $name)" != "$id" ] || say 'the same domain'
+wait $short || say 'a request of two seconds was cut off'
+cmp /tmp/short /tmp/echo || say 'the body that came back is another'
+! wait $endless || say 'the endless request has ended'
+rm /tmp/asking
+wait $asks
+[ ! -s /tmp/failed ] || say "slow: $(cat /tmp/failed)"
+
 # None of these is a successor.
 id=$(xl domid $name)
 goes_on() {
@@ -60,14 +83,6 @@ goes_on() {
 	[ "$(curl -sf -m 20 $url/health)" = ok ] || say "$*: no answer"
 	! xl domid $name-next 2>/dev/null || say "$*: the other domain is still there"
 }
-head -c 400000 /dev/urandom >/tmp/body
-curl -sf -m 90 --limit-rate 20k --data-binary @/tmp/body -o /tmp/echo $url/echo &
-long=$!
-sleep 1
-! replace '' || say 'replaced in the middle of a long request'
-goes_on 'a long request'
-wait $long || say 'the long request was cut off'
-cmp /tmp/body /tmp/echo || say 'the body that came back is another'
 ! replace ' nonsense=1' || say 'replaced by what does not start'
 goes_on 'does not start'
 echo "$(cat /tmp/update.log)"
@@ -88,13 +103,13 @@ offer() {
 	case $(xenstore read $old/state 2>/dev/null) in $2*) ;; *) say "$1: $(xenstore read $old/state)" ;; esac
 	goes_on "$1"
 }
-offer 'ready 1 2 3' refused
-offer 'ready 9 1 1' refused
+offer 'ready 2 2 3 9999' refused
+offer 'ready 9 1 1 9999' refused
 : >/tmp/asking
 : >/tmp/failed
 ask &
 asks=$!
-offer 'ready 1 1 1' withdrawn
+offer 'ready 2 1 1 999999' withdrawn
 rm /tmp/asking
 wait $asks
 [ ! -s /tmp/failed ] || say "withdrawn: $(cat /tmp/failed)"

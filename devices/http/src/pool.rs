@@ -79,6 +79,8 @@ struct Seat {
     waker: Option<Waker>,
     /// It was told to leave.
     told: bool,
+    /// Another image waits for the request that is under way.
+    awaited: bool,
     task: Option<Task<()>>,
 }
 
@@ -100,6 +102,9 @@ pub(super) struct Pool {
     pub(super) closing: Cell<bool>,
     /// Another image is about to go on with the connections: each leaves where a request may begin.
     moving: Cell<bool>,
+    /// Requests that it waits for before, and who does.
+    awaited: Cell<usize>,
+    settled: Cell<Option<Waker>>,
     /// Who waits for the last one to be gone.
     last: Cell<Option<Waker>>,
     pub(super) stats: Rc<Cell<Stats>>,
@@ -117,6 +122,8 @@ impl Pool {
             told: Cell::new(0),
             closing: Cell::new(false),
             moving: Cell::new(false),
+            awaited: Cell::new(0),
+            settled: Cell::new(None),
             last: Cell::new(None),
             stats,
         }
@@ -168,7 +175,14 @@ impl Pool {
             }
         };
         let since = Instant::now();
-        let seat = Seat { doing: Doing::Idle, since, waker: None, told: false, task: None };
+        let seat = Seat {
+            doing: Doing::Idle,
+            since,
+            waker: None,
+            told: false,
+            awaited: false,
+            task: None,
+        };
         seats[at] = Some(seat);
         count(&self.stats, |stats| {
             stats.connections += 1;
@@ -226,6 +240,39 @@ impl Pool {
         self.moving.set(moving);
         for seat in self.seats.borrow_mut().iter_mut().flatten() {
             seat.waker.take().into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Notes which requests are under way, for [`settled`](Self::settled).
+    pub(super) fn await_requests(&self) {
+        let mut count = 0;
+        for seat in self.seats.borrow_mut().iter_mut().flatten() {
+            seat.awaited = seat.doing == Doing::Work;
+            count += usize::from(seat.awaited);
+        }
+        self.awaited.set(count);
+    }
+
+    /// Waits until the requests that were noted have been served.
+    pub(super) async fn settled(&self) {
+        poll_fn(|context| {
+            if self.awaited.get() == 0 {
+                return Poll::Ready(());
+            }
+            self.settled.set(Some(context.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// The seat's request has been served.
+    fn served(&self, seat: &mut Seat) {
+        if core::mem::take(&mut seat.awaited) {
+            let left = self.awaited.get().saturating_sub(1);
+            self.awaited.set(left);
+            if left == 0 {
+                self.settled.take().into_iter().for_each(Waker::wake);
+            }
         }
     }
 
@@ -311,6 +358,7 @@ impl Slot {
             let told = self.with(|seat| {
                 if let Some(now) = now {
                     (seat.doing, seat.since) = (doing, now);
+                    self.pool.served(seat);
                 }
                 if !seat.waker.as_ref().is_some_and(|it| it.will_wake(context.waker())) {
                     seat.waker = Some(context.waker().clone());
@@ -326,7 +374,10 @@ impl Slot {
             Pin::new(end).poll(context).map(|()| None)
         })
         .await;
-        self.with(|seat| seat.doing = Doing::Work);
+        self.with(|seat| {
+            seat.doing = Doing::Work;
+            self.pool.served(seat);
+        });
         done
     }
 }
@@ -340,7 +391,8 @@ impl core::fmt::Debug for Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         let seat = self.pool.seats.borrow_mut().get_mut(self.at).and_then(Option::take);
-        if let Some(seat) = seat {
+        if let Some(mut seat) = seat {
+            self.pool.served(&mut seat);
             self.pool.free.borrow_mut().push(self.at);
             if seat.told {
                 self.pool.told.set(self.pool.told.get() - 1);

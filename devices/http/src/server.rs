@@ -154,7 +154,8 @@ where
         loop {
             // Not by `accept`, whose future and its like would hand the stream on and on.
             let came = poll_fn(|context| listener.poll_acceptable(context));
-            let news = select3(came, kernel::shutdown_requested(), next_phase(&mut part)).await;
+            let news =
+                select3(came, kernel::shutdown_requested(), next_phase(&mut part, &pool)).await;
             if let (Either3::Third(phase), Some(part)) = (&news, &mut part) {
                 update(part, *phase, &pool).await;
                 continue;

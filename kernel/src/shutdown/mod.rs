@@ -102,7 +102,8 @@ pub(crate) fn finish() {
     }
 }
 
-/// Returns the time in which an app has to return after a request.
+/// Returns the time in which an app has to return after a request. What is under way has as long
+/// before an [update](crate::update).
 #[must_use]
 pub fn grace() -> Duration {
     Duration::from_millis(ENDING.get().grace.load(Ordering::Relaxed))

@@ -142,9 +142,14 @@ impl core::error::Error for Error {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {
-    /// A successor is ready: what is under way is finished, and nothing is begun.
+    /// A successor is ready. All is served as before; what was begun before this phase has
+    /// [`grace`](crate::shutdown::grace) to end, 15 s at most, and the parts that wait for that are
+    /// done then.
+    Soon,
+    /// What is still under way is finished or cut off within a second, and nothing is begun.
     Rest,
-    /// From now on nothing changes. [`Part::done`] takes what the successor is to know.
+    /// From now on nothing changes. [`Part::done`] takes what the successor is to know, of
+    /// [`room`] bytes at most.
     Save,
     /// The successor serves: [`Part::done`] takes what has arrived here since.
     Late,
@@ -176,6 +181,11 @@ struct Updates {
     /// What came late, and whether there is more of that to come.
     late: Vec<Section>,
     expects_late: bool,
+    /// How many bytes the successor takes.
+    room: usize,
+    /// By what the former image's offer is taken.
+    #[cfg(target_os = "xen")]
+    offer: Option<::xen::gnttab::GrantRef>,
     /// The app's versions: what it writes, and from where on it reads.
     versions: (u32, u32),
     /// Whether the app takes its section.
@@ -195,6 +205,9 @@ machine::local! {
         taken: Vec::new(),
         late: Vec::new(),
         expects_late: false,
+        room: usize::MAX,
+        #[cfg(target_os = "xen")]
+        offer: None,
         versions: (0, 0),
         judge: |_, _| true,
         waiting: Wakers::new(),
@@ -222,6 +235,20 @@ pub fn enable<S: State>() {
     updates.versions = (S::VERSION, S::OLDEST);
     updates.judge = |version, bytes| S::load(version, bytes).is_some();
     ACTIVE.store(cfg!(target_os = "xen"), Ordering::Relaxed);
+}
+
+/// Returns how many bytes may yet be handed over in this phase: as many as the successor has memory
+/// for, and this image to write them.
+#[must_use]
+pub fn room() -> usize {
+    let updates = UPDATES.get().lock();
+    let given = updates.given.iter().map(|it| it.bytes.len()).sum();
+    // They are packed, and copied into pages that are granted.
+    let left = match machine::memory_left() {
+        (0, _) => usize::MAX,
+        (_, left) => left / 4,
+    };
+    updates.room.saturating_sub(given).min(left)
 }
 
 /// Waits until `look` finds something, which it is asked for after each change.
@@ -290,6 +317,13 @@ impl Part {
         let (steps, phase) = wait(|it| (it.steps != seen).then_some((it.steps, it.phase))).await;
         (self.seen, self.owes) = (steps, true);
         phase
+    }
+
+    /// Returns the phase that it has not answered, if there is one.
+    #[must_use]
+    pub fn owed(&self) -> Option<Phase> {
+        let updates = UPDATES.get().lock();
+        (self.owes && self.seen == updates.steps).then_some(updates.phase)
     }
 
     /// Ends its part of the phase, with bytes of a name and a version for the successor.

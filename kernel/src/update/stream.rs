@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use crc::{CRC_32_ISCSI, Crc, Table};
 
 /// The version of the format of sections and of what the kernel's own parts write.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 const MAGIC: [u8; 8] = *b"XENITHUP";
 

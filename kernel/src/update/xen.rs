@@ -5,27 +5,29 @@
 //! `data/update/state`:
 //!
 //! ```text
-//! old                                   new
-//!                                       ready FORMAT OLDEST NEWEST
-//! given REFERENCE LENGTH      (or: refused WHY)
-//!                                       taken      (or: refused WHY)
-//! late 1 REFERENCE LENGTH     (or: withdrawn)
-//!                                       done 1
+//! old                                        new
+//!                                            ready FORMAT OLDEST NEWEST ROOM
+//! given REFERENCE LENGTH OFFER     (or: refused WHY)
+//!                                            taken      (or: refused WHY)
+//! late 1 REFERENCE LENGTH          (or: withdrawn)
+//!                                            done 1
 //! late 2 REFERENCE LENGTH
-//!                                       done 2
+//!                                            done 2
 //! ```
 //!
-//! REFERENCE is that of a page with the references of the pages that hold the bytes.
-//! The old domain withdraws, and the new one takes, in a transaction in which it reads that the
-//! other has not: so never both or neither serve.
+//! ROOM is how many bytes the new domain has memory for. REFERENCE is that of a page with the
+//! references of the pages that hold the bytes, and OFFER that of an [`Offer`]: the new domain takes
+//! it, or the old one takes it back, which Xen decides. So never both serve, nor neither, also
+//! where xenstore answers late or not at all: what is said there then only makes it faster.
 
 use super::stream::{self, FORMAT};
 use super::{APP, Error, Phase, Section, UPDATES, take_section, wait};
 use crate::machine::{self, open_store, shut_down};
-use crate::task::{Either, select, spawn};
+use crate::shutdown::grace;
+use crate::task::{Either, Either3, select, select3, spawn};
 use crate::time::{sleep, timeout};
 use ::xen::DomId;
-use ::xen::gnttab::{GrantRef, ReadOnlyGrant, copy_from};
+use ::xen::gnttab::{self, GrantRef, Offer, ReadOnlyGrant, copy_from};
 use ::xen::memory::PAGE_SIZE;
 use ::xen::public::SHUTDOWN_poweroff;
 use ::xen::xenbus::read_number;
@@ -39,8 +41,12 @@ const STATE: &str = "data/update/state";
 const TO: &str = "data/update/to";
 const FROM: &str = "data/update/from";
 
-/// Time that what is under way has to end. Who waits for an answer waits as long, so it is short.
-const REST: Duration = Duration::from_secs(1);
+/// The most time that what is under way has to end while all is served, of the app's
+/// [`grace`](crate::shutdown::grace). The toolstack waits for 30 s.
+const SOON: Duration = Duration::from_secs(15);
+
+/// Time that parts have to come to rest. Who waits for an answer waits as long, so it is short.
+const REST: Duration = Duration::from_millis(1500);
 
 /// Time that parts have to write what they hand over.
 const SAVE: Duration = Duration::from_millis(500);
@@ -54,6 +60,16 @@ const LATE: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(25)
 
 /// Time that the successor has to take that.
 const DONE: Duration = Duration::from_millis(500);
+
+/// Time for a word. Where xenstore takes longer, all goes on as if it had been said.
+const SAY: Duration = Duration::from_millis(500);
+
+/// Time between two looks at whether an offer is taken, of which xenstore tells as well.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How often a successor that is just taking an offer is waited for, 1 ms each time. A copy takes
+/// some microseconds.
+const AT_IT: u32 = 100;
 
 /// The most pages: as many as references fit into one.
 const PAGES: usize = PAGE_SIZE / 4;
@@ -69,7 +85,7 @@ async fn heard(path: &str) -> Option<String> {
 
 async fn say(what: &str) {
     // Who cannot be heard is given up by the other side.
-    let _ = xenstore::write(STATE, what.as_bytes()).await;
+    let _ = timeout(SAY, xenstore::write(STATE, what.as_bytes())).await;
 }
 
 /// Reads the number of a domain.
@@ -141,30 +157,31 @@ async fn follow() -> Result<(), xenstore::Error> {
         told.changed().await?;
         let Some(peer) = domain(TO).await else { continue };
         log::info!("update: domain {peer} is to take over");
-        if let Err(why) = offer(peer, &told).await {
-            log::warn!("update: goes on serving: {why}");
-            step(Phase::Resume, REST).await;
-            let withdrawn = heard(STATE).await.is_some_and(|it| it.starts_with("withdrawn"));
-            if !withdrawn {
-                say(&format!("refused {why}")).await;
-            }
-        }
+        let (why, word) = match offer(peer, &told).await {
+            Err(why) => (why, format!("refused {why}")),
+            Ok(why) => (why, String::from("withdrawn")),
+        };
+        log::warn!("update: goes on serving: {why}");
+        step(Phase::Resume, REST).await;
+        say(&word).await;
     }
 }
 
-/// Offers the service to a successor, and ends this domain when that has taken over.
+/// Offers the service to a successor, and ends this domain when that has taken over. Returns why
+/// the offer was taken back.
 ///
 /// # Errors
-/// Why it does not.
-async fn offer(peer: DomId, told: &Watch) -> Result<(), &'static str> {
+/// Why there was none.
+async fn offer(peer: DomId, told: &Watch) -> Result<&'static str, &'static str> {
     let gone = "xenstore does not tell of the successor";
+    let away = "the successor was taken away";
     let path = theirs(peer);
     let watch = xenstore::watch(&path).await.map_err(|_| gone)?;
-    let [format, oldest, newest] = loop {
+    let [format, oldest, newest, room] = loop {
         match select(watch.changed(), told.changed()).await {
             Either::First(news) => news.map_err(|_| gone)?,
             Either::Second(_) if domain(TO).await == Some(peer) => {}
-            Either::Second(_) => return Err("the successor was taken away"),
+            Either::Second(_) => return Err(away),
         }
         if let Some(ready) = heard(&path).await.and_then(|it| numbers(&it, "ready")) {
             break ready;
@@ -174,15 +191,26 @@ async fn offer(peer: DomId, told: &Watch) -> Result<(), &'static str> {
     if format != FORMAT || !(oldest..=newest).contains(&version) {
         return Err("the successor takes no state of this version");
     }
-    step(Phase::Rest, REST).await.ok_or("what is under way did not end in time")?;
-    let sections = step(Phase::Save, SAVE).await.ok_or("the state cannot be written")?;
-    let shown = Shown::new(peer, &sections).ok_or("there is no memory for the state")?;
-    drop(sections);
-    say(&format!("given {}", shown.words())).await;
-    if !is_taken(&path, &watch).await? {
-        return Err("the successor did not take over in time");
+    // What does not end in time is cut off then: no client keeps an update from going on.
+    step(Phase::Soon, grace().min(SOON)).await;
+    if domain(TO).await != Some(peer) {
+        return Err(away);
     }
-    drop(shown);
+    step(Phase::Rest, REST).await.ok_or("what is under way did not end in time")?;
+    UPDATES.get().lock().room = (room as usize).min(PAGES * PAGE_SIZE);
+    let sections = step(Phase::Save, SAVE).await.ok_or("the state cannot be written")?;
+    let memory = "there is no memory for the state";
+    let shown = Shown::new(peer, &sections).ok_or(memory)?;
+    drop(sections);
+    let mut offer = Offer::new(peer).map_err(|_| memory)?;
+    let reference = offer.reference().map_or(0, |it| it.0);
+    // From here on the successor may serve, and this domain does not before the offer is taken back.
+    say(&format!("given {} {reference}", shown.words())).await;
+    let why = wait_for(&path, &watch, peer, told, &offer).await;
+    if !is_taken(&mut offer).await {
+        return Ok(why);
+    }
+    drop((shown, offer));
     for (round, wait) in LATE.into_iter().enumerate() {
         sleep(wait).await;
         let late = step(Phase::Late, SAVE).await.unwrap_or_default();
@@ -200,32 +228,53 @@ async fn until(path: &str, watch: &Watch, what: &str) {
     while heard(path).await.as_deref() != Some(what) && watch.changed().await.is_ok() {}
 }
 
-/// Waits until the successor has taken over. False if that is withdrawn.
-async fn is_taken(path: &str, watch: &Watch) -> Result<bool, &'static str> {
-    let answer = async {
-        loop {
-            match heard(path).await.as_deref() {
-                Some("taken") => return true,
-                Some(other) if other.starts_with("refused") => return false,
-                _ if watch.changed().await.is_err() => return false,
-                _ => {}
+/// Waits until the successor has taken the offer, refuses it, is gone, or its time is over.
+/// Returns why it has not taken it, if it has not.
+async fn wait_for(
+    path: &str,
+    watch: &Watch,
+    peer: DomId,
+    told: &Watch,
+    offer: &Offer,
+) -> &'static str {
+    let refuses = async {
+        while !heard(path).await.is_some_and(|it| it.starts_with("refused")) {
+            if watch.changed().await.is_err() {
+                // The offer itself tells.
+                core::future::pending::<()>().await;
             }
         }
     };
-    match timeout(TAKE, answer).await {
-        Ok(true) => return Ok(true),
-        Ok(false) => return Err("the successor refuses the state"),
-        Err(_) => {}
-    }
-    let withdrawn = xenstore::transaction(async |transaction| {
-        if transaction.read(path).await.is_ok_and(|it| it == b"taken") {
-            return Ok(false);
+    let goes = async {
+        while told.changed().await.is_ok() {
+            if domain(TO).await != Some(peer) {
+                return;
+            }
         }
-        transaction.write(STATE, b"withdrawn").await?;
-        Ok(true)
-    });
-    // Where xenstore cannot say who serves, this one does not stop.
-    Ok(!withdrawn.await.unwrap_or(true))
+        core::future::pending().await
+    };
+    let taken = async {
+        while !offer.is_taken() {
+            sleep(LOOK).await;
+        }
+    };
+    match timeout(TAKE, select3(taken, refuses, goes)).await {
+        Ok(Either3::Second(())) => "the successor refuses the state",
+        Ok(Either3::Third(())) => "the successor was taken away",
+        Ok(Either3::First(())) | Err(_) => "the successor did not take over in time",
+    }
+}
+
+/// Takes the offer back, unless the successor has taken it. Returns whether it has.
+async fn is_taken(offer: &mut Offer) -> bool {
+    for _ in 0..AT_IT {
+        if let Some(withdrawn) = offer.withdraw() {
+            return !withdrawn;
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
+    // It maps the page, as no image of ours does.
+    offer.is_taken()
 }
 
 // The new domain.
@@ -276,8 +325,10 @@ async fn meet(peer: DomId) -> Result<(), Error> {
     let path = theirs(peer);
     let watch = xenstore::watch(&path).await.map_err(|_| Error::Withdrawn)?;
     let (newest, oldest) = UPDATES.get().lock().versions;
-    say(&format!("ready {FORMAT} {oldest} {newest}")).await;
-    let [reference, length] = loop {
+    // Less than it will have, as that may change meanwhile.
+    let room = (room() / 8 * 7).min(PAGES * PAGE_SIZE);
+    say(&format!("ready {FORMAT} {oldest} {newest} {room}")).await;
+    let [reference, length, offer] = loop {
         watch.changed().await.map_err(|_| Error::Withdrawn)?;
         let Some(text) = heard(&path).await else { continue };
         if let Some(given) = numbers(&text, "given") {
@@ -293,18 +344,23 @@ async fn meet(peer: DomId) -> Result<(), Error> {
     if app.is_some_and(|it| !judge(it.version, &it.bytes)) {
         return Err(Error::Refused("the app does not understand its own"));
     }
-    UPDATES.get().lock().taken = sections;
+    let mut updates = UPDATES.get().lock();
+    updates.taken = sections;
+    updates.offer = Some(GrantRef(offer));
     Ok(())
+}
+
+/// Returns how many bytes a former image may hand over. What is read of them needs as much again.
+fn room() -> usize {
+    let (_, left) = machine::memory_left();
+    left / 4
 }
 
 /// Copies what a domain shows, and judges the copy.
 fn fetch(peer: DomId, reference: u32, length: u32) -> Result<Vec<Section>, Error> {
     let length = length as usize;
     let count = length.div_ceil(PAGE_SIZE);
-    // What is read of them needs as much again.
-    let (_, left) = machine::memory_left();
-    let room = left / 4;
-    if count > PAGES || length > room {
+    if count > PAGES || length > room() {
         return Err(Error::Refused("it is too long"));
     }
     let memory = Error::Refused("there is no memory for it");
@@ -325,19 +381,12 @@ fn fetch(peer: DomId, reference: u32, length: u32) -> Result<Vec<Section>, Error
 /// [`Error::Withdrawn`]: this image must end, without a word to anyone.
 pub async fn take() -> Result<(), Error> {
     let Some(peer) = domain(FROM).await else { return Ok(()) };
+    let offer = UPDATES.get().lock().offer.take();
+    offer.and_then(|offer| gnttab::take(peer, offer).ok()).ok_or(Error::Withdrawn)?;
     let path = theirs(peer);
-    let taken = xenstore::transaction(async |transaction| {
-        let given = transaction.read(&path).await?.starts_with(b"given ");
-        if given {
-            transaction.write(STATE, b"taken").await?;
-        }
-        Ok(given)
-    });
-    if !taken.await.unwrap_or(false) {
-        return Err(Error::Withdrawn);
-    }
     UPDATES.get().lock().expects_late = true;
     spawn(async move {
+        say("taken").await;
         let last = LATE.len() as u32;
         for round in 1..=last {
             let Ok(Some(sections)) = timeout(TAKE, come_late(peer, &path, round)).await else {
