@@ -59,7 +59,7 @@ async fn follow<N: Net>(shared: &Weak<Shared>, net: &N, name: &str) {
         match phase {
             Phase::Save => {
                 shared.frozen.set(true);
-                let saved = shared.engine().save();
+                let saved = shared.engine().save(update::room());
                 match saved {
                     Some(bytes) => part.done(Some((name, VERSION, bytes))),
                     None => part.failed(),

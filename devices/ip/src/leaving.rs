@@ -77,7 +77,7 @@ impl Leavers {
     }
 
     /// Those that close in order.
-    pub(super) fn orderly(&self) -> impl Iterator<Item = Handle> {
+    pub(super) fn orderly(&self) -> impl Iterator<Item = Handle> + Clone {
         self.all.iter().filter(|it| it.orderly).map(|it| it.handle)
     }
 

@@ -9,6 +9,7 @@ use crate::dhcp;
 use crate::stack::Handle;
 use crate::tcp::connection::Offer;
 use crate::tcp::moved::Moved;
+use crate::tcp::secret;
 use crate::tcp::seq::Seq;
 use crate::tcp::syn::Asked;
 use alloc::vec::Vec;
@@ -18,12 +19,15 @@ use kernel::time::Instant;
 use serde::{Deserialize, Serialize};
 
 /// The version of what [`Engine::save`] writes.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
+
+/// Bytes of a [`Head`] at most.
+const HEAD: usize = 512;
 
 /// What comes before the connections.
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
-    keys: [[u64; 2]; 2],
+    secret: secret::Moved,
     lease: Option<dhcp::Moved>,
     half_open: u32,
 }
@@ -99,18 +103,36 @@ impl Engine {
         self.protocols.kick();
     }
 
-    /// Writes what another image goes on with. `None` if there is no memory for that.
-    pub(crate) fn save(&mut self) -> Option<Vec<u8>> {
+    /// Writes what another image goes on with, in `room` bytes at most. What has no room stays
+    /// behind, and is reset: the connections that hold most, so that a client which sends more than
+    /// anybody reads keeps no update from going on. `None` if there is no memory.
+    pub(crate) fn save(&mut self, room: usize) -> Option<Vec<u8>> {
         let now = Instant::now();
         self.turn(false);
-        let handles = self.waiting_for_accept().chain(self.left.iter().copied());
-        let handles = || handles.clone().chain(self.leaving.orderly());
-        let length: usize = handles().map(|it| self.protocols.saved_length(it)).sum();
+        let all = self.waiting_for_accept().chain(self.left.iter().copied());
+        let all = all.chain(self.leaving.orderly());
+        let mut handles = Vec::new();
+        handles.try_reserve_exact(all.clone().count()).ok()?;
+        handles.extend(all.map(|it| (self.protocols.saved_length(it), it)));
+        handles.sort_unstable_by_key(|&(length, _)| length);
         let half_open = self.half_open.len();
+        let mut length = half_open * size_of::<MovedAsked>() + HEAD;
+        let fits = handles.iter().take_while(|&&(more, _)| {
+            let sum = length.saturating_add(more);
+            let fits = sum <= room;
+            length = if fits { sum } else { length };
+            fits
+        });
+        let fitting = fits.count();
+        let behind = handles.len() - fitting;
+        if behind > 0 {
+            log::warn!("{}: {behind} connections hold too much, and stay behind", self.name);
+        }
+        handles.truncate(fitting);
         let mut all = Vec::new();
-        all.try_reserve_exact(length + half_open * size_of::<MovedAsked>() + 512).ok()?;
+        all.try_reserve_exact(length).ok()?;
         let head = Head {
-            keys: self.protocols.keys(),
+            secret: self.protocols.secret(now),
             lease: self.dhcp.as_ref().and_then(|it| it.save(now)),
             half_open: half_open as u32,
         };
@@ -118,7 +140,7 @@ impl Engine {
         for asked in self.half_open.iter() {
             all = kernel::update::encode(&MovedAsked::new(asked), all)?;
         }
-        for handle in handles() {
+        for (_, handle) in handles {
             all = self.protocols.save_connection(handle, all, now)?;
         }
         Some(all)
@@ -129,7 +151,7 @@ impl Engine {
     pub(crate) fn restore(&mut self, mut bytes: &[u8]) -> Option<()> {
         let now = Instant::now();
         let head: Head = take(&mut bytes)?;
-        self.protocols.set_keys(head.keys, now);
+        self.protocols.set_secret(&head.secret, now);
         if let Some((client, lease)) = self.dhcp.as_mut().zip(head.lease)
             && client.restore(lease, now)
         {

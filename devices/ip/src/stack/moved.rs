@@ -3,6 +3,7 @@
 use super::Protocols;
 use super::sets::Handle;
 use crate::tcp::moved::Moved;
+use crate::tcp::secret;
 use alloc::vec::Vec;
 use kernel::time::Instant;
 
@@ -47,13 +48,13 @@ impl Protocols {
         bytes.is_empty() || self.tcp(handle).put_back(bytes)
     }
 
-    /// Returns the keys of what nobody is to guess.
-    pub(crate) const fn keys(&self) -> [[u64; 2]; 2] {
-        self.secret.keys()
+    /// Returns what another image goes on with of what nobody is to guess.
+    pub(crate) const fn secret(&self, now: Instant) -> secret::Moved {
+        self.secret.save(now)
     }
 
-    /// Takes over the keys of another image.
-    pub(crate) fn set_keys(&mut self, keys: [[u64; 2]; 2], now: Instant) {
-        self.secret.set_keys(keys, now);
+    /// Takes it over from another image.
+    pub(crate) fn set_secret(&mut self, secret: &secret::Moved, now: Instant) {
+        self.secret.restore(secret, now);
     }
 }

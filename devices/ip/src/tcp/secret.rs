@@ -8,6 +8,10 @@
 //! where that one ended, and then is told apart by its timestamp, as RFC 6191 has it: timestamps
 //! begin where they began and the clock goes on, so the key of those stays. So does that of the
 //! connections that are over, which no peer ever sees.
+//!
+//! An image that goes on with another's connections has all keys of that, and the clock of its
+//! numbers: a domain that was moved counts its time from another host's start than one that is new
+//! there. Else cookies of the one would be good at any time of the other, and numbers would not rise.
 
 use super::connection::Offer;
 use super::segment::MAX_SCALE;
@@ -18,6 +22,7 @@ use crate::{Error, keyed, random};
 use core::net::SocketAddr;
 use kernel::suspend::generation;
 use kernel::time::Instant;
+use serde::{Deserialize, Serialize};
 
 /// Seconds for which one cookie is given; it is good for as long again.
 const SPAN: u64 = 64;
@@ -48,13 +53,25 @@ pub(crate) struct Secret {
     generation: u32,
     /// The span in which the last cookie was given.
     last: Option<u64>,
+    /// By how many ns the clock of all this is ahead of this machine's; it wraps around.
+    ahead: u64,
+}
+
+/// What another image goes on with: keys that stay in another domain, keys that do not, and the
+/// time by which they were used, in ns.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Moved {
+    kept: Pair,
+    own: Pair,
+    time: u64,
 }
 
 /// A connection's two ends: this one and the peer.
 pub(crate) type Ends = (SocketAddr, SocketAddr);
 
-fn span(now: Instant) -> u64 {
-    now.as_nanos() / 1_000_000_000 / SPAN
+/// Returns the span of a time in ns.
+const fn span(time: u64) -> u64 {
+    time / 1_000_000_000 / SPAN
 }
 
 fn pair() -> Result<Pair, Error> {
@@ -81,19 +98,26 @@ impl Secret {
     /// [`Error::NoEntropy`].
     pub(crate) fn new() -> Result<Self, Error> {
         let own = pair()?;
-        Ok(Self { kept: pair()?, own, before: own, generation: generation(), last: None })
+        let (kept, generation) = (pair()?, generation());
+        Ok(Self { kept, own, before: own, generation, last: None, ahead: 0 })
     }
 
-    /// Returns the keys: those that stay in another domain, and those that do not.
-    pub(crate) const fn keys(&self) -> [Pair; 2] {
-        [self.kept, self.own]
+    /// Returns what another image goes on with.
+    pub(crate) const fn save(&self, now: Instant) -> Moved {
+        Moved { kept: self.kept, own: self.own, time: self.time(now) }
     }
 
-    /// Takes over the keys of another image, and takes cookies for good that were given with them
+    /// Goes on with what another image saved just now, and takes cookies for good that it gave
     /// lately.
-    pub(crate) fn set_keys(&mut self, [kept, own]: [Pair; 2], now: Instant) {
-        (self.kept, self.own, self.before) = (kept, own, own);
-        self.last = Some(span(now));
+    pub(crate) fn restore(&mut self, moved: &Moved, now: Instant) {
+        (self.kept, self.own, self.before) = (moved.kept, moved.own, moved.own);
+        self.ahead = moved.time.wrapping_sub(now.as_nanos());
+        self.last = Some(span(self.time(now)));
+    }
+
+    /// Returns the time of the clock of all this, in ns.
+    const fn time(&self, now: Instant) -> u64 {
+        now.as_nanos().wrapping_add(self.ahead)
     }
 
     /// Draws the keys anew that are a domain's, if this is another one. Without randomness they
@@ -112,14 +136,17 @@ impl Secret {
     /// higher numbers (RFC 6528, section 3).
     pub(crate) fn initial(&mut self, ends: Ends, now: Instant) -> Seq {
         self.renew();
-        Seq((hash(self.own, ends, u64::MAX) as u32).wrapping_add((now.as_nanos() >> 12) as u32))
+        let ticks = self.time(now) >> 12;
+        Seq((hash(self.own, ends, u64::MAX) as u32).wrapping_add(ticks as u32))
     }
 
     /// Returns what the timestamps between two machines begin with. It is one for all
     /// connections between them, so that a later one has later stamps (RFC 6191).
     pub(crate) fn stamp(&self, (local, peer): Ends) -> u32 {
         let ends = (SocketAddr::new(local.ip(), 0), SocketAddr::new(peer.ip(), 0));
-        hash(self.kept, ends, u64::MAX - 1) as u32
+        let begin = hash(self.kept, ends, u64::MAX - 1) as u32;
+        // Who asks adds the time of the machine, in ms as this.
+        begin.wrapping_add(self.ahead.cast_signed().div_euclid(1_000_000) as u32)
     }
 
     /// Returns by what the ends of a connection that is over are found.
@@ -137,6 +164,7 @@ impl Secret {
         now: Instant,
     ) -> (Seq, u32) {
         self.renew();
+        let now = self.time(now);
         self.last = Some(span(now));
         let size = SIZES.iter().rposition(|size| *size <= offer.mss).unwrap_or(0);
         let cookie = cookie(self.own, ends, offer.irs, span(now), size as u32);
@@ -158,7 +186,7 @@ impl Secret {
         window: u16,
         now: Instant,
     ) -> Option<Offer> {
-        let present = span(now);
+        let present = span(self.time(now));
         if self.last.is_none_or(|last| present.saturating_sub(last) > 1) {
             return None;
         }
@@ -210,7 +238,7 @@ mod tests {
 
     fn secret() -> Secret {
         let (kept, own) = ([1, 2], [3, 4]);
-        Secret { kept, own, before: own, generation: generation(), last: None }
+        Secret { kept, own, before: own, generation: generation(), last: None, ahead: 0 }
     }
 
     #[test]
@@ -254,6 +282,39 @@ mod tests {
         assert!(!redeem(ends(9), (iss, Seq(8)), 0));
         assert!(!redeem(ends(9), (iss + 8, Seq(7)), 0));
         assert!(!redeem(ends(9), (Seq(iss.0 ^ 1), Seq(7)), 0), "nor for another size");
+    }
+
+    #[test]
+    fn the_cookies_of_another_image_end_with_their_time_by_any_clock() {
+        let (mut old, now) = start();
+        let hour = Duration::from_secs(3600);
+        // Moved here from a host that has run for longer, or for less.
+        for at in [now.saturating_add(hour), now, now.saturating_add(hour * 1000)] {
+            let mut new = Secret::new().unwrap();
+            let (iss, _) = old.give(ends(9), &offer(), 0, at);
+            let (first, stamp) = (old.initial(ends(9), at), old.stamp(ends(9)));
+            let here = now.saturating_add(hour * 2);
+            new.restore(&old.save(at), here);
+            let redeem = |new: &mut Secret, after: u64| {
+                let later = here.saturating_add(Duration::from_secs(after));
+                // It gives some of its own.
+                new.give(ends(8), &offer(), 0, later);
+                new.redeem(ends(9), (iss, Seq(7)), None, 512, later).is_some()
+            };
+            assert!(redeem(&mut new, 0) && redeem(&mut new, 63));
+            for after in (128..4_000_000).step_by(64) {
+                assert!(!redeem(&mut new, after), "{after} s after");
+            }
+            // Numbers and timestamps rise.
+            let later = Duration::from_millis(10);
+            let next = new.initial(ends(9), here.saturating_add(later));
+            assert!(next.is_after(first) && next.since(first) < 10_000, "{first:?} {next:?}");
+            let stamps = [
+                stamp.wrapping_add(crate::tcp::undo::stamp(at)),
+                new.stamp(ends(9)).wrapping_add(crate::tcp::undo::stamp(here)),
+            ];
+            assert!(stamps[1].wrapping_sub(stamps[0]) <= 1, "{stamps:?}");
+        }
     }
 
     #[test]

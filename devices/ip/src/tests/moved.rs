@@ -11,7 +11,7 @@ use kernel::time::{sleep, timeout};
 /// What a stack hands over, which says nothing from then on.
 fn saved(old: &Stack<End>) -> Vec<u8> {
     old.shared.frozen.set(true);
-    old.shared.engine().save().unwrap()
+    old.shared.engine().save(usize::MAX).unwrap()
 }
 
 /// The stack that goes on with it, if it is of use.
@@ -160,6 +160,44 @@ fn without_a_successor_all_goes_on() {
         server.write_all(b"yes").await.unwrap();
         client.read_exact(&mut word).await.unwrap();
         assert_eq!(&word, b"yes");
+    });
+}
+
+#[test]
+fn what_holds_more_than_there_is_room_for_stays_behind_alone() {
+    served(async |a, b, net| {
+        let listener = Tcp::bind(&b, any(80)).await.unwrap();
+        let mut clients = Vec::new();
+        for length in [10, 30_000, 200] {
+            let mut client = a.connect(SocketAddr::new(B, 80)).await.unwrap();
+            client.write_all(&pattern(length)).await.unwrap();
+            clients.push((client, length));
+        }
+        // Nobody reads, or accepts two of the three.
+        let (mut held, _) = listener.accept().await.unwrap();
+        sleep(SECOND).await;
+        held.leave(b"");
+        b.shared.frozen.set(true);
+        let bytes = b.shared.engine().save(20_000).unwrap();
+        assert!((210..20_000).contains(&bytes.len()), "{}", bytes.len());
+        let new = restored(&bytes, &net).unwrap();
+        let listener = Tcp::bind(&new, any(80)).await.unwrap();
+        for _ in 0..2 {
+            let (mut stream, _) = timeout(SECOND, listener.accept()).await.unwrap().unwrap();
+            let mut all = [0; 300];
+            let count = stream.read(&mut all).await.unwrap();
+            assert_eq!(all[..count], pattern(count));
+            stream.write_all(&all[..count]).await.unwrap();
+        }
+        for (mut client, length) in clients {
+            let mut piece = [0; 300];
+            let _ = client.write(b"more").await;
+            let read = timeout(SECOND * 5, client.read(&mut piece)).await.unwrap();
+            match length {
+                30_000 => assert_eq!(read, Err(Error::Reset)),
+                _ => assert_eq!(read, Ok(length)),
+            }
+        }
     });
 }
 
