@@ -4,6 +4,7 @@ mod block;
 mod brief;
 mod busybox;
 mod chart;
+mod crypto;
 mod faults;
 mod figures;
 mod hosts;
@@ -59,6 +60,16 @@ and hardly vary; times do. Each is the median of all starts,\nwith the least and
     Linux(linux::Args),
     /// The tests of busybox, as a guest of Xenith and on Linux
     Busybox(busybox::Args),
+    /// Cryptography: by which instructions it works, and what a byte or a signature costs
+    #[command(
+        after_help = "Example:\n  cargo mk bench crypto --json\n\nInstructions are counted by QEMU; it \
+runs the app crypto, which tests by vectors as well."
+    )]
+    Crypto {
+        /// Prints JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
     /// All of these once, as briefly as can be, to see that none is broken
     #[command(
         after_help = "Example:\n  cargo mk bench brief\n\nIts figures say nothing, and are not shown."
@@ -90,6 +101,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
             return Ok(0);
         }
         What::Machine { json } => return machine::run(*json, ui),
+        What::Crypto { json } => return crypto::run(*json, ui),
         What::Net(args) => return net::run(args, ui),
         What::Block(args) => return block::run(args, ui),
         What::Faults(args) => return faults::run(args, ui),

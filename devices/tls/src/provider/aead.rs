@@ -15,7 +15,7 @@ use rustls::crypto::cipher::{
 use rustls::{ConnectionTrafficSecrets, ContentType, Error, ProtocolVersion};
 
 /// Bytes of a tag, of all of them.
-const TAG: usize = 16;
+pub(super) const TAG: usize = 16;
 
 /// Bytes of the nonce of AES-GCM that TLS 1.2 sends with each record, and that it derives.
 const EXPLICIT: usize = 8;
@@ -51,19 +51,19 @@ pub(super) trait Cipher: AeadInOut + KeyInit + Send + Sync + 'static {}
 impl<A: AeadInOut + KeyInit + Send + Sync + 'static> Cipher for A {}
 
 /// One direction of a connection. `None` for a key of the wrong length, which rustls has not.
-struct Way<A> {
+pub(super) struct Way<A> {
     cipher: Option<A>,
     iv: Iv,
     explicit: usize,
 }
 
 impl<A: Cipher> Way<A> {
-    fn new(key: &AeadKey, iv: Iv, explicit: usize) -> Self {
-        Self { cipher: A::new_from_slice(key.as_ref()).ok(), iv, explicit }
+    pub(super) fn new(key: &[u8], iv: Iv, explicit: usize) -> Self {
+        Self { cipher: A::new_from_slice(key).ok(), iv, explicit }
     }
 
     /// Encrypts what is in `payload` from `start` on, and appends the tag.
-    fn seal(
+    pub(super) fn seal(
         &self,
         nonce: &[u8],
         aad: &[u8],
@@ -78,7 +78,13 @@ impl<A: Cipher> Way<A> {
     }
 
     /// Decrypts what is in `payload` from `start` on, without the tag; how many bytes that are.
-    fn open(&self, nonce: &[u8], aad: &[u8], payload: &mut [u8], start: usize) -> Option<usize> {
+    pub(super) fn open(
+        &self,
+        nonce: &[u8],
+        aad: &[u8],
+        payload: &mut [u8],
+        start: usize,
+    ) -> Option<usize> {
         let sealed = payload.get_mut(start..)?;
         let length = sealed.len().checked_sub(TAG)?;
         let (text, tag) = sealed.split_at_mut(length);
@@ -94,11 +100,11 @@ struct Tls13<A>(Way<A>);
 
 impl<A: Cipher> Tls13AeadAlgorithm for Algorithm<A> {
     fn encrypter(&self, key: AeadKey, iv: Iv) -> Box<dyn MessageEncrypter> {
-        Box::new(Tls13(Way::<A>::new(&key, iv, 0)))
+        Box::new(Tls13(Way::<A>::new(key.as_ref(), iv, 0)))
     }
 
     fn decrypter(&self, key: AeadKey, iv: Iv) -> Box<dyn MessageDecrypter> {
-        Box::new(Tls13(Way::<A>::new(&key, iv, 0)))
+        Box::new(Tls13(Way::<A>::new(key.as_ref(), iv, 0)))
     }
 
     fn key_len(&self) -> usize {
@@ -156,7 +162,7 @@ impl<A: Cipher> Tls12<A> {
         let mut whole = [0; NONCE_LEN];
         let given = iv.iter().chain(extra);
         whole.iter_mut().zip(given).for_each(|(byte, given)| *byte = *given);
-        Box::new(Self(Way::new(key, Iv::new(whole), explicit)))
+        Box::new(Self(Way::new(key.as_ref(), Iv::new(whole), explicit)))
     }
 }
 

@@ -23,16 +23,21 @@ fn invalid() -> Error {
 #[derive(Debug)]
 struct X25519;
 
-struct X25519Key {
+pub(super) struct X25519Key {
     secret: x25519_dalek::StaticSecret,
     public: x25519_dalek::PublicKey,
 }
 
+impl X25519Key {
+    pub(super) fn new(bytes: [u8; 32]) -> Self {
+        let secret = x25519_dalek::StaticSecret::from(bytes);
+        Self { public: x25519_dalek::PublicKey::from(&secret), secret }
+    }
+}
+
 impl SupportedKxGroup for X25519 {
     fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, Error> {
-        let secret = x25519_dalek::StaticSecret::from(*draw()?);
-        let public = x25519_dalek::PublicKey::from(&secret);
-        Ok(Box::new(X25519Key { secret, public }))
+        Ok(Box::new(X25519Key::new(*draw()?)))
     }
 
     fn name(&self) -> NamedGroup {
@@ -63,18 +68,26 @@ impl ActiveKeyExchange for X25519Key {
 #[derive(Debug)]
 struct P256;
 
-struct P256Key {
+pub(super) struct P256Key {
     secret: p256::SecretKey,
     public: Box<[u8]>,
+}
+
+impl P256Key {
+    /// `None` for bytes that are no key.
+    pub(super) fn new(bytes: &[u8]) -> Option<Self> {
+        let secret = p256::SecretKey::from_slice(bytes).ok()?;
+        let public = secret.public_key().to_sec1_point(false).as_bytes().into();
+        Some(Self { secret, public })
+    }
 }
 
 impl SupportedKxGroup for P256 {
     fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, Error> {
         // All but one of 2^32 draws are keys.
         for _ in 0..4 {
-            if let Ok(secret) = p256::SecretKey::from_slice(&*draw()?) {
-                let public = secret.public_key().to_sec1_point(false).as_bytes().into();
-                return Ok(Box::new(P256Key { secret, public }));
+            if let Some(key) = P256Key::new(&*draw()?) {
+                return Ok(Box::new(key));
             }
         }
         Err(GetRandomFailed.into())

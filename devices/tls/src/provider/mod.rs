@@ -8,6 +8,8 @@ mod hash;
 mod sign;
 mod suites;
 mod verify;
+#[cfg(test)]
+mod wycheproof;
 
 use alloc::sync::Arc;
 use rustls::crypto::{CryptoProvider, GetRandomFailed, SecureRandom};

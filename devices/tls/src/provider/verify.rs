@@ -13,7 +13,7 @@ type Check = fn(&[u8], &[u8], &[u8]) -> Option<()>;
 
 /// A way to sign, by the names that certificates have for it.
 #[derive(Debug)]
-struct Algorithm {
+pub(super) struct Algorithm {
     key: AlgorithmIdentifier,
     signature: AlgorithmIdentifier,
     check: Check,
@@ -38,7 +38,7 @@ impl SignatureVerificationAlgorithm for Algorithm {
     }
 }
 
-static ECDSA_P256: Algorithm = Algorithm {
+pub(super) static ECDSA_P256: Algorithm = Algorithm {
     key: alg_id::ECDSA_P256,
     signature: alg_id::ECDSA_SHA256,
     check: |key, message, signature| {
@@ -48,7 +48,7 @@ static ECDSA_P256: Algorithm = Algorithm {
     },
 };
 
-static ED25519: Algorithm = Algorithm {
+pub(super) static ED25519: Algorithm = Algorithm {
     key: alg_id::ED25519,
     signature: alg_id::ED25519,
     check: |key, message, signature| {

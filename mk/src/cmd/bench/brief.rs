@@ -9,7 +9,7 @@
 
 use super::hosts::Hosts;
 use super::versus::Comparison;
-use super::{block, faults, http, linux, loss, machine, net, starts};
+use super::{block, crypto, faults, http, linux, loss, machine, net, starts};
 use crate::boot;
 use crate::project::Project;
 use crate::ui::Ui;
@@ -53,6 +53,7 @@ pub(crate) fn brief(project: &Project, ui: &Ui) -> Result<String> {
         Ok(())
     })?;
     step("machine", &mut |hosts| machine::brief(project, hosts))?;
+    step("crypto", &mut |hosts| crypto::brief(project, hosts))?;
     step("linux", &mut |hosts| whole(&linux::measure(project, &linux::Args::brief(), hosts)?))?;
     step("net", &mut |hosts| whole(&net::measure(project, &net::Args::brief(), hosts)?))?;
     step("block", &mut |hosts| whole(&block::measure(project, &block::Args::brief(), hosts)?))?;
