@@ -4,8 +4,8 @@
 //! Nothing of ours stands between that crate and the traits of `edge-nal` and
 //! `embedded-io-async`, and what is below `main` names no type of Xenith's network.
 //!
-//! test: dom0 mqtt.sh
-//! test: client mqtt-client.sh
+//! test: dom0 edge-nal.sh
+//! test: client edge-nal-client.sh
 //! test: client-then wait
 //! test: timeout 90
 //! test: memory 8
@@ -36,7 +36,7 @@ use xenith::Ip;
 
 kernel::unikernel! {
     /// Answers what is published below `lab/question`, below `lab/answer`.
-    name: "mqtt",
+    name: "edge_nal",
     memory: 8 MiB,
     devices: { ip: Ip("0") },
     args: {

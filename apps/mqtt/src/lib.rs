@@ -1,0 +1,122 @@
+//! Publishes messages to an MQTT broker, and prints those that others publish, as `mosquitto_pub`
+//! and `mosquitto_sub -v` do: MQTT 5.0 with all three qualities of service.
+//!
+//! A connection that breaks is made again, later and later, for as long as it takes. The broker
+//! keeps the session meanwhile, and what was on its way is finished then: at quality 2, exactly
+//! once.
+//!
+//! The protocol is by the crate `rust-mqtt`, which is without a standard library. There is no TLS:
+//! everything is in clear on the network, also the password.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod error;
+mod session;
+#[cfg(test)]
+mod tests;
+
+use alloc::format;
+use core::time::Duration;
+use embedded_io_async::Write;
+use error::Error;
+use session::Session;
+use xenith::Exit;
+use xenith::args::Several;
+use xenith::ip::{Resolve, Stream, Tcp};
+use xenith::time::{sleep, timeout};
+
+/// How long to wait before the connection is made again: at first, and at most.
+const WAIT: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+
+/// What the user says.
+#[derive(Clone, Debug)]
+pub struct Args {
+    /// The broker's name or address, and its port.
+    pub broker: &'static str,
+    /// See [`broker`](Self::broker).
+    pub port: u16,
+    /// The name by which the broker knows the session.
+    pub id: &'static str,
+    /// Who logs in.
+    pub user: Option<&'static str>,
+    /// With which password.
+    pub password: Option<&'static str>,
+    /// What is published, as `TOPIC=MESSAGE`, in its order.
+    pub publish: Several,
+    /// Whether the broker is to keep what is published for later subscribers.
+    pub retain: bool,
+    /// Filters of topics.
+    pub subscribe: Several,
+    /// The quality of service of what is published, and the best one of what is received.
+    pub quality: u8,
+    /// How many messages are received before it ends; with 0 it does not.
+    pub count: u32,
+    /// Seconds after which a silent broker is asked whether it is there.
+    pub keepalive: u16,
+    /// The most bytes of a packet of the broker.
+    pub limit: u32,
+    /// How long an answer may take.
+    pub patience: Duration,
+}
+
+/// Publishes, and prints what is received to `console`. Returns 0 when all of it is done; 4 where
+/// the broker does not let it in, 5 where it refuses a message or a filter, or an argument makes no
+/// sense, and 1 when the console fails.
+pub async fn start<C: Write, I: Tcp + Resolve>(mut console: C, ip: I, args: Args) -> Exit {
+    let failed = match run(&mut console, &ip, &args).await {
+        Ok(()) => return Exit::SUCCESS,
+        Err(error) => error,
+    };
+    let told = console.write_all(format!("mqtt: {failed}\n").as_bytes()).await;
+    if told.is_ok() { failed.exit() } else { Exit::FAILURE }
+}
+
+/// Goes on until everything is done, in as many connections as that takes.
+async fn run<C: Write, I: Tcp + Resolve>(
+    console: &mut C,
+    ip: &I,
+    args: &Args,
+) -> Result<(), Error> {
+    let mut session = Session::new(args)?;
+    let mut wait = WAIT[0];
+    loop {
+        let connected = async { connect(ip, args).await.map_err(Error::Network) };
+        let connected = timeout(args.patience, connected).await.unwrap_or(Err(Error::Late));
+        let error = match connected {
+            Ok(stream) => match session.run(stream, console).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            },
+            Err(error) => error,
+        };
+        if !error.passes() {
+            return Err(error);
+        }
+        if session.take_progress() {
+            wait = WAIT[0];
+        }
+        log::warn!("{}:{}: {error}; trying again in {} s", args.broker, args.port, wait.as_secs());
+        sleep(wait).await;
+        wait = (wait * 2).min(WAIT[1]);
+    }
+}
+
+/// Connects to the first address of the broker that accepts.
+async fn connect<I: Tcp + Resolve>(
+    ip: &I,
+    args: &Args,
+) -> Result<impl Stream + use<I>, xenith::ip::Error> {
+    let mut last = xenith::ip::Error::NoSuchName;
+    for addr in ip.resolve(args.broker).await? {
+        match ip.connect((addr, args.port).into()).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}

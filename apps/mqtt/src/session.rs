@@ -1,0 +1,324 @@
+//! A session with a broker, over one connection after the other.
+
+use crate::Args;
+use crate::error::{Error, Memory};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Write as _;
+use core::num::NonZero;
+use core::time::Duration;
+use embedded_io_async::Write;
+use rust_mqtt::Bytes;
+use rust_mqtt::client::event::Event;
+use rust_mqtt::client::options::{
+    ConnectOptions, DisconnectOptions, PublicationOptions, SubscriptionOptions, TopicReference,
+};
+use rust_mqtt::client::{Client, MqttError};
+use rust_mqtt::config::{KeepAlive, SessionExpiryInterval};
+use rust_mqtt::types::{MqttBinary, MqttString, QoS, ReasonCode, TopicFilter, TopicName};
+use xenith::ip::Stream;
+use xenith::text::Escaped;
+use xenith::time::{Instant, timeout};
+
+/// Messages of the broker that are acknowledged and not finished, at a time.
+const INCOMING: usize = 8;
+
+/// Seconds for which the broker keeps the session of a client that is away.
+const KEPT: NonZero<u32> = NonZero::new(3600).unwrap();
+
+/// Time for a goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// One filter and one message of ours are on their way at a time.
+type Mqtt<'c, S> = Client<'static, 'c, S, Memory, 1, INCOMING, 1, 1, 1, 0, 0>;
+type State = rust_mqtt::session::Session<1, INCOMING, 1, 0, 0>;
+
+/// What has been done so far.
+pub(crate) struct Session<'a> {
+    args: &'a Args,
+    /// Topics and messages.
+    messages: Vec<(TopicName<'static>, &'static str)>,
+    filters: Vec<TopicFilter<'static>>,
+    quality: QoS,
+    limit: NonZero<u32>,
+    keepalive: NonZero<u16>,
+    state: State,
+    /// Whether the broker may have this session.
+    known: bool,
+    /// How many of the filters and messages the broker has, and whether it was asked about the next
+    /// filter.
+    subscribed: usize,
+    asked: bool,
+    published: usize,
+    received: u32,
+    said_ready: bool,
+    progress: bool,
+}
+
+impl<'a> Session<'a> {
+    /// Looks at the arguments.
+    pub(crate) fn new(args: &'a Args) -> Result<Self, Error> {
+        let wrong = |text: &str, what| {
+            Err(Error::Argument(format!("{}: {what}", Escaped(text.as_bytes()))))
+        };
+        let (mut messages, mut filters) = (Vec::new(), Vec::new());
+        for text in &*args.publish {
+            let parts = text.split_once('=');
+            let name = |topic| TopicName::new(MqttString::from_str(topic).ok()?);
+            match parts.and_then(|(topic, message)| Some((name(topic)?, message))) {
+                Some(message) => messages.push(message),
+                None => {
+                    return wrong(
+                        text,
+                        "publish= takes TOPIC=MESSAGE, and a topic without # and +",
+                    );
+                }
+            }
+        }
+        for text in &*args.subscribe {
+            match MqttString::from_str(text).ok().and_then(TopicFilter::new) {
+                Some(filter) => filters.push(filter),
+                None => return wrong(text, "subscribe= takes a filter such as a/b, a/+ or a/#"),
+            }
+        }
+        if messages.is_empty() && filters.is_empty() {
+            return wrong("", "there is nothing to do: give publish= or subscribe=");
+        }
+        let words = [Some(args.id), args.user, args.password].into_iter().flatten();
+        words.map(text).try_for_each(|text| text.map(drop))?;
+        let quality = match args.quality {
+            0 => QoS::AtMostOnce,
+            1 => QoS::AtLeastOnce,
+            2 => QoS::ExactlyOnce,
+            _ => return wrong("quality=", "0, 1 or 2"),
+        };
+        let Some(keepalive) = NonZero::new(args.keepalive) else {
+            return wrong("keepalive=", "at least 1 s");
+        };
+        // With less there is none that could be right.
+        let Some(limit) = NonZero::new(args.limit).filter(|it| it.get() >= 64) else {
+            return wrong("limit=", "at least 64 bytes");
+        };
+        Ok(Self {
+            args,
+            messages,
+            filters,
+            quality,
+            limit,
+            keepalive,
+            state: State::default(),
+            known: false,
+            subscribed: 0,
+            asked: false,
+            published: 0,
+            received: 0,
+            said_ready: false,
+            progress: false,
+        })
+    }
+
+    /// Whether the broker has let it in since this was asked.
+    pub(crate) fn take_progress(&mut self) -> bool {
+        core::mem::take(&mut self.progress)
+    }
+
+    /// Goes on over `stream`, until everything is done.
+    pub(crate) async fn run<S: Stream, C: Write>(
+        &mut self,
+        stream: S,
+        console: &mut C,
+    ) -> Result<(), Error> {
+        let mut memory = Memory;
+        let mut client = Mqtt::with_session(self.state.clone(), &mut memory);
+        let result = self.go_on(&mut client, stream, console).await;
+        // What becomes of the goodbye changes nothing.
+        let _ = timeout(GOODBYE, leave(&mut client)).await;
+        self.state = client.session().clone();
+        result
+    }
+
+    async fn go_on<S: Stream, C: Write>(
+        &mut self,
+        client: &mut Mqtt<'_, S>,
+        stream: S,
+        console: &mut C,
+    ) -> Result<(), Error> {
+        let patience = self.args.patience;
+        let period = in_time(patience, self.enter(client, stream)).await?;
+        let mut ping = Instant::now().saturating_add(period);
+        let mut asked = false;
+        loop {
+            if in_time(patience, self.advance(client)).await? {
+                return Ok(());
+            }
+            if self.subscribed == self.filters.len() && !self.filters.is_empty() && !self.said_ready
+            {
+                self.said_ready = true;
+                say(console, "mqtt: ready").await?;
+            }
+            let left = ping.saturating_duration_since(Instant::now());
+            // What is received of a header stays with the client when the time is over.
+            let header = timeout(left, client.poll_header()).await;
+            match header {
+                Ok(header) => {
+                    let event = timeout(patience, client.poll_body(header?)).await;
+                    asked = false;
+                    let line = self.take(event.map_err(|_| Error::Late)??)?;
+                    if let Some(line) = line {
+                        say(console, &line).await?;
+                    }
+                }
+                Err(_) if asked => return Err(Error::Late),
+                Err(_) => {
+                    in_time(patience, async { Ok(client.ping().await?) }).await?;
+                    asked = true;
+                    ping = Instant::now().saturating_add(period);
+                }
+            }
+        }
+    }
+
+    /// Makes or goes on with the session, and returns how long the broker may be silent.
+    async fn enter<S: Stream>(
+        &mut self,
+        client: &mut Mqtt<'_, S>,
+        stream: S,
+    ) -> Result<Duration, Error> {
+        let mut options = ConnectOptions::new()
+            .keep_alive(KeepAlive::Seconds(self.keepalive))
+            .session_expiry_interval(SessionExpiryInterval::Seconds(KEPT))
+            .maximum_packet_size(self.limit);
+        if !self.known {
+            options = options.clean_start();
+        }
+        if let Some(user) = self.args.user {
+            options = options.user_name(text(user)?);
+        }
+        if let Some(password) = self.args.password {
+            let password = MqttBinary::from_slice(password.as_bytes());
+            options = options.password(password.map_err(|_| too_long())?);
+        }
+        let id = text(self.args.id)?;
+        let present = client.connect(stream, &options, Some(id)).await?.session_present;
+        self.known = true;
+        self.progress = true;
+        self.asked = false;
+        if !present {
+            self.subscribed = 0;
+        } else if let Some(&(id, _)) = client.session().outbound_publishes.first()
+            && let Some((topic, message)) = self.messages.get(self.published)
+        {
+            let options = self.options(topic);
+            match client.republish(id, &options, Bytes::from(*message)).await {
+                // The broker has it, and waits to hear that we know.
+                Err(MqttError::HandshakeStateMismatched) => client.rerelease().await?,
+                other => other?,
+            }
+        }
+        // Asked twice within the time that the broker was told.
+        Ok(match client.shared_config().keep_alive {
+            KeepAlive::Seconds(time) => Duration::from_secs(time.get().into()) / 2,
+            KeepAlive::Infinite => Duration::from_secs(self.keepalive.get().into()) / 2,
+        })
+    }
+
+    fn options<'m>(&self, topic: &'m TopicName<'static>) -> PublicationOptions<'m> {
+        let options = PublicationOptions::new(TopicReference::Name(topic.as_borrowed()));
+        let options = options.qos(self.quality);
+        if self.args.retain { options.retain() } else { options }
+    }
+
+    /// Sends what is next. Returns whether everything is done.
+    async fn advance<S: Stream>(&mut self, client: &mut Mqtt<'_, S>) -> Result<bool, Error> {
+        if self.asked || !client.session().outbound_publishes.is_empty() {
+            return Ok(false);
+        }
+        if let Some(filter) = self.filters.get(self.subscribed) {
+            let options = SubscriptionOptions::new().qos(self.quality);
+            client.subscribe(filter.as_borrowed(), &options).await?;
+            self.asked = true;
+            return Ok(false);
+        }
+        while let Some((topic, message)) = self.messages.get(self.published) {
+            let options = self.options(topic);
+            if client.publish(&options, Bytes::from(*message)).await?.is_some() {
+                return Ok(false);
+            }
+            self.published += 1;
+        }
+        let received = self.args.count > 0 && self.received >= self.args.count;
+        let acknowledged = client.session().inbound_publishes.is_empty();
+        Ok((self.filters.is_empty() || received) && acknowledged)
+    }
+
+    /// Takes what the broker says. Returns a line to print.
+    fn take(&mut self, event: Event<'_, 1, 1>) -> Result<Option<String>, Error> {
+        match event {
+            Event::Suback(answer) => {
+                self.asked = false;
+                if answer.reason_code.is_erroneous() {
+                    let filter = self.args.subscribe.get(self.subscribed).copied();
+                    return Err(refused(filter, answer.reason_code));
+                }
+                self.subscribed += 1;
+            }
+            Event::PublishRejected(answer) => {
+                let message = self.args.publish.get(self.published).copied();
+                return Err(refused(message, answer.reason_code));
+            }
+            Event::PublishAcknowledged(_) | Event::PublishComplete(_) => self.published += 1,
+            Event::Publish(message) if self.args.count == 0 || self.received < self.args.count => {
+                self.received = self.received.saturating_add(1);
+                let TopicReference::Name(topic) = &message.topic else {
+                    return Err(Error::Malformed);
+                };
+                let (topic, content) = (topic.as_ref().as_str(), message.message.as_bytes());
+                let mut line = String::new();
+                // Escaped, a byte is four.
+                let longest = (topic.len() + content.len()).saturating_mul(4).saturating_add(2);
+                line.try_reserve(longest).map_err(|_| Error::Memory)?;
+                // Writing to a string does not fail.
+                let _ = write!(line, "{} {}", Escaped(topic.as_bytes()), Escaped(content));
+                return Ok(Some(line));
+            }
+            _ => {}
+        }
+        Ok(None)
+    }
+}
+
+/// Says goodbye, or why the broker made no sense.
+async fn leave<S: Stream>(client: &mut Mqtt<'_, S>) {
+    match client.disconnect(&DisconnectOptions::new()).await {
+        Err(error) if !error.is_recoverable() => drop(client.abort().await),
+        _ => {}
+    }
+}
+
+/// The same within a time.
+async fn in_time<T>(
+    limit: Duration,
+    answer: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    timeout(limit, answer).await.unwrap_or(Err(Error::Late))
+}
+
+fn refused(what: Option<&str>, reason: ReasonCode) -> Error {
+    Error::Refused(what.unwrap_or_default().into(), reason)
+}
+
+fn text(text: &'static str) -> Result<MqttString<'static>, Error> {
+    MqttString::from_str(text).map_err(|_| too_long())
+}
+
+fn too_long() -> Error {
+    Error::Argument("id=, user= and password= take 65535 bytes each, and no zero byte".into())
+}
+
+async fn say(console: &mut impl Write, line: &str) -> Result<(), Error> {
+    for part in [line.as_bytes(), b"\n"] {
+        console.write_all(part).await.map_err(|_| Error::Console)?;
+    }
+    Ok(())
+}

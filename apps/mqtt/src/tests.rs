@@ -1,0 +1,219 @@
+//! A broker on a cable that says what the test wants, in simulated time.
+
+use super::*;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::Ipv4Addr;
+use embedded_io_async::Read as _;
+use xenith::args::Value as _;
+use xenith::ip::config::Ipv4;
+use xenith::ip::{Listener, Settings, Stack, any};
+use xenith::net::cable::{End, Options, cable};
+use xenith::task::{block_on, join};
+use xenith::time::Instant;
+
+type Connection = <Stack<End> as Tcp>::Stream;
+
+/// Its end of the cable.
+struct Broker(<Stack<End> as Tcp>::Listener);
+
+impl Broker {
+    /// Takes the next connection, and says that it may be used; how often it was kept before is
+    /// `present`.
+    async fn accept(&self, present: u8) -> Connection {
+        let mut stream = self.0.accept().await.unwrap().0;
+        let (kind, connect) = hear(&mut stream).await;
+        assert_eq!((kind, &connect[..7]), (0x10, &b"\0\x04MQTT\x05"[..]));
+        // Nobody asks for a new session twice.
+        assert_eq!(connect[7] & 2, 0);
+        stream.write_all(&[0x20, 3, present, 0, 0]).await.unwrap();
+        stream
+    }
+
+    /// The same of the first connection.
+    async fn first(&self, answer: &[u8]) -> Connection {
+        let mut stream = self.0.accept().await.unwrap().0;
+        let (_, connect) = hear(&mut stream).await;
+        assert_eq!(connect[7] & 2, 2);
+        stream.write_all(answer).await.unwrap();
+        stream
+    }
+}
+
+/// Says that it may be used.
+const ACCEPTED: &[u8] = &[0x20, 3, 0, 0, 0];
+
+/// The next packet: its first byte, and what is in it.
+async fn hear(stream: &mut Connection) -> (u8, Vec<u8>) {
+    let mut head = [0; 2];
+    stream.read_exact(&mut head).await.unwrap();
+    assert!(head[1] < 128, "a short packet");
+    let mut body = alloc::vec![0; head[1].into()];
+    stream.read_exact(&mut body).await.unwrap();
+    (head[0], body)
+}
+
+fn args() -> Args {
+    Args {
+        broker: "10.0.0.2",
+        port: 1883,
+        id: "me",
+        user: None,
+        password: None,
+        publish: Several::default(),
+        retain: false,
+        subscribe: Several::default(),
+        quality: 2,
+        count: 1,
+        keepalive: 60,
+        limit: 1024,
+        patience: Duration::from_secs(30),
+    }
+}
+
+fn one(text: &'static str) -> Several {
+    let mut several = Several::default();
+    several.add(text);
+    several
+}
+
+fn publishing() -> Args {
+    Args { publish: one("a=hi"), ..args() }
+}
+
+fn subscribing() -> Args {
+    Args { subscribe: one("b/#"), ..args() }
+}
+
+/// Runs the app against `broker`: how it ends, what it prints, and how many seconds it takes.
+fn play(args: Args, broker: impl AsyncFnOnce(&Broker)) -> (Exit, String, u64) {
+    xenith::testing::simulate_time();
+    let stack = |end, last| {
+        let ipv4 = Ipv4::Static(Ipv4Addr::new(10, 0, 0, last), 24);
+        Stack::start(end, Settings { ipv4, ..Settings::default() }).unwrap()
+    };
+    block_on(async {
+        let (a, b) = cable(Options::default());
+        let (here, there) = (stack(a, 1), stack(b, 2));
+        let listener = Broker(Tcp::bind(&there, any(1883)).await.unwrap());
+        let begun = Instant::now();
+        let mut out = Vec::new();
+        let (exit, ()) = join(start(&mut out, here, args), broker(&listener)).await;
+        (exit, String::from_utf8(out).unwrap(), begun.elapsed().as_secs())
+    })
+}
+
+#[test]
+fn what_is_on_its_way_at_quality_2_is_finished_by_later_connections() {
+    let played = play(publishing(), async |broker| {
+        let mut stream = broker.first(ACCEPTED).await;
+        let published = hear(&mut stream).await;
+        assert_eq!(published, (0x34, b"\0\x01a\0\x01\0hi".to_vec()));
+        drop(stream);
+        // The same again, as such.
+        let mut stream = broker.accept(1).await;
+        assert_eq!(hear(&mut stream).await, (0x3C, published.1));
+        stream.write_all(&[0x50, 2, 0, 1]).await.unwrap();
+        assert_eq!(hear(&mut stream).await.0, 0x62);
+        drop(stream);
+        // The broker has it: the message itself is not sent again.
+        let mut stream = broker.accept(1).await;
+        let (kind, release) = hear(&mut stream).await;
+        assert_eq!((kind, &release[..2]), (0x62, &[0, 1][..]));
+        stream.write_all(&[0x70, 2, 0, 1]).await.unwrap();
+        assert_eq!(hear(&mut stream).await.0, 0xE0);
+    });
+    assert_eq!((played.0, &*played.1), (Exit::SUCCESS, ""));
+}
+
+#[test]
+fn a_broker_that_forgot_the_session_gets_it_anew() {
+    let played = play(subscribing(), async |broker| {
+        let mut stream = broker.first(ACCEPTED).await;
+        let subscribe = hear(&mut stream).await;
+        assert_eq!((subscribe.0, &subscribe.1[2..]), (0x82, &b"\0\0\x03b/#\x02"[..]));
+        stream.write_all(&[0x90, 4, subscribe.1[0], subscribe.1[1], 0, 2]).await.unwrap();
+        drop(stream);
+        let mut stream = broker.accept(0).await;
+        let again = hear(&mut stream).await;
+        assert_eq!(again.0, 0x82);
+        stream.write_all(&[0x90, 4, again.1[0], again.1[1], 0, 2]).await.unwrap();
+        // Of quality 2, and one more than was asked for.
+        stream.write_all(b"\x34\x0C\0\x03b/c\0\x09\0h\x1bi\n").await.unwrap();
+        stream.write_all(b"\x30\x07\0\x03b/d\0x").await.unwrap();
+        assert_eq!(hear(&mut stream).await, (0x50, alloc::vec![0, 9, 0, 0]));
+        stream.write_all(&[0x62, 2, 0, 9]).await.unwrap();
+        assert_eq!(hear(&mut stream).await, (0x70, alloc::vec![0, 9, 0, 0]));
+        assert_eq!(hear(&mut stream).await.0, 0xE0);
+    });
+    assert_eq!((played.0, &*played.1), (Exit::SUCCESS, "mqtt: ready\nb/c h\\x1bi\\x0a\n"));
+}
+
+#[test]
+fn a_broker_that_does_not_answer_is_left_and_asked_later_and_later() {
+    let played = play(publishing(), async |broker| {
+        // It does not answer to the connection, and then not to the message; the pauses between
+        // are of 1 and 1 s, as it let the client in.
+        let silent = broker.first(&[]).await;
+        let silent_too = broker.0.accept().await.unwrap().0;
+        drop(silent);
+        let mut stream = silent_too;
+        hear(&mut stream).await;
+        stream.write_all(ACCEPTED).await.unwrap();
+        hear(&mut stream).await;
+        // Two times 30 s of silence, with a question between.
+        assert_eq!(hear(&mut stream).await, (0xC0, Vec::new()));
+        let mut stream = broker.accept(0).await;
+        let published = hear(&mut stream).await;
+        assert_eq!(published.0, 0x34);
+        // No quality is good enough for this one.
+        stream.write_all(&[0x50, 3, 0, published.1[4], 0x97]).await.unwrap();
+    });
+    assert_eq!(played.0, Exit(5));
+    assert_eq!(played.1, "mqtt: the broker refuses a=hi: QuotaExceeded\n");
+    assert!((91..100).contains(&played.2), "{} s", played.2);
+}
+
+#[test]
+fn packets_are_bounded_and_nonsense_ends_a_connection_t3() {
+    let played = play(subscribing(), async |broker| {
+        let long = [0x30, 0xFF, 0xFF, 0xFF, 0x7F];
+        let nonsense: [&[u8]; 4] = [&long, &[0x30, 0x80, 0x80, 0x80, 0x80], &[0, 0], &[0x90, 0]];
+        let mut accepted = ACCEPTED;
+        for says in nonsense {
+            let mut stream = if accepted.is_empty() {
+                broker.accept(0).await
+            } else {
+                broker.first(core::mem::take(&mut accepted)).await
+            };
+            hear(&mut stream).await;
+            stream.write_all(says).await.unwrap();
+            // It says why it leaves.
+            assert_eq!(hear(&mut stream).await.0, 0xE0);
+        }
+        let mut stream = broker.0.accept().await.unwrap().0;
+        hear(&mut stream).await;
+        stream.write_all(&[0x20, 3, 0, 0x87, 0]).await.unwrap();
+    });
+    assert_eq!(played.0, Exit(4));
+    assert_eq!(played.1, "mqtt: the broker ends the connection: NotAuthorized\n");
+}
+
+#[test]
+fn arguments_are_looked_at_first() {
+    let says = |args| {
+        let (exit, text, _) = play(args, async |_| ());
+        assert_eq!(exit, Exit(5));
+        text
+    };
+    for (publish, text) in [("a", "TOPIC=MESSAGE"), ("a/#=b", "without # and +"), ("=b", "TOPIC")] {
+        let said = says(Args { publish: one(publish), ..args() });
+        assert!(said.contains(text), "{said}");
+    }
+    let said = says(Args { subscribe: one("a#"), ..args() });
+    assert_eq!(said, "mqtt: a#: subscribe= takes a filter such as a/b, a/+ or a/#\n");
+    assert!(says(args()).contains("nothing to do"));
+    assert!(says(Args { limit: 9, ..publishing() }).contains("at least 64 bytes"));
+    assert!(says(Args { quality: 3, ..publishing() }).contains("0, 1 or 2"));
+    assert!(says(Args { keepalive: 0, ..publishing() }).contains("at least 1 s"));
+}
