@@ -455,7 +455,7 @@ fn open(path: &Path) -> Result<fs::File> {
 
 /// The value of a setting of an xl configuration that is a string. As with xl,
 /// the last one counts.
-fn setting<'a>(config: &'a str, key: &str) -> Option<&'a str> {
+pub(crate) fn setting<'a>(config: &'a str, key: &str) -> Option<&'a str> {
     config.lines().rev().find_map(|line| {
         let value = line.trim().strip_prefix(key)?.trim_start().strip_prefix('=')?;
         let value = value.trim_start();

@@ -98,6 +98,7 @@ mod suspend;
 pub mod terminal;
 mod tools;
 mod unpack;
+mod update;
 
 pub use capture::Capture;
 pub use channel::Output;

@@ -9,11 +9,11 @@ use anyhow::Result;
 /// connections and state
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  cargo mk update httpd ip=10.0.0.2/24\n\nThis machine has to be the Xen \
-host. The arguments are those of the new domain; give those of\nthe running one for a service that \
-is to stay where it is. The app says in its manifest what\nit keeps (update: State). A new image \
-that does not start, or refuses the state, is destroyed\nagain, the old one goes on, and the exit \
-status is 1."
+    after_help = "Example:\n  cargo mk update httpd ip=10.0.0.2/24\n\nWhere this machine is no Xen \
+host, that is the app of a `cargo mk run` in another terminal, which keeps its\ninterfaces. The \
+arguments are those of the new domain; give those of the running one for a service\nthat is to stay \
+where it is. The app says in its manifest what it keeps (update: State). A new\nimage that does not \
+start, or refuses the state, is destroyed again, the old one goes on, and the\nexit status is 1."
 )]
 pub(crate) struct Args {
     /// The app

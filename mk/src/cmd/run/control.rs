@@ -1,10 +1,10 @@
-//! What a run takes from other terminals: a socket in its folder, by which `cargo mk save` and
-//! `cargo mk migrate` ask for their guest. A request is a line, and so is each answer.
+//! What a run takes from other terminals: a socket in its folder, by which `cargo mk save`,
+//! `migrate` and `update` ask for their guest. A request is a line, and so is each answer.
 
 use crate::project::Project;
 use crate::ui::Ui;
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use lab::{Host, Move};
+use lab::{GuestSpec, Host, Move};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -32,6 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) enum Request {
     Save { guest: String, file: PathBuf, copy: bool },
     Migrate { guest: String, by_file: bool },
+    Update { guest: String, config: PathBuf, overrides: Vec<String> },
 }
 
 /// What a run says.
@@ -48,7 +49,9 @@ enum Answer {
 impl Request {
     fn guest(&self) -> &str {
         match self {
-            Self::Save { guest, .. } | Self::Migrate { guest, .. } => guest,
+            Self::Save { guest, .. } | Self::Migrate { guest, .. } | Self::Update { guest, .. } => {
+                guest
+            }
         }
     }
 }
@@ -120,6 +123,10 @@ fn answer(stream: &UnixStream, host: &Host, guests: &[String]) -> Result<()> {
         Request::Save { guest, file, copy } => host.save(guest, file, *copy, &mut progress),
         Request::Migrate { guest, by_file: true } => host.move_guest(guest, Move::ByFile),
         Request::Migrate { guest, by_file: false } => host.move_guest(guest, Move::Live),
+        Request::Update { guest, config, overrides } => {
+            let overrides = overrides.clone();
+            host.replace_guest(guest, &GuestSpec { overrides, ..GuestSpec::new(config) })
+        }
     };
     let said = match done {
         Ok(()) => Answer::Done,
@@ -232,6 +239,11 @@ mod tests {
         assert_eq!(line.iter().filter(|&&byte| byte == b'\n').count(), 1);
         assert_eq!(serde_json::from_slice::<Request>(&line).unwrap(), request);
         assert_eq!(request.guest(), "httpd");
+        let (guest, config, overrides) = ("web".to_owned(), "/a/web.xl".into(), vec!["x=1".into()]);
+        let request = Request::Update { guest, config, overrides };
+        let line = serde_json::to_string(&request).unwrap();
+        assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), request);
+        assert_eq!(request.guest(), "web");
         let mut answers = &b"{\"Bytes\":[1,2]}\n\"Done\"\n"[..];
         assert_eq!(next(&mut answers).unwrap(), Answer::Bytes(1, 2));
         assert_eq!(next(&mut answers).unwrap(), Answer::Done);

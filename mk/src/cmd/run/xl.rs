@@ -2,6 +2,7 @@
 
 use super::app::{App, check_memory, overrides};
 use super::arguments;
+use super::control::{self, Request};
 use super::process::{code, wait};
 use super::refused;
 use super::watch::{Console, headline, show};
@@ -94,7 +95,8 @@ pub(super) fn run(
     Ok(code)
 }
 
-/// Replaces the domain of an app, on this Xen host, by a new image that goes on with its service.
+/// Replaces the domain of an app, on this Xen host or of a run on Xen in QEMU, by a new image that
+/// goes on with its service.
 pub(crate) fn update(
     project: &Project,
     app: &str,
@@ -102,13 +104,25 @@ pub(crate) fn update(
     memory: Option<u64>,
     ui: &Ui,
 ) -> Result<u8> {
-    require_xl()?;
     let guest = *project.choose(&[app.to_owned()])?.first().context("no app")?;
     let images = build::images(project, &[guest], ui)?;
     let image = images.first().context("no image")?;
     check_memory(image, memory)?;
+    if let Err(why) = arguments::check(&image.manifest, items) {
+        return Ok(refused(&why, ui));
+    }
+    let name = image.manifest.name.clone();
+    if require_xl().is_err() {
+        let config = std::path::absolute(image.config())?;
+        let overrides = overrides(image, items, memory)?;
+        ui.step(&format!("replacing {name}"));
+        control::ask(project, &Request::Update { guest: name, config, overrides }, ui)?;
+        ui.done();
+        ui.note(&headline(&image.name, "the new image serves", 0));
+        return Ok(0);
+    }
     let mut command = Command::new("sh");
-    command.args(["-c", lab::UPDATE, "update", &image.manifest.name]);
+    command.args(["-c", lab::UPDATE, "update", &name]);
     command.arg(format!("{}.xl", image.name)).args(overrides(image, items, memory)?);
     command.current_dir(&image.folder);
     ui.command(&command);
