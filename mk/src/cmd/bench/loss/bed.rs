@@ -15,7 +15,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tappers::{Interface, Tap};
 
 /// The server's address.
@@ -117,6 +117,22 @@ impl Space {
         self.ip(&format!("route add {network}.0/24 dev {interface} src {address} {CONTROL}"))
     }
 
+    /// Waits until the bridge carries frames for our stack. Linux may see up to a second late that
+    /// somebody opened the tap, and drops until then what comes, such as the question for who has
+    /// the address, which is asked again after a second.
+    fn wait_for_tap(&self) -> Result<()> {
+        let begun = Instant::now();
+        let look = || Command::new("ip").args(["-d", "link", "show", "dev", TAP]).output();
+        loop {
+            let said = self.within(look)?.context("cannot run ip, of iproute2")?;
+            if String::from_utf8_lossy(&said.stdout).contains("state forwarding") {
+                return Ok(());
+            }
+            ensure!(begun.elapsed() < START, "the bridge does not forward to {TAP}");
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     /// Frames that Linux dropped on its way to the other side of a tap.
     fn dropped(&self) -> Result<u64> {
         let text = self.within(|| fs::read_to_string("/proc/thread-self/net/dev"))??;
@@ -194,6 +210,9 @@ impl Bed {
         };
         let cable = Cable::new([near, far], faults, seed)?;
         let server = program.map(|program| start(program, &there)).transpose()?;
+        if program.is_some_and(|program| program.ours) {
+            there.wait_for_tap()?;
+        }
         Ok(Self { server, cable, here, there, _router: router })
     }
 
