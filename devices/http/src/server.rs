@@ -10,6 +10,7 @@ use super::moving::{next_phase, update};
 use super::pool::{Doing, Held, KEEP, Memory, Pool, SMALL, Slot};
 use super::response;
 use super::{Error, Status, h2};
+use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -288,7 +289,13 @@ pub(super) async fn pooled<S: Stream, H: Handler>(
         }
         let Some(memory) = &mut held.memory else { break Ok(()) };
         between = false;
-        match one(link.reborrow(), memory, end, &mut note, limits, slot, handler).await {
+        // On the heap for as long as it is served, so that a connection that waits for one holds
+        // no room for it.
+        let serving = one(link.reborrow(), memory, end, &mut note, limits, slot, handler);
+        let Ok(serving) = kernel::memory::boxed(serving) else {
+            break Err(Error::Request(Status::UNAVAILABLE));
+        };
+        match Box::into_pin(serving).await {
             Ok(Some(rest)) => end = rest,
             Ok(None) => break Ok(()),
             Err(error) => break Err(error),
