@@ -20,6 +20,7 @@ use job::Job;
 use lab::{Disk, GuestSpec, Host, Options};
 use stage::Stage;
 use std::io::Write;
+use std::mem;
 use std::time::{Duration, Instant};
 
 /// Lines of a console that are shown when something failed.
@@ -168,7 +169,11 @@ fn run_all(
     let mut failures = Vec::new();
     let width = jobs.iter().map(|job| job.name.len()).max().unwrap_or(0);
     ui.step(&format!("running {}", counted(jobs.len(), "guest")));
+    let mut last = "";
     for (job, number) in jobs.iter().zip(1..) {
+        if mem::replace(&mut last, &job.guest.name) != job.guest.name {
+            stage::clear(&host);
+        }
         ui.detail(format!("running {} ({number} of {})", job.name, jobs.len()));
         let start = Instant::now();
         let mut done = run_one(&host, job);

@@ -180,6 +180,13 @@ impl Drop for Stage<'_> {
     }
 }
 
+/// Removes what the tests of one guest left in dom0's /tmp, where they share what takes long to
+/// make.
+pub(super) fn clear(host: &Host) {
+    // When dom0 is gone, so is what was there.
+    let _ = host.shell("unstage all");
+}
+
 /// Where in dom0 the disks of a test are.
 const DISKS: &str = "/disks";
 
