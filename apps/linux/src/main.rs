@@ -86,6 +86,7 @@
 //! test(memcached): args run="memcached -u nobody -v"
 //! test(memcached): client memcached.sh
 //! test(dnsmasq): args run="dnsmasq --keep-in-foreground --user=nobody --no-resolv --no-hosts --address=/xenith.test/10.9.8.7 --log-facility=-"
+//! test(dnsmasq): client-when "cleared cache"
 //! test(dnsmasq): client "nslookup xenith.test $IP | grep 10.9.8.7"
 //! test(mosquitto): args run="sh -c 'mkdir /run/mosquitto; printf \"user root\\nlistener 1883\\nallow_anonymous true\\n\" >/etc/mosquitto/conf.d/own.conf; exec mosquitto -c /etc/mosquitto/mosquitto.conf'"
 //! test(mosquitto): client mosquitto.sh
