@@ -45,7 +45,11 @@ pub(crate) const fn base(mib: u64) -> u64 {
 pub(crate) fn best(image: u64, front: u64, memory: u64) -> Option<u64> {
     let apart = (2 * MIB).checked_sub(front.next_multiple_of(PAGE)).filter(|&base| base >= MIB);
     let apart = apart.filter(|&base| least_memory(image, base).is_some_and(|it| it <= memory));
-    apart.or_else(|| (1..=MAX).find(|&mib| boots_from(image, base(mib), mib)).map(base))
+    let boots = |&mib: &u64| boots_from(image, base(mib), mib);
+    // The kernel makes one new table for code and constants, with the three pages behind them.
+    let in_one_table = |&mib: &u64| base(mib) % (2 * MIB) + front + 4 * PAGE <= 2 * MIB;
+    let together = || (1..=MAX).filter(in_one_table).find(boots);
+    apart.or_else(|| together().or_else(|| (1..=MAX).find(boots)).map(base))
 }
 
 /// The least memory, in MiB, of a domain whose image of `image` bytes is
@@ -141,6 +145,15 @@ mod tests {
         assert_eq!(best(2 * MIB, front, 4), Some(base(3)));
         // Page 0 and more below it stay unmapped.
         assert!(best(3 * MIB, 2 * MIB, 64).is_some_and(|base| base >= MIB));
+    }
+
+    #[test]
+    fn code_is_in_the_2_mib_that_an_image_begins_in() {
+        // 3 MiB would be enough, with the end of the code behind the first 2 MiB of addresses.
+        let (image, front) = (3 * MIB / 2 + MIB / 4, 5 * MIB / 4);
+        assert_eq!(least_memory(image, base(3)), Some(3));
+        assert_eq!(best(image, front, 16), Some(base(4)));
+        assert_eq!(best(image, MIB - 4 * PAGE, 0), Some(base(3)));
     }
 
     #[test]

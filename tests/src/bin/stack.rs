@@ -1,15 +1,15 @@
-//! Uses a stack that it asked for: more than the 64 KiB of other guests, and in another run more
-//! than there is.
+//! Uses a stack that it asked for: more than the 64 KiB of other guests and than the 2 MiB of a
+//! page table, and in another run more than there is.
 //!
 //! test: no-verdict
-//! test(deep): args depth=480
-//! test(deep): console-contains "480 KiB deep and back"
-//! test(panic): args depth=480 panics=yes
+//! test(deep): args depth=2900
+//! test(deep): console-contains "2900 KiB deep and back"
+//! test(panic): args depth=2900 panics=yes
 //! test(panic): expect exit 101
 //! test(panic): console-contains "at the bottom"
 //! test(panic): console-contains "called from"
-//! test(over): args depth=560
-//! test(over): expect crash "stack overflow: the stack of 512 KiB ran into its guard page"
+//! test(over): args depth=3400
+//! test(over): expect crash "stack overflow: the stack of 3072 KiB ran into its guard page"
 //! test(over): console-contains "going down"
 
 #![no_std]
@@ -21,8 +21,8 @@ use kernel::println;
 kernel::unikernel! {
     /// Uses a large stack.
     name: "stack",
-    memory: 2 MiB,
-    stack: 512 KiB,
+    memory: 8 MiB,
+    stack: 3 MiB,
     args: {
         /// KiB of it to use.
         depth: u32,
