@@ -1,6 +1,6 @@
 //! What ends of connections are to have, and whom they trust.
 
-use crate::trust::{Fingerprints, Trust, certificates_in, roots};
+use crate::trust::{Chains, Fingerprints, Trust, certificates_in, roots};
 use crate::{Error, provider};
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -15,10 +15,10 @@ use rustls::SupportedProtocolVersion;
 use rustls::client::{
     ClientSessionMemoryCache, Resumption, UnbufferedClientConnection, WebPkiServerVerifier,
 };
-use rustls::crypto::CryptoProvider;
 use rustls::lock::{Lock, MakeMutex, MutexGuard, Poisoned};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{
     ClientHello, ResolvesServerCert, ServerSessionMemoryCache, UnbufferedServerConnection,
     WebPkiClientVerifier,
@@ -97,6 +97,13 @@ impl MakeMutex for Spins {
 pub struct Identity(Arc<CertifiedKey>);
 
 impl Identity {
+    /// Claims a certificate that `other` has the key of.
+    #[cfg(test)]
+    pub(crate) fn pretending(certificates: &[u8], other: &Self) -> Self {
+        let chain = certificates_in(certificates).unwrap();
+        Self(Arc::new(CertifiedKey::new(chain, Arc::clone(&other.0.key))))
+    }
+
     /// Reads files in PEM form (RFC 7468): the certificate, first, with those that lead from it to
     /// a root; and the private key, P-256 or Ed25519, in PKCS #8 or SEC 1.
     ///
@@ -106,8 +113,7 @@ impl Identity {
     pub fn from_pem(certificates: &[u8], key: &[u8]) -> Result<Self, Error> {
         let chain = certificates_in(certificates)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| Error::NoKey)?;
-        let provider = provider::standard();
-        let key = provider.key_provider.load_private_key(key).map_err(|_| Error::NoKey)?;
+        let key = provider::KEYS.load_private_key(key).map_err(|_| Error::NoKey)?;
         let both = CertifiedKey::new(chain, key);
         both.keys_match()?;
         Ok(Self(Arc::new(both)))
@@ -134,7 +140,7 @@ impl ResolvesServerCert for Names {
 pub struct ServerOptions {
     names: Names,
     protocols: Vec<Vec<u8>>,
-    clients: Option<Vec<CertificateDer<'static>>>,
+    clients: Option<Arc<dyn ClientCertVerifier>>,
     tls12: bool,
     handshake: Duration,
     sessions: usize,
@@ -173,9 +179,14 @@ impl ServerOptions {
     /// have none.
     ///
     /// # Errors
-    /// [`Error::NoCertificate`].
+    /// [`Error::NoCertificate`], and [`Error::BadCertificate`] for roots that are none.
     pub fn clients(mut self, pem: &[u8]) -> Result<Self, Error> {
-        self.clients = Some(certificates_in(pem)?);
+        let roots = Arc::new(roots(certificates_in(pem)?)?);
+        // Made here, so that an image that never asks has nothing of what verifies certificates.
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(roots, provider::verifying(false)).build();
+        let bad = |error| Error::BadCertificate(alloc::format!("{error}"));
+        self.clients = Some(verifier.map_err(bad)?);
         Ok(self)
     }
 
@@ -204,21 +215,14 @@ impl ServerOptions {
     /// Makes the configuration.
     ///
     /// # Errors
-    /// [`Error::BadCertificate`] for roots that are none.
+    /// [`Error::Protocol`], which no options lead to.
     pub fn build(self) -> Result<ServerConfig, Error> {
-        let (provider, versions) = suited(provider::standard(), self.tls12);
-        let builder =
-            rustls::ServerConfig::builder_with_details(Arc::clone(&provider), Arc::new(Clock))
-                .with_protocol_versions(versions)?;
+        let provider = provider::of_servers(self.tls12);
+        let builder = rustls::ServerConfig::builder_with_details(provider, Arc::new(Clock))
+            .with_protocol_versions(versions(self.tls12))?;
         let builder = match self.clients {
             None => builder.with_no_client_auth(),
-            Some(certificates) => {
-                let roots = Arc::new(roots(certificates)?);
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
-                builder.with_client_cert_verifier(
-                    verifier.map_err(|error| Error::BadCertificate(alloc::format!("{error}")))?,
-                )
-            }
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
         };
         let mut config = builder.with_cert_resolver(Arc::new(self.names));
         config.alpn_protocols = self.protocols;
@@ -229,12 +233,9 @@ impl ServerOptions {
     }
 }
 
-/// What `provider` and the versions are, with TLS 1.2 or without.
-fn suited(
-    provider: Arc<CryptoProvider>,
-    tls12: bool,
-) -> (Arc<CryptoProvider>, &'static [&'static SupportedProtocolVersion]) {
-    if tls12 { (provider::with_tls12(&provider), BOTH) } else { (provider, MODERN) }
+/// The versions, with TLS 1.2 or without.
+const fn versions(tls12: bool) -> &'static [&'static SupportedProtocolVersion] {
+    if tls12 { BOTH } else { MODERN }
 }
 
 /// The server's end of connections, as [`ServerOptions`] say. Copies share their sessions.
@@ -301,18 +302,18 @@ impl ClientOptions {
     /// # Errors
     /// [`Error::BadCertificate`] for roots that are none.
     pub fn build(self) -> Result<ClientConfig, Error> {
-        let (provider, versions) = suited(provider::standard(), self.tls12);
+        let provider = provider::verifying(self.tls12);
         let algorithms = provider.signature_verification_algorithms;
         let builder =
             rustls::ClientConfig::builder_with_details(Arc::clone(&provider), Arc::new(Clock))
-                .with_protocol_versions(versions)?;
+                .with_protocol_versions(versions(self.tls12))?;
         let builder = match self.trust {
             Trust::Roots(roots) => {
                 let verifier =
                     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
-                builder.with_webpki_verifier(
-                    verifier.map_err(|error| Error::BadCertificate(alloc::format!("{error}")))?,
-                )
+                let verifier =
+                    verifier.map_err(|error| Error::BadCertificate(alloc::format!("{error}")))?;
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(Chains(verifier)))
             }
             Trust::Fingerprints(all) => builder
                 .dangerous()
@@ -344,7 +345,7 @@ impl ClientConfig {
     pub(crate) fn only_tls12(&mut self) {
         let trust = Trust::pem(include_bytes!("../../../tests/tls/ca.pem")).ok();
         let Some(Trust::Roots(roots)) = trust else { return };
-        let provider = provider::with_tls12(&provider::standard());
+        let provider = provider::verifying(true);
         let config = rustls::ClientConfig::builder_with_details(provider, Arc::new(Clock));
         let config = config.with_protocol_versions(&[&TLS12]).unwrap();
         self.inner = Arc::new(config.with_root_certificates(roots).with_no_client_auth());

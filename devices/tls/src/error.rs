@@ -52,6 +52,8 @@ pub enum Error {
     UnknownIssuer,
     /// The certificate is for another purpose: not for servers, or not for clients.
     WrongPurpose,
+    /// The peer does not have the private key that its certificate is for: it is somebody else's.
+    NotItsKey,
     /// The certificate's SHA-256 is another one, which the log tells.
     WrongFingerprint,
     /// Something else is wrong with the certificate.
@@ -113,6 +115,9 @@ impl fmt::Display for Error {
                 f.write_str("the certificate is signed by nobody who is trusted here")
             }
             Self::WrongPurpose => f.write_str("the certificate is for another purpose"),
+            Self::NotItsKey => {
+                f.write_str("the peer does not have the private key that its certificate is for")
+            }
             Self::WrongFingerprint => f.write_str("the certificate has another fingerprint"),
             Self::BadCertificate(why) => {
                 write!(f, "the certificate is bad: {}", Escaped(why.as_bytes()))
@@ -198,6 +203,8 @@ fn of_certificate(error: CertificateError) -> Error {
             Error::WrongName(asked, presented)
         }
         CertificateError::UnknownIssuer => Error::UnknownIssuer,
+        // A client's verifier says this of the handshake alone.
+        CertificateError::BadSignature => Error::NotItsKey,
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             Error::WrongPurpose
         }

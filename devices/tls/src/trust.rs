@@ -1,12 +1,14 @@
 //! Whom a client trusts.
 
 use crate::Error;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use sha2::{Digest, Sha256};
 
 /// Whom a client trusts to be the host that it asks for.
@@ -50,6 +52,55 @@ pub(crate) fn roots(certificates: Vec<CertificateDer<'static>>) -> Result<RootCe
     Ok(roots)
 }
 
+/// Checks that a chain leads to a root, for the name and at this time, and that the peer has the
+/// private key.
+#[derive(Debug)]
+pub(crate) struct Chains(pub(crate) Arc<WebPkiServerVerifier>);
+
+impl ServerCertVerifier for Chains {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let verified =
+            self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        verified.map_err(|error| match error {
+            // Who signed it has the name of one who is trusted, and another key. A handshake that
+            // somebody else has signed is another error.
+            rustls::Error::InvalidCertificate(CertificateError::BadSignature) => {
+                CertificateError::UnknownIssuer.into()
+            }
+            error => error,
+        })
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
+}
+
 /// Checks fingerprints, and that the peer has the private key.
 #[derive(Debug)]
 pub(crate) struct Fingerprints {
@@ -72,7 +123,7 @@ impl ServerCertVerifier for Fingerprints {
         }
         let found = found.map(|byte| alloc::format!("{byte:02x}")).concat();
         log::error!("the certificate's SHA-256 is {found}");
-        Err(rustls::CertificateError::ApplicationVerificationFailure.into())
+        Err(CertificateError::ApplicationVerificationFailure.into())
     }
 
     fn verify_tls12_signature(

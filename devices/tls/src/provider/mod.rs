@@ -12,7 +12,10 @@ mod verify;
 mod wycheproof;
 
 use alloc::sync::Arc;
-use rustls::crypto::{CryptoProvider, GetRandomFailed, SecureRandom};
+use rustls::SupportedCipherSuite;
+use rustls::crypto::{
+    CryptoProvider, GetRandomFailed, KeyProvider, SecureRandom, WebPkiSupportedAlgorithms,
+};
 
 /// Draws from the kernel's generator.
 #[derive(Debug)]
@@ -24,20 +27,31 @@ impl SecureRandom for Random {
     }
 }
 
-/// Returns the provider of servers and clients: TLS 1.3.
-pub(crate) fn standard() -> Arc<CryptoProvider> {
-    Arc::new(CryptoProvider {
-        cipher_suites: suites::TLS13.to_vec(),
-        kx_groups: exchange::GROUPS.to_vec(),
-        signature_verification_algorithms: verify::ALL,
-        secure_random: &Random,
-        key_provider: &sign::Keys,
-    })
+/// What reads private keys.
+pub(crate) const KEYS: &dyn KeyProvider = &sign::Keys;
+
+/// Nothing that signatures are verified by: for servers that ask clients for no certificate.
+const NONE: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms { all: &[], mapping: &[] };
+
+/// Returns the provider of servers: TLS 1.3, and 1.2 if that is asked for.
+pub(crate) fn of_servers(tls12: bool) -> Arc<CryptoProvider> {
+    provider(NONE, if tls12 { &suites::TLS12 } else { &[] })
 }
 
-/// Returns what `provider` is with TLS 1.2 besides.
-pub(crate) fn with_tls12(provider: &CryptoProvider) -> Arc<CryptoProvider> {
-    let mut provider = provider.clone();
-    provider.cipher_suites.extend_from_slice(&suites::TLS12);
-    Arc::new(provider)
+/// Returns the provider of whoever is shown certificates, in the same way.
+pub(crate) fn verifying(tls12: bool) -> Arc<CryptoProvider> {
+    provider(verify::ALL, if tls12 { &suites::TLS12_WITH_RSA } else { &[] })
+}
+
+fn provider(
+    signature_verification_algorithms: WebPkiSupportedAlgorithms,
+    tls12: &[SupportedCipherSuite],
+) -> Arc<CryptoProvider> {
+    Arc::new(CryptoProvider {
+        cipher_suites: [&suites::TLS13, tls12].concat(),
+        kx_groups: exchange::GROUPS.to_vec(),
+        signature_verification_algorithms,
+        secure_random: &Random,
+        key_provider: KEYS,
+    })
 }

@@ -19,6 +19,16 @@ pub(super) static ECDSA: &[SignatureScheme] = &[
     SignatureScheme::ED25519,
 ];
 
+/// The same by an RSA key, which none of ours is.
+pub(super) static RSA: &[SignatureScheme] = &[
+    SignatureScheme::RSA_PSS_SHA512,
+    SignatureScheme::RSA_PSS_SHA384,
+    SignatureScheme::RSA_PSS_SHA256,
+    SignatureScheme::RSA_PKCS1_SHA512,
+    SignatureScheme::RSA_PKCS1_SHA384,
+    SignatureScheme::RSA_PKCS1_SHA256,
+];
+
 /// Reads private keys.
 #[derive(Debug)]
 pub(super) struct Keys;

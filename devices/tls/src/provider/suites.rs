@@ -3,7 +3,7 @@
 
 use super::aead::{AES_128_GCM, AES_256_GCM, CHACHA20_POLY1305};
 use super::hash::{SHA256, SHA384};
-use super::sign::ECDSA;
+use super::sign::{ECDSA, RSA};
 use rustls::crypto::tls12::PrfUsingHmac;
 use rustls::crypto::tls13::HkdfUsingHmac;
 use rustls::crypto::{CipherSuiteCommon, KeyExchangeAlgorithm};
@@ -61,12 +61,30 @@ pub(super) static TLS13: [SupportedCipherSuite; 3] = [
     tls13!(TLS13_CHACHA20_POLY1305_SHA256, SHA256, CHACHA20_POLY1305, CHACHA_RECORDS),
 ];
 
-pub(super) static TLS12: [SupportedCipherSuite; 3] = [
-    tls12!(TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, ECDSA, SHA256, AES_128_GCM, GCM_RECORDS),
-    tls12!(TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, ECDSA, SHA384, AES_256_GCM, GCM_RECORDS),
+const ECDSA_AES_128: SupportedCipherSuite =
+    tls12!(TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, ECDSA, SHA256, AES_128_GCM, GCM_RECORDS);
+const ECDSA_AES_256: SupportedCipherSuite =
+    tls12!(TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, ECDSA, SHA384, AES_256_GCM, GCM_RECORDS);
+const ECDSA_CHACHA: SupportedCipherSuite = tls12!(
+    TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    ECDSA,
+    SHA256,
+    CHACHA20_POLY1305,
+    CHACHA_RECORDS
+);
+
+pub(super) static TLS12: [SupportedCipherSuite; 3] = [ECDSA_AES_128, ECDSA_AES_256, ECDSA_CHACHA];
+
+/// Those of clients, whose server may have an RSA key.
+pub(super) static TLS12_WITH_RSA: [SupportedCipherSuite; 6] = [
+    ECDSA_AES_128,
+    ECDSA_AES_256,
+    ECDSA_CHACHA,
+    tls12!(TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, RSA, SHA256, AES_128_GCM, GCM_RECORDS),
+    tls12!(TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, RSA, SHA384, AES_256_GCM, GCM_RECORDS),
     tls12!(
-        TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-        ECDSA,
+        TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+        RSA,
         SHA256,
         CHACHA20_POLY1305,
         CHACHA_RECORDS

@@ -53,13 +53,35 @@ fn keys_and_certificates_that_do_not_fit_are_refused_when_they_are_read() {
 }
 
 #[test]
-fn chains_to_p_384_and_rsa_which_take_too_much_stack_are_refused() {
+fn who_shows_the_certificate_of_another_is_refused() {
+    let other = Identity::from_pem(pem!("client.pem"), pem!("client.key")).unwrap();
+    let pretender = Identity::pretending(pem!("server.pem"), &other);
+    for tls12 in [false, true] {
+        let server = ServerOptions::new(pretender.clone()).tls12().build().unwrap();
+        let mut client = client();
+        if tls12 {
+            client.only_tls12();
+        }
+        let [client, server] = shaken(server, client, WWW);
+        assert_eq!(client, Err(Error::NotItsKey));
+        assert!(matches!(server, Err(Error::Alert(_))), "{server:?}");
+    }
+}
+
+#[test]
+fn chains_to_p_384_and_rsa_are_followed() {
     for (root, certificate) in [
         (&pem!("p384-ca.pem")[..], &pem!("by-p384.pem")[..]),
         (pem!("rsa-ca.pem"), pem!("by-rsa.pem")),
     ] {
-        let [refused, _] = shaken(with(certificate), trusting(root).build().unwrap(), WWW);
-        assert!(matches!(refused, Err(Error::BadCertificate(_))), "{refused:?}");
+        let both = shaken(with(certificate), trusting(root).build().unwrap(), WWW);
+        assert_eq!(both, [Ok(()), Ok(())]);
+        // One that says that it is by the same, and is not.
+        let last = certificate.len() - "\n-----END CERTIFICATE-----\n".len() - 6;
+        let mut forged = certificate.to_vec();
+        forged[last] = if forged[last] == b'A' { b'B' } else { b'A' };
+        let [refused, _] = shaken(with(&forged), trusting(root).build().unwrap(), WWW);
+        assert_eq!(refused, Err(Error::UnknownIssuer));
     }
     let client = trusting(pem!("p384-ca.pem")).build().unwrap();
     let [stranger, _] = shaken(with(pem!("server.pem")), client, WWW);
