@@ -177,26 +177,62 @@ async fn say<C: Write>(console: &mut C, text: &str) {
     let _ = console.write_all(format!("error: {text}\n").as_bytes()).await;
 }
 
-/// Fetches the pages at `url`, one after the other, with the limits and the fields that
-/// the manifest explains. The exit status is that of the first one that failed.
-#[allow(clippy::too_many_arguments, reason = "they are the manifest's, in its order")]
-pub async fn start<C: Write, I: Tcp + Resolve>(
-    mut console: C,
-    ip: I,
-    url: Several,
-    method: Option<&str>,
-    field: Several,
-    body: Option<&str>,
-    head: bool,
-    print: bool,
-    raw: bool,
-    gzip: bool,
-    redirects: u8,
-    limit: u64,
-    connect: u16,
-    patience: u16,
-    time: u32,
-) -> Exit {
+/// What the manifest explains.
+#[derive(Clone, Debug)]
+pub struct Args {
+    /// Where the pages are.
+    pub url: Several,
+    /// The method, if it is not GET, or POST with a body.
+    pub method: Option<&'static str>,
+    /// Fields of the requests.
+    pub field: Several,
+    /// What is sent.
+    pub body: Option<&'static str>,
+    /// Whether heads are printed.
+    pub head: bool,
+    /// Whether content is printed.
+    pub print: bool,
+    /// Whether nothing but that is, as it is.
+    pub raw: bool,
+    /// Whether content may be coded by gzip.
+    pub gzip: bool,
+    /// Redirects that are followed.
+    pub redirects: u8,
+    /// Bytes that a page may have.
+    pub limit: u64,
+    /// Seconds for a connection with an address.
+    pub connect: u16,
+    /// Seconds for each piece of an answer.
+    pub patience: u16,
+    /// Seconds for a page, 0 for ever.
+    pub time: u32,
+}
+
+impl Default for Args {
+    /// What the manifest has where nothing is given.
+    fn default() -> Self {
+        Self {
+            url: Several::default(),
+            method: None,
+            field: Several::default(),
+            body: None,
+            head: false,
+            print: true,
+            raw: false,
+            gzip: true,
+            redirects: 20,
+            limit: 1 << 30,
+            connect: 15,
+            patience: 30,
+            time: 3600,
+        }
+    }
+}
+
+/// Fetches the pages, one after the other. The exit status is that of the first one that failed.
+pub async fn start<C: Write, I: Tcp + Resolve>(mut console: C, ip: I, args: Args) -> Exit {
+    let Args { url, method, field, body, head, print, raw, gzip, redirects, limit, .. } = args;
+    let Args { connect, patience, time, .. } = args;
     let seconds = |seconds: u32| Duration::from_secs(seconds.max(1).into());
     let limits = Limits {
         redirects: redirects.into(),

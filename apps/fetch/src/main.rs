@@ -76,7 +76,7 @@ xenith::unikernel! {
     name: "fetch",
     memory: 4 MiB,
     devices: { console: Console, ip: Ip("0") },
-    args: {
+    args: fetch::Args {
         /// Where a page is, such as http://10.0.0.1:8080/index.html. Several from one server
         /// come over one connection. A user and a password in front of the host, as
         /// http://user:password@host/, are sent as Basic authentication.

@@ -112,11 +112,16 @@ fn fetch_by(
         serve(&there, answers);
         let mut paper = Paper::default();
         let begun = Instant::now();
-        let exit = start(
-            &mut paper, here, urls, None, fields, None, shown, true, false, true, 2, limit, 15, 30,
-            300,
-        )
-        .await;
+        let args = Args {
+            url: urls,
+            field: fields,
+            head: shown,
+            redirects: 2,
+            limit,
+            time: 300,
+            ..Args::default()
+        };
+        let exit = start(&mut paper, here, args).await;
         (String::from_utf8(paper.0).unwrap(), exit.0, begun.elapsed())
     })
 }
