@@ -2,11 +2,11 @@
 //!
 //! test: disk dom0=debian:openssh-client
 //! test: dom0 ssh.sh
-//! test: args key=MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC authorized="ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIsJ3krkJ8G3txFX1QivvtmRBeJJDa6ZcoEPXIH3baE/ me@lab"
+//! test: args login=100s key=MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC authorized="ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIsJ3krkJ8G3txFX1QivvtmRBeJJDa6ZcoEPXIH3baE/ me@lab"
 //! test: client client.sh
 //! test: client-then wait
 //! test: console-contains "ssh: the key of this guest is SHA256:ebCT4wkJOqO5AIlHG03cHvn3Cr3ZZEEh8m81duHhR3Q\n"
-//! test: timeout 120
+//! test: timeout 240
 
 #![no_std]
 #![no_main]
