@@ -55,6 +55,9 @@ pub(crate) fn brief(project: &Project, ui: &Ui) -> Result<String> {
     step("machine", &mut |hosts| machine::brief(project, hosts))?;
     step("crypto", &mut |hosts| crypto::brief(project, hosts))?;
     step("linux", &mut |hosts| whole(&linux::measure(project, &linux::Args::brief(), hosts)?))?;
+    step("linux --servers", &mut |hosts| {
+        whole(&linux::measure(project, &linux::Args::brief_servers(), hosts)?)
+    })?;
     step("net", &mut |hosts| whole(&net::measure(project, &net::Args::brief(), hosts)?))?;
     step("block", &mut |hosts| whole(&block::measure(project, &block::Args::brief(), hosts)?))?;
     step("faults", &mut |hosts| {

@@ -2,7 +2,10 @@
 //!
 //! The same binary, `linux/costs.c`, runs in the app `linux` and in dom0, which is Linux as a
 //! paravirtualised guest of the same Xen. What it says of itself is instructions where they are
-//! counted, Xen's for it included, and else time.
+//! counted, Xen's for it included, and else time. [`servers`] compares servers of Debian's.
+
+mod least;
+mod servers;
 
 use super::figures::{Figures, figure, figures};
 use super::hosts::Hosts;
@@ -30,12 +33,23 @@ counted by QEMU, Xen's work for the program included."
 pub(super) struct Args {
     #[command(flatten)]
     report: Report,
+    /// Compares redis and nginx with themselves on Linux as a guest, instead of system calls
+    #[arg(long, conflicts_with = "memory")]
+    servers: bool,
+    /// Looks for the least memory in which programs run, instead
+    #[arg(long)]
+    memory: bool,
 }
 
 impl Args {
     /// A few of the calls, and neither starts nor memory, for which guests are created.
     pub(super) const fn brief() -> Self {
-        Self { report: Report::brief() }
+        Self { report: Report::brief(), servers: false, memory: false }
+    }
+
+    /// One of the loads, at ours alone.
+    pub(super) const fn brief_servers() -> Self {
+        Self { report: Report::brief(), servers: true, memory: false }
     }
 }
 
@@ -65,7 +79,6 @@ const BRIEF: [&str; 3] = [CALL, "touch", "pipe_threads"];
 const CALL: &str = "call";
 /// What costs are called that are not the program's.
 const START: &str = "from unpause to the domain's end, a program that ends at once";
-const MEMORY: &str = "least memory of a static program in C";
 const IMAGE: &str = "image for all programs";
 /// Where the program is, in dom0 and in the guest.
 const PROGRAM: &str = "/bin/costs";
@@ -73,8 +86,6 @@ const PROGRAM: &str = "/bin/costs";
 const ROOT: &str = "/tmp/bench-linux.tar";
 /// MiB of the guest that is measured.
 const MIB: u64 = 64;
-/// Amounts of memory that are tried, in MiB.
-const MEMORIES: std::ops::RangeInclusive<u64> = 2..=16;
 /// Time for all that the program measures.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -95,6 +106,25 @@ pub(super) fn measure(project: &Project, args: &Args, hosts: &mut Hosts<'_>) -> 
     let (ui, report) = (hosts.ui, &args.report);
     let images = build::images(project, &project.choose(&[APP.to_owned()])?, ui)?;
     let [image] = &images[..] else { bail!("{APP} was not built") };
+    if args.servers {
+        return Ok(Comparison {
+            title: "Debian's redis and nginx as guests on one Xen host: on Xenith and on Linux",
+            about: "clients in dom0; QEMU without KVM".into(),
+            rows: servers::rows(project, image, report, hosts)?,
+            counters: Vec::new(),
+            notes: Vec::new(),
+        });
+    }
+    if args.memory {
+        let (rows, notes) = least::rows(project, image, report, ui)?;
+        return Ok(Comparison {
+            title: "The least memory of Linux programs as guests of Xenith",
+            about: "the domain's, in steps of 1 MiB".into(),
+            rows,
+            counters: Vec::new(),
+            notes,
+        });
+    }
     let folder = tempfile::tempdir()?;
     let source = folder.path().join("costs.c");
     fs::write(&source, include_str!("linux/costs.c"))?;
@@ -207,32 +237,31 @@ fn costs(
     rows.collect()
 }
 
-/// What a start costs, and what memory it needs.
+/// What a start costs.
 fn starts(host: &Host, image: &Image, report: &Report, ui: &Ui) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     if report.wants(START) {
         ui.step("counting the instructions of a start");
-        let (_, instructions) = guest(host, image, MIB, "exit")?;
+        let (_, instructions) = guest(host, image, MIB, "exit", PATIENCE)?;
         let samples = (sample(instructions.context("Xen does not tell the time")?), None);
         rows.push(row(START.into(), "instr.", samples, Aim::Figure(1e6)));
-    }
-    if report.wants(MEMORY) {
-        ui.step(MEMORY);
-        let enough = |mib: &u64| guest(host, image, *mib, "exit").is_ok();
-        let least = MEMORIES.clone().find(enough);
-        let least = least.with_context(|| format!("it runs with none of {MEMORIES:?} MiB"))?;
-        rows.push(row(MEMORY.into(), "MiB", (sample(least as f64), None), Aim::Figure(5.0)));
     }
     Ok(rows)
 }
 
 /// Runs the program as a guest.
 fn in_guest(host: &Host, image: &Image, arguments: &str) -> Result<Figures> {
-    Ok(figures(&guest(host, image, MIB, arguments)?.0))
+    Ok(figures(&guest(host, image, MIB, arguments, PATIENCE)?.0))
 }
 
 /// What it prints as a guest, and the guest's processor time in ns.
-fn guest(host: &Host, image: &Image, mib: u64, arguments: &str) -> Result<(String, Option<f64>)> {
+fn guest(
+    host: &Host,
+    image: &Image,
+    mib: u64,
+    arguments: &str,
+    limit: Duration,
+) -> Result<(String, Option<f64>)> {
     let items = [disk::line("xvda", true, ROOT)];
     let overrides = vec![
         format!("memory={mib}"),
@@ -240,7 +269,7 @@ fn guest(host: &Host, image: &Image, mib: u64, arguments: &str) -> Result<(Strin
         xl::list("disk", &items).context("no disk")?,
     ];
     let mut domain = host.create(&GuestSpec { overrides, ..GuestSpec::new(image.config()) })?;
-    let end = domain.wait(PATIENCE, &mut |_| ())?.context("it did not end in time")?;
+    let end = domain.wait(limit, &mut |_| ())?.context("it did not end in time")?;
     let (console, ending) = (text(&end.console), Ending::of(&end));
     ensure!(ending == Ending::Poweroff, "{} {}:\n{console}", image.name, ending.shown());
     Ok((console, end.cpu_time.map(|time| time.as_nanos() as f64)))
