@@ -13,10 +13,12 @@ mod linux;
 mod loss;
 mod machine;
 mod net;
+mod redis;
 mod report;
 mod site;
 mod spread;
 mod starts;
+mod verdicts;
 mod versus;
 
 use crate::project::Project;
@@ -70,6 +72,8 @@ runs the app crypto, which tests by vectors as well."
         #[arg(long)]
         json: bool,
     },
+    /// The tests of redis, with a server as a guest of Xenith and on Linux
+    Redis(redis::Args),
     /// All of these once, as briefly as can be, to see that none is broken
     #[command(
         after_help = "Example:\n  cargo mk bench brief\n\nIts figures say nothing, and are not shown."
@@ -108,6 +112,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
         What::Http(args) => return http::run(args, ui),
         What::Linux(args) => return linux::run(args, ui),
         What::Busybox(args) => return busybox::run(args, ui),
+        What::Redis(args) => return redis::run(args, ui),
         What::Loss(args) => return loss::run(args, ui),
     };
     let project = Project::find()?;

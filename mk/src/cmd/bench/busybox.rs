@@ -3,8 +3,7 @@
 //! The same root, of Debian's package and of the tests from its source, runs in the app `linux`
 //! and in dom0. What counts is that each test has the same verdict in both.
 
-mod verdicts;
-
+use super::verdicts::{BUSYBOX, Verdicts};
 use crate::boot;
 use crate::cmd::build::{self, Image};
 use crate::disk::debian::Packages;
@@ -19,7 +18,6 @@ use std::fs::{self, canonicalize};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use verdicts::Verdicts;
 
 /// Runs the tests of busybox, and compares the verdicts with those on Linux
 #[derive(clap::Args)]
@@ -81,10 +79,10 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     let host = Host::boot(&options, ui)?;
     ui.step("running the tests as a guest");
     let said = in_guest(&host, image)?;
-    let ours = Verdicts::of(&said);
+    let ours = Verdicts::of(&said, BUSYBOX);
     ensure!(!ours.is_empty(), "the tests say nothing as a guest:\n{said}");
     ui.step("running them on Linux");
-    let theirs = Verdicts::of(&in_dom0(&host)?);
+    let theirs = Verdicts::of(&in_dom0(&host)?, BUSYBOX);
     ui.done();
     host.shutdown()?;
     ensure!(!theirs.is_empty(), "the tests say nothing on Linux");

@@ -1,26 +1,42 @@
-//! What tests said of themselves, in the words of busybox's.
+//! What tests said of themselves, here and on Linux.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// How lines about a test begin, and what they mean.
-const WORDS: [(&str, &str); 4] =
-    [("PASS: ", "pass"), ("FAIL: ", "fail"), ("SKIPPED: ", "skip"), ("UNTESTED: ", "skip")];
+pub(super) type Words = [(&'static str, &'static str)];
+
+/// In the words of busybox.
+pub(super) const BUSYBOX: &Words =
+    &[("PASS: ", "pass"), ("FAIL: ", "fail"), ("SKIPPED: ", "skip"), ("UNTESTED: ", "skip")];
+
+/// In the words of redis.
+pub(super) const REDIS: &Words = &[
+    ("[ok]: ", "pass"),
+    ("[err]: ", "fail"),
+    ("[exception]: ", "fail"),
+    ("[TIMEOUT]: ", "fail"),
+    ("[skip]: ", "skip"),
+    ("[ignore]: ", "skip"),
+];
 
 /// The verdict of each test, by its name; of several with one name, they are numbered.
 #[derive(Debug, Default)]
 pub(super) struct Verdicts(BTreeMap<String, &'static str>);
 
 impl Verdicts {
-    /// Reads what a suite printed.
-    pub(super) fn of(printed: &str) -> Self {
+    /// Reads what a suite printed. How long a test took is not a part of its name, nor is the file
+    /// of one that failed.
+    pub(super) fn of(printed: &str, words: &Words) -> Self {
         let mut all = BTreeMap::new();
         for line in printed.lines() {
             let Some((verdict, name)) =
-                WORDS.iter().find_map(|(word, verdict)| Some((verdict, line.strip_prefix(word)?)))
+                words.iter().find_map(|(word, verdict)| Some((verdict, line.strip_prefix(word)?)))
             else {
                 continue;
             };
+            let time = name.strip_suffix(" ms)").and_then(|it| it.rsplit_once(" ("));
+            let (name, _) = time.or_else(|| name.rsplit_once(" in tests/")).unwrap_or((name, ""));
             let mut numbered = name.to_owned();
             for number in 2.. {
                 if !all.contains_key(&numbered) {
@@ -65,14 +81,25 @@ mod tests {
 
     #[test]
     fn verdicts_are_compared() {
-        let ours = Verdicts::of("PASS: sed a\nPASS: sed a\nFAIL: sed b\nnoise\nUNTESTED: c\n");
-        let theirs = Verdicts::of("PASS: sed a\nPASS: sed a\nPASS: sed b\nSKIPPED: d\n");
+        let ours =
+            Verdicts::of("PASS: sed a\nPASS: sed a\nFAIL: sed b\nnoise\nUNTESTED: c\n", BUSYBOX);
+        let theirs = Verdicts::of("PASS: sed a\nPASS: sed a\nPASS: sed b\nSKIPPED: d\n", BUSYBOX);
         assert_eq!(ours.to_string(), "2 passed, 1 failed, 1 skipped");
         assert_eq!(
             ours.differences(&theirs),
             "c: skip, and nothing on Linux\nd: nothing, and skip on Linux\n\
              sed b: fail, and pass on Linux\n"
         );
-        assert!(ours.differences(&ours).is_empty() && Verdicts::of("noise").is_empty());
+        assert!(ours.differences(&ours).is_empty() && Verdicts::of("noise", BUSYBOX).is_empty());
+    }
+
+    #[test]
+    fn a_test_that_fails_has_the_name_under_which_it_passes() {
+        let ours = Verdicts::of("[err]: SET (a) in tests/unit/x.tcl\nExpected 1\n", REDIS);
+        let theirs = Verdicts::of("[ok]: SET (a) (12 ms)\n[ignore]: B: large\n", REDIS);
+        assert_eq!(
+            ours.differences(&theirs),
+            "B: large: nothing, and skip on Linux\nSET (a): fail, and pass on Linux\n"
+        );
     }
 }
