@@ -5,6 +5,7 @@ mod brief;
 mod busybox;
 mod chart;
 mod crypto;
+mod endurance;
 mod faults;
 mod figures;
 mod hosts;
@@ -74,6 +75,8 @@ runs the app crypto, which tests by vectors as well."
     },
     /// The tests of redis, with a server as a guest of Xenith and on Linux
     Redis(redis::Args),
+    /// Linux programs under load for long: whether their guests' memory stays
+    Endurance(endurance::Args),
     /// All of these once, as briefly as can be, to see that none is broken
     #[command(
         after_help = "Example:\n  cargo mk bench brief\n\nIts figures say nothing, and are not shown."
@@ -112,6 +115,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
         What::Http(args) => return http::run(args, ui),
         What::Linux(args) => return linux::run(args, ui),
         What::Busybox(args) => return busybox::run(args, ui),
+        What::Endurance(args) => return endurance::run(args, ui),
         What::Redis(args) => return redis::run(args, ui),
         What::Loss(args) => return loss::run(args, ui),
     };
