@@ -79,7 +79,7 @@
 //! test(moved): client-then destroy
 //! test(moved): console-contains "tick 1\ntick 2\ntick 3\ntick 4\ntick 5\ntick 6\ntick 7\ntick 8\ntick 9\ntick 10\ntick 11\ntick 12\ntick 13\ntick 14\ntick 15\n"
 //! test(moved): timeout 240
-//! test(nginx,memcached,dnsmasq,mosquitto,haproxy,openssl,bash,perl,sqlite): disk root=debian:nginx,iproute2-,memcached,perl-,dnsmasq-base,mosquitto,haproxy,openssl,curl,bash,coreutils,diffutils,grep,dash,perl-base,sqlite3
+//! test(nginx,memcached,dnsmasq,mosquitto,haproxy,openssl,bash,perl,sqlite,procps): disk root=debian:nginx,iproute2-,memcached,perl-,dnsmasq-base,mosquitto,haproxy,openssl,curl,bash,coreutils,diffutils,grep,dash,perl-base,sqlite3,procps,lsof
 //! test(nginx,memcached,dnsmasq,mosquitto,haproxy): client-when ""
 //! test(nginx): args run="sh -c 'mkdir -p /var/www/html; cd /var/www/html; cp /usr/share/nginx/html/index.html .; ln -s /usr/lib/x86_64-linux-gnu/libcrypto.so.3 big; ln -s /var/log/nginx/access.log log; cd /etc/nginx; ln -s ../sites-available/default sites-enabled; exec nginx -g \"daemon off;\"'"
 //! test(nginx): client nginx.sh
@@ -100,6 +100,15 @@
 //! test(openssl): client-then destroy
 //! test(sqlite): args run="sqlite3 /tmp/a.db 'pragma journal_mode=wal; create table t(a integer primary key, b); with recursive n(i) as (select 1 union all select i+1 from n where i<20000) insert into t select i, i from n; create index x on t(b); update t set b=a*a; select count(*), sum(b) from t; pragma integrity_check;'"
 //! test(sqlite): console-contains "wal\n20000|2666866670000\nok\n"
+//! test(procps): args run="sh -c 'sleep 50 & ps; ps -eLo pid,lwp,tty,stat,comm; top -b -n 1; free -k; vmstat; uptime; pgrep -l sleep; pmap -x $$; lsof -p $$; memcached -u nobody -l 127.0.0.1 -s /tmp/socket & memcached -u nobody -l 127.0.0.1 & sleep 1; lsof -P -i -U; kill $!; grep SigCgt /proc/$$/status'"
+//! test(procps): console-contains "    1 console  00:00:00 sh\n"
+//! test(procps): console-contains " console  S+   sleep\n"
+//! test(procps): console-contains "%Cpu(s): "
+//! test(procps): console-contains "2 sleep\n"
+//! test(procps): console-contains "/usr/bin/dash\n"
+//! test(procps): console-contains "total kB "
+//! test(procps): console-contains " TCP localhost:11211 (LISTEN)\n"
+//! test(procps): console-contains "/tmp/socket type=STREAM (LISTEN)\n"
 //! test(caddy): disk root=debian:caddy,dash
 //! test(caddy): args run="sh -c 'printf \"{\\n skip_install_trust\\n}\\nhttps://10.0.0.2 {\\n tls internal\\n respond unchanged\\n}\\n\" >/tmp/Caddyfile; exec caddy run --config /tmp/Caddyfile --adapter caddyfile'"
 //! test(caddy): client "curl -sSk --retry 30 --retry-all-errors --retry-delay 1 https://$IP/ | grep unchanged"

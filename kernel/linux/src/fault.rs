@@ -30,6 +30,7 @@ pub(crate) async fn page(
         (_, true) => Access::EXECUTE,
         _ => Access::READ,
     };
+    thread.process.faults.update(|it| it + 1);
     let memory = thread.memory();
     let (signal, code) = loop {
         match memory.fault(address, access) {

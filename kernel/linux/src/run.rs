@@ -26,7 +26,8 @@ pub fn body(thread: Rc<Thread>) -> Boxed<()> {
         poll_fn(|context| {
             thread.signals.begin_slice();
             let polled = run.as_mut().poll(context);
-            thread.signals.end_slice();
+            let ran = thread.signals.end_slice();
+            thread.system.ran.update(|it| it + ran);
             if thread.process.intervals.counts() || thread.process.timers.counts() {
                 crate::time::expire(&thread.process, &thread.signals);
             }
@@ -72,6 +73,7 @@ async fn run(thread: &Rc<Thread>) {
                 begin(thread, thread.call())
             }
             Step::Stopped(Ok(Exit::Event)) => {
+                thread.signals.preempt();
                 yield_now().await;
                 thread.system.clocks.update();
                 continue;

@@ -72,6 +72,8 @@ pub struct System {
     pub clocks: Page,
     /// When it began.
     pub booted: Instant,
+    /// Time for which all threads ran, in ns, up to their last turn.
+    pub ran: Cell<u64>,
     /// How process 1 ended.
     status: Cell<Option<Status>>,
     ended: Arc<Watch>,
@@ -115,6 +117,7 @@ impl System {
             segments: Segments::default(),
             clocks: Page::default(),
             booted: Instant::now(),
+            ran: Cell::new(0),
             status: Cell::new(None),
             ended: Watch::new(),
             typed: RefCell::default(),

@@ -173,6 +173,7 @@ pub(super) async fn load(
         path: Rc::from(source.path.as_slice()),
         arguments: built.arguments,
         environment: built.environment,
+        auxiliary: built.auxiliary,
         executed: true,
         runs: source.runs.clone(),
         vdso,

@@ -40,6 +40,7 @@ pub(super) struct Built {
     pub(super) rsp: u64,
     pub(super) arguments: Range<usize>,
     pub(super) environment: Range<usize>,
+    pub(super) auxiliary: Range<usize>,
 }
 
 /// Writes all of it below `top`.
@@ -117,9 +118,11 @@ pub(super) fn build(
     words.extend(vector.iter().flat_map(|&(kind, value)| [kind.into(), value]));
     let rsp = end.checked_sub(8 * words.len()).ok_or(Errno::E2BIG)? & !15;
     memory.write(rsp, zerocopy::IntoBytes::as_bytes(words.as_slice()))?;
+    let after = rsp + 8 * words.len();
     Ok(Built {
         rsp: rsp as u64,
         arguments: arguments_at..environment_at,
         environment: environment_at..environment_end,
+        auxiliary: after - 16 * vector.len()..after,
     })
 }

@@ -12,8 +12,9 @@ pub type Text = Rc<dyn Fn() -> Vec<u8>>;
 /// Takes what was written to such a file: 4096 bytes at most, without the line feed at its end.
 pub type Take = Rc<dyn Fn(&[u8]) -> Result<(), Errno>>;
 
-/// Makes the text of a file of a process, by its number; `None` if it is gone.
-pub type OfProcess = Rc<dyn Fn(i32) -> Option<Vec<u8>>>;
+/// Makes the text of a file of a process, by its number, or of a thread of it, by the second one;
+/// `None` if it is gone.
+pub type OfProcess = Rc<dyn Fn(i32, Option<i32>) -> Option<Vec<u8>>>;
 
 /// A file of the machine.
 #[derive(Clone)]
@@ -58,7 +59,7 @@ impl Texts {
         &self,
         name: &'static str,
         mode: u32,
-        text: impl Fn(i32) -> Option<Vec<u8>> + 'static,
+        text: impl Fn(i32, Option<i32>) -> Option<Vec<u8>> + 'static,
     ) {
         let mut all = self.process.borrow_mut();
         all.retain(|it| it.0 != name);

@@ -19,6 +19,9 @@ pub trait Reclaim {
     /// Drops up to about `pages` pages that nobody else has a share of and that are as their file
     /// has them. Returns how many.
     fn reclaim(&self, pages: usize) -> usize;
+
+    /// Returns how many pages it has at most that could be given up.
+    fn pages(&self) -> usize;
 }
 
 /// Gives pages to the programs of one machine.
@@ -46,6 +49,14 @@ impl Ram {
         let mut caches = self.caches.borrow_mut();
         caches.retain(|it| it.strong_count() > 0);
         caches.push(cache);
+    }
+
+    /// Returns how many bytes caches could give up at most.
+    #[must_use]
+    pub fn cached(&self) -> usize {
+        let caches = self.caches.borrow();
+        let pages: usize = caches.iter().filter_map(Weak::upgrade).map(|it| it.pages()).sum();
+        pages * kernel::user::PAGE
     }
 
     /// Returns whether something may be allocated for a program, for which caches give up pages if

@@ -55,7 +55,7 @@ impl View<'_> {
     ///
     /// # Errors
     /// `ENOMEM`
-    fn line(&self, text: &mut Vec<u8>) -> Result<(), Errno> {
+    pub(super) fn line(&self, text: &mut Vec<u8>) -> Result<(), Errno> {
         let bit = |access, letter| if self.access.contains(access) { letter } else { '-' };
         let Range { start, end } = self.range;
         let (major, minor) =
@@ -150,6 +150,25 @@ impl Memory {
         let [size, resident, shared] = [it.address_space, it.resident, it.shared].map(pages);
         let [code, data] = [it.code, it.data + it.stack].map(pages);
         format!("{size} {resident} {shared} {code} 0 {data} 0\n").into_bytes()
+    }
+
+    /// Returns where the code of the program is whose file has this path: the first area of it that
+    /// can be executed.
+    #[must_use]
+    pub fn code(&self, path: &[u8]) -> Range<usize> {
+        let mut code = 0..0;
+        self.each_area(&mut |view| {
+            if code.is_empty() && view.access.contains(Access::EXECUTE) && view.name == path {
+                code = view.range.clone();
+            }
+        });
+        code
+    }
+
+    /// Returns where the heap begins (brk(2)).
+    #[must_use]
+    pub fn heap(&self) -> usize {
+        self.layout.get().heap
     }
 
     /// Returns how many pages of `range` are there.

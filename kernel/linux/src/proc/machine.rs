@@ -5,6 +5,7 @@ use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::RefCell;
 use core::fmt::Write;
 use kernel::memory::{Stats, stats};
 use kernel::time::{Instant, wall_clock};
@@ -17,9 +18,17 @@ const FIXED: &[(&str, &str)] = &[
         "filesystems",
         "nodev\tproc\nnodev\tsysfs\nnodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tdevpts\nnodev\toverlay\n",
     ),
+    ("diskstats", ""),
     ("modules", ""),
     ("partitions", "major minor  #blocks  name\n\n"),
     ("swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"),
+    (
+        "tty/drivers",
+        "/dev/tty             /dev/tty        5       0 system:/dev/tty\n\
+         /dev/console         /dev/console    5       1 system:console\n\
+         /dev/ptmx            /dev/ptmx       5       2 system\n\
+         pty_slave            /dev/pts      136 0-255 pty:slave\n",
+    ),
     ("version", "Linux version 6.1.0-xenith (xenith) #1 Xenith\n"),
     ("sys/fs/aio-max-nr", "65536\n"),
     ("sys/fs/file-max", "1048576\n"),
@@ -79,28 +88,39 @@ pub(super) fn add(system: &Rc<System>) {
     for &(path, text) in FIXED {
         proc.add_fixed(path, text);
     }
-    proc.add("meminfo", || memory().into_bytes());
+    let here = Rc::downgrade(system);
+    proc.add("meminfo", move || {
+        here.upgrade().map_or_else(String::new, |it| memory(&it)).into_bytes()
+    });
     proc.add("cpuinfo", || cpu().into_bytes());
-    let began = Instant::now();
+    let here = Rc::downgrade(system);
     proc.add("uptime", move || {
-        let up = hundredths(began);
-        // How long the processor idled is not counted.
-        format!("{}.{:02} 0.00\n", up / 100, up % 100).into_bytes()
+        let Some(system) = here.upgrade() else { return Vec::new() };
+        let Times { up, idle, .. } = Times::of(&system);
+        format!("{}.{:02} {}.{:02}\n", up / 100, up % 100, idle / 100, idle % 100).into_bytes()
     });
     let here = Rc::downgrade(system);
+    let load = RefCell::new(Load::default());
     proc.add("loadavg", move || {
-        let all = here.upgrade().map_or_else(Vec::new, |it| super::process::all(&it));
+        let Some(system) = here.upgrade() else { return Vec::new() };
+        let all = super::process::all(&system);
+        let running = all.iter().filter_map(|&it| super::process::find(&system, it));
+        let running = running.filter(|it| it.state() == 'R').count();
         let last = all.last().copied().unwrap_or(0);
-        format!("0.00 0.00 0.00 1/{} {last}\n", all.len()).into_bytes()
+        let threads = system.threads();
+        let load = load.borrow_mut().after(&Times::of(&system));
+        format!("{load} {running}/{threads} {last}\n").into_bytes()
     });
     let here = Rc::downgrade(system);
     proc.add("stat", move || {
-        let count = here.upgrade().map_or(0, |it| super::process::all(&it).len());
-        let (up, time) = (hundredths(began), wall_clock().as_secs());
+        let Some(system) = here.upgrade() else { return Vec::new() };
+        let (count, time) = (super::process::all(&system).len(), wall_clock().as_secs());
+        let Times { up, user, kernel, idle } = Times::of(&system);
         let boot = time.saturating_sub(up / 100);
         format!(
-            "cpu  {up} 0 0 0 0 0 0 0 0 0\ncpu0 {up} 0 0 0 0 0 0 0 0 0\nintr 0\nctxt 0\n\
-             btime {boot}\nprocesses {count}\nprocs_running 1\nprocs_blocked 0\n"
+            "cpu  {user} 0 {kernel} {idle} 0 0 0 0 0 0\ncpu0 {user} 0 {kernel} {idle} 0 0 0 0 0 0\n\
+             intr 0\nctxt 0\nbtime {boot}\nprocesses {count}\nprocs_running 1\n\
+             procs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n"
         )
         .into_bytes()
     });
@@ -112,39 +132,98 @@ pub(super) fn add(system: &Rc<System>) {
     });
     proc.add("vmstat", || {
         let free = free(&stats()) / 4096;
-        format!("nr_free_pages {free}\npgfault 0\npgmajfault 0\n").into_bytes()
+        format!(
+            "nr_free_pages {free}\npgpgin 0\npgpgout 0\npswpin 0\npswpout 0\npgfault 0\n\
+             pgmajfault 0\n"
+        )
+        .into_bytes()
     });
     proc.add("sys/fs/file-nr", || b"64\t0\t1048576\n".to_vec());
     let boot = uuid();
     proc.add("sys/kernel/random/boot_id", move || boot.clone().into_bytes());
     proc.add("sys/kernel/random/uuid", || uuid().into_bytes());
     let proc_mounts = Rc::downgrade(system);
-    proc.add_process("mounts", 0o444, move |_| Some(mounts(&*proc_mounts.upgrade()?)));
+    proc.add_process("mounts", 0o444, move |_, _| Some(mounts(&*proc_mounts.upgrade()?)));
     let proc_mounts = Rc::downgrade(system);
-    proc.add_process("mountinfo", 0o444, move |_| Some(mount_info(&*proc_mounts.upgrade()?)));
+    proc.add_process("mountinfo", 0o444, move |_, _| Some(mount_info(&*proc_mounts.upgrade()?)));
     let proc_mounts = Rc::downgrade(system);
     proc.add("mounts", move || proc_mounts.upgrade().map_or_else(Vec::new, |it| mounts(&it)));
 }
 
-/// Time since then, in hundredths of a second (`USER_HZ`).
-fn hundredths(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_millis() / 10).unwrap_or(u64::MAX)
+/// Where the processor's time went, in hundredths of a second (`USER_HZ`).
+#[derive(Clone, Copy, Debug, Default)]
+struct Times {
+    up: u64,
+    /// Of threads, with the calls that they made.
+    user: u64,
+    /// Of the kernel beside that, such as what it does for the network.
+    kernel: u64,
+    idle: u64,
+}
+
+impl Times {
+    fn of(system: &System) -> Self {
+        let hundredths = |ns: u64| ns / 10_000_000;
+        let up = hundredths(Instant::now().as_nanos().saturating_sub(system.booted.as_nanos()));
+        let user = hundredths(system.ran.get()).min(up);
+        // Xen knows for how long the domain had a processor.
+        let busy = kernel::user::ran().map_or(user, hundredths).clamp(user, up);
+        Self { up, user, kernel: busy - user, idle: up - busy }
+    }
+}
+
+/// The load of the last 1, 5 and 15 minutes, as 11 bits of a fraction: how much of the time the
+/// processor was busy. How many threads wait for it is not counted. It is brought forward when
+/// somebody asks, by Linux's formula (include/linux/sched/loadavg.h).
+#[derive(Default)]
+struct Load {
+    parts: [u64; 3],
+    seen: Times,
+}
+
+impl Load {
+    /// What is left of the old load after 5 seconds.
+    const KEPT: [u64; 3] = [1884, 2014, 2037];
+    const ONE: u64 = 1 << 11;
+    /// Steps of 5 seconds after which nothing is left of the old load.
+    const MOST: u64 = 2000;
+
+    fn after(&mut self, now: &Times) -> String {
+        let steps = now.up.saturating_sub(self.seen.up) / 500;
+        if steps > 0 {
+            let idle = now.idle.saturating_sub(self.seen.idle);
+            let time = now.up - self.seen.up;
+            let busy = Self::ONE * time.saturating_sub(idle) / time;
+            for (part, kept) in self.parts.iter_mut().zip(Self::KEPT) {
+                for _ in 0..steps.min(Self::MOST) {
+                    *part = (*part * kept + busy * (Self::ONE - kept)) / Self::ONE;
+                }
+            }
+            self.seen = *now;
+        }
+        let [one, five, fifteen] = self
+            .parts
+            .map(|it| format!("{}.{:02}", it / Self::ONE, it % Self::ONE * 100 / Self::ONE));
+        format!("{one} {five} {fifteen}")
+    }
 }
 
 fn free(stats: &Stats) -> usize {
     stats.total.saturating_sub(stats.mapped) + stats.heap.saturating_sub(stats.allocated)
 }
 
-fn memory() -> String {
+fn memory(system: &System) -> String {
     let stats = stats();
     let (total, free) = (stats.total / 1024, free(&stats) / 1024);
+    // Files in memory count as cached, as those of tmpfs do on Linux.
+    let (shared, cached) = (system.budget.used() / 1024, system.ram.cached() / 1024);
     let mut text = String::new();
     for (name, value) in [
         ("MemTotal", total),
         ("MemFree", free),
-        ("MemAvailable", free),
+        ("MemAvailable", free + cached),
         ("Buffers", 0),
-        ("Cached", 0),
+        ("Cached", cached + shared),
         ("SwapCached", 0),
         ("Active", total - free.min(total)),
         ("Inactive", 0),
@@ -158,7 +237,7 @@ fn memory() -> String {
         ("Writeback", 0),
         ("AnonPages", total - free.min(total)),
         ("Mapped", 0),
-        ("Shmem", 0),
+        ("Shmem", shared),
         ("Slab", 0),
         ("SReclaimable", 0),
         ("SUnreclaim", 0),

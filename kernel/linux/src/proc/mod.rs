@@ -2,8 +2,10 @@
 
 mod descriptor;
 mod machine;
+mod net;
 mod node;
 mod process;
+mod status;
 mod sys;
 #[cfg(test)]
 mod tests;
@@ -23,6 +25,7 @@ pub async fn mount(thread: &Rc<Thread>) -> Result<(), Errno> {
     let (system, caller): (_, &dyn Caller) = (&thread.system, &**thread);
     machine::add(system);
     process::add(system);
+    net::add(system);
     sys::add(system);
     for (path, kind, magic, registry, processes) in [
         (&b"/proc"[..], "proc", linux_raw_sys::general::PROC_SUPER_MAGIC, &system.proc, true),

@@ -358,13 +358,13 @@ impl Inode for Node {
                 let make = move || Ok((entry.text)());
                 Ok(TextFile::new(self, Box::new(make), entry.take))
             }
-            What::Text(id, _, name) => {
+            What::Text(id, thread, name) => {
                 if flags & O_ACCMODE != O_RDONLY {
                     return Err(Errno::EACCES.into());
                 }
                 self.process(id)?;
                 let (_, _, text) = self.system.registry.of_process(&name).ok_or(Errno::ENOENT)?;
-                let make = move || text(id).ok_or(Errno::ESRCH);
+                let make = move || text(id, thread).ok_or(Errno::ESRCH);
                 Ok(TextFile::new(self, Box::new(make), None))
             }
             What::Info(id, fd) => {

@@ -206,3 +206,106 @@ fn descriptors_are_links() {
     let count = it.call(Sysno::getcwd, &[it.at as u64 + 4096, 100]).unwrap();
     assert_eq!(it.got(count - 1), format!("/proc/{id}/fd").into_bytes());
 }
+
+/// The value of a line `NAME: value` of a text.
+fn value(text: &str, name: &str) -> Option<String> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.map(|it| it.trim().to_string())
+}
+
+#[test]
+fn memory_is_counted_alike_everywhere() {
+    let it = Program::new();
+    // All that texts are read to, so that no read needs a page more.
+    it.thread.memory().write(it.at, &[1; 32 * 4096]).unwrap();
+    let status = it.text("/proc/self/status").unwrap();
+    let rollup = it.text("/proc/self/smaps_rollup").unwrap();
+    let smaps = it.text("/proc/self/smaps").unwrap();
+    let kib = |text: &str| text.strip_suffix(" kB").unwrap().parse::<u64>().unwrap();
+    let resident = kib(&value(&status, "VmRSS").unwrap());
+    assert!(resident >= 128, "{status}");
+    assert_eq!(value(&status, "RssAnon"), value(&status, "VmRSS"));
+    assert_eq!(value(&rollup, "Rss").map(|it| kib(&it)), Some(resident));
+    assert_eq!(value(&rollup, "Anonymous").map(|it| kib(&it)), Some(resident));
+    // Nobody else has a share of what it wrote, which is thus counted once.
+    assert_eq!(value(&rollup, "Pss"), value(&rollup, "Rss"));
+    let each = smaps.lines().filter_map(|line| line.strip_prefix("Rss:"));
+    assert_eq!(each.map(|line| kib(line.trim())).sum::<u64>(), resident, "{smaps}");
+    assert!(rollup.lines().next().unwrap().ends_with("[rollup]"));
+    assert!(smaps.contains("\nVmFlags: rd wr mr mw me\n"), "{smaps}");
+}
+
+#[test]
+fn signals_and_what_was_moved_are_told() {
+    use crate::signal::{Action, Info, Set, Signal};
+    let it = Program::new();
+    let process = &it.thread.process;
+    let handled = Action { handler: 4096, ..Action::default() };
+    process.signals.set_action(Signal::USR1, handled);
+    process.signals.set_action(Signal::PIPE, Action { handler: Action::IGNORE, ..handled });
+    process.signals.set_mask(&it.thread.signals, Set::of(&[Signal::USR1, Signal::USR2]));
+    process.send(Info::user(Signal::USR1, 1, 0)).unwrap();
+    it.thread.send(Info::user(Signal::USR2, 1, 0));
+    let status = it.text("/proc/self/status").unwrap();
+    for (name, bits) in [
+        ("SigPnd", 1_u64 << 11),
+        ("ShdPnd", 1 << 9),
+        ("SigBlk", 1 << 9 | 1 << 11),
+        ("SigIgn", 1 << 12),
+        ("SigCgt", 1 << 9),
+    ] {
+        assert_eq!(value(&status, name), Some(format!("{bits:016x}")), "{name}");
+    }
+    let number = |text: &str, name| value(text, name).unwrap().parse::<u64>().unwrap();
+    let before = it.text("/proc/self/io").unwrap();
+    let fd = it.open("/file", abi::O_RDWR | abi::O_CREAT).unwrap();
+    let at = it.path("text");
+    assert_eq!(it.call(Sysno::write, &[fd, at, 4]), Ok(4));
+    let after = it.text("/proc/self/io").unwrap();
+    assert_eq!(number(&after, "wchar"), number(&before, "wchar") + 4);
+    assert_eq!(number(&after, "syscw"), number(&before, "syscw") + 1);
+    assert_eq!(number(&after, "rchar"), number(&before, "rchar") + before.len() as u64);
+}
+
+#[test]
+fn a_thread_has_files_of_its_own() {
+    let it = Program::new();
+    let id = it.thread.process.id;
+    let process = &it.thread.process;
+    let other = crate::signal::Receiver::new(id + 7, crate::signal::Set::EMPTY);
+    other.name.set(*b"second\0\0\0\0\0\0\0\0\0\0");
+    process.signals.add(Rc::new(other)).unwrap();
+    let folder = format!("/proc/self/task/{}", id + 7);
+    assert_eq!(it.text(&format!("{folder}/comm")).as_deref(), Ok("second\n"));
+    let stat = it.text(&format!("{folder}/stat")).unwrap();
+    assert!(stat.starts_with(&format!("{} (second) S ", id + 7)), "{stat}");
+    assert_eq!(stat.split(' ').count(), 52, "{stat}");
+    let status = it.text(&format!("{folder}/status")).unwrap();
+    assert_eq!(value(&status, "Pid"), Some((id + 7).to_string()));
+    assert_eq!(value(&status, "Tgid"), Some(id.to_string()));
+    assert_eq!(value(&it.text("/proc/self/status").unwrap(), "Pid"), Some(id.to_string()));
+}
+
+#[test]
+fn sockets_are_listed_once() {
+    let it = Program::new();
+    let (unix, stream) = (1, 1);
+    let pair = it.at as u64 + 8192;
+    it.call(Sysno::socketpair, &[unix, stream, 0, pair]).unwrap();
+    let fd = it.call(Sysno::socket, &[unix, stream, 0]).unwrap() as u64;
+    let mut address = std::vec![1_u8, 0, 0];
+    address.extend(b"name");
+    it.thread.memory().write(it.at, &address).unwrap();
+    it.call(Sysno::bind, &[fd, it.at as u64, address.len() as u64]).unwrap();
+    it.call(Sysno::listen, &[fd, 5]).unwrap();
+    it.call(Sysno::dup, &[fd]).unwrap();
+    let text = it.text("/proc/net/unix").unwrap();
+    assert_eq!(text.lines().count(), 4, "{text}");
+    let listens = text.lines().find(|line| line.ends_with(" @name")).unwrap();
+    assert!(listens.contains(" 00010000 0001 01 "), "{listens}");
+    assert_eq!(text.matches(" 00000000 0001 03 ").count(), 2, "{text}");
+    let counts = it.text("/proc/net/sockstat").unwrap();
+    assert!(counts.starts_with("sockets: used 3\nTCP: inuse 0 "), "{counts}");
+    let head = it.text("/proc/net/tcp").unwrap();
+    assert!(head.starts_with("  sl  local_address rem_address   st tx_queue "), "{head}");
+}

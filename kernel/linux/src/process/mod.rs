@@ -25,6 +25,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::ops::Range;
+use kernel::time::Instant;
 use litemap::LiteMap;
 
 /// A process (a thread group, as clone(2) says).
@@ -67,6 +68,14 @@ pub struct Process {
     pub ran: Cell<u64>,
     /// Time that its children ran that it has waited for, in ns.
     pub children_ran: Cell<u64>,
+    /// When it was made.
+    pub began: Instant,
+    /// Bytes that it read and wrote by calls.
+    pub moved: [Cell<u64>; 2],
+    /// How many of these calls there were.
+    pub moves: [Cell<u64>; 2],
+    /// How many pages were brought to it when it touched them.
+    pub faults: Cell<u64>,
     /// The timers of setitimer(2).
     pub intervals: Intervals,
     /// The timers of timer_create(2).
@@ -84,6 +93,8 @@ pub struct Program {
     pub arguments: Range<usize>,
     /// Where its environment is.
     pub environment: Range<usize>,
+    /// Where its auxiliary vector is (getauxval(3)).
+    pub auxiliary: Range<usize>,
     /// Whether the process has called execve(2).
     pub executed: bool,
     /// Keeps the file from being written.
@@ -133,6 +144,7 @@ impl Process {
                 path: Rc::from(Vec::new()),
                 arguments: 0..0,
                 environment: 0..0,
+                auxiliary: 0..0,
                 executed: false,
                 runs: None,
                 vdso: 0,
@@ -146,6 +158,10 @@ impl Process {
             released: Cell::new(false),
             ran: Cell::new(0),
             children_ran: Cell::new(0),
+            began: Instant::now(),
+            moved: Default::default(),
+            moves: Default::default(),
+            faults: Cell::new(0),
             intervals: Intervals::default(),
             timers: Timers::default(),
             controls: Controls::default(),

@@ -53,6 +53,9 @@ pub struct Receiver {
     ran: Cell<u64>,
     /// When that was; 0 while it waits.
     since: Cell<u64>,
+    /// How often it was given the processor, and how often it was taken from it.
+    turns: Cell<u64>,
+    preempted: Cell<u64>,
     /// The name of the thread, which ends with NUL (`PR_SET_NAME`).
     pub name: Cell<[u8; 16]>,
     /// Number, error code and address of the last exception that it caused.
@@ -75,6 +78,8 @@ impl Receiver {
             task: RefCell::new(None),
             ran: Cell::new(0),
             since: Cell::new(0),
+            turns: Cell::new(0),
+            preempted: Cell::new(0),
             name: Cell::new([0; 16]),
             trap: Cell::new([0; 3]),
         }
@@ -152,13 +157,33 @@ impl Receiver {
 
     /// The thread has the processor from now on.
     pub fn begin_slice(&self) {
+        self.turns.update(|it| it + 1);
         self.since.set(Instant::now().as_nanos());
     }
 
-    /// The thread leaves the processor.
-    pub fn end_slice(&self) {
+    /// The thread leaves the processor. Returns for how many ns it had it.
+    pub fn end_slice(&self) -> u64 {
         let since = self.since.take();
-        self.ran.update(|it| it + Instant::now().as_nanos().saturating_sub(since));
+        let ran = Instant::now().as_nanos().saturating_sub(since);
+        self.ran.update(|it| it + ran);
+        ran
+    }
+
+    /// The processor is taken from it, as others wait.
+    pub fn preempt(&self) {
+        self.preempted.update(|it| it + 1);
+    }
+
+    /// Returns how often it was given the processor, and how often it was taken from it.
+    #[must_use]
+    pub const fn turns(&self) -> [u64; 2] {
+        [self.turns.get(), self.preempted.get()]
+    }
+
+    /// Returns which signals are pending for it alone.
+    #[must_use]
+    pub fn own_pending(&self) -> Set {
+        self.queue.borrow().set()
     }
 
     /// Returns whether it has the processor.

@@ -59,6 +59,8 @@ pub struct Terminal {
     /// What is echoed and had no room yet.
     echo: RefCell<VecDeque<u8>>,
     watch: Arc<Watch>,
+    /// Its number as a device, once it was opened by a name of its own.
+    special: Cell<u64>,
     session: Cell<i32>,
     foreground: Cell<i32>,
     /// Output waits for XON.
@@ -87,6 +89,7 @@ impl Terminal {
             input: RefCell::default(),
             echo: RefCell::default(),
             watch: Watch::new(),
+            special: Cell::new(0),
             session: Cell::new(0),
             foreground: Cell::new(0),
             stopped: Cell::new(false),
@@ -104,6 +107,11 @@ impl Terminal {
     /// Sets its size, which tells nobody.
     pub fn set_size(&self, size: Size) {
         self.size.set(size);
+    }
+
+    /// Returns its number as a device, as stat(2) has it; 0 before it was opened.
+    pub const fn special(&self) -> u64 {
+        self.special.get()
     }
 
     /// Returns the session that it controls; 0 for none.
@@ -356,6 +364,11 @@ impl Terminals {
         flags: u32,
     ) -> Rc<TerminalFile> {
         let [id, group, session] = process;
+        let special = node.stat().special;
+        // `/dev/tty` is each one's name for its own.
+        if special != crate::file::device(5, 0) {
+            terminal.special.set(special);
+        }
         let leads = id == session && self.of_session(session).is_none();
         if flags & abi::O_NOCTTY == 0 && leads && terminal.session() == 0 {
             terminal.control(session, group);

@@ -19,7 +19,8 @@ mod table;
 
 use super::clock::ahead;
 use ::xen::Errno;
-use ::xen::hypercall::vcpu_op_register_vcpu_time_memory_area;
+use ::xen::hypercall::{vcpu_op_get_runstate_info, vcpu_op_register_vcpu_time_memory_area};
+use ::xen::public::vcpu::RUNSTATE_RUNNING;
 use ::xen::timer;
 pub use context::Context;
 use core::cell::RefCell;
@@ -52,6 +53,13 @@ pub(super) fn resume(timed: bool) {
         // If Xen refuses, programs see a clock that is as good as the last record.
         let _ = register(page);
     }
+}
+
+/// Returns for how long this domain had its processor, in ns, as Xen counts: what is not the rest
+/// of the time was idle, or another domain's. `None` if Xen does not say.
+#[must_use]
+pub fn ran() -> Option<u64> {
+    vcpu_op_get_runstate_info(0).ok().map(|it| it.time[RUNSTATE_RUNNING])
 }
 
 /// Returns what the kernel's clock is ahead of the one in that page, in ns.

@@ -112,9 +112,20 @@ fn one(thread: &Rc<Thread>, [fd, at, length, ..]: &Args, place: At, write: bool)
     };
     drop(memory);
     match result {
-        Ok(count) if count == length && !write => Ok(count.into()),
+        Ok(count) if count == length && !write => {
+            moved(thread, false, count);
+            Ok(count.into())
+        }
         result => rest(thread, open, part, place, write, result),
     }
+}
+
+/// Counts a read or a write, for `/proc/self/io`.
+#[inline(always)]
+fn moved(thread: &Thread, write: bool, count: usize) {
+    let (process, at) = (&thread.process, usize::from(write));
+    process.moved[at].update(|it| it + count as u64);
+    process.moves[at].update(|it| it + 1);
 }
 
 /// Goes on where one range was not read, and written, as a whole.
@@ -156,6 +167,7 @@ fn user(at: u64, length: u64) -> Result<(), Errno> {
 fn finish(thread: &Thread, open: &Open, write: bool, result: Result<usize, Stop>) -> Answer {
     match result {
         Ok(count) => {
+            moved(thread, write, count);
             if write {
                 written(thread, open, count);
             }
@@ -232,6 +244,9 @@ fn done(
         Err(_) if transfer.done > 0 => Ok(transfer.done),
         other => other,
     };
+    if let Ok(count) = result {
+        moved(thread, transfer.write, count);
+    }
     match &result {
         Ok(count) if transfer.write => written(thread, open, *count),
         Err(Errno::EPIPE) if transfer.write => thread.broken_pipe(),

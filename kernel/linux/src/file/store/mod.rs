@@ -54,6 +54,12 @@ impl Budget {
         Self::new(if total == 0 { 256 << 20 } else { total / 2 })
     }
 
+    /// Returns how many bytes are taken.
+    #[must_use]
+    pub const fn used(&self) -> usize {
+        self.used.get()
+    }
+
     fn spend(&self, bytes: usize) -> Result<(), Errno> {
         let used = self.used.get().saturating_add(bytes);
         if used > self.limit || kernel::memory::is_low() {
@@ -132,6 +138,10 @@ impl Drop for Node {
 impl Reclaim for Store {
     fn reclaim(&self, pages: usize) -> usize {
         self.forget_pages(pages)
+    }
+
+    fn pages(&self) -> usize {
+        self.recent.borrow().pages.len()
     }
 }
 

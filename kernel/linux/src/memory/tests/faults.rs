@@ -172,6 +172,10 @@ fn a_program_that_takes_all_memory_is_told_so() {
             simulate_memory_use(0);
             pages
         }
+
+        fn pages(&self) -> usize {
+            self.0.get()
+        }
     }
     let memory = memory();
     let at = room(&memory, 4 * PAGE);
