@@ -1,6 +1,6 @@
 //! The state that this domain shares with Xen.
 
-use crate::evtchn::Events;
+use crate::evtchn::{self, Events};
 use crate::gnttab::Table;
 use crate::memory::{Frames, SharedPage};
 use crate::xenstore::Client;
@@ -37,5 +37,20 @@ impl Domain {
             grants: Mutex::new(Table::new()),
             store: Mutex::new(Client::new()),
         }
+    }
+
+    /// Unmasks the ports that are scanned, so that their events make an upcall pending. Returns
+    /// whether one of them is pending already, for which there will be none. For the time in user
+    /// mode.
+    #[inline(always)]
+    #[must_use]
+    pub fn unmask_events(&self) -> bool {
+        evtchn::unmask_all(&self.shared_info, self.events)
+    }
+
+    /// Masks them again.
+    #[inline(always)]
+    pub fn mask_events(&self) {
+        evtchn::mask_all(&self.shared_info, self.events);
     }
 }

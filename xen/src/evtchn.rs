@@ -2,7 +2,7 @@
 //! one pending bit for each port in the shared info page.
 //!
 //! Events do not interrupt the kernel: all ports are masked except the
-//! [watchdog](crate::watchdog)'s, but [while](unmask_all) user mode runs. The executor calls [`scan`] after each turn of its tasks, and
+//! [watchdog](crate::watchdog)'s, but [while](crate::Domain::unmask_events) user mode runs. The executor calls [`scan`] after each turn of its tasks, and
 //! [`wait_until`] (`SCHEDOP_poll`, which also heeds masked ports) when no task is ready. So the
 //! selector word, the first level of the ABI, is not used.
 //!
@@ -337,10 +337,9 @@ pub fn scan() {
 /// This and [`mask_all`] are on the way of each call of a program. So what nearly all domains have
 /// alone, ports of the first word, is a part of the caller.
 #[inline(always)]
-pub fn unmask_all() -> bool {
-    let domain = crate::domain();
-    let scanned = &domain.events.scanned;
-    let first = unmask_word(&domain.shared_info, 0, scanned.words[0].load(Ordering::Relaxed));
+pub(crate) fn unmask_all(page: &SharedPage, events: &Events) -> bool {
+    let scanned = &events.scanned;
+    let first = unmask_word(page, 0, scanned.words[0].load(Ordering::Relaxed));
     scanned.used.load(Ordering::Relaxed) > 1 && unmask_others() || first
 }
 
@@ -363,10 +362,9 @@ fn unmask_word(page: &SharedPage, word: u32, ports: u64) -> bool {
 
 /// Masks them again.
 #[inline(always)]
-pub fn mask_all() {
-    let domain = crate::domain();
-    let scanned = &domain.events.scanned;
-    domain.shared_info.set_bits(mask_word(0), scanned.words[0].load(Ordering::Relaxed));
+pub(crate) fn mask_all(page: &SharedPage, events: &Events) {
+    let scanned = &events.scanned;
+    page.set_bits(mask_word(0), scanned.words[0].load(Ordering::Relaxed));
     if scanned.used.load(Ordering::Relaxed) > 1 {
         mask_others();
     }

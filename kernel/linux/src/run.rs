@@ -115,14 +115,16 @@ enum Step {
 #[inline(never)]
 fn ahead(thread: &Rc<Thread>) -> Step {
     let traced = thread.tracer().is_some();
-    let mut args = [0; 6];
+    // It is replaced by futures alone, of which none is polled here.
+    let memory = thread.memory_now();
     loop {
-        let number = match thread.enter(&mut args) {
-            Ok(number) if !traced => number,
-            Ok(_) => return Step::Stopped(Ok(Exit::Call)),
-            Err(other) => return Step::Stopped(other),
-        };
-        let left = begin(thread, (number, args));
+        if let Err(other) = thread.enter(&memory) {
+            return Step::Stopped(other);
+        }
+        if traced {
+            return Step::Stopped(Ok(Exit::Call));
+        }
+        let left = begin(thread, thread.call());
         if left.is_some() || thread.signals.attention() {
             return Step::Begun(left);
         }

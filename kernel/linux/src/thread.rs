@@ -244,7 +244,9 @@ impl Thread {
     /// Returns the number and the arguments of the call that its registers ask for.
     #[inline(always)]
     pub(crate) fn call(&self) -> (u64, [u64; 6]) {
-        asked(&self.context.borrow())
+        let context = self.context.borrow();
+        let it = context.registers();
+        (it.rax, [it.rdi, it.rsi, it.rdx, it.r10, it.r8, it.r9])
     }
 
     /// Puts the result of a call where the program finds it.
@@ -257,22 +259,15 @@ impl Thread {
         self.context.borrow_mut().registers_mut().rax = value;
     }
 
-    /// Lets it run in user mode until it needs something, and returns the number of a call, and its
-    /// arguments in `args`.
+    /// Lets it run in user mode, in its `memory`, until it makes a [call](Self::call).
     ///
     /// # Errors
     /// What else it needs, or `ENOMEM` without memory for page tables.
     #[inline(always)]
-    pub(crate) fn enter(&self, args: &mut [u64; 6]) -> Result<u64, Result<Exit, Errno>> {
-        let memory = self.memory.borrow();
+    pub(crate) fn enter(&self, memory: &Memory) -> Result<(), Result<Exit, Errno>> {
         let mut space = memory.space().borrow_mut();
-        let mut context = self.context.borrow_mut();
-        match space.run(&mut context) {
-            Ok(Exit::Call) => {
-                let number;
-                (number, *args) = asked(&context);
-                Ok(number)
-            }
+        match space.run(&mut self.context.borrow_mut()) {
+            Ok(Exit::Call) => Ok(()),
             other => Err(other.map_err(|_| Errno::ENOMEM)),
         }
     }
@@ -352,13 +347,6 @@ impl Thread {
             }
         }
     }
-}
-
-/// Returns the number and the arguments of the call that these registers ask for.
-#[inline(always)]
-fn asked(context: &Context) -> (u64, [u64; 6]) {
-    let it = context.registers();
-    (it.rax, [it.rdi, it.rsi, it.rdx, it.r10, it.r8, it.r9])
 }
 
 impl Caller for Thread {

@@ -278,12 +278,12 @@ fn events_enter_while_ports_are_unmasked_and_none_is_missed() {
     fake.raise(far);
     assert!(!fake.wants_upcall());
     // One from before is told, as it makes no upcall pending.
-    assert!(unmask_all());
+    assert!(crate::domain().unmask_events());
     scan();
-    assert!(!unmask_all());
+    assert!(!crate::domain().unmask_events());
     fake.raise(one);
     assert!(fake.wants_upcall());
-    mask_all();
+    crate::domain().mask_events();
     upcall::acknowledge(page);
     assert!(!fake.wants_upcall());
     fake.raise(far);
@@ -293,7 +293,7 @@ fn events_enter_while_ports_are_unmasked_and_none_is_missed() {
     // A port whose peer broke the protocol stays masked.
     ports[0].mask();
     fake.raise(one);
-    assert!(!unmask_all());
+    assert!(!crate::domain().unmask_events());
     fake.raise(far);
     assert!(fake.wants_upcall());
 }

@@ -37,6 +37,8 @@ pub(super) const XMM: usize = 160;
 pub(super) struct Units {
     /// XCR0. Without XSAVE, x87 and SSE.
     pub(super) features: u64,
+    /// Those but SSE.
+    others: u32,
     /// Size of an area in bytes.
     pub(super) size: usize,
     /// Whether there is XSAVE.
@@ -87,9 +89,16 @@ pub(super) fn units() -> Units {
     *UNITS.call_once(|| {
         const XGETBV_1: u32 = 1 << 2;
         match FEATURES.load(Ordering::Relaxed) {
-            0 => Units { features: X87 | SSE, size: 576, xsave: false, tracked: false },
+            0 => Units {
+                features: X87 | SSE,
+                others: X87 as u32,
+                size: 576,
+                xsave: false,
+                tracked: false,
+            },
             features => Units {
                 features: features.into(),
+                others: features & !(SSE as u32),
                 size: (cpuid(0xD, 0)[1] as usize).clamp(576, 4096),
                 xsave: true,
                 tracked: cpuid(0xD, 1)[0] & XGETBV_1 != 0,
@@ -101,9 +110,8 @@ pub(super) fn units() -> Units {
 impl Units {
     /// Returns which units beside SSE are not in their initial state, as far as can be known.
     fn in_use(self) -> u32 {
-        let others = self.low() & !(SSE as u32);
         if !self.tracked {
-            return others;
+            return self.others;
         }
         let low: u32;
         // SAFETY: CPUID says that XGETBV has this register.
@@ -116,7 +124,7 @@ impl Units {
                 options(nomem, nostack),
             );
         }
-        low & others
+        low & self.others
     }
 
     /// Returns XCR0, of which no bit above 31 is ever set.
@@ -144,7 +152,7 @@ impl Units {
                 asm!(
                     "xsave64 [{}]",
                     in(reg) area,
-                    in("eax") self.low() & !(SSE as u32),
+                    in("eax") self.others,
                     in("edx") 0,
                     options(nostack),
                 );

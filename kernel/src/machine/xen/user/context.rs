@@ -4,7 +4,7 @@ use super::processor::forget_record;
 use crate::machine::program::{
     Invalid, Registers, check_canonical, reset_xstate, user_flags, write_xstate,
 };
-use crate::machine::xen::xstate;
+use crate::machine::xen::xstate::{self, Units};
 use alloc::alloc::{alloc_zeroed, dealloc};
 use core::alloc::Layout;
 use core::mem::offset_of;
@@ -20,6 +20,8 @@ pub(super) struct State {
     pub(super) registers: Registers,
     pub(super) fs_base: u64,
     pub(super) gs_base: u64,
+    /// What the processor saves, here as each call of the program asks for it.
+    pub(super) units: Units,
 }
 
 /// Offset of the registers in a [`State`].
@@ -55,6 +57,7 @@ impl Context {
         let state = unsafe { alloc_zeroed(layout().0) };
         let mut context = Self { state: NonNull::new(state.cast())? };
         reset_xstate(context.area());
+        context.state_mut().units = xstate::units();
         *context.registers_mut() =
             Registers { rip, rsp, rflags: user_flags(0), ..Registers::default() };
         Some(context)

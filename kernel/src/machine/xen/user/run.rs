@@ -7,10 +7,10 @@ use super::space::Space;
 use super::table::{Table, refused};
 use crate::machine::program::{Access, Error, Exit, PAGE, Trap, user_flags};
 use crate::machine::xen::report::fault_address;
-use crate::machine::xen::{watchdog, xstate};
+use crate::machine::xen::watchdog;
 use ::xen::Errno;
 use ::xen::public::user::VGCF_IN_SYSCALL;
-use ::xen::{evtchn, timer, upcall};
+use ::xen::{timer, upcall};
 
 /// How long a program runs when nothing happens, in ns.
 const SLICE: u64 = 10_000_000;
@@ -36,7 +36,9 @@ fn switch(context: &mut Context) -> Result<(), Errno> {
 /// Goes to user mode, unless an event is pending. Returns why it came back, as a vector.
 #[inline(always)]
 fn enter(context: &mut Context) -> Result<u64, Errno> {
-    let page = &::xen::domain().shared_info;
+    // Asked for once: whether there is one is looked at each time.
+    let domain = ::xen::domain();
+    let page = &domain.shared_info;
     let masked = upcall::is_masked(page);
     upcall::mask(page);
     if !slice_is_set() {
@@ -44,9 +46,9 @@ fn enter(context: &mut Context) -> Result<u64, Errno> {
         entry::set_slice(true);
     }
     // Events of devices interrupt user mode, and nothing else.
-    let pending = evtchn::unmask_all() || upcall::is_pending(page);
+    let pending = domain.unmask_events() || upcall::is_pending(page);
     let vector = if pending { EVENT } else { there_and_back(context) };
-    evtchn::mask_all();
+    domain.mask_events();
     if upcall::is_pending(page) {
         acknowledge();
     }
@@ -59,7 +61,7 @@ fn enter(context: &mut Context) -> Result<u64, Errno> {
 /// Goes to user mode, which an event will end.
 #[inline(always)]
 fn there_and_back(context: &mut Context) -> u64 {
-    let (units, area) = (xstate::units(), context.area_address().as_ptr());
+    let (units, area) = (context.state().units, context.area_address().as_ptr());
     let registers = &mut context.state_mut().registers;
     registers.rflags = user_flags(registers.rflags);
     // What `sysret` takes is what `syscall` has left, or the thread gets all of it.
