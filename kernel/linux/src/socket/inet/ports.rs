@@ -9,6 +9,7 @@ use super::host::Host;
 use crate::errno::Errno;
 use crate::socket::unix::Unix;
 use crate::watch::Watch;
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::rc::{Rc, Weak};
 use alloc::sync::Arc;
@@ -105,7 +106,13 @@ pub(super) struct Ports<N: Host> {
     net: Rc<N>,
     ports: RefCell<LiteMap<u16, Port<N>>>,
     last: Cell<u16>,
+    /// Where bytes are on their way between a program and the stack: one for all, as to clear one
+    /// for each call would cost more than to move what a request has.
+    pub(super) piece: RefCell<Box<[u8]>>,
 }
+
+/// Bytes that are moved between a program and the stack at a time.
+pub(super) const PIECE: usize = 4096;
 
 impl<N: Host> Ports<N> {
     /// Whether `address` leads to this machine, over no network.
@@ -124,7 +131,8 @@ pub(super) const fn is_loopback(address: IpAddr) -> bool {
 
 impl<N: Host> Ports<N> {
     pub(super) fn new(net: Rc<N>) -> Rc<Self> {
-        Rc::new(Self { net, ports: RefCell::default(), last: Cell::new(DYNAMIC.start) })
+        let piece = RefCell::new(alloc::vec![0; PIECE].into());
+        Rc::new(Self { net, ports: RefCell::default(), last: Cell::new(DYNAMIC.start), piece })
     }
 
     /// Returns a port that nobody listens on.

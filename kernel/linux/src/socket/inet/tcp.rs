@@ -4,7 +4,7 @@ use super::error::errno;
 use super::family::{Family, or_here};
 use super::host::Host;
 use super::options::Options;
-use super::ports::{Came, Door, Ports};
+use super::ports::{Came, Door, PIECE, Ports};
 use crate::errno::Errno;
 use crate::file::{Caller, next_inode};
 use crate::memory::{Sink, Source};
@@ -25,9 +25,6 @@ use linux_raw_sys::net::{
     IPPROTO_TCP, MSG_ERRQUEUE, MSG_OOB, MSG_PEEK, MSG_TRUNC, SO_ACCEPTCONN, SO_ERROR, SOL_SOCKET,
     TCP_INFO,
 };
-
-/// Bytes that are copied between a program and the stack at a time.
-const PIECE: usize = 4096;
 
 /// Bytes of `struct tcp_info` that are told.
 const INFO: usize = 104;
@@ -110,9 +107,8 @@ impl<N: Host> TcpSocket<N> {
 
     /// Writes what is in `from` as far as there is room.
     fn write(&self, stream: &N::Stream, from: &mut Source<'_>) -> Result<usize, Stop> {
-        let mut written = 0;
+        let (mut written, mut piece) = (0, self.ports.piece.borrow_mut());
         while from.left() > 0 {
-            let mut piece = [0; PIECE];
             let count = match from.peek(&mut piece) {
                 Ok(count) => count,
                 Err(_) if written > 0 => break,
@@ -145,9 +141,8 @@ impl<N: Host> TcpSocket<N> {
             return Ok(0);
         }
         let (peek, discards) = (flags & MSG_PEEK != 0, flags & MSG_TRUNC != 0);
-        let mut read = 0;
+        let (mut read, mut piece) = (0, self.ports.piece.borrow_mut());
         loop {
-            let mut piece = [0; PIECE];
             let room = to.left().min(PIECE);
             // A page of the program that is not there must not lose what was read.
             let came = match peek {
