@@ -76,7 +76,7 @@ busybox nc -ll -p 452 -e echo 'SSH-2.0-OpenSSH_9.2p1' &
 (
 	(
 		printf 'HTTP/1.1 200 OK\r\n\r\nhalf of it\n'
-		sleep 60
+		sleep 600
 	) | openssl s_server -accept 453 -cert good.pem -key p256.key -quiet >cut 2>&1 &
 	until grep -q '^GET ' cut 2>/dev/null; do usleep 100000; done
 	sleep 1
@@ -85,9 +85,6 @@ busybox nc -ll -p 452 -e echo 'SSH-2.0-OpenSSH_9.2p1' &
 mkdir -p www
 echo plain >www/index.html
 busybox httpd -h /tmp/fetchs/www
-for port in 443 444 445 446 447 448 449 450 451 453; do
-	for _ in $(seq 50); do
-		! ss -ltn | grep -q ":$port " || break
-		usleep 100000
-	done
+for port in 80 443 444 445 446 447 448 449 450 451 452 453; do
+	until ss -ltn | grep -q ":$port "; do usleep 100000; done
 done
