@@ -39,6 +39,11 @@ impl File for TextFile {
             At::Position => open.position.get(),
         };
         if offset == 0 || self.text.borrow().is_none() {
+            // It is kept as long as the descriptor, of which a program has thousands.
+            *self.text.borrow_mut() = None;
+            if kernel::memory::is_nearly_gone() {
+                return Err(Errno::ENOMEM.into());
+            }
             let text = (self.make)()?;
             *self.text.borrow_mut() = Some(text);
         }

@@ -67,16 +67,19 @@ impl<'a> Sink<'a> {
         self.done
     }
 
-    /// Makes sure that the next `count` bytes can be put.
+    /// Makes sure that all of the next `count` bytes can be put.
     ///
     /// # Errors
-    /// `EFAULT`, [`Stop::Load`].
+    /// `EFAULT`, [`Stop::Load`]; the former also if it is only a part that can be put.
     pub fn check(&self, count: usize) -> Result<(), Stop> {
         let Place::Program(memory) = &self.to else { return Ok(()) };
         let count = count.min(self.left);
         let (mut parts, mut skip) = (self.parts, self.skip);
-        each(&mut parts, &mut skip, count, |at, range| memory.check_write(at, range.len()))
-            .map(drop)
+        let check = |at, range: core::ops::Range<usize>| memory.check_write(at, range.len());
+        match each(&mut parts, &mut skip, count, check)? {
+            done if done < count => Err(Errno::EFAULT.into()),
+            _ => Ok(()),
+        }
     }
 
     /// Leaves out `count` bytes that were put before.

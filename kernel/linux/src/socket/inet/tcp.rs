@@ -145,18 +145,26 @@ impl<N: Host> TcpSocket<N> {
         loop {
             let room = to.left().min(PIECE);
             // A page of the program that is not there must not lose what was read.
-            let came = match peek {
+            let held = !peek && !discards && to.check(room).is_err();
+            let came = match peek || held {
                 true => stream.try_peek(&mut piece[..room]),
-                false if to.check(room).is_err() && !discards => {
-                    stream.try_peek(&mut piece[..room])
-                }
                 false => stream.try_read(&mut piece[..room]),
             };
             match came {
                 Ok(Some(0)) => return Ok(read),
-                Ok(Some(count)) => {
-                    if !discards && let Err(stop) = to.put(&piece[..count]) {
-                        return if read > 0 { Ok(read) } else { Err(stop) };
+                Ok(Some(mut count)) => {
+                    if discards {
+                        to.skip(count);
+                    } else {
+                        count = match to.put(&piece[..count]) {
+                            Ok(count) => count,
+                            Err(_) if read > 0 => return Ok(read),
+                            Err(stop) => return Err(stop),
+                        };
+                    }
+                    if held {
+                        // As much as the pages took that are there.
+                        let _ = stream.try_read(&mut piece[..count]);
                     }
                     read += count;
                     if peek || count < PIECE || to.left() == 0 {

@@ -3,9 +3,11 @@
 use super::Inet;
 use crate::errno::Errno;
 use crate::file::Caller;
-use crate::memory::{Memory, Sink, Source};
+use crate::memory::{Memory, Part, Sink, Source};
 use crate::socket::{Address, Form, Network, Outgoing, Socket, Style};
 use crate::stop::Stop;
+use crate::system::System;
+use crate::testing::room;
 use crate::watch::Ready;
 use alloc::rc::Rc;
 use alloc::string::ToString;
@@ -17,9 +19,10 @@ use ip::Stack;
 use ip::config::{Ipv4, Settings};
 use kernel::task::block_on;
 use kernel::time::timeout;
+use kernel::user::PAGE;
 use linux_raw_sys::net::{
-    AF_INET, AF_INET6, AF_NETLINK, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPV6_V6ONLY, SO_ERROR,
-    SO_LINGER, SO_REUSEPORT, SOL_SOCKET, TCP_NODELAY,
+    AF_INET, AF_INET6, AF_NETLINK, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPV6_V6ONLY, MSG_TRUNC,
+    SO_ERROR, SO_LINGER, SO_REUSEPORT, SOL_SOCKET, TCP_NODELAY,
 };
 
 struct Nobody;
@@ -133,6 +136,46 @@ fn a_connection_carries_bytes_both_ways_and_ends() {
         send(&*server, b"answer").await.unwrap();
         assert_eq!(receive(&*client, 9).await.unwrap(), b"answer");
         assert_eq!(send(&*client, b"x").await, Err(Errno::EPIPE));
+    });
+}
+
+#[test]
+fn what_a_buffer_has_no_memory_for_is_neither_lost_nor_read_twice() {
+    let [here, there] = machines();
+    let system = System::new();
+    let memory = Memory::new(&system.ram).unwrap();
+    // The page behind this one is not there.
+    let end = room(&memory, PAGE) + PAGE;
+    block_on(async {
+        let (server, client) = (listener(&there, AF_INET, "0.0.0.0:80"), stream(&here, AF_INET));
+        connect(&*client, "10.0.0.2:80").await.unwrap();
+        let (server, _) = until(&*server, || server.accept()).await.unwrap();
+        let receive_in = async |parts: &[Part]| {
+            let receive = || server.receive(0, &mut Sink::new(&memory, parts));
+            until(&*server, receive).await.map(|it| it.length)
+        };
+        let missing = Part { at: end, length: 100 };
+        for (parts, first) in [
+            // All has room before the end of the page, of a buffer that goes on behind it.
+            (&[Part { at: end - 200, length: 4096 }][..], Ok(10)),
+            (&[Part { at: end - 4, length: 4 }, missing], Ok(4)),
+            (&[missing], Err(Errno::EFAULT)),
+        ] {
+            send(&*client, b"0123456789").await.unwrap();
+            assert_eq!(receive_in(parts).await, first, "{parts:?}");
+            send(&*client, b"end").await.unwrap();
+            kernel::time::sleep(Duration::from_secs(1)).await;
+            let rest = &b"0123456789end"[first.unwrap_or(0)..];
+            assert_eq!(receive(&*server, 100).await.unwrap(), rest, "{parts:?}");
+        }
+        // What is discarded is counted as what is read.
+        send(&*client, b"0123456789").await.unwrap();
+        kernel::time::sleep(Duration::from_secs(1)).await;
+        for (length, discarded) in [(4, 4), (100, 6)] {
+            let parts = [Part { at: end, length }];
+            let discard = || server.receive(MSG_TRUNC, &mut Sink::new(&memory, &parts));
+            assert_eq!(until(&*server, discard).await.map(|it| it.length), Ok(discarded));
+        }
     });
 }
 
