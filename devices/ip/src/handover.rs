@@ -25,16 +25,16 @@ impl<N: Net + 'static> Stack<N> {
         };
         let inherited = update::section(&name, VERSION).await.map_err(refused)?;
         let stack = Self::start(net, settings)?;
-        if let Some(bytes) = inherited {
-            // No task runs before the next wait.
-            stack.shared.frozen.set(true);
-            if stack.shared.engine().restore(&bytes).is_none() {
-                return Err(refused(update::Error::Refused("the network's part makes no sense")));
-            }
-            drop(bytes);
-            update::take().await.map_err(refused)?;
-            stack.shared.thaw();
+        // No task runs before the next wait, and nothing is sent before this image serves: also by
+        // an interface that the former one did not have.
+        stack.shared.frozen.set(true);
+        if let Some(bytes) = inherited
+            && stack.shared.engine().restore(&bytes).is_none()
+        {
+            return Err(refused(update::Error::Refused("the network's part makes no sense")));
         }
+        update::take().await.map_err(refused)?;
+        stack.shared.thaw();
         let (shared, net) = (Rc::downgrade(&stack.shared), Rc::clone(&stack.net));
         spawn(async move {
             while let Some(frames) = update::late(&name).await {

@@ -183,9 +183,9 @@ struct Updates {
     expects_late: bool,
     /// How many bytes the successor takes.
     room: usize,
-    /// By what the former image's offer is taken.
+    /// Which domain is the former image, and by what its offer is taken.
     #[cfg(target_os = "xen")]
-    offer: Option<::xen::gnttab::GrantRef>,
+    offer: Option<(::xen::DomId, ::xen::gnttab::GrantRef)>,
     /// The app's versions: what it writes, and from where on it reads.
     versions: (u32, u32),
     /// Whether the app takes its section.

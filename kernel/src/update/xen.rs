@@ -46,7 +46,7 @@ const FROM: &str = "data/update/from";
 const SOON: Duration = Duration::from_secs(15);
 
 /// Time that parts have to come to rest. Who waits for an answer waits as long, so it is short.
-const REST: Duration = Duration::from_millis(1500);
+const REST: Duration = Duration::from_secs(3);
 
 /// Time that parts have to write what they hand over.
 const SAVE: Duration = Duration::from_millis(500);
@@ -89,9 +89,14 @@ async fn say(what: &str) {
 }
 
 /// Reads the number of a domain.
-async fn domain(path: &str) -> Option<DomId> {
-    let number = read_number(path, 1..=u64::from(DomId::SELF.0) - 1, 0).await.unwrap_or(0);
-    DomId::of_domain(number).filter(|it| it.0 != 0)
+async fn domain(path: &str) -> Result<Option<DomId>, xenstore::Error> {
+    let number = read_number(path, 1..=u64::from(DomId::SELF.0) - 1, 0).await?;
+    Ok(DomId::of_domain(number).filter(|it| it.0 != 0))
+}
+
+/// Whether the toolstack names that domain, and can be asked.
+async fn is(path: &str, peer: DomId) -> bool {
+    domain(path).await.is_ok_and(|it| it == Some(peer))
 }
 
 /// Reads numbers behind a word.
@@ -155,7 +160,7 @@ async fn follow() -> Result<(), xenstore::Error> {
     let told = xenstore::watch(TO).await?;
     loop {
         told.changed().await?;
-        let Some(peer) = domain(TO).await else { continue };
+        let Ok(Some(peer)) = domain(TO).await else { continue };
         log::info!("update: domain {peer} is to take over");
         let (why, word) = match offer(peer, &told).await {
             Err(why) => (why, format!("refused {why}")),
@@ -180,7 +185,7 @@ async fn offer(peer: DomId, told: &Watch) -> Result<&'static str, &'static str> 
     let [format, oldest, newest, room] = loop {
         match select(watch.changed(), told.changed()).await {
             Either::First(news) => news.map_err(|_| gone)?,
-            Either::Second(_) if domain(TO).await == Some(peer) => {}
+            Either::Second(_) if is(TO, peer).await => {}
             Either::Second(_) => return Err(away),
         }
         if let Some(ready) = heard(&path).await.and_then(|it| numbers(&it, "ready")) {
@@ -193,7 +198,7 @@ async fn offer(peer: DomId, told: &Watch) -> Result<&'static str, &'static str> 
     }
     // What does not end in time is cut off then: no client keeps an update from going on.
     step(Phase::Soon, grace().min(SOON)).await;
-    if domain(TO).await != Some(peer) {
+    if !is(TO, peer).await {
         return Err(away);
     }
     step(Phase::Rest, REST).await.ok_or("what is under way did not end in time")?;
@@ -247,11 +252,11 @@ async fn wait_for(
     };
     let goes = async {
         while told.changed().await.is_ok() {
-            if domain(TO).await != Some(peer) {
+            if !is(TO, peer).await {
                 return;
             }
         }
-        core::future::pending().await
+        core::future::pending::<()>().await;
     };
     let taken = async {
         while !offer.is_taken() {
@@ -290,7 +295,8 @@ pub async fn section(name: &str, version: u32) -> Result<Option<Vec<u8>>, Error>
     if !MET.is_completed() {
         MET.call_once(|| ());
         open_store();
-        match domain(FROM).await {
+        // Who does not know whether there is a former image must not serve beside it.
+        match domain(FROM).await.map_err(|_| Error::Withdrawn)? {
             Some(peer) => match meet(peer).await {
                 Err(Error::Refused(why)) => {
                     say(&format!("refused {why}")).await;
@@ -346,7 +352,7 @@ async fn meet(peer: DomId) -> Result<(), Error> {
     }
     let mut updates = UPDATES.get().lock();
     updates.taken = sections;
-    updates.offer = Some(GrantRef(offer));
+    updates.offer = Some((peer, GrantRef(offer)));
     Ok(())
 }
 
@@ -380,9 +386,9 @@ fn fetch(peer: DomId, reference: u32, length: u32) -> Result<Vec<Section>, Error
 /// # Errors
 /// [`Error::Withdrawn`]: this image must end, without a word to anyone.
 pub async fn take() -> Result<(), Error> {
-    let Some(peer) = domain(FROM).await else { return Ok(()) };
     let offer = UPDATES.get().lock().offer.take();
-    offer.and_then(|offer| gnttab::take(peer, offer).ok()).ok_or(Error::Withdrawn)?;
+    let Some((peer, offer)) = offer else { return Ok(()) };
+    gnttab::take(peer, offer).map_err(|_| Error::Withdrawn)?;
     let path = theirs(peer);
     UPDATES.get().lock().expects_late = true;
     spawn(async move {

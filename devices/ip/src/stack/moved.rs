@@ -49,7 +49,7 @@ impl Protocols {
     }
 
     /// Returns what another image goes on with of what nobody is to guess.
-    pub(crate) const fn secret(&self, now: Instant) -> secret::Moved {
+    pub(crate) fn secret(&mut self, now: Instant) -> secret::Moved {
         self.secret.save(now)
     }
 

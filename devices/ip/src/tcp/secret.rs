@@ -103,7 +103,8 @@ impl Secret {
     }
 
     /// Returns what another image goes on with.
-    pub(crate) const fn save(&self, now: Instant) -> Moved {
+    pub(crate) fn save(&mut self, now: Instant) -> Moved {
+        self.renew();
         Moved { kept: self.kept, own: self.own, time: self.time(now) }
     }
 
