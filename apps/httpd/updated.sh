@@ -2,7 +2,7 @@
 # by what does not start, takes no such state or does not take over.
 url=http://$IP:80 name=served
 kernel=/tmp/updated-httpd
-trap 'xl destroy $name 2>/dev/null || :; xl destroy $name-next 2>/dev/null || :; rm -f $kernel /tmp/wrk.log /tmp/failed /tmp/asking /tmp/update.log /tmp/body /tmp/echo /tmp/short' EXIT
+trap 'xl destroy $name 2>/dev/null || :; xl destroy $name-next 2>/dev/null || :; xl destroy words 2>/dev/null || :; rm -f $kernel /tmp/wrk.log /tmp/failed /tmp/asking /tmp/update.log /tmp/body /tmp/echo /tmp/short' EXIT
 cp "$(find /guests -type f -name httpd | head -n 1)" $kernel
 xl destroy "$GUEST"
 
@@ -57,7 +57,7 @@ done
 id=$(xl domid $name)
 head -c 400000 /dev/urandom >/tmp/body
 head -c 40000 /tmp/body >/tmp/short
-curl -s -m 90 --limit-rate 10k --data-binary @/tmp/body -o /dev/null $url/echo &
+curl -s -m 200 --limit-rate 4k --data-binary @/tmp/body -o /dev/null $url/echo &
 endless=$!
 : >/tmp/asking
 : >/tmp/failed

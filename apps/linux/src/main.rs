@@ -100,7 +100,7 @@
 //! test(openssl): client-then destroy
 //! test(sqlite): args run="sqlite3 /tmp/a.db 'pragma journal_mode=wal; create table t(a integer primary key, b); with recursive n(i) as (select 1 union all select i+1 from n where i<20000) insert into t select i, i from n; create index x on t(b); update t set b=a*a; select count(*), sum(b) from t; pragma integrity_check;'"
 //! test(sqlite): console-contains "wal\n20000|2666866670000\nok\n"
-//! test(procps): args run="sh -c 'sleep 50 & ps; ps -eLo pid,lwp,tty,stat,comm; free -k; vmstat; uptime; pgrep -l sleep; pmap -x $$; lsof -p $$; memcached -u nobody -l 127.0.0.1 -s /tmp/socket & memcached -u nobody -l 127.0.0.1 & sleep 1; lsof -P -i -U; kill $!; grep SigCgt /proc/$$/status'"
+//! test(procps): args run="sh -c 'sleep 50 & ps; ps -eLo pid,lwp,tty,stat,comm; free -k; vmstat; uptime; pgrep -l sleep; pmap -x $$; lsof -p $$; memcached -u nobody -l 127.0.0.1 -s /tmp/socket & memcached -u nobody -l 127.0.0.1 & until grep -q \":2BCB .* 0A \" /proc/net/tcp && grep -q /tmp/socket /proc/net/unix; do sleep 0.1; done; lsof -P -i -U; kill $!; grep SigCgt /proc/$$/status'"
 //! test(procps): console-contains "    1 console  00:00:00 sh\n"
 //! test(procps): console-contains " console  S+   sleep\n"
 //! test(procps): console-contains "2 sleep\n"
