@@ -54,7 +54,10 @@ impl<'a> Hosts<'a> {
             Some(host) => host,
             none => none.insert(Host::boot(&shared[which], self.ui)?),
         };
-        measure(host)
+        let result = measure(host)?;
+        // Which is memory of dom0, and the next one needs it.
+        host.shell("unstage all")?.success()?;
+        Ok(result)
     }
 
     /// Ends those that are kept.
