@@ -261,7 +261,7 @@ impl<N: Net> Driver<N> {
         for _ in 0..BUDGET {
             match self.net.poll_receive(context) {
                 Poll::Ready(Ok(())) => {
-                    self.net.receive(|frame, meta| engine.receive(frame, meta, &way));
+                    self.net.receive_apart(|frame, meta| engine.take_in(frame, meta, &way));
                 }
                 Poll::Ready(Err(_)) => {
                     log::error!("{}: the network interface is broken", self.net.name());

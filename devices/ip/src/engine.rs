@@ -2,6 +2,7 @@
 //! those who wait.
 
 mod addresses;
+mod apart;
 mod fold;
 mod listeners;
 mod moved;

@@ -22,6 +22,7 @@ mod udp;
 mod verdict;
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::ops::Range;
 use devices::net::{Checksum, HEADER, Meta};
 
 use super::tcp::segment::{self as tcp_segment, Head};
@@ -32,7 +33,7 @@ pub(super) use ether::{BROADCAST, back, header, mac_of_group, sender};
 pub(super) use fragment::{Numbers, split};
 pub(super) use icmp::{Complaint, Message, Of, Refusal, What, echo_reply, echo_reply_length};
 pub(super) use icmp::{error, error_length, finish_icmp_v6, ping};
-pub(super) use judge::judge;
+pub(super) use judge::{foresee, judge};
 pub(super) use reassembly::Reassembly;
 pub(super) use udp::{Datagram, datagram, datagram_head, longest_datagram};
 pub(super) use verdict::{Folded, Piece, Problem, Said, Verdict, Why};
@@ -70,8 +71,9 @@ pub(super) struct Segment {
     pub(super) flags: u8,
     pub(super) seq: Seq,
     pub(super) ack: Seq,
-    /// Where it begins and ends in the frame.
+    /// Where it, and its payload, begins, and where it ends in the frame.
     start: usize,
+    text: usize,
     end: usize,
     /// A router marked it (CE: RFC 3168, section 5).
     marked: bool,
@@ -82,6 +84,16 @@ impl Segment {
     /// fit.
     pub(super) fn read<'a>(&self, frame: &'a [u8]) -> Option<tcp_segment::Segment<'a>> {
         tcp_segment::Segment::parse(frame.get(self.start..self.end)?, self.marked)
+    }
+
+    /// Reads the rest of its header, of a frame of which only that is there.
+    pub(super) fn read_head<'a>(&self, frame: &'a [u8]) -> Option<tcp_segment::Segment<'a>> {
+        tcp_segment::Segment::parse(frame.get(self.start..self.text)?, self.marked)
+    }
+
+    /// Where its payload is in the frame.
+    pub(super) const fn text(&self) -> Range<usize> {
+        self.text..self.end
     }
 }
 
@@ -110,15 +122,16 @@ impl Packet {
     /// `None` when lengths do not fit or the version is another. Extension headers are passed
     /// over.
     fn parse(frame: &[u8]) -> Option<Self> {
-        let mut packet = Self::begin(frame)?;
+        let mut packet = Self::begin(frame, frame.len())?;
         if extension::is_one(packet.protocol) && packet.source.is_ipv6() {
             extension::pass(frame, &mut packet)?;
         }
         Some(packet)
     }
 
-    /// The same up to the first extension header.
-    fn begin(frame: &[u8]) -> Option<Self> {
+    /// The same up to the first extension header, in a frame of `length` bytes that begins with
+    /// `frame`.
+    fn begin(frame: &[u8], length: usize) -> Option<Self> {
         let first = *frame.get(HEADER)?;
         let packet = match (bytes(frame, 12)?, first >> 4) {
             (IPV4, 4) if first & 15 >= 5 => Self {
@@ -139,7 +152,7 @@ impl Packet {
             },
             _ => return None,
         };
-        (packet.transport <= packet.end && packet.end <= frame.len()).then_some(packet)
+        (packet.transport <= packet.end && packet.end <= length).then_some(packet)
     }
 
     /// Whether it is what a machine without an address may send to all: a question to
@@ -243,7 +256,8 @@ pub fn fill_checksum(frame: &mut [u8]) {
 
 fn segment(frame: &[u8], packet: &Packet) -> Option<Segment> {
     let (start, end) = (packet.transport, packet.end);
-    let header = frame.get(start..end)?;
+    // Of a long one only the beginning may be there.
+    let header = frame.get(start..end.min(frame.len()))?;
     let address = |ip, at| Some(SocketAddr::new(ip, u16::from_be_bytes(bytes(header, at)?)));
     let length = usize::from(header.get(12)? >> 4) * 4;
     (length >= tcp_segment::HEADER && length <= header.len()).then_some(Segment {
@@ -253,6 +267,7 @@ fn segment(frame: &[u8], packet: &Packet) -> Option<Segment> {
         seq: Seq(u32::from_be_bytes(bytes(header, 4)?)),
         ack: Seq(u32::from_be_bytes(bytes(header, 8)?)),
         start,
+        text: start + length,
         end,
         marked: packet.ecn(frame) == 3,
     })

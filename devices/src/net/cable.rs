@@ -17,7 +17,7 @@
 //! assert_eq!(right.receive(|frame, _| frame.len()), Some(9014));
 //! ```
 
-use super::{Broken, Checksum, HEADER, Info, Mac, Meta, Net};
+use super::{Broken, Checksum, Frame, HEADER, Info, Mac, Meta, Net};
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -135,6 +135,17 @@ impl End {
         }
     }
 
+    /// Takes the next frame that has arrived.
+    fn next(&self) -> Option<(Vec<u8>, Meta)> {
+        let (frame, sender) = {
+            let mut direction = self.to_here.borrow_mut();
+            direction.arrived = direction.arrived.checked_sub(1)?;
+            (direction.frames.pop_front()?, direction.sender.take())
+        };
+        sender.into_iter().for_each(Waker::wake);
+        Some(frame)
+    }
+
     fn check(&self) -> Result<(), Broken> {
         if self.shared.broken.get() { Err(Broken) } else { Ok(()) }
     }
@@ -163,14 +174,23 @@ impl Net for End {
     }
 
     fn receive<R>(&self, take: impl FnOnce(&[u8], Meta) -> R) -> Option<R> {
-        let (frame, meta, sender) = {
-            let mut direction = self.to_here.borrow_mut();
-            direction.arrived = direction.arrived.checked_sub(1)?;
-            let (frame, meta) = direction.frames.pop_front()?;
-            (frame, meta, direction.sender.take())
-        };
-        sender.into_iter().for_each(Waker::wake);
+        let (frame, meta) = self.next()?;
         let result = take(&frame, meta);
+        self.to_here.borrow_mut().spare.push(frame);
+        Some(result)
+    }
+
+    fn receive_apart<R>(&self, take: impl FnOnce(Frame<'_>, Meta) -> R) -> Option<R> {
+        let (frame, meta) = self.next()?;
+        let (mut buffer, mut rest) = (Vec::new(), frame.as_slice());
+        let result = take(
+            Frame::apart(frame.len(), &mut buffer, &mut |to| {
+                let (now, later) = rest.split_at(to.len());
+                to.copy_from_slice(now);
+                rest = later;
+            }),
+            meta,
+        );
         self.to_here.borrow_mut().spare.push(frame);
         Some(result)
     }

@@ -1,7 +1,7 @@
 //! An interface from which every frame comes back.
 
 use super::cable::{End, Options};
-use super::{Broken, Info, Meta, Net};
+use super::{Broken, Frame, Info, Meta, Net};
 use core::task::{Context, Poll};
 
 /// Receives what it transmits, once it is flushed.
@@ -27,6 +27,10 @@ impl Net for Loopback {
 
     fn receive<R>(&self, take: impl FnOnce(&[u8], Meta) -> R) -> Option<R> {
         self.0.receive(take)
+    }
+
+    fn receive_apart<R>(&self, take: impl FnOnce(Frame<'_>, Meta) -> R) -> Option<R> {
+        self.0.receive_apart(take)
     }
 
     fn poll_transmit(&self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {

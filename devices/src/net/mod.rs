@@ -6,6 +6,7 @@
 
 pub mod cable;
 pub mod fault;
+mod frame;
 pub mod loopback;
 pub mod netfront;
 mod shared;
@@ -16,6 +17,7 @@ pub mod trace;
 use core::task::{Context, Poll};
 use kernel::device::{Class, Xl};
 
+pub use frame::{Frame, Rest};
 pub use shared::{Part, Shared};
 
 /// The class of network interfaces, which are counted from 0.
@@ -219,6 +221,14 @@ pub trait Net {
     /// Passes the next received frame to `take`, from its header on and without its frame
     /// check sequence. Returns `None` if there is none.
     fn receive<R>(&self, take: impl FnOnce(&[u8], Meta) -> R) -> Option<R>;
+
+    /// Does the same for a program that sees by the first bytes of a [`Frame`] where the rest
+    /// belongs. An interface whose other side puts frames into this domain's memory copies them
+    /// from there to where they stay, by one copy; others pass what they
+    /// [receive](Self::receive).
+    fn receive_apart<R>(&self, take: impl FnOnce(Frame<'_>, Meta) -> R) -> Option<R> {
+        self.receive(|frame, meta| take(Frame::new(frame), meta))
+    }
 
     /// Is ready when a frame can be transmitted. Otherwise the task is woken when that may
     /// have changed.

@@ -13,9 +13,10 @@ mod rx;
 mod tests;
 mod tx;
 
-use super::{Broken, HEADER, Info, Meta, Net, Offloading, Offloads, Part};
+use super::{Broken, Frame, HEADER, Info, Meta, Net, Offloading, Offloads, Part};
 use crate::frontend::waiters::{Waiters, Worker};
 use crate::frontend::{self, Violation};
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
@@ -103,7 +104,8 @@ struct State {
     offloads: Offloads,
     broken: Cell<bool>,
     /// Separate cells, as a frame may be transmitted while one is received.
-    rx: RefCell<Option<Rx>>,
+    /// The receiving one is taken out while a frame is.
+    rx: RefCell<Option<Box<Rx>>>,
     tx: RefCell<Option<Tx>>,
     /// The buffer of the frame being received.
     scratch: RefCell<Vec<u8>>,
@@ -194,8 +196,8 @@ impl Netfront {
     pub fn stats(&self) -> Stats {
         let mut stats = self.state.stats.get();
         let (rx, tx) = (self.state.rx.borrow(), self.state.tx.borrow());
-        State::add(&mut stats, rx.as_ref(), tx.as_ref());
-        stats.receive_slots = rx.as_ref().map_or(0, Rx::in_flight);
+        State::add(&mut stats, rx.as_deref(), tx.as_ref());
+        stats.receive_slots = rx.as_ref().map_or(0, |rx| rx.in_flight());
         stats.transmit_slots = tx.as_ref().map_or(0, Tx::in_flight);
         stats
     }
@@ -318,7 +320,7 @@ impl Net for Netfront {
     }
 
     fn poll_receive(&self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        self.poll_half(&self.state.rx, context, Rx::poll)
+        self.poll_half(&self.state.rx, context, |rx, context| rx.poll(context))
     }
 
     fn receive<R>(&self, take: impl FnOnce(&[u8], Meta) -> R) -> Option<R> {
@@ -326,6 +328,21 @@ impl Net for Netfront {
         let mut scratch = self.state.scratch.take();
         let came = self.state.rx.borrow_mut().as_mut().and_then(|rx| rx.receive(&mut scratch));
         let result = came.and_then(|(length, meta)| Some(take(scratch.get(..length)?, meta)));
+        self.state.scratch.replace(scratch);
+        result
+    }
+
+    fn receive_apart<R>(&self, take: impl FnOnce(Frame<'_>, Meta) -> R) -> Option<R> {
+        // As above.
+        let mut scratch = self.state.scratch.take();
+        let mut rx = self.state.rx.take();
+        let result = rx.as_mut().and_then(|rx| {
+            let (length, meta) = rx.begin()?;
+            let result = take(Frame::apart(length, &mut scratch, &mut |to| rx.read(to)), meta);
+            rx.end(length);
+            Some(result)
+        });
+        self.state.rx.replace(rx);
         self.state.scratch.replace(scratch);
         result
     }

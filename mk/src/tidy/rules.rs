@@ -131,7 +131,10 @@ const RULES: &[(&str, &str)] = &[
     ("N5", "A GSO segment size is never 0."),
     ("N6", "A frame has at least 14 bytes, an Ethernet header."),
     ("N7", "An error response returns its buffer, on receive and on transmit."),
-    ("N8", "A frame is copied out of the shared page before it is parsed."),
+    (
+        "N8",
+        "What is parsed of a frame is copied out of the shared page first, and no byte is read twice.",
+    ),
     ("N9", "Checksum flags are claims by the peer, not facts."),
     (
         "N10",

@@ -10,7 +10,7 @@ use super::icmp::Message;
 use super::udp::Datagram;
 use super::verdict::{Piece, Said, Verdict, Why};
 use super::{ARP, Ends, FRAGMENT, ICMP_V4, ICMP_V6, IPV4, IPV6, NO_NEXT_HEADER, Packet, ROUTING};
-use super::{TCP, UDP, bytes, segment};
+use super::{Segment, TCP, UDP, bytes, segment};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use devices::net::{Checksum, HEADER, Mac, Meta};
 
@@ -174,6 +174,46 @@ impl Packet {
     }
 }
 
+/// Finds the IP packet in a frame of `length` bytes that begins with `frame`, if it is one that
+/// may be.
+fn packet(frame: &[u8], length: usize) -> Result<(Packet, Ends), Verdict> {
+    let kind: Option<[u8; 2]> = bytes(frame, 12);
+    if kind != Some(IPV4) && kind != Some(IPV6) {
+        return Err(Verdict::Useless);
+    }
+    let packet = Packet::begin(frame, length).ok_or(Verdict::Useless)?;
+    let ends = Ends { from: packet.source, to: packet.destination };
+    let nobody = ends.from.is_unspecified()
+        && (packet.seeks_address(frame) && !packet.fragment || packet.protocol == ICMP_V6);
+    if is_group(ends.from) || is_nowhere(ends.from) && !nobody || is_nowhere(ends.to) {
+        return Err(Verdict::Useless);
+    }
+    if kind == Some(IPV4) {
+        let header = 20..packet.transport - HEADER;
+        let options = frame.get(HEADER + header.start..packet.transport).unwrap_or_default();
+        if !options.is_empty() && !options_are_good(options) {
+            return Err(Verdict::Useless);
+        }
+        let header = frame.get(HEADER..packet.transport).unwrap_or_default();
+        if super::fold(super::sum(header)) != 0xffff {
+            return Err(Verdict::Corrupt);
+        }
+    }
+    Ok((packet, ends))
+}
+
+/// Judges a frame of `length` bytes by its first ones. Returns the TCP segment that it holds, if
+/// it is one that came plain and whose checksum was vouched for; whatever else it is, is to be
+/// judged when all of it is there.
+#[inline(never)]
+pub(crate) fn foresee(frame: &[u8], length: usize, meta: Meta) -> Option<Segment> {
+    if meta.checksum == Checksum::Complete || frame.get(6)? & 1 != 0 {
+        return None;
+    }
+    let (packet, _) = packet(frame, length).ok()?;
+    if packet.protocol == TCP && !packet.fragment { segment(frame, &packet) } else { None }
+}
+
 /// Judges a frame that arrived.
 #[inline(never)]
 pub(crate) fn judge(frame: &[u8], meta: Meta) -> Verdict {
@@ -185,30 +225,14 @@ pub(crate) fn judge(frame: &[u8], meta: Meta) -> Verdict {
     if kind == Some(ARP) {
         return arp(frame).map_or(Verdict::Useless, Verdict::Neighbor);
     }
-    if kind != Some(IPV4) && kind != Some(IPV6) {
-        return Verdict::Useless;
+    let (mut packet, ends) = match packet(frame, frame.len()) {
+        Ok(found) => found,
+        Err(verdict) => return verdict,
+    };
+    if packet.fragment {
+        return Piece::judge_v4(frame, &packet, ends);
     }
-    let Some(mut packet) = Packet::begin(frame) else { return Verdict::Useless };
-    let ends = Ends { from: packet.source, to: packet.destination };
-    let nobody = ends.from.is_unspecified()
-        && (packet.seeks_address(frame) && !packet.fragment || packet.protocol == ICMP_V6);
-    if is_group(ends.from) || is_nowhere(ends.from) && !nobody || is_nowhere(ends.to) {
-        return Verdict::Useless;
-    }
-    if kind == Some(IPV4) {
-        let header = 20..packet.transport - HEADER;
-        let options = frame.get(HEADER + header.start..packet.transport).unwrap_or_default();
-        if !options.is_empty() && !options_are_good(options) {
-            return Verdict::Useless;
-        }
-        let header = frame.get(HEADER..packet.transport).unwrap_or_default();
-        if super::fold(super::sum(header)) != 0xffff {
-            return Verdict::Corrupt;
-        }
-        if packet.fragment {
-            return Piece::judge_v4(frame, &packet, ends);
-        }
-    } else if extension::is_one(packet.protocol) {
+    if kind == Some(IPV6) && extension::is_one(packet.protocol) {
         match extension::judge(frame, &packet, ends) {
             Ok(behind) => packet = behind,
             Err(verdict) => return verdict,

@@ -18,7 +18,7 @@ use crate::tcp::undo::stamp;
 use crate::wire::Wire;
 use alloc::rc::Rc;
 use core::net::SocketAddr;
-use devices::net::HEADER;
+use devices::net::{Frame, HEADER};
 use kernel::time::Instant;
 
 impl Protocols {
@@ -246,6 +246,38 @@ impl Protocols {
         endpoint.wake(before);
         self.sets.touch(handle);
         before.state == Tcp::SynReceived
+    }
+
+    /// Returns whether a segment is what a connection waits for next.
+    pub(crate) fn expects(&self, handle: Handle, segment: &Segment) -> bool {
+        let connection = &self.sets.endpoint(handle).connection;
+        connection.expects(segment.seq, segment.flags, segment.text().len())
+    }
+
+    /// Takes in a segment that a connection [expects](Self::expects): its payload goes from where
+    /// it is to where it belongs.
+    pub(crate) fn receive_staged(
+        &mut self,
+        handle: Handle,
+        frame: Frame<'_>,
+        segment: &Segment,
+        now: Instant,
+    ) {
+        let text = segment.text();
+        let (head, mut rest) = frame.split(text.start);
+        let mut segment = segment.read_head(head);
+        let Some(segment) = &mut segment else { return };
+        let (share, pool) = (self.share(), &self.pool);
+        let endpoint = self.sets.endpoint_mut(handle);
+        let before = endpoint.shape();
+        endpoint.connection.set_share(share);
+        let mut fill = |to: &mut [u8]| {
+            // It ends before the frame does.
+            rest.read(to);
+        };
+        endpoint.connection.receive_staged(segment, text.len(), &mut fill, pool, now);
+        endpoint.wake(before);
+        self.sets.touch(handle);
     }
 
     /// Learns from an ICMP error how long the packets of a connection may be, and of those to the

@@ -59,7 +59,8 @@ impl Victim {
     ) {
         let sack = sack.iter().copied().collect();
         let options = Options { sack, ..Options::default() };
-        let segment = Segment { seq, ack, flags, window, options, payload, marked: false };
+        let segment =
+            Segment { seq, ack, flags, window, options, payload, staged: 0, marked: false };
         let pool = Rc::clone(&self.pool);
         self.connection.receive(&segment, &pool, self.now);
         self.drain();

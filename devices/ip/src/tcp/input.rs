@@ -51,6 +51,37 @@ impl<C: Control> Connection<C> {
         }
     }
 
+    /// Returns whether the peer may say more.
+    const fn takes_text(&self) -> bool {
+        matches!(self.state, State::Established | State::FinWait1 | State::FinWait2)
+    }
+
+    /// Returns whether a segment with so many bytes is what comes next, so that they may be put
+    /// where they belong before it is [received](Self::receive_staged).
+    pub(crate) const fn expects(&self, seq: Seq, flags: u8, text: usize) -> bool {
+        flags & (ACK | SYN | FIN | RST) == ACK
+            && text > 0
+            && self.takes_text()
+            && self.receiver.expects(seq, text)
+    }
+
+    /// Takes in a segment that it [expects](Self::expects), without its payload: `fill` writes
+    /// that, of `text` bytes, piece by piece, to where it belongs.
+    pub(crate) fn receive_staged(
+        &mut self,
+        segment: &mut Segment<'_>,
+        text: usize,
+        fill: &mut dyn FnMut(&mut [u8]),
+        pool: &Rc<Pool>,
+        now: Instant,
+    ) {
+        segment.staged = text;
+        self.receiver.stage(text, fill);
+        self.receive(segment, pool, now);
+        // It was refused for another reason.
+        self.receiver.unstage();
+    }
+
     /// Deals with a segment in SYN-SENT (section 3.10.7.3).
     fn receive_syn_sent(&mut self, segment: &Segment<'_>, pool: &Rc<Pool>, now: Instant) {
         let acks = segment.has(ACK);
@@ -164,7 +195,7 @@ impl<C: Control> Connection<C> {
         // RFC 5681, section 2.
         let duplicate = ack == self.una()
             && !self.recovery.sent.is_empty()
-            && segment.payload.is_empty()
+            && segment.text() == 0
             && !segment.has(FIN)
             && ack + (u32::from(segment.window) << self.scale) == self.edge;
         // What the peer echoes, as it was before this connection's offset was added.
@@ -229,7 +260,7 @@ impl<C: Control> Connection<C> {
             // Our acknowledgement was lost.
             self.wait(now);
             self.answer = true;
-        } else if segment.payload.is_empty() && !segment.has(FIN) {
+        } else if segment.text() == 0 && !segment.has(FIN) {
             self.challenge(now);
         } else {
             // What was received already is said to be (RFC 2883). Anything behind that is not
@@ -280,7 +311,7 @@ impl<C: Control> Connection<C> {
         if segment.has(CWR) {
             self.owes_ece = false;
         }
-        if segment.marked && !segment.payload.is_empty() {
+        if segment.marked && segment.text() > 0 {
             self.owes_ece = true;
             self.delay.hurry();
         }
@@ -300,12 +331,15 @@ impl<C: Control> Connection<C> {
     /// 3.10.7.4, seventh and eighth check).
     fn text(&mut self, segment: &Segment<'_>, seq: Seq, now: Instant) {
         let fin = segment.has(FIN);
-        let open = matches!(self.state, State::Established | State::FinWait1 | State::FinWait2);
-        if (segment.payload.is_empty() && !fin) || !open {
+        if (segment.text() == 0 && !fin) || !self.takes_text() {
             return;
         }
-        let arrival = self.receiver.accept(seq, segment.payload, fin);
-        self.delay.arrived(segment.payload.len(), arrival, now);
+        let arrival = if segment.staged > 0 {
+            self.receiver.accept_staged(segment.staged)
+        } else {
+            self.receiver.accept(seq, segment.payload, fin)
+        };
+        self.delay.arrived(segment.text(), arrival, now);
         // An end is told with what the program says to it.
         self.urgent |= arrival.needs_ack() && !arrival.fin;
         if arrival.fin {

@@ -18,6 +18,7 @@ use super::pool::Pool;
 use super::segment::{ACK, FIN, Head, RST, SYN, Segment};
 use super::seq::Seq;
 use super::syn::{self, Own};
+use super::tests::arrive;
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use core::net::SocketAddr;
@@ -256,7 +257,8 @@ impl World {
             }
             Some(connection) => {
                 connection.set_share(self.plan.share);
-                connection.receive(&segment, &self.pool, self.now);
+                // One end has the payload put where it belongs, the other one copies it.
+                arrive(connection, segment, to == 1, &self.pool, self.now);
             }
             None => self.listen(to, &segment),
         }

@@ -132,13 +132,41 @@ impl Receiver {
     /// Takes what is in the window and not there yet (RFC 9293, section 3.10.7.4, "seventh,
     /// process the segment text" and "eighth"). `start` is the number of the first byte.
     pub(crate) fn accept(&mut self, start: Seq, payload: &[u8], fin: bool) -> Arrival {
-        let usual = start == self.next && !fin && self.fin.is_none() && self.islands.is_empty();
-        if usual && payload.len() <= self.window().len() as usize {
+        if !fin && self.expects(start, payload.len()) {
             let in_order = self.stream.append(payload, usize::MAX);
             self.next += in_order as u32;
             return Arrival { in_order, cut: in_order < payload.len(), ..Arrival::default() };
         }
         self.judge(start, payload, fin)
+    }
+
+    /// Returns whether `length` bytes that begin with the number `start` are simply the next in
+    /// order.
+    pub(crate) const fn expects(&self, start: Seq, length: usize) -> bool {
+        start.0 == self.next.0
+            && self.fin.is_none()
+            && self.islands.is_empty()
+            && length <= self.window().len() as usize
+    }
+
+    /// Has `fill` write `count` bytes, piece by piece, to where those belong that it
+    /// [expects](Self::expects).
+    pub(crate) fn stage(&mut self, count: usize, fill: &mut dyn FnMut(&mut [u8])) {
+        self.stream.stage(count, fill);
+    }
+
+    /// Takes `count` bytes that were [staged](Self::stage).
+    pub(crate) fn accept_staged(&mut self, count: usize) -> Arrival {
+        let in_order = self.stream.extend(count);
+        self.next += in_order as u32;
+        Arrival { in_order, cut: in_order < count, ..Arrival::default() }
+    }
+
+    /// Forgets what was staged and not taken, before anything else may arrive.
+    pub(crate) fn unstage(&mut self) {
+        if self.stream.is_staged() && self.islands.is_empty() {
+            self.stream.truncate();
+        }
     }
 
     /// Takes what is not simply the next in order.

@@ -37,6 +37,8 @@ pub(crate) struct Segment<'a> {
     pub(crate) window: u16,
     pub(crate) options: Options,
     pub(crate) payload: &'a [u8],
+    /// Bytes of its payload that are not there, as they stand where they belong already.
+    pub(crate) staged: usize,
     /// A router on its way marked it (CE: RFC 3168, section 5).
     pub(crate) marked: bool,
 }
@@ -121,8 +123,14 @@ impl<'a> Segment<'a> {
             window: u16::from_be_bytes([header[14], header[15]]),
             options: Options::parse(head.get(HEADER..)?),
             payload,
+            staged: 0,
             marked,
         })
+    }
+
+    /// Returns how long its payload is, in bytes.
+    pub(crate) const fn text(&self) -> usize {
+        self.payload.len() + self.staged
     }
 
     /// Returns whether all of `flags` are set.
@@ -134,7 +142,7 @@ impl<'a> Segment<'a> {
     /// SYN and FIN (RFC 9293, section 3.4).
     pub(crate) const fn len(&self) -> u32 {
         let flags = (self.flags & SYN != 0) as u32 + (self.flags & FIN != 0) as u32;
-        self.payload.len() as u32 + flags
+        self.text() as u32 + flags
     }
 }
 
@@ -308,6 +316,7 @@ mod tests {
             window: 0,
             options: Options::default(),
             payload,
+            staged: 0,
             marked: false,
         };
         let reset = |flags| Head::reset(&segment(flags, b"abc"));

@@ -53,21 +53,35 @@ impl Stream {
     /// fewer as well when there is no memory.
     pub(crate) fn append(&mut self, bytes: &[u8], limit: usize) -> usize {
         let count = bytes.len().min(limit.saturating_sub(self.len));
-        let put = self.put(self.len, bytes.get(..count).unwrap_or_default(), false);
+        let put = self.copy_in(self.len, bytes.get(..count).unwrap_or_default(), false);
         self.len += put;
         put
+    }
+
+    /// Has `fill` write `count` bytes, piece by piece, directly behind those in order, which they
+    /// join by [`extend`](Self::extend). Fewer when there is no memory.
+    pub(crate) fn stage(&mut self, count: usize, fill: &mut dyn FnMut(&mut [u8])) {
+        self.put(self.len, count, false, fill);
+    }
+
+    /// Returns whether something was written beyond the bytes in order.
+    pub(crate) const fn is_staged(&self) -> bool {
+        self.reach > self.len
     }
 
     /// Writes bytes that begin `offset` behind the front, beyond those in order or over them.
     /// Returns how many it wrote from the start on: fewer when memory is scarce. It holds 8
     /// bytes for each chunk from the front to there, so the caller bounds `offset`.
     pub(crate) fn write_at(&mut self, offset: usize, bytes: &[u8]) -> usize {
-        self.put(offset, bytes, true)
+        self.copy_in(offset, bytes, true)
     }
 
-    /// Says that the next `count` bytes were all written and are now in order.
-    pub(crate) fn extend(&mut self, count: usize) {
+    /// Says that the next `count` bytes were all written and are now in order. Returns how many
+    /// there are.
+    pub(crate) fn extend(&mut self, count: usize) -> usize {
+        let before = self.len;
         self.len = self.len.saturating_add(count).min(self.reach);
+        self.len - before
     }
 
     /// Copies bytes in order, from `offset` behind the front on. Returns how many.
@@ -155,12 +169,26 @@ impl Stream {
         (self.head, self.len, self.reach) = (0, 0, 0);
     }
 
-    /// Writes bytes at `offset`, in chunks that it takes where there are none: not of the last
-    /// ones if they are `spare`. Returns how many.
-    fn put(&mut self, offset: usize, bytes: &[u8], spare: bool) -> usize {
-        let mut left = bytes;
-        let mut end = offset;
-        while !left.is_empty() {
+    /// Writes bytes at `offset` as [`put`](Self::put) does.
+    fn copy_in(&mut self, offset: usize, mut bytes: &[u8], spare: bool) -> usize {
+        self.put(offset, bytes.len(), spare, &mut |to| {
+            let (piece, rest) = bytes.split_at(to.len());
+            to.copy_from_slice(piece);
+            bytes = rest;
+        })
+    }
+
+    /// Has `fill` write `count` bytes at `offset`, in chunks that it takes where there are none:
+    /// not of the last ones if they are `spare`. Returns how many.
+    fn put(
+        &mut self,
+        offset: usize,
+        count: usize,
+        spare: bool,
+        fill: &mut dyn FnMut(&mut [u8]),
+    ) -> usize {
+        let (mut end, all) = (offset, offset.saturating_add(count));
+        while end < all {
             let (index, at) = place(self.head + end);
             let Some(Some(chunk)) = self.chunks.get_mut(index) else {
                 match self.add(index, spare) {
@@ -168,11 +196,11 @@ impl Stream {
                     None => break,
                 }
             };
-            let room = chunk.get_mut(at..).unwrap_or_default();
-            let (piece, rest) = left.split_at(left.len().min(room.len()));
-            room[..piece.len()].copy_from_slice(piece);
-            end += piece.len();
-            left = rest;
+            let count = (all - end).min(CHUNK - at);
+            if let Some(room) = chunk.get_mut(at..at + count) {
+                fill(room);
+            }
+            end += count;
         }
         if end > offset {
             self.reach = self.reach.max(end);

@@ -13,6 +13,28 @@ use core::time::Duration;
 use kernel::time::Instant;
 use std::vec::Vec;
 
+/// Takes in a segment; `apart`: as one of which only the header is there yet, if it is the next.
+pub(super) fn arrive(
+    connection: &mut Connection<Cubic>,
+    segment: Segment<'_>,
+    apart: bool,
+    pool: &Rc<Pool>,
+    now: Instant,
+) {
+    let mut rest = segment.payload;
+    if !apart || !connection.expects(segment.seq, segment.flags, rest.len()) {
+        return connection.receive(&segment, pool, now);
+    }
+    let mut segment = Segment { payload: &[], ..segment };
+    let text = rest.len();
+    let mut fill = |to: &mut [u8]| {
+        let (piece, later) = rest.split_at(to.len());
+        to.copy_from_slice(piece);
+        rest = later;
+    };
+    connection.receive_staged(&mut segment, text, &mut fill, pool, now);
+}
+
 /// What a cable does to packets: with 200 Mbit/s and a queue of 1 000 of them, as that of
 /// `cargo mk bench loss`.
 #[derive(Clone, Copy)]

@@ -72,7 +72,7 @@ impl Rest {
             flags if flags & (FIN | SYN) == FIN && segment.seq + segment.len() == self.ack => {
                 Judgement::Again
             }
-            ACK if segment.seq == self.ack && segment.payload.is_empty() => Judgement::Nothing,
+            ACK if segment.seq == self.ack && segment.text() == 0 => Judgement::Nothing,
             _ => Judgement::Answer,
         }
     }
@@ -299,7 +299,7 @@ mod tests {
     fn segment(seq: u32, flags: u8, payload: &[u8], stamp: Option<u32>) -> Segment<'_> {
         let options = Options { stamps: stamp.map(|it| (it, 0)), ..Options::default() };
         let (seq, ack) = (Seq(seq), Seq(500));
-        Segment { seq, ack, flags, window: 1, options, payload, marked: false }
+        Segment { seq, ack, flags, window: 1, options, payload, staged: 0, marked: false }
     }
 
     #[test]

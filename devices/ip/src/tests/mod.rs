@@ -3,6 +3,7 @@
 extern crate std;
 
 mod afar;
+mod apart;
 mod conformance;
 mod dhcp;
 mod dns;

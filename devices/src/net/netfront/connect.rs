@@ -197,7 +197,7 @@ async fn connect(state: &State, front: &Frontend, watch: &Watch) -> Result<Outco
     if frontend::wait_for(front, watch, XenbusState::Connected).await? == Outcome::Gone {
         return Ok(Outcome::Gone);
     }
-    state.rx.replace(Some(rx));
+    state.rx.replace(Some(rx.into()));
     state.tx.replace(Some(tx));
     state.count(|stats| stats.connections += 1);
     state.info.update(|info| Info {
@@ -281,7 +281,7 @@ async fn disconnect(state: &State, front: &Frontend, end: End) {
     state.info.update(|info| Info { link: false, ..info });
     let (rx, tx) = (state.rx.take(), state.tx.take());
     state.count(|stats| {
-        State::add(stats, rx.as_ref(), tx.as_ref());
+        State::add(stats, rx.as_deref(), tx.as_ref());
         stats.resets += u32::from(end == End::Stuck);
     });
     match end {
@@ -290,7 +290,7 @@ async fn disconnect(state: &State, front: &Frontend, end: End) {
             log::warn!("{}: the back end does not respond: reconnecting", state.vif);
         }
         End::Broken => {
-            rx.iter().for_each(Rx::mask);
+            rx.iter().for_each(|rx| rx.mask());
             tx.iter().for_each(Tx::mask);
         }
     }

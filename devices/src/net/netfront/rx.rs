@@ -72,6 +72,8 @@ pub(super) struct Rx {
     frame: Option<Frame>,
     /// What it consists of, or what was taken of the next one: beside it, as that is not moved.
     fragments: heapless::Vec<Fragment, SLOTS_MAX>,
+    /// The fragment that is read, and how many of its bytes were.
+    reading: (usize, usize),
     /// The longest ordinary frame.
     longest: usize,
     /// Whether large frames (GSO) were negotiated.
@@ -109,6 +111,7 @@ impl Rx {
             most: most.min(SLOTS),
             frame: None,
             fragments: heapless::Vec::new(),
+            reading: (0, 0),
             longest,
             large,
             counters: Counters::default(),
@@ -299,22 +302,48 @@ impl Rx {
 
     /// Copies the next frame into `to`, posts its pages again, and returns its length.
     pub(super) fn receive(&mut self, to: &mut Vec<u8>) -> Option<(usize, Meta)> {
+        let (length, meta) = self.begin()?;
+        if to.len() < length {
+            to.resize(length, 0);
+        }
+        if let Some(to) = to.get_mut(..length) {
+            self.read(to);
+        }
+        self.end(length);
+        Some((length, meta))
+    }
+
+    /// Takes the next frame, which is there to be [read](Self::read) until its [end](Self::end)
+    /// is told. Returns its length.
+    pub(super) fn begin(&mut self) -> Option<(usize, Meta)> {
         let frame = self.frame.take()?;
-        if to.len() < frame.length {
-            to.resize(frame.length, 0);
-        }
-        let mut rest = to.as_mut_slice();
-        for fragment in &self.fragments {
-            let (head, after) = rest.split_at_mut(usize::from(fragment.length).min(rest.len()));
+        self.reading = (0, 0);
+        Some((frame.length, frame.meta))
+    }
+
+    /// Copies the next bytes of the frame to `to`, which has room for no more than are left.
+    pub(super) fn read(&mut self, mut to: &mut [u8]) {
+        while let Some(fragment) = self.fragments.get(self.reading.0)
+            && !to.is_empty()
+        {
+            let left = usize::from(fragment.length) - self.reading.1;
+            let (head, after) = to.split_at_mut(left.min(to.len()));
             if let Some(page) = self.pages.page(fragment.page.into()) {
-                page.copy_out(usize::from(fragment.offset), head);
+                page.copy_out(usize::from(fragment.offset) + self.reading.1, head);
             }
-            rest = after;
+            self.reading.1 += head.len();
+            if head.len() == left {
+                self.reading = (self.reading.0 + 1, 0);
+            }
+            to = after;
         }
+    }
+
+    /// Posts the pages of the frame again, whose length it was.
+    pub(super) fn end(&mut self, length: usize) {
         self.post_again();
         self.counters.frames += 1;
-        self.counters.bytes += frame.length as u64;
-        Some((frame.length, frame.meta))
+        self.counters.bytes += length as u64;
     }
 }
 

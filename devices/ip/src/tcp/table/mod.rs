@@ -84,6 +84,8 @@ struct Bench {
     win: u16,
     written: u32,
     read: u32,
+    /// What comes next is put where it belongs before it is looked at.
+    apart: bool,
 }
 
 /// More than that at one moment is a loop without end.
@@ -140,6 +142,7 @@ impl Bench {
             win: setup.win,
             written: 1,
             read: 1,
+            apart: false,
         }
     }
 
@@ -288,6 +291,7 @@ impl Bench {
                 sack: sack.collect(),
             },
             payload: &payload,
+            staged: 0,
             marked: said.marked,
         };
         if self.connection.is_quiet() {
@@ -303,7 +307,7 @@ impl Bench {
             return Ok(());
         }
         let pool = Rc::clone(&self.pool);
-        self.connection.receive(&segment, &pool, self.now);
+        super::tests::arrive(&mut self.connection, segment, self.apart, &pool, self.now);
         self.drain()
     }
 
@@ -325,7 +329,7 @@ impl Bench {
 }
 
 /// Runs a line of a table.
-fn run(line: &str, beginning: (u32, u32, u32, u32)) -> Outcome {
+fn run(line: &str, beginning: (u32, u32, u32, u32), apart: bool) -> Outcome {
     let columns: Vec<&str> = line.split('|').map(str::trim).collect();
     let [before, events, after, _section] = columns[..] else {
         return Err("not four columns".to_string());
@@ -333,6 +337,7 @@ fn run(line: &str, beginning: (u32, u32, u32, u32)) -> Outcome {
     let words: Vec<&str> = before.split_whitespace().collect();
     let (state, words) = words.split_first().ok_or("no state")?;
     let mut bench = Bench::in_state(state, Setup::read(words)?, beginning)?;
+    bench.apart = apart;
     for event in events.split(';').map(str::trim) {
         bench.event(event).map_err(|why| format!("{event:?}: {why}"))?;
     }
@@ -356,11 +361,14 @@ fn check(name: &str, table: &str) -> usize {
             continue;
         }
         count += 1;
-        for beginning in BEGINNINGS {
-            let outcome = std::panic::catch_unwind(|| run(line, beginning));
+        for (beginning, apart) in BEGINNINGS.into_iter().flat_map(|it| [(it, false), (it, true)]) {
+            let outcome = std::panic::catch_unwind(|| run(line, beginning, apart));
             let outcome = outcome.unwrap_or_else(|_| Err("panics".to_string()));
             if let Err(why) = outcome {
-                failed.push(format!("{name}:{} {line}\n    {why} {beginning:?}", at + 1));
+                failed.push(format!(
+                    "{name}:{} {line}\n    {why} {beginning:?} apart: {apart}",
+                    at + 1
+                ));
                 break;
             }
         }

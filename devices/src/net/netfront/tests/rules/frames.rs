@@ -93,6 +93,55 @@ fn a_frame_that_is_looked_at_cannot_change_n8() {
 }
 
 #[test]
+fn what_is_read_later_is_read_once_and_its_pages_are_used_again_n8() {
+    on_fake(|fake| async move {
+        let back = fake.netback(0);
+        back.write_front("mtu", "9000");
+        let net = Netfront::open("0").await.unwrap();
+        let ready = || poll_fn(|context| net.poll_receive(context));
+        for _ in 0..300 {
+            back.deliver(&[1; 1500], RxFlags::empty());
+            ready().await.unwrap();
+            net.receive_apart(|frame, _| {
+                back.rewrite(&[2; 1500]);
+                assert!(frame.len() == 1500 && frame.head() == [1; 128]);
+                let (head, mut rest) = frame.split(100);
+                let mut payload = [0; 2000];
+                assert_eq!(rest.read(&mut payload[..1000]), 1000);
+                back.rewrite(&[3; 1500]);
+                assert_eq!(rest.read(&mut payload[1000..]), 400);
+                assert!(head == [1; 100] && payload[..28] == [1; 28]);
+                assert!(payload[28..1000] == [2; 972] && payload[1000..1400] == [3; 400]);
+                // Nothing else comes meanwhile, and something may be sent.
+                assert!(net.receive(|_, _| ()).is_none() && transmit(&net, &[7; 60]));
+            })
+            .unwrap();
+            sleep(MOMENT * 3).await;
+            assert_eq!(back.transmitted().len(), 1);
+        }
+        // Frames in several pages, and such as are copied after all.
+        let frame: Vec<u8> = (0..9014).map(|at| (at % 251) as u8).collect();
+        for whole in [false, true] {
+            back.deliver(&frame, RxFlags::empty());
+            ready().await.unwrap();
+            let came = net.receive_apart(|frame, _| match whole {
+                true => frame.whole().to_vec(),
+                false => {
+                    let (head, mut rest) = frame.split(66);
+                    let mut all = vec![0; 9014];
+                    all[..66].copy_from_slice(head);
+                    all[66..].chunks_mut(2500).for_each(|to| assert_eq!(rest.read(to), to.len()));
+                    all
+                }
+            });
+            assert!(came == Some(frame.clone()), "{whole}");
+        }
+        assert_eq!((net.stats().received, net.stats().received_dropped), (302, 0));
+        drop(net);
+    });
+}
+
+#[test]
 fn a_long_frame_takes_as_many_slots_as_it_has_pages_n10() {
     on_fake(|fake| async move {
         let back = fake.netback(0);
