@@ -34,6 +34,7 @@
 //! test: console-contains "text\n"        quoted as in Rust; any number of times
 //! test: console-lines 1000               the first lines are those that `tests::line` makes
 //! test: no-verdict                       the guest does not judge itself
+//! test: long                             `cargo mk test --long` runs it, and nothing else does
 //! test(big): memory 1024                 for the run `big` alone
 //! test(big,small): timeout 20           for these two
 //! ```
@@ -103,6 +104,8 @@ pub(crate) struct Run {
     pub(crate) lines: Option<u32>,
     /// Whether the guest's last line is its own verdict.
     pub(crate) verdict: bool,
+    /// Whether it takes too long to be run with the others.
+    pub(crate) long: bool,
 }
 
 /// A script for dom0's shell.
@@ -182,6 +185,7 @@ impl Run {
             contains: Vec::new(),
             lines: None,
             verdict,
+            long: false,
         }
     }
 }
@@ -288,13 +292,14 @@ fn apply(run: &mut Run, text: &str) -> Result<()> {
         "console-contains" => run.contains.push(string(value)?),
         "console-lines" => run.lines = Some(number(value)?.try_into()?),
         "no-verdict" => run.verdict = false,
+        "long" => run.long = true,
         _ => bail!("there is no directive {key}; there are {}", KNOWN.join(", ")),
     }
     Ok(())
 }
 
 /// The directives that [`apply`] takes.
-const KNOWN: [&str; 19] = [
+const KNOWN: [&str; 20] = [
     "args",
     "args-fill",
     "client",
@@ -307,6 +312,7 @@ const KNOWN: [&str; 19] = [
     "dom0",
     "expect",
     "input",
+    "long",
     "memory",
     "no-verdict",
     "program",

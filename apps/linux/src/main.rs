@@ -128,6 +128,21 @@
 //! test(perl): args run="perl -e 'use IO::Socket::INET; use POSIX qw(:sys_wait_h); my $s = IO::Socket::INET->new(Listen=>5, LocalAddr=>q(127.0.0.1)); my $p = fork; if (!$p) { my $c = IO::Socket::INET->new(PeerAddr=>q(127.0.0.1), PeerPort=>$s->sockport); print $c qq(hello\\n); exit 5 } my $c = $s->accept; my $l = <$c>; waitpid $p, 0; chomp $l; printf qq(%s %d %d\\n), $l, $? >> 8, scalar(() = join(q(), 1..9999) =~ /7(?=8)/g); $SIG{ALRM} = sub { die qq(alarm\\n) }; alarm 1; eval { 1 while 1 }; print $@; print `uname -s`'"
 //! test(perl): console-contains "hello 5 "
 //! test(perl): console-contains "alarm\nLinux\n"
+//! test(node,ruby,erlang,java): long
+//! test(node,ruby,erlang,java): disk root=debian:dash,coreutils,nodejs,ruby,erlang-base,openjdk-17-jdk-headless,./runtimes
+//! test(node,ruby,erlang,java): memory 512
+//! test(node,ruby,erlang,java): timeout 900
+//! test(node): args env=NO_COLOR=1 run="node /node.js"
+//! test(node): client-when "node: serving"
+//! test(node): client "curl -sf -m 60 http://$IP/path | grep 'GET /path'"
+//! test(node): console-contains "node: primes 148933\nnode: wasm 42\nnode: workers 9592 17984\nnode: child a pipe 3\n"
+//! test(node): console-contains "node: zlib true 27d796eb848ff0dd\nnode: signed true\nnode: file true file\n"
+//! test(ruby): args run="ruby /ruby.rb"
+//! test(ruby): console-contains "ruby: LINE 0 LINE 1 LINE 2\nruby: child 3\nruby: from a fork 4\nruby: signal\nruby: too deep\nruby: e5ae4e6d24b0a9e9\n"
+//! test(erlang): args run="sh /erlang.sh"
+//! test(erlang): console-contains "erlang: pong\nerlang: sum 333833500\nerlang: child of a shell\n"
+//! test(java): args run="/usr/lib/jvm/java-17-openjdk-amd64/bin/java -Xmx256m /Main.java"
+//! test(java): console-contains "java: primes 148933\njava: null\njava: too deep true\njava: pool 40425\njava: child 3\njava: served\n"
 //! test(languages): disk root=debian:dash,python3,perl-base,lua5.4,ripgrep,jsonnet,shellcheck,webhook,./languages
 //! test(languages): memory 128
 //! test(languages): args run="sh /languages.sh"

@@ -14,7 +14,7 @@ use crate::judge::{Outcome, Verdict, judge};
 use crate::names::named;
 use crate::project::{Guest, Project, read};
 use crate::ui::{Ui, counted, out};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use console::style;
 use job::Job;
 use lab::{Disk, GuestSpec, Host, Options};
@@ -44,6 +44,10 @@ pub(crate) struct Args {
     /// Passes another argument to Xen, such as xpti=dom0,domu; any number of times
     #[arg(long = "xen", value_name = "ARGUMENT")]
     xen: Vec<String>,
+
+    /// Runs the tests that are left out otherwise, as they take minutes, and none but them
+    #[arg(long)]
+    long: bool,
 }
 
 /// How many runs ended how.
@@ -86,13 +90,9 @@ pub(crate) fn again<T: AsRef<str>>(failures: &[T]) -> String {
 /// # Errors
 /// When a guest does not compile or the host does not come up.
 pub(crate) fn test(project: &Project, args: &Args, ui: &Ui) -> Result<(Tally, Vec<String>)> {
-    let planned = plan(project, &args.filters)?;
+    let planned = plan(project, args)?;
     if planned.is_empty() {
-        ensure!(
-            !args.filters.is_empty(),
-            "there are no tests: no guest has a `//! test:` line in its main file"
-        );
-        bail!("no test has a name that contains {}", args.filters.join(" or "));
+        bail!("{}", nothing(project, args)?);
     }
     let mut guests: Vec<&Guest> = Vec::new();
     for (guest, run) in &planned {
@@ -124,8 +124,27 @@ pub(crate) fn test(project: &Project, args: &Args, ui: &Ui) -> Result<(Tally, Ve
     run_all(&|| Host::boot(&options, ui), &jobs, ui)
 }
 
-/// All runs of all guests that one of `filters` lets through.
-fn plan<'a>(project: &'a Project, filters: &[String]) -> Result<Vec<(&'a Guest, Run)>> {
+/// Says why there is nothing to run.
+fn nothing(project: &Project, args: &Args) -> Result<String> {
+    let kind = if args.long { "long tests" } else { "tests" };
+    if args.filters.is_empty() {
+        return Ok(format!("there are no {kind}: no main file has a `//! test:` line for one"));
+    }
+    let mut text = format!(
+        "no {} has a name that contains {}",
+        &kind[..kind.len() - 1],
+        args.filters.join(" or ")
+    );
+    let others = Args { long: !args.long, filters: args.filters.clone(), ..Args::default() };
+    if !plan(project, &others)?.is_empty() {
+        let with = if args.long { "without" } else { "with" };
+        text += &format!("; of those that run {with} --long, one has");
+    }
+    Ok(text)
+}
+
+/// All runs of all guests that `args` let through.
+fn plan<'a>(project: &'a Project, args: &Args) -> Result<Vec<(&'a Guest, Run)>> {
     let mut planned = Vec::new();
     for guest in &project.guests {
         let source = String::from_utf8_lossy(&read(&guest.source)?).into_owned();
@@ -138,7 +157,8 @@ fn plan<'a>(project: &'a Project, filters: &[String]) -> Result<Vec<(&'a Guest, 
     }
     planned.retain(|(guest, run)| {
         let name = full_name(guest, run);
-        filters.is_empty() || filters.iter().any(|it| name.contains(it))
+        let chosen = args.filters.is_empty() || args.filters.iter().any(|it| name.contains(it));
+        chosen && run.long == args.long
     });
     Ok(planned)
 }

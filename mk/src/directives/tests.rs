@@ -59,7 +59,7 @@ fn directives_are_applied() {
     let source = "//! Tests.\n//!\n//! test: args a=\"b c\" d\n//! test: memory 2\n//! test: \
         timeout 5\n//! test: args-fill 12\n//! test: expect crash \"#UD \\\"x\\\"\"\n//! test: console-contains \
         \"a\\nb\\\\x1b\"\n//! test: console-lines 9\n//! test: no-verdict\n//! test: xl \
-        cpuid=\"host\"\n//! test: input \"x\\n\"\n";
+        cpuid=\"host\"\n//! test: input \"x\\n\"\n//! test: long\n";
     assert_eq!(
         parse(source, true).unwrap(),
         [Run {
@@ -82,6 +82,7 @@ fn directives_are_applied() {
             contains: vec!["a\nb\\x1b".into()],
             lines: Some(9),
             verdict: false,
+            long: true,
         }]
     );
 }
