@@ -19,6 +19,7 @@ mod report;
 mod site;
 mod spread;
 mod starts;
+mod suspend;
 mod verdicts;
 mod versus;
 
@@ -73,6 +74,8 @@ runs the app crypto, which tests by vectors as well."
         #[arg(long)]
         json: bool,
     },
+    /// Save, restore and update: what they cost, what clients notice, what files hold
+    Suspend(suspend::Args),
     /// The tests of redis, with a server as a guest of Xenith and on Linux
     Redis(redis::Args),
     /// Linux programs under load for long: whether their guests' memory stays
@@ -118,6 +121,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
         What::Endurance(args) => return endurance::run(args, ui),
         What::Redis(args) => return redis::run(args, ui),
         What::Loss(args) => return loss::run(args, ui),
+        What::Suspend(args) => return suspend::run(args, ui),
     };
     let project = Project::find()?;
     let boot = starts::boot(&project, |_| true, starts, &mut Hosts::own(ui))?;

@@ -416,7 +416,7 @@ fn a_suspension_that_is_cancelled_leaves_the_connection() {
 }
 
 #[test]
-fn in_a_new_domain_it_connects_anew_and_leaks_nothing_r12() {
+fn in_a_new_domain_it_connects_anew_and_leaks_nothing_g9_r12() {
     on_fake(|fake| async move {
         let back = fake.netback(0);
         let net = Netfront::open("0").await.unwrap();

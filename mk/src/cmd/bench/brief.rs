@@ -9,7 +9,7 @@
 
 use super::hosts::Hosts;
 use super::versus::Comparison;
-use super::{block, crypto, faults, http, linux, loss, machine, net, starts};
+use super::{block, crypto, faults, http, linux, loss, machine, net, starts, suspend};
 use crate::boot;
 use crate::project::Project;
 use crate::ui::Ui;
@@ -54,6 +54,7 @@ pub(crate) fn brief(project: &Project, ui: &Ui) -> Result<String> {
     })?;
     step("machine", &mut |hosts| machine::brief(project, hosts))?;
     step("crypto", &mut |hosts| crypto::brief(project, hosts))?;
+    step("suspend", &mut |hosts| suspend::brief(project, hosts))?;
     step("linux", &mut |hosts| whole(&linux::measure(project, &linux::Args::brief(), hosts)?))?;
     step("linux --servers", &mut |hosts| {
         whole(&linux::measure(project, &linux::Args::brief_servers(), hosts)?)

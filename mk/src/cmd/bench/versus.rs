@@ -138,7 +138,8 @@ impl Row {
         })
     }
 
-    fn verdict(&self) -> String {
+    /// What is to be reached, and whether it is.
+    pub(super) fn verdict(&self) -> String {
         let (aim, reached, times) = match self.aim {
             Some(Aim::Ratio(aim)) => (aim, self.ratio(), "x"),
             Some(Aim::Figure(aim)) => (aim, self.xenith.as_ref().map(|it| it.median), ""),

@@ -1,0 +1,38 @@
+# bodies CYCLES: takes the guest NAME through so many, with a body of a megabyte on its way there and
+# back all the while, and says what came of the bodies and what the guest holds afterwards.
+url=http://$IP:80 file=/bench/saved
+fail() {
+	rm -f /bench/cycling
+	wait
+	echo "$*" >&2
+	cat /bench/failed /bench/said >&2 2>/dev/null
+	exit 1
+}
+[ -e /bench/body ] || head -c 1000000 /dev/urandom >/bench/body
+sum=$(sha256sum </bench/body)
+: >/bench/cycling
+: >/bench/failed
+: >/bench/bodies
+(
+	while [ -e /bench/cycling ]; do
+		back=$(curl -sf -m 300 --limit-rate 400k --data-binary @/bench/body -w '%{stderr}%{num_connects}' \
+			$url/echo 2>/bench/connects | sha256sum)
+		[ "$back" = "$sum" ] || { echo "body: $back instead of $sum" >/bench/failed; break; }
+		[ "$(cat /bench/connects)" = 1 ] || { echo 'body: a second connection' >/bench/failed; break; }
+		echo >>/bench/bodies
+	done
+) &
+cycle=0
+while [ $((cycle += 1)) -le $CYCLES ]; do
+	[ ! -s /bench/failed ] || fail "in cycle $cycle of $CYCLES"
+	xl save $NAME $file >/bench/said 2>&1 || fail "save $cycle of $CYCLES"
+	xl restore -e $file >/bench/said 2>&1 || fail "restore $cycle of $CYCLES"
+	sleep 0.2
+done
+rm -f /bench/cycling
+wait
+[ ! -s /bench/failed ] || fail "after $CYCLES cycles"
+echo "bench: bodies=$(wc -l </bench/bodies)"
+# A port may be that of a back end which is just connecting.
+sleep 2
+curl -sf -m 20 $url/metrics | sed -n 's/^xenith_\(event_channels\|grants\|grants_quarantined\|heap_used_bytes\|tasks\) \([0-9]*\)$/bench: \1=\2/p'

@@ -1,0 +1,17 @@
+# Replaces the guest NAME by itself while wrk asks, and says what wrk saw.
+wrk -t 1 -c 4 -d 600s --timeout 20s --latency http://$IP:80/ >/bench/wrk 2>&1 &
+asks=$!
+sleep 0.2
+before=$(xl domid $NAME)
+update $NAME /dev/null "kernel='/bench/guest'" memory=4 "extra='ip=$IP/24'" "tsc_mode='native'" \
+	"vif=['mac=$MAC,bridge=xenbr0']" >/bench/update 2>&1 || {
+	cat /bench/update >&2
+	kill $asks
+	exit 1
+}
+[ "$(xl domid $NAME)" != "$before" ] || { echo 'it is the same domain' >&2; exit 1; }
+# It sums up then.
+sleep 0.2
+kill -INT $asks
+wait $asks
+cat /bench/wrk
