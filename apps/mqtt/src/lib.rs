@@ -27,8 +27,8 @@ use error::Error;
 use session::Session;
 use xenith::Exit;
 use xenith::args::Several;
-use xenith::ip::{Resolve, Stream, Tcp};
-use xenith::time::{sleep, timeout};
+use xenith::ip::{Resolve, Tcp};
+use xenith::time::{Instant, sleep, timeout};
 
 /// How long to wait before the connection is made again: at first, and at most.
 const WAIT: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
@@ -85,20 +85,24 @@ async fn run<C: Write, I: Tcp + Resolve>(
     let mut session = Session::new(args)?;
     let mut wait = WAIT[0];
     loop {
-        let connected = async { connect(ip, args).await.map_err(Error::Network) };
-        let connected = timeout(args.patience, connected).await.unwrap_or(Err(Error::Late));
-        let error = match connected {
-            Ok(stream) => match session.run(stream, console).await {
-                Ok(()) => return Ok(()),
-                Err(error) => error,
-            },
+        let error = match connect(ip, args).await {
+            Ok(stream) => {
+                let begun = Instant::now();
+                match session.run(stream, console).await {
+                    Ok(()) => return Ok(()),
+                    Err(error) => {
+                        // One that lets clients in and then fails is to have the longer pauses too.
+                        if session.take_progress() || begun.elapsed() >= WAIT[1] {
+                            wait = WAIT[0];
+                        }
+                        error
+                    }
+                }
+            }
             Err(error) => error,
         };
         if !error.passes() {
             return Err(error);
-        }
-        if session.take_progress() {
-            wait = WAIT[0];
         }
         log::warn!("{}:{}: {error}; trying again in {} s", args.broker, args.port, wait.as_secs());
         sleep(wait).await;
@@ -106,16 +110,18 @@ async fn run<C: Write, I: Tcp + Resolve>(
     }
 }
 
-/// Connects to the first address of the broker that accepts.
-async fn connect<I: Tcp + Resolve>(
-    ip: &I,
-    args: &Args,
-) -> Result<impl Stream + use<I>, xenith::ip::Error> {
-    let mut last = xenith::ip::Error::NoSuchName;
-    for addr in ip.resolve(args.broker).await? {
-        match ip.connect((addr, args.port).into()).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
+/// Connects to the first address of the broker that accepts. Each has its share of the time, so that
+/// one that is silent leaves some to the next.
+async fn connect<I: Tcp + Resolve>(ip: &I, args: &Args) -> Result<I::Stream, Error> {
+    let found = timeout(args.patience, ip.resolve(args.broker)).await;
+    let found = found.map_err(|_| Error::Late)?.map_err(Error::Network)?;
+    let share = args.patience / u32::try_from(found.len()).unwrap_or(u32::MAX).max(1);
+    let mut last = Error::Network(xenith::ip::Error::NoSuchName);
+    for addr in found {
+        match timeout(share, ip.connect((addr, args.port).into())).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = Error::Network(error),
+            Err(_) => last = Error::Late,
         }
     }
     Err(last)

@@ -12,11 +12,15 @@ use embedded_io_async::Write;
 use rust_mqtt::Bytes;
 use rust_mqtt::client::event::Event;
 use rust_mqtt::client::options::{
-    ConnectOptions, DisconnectOptions, PublicationOptions, SubscriptionOptions, TopicReference,
+    AckOptions, ConnectOptions, DisconnectOptions, PublicationOptions, SubscriptionOptions,
+    TopicReference,
 };
 use rust_mqtt::client::{Client, MqttError};
 use rust_mqtt::config::{KeepAlive, SessionExpiryInterval};
-use rust_mqtt::types::{MqttBinary, MqttString, QoS, ReasonCode, TopicFilter, TopicName};
+use rust_mqtt::types::{
+    IdentifiedQoS, MqttBinary, MqttString, PacketIdentifier, QoS, ReasonCode, TopicFilter,
+    TopicName,
+};
 use xenith::ip::Stream;
 use xenith::text::Escaped;
 use xenith::time::{Instant, timeout};
@@ -44,6 +48,8 @@ pub(crate) struct Session<'a> {
     limit: NonZero<u32>,
     keepalive: NonZero<u16>,
     state: State,
+    /// The same before a message that was not printed.
+    before: Option<State>,
     /// Whether the broker may have this session.
     known: bool,
     /// How many of the filters and messages the broker has, and whether it was asked about the next
@@ -108,6 +114,7 @@ impl<'a> Session<'a> {
             limit,
             keepalive,
             state: State::default(),
+            before: None,
             known: false,
             subscribed: 0,
             asked: false,
@@ -118,7 +125,7 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Whether the broker has let it in since this was asked.
+    /// Whether the broker has taken a message since this was asked.
     pub(crate) fn take_progress(&mut self) -> bool {
         core::mem::take(&mut self.progress)
     }
@@ -131,10 +138,12 @@ impl<'a> Session<'a> {
     ) -> Result<(), Error> {
         let mut memory = Memory;
         let mut client = Mqtt::with_session(self.state.clone(), &mut memory);
+        // What is not yet printed is the broker's.
+        client.ack_manually_when(&|_| true);
         let result = self.go_on(&mut client, stream, console).await;
         // What becomes of the goodbye changes nothing.
         let _ = timeout(GOODBYE, leave(&mut client)).await;
-        self.state = client.session().clone();
+        self.state = self.before.take().unwrap_or_else(|| client.session().clone());
         result
     }
 
@@ -146,8 +155,10 @@ impl<'a> Session<'a> {
     ) -> Result<(), Error> {
         let patience = self.args.patience;
         let period = in_time(patience, self.enter(client, stream)).await?;
+        let soon = || Instant::now().saturating_add(patience);
         let mut ping = Instant::now().saturating_add(period);
-        let mut asked = false;
+        // Until when the broker has to say anything, and what it is asked for.
+        let (mut alive, mut answer): (Option<Instant>, Option<Instant>) = (None, None);
         loop {
             if in_time(patience, self.advance(client)).await? {
                 return Ok(());
@@ -157,26 +168,52 @@ impl<'a> Session<'a> {
                 self.said_ready = true;
                 say(console, "mqtt: ready").await?;
             }
-            let left = ping.saturating_duration_since(Instant::now());
+            answer = self.waits(client).then(|| answer.unwrap_or_else(soon));
+            let now = Instant::now();
+            let until = [alive, answer].into_iter().flatten().min();
+            if until.is_some_and(|until| until <= now) {
+                return Err(Error::Late);
+            }
+            if ping <= now {
+                in_time(patience, async { Ok(client.ping().await?) }).await?;
+                alive.get_or_insert_with(soon);
+                ping = Instant::now().saturating_add(period);
+            }
+            let until = [alive, answer, Some(ping)].into_iter().flatten().min().unwrap_or(ping);
+            let left = until.saturating_duration_since(Instant::now());
             // What is received of a header stays with the client when the time is over.
-            let header = timeout(left, client.poll_header()).await;
-            match header {
-                Ok(header) => {
-                    let event = timeout(patience, client.poll_body(header?)).await;
-                    asked = false;
-                    let line = self.take(event.map_err(|_| Error::Late)??)?;
-                    if let Some(line) = line {
-                        say(console, &line).await?;
-                    }
-                }
-                Err(_) if asked => return Err(Error::Late),
-                Err(_) => {
-                    in_time(patience, async { Ok(client.ping().await?) }).await?;
-                    asked = true;
-                    ping = Instant::now().saturating_add(period);
-                }
+            let Ok(header) = timeout(left, client.poll_header()).await else { continue };
+            alive = None;
+            let before = client.session().clone();
+            let event = timeout(patience, client.poll_body(header?)).await;
+            let event = event.map_err(|_| Error::Late)??;
+            if !matches!(event, Event::Publish(_) | Event::Pingresp | Event::Ignored) {
+                answer = None;
+            }
+            let acknowledge = Acknowledge::to(&event, self.has_all());
+            self.before = Some(before);
+            let line = self.take(event)?;
+            if let Some(line) = &line {
+                say(console, line).await?;
+            }
+            self.before = None;
+            if let Some((due, id)) = acknowledge {
+                in_time(patience, due.send(client, id)).await?;
             }
         }
+    }
+
+    /// Whether the broker owes an answer, or the end of the last message that was printed.
+    fn waits<S: Stream>(&self, client: &Mqtt<'_, S>) -> bool {
+        let session = client.session();
+        self.asked
+            || !session.outbound_publishes.is_empty()
+            || self.has_all() && !session.inbound_publishes.is_empty()
+    }
+
+    /// Whether all that was to be received was.
+    const fn has_all(&self) -> bool {
+        self.args.count > 0 && self.received >= self.args.count
     }
 
     /// Makes or goes on with the session, and returns how long the broker may be silent.
@@ -202,7 +239,6 @@ impl<'a> Session<'a> {
         let id = text(self.args.id)?;
         let present = client.connect(stream, &options, Some(id)).await?.session_present;
         self.known = true;
-        self.progress = true;
         self.asked = false;
         if !present {
             self.subscribed = 0;
@@ -246,8 +282,9 @@ impl<'a> Session<'a> {
                 return Ok(false);
             }
             self.published += 1;
+            self.progress = true;
         }
-        let received = self.args.count > 0 && self.received >= self.args.count;
+        let received = self.has_all();
         let acknowledged = client.session().inbound_publishes.is_empty();
         Ok((self.filters.is_empty() || received) && acknowledged)
     }
@@ -267,8 +304,11 @@ impl<'a> Session<'a> {
                 let message = self.args.publish.get(self.published).copied();
                 return Err(refused(message, answer.reason_code));
             }
-            Event::PublishAcknowledged(_) | Event::PublishComplete(_) => self.published += 1,
-            Event::Publish(message) if self.args.count == 0 || self.received < self.args.count => {
+            Event::PublishAcknowledged(_) | Event::PublishComplete(_) => {
+                self.published += 1;
+                self.progress = true;
+            }
+            Event::Publish(message) if !self.has_all() => {
                 self.received = self.received.saturating_add(1);
                 let TopicReference::Name(topic) = &message.topic else {
                     return Err(Error::Malformed);
@@ -285,6 +325,56 @@ impl<'a> Session<'a> {
             _ => {}
         }
         Ok(None)
+    }
+}
+
+/// What the broker is to hear of a message of its own, once that is printed.
+#[derive(Clone, Copy, Debug)]
+enum Acknowledge {
+    /// All of it, at quality 1.
+    Puback(ReasonCode),
+    /// The first half, at quality 2.
+    Pubrec(ReasonCode),
+    /// The second one.
+    Pubcomp,
+}
+
+impl Acknowledge {
+    /// Returns what is due after an event. A message more than was asked for is not printed, and
+    /// refused.
+    fn to(event: &Event<'_, 1, 1>, has_all: bool) -> Option<(Self, PacketIdentifier)> {
+        match event {
+            // One that was printed before, at quality 2, is known by its number.
+            Event::Publish(message) | Event::Duplicate(message) => {
+                let more = has_all && matches!(event, Event::Publish(_));
+                let reason = if more { ReasonCode::QuotaExceeded } else { ReasonCode::Success };
+                match message.identified_qos {
+                    IdentifiedQoS::AtMostOnce => None,
+                    IdentifiedQoS::AtLeastOnce(id) => Some((Self::Puback(reason), id)),
+                    IdentifiedQoS::ExactlyOnce(id) => Some((Self::Pubrec(reason), id)),
+                }
+            }
+            Event::PublishReleased(release) => Some((Self::Pubcomp, release.packet_identifier)),
+            _ => None,
+        }
+    }
+
+    async fn send<S: Stream>(
+        self,
+        client: &mut Mqtt<'_, S>,
+        id: PacketIdentifier,
+    ) -> Result<(), Error> {
+        let options = AckOptions::new();
+        let sent = match self {
+            Self::Puback(reason) => client.manual_acknowledge(id, reason, &options).await,
+            Self::Pubrec(reason) => client.manual_receive(id, reason, &options).await,
+            Self::Pubcomp => client.manual_complete(id, &options).await,
+        };
+        match sent {
+            // The client has answered to a message that came twice in one connection.
+            Err(MqttError::HandshakeStateMismatched) => Ok(()),
+            other => Ok(other?),
+        }
     }
 }
 
