@@ -3,7 +3,8 @@
 //!
 //! The protocol is by the crate `sunset`: curve25519-sha256, Ed25519, ChaCha20-Poly1305 or AES-256
 //! in counter mode. Clients log in by a public key alone. A connection that has not logged in has
-//! little time, and both those and the others are counted and bounded.
+//! little time and few bytes to do so; both those and the others are counted and bounded, and of the
+//! former the oldest gives way to a new one.
 //!
 //! `sunset` has no way for a server to end a channel, or to give a status: a client is told of the
 //! end by that of the connection, and `ssh` exits with 255.
@@ -15,7 +16,10 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+#[cfg(test)]
+mod client;
 mod keys;
+mod places;
 mod session;
 mod shell;
 #[cfg(test)]
@@ -23,10 +27,11 @@ mod tests;
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;
-use core::cell::Cell;
 use core::fmt;
+use core::net::SocketAddr;
 use core::time::Duration;
 use keys::Public;
+use places::{Place, Places};
 use session::Shared;
 use shell::Commands;
 use xenith::args::Several;
@@ -34,9 +39,7 @@ use xenith::entropy::Unseeded;
 use xenith::ip::{self, Listener, Stream, Tcp, any};
 use xenith::sync::Signal;
 use xenith::task::{Either, Task, select, try_spawn};
-
-/// Connections at a time that have not logged in.
-const WAITING: usize = 8;
+use xenith::time::{Instant, timeout};
 
 /// Why it ends, or does not begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,46 +105,6 @@ pub(crate) struct Limits {
     idle: Duration,
 }
 
-/// How many connections there are: that wait, and that are logged in.
-type Counts = Rc<[Cell<usize>; 2]>;
-
-/// One of them.
-pub(crate) struct Place {
-    counts: Counts,
-    inside: bool,
-}
-
-impl Place {
-    fn take(counts: &Counts) -> Option<Self> {
-        let free = counts[0].get() < WAITING && !xenith::memory::is_low();
-        free.then(|| {
-            counts[0].update(|count| count + 1);
-            Self { counts: Rc::clone(counts), inside: false }
-        })
-    }
-
-    /// Goes from those that wait to the others, unless there are `most`.
-    fn enter(&mut self, most: usize) -> bool {
-        if self.inside || self.counts[1].get() >= most {
-            return self.inside;
-        }
-        self.counts[0].update(|count| count - 1);
-        self.counts[1].update(|count| count + 1);
-        self.inside = true;
-        true
-    }
-
-    const fn is_inside(&self) -> bool {
-        self.inside
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.counts[usize::from(self.inside)].update(|count| count - 1);
-    }
-}
-
 /// Serves until the network is down, the toolstack asks for the end, or somebody who is logged in
 /// does.
 ///
@@ -182,32 +145,55 @@ async fn connections<L: Listener>(
 where
     L::Stream: 'static,
 {
-    let counts = Counts::default();
+    let places = Rc::new(Places::default());
     loop {
-        let (mut stream, peer) = match listener.accept().await {
+        let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(ip::Error::Exhausted) => continue,
             Err(error) => return error,
         };
-        let Some(place) = Place::take(&counts) else {
+        let (shared, poweroff) = (Rc::clone(&shared), Rc::clone(poweroff));
+        let Some(place) = Place::take(&places) else {
             stream.abort();
             continue;
         };
-        let (shared, poweroff) = (Rc::clone(&shared), Rc::clone(poweroff));
-        let task = try_spawn(async move {
-            match session::serve(&mut stream, &shared, place).await {
-                Ok(asked) => {
-                    // The end is said either way.
-                    let _ = stream.close().await;
-                    if asked {
-                        log::info!("{peer} ends the app");
-                        poweroff.signal(());
-                    }
-                }
-                Err(error) => log::info!("{peer}: {error}"),
-            }
-        });
+        let task = try_spawn(connection(stream, peer, shared, place, poweroff));
         // Without memory for it, the connection is closed.
         task.into_iter().for_each(Task::detach);
+    }
+}
+
+/// Serves one connection, which has its place until it is closed or another takes that.
+async fn connection<S: Stream>(
+    mut stream: S,
+    peer: SocketAddr,
+    shared: Rc<Shared>,
+    mut place: Place,
+    poweroff: Rc<Signal<()>>,
+) {
+    let lost = place.lost();
+    let serving = async {
+        let end = session::serve(&mut stream, &shared, &mut place).await;
+        match end.result {
+            Ok(()) => {
+                // What the client does not take within its time is lost.
+                let left = end.until.saturating_duration_since(Instant::now());
+                if timeout(left, stream.close()).await.is_err() {
+                    log::info!("{peer}: {}", session::Error::Late);
+                    stream.abort();
+                }
+            }
+            Err(error) => log::info!("{peer}: {error}"),
+        }
+        // It was asked for, whatever became of the connection.
+        if end.poweroff {
+            log::info!("{peer} ends the app");
+            poweroff.signal(());
+        }
+    };
+    let ended = select(core::pin::pin!(serving), core::pin::pin!(lost.wait())).await;
+    if let Either::Second(()) = ended {
+        log::info!("{peer}: {}", session::Error::Lost);
+        stream.abort();
     }
 }

@@ -3,6 +3,7 @@
 use crate::keys::Public;
 use crate::shell::{Commands, Next, Shell};
 use crate::{Limits, Place};
+use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -20,8 +21,17 @@ const PIECE: usize = 1024;
 /// Keys that a client may show in vain.
 const TRIES: u32 = 6;
 
-/// Bytes that may wait for a client that does not take them.
-const UNREAD: usize = 64 << 10;
+/// Bytes that a client may send before it has logged in. OpenSSH's sends some 5 000 with a key.
+const UNKNOWN: usize = 64 << 10;
+
+/// Bytes of answers that wait for a client while no further command of its is run.
+const UNREAD: usize = 16 << 10;
+
+/// Bytes of commands that may wait for that.
+const AHEAD: usize = 8 << 10;
+
+/// Time for a client to take the last answer.
+const DRAIN: Duration = Duration::from_secs(30);
 
 /// Time for a client to say that it is done as well.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -37,6 +47,10 @@ pub(crate) enum Error {
     Late,
     /// None of its keys may log in.
     Keys,
+    /// It says more than a login takes.
+    Long,
+    /// A newer connection has taken its place.
+    Lost,
     /// So many are logged in.
     Full,
     /// It does not read what it asked for.
@@ -52,6 +66,8 @@ impl fmt::Display for Error {
             Self::Protocol(error) => write!(f, "{error}"),
             Self::Late => f.write_str("silent for too long"),
             Self::Keys => f.write_str("none of the keys may log in"),
+            Self::Long => f.write_str("it says too much before it logs in"),
+            Self::Lost => f.write_str("it has not logged in, and others wait"),
             Self::Full => f.write_str("too many are logged in"),
             Self::Unread => f.write_str("it does not read what it asked for"),
             Self::Memory => f.write_str("there is not enough memory"),
@@ -76,13 +92,17 @@ pub(crate) struct Shared {
 /// What a connection has come to.
 struct State<'a> {
     shared: &'a Shared,
-    place: Place,
+    place: &'a mut Place,
+    /// Bytes that it has sent.
+    heard: usize,
     /// When this has to be over, or the client has to say something.
     until: Instant,
     tries: u32,
     channel: Option<ChanHandle>,
     terminal: bool,
     shell: Option<Shell<'a>>,
+    /// What was typed and not yet looked at.
+    typed: VecDeque<u8>,
     /// What the client has not taken yet.
     out: Vec<u8>,
     /// A command that is to be run.
@@ -90,52 +110,68 @@ struct State<'a> {
     next: Next,
 }
 
-/// Serves a client until one of both ends it. Returns whether the app is to end.
-pub(crate) async fn serve<S: Stream>(
+/// How it came to an end.
+pub(crate) struct End {
+    /// Whether the app is to end.
+    pub(crate) poweroff: bool,
+    /// Until when what was said may be on its way.
+    pub(crate) until: Instant,
+    pub(crate) result: Result<(), Error>,
+}
+
+/// Serves a client until one of both ends it.
+pub(crate) async fn serve<'a, S: Stream>(
     stream: &mut S,
-    shared: &Shared,
-    place: Place,
-) -> Result<bool, Error> {
+    shared: &'a Shared,
+    place: &'a mut Place,
+) -> End {
+    let mut state = State::new(shared, place);
+    let result = talk(stream, &mut state).await;
+    let until = state.until.min(Instant::now().saturating_add(DRAIN));
+    End { poweroff: state.next == Next::Poweroff, until, result }
+}
+
+/// The same, by `state`.
+async fn talk<S: Stream>(stream: &mut S, state: &mut State<'_>) -> Result<(), Error> {
     let (mut incoming, mut outgoing) = (buffer()?, buffer()?);
     let mut runner = Runner::new_server(&mut incoming, &mut outgoing);
-    let mut state = State {
-        shared,
-        place,
-        until: Instant::now().saturating_add(shared.limits.login),
-        tries: 0,
-        channel: None,
-        terminal: false,
-        shell: None,
-        out: Vec::new(),
-        command: None,
-        next: Next::More,
-    };
     let (mut piece, mut at, mut end) = ([0; PIECE], 0, 0);
     loop {
         // What the last bytes mean.
         loop {
             match runner.progress()? {
-                Event::Serv(ServEvent::Defunct) => return Ok(state.next == Next::Poweroff),
+                Event::Serv(ServEvent::Defunct) => return Ok(()),
                 Event::Serv(event) => state.take(event)?,
                 Event::Progressed | Event::Cli(_) => {}
                 Event::None => break,
             }
             flush(&mut runner, stream, state.until).await?;
         }
-        state.run(&mut runner).await?;
-        state.write(&mut runner, stream).await?;
+        state.read(&mut runner)?;
+        loop {
+            state.run().await;
+            state.write(&mut runner, stream).await?;
+            // It goes on where there is room again for further answers.
+            if state.typed.is_empty() || state.out.len() >= UNREAD {
+                break;
+            }
+        }
         flush(&mut runner, stream, state.until).await?;
         if state.is_over(&runner) {
-            return Ok(state.next == Next::Poweroff);
+            return Ok(());
         }
         // More of them.
         if at == end {
-            let count = within(state.until, stream.read(&mut piece)).await?;
+            let count = match within(state.until(), stream.read(&mut piece)).await {
+                // All is said, and the client does not close what it might.
+                Err(Error::Late) if state.is_done() => return Ok(()),
+                count => count?,
+            };
             (at, end) = (0, count.map_err(Error::Stream)?);
             if end == 0 {
-                return Ok(state.next == Next::Poweroff);
+                return Ok(());
             }
-            state.heard();
+            state.heard(end)?;
         }
         let taken = runner.input(piece.get(at..end).unwrap_or_default())?;
         if taken == 0 && !runner.is_output_pending() && runner.read_channel_ready().is_none() {
@@ -149,8 +185,35 @@ pub(crate) async fn serve<S: Stream>(
 }
 
 impl<'a> State<'a> {
-    /// The client said something.
-    fn heard(&mut self) {
+    fn new(shared: &'a Shared, place: &'a mut Place) -> Self {
+        Self {
+            shared,
+            place,
+            heard: 0,
+            until: Instant::now().saturating_add(shared.limits.login),
+            tries: 0,
+            channel: None,
+            terminal: false,
+            shell: None,
+            typed: VecDeque::new(),
+            out: Vec::new(),
+            command: None,
+            next: Next::More,
+        }
+    }
+
+    /// The client said so many bytes.
+    fn heard(&mut self, count: usize) -> Result<(), Error> {
+        self.heard = self.heard.saturating_add(count);
+        if !self.place.is_inside() && self.heard > UNKNOWN {
+            return Err(Error::Long);
+        }
+        self.go_on();
+        Ok(())
+    }
+
+    /// Gives a client that is logged in its time to say more.
+    fn go_on(&mut self) {
         if self.place.is_inside() && self.next == Next::More {
             self.until = Instant::now().saturating_add(self.shared.limits.idle);
         }
@@ -183,7 +246,7 @@ impl<'a> State<'a> {
                 if !self.place.enter(self.shared.limits.sessions) {
                     return Err(Error::Full);
                 }
-                self.heard();
+                self.go_on();
             }
             ServEvent::OpenSession(open) if self.channel.is_none() => {
                 self.channel = Some(open.accept()?);
@@ -214,28 +277,61 @@ impl<'a> State<'a> {
         if self.tries > TRIES { Err(Error::Keys) } else { Ok(()) }
     }
 
-    /// Gives the shell what is typed.
-    async fn run(&mut self, runner: &mut Runner<'_, sunset::Server>) -> Result<(), Error> {
-        let Some(channel) = &self.channel else { return Ok(()) };
+    /// Takes what is typed.
+    fn read(&mut self, runner: &mut Runner<'_, sunset::Server>) -> Result<(), Error> {
         let mut typed = [0; PIECE];
-        while runner.read_channel_ready().is_some() {
+        while let Some(channel) = &self.channel
+            && runner.read_channel_ready().is_some()
+        {
             let count = runner.read_channel(channel, ChanData::Normal, &mut typed)?;
             if count == 0 {
                 break;
             }
-            if let (Some(shell), Next::More) = (&mut self.shell, self.next) {
-                let typed = typed.get(..count).unwrap_or_default();
-                self.next = shell.type_in(typed, &mut self.out).await;
-            }
+            self.typed(typed.get(..count).unwrap_or_default())?;
         }
-        if let (Some(shell), Some(command)) = (&self.shell, self.command.take()) {
+        Ok(())
+    }
+
+    /// Keeps what is typed until it is looked at.
+    fn typed(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        if self.shell.is_some() && self.next == Next::More {
+            if self.typed.len() + bytes.len() > AHEAD {
+                return Err(Error::Unread);
+            }
+            self.typed.extend(bytes);
+        }
+        Ok(())
+    }
+
+    /// Gives the shell what is typed, until enough waits for the client.
+    async fn run(&mut self) {
+        let Some(shell) = &mut self.shell else { return };
+        let before = self.next;
+        if let Some(command) = self.command.take() {
             let next = shell.execute(&command, &mut self.out).await;
             self.next = if next == Next::More { Next::Exit } else { next };
         }
-        if self.next != Next::More {
-            self.until = self.until.min(Instant::now().saturating_add(GOODBYE));
+        while self.next == Next::More && self.out.len() < UNREAD {
+            let Some(byte) = self.typed.pop_front() else { break };
+            self.next = shell.type_in(&[byte], &mut self.out).await;
         }
-        if self.out.len() > UNREAD { Err(Error::Unread) } else { Ok(()) }
+        if self.next != before {
+            self.typed.clear();
+            self.until = self.until.min(Instant::now().saturating_add(DRAIN));
+        }
+    }
+
+    /// Whether the last answer is on its way.
+    fn is_done(&self) -> bool {
+        self.next != Next::More && self.out.is_empty()
+    }
+
+    /// Until when the client has to say something.
+    fn until(&self) -> Instant {
+        if self.is_done() {
+            return self.until.min(Instant::now().saturating_add(GOODBYE));
+        }
+        self.until
     }
 
     /// Gives the client what it has room for.
@@ -260,8 +356,7 @@ impl<'a> State<'a> {
     /// channel itself, which is more polite than what is left to this side.
     fn is_over(&self, runner: &Runner<'_, sunset::Server>) -> bool {
         let Some(channel) = &self.channel else { return false };
-        let done = self.next != Next::More && self.out.is_empty();
-        runner.is_channel_closed(channel) || done && !runner.is_channel_eof(channel)
+        runner.is_channel_closed(channel) || self.is_done() && !runner.is_channel_eof(channel)
     }
 }
 
@@ -288,4 +383,40 @@ async fn flush<S: Stream>(
 async fn within<F: Future>(until: Instant, future: F) -> Result<F::Output, Error> {
     let left = until.saturating_duration_since(Instant::now());
     timeout(left, future).await.map_err(|_| Error::Late)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::places::Places;
+    use alloc::rc::Rc;
+    use xenith::task::block_on;
+
+    #[test]
+    fn what_is_typed_ahead_waits_while_answers_do_t3() {
+        let (host, _) = crate::keys::host(None).unwrap();
+        let limits = Limits { sessions: 1, login: DRAIN, idle: DRAIN };
+        let shared = Shared { host, authorized: Vec::new(), commands: Commands::new(), limits };
+        let mut place = Place::take(&Rc::new(Places::default())).unwrap();
+        let mut state = State::new(&shared, &mut place);
+        state.shell = Some(Shell::new(&shared.commands, false, &mut Vec::new()));
+        // Each line is answered by a hundred times as much.
+        let ahead = b"help\n".repeat(AHEAD / 5);
+        state.typed(&ahead).unwrap();
+        block_on(state.run());
+        let one = state.out.len() / state.out.windows(5).filter(|it| it == b"help ").count();
+        assert!((UNREAD..UNREAD + one).contains(&state.out.len()), "{}", state.out.len());
+        assert!(!state.typed.is_empty());
+        // Nothing is lost of what may wait, and what may not ends the connection.
+        let mut answers = 0;
+        while !state.out.is_empty() {
+            answers += state.out.len() / one;
+            assert!(state.out.len() <= UNREAD + one);
+            state.out.clear();
+            block_on(state.run());
+        }
+        assert_eq!(answers, ahead.len() / 5);
+        state.typed(&[b'a'; AHEAD]).unwrap();
+        assert!(matches!(state.typed(b"b"), Err(Error::Unread)));
+    }
 }

@@ -2,6 +2,7 @@
 //! does is seen on Xen.
 
 use super::*;
+use crate::client::{Asks, Client, PUBLIC};
 use core::net::Ipv4Addr;
 use embedded_io_async::{Read, Write};
 use xenith::ip::config::Ipv4;
@@ -10,12 +11,9 @@ use xenith::net::cable::{End, Options, cable};
 use xenith::task::block_on;
 use xenith::time::{Instant, sleep};
 
-const AUTHORIZED: &str =
-    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIsJ3krkJ8G3txFX1QivvtmRBeJJDa6ZcoEPXIH3baE/ me@lab";
-
 fn args() -> Args {
     let mut authorized = Several::default();
-    xenith::args::Value::add(&mut authorized, AUTHORIZED);
+    xenith::args::Value::add(&mut authorized, PUBLIC);
     Args {
         port: 22,
         authorized,
@@ -95,19 +93,21 @@ fn who_does_not_log_in_is_cut_off_in_time_t3() {
 fn connections_are_bounded_and_places_come_back_t3() {
     play(async |ip| {
         let mut waiting = Vec::new();
-        for _ in 0..WAITING {
+        for _ in 0..2 * places::WAITING {
             let mut stream = connect(ip).await;
             greeted(&mut stream).await;
             waiting.push(stream);
         }
-        let mut refused = connect(ip).await;
-        assert_eq!(rest(&mut refused).await, (false, Vec::new()));
+        // The older half had to make place, at once and not in time.
+        let begun = Instant::now();
+        for stream in &mut waiting[..places::WAITING] {
+            assert!(!rest(stream).await.0);
+        }
+        assert!(begun.elapsed() < Duration::from_secs(1));
         waiting.pop().unwrap().close().await.unwrap();
         sleep(Duration::from_secs(1)).await;
         greeted(&mut connect(ip).await).await;
-        // Those that are silent make place for others.
-        sleep(Duration::from_secs(21)).await;
-        greeted(&mut connect(ip).await).await;
+        assert!(xenith::task::alive() < 40);
     });
 }
 
@@ -156,4 +156,110 @@ fn arguments_are_looked_at_first() {
     assert_eq!(ends(Args { authorized: Several::default(), ..args() }), Err(Error::Nobody));
     assert_eq!(ends(Args { authorized: wrong, ..args() }), Err(Error::Public("ssh-rsa AAAA")));
     assert_eq!(ends(Args { key: Some("AAAA"), ..args() }), Err(Error::Private));
+}
+
+/// Longer than the answers' windows take, one piece after the other.
+const SLOW: Duration = Duration::from_millis(500);
+
+/// How long one waits for what does not come.
+const QUIET: Duration = Duration::from_secs(60);
+
+#[test]
+fn the_oldest_that_has_not_logged_in_makes_place() {
+    play(async |ip| {
+        let mut inside = Client::new(connect(ip).await, Asks::Shell).await;
+        let mut waiting = Vec::new();
+        for _ in 0..places::WAITING {
+            let mut stream = connect(ip).await;
+            greeted(&mut stream).await;
+            waiting.push(stream);
+        }
+        // One more is let in, and so are those that log in, until the oldest are gone.
+        let begun = Instant::now();
+        let mut newest = Client::new(connect(ip).await, Asks::Command("uptime")).await;
+        assert!(newest.read(Duration::ZERO, QUIET).await.starts_with("up "));
+        assert!(begun.elapsed() < Duration::from_secs(5));
+        assert!(!rest(&mut waiting[0]).await.0);
+        assert!(begun.elapsed() < Duration::from_secs(5), "it was reset, not late");
+        // Who waited for less time still does, and who is logged in was never in question.
+        let mut piece = [0; 64];
+        let last = waiting.last_mut().unwrap();
+        let more = timeout(Duration::from_secs(5), last.read(&mut piece)).await;
+        assert!(!matches!(more, Ok(Ok(0) | Err(_))), "{more:?}");
+        inside.say(b"uptime\n").await;
+        assert!(inside.read(Duration::ZERO, Duration::from_secs(5)).await.starts_with("up "));
+    });
+}
+
+#[test]
+fn what_is_said_before_a_login_is_bounded_t3() {
+    play(async |ip| {
+        let mut stream = connect(ip).await;
+        greeted(&mut stream).await;
+        // Lines before the name are allowed, and packets that say nothing behind it.
+        let begun = Instant::now();
+        let ignored = [&[0, 0, 4, 4, 7, 2][..], &[0; 1026]].concat();
+        let mut sent = 0;
+        let _ = stream.write_all(b"SSH-2.0-x\r\n").await;
+        while sent < 2 << 20 && stream.write_all(&ignored).await.is_ok() {
+            sent += ignored.len();
+        }
+        rest(&mut stream).await;
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        assert!(sent < 1 << 20, "{sent}");
+    });
+}
+
+#[test]
+fn a_slow_client_gets_the_last_answer_whole() {
+    play(async |ip| {
+        let mut slow = Client::new(connect(ip).await, Asks::Shell).await;
+        slow.say(&[&b"help\n".repeat(20)[..], b"exit\n"].concat()).await;
+        let begun = Instant::now();
+        let said = slow.read(SLOW, QUIET).await;
+        assert!(begun.elapsed() > Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert!(slow.over, "the other side has ended it");
+        assert_eq!(said.matches("ends this connection\n").count(), 20);
+    });
+}
+
+#[test]
+fn who_takes_nothing_is_given_up_and_its_place_comes_back_t3() {
+    play(async |ip| {
+        let mut silent = Vec::new();
+        for _ in 0..args().sessions {
+            silent.push(Client::new(connect(ip).await, Asks::Command("metrics")).await);
+        }
+        // All places are taken while the answers wait.
+        let mut refused = connect(ip).await;
+        greeted(&mut refused).await;
+        sleep(Duration::from_secs(35)).await;
+        let mut next = Client::new(connect(ip).await, Asks::Command("uptime")).await;
+        assert!(next.read(Duration::ZERO, QUIET).await.starts_with("up "));
+    });
+}
+
+#[test]
+fn a_poweroff_is_heeded_whatever_becomes_of_the_connection() {
+    xenith::testing::simulate_time();
+    let stack = |end, last| {
+        let ipv4 = Ipv4::Static(Ipv4Addr::new(10, 0, 0, last), 24);
+        Stack::start(end, Settings { ipv4, ..Settings::default() }).unwrap()
+    };
+    block_on(async {
+        let (a, b) = cable(Options::default());
+        let (here, there) = (stack(a, 1), stack(b, 2));
+        let client = async {
+            let mut client = Client::new(connect(&there).await, Asks::Shell).await;
+            // The answers do not fit into what the client takes before it has read them.
+            client.say(&[&b"metrics\n".repeat(9)[..], b"poweroff\n"].concat()).await;
+            sleep(Duration::from_secs(1)).await;
+            client.stream.abort();
+            sleep(Duration::from_secs(5)).await;
+        };
+        match select(core::pin::pin!(start(here, args())), core::pin::pin!(client)).await {
+            Either::First(ended) => assert_eq!(ended, Ok(())),
+            Either::Second(()) => panic!("it goes on"),
+        }
+    });
 }
