@@ -7,7 +7,7 @@ use crate::file::texts::Texts;
 use crate::file::{
     Above, Caller, Change, File, Handle, Inode, Listed, Place, Stat, Statfs, Type, Walk,
 };
-use crate::process::Process;
+use crate::process::{Ids, Process};
 use crate::stop::Stop;
 use crate::system::System;
 use alloc::boxed::Box;
@@ -60,6 +60,10 @@ pub(super) enum What {
     Threads(i32),
 }
 
+/// The files of a process that nobody else may read, whatever their modes are (proc(5)).
+const PRIVATE: [&str; 7] =
+    ["auxv", "environ", "io", "maps", "personality", "smaps", "smaps_rollup"];
+
 /// A name in a folder.
 type Entry = (Box<[u8]>, What);
 
@@ -80,6 +84,23 @@ impl Node {
     fn process(&self, id: i32) -> Result<Rc<Process>, Errno> {
         let system = self.system.system.upgrade().ok_or(Errno::ESRCH)?;
         super::process::find(&system, id).ok_or(Errno::ENOENT)
+    }
+
+    /// Whether `caller` may look into a process, as ptrace(2) says it: its own, as root, or as the one
+    /// whom that one is in every way, unless that has said that nobody may.
+    fn may_look(&self, caller: &dyn Caller, id: i32) -> Result<bool, Errno> {
+        let process = self.process(id)?;
+        if caller.process()[0] == id || caller.user()[0] == 0 {
+            return Ok(true);
+        }
+        let (it, theirs) = (caller.credentials(), process.credentials.borrow());
+        let is = |ids: &Ids, id| [ids.real, ids.effective, ids.saved] == [id; 3];
+        let same = is(&theirs.user, it.uid) && is(&theirs.group, it.gid);
+        Ok(same && !process.controls.undumpable.get())
+    }
+
+    fn look(&self, caller: &dyn Caller, id: i32) -> Result<(), Errno> {
+        if self.may_look(caller, id)? { Ok(()) } else { Err(Errno::EACCES) }
     }
 
     /// The number: unique for what there is of a process, and nearly so for names.
@@ -330,6 +351,10 @@ impl Inode for Node {
 
     fn follow(&self, caller: &dyn Caller) -> Result<Option<Place>, Stop> {
         let system = self.system.system.upgrade().ok_or(Errno::ENOENT)?;
+        if let What::Cwd(id) | What::Root(id) | What::Exe(id) | What::Descriptor(id, _) = self.what
+        {
+            self.look(caller, id)?;
+        }
         let place = match self.what {
             What::Cwd(id) => system.tree.cwd(&self.process(id)?.fs.borrow()),
             What::Root(id) => {
@@ -346,7 +371,7 @@ impl Inode for Node {
         Ok(Some(place))
     }
 
-    fn open(self: Rc<Self>, _: &dyn Caller, flags: u32) -> Result<Rc<dyn File>, Stop> {
+    fn open(self: Rc<Self>, caller: &dyn Caller, flags: u32) -> Result<Rc<dyn File>, Stop> {
         match self.what.clone() {
             What::Machine(path) => {
                 let Some(entry) = self.system.registry.get(&path) else {
@@ -362,12 +387,20 @@ impl Inode for Node {
                 if flags & O_ACCMODE != O_RDONLY {
                     return Err(Errno::EACCES.into());
                 }
-                self.process(id)?;
+                let may = self.may_look(caller, id)?;
+                if !may && PRIVATE.contains(&&*name) {
+                    return Err(Errno::EACCES.into());
+                }
                 let (_, _, text) = self.system.registry.of_process(&name).ok_or(Errno::ENOENT)?;
-                let make = move || text(id, thread).ok_or(Errno::ESRCH);
+                let hides = !may && &*name == "stat";
+                let make = move || {
+                    let text = text(id, thread).ok_or(Errno::ESRCH)?;
+                    Ok(if hides { super::status::without_addresses(&text) } else { text })
+                };
                 Ok(TextFile::new(self, Box::new(make), None))
             }
             What::Info(id, fd) => {
+                self.look(caller, id)?;
                 let process = self.process(id)?;
                 let make = move || {
                     let open = process.files.get(fd).map_err(|_| Errno::ENOENT)?;

@@ -102,19 +102,19 @@ pub(super) fn add(system: &Rc<System>) {
         Some(status::stat(system, process, thread))
     });
     file(system, "status", 0o444, |_, process, thread| Some(status::status(process, thread)));
-    let fixed: [(&'static str, &'static str); 11] = [
+    let fixed: [(&'static str, &'static str); 10] = [
         ("cgroup", "0::/\n"),
         ("coredump_filter", "00000033\n"),
         ("loginuid", "4294967295"),
         ("oom_adj", "0\n"),
         ("oom_score", "0\n"),
         ("oom_score_adj", "0\n"),
-        ("personality", "00000000\n"),
         ("sessionid", "4294967295"),
         ("uid_map", "         0          0 4294967295\n"),
         ("gid_map", "         0          0 4294967295\n"),
         ("wchan", "0"),
     ];
+    file(system, "personality", 0o400, |_, _, _| Some(b"00000000\n".to_vec()));
     for (name, text) in fixed {
         system.proc.add_process(name, 0o444, move |_, _| Some(text.as_bytes().to_vec()));
     }

@@ -124,6 +124,29 @@ pub(super) fn stat(system: &System, process: &Process, thread: Option<&Receiver>
     text
 }
 
+/// Returns that text as those see it who may not look into the process: where its code, its stack
+/// and the like are stands there as 1 or 0 (proc_pid_stat(5), fields 26 to 30, 35, 45 to 51).
+pub(super) fn without_addresses(stat: &[u8]) -> Vec<u8> {
+    // The name may have spaces and parentheses, and nothing behind it has.
+    let behind = stat.iter().rposition(|&it| it == b')').map_or(0, |at| at + 1);
+    let (name, fields) = stat.split_at(behind);
+    let mut text = name.to_vec();
+    let line = fields.strip_suffix(b"\n").unwrap_or(fields);
+    // The first is empty, as there is a space before it.
+    for (number, field) in
+        line.split(|&it| it == b' ').enumerate().skip(1).map(|(at, it)| (at + 2, it))
+    {
+        text.push(b' ');
+        text.extend_from_slice(match number {
+            26 | 27 => b"1",
+            28..=30 | 35 | 45..=51 => b"0",
+            _ => field,
+        });
+    }
+    text.push(b'\n');
+    text
+}
+
 /// Returns the text of `status`.
 pub(super) fn status(process: &Process, thread: Option<&Receiver>) -> Vec<u8> {
     let state = match state(process, thread) {

@@ -183,6 +183,80 @@ fn a_process_is_described() {
 }
 
 #[test]
+fn nobody_looks_into_what_is_another_users_or_wants_no_looks() {
+    let it = Program::new();
+    let (system, process) = (&it.thread.system, &it.thread.process);
+    let memory = Rc::new(crate::memory::Memory::new(&system.ram).unwrap());
+    let other = crate::process::Process::new(system.next_id().unwrap(), &memory);
+    let id = other.id;
+    system.add(&other);
+    let private = ["auxv", "environ", "io", "maps", "personality", "smaps", "smaps_rollup"];
+    let public = ["cmdline", "comm", "limits", "stat", "statm", "status"];
+    let be = |who: &Rc<crate::process::Process>, user, group| {
+        who.credentials.replace(crate::process::Credentials::new(user, group));
+    };
+    // Who the reader and the other one are, whether that lets itself be looked at, and what is seen.
+    for (reader, theirs, undumpable, sees) in [
+        ((0, 0), (7, 7), true, true),
+        ((7, 7), (7, 7), false, true),
+        ((7, 7), (7, 7), true, false),
+        ((7, 7), (7, 8), false, false),
+        ((7, 7), (0, 0), false, false),
+        ((7, 7), (8, 8), false, false),
+    ] {
+        be(&other, theirs.0, theirs.1);
+        be(process, reader.0, reader.1);
+        other.controls.undumpable.set(undumpable);
+        let denied = |it: Result<String, Errno>| it == Err(Errno::EACCES);
+        for name in private {
+            let text = it.text(&format!("/proc/{id}/{name}"));
+            assert_eq!(denied(text), !sees, "{name}: {reader:?} of {theirs:?}");
+            assert!(it.text(&format!("/proc/self/{name}")).is_ok(), "{name}");
+        }
+        for name in ["cwd", "root"] {
+            assert_eq!(denied(it.link(&format!("/proc/{id}/{name}"))), !sees, "{name}");
+            assert!(it.link(&format!("/proc/self/{name}")).is_ok());
+        }
+        for name in public {
+            assert!(it.text(&format!("/proc/{id}/{name}")).is_ok(), "{name}");
+        }
+        let stat = it.text(&format!("/proc/{id}/stat")).unwrap();
+        let fields: Vec<&str> = stat.trim_end().split(' ').collect();
+        assert_eq!(fields.len(), 52);
+        assert_eq!(fields[25] == "1" && fields[47] == "0", !sees, "{stat}");
+    }
+    // As one user acts who is another, he is neither.
+    be(process, 7, 7);
+    be(&other, 7, 7);
+    other.controls.undumpable.set(false);
+    other.credentials.borrow_mut().user.saved = 0;
+    assert_eq!(it.text(&format!("/proc/{id}/maps")), Err(Errno::EACCES));
+}
+
+#[test]
+fn addresses_are_hidden_in_stat_whatever_a_program_is_called() {
+    let fields = |first: u32| (first..=52).map(|it| format!(" {it}")).collect::<String>();
+    let hidden = |name: &str| {
+        let text = format!("7 ({name}){}\n", fields(3));
+        let text = super::status::without_addresses(text.as_bytes());
+        String::from_utf8(text).unwrap()
+    };
+    for name in ["a", "a) b (c", ") 1 2"] {
+        let text = hidden(name);
+        let rest = text.strip_prefix(&format!("7 ({name})")).unwrap();
+        let shown: Vec<u32> = rest.split_whitespace().map(|it| it.parse().unwrap()).collect();
+        for (number, shown) in (3..).zip(shown) {
+            let expected = match number {
+                26 | 27 => 1,
+                28..=30 | 35 | 45..=51 => 0,
+                _ => number,
+            };
+            assert_eq!(shown, expected, "field {number}");
+        }
+    }
+}
+
+#[test]
 fn descriptors_are_links() {
     let it = Program::new();
     let fd = it.open("/file", abi::O_RDWR | abi::O_CREAT).unwrap();
