@@ -22,7 +22,6 @@
 //! # is_handler(count);
 //! ```
 
-use super::pool::Doing;
 use super::sink::Sink;
 use super::{Error, Exchange, Method, Request, Status};
 use core::fmt;
@@ -150,9 +149,9 @@ impl<'e, 'a> Events<'e, 'a> {
     /// Those of the connection, as when the page was left.
     pub async fn wait<F: Future>(&mut self, next: F) -> Result<Option<F::Output>, Error> {
         let mut next = pin!(next);
-        let slot = self.sink.exchange().slot;
+        let (slot, stream) = (self.sink.exchange().slot, self.sink.exchange().stream);
         while !self.silent {
-            match slot.wait(Doing::Open, ALIVE, next.as_mut()).await {
+            match slot.wait_late(stream, ALIVE, next.as_mut()).await {
                 Some(next) => return Ok(Some(next)),
                 None if slot.leaves() || slot.pool.is_moving() => break,
                 None => {

@@ -127,6 +127,8 @@ pub struct Exchange<'a> {
     pub(super) closing: &'a Cell<bool>,
     /// Where it is told that, and to wait for what comes late.
     pub(super) slot: &'a Slot,
+    /// The number of its stream, and 0 where it has the connection to itself.
+    pub(super) stream: u32,
     /// How many bytes of the path routers have dealt with, and by which routes.
     pub(super) routed: usize,
     pub(super) matched: Matches,
@@ -157,6 +159,7 @@ impl<'a> Exchange<'a> {
             pace: pool.paces.1,
             closing: &pool.closing,
             slot,
+            stream: 0,
             routed: 0,
             matched: Matches::new(),
             problems: false,

@@ -68,8 +68,10 @@ pub(super) enum Doing {
     Head,
     /// It waits for what may come late: a message of a WebSocket, an event.
     Open,
-    /// It serves a request.
+    /// It serves a request, or several.
     Work,
+    /// One of several requests of it waits for what may come late.
+    Late,
 }
 
 /// One of the connections that may be open.
@@ -79,8 +81,10 @@ struct Seat {
     waker: Option<Waker>,
     /// It was told to leave.
     told: bool,
-    /// Another image waits for the request that is under way.
+    /// Another image waits for the request that is under way, or several.
     awaited: bool,
+    /// Requests of several that wait for what may come late, by the numbers of their streams.
+    late: Vec<u32>,
     task: Option<Task<()>>,
 }
 
@@ -104,6 +108,8 @@ pub(super) struct Pool {
     moving: Cell<bool>,
     /// Requests that it waits for before, and who does.
     awaited: Cell<usize>,
+    /// How often they were noted.
+    rounds: Cell<u32>,
     settled: Cell<Option<Waker>>,
     /// Who waits for the last one to be gone.
     last: Cell<Option<Waker>>,
@@ -123,6 +129,7 @@ impl Pool {
             closing: Cell::new(false),
             moving: Cell::new(false),
             awaited: Cell::new(0),
+            rounds: Cell::new(0),
             settled: Cell::new(None),
             last: Cell::new(None),
             stats,
@@ -181,6 +188,7 @@ impl Pool {
             waker: None,
             told: false,
             awaited: false,
+            late: Vec::new(),
             task: None,
         };
         seats[at] = Some(seat);
@@ -215,7 +223,7 @@ impl Pool {
             Doing::Ending | Doing::Head => {
                 !seat.told && now.saturating_duration_since(seat.since) >= SLOW
             }
-            Doing::Open | Doing::Work => false,
+            Doing::Open | Doing::Work | Doing::Late => false,
         });
         let Some(worst) = worst.min_by_key(|seat| (seat.doing, seat.since)) else { return false };
         self.tell(worst);
@@ -249,7 +257,10 @@ impl Pool {
         for seat in self.seats.borrow_mut().iter_mut().flatten() {
             seat.awaited = seat.doing == Doing::Work;
             count += usize::from(seat.awaited);
+            // What serves several requests notes which they are.
+            seat.waker.take().into_iter().for_each(Waker::wake);
         }
+        self.rounds.set(self.rounds.get().wrapping_add(1));
         self.awaited.set(count);
     }
 
@@ -341,6 +352,37 @@ impl Slot {
         self.pool.closing.get() || self.with(|seat| seat.told).unwrap_or(true)
     }
 
+    /// By which note the requests of the connection are awaited that were under way then, if they
+    /// are: another number for another one.
+    pub(super) fn awaited(&self) -> Option<u32> {
+        self.with(|seat| seat.awaited)?.then(|| self.pool.rounds.get())
+    }
+
+    /// They have been served.
+    pub(super) fn settle(&self) {
+        self.with(|seat| self.pool.served(seat));
+    }
+
+    /// Whether one of several requests waits for what may come late.
+    pub(super) fn is_late(&self, stream: u32) -> bool {
+        self.with(|seat| seat.late.contains(&stream)).unwrap_or(false)
+    }
+
+    /// Waits for what may come late, for the request of a stream where there are several, and 0
+    /// where there is one.
+    pub(super) async fn wait_late<F: Future>(
+        &self,
+        stream: u32,
+        limit: Duration,
+        step: Pin<&mut F>,
+    ) -> Option<F::Output> {
+        if stream == 0 {
+            return self.wait(Doing::Open, limit, step).await;
+        }
+        let _late = Late::new(self, stream);
+        self.wait(Doing::Late, limit, step).await
+    }
+
     /// Waits for so long, unless it is told to leave before there is anything. The step is
     /// lent, as moving it would be work with each request.
     pub(super) async fn wait<F: Future>(
@@ -356,16 +398,19 @@ impl Slot {
             }
             let now = end.is_none().then(Instant::now);
             let told = self.with(|seat| {
-                if let Some(now) = now {
+                if let Some(now) = now
+                    && doing != Doing::Late
+                {
                     (seat.doing, seat.since) = (doing, now);
-                    self.pool.served(seat);
+                    self.served(seat, doing);
                 }
                 if !seat.waker.as_ref().is_some_and(|it| it.will_wake(context.waker())) {
                     seat.waker = Some(context.waker().clone());
                 }
                 seat.told
             });
-            let closing = matches!(doing, Doing::Idle | Doing::Open) && self.pool.closing.get();
+            let leaves = matches!(doing, Doing::Idle | Doing::Open | Doing::Late);
+            let closing = leaves && self.pool.closing.get();
             if told != Some(false) || closing || self.pool.is_moving() {
                 return Poll::Ready(None);
             }
@@ -374,11 +419,40 @@ impl Slot {
             Pin::new(end).poll(context).map(|()| None)
         })
         .await;
-        self.with(|seat| {
-            seat.doing = Doing::Work;
-            self.pool.served(seat);
-        });
+        if doing != Doing::Late {
+            self.with(|seat| {
+                seat.doing = Doing::Work;
+                self.served(seat, doing);
+            });
+        }
         done
+    }
+
+    /// What waits for anything but several requests, of which it knows itself, has served its one.
+    fn served(&self, seat: &mut Seat, doing: Doing) {
+        if doing != Doing::Work {
+            self.pool.served(seat);
+        }
+    }
+}
+
+/// One of several requests that waits for what may come late, until it is dropped.
+struct Late<'a> {
+    slot: &'a Slot,
+    stream: u32,
+}
+
+impl<'a> Late<'a> {
+    fn new(slot: &'a Slot, stream: u32) -> Self {
+        // Without memory for the note, it is awaited like the others.
+        slot.with(|seat| seat.late.try_reserve(1).map(|()| seat.late.push(stream)));
+        Self { slot, stream }
+    }
+}
+
+impl Drop for Late<'_> {
+    fn drop(&mut self) {
+        self.slot.with(|seat| seat.late.retain(|&it| it != self.stream));
     }
 }
 

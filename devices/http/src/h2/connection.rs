@@ -91,6 +91,8 @@ pub(super) struct Connection<'a, H> {
     pub tasks: FuturesUnordered<Pin<Box<dyn Future<Output = u32> + 'a>>>,
     /// The last stream that was begun.
     pub highest: u32,
+    /// Another image waits for the streams up to this one, by which note.
+    pub awaited: Option<(u32, u32)>,
     /// The client's settings have come.
     pub settled: bool,
     /// The client has ended its side.
@@ -134,6 +136,7 @@ async fn run<H: Handler>(
         block: None,
         tasks: FuturesUnordered::new(),
         highest: 0,
+        awaited: None,
         settled: false,
         ended: false,
         leaving: false,
@@ -185,7 +188,8 @@ impl<'a, H: Handler> Connection<'a, H> {
                 Some(turn.await)
             } else {
                 let (doing, limit) = match (half, busy) {
-                    (true, _) => (Doing::Head, limits.request),
+                    (true, false) => (Doing::Head, limits.request),
+                    (true, true) => (Doing::Work, limits.request),
                     (false, true) => (Doing::Work, Duration::MAX),
                     (false, false) => (Doing::Idle, limits.idle),
                 };
@@ -300,6 +304,7 @@ impl<'a, H: Handler> Connection<'a, H> {
                 Ok(Poll::Pending) => {}
                 Err(code) => return Poll::Ready(Ok(Turn::Fault(code))),
             }
+            self.settle();
             let now = state.borrow().count() > 0;
             if self.ended && !now {
                 return Poll::Ready(Ok(Turn::Over));
@@ -311,6 +316,20 @@ impl<'a, H: Handler> Connection<'a, H> {
             if !moved {
                 return Poll::Pending;
             }
+        }
+    }
+
+    /// Says so when the requests have been served that another image waits for: those of streams
+    /// that there were when it was noted, and that do not just wait for what may come late.
+    fn settle(&mut self) {
+        let slot = self.within.slot;
+        let Some(round) = slot.awaited() else { return };
+        let (_, last) = match self.awaited {
+            Some(noted) if noted.0 == round => noted,
+            _ => *self.awaited.insert((round, self.highest)),
+        };
+        if !self.within.state.borrow().any(|id| id <= last && !slot.is_late(id)) {
+            slot.settle();
         }
     }
 

@@ -125,6 +125,11 @@ impl State {
         self.streams.len()
     }
 
+    /// Whether there is a stream whose number is as `is` asks.
+    pub(super) fn any(&self, is: impl Fn(u32) -> bool) -> bool {
+        self.streams.iter().any(|stream| is(stream.id))
+    }
+
     pub(super) fn stream(&mut self, id: u32) -> Option<&mut Stream> {
         self.streams.iter_mut().find(|stream| stream.id == id)
     }

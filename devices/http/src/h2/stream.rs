@@ -213,7 +213,7 @@ async fn serve(
         Ok(bytes) => match judge(bytes, over, of.limits) {
             Ok(head) => {
                 charge.add(bytes.len() + ROOM).map_err(|_| Code::REFUSED_STREAM)?;
-                exchange(of, link.reborrow(), bytes, &head, handler).await?
+                exchange((of, id), link.reborrow(), bytes, &head, handler).await?
             }
             Err(refused) => Err(refused),
         },
@@ -256,7 +256,7 @@ fn judge(bytes: &[u8], over: bool, limits: &Limits) -> Result<Head, Refused> {
 /// Has the handler answer. Outside, why the stream is reset; inside, why the request is refused
 /// where no answer has begun.
 async fn exchange(
-    of: &Within<'_>,
+    (of, id): (&Within<'_>, u32),
     mut link: Link<'_>,
     bytes: &[u8],
     head: &Head,
@@ -272,6 +272,7 @@ async fn exchange(
     let most = (of.limits.body, pace, &pool.budget);
     let body = Body::new(link.reborrow(), &mut memory.buffer, 0, head.framing, false, most);
     let mut exchange = Exchange::new(request, body, head.keep, &mut memory.text, of.slot);
+    exchange.stream = id;
     let result = exchange.serve(handler).await;
     count(&pool.stats, |stats| stats.requests += 1);
     let why = exchange.body.why;
