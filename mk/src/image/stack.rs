@@ -3,12 +3,15 @@
 use super::elf::Elf;
 use super::manifest::Manifest;
 
+/// Bytes of a page, and of the guard page.
+const PAGE: u64 = 4096;
+
 /// Where the stack is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stack {
     /// The first address of the guard page.
     pub(crate) guard: u64,
-    /// The lowest address of the stack, and the guard page's end.
+    /// The lowest address of the stack, which is the guard page's end.
     pub(crate) low: u64,
     /// Its bytes.
     pub(crate) size: u64,
@@ -24,14 +27,21 @@ impl Stack {
     }
 }
 
-/// Pushes a sentence if the stack is another one than the manifest says, or not above its guard
-/// page. An image without symbols does not tell.
+/// Pushes a sentence if the stack is another one than the manifest says, or not right above its
+/// guard page. An image without symbols does not tell.
 pub(super) fn check(image: &Elf<'_>, manifest: &Manifest, wrong: &mut Vec<String>) {
     if image.symbols.is_empty() {
         return;
     }
     let asked = manifest.stack_kib * 1024;
     match Stack::of(image) {
+        // Between the two, a stack that is too deep would reach what is not protected.
+        Some(Stack { guard, low, .. }) if guard % PAGE != 0 || guard + PAGE != low => {
+            wrong.push(format!(
+                "the stack begins at {low:#x}, which is not where its guard page at {guard:#x} \
+                 ends: is stack_guard the last of .bss.pages, and nothing before .bss.stack?"
+            ));
+        }
         Some(Stack { size, .. }) if size == asked => {}
         Some(Stack { size, .. }) => wrong.push(format!(
             "the stack has {size} bytes, and the manifest asks for {asked}: does something else \
@@ -65,6 +75,9 @@ mod tests {
         assert_eq!(wrong(0x1000, 0x2000, 0x1_2000), "");
         assert!(wrong(0x1000, 0x2000, 0x2_2000).contains("has 131072 bytes"));
         assert!(wrong(0x1000, 0x2000, 0x1_1ff0).contains("asks for 65536"));
+        for guard in [0, 0x800, 0x1800, 0x1ff0] {
+            assert!(wrong(guard, 0x2000, 0x1_2000).contains("its guard page at"), "{guard:x}");
+        }
         assert!(wrong(0x2000, 0x2000, 0x1_2000).contains("no symbols say"));
         assert!(wrong(0x1000, 0x2000, 0x1000).contains("no symbols say"));
         let mut none = Vec::new();
