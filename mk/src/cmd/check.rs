@@ -4,7 +4,7 @@ use super::bench;
 use super::book;
 use super::build;
 use super::fuzz;
-use super::test::{self, Tally};
+use super::test::{self, Tally, Told};
 use super::tidy;
 use crate::boot;
 use crate::guest::Guests;
@@ -35,7 +35,7 @@ pub(crate) struct Args {
 struct Steps<'a> {
     ui: &'a Ui,
     tally: Mutex<Tally>,
-    failures: Mutex<Vec<String>>,
+    told: Mutex<Told>,
 }
 
 /// Runs the command.
@@ -44,7 +44,7 @@ struct Steps<'a> {
 /// When the workspace cannot be read.
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     let project = Project::find()?;
-    let steps = Steps { ui, tally: Mutex::default(), failures: Mutex::default() };
+    let steps = Steps { ui, tally: Mutex::default(), told: Mutex::default() };
     // Two cores: while one emulates Xen, the other compiles for the host.
     // The host's QEMU belongs to the thread that booted it, so that is this one.
     thread::scope(|scope| {
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
         guest_steps(&project, args, &steps);
     });
     let tally = *lock(&steps.tally);
-    out(&format!("{}\n{tally}\n", test::again(&lock(&steps.failures))));
+    out(&format!("{}\n{tally}\n", lock(&steps.told).again()));
     Ok(u8::from(tally.failed > 0))
 }
 
@@ -277,8 +277,8 @@ fn guest_steps(project: &Project, args: &Args, steps: &Steps<'_>) {
         return;
     }
     steps.step("guests on Xen", || {
-        let (tally, failures) = test::test(project, &test::Args::default(), steps.ui)?;
-        lock(&steps.failures).extend(failures);
+        let (tally, told) = test::test(project, &test::Args::default(), steps.ui)?;
+        lock(&steps.told).add(told);
         Ok((tally, String::new()))
     });
     if project.is_xenith() {
@@ -326,7 +326,7 @@ impl Steps<'_> {
         let line = line.trim_end().to_owned() + "\n";
         self.ui.above(|| out(&line));
         if !well {
-            lock(&self.failures).push(line);
+            lock(&self.told).failures.push(line);
         }
         well
     }

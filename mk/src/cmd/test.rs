@@ -70,26 +70,62 @@ impl std::fmt::Display for Tally {
 /// # Errors
 /// When a guest does not compile or the host does not come up.
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
-    let (tally, failures) = test(&Project::find()?, args, ui)?;
+    let (tally, mut told) = test(&Project::find()?, args, ui)?;
     // Of what was printed in full above, the first line: which ones they were, and why.
-    let first = failures.iter().filter_map(|text| text.split_inclusive('\n').next());
-    let again = if tally.all() > 1 { again(&first.collect::<Vec<_>>()) } else { String::new() };
-    out(&format!("{again}\n{tally}\n"));
+    for text in &mut told.failures {
+        text.truncate(text.find('\n').map_or(text.len(), |end| end + 1));
+    }
+    if tally.all() == 1 {
+        told.failures.clear();
+    }
+    out(&format!("{}\n{tally}\n", told.again()));
     Ok(u8::from(tally.failed > 0))
 }
 
-/// What failed, once more, for the end of a long output.
-pub(crate) fn again<T: AsRef<str>>(failures: &[T]) -> String {
-    let all: String = failures.iter().map(AsRef::as_ref).collect();
-    if all.is_empty() { all } else { format!("\nfailed:\n{all}") }
+/// What is told of tests at the end of a long output.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// What was printed of those that failed.
+    pub(crate) failures: Vec<String>,
+    /// Lines of those that ended a host, and passed on another one: they are no failures, and may be
+    /// why it ended.
+    pub(crate) suspicious: Vec<String>,
 }
 
-/// Runs the tests and prints what became of each; gives what it printed of
-/// those that failed.
+impl Told {
+    /// Notes what became of a test, of which `text` was printed last. `ended` says whether a host
+    /// ended under it before.
+    fn note(&mut self, name: &str, text: &str, failed: bool, ended: bool) {
+        if failed {
+            self.failures.push(text.to_owned());
+        } else if ended {
+            self.suspicious.push(format!("       {name}\n"));
+        }
+    }
+
+    /// Adds what another one tells.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.failures.extend(other.failures);
+        self.suspicious.extend(other.suspicious);
+    }
+
+    /// All of it, once more.
+    pub(crate) fn again(&self) -> String {
+        let part = |title, lines: &[String]| match lines {
+            [] => String::new(),
+            lines => format!("\n{title}:\n{}", lines.concat()),
+        };
+        let suspicious =
+            part("suspicious, as a host ended under them before they passed", &self.suspicious);
+        suspicious + &part("failed", &self.failures)
+    }
+}
+
+/// Runs the tests and prints what became of each; gives what is to be told of them at the end.
 ///
 /// # Errors
 /// When a guest does not compile or the host does not come up.
-pub(crate) fn test(project: &Project, args: &Args, ui: &Ui) -> Result<(Tally, Vec<String>)> {
+pub(crate) fn test(project: &Project, args: &Args, ui: &Ui) -> Result<(Tally, Told)> {
     let planned = plan(project, args)?;
     if planned.is_empty() {
         bail!("{}", nothing(project, args)?);
@@ -176,17 +212,13 @@ fn full_name(guest: &Guest, run: &Run) -> String {
 ///
 /// When the host ends under them, such as by a panic of dom0's kernel, what ran is run once more
 /// on a new one, and the rest as well: one fault shall not hide what all others are like. A test
-/// that ends the next host too has failed.
-fn run_all(
-    boot: &dyn Fn() -> Result<Host>,
-    jobs: &[Job<'_>],
-    ui: &Ui,
-) -> Result<(Tally, Vec<String>)> {
+/// that ends the next host too has failed, and one that passes there is told of at the end.
+fn run_all(boot: &dyn Fn() -> Result<Host>, jobs: &[Job<'_>], ui: &Ui) -> Result<(Tally, Told)> {
     let mut host = boot()?;
     let mut boots = BOOTS;
     ui.done();
     let mut tally = Tally::default();
-    let mut failures = Vec::new();
+    let mut told = Told::default();
     let width = jobs.iter().map(|job| job.name.len()).max().unwrap_or(0);
     ui.step(&format!("running {}", counted(jobs.len(), "guest")));
     let mut last = "";
@@ -197,7 +229,8 @@ fn run_all(
         ui.detail(format!("running {} ({number} of {})", job.name, jobs.len()));
         let start = Instant::now();
         let mut done = run_one(&host, job);
-        if host.has_ended() && boots > 0 {
+        let ended = host.has_ended();
+        if ended && boots > 0 {
             boots -= 1;
             let text = shown(job, &done, start.elapsed(), width);
             let text = format!("{text}       the host ended; a new one goes on with this test\n");
@@ -211,12 +244,10 @@ fn run_all(
         tally.count(&done);
         let text = shown(job, &done, start.elapsed(), width);
         ui.above(|| out(&text));
-        if tally.failed > failed_before {
-            failures.push(text);
-        }
+        told.note(&job.name, &text, tally.failed > failed_before, ended);
     }
     ui.done();
-    Ok((tally, failures))
+    Ok((tally, told))
 }
 
 impl Tally {
@@ -321,4 +352,29 @@ fn quoted(what: &str, text: &str) -> String {
         quoted += &format!("       | {line}\n");
     }
     quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_that_passed_after_it_ended_a_host_is_told_of() {
+        let mut told = Told::default();
+        assert_eq!(told.again(), "");
+        told.note("httpd(ends)", "pass   httpd(ends)  1.0 s\n", false, false);
+        assert_eq!(told.again(), "");
+        told.note("kv", "pass   kv  1.0 s\n", false, true);
+        told.note("site", "fail   site  1.0 s  it ended\n", true, true);
+        let expected = "\nsuspicious, as a host ended under them before they passed:\n       kv\n\
+                        \nfailed:\nfail   site  1.0 s  it ended\n";
+        assert_eq!(told.again(), expected);
+        let mut all = Told { failures: vec!["fail   book\n".into()], ..Told::default() };
+        all.add(told);
+        assert!(
+            all.again().ends_with(":\nfail   book\nfail   site  1.0 s  it ended\n"),
+            "{}",
+            all.again()
+        );
+    }
 }
