@@ -112,7 +112,8 @@ impl<'a> Frame<'a> {
         let (bytes, more) = match self.bytes {
             Bytes::All(bytes) => (bytes, None),
             Bytes::Head { buffer, head, read } => {
-                (buffer.get(..head).unwrap_or_default(), Some((read, self.length - head)))
+                let more = More { read, left: self.length - head };
+                (buffer.get(..head).unwrap_or_default(), Some(more))
             }
         };
         let (before, copied) = bytes.split_at(at.min(bytes.len()));
@@ -141,8 +142,14 @@ impl fmt::Debug for Frame<'_> {
 pub struct Rest<'a> {
     /// What was copied already.
     copied: &'a [u8],
-    /// What comes behind that, and how many bytes.
-    more: Option<(&'a mut dyn FnMut(&mut [u8]), usize)>,
+    /// What comes behind that.
+    more: Option<More<'a>>,
+}
+
+/// Bytes that were not copied yet.
+struct More<'a> {
+    read: &'a mut dyn FnMut(&mut [u8]),
+    left: usize,
 }
 
 impl Rest<'_> {
@@ -152,7 +159,7 @@ impl Rest<'_> {
         let (first, second) = to.split_at_mut(now.len());
         first.copy_from_slice(now);
         self.copied = later;
-        let Some((read, left)) = &mut self.more else { return now.len() };
+        let Some(More { read, left }) = &mut self.more else { return now.len() };
         let count = second.len().min(*left);
         if let Some(second) = second.get_mut(..count).filter(|it| !it.is_empty()) {
             read(second);
@@ -164,7 +171,7 @@ impl Rest<'_> {
 
 impl fmt::Debug for Rest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let more = self.more.as_ref().map_or(0, |(_, left)| *left);
+        let more = self.more.as_ref().map_or(0, |it| it.left);
         write!(f, "Rest({})", self.copied.len() + more)
     }
 }
@@ -227,7 +234,7 @@ mod tests {
             assert_eq!(read, 3000);
         }
         // What nobody wants is not copied.
-        let ((), read) = with(3000, |frame| drop(frame));
+        let ((), read) = with(3000, |frame| assert_eq!(frame.len(), 3000));
         assert_eq!(read, HEAD);
         // Behind the beginning nothing was looked at yet.
         with(3000, |frame| assert_eq!(frame.split(2000).0.len(), HEAD));
