@@ -260,6 +260,7 @@ impl<'a> Guest<'a> {
         let said = self.script(UPDATE)?;
         let seen = Wrk::read(&said).with_context(|| format!("wrk said:\n{said}"))?;
         ensure!(seen.failed.is_none(), "requests failed during the update:\n{said}");
+        let again = every(&said, "again");
         let rows = vec![
             row("update: requests that failed", "", vec![0.0], Some(0.0)),
             row("update: requests that were answered", "", vec![seen.requests], None),
@@ -269,6 +270,7 @@ impl<'a> Guest<'a> {
                 vec![seen.longest],
                 Some(STALL),
             ),
+            row("update: segments that clients sent again", "", again, None),
         ];
         rows.iter().for_each(|row| ui.note(&told(row)));
         Ok(rows)

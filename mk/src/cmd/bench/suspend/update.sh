@@ -1,4 +1,8 @@
 # Replaces the guest NAME by itself while wrk asks, and says what wrk saw.
+again() {
+	awk '/^Tcp: [0-9]/ { print $13 }' /proc/net/snmp
+}
+sent=$(again)
 wrk -t 1 -c 4 -d 600s --timeout 20s --latency http://$IP:80/ >/bench/wrk 2>&1 &
 asks=$!
 sleep 0.2
@@ -15,3 +19,4 @@ sleep 0.2
 kill -INT $asks
 wait $asks
 cat /bench/wrk
+echo "bench: again=$(($(again) - sent))"
