@@ -20,6 +20,8 @@
 //! test(moved): client moved.sh
 //! test(updated): client updated.sh
 //! test(updated): client-then destroy
+//! test(moments): client moments.sh
+//! test(moments): client-then destroy
 //! test: timeout 240
 
 #![no_std]
