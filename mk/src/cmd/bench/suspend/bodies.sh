@@ -15,10 +15,16 @@ sum=$(sha256sum </bench/body)
 : >/bench/bodies
 (
 	while [ -e /bench/cycling ]; do
-		back=$(curl -sf -m 300 --limit-rate 400k --data-binary @/bench/body -w '%{stderr}%{num_connects}' \
-			$url/echo 2>/bench/connects | sha256sum)
-		[ "$back" = "$sum" ] || { echo "body: $back instead of $sum" >/bench/failed; break; }
-		[ "$(cat /bench/connects)" = 1 ] || { echo 'body: a second connection' >/bench/failed; break; }
+		curl -sSf -m 300 --limit-rate 400k --data-binary @/bench/body -o /bench/back $url/echo \
+			-w '%{num_connects} connections, status %{http_code}, %{size_upload} bytes sent, %{size_download} back, %{time_total} s\n' \
+			>/bench/curl 2>&1
+		status=$?
+		[ $status = 0 ] && [ "$(sha256sum </bench/back)" = "$sum" ] && grep -q '^1 connections' /bench/curl || {
+			echo "body: curl ends with $status, the sum is $(sha256sum </bench/back) instead of $sum" >/bench/failed
+			cat /bench/curl >>/bench/failed
+			tail -n 12 /var/log/xen/console/guest-$NAME.log >>/bench/failed
+			break
+		}
 		echo >>/bench/bodies
 	done
 ) &
