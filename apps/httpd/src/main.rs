@@ -1,11 +1,6 @@
 //! The wiring of `httpd`.
 //!
 //! test(serves): client client.sh
-//! test(large): args ip=10.0.0.2/24,fd00::2/64
-//! test(no-tso): args ip=10.0.0.2/24,fd00::2/64 net.tso=off
-//! test(no-gro): args ip=10.0.0.2/24,fd00::2/64 net.gro=off
-//! test(no-csum): args ip=10.0.0.2/24,fd00::2/64 net.csum=off
-//! test(large,no-tso,no-gro,no-csum): client offloads.sh
 //! test(floods): client floods.sh
 //! test(plug): client plug.sh
 //! test(crowd): client crowd.sh
