@@ -2,8 +2,9 @@
 
 use core::future::poll_fn;
 use core::pin::Pin;
-use core::task::Poll;
+use core::task::{Poll, ready};
 use core::time::Duration;
+use kernel::suspend;
 use kernel::time::{Elapsed, Instant, Sleep, sleep_until};
 
 /// Patience with a peer that sends or takes bytes: a time that waiting uses up and bytes
@@ -52,6 +53,9 @@ impl Pace {
 
     /// Waits for bytes to be moved. The step is lent, as moving it would be work with each.
     ///
+    /// Patience begins anew with what is waited for while this machine becomes another domain: what
+    /// the peer sent meanwhile is lost, and its TCP pauses for longer after each loss (RFC 6298, 5.5).
+    ///
     /// # Errors
     /// [`Elapsed`] when there is no patience left.
     pub(super) async fn wait<E>(
@@ -59,20 +63,28 @@ impl Pace {
         mut step: Pin<&mut impl Future<Output = Result<usize, E>>>,
     ) -> Result<Result<usize, E>, Elapsed> {
         // Most often there is nothing to wait for.
-        let mut wait: Option<(Instant, Sleep)> = None;
+        let mut wait: Option<(Instant, Sleep, u32)> = None;
         let moved = poll_fn(|context| {
             if let Poll::Ready(moved) = step.as_mut().poll(context) {
                 return Poll::Ready(Ok(moved));
             }
-            let (_, end) = wait.get_or_insert_with(|| {
-                let begun = Instant::now();
-                let end = begun.saturating_add(Duration::from_nanos(self.left));
-                (begun, sleep_until(self.until.map_or(end, |until| until.min(end))))
-            });
-            Pin::new(end).poll(context).map(|()| Err(Elapsed))
+            loop {
+                let (_, end, generation) = wait.get_or_insert_with(|| {
+                    let begun = Instant::now();
+                    let end = begun.saturating_add(Duration::from_nanos(self.left));
+                    let end = self.until.map_or(end, |until| until.min(end));
+                    (begun, sleep_until(end), suspend::generation())
+                });
+                ready!(Pin::new(end).poll(context));
+                let over = self.until.is_some_and(|until| until <= Instant::now());
+                if over || *generation == suspend::generation() {
+                    return Poll::Ready(Err(Elapsed));
+                }
+                (self.left, wait) = (self.most, None);
+            }
         })
         .await?;
-        if let Some((begun, _)) = wait {
+        if let Some((begun, ..)) = wait {
             self.left = self.left.saturating_sub(nanoseconds(begun.elapsed()));
         }
         if let Ok(count) = &moved {
@@ -87,7 +99,8 @@ impl Pace {
 mod tests {
     use super::*;
     use core::pin::pin;
-    use kernel::task::block_on;
+    use kernel::suspend::Outcome;
+    use kernel::task::{block_on, join};
     use kernel::time::sleep;
 
     /// How long a peer is borne that moves so many bytes after each so many seconds, for
@@ -127,6 +140,36 @@ mod tests {
         assert_eq!(borne(pace.until(until), 500, 1), 100);
         assert_eq!(borne(Pace::each(Duration::from_secs(20)), 1, 6), 3600);
         assert_eq!(borne(Pace::each(Duration::from_secs(20)), 1, 21), 20);
+    }
+
+    #[test]
+    fn patience_begins_anew_with_another_domain() {
+        kernel::testing::simulate_time();
+        let wait = |mut pace: Pace, outcome, seconds| {
+            block_on(async {
+                let begun = Instant::now();
+                let suspended = async {
+                    sleep(Duration::from_secs(15)).await;
+                    kernel::testing::suspend(|| outcome).await;
+                };
+                let step = async {
+                    sleep(Duration::from_secs(seconds)).await;
+                    Ok::<_, ()>(1)
+                };
+                let waited = async {
+                    let waited = pace.wait(pin!(step)).await;
+                    (waited.is_ok(), begun.elapsed().as_secs())
+                };
+                join(suspended, waited).await.1
+            })
+        };
+        let pace = Pace::new(Duration::from_secs(20), 500);
+        assert_eq!(wait(pace, Outcome::Renewed, 39), (true, 39));
+        assert_eq!(wait(pace, Outcome::Renewed, 50), (false, 40));
+        assert_eq!(wait(pace, Outcome::Cancelled, 50), (false, 20));
+        // The end in any case is the end.
+        let until = Instant::now().saturating_add(Duration::from_secs(19));
+        assert_eq!(wait(pace.until(until), Outcome::Renewed, 50), (false, 19));
     }
 
     #[test]
