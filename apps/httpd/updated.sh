@@ -105,6 +105,10 @@ offer() {
 }
 offer 'ready 2 2 3 9999' refused
 offer 'ready 9 1 1 9999' refused
+# Of images that speak of it in another way.
+offer 'ready 9' refused
+offer 'ready 2 1 1 9999 7' refused
+offer 'refused by itself' refused
 : >/tmp/asking
 : >/tmp/failed
 ask &

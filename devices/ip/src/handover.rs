@@ -52,14 +52,15 @@ impl<N: Net + 'static> Stack<N> {
 
 /// Takes part in updates for as long as there is the stack.
 async fn follow<N: Net>(shared: &Weak<Shared>, net: &N, name: &str) {
-    let mut part = Part::new();
+    let mut part = Part::filling();
     loop {
         let phase = part.next().await;
         let Some(shared) = shared.upgrade() else { return };
         match phase {
             Phase::Save => {
                 shared.frozen.set(true);
-                let saved = shared.engine().save(update::room());
+                let room = part.room().await;
+                let saved = shared.engine().save(room);
                 match saved {
                     Some(bytes) => part.done(Some((name, VERSION, bytes))),
                     None => part.failed(),

@@ -39,6 +39,8 @@
 
 #[cfg(any(target_os = "xen", test))]
 mod stream;
+#[cfg(any(target_os = "xen", test))]
+mod words;
 #[cfg(target_os = "xen")]
 mod xen;
 
@@ -148,8 +150,8 @@ pub enum Phase {
     Soon,
     /// What is still under way is finished or cut off within a second, and nothing is begun.
     Rest,
-    /// From now on nothing changes. [`Part::done`] takes what the successor is to know, of
-    /// [`room`] bytes at most.
+    /// From now on nothing changes. [`Part::done`] takes what the successor is to know, which is
+    /// small or of [`Part::room`] bytes at most.
     Save,
     /// The successor serves: [`Part::done`] takes what has arrived here since.
     Late,
@@ -169,9 +171,9 @@ struct Updates {
     phase: Phase,
     /// How many phases there were.
     steps: u32,
-    parts: usize,
-    /// Parts that are not done with the phase.
-    busy: usize,
+    /// Parts by what they hand over, and those of them that are not done with the phase.
+    parts: [usize; 3],
+    busy: [usize; 3],
     /// A part failed in this phase.
     failed: bool,
     /// What is handed over.
@@ -198,8 +200,8 @@ machine::local! {
     static UPDATES: Mutex<Updates> = Mutex::new(Updates {
         phase: Phase::Resume,
         steps: 0,
-        parts: 0,
-        busy: 0,
+        parts: [0; 3],
+        busy: [0; 3],
         failed: false,
         given: Vec::new(),
         taken: Vec::new(),
@@ -237,18 +239,43 @@ pub fn enable<S: State>() {
     ACTIVE.store(cfg!(target_os = "xen"), Ordering::Relaxed);
 }
 
-/// Returns how many bytes may yet be handed over in this phase: as many as the successor has memory
-/// for, and this image to write them.
-#[must_use]
-pub fn room() -> usize {
-    let updates = UPDATES.get().lock();
-    let given = updates.given.iter().map(|it| it.bytes.len()).sum();
-    // They are packed, and copied into pages that are granted.
-    let left = match machine::memory_left() {
-        (0, _) => usize::MAX,
-        (_, left) => left / 4,
-    };
-    updates.room.saturating_sub(given).min(left)
+/// Bytes for the heads of what is handed over.
+const HEADS: usize = 1024;
+
+impl Updates {
+    /// Begins a phase.
+    #[cfg(any(target_os = "xen", test))]
+    fn begin(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.steps = self.steps.wrapping_add(1);
+        self.busy = self.parts;
+        self.failed = false;
+        self.given = Vec::new();
+        self.waiting.wake();
+    }
+
+    /// Returns whether all parts are done with the phase, or one failed.
+    #[cfg(any(target_os = "xen", test))]
+    fn is_over(&self) -> bool {
+        self.failed || self.busy == [0; 3]
+    }
+
+    /// Returns how many bytes one of the parts that fill what room there is may hand over: its share
+    /// of what the successor has memory for, and this image to write them. `None` while the app has
+    /// not written its own, which comes first, as none of it can be left behind.
+    fn share(&self) -> Option<usize> {
+        if self.busy[Kind::App as usize] > 0 && !self.failed {
+            return None;
+        }
+        let given = self.given.iter().map(|it| it.bytes.len()).sum();
+        // They are packed, and copied into pages that are granted.
+        let memory = match machine::memory_left() {
+            (0, _) => usize::MAX,
+            (_, left) => left / 4,
+        };
+        let left = self.room.saturating_sub(HEADS).saturating_sub(given).min(memory);
+        Some(left / self.busy[Kind::Filling as usize].max(1))
+    }
 }
 
 /// Waits until `look` finds something, which it is asked for after each change.
@@ -279,7 +306,7 @@ pub fn keep<S: State>(save: impl Fn() -> S + 'static) {
         return;
     }
     spawn(async move {
-        let mut part = Part::new();
+        let mut part = Part::of(Kind::App);
         loop {
             match part.next().await {
                 Phase::Save => match encode(&save(), Vec::new()) {
@@ -297,17 +324,45 @@ pub fn keep<S: State>(save: impl Fn() -> S + 'static) {
 /// before; one that is dropped is not waited for.
 #[derive(Debug)]
 pub struct Part {
+    kind: Kind,
     seen: u32,
     owes: bool,
 }
 
+/// What a part hands over.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    /// The app's state, of which all is needed.
+    App,
+    /// As much as there is room for.
+    Filling,
+    /// Little, or nothing.
+    Small,
+}
+
 impl Part {
-    /// Makes a part of updates that begin from now on.
+    /// Makes a part of updates that begin from now on, which hands over little or nothing.
     #[must_use]
     pub fn new() -> Self {
+        Self::of(Kind::Small)
+    }
+
+    /// Makes one that hands over as much as there is [room](Self::room) for.
+    #[must_use]
+    pub fn filling() -> Self {
+        Self::of(Kind::Filling)
+    }
+
+    fn of(kind: Kind) -> Self {
         let mut updates = UPDATES.get().lock();
-        updates.parts += 1;
-        Self { seen: updates.steps, owes: false }
+        updates.parts[kind as usize] += 1;
+        Self { kind, seen: updates.steps, owes: false }
+    }
+
+    /// Waits until the app has written its state, and returns how many bytes this part may hand
+    /// over: its share of what the successor has memory for. It is asked in [`Phase::Save`].
+    pub async fn room(&self) -> usize {
+        wait(|updates| updates.share()).await
     }
 
     /// Waits for the next phase. It is to be answered by [`done`](Self::done) or
@@ -347,7 +402,8 @@ impl Part {
         let mut updates = UPDATES.get().lock();
         // What comes after the phase was given up counts for nothing.
         if core::mem::take(&mut self.owes) && self.seen == updates.steps {
-            updates.busy = updates.busy.saturating_sub(1);
+            let busy = &mut updates.busy[self.kind as usize];
+            *busy = busy.saturating_sub(1);
             note(&mut updates);
             updates.waiting.wake();
         }
@@ -363,9 +419,10 @@ impl Default for Part {
 impl Drop for Part {
     fn drop(&mut self) {
         let mut updates = UPDATES.get().lock();
-        updates.parts = updates.parts.saturating_sub(1);
+        let kind = self.kind as usize;
+        updates.parts[kind] = updates.parts[kind].saturating_sub(1);
         if self.owes || self.seen != updates.steps {
-            updates.busy = updates.busy.saturating_sub(1);
+            updates.busy[kind] = updates.busy[kind].saturating_sub(1);
             updates.waiting.wake();
         }
     }
@@ -415,4 +472,54 @@ pub async fn late(name: &str) -> Option<Vec<u8>> {
         }
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::{block_on, join};
+    use crate::time::sleep;
+    use core::time::Duration;
+
+    /// What a part of each sort has room for, where the app's part needs `app` bytes and a second.
+    fn shares(room: usize, app: usize) -> Vec<usize> {
+        crate::testing::simulate_time();
+        let mut shares = Vec::new();
+        block_on(async {
+            let (mut one, mut other) = (Part::filling(), Part::filling());
+            let (mut own, mut small) = (Part::of(Kind::App), Part::new());
+            UPDATES.get().lock().room = room;
+            UPDATES.get().lock().begin(Phase::Save);
+            let rest = async {
+                assert_eq!((own.next().await, small.next().await), (Phase::Save, Phase::Save));
+                small.done(None);
+                sleep(Duration::from_secs(1)).await;
+                own.done(Some((APP, 1, alloc::vec![0; app])));
+            };
+            let filling = async {
+                for part in [&mut one, &mut other] {
+                    assert_eq!(part.next().await, Phase::Save);
+                    let share = part.room().await;
+                    shares.push(share);
+                    part.done(Some(("net", 1, alloc::vec![0; share])));
+                }
+            };
+            join(filling, rest).await;
+            let mut updates = UPDATES.get().lock();
+            assert!(updates.is_over() && !updates.failed);
+            let given: usize = updates.given.iter().map(|it| it.bytes.len()).sum();
+            assert!(given <= room.max(app), "{given} of {room}");
+            updates.given = Vec::new();
+            updates.room = usize::MAX;
+        });
+        shares
+    }
+
+    #[test]
+    fn the_app_has_its_room_and_stacks_share_what_is_left() {
+        assert_eq!(shares(HEADS + 10_000, 4000), [3000, 3000]);
+        assert_eq!(shares(HEADS + 10_000, 0), [5000, 5000]);
+        // There is not enough for the app itself, which is found out with the whole.
+        assert_eq!(shares(HEADS + 10_000, 20_000), [0, 0]);
+    }
 }

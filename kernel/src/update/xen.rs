@@ -21,6 +21,7 @@
 //! where xenstore answers late or not at all: what is said there then only makes it faster.
 
 use super::stream::{self, FORMAT};
+use super::words::{self, Word};
 use super::{APP, Error, Phase, Section, UPDATES, take_section, wait};
 use crate::machine::{self, open_store, shut_down};
 use crate::shutdown::grace;
@@ -99,16 +100,6 @@ async fn is(path: &str, peer: DomId) -> bool {
     domain(path).await.is_ok_and(|it| it == Some(peer))
 }
 
-/// Reads numbers behind a word.
-fn numbers<const N: usize>(text: &str, word: &str) -> Option<[u32; N]> {
-    let mut items = text.strip_prefix(word)?.strip_prefix(' ')?.split(' ');
-    let mut all = [0; N];
-    for number in &mut all {
-        *number = xenstore::number(items.next()?.as_bytes()).and_then(|it| it.try_into().ok())?;
-    }
-    items.next().is_none().then_some(all)
-}
-
 // The old domain.
 
 /// Pages that the successor reads.
@@ -143,14 +134,9 @@ impl Shown {
 /// one failed or takes longer than `limit`.
 async fn step(phase: Phase, limit: Duration) -> Option<Vec<Section>> {
     let mut updates = UPDATES.get().lock();
-    updates.phase = phase;
-    updates.steps = updates.steps.wrapping_add(1);
-    updates.busy = updates.parts;
-    updates.failed = false;
-    updates.given = Vec::new();
-    updates.waiting.wake();
+    updates.begin(phase);
     drop(updates);
-    timeout(limit, wait(|it| (it.busy == 0 || it.failed).then_some(()))).await.ok()?;
+    timeout(limit, wait(|it| it.is_over().then_some(()))).await.ok()?;
     let mut updates = UPDATES.get().lock();
     if updates.failed { None } else { Some(core::mem::take(&mut updates.given)) }
 }
@@ -188,8 +174,12 @@ async fn offer(peer: DomId, told: &Watch) -> Result<&'static str, &'static str> 
             Either::Second(_) if is(TO, peer).await => {}
             Either::Second(_) => return Err(away),
         }
-        if let Some(ready) = heard(&path).await.and_then(|it| numbers(&it, "ready")) {
-            break ready;
+        match words::read(&heard(&path).await.unwrap_or_default(), "ready") {
+            Word::Is(ready) => break ready,
+            // It would wait for what it understands, and its clients with it.
+            Word::Strange => return Err("the successor speaks of updates in another way"),
+            Word::Refused => return Err("the successor refuses to take over"),
+            Word::Other => {}
         }
     };
     let (version, _) = UPDATES.get().lock().versions;
@@ -202,11 +192,15 @@ async fn offer(peer: DomId, told: &Watch) -> Result<&'static str, &'static str> 
         return Err(away);
     }
     step(Phase::Rest, REST).await.ok_or("what is under way did not end in time")?;
-    UPDATES.get().lock().room = (room as usize).min(PAGES * PAGE_SIZE);
+    let room = (room as usize).min(PAGES * PAGE_SIZE);
+    UPDATES.get().lock().room = room;
     let sections = step(Phase::Save, SAVE).await.ok_or("the state cannot be written")?;
     let memory = "there is no memory for the state";
     let shown = Shown::new(peer, &sections).ok_or(memory)?;
     drop(sections);
+    if shown.length > room {
+        return Err("the state is larger than what the successor takes");
+    }
     let mut offer = Offer::new(peer).map_err(|_| memory)?;
     let reference = offer.reference().map_or(0, |it| it.0);
     // From here on the successor may serve, and this domain does not before the offer is taken back.
@@ -336,12 +330,11 @@ async fn meet(peer: DomId) -> Result<(), Error> {
     say(&format!("ready {FORMAT} {oldest} {newest} {room}")).await;
     let [reference, length, offer] = loop {
         watch.changed().await.map_err(|_| Error::Withdrawn)?;
-        let Some(text) = heard(&path).await else { continue };
-        if let Some(given) = numbers(&text, "given") {
-            break given;
-        }
-        if text.starts_with("refused") {
-            return Err(Error::Withdrawn);
+        match words::read(&heard(&path).await.unwrap_or_default(), "given") {
+            Word::Is(given) => break given,
+            Word::Strange => return Err(Error::Refused("it is given in another way")),
+            Word::Refused => return Err(Error::Withdrawn),
+            Word::Other => {}
         }
     };
     let sections = fetch(peer, reference, length)?;
@@ -420,7 +413,7 @@ async fn come_late(peer: DomId, path: &str, round: u32) -> Option<Vec<Section>> 
     let watch = xenstore::watch(path).await.ok()?;
     loop {
         watch.changed().await.ok()?;
-        if let Some([number, reference, length]) = numbers(&heard(path).await?, "late")
+        if let Word::Is([number, reference, length]) = words::read(&heard(path).await?, "late")
             && number == round
         {
             return fetch(peer, reference, length).ok();
