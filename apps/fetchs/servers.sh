@@ -71,6 +71,9 @@ serve 448 expired p256
 serve 449 early p256
 serve 450 unknown p256
 serve 451 purpose p256
+# A page that is elsewhere, where nothing is encrypted.
+printf 'HTTP/1.1 302 Found\r\nLocation: http://www.lab/\r\nContent-Length: 0\r\n\r\n' >moved
+openssl s_server -accept 454 -cert good.pem -key p256.key -HTTP -quiet >/dev/null 2>&1 </dev/null &
 busybox nc -ll -p 452 -e echo 'SSH-2.0-OpenSSH_9.2p1' &
 # Half of a page, and then nobody is there any more who could say that it was all.
 (
@@ -85,6 +88,6 @@ busybox nc -ll -p 452 -e echo 'SSH-2.0-OpenSSH_9.2p1' &
 mkdir -p www
 echo plain >www/index.html
 busybox httpd -h /tmp/fetchs/www
-for port in 80 443 444 445 446 447 448 449 450 451 452 453; do
+for port in 80 443 444 445 446 447 448 449 450 451 452 453 454; do
 	until ss -ltn | grep -q ":$port "; do usleep 100000; done
 done

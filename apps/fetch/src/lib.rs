@@ -165,7 +165,11 @@ async fn fetch<C: Write, I: Tcp + Resolve>(
         Ok(Page::Failed) => Exit(7),
         Ok(Page::Unprinted) => Exit::FAILURE,
         Err(failure) => {
-            say(console, &format!("{failure}")).await;
+            let hint = match failure.error {
+                Error::Downgrade(_) => " (downgrade=on allows it)",
+                _ => "",
+            };
+            say(console, &format!("{failure}{hint}")).await;
             exit(&failure.error)
         }
     }
@@ -230,12 +234,23 @@ impl Default for Args {
 }
 
 /// Fetches the pages, one after the other. The exit status is that of the first one that failed.
-pub async fn start<C: Write, I: Tcp + Resolve>(mut console: C, ip: I, args: Args) -> Exit {
+pub async fn start<C: Write, I: Tcp + Resolve>(console: C, ip: I, args: Args) -> Exit {
+    run(console, ip, args, false).await
+}
+
+/// The same, and with `downgrade` also follows redirects from `https` to `http`.
+pub async fn run<C: Write, I: Tcp + Resolve>(
+    mut console: C,
+    ip: I,
+    args: Args,
+    downgrade: bool,
+) -> Exit {
     let Args { url, method, field, body, head, print, raw, gzip, redirects, limit, .. } = args;
     let Args { connect, patience, time, .. } = args;
     let seconds = |seconds: u32| Duration::from_secs(seconds.max(1).into());
     let limits = Limits {
         redirects: redirects.into(),
+        downgrade,
         body: limit,
         connect: seconds(connect.into()),
         response: seconds(patience.into()),

@@ -4,7 +4,7 @@ extern crate std;
 
 use super::*;
 use core::convert::Infallible;
-use core::net::Ipv4Addr;
+use core::net::{Ipv4Addr, SocketAddr};
 use embedded_io_async::ErrorType;
 use std::vec::Vec;
 use xenith::args::Value as _;
@@ -258,4 +258,70 @@ fn fields_are_given_and_heads_are_shown_k5() {
         let (said, status, _) = fetch_by(&[URL], ALL, &[field], &[]);
         assert!(said.contains(why) && status == 2, "{said}");
     }
+}
+
+/// A network that says that it encrypts, and does not.
+struct Secret(Stack<End>);
+
+impl Resolve for Secret {
+    async fn resolve(&self, name: &str) -> Result<xenith::ip::Addresses, xenith::ip::Error> {
+        self.0.resolve(name).await
+    }
+}
+
+impl Tcp for Secret {
+    type Listener = <Stack<End> as Tcp>::Listener;
+    type Stream = <Stack<End> as Tcp>::Stream;
+
+    const SECURE: bool = true;
+
+    async fn bind(&self, addr: SocketAddr) -> Result<Self::Listener, xenith::ip::Error> {
+        Tcp::bind(&self.0, addr).await
+    }
+
+    async fn connect(&self, addr: SocketAddr) -> Result<Self::Stream, xenith::ip::Error> {
+        self.0.connect(addr).await
+    }
+
+    async fn connect_to(
+        &self,
+        _: &str,
+        addr: SocketAddr,
+        _: bool,
+    ) -> Result<Self::Stream, xenith::ip::Error> {
+        self.0.connect(addr).await
+    }
+
+    fn open(&self, from: SocketAddr, to: SocketAddr) -> Result<Self::Stream, xenith::ip::Error> {
+        Tcp::open(&self.0, from, to)
+    }
+}
+
+#[test]
+fn nothing_goes_on_without_encryption_unless_that_is_allowed() {
+    const TO: &str = "HTTP/1.1 302 Found\r\nLocation: http://10.0.0.2/b\r\nContent-Length: 0\r\n\
+                      Connection: close\r\n\r\n";
+    const PAGE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi";
+    let fetched = |downgrade| {
+        xenith::testing::simulate_time();
+        block_on(async {
+            let (one, other) = cable(Options::default());
+            let (here, there) = (stack(one, 1), stack(other, 2));
+            serve(&there, &[Server::Says(TO, 500), Server::Says(PAGE, 500)]);
+            let mut url = Several::default();
+            url.add("https://10.0.0.2:80/a");
+            let mut paper = Paper::default();
+            let args = Args { url, ..Args::default() };
+            let exit = run(&mut paper, Secret(here), args, downgrade).await;
+            (exit, String::from_utf8(paper.0).unwrap())
+        })
+    };
+    let (exit, text) = fetched(false);
+    assert_eq!(exit, Exit(5));
+    let expected = "the server redirects to http://10.0.0.2/b, where nothing is encrypted, and that is \
+                    not allowed (downgrade=on allows it)\n";
+    assert!(text.ends_with(expected), "{text}");
+    let (exit, text) = fetched(true);
+    assert_eq!(exit, Exit::SUCCESS);
+    assert!(text.contains("fetch: http://10.0.0.2/b: 200, 2 bytes\nhi\n"), "{text}");
 }

@@ -45,6 +45,8 @@ pub struct Args {
     pub sha256: Several,
     /// Whether TLS 1.2 is spoken.
     pub tls12: bool,
+    /// Whether redirects from HTTPS to HTTP are followed.
+    pub downgrade: bool,
 }
 
 /// Why nothing is fetched.
@@ -119,12 +121,12 @@ pub async fn start<C: Write, I: Tcp + Resolve>(
     roots: impl Block,
     args: Args,
 ) -> Exit {
-    let Args { url, method, field, body, head, print, raw, sha256, tls12 } = args;
+    let Args { url, method, field, body, head, print, raw, sha256, tls12, downgrade } = args;
     match config(&roots, &sha256, tls12).await {
         Ok(config) => {
             let pages =
                 fetch::Args { url, method, field, body, head, print, raw, ..Default::default() };
-            fetch::start(console, Client::new(ip, config), pages).await
+            fetch::run(console, Client::new(ip, config), pages, downgrade).await
         }
         Err(error) => {
             // A console that cannot be used is nothing to tell of.

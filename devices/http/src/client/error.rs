@@ -51,6 +51,8 @@ pub enum Error {
     TooLong(Stage, u64),
     /// The server takes longer than this limit at that stage.
     TimedOut(Stage, Duration),
+    /// The server redirects from `https` to this address, where nothing is encrypted.
+    Downgrade(String),
     /// There are more redirects than this limit.
     Redirects(usize),
     /// There is no memory for it.
@@ -97,6 +99,10 @@ impl fmt::Display for Error {
                 })?;
                 write!(f, " within {} s", time.as_secs_f32())
             }
+            Self::Downgrade(to) => write!(
+                f,
+                "the server redirects to {to}, where nothing is encrypted, and that is not allowed"
+            ),
             Self::Redirects(most) => write!(f, "there are more than {most} redirects"),
             Self::Memory => f.write_str("no memory is left"),
         }

@@ -56,6 +56,9 @@ pub struct Limits {
     /// Redirects that are followed: 20 by default. With 0, a redirect is given to the caller as
     /// other responses are.
     pub redirects: usize,
+    /// Whether redirects from `https` to `http` are followed, where nothing is encrypted: they are
+    /// not by default.
+    pub downgrade: bool,
     /// Bytes of a response's head, together with those of interim ones before it: 64 KiB by
     /// default.
     pub head: usize,
@@ -75,6 +78,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             redirects: 20,
+            downgrade: false,
             head: 64 * 1024,
             body: 1 << 30,
             connect: Duration::from_secs(15),
@@ -179,6 +183,9 @@ impl<'a, N: Tcp + Resolve> Client<'a, N> {
             let to = String::from_utf8_lossy(to);
             let next = url.join(&to).and_then(|next| possible::<N>(&next).map(|()| next));
             let next = next.map_err(|error| Error::Location(to.into(), error))?;
+            if url.is_secure() && !next.is_secure() && !limits.downgrade {
+                return Err(Error::Downgrade(next.to_string()));
+            }
             sending.redirect(head.status, url.is_same_origin(&next));
             self.content(heard, &url, Coding::Identity, async |_, _| Ok(())).await?;
             url = next;
