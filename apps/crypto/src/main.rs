@@ -18,6 +18,7 @@ xenith::unikernel! {
     /// works and what it costs.
     name: "crypto",
     memory: 4 MiB,
+    stack: 256 KiB,
     devices: { console: Console },
     args: {
         /// KiB of data to measure with; with 0 nothing is measured. Where instructions are counted,

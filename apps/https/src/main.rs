@@ -19,6 +19,7 @@ xenith::unikernel! {
     /// those that lead to a root, and key.pem, its private key: P-256 or Ed25519.
     name: "https",
     memory: 16 MiB,
+    stack: 256 KiB,
     devices: { ip: Ip("0"), site: Block("xvda"), keys: Block("xvdb") },
     args: https::Args {
         /// TCP port of HTTPS.

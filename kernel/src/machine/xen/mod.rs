@@ -12,6 +12,7 @@ mod local;
 mod paging;
 mod panic;
 mod report;
+mod section;
 mod start;
 mod suspend;
 mod traps;
