@@ -20,6 +20,7 @@ mod site;
 mod spread;
 mod starts;
 mod suspend;
+mod tls;
 mod verdicts;
 mod versus;
 
@@ -76,6 +77,8 @@ runs the app crypto, which tests by vectors as well."
     },
     /// Save, restore and update: what they cost, what clients notice, what files hold
     Suspend(suspend::Args),
+    /// TLS, beside nginx with OpenSSL on Linux as a guest: handshakes, requests, bodies
+    Tls(tls::Args),
     /// The tests of redis, with a server as a guest of Xenith and on Linux
     Redis(redis::Args),
     /// Linux programs under load for long: whether their guests' memory stays
@@ -120,6 +123,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
         What::Busybox(args) => return busybox::run(args, ui),
         What::Endurance(args) => return endurance::run(args, ui),
         What::Redis(args) => return redis::run(args, ui),
+        What::Tls(args) => return tls::run(args, ui),
         What::Loss(args) => return loss::run(args, ui),
         What::Suspend(args) => return suspend::run(args, ui),
     };

@@ -9,7 +9,7 @@
 
 use super::hosts::Hosts;
 use super::versus::Comparison;
-use super::{block, crypto, faults, http, linux, loss, machine, net, starts, suspend};
+use super::{block, crypto, faults, http, linux, loss, machine, net, starts, suspend, tls};
 use crate::boot;
 use crate::project::Project;
 use crate::ui::Ui;
@@ -60,6 +60,7 @@ pub(crate) fn brief(project: &Project, ui: &Ui) -> Result<String> {
         whole(&linux::measure(project, &linux::Args::brief_servers(), hosts)?)
     })?;
     step("net", &mut |hosts| whole(&net::measure(project, &net::Args::brief(), hosts)?))?;
+    step("tls", &mut |hosts| whole(&tls::measure(project, &tls::Args::brief(), hosts)?))?;
     step("block", &mut |hosts| whole(&block::measure(project, &block::Args::brief(), hosts)?))?;
     step("faults", &mut |hosts| {
         let (text, good) = faults::measure(project, &faults::Args::brief(), hosts)?;
