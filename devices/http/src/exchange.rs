@@ -212,12 +212,14 @@ impl<'a> Exchange<'a> {
         self.progress.sent
     }
 
-    /// Sends the head of the response, and says how its content is delimited.
+    /// Sends the head of the response, and says how its content is delimited. With `more`, content
+    /// follows at once, or the end of a sink.
     pub(super) async fn begin(
         &mut self,
         status: Status,
         fields: &[(&str, &str)],
         length: Option<u64>,
+        more: bool,
     ) -> Result<Content, Error> {
         if self.progress.begun {
             return Err(Error::Request(Status::INTERNAL));
@@ -245,7 +247,11 @@ impl<'a> Exchange<'a> {
             head.write(&mut window);
             let (count, last) = (window.filled, !window.full);
             let part = self.memory.get(..count).unwrap_or_default();
-            self.body.link.put(part, &mut self.pace).await?;
+            if more && !silent {
+                self.body.link.put_more(part, &mut self.pace).await?;
+            } else {
+                self.body.link.put(part, &mut self.pace).await?;
+            }
             sent += count;
             if last {
                 return Ok(content);
@@ -276,7 +282,8 @@ impl<'a> Exchange<'a> {
     ) -> Result<(), Error> {
         // What follows a wrong body may be anything, so that it is not worth an answer.
         self.body.check().await?;
-        let how = self.begin(status, fields, Some(content.len() as u64)).await?;
+        let (length, more) = (Some(content.len() as u64), !content.is_empty());
+        let how = self.begin(status, fields, length, more).await?;
         if how != Content::Silent {
             self.body.link.put(content, &mut self.pace).await?;
             self.progress.sent += content.len() as u64;
@@ -302,7 +309,7 @@ impl<'a> Exchange<'a> {
         if !self.body.is_over() || self.request.version() != Version::Http11 {
             return Err(Error::Request(Status::BAD_REQUEST));
         }
-        self.begin(Status::SWITCHING_PROTOCOLS, fields, None).await?;
+        self.begin(Status::SWITCHING_PROTOCOLS, fields, None, false).await?;
         (self.keep, self.progress.done) = (false, true);
         Ok(())
     }

@@ -26,6 +26,10 @@ pub(super) trait Wire {
         shared: &Shared,
         range: Range<usize>,
     ) -> Poll<Result<usize, Error>>;
+    /// Writes what is followed by more at once; as anything else by default.
+    fn poll_more(&mut self, context: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize, Error>> {
+        self.poll_write(context, buf)
+    }
     /// Hands on what a layer beneath holds back; there is none by default.
     fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
         Poll::Ready(Ok(()))
@@ -64,6 +68,10 @@ impl<S: Stream> Wire for S {
         range: Range<usize>,
     ) -> Poll<Result<usize, Error>> {
         Stream::poll_share(self, context, shared, range)
+    }
+
+    fn poll_more(&mut self, context: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize, Error>> {
+        Stream::poll_write_more(self, context, buf)
     }
 
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
@@ -168,6 +176,23 @@ impl Link<'_> {
     pub(super) async fn put(&mut self, bytes: &[u8], pace: &mut Pace) -> Result<(), super::Error> {
         put(self, bytes, pace).await?;
         self.flush_in(pace).await
+    }
+
+    /// Writes all of `bytes`, each part of it in time, which `put` or `share` follows at once: a layer
+    /// beneath may make one piece of both.
+    pub(super) async fn put_more(
+        &mut self,
+        mut bytes: &[u8],
+        pace: &mut Pace,
+    ) -> Result<(), super::Error> {
+        while !bytes.is_empty() {
+            let step = poll_fn(|context| self.0.poll_more(context, bytes));
+            match pace.wait(pin!(step)).await {
+                Ok(Ok(0)) | Err(_) => return Err(super::Error::Connection(Error::TimedOut)),
+                Ok(count) => bytes = bytes.get(count?..).unwrap_or_default(),
+            }
+        }
+        Ok(())
     }
 
     /// Waits, in time, until no layer beneath holds anything back.

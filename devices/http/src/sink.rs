@@ -46,7 +46,18 @@ impl<'a> Exchange<'a> {
         fields: &[(&str, &str)],
         length: Option<u64>,
     ) -> Result<Sink<'_, 'a>, Error> {
-        let content = self.begin(status, fields, length).await?;
+        let content = self.begin(status, fields, length, false).await?;
+        Ok(Sink::new(self, content))
+    }
+
+    /// The same, for content that is written at once, so that its beginning goes with the head.
+    pub(super) async fn stream_at_once(
+        &mut self,
+        status: Status,
+        fields: &[(&str, &str)],
+        length: u64,
+    ) -> Result<Sink<'_, 'a>, Error> {
+        let content = self.begin(status, fields, Some(length), true).await?;
         Ok(Sink::new(self, content))
     }
 }
@@ -80,8 +91,8 @@ impl<'e, 'a> Sink<'e, 'a> {
         let mut size = Line::new();
         // Sixteen digits and the line's end fit.
         let _ = write!(size, "{:x}\r\n", piece.len());
-        body.link.put(size.as_bytes(), pace).await?;
-        body.link.put(piece, pace).await?;
+        body.link.put_more(size.as_bytes(), pace).await?;
+        body.link.put_more(piece, pace).await?;
         body.link.put(b"\r\n", pace).await
     }
 

@@ -140,6 +140,14 @@ impl<A: Stream, B: Stream> Stream for OneOf<A, B> {
         of!(self, it => it.poll_write(context, buf))
     }
 
+    fn poll_write_more(
+        &mut self,
+        context: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<Result<usize, Error>> {
+        of!(self, it => it.poll_write_more(context, buf))
+    }
+
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         of!(self, it => it.poll_flush(context))
     }

@@ -51,6 +51,8 @@ enum Next {
 /// Buffers of a connection, which are empty while it is idle.
 #[derive(Default)]
 struct Buffers {
+    /// Written by the user, and to become a record with what follows.
+    held: Vec<u8>,
     /// To be sent.
     outgoing: Vec<u8>,
     /// To be read by the user, from `read` on.
@@ -173,14 +175,15 @@ impl Session {
 
     #[cfg(test)]
     pub(crate) fn buffered(&self) -> usize {
-        let Buffers { outgoing, plain, .. } = &self.buffers;
-        self.incoming.capacity() + outgoing.capacity() + plain.capacity()
+        let Buffers { held, outgoing, plain, .. } = &self.buffers;
+        let buffers = [held, &self.incoming, outgoing, plain];
+        buffers.map(Vec::capacity).iter().sum()
     }
 
     /// Gives the memory of empty buffers back.
     pub(crate) fn rest(&mut self) {
-        let Buffers { outgoing, plain, .. } = &mut self.buffers;
-        for buffer in [&mut self.incoming, outgoing, plain] {
+        let Buffers { held, outgoing, plain, .. } = &mut self.buffers;
+        for buffer in [&mut self.incoming, held, outgoing, plain] {
             if buffer.is_empty() {
                 *buffer = Vec::new();
             }
@@ -217,6 +220,12 @@ impl Session {
         count
     }
 
+    /// Whether something may be done before more comes: a handshake begins, or goes on with what
+    /// came already.
+    pub(crate) const fn has_work(&self) -> bool {
+        !self.open || !self.incoming.is_empty()
+    }
+
     /// Does what can be done with what came.
     pub(crate) fn proceed(&mut self) {
         self.run(Task::Nothing);
@@ -228,9 +237,43 @@ impl Session {
         self.run(Task::Bytes(bytes))
     }
 
+    /// Holds `bytes` back, which more follows; whether there is room for them beside what is held.
+    pub(crate) fn hold(&mut self, bytes: &[u8]) -> bool {
+        let held = &mut self.buffers.held;
+        let fits = held.len() + bytes.len() <= RECORD && held.try_reserve(bytes.len()).is_ok();
+        if fits {
+            held.extend_from_slice(bytes);
+        }
+        fits
+    }
+
+    /// Bytes that are held back.
+    pub(crate) fn held(&self) -> usize {
+        self.buffers.held.len()
+    }
+
+    /// Encrypts what is held back, with as many of `bytes` as the record has room for; how many
+    /// these are, or `None` if it is not taken.
+    pub(crate) fn release(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut held = core::mem::take(&mut self.buffers.held);
+        let count = bytes.len().min(RECORD.saturating_sub(held.len()));
+        if held.is_empty() {
+            return self.write(&bytes[..count]).then_some(count);
+        }
+        held.try_reserve_exact(count).ok()?;
+        held.extend_from_slice(&bytes[..count]);
+        let taken = self.write(&held).then_some(count);
+        held.clear();
+        self.buffers.held = held;
+        taken
+    }
+
     /// Ends this half.
     pub(crate) fn end(&mut self) {
         if self.open && !self.shut && self.failed.is_none() {
+            if self.held() > 0 {
+                self.release(&[]);
+            }
             self.run(Task::End);
         }
         self.shut = true;

@@ -148,6 +148,10 @@ impl<S: Stream> Tls<S> {
         let Some(state) = &self.state else { return Poll::Ready(Ok(())) };
         let mut state = state.borrow_mut();
         let State { session, shaking, peer } = &mut *state;
+        // Who reads or flushes has nothing to add.
+        if want != Want::Write && session.held() > 0 && session.release(&[]).is_none() {
+            fail(session, peer, Error::Memory);
+        }
         loop {
             self.send(session)?;
             if session.is_open() {
@@ -212,7 +216,9 @@ impl<S: Stream> Tls<S> {
     /// Receives what came, and does what it asks for; whether anything came.
     fn receive(&self, session: &mut Session, peer: &Peer) -> Result<bool, ip::Error> {
         let before = session.stage();
-        session.proceed();
+        if session.has_work() {
+            session.proceed();
+        }
         if session.stage() != before {
             log_failure(session, peer);
             return Ok(true);
@@ -247,13 +253,20 @@ impl<S: Stream> Tls<S> {
         if session.is_shut() {
             return Err(ip::Error::Closed);
         }
-        let piece = &buf[..buf.len().min(RECORD)];
-        if !session.write(piece) {
+        let Some(count) = session.release(buf) else {
             fail(session, peer, Error::Memory);
             return Err(session.failed().map_or(ip::Error::Reset, Error::short));
-        }
+        };
         self.send(session)?;
-        Ok(piece.len())
+        Ok(count)
+    }
+
+    /// Holds `buf` back for a record with what follows; whether it could.
+    fn hold(&self, buf: &[u8]) -> bool {
+        self.state.as_ref().is_some_and(|state| {
+            let session = &mut state.borrow_mut().session;
+            !session.is_shut() && session.hold(buf)
+        })
     }
 }
 
@@ -384,6 +397,18 @@ impl<S: Stream> Stream for Tls<S> {
         Poll::Ready(self.put(buf))
     }
 
+    fn poll_write_more(
+        &mut self,
+        context: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<Result<usize, ip::Error>> {
+        if self.state.is_none() {
+            return self.inner.poll_write_more(context, buf);
+        }
+        ready!(self.poll_for(Some(context), Want::Write))?;
+        Poll::Ready(if self.hold(buf) { Ok(buf.len()) } else { self.put(buf) })
+    }
+
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ip::Error>> {
         ready!(self.poll_for(Some(context), Want::Flush))?;
         self.inner.poll_flush(context)
@@ -434,7 +459,7 @@ impl<S: Stream> Stream for Tls<S> {
         let session = &state.borrow().session;
         Progress {
             readable: session.readable(),
-            unacknowledged: below.unacknowledged + session.outgoing().len(),
+            unacknowledged: below.unacknowledged + session.held() + session.outgoing().len(),
             ended: session.is_ended() || below.ended,
         }
     }

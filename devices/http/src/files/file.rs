@@ -232,7 +232,7 @@ impl<T: Tree> StaticFiles<T> {
         ];
         fields.extend(more.into_iter().flatten());
         let status = if shape.parts.is_empty() { Status::OK } else { Status(206) };
-        let mut sink = exchange.stream(status, &fields, Some(shape.length())).await?;
+        let mut sink = exchange.stream_at_once(status, &fields, shape.length()).await?;
         if request.method() == Method::Head {
             return sink.finish().await;
         }
@@ -267,7 +267,7 @@ impl<T: Tree> StaticFiles<T> {
             Err(error) => return self.broken(error, exchange).await,
         };
         let fields = [("Content-Type", kind), super::NO_CACHE, super::NOSNIFF];
-        let mut sink = exchange.stream(status, &fields, Some(size)).await?;
+        let mut sink = exchange.stream_at_once(status, &fields, size).await?;
         if request.method() == Method::Get {
             self.send(node, 0..size, Some(first), &mut sink).await?;
         }
@@ -348,7 +348,7 @@ impl<T: Tree> StaticFiles<T> {
         let mut fields = vec![page::HTML, super::NO_CACHE, super::NOSNIFF];
         fields.extend_from_slice(more);
         let page = page::Why(status, reason);
-        let mut sink = exchange.stream(status, &fields, Some(length(&page))).await?;
+        let mut sink = exchange.stream_at_once(status, &fields, length(&page)).await?;
         sink.print(format_args!("{page}")).await?;
         sink.finish().await
     }

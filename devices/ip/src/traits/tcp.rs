@@ -384,6 +384,21 @@ pub trait Stream: Read<Error = Error> + Write<Error = Error> {
         self.poll_write(context, shared.bytes().get(range.start..end).unwrap_or_default())
     }
 
+    /// Writes as [`poll_write`](Self::poll_write) does, for who writes more at once or calls
+    /// [`poll_flush`](Self::poll_flush): a layer that makes records of what is written, such as TLS,
+    /// holds it back until then, so that both are one record (`MSG_MORE`). TCP itself sends it,
+    /// which is the default.
+    ///
+    /// # Errors
+    /// As of [`Write::write`].
+    fn poll_write_more(
+        &mut self,
+        context: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<Result<usize, Error>> {
+        self.poll_write(context, buf)
+    }
+
     /// Hands on what a layer of its own holds back, such as the rest of a record of TLS for which
     /// the connection beneath had no room. What is written to TCP itself is sent without it, so
     /// there is nothing to do by default; and unlike `flush`, this waits for no acknowledgement.

@@ -2,6 +2,7 @@
 
 mod abuse;
 mod certificates;
+mod records;
 
 use crate::*;
 use alloc::rc::Rc;

@@ -1,0 +1,81 @@
+//! What becomes a record.
+
+use super::*;
+use crate::session::{RECORD, Session, Side};
+
+/// Brings what one has to send to the other; how many bytes.
+fn carry(from: &mut Session, to: &mut Session) -> usize {
+    from.proceed();
+    let mut carried = 0;
+    while !from.outgoing().is_empty() {
+        let read = to.receive(|room| {
+            let count = room.len().min(from.outgoing().len());
+            room[..count].copy_from_slice(&from.outgoing()[..count]);
+            Ok::<_, ()>(Some(count))
+        });
+        let count = read.unwrap().unwrap();
+        from.sent(count);
+        to.proceed();
+        carried += count;
+    }
+    carried
+}
+
+/// Two ends whose handshake is done.
+fn ends() -> (Session, Session) {
+    let mut near = Session::new(Side::Client(client().connection(WWW).unwrap()));
+    let mut far = Session::new(Side::Server(server().connection().unwrap()));
+    while carry(&mut near, &mut far) + carry(&mut far, &mut near) > 0 {}
+    assert!(near.is_open() && far.is_open());
+    (near, far)
+}
+
+/// The lengths of the records that are to be sent.
+fn records(session: &Session) -> Vec<usize> {
+    let (mut rest, mut lengths) = (session.outgoing(), Vec::new());
+    while let [_, _, _, high, low, more @ ..] = rest {
+        lengths.push(usize::from(u16::from_be_bytes([*high, *low])));
+        rest = &more[lengths[lengths.len() - 1]..];
+    }
+    lengths
+}
+
+/// Bytes that a record has besides what it carries.
+const MORE: usize = 17;
+
+#[test]
+fn what_is_held_back_is_one_record_with_what_follows() {
+    let (mut near, mut far) = ends();
+    assert!(far.hold(b"head, "));
+    assert_eq!((far.held(), far.outgoing().len()), (6, 0));
+    assert_eq!(far.release(b"body"), Some(4));
+    assert_eq!(records(&far), [10 + MORE]);
+    carry(&mut far, &mut near);
+    let mut read = [0; 20];
+    assert_eq!(near.peek(&mut read), 10);
+    assert!(read.starts_with(b"head, body"));
+    // A record is not longer than one may be, and nothing is held beyond.
+    assert!(far.hold(&[1; 400]));
+    assert!(!far.hold(&[2; RECORD]));
+    assert_eq!(far.release(&[2; RECORD]), Some(RECORD - 400));
+    assert_eq!(records(&far), [RECORD + MORE]);
+    // What is held goes before the end.
+    far.discard();
+    assert!(far.hold(b"last"));
+    far.end();
+    assert_eq!(records(&far), [4 + MORE, 2 + MORE]);
+}
+
+#[test]
+fn a_handshake_brings_one_ticket() {
+    let mut near = Session::new(Side::Client(client().connection(WWW).unwrap()));
+    let mut far = Session::new(Side::Server(server().connection().unwrap()));
+    carry(&mut near, &mut far);
+    carry(&mut far, &mut near);
+    near.proceed();
+    assert!(near.is_open() && !far.is_open());
+    carry(&mut near, &mut far);
+    // What it sends when it has the client's last word.
+    assert!(far.is_open());
+    assert_eq!(records(&far).len(), 1);
+}
