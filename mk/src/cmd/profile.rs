@@ -7,6 +7,7 @@
 
 use super::build::{self, Optimize};
 use crate::boot;
+use crate::disk;
 use crate::ending::{is_up, text};
 use crate::image::stack::Stack;
 use crate::image::xl;
@@ -14,7 +15,7 @@ use crate::project::write;
 use crate::symbols::{Place, Symbols};
 use crate::ui::{Ui, out, table};
 use anyhow::{Context, Result, bail, ensure};
-use lab::{GuestSpec, Host, Probe, Registers};
+use lab::{Disk, GuestSpec, Host, Probe, Registers};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::thread;
@@ -38,6 +39,9 @@ pub(crate) struct Args {
     /// A command to run in dom0; the app is sampled while it runs
     #[arg(long, value_name = "COMMAND")]
     load: Option<String>,
+    /// A file that is a disk, which is only read: one for each that the app has, in its order
+    #[arg(long, value_name = "FILE")]
+    disk: Vec<PathBuf>,
     /// Memory of the domain in MiB, instead of what the manifest says
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..))]
     memory: Option<u64>,
@@ -84,11 +88,18 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     let mut options = boot::options(&project)?;
     (options.icount, options.debug) = (true, true);
     options.network = image.manifest.vifs() > 0 || args.load.is_some();
+    let (count, mut lines) = (image.manifest.disks().count(), Vec::new());
+    ensure!(args.disk.len() <= count, "{} has {count} disks, and --disk names more", image.name);
+    for (file, (_, vdev)) in args.disk.iter().zip(image.manifest.disks()) {
+        lines.push(disk::line(vdev, true, &Disk::in_dom0(options.disks.len())));
+        options.disks.push(Disk { path: file.clone(), read_only: true, sector: 512 });
+    }
     let host = Host::boot(&options, ui)?;
     let mut overrides: Vec<_> = args.memory.iter().map(|mib| format!("memory={mib}")).collect();
     if !args.args.is_empty() {
         overrides.push(format!("extra={}", xl::quote(&xl::command_line(&args.args)?)));
     }
+    overrides.extend(xl::list("disk", &lines));
     let mut domain = host.create(&GuestSpec { overrides, ..GuestSpec::new(image.config()) })?;
     let limit = Duration::from_secs(args.limit);
     let mut samples = Samples::default();
