@@ -36,8 +36,9 @@ const SESSIONS: usize = 256;
 /// Bytes of early data: none, as anybody may send them again.
 const EARLY: u32 = 0;
 
-/// Tickets for a client, each for one connection. Browsers open several.
-const TICKETS: usize = 2;
+/// Tickets for a client, each for one connection, which brings the next one. Each costs a
+/// handshake some of its instructions.
+const TICKETS: usize = 1;
 
 const MODERN: &[&SupportedProtocolVersion] = &[&TLS13];
 const BOTH: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];

@@ -1,10 +1,9 @@
 //! Hashes and HMAC: SHA-2 by the crates `sha2` and `hmac`.
 
 use alloc::boxed::Box;
-use hmac::{KeyInit, Mac, SimpleHmac};
+use hmac::{EagerHash, KeyInit, Mac};
 use rustls::crypto::hash::{Context, Hash, HashAlgorithm, Output};
 use rustls::crypto::hmac::{Hmac, Key, Tag};
-use sha2::digest::block_api::BlockSizeUser;
 use sha2::{Digest, Sha256, Sha384};
 
 /// A hash function, and the HMAC of it.
@@ -21,9 +20,9 @@ pub(super) static SHA384: Sha<Sha384> =
 struct Running<D>(D);
 
 /// What both need of a hash function.
-pub(super) trait Function: Digest + BlockSizeUser + Clone + Send + Sync + 'static {}
+pub(super) trait Function: EagerHash<Core: Send + Sync> + Send + Sync + 'static {}
 
-impl<D: Digest + BlockSizeUser + Clone + Send + Sync + 'static> Function for D {}
+impl<D: EagerHash<Core: Send + Sync> + Send + Sync + 'static> Function for D {}
 
 impl<D: Function> Hash for Sha<D> {
     fn start(&self) -> Box<dyn Context> {
@@ -61,11 +60,12 @@ impl<D: Function> Context for Running<D> {
     }
 }
 
-struct Keyed<D: Function>(SimpleHmac<D>);
+/// Both blocks that the key makes are hashed once, however many messages there are.
+struct Keyed<D: Function>(hmac::Hmac<D>);
 
 impl<D: Function> Hmac for Sha<D> {
     fn with_key(&self, key: &[u8]) -> Box<dyn Key> {
-        let keyed = SimpleHmac::new_from_slice(key);
+        let keyed = hmac::Hmac::new_from_slice(key);
         Box::new(Keyed::<D>(keyed.expect("HMAC takes keys of any length")))
     }
 
