@@ -32,7 +32,8 @@ openssl ecparam -name prime256v1 -genkey -noout -out p256.key
 openssl ecparam -name prime256v1 -genkey -noout -out other.key
 openssl ecparam -name secp384r1 -genkey -noout -out p384.key
 openssl genrsa -out rsa.key 2048 2>/dev/null
-for key in p256 other p384 rsa; do
+openssl genrsa -out short.key 1024 2>/dev/null
+for key in p256 other p384 rsa short; do
 	openssl req -x509 -new -key $key.key -subj /CN=$key -days 30 -out $key-ca.pem
 	openssl req -new -key $key.key -subj /CN=www.lab -out $key.csr
 done
@@ -48,6 +49,7 @@ until=20890101000000Z
 signed good p256 p256 sha256 $from $until server
 signed p384 p384 p384 sha384 $from $until server
 signed rsa rsa rsa sha256 $from $until server
+signed short short p256 sha256 $from $until server
 signed expired p256 p256 sha256 $from 20210101000000Z server
 signed early p256 p256 sha256 20880101000000Z $until server
 signed unknown p256 other sha256 $from $until server
@@ -74,6 +76,7 @@ serve 451 purpose p256
 # A page that is elsewhere, where nothing is encrypted.
 printf 'HTTP/1.1 302 Found\r\nLocation: http://www.lab/\r\nContent-Length: 0\r\n\r\n' >moved
 openssl s_server -accept 454 -cert good.pem -key p256.key -HTTP -quiet >/dev/null 2>&1 </dev/null &
+serve 455 short short -cipher DEFAULT@SECLEVEL=0
 busybox nc -ll -p 452 -e echo 'SSH-2.0-OpenSSH_9.2p1' &
 # Half of a page, and then nobody is there any more who could say that it was all.
 (
@@ -88,6 +91,6 @@ busybox nc -ll -p 452 -e echo 'SSH-2.0-OpenSSH_9.2p1' &
 mkdir -p www
 echo plain >www/index.html
 busybox httpd -h /tmp/fetchs/www
-for port in 80 443 444 445 446 447 448 449 450 451 452 453 454; do
+for port in 80 443 444 445 446 447 448 449 450 451 452 453 454 455; do
 	until ss -ltn | grep -q ":$port "; do usleep 100000; done
 done

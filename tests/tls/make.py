@@ -76,3 +76,5 @@ strong = certificate("rsa-ca", rsa.generate_private_key(65537, 2048), None, [])
 certificate("by-rsa", key, strong, ["www.lab"])
 wide = certificate("p384-ca", ec.generate_private_key(ec.SECP384R1()), None, [])
 certificate("by-p384", key, wide, ["www.lab"])
+# Of a size that nobody takes.
+certificate("short-rsa", rsa.generate_private_key(65537, 1024), None, [])

@@ -2,7 +2,7 @@
 //!
 //! test: dom0 servers.sh
 //! test: xl disk=["format=raw,vdev=xvda,access=ro,target=/tmp/fetchs/roots"]
-//! test: timeout 90
+//! test: timeout 150
 //! test(good): args url=https://www.lab/page url=https://www.lab:444/page url=https://www.lab:445/page url=https://www.lab:446/page url=https://www.lab:447/page url=http://www.lab/ url=https://www.lab/large url=https://www.lab:454/moved downgrade=on print=no tls12=on
 //! test(good): console-contains "fetch: https://www.lab/page: 200\nfetch: done, 9 bytes"
 //! test(good): console-contains "fetch: https://www.lab:444/page: 200\nfetch: done, 9 bytes"
@@ -11,7 +11,7 @@
 //! test(good): console-contains "fetch: https://www.lab:447/page: 200\nfetch: done, 9 bytes"
 //! test(good): console-contains "fetch: http://www.lab/: 200, 6 bytes\nfetch: done, 6 bytes"
 //! test(good): console-contains "fetch: https://www.lab/large: 200\nfetch: done, 3000000 bytes"
-//! test(bad): args url=https://10.0.0.1/page url=https://www.lab:447/page url=https://www.lab:448/page url=https://www.lab:449/page url=https://www.lab:450/page url=https://www.lab:451/page url=https://www.lab:452/page url=https://www.lab:453/page url=https://www.lab:454/moved
+//! test(bad): args url=https://10.0.0.1/page url=https://www.lab:447/page url=https://www.lab:448/page url=https://www.lab:449/page url=https://www.lab:450/page url=https://www.lab:451/page url=https://www.lab:452/page url=https://www.lab:453/page url=https://www.lab:455/page url=https://www.lab:454/moved
 //! test(bad): expect exit 4
 //! test(bad): console-contains "10.0.0.1: the certificate is not for 10.0.0.1, but for "
 //! test(bad): console-contains "www.lab: the peer ends it: "
@@ -19,6 +19,7 @@
 //! test(bad): console-contains "www.lab: the certificate is not yet valid: it is from 2088-01-01 00:00 UTC on, and this machine's clock says 2"
 //! test(bad): console-contains "www.lab: the certificate is signed by nobody who is trusted here"
 //! test(bad): console-contains "www.lab: the certificate is for another purpose"
+//! test(bad): console-contains "www.lab: a certificate has an RSA key that is malformed, or not of 2048 to 8192 bits"
 //! test(bad): console-contains "www.lab: the peer breaks the rules of TLS: "
 //! test(bad): console-contains "error: https://www.lab:452/page: 10.0.0.1:452: the peer is not to be trusted"
 //! test(bad): console-contains "half of it\nerror: https://www.lab:453/page: the answer breaks off in its body"

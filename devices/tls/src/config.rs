@@ -1,6 +1,6 @@
 //! What ends of connections are to have, and whom they trust.
 
-use crate::trust::{Chains, Fingerprints, Trust, certificates_in, roots};
+use crate::trust::{Chains, Clients, Fingerprints, Trust, certificates_in, roots};
 use crate::{Error, provider};
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -187,7 +187,7 @@ impl ServerOptions {
         let verifier =
             WebPkiClientVerifier::builder_with_provider(roots, provider::verifying(false)).build();
         let bad = |error| Error::BadCertificate(alloc::format!("{error}"));
-        self.clients = Some(verifier.map_err(bad)?);
+        self.clients = Some(Arc::new(Clients(verifier.map_err(bad)?)));
         Ok(self)
     }
 

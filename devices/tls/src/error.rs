@@ -54,6 +54,9 @@ pub enum Error {
     WrongPurpose,
     /// The peer does not have the private key that its certificate is for: it is somebody else's.
     NotItsKey,
+    /// The certificate has an RSA key that no signature is verified by: it is not of 2048 to 8192
+    /// bits, or malformed.
+    UnusableKey,
     /// The certificate's SHA-256 is another one, which the log tells.
     WrongFingerprint,
     /// Something else is wrong with the certificate.
@@ -118,6 +121,9 @@ impl fmt::Display for Error {
             Self::NotItsKey => {
                 f.write_str("the peer does not have the private key that its certificate is for")
             }
+            Self::UnusableKey => f.write_str(
+                "a certificate has an RSA key that is malformed, or not of 2048 to 8192 bits",
+            ),
             Self::WrongFingerprint => f.write_str("the certificate has another fingerprint"),
             Self::BadCertificate(why) => {
                 write!(f, "the certificate is bad: {}", Escaped(why.as_bytes()))
@@ -208,6 +214,8 @@ fn of_certificate(error: CertificateError) -> Error {
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             Error::WrongPurpose
         }
+        // Which is what our own verifiers say of a key.
+        CertificateError::Other(_) => Error::UnusableKey,
         // Which is what the verifier of fingerprints says.
         CertificateError::ApplicationVerificationFailure => Error::WrongFingerprint,
         other => Error::BadCertificate(other.to_string()),

@@ -1,14 +1,20 @@
 //! Whom a client trusts.
 
-use crate::Error;
+use crate::{Error, provider};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::slice::from_ref;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::server::ParsedCertificate;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, OtherError, RootCertStore,
+    SignatureScheme,
+};
 use sha2::{Digest, Sha256};
 
 /// Whom a client trusts to be the host that it asks for.
@@ -52,6 +58,40 @@ pub(crate) fn roots(certificates: Vec<CertificateDer<'static>>) -> Result<RootCe
     Ok(roots)
 }
 
+/// Tells a key that cannot be used from a signature that is wrong, which both are
+/// [`CertificateError::BadSignature`].
+fn told<T>(
+    verified: Result<T, rustls::Error>,
+    signers: &[CertificateDer<'_>],
+) -> Result<T, rustls::Error> {
+    let unusable = |certificate| {
+        let parsed = ParsedCertificate::try_from(certificate);
+        parsed.is_ok_and(|it| provider::is_unusable_rsa(&it.subject_public_key_info()))
+    };
+    match verified {
+        Err(rustls::Error::InvalidCertificate(CertificateError::BadSignature))
+            if signers.iter().any(unusable) =>
+        {
+            Err(CertificateError::Other(OtherError()).into())
+        }
+        verified => verified,
+    }
+}
+
+/// Tells what is wrong with a chain. Where a signature in it is, who signed has the name of one who
+/// is trusted, and another key; of a handshake that somebody else has signed that is another error.
+fn known<T>(
+    verified: Result<T, rustls::Error>,
+    intermediates: &[CertificateDer<'_>],
+) -> Result<T, rustls::Error> {
+    told(verified, intermediates).map_err(|error| match error {
+        rustls::Error::InvalidCertificate(CertificateError::BadSignature) => {
+            CertificateError::UnknownIssuer.into()
+        }
+        error => error,
+    })
+}
+
 /// Checks that a chain leads to a root, for the name and at this time, and that the peer has the
 /// private key.
 #[derive(Debug)]
@@ -68,14 +108,7 @@ impl ServerCertVerifier for Chains {
     ) -> Result<ServerCertVerified, rustls::Error> {
         let verified =
             self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-        verified.map_err(|error| match error {
-            // Who signed it has the name of one who is trusted, and another key. A handshake that
-            // somebody else has signed is another error.
-            rustls::Error::InvalidCertificate(CertificateError::BadSignature) => {
-                CertificateError::UnknownIssuer.into()
-            }
-            error => error,
-        })
+        known(verified, intermediates)
     }
 
     fn verify_tls12_signature(
@@ -84,7 +117,7 @@ impl ServerCertVerifier for Chains {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls12_signature(message, cert, dss)
+        told(self.0.verify_tls12_signature(message, cert, dss), from_ref(cert))
     }
 
     fn verify_tls13_signature(
@@ -93,7 +126,7 @@ impl ServerCertVerifier for Chains {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls13_signature(message, cert, dss)
+        told(self.0.verify_tls13_signature(message, cert, dss), from_ref(cert))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -132,7 +165,8 @@ impl ServerCertVerifier for Fingerprints {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.algorithms)
+        let verified = verify_tls12_signature(message, cert, dss, &self.algorithms);
+        told(verified, from_ref(cert))
     }
 
     fn verify_tls13_signature(
@@ -141,10 +175,52 @@ impl ServerCertVerifier for Fingerprints {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.algorithms)
+        let verified = verify_tls13_signature(message, cert, dss, &self.algorithms);
+        told(verified, from_ref(cert))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
+    }
+}
+
+/// Checks clients' certificates, and that they have the private key.
+#[derive(Debug)]
+pub(crate) struct Clients(pub(crate) Arc<dyn ClientCertVerifier>);
+
+impl ClientCertVerifier for Clients {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.0.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        known(self.0.verify_client_cert(end_entity, intermediates, now), intermediates)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        told(self.0.verify_tls12_signature(message, cert, dss), from_ref(cert))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        told(self.0.verify_tls13_signature(message, cert, dss), from_ref(cert))
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
     }
 }

@@ -11,6 +11,8 @@ mod verify;
 #[cfg(test)]
 mod wycheproof;
 
+pub(crate) use verify::is_unusable_rsa;
+
 use alloc::sync::Arc;
 use rustls::SupportedCipherSuite;
 use rustls::crypto::{

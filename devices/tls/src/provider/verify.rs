@@ -65,6 +65,14 @@ fn rsa_key(der: &[u8]) -> Option<rsa::PublicKey> {
     RSA_BYTES.contains(&key.size()).then_some(key)
 }
 
+/// Whether a key (a SubjectPublicKeyInfo, RFC 5280) is one of RSA that no signature is verified by:
+/// too short, too long, or malformed.
+pub(crate) fn is_unusable_rsa(key: &[u8]) -> bool {
+    let Ok(key) = rsa::pkcs8::SubjectPublicKeyInfoRef::try_from(key) else { return false };
+    key.algorithm.oid == rsa::pkcs1::ALGORITHM_OID
+        && key.subject_public_key.as_bytes().and_then(rsa_key).is_none()
+}
+
 /// By an RSA key with PKCS #1 v1.5 (RFC 8017, section 8.2), with the hash `D`. TLS 1.3 has it in
 /// certificates alone.
 fn pkcs1<D: Digest + rsa::pkcs8::AssociatedOid>(

@@ -124,3 +124,23 @@ fn what_is_printed_tells_no_key() {
     let printed = std::format!("{:?} {:?}", identity(), server());
     assert!(printed.contains("Private(ECDSA_NISTP256_SHA256)"), "{printed}");
 }
+
+#[test]
+fn an_rsa_key_that_cannot_be_used_is_told_from_a_wrong_signature() {
+    use rustls::client::danger::ServerCertVerifier;
+    use rustls::internal::msgs::codec::{Codec, Reader};
+    let verifier = trust::Fingerprints {
+        all: Vec::new(),
+        algorithms: provider::verifying(false).signature_verification_algorithms,
+    };
+    // By rsa_pss_rsae_sha256.
+    let signed = [&[8, 4, 1, 0][..], &[7; 256]].concat();
+    let signed = rustls::DigitallySignedStruct::read(&mut Reader::init(&signed)).unwrap();
+    let verified = |pem: &[u8]| {
+        let der = trust::certificates_in(pem).unwrap();
+        let verified = verifier.verify_tls13_signature(b"x", &der[0], &signed);
+        verified.map(drop).map_err(Error::from)
+    };
+    assert_eq!(verified(pem!("short-rsa.pem")), Err(Error::UnusableKey));
+    assert_eq!(verified(pem!("rsa-ca.pem")), Err(Error::NotItsKey));
+}
