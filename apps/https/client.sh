@@ -39,12 +39,25 @@ says 'ALPN protocol: h2' -alpn h2,http/1.1
 says 'ALPN protocol: http/1.1' -alpn http/1.1
 says 'Cipher is (NONE)' -alpn h3
 says 'Cipher is (NONE)' -tls1_2
+# What s_client is told stands at the beginning of what it reads, so that it gets one thing after
+# another. said COUNT TEXT: waits until it has said that so often.
+asked='GET / HTTP/1.1\r\nHost: www.lab\r\n\r\n'
+said() {
+	for _ in $(seq 150); do
+		[ "$(grep -c "$2" /tmp/said)" -lt $1 ] || return 0
+		usleep 200000
+	done
+	echo "s_client did not say $2 $1 times" >&2
+	exit 1
+}
 # A session is resumed, and keys are renewed in the middle.
-(printf 'GET / HTTP/1.1\r\nHost: www.lab\r\n\r\n'; sleep 1; echo Q) |
-	timeout 20 openssl s_client -connect $IP:443 -servername www.lab -CAfile $ca -sess_out /tmp/session -quiet -no_ign_eof >/dev/null 2>&1 || :
+: >/tmp/said
+(printf "$asked"; said 1 'Served by TLS'; echo Q) |
+	timeout 40 openssl s_client -connect $IP:443 -servername www.lab -CAfile $ca -sess_out /tmp/session -quiet -no_ign_eof >/tmp/said 2>&1 || :
 says 'Reused, TLSv1.3' -sess_in /tmp/session
-(printf 'GET / HTTP/1.1\r\nHost: www.lab\r\n\r\n'; sleep 1; echo K; sleep 1; printf 'GET / HTTP/1.1\r\nHost: www.lab\r\n\r\n'; sleep 1; echo Q) |
-	timeout 20 openssl s_client -connect $IP:443 -servername www.lab -CAfile $ca >/tmp/said 2>&1 || :
+: >/tmp/said
+(printf "$asked"; said 1 'Served by TLS'; echo K; said 1 KEYUPDATE; printf "$asked"; said 2 'Served by TLS'; echo Q) |
+	timeout 80 openssl s_client -connect $IP:443 -servername www.lab -CAfile $ca >/tmp/said 2>&1 || :
 [ "$(grep -c 'Served by TLS' /tmp/said)" = 2 ] || { cat /tmp/said; exit 1; }
 
 # Who is silent, or speaks something else, is in nobody's way.
@@ -60,10 +73,44 @@ cp /tmp/ca/two.key /tmp/keys/key.pem
 tar -C /tmp/keys -cf /tmp/keys.new cert.pem key.pem
 truncate -s 64K /tmp/keys.new
 dd if=/tmp/keys.new of=/tmp/keys.tar bs=64K conv=notrunc,fsync 2>/dev/null
-for _ in $(seq 20); do
-	sleep 1
+renewed() {
 	echo Q | timeout 20 openssl s_client -connect $IP:443 -servername www.lab -CAfile $ca >/tmp/said 2>&1 || :
-	! grep -qi 'Peer signature type: ed25519' /tmp/said || exit 0
+	grep -qi 'Peer signature type: ed25519' /tmp/said
+}
+tries=0
+until renewed; do
+	tries=$((tries + 1))
+	[ $tries -lt 20 ] || { cat /tmp/said; exit 1; }
+	sleep 1
 done
-cat /tmp/said
-exit 1
+
+# In all of its memory there is nothing of the key that it does not need any more, and of the one
+# that it needs no text: what leads to a number is overwritten, and so is the number.
+text() {
+	grep -v '^---' /tmp/ca/$1 | tr -d '\n'
+}
+number=$(openssl pkey -in /tmp/ca/one.key -outform DER | xxd -p | tr -d '\n')
+# PKCS #8 has the number of 32 bytes after the tag and the length of SEC 1's structure.
+number=${number#*0201010420}
+number=$(echo $number | cut -c 1-64)
+[ ${#number} = 64 ]
+# As it is computed with, from its end.
+turned=$(echo $number | fold -w 2 | tac | tr -d '\n')
+hex() {
+	printf %s "$1" | xxd -p | tr -d '\n'
+}
+old=$(hex $(text one.key | cut -c 13-44)) new=$(hex $(text two.key | tail -c 40))
+# Of what is no secret there are copies, so it was looked for in the right place.
+public=$(hex $(text two.pem | cut -c 65-104))
+tries=0
+while :; do
+	xl dump-core $NAME /tmp/core >/dev/null
+	# Each line begins with the end of the one before, for what is across both.
+	found=$(xxd -p -c 256 /tmp/core | awk '{ print end $0; end = substr($0, 385) }' |
+		grep -F -o -e $number -e $turned -e $old -e $new -e $public | sort -u)
+	[ "$found" != $public ] || break
+	tries=$((tries + 1))
+	[ $tries -lt 4 ] || { echo "a core holds $found"; exit 1; }
+	sleep 2
+done
+rm /tmp/core

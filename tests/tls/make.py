@@ -18,11 +18,11 @@ def year(number):
     return datetime.datetime(number, 1, 1)
 
 
-def write_key(name, key):
+def write_key(name, key, form=serialization.PrivateFormat.PKCS8):
     (HERE / f"{name}.key").write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
+            form,
             serialization.NoEncryption(),
         )
     )
@@ -60,6 +60,8 @@ ca = certificate("ca", p256(), None, [])
 other = certificate("other-ca", p256(), None, [])
 key = p256()
 write_key("server", key)
+# The same in SEC 1.
+write_key("server-sec1", key, serialization.PrivateFormat.TraditionalOpenSSL)
 certificate("server", key, ca, ["www.lab", "10.0.0.2"])
 certificate("second", key, ca, ["second.lab"])
 certificate("expired", key, ca, ["www.lab"], (2020, 2021))

@@ -16,8 +16,7 @@ use rustls::client::{
     ClientSessionMemoryCache, Resumption, UnbufferedClientConnection, WebPkiServerVerifier,
 };
 use rustls::lock::{Lock, MakeMutex, MutexGuard, Poisoned};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{ServerName, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{
     ClientHello, ResolvesServerCert, ServerSessionMemoryCache, UnbufferedServerConnection,
@@ -113,9 +112,7 @@ impl Identity {
     /// together, [`Error::BadCertificate`].
     pub fn from_pem(certificates: &[u8], key: &[u8]) -> Result<Self, Error> {
         let chain = certificates_in(certificates)?;
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| Error::NoKey)?;
-        let key = provider::KEYS.load_private_key(key).map_err(|_| Error::NoKey)?;
-        let both = CertifiedKey::new(chain, key);
+        let both = CertifiedKey::new(chain, provider::key_in(key).ok_or(Error::NoKey)?);
         both.keys_match()?;
         Ok(Self(Arc::new(both)))
     }

@@ -29,15 +29,15 @@ pub(super) struct X25519Key {
 }
 
 impl X25519Key {
-    pub(super) fn new(bytes: [u8; 32]) -> Self {
-        let secret = x25519_dalek::StaticSecret::from(bytes);
+    pub(super) fn new(bytes: &[u8; 32]) -> Self {
+        let secret = x25519_dalek::StaticSecret::from(*bytes);
         Self { public: x25519_dalek::PublicKey::from(&secret), secret }
     }
 }
 
 impl SupportedKxGroup for X25519 {
     fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, Error> {
-        Ok(Box::new(X25519Key::new(*draw()?)))
+        Ok(Box::new(X25519Key::new(&*draw()?)))
     }
 
     fn name(&self) -> NamedGroup {

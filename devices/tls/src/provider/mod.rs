@@ -11,6 +11,7 @@ mod verify;
 #[cfg(test)]
 mod wycheproof;
 
+pub(crate) use sign::in_pem as key_in;
 pub(crate) use verify::is_unusable_rsa;
 
 use alloc::sync::Arc;
@@ -29,8 +30,8 @@ impl SecureRandom for Random {
     }
 }
 
-/// What reads private keys.
-pub(crate) const KEYS: &dyn KeyProvider = &sign::Keys;
+/// What reads private keys, for rustls.
+const KEYS: &dyn KeyProvider = &sign::Keys;
 
 /// Nothing that signatures are verified by: for servers that ask clients for no certificate.
 const NONE: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms { all: &[], mapping: &[] };

@@ -6,11 +6,12 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use ed25519_dalek::Signer as _;
-use ed25519_dalek::pkcs8::DecodePrivateKey;
+use p256::pkcs8::{DecodePrivateKey, SecretDocument};
 use rustls::crypto::KeyProvider;
 use rustls::pki_types::{PrivateKeyDer, SubjectPublicKeyInfoDer, alg_id};
 use rustls::sign::{Signer, SigningKey, public_key_to_spki};
 use rustls::{Error, SignatureAlgorithm, SignatureScheme};
+use zeroize::Zeroize;
 
 /// How ECDHE is signed in TLS 1.2, where the cipher suite says so.
 pub(super) static ECDSA: &[SignatureScheme] = &[
@@ -34,24 +35,52 @@ pub(super) static RSA: &[SignatureScheme] = &[
 pub(super) struct Keys;
 
 impl KeyProvider for Keys {
-    fn load_private_key(&self, key: PrivateKeyDer<'static>) -> Result<Arc<dyn SigningKey>, Error> {
+    fn load_private_key(
+        &self,
+        mut key: PrivateKeyDer<'static>,
+    ) -> Result<Arc<dyn SigningKey>, Error> {
         let loaded = match &key {
-            PrivateKeyDer::Pkcs8(der) => {
-                let der = der.secret_pkcs8_der();
-                let p256 = p256::SecretKey::from_pkcs8_der(der).ok().map(Secret::p256);
-                let ed25519 = || ed25519_dalek::SigningKey::from_pkcs8_der(der).ok();
-                p256.or_else(|| ed25519().map(Secret::Ed25519))
-            }
-            PrivateKeyDer::Sec1(der) => {
-                p256::SecretKey::from_sec1_der(der.secret_sec1_der()).ok().map(Secret::p256)
-            }
+            PrivateKeyDer::Pkcs8(der) => of_pkcs8(der.secret_pkcs8_der()),
+            PrivateKeyDer::Sec1(der) => of_sec1(der.secret_sec1_der()),
             _ => None,
         };
-        let loaded = loaded.ok_or_else(|| {
+        key.zeroize();
+        loaded.map(shared).ok_or_else(|| {
             Error::General(String::from("the private key is none of P-256 or Ed25519"))
-        })?;
-        Ok(Arc::new(Private(Arc::new(loaded))))
+        })
     }
+}
+
+/// Reads a private key in PEM form (RFC 7468), whose label says whether it is PKCS #8 or SEC 1, and
+/// overwrites what it was decoded to. Around it there may be something else.
+pub(crate) fn in_pem(pem: &[u8]) -> Option<Arc<dyn SigningKey>> {
+    let text = core::str::from_utf8(pem).ok()?;
+    let section = |begin: &str, end: &str| {
+        let rest = text.get(text.find(begin)?..)?;
+        let section = rest.get(..rest.find(end)? + end.len())?;
+        SecretDocument::from_pem(section).ok().map(|(_, document)| document)
+    };
+    let pkcs8 = section("-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----");
+    let sec1 = || section("-----BEGIN EC PRIVATE KEY-----", "-----END EC PRIVATE KEY-----");
+    let loaded = match pkcs8 {
+        Some(document) => of_pkcs8(document.as_bytes()),
+        None => of_sec1(sec1()?.as_bytes()),
+    };
+    loaded.map(shared)
+}
+
+fn of_pkcs8(der: &[u8]) -> Option<Secret> {
+    let p256 = p256::SecretKey::from_pkcs8_der(der).ok().map(Secret::p256);
+    let ed25519 = || ed25519_dalek::SigningKey::from_pkcs8_der(der).ok();
+    p256.or_else(|| ed25519().map(Secret::Ed25519))
+}
+
+fn of_sec1(der: &[u8]) -> Option<Secret> {
+    p256::SecretKey::from_sec1_der(der).ok().map(Secret::p256)
+}
+
+fn shared(key: Secret) -> Arc<dyn SigningKey> {
+    Arc::new(Private(Arc::new(key)))
 }
 
 /// A private key, which is overwritten when the last that has it drops it.

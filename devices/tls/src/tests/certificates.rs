@@ -41,6 +41,12 @@ fn keys_and_certificates_that_do_not_fit_are_refused_when_they_are_read() {
     let read = |pem: &[u8], key: &[u8]| Identity::from_pem(pem, key).map(drop);
     let (pem, key) = (pem!("server.pem"), pem!("server.key"));
     assert_eq!(read(pem, key), Ok(()));
+    let sec1 = pem!("server-sec1.key");
+    assert_eq!(read(pem, sec1), Ok(()));
+    // As `openssl ecparam -genkey` writes it.
+    let before = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
+    assert_eq!(read(pem, &[&before[..], &sec1[..]].concat()), Ok(()));
+    assert_eq!(read(pem, &sec1[..100]), Err(Error::NoKey));
     assert_eq!(read(pem, pem!("client.key")), Err(Error::OtherKey));
     assert_eq!(read(pem, pem!("edwards.key")), Err(Error::OtherKey));
     assert_eq!(read(key, key), Err(Error::NoCertificate));
