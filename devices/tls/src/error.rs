@@ -186,6 +186,8 @@ impl From<Flaw> for Error {
             Flaw::FailedToGetRandomBytes => Self::NoEntropy,
             Flaw::UnsupportedNameType => Self::BadName,
             Flaw::InconsistentKeys(_) => Self::OtherKey,
+            // Which is what our own verifiers say of a key, and rustls of nothing.
+            Flaw::Other(_) => Self::UnusableKey,
             other => Self::Protocol(other.to_string()),
         }
     }
@@ -214,8 +216,10 @@ fn of_certificate(error: CertificateError) -> Error {
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             Error::WrongPurpose
         }
-        // Which is what our own verifiers say of a key.
-        CertificateError::Other(_) => Error::UnusableKey,
+        // Which says no more, and most often is that.
+        CertificateError::Other(_) => Error::BadCertificate(
+            "it is of a form that is not read, such as version 1 of X.509".to_string(),
+        ),
         // Which is what the verifier of fingerprints says.
         CertificateError::ApplicationVerificationFailure => Error::WrongFingerprint,
         other => Error::BadCertificate(other.to_string()),

@@ -72,7 +72,7 @@ fn told<T>(
         Err(rustls::Error::InvalidCertificate(CertificateError::BadSignature))
             if signers.iter().any(unusable) =>
         {
-            Err(CertificateError::Other(OtherError()).into())
+            Err(rustls::Error::Other(OtherError()))
         }
         verified => verified,
     }

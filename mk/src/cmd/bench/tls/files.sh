@@ -10,7 +10,8 @@ tar -C www -cf www.tar .
 truncate -s 2M www.tar
 openssl ecparam -name prime256v1 -genkey -noout -out p256.key
 openssl genpkey -algorithm ed25519 -out ed25519.key
-printf '[req]\ndistinguished_name=dn\n[dn]\n' >conf
+# With an extension it is of version 3, which alone is read.
+printf '[req]\ndistinguished_name=dn\nx509_extensions=v3\n[dn]\n[v3]\nsubjectAltName=DNS:www.lab\n' >conf
 for kind in p256 ed25519; do
 	OPENSSL_CONF=conf openssl req -x509 -new -key $kind.key -subj /CN=www.lab -days 30 -out $kind.pem
 	mkdir $kind
