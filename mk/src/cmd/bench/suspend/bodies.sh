@@ -33,6 +33,10 @@ while [ $((cycle += 1)) -le $CYCLES ]; do
 	[ ! -s /bench/failed ] || fail "in cycle $cycle of $CYCLES"
 	xl save $NAME $file >/bench/said 2>&1 || fail "save $cycle of $CYCLES"
 	xl restore -e $file >/bench/said 2>&1 || fail "restore $cycle of $CYCLES"
+	# The back end's script takes its time, and who is away again before that is heard by nobody.
+	for _ in $(seq 100); do
+		! ping -c 1 -W 1 $IP >/dev/null 2>&1 || break
+	done
 	sleep 0.2
 done
 rm -f /bench/cycling
