@@ -187,7 +187,7 @@ impl<'a> Session<'a> {
             let before = client.session().clone();
             let event = timeout(patience, client.poll_body(header?)).await;
             let event = event.map_err(|_| Error::Late)??;
-            if !matches!(event, Event::Publish(_) | Event::Pingresp | Event::Ignored) {
+            if self.is_answer(&event) {
                 answer = None;
             }
             let acknowledge = Acknowledge::to(&event, self.has_all());
@@ -289,6 +289,21 @@ impl<'a> Session<'a> {
         Ok((self.filters.is_empty() || received) && acknowledged)
     }
 
+    /// Whether it is what [`advance`](Self::advance) waits for; the broker's own messages are not,
+    /// however many there are.
+    fn is_answer(&self, event: &Event<'_, 1, 1>) -> bool {
+        match event {
+            Event::Suback(_)
+            | Event::PublishRejected(_)
+            | Event::PublishAcknowledged(_)
+            | Event::PublishReceived(_)
+            | Event::PublishComplete(_) => true,
+            // The end of the last message that was asked for.
+            Event::PublishReleased(_) => self.has_all(),
+            _ => false,
+        }
+    }
+
     /// Takes what the broker says. Returns a line to print.
     fn take(&mut self, event: Event<'_, 1, 1>) -> Result<Option<String>, Error> {
         match event {
@@ -309,7 +324,6 @@ impl<'a> Session<'a> {
                 self.progress = true;
             }
             Event::Publish(message) if !self.has_all() => {
-                self.received = self.received.saturating_add(1);
                 let TopicReference::Name(topic) = &message.topic else {
                     return Err(Error::Malformed);
                 };
@@ -320,6 +334,8 @@ impl<'a> Session<'a> {
                 line.try_reserve(longest).map_err(|_| Error::Memory)?;
                 // Writing to a string does not fail.
                 let _ = write!(line, "{} {}", Escaped(topic.as_bytes()), Escaped(content));
+                // What could not be kept comes again, and counts then.
+                self.received = self.received.saturating_add(1);
                 return Ok(Some(line));
             }
             _ => {}
