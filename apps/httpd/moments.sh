@@ -7,8 +7,8 @@ xl destroy "$GUEST"
 
 say() {
 	echo "$moment: $*"
-	cat /tmp/moments.said /tmp/moments.curl
-	tail -n 20 $log
+	cat /tmp/moments.said /tmp/moments.curl || :
+	tail -n 20 $log || :
 	xl list
 	exit 1
 } 2>/dev/null

@@ -267,13 +267,14 @@ impl Updates {
         if self.busy[Kind::App as usize] > 0 && !self.failed {
             return None;
         }
-        let given = self.given.iter().map(|it| it.bytes.len()).sum();
-        // They are packed, and copied into pages that are granted.
+        let given: usize = self.given.iter().map(|it| it.bytes.len()).sum();
+        // They are packed, and copied into pages that are granted: three times what is given, of which
+        // one is there.
         let memory = match machine::memory_left() {
             (0, _) => usize::MAX,
-            (_, left) => left / 4,
+            (_, left) => left.saturating_add(given) / 4,
         };
-        let left = self.room.saturating_sub(HEADS).saturating_sub(given).min(memory);
+        let left = self.room.saturating_sub(HEADS).min(memory).saturating_sub(given);
         Some(left / self.busy[Kind::Filling as usize].max(1))
     }
 }

@@ -13,7 +13,8 @@ use anyhow::Result;
 host, that is the app of a `cargo mk run` in another terminal, which keeps its\ninterfaces. The \
 arguments are those of the new domain; give those of the running one for a service\nthat is to stay \
 where it is. The app says in its manifest what it keeps (update: State). A new\nimage that does not \
-start, or refuses the state, is destroyed again, the old one goes on, and the\nexit status is 1."
+start, or refuses the state, is destroyed again, the old one goes on, and the\nexit status is 1; where \
+nobody says who serves, neither is destroyed."
 )]
 pub(crate) struct Args {
     /// The app

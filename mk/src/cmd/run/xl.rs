@@ -127,7 +127,7 @@ pub(crate) fn update(
     command.current_dir(&image.folder);
     ui.command(&command);
     let status = command.status().context("cannot run sh")?;
-    let what = if status.success() { "the new image serves" } else { "the old image serves" };
+    let what = if status.success() { "the new image serves" } else { "not replaced" };
     ui.note(&headline(&image.name, what, code(status)));
     Ok(code(status))
 }
