@@ -237,10 +237,11 @@ impl Session {
         self.run(Task::Bytes(bytes))
     }
 
-    /// Holds `bytes` back, which more follows; whether there is room for them beside what is held.
+    /// Holds `bytes` back, which more follows; whether there is room for them beside what is held,
+    /// and for a byte of what follows, as who writes something has some of it taken.
     pub(crate) fn hold(&mut self, bytes: &[u8]) -> bool {
         let held = &mut self.buffers.held;
-        let fits = held.len() + bytes.len() <= RECORD && held.try_reserve(bytes.len()).is_ok();
+        let fits = held.len() + bytes.len() < RECORD && held.try_reserve(bytes.len()).is_ok();
         if fits {
             held.extend_from_slice(bytes);
         }

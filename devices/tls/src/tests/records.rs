@@ -59,6 +59,10 @@ fn what_is_held_back_is_one_record_with_what_follows() {
     assert!(!far.hold(&[2; RECORD]));
     assert_eq!(far.release(&[2; RECORD]), Some(RECORD - 400));
     assert_eq!(records(&far), [RECORD + MORE]);
+    far.discard();
+    assert!(!far.hold(&[1; RECORD]) && far.hold(&[1; RECORD - 1]));
+    assert_eq!(far.release(b"xy"), Some(1));
+    assert_eq!(records(&far), [RECORD + MORE]);
     // What is held goes before the end.
     far.discard();
     assert!(far.hold(b"last"));
