@@ -105,7 +105,8 @@ impl Identity {
     }
 
     /// Reads files in PEM form (RFC 7468): the certificate, first, with those that lead from it to
-    /// a root; and the private key, P-256 or Ed25519, in PKCS #8 or SEC 1.
+    /// a root; and the private key, P-256 or Ed25519, in PKCS #8 or SEC 1. What `key` holds is the
+    /// caller's to overwrite.
     ///
     /// # Errors
     /// [`Error::NoCertificate`], [`Error::NoKey`], [`Error::OtherKey`] if the two do not belong

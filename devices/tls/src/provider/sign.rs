@@ -4,14 +4,15 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use base64ct::{Base64, Encoding};
 use core::fmt;
 use ed25519_dalek::Signer as _;
-use p256::pkcs8::{DecodePrivateKey, SecretDocument};
+use p256::pkcs8::DecodePrivateKey;
 use rustls::crypto::KeyProvider;
 use rustls::pki_types::{PrivateKeyDer, SubjectPublicKeyInfoDer, alg_id};
 use rustls::sign::{Signer, SigningKey, public_key_to_spki};
 use rustls::{Error, SignatureAlgorithm, SignatureScheme};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 /// How ECDHE is signed in TLS 1.2, where the cipher suite says so.
 pub(super) static ECDSA: &[SignatureScheme] = &[
@@ -52,19 +53,26 @@ impl KeyProvider for Keys {
 }
 
 /// Reads a private key in PEM form (RFC 7468), whose label says whether it is PKCS #8 or SEC 1, and
-/// overwrites what it was decoded to. Around it there may be something else.
+/// overwrites what it was decoded to. Lines may be of any length, and around it there may be
+/// something else.
 pub(crate) fn in_pem(pem: &[u8]) -> Option<Arc<dyn SigningKey>> {
-    let text = core::str::from_utf8(pem).ok()?;
-    let section = |begin: &str, end: &str| {
-        let rest = text.get(text.find(begin)?..)?;
-        let section = rest.get(..rest.find(end)? + end.len())?;
-        SecretDocument::from_pem(section).ok().map(|(_, document)| document)
+    let find = |text: &[u8], label: &[u8]| text.windows(label.len()).position(|it| it == label);
+    let section = |begin: &[u8], end: &[u8]| {
+        let rest = pem.get(find(pem, begin)? + begin.len()..)?;
+        let lines = rest.get(..find(rest, end)?)?;
+        // Neither grows, as what a vector has outgrown is not overwritten.
+        let mut text = Zeroizing::new(Vec::with_capacity(lines.len()));
+        text.extend(lines.iter().filter(|it| !it.is_ascii_whitespace()));
+        let mut der = Zeroizing::new(alloc::vec![0; text.len() / 4 * 3]);
+        let length = Base64::decode(text.as_slice(), &mut der).ok()?.len();
+        der.truncate(length);
+        Some(der)
     };
-    let pkcs8 = section("-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----");
-    let sec1 = || section("-----BEGIN EC PRIVATE KEY-----", "-----END EC PRIVATE KEY-----");
+    let pkcs8 = section(b"-----BEGIN PRIVATE KEY-----", b"-----END PRIVATE KEY-----");
+    let sec1 = || section(b"-----BEGIN EC PRIVATE KEY-----", b"-----END EC PRIVATE KEY-----");
     let loaded = match pkcs8 {
-        Some(document) => of_pkcs8(document.as_bytes()),
-        None => of_sec1(sec1()?.as_bytes()),
+        Some(der) => of_pkcs8(&der),
+        None => of_sec1(&sec1()?),
     };
     loaded.map(shared)
 }

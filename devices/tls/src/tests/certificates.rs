@@ -47,6 +47,18 @@ fn keys_and_certificates_that_do_not_fit_are_refused_when_they_are_read() {
     let before = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
     assert_eq!(read(pem, &[&before[..], &sec1[..]].concat()), Ok(()));
     assert_eq!(read(pem, &sec1[..100]), Err(Error::NoKey));
+    // In lines of another length, and behind what is no UTF-8.
+    let [begin, text @ .., end] = &key.split_inclusive(|it| *it == b'\n').collect::<Vec<_>>()[..]
+    else {
+        panic!("the key has no lines")
+    };
+    let text = text.concat();
+    let text: Vec<u8> = text.into_iter().filter(|it| *it != b'\n').collect();
+    for length in [7, 76, 1000] {
+        let lines = text.chunks(length).collect::<Vec<_>>().join(&b"\r\n"[..]);
+        let other = [b"name: \xe4\n", *begin, &lines[..], b" \n", *end].concat();
+        assert_eq!(read(pem, &other), Ok(()), "{length}");
+    }
     assert_eq!(read(pem, pem!("client.key")), Err(Error::OtherKey));
     assert_eq!(read(pem, pem!("edwards.key")), Err(Error::OtherKey));
     assert_eq!(read(key, key), Err(Error::NoCertificate));

@@ -3,15 +3,16 @@
 
 use critical_section::{Impl, RawRestoreState, set_impl};
 
-/// Nothing has to be kept out: a domain has one virtual processor, events do not interrupt the
-/// kernel, and a task goes on until it waits, which code within a section cannot.
+/// Nothing has to be kept out: a domain has one virtual processor, a task goes on until it waits,
+/// which code within a section cannot, and the only event that interrupts code is the watchdog's,
+/// which enters no section and reads nothing that one guards.
 struct Alone;
 
 set_impl!(Alone);
 
-// SAFETY: nothing else runs between `acquire` and `release`: there is no second processor, no event
-// is delivered while the kernel runs, and a trap of the kernel's does not return. Sections within
-// sections are allowed, as there is no state.
+// SAFETY: nothing else that enters a section runs between `acquire` and `release`: there is no
+// second processor, a trap of the kernel's does not return, and the watchdog's event, which does,
+// accesses what `watchdog.rs` lists. Sections within sections are allowed, as there is no state.
 unsafe impl Impl for Alone {
     unsafe fn acquire() -> RawRestoreState {}
 
