@@ -182,7 +182,9 @@ impl Net for End {
 
     fn receive_apart<R>(&self, take: impl FnOnce(Frame<'_>, Meta) -> R) -> Option<R> {
         let (frame, meta) = self.next()?;
-        let (mut buffer, mut rest) = (Vec::new(), frame.as_slice());
+        // Of the buffers that are there, so that no frame costs an allocation.
+        let mut buffer = self.to_here.borrow_mut().spare.pop().unwrap_or_default();
+        let mut rest = frame.as_slice();
         let result = take(
             Frame::apart(frame.len(), &mut buffer, &mut |to| {
                 let (now, later) = rest.split_at(to.len());
@@ -191,7 +193,7 @@ impl Net for End {
             }),
             meta,
         );
-        self.to_here.borrow_mut().spare.push(frame);
+        self.to_here.borrow_mut().spare.extend([frame, buffer]);
         Some(result)
     }
 
