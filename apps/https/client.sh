@@ -83,34 +83,3 @@ until renewed; do
 	[ $tries -lt 20 ] || { cat /tmp/said; exit 1; }
 	sleep 1
 done
-
-# In all of its memory there is nothing of the key that it does not need any more, and of the one
-# that it needs no text: what leads to a number is overwritten, and so is the number.
-text() {
-	grep -v '^---' /tmp/ca/$1 | tr -d '\n'
-}
-number=$(openssl pkey -in /tmp/ca/one.key -outform DER | xxd -p | tr -d '\n')
-# PKCS #8 has the number of 32 bytes after the tag and the length of SEC 1's structure.
-number=${number#*0201010420}
-number=$(echo $number | cut -c 1-64)
-[ ${#number} = 64 ]
-# As it is computed with, from its end.
-turned=$(echo $number | fold -w 2 | tac | tr -d '\n')
-hex() {
-	printf %s "$1" | xxd -p | tr -d '\n'
-}
-old=$(hex $(text one.key | cut -c 13-44)) new=$(hex $(text two.key | tail -c 40))
-# Of what is no secret there are copies, so it was looked for in the right place.
-public=$(hex $(text two.pem | cut -c 65-104))
-tries=0
-while :; do
-	xl dump-core $NAME /tmp/core >/dev/null
-	# Each line begins with the end of the one before, for what is across both.
-	found=$(xxd -p -c 256 /tmp/core | awk '{ print end $0; end = substr($0, 385) }' |
-		grep -F -o -e $number -e $turned -e $old -e $new -e $public | sort -u)
-	[ "$found" != $public ] || break
-	tries=$((tries + 1))
-	[ $tries -lt 4 ] || { echo "a core holds $found"; exit 1; }
-	sleep 2
-done
-rm /tmp/core
