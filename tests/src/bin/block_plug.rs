@@ -1,7 +1,8 @@
 //! A disk that is taken away while it is written to, and comes back: requests end with
 //! an error that says so, nothing hangs, and then all is well again.
 //!
-//! The run `slow` attaches it by a script that takes longer than a guest used to wait.
+//! The run `slow` attaches it by a script that takes longer than a guest used to wait, and `moved` by one
+//! during which the guest becomes another domain.
 //!
 //! test: disk disk=8M
 //! test: timeout 90
@@ -9,8 +10,9 @@
 //! test: client "xl block-detach $GUEST $VDEV"
 //! test(fast): client "xl block-attach $GUEST format=raw,vdev=$VDEV,access=rw,target=$TARGET"
 //! test(slow): client "sed '1 a [ $1 = remove ] || sleep 12' /etc/xen/scripts/block >/etc/xen/scripts/block-slow; chmod +x /etc/xen/scripts/block-slow"
-//! test(slow): client "xl block-attach $GUEST format=raw,vdev=$VDEV,access=rw,script=block-slow,target=$TARGET"
+//! test(slow): client "xl block-attach $GUEST format=raw,vdev=$VDEV,access=rw,script=block-slow,target=$TARGET & sleep 2; move copy $NAME; wait $!"
 //! test(slow): console-contains "xvda: its back end in domain 0 is InitWait and has not connected for 10 s: waiting"
+//! test(moved): client block-plug.sh
 //! test: client-then wait
 
 #![no_std]
