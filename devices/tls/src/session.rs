@@ -180,6 +180,16 @@ impl Session {
         buffers.map(Vec::capacity).iter().sum()
     }
 
+    /// Renews its keys, and asks the peer to do the same (KeyUpdate, RFC 8446, section 4.6.3).
+    #[cfg(test)]
+    pub(crate) fn renew_keys(&mut self) {
+        let Side::Client(it) = &mut self.side else { return };
+        if let Ok(ConnectionState::WriteTraffic(it)) = it.process_tls_records(&mut []).state {
+            it.refresh_traffic_keys().unwrap();
+        }
+        self.proceed();
+    }
+
     /// Gives the memory of empty buffers back.
     pub(crate) fn rest(&mut self) {
         let Buffers { held, outgoing, plain, .. } = &mut self.buffers;

@@ -83,3 +83,31 @@ fn a_handshake_brings_one_ticket() {
     assert!(far.is_open());
     assert_eq!(records(&far).len(), 1);
 }
+
+#[test]
+fn keys_may_be_renewed_beside_data_and_not_again_and_again_for_nothing() {
+    let (mut near, mut far) = ends();
+    let renew = |near: &mut Session, far: &mut Session| {
+        near.renew_keys();
+        assert!(!near.outgoing().is_empty());
+        carry(near, far);
+        // What it answers waits for data of its own, and is one record however often it was asked.
+        assert_eq!(far.outgoing().len(), 0);
+    };
+    for _ in 0..100 {
+        renew(&mut near, &mut far);
+        assert!(near.write(b"x"));
+        carry(&mut near, &mut far);
+    }
+    assert_eq!((far.failed(), far.readable()), (None, 100));
+    assert!(far.write(b"y"));
+    assert_eq!(records(&far), [5 + MORE, 1 + MORE]);
+    carry(&mut far, &mut near);
+    assert_eq!((near.failed(), near.readable()), (None, 1));
+    for _ in 0..32 {
+        renew(&mut near, &mut far);
+    }
+    assert_eq!(far.failed(), None);
+    renew(&mut near, &mut far);
+    assert!(matches!(far.failed(), Some(Error::Protocol(_))), "{:?}", far.failed());
+}
