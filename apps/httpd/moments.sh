@@ -77,6 +77,7 @@ for how in copy other; do
 		[ "$(xenstore read /local/domain/$id/device/vif/0/state 2>/dev/null)" = 4 ] && break
 		usleep 20000
 	done
+	[ "$(xenstore read /local/domain/$id/device/vif/0/state)" = 4 ] || say 'its front end did not come so far'
 	if [ $how = copy ]; then
 		xl save -c $name $file >/tmp/moments.said 2>&1 || say 'it was not copied'
 		is
