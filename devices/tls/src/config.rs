@@ -182,10 +182,11 @@ impl ServerOptions {
     pub fn clients(mut self, pem: &[u8]) -> Result<Self, Error> {
         let roots = Arc::new(roots(certificates_in(pem)?)?);
         // Made here, so that an image that never asks has nothing of what verifies certificates.
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(roots, provider::verifying(false)).build();
+        let provider = provider::verifying(false);
+        let algorithms = provider.signature_verification_algorithms;
+        let chains = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
         let bad = |error| Error::BadCertificate(alloc::format!("{error}"));
-        self.clients = Some(Arc::new(Clients(verifier.map_err(bad)?)));
+        self.clients = Some(Arc::new(Clients { chains: chains.map_err(bad)?, algorithms }));
         Ok(self)
     }
 
@@ -308,11 +309,12 @@ impl ClientOptions {
                 .with_protocol_versions(versions(self.tls12))?;
         let builder = match self.trust {
             Trust::Roots(roots) => {
-                let verifier =
+                let chains =
                     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
-                let verifier =
-                    verifier.map_err(|error| Error::BadCertificate(alloc::format!("{error}")))?;
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(Chains(verifier)))
+                let chains =
+                    chains.map_err(|error| Error::BadCertificate(alloc::format!("{error}")))?;
+                let verifier = Arc::new(Chains { chains, algorithms });
+                builder.dangerous().with_custom_certificate_verifier(verifier)
             }
             Trust::Fingerprints(all) => builder
                 .dangerous()

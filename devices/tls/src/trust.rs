@@ -92,10 +92,42 @@ fn known<T>(
     })
 }
 
+/// What each verifier says of the signature in a handshake, by its `algorithms`.
+macro_rules! signatures {
+    () => {
+        fn verify_tls12_signature(
+            &self,
+            message: &[u8],
+            cert: &CertificateDer<'_>,
+            dss: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            let verified = verify_tls12_signature(message, cert, dss, &self.algorithms);
+            told(verified, from_ref(cert))
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            cert: &CertificateDer<'_>,
+            dss: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            let verified = verify_tls13_signature(message, cert, dss, &self.algorithms);
+            told(verified, from_ref(cert))
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            self.algorithms.supported_schemes()
+        }
+    };
+}
+
 /// Checks that a chain leads to a root, for the name and at this time, and that the peer has the
 /// private key.
 #[derive(Debug)]
-pub(crate) struct Chains(pub(crate) Arc<WebPkiServerVerifier>);
+pub(crate) struct Chains {
+    pub(crate) chains: Arc<WebPkiServerVerifier>,
+    pub(crate) algorithms: WebPkiSupportedAlgorithms,
+}
 
 impl ServerCertVerifier for Chains {
     fn verify_server_cert(
@@ -106,32 +138,17 @@ impl ServerCertVerifier for Chains {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let verified =
-            self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let verified = self.chains.verify_server_cert(
+            end_entity,
+            intermediates,
+            server_name,
+            ocsp_response,
+            now,
+        );
         known(verified, intermediates)
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        told(self.0.verify_tls12_signature(message, cert, dss), from_ref(cert))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        told(self.0.verify_tls13_signature(message, cert, dss), from_ref(cert))
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
-    }
+    signatures!();
 }
 
 /// Checks fingerprints, and that the peer has the private key.
@@ -159,38 +176,19 @@ impl ServerCertVerifier for Fingerprints {
         Err(CertificateError::ApplicationVerificationFailure.into())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let verified = verify_tls12_signature(message, cert, dss, &self.algorithms);
-        told(verified, from_ref(cert))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let verified = verify_tls13_signature(message, cert, dss, &self.algorithms);
-        told(verified, from_ref(cert))
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
+    signatures!();
 }
 
 /// Checks clients' certificates, and that they have the private key.
 #[derive(Debug)]
-pub(crate) struct Clients(pub(crate) Arc<dyn ClientCertVerifier>);
+pub(crate) struct Clients {
+    pub(crate) chains: Arc<dyn ClientCertVerifier>,
+    pub(crate) algorithms: WebPkiSupportedAlgorithms,
+}
 
 impl ClientCertVerifier for Clients {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.0.root_hint_subjects()
+        self.chains.root_hint_subjects()
     }
 
     fn verify_client_cert(
@@ -199,28 +197,8 @@ impl ClientCertVerifier for Clients {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        known(self.0.verify_client_cert(end_entity, intermediates, now), intermediates)
+        known(self.chains.verify_client_cert(end_entity, intermediates, now), intermediates)
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        told(self.0.verify_tls12_signature(message, cert, dss), from_ref(cert))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        told(self.0.verify_tls13_signature(message, cert, dss), from_ref(cert))
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
-    }
+    signatures!();
 }
