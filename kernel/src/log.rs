@@ -99,16 +99,12 @@ fn known(target: &str) -> &str {
     target.strip_prefix("xenith_").unwrap_or(target)
 }
 
+/// The names of levels, from the one that shows least.
+const LEVEL_NAMES: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
 fn level(text: &[u8]) -> Option<LevelFilter> {
-    Some(match text {
-        b"off" => LevelFilter::Off,
-        b"error" => LevelFilter::Error,
-        b"warn" => LevelFilter::Warn,
-        b"info" => LevelFilter::Info,
-        b"debug" => LevelFilter::Debug,
-        b"trace" => LevelFilter::Trace,
-        _ => return None,
-    })
+    let at = LEVEL_NAMES.iter().position(|name| name.as_bytes() == text)?;
+    LevelFilter::iter().nth(at)
 }
 
 impl Log for Sink {
