@@ -119,4 +119,19 @@ wait $asks
 [ ! -s /tmp/failed ] || say "withdrawn: $(cat /tmp/failed)"
 xl destroy words
 goes_on 'in the end'
-xl shutdown -w $name
+
+# One that ends before it has given anything leaves none that waits for it.
+curl -s -m 200 --limit-rate 4k --data-binary @/tmp/body -o /dev/null $url/echo &
+endless=$!
+sleep 1
+replace '' &
+replacing=$!
+for _ in $(seq 100); do
+	case $(xenstore read /local/domain/$(xl domid $name-next 2>/dev/null)/data/update/state 2>/dev/null) in ready*) break ;; esac
+	usleep 100000
+done
+xl destroy $name
+! wait $replacing || say 'replaced by what was given nothing'
+grep -q 'has ended, and so has the new one' /tmp/update.log || say 'the end of the old one was not told'
+! xl domid $name-next 2>/dev/null || say 'the new one is still there'
+! wait $endless || say 'the endless request has ended'

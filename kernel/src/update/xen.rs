@@ -1,8 +1,8 @@
 //! The two sides of an update, between which xenstore carries words and Xen the pages.
 //!
 //! Dom0 writes `data/update/to` for the old domain and `data/update/from` for the new one, each the
-//! other's number, and lets each read the other's folder. What each of them says stands in its
-//! `data/update/state`:
+//! other's number, and lets each read the other's folder. It removes the number of a domain that
+//! has ended. What each of them says stands in its `data/update/state`:
 //!
 //! ```text
 //! old                                        new
@@ -324,12 +324,18 @@ fn begin() {
 async fn meet(peer: DomId) -> Result<(), Error> {
     let path = theirs(peer);
     let watch = xenstore::watch(&path).await.map_err(|_| Error::Withdrawn)?;
+    let named = xenstore::watch(FROM).await.map_err(|_| Error::Withdrawn)?;
     let (newest, oldest) = UPDATES.get().lock().versions;
     // Less than it will have, as that may change meanwhile.
     let room = (room() / 8 * 7).min(PAGES * PAGE_SIZE);
     say(&format!("ready {FORMAT} {oldest} {newest} {room}")).await;
     let [reference, length, offer] = loop {
-        watch.changed().await.map_err(|_| Error::Withdrawn)?;
+        match select(watch.changed(), named.changed()).await {
+            Either::First(news) => news.map_err(|_| Error::Withdrawn)?,
+            Either::Second(_) if is(FROM, peer).await => {}
+            // What has ended gives nothing any more.
+            Either::Second(_) => return Err(Error::Refused("the former image was taken away")),
+        }
         match words::read(&heard(&path).await.unwrap_or_default(), "given") {
             Word::Is(given) => break given,
             Word::Strange => return Err(Error::Refused("it is given in another way")),
