@@ -2,12 +2,13 @@
 //! linker's arguments, and cargo's own words.
 
 use crate::image::{crypto, layout};
+use crate::link;
 use crate::project::{Goal, Guest, Project, cargo, read};
 use crate::provenance;
 use crate::ui::{Ui, counted};
 use anyhow::{Context, Result, bail, ensure};
 use cargo_metadata::Message;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -45,6 +46,9 @@ const LLVM: &[&str] = &[
     "--join-splitedges",
 ];
 
+/// Names the linker of the guest target to cargo.
+const LINKER: &str = "CARGO_TARGET_X86_64_UNKNOWN_XEN_LINKER";
+
 /// How cargo is called for the guest target.
 pub(crate) struct Guests<'a> {
     project: &'a Project,
@@ -52,6 +56,7 @@ pub(crate) struct Guests<'a> {
     goal: Goal,
     /// The rustflags, separated by unit separators.
     flags: OsString,
+    linker: PathBuf,
 }
 
 impl<'a> Guests<'a> {
@@ -83,7 +88,8 @@ impl<'a> Guests<'a> {
             remap.push(format!("={to}"));
             flag(["--remap-path-prefix=".as_ref(), &remap]);
         }
-        Ok(Self { project, ui, goal, flags })
+        let linker = link::install(&project.out.join("link"))?;
+        Ok(Self { project, ui, goal, flags, linker })
     }
 
     /// A call of cargo's `subcommand` for the guest target.
@@ -100,6 +106,7 @@ impl<'a> Guests<'a> {
             .args(["-Zjson-target-spec", "-Zbuild-std=core,alloc"])
             .arg("-Zbuild-std-features=compiler-builtins-mem,optimize_for_size")
             .env("CARGO_ENCODED_RUSTFLAGS", &self.flags)
+            .env(LINKER, &self.linker)
             .envs(provenance::variables(self.project))
             .env_remove("RUSTFLAGS");
         command.arg("-Zprofile-rustflags");
@@ -122,26 +129,22 @@ impl<'a> Guests<'a> {
         command
     }
 
-    /// Builds `guests`, linked at `base`, and gives their ELF files.
+    /// Builds `guests`, each linked at the address that is best for it, and gives their ELF files.
     ///
     /// # Errors
     /// When one does not compile; cargo has said why.
-    pub(crate) fn build(&self, guests: &[&Guest], base: u64) -> Result<HashMap<String, PathBuf>> {
-        // All at once as far as they share one link address, which they mostly
-        // do; cargo can give arguments of its own to one binary at a time.
-        if base == layout::base(1) {
-            let mut command = self.cargo("build");
-            for guest in guests {
-                command.args(["--package", &guest.package, "--bin", &guest.name]);
-            }
-            return self.run(command, guests);
+    pub(crate) fn build(&self, guests: &[&Guest]) -> Result<HashMap<String, PathBuf>> {
+        let mut packages: BTreeMap<&str, Vec<&Guest>> = BTreeMap::new();
+        for &guest in guests {
+            packages.entry(&guest.package).or_default().push(guest);
         }
         let mut files = HashMap::new();
-        for &guest in guests {
-            let mut command = self.cargo("rustc");
-            command.args(["--package", &guest.package, "--bin", &guest.name]);
-            command.args(["--", "-C", &format!("link-arg=--defsym=virt_base={base:#x}")]);
-            files.extend(self.run(command, &[guest])?);
+        // One after the other, as what one package asks of a crate is not for the others.
+        for (package, guests) in packages {
+            let mut command = self.cargo("build");
+            command.args(["--package", package]);
+            command.args(guests.iter().flat_map(|it| ["--bin", &it.name]));
+            files.extend(self.run(command, &guests)?);
         }
         Ok(files)
     }

@@ -4,6 +4,7 @@
 //! * [`cmd`]: the commands, one file each
 //! * [`project`]: the workspace as cargo sees it
 //! * [`guest`]: building guests with cargo
+//! * [`link`]: the linker that it calls
 //! * [`image`]: from the linked ELF file to what Xen boots
 //! * [`lab`], a crate of its own: real Xen and a real Linux dom0 inside QEMU
 //! * [`boot`]: booting the lab for a command
@@ -32,6 +33,7 @@ mod explain;
 mod guest;
 mod image;
 mod judge;
+mod link;
 mod names;
 mod program;
 mod project;
@@ -84,6 +86,9 @@ enum Cmd {
 
 fn main() -> ExitCode {
     let line: Vec<_> = std::env::args_os().collect();
+    if link::is_called(&line) {
+        return ended(link::run(&line[1..]), MK);
+    }
     let tool = if is_installed(&line) { "cargo xenith" } else { MK };
     let (words, others) = cmd::run::split(words(line.into_iter()));
     let matches = called(Cli::command(), tool).get_matches_from(words);
@@ -115,6 +120,11 @@ fn main() -> ExitCode {
         Cmd::Host(args) => cmd::host::run(args, &ui),
     };
     ui.done();
+    ended(result, tool)
+}
+
+/// Says what went wrong with a command of this tool, called `tool`.
+fn ended(result: anyhow::Result<u8>, tool: &str) -> ExitCode {
     match result {
         Ok(status) => status.into(),
         Err(error) => {

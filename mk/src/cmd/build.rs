@@ -6,7 +6,7 @@ use crate::image::elf::Elf;
 use crate::image::manifest::Manifest;
 use crate::image::report::Report;
 use crate::image::verify::verify;
-use crate::image::{best_base, crypto, layout, manifest, pack, redzone, xl};
+use crate::image::{crypto, manifest, pack, redzone, xl};
 use crate::project::{Goal, Guest, Project, read, write};
 use crate::symbols::Symbols;
 use crate::ui::{Ui, out};
@@ -115,29 +115,18 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
 pub(crate) fn images(project: &Project, guests: &[&Guest], ui: &Ui) -> Result<Vec<Image>> {
     let names: Vec<_> = guests.iter().map(|guest| &*guest.name).collect();
     ui.step(&format!("building {}", names.join(", ")));
-    // Those that were too large for the first address last time start at the
-    // one that they had.
-    let mut groups: BTreeMap<(Goal, u64), Vec<&Guest>> = BTreeMap::new();
+    let mut groups: BTreeMap<Goal, Vec<&Guest>> = BTreeMap::new();
     for &guest in guests {
-        groups.entry((guest.goal, last_base(project, guest))).or_default().push(guest);
+        groups.entry(guest.goal).or_default().push(guest);
     }
-    let mut relinked: Vec<&str> = Vec::new();
     let mut images: BTreeMap<&str, Image> = BTreeMap::new();
-    while let Some(((goal, base), group)) = groups.pop_first() {
-        for (name, file) in Guests::new(project, goal, ui)?.build(&group, base)? {
-            let Some(guest) = group.iter().find(|guest| guest.name == name) else { continue };
+    for (goal, group) in groups {
+        let mut files = Guests::new(project, goal, ui)?.build(&group)?;
+        for guest in group {
+            let Some(file) = files.remove(&guest.name) else { continue };
             let linked = read(&file)?;
             let elf = Elf::parse(&linked).with_context(|| file.display().to_string())?;
-            let memory = manifest(&elf).with_context(|| name.clone())?.memory_mib();
-            let best = best_base(&elf, memory).with_context(|| name.clone())?;
-            // Where it is linked may change its size a little: twice is enough.
-            let again = relinked.iter().filter(|&&it| it == guest.name).count() < 2;
-            if best == base || !again {
-                images.insert(&guest.name, finish(project, guest, &elf, &linked)?);
-            } else {
-                relinked.push(&guest.name);
-                groups.entry((goal, best)).or_default().push(guest);
-            }
+            images.insert(&guest.name, finish(project, guest, &elf, &linked)?);
         }
     }
     ui.done();
@@ -147,13 +136,6 @@ pub(crate) fn images(project: &Project, guests: &[&Guest], ui: &Ui) -> Result<Ve
         }
     }
     Ok(guests.iter().filter_map(|guest| images.remove(&*guest.name)).collect())
-}
-
-/// The address at which the guest was linked last time.
-fn last_base(project: &Project, guest: &Guest) -> u64 {
-    let file = project.image_folder(&guest.name).join("report.json");
-    let report = read(&file).ok().and_then(|text| serde_json::from_slice::<Report>(&text).ok());
-    report.map_or(layout::base(1), |report| report.base)
 }
 
 /// Verifies what was linked and writes the image's files.
