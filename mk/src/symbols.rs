@@ -9,7 +9,7 @@ use gimli::{Dwarf, EndianArcSlice, LittleEndian};
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The symbols and line tables of an image.
 pub(crate) struct Symbols {
@@ -19,7 +19,8 @@ pub(crate) struct Symbols {
     text: Vec<Range<u64>>,
     /// The page that must not be used, and the stack above it.
     stack: Option<Stack>,
-    lines: Option<Context<EndianArcSlice<LittleEndian>>>,
+    /// Of one who looks at a time, as it keeps what it has read.
+    lines: Option<Mutex<Context<EndianArcSlice<LittleEndian>>>>,
     /// The folder whose name is left out of paths.
     root: String,
     /// Where the bytes of the file are that are loaded: offsets, and the first one's address.
@@ -88,7 +89,7 @@ impl Symbols {
             let data = found.map_or(&[][..], |section| section.data);
             Ok(EndianArcSlice::new(Arc::from(data), LittleEndian))
         });
-        let lines = lines.and_then(Context::from_dwarf).ok();
+        let lines = lines.and_then(Context::from_dwarf).ok().map(Mutex::new);
         let root = format!("{}/", root.display());
         let loads = elf.loads().map(|it| {
             let end = it.offset.saturating_add(it.data.len() as u64);
@@ -137,7 +138,8 @@ impl Symbols {
     }
 
     fn places_by_lines(&self, address: u64) -> Option<Vec<Place>> {
-        let mut frames = self.lines.as_ref()?.find_frames(address).skip_all_loads().ok()?;
+        let lines = self.lines.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut frames = lines.find_frames(address).skip_all_loads().ok()?;
         let mut places = Vec::new();
         while let Ok(Some(frame)) = frames.next() {
             let function = frame.function.and_then(|function| {

@@ -4,7 +4,7 @@ use super::bench;
 use super::book;
 use super::build;
 use super::fuzz;
-use super::test::{self, Tally, Told};
+use super::test::{self, Tally, Told, lock};
 use super::tidy;
 use crate::boot;
 use crate::guest::Guests;
@@ -15,7 +15,8 @@ use console::style;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
@@ -36,6 +37,8 @@ struct Steps<'a> {
     ui: &'a Ui,
     tally: Mutex<Tally>,
     told: Mutex<Told>,
+    /// Whether the steps of the host have ended.
+    host_is_done: AtomicBool,
 }
 
 /// Runs the command.
@@ -44,11 +47,20 @@ struct Steps<'a> {
 /// When the workspace cannot be read.
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     let project = Project::find()?;
-    let steps = Steps { ui, tally: Mutex::default(), told: Mutex::default() };
-    // Two cores: while one emulates Xen, the other compiles for the host.
+    let steps = Steps {
+        ui,
+        tally: Mutex::default(),
+        told: Mutex::default(),
+        host_is_done: AtomicBool::new(false),
+    };
+    // Two cores: while one emulates Xen, the other compiles for the host, and emulates another Xen
+    // when that is done.
     // The host's QEMU belongs to the thread that booted it, so that is this one.
     thread::scope(|scope| {
-        scope.spawn(|| host_steps(&project, &steps));
+        scope.spawn(|| {
+            host_steps(&project, &steps);
+            steps.host_is_done.store(true, Ordering::Relaxed);
+        });
         guest_steps(&project, args, &steps);
     });
     let tally = *lock(&steps.tally);
@@ -277,7 +289,8 @@ fn guest_steps(project: &Project, args: &Args, steps: &Steps<'_>) {
         return;
     }
     steps.step("guests on Xen", || {
-        let (tally, told) = test::test(project, &test::Args::default(), steps.ui)?;
+        let is_free = || steps.host_is_done.load(Ordering::Relaxed);
+        let (tally, told) = test::test(project, &test::Args::default(), &is_free, steps.ui)?;
         lock(&steps.told).add(told);
         Ok((tally, String::new()))
     });
@@ -297,11 +310,6 @@ fn one(note: impl Into<String>) -> (Tally, String) {
     // Output of a command that went well is of no interest.
     let note = if note.contains('\n') { String::new() } else { note };
     (Tally { passed: 1, ..Tally::default() }, note)
-}
-
-/// Locks; what a thread that panicked has counted is counted.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Steps<'_> {

@@ -21,6 +21,9 @@ use lab::{Disk, GuestSpec, Host, Options};
 use stage::Stage;
 use std::io::Write;
 use std::mem;
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// Lines of a console that are shown when something failed.
@@ -70,7 +73,8 @@ impl std::fmt::Display for Tally {
 /// # Errors
 /// When a guest does not compile or the host does not come up.
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
-    let (tally, mut told) = test(&Project::find()?, args, ui)?;
+    let is_free = || thread::available_parallelism().is_ok_and(|it| it.get() > 1);
+    let (tally, mut told) = test(&Project::find()?, args, &is_free, ui)?;
     // Of what was printed in full above, the first line: which ones they were, and why.
     for text in &mut told.failures {
         text.truncate(text.find('\n').map_or(text.len(), |end| end + 1));
@@ -122,10 +126,16 @@ impl Told {
 }
 
 /// Runs the tests and prints what became of each; gives what is to be told of them at the end.
+/// `is_free` says whether a second host has a processor.
 ///
 /// # Errors
 /// When a guest does not compile or the host does not come up.
-pub(crate) fn test(project: &Project, args: &Args, ui: &Ui) -> Result<(Tally, Told)> {
+pub(crate) fn test(
+    project: &Project,
+    args: &Args,
+    is_free: &(dyn Fn() -> bool + Sync),
+    ui: &Ui,
+) -> Result<(Tally, Told)> {
     let planned = plan(project, args)?;
     if planned.is_empty() {
         bail!("{}", nothing(project, args)?);
@@ -157,7 +167,7 @@ pub(crate) fn test(project: &Project, args: &Args, ui: &Ui) -> Result<(Tally, To
     let network = jobs.iter().any(|job| job.run.uses_network() || job.image.manifest.vifs() > 0);
     let xen = args.xen.clone();
     let options = Options { network, xen, disks: roots, ..boot::options(project)? };
-    run_all(&|| Host::boot(&options, ui), &jobs, ui)
+    run_all(&|| Host::boot(&options, ui), &jobs, is_free, ui)
 }
 
 /// Says why there is nothing to run.
@@ -207,47 +217,134 @@ fn full_name(guest: &Guest, run: &Run) -> String {
     }
 }
 
-/// One after the other: dom0 has one CPU, and creating a guest keeps it busy, so
+/// The least number of tests for which another host is booted.
+const WORTH_A_HOST: usize = 12;
+
+/// How often it is asked whether there is a processor for that.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Tests that run on one host or on two: one from the first on, another one from the last.
+///
+/// On each they run one after the other: dom0 has one CPU, and creating a guest keeps it busy, so
 /// that guests side by side take longer in all.
 ///
 /// When the host ends under them, such as by a panic of dom0's kernel, what ran is run once more
 /// on a new one, and the rest as well: one fault shall not hide what all others are like. A test
 /// that ends the next host too has failed, and one that passes there is told of at the end.
-fn run_all(boot: &dyn Fn() -> Result<Host>, jobs: &[Job<'_>], ui: &Ui) -> Result<(Tally, Told)> {
-    let mut host = boot()?;
-    let mut boots = BOOTS;
-    ui.done();
-    let mut tally = Tally::default();
-    let mut told = Told::default();
+struct Runs<'a> {
+    boot: &'a (dyn Fn() -> Result<Host> + Sync),
+    jobs: &'a [Job<'a>],
+    ui: &'a Ui,
+    width: usize,
+    /// Those that nobody has begun.
+    left: Mutex<Range<usize>>,
+    so_far: Mutex<SoFar>,
+}
+
+/// What became of those that have ended.
+struct SoFar {
+    boots: usize,
+    tally: Tally,
+    told: Told,
+}
+
+/// Runs all. A second host is booted when `is_free` says that there is a processor for it.
+fn run_all(
+    boot: &(dyn Fn() -> Result<Host> + Sync),
+    jobs: &[Job<'_>],
+    is_free: &(dyn Fn() -> bool + Sync),
+    ui: &Ui,
+) -> Result<(Tally, Told)> {
     let width = jobs.iter().map(|job| job.name.len()).max().unwrap_or(0);
-    ui.step(&format!("running {}", counted(jobs.len(), "guest")));
-    let mut last = "";
-    for (job, number) in jobs.iter().zip(1..) {
-        if mem::replace(&mut last, &job.guest.name) != job.guest.name {
-            stage::clear(&host);
-        }
-        ui.detail(format!("running {} ({number} of {})", job.name, jobs.len()));
-        let start = Instant::now();
-        let mut done = run_one(&host, job);
-        let ended = host.has_ended();
-        if ended && boots > 0 {
-            boots -= 1;
-            let text = shown(job, &done, start.elapsed(), width);
-            let text = format!("{text}       the host ended; a new one goes on with this test\n");
-            ui.above(|| out(&text));
-            drop(host);
-            host = boot()?;
-            ui.step(&format!("running {}", counted(jobs.len(), "guest")));
-            done = run_one(&host, job);
-        }
-        let failed_before = tally.failed;
-        tally.count(&done);
-        let text = shown(job, &done, start.elapsed(), width);
-        ui.above(|| out(&text));
-        told.note(&job.name, &text, tally.failed > failed_before, ended);
-    }
+    let so_far = SoFar { boots: BOOTS, tally: Tally::default(), told: Told::default() };
+    let (left, so_far) = (Mutex::new(0..jobs.len()), Mutex::new(so_far));
+    let runs = Runs { boot, jobs, ui, width, left, so_far };
+    let host = boot()?;
     ui.done();
+    ui.step(&format!("running {}", counted(jobs.len(), "guest")));
+    let (first, second) = thread::scope(|scope| {
+        let second = scope.spawn(|| runs.help(is_free));
+        let first = runs.work(host, Range::next);
+        if first.is_err() {
+            // Nothing more is begun.
+            *lock(&runs.left) = 0..0;
+        }
+        (first, second.join())
+    });
+    first?;
+    second.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    ui.done();
+    let SoFar { tally, told, .. } =
+        runs.so_far.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok((tally, told))
+}
+
+impl Runs<'_> {
+    /// Runs tests on a host of its own, from the last one on, once there is a processor for it,
+    /// unless few are left by then.
+    fn help(&self, is_free: &dyn Fn() -> bool) -> Result<()> {
+        while lock(&self.left).len() >= WORTH_A_HOST {
+            if is_free() {
+                return match (self.boot)() {
+                    Ok(host) => self.work(host, Range::next_back),
+                    // The other one runs them all.
+                    Err(error) => {
+                        self.ui.note(&format!("there is no second host: {error:#}"));
+                        Ok(())
+                    }
+                };
+            }
+            thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
+    /// Runs on `host` what `next` takes, until nothing is left.
+    fn work(&self, mut host: Host, next: fn(&mut Range<usize>) -> Option<usize>) -> Result<()> {
+        let Self { jobs, ui, width, .. } = *self;
+        let mut last = "";
+        loop {
+            let Some(at) = next(&mut lock(&self.left)) else { return Ok(()) };
+            let job = &jobs[at];
+            if mem::replace(&mut last, &job.guest.name) != job.guest.name {
+                stage::clear(&host);
+            }
+            ui.detail(format!("running {} ({} of {})", job.name, at + 1, jobs.len()));
+            let start = Instant::now();
+            let mut done = run_one(&host, job);
+            let ended = host.has_ended();
+            if ended && self.may_boot() {
+                let text = shown(job, &done, start.elapsed(), width);
+                let text =
+                    format!("{text}       the host ended; a new one goes on with this test\n");
+                ui.above(|| out(&text));
+                drop(host);
+                host = (self.boot)()?;
+                ui.step(&format!("running {}", counted(jobs.len(), "guest")));
+                done = run_one(&host, job);
+            }
+            let text = shown(job, &done, start.elapsed(), width);
+            ui.above(|| out(&text));
+            let mut so_far = lock(&self.so_far);
+            let failed_before = so_far.tally.failed;
+            so_far.tally.count(&done);
+            let failed = so_far.tally.failed > failed_before;
+            so_far.told.note(&job.name, &text, failed, ended);
+        }
+    }
+
+    /// Whether another host may be booted for one that ended.
+    fn may_boot(&self) -> bool {
+        let boots = &mut lock(&self.so_far).boots;
+        let may = *boots > 0;
+        *boots = boots.saturating_sub(1);
+        may
+    }
+}
+
+/// Locks; what a thread that panicked has counted is counted.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Tally {
