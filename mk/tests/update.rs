@@ -25,6 +25,7 @@ case $1 in
 read) cat "$file" 2>/dev/null ;;
 write) mkdir -p "$(dirname "$file")" && echo "$3" >"$file" ;;
 rm) rm -r "$file" ;;
+list) ls "$file" 2>/dev/null ;;
 esac
 "#;
 
@@ -36,8 +37,8 @@ echo $n >now
 [ ! -e "at $n" ] || sh "at $n"
 "#;
 
-/// Runs the script for `service`, where `events` happen, as what is run at which time. Returns its
-/// status, what it says, and what it did to domains.
+/// Runs the script for `service`, where `events` happen, as what is run at which time, 0 being before
+/// it. Returns its status, what it says, and what it did to domains.
 fn update(case: &str, events: &[(u32, &str)]) -> (bool, String, Vec<String>) {
     let host = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("update-{case}"));
     let _ = fs::remove_dir_all(&host);
@@ -58,14 +59,15 @@ fn update(case: &str, events: &[(u32, &str)]) -> (bool, String, Vec<String>) {
     }
     let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
     let script: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/dom0/update");
-    let mut command = Command::new("sh");
-    let output = command
-        .arg(script)
-        .args(["service", "/dev/null"])
-        .env("PATH", path)
-        .env("HOST", &host)
-        .output()
-        .unwrap();
+    let run = |script: &Path| {
+        let mut command = Command::new("sh");
+        command.arg(script).args(["service", "/dev/null"]);
+        command.env("PATH", &path).env("HOST", &host).output().unwrap()
+    };
+    if events.first().is_some_and(|&(time, _)| time == 0) {
+        run(&host.join("at 0"));
+    }
+    let output = run(&script);
     let did = fs::read_to_string(host.join("done")).unwrap_or_default();
     let did = did.lines().map(String::from).collect();
     (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned(), did)
@@ -119,4 +121,22 @@ fn where_nobody_knows_who_serves_neither_is_destroyed() {
     assert_eq!(did, ["unpause 2"]);
     let (good, says, _) = update("both", &[(3, "echo ---s-- >1/flags; rm -r 2")]);
     assert!(!good && says.contains("has ended, and so has the new one"), "{says}");
+}
+
+#[test]
+fn nobody_takes_over_from_one_that_may_write_to_a_disk() {
+    let disk = "disk() { xenstore write /libxl/1/device/vbd/$1/backend /disks/$1; \
+                xenstore write /disks/$1/mode $2; xenstore write /disks/$1/dev xvd$1; }\n";
+    let read = format!("{disk}disk a r; disk b r");
+    let taken = [(2, "says 1 'given 1 2 3'"), (3, "says 2 taken"), (5, "echo ---s-- >1/flags")];
+    let (good, says, did) = update("read", &[&[(0, &*read)][..], &taken[..]].concat());
+    assert!(good, "{says}");
+    assert_eq!(did, REPLACED);
+    let written = format!("{disk}disk a r; disk b w");
+    let (good, says, did) = update("written", &[&[(0, &*written)][..], &taken[..]].concat());
+    assert!(!good && says.contains("goes on serving: it may write to its disk xvdb,"), "{says}");
+    assert_eq!(did, [""; 0]);
+    // One of which nothing is known is as bad.
+    let (good, says, _) = update("unknown", &[(0, "xenstore write /libxl/1/device/vbd/c/x x")]);
+    assert!(!good && says.contains("it may write to its disk c,"), "{says}");
 }
