@@ -1,7 +1,12 @@
 # Saved at bad moments: it goes on each time, and its connections with it.
 url=http://$IP:80 name=moments file=/tmp/moments.saved
 kernel=/tmp/moments-httpd log=/var/log/xen/console/guest-moments.log
-trap 'kill -CONT $(pidof dnsmasq) 2>/dev/null || :; xl destroy $name 2>/dev/null || :; rm -f $kernel $file /tmp/moments.*' EXIT
+cleared() {
+	kill -CONT $(pidof dnsmasq) 2>/dev/null || :
+	xl destroy $name 2>/dev/null || :
+	rm -f $kernel $file /tmp/moments.*
+}
+trap cleared EXIT
 cp "$(find /guests -type f -name httpd | head -n 1)" $kernel
 xl destroy "$GUEST"
 
@@ -96,5 +101,73 @@ saved
 wait $detach || :
 xl network-list $name | grep -q $MAC || xl network-attach $name mac=$MAC bridge=$BRIDGE
 arrives
+
+moment='on a host whose clock is behind'
+# Xen has its wall clock from dom0.
+clock() {
+	date -s "@$(($(date +%s) + $1))" >/dev/null
+}
+uptime() {
+	curl -sf -m 20 $url/metrics | sed -n 's/^xenith_uptime_milliseconds //p'
+}
+sends
+before=$(uptime)
+xl save $name $file >/tmp/moments.said 2>&1 || say 'it was not saved'
+clock -4000
+trap 'clock 4000; cleared' EXIT
+xl restore -e $file >>/tmp/moments.said 2>&1 || say 'it was not restored'
+arrives
+after=$(uptime) here=$(date +%s)
+[ "$after" -gt "$before" ] && [ "$after" -lt $((before + 60000)) ] || say "its clock went from $before to $after"
+there=$(curl -s -m 20 -D - -o /dev/null $url/ | sed -n 's/^Date: .*, \(.*\) GMT.*/\1/p')
+there=$(date -u -D '%d %b %Y %T' -d "$there" +%s)
+[ $((there - here)) -ge -1 ] && [ $((there - here)) -le 5 ] || say "it is $there there, and $here here"
+clock 4000
+trap cleared EXIT
+
+# Where xl is killed, nobody lets the guest go on. Another xl does, once it has the acknowledgement that a
+# suspended guest does not give (docs/src/suspend.md).
+moment='xl is killed before it is suspended'
+sends
+id=$(xl domid $name)
+asked=/local/domain/$id/control/shutdown
+xl pause $name
+xl save $name $file >/tmp/moments.said 2>&1 &
+xl=$!
+for _ in $(seq 100); do
+	[ "$(xenstore read $asked)" != suspend ] || break
+	usleep 20000
+done
+[ "$(xenstore read $asked)" = suspend ] || say 'it is not asked'
+kill -9 $xl
+wait $xl || :
+xenstore write $asked ''
+xl unpause $name
+arrives
+is
+
+moment='xl is killed while it writes'
+sends
+mkfifo /tmp/moments.pipe
+exec 3<>/tmp/moments.pipe
+xl save $name /tmp/moments.pipe >/tmp/moments.said 2>&1 3>&- &
+xl=$!
+# Part of it is read, and then nothing.
+head -c 500000 <&3 >/dev/null
+kill -9 $xl
+wait $xl || :
+exec 3>&-
+rm /tmp/moments.pipe
+case $(xl list $name | tail -n 1) in *---ss-*) ;; *) say 'it is not suspended' ;; esac
+xl save -c $name $file >/tmp/moments.said 2>&1 &
+xl=$!
+for _ in $(seq 100); do
+	[ "$(xenstore read $asked)" != suspend ] || break
+	usleep 20000
+done
+xenstore write $asked ''
+wait $xl || say 'it was not copied'
+arrives
+is
 
 xl shutdown -w $name >/dev/null
