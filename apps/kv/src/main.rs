@@ -9,6 +9,12 @@
 //! test(crash): client-when "n begins at 0"
 //! test(crash): client-then destroy
 //! test(crash): timeout 300
+//! test(moved): disk store=256K
+//! test(moved): args run="count n"
+//! test(moved): client moved.sh
+//! test(moved): client-when "n begins at 0"
+//! test(moved): client-then destroy
+//! test(moved): timeout 120
 
 #![no_std]
 #![no_main]
