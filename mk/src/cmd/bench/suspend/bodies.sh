@@ -15,7 +15,7 @@ sum=$(sha256sum </bench/body)
 : >/bench/bodies
 (
 	while [ -e /bench/cycling ]; do
-		curl -sSf -m 300 --limit-rate 400k --data-binary @/bench/body -o /bench/back $url/echo \
+		curl -sSf -m 600 --limit-rate 400k --data-binary @/bench/body -o /bench/back $url/echo \
 			-w '%{num_connects} connections, status %{http_code}, %{size_upload} bytes sent, %{size_download} back, %{time_total} s\n' \
 			>/bench/curl 2>&1
 		status=$?
@@ -28,14 +28,22 @@ sum=$(sha256sum </bench/body)
 		echo >>/bench/bodies
 	done
 ) &
+# What has come back so far.
+come() {
+	stat -c %s /bench/back 2>/dev/null
+	wc -l </bench/bodies
+}
 cycle=0
 while [ $((cycle += 1)) -le $CYCLES ]; do
 	[ ! -s /bench/failed ] || fail "in cycle $cycle of $CYCLES"
 	xl save $NAME $file >/bench/said 2>&1 || fail "save $cycle of $CYCLES"
+	before=$(come)
 	xl restore -e $file >/bench/said 2>&1 || fail "restore $cycle of $CYCLES"
-	# The back end's script takes its time, and who is away again before that is heard by nobody.
-	for _ in $(seq 100); do
-		! ping -c 1 -W 1 $IP >/dev/null 2>&1 || break
+	# The back end's script takes its time, and a peer says again what was lost in its own: who is away
+	# again before that is heard by nobody.
+	for _ in $(seq 600); do
+		[ "$(come)" = "$before" ] || break
+		sleep 0.1
 	done
 	sleep 0.2
 done
