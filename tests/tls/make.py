@@ -78,5 +78,7 @@ strong = certificate("rsa-ca", rsa.generate_private_key(65537, 2048), None, [])
 certificate("by-rsa", key, strong, ["www.lab"])
 wide = certificate("p384-ca", ec.generate_private_key(ec.SECP384R1()), None, [])
 certificate("by-p384", key, wide, ["www.lab"])
-# Of a size that nobody takes.
-certificate("short-rsa", rsa.generate_private_key(65537, 1024), None, [])
+# Of a size that nobody takes, and what it has signed.
+short = certificate("short-rsa", rsa.generate_private_key(65537, 1024), None, [])
+certificate("by-short-rsa", key, short, ["www.lab"])
+certificate("client-by-short-rsa", client, short, ["client.lab"], usage=ExtendedKeyUsageOID.CLIENT_AUTH)

@@ -184,9 +184,10 @@ impl ServerOptions {
         // Made here, so that an image that never asks has nothing of what verifies certificates.
         let provider = provider::verifying(false);
         let algorithms = provider.signature_verification_algorithms;
-        let chains = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
+        let chains =
+            WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), provider).build();
         let bad = |error| Error::BadCertificate(alloc::format!("{error}"));
-        self.clients = Some(Arc::new(Clients { chains: chains.map_err(bad)?, algorithms }));
+        self.clients = Some(Arc::new(Clients { roots, chains: chains.map_err(bad)?, algorithms }));
         Ok(self)
     }
 
@@ -309,11 +310,13 @@ impl ClientOptions {
                 .with_protocol_versions(versions(self.tls12))?;
         let builder = match self.trust {
             Trust::Roots(roots) => {
+                let roots = Arc::new(roots);
                 let chains =
-                    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+                    WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), provider)
+                        .build();
                 let chains =
                     chains.map_err(|error| Error::BadCertificate(alloc::format!("{error}")))?;
-                let verifier = Arc::new(Chains { chains, algorithms });
+                let verifier = Arc::new(Chains { roots, chains, algorithms });
                 builder.dangerous().with_custom_certificate_verifier(verifier)
             }
             Trust::Fingerprints(all) => builder

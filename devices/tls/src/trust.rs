@@ -3,19 +3,20 @@
 use crate::{Error, provider};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::iter;
 use core::slice::from_ref;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
+use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, OtherError, RootCertStore,
     SignatureScheme,
 };
 use sha2::{Digest, Sha256};
+use webpki::{EndEntityCert, anchor_from_trusted_cert};
 
 /// Whom a client trusts to be the host that it asks for.
 #[derive(Debug)]
@@ -58,16 +59,18 @@ pub(crate) fn roots(certificates: Vec<CertificateDer<'static>>) -> Result<RootCe
     Ok(roots)
 }
 
+/// Whether no signature is verified by the key of one who has certified something.
+fn is_unusable(by: &TrustAnchor<'_>) -> bool {
+    provider::is_unusable_rsa(&by.subject_public_key_info)
+}
+
 /// Tells a key that cannot be used from a signature that is wrong, which both are
 /// [`CertificateError::BadSignature`].
 fn told<T>(
     verified: Result<T, rustls::Error>,
     signers: &[CertificateDer<'_>],
 ) -> Result<T, rustls::Error> {
-    let unusable = |certificate| {
-        let parsed = ParsedCertificate::try_from(certificate);
-        parsed.is_ok_and(|it| provider::is_unusable_rsa(&it.subject_public_key_info()))
-    };
+    let unusable = |signer| anchor_from_trusted_cert(signer).is_ok_and(|it| is_unusable(&it));
     match verified {
         Err(rustls::Error::InvalidCertificate(CertificateError::BadSignature))
             if signers.iter().any(unusable) =>
@@ -79,14 +82,27 @@ fn told<T>(
 }
 
 /// Tells what is wrong with a chain. Where a signature in it is, who signed has the name of one who
-/// is trusted, and another key; of a handshake that somebody else has signed that is another error.
+/// is trusted, and another key, or one that cannot be used; of a handshake that somebody else has
+/// signed that is another error.
 fn known<T>(
     verified: Result<T, rustls::Error>,
+    roots: &RootCertStore,
+    end_entity: &CertificateDer<'_>,
     intermediates: &[CertificateDer<'_>],
 ) -> Result<T, rustls::Error> {
+    let by_unusable_root = |certificate| {
+        EndEntityCert::try_from(certificate).is_ok_and(|it| {
+            let mut named = roots.roots.iter().filter(|root| *root.subject == *it.issuer());
+            named.any(is_unusable)
+        })
+    };
     told(verified, intermediates).map_err(|error| match error {
         rustls::Error::InvalidCertificate(CertificateError::BadSignature) => {
-            CertificateError::UnknownIssuer.into()
+            if iter::once(end_entity).chain(intermediates).any(by_unusable_root) {
+                rustls::Error::Other(OtherError())
+            } else {
+                CertificateError::UnknownIssuer.into()
+            }
         }
         error => error,
     })
@@ -125,6 +141,7 @@ macro_rules! signatures {
 /// private key.
 #[derive(Debug)]
 pub(crate) struct Chains {
+    pub(crate) roots: Arc<RootCertStore>,
     pub(crate) chains: Arc<WebPkiServerVerifier>,
     pub(crate) algorithms: WebPkiSupportedAlgorithms,
 }
@@ -145,7 +162,7 @@ impl ServerCertVerifier for Chains {
             ocsp_response,
             now,
         );
-        known(verified, intermediates)
+        known(verified, &self.roots, end_entity, intermediates)
     }
 
     signatures!();
@@ -182,6 +199,7 @@ impl ServerCertVerifier for Fingerprints {
 /// Checks clients' certificates, and that they have the private key.
 #[derive(Debug)]
 pub(crate) struct Clients {
+    pub(crate) roots: Arc<RootCertStore>,
     pub(crate) chains: Arc<dyn ClientCertVerifier>,
     pub(crate) algorithms: WebPkiSupportedAlgorithms,
 }
@@ -197,7 +215,8 @@ impl ClientCertVerifier for Clients {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        known(self.chains.verify_client_cert(end_entity, intermediates, now), intermediates)
+        let verified = self.chains.verify_client_cert(end_entity, intermediates, now);
+        known(verified, &self.roots, end_entity, intermediates)
     }
 
     signatures!();

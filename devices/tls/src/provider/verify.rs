@@ -3,6 +3,9 @@
 use p256::ecdsa::signature::Verifier;
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
 use rsa::pkcs1::DecodeRsaPublicKey;
+use rsa::pkcs8::AlgorithmIdentifierRef;
+use rsa::pkcs8::der::asn1::BitStringRef;
+use rsa::pkcs8::der::{self, Decode, SliceReader};
 use rsa::traits::PublicKeyParts;
 use rustls::SignatureScheme;
 use rustls::crypto::WebPkiSupportedAlgorithms;
@@ -65,12 +68,15 @@ fn rsa_key(der: &[u8]) -> Option<rsa::PublicKey> {
     RSA_BYTES.contains(&key.size()).then_some(key)
 }
 
-/// Whether a key (a SubjectPublicKeyInfo, RFC 5280) is one of RSA that no signature is verified by:
-/// too short, too long, or malformed.
+/// Whether a key is one of RSA that no signature is verified by: too short, too long, or malformed.
+/// It is what stands in a SubjectPublicKeyInfo (RFC 5280).
 pub(crate) fn is_unusable_rsa(key: &[u8]) -> bool {
-    let Ok(key) = rsa::pkcs8::SubjectPublicKeyInfoRef::try_from(key) else { return false };
-    key.algorithm.oid == rsa::pkcs1::ALGORITHM_OID
-        && key.subject_public_key.as_bytes().and_then(rsa_key).is_none()
+    let parts = || {
+        let mut reader = SliceReader::new(key)?;
+        Ok((AlgorithmIdentifierRef::decode(&mut reader)?, BitStringRef::decode(&mut reader)?))
+    };
+    let Ok::<_, der::Error>((algorithm, key)) = parts() else { return false };
+    algorithm.oid == rsa::pkcs1::ALGORITHM_OID && key.as_bytes().and_then(rsa_key).is_none()
 }
 
 /// By an RSA key with PKCS #1 v1.5 (RFC 8017, section 8.2), with the hash `D`. TLS 1.3 has it in

@@ -162,3 +162,30 @@ fn an_rsa_key_that_cannot_be_used_is_told_from_a_wrong_signature() {
     assert_eq!(verified(pem!("short-rsa.pem")), Err(Error::UnusableKey));
     assert_eq!(verified(pem!("rsa-ca.pem")), Err(Error::NotItsKey));
 }
+
+#[test]
+fn a_root_with_an_rsa_key_that_cannot_be_used_is_told_from_one_that_has_signed_nothing() {
+    let root = pem!("short-rsa.pem");
+    let [refused, _] = shaken(with(pem!("by-short-rsa.pem")), trusting(root).build().unwrap(), WWW);
+    assert_eq!(refused, Err(Error::UnusableKey));
+    // Also where others are trusted beside it, whichever stands first.
+    for both in [[&root[..], pem!("ca.pem")], [pem!("ca.pem"), &root[..]]] {
+        let both = both.concat();
+        let client = || trusting(&both).build().unwrap();
+        assert_eq!(
+            shaken(with(pem!("by-short-rsa.pem")), client(), WWW)[0],
+            Err(Error::UnusableKey)
+        );
+        assert_eq!(shaken(with(pem!("server.pem")), client(), WWW)[0], Ok(()));
+        assert_eq!(shaken(with(pem!("stranger.pem")), client(), WWW)[0], Err(Error::UnknownIssuer));
+    }
+    // As roots of clients likewise.
+    let asking = ServerOptions::new(identity()).clients(root).unwrap().build().unwrap();
+    let shows = |pem: &[u8]| {
+        let identity = Identity::from_pem(pem, pem!("client.key")).unwrap();
+        trusting(pem!("ca.pem")).identity(identity).build().unwrap()
+    };
+    let by_it = shows(pem!("client-by-short-rsa.pem"));
+    assert_eq!(shaken(asking.clone(), by_it, WWW)[1], Err(Error::UnusableKey));
+    assert_eq!(shaken(asking, shows(pem!("client.pem")), WWW)[1], Err(Error::UnknownIssuer));
+}
