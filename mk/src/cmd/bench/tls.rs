@@ -48,8 +48,8 @@ const KEPT: f64 = 1.35;
 /// What is measured in real time when it is to be brief.
 const BRIEFLY: &str = "resumed";
 
-/// What was measured of a load, of ours and of Linux.
-type Runs = [Vec<Run>; 2];
+/// What was measured of a load, of ours and of Linux: for each round, if it did not fail.
+type Runs = [Vec<Option<Run>>; 2];
 
 /// What is compared, and how.
 struct Field<'a> {
@@ -92,11 +92,12 @@ impl Field<'_> {
                                 number(rate),
                                 number(cost)
                             ));
-                            runs.push(run);
+                            runs.push(Some(run));
                         }
                         Err(error) => {
                             ui.warn(&format!("{}: {error:#}", about.each));
                             self.notes.push(format!("{} left out once: {error:#}", about.each));
+                            runs.push(None);
                         }
                     }
                 }
@@ -120,7 +121,8 @@ fn costs(all: &[(&About, Runs)]) -> Vec<Row> {
     let of = |wanted: &About| all.iter().find(|(about, _)| about.each == wanted.each);
     if let (Some((_, kept)), Some((_, plain))) = (of(&KEEP), of(&PLAIN)) {
         let times = |side: usize| {
-            let pairs = kept[side].iter().zip(&plain[side]);
+            let rounds = kept[side].iter().zip(&plain[side]);
+            let pairs = rounds.filter_map(|(kept, plain)| Some((kept.as_ref()?, plain.as_ref()?)));
             Sample::of(pairs.map(|(kept, plain)| kept.cost / plain.cost).collect())
         };
         rows.push(Row {
@@ -153,8 +155,8 @@ fn rates(all: &[(&About, Runs)]) -> Vec<Row> {
     rows.filter(Row::has_figures).collect()
 }
 
-fn sample(runs: &[Run], of: fn(&Run) -> f64) -> Option<Sample> {
-    Sample::of(runs.iter().map(of).collect())
+fn sample(runs: &[Option<Run>], of: fn(&Run) -> f64) -> Option<Sample> {
+    Sample::of(runs.iter().flatten().map(of).collect())
 }
 
 /// Runs the command.
@@ -211,8 +213,23 @@ pub(super) fn measure(project: &Project, args: &Args, hosts: &mut Hosts<'_>) -> 
 mod tests {
     use super::*;
 
+    fn one(cost: f64) -> Option<Run> {
+        Some(Run { rate: 1e6 / cost, cost })
+    }
+
     fn runs(costs: [f64; 2]) -> Runs {
-        costs.map(|cost| vec![Run { rate: 1e6 / cost, cost }])
+        costs.map(|cost| vec![one(cost)])
+    }
+
+    #[test]
+    fn a_round_that_failed_is_left_out_of_what_is_held_against_each_other() {
+        let kept = [vec![None, one(60.0), one(90.0)], vec![]];
+        let plain = [vec![one(1.0), one(40.0), one(60.0)], vec![]];
+        let rows = costs(&[(&KEEP, kept), (&PLAIN, plain)]);
+        let [kept, plain, times] = &rows[..] else { panic!("{} rows", rows.len()) };
+        let median = |row: &Row| row.xenith.as_ref().map(|it| it.median);
+        assert_eq!([kept, plain, times].map(median), [75.0, 40.0, 1.5].map(Some));
+        assert!(times.linux.is_none());
     }
 
     #[test]
