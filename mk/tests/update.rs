@@ -115,6 +115,21 @@ fn a_new_one_that_does_not_come_so_far_is_destroyed_when_the_old_one_has_said_th
 }
 
 #[test]
+fn a_new_one_is_told_when_the_old_one_ends_before_it_has_given_anything() {
+    let told = "[ -e store/local/domain/2/data/update/from ] || says 2";
+    let refuses = format!("{told} 'refused the former image was taken away'");
+    let (good, says, did) =
+        update("alone", &[(2, "says 2 'ready 1 1 1 9'"), (3, "rm -r 1"), (6, &*refuses)]);
+    assert!(!good && says.contains("has ended, and so has the new one"), "{says}");
+    assert_eq!(did, AS_BEFORE);
+    // One that had taken over, and could not say so before.
+    let serves = format!("{told} taken");
+    let (good, says, did) = update("heir", &[(3, "rm -r 1"), (6, &*serves)]);
+    assert!(good, "{says}");
+    assert_eq!(did, ["unpause 2", "rename 2 service"]);
+}
+
+#[test]
 fn where_nobody_knows_who_serves_neither_is_destroyed() {
     let (good, says, did) = update("mute", &[(2, "says 1 'given 1 2 3'")]);
     assert!(!good && says.contains("does not answer; service-next is left"), "{says}");
