@@ -32,6 +32,7 @@ pub mod tar;
 pub use crate::built;
 pub use crate::error::Error;
 pub use cache::{CHUNK, Cache};
+pub use path::Steps;
 
 use crate::sectors;
 use alloc::rc::Rc;

@@ -47,21 +47,25 @@ const LINKS: u32 = 40;
 /// The longest path, in bytes, that links may expand to.
 const LONGEST_PATH: usize = 64 * 1024;
 
-/// Walks along a path, in which symbolic links are replaced by their targets.
+/// Walks along a path, in which symbolic links are replaced by their targets: for a
+/// [`Tree`](super::Tree) that has links.
 #[derive(Debug)]
-pub(super) struct Steps {
+pub struct Steps {
     rest: Vec<u8>,
     at: usize,
     links: u32,
 }
 
 impl Steps {
-    pub(super) fn new(path: &[u8]) -> Self {
+    /// Begins at the root, with a path that has no null bytes.
+    #[must_use]
+    pub fn new(path: &[u8]) -> Self {
         Self { rest: path.to_vec(), at: 0, links: 0 }
     }
 
     /// Returns the next name. It may be `..`, which in the root is the root.
-    pub(super) fn next(&mut self) -> Option<Vec<u8>> {
+    #[expect(clippy::should_implement_trait, reason = "following a link changes what is next")]
+    pub fn next(&mut self) -> Option<Vec<u8>> {
         let rest = self.rest.get(self.at..).unwrap_or_default();
         let (name, begin) = Self::first(rest)?;
         let name = name.to_vec();
@@ -70,7 +74,8 @@ impl Steps {
     }
 
     /// Returns whether no other name follows.
-    pub(super) fn is_over(&self) -> bool {
+    #[must_use]
+    pub fn is_over(&self) -> bool {
         Self::first(self.rest.get(self.at..).unwrap_or_default()).is_none()
     }
 
@@ -92,7 +97,7 @@ impl Steps {
     /// # Errors
     /// [`Error::NotFound`] after too many links, for an empty target, and if the path becomes
     /// too long.
-    pub(super) fn follow(&mut self, target: &[u8]) -> Result<bool, Error> {
+    pub fn follow(&mut self, target: &[u8]) -> Result<bool, Error> {
         self.links += 1;
         let rest = self.rest.get(self.at..).unwrap_or_default();
         if self.links > LINKS || target.is_empty() || target.len() + rest.len() > LONGEST_PATH {
