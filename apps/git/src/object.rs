@@ -1,0 +1,158 @@
+//! Objects of a repository: what is in commits, tags and trees.
+
+use crate::error::Flaw;
+use crate::id::{Id, Kind};
+use alloc::string::String;
+use core::cmp::Ordering;
+
+/// The value of the header `name` of a commit or tag, which has to be on this line.
+fn header<'a>(line: Option<&'a [u8]>, name: &[u8]) -> Option<&'a [u8]> {
+    line?.strip_prefix(name)?.strip_prefix(b" ")
+}
+
+/// Describes a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// Its id.
+    pub id: Id,
+    /// The id of its tree.
+    pub tree: Id,
+    /// When it was committed, in seconds since 1970; 0 where it does not say so.
+    pub time: u64,
+    /// The first line of its message.
+    pub subject: String,
+}
+
+impl Commit {
+    pub(crate) fn parse(id: Id, data: &[u8]) -> Result<Self, Flaw> {
+        let mut lines = data.split(|&byte| byte == b'\n');
+        let tree = header(lines.next(), b"tree").and_then(Id::parse).ok_or(Flaw::Commit(id))?;
+        let mut time = 0;
+        for line in lines.by_ref().take_while(|line| !line.is_empty()) {
+            if let Some(who) = header(Some(line), b"committer") {
+                let at = who.iter().rposition(|&byte| byte == b'>').map_or(0, |at| at + 1);
+                let word = who.get(at..).unwrap_or_default().trim_ascii_start();
+                let word = word.split(|&byte| byte == b' ').next().unwrap_or_default();
+                time = core::str::from_utf8(word).ok().and_then(|it| it.parse().ok()).unwrap_or(0);
+            }
+        }
+        let subject = String::from_utf8_lossy(lines.next().unwrap_or_default()).into_owned();
+        Ok(Self { id, tree, time, subject })
+    }
+}
+
+/// The id of the object that a tag names.
+pub(crate) fn tagged(id: Id, data: &[u8]) -> Result<Id, Flaw> {
+    let first = data.split(|&byte| byte == b'\n').next();
+    header(first, b"object").and_then(Id::parse).ok_or(Flaw::Tag(id))
+}
+
+/// What an entry of a tree is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    File,
+    Program,
+    Link,
+    Folder,
+    /// A commit of another repository.
+    Module,
+}
+
+impl Mode {
+    fn parse(digits: &[u8]) -> Option<Self> {
+        Some(match digits {
+            // Old ones let the group write.
+            b"100644" | b"100664" => Self::File,
+            b"100755" => Self::Program,
+            b"120000" => Self::Link,
+            b"40000" => Self::Folder,
+            b"160000" => Self::Module,
+            _ => return None,
+        })
+    }
+
+    /// What the entry's id is of, unless that is in another repository.
+    pub(crate) const fn kind(self) -> Option<Kind> {
+        match self {
+            Self::File | Self::Program | Self::Link => Some(Kind::Blob),
+            Self::Folder => Some(Kind::Tree),
+            Self::Module => None,
+        }
+    }
+
+    /// As `git ls-tree` prints it, with the kind.
+    pub(crate) const fn printed(self) -> &'static str {
+        match self {
+            Self::File => "100644 blob",
+            Self::Program => "100755 blob",
+            Self::Link => "120000 blob",
+            Self::Folder => "040000 tree",
+            Self::Module => "160000 commit",
+        }
+    }
+}
+
+/// An entry of a tree.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry<'a> {
+    pub(crate) mode: Mode,
+    pub(crate) name: &'a [u8],
+    pub(crate) id: Id,
+}
+
+impl<'a> Entry<'a> {
+    /// Takes the first entry off `rest`.
+    pub(crate) fn take(rest: &mut &'a [u8]) -> Option<Self> {
+        let space = rest.iter().position(|&byte| byte == b' ')?;
+        let mode = Mode::parse(rest.get(..space)?)?;
+        let named = rest.get(space + 1..)?;
+        let end = named.iter().position(|&byte| byte == 0)?;
+        let (id, after) = named.get(end + 1..)?.split_first_chunk()?;
+        *rest = after;
+        Some(Self { mode, name: named.get(..end)?, id: Id(*id) })
+    }
+
+    /// Whether it may be the name of a file: no other folder, no part of a path, and not what a
+    /// clone has for itself.
+    fn is_named_well(&self) -> bool {
+        let reserved = matches!(self.name, b"" | b"." | b"..");
+        !reserved && !self.name.contains(&b'/') && !self.name.eq_ignore_ascii_case(b".git")
+    }
+
+    /// The order of trees: by bytes, folders as if a slash followed.
+    fn order(&self, other: &Self) -> Ordering {
+        let both = self.name.len().min(other.name.len());
+        let next = |it: &Self| {
+            let end = if it.mode == Mode::Folder { b'/' } else { 0 };
+            it.name.get(both).copied().unwrap_or(end)
+        };
+        self.name[..both].cmp(&other.name[..both]).then(next(self).cmp(&next(other)))
+    }
+}
+
+/// The entries of a tree that was [checked](check_tree), up to the first that is none.
+pub(crate) fn entries(mut data: &[u8]) -> impl Iterator<Item = Entry<'_>> {
+    core::iter::from_fn(move || Entry::take(&mut data))
+}
+
+/// Calls `each` for each entry of a tree of which they all make sense: their names are such, and
+/// in order.
+pub(crate) fn check_tree(
+    id: Id,
+    mut data: &[u8],
+    mut each: impl FnMut(&Entry<'_>) -> Result<(), Flaw>,
+) -> Result<(), Flaw> {
+    let mut before: Option<Entry<'_>> = None;
+    while !data.is_empty() {
+        let entry = Entry::take(&mut data).ok_or(Flaw::Tree(id))?;
+        if !entry.is_named_well() {
+            return Err(Flaw::Name(id, entry.name.into()));
+        }
+        if before.is_some_and(|before| before.order(&entry) != Ordering::Less) {
+            return Err(Flaw::Order(id));
+        }
+        each(&entry)?;
+        before = Some(entry);
+    }
+    Ok(())
+}
