@@ -44,6 +44,10 @@ pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
 /// The most symbolic links that are followed for one path, as on Linux (`MAXSYMLINKS`).
 const LINKS: u32 = 40;
 
+/// The longest target of a link, in bytes, as on Linux (`PATH_MAX`): with the number of links it
+/// bounds the names of one path.
+const TARGET: usize = 4096;
+
 /// The longest path, in bytes, that links may expand to.
 const LONGEST_PATH: usize = 64 * 1024;
 
@@ -95,12 +99,13 @@ impl Steps {
     /// the target is absolute.
     ///
     /// # Errors
-    /// [`Error::NotFound`] after too many links, for an empty target, and if the path becomes
-    /// too long.
+    /// [`Error::NotFound`] after too many links, for an empty target and one of more than 4096
+    /// bytes, and if the path becomes too long.
     pub fn follow(&mut self, target: &[u8]) -> Result<bool, Error> {
         self.links += 1;
         let rest = self.rest.get(self.at..).unwrap_or_default();
-        if self.links > LINKS || target.is_empty() || target.len() + rest.len() > LONGEST_PATH {
+        let is_target = (1..=TARGET).contains(&target.len());
+        if self.links > LINKS || !is_target || target.len() + rest.len() > LONGEST_PATH {
             return Err(Error::NotFound);
         }
         self.rest = [target, b"/", rest].concat();
@@ -122,6 +127,17 @@ mod tests {
         }
         assert_eq!(split(b"a/b/c"), (&b"a/b"[..], &b"c"[..]));
         assert_eq!(split(b"a"), (&b""[..], &b"a"[..]));
+    }
+
+    #[test]
+    fn targets_are_as_long_as_on_linux() {
+        let mut steps = Steps::new(b"link/b");
+        assert_eq!(steps.next().as_deref(), Some(&b"link"[..]));
+        assert_eq!(steps.follow(&[b'a'; TARGET + 1]), Err(Error::NotFound));
+        assert_eq!(steps.follow(b""), Err(Error::NotFound));
+        assert_eq!(steps.follow(&[b'a'; TARGET]), Ok(false));
+        assert_eq!(steps.next().map(|name| name.len()), Some(4096));
+        assert_eq!(steps.next().as_deref(), Some(&b"b"[..]));
     }
 
     #[test]
