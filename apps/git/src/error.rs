@@ -50,12 +50,33 @@ pub enum Flaw {
     NoCommit(Id),
     /// A tree has an entry that is none.
     Tree(Id),
-    /// A tree has an entry of this name, which none may have.
+    /// A tree has an entry whose name begins so, and which none may have.
     Name(Id, Box<[u8]>),
     /// The entries of a tree are not in order, or one is there twice.
     Order(Id),
+    /// Folders have more entries than the limit.
+    Entries(u32),
+    /// A file that is listed has too long a path, which begins so.
+    Path(Box<[u8]>),
     /// There is no memory for it.
     Memory,
+}
+
+/// The longest beginning of a name or path that is kept in an error, in bytes.
+const SHOWN: usize = 64;
+
+/// The beginning of a name or path, for an error.
+pub(crate) fn shown(name: &[u8]) -> Box<[u8]> {
+    name.get(..SHOWN).unwrap_or(name).into()
+}
+
+/// A peer's text, up to about so many bytes: the memory for it is asked for where that must not
+/// fail.
+pub(crate) fn beginning(text: &[u8], most: usize) -> String {
+    // No character is cut, as none has more than four bytes.
+    let begins = |at: &usize| text.get(*at).is_none_or(|byte| byte & 0xc0 != 0x80);
+    let end = (most.saturating_sub(3)..=most).rev().find(begins).unwrap_or(most);
+    String::from_utf8_lossy(text.get(..end).unwrap_or(text)).into_owned()
 }
 
 impl fmt::Display for Flaw {
@@ -91,6 +112,12 @@ impl fmt::Display for Flaw {
                 return write!(f, "tree {id} has an entry of the name \"{}\"", Escaped(name));
             }
             Self::Order(id) => return write!(f, "the entries of tree {id} are not in order"),
+            Self::Entries(most) => {
+                return write!(f, "folders have more than {most} entries (objects= allows more)");
+            }
+            Self::Path(path) => {
+                return write!(f, "a path is too long, which begins with \"{}\"", Escaped(path));
+            }
             Self::Memory => "there is no memory for it",
         })
     }
@@ -106,7 +133,7 @@ pub enum Error<E> {
     Stream(E),
     /// The answer ends too early.
     Ended,
-    /// The server says why it does not answer.
+    /// The server says why it does not answer, of which the beginning is kept.
     Server(String),
     /// The server does not speak version 2 of the protocol.
     Version,

@@ -1,13 +1,13 @@
 //! Reads a git repository over the network, and serves the files of its newest commit.
 //!
 //! [`newest`] reads what a branch or tag stands for as a [`Snapshot`], which is a
-//! [`Tree`](xenith::fs::Tree) for any app; [`start`] is one that serves it over HTTP, or lists it as
-//! `git ls-tree -r` does. It is git's wire protocol of version 2, by `git://` or by smart HTTP,
+//! [`Tree`](xenith::fs::Tree) for any app; [`start`] is one that serves it over HTTP, or lists it in
+//! the form of `git ls-tree -r`. It is git's wire protocol of version 2, by `git://` or by smart HTTP,
 //! whose lines and packs are read here: the crates that do so (`gix`, `git2`) need the standard
 //! library and a disk. zlib's format is `miniz_oxide`'s, SHA-1 is RustCrypto's.
 //!
 //! Only the newest commit is asked for, without those before it, and it is held in memory. What a
-//! server sends is bounded in bytes, objects and deltas of deltas. Every object is named by the
+//! server sends is bounded in bytes, objects, entries of folders and deltas of deltas. Every object is named by the
 //! SHA-1 of its content, which finds what was damaged on the way; it does not prove who wrote it,
 //! as SHA-1 can be made to collide, and over `git://` and `http://` anyone on the way may answer.
 

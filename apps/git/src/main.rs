@@ -36,7 +36,7 @@ xenith::unikernel! {
         branch: &'static str = "HEAD",
         /// Seconds until the repository is looked at again, for a newer commit; 0 for never.
         every: u32 = 0,
-        /// List the files as git ls-tree -r does, and end.
+        /// List the files in the form of git ls-tree -r, and end.
         list: bool = false,
         /// TCP port to listen on.
         port: u16 = 80,
@@ -46,7 +46,7 @@ xenith::unikernel! {
         hidden: bool = false,
         /// The most bytes of all files and folders. A newer commit is read beside the older one.
         limit: Size = "8MiB",
-        /// The most files and folders.
+        /// The most files and folders, and the most entries of all folders.
         objects: u32 = 20000,
         /// How long the server may be silent.
         patience: Duration = "30s",

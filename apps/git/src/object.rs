@@ -1,9 +1,16 @@
 //! Objects of a repository: what is in commits, tags and trees.
 
-use crate::error::Flaw;
+use crate::error::{Flaw, beginning, shown};
 use crate::id::{Id, Kind};
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::cmp::Ordering;
+
+/// The longest beginning of a commit's first line that is kept, in bytes.
+const SUBJECT: usize = 200;
+
+/// The longest name of a file or folder, in bytes, as on Linux (`NAME_MAX`).
+const NAME: usize = 255;
 
 /// The value of the header `name` of a commit or tag, which has to be on this line.
 fn header<'a>(line: Option<&'a [u8]>, name: &[u8]) -> Option<&'a [u8]> {
@@ -19,7 +26,7 @@ pub struct Commit {
     pub tree: Id,
     /// When it was committed, in seconds since 1970; 0 where it does not say so.
     pub time: u64,
-    /// The first line of its message.
+    /// The first line of its message, or about 200 bytes of it.
     pub subject: String,
 }
 
@@ -36,7 +43,7 @@ impl Commit {
                 time = core::str::from_utf8(word).ok().and_then(|it| it.parse().ok()).unwrap_or(0);
             }
         }
-        let subject = String::from_utf8_lossy(lines.next().unwrap_or_default()).into_owned();
+        let subject = beginning(lines.next().unwrap_or_default(), SUBJECT);
         Ok(Self { id, tree, time, subject })
     }
 }
@@ -60,13 +67,16 @@ pub(crate) enum Mode {
 
 impl Mode {
     fn parse(digits: &[u8]) -> Option<Self> {
-        Some(match digits {
-            // Old ones let the group write.
-            b"100644" | b"100664" => Self::File,
-            b"100755" => Self::Program,
-            b"120000" => Self::Link,
-            b"40000" => Self::Folder,
-            b"160000" => Self::Module,
+        let is_octal = digits.iter().all(|digit| matches!(digit, b'0'..=b'7'));
+        let mode = core::str::from_utf8(digits).ok().filter(|it| is_octal && it.len() <= 7)?;
+        let mode = u32::from_str_radix(mode, 8).ok()?;
+        // Old ones begin with a zero, or have other rights: git sees in them what is here, too.
+        Some(match mode & 0o170_000 {
+            0o100_000 if mode & 0o100 != 0 => Self::Program,
+            0o100_000 => Self::File,
+            0o120_000 => Self::Link,
+            0o040_000 => Self::Folder,
+            0o160_000 => Self::Module,
             _ => return None,
         })
     }
@@ -112,11 +122,14 @@ impl<'a> Entry<'a> {
         Some(Self { mode, name: named.get(..end)?, id: Id(*id) })
     }
 
-    /// Whether it may be the name of a file: no other folder, no part of a path, and not what a
-    /// clone has for itself.
+    /// Whether it may be the name of a file: no other folder, no part of a path, not what a clone
+    /// has for itself, and not longer than names of files are.
     fn is_named_well(&self) -> bool {
         let reserved = matches!(self.name, b"" | b"." | b"..");
-        !reserved && !self.name.contains(&b'/') && !self.name.eq_ignore_ascii_case(b".git")
+        !reserved
+            && self.name.len() <= NAME
+            && !self.name.contains(&b'/')
+            && !self.name.eq_ignore_ascii_case(b".git")
     }
 
     /// The order of trees: by bytes, folders as if a slash followed.
@@ -128,6 +141,34 @@ impl<'a> Entry<'a> {
         };
         self.name[..both].cmp(&other.name[..both]).then(next(self).cmp(&next(other)))
     }
+}
+
+/// The entry that begins at `at` in a tree.
+pub(crate) fn entry_at(data: &[u8], at: u32) -> Option<Entry<'_>> {
+    Entry::take(&mut data.get(usize::try_from(at).ok()?..)?)
+}
+
+/// The name of the entry that begins at `at` in a tree.
+pub(crate) fn name_at(data: &[u8], at: u32) -> &[u8] {
+    entry_at(data, at).map_or(&[], |entry| entry.name)
+}
+
+/// Where the entries of a tree begin, by their names: a folder stands where a file of its name
+/// would. No name may be there twice, also not as that of a file and a folder.
+pub(crate) fn sort_tree(id: Id, data: &[u8]) -> Result<Vec<u32>, Flaw> {
+    let mut sorted = Vec::new();
+    sorted.try_reserve_exact(entries(data).count()).map_err(|_| Flaw::Memory)?;
+    let mut rest = data;
+    while !rest.is_empty() {
+        // No memory of a guest holds as much.
+        let at = u32::try_from(data.len() - rest.len()).map_err(|_| Flaw::Memory)?;
+        Entry::take(&mut rest).ok_or(Flaw::Tree(id))?;
+        sorted.push(at);
+    }
+    sorted.sort_unstable_by(|&one, &other| name_at(data, one).cmp(name_at(data, other)));
+    let twice =
+        sorted.array_windows().any(|&[one, next]| name_at(data, one) == name_at(data, next));
+    if twice { Err(Flaw::Order(id)) } else { Ok(sorted) }
 }
 
 /// The entries of a tree that was [checked](check_tree), up to the first that is none.
@@ -146,7 +187,7 @@ pub(crate) fn check_tree(
     while !data.is_empty() {
         let entry = Entry::take(&mut data).ok_or(Flaw::Tree(id))?;
         if !entry.is_named_well() {
-            return Err(Flaw::Name(id, entry.name.into()));
+            return Err(Flaw::Name(id, shown(entry.name)));
         }
         if before.is_some_and(|before| before.order(&entry) != Ordering::Less) {
             return Err(Flaw::Order(id));

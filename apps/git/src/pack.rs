@@ -1,12 +1,12 @@
 //! Reads a pack of version 2 as it comes, and makes its objects of it.
 
 use crate::delta;
-use crate::error::{Error, Flaw};
+use crate::error::{Error, Flaw, beginning};
 use crate::id::{Id, Kind};
-use crate::packet::{Packet, Packets};
+use crate::packet::{Packet, Packets, SAID};
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Range;
 use embedded_io_async::Read;
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags as flags};
@@ -21,7 +21,7 @@ const OBJECT: u64 = 128;
 pub struct Limits {
     /// Bytes of all objects, with 128 for each besides: 8 MiB by default.
     pub bytes: u64,
-    /// How many objects there may be: 20 000 by default.
+    /// How many objects there may be, and how many entries their trees may have: 20 000 by default.
     pub objects: u32,
     /// How many deltas may be one of the other: 4095 by default, beyond which git writes none.
     pub depth: u16,
@@ -119,7 +119,7 @@ impl<R: Read> Input<'_, R> {
                 2 => self.at = self.packets.body().len(),
                 3 => {
                     let text = text.strip_suffix(b"\n").unwrap_or(text);
-                    return Err(Error::Server(String::from_utf8_lossy(text).into_owned()));
+                    return Err(Error::Server(beginning(text, SAID)));
                 }
                 _ => return Err(Error::Malformed("band")),
             }
@@ -177,6 +177,34 @@ impl<R: Read> Input<'_, R> {
                 _ => return Err(Flaw::Deflate.into()),
             }
         }
+    }
+}
+
+/// Deltas whose base is not whole yet.
+struct Waiting {
+    /// Those, by their base.
+    all: Vec<(Base, usize)>,
+    /// Which of them were taken.
+    taken: Vec<u8>,
+}
+
+impl Waiting {
+    fn new(mut all: Vec<(Base, usize)>) -> Result<Self, Flaw> {
+        all.sort_unstable();
+        let taken = zeroed(all.len()).ok_or(Flaw::Memory)?;
+        Ok(Self { all, taken })
+    }
+
+    /// Takes those of a base; nothing the second time, as there may be as many objects of one id as
+    /// there are deltas of it.
+    fn take(&mut self, base: Base) -> Range<usize> {
+        let first = self.all.partition_point(|(it, _)| *it < base);
+        match (self.all.get(first), self.taken.get_mut(first)) {
+            (Some((it, _)), Some(taken @ 0)) if *it == base => *taken = 1,
+            _ => return first..first,
+        }
+        let rest = self.all.get(first..).unwrap_or_default();
+        first..first + rest.partition_point(|(it, _)| *it == base)
     }
 }
 
@@ -275,7 +303,8 @@ impl<R: Read> Pack<'_, R> {
         let mut back = u64::from(next & 0x7f);
         while next & 0x80 != 0 {
             next = self.input.byte().await?;
-            let more = (back + 1).checked_mul(0x80).ok_or(Flaw::Number)?;
+            let more = back.checked_add(1).and_then(|it| it.checked_mul(0x80));
+            let more = more.ok_or(Flaw::Number)?;
             back = more | u64::from(next & 0x7f);
         }
         Ok(back)
@@ -285,10 +314,10 @@ impl<R: Read> Pack<'_, R> {
     fn apply(&mut self, base: usize, number: usize) -> Result<(), Flaw> {
         let most = self.limits.bytes.saturating_sub(self.held);
         let [base, part] = self.parts.get_disjoint_mut([base, number]).map_err(|_| Flaw::Offset)?;
-        let depth = base.depth + 1;
-        if depth > self.limits.depth {
+        if base.depth >= self.limits.depth {
             return Err(Flaw::Depth(self.limits.depth));
         }
+        let depth = base.depth + 1;
         let kind = base.kind.ok_or(Flaw::Offset)?;
         let data = delta::apply(&base.data, &part.data, most).map_err(|flaw| match flaw {
             Flaw::Bytes(_) => Flaw::Bytes(self.limits.bytes),
@@ -308,9 +337,8 @@ impl<R: Read> Pack<'_, R> {
         if self.waiting.is_empty() {
             return Ok(());
         }
-        self.waiting.sort_unstable();
-        let waiting = core::mem::take(&mut self.waiting);
-        let mut left = waiting.len();
+        let mut waiting = Waiting::new(core::mem::take(&mut self.waiting))?;
+        let mut left = waiting.all.len();
         // What has become whole, so that others may be of it.
         let mut whole = Vec::new();
         whole.try_reserve_exact(self.parts.len()).map_err(|_| Flaw::Memory)?;
@@ -318,19 +346,15 @@ impl<R: Read> Pack<'_, R> {
         while let Some(base) = whole.pop() {
             let Some(id) = self.parts.get(base).map(|part| part.id) else { continue };
             for key in [Base::At(base), Base::Id(id)] {
-                let first = waiting.partition_point(|(it, _)| *it < key);
-                let of = waiting.iter().skip(first).take_while(|(it, _)| *it == key);
-                for &(_, number) in of {
-                    // One that has it already had it of an object of the same id.
-                    if self.parts.get(number).is_some_and(|it| it.kind.is_none()) {
-                        self.apply(base, number)?;
-                        whole.push(number);
-                        left -= 1;
-                    }
+                for at in waiting.take(key) {
+                    let Some(&(_, number)) = waiting.all.get(at) else { continue };
+                    self.apply(base, number)?;
+                    whole.push(number);
+                    left -= 1;
                 }
             }
         }
-        let missing = waiting.iter().find_map(|(base, number)| match base {
+        let missing = waiting.all.iter().find_map(|(base, number)| match base {
             Base::Id(id) => self.parts.get(*number).filter(|it| it.kind.is_none()).map(|_| *id),
             Base::At(_) => None,
         });
@@ -339,5 +363,24 @@ impl<R: Read> Pack<'_, R> {
             None if left > 0 => Err(Flaw::Offset),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deltas_of_a_base_are_taken_once() {
+        let (one, other) = (Base::Id(Id([1; 20])), Base::Id(Id([2; 20])));
+        let mut waiting =
+            Waiting::new(Vec::from([(other, 4), (one, 3), (Base::At(7), 5), (one, 2)])).unwrap();
+        assert_eq!(waiting.take(one), 1..3);
+        assert!(waiting.take(one).is_empty());
+        assert_eq!(waiting.take(other), 3..4);
+        assert!(waiting.take(Base::At(6)).is_empty());
+        assert_eq!(waiting.take(Base::At(7)), 0..1);
+        assert!(waiting.take(Base::Id(Id([3; 20]))).is_empty());
+        assert_eq!(waiting.all.iter().map(|it| it.1).collect::<Vec<_>>(), [5, 2, 3, 4]);
     }
 }

@@ -1,12 +1,14 @@
 //! Lines with their length before them (pkt-line), in which everything is said.
 
-use crate::error::Error;
-use alloc::string::String;
+use crate::error::{Error, beginning};
 use alloc::vec::Vec;
 use embedded_io_async::{Read, ReadExactError};
 
 /// The longest line, without its length: 65 520 bytes with it.
 const LONGEST: usize = 65_516;
+
+/// The longest beginning of what a server says to people that is kept, in bytes.
+pub(crate) const SAID: usize = 1000;
 
 /// The end of a message.
 pub(crate) const FLUSH: &[u8; 4] = b"0000";
@@ -81,7 +83,7 @@ impl<R: Read> Packets<R> {
         self.body.resize(length, 0);
         self.stream.read_exact(&mut self.body).await.map_err(ended)?;
         if let Some(text) = self.line().strip_prefix(b"ERR ") {
-            return Err(Error::Server(String::from_utf8_lossy(text).into_owned()));
+            return Err(Error::Server(beginning(text, SAID)));
         }
         Ok(Packet::Line)
     }

@@ -25,8 +25,15 @@ pub(crate) fn is_name(name: &str) -> bool {
     (1..1024).contains(&name.len()) && name.bytes().all(|byte| byte > b' ' && byte != 0x7f)
 }
 
+/// What a server offers beside what has to be there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Offer {
+    /// That it is told the sort of ids. Before 2.28 git ends for words that it does not know.
+    format: bool,
+}
+
 /// Reads what a server offers.
-pub(crate) async fn offer<R: Read>(packets: &mut Packets<R>) -> Result<(), Error<R::Error>> {
+pub(crate) async fn offer<R: Read>(packets: &mut Packets<R>) -> Result<Offer, Error<R::Error>> {
     let mut found = packets.next_line().await?;
     // Over HTTP some say first for what they say it.
     if found && packets.line().starts_with(b"# service=") {
@@ -38,7 +45,7 @@ pub(crate) async fn offer<R: Read>(packets: &mut Packets<R>) -> Result<(), Error
     if !found || packets.line() != b"version 2" {
         return Err(Error::Version);
     }
-    let (mut lists, mut fetches) = (false, false);
+    let (mut lists, mut fetches, mut format) = (false, false, false);
     while packets.next_line().await? {
         let line = packets.line();
         let (key, value) = match line.iter().position(|&byte| byte == b'=') {
@@ -49,21 +56,24 @@ pub(crate) async fn offer<R: Read>(packets: &mut Packets<R>) -> Result<(), Error
             b"ls-refs" => lists = true,
             b"fetch" => fetches = value.split(|&byte| byte == b' ').any(|it| it == b"shallow"),
             b"object-format" if value != b"sha1" => return Err(Error::Format),
+            b"object-format" => format = true,
             _ => {}
         }
     }
     match (lists, fetches) {
         (false, _) => Err(Error::Lacks("its list of branches (ls-refs)")),
         (_, false) => Err(Error::Lacks("the newest commit alone (fetch=shallow)")),
-        _ => Ok(()),
+        _ => Ok(Offer { format }),
     }
 }
 
 /// A request: its command, and the arguments.
-fn request(command: &str, arguments: &[String]) -> Vec<u8> {
+fn request(offer: Offer, command: &str, arguments: &[String]) -> Vec<u8> {
     let mut to = Vec::new();
     put(&mut to, format!("command={command}\n").as_bytes());
-    put(&mut to, b"object-format=sha1\n");
+    if offer.format {
+        put(&mut to, b"object-format=sha1\n");
+    }
     to.extend_from_slice(DELIMITER);
     arguments.iter().for_each(|text| put(&mut to, text.as_bytes()));
     to.extend_from_slice(FLUSH);
@@ -71,10 +81,10 @@ fn request(command: &str, arguments: &[String]) -> Vec<u8> {
 }
 
 /// Asks for refs of these names.
-pub(crate) fn list(candidates: &[String]) -> Vec<u8> {
+pub(crate) fn list(offer: Offer, candidates: &[String]) -> Vec<u8> {
     let prefixes: Vec<String> =
         candidates.iter().map(|name| format!("ref-prefix {name}\n")).collect();
-    request("ls-refs", &prefixes)
+    request(offer, "ls-refs", &prefixes)
 }
 
 /// Reads the answer to that: what the first of the names stands for that there is.
@@ -96,12 +106,12 @@ pub(crate) async fn listed<R: Read>(
 }
 
 /// Asks for what `id` stands for, without what was before.
-pub(crate) fn fetch(id: Id) -> Vec<u8> {
+pub(crate) fn fetch(offer: Offer, id: Id) -> Vec<u8> {
     let words = ["ofs-delta\n", "no-progress\n", "deepen 1\n"].map(String::from);
     let mut words = Vec::from(words);
     words.push(format!("want {id}\n"));
     words.push("done\n".into());
-    request("fetch", &words)
+    request(offer, "fetch", &words)
 }
 
 /// Reads the answer to that.

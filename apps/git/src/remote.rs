@@ -230,18 +230,18 @@ pub async fn talk<S: Read + Write>(
     put(&mut hello, format!("git-upload-pack {path}\0host={server}\0\0version=2\0").as_bytes());
     let mut packets = Packets::new(stream, LISTS + wanted.limits.wire());
     say(&mut packets, &hello).await?;
-    protocol::offer(&mut packets).await?;
-    say(&mut packets, &protocol::list(&candidates)).await?;
+    let offer = protocol::offer(&mut packets).await?;
+    say(&mut packets, &protocol::list(offer, &candidates)).await?;
     let id = protocol::listed(&mut packets, &candidates).await?;
     if known == Some(id) {
         // Nothing depends on whether the server hears that nobody asks any more.
         let _ = say(&mut packets, FLUSH).await;
         return Ok(None);
     }
-    say(&mut packets, &protocol::fetch(id)).await?;
+    say(&mut packets, &protocol::fetch(offer, id)).await?;
     let objects = protocol::fetched(&mut packets, wanted.limits).await?;
     let _ = say(&mut packets, FLUSH).await;
-    Ok(Some(Snapshot::new(id, objects)?))
+    Ok(Some(Snapshot::new(id, objects, wanted.limits).await?))
 }
 
 async fn say<S: Write>(packets: &mut Packets<&mut S>, text: &[u8]) -> Result<(), Error<S::Error>> {
@@ -267,12 +267,12 @@ async fn exchange<I: Tcp + Resolve>(
         Ok(match good {
             Ok(()) => protocol::offer(&mut Packets::new(content, LISTS))
                 .await
-                .map(|()| at)
+                .map(|offer| (at, offer))
                 .map_err(Failure::Http),
             Err(failure) => Err(failure),
         })
     };
-    let at = client.fetch(&request, take).await??;
+    let (at, offer) = client.fetch(&request, take).await??;
     // Whoever redirects the first question means the others as well.
     let asked = Url::parse(&first).map(|it| it.to_string());
     let base = match at.strip_suffix(SERVICE) {
@@ -281,7 +281,7 @@ async fn exchange<I: Tcp + Resolve>(
         None => return Err(Failure::NotGit),
     };
     let url = format!("{base}/git-upload-pack");
-    let list = protocol::list(&candidates);
+    let list = protocol::list(offer, &candidates);
     let id = post(client, &url, &list, async |content| {
         protocol::listed(&mut Packets::new(content, LISTS), &candidates).await
     });
@@ -289,13 +289,14 @@ async fn exchange<I: Tcp + Resolve>(
     if known == Some(id) {
         return Ok(None);
     }
-    let fetch = protocol::fetch(id);
+    let fetch = protocol::fetch(offer, id);
     let objects = post(client, &url, &fetch, async |content| {
         let mut packets = Packets::new(content, wanted.limits.wire());
         protocol::fetched(&mut packets, wanted.limits).await
     });
     let objects = objects.await?;
-    Snapshot::new(id, objects).map(Some).map_err(|flaw| Failure::Http(flaw.into()))
+    let snapshot = Snapshot::new(id, objects, wanted.limits).await;
+    snapshot.map(Some).map_err(|flaw| Failure::Http(flaw.into()))
 }
 
 /// Sends a question and has the answer read.

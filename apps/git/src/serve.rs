@@ -40,7 +40,7 @@ pub struct Args {
     pub hidden: bool,
     /// The most bytes of all files.
     pub limit: Size,
-    /// The most objects.
+    /// The most objects, and the most entries of folders.
     pub objects: u32,
     /// How long the server may be silent.
     pub patience: Duration,
@@ -169,12 +169,9 @@ async fn list<C: Write>(
     snapshot: &Snapshot,
     most: u32,
 ) -> Result<Exit, (Exit, String)> {
-    let mut left = most;
-    for line in snapshot.lines() {
-        let line =
-            line.map_err(|path| (Exit(5), format!("the path of a file is too long: {path}")))?;
-        let more = || (Exit(5), format!("there are more than {most} files (objects= allows more)"));
-        left = left.checked_sub(1).ok_or_else(more)?;
+    let mut lines = snapshot.lines(most);
+    while let Some(line) = lines.next().await {
+        let line = line.map_err(|flaw| (Exit(5), format!("not all can be listed: {flaw}")))?;
         if console.write_all(format!("{line}\n").as_bytes()).await.is_err() {
             return Ok(Exit::FAILURE);
         }

@@ -1,13 +1,15 @@
 //! The files of a commit.
 
-use crate::error::Flaw;
+use crate::error::{Flaw, shown};
 use crate::id::{Id, Kind};
-use crate::object::{Commit, Entry, Mode, check_tree, entries, tagged};
-use crate::pack::Object;
+use crate::object::{Commit, Entry, Mode};
+use crate::object::{check_tree, entries, entry_at, name_at, sort_tree, tagged};
+use crate::pack::{Limits, Object};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use xenith::fs::{self, Metadata, Steps, Tree};
+use xenith::task::yield_now;
 use xenith::text::Escaped;
 
 /// The most tags of tags.
@@ -15,6 +17,12 @@ const TAGS: usize = 8;
 
 /// The longest path that is listed, in bytes, as on Linux (`PATH_MAX`).
 const PATH: usize = 4096;
+
+/// The most names that a path may have, with those of the links in it.
+const STEPS: u32 = 4096;
+
+/// After how many names of a path, or entries of folders, other tasks have their turn.
+const TURN: u32 = 64;
 
 /// Holds the files of one commit: a [`Tree`] that does not change.
 ///
@@ -29,6 +37,8 @@ pub struct Snapshot {
     objects: Vec<Object>,
     /// Their numbers, by their ids.
     index: Vec<(Id, usize)>,
+    /// Where the entries of each begin, by their names; none unless it is a tree.
+    sorted: Vec<Vec<u32>>,
     root: Node,
 }
 
@@ -42,17 +52,20 @@ pub struct Node {
 
 impl Snapshot {
     /// Makes a snapshot of the objects of a pack that was asked for by the id `named`.
-    pub(crate) fn new(named: Id, objects: Vec<Object>) -> Result<Self, Flaw> {
+    pub(crate) async fn new(named: Id, objects: Vec<Object>, limits: Limits) -> Result<Self, Flaw> {
         let mut index = Vec::new();
         index.try_reserve_exact(objects.len()).map_err(|_| Flaw::Memory)?;
         index.extend(objects.iter().zip(0..).map(|(object, number)| (object.id, number)));
         index.sort_unstable();
         let commit = Commit { id: named, tree: named, time: 0, subject: String::new() };
         let root = Node { mode: Mode::Folder, number: 0 };
-        let mut this = Self { commit, named, objects, index, root };
+        let mut sorted = Vec::new();
+        sorted.try_reserve_exact(objects.len()).map_err(|_| Flaw::Memory)?;
+        sorted.resize_with(objects.len(), Vec::new);
+        let mut this = Self { commit, named, objects, index, sorted, root };
         this.commit = this.find_commit()?;
         this.root.number = this.expect(this.commit.tree, Kind::Tree)?;
-        this.keep_reachable()?;
+        this.keep_reachable(limits.objects).await?;
         Ok(this)
     }
 
@@ -83,16 +96,21 @@ impl Snapshot {
         Err(Flaw::Tags)
     }
 
-    /// Checks every tree that a path may lead to, and gives back the memory of what none leads to.
-    fn keep_reachable(&mut self) -> Result<(), Flaw> {
+    /// Checks every tree that a path may lead to, of at most so many entries, and gives back the
+    /// memory of what none leads to.
+    async fn keep_reachable(&mut self, most: u32) -> Result<(), Flaw> {
+        let mut left = most;
         let mut reached = xenith::memory::zeroed(self.objects.len()).ok_or(Flaw::Memory)?;
         let mut trees = Vec::new();
         // Each tree is here once.
         trees.try_reserve_exact(self.objects.len()).map_err(|_| Flaw::Memory)?;
         trees.push(self.root.number);
         reached[self.root.number] = 1;
-        while let Some(object) = trees.pop().and_then(|number| self.objects.get(number)) {
+        while let Some(tree) = trees.pop() {
+            let Some(object) = self.objects.get(tree) else { continue };
+            let before = left / TURN;
             check_tree(object.id, &object.data, |entry| {
+                left = left.checked_sub(1).ok_or(Flaw::Entries(most))?;
                 let Some(kind) = entry.mode.kind() else { return Ok(()) };
                 let number = self.expect(entry.id, kind)?;
                 if core::mem::replace(&mut reached[number], 1) == 0 && kind == Kind::Tree {
@@ -100,6 +118,10 @@ impl Snapshot {
                 }
                 Ok(())
             })?;
+            self.sorted[tree] = sort_tree(object.id, &object.data)?;
+            if left / TURN != before {
+                yield_now().await;
+            }
         }
         for (object, reached) in self.objects.iter_mut().zip(reached) {
             if reached == 0 {
@@ -128,12 +150,13 @@ impl Snapshot {
         files.fold((0, 0), |(count, bytes), it| (count + 1, bytes + it.data.len() as u64))
     }
 
-    /// Lists all files, each as a line of `git ls-tree -r`. The same folder may stand in many
-    /// places, so that few objects may be any number of files.
+    /// Lists all files in the form of `git ls-tree -r`, up to `most` files and folders: the same
+    /// folder may stand in many places, so that few objects may be any number of them. In a path,
+    /// what a console cannot show is escaped as in a string of Rust.
     #[must_use]
-    pub fn lines(&self) -> Lines<'_> {
+    pub fn lines(&self, most: u32) -> Lines<'_> {
         let open = Vec::from([(self.content(self.root), 0)]);
-        Lines { snapshot: self, open, path: Vec::new() }
+        Lines { snapshot: self, open, path: Vec::new(), most, left: most }
     }
 
     /// What an object holds.
@@ -153,25 +176,37 @@ impl Snapshot {
         if folder.mode != Mode::Folder {
             return Err(fs::Error::NotFound);
         }
-        let entry = entries(self.content(folder)).find(|entry| entry.name == name);
+        let (data, sorted) = (self.content(folder), self.sorted(folder));
+        let found = sorted.binary_search_by(|&at| name_at(data, at).cmp(name)).ok();
+        let entry = found.and_then(|found| entry_at(data, *sorted.get(found)?));
         entry.and_then(|entry| self.node(&entry)).ok_or(fs::Error::NotFound)
+    }
+
+    /// Where the entries of a folder begin, by their names.
+    fn sorted(&self, folder: Node) -> &[u32] {
+        self.sorted.get(folder.number).map_or(&[], Vec::as_slice)
     }
 }
 
-/// Lists the files of a [`Snapshot`]: see [`Snapshot::lines`]. It ends early where a path is longer
-/// than 4096 bytes, with the beginning of that as an error.
+/// Lists the files of a [`Snapshot`]: see [`Snapshot::lines`].
 #[derive(Debug)]
 pub struct Lines<'a> {
     snapshot: &'a Snapshot,
     /// What is left of each folder on the path, and how long the path is there.
     open: Vec<(&'a [u8], usize)>,
     path: Vec<u8>,
+    most: u32,
+    /// How many more entries may come.
+    left: u32,
 }
 
-impl Iterator for Lines<'_> {
-    type Item = Result<String, String>;
-
-    fn next(&mut self) -> Option<Self::Item> {
+impl Lines<'_> {
+    /// Returns the next line, without a line end.
+    ///
+    /// # Errors
+    /// [`Flaw::Entries`] for more files and folders than were asked for, and [`Flaw::Path`] for a
+    /// path of more than 4096 bytes, after which nothing comes.
+    pub async fn next(&mut self) -> Option<Result<String, Flaw>> {
         loop {
             let (rest, length) = self.open.last_mut()?;
             self.path.truncate(*length);
@@ -179,9 +214,17 @@ impl Iterator for Lines<'_> {
                 self.open.pop();
                 continue;
             };
+            let Some(left) = self.left.checked_sub(1) else {
+                self.open.clear();
+                return Some(Err(Flaw::Entries(self.most)));
+            };
+            self.left = left;
+            if left.is_multiple_of(TURN) {
+                yield_now().await;
+            }
             if self.path.len() + entry.name.len() >= PATH {
                 self.open.clear();
-                return Some(Err(format!("{}", Escaped(&self.path))));
+                return Some(Err(Flaw::Path(shown(&self.path))));
             }
             self.path.extend_from_slice(entry.name);
             if let Some(folder) = self.snapshot.node(&entry).filter(|it| it.mode == Mode::Folder) {
@@ -204,14 +247,22 @@ impl Tree for Snapshot {
         }
         let mut steps = Steps::new(path);
         // The folders on the way, for `..` in links.
-        let (mut above, mut at) = (Vec::new(), self.root);
+        let (mut above, mut at, mut count) = (Vec::new(), self.root, 0_u32);
         while let Some(name) = steps.next() {
+            count += 1;
+            if count > STEPS {
+                return Err(fs::Error::NotFound);
+            }
+            if count.is_multiple_of(TURN) {
+                yield_now().await;
+            }
             if name == b".." {
                 at = above.pop().unwrap_or(self.root);
                 continue;
             }
             let child = self.child(at, &name)?;
             if child.mode != Mode::Link {
+                above.try_reserve(1).map_err(|_| fs::Error::NoMemory)?;
                 above.push(at);
                 at = child;
             } else if steps.follow(self.content(child))? {
@@ -255,6 +306,27 @@ impl Tree for Snapshot {
         for entry in entries(self.content(*node)) {
             if let Some(node) = self.node(&entry) {
                 each(entry.name, self.metadata(&node));
+            }
+        }
+        Ok(())
+    }
+
+    async fn list_after(
+        &self,
+        node: &Node,
+        after: &[u8],
+        each: &mut dyn FnMut(&[u8], Metadata) -> bool,
+    ) -> Result<(), fs::Error> {
+        if node.mode != Mode::Folder {
+            return Err(fs::Error::NotFolder);
+        }
+        let (data, sorted) = (self.content(*node), self.sorted(*node));
+        let first = sorted.partition_point(|&at| name_at(data, at) <= after);
+        for &at in sorted.get(first..).unwrap_or_default() {
+            let Some(entry) = entry_at(data, at) else { continue };
+            let Some(node) = self.node(&entry) else { continue };
+            if !each(entry.name, self.metadata(&node)) {
+                break;
             }
         }
         Ok(())

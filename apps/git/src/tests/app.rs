@@ -150,6 +150,10 @@ fn what_goes_wrong_is_told_with_a_status() {
     let few = Args { objects: 3, ..args("git://10.0.0.2/r", "v1-again") };
     let (said, exit) = run(few, 9418, std::vec![std::vec![ANSWER.into()]]);
     assert!(said.contains("more than 3 objects (objects= allows more)") && exit == 5, "{said}");
+    let answer = std::vec![std::vec![folders::folders_alone()]];
+    let (said, exit) =
+        run(Args { objects: 200, ..args("git://10.0.0.2/r", "v1-again") }, 9418, answer);
+    assert!(said.contains("more than 200 entries (objects= allows more)") && exit == 5, "{said}");
     let (said, exit) = run(args("git://10.0.0.2:1/r", "HEAD"), 2, Vec::new());
     assert!(said.contains("refused") && exit == 3, "{said}");
     let http = |answer: &[u8]| {

@@ -12,6 +12,7 @@ use xenith::fs::{self, Tree};
 use xenith::task::block_on;
 
 mod app;
+mod folders;
 mod packs;
 mod real;
 mod said;
@@ -85,7 +86,19 @@ fn told(says: &[u8], wanted: &Wanted) -> Result<Snapshot, Error<Infallible>> {
 
 /// The lines of a snapshot.
 fn listed(snapshot: &Snapshot) -> String {
-    snapshot.lines().map(|line| format!("{}\n", line.unwrap())).collect()
+    let lines = listed_up_to(snapshot, u32::MAX);
+    lines.into_iter().map(|line| format!("{}\n", line.unwrap())).collect()
+}
+
+/// What is listed of so many files and folders.
+fn listed_up_to(snapshot: &Snapshot, most: u32) -> Vec<Result<String, Flaw>> {
+    block_on(async {
+        let (mut lines, mut all) = (snapshot.lines(most), Vec::new());
+        while let Some(line) = lines.next().await {
+            all.push(line);
+        }
+        all
+    })
 }
 
 /// A file as a whole.

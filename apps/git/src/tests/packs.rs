@@ -4,19 +4,19 @@ use super::written::{around, back, header, object, pack, sealed, stored, whole};
 use super::*;
 
 /// An entry of a tree.
-fn entry(mode: &str, name: &str, id: Id) -> Vec<u8> {
+pub(super) fn entry(mode: &str, name: &str, id: Id) -> Vec<u8> {
     written::entry(mode, name.as_bytes(), id)
 }
 
 /// A commit of a tree, whose content is this.
-fn commit(tree: &[u8]) -> Vec<u8> {
+pub(super) fn commit(tree: &[u8]) -> Vec<u8> {
     let tree = Id::of(Kind::Tree, tree);
     format!("tree {tree}\nauthor A <a@b> 5 +0000\ncommitter A <a@b> 7 +0100\n\nsubject\n\nmore\n")
         .into()
 }
 
 /// What becomes of a pack in which this is wanted.
-fn judge(id: Id, pack: &[u8], limits: Limits) -> Result<Snapshot, Error<Infallible>> {
+pub(super) fn judge(id: Id, pack: &[u8], limits: Limits) -> Result<Snapshot, Error<Infallible>> {
     told(&around(id, "HEAD", pack), &Wanted { limits, ..wanted("HEAD") })
 }
 
@@ -116,8 +116,13 @@ fn a_pack_that_is_malformed_is_refused() {
         assert_eq!(error, Error::Pack(flaw), "{name}");
     }
     assert!(judge(id, &pack(&good), Limits::default()).is_ok());
-    let long = with(object(6, &[0xff; 10], &longer(0, b"x")));
-    assert_eq!(judge(id, &long, Limits::default()).unwrap_err(), Error::Pack(Flaw::Number));
+    let mut beyond = back(usize::MAX);
+    *beyond.last_mut().unwrap() |= 0x80;
+    beyond.push(0);
+    for place in [[0xff; 10].to_vec(), beyond] {
+        let long = with(object(6, &place, &longer(0, b"x")));
+        assert_eq!(judge(id, &long, Limits::default()).unwrap_err(), Error::Pack(Flaw::Number));
+    }
     // Deltas of each other have no base that is whole.
     let (a, b) = (Id([1; 20]), Id([2; 20]));
     let circle = [object(7, &b.0, &longer(1, b"x")), object(7, &a.0, &longer(1, b"x"))];
@@ -134,7 +139,12 @@ fn names_that_lead_elsewhere_are_refused() {
         let id = Id::of(Kind::Tree, &tree);
         assert_eq!(flaw, Some(Flaw::Name(id, name.as_bytes().into())), "{name}");
     }
-    for name in ["...", ".gitignore", "git", "a\\b", "\x1b[2J", "ä", ".git "] {
+    let tree = entry("100644", &"n".repeat(256), blob);
+    let flaw = flaw_of(&tree, &[whole(Kind::Blob, b"x")], Limits::default());
+    // Only the beginning of it is kept.
+    assert_eq!(flaw, Some(Flaw::Name(Id::of(Kind::Tree, &tree), [b'n'; 64].into())));
+    let longest = "n".repeat(255);
+    for name in ["...", ".gitignore", "git", "a\\b", "\x1b[2J", "ä", ".git ", &longest] {
         let tree = entry("100644", name, blob);
         assert_eq!(flaw_of(&tree, &[whole(Kind::Blob, b"x")], Limits::default()), None, "{name}");
     }
@@ -153,20 +163,27 @@ fn trees_that_make_no_sense_are_refused() {
         [file("a.b"), folder("a"), file("a0")].concat(),
         entry("160000", "module", Id([9; 20])),
         [entry("100755", "a", blob), entry("120000", "b", blob)].concat(),
+        // As git wrote them once, or others do.
+        [entry("100664", "a", blob), entry("100600", "b", blob), entry("040000", "c", empty)]
+            .concat(),
     ];
     for tree in fine {
         assert_eq!(flaw_of(&tree, &objects, Limits::default()), None, "{tree:?}");
     }
     type Wrong = fn(Id) -> Flaw;
-    let wrong: [(Vec<u8>, Wrong); 11] = [
+    let wrong: [(Vec<u8>, Wrong); 14] = [
         ([file("b"), file("a")].concat(), Flaw::Order),
         ([file("a"), file("a")].concat(), Flaw::Order),
         ([folder("a"), file("a.b")].concat(), Flaw::Order),
+        // A file and a folder of the same name: beside each other, and not.
+        ([file("a"), folder("a")].concat(), Flaw::Order),
+        ([file("a"), file("a.b"), folder("a")].concat(), Flaw::Order),
         (b"100644 a".to_vec(), Flaw::Tree),
         (b"100644 a\0too short".to_vec(), Flaw::Tree),
         (b"x".to_vec(), Flaw::Tree),
-        (entry("100600", "a", blob), Flaw::Tree),
-        (entry("040000", "a", empty), Flaw::Tree),
+        (entry("010644", "a", blob), Flaw::Tree),
+        (entry("100648", "a", blob), Flaw::Tree),
+        (entry("00100644", "a", blob), Flaw::Tree),
         (entry("", "a", blob), Flaw::Tree),
         (entry("100644", "a", Id([7; 20])), |_| Flaw::Missing(Id([7; 20]))),
         (entry("40000", "a", Id::of(Kind::Blob, b"x")), |_| {
@@ -212,6 +229,22 @@ fn what_is_no_commit_is_refused() {
 }
 
 #[test]
+fn of_a_long_first_line_the_beginning_is_kept() {
+    let subject = |text: &[u8]| {
+        let head = format!("tree {}\n\n", Id::of(Kind::Tree, b"")).into_bytes();
+        let commit = [&head, text].concat();
+        let objects = [whole(Kind::Commit, &commit), whole(Kind::Tree, b"")];
+        let snapshot = judge(Id::of(Kind::Commit, &commit), &pack(&objects), Limits::default());
+        snapshot.unwrap().commit().subject.clone()
+    };
+    assert_eq!(subject(&[b's'; 1 << 20]), "s".repeat(200));
+    assert_eq!(subject(&[b's'; 200]), "s".repeat(200));
+    // The character that would be cut is left out.
+    assert_eq!(subject(format!("{}\u{20ac}x", "s".repeat(198)).as_bytes()), "s".repeat(198));
+    assert_eq!(subject(&[0x80; 1000]).chars().count(), 200);
+}
+
+#[test]
 fn limits_are_kept() {
     let tree = entry("100644", "a", Id::of(Kind::Blob, &[7; 1000]));
     let objects = [whole(Kind::Blob, &[7; 1000])];
@@ -222,6 +255,13 @@ fn limits_are_kept() {
     assert_eq!(flaw, Some(Flaw::Bytes(exact as u64 - 1)));
     let few = Limits { objects: 2, ..Limits::default() };
     assert_eq!(flaw_of(&tree, &objects, few), Some(Flaw::Objects(2)));
+    // Entries count by themselves, as each may be of the same object.
+    let blob = Id::of(Kind::Blob, &[7; 1000]);
+    let three = ["a", "b", "c"].map(|name| entry("100644", name, blob)).concat();
+    let few = |objects| Limits { objects, ..Limits::default() };
+    assert_eq!(flaw_of(&three, &objects, few(3)), None);
+    let four = [three, entry("100644", "d", blob)].concat();
+    assert_eq!(flaw_of(&four, &objects, few(3)), Some(Flaw::Entries(3)));
     // What a delta becomes counts as well, before there is any memory for it.
     let huge = [0, 0xff, 0xff, 0xff, 0xff, 0x0f];
     let base = whole(Kind::Blob, b"");
@@ -256,87 +296,6 @@ fn zlib_that_goes_on_without_a_byte_ends() {
     let limits = Limits { bytes: 1 << 16, ..Limits::default() };
     let error = judge(Id::of(Kind::Commit, &commit), &pack, limits).unwrap_err();
     assert_eq!(error, Error::TooLong);
-}
-
-#[test]
-fn few_objects_that_are_many_files_do_no_harm() {
-    // Ten folders in each of which are ten, and so on: 10^12 files.
-    let blob = Id::of(Kind::Blob, b"x");
-    let mut objects = Vec::from([whole(Kind::Blob, b"x")]);
-    let (mut mode, mut below) = ("100644", blob);
-    for _ in 0..12 {
-        let names = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
-        let tree: Vec<u8> = names.iter().flat_map(|name| entry(mode, name, below)).collect();
-        (mode, below) = ("40000", Id::of(Kind::Tree, &tree));
-        objects.push(whole(Kind::Tree, &tree));
-    }
-    let commit = format!("tree {below}\n\n").into_bytes();
-    objects.push(whole(Kind::Commit, &commit));
-    let id = Id::of(Kind::Commit, &commit);
-    let snapshot = judge(id, &pack(&objects), Limits::default()).unwrap();
-    assert_eq!(content(&snapshot, "9/8/7/6/5/4/3/2/1/0/1/2").unwrap(), b"x");
-    assert_eq!(snapshot.lines().take(1000).filter(|line| line.is_ok()).count(), 1000);
-    assert_eq!(snapshot.size(), (1, 1));
-}
-
-#[test]
-fn a_path_without_an_end_is_not_listed() {
-    let name = "n".repeat(200);
-    let mut objects = Vec::from([whole(Kind::Blob, b"x")]);
-    let (mut mode, mut below) = ("100644", Id::of(Kind::Blob, b"x"));
-    for _ in 0..30 {
-        let tree = entry(mode, &name, below);
-        (mode, below) = ("40000", Id::of(Kind::Tree, &tree));
-        objects.push(whole(Kind::Tree, &tree));
-    }
-    let commit = format!("tree {below}\n\n").into_bytes();
-    objects.push(whole(Kind::Commit, &commit));
-    let id = Id::of(Kind::Commit, &commit);
-    let snapshot = judge(id, &pack(&objects), Limits::default()).unwrap();
-    let lines: Vec<_> = snapshot.lines().collect();
-    assert!(lines.len() == 1 && lines[0].is_err(), "{lines:?}");
-}
-
-#[test]
-fn links_are_followed_within() {
-    let link = |target: &str| {
-        (Id::of(Kind::Blob, target.as_bytes()), whole(Kind::Blob, target.as_bytes()))
-    };
-    let targets = ["a", "../../../b/a", "/b/a", "circle", "", "b/..", "nothing"];
-    let (a, in_b, rooted, circle, empty, up, nothing) = (0, 1, 2, 3, 4, 5, 6);
-    let links = targets.map(link);
-    let inner = entry("100644", "a", links[a].0);
-    let id = |number: usize| links[number].0;
-    let tree = [
-        entry("100644", "a", id(a)),
-        entry("40000", "b", Id::of(Kind::Tree, &inner)),
-        entry("120000", "circle", id(circle)),
-        entry("120000", "empty", id(empty)),
-        entry("120000", "far", id(in_b)),
-        entry("120000", "near", id(a)),
-        entry("120000", "nothing", id(nothing)),
-        entry("120000", "rooted", id(rooted)),
-        entry("120000", "up", id(up)),
-    ]
-    .concat();
-    let commit = commit(&tree);
-    let objects: Vec<Vec<u8>> = [whole(Kind::Commit, &commit), whole(Kind::Tree, &tree)]
-        .into_iter()
-        .chain([whole(Kind::Tree, &inner)])
-        .chain(links.map(|(_, object)| object))
-        .collect();
-    let id = Id::of(Kind::Commit, &commit);
-    let snapshot = judge(id, &pack(&objects), Limits::default()).unwrap();
-    for path in ["a", "b/a", "far", "near", "rooted", "up/a", "up/up/near", "b//./a/"] {
-        assert_eq!(content(&snapshot, path).as_deref(), Ok(&b"a"[..]), "{path}");
-    }
-    for path in ["circle", "empty", "nothing", "a/a", "near/a", "c", "b/b"] {
-        assert_eq!(content(&snapshot, path), Err(fs::Error::NotFound), "{path}");
-    }
-    for path in ["..", "b/../a", "a\0"] {
-        assert_eq!(content(&snapshot, path), Err(fs::Error::BadPath), "{path}");
-    }
-    assert_eq!(content(&snapshot, "b"), Err(fs::Error::NotFile));
 }
 
 /// What a server says of which the tag `v1-again` is a commit with this page alone.

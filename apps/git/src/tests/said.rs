@@ -168,6 +168,31 @@ fn what_makes_no_sense_is_told() {
 }
 
 #[test]
+fn of_what_a_server_says_the_beginning_is_told() {
+    let long = [&b"ERR "[..], &[b'x'; 60_000]].concat();
+    let error = told(&lines(&[&long], b""), &wanted("HEAD")).map(|_| ()).unwrap_err();
+    assert_eq!(error, Error::Server("x".repeat(1000)));
+}
+
+#[test]
+fn a_server_is_told_no_sort_of_ids_that_it_does_not_offer() {
+    // As git before 2.28, which ends for what it did not offer.
+    let id = "1".repeat(40);
+    let offer = lines(&[b"version 2\n", b"ls-refs\n", b"fetch=shallow\n"], b"0000");
+    let says = [offer, lines(&[format!("{id} HEAD\n").as_bytes()], b"0000")].concat();
+    let mut script = Script { says: &says, piece: 100, heard: Vec::new() };
+    let told = block_on(talk(&mut script, "lab", "/r", &wanted("HEAD"), None)).map(|_| ());
+    assert_eq!(told, Err(Error::Ended));
+    let heard = String::from_utf8(script.heard).unwrap();
+    let (_, asked) = heard.split_once("version=2\0").unwrap();
+    let expected = format!(
+        "0014command=ls-refs\n00010014ref-prefix HEAD\n0000\
+         0012command=fetch\n0001000eofs-delta\n0010no-progress\n000ddeepen 1\n0032want {id}\n0009done\n0000"
+    );
+    assert_eq!(asked, expected);
+}
+
+#[test]
 fn lists_without_an_end_are_cut() {
     let line = format!("{} refs/heads/other\n", "1".repeat(40));
     let mut says = offer();
