@@ -11,8 +11,11 @@ use crate::project::read;
 use anyhow::{Context, Result};
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 /// The name under which this tool is a linker.
 const NAME: &str = "xenith-link";
@@ -23,28 +26,40 @@ const LINKER: &str = "rust-lld";
 /// How often an image is linked anew: where it is linked may change its size a little.
 const ANEW: usize = 2;
 
-/// Puts this tool into `folder` under the name that makes a linker of it. It stays the one that
-/// runs now, also where cargo replaces that.
+/// What decides where an image is linked: cargo links again when the linker's path has changed.
+const RULES: [&str; 2] = [include_str!("image/layout.rs"), include_str!("link.rs")];
+
+/// Puts this tool into a folder below `place`, under the name that makes a linker of it, unless it has
+/// done so before. It stays the one that runs now, also where cargo replaces that.
 ///
 /// # Errors
 /// When it cannot be put there.
-pub(crate) fn install(folder: &Path) -> Result<PathBuf> {
+pub(crate) fn install(place: &Path) -> Result<PathBuf> {
+    static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(linker) = INSTALLED.get().filter(|linker| linker.starts_with(place)) {
+        return Ok(linker.clone());
+    }
+    let mut hasher = DefaultHasher::new();
+    RULES.hash(&mut hasher);
+    let folder = place.join(format!("{:016x}", hasher.finish()));
     let linker = folder.join(NAME);
-    let own = || -> std::io::Result<()> {
-        let exe = std::env::current_exe()?;
-        fs::create_dir_all(folder)?;
-        let new = folder.join(format!("{NAME}.{}", std::process::id()));
-        // Not of a file system that links to no file of it.
-        fs::hard_link(&exe, &new).or_else(|_| fs::copy(&exe, &new).map(drop))?;
-        fs::rename(&new, &linker)?;
-        // Nothing is renamed where both are the same file.
-        fs::remove_file(&new).or_else(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => Ok(()),
-            _ => Err(error),
-        })
-    };
-    own().with_context(|| format!("cannot put the linker into {}", folder.display()))?;
-    Ok(linker)
+    put(&folder, &linker)
+        .with_context(|| format!("cannot put the linker into {}", folder.display()))?;
+    Ok(INSTALLED.get_or_init(|| linker.clone()).clone())
+}
+
+fn put(folder: &Path, linker: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let new = folder.join(format!("{NAME}.{}", std::process::id()));
+    // The file may be of another file system, or have been replaced since this began to run.
+    let link = std::env::current_exe().and_then(|exe| fs::hard_link(exe, &new));
+    link.or_else(|_| fs::copy("/proc/self/exe", &new).map(drop))?;
+    fs::rename(&new, linker)?;
+    // Nothing is renamed where both are the same file.
+    fs::remove_file(&new).or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    })
 }
 
 /// Whether this command line is rustc's for a linker.
@@ -108,13 +123,12 @@ mod tests {
     #[test]
     fn it_is_put_where_it_already_is() {
         let folder = tempfile::tempdir().unwrap();
-        let first = install(folder.path()).unwrap();
-        assert_eq!(install(folder.path()).unwrap(), first);
-        let names = fs::read_dir(folder.path()).unwrap().count();
-        assert_eq!(names, 1);
-        assert_eq!(
-            fs::metadata(&first).unwrap().len(),
-            fs::metadata(std::env::current_exe().unwrap()).unwrap().len()
-        );
+        let linker = folder.path().join(NAME);
+        for _ in 0..2 {
+            put(folder.path(), &linker).unwrap();
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
+        let own = fs::metadata(std::env::current_exe().unwrap()).unwrap();
+        assert_eq!(fs::metadata(&linker).unwrap().len(), own.len());
     }
 }
