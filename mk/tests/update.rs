@@ -122,9 +122,15 @@ fn a_new_one_is_told_when_the_old_one_ends_before_it_has_given_anything() {
         update("alone", &[(2, "says 2 'ready 1 1 1 9'"), (3, "rm -r 1"), (6, &*refuses)]);
     assert!(!good && says.contains("has ended, and so has the new one"), "{says}");
     assert_eq!(did, AS_BEFORE);
+    // One that was not ready is not told: it would take itself for the first.
+    let begins = "[ -e store/local/domain/2/data/update/from ] || says 2 taken";
+    let (good, says, did) = update("early", &[(3, "rm -r 1"), (4, begins)]);
+    assert!(!good && says.contains("has ended, and so has the new one"), "{says}");
+    assert_eq!(did, AS_BEFORE);
     // One that had taken over, and could not say so before.
     let serves = format!("{told} taken");
-    let (good, says, did) = update("heir", &[(3, "rm -r 1"), (6, &*serves)]);
+    let (good, says, did) =
+        update("heir", &[(2, "says 2 'ready 1 1 1 9'"), (3, "rm -r 1"), (6, &*serves)]);
     assert!(good, "{says}");
     assert_eq!(did, ["unpause 2", "rename 2 service"]);
 }
