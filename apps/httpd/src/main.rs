@@ -17,7 +17,7 @@
 //! test(updated): client-then destroy
 //! test(moments): client moments.sh
 //! test(moments): client-then destroy
-//! test: timeout 240
+//! test: timeout 480
 
 #![no_std]
 #![no_main]

@@ -14,7 +14,7 @@
 //! test(moved): client moved.sh
 //! test(moved): client-when "n begins at 0"
 //! test(moved): client-then destroy
-//! test(moved): timeout 120
+//! test(moved): timeout 300
 
 #![no_std]
 #![no_main]
