@@ -29,6 +29,7 @@ use crate::ui::{Ui, out};
 use anyhow::Result;
 pub(crate) use brief::brief;
 use hosts::Hosts;
+pub(crate) use machine::available_mib;
 
 /// Measures what Xenith costs
 #[derive(clap::Args)]

@@ -55,7 +55,6 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     };
     // Two cores: while one emulates Xen, the other compiles for the host, and emulates another Xen
     // when that is done.
-    // The host's QEMU belongs to the thread that booted it, so that is this one.
     thread::scope(|scope| {
         scope.spawn(|| {
             host_steps(&project, &steps);

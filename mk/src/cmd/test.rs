@@ -3,6 +3,7 @@
 mod job;
 mod stage;
 
+use super::bench::available_mib;
 use super::build;
 use super::run::{check_memory, telling};
 use crate::boot;
@@ -167,7 +168,15 @@ pub(crate) fn test(
     let network = jobs.iter().any(|job| job.run.uses_network() || job.image.manifest.vifs() > 0);
     let xen = args.xen.clone();
     let options = Options { network, xen, disks: roots, ..boot::options(project)? };
-    run_all(&|| Host::boot(&options, ui), &jobs, is_free, ui)
+    let boot = |worker: Worker| {
+        // Hosts that run at the same time have a folder each.
+        let run = match worker {
+            Worker::First => options.run.clone(),
+            Worker::Second => options.run.join("second"),
+        };
+        Host::boot(&Options { run, ..options.clone() }, ui)
+    };
+    run_all(&boot, &jobs, is_free, ui)
 }
 
 /// Says why there is nothing to run.
@@ -223,6 +232,9 @@ const WORTH_A_HOST: usize = 12;
 /// How often it is asked whether there is a processor for that.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// MiB of memory that another host and what runs beside it take.
+const MEMORY: u64 = 3 << 10;
+
 /// Tests that run on one host or on two: one from the first on, another one from the last.
 ///
 /// On each they run one after the other: dom0 has one CPU, and creating a guest keeps it busy, so
@@ -232,13 +244,20 @@ const LOOK: Duration = Duration::from_millis(500);
 /// on a new one, and the rest as well: one fault shall not hide what all others are like. A test
 /// that ends the next host too has failed, and one that passes there is told of at the end.
 struct Runs<'a> {
-    boot: &'a (dyn Fn() -> Result<Host> + Sync),
+    boot: &'a (dyn Fn(Worker) -> Result<Host> + Sync),
     jobs: &'a [Job<'a>],
     ui: &'a Ui,
     width: usize,
     /// Those that nobody has begun.
     left: Mutex<Range<usize>>,
     so_far: Mutex<SoFar>,
+}
+
+/// Who runs tests.
+#[derive(Clone, Copy)]
+enum Worker {
+    First,
+    Second,
 }
 
 /// What became of those that have ended.
@@ -250,87 +269,111 @@ struct SoFar {
 
 /// Runs all. A second host is booted when `is_free` says that there is a processor for it.
 fn run_all(
-    boot: &(dyn Fn() -> Result<Host> + Sync),
+    boot: &(dyn Fn(Worker) -> Result<Host> + Sync),
     jobs: &[Job<'_>],
     is_free: &(dyn Fn() -> bool + Sync),
     ui: &Ui,
 ) -> Result<(Tally, Told)> {
     let width = jobs.iter().map(|job| job.name.len()).max().unwrap_or(0);
-    let so_far = SoFar { boots: BOOTS, tally: Tally::default(), told: Told::default() };
-    let (left, so_far) = (Mutex::new(0..jobs.len()), Mutex::new(so_far));
-    let runs = Runs { boot, jobs, ui, width, left, so_far };
-    let host = boot()?;
+    let (tally, told) = (Tally::default(), Told::default());
+    let so_far = Mutex::new(SoFar { boots: BOOTS, tally, told });
+    let runs = Runs { boot, jobs, ui, width, left: Mutex::new(0..jobs.len()), so_far };
+    let host = boot(Worker::First)?;
     ui.done();
-    ui.step(&format!("running {}", counted(jobs.len(), "guest")));
-    let (first, second) = thread::scope(|scope| {
-        let second = scope.spawn(|| runs.help(is_free));
-        let first = runs.work(host, Range::next);
-        if first.is_err() {
-            // Nothing more is begun.
-            *lock(&runs.left) = 0..0;
-        }
-        (first, second.join())
+    runs.begins();
+    thread::scope(|scope| {
+        scope.spawn(|| runs.help(is_free));
+        // Where this one cannot go on, the other one does.
+        runs.work(host, Worker::First);
     });
-    first?;
-    second.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     ui.done();
-    let SoFar { tally, told, .. } =
+    let left = lock(&runs.left).len();
+    let SoFar { mut tally, mut told, .. } =
         runs.so_far.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if left > 0 {
+        let text = format!("       {} were not run, as no host came up\n", counted(left, "guest"));
+        out(&text);
+        tally.failed += left;
+        told.failures.push(text);
+    }
     Ok((tally, told))
 }
 
 impl Runs<'_> {
-    /// Runs tests on a host of its own, from the last one on, once there is a processor for it,
-    /// unless few are left by then.
-    fn help(&self, is_free: &dyn Fn() -> bool) -> Result<()> {
+    fn begins(&self) {
+        self.ui.step(&format!("running {}", counted(self.jobs.len(), "guest")));
+    }
+
+    /// Runs tests on a host of its own, once there is a processor and memory for it, unless few are
+    /// left by then.
+    fn help(&self, is_free: &dyn Fn() -> bool) {
         while lock(&self.left).len() >= WORTH_A_HOST {
-            if is_free() {
-                return match (self.boot)() {
-                    Ok(host) => self.work(host, Range::next_back),
-                    // The other one runs them all.
-                    Err(error) => {
-                        self.ui.note(&format!("there is no second host: {error:#}"));
-                        Ok(())
+            if is_free() && available_mib().is_none_or(|it| it >= MEMORY) {
+                match (self.boot)(Worker::Second) {
+                    Ok(host) => {
+                        self.begins();
+                        self.work(host, Worker::Second);
                     }
-                };
+                    // The first one runs them all.
+                    Err(error) => self.ui.note(&format!("there is no second host: {error:#}")),
+                }
+                return;
             }
             thread::sleep(LOOK);
         }
-        Ok(())
     }
 
-    /// Runs on `host` what `next` takes, until nothing is left.
-    fn work(&self, mut host: Host, next: fn(&mut Range<usize>) -> Option<usize>) -> Result<()> {
-        let Self { jobs, ui, width, .. } = *self;
+    /// Runs on `host` what is left, until that is nothing or no host comes up any more.
+    fn work(&self, mut host: Host, worker: Worker) {
         let mut last = "";
-        loop {
-            let Some(at) = next(&mut lock(&self.left)) else { return Ok(()) };
-            let job = &jobs[at];
+        while let Some(job) = self.next(worker) {
             if mem::replace(&mut last, &job.guest.name) != job.guest.name {
                 stage::clear(&host);
             }
-            ui.detail(format!("running {} ({} of {})", job.name, at + 1, jobs.len()));
+            let number = lock(&self.so_far).tally.all() + 1;
+            self.ui.detail(format!("running {} ({number} of {})", job.name, self.jobs.len()));
             let start = Instant::now();
             let mut done = run_one(&host, job);
             let ended = host.has_ended();
-            if ended && self.may_boot() {
-                let text = shown(job, &done, start.elapsed(), width);
+            if ended {
+                if !self.may_boot() {
+                    return self.tell(job, &done, start, ended);
+                }
+                let text = shown(job, &done, start.elapsed(), self.width);
                 let text =
                     format!("{text}       the host ended; a new one goes on with this test\n");
-                ui.above(|| out(&text));
+                self.ui.above(|| out(&text));
                 drop(host);
-                host = (self.boot)()?;
-                ui.step(&format!("running {}", counted(jobs.len(), "guest")));
+                host = match (self.boot)(worker) {
+                    Ok(host) => host,
+                    Err(error) => return self.tell(job, &Err(error), start, ended),
+                };
+                self.begins();
                 done = run_one(&host, job);
             }
-            let text = shown(job, &done, start.elapsed(), width);
-            ui.above(|| out(&text));
-            let mut so_far = lock(&self.so_far);
-            let failed_before = so_far.tally.failed;
-            so_far.tally.count(&done);
-            let failed = so_far.tally.failed > failed_before;
-            so_far.told.note(&job.name, &text, failed, ended);
+            self.tell(job, &done, start, ended);
         }
+    }
+
+    /// Takes the next test.
+    fn next(&self, worker: Worker) -> Option<&Job<'_>> {
+        let mut left = lock(&self.left);
+        let at = match worker {
+            Worker::First => left.next(),
+            Worker::Second => left.next_back(),
+        };
+        self.jobs.get(at?)
+    }
+
+    /// Counts a test, and says what became of it. `ended` says whether a host ended under it.
+    fn tell(&self, job: &Job<'_>, done: &Result<(Outcome, Verdict)>, start: Instant, ended: bool) {
+        let text = shown(job, done, start.elapsed(), self.width);
+        self.ui.above(|| out(&text));
+        let mut so_far = lock(&self.so_far);
+        let failed_before = so_far.tally.failed;
+        so_far.tally.count(done);
+        let failed = so_far.tally.failed > failed_before;
+        so_far.told.note(&job.name, &text, failed, ended);
     }
 
     /// Whether another host may be booted for one that ended.

@@ -297,7 +297,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// The memory that this machine has to give.
-fn available_mib() -> Option<u64> {
+pub(crate) fn available_mib() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? / 1024)
