@@ -5,7 +5,7 @@ as() {
 }
 # What is served is what git has.
 same() {
-	for file in index.html css/style.css link noise deep/er/1 deep/er/17 deep/er/40; do
+	for file in index.html css/style.css link noise deep/er/1 deep/er/7 deep/er/12; do
 		curl -sf http://$IP/$file | cmp - $file
 	done
 }

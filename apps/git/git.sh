@@ -29,7 +29,7 @@ as add .
 as commit -q -m 'Say hello'
 as tag -a -m 'The first' v1
 # Files of which each is the one before and a little more, and one that is not compressed.
-for number in $(seq 40); do
+for number in $(seq 12); do
 	seq 1000 $((1100 + number)) >deep/er/$number
 done
 head -c 400000 /dev/urandom >noise

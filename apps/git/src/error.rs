@@ -79,6 +79,40 @@ pub(crate) fn beginning(text: &[u8], most: usize) -> String {
     String::from_utf8_lossy(text.get(..end).unwrap_or(text)).into_owned()
 }
 
+impl Flaw {
+    /// Whether it is one of what was committed, or of its size: not one of a pack that the next
+    /// answer may not have.
+    pub(crate) const fn lasts(&self) -> bool {
+        match self {
+            Self::Signature
+            | Self::Kind(_)
+            | Self::Number
+            | Self::Deflate
+            | Self::Length
+            | Self::Offset
+            | Self::Base(_)
+            | Self::Delta
+            | Self::Sum
+            | Self::Trailing
+            | Self::Memory => false,
+            Self::Depth(_)
+            | Self::Objects(_)
+            | Self::Bytes(_)
+            | Self::Missing(_)
+            | Self::Mistaken(_)
+            | Self::Commit(_)
+            | Self::Tag(_)
+            | Self::Tags
+            | Self::NoCommit(_)
+            | Self::Tree(_)
+            | Self::Name(..)
+            | Self::Order(_)
+            | Self::Entries(_)
+            | Self::Path(_) => true,
+        }
+    }
+}
+
 impl fmt::Display for Flaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -143,12 +177,25 @@ pub enum Error<E> {
     Format,
     /// A part of the answer does not make sense: this one.
     Malformed(&'static str),
+    /// What the server offers, and its list of refs, have more bytes than are read.
+    List,
     /// The answer has more bytes than objects within the limit can have.
     TooLong,
     /// There is no branch or tag of that name.
     NoSuchRef,
     /// The pack is wrong.
     Pack(Flaw),
+}
+
+impl<E> Error<E> {
+    /// Whether the next answer for the same commit would be as wrong.
+    pub(crate) const fn lasts(&self) -> bool {
+        match self {
+            Self::Pack(flaw) => flaw.lasts(),
+            Self::TooLong => true,
+            _ => false,
+        }
+    }
 }
 
 impl<E> From<Flaw> for Error<E> {
@@ -169,6 +216,10 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
             Self::Lacks(what) => return write!(f, "the server does not offer {what}"),
             Self::Format => "the repository's ids are not SHA-1, which is not supported",
             Self::Malformed(what) => return write!(f, "the server sent a malformed {what}"),
+            Self::List => {
+                "the server's list of refs is longer than 256 KiB (of a whole name, such as \
+                 branch=refs/heads/main, it may be shorter)"
+            }
             Self::TooLong => "the answer is longer than allowed (limit= allows more)",
             Self::NoSuchRef => "there is no such branch or tag",
             Self::Pack(flaw) => return write!(f, "the pack cannot be used: {flaw}"),

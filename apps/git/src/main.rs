@@ -6,7 +6,7 @@
 //! test(serves): args url=git://dom0.lab/site.git every=1
 //! test(serves): client client.sh
 //! test(serves): console-contains "git: HEAD is "
-//! test(serves): console-contains ", \"Change\": 45 files of "
+//! test(serves): console-contains ", \"Change\": 17 files of "
 //! test(serves): console-contains "git://dom0.lab/site.git: the server says: access denied or repository not exported: /site.git"
 //! test(http): args url=http://10.0.0.1/cgi-bin/git/site.git branch=v1 list=on
 //! test(http): console-contains "100644 blob f87383677e72159cd32dc27cf9e11e40b7716734\tcss/style.css\n100644 blob 587be6b4c3f93f93c489c0111bba5596147a26cb\tdeep/er/file\n100644 blob 6e7c1e6ac83f364ec51e595dbac9d81eb4d19590\tindex.html\n120000 blob 2703d871ad325e100ba8a008103aba05b502e09b\tlink\n"
@@ -34,7 +34,8 @@ xenith::unikernel! {
         url: &'static str,
         /// The branch or tag; by default the branch that the repository names.
         branch: &'static str = "HEAD",
-        /// Seconds until the repository is looked at again, for a newer commit; 0 for never.
+        /// Seconds until the repository is looked at again, for a newer commit; 0 for never. After
+        /// failures it is up to 16 times as long.
         every: u32 = 0,
         /// List the files in the form of git ls-tree -r, and end.
         list: bool = false,
@@ -44,11 +45,12 @@ xenith::unikernel! {
         max_age: u32 = 0,
         /// Serve and list files and folders whose names begin with a dot.
         hidden: bool = false,
-        /// The most bytes of all files and folders. A newer commit is read beside the older one.
+        /// The most bytes of all files and folders. A newer commit is read beside the older one,
+        /// but beside no two.
         limit: Size = "8MiB",
         /// The most files and folders, and the most entries of all folders.
         objects: u32 = 20000,
-        /// How long the server may be silent.
+        /// How long the server may be silent, and each of its addresses.
         patience: Duration = "30s",
         /// How long it may take to read a commit.
         time: Duration = "10m",

@@ -11,7 +11,7 @@ use embedded_io_async::Read;
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags as flags};
 use sha1::{Digest, Sha1};
-use xenith::memory::zeroed;
+use xenith::memory::{is_low, zeroed};
 
 /// What an object costs besides its content, in bytes.
 const OBJECT: u64 = 128;
@@ -83,6 +83,7 @@ pub(crate) async fn read<R: Read>(
     let mut pack = Pack { input, limits, held: 0, parts: Vec::new(), waiting: Vec::new() };
     pack.read().await?;
     pack.resolve()?;
+    pack.hold(0)?;
     let whole = |part: Part| Some(Object { kind: part.kind?, id: part.id, data: part.data });
     Ok(pack.parts.into_iter().filter_map(whole).collect())
 }
@@ -245,7 +246,10 @@ impl<R: Read> Pack<'_, R> {
     fn hold(&mut self, bytes: u64) -> Result<usize, Flaw> {
         let most = self.limits.bytes;
         self.held = self.held.saturating_add(bytes);
-        usize::try_from(bytes).ok().filter(|_| self.held <= most).ok_or(Flaw::Bytes(most))
+        let bytes = usize::try_from(bytes).ok().filter(|_| self.held <= most);
+        let bytes = bytes.ok_or(Flaw::Bytes(most))?;
+        // The rest is for those who are served meanwhile.
+        if is_low() { Err(Flaw::Memory) } else { Ok(bytes) }
     }
 
     /// Reads an object.
@@ -312,6 +316,7 @@ impl<R: Read> Pack<'_, R> {
 
     /// Makes an object of a delta of one that is whole.
     fn apply(&mut self, base: usize, number: usize) -> Result<(), Flaw> {
+        self.hold(0)?;
         let most = self.limits.bytes.saturating_sub(self.held);
         let [base, part] = self.parts.get_disjoint_mut([base, number]).map_err(|_| Flaw::Offset)?;
         if base.depth >= self.limits.depth {

@@ -7,6 +7,9 @@ use embedded_io_async::{Read, ReadExactError};
 /// The longest line, without its length: 65 520 bytes with it.
 const LONGEST: usize = 65_516;
 
+/// Bytes that what a server offers may have, and its list of refs.
+pub(crate) const LISTS: u64 = 256 << 10;
+
 /// The longest beginning of what a server says to people that is kept, in bytes.
 pub(crate) const SAID: usize = 1000;
 
@@ -44,12 +47,20 @@ pub(crate) struct Packets<R> {
     body: Vec<u8>,
     /// How many bytes may come.
     left: u64,
+    /// Whether that is for a pack.
+    is_pack: bool,
 }
 
 impl<R: Read> Packets<R> {
-    /// Reads from `stream`, and not more than so many bytes.
-    pub(crate) const fn new(stream: R, left: u64) -> Self {
-        Self { stream, body: Vec::new(), left }
+    /// Reads lists from `stream`.
+    pub(crate) const fn new(stream: R) -> Self {
+        Self { stream, body: Vec::new(), left: LISTS, is_pack: false }
+    }
+
+    /// Reads a pack from now on, and not more than so many bytes.
+    #[must_use]
+    pub(crate) fn of_pack(self, left: u64) -> Self {
+        Self { left, is_pack: true, ..self }
     }
 
     /// The last line.
@@ -78,7 +89,8 @@ impl<R: Read> Packets<R> {
             length => length.checked_sub(4).filter(|&length| length <= LONGEST),
         };
         let length = length.ok_or(Error::Malformed("length of a line"))?;
-        self.left = self.left.checked_sub(length as u64 + 4).ok_or(Error::TooLong)?;
+        let long = || if self.is_pack { Error::TooLong } else { Error::List };
+        self.left = self.left.checked_sub(length as u64 + 4).ok_or_else(long)?;
         self.body.try_reserve(length).map_err(|_| crate::Flaw::Memory)?;
         self.body.resize(length, 0);
         self.stream.read_exact(&mut self.body).await.map_err(ended)?;

@@ -9,9 +9,6 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use embedded_io_async::Read;
 
-/// Bytes that what a server offers may have, and its list of refs.
-pub(crate) const LISTS: u64 = 256 << 10;
-
 /// The names of refs that a user may mean by `name`, the first of which is preferred.
 pub(crate) fn candidates(name: &str) -> Vec<String> {
     if name == "HEAD" || name.starts_with("refs/") {

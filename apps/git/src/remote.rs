@@ -3,8 +3,8 @@
 use crate::error::Error;
 use crate::id::Id;
 use crate::pack::Limits;
-use crate::packet::{FLUSH, Packets, put};
-use crate::protocol::{self, LISTS};
+use crate::packet::{FLUSH, LISTS, Packets, put};
+use crate::protocol;
 use crate::snapshot::Snapshot;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -107,6 +107,17 @@ impl fmt::Display for Failure {
 
 impl core::error::Error for Failure {}
 
+impl Failure {
+    /// Whether the same commit would fail again.
+    pub(crate) const fn lasts(&self) -> bool {
+        match self {
+            Self::Git(error) => error.lasts(),
+            Self::Http(error) => error.lasts(),
+            _ => false,
+        }
+    }
+}
+
 impl From<client::Failure> for Failure {
     fn from(failure: client::Failure) -> Self {
         Self::Fetch(failure)
@@ -120,14 +131,14 @@ pub struct Wanted {
     pub name: String,
     /// What it may take of the memory.
     pub limits: Limits,
-    /// The longest silence of the server.
+    /// The longest silence of the server, and of each of its addresses.
     pub patience: Duration,
     /// The time for all of it.
     pub time: Duration,
 }
 
 /// Reads the newest commit of what is `wanted` at `place` and its files, unless the name stands
-/// for what is `known`.
+/// for what is `known`, which becomes what it stands for.
 ///
 /// # Errors
 /// [`Failure`].
@@ -135,14 +146,12 @@ pub async fn newest<I: Tcp + Resolve>(
     ip: &I,
     place: &Place,
     wanted: &Wanted,
-    known: Option<Id>,
+    known: &mut Option<Id>,
 ) -> Result<Option<Snapshot>, Failure> {
     let all = async {
         match place {
             Place::Git { host, port, path } => {
-                let connecting = connect(ip, host, *port);
-                let stream = timeout(wanted.patience, connecting).await;
-                let stream = stream.unwrap_or(Err(ip::Error::TimedOut));
+                let stream = connect(ip, host, *port, wanted.patience).await;
                 let mut stream = Patient(stream.map_err(Failure::Connect)?, wanted.patience);
                 let server = host_line(host, *port);
                 let result = talk(&mut stream, &server, path, wanted, known).await;
@@ -177,13 +186,21 @@ fn host_line(host: &str, port: u16) -> String {
     }
 }
 
-/// Connects to the first address of a name that accepts.
-async fn connect<I: Tcp + Resolve>(ip: &I, name: &str, port: u16) -> Result<I::Stream, ip::Error> {
+/// Connects to the first address of a name that accepts. Each has its own time, so that one that
+/// is silent takes none from the others.
+async fn connect<I: Tcp + Resolve>(
+    ip: &I,
+    name: &str,
+    port: u16,
+    patience: Duration,
+) -> Result<I::Stream, ip::Error> {
     let mut last = ip::Error::NoSuchName;
-    for addr in ip.resolve(name).await? {
-        match ip.connect(SocketAddr::new(addr, port)).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
+    let found = timeout(patience, ip.resolve(name)).await.unwrap_or(Err(ip::Error::TimedOut));
+    for addr in found? {
+        match timeout(patience, ip.connect(SocketAddr::new(addr, port))).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = error,
+            Err(_) => last = ip::Error::TimedOut,
         }
     }
     Err(last)
@@ -214,7 +231,8 @@ impl<S: Write<Error = ip::Error>> Write for Patient<S> {
 }
 
 /// Reads what is `wanted` of the repository at `path` by git's own protocol, over a connection with
-/// the server that is named `server`; nothing if that is what is `known`.
+/// the server that is named `server`; nothing if the name stands for what is `known`, which becomes
+/// what it stands for.
 ///
 /// # Errors
 /// [`Error`].
@@ -223,22 +241,23 @@ pub async fn talk<S: Read + Write>(
     server: &str,
     path: &str,
     wanted: &Wanted,
-    known: Option<Id>,
+    known: &mut Option<Id>,
 ) -> Result<Option<Snapshot>, Error<S::Error>> {
     let candidates = protocol::candidates(&wanted.name);
     let mut hello = Vec::new();
     put(&mut hello, format!("git-upload-pack {path}\0host={server}\0\0version=2\0").as_bytes());
-    let mut packets = Packets::new(stream, LISTS + wanted.limits.wire());
+    let mut packets = Packets::new(stream);
     say(&mut packets, &hello).await?;
     let offer = protocol::offer(&mut packets).await?;
     say(&mut packets, &protocol::list(offer, &candidates)).await?;
     let id = protocol::listed(&mut packets, &candidates).await?;
-    if known == Some(id) {
+    if known.replace(id) == Some(id) {
         // Nothing depends on whether the server hears that nobody asks any more.
         let _ = say(&mut packets, FLUSH).await;
         return Ok(None);
     }
     say(&mut packets, &protocol::fetch(offer, id)).await?;
+    let mut packets = packets.of_pack(wanted.limits.wire());
     let objects = protocol::fetched(&mut packets, wanted.limits).await?;
     let _ = say(&mut packets, FLUSH).await;
     Ok(Some(Snapshot::new(id, objects, wanted.limits).await?))
@@ -254,7 +273,7 @@ async fn exchange<I: Tcp + Resolve>(
     client: &mut Client<'_, I>,
     url: &str,
     wanted: &Wanted,
-    known: Option<Id>,
+    known: &mut Option<Id>,
 ) -> Result<Option<Snapshot>, Failure> {
     const SERVICE: &str = "/info/refs?service=git-upload-pack";
     let candidates = protocol::candidates(&wanted.name);
@@ -265,7 +284,7 @@ async fn exchange<I: Tcp + Resolve>(
         let at = at.to_string();
         let good = is_git(&answer, b"application/x-git-upload-pack-advertisement");
         Ok(match good {
-            Ok(()) => protocol::offer(&mut Packets::new(content, LISTS))
+            Ok(()) => protocol::offer(&mut Packets::new(content))
                 .await
                 .map(|offer| (at, offer))
                 .map_err(Failure::Http),
@@ -276,27 +295,41 @@ async fn exchange<I: Tcp + Resolve>(
     // Whoever redirects the first question means the others as well.
     let asked = Url::parse(&first).map(|it| it.to_string());
     let base = match at.strip_suffix(SERVICE) {
-        _ if asked.is_ok_and(|asked| asked == at) => url,
-        Some(base) => base,
+        _ if asked.is_ok_and(|asked| asked == at) => url.into(),
+        Some(base) => with_user(url, base),
         None => return Err(Failure::NotGit),
     };
     let url = format!("{base}/git-upload-pack");
     let list = protocol::list(offer, &candidates);
     let id = post(client, &url, &list, async |content| {
-        protocol::listed(&mut Packets::new(content, LISTS), &candidates).await
+        protocol::listed(&mut Packets::new(content), &candidates).await
     });
     let id = id.await?;
-    if known == Some(id) {
+    if known.replace(id) == Some(id) {
         return Ok(None);
     }
     let fetch = protocol::fetch(offer, id);
     let objects = post(client, &url, &fetch, async |content| {
-        let mut packets = Packets::new(content, wanted.limits.wire());
+        let mut packets = Packets::new(content).of_pack(wanted.limits.wire());
         protocol::fetched(&mut packets, wanted.limits).await
     });
     let objects = objects.await?;
     let snapshot = Snapshot::new(id, objects, wanted.limits).await;
     snapshot.map(Some).map_err(|flaw| Failure::Http(flaw.into()))
+}
+
+/// The address `to`, which a server gave, with the user and the password of `url`: if it is at the
+/// same server, as no other is to learn of them.
+fn with_user(url: &str, to: &str) -> String {
+    let server = |url: &Url| (url.host().to_ascii_lowercase(), url.port(), url.is_secure());
+    let servers = (Url::parse(url).map(|it| server(&it)), Url::parse(to).map(|it| server(&it)));
+    let is_same = matches!(servers, (Ok(one), Ok(other)) if one == other);
+    let authority = url.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
+    match (authority.rsplit_once('@'), to.split_once("://")) {
+        (Some((user, _)), Some((scheme, rest))) if is_same => format!("{scheme}://{user}@{rest}"),
+        _ => to.into(),
+    }
 }
 
 /// Sends a question and has the answer read.

@@ -6,7 +6,7 @@ use crate::protocol::is_name;
 use crate::remote::{Failure, Place, Wanted, newest};
 use crate::snapshot::Snapshot;
 use alloc::format;
-use alloc::rc::Rc;
+use alloc::rc::{Rc, Weak};
 use alloc::string::String;
 use core::cell::RefCell;
 use core::time::Duration;
@@ -42,7 +42,7 @@ pub struct Args {
     pub limit: Size,
     /// The most objects, and the most entries of folders.
     pub objects: u32,
-    /// How long the server may be silent.
+    /// How long the server may be silent, and each of its addresses.
     pub patience: Duration,
     /// How long it may take to read all.
     pub time: Duration,
@@ -73,10 +73,18 @@ fn exit(failure: &Failure) -> Exit {
     }
 }
 
+/// The files of a commit.
+type Files = StaticFiles<Snapshot>;
+
 /// What is served now.
-struct Site(RefCell<Rc<StaticFiles<Snapshot>>>);
+struct Site(RefCell<Rc<Files>>);
 
 impl Site {
+    /// Serves this from now on. Returns what was served, as long as it is still being sent.
+    fn replace(&self, files: Files) -> Weak<Files> {
+        Rc::downgrade(&self.0.replace(Rc::new(files)))
+    }
+
     async fn answer(&self, exchange: &mut Exchange<'_>) -> Result<(), http::Error> {
         // Answers that have begun go on with what was there then.
         let files = Rc::clone(&self.0.borrow());
@@ -113,14 +121,14 @@ async fn run<C: Write, I: Tcp + Resolve>(
     let limits = Limits { bytes: args.limit.0, objects: args.objects, ..Limits::default() };
     let Args { patience, time, .. } = args;
     let wanted = Wanted { name: args.branch.into(), limits, patience, time };
-    let first = newest(ip, &place, &wanted, None).await;
+    let mut known = None;
+    let first = newest(ip, &place, &wanted, &mut known).await;
     let first = first.map_err(|failure| (exit(&failure), format!("{place}: {failure}")))?;
     let Some(first) = first else { return Ok(Exit::FAILURE) };
     if args.list {
         return list(console, &first, args.objects).await;
     }
     tell(&first, args.branch);
-    let mut named = first.named();
     // What is held in memory is not held twice.
     let options = Options { cache: 0, max_age: args.max_age, hidden: args.hidden };
     let site = Rc::new(Site(RefCell::new(Rc::new(StaticFiles::new(first, options)))));
@@ -129,20 +137,37 @@ async fn run<C: Write, I: Tcp + Resolve>(
     let listener = listener.bind(ip, ip::any(args.port)).await.map_err(down)?;
     println!("git: listening on port {}", listener.local_addr().port());
     let again = async {
+        let (mut replaced, mut told, mut failures) = (Weak::new(), false, 0);
         loop {
             match args.every {
                 0 => core::future::pending().await,
-                seconds => sleep(Duration::from_secs(seconds.into())).await,
+                seconds => sleep(pause(seconds, failures)).await,
             }
-            match newest(ip, &place, &wanted, Some(named)).await {
+            // Of those that are held in memory, the newest is beside one other at most.
+            if replaced.strong_count() > 0 {
+                if !core::mem::replace(&mut told, true) {
+                    log::warn!("{place}: not asked while a client is sent the commit before");
+                }
+                continue;
+            }
+            told = false;
+            let before = known;
+            match newest(ip, &place, &wanted, &mut known).await {
                 Ok(Some(newer)) => {
                     tell(&newer, args.branch);
-                    named = newer.named();
-                    *site.0.borrow_mut() = Rc::new(StaticFiles::new(newer, options));
+                    replaced = site.replace(StaticFiles::new(newer, options));
+                    failures = 0;
                 }
-                Ok(None) => {}
+                Ok(None) => failures = 0,
                 // What there is is served on.
-                Err(failure) => log::warn!("{place}: {failure}"),
+                Err(failure) => {
+                    log::warn!("{place}: {failure}");
+                    failures += 1;
+                    // A commit that cannot be used is not read again as long as it is the newest.
+                    if !failure.lasts() {
+                        known = before;
+                    }
+                }
             }
         }
     };
@@ -150,6 +175,12 @@ async fn run<C: Write, I: Tcp + Resolve>(
         Either::First(ended) => ended.map(|()| Exit::SUCCESS).map_err(down),
         Either::Second(never) => never,
     }
+}
+
+/// The time until the server is asked again: twice as long for each failure in a row, up to 16
+/// times.
+fn pause(seconds: u32, failures: u32) -> Duration {
+    Duration::from_secs(u64::from(seconds) << failures.min(4))
 }
 
 /// Says what is served from now on.

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use xenith::args::Size;
 use xenith::ip::config::{Ipv4, Settings};
-use xenith::ip::{Listener, Stack, Stream, Tcp, any};
+use xenith::ip::{Listener, Resolve, Stack, Stream, Tcp, any};
 use xenith::net::cable::{End, Options, cable};
 use xenith::task::{Either, select, spawn};
 use xenith::time::{sleep, timeout};
@@ -54,44 +54,72 @@ fn args(url: &'static str, branch: &'static str) -> Args {
 }
 
 /// Reads until nothing comes for so long.
-async fn drain(stream: &mut impl Read, quiet: Duration) {
-    let mut piece = [0; 4096];
-    while let Ok(Ok(1..)) = timeout(quiet, stream.read(&mut piece)).await {}
+async fn drain(stream: &mut impl Read, quiet: Duration) -> Vec<u8> {
+    let (mut all, mut piece) = (Vec::new(), [0; 4096]);
+    while let Ok(Ok(count @ 1..)) = timeout(quiet, stream.read(&mut piece)).await {
+        all.extend_from_slice(&piece[..count]);
+    }
+    all
 }
+
+/// The answers to connections, one after the other.
+type Answers = Vec<Vec<Vec<u8>>>;
+
+/// What is heard on each connection.
+type Heard = Rc<RefCell<Vec<String>>>;
 
 /// Answers connections with `port` one after the other: each with these texts, one for whatever the
 /// client says next, before it ends or, with an empty one, stays silent.
-fn serve(ip: &Stack<End>, port: u16, answers: Vec<Vec<Vec<u8>>>) {
+fn serve(ip: &Stack<End>, port: u16, answers: Answers) -> Heard {
     let ip = ip.clone();
+    let all = Heard::default();
+    let heard = Rc::clone(&all);
     spawn(async move {
         let listener = ip.bind(any(port)).await.unwrap();
         for answer in answers {
             let (mut stream, _) = listener.accept().await.unwrap();
+            heard.borrow_mut().push(String::new());
+            let hear = |bytes: &[u8]| {
+                heard.borrow_mut().last_mut().unwrap().push_str(&String::from_utf8_lossy(bytes));
+            };
             for text in answer {
                 let mut piece = [0; 4096];
-                let _ = stream.read(&mut piece).await;
-                drain(&mut stream, Duration::from_millis(50)).await;
+                let count = stream.read(&mut piece).await.unwrap_or(0);
+                hear(&piece[..count]);
+                hear(&drain(&mut stream, Duration::from_millis(50)).await);
                 if text.is_empty() {
                     sleep(Duration::from_secs(1000)).await;
                 }
                 let _ = stream.write_all(&text).await;
             }
             // What was not read would reset the connection.
-            drain(&mut stream, Duration::from_secs(2)).await;
+            hear(&drain(&mut stream, Duration::from_secs(2)).await);
             let _ = stream.close().await;
         }
         sleep(Duration::from_secs(10_000)).await;
     })
     .detach();
+    all
 }
 
 /// What the app prints beside such a server, and its exit status.
-fn run(args: Args, port: u16, answers: Vec<Vec<Vec<u8>>>) -> (String, u8) {
+fn run(args: Args, port: u16, answers: Answers) -> (String, u8) {
+    run_on(|ip| ip, args, &mut [(port, answers, Heard::default())])
+}
+
+/// What the app prints on such a network and beside several servers, and its exit status.
+fn run_on<I: Tcp + Resolve>(
+    network: impl FnOnce(Stack<End>) -> I,
+    args: Args,
+    servers: &mut [(u16, Answers, Heard)],
+) -> (String, u8) {
     xenith::testing::simulate_time();
     block_on(async {
         let (one, other) = cable(Options::default());
-        let (here, there) = (stack(one, 1), stack(other, 2));
-        serve(&there, port, answers);
+        let (here, there) = (network(stack(one, 1)), stack(other, 2));
+        for (port, answers, heard) in servers {
+            *heard = serve(&there, *port, core::mem::take(answers));
+        }
         let paper = Paper::default();
         let said = Rc::clone(&paper.0);
         let exit = start(paper, here, args).await;
@@ -170,10 +198,14 @@ fn what_goes_wrong_is_told_with_a_status() {
     assert_eq!(run(args("git://10.0.0.2/r", "a b"), 1, Vec::new()).1, 2);
 }
 
+/// A connection with the app.
+async fn to_app(ip: &Stack<End>) -> <Stack<End> as Tcp>::Stream {
+    ip.connect(SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 80)).await.unwrap()
+}
+
 /// What a request of HTTP is answered with.
 async fn get(ip: &Stack<End>, path: &str) -> String {
-    let at = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 80);
-    let mut stream = ip.connect(at).await.unwrap();
+    let mut stream = to_app(ip).await;
     let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let (mut all, mut piece) = (Vec::new(), [0; 1024]);
@@ -212,6 +244,9 @@ fn a_newer_commit_is_served_once_it_is_there() {
             }
             sleep(Duration::from_secs(250)).await;
             assert!(get(&there, "/").await.ends_with("<h1>hello</h1>\n"));
+            // After one that failed, the pause is twice as long.
+            sleep(Duration::from_secs(100)).await;
+            assert!(get(&there, "/").await.ends_with("<h1>hello</h1>\n"));
             sleep(Duration::from_secs(100)).await;
             assert!(get(&there, "/").await.ends_with("<h1>newer</h1>"));
             assert!(get(&there, "/link").await.starts_with("HTTP/1.1 404 "));
@@ -221,4 +256,132 @@ fn a_newer_commit_is_served_once_it_is_there() {
             Either::Second(()) => {}
         }
     });
+}
+
+/// Plays the app beside a server with these answers, and `then` beside that.
+fn beside(every: u32, answers: Answers, then: impl AsyncFnOnce(Stack<End>, Heard)) {
+    xenith::testing::simulate_time();
+    block_on(async {
+        let (one, other) = cable(Options::default());
+        let (here, there) = (stack(one, 1), stack(other, 2));
+        let heard = serve(&there, 9418, answers);
+        let args = Args { list: false, every, ..args("git://10.0.0.2/r", "refs/tags/v1-again") };
+        let serving = start(Paper::default(), here, args);
+        match select(serving, then(there, heard)).await {
+            Either::First(exit) => panic!("it ends with {}", exit.0),
+            Either::Second(()) => {}
+        }
+    });
+}
+
+#[test]
+fn a_commit_that_cannot_be_used_is_read_once() {
+    let bad = packs::page_named("..", "x");
+    let answers = [ANSWER.to_vec(), bad.clone(), bad, packs::page("newer")];
+    let answers = answers.map(|answer| std::vec![answer]).to_vec();
+    beside(100, answers, async |there, heard| {
+        // It is asked after 100 s, 200 s more, and 100 s more.
+        sleep(Duration::from_secs(380)).await;
+        assert!(get(&there, "/").await.ends_with("<h1>hello</h1>\n"));
+        let wants = |heard: &Heard| -> Vec<bool> {
+            heard.borrow().iter().map(|it| it.contains("want ")).collect()
+        };
+        assert_eq!(wants(&heard), [true, true, false]);
+        sleep(Duration::from_secs(100)).await;
+        assert_eq!(wants(&heard), [true, true, false, true]);
+        assert!(get(&there, "/").await.ends_with("newer"));
+    });
+}
+
+#[test]
+fn no_third_commit_is_read_while_a_client_takes_the_first() {
+    let big = packs::page(&"x".repeat(600_000));
+    let answers = [big, packs::page("second"), packs::page("third")];
+    let answers = answers.map(|answer| std::vec![answer]).to_vec();
+    beside(8, answers, async |there, heard| {
+        sleep(Duration::from_secs(5)).await;
+        let mut slow = to_app(&there).await;
+        slow.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        // It is asked after 8 s, and the next times not, until the client has waited for 30 s.
+        sleep(Duration::from_secs(22)).await;
+        assert_eq!(heard.borrow().len(), 2);
+        assert!(get(&there, "/").await.ends_with("second"));
+        slow.abort();
+        sleep(Duration::from_secs(15)).await;
+        assert_eq!(heard.borrow().len(), 3);
+        assert!(get(&there, "/").await.ends_with("third"));
+    });
+}
+
+#[test]
+fn a_user_is_told_to_the_same_server_alone() {
+    let [offer, list, pack] = parts(ANSWER);
+    let questions = |first: Vec<Vec<u8>>| {
+        std::vec![first, std::vec![http("result", list)], std::vec![http("result", pack)],]
+    };
+    let to = |server: &str| {
+        format!(
+            "HTTP/1.1 301 Moved\r\nLocation: http://{server}/s/info/refs?service=git-upload-pack\r\n\
+             Content-Length: 0\r\n\r\n"
+        )
+        .into_bytes()
+    };
+    let offered = http("advertisement", offer);
+    let url = "http://me:secret@10.0.0.2/r";
+    let basic = "Authorization: Basic bWU6c2VjcmV0\r\n";
+    let answers = questions(std::vec![to("10.0.0.2"), offered.clone()]);
+    let mut servers = [(80, answers, Heard::default())];
+    let said = run_on(|ip| ip, args(url, "v1-again"), &mut servers);
+    assert_eq!(said, (LISTED.into(), 0));
+    let heard = servers[0].2.borrow();
+    let told: Vec<_> = heard.iter().map(|it| it.matches(basic).count()).collect();
+    assert_eq!(told, [2, 1, 1], "{heard:?}");
+    assert!(heard[2].starts_with("POST /s/git-upload-pack HTTP/1.1\r\n"), "{heard:?}");
+    // To another one, whose port is another, all goes on without.
+    let first = std::vec![std::vec![to("10.0.0.2:81")]];
+    let others = questions(std::vec![offered]);
+    let mut servers = [(80, first, Heard::default()), (81, others, Heard::default())];
+    let said = run_on(|ip| ip, args(url, "v1-again"), &mut servers);
+    assert_eq!(said, (LISTED.into(), 0));
+    let told = |at: usize| -> Vec<bool> {
+        servers[at].2.borrow().iter().map(|it| it.contains("Authorization")).collect()
+    };
+    assert_eq!((told(0), told(1)), (std::vec![true], std::vec![false; 3]));
+}
+
+/// A network in which a name has two addresses, of which the first is silent.
+struct Two(Stack<End>);
+
+impl Resolve for Two {
+    async fn resolve(&self, _: &str) -> Result<xenith::ip::Addresses, xenith::ip::Error> {
+        Ok([[10, 0, 0, 9], [10, 0, 0, 2]].into_iter().map(Into::into).collect())
+    }
+}
+
+impl Tcp for Two {
+    type Listener = <Stack<End> as Tcp>::Listener;
+    type Stream = <Stack<End> as Tcp>::Stream;
+
+    async fn bind(&self, addr: SocketAddr) -> Result<Self::Listener, xenith::ip::Error> {
+        Tcp::bind(&self.0, addr).await
+    }
+
+    async fn connect(&self, addr: SocketAddr) -> Result<Self::Stream, xenith::ip::Error> {
+        if addr.ip() == IpAddr::from([10, 0, 0, 9]) {
+            core::future::pending::<()>().await;
+        }
+        self.0.connect(addr).await
+    }
+
+    fn open(&self, from: SocketAddr, to: SocketAddr) -> Result<Self::Stream, xenith::ip::Error> {
+        Tcp::open(&self.0, from, to)
+    }
+}
+
+#[test]
+fn each_address_of_a_name_has_its_own_time() {
+    let answers = std::vec![std::vec![ANSWER.to_vec()]];
+    let mut servers = [(9418, answers, Heard::default())];
+    let said = run_on(Two, args("git://lab/r", "v1-again"), &mut servers);
+    assert_eq!(said, (LISTED.into(), 0));
 }

@@ -80,7 +80,7 @@ fn wanted(name: &str) -> Wanted {
 /// What becomes of a server that says this.
 fn told(says: &[u8], wanted: &Wanted) -> Result<Snapshot, Error<Infallible>> {
     let mut script = Script { says, piece: 1000, heard: Vec::new() };
-    let told = block_on(talk(&mut script, "lab", "/r", wanted, None));
+    let told = block_on(talk(&mut script, "lab", "/r", wanted, &mut None));
     told.map(|snapshot| snapshot.unwrap())
 }
 

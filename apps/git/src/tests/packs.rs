@@ -262,6 +262,14 @@ fn limits_are_kept() {
     assert_eq!(flaw_of(&three, &objects, few(3)), None);
     let four = [three, entry("100644", "d", blob)].concat();
     assert_eq!(flaw_of(&four, &objects, few(3)), Some(Flaw::Entries(3)));
+    // Nor is all memory taken.
+    let big = Limits { bytes: 1 << 30, ..Limits::default() };
+    xenith::testing::simulate_memory(64 << 20);
+    assert_eq!(flaw_of(&tree, &objects, big), None);
+    xenith::testing::simulate_memory_use(61 << 20);
+    assert_eq!(flaw_of(&tree, &objects, big), Some(Flaw::Memory));
+    xenith::testing::simulate_memory_use(0);
+    xenith::testing::simulate_memory(0);
     // What a delta becomes counts as well, before there is any memory for it.
     let huge = [0, 0xff, 0xff, 0xff, 0xff, 0x0f];
     let base = whole(Kind::Blob, b"");
@@ -300,7 +308,12 @@ fn zlib_that_goes_on_without_a_byte_ends() {
 
 /// What a server says of which the tag `v1-again` is a commit with this page alone.
 pub(super) fn page(text: &str) -> Vec<u8> {
-    let tree = entry("100644", "index.html", Id::of(Kind::Blob, text.as_bytes()));
+    page_named("index.html", text)
+}
+
+/// The same of a page with this name.
+pub(super) fn page_named(name: &str, text: &str) -> Vec<u8> {
+    let tree = entry("100644", name, Id::of(Kind::Blob, text.as_bytes()));
     let commit = commit(&tree);
     let blob = whole(Kind::Blob, text.as_bytes());
     let pack = pack(&[whole(Kind::Commit, &commit), whole(Kind::Tree, &tree), blob]);

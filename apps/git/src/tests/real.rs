@@ -87,7 +87,7 @@ impl Write for Daemon {
 
 fn ask(folder: &Path, path: &str, name: &str) -> Result<Snapshot, String> {
     let mut daemon = Daemon::new(folder);
-    let told = block_on(talk(&mut daemon, "lab", path, &wanted(name), None));
+    let told = block_on(talk(&mut daemon, "lab", path, &wanted(name), &mut None));
     told.map(|snapshot| snapshot.unwrap()).map_err(|error| format!("{error}"))
 }
 
