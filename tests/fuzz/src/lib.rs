@@ -9,7 +9,9 @@
 pub mod disk;
 pub mod frame;
 pub mod stream;
+pub mod tls;
 pub mod whose;
+pub mod wire;
 
 use kernel::suspend::Outcome;
 use kernel::task::{block_on, select};
