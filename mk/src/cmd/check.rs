@@ -16,7 +16,6 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
@@ -37,8 +36,6 @@ struct Steps<'a> {
     ui: &'a Ui,
     tally: Mutex<Tally>,
     told: Mutex<Told>,
-    /// Whether the steps of the host have ended.
-    host_is_done: AtomicBool,
 }
 
 /// Runs the command.
@@ -47,19 +44,11 @@ struct Steps<'a> {
 /// When the workspace cannot be read.
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     let project = Project::find()?;
-    let steps = Steps {
-        ui,
-        tally: Mutex::default(),
-        told: Mutex::default(),
-        host_is_done: AtomicBool::new(false),
-    };
-    // Two cores: while one emulates Xen, the other compiles for the host, and emulates another Xen
-    // when that is done.
+    let steps = Steps { ui, tally: Mutex::default(), told: Mutex::default() };
+    // Two cores: while one emulates Xen, the other compiles for the host.
+    // The host's QEMU belongs to the thread that booted it, so that is this one.
     thread::scope(|scope| {
-        scope.spawn(|| {
-            host_steps(&project, &steps);
-            steps.host_is_done.store(true, Ordering::Relaxed);
-        });
+        scope.spawn(|| host_steps(&project, &steps));
         guest_steps(&project, args, &steps);
     });
     let tally = *lock(&steps.tally);
@@ -288,8 +277,7 @@ fn guest_steps(project: &Project, args: &Args, steps: &Steps<'_>) {
         return;
     }
     steps.step("guests on Xen", || {
-        let is_free = || steps.host_is_done.load(Ordering::Relaxed);
-        let (tally, told) = test::test(project, &test::Args::default(), &is_free, steps.ui)?;
+        let (tally, told) = test::test(project, &test::Args::default(), steps.ui)?;
         lock(&steps.told).add(told);
         Ok((tally, String::new()))
     });

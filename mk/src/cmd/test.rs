@@ -23,7 +23,6 @@ pub(crate) use runs::lock;
 use runs::{Worker, run_all};
 use stage::Stage;
 use std::io::Write;
-use std::thread;
 use std::time::Duration;
 
 /// Lines of a console that are shown when something failed.
@@ -48,6 +47,10 @@ pub(crate) struct Args {
     /// Runs the tests that are left out otherwise, as they take minutes, and none but them
     #[arg(long)]
     long: bool,
+
+    /// Runs tests on a second host as well, from the last one on, for a machine with processors to spare
+    #[arg(long)]
+    two_hosts: bool,
 }
 
 /// How many runs ended how.
@@ -70,8 +73,7 @@ impl std::fmt::Display for Tally {
 /// # Errors
 /// When a guest does not compile or the host does not come up.
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
-    let is_free = || thread::available_parallelism().is_ok_and(|it| it.get() > 1);
-    let (tally, mut told) = test(&Project::find()?, args, &is_free, ui)?;
+    let (tally, mut told) = test(&Project::find()?, args, ui)?;
     // Of what was printed in full above, the first line: which ones they were, and why.
     for text in &mut told.failures {
         text.truncate(text.find('\n').map_or(text.len(), |end| end + 1));
@@ -123,16 +125,10 @@ impl Told {
 }
 
 /// Runs the tests and prints what became of each; gives what is to be told of them at the end.
-/// `is_free` says whether a second host has a processor.
 ///
 /// # Errors
 /// When a guest does not compile or the host does not come up.
-pub(crate) fn test(
-    project: &Project,
-    args: &Args,
-    is_free: &(dyn Fn() -> bool + Sync),
-    ui: &Ui,
-) -> Result<(Tally, Told)> {
+pub(crate) fn test(project: &Project, args: &Args, ui: &Ui) -> Result<(Tally, Told)> {
     let planned = plan(project, args)?;
     if planned.is_empty() {
         bail!("{}", nothing(project, args)?);
@@ -172,7 +168,7 @@ pub(crate) fn test(
         };
         Host::boot(&Options { run, ..options.clone() }, ui)
     };
-    run_all(&boot, &jobs, is_free, ui)
+    run_all(&boot, &jobs, args.two_hosts, ui)
 }
 
 /// Says why there is nothing to run.

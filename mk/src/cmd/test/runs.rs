@@ -11,16 +11,13 @@ use std::mem;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// How many hosts may end under the tests before what is left fails.
 const BOOTS: usize = 3;
 
 /// The least number of tests for which another host is booted.
 const WORTH_A_HOST: usize = 12;
-
-/// How often it is asked whether there is a processor for that.
-const LOOK: Duration = Duration::from_millis(500);
 
 /// MiB of memory that another host and what runs beside it take.
 const MEMORY: u64 = 3 << 10;
@@ -57,11 +54,11 @@ struct SoFar {
     told: Told,
 }
 
-/// Runs all. A second host is booted when `is_free` says that there is a processor for it.
+/// Runs all, on a second host as well if that is asked for and worth it.
 pub(super) fn run_all(
     boot: &(dyn Fn(Worker) -> Result<Host> + Sync),
     jobs: &[Job<'_>],
-    is_free: &(dyn Fn() -> bool + Sync),
+    on_two: bool,
     ui: &Ui,
 ) -> Result<(Tally, Told)> {
     let width = jobs.iter().map(|job| job.name.len()).max().unwrap_or(0);
@@ -72,7 +69,9 @@ pub(super) fn run_all(
     ui.done();
     runs.begins();
     thread::scope(|scope| {
-        scope.spawn(|| runs.help(is_free));
+        if on_two {
+            scope.spawn(|| runs.help());
+        }
         // Where this one cannot go on, the other one does.
         runs.work(host, Worker::First);
     });
@@ -94,22 +93,18 @@ impl Runs<'_> {
         self.ui.step(&format!("running {}", counted(self.jobs.len(), "guest")));
     }
 
-    /// Runs tests on a host of its own, once there is a processor and memory for it, unless few are
-    /// left by then.
-    fn help(&self, is_free: &dyn Fn() -> bool) {
-        while lock(&self.left).len() >= WORTH_A_HOST {
-            if is_free() && available_mib().is_none_or(|it| it >= MEMORY) {
-                match (self.boot)(Worker::Second) {
-                    Ok(host) => {
-                        self.begins();
-                        self.work(host, Worker::Second);
-                    }
-                    // The first one runs them all.
-                    Err(error) => self.ui.note(&format!("there is no second host: {error:#}")),
-                }
-                return;
+    /// Runs tests on a host of its own, where there are many and there is memory for it.
+    fn help(&self) {
+        if lock(&self.left).len() < WORTH_A_HOST || available_mib().is_some_and(|it| it < MEMORY) {
+            return;
+        }
+        match (self.boot)(Worker::Second) {
+            Ok(host) => {
+                self.begins();
+                self.work(host, Worker::Second);
             }
-            thread::sleep(LOOK);
+            // The first one runs them all.
+            Err(error) => self.ui.note(&format!("there is no second host: {error:#}")),
         }
     }
 
