@@ -21,7 +21,7 @@ END
 crowd() {
 	wanted=$1 path=$2
 	shift 2
-	for _ in 1 2 3 4 5; do
+	for _ in $(seq 15); do
 		wrk -t1 -c1024 -d4s --timeout 20s -s /tmp/count.lua "$@" $url$path -- $wanted >/tmp/crowd
 		good=0 busy=0 other=0
 		eval "$(grep '^good=' /tmp/crowd)"

@@ -8,8 +8,8 @@
 //! test(moved): client moved.sh
 //! test(moved): args cache=0
 //! test(moved): timeout 240
-//! test(serves): timeout 90
-//! test(crowd): timeout 240
+//! test(serves): timeout 300
+//! test(crowd): timeout 480
 
 #![no_std]
 #![no_main]
