@@ -309,7 +309,10 @@ impl Session {
                 }
             }
         }
-        self.tell();
+        // Nothing follows the end of a half, not even an alert (RFC 8446, section 6.1).
+        if !self.shut {
+            self.tell();
+        }
         false
     }
 

@@ -111,3 +111,22 @@ fn keys_may_be_renewed_beside_data_and_not_again_and_again_for_nothing() {
     renew(&mut near, &mut far);
     assert!(matches!(far.failed(), Some(Error::Protocol(_))), "{:?}", far.failed());
 }
+
+#[test]
+fn what_is_wrong_after_the_end_of_a_half_is_answered_with_nothing() {
+    let (mut near, mut far) = ends();
+    near.end();
+    carry(&mut near, &mut far);
+    assert!(far.is_ended());
+    assert!(far.write(b"the last"));
+    let last = far.outgoing().len() - 1;
+    let read = near.receive(|room| {
+        room[..=last].copy_from_slice(far.outgoing());
+        room[last] ^= 1;
+        Ok::<_, ()>(Some(last + 1))
+    });
+    assert_eq!(read, Ok(Some(last + 1)));
+    near.proceed();
+    assert!(matches!(near.failed(), Some(Error::Protocol(_))), "{:?}", near.failed());
+    assert_eq!(near.outgoing().len(), 0);
+}
