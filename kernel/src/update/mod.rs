@@ -54,8 +54,8 @@ use core::fmt;
 use core::future::poll_fn;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll};
-use serde_core::Serialize;
-use serde_core::de::DeserializeOwned;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use spin::Mutex;
 
 /// What an app keeps when a new image of it takes over.
@@ -106,7 +106,7 @@ pub trait State: Serialize + DeserializeOwned + 'static {
 }
 
 /// Reads a value that [`encode`] wrote, and nothing behind it.
-pub fn decode<'a, T: serde_core::Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
+pub fn decode<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
     match postcard::take_from_bytes(bytes) {
         Ok((value, [])) => Some(value),
         _ => None,

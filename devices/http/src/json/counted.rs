@@ -13,7 +13,7 @@
 
 use core::cell::Cell;
 use core::fmt;
-use serde_core::de::{
+use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 

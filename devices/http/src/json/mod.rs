@@ -10,8 +10,8 @@ use crate::{Error, Exchange, Status};
 use alloc::string::String;
 use core::fmt;
 use counted::{Allowance, Counted};
-use serde_core::Serialize;
-use serde_core::de::DeserializeOwned;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// How deep arrays and objects may be nested. A type that holds itself is read by recursion, and
 /// the stack is bounded.
@@ -228,8 +228,8 @@ mod tests {
         /// A large one of a few bytes.
         #[derive(Debug)]
         struct Large([u64; 100]);
-        impl<'de> serde_core::Deserialize<'de> for Large {
-            fn deserialize<D: serde_core::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        impl<'de> serde::Deserialize<'de> for Large {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
                 u64::deserialize(from).map(|it| Self([it; 100]))
             }
         }
