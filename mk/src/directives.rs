@@ -34,6 +34,7 @@
 //! test: console-contains "text\n"        quoted as in Rust; any number of times
 //! test: console-lines 1000               the first lines are those that `tests::line` makes
 //! test: no-verdict                       the guest does not judge itself
+//! test: not-in-check                     `cargo mk test` runs it, and `cargo mk check` does not
 //! test: long                             `cargo mk test --long` runs it, and nothing else does
 //! test(big): memory 1024                 for the run `big` alone
 //! test(big,small): timeout 20           for these two
@@ -65,6 +66,17 @@ use std::time::Duration;
 
 /// How long a guest may take unless it says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Which command runs a test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// `cargo mk check`, and `cargo mk test`.
+    Check,
+    /// `cargo mk test`.
+    Test,
+    /// `cargo mk test --long`.
+    Long,
+}
 
 /// One run of a guest, and what to expect of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,8 +116,8 @@ pub(crate) struct Run {
     pub(crate) lines: Option<u32>,
     /// Whether the guest's last line is its own verdict.
     pub(crate) verdict: bool,
-    /// Whether it takes too long to be run with the others.
-    pub(crate) long: bool,
+    /// Which command runs it.
+    pub(crate) part: Part,
 }
 
 /// A script for dom0's shell.
@@ -185,7 +197,7 @@ impl Run {
             contains: Vec::new(),
             lines: None,
             verdict,
-            long: false,
+            part: Part::Check,
         }
     }
 }
@@ -292,14 +304,15 @@ fn apply(run: &mut Run, text: &str) -> Result<()> {
         "console-contains" => run.contains.push(string(value)?),
         "console-lines" => run.lines = Some(number(value)?.try_into()?),
         "no-verdict" => run.verdict = false,
-        "long" => run.long = true,
+        "not-in-check" => run.part = Part::Test,
+        "long" => run.part = Part::Long,
         _ => bail!("there is no directive {key}; there are {}", KNOWN.join(", ")),
     }
     Ok(())
 }
 
 /// The directives that [`apply`] takes.
-const KNOWN: [&str; 20] = [
+const KNOWN: [&str; 21] = [
     "args",
     "args-fill",
     "client",
@@ -315,6 +328,7 @@ const KNOWN: [&str; 20] = [
     "long",
     "memory",
     "no-verdict",
+    "not-in-check",
     "program",
     "timeout",
     "with",

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 const KERNEL: &str = "xenith-kernel";
 /// The package that apps depend on, which re-exports the kernel.
 const FACADE: &str = "xenith";
+/// The folders of Xenith with packages that run on this machine alone.
+const HOST: [&str; 2] = ["mk", "tests/replay"];
 /// The package whose binaries are test guests.
 const TESTS: &str = "xenith-tests";
 
@@ -164,8 +166,10 @@ impl Project {
     pub(crate) fn guest_packages(&self) -> impl Iterator<Item = &str> {
         let packages = self.metadata.workspace_packages().into_iter();
         packages.map(|package| (package.name.as_str(), package)).filter_map(|(name, package)| {
-            let own = self.is_xenith() && !folder(package).starts_with(self.root.join("mk"));
-            (own || uses_xenith(package)).then_some(name)
+            let own = self.is_xenith();
+            let host = HOST.iter().any(|it| folder(package).starts_with(self.root.join(it)));
+            let guest = if own { !host } else { uses_xenith(package) };
+            guest.then_some(name)
         })
     }
 

@@ -22,6 +22,7 @@
 //! test(detached): client-then wait
 //! test(detached): expect exit 1
 //! test(detached): console-contains "the disk is gone"
+//! test(moved,destroyed): not-in-check
 
 #![no_std]
 #![no_main]

@@ -30,6 +30,7 @@
 //! test(read-only): client-when "block: the disk keeps"
 //! test(read-only): client compare.sh
 //! test: client-then wait
+//! test(large,read-only): not-in-check
 
 #![no_std]
 #![no_main]

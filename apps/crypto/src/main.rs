@@ -7,6 +7,7 @@
 //! test(plain): console-contains "crypto: the processor has aes no-avx no-avx2 no-pclmulqdq no-sha no-vaes\n"
 //! test(none): xl cpuid="host,aes=0,pclmulqdq=0"
 //! test(none): console-contains "crypto: all vectors are right\n"
+//! test(plain,none): not-in-check
 
 #![no_std]
 #![no_main]

@@ -15,6 +15,7 @@
 //! test(ip): args ip=here pool=10.0.1.100-10.0.1.101
 //! test(ip): console-contains "argument ip takes the server's own address"
 //! test(ip): expect exit 2
+//! test(crowd,pool): not-in-check
 
 #![no_std]
 #![no_main]

@@ -7,6 +7,7 @@
 //! test(empty): console-contains "begin one with reset=on"
 //! test(beyond): args slot=8
 //! test(beyond): expect exit 5
+//! test(empty,beyond): not-in-check
 
 #![no_std]
 #![no_main]

@@ -21,6 +21,7 @@
 //! test(silent): expect exit 1
 //! test(second): args dns=10.0.0.251,10.0.0.1 names=www.lab
 //! test(second): console-contains "www.lab has address 10.0.0.1\n"
+//! test(missing,wrong,nobody,silent): not-in-check
 
 #![no_std]
 #![no_main]

@@ -6,6 +6,7 @@
 //! test(neighbors): client neighbors.sh
 //! test(crowd): client crowd.sh
 //! test: timeout 60
+//! test(neighbors): not-in-check
 
 #![no_std]
 #![no_main]

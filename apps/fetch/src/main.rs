@@ -59,6 +59,7 @@
 //! test(six-plain): with httpd ip=fd00::3/64
 //! test(six-plain): args ip=fd00::2/64 net.csum=off url=http://[fd00::3]/bytes/3000000 print=off
 //! test(six-plain): console-contains "fetch: done, 3000000 bytes"
+//! test(long,script,circle,missing,scheme,name,strange,mute,limit,cut,head,coded,post,empty,user,own,six-plain): not-in-check
 
 #![no_std]
 #![no_main]

@@ -16,6 +16,7 @@
 //! test(blank): disk disk=4M
 //! test(blank): expect exit 1
 //! test(blank): console-contains "no files are on the disk"
+//! test(blank): not-in-check
 
 #![no_std]
 #![no_main]

@@ -13,6 +13,7 @@
 //! test(wrong): args url=git://10.0.0.1/site.git branch=v2 list=on
 //! test(wrong): console-contains "error: git://10.0.0.1/site.git: there is no such branch or tag\n"
 //! test(wrong): expect exit 4
+//! test(http,wrong): not-in-check
 
 #![no_std]
 #![no_main]

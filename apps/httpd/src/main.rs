@@ -18,6 +18,7 @@
 //! test(moments): client moments.sh
 //! test(moments): client-then destroy
 //! test: timeout 480
+//! test(crowd,tight,moments): not-in-check
 
 #![no_std]
 #![no_main]

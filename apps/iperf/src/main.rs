@@ -5,6 +5,7 @@
 //! test(moves): memory 64
 //! test(moves): args ip=10.0.0.2/24,fd00::2/64
 //! test: timeout 240
+//! test(crowd): not-in-check
 
 #![no_std]
 #![no_main]

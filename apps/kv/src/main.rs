@@ -15,6 +15,7 @@
 //! test(moved): client-when "n begins at 0"
 //! test(moved): client-then destroy
 //! test(moved): timeout 300
+//! test(crash,moved): not-in-check
 
 #![no_std]
 #![no_main]

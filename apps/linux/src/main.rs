@@ -157,6 +157,7 @@
 //! test(languages): console-contains "c++: 42\nc++: RUNTIME ERROR: thrown\n"
 //! test(languages): console-contains "haskell: script:2:6: note: Double quote to prevent globbing"
 //! test(languages): timeout 120
+//! test(absent,fault,strace_here,moved,redis-moved,memcached,dnsmasq,mosquitto,haproxy,openssl,bash,perl,procps): not-in-check
 
 #![no_std]
 #![no_main]

@@ -3,6 +3,7 @@
 //! test(serves): client client.sh
 //! test(crowd): client crowd.sh
 //! test: timeout 90
+//! test(crowd): not-in-check
 
 #![no_std]
 #![no_main]

@@ -15,6 +15,7 @@
 //! test(wrong): console-contains "mqtt: the broker ends the connection: NotAuthorized\n"
 //! test(wrong): expect exit 4
 //! test: timeout 120
+//! test(wrong): not-in-check
 
 #![no_std]
 #![no_main]

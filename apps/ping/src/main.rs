@@ -9,6 +9,7 @@
 //! test(silence): args to=10.0.0.250 count=1
 //! test(silence): expect exit 1
 //! test: dom0 "true"
+//! test(fragments,silence): not-in-check
 
 #![no_std]
 #![no_main]

@@ -7,6 +7,7 @@
 //! test(unseeded): console-contains "no randomness"
 //! test(seed-only): xl cpuid="host,rdrand=0,rdseed=0"
 //! test(seed-only): args seed=00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff
+//! test(unseeded,seed-only): not-in-check
 
 #![no_std]
 #![no_main]

@@ -16,6 +16,7 @@
 //! test(root): args sealed=34306c57c2bd8d0f175a57a0ce9d54bcd981504fb417774fad50233b4e5252c4@86016
 //! test(root): console-contains "verity: block 22 of the disk, one of hashes, does not match its own\n"
 //! test(root): expect exit 1
+//! test(data,short,root): not-in-check
 
 #![no_std]
 #![no_main]

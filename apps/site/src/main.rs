@@ -10,6 +10,7 @@
 //! test(moved): timeout 240
 //! test(serves): timeout 300
 //! test(crowd): timeout 480
+//! test(crowd): not-in-check
 
 #![no_std]
 #![no_main]

@@ -7,6 +7,7 @@
 //! test: client-when "a \"b\""
 //! test: client said.sh
 //! test: timeout 60
+//! test(udp): not-in-check
 
 #![no_std]
 #![no_main]

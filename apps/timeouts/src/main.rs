@@ -4,6 +4,7 @@
 //! test(short): console-contains "timeout: timed out\nrace: the other was faster\n"
 //! test(long): args work=1 limit=2
 //! test(long): console-contains "timeout: done\nrace: done\n"
+//! test(long): not-in-check
 
 #![no_std]
 #![no_main]

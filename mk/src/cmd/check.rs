@@ -3,8 +3,7 @@
 use super::bench;
 use super::book;
 use super::build;
-use super::fuzz;
-use super::test::{self, Tally, Told, lock};
+use super::test::{self, Gate, Tally, Told, lock};
 use super::tidy;
 use crate::boot;
 use crate::guest::Guests;
@@ -45,11 +44,15 @@ struct Steps<'a> {
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     let project = Project::find()?;
     let steps = Steps { ui, tally: Mutex::default(), told: Mutex::default() };
-    // Two cores: while one emulates Xen, the other compiles for the host.
-    // The host's QEMU belongs to the thread that booted it, so that is this one.
+    // Two cores: while one emulates Xen, the other compiles for the host, and after that emulates
+    // another Xen. The host's QEMU belongs to the thread that booted it, so that is this one.
+    let compiled = Gate::default();
     thread::scope(|scope| {
-        scope.spawn(|| host_steps(&project, &steps));
-        guest_steps(&project, args, &steps);
+        scope.spawn(|| {
+            host_steps(&project, &steps);
+            compiled.open();
+        });
+        guest_steps(&project, args, &compiled, &steps);
     });
     let tally = *lock(&steps.tally);
     out(&format!("{}\n{tally}\n", lock(&steps.told).again()));
@@ -113,22 +116,7 @@ fn host_steps(project: &Project, steps: &Steps<'_>) {
             false => steps.skip("dependencies", DENY_MISSING),
         }
     }
-    // Last, beside the guests on Xen: these wait most of the time, and it never does.
-    if project.is_xenith() {
-        match fuzz::obstacle() {
-            Some(why) => steps.skip("fuzz targets", &why),
-            None => drop(steps.step("fuzz targets", || {
-                let note = format!(
-                    "the kept inputs and {FUZZ_SECONDS} s of new ones, more where a target says so"
-                );
-                Ok((fuzz::check(project, FUZZ_SECONDS, steps.ui)?, note))
-            })),
-        }
-    }
 }
-
-/// How long each fuzz target runs that does not say itself.
-const FUZZ_SECONDS: u64 = 4;
 
 /// Why the step is left out where it is: a component of the nightly toolchain
 /// is nothing that a check should install.
@@ -232,8 +220,9 @@ fn miri(project: &Project, ui: &Ui) -> Result<(Tally, String)> {
     Ok((tally, String::new()))
 }
 
-/// What is compiled for the guest target, and what runs on Xen.
-fn guest_steps(project: &Project, args: &Args, steps: &Steps<'_>) {
+/// What is compiled for the guest target, and what runs on Xen: on a second host as well from when
+/// `second` is open.
+fn guest_steps(project: &Project, args: &Args, second: &Gate, steps: &Steps<'_>) {
     let built = steps.step("images", || {
         let apps: Vec<_> = project.apps().collect();
         let images = build::images(project, &apps, steps.ui)?;
@@ -277,7 +266,7 @@ fn guest_steps(project: &Project, args: &Args, steps: &Steps<'_>) {
         return;
     }
     steps.step("guests on Xen", || {
-        let (tally, told) = test::test(project, &test::Args::default(), steps.ui)?;
+        let (tally, told) = test::test(project, &test::Args::of_check(), Some(second), steps.ui)?;
         lock(&steps.told).add(told);
         Ok((tally, String::new()))
     });

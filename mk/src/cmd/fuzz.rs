@@ -6,8 +6,7 @@
 mod build;
 mod output;
 
-use crate::cmd::test::Tally;
-use crate::project::{Project, read};
+use crate::project::Project;
 use crate::ui::{Ui, bytes, out};
 use anyhow::{Context, Result, bail, ensure};
 use build::Built;
@@ -79,7 +78,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     }
     let mut crashed = 0;
     for target in &targets {
-        match fuzz.target(&built, target, args.seconds, true, ui)? {
+        match fuzz.target(&built, target, args.seconds, ui)? {
             Outcome::Well(progress) => {
                 out(&format!("{} {target:10} {progress}\n", style("ok   ").green()));
                 if args.keep {
@@ -93,33 +92,6 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
         }
     }
     Ok(u8::from(crashed > 0))
-}
-
-/// Why `cargo mk check` cannot fuzz, if it cannot.
-pub(crate) fn obstacle() -> Option<String> {
-    build::compiler().err()
-}
-
-/// What a target's doc comment says when `cargo mk check` should run it for longer than others.
-const CHECK_SECONDS: &str = "//! check-seconds:";
-
-/// The kept corpus and `seconds` more of each target, or as long as it says itself, for
-/// `cargo mk check`.
-///
-/// # Errors
-/// With all crashes, or when the targets cannot be built.
-pub(crate) fn check(project: &Project, seconds: u64, ui: &Ui) -> Result<Tally> {
-    let fuzz = Fuzz::find(project)?;
-    let built = build::build(&fuzz.folder, &fuzz.out, &fuzz.targets, ui)?;
-    let mut crashes = String::new();
-    for target in &fuzz.targets {
-        let seconds = fuzz.check_seconds(target)?.unwrap_or(seconds);
-        if let Outcome::Crash(report) = fuzz.target(&built, target, seconds, false, ui)? {
-            crashes += &format!("\n{target}: {report}");
-        }
-    }
-    ensure!(crashes.is_empty(), "{crashes}");
-    Ok(Tally { passed: fuzz.targets.len(), ..Tally::default() })
 }
 
 /// The targets and their places.
@@ -160,13 +132,6 @@ impl Fuzz {
         Ok(names.to_vec())
     }
 
-    /// How long `target` says that `cargo mk check` should run it.
-    fn check_seconds(&self, target: &str) -> Result<Option<u64>> {
-        let file = self.folder.join(SOURCES).join(target).with_extension("rs");
-        let text = String::from_utf8(read(&file)?).context("not UTF-8")?;
-        check_seconds(&text).with_context(|| file.display().to_string())
-    }
-
     /// A folder of `target`, which is there from then on.
     fn folder(&self, kind: &str, target: &str) -> Result<PathBuf> {
         let folder = self.out.join(kind).join(target);
@@ -188,14 +153,7 @@ impl Fuzz {
     }
 
     /// Runs `target` with its corpora for a while.
-    fn target(
-        &self,
-        built: &Built,
-        target: &str,
-        seconds: u64,
-        shows: bool,
-        ui: &Ui,
-    ) -> Result<Outcome> {
+    fn target(&self, built: &Built, target: &str, seconds: u64, ui: &Ui) -> Result<Outcome> {
         let mut command = self.command(built, target)?;
         command.arg(format!("-max_total_time={seconds}"));
         command.arg(self.folder("corpus", target)?);
@@ -203,7 +161,7 @@ impl Fuzz {
         command.args(kept.is_dir().then_some(kept));
         let mut begun = Instant::now();
         let (well, progress, said) = run_and_look(command, ui, |progress| {
-            if shows && begun.elapsed() >= PAUSE {
+            if begun.elapsed() >= PAUSE {
                 begun = Instant::now();
                 ui.note(&format!("{target:10} {progress}"));
             }
@@ -269,17 +227,6 @@ fn targets(folder: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// What a target's doc comment says of its time in `cargo mk check`.
-fn check_seconds(source: &str) -> Result<Option<u64>> {
-    let mut comment = source.lines().take_while(|line| line.starts_with("//!"));
-    let said = comment.find_map(|line| line.strip_prefix(CHECK_SECONDS));
-    said.map(|text| {
-        let seconds = text.trim().parse().ok().filter(|&it| it > 0);
-        seconds.with_context(|| format!("{CHECK_SECONDS}{text}: that is no number of seconds"))
-    })
-    .transpose()
-}
-
 /// Runs a target: whether all went well, how far it came, and what it said besides.
 fn run_and_look(
     mut command: Command,
@@ -309,16 +256,6 @@ fn run_and_look(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_target_says_how_long_it_is_checked() {
-        assert_eq!(check_seconds("//! Disks.\n//!\n//! check-seconds: 60\n").unwrap(), Some(60));
-        assert_eq!(check_seconds("//! Frames.\n\n//! check-seconds: 60\n").unwrap(), None);
-        for wrong in ["", " soon", " 0", " -1"] {
-            let error = check_seconds(&format!("//! check-seconds:{wrong}\n")).unwrap_err();
-            assert!(error.to_string().contains("no number of seconds"), "{error}");
-        }
-    }
 
     #[test]
     fn every_target_has_a_kept_corpus() {

@@ -7,7 +7,7 @@ mod stage;
 use super::build;
 use super::run::{check_memory, telling};
 use crate::boot;
-use crate::directives::{Run, default_run, parse};
+use crate::directives::{Part, Run, default_run, parse};
 use crate::ending::{Ending, text};
 use crate::explain::explain;
 use crate::image::xl;
@@ -19,7 +19,7 @@ use anyhow::{Context, Result, bail};
 use console::style;
 use job::Job;
 use lab::{Disk, GuestSpec, Host, Options};
-pub(crate) use runs::lock;
+pub(crate) use runs::{Gate, lock};
 use runs::{Worker, run_all};
 use stage::Stage;
 use std::io::Write;
@@ -48,6 +48,10 @@ pub(crate) struct Args {
     #[arg(long)]
     long: bool,
 
+    /// Runs none but the tests that are a part of `cargo mk check`
+    #[arg(long, conflicts_with = "long")]
+    check: bool,
+
     /// Runs tests on a second host as well, from the last one on, for a machine with processors to spare
     #[arg(long)]
     two_hosts: bool,
@@ -68,12 +72,22 @@ impl std::fmt::Display for Tally {
     }
 }
 
+impl Args {
+    /// Those of `cargo mk check`.
+    pub(crate) fn of_check() -> Self {
+        Self { check: true, ..Self::default() }
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// When a guest does not compile or the host does not come up.
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
-    let (tally, mut told) = test(&Project::find()?, args, ui)?;
+    let second = Gate::default();
+    second.open();
+    let second = args.two_hosts.then_some(&second);
+    let (tally, mut told) = test(&Project::find()?, args, second, ui)?;
     // Of what was printed in full above, the first line: which ones they were, and why.
     for text in &mut told.failures {
         text.truncate(text.find('\n').map_or(text.len(), |end| end + 1));
@@ -124,11 +138,17 @@ impl Told {
     }
 }
 
-/// Runs the tests and prints what became of each; gives what is to be told of them at the end.
+/// Runs the tests and prints what became of each, from when `second` is open on two hosts; gives
+/// what is to be told of them at the end.
 ///
 /// # Errors
 /// When a guest does not compile or the host does not come up.
-pub(crate) fn test(project: &Project, args: &Args, ui: &Ui) -> Result<(Tally, Told)> {
+pub(crate) fn test(
+    project: &Project,
+    args: &Args,
+    second: Option<&Gate>,
+    ui: &Ui,
+) -> Result<(Tally, Told)> {
     let planned = plan(project, args)?;
     if planned.is_empty() {
         bail!("{}", nothing(project, args)?);
@@ -168,7 +188,7 @@ pub(crate) fn test(project: &Project, args: &Args, ui: &Ui) -> Result<(Tally, To
         };
         Host::boot(&Options { run, ..options.clone() }, ui)
     };
-    run_all(&boot, &jobs, args.two_hosts, ui)
+    run_all(&boot, &jobs, second, ui)
 }
 
 /// Says why there is nothing to run.
@@ -205,7 +225,12 @@ fn plan<'a>(project: &'a Project, args: &Args) -> Result<Vec<(&'a Guest, Run)>> 
     planned.retain(|(guest, run)| {
         let name = full_name(guest, run);
         let chosen = args.filters.is_empty() || args.filters.iter().any(|it| name.contains(it));
-        chosen && run.long == args.long
+        chosen
+            && match run.part {
+                Part::Check => !args.long,
+                Part::Test => !args.long && !args.check,
+                Part::Long => args.long,
+            }
     });
     Ok(planned)
 }

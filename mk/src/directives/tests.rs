@@ -55,6 +55,13 @@ fn a_directive_may_be_for_several_runs() {
 }
 
 #[test]
+fn a_test_is_a_part_of_the_check_unless_it_says_otherwise() {
+    let source = "//! test(a,b,c): memory 2\n//! test(b): not-in-check\n//! test(c): long\n";
+    let parts: Vec<_> = parse(source, false).unwrap().iter().map(|run| run.part).collect();
+    assert_eq!(parts, [Part::Check, Part::Test, Part::Long]);
+}
+
+#[test]
 fn directives_are_applied() {
     let source = "//! Tests.\n//!\n//! test: args a=\"b c\" d\n//! test: memory 2\n//! test: \
         timeout 5\n//! test: args-fill 12\n//! test: expect crash \"#UD \\\"x\\\"\"\n//! test: console-contains \
@@ -82,7 +89,7 @@ fn directives_are_applied() {
             contains: vec!["a\nb\\x1b".into()],
             lines: Some(9),
             verdict: false,
-            long: true,
+            part: Part::Long,
         }]
     );
 }

@@ -174,7 +174,7 @@ pub fn tcp(
     let options = &options[..options.len().min(40) / 4 * 4];
     let mut segment = ports.map(u16::to_be_bytes).concat();
     segment.extend(numbers.map(u32::to_be_bytes).concat());
-    segment.extend([((20 + options.len()) / 4 << 4) as u8, flags]);
+    segment.extend([(((20 + options.len()) / 4) << 4) as u8, flags]);
     segment.extend(window.to_be_bytes());
     segment.extend([0; 4]);
     segment.extend(options);

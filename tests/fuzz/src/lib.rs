@@ -1,10 +1,9 @@
 //! What the fuzz targets share: a machine that begins anew with each input, and
 //! frames whose checksums are right, so that they get further than that.
 //!
-//! A target is a file in `src/bin`, and its name is that of its corpus. A line
-//! `//! check-seconds: 60` at its top gives it that long in `cargo mk check`, which is more
-//! than others have. An input is a list of acts of a peer, or of bytes, and must always do the same: time and
-//! randomness are simulated, and nothing is left when it ends.
+//! A target is a file in `src/bin`, and its name is that of its corpus. An input is a list of acts
+//! of a peer, or of bytes, and must always do the same: time and randomness are simulated, and
+//! nothing is left when it ends.
 
 pub mod disk;
 pub mod frame;

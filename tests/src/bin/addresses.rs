@@ -43,6 +43,7 @@
 //! test(taken): expect exit 1
 //! test: dom0 "true"
 //! test: no-verdict
+//! test(prefix,text,network,gateway,odd): not-in-check
 
 #![no_std]
 #![no_main]

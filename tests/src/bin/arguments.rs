@@ -29,6 +29,7 @@
 //! test(help): args help
 //! test(help): console-contains "  number=<number from 0 to 65535>, 7 if not given"
 //! test: no-verdict
+//! test(malformed,seed,log,most,full,cut): not-in-check
 
 #![no_std]
 #![no_main]

@@ -7,6 +7,7 @@
 //! test(strange): expect exit 2
 //! test(strange): console-contains "there is no argument avx"
 //! test(strange): no-verdict
+//! test(off): not-in-check
 
 #![no_std]
 #![no_main]

@@ -6,6 +6,7 @@
 //! test(random): args op=randwrite bytes=4096 depth=32 count=300
 //! test: console-contains "bench: ops="
 //! test: no-verdict
+//! test(read,flush,random): not-in-check
 
 #![no_std]
 #![no_main]

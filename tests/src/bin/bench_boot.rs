@@ -4,6 +4,7 @@
 //! test: console-contains "bench: boot_ns="
 //! test: console-contains "bench: idle_ns="
 //! test: no-verdict
+//! test: not-in-check
 
 #![no_std]
 #![no_main]

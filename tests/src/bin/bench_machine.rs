@@ -5,6 +5,7 @@
 //! test: args rounds=100
 //! test: console-contains "bench: task_ns="
 //! test: no-verdict
+//! test: not-in-check
 
 #![no_std]
 #![no_main]

@@ -4,6 +4,7 @@
 //! test: client "head -c 3000000 /dev/zero | nc.openbsd -N -w 5 $IP 9"
 //! test: client "nc.openbsd -d -w 5 $IP 19 | head -c 3000000 | wc -c | grep 3000000"
 //! test: no-verdict
+//! test: not-in-check
 
 #![no_std]
 #![no_main]

@@ -14,6 +14,7 @@
 //! test(slow): console-contains "xvda: its back end in domain 0 is InitWait and has not connected for 10 s: waiting"
 //! test(moved): client block-plug.sh
 //! test: client-then wait
+//! test(slow): not-in-check
 
 #![no_std]
 #![no_main]

@@ -5,6 +5,7 @@
 //! test(read-only): disk disk=16M,ro
 //! test: memory 16
 //! test: timeout 90
+//! test(sectors,read-only): not-in-check
 
 #![no_std]
 #![no_main]

@@ -8,6 +8,7 @@
 //! test(success): args how=success
 //! test(success): expect poweroff
 //! test: no-verdict
+//! test(error,success): not-in-check
 
 #![no_std]
 #![no_main]

@@ -22,6 +22,7 @@
 //! test: client-when "files_of_linux: ready"
 //! test: client files-check.sh
 //! test: timeout 90
+//! test(fat12,fat16,few,ext2): not-in-check
 
 #![no_std]
 #![no_main]

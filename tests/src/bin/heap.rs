@@ -5,6 +5,7 @@
 //! test(64): memory 64
 //! test(1500): memory 1500
 //! test(1500): timeout 120
+//! test(4): not-in-check
 
 #![no_std]
 #![no_main]

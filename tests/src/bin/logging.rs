@@ -9,6 +9,7 @@
 //! test(bad): expect exit 2
 //! test(bad): no-verdict
 //! test(bad): console-contains "log=loud: not a level (off, error, warn, info, debug or trace)"
+//! test(own,off,bad): not-in-check
 
 #![no_std]
 #![no_main]

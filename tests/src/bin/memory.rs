@@ -5,6 +5,7 @@
 //! test(2): memory 2
 //! test(64): memory 64
 //! test(1024): memory 1024
+//! test(2,64): not-in-check
 
 #![no_std]
 #![no_main]

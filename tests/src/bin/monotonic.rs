@@ -2,6 +2,7 @@
 //!
 //! test: timeout 120
 //! test: args watchdog=0
+//! test: not-in-check
 
 #![no_std]
 #![no_main]

@@ -7,6 +7,7 @@
 //! test(help): args help
 //! test(help): no-verdict
 //! test(help): console-contains "  device block xvdb: a disk of the domain, as in disk=[\"FILE,raw,xvda,rw\"]\n"
+//! test(help): not-in-check
 
 #![no_std]
 #![no_main]

@@ -8,6 +8,7 @@
 //! test(large): console-contains "memory allocation of 1073741824 bytes failed"
 //! test(leak): args how=leak
 //! test(leak): console-contains "memory allocation of 4096 bytes failed"
+//! test(leak): not-in-check
 
 #![no_std]
 #![no_main]

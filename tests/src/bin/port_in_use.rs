@@ -6,6 +6,7 @@
 //! test: expect exit 1
 //! test: dom0 "true"
 //! test: no-verdict
+//! test(udp): not-in-check
 
 #![no_std]
 #![no_main]

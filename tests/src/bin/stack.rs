@@ -11,6 +11,7 @@
 //! test(over): args depth=3400
 //! test(over): expect crash "stack overflow: the stack of 3072 KiB ran into its guard page"
 //! test(over): console-contains "going down"
+//! test(deep,panic): not-in-check
 
 #![no_std]
 #![no_main]

@@ -16,6 +16,7 @@
 //! test(small-out): args ip=10.0.0.2/24,fd00::2/64 net.tso=off
 //! test(small-in): args ip=10.0.0.2/24,fd00::2/64 net.gro=off
 //! test: no-verdict
+//! test(plain,small-out,small-in): not-in-check
 
 #![no_std]
 #![no_main]

@@ -26,6 +26,7 @@
 //! test(overflow): expect crash "stack overflow: the stack"
 //! test(handler): args act=unmap-handler
 //! test(handler): expect crash "page fault in the page fault handler"
+//! test(text,data,heap,divide,breakpoint,handler): not-in-check
 
 #![no_std]
 #![no_main]

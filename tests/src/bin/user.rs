@@ -13,6 +13,7 @@
 //! test(never): args watchdog=2 spin=on time=0
 //! test(never): expect watchdog
 //! test(never): no-verdict
+//! test(unwatched,never): not-in-check
 
 #![no_std]
 #![no_main]

@@ -19,6 +19,7 @@
 //! test(paused-idle): console-contains "survived"
 //! test(paused-busy): client-then wait
 //! test(paused-busy): console-contains "survived"
+//! test(off,resting): not-in-check
 
 #![no_std]
 #![no_main]

@@ -9,7 +9,7 @@ use anyhow::Result;
 use lab::Host;
 use std::mem;
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
@@ -54,11 +54,30 @@ struct SoFar {
     told: Told,
 }
 
-/// Runs all, on a second host as well if that is asked for and worth it.
+/// Opens once, for who waits for a processor that has nothing else to do any more.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    is_open: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Gate {
+    pub(crate) fn open(&self) {
+        *lock(&self.is_open) = true;
+        self.opened.notify_all();
+    }
+
+    fn wait(&self) {
+        let closed = self.opened.wait_while(lock(&self.is_open), |is_open| !*is_open);
+        drop(closed.unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Runs all, from when `second` is open on a second host as well if that is worth it.
 pub(super) fn run_all(
     boot: &(dyn Fn(Worker) -> Result<Host> + Sync),
     jobs: &[Job<'_>],
-    on_two: bool,
+    second: Option<&Gate>,
     ui: &Ui,
 ) -> Result<(Tally, Told)> {
     let width = jobs.iter().map(|job| job.name.len()).max().unwrap_or(0);
@@ -69,11 +88,17 @@ pub(super) fn run_all(
     ui.done();
     runs.begins();
     thread::scope(|scope| {
-        if on_two {
-            scope.spawn(|| runs.help());
+        if let Some(gate) = second {
+            scope.spawn(|| {
+                gate.wait();
+                runs.help();
+            });
         }
         // Where this one cannot go on, the other one does.
         runs.work(host, Worker::First);
+        if let Some(gate) = second {
+            gate.open();
+        }
     });
     ui.done();
     let left = lock(&runs.left).len();
@@ -95,7 +120,9 @@ impl Runs<'_> {
 
     /// Runs tests on a host of its own, where there are many and there is memory for it.
     fn help(&self) {
-        if lock(&self.left).len() < WORTH_A_HOST || available_mib().is_some_and(|it| it < MEMORY) {
+        let is_alone = thread::available_parallelism().is_ok_and(|it| it.get() < 2);
+        let is_short = available_mib().is_some_and(|it| it < MEMORY);
+        if is_alone || is_short || lock(&self.left).len() < WORTH_A_HOST {
             return;
         }
         match (self.boot)(Worker::Second) {

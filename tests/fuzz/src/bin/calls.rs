@@ -1,8 +1,6 @@
 //! A program of Linux that does anything: calls with any number and arguments, in all its
 //! processes and threads, stores to its memory, and faults. Whatever it did, nothing panics, and
 //! no process and no task is left when it has ended.
-//!
-//! check-seconds: 60
 
 #![no_main]
 

@@ -1,6 +1,4 @@
 //! A compressed file system with wrong bytes in it: of the checksum that it has, the fuzzer gets rid.
-//!
-//! check-seconds: 60
 
 #![no_main]
 

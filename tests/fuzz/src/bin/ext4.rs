@@ -1,6 +1,4 @@
 //! An ext4 file system with files, without checksums, and with wrong bytes in it.
-//!
-//! check-seconds: 60
 
 #![no_main]
 
@@ -11,7 +9,7 @@ use xenith_fuzz::disk::{disk, made, patched, walk};
 use xenith_fuzz::on_machine;
 
 static BASE: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/bin");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/src/bin");
     let arguments = ["-q", "-F", "-t", "ext4", "-O", "^metadata_csum", "-d", source];
     made("mke2fs", &arguments, 1 << 20)
 });

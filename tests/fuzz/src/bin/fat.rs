@@ -1,6 +1,4 @@
 //! A FAT file system with wrong bytes in it, which is changed as well.
-//!
-//! check-seconds: 60
 
 #![no_main]
 

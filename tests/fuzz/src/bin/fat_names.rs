@@ -1,6 +1,4 @@
 //! Files of a FAT file system under all sorts of names: each keeps its own content.
-//!
-//! check-seconds: 60
 
 #![no_main]
 

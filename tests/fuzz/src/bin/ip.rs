@@ -116,7 +116,7 @@ impl Peer {
                     frame::send(&self.net, &answer);
                 }
                 Some([8, 0]) if bytes.len() >= 54 && bytes[23] == frame::TCP => {
-                    self.follow(&bytes[34..])
+                    self.follow(&bytes[34..]);
                 }
                 _ => {}
             }

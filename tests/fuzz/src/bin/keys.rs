@@ -1,7 +1,5 @@
 //! A store of keys with wrong bytes in it, which is used on: what it says is what was
 //! set once, or nothing.
-//!
-//! check-seconds: 60
 
 #![no_main]
 

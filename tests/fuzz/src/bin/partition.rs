@@ -1,7 +1,5 @@
 //! A disk that begins with a table of partitions, whose checksums are right: a partition
 //! of it never reaches beyond the disk.
-//!
-//! check-seconds: 60
 
 #![no_main]
 

@@ -1,6 +1,4 @@
 //! A tar archive, whose headers have the right checksums.
-//!
-//! check-seconds: 60
 
 #![no_main]
 

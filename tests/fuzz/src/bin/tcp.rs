@@ -2,7 +2,6 @@
 //! doubled, late, and changed: numbers, flags, windows, options and lengths, with the right
 //! checksum; and on which somebody who sees all of it sends his own. As long as no byte is
 //! changed and none sent, what is read is what was written.
-//! check-seconds: 60
 
 #![no_main]
 

@@ -1,7 +1,5 @@
 //! A client of a WebSocket, whose frames come in pieces of any size: answered as a decoder of a
 //! few lines answers them, which has all bytes at once.
-//!
-//! check-seconds: 60
 
 #![no_main]
 
