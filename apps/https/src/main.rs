@@ -6,6 +6,7 @@
 //! test(serves): client client.sh
 //! test(old): args tls12=on avx=off
 //! test(old): client old.sh
+//! test(old): not-in-check
 //! test: timeout 120
 
 #![no_std]

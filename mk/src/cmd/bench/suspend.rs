@@ -288,7 +288,8 @@ fn saved(host: &Host, mib: u32) -> Result<Saved> {
     let file = Disk::in_dom0(0);
     let script = format!(
         "log=/var/log/xen/console/guest-saved{mib}.log\n\
-         says() {{ for _ in $(seq 600); do grep -q \"$1\" $log && return; sleep 1; done; tail $log >&2; exit 1; }}\n\
+         says() {{ for _ in $(seq 600); do grep -q \"$1\" $log && return; \
+         grep -q '^verdict: fail' $log && break; sleep 1; done; tail $log >&2; exit 1; }}\n\
          xl create -q -e /dev/null \"name='saved{mib}'\" \"kernel='/bench/guest'\" memory={mib} \
          \"tsc_mode='native'\" >&2 || exit\n\
          says '^ready'\nsleep 1\n\
