@@ -14,7 +14,7 @@ use console::style;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Instant;
 
@@ -46,13 +46,20 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     let steps = Steps { ui, tally: Mutex::default(), told: Mutex::default() };
     // Two cores: while one emulates Xen, the other compiles for the host, and after that emulates
     // another Xen. The host's QEMU belongs to the thread that booted it, so that is this one.
-    let compiled = Gate::default();
+    let done = Gate::default();
+    let (built, images) = mpsc::channel();
     thread::scope(|scope| {
         scope.spawn(|| {
+            let (_done, images) = (done.at_end(), images);
             host_steps(&project, &steps);
-            compiled.open();
+            if project.is_xenith() {
+                match images.recv().unwrap_or(Err("there are no images")) {
+                    Ok(()) => lab_steps(&project, &steps),
+                    Err(why) => LAB.iter().for_each(|step| steps.skip(step, why)),
+                }
+            }
         });
-        guest_steps(&project, args, &compiled, &steps);
+        guest_steps(&project, args, built, &done, &steps);
     });
     let tally = *lock(&steps.tally);
     out(&format!("{}\n{tally}\n", lock(&steps.told).again()));
@@ -220,10 +227,29 @@ fn miri(project: &Project, ui: &Ui) -> Result<(Tally, String)> {
     Ok((tally, String::new()))
 }
 
+/// The steps besides the guests that boot Xen.
+const LAB: [&str; 2] = ["the lab itself", "benchmarks"];
+
+/// What boots Xen besides the guests.
+fn lab_steps(project: &Project, steps: &Steps<'_>) {
+    steps.step(LAB[0], || {
+        let mut command = Command::new(cargo());
+        command.args(["test", "--package", "xenith-lab", "--test", "on_xen"]);
+        capture(steps.ui, command.current_dir(&project.root)).map(|text| tests_in(&text))
+    });
+    steps.step(LAB[1], || bench::brief(project, steps.ui).map(one));
+}
+
 /// What is compiled for the guest target, and what runs on Xen: on a second host as well from when
-/// `second` is open.
-fn guest_steps(project: &Project, args: &Args, second: &Gate, steps: &Steps<'_>) {
-    let built = steps.step("images", || {
+/// `second` is open. Says to `built` whether there are images for Xen, and if not, why.
+fn guest_steps(
+    project: &Project,
+    args: &Args,
+    built: mpsc::Sender<Result<(), &'static str>>,
+    second: &Gate,
+    steps: &Steps<'_>,
+) {
+    let well = steps.step("images", || {
         let apps: Vec<_> = project.apps().collect();
         let images = build::images(project, &apps, steps.ui)?;
         let large = images.iter().filter_map(|image| image.report.too_large());
@@ -256,28 +282,21 @@ fn guest_steps(project: &Project, args: &Args, second: &Gate, steps: &Steps<'_>)
             capture(steps.ui, command.env("RUSTDOCFLAGS", "--deny warnings")).map(one)
         });
     }
-    if args.fast || !built {
-        let why = if args.fast { "--fast" } else { "the images failed" };
-        steps.skip("guests on Xen", why);
-        if project.is_xenith() {
-            steps.skip("the lab itself", why);
-        }
-        steps.skip("benchmarks", why);
-        return;
+    let there_are = match (args.fast, well) {
+        (true, _) => Err("--fast"),
+        (false, false) => Err("the images failed"),
+        (false, true) => Ok(()),
+    };
+    // Who hears it may have ended.
+    let _ = built.send(there_are);
+    if let Err(why) = there_are {
+        return steps.skip("guests on Xen", why);
     }
     steps.step("guests on Xen", || {
         let (tally, told) = test::test(project, &test::Args::of_check(), Some(second), steps.ui)?;
         lock(&steps.told).add(told);
         Ok((tally, String::new()))
     });
-    if project.is_xenith() {
-        steps.step("the lab itself", || {
-            let mut command = Command::new(cargo());
-            command.args(["test", "--package", "xenith-lab", "--test", "on_xen"]);
-            capture(steps.ui, command.current_dir(&project.root)).map(|text| tests_in(&text))
-        });
-        steps.step("benchmarks", || bench::brief(project, steps.ui).map(one));
-    }
 }
 
 /// A step that counts as one.

@@ -67,9 +67,23 @@ impl Gate {
         self.opened.notify_all();
     }
 
+    /// Opens when what this gives is dropped, whatever happens before.
+    pub(crate) fn at_end(&self) -> impl Drop {
+        Opens(self)
+    }
+
     fn wait(&self) {
         let closed = self.opened.wait_while(lock(&self.is_open), |is_open| !*is_open);
         drop(closed.unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Opens a gate when it is dropped.
+struct Opens<'a>(&'a Gate);
+
+impl Drop for Opens<'_> {
+    fn drop(&mut self) {
+        self.0.open();
     }
 }
 
@@ -94,11 +108,9 @@ pub(super) fn run_all(
                 runs.help();
             });
         }
+        let _ended = second.map(Gate::at_end);
         // Where this one cannot go on, the other one does.
         runs.work(host, Worker::First);
-        if let Some(gate) = second {
-            gate.open();
-        }
     });
     ui.done();
     let left = lock(&runs.left).len();
