@@ -62,16 +62,29 @@ pub(crate) fn build(project: &Project, ui: &Ui) -> Result<PathBuf> {
     Ok(page.into())
 }
 
+/// Why `cargo mk check` does not build it, if it does not: mdbook takes minutes itself.
+pub(crate) fn obstacle(project: &Project) -> Option<String> {
+    let missing =
+        || format!("there is no mdbook {VERSION}; `cargo mk book` builds it, and the book");
+    installed(project).is_none().then(missing)
+}
+
+/// mdbook, where this machine has this version of it.
+fn installed(project: &Project) -> Option<PathBuf> {
+    let own = project.metadata.target_directory.join("tools/bin/mdbook");
+    [own.into(), PathBuf::from("mdbook")].into_iter().find(|program| {
+        let output = Command::new(program).arg("--version").output();
+        let said = output.map(|it| String::from_utf8_lossy(&it.stdout).into_owned());
+        said.is_ok_and(|said| said.trim_end() == format!("mdbook v{VERSION}"))
+    })
+}
+
 /// mdbook, built from its package where this machine does not have this version.
 fn tool(project: &Project, ui: &Ui) -> Result<PathBuf> {
-    let own = project.metadata.target_directory.join("tools");
-    for program in [own.join("bin/mdbook").into(), PathBuf::from("mdbook")] {
-        let output = Command::new(&program).arg("--version").output();
-        let said = output.map(|it| String::from_utf8_lossy(&it.stdout).into_owned());
-        if said.is_ok_and(|said| said.trim_end() == format!("mdbook v{VERSION}")) {
-            return Ok(program);
-        }
+    if let Some(program) = installed(project) {
+        return Ok(program);
     }
+    let own = project.metadata.target_directory.join("tools");
     ui.step(&format!("building mdbook {VERSION}, the first time only"));
     let mut command = Command::new(cargo());
     // Without its server and its search; and it need not be fast.

@@ -11,8 +11,6 @@ use crate::project::{Goal, Project, cargo};
 use crate::ui::{Ui, bytes, out};
 use anyhow::{Context, Result, bail, ensure};
 use console::style;
-use std::fs;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, mpsc};
 use std::thread;
@@ -107,14 +105,21 @@ fn host_steps(project: &Project, steps: &Steps<'_>) {
         }
     }
     steps.step("docs, host", || {
-        let mut command = cargo("doc --workspace --no-deps --quiet");
+        let mut command = cargo("doc --no-deps --quiet");
+        match project.is_xenith() {
+            true => command.args(project.published().flat_map(|name| ["--package", name])),
+            false => command.arg("--workspace"),
+        };
         capture(steps.ui, command.env("RUSTDOCFLAGS", "--deny warnings")).map(one)
     });
     if project.is_xenith() {
-        steps.step("book", || book::build(project, steps.ui).map(|_| one("")));
+        match book::obstacle(project) {
+            Some(why) => steps.skip("book", &why),
+            None => drop(steps.step("book", || book::build(project, steps.ui).map(|_| one("")))),
+        }
         steps.step("packages", || {
-            forget_packaged(project);
-            let mut command = cargo("package --quiet --offline --allow-dirty");
+            // That each is whole, a release proves: building them takes minutes.
+            let mut command = cargo("package --quiet --offline --allow-dirty --no-verify");
             command.args(project.published().flat_map(|name| ["--package", name]));
             capture(steps.ui, command).map(one)
         });
@@ -140,29 +145,6 @@ const MIRI: [&[&str]; 2] = [
 
 /// Why the step is left out where it is.
 const DENY_MISSING: &str = "not installed; `cargo install --locked cargo-deny` installs it";
-
-/// Removes what cargo unpacked of this workspace's crates when it packaged them last. It keeps
-/// that by name and version, and would build today's crates with yesterday's of the same
-/// version. What cannot be removed cargo speaks of.
-fn forget_packaged(project: &Project) {
-    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
-    let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
-    let sources = home.and_then(|home| fs::read_dir(home.join("registry/src")).ok());
-    for registry in sources.into_iter().flatten().flatten() {
-        // That of a registry which is a folder begins so, as it has no host.
-        if !registry.file_name().to_string_lossy().starts_with('-') {
-            continue;
-        }
-        for package in fs::read_dir(registry.path()).into_iter().flatten().flatten() {
-            let name = package.file_name();
-            let name = name.to_string_lossy();
-            let own = |it: &str| name.strip_prefix(it).is_some_and(|rest| rest.starts_with('-'));
-            if project.published().any(own) {
-                let _ = fs::remove_dir_all(package.path());
-            }
-        }
-    }
-}
 
 fn deny_is_there() -> bool {
     let output = Command::new(cargo()).args(["deny", "--version"]).output();
