@@ -7,7 +7,7 @@
 //! test: client transfer.sh
 //! test: timeout 300
 //! test: memory 32
-//! test(offloads): dom0 "echo 33554432 >/tmp/bytes"
+//! test(offloads): dom0 "echo 16777216 >/tmp/bytes"
 //! test(plain): dom0 "echo 2097152 >/tmp/bytes"
 //! test(small-out): dom0 "echo 8388608 >/tmp/bytes"
 //! test(small-in): dom0 "echo 8388608 >/tmp/bytes"
