@@ -26,6 +26,9 @@ use super::terminal::{LEAVE, Raw};
 /// How long a script in dom0 may take when its caller sets no limit.
 const SCRIPT_LIMIT: Duration = Duration::from_secs(60);
 
+/// Bytes a second that reach dom0 even where this machine does much else.
+const SLOWEST: usize = 4 << 20;
+
 /// How long a machine may take to boot that has hardware to run on.
 const KVM_LIMIT: Duration = Duration::from_secs(20);
 
@@ -142,7 +145,7 @@ impl Host {
         let folder = Path::new(path).parent().and_then(Path::to_str).unwrap_or("/");
         let script = format!("mkdir -p {}\n{}", quote(folder), store(bytes.len(), path));
         self.channel
-            .run(&script, bytes, SCRIPT_LIMIT)?
+            .run(&script, bytes, upload_limit(bytes.len()))?
             .success()
             .with_context(|| format!("cannot upload {path}"))?;
         Ok(())
@@ -323,7 +326,23 @@ fn wait_for_boot(qemu: &Qemu, deadline: Instant, progress: &dyn Progress) -> Res
     }
 }
 
+/// How long it may take to write so many bytes.
+const fn upload_limit(bytes: usize) -> Duration {
+    SCRIPT_LIMIT.saturating_add(Duration::from_secs((bytes / SLOWEST) as u64))
+}
+
 /// What stands before the byte that leaves an interactive shell, from either side.
 fn until_leave(bytes: &[u8]) -> &[u8] {
     bytes.split(|byte| *byte == LEAVE).next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_long_may_take_longer() {
+        assert_eq!(upload_limit(1000), SCRIPT_LIMIT);
+        assert_eq!(upload_limit(600 << 20), SCRIPT_LIMIT + Duration::from_secs(150));
+    }
 }

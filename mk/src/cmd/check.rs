@@ -1,6 +1,5 @@
 //! `cargo mk check`: everything that must hold before a change goes in.
 
-use super::bench;
 use super::book;
 use super::build;
 use super::test::{self, Gate, Tally, Told, lock};
@@ -52,8 +51,8 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
             host_steps(&project, &steps);
             if project.is_xenith() {
                 match images.recv().unwrap_or(Err("there are no images")) {
-                    Ok(()) => lab_steps(&project, &steps),
-                    Err(why) => LAB.iter().for_each(|step| steps.skip(step, why)),
+                    Ok(()) => lab_step(&project, &steps),
+                    Err(why) => steps.skip(LAB, why),
                 }
             }
         });
@@ -209,17 +208,18 @@ fn miri(project: &Project, ui: &Ui) -> Result<(Tally, String)> {
     Ok((tally, String::new()))
 }
 
-/// The steps besides the guests that boot Xen.
-const LAB: [&str; 2] = ["the lab itself", "benchmarks"];
+/// The step besides the guests that boots Xen.
+const LAB: &str = "the lab itself";
 
-/// What boots Xen besides the guests.
-fn lab_steps(project: &Project, steps: &Steps<'_>) {
-    steps.step(LAB[0], || {
+/// Tests the host that guests run on.
+fn lab_step(project: &Project, steps: &Steps<'_>) {
+    steps.step(LAB, || {
         let mut command = Command::new(cargo());
-        command.args(["test", "--package", "xenith-lab", "--test", "on_xen"]);
+        // Guests run besides, so that one more host at a time is enough.
+        command.args(["test", "--package", "xenith-lab", "--test", "on_xen", "--"]);
+        command.arg("--test-threads=1");
         capture(steps.ui, command.current_dir(&project.root)).map(|text| tests_in(&text))
     });
-    steps.step(LAB[1], || bench::brief(project, steps.ui).map(one));
 }
 
 /// What is compiled for the guest target, and what runs on Xen: on a second host as well from when
