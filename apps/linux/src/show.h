@@ -67,6 +67,6 @@ static inline long ms(void) {
 
 // A test that hangs ends, and what it said is known.
 __attribute__((constructor)) static void limit(void) {
-  alarm(20);
+  alarm(60);
   setvbuf(stdout, 0, _IOLBF, 0);
 }
