@@ -27,7 +27,7 @@ mod versus;
 use crate::project::Project;
 use crate::ui::{Ui, out};
 use anyhow::Result;
-pub(crate) use brief::brief;
+use brief::brief;
 use hosts::Hosts;
 pub(crate) use machine::available_mib;
 

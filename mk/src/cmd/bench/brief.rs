@@ -26,7 +26,7 @@ const APPS: [&str; 3] = ["hello", "blkbench", "dns"];
 ///
 /// # Errors
 /// The first one that fails.
-pub(crate) fn brief(project: &Project, ui: &Ui) -> Result<String> {
+pub(super) fn brief(project: &Project, ui: &Ui) -> Result<String> {
     let options = boot::options(project)?;
     let of = |folder: &str, icount| {
         let run = options.run.join(folder);
