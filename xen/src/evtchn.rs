@@ -22,7 +22,7 @@ use crate::hypercall::{
 pub use crate::ids::PortNumber;
 use crate::memory::SharedPage;
 use crate::public::shared_info;
-use crate::{DomId, Errno};
+use crate::{DomId, Errno, upcall};
 use alloc::vec::Vec;
 use core::mem::{offset_of, take};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -273,11 +273,11 @@ pub(crate) fn forget() {
     }
 }
 
-const fn mask_word(word: u32) -> usize {
+pub(crate) const fn mask_word(word: u32) -> usize {
     offset_of!(shared_info, evtchn_mask) + word as usize * 8
 }
 
-const fn pending_word(word: u32) -> usize {
+pub(crate) const fn pending_word(word: u32) -> usize {
     offset_of!(shared_info, evtchn_pending) + word as usize * 8
 }
 
@@ -378,10 +378,14 @@ fn mask_others() {
     }
 }
 
-/// Unmasks a port that is not scanned.
+/// Unmasks a port that is not scanned. If it became pending while it was masked, Xen has raised no
+/// upcall for that, and would raise none until it is no longer pending; so this raises one.
 pub(crate) fn unmask_port(number: PortNumber) {
     let page = &crate::domain().shared_info;
     page.take_bits(mask_word(number.word() % 64), number.bit());
+    if take_pending(number, false) {
+        upcall::raise(page, number.word() % 64);
+    }
 }
 
 /// Returns whether port `number` is pending, and clears that if `take` says so.

@@ -63,6 +63,7 @@ fn timer() -> PortNumber {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evtchn::mask_word;
     use crate::fake::Fake;
     use crate::upcall;
     use crate::watchdog::{self, Watchdog};
@@ -87,6 +88,21 @@ mod tests {
         take();
         assert!(!has_fired());
         assert_eq!(fake.run_until_upcall(SLICE * 100), None);
+    }
+
+    #[test]
+    fn a_slice_ends_also_if_the_timer_fired_while_its_port_was_masked() {
+        let fake = Fake::new();
+        let page = &crate::domain().shared_info;
+        page.set_bits(mask_word(0), !0);
+        fake.raise(PortNumber(3));
+        open().unwrap();
+        assert!(upcall::is_pending(page) && has_fired());
+        upcall::acknowledge(page);
+        take();
+        upcall::unmask(page);
+        set(10_000_000).unwrap();
+        assert_eq!(fake.run_until_upcall(SLICE), Some(SLICE));
     }
 
     #[test]

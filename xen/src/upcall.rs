@@ -15,6 +15,9 @@ const UPCALL: usize =
 /// The byte `evtchn_upcall_pending`: an event is pending.
 const PENDING: u64 = 0xFF;
 
+/// What Xen writes there.
+const RAISED: u64 = 1;
+
 /// The byte `evtchn_upcall_mask`, which follows it: upcalls are masked.
 const MASKED: u64 = 0xFF00;
 
@@ -43,6 +46,12 @@ pub fn unmask(page: &SharedPage) {
 #[must_use]
 pub fn is_pending(page: &SharedPage) -> bool {
     page.load_u64(UPCALL) & PENDING != 0
+}
+
+/// Makes an upcall pending for a port of word `word`, as Xen does.
+pub(crate) fn raise(page: &SharedPage, word: u32) {
+    page.set_bits(SELECTOR, 1 << word);
+    page.set_bits(UPCALL, RAISED);
 }
 
 /// Acknowledges what is pending. Do so before looking for pending ports: an event that comes

@@ -12,16 +12,15 @@
 //! half times the limit.
 
 use crate::Errno;
-use crate::evtchn::PortNumber;
+use crate::evtchn::{PortNumber, mask_word, pending_word, unmask_port};
 use crate::hypercall::{
     callback_op_register_event, event_channel_op_bind_virq, vcpu_op_get_runstate_info,
     vcpu_op_set_singleshot_timer, vcpu_op_stop_periodic_timer,
 };
+use crate::public::VIRQ_TIMER;
 use crate::public::vcpu::RUNSTATE_RUNNING;
-use crate::public::{VIRQ_TIMER, shared_info};
 use crate::time::system_time;
 use crate::upcall;
-use core::mem::offset_of;
 use core::sync::atomic::Ordering;
 use core::time::Duration;
 
@@ -51,11 +50,11 @@ fn ran() -> Result<u64, Errno> {
 
 /// Makes `port` the timer's, and the only one that is not masked.
 fn unmask_only(port: PortNumber) {
-    let page = &crate::domain().shared_info;
     // Mask the ports that the domain builder made, which are in the first word. Others are
     // masked when they are opened.
-    page.set_bits(mask_word(0), !0);
-    page.take_bits(mask_word(port.word()), port.bit());
+    let own = if port.word() == 0 { port.bit() } else { 0 };
+    crate::domain().shared_info.set_bits(mask_word(0), !own);
+    unmask_port(port);
     crate::domain().events.timer.store(port.0, Ordering::Relaxed);
 }
 
@@ -140,14 +139,6 @@ pub fn stop() {
     }
 }
 
-const fn mask_word(word: u32) -> usize {
-    offset_of!(shared_info, evtchn_mask) + word as usize * 8
-}
-
-const fn pending_word(word: u32) -> usize {
-    offset_of!(shared_info, evtchn_pending) + word as usize * 8
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,6 +205,21 @@ mod tests {
         let mut watchdog = unsafe { Watchdog::start(SECOND * 2, 0x30_0000) }.unwrap();
         assert_eq!(fake.run_until_upcall(SECOND), None, "events are masked");
         unmask();
+        assert!(fake.wants_upcall());
+        assert_eq!(watchdog.check(0), None);
+        assert!(!fake.wants_upcall());
+        assert!(within(&fake, &mut watchdog, SECOND * 3, 0).is_some());
+    }
+
+    /// The port may be masked when it is bound, and Xen raises no upcall for one that is pending
+    /// already.
+    #[test]
+    fn what_came_while_its_port_was_masked_is_not_lost() {
+        let fake = Fake::new();
+        crate::domain().shared_info.set_bits(mask_word(0), !0);
+        fake.raise(PortNumber(3));
+        assert!(!fake.wants_upcall());
+        let mut watchdog = watchdog();
         assert!(fake.wants_upcall());
         assert_eq!(watchdog.check(0), None);
         assert!(!fake.wants_upcall());
