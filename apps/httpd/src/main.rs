@@ -1,6 +1,8 @@
 //! The wiring of `httpd`.
 //!
 //! test(serves): client client.sh
+//! test(six): args ip=10.0.0.2/24,fd00::2/64
+//! test(six): client six.sh
 //! test(floods): client floods.sh
 //! test(plug): client plug.sh
 //! test(crowd): client crowd.sh
