@@ -37,8 +37,9 @@ says 'TLS_CHACHA20_POLY1305_SHA256' -ciphersuites TLS_CHACHA20_POLY1305_SHA256
 says 'TLS_AES_256_GCM_SHA384' -ciphersuites TLS_AES_256_GCM_SHA384
 says 'ALPN protocol: h2' -alpn h2,http/1.1
 says 'ALPN protocol: http/1.1' -alpn http/1.1
-says 'Cipher is (NONE)' -alpn h3
-says 'Cipher is (NONE)' -tls1_2
+# What it does not speak it says in the words of RFC 7301, section 3.2, and RFC 8446, appendix D.2.
+says 'SSL alert number 120' -alpn h3
+says 'SSL alert number 70' -tls1_2
 # What s_client is told stands at the beginning of what it reads, so that it gets one thing after
 # another. said COUNT TEXT: waits until it has said that so often.
 asked='GET / HTTP/1.1\r\nHost: www.lab\r\n\r\n'

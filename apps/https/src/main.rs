@@ -6,7 +6,9 @@
 //! test(serves): client client.sh
 //! test(old): args tls12=on avx=off
 //! test(old): client old.sh
-//! test(old): not-in-check
+//! test(rude): args tls12=on
+//! test(rude): client rude.sh
+//! test(old,rude): not-in-check
 //! test: timeout 120
 
 #![no_std]

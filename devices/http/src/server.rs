@@ -318,8 +318,11 @@ pub(super) async fn pooled<S: Stream, H: Handler>(
         }
     }
     held.put();
-    if let Err(Error::Connection(_)) = result {
-        return stream.abort();
+    match result {
+        // An alert of TLS says why, which a reset would overtake. Nobody takes what came before it for
+        // all, as that ends by `close_notify`.
+        Ok(()) | Err(Error::Request(_) | Error::Connection(ip::Error::Untrusted)) => {}
+        Err(Error::Connection(_)) => return stream.abort(),
     }
     if pool.is_moving() {
         // As long as another image can be waited for.
