@@ -80,6 +80,7 @@ async fn run(thread: &Rc<Thread>) {
             }
             Step::Stopped(Ok(Exit::Page { address, write, execute, present })) => {
                 fault::page(thread, address, write, execute, present).await;
+                thread.system.clocks.update();
                 continue;
             }
             Step::Stopped(Ok(Exit::Trap(trap))) => {

@@ -63,6 +63,12 @@ impl Shown {
         self.ns.saturating_add(u64::try_from(more).unwrap_or(u64::MAX))
     }
 
+    /// Returns it for a processor whose ticks are no longer those of before, as that of another
+    /// domain: what it showed last stands still.
+    const fn stopped(self) -> Self {
+        Self { rate: 0, ..self }
+    }
+
     /// Returns what is shown from now on, when the clock shows `now` ns and `record` is new. It
     /// goes on where it is, if that is not behind.
     fn next(&self, record: &Record, now: u64) -> Option<Self> {
@@ -89,6 +95,8 @@ pub struct Page {
     shown: Cell<Shown>,
     /// The version of Xen's record that is shown.
     version: Cell<u32>,
+    /// What the kernel's clock was ahead of Xen's then, which another domain changes.
+    ahead: Cell<i64>,
 }
 
 impl Page {
@@ -110,17 +118,20 @@ impl Page {
         let Some(Some((frames, source))) = self.frames.get() else { return };
         let mut record = Record::new_zeroed();
         source.read(0, record.as_mut_bytes());
+        let moved = self.ahead.get() != time_ahead();
         // Odd: it is being written, which this processor cannot see.
-        if record.version == self.version.get() || record.version % 2 == 1 {
+        if record.version == self.version.get() && !moved || record.version % 2 == 1 {
             return;
         }
         record.ns = record.ns.wrapping_add_signed(time_ahead());
-        let old = self.shown.get();
+        let shown = self.shown.get();
+        let old = if moved { shown.stopped() } else { shown };
         let (now, wall) = (Instant::now(), wall_clock());
         let Some(mut new) = old.next(&record, now.as_nanos()) else { return };
         let ahead = super::nanos(wall.saturating_sub(Duration::from_nanos(now.as_nanos())));
         new.ahead = if old.ahead.abs_diff(ahead) > SET { ahead } else { old.ahead };
         self.version.set(record.version);
+        self.ahead.set(time_ahead());
         self.shown.set(new);
         frames[0].write(0, new.as_bytes());
     }
@@ -168,6 +179,19 @@ mod tests {
         let second = first.next(&record(2000, 5000), 5000).unwrap();
         assert_eq!(second.at(2000), 5000);
         assert_ne!(second.version, first.version);
+    }
+
+    #[test]
+    fn ticks_of_another_domain_do_not_count() {
+        let first = Shown::default().next(&record(0, 0), 700).unwrap();
+        // Saved for 50 s, in which the processor counted and the kernel's clock stood still.
+        let new = record(100_000_000_000, 900);
+        let second = first.stopped().next(&new, 1000).unwrap();
+        assert_eq!(second.at(second.ticks), 1000);
+        assert_eq!(second.at(second.ticks + 2_000_000_000), 1000 + SECOND);
+        // What was shown last is not taken back.
+        let ahead = first.stopped().next(&new, 600).unwrap();
+        assert!(ahead.at(ahead.ticks) == 700);
     }
 
     #[test]
