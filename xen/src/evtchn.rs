@@ -420,9 +420,11 @@ pub fn wait_until(deadline: u64) {
         }
     }
     // A poll for no port, or for several, ends by an event on any port. So if nobody waits, poll
-    // for the timer's, which enters the guest anyway.
+    // for the timer's, which enters the guest anyway. Where upcalls are masked it does not: its bit
+    // would stay, and end each further poll.
     let timer = events.timer.load(Ordering::Relaxed);
-    if numbers.is_empty() && timer > 0 {
+    let page = &crate::domain().shared_info;
+    if numbers.is_empty() && timer > 0 && !upcall::is_masked(page) {
         // It fits: there is none before.
         let _ = numbers.push(PortNumber(timer));
     }

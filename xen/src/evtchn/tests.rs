@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::fake::Fake;
-use crate::upcall;
-use crate::watchdog::Watchdog;
+use crate::timer;
+use crate::watchdog::{self, Watchdog};
 use core::time::Duration;
 use std::sync::Arc;
 use std::task::Wake;
@@ -149,6 +149,7 @@ fn a_port_that_nobody_waits_for_ends_no_wait_and_loses_no_event() {
     let (port, other) = (Port::adopt(PortNumber(5)).unwrap(), Port::adopt(PortNumber(6)).unwrap());
     // SAFETY: the fake enters nothing.
     let _watchdog = unsafe { Watchdog::start(Duration::from_secs(1), 0x30_0000) }.unwrap();
+    watchdog::unmask();
     wait_until(1);
     let timer = fake.polled();
     assert!(timer.len() == 1 && !timer.iter().any(|port| matches!(port.0, 5 | 6)), "{timer:?}");
@@ -164,6 +165,30 @@ fn a_port_that_nobody_waits_for_ends_no_wait_and_loses_no_event() {
     assert_eq!((count.0.load(Ordering::Relaxed), stats().events), (1, 1));
     wait_until(1);
     assert_eq!(fake.polled(), [PortNumber(6)]);
+}
+
+/// Without a watchdog nothing takes the timer's bit before a program runs again.
+#[test]
+fn the_end_of_a_slice_ends_no_wait_where_it_does_not_interrupt() {
+    let fake = Fake::new();
+    let page = &crate::domain().shared_info;
+    upcall::mask(page);
+    timer::open().unwrap();
+    timer::set(1).unwrap();
+    fake.pause(Duration::from_millis(1));
+    assert!(timer::has_fired());
+    wait_until(1);
+    assert_eq!(fake.polled(), []);
+    assert!(timer::has_fired(), "it is the next slice's to know");
+}
+
+/// `Duration::MAX` and the like. The fake refuses what Xen takes for the past.
+#[test]
+fn a_deadline_beyond_all_times_is_none_that_has_passed() {
+    let _fake = Fake::new();
+    for deadline in [u64::MAX, 1 << 63, (1 << 63) - 1] {
+        wait_until(deadline);
+    }
 }
 
 #[test]

@@ -48,6 +48,8 @@ pub(crate) unsafe fn hypercall(nr: u32, args: [u64; 4]) -> i64 {
             let poll = unsafe { *(arg as *const sched_poll) };
             // SAFETY: it points to as many ports.
             let ports = unsafe { std::slice::from_raw_parts(poll.ports, poll.nr_ports as usize) };
+            // Xen takes it for signed, and one that has passed ends the wait.
+            assert!(poll.timeout.cast_signed() >= 0, "a deadline in the past");
             with(|state| state.host.vcpu.polled = ports.iter().copied().map(PortNumber).collect());
             0
         }

@@ -28,7 +28,8 @@ pub fn sched_op_yield() {
 
 /// Blocks the vCPU until one of `ports` is pending, masked or not, or until `deadline`
 /// (`SCHEDOP_poll`). `deadline` is in ns of system time; 0 means none. With several ports, or
-/// none, an event on any port of the domain ends the wait.
+/// none, an event on any port of the domain ends the wait. A deadline that Xen's signed times
+/// cannot hold is the last that they can.
 ///
 /// # Errors
 /// `EINVAL` for more than 128 ports or a port that does not exist.
@@ -36,7 +37,7 @@ pub fn sched_op_poll(ports: &mut [PortNumber], deadline: u64) -> Result<(), Errn
     let mut arg = sched_poll {
         ports: ports.as_mut_ptr().cast(),
         nr_ports: ports.len() as u32,
-        timeout: deadline,
+        timeout: deadline.min(u64::MAX >> 1),
     };
     // SAFETY: Xen reads `arg` and the `nr_ports` ports behind it; both outlive the call.
     unsafe {
