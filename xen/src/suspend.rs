@@ -46,6 +46,7 @@ mod tests {
     use crate::fake::store::Misdeed;
     use crate::fake::tests::{run, try_run};
     use crate::gnttab::{ReadWriteGrant, ShownPages};
+    use crate::xenbus::{Frontend, XenbusState};
     use crate::xenstore::{Error, quiet, read, transaction, watch, write};
     use crate::{DomId, Errno};
     use std::cell::Cell;
@@ -87,6 +88,27 @@ mod tests {
             fake.raise(port.number());
             evtchn::scan();
             assert_eq!(woken.0.load(Ordering::Relaxed), 2, "it is neither masked nor forgotten");
+        }
+    }
+
+    /// The new domain's device has the same path, and its back end would believe what it reads there.
+    #[test]
+    fn a_front_end_of_a_former_domain_tells_nothing_to_the_back_end_of_the_new_one() {
+        for new in NEW {
+            let fake = Fake::new();
+            let _ = fake.blkback(51712);
+            let front = run(&fake, Frontend::find("vbd", "51712")).unwrap();
+            run(&fake, front.announce(XenbusState::Initialising)).unwrap();
+            fake.suspend(Some(new));
+            let state =
+                || fake.store().read(&format!("/local/domain/{}/device/vbd/51712/state", new.0));
+            let before = state();
+            let told = run(&fake, front.announce(XenbusState::Connected));
+            assert_eq!(told, Err(Error::Refused(Errno::EAGAIN)));
+            let told =
+                run(&fake, front.announce_with(XenbusState::Initialised, &[("ring-ref", 8)]));
+            assert_eq!(told, Err(Error::Refused(Errno::EAGAIN)));
+            assert_eq!(state(), before);
         }
     }
 

@@ -158,9 +158,22 @@ impl Frontend {
     /// Announces the state of the front end.
     ///
     /// # Errors
-    /// When xenstore fails: see [`Error`].
-    pub fn announce(&self, state: XenbusState) -> Done {
+    /// When xenstore fails: see [`Error`]. `Refused(EAGAIN)`, and nothing is written, when the guest is
+    /// another domain by now, whose device of the same number this is not.
+    pub async fn announce(&self, state: XenbusState) -> Result<(), Error> {
+        self.is_of_now()?;
+        self.tell(state).await
+    }
+
+    fn tell(&self, state: XenbusState) -> Done {
         xenstore::write(&self.ours("state"), format!("{}", state as u32).as_bytes())
+    }
+
+    fn is_of_now(&self) -> Result<(), Error> {
+        match self.generation.is_current() {
+            true => Ok(()),
+            false => Err(Error::Refused(Errno::EAGAIN)),
+        }
     }
 
     /// Writes `settings`, pairs of a name and a value, and then announces the state of the front
@@ -169,19 +182,20 @@ impl Frontend {
     /// collide with unrelated changes.
     ///
     /// # Errors
-    /// When xenstore fails: see [`Error`]. The state may be announced all the same, before a back
+    /// As of [`announce`](Self::announce). The state may be announced all the same, before a back
     /// end that lacks a setting, and has to be taken back.
     pub async fn announce_with(
         &self,
         state: XenbusState,
         settings: &[(impl AsRef<str>, impl Display)],
     ) -> Result<(), Error> {
+        self.is_of_now()?;
         let write = |(name, value): &(_, _)| {
             let name: &str = AsRef::as_ref(name);
             xenstore::write(&self.ours(name), format!("{value}").as_bytes())
         };
         let all: Vec<Done> = settings.iter().map(write).collect();
-        let announced = self.announce(state);
+        let announced = self.tell(state);
         for done in all {
             done.await?;
         }

@@ -82,7 +82,11 @@ pub async fn transaction<T>(
     for _ in 0..TRIES {
         // Before the reply, which may be that of a domain that was suspended since.
         let generation = Generation::current();
-        let id = request(Kind::TransactionStart, 0, &[b"\0"]).await?;
+        let id = match request(Kind::TransactionStart, 0, &[b"\0"]).await {
+            // The domain was suspended before xenstored answered.
+            Err(COLLIDED) => continue,
+            id => id?,
+        };
         let id = wire::transaction(&id).ok_or(Error::BadReply)?;
         let transaction = Transaction { id, generation };
         let result = match work(&transaction).await {
