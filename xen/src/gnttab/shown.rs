@@ -54,7 +54,8 @@ impl ShownPages {
             let _ = self.shown.set(Shown { peer, references, generation });
         }
         let seen = self.shown.get().filter(|it| it.peer == peer && it.generation.is_current());
-        seen.map(|it| it.references.as_slice())
+        let count = self.grant.pages.as_ref()?.count();
+        seen.map(|it| it.references.as_slice()).filter(|it| it.len() == count)
     }
 
     fn permit(&self, peer: DomId) -> Option<Vec<GrantRef>> {
@@ -65,8 +66,12 @@ impl ShownPages {
         let mut table = crate::domain().grants.lock();
         for page in pages.addresses() {
             let Ok(reference) = table.permit(peer, GTF_READONLY, page.as_ptr() as usize) else {
-                // Nobody has heard of these references.
+                // Nobody has heard of these references, but somebody may have guessed them.
                 references.retain(|&reference| !table.revoke(reference));
+                if !references.is_empty() {
+                    let generation = Generation::current();
+                    let _ = self.shown.set(Shown { peer, references, generation });
+                }
                 return None;
             };
             references.push(reference);
