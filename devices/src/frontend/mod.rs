@@ -310,6 +310,8 @@ pub(crate) async fn run<D: Driver>(driver: &D, id: &str) {
                 if error != Error::Closed {
                     trouble(driver, error);
                 }
+                // A back end that connected, or closes, begins anew only after it has closed.
+                select(close(&front, End::Stuck), gone(&front, &watch)).await;
             }
         }
         // A back end that keeps connecting and closing does not keep us busy (rules K3, X12).
@@ -369,6 +371,10 @@ pub(crate) async fn begin(
         return Ok(Outcome::Gone);
     }
     if front.left() != XenbusState::Initialising {
+        // Connected to a former front end, which was dropped: blkback heeds no other until it has closed.
+        if matches!(front.state().await?, XenbusState::Connected | XenbusState::Closing) {
+            select(close(front, End::Stuck), gone(front, watch)).await;
+        }
         // Most often there are none.
         stale.iter().for_each(|name| drop(xenstore::remove(&front.ours(name))));
         front.announce(XenbusState::Initialising).await?;

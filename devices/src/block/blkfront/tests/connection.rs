@@ -4,6 +4,7 @@ use super::*;
 use crate::frontend::testing::suspend;
 use kernel::suspend::Participant;
 use xen::DomId;
+use xen::xenbus::XenbusState;
 
 #[test]
 fn a_slow_back_end_leaves_others_their_turn_r9_r13() {
@@ -44,6 +45,36 @@ fn three_hundred_reconnections_leak_nothing_r12() {
         sleep(SECOND).await;
         fake.assert_no_leaks(&before);
         assert_eq!(disk.stats().connections, 301);
+    });
+}
+
+/// Linux's blkback heeds a front end that begins only once it has closed.
+#[test]
+fn a_disk_that_was_dropped_opens_again_x12() {
+    on_disk(async |_, back, disk| {
+        disk.write(0, &[7; 512]).await.unwrap();
+        drop(disk);
+        sleep(MOMENT).await;
+        let again = timeout(SECOND * 20, Blkfront::open("xvda")).await.expect("it waits").unwrap();
+        let mut sector = [0; 512];
+        again.read(0, &mut sector).await.unwrap();
+        assert_eq!(sector, [7; 512]);
+        assert_eq!(back.state(), XenbusState::Connected);
+    });
+}
+
+#[test]
+fn a_connection_that_failed_once_the_back_end_had_connected_is_made_again_x12() {
+    on_disk(async |_, back, disk| {
+        back.unplug();
+        sleep(MOMENT * 20).await;
+        back.plug();
+        back.offer("sector-size", "513");
+        sleep(SECOND * 3).await;
+        assert_eq!(disk.info().generation, 1);
+        back.offer("sector-size", "512");
+        let written = timeout(SECOND * 25, disk.write(0, &[1; 512])).await;
+        assert_eq!(written, Ok(Ok(())));
     });
 }
 
