@@ -125,7 +125,13 @@ impl Watch {
 
     /// Adds a listener, until it is dropped.
     pub fn listen(&self, listener: Weak<dyn Listener>) {
-        self.0.lock().listeners.push(listener);
+        let listeners = &mut self.0.lock().listeners;
+        if listeners.len() == listeners.capacity() {
+            // It may never be raised. Those that are gone make room, before there is more.
+            listeners.retain(|it| it.strong_count() > 0);
+            listeners.reserve(listeners.len().max(4));
+        }
+        listeners.push(listener);
     }
 }
 
@@ -170,6 +176,19 @@ mod tests {
         drop(count);
         watch.raise();
         assert!(watch.0.lock().listeners.is_empty());
+    }
+
+    #[test]
+    fn listeners_that_are_gone_take_no_memory_though_it_is_never_raised() {
+        let watch = Watch::new();
+        let listener = || Arc::new(Count::default()) as Arc<dyn Listener>;
+        let stays = listener();
+        watch.listen(Arc::downgrade(&stays));
+        for _ in 0..1000 {
+            watch.listen(Arc::downgrade(&listener()));
+        }
+        let listeners = watch.0.lock().listeners.len();
+        assert!(listeners <= 8, "{listeners}");
     }
 
     #[test]

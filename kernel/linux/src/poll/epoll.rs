@@ -45,6 +45,17 @@ struct Queue {
     filled: Arc<Watch>,
 }
 
+impl Queue {
+    /// Drops those that are not in `entries` any more, if they may be half of all: nobody may ever
+    /// wait, and so take them out.
+    fn sweep(&self, entries: &BTreeMap<Key, Entry>) {
+        let mut items = self.items.lock();
+        if items.len() > 2 * entries.len() + 16 {
+            items.retain(|it| entries.get(&it.key).is_some_and(|own| Arc::ptr_eq(&own.item, it)));
+        }
+    }
+}
+
 /// What hears of a file's changes.
 struct Item {
     key: Key,
@@ -77,6 +88,8 @@ struct Entry {
 /// A set of files that is kept.
 pub struct Epoll {
     entries: RefCell<BTreeMap<Key, Entry>>,
+    /// How many of them were open when they were last looked through.
+    looked: Cell<usize>,
     queue: Arc<Queue>,
     /// It is being looked through: whoever asks meanwhile asks in a circle.
     visited: Cell<bool>,
@@ -89,6 +102,7 @@ impl Epoll {
     pub fn new() -> Rc<Self> {
         Rc::new(Self {
             entries: RefCell::default(),
+            looked: Cell::new(0),
             queue: Arc::default(),
             visited: Cell::new(false),
             inode: next_inode(),
@@ -129,7 +143,15 @@ impl Epoll {
         watch.listen(listener);
         // What is ready already is told by the next wait.
         item.changed();
-        self.entries.borrow_mut().insert(key, Entry { open: Rc::downgrade(open), item, interest });
+        let mut entries = self.entries.borrow_mut();
+        entries.insert(key, Entry { open: Rc::downgrade(open), item, interest });
+        // A file that is closed does not say so. So that each costs the same, however many there
+        // are, they are looked for whenever there are twice as many as were open.
+        if entries.len() > 2 * self.looked.get() + 16 {
+            entries.retain(|_, it| it.open.strong_count() > 0);
+            self.looked.set(entries.len());
+            self.queue.sweep(&entries);
+        }
         Ok(())
     }
 
@@ -156,7 +178,10 @@ impl Epoll {
     /// `ENOENT` if it is not there.
     pub fn remove(&self, fd: u64, open: &Rc<Open>) -> Result<(), Errno> {
         let key = (fd, Rc::as_ptr(open).addr());
-        self.entries.borrow_mut().remove(&key).map(drop).ok_or(Errno::ENOENT)
+        let mut entries = self.entries.borrow_mut();
+        entries.remove(&key).ok_or(Errno::ENOENT)?;
+        self.queue.sweep(&entries);
+        Ok(())
     }
 
     /// Takes up to `most` that are ready, and calls `each` with what they are ready for and what
@@ -357,6 +382,26 @@ mod tests {
         drop(closed);
         assert_eq!(told(&epoll, 9), []);
         assert!(epoll.entries.borrow().is_empty() && epoll.queue.items.lock().is_empty());
+    }
+
+    #[test]
+    fn files_that_are_closed_or_removed_take_no_memory_though_nobody_waits() {
+        let (epoll, stays) = (Epoll::new(), event(1));
+        add(&epoll, &stays, IN, 1000).unwrap();
+        for fd in 0..500 {
+            // Ready, which nobody asks for, and never ready.
+            add(&epoll, &event(fd & 1), IN, fd).unwrap();
+        }
+        let (entries, items) = (epoll.entries.borrow().len(), epoll.queue.items.lock().len());
+        assert!(entries <= 20 && items <= 60, "{entries} entries, {items} in the queue");
+        assert_eq!(told(&epoll, 99), [(IN, 1000)]);
+        for fd in 0..500 {
+            add(&epoll, &stays, IN, fd).unwrap();
+            epoll.remove(fd, &stays).unwrap();
+        }
+        let items = epoll.queue.items.lock().len();
+        assert!(items <= 20, "{items} in the queue");
+        assert_eq!(told(&epoll, 99), [(IN, 1000)]);
     }
 
     #[test]
