@@ -13,7 +13,7 @@ use crate::file::Open;
 use crate::stop::{Boxed, Stop};
 use crate::thread::Thread;
 use crate::trace::kind::Kind;
-use crate::watch::Ready;
+use crate::watch::{Ready, Watch};
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use core::time::Duration;
@@ -100,14 +100,7 @@ pub fn blocking_for(
                 Stop::Load(load) => load.wait().await?,
                 Stop::Wait => {
                     let (watch, seen) = open.file.watch().zip(changes).ok_or(Errno::EAGAIN)?;
-                    let changed = thread.interruptible(watch.changed_since(seen));
-                    match end {
-                        None => changed.await?,
-                        Some(end) => match select(changed, sleep_until(end)).await {
-                            Either::First(changed) => changed?,
-                            Either::Second(()) => return Err(Errno::EAGAIN),
-                        },
-                    }
+                    changed(&thread, watch, seen, end).await?;
                 }
             }
             changes = open.file.watch().map(|it| it.changes());
@@ -118,6 +111,26 @@ pub fn blocking_for(
             }
         }
     })
+}
+
+/// Waits until `watch` was raised more often than `seen`, or until `end`.
+///
+/// # Errors
+/// `EAGAIN` then; when a signal comes first, `ERESTARTSYS`, or `EINTR` where there is an end: a
+/// call that began again would wait for all of its time again (signal(7)).
+pub(crate) async fn changed(
+    thread: &Thread,
+    watch: &Watch,
+    seen: u64,
+    end: Option<Instant>,
+) -> Result<(), Errno> {
+    let changed = thread.interruptible(watch.changed_since(seen));
+    let Some(end) = end else { return changed.await };
+    match select(changed, sleep_until(end)).await {
+        Either::First(Err(_)) => Err(Errno::EINTR),
+        Either::First(Ok(())) => Ok(()),
+        Either::Second(()) => Err(Errno::EAGAIN),
+    }
 }
 
 /// Waits until `open` is ready for something of `interest`, for calls that look and act in two

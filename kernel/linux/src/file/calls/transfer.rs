@@ -3,13 +3,14 @@
 use super::super::{At, Caller, Open};
 use super::size::limited;
 use super::written;
-use crate::call::{Answer, Args, Group, calls, wait};
+use crate::call::{Answer, Args, Group, calls, changed, wait};
 use crate::errno::Errno;
 use crate::memory::{Part, Sink, Source};
 use crate::stop::Stop;
 use crate::thread::Thread;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
+use kernel::time::Instant;
 use kernel::user::TOP;
 use linux_raw_sys::general::{O_PATH, SEEK_MAX, SEEK_SET};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -198,6 +199,8 @@ fn later(thread: &Rc<Thread>, open: Rc<Open>, mut transfer: Transfer, stop: Stop
         return finish(thread, &open, transfer.write, result);
     }
     let thread = Rc::clone(thread);
+    let limit = open.file.timeouts()[usize::from(transfer.write)];
+    let end = limit.map(|limit| Instant::now().saturating_add(limit));
     wait(async move {
         let mut stop = stop;
         // The watch is asked for its changes before each attempt; before the first one was none.
@@ -216,8 +219,7 @@ fn later(thread: &Rc<Thread>, open: Rc<Open>, mut transfer: Transfer, stop: Stop
                         if open.is_nonblocking() {
                             return done(&thread, &open, &transfer, Err(Errno::EAGAIN));
                         }
-                        let changed = watch.changed_since(seen);
-                        if let Err(errno) = thread.interruptible(changed).await {
+                        if let Err(errno) = changed(&thread, watch, seen, end).await {
                             return done(&thread, &open, &transfer, Err(errno));
                         }
                     }

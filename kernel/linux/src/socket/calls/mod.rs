@@ -3,6 +3,8 @@
 
 pub mod message;
 mod path;
+#[cfg(test)]
+mod tests;
 
 use super::address::{Address, Name};
 use super::message::owner;
@@ -57,7 +59,11 @@ fn form(family: u64, style: u64, protocol: u64) -> Result<Form, Errno> {
 
 /// Gives a socket a descriptor. `flags` are those of socket(2) beside the style.
 fn add(thread: &Thread, socket: Rc<dyn Socket>, flags: u32) -> Result<usize, Errno> {
-    let open = Open::new(SocketFile::new(socket), flags & O_NONBLOCK | O_RDWR);
+    add_file(thread, SocketFile::new(socket), flags)
+}
+
+fn add_file(thread: &Thread, file: Rc<SocketFile>, flags: u32) -> Result<usize, Errno> {
+    let open = Open::new(file, flags & O_NONBLOCK | O_RDWR);
     thread.process.files.add(open, flags & O_CLOEXEC != 0, 0)
 }
 
@@ -184,7 +190,13 @@ fn accept4(thread: &Rc<Thread>, [fd, address, length, flags, ..]: Args) -> Answe
             memory.check_write(length as usize, 4)?;
         }
         let (new, peer) = SocketFile::of(open)?.accept()?;
-        let fd = add(thread, new, flags)?;
+        let file = SocketFile::new(new);
+        if let Some(listener) = open.as_kind::<SocketFile>()
+            && file.socket.form().family != AF_UNIX
+        {
+            file.timeouts.set(listener.timeouts.get());
+        }
+        let fd = add_file(thread, file, flags)?;
         if let Err(stop) = peer.write(&memory, address, length) {
             let _ = thread.process.files.remove(fd as u64);
             return Err(stop);
@@ -244,6 +256,9 @@ fn setsockopt(thread: &Rc<Thread>, [fd, level, name, value, length, _]: Args) ->
             return Err(Errno::EINVAL.into());
         }
         let time: Timeval = memory.get(value)?;
+        if !(0..1_000_000).contains(&time.microseconds) {
+            return Err(Errno::EDOM.into());
+        }
         // Negative: at once (socket(7) does not say so; Linux does so).
         let limit = time.duration().unwrap_or(Duration::from_nanos(1));
         let mut both = file.timeouts.get();

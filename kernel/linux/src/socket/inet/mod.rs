@@ -30,7 +30,7 @@ use tcp::TcpSocket;
 use udp::UdpSocket;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 const IP: u32 = IPPROTO_IP as u32;
 const TCP: u32 = IPPROTO_TCP as u32;

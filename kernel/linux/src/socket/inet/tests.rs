@@ -37,10 +37,10 @@ impl Caller for Nobody {
     }
 }
 
-type Net = Rc<dyn Network>;
+pub(crate) type Net = Rc<dyn Network>;
 
 /// Two machines that are connected: 10.0.0.1 with fd00::1, and 10.0.0.2 with fd00::2.
-fn machines() -> [Net; 2] {
+pub(crate) fn machines() -> [Net; 2] {
     kernel::testing::simulate_time();
     let (left, right) = cable(Options::default());
     let stack = |net, last: u8| {
