@@ -189,6 +189,8 @@ fn accept4(thread: &Rc<Thread>, [fd, address, length, flags, ..]: Args) -> Answe
         if address != 0 {
             memory.check_write(length as usize, 4)?;
         }
+        // A connection that finds no number stays for the next call.
+        thread.process.files.reserve()?;
         let (new, peer) = SocketFile::of(open)?.accept()?;
         let file = SocketFile::new(new);
         if let Some(listener) = open.as_kind::<SocketFile>()

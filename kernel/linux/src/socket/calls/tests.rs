@@ -165,3 +165,17 @@ fn a_connection_that_is_accepted_waits_as_long_as_its_listener() {
     let (result, ms) = timed(|| it.call(Sysno::read, &[served, it.buffer, 1]));
     assert!(result == Err(Errno::EAGAIN) && (30..60).contains(&ms), "{ms}");
 }
+
+#[test]
+fn a_connection_waits_for_a_number() {
+    let it = Program::new();
+    let server = it.listener("127.0.0.1:80", 5);
+    let client = it.socket(AF_INET, SOCK_STREAM);
+    it.with(Sysno::connect, client, "127.0.0.1:80").unwrap();
+    it.write(client, b"hello").unwrap();
+    it.thread.process.files.set_limit(client as usize + 1);
+    assert_eq!(it.accept(server), Err(Errno::EMFILE));
+    it.thread.process.files.set_limit(100);
+    let served = it.accept(server).unwrap();
+    assert_eq!(it.received(served, 9, 0), Ok(b"hello".to_vec()));
+}
