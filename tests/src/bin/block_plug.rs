@@ -1,5 +1,6 @@
 //! A disk that is taken away while it is written to, and comes back: requests end with
-//! an error that says so, nothing hangs, and then all is well again.
+//! an error that says so, nothing hangs, and then all is well again. Then it is dropped, and opened
+//! once more.
 //!
 //! The run `slow` attaches it by a script that takes longer than a guest used to wait, and `moved` by one
 //! during which the guest becomes another domain.
@@ -22,7 +23,7 @@
 use core::time::Duration;
 use kernel::println;
 use kernel::task::join;
-use kernel::time::sleep;
+use kernel::time::{sleep, timeout};
 use tests::Verdict;
 use xenith::Block;
 use xenith::block::{Block as _, ErrorKind, content};
@@ -59,6 +60,14 @@ async fn start(disk: Block) -> Verdict {
     let mut back = [0; 512];
     if disk.flush().await.is_err() || disk.read(0, &mut back).await.is_err() || back != [2; 512] {
         return Verdict::Fail("a disk that came back does not work");
+    }
+    // blkback is still connected to the front end that is dropped here.
+    drop(disk);
+    let Ok(Ok(again)) = timeout(Duration::from_secs(20), Block::open("xvda")).await else {
+        return Verdict::Fail("a disk that was dropped does not open again");
+    };
+    if again.read(0, &mut back).await.is_err() || back != [2; 512] {
+        return Verdict::Fail("a disk that was opened again is another one");
     }
     Verdict::Pass
 }
