@@ -14,8 +14,7 @@ use crate::process::descriptor::ProcessFile;
 use crate::thread::Thread;
 use crate::time::Timespec;
 use alloc::rc::Rc;
-use core::future::{pending, poll_fn};
-use core::task::Poll;
+use core::future::pending;
 use kernel::task::{Either, select};
 use kernel::time::{Instant, sleep_until};
 use linux_raw_sys::general as raw;
@@ -141,26 +140,17 @@ fn rt_sigtimedwait(thread: &Rc<Thread>, [set, info, timeout, size, ..]: Args) ->
     let thread = Rc::clone(thread);
     wait(async move {
         let (signals, receiver) = (&thread.process.signals, &*thread.signals);
-        let taken = {
-            let _waits = signals.wait_for(receiver, set);
-            let taken = poll_fn(|context| match signals.take(receiver, set) {
-                Some(info) => Poll::Ready(info),
-                None => {
-                    receiver.set_waker(context.waker());
-                    Poll::Pending
-                }
-            });
-            let taken = async {
-                match end {
-                    None => Ok(taken.await),
-                    Some(end) => match select(taken, sleep_until(end)).await {
-                        Either::First(info) => Ok(info),
-                        Either::Second(()) => Err(Errno::EAGAIN),
-                    },
-                }
-            };
-            thread.interruptible(taken).await.map_err(|_| Errno::EINTR)??
+        let taken = async {
+            let taken = signals.wait_for(receiver, set);
+            match end {
+                None => Ok(taken.await),
+                Some(end) => match select(taken, sleep_until(end)).await {
+                    Either::First(info) => Ok(info),
+                    Either::Second(()) => Err(Errno::EAGAIN),
+                },
+            }
         };
+        let taken = thread.interruptible(taken).await.map_err(|_| Errno::EINTR)??;
         crate::stop::loaded(|| told(&thread, info, taken)).await
     })
 }

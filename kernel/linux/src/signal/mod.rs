@@ -23,4 +23,4 @@ pub use info::Info;
 pub use queue::{Full, Queue};
 pub use receiver::{Receiver, Stack};
 pub use set::{Set, Signal};
-pub use signals::{Awaited, Sent, Signals};
+pub use signals::{Sent, Signals};

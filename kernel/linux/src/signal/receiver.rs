@@ -147,6 +147,13 @@ impl Receiver {
         }
     }
 
+    /// There is one that it [waits for](Self::waits_for): it wakes for that alone, and the next
+    /// one is another thread's.
+    pub(super) fn found(&self) {
+        self.waits_for.set(Set::EMPTY);
+        self.wake();
+    }
+
     /// `waker` wakes its task from now on.
     pub fn set_waker(&self, waker: &Waker) {
         let mut task = self.task.borrow_mut();

@@ -10,6 +10,8 @@ use alloc::rc::Rc;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
+use core::future::poll_fn;
+use core::task::Poll;
 
 /// Signals that a process has pending at most (`RLIMIT_SIGPENDING`, as for a machine of 128 MiB).
 const LIMIT: usize = 512;
@@ -190,7 +192,7 @@ impl Signals {
         }
         self.queue.borrow_mut().push(info, LIMIT)?;
         if let Some(it) = receivers.iter().find(|it| it.waits_for.get().has(signal)) {
-            it.wake();
+            it.found();
         } else if let Some(it) = receivers.iter().find(|it| it.wants(signal)) {
             it.alert();
         }
@@ -216,7 +218,7 @@ impl Signals {
         }
         receiver.queue.borrow_mut().push(info, LIMIT)?;
         if waits {
-            receiver.wake();
+            receiver.found();
         } else if receiver.wants(signal) {
             receiver.alert();
         }
@@ -328,10 +330,20 @@ impl Signals {
         }
     }
 
-    /// Waits for one of `of`, which the thread blocks, until the returned value is dropped.
-    pub fn wait_for<'a>(&self, receiver: &'a Receiver, of: Set) -> Awaited<'a> {
-        receiver.waits_for.set(of.without(Set::FORCED));
-        Awaited(receiver)
+    /// Waits for one of `of`, which the thread blocks, and takes it.
+    pub async fn wait_for(&self, receiver: &Receiver, of: Set) -> Info {
+        let of = of.without(Set::FORCED);
+        let _awaited = Awaited(receiver);
+        poll_fn(|context| {
+            let Some(info) = self.take(receiver, of) else {
+                // Again, if it was woken for one that another thread has taken meanwhile.
+                receiver.waits_for.set(of);
+                receiver.set_waker(context.waker());
+                return Poll::Pending;
+            };
+            Poll::Ready(info)
+        })
+        .await
     }
 
     /// Forgets what a timer sent.
@@ -358,8 +370,7 @@ impl Default for Signals {
 }
 
 /// A thread waits for signals.
-#[must_use]
-pub struct Awaited<'a>(&'a Receiver);
+struct Awaited<'a>(&'a Receiver);
 
 impl Drop for Awaited<'_> {
     fn drop(&mut self) {
@@ -395,6 +406,29 @@ mod tests {
         assert_eq!(seen, [false, false, true]);
         assert_eq!(signals.next(&threads[2]).unwrap().1, HANDLED);
         assert_eq!(signals.next(&threads[2]), None);
+    }
+
+    #[test]
+    fn two_signals_end_the_waits_of_two_threads() {
+        use kernel::task::{block_on, join, yield_now};
+        let (signals, threads) = process(&[Set::ALL, Set::ALL, Set::ALL]);
+        let both = Set::of(&[Signal::USR1, Signal::USR2]);
+        let wait = |at: usize| signals.wait_for(&threads[at], both);
+        let waits = join(join(wait(0), wait(1)), wait(2));
+        let taken = block_on(join(waits, async {
+            yield_now().await;
+            signals.send(Info::kernel(Signal::USR1)).unwrap();
+            signals.send(Info::kernel(Signal::USR2)).unwrap();
+            // The third is woken for one that is gone when it looks, and for another one later.
+            signals.send_to(&threads[2], Info::kernel(Signal::USR2)).unwrap();
+            assert!(threads[2].queue.borrow_mut().take(both).is_some());
+            yield_now().await;
+            signals.send(Info::kernel(Signal::USR2)).unwrap();
+        }));
+        let (((first, second), third), ()) = taken;
+        let taken = [first, second, third].map(|it| it.signal());
+        assert_eq!(taken, [Signal::USR1, Signal::USR2, Signal::USR2]);
+        assert!(threads.iter().all(|it| it.waits_for.get().is_empty()));
     }
 
     #[test]
