@@ -3,17 +3,16 @@
 use super::pipe::{Pipe, PipeEnd};
 use crate::errno::Errno;
 use crate::file::{Caller, File, Place};
-use crate::stop::{Boxed, Load, Pages, Stop};
-use alloc::boxed::Box;
+use crate::stop::Stop;
 use alloc::rc::Rc;
-use kernel::user::Frame;
 use linux_raw_sys::general::{O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR};
 
-/// Opens a pipe that has a name. Who opens one side waits until somebody opens the other one.
+/// Opens a pipe that has a name. Who opens one side waits until somebody opens the other one,
+/// which is for the call to do ([`PipeEnd::other_side`]): the end is open meanwhile, so that the
+/// other side finds it.
 ///
 /// # Errors
-/// `ENXIO` for who does not wait and would write to nobody; [`Stop::Load`] until there is
-/// somebody.
+/// `ENXIO` for who does not wait and would write to nobody.
 pub fn open(_: &dyn Caller, flags: u32, place: &Place) -> Result<Rc<dyn File>, Stop> {
     let pipe = pipe(place)?;
     let [reads, writes] = match flags & O_ACCMODE {
@@ -21,18 +20,10 @@ pub fn open(_: &dyn Caller, flags: u32, place: &Place) -> Result<Rc<dyn File>, S
         O_RDWR => [true, true],
         _ => [false, true],
     };
-    let side = usize::from(writes);
-    let alone = pipe.ends()[1 - side] == 0;
-    if reads != writes && alone && !pipe.take_grant(side) {
-        if flags & O_NONBLOCK == 0 {
-            let opening = Rc::new(Opening { end: PipeEnd::open(&pipe, reads, writes), side });
-            return Err(Stop::Load(Load { pages: opening, index: 0 }));
-        }
-        if writes {
-            return Err(Errno::ENXIO.into());
-        }
+    if writes && !reads && flags & O_NONBLOCK != 0 && pipe.ends()[0] == 0 {
+        return Err(Errno::ENXIO.into());
     }
-    Ok(PipeEnd::open(&pipe, reads, writes))
+    Ok(PipeEnd::open_named(&pipe, reads, writes))
 }
 
 /// The pipe of a name: what was in one that nobody has open any more is gone.
@@ -48,44 +39,16 @@ fn pipe(place: &Place) -> Result<Rc<Pipe>, Errno> {
     Ok(new)
 }
 
-/// One side that waits for the other. It is open meanwhile, so that the other side finds it.
-struct Opening {
-    end: Rc<PipeEnd>,
-    side: usize,
-}
-
-impl Pages for Opening {
-    fn frame(&self, _: u64) -> Option<Frame> {
-        None
-    }
-
-    fn size(&self) -> u64 {
-        0
-    }
-
-    fn load(self: Rc<Self>, _: u64) -> Boxed<Result<(), Errno>> {
-        Box::pin(async move {
-            let pipe = Rc::clone(self.end.pipe());
-            pipe.other_side(self.side).await;
-            // The call that waits begins again, and finds that it has waited, even if the other
-            // side is closed by then.
-            pipe.grant(self.side);
-            Ok(())
-        })
-    }
-
-    fn dirty(&self, _: u64) -> Result<(), Errno> {
-        Err(Errno::EACCES)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channel::CAPACITY;
     use crate::file::{At, New, Open};
     use crate::memory::{Sink, Source};
     use crate::testing::thread;
     use crate::thread::Thread;
+    use crate::watch::Ready;
+    use alloc::vec;
     use alloc::vec::Vec;
     use kernel::task::{block_on, join, yield_now};
     use linux_raw_sys::general::O_WRONLY;
@@ -100,15 +63,13 @@ mod tests {
         thread.system.tree.open(thread, None, b"/fifo", flags, 0)
     }
 
-    /// Opens it as open(2) does, which begins again when it has waited.
+    /// Opens it as open(2) does.
     async fn open(thread: &Thread, flags: u32) -> Rc<Open> {
-        loop {
-            match try_open(thread, flags) {
-                Ok(open) => return open,
-                Err(Stop::Load(load)) => load.wait().await.unwrap(),
-                Err(stop) => panic!("{stop:?}"),
-            }
+        let open = try_open(thread, flags).unwrap();
+        if let Some(other) = open.as_kind::<PipeEnd>().unwrap().other_side() {
+            other.await;
         }
+        open
     }
 
     #[test]
@@ -121,7 +82,39 @@ mod tests {
             }));
         }
         // Nothing is left of them.
-        assert!(matches!(try_open(&thread, O_RDONLY), Err(Stop::Load(_))));
+        let alone = try_open(&thread, O_RDONLY).unwrap();
+        assert!(alone.as_kind::<PipeEnd>().unwrap().other_side().is_some());
+    }
+
+    #[test]
+    fn a_reader_hears_that_nobody_writes_once_somebody_has() {
+        let thread = fifo();
+        let reader = try_open(&thread, O_RDONLY | O_NONBLOCK).unwrap();
+        assert_eq!(reader.file.ready(), Ready::empty());
+        drop(try_open(&thread, O_WRONLY).unwrap());
+        assert_eq!(reader.file.ready(), Ready::HUP);
+        // A later one has seen nobody.
+        let later = try_open(&thread, O_RDONLY | O_NONBLOCK).unwrap();
+        assert_eq!(later.file.ready(), Ready::empty());
+        let writer = try_open(&thread, O_WRONLY).unwrap();
+        let third = try_open(&thread, O_RDONLY).unwrap();
+        drop(writer);
+        assert_eq!([&later, &third].map(|it| it.file.ready()), [Ready::HUP; 2]);
+    }
+
+    #[test]
+    fn who_reads_and_writes_is_told_of_room_that_another_reader_made() {
+        let thread = fifo();
+        let both = try_open(&thread, O_RDWR).unwrap();
+        let reader = try_open(&thread, O_RDONLY).unwrap();
+        let write =
+            |count| both.file.write(&both, At::Position, &mut Source::kernel(&vec![1; count]));
+        write(CAPACITY).unwrap();
+        let changes = both.file.watch().unwrap().changes();
+        assert!(matches!(write(1), Err(Stop::Wait)));
+        reader.file.read(&reader, At::Position, &mut Sink::kernel(&mut Vec::new(), 1)).unwrap();
+        assert!(both.file.watch().unwrap().changes() > changes);
+        write(1).unwrap();
     }
 
     #[test]

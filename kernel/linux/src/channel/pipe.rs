@@ -35,8 +35,6 @@ pub struct Pipe {
     writers: Cell<usize>,
     /// How often a side was opened: to read, to write.
     opened: [Cell<u64>; 2],
-    /// How many of each side have waited in open(2) for the other one, and are not open yet.
-    granted: [Cell<usize>; 2],
     /// There is something to read, or nobody left to write.
     readable: Arc<Watch>,
     /// There is room, or nobody left to read.
@@ -49,6 +47,8 @@ pub struct PipeEnd {
     pipe: Rc<Pipe>,
     reads: bool,
     writes: bool,
+    /// How often the other side of one with a name had been opened, where nobody had it open then.
+    alone: Option<u64>,
 }
 
 impl Pipe {
@@ -61,7 +61,6 @@ impl Pipe {
             readers: Cell::new(0),
             writers: Cell::new(0),
             opened: Default::default(),
-            granted: Default::default(),
             readable: Watch::new(),
             writable: Watch::new(),
             inode: next_inode(),
@@ -106,34 +105,9 @@ impl Pipe {
         [self.readers.get(), self.writers.get()]
     }
 
-    /// Returns whether anybody has it open, or has waited for that.
+    /// Returns whether anybody has it open.
     pub(super) fn is_open(&self) -> bool {
-        self.ends() != [0; 2] || self.granted.iter().any(|it| it.get() > 0)
-    }
-
-    /// Waits until the other side than `side` (0: reads, 1: writes) is opened.
-    pub(super) async fn other_side(&self, side: usize) {
-        let watch = if side == 0 { &self.readable } else { &self.writable };
-        let opened = self.opened[1 - side].get();
-        loop {
-            let changes = watch.changes();
-            if self.opened[1 - side].get() != opened {
-                return;
-            }
-            watch.changed_since(changes).await;
-        }
-    }
-
-    /// Lets one more of `side` open it without waiting.
-    pub(super) fn grant(&self, side: usize) {
-        self.granted[side].update(|it| it + 1);
-    }
-
-    /// Takes what was granted to `side`, if anything was.
-    pub(super) fn take_grant(&self, side: usize) -> bool {
-        let granted = self.granted[side].get();
-        self.granted[side].set(granted.saturating_sub(1));
-        granted > 0
+        self.ends() != [0; 2]
     }
 
     fn room(&self) -> usize {
@@ -204,6 +178,18 @@ impl PipeEnd {
     /// Opens an end of `pipe`.
     #[must_use]
     pub fn open(pipe: &Rc<Pipe>, reads: bool, writes: bool) -> Rc<Self> {
+        Self::with(pipe, reads, writes, None)
+    }
+
+    /// Opens an end of a pipe that has a name: one side may be there without the other.
+    pub(super) fn open_named(pipe: &Rc<Pipe>, reads: bool, writes: bool) -> Rc<Self> {
+        let other = usize::from(reads);
+        let is_alone = reads != writes && pipe.ends()[other] == 0;
+        let alone = is_alone.then(|| pipe.opened[other].get());
+        Self::with(pipe, reads, writes, alone)
+    }
+
+    fn with(pipe: &Rc<Pipe>, reads: bool, writes: bool, alone: Option<u64>) -> Rc<Self> {
         pipe.readers.update(|it| it + usize::from(reads));
         pipe.writers.update(|it| it + usize::from(writes));
         // Who waits in open(2) for this side.
@@ -215,13 +201,33 @@ impl PipeEnd {
             pipe.opened[1].update(|it| it + 1);
             pipe.readable.raise();
         }
-        Rc::new(Self { pipe: Rc::clone(pipe), reads, writes })
+        if reads && writes {
+            // It has one watch for both.
+            pipe.writable.forward(&pipe.readable);
+        }
+        Rc::new(Self { pipe: Rc::clone(pipe), reads, writes, alone })
     }
 
-    /// Returns the pipe that it is an end of.
-    #[must_use]
-    pub const fn pipe(&self) -> &Rc<Pipe> {
-        &self.pipe
+    /// Whether nobody has opened the other side since it was opened without it.
+    fn is_alone(&self) -> bool {
+        self.alone == Some(self.pipe.opened[usize::from(self.reads)].get())
+    }
+
+    /// Waits until somebody has opened the other side, however short that is there. `None`: it was
+    /// there already, or it never waits, as one without a name.
+    pub fn other_side(&self) -> Option<impl Future<Output = ()> + use<>> {
+        let alone = self.alone.filter(|_| self.is_alone())?;
+        let (pipe, other) = (Rc::clone(&self.pipe), usize::from(self.reads));
+        Some(async move {
+            let watch = if other == 1 { &pipe.readable } else { &pipe.writable };
+            loop {
+                let changes = watch.changes();
+                if pipe.opened[other].get() != alone {
+                    return;
+                }
+                watch.changed_since(changes).await;
+            }
+        })
     }
 }
 
@@ -306,7 +312,7 @@ impl File for PipeEnd {
             if !pipe.bytes.borrow().is_empty() {
                 ready |= Ready::IN | Ready::RDNORM;
             }
-            if pipe.writers.get() == 0 {
+            if pipe.writers.get() == 0 && !self.is_alone() {
                 ready |= Ready::HUP;
             }
         }
@@ -322,7 +328,7 @@ impl File for PipeEnd {
     }
 
     fn watch(&self) -> Option<&Arc<Watch>> {
-        // Who has both ends waits to read: room comes from its own reads.
+        // Who has both ends hears of both there.
         Some(if self.reads { &self.pipe.readable } else { &self.pipe.writable })
     }
 

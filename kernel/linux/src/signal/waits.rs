@@ -95,6 +95,46 @@ fn a_poll_is_interrupted_by_handlers_alone() {
     assert_eq!(interrupted_read(None), (0, 1), "an ignored signal is none");
 }
 
+/// Plays the opening of a pipe with a name, which `SIGUSR1` interrupts after 5 ms, and whose other
+/// side is opened after 9, when the name is gone. Returns what it returned.
+fn interrupted_open(flags: u32) -> u64 {
+    use crate::file::{New, Open};
+    let (first, at) = begin();
+    handle(&first, Signal::USR1, flags);
+    let caller = Rc::clone(&first);
+    let place = first.system.tree.make(&*first, None, b"/fifo", New::Pipe, 0o600).unwrap();
+    let name = u64::from_le_bytes(*b"/fifo\0\0\0");
+    first.memory().put(at, &name).unwrap();
+    let seen = Rc::new(RefCell::new(0));
+    let log = Rc::clone(&seen);
+    play(move |step, registers, _| match step {
+        0 => call_of(registers, Sysno::open, &[at, 0]),
+        100 => {
+            registers.rsp += 8;
+            call_of(registers, Sysno::rt_sigreturn, &[])
+        }
+        _ => {
+            *log.borrow_mut() = registers.rax;
+            call_of(registers, Sysno::exit_group, &[0])
+        }
+    });
+    run_beside(first, async move {
+        sleep(Duration::from_millis(5)).await;
+        caller.process.send(Info::kernel(Signal::USR1)).unwrap();
+        sleep(Duration::from_millis(4)).await;
+        perform(&caller, Sysno::unlink, [at, 0, 0, 0, 0, 0]).unwrap();
+        let end = crate::channel::fifo::open(&*caller, raw::O_WRONLY, &place).unwrap();
+        drop(Open::new(end, raw::O_WRONLY));
+    });
+    seen.take()
+}
+
+#[test]
+fn the_opening_of_a_pipe_ends_by_a_signal_or_by_who_comes_although_its_name_is_gone() {
+    assert_eq!(interrupted_open(0), Errno::EINTR.result());
+    assert_eq!(interrupted_open(raw::SA_RESTART), 0, "the descriptor");
+}
+
 /// Plays a wait for a child, during which `SIGUSR1` comes. Returns what it returned.
 fn interrupted_wait(flags: u32) -> u64 {
     let (first, at) = begin();

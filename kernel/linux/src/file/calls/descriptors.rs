@@ -3,6 +3,7 @@
 use super::super::extras::{Lock, Owner};
 use super::super::{Files, Open, Place, Walk};
 use crate::call::{Answer, Args, Group, Outcome, calls, wait};
+use crate::channel::PipeEnd;
 use crate::errno::Errno;
 use crate::file::Caller;
 use crate::memory::Memory;
@@ -141,7 +142,17 @@ fn opened(thread: &Rc<Thread>, fd: u64, at: u64, flags: u32, mode: u32, walk: Wa
     if flags & O_TRUNC != 0 {
         super::cut(thread, &*open.file, 0);
     }
-    let fd = thread.process.files.add(open, flags & O_CLOEXEC != 0, 0)?;
+    let closes = flags & O_CLOEXEC != 0;
+    if !open.is_nonblocking()
+        && let Some(other) = open.as_kind::<PipeEnd>().and_then(PipeEnd::other_side)
+    {
+        let thread = Rc::clone(thread);
+        return wait(async move {
+            thread.interruptible(other).await?;
+            thread.process.files.add(open, closes, 0)
+        });
+    }
+    let fd = thread.process.files.add(open, closes, 0)?;
     Ok(fd.into())
 }
 
