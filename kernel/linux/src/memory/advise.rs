@@ -55,12 +55,11 @@ impl Memory {
                     self.space.borrow_mut().unmap(part);
                 }
                 Advice::Remove => {
+                    self.space.borrow_mut().unmap(part.clone());
                     if let Backing::Shared(shared, first) = &area.backing {
                         let index = |at: usize| first + ((at - start) / PAGE) as u64;
                         shared.remove(index(part.start), index(part.end));
                     }
-                    // Others that have them mapped keep them, until they let go.
-                    self.space.borrow_mut().unmap(part);
                 }
                 Advice::Fork(yes) => {
                     change(&mut areas, part, |it| it.flags.set(Flags::NO_FORK, !yes))?;

@@ -275,6 +275,18 @@ impl Memory {
         }
     }
 
+    /// Returns whether a file is mapped so that what is written there is in it, or may be once
+    /// mprotect(2) allows it.
+    pub fn may_write(&self, pages: &Rc<dyn Pages>) -> bool {
+        self.areas.borrow().iter().any(|(_, area)| match &area.backing {
+            area::Backing::File(file, _) => {
+                let same = addr_eq(Rc::as_ptr(&file.pages), Rc::as_ptr(pages));
+                same && area.is_shared() && file.write
+            }
+            _ => false,
+        })
+    }
+
     /// Finds a free place of `length` bytes, as mmap(2) without an address does.
     ///
     /// # Errors

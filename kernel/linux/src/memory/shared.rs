@@ -57,9 +57,18 @@ impl Shared {
         self.frames.borrow().contains_key(&index)
     }
 
-    /// Drops the pages from `first` to before `end`: they are zeros again (`MADV_REMOVE`).
+    /// The pages from `first` to before `end` are zeros again (`MADV_REMOVE`). Those are dropped
+    /// that nobody has mapped.
     pub(super) fn remove(&self, first: u64, end: u64) {
-        self.frames.borrow_mut().extract_if(first..end.max(first), |_, _| true).for_each(drop);
+        let mut frames = self.frames.borrow_mut();
+        let unmapped = frames.extract_if(first..end.max(first), |_, frame| {
+            let mapped = frame.is_shared();
+            if mapped {
+                frame.fill(0, PAGE, 0);
+            }
+            !mapped
+        });
+        unmapped.for_each(drop);
     }
 }
 

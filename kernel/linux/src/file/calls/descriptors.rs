@@ -329,12 +329,24 @@ fn fcntl(thread: &Rc<Thread>, [fd, command, argument, ..]: Args) -> Answer {
             if !open.can_write() || seals & abi::F_SEAL_SEAL != 0 {
                 return Err(Errno::EPERM.into());
             }
-            cell.set(Some(seals | argument as u32));
+            let new = argument as u32 & !seals;
+            if new & abi::F_SEAL_WRITE != 0 && is_mapped_to_write(thread, &open) {
+                return Err(Errno::EBUSY.into());
+            }
+            cell.set(Some(seals | new));
             0
         }
         _ => return Err(Errno::EINVAL.into()),
     };
     Ok(value.into())
+}
+
+/// Whether any program has it mapped so that it may write to it.
+fn is_mapped_to_write(thread: &Thread, open: &Open) -> bool {
+    let Ok(pages) = open.file.pages() else { return false };
+    let processes = thread.system.processes();
+    let mut memories = processes.iter().filter_map(|it| it.memory());
+    memories.any(|it| it.may_write(&pages))
 }
 
 /// `struct flock`

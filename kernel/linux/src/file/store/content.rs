@@ -292,7 +292,11 @@ impl Node {
             let whole = part == PAGE;
             let next = if content.pages.borrow().contains_key(&index) || content.is_below(index) {
                 if whole && !content.is_below(index) {
-                    if content.pages.borrow_mut().remove(&index).is_some_and(|it| it.dirty) {
+                    let mut pages = content.pages.borrow_mut();
+                    // Who has it mapped sees the zeros, and goes on writing to it.
+                    if let Some(page) = pages.get(&index).filter(|it| it.frame.is_shared()) {
+                        page.frame.fill(0, PAGE, 0);
+                    } else if pages.remove(&index).is_some_and(|it| it.dirty) {
                         content.dirty.update(|it| it - 1);
                         self.refund(COST);
                     }

@@ -249,6 +249,38 @@ fn descriptors_are_duplicated_and_sealed() {
 }
 
 #[test]
+fn a_hole_is_seen_where_the_file_is_mapped_which_stays_mapped() {
+    let it = Program::new();
+    let name = it.path(0, "name");
+    let fd = it.call(Sysno::memfd_create, &[name, 2]).unwrap() as u64;
+    it.write(fd, &[b'a'; 3 * 4096]).unwrap();
+    let shared = u64::from(abi::MAP_SHARED);
+    let map = |access, flags| it.call(Sysno::mmap, &[0, 3 * 4096, access, flags, fd, 0]).unwrap();
+    let (at, private) = (map(3, shared), map(1, abi::MAP_PRIVATE.into()));
+    let memory = it.thread.memory();
+    let byte = |at| {
+        let mut byte = [0];
+        memory.read(at, &mut byte).unwrap();
+        byte[0]
+    };
+    memory.write(at + 4096, b"b").unwrap();
+    assert_eq!((byte(private), byte(private + 4096)), (b'a', b'b'));
+    let hole = (abi::FALLOC_FL_PUNCH_HOLE | abi::FALLOC_FL_KEEP_SIZE).into();
+    assert_eq!(it.call(Sysno::fallocate, &[fd, hole, 4096, 4096]), Ok(0));
+    assert_eq!([at, at + 4096, private + 4096, at + 8192].map(byte), [b'a', 0, 0, b'a']);
+    memory.write(at + 4097, b"c").unwrap();
+    let count = it.call(Sysno::pread64, &[fd, it.buffer(), 3, 4096]).unwrap();
+    assert_eq!(it.got(count), b"\0c\0");
+    // Who could write to it past a seal keeps it from being sealed.
+    let seal = |seals| it.call(Sysno::fcntl, &[fd, 1033, seals]);
+    let write = u64::from(abi::F_SEAL_WRITE);
+    assert_eq!((seal(2), seal(write)), (Ok(0), Err(Errno::EBUSY)));
+    it.call(Sysno::munmap, &[at as u64, 3 * 4096]).unwrap();
+    assert_eq!(seal(write), Ok(0));
+    assert_eq!(it.call(Sysno::fcntl, &[fd, 1034]), Ok(2 | write as usize));
+}
+
+#[test]
 fn locks_keep_others_out() {
     let it = Program::new();
     it.file("/a", b"text");

@@ -65,6 +65,11 @@ fn shared_memory_and_shared_files_are_seen_by_both() {
     parent.write(at, b"O").unwrap();
     assert_eq!(byte(&child, at).unwrap(), b'O');
     assert_eq!(byte(&parent, of_file).unwrap(), b't');
+    // What is removed is zeros to both, and goes on being shared.
+    child.advise(at..at + PAGE, Advice::Remove).unwrap();
+    assert_eq!([&parent, &child].map(|it| byte(it, at).unwrap()), [0; 2]);
+    parent.write(at, b"N").unwrap();
+    assert_eq!([at, at + PAGE].map(|it| byte(&child, it).unwrap()), *b"Nt");
     // Beyond its end is nothing, though the map is made longer.
     let at = parent.remap(at, 2 * PAGE, 3 * PAGE, Move::May).unwrap();
     assert_eq!(errno(byte(&parent, at + 2 * PAGE)), Errno::EFAULT);
