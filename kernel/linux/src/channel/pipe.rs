@@ -8,6 +8,7 @@ use crate::watch::{Ready, Watch};
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::any::Any;
 use core::cell::{Cell, RefCell};
 use kernel::memory::is_low;
@@ -208,6 +209,51 @@ impl PipeEnd {
         Rc::new(Self { pipe: Rc::clone(pipe), reads, writes, alone })
     }
 
+    /// Returns how much may be written now.
+    ///
+    /// # Errors
+    /// `EPIPE` if nobody reads, [`Stop::Wait`] for nothing.
+    pub fn room(&self) -> Result<usize, Stop> {
+        match self.pipe.room() {
+            _ if self.pipe.readers.get() == 0 => Err(Errno::EPIPE.into()),
+            0 => Err(Stop::Wait),
+            room => Ok(room),
+        }
+    }
+
+    /// Copies up to `most` bytes to `to`, and leaves them in the pipe. Returns how many: 0 at the
+    /// end.
+    ///
+    /// # Errors
+    /// [`Stop::Wait`] for nothing yet, `ENOMEM`.
+    pub fn peek(&self, to: &mut Vec<u8>, most: usize) -> Result<usize, Stop> {
+        let bytes = self.pipe.bytes.borrow();
+        if bytes.is_empty() && self.pipe.writers.get() > 0 {
+            return Err(Stop::Wait);
+        }
+        let count = bytes.len().min(most);
+        to.try_reserve(count).map_err(|_| Errno::ENOMEM)?;
+        let (first, second) = bytes.as_slices();
+        let cut = first.len().min(count);
+        to.extend_from_slice(&first[..cut]);
+        to.extend_from_slice(&second[..count - cut]);
+        Ok(count)
+    }
+
+    /// Takes `count` bytes that were [peeked](Self::peek) at.
+    pub fn skip(&self, count: usize) {
+        let full = self.pipe.room() < ATOMIC;
+        let mut bytes = self.pipe.bytes.borrow_mut();
+        bytes.drain(..count);
+        if bytes.is_empty() && bytes.capacity() > KEPT {
+            *bytes = VecDeque::new();
+        }
+        drop(bytes);
+        if full && count > 0 {
+            self.pipe.writable.raise();
+        }
+    }
+
     /// Whether nobody has opened the other side since it was opened without it.
     fn is_alone(&self) -> bool {
         self.alone == Some(self.pipe.opened[usize::from(self.reads)].get())
@@ -362,7 +408,6 @@ impl File for PipeEnd {
 mod tests {
     use super::*;
     use alloc::vec;
-    use alloc::vec::Vec;
 
     struct Ends(Rc<Open>, Rc<Open>);
 

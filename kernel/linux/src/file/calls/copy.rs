@@ -5,6 +5,7 @@ use super::size::limited;
 use super::transfer::{MOST, can_seek};
 use super::written;
 use crate::call::{Answer, Args, Group, calls, wait};
+use crate::channel::PipeEnd;
 use crate::errno::Errno;
 use crate::memory::{Sink, Source};
 use crate::stop::Stop;
@@ -50,31 +51,62 @@ impl Copy {
     fn go(&mut self, thread: &Thread) -> Result<(), (Stop, bool)> {
         while self.left > 0 {
             if self.rest.is_empty() {
-                let most = self.left.min(PIECE);
-                let mut sink = Sink::kernel(&mut self.rest, most);
-                let read = self.from.file.read(&self.from, Self::at(self.offsets[0]), &mut sink);
-                let count = read.map_err(|stop| (stop, false))?;
-                if count == 0 {
+                let room = match self.to.as_kind::<PipeEnd>() {
+                    // What is read has to fit, as it cannot be given back to a socket.
+                    Some(pipe) => pipe.room().map_err(|stop| (stop, true))?,
+                    None => PIECE,
+                };
+                if self.get(room.min(PIECE)).map_err(|stop| (stop, false))? == 0 {
                     return Ok(());
                 }
-                self.offsets[0] = self.offsets[0].map(|it| it + count as u64);
             }
-            let place = Self::at(self.offsets[1]);
-            let most = limited(thread, &self.to, place, self.rest.len());
-            let most = most.map_err(|stop| (stop, true))?;
-            let mut source = Source::kernel(&self.rest[..most]);
-            let written = self.to.file.write(&self.to, place, &mut source);
-            let count = written.map_err(|stop| (stop, true))?;
-            self.offsets[1] = self.offsets[1].map(|it| it + count as u64);
-            self.rest.drain(..count);
-            self.done += count;
-            self.left -= count.min(self.left);
+            let put = self.put(thread);
+            if self.is_piped() {
+                // The rest is still in the pipe.
+                self.rest.clear();
+            }
+            if put.map_err(|stop| (stop, true))? == 0 {
+                return Ok(());
+            }
             // What can be waited for is not waited for once something was copied.
-            if self.from.file.watch().is_some() && self.rest.is_empty() {
+            if self.from.file.watch().is_some() && self.rest.is_empty() && !self.is_piped() {
                 return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// Whether it comes from a pipe, of which all is copied that is there.
+    fn is_piped(&self) -> bool {
+        self.from.as_kind::<PipeEnd>().is_some()
+    }
+
+    /// Reads up to `most` bytes. What a pipe has stays there until it is written.
+    fn get(&mut self, most: usize) -> Result<usize, Stop> {
+        let most = self.left.min(most);
+        if let Some(pipe) = self.from.as_kind::<PipeEnd>() {
+            return pipe.peek(&mut self.rest, most);
+        }
+        let mut sink = Sink::kernel(&mut self.rest, most);
+        let count = self.from.file.read(&self.from, Self::at(self.offsets[0]), &mut sink)?;
+        self.offsets[0] = self.offsets[0].map(|it| it + count as u64);
+        Ok(count)
+    }
+
+    /// Writes of what was read what can be written.
+    fn put(&mut self, thread: &Thread) -> Result<usize, Stop> {
+        let place = Self::at(self.offsets[1]);
+        let most = limited(thread, &self.to, place, self.rest.len())?;
+        let mut source = Source::kernel(&self.rest[..most]);
+        let count = self.to.file.write(&self.to, place, &mut source)?;
+        if let Some(pipe) = self.from.as_kind::<PipeEnd>() {
+            pipe.skip(count);
+        }
+        self.offsets[1] = self.offsets[1].map(|it| it + count as u64);
+        self.rest.drain(..count);
+        self.done += count;
+        self.left -= count.min(self.left);
+        Ok(count)
     }
 
     /// Gives back what was read but not written, where that is possible.
@@ -101,9 +133,9 @@ impl Copy {
                 }
                 Err((Stop::Wait, writes)) => {
                     let open = if writes { &self.to } else { &self.from };
-                    // What a pipe gave cannot be given back: it is waited for.
-                    let holds = !self.rest.is_empty() && self.from.file.watch().is_some();
-                    if (open.is_nonblocking() || self.never_waits || self.done > 0) && !holds {
+                    // A socket or the like takes all that there is, unless a signal comes.
+                    let ends = self.done > 0 && (!writes || open.as_kind::<PipeEnd>().is_some());
+                    if open.is_nonblocking() || self.never_waits || ends {
                         break Err(Errno::EAGAIN);
                     }
                     let (Some(watch), Some(seen)) =
@@ -111,10 +143,8 @@ impl Copy {
                     else {
                         break Err(Errno::EAGAIN);
                     };
-                    if holds {
-                        watch.changed_since(seen).await;
-                    } else if let Err(errno) = thread.interruptible(watch.changed_since(seen)).await
-                    {
+                    let changed = watch.changed_since(seen);
+                    if let Err(errno) = thread.interruptible(changed).await {
                         break Err(errno);
                     }
                 }
@@ -199,9 +229,10 @@ fn splice(thread: &Rc<Thread>, [from, from_at, to, to_at, count, flags]: Args) -
         return Err(Errno::ESPIPE.into());
     }
     let offsets = [offset(thread, &from, from_at)?, offset(thread, &to, to_at)?];
-    // No more than the pipe takes, so that nothing is held that was read from it.
-    let left = usize::try_from(count).unwrap_or(MOST).min(PIECE);
-    let (told, never_waits) = ([from_at, to_at], flags & 2 != 0);
+    let left = usize::try_from(count).unwrap_or(MOST).min(MOST);
+    let is_nonblocking = |at: usize| pipes[at] && [&from, &to][at].is_nonblocking();
+    let never_waits = flags & 2 != 0 || is_nonblocking(0) || is_nonblocking(1);
+    let told = [from_at, to_at];
     let copy = Copy { from, to, offsets, left, done: 0, rest: Vec::new(), told, never_waits };
     wait(copy.run(Rc::clone(thread)))
 }

@@ -213,6 +213,67 @@ fn files_are_copied_within_the_kernel() {
     assert_eq!(it.call(Sysno::pread64, &[reader, pipe, 1, 0]), Err(Errno::ESPIPE));
 }
 
+/// The two descriptors that a call writes into the buffer.
+fn two(it: &Program, number: Sysno, args: &[u64]) -> [u64; 2] {
+    it.call(number, args).unwrap();
+    let ends = it.got(8);
+    [ends[0].into(), ends[4].into()]
+}
+
+#[test]
+fn splice_takes_from_a_pipe_what_it_has_written_elsewhere() {
+    let it = Program::new();
+    it.file("/a", &[b'f'; 3000]);
+    let nonblocking = 2;
+    let [reader, writer] = two(&it, Sysno::pipe2, &[it.buffer(), 0]);
+    let [next, full] = two(&it, Sysno::pipe2, &[it.buffer(), 0]);
+    let splice = |from, to, count| it.call(Sysno::splice, &[from, 0, to, 0, count, nonblocking]);
+    it.write(full, &[b'x'; 65_536 - 3]).unwrap();
+    it.write(writer, b"through").unwrap();
+    // There is room for three bytes.
+    assert_eq!(splice(reader, full, 99), Ok(3));
+    assert_eq!(splice(reader, full, 99), Err(Errno::EAGAIN));
+    let file = it.open("/a", abi::O_RDONLY).unwrap();
+    assert_eq!(splice(file, full, 99), Err(Errno::EAGAIN));
+    assert_eq!(it.call(Sysno::lseek, &[file, 0, 1]), Ok(0));
+    // What cannot be written stays.
+    let limit = Limit { soft: 3, hard: 3 };
+    it.thread.process.limits.set(abi::RLIMIT_FSIZE, limit, true).unwrap();
+    let to = it.open("/b", abi::O_RDWR | abi::O_CREAT).unwrap();
+    assert_eq!(splice(reader, to, 99), Ok(3));
+    assert_eq!(splice(reader, to, 99), Err(Errno::EFBIG));
+    assert_eq!(it.content("/b"), Ok(b"oug".to_vec()));
+    assert_eq!(it.read(reader, 99), Ok(b"h".to_vec()));
+    // Nobody reads: nothing is taken.
+    it.write(writer, b"kept").unwrap();
+    it.close(next);
+    assert_eq!(splice(reader, full, 99), Err(Errno::EPIPE));
+    assert_eq!(it.read(reader, 99), Ok(b"kept".to_vec()));
+}
+
+#[test]
+fn what_waits_for_its_reader_is_sent_as_a_whole() {
+    use crate::call::Outcome;
+    use kernel::task::{block_on, join, yield_now};
+    let it = Program::new();
+    let size = 800_000_u64;
+    let file = it.open("/a", abi::O_RDWR | abi::O_CREAT).unwrap();
+    it.call(Sysno::ftruncate, &[file, size]).unwrap();
+    let [one, other] = two(&it, Sysno::socketpair, &[1, 1, 0, it.buffer()]);
+    let send = crate::table::call(Sysno::sendfile as u64).unwrap();
+    let Ok(Outcome::Wait(sent)) = (send.run)(&it.thread, [one, file, 0, size, 0, 0]) else {
+        panic!("it waits");
+    };
+    let read = async {
+        let mut left = size;
+        while left > 0 {
+            yield_now().await;
+            left -= it.read(other, 65_536).unwrap().len() as u64;
+        }
+    };
+    assert_eq!(block_on(join(sent, read)), (Ok(size as usize), ()));
+}
+
 #[test]
 fn descriptors_are_duplicated_and_sealed() {
     let it = Program::new();
