@@ -1,5 +1,6 @@
 //! Tests the calls of sockets as a program makes them.
 
+use crate::call::Outcome;
 use crate::errno::Errno;
 use crate::file::Caller;
 use crate::signal::{Action, Info, Signal};
@@ -7,11 +8,14 @@ use crate::socket::Address;
 use crate::socket::inet::tests::machines;
 use crate::testing::{perform, room, thread};
 use crate::thread::Thread;
+use crate::watch::Ready;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
+use kernel::task::{block_on, join, yield_now};
 use kernel::time::Instant;
 use linux_raw_sys::net::{
-    AF_INET, AF_UNIX, SO_RCVTIMEO, SO_SNDTIMEO, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET,
+    AF_INET, AF_UNIX, SHUT_RD, SHUT_RDWR, SHUT_WR, SO_ERROR, SO_RCVTIMEO, SO_SNDTIMEO, SOCK_DGRAM,
+    SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET,
 };
 use syscalls::Sysno;
 
@@ -65,6 +69,40 @@ impl Program {
 
     fn accept(&self, server: u64) -> Result<u64, Errno> {
         self.call(Sysno::accept, &[server, 0, 0]).map(|it| it as u64)
+    }
+
+    /// What it is ready for at once.
+    fn ready(&self, fd: u64) -> Ready {
+        let asked = fd | u64::from((Ready::IN | Ready::OUT | Ready::RDHUP).bits()) << 32;
+        self.thread.memory().put(self.at, &asked).unwrap();
+        self.call(Sysno::poll, &[self.at, 1, 0]).unwrap();
+        Ready::from_bits_truncate((self.thread.memory().get::<u64>(self.at).unwrap() >> 48) as u32)
+    }
+
+    /// What `SO_ERROR` says.
+    fn error(&self, fd: u64) -> u32 {
+        let memory = self.thread.memory();
+        memory.put(self.at, &4_u32).unwrap();
+        let args = [fd, SOL_SOCKET.into(), SO_ERROR.into(), self.at + 8, self.at];
+        self.call(Sysno::getsockopt, &args).unwrap();
+        memory.get(self.at + 8).unwrap()
+    }
+
+    /// Ends a call that waits by another one, and returns what it returned.
+    fn during(&self, waits: (Sysno, &[u64]), then: (Sysno, &[u64])) -> Result<usize, Errno> {
+        let mut args = [0; 6];
+        args[..waits.1.len()].copy_from_slice(waits.1);
+        let call = crate::table::call(waits.0 as u64).unwrap();
+        match (call.run)(&self.thread, args) {
+            Ok(Outcome::Wait(future)) => {
+                let second = async {
+                    yield_now().await;
+                    self.call(then.0, then.1)
+                };
+                block_on(join(future, second)).0
+            }
+            _ => panic!("{} does not wait", waits.0),
+        }
     }
 
     fn put(&self, bytes: &[u8]) -> u64 {
@@ -178,4 +216,49 @@ fn a_connection_waits_for_a_number() {
     it.thread.process.files.set_limit(100);
     let served = it.accept(server).unwrap();
     assert_eq!(it.received(served, 9, 0), Ok(b"hello".to_vec()));
+}
+
+#[test]
+fn who_listens_and_is_shut_down_listens_no_more_and_may_again() {
+    let it = Program::new();
+    let server = it.listener("127.0.0.1:80", 5);
+    assert_eq!(it.call(Sysno::shutdown, &[server, SHUT_WR.into()]), Ok(0));
+    let client = it.socket(AF_INET, SOCK_STREAM);
+    assert_eq!(it.with(Sysno::connect, client, "127.0.0.1:80"), Ok(0));
+    it.accept(server).unwrap();
+    let shutdown = (Sysno::shutdown, &[server, SHUT_RD.into()][..]);
+    let accepted = it.during((Sysno::accept, &[server, 0, 0]), shutdown);
+    assert_eq!((accepted, it.error(server)), (Err(Errno::EINVAL), 0));
+    let late = it.socket(AF_INET, SOCK_STREAM);
+    assert_eq!(it.with(Sysno::connect, late, "127.0.0.1:80"), Err(Errno::ECONNREFUSED));
+    assert_eq!(it.call(Sysno::listen, &[server, 5]), Ok(0));
+    assert_eq!(it.with(Sysno::connect, late, "127.0.0.1:80"), Ok(0));
+}
+
+#[test]
+fn what_is_not_connected_can_be_shut_down_and_that_ends_a_wait() {
+    let it = Program::new();
+    let both: u64 = SHUT_RDWR.into();
+    let ended = Ready::IN | Ready::OUT | Ready::HUP | Ready::RDHUP;
+    let tcp = it.socket(AF_INET, SOCK_STREAM);
+    assert_eq!(it.ready(tcp), Ready::OUT | Ready::HUP);
+    assert_eq!(it.call(Sysno::shutdown, &[tcp, both]), Err(Errno::ENOTCONN));
+    assert_eq!(it.ready(tcp), ended);
+    // A thread that receives datagrams is told to end so.
+    let udp = it.socket(AF_INET, SOCK_DGRAM);
+    it.with(Sysno::bind, udp, "127.0.0.1:9").unwrap();
+    let read = [udp, it.buffer, 9];
+    assert_eq!(it.during((Sysno::read, &read), (Sysno::shutdown, &[udp, both])), Ok(0));
+    assert_eq!(it.call(Sysno::shutdown, &[udp, both]), Err(Errno::ENOTCONN));
+    assert_eq!(it.ready(udp), ended);
+    for (style, received, sent) in [
+        (SOCK_STREAM, Err(Errno::EINVAL), Err(Errno::ENOTCONN)),
+        (SOCK_SEQPACKET, Err(Errno::ENOTCONN), Err(Errno::ENOTCONN)),
+        (SOCK_DGRAM, Ok(Vec::new()), Err(Errno::EPIPE)),
+    ] {
+        let unix = it.socket(AF_UNIX, style);
+        assert_eq!(it.call(Sysno::shutdown, &[unix, both]), Ok(0));
+        assert_eq!((it.received(unix, 9, 0), it.write(unix, b"x")), (received, sent), "{style}");
+        assert_eq!(it.ready(unix), ended, "{style}");
+    }
 }

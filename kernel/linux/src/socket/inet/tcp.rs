@@ -137,7 +137,7 @@ impl<N: Host> TcpSocket<N> {
 
     /// Reads as much as there is and `to` has room for.
     fn read(&self, stream: &N::Stream, to: &mut Sink<'_>, flags: u32) -> Result<usize, Stop> {
-        if self.deaf.get() || to.left() == 0 {
+        if to.left() == 0 {
             return Ok(0);
         }
         let (peek, discards) = (flags & MSG_PEEK != 0, flags & MSG_TRUNC != 0);
@@ -171,6 +171,8 @@ impl<N: Host> TcpSocket<N> {
                         break;
                     }
                 }
+                // What came is read all the same.
+                Ok(None) if self.deaf.get() => return Ok(read),
                 Ok(None) => {
                     let polled = stream.poll_readable(&mut Context::from_waker(&self.waker()));
                     match polled {
@@ -192,6 +194,33 @@ impl<N: Host> TcpSocket<N> {
         Ok(read)
     }
 
+    fn close(&self, door: Rc<Door<N::Stream>>) {
+        drop(door);
+        if let Some(bound) = self.bound.get() {
+            self.ports.close(bound.port());
+        }
+    }
+
+    /// Listens no more, and has no peer any more (`tcp_disconnect` of Linux). Its address stays.
+    fn disconnect(&self) {
+        match self.role.replace(Role::Idle) {
+            Role::Listening(door) => self.close(door),
+            Role::Stream(stream) => {
+                stream.abort();
+                self.error.set(Some(Errno::ECONNRESET));
+            }
+            Role::Local { end, .. } => {
+                end.reset();
+                self.error.set(Some(Errno::ECONNRESET));
+            }
+            Role::Idle => {}
+        }
+        self.connecting.set(false);
+        self.deaf.set(false);
+        self.mute.set(false);
+        self.changed.raise();
+    }
+
     /// Connects to a socket of this machine.
     fn connect_here(&self, to: SocketAddr) -> Result<(), Stop> {
         let bound = self.bound.get().unwrap_or_else(|| any(0));
@@ -211,12 +240,7 @@ impl<N: Host> TcpSocket<N> {
 impl<N: Host> Drop for TcpSocket<N> {
     fn drop(&mut self) {
         match self.role.replace(Role::Idle) {
-            Role::Listening(door) => {
-                drop(door);
-                if let Some(bound) = self.bound.get() {
-                    self.ports.close(bound.port());
-                }
-            }
+            Role::Listening(door) => self.close(door),
             Role::Stream(stream) if self.options.linger.get() == Some(0) => stream.abort(),
             Role::Local { end, .. } if self.options.linger.get() == Some(0) => end.reset(),
             _ => {}
@@ -272,7 +296,7 @@ impl<N: Host> Socket for TcpSocket<N> {
         let polled = match &*self.role.borrow() {
             Role::Stream(stream) => stream.poll_writable(&mut Context::from_waker(&self.waker())),
             Role::Local { .. } => Poll::Ready(Ok(())),
-            _ => return Err(self.error.take().unwrap_or(Errno::ENOTCONN).into()),
+            _ => return Err(self.error.take().unwrap_or(Errno::ECONNABORTED).into()),
         };
         match polled {
             Poll::Ready(Ok(())) => {
@@ -328,23 +352,35 @@ impl<N: Host> Socket for TcpSocket<N> {
     }
 
     fn shutdown(&self, read: bool, write: bool) -> Result<(), Errno> {
+        let over = match &*self.role.borrow() {
+            Role::Listening(_) if !read => return Ok(()),
+            Role::Listening(_) => true,
+            Role::Stream(_) => self.connecting.get(),
+            _ => false,
+        };
+        if over {
+            // As on Linux, who listens or is about to be connected is neither any more.
+            self.disconnect();
+            return Ok(());
+        }
         // What is not connected has these ends as well, as on Linux, besides the error.
         self.deaf.set(self.deaf.get() || read);
         self.mute.set(self.mute.get() || write);
-        match &*self.role.borrow() {
-            Role::Stream(_) if self.connecting.get() => return Err(Errno::ENOTCONN),
-            Role::Stream(stream) if write => {
-                // It queues the end and does not wait.
-                let mut ended = pin!(stream.shutdown());
-                let _ = ended.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        let result = match &*self.role.borrow() {
+            Role::Stream(stream) => {
+                if write {
+                    // It queues the end and does not wait.
+                    let mut ended = pin!(stream.shutdown());
+                    let _ = ended.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+                }
+                Ok(())
             }
-            Role::Stream(_) => {}
             // The peer of one that is deaf may go on writing.
-            Role::Local { end, .. } => end.shutdown(false, write)?,
-            Role::Listening(_) | Role::Idle => return Err(Errno::ENOTCONN),
-        }
+            Role::Local { end, .. } => end.shutdown(false, write),
+            Role::Listening(_) | Role::Idle => Err(Errno::ENOTCONN),
+        };
         self.changed.raise();
-        Ok(())
+        result
     }
 
     fn local(&self) -> Address {
@@ -442,7 +478,11 @@ impl<N: Host> Socket for TcpSocket<N> {
         let waker = self.waker();
         let mut context = Context::from_waker(&waker);
         match &*self.role.borrow() {
-            Role::Idle => ready |= Ready::OUT | Ready::WRNORM | Ready::HUP,
+            Role::Idle => {
+                ready |= Ready::OUT | Ready::WRNORM | Ready::HUP;
+                let ended = self.deaf.get() || self.error.get().is_some();
+                ready.set(Ready::IN | Ready::RDNORM | Ready::RDHUP, ended);
+            }
             Role::Listening(door) => ready.set(Ready::IN | Ready::RDNORM, !door.is_empty()),
             Role::Local { end, .. } => {
                 ready = end.ready();

@@ -202,6 +202,27 @@ fn nobody_there_is_refused_and_told_by_so_error() {
 }
 
 #[test]
+fn what_came_before_the_end_of_reading_is_read_and_a_shutdown_ends_a_connect() {
+    let [here, there] = machines();
+    block_on(async {
+        let (server, client) = (listener(&there, AF_INET, "0.0.0.0:80"), stream(&here, AF_INET));
+        connect(&*client, "10.0.0.2:80").await.unwrap();
+        let (served, _) = until(&*server, || server.accept()).await.unwrap();
+        send(&*client, b"hello").await.unwrap();
+        kernel::time::sleep(Duration::from_secs(1)).await;
+        served.shutdown(true, false).unwrap();
+        assert_eq!(receive(&*served, 9).await.unwrap(), b"hello");
+        assert_eq!(receive(&*served, 9).await.unwrap(), b"");
+        let client = stream(&here, AF_INET);
+        assert!(matches!(client.connect(&Nobody, &at("10.0.0.9:80")), Err(Stop::Wait)));
+        client.shutdown(false, true).unwrap();
+        assert_eq!(until(&*client, || client.connected()).await, Err(Errno::ECONNRESET));
+        assert_eq!(connect(&*client, "10.0.0.2:80").await, Ok(()));
+        assert_eq!(send(&*client, b"x").await, Ok(1));
+    });
+}
+
+#[test]
 fn versions_may_share_a_port_and_one_socket_may_have_both() {
     let [here, there] = machines();
     block_on(async {

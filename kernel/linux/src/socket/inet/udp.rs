@@ -191,15 +191,14 @@ impl<N: Host> Socket for UdpSocket<N> {
     }
 
     fn shutdown(&self, read: bool, write: bool) -> Result<(), Errno> {
-        let connected =
-            self.bound.borrow().as_ref().is_some_and(|it| it.mailbox.peer.get().is_some());
-        if !connected {
-            return Err(Errno::ENOTCONN);
-        }
+        // What is not connected has these ends as well, as on Linux, besides the error: that is how
+        // a thread that receives is told to end.
         self.deaf.set(self.deaf.get() || read);
         self.mute.set(self.mute.get() || write);
         self.changed.raise();
-        Ok(())
+        let bound = self.bound.borrow();
+        let connected = bound.as_ref().is_some_and(|it| it.mailbox.peer.get().is_some());
+        if connected { Ok(()) } else { Err(Errno::ENOTCONN) }
     }
 
     fn local(&self) -> Address {

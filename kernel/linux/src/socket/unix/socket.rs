@@ -259,6 +259,9 @@ impl Unix {
         if message.flags & MSG_OOB != 0 {
             return Err(Errno::EOPNOTSUPP.into());
         }
+        if self.style == Style::Datagram && self.mute.get() {
+            return Err(Errno::EPIPE.into());
+        }
         let other = match other {
             Some(other) => other,
             None => self.receiver(message.to)?,
@@ -408,8 +411,7 @@ impl Socket for Unix {
     fn shutdown(&self, read: bool, write: bool) -> Result<(), Errno> {
         let peer = match &*self.role.borrow() {
             Role::Connected(peer, ..) => peer.upgrade(),
-            Role::Listening(..) => None,
-            Role::Alone => return Err(Errno::ENOTCONN),
+            Role::Listening(..) | Role::Alone => None,
         };
         if read {
             self.deaf.set(true);
@@ -455,8 +457,12 @@ impl Socket for Unix {
         if self.style != Style::Stream {
             self.fail()?;
         }
-        if self.style != Style::Datagram && matches!(*self.role.borrow(), Role::Alone) {
-            return Err(Errno::EINVAL.into());
+        if !matches!(*self.role.borrow(), Role::Connected(..)) {
+            match self.style {
+                Style::Stream => return Err(Errno::EINVAL.into()),
+                Style::Sequence => return Err(Errno::ENOTCONN.into()),
+                _ => {}
+            }
         }
         let peek = flags & MSG_PEEK != 0;
         let room = to.left();
