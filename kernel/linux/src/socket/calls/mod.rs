@@ -131,31 +131,29 @@ fn connect(thread: &Rc<Thread>, [fd, address, length, ..]: Args) -> Answer {
     let open = thread.process.files.get(fd)?;
     let socket = SocketFile::of(&open)?;
     let address = Address::read(&thread.memory(), address, length)?;
-    match path::connect(thread, &**socket, &address) {
-        Err(Stop::Wait) if open.is_nonblocking() => {
-            // A Unix socket does not connect later (unix(7)).
-            let unix = socket.form().family == AF_UNIX;
-            Err(if unix { Errno::EAGAIN } else { Errno::EINPROGRESS }.into())
-        }
-        Err(Stop::Wait) => {
-            let limit = open.as_kind::<SocketFile>().and_then(|it| it.timeouts.get()[1]);
-            let unix = socket.form().family == AF_UNIX;
-            let done = blocking_for(thread, &open, limit, move |thread, open| {
-                let socket = SocketFile::of(open)?;
-                if unix {
-                    return path::connect(thread, &**socket, &address).map(|()| 0);
-                }
-                socket.connected().map(|()| 0)
-            });
-            // The connection goes on, and is asked for by poll(2) (connect(2)).
-            interrupted(done, |errno| match errno {
-                Errno::EAGAIN => Errno::EINPROGRESS,
-                Errno::ERESTARTSYS => Errno::EINTR,
-                other => other,
-            })
-        }
-        other => other.map(Into::into),
+    let begun = path::connect(thread, &**socket, &address);
+    match begun {
+        Err(Stop::Wait) => {}
+        // It waits for the one that another call has begun.
+        Err(Stop::Fail(Errno::EALREADY)) if !open.is_nonblocking() => {}
+        other => return other.map(Into::into),
     }
+    // A Unix socket does not connect later (unix(7)).
+    let unix = socket.form().family == AF_UNIX;
+    let later = if unix { Errno::EAGAIN } else { Errno::EINPROGRESS };
+    if open.is_nonblocking() {
+        return Err(later.into());
+    }
+    let limit = open.as_kind::<SocketFile>().and_then(|it| it.timeouts.get()[1]);
+    let done = blocking_for(thread, &open, limit, move |thread, open| {
+        let socket = SocketFile::of(open)?;
+        if unix {
+            return path::connect(thread, &**socket, &address).map(|()| 0);
+        }
+        socket.connected().map(|()| 0)
+    });
+    // The connection goes on, and is asked for by poll(2), or by this call when it begins again.
+    interrupted(done, move |errno| if errno == Errno::EAGAIN { later } else { errno })
 }
 
 /// Changes the error that a call ends with.

@@ -13,6 +13,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use kernel::task::{block_on, join, yield_now};
 use kernel::time::Instant;
+use linux_raw_sys::general::O_NONBLOCK;
 use linux_raw_sys::net::{
     AF_INET, AF_UNIX, SHUT_RD, SHUT_RDWR, SHUT_WR, SO_ERROR, SO_RCVTIMEO, SO_SNDTIMEO, SOCK_DGRAM,
     SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET,
@@ -261,4 +262,77 @@ fn what_is_not_connected_can_be_shut_down_and_that_ends_a_wait() {
         assert_eq!((it.received(unix, 9, 0), it.write(unix, b"x")), (received, sent), "{style}");
         assert_eq!(it.ready(unix), ended, "{style}");
     }
+}
+
+#[test]
+fn a_connection_within_the_machine_begins_and_is_told_as_any_other() {
+    let it = Program::new();
+    let client = || it.socket(AF_INET, SOCK_STREAM | O_NONBLOCK);
+    let connect = |client| it.with(Sysno::connect, client, "127.0.0.1:80");
+    let refused = client();
+    assert_eq!(connect(refused), Err(Errno::EINPROGRESS));
+    let ready = Ready::IN | Ready::OUT | Ready::ERR | Ready::HUP | Ready::RDHUP;
+    assert_eq!(it.ready(refused), ready);
+    assert_eq!((it.error(refused), it.error(refused)), (Errno::ECONNREFUSED.number().into(), 0));
+    assert_eq!(connect(refused), Err(Errno::ECONNABORTED), "as Linux says");
+    assert_eq!(connect(refused), Err(Errno::EINPROGRESS));
+    assert_eq!(connect(refused), Err(Errno::ECONNREFUSED));
+
+    let server = it.listener("127.0.0.1:80", 5);
+    let one = client();
+    assert_eq!(connect(one), Err(Errno::EINPROGRESS));
+    assert_eq!((it.ready(one), it.error(one)), (Ready::OUT, 0));
+    assert_eq!((connect(one), connect(one)), (Ok(0), Err(Errno::EISCONN)));
+    let served = it.accept(server).unwrap();
+    // AF_UNSPEC: connected to nobody any more, and then to another one.
+    let unspecified = |fd| {
+        it.thread.memory().put(it.at, &[0_u64; 2]).unwrap();
+        it.call(Sysno::connect, &[fd, it.at, 16])
+    };
+    assert_eq!((unspecified(one), it.error(one)), (Ok(0), Errno::ECONNRESET.number().into()));
+    assert_eq!(it.received(served, 9, 0), Err(Errno::ECONNRESET));
+    assert_eq!(connect(one), Err(Errno::EINPROGRESS));
+    assert_eq!(it.write(one, b"again"), Ok(5));
+    let served = it.accept(server).unwrap();
+    assert_eq!(it.received(served, 9, 0), Ok(b"again".to_vec()));
+    assert_eq!((unspecified(server), it.accept(server)), (Ok(0), Err(Errno::EINVAL)));
+}
+
+#[test]
+fn a_connection_within_the_machine_waits_for_room_and_is_refused_by_nobody() {
+    let it = Program::new();
+    let server = it.listener("127.0.0.1:80", 1);
+    let connect = |client| it.with(Sysno::connect, client, "127.0.0.1:80");
+    let clients = [0; 5].map(|_| it.socket(AF_INET, SOCK_STREAM | O_NONBLOCK));
+    for client in clients {
+        assert_eq!(connect(client), Err(Errno::EINPROGRESS));
+    }
+    // One more than the backlog has room.
+    let ready = || clients.map(|client| it.ready(client));
+    let (out, none) = (Ready::OUT, Ready::empty());
+    assert_eq!(ready(), [out, out, none, none, none]);
+    assert_eq!(connect(clients[2]), Err(Errno::EALREADY));
+    assert_eq!(it.write(clients[2], b"x"), Err(Errno::EAGAIN));
+    // It is let in though nobody looks, and who was closed is not.
+    it.call(Sysno::close, &[clients[2]]).unwrap();
+    it.accept(server).unwrap();
+    it.accept(server).unwrap();
+    assert_eq!([clients[3], clients[4]].map(|client| it.ready(client)), [out, out]);
+    assert_eq!((it.write(clients[3], b"hello"), it.error(clients[3])), (Ok(5), 0));
+    let served = it.accept(server).unwrap();
+    assert_eq!(it.received(served, 9, 0), Ok(b"hello".to_vec()));
+    // One that waits, another call may wait for as well.
+    let [_, blocked] = [0; 2].map(|_| it.socket(AF_INET, SOCK_STREAM));
+    assert_eq!(connect(blocked), Ok(0));
+    let late = it.socket(AF_INET, SOCK_STREAM);
+    it.set_timeout(late, SO_SNDTIMEO, 30_000).unwrap();
+    let ((first, ms), again) = (timed(|| connect(late)), timed(|| connect(late)));
+    assert!(first == Err(Errno::EINPROGRESS) && (30..60).contains(&ms), "{first:?} {ms}");
+    assert!((30..60).contains(&again.1), "{again:?}");
+    it.set_timeout(late, SO_SNDTIMEO, 0).unwrap();
+    let bytes = Address::Inet("127.0.0.1:80".parse().unwrap()).bytes();
+    it.thread.memory().write(it.at as usize, &bytes).unwrap();
+    let args = [late, it.at, bytes.len() as u64];
+    let end = (Sysno::shutdown, &[server, SHUT_RD.into()][..]);
+    assert_eq!(it.during((Sysno::connect, &args), end), Err(Errno::ECONNREFUSED));
 }

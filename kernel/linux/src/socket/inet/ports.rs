@@ -33,6 +33,20 @@ pub(super) enum Came<S> {
     Local { end: Rc<Unix>, local: SocketAddr, peer: SocketAddr },
 }
 
+/// How a connection within the machine is answered: `None` for as long as there is no room, and
+/// then whether there was somebody.
+pub(super) type Answer = Rc<Cell<Option<bool>>>;
+
+/// A connection within the machine that waits for room.
+struct Knock {
+    end: Rc<Unix>,
+    local: SocketAddr,
+    peer: SocketAddr,
+    answer: Answer,
+    /// Raised when it is answered.
+    answered: Arc<Watch>,
+}
+
 /// Where connections wait for one listening socket.
 pub(super) struct Door<S> {
     /// The address that it is bound to; `None`: all.
@@ -42,6 +56,8 @@ pub(super) struct Door<S> {
     shares: bool,
     backlog: Cell<usize>,
     came: RefCell<VecDeque<Came<S>>>,
+    /// Those within the machine that found no room.
+    knocking: RefCell<VecDeque<Knock>>,
     /// Raised when a connection comes: the socket's watch.
     arrived: Arc<Watch>,
     /// There is room for another one.
@@ -56,6 +72,10 @@ impl<S> Drop for Door<S> {
                 end.reset();
             }
         }
+        for knock in self.knocking.get_mut() {
+            knock.answer.set(Some(false));
+            knock.answered.raise();
+        }
     }
 }
 
@@ -64,7 +84,7 @@ impl<S> Door<S> {
     pub(super) fn take(&self) -> Option<Came<S>> {
         let came = self.came.borrow_mut().pop_front();
         if came.is_some() {
-            self.room.raise();
+            self.admit();
         }
         came
     }
@@ -74,12 +94,39 @@ impl<S> Door<S> {
     }
 
     pub(super) fn set_backlog(&self, backlog: u32) {
-        self.backlog.set((backlog as usize).clamp(1, BACKLOG));
+        self.backlog.set((backlog as usize).min(BACKLOG));
+        self.admit();
+    }
+
+    /// One more than the backlog may wait, as on Linux.
+    fn is_full(&self) -> bool {
+        self.came.borrow().len() > self.backlog.get()
+    }
+
+    /// There may be room for those that found none.
+    fn admit(&self) {
+        while !self.is_full() {
+            let Some(knock) = self.knocking.borrow_mut().pop_front() else { break };
+            // Who has closed it meanwhile does not come.
+            if !knock.end.is_orphaned() {
+                knock.answer.set(Some(true));
+                knock.answered.raise();
+                self.put(Came::Local { end: knock.end, local: knock.local, peer: knock.peer });
+            }
+        }
         self.room.raise();
     }
 
-    fn is_full(&self) -> bool {
-        self.came.borrow().len() >= self.backlog.get()
+    /// Keeps a connection until there is room.
+    fn knock(&self, knock: Knock) -> Result<(), Errno> {
+        let mut knocking = self.knocking.borrow_mut();
+        if knocking.len() == knocking.capacity() {
+            knocking.retain(|it| !it.end.is_orphaned());
+            let more = knocking.len().max(4);
+            knocking.try_reserve(more).map_err(|_| Errno::ENOBUFS)?;
+        }
+        knocking.push_back(knock);
+        Ok(())
     }
 
     fn put(&self, came: Came<S>) {
@@ -224,6 +271,7 @@ impl<N: Host> Ports<N> {
             shares,
             backlog: Cell::new(1),
             came: RefCell::default(),
+            knocking: RefCell::default(),
             arrived: Arc::clone(arrived),
             room: Arc::clone(&port.filled),
         });
@@ -254,19 +302,27 @@ impl<N: Host> Ports<N> {
         doors().filter(|it| rank(it) == best).nth(port.turn % count)
     }
 
-    /// Connects to a socket within the machine, by one end of a pair.
+    /// Connects to a socket within the machine, by one end of a pair. Where no more may wait, it
+    /// is answered later, and raises `answered` then.
     ///
     /// # Errors
-    /// `ECONNREFUSED`.
+    /// `ECONNREFUSED`, `ENOBUFS`.
     pub(super) fn connect(
         &self,
         end: Rc<Unix>,
-        from: SocketAddr,
-        to: SocketAddr,
-    ) -> Result<(), Errno> {
-        let door = self.door(to).filter(|it| !it.is_full()).ok_or(Errno::ECONNREFUSED)?;
-        door.put(Came::Local { end, local: to, peer: from });
-        Ok(())
+        [from, to]: [SocketAddr; 2],
+        answered: &Arc<Watch>,
+    ) -> Result<Answer, Errno> {
+        let door = self.door(to).ok_or(Errno::ECONNREFUSED)?;
+        let answer = Answer::default();
+        if door.is_full() {
+            let (answer, answered) = (Rc::clone(&answer), Arc::clone(answered));
+            door.knock(Knock { end, local: to, peer: from, answer, answered })?;
+        } else {
+            answer.set(Some(true));
+            door.put(Came::Local { end, local: to, peer: from });
+        }
+        Ok(answer)
     }
 
     /// Hands out what the network brought. Returns it if nobody has room now.

@@ -1,15 +1,17 @@
 //! TCP sockets (tcp(7)).
 
+mod connect;
+
 use super::error::errno;
-use super::family::{Family, or_here};
+use super::family::Family;
 use super::host::Host;
 use super::options::Options;
-use super::ports::{Came, Door, PIECE, Ports};
+use super::ports::{Answer, Came, Door, PIECE, Ports};
 use crate::errno::Errno;
 use crate::file::{Caller, next_inode};
 use crate::memory::{Sink, Source};
-use crate::socket::unix::{Registry, Unix};
-use crate::socket::{Address, Credentials, Form, Incoming, Outgoing, Socket, Style};
+use crate::socket::unix::Unix;
+use crate::socket::{Address, Form, Incoming, Outgoing, Socket, Style};
 use crate::stop::Stop;
 use crate::watch::{Ready, Watch};
 use alloc::rc::Rc;
@@ -20,7 +22,7 @@ use core::cell::{Cell, RefCell};
 use core::net::SocketAddr;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
-use ip::{Stream as _, any};
+use ip::Stream as _;
 use linux_raw_sys::net::{
     IPPROTO_TCP, MSG_ERRQUEUE, MSG_OOB, MSG_PEEK, MSG_TRUNC, SO_ACCEPTCONN, SO_ERROR, SOL_SOCKET,
     TCP_INFO,
@@ -41,6 +43,8 @@ pub(super) struct TcpSocket<N: Host> {
     role: RefCell<Role<N>>,
     /// A connection was begun, and nobody knows yet whether it came about.
     connecting: Cell<bool>,
+    /// A call has begun a connection, and none has told yet whether it came about.
+    begun: Cell<bool>,
     error: Cell<Option<Errno>>,
     deaf: Cell<bool>,
     mute: Cell<bool>,
@@ -50,6 +54,13 @@ enum Role<N: Host> {
     Idle,
     Listening(Rc<Door<N::Stream>>),
     Stream(N::Stream),
+    /// It waits to be let in within the machine.
+    Knocking {
+        end: Rc<Unix>,
+        local: SocketAddr,
+        peer: SocketAddr,
+        answer: Answer,
+    },
     /// Within the machine.
     Local {
         end: Rc<Unix>,
@@ -81,6 +92,7 @@ impl<N: Host> TcpSocket<N> {
             bound: Cell::new(None),
             role: RefCell::new(role),
             connecting: Cell::new(false),
+            begun: Cell::new(false),
             error: Cell::new(None),
             deaf: Cell::new(false),
             mute: Cell::new(false),
@@ -193,48 +205,6 @@ impl<N: Host> TcpSocket<N> {
         let _ = stream.poll_readable(&mut Context::from_waker(&self.waker()));
         Ok(read)
     }
-
-    fn close(&self, door: Rc<Door<N::Stream>>) {
-        drop(door);
-        if let Some(bound) = self.bound.get() {
-            self.ports.close(bound.port());
-        }
-    }
-
-    /// Listens no more, and has no peer any more (`tcp_disconnect` of Linux). Its address stays.
-    fn disconnect(&self) {
-        match self.role.replace(Role::Idle) {
-            Role::Listening(door) => self.close(door),
-            Role::Stream(stream) => {
-                stream.abort();
-                self.error.set(Some(Errno::ECONNRESET));
-            }
-            Role::Local { end, .. } => {
-                end.reset();
-                self.error.set(Some(Errno::ECONNRESET));
-            }
-            Role::Idle => {}
-        }
-        self.connecting.set(false);
-        self.deaf.set(false);
-        self.mute.set(false);
-        self.changed.raise();
-    }
-
-    /// Connects to a socket of this machine.
-    fn connect_here(&self, to: SocketAddr) -> Result<(), Stop> {
-        let bound = self.bound.get().unwrap_or_else(|| any(0));
-        let port = if bound.port() == 0 { self.ports.choose()? } else { bound.port() };
-        let ip = if bound.ip().is_unspecified() { to.ip() } else { bound.ip() };
-        let from = SocketAddr::new(ip, port);
-        let registry = Rc::<Registry>::default();
-        let [end, other] = Unix::pair(Style::Stream, &registry, Credentials::default());
-        self.ports.connect(other, from, to)?;
-        end.forward(&self.changed);
-        self.role.replace(Role::Local { end, local: from, peer: to });
-        self.changed.raise();
-        Ok(())
-    }
 }
 
 impl<N: Host> Drop for TcpSocket<N> {
@@ -271,41 +241,13 @@ impl<N: Host> Socket for TcpSocket<N> {
     }
 
     fn connect(&self, _: &dyn Caller, address: &Address) -> Result<(), Stop> {
-        match &*self.role.borrow() {
-            Role::Idle => {}
-            Role::Listening(_) => return Err(Errno::EISCONN.into()),
-            Role::Stream(_) if self.connecting.get() => return Err(Errno::EALREADY.into()),
-            _ => return Err(Errno::EISCONN.into()),
-        }
-        if *address == Address::None {
-            return Ok(());
-        }
-        let to = or_here(self.given(address)?);
-        if self.ports.is_here(to.ip()) {
-            return self.connect_here(to);
-        }
-        let from = self.bound.get().unwrap_or_else(|| any(0));
-        let stream = self.net.open(from, to).map_err(errno)?;
-        stream.set_options(self.options.of_stack()).map_err(errno)?;
-        self.role.replace(Role::Stream(stream));
-        self.connecting.set(true);
-        self.connected()
+        self.begin(address)
     }
 
     fn connected(&self) -> Result<(), Stop> {
-        let polled = match &*self.role.borrow() {
-            Role::Stream(stream) => stream.poll_writable(&mut Context::from_waker(&self.waker())),
-            Role::Local { .. } => Poll::Ready(Ok(())),
-            _ => return Err(self.error.take().unwrap_or(Errno::ECONNABORTED).into()),
-        };
-        match polled {
-            Poll::Ready(Ok(())) => {
-                self.connecting.set(false);
-                Ok(())
-            }
-            Poll::Ready(Err(error)) => Err(self.failed(error).into()),
-            Poll::Pending => Err(Stop::Wait),
-        }
+        let result = self.came_about();
+        self.begun.set(matches!(result, Err(Stop::Wait)));
+        result
     }
 
     fn listen(&self, backlog: u32) -> Result<(), Errno> {
@@ -352,9 +294,10 @@ impl<N: Host> Socket for TcpSocket<N> {
     }
 
     fn shutdown(&self, read: bool, write: bool) -> Result<(), Errno> {
+        self.look();
         let over = match &*self.role.borrow() {
             Role::Listening(_) if !read => return Ok(()),
-            Role::Listening(_) => true,
+            Role::Listening(_) | Role::Knocking { .. } => true,
             Role::Stream(_) => self.connecting.get(),
             _ => false,
         };
@@ -377,7 +320,7 @@ impl<N: Host> Socket for TcpSocket<N> {
             }
             // The peer of one that is deaf may go on writing.
             Role::Local { end, .. } => end.shutdown(false, write),
-            Role::Listening(_) | Role::Idle => Err(Errno::ENOTCONN),
+            _ => Err(Errno::ENOTCONN),
         };
         self.changed.raise();
         result
@@ -387,13 +330,14 @@ impl<N: Host> Socket for TcpSocket<N> {
         let unspecified = SocketAddr::new(self.family.unspecified(), 0);
         let local = match &*self.role.borrow() {
             Role::Stream(stream) => stream.local_addr(),
-            Role::Local { local, .. } => *local,
+            Role::Local { local, .. } | Role::Knocking { local, .. } => *local,
             _ => self.bound.get().unwrap_or(unspecified),
         };
         self.family.told(local)
     }
 
     fn peer(&self) -> Result<Address, Errno> {
+        self.look();
         match &*self.role.borrow() {
             Role::Stream(_) if self.connecting.get() => Err(Errno::ENOTCONN),
             Role::Stream(stream) => Ok(self.family.told(stream.peer_addr())),
@@ -413,11 +357,12 @@ impl<N: Host> Socket for TcpSocket<N> {
         if self.mute.get() {
             return Err(Errno::EPIPE.into());
         }
+        self.look();
         let role = self.role.borrow();
         let result = match &*role {
             Role::Stream(_) if self.connecting.get() => {
                 drop(role);
-                self.connected()?;
+                self.came_about()?;
                 return self.send(message, from);
             }
             Role::Stream(stream) => self.write(stream, from),
@@ -432,7 +377,8 @@ impl<N: Host> Socket for TcpSocket<N> {
                 }
             },
             Role::Local { end, .. } => end.send_to(None, &mut Outgoing::default(), from),
-            _ => return Err(Errno::EPIPE.into()),
+            Role::Knocking { .. } => return Err(Stop::Wait),
+            _ => return Err(self.error.take().unwrap_or(Errno::EPIPE).into()),
         };
         // After the peer's reset, the first call learns of that and the next ones of EPIPE.
         if let Err(Stop::Fail(Errno::ECONNRESET)) = result {
@@ -452,11 +398,12 @@ impl<N: Host> Socket for TcpSocket<N> {
         if flags & MSG_OOB != 0 {
             return Err(Errno::EINVAL.into());
         }
+        self.look();
         let role = self.role.borrow();
         let length = match &*role {
             Role::Stream(_) if self.connecting.get() => {
                 drop(role);
-                self.connected()?;
+                self.came_about()?;
                 return self.receive(flags, to);
             }
             Role::Stream(stream) => self.read(stream, to, flags)?,
@@ -468,12 +415,14 @@ impl<N: Host> Socket for TcpSocket<N> {
                 }
                 received => received?.length,
             },
-            _ => return Err(Errno::ENOTCONN.into()),
+            Role::Knocking { .. } => return Err(Stop::Wait),
+            _ => return Err(self.error.take().unwrap_or(Errno::ENOTCONN).into()),
         };
         Ok(Incoming { length, ..Incoming::default() })
     }
 
     fn ready(&self) -> Ready {
+        self.look();
         let mut ready = Ready::empty();
         let waker = self.waker();
         let mut context = Context::from_waker(&waker);
@@ -484,6 +433,7 @@ impl<N: Host> Socket for TcpSocket<N> {
                 ready.set(Ready::IN | Ready::RDNORM | Ready::RDHUP, ended);
             }
             Role::Listening(door) => ready.set(Ready::IN | Ready::RDNORM, !door.is_empty()),
+            Role::Knocking { .. } => {}
             Role::Local { end, .. } => {
                 ready = end.ready();
                 if self.deaf.get() {
@@ -541,8 +491,9 @@ impl<N: Host> Socket for TcpSocket<N> {
         let number: u32 = match (level, name) {
             (SOL_SOCKET, SO_ERROR) => {
                 // Asking is how one learns how a connection ended that was begun (connect(2)).
+                self.look();
                 if self.connecting.get()
-                    && let Err(Stop::Fail(errno)) = self.connected()
+                    && let Err(Stop::Fail(errno)) = self.came_about()
                 {
                     self.error.set(Some(errno));
                 }
@@ -576,6 +527,7 @@ impl<N: Host> TcpSocket<N> {
         info[0] = match &*self.role.borrow() {
             Role::Listening(_) => 10,
             Role::Idle => 7,
+            Role::Knocking { .. } => 2,
             Role::Stream(_) if self.connecting.get() => 2,
             Role::Stream(stream) if stream.progress().ended => 8,
             _ => 1,
