@@ -7,8 +7,12 @@ use crate::tcp::connection::{Connection, State as Tcp};
 use crate::{Error, Progress, TcpOptions};
 use core::ops::Range;
 use core::task::{Poll, Waker};
+use core::time::Duration;
 use devices::net::Shared;
 use kernel::time::Instant;
+
+/// When who waits for memory to write tries again.
+const STARVED: Duration = Duration::from_millis(50);
 
 /// How a TCP connection is, for those who wait for it to come or to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,6 +160,7 @@ impl Protocols {
         let count = put(connection);
         if count == 0 && wanted > 0 {
             endpoint.writers.add(waker);
+            self.starve(handle);
             return Poll::Pending;
         }
         self.touch(handle);
@@ -224,12 +229,26 @@ impl Protocols {
         handle: Handle,
         waker: &Waker,
     ) -> Poll<Result<(), Error>> {
+        let share = self.share();
         let endpoint = self.endpoint(handle);
+        // What a write would be bound to.
+        endpoint.connection.set_share(share);
         if endpoint.is_writable() {
             return Poll::Ready(Ok(()));
         }
         endpoint.writers.add(waker);
+        self.starve(handle);
         Poll::Pending
+    }
+
+    /// Sees to it that who waits to write to a connection is woken though nothing happens to it:
+    /// where nothing is under way whose acknowledgement would do so, it waits for memory that
+    /// others have to give back.
+    fn starve(&mut self, handle: Handle) {
+        if self.tcp(handle).unacknowledged() == 0 {
+            self.sets.deadlines.arm(handle.0, Instant::now().saturating_add(STARVED));
+            self.kick();
+        }
     }
 
     /// How a connection that nobody holds any more may end.

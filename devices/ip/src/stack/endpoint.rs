@@ -54,13 +54,19 @@ impl Endpoint {
         self.connection.is_writable() || !self.connection.may_write()
     }
 
+    /// Whether who waits to write is to try: what it shares takes no memory, and only it knows
+    /// whether it shares.
+    fn is_worth_a_write(&self) -> bool {
+        self.connection.has_room() || !self.connection.may_write()
+    }
+
     /// Wakes those who wait for what there is now, and was not `before`.
     pub(super) fn wake(&mut self, before: Shape) {
         let shape = self.shape();
         if !self.readers.is_empty() && self.is_readable() {
             self.readers.wake();
         }
-        if !self.writers.is_empty() && self.is_writable() {
+        if !self.writers.is_empty() && self.is_worth_a_write() {
             self.writers.wake();
         }
         if shape != before {

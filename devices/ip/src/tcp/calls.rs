@@ -38,10 +38,17 @@ impl<C: Control> Connection<C> {
     }
 
     /// Returns whether there is room for a sensible piece to be written: a third of what may be
-    /// there, so that the writer is back before all is sent, or [`PIECE`].
-    pub(crate) fn is_writable(&self) -> bool {
+    /// there, so that the writer is back before all is sent, or [`PIECE`]; whether there is memory
+    /// for it is another question.
+    pub(crate) fn has_room(&self) -> bool {
         let limit = self.most_unacknowledged();
         self.may_write() && self.out.len() + PIECE.min(limit / 3) <= limit
+    }
+
+    /// Returns whether [`write`](Self::write) would take some of a sensible piece.
+    pub(crate) fn is_writable(&self) -> bool {
+        let spare = self.out.len() >= self.most_unacknowledged().min(CHUNK);
+        self.has_room() && self.out.has_memory(spare)
     }
 
     /// Takes bytes to send (RFC 9293, section 3.10.2). Returns how many there was room for.

@@ -80,6 +80,15 @@ impl Outgoing {
         count - left.len()
     }
 
+    /// Returns whether [`append`](Self::append) would find memory for a byte at least.
+    pub(crate) fn has_memory(&self, spare: bool) -> bool {
+        let begin = self.begin(self.pieces.len().saturating_sub(1));
+        let fills = |Piece { memory, from, end }: &Piece| {
+            matches!(memory, Memory::Chunk(_)) && *from + ((*end - begin) as usize) < CHUNK
+        };
+        self.pieces.back().is_some_and(fills) || self.pool.gives(spare)
+    }
+
     /// Takes bytes to the back, until it has `limit` of them, that stay where they are. Returns
     /// how many.
     pub(crate) fn share(&mut self, shared: &Shared, range: Range<usize>, limit: usize) -> usize {
@@ -224,7 +233,7 @@ mod tests {
         let shared = Shared::copy(&source).unwrap();
         for seed in 0..40 {
             let mut numbers = Numbers(seed);
-            let pool = Rc::new(Pool::new(64 * CHUNK));
+            let pool = Rc::new(Pool::new(if seed < 20 { 64 } else { 8 } * CHUNK));
             let mut queue = Outgoing::new(pool.clone());
             let mut model: Vec<u8> = Vec::new();
             for step in 0..300 {
@@ -232,8 +241,10 @@ mod tests {
                 match numbers.below(5) {
                     0 | 1 => {
                         let some = bytes(step, numbers.below(9000));
-                        let put = queue.append(&some, limit, step % 2 == 0);
-                        assert!(put <= limit - model.len());
+                        let (spare, full) = (step % 2 == 0, limit == model.len());
+                        let takes = queue.has_memory(spare) && !full && !some.is_empty();
+                        let put = queue.append(&some, limit, spare);
+                        assert!(put <= limit - model.len() && (put > 0) == takes);
                         model.extend(&some[..put]);
                     }
                     2 => {

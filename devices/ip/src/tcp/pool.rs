@@ -56,6 +56,13 @@ impl Pool {
         if self.is_scarce() { None } else { self.take() }
     }
 
+    /// Returns whether [`take`](Self::take), or [`take_spare`](Self::take_spare) if it is `spare`,
+    /// would give a chunk, as far as can be told without the allocator.
+    pub(crate) fn gives(&self, spare: bool) -> bool {
+        let room = self.used.get() + CHUNK <= self.limit && (!spare || !self.is_scarce());
+        room && (!self.kept.borrow().is_empty() || !kernel::memory::is_nearly_gone())
+    }
+
     /// Takes a chunk that came from here back.
     pub(crate) fn give(&self, chunk: Chunk) {
         self.used.set(self.used.get().saturating_sub(CHUNK));
@@ -150,10 +157,15 @@ mod tests {
         simulate_memory_use(31 << 20);
         let chunks = [pool.take(), pool.take()].map(Option::unwrap);
         simulate_memory_use((31 << 20) + 1);
-        assert!(pool.take().is_none());
+        assert!(!pool.gives(false) && pool.take().is_none());
         // What is its own already is at hand.
         chunks.into_iter().for_each(|chunk| pool.give(chunk));
-        assert!(pool.take().is_some() && pool.take().is_some() && pool.take().is_none());
+        assert!(
+            pool.gives(false)
+                && pool.take().is_some()
+                && pool.take().is_some()
+                && pool.take().is_none()
+        );
         assert_eq!(pool.used(), 2 * CHUNK);
     }
 
@@ -177,8 +189,9 @@ mod tests {
         let pool = Pool::new(16 * CHUNK);
         let spare: Vec<_> = core::iter::from_fn(|| pool.take_spare()).collect();
         assert!(spare.len() == 13 && pool.is_scarce());
+        assert!(!pool.gives(true) && pool.gives(false));
         let rest: Vec<_> = core::iter::from_fn(|| pool.take()).collect();
-        assert_eq!(rest.len(), 3);
+        assert!(rest.len() == 3 && !pool.gives(false));
         rest.into_iter().chain(spare).for_each(|chunk| pool.give(chunk));
         assert!(!pool.is_scarce() && pool.take_spare().is_some());
     }

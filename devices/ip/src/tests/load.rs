@@ -5,10 +5,11 @@ use super::*;
 use crate::packet;
 use crate::tcp::segment::{ACK, SYN};
 use core::cell::{Cell, RefCell};
-use core::task::{Context, Poll};
+use core::future::poll_fn;
+use core::task::{Context, Poll, Waker};
 use devices::net::{Broken, Info, Meta};
 use kernel::task::{join, spawn, yield_now};
-use kernel::time::sleep;
+use kernel::time::{sleep, timeout};
 use std::rc::Rc;
 
 #[test]
@@ -91,6 +92,81 @@ fn a_flood_lets_other_tasks_run_n17() {
             yield_now().await;
         }
         assert!(turns.borrow().windows(2).all(|it| it[1] - it[0] <= 64));
+    });
+}
+
+/// Twenty connections to a stack whose memory is full of what nobody reads: both ends of each.
+async fn full(a: &Stack<End>, b: &Stack<End>) -> (Vec<TcpStream>, Vec<TcpStream>) {
+    let listener = Tcp::bind(b, any(80)).await.unwrap();
+    let (mut near, mut far) = (Vec::new(), Vec::new());
+    for _ in 0..20 {
+        let (one, other) = join(a.connect(SocketAddr::new(B, 80)), listener.accept()).await;
+        near.push(one.unwrap());
+        far.push(other.unwrap().0);
+    }
+    for _ in 0..50 {
+        for stream in &near[1..] {
+            stream.try_write(&[7; 9000]).unwrap();
+        }
+        sleep(SECOND / 10).await;
+    }
+    (near, far)
+}
+
+/// A pair of stacks, the second of which has 64 KiB for all its connections.
+fn scarce<F: Future>(run: impl FnOnce(Stack<End>, Stack<End>) -> F) {
+    kernel::testing::simulate_time();
+    block_on(async {
+        let (left, right) = cable(Options::default());
+        let limits = settings(2).limits.with_buffer(64 << 10);
+        let limits = Limits { memory: 64 << 10, ..limits };
+        let b = Stack::start(right, Settings { limits, ..settings(2) }).unwrap();
+        run(stack(left, 1), b).await;
+    });
+}
+
+#[test]
+fn who_is_told_of_room_to_write_finds_it_however_little_memory_there_is() {
+    scarce(async |a, b| {
+        let (_near, far) = full(&a, &b).await;
+        let mut context = Context::from_waker(Waker::noop());
+        let mut refused = 0;
+        for size in [1, 100, 5000] {
+            for stream in &far {
+                for _ in 0..50 {
+                    let ready = stream.poll_writable(&mut context).map(Result::unwrap);
+                    let written = stream.try_write(&pattern(size)).unwrap();
+                    // A last little is not worth a word.
+                    assert!(ready.is_pending() || written.is_some());
+                    refused += usize::from(written.is_none());
+                }
+            }
+        }
+        assert!(refused > 0);
+    });
+}
+
+#[test]
+fn who_waits_for_memory_to_write_is_woken_when_others_gave_some_back() {
+    scarce(async |a, b| {
+        let (mut near, mut far) = full(&a, &b).await;
+        let (mut first, mut reader) = (far.remove(0), near.remove(0));
+        assert_eq!(first.try_write(b"x"), Ok(None));
+        let written = spawn(async move {
+            poll_fn(|context| first.poll_writable(context)).await.unwrap();
+            first.write_all(&pattern(3000)).await.unwrap();
+            first
+        });
+        sleep(SECOND * 10).await;
+        assert!(!written.is_finished());
+        let mut bytes = [0; 9000];
+        for stream in &far {
+            stream.try_read(&mut bytes).unwrap();
+        }
+        let mut got = [0; 3000];
+        timeout(SECOND, reader.read_exact(&mut got)).await.unwrap().unwrap();
+        assert!(got[..] == pattern(3000));
+        drop(written);
     });
 }
 
