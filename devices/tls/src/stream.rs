@@ -152,8 +152,12 @@ impl<S: Stream> Tls<S> {
         if want != Want::Write && session.held() > 0 && session.release(&[]).is_none() {
             fail(session, peer, Error::Memory);
         }
+        // The stream below said that it is ready.
+        let mut again = false;
         loop {
+            let waiting = session.outgoing().len();
             self.send(session)?;
+            again &= session.outgoing().len() == waiting;
             if session.is_open() {
                 *shaking = None;
             }
@@ -176,6 +180,7 @@ impl<S: Stream> Tls<S> {
             let reads = session.outgoing().len() < HIGH
                 && (want == Want::Read || (!session.is_open() && want == Want::Write));
             if reads && self.receive(session, peer)? {
+                again = false;
                 continue;
             }
             let Some(context) = context.as_deref_mut() else { return Poll::Pending };
@@ -192,7 +197,11 @@ impl<S: Stream> Tls<S> {
             if reads && self.inner.poll_readable(context)?.is_ready()
                 || writes && self.inner.poll_writable(context)?.is_ready()
             {
-                continue;
+                if !core::mem::replace(&mut again, true) {
+                    continue;
+                }
+                // It is, and takes and gives nothing: others run before it is asked once more.
+                context.waker().wake_by_ref();
             }
             session.rest();
             return Poll::Pending;
@@ -300,6 +309,19 @@ fn now<T>(poll: Poll<Result<T, ip::Error>>) -> Result<Option<T>, ip::Error> {
     }
 }
 
+/// What a call gave that was said to be worth it; when that is nothing, it is worth another one
+/// after others ran.
+fn or_again(
+    result: Result<Option<usize>, ip::Error>,
+    context: &Context<'_>,
+) -> Poll<Result<usize, ip::Error>> {
+    if let Some(result) = result.transpose() {
+        return Poll::Ready(result);
+    }
+    context.waker().wake_by_ref();
+    Poll::Pending
+}
+
 impl<S: Stream> ErrorType for Tls<S> {
     type Error = ip::Error;
 }
@@ -333,10 +355,7 @@ impl<S: Stream> Read for Half<'_, S> {
     async fn read(&mut self, buf: &mut [u8]) -> Result<usize, ip::Error> {
         poll_fn(|context| {
             ready!(self.0.poll_readable(context))?;
-            match self.0.try_read(buf)? {
-                Some(count) => Poll::Ready(Ok(count)),
-                None => Poll::Pending,
-            }
+            or_again(self.0.try_read(buf), context)
         })
         .await
     }
@@ -346,10 +365,7 @@ impl<S: Stream> Write for Half<'_, S> {
     async fn write(&mut self, buf: &[u8]) -> Result<usize, ip::Error> {
         poll_fn(|context| {
             ready!(self.0.poll_writable(context))?;
-            match self.0.try_write(buf)? {
-                Some(count) => Poll::Ready(Ok(count)),
-                None => Poll::Pending,
-            }
+            or_again(self.0.try_write(buf), context)
         })
         .await
     }

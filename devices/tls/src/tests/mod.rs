@@ -3,6 +3,7 @@
 mod abuse;
 mod certificates;
 mod records;
+mod vain;
 
 use crate::*;
 use alloc::rc::Rc;
