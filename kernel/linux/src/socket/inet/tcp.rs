@@ -22,7 +22,10 @@ use core::cell::{Cell, RefCell};
 use core::net::SocketAddr;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
+use core::time::Duration;
 use ip::Stream as _;
+use kernel::task::try_spawn;
+use kernel::time::sleep;
 use linux_raw_sys::net::{
     IPPROTO_TCP, MSG_ERRQUEUE, MSG_OOB, MSG_PEEK, MSG_TRUNC, SO_ACCEPTCONN, SO_ERROR, SOL_SOCKET,
     TCP_INFO,
@@ -30,6 +33,9 @@ use linux_raw_sys::net::{
 
 /// Bytes of `struct tcp_info` that are told.
 const INFO: usize = 104;
+
+/// When a write is tried again to a stream that said there was room and took nothing.
+const VAIN: Duration = Duration::from_millis(10);
 
 /// A TCP socket.
 pub(super) struct TcpSocket<N: Host> {
@@ -120,6 +126,7 @@ impl<N: Host> TcpSocket<N> {
     /// Writes what is in `from` as far as there is room.
     fn write(&self, stream: &N::Stream, from: &mut Source<'_>) -> Result<usize, Stop> {
         let (mut written, mut piece) = (0, self.ports.piece.borrow_mut());
+        let mut again = false;
         while from.left() > 0 {
             let count = match from.peek(&mut piece) {
                 Ok(count) => count,
@@ -135,7 +142,17 @@ impl<N: Host> TcpSocket<N> {
                 Ok(None) => {
                     // Armed, and looked at again: room may have come in between.
                     match stream.poll_writable(&mut Context::from_waker(&self.waker())) {
-                        Poll::Ready(Ok(())) => {}
+                        Poll::Ready(Ok(())) if again => {
+                            // There is, and nothing is taken: others run before the next look.
+                            let waker = self.waker();
+                            let later = async move {
+                                sleep(VAIN).await;
+                                waker.wake();
+                            };
+                            try_spawn(later).ok_or(Errno::ENOMEM)?.detach();
+                            return Err(Stop::Wait);
+                        }
+                        Poll::Ready(Ok(())) => again = true,
                         Poll::Ready(Err(error)) => return Err(self.failed(error).into()),
                         Poll::Pending => return Err(Stop::Wait),
                     }
