@@ -32,6 +32,8 @@ pub(crate) mod time_wait;
 mod tlp;
 mod tuning;
 pub(crate) mod undo;
+#[cfg(test)]
+mod wrapped;
 
 use super::shared::Shared;
 use super::stack::{Handle, State};

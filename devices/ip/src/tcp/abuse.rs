@@ -12,19 +12,19 @@ use alloc::rc::Rc;
 use core::time::Duration;
 use kernel::time::Instant;
 
-const IRS: Seq = Seq(0xffff_ff00);
-const ISS: Seq = Seq(0x7fff_ff00);
+pub(super) const IRS: Seq = Seq(0xffff_ff00);
+pub(super) const ISS: Seq = Seq(0x7fff_ff00);
 
-struct Victim {
-    connection: Connection<Cubic>,
-    pool: Rc<Pool>,
-    now: Instant,
+pub(super) struct Victim {
+    pub(super) connection: Connection<Cubic>,
+    pub(super) pool: Rc<Pool>,
+    pub(super) now: Instant,
     said: u64,
 }
 
 impl Victim {
     /// A connection of a peer that takes segments of `mss` bytes.
-    fn new(mss: u16, scale: Option<u8>) -> Self {
+    pub(super) fn new(mss: u16, scale: Option<u8>) -> Self {
         kernel::testing::simulate_time();
         let now = Instant::now();
         let pool = Rc::new(Pool::new(16 << 20));
@@ -48,7 +48,7 @@ impl Victim {
         new
     }
 
-    fn segment(
+    pub(super) fn segment(
         &mut self,
         seq: Seq,
         ack: Seq,
@@ -66,7 +66,7 @@ impl Victim {
         self.drain();
     }
 
-    fn drain(&mut self) {
+    pub(super) fn drain(&mut self) {
         for _ in 0..20_000 {
             if self.connection.next(0, self.now).is_none() {
                 return;
@@ -76,7 +76,7 @@ impl Victim {
         panic!("it does not stop to send");
     }
 
-    fn pass(&mut self, time: Duration) {
+    pub(super) fn pass(&mut self, time: Duration) {
         self.now = self.now.saturating_add(time);
         self.drain();
     }

@@ -112,6 +112,8 @@ pub(crate) struct Connection<C> {
     pub(crate) local: SocketAddr,
     pub(crate) peer: SocketAddr,
     pub(super) state: State,
+    /// It was established once.
+    pub(super) established: bool,
     /// Something that was written was lost when it failed.
     pub(super) lost: bool,
     /// The peer said nothing for so long that it was given up.
@@ -196,6 +198,7 @@ impl<C: Control> Connection<C> {
             local: terms.local,
             peer: terms.peer,
             state: State::SynSent,
+            established: false,
             lost: false,
             given_up: false,
             out: Outgoing::new(Rc::clone(pool)),
@@ -317,9 +320,10 @@ impl<C: Control> Connection<C> {
         !matches!(self.state, State::TimeWait | State::Closed)
     }
 
-    /// Returns the number of the first byte that stands in the stream to send.
+    /// Returns the number of the first byte that stands in the stream to send. The number of the
+    /// SYN is that of a byte as well, once the numbers have wrapped around.
     pub(super) fn first(&self) -> Seq {
-        if self.una() == self.iss { self.iss + 1 } else { self.una() }
+        self.una() + u32::from(matches!(self.state, State::SynSent | State::SynReceived))
     }
 
     /// Returns how many of the bytes to send have not been sent.
@@ -335,8 +339,8 @@ impl<C: Control> Connection<C> {
     }
 
     /// Returns whether it was open once.
-    pub(crate) fn was_open(&self) -> bool {
-        self.una() != self.iss
+    pub(crate) const fn was_open(&self) -> bool {
+        self.established
     }
 
     /// Returns whether it is over because the peer said nothing.

@@ -116,6 +116,7 @@ impl<C: Control> Connection<C> {
     /// Both sides know of it.
     fn establish(&mut self, now: Instant) {
         self.state = if self.ending { State::FinWait1 } else { State::Established };
+        self.established = true;
         self.attempts = 0;
         self.progress = now;
         if let Some(idle) = self.keep_alive {
@@ -208,6 +209,8 @@ impl<C: Control> Connection<C> {
         }
         if acked.acked > 0 {
             self.out.consume(self.una().since(first) as usize);
+            // As far behind as a number is, it would be taken for one ahead.
+            self.small = self.small.max(self.una());
             (self.attempts, self.progress) = (0, now);
         }
     }

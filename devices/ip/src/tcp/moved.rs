@@ -195,7 +195,7 @@ impl<C: Control> Connection<C> {
         let Some(state) = moved.state() else { return false };
         let (una, next) = (Seq(moved.una), Seq(moved.next));
         let mss = u32::from(moved.mss);
-        self.state = state;
+        (self.state, self.established) = (state, true);
         (self.ending, self.fin_sent) = (state.is_ending(), moved.fin_sent);
         (self.edge, self.widest) = (Seq(moved.edge), moved.widest);
         self.window_from = (Seq(moved.window_from.0), Seq(moved.window_from.1));

@@ -173,6 +173,9 @@ impl<C: Control> Recovery<C> {
         now: Instant,
     ) -> Acked {
         let before = self.sent.una();
+        // As far behind as numbers are, they would be taken for those ahead.
+        self.filled = self.filled.max(before);
+        self.recover = self.recover.max(before - 1);
         let ack = Ack { una, sack, echo, now, mss: self.mss };
         let mut acked = self.sent.acknowledge(&ack, &self.rtt);
         // Without what was sent once, the timestamp tells (RFC 7323, section 4).
