@@ -7,8 +7,10 @@ use core::cell::{Cell, RefCell};
 use core::time::Duration;
 use ip::TcpOptions;
 use linux_raw_sys::net::{
-    IP_MTU_DISCOVER, IP_RECVERR, IP_RECVTTL, IP_RETOPTS, IP_TOS, IP_TTL, IPPROTO_IP, IPPROTO_IPV6,
-    IPPROTO_TCP, IPV6_RECVERR, IPV6_TCLASS, IPV6_UNICAST_HOPS, IPV6_V6ONLY, SO_BROADCAST,
+    IP_MTU_DISCOVER, IP_MULTICAST_ALL, IP_MULTICAST_IF, IP_MULTICAST_LOOP, IP_MULTICAST_TTL,
+    IP_RECVERR, IP_RECVTTL, IP_RETOPTS, IP_TOS, IP_TTL, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP,
+    IPV6_MTU_DISCOVER, IPV6_MULTICAST_ALL, IPV6_MULTICAST_HOPS, IPV6_MULTICAST_IF,
+    IPV6_MULTICAST_LOOP, IPV6_RECVERR, IPV6_TCLASS, IPV6_UNICAST_HOPS, IPV6_V6ONLY, SO_BROADCAST,
     SO_DONTROUTE, SO_INCOMING_CPU, SO_KEEPALIVE, SO_LINGER, SO_OOBINLINE, SO_PRIORITY, SO_RCVBUF,
     SO_RCVLOWAT, SO_REUSEADDR, SO_REUSEPORT, SO_SNDBUF, SO_SNDLOWAT, SO_TIMESTAMP, SO_ZEROCOPY,
     SOL_SOCKET, TCP_CORK, TCP_DEFER_ACCEPT, TCP_FASTOPEN, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL,
@@ -18,6 +20,9 @@ use linux_raw_sys::net::{
 /// The bytes of a buffer as they are told (net.ipv4.tcp_wmem), until a program sets them: the
 /// stack's own grow and shrink with what a connection uses.
 const BUFFER: u32 = 87_380;
+
+/// The most that is taken for one (net.core.wmem_max, net.core.rmem_max).
+const LARGEST: u32 = 212_992;
 
 /// What was set, of what a program can read back.
 pub(super) struct Options {
@@ -33,8 +38,8 @@ pub(super) struct Options {
     no_delay: Cell<bool>,
     cork: Cell<bool>,
     user_timeout: Cell<u32>,
-    /// Flags that change nothing that could be seen: by level and name, and no more than
-    /// [`is_flag`] and [`set`](Self::set) know.
+    /// Those that change nothing that could be seen: by level and name, and no more than
+    /// [`rule`] and [`set`](Self::set) know.
     flags: RefCell<Vec<(u32, u32, u32)>>,
 }
 
@@ -77,7 +82,7 @@ impl Options {
     /// Whether a port may be shared with others that want so: `SO_REUSEPORT`, and for datagrams
     /// `SO_REUSEADDR` as well (socket(7)).
     pub(super) fn shares(&self) -> bool {
-        self.reuse_port.get() || self.flag(SOL_SOCKET, SO_REUSEADDR) != 0
+        self.reuse_port.get() || self.flag(SOL_SOCKET, SO_REUSEADDR) == Some(1)
     }
 
     /// Returns those that the stack heeds.
@@ -107,11 +112,8 @@ impl Options {
             }
             (SOL_SOCKET, SO_REUSEPORT) => self.reuse_port.get().into(),
             (SOL_SOCKET, SO_KEEPALIVE) => self.keep_alive.get().into(),
-            (SOL_SOCKET, SO_RCVLOWAT | SO_SNDLOWAT) => 1,
-            (SOL_SOCKET, SO_SNDBUF | SO_RCVBUF) => match self.flag(level, name) {
-                0 => BUFFER,
-                told => told,
-            },
+            (SOL_SOCKET, SO_SNDLOWAT) => 1,
+            (SOL_SOCKET, SO_SNDBUF | SO_RCVBUF) => self.flag(level, name).unwrap_or(BUFFER),
             (level, name) if level == tcp => match name {
                 TCP_NODELAY => self.no_delay.get().into(),
                 TCP_CORK => self.cork.get().into(),
@@ -120,14 +122,17 @@ impl Options {
                 TCP_KEEPCNT => self.keep_count.get(),
                 TCP_USER_TIMEOUT => self.user_timeout.get(),
                 TCP_MAXSEG => 1460,
-                TCP_QUICKACK | TCP_DEFER_ACCEPT | TCP_FASTOPEN => self.flag(level, name),
+                TCP_QUICKACK | TCP_DEFER_ACCEPT | TCP_FASTOPEN => {
+                    self.flag(level, name).unwrap_or(0)
+                }
                 _ => return Err(Errno::ENOPROTOOPT),
             },
             (level, IPV6_V6ONLY) if level == IPPROTO_IPV6 as u32 => self.v6_only.get().into(),
-            (level, IP_TTL) if level == IPPROTO_IP as u32 => 64,
-            (level, IPV6_UNICAST_HOPS) if level == IPPROTO_IPV6 as u32 => 64,
-            (level, name) if is_flag(level, name) => self.flag(level, name),
-            _ => return form.option(level, name),
+            (level, name) => match (self.flag(level, name), rule(level, name)) {
+                (Some(set), _) => set,
+                (None, Some((default, _))) => default,
+                (None, None) => return form.option(level, name),
+            },
         };
         Ok(number.to_ne_bytes().to_vec())
     }
@@ -160,7 +165,8 @@ impl Options {
             (SOL_SOCKET, SO_KEEPALIVE) => self.keep_alive.set(on),
             // Twice of what was set is told (socket(7)).
             (SOL_SOCKET, SO_SNDBUF | SO_RCVBUF) => {
-                self.set_flag(level, name, number.min(1 << 28).saturating_mul(2).max(4608))?;
+                let least = if name == SO_SNDBUF { 4608 } else { 2304 };
+                self.set_flag(level, name, (2 * number.min(LARGEST)).max(least))?;
             }
             (level, name) if level == IPPROTO_TCP as u32 => match name {
                 TCP_NODELAY => self.no_delay.set(on),
@@ -175,18 +181,36 @@ impl Options {
                 _ => return Err(Errno::ENOPROTOOPT),
             },
             (level, IPV6_V6ONLY) if level == IPPROTO_IPV6 as u32 => self.v6_only.set(on),
-            (level, name) if is_flag(level, name) => self.set_flag(level, name, number)?,
-            _ => return Err(Errno::ENOPROTOOPT),
+            (level, name) => {
+                let (default, rule) = rule(level, name).ok_or(Errno::ENOPROTOOPT)?;
+                let told = match rule {
+                    Rule::On => on.into(),
+                    Rule::Any => number,
+                    Rule::Byte => number & 0xFF,
+                    Rule::Mark => number.clamp(1, i32::MAX as u32),
+                    Rule::Interface if number > 2 => return Err(Errno::ENODEV),
+                    Rule::Interface => number,
+                    Rule::Default(_) if number == u32::MAX => default,
+                    Rule::Default([least, most]) | Rule::Within([least, most]) => Some(number)
+                        .filter(|it| (least..=most).contains(it))
+                        .ok_or(Errno::EINVAL)?,
+                };
+                self.set_flag(level, name, told)?;
+            }
         }
         Ok(())
     }
 
-    fn flag(&self, level: u32, name: u32) -> u32 {
+    fn flag(&self, level: u32, name: u32) -> Option<u32> {
         let flags = self.flags.borrow();
-        flags.iter().find(|it| (it.0, it.1) == (level, name)).map_or(0, |it| it.2)
+        flags.iter().find(|it| (it.0, it.1) == (level, name)).map(|it| it.2)
     }
 
-    fn set_flag(&self, level: u32, name: u32, value: u32) -> Result<(), Errno> {
+    /// Remembers an option that is in [`set`](Self::set), or has no rule there.
+    ///
+    /// # Errors
+    /// `ENOMEM`
+    pub(super) fn set_flag(&self, level: u32, name: u32, value: u32) -> Result<(), Errno> {
         let mut flags = self.flags.borrow_mut();
         match flags.iter_mut().find(|it| (it.0, it.1) == (level, name)) {
             Some(flag) => flag.2 = value,
@@ -199,26 +223,53 @@ impl Options {
     }
 }
 
-/// Whether an option is remembered, and has no effect that a program could see: a hint, or
-/// something that is so anyway.
-const fn is_flag(level: u32, name: u32) -> bool {
-    if level == SOL_SOCKET {
-        return matches!(
-            name,
-            SO_REUSEADDR
-                | SO_BROADCAST
-                | SO_DONTROUTE
-                | SO_OOBINLINE
-                | SO_PRIORITY
-                | SO_TIMESTAMP
-                | SO_INCOMING_CPU
-                | SO_ZEROCOPY
-        );
-    }
-    // Messages that tell of these are not made; ping(8) warns where they cannot be asked for.
-    let silent = matches!(name, IP_RECVTTL | IP_RETOPTS);
-    let hint = matches!(name, IP_TOS | IP_TTL | IP_MTU_DISCOVER | IP_RECVERR);
-    level == IPPROTO_IP as u32 && (silent || hint)
-        || level == IPPROTO_IPV6 as u32
-            && matches!(name, IPV6_TCLASS | IPV6_UNICAST_HOPS | IPV6_RECVERR)
+/// How an option is told that was set.
+#[derive(Clone, Copy)]
+enum Rule {
+    /// As 1, whatever was not 0.
+    On,
+    /// As it is.
+    Any,
+    /// Its lowest byte.
+    Byte,
+    /// `SO_RCVLOWAT`.
+    Mark,
+    /// The number of an interface, or 0: there are two.
+    Interface,
+    /// As it is, from here to there.
+    Within([u32; 2]),
+    /// The same; -1 is the default.
+    Default([u32; 2]),
+}
+
+/// Whether an option is remembered that has no effect that a program could see: a hint, or
+/// something that is so anyway. What it is before it was set, and how it is told.
+///
+/// Those of multicast are among them, as groups cannot be joined.
+const fn rule(level: u32, name: u32) -> Option<(u32, Rule)> {
+    const IP: u32 = IPPROTO_IP as u32;
+    const IPV6: u32 = IPPROTO_IPV6 as u32;
+    Some(match (level, name) {
+        (
+            SOL_SOCKET,
+            SO_REUSEADDR | SO_BROADCAST | SO_DONTROUTE | SO_OOBINLINE | SO_TIMESTAMP | SO_ZEROCOPY,
+        ) => (0, Rule::On),
+        (SOL_SOCKET, SO_PRIORITY) => (0, Rule::Any),
+        (SOL_SOCKET, SO_INCOMING_CPU) => (u32::MAX, Rule::Any),
+        (SOL_SOCKET, SO_RCVLOWAT) => (1, Rule::Mark),
+        // Messages that tell of these are not made; ping(8) warns where they cannot be asked for.
+        (IP, IP_RECVTTL | IP_RETOPTS | IP_RECVERR) | (IPV6, IPV6_RECVERR) => (0, Rule::On),
+        (IP, IP_TOS) => (0, Rule::Byte),
+        (IP, IP_TTL) => (64, Rule::Default([1, 255])),
+        (IP, IP_MTU_DISCOVER) | (IPV6, IPV6_MTU_DISCOVER) => (1, Rule::Within([0, 5])),
+        (IP, IP_MULTICAST_TTL) => (1, Rule::Default([0, 255])),
+        (IP, IP_MULTICAST_LOOP) | (IPV6, IPV6_MULTICAST_ALL) => (1, Rule::On),
+        (IP, IP_MULTICAST_ALL) | (IPV6, IPV6_MULTICAST_LOOP) => (1, Rule::Within([0, 1])),
+        (IP, IP_MULTICAST_IF) => (0, Rule::Any),
+        (IPV6, IPV6_MULTICAST_IF) => (0, Rule::Interface),
+        (IPV6, IPV6_UNICAST_HOPS) => (64, Rule::Default([0, 255])),
+        (IPV6, IPV6_MULTICAST_HOPS) => (1, Rule::Default([0, 255])),
+        (IPV6, IPV6_TCLASS) => (0, Rule::Default([0, 255])),
+        _ => return None,
+    })
 }

@@ -21,8 +21,11 @@ use kernel::task::block_on;
 use kernel::time::timeout;
 use kernel::user::PAGE;
 use linux_raw_sys::net::{
-    AF_INET, AF_INET6, AF_NETLINK, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPV6_V6ONLY, MSG_TRUNC,
-    SO_ERROR, SO_LINGER, SO_REUSEPORT, SOL_SOCKET, TCP_NODELAY,
+    AF_INET, AF_INET6, AF_NETLINK, IP_MTU_DISCOVER, IP_MULTICAST_ALL, IP_MULTICAST_IF,
+    IP_MULTICAST_LOOP, IP_MULTICAST_TTL, IP_RECVERR, IP_TOS, IP_TTL, IPPROTO_IP, IPPROTO_IPV6,
+    IPPROTO_TCP, IPV6_MULTICAST_ALL, IPV6_MULTICAST_HOPS, IPV6_MULTICAST_IF, IPV6_MULTICAST_LOOP,
+    IPV6_UNICAST_HOPS, IPV6_V6ONLY, MSG_TRUNC, SO_ERROR, SO_LINGER, SO_RCVBUF, SO_RCVLOWAT,
+    SO_REUSEADDR, SO_REUSEPORT, SO_SNDBUF, SOL_SOCKET, TCP_NODELAY,
 };
 
 struct Nobody;
@@ -386,8 +389,8 @@ fn every_option_without_effect_is_remembered_beside_all_others() {
         .collect();
     assert!(set.len() > 12, "{set:?}");
     set.iter().for_each(|&(level, name)| {
-        socket.set_option(level, name, &6_u32.to_ne_bytes()).unwrap();
-        assert_eq!(socket.option(level, name).unwrap(), 6_u32.to_ne_bytes(), "{level} {name}");
+        socket.set_option(level, name, &4_u32.to_ne_bytes()).unwrap();
+        assert_eq!(socket.option(level, name).unwrap(), 4_u32.to_ne_bytes(), "{level} {name}");
     });
 }
 
@@ -408,6 +411,41 @@ async fn receive_from(socket: &dyn Socket, most: usize) -> Result<(Vec<u8>, Addr
     let mut bytes = Vec::new();
     let came = until(socket, || socket.receive(0, &mut Sink::kernel(&mut bytes, most))).await?;
     Ok((bytes, came.from.unwrap()))
+}
+
+#[test]
+fn options_are_before_and_after_as_on_linux() {
+    let [here, _there] = machines();
+    let [socket, ip, ipv6] = [SOL_SOCKET, IPPROTO_IP as u32, IPPROTO_IPV6 as u32];
+    let invalid = Err(Errno::EINVAL);
+    for (level, name, default, all) in [
+        (socket, SO_REUSEADDR, 0, &[(5, Ok(1)), (0, Ok(0))][..]),
+        (socket, SO_RCVLOWAT, 1, &[(0, Ok(1)), (9, Ok(9))]),
+        (socket, SO_SNDBUF, 87_380, &[(0, Ok(4608)), (5000, Ok(10_000)), (-1, Ok(425_984))]),
+        (socket, SO_RCVBUF, 87_380, &[(0, Ok(2304)), (5000, Ok(10_000)), (-1, Ok(425_984))]),
+        (ip, IP_TOS, 0, &[(300, Ok(44))]),
+        (ip, IP_TTL, 64, &[(5, Ok(5)), (0, invalid), (256, invalid), (-1, Ok(64))]),
+        (ip, IP_RECVERR, 0, &[(5, Ok(1))]),
+        (ip, IP_MTU_DISCOVER, 1, &[(2, Ok(2)), (6, invalid)]),
+        (ip, IP_MULTICAST_TTL, 1, &[(5, Ok(5)), (256, invalid), (-1, Ok(1))]),
+        (ip, IP_MULTICAST_LOOP, 1, &[(0, Ok(0)), (5, Ok(1))]),
+        (ip, IP_MULTICAST_ALL, 1, &[(0, Ok(0)), (5, invalid)]),
+        (ip, IP_MULTICAST_IF, 0, &[(0x0100_007F, Ok(0x0100_007F)), (5, Err(Errno::EADDRNOTAVAIL))]),
+        (ipv6, IPV6_UNICAST_HOPS, 64, &[(5, Ok(5)), (256, invalid), (-1, Ok(64))]),
+        (ipv6, IPV6_MULTICAST_HOPS, 1, &[(5, Ok(5)), (256, invalid), (-1, Ok(1))]),
+        (ipv6, IPV6_MULTICAST_LOOP, 1, &[(0, Ok(0)), (5, invalid)]),
+        (ipv6, IPV6_MULTICAST_ALL, 1, &[(0, Ok(0)), (5, Ok(1))]),
+        (ipv6, IPV6_MULTICAST_IF, 0, &[(2, Ok(2)), (9, Err(Errno::ENODEV))]),
+    ] {
+        let socket = datagrams(&here, AF_INET6);
+        let told = || socket.option(level, name).unwrap();
+        assert_eq!(told(), u32::to_ne_bytes(default), "{level} {name}");
+        for &(set, expected) in all {
+            let set = socket.set_option(level, name, &i32::to_ne_bytes(set));
+            let told = set.map(|()| u32::from_ne_bytes(*told().first_chunk().unwrap()));
+            assert_eq!(told, expected, "{level} {name}");
+        }
+    }
 }
 
 #[test]

@@ -17,11 +17,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
 use core::cell::{Cell, RefCell};
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::task::{Context, Poll, Waker};
 use linux_raw_sys::net::{
-    IP_PKTINFO, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_UDP, IPV6_RECVPKTINFO, MSG_ERRQUEUE, MSG_OOB,
-    MSG_PEEK, MSG_TRUNC, SO_BROADCAST, SO_ERROR, SOL_SOCKET,
+    IP_MULTICAST_IF, IP_PKTINFO, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_UDP, IPV6_RECVPKTINFO,
+    MSG_ERRQUEUE, MSG_OOB, MSG_PEEK, MSG_TRUNC, SO_BROADCAST, SO_ERROR, SOL_SOCKET,
 };
 
 /// `IPV6_PKTINFO`: the type of the control message, which is not that of the option.
@@ -107,6 +107,19 @@ impl<N: Host> UdpSocket<N> {
             _ => false,
         };
         address.is_broadcast() || self.net.addresses().iter().any(all)
+    }
+
+    /// The address of an interface that is given by `struct in_addr`, `ip_mreq` or `ip_mreqn`.
+    fn multicast_interface(&self, value: &[u8]) -> Result<Ipv4Addr, Errno> {
+        let word = |at| value.get(at..).and_then(<[u8]>::first_chunk::<4>);
+        let address = word(if value.len() < 8 { 0 } else { 4 }).ok_or(Errno::EINVAL)?;
+        let address = Ipv4Addr::from_octets(*address);
+        match word(8).map_or(0, |it| u32::from_ne_bytes(*it)) {
+            0 if address.is_unspecified() || self.is_here(address.into()) => Ok(address),
+            0 => Err(Errno::EADDRNOTAVAIL),
+            1 | INTERFACE => Ok(address),
+            _ => Err(Errno::EADDRNOTAVAIL),
+        }
     }
 
     /// The error of what was sent before, which the next call is told.
@@ -365,6 +378,10 @@ impl<N: Host> Socket for UdpSocket<N> {
             (SOL_SOCKET, SO_BROADCAST) => self.broadcasts.set(on()?),
             (level, IP_PKTINFO) if level == IPPROTO_IP as u32 => self.tells[0].set(on()?),
             (level, IPV6_RECVPKTINFO) if level == IPPROTO_IPV6 as u32 => self.tells[1].set(on()?),
+            (level, IP_MULTICAST_IF) if level == IPPROTO_IP as u32 => {
+                let address = self.multicast_interface(value)?;
+                self.options.set_flag(level, name, u32::from_ne_bytes(address.octets()))?;
+            }
             _ => self.options.set(level, name, value)?,
         }
         Ok(())
