@@ -120,6 +120,7 @@ impl Queue {
         let plain = message.rights.is_empty();
         if let Some(last) = self.messages.back_mut()
             && plain
+            && last.rights.is_empty()
             && last.credentials == message.credentials
             && last.bytes.len() + length <= PIECE
         {
@@ -159,8 +160,8 @@ impl Queue {
         Ok((length, message))
     }
 
-    /// Receives bytes of a stream: at most up to the next descriptors, which come with the first
-    /// byte that they were sent with. Returns how many, and what came with them.
+    /// Receives bytes of a stream: at most up to the end of what was sent with descriptors, which
+    /// come with its first byte (unix(7)). Returns how many, and what came with them.
     ///
     /// # Errors
     /// [`Stop::Wait`] without any.
@@ -171,9 +172,7 @@ impl Queue {
         while to.left() > 0
             && let Some(next) = self.messages.get_mut(at)
         {
-            if let Some(first) = &came
-                && (!next.rights.is_empty() || next.credentials != first.credentials)
-            {
+            if came.as_ref().is_some_and(|first| next.credentials != first.credentials) {
                 break;
             }
             let part = match to.put(&next.bytes[next.taken..]) {
@@ -183,12 +182,12 @@ impl Queue {
             };
             count += part;
             let had_rights = !next.rights.is_empty();
-            if came.is_none() {
-                came = Some(next.likeness());
-                if !peek {
-                    self.size -= next.rights.len() * OVERHEAD;
-                    next.rights.clear();
-                }
+            let with = next.likeness();
+            came.get_or_insert_with(|| Message::new(with.from, Vec::new(), with.credentials))
+                .rights = with.rights;
+            if !peek {
+                self.size -= next.rights.len() * OVERHEAD;
+                next.rights.clear();
             }
             if peek {
                 at += 1;

@@ -95,6 +95,37 @@ fn who_writes_waits_for_room_and_is_told_of_it() {
 }
 
 #[test]
+fn what_was_sent_with_descriptors_ends_what_is_received_at_once() {
+    let [one, other] = pair(Style::Stream);
+    let open = Open::new(SocketFile::new(pair(Style::Stream)[0].clone()), 0);
+    let send_with = |bytes| {
+        let rights = alloc::vec![Rc::clone(&open)];
+        let mut message = Outgoing { rights, credentials: ME, ..Outgoing::default() };
+        one.send(&mut message, &mut Source::kernel(bytes)).unwrap();
+    };
+    let check = |most, flags, bytes: &[u8], rights| {
+        let (got, came) = receive(&other, most, flags).unwrap();
+        assert_eq!((&got[..], came.rights.len()), (bytes, rights));
+    };
+    // What came before them comes with them, and what comes after does not.
+    send(&one, b"aaaa").unwrap();
+    send_with(b"b");
+    send(&one, b"cccc").unwrap();
+    check(20, MSG_PEEK, b"aaaab", 1);
+    check(20, 0, b"aaaab", 1);
+    check(20, 0, b"cccc", 0);
+    send_with(b"1");
+    send_with(b"2");
+    check(20, 0, b"1", 1);
+    check(20, 0, b"2", 1);
+    // They come with the first byte, and are no bound any more.
+    send_with(b"bbb");
+    send(&one, b"cccc").unwrap();
+    check(2, 0, b"bb", 1);
+    check(20, 0, b"bcccc", 0);
+}
+
+#[test]
 fn half_of_a_stream_may_end() {
     let [one, other] = pair(Style::Stream);
     send(&one, b"last").unwrap();
@@ -172,7 +203,7 @@ fn descriptors_come_with_the_first_byte_that_they_went_with() {
     let mut message = Outgoing { rights, credentials: ME, ..Outgoing::default() };
     one.send(&mut message, &mut Source::kernel(b"with")).unwrap();
     send(&one, b"after").unwrap();
-    assert_eq!(receive(&other, 99, 0).unwrap().0, b"before");
+    assert_eq!(receive(&other, 6, 0).unwrap().0, b"before");
     let (bytes, came) = receive(&other, 99, 0).unwrap();
     assert_eq!((&bytes[..4], came.rights.len()), (&b"with"[..], 1));
     assert!(Rc::ptr_eq(&came.rights[0], &open));
