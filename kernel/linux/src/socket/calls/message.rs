@@ -11,12 +11,14 @@ use crate::socket::{SocketFile, Style};
 use crate::stop::Stop;
 use crate::thread::Thread;
 use crate::time::Timespec;
+use crate::watch::Ready;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::Cell;
 use kernel::time::Instant;
 use linux_raw_sys::net::{
-    MSG_CMSG_CLOEXEC, MSG_CTRUNC, MSG_DONTWAIT, MSG_EOR, MSG_NOSIGNAL, MSG_TRUNC, MSG_WAITALL,
+    AF_UNIX, MSG_CMSG_CLOEXEC, MSG_CTRUNC, MSG_DONTWAIT, MSG_EOR, MSG_NOSIGNAL, MSG_PEEK,
+    MSG_TRUNC, MSG_WAITALL,
 };
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -238,12 +240,16 @@ fn receive(
     let file = open.as_kind::<SocketFile>().ok_or(Errno::ENOTSOCK)?;
     let limit = file.timeouts.get()[0];
     let (at_once, all) = (flags & MSG_DONTWAIT != 0, stream && flags & MSG_WAITALL != 0);
+    let peek = flags & MSG_PEEK != 0;
     let total: usize = parts.iter().map(|it| it.length).sum();
     let taken = Rc::new(Cell::new(0));
     let so_far = Rc::clone(&taken);
     let answer = blocking_for(thread, &open, limit, move |thread, open| {
         let memory = thread.memory();
         let mut sink = Sink::new(&memory, &parts);
+        if peek {
+            so_far.set(0);
+        }
         sink.skip(so_far.get());
         loop {
             match SocketFile::of(open)?.receive(flags, &mut sink) {
@@ -253,6 +259,18 @@ fn receive(
                     deliver(thread, &mut came)?;
                     if !all || length == 0 || so_far.get() >= total {
                         return Ok(so_far.get());
+                    }
+                    if peek {
+                        // The same bytes would come again: more of them is waited for where that
+                        // is told while there are some.
+                        let unix = SocketFile::of(open)?.form().family == AF_UNIX;
+                        let over = Ready::RDHUP | Ready::HUP | Ready::ERR;
+                        let waits = unix && !at_once && !open.is_nonblocking();
+                        return if waits && !open.file.ready().intersects(over) {
+                            Err(Stop::Wait)
+                        } else {
+                            Ok(length)
+                        };
                     }
                 }
                 Err(Stop::Wait) if at_once && so_far.get() > 0 => return Ok(so_far.get()),

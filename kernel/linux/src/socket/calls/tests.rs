@@ -15,8 +15,8 @@ use kernel::task::{block_on, join, yield_now};
 use kernel::time::Instant;
 use linux_raw_sys::general::O_NONBLOCK;
 use linux_raw_sys::net::{
-    AF_INET, AF_UNIX, SHUT_RD, SHUT_RDWR, SHUT_WR, SO_ERROR, SO_RCVTIMEO, SO_SNDTIMEO, SOCK_DGRAM,
-    SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET,
+    AF_INET, AF_UNIX, MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, SHUT_RD, SHUT_RDWR, SHUT_WR,
+    SO_ERROR, SO_RCVTIMEO, SO_SNDTIMEO, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET,
 };
 use syscalls::Sysno;
 
@@ -335,4 +335,36 @@ fn a_connection_within_the_machine_waits_for_room_and_is_refused_by_nobody() {
     let args = [late, it.at, bytes.len() as u64];
     let end = (Sysno::shutdown, &[server, SHUT_RD.into()][..]);
     assert_eq!(it.during((Sysno::connect, &args), end), Err(Errno::ECONNREFUSED));
+}
+
+#[test]
+fn what_is_looked_at_is_not_told_twice_and_all_of_it_is_waited_for() {
+    let it = Program::new();
+    let [one, other] = it.pair(SOCK_STREAM);
+    it.write(one, b"aaaa").unwrap();
+    assert_eq!(it.received(other, 2, MSG_PEEK | MSG_WAITALL), Ok(b"aa".to_vec()));
+    let long = it.received(other, 6, MSG_PEEK | MSG_WAITALL | MSG_DONTWAIT);
+    assert_eq!(long, Ok(b"aaaa".to_vec()));
+    let flags = u64::from(MSG_PEEK | MSG_WAITALL);
+    let write = (Sysno::write, &[one, it.put(b"bb"), 2][..]);
+    let look = (Sysno::recvfrom, &[other, it.buffer + 4096, 6, flags, 0, 0][..]);
+    assert_eq!(it.during(look, write), Ok(6));
+    assert_eq!(it.received(other, 9, 0), Ok(b"aaaabb".to_vec()));
+}
+
+#[test]
+fn what_is_discarded_needs_no_buffer() {
+    let it = Program::new();
+    let server = it.listener("127.0.0.1:80", 5);
+    let client = it.socket(AF_INET, SOCK_STREAM);
+    it.with(Sysno::connect, client, "127.0.0.1:80").unwrap();
+    let served = it.accept(server).unwrap();
+    it.write(client, &[7; 10_000]).unwrap();
+    it.write(client, b"rest").unwrap();
+    let discard = |count, flags: u32| {
+        it.call(Sysno::recvfrom, &[served, 0, count, u64::from(flags | MSG_TRUNC), 0, 0])
+    };
+    assert_eq!((discard(20_000, MSG_PEEK), discard(10_000, 0)), (Ok(10_004), Ok(10_000)));
+    assert_eq!(it.received(served, 9, 0), Ok(b"rest".to_vec()));
+    assert_eq!(discard(9, MSG_DONTWAIT), Err(Errno::EAGAIN));
 }

@@ -164,6 +164,33 @@ impl<N: Host> TcpSocket<N> {
         Ok(written)
     }
 
+    /// Receives from a peer within the machine. `MSG_TRUNC` discards (tcp(7)).
+    fn take(end: &Unix, flags: u32, to: &mut Sink<'_>) -> Result<usize, Stop> {
+        if flags & MSG_TRUNC == 0 {
+            return Ok(end.receive(flags, to)?.length);
+        }
+        let (flags, mut lost) = (flags & !MSG_TRUNC, Vec::new());
+        let mut total = 0;
+        while to.left() > 0 {
+            lost.clear();
+            let most = to.left().min(PIECE);
+            let length = match end.receive(flags, &mut Sink::kernel(&mut lost, most)) {
+                Ok(came) if flags & MSG_PEEK != 0 && came.length > 0 => {
+                    end.queued()[0].min(to.left())
+                }
+                Ok(came) => came.length,
+                Err(_) if total > 0 => break,
+                Err(stop) => return Err(stop),
+            };
+            to.skip(length);
+            total += length;
+            if length == 0 || flags & MSG_PEEK != 0 {
+                break;
+            }
+        }
+        Ok(total)
+    }
+
     /// Reads as much as there is and `to` has room for.
     fn read(&self, stream: &N::Stream, to: &mut Sink<'_>, flags: u32) -> Result<usize, Stop> {
         if to.left() == 0 {
@@ -171,8 +198,15 @@ impl<N: Host> TcpSocket<N> {
         }
         let (peek, discards) = (flags & MSG_PEEK != 0, flags & MSG_TRUNC != 0);
         let (mut read, mut piece) = (0, self.ports.piece.borrow_mut());
+        let mut long = Vec::new();
+        let there = if peek { to.left().min(stream.progress().readable) } else { 0 };
+        if there > PIECE {
+            // What is looked at is there again the next time: it is one piece.
+            long = kernel::memory::zeroed(there).unwrap_or_default();
+        }
+        let piece = if long.is_empty() { &mut piece[..] } else { &mut long[..] };
         loop {
-            let room = to.left().min(PIECE);
+            let room = to.left().min(piece.len());
             // A page of the program that is not there must not lose what was read.
             let held = !peek && !discards && to.check(room).is_err();
             let came = match peek || held {
@@ -424,13 +458,13 @@ impl<N: Host> Socket for TcpSocket<N> {
                 return self.receive(flags, to);
             }
             Role::Stream(stream) => self.read(stream, to, flags)?,
-            Role::Local { end, .. } => match end.receive(flags & !MSG_TRUNC, to) {
+            Role::Local { end, .. } => match Self::take(end, flags, to) {
                 Err(Stop::Wait) if self.deaf.get() => 0,
                 Err(Stop::Fail(errno)) => {
                     self.mute.set(self.mute.get() || errno == Errno::ECONNRESET);
                     return Err(errno.into());
                 }
-                received => received?.length,
+                received => received?,
             },
             Role::Knocking { .. } => return Err(Stop::Wait),
             _ => return Err(self.error.take().unwrap_or(Errno::ENOTCONN).into()),

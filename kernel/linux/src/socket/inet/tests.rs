@@ -24,8 +24,8 @@ use linux_raw_sys::net::{
     AF_INET, AF_INET6, AF_NETLINK, IP_MTU_DISCOVER, IP_MULTICAST_ALL, IP_MULTICAST_IF,
     IP_MULTICAST_LOOP, IP_MULTICAST_TTL, IP_RECVERR, IP_TOS, IP_TTL, IPPROTO_IP, IPPROTO_IPV6,
     IPPROTO_TCP, IPV6_MULTICAST_ALL, IPV6_MULTICAST_HOPS, IPV6_MULTICAST_IF, IPV6_MULTICAST_LOOP,
-    IPV6_UNICAST_HOPS, IPV6_V6ONLY, MSG_TRUNC, SO_ERROR, SO_LINGER, SO_RCVBUF, SO_RCVLOWAT,
-    SO_REUSEADDR, SO_REUSEPORT, SO_SNDBUF, SOL_SOCKET, TCP_NODELAY,
+    IPV6_UNICAST_HOPS, IPV6_V6ONLY, MSG_PEEK, MSG_TRUNC, SO_ERROR, SO_LINGER, SO_RCVBUF,
+    SO_RCVLOWAT, SO_REUSEADDR, SO_REUSEPORT, SO_SNDBUF, SOL_SOCKET, TCP_NODELAY,
 };
 
 struct Nobody;
@@ -222,6 +222,25 @@ fn what_came_before_the_end_of_reading_is_read_and_a_shutdown_ends_a_connect() {
         assert_eq!(until(&*client, || client.connected()).await, Err(Errno::ECONNRESET));
         assert_eq!(connect(&*client, "10.0.0.2:80").await, Ok(()));
         assert_eq!(send(&*client, b"x").await, Ok(1));
+    });
+}
+
+#[test]
+fn all_that_came_can_be_looked_at() {
+    let [here, there] = machines();
+    block_on(async {
+        let (server, client) = (listener(&there, AF_INET, "0.0.0.0:80"), stream(&here, AF_INET));
+        connect(&*client, "10.0.0.2:80").await.unwrap();
+        let (served, _) = until(&*server, || server.accept()).await.unwrap();
+        let long: Vec<u8> = (0..10_000_u32).map(|it| it as u8).collect();
+        send(&*client, &long).await.unwrap();
+        kernel::time::sleep(Duration::from_secs(1)).await;
+        for (most, came) in [(3, 3), (5000, 5000), (20_000, 10_000)] {
+            let mut bytes = Vec::new();
+            served.receive(MSG_PEEK, &mut Sink::kernel(&mut bytes, most)).unwrap();
+            assert!(bytes == long[..came], "{} of {came}", bytes.len());
+        }
+        assert!(receive(&*served, 20_000).await.unwrap() == long);
     });
 }
 
