@@ -322,8 +322,8 @@ impl<C: Control> Connection<C> {
 
     /// Hears of congestion on the path to the peer (RFC 3168, section 6.1.2).
     fn hear_congestion(&mut self, segment: &Segment<'_>) {
-        let reduced = self.reduced.is_some_and(|until| !segment.ack.is_after(until));
-        if segment.has(ECE) && !reduced && !self.recovery.sent.is_empty() {
+        self.reduced = self.reduced.filter(|until| !segment.ack.is_after(*until));
+        if segment.has(ECE) && self.reduced.is_none() && !self.recovery.sent.is_empty() {
             self.recovery.reduce();
             self.reduced = Some(self.snd_next());
             self.owes_cwr = true;

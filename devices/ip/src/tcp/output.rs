@@ -194,6 +194,8 @@ impl<C: Control> Connection<C> {
             flags |= FIN;
         }
         if self.ecn {
+            // Whatever it was reduced for (RFC 3168, section 6.1.2).
+            self.owes_cwr |= self.recovery.take_slowed();
             if self.owes_ece {
                 flags |= ECE;
             }
@@ -225,7 +227,7 @@ impl<C: Control> Connection<C> {
         let length = range.len() - u32::from(fin);
         // What is sent again is not marked, and does not say that the window was reduced (RFC
         // 3168, sections 6.1.5 and 6.1.2).
-        let owes_cwr = core::mem::take(&mut self.owes_cwr);
+        let owes_cwr = core::mem::take(&mut self.owes_cwr) | self.recovery.take_slowed();
         let emission = self.emit(range.start, length, fin, now);
         self.owes_cwr = owes_cwr;
         Emission { ecn: false, ..emission }

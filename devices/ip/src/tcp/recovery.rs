@@ -50,6 +50,8 @@ pub(crate) struct Recovery<C> {
     phase: Phase,
     /// SND.NXT when the phase began, which ends it.
     recover: Seq,
+    /// The window was reduced, of which the peer is to hear where ECN was agreed upon.
+    slowed: bool,
     mss: u32,
     /// SND.NXT when the window was last why sending stopped.
     filled: Seq,
@@ -75,6 +77,7 @@ impl<C: Control> Recovery<C> {
             tlp: Tlp::default(),
             phase: Phase::Open,
             recover: una,
+            slowed: false,
             mss,
             filled: una,
             most: 0,
@@ -88,6 +91,11 @@ impl<C: Control> Recovery<C> {
     #[cfg(test)]
     pub(crate) const fn phase(&self) -> Phase {
         self.phase
+    }
+
+    /// Returns whether the window was reduced since the last call, for whatever reason.
+    pub(crate) const fn take_slowed(&mut self) -> bool {
+        core::mem::replace(&mut self.slowed, false)
     }
 
     /// Returns how many more bytes may be in flight now, by congestion control alone.
@@ -284,6 +292,7 @@ impl<C: Control> Recovery<C> {
         let flight = self.sent.outstanding() - self.sent.sacked().min(self.sent.outstanding());
         self.prr = Prr::begin(flight.saturating_add(delivered), self.control.threshold());
         self.phase = phase;
+        self.slowed = true;
         self.recover = self.sent.next();
     }
 
@@ -399,6 +408,7 @@ impl<C: Control> Recovery<C> {
         self.control.timeout(self.sent.in_flight(), first);
         self.rtt.back_off();
         self.phase = Phase::Timeout;
+        self.slowed = true;
         self.recover = self.sent.next();
         self.started = now;
         self.reordering = None;

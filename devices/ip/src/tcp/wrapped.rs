@@ -3,7 +3,7 @@
 extern crate std;
 
 use super::abuse::{IRS, ISS, Victim};
-use super::segment::{ACK, RST, Segment};
+use super::segment::{ACK, ECE, RST, Segment};
 use super::seq::Seq;
 use alloc::rc::Rc;
 use std::vec::Vec;
@@ -62,9 +62,12 @@ fn a_byte_with_the_number_of_the_syn_is_a_byte_as_any_other() {
 }
 
 #[test]
-fn a_small_segment_of_two_gibibytes_ago_delays_no_other() {
+fn what_was_two_gibibytes_ago_is_not_taken_for_what_is_to_come() {
     let mut victim = Victim::new(1460, Some(7));
     victim.connection.set_no_delay(false);
+    // Of the first segment a router said that its path is congested.
+    victim.connection.ecn = true;
+    victim.connection.reduced = Some(ISS + 1);
     let bytes = std::vec![7; 1460 * 40];
     let pool = Rc::clone(&victim.pool);
     let mut sent = 0_u64;
@@ -83,4 +86,9 @@ fn a_small_segment_of_two_gibibytes_ago_delays_no_other() {
     // Another one waits for it.
     victim.connection.write(b"more");
     assert_eq!(victim.connection.next(0, victim.now), None);
+    // And of this path a router says so again.
+    let una = victim.connection.una();
+    let segment = Segment { flags: ACK | ECE, ..acknowledgement(una) };
+    victim.connection.receive(&segment, &pool, victim.now);
+    assert!(victim.connection.owes_cwr);
 }
