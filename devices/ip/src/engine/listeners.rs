@@ -152,11 +152,14 @@ impl Engine {
             self.stats.dropped += 1;
             return;
         }
-        let asked = known.unwrap_or_else(|| {
-            let iss = self.protocols.initial((local, peer), now);
-            Asked { local, peer, iss, offer, header, answered: now, answers: 0 }
-        });
-        let asked = Asked { answered: now, answers: asked.answers.max(1), ..asked };
+        let asked = match known {
+            // Which of the answers is confirmed is not known then (RFC 6298, section 3).
+            Some(known) => Asked { answered: now, answers: known.answers.max(2), ..known },
+            None => {
+                let iss = self.protocols.initial((local, peer), now);
+                Asked { local, peer, iss, offer, header, answered: now, answers: 1 }
+            }
+        };
         self.protocols.answer(&asked, wire, now);
         self.half_open.add(asked);
     }

@@ -117,6 +117,7 @@ impl<C: Control> Connection<C> {
     fn establish(&mut self, now: Instant) {
         self.state = if self.ending { State::FinWait1 } else { State::Established };
         self.established = true;
+        self.recovery.rtt.established();
         self.attempts = 0;
         self.progress = now;
         if let Some(idle) = self.keep_alive {

@@ -6,6 +6,9 @@ use kernel::time::Instant;
 /// The timeout before the first sample (RFC 6298, section 2.1), in ns.
 const INITIAL: u64 = 1_000_000_000;
 
+/// The timeout after a handshake that took one and gave no sample (RFC 6298, section 5.7), in ns.
+const AFTER_SYN: u64 = 3_000_000_000;
+
 /// The longest timeout (RFC 6298, section 2.5), in ns.
 const LONGEST: u64 = 60_000_000_000;
 
@@ -33,6 +36,8 @@ pub(crate) struct Rtt {
     since: Option<Instant>,
     /// How often the timeout was doubled.
     backed_off: u8,
+    /// The timeout before the first sample.
+    initial: u64,
 }
 
 fn nanos(duration: Duration) -> u64 {
@@ -41,7 +46,14 @@ fn nanos(duration: Duration) -> u64 {
 
 impl Rtt {
     pub(crate) const fn new() -> Self {
-        Self { smoothed: 0, variance: 0, least: [u64::MAX; 2], since: None, backed_off: 0 }
+        Self {
+            smoothed: 0,
+            variance: 0,
+            least: [u64::MAX; 2],
+            since: None,
+            backed_off: 0,
+            initial: INITIAL,
+        }
     }
 
     /// Takes a sample, when `segments` are in flight (RFC 6298, section 2.3). It must not be of
@@ -95,8 +107,11 @@ impl Rtt {
     /// Returns the retransmission timeout, doubled for each time it backed off (RFC 6298,
     /// sections 2 and 5.5).
     pub(crate) fn timeout(&self) -> Duration {
-        let timeout =
-            if self.smoothed == 0 { INITIAL } else { self.smoothed + SLACK.max(self.variance * 4) };
+        let timeout = if self.smoothed == 0 {
+            self.initial
+        } else {
+            self.smoothed + SLACK.max(self.variance * 4)
+        };
         // It is of 42 bits at most, as samples are.
         Duration::from_nanos((timeout << self.backed_off).min(LONGEST))
     }
@@ -104,6 +119,12 @@ impl Rtt {
     /// Doubles the timeout, since it went off (RFC 6298, section 5.5).
     pub(crate) fn back_off(&mut self) {
         self.backed_off = (self.backed_off + 1).min(16);
+    }
+
+    /// The handshake is over. Where it gave no sample its SYN was sent again, so that a timeout of
+    /// a second is too short for this path.
+    pub(crate) const fn established(&mut self) {
+        self.initial = AFTER_SYN;
     }
 
     /// Ends backing off: something new was acknowledged, so that packets arrive.

@@ -1,6 +1,10 @@
 //! Who waits for connections.
 
+use super::hostile::{frames, raw, segment, send};
 use super::*;
+use crate::packet;
+use crate::tcp::segment::{ACK, SYN};
+use devices::net::{Mac, Meta};
 use embedded_io_async::Read;
 use kernel::task::{join, spawn, yield_now};
 use kernel::time::{sleep, timeout};
@@ -69,6 +73,35 @@ fn dropping_a_listener_refuses_and_resets_who_was_not_accepted() {
         drop(listener);
         assert_eq!(waiting.read(&mut [0]).await, Err(Error::Reset));
         assert_eq!(a.connect(SocketAddr::new(B, 80)).await.err(), Some(Error::Refused));
+    });
+}
+
+#[test]
+fn which_of_two_answers_was_confirmed_is_not_known() {
+    raw(async |net, b| {
+        let listener = Tcp::bind(&b, any(80)).await.unwrap();
+        let client = [10, 0, 0, 1];
+        let own = Ipv4Addr::new(10, 0, 0, 2);
+        let here = packet::request_v4(Mac([2, 0, 0, 0, 0, 1]), client.into(), own, None);
+        send(&net, &here, Meta::default());
+        for passes in [SECOND / 2, SECOND / 100] {
+            send(&net, &segment(client, 5000, SYN, 99, 0), Meta::default());
+            sleep(passes).await;
+        }
+        let of = |frame: &Vec<u8>| match packet::judge(frame, Meta::default()) {
+            packet::Verdict::Tcp(it) if it.local.port() == 5000 => Some(it),
+            _ => None,
+        };
+        let ours = frames(&net).iter().find_map(of).unwrap().seq;
+        send(&net, &segment(client, 5000, ACK, 100, (ours + 1).0), Meta::default());
+        let (mut stream, _) = listener.accept().await.unwrap();
+        frames(&net);
+        // What is lost would be sent again after 200 ms if the round trip were known.
+        stream.write_all(b"some").await.unwrap();
+        sleep(SECOND * 9 / 10).await;
+        assert_eq!(frames(&net).iter().filter_map(of).count(), 1);
+        sleep(SECOND / 5).await;
+        assert_eq!(frames(&net).iter().filter_map(of).count(), 1);
     });
 }
 
