@@ -199,6 +199,11 @@ impl Complaint {
             (true, 3, 0..=13) | (false, 1, 0..=6) => What::Unreachable,
             _ => return None,
         };
+        // Every link of IPv6 takes as much, and who says otherwise is not to be heeded at all (RFC
+        // 8201, section 4).
+        if matches!(what, What::TooBig(mtu) if !ipv4 && mtu < longest(false)) {
+            return None;
+        }
         let quoted = message.get(8..)?;
         let (length, local, peer) = if ipv4 {
             let ip = |at| bytes::<4>(quoted, at).map(|it| IpAddr::V4(it.into()));

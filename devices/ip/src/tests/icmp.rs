@@ -259,7 +259,11 @@ fn a_socket_with_a_peer_hears_no_other() {
 #[test]
 fn datagrams_that_are_too_long_for_their_way_are_refused_for_ten_minutes() {
     raw(async |net, b| {
-        for (peer, head, least) in [(A, [3, 4], 552 - 28), (A6, [2, 0], 1280 - 48)] {
+        for (peer, head, said, least) in [
+            (A, [3, 4], 68, 552 - 28),
+            (A6, [2, 0], 1279, 1300 - 48),
+            (A6, [2, 0], 1280, 1280 - 48),
+        ] {
             greet(&net);
             let (to, heads) = (SocketAddr::new(peer, 9), if peer.is_ipv4() { 28 } else { 48 });
             let socket = Udp::bind(&b, any(0)).await.unwrap();
@@ -292,7 +296,7 @@ fn datagrams_that_are_too_long_for_their_way_are_refused_for_ten_minutes() {
             assert_eq!(socket.try_send(&pattern(1501 - heads), third), Err(Error::TooLong));
             // Nobody makes it useless.
             greet(&net);
-            send(&net, &error(&frame, head, 68, 100), Meta::default());
+            send(&net, &error(&frame, head, said, 100), Meta::default());
             sleep(SECOND / 100).await;
             assert_eq!(socket.try_send(&pattern(least + 1), to), Err(Error::TooLong));
             assert_eq!(socket.try_send(&pattern(least), to), Ok(Some(())));
