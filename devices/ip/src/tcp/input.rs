@@ -2,7 +2,7 @@
 //! the RFC looks at it.
 
 use super::congestion::Control;
-use super::connection::{Connection, Offer, State};
+use super::connection::{Connection, Offer, Stamps, State};
 use super::pool::Pool;
 use super::segment::{ACK, CWR, ECE, FIN, Head, RST, SYN, Segment, default_mss};
 use super::seq::Seq;
@@ -22,6 +22,13 @@ const REORDERED: i32 = 1;
 
 /// A timestamp is not compared with one that is as old (RFC 7323, section 5.5).
 const OUTDATED: Duration = Duration::from_secs(24 * 24 * 60 * 60);
+
+impl Stamps {
+    /// Returns whether the last one says nothing any more of which comes first.
+    fn is_outdated(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.at) >= OUTDATED
+    }
+}
 
 impl Offer {
     /// Reads a SYN.
@@ -222,9 +229,7 @@ impl<C: Control> Connection<C> {
         let Some(stamps) = &self.stamps else { return true };
         let older =
             |(value, _): (u32, u32)| value.wrapping_sub(stamps.recent).cast_signed() < -REORDERED;
-        !segment.options.stamps.is_some_and(older)
-            || segment.has(RST)
-            || now.saturating_duration_since(stamps.at) >= OUTDATED
+        !segment.options.stamps.is_some_and(older) || segment.has(RST) || stamps.is_outdated(now)
     }
 
     /// Remembers the timestamp of a segment that was taken, to be echoed: not of one that came
@@ -233,7 +238,7 @@ impl<C: Control> Connection<C> {
         if let Some(stamps) = &mut self.stamps
             && let Some((value, _)) = segment.options.stamps
             && !segment.seq.is_after(self.acknowledged)
-            && value.wrapping_sub(stamps.recent).cast_signed() >= 0
+            && (value.wrapping_sub(stamps.recent).cast_signed() >= 0 || stamps.is_outdated(now))
         {
             (stamps.recent, stamps.at) = (value, now);
         }
