@@ -89,7 +89,10 @@ fn send(thread: &Rc<Thread>, fd: u64, prepared: Prepared) -> Answer {
     let socket = SocketFile::of(&open)?;
     let stream = socket.form().style == Style::Stream;
     let named = match (&prepared.to, path::unix(&**socket)) {
-        (Some(Address::Unix(Name::Path(name))), Some(_)) => Some(path::find(thread, name)?),
+        // Who waits for its room must not keep it.
+        (Some(Address::Unix(Name::Path(name))), Some(_)) => {
+            Some(Rc::downgrade(&path::find(thread, name)?))
+        }
         _ => None,
     };
     let file = open.as_kind::<SocketFile>().ok_or(Errno::ENOTSOCK)?;
@@ -113,7 +116,8 @@ fn send(thread: &Rc<Thread>, fd: u64, prepared: Prepared) -> Answer {
         loop {
             let result = match (&named, path::unix(&**socket)) {
                 (Some(other), Some(unix)) => {
-                    unix.send_to(Some(Rc::clone(other)), &mut message, &mut source)
+                    let other = other.upgrade().ok_or(Errno::ECONNREFUSED)?;
+                    unix.send_to(Some(other), &mut message, &mut source)
                 }
                 _ => socket.send(&mut message, &mut source),
             };

@@ -4,8 +4,8 @@ use crate::call::Outcome;
 use crate::errno::Errno;
 use crate::file::Caller;
 use crate::signal::{Action, Info, Signal};
-use crate::socket::Address;
 use crate::socket::inet::tests::machines;
+use crate::socket::{Address, Name};
 use crate::testing::{perform, room, thread};
 use crate::thread::Thread;
 use crate::watch::Ready;
@@ -15,8 +15,9 @@ use kernel::task::{block_on, join, yield_now};
 use kernel::time::Instant;
 use linux_raw_sys::general::O_NONBLOCK;
 use linux_raw_sys::net::{
-    AF_INET, AF_UNIX, MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, SHUT_RD, SHUT_RDWR, SHUT_WR,
-    SO_ERROR, SO_RCVTIMEO, SO_SNDTIMEO, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET,
+    AF_INET, AF_INET6, AF_UNIX, MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, SHUT_RD, SHUT_RDWR,
+    SHUT_WR, SO_ERROR, SO_RCVTIMEO, SO_SNDTIMEO, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM,
+    SOL_SOCKET,
 };
 use syscalls::Sysno;
 
@@ -367,4 +368,44 @@ fn what_is_discarded_needs_no_buffer() {
     assert_eq!((discard(20_000, MSG_PEEK), discard(10_000, 0)), (Ok(10_004), Ok(10_000)));
     assert_eq!(it.received(served, 9, 0), Ok(b"rest".to_vec()));
     assert_eq!(discard(9, MSG_DONTWAIT), Err(Errno::EAGAIN));
+}
+
+#[test]
+fn a_read_of_nothing_takes_no_datagram_and_waits_for_none() {
+    let it = Program::new();
+    for [one, other] in [it.pair(SOCK_DGRAM), it.pair(SOCK_SEQPACKET)] {
+        let read = |count| it.call(Sysno::read, &[other, it.buffer, count]);
+        assert_eq!(read(0), Ok(0));
+        it.write(one, b"whole").unwrap();
+        assert_eq!((read(0), read(9)), (Ok(0), Ok(5)));
+    }
+}
+
+#[test]
+fn a_datagram_to_no_address_stays_here() {
+    let it = Program::new();
+    for (family, bound, to) in
+        [(AF_INET, "127.0.0.1:9", "0.0.0.0:9"), (AF_INET6, "[::1]:9", "[::]:9")]
+    {
+        let [one, other] = [0; 2].map(|_| it.socket(family, SOCK_DGRAM));
+        it.with(Sysno::bind, other, bound).unwrap();
+        let bytes = Address::Inet(to.parse().unwrap()).bytes();
+        it.thread.memory().write(it.at as usize, &bytes).unwrap();
+        let args = [one, it.put(b"here"), 4, 0, it.at, bytes.len() as u64];
+        assert_eq!(it.call(Sysno::sendto, &args), Ok(4));
+        assert_eq!(it.received(other, 9, MSG_DONTWAIT), Ok(b"here".to_vec()), "{to}");
+    }
+}
+
+#[test]
+fn who_waits_to_send_to_a_name_learns_that_its_socket_was_closed() {
+    let it = Program::new();
+    let [one, other] = [0; 2].map(|_| it.socket(AF_UNIX, SOCK_DGRAM));
+    let name = Address::Unix(Name::Path(b"/log".to_vec())).bytes();
+    it.thread.memory().write(it.at as usize, &name).unwrap();
+    it.call(Sysno::bind, &[other, it.at, name.len() as u64]).unwrap();
+    let args = |flags: u32| [one, it.buffer, 50_000, flags.into(), it.at, name.len() as u64];
+    while it.call(Sysno::sendto, &args(MSG_DONTWAIT)).is_ok() {}
+    let sent = it.during((Sysno::sendto, &args(0)), (Sysno::close, &[other]));
+    assert_eq!(sent, Err(Errno::ECONNREFUSED));
 }

@@ -251,7 +251,7 @@ impl<N: Host> Socket for UdpSocket<N> {
         if length > LONGEST {
             return Err(Errno::EMSGSIZE.into());
         }
-        let given = message.to.map(|it| self.given(it)).transpose()?;
+        let given = message.to.map(|it| self.given(it)).transpose()?.map(or_here);
         let (local, mailbox) = self.mailbox()?;
         let to = given.or(mailbox.peer.get()).ok_or(Errno::EDESTADDRREQ)?;
         if to.port() == 0 {
