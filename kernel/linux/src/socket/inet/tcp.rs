@@ -52,6 +52,8 @@ pub(super) struct TcpSocket<N: Host> {
     /// A call has begun a connection, and none has told yet whether it came about.
     begun: Cell<bool>,
     error: Cell<Option<Errno>>,
+    /// It was told that the peer reset it.
+    reset: Cell<bool>,
     deaf: Cell<bool>,
     mute: Cell<bool>,
 }
@@ -100,6 +102,7 @@ impl<N: Host> TcpSocket<N> {
             connecting: Cell::new(false),
             begun: Cell::new(false),
             error: Cell::new(None),
+            reset: Cell::new(false),
             deaf: Cell::new(false),
             mute: Cell::new(false),
         })
@@ -121,6 +124,21 @@ impl<N: Host> TcpSocket<N> {
             self.role.replace(Role::Idle);
         }
         errno
+    }
+
+    /// Whether the peer reset it: as with Linux, who waits is told so before what came was read.
+    fn is_reset(&self, stream: &N::Stream) -> bool {
+        if self.reset.get() {
+            return true;
+        }
+        if !stream.progress().ended {
+            return false;
+        }
+        let over = match self.mute.get() {
+            true => stream.try_peek(&mut [0]).err(),
+            false => stream.try_write(&[]).err(),
+        };
+        matches!(over, Some(ip::Error::Reset))
     }
 
     /// Writes what is in `from` as far as there is room.
@@ -434,6 +452,7 @@ impl<N: Host> Socket for TcpSocket<N> {
         // After the peer's reset, the first call learns of that and the next ones of EPIPE.
         if let Err(Stop::Fail(Errno::ECONNRESET)) = result {
             self.mute.set(true);
+            self.reset.set(true);
         }
         result
     }
@@ -457,7 +476,15 @@ impl<N: Host> Socket for TcpSocket<N> {
                 self.came_about()?;
                 return self.receive(flags, to);
             }
-            Role::Stream(stream) => self.read(stream, to, flags)?,
+            Role::Stream(stream) => match self.read(stream, to, flags) {
+                Err(Stop::Fail(Errno::ECONNRESET)) if self.reset.get() => 0,
+                Err(Stop::Fail(Errno::ECONNRESET)) => {
+                    self.mute.set(true);
+                    self.reset.set(true);
+                    return Err(Errno::ECONNRESET.into());
+                }
+                read => read?,
+            },
             Role::Local { end, .. } => match Self::take(end, flags, to) {
                 Err(Stop::Wait) if self.deaf.get() => 0,
                 Err(Stop::Fail(errno)) => {
@@ -507,8 +534,10 @@ impl<N: Host> Socket for TcpSocket<N> {
                 ready.set(Ready::IN | Ready::RDNORM, is_in || ended);
                 ready.set(Ready::RDHUP, ended || self.deaf.get());
                 let over = failed && !self.mute.get();
-                ready.set(Ready::HUP, ended && self.mute.get() || over);
-                ready.set(Ready::ERR, over && self.connecting.get());
+                let reset = self.is_reset(stream);
+                ready.set(Ready::HUP, ended && self.mute.get() || over || reset);
+                let told = self.reset.get();
+                ready.set(Ready::ERR, over && self.connecting.get() || reset && !told);
             }
         }
         ready.set(Ready::ERR, ready.contains(Ready::ERR) || self.error.get().is_some());
@@ -550,6 +579,12 @@ impl<N: Host> Socket for TcpSocket<N> {
                 }
                 let error = match &*self.role.borrow() {
                     Role::Local { end, .. } => end.fail().err(),
+                    Role::Stream(stream) if !self.connecting.get() => {
+                        let reset = !self.reset.get() && self.is_reset(stream);
+                        self.reset.set(self.reset.get() || reset);
+                        self.mute.set(self.mute.get() || reset);
+                        reset.then_some(Errno::ECONNRESET)
+                    }
                     _ => None,
                 };
                 self.error.take().or(error).map_or(0, |it| it.number().into())

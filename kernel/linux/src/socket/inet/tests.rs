@@ -380,6 +380,46 @@ fn lingering_for_no_time_resets() {
         client.set_option(SOL_SOCKET, SO_LINGER, &linger).unwrap();
         drop(client);
         assert_eq!(receive(&*served, 9).await, Err(Errno::ECONNRESET));
+        assert_eq!(receive(&*served, 9).await.unwrap(), b"", "it is told once");
+    });
+}
+
+#[test]
+fn a_reset_is_told_once_by_whoever_asks_first() {
+    let [here, there] = machines();
+    block_on(async {
+        let (server, ended) = (listener(&there, AF_INET, "0.0.0.0:80"), Ready::HUP | Ready::RDHUP);
+        for first in ["SO_ERROR", "receive", "send"] {
+            let client = stream(&here, AF_INET);
+            connect(&*client, "10.0.0.2:80").await.unwrap();
+            let (served, _) = until(&*server, || server.accept()).await.unwrap();
+            assert!(!served.ready().intersects(ended | Ready::ERR));
+            send(&*client, b"last").await.unwrap();
+            kernel::time::sleep(Duration::from_secs(1)).await;
+            let linger = [1_u32.to_ne_bytes(), 0_u32.to_ne_bytes()].concat();
+            client.set_option(SOL_SOCKET, SO_LINGER, &linger).unwrap();
+            drop(client);
+            kernel::time::sleep(Duration::from_secs(1)).await;
+            // Though it was not read yet what came before.
+            assert!(served.ready().contains(Ready::IN | Ready::OUT | Ready::ERR | ended));
+            let error = || {
+                let told = served.option(SOL_SOCKET, SO_ERROR).unwrap();
+                u32::from_ne_bytes(*told.first_chunk().unwrap())
+            };
+            let reset = Errno::ECONNRESET;
+            match first {
+                "SO_ERROR" => assert_eq!(error(), reset.number().into()),
+                "send" => assert_eq!(send(&*served, b"x").await, Err(reset)),
+                _ => {}
+            }
+            assert_eq!(receive(&*served, 9).await.unwrap(), b"last");
+            if first == "receive" {
+                assert_eq!(receive(&*served, 9).await, Err(reset));
+            }
+            assert_eq!(receive(&*served, 9).await.unwrap(), b"", "after {first}");
+            assert_eq!((send(&*served, b"x").await, error()), (Err(Errno::EPIPE), 0));
+            assert!(served.ready().contains(ended) && !served.ready().contains(Ready::ERR));
+        }
     });
 }
 

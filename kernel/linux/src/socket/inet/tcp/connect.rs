@@ -127,6 +127,7 @@ impl<N: Host> TcpSocket<N> {
             Role::Idle => {}
         }
         self.connecting.set(false);
+        self.reset.set(false);
         self.deaf.set(false);
         self.mute.set(false);
         self.changed.raise();
