@@ -4,6 +4,7 @@ use crate::channel::fifo;
 use crate::errno::Errno;
 use crate::exec::Programs;
 use crate::file::Tree;
+use crate::file::extras::Waits;
 use crate::file::store::{Budget, Node, Store};
 use crate::file::texts::Texts;
 use crate::futex::Futexes;
@@ -64,6 +65,8 @@ pub struct System {
     threads: Cell<usize>,
     /// How many there may be.
     most_threads: usize,
+    /// Which processes wait for locks of which.
+    pub lock_waits: Waits,
     /// Who waits for words of memory.
     pub futexes: Futexes,
     /// The segments of System V's shared memory.
@@ -113,6 +116,7 @@ impl System {
             again: Cell::new(false),
             threads: Cell::new(0),
             most_threads: most_threads(),
+            lock_waits: Waits::default(),
             futexes: Futexes::default(),
             segments: Segments::default(),
             clocks: Page::default(),

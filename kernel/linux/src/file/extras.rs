@@ -170,6 +170,12 @@ impl Extras {
         locks.as_ref()?.all.iter().find(|it| it.conflicts(lock)).copied()
     }
 
+    /// Returns a lock of `owner`.
+    pub fn held(&self, owner: Owner) -> Option<Lock> {
+        let locks = self.locks.borrow();
+        locks.as_ref()?.all.iter().find(|it| it.owner == owner).copied()
+    }
+
     /// Takes a lock. What its owner had there before is replaced.
     ///
     /// # Errors
@@ -225,6 +231,50 @@ impl Locks {
             true
         });
         self.all.extend(rest);
+    }
+}
+
+/// Processes that wait for locks, and whom for: two of which each waits for the other would do so
+/// for ever.
+#[derive(Default)]
+pub struct Waits(RefCell<Vec<[i32; 2]>>);
+
+/// One process waits for another, until this is dropped.
+pub struct Waiting<'a> {
+    all: &'a Waits,
+    pair: [i32; 2],
+}
+
+impl Waits {
+    /// Notes that `lock` waits for `other`, if both are those of processes.
+    ///
+    /// # Errors
+    /// `EDEADLK` if the other one's process waits for that of `lock`, itself or by others;
+    /// `ENOMEM`.
+    pub fn begin(&self, lock: &Lock, other: &Lock) -> Result<Option<Waiting<'_>>, Errno> {
+        /// As far as Linux looks.
+        const STEPS: usize = 10;
+        let (Owner::Process(one), Owner::Process(two)) = (lock.owner, other.owner) else {
+            return Ok(None);
+        };
+        let mut pairs = self.0.borrow_mut();
+        let next = |&id: &i32| pairs.iter().find(|it| it[0] == id).map(|it| it[1]);
+        if core::iter::successors(Some(two), next).take(STEPS + 1).any(|it| it == one) {
+            return Err(Errno::EDEADLK);
+        }
+        pairs.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        let pair = [one, two];
+        pairs.push(pair);
+        Ok(Some(Waiting { all: self, pair }))
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut pairs = self.all.0.borrow_mut();
+        if let Some(at) = pairs.iter().position(|it| *it == self.pair) {
+            pairs.swap_remove(at);
+        }
     }
 }
 

@@ -473,6 +473,11 @@ fn take(thread: &Rc<Thread>, open: &Rc<Open>, lock: Lock, waits: bool) -> Answer
                     // What changes between the attempt and the wait is not missed: there is one
                     // vCPU, and nothing runs in between.
                     changes = watch.changes().max(changes);
+                    let extras = open.place.as_ref().and_then(|it| it.node.extras());
+                    let _waiting = match extras.and_then(|it| it.conflict(&lock)) {
+                        Some(other) => thread.system.lock_waits.begin(&lock, &other)?,
+                        None => None,
+                    };
                     thread.interruptible(watch.changed_since(changes)).await?;
                 }
                 Err((errno, _)) => return Err(errno),
@@ -503,6 +508,16 @@ fn flock(thread: &Rc<Thread>, [fd, operation, ..]: Args) -> Answer {
         }
         _ => return Err(Errno::EINVAL.into()),
     };
+    if let Some(extras) = open.place.as_ref().and_then(|it| it.node.extras())
+        && let Some(held) = extras.held(owner)
+    {
+        if held.exclusive == exclusive {
+            return Ok(Outcome::Value(0));
+        }
+        // It is given up before the other is taken, as on Linux: of two who have it shared, one
+        // may have it alone.
+        extras.unlock(owner, 0, u64::MAX);
+    }
     let lock = Lock { owner, process: -1, start: 0, end: u64::MAX, exclusive };
     take(thread, &open, lock, operation & abi::LOCK_NB == 0)
 }

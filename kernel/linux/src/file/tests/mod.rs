@@ -1,6 +1,7 @@
 //! Tests of the calls about files, on a tree in memory over a disk in memory.
 
 mod disk;
+mod locks;
 mod names;
 mod notify;
 mod paths;

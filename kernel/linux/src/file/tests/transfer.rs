@@ -342,57 +342,6 @@ fn a_hole_is_seen_where_the_file_is_mapped_which_stays_mapped() {
 }
 
 #[test]
-fn locks_keep_others_out() {
-    let it = Program::new();
-    it.file("/a", b"text");
-    let (a, b) = (it.open("/a", abi::O_RDWR).unwrap(), it.open("/a", abi::O_RDWR).unwrap());
-    let lock = |kind: u16, start: i64, length: i64| {
-        let mut bytes = [0_u8; 32];
-        bytes[..2].copy_from_slice(&kind.to_le_bytes());
-        bytes[8..16].copy_from_slice(&start.to_le_bytes());
-        bytes[16..24].copy_from_slice(&length.to_le_bytes());
-        it.put(&bytes)
-    };
-    // Of one process no lock stands in another's way.
-    assert_eq!(it.call(Sysno::fcntl, &[a, 6, lock(1, 0, 0)]), Ok(0));
-    assert_eq!(it.call(Sysno::fcntl, &[b, 6, lock(1, 0, 0)]), Ok(0));
-    // An open file's do.
-    assert_eq!(it.call(Sysno::fcntl, &[b, 37, lock(0, 0, 1)]), Err(Errno::EAGAIN));
-    assert_eq!(it.call(Sysno::fcntl, &[b, 36, lock(0, 0, 1)]), Ok(0));
-    let said = it.got(32);
-    assert_eq!((said[0], said[24]), (1, it.thread.process.id as u8));
-    // Any close ends those of the process.
-    let other = it.open("/a", abi::O_RDONLY).unwrap();
-    it.close(other);
-    assert_eq!(it.call(Sysno::fcntl, &[b, 37, lock(0, 0, 1)]), Ok(0));
-    assert_eq!(it.call(Sysno::fcntl, &[a, 6, lock(1, 0, 1)]), Err(Errno::EAGAIN));
-    assert_eq!(it.call(Sysno::fcntl, &[a, 6, lock(1, 1, 1)]), Ok(0));
-    it.close(b);
-    assert_eq!(it.call(Sysno::fcntl, &[a, 6, lock(1, 0, 1)]), Ok(0));
-    assert_eq!(it.call(Sysno::fcntl, &[a, 6, lock(7, 0, 1)]), Err(Errno::EINVAL));
-    assert_eq!(it.call(Sysno::fcntl, &[a, 6, lock(1, -1, 1)]), Err(Errno::EINVAL));
-    assert_eq!(it.call(Sysno::fcntl, &[a, 6, lock(1, 5, -6)]), Err(Errno::EINVAL));
-    assert_eq!(it.call(Sysno::fcntl, &[a, 6, lock(1, i64::MAX, 2)]), Err(Errno::EOVERFLOW));
-    assert_eq!(it.call(Sysno::fcntl, &[a, 6, 8]), Err(Errno::EFAULT));
-
-    let b = it.open("/a", abi::O_RDONLY).unwrap();
-    let nonblocking = |how| u64::from(how | abi::LOCK_NB);
-    assert_eq!(it.call(Sysno::flock, &[a, nonblocking(abi::LOCK_SH)]), Ok(0));
-    assert_eq!(it.call(Sysno::flock, &[b, nonblocking(abi::LOCK_SH)]), Ok(0));
-    assert_eq!(it.call(Sysno::flock, &[b, nonblocking(abi::LOCK_EX)]), Err(Errno::EAGAIN));
-    it.close(a);
-    assert_eq!(it.call(Sysno::flock, &[b, nonblocking(abi::LOCK_EX)]), Ok(0));
-
-    // What ends a process, or its program, ends its locks.
-    let close_on_exec = it.open("/a", abi::O_RDWR | abi::O_CLOEXEC).unwrap();
-    let files = &it.thread.process.files;
-    assert_eq!(it.call(Sysno::fcntl, &[close_on_exec, 6, lock(1, 0, 1)]), Ok(0));
-    files.exec(it.thread.process.id);
-    let c = it.open("/a", abi::O_RDWR).unwrap();
-    assert_eq!(it.call(Sysno::fcntl, &[c, 37, lock(1, 0, 1)]), Ok(0));
-}
-
-#[test]
 fn a_file_grows_no_further_than_its_limit() {
     let it = Program::new();
     let fd = it.open("/a", abi::O_RDWR | abi::O_CREAT).unwrap();
