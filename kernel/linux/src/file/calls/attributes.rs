@@ -1,8 +1,6 @@
 //! Asks for and changes what is known of a file: stat(2) and what belongs to it.
 
-use super::super::{
-    Caller, Change, Credentials, Inode, Place, Stat, Statfs, Type, Walk, notify, now,
-};
+use super::super::{Caller, Change, Credentials, Inode, Stat, Statfs, Type, Walk, notify, now};
 use super::CWD;
 use crate::call::{Answer, Args, Group, Outcome, calls};
 use crate::errno::Errno;
@@ -242,14 +240,21 @@ fn faccessat2(thread: &Rc<Thread>, [fd, path, mode, flags, ..]: Args) -> Answer 
     Ok(Outcome::Value(0))
 }
 
-/// What is changed: found by a path, or open.
-fn of_descriptor(thread: &Thread, fd: u64) -> Result<Rc<dyn Inode>, Stop> {
+/// What is changed, if it is open. `None` for a pipe, a socket or the like, which belongs to who
+/// made it: it is as it is, whatever is set.
+fn of_descriptor(thread: &Thread, fd: u64) -> Result<Option<Rc<dyn Inode>>, Stop> {
     let open = thread.process.files.get(fd)?;
     if open.flags() & O_PATH != 0 {
         return Err(Errno::EBADF.into());
     }
-    let place: &Place = open.place.as_ref().ok_or(Errno::EPERM)?;
-    Ok(Rc::clone(&place.node))
+    match &open.place {
+        Some(place) => Ok(Some(Rc::clone(&place.node))),
+        // There is one inode for all of these, and it is root's.
+        None if open.file.stat()?.kind == Type::Anonymous && !thread.credentials().root => {
+            Err(Errno::EPERM.into())
+        }
+        None => Ok(None),
+    }
 }
 
 fn of_path(thread: &Rc<Thread>, fd: u64, at: u64, flags: u64) -> Result<Rc<dyn Inode>, Stop> {
@@ -280,7 +285,10 @@ fn chmod(thread: &Rc<Thread>, [path, mode, ..]: Args) -> Answer {
 }
 
 fn fchmod(thread: &Rc<Thread>, [fd, mode, ..]: Args) -> Answer {
-    set_mode(thread, &of_descriptor(thread, fd)?, mode)
+    match of_descriptor(thread, fd)? {
+        Some(node) => set_mode(thread, &node, mode),
+        None => Ok(Outcome::Value(0)),
+    }
 }
 
 fn fchmodat(thread: &Rc<Thread>, [fd, path, mode, ..]: Args) -> Answer {
@@ -324,7 +332,13 @@ fn lchown(thread: &Rc<Thread>, [path, uid, gid, ..]: Args) -> Answer {
 }
 
 fn fchown(thread: &Rc<Thread>, [fd, uid, gid, ..]: Args) -> Answer {
-    set_owner(thread, &of_descriptor(thread, fd)?, uid, gid)
+    if let Some(node) = of_descriptor(thread, fd)? {
+        return set_owner(thread, &node, uid, gid);
+    }
+    let who = thread.credentials();
+    let keeps = [u32::MAX, who.uid].contains(&(uid as u32));
+    let joins = [u32::MAX, who.gid].contains(&(gid as u32)) || who.is_in(gid as u32);
+    if who.root || keeps && joins { Ok(Outcome::Value(0)) } else { Err(Errno::EPERM.into()) }
 }
 
 fn fchownat(thread: &Rc<Thread>, [fd, path, uid, gid, flags, _]: Args) -> Answer {
@@ -379,9 +393,6 @@ impl Time {
 
 fn set_times(thread: &Thread, node: &Rc<dyn Inode>, times: [When; 2]) -> Answer {
     let (who, stat) = (thread.credentials(), node.stat());
-    if times == [When::Keep; 2] {
-        return Ok(Outcome::Value(0));
-    }
     if !who.owns(&stat) {
         // Whoever may write may say that it was now.
         if times != [When::Now; 2] {
@@ -400,21 +411,30 @@ fn set_times(thread: &Thread, node: &Rc<dyn Inode>, times: [When; 2]) -> Answer 
     Ok(Outcome::Value(0))
 }
 
+fn set_times_of_open(thread: &Thread, fd: u64, times: [When; 2]) -> Answer {
+    match of_descriptor(thread, fd)? {
+        Some(node) => set_times(thread, &node, times),
+        None => Ok(Outcome::Value(0)),
+    }
+}
+
 fn utimensat(thread: &Rc<Thread>, [fd, path, times, flags, ..]: Args) -> Answer {
+    let times = Time::pair(&thread.memory(), times, 1)?;
+    // Nothing is to be done, wherever that is.
+    if times == [When::Keep; 2] {
+        return Ok(Outcome::Value(0));
+    }
     if flags & !u64::from(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0 {
         return Err(Errno::EINVAL.into());
     }
-    let times = Time::pair(&thread.memory(), times, 1)?;
     // futimens(3) is this without a path.
-    let node = if path == 0 && fd as u32 != AT_FDCWD as u32 {
-        if flags != 0 {
-            return Err(Errno::EINVAL.into());
-        }
-        of_descriptor(thread, fd)?
-    } else {
-        of_path(thread, fd, path, flags)?
-    };
-    set_times(thread, &node, times)
+    if path != 0 || fd as u32 == AT_FDCWD as u32 {
+        return set_times(thread, &of_path(thread, fd, path, flags)?, times);
+    }
+    if flags != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    set_times_of_open(thread, fd, times)
 }
 
 fn utimes(thread: &Rc<Thread>, [path, times, ..]: Args) -> Answer {
@@ -423,8 +443,10 @@ fn utimes(thread: &Rc<Thread>, [path, times, ..]: Args) -> Answer {
 
 fn futimesat(thread: &Rc<Thread>, [fd, path, times, ..]: Args) -> Answer {
     let times = Time::pair(&thread.memory(), times, 1000)?;
-    let node = if path == 0 { of_descriptor(thread, fd)? } else { of_path(thread, fd, path, 0)? };
-    set_times(thread, &node, times)
+    if path == 0 {
+        return set_times_of_open(thread, fd, times);
+    }
+    set_times(thread, &of_path(thread, fd, path, 0)?, times)
 }
 
 fn utime(thread: &Rc<Thread>, [path, times, ..]: Args) -> Answer {

@@ -207,3 +207,39 @@ fn access_asks_without_opening() {
     assert_eq!(it.call(Sysno::newfstatat, &[fd, empty, it.buffer(), 0]), Err(Errno::ENOENT));
     assert_eq!(it.call(Sysno::newfstatat, &[fd, 0, it.buffer(), flag]), Ok(0));
 }
+
+#[test]
+fn what_is_set_of_a_pipe_or_a_socket_is_taken_from_who_may() {
+    use crate::process::Credentials;
+    let it = Program::new();
+    it.call(Sysno::pipe2, &[it.buffer(), 0]).unwrap();
+    let pipe = u64::from(it.got(1)[0]);
+    let socket = it.call(Sysno::socket, &[1, 1, 0]).unwrap() as u64;
+    let event = it.call(Sysno::eventfd2, &[0, 0]).unwrap() as u64;
+    let same = u64::from(u32::MAX);
+    let set = |fd| {
+        [
+            it.call(Sysno::fchmod, &[fd, 0o600]),
+            it.call(Sysno::fchown, &[fd, same, same]),
+            it.call(Sysno::utimensat, &[fd, 0, 0, 0]),
+        ]
+    };
+    assert_eq!([pipe, socket, event].map(set), [[Ok(0); 3]; 3]);
+    it.thread.process.credentials.replace(Credentials::new(1000, 100));
+    assert_eq!([pipe, socket].map(set), [[Ok(0); 3]; 2]);
+    assert_eq!(set(event), [Err(Errno::EPERM); 3]);
+    assert_eq!(it.call(Sysno::fchown, &[pipe, 1000, 100]), Ok(0));
+    assert_eq!(it.call(Sysno::fchown, &[pipe, 0, same]), Err(Errno::EPERM));
+    assert_eq!(it.call(Sysno::fchown, &[pipe, same, 0]), Err(Errno::EPERM));
+}
+
+#[test]
+fn times_that_stay_need_no_file() {
+    let it = Program::new();
+    let omit = abi::UTIME_OMIT.into();
+    it.thread.memory().put(it.buffer(), &[0_u64, omit, 0, omit]).unwrap();
+    assert_eq!(it.call(Sysno::utimensat, &[CWD, it.path(0, "/none"), it.buffer(), 0]), Ok(0));
+    assert_eq!(it.call(Sysno::utimensat, &[99, 0, it.buffer(), 0]), Ok(0));
+    let none = it.path(0, "/none");
+    assert_eq!(it.call(Sysno::utimensat, &[CWD, none, 0, 0]), Err(Errno::ENOENT));
+}
