@@ -253,13 +253,12 @@ fn copy_file_range(thread: &Rc<Thread>, [from, from_at, to, to_at, count, flags]
         return Err(Errno::EBADF.into());
     }
     let offsets = [offset(thread, &from, from_at)?, offset(thread, &to, to_at)?];
-    let left = usize::try_from(count).unwrap_or(MOST).min(MOST);
-    if Rc::ptr_eq(&from.file, &to.file) {
-        let begin = |offset: Option<u64>, open: &Open| offset.unwrap_or(open.position.get());
-        let (a, b) = (begin(offsets[0], &from), begin(offsets[1], &to));
-        if a.abs_diff(b) < left as u64 {
-            return Err(Errno::EINVAL.into());
-        }
+    let begin = |offset: Option<u64>, open: &Open| offset.unwrap_or(open.position.get());
+    let (a, b) = (begin(offsets[0], &from), begin(offsets[1], &to));
+    let there = from.file.stat()?.size.saturating_sub(a);
+    let left = usize::try_from(count.min(there)).unwrap_or(MOST).min(MOST);
+    if Rc::ptr_eq(&from.file, &to.file) && a.abs_diff(b) < left as u64 {
+        return Err(Errno::EINVAL.into());
     }
     let told = [from_at, to_at];
     let copy =

@@ -4,6 +4,7 @@ use super::super::{At, Caller, Open};
 use super::size::limited;
 use super::written;
 use crate::call::{Answer, Args, Group, calls, changed, wait};
+use crate::channel::Event;
 use crate::errno::Errno;
 use crate::memory::{Part, Sink, Source};
 use crate::stop::Stop;
@@ -141,7 +142,10 @@ fn rest(
 ) -> Answer {
     let left = part.length;
     let is_all = match &result {
-        Ok(count) => *count == left || *count == 0 || !write && open.file.watch().is_some(),
+        Ok(count) if *count == left || *count == 0 => true,
+        // An eventfd takes one number of however many bytes.
+        Ok(_) if write => open.as_kind::<Event>().is_some(),
+        Ok(_) => open.file.watch().is_some(),
         Err(Stop::Fail(_)) => true,
         Err(_) => false,
     };

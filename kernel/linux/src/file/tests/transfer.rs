@@ -213,6 +213,27 @@ fn files_are_copied_within_the_kernel() {
     assert_eq!(it.call(Sysno::pread64, &[reader, pipe, 1, 0]), Err(Errno::ESPIPE));
 }
 
+#[test]
+fn a_file_is_copied_behind_itself_up_to_its_end() {
+    let it = Program::new();
+    it.file("/a", b"text");
+    let fd = it.open("/a", abi::O_RDWR).unwrap();
+    it.thread.memory().put(it.buffer(), &[1_u64, 4, 2]).unwrap();
+    let [from, to, within] = [0, 8, 16].map(|word| it.buffer() + word);
+    let copy = |to, count| it.call(Sysno::copy_file_range, &[fd, from, fd, to, count, 0]);
+    assert_eq!(copy(within, 1000), Err(Errno::EINVAL), "they overlap");
+    assert_eq!(copy(to, 1000), Ok(3));
+    assert_eq!(it.content("/a"), Ok(b"textext".to_vec()));
+}
+
+#[test]
+fn an_eventfd_takes_one_number_of_a_long_write() {
+    let it = Program::new();
+    let fd = it.call(Sysno::eventfd2, &[0, 0]).unwrap() as u64;
+    assert_eq!(it.write(fd, &[3, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0]), Ok(8));
+    assert_eq!(it.read(fd, 8), Ok(3_u64.to_le_bytes().to_vec()));
+}
+
 /// The two descriptors that a call writes into the buffer.
 fn two(it: &Program, number: Sysno, args: &[u64]) -> [u64; 2] {
     it.call(number, args).unwrap();
