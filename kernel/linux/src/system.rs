@@ -88,6 +88,8 @@ pub struct System {
     pub programs: RefCell<Option<Rc<dyn Programs>>>,
     /// The name of the machine (uname(2)).
     pub host_name: RefCell<Vec<u8>>,
+    /// Its domain of NIS (setdomainname(2)).
+    pub domain_name: RefCell<Vec<u8>>,
     /// The number of the last rename that was told (inotify(7)).
     moves: Cell<u32>,
     /// Unknown calls that were logged.
@@ -128,6 +130,7 @@ impl System {
             session_end: RefCell::new(None),
             programs: RefCell::new(None),
             host_name: RefCell::new(b"xenith".to_vec()),
+            domain_name: RefCell::new(b"(none)".to_vec()),
             moves: Cell::default(),
             unknown: RefCell::default(),
         })

@@ -343,6 +343,21 @@ fn a_process_gives_up_who_it_is_for_good() {
 }
 
 #[test]
+fn the_domain_is_not_the_host() {
+    let first = thread();
+    let at = room(&first.memory(), 4096) as u64;
+    first.memory().write(at as usize, b"example").unwrap();
+    assert_eq!(perform(&first, Sysno::setdomainname, [at, 7, 0, 0, 0, 0]), Ok(0));
+    assert_eq!(perform(&first, Sysno::uname, [at, 0, 0, 0, 0, 0]), Ok(0));
+    let text = |index: usize| {
+        let mut text = [0; 8];
+        first.memory().read(at as usize + index * 65, &mut text).unwrap();
+        text
+    };
+    assert_eq!([text(1), text(5)], [*b"xenith\0\0", *b"example\0"]);
+}
+
+#[test]
 fn a_descriptor_of_a_process_outlives_it() {
     use crate::watch::Ready;
     let first = thread();

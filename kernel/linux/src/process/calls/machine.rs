@@ -5,6 +5,8 @@ use crate::errno::Errno;
 use crate::file::Caller;
 use crate::thread::Thread;
 use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::RefCell;
 use kernel::time::Instant;
 use linux_raw_sys::general::{GRND_INSECURE, GRND_NONBLOCK, GRND_RANDOM};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -15,7 +17,7 @@ pub(crate) const CALLS: Group = calls! {
     sysinfo(Hex) = sysinfo;
     getrandom(Hex, Size, RANDOM) = getrandom;
     sethostname(Data, Size) = sethostname;
-    setdomainname(Data, Size) = sethostname;
+    setdomainname(Data, Size) = setdomainname;
 };
 
 /// Length of a text of `struct new_utsname`.
@@ -25,8 +27,8 @@ const TEXT: usize = 65;
 const RELEASE: &str = "6.1.0-xenith";
 
 fn uname(thread: &Rc<Thread>, [to, ..]: Args) -> Answer {
-    let host = thread.system.host_name.borrow();
-    let texts = ["Linux".as_bytes(), &host, RELEASE.as_bytes(), b"#1", b"x86_64", b"(none)"];
+    let (host, domain) = (thread.system.host_name.borrow(), thread.system.domain_name.borrow());
+    let texts = ["Linux".as_bytes(), &host, RELEASE.as_bytes(), b"#1", b"x86_64", &domain];
     let mut name = [[0; TEXT]; 6];
     for (place, text) in name.iter_mut().zip(texts) {
         let length = text.len().min(TEXT - 1);
@@ -36,7 +38,15 @@ fn uname(thread: &Rc<Thread>, [to, ..]: Args) -> Answer {
     Ok(0.into())
 }
 
-fn sethostname(thread: &Rc<Thread>, [from, length, ..]: Args) -> Answer {
+fn sethostname(thread: &Rc<Thread>, args: Args) -> Answer {
+    set_name(thread, args, &thread.system.host_name)
+}
+
+fn setdomainname(thread: &Rc<Thread>, args: Args) -> Answer {
+    set_name(thread, args, &thread.system.domain_name)
+}
+
+fn set_name(thread: &Thread, [from, length, ..]: Args, to: &RefCell<Vec<u8>>) -> Answer {
     if !thread.process.credentials.borrow().is_root() {
         return Err(Errno::EPERM.into());
     }
@@ -45,7 +55,7 @@ fn sethostname(thread: &Rc<Thread>, [from, length, ..]: Args) -> Answer {
     }
     let mut name = kernel::memory::zeroed(length as usize).ok_or(Errno::ENOMEM)?;
     thread.memory().read(from as usize, &mut name)?;
-    thread.system.host_name.replace(name);
+    to.replace(name);
     Ok(0.into())
 }
 
