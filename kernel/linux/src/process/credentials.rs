@@ -54,6 +54,13 @@ impl Credentials {
         self.user.effective == 0
     }
 
+    /// Whether it may change how `other` is scheduled.
+    #[must_use]
+    pub const fn may_schedule(&self, other: &Self) -> bool {
+        let (mine, theirs) = (self.user.effective, &other.user);
+        self.is_root() || mine == theirs.real || mine == theirs.effective
+    }
+
     /// Whether it may send signals to `other`.
     #[must_use]
     pub const fn may_signal(&self, other: &Self) -> bool {

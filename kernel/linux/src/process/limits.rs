@@ -9,6 +9,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// No limit.
 pub const INFINITY: u64 = u64::MAX;
 
+/// Descriptors that a process may have at most (/proc/sys/fs/nr_open).
+const MOST_FILES: u64 = 1 << 20;
+
 /// `struct rlimit64`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -62,13 +65,15 @@ impl Limits {
     ///
     /// # Errors
     /// `EINVAL` if the limit that is held is above the other, or there is no such resource;
-    /// `EPERM` if the other is raised by one who is not root.
+    /// `EPERM` if the other is raised by one who is not root, or to more descriptors than there may
+    /// be.
     pub fn set(&self, resource: u32, new: Limit, root: bool) -> Result<(), Errno> {
         let place = self.0.get(resource as usize).ok_or(Errno::EINVAL)?;
         if new.soft > new.hard {
             return Err(Errno::EINVAL);
         }
-        if new.hard > place.get().hard && !root {
+        let is_beyond = resource == raw::RLIMIT_NOFILE && new.hard > MOST_FILES;
+        if is_beyond || new.hard > place.get().hard && !root {
             return Err(Errno::EPERM);
         }
         place.set(new);

@@ -319,6 +319,8 @@ fn limits_are_raised_by_root_alone() {
     assert_eq!(limits.set(raw::RLIMIT_NOFILE, all(5, 4097), false), Err(Errno::EPERM));
     assert_eq!(limits.set(raw::RLIMIT_NOFILE, all(5, 4097), true), Ok(()));
     assert_eq!(limits.set(16, all(0, 0), true), Err(Errno::EINVAL));
+    let beyond = limits.set(raw::RLIMIT_NOFILE, all(5, INFINITY), true);
+    assert_eq!(beyond, Err(Errno::EPERM), "more than fs.nr_open");
     assert_eq!(limits.get(raw::RLIMIT_NOFILE), all(5, 4097));
 }
 
@@ -355,6 +357,33 @@ fn the_domain_is_not_the_host() {
         text
     };
     assert_eq!([text(1), text(5)], [*b"xenith\0\0", *b"example\0"]);
+}
+
+#[test]
+fn priorities_are_those_of_who_is_named_and_may_be_changed() {
+    let first = thread();
+    let at = room(&first.memory(), 4096) as u64;
+    let own = &first.process;
+    let child = own.fork(2, &first.memory(), 0, own).unwrap();
+    child.signals.add(Rc::new(Receiver::new(2, Set::EMPTY))).unwrap();
+    first.system.add(&child);
+    let call = |number: Sysno, args: [u64; 4]| {
+        perform(&first, number, [args[0], args[1], args[2], args[3], 0, 0])
+    };
+    // struct sched_attr: a nice value of 5.
+    first.memory().put(at, &[48_u64, 0, 5, 0, 0, 0]).unwrap();
+    assert_eq!(call(Sysno::sched_setattr, [2, at, 0, 0]), Ok(0));
+    let nice = || [own, &child].map(|it| it.controls.nice.get());
+    assert_eq!(nice(), [0, 5]);
+    assert_eq!(call(Sysno::sched_getattr, [2, at + 64, 48, 0]), Ok(0));
+    assert_eq!(first.memory().get::<[u64; 3]>(at + 64).unwrap(), [48, 0, 5]);
+    own.credentials.replace(Credentials::new(1000, 100));
+    assert_eq!(call(Sysno::sched_setattr, [2, at, 0, 0]), Err(Errno::EPERM));
+    assert_eq!(call(Sysno::setpriority, [0, 2, 9, 0]), Err(Errno::EPERM));
+    // Of a group, those are changed that may be.
+    assert_eq!(call(Sysno::setpriority, [1, 0, 9, 0]), Err(Errno::EPERM));
+    assert_eq!(nice(), [9, 5]);
+    assert_eq!(call(Sysno::setpriority, [0, 0, 8, 0]), Err(Errno::EACCES));
 }
 
 #[test]

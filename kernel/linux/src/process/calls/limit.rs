@@ -112,12 +112,17 @@ fn getpriority(thread: &Rc<Thread>, [which, who, ..]: Args) -> Answer {
 fn setpriority(thread: &Rc<Thread>, [which, who, nice, ..]: Args) -> Answer {
     let all = named(thread, which, who)?;
     let nice = (nice as i32).clamp(-20, 19);
-    let root = thread.process.credentials.borrow().is_root();
+    let who = thread.process.credentials.borrow();
+    // Those that it may change are changed, whatever the others are.
+    let mut result = Ok(0.into());
     for process in all {
-        if nice < process.controls.nice.get() && !root {
-            return Err(Errno::EACCES.into());
+        if !who.may_schedule(&process.credentials.borrow()) {
+            result = Err(Errno::EPERM.into());
+        } else if nice < process.controls.nice.get() && !who.is_root() {
+            result = Err(Errno::EACCES.into());
+        } else {
+            process.controls.nice.set(nice);
         }
-        process.controls.nice.set(nice);
     }
-    Ok(0.into())
+    result
 }

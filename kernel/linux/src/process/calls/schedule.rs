@@ -3,6 +3,7 @@
 use crate::call::{Answer, Args, Group, calls, wait};
 use crate::errno::Errno;
 use crate::file::Caller;
+use crate::process::Process;
 use crate::thread::Thread;
 use crate::time::Timespec;
 use alloc::rc::Rc;
@@ -40,18 +41,29 @@ fn sched_yield(_: &Rc<Thread>, _: Args) -> Answer {
     })
 }
 
-/// Whether there is a thread of that number; 0 is the caller.
-fn check(thread: &Thread, id: u64) -> Result<(), Errno> {
+/// Returns the process of the thread of that number; 0 is the caller.
+fn named(thread: &Thread, id: u64) -> Result<Rc<Process>, Errno> {
     match id as i32 {
-        0 => Ok(()),
+        0 => Ok(Rc::clone(&thread.process)),
         ..0 => Err(Errno::EINVAL),
-        id => thread.system.thread(id).map(drop).ok_or(Errno::ESRCH),
+        id => thread.system.thread(id).map(|(process, _)| process).ok_or(Errno::ESRCH),
     }
+}
+
+/// Whether there is one.
+fn check(thread: &Thread, id: u64) -> Result<(), Errno> {
+    named(thread, id).map(drop)
 }
 
 /// Whether there is one, and an address for its parameters.
 fn check_with(thread: &Thread, id: u64, at: u64) -> Result<(), Errno> {
     if at == 0 { Err(Errno::EINVAL) } else { check(thread, id) }
+}
+
+/// Whether the caller may change how `process` is scheduled.
+fn may_change(thread: &Thread, process: &Process) -> Result<(), Errno> {
+    let may = thread.process.credentials.borrow().may_schedule(&process.credentials.borrow());
+    if may { Ok(()) } else { Err(Errno::EPERM) }
 }
 
 /// The set has processor 0 alone: 8 bytes, as on a Linux for up to 64.
@@ -65,7 +77,7 @@ fn sched_getaffinity(thread: &Rc<Thread>, [id, size, to, ..]: Args) -> Answer {
 }
 
 fn sched_setaffinity(thread: &Rc<Thread>, [id, size, from, ..]: Args) -> Answer {
-    check(thread, id)?;
+    may_change(thread, &*named(thread, id)?)?;
     let mut first = [0];
     if size > 0 {
         thread.memory().read(from as usize, &mut first)?;
@@ -101,6 +113,7 @@ fn sched_setscheduler(thread: &Rc<Thread>, [id, policy, from, ..]: Args) -> Answ
     if most > 0 {
         return Err(Errno::EPERM.into());
     }
+    may_change(thread, &*named(thread, id)?)?;
     Ok(0.into())
 }
 
@@ -134,15 +147,14 @@ fn sched_getattr(thread: &Rc<Thread>, [id, to, size, flags, ..]: Args) -> Answer
     if (size as usize) < size_of::<Attributes>() || size > 4096 || flags as u32 != 0 {
         return Err(Errno::EINVAL.into());
     }
-    check(thread, id)?;
-    let nice = thread.process.controls.nice.get();
+    let nice = named(thread, id)?.controls.nice.get();
     let size = size_of::<Attributes>() as u32;
     thread.memory().put(to, &Attributes { size, nice, ..Attributes::default() })?;
     Ok(0.into())
 }
 
 fn sched_setattr(thread: &Rc<Thread>, [id, from, flags, ..]: Args) -> Answer {
-    check(thread, id)?;
+    let process = named(thread, id)?;
     let asked: Attributes = thread.memory().get(from)?;
     let (_, most) = priorities(asked.policy)?;
     if flags as u32 != 0 {
@@ -151,7 +163,12 @@ fn sched_setattr(thread: &Rc<Thread>, [id, from, flags, ..]: Args) -> Answer {
     if most > 0 || asked.policy == raw::SCHED_DEADLINE {
         return Err(Errno::EPERM.into());
     }
-    thread.process.controls.nice.set(asked.nice.clamp(-20, 19));
+    may_change(thread, &process)?;
+    let (nice, old) = (asked.nice.clamp(-20, 19), &process.controls.nice);
+    if nice < old.get() && !thread.process.credentials.borrow().is_root() {
+        return Err(Errno::EPERM.into());
+    }
+    old.set(nice);
     Ok(0.into())
 }
 
