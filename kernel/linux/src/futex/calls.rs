@@ -43,7 +43,7 @@ fn futex(thread: &Rc<Thread>, args: Args) -> Answer {
         raw::FUTEX_WAIT => {
             let end = timeout(&thread.memory(), fourth)?;
             let end = end.map(|it| Instant::now().saturating_add(it));
-            wait_at(thread, at, private, value, raw::FUTEX_BITSET_MATCH_ANY, end, false)
+            wait_at(thread, at, private, value, raw::FUTEX_BITSET_MATCH_ANY, end)
         }
         raw::FUTEX_WAIT_BITSET => {
             let bits = third as u32;
@@ -53,7 +53,7 @@ fn futex(thread: &Rc<Thread>, args: Args) -> Answer {
             let clock = if realtime { Clock::Realtime } else { Clock::Monotonic };
             let end = timeout(&thread.memory(), fourth)?;
             let end = end.map(|it| clock.instant(crate::time::nanos(it)));
-            wait_at(thread, at, private, value, bits, end, true)
+            wait_at(thread, at, private, value, bits, end)
         }
         raw::FUTEX_WAKE => wake(thread, at, private, value, raw::FUTEX_BITSET_MATCH_ANY),
         raw::FUTEX_WAKE_BITSET => wake(thread, at, private, value, third as u32),
@@ -106,8 +106,7 @@ impl Drop for Place {
     }
 }
 
-/// Waits until it is woken, unless the word at `at` is not `value`. `absolute`: a handler that
-/// may have the call made again finds its end unchanged.
+/// Waits until it is woken, unless the word at `at` is not `value`.
 fn wait_at(
     thread: &Rc<Thread>,
     at: u64,
@@ -115,7 +114,6 @@ fn wait_at(
     value: u32,
     bits: u32,
     end: Option<Instant>,
-    absolute: bool,
 ) -> Answer {
     let memory = thread.memory();
     let key = memory.futex_key(at, private)?;
@@ -131,12 +129,13 @@ fn wait_at(
             Ok(Ok(())) => Ok(0),
             Ok(Err(errno)) => Err(errno),
             Err(_) if place.waiter.is_woken() => Ok(0),
-            // With a relative end, it goes on with what is left.
-            Err(_) if end.is_some() && !absolute => {
+            // With an end, it goes on with what is left where no handler runs, and is not made again
+            // behind one, whatever its flags are.
+            Err(_) if end.is_some() => {
                 thread.set_again(Box::new(move |thread| {
                     let thread = Rc::clone(thread);
                     Box::pin(async move {
-                        let again = || wait_at(&thread, at, private, value, bits, end, false);
+                        let again = || wait_at(&thread, at, private, value, bits, end);
                         match loaded(again).await? {
                             crate::call::Outcome::Wait(future) => future.await,
                             _ => Ok(0),

@@ -135,6 +135,42 @@ fn the_opening_of_a_pipe_ends_by_a_signal_or_by_who_comes_although_its_name_is_g
     assert_eq!(interrupted_open(raw::SA_RESTART), 0, "the descriptor");
 }
 
+#[test]
+fn a_wait_for_a_futex_with_an_end_is_not_made_again_behind_a_handler() {
+    // Until 2 s of the monotonic clock.
+    for (end, expected) in [(true, Errno::EINTR), (false, Errno::EAGAIN)] {
+        let (first, at) = begin();
+        handle(&first, Signal::USR1, raw::SA_RESTART);
+        first.memory().put(at, &[0_u64, 2_000, 0]).unwrap();
+        let other = Rc::clone(&first);
+        let seen = Rc::new(RefCell::new(0));
+        let log = Rc::clone(&seen);
+        let end = if end { at + 8 } else { 0 };
+        let bits = u64::from(raw::FUTEX_BITSET_MATCH_ANY);
+        play(move |step, registers, _| match step {
+            0 => {
+                let operation = raw::FUTEX_WAIT_BITSET.into();
+                call_of(registers, Sysno::futex, &[at, operation, 0, end, 0, bits])
+            }
+            100 => {
+                registers.rsp += 8;
+                call_of(registers, Sysno::rt_sigreturn, &[])
+            }
+            _ => {
+                *log.borrow_mut() = registers.rax;
+                call_of(registers, Sysno::exit_group, &[0])
+            }
+        });
+        run_beside(first, async move {
+            sleep(Duration::from_millis(5)).await;
+            // Made again, it finds another value.
+            other.memory().put(at, &1_u32).unwrap();
+            other.process.send(Info::kernel(Signal::USR1)).unwrap();
+        });
+        assert_eq!(seen.take(), expected.result());
+    }
+}
+
 /// Plays a wait for a child, during which `SIGUSR1` comes. Returns what it returned.
 fn interrupted_wait(flags: u32) -> u64 {
     let (first, at) = begin();

@@ -240,6 +240,18 @@ fn an_alarm_comes_once_and_an_interval_again() {
 }
 
 #[test]
+fn what_is_left_of_an_alarm_is_rounded_and_never_none() {
+    let (first, _) = with_page();
+    let after = |milliseconds| {
+        call(&first, Sysno::alarm, &[7]).unwrap();
+        block_on(sleep(Duration::from_millis(milliseconds)));
+        call(&first, Sysno::alarm, &[0])
+    };
+    assert_eq!([400, 600, 6900].map(after), [Ok(7), Ok(6), Ok(1)]);
+    assert_eq!(call(&first, Sysno::alarm, &[0]), Ok(0));
+}
+
+#[test]
 fn a_timer_sends_its_value_to_its_thread() {
     let times = expiries(Signal::USR1, 2, |step, at, registers, space| match step {
         0 => call_of(registers, Sysno::getitimer, &[0, at]),

@@ -42,7 +42,9 @@ fn alarm(thread: &Rc<Thread>, [seconds, ..]: Args) -> Answer {
     let seconds = u64::from(seconds as u32);
     let next = if seconds == 0 { 0 } else { now + seconds * 1_000_000_000 };
     arm_real(&thread.process, Setting { next, interval: 0 })?;
-    Ok((old.div_ceil(1_000_000_000) as usize).into())
+    // Rounded to the nearest second, and what is armed has one at least.
+    let rounded = (old + 500_000_000) / 1_000_000_000;
+    Ok((rounded.max(u64::from(old > 0)) as usize).into())
 }
 
 /// `struct itimerval`
