@@ -12,7 +12,7 @@ use crate::stop::{Load, Stop, loaded};
 use crate::system::System;
 use crate::thread::{Thread, Tracer};
 use crate::trace::Trace;
-use crate::tty::{Size, Wire};
+use crate::tty::{Size, Whom, Wire};
 use crate::{dev, proc, run};
 use alloc::boxed::Box;
 use alloc::format;
@@ -224,13 +224,22 @@ pub async fn machine<I: Device, B: Block + 'static>(ip: I, root: B) -> Result<Rc
     Ok(system)
 }
 
-/// Has terminals send signals to those who are in the foreground, and go free when their session
+/// Has terminals send signals to those who are in the foreground or lead their session, and go free when their session
 /// ends.
 fn connect_terminals(system: &Rc<System>) {
     let weak = Rc::downgrade(system);
-    system.terminals.set_signals(Box::new(move |group, number| {
-        if let (Some(system), Some(signal)) = (weak.upgrade(), Signal::new(number.into())) {
-            system.group_signal(group, Info::kernel(signal));
+    system.terminals.set_signals(Box::new(move |whom, number| {
+        let (Some(system), Some(signal)) = (weak.upgrade(), Signal::new(number.into())) else {
+            return;
+        };
+        let info = Info::kernel(signal);
+        match whom {
+            Whom::Group(group) => drop(system.group_signal(group, info)),
+            Whom::Leader(session) => {
+                if let Some(leader) = system.process(session) {
+                    let _ = leader.send(info);
+                }
+            }
         }
     }));
     system.session_end.replace(Some(Box::new(|system, session| {

@@ -378,6 +378,12 @@ impl Caller for Thread {
         self.system.is_orphaned(self.process.group())
     }
 
+    fn session_of(&self, group: i32) -> Option<i32> {
+        let all = self.system.processes();
+        let member = all.iter().find(|it| it.group() == group);
+        member.or_else(|| all.iter().find(|it| it.id == group)).map(|it| it.session())
+    }
+
     fn fs(&self) -> Rc<Place> {
         Rc::clone(&self.process.fs.borrow())
     }

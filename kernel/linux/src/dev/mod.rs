@@ -11,7 +11,7 @@ use crate::memory::Source;
 use crate::stop::loaded;
 use crate::system::System;
 use crate::thread::Thread;
-use crate::tty::pty::{Folder, Pty};
+use crate::tty::pty::{self, Folder, Pty};
 use crate::tty::{Size, Terminal, TerminalFile, Terminals, Wire};
 use alloc::boxed::Box;
 use alloc::rc::Rc;
@@ -154,11 +154,7 @@ fn drivers(system: &System) {
     let own = {
         let terminals = Rc::clone(terminals);
         move |caller: &dyn Caller, flags: u32, place: &Place| {
-            let [_, _, session] = caller.process();
-            let terminal = terminals.of_session(session).ok_or(Errno::ENXIO)?;
-            let node = Rc::clone(&place.node);
-            let file: Rc<dyn File> = terminals.open(&terminal, node, caller.process(), flags);
-            Ok(file)
+            Ok(pty::open_own(&terminals, Rc::clone(&place.node), caller, flags)?)
         }
     };
     tree.add_driver(device(5, 0), device(5, 0), Rc::new(own));

@@ -6,7 +6,7 @@ use crate::process::Process;
 use crate::signal::{Action, Set, Signal};
 use crate::testing::{perform, room, thread};
 use crate::thread::Thread;
-use crate::tty::{Size, TerminalFile};
+use crate::tty::{Size, TerminalFile, Whom};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
@@ -18,7 +18,7 @@ use syscalls::Sysno;
 struct Program {
     thread: Rc<Thread>,
     at: usize,
-    /// Signals that terminals sent: group and number.
+    /// Signals that terminals sent: group, or less than 0 for a leader, and number.
     signals: Rc<RefCell<Vec<(i32, u32)>>>,
 }
 
@@ -29,8 +29,12 @@ impl Program {
         block_on(super::mount(&thread, Size::default())).unwrap();
         let signals = Rc::new(RefCell::new(Vec::new()));
         let sent = Rc::clone(&signals);
-        thread.system.terminals.set_signals(alloc::boxed::Box::new(move |group, number| {
-            sent.borrow_mut().push((group, number));
+        thread.system.terminals.set_signals(alloc::boxed::Box::new(move |whom, number| {
+            let id = match whom {
+                Whom::Group(group) => group,
+                Whom::Leader(session) => -session,
+            };
+            sent.borrow_mut().push((id, number));
         }));
         Self { thread, at, signals }
     }
@@ -200,8 +204,18 @@ fn a_terminal_has_a_session_and_sends_signals() {
     assert_eq!(ioctl(0, request::TIOCGPGRP, 0), Ok(0));
     assert_eq!(it.got(4), id.to_le_bytes());
     assert_eq!(ioctl(0, request::TIOCSPGRP, -4), Err(Errno::EINVAL));
+    for group in [0, 44] {
+        assert_eq!(ioctl(0, request::TIOCSPGRP, group), Err(Errno::ESRCH));
+    }
+    let other = Process::new(44, &it.thread.memory());
+    it.thread.system.add(&other);
+    other.set_group(44, 44);
+    assert_eq!(ioctl(0, request::TIOCSPGRP, 44), Err(Errno::EPERM), "it is in another session");
+    other.set_group(44, id);
     assert_eq!(ioctl(0, request::TIOCSPGRP, 44), Ok(0));
     assert_eq!(console.foreground(), 44);
+    // Nobody could let it go on from there.
+    assert_eq!(ioctl(0, request::TIOCSPGRP, id), Err(Errno::ENOTTY));
     // Now the process is in the background, and nobody could let it go on if it were stopped.
     assert_eq!(it.read(0, 1), Err(Errno::EIO));
     assert!(it.signals.take().is_empty());
@@ -215,13 +229,31 @@ fn a_terminal_has_a_session_and_sends_signals() {
     assert_eq!(ioctl(tty, request::TIOCGSID, 0), Ok(0));
     assert_eq!(it.got(4), id.to_le_bytes());
     // Another terminal does not become the session's as well, and is not asked for groups.
-    let [_, slave] = it.pty();
+    let [master, slave] = it.pty();
     assert_eq!(ioctl(slave, request::TIOCGPGRP, 0), Err(Errno::ENOTTY));
+    assert_eq!(ioctl(master, request::TIOCGSID, 0), Err(Errno::ENOTTY));
+    assert_eq!(ioctl(master, request::TIOCGPGRP, 9), Ok(0));
+    assert_eq!(it.got(4), [0; 4]);
     assert_eq!(ioctl(slave, request::TIOCSPGRP, id), Err(Errno::ENOTTY));
     assert_eq!(ioctl(tty, request::TIOCNOTTY, 0), Ok(0));
     assert_eq!(it.signals.take(), [(id, 1), (id, 18)]);
     assert_eq!(it.open("/dev/tty", 2), Err(Errno::ENXIO));
     assert_eq!(it.call(Sysno::ioctl, &[slave, request::TIOCSCTTY.into(), 0]), Ok(0));
+    for number in [request::TIOCGSID, request::TIOCGPGRP] {
+        assert_eq!(ioctl(master, number, 0), Ok(0));
+        assert_eq!(it.got(4), id.to_le_bytes());
+    }
+    // By its other name it is open as well.
+    let tty = it.open("/dev/tty", 2).unwrap();
+    it.call(Sysno::close, &[slave]).unwrap();
+    assert_eq!(it.read(master, 9), Err(Errno::EAGAIN));
+    it.call(Sysno::close, &[tty]).unwrap();
+    assert_eq!(it.read(master, 9), Err(Errno::EIO));
+    // Who leads the session hears that the other side is gone.
+    let slave = it.open("/dev/tty", 2).unwrap();
+    assert_eq!(ioctl(master, request::TIOCSPGRP, 44), Ok(0));
+    it.call(Sysno::close, &[master]).unwrap();
+    assert_eq!(it.signals.take(), [(-id, 1), (-id, 18)]);
     assert_eq!(
         it.call(Sysno::ioctl, &[slave, request::TIOCSTI.into(), it.at as u64]),
         Err(Errno::ENOTTY)

@@ -174,6 +174,12 @@ pub trait Caller {
         false
     }
 
+    /// Returns the session of a process group, or of the process of that number, if there is one.
+    fn session_of(&self, group: i32) -> Option<i32> {
+        let _ = group;
+        None
+    }
+
     /// Who it is by the real user and group, which access(2) asks for.
     fn real_credentials(&self) -> Credentials {
         self.credentials()

@@ -1,6 +1,6 @@
 //! A terminal that is open.
 
-use super::{Settings, Size, Terminal, signal};
+use super::{Settings, Size, Terminal, Whom, signal};
 use crate::errno::Errno;
 use crate::file::{At, Caller, File, Inode, Open, Stat};
 use crate::memory::{Sink, Source};
@@ -47,7 +47,7 @@ impl Terminal {
         if caller.is_orphaned() {
             return Err(Errno::EIO.into());
         }
-        self.send_to(group, number);
+        self.send_to(Whom::Group(group), number);
         Err(Errno::ERESTARTSYS.into())
     }
 
@@ -96,10 +96,16 @@ impl Terminal {
                 if !is_own {
                     return Err(Errno::ENOTTY.into());
                 }
-                if new < 1 {
+                match self.judge(caller, signal::TTOU) {
+                    Err(Stop::Fail(Errno::EIO)) => return Err(Errno::ENOTTY.into()),
+                    judged => judged?,
+                }
+                if new < 0 {
                     return Err(Errno::EINVAL.into());
                 }
-                self.judge(caller, signal::TTOU)?;
+                if caller.session_of(new).ok_or(Errno::ESRCH)? != session {
+                    return Err(Errno::EPERM.into());
+                }
                 self.foreground.set(new);
             }
             request::TIOCGSID => {

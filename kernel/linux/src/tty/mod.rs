@@ -47,8 +47,17 @@ pub trait Wire {
     fn wait(&self, waker: &Waker);
 }
 
-/// Sends a signal to a process group.
-pub type Send = Box<dyn Fn(i32, u32)>;
+/// Whom a terminal sends a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// A process group.
+    Group(i32),
+    /// The process that leads a session.
+    Leader(i32),
+}
+
+/// Sends a signal.
+pub type Send = Box<dyn Fn(Whom, u32)>;
 
 /// A terminal.
 pub struct Terminal {
@@ -140,21 +149,25 @@ impl Terminal {
     fn send(&self, number: u32) {
         let group = self.foreground.get();
         if group > 0 {
-            self.send_to(group, number);
+            self.send_to(Whom::Group(group), number);
         }
     }
 
-    fn send_to(&self, group: i32, number: u32) {
+    fn send_to(&self, whom: Whom, number: u32) {
         if let Some(send) = &*self.signals.0.borrow() {
-            send(group, number);
+            send(whom, number);
         }
     }
 
-    /// The other side is gone: reads end, and the session is told.
+    /// The other side is gone: reads end, and who leads the session is told. With its end the group
+    /// in the foreground is.
     pub fn hang_up(&self) {
         self.hung_up.set(true);
-        self.send(signal::HUP);
-        self.send(signal::CONT);
+        let session = self.session.get();
+        if session > 0 {
+            self.send_to(Whom::Leader(session), signal::HUP);
+            self.send_to(Whom::Leader(session), signal::CONT);
+        }
         self.watch.raise();
     }
 

@@ -197,6 +197,12 @@ impl File for Master {
                 let count = self.pty.pair.output.borrow().len();
                 memory.put(argument, &(count as i32))?;
             }
+            // Whoever has the master may ask.
+            request::TIOCGPGRP => memory.put(argument, &self.pty.terminal.foreground())?,
+            request::TIOCGSID => match self.pty.terminal.session() {
+                0 => return Err(Errno::ENOTTY.into()),
+                session => memory.put(argument, &session)?,
+            },
             _ => return self.pty.terminal.ioctl(caller, number, argument),
         }
         Ok(0)
@@ -219,6 +225,35 @@ impl File for Master {
 struct Slave {
     pty: Rc<Pty>,
     file: Rc<super::TerminalFile>,
+}
+
+impl Slave {
+    fn new(pty: &Rc<Pty>, file: Rc<super::TerminalFile>) -> Rc<Self> {
+        pty.slaves.set(Some(pty.slaves.get().unwrap_or(0) + 1));
+        Rc::new(Self { pty: Rc::clone(pty), file })
+    }
+}
+
+/// Opens the terminal of the caller's session (`/dev/tty`): where it is a pseudoterminal, one more
+/// slave of that.
+///
+/// # Errors
+/// `ENXIO` if there is none.
+pub fn open_own(
+    terminals: &Rc<Terminals>,
+    node: Rc<dyn Inode>,
+    caller: &dyn Caller,
+    flags: u32,
+) -> Result<Rc<dyn File>, Errno> {
+    let [_, _, session] = caller.process();
+    let terminal = terminals.of_session(session).ok_or(Errno::ENXIO)?;
+    let file = terminals.open(&terminal, node, caller.process(), flags);
+    let ptys = terminals.ptys.borrow();
+    let pty = ptys.iter().flatten().find(|it| Rc::ptr_eq(&it.terminal, &terminal));
+    Ok(match pty {
+        Some(pty) => Slave::new(pty, file),
+        None => file,
+    })
 }
 
 impl File for Slave {
@@ -385,8 +420,7 @@ impl Inode for Entry {
         }
         let (terminal, node) = (&self.pty.terminal, Rc::clone(&self));
         let file = self.terminals.open(terminal, node, caller.process(), flags);
-        self.pty.slaves.set(Some(self.pty.slaves.get().unwrap_or(0) + 1));
-        Ok(Rc::new(Slave { pty: Rc::clone(&self.pty), file }))
+        Ok(Slave::new(&self.pty, file))
     }
 
     fn set(&self, change: &Change) -> Result<(), Stop> {
