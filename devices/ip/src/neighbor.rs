@@ -47,7 +47,7 @@ pub(super) struct Heard {
     pub(super) address: IpAddr,
     /// `None`: that it is the one that is known.
     pub(super) mac: Option<Mac>,
-    /// It was said to this machine: it asked, or is asked.
+    /// It was said to this machine by who hears it: this one asked, or is asked by ARP.
     pub(super) to_us: bool,
     /// It asks for an address of ours, so it will be spoken to.
     pub(super) asks: bool,
@@ -125,7 +125,7 @@ impl Neighbors {
     /// Sees to it that an address is soon known. Whether it has to be asked for.
     pub(super) fn want(&mut self, address: IpAddr, now: Instant) -> bool {
         let Err(at) = self.find(address) else { return false };
-        let new = self.insert(at, address, None, now);
+        let new = self.insert(at, address, None, now, now);
         if new {
             self.quiet = Some(now);
         }
@@ -157,8 +157,16 @@ impl Neighbors {
         self.held -= self.entries[at].waiting.pop_front().as_ref().map_or(0, count);
     }
 
-    /// Adds an entry where it belongs, in the place of another if need be.
-    fn insert(&mut self, at: usize, address: IpAddr, mac: Option<Mac>, now: Instant) -> bool {
+    /// Adds an entry where it belongs, in the place of another if need be; if it is known, it is
+    /// doubted from `until` on.
+    fn insert(
+        &mut self,
+        at: usize,
+        address: IpAddr,
+        mac: Option<Mac>,
+        until: Instant,
+        now: Instant,
+    ) -> bool {
         let known = mac.is_some();
         let alike = self.entries.iter().filter(|it| it.mac.is_some() == known);
         let mut at = at;
@@ -170,7 +178,6 @@ impl Neighbors {
             at -= usize::from(old < at);
         }
         let asked = if known { None } else { Some(0) };
-        let until = if known { now.saturating_add(FRESH) } else { now };
         let waiting = VecDeque::new();
         let room = self.entries.try_reserve(1).is_ok();
         if room {
@@ -186,11 +193,13 @@ impl Neighbors {
     /// Hears of an Ethernet address. Where what waited for it goes, and that, if it was
     /// waited for.
     pub(super) fn hear(&mut self, heard: Heard, now: Instant) -> Option<(Mac, VecDeque<Vec<u8>>)> {
+        // What nobody asked for is true until it is used.
+        let until = if heard.to_us { now.saturating_add(FRESH) } else { now };
         let at = match self.find(heard.address) {
             Ok(at) => at,
             Err(at) => {
                 if heard.asks && heard.mac.is_some() {
-                    self.insert(at, heard.address, heard.mac, now);
+                    self.insert(at, heard.address, heard.mac, until, now);
                 }
                 return None;
             }
@@ -206,8 +215,7 @@ impl Neighbors {
         entry.mac = Some(mac);
         if heard.to_us || changes {
             entry.asked = None;
-            // What nobody asked for is true until it is used.
-            entry.until = if heard.to_us { now.saturating_add(FRESH) } else { now };
+            entry.until = until;
         }
         let waiting = core::mem::take(&mut entry.waiting);
         self.held -= waiting.iter().map(count).sum::<usize>();
@@ -357,6 +365,22 @@ mod tests {
         all.hear(Heard { overrides: false, ..unasked(MAC) }, now);
         assert_eq!(all.lookup(ip(1), now), Some(OTHER));
         assert_eq!(all.turn(now), Some(ask(1, Some(OTHER))));
+    }
+
+    #[test]
+    fn who_only_asks_is_doubted_once_it_is_used() {
+        let (mut all, now) = start();
+        let asks = Heard { asks: true, to_us: false, ..heard(1, MAC) };
+        all.hear(asks, now);
+        assert_eq!((all.lookup(ip(1), now), all.turn(now)), (Some(MAC), Some(ask(1, Some(MAC)))));
+        all.hear(heard(1, MAC), now);
+        // That it asks again says nothing new.
+        all.hear(asks, now);
+        assert_eq!((all.lookup(ip(1), now), all.turn(now)), (Some(MAC), None));
+        let later = now.saturating_add(FRESH);
+        all.hear(asks, later);
+        assert_eq!(all.lookup(ip(1), later), Some(MAC));
+        assert_eq!(all.turn(later), Some(ask(1, Some(MAC))));
     }
 
     #[test]

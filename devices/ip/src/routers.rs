@@ -128,6 +128,13 @@ impl Routers {
         }
     }
 
+    /// Hears that who has this address is no router (RFC 4861, section 7.2.5).
+    pub(super) fn is_none(&mut self, address: Ipv6Addr) {
+        let before = self.routers.len();
+        self.routers.retain(|it| it.address != address);
+        self.news |= self.routers.len() < before;
+    }
+
     /// Takes a router in, for `seconds`, or out when that is 0.
     fn router(&mut self, address: Ipv6Addr, preference: Preference, seconds: u32, now: Instant) {
         if seconds > 0 {

@@ -42,9 +42,17 @@ impl Engine {
                 return self.contend(who, said.mac, wire, now);
             }
             if protocols.is_near(who) {
-                let to_us = answers || asked.is_some();
+                // Who asks by IPv6 does not say that packets from here arrive (RFC 4861, section
+                // 7.2.3).
+                let to_us = answers || asked.is_some_and(|own| own.is_ipv4());
                 let (mac, asks, overrides) = (said.mac, asked.is_some(), said.overrides);
                 protocols.hear(Heard { address: who, mac, to_us, asks, overrides }, wire, now);
+                if let (IpAddr::V6(who), Some(routers)) = (who, &mut self.routers)
+                    && !said.routes
+                    && (overrides || answers)
+                {
+                    routers.is_none(who);
+                }
             }
         }
         // Who is known may leave out its Ethernet address (RFC 4861, section 4.3).

@@ -11,6 +11,7 @@ use super::udp::Datagram;
 use super::verdict::{Piece, Said, Verdict, Why};
 use super::{ARP, Ends, FRAGMENT, ICMP_V4, ICMP_V6, IPV4, IPV6, NO_NEXT_HEADER, Packet, ROUTING};
 use super::{Segment, TCP, UDP, bytes, segment};
+use crate::ndisc::group_of;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use devices::net::{Checksum, HEADER, Mac, Meta};
 
@@ -37,7 +38,8 @@ fn arp(frame: &[u8]) -> Option<Said> {
         1 => Why::Question(target),
         _ => Why::Answer(target),
     };
-    (who.is_some() || operation == 1).then_some(Said { who, mac, why, overrides: true })
+    let said = Said { who, mac, why, overrides: true, routes: true };
+    (who.is_some() || operation == 1).then_some(said)
 }
 
 /// Whether an address stands for no machine of a network: `::`, loopback, and those
@@ -116,20 +118,26 @@ impl Packet {
             options = options.get(8 * usize::from(length)..).unwrap_or_default();
         }
         let flags = frame.get(at + 4).copied().unwrap_or_default();
-        let (solicited, overrides) = (flags & 0x40 != 0, flags & 0x20 != 0);
-        match (asks, solicited) {
-            (true, _) => Said {
-                who: Some(ends.from),
-                mac,
-                why: Why::Question(target.into()),
-                overrides: true,
-            },
-            // An answer to all is none (section 7.1.2).
-            (false, solicited) if !solicited || ends.to.is_multicast() => {
-                Said { who: Some(target.into()), mac, why: Why::News, overrides }
-            }
-            _ => Said { who: Some(target.into()), mac, why: Why::Answer(ends.to), overrides },
+        let [routes, solicited, overrides] = [0x80, 0x40, 0x20].map(|it| asks || flags & it != 0);
+        let (who, why) = match (asks, solicited) {
+            (true, _) => (ends.from, Why::Question(target.into())),
+            (false, true) => (target.into(), Why::Answer(ends.to)),
+            (false, false) => (target.into(), Why::News),
+        };
+        Said { who: Some(who), mac, why, overrides, routes }
+    }
+
+    /// Whether a message about the neighbour `target` goes where such a one may, and says what it
+    /// may there (RFC 4861, sections 7.1.1 and 7.1.2).
+    fn may_say(&self, frame: &[u8], ends: Ends, target: Ipv6Addr) -> bool {
+        let at = self.transport;
+        if frame.get(at) == Some(&136) {
+            // An answer to all is none.
+            return !ends.to.is_multicast() || frame.get(at + 4).is_some_and(|it| it & 0x40 == 0);
         }
+        // Who has no address asks the group of the one that it would have, and nobody else.
+        !ends.from.is_unspecified()
+            || ends.to == group_of(target) && self.said(frame, ends, target).mac.is_none()
     }
 
     /// The verdict on a message of ICMPv6 whose checksum is right.
@@ -158,7 +166,9 @@ impl Packet {
                 Verdict::Router(from)
             }
             (135 | 136, Some(target)) if self.is_near(frame, 24) && !is_group(target.into()) => {
-                if from.is_unspecified() {
+                if !self.may_say(frame, ends, target) {
+                    Verdict::Useless
+                } else if from.is_unspecified() {
                     Verdict::Claim(target)
                 } else {
                     Verdict::Neighbor(self.said(frame, ends, target))

@@ -169,3 +169,13 @@ fn arp_frames_say_who_and_whom() {
     let frame = request_v4(mac, own, other, None);
     assert_eq!((&frame[28..32], &frame[38..]), (&own.octets()[..], &other.octets()[..]));
 }
+
+#[test]
+fn an_answer_about_a_neighbor_to_all_is_none() {
+    let mut frame = crate::ndisc::announce(Mac([2, 0, 0, 0, 0, 9]), "fd00::9".parse().unwrap());
+    assert!(matches!(judge(&frame, Meta::default()), Verdict::Neighbor(_)));
+    frame[58] |= 0x40;
+    frame[56..58].fill(0);
+    finish_icmp_v6(&mut frame);
+    assert_eq!(judge(&frame, Meta::default()), Verdict::Useless);
+}

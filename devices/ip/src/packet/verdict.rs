@@ -50,6 +50,8 @@ pub(crate) struct Said {
     pub(crate) why: Why,
     /// It stands, whatever was said before.
     pub(crate) overrides: bool,
+    /// It does not say that it is no router.
+    pub(crate) routes: bool,
 }
 
 /// Why it is said.

@@ -153,6 +153,12 @@ fn nothing_is_answered_to_where_it_must_not_be_t1() {
             mend(&mut frame);
             frame
         };
+        let claim = |option: &[u8]| {
+            let mut message = Vec::from([135, 0, 0, 0, 0, 0, 0, 0]);
+            message.extend("fd00::2".parse::<Ipv6Addr>().unwrap().octets());
+            message.extend(option);
+            message
+        };
         let mut to_a_group = udp([10, 0, 0, 2], 99);
         to_a_group[..6].fill(0xff);
         let mut from_a_group = echo("10.0.0.2");
@@ -174,10 +180,11 @@ fn nothing_is_answered_to_where_it_must_not_be_t1() {
             ("from IPv4", ipv6("::ffff:10.0.0.1", "fd00::2", 64, &[], &ping)),
             ("land", segment([10, 0, 0, 2], 80, SYN, 7, 0)),
             ("a SYN from all", segment([10, 0, 0, 255], 80, SYN, 7, 0)),
-            ("a claim from afar", {
-                let mut message = Vec::from([135, 0, 0, 0, 0, 0, 0, 0]);
-                message.extend("fd00::2".parse::<Ipv6Addr>().unwrap().octets());
-                ipv6("::", "ff02::1:ff00:2", 64, &[], &message)
+            ("a claim from afar", ipv6("::", "ff02::1:ff00:2", 64, &[], &claim(&[]))),
+            ("a claim to one machine", ipv6("::", "fd00::2", 255, &[], &claim(&[]))),
+            ("a claim to all", ipv6("::", "ff02::1", 255, &[], &claim(&[]))),
+            ("a claim with an Ethernet address", {
+                ipv6("::", "ff02::1:ff00:2", 255, &[], &claim(&[1, 1, 2, 0, 0, 0, 0, 9]))
             }),
         ];
         for (what, frame) in cases {
@@ -194,6 +201,7 @@ fn nothing_is_answered_to_where_it_must_not_be_t1() {
             echo_from([10, 0, 0, 1], &[1, 1, 1, 0]),
             udp([10, 0, 0, 2], 99),
             segment([10, 0, 0, 1], 80, SYN, 7, 0),
+            ipv6("::", "ff02::1:ff00:2", 255, &[], &claim(&[])),
         ] {
             send(&net, &frame, Meta::default());
             sleep(SECOND / 10).await;

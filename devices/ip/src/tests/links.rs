@@ -95,6 +95,14 @@ fn advertisement(mac: Mac, address: &str, flags: u8, lifetime: u16) -> Vec<u8> {
     frame
 }
 
+/// The same advertisement of a neighbour that is a router.
+fn as_router(mut advertisement: [u8; ndisc::NEIGHBOR]) -> Vec<u8> {
+    advertisement[58] |= 0x80;
+    advertisement[56..58].fill(0);
+    packet::finish_icmp_v6(&mut advertisement);
+    advertisement.to_vec()
+}
+
 /// Which router of two gets what is for others, while those of `there` answer for a while.
 async fn chosen(net: &End, socket: &UdpSocket, there: &[(Mac, Ipv6Addr)], time: u32) -> Vec<u8> {
     let mut chosen = Vec::new();
@@ -112,7 +120,7 @@ async fn chosen(net: &End, socket: &UdpSocket, there: &[(Mac, Ipv6Addr)], time: 
             if let Some((mac, address)) = asked {
                 let asker = frame[22..38].first_chunk().map(|it| Ipv6Addr::from(*it)).unwrap();
                 let to = (Mac([2, 0, 0, 0, 0, 2]), asker);
-                send(net, &ndisc::answer(*mac, *address, to), Meta::default());
+                send(net, &as_router(ndisc::answer(*mac, *address, to)), Meta::default());
             }
         }
     }
@@ -148,8 +156,18 @@ fn the_best_router_that_answers_is_used_and_another_one_when_it_is_silent() {
         let none = chosen(&net, &socket, &[], 100).await;
         assert!(none.len() < 1000);
         assert!(!chosen(&net, &socket, &[other], 10).await.is_empty());
-        // It says that it is none any more.
+        // It says that it is none any more, as a router or as a host.
         send(&net, &advertisement(other.0, "fe80::2", 1 << 3, 0), Meta::default());
+        sleep(SECOND / 10).await;
+        let last = chosen(&net, &socket, &routers, 10).await;
+        assert_eq!(last.last(), Some(&1), "{last:?}");
+        send(&net, &advertisement(other.0, "fe80::2", 1 << 3, 1800), Meta::default());
+        let back = chosen(&net, &socket, &routers, 10).await;
+        assert_eq!(back.last(), Some(&2), "{back:?}");
+        send(&net, &as_router(ndisc::announce(other.0, other.1)), Meta::default());
+        let still = chosen(&net, &socket, &routers, 10).await;
+        assert_eq!(still.last(), Some(&2), "{still:?}");
+        send(&net, &ndisc::announce(other.0, other.1), Meta::default());
         sleep(SECOND / 10).await;
         let last = chosen(&net, &socket, &routers, 10).await;
         assert_eq!(last.last(), Some(&1), "{last:?}");
