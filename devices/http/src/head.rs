@@ -361,10 +361,15 @@ fn target_of<'a>(method: &[u8], target: &'a [u8]) -> Option<(&'a [u8], &'a [u8])
         [b'/', ..] => (&[][..], target),
         b"*" if method == b"OPTIONS" => return Some((&[], target)),
         _ => {
-            let (scheme, rest) = target.split_at_checked(b"http://".len())?;
+            // Which of both it is says the connection: what ends TLS in front may leave it out.
+            let scheme = |scheme: &[u8]| {
+                let (name, rest) = target.split_at_checked(scheme.len())?;
+                name.eq_ignore_ascii_case(scheme).then_some(rest)
+            };
+            let rest = scheme(b"http://").or_else(|| scheme(b"https://"))?;
             let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?'));
             let (authority, rest) = rest.split_at(end.unwrap_or(rest.len()));
-            if !scheme.eq_ignore_ascii_case(b"http://") || !syntax::is_host(authority) {
+            if !syntax::is_host(authority) {
                 return None;
             }
             (authority, rest)
@@ -466,8 +471,12 @@ mod tests {
 
     #[test]
     fn a_whole_uri_is_a_target_too() {
-        let text = "GET http://x/y?z HTTP/1.1\r\nHost: x\r\n\r\n";
-        let head = head(text);
-        assert_eq!(Request::new(text.as_bytes(), &head).path(), "/y");
+        for scheme in ["http", "https", "HTTPS"] {
+            let text = std::format!("GET {scheme}://x/y?z HTTP/1.1\r\nHost: x\r\n\r\n");
+            let head = head(&text);
+            let request = Request::new(text.as_bytes(), &head);
+            assert_eq!((request.path(), request.host()), ("/y", "x"));
+        }
+        assert_eq!(refused("GET httpss://x/y HTTP/1.1\r\nHost: x\r\n\r\n"), 400);
     }
 }

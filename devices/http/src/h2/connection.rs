@@ -91,6 +91,8 @@ pub(super) struct Connection<'a, H> {
     pub tasks: FuturesUnordered<Pin<Box<dyn Future<Output = u32> + 'a>>>,
     /// The last stream that was begun.
     pub highest: u32,
+    /// The last stream that the client was told of when it was to begin no more.
+    pub named: Option<u32>,
     /// Another image waits for the streams up to this one, by which note.
     pub awaited: Option<(u32, u32)>,
     /// The client's settings have come.
@@ -136,6 +138,7 @@ async fn run<H: Handler>(
         block: None,
         tasks: FuturesUnordered::new(),
         highest: 0,
+        named: None,
         awaited: None,
         settled: false,
         ended: false,
@@ -256,10 +259,12 @@ impl<'a, H: Handler> Connection<'a, H> {
         }
     }
 
-    /// Adds GOAWAY (section 6.8).
-    fn go_away(&self, Code(code): Code) {
+    /// Adds GOAWAY (section 6.8). What a client was told not to be served it may have begun
+    /// elsewhere.
+    fn go_away(&mut self, Code(code): Code) {
         let mut payload = [0; 8];
-        payload[..4].copy_from_slice(&self.highest.to_be_bytes());
+        let last = *self.named.get_or_insert(self.highest);
+        payload[..4].copy_from_slice(&last.to_be_bytes());
         payload[4..].copy_from_slice(&code.to_be_bytes());
         let mut state = self.within.state.borrow_mut();
         // Where there is no memory for it, the end of the connection has to say it.

@@ -153,14 +153,17 @@ impl<H: Handler> Connection<'_, H> {
         Ok(())
     }
 
-    /// PRIORITY (section 6.3), which is not heeded.
+    /// PRIORITY (section 6.3), which is not heeded. One that was not begun is not reset (section
+    /// 6.4).
     pub(super) fn priority(&mut self, frame: Frame, payload: &[u8]) -> Result<(), Fault> {
         let id = frame.stream;
         self.useless += 1;
+        let begun = self.known(id).is_ok();
+        let fault = |code: Code| if begun { Fault::Stream(id, code) } else { code.into() };
         match <[u8; 5]>::try_from(payload) {
             _ if id == 0 => Err(Code::PROTOCOL.into()),
-            Err(_) => Err(Fault::Stream(id, Code::FRAME_SIZE)),
-            Ok(priority) if depends_on(priority) == id => Err(Fault::Stream(id, Code::PROTOCOL)),
+            Err(_) => Err(fault(Code::FRAME_SIZE)),
+            Ok(priority) if depends_on(priority) == id => Err(fault(Code::PROTOCOL)),
             Ok(_) => Ok(()),
         }
     }

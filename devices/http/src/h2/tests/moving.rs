@@ -75,3 +75,34 @@ fn all_that_are_under_way_are_waited_for_and_no_later_ones() {
         assert_eq!(settled(&parts), time, "{what}");
     }
 }
+
+#[test]
+fn the_last_stream_that_was_named_to_a_client_does_not_grow() {
+    kernel::testing::simulate_time();
+    let answer = Rc::<RefCell<Vec<u8>>>::default();
+    let begin = [&PREFACE[..], &settings(&[]), &get(1, "/slow")].concat();
+    let steps = VecDeque::from([
+        Step::Sends(begin),
+        Step::Waits(BETWEEN),
+        Step::Sends(get(3, "/")),
+        Step::Waits(BETWEEN),
+        Step::Sends(data(0, 0, b"x")),
+        Step::Waits(BETWEEN),
+        Step::Closes,
+    ]);
+    let script = Script { steps, answer: answer.clone(), ..Script::default() };
+    let (limits, stats) = (Limits::default(), Rc::<Cell<Stats>>::default());
+    let pool = Rc::new(Pool::new(&limits, stats.clone()));
+    let slot = pool.sit().unwrap();
+    block_on(async {
+        let ends = async {
+            sleep(BETWEEN / 2).await;
+            pool.closing.set(true);
+        };
+        let serving = server::pooled(script, &limits, &slot, &app, Some(serve));
+        kernel::task::join(serving, ends).await;
+    });
+    let outcome = read(&answer.take(), stats.get());
+    assert_eq!(outcome.streams[&3].reset, Some(Code::REFUSED_STREAM.0));
+    assert_eq!(outcome.away, Some((Code::PROTOCOL.0, 1)));
+}

@@ -70,8 +70,18 @@ fn each_rule_of_the_rfc_is_held() {
         ("5.1.1 an older stream", both(get(5, "/"), get(3, "/")), Connection(Code::PROTOCOL)),
         (
             "5.3.2 it depends on itself",
-            frame(kind::PRIORITY, 0, 1, &[0, 0, 0, 1, 0]),
+            both(post(1, &[]), frame(kind::PRIORITY, 0, 1, &[0, 0, 0, 1, 0])),
             Stream(1, Code::PROTOCOL),
+        ),
+        (
+            "6.4 an idle stream that depends on itself",
+            frame(kind::PRIORITY, 0, 1, &[0, 0, 0, 1, 0]),
+            Connection(Code::PROTOCOL),
+        ),
+        (
+            "6.4 a short PRIORITY on an idle stream",
+            frame(kind::PRIORITY, 0, 2, &[0; 4]),
+            Connection(Code::FRAME_SIZE),
         ),
         ("6.1 DATA on no stream", data(0, 0, b"x"), Connection(Code::PROTOCOL)),
         (
