@@ -130,6 +130,8 @@ pub(crate) struct Client {
     xid: u32,
     /// When it began to look for an address, or for more time.
     begun: Instant,
+    /// Seconds since then, as they were last said.
+    seconds: u16,
     /// When it last asked, and how often since the state is what it is.
     asked: Instant,
     asks: u32,
@@ -162,6 +164,7 @@ impl Client {
             state: State::Selecting(None),
             xid: 0,
             begun: now,
+            seconds: 0,
             asked: now,
             asks: 0,
             until: Some(now),
@@ -408,10 +411,13 @@ impl Client {
     }
 
     fn question(&mut self, kind: Kind, own: Ipv4Addr, now: Instant) -> Question {
-        let seconds = now.saturating_duration_since(self.begun).as_secs();
-        let seconds = u16::try_from(seconds).unwrap_or(u16::MAX);
+        // Who accepts an offer says what it said when it looked for one (RFC 2131, section 3.1).
+        if kind == Kind::Discover || !own.is_unspecified() {
+            let seconds = now.saturating_duration_since(self.begun).as_secs();
+            self.seconds = u16::try_from(seconds).unwrap_or(u16::MAX);
+        }
         self.asked = now;
-        let mut question = Question::new(kind, self.xid, self.mac, own, seconds);
+        let mut question = Question::new(kind, self.xid, self.mac, own, self.seconds);
         let [a, b, c, d, e, f] = self.mac.0;
         // By what it is known: Ethernet, and its address there.
         question.option(61, &[1, a, b, c, d, e, f]);

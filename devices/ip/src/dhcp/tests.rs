@@ -133,9 +133,14 @@ fn questions_say_what_servers_need() {
     bench.next();
     // Seconds since it began.
     assert!((3..=5).contains(&bench.asked.message[9]), "{}", bench.asked.message[9]);
+    let seconds = bench.asked.message[8..10].to_vec();
+    bench.now = bench.now.saturating_add(Duration::from_secs(2));
     bench.hear(&offer());
     bench.next();
     assert_eq!((bench.kind(), &bench.asked.message[4..8]), (3, &xid[..]));
+    assert_eq!(bench.asked.message[8..10], seconds);
+    bench.next();
+    assert_eq!((bench.kind(), &bench.asked.message[8..10]), (3, &seconds[..]));
     assert_eq!(bench.option(50), Some(&OWN.octets()[..]));
     assert_eq!(bench.option(54), Some(&GOOD.octets()[..]));
     assert_eq!(bench.asked.message[12..16], [0; 4]);
