@@ -146,15 +146,22 @@ async fn follow() -> Result<(), xenstore::Error> {
     let told = xenstore::watch(TO).await?;
     loop {
         told.changed().await?;
-        let Ok(Some(peer)) = domain(TO).await else { continue };
-        log::info!("update: domain {peer} is to take over");
-        let (why, word) = match offer(peer, &told).await {
-            Err(why) => (why, format!("refused {why}")),
-            Ok(why) => (why, String::from("withdrawn")),
-        };
-        log::warn!("update: goes on serving: {why}");
-        step(Phase::Resume, REST).await;
-        say(&word).await;
+        let mut last = None;
+        // Another one may be named while an offer ends, which takes the news of it.
+        while let Some(peer) = domain(TO).await.ok().flatten().filter(|it| last != Some(*it)) {
+            last = Some(peer);
+            log::info!("update: domain {peer} is to take over");
+            let (why, word) = match offer(peer, &told).await {
+                Err(why) => (why, format!("refused {why}")),
+                Ok(why) => (why, String::from("withdrawn")),
+            };
+            log::warn!("update: goes on serving: {why}");
+            step(Phase::Resume, REST).await;
+            // Another one would take it for itself.
+            if domain(TO).await.ok().flatten().is_none_or(|it| it == peer) {
+                say(&word).await;
+            }
+        }
     }
 }
 
