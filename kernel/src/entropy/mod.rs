@@ -225,7 +225,11 @@ pub fn next_u64() -> Result<u64, Unseeded> {
 /// Mixes what is this machine's own into the generator, so that it does not repeat what a copy of
 /// the machine draws.
 pub(crate) fn reseed() {
-    for word in machine::hardware_seed().into_iter().flatten().chain([machine::jitter()]) {
+    let drawn = machine::hardware_seed();
+    if drawn.is_none() {
+        log::warn!("the processor gave no random numbers: a copy of this machine may draw the same as it");
+    }
+    for word in drawn.into_iter().flatten().chain([machine::jitter()]) {
         mix(&word.to_le_bytes());
     }
     mix(&machine::wall_clock().as_nanos().to_le_bytes());

@@ -17,18 +17,22 @@ pub(crate) fn jitter() -> u64 {
 pub(crate) fn hardware_seed() -> Option<[u64; 4]> {
     let [_, _, rdrand] = cpuid(1, 0);
     let [_, rdseed, _] = cpuid(7, 0);
-    let draw: fn() -> Option<u64> = if rdseed >> 18 & 1 != 0 {
-        || draw(rdseed_step)
-    } else if rdrand >> 30 & 1 != 0 {
-        || draw(rdrand_step)
-    } else {
-        return None;
-    };
+    let (rdseed, rdrand) = (rdseed >> 18 & 1 != 0, rdrand >> 30 & 1 != 0);
+    // Processors share what RDSEED draws from, so that a neighbour may leave it empty; RDRAND goes on.
+    let draw = || draw(rdseed, rdseed_step).or_else(|| draw(rdrand, rdrand_step));
     Some([draw()?, draw()?, draw()?, draw()?])
 }
 
-fn draw(step: fn() -> Option<u64>) -> Option<u64> {
-    (0..TRIES).find_map(|_| step())
+/// Draws by an instruction, if the processor has it.
+fn draw(has: bool, step: fn() -> Option<u64>) -> Option<u64> {
+    let tries = if has { TRIES } else { 0 };
+    (0..tries).find_map(|_| {
+        let drawn = step();
+        if drawn.is_none() {
+            core::hint::spin_loop();
+        }
+        drawn
+    })
 }
 
 macro_rules! step {
