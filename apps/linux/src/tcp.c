@@ -123,6 +123,57 @@ int main(void) {
   SHOW(send(c, "x", 1, 0));
   close(s);
   close(c);
+  // One that does not wait, one that finds no room, and a listener that is shut down.
+  int small = socket(AF_INET, SOCK_STREAM, 0), first = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0),
+      second = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+  struct sockaddr_in door = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  n = sizeof door;
+  SHOW(bind(small, (void *)&door, n));
+  SHOW(getsockname(small, (void *)&door, &n));
+  SHOW(connect(first, (void *)&door, n));
+  p = (struct pollfd){first, POLLIN | POLLOUT | POLLRDHUP, 0};
+  SHOW(poll(&p, 1, 5000));
+  SHOW(p.revents);
+  n = 4;
+  SHOW(getsockopt(first, SOL_SOCKET, SO_ERROR, &left, &n));
+  SHOW(left == ECONNREFUSED);
+  n = sizeof door;
+  SHOW(connect(first, (void *)&door, n));
+  SHOW(listen(small, 0));
+  SHOW(connect(first, (void *)&door, n));
+  SHOW(poll(&p, 1, 5000));
+  SHOW(p.revents);
+  SHOW(connect(first, (void *)&door, n));
+  SHOW(connect(first, (void *)&door, n));
+  SHOW(connect(second, (void *)&door, n));
+  SHOW(connect(second, (void *)&door, n));
+  p.fd = second;
+  SHOW(poll(&p, 1, 0));
+  SHOW(send(second, "x", 1, 0));
+  SHOW(shutdown(small, SHUT_WR));
+  SHOW(shutdown(small, SHUT_RD));
+  SHOW(accept(small, 0, 0));
+  SHOW(recv(first, buffer, 1, 0));
+  SHOW(poll(&p, 1, 5000));
+  SHOW(connect(second, (void *)&door, n));
+  SHOW(listen(small, 5));
+  // Linux has given it another port.
+  SHOW(getsockname(small, (void *)&door, &n));
+  SHOW(connect(second, (void *)&door, n));
+  SHOW(fcntl(second, F_SETFL, 0));
+  WORKS(s = accept(small, 0, 0));
+  SHOW(setsockopt(second, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t));
+  SHOW(read(second, buffer, 1));
+  t.tv_usec = 1000000;
+  SHOW(setsockopt(second, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t));
+  struct sockaddr none = {.sa_family = AF_UNSPEC};
+  SHOW(connect(second, &none, sizeof none));
+  SHOW(recv(s, buffer, 1, 0));
+  close(s);
+  SHOW(connect(second, (void *)&door, n));
+  close(small);
+  close(first);
+  close(second);
   // One that nobody accepts.
   c = socket(AF_INET, SOCK_STREAM, 0);
   SHOW(connect(c, (void *)&a, n));

@@ -45,6 +45,13 @@ int main(void) {
   close(got);
   SHOW(read(p[0], b, 100));
   SHOW(read(p[0], b, 100));
+  // Descriptors end what is received at once.
+  SHOW(send(s[0], "aaaa", 4, 0));
+  SHOW(pass(s[0], p[0]));
+  SHOW(send(s[0], "cccc", 4, 0));
+  SHOW(recv(s[1], b, 100, 0));
+  SHOW(recv(s[1], b, 100, MSG_PEEK | MSG_WAITALL | MSG_DONTWAIT));
+  SHOW(recv(s[1], b, 100, 0));
   SHOW(shutdown(s[0], SHUT_WR));
   SHOW(send(s[0], "x", 1, 0));
   SHOW(read(s[1], b, 1));
@@ -103,4 +110,9 @@ int main(void) {
   SHOW(send(e, "x", 1, 0));
   close(d);
   SHOW(send(e, "x", 1, 0));
+  SHOW(shutdown(e, SHUT_RDWR));
+  SHOW(read(e, b, 1));
+  int lone = socket(AF_UNIX, SOCK_STREAM, 0);
+  SHOW(recv(lone, b, 1, 0));
+  SHOW(shutdown(lone, SHUT_RDWR));
 }
