@@ -227,7 +227,9 @@ pub fn next_u64() -> Result<u64, Unseeded> {
 pub(crate) fn reseed() {
     let drawn = machine::hardware_seed();
     if drawn.is_none() {
-        log::warn!("the processor gave no random numbers: a copy of this machine may draw the same as it");
+        log::warn!(
+            "the processor gave no random numbers: a copy of this machine may draw the same as it"
+        );
     }
     for word in drawn.into_iter().flatten().chain([machine::jitter()]) {
         mix(&word.to_le_bytes());
