@@ -303,8 +303,7 @@ fn who_wants_an_address_of_ours_is_told_so() {
         frames(&net);
         let Some(IpAddr::V6(own)) = Some(B6) else { unreachable!() };
         let mac = devices::net::Mac([2, 0, 0, 0, 0, 9]);
-        let request = ndisc::request(mac, Ipv6Addr::UNSPECIFIED, own, None);
-        send(&net, &request, Meta::default());
+        send(&net, &ndisc::probe(mac, own), Meta::default());
         sleep(SECOND / 100).await;
         let advertised = |it: &Vec<u8>| it[12..14] == [0x86, 0xdd] && it[54] == 136;
         assert!(frames(&net).iter().any(advertised));
