@@ -25,6 +25,12 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// 4862, section 5.5.3).
 const SAFE: Duration = Duration::from_secs(7200);
 
+/// A network, and the bits of its prefix.
+pub(super) type Link = (Ipv6Addr, u8);
+
+/// Networks that are on the link.
+pub(super) const LINKS: usize = 4;
+
 /// Networks that addresses are made in, and name servers that are taken from routers.
 const NETWORKS: usize = 2;
 pub(super) const SERVERS: usize = 2;
@@ -63,6 +69,7 @@ pub(super) struct Routers {
     ask: Option<Instant>,
     asked: u8,
     networks: heapless::Vec<(Ipv6Addr, Instant), NETWORKS>,
+    links: heapless::Vec<(Link, Instant), LINKS>,
     /// The best first.
     routers: heapless::Vec<Router, ROUTERS>,
     servers: heapless::Vec<(Ipv6Addr, Instant), SERVERS>,
@@ -86,6 +93,7 @@ impl Routers {
             ask: Some(now),
             asked: 0,
             networks: heapless::Vec::new(),
+            links: heapless::Vec::new(),
             routers: heapless::Vec::new(),
             servers: heapless::Vec::new(),
             news: true,
@@ -105,6 +113,11 @@ impl Routers {
     /// The addresses that `mac` has by them.
     pub(super) fn addresses(&self, mac: Mac) -> impl Iterator<Item = Ipv6Addr> {
         self.networks.iter().map(move |&(prefix, _)| address(prefix, mac))
+    }
+
+    /// The networks that are on the link, whether this machine has an address in them or not.
+    pub(super) fn links(&self) -> impl Iterator<Item = Link> {
+        self.links.iter().map(|&(link, _)| link)
     }
 
     /// Hears what `router` says in the advertisement in `frame`.
@@ -164,12 +177,22 @@ impl Routers {
         let Some((head, addresses)) = option.split_at_checked(8) else { return };
         let addresses = addresses.as_chunks::<16>().0.iter().map(|it| Ipv6Addr::from(*it));
         match option {
-            // A prefix of 64 bits of which addresses may be made (RFC 4861, section 4.6.2).
-            [3, 4, 64, flags, ..] if flags & 0x40 != 0 => {
+            // A prefix of what is on the link, or one of 64 bits of which addresses may be made,
+            // or both (RFC 4861, section 4.6.2).
+            [3, 4, bits @ 1..=128, flags, ..] => {
                 let (valid, preferred) = (word(option, 4), word(option, 8));
                 let prefix = option.get(16..).and_then(|it| it.first_chunk::<16>());
                 if let (Some(valid), Some(preferred), Some(prefix)) = (valid, preferred, prefix) {
-                    self.network(Ipv6Addr::from(*prefix), valid, preferred, now);
+                    // What is behind the prefix is to be ignored.
+                    let behind = 128 - u32::from(*bits);
+                    let prefix = u128::from_be_bytes(*prefix) >> behind << behind;
+                    let prefix = Ipv6Addr::from_bits(prefix);
+                    if flags & 0x80 != 0 {
+                        self.link((prefix, *bits), valid, now);
+                    }
+                    if flags & 0x40 != 0 && *bits == 64 {
+                        self.network(prefix, valid, preferred, now);
+                    }
                 }
             }
             // Name servers (RFC 8106, section 5.1).
@@ -203,11 +226,27 @@ impl Routers {
         }
     }
 
+    /// Takes in a network that is on the link, for `seconds`, or out when that is 0 (RFC 4861,
+    /// section 6.3.4). Beyond a few, what is for one goes by a router.
+    fn link(&mut self, link: Link, seconds: u32, now: Instant) {
+        let (prefix, _) = link;
+        if prefix.is_unicast_link_local() || prefix.is_multicast() || prefix.is_unspecified() {
+            return;
+        }
+        self.links.retain(|&(it, _)| it != link || seconds > 0);
+        let end = until(now, seconds);
+        match self.links.iter_mut().find(|(it, _)| *it == link) {
+            Some((_, old)) => *old = end,
+            None if seconds > 0 => {
+                let _ = self.links.push((link, end));
+            }
+            None => {}
+        }
+    }
+
     /// Takes in a network that addresses may be made in (RFC 4862, section 5.5.3). Addresses
     /// whose preferred lifetime is over are used until they are not valid any more.
     fn network(&mut self, prefix: Ipv6Addr, seconds: u32, preferred: u32, now: Instant) {
-        // What is behind the prefix is to be ignored (RFC 4861, section 4.6.2).
-        let prefix = Ipv6Addr::from_bits(prefix.to_bits() >> 64 << 64);
         let none = prefix.is_unicast_link_local() || prefix.is_multicast();
         if none || prefix.is_unspecified() || preferred > seconds {
             return;
@@ -233,6 +272,7 @@ impl Routers {
         }
         self.news = true;
         self.networks.retain(|&(_, until)| until > now);
+        self.links.retain(|&(_, until)| until > now);
         self.servers.retain(|&(_, until)| until > now);
         self.routers.retain(|it| it.until > now);
         let due = self.ask.is_some_and(|at| at <= now);
@@ -246,7 +286,9 @@ impl Routers {
     /// When the next turn is.
     pub(super) fn next(&self) -> Option<Instant> {
         let ends = self.networks.iter().chain(&self.servers).map(|&(_, until)| until);
-        ends.chain(self.routers.iter().map(|it| it.until)).chain(self.ask).min()
+        let links = self.links.iter().map(|&(_, until)| until);
+        let ends = ends.chain(links).chain(self.routers.iter().map(|it| it.until));
+        ends.chain(self.ask).min()
     }
 }
 
@@ -369,17 +411,49 @@ mod tests {
     }
 
     #[test]
+    fn what_is_on_the_link_is_another_matter_than_addresses() {
+        kernel::testing::simulate_time();
+        let now = Instant::now();
+        let mut routers = Routers::new(now);
+        let mut hear = |prefix: &str, bits: u8, flags: u8, valid: u32| {
+            let mut frame = advertisement(1800, valid);
+            (frame[72], frame[73]) = (bits, flags);
+            frame[86..102].copy_from_slice(&ip(prefix).octets());
+            routers.hear(ip("fe80::9"), &frame, now);
+            (routers.links().collect::<Vec<_>>(), routers.addresses(MAC).count())
+        };
+        assert_eq!(hear("2001:db8::", 64, 0x40, 100), (Vec::new(), 1));
+        assert_eq!(
+            hear("2001:db8:1:2:3::4", 48, 0xc0, 100),
+            ([(ip("2001:db8:1::"), 48)].into(), 1)
+        );
+        // Who does not say that it is on the link does not say that it is not.
+        assert_eq!(hear("2001:db8:1::", 48, 0, 0).0.len(), 1);
+        assert_eq!(hear("fe80::", 64, 0x80, 100).0.len(), 1);
+        assert_eq!(hear("::", 1, 0x80, 100).0.len(), 1);
+        let link = (ip("2001:db8::"), 64);
+        assert_eq!(hear("2001:db8::", 64, 0xc0, 200), ([(ip("2001:db8:1::"), 48), link].into(), 1));
+        assert_eq!(hear("2001:db8:1::", 48, 0x80, 0), ([link].into(), 1));
+        assert_eq!(hear("2001:db8:1::", 129, 0x80, 100).0.len(), 1);
+        for n in 1..9 {
+            assert!(hear(&std::format!("2001:db8:{n}::"), 48, 0x80, 300).0.len() <= LINKS);
+        }
+        routers.turn(now.saturating_add(Duration::from_secs(200)));
+        assert!(!routers.links().any(|it| it == link) && routers.links().count() == 3);
+    }
+
+    #[test]
     fn nobody_can_take_an_address_away_at_once() {
         kernel::testing::simulate_time();
         let now = Instant::now();
         let mut routers = Routers::new(now);
         routers.hear(ip("fe80::9"), &advertisement(1800, u32::MAX), now);
         routers.hear(ip("fe80::9"), &advertisement(0, 1), now);
-        routers.servers.clear();
+        (routers.servers, routers.links) = Default::default();
         assert_eq!(routers.routers().next(), None);
         assert_eq!(routers.next(), Some(now.saturating_add(SAFE)));
         routers.hear(ip("fe80::9"), &advertisement(0, 1), now);
-        routers.servers.clear();
+        (routers.servers, routers.links) = Default::default();
         assert_eq!(routers.next(), Some(now.saturating_add(SAFE)));
     }
 

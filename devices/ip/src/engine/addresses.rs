@@ -60,17 +60,19 @@ impl Engine {
 
     /// Follows what routers say. Returns when it is to be looked at again.
     pub(super) fn route(&mut self, wire: &dyn Wire, now: Instant) -> Option<Instant> {
-        let routers = self.routers.as_mut()?;
+        let said = self.routers.as_mut()?;
         let mac = self.protocols.mac();
-        if routers.turn(now) {
+        if said.turn(now) {
             self.protocols.say(wire, &ndisc::solicit(mac));
         }
-        if !core::mem::take(&mut routers.news) {
-            return routers.next();
+        if !core::mem::take(&mut said.news) {
+            return said.next();
         }
-        let new: heapless::Vec<_, ADDRESSES> = routers.addresses(mac).collect();
-        let others: heapless::Vec<Ipv6Addr, ROUTERS> = routers.routers().collect();
-        let next = routers.next();
+        let new: heapless::Vec<_, ADDRESSES> = said.addresses(mac).collect();
+        let others: heapless::Vec<Ipv6Addr, ROUTERS> = said.routers().collect();
+        let links: heapless::Vec<_, { routers::LINKS }> = said.links().collect();
+        let next = said.next();
+        self.protocols.set_links(&links);
         self.protocols.set_ipv6(&new);
         if self.settings.router().is_none() {
             self.protocols.set_routers(&others);

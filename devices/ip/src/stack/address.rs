@@ -4,6 +4,7 @@ use super::Protocols;
 use crate::config::ADDRESSES;
 use crate::dhcp::near;
 use crate::packet::Ends;
+use crate::routers::{LINKS, Link};
 use crate::{Error, ndisc};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -33,6 +34,8 @@ pub(crate) struct Own {
     pub(crate) address: IpAddr,
     /// The length of its network's prefix.
     pub(crate) bits: u8,
+    /// Routers gave it, who say by themselves which networks are on the link (RFC 5942, section 4).
+    pub(crate) given: bool,
 }
 
 /// How many bits two addresses begin with alike.
@@ -52,9 +55,10 @@ const fn scope(address: Ipv6Addr) -> u8 {
 }
 
 impl Own {
-    /// Whether `address` is in its network.
+    /// Whether `address` is on the link, as it is in its network.
     pub(super) fn reaches(&self, address: IpAddr) -> bool {
         match (self.address, address) {
+            _ if self.given => false,
             (IpAddr::V4(own), IpAddr::V4(address)) => near(own, self.bits, address),
             (IpAddr::V6(own), IpAddr::V6(address)) => common(own, address) >= self.bits,
             _ => false,
@@ -185,7 +189,8 @@ impl Protocols {
 
     /// Has this IPv4 address and no other.
     pub(crate) fn set_ipv4(&mut self, address: Option<(Ipv4Addr, u8)>) {
-        let new = address.map(|(address, bits)| Own { address: address.into(), bits });
+        let new =
+            address.map(|(address, bits)| Own { address: address.into(), bits, given: false });
         if !self.own.iter().filter(|it| it.address.is_ipv4()).copied().eq(new) {
             self.own.retain(|it| it.address.is_ipv6());
             // There is room for one.
@@ -193,6 +198,20 @@ impl Protocols {
             self.elsewhere = true;
         }
         self.end_strays();
+    }
+
+    /// Has these networks of IPv6 on the link, beside those of its addresses.
+    pub(crate) fn set_links(&mut self, links: &[Link]) {
+        self.links = links.iter().copied().take(LINKS).collect();
+    }
+
+    /// Whether an address is on the link.
+    pub(super) fn is_on_link(&self, address: IpAddr) -> bool {
+        self.own.iter().any(|it| it.reaches(address))
+            || match address {
+                IpAddr::V6(it) => self.links.iter().any(|link| common(link.0, it) >= link.1),
+                IpAddr::V4(_) => false,
+            }
     }
 
     /// Has these IPv6 addresses beside the link-local one and no others.
@@ -205,7 +224,7 @@ impl Protocols {
         self.own.retain(|it| scope_of(it.address) != Some(GLOBAL));
         for &address in new.iter().take(ADDRESSES - self.own.len()) {
             // There is room.
-            let _ = self.own.push(Own { address: address.into(), bits: 64 });
+            let _ = self.own.push(Own { address: address.into(), bits: 64, given: true });
         }
         self.elsewhere = true;
         self.end_strays();
@@ -234,7 +253,7 @@ mod tests {
             .iter()
             .map(|it| {
                 let (address, bits) = it.split_once('/').unwrap();
-                Own { address: address.parse().unwrap(), bits: bits.parse().unwrap() }
+                Own { address: address.parse().unwrap(), bits: bits.parse().unwrap(), given: false }
             })
             .collect();
         own.iter()
@@ -270,7 +289,7 @@ mod tests {
 
     #[test]
     fn networks_have_one_address_for_all_where_they_are_large_enough() {
-        let own = |bits| Own { address: "10.0.3.2".parse().unwrap(), bits };
+        let own = |bits| Own { address: "10.0.3.2".parse().unwrap(), bits, given: false };
         for (bits, all) in [(8, "10.255.255.255"), (22, "10.0.3.255"), (30, "10.0.3.3")] {
             assert_eq!(own(bits).broadcast(), Some(all.parse().unwrap()));
             assert!(own(bits).reaches(all.parse().unwrap()));

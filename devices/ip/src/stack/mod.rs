@@ -32,6 +32,7 @@ use super::neighbor::{Heard, Neighbors};
 use super::packet::{Complaint, Ends, Message, Of, Refusal, What};
 use super::wire::Wire;
 use super::{Error, dhcp, ndisc, packet, random};
+use crate::routers::{LINKS, Link};
 use crate::tcp::pool::Pool;
 use crate::tcp::secret::Secret;
 use crate::tcp::time_wait::TimeWait;
@@ -89,6 +90,8 @@ pub(super) struct Protocols {
     sets: Sets,
     /// The ways to IPv4 networks beside its own.
     routes: Routes,
+    /// The IPv6 networks that are on the link as routers say.
+    links: heapless::Vec<Link, LINKS>,
     /// The routers to all IPv6 networks, the best first.
     routers: heapless::Vec<Router, ROUTERS>,
     paths: Paths,
@@ -141,9 +144,10 @@ impl Protocols {
         let mut new = Self {
             info,
             limits: settings.limits,
-            own: own.map(|(address, bits)| Own { address, bits }).collect(),
+            own: own.map(|(address, bits)| Own { address, bits, given: false }).collect(),
             sets: Sets::new(random()?),
             routes: told.into_iter().collect(),
+            links: heapless::Vec::new(),
             routers: heapless::Vec::new(),
             paths: Paths::default(),
             pool: Rc::new(Pool::new(settings.limits.memory)),

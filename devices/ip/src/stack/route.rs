@@ -28,7 +28,7 @@ pub(super) struct Router {
 impl Protocols {
     /// Where to send what goes to `to`: there, or to a router.
     pub(crate) fn next_hop(&self, to: IpAddr) -> Option<IpAddr> {
-        if self.own.iter().any(|it| it.reaches(to)) {
+        if self.is_on_link(to) {
             return Some(to);
         }
         match to {
@@ -47,7 +47,7 @@ impl Protocols {
 
     /// Whether it may be a neighbour's: it is sent to without a router, or is one.
     pub(crate) fn is_near(&self, address: IpAddr) -> bool {
-        let near = self.own.iter().any(|it| it.reaches(address))
+        let near = self.is_on_link(address)
             || self.routers.iter().any(|it| address == it.address)
             || self.routes.iter().any(|it| address == it.hop);
         near && !self.is_broadcast(address)

@@ -177,3 +177,29 @@ fn the_best_router_that_answers_is_used_and_another_one_when_it_is_silent() {
         assert_eq!(socket.send_to(b"x", to).await, Err(Error::Unreachable));
     });
 }
+
+#[test]
+fn who_has_an_address_of_a_network_is_not_thereby_on_the_link() {
+    kernel::testing::simulate_time();
+    block_on(async {
+        let (net, right) = cable(Options { capacity: 2000, ..Options::default() });
+        let alone = Settings { ipv4: Ipv4::Off, ipv6: None, ..settings(2) };
+        let stack = Stack::start(right, alone).unwrap();
+        let router = Mac([2, 0, 0, 0, 1, 1]);
+        let socket = Udp::bind(&stack, any(0)).await.unwrap();
+        for (flags, sought) in [(0x40, "fe80::1"), (0xc0, "2001:db8::9")] {
+            let mut said = advertisement(router, "fe80::1", 0, 1800);
+            said[73] = flags;
+            said[56..58].fill(0);
+            packet::finish_icmp_v6(&mut said);
+            send(&net, &said, Meta::default());
+            sleep(SECOND).await;
+            frames(&net);
+            assert!(stack.addresses().contains(&(six("2001:db8::ff:fe00:2").into(), 64)));
+            socket.send_to(b"x", "[2001:db8::9]:9".parse().unwrap()).await.unwrap();
+            sleep(SECOND / 10).await;
+            let asks = |it: &Vec<u8>| it[54] == 135 && it[62..78] == six(sought).octets();
+            assert!(frames(&net).iter().any(asks), "{sought}");
+        }
+    });
+}
