@@ -125,10 +125,30 @@ int main(void) {
   SHOW(flock(other, LOCK_SH | LOCK_NB));
   SHOW(flock(other, LOCK_EX | LOCK_NB));
   SHOW(flock(f, LOCK_UN) ?: flock(other, LOCK_EX | LOCK_NB));
+  // Another kind is taken once the old one is given up.
+  SHOW(flock(other, LOCK_SH) ?: flock(f, LOCK_SH));
+  SHOW(flock(other, LOCK_EX | LOCK_NB));
+  SHOW(flock(f, LOCK_EX | LOCK_NB));
+  SHOW(flock(f, LOCK_UN));
   struct flock o = {.l_type = F_WRLCK}, third = {.l_type = F_WRLCK};
   int again = open("f", O_RDWR);
   SHOW(fcntl(other, F_OFD_SETLK, &o));
   SHOW(fcntl(again, F_OFD_SETLK, &third));
   third.l_pid = 5;
   SHOW(fcntl(again, F_OFD_SETLK, &third));
+  // Two who would wait for each other.
+  int d = open("deadlock", O_CREAT | O_RDWR, 0600);
+  SHOW(try(d, F_WRLCK, 0, 1));
+  fflush(stdout);
+  pid_t id = fork();
+  struct flock first = {.l_type = F_WRLCK, .l_len = 1}, second = {.l_type = F_WRLCK, .l_start = 1, .l_len = 1};
+  if (!id) {
+    try(d, F_WRLCK, 1, 1);
+    _exit(fcntl(d, F_SETLKW, &first) ? errno : 0);
+  }
+  usleep(100000);
+  SHOW(fcntl(d, F_SETLKW, &second));
+  SHOW(try(d, F_UNLCK, 0, 0));
+  int status;
+  SHOW(waitpid(id, &status, 0) == id && WEXITSTATUS(status) == 0);
 }

@@ -158,4 +158,17 @@ int main(void) {
   SHOW(open("fifo", O_WRONLY | O_NONBLOCK));
   WORKS(open("fifo", O_RDONLY | O_NONBLOCK));
   WORKS(open("fifo", O_WRONLY | O_NONBLOCK));
+  struct timespec omit[2] = {{0, UTIME_OMIT}, {0, UTIME_OMIT}};
+  SHOW(utimensat(AT_FDCWD, "none", omit, 0));
+  SHOW(utimensat(999, "none", omit, 0));
+  SHOW(fchmod(p[0], 0600) ?: fchown(p[0], -1, -1));
+  SHOW(futimens(p[0], 0));
+  int copy = open("copy", O_CREAT | O_RDWR, 0600);
+  write(copy, "text", 4);
+  loff_t from = 1, to = 2;
+  SHOW(copy_file_range(copy, &from, copy, &to, 1000, 0));
+  to = 4;
+  SHOW(copy_file_range(copy, &from, copy, &to, 1000, 0));
+  SHOW(from);
+  SHOW(to);
 }

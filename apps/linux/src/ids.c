@@ -83,6 +83,74 @@ static int session(void) {
   SHOW(tcgetpgrp(0));
   return 0;
 }
+static volatile int hung_up;
+static void hang_up(int number) { hung_up = number; }
+static int terminal(void) {
+  SHOW(setsid() == getpid());
+  int m = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK), n = 9;
+  SHOW(grantpt(m) ?: unlockpt(m));
+  SHOW(ioctl(m, TIOCGSID, &n));
+  SHOW(ioctl(m, TIOCGPGRP, &n) ?: n);
+  int s = open(ptsname(m), O_RDWR);
+  SHOW(tcsetpgrp(s, 99999));
+  SHOW(tcsetpgrp(s, 1));
+  SHOW(tcsetpgrp(s, 0));
+  SHOW(tcsetpgrp(s, -1));
+  SHOW(tcsetpgrp(s, getpid()));
+  SHOW(ioctl(m, TIOCGPGRP, &n) ?: n == getpid());
+  SHOW(ioctl(m, TIOCGSID, &n) ?: n == getpid());
+  int t = open("/dev/tty", O_RDWR);
+  char c;
+  close(s);
+  SHOW(read(m, &c, 1));
+  close(t);
+  SHOW(read(m, &c, 1));
+  WORKS(open("/dev/tty", O_RDWR));
+  // Who leads hears of it, also in the background.
+  signal(SIGHUP, hang_up);
+  fflush(stdout);
+  pid_t id = fork();
+  if (!id) {
+    setpgid(0, 0);
+    signal(SIGTTOU, SIG_IGN);
+    t = open("/dev/tty", O_RDWR);
+    _exit(tcsetpgrp(t, getpid()) ? errno : 0);
+  }
+  int status;
+  waitpid(id, &status, 0);
+  SHOW(WEXITSTATUS(status));
+  close(m);
+  SHOW(hung_up);
+  return 0;
+}
+static pid_t other;
+static int lesser(void) {
+  setuid(1000);
+  SHOW(setpriority(PRIO_PROCESS, other, 10));
+  SHOW(setpriority(PRIO_PROCESS, getpid(), 10));
+  SHOW(setpriority(PRIO_PROCESS, getpid(), 5));
+  return 0;
+}
+static int priorities(void) {
+  other = fork();
+  if (!other)
+    for (;;)
+      pause();
+  struct {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t times[3];
+  } a = {sizeof a, .nice = 7};
+  SHOW(syscall(SYS_sched_setattr, other, &a, 0));
+  SHOW(getpriority(PRIO_PROCESS, other));
+  SHOW(getpriority(PRIO_PROCESS, 0));
+  SHOW(in_child(lesser));
+  kill(other, SIGKILL);
+  waitpid(other, 0, 0);
+  return 0;
+}
 static int limits(void) {
   struct rlimit l;
   for (int i = 0; i < 16; i++)
@@ -91,6 +159,7 @@ static int limits(void) {
   SHOW(getrlimit(-1, &l));
   SHOW(syscall(SYS_getrlimit, 0, 8));
   SHOW(setrlimit(RLIMIT_NOFILE, &(struct rlimit){20, 10}));
+  SHOW(setrlimit(RLIMIT_NOFILE, &(struct rlimit){20, RLIM_INFINITY}));
   SHOW(syscall(SYS_prlimit64, 99999, 0, 0, &l));
   SHOW(syscall(SYS_prlimit64, 0, 99, 0, &l));
   SHOW(setrlimit(RLIMIT_NOFILE, &(struct rlimit){10, 20}));
@@ -256,6 +325,8 @@ int main(void) {
   SHOW(in_child(users));
   SHOW(in_child(groups));
   SHOW(in_child(session));
+  SHOW(in_child(terminal));
+  SHOW(in_child(priorities));
   SHOW(in_child(limits));
   SHOW(in_child(controls));
   SHOW(in_child(scheduling));

@@ -100,6 +100,29 @@ int main(void) {
   int w = open("/tmp/mapped", O_WRONLY);
   SHOW(mmap(0, P, PROT_READ, MAP_PRIVATE, w, 0));
   unlink("/tmp/mapped");
+  // A hole is seen where it is mapped.
+  int hole = memfd_create("m", MFD_ALLOW_SEALING);
+  ftruncate(hole, 3 * P);
+  s = mmap(0, 3 * P, PROT_READ | PROT_WRITE, MAP_SHARED, hole, 0);
+  memset(s, 'a', 3 * P);
+  SHOW(fallocate(hole, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, P, P));
+  IS(s[P - 1] == 'a' && s[P] == 0 && s[2 * P] == 'a');
+  s[P] = 'b';
+  pread(hole, b, 1, P);
+  IS(b[0] == 'b');
+  SHOW(fcntl(hole, F_ADD_SEALS, F_SEAL_WRITE));
+  munmap(s, 3 * P);
+  SHOW(fcntl(hole, F_ADD_SEALS, F_SEAL_WRITE));
+  SHOW(fcntl(hole, F_GET_SEALS));
+  s = mmap(0, P, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  s[0] = 'a';
+  if (fork() == 0) {
+    madvise(s, P, MADV_REMOVE);
+    _exit(s[0]);
+  }
+  int gone;
+  wait(&gone);
+  IS(WEXITSTATUS(gone) == 0 && s[0] == 0);
   char *heap = sbrk(0);
   SHOW(sbrk(3 * P) == heap);
   heap[3 * P - 1] = 1;

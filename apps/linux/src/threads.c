@@ -36,6 +36,16 @@ static void *spin(void *n) {
   return 0;
 }
 static void *quick(void *n) { return n; }
+static void *await(void *n) {
+  (void)n;
+  sigset_t both;
+  sigemptyset(&both);
+  sigaddset(&both, SIGUSR1);
+  sigaddset(&both, SIGUSR2);
+  int number = 0;
+  sigwait(&both, &number);
+  return (void *)(long)number;
+}
 static long futex(int *at, int op, int value, void *time) {
   return syscall(SYS_futex, at, op, value, time, 0, 0);
 }
@@ -67,6 +77,22 @@ int main(void) {
     pthread_join(t[0], 0);
   }
   puts("500 came and went");
+  // Two signals at once end the waits of two.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, &before);
+  for (int i = 0; i < 2; i++)
+    pthread_create(&t[i], 0, await, 0);
+  usleep(50000);
+  kill(getpid(), SIGUSR1), kill(getpid(), SIGUSR2);
+  sum = 0;
+  for (int i = 0; i < 2; i++) {
+    void *r;
+    pthread_join(t[i], &r);
+    sum += (long)r;
+  }
+  SHOW(sum);
+  pthread_sigmask(SIG_SETMASK, &before, 0);
   struct timespec soon = {0, 20000000}, bad = {0, -1};
   SHOW(futex(&word, FUTEX_WAIT, 1, 0));
   SHOW(futex(&word, FUTEX_WAIT, 0, &soon));
