@@ -12,6 +12,7 @@ pub static TABLE: [Option<Call>; MOST] = merge(&[
     crate::futex::calls::CALLS,
     crate::file::calls::attributes::CALLS,
     crate::file::calls::descriptors::CALLS,
+    crate::file::calls::locks::CALLS,
     crate::file::calls::names::CALLS,
     crate::file::calls::notify::CALLS,
     crate::file::calls::transfer::CALLS,

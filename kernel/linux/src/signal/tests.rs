@@ -339,3 +339,21 @@ fn a_frame_that_is_none_ends_the_program() {
         assert_eq!(run(first), 139);
     }
 }
+
+#[test]
+fn a_full_queue_refuses_real_time_signals() {
+    let first = thread();
+    let at = room(&first.memory(), 4096) as u64;
+    first.process.signals.set_mask(&first.signals, Set::ALL);
+    first.memory().put(at, &[40_i32, 0, raw::SI_QUEUE, 0, 1, 0, 77, 0]).unwrap();
+    let queue = |signal: u64| perform(&first, Sysno::rt_sigqueueinfo, [1, signal, at, 0, 0, 0]);
+    for _ in 0..512 {
+        assert_eq!(queue(40), Ok(0));
+    }
+    assert_eq!(queue(40), Err(Errno::EAGAIN));
+    assert_eq!(queue(10), Ok(0), "a standard one is pending all the same");
+    let taken = first.process.signals.take(&first.signals, Set::ALL).unwrap();
+    assert_eq!(taken.signal(), Signal::USR1);
+    let taken = first.process.signals.take(&first.signals, Set::ALL).unwrap();
+    assert_eq!((taken.signal().number(), taken.code(), taken.fields()[1]), (40, raw::SI_QUEUE, 77));
+}

@@ -487,20 +487,3 @@ fn a_robust_list_that_never_ends_ends() {
     });
     assert_eq!(run(first), 3);
 }
-
-#[test]
-fn a_full_queue_refuses_real_time_signals() {
-    let (first, at) = begin();
-    first.process.signals.set_mask(&first.signals, Set::ALL);
-    first.memory().put(at, &[40_i32, 0, raw::SI_QUEUE, 0, 1, 0, 77, 0]).unwrap();
-    let queue = |signal: u64| perform(&first, Sysno::rt_sigqueueinfo, [1, signal, at, 0, 0, 0]);
-    for _ in 0..512 {
-        assert_eq!(queue(40), Ok(0));
-    }
-    assert_eq!(queue(40), Err(Errno::EAGAIN));
-    assert_eq!(queue(10), Ok(0), "a standard one is pending all the same");
-    let taken = first.process.signals.take(&first.signals, Set::ALL).unwrap();
-    assert_eq!(taken.signal(), Signal::USR1);
-    let taken = first.process.signals.take(&first.signals, Set::ALL).unwrap();
-    assert_eq!((taken.signal().number(), taken.code(), taken.fields()[1]), (40, raw::SI_QUEUE, 77));
-}

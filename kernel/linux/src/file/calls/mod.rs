@@ -3,6 +3,7 @@
 pub(crate) mod attributes;
 pub(crate) mod copy;
 pub(crate) mod descriptors;
+pub(crate) mod locks;
 pub(crate) mod names;
 pub(crate) mod notify;
 pub(crate) mod size;
