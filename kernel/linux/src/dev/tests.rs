@@ -2,7 +2,7 @@
 
 use crate::errno::Errno;
 use crate::file::Caller;
-use crate::process::Process;
+use crate::process::{Credentials, Process};
 use crate::signal::{Action, Set, Signal};
 use crate::testing::{perform, room, thread};
 use crate::thread::Thread;
@@ -243,6 +243,14 @@ fn a_terminal_has_a_session_and_sends_signals() {
         assert_eq!(ioctl(master, number, 0), Ok(0));
         assert_eq!(it.got(4), id.to_le_bytes());
     }
+    // Root alone takes one from another session.
+    let steal = || it.call(Sysno::ioctl, &[0, request::TIOCSCTTY.into(), 1]);
+    console.control(9, 9);
+    let root = it.thread.process.credentials.replace(Credentials::new(1000, 100));
+    assert_eq!(steal(), Err(Errno::EPERM));
+    it.thread.process.credentials.replace(root);
+    assert_eq!((steal(), console.session()), (Ok(0), id));
+    console.release();
     // By its other name it is open as well.
     let tty = it.open("/dev/tty", 2).unwrap();
     it.call(Sysno::close, &[slave]).unwrap();
