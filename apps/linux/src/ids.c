@@ -129,6 +129,9 @@ static int lesser(void) {
   SHOW(setpriority(PRIO_PROCESS, other, 10));
   SHOW(setpriority(PRIO_PROCESS, getpid(), 10));
   SHOW(setpriority(PRIO_PROCESS, getpid(), 5));
+  struct rlimit l;
+  SHOW(syscall(SYS_prlimit64, other, RLIMIT_NOFILE, 0, &l));
+  SHOW(syscall(SYS_prlimit64, getpid(), RLIMIT_NOFILE, 0, &l));
   return 0;
 }
 static int priorities(void) {

@@ -23,6 +23,10 @@ impl Ids {
         Self { real: id, effective: id, saved: id, files: id }
     }
 
+    const fn first(&self) -> [u32; 3] {
+        [self.real, self.effective, self.saved]
+    }
+
     /// Whether `id` is one of the first three.
     #[must_use]
     pub const fn has(&self, id: u32) -> bool {
@@ -52,6 +56,15 @@ impl Credentials {
     #[must_use]
     pub const fn is_root(&self) -> bool {
         self.user.effective == 0
+    }
+
+    /// Whether it may see and change the limits of `other`: who could become somebody else is not
+    /// another's to limit.
+    #[must_use]
+    pub fn may_limit(&self, other: &Self) -> bool {
+        self.is_root()
+            || other.user.first() == [self.user.real; 3]
+                && other.group.first() == [self.group.real; 3]
     }
 
     /// Whether it may change how `other` is scheduled.

@@ -387,6 +387,28 @@ fn priorities_are_those_of_who_is_named_and_may_be_changed() {
 }
 
 #[test]
+fn limits_of_who_may_become_somebody_else_are_not_a_users() {
+    let first = thread();
+    let at = room(&first.memory(), 4096) as u64;
+    let own = &first.process;
+    let child = own.fork(2, &first.memory(), 0, own).unwrap();
+    first.system.add(&child);
+    own.credentials.replace(Credentials::new(1000, 100));
+    let look = |other: Credentials| {
+        child.credentials.replace(other);
+        perform(&first, Sysno::prlimit64, [2, raw::RLIMIT_NOFILE.into(), 0, at, 0, 0])
+    };
+    let same = Credentials::new(1000, 100);
+    assert_eq!(look(same.clone()), Ok(0));
+    let mut other = same.clone();
+    other.user.saved = 0;
+    assert_eq!(look(other), Err(Errno::EPERM));
+    let mut other = same;
+    other.group.real = 0;
+    assert_eq!(look(other), Err(Errno::EPERM));
+}
+
+#[test]
 fn a_descriptor_of_a_process_outlives_it() {
     use crate::watch::Ready;
     let first = thread();

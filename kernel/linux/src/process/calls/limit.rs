@@ -38,11 +38,8 @@ fn prlimit64(thread: &Rc<Thread>, [id, resource, from, to, ..]: Args) -> Answer 
         id => thread.system.process(id).ok_or(Errno::ESRCH)?,
     };
     let own = thread.process.credentials.borrow();
-    if !Rc::ptr_eq(&process, &thread.process) {
-        let other = process.credentials.borrow();
-        if !own.is_root() && own.user.real != other.user.real {
-            return Err(Errno::EPERM.into());
-        }
+    if !Rc::ptr_eq(&process, &thread.process) && !own.may_limit(&process.credentials.borrow()) {
+        return Err(Errno::EPERM.into());
     }
     let memory = thread.memory();
     let new = match from {
