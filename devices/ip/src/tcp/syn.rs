@@ -6,11 +6,14 @@ use super::connection::Offer;
 use super::secret::Ends;
 use super::segment::{ACK, ECE, Head, Options, SYN};
 use super::seq::Seq;
-use crate::Error;
+use crate::{Error, random};
 use alloc::vec::Vec;
+use core::hash::BuildHasher;
 use core::net::SocketAddr;
 use core::time::Duration;
 use devices::net::HEADER;
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
 use kernel::time::Instant;
 
 /// How often a SYN is answered, a second after it and then after twice the time each (RFC
@@ -60,8 +63,12 @@ pub(crate) fn answer(offer: &Offer, iss: Seq, own: Own) -> Head {
 }
 
 impl Asked {
-    fn is(&self, (local, peer): Ends) -> bool {
-        self.local == local && self.peer == peer
+    const fn ends(&self) -> Ends {
+        (self.local, self.peer)
+    }
+
+    fn is(&self, ends: Ends) -> bool {
+        self.ends() == ends
     }
 
     fn due(&self) -> Instant {
@@ -79,6 +86,10 @@ impl Asked {
 #[derive(Debug)]
 pub(crate) struct SynQueue {
     entries: Vec<Asked>,
+    /// Where each stands, by a hash that nobody can guess: a flood costs each SYN as little as the
+    /// first.
+    places: HashTable<u32>,
+    hasher: FixedState,
     most: usize,
     /// None of them is due before.
     quiet: Option<Instant>,
@@ -92,7 +103,40 @@ impl SynQueue {
     pub(crate) fn new(most: usize) -> Result<Self, Error> {
         let mut entries = Vec::new();
         entries.try_reserve_exact(most).map_err(|_| Error::Exhausted)?;
-        Ok(Self { entries, most, quiet: None })
+        let mut places = HashTable::new();
+        // Half of it is never used, so that it is put in order where it is.
+        places.try_reserve(2 * most, |_| 0).map_err(|_| Error::Exhausted)?;
+        let hasher = FixedState::with_seed(random()?);
+        Ok(Self { entries, places, hasher, most, quiet: None })
+    }
+
+    fn find(&self, ends: Ends) -> Option<usize> {
+        let is = |&at: &u32| self.entries.get(at as usize).is_some_and(|it| it.is(ends));
+        self.places.find(self.hasher.hash_one(Some(ends)), is).map(|&at| at as usize)
+    }
+
+    /// Notes where the last one stands.
+    fn place_last(&mut self) {
+        let Self { entries, places, hasher, .. } = self;
+        let hash = |at: &u32| hasher.hash_one(entries.get(*at as usize).map(Asked::ends));
+        if let Some(last) = entries.len().checked_sub(1).map(|last| last as u32) {
+            places.insert_unique(hash(&last), last, hash);
+        }
+    }
+
+    fn remove(&mut self, at: usize) -> Option<Asked> {
+        let last = self.entries.len().checked_sub(1)?;
+        let hash = self.hasher.hash_one(self.entries.get(at).map(Asked::ends));
+        if let Ok(place) = self.places.find_entry(hash, |&it| it as usize == at) {
+            place.remove();
+        }
+        if at != last {
+            let hash = self.hasher.hash_one(self.entries.get(last).map(Asked::ends));
+            if let Some(place) = self.places.find_mut(hash, |&it| it as usize == last) {
+                *place = at as u32;
+            }
+        }
+        Some(self.entries.swap_remove(at))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -106,13 +150,12 @@ impl SynQueue {
 
     /// Takes out the one of a connection.
     pub(crate) fn take(&mut self, ends: Ends) -> Option<Asked> {
-        let at = self.entries.iter().position(|entry| entry.is(ends))?;
-        Some(self.entries.swap_remove(at))
+        self.remove(self.find(ends)?)
     }
 
     /// Returns the one of a connection.
     pub(crate) fn get(&self, ends: Ends) -> Option<&Asked> {
-        self.entries.iter().find(|entry| entry.is(ends))
+        self.entries.get(self.find(ends)?)
     }
 
     /// Returns whether there is no room for another.
@@ -120,17 +163,25 @@ impl SynQueue {
         self.entries.len() >= self.most
     }
 
-    /// Adds one, for which there is room.
+    /// Adds one, for which there is room, unless it is there already.
     pub(crate) fn add(&mut self, new: Asked) {
-        if !self.is_full() {
+        if !self.is_full() && self.find(new.ends()).is_none() {
             self.quiet = self.quiet.into_iter().chain([new.due()]).min();
             self.entries.push(new);
+            self.place_last();
         }
     }
 
     /// Forgets those that ask for one of these addresses.
     pub(crate) fn forget(&mut self, one: impl Fn(SocketAddr) -> bool) {
-        self.entries.retain(|entry| !one(entry.local));
+        let mut at = 0;
+        while let Some(entry) = self.entries.get(at) {
+            if one(entry.local) {
+                self.remove(at);
+            } else {
+                at += 1;
+            }
+        }
     }
 
     /// Returns a time before which none is [due](Self::due).
@@ -148,12 +199,14 @@ impl SynQueue {
             self.quiet = self.entries.iter().map(Asked::due).min();
             return None;
         };
-        Some(self.entries.swap_remove(at))
+        self.remove(at)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use super::*;
     use core::net::Ipv4Addr;
 
@@ -184,6 +237,39 @@ mod tests {
         [1, 2, 3].into_iter().for_each(|port| queue.add(asked(port)));
         assert!(queue.is_full());
         assert!(queue.entries.iter().map(|it| it.peer.port()).eq([1, 2]));
+    }
+
+    #[test]
+    fn each_is_found_whatever_came_and_went() {
+        kernel::testing::simulate_time();
+        let (mut queue, mut random) = (SynQueue::new(64).unwrap(), 1_u64);
+        let mut model = std::collections::BTreeMap::new();
+        for step in 0..20_000_u32 {
+            random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            let new = Asked { iss: Seq(step), ..asked((random >> 33) as u16 % 100) };
+            let (port, ends) = (new.peer.port(), new.ends());
+            assert_eq!(queue.get(ends).map(|it| it.iss), model.get(&port).copied());
+            match random >> 60 {
+                0..8 => {
+                    queue.add(new);
+                    if model.len() < 64 {
+                        model.entry(port).or_insert(Seq(step));
+                    }
+                }
+                8..14 => assert_eq!(queue.take(ends).map(|it| it.iss), model.remove(&port)),
+                14 => {
+                    let due = queue.due(Instant::now().saturating_add(Duration::from_secs(9)));
+                    let due = due.map(|it| (it.peer.port(), it.iss));
+                    assert_eq!(due.map(|it| it.1), due.and_then(|it| model.remove(&it.0)));
+                }
+                _ if step % 50 == 0 => {
+                    queue.forget(|_| true);
+                    model.clear();
+                }
+                _ => queue.forget(|_| false),
+            }
+            assert_eq!((queue.len(), queue.places.len()), (model.len(), model.len()));
+        }
     }
 
     #[test]
