@@ -160,6 +160,10 @@ impl<A: Stream, B: Stream> Stream for OneOf<A, B> {
         of!(self, it => it.poll_writable(context))
     }
 
+    fn follow(&self, context: &mut Context<'_>) {
+        of!(self, it => it.follow(context));
+    }
+
     fn try_read(&self, buf: &mut [u8]) -> Result<Option<usize>, Error> {
         of!(self, it => it.try_read(buf))
     }

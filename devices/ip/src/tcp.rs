@@ -303,6 +303,10 @@ impl Stream for TcpStream {
         self.shared.engine().protocols.poll_writable(self.handle, context.waker())
     }
 
+    fn follow(&self, context: &mut Context<'_>) {
+        self.shared.engine().protocols.follow(self.handle, context.waker());
+    }
+
     fn try_read(&self, buf: &mut [u8]) -> Result<Option<usize>, Error> {
         would_wait(self.poll_read(&Context::from_waker(Waker::noop()), buf))
     }

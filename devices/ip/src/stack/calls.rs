@@ -121,6 +121,11 @@ impl Protocols {
         Poll::Pending
     }
 
+    /// Has `waker` woken when more comes, or its end.
+    pub(crate) fn follow(&mut self, handle: Handle, waker: &Waker) {
+        self.endpoint(handle).followers.add(waker);
+    }
+
     /// Throws away what the peer sends, so that it can come to its end.
     pub(crate) fn discard(&mut self, handle: Handle, waker: &Waker) {
         let endpoint = self.endpoint(handle);

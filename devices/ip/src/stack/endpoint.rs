@@ -16,13 +16,16 @@ pub(super) struct Endpoint {
     pub(super) writers: Wakers,
     /// Who waits for another state, or for all to be acknowledged.
     pub(super) watchers: Wakers,
+    /// Who waits for more to come, or for its end, though there may be something to read.
+    pub(super) followers: Wakers,
 }
 
 /// What those who wait are woken by when it changes.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(super) struct Shape {
     pub(super) state: Tcp,
     flushed: bool,
+    readable: usize,
 }
 
 impl Endpoint {
@@ -35,12 +38,14 @@ impl Endpoint {
             readers: Wakers::new(),
             writers: Wakers::new(),
             watchers: Wakers::new(),
+            followers: Wakers::new(),
         }
     }
 
     pub(super) fn shape(&self) -> Shape {
         let connection = &self.connection;
-        Shape { state: connection.state(), flushed: connection.unacknowledged() == 0 }
+        let (state, readable) = (connection.state(), connection.readable());
+        Shape { state, flushed: connection.unacknowledged() == 0, readable }
     }
 
     /// Whether reading would not wait: for bytes, the end, or an error.
@@ -69,8 +74,12 @@ impl Endpoint {
         if !self.writers.is_empty() && self.is_worth_a_write() {
             self.writers.wake();
         }
-        if shape != before {
+        let is_new = shape.state != before.state;
+        if is_new || shape.flushed != before.flushed {
             self.watchers.wake();
+        }
+        if is_new || shape.readable > before.readable {
+            self.followers.wake();
         }
     }
 
@@ -79,5 +88,6 @@ impl Endpoint {
         self.readers.wake();
         self.writers.wake();
         self.watchers.wake();
+        self.followers.wake();
     }
 }

@@ -337,6 +337,13 @@ pub trait Stream: Read<Error = Error> + Write<Error = Error> {
     /// [`abort`](Self::abort); those of [`Tcp::open`] if the connection never came about.
     fn poll_writable(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>>;
 
+    /// Wakes `context` when the peer has sent more, has ended, or has reset the connection, once:
+    /// also while there is something to read, when [`poll_readable`](Self::poll_readable) waits for
+    /// nothing. What has no more to say than that does nothing, which is the default.
+    fn follow(&self, context: &mut Context<'_>) {
+        let _ = context;
+    }
+
     /// Reads without waiting; `None` where [`Read::read`] would wait.
     ///
     /// # Errors

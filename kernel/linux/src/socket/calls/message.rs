@@ -17,8 +17,8 @@ use alloc::vec::Vec;
 use core::cell::Cell;
 use kernel::time::Instant;
 use linux_raw_sys::net::{
-    AF_UNIX, MSG_CMSG_CLOEXEC, MSG_CTRUNC, MSG_DONTWAIT, MSG_EOR, MSG_NOSIGNAL, MSG_PEEK,
-    MSG_TRUNC, MSG_WAITALL,
+    MSG_CMSG_CLOEXEC, MSG_CTRUNC, MSG_DONTWAIT, MSG_EOR, MSG_NOSIGNAL, MSG_PEEK, MSG_TRUNC,
+    MSG_WAITALL,
 };
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -265,15 +265,13 @@ fn receive(
                         return Ok(so_far.get());
                     }
                     if peek {
-                        // The same bytes would come again: more of them is waited for where that
-                        // is told while there are some.
-                        let unix = SocketFile::of(open)?.form().family == AF_UNIX;
+                        // The same bytes would come again: more of them is waited for.
                         let over = Ready::RDHUP | Ready::HUP | Ready::ERR;
-                        let waits = unix && !at_once && !open.is_nonblocking();
-                        return if waits && !open.file.ready().intersects(over) {
-                            Err(Stop::Wait)
-                        } else {
+                        let ends = at_once || open.is_nonblocking();
+                        return if ends || open.file.ready().intersects(over) {
                             Ok(length)
+                        } else {
+                            Err(Stop::Wait)
                         };
                     }
                 }

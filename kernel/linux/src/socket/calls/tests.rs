@@ -341,16 +341,20 @@ fn a_connection_within_the_machine_waits_for_room_and_is_refused_by_nobody() {
 #[test]
 fn what_is_looked_at_is_not_told_twice_and_all_of_it_is_waited_for() {
     let it = Program::new();
-    let [one, other] = it.pair(SOCK_STREAM);
-    it.write(one, b"aaaa").unwrap();
-    assert_eq!(it.received(other, 2, MSG_PEEK | MSG_WAITALL), Ok(b"aa".to_vec()));
-    let long = it.received(other, 6, MSG_PEEK | MSG_WAITALL | MSG_DONTWAIT);
-    assert_eq!(long, Ok(b"aaaa".to_vec()));
-    let flags = u64::from(MSG_PEEK | MSG_WAITALL);
-    let write = (Sysno::write, &[one, it.put(b"bb"), 2][..]);
-    let look = (Sysno::recvfrom, &[other, it.buffer + 4096, 6, flags, 0, 0][..]);
-    assert_eq!(it.during(look, write), Ok(6));
-    assert_eq!(it.received(other, 9, 0), Ok(b"aaaabb".to_vec()));
+    let server = it.listener("127.0.0.1:80", 5);
+    let client = it.socket(AF_INET, SOCK_STREAM);
+    it.with(Sysno::connect, client, "127.0.0.1:80").unwrap();
+    for [one, other] in [it.pair(SOCK_STREAM), [client, it.accept(server).unwrap()]] {
+        it.write(one, b"aaaa").unwrap();
+        assert_eq!(it.received(other, 2, MSG_PEEK | MSG_WAITALL), Ok(b"aa".to_vec()));
+        let long = it.received(other, 6, MSG_PEEK | MSG_WAITALL | MSG_DONTWAIT);
+        assert_eq!(long, Ok(b"aaaa".to_vec()));
+        let flags = u64::from(MSG_PEEK | MSG_WAITALL);
+        let write = (Sysno::write, &[one, it.put(b"bb"), 2][..]);
+        let look = (Sysno::recvfrom, &[other, it.buffer + 4096, 6, flags, 0, 0][..]);
+        assert_eq!(it.during(look, write), Ok(6));
+        assert_eq!(it.received(other, 9, 0), Ok(b"aaaabb".to_vec()));
+    }
 }
 
 #[test]

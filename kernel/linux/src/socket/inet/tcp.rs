@@ -522,6 +522,8 @@ impl<N: Host> Socket for TcpSocket<N> {
                 ready.set(Ready::HUP, !open && ready.contains(Ready::RDHUP));
             }
             Role::Stream(stream) => {
+                // What comes behind what was not read yet is a change as well (epoll(7)).
+                stream.follow(&mut context);
                 let out = stream.poll_writable(&mut context);
                 let failed = matches!(out, Poll::Ready(Err(_)));
                 let is_out = out.is_ready() || self.mute.get();

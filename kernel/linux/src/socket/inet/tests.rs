@@ -385,6 +385,33 @@ fn lingering_for_no_time_resets() {
 }
 
 #[test]
+fn what_comes_behind_what_was_not_read_is_a_change() {
+    let [here, there] = machines();
+    block_on(async {
+        let (server, client) = (listener(&there, AF_INET, "0.0.0.0:80"), stream(&here, AF_INET));
+        connect(&*client, "10.0.0.2:80").await.unwrap();
+        let (served, _) = until(&*server, || server.accept()).await.unwrap();
+        send(&*client, b"first").await.unwrap();
+        kernel::time::sleep(Duration::from_secs(1)).await;
+        let changes = async |what: &str| {
+            let ready = served.ready();
+            let changes = served.watch().changes();
+            match what {
+                "more" => drop(send(&*client, b"more").await),
+                "end" => client.shutdown(false, true).unwrap(),
+                _ => {}
+            }
+            kernel::time::sleep(Duration::from_secs(1)).await;
+            (ready.contains(Ready::RDHUP), served.watch().changes() > changes)
+        };
+        assert_eq!(changes("nothing").await, (false, false));
+        assert_eq!(changes("more").await, (false, true));
+        assert_eq!(changes("end").await, (false, true));
+        assert_eq!(changes("nothing").await, (true, false));
+    });
+}
+
+#[test]
 fn a_reset_is_told_once_by_whoever_asks_first() {
     let [here, there] = machines();
     block_on(async {
