@@ -410,12 +410,22 @@ mod tests {
 
     #[test]
     fn two_signals_end_the_waits_of_two_threads() {
-        use kernel::task::{block_on, join, yield_now};
+        use kernel::task::{block_on, spawn, yield_now};
         let (signals, threads) = process(&[Set::ALL, Set::ALL, Set::ALL]);
+        let signals = Rc::new(signals);
         let both = Set::of(&[Signal::USR1, Signal::USR2]);
-        let wait = |at: usize| signals.wait_for(&threads[at], both);
-        let waits = join(join(wait(0), wait(1)), wait(2));
-        let taken = block_on(join(waits, async {
+        let taken = Rc::new(RefCell::new(Vec::new()));
+        // Each is a task, which runs when it is woken alone.
+        let wait = |thread: &Rc<Receiver>| {
+            let (signals, thread) = (Rc::clone(&signals), Rc::clone(thread));
+            let taken = Rc::clone(&taken);
+            spawn(async move {
+                let info = signals.wait_for(&thread, both).await;
+                taken.borrow_mut().push((thread.id(), info.signal()));
+            })
+        };
+        block_on(async {
+            let _waits: Vec<_> = threads.iter().map(wait).collect();
             yield_now().await;
             signals.send(Info::kernel(Signal::USR1)).unwrap();
             signals.send(Info::kernel(Signal::USR2)).unwrap();
@@ -423,11 +433,11 @@ mod tests {
             signals.send_to(&threads[2], Info::kernel(Signal::USR2)).unwrap();
             assert!(threads[2].queue.borrow_mut().take(both).is_some());
             yield_now().await;
+            assert_eq!(taken.take(), [(1, Signal::USR1), (2, Signal::USR2)]);
             signals.send(Info::kernel(Signal::USR2)).unwrap();
-        }));
-        let (((first, second), third), ()) = taken;
-        let taken = [first, second, third].map(|it| it.signal());
-        assert_eq!(taken, [Signal::USR1, Signal::USR2, Signal::USR2]);
+            yield_now().await;
+            assert_eq!(taken.take(), [(3, Signal::USR2)]);
+        });
         assert!(threads.iter().all(|it| it.waits_for.get().is_empty()));
     }
 
