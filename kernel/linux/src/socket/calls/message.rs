@@ -1,11 +1,11 @@
 //! Sending and receiving: sendto(2), sendmsg(2), sendmmsg(2), recvfrom(2), recvmsg(2), recvmmsg(2).
 
-use super::path;
+use super::{load, load_address, path};
 use crate::call::{Answer, Args, Group, Outcome, blocking_for, calls, wait};
 use crate::errno::Errno;
 use crate::file::{Caller, Open};
 use crate::memory::{Memory, Part, Sink, Source};
-use crate::socket::address::{Address, Name};
+use crate::socket::address::{Address, LONGEST, Name};
 use crate::socket::message::{Credentials, Incoming, Outgoing, owner};
 use crate::socket::{SocketFile, Style};
 use crate::stop::Stop;
@@ -52,6 +52,10 @@ struct MsgHdr {
     flags: u32,
     _end: u32,
 }
+
+/// Bytes that control messages take at most: one with as many descriptors as it may have, and
+/// those that are small.
+const CONTROL: usize = 2048;
 
 /// `struct mmsghdr`.
 const MMSGHDR: u64 = size_of::<MsgHdr>() as u64 + 8;
@@ -296,6 +300,7 @@ fn receive(
 fn recvfrom(thread: &Rc<Thread>, [fd, at, size, flags, from, length]: Args) -> Answer {
     let room = usize::try_from(size as i64).map_err(|_| Errno::EINVAL)?;
     let parts = alloc::vec![Part { at: at as usize, length: room.min(0x7fff_f000) }];
+    load_address(&thread.memory(), from, length)?;
     receive(thread, fd, parts, flags as u32, move |thread, came| {
         match (&came.from, from) {
             (_, 0) => Ok(()),
@@ -313,6 +318,8 @@ fn receive_message(thread: &Rc<Thread>, fd: u64, at: u64, flags: u32) -> Answer 
     let parts = parts(&memory, header.parts, header.part_count)?;
     // What was received must not be lost to a bad address.
     memory.check_write(at as usize, size_of::<MsgHdr>())?;
+    load(&memory, header.name, LONGEST.min(header.name_length as usize))?;
+    load(&memory, header.control, CONTROL.min(header.control_length as usize))?;
     receive(thread, fd, parts, flags, move |thread, came| {
         let memory = thread.memory();
         let mut answer = header;

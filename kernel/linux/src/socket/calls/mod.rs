@@ -6,13 +6,14 @@ mod path;
 #[cfg(test)]
 mod tests;
 
-use super::address::{Address, Name};
+use super::address::{Address, LONGEST, Name};
 use super::message::owner;
 use super::unix::Unix;
 use super::{Form, Socket, SocketFile, Style};
 use crate::call::{Answer, Args, Group, Outcome, blocking_for, calls, wait};
 use crate::errno::Errno;
 use crate::file::{Caller, Open};
+use crate::memory::Memory;
 use crate::stop::Stop;
 use crate::thread::Thread;
 use crate::time::Timeval;
@@ -187,6 +188,7 @@ fn accept4(thread: &Rc<Thread>, [fd, address, length, flags, ..]: Args) -> Answe
         if address != 0 {
             memory.check_write(length as usize, 4)?;
         }
+        load_address(&memory, address, length)?;
         // A connection that finds no number stays for the next call.
         thread.process.files.reserve()?;
         let (new, peer) = SocketFile::of(open)?.accept()?;
@@ -203,6 +205,26 @@ fn accept4(thread: &Rc<Thread>, [fd, address, length, flags, ..]: Args) -> Answe
         }
         Ok(fd)
     })
+}
+
+/// Has the pages there that `length` bytes at `at` are to be written to: what is taken before that
+/// must not be lost because one has to be read from a disk. Whether they can be written, who
+/// writes finds out.
+fn load(memory: &Memory, at: u64, length: usize) -> Result<(), Stop> {
+    match memory.check_write(at as usize, length) {
+        Err(stop @ Stop::Load(_)) => Err(stop),
+        _ => Ok(()),
+    }
+}
+
+/// The same for an address and its length, where the length's room stands.
+fn load_address(memory: &Memory, at: u64, length: u64) -> Result<(), Stop> {
+    if at == 0 {
+        return Ok(());
+    }
+    load(memory, length, 4)?;
+    let room: u32 = memory.get(length).unwrap_or(0);
+    load(memory, at, LONGEST.min(room as usize))
 }
 
 fn shutdown(thread: &Rc<Thread>, [fd, how, ..]: Args) -> Answer {

@@ -3,10 +3,11 @@
 use crate::call::Outcome;
 use crate::errno::Errno;
 use crate::file::Caller;
+use crate::memory::{Backing, Mapped, Request};
 use crate::signal::{Action, Info, Signal};
 use crate::socket::inet::tests::machines;
 use crate::socket::{Address, Name};
-use crate::testing::{perform, room, thread};
+use crate::testing::{Numbered, RW, perform, room, thread};
 use crate::thread::Thread;
 use crate::watch::Ready;
 use alloc::rc::Rc;
@@ -412,4 +413,30 @@ fn who_waits_to_send_to_a_name_learns_that_its_socket_was_closed() {
     while it.call(Sysno::sendto, &args(MSG_DONTWAIT)).is_ok() {}
     let sent = it.during((Sysno::sendto, &args(0)), (Sysno::close, &[other]));
     assert_eq!(sent, Err(Errno::ECONNREFUSED));
+}
+
+#[test]
+fn what_came_is_not_lost_to_an_address_whose_page_is_on_a_disk() {
+    let it = Program::new();
+    let page = || {
+        let file = Mapped::new(Numbered::new(4096, 0), b"", 1, 1, false).unwrap();
+        let backing = Backing::File { file, offset: 0, shared: false };
+        it.thread.memory().map(&Request { backing, ..Request::anonymous(4096, RW) }).unwrap() as u64
+    };
+    let room = it.at;
+    it.thread.memory().put(room, &128_u32).unwrap();
+    let [one, other] = [0; 2].map(|_| it.socket(AF_INET, SOCK_DGRAM));
+    it.with(Sysno::bind, other, "127.0.0.1:9").unwrap();
+    it.with(Sysno::connect, one, "127.0.0.1:9").unwrap();
+    it.write(one, b"letter").unwrap();
+    it.thread.memory().put(room, &128_u32).unwrap();
+    let args = [other, it.buffer, 9, MSG_DONTWAIT.into(), page(), room];
+    assert_eq!(it.call(Sysno::recvfrom, &args), Ok(6));
+    assert_eq!(it.thread.memory().get::<u32>(room).unwrap(), 16);
+    let server = it.listener("127.0.0.1:80", 5);
+    let client = it.socket(AF_INET, SOCK_STREAM | O_NONBLOCK);
+    it.with(Sysno::connect, client, "127.0.0.1:80").unwrap_err();
+    it.thread.memory().put(room, &128_u32).unwrap();
+    it.call(Sysno::fcntl, &[server, 4, O_NONBLOCK.into()]).unwrap();
+    assert!(it.call(Sysno::accept, &[server, page(), room]).is_ok());
 }
