@@ -21,9 +21,9 @@
 #![no_main]
 
 use core::time::Duration;
-use kernel::println;
 use kernel::task::join;
 use kernel::time::{sleep, timeout};
+use kernel::{Device, println};
 use tests::Verdict;
 use xenith::Block;
 use xenith::block::{Block as _, ErrorKind, content};
@@ -63,7 +63,8 @@ async fn start(disk: Block) -> Verdict {
     }
     // blkback is still connected to the front end that is dropped here.
     drop(disk);
-    let Ok(Ok(again)) = timeout(Duration::from_secs(20), Block::open("xvda")).await else {
+    let opened = timeout(Duration::from_secs(20), <Block as Device>::open("xvda", ())).await;
+    let Ok(Ok(again)) = opened else {
         return Verdict::Fail("a disk that was dropped does not open again");
     };
     if again.read(0, &mut back).await.is_err() || back != [2; 512] {
