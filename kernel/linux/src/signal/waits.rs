@@ -95,6 +95,25 @@ fn a_poll_is_interrupted_by_handlers_alone() {
     assert_eq!(interrupted_read(None), (0, 1), "an ignored signal is none");
 }
 
+/// Plays a program that makes one call and ends, and whose handlers return. What the call
+/// returned stands where this points to once it has run.
+fn played(number: Sysno, args: [u64; 6]) -> Rc<RefCell<u64>> {
+    let seen = Rc::new(RefCell::new(0));
+    let log = Rc::clone(&seen);
+    play(move |step, registers, _| match step {
+        0 => call_of(registers, number, &args),
+        100 => {
+            registers.rsp += 8;
+            call_of(registers, Sysno::rt_sigreturn, &[])
+        }
+        _ => {
+            *log.borrow_mut() = registers.rax;
+            call_of(registers, Sysno::exit_group, &[0])
+        }
+    });
+    seen
+}
+
 /// Plays the opening of a pipe with a name, which `SIGUSR1` interrupts after 5 ms, and whose other
 /// side is opened after 9, when the name is gone. Returns what it returned.
 fn interrupted_open(flags: u32) -> u64 {
@@ -105,19 +124,7 @@ fn interrupted_open(flags: u32) -> u64 {
     let place = first.system.tree.make(&*first, None, b"/fifo", New::Pipe, 0o600).unwrap();
     let name = u64::from_le_bytes(*b"/fifo\0\0\0");
     first.memory().put(at, &name).unwrap();
-    let seen = Rc::new(RefCell::new(0));
-    let log = Rc::clone(&seen);
-    play(move |step, registers, _| match step {
-        0 => call_of(registers, Sysno::open, &[at, 0]),
-        100 => {
-            registers.rsp += 8;
-            call_of(registers, Sysno::rt_sigreturn, &[])
-        }
-        _ => {
-            *log.borrow_mut() = registers.rax;
-            call_of(registers, Sysno::exit_group, &[0])
-        }
-    });
+    let seen = played(Sysno::open, [at, 0, 0, 0, 0, 0]);
     run_beside(first, async move {
         sleep(Duration::from_millis(5)).await;
         caller.process.send(Info::kernel(Signal::USR1)).unwrap();
@@ -143,24 +150,9 @@ fn a_wait_for_a_futex_with_an_end_is_not_made_again_behind_a_handler() {
         handle(&first, Signal::USR1, raw::SA_RESTART);
         first.memory().put(at, &[0_u64, 2_000, 0]).unwrap();
         let other = Rc::clone(&first);
-        let seen = Rc::new(RefCell::new(0));
-        let log = Rc::clone(&seen);
         let end = if end { at + 8 } else { 0 };
-        let bits = u64::from(raw::FUTEX_BITSET_MATCH_ANY);
-        play(move |step, registers, _| match step {
-            0 => {
-                let operation = raw::FUTEX_WAIT_BITSET.into();
-                call_of(registers, Sysno::futex, &[at, operation, 0, end, 0, bits])
-            }
-            100 => {
-                registers.rsp += 8;
-                call_of(registers, Sysno::rt_sigreturn, &[])
-            }
-            _ => {
-                *log.borrow_mut() = registers.rax;
-                call_of(registers, Sysno::exit_group, &[0])
-            }
-        });
+        let (operation, bits) = (raw::FUTEX_WAIT_BITSET.into(), raw::FUTEX_BITSET_MATCH_ANY.into());
+        let seen = played(Sysno::futex, [at, operation, 0, end, 0, bits]);
         run_beside(first, async move {
             sleep(Duration::from_millis(5)).await;
             // Made again, it finds another value.
