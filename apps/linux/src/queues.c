@@ -180,4 +180,37 @@ int main(void) {
   SHOW(read(s, b, 1000));
   SHOW(((struct signalfd_siginfo *)b)->ssi_signo);
   SHOW(write(s, b, 128));
+  // A descriptor that a child inherits has the child's own signals, an epoll tells of its maker's.
+  ev.events = EPOLLIN;
+  int set_of_s = epoll_create1(0), said[2];
+  pipe(said);
+  SHOW(epoll_ctl(set_of_s, EPOLL_CTL_ADD, s, &ev));
+  fflush(stdout);
+  if (fork() == 0) {
+    raise(SIGUSR1);
+    l[0].fd = s, l[0].events = POLLIN;
+    SHOW(epoll_wait(set_of_s, got, 4, 0));
+    SHOW(poll(l, 1, 0) * 1000 + l[0].revents);
+    SHOW(read(s, b, 1000));
+    SHOW(((struct signalfd_siginfo *)b)->ssi_pid == getpid());
+    SHOW(poll(l, 1, 0));
+    fflush(stdout);
+    write(said[1], "x", 1);
+    _exit(0);
+  }
+  read(said[0], b, 1);
+  SHOW(epoll_wait(set_of_s, got, 4, 0));
+  SHOW(read(s, b, 1000));
+  wait(0);
+  raise(SIGUSR1);
+  fflush(stdout);
+  if (fork() == 0) {
+    SHOW(epoll_wait(set_of_s, got, 4, 0));
+    SHOW(read(s, b, 1000));
+    fflush(stdout);
+    _exit(0);
+  }
+  wait(0);
+  SHOW(epoll_wait(set_of_s, got, 4, 0));
+  SHOW(read(s, b, 1000));
 }

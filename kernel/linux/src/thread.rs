@@ -4,7 +4,7 @@ use crate::errno::Errno;
 use crate::file::{Caller, Context as Place, Credentials};
 use crate::memory::Memory;
 use crate::process::{Process, Status, room};
-use crate::signal::{Info, Receiver, Set, Signal};
+use crate::signal::{Info, Receiver, Set, Signal, Signals};
 use crate::stop::{Boxed, loaded};
 use crate::system::System;
 use alloc::boxed::Box;
@@ -392,6 +392,10 @@ impl Caller for Thread {
         let it = self.process.credentials.borrow();
         let (uid, gid) = (it.user.files, it.group.files);
         Credentials { uid, gid, groups: Rc::clone(&it.groups), root: uid == 0 }
+    }
+
+    fn signals(&self) -> Option<(&Signals, &Receiver)> {
+        Some((&self.process.signals, &self.signals))
     }
 
     fn real_credentials(&self) -> Credentials {

@@ -26,6 +26,7 @@ pub use tree::{Driver, Found, LONGEST_PATH, Mount, Tree, Walk};
 
 use crate::errno::Errno;
 use crate::memory::{Memory, Sink, Source};
+use crate::signal::{Receiver, Signals};
 use crate::stop::{Pages, Stop};
 use crate::watch::{Ready, Watch};
 use alloc::rc::Rc;
@@ -180,6 +181,11 @@ pub trait Caller {
         None
     }
 
+    /// Its signals and those of its process, which signalfd(2) reads.
+    fn signals(&self) -> Option<(&Signals, &Receiver)> {
+        None
+    }
+
     /// Who it is by the real user and group, which access(2) asks for.
     fn real_credentials(&self) -> Credentials {
         self.credentials()
@@ -201,6 +207,21 @@ pub trait File: Any {
         Err(Errno::EINVAL.into())
     }
 
+    /// Reads what is there for a certain thread, where that is not the same for all.
+    ///
+    /// # Errors
+    /// As of read(2).
+    fn read_by(
+        &self,
+        caller: &dyn Caller,
+        open: &Open,
+        at: At,
+        to: &mut Sink<'_>,
+    ) -> Result<usize, Stop> {
+        let _ = caller;
+        self.read(open, at, to)
+    }
+
     /// Writes from a program's memory, and returns how many bytes.
     ///
     /// # Errors
@@ -215,9 +236,21 @@ pub trait File: Any {
         Ready::IN | Ready::OUT | Ready::RDNORM | Ready::WRNORM
     }
 
+    /// Returns what a certain thread can do now without waiting.
+    fn ready_by(&self, caller: &dyn Caller) -> Ready {
+        let _ = caller;
+        self.ready()
+    }
+
     /// Tells when that changes. `None`: never, as with regular files, which epoll(7) refuses.
     fn watch(&self) -> Option<&Arc<Watch>> {
         None
+    }
+
+    /// Tells when that changes for a certain thread.
+    fn watch_by<'a>(&'a self, caller: &'a dyn Caller) -> Option<&'a Arc<Watch>> {
+        let _ = caller;
+        self.watch()
     }
 
     /// Returns how long a read and a write wait at most; `None`: for ever.

@@ -118,14 +118,14 @@ fn poll_until(
         let (mut ready, mut all) = (0, all.iter());
         for (number, it) in asked.iter().enumerate() {
             let polled = if it.fd < 0 { None } else { all.next() };
-            let what = polled.map_or(Ready::empty(), Polled::ready);
+            let what = polled.map_or(Ready::empty(), |it| it.ready(thread));
             ready += usize::from(!what.is_empty());
             let answer = PollFd { revents: what.bits() as i16, ..*it };
             memory.put(list.wrapping_add(number as u64 * 8), &answer)?;
         }
         Ok::<_, Stop>(ready)
     };
-    if deadline == Deadline::Now || all.iter().any(|it| !it.ready().is_empty()) {
+    if deadline == Deadline::Now || all.iter().any(|it| !it.ready(thread).is_empty()) {
         let ready = tell(thread, &all)?;
         remaining(&memory, left, deadline);
         return Ok(ready.into());
@@ -211,7 +211,7 @@ fn select_until(
         }
     }
     // HUP and ERR are always looked for, and count only in the sets that ask for them.
-    let tell = move |memory: &Memory, all: &[Polled]| {
+    let tell = move |thread: &Thread, all: &[Polled]| {
         let mut ready = 0;
         for ((set, at), looked) in asked.iter().zip(sets).zip(SETS) {
             if at == 0 {
@@ -222,17 +222,17 @@ fn select_until(
             found.resize(words, 0_u64);
             for (&fd, it) in numbers.iter().zip(all) {
                 let bit = 1 << (fd % 64);
-                if set[fd / 64] & bit != 0 && it.ready().intersects(looked) {
+                if set[fd / 64] & bit != 0 && it.ready(thread).intersects(looked) {
                     found[fd / 64] |= bit;
                     ready += 1;
                 }
             }
-            memory.write(at as usize, found.as_bytes())?;
+            thread.memory().write(at as usize, found.as_bytes())?;
         }
         Ok::<_, Stop>(ready)
     };
-    if deadline == Deadline::Now || all.iter().any(|it| it.ready().intersects(it.interest)) {
-        let ready = tell(&memory, &all)?;
+    if deadline == Deadline::Now || all.iter().any(|it| it.ready(thread).intersects(it.interest)) {
+        let ready = tell(thread, &all)?;
         left(&memory);
         return Ok(ready.into());
     }
@@ -241,7 +241,7 @@ fn select_until(
         let waited = wait_for(&thread, &all, deadline).await;
         left(&thread.memory());
         waited.map_err(without_restart)?;
-        tell(&thread.memory(), &all).map_err(Stop::after_wait)
+        tell(&thread, &all).map_err(Stop::after_wait)
     })
 }
 
@@ -271,7 +271,7 @@ fn epoll_ctl(thread: &Rc<Thread>, [epoll, operation, fd, event, ..]: Args) -> An
     };
     let files = &thread.process.files;
     let (epoll, open) = (files.get(epoll)?, files.get(fd)?);
-    if open.file.watch().is_none() {
+    if open.file.watch_by(&**thread).is_none() {
         return Err(Errno::EPERM.into());
     }
     let epoll = epoll.as_kind::<Epoll>().ok_or(Errno::EINVAL)?;
@@ -286,7 +286,7 @@ fn epoll_ctl(thread: &Rc<Thread>, [epoll, operation, fd, event, ..]: Args) -> An
             if exclusive && (interest.events & !ALLOWED != 0 || open.as_kind::<Epoll>().is_some()) {
                 return Err(Errno::EINVAL.into());
             }
-            epoll.add(fd, &open, interest)?;
+            epoll.add(&**thread, fd, &open, interest)?;
         }
         EPOLL_CTL_MOD if interest.events & EPOLLEXCLUSIVE != 0 => return Err(Errno::EINVAL.into()),
         EPOLL_CTL_MOD => epoll.modify(fd, &open, interest)?,
@@ -317,7 +317,7 @@ const AT_ONCE: usize = 4096 / size_of::<EpollEvent>();
 /// Takes those that are ready, and writes them to the program. 0: none is.
 fn tell(thread: &Thread, epoll: &Epoll, (at, most): (u64, usize)) -> Result<usize, Stop> {
     let mut found: heapless::Vec<EpollEvent, AT_ONCE> = heapless::Vec::new();
-    epoll.take(most.min(AT_ONCE), &mut |ready, data| {
+    epoll.take(thread, most.min(AT_ONCE), &mut |ready, data| {
         let _ = found.push(EpollEvent { events: ready.bits(), data });
     });
     thread.memory().write(at as usize, found.as_slice().as_bytes())?;

@@ -2,7 +2,7 @@
 
 use super::set::Deadline;
 use crate::errno::Errno;
-use crate::file::{File, Open, Stat, Type, next_inode};
+use crate::file::{Caller, File, Open, Stat, Type, next_inode};
 use crate::stop::Stop;
 use crate::thread::Thread;
 use crate::watch::{Listener, Ready, Watch};
@@ -109,13 +109,20 @@ impl Epoll {
         })
     }
 
-    /// Adds `open`, which is the descriptor `fd`.
+    /// Adds `open`, which is the descriptor `fd`. Where what it is ready for is not the same for
+    /// all, changes are those for `caller`, whoever waits (signalfd(2)).
     ///
     /// # Errors
     /// `EEXIST` if it is there, `EPERM` for a file that is always ready, `ELOOP` for epolls that
     /// watch each other in a circle or too deep, `ENOMEM`.
-    pub fn add(&self, fd: u64, open: &Rc<Open>, interest: Interest) -> Result<(), Errno> {
-        let watch = open.file.watch().ok_or(Errno::EPERM)?;
+    pub fn add(
+        &self,
+        caller: &dyn Caller,
+        fd: u64,
+        open: &Rc<Open>,
+        interest: Interest,
+    ) -> Result<(), Errno> {
+        let watch = open.file.watch_by(caller).ok_or(Errno::EPERM)?;
         if let Some(other) = open.as_kind::<Self>() {
             self.visited.set(true);
             let depth = other.depth();
@@ -186,7 +193,12 @@ impl Epoll {
 
     /// Takes up to `most` that are ready, and calls `each` with what they are ready for and what
     /// is told of them. Those that stay ready go to the end of the queue.
-    pub fn take(&self, most: usize, each: &mut dyn FnMut(Ready, u64)) -> usize {
+    pub fn take(
+        &self,
+        caller: &dyn Caller,
+        most: usize,
+        each: &mut dyn FnMut(Ready, u64),
+    ) -> usize {
         let (mut told, mut again) = (0, Vec::new());
         let count = self.queue.items.lock().len();
         for _ in 0..count {
@@ -196,7 +208,7 @@ impl Epoll {
             let Some(item) = self.queue.items.lock().pop_front() else { break };
             // Before it is asked, so that a change while it is asked counts.
             item.queued.store(false, Ordering::Relaxed);
-            let Some((ready, interest)) = self.ask(&item) else { continue };
+            let Some((ready, interest)) = self.ask(caller, &item) else { continue };
             if ready.is_empty() {
                 continue;
             }
@@ -215,7 +227,7 @@ impl Epoll {
     }
 
     /// What a file is ready for. `None`: it is not there any more.
-    fn ask(&self, item: &Arc<Item>) -> Option<(Ready, Interest)> {
+    fn ask(&self, caller: &dyn Caller, item: &Arc<Item>) -> Option<(Ready, Interest)> {
         let (open, interest) = {
             let entries = self.entries.borrow();
             let entry = entries.get(&item.key).filter(|it| Arc::ptr_eq(&it.item, item))?;
@@ -230,7 +242,7 @@ impl Epoll {
             // It was told, and not asked for again.
             return Some((Ready::empty(), interest));
         }
-        Some((open.file.ready() & (asked | Ready::ERR | Ready::HUP), interest))
+        Some((open.file.ready_by(caller) & (asked | Ready::ERR | Ready::HUP), interest))
     }
 
     /// Waits until there may be one that is ready. `false`: the time is over.
@@ -264,12 +276,12 @@ impl Epoll {
 
     /// Whether one is ready, without taking it. Those in the queue that are not ready leave it, so
     /// that their next change is heard.
-    fn any_ready(&self) -> bool {
+    fn any_ready(&self, caller: &dyn Caller) -> bool {
         let count = self.queue.items.lock().len();
         for _ in 0..count {
             let Some(item) = self.queue.items.lock().pop_front() else { break };
             item.queued.store(false, Ordering::Relaxed);
-            if self.ask(&item).is_some_and(|(ready, _)| !ready.is_empty()) {
+            if self.ask(caller, &item).is_some_and(|(ready, _)| !ready.is_empty()) {
                 if !item.queued.swap(true, Ordering::Relaxed) {
                     self.queue.items.lock().push_front(item);
                 }
@@ -281,9 +293,9 @@ impl Epoll {
 }
 
 impl File for Epoll {
-    fn ready(&self) -> Ready {
+    fn ready_by(&self, caller: &dyn Caller) -> Ready {
         // A circle is refused when it is made.
-        if self.any_ready() { Ready::IN | Ready::RDNORM } else { Ready::empty() }
+        if self.any_ready(caller) { Ready::IN | Ready::RDNORM } else { Ready::empty() }
     }
 
     fn watch(&self) -> Option<&Arc<Watch>> {
@@ -305,6 +317,7 @@ mod tests {
     use crate::channel::{Event, Pipe};
     use crate::file::At;
     use crate::memory::{Sink, Source};
+    use crate::testing::thread;
     use linux_raw_sys::general::O_RDWR;
 
     const IN: u32 = 1;
@@ -312,12 +325,12 @@ mod tests {
 
     fn told(epoll: &Epoll, most: usize) -> Vec<(u32, u64)> {
         let mut told = Vec::new();
-        epoll.take(most, &mut |ready, data| told.push((ready.bits(), data)));
+        epoll.take(&*thread(), most, &mut |ready, data| told.push((ready.bits(), data)));
         told
     }
 
     fn add(epoll: &Epoll, open: &Rc<Open>, events: u32, data: u64) -> Result<(), Errno> {
-        epoll.add(data, open, Interest { events, data })
+        epoll.add(&*thread(), data, open, Interest { events, data })
     }
 
     fn event(count: u64) -> Rc<Open> {

@@ -73,11 +73,11 @@ pub struct Polled {
 }
 
 impl Polled {
-    /// Returns what it is ready for, of what is asked for.
+    /// Returns what it is ready for, to `thread`, of what is asked for.
     #[must_use]
-    pub fn ready(&self) -> Ready {
+    pub fn ready(&self, thread: &Thread) -> Ready {
         match &self.open {
-            Some(open) => open.file.ready() & (self.interest | Ready::ERR | Ready::HUP),
+            Some(open) => open.file.ready_by(thread) & (self.interest | Ready::ERR | Ready::HUP),
             None => Ready::NVAL,
         }
     }
@@ -90,18 +90,23 @@ impl Polled {
 pub async fn wait(thread: &Thread, all: &[Polled], deadline: Deadline) -> Result<bool, Errno> {
     let mut changes: Vec<u64> = Vec::new();
     changes.try_reserve(all.len()).map_err(|_| Errno::ENOMEM)?;
-    let ready = poll_fn(|context| look(all, &mut changes, context));
+    let ready = poll_fn(|context| look(thread, all, &mut changes, context));
     Ok(deadline.wait(thread, ready).await?.is_some())
 }
 
 /// Looks whether one is ready, and otherwise has `context` woken when one may be.
-fn look(all: &[Polled], changes: &mut Vec<u64>, context: &Context<'_>) -> Poll<()> {
-    let watches = || all.iter().filter_map(|it| it.open.as_ref()?.file.watch());
+fn look(
+    thread: &Thread,
+    all: &[Polled],
+    changes: &mut Vec<u64>,
+    context: &Context<'_>,
+) -> Poll<()> {
+    let watches = || all.iter().filter_map(|it| it.open.as_ref()?.file.watch_by(thread));
     // When nothing changed since the last look, none of them has to be asked.
     let before = core::mem::take(changes);
     changes.extend(watches().map(|it| it.changes()));
     let changed = before.is_empty() || before != *changes;
-    if changed && all.iter().any(|it| !it.ready().is_empty()) {
+    if changed && all.iter().any(|it| !it.ready(thread).is_empty()) {
         return Poll::Ready(());
     }
     watches().for_each(|it| it.add(context.waker()));

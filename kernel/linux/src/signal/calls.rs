@@ -8,6 +8,7 @@ use super::receiver::{Receiver, Stack};
 use super::set::{Set, Signal};
 use crate::call::{Answer, Args, Group, Outcome, calls, wait};
 use crate::errno::Errno;
+use crate::file::calls::real;
 use crate::file::{Caller, Open};
 use crate::process::Process;
 use crate::process::descriptor::ProcessFile;
@@ -372,11 +373,12 @@ fn signalfd4(thread: &Rc<Thread>, [fd, set, size, flags, ..]: Args) -> Answer {
     let set: Set = thread.memory().get(set)?;
     let files = &thread.process.files;
     if fd as i32 != -1 {
-        let open = files.get(fd)?;
-        open.as_kind::<SignalFile>().ok_or(Errno::EINVAL)?.set(set);
+        let open = real(thread, fd)?;
+        let file = open.as_kind::<SignalFile>().ok_or(Errno::EINVAL)?;
+        file.set(&thread.process.signals, set);
         return Ok((fd as u32 as usize).into());
     }
-    let file = Rc::new(SignalFile::new(&thread.process.signals, set));
+    let file = Rc::new(SignalFile::new(set));
     let open = Open::new(file, flags & raw::O_NONBLOCK | raw::O_RDWR);
     Ok(files.add(open, flags & raw::O_CLOEXEC != 0, 0)?.into())
 }

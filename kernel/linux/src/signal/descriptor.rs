@@ -4,11 +4,10 @@ use super::info::Info;
 use super::set::Set;
 use super::signals::Signals;
 use crate::errno::Errno;
-use crate::file::{At, File, Open, Stat, Type, next_inode};
+use crate::file::{At, Caller, File, Open, Stat, Type, next_inode};
 use crate::memory::Sink;
 use crate::stop::Stop;
 use crate::watch::{Ready, Watch};
-use alloc::rc::{Rc, Weak};
 use alloc::sync::Arc;
 use core::any::Any;
 use core::cell::Cell;
@@ -67,11 +66,8 @@ impl Told {
     }
 }
 
-/// Signals of the process that made it. Those that were sent to one of its threads are read as
-/// well, by whichever reads.
+/// Signals of whoever reads it: those of that thread, and those of its process.
 pub struct SignalFile {
-    signals: Weak<Signals>,
-    watch: Arc<Watch>,
     set: Cell<Set>,
     inode: u64,
 }
@@ -79,68 +75,52 @@ pub struct SignalFile {
 impl SignalFile {
     /// Makes one for those of `set`.
     #[must_use]
-    pub fn new(signals: &Rc<Signals>, set: Set) -> Self {
-        Self {
-            signals: Rc::downgrade(signals),
-            watch: Arc::clone(signals.watch()),
-            set: Cell::new(set.without(Set::FORCED)),
-            inode: next_inode(),
-        }
+    pub fn new(set: Set) -> Self {
+        Self { set: Cell::new(set.without(Set::FORCED)), inode: next_inode() }
     }
 
-    /// Changes which.
-    pub fn set(&self, set: Set) {
+    /// Changes which. Threads of `signals` that wait look again, as on Linux.
+    pub fn set(&self, signals: &Signals, set: Set) {
         self.set.set(set.without(Set::FORCED));
-        self.watch.raise();
-    }
-
-    fn take(&self) -> Option<Info> {
-        let signals = self.signals.upgrade()?;
-        let receivers = signals.receivers().borrow();
-        let set = self.set.get();
-        receivers.iter().find_map(|it| signals.take(it, set))
-    }
-
-    fn put_back(&self, info: Info) {
-        if let Some(signals) = self.signals.upgrade() {
-            signals.put_back(info);
-        }
-    }
-
-    fn is_pending(&self) -> bool {
-        self.signals.upgrade().is_some_and(|signals| {
-            let receivers = signals.receivers().borrow();
-            let set = self.set.get();
-            receivers.iter().any(|it| !signals.pending(it).and(set).is_empty())
-        })
+        signals.watch().raise();
     }
 }
 
 impl File for SignalFile {
-    fn read(&self, _: &Open, _: At, to: &mut Sink<'_>) -> Result<usize, Stop> {
+    fn read_by(
+        &self,
+        caller: &dyn Caller,
+        _: &Open,
+        _: At,
+        to: &mut Sink<'_>,
+    ) -> Result<usize, Stop> {
         if to.left() < size_of::<Told>() {
             return Err(Errno::EINVAL.into());
         }
+        let (signals, receiver) = caller.signals().ok_or(Errno::EINVAL)?;
         let mut count = 0;
-        while to.left() >= size_of::<Told>() && self.is_pending() {
-            let Some(info) = self.take() else { break };
-            match to.put(Told::new(&info).as_bytes()) {
-                Ok(more) => count += more,
-                Err(stop) => {
-                    self.put_back(info);
-                    return if count > 0 { Ok(count) } else { Err(stop) };
-                }
+        while to.left() >= size_of::<Told>() {
+            let put = signals
+                .take_if(receiver, self.set.get(), |info| to.put(Told::new(info).as_bytes()));
+            match put {
+                None => break,
+                Some(Ok(more)) => count += more,
+                Some(Err(stop)) if count == 0 => return Err(stop),
+                Some(Err(_)) => break,
             }
         }
         if count == 0 { Err(Stop::Wait) } else { Ok(count) }
     }
 
-    fn ready(&self) -> Ready {
-        if self.is_pending() { Ready::IN | Ready::RDNORM } else { Ready::empty() }
+    fn ready_by(&self, caller: &dyn Caller) -> Ready {
+        let pending = caller.signals().is_some_and(|(signals, receiver)| {
+            !signals.pending(receiver).and(self.set.get()).is_empty()
+        });
+        if pending { Ready::IN | Ready::RDNORM } else { Ready::empty() }
     }
 
-    fn watch(&self) -> Option<&Arc<Watch>> {
-        Some(&self.watch)
+    fn watch_by<'a>(&'a self, caller: &'a dyn Caller) -> Option<&'a Arc<Watch>> {
+        caller.signals().map(|(signals, _)| signals.watch())
     }
 
     fn stat(&self) -> Result<Stat, Stop> {

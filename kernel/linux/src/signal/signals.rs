@@ -308,9 +308,22 @@ impl Signals {
         own.or_else(|| self.queue.borrow_mut().take(of))
     }
 
-    /// Makes a signal that was [taken](Self::take) the next one again.
-    pub(super) fn put_back(&self, info: Info) {
-        self.queue.borrow_mut().put_back(info);
+    /// Takes the next signal of `of` that is pending if `with` can do something with it; otherwise
+    /// it stays the next one, of the thread or of the process as before.
+    pub(super) fn take_if<T, E>(
+        &self,
+        receiver: &Receiver,
+        of: Set,
+        with: impl FnOnce(&Info) -> Result<T, E>,
+    ) -> Option<Result<T, E>> {
+        let own = !receiver.queue.borrow().set().and(of).is_empty();
+        let queue = if own { &receiver.queue } else { &self.queue };
+        let info = queue.borrow_mut().take(of)?;
+        let done = with(&info);
+        if done.is_err() {
+            queue.borrow_mut().put_back(info);
+        }
+        Some(done)
     }
 
     /// Takes the next signal that a thread does something about, and what that is.

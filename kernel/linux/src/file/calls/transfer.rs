@@ -51,7 +51,7 @@ impl Transfer {
     fn go(&mut self, thread: &Thread, open: &Rc<Open>) -> Result<usize, Stop> {
         let memory = thread.memory();
         // What can be waited for returns what there is; of all else all is read.
-        let at_once = !self.write && open.file.watch().is_some();
+        let at_once = !self.write && open.file.watch_by(thread).is_some();
         loop {
             let at = match self.at {
                 At::Offset(offset) => At::Offset(offset + self.done as u64),
@@ -60,7 +60,7 @@ impl Transfer {
             let result = if self.write {
                 open.file.write(open, at, &mut Source::new(&memory, &self.parts))
             } else {
-                open.file.read(open, at, &mut Sink::new(&memory, &self.parts))
+                open.file.read_by(thread, open, at, &mut Sink::new(&memory, &self.parts))
             };
             match result {
                 Ok(count) => {
@@ -110,7 +110,7 @@ fn one(thread: &Rc<Thread>, [fd, at, length, ..]: &Args, place: At, write: bool)
     let result = if write {
         open.file.write(&open, place, &mut Source::new(&memory, &parts))
     } else {
-        open.file.read(&open, place, &mut Sink::new(&memory, &parts))
+        open.file.read_by(&**thread, &open, place, &mut Sink::new(&memory, &parts))
     };
     drop(memory);
     match result {
@@ -145,7 +145,7 @@ fn rest(
         Ok(count) if *count == left || *count == 0 => true,
         // An eventfd takes one number of however many bytes.
         Ok(_) if write => open.as_kind::<Event>().is_some(),
-        Ok(_) => open.file.watch().is_some(),
+        Ok(_) => open.file.watch_by(&**thread).is_some(),
         Err(Stop::Fail(_)) => true,
         Err(_) => false,
     };
@@ -217,7 +217,7 @@ fn later(thread: &Rc<Thread>, open: Rc<Open>, mut transfer: Transfer, stop: Stop
                         return done(&thread, &open, &transfer, Err(errno));
                     }
                 }
-                Stop::Wait => match (open.file.watch(), changes) {
+                Stop::Wait => match (open.file.watch_by(&*thread), changes) {
                     (_, None) => {}
                     (Some(watch), Some(seen)) => {
                         if open.is_nonblocking() {
@@ -230,7 +230,7 @@ fn later(thread: &Rc<Thread>, open: Rc<Open>, mut transfer: Transfer, stop: Stop
                     (None, _) => return done(&thread, &open, &transfer, Err(Errno::EAGAIN)),
                 },
             }
-            changes = Some(open.file.watch().map_or(0, |it| it.changes()));
+            changes = Some(open.file.watch_by(&*thread).map_or(0, |it| it.changes()));
             match transfer.go(&thread, &open) {
                 Ok(count) => return done(&thread, &open, &transfer, Ok(count)),
                 Err(next) => stop = next,
