@@ -54,4 +54,19 @@ int main(void) {
   SHOW(select(-1, 0, 0, 0, &soon));
   soon.tv_usec = -1;
   SHOW(select(0, 0, 0, 0, &soon));
+  // What is open by its name alone is not there to be waited for.
+  int name = open("/tmp", O_PATH), set = epoll_create1(0);
+  all[0] = (struct pollfd){name, POLLIN, 0};
+  SHOW(poll(all, 1, -1));
+  SHOW(all[0].revents);
+  FD_ZERO(&r);
+  FD_SET(name, &r);
+  w = r;
+  fd_set x = r;
+  SHOW(select(name + 1, &r, &w, &x, 0));
+  struct epoll_event event = {EPOLLIN, {0}};
+  SHOW(epoll_ctl(set, EPOLL_CTL_ADD, name, &event));
+  SHOW(epoll_ctl(name, EPOLL_CTL_ADD, set, &event));
+  SHOW(epoll_wait(name, &event, 1, 0));
+  SHOW(listen(name, 1));
 }

@@ -4,6 +4,7 @@ use super::epoll::{Epoll, Interest};
 use super::set::{Deadline, Polled, wait as wait_for};
 use crate::call::{Answer, Args, Group, calls, wait};
 use crate::errno::Errno;
+use crate::file::calls::real;
 use crate::file::{Caller, Open};
 use crate::memory::Memory;
 use crate::stop::Stop;
@@ -109,7 +110,7 @@ fn poll_until(
         let interest = Ready::from_bits_truncate(u32::from(it.events as u16));
         // A negative number is not looked at, and no error.
         if let Ok(fd) = u64::try_from(it.fd) {
-            all.push(Polled { open: thread.process.files.get(fd).ok(), interest });
+            all.push(Polled { open: real(thread, fd).ok(), interest });
         }
         asked.push(it);
     }
@@ -147,11 +148,12 @@ fn remaining(memory: &Memory, at: u64, deadline: Deadline) {
     }
 }
 
-/// What each set of select(2) looks for (POLLIN_SET and so on of Linux).
+/// What each set of select(2) looks for (POLLIN_SET and so on of Linux). What is open by its name
+/// alone is ready for all.
 const SETS: [Ready; 3] = [
-    Ready::IN.union(Ready::RDNORM).union(Ready::HUP).union(Ready::ERR),
-    Ready::OUT.union(Ready::WRNORM).union(Ready::ERR),
-    Ready::PRI,
+    Ready::IN.union(Ready::RDNORM).union(Ready::HUP).union(Ready::ERR).union(Ready::NVAL),
+    Ready::OUT.union(Ready::WRNORM).union(Ready::ERR).union(Ready::NVAL),
+    Ready::PRI.union(Ready::NVAL),
 ];
 
 fn select(thread: &Rc<Thread>, [count, read, write, except, timeout, _]: Args) -> Answer {
@@ -206,7 +208,8 @@ fn select_until(
         if !interest.is_empty() {
             all.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
             numbers.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-            all.push(Polled { open: Some(thread.process.files.get(fd as u64)?), interest });
+            thread.process.files.get(fd as u64)?;
+            all.push(Polled { open: real(thread, fd as u64).ok(), interest });
             numbers.push(fd);
         }
     }
@@ -269,8 +272,7 @@ fn epoll_ctl(thread: &Rc<Thread>, [epoll, operation, fd, event, ..]: Args) -> An
         let EpollEvent { events, data } = thread.memory().get(event)?;
         Interest { events, data }
     };
-    let files = &thread.process.files;
-    let (epoll, open) = (files.get(epoll)?, files.get(fd)?);
+    let (epoll, open) = (real(thread, epoll)?, real(thread, fd)?);
     if open.file.watch_by(&**thread).is_none() {
         return Err(Errno::EPERM.into());
     }
@@ -332,7 +334,7 @@ fn epoll_until(
 ) -> Answer {
     let most = usize::try_from(most as i32).ok().filter(|it| (1..=1 << 27).contains(it));
     let most = most.ok_or(Errno::EINVAL)?;
-    let open = thread.process.files.get(epoll)?;
+    let open = real(thread, epoll)?;
     let set = open.as_kind::<Epoll>().ok_or(Errno::EINVAL)?;
     // Taken events must not be lost to a bad address.
     let room = most.min(AT_ONCE) * size_of::<EpollEvent>();
@@ -357,3 +359,35 @@ fn epoll_until(
 
 // Its bits are those that EPOLLONESHOT leaves of a file that was told.
 const _: () = assert!(EPOLLONESHOT & Ready::all().bits() == 0);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{perform, room, thread};
+    use linux_raw_sys::general::O_PATH;
+    use syscalls::Sysno;
+
+    #[test]
+    fn what_is_open_by_its_name_alone_is_nothing_to_wait_for() {
+        let thread = thread();
+        let at = room(&thread.memory(), 4096) as u64;
+        let call = |number, args| perform(&thread, number, args);
+        thread.memory().write(at as usize, b"/\0").unwrap();
+        let name = call(Sysno::open, [at, O_PATH.into(), 0, 0, 0, 0]).unwrap() as u64;
+        assert_eq!(call(Sysno::listen, [name, 1, 0, 0, 0, 0]), Err(Errno::EBADF));
+        thread.memory().put(at, &[name | 1 << 32]).unwrap();
+        assert_eq!(call(Sysno::poll, [at, 1, 1000, 0, 0, 0]), Ok(1));
+        let asked = u64::from(Ready::NVAL.bits()) << 48 | 1 << 32 | name;
+        assert_eq!(thread.memory().get::<u64>(at).unwrap(), asked);
+        // It counts in each set.
+        thread.memory().put(at, &[1_u64 << name; 3]).unwrap();
+        let sets = [name + 1, at, at + 8, at + 16, 0, 0];
+        assert_eq!(call(Sysno::select, sets), Ok(3));
+        let epoll = call(Sysno::epoll_create1, [0; 6]).unwrap() as u64;
+        for (epoll, open) in [(epoll, name), (name, epoll)] {
+            let add = [epoll, EPOLL_CTL_ADD.into(), open, at, 0, 0];
+            assert_eq!(call(Sysno::epoll_ctl, add), Err(Errno::EBADF));
+        }
+        assert_eq!(call(Sysno::epoll_wait, [name, at, 1, 0, 0, 0]), Err(Errno::EBADF));
+    }
+}

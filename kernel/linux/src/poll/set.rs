@@ -66,7 +66,8 @@ impl Deadline {
 
 /// One of them.
 pub struct Polled {
-    /// What is waited for; `None` is a descriptor that is not open, which is ready for that.
+    /// What is waited for; `None` is a descriptor that is not open, or open by its name alone
+    /// (`O_PATH`), which is ready for that.
     pub open: Option<Rc<Open>>,
     /// For what.
     pub interest: Ready,

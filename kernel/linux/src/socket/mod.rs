@@ -23,6 +23,7 @@ use core::any::Any;
 use core::cell::Cell;
 use core::net::IpAddr;
 use core::time::Duration;
+use linux_raw_sys::general::O_PATH;
 use linux_raw_sys::ioctl::{FIONREAD, TIOCOUTQ};
 use linux_raw_sys::net::{
     SO_DOMAIN, SO_PROTOCOL, SO_TYPE, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET,
@@ -220,8 +221,11 @@ impl SocketFile {
     /// Returns the socket that is open.
     ///
     /// # Errors
-    /// `ENOTSOCK`.
+    /// `ENOTSOCK`, `EBADF` for what is open by its name alone.
     pub fn of(open: &Open) -> Result<&Rc<dyn Socket>, Errno> {
+        if open.flags() & O_PATH != 0 {
+            return Err(Errno::EBADF);
+        }
         open.as_kind::<Self>().map(|it| &it.socket).ok_or(Errno::ENOTSOCK)
     }
 }
