@@ -19,6 +19,12 @@ pub(super) const LEAVE: Duration = Duration::from_secs(12);
 /// How long one that was dropped may take to close in order.
 const CLOSE: Duration = Duration::from_secs(30);
 
+/// So many are looked at in a turn. Turns come with each frame, and peers decide how many there are.
+const LOOKS: usize = 64;
+
+/// When the others are, if there is no turn before.
+const OTHERS: Duration = Duration::from_millis(5);
+
 /// One of them.
 #[derive(Clone, Copy)]
 struct Leaver {
@@ -32,6 +38,8 @@ struct Leaver {
 pub(super) struct Leavers {
     name: Rc<str>,
     all: Vec<Leaver>,
+    /// Where the next turn begins to look.
+    next: usize,
     /// Lines of the log.
     lines: Limit,
 }
@@ -39,7 +47,7 @@ pub(super) struct Leavers {
 impl Leavers {
     /// None yet. Lines of the log begin with `name`.
     pub(super) fn new(name: Rc<str>) -> Self {
-        Self { name, all: Vec::new(), lines: Limit::new(Instant::now()) }
+        Self { name, all: Vec::new(), next: 0, lines: Limit::new(Instant::now()) }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -94,7 +102,7 @@ impl Leavers {
 
     /// Removes those that have said all they had to say, and resets those whose time is
     /// over or whose bytes nobody will read. At most `bound` may be closing in order, if
-    /// there is one. Returns when to look again.
+    /// there is one. Looks at [`LOOKS`] of them, at others the next time, and returns when that is.
     pub(super) fn part(
         &mut self,
         protocols: &mut Protocols,
@@ -106,8 +114,14 @@ impl Leavers {
         let bounds =
             bound.map(|bound| (orderly.saturating_sub(bound), told.saturating_sub(LEAVING)));
         let (mut resets, mut drops) = bounds.unwrap_or_default();
-        let (mut at, mut reset) = (0, false);
-        while let Some(leaver) = self.all.get(at).copied() {
+        let few = self.all.len() <= LOOKS;
+        // Where there are too many, the oldest go.
+        let mut at = if few || resets + drops > 0 { 0 } else { self.next };
+        let (mut looks, mut reset) = (0, false);
+        while looks < LOOKS
+            && let Some(leaver) = self.all.get(at).copied()
+        {
+            looks += 1;
             let handle = leaver.handle;
             if protocols.retire(handle, now) {
                 self.all.remove(at);
@@ -150,7 +164,11 @@ impl Leavers {
             }
             at += 1;
         }
-        let next = self.all.iter().map(|it| it.until).min();
-        if reset { Some(now) } else { next }
+        self.next = if at < self.all.len() { at } else { 0 };
+        match (reset, few) {
+            (true, _) => Some(now),
+            (_, true) => self.all.iter().map(|it| it.until).min(),
+            (_, false) => Some(now.saturating_add(OTHERS)),
+        }
     }
 }

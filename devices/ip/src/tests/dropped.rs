@@ -46,3 +46,37 @@ fn what_is_dropped_after_the_interface_broke_leaves_nothing_behind() {
         assert_eq!(weak.strong_count(), 0);
     });
 }
+
+#[test]
+fn however_many_leave_all_of_them_are_gone_in_time_t3() {
+    kernel::testing::simulate_time();
+    block_on(async {
+        let (left, right) = cable(Options::default());
+        let limits = Limits { connections: 1200, ..settings(2).limits };
+        let server = Stack::start(right, Settings { limits, ..settings(2) }).unwrap();
+        let client = Stack::start(left.clone(), Settings { limits, ..settings(1) }).unwrap();
+        let listener = Tcp::bind(&server, any(80)).await.unwrap();
+        let mut ends = Vec::new();
+        for _ in 0..290 {
+            let (one, other) =
+                join(client.connect(SocketAddr::new(B, 80)), listener.accept()).await;
+            ends.push((one.unwrap(), other.unwrap().0));
+        }
+        let (clients, servers): (Vec<_>, Vec<_>) = ends.into_iter().unzip();
+        // Their clients neither end nor go: all that were dropped stay, within their number.
+        drop(servers);
+        sleep(SECOND).await;
+        assert_eq!((server.sockets(), server.stats().open), (290, 0));
+        // Some end, wherever they stand among those that do not.
+        let kept: Vec<_> = clients
+            .into_iter()
+            .enumerate()
+            .filter_map(|(at, one)| (at % 3 > 0).then_some(one))
+            .collect();
+        sleep(SECOND).await;
+        assert_eq!(server.sockets(), kept.len());
+        sleep(SECOND * 45).await;
+        assert_eq!(server.sockets(), 0);
+        drop(kept);
+    });
+}
