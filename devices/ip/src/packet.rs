@@ -254,18 +254,27 @@ pub fn fill_checksum(frame: &mut [u8]) {
     finish(frame, false, 0);
 }
 
-fn segment(frame: &[u8], packet: &Packet) -> Option<Segment> {
+/// The verdict on a TCP segment whose checksum is right: made as such at once, as it is not small
+/// and there is one for each segment.
+fn segment(frame: &[u8], packet: &Packet) -> Verdict {
     let (start, end) = (packet.transport, packet.end);
     // Of a long one only the beginning may be there.
-    let header = frame.get(start..end.min(frame.len()))?;
-    let address = |ip, at| Some(SocketAddr::new(ip, u16::from_be_bytes(bytes(header, at)?)));
-    let length = usize::from(header.get(12)? >> 4) * 4;
-    (length >= tcp_segment::HEADER && length <= header.len()).then_some(Segment {
-        peer: address(packet.source, 0)?,
-        local: address(packet.destination, 2)?,
-        flags: *header.get(13)?,
-        seq: Seq(u32::from_be_bytes(bytes(header, 4)?)),
-        ack: Seq(u32::from_be_bytes(bytes(header, 8)?)),
+    let header = frame.get(start..end.min(frame.len())).unwrap_or_default();
+    let Some(&[f0, f1, t0, t1, s0, s1, s2, s3, a0, a1, a2, a3, offset, flags, ..]) =
+        header.first_chunk::<{ tcp_segment::HEADER }>()
+    else {
+        return Verdict::Useless;
+    };
+    let length = usize::from(offset >> 4) * 4;
+    if length < tcp_segment::HEADER || length > header.len() {
+        return Verdict::Useless;
+    }
+    Verdict::Tcp(Segment {
+        peer: SocketAddr::new(packet.source, u16::from_be_bytes([f0, f1])),
+        local: SocketAddr::new(packet.destination, u16::from_be_bytes([t0, t1])),
+        flags,
+        seq: Seq(u32::from_be_bytes([s0, s1, s2, s3])),
+        ack: Seq(u32::from_be_bytes([a0, a1, a2, a3])),
         start,
         text: start + length,
         end,

@@ -221,7 +221,13 @@ pub(crate) fn foresee(frame: &[u8], length: usize, meta: Meta) -> Option<Segment
         return None;
     }
     let (packet, _) = packet(frame, length).ok()?;
-    if packet.protocol == TCP && !packet.fragment { segment(frame, &packet) } else { None }
+    if packet.protocol != TCP || packet.fragment {
+        return None;
+    }
+    match segment(frame, &packet) {
+        Verdict::Tcp(segment) => Some(segment),
+        _ => None,
+    }
 }
 
 /// Judges a frame that arrived.
@@ -252,7 +258,7 @@ pub(crate) fn judge(frame: &[u8], meta: Meta) -> Verdict {
         return Verdict::Corrupt;
     }
     match packet.protocol {
-        TCP => segment(frame, &packet).map_or(Verdict::Useless, Verdict::Tcp),
+        TCP => segment(frame, &packet),
         UDP => Datagram::parse(frame, &packet).map_or(Verdict::Useless, Verdict::Udp),
         ICMP_V6 if kind == Some(IPV6) => packet.judge_icmp_v6(frame, ends),
         ICMP_V4 if kind == Some(IPV4) => match frame.get(packet.transport) {

@@ -168,7 +168,8 @@ impl Protocols {
         if !self.sets.has_room() {
             return None;
         }
-        let mut endpoint = kernel::memory::boxed(Endpoint::new(terms, &self.pool, now)).ok()?;
+        let pool = &self.pool;
+        let mut endpoint = kernel::memory::boxed_with(|| Endpoint::new(terms, pool, now))?;
         let connection = &mut endpoint.connection;
         change(connection, &self.pool);
         if let Some(mtu) = self.paths.mtu(peer.ip(), now) {
