@@ -20,6 +20,15 @@ static int take(int socket) {
     memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof fd);
   return fd;
 }
+// How many bytes come, and how many descriptors.
+static int count(int socket, int most, int flags) {
+  char c[9], control[256];
+  struct iovec part = {c, most};
+  struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+  int bytes = recvmsg(socket, &m, flags), before = bytes * 100;
+  struct cmsghdr *h = bytes < 0 ? 0 : CMSG_FIRSTHDR(&m);
+  return before + (h ? (int)(h->cmsg_len - CMSG_LEN(0)) / (int)sizeof(int) : 0);
+}
 int main(void) {
   signal(SIGPIPE, SIG_IGN);
   int s[2];
@@ -112,6 +121,16 @@ int main(void) {
   SHOW(send(e, "x", 1, 0));
   SHOW(shutdown(e, SHUT_RDWR));
   SHOW(read(e, b, 1));
+  // Descriptors come once a call, and end what is received at once.
+  socketpair(AF_UNIX, SOCK_STREAM, 0, s);
+  SHOW(pass(s[0], 0));
+  send(s[0], "bbb", 3, 0);
+  SHOW(count(s[1], 9, MSG_PEEK | MSG_WAITALL));
+  SHOW(count(s[1], 9, MSG_WAITALL));
+  SHOW(count(s[1], 9, MSG_PEEK | MSG_WAITALL));
+  SHOW(fcntl(s[1], F_SETFL, O_NONBLOCK));
+  SHOW(count(s[1], 9, MSG_WAITALL));
+  SHOW(fcntl(s[1], F_SETFL, 0));
   int lone = socket(AF_UNIX, SOCK_STREAM, 0);
   SHOW(recv(lone, b, 1, 0));
   SHOW(shutdown(lone, SHUT_RDWR));

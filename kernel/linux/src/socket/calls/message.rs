@@ -17,8 +17,8 @@ use alloc::vec::Vec;
 use core::cell::Cell;
 use kernel::time::Instant;
 use linux_raw_sys::net::{
-    MSG_CMSG_CLOEXEC, MSG_CTRUNC, MSG_DONTWAIT, MSG_EOR, MSG_NOSIGNAL, MSG_PEEK, MSG_TRUNC,
-    MSG_WAITALL,
+    AF_UNIX, MSG_CMSG_CLOEXEC, MSG_CTRUNC, MSG_DONTWAIT, MSG_EOR, MSG_NOSIGNAL, MSG_PEEK,
+    MSG_TRUNC, MSG_WAITALL,
 };
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -235,24 +235,30 @@ fn told(memory: &Memory, at: u64, number: u64, length: usize) -> Result<(), Stop
     memory.put(at.wrapping_add(number * MMSGHDR + size_of::<MsgHdr>() as u64), &(length as u32))
 }
 
-/// Receives into `parts`, and hands what else came to `deliver`.
+/// Receives into `parts`, and hands what else came to `deliver`: once where that are descriptors.
 fn receive(
     thread: &Rc<Thread>,
-    fd: u64,
+    open: &Rc<Open>,
     parts: Vec<Part>,
     flags: u32,
     deliver: impl Fn(&Thread, &mut Incoming) -> Result<(), Stop> + 'static,
 ) -> Answer {
-    let open = thread.process.files.get(fd)?;
-    let stream = SocketFile::of(&open)?.form().style == Style::Stream;
+    let socket = SocketFile::of(open)?;
+    let form = socket.form();
+    let total: usize = parts.iter().map(|it| it.length).sum();
+    let least = match form.style {
+        Style::Stream if flags & MSG_WAITALL != 0 => total,
+        _ => 0,
+    };
     let file = open.as_kind::<SocketFile>().ok_or(Errno::ENOTSOCK)?;
     let limit = file.timeouts.get()[0];
-    let (at_once, all) = (flags & MSG_DONTWAIT != 0, stream && flags & MSG_WAITALL != 0);
+    let at_once = flags & MSG_DONTWAIT != 0;
     let peek = flags & MSG_PEEK != 0;
-    let total: usize = parts.iter().map(|it| it.length).sum();
+    // A Unix socket waits for nothing behind what can be looked at, as on Linux.
+    let least = if peek && form.family == AF_UNIX { 0 } else { least };
     let taken = Rc::new(Cell::new(0));
     let so_far = Rc::clone(&taken);
-    let answer = blocking_for(thread, &open, limit, move |thread, open| {
+    let answer = blocking_for(thread, open, limit, move |thread, open| {
         let memory = thread.memory();
         let mut sink = Sink::new(&memory, &parts);
         if peek {
@@ -262,10 +268,11 @@ fn receive(
         loop {
             match SocketFile::of(open)?.receive(flags, &mut sink) {
                 Ok(mut came) => {
-                    let length = came.length;
+                    // What went with descriptors ends what is received at once (unix(7)).
+                    let (length, with_rights) = (came.length, !came.rights.is_empty());
                     so_far.update(|it| it + length);
                     deliver(thread, &mut came)?;
-                    if !all || length == 0 || so_far.get() >= total {
+                    if with_rights || length == 0 || so_far.get() >= least {
                         return Ok(so_far.get());
                     }
                     if peek {
@@ -279,7 +286,9 @@ fn receive(
                         };
                     }
                 }
-                Err(Stop::Wait) if at_once && so_far.get() > 0 => return Ok(so_far.get()),
+                Err(Stop::Wait) if so_far.get() > 0 && (at_once || open.is_nonblocking()) => {
+                    return Ok(so_far.get());
+                }
                 Err(Stop::Wait) if at_once => return Err(Errno::EAGAIN.into()),
                 Err(Stop::Fail(_)) if so_far.get() > 0 => return Ok(so_far.get()),
                 Err(stop) => return Err(stop),
@@ -301,7 +310,8 @@ fn recvfrom(thread: &Rc<Thread>, [fd, at, size, flags, from, length]: Args) -> A
     let room = usize::try_from(size as i64).map_err(|_| Errno::EINVAL)?;
     let parts = alloc::vec![Part { at: at as usize, length: room.min(0x7fff_f000) }];
     load_address(&thread.memory(), from, length)?;
-    receive(thread, fd, parts, flags as u32, move |thread, came| {
+    let open = thread.process.files.get(fd)?;
+    receive(thread, &open, parts, flags as u32, move |thread, came| {
         match (&came.from, from) {
             (_, 0) => Ok(()),
             (Some(address), at) => address.write(&thread.memory(), at, length),
@@ -320,7 +330,8 @@ fn receive_message(thread: &Rc<Thread>, fd: u64, at: u64, flags: u32) -> Answer 
     memory.check_write(at as usize, size_of::<MsgHdr>())?;
     load(&memory, header.name, LONGEST.min(header.name_length as usize))?;
     load(&memory, header.control, CONTROL.min(header.control_length as usize))?;
-    receive(thread, fd, parts, flags, move |thread, came| {
+    let open = thread.process.files.get(fd)?;
+    receive(thread, &open, parts, flags, move |thread, came| {
         let memory = thread.memory();
         let mut answer = header;
         answer.name_length = 0;

@@ -340,22 +340,88 @@ fn a_connection_within_the_machine_waits_for_room_and_is_refused_by_nobody() {
 }
 
 #[test]
-fn what_is_looked_at_is_not_told_twice_and_all_of_it_is_waited_for() {
+fn what_is_looked_at_is_not_told_twice_and_all_of_it_is_waited_for_by_tcp() {
     let it = Program::new();
     let server = it.listener("127.0.0.1:80", 5);
     let client = it.socket(AF_INET, SOCK_STREAM);
     it.with(Sysno::connect, client, "127.0.0.1:80").unwrap();
-    for [one, other] in [it.pair(SOCK_STREAM), [client, it.accept(server).unwrap()]] {
+    for ([one, other], waits) in
+        [(it.pair(SOCK_STREAM), false), ([client, it.accept(server).unwrap()], true)]
+    {
         it.write(one, b"aaaa").unwrap();
         assert_eq!(it.received(other, 2, MSG_PEEK | MSG_WAITALL), Ok(b"aa".to_vec()));
         let long = it.received(other, 6, MSG_PEEK | MSG_WAITALL | MSG_DONTWAIT);
         assert_eq!(long, Ok(b"aaaa".to_vec()));
         let flags = u64::from(MSG_PEEK | MSG_WAITALL);
-        let write = (Sysno::write, &[one, it.put(b"bb"), 2][..]);
-        let look = (Sysno::recvfrom, &[other, it.buffer + 4096, 6, flags, 0, 0][..]);
-        assert_eq!(it.during(look, write), Ok(6));
+        if waits {
+            let write = (Sysno::write, &[one, it.put(b"bb"), 2][..]);
+            let look = (Sysno::recvfrom, &[other, it.buffer + 4096, 6, flags, 0, 0][..]);
+            assert_eq!(it.during(look, write), Ok(6));
+        } else {
+            // As on Linux, a Unix socket shows what there is.
+            assert_eq!(it.received(other, 6, MSG_PEEK | MSG_WAITALL), Ok(b"aaaa".to_vec()));
+            it.write(one, b"bb").unwrap();
+        }
         assert_eq!(it.received(other, 9, 0), Ok(b"aaaabb".to_vec()));
     }
+}
+
+impl Program {
+    /// Sends bytes, and with them a descriptor.
+    fn pass(&self, socket: u64, bytes: &[u8], fd: u64) {
+        let memory = self.thread.memory();
+        let control = [20, 1 << 32 | u64::from(SOL_SOCKET), fd];
+        memory.put(self.at + 128, &control).unwrap();
+        memory.put(self.at + 64, &[self.put(bytes), bytes.len() as u64]).unwrap();
+        memory.put(self.at, &[0, 0, self.at + 64, 1, self.at + 128, 24, 0]).unwrap();
+        assert_eq!(self.call(Sysno::sendmsg, &[socket, self.at, 0]), Ok(bytes.len()));
+    }
+
+    /// Receives bytes. Returns how many, and how many bytes of control messages.
+    fn take(&self, socket: u64, most: u64, flags: u32) -> (Result<usize, Errno>, u64) {
+        let memory = self.thread.memory();
+        memory.put(self.at + 64, &[self.buffer, most]).unwrap();
+        memory.put(self.at, &[0, 0, self.at + 64, 1, self.at + 128, 256, 0]).unwrap();
+        let count = self.call(Sysno::recvmsg, &[socket, self.at, flags.into()]);
+        (count, memory.get(self.at + 40).unwrap())
+    }
+
+    /// How many descriptors there are.
+    fn count(&self) -> usize {
+        (0..100).filter(|&fd| self.thread.process.files.get(fd).is_ok()).count()
+    }
+}
+
+#[test]
+fn descriptors_come_once_a_call_and_end_what_is_received_at_once() {
+    let it = Program::new();
+    let [one, other] = it.pair(SOCK_STREAM);
+    it.pass(one, b"a", one);
+    let before = it.count();
+    // Each look brings them anew, and waits for nothing behind them.
+    for flags in [MSG_PEEK, MSG_PEEK | MSG_WAITALL, MSG_PEEK | MSG_WAITALL | MSG_DONTWAIT] {
+        let count = it.count();
+        assert_eq!(it.take(other, 9, flags), (Ok(1), 24));
+        assert_eq!(it.count(), count + 1);
+    }
+    it.write(one, b"bbb").unwrap();
+    assert_eq!(it.take(other, 4, MSG_WAITALL), (Ok(1), 24));
+    assert_eq!(it.count(), before + 4);
+    it.pass(one, b"c", one);
+    it.pass(one, b"d", one);
+    assert_eq!(it.take(other, 5, MSG_WAITALL), (Ok(4), 24));
+    assert_eq!(it.take(other, 1, MSG_WAITALL), (Ok(1), 24));
+    assert_eq!(it.count(), before + 6);
+}
+
+#[test]
+fn who_does_not_wait_receives_what_there_is_of_all() {
+    let it = Program::new();
+    let [one, other] = it.pair(SOCK_STREAM);
+    it.call(Sysno::fcntl, &[other, 4, O_NONBLOCK.into()]).unwrap();
+    it.write(one, b"ab").unwrap();
+    assert_eq!(it.received(other, 9, MSG_WAITALL), Ok(b"ab".to_vec()));
+    assert_eq!(it.received(other, 9, MSG_WAITALL), Err(Errno::EAGAIN));
 }
 
 #[test]
