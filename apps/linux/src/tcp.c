@@ -174,6 +174,48 @@ int main(void) {
   close(small);
   close(first);
   close(second);
+  // Buffers as they are told, and what is waited for.
+  c = socket(AF_INET, SOCK_STREAM, 0);
+  n = sizeof left;
+  int value = 0, names[3] = {SO_RCVBUF, SO_SNDBUF, SO_RCVLOWAT}, others[2] = {socket(AF_INET, SOCK_DGRAM, 0), c};
+  for (int i = 0; i < 6; i++) {
+    SHOW(getsockopt(others[i / 3], SOL_SOCKET, names[i % 3], &left, &n));
+    SHOW(left);
+  }
+  for (int i = 0; i < 9; i++) {
+    value = i < 3 ? 0 : i < 6 ? 5000 : 3;
+    SHOW(setsockopt(c, SOL_SOCKET, names[i % 3], &value, sizeof value));
+    SHOW(getsockopt(c, SOL_SOCKET, names[i % 3], &left, &n));
+    SHOW(left);
+  }
+  close(c);
+  n = sizeof a;
+  c = socket(AF_INET, SOCK_STREAM, 0);
+  connect(c, (void *)&a, n);
+  s = accept(l, 0, 0);
+  value = 3;
+  SHOW(setsockopt(s, SOL_SOCKET, SO_RCVLOWAT, &value, sizeof value));
+  p = (struct pollfd){s, POLLIN, 0};
+  send(c, "ab", 2, 0);
+  SHOW(poll(&p, 1, 20));
+  SHOW(recv(s, buffer, 9, MSG_DONTWAIT));
+  send(c, "abcd", 4, 0);
+  SHOW(poll(&p, 1, 5000));
+  SHOW(read(s, buffer, 9));
+  t.tv_usec = 30000;
+  SHOW(setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t));
+  send(c, "ab", 2, 0);
+  long begun = ms();
+  SHOW(read(s, buffer, 9));
+  IS(ms() - begun >= 30);
+  send(c, "ab", 2, 0);
+  shutdown(c, SHUT_WR);
+  SHOW(poll(&p, 1, 5000));
+  SHOW(read(s, buffer, 9));
+  SHOW(read(s, buffer, 9));
+  close(s);
+  close(c);
+  n = sizeof a;
   // One that nobody accepts.
   c = socket(AF_INET, SOCK_STREAM, 0);
   SHOW(connect(c, (void *)&a, n));

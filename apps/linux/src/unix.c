@@ -131,6 +131,32 @@ int main(void) {
   SHOW(fcntl(s[1], F_SETFL, O_NONBLOCK));
   SHOW(count(s[1], 9, MSG_WAITALL));
   SHOW(fcntl(s[1], F_SETFL, 0));
+  // What a call waits for, and poll(2) does not.
+  int number, names[3] = {SO_RCVBUF, SO_SNDBUF, SO_RCVLOWAT};
+  for (int i = 0; i < 3; i++) {
+    for (int value = 0; value <= 5000; value += 2500) {
+      length = sizeof number;
+      SHOW(getsockopt(s[1], SOL_SOCKET, names[i], &number, &length));
+      SHOW(number);
+      SHOW(setsockopt(s[1], SOL_SOCKET, names[i], &value, sizeof value));
+    }
+    SHOW(getsockopt(s[1], SOL_SOCKET, names[i], &number, &length));
+    SHOW(number);
+  }
+  number = 3;
+  SHOW(setsockopt(s[1], SOL_SOCKET, SO_RCVLOWAT, &number, sizeof number));
+  send(s[0], "ab", 2, 0);
+  struct pollfd ready = {s[1], POLLIN, 0};
+  SHOW(poll(&ready, 1, 0));
+  SHOW(recv(s[1], b, 9, MSG_DONTWAIT));
+  struct timeval soon = {0, 30000};
+  SHOW(setsockopt(s[1], SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof soon));
+  send(s[0], "ab", 2, 0);
+  long begun = ms();
+  SHOW(read(s[1], b, 9));
+  IS(ms() - begun >= 30);
+  send(s[0], "abcd", 4, 0);
+  SHOW(read(s[1], b, 9));
   int lone = socket(AF_UNIX, SOCK_STREAM, 0);
   SHOW(recv(lone, b, 1, 0));
   SHOW(shutdown(lone, SHUT_RDWR));

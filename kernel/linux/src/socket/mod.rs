@@ -1,6 +1,7 @@
 //! Sockets: what their kinds have in common, and the calls that they have.
 
 pub(crate) mod address;
+mod buffer;
 pub mod calls;
 pub mod inet;
 pub(crate) mod interface;
@@ -26,7 +27,8 @@ use core::time::Duration;
 use linux_raw_sys::general::O_PATH;
 use linux_raw_sys::ioctl::{FIONREAD, TIOCOUTQ};
 use linux_raw_sys::net::{
-    SO_DOMAIN, SO_PROTOCOL, SO_TYPE, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET,
+    SO_DOMAIN, SO_PROTOCOL, SO_RCVBUF, SO_SNDBUF, SO_TYPE, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET,
+    SOCK_STREAM, SOL_SOCKET,
 };
 
 /// Which bytes belong together.
@@ -76,6 +78,7 @@ impl Form {
             (SOL_SOCKET, SO_TYPE) => self.style.number(),
             (SOL_SOCKET, SO_DOMAIN) => self.family,
             (SOL_SOCKET, SO_PROTOCOL) => self.protocol,
+            (SOL_SOCKET, SO_RCVBUF | SO_SNDBUF) => buffer::BUFFER,
             _ => return Err(Errno::ENOPROTOOPT),
         };
         Ok(number.to_ne_bytes().to_vec())
@@ -165,6 +168,11 @@ pub trait Socket: Any {
     /// As of sendmsg(2). `EPIPE` makes a SIGPIPE of the call, unless `MSG_NOSIGNAL` is set.
     fn send(&self, message: &mut Outgoing<'_>, from: &mut Source<'_>) -> Result<usize, Stop>;
 
+    /// Returns how many bytes of a stream a call waits for (`SO_RCVLOWAT`).
+    fn least(&self) -> usize {
+        1
+    }
+
     /// Receives bytes, and what else came with them (recvmsg(2)).
     ///
     /// # Errors
@@ -231,13 +239,17 @@ impl SocketFile {
 }
 
 impl File for SocketFile {
-    fn read(&self, _: &Open, at: At, to: &mut Sink<'_>) -> Result<usize, Stop> {
+    fn read(&self, open: &Open, at: At, to: &mut Sink<'_>) -> Result<usize, Stop> {
         if at != At::Position {
             return Err(Errno::ESPIPE.into());
         }
         // Nothing is asked for: no datagram is lost to that (read(2) of System V).
         if to.left() == 0 {
             return Ok(0);
+        }
+        // The call waits as one that receives does, which knows what has come so far.
+        if self.socket.least() > 1 && !open.is_nonblocking() {
+            return Err(Stop::Wait);
         }
         Ok(self.socket.receive(0, to)?.length)
     }

@@ -7,6 +7,8 @@ use crate::call::{Answer, Args, Group, calls, changed, wait};
 use crate::channel::Event;
 use crate::errno::Errno;
 use crate::memory::{Part, Sink, Source};
+use crate::socket::SocketFile;
+use crate::socket::calls::message;
 use crate::stop::Stop;
 use crate::thread::Thread;
 use alloc::rc::Rc;
@@ -201,6 +203,12 @@ fn later(thread: &Rc<Thread>, open: Rc<Open>, mut transfer: Transfer, stop: Stop
     if matches!(stop, Stop::Wait) && open.is_nonblocking() {
         let result = if transfer.done > 0 { Ok(transfer.done) } else { Err(Stop::Wait) };
         return finish(thread, &open, transfer.write, result);
+    }
+    if matches!(stop, Stop::Wait)
+        && !transfer.write
+        && SocketFile::of(&open).is_ok_and(|it| it.least() > 1)
+    {
+        return message::read(thread, &open, transfer.parts, |it, count| moved(it, false, count));
     }
     let thread = Rc::clone(thread);
     let limit = open.file.timeouts()[usize::from(transfer.write)];

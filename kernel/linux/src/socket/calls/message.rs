@@ -248,6 +248,7 @@ fn receive(
     let total: usize = parts.iter().map(|it| it.length).sum();
     let least = match form.style {
         Style::Stream if flags & MSG_WAITALL != 0 => total,
+        Style::Stream => socket.least().min(total),
         _ => 0,
     };
     let file = open.as_kind::<SocketFile>().ok_or(Errno::ENOTSOCK)?;
@@ -304,6 +305,20 @@ fn receive(
         }),
         other => other,
     }
+}
+
+/// Reads as much as the socket waits for (read(2) with `SO_RCVLOWAT`), and calls `each` with what
+/// came.
+pub(crate) fn read(
+    thread: &Rc<Thread>,
+    open: &Rc<Open>,
+    parts: Vec<Part>,
+    each: fn(&Thread, usize),
+) -> Answer {
+    receive(thread, open, parts, 0, move |thread, came| {
+        each(thread, came.length);
+        Ok(())
+    })
 }
 
 fn recvfrom(thread: &Rc<Thread>, [fd, at, size, flags, from, length]: Args) -> Answer {

@@ -17,8 +17,8 @@ use kernel::time::Instant;
 use linux_raw_sys::general::O_NONBLOCK;
 use linux_raw_sys::net::{
     AF_INET, AF_INET6, AF_UNIX, MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, SHUT_RD, SHUT_RDWR,
-    SHUT_WR, SO_ERROR, SO_RCVTIMEO, SO_SNDTIMEO, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM,
-    SOL_SOCKET,
+    SHUT_WR, SO_ERROR, SO_RCVLOWAT, SO_RCVTIMEO, SO_SNDTIMEO, SOCK_DGRAM, SOCK_SEQPACKET,
+    SOCK_STREAM, SOL_SOCKET,
 };
 use syscalls::Sysno;
 
@@ -422,6 +422,64 @@ fn who_does_not_wait_receives_what_there_is_of_all() {
     it.write(one, b"ab").unwrap();
     assert_eq!(it.received(other, 9, MSG_WAITALL), Ok(b"ab".to_vec()));
     assert_eq!(it.received(other, 9, MSG_WAITALL), Err(Errno::EAGAIN));
+}
+
+#[test]
+fn a_call_waits_for_as_much_as_the_socket_says_and_poll_does_for_tcp() {
+    let it = Program::new();
+    let server = it.listener("127.0.0.1:80", 5);
+    let client = it.socket(AF_INET, SOCK_STREAM);
+    it.with(Sysno::connect, client, "127.0.0.1:80").unwrap();
+    for ([one, other], polls) in
+        [(it.pair(SOCK_STREAM), false), ([client, it.accept(server).unwrap()], true)]
+    {
+        it.set(other, SO_RCVLOWAT, &3_u32.to_ne_bytes()).unwrap();
+        it.write(one, b"ab").unwrap();
+        assert_eq!(it.ready(other).contains(Ready::IN), !polls);
+        assert_eq!(it.received(other, 9, MSG_DONTWAIT), Ok(b"ab".to_vec()));
+        for (number, most, expected) in
+            [(Sysno::recvfrom, 9, 4), (Sysno::read, 9, 4), (Sysno::readv, 9, 4)]
+        {
+            it.write(one, b"ab").unwrap();
+            let vector = [it.buffer + 4096, most];
+            it.thread.memory().put(it.at + 512, &vector).unwrap();
+            let args = match number {
+                Sysno::readv => [other, it.at + 512, 1, 0, 0, 0],
+                _ => [other, it.buffer + 4096, most, 0, 0, 0],
+            };
+            let write = (Sysno::write, &[one, it.put(b"cd"), 2][..]);
+            assert_eq!(it.during((number, &args), write), Ok(expected), "{number}");
+        }
+        it.write(one, b"abc").unwrap();
+        assert!(it.ready(other).contains(Ready::IN));
+        assert_eq!(it.received(other, 2, 0), Ok(b"ab".to_vec()), "there is no room for more");
+        // What came before the time was over is received.
+        it.set_timeout(other, SO_RCVTIMEO, 30_000).unwrap();
+        let (read, ms) = timed(|| it.call(Sysno::read, &[other, it.buffer, 9]));
+        assert!(read == Ok(1) && (30..60).contains(&ms), "{read:?} {ms}");
+        // The end is waited for no longer.
+        it.write(one, b"a").unwrap();
+        it.call(Sysno::shutdown, &[one, SHUT_WR.into()]).unwrap();
+        assert!(it.ready(other).contains(Ready::IN));
+        let (read, ms) = timed(|| it.call(Sysno::read, &[other, it.buffer, 9]));
+        assert!(read == Ok(1) && ms < 10, "{read:?} {ms}");
+    }
+}
+
+#[test]
+fn who_waits_for_more_than_there_is_room_for_is_told_when_there_is_no_more_room() {
+    let it = Program::new();
+    let server = it.listener("127.0.0.1:80", 5);
+    let client = it.socket(AF_INET, SOCK_STREAM | O_NONBLOCK);
+    it.with(Sysno::connect, client, "127.0.0.1:80").unwrap_err();
+    let served = it.accept(server).unwrap();
+    it.set(served, SO_RCVLOWAT, &1_000_000_u32.to_ne_bytes()).unwrap();
+    it.write(client, &[7; 10_000]).unwrap();
+    assert!(!it.ready(served).contains(Ready::IN));
+    while it.ready(client).contains(Ready::OUT) {
+        it.write(client, &[7; 10_000]).unwrap();
+    }
+    assert!(it.ready(served).contains(Ready::IN));
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Options of sockets of the internet (socket(7), ip(7), ipv6(7), tcp(7)).
 
 use crate::errno::Errno;
-use crate::socket::Form;
+use crate::socket::buffer::{BUFFER, buffer, mark};
+use crate::socket::{Form, Style};
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::time::Duration;
@@ -17,12 +18,13 @@ use linux_raw_sys::net::{
     TCP_MAXSEG, TCP_NODELAY, TCP_QUICKACK, TCP_USER_TIMEOUT,
 };
 
-/// The bytes of a buffer as they are told (net.ipv4.tcp_wmem), until a program sets them: the
-/// stack's own grow and shrink with what a connection uses.
-const BUFFER: u32 = 87_380;
+/// The bytes of a TCP socket's buffers as they are told (net.ipv4.tcp_rmem, net.ipv4.tcp_wmem), until
+/// a program sets them: the stack's own grow and shrink with what a connection uses.
+const RECEIVED: u32 = 131_072;
+const SENT: u32 = 16_384;
 
-/// The most that is taken for one (net.core.wmem_max, net.core.rmem_max).
-const LARGEST: u32 = 212_992;
+/// `SO_RCVLOWAT` of a TCP socket at most: half of the largest buffer (net.ipv4.tcp_rmem).
+const LOWEST: u32 = 3 << 20;
 
 /// What was set, of what a program can read back.
 pub(super) struct Options {
@@ -113,7 +115,12 @@ impl Options {
             (SOL_SOCKET, SO_REUSEPORT) => self.reuse_port.get().into(),
             (SOL_SOCKET, SO_KEEPALIVE) => self.keep_alive.get().into(),
             (SOL_SOCKET, SO_SNDLOWAT) => 1,
-            (SOL_SOCKET, SO_SNDBUF | SO_RCVBUF) => self.flag(level, name).unwrap_or(BUFFER),
+            (SOL_SOCKET, SO_SNDBUF | SO_RCVBUF) => match (self.flag(level, name), form.style) {
+                (Some(set), _) => set,
+                (None, Style::Stream) if name == SO_SNDBUF => SENT,
+                (None, Style::Stream) => RECEIVED.max(2 * self.least()),
+                (None, _) => BUFFER,
+            },
             (level, name) if level == tcp => match name {
                 TCP_NODELAY => self.no_delay.get().into(),
                 TCP_CORK => self.cork.get().into(),
@@ -165,8 +172,7 @@ impl Options {
             (SOL_SOCKET, SO_KEEPALIVE) => self.keep_alive.set(on),
             // Twice of what was set is told (socket(7)).
             (SOL_SOCKET, SO_SNDBUF | SO_RCVBUF) => {
-                let least = if name == SO_SNDBUF { 4608 } else { 2304 };
-                self.set_flag(level, name, (2 * number.min(LARGEST)).max(least))?;
+                self.set_flag(level, name, buffer(name, number))?;
             }
             (level, name) if level == IPPROTO_TCP as u32 => match name {
                 TCP_NODELAY => self.no_delay.set(on),
@@ -187,7 +193,7 @@ impl Options {
                     Rule::On => on.into(),
                     Rule::Any => number,
                     Rule::Byte => number & 0xFF,
-                    Rule::Mark => number.clamp(1, i32::MAX as u32),
+                    Rule::Mark => mark(number),
                     Rule::Interface if number > 2 => return Err(Errno::ENODEV),
                     Rule::Interface => number,
                     Rule::Default(_) if number == u32::MAX => default,
@@ -199,6 +205,25 @@ impl Options {
             }
         }
         Ok(())
+    }
+
+    /// Returns `SO_RCVLOWAT`.
+    pub(super) fn least(&self) -> u32 {
+        self.flag(SOL_SOCKET, SO_RCVLOWAT).unwrap_or(1)
+    }
+
+    /// Sets it for TCP, where it is no more than half of the buffer.
+    ///
+    /// # Errors
+    /// `ENOMEM`
+    pub(super) fn set_least(&self, number: u32) -> Result<(), Errno> {
+        let most = self.flag(SOL_SOCKET, SO_RCVBUF).map_or(LOWEST, |it| it / 2);
+        self.set_flag(SOL_SOCKET, SO_RCVLOWAT, mark(number).min(most).max(1))
+    }
+
+    /// Whether a program has set how much may wait to be sent.
+    pub(super) fn has_send_buffer(&self) -> bool {
+        self.flag(SOL_SOCKET, SO_SNDBUF).is_some()
     }
 
     fn flag(&self, level: u32, name: u32) -> Option<u32> {

@@ -27,12 +27,21 @@ use ip::Stream as _;
 use kernel::task::try_spawn;
 use kernel::time::sleep;
 use linux_raw_sys::net::{
-    IPPROTO_TCP, MSG_ERRQUEUE, MSG_OOB, MSG_PEEK, MSG_TRUNC, SO_ACCEPTCONN, SO_ERROR, SOL_SOCKET,
-    TCP_INFO,
+    IPPROTO_TCP, MSG_ERRQUEUE, MSG_OOB, MSG_PEEK, MSG_TRUNC, SO_ACCEPTCONN, SO_ERROR, SO_RCVLOWAT,
+    SO_SNDBUF, SOL_SOCKET, TCP_INFO,
 };
 
 /// Bytes of `struct tcp_info` that are told.
 const INFO: usize = 104;
+
+/// What Linux tells of the buffer to send of a connection that came about: twice ten segments, with
+/// what it keeps beside them, of Ethernet and of loopback.
+const SENT: u32 = 87_040;
+const SENT_HERE: u32 = 2_626_560;
+
+/// `SO_RCVLOWAT` counts up to so many bytes where it is waited for: no connection over the network
+/// has a window below that.
+const LEAST: usize = 4096;
 
 /// When a write is tried again to a stream that said there was room and took nothing.
 const VAIN: Duration = Duration::from_millis(10);
@@ -457,6 +466,10 @@ impl<N: Host> Socket for TcpSocket<N> {
         result
     }
 
+    fn least(&self) -> usize {
+        self.options.least() as usize
+    }
+
     fn receive(&self, flags: u32, to: &mut Sink<'_>) -> Result<Incoming, Stop> {
         // No error is kept with what caused it.
         if flags & MSG_ERRQUEUE != 0 {
@@ -514,6 +527,10 @@ impl<N: Host> Socket for TcpSocket<N> {
             Role::Knocking { .. } => {}
             Role::Local { end, .. } => {
                 ready = end.ready();
+                let least = self.least();
+                if least > 1 && !ready.intersects(Ready::RDHUP | Ready::ERR) && !end.has(least) {
+                    ready.remove(Ready::IN | Ready::RDNORM);
+                }
                 if self.deaf.get() {
                     ready |= Ready::IN | Ready::RDNORM | Ready::RDHUP;
                 }
@@ -532,7 +549,10 @@ impl<N: Host> Socket for TcpSocket<N> {
                     return ready;
                 }
                 let ended = stream.progress().ended;
-                let is_in = stream.poll_readable(&mut context).is_ready() || self.deaf.get();
+                let least = self.least().min(LEAST);
+                let has = stream.poll_readable(&mut context).is_ready()
+                    && (least == 1 || stream.progress().readable >= least);
+                let is_in = has || self.deaf.get();
                 ready.set(Ready::IN | Ready::RDNORM, is_in || ended);
                 ready.set(Ready::RDHUP, ended || self.deaf.get());
                 let over = failed && !self.mute.get();
@@ -592,6 +612,13 @@ impl<N: Host> Socket for TcpSocket<N> {
                 self.error.take().or(error).map_or(0, |it| it.number().into())
             }
             (SOL_SOCKET, SO_ACCEPTCONN) => matches!(*self.role.borrow(), Role::Listening(_)).into(),
+            (SOL_SOCKET, SO_SNDBUF) if !self.options.has_send_buffer() => {
+                match &*self.role.borrow() {
+                    Role::Local { .. } => SENT_HERE,
+                    Role::Stream(_) if !self.connecting.get() => SENT,
+                    _ => return self.options.get(self.form(), level, name),
+                }
+            }
             (level, TCP_INFO) if level == IPPROTO_TCP as u32 => return Ok(self.info()),
             _ => return self.options.get(self.form(), level, name),
         };
@@ -599,6 +626,12 @@ impl<N: Host> Socket for TcpSocket<N> {
     }
 
     fn set_option(&self, level: u32, name: u32, value: &[u8]) -> Result<(), Errno> {
+        if let (SOL_SOCKET, SO_RCVLOWAT, Some(number)) = (level, name, value.first_chunk()) {
+            self.options.set_least(u32::from_ne_bytes(*number))?;
+            // Who waits may have enough now.
+            self.changed.raise();
+            return Ok(());
+        }
         self.options.set(level, name, value)?;
         if let Role::Stream(stream) = &*self.role.borrow() {
             // A connection that is over heeds none.

@@ -507,8 +507,8 @@ fn options_are_before_and_after_as_on_linux() {
     for (level, name, default, all) in [
         (socket, SO_REUSEADDR, 0, &[(5, Ok(1)), (0, Ok(0))][..]),
         (socket, SO_RCVLOWAT, 1, &[(0, Ok(1)), (9, Ok(9))]),
-        (socket, SO_SNDBUF, 87_380, &[(0, Ok(4608)), (5000, Ok(10_000)), (-1, Ok(425_984))]),
-        (socket, SO_RCVBUF, 87_380, &[(0, Ok(2304)), (5000, Ok(10_000)), (-1, Ok(425_984))]),
+        (socket, SO_SNDBUF, 212_992, &[(0, Ok(4608)), (5000, Ok(10_000)), (-1, Ok(425_984))]),
+        (socket, SO_RCVBUF, 212_992, &[(0, Ok(2304)), (5000, Ok(10_000)), (-1, Ok(425_984))]),
         (ip, IP_TOS, 0, &[(300, Ok(44))]),
         (ip, IP_TTL, 64, &[(5, Ok(5)), (0, invalid), (256, invalid), (-1, Ok(64))]),
         (ip, IP_RECVERR, 0, &[(5, Ok(1))]),
@@ -532,6 +532,76 @@ fn options_are_before_and_after_as_on_linux() {
             assert_eq!(told, expected, "{level} {name}");
         }
     }
+}
+
+/// The options that tell of buffers: `SO_RCVBUF`, `SO_SNDBUF`, `SO_RCVLOWAT`.
+fn buffers(socket: &dyn Socket) -> [u32; 3] {
+    [SO_RCVBUF, SO_SNDBUF, SO_RCVLOWAT].map(|name| {
+        u32::from_ne_bytes(*socket.option(SOL_SOCKET, name).unwrap().first_chunk().unwrap())
+    })
+}
+
+#[test]
+fn buffers_of_tcp_are_told_as_linux_tells_them_before_and_after_a_connection() {
+    let [here, there] = machines();
+    block_on(async {
+        let set = |socket: &dyn Socket, name, value: u32| {
+            socket.set_option(SOL_SOCKET, name, &value.to_ne_bytes()).unwrap();
+        };
+        for (net, to, sent) in [(&there, "10.0.0.2:80", 87_040), (&here, "127.0.0.1:80", 2_626_560)]
+        {
+            let (server, client) = (listener(net, AF_INET, "0.0.0.0:80"), stream(&here, AF_INET));
+            assert_eq!(buffers(&*client), [131_072, 16_384, 1]);
+            set(&*server, SO_RCVLOWAT, 7);
+            connect(&*client, to).await.unwrap();
+            let (served, _) = until(&*server, || server.accept()).await.unwrap();
+            assert_eq!(buffers(&*client), [131_072, sent, 1]);
+            assert_eq!(buffers(&*served), [131_072, sent, 7], "as its listener's");
+            // What a program has set stays.
+            set(&*client, SO_SNDBUF, 5_000);
+            set(&*client, SO_RCVLOWAT, u32::MAX);
+            assert_eq!(buffers(&*client), [6 << 20, 10_000, 3 << 20]);
+            set(&*client, SO_RCVBUF, 20_000);
+            assert_eq!(buffers(&*client), [40_000, 10_000, 3 << 20]);
+            set(&*client, SO_RCVLOWAT, 30_000);
+            assert_eq!(buffers(&*client), [40_000, 10_000, 20_000]);
+        }
+    });
+}
+
+#[test]
+fn a_stream_over_the_network_is_ready_once_as_much_came_as_was_asked_for() {
+    let [here, there] = machines();
+    block_on(async {
+        let (server, client) = (listener(&there, AF_INET, "0.0.0.0:80"), stream(&here, AF_INET));
+        connect(&*client, "10.0.0.2:80").await.unwrap();
+        let (served, _) = until(&*server, || server.accept()).await.unwrap();
+        let least = |least: u32| {
+            served.set_option(SOL_SOCKET, SO_RCVLOWAT, &least.to_ne_bytes()).unwrap();
+        };
+        let pause = || kernel::time::sleep(Duration::from_secs(1));
+        let is_in = || served.ready().contains(Ready::IN);
+        least(3);
+        send(&*client, b"ab").await.unwrap();
+        pause().await;
+        assert!(!is_in());
+        let changes = served.watch().changes();
+        send(&*client, b"c").await.unwrap();
+        pause().await;
+        assert!(served.watch().changes() > changes && is_in());
+        least(4);
+        assert!(!is_in());
+        // More than a window may have room for is not waited for.
+        least(1 << 20);
+        send(&*client, &[7; 5000]).await.unwrap();
+        pause().await;
+        assert!(is_in());
+        assert_eq!(receive(&*served, 5002).await.unwrap().len(), 5002);
+        assert!(!is_in());
+        client.shutdown(false, true).unwrap();
+        pause().await;
+        assert!(is_in(), "the end");
+    });
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! One Unix socket.
 
 use super::flight::Carrier;
-use super::queue::{CAPACITY, Message, Queue};
+use super::queue::{Message, Queue};
 use super::registry::{Place, Registry};
 use crate::errno::Errno;
 use crate::file::{Caller, Open, next_inode};
 use crate::memory::{Sink, Source};
 use crate::socket::address::{Address, Name};
+use crate::socket::buffer::{BUFFER, buffer, mark};
 use crate::socket::message::{Credentials, Incoming, Outgoing, owner};
 use crate::socket::{Form, Socket, Style};
 use crate::stop::Stop;
@@ -53,6 +54,10 @@ pub struct Unix {
     error: Cell<Option<Errno>>,
     owner: Cell<Credentials>,
     tells_credentials: Cell<bool>,
+    /// `SO_RCVBUF` and `SO_SNDBUF` as they are told: they change nothing else.
+    buffers: Cell<[u32; 2]>,
+    /// `SO_RCVLOWAT`.
+    least: Cell<u32>,
 }
 
 enum Role {
@@ -85,6 +90,8 @@ impl Unix {
             error: Cell::new(None),
             owner: Cell::new(owner),
             tells_credentials: Cell::new(false),
+            buffers: Cell::new([BUFFER; 2]),
+            least: Cell::new(1),
         })
     }
 
@@ -201,6 +208,12 @@ impl Unix {
     /// That error.
     pub fn fail(&self) -> Result<(), Errno> {
         self.error.take().map_or(Ok(()), Err)
+    }
+
+    /// Whether so many bytes came, or as many as make who sends them wait.
+    pub fn has(&self, least: usize) -> bool {
+        let queue = self.queue.borrow();
+        queue.bytes() >= least || !queue.has_room()
     }
 
     /// Has its peer learn that the connection was broken off.
@@ -449,6 +462,10 @@ impl Socket for Unix {
         self.send_to(None, message, from)
     }
 
+    fn least(&self) -> usize {
+        self.least.get() as usize
+    }
+
     fn receive(&self, flags: u32, to: &mut Sink<'_>) -> Result<Incoming, Stop> {
         if flags & MSG_OOB != 0 {
             return Err(Errno::EOPNOTSUPP.into());
@@ -568,8 +585,9 @@ impl Socket for Unix {
             (SOL_SOCKET, SO_ACCEPTCONN) => {
                 matches!(*self.role.borrow(), Role::Listening(..)).into()
             }
-            (SOL_SOCKET, SO_SNDBUF | SO_RCVBUF) => CAPACITY as u32,
-            (SOL_SOCKET, SO_RCVLOWAT) => 1,
+            (SOL_SOCKET, SO_RCVBUF) => self.buffers.get()[0],
+            (SOL_SOCKET, SO_SNDBUF) => self.buffers.get()[1],
+            (SOL_SOCKET, SO_RCVLOWAT) => self.least.get(),
             (
                 SOL_SOCKET,
                 SO_KEEPALIVE | SO_BROADCAST | SO_REUSEADDR | SO_REUSEPORT | SO_PRIORITY,
@@ -583,11 +601,15 @@ impl Socket for Unix {
         let number = value.first_chunk().map(|it| u32::from_ne_bytes(*it)).ok_or(Errno::EINVAL)?;
         match (level, name) {
             (SOL_SOCKET, SO_PASSCRED) => self.tells_credentials.set(number != 0),
+            (SOL_SOCKET, SO_SNDBUF | SO_RCVBUF) => self.buffers.update(|mut it| {
+                it[usize::from(name == SO_SNDBUF)] = buffer(name, number);
+                it
+            }),
+            (SOL_SOCKET, SO_RCVLOWAT) => self.least.set(mark(number)),
             // They change nothing that a program could see.
             (
                 SOL_SOCKET,
-                SO_SNDBUF | SO_RCVBUF | SO_KEEPALIVE | SO_BROADCAST | SO_REUSEADDR | SO_REUSEPORT
-                | SO_PRIORITY | SO_LINGER,
+                SO_KEEPALIVE | SO_BROADCAST | SO_REUSEADDR | SO_REUSEPORT | SO_PRIORITY | SO_LINGER,
             ) => {}
             _ => return Err(Errno::ENOPROTOOPT),
         }
