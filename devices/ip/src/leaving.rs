@@ -23,7 +23,7 @@ const CLOSE: Duration = Duration::from_secs(30);
 const LOOKS: usize = 64;
 
 /// When the others are, if there is no turn before.
-const OTHERS: Duration = Duration::from_millis(5);
+const OTHERS: Duration = Duration::from_millis(20);
 
 /// One of them.
 #[derive(Clone, Copy)]
@@ -89,12 +89,14 @@ impl Leavers {
         self.all.iter().filter(|it| it.orderly).map(|it| it.handle)
     }
 
-    /// Frees the socket of the oldest one whose peer has all.
+    /// Frees the socket of an old one whose peer has all.
     pub(super) fn make_room(&mut self, protocols: &mut Protocols) {
-        let told = |it: &Leaver| {
+        let mut told = |it: &Leaver| {
             !it.orderly || matches!(protocols.parting(it.handle), Parting::Waiting | Parting::Over)
         };
-        if let Some(at) = self.all.iter().position(told) {
+        // Some of them, as each SYN may ask for this: the oldest, and those whose turn it is.
+        let mut places = (0..LOOKS).chain(self.next..self.next + LOOKS);
+        if let Some(at) = places.find(|&at| self.all.get(at).is_some_and(&mut told)) {
             let leaver = self.all.remove(at);
             protocols.drop_connection(leaver.handle);
         }
@@ -115,8 +117,8 @@ impl Leavers {
             bound.map(|bound| (orderly.saturating_sub(bound), told.saturating_sub(LEAVING)));
         let (mut resets, mut drops) = bounds.unwrap_or_default();
         let few = self.all.len() <= LOOKS;
-        // Where there are too many, the oldest go.
-        let mut at = if few || resets + drops > 0 { 0 } else { self.next };
+        // Where too many close in order, the oldest go.
+        let mut at = if few || resets > 0 { 0 } else { self.next };
         let (mut looks, mut reset) = (0, false);
         while looks < LOOKS
             && let Some(leaver) = self.all.get(at).copied()

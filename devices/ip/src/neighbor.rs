@@ -212,8 +212,8 @@ impl Neighbors {
             return None;
         }
         let mac = heard.mac.or(entry.mac)?;
-        entry.mac = Some(mac);
-        if heard.to_us || changes {
+        let is_found = entry.mac.replace(mac).is_none();
+        if heard.to_us || changes || is_found {
             entry.asked = None;
             entry.until = until;
         }
@@ -315,6 +315,20 @@ mod tests {
         assert_eq!(all.turn(now), Some(Turn::GiveUp(ip(1))));
         assert_eq!((all.turn(now), all.next()), (None, None));
         assert_eq!((all.entries.len(), all.held), (0, 0));
+    }
+
+    #[test]
+    fn who_asks_while_it_is_sought_is_found() {
+        let (mut all, now) = start();
+        all.hold(ip(1), std::vec![1], now);
+        let last = now.saturating_add(PATIENCE * (ASKED - 1).into());
+        let asked = [0, 1, 2].map(|at| all.turn(now.saturating_add(PATIENCE * at)));
+        assert_eq!(asked, [(); 3].map(|()| Some(ask(1, None))));
+        let asks = Heard { asks: true, to_us: false, ..heard(1, MAC) };
+        assert!(all.hear(asks, last).is_some_and(|(mac, frames)| mac == MAC && frames.len() == 1));
+        assert_eq!(all.turn(last.saturating_add(PATIENCE * 2)), None);
+        // It is doubted when it is used.
+        assert_eq!((all.lookup(ip(1), last), all.turn(last)), (Some(MAC), Some(ask(1, Some(MAC)))));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A connection: frames are read, those of the connection itself are answered, and streams begin
 //! and end.
 
+use super::super::budget::Charge;
 use super::super::exchange::Handler;
 use super::super::limits::{Limits, count};
 use super::super::link::Link;
@@ -64,11 +65,13 @@ impl From<Code> for Fault {
 }
 
 /// A field block that is not complete.
-pub(super) struct Block {
+pub(super) struct Block<'a> {
     pub stream: u32,
     pub over: bool,
     pub bytes: Vec<u8>,
     pub pieces: u32,
+    /// The memory of its bytes.
+    pub charge: Charge<'a>,
 }
 
 /// Why [`Connection::poll`] comes back.
@@ -87,7 +90,7 @@ pub(super) struct Connection<'a, H> {
     pub handler: &'a H,
     pub input: Input,
     pub decoder: Decoder,
-    pub block: Option<Block>,
+    pub block: Option<Block<'a>>,
     pub tasks: FuturesUnordered<Pin<Box<dyn Future<Output = u32> + 'a>>>,
     /// The last stream that was begun.
     pub highest: u32,

@@ -1,6 +1,7 @@
 //! What each frame of a client does to a connection (RFC 9113, section 6).
 
 use super::super::Status;
+use super::super::budget::Charge;
 use super::super::exchange::Handler;
 use super::connection::{Block, Connection, Fault, PIECES};
 use super::frame::{Code, Frame, LARGEST, Setting, depends_on, flag, kind, settings};
@@ -14,7 +15,7 @@ use alloc::vec::Vec;
 /// Requests of a connection for which the memory that is left does not have to be half of all.
 const FEW: usize = 8;
 
-impl<H: Handler> Connection<'_, H> {
+impl<'a, H: Handler> Connection<'a, H> {
     /// Whether it is the number of a stream that a client may begin (section 5.1.1).
     pub(super) fn client_stream(&self, id: u32) -> Result<(), Fault> {
         if id % 2 == 1 { Ok(()) } else { Err(Code::PROTOCOL.into()) }
@@ -59,7 +60,9 @@ impl<H: Handler> Connection<'_, H> {
             if end {
                 return self.fields(frame.stream, over, payload);
             }
-            let block = Block { stream: frame.stream, over, bytes: Vec::new(), pieces: 0 };
+            let charge = Charge::new(&self.pool().budget);
+            let bytes = Vec::new();
+            let block = Block { stream: frame.stream, over, bytes, pieces: 0, charge };
             return self.keep(block, payload);
         };
         if !end {
@@ -69,20 +72,21 @@ impl<H: Handler> Connection<'_, H> {
         self.fields(block.stream, block.over, &block.bytes)
     }
 
-    fn keep(&mut self, mut block: Block, payload: &[u8]) -> Result<(), Fault> {
+    fn keep(&mut self, mut block: Block<'a>, payload: &[u8]) -> Result<(), Fault> {
         self.add(&mut block, payload)?;
         self.block = Some(block);
         Ok(())
     }
 
     /// Adds a piece to a block, which grows with what comes, up to the longest head.
-    fn add(&self, block: &mut Block, payload: &[u8]) -> Result<(), Fault> {
+    fn add(&self, block: &mut Block<'_>, payload: &[u8]) -> Result<(), Fault> {
         block.pieces += 1;
         let most = self.within.limits.head.max(LARGEST);
         if block.pieces > PIECES || block.bytes.len() + payload.len() > most {
             return Err(Code::CALM.into());
         }
-        block.bytes.try_reserve(payload.len()).map_err(|_| Code::INTERNAL)?;
+        block.charge.add(payload.len()).map_err(|_| Code::INTERNAL)?;
+        block.bytes.try_reserve_exact(payload.len()).map_err(|_| Code::INTERNAL)?;
         block.bytes.extend_from_slice(payload);
         Ok(())
     }

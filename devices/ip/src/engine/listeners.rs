@@ -150,6 +150,8 @@ impl Engine {
         }
         if !self.has_room(local) {
             self.stats.dropped += 1;
+            // What was answered may yet be confirmed when there is room.
+            known.into_iter().for_each(|it| self.half_open.add(it));
             return;
         }
         let asked = match known {

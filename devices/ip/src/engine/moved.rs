@@ -60,6 +60,8 @@ impl MovedAsked {
     fn asked(self, now: Instant) -> Asked {
         let Self { local, peer, mss, scale, sack, stamp, ecn, window, header, answers, .. } = self;
         let offer = Offer { irs: Seq(self.irs), mss, scale, sack, stamp, ecn, window };
+        // When it was answered is not known here, and so no round trip (RFC 6298, section 3).
+        let answers = answers.max(2);
         Asked { local, peer, iss: Seq(self.iss), offer, header, answered: now, answers }
     }
 }

@@ -295,6 +295,7 @@ impl Protocols {
 
     pub(crate) fn abort(&mut self, handle: Handle) {
         self.tcp(handle).abort();
+        self.endpoint(handle).wake_all();
         self.touch(handle);
     }
 

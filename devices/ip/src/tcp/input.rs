@@ -329,7 +329,10 @@ impl<C: Control> Connection<C> {
     /// Hears of congestion on the path to the peer (RFC 3168, section 6.1.2).
     fn hear_congestion(&mut self, segment: &Segment<'_>) {
         self.reduced = self.reduced.filter(|until| !segment.ack.is_after(*until));
-        if segment.has(ECE) && self.reduced.is_none() && !self.recovery.sent.is_empty() {
+        // One that was overtaken tells of what was heard of already.
+        let late = segment.ack.is_before(self.una());
+        let heard = late || self.reduced.is_some();
+        if segment.has(ECE) && !heard && !self.recovery.sent.is_empty() {
             self.recovery.reduce();
             self.reduced = Some(self.snd_next());
             self.owes_cwr = true;

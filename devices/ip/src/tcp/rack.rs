@@ -96,6 +96,12 @@ impl Rack {
         }
     }
 
+    /// Forgets the round trip in which the window was made wider, when that is over: numbers come
+    /// round again.
+    pub(crate) fn passed(&mut self, una: Seq) {
+        self.round = self.round.filter(|round| una.is_before(*round));
+    }
+
     /// Notes the end of a recovery: after 16 the window is as it was at first (step 4).
     pub(crate) fn recovered(&mut self) {
         self.persist = self.persist.saturating_sub(1);
@@ -162,6 +168,20 @@ mod tests {
         assert_eq!(rack.window(&rtt(20), true), ms(5));
         rack.arrived(at(0), Seq(0), at(22));
         assert_eq!(rack.patience(&rtt(20), true), ms(27));
+    }
+
+    #[test]
+    fn the_window_widens_also_when_numbers_come_round_again() {
+        let mut rack = Rack::new();
+        (0..3).for_each(|_| rack.resent());
+        rack.widen(Seq(0), Seq(100));
+        rack.passed(Seq(99));
+        rack.widen(Seq(99), Seq(150));
+        assert_eq!(rack.wider, 1);
+        rack.passed(Seq(100));
+        let again = Seq(1 << 31);
+        rack.widen(again, again + 100);
+        assert_eq!(rack.wider, 2);
     }
 
     #[test]

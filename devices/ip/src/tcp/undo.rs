@@ -60,6 +60,10 @@ impl Undo {
     /// offset). Returns whether what it acknowledges was sent before the first retransmission,
     /// which was therefore needless (RFC 3522, section 3.2). The episode is then over.
     pub(crate) fn acknowledged(&mut self, before: Seq, echo: Option<u32>) -> bool {
+        // Numbers come round again. D-SACKs of the episode have come long before that.
+        self.span = self
+            .span
+            .filter(|span| before.is_before(span.end) || before.since(span.end) <= 1 << 30);
         let (Some(span), Some(first), Some(echo)) = (self.span, self.first, echo) else {
             return false;
         };
@@ -99,6 +103,15 @@ mod tests {
 
     fn range(start: u32, end: u32) -> Range {
         Range::new(Seq(start), Seq(end))
+    }
+
+    #[test]
+    fn an_episode_ends_before_numbers_come_round_again() {
+        let mut undo = begun();
+        undo.resent(range(1000, 2000), at(10));
+        assert!(!undo.acknowledged(Seq(9000 + (1 << 30)), None) && undo.is_open());
+        assert!(!undo.acknowledged(Seq(9001 + (1 << 30)), None) && !undo.is_open());
+        assert!(!undo.acknowledged(Seq(1000), Some(stamp(at(9)))));
     }
 
     fn begun() -> Undo {

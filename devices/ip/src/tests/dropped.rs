@@ -80,3 +80,32 @@ fn however_many_leave_all_of_them_are_gone_in_time_t3() {
         drop(kept);
     });
 }
+
+#[test]
+fn who_is_reset_behind_many_that_wait_is_not_kept_t3() {
+    kernel::testing::simulate_time();
+    block_on(async {
+        let (left, right) = cable(Options::default());
+        let limits = Limits { connections: 1200, ..settings(2).limits };
+        let server = Stack::start(right, Settings { limits, ..settings(2) }).unwrap();
+        let client = Stack::start(left, Settings { limits, ..settings(1) }).unwrap();
+        let listener = Tcp::bind(&server, any(80)).await.unwrap();
+        let mut ends = Vec::new();
+        for _ in 0..130 {
+            let (one, other) =
+                join(client.connect(SocketAddr::new(B, 80)), listener.accept()).await;
+            ends.push((one.unwrap(), other.unwrap().0));
+        }
+        let (mut clients, mut servers): (Vec<_>, Vec<_>) = ends.into_iter().unzip();
+        for one in &mut clients[100..] {
+            one.write_all(b"unread").await.unwrap();
+        }
+        sleep(SECOND).await;
+        let unread = servers.split_off(100);
+        drop(servers);
+        sleep(SECOND).await;
+        drop(unread);
+        sleep(SECOND).await;
+        assert_eq!(server.sockets(), 100);
+    });
+}

@@ -123,6 +123,43 @@ fn a_backlog_that_is_full_takes_no_more_until_someone_accepts() {
 }
 
 #[test]
+fn who_asks_again_while_there_is_no_room_is_confirmed_when_there_is() {
+    raw(async |net, b| {
+        let most = settings(1).limits.backlog;
+        let listener = Tcp::bind(&b, any(80)).await.unwrap();
+        let client = [10, 0, 0, 1];
+        let own = Ipv4Addr::new(10, 0, 0, 2);
+        let here = packet::request_v4(Mac([2, 0, 0, 0, 0, 1]), client.into(), own, None);
+        send(&net, &here, Meta::default());
+        let ask = async |port| {
+            send(&net, &segment(client, port, SYN, 99, 0), Meta::default());
+            sleep(SECOND / 100).await;
+            let of = |frame: &Vec<u8>| match packet::judge(frame, Meta::default()) {
+                packet::Verdict::Tcp(it) if it.local.port() == port => Some(it.seq + 1),
+                _ => None,
+            };
+            frames(&net).iter().find_map(of)
+        };
+        let confirm = async |port, seq: crate::tcp::seq::Seq| {
+            send(&net, &segment(client, port, ACK, 100, seq.0), Meta::default());
+            sleep(SECOND / 100).await;
+        };
+        let first = ask(5000).await.unwrap();
+        for port in 0..most as u16 {
+            let seq = ask(6000 + port).await.unwrap();
+            confirm(6000 + port, seq).await;
+        }
+        assert_eq!((ask(5000).await, b.stats().half_open), (None, 1));
+        let mut open = std::vec![listener.accept().await.unwrap()];
+        confirm(5000, first).await;
+        for _ in 0..most {
+            open.push(timeout(SECOND, listener.accept()).await.unwrap().unwrap());
+        }
+        assert!(open.iter().any(|(_, peer)| peer.port() == 5000));
+    });
+}
+
+#[test]
 fn tasks_that_gave_up_accepting_are_not_kept_t3() {
     pair(|a, b| async move {
         let listener = std::rc::Rc::new(Tcp::bind(&b, any(80)).await.unwrap());

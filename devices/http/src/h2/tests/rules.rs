@@ -326,6 +326,25 @@ fn memory_is_bounded_and_a_request_without_it_is_refused() {
 }
 
 #[test]
+fn a_head_that_does_not_end_counts_as_memory() {
+    let first = || [&PREFACE[..], &settings(&[])].concat();
+    let value = "x".repeat(12_000);
+    let block = request("GET", "/", &[("a", &value)]);
+    let begun = frame(kind::HEADERS, flag::END_STREAM, 1, &block);
+    let parts = [first(), begun, frame(kind::CONTINUATION, HEAD, 1, b"")];
+    let ends = |memory| {
+        let limits = Limits { memory, ..Limits::default() };
+        let (bytes, stats) = play_with(&limits, &parts, None);
+        let outcome = read(&bytes, stats);
+        outcome.away.map_or_else(|| Ok(outcome.streams[&1].status() == "200"), |it| Err(it.0))
+    };
+    assert_eq!(ends(128 << 10), Ok(true));
+    // There is memory for the connection, and not for its head as well.
+    let refused = (30..128).rev().find_map(|memory| ends(memory << 10).err());
+    assert_eq!(refused, Some(Code::INTERNAL.0));
+}
+
+#[test]
 fn who_sends_more_than_the_window_is_stopped() {
     // Nobody reads it.
     let head = frame(kind::HEADERS, HEAD, 1, &request("POST", "/never", &[]));

@@ -40,6 +40,7 @@ impl Sent {
     fn advance(&mut self, una: Seq, ack: &Ack<'_>, rtt: &Rtt, news: &mut News) {
         let acked = una.since(self.una);
         self.una = una;
+        self.rack.passed(una);
         let mut resent = false;
         while let Some(front) = self.records.front_mut() {
             let mut part = *front;
