@@ -157,10 +157,9 @@ async fn follow() -> Result<(), xenstore::Error> {
             };
             log::warn!("update: goes on serving: {why}");
             step(Phase::Resume, REST).await;
-            // Another one would take it for itself.
-            if domain(TO).await.ok().flatten().is_none_or(|it| it == peer) {
-                say(&word).await;
-            }
+            // Another one would take a refusal, or what was given to this one, for itself.
+            let is_last = domain(TO).await.ok().flatten().is_none_or(|it| it == peer);
+            say(if is_last { &word } else { "withdrawn" }).await;
         }
     }
 }

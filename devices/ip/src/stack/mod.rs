@@ -222,13 +222,25 @@ impl Protocols {
         }
     }
 
+    /// Sends a frame in fragments of at most `mtu` bytes each, which routers may cut further.
+    fn put_cut(&self, wire: &dyn Wire, length: usize, mtu: usize, fill: &mut dyn FnMut(&mut [u8])) {
+        if wire.cut(length, mtu, fill) {
+            self.out.sent.set(self.out.sent.get() + 1);
+        }
+    }
+
     /// Answers an echo request to an address of ours, or to a group.
     pub(crate) fn answer_echo(&self, frame: &[u8], asked: &Message, wire: &dyn Wire) {
         let Ends { from, to } = asked.ends;
         let own = if self.has(to) { Some(to) } else { self.speaker(from) };
         let (mac, length) = (self.info.mac, packet::echo_reply_length(asked));
-        if let Some(own) = own {
-            self.put(wire, length, &mut |to| packet::echo_reply(to, frame, asked, own, mac));
+        let Some(own) = own else { return };
+        let fill = &mut |to: &mut [u8]| packet::echo_reply(to, frame, asked, own, mac);
+        // Nobody here would hear that a long one does not fit on its way, so routers may cut it.
+        if from.is_ipv4() && length > HEADER + path::least(true) {
+            self.put_cut(wire, length, self.info.mtu, fill);
+        } else {
+            self.put(wire, length, fill);
         }
     }
 
@@ -296,10 +308,7 @@ impl Protocols {
             Way::Known(header) => {
                 let fill = &mut |frame: &mut [u8]| fill(frame, header);
                 match self.paths.mtu(to, now) {
-                    Some(mtu) if length > HEADER + mtu && wire.cut(length, mtu, fill) => {
-                        self.out.sent.set(self.out.sent.get() + 1);
-                    }
-                    Some(mtu) if length > HEADER + mtu => {}
+                    Some(mtu) if length > HEADER + mtu => self.put_cut(wire, length, mtu, fill),
                     _ => self.put(wire, length, fill),
                 }
             }

@@ -13,7 +13,7 @@ const TRUSTED: Duration = Duration::from_secs(600);
 
 /// The least that is believed: what a link of IPv6 has, and about what Linux believes of those
 /// of IPv4 (RFC 8200, section 5). Who lies cannot make datagrams useless.
-const fn least(ipv4: bool) -> usize {
+pub(super) const fn least(ipv4: bool) -> usize {
     if ipv4 { 552 } else { 1280 }
 }
 

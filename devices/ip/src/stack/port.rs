@@ -20,9 +20,9 @@ pub struct Received {
     pub ecn: u8,
 }
 
-/// To how many was sent last: errors about what went to others are not heeded, as they may be
-/// made up.
-const RECENT: usize = 8;
+/// To how many something long was sent last: who says that what went to others was too long is not
+/// heeded, as it may be made up.
+const RECENT: usize = 32;
 
 /// A UDP port.
 pub(super) struct Port {
@@ -79,7 +79,7 @@ impl Port {
         self.error.take().map_or(Ok(()), Err)
     }
 
-    /// Remembers that something went to `peer`.
+    /// Remembers that something went to `peer` that may be too long for its way.
     pub(super) fn remember(&mut self, peer: SocketAddr) {
         if self.recent.back() == Some(&peer) || self.recent.iter().any(|it| *it == peer) {
             return;

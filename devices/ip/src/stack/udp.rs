@@ -3,6 +3,7 @@
 //! What is to be sent waits until the interface has room for it, and then for the Ethernet
 //! address of whom it is for, with what others have for them.
 
+use super::path::least;
 use super::port::{Port, Received};
 use super::queue::Queue;
 use super::sets::{Body, Handle, Key};
@@ -12,6 +13,7 @@ use crate::packet::{self, Complaint, Datagram, What};
 use crate::wire::Wire;
 use core::net::{IpAddr, SocketAddr};
 use core::task::{Poll, Waker};
+use devices::net::HEADER;
 use kernel::time::Instant;
 
 /// UDP ports whose sockets were dropped before all was sent. Further ones lose the rest.
@@ -157,7 +159,10 @@ impl Protocols {
             room?;
             let port = self.sets.port_mut(handle).ok_or(Error::Down)?;
             port.outgoing.push(to, 0, datagram)?;
-            port.remember(to);
+            let length = datagram.len() + packet::datagram_head(to.is_ipv4());
+            if length > HEADER + least(to.is_ipv4()) {
+                port.remember(to);
+            }
             self.touch(handle);
             Ok(())
         })
@@ -197,11 +202,11 @@ impl Protocols {
         let (local, peer) = (complaint.local, complaint.peer);
         let handle = self.bound(Some(local.ip()), local.port());
         let port = handle.and_then(|it| self.sets.port_mut(it));
-        let Some(port) = port.filter(|it| it.recent.iter().any(|it| *it == peer)) else {
-            return false;
-        };
+        let Some(port) = port else { return false };
         match complaint.what {
-            What::TooBig(mtu) => self.paths.hear(peer.ip(), mtu, self.info.mtu, now),
+            What::TooBig(mtu) if port.recent.iter().any(|it| *it == peer) => {
+                self.paths.hear(peer.ip(), mtu, self.info.mtu, now);
+            }
             // Only who has one peer is told, as by Linux: others serve many, and none of those
             // is to end a service by not being there.
             What::Refused if port.peer == Some(peer) => {
@@ -210,6 +215,7 @@ impl Protocols {
             }
             // It may be there again soon (RFC 1122, section 4.2.3.9).
             What::Refused | What::Unreachable => {}
+            What::TooBig(_) => return false,
         }
         true
     }

@@ -307,6 +307,26 @@ fn datagrams_that_are_too_long_for_their_way_are_refused_for_ten_minutes() {
 }
 
 #[test]
+fn who_serves_many_hears_of_each_of_their_ways() {
+    raw(async |net, b| {
+        let socket = Udp::bind(&b, any(9)).await.unwrap();
+        greet(&net);
+        let to = SocketAddr::new(A, 9);
+        let frame = sent(&net, &socket, to, 1400).await;
+        // Others come between, most of whom get little.
+        for port in 100..400 {
+            let length = if port % 10 == 0 { 1400 } else { 500 };
+            let _ = sent(&net, &socket, SocketAddr::new(A, port), length).await;
+        }
+        send(&net, &error(&frame, [3, 4], 1300, 100), Meta::default());
+        sleep(SECOND / 100).await;
+        socket.set_fragments(false);
+        assert_eq!(socket.try_send(&pattern(1300 - 27), to), Err(Error::TooLong));
+        assert_eq!(socket.try_send(&pattern(1300 - 28), to), Ok(Some(())));
+    });
+}
+
+#[test]
 fn an_echo_request_that_cannot_arrive_is_over_at_once() {
     raw(async |net, b| {
         for (peer, head, result) in [
