@@ -151,4 +151,15 @@ int main(void) {
   SHOW(try(d, F_UNLCK, 0, 0));
   int status;
   SHOW(waitpid(id, &status, 0) == id && WEXITSTATUS(status) == 0);
+  // One who gave up first what the other waits for.
+  SHOW(try(d, F_WRLCK, 0, 1));
+  fflush(stdout);
+  id = fork();
+  if (!id) {
+    try(d, F_WRLCK, 1, 1);
+    _exit(fcntl(d, F_SETLKW, &first) ? errno : 0);
+  }
+  usleep(100000);
+  SHOW(try(d, F_UNLCK, 0, 0) ?: fcntl(d, F_SETLKW, &second));
+  SHOW(waitpid(id, &status, 0) == id && WEXITSTATUS(status) == 0);
 }

@@ -1,9 +1,10 @@
 //! What few files have: locks, and those who watch them.
 
+use super::Inode;
 use crate::errno::Errno;
 use crate::watch::Watch;
 use alloc::boxed::Box;
-use alloc::rc::Weak;
+use alloc::rc::{Rc, Weak};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
@@ -170,6 +171,13 @@ impl Extras {
         locks.as_ref()?.all.iter().find(|it| it.conflicts(lock)).copied()
     }
 
+    /// Returns whether a lock of `owner` stands in the way of `lock`.
+    fn is_kept_by(&self, owner: Owner, lock: &Lock) -> bool {
+        let locks = self.locks.borrow();
+        let stands = |it: &Lock| it.owner == owner && it.conflicts(lock);
+        locks.as_ref().is_some_and(|it| it.all.iter().any(stands))
+    }
+
     /// Returns a lock of `owner`.
     pub fn held(&self, owner: Owner) -> Option<Lock> {
         let locks = self.locks.borrow();
@@ -237,43 +245,71 @@ impl Locks {
 /// Processes that wait for locks, and whom for: two of which each waits for the other would do so
 /// for ever.
 #[derive(Default)]
-pub struct Waits(RefCell<Vec<[i32; 2]>>);
+pub struct Waits {
+    all: RefCell<Vec<Wait>>,
+    last: Cell<u64>,
+}
+
+/// A process wants `lock`, and waits for what `other` has of the file.
+struct Wait {
+    number: u64,
+    lock: Lock,
+    other: i32,
+    node: Rc<dyn Inode>,
+}
+
+impl Wait {
+    /// Whether it still does: what it waits for may be given up, without its having run since.
+    fn goes_on(&self) -> bool {
+        let owner = Owner::Process(self.other);
+        self.node.extras().is_some_and(|it| it.is_kept_by(owner, &self.lock))
+    }
+}
 
 /// One process waits for another, until this is dropped.
 pub struct Waiting<'a> {
     all: &'a Waits,
-    pair: [i32; 2],
+    number: u64,
 }
 
 impl Waits {
-    /// Notes that `lock` waits for `other`, if both are those of processes.
+    /// Notes that `lock` of a file waits for `other`, if both are those of processes.
     ///
     /// # Errors
     /// `EDEADLK` if the other one's process waits for that of `lock`, itself or by others;
     /// `ENOMEM`.
-    pub fn begin(&self, lock: &Lock, other: &Lock) -> Result<Option<Waiting<'_>>, Errno> {
+    pub fn begin(
+        &self,
+        lock: &Lock,
+        other: &Lock,
+        node: &Rc<dyn Inode>,
+    ) -> Result<Option<Waiting<'_>>, Errno> {
         /// As far as Linux looks.
         const STEPS: usize = 10;
         let (Owner::Process(one), Owner::Process(two)) = (lock.owner, other.owner) else {
             return Ok(None);
         };
-        let mut pairs = self.0.borrow_mut();
-        let next = |&id: &i32| pairs.iter().find(|it| it[0] == id).map(|it| it[1]);
+        let mut all = self.all.borrow_mut();
+        let next = |&id: &i32| {
+            let of = |it: &&Wait| it.lock.owner == Owner::Process(id) && it.goes_on();
+            all.iter().find(of).map(|it| it.other)
+        };
         if core::iter::successors(Some(two), next).take(STEPS + 1).any(|it| it == one) {
             return Err(Errno::EDEADLK);
         }
-        pairs.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        let pair = [one, two];
-        pairs.push(pair);
-        Ok(Some(Waiting { all: self, pair }))
+        all.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        let number = self.last.get() + 1;
+        self.last.set(number);
+        all.push(Wait { number, lock: *lock, other: two, node: Rc::clone(node) });
+        Ok(Some(Waiting { all: self, number }))
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let mut pairs = self.all.0.borrow_mut();
-        if let Some(at) = pairs.iter().position(|it| *it == self.pair) {
-            pairs.swap_remove(at);
+        let mut all = self.all.all.borrow_mut();
+        if let Some(at) = all.iter().position(|it| it.number == self.number) {
+            all.swap_remove(at);
         }
     }
 }

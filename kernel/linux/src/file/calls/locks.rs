@@ -142,9 +142,12 @@ fn take(thread: &Rc<Thread>, open: &Rc<Open>, lock: Lock, waits: bool) -> Answer
                     // What changes between the attempt and the wait is not missed: there is one
                     // vCPU, and nothing runs in between.
                     changes = watch.changes().max(changes);
-                    let extras = open.place.as_ref().and_then(|it| it.node.extras());
-                    let _waiting = match extras.and_then(|it| it.conflict(&lock)) {
-                        Some(other) => thread.system.lock_waits.begin(&lock, &other)?,
+                    let node = open.place.as_ref().map(|it| &it.node);
+                    let extras = node.and_then(|it| it.extras());
+                    let _waiting = match extras.and_then(|it| it.conflict(&lock)).zip(node) {
+                        Some((other, node)) => {
+                            thread.system.lock_waits.begin(&lock, &other, node)?
+                        }
                         None => None,
                     };
                     thread.interruptible(watch.changed_since(changes)).await?;

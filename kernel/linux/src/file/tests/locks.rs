@@ -101,3 +101,37 @@ fn two_who_would_wait_for_each_other_are_told() {
     assert_eq!(run(Rc::clone(&it.thread)), 0);
     assert_eq!(*seen.borrow(), [Errno::EDEADLK.result(), 0]);
 }
+
+#[test]
+fn who_gave_up_what_another_waits_for_may_wait_for_that_one() {
+    let it = Program::new();
+    it.file("/a", b"text");
+    let fd = it.open("/a", abi::O_RDWR).unwrap();
+    let [first, second, free] = [0, 64, 128].map(|offset| it.room as u64 + offset);
+    it.thread.memory().put(first, &one_byte(0)).unwrap();
+    it.thread.memory().put(second, &one_byte(1)).unwrap();
+    it.thread.memory().put(free, &[2_u64, 0, 1, 0]).unwrap();
+    assert_eq!(it.call(Sysno::fcntl, &[fd, 6, first]), Ok(0));
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&seen);
+    play(move |step, registers, _| match (step, registers.rax) {
+        (0, _) => call_of(registers, Sysno::fork, &[]),
+        (1, 0) => call_of(registers, Sysno::fcntl, &[fd, 6, second]),
+        (2, _) => call_of(registers, Sysno::fcntl, &[fd, 7, first]),
+        (1, _) => {
+            registers.rip = 20;
+            call_of(registers, Sysno::sched_yield, &[])
+        }
+        (10..14, _) => call_of(registers, Sysno::sched_yield, &[]),
+        // The other one does not run between these two.
+        (14, _) => call_of(registers, Sysno::fcntl, &[fd, 6, free]),
+        (15, _) => call_of(registers, Sysno::fcntl, &[fd, 7, second]),
+        (3 | 16, result) => {
+            log.borrow_mut().push((step, result));
+            call_of(registers, Sysno::exit_group, &[0])
+        }
+        _ => unreachable!("step {step}"),
+    });
+    assert_eq!(run(Rc::clone(&it.thread)), 0);
+    assert_eq!(*seen.borrow(), [(3, 0), (16, 0)]);
+}
