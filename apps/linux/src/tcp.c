@@ -216,6 +216,24 @@ int main(void) {
   close(s);
   close(c);
   n = sizeof a;
+  // One that is shut down before it came about, and connected elsewhere.
+  small = socket(AF_INET, SOCK_STREAM, 0), first = socket(AF_INET, SOCK_STREAM, 0);
+  second = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+  door.sin_port = 0;
+  SHOW(bind(small, (void *)&door, n) ?: listen(small, 0) ?: getsockname(small, (void *)&door, &n));
+  SHOW(connect(first, (void *)&door, n));
+  SHOW(connect(second, (void *)&door, n));
+  SHOW(shutdown(second, SHUT_WR));
+  SHOW(connect(second, (void *)&a, n));
+  p.fd = second;
+  SHOW(poll(&p, 1, 5000));
+  WORKS(s = accept(l, 0, 0));
+  SHOW(send(second, "x", 1, 0));
+  SHOW(recv(s, buffer, 9, 0));
+  close(s);
+  close(small);
+  close(first);
+  close(second);
   // One that nobody accepts.
   c = socket(AF_INET, SOCK_STREAM, 0);
   SHOW(connect(c, (void *)&a, n));

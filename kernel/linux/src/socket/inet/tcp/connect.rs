@@ -19,7 +19,6 @@ impl<N: Host> TcpSocket<N> {
     /// begun.
     pub(super) fn begin(&self, address: &Address) -> Result<(), Stop> {
         if *address == Address::None {
-            self.begun.set(false);
             self.disconnect();
             return Ok(());
         }
@@ -127,6 +126,7 @@ impl<N: Host> TcpSocket<N> {
             Role::Idle => {}
         }
         self.connecting.set(false);
+        self.begun.set(false);
         self.reset.set(false);
         self.deaf.set(false);
         self.mute.set(false);
