@@ -157,6 +157,14 @@ int main(void) {
   IS(ms() - begun >= 30);
   send(s[0], "abcd", 4, 0);
   SHOW(read(s[1], b, 9));
+  // Who listens is shut down.
+  struct sockaddr_un y = {.sun_family = AF_UNIX, .sun_path = "\0listens"};
+  int y_fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  SHOW(bind(y_fd, (void *)&y, 10) ?: listen(y_fd, 1));
+  ready = (struct pollfd){y_fd, POLLIN | POLLOUT | POLLRDHUP, 0};
+  SHOW(shutdown(y_fd, SHUT_WR) ?: poll(&ready, 1, 0) ?: ready.revents);
+  SHOW(shutdown(y_fd, SHUT_RD) ?: poll(&ready, 1, 0));
+  SHOW(ready.revents);
   int lone = socket(AF_UNIX, SOCK_STREAM, 0);
   SHOW(recv(lone, b, 1, 0));
   SHOW(shutdown(lone, SHUT_RDWR));

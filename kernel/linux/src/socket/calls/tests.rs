@@ -267,6 +267,31 @@ fn what_is_not_connected_can_be_shut_down_and_that_ends_a_wait() {
 }
 
 #[test]
+fn who_listens_at_a_name_and_is_shut_down_learns_of_it_by_poll() {
+    let it = Program::new();
+    let name = Address::Unix(Name::Abstract(b"door".to_vec())).bytes();
+    let ended = Ready::IN | Ready::RDHUP;
+    for (how, ready) in
+        [(SHUT_WR, Ready::empty()), (SHUT_RD, ended), (SHUT_RDWR, ended | Ready::HUP)]
+    {
+        let server = it.socket(AF_UNIX, SOCK_STREAM);
+        it.thread.memory().write(it.at as usize, &name).unwrap();
+        it.call(Sysno::bind, &[server, it.at, name.len() as u64]).unwrap();
+        it.call(Sysno::listen, &[server, 5]).unwrap();
+        let shutdown = (Sysno::shutdown, &[server, how.into()][..]);
+        if how == SHUT_WR {
+            it.call(shutdown.0, shutdown.1).unwrap();
+        } else {
+            let asked = server | u64::from(Ready::IN.bits()) << 32;
+            it.thread.memory().put(it.at, &asked).unwrap();
+            assert_eq!(it.during((Sysno::poll, &[it.at, 1, u64::MAX]), shutdown), Ok(1));
+        }
+        assert_eq!(it.ready(server), ready, "{how}");
+        it.call(Sysno::close, &[server]).unwrap();
+    }
+}
+
+#[test]
 fn a_connection_within_the_machine_begins_and_is_told_as_any_other() {
     let it = Program::new();
     let client = || it.socket(AF_INET, SOCK_STREAM | O_NONBLOCK);

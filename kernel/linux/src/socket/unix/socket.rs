@@ -529,7 +529,10 @@ impl Socket for Unix {
     fn ready(&self) -> Ready {
         let mut ready = Ready::empty();
         if let Role::Listening(waiting, _) = &*self.role.borrow() {
-            ready.set(Ready::IN | Ready::RDNORM, !waiting.is_empty());
+            let (deaf, mute) = (self.deaf.get(), self.mute.get());
+            ready.set(Ready::IN | Ready::RDNORM, deaf || !waiting.is_empty());
+            ready.set(Ready::RDHUP, deaf);
+            ready.set(Ready::HUP, deaf && mute);
             return ready;
         }
         let ended = self.is_orphaned() && self.style != Style::Datagram;
