@@ -29,6 +29,8 @@ static int count(int socket, int most, int flags) {
   struct cmsghdr *h = bytes < 0 ? 0 : CMSG_FIRSTHDR(&m);
   return before + (h ? (int)(h->cmsg_len - CMSG_LEN(0)) / (int)sizeof(int) : 0);
 }
+static int signals;
+static void broken(int signal) { signals++; }
 int main(void) {
   signal(SIGPIPE, SIG_IGN);
   int s[2];
@@ -165,6 +167,21 @@ int main(void) {
   SHOW(shutdown(y_fd, SHUT_WR) ?: poll(&ready, 1, 0) ?: ready.revents);
   SHOW(shutdown(y_fd, SHUT_RD) ?: poll(&ready, 1, 0));
   SHOW(ready.revents);
+  // A signal is for who writes to a stream.
+  signal(SIGPIPE, broken);
+  int types[] = {SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET};
+  for (int i = 0; i < 3; i++) {
+    SHOW(socketpair(AF_UNIX, types[i], 0, s));
+    shutdown(s[0], SHUT_WR);
+    pipe(p);
+    write(p[1], "x", 1);
+    struct iovec part = {b, 1};
+    SHOW(write(s[0], b, 1));
+    SHOW(writev(s[0], &part, 1));
+    SHOW(send(s[0], b, 1, 0));
+    SHOW(splice(p[0], 0, s[0], 0, 1, 0));
+    SHOW(signals);
+  }
   int lone = socket(AF_UNIX, SOCK_STREAM, 0);
   SHOW(recv(lone, b, 1, 0));
   SHOW(shutdown(lone, SHUT_RDWR));

@@ -2,7 +2,7 @@
 
 use super::super::{At, Caller, Open, Type};
 use super::size::limited;
-use super::transfer::{MOST, can_seek};
+use super::transfer::{MOST, broken, can_seek};
 use super::written;
 use crate::call::{Answer, Args, Group, calls, wait};
 use crate::channel::PipeEnd;
@@ -163,7 +163,7 @@ impl Copy {
         match result {
             Err(errno) if self.done == 0 => {
                 if errno == Errno::EPIPE {
-                    thread.broken_pipe();
+                    broken(&thread, &self.to);
                 }
                 Err(errno)
             }

@@ -7,8 +7,8 @@ use crate::call::{Answer, Args, Group, calls, changed, wait};
 use crate::channel::Event;
 use crate::errno::Errno;
 use crate::memory::{Part, Sink, Source};
-use crate::socket::SocketFile;
 use crate::socket::calls::message;
+use crate::socket::{SocketFile, Style};
 use crate::stop::Stop;
 use crate::thread::Thread;
 use alloc::rc::Rc;
@@ -183,11 +183,20 @@ fn finish(thread: &Thread, open: &Open, write: bool, result: Result<usize, Stop>
         Err(Stop::Wait) => Err(Errno::EAGAIN.into()),
         Err(stop) => {
             if write && matches!(stop, Stop::Fail(Errno::EPIPE)) {
-                thread.broken_pipe();
+                broken(thread, open);
             }
             Err(stop)
         }
     }
+}
+
+/// Nobody reads what is written to `open`: that is a signal for a pipe and a stream, and an error
+/// alone for a socket of messages.
+pub(super) fn broken(thread: &Thread, open: &Open) {
+    if SocketFile::of(open).is_ok_and(|it| it.form().style != Style::Stream) {
+        return;
+    }
+    thread.broken_pipe();
 }
 
 /// Does a transfer to its end.
@@ -263,7 +272,7 @@ fn done(
     }
     match &result {
         Ok(count) if transfer.write => written(thread, open, *count),
-        Err(Errno::EPIPE) if transfer.write => thread.broken_pipe(),
+        Err(Errno::EPIPE) if transfer.write => broken(thread, open),
         _ => {}
     }
     result

@@ -292,6 +292,34 @@ fn who_listens_at_a_name_and_is_shut_down_learns_of_it_by_poll() {
 }
 
 #[test]
+fn a_write_that_nobody_reads_is_a_signal_to_who_writes_a_stream_alone() {
+    for (style, is_told) in [(SOCK_STREAM, true), (SOCK_SEQPACKET, false), (SOCK_DGRAM, false)] {
+        for number in [Sysno::write, Sysno::writev, Sysno::splice, Sysno::sendto] {
+            let it = Program::new();
+            let signals = &it.thread.process.signals;
+            signals.add(Rc::clone(&it.thread.signals)).unwrap();
+            let handled = Action { handler: 200, ..Action::default() };
+            signals.set_action(Signal::PIPE, handled);
+            let [one, _other] = it.pair(style);
+            it.call(Sysno::shutdown, &[one, SHUT_WR.into()]).unwrap();
+            it.call(Sysno::pipe, &[it.at]).unwrap();
+            let memory = it.thread.memory();
+            let [reader, writer] = memory.get::<[u32; 2]>(it.at).unwrap().map(u64::from);
+            it.write(writer, b"x").unwrap();
+            memory.put(it.at, &[it.buffer, 1]).unwrap();
+            let args = match number {
+                Sysno::writev => [one, it.at, 1, 0, 0, 0],
+                Sysno::splice => [reader, 0, one, 0, 1, 0],
+                _ => [one, it.buffer, 1, 0, 0, 0],
+            };
+            assert_eq!(it.call(number, &args), Err(Errno::EPIPE), "{number} {style}");
+            let pending = signals.pending(&it.thread.signals);
+            assert_eq!(pending.has(Signal::PIPE), is_told, "{number} {style}");
+        }
+    }
+}
+
+#[test]
 fn a_connection_within_the_machine_begins_and_is_told_as_any_other() {
     let it = Program::new();
     let client = || it.socket(AF_INET, SOCK_STREAM | O_NONBLOCK);
