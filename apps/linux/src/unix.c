@@ -1,5 +1,6 @@
 // unix(7)
 #include "show.h"
+#include <sys/sendfile.h>
 static int pass(int socket, int fd) {
   char c = 'x', control[CMSG_SPACE(sizeof(int))] = {0};
   struct iovec part = {&c, 1};
@@ -182,6 +183,16 @@ int main(void) {
     SHOW(splice(p[0], 0, s[0], 0, 1, 0));
     SHOW(signals);
   }
+  // A copy waits no longer than the socket says.
+  struct timeval ms = {0, 30000};
+  SHOW(socketpair(AF_UNIX, SOCK_STREAM, 0, s));
+  setsockopt(s[0], SOL_SOCKET, SO_RCVTIMEO, &ms, sizeof ms);
+  setsockopt(s[0], SOL_SOCKET, SO_SNDTIMEO, &ms, sizeof ms);
+  SHOW(splice(s[0], 0, p[1], 0, 1, 0));
+  int long_file = memfd_create("long", 0);
+  ftruncate(long_file, 1 << 20);
+  IS(sendfile(s[0], long_file, 0, 1 << 20) > 50000);
+  SHOW(sendfile(s[0], long_file, 0, 1 << 20));
   int lone = socket(AF_UNIX, SOCK_STREAM, 0);
   SHOW(recv(lone, b, 1, 0));
   SHOW(shutdown(lone, SHUT_RDWR));

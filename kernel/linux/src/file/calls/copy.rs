@@ -4,7 +4,7 @@ use super::super::{At, Caller, Open, Type};
 use super::size::limited;
 use super::transfer::{MOST, broken, can_seek};
 use super::written;
-use crate::call::{Answer, Args, Group, calls, wait};
+use crate::call::{Answer, Args, Group, calls, changed, wait};
 use crate::channel::PipeEnd;
 use crate::errno::Errno;
 use crate::memory::{Sink, Source};
@@ -12,6 +12,7 @@ use crate::stop::Stop;
 use crate::thread::Thread;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
+use kernel::time::Instant;
 use linux_raw_sys::general::O_APPEND;
 
 /// The calls that copy between files.
@@ -37,6 +38,8 @@ struct Copy {
     /// Where the offsets are written back to; 0: nowhere.
     told: [u64; 2],
     never_waits: bool,
+    /// Since when a socket that has a limit is waited for, for what is copied now.
+    since: Option<Instant>,
 }
 
 impl Copy {
@@ -106,6 +109,9 @@ impl Copy {
         self.rest.drain(..count);
         self.done += count;
         self.left -= count.min(self.left);
+        if self.rest.is_empty() {
+            self.since = None;
+        }
         Ok(count)
     }
 
@@ -143,8 +149,12 @@ impl Copy {
                     else {
                         break Err(Errno::EAGAIN);
                     };
-                    let changed = watch.changed_since(seen);
-                    if let Err(errno) = thread.interruptible(changed).await {
+                    // As a read of the one and a write to the other would wait (socket(7)).
+                    let limit = open.file.timeouts()[usize::from(writes)];
+                    let end = limit.map(|limit| {
+                        self.since.get_or_insert_with(Instant::now).saturating_add(limit)
+                    });
+                    if let Err(errno) = changed(&thread, watch, seen, end).await {
                         break Err(errno);
                     }
                 }
@@ -205,6 +215,7 @@ fn sendfile(thread: &Rc<Thread>, [to, from, at, count, ..]: Args) -> Answer {
         rest: Vec::new(),
         told: [at, 0],
         never_waits: false,
+        since: None,
     };
     wait(copy.run(Rc::clone(thread)))
 }
@@ -233,7 +244,8 @@ fn splice(thread: &Rc<Thread>, [from, from_at, to, to_at, count, flags]: Args) -
     let is_nonblocking = |at: usize| pipes[at] && [&from, &to][at].is_nonblocking();
     let never_waits = flags & 2 != 0 || is_nonblocking(0) || is_nonblocking(1);
     let told = [from_at, to_at];
-    let copy = Copy { from, to, offsets, left, done: 0, rest: Vec::new(), told, never_waits };
+    let (rest, since) = (Vec::new(), None);
+    let copy = Copy { from, to, offsets, left, done: 0, rest, told, never_waits, since };
     wait(copy.run(Rc::clone(thread)))
 }
 
@@ -261,7 +273,7 @@ fn copy_file_range(thread: &Rc<Thread>, [from, from_at, to, to_at, count, flags]
         return Err(Errno::EINVAL.into());
     }
     let told = [from_at, to_at];
-    let copy =
-        Copy { from, to, offsets, left, done: 0, rest: Vec::new(), told, never_waits: false };
+    let (rest, never_waits, since) = (Vec::new(), false, None);
+    let copy = Copy { from, to, offsets, left, done: 0, rest, told, never_waits, since };
     wait(copy.run(Rc::clone(thread)))
 }

@@ -12,8 +12,9 @@ use crate::thread::Thread;
 use crate::watch::Ready;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
+use core::time::Duration;
 use kernel::task::{block_on, join, yield_now};
-use kernel::time::Instant;
+use kernel::time::{Instant, sleep};
 use linux_raw_sys::general::O_NONBLOCK;
 use linux_raw_sys::net::{
     AF_INET, AF_INET6, AF_UNIX, MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, SHUT_RD, SHUT_RDWR,
@@ -205,6 +206,40 @@ fn a_connection_that_is_accepted_waits_as_long_as_its_listener() {
     let served = it.accept(server).unwrap();
     let (result, ms) = timed(|| it.call(Sysno::read, &[served, it.buffer, 1]));
     assert!(result == Err(Errno::EAGAIN) && (30..60).contains(&ms), "{ms}");
+}
+
+#[test]
+fn a_copy_waits_as_long_as_a_read_and_a_write_would() {
+    let it = Program::new();
+    let [one, _other] = it.pair(SOCK_STREAM);
+    it.set_timeout(one, SO_RCVTIMEO, 30_000).unwrap();
+    it.set_timeout(one, SO_SNDTIMEO, 70_000).unwrap();
+    it.call(Sysno::pipe, &[it.at]).unwrap();
+    let [reader, writer] = it.thread.memory().get::<[u32; 2]>(it.at).unwrap().map(u64::from);
+    let splice = |from, to, count| timed(|| it.call(Sysno::splice, &[from, 0, to, 0, count, 0]));
+    let (result, ms) = splice(one, writer, 9);
+    assert!(result == Err(Errno::EAGAIN) && (30..60).contains(&ms), "{result:?} {ms}");
+    let file = it.call(Sysno::memfd_create, &[it.put(b"\0"), 0]).unwrap() as u64;
+    it.call(Sysno::ftruncate, &[file, 1 << 20]).unwrap();
+    let send = || timed(|| it.call(Sysno::sendfile, &[one, file, 0, 1 << 20]));
+    // What was sent before counts, and then nothing is.
+    let (result, ms) = send();
+    assert!((100_000..=212_992).contains(&result.unwrap()), "{result:?}");
+    assert!((70..100).contains(&ms), "{ms}");
+    let (result, ms) = send();
+    assert!(result == Err(Errno::EAGAIN) && (70..100).contains(&ms), "{result:?} {ms}");
+    // How long it waited for the pipe does not count.
+    let call = crate::table::call(Sysno::splice as u64).unwrap();
+    let Ok(Outcome::Wait(spliced)) = (call.run)(&it.thread, [reader, 0, one, 0, 9, 0]) else {
+        panic!("it waits");
+    };
+    let late = async {
+        sleep(Duration::from_secs(1)).await;
+        it.write(writer, b"late")
+    };
+    let ((result, written), ms) = timed(|| block_on(join(spliced, late)));
+    assert_eq!((result, written), (Err(Errno::EAGAIN), Ok(4)));
+    assert!((1070..1100).contains(&ms), "{ms}");
 }
 
 #[test]
