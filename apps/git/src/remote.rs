@@ -167,10 +167,7 @@ pub async fn newest<I: Tcp + Resolve>(
                     total: wanted.time,
                     ..client::Limits::default()
                 };
-                let mut client = Client::new(ip, limits);
-                let result = exchange(&mut client, url, wanted, known).await;
-                client.close().await;
-                result
+                exchange(ip, limits, url, wanted, known).await
             }
         }
     };
@@ -268,9 +265,11 @@ async fn say<S: Write>(packets: &mut Packets<&mut S>, text: &[u8]) -> Result<(),
     packets.stream.flush().await.map_err(Error::Stream)
 }
 
-/// Reads what is wanted over HTTP: an exchange for each question.
+/// Reads what is wanted over HTTP: an exchange for each question. Redirects are followed for the
+/// first one alone, as git does.
 async fn exchange<I: Tcp + Resolve>(
-    client: &mut Client<'_, I>,
+    ip: &I,
+    limits: client::Limits,
     url: &str,
     wanted: &Wanted,
     known: &mut Option<Id>,
@@ -291,7 +290,11 @@ async fn exchange<I: Tcp + Resolve>(
             Err(failure) => Err(failure),
         })
     };
-    let (at, offer) = client.fetch(&request, take).await??;
+    let mut client = Client::new(ip, limits);
+    let result = client.fetch(&request, take).await;
+    // No other question goes over its connection, as POST does not go over one that has waited.
+    client.close().await;
+    let (at, offer) = result??;
     // Whoever redirects the first question means the others as well.
     let asked = Url::parse(&first).map(|it| it.to_string());
     let base = match at.strip_suffix(SERVICE) {
@@ -300,8 +303,9 @@ async fn exchange<I: Tcp + Resolve>(
         None => return Err(Failure::NotGit),
     };
     let url = format!("{base}/git-upload-pack");
+    let limits = client::Limits { redirects: 0, ..limits };
     let list = protocol::list(offer, &candidates);
-    let id = post(client, &url, &list, async |content| {
+    let id = post(ip, limits, &url, &list, async |content| {
         protocol::listed(&mut Packets::new(content), &candidates).await
     });
     let id = id.await?;
@@ -309,7 +313,7 @@ async fn exchange<I: Tcp + Resolve>(
         return Ok(None);
     }
     let fetch = protocol::fetch(offer, id);
-    let objects = post(client, &url, &fetch, async |content| {
+    let objects = post(ip, limits, &url, &fetch, async |content| {
         let mut packets = Packets::new(content).of_pack(wanted.limits.wire());
         protocol::fetched(&mut packets, wanted.limits).await
     });
@@ -334,7 +338,8 @@ fn with_user(url: &str, to: &str) -> String {
 
 /// Sends a question and has the answer read.
 async fn post<I: Tcp + Resolve, T>(
-    client: &mut Client<'_, I>,
+    ip: &I,
+    limits: client::Limits,
     url: &str,
     body: &[u8],
     read: impl AsyncFnOnce(&mut Content<'_>) -> Result<T, Error<client::Error>>,
@@ -351,12 +356,15 @@ async fn post<I: Tcp + Resolve, T>(
             Err(failure) => Err(failure),
         })
     };
-    client.fetch(&request, take).await?
+    let mut client = Client::new(ip, limits);
+    let result = client.fetch(&request, take).await;
+    client.close().await;
+    result?
 }
 
 /// Whether an answer is one of git's, of this type.
 fn is_git(answer: &Response<'_>, kind: &[u8]) -> Result<(), Failure> {
-    if answer.is_failure() {
+    if answer.is_failure() || answer.status().0 >= 300 {
         return Err(Failure::Status(answer.status()));
     }
     let said = answer.field("Content-Type").unwrap_or_default();

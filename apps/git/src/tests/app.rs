@@ -349,6 +349,29 @@ fn a_user_is_told_to_the_same_server_alone() {
     assert_eq!((told(0), told(1)), (std::vec![true], std::vec![false; 3]));
 }
 
+#[test]
+fn redirects_are_followed_for_the_first_question_alone() {
+    let [offer, list, pack] = parts(ANSWER);
+    for (at, status) in [(0, "301 Moved"), (0, "307 Temporary Redirect"), (1, "302 Found")] {
+        let moved = format!(
+            "HTTP/1.1 {status}\r\nLocation: http://10.0.0.2:81/r\r\nContent-Length: 0\r\n\r\n"
+        );
+        let mut later = [http("result", list), http("result", pack)];
+        let elsewhere = later.clone();
+        later[at] = moved.into_bytes();
+        let answers = [http("advertisement", offer)].into_iter().chain(later);
+        let answers = answers.map(|answer| std::vec![answer]).collect();
+        let elsewhere = elsewhere.map(|answer| std::vec![answer]).to_vec();
+        let mut servers = [(80, answers, Heard::default()), (81, elsewhere, Heard::default())];
+        let (said, exit) = run_on(|ip| ip, args("http://10.0.0.2/r", "v1-again"), &mut servers);
+        let code = status.split(' ').next().unwrap();
+        let expected = format!("error: http://10.0.0.2/r: the server answers with {code} ");
+        assert!(said.starts_with(&expected) && exit == 4, "{exit}: {said}");
+        assert_eq!(servers[0].2.borrow().len(), at + 2);
+        assert!(servers[1].2.borrow().is_empty());
+    }
+}
+
 /// A network in which a name has two addresses, of which the first is silent.
 struct Two(Stack<End>);
 
