@@ -1,9 +1,10 @@
 //! Whom it is told to trust.
 
-use super::*;
+use super::trust::{Error, config, fingerprint};
 use std::borrow::ToOwned;
 use xenith::block::memory::Memory;
 use xenith::task::block_on;
+use xenith::tls;
 
 const DIGITS: &str = "00:01:02:03:04:05:06:07:08:09:0a:0b:0c:0d:0e:0f:\
                       10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:fF";
