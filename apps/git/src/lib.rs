@@ -9,7 +9,8 @@
 //! Only the newest commit is asked for, without those before it, and it is held in memory. What a
 //! server sends is bounded in bytes, objects, entries of folders and deltas of deltas. Every object is named by the
 //! SHA-1 of its content, which finds what was damaged on the way; it does not prove who wrote it,
-//! as SHA-1 can be made to collide, and over `git://` and `http://` anyone on the way may answer.
+//! as SHA-1 can be made to collide, and over `git://` and `http://` anyone on the way may answer. Over
+//! a network with TLS, as that of the app `gits`, it reads `https://` too.
 
 #![no_std]
 #![forbid(unsafe_code)]

@@ -40,7 +40,7 @@ pub enum Place {
         /// The repository's path there.
         path: String,
     },
-    /// At this URL, over HTTP.
+    /// At this URL, over HTTP or HTTPS.
     Http(String),
 }
 
