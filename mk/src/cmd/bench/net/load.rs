@@ -94,7 +94,7 @@ pub(super) const LOADS: [About; 6] = [
         better: Better::More,
         each: "request, new connection",
         rate_aim: None,
-        cost_aim: Some(Aim::Figure(60e3)),
+        cost_aim: Some(Aim::Figure(50e3)),
     },
     About {
         load: Load::KeepAlive,
@@ -103,7 +103,7 @@ pub(super) const LOADS: [About; 6] = [
         better: Better::More,
         each: "request, keep-alive",
         rate_aim: None,
-        cost_aim: Some(Aim::Figure(20e3)),
+        cost_aim: Some(Aim::Figure(19.2e3)),
     },
     About {
         load: Load::Ping,
