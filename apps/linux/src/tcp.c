@@ -234,6 +234,23 @@ int main(void) {
   close(small);
   close(first);
   close(second);
+  // One that finds no room is over in its time.
+  small = socket(AF_INET, SOCK_STREAM, 0), first = socket(AF_INET, SOCK_STREAM, 0), second = socket(AF_INET, SOCK_STREAM, 0);
+  door.sin_port = 0;
+  n = sizeof door;
+  bind(small, (void *)&door, n);
+  getsockname(small, (void *)&door, &n);
+  listen(small, 0);
+  SHOW(connect(first, (void *)&door, n));
+  value = 1;
+  SHOW(setsockopt(second, IPPROTO_TCP, TCP_SYNCNT, &value, sizeof value));
+  begun = ms();
+  SHOW(connect(second, (void *)&door, n));
+  IS(ms() - begun > 2000 && ms() - begun < 6000);
+  close(small);
+  close(first);
+  close(second);
+  n = sizeof a;
   // One that nobody accepts.
   c = socket(AF_INET, SOCK_STREAM, 0);
   SHOW(connect(c, (void *)&a, n));

@@ -124,6 +124,37 @@ int main(void) {
   SHOW(send(e, "x", 1, 0));
   SHOW(shutdown(e, SHUT_RDWR));
   SHOW(read(e, b, 1));
+  // A connection waits for room.
+  int full = socket(AF_UNIX, SOCK_STREAM, 0);
+  strcpy(z.sun_path + 1, "fulled");
+  SHOW(bind(full, (void *)&z, 9));
+  SHOW(listen(full, 0));
+  SHOW(connect(socket(AF_UNIX, SOCK_STREAM, 0), (void *)&z, 9));
+  SHOW(connect(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0), (void *)&z, 9));
+  other = socket(AF_UNIX, SOCK_STREAM, 0);
+  SHOW(setsockopt(other, SOL_SOCKET, SO_SNDTIMEO, &(struct timeval){0, 30000}, sizeof(struct timeval)));
+  SHOW(connect(other, (void *)&z, 9));
+  for (int closes = 0; closes < 2; closes++) {
+    fflush(stdout);
+    if (fork() == 0) {
+      usleep(50000);
+      _exit(closes ? 0 : accept(full, 0, 0) < 0);
+    }
+    if (closes) {
+      // The child has the last descriptor.
+      pid_t waits = fork();
+      if (waits == 0) {
+        close(full);
+        SHOW(connect(socket(AF_UNIX, SOCK_STREAM, 0), (void *)&z, 9));
+        _exit(0);
+      }
+      close(full);
+    } else {
+      SHOW(connect(socket(AF_UNIX, SOCK_STREAM, 0), (void *)&z, 9));
+    }
+    while (wait(0) > 0)
+      ;
+  }
   // Descriptors come once a call, and end what is received at once.
   socketpair(AF_UNIX, SOCK_STREAM, 0, s);
   SHOW(pass(s[0], 0));

@@ -17,9 +17,9 @@ use kernel::task::{block_on, join, yield_now};
 use kernel::time::{Instant, sleep};
 use linux_raw_sys::general::O_NONBLOCK;
 use linux_raw_sys::net::{
-    AF_INET, AF_INET6, AF_UNIX, MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, SHUT_RD, SHUT_RDWR,
-    SHUT_WR, SO_ERROR, SO_RCVLOWAT, SO_RCVTIMEO, SO_SNDTIMEO, SOCK_DGRAM, SOCK_SEQPACKET,
-    SOCK_STREAM, SOL_SOCKET,
+    AF_INET, AF_INET6, AF_UNIX, IPPROTO_TCP, MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, MSG_WAITALL,
+    SHUT_RD, SHUT_RDWR, SHUT_WR, SO_ERROR, SO_RCVLOWAT, SO_RCVTIMEO, SO_SNDTIMEO, SOCK_DGRAM,
+    SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET, TCP_SYNCNT, TCP_USER_TIMEOUT,
 };
 use syscalls::Sysno;
 
@@ -425,6 +425,77 @@ fn a_connection_within_the_machine_waits_for_room_and_is_refused_by_nobody() {
     let args = [late, it.at, bytes.len() as u64];
     let end = (Sysno::shutdown, &[server, SHUT_RD.into()][..]);
     assert_eq!(it.during((Sysno::connect, &args), end), Err(Errno::ECONNREFUSED));
+}
+
+#[test]
+fn a_connection_within_the_machine_that_nobody_lets_in_is_over_in_time() {
+    let it = Program::new();
+    let server = it.listener("127.0.0.1:80", 0);
+    let connect = |client| it.with(Sysno::connect, client, "127.0.0.1:80");
+    let set = |client, name: u32, value: u32| {
+        it.thread.memory().put(it.at, &value).unwrap();
+        let level = u64::from(IPPROTO_TCP as u32);
+        it.call(Sysno::setsockopt, &[client, level, name.into(), it.at, 4])
+    };
+    connect(it.socket(AF_INET, SOCK_STREAM)).unwrap();
+    for (name, value, seconds) in [
+        (TCP_SYNCNT, 6, 127),
+        (TCP_SYNCNT, 1, 3),
+        (TCP_SYNCNT, 8, 367),
+        (TCP_USER_TIMEOUT, 1500, 1),
+    ] {
+        let client = it.socket(AF_INET, SOCK_STREAM);
+        set(client, name, value).unwrap();
+        let (result, ms) = timed(|| connect(client));
+        let took = (result, ms / 1000, it.error(client));
+        assert_eq!(took, (Err(Errno::ETIMEDOUT), seconds, 0), "{name}");
+    }
+    for value in [0, 128] {
+        let client = it.socket(AF_INET, SOCK_STREAM);
+        assert_eq!(set(client, TCP_SYNCNT, value), Err(Errno::EINVAL));
+    }
+    // Who does not wait learns of it as of any other end, and is not let in any more.
+    let [late, next] = [0; 2].map(|_| it.socket(AF_INET, SOCK_STREAM | O_NONBLOCK));
+    set(late, TCP_SYNCNT, 1).unwrap();
+    assert_eq!([late, next].map(connect), [Err(Errno::EINPROGRESS); 2]);
+    block_on(kernel::time::sleep(core::time::Duration::from_secs(4)));
+    it.accept(server).unwrap();
+    assert!(it.ready(late).contains(Ready::ERR | Ready::HUP));
+    assert_eq!(it.error(late), Errno::ETIMEDOUT.number().into());
+    assert_eq!((it.ready(next), it.write(next, b"next")), (Ready::OUT, Ok(4)));
+    let served = it.accept(server).unwrap();
+    assert_eq!(it.received(served, 9, 0), Ok(b"next".to_vec()));
+}
+
+#[test]
+fn a_connection_to_a_unix_socket_waits_for_room() {
+    let it = Program::new();
+    for style in [SOCK_STREAM, SOCK_SEQPACKET] {
+        let server = it.socket(AF_UNIX, style);
+        let name = Address::Unix(Name::Abstract(alloc::vec![style as u8])).bytes();
+        let at = it.at + 1024;
+        it.thread.memory().write(at as usize, &name).unwrap();
+        let named = |fd| [fd, at, name.len() as u64];
+        it.call(Sysno::bind, &named(server)).unwrap();
+        it.call(Sysno::listen, &[server, 0]).unwrap();
+        let client = |flags| it.socket(AF_UNIX, style | flags);
+        let connect = |fd| it.call(Sysno::connect, &named(fd));
+        assert_eq!(connect(client(0)), Ok(0));
+        // Who does not wait has begun nothing (unix(7)).
+        let late = client(O_NONBLOCK);
+        assert_eq!(connect(late), Err(Errno::EAGAIN));
+        assert_eq!(it.ready(late), Ready::OUT | Ready::HUP);
+        let short = client(0);
+        it.set_timeout(short, SO_SNDTIMEO, 30_000).unwrap();
+        let (result, ms) = timed(|| connect(short));
+        assert!(result == Err(Errno::EAGAIN) && (30..60).contains(&ms), "{result:?} {ms}");
+        for then in [(Sysno::accept, &[server, 0, 0][..]), (Sysno::listen, &[server, 1])] {
+            assert_eq!(it.during((Sysno::connect, &named(client(0))), then), Ok(0));
+        }
+        let close = (Sysno::close, &[server][..]);
+        let refused = it.during((Sysno::connect, &named(client(0))), close);
+        assert_eq!(refused, Err(Errno::ECONNREFUSED));
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ use linux_raw_sys::net::{
     SO_DONTROUTE, SO_INCOMING_CPU, SO_KEEPALIVE, SO_LINGER, SO_OOBINLINE, SO_PRIORITY, SO_RCVBUF,
     SO_RCVLOWAT, SO_REUSEADDR, SO_REUSEPORT, SO_SNDBUF, SO_SNDLOWAT, SO_TIMESTAMP, SO_ZEROCOPY,
     SOL_SOCKET, TCP_CORK, TCP_DEFER_ACCEPT, TCP_FASTOPEN, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL,
-    TCP_MAXSEG, TCP_NODELAY, TCP_QUICKACK, TCP_USER_TIMEOUT,
+    TCP_MAXSEG, TCP_NODELAY, TCP_QUICKACK, TCP_SYNCNT, TCP_USER_TIMEOUT,
 };
 
 /// The bytes of a TCP socket's buffers as they are told (net.ipv4.tcp_rmem, net.ipv4.tcp_wmem), until
@@ -40,6 +40,8 @@ pub(super) struct Options {
     no_delay: Cell<bool>,
     cork: Cell<bool>,
     user_timeout: Cell<u32>,
+    /// `TCP_SYNCNT`, which is heeded within the machine alone.
+    retries: Cell<u32>,
     /// Those that change nothing that could be seen: by level and name, and no more than
     /// [`rule`] and [`set`](Self::set) know.
     flags: RefCell<Vec<(u32, u32, u32)>>,
@@ -58,6 +60,7 @@ impl Default for Options {
             no_delay: Cell::new(false),
             cork: Cell::new(false),
             user_timeout: Cell::new(0),
+            retries: Cell::new(6),
             flags: RefCell::default(),
         }
     }
@@ -77,6 +80,7 @@ impl Options {
             no_delay: self.no_delay.clone(),
             cork: self.cork.clone(),
             user_timeout: self.user_timeout.clone(),
+            retries: self.retries.clone(),
             flags: self.flags.clone(),
         }
     }
@@ -95,6 +99,18 @@ impl Options {
             no_delay: self.no_delay.get() && !self.cork.get(),
             keep_alive: self.keep_alive.get().then_some(idle),
             user_timeout: (timeout > 0).then(|| Duration::from_millis(timeout.into())),
+        }
+    }
+
+    /// How long a connection is begun: a SYN and its retries, each of which waits twice as long as
+    /// the one before it, from 1 s up to 120 s; or the user timeout, if that is less.
+    pub(super) fn patience(&self) -> Duration {
+        let retries = self.retries.get();
+        let doubled = (2 << retries.min(6)) - 1;
+        let all = Duration::from_secs((doubled + retries.saturating_sub(6) * 120).into());
+        match self.user_timeout.get() {
+            0 => all,
+            timeout => all.min(Duration::from_millis(timeout.into())),
         }
     }
 
@@ -128,6 +144,7 @@ impl Options {
                 TCP_KEEPINTVL => self.keep_interval.get(),
                 TCP_KEEPCNT => self.keep_count.get(),
                 TCP_USER_TIMEOUT => self.user_timeout.get(),
+                TCP_SYNCNT => self.retries.get(),
                 TCP_MAXSEG => 1460,
                 TCP_QUICKACK | TCP_DEFER_ACCEPT | TCP_FASTOPEN => {
                     self.flag(level, name).unwrap_or(0)
@@ -181,6 +198,7 @@ impl Options {
                 TCP_KEEPINTVL => self.keep_interval.set(positive(32_767)?),
                 TCP_KEEPCNT => self.keep_count.set(positive(127)?),
                 TCP_USER_TIMEOUT => self.user_timeout.set(number),
+                TCP_SYNCNT => self.retries.set(positive(127)?),
                 TCP_QUICKACK | TCP_DEFER_ACCEPT | TCP_FASTOPEN => {
                     self.set_flag(level, name, number)?;
                 }

@@ -33,9 +33,8 @@ pub(super) enum Came<S> {
     Local { end: Rc<Unix>, local: SocketAddr, peer: SocketAddr },
 }
 
-/// How a connection within the machine is answered: `None` for as long as there is no room, and
-/// then whether there was somebody.
-pub(super) type Answer = Rc<Cell<Option<bool>>>;
+/// How a connection within the machine is answered: `None` for as long as there is no room.
+pub(super) type Answer = Rc<Cell<Option<Result<(), Errno>>>>;
 
 /// A connection within the machine that waits for room.
 struct Knock {
@@ -64,6 +63,20 @@ pub(super) struct Door<S> {
     room: Arc<Watch>,
 }
 
+impl Knock {
+    /// Whether it still waits: who knocked was not closed, and has not given up.
+    fn waits(&self) -> bool {
+        self.answer.get().is_none() && !self.end.is_orphaned()
+    }
+
+    fn refuse(&self) {
+        if self.waits() {
+            self.answer.set(Some(Err(Errno::ECONNREFUSED)));
+            self.answered.raise();
+        }
+    }
+}
+
 impl<S> Drop for Door<S> {
     fn drop(&mut self) {
         // Nobody will accept them.
@@ -73,8 +86,7 @@ impl<S> Drop for Door<S> {
             }
         }
         for knock in self.knocking.get_mut() {
-            knock.answer.set(Some(false));
-            knock.answered.raise();
+            knock.refuse();
         }
     }
 }
@@ -107,9 +119,9 @@ impl<S> Door<S> {
     fn admit(&self) {
         while !self.is_full() {
             let Some(knock) = self.knocking.borrow_mut().pop_front() else { break };
-            // Who has closed it meanwhile does not come.
-            if !knock.end.is_orphaned() {
-                knock.answer.set(Some(true));
+            // Who has closed it meanwhile, or has given up, does not come.
+            if knock.waits() {
+                knock.answer.set(Some(Ok(())));
                 knock.answered.raise();
                 self.put(Came::Local { end: knock.end, local: knock.local, peer: knock.peer });
             }
@@ -121,7 +133,7 @@ impl<S> Door<S> {
     fn knock(&self, knock: Knock) -> Result<(), Errno> {
         let mut knocking = self.knocking.borrow_mut();
         if knocking.len() == knocking.capacity() {
-            knocking.retain(|it| !it.end.is_orphaned());
+            knocking.retain(Knock::waits);
             let more = knocking.len().max(4);
             knocking.try_reserve(more).map_err(|_| Errno::ENOBUFS)?;
         }
@@ -319,7 +331,7 @@ impl<N: Host> Ports<N> {
             let (answer, answered) = (Rc::clone(&answer), Arc::clone(answered));
             door.knock(Knock { end, local: to, peer: from, answer, answered })?;
         } else {
-            answer.set(Some(true));
+            answer.set(Some(Ok(())));
             door.put(Came::Local { end, local: to, peer: from });
         }
         Ok(answer)

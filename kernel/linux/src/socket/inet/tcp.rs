@@ -24,7 +24,7 @@ use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use ip::Stream as _;
-use kernel::task::try_spawn;
+use kernel::task::{Task, try_spawn};
 use kernel::time::sleep;
 use linux_raw_sys::net::{
     IPPROTO_TCP, MSG_ERRQUEUE, MSG_OOB, MSG_PEEK, MSG_TRUNC, SO_ACCEPTCONN, SO_ERROR, SO_RCVLOWAT,
@@ -77,6 +77,8 @@ enum Role<N: Host> {
         local: SocketAddr,
         peer: SocketAddr,
         answer: Answer,
+        /// Gives up in its time; `None` where the answer is there.
+        _patience: Option<Task<()>>,
     },
     /// Within the machine.
     Local {

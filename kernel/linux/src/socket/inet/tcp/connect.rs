@@ -5,14 +5,17 @@ use crate::errno::Errno;
 use crate::socket::inet::error::errno;
 use crate::socket::inet::family::or_here;
 use crate::socket::inet::host::Host;
-use crate::socket::inet::ports::Door;
+use crate::socket::inet::ports::{Answer, Door};
 use crate::socket::unix::{Registry, Unix};
 use crate::socket::{Address, Credentials, Socket as _, Style};
 use crate::stop::Stop;
 use alloc::rc::Rc;
+use alloc::sync::Arc;
 use core::net::SocketAddr;
 use core::task::{Context, Poll};
 use ip::{Stream as _, any};
+use kernel::task::{Task, try_spawn};
+use kernel::time::sleep;
 
 impl<N: Host> TcpSocket<N> {
     /// Begins to connect it (connect(2)), or tells once that the connection came about that was
@@ -76,8 +79,11 @@ impl<N: Host> TcpSocket<N> {
         let [end, other] = Unix::pair(Style::Stream, &registry, Credentials::default());
         match self.ports.connect(other, [from, to], &self.changed) {
             Ok(answer) => {
+                let patience = self.patience(&answer)?;
                 end.forward(&self.changed);
-                self.role.replace(Role::Knocking { end, local: from, peer: to, answer });
+                let knocking =
+                    Role::Knocking { end, local: from, peer: to, answer, _patience: patience };
+                self.role.replace(knocking);
             }
             Err(errno) => self.error.set(Some(errno)),
         }
@@ -87,18 +93,37 @@ impl<N: Host> TcpSocket<N> {
         Err(Stop::Wait)
     }
 
+    /// Has an answer come in time where there is none yet: that nobody let it in, as Linux finds out
+    /// when it has asked often enough.
+    fn patience(&self, answer: &Answer) -> Result<Option<Task<()>>, Errno> {
+        if answer.get().is_some() {
+            return Ok(None);
+        }
+        let (answer, changed) = (Rc::downgrade(answer), Arc::downgrade(&self.changed));
+        let time = self.options.patience();
+        let task = try_spawn(async move {
+            sleep(time).await;
+            if let (Some(answer), Some(changed)) = (answer.upgrade(), changed.upgrade())
+                && answer.get().is_none()
+            {
+                answer.set(Some(Err(Errno::ETIMEDOUT)));
+                changed.raise();
+            }
+        });
+        task.map(Some).ok_or(Errno::ENOBUFS)
+    }
+
     /// Looks whether it was let in meanwhile, where it waits for that.
     pub(super) fn look(&self) {
         let answer = match &*self.role.borrow() {
             Role::Knocking { answer, .. } => answer.get(),
             _ => return,
         };
-        let Some(is_open) = answer else { return };
+        let Some(answer) = answer else { return };
         if let Role::Knocking { end, local, peer, .. } = self.role.replace(Role::Idle) {
-            if is_open {
-                self.role.replace(Role::Local { end, local, peer });
-            } else {
-                self.error.set(Some(Errno::ECONNREFUSED));
+            match answer {
+                Ok(()) => drop(self.role.replace(Role::Local { end, local, peer })),
+                Err(errno) => self.error.set(Some(errno)),
             }
         }
     }
