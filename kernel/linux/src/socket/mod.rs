@@ -239,7 +239,7 @@ impl SocketFile {
 }
 
 impl File for SocketFile {
-    fn read(&self, open: &Open, at: At, to: &mut Sink<'_>) -> Result<usize, Stop> {
+    fn read(&self, _: &Open, at: At, to: &mut Sink<'_>) -> Result<usize, Stop> {
         if at != At::Position {
             return Err(Errno::ESPIPE.into());
         }
@@ -247,11 +247,23 @@ impl File for SocketFile {
         if to.left() == 0 {
             return Ok(0);
         }
-        // The call waits as one that receives does, which knows what has come so far.
-        if self.socket.least() > 1 && !open.is_nonblocking() {
+        Ok(self.socket.receive(0, to)?.length)
+    }
+
+    fn read_by(
+        &self,
+        _: &dyn Caller,
+        open: &Open,
+        at: At,
+        to: &mut Sink<'_>,
+    ) -> Result<usize, Stop> {
+        // read(2) waits as a call that receives does, which knows what has come so far, and
+        // splice(2) for anything.
+        let waits = self.socket.least() > 1 && to.left() > 0 && !open.is_nonblocking();
+        if waits && at == At::Position {
             return Err(Stop::Wait);
         }
-        Ok(self.socket.receive(0, to)?.length)
+        self.read(open, at, to)
     }
 
     fn write(&self, _: &Open, at: At, from: &mut Source<'_>) -> Result<usize, Stop> {

@@ -458,7 +458,7 @@ fn a_connection_within_the_machine_that_nobody_lets_in_is_over_in_time() {
     let [late, next] = [0; 2].map(|_| it.socket(AF_INET, SOCK_STREAM | O_NONBLOCK));
     set(late, TCP_SYNCNT, 1).unwrap();
     assert_eq!([late, next].map(connect), [Err(Errno::EINPROGRESS); 2]);
-    block_on(kernel::time::sleep(core::time::Duration::from_secs(4)));
+    block_on(sleep(Duration::from_secs(4)));
     it.accept(server).unwrap();
     assert!(it.ready(late).contains(Ready::ERR | Ready::HUP));
     assert_eq!(it.error(late), Errno::ETIMEDOUT.number().into());
@@ -609,6 +609,12 @@ fn a_call_waits_for_as_much_as_the_socket_says_and_poll_does_for_tcp() {
             let write = (Sysno::write, &[one, it.put(b"cd"), 2][..]);
             assert_eq!(it.during((number, &args), write), Ok(expected), "{number}");
         }
+        // splice(2) takes what there is.
+        it.write(one, b"ab").unwrap();
+        it.call(Sysno::pipe, &[it.at]).unwrap();
+        let [out, into] = it.thread.memory().get::<[u32; 2]>(it.at).unwrap().map(u64::from);
+        assert_eq!(it.call(Sysno::splice, &[other, 0, into, 0, 9, 0]), Ok(2));
+        assert_eq!(it.call(Sysno::read, &[out, it.buffer, 9]), Ok(2));
         it.write(one, b"abc").unwrap();
         assert!(it.ready(other).contains(Ready::IN));
         assert_eq!(it.received(other, 2, 0), Ok(b"ab".to_vec()), "there is no room for more");
