@@ -291,7 +291,7 @@ fn epoll_ctl(thread: &Rc<Thread>, [epoll, operation, fd, event, ..]: Args) -> An
             epoll.add(&**thread, fd, &open, interest)?;
         }
         EPOLL_CTL_MOD if interest.events & EPOLLEXCLUSIVE != 0 => return Err(Errno::EINVAL.into()),
-        EPOLL_CTL_MOD => epoll.modify(fd, &open, interest)?,
+        EPOLL_CTL_MOD => epoll.modify(&**thread, fd, &open, interest)?,
         EPOLL_CTL_DEL => epoll.remove(fd, &open)?,
         _ => return Err(Errno::EINVAL.into()),
     }
