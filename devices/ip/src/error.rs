@@ -14,11 +14,12 @@ pub enum Error {
     /// The peer refused the connection, or nobody there has the port that a datagram of a socket
     /// with one peer went to.
     Refused,
-    /// The peer reset the connection, or was silent for so long that it was given up.
+    /// The peer reset the connection.
     Reset,
     /// This side closed the stream, or the half of it, before.
     Closed,
-    /// The peer did not answer in time.
+    /// The peer did not answer in time, or was silent for so long that the connection was given
+    /// up.
     TimedOut,
     /// There is no route to that address, or it is one that nothing can be sent to.
     Unreachable,

@@ -477,6 +477,7 @@ impl<S: Stream> Stream for Tls<S> {
             readable: session.readable(),
             unacknowledged: below.unacknowledged + session.held() + session.outgoing().len(),
             ended: session.is_ended() || below.ended,
+            finished: session.is_ended() || below.finished,
         }
     }
 

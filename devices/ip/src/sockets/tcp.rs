@@ -352,8 +352,9 @@ impl Stream for TcpStream {
         // Linux counts the end as one.
         let end = usize::from(self.end.get() != End::Open);
         let left = unacknowledged(&*self.socket).unwrap_or(0).saturating_sub(end);
-        let ended = self.failed.get().is_some() || self.socket.is_ended();
-        Progress { readable, unacknowledged: left, ended }
+        let failed = self.failed.get().is_some();
+        let ended = failed || self.socket.is_ended();
+        Progress { readable, unacknowledged: left, ended, finished: ended && !failed }
     }
 
     fn options(&self) -> TcpOptions {

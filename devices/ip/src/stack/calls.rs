@@ -30,6 +30,11 @@ pub(crate) enum State {
     },
 }
 
+/// What calls fail with whose connection is over.
+const fn over(connection: &Connection<Cubic>) -> Error {
+    if connection.is_given_up() { Error::TimedOut } else { Error::Reset }
+}
+
 /// How a connection that nobody holds any more may end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Parting {
@@ -101,7 +106,7 @@ impl Protocols {
             return Poll::Ready(Ok(0));
         }
         if connection.state() == Tcp::Closed {
-            return Poll::Ready(up.and(Err(Error::Reset)));
+            return Poll::Ready(up.and(Err(over(connection))));
         }
         endpoint.readers.add(waker);
         Poll::Pending
@@ -159,7 +164,7 @@ impl Protocols {
         let endpoint = self.endpoint(handle);
         let connection = &mut endpoint.connection;
         if !connection.may_write() {
-            return Poll::Ready(Err(Error::Reset));
+            return Poll::Ready(Err(over(connection)));
         }
         connection.set_share(share);
         let count = put(connection);
@@ -195,7 +200,7 @@ impl Protocols {
         }
         up?;
         if connection.state() == Tcp::Closed {
-            return Poll::Ready(Err(Error::Reset));
+            return Poll::Ready(Err(over(connection)));
         }
         endpoint.watchers.add(waker);
         Poll::Pending
@@ -213,17 +218,18 @@ impl Protocols {
     pub(crate) fn progress(&mut self, handle: Handle) -> Progress {
         let connection = self.tcp(handle);
         let (readable, unacknowledged) = (connection.readable(), connection.unacknowledged());
-        let ended = connection.has_ended() || connection.state() == Tcp::Closed;
-        Progress { readable, unacknowledged, ended }
+        let finished = connection.has_ended();
+        let ended = finished || connection.state() == Tcp::Closed;
+        Progress { readable, unacknowledged, ended, finished }
     }
 
     /// Copies what can be read, and leaves it there; 0 bytes when the peer has ended.
     pub(crate) fn peek(&mut self, handle: Handle, to: &mut [u8]) -> Result<usize, Error> {
         let up = self.up();
         let connection = self.tcp(handle);
-        let over = connection.readable() == 0 && !connection.is_finished();
-        if over && connection.state() == Tcp::Closed {
-            return up.and(Err(Error::Reset));
+        let nothing = connection.readable() == 0 && !connection.is_finished();
+        if nothing && connection.state() == Tcp::Closed {
+            return up.and(Err(over(connection)));
         }
         Ok(connection.peek(to))
     }

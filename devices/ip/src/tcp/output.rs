@@ -147,6 +147,7 @@ impl<C: Control> Connection<C> {
             self.keep = Some(self.heard.saturating_add(idle));
         } else if silent >= idle.saturating_add(KEEP_PROBES * KEEP_AGAIN) {
             self.reset = Some(self.reset_head());
+            self.given_up = true;
             self.fail();
         } else {
             self.keep = Some(now.saturating_add(KEEP_AGAIN));

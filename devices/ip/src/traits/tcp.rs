@@ -205,12 +205,12 @@ pub struct TcpOptions {
     pub no_delay: bool,
     /// Asks the peer for a sign of life when it was silent for so long (`SO_KEEPALIVE`,
     /// `TCP_KEEPIDLE`), nine times, 75 s apart, and then takes it for gone:
-    /// [`Error::Reset`]. Without it a peer that vanished is noticed when something is sent to
+    /// [`Error::TimedOut`]. Without it a peer that vanished is noticed when something is sent to
     /// it (RFC 9293, section 3.8.4). Linux takes whole seconds, of which this is rounded up to.
     pub keep_alive: Option<Duration>,
     /// Gives the connection up when the peer acknowledges nothing for so long (RFC 9293,
     /// section 3.8.3; `TCP_USER_TIMEOUT`). Without it, what is lost is sent again 13 times,
-    /// for some 15 minutes.
+    /// for some 15 minutes. What is done afterwards is [`Error::TimedOut`].
     pub user_timeout: Option<Duration>,
 }
 
@@ -230,6 +230,9 @@ pub struct Progress {
     /// Nothing comes behind what can be read: the peer has ended its half, or the connection
     /// is over.
     pub ended: bool,
+    /// The peer has ended its half, whatever became of the connection then; Linux's own sockets
+    /// know that of those alone of which no call has failed yet.
+    pub finished: bool,
 }
 
 /// Carries bytes both ways over one TCP connection, each way with an end of its own.
@@ -240,7 +243,8 @@ pub struct Progress {
 ///
 /// A write returns when the stack has the bytes; they are sent, and sent again until the peer
 /// acknowledges them, by themselves. `flush` waits until it has acknowledged all that was
-/// written before, and is [`Reset`](Error::Reset) when it never will; nothing needs a flush to
+/// written before, and is [`Reset`](Error::Reset) when it never will, or
+/// [`TimedOut`](Error::TimedOut) when it was silent for too long; nothing needs a flush to
 /// be sent. That the peer's machine has bytes does not mean that its program has read them.
 ///
 /// Dropping a connection closes it in order, in the background: what was written is sent,

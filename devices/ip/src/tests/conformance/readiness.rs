@@ -80,12 +80,13 @@ impl<I: Tcp + Udp + Ping + Resolve + Clone + 'static> Site<I> {
                 }
                 1 => {
                     assert_eq!((peeked, one.try_read(&mut bytes)), (Ok(Some(0)), Ok(Some(0))));
+                    assert!(progress.finished);
                     assert_eq!((progress.ended, one.try_write(b"x")), (true, Ok(Some(1))));
                 }
                 2 => {
                     let reset = Err(Error::Reset);
                     assert_eq!((peeked, one.try_read(&mut bytes)), (reset, reset));
-                    assert!(one.progress().ended);
+                    assert!(one.progress().ended && !one.progress().finished);
                 }
                 _ => {
                     let closed = Err(Error::Closed);

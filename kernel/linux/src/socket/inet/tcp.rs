@@ -61,8 +61,8 @@ pub(super) struct TcpSocket<N: Host> {
     /// A call has begun a connection, and none has told yet whether it came about.
     begun: Cell<bool>,
     error: Cell<Option<Errno>>,
-    /// It was told that the peer reset it.
-    reset: Cell<bool>,
+    /// It was told that the connection was broken off.
+    told: Cell<bool>,
     deaf: Cell<bool>,
     mute: Cell<bool>,
 }
@@ -113,7 +113,7 @@ impl<N: Host> TcpSocket<N> {
             connecting: Cell::new(false),
             begun: Cell::new(false),
             error: Cell::new(None),
-            reset: Cell::new(false),
+            told: Cell::new(false),
             deaf: Cell::new(false),
             mute: Cell::new(false),
         })
@@ -137,19 +137,35 @@ impl<N: Host> TcpSocket<N> {
         errno
     }
 
-    /// Whether the peer reset it: as with Linux, who waits is told so before what came was read.
-    fn is_reset(&self, stream: &N::Stream) -> bool {
-        if self.reset.get() {
-            return true;
-        }
-        if !stream.progress().ended {
-            return false;
+    /// How the connection was broken off, if it was and nobody was told: as with Linux, who waits
+    /// is told so before what came was read.
+    fn broken(&self, stream: &N::Stream) -> Option<Errno> {
+        if self.told.get() || !stream.progress().ended {
+            return None;
         }
         let over = match self.mute.get() {
             true => stream.try_peek(&mut [0]).err(),
             false => stream.try_write(&[]).err(),
         };
-        matches!(over, Some(ip::Error::Reset))
+        over.map(errno).and_then(|it| self.cause(it, stream))
+    }
+
+    /// What Linux calls it when the stack says that a connection was broken off: a reset behind
+    /// the peer's end is a broken pipe, to who has not ended as well (`tcp_reset`).
+    fn cause(&self, errno: Errno, stream: &N::Stream) -> Option<Errno> {
+        match errno {
+            Errno::ECONNRESET if stream.progress().finished && !self.mute.get() => {
+                Some(Errno::EPIPE)
+            }
+            Errno::ECONNRESET | Errno::ETIMEDOUT => Some(errno),
+            _ => None,
+        }
+    }
+
+    /// That was told, once. Nothing is sent from now on.
+    fn tell(&self) {
+        self.told.set(true);
+        self.mute.set(true);
     }
 
     /// Writes what is in `from` as far as there is room.
@@ -460,12 +476,15 @@ impl<N: Host> Socket for TcpSocket<N> {
             Role::Knocking { .. } => return Err(Stop::Wait),
             _ => return Err(self.error.take().unwrap_or(Errno::EPIPE).into()),
         };
-        // After the peer's reset, the first call learns of that and the next ones of EPIPE.
-        if let Err(Stop::Fail(Errno::ECONNRESET)) = result {
-            self.mute.set(true);
-            self.reset.set(true);
-        }
-        result
+        // Where it was broken off, the first call learns of that and the next ones of EPIPE.
+        let cause = match (&result, &*role) {
+            (&Err(Stop::Fail(errno)), Role::Stream(stream)) => self.cause(errno, stream),
+            (Err(Stop::Fail(Errno::ECONNRESET)), _) => Some(Errno::ECONNRESET),
+            _ => None,
+        };
+        let Some(cause) = cause else { return result };
+        self.tell();
+        Err(cause.into())
     }
 
     fn least(&self) -> usize {
@@ -492,11 +511,10 @@ impl<N: Host> Socket for TcpSocket<N> {
                 return self.receive(flags, to);
             }
             Role::Stream(stream) => match self.read(stream, to, flags) {
-                Err(Stop::Fail(Errno::ECONNRESET)) if self.reset.get() => 0,
-                Err(Stop::Fail(Errno::ECONNRESET)) => {
-                    self.mute.set(true);
-                    self.reset.set(true);
-                    return Err(Errno::ECONNRESET.into());
+                Err(Stop::Fail(Errno::ECONNRESET | Errno::ETIMEDOUT)) if self.told.get() => 0,
+                Err(Stop::Fail(errno @ (Errno::ECONNRESET | Errno::ETIMEDOUT))) => {
+                    self.tell();
+                    return Err(errno.into());
                 }
                 read => read?,
             },
@@ -558,10 +576,10 @@ impl<N: Host> Socket for TcpSocket<N> {
                 ready.set(Ready::IN | Ready::RDNORM, is_in || ended);
                 ready.set(Ready::RDHUP, ended || self.deaf.get());
                 let over = failed && !self.mute.get();
-                let reset = self.is_reset(stream);
-                ready.set(Ready::HUP, ended && self.mute.get() || over || reset);
-                let told = self.reset.get();
-                ready.set(Ready::ERR, over && self.connecting.get() || reset && !told);
+                let broken = self.broken(stream).is_some();
+                let hangs = over || broken || self.told.get();
+                ready.set(Ready::HUP, ended && self.mute.get() || hangs);
+                ready.set(Ready::ERR, over && self.connecting.get() || broken);
             }
         }
         ready.set(Ready::ERR, ready.contains(Ready::ERR) || self.error.get().is_some());
@@ -604,10 +622,11 @@ impl<N: Host> Socket for TcpSocket<N> {
                 let error = match &*self.role.borrow() {
                     Role::Local { end, .. } => end.fail().err(),
                     Role::Stream(stream) if !self.connecting.get() => {
-                        let reset = !self.reset.get() && self.is_reset(stream);
-                        self.reset.set(self.reset.get() || reset);
-                        self.mute.set(self.mute.get() || reset);
-                        reset.then_some(Errno::ECONNRESET)
+                        let broken = self.broken(stream);
+                        if broken.is_some() {
+                            self.tell();
+                        }
+                        broken
                     }
                     _ => None,
                 };

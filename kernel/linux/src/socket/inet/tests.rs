@@ -14,7 +14,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
-use devices::net::cable::{Options, cable};
+use devices::net::cable::{End, Options, cable};
 use ip::Stack;
 use ip::config::{Ipv4, Settings};
 use kernel::task::block_on;
@@ -25,7 +25,7 @@ use linux_raw_sys::net::{
     IP_MULTICAST_LOOP, IP_MULTICAST_TTL, IP_RECVERR, IP_TOS, IP_TTL, IPPROTO_IP, IPPROTO_IPV6,
     IPPROTO_TCP, IPV6_MULTICAST_ALL, IPV6_MULTICAST_HOPS, IPV6_MULTICAST_IF, IPV6_MULTICAST_LOOP,
     IPV6_UNICAST_HOPS, IPV6_V6ONLY, MSG_PEEK, MSG_TRUNC, SO_ERROR, SO_LINGER, SO_RCVBUF,
-    SO_RCVLOWAT, SO_REUSEADDR, SO_REUSEPORT, SO_SNDBUF, SOL_SOCKET, TCP_NODELAY,
+    SO_RCVLOWAT, SO_REUSEADDR, SO_REUSEPORT, SO_SNDBUF, SOL_SOCKET, TCP_NODELAY, TCP_USER_TIMEOUT,
 };
 
 struct Nobody;
@@ -44,8 +44,14 @@ pub(crate) type Net = Rc<dyn Network>;
 
 /// Two machines that are connected: 10.0.0.1 with fd00::1, and 10.0.0.2 with fd00::2.
 pub(crate) fn machines() -> [Net; 2] {
+    machines_and_cable().0
+}
+
+/// The same, with an end of the cable.
+fn machines_and_cable() -> ([Net; 2], End) {
     kernel::testing::simulate_time();
     let (left, right) = cable(Options::default());
+    let end = left.clone();
     let stack = |net, last: u8| {
         let settings = Settings {
             ipv4: Ipv4::Static(Ipv4Addr::new(10, 0, 0, last), 24),
@@ -54,7 +60,13 @@ pub(crate) fn machines() -> [Net; 2] {
         };
         Stack::start(net, settings).unwrap()
     };
-    [Inet::new(Rc::new(stack(left, 1))), Inet::new(Rc::new(stack(right, 2)))]
+    ([Inet::new(Rc::new(stack(left, 1))), Inet::new(Rc::new(stack(right, 2)))], end)
+}
+
+/// What `SO_ERROR` says.
+fn error(socket: &dyn Socket) -> u32 {
+    let told = socket.option(SOL_SOCKET, SO_ERROR).unwrap();
+    u32::from_ne_bytes(*told.first_chunk().unwrap())
 }
 
 fn stream(net: &Net, family: u32) -> Rc<dyn Socket> {
@@ -434,10 +446,7 @@ fn a_reset_is_told_once_by_whoever_asks_first() {
             kernel::time::sleep(Duration::from_secs(1)).await;
             // Though it was not read yet what came before.
             assert!(served.ready().contains(Ready::IN | Ready::OUT | Ready::ERR | ended));
-            let error = || {
-                let told = served.option(SOL_SOCKET, SO_ERROR).unwrap();
-                u32::from_ne_bytes(*told.first_chunk().unwrap())
-            };
+            let error = || error(&*served);
             let reset = Errno::ECONNRESET;
             match first {
                 "SO_ERROR" => assert_eq!(error(), reset.number().into()),
@@ -453,6 +462,73 @@ fn a_reset_is_told_once_by_whoever_asks_first() {
             assert!(served.ready().contains(ended) && !served.ready().contains(Ready::ERR));
         }
     });
+}
+
+#[test]
+fn a_reset_behind_the_end_of_the_peer_is_a_broken_pipe() {
+    let [here, there] = machines();
+    block_on(async {
+        let server = listener(&there, AF_INET, "0.0.0.0:80");
+        for (first, ends) in [("SO_ERROR", false), ("send", false), ("", true)] {
+            let client = stream(&here, AF_INET);
+            connect(&*client, "10.0.0.2:80").await.unwrap();
+            let (served, _) = until(&*server, || server.accept()).await.unwrap();
+            client.shutdown(false, true).unwrap();
+            assert_eq!(receive(&*served, 9).await.unwrap(), b"");
+            assert!(!served.ready().intersects(Ready::HUP | Ready::ERR));
+            let no_time = [1_u32.to_ne_bytes(), [0; 4]].concat();
+            client.set_option(SOL_SOCKET, SO_LINGER, &no_time).unwrap();
+            drop(client);
+            kernel::time::sleep(Duration::from_secs(1)).await;
+            if ends {
+                served.shutdown(false, true).unwrap();
+            } else {
+                assert!(served.ready().contains(Ready::IN | Ready::OUT | Ready::HUP | Ready::ERR));
+            }
+            // Who reads has all that came, and the error stays.
+            assert_eq!(receive(&*served, 9).await.unwrap(), b"");
+            match first {
+                "SO_ERROR" => assert_eq!(error(&*served), Errno::EPIPE.number().into()),
+                "send" => assert_eq!(send(&*served, b"x").await, Err(Errno::EPIPE)),
+                _ => {}
+            }
+            assert_eq!(error(&*served), 0, "{first}");
+            assert_eq!(send(&*served, b"x").await, Err(Errno::EPIPE));
+            assert!(served.ready().contains(Ready::HUP) && !served.ready().contains(Ready::ERR));
+        }
+    });
+}
+
+#[test]
+fn a_peer_that_was_silent_for_too_long_is_a_timeout_told_once() {
+    for first in ["SO_ERROR", "receive", "send"] {
+        let ([here, there], cable) = machines_and_cable();
+        block_on(async {
+            let server = listener(&there, AF_INET, "0.0.0.0:80");
+            let client = stream(&here, AF_INET);
+            connect(&*client, "10.0.0.2:80").await.unwrap();
+            let (served, _) = until(&*server, || server.accept()).await.unwrap();
+            let limit = 5000_u32.to_ne_bytes();
+            served.set_option(IPPROTO_TCP as u32, TCP_USER_TIMEOUT, &limit).unwrap();
+            cable.set_link(false);
+            send(&*served, b"lost").await.unwrap();
+            let late = Errno::ETIMEDOUT;
+            if first == "receive" {
+                assert_eq!(receive(&*served, 9).await, Err(late), "it waits");
+            } else {
+                kernel::time::sleep(Duration::from_secs(60)).await;
+                assert!(served.ready().contains(Ready::IN | Ready::OUT | Ready::HUP | Ready::ERR));
+            }
+            match first {
+                "SO_ERROR" => assert_eq!(error(&*served), late.number().into()),
+                "send" => assert_eq!(send(&*served, b"x").await, Err(late)),
+                _ => {}
+            }
+            assert_eq!(receive(&*served, 9).await.unwrap(), b"", "after {first}");
+            assert_eq!((send(&*served, b"x").await, error(&*served)), (Err(Errno::EPIPE), 0));
+            assert!(served.ready().contains(Ready::HUP) && !served.ready().contains(Ready::ERR));
+        });
+    }
 }
 
 #[test]

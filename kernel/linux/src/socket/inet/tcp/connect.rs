@@ -152,7 +152,7 @@ impl<N: Host> TcpSocket<N> {
         }
         self.connecting.set(false);
         self.begun.set(false);
-        self.reset.set(false);
+        self.told.set(false);
         self.deaf.set(false);
         self.mute.set(false);
         self.changed.raise();
