@@ -14,6 +14,7 @@ pub(crate) mod text;
 pub mod texts;
 mod tree;
 pub mod uses;
+pub mod waits;
 
 pub use context::Context;
 pub use handle::Handle;
