@@ -46,6 +46,8 @@ struct Transfer {
     left: usize,
     done: usize,
     write: bool,
+    /// It has begun to wait.
+    waits: bool,
 }
 
 impl Transfer {
@@ -61,6 +63,9 @@ impl Transfer {
             };
             let result = if self.write {
                 open.file.write(open, at, &mut Source::new(&memory, &self.parts))
+            } else if self.waits && SocketFile::of(open).is_ok() {
+                // It waits as it began, whatever `SO_RCVLOWAT` is meanwhile.
+                open.file.read(open, at, &mut Sink::new(&memory, &self.parts))
             } else {
                 open.file.read_by(thread, open, at, &mut Sink::new(&memory, &self.parts))
             };
@@ -157,7 +162,7 @@ fn rest(
     let mut parts = Vec::new();
     parts.try_reserve_exact(1).map_err(|_| Errno::ENOMEM)?;
     parts.push(part);
-    let mut transfer = Transfer { parts, at: place, left, done: 0, write };
+    let mut transfer = Transfer { parts, at: place, left, done: 0, write, waits: false };
     match result {
         Ok(count) => transfer.advance(count),
         Err(stop) => return later(thread, open, transfer, stop),
@@ -219,6 +224,7 @@ fn later(thread: &Rc<Thread>, open: Rc<Open>, mut transfer: Transfer, stop: Stop
     {
         return message::read(thread, &open, transfer.parts, |it, count| moved(it, false, count));
     }
+    transfer.waits = true;
     let thread = Rc::clone(thread);
     let limit = open.file.timeouts()[usize::from(transfer.write)];
     let end = limit.map(|limit| Instant::now().saturating_add(limit));
@@ -358,7 +364,7 @@ fn vector(thread: &Rc<Thread>, [fd, at, count, ..]: Args, place: At, write: bool
         room -= part.length;
         part.length > 0
     });
-    all(thread, open, Transfer { parts, at: place, left, done: 0, write })
+    all(thread, open, Transfer { parts, at: place, left, done: 0, write, waits: false })
 }
 
 fn readv(thread: &Rc<Thread>, args: Args) -> Answer {

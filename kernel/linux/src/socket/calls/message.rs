@@ -267,6 +267,10 @@ fn receive(
         }
         sink.skip(so_far.get());
         loop {
+            // What ends the stream is for the next call, as this one has something.
+            if so_far.get() > 0 && open.file.ready().contains(Ready::ERR) {
+                return Ok(so_far.get());
+            }
             match SocketFile::of(open)?.receive(flags, &mut sink) {
                 Ok(mut came) => {
                     // What went with descriptors ends what is received at once (unix(7)).
@@ -278,7 +282,9 @@ fn receive(
                     }
                     if peek {
                         // The same bytes would come again: more of them is waited for.
-                        let over = Ready::RDHUP | Ready::HUP | Ready::ERR;
+                        let mut over = Ready::RDHUP | Ready::HUP | Ready::ERR;
+                        // As much as `SO_RCVLOWAT` says may be more than there is room for.
+                        over.set(Ready::IN, flags & MSG_WAITALL == 0);
                         let ends = at_once || open.is_nonblocking();
                         return if ends || open.file.ready().intersects(over) {
                             Ok(length)

@@ -645,6 +645,45 @@ fn who_waits_for_more_than_there_is_room_for_is_told_when_there_is_no_more_room(
         it.write(client, &[7; 10_000]).unwrap();
     }
     assert!(it.ready(served).contains(Ready::IN));
+    let look = [served, 0, 1_000_000, u64::from(MSG_PEEK | MSG_TRUNC), 0, 0];
+    assert!(it.call(Sysno::recvfrom, &look).is_ok_and(|it| it > 100_000));
+}
+
+#[test]
+fn a_reset_behind_less_than_was_waited_for_is_told_next() {
+    let it = Program::new();
+    let server = it.listener("127.0.0.1:80", 5);
+    for (number, flags) in [(Sysno::read, 0), (Sysno::recvfrom, 0), (Sysno::recvfrom, MSG_WAITALL)]
+    {
+        let client = it.socket(AF_INET, SOCK_STREAM);
+        it.with(Sysno::connect, client, "127.0.0.1:80").unwrap();
+        let served = it.accept(server).unwrap();
+        it.set(served, SO_RCVLOWAT, &3_u32.to_ne_bytes()).unwrap();
+        it.write(client, b"ab").unwrap();
+        // What it has not read makes it a reset.
+        it.write(served, b"unread").unwrap();
+        it.call(Sysno::close, &[client]).unwrap();
+        let read = || it.call(number, &[served, it.buffer, 9, flags.into(), 0, 0]);
+        assert_eq!((read(), read()), (Ok(2), Err(Errno::ECONNRESET)), "{number} {flags}");
+        assert_eq!(read(), Ok(0));
+    }
+}
+
+#[test]
+fn a_read_waits_for_as_much_as_when_it_began() {
+    let it = Program::new();
+    let [one, other] = it.pair(SOCK_STREAM);
+    let read = crate::table::call(Sysno::read as u64).unwrap();
+    let Ok(Outcome::Wait(waits)) = (read.run)(&it.thread, [other, it.buffer + 4096, 9, 0, 0, 0])
+    else {
+        panic!("it does not wait");
+    };
+    let then = async {
+        yield_now().await;
+        it.set(other, SO_RCVLOWAT, &2_u32.to_ne_bytes()).unwrap();
+        it.write(one, b"a")
+    };
+    assert_eq!(block_on(join(waits, then)), (Ok(1), Ok(1)));
 }
 
 #[test]

@@ -39,9 +39,9 @@ const INFO: usize = 104;
 const SENT: u32 = 87_040;
 const SENT_HERE: u32 = 2_626_560;
 
-/// `SO_RCVLOWAT` counts up to so many bytes where it is waited for: no connection over the network
-/// has a window below that.
-const LEAST: usize = 4096;
+/// `SO_RCVLOWAT` counts up to so many bytes where it is waited for: a connection over the network may
+/// have room for two segments, and tells of less than one no more.
+const LEAST: usize = 1024;
 
 /// When a write is tried again to a stream that said there was room and took nothing.
 const VAIN: Duration = Duration::from_millis(10);
