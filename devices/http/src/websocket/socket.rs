@@ -205,8 +205,9 @@ impl<'e, 'a> WebSocket<'e, 'a> {
             Ok(())
         };
         match timeout(CLOSE, confirmed).await {
-            Ok(Err(Error::Connection(error))) if error != ip::Error::Reset => Err(error.into()),
             // Nobody is interested in more.
+            Ok(Err(Error::Connection(ip::Error::Reset | ip::Error::TimedOut))) => Ok(()),
+            Ok(Err(Error::Connection(error))) => Err(error.into()),
             _ => Ok(()),
         }
     }

@@ -6,7 +6,7 @@ use core::time::Duration;
 use kernel::time::Instant;
 
 /// Ways that are remembered. Beyond, the one that was heard of the longest ago is forgotten.
-const WAYS: usize = 16;
+const WAYS: usize = 32;
 
 /// When a way may have become another one (RFC 8201, section 4).
 const TRUSTED: Duration = Duration::from_secs(600);

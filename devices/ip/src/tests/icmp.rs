@@ -323,6 +323,25 @@ fn who_serves_many_hears_of_each_of_their_ways() {
         socket.set_fragments(false);
         assert_eq!(socket.try_send(&pattern(1300 - 27), to), Err(Error::TooLong));
         assert_eq!(socket.try_send(&pattern(1300 - 28), to), Ok(Some(())));
+        // As many ways are remembered as peers.
+        sleep(SECOND / 100).await;
+        let IpAddr::V4(own) = B else { unreachable!() };
+        socket.set_fragments(true);
+        let peers: Vec<Ipv4Addr> = (10..42).map(|last| Ipv4Addr::new(10, 0, 0, last)).collect();
+        let mut all = Vec::new();
+        for peer in &peers {
+            send(&net, &packet::request_v4(ROUTER, *peer, own, None), Meta::default());
+            all.push(sent(&net, &socket, SocketAddr::new((*peer).into(), 9), 1400).await);
+        }
+        for frame in &all {
+            send(&net, &error(frame, [3, 4], 1300, 100), Meta::default());
+            sleep(SECOND / 100).await;
+        }
+        socket.set_fragments(false);
+        for peer in peers {
+            let to = SocketAddr::new(peer.into(), 9);
+            assert_eq!(socket.try_send(&pattern(1300 - 27), to), Err(Error::TooLong), "{to}");
+        }
     });
 }
 
