@@ -234,17 +234,16 @@ pub(super) fn fields(head: Option<&[u8]>) -> impl Iterator<Item = (&str, &[u8])>
 /// The size of a chunk and how many bytes its extensions have, from the line before it
 /// (RFC 9112, section 7.1).
 pub(super) fn chunk_size(line: &[u8]) -> Result<(u64, usize), Refusal> {
-    let why = "a chunk does not begin with its size";
     let digits = line.iter().position(|byte| !byte.is_ascii_hexdigit()).unwrap_or(line.len());
     let (digits, extensions) = line.split_at(digits);
     if digits.is_empty() || !are_extensions(extensions) {
-        return Err(bad(why));
+        return Err(bad("a chunk does not begin with its size"));
     }
     let size = digits.iter().try_fold(0_u64, |size, &digit| {
         let digit = u64::from(hexadecimal(digit)?);
         (size >> 60 == 0).then_some((size << 4) | digit)
     });
-    Ok((size.ok_or(bad(why))?, extensions.len()))
+    Ok((size.ok_or(bad("a chunk is larger than any may be"))?, extensions.len()))
 }
 
 /// Whether it is any number of `;name`, `;name=token` and `;name="text"`, with white space

@@ -10,7 +10,7 @@ const HELP: &str = "help";
 const OFF: &str = "off";
 
 /// How alike two names are, from 0 to 1, of which one may be meant by the other.
-const ALIKE: f64 = 0.7;
+const ALIKE: f64 = 0.8;
 
 /// Checks arguments against the manifest: their form, their names, that none is missing or given
 /// twice, and numbers. Whether another value is one of its kind, the guest says.
