@@ -31,8 +31,8 @@ const PROFILE_SETTINGS: &[&str] = &[
 const UNNAMED: &[&str] = &["smoltcp", "hashbrown", "heapless", "talc"];
 
 /// Crates that each frame and each request goes through. Where size is all, LLVM moves values byte by
-/// byte and makes hardly any function a part of another: in `httpd` that saves 11 KB and costs 3 500
-/// instructions of 57 000 for a request on a new connection.
+/// byte and makes hardly any function a part of another: in `httpd` that saves 11 KB and costs, by
+/// `xenith-ip` alone, 3 500 instructions of 57 000 for a request on a new connection.
 const FREQUENT: &[&str] = &["xenith-devices", "xenith-http", "xenith-ip"];
 
 /// What LLVM is told besides for small images, as it is not made for programs of state machines.
