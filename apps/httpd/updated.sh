@@ -89,14 +89,6 @@ goes_on() {
 goes_on 'does not start'
 echo "$(cat /tmp/update.log)"
 
-# Nobody takes over from one that may write to a disk.
-xl create -q -e -p /dev/null "name='words'" "kernel='$kernel'" memory=4 \
-	"disk=['format=raw,vdev=xvda,access=ro,target=/tmp/short','format=raw,vdev=xvdb,access=rw,target=/tmp/body']"
-! update words /dev/null "kernel='$kernel'" memory=4 2>/tmp/update.log || say 'replaced with its disk'
-grep -q 'goes on serving: it may write to its disk xvdb,' /tmp/update.log || say 'its disk is not why'
-! xl domid words-next 2>/dev/null || say 'there was another one for its disk'
-xl destroy words
-
 # A successor of words alone.
 xl create -q -e -p /dev/null "name='words'" "kernel='$kernel'" memory=4
 words=$(xl domid words)

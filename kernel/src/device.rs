@@ -79,6 +79,11 @@ pub trait Device: Sized {
     /// Arguments that the device adds to the app's.
     const ARGUMENTS: &'static [Argument] = &[];
 
+    /// Whether opening it takes over from a former image ([`update`](crate::update)), as a network
+    /// stack does. From then on there is no way back, so other devices that the domain may lack are
+    /// opened before it.
+    const TAKES_OVER: bool = false;
+
     /// Values of these arguments.
     type Settings;
 

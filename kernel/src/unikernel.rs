@@ -57,7 +57,8 @@
 /// ```
 ///
 /// `update` names the type of what the app keeps when a new image of it takes over while it serves
-/// ([`update`](crate::update)); an app without it is not replaced in that way.
+/// ([`update`](crate::update)); an app without it is not replaced in that way. Disks stand before the
+/// network in the manifest of such an app: a new image that lacks one has not taken over then.
 ///
 /// With several arguments, name a struct: `args: dhcp::Args { .. }` fills its fields by
 /// the names in the manifest and passes it as one parameter, so two of the same type cannot be
@@ -79,6 +80,11 @@ macro_rules! unikernel {
         const _: () = {
             // An unknown unit is an error at the word itself.
             const _: (u32, $crate::manifest::Unit) = ($memory, $crate::manifest::Unit::$unit);
+
+            const _: () = $crate::update::check_order(&[$(stringify!($state))?], &[$($((
+                <$($class)::+ as $crate::Device>::CLASS.xl.is_some(),
+                <$($class)::+ as $crate::Device>::TAKES_OVER,
+            )),*)?]);
 
             const PIECES: &[&str] = &[
                 "xenith\t", $crate::manifest::FORMAT,

@@ -11,7 +11,7 @@ const XL: &str = r#"#!/bin/sh
 cd "$HOST" || exit
 case $1 in
 domid) for d in [0-9]*; do [ "$(cat "$d/name" 2>/dev/null)" != "$2" ] || { echo "$d"; exit; }; done; exit 1 ;;
-create) mkdir 2 && echo service-next >2/name && echo -b---- >2/flags ;;
+create) echo "$*" >created; mkdir 2 && echo service-next >2/name && echo -b---- >2/flags ;;
 list) [ -d "$2" ] || exit 1; echo "$(cat "$2/name") $2 4 1 $(cat "$2/flags") 0.1" ;;
 destroy) rm -r "$2" && echo "destroy $2" >>done ;;
 rename) echo "$3" >"$2/name"; echo "rename $2 $3" >>done ;;
@@ -145,19 +145,15 @@ fn where_nobody_knows_who_serves_neither_is_destroyed() {
 }
 
 #[test]
-fn nobody_takes_over_from_one_that_may_write_to_a_disk() {
-    let disk = "disk() { xenstore write /libxl/1/device/vbd/$1/backend /disks/$1; \
-                xenstore write /disks/$1/mode $2; xenstore write /disks/$1/dev xvd$1; }\n";
-    let read = format!("{disk}disk a r; disk b r");
-    let taken = [(2, "says 1 'given 1 2 3'"), (3, "says 2 taken"), (5, "echo ---s-- >1/flags")];
-    let (good, says, did) = update("read", &[&[(0, &*read)][..], &taken[..]].concat());
-    assert!(good, "{says}");
-    assert_eq!(did, REPLACED);
-    let written = format!("{disk}disk a r; disk b w");
-    let (good, says, did) = update("written", &[&[(0, &*written)][..], &taken[..]].concat());
-    assert!(!good && says.contains("goes on serving: it may write to its disk xvdb,"), "{says}");
-    assert_eq!(did, [""; 0]);
-    // One of which nothing is known is as bad.
-    let (good, says, _) = update("unknown", &[(0, "xenstore write /libxl/1/device/vbd/c/x x")]);
-    assert!(!good && says.contains("it may write to its disk c,"), "{says}");
+fn a_new_one_has_the_uuid_by_which_it_may_share_the_disks_of_the_old_one() {
+    let given = "echo ---s-- >1/flags; case $(cat created) in $is) says 2 taken ;; esac";
+    for (case, uuid, is) in [
+        ("uuid", "xenstore write /local/domain/1/vm /vm/5f-a3", "*\\ uuid=\\'5f-a3\\'"),
+        ("no-uuid", ":", "*\\ name=\\'service-next\\'"),
+    ] {
+        let given = given.replace("$is", is);
+        let (good, says, did) = update(case, &[(0, uuid), (2, &given)]);
+        assert!(good, "{case}: {says}");
+        assert_eq!(did, REPLACED, "{case}");
+    }
 }

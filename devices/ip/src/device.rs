@@ -37,6 +37,8 @@ impl<N: Net + Offloading + 'static> Device for Stack<N> {
 
     const ARGUMENTS: &'static [Argument] = ARGUMENTS;
 
+    const TAKES_OVER: bool = true;
+
     type Settings = (N::Settings, Settings);
 
     type Error = OpenError<N::Error>;

@@ -251,11 +251,12 @@ impl<N: Net> Driver<N> {
             self.generation = info.generation;
             engine.reconnected(info);
         }
-        let late = shared.late.take();
-        let mut rest = late.as_slice();
-        while let Some((frame, meta, behind)) = first_frame(rest) {
-            engine.receive(frame, meta, &way);
-            rest = behind;
+        for frames in [shared.late.take(), engine.early()] {
+            let mut rest = frames.as_slice();
+            while let Some((frame, meta, behind)) = first_frame(rest) {
+                engine.receive(frame, meta, &way);
+                rest = behind;
+            }
         }
         let mut busy = true;
         for _ in 0..BUDGET {

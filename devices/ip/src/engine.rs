@@ -10,6 +10,7 @@ mod neighbors;
 
 use super::announce::{Announcer, Turn};
 use super::config::{ADDRESSES, SERVERS, Settings};
+use super::late::Early;
 use super::leaving::{LEAVE, Leavers};
 use super::limit::Limit;
 use super::ndisc::Report;
@@ -78,6 +79,10 @@ pub(super) struct Engine {
     dropped: Vec<Handle>,
     /// Connections that an image left to the next, and that no listener took yet.
     left: Vec<Handle>,
+    /// What asks for connections while an image that has taken over does not listen yet, and whether
+    /// it listens now.
+    early: Option<Early>,
+    hears_early: bool,
     /// The app has returned: what was written is sent, and then the end.
     over: bool,
     dhcp: Option<dhcp::Client>,
@@ -112,6 +117,8 @@ impl Engine {
             leaving: Leavers::new(Rc::clone(&name)),
             dropped: Vec::new(),
             left: Vec::new(),
+            early: None,
+            hears_early: false,
             over: false,
             dhcp: dhcp.then(|| dhcp::Client::new(Rc::clone(&name), info.mac, Instant::now())),
             servers: settings.servers.clone(),

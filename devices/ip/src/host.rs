@@ -19,6 +19,8 @@ impl Device for Ip {
 
     const ARGUMENTS: &'static [Argument] = ARGUMENTS;
 
+    const TAKES_OVER: bool = true;
+
     /// None for Linux's own sockets.
     type Settings = Option<Settings>;
 

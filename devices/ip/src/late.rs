@@ -1,11 +1,60 @@
-//! Frames that arrived at an image of the machine when another one had taken over.
+//! Frames that arrived at an image of the machine when another one had taken over, and those that
+//! arrive at that before it is ready for them.
 
 use alloc::vec::Vec;
 use core::task::{Context, Poll, Waker};
+use core::time::Duration;
 use devices::net::{Checksum, Meta, Net};
+use kernel::time::Instant;
 
 /// Frames that are taken at once.
 const FRAMES: usize = 1024;
+
+/// Bytes of frames that are kept for listeners.
+const EARLY: usize = 16 << 10;
+
+/// Time for which such frames are kept after this image took over. Clients that were not answered until
+/// then are refused when they ask again.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Frames that ask for connections before the app listens, whose former image did: what it reads from a
+/// disk first is no reason to refuse them.
+#[derive(Debug)]
+pub(super) struct Early {
+    until: Instant,
+    frames: Vec<u8>,
+}
+
+impl Early {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { until: now.saturating_add(PATIENCE), frames: Vec::new() }
+    }
+
+    /// Keeps a frame, if it is not too late and there is room. Whether it does.
+    pub(super) fn keep(&mut self, frame: &[u8], now: Instant) -> bool {
+        let fits = self.frames.len() + frame.len() <= EARLY;
+        if now >= self.until || !fits || self.frames.try_reserve(6 + frame.len()).is_err() {
+            return false;
+        }
+        // Its checksum was looked at.
+        push(&mut self.frames, frame, 1, 0);
+        true
+    }
+
+    /// Takes what was kept, to be received again.
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        core::mem::take(&mut self.frames)
+    }
+}
+
+/// Appends a frame, for which there is room.
+fn push(all: &mut Vec<u8>, frame: &[u8], blank: u16, segment: u16) {
+    let length = frame.len().min(0xffff);
+    for number in [length as u16, blank, segment] {
+        all.extend_from_slice(&number.to_le_bytes());
+    }
+    all.extend_from_slice(frame.get(..length).unwrap_or_default());
+}
 
 /// Takes all frames that have arrived: length, whether the checksum is blank and the size of its
 /// segments, of 16 bits each, and the bytes.
@@ -21,11 +70,7 @@ pub(super) fn frames<N: Net>(net: &N) -> Vec<u8> {
                 return;
             }
             let blank = u16::from(meta.checksum == Checksum::Blank);
-            let length = frame.len().min(0xffff);
-            for number in [length as u16, blank, meta.segment] {
-                all.extend_from_slice(&number.to_le_bytes());
-            }
-            all.extend_from_slice(frame.get(..length).unwrap_or_default());
+            push(&mut all, frame, blank, meta.segment);
         });
     }
     net.flush();

@@ -125,6 +125,8 @@ impl<I: Device, S: Service<I>> Device for With<I, S> {
     const ARGUMENTS: &'static [Argument] =
         Self::ALL.split_at(I::ARGUMENTS.len() + S::ARGUMENTS.len()).0;
 
+    const TAKES_OVER: bool = I::TAKES_OVER;
+
     type Settings = (I::Settings, S::Settings);
 
     type Error = I::Error;

@@ -11,6 +11,7 @@ mod connect;
 mod connection;
 mod pool;
 mod queue;
+mod settle;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -111,6 +112,8 @@ pub struct Blkfront {
     state: Rc<State>,
     /// Supervise the connection and drive the queue; cancelled on drop.
     _tasks: [Task<()>; 2],
+    /// Leaves the disk to the next image, where there may be one.
+    _leaver: Option<Task<()>>,
 }
 
 impl Blkfront {
@@ -127,7 +130,11 @@ impl Blkfront {
         let supervisor = spawn(connect::run(state.clone(), number));
         let driver = spawn(drive(state.clone()));
         match frontend::wait_connected(&*state).await {
-            Ok(()) => Ok(Self { state, _tasks: [supervisor, driver] }),
+            Ok(()) => {
+                let leaver =
+                    kernel::update::is_active().then(|| spawn(settle::leave(Rc::clone(&state))));
+                Ok(Self { state, _tasks: [supervisor, driver], _leaver: leaver })
+            }
             Err(error) => Err(Error::Connection(state.name.clone(), error)),
         }
     }
@@ -252,6 +259,7 @@ async fn drive(state: Rc<State>) {
             state.watchdog.wake();
         } else if draining {
             state.supervisor.wake();
+            state.leaver.wake();
         }
         if let Err(violation) = result {
             state.broken(violation);

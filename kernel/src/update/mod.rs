@@ -239,6 +239,23 @@ pub fn enable<S: State>() {
     ACTIVE.store(cfg!(target_os = "xen"), Ordering::Relaxed);
 }
 
+/// Refuses to compile a manifest with one of `states` whose devices stand in the wrong order; the macro
+/// of the manifest calls it. Of each device it is told whether the domain may lack it, and whether
+/// opening it takes over.
+#[doc(hidden)]
+pub const fn check_order(states: &[&str], devices: &[(bool, bool)]) {
+    let (mut at, mut taken_over) = (0, false);
+    while at < devices.len() && !states.is_empty() {
+        let (may_lack, takes_over) = devices[at];
+        taken_over |= takes_over;
+        assert!(
+            !may_lack || takes_over || !taken_over,
+            "with `update`, disks stand before the network: a new image that lacks one must not take over"
+        );
+        at += 1;
+    }
+}
+
 /// Bytes for the heads of what is handed over.
 const HEADS: usize = 1024;
 
@@ -514,6 +531,17 @@ mod tests {
             updates.room = usize::MAX;
         });
         shares
+    }
+
+    #[test]
+    fn what_may_be_missing_is_opened_before_the_network_takes_over() {
+        let (disk, net, console) = ((true, false), (true, true), (false, false));
+        let compiles = |states: &[&str], devices: &[(bool, bool)]| {
+            std::panic::catch_unwind(|| check_order(states, devices)).is_ok()
+        };
+        assert!(compiles(&["Kept"], &[disk, console, disk, net, net, console]));
+        assert!(compiles(&[], &[net, disk]));
+        assert!(!compiles(&["Kept"], &[disk, net, disk]));
     }
 
     #[test]

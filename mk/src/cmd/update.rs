@@ -10,7 +10,7 @@ use anyhow::Result;
 #[derive(clap::Args)]
 #[command(
     after_help = "Example:\n  cargo mk update httpd ip=10.0.0.2/24\n\nWhere this machine is no Xen \
-host, that is the app of a `cargo mk run` in another terminal, which keeps its\ninterfaces. The \
+host, that is the app of a `cargo mk run` in another terminal, which keeps its\ninterfaces and disks. The \
 arguments are those of the new domain; give those of the running one for a service\nthat is to stay \
 where it is. The app says in its manifest what it keeps (update: State). A new\nimage that does not \
 start, or refuses the state, is destroyed again, the old one goes on, and the\nexit status is 1; where \

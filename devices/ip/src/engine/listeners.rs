@@ -64,6 +64,9 @@ impl Engine {
             return;
         }
         let listens = self.listens(segment.local);
+        if !listens && self.keep_early(frame, segment, now) {
+            return;
+        }
         let may = || self.errors.take(now);
         if self.protocols.hear_late(frame, segment, listens, may, wire, now) {
             return;

@@ -6,10 +6,13 @@
 
 use super::Engine;
 use crate::dhcp;
+use crate::late::Early;
+use crate::packet::Segment;
 use crate::stack::Handle;
 use crate::tcp::connection::Offer;
 use crate::tcp::moved::Moved;
 use crate::tcp::secret;
+use crate::tcp::segment::{ACK, RST, SYN};
 use crate::tcp::seq::Seq;
 use crate::tcp::syn::Asked;
 use alloc::vec::Vec;
@@ -86,8 +89,28 @@ impl Engine {
         }
     }
 
+    /// Keeps a segment that asks for a connection, or confirms one, until there is a listener, where
+    /// this image has just taken over. Whether it does.
+    pub(super) fn keep_early(&mut self, frame: &[u8], segment: &Segment, now: Instant) -> bool {
+        let Some(early) = &mut self.early else { return false };
+        let asks = segment.flags & (SYN | ACK | RST) == SYN;
+        let confirms =
+            segment.flags & RST == 0 && self.half_open.get((segment.local, segment.peer)).is_some();
+        (asks || confirms) && early.keep(frame, now)
+    }
+
+    /// Returns frames that were kept until there was a listener.
+    pub(crate) fn early(&mut self) -> Vec<u8> {
+        let early = self.early.as_mut().filter(|_| core::mem::take(&mut self.hears_early));
+        early.map(Early::take).unwrap_or_default()
+    }
+
     /// Gives listeners the connections that were left and that they take.
     pub(crate) fn find_listeners(&mut self) {
+        if self.early.is_some() {
+            self.hears_early = true;
+            self.protocols.kick();
+        }
         let left = core::mem::take(&mut self.left);
         for handle in left {
             if !self.wait_for_accept(handle) {
@@ -153,6 +176,7 @@ impl Engine {
     pub(crate) fn restore(&mut self, mut bytes: &[u8]) -> Option<()> {
         let now = Instant::now();
         let head: Head = take(&mut bytes)?;
+        self.early = Some(Early::new(now));
         self.protocols.set_secret(&head.secret, now);
         if let Some((client, lease)) = self.dhcp.as_mut().zip(head.lease)
             && client.restore(lease, now)

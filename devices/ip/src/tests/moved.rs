@@ -215,8 +215,10 @@ fn what_was_asked_for_is_confirmed_to_the_successor() {
         let answer = answer.expect("there is an answer");
         let iss = u32::from_be_bytes(answer[38..42].try_into().unwrap());
         let new = restored(&saved(&old), &right).unwrap();
-        let listener = Tcp::bind(&new, any(80)).await.unwrap();
+        // Before it listens: what confirms is kept as well.
         send(&left, &segment([10, 0, 0, 1], 1000, ACK, 8, iss + 1), Meta::default());
+        sleep(SECOND / 10).await;
+        let listener = Tcp::bind(&new, any(80)).await.unwrap();
         let accepted = timeout(SECOND, listener.accept()).await.unwrap().unwrap();
         assert_eq!(accepted.1.port(), 1000);
     });
@@ -249,5 +251,54 @@ fn whatever_is_handed_over_is_taken_or_refused() {
             // It does not run any more.
             stack.shared.frozen.set(true);
         }
+    });
+}
+
+#[test]
+fn who_asks_before_the_new_image_listens_is_answered_when_it_does() {
+    served(async |a, b, net| {
+        let (_client, server, _listener) = opened(&a, &b).await;
+        drop(server);
+        let new = restored(&saved(&b), &net).unwrap();
+        let begun = Instant::now();
+        let server = async {
+            sleep(Duration::from_millis(300)).await;
+            // Another port is of no use to it.
+            let _other = Tcp::bind(&new, any(81)).await.unwrap();
+            sleep(Duration::from_millis(100)).await;
+            let listener = Tcp::bind(&new, any(80)).await.unwrap();
+            (listener.accept().await.unwrap(), listener)
+        };
+        let (client, (_server, listener)) = join(a.connect(SocketAddr::new(B, 80)), server).await;
+        client.unwrap();
+        assert_eq!(begun.elapsed().as_millis(), 400);
+        assert_eq!((new.stats().refused, new.stats().accepted), (0, 1));
+        // On a port on which nobody listens in the end, he is refused, later.
+        drop(listener);
+        sleep(SECOND).await;
+        let begun = Instant::now();
+        let refused = a.connect(SocketAddr::new(B, 80)).await;
+        assert_eq!(refused.err(), Some(Error::Refused));
+        assert!((3..8).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+        let refused = timeout(SECOND, a.connect(SocketAddr::new(B, 80))).await;
+        assert_eq!(refused.unwrap().err(), Some(Error::Refused));
+    });
+}
+
+#[test]
+fn what_is_kept_for_listeners_is_bounded() {
+    kernel::testing::simulate_time();
+    block_on(async {
+        let (left, right) = cable(Options { capacity: 2000, ..Options::default() });
+        let old = stack(right.clone(), 2);
+        yield_now().await;
+        left.set_link(true);
+        let new = restored(&saved(&old), &right).unwrap();
+        for port in 1..2000 {
+            send(&left, &segment([10, 0, 0, 1], port, SYN, 7, 0), Meta::default());
+            yield_now().await;
+        }
+        let refused = new.stats().refused;
+        assert!((1600..1999).contains(&refused), "{refused}");
     });
 }

@@ -1,8 +1,8 @@
 //! Negotiates, supervises and ends the connection of a disk.
 
-use super::Op;
 use super::connection::{Abilities, Connection};
-use super::state::{Request, State};
+use super::settle::settle;
+use super::state::{SLOW, State};
 use super::{Error, shown};
 use crate::block::{Discard, ErrorKind, Info};
 use crate::frontend::waiters::Waiters;
@@ -15,7 +15,6 @@ use core::cell::Cell;
 use core::future::poll_fn;
 use core::task::Poll;
 use core::time::Duration;
-use kernel::suspend::{Outcome as Resumed, Participant};
 use kernel::task::{Either3, select3};
 use kernel::time::{Instant, sleep, timeout};
 use xen::evtchn::Port;
@@ -31,9 +30,6 @@ use xen::xenstore::Watch;
 /// The longest time that the back end may take to respond (rule B10), and that a disk may be
 /// disconnected before waiting requests fail.
 const LATE: Duration = Duration::from_secs(30);
-
-/// The age of a request at which the back end is notified again, in case that got lost.
-const SLOW: Duration = Duration::from_secs(5);
 
 /// The time between two checks of the ring while requests are on it (rule E7).
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -97,26 +93,11 @@ pub(super) async fn run(state: Rc<State>, id: String) {
     select3(frontend::run(&*state, &id), watchdog(&state), settle(&state)).await;
 }
 
-/// Finishes and flushes what is under way before each suspension, so that nothing is lost with the
-/// back end.
-async fn settle(state: &State) {
-    let mut participant = Participant::new();
-    loop {
-        participant.requested().await;
-        state.settling.set(true);
-        let _ = timeout(SLOW, state.drain()).await;
-        let outcome = participant.ready().await;
-        state.settling.set(false);
-        if outcome == Resumed::Cancelled {
-            state.go_on();
-        }
-    }
-}
-
 /// Checks the ring and its timeouts once a second while needed (rules B10, E7).
 async fn watchdog(state: &State) {
-    // Responses pending at the last check, and since when there is no connection.
-    let (mut waited, mut away) = (0, None);
+    // Responses pending at the last check, whether one was overdue then, and since when there is no
+    // connection.
+    let (mut waited, mut late, mut away) = (0, false, None);
     loop {
         poll_fn(|context| {
             let connection = state.connection.borrow();
@@ -132,7 +113,10 @@ async fn watchdog(state: &State) {
         if let Some(connection) = state.connection.borrow_mut().as_mut() {
             away = None;
             waited = check(state, connection, waited);
-            if !connection.is_late(LATE) {
+            // A domain that was paused meanwhile finds the responses on the ring, or the back end, whose
+            // host was, has a second more for them.
+            let overdue = waited == 0 && connection.is_late(LATE);
+            if !(core::mem::replace(&mut late, overdue) && overdue) {
                 continue;
             }
         }
@@ -302,7 +286,7 @@ impl Driver for State {
         let mut connection = Connection::new(ring, port, peer, handle, abilities, most)?;
         front.announce(XenbusState::Connected).await?;
         self.queue.borrow_mut().adopt(&mut connection.pools);
-        connection.draining = self.settling.get();
+        connection.draining = self.is_quiet();
         self.connection.replace(Some(connection));
         self.away.set(false);
         self.count(|stats| stats.connections += 1);
@@ -358,7 +342,7 @@ impl Driver for State {
             Either3::First(state) => state,
         };
         if end == XenbusState::Closing {
-            let _ = timeout(SLOW, self.drain()).await;
+            let _ = timeout(SLOW, self.drain(&self.supervisor)).await;
         }
         End::Closed
     }
@@ -400,47 +384,6 @@ impl State {
             }
             Err(error) => log::warn!("{}: {error}", self.name),
         }
-    }
-
-    /// Puts requests on the ring again after [`drain`](Self::drain).
-    fn go_on(&self) {
-        if let Some(connection) = self.connection.borrow_mut().as_mut() {
-            connection.draining = false;
-        }
-        self.driver.wake();
-        self.waiting.wake();
-    }
-
-    /// Waits until all requests on the ring have responses, and flushes: the back end is
-    /// about to close, or the domain to be suspended.
-    async fn drain(&self) {
-        if let Some(connection) = self.connection.borrow_mut().as_mut() {
-            connection.draining = true;
-        }
-        self.driver.wake();
-        poll_fn(|context| {
-            self.supervisor.wait(context.waker());
-            let busy = self
-                .connection
-                .borrow()
-                .as_ref()
-                .is_some_and(|connection| connection.in_flight() > 0);
-            if busy { Poll::Pending } else { Poll::Ready(()) }
-        })
-        .await;
-        let id = {
-            let mut queue = self.queue.borrow_mut();
-            if !(queue.is_dirty() && self.info.get().flush) {
-                return;
-            }
-            let Ok(id) = queue.add(Op::Flush, 0, 0) else { return };
-            queue.prioritize_last();
-            id
-        };
-        let request = Request { state: self, id };
-        self.driver.wake();
-        // The queue records what remains to be flushed.
-        let _ = request.answer().await;
     }
 }
 

@@ -10,8 +10,12 @@ use alloc::string::String;
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
 use core::task::Waker;
+use core::time::Duration;
 use xen::memory::PAGE_SIZE;
 use xen::public::io::blkif::SECTOR;
+
+/// The age of a request at which the back end is notified again, in case that got lost.
+pub(super) const SLOW: Duration = Duration::from_secs(5);
 
 /// Holds what the driver shares with its tasks.
 #[derive(Debug)]
@@ -32,6 +36,8 @@ pub(super) struct State {
     /// Whether the domain is about to be suspended, so that no connection, also none that is made
     /// meanwhile, begins anything but flushes.
     pub(super) settling: Cell<bool>,
+    /// Whether the next image of the machine may use the disk, so that this one does not.
+    pub(super) left: Cell<bool>,
     /// Tasks that wait for pages, or for a connection.
     pub(super) waiting: Waiters,
     /// The task that drives the queue.
@@ -39,6 +45,8 @@ pub(super) struct State {
     /// The tasks that supervise the connection and check timeouts, while they sleep.
     pub(super) supervisor: Worker,
     pub(super) watchdog: Worker,
+    /// The task that leaves the disk to the next image, while it waits for responses.
+    pub(super) leaver: Worker,
     pub(super) stats: Cell<Stats>,
 }
 
@@ -62,10 +70,12 @@ impl State {
             queue: RefCell::default(),
             connection: RefCell::default(),
             settling: Cell::new(false),
+            left: Cell::new(false),
             waiting: Waiters::default(),
             driver: Worker::default(),
             supervisor: Worker::default(),
             watchdog: Worker::default(),
+            leaver: Worker::default(),
             stats: Cell::default(),
         }
     }
@@ -73,6 +83,11 @@ impl State {
     /// Returns why requests are refused now, if they are.
     pub(super) fn refusal(&self) -> Option<ErrorKind> {
         self.over.get().or(self.away.get().then_some(ErrorKind::Gone))
+    }
+
+    /// Returns whether nothing but flushes is begun.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.settling.get() || self.left.get()
     }
 
     /// Wakes the tasks whose requests are complete or can begin, with nothing borrowed.

@@ -347,6 +347,22 @@ fn a_disk_that_does_not_answer_is_given_up_b10_r14() {
 }
 
 #[test]
+fn a_disk_whose_host_was_paused_has_a_second_to_answer_b10() {
+    on_disk(async |_, back, disk| {
+        back.misbehave(Misdeed::Stuck);
+        let written = async { disk.write(0, &[1; 512]).await };
+        let (written, ()) = join(written, async {
+            // To the clock, a pause is an answer that takes as long.
+            sleep(SECOND * 31 + SECOND / 5).await;
+            back.behave();
+        })
+        .await;
+        assert_eq!(written, Ok(()));
+        assert_eq!(disk.read(0, &mut [0; 512]).await, Ok(()));
+    });
+}
+
+#[test]
 fn what_was_not_answered_is_asked_again_in_order_and_first_b11() {
     for persistent in ["1", "0"] {
         let prepare = |back: Blkback<'_>| back.offer("feature-persistent", persistent);

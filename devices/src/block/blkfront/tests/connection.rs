@@ -3,6 +3,7 @@
 use super::*;
 use crate::frontend::testing::suspend;
 use kernel::suspend::Participant;
+use kernel::update::{Part, Phase};
 use xen::DomId;
 use xen::xenbus::XenbusState;
 
@@ -344,5 +345,72 @@ fn a_back_end_that_does_not_answer_delays_a_suspension_and_no_more() {
         assert_eq!(result, Ok(()), "it is asked for again");
         assert!(took < SECOND * 10, "{took:?}");
         assert_eq!(back.bytes()[..512], [5; 512]);
+    });
+}
+
+/// Has the disk left to a next image, which tells that in this phase.
+async fn left(disk: &Blkfront, phase: Phase) {
+    let mut part = Part::new();
+    let next = timeout(SECOND * 2, settle::leave_in(&disk.state, &mut part, phase)).await;
+    assert_eq!(next, Ok(None), "{phase:?}");
+}
+
+#[test]
+fn what_was_written_is_durable_before_the_next_image_and_nothing_is_asked_for_behind_it() {
+    on_disk(async |_, back, disk| {
+        back.take_one_at_a_time(true);
+        let content = [1; 8192];
+        let writes = join_array([0, 32, 64].map(|sector| disk.write(sector, &content)));
+        // It is ready when what is on the ring has come back, and has been flushed.
+        let (results, ()) = join(writes, async {
+            sleep(MOMENT).await;
+            left(&disk, Phase::Save).await;
+        })
+        .await;
+        assert_eq!(results, [Ok(()); 3]);
+        let all = asked(back);
+        let flush = (OP_FLUSH_DISKCACHE, 0, 0);
+        assert_eq!((all.len(), all.last()), (4, Some(&flush)), "{all:?}");
+        let begun = disk.write(0, &[2; 512]);
+        assert!(timeout(SECOND * 5, begun).await.is_err());
+        assert!(timeout(SECOND * 5, disk.read(0, &mut [0; 512])).await.is_err());
+        assert_eq!(asked(back), [], "nothing is asked for");
+        // Nor by another connection, nor behind a suspension.
+        back.restart_in(DomId(0));
+        sleep(SECOND * 3).await;
+        assert!(timeout(SECOND * 5, disk.write(0, &[3; 512])).await.is_err());
+        assert_eq!(asked(back), [], "nothing is asked for by another connection");
+        left(&disk, Phase::Resume).await;
+        disk.write(0, &[4; 512]).await.unwrap();
+        assert_eq!(asked(back), [(OP_WRITE, 0, 1)]);
+    });
+}
+
+#[test]
+fn a_suspension_does_not_take_back_a_disk_that_is_left() {
+    on_disk(async |fake, back, disk| {
+        left(&disk, Phase::Save).await;
+        suspend(fake, None).await;
+        sleep(SECOND).await;
+        assert!(timeout(SECOND * 5, disk.write(0, &[1; 512])).await.is_err());
+        assert_eq!(asked(back), []);
+        left(&disk, Phase::Resume).await;
+        assert_eq!(disk.write(0, &[1; 512]).await, Ok(()));
+    });
+}
+
+#[test]
+fn a_disk_is_flushed_while_all_is_served_and_loses_nothing_where_it_cannot_be_left() {
+    on_disk(async |_, back, disk| {
+        disk.write(0, &[1; 512]).await.unwrap();
+        left(&disk, Phase::Rest).await;
+        assert_eq!(asked(back), [(OP_WRITE, 0, 1), (OP_FLUSH_DISKCACHE, 0, 0)]);
+        disk.write(0, &[2; 512]).await.unwrap();
+        asked(back);
+        back.misbehave_at(0, Misdeed::Refuse(RSP_ERROR));
+        left(&disk, Phase::Save).await;
+        assert!(disk.state.may_lose());
+        left(&disk, Phase::Resume).await;
+        assert_eq!(disk.flush().await, Ok(()), "it is flushed again");
     });
 }
