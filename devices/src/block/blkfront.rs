@@ -312,7 +312,7 @@ impl Block for Blkfront {
     type Error = ErrorKind;
 
     fn info(&self) -> Info {
-        self.state.info.get()
+        Info { lost: self.state.queue.borrow().lost(), ..self.state.info.get() }
     }
 
     async fn read(&self, sector: u64, to: &mut [u8]) -> Result<(), ErrorKind> {

@@ -93,6 +93,7 @@ impl Block for File {
             flush: true,
             discard: None,
             generation: 1,
+            lost: 0,
         }
     }
 

@@ -88,6 +88,7 @@ impl Block for Memory {
             flush: true,
             discard: Some(Discard { granularity: 1, alignment: 0 }),
             generation: 1,
+            lost: 0,
         }
     }
 

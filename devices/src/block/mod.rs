@@ -46,6 +46,10 @@ pub struct Info {
     /// The number of times that the device was connected. After a change the other side may
     /// be another one.
     pub generation: u32,
+    /// The number of times that writes which had completed, and were not flushed, may have been
+    /// lost with the other side. A flush tells one of those who share a device of that; the others
+    /// compare this.
+    pub lost: u32,
 }
 
 impl Info {
@@ -53,7 +57,15 @@ impl Info {
     /// with neither [`flush`](Self::flush) nor [`discard`](Self::discard).
     #[must_use]
     pub const fn new(sector_size: u32, sectors: u64) -> Self {
-        Self { sector_size, sectors, read_only: false, flush: false, discard: None, generation: 0 }
+        Self {
+            sector_size,
+            sectors,
+            read_only: false,
+            flush: false,
+            discard: None,
+            generation: 0,
+            lost: 0,
+        }
     }
 
     /// Checks that `length` bytes from `sector` on are whole sectors of the device.
@@ -256,7 +268,9 @@ pub trait Block {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] without [`Info::flush`]; [`ErrorKind::Failed`] also if any
-    /// write since the last flush failed, whether or not its caller was told (rules B8, B9).
+    /// write since the last flush failed or may have been lost, whether or not its caller was told
+    /// (rules B8, B9). One flush tells of that: those who share the device, and have written
+    /// before it, see that [`Info::lost`] has changed.
     fn flush(&self) -> impl Future<Output = Result<(), Self::Error>>;
 
     /// Discards the content of `count` sectors from `sector` on. Until they are written again,

@@ -348,9 +348,9 @@ impl<B: Block> Block for Verity<B> {
 
     fn info(&self) -> Info {
         let sectors = self.shape.data() / self.shape.sector();
-        let generation = self.disk.info().generation;
+        let Info { generation, lost, .. } = self.disk.info();
         let info = Info::new(self.shape.sector() as u32, sectors);
-        Info { read_only: true, generation, ..info }
+        Info { read_only: true, generation, lost, ..info }
     }
 
     async fn read(&self, sector: u64, to: &mut [u8]) -> Result<(), Self::Error> {

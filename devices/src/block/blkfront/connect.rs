@@ -297,6 +297,7 @@ impl Driver for State {
             flush: abilities.flush.is_some(),
             discard,
             generation: info.generation.wrapping_add(1),
+            lost: 0,
         });
         let (name, pages) = (&self.name, 1 << order);
         log::debug!("{name}: connected: {size:?}, {abilities:?}, a ring of {pages} pages");

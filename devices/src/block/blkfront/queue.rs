@@ -70,6 +70,8 @@ pub(super) struct Queue {
     /// The number of failed writes, and of those that a flush reported.
     failures: u64,
     reported: u64,
+    /// The number of times that writes may have been lost with the back end.
+    lost: u32,
 }
 
 impl Queue {
@@ -203,6 +205,10 @@ impl Queue {
             (Op::Write, Ok(())) => self.written += 1,
             (Op::Write, Err(_)) => self.failures += 1,
             (Op::Flush, Ok(())) => self.flushed = self.flushed.max(entry.covers),
+            // The device may have dropped what it could not make durable, and tells once.
+            (Op::Flush, Err(ErrorKind::Failed)) if self.written != self.flushed => {
+                self.lost = self.lost.wrapping_add(1);
+            }
             _ => {}
         }
         entry.stage = Stage::Done(result);
@@ -315,7 +321,13 @@ impl Queue {
         if self.is_dirty() {
             self.flushed = self.written;
             self.failures += 1;
+            self.lost = self.lost.wrapping_add(1);
         }
+    }
+
+    /// Returns the number of times that writes may have been lost with the back end.
+    pub(super) const fn lost(&self) -> u32 {
+        self.lost
     }
 
     /// Gives waiting requests pages of a new connection, before any new request.

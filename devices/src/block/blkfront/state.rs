@@ -59,6 +59,7 @@ impl State {
             flush: false,
             discard: None,
             generation: 0,
+            lost: 0,
         };
         Self {
             name,

@@ -310,6 +310,27 @@ fn what_a_back_end_may_have_lost_was_not_flushed_b8() {
         back.restart_in(DomId(0));
         sleep(SECOND).await;
         assert_eq!(disk.flush().await, Ok(()), "it had been flushed before");
+        assert_eq!((disk.info().lost, disk.info().generation), (1, 3));
+    });
+}
+
+#[test]
+fn all_who_share_a_disk_see_that_writes_may_be_lost_b8() {
+    on_disk(async |_, back, disk| {
+        let first = Rc::new(disk);
+        let second = Rc::clone(&first);
+        let before = second.info().lost;
+        second.write(8, &[2; 512]).await.unwrap();
+        back.restart_in(DomId(0));
+        sleep(SECOND).await;
+        assert_eq!(first.flush().await, Err(ErrorKind::Failed));
+        assert_eq!(second.flush().await, Ok(()), "it was told already");
+        assert_eq!(second.info().lost, before + 1);
+        // A flush that fails as well: the device may tell once.
+        second.write(8, &[2; 512]).await.unwrap();
+        back.misbehave_at(0, Misdeed::Refuse(RSP_ERROR));
+        assert_eq!(first.flush().await, Err(ErrorKind::Failed));
+        assert_eq!((second.flush().await, second.info().lost), (Ok(()), before + 2));
     });
 }
 

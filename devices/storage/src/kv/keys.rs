@@ -60,7 +60,7 @@ use alloc::vec::Vec;
 use commit::{Change, Pending, Slot};
 use core::cell::RefCell;
 use core::future::poll_fn;
-use devices::block::Block;
+use devices::block::{Block, ErrorKind};
 use format::{FIRST, PAGE, RECORD, Record, Superblock};
 
 /// The length of the longest key in bytes.
@@ -121,6 +121,12 @@ struct State {
     /// The checksums of the commits before these.
     tail_chain: u32,
     chain: u32,
+    /// The tail, and the checksum before it, that the superblocks could not be moved to: what was
+    /// before it has been rewritten at the head.
+    cleaned: Option<(u64, u32)>,
+    /// The page of the superblock that was written last: if that failed, the only one that may be
+    /// damaged, and the first to be written again.
+    suspect: u64,
     generation: u64,
     queue: VecDeque<Pending>,
     /// Whether a task is emptying the queue.
@@ -259,6 +265,7 @@ impl<B: Block> Inner<B> {
 
     /// Writes whole pages of the log from position `at` on, and flushes.
     async fn write(&self, at: u64, bytes: &[u8]) -> Result<(), Error> {
+        let lost = self.disk.info().lost;
         let first = at % self.pages;
         let before = ((self.pages - first) as usize * PAGE).min(bytes.len());
         let (low, high) = bytes.split_at(before);
@@ -266,7 +273,7 @@ impl<B: Block> Inner<B> {
         if !high.is_empty() {
             write_page(&self.disk, FIRST, high).await?;
         }
-        self.disk.flush().await.map_err(Error::of_disk)
+        flush(&self.disk, lost).await
     }
 
     /// Reads the record of `key` at `location`.
@@ -308,19 +315,23 @@ async fn write_page<B: Block>(disk: &B, page: u64, bytes: &[u8]) -> Result<(), E
     disk.write(page * sectors, bytes).await.map_err(Error::of_disk)
 }
 
-/// Writes both superblocks, the older or damaged one first, so that one of them is valid at any
-/// moment.
+/// Writes the superblock at page `slot`. Both are written, the older or damaged one first, so that
+/// one of them is valid at any moment.
 async fn write_superblock<B: Block>(
     disk: &B,
     superblock: &Superblock,
-    order: [u64; 2],
+    slot: u64,
 ) -> Result<(), Error> {
-    let page = superblock.encode();
-    for slot in order {
-        write_page(disk, slot, &page).await?;
-        disk.flush().await.map_err(Error::of_disk)?;
-    }
-    Ok(())
+    let lost = disk.info().lost;
+    write_page(disk, slot, &superblock.encode()).await?;
+    flush(disk, lost).await
+}
+
+/// Makes what was written durable. Before that, writes had been lost `lost` times: of a loss since
+/// then, a flush of another user of the disk may have been told.
+async fn flush<B: Block>(disk: &B, lost: u32) -> Result<(), Error> {
+    disk.flush().await.map_err(Error::of_disk)?;
+    if disk.info().lost == lost { Ok(()) } else { Err(Error::Disk(ErrorKind::Failed)) }
 }
 
 impl<B: Block + 'static> Store for Keys<B> {

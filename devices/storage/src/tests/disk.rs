@@ -24,6 +24,11 @@ pub(super) struct Disk {
     pub(super) read: Rc<Cell<u64>>,
     /// Requests until all fail.
     pub(super) left: Rc<Cell<u64>>,
+    /// Writes before this sector fail.
+    pub(super) bad: Rc<Cell<u64>>,
+    /// Whether what is written next is lost, of which another user of the disk is told.
+    pub(super) lose: Rc<Cell<bool>>,
+    pub(super) lost: Rc<Cell<u32>>,
 }
 
 impl Disk {
@@ -36,6 +41,9 @@ impl Disk {
             flush: Rc::new(Cell::new(true)),
             read: Rc::default(),
             left: Rc::new(Cell::new(u64::MAX)),
+            bad: Rc::default(),
+            lose: Rc::default(),
+            lost: Rc::default(),
         }
     }
 
@@ -66,6 +74,7 @@ impl Block for Disk {
         info.read_only = self.read_only.get();
         info.flush = self.flush.get();
         info.generation = 1;
+        info.lost = self.lost.get();
         info
     }
 
@@ -82,7 +91,14 @@ impl Block for Disk {
         if self.read_only.get() {
             return Err(ErrorKind::ReadOnly);
         }
+        if sector < self.bad.get() {
+            return Err(ErrorKind::Failed);
+        }
         let range = self.range(sector, from.len())?;
+        if self.lose.take() {
+            self.lost.set(self.lost.get() + 1);
+            return Ok(());
+        }
         self.events.borrow_mut().push(Event::Write(sector, from.to_vec()));
         self.bytes.borrow_mut()[range].copy_from_slice(from);
         Ok(())

@@ -1,5 +1,6 @@
 //! The store, while nobody pulls the plug.
 
+use super::disk::Event;
 use super::*;
 use crate::kv::Store;
 use crate::kv::keys::{Batch, Keys};
@@ -227,6 +228,75 @@ fn a_disk_that_fails_is_told_of_and_loses_nothing() {
             model = now;
         }
     }
+}
+
+#[test]
+fn a_superblock_that_cannot_be_written_lets_the_log_overrun_nothing() {
+    for bad in [8, 16] {
+        let disk = blank(LEAST, 512);
+        let keys = open(&disk).unwrap();
+        let mut model = Model::new();
+        for number in 0..8_u8 {
+            run(keys.set(&[number], &[number; 3000])).unwrap();
+            model.insert(std::vec![number], std::vec![number; 3000]);
+        }
+        disk.bad.set(bad);
+        let mut failed = 0;
+        for round in 0..60_u8 {
+            let (key, value) = (std::vec![round % 3], std::vec![round; 3000]);
+            match run(keys.set(&key, &value)) {
+                Ok(()) => drop(model.insert(key, value)),
+                Err(error) => {
+                    assert_eq!(error, Error::Disk(ErrorKind::Failed));
+                    failed += 1;
+                }
+            }
+            assert_eq!(run(all(&keys)), Ok(model.clone()), "{bad} {round}");
+            let copy = Disk::new(disk.bytes.borrow().clone(), 512);
+            assert_eq!(run(all(&open(&copy).unwrap())), Ok(model.clone()), "{bad} {round}");
+        }
+        assert!(failed > 40, "{failed}");
+        disk.bad.set(0);
+        run(keys.set(b"more", b"")).unwrap();
+        model.insert(b"more".to_vec(), Vec::new());
+        assert_eq!(run(all(&open(&disk).unwrap())), Ok(model));
+    }
+}
+
+/// A write that fails may leave anything, so the other superblock has to be whole until it is
+/// written anew.
+#[test]
+fn the_superblock_that_failed_is_written_first() {
+    let disk = blank(LEAST, 512);
+    let keys = open(&disk).unwrap();
+    run(keys.set(b"a", b"1")).unwrap();
+    // The flush of the second fails.
+    disk.left.set(2);
+    let failed = run(keys.clone().close());
+    assert_eq!(failed, Err(Error::Disk(ErrorKind::Failed)));
+    disk.left.set(u64::MAX);
+    disk.events.borrow_mut().clear();
+    run(keys.close()).unwrap();
+    let events = disk.events.borrow();
+    let sectors = events.iter().filter_map(|event| match event {
+        Event::Write(sector, _) => Some(*sector),
+        Event::Flush => None,
+    });
+    assert_eq!(sectors.collect::<Vec<_>>(), [8, 0]);
+}
+
+#[test]
+fn a_loss_that_another_user_of_the_disk_was_told_of_is_an_error() {
+    let disk = blank(LEAST, 512);
+    let keys = open(&disk).unwrap();
+    run(keys.set(b"a", b"1")).unwrap();
+    disk.lose.set(true);
+    assert_eq!(run(keys.set(b"a", b"2")), Err(Error::Disk(ErrorKind::Failed)));
+    assert_eq!(run(keys.get(b"a")), Ok(Some(b"1".to_vec())));
+    run(keys.set(b"a", b"3")).unwrap();
+    disk.lose.set(true);
+    assert_eq!(run(keys.clone().close()), Err(Error::Disk(ErrorKind::Failed)));
+    assert_eq!(run(all(&open(&disk).unwrap())).unwrap().len(), 1);
 }
 
 #[test]

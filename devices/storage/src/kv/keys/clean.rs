@@ -10,9 +10,9 @@ use alloc::vec::Vec;
 use devices::block::Block;
 
 impl<B: Block> Inner<B> {
-    fn free(&self) -> u64 {
+    pub(super) fn free(&self) -> u64 {
         let state = self.state.borrow();
-        self.pages - (state.head - state.tail)
+        self.pages.saturating_sub(state.head - state.tail)
     }
 
     /// Cleans until a commit of `count` pages can be written. The pages of a commit stay free
@@ -25,6 +25,11 @@ impl<B: Block> Inner<B> {
             (0, state.head - state.tail)
         };
         while self.free() < count + keep {
+            // Before that, to rewrite more records would take the pages of a commit once more.
+            if self.state.borrow().cleaned.is_some() {
+                self.note().await?;
+                continue;
+            }
             // Each commit was cleaned once: all that is left is live.
             if looked >= all {
                 return Err(Error::Full);
@@ -80,26 +85,33 @@ impl<B: Block> Inner<B> {
         Ok(position - tail)
     }
 
-    /// Records the end of the log in the superblocks.
+    /// Records the end of the log in the superblocks, and its beginning if that failed.
     pub(super) async fn note(&self) -> Result<(), Error> {
         let (tail, chain) = {
             let state = self.state.borrow();
-            (state.tail, state.tail_chain)
+            state.cleaned.unwrap_or((state.tail, state.tail_chain))
         };
         self.note_tail(tail, chain).await
     }
 
     /// Records the beginning and the end of the log in the superblocks.
     async fn note_tail(&self, tail: u64, chain: u32) -> Result<(), Error> {
-        let superblock = {
+        let (superblock, first) = {
             let mut state = self.state.borrow_mut();
+            state.cleaned = Some((tail, chain));
             state.generation += 1;
             let (generation, reached) = (state.generation, state.head);
-            Superblock { id: self.id, pages: self.pages, generation, tail, chain, reached }
+            let superblock =
+                Superblock { id: self.id, pages: self.pages, generation, tail, chain, reached };
+            (superblock, state.suspect)
         };
-        write_superblock(&self.disk, &superblock, [0, 1]).await?;
+        for slot in [first, 1 - first] {
+            self.state.borrow_mut().suspect = slot;
+            write_superblock(&self.disk, &superblock, slot).await?;
+        }
         let mut state = self.state.borrow_mut();
         (state.tail, state.tail_chain) = (tail, chain);
+        state.cleaned = None;
         Ok(())
     }
 }

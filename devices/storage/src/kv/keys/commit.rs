@@ -210,7 +210,13 @@ impl<B: Block> Inner<B> {
     }
 
     /// Writes a commit at the head; returns its position.
+    ///
+    /// # Errors
+    /// [`Error::Full`] if it would reach what the log begins with, and the disk's.
     pub(super) async fn append(&self, bytes: &mut Vec<u8>) -> Result<u64, Error> {
+        if pages(bytes.len()) > self.free() {
+            return Err(Error::Full);
+        }
         let (position, chain) = {
             let state = self.state.borrow();
             (state.head, state.chain)

@@ -1,7 +1,7 @@
 //! Formats and opens a store: reads the superblocks, then each commit once.
 
 use super::format::{FIRST, Header, PAGE, Record, Superblock, pages};
-use super::{ENTRY, Inner, LEAST, LONGEST, Location, State, write_page, write_superblock};
+use super::{ENTRY, Inner, LEAST, LONGEST, Location, State, flush, write_page, write_superblock};
 use crate::kv::{Error, sectors};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec;
@@ -35,9 +35,13 @@ pub(super) async fn format<B: Block>(disk: &B) -> Result<(), Error> {
     let empty = Superblock { id, pages, generation: 1, tail: 0, chain: id as u32, reached: 0 };
     // An earlier store is invalidated first, not when half of it is overwritten. The page by
     // which a blank disk is recognized comes last.
+    let lost = info.lost;
     write_page(disk, 0, &[0; PAGE]).await?;
-    disk.flush().await.map_err(Error::of_disk)?;
-    write_superblock(disk, &empty, [1, 0]).await
+    flush(disk, lost).await?;
+    for slot in [1, 0] {
+        write_superblock(disk, &empty, slot).await?;
+    }
+    Ok(())
 }
 
 /// Reads the superblocks. Returns the newest valid one, the order in which to write them, and
@@ -76,6 +80,7 @@ async fn superblock<B: Block>(disk: &B) -> Result<(Superblock, [u64; 2], bool), 
 }
 
 pub(super) async fn open<B: Block>(disk: B, memory: usize) -> Result<Inner<B>, Error> {
+    let lost = disk.info().lost;
     let (superblock, order, alike) = superblock(&disk).await?;
     let Superblock { id, pages, generation, tail, chain, reached } = superblock;
     let state = State {
@@ -85,6 +90,8 @@ pub(super) async fn open<B: Block>(disk: B, memory: usize) -> Result<Inner<B>, E
         tail,
         head: tail,
         tail_chain: chain,
+        cleaned: None,
+        suspect: 0,
         chain,
         generation,
         queue: VecDeque::new(),
@@ -108,9 +115,11 @@ pub(super) async fn open<B: Block>(disk: B, memory: usize) -> Result<Inner<B>, E
     let info = store.disk.info();
     if !info.read_only && info.flush && (head > reached || !alike) {
         // What callers can read from now on must survive the next loss of power.
-        store.disk.flush().await.map_err(Error::of_disk)?;
+        flush(&store.disk, lost).await?;
         let next = Superblock { generation: generation + 1, reached: head, ..superblock };
-        write_superblock(&store.disk, &next, order).await?;
+        for slot in order {
+            write_superblock(&store.disk, &next, slot).await?;
+        }
         store.state.borrow_mut().generation = next.generation;
     }
     Ok(store)
