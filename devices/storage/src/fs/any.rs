@@ -8,7 +8,6 @@ macro_rules! formats {
         /// An app that knows the format of its disk names that one instead: this brings the
         /// code of all of them into its image.
         #[non_exhaustive]
-        #[expect(clippy::large_enum_variant, reason = "there is one a disk, which is not moved about")]
         pub enum Any<B> {
             $(
                 #[doc = concat!("The disk's format is ", $name, ".")]

@@ -35,14 +35,18 @@
 //! never where bytes are overwritten. A name is written as a whole or not at all; during a
 //! rename both names may exist, never none. As on Linux, the file system is marked dirty before
 //! the first change, and clean by [`Files::sync`](super::Files::sync), which also makes changes
-//! durable. For what must
-//! not be lost there is [`kv`](crate::kv).
+//! durable. Once a flush has failed, or the disk may have lost writes otherwise
+//! ([`Info::lost`](devices::block::Info::lost)), nothing is taken from memory that the disk may
+//! not have, the mark stays, and [`Files::sync`](super::Files::sync) fails until the file system
+//! is opened again. A change whose future is dropped ends with the write in progress, and what
+//! comes next waits for that. For what must not be lost there is [`kv`](crate::kv).
 //!
 //! Names are UTF-8, up to 255 units of UTF-16, the same whatever the case of their letters;
 //! where two on a disk differ in nothing else, each is found by its own. Short names of
 //! other machines are read as code page 437, Linux's default. A file may have 4 GiB less a
 //! byte.
 
+mod change;
 mod files;
 mod folder;
 mod layout;
@@ -70,7 +74,7 @@ const AT_ONCE: u64 = 1 << 20;
 /// A file system on the disk `B`.
 #[derive(Debug)]
 pub struct Fat<B> {
-    disk: B,
+    disk: Rc<B>,
     layout: Layout,
     mutex: Mutex,
     table: SectorCache,
@@ -82,6 +86,11 @@ pub struct Fat<B> {
     free_on_disk: Cell<Option<u32>>,
     /// Whether the FAT or a folder is being written; if that fails, the cache is dropped.
     writing: Cell<bool>,
+    /// How often the disk had lost writes ([`Info::lost`](devices::block::Info::lost)) before the
+    /// first one that is not flushed.
+    lost: Cell<Option<u32>>,
+    /// Whether changes may be lost of which nobody but [`Files::sync`](super::Files::sync) tells.
+    failed: Cell<bool>,
 }
 
 /// The state that changes with the file system.
@@ -123,42 +132,6 @@ struct Location {
     size: u32,
 }
 
-/// A change in progress. If it is abandoned or fails, cached state that is not on the disk is
-/// dropped.
-struct Change<'a, B> {
-    fat: &'a Fat<B>,
-    before: u64,
-    _guard: Guard<'a>,
-}
-
-impl<B> Change<'_, B> {
-    /// Confirms that the changes so far are on the disk.
-    fn keep(&mut self) {
-        let mut state = self.fat.state.get();
-        state.changes += 1;
-        self.fat.state.set(state);
-        self.before = state.changes;
-    }
-}
-
-impl<B> Drop for Change<'_, B> {
-    fn drop(&mut self) {
-        let fat = self.fat;
-        let failed = fat.writing.replace(false);
-        let left = fat.table.changed() + fat.folders.changed() > 0;
-        if !failed && !left && fat.state.get().changes == self.before {
-            return;
-        }
-        let free = fat.free_on_disk.get().filter(|_| !failed);
-        let mut state = State { free, ..fat.state.get() };
-        state.changes += 1;
-        fat.state.set(state);
-        fat.table.forget();
-        fat.folders.forget();
-        fat.chains.borrow_mut().clear();
-    }
-}
-
 /// The metadata of the root.
 const ROOT: Metadata = Metadata { kind: Kind::Folder, size: 0, modified: 0, id: 0 };
 
@@ -194,7 +167,7 @@ impl<B: Block> Fat<B> {
             }
         }
         Ok(Self {
-            disk,
+            disk: Rc::new(disk),
             layout,
             mutex: Mutex::default(),
             table: SectorCache::new(layout.sector),
@@ -204,6 +177,8 @@ impl<B: Block> Fat<B> {
             state: Cell::new(state),
             free_on_disk: Cell::new(state.free),
             writing: Cell::new(false),
+            lost: Cell::new(None),
+            failed: Cell::new(false),
         })
     }
 
@@ -224,80 +199,18 @@ impl<B: Block> Fat<B> {
     }
 
     /// Returns the disk that it is on.
-    pub const fn disk(&self) -> &B {
+    pub fn disk(&self) -> &B {
         &self.disk
     }
 
-    /// Begins a change: waits for the one in progress, and marks the file system dirty.
-    async fn begin(&self) -> Result<Change<'_, B>, Error> {
+    /// Waits until no change is in progress, nor a write of one that was abandoned.
+    async fn lock(&self) -> Guard<'_> {
         let guard = self.mutex.lock().await;
-        if self.disk.info().read_only {
-            return Err(Error::ReadOnly);
+        // The cache may have what the disk has lost.
+        if self.lost.get().is_some_and(|lost| lost != self.disk.info().lost) {
+            self.fail();
         }
-        if !self.state.get().marked && !self.state.get().was_marked {
-            self.mark(true).await?;
-            self.barrier().await?;
-        }
-        Ok(Change { fat: self, before: self.state.get().changes, _guard: guard })
-    }
-
-    /// Marks the file system as dirty, or as clean.
-    async fn mark(&self, in_use: bool) -> Result<(), Error> {
-        let mut byte = [0];
-        sectors::read(&self.disk, self.layout.state, &mut byte).await?;
-        byte[0] = byte[0] & !IN_USE | if in_use { IN_USE } else { 0 };
-        sectors::write(&self.disk, self.layout.state, &byte).await?;
-        self.state.set(State { marked: in_use, ..self.state.get() });
-        Ok(())
-    }
-
-    /// Makes everything written so far durable before what follows, if the disk supports
-    /// flushes.
-    async fn barrier(&self) -> Result<(), Error> {
-        if !self.disk.info().flush {
-            return Ok(());
-        }
-        self.disk.flush().await.map_err(Error::of_disk)
-    }
-
-    /// Writes the changed sectors of folders that `which` selects.
-    async fn write_folders(&self, which: impl Fn(&u64) -> bool) -> Result<(), Error> {
-        self.writing.set(true);
-        self.folders.write(&self.disk, core::iter::once(0), which).await?;
-        self.writing.set(false);
-        Ok(())
-    }
-
-    /// Returns the sector that the entry `id` is in.
-    const fn sector_of(&self, id: u64) -> u64 {
-        id * folder::ENTRY as u64 / self.layout.sector
-    }
-
-    /// Writes the changed sectors of folders except that of the entry `id`, which makes the file
-    /// or folder visible when it follows.
-    async fn prepare(&self, id: u64) -> Result<(), Error> {
-        let sector = self.sector_of(id);
-        if self.folders.changed_but(&(sector..=sector)) {
-            self.write_folders(|&it| it != sector).await?;
-            self.barrier().await?;
-        }
-        Ok(())
-    }
-
-    /// Writes the changed sectors of folders, that of the entry `id` last: until then, the
-    /// entries of its long name are orphans, which are ignored.
-    async fn write_last(&self, id: u64) -> Result<(), Error> {
-        self.prepare(id).await?;
-        self.write_folders(|_| true).await
-    }
-
-    /// Writes the changed sectors of folders, that of the entry `id` first: it is gone before
-    /// anything else changes.
-    async fn write_first(&self, id: u64) -> Result<(), Error> {
-        let sector = self.sector_of(id);
-        self.write_folders(|&it| it == sector).await?;
-        self.barrier().await?;
-        self.write_folders(|_| true).await
+        guard
     }
 
     /// Returns the first cluster of a folder other than the root.
@@ -380,7 +293,7 @@ impl<B: Block> Tree for Fat<B> {
 
     async fn lookup(&self, path: &[u8]) -> Result<Node, Error> {
         let path = path::normal(path)?;
-        let _guard = self.mutex.lock().await;
+        let _guard = self.lock().await;
         let item = self.item(&path).await?;
         let metadata = item.as_ref().map_or(ROOT, Item::metadata);
         let location = (self.state.get().changes, self.location(item.as_ref())?);
@@ -392,7 +305,7 @@ impl<B: Block> Tree for Fat<B> {
     }
 
     async fn read(&self, node: &Node, offset: u64, to: &mut [u8]) -> Result<usize, Error> {
-        let _guard = self.mutex.lock().await;
+        let _guard = self.lock().await;
         let Location { kind: Kind::File, start, size } = self.now(node).await? else {
             return Err(Error::NotFile);
         };
@@ -403,14 +316,14 @@ impl<B: Block> Tree for Fat<B> {
             let (part, more) =
                 core::mem::take(&mut rest).split_at_mut_checked(length).ok_or(Error::Damaged)?;
             rest = more;
-            sectors::read(&self.disk, at, part).await
+            sectors::read(&*self.disk, at, part).await
         })
         .await?;
         Ok(count)
     }
 
     async fn list(&self, node: &Node, each: &mut dyn FnMut(&[u8], Metadata)) -> Result<(), Error> {
-        let _guard = self.mutex.lock().await;
+        let _guard = self.lock().await;
         let Location { kind: Kind::Folder, start, .. } = self.now(node).await? else {
             return Err(Error::NotFolder);
         };
@@ -427,7 +340,7 @@ impl<B: Block> Tree for Fat<B> {
         after: &[u8],
         each: &mut dyn FnMut(&[u8], Metadata) -> bool,
     ) -> Result<(), Error> {
-        let _guard = self.mutex.lock().await;
+        let _guard = self.lock().await;
         let Location { kind: Kind::Folder, start, .. } = self.now(node).await? else {
             return Err(Error::NotFolder);
         };

@@ -256,7 +256,8 @@ pub trait Files: Tree {
     /// Makes all changes so far durable: they survive a loss of power.
     ///
     /// # Errors
-    /// The disk's.
+    /// The disk's; [`ErrorKind::Failed`](devices::block::ErrorKind::Failed) also if an earlier
+    /// change may have been lost, until the files are opened again.
     fn sync(&self) -> impl Future<Output = Result<(), Error>>;
 }
 

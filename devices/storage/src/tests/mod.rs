@@ -7,6 +7,7 @@ mod disk;
 mod erofs;
 mod ext4;
 mod fat;
+mod fat_lost;
 mod fat_power;
 mod inodes;
 mod keys;

@@ -2,8 +2,8 @@
 
 use super::folder::{ARCHIVE, ENTRY, Entry, FOLDER, Item, set_start};
 use super::{Fat, make, name, time};
-use crate::fs::{Error, Files, path, sectors};
-use devices::block::Block;
+use crate::fs::{Error, Files, path};
+use devices::block::{Block, ErrorKind};
 
 /// The most bytes of a file that are written before the FAT and the folder are.
 const PIECE: u64 = 256 * 1024;
@@ -26,7 +26,7 @@ fn new_entry(attributes: u8) -> Entry {
     entry
 }
 
-impl<B: Block> Fat<B> {
+impl<B: Block + 'static> Fat<B> {
     /// Writes a piece of a file: content, then the FAT, then the folder.
     async fn write_piece(
         &self,
@@ -54,7 +54,7 @@ impl<B: Block> Fat<B> {
         self.for_each_run(start, offset, from.len(), async |at, length| {
             let (part, more) = rest.split_at_checked(length).ok_or(Error::Damaged)?;
             rest = more;
-            sectors::write(&self.disk, at, part).await
+            self.write_bytes(at, part).await
         })
         .await?;
         self.write_table(last).await?;
@@ -75,7 +75,7 @@ impl<B: Block> Fat<B> {
     }
 }
 
-impl<B: Block> Files for Fat<B> {
+impl<B: Block + 'static> Files for Fat<B> {
     async fn write(&self, path: &[u8], offset: u64, from: &[u8]) -> Result<(), Error> {
         let path = path::normal(path)?;
         let end = offset.checked_add(from.len() as u64).ok_or(Error::TooLong)?;
@@ -178,7 +178,7 @@ impl<B: Block> Files for Fat<B> {
             own[..name.len()].copy_from_slice(name);
             set_start(own, to, bits);
         }
-        sectors::write(&self.disk, self.layout.location(start), inside.as_flattened()).await?;
+        self.write_bytes(self.layout.location(start), inside.as_flattened()).await?;
         let item = self.put_in(parent, &name, &entry).await?;
         self.write_table(None).await?;
         self.barrier().await?;
@@ -258,17 +258,23 @@ impl<B: Block> Files for Fat<B> {
     }
 
     async fn sync(&self) -> Result<(), Error> {
-        let _guard = self.mutex.lock().await;
-        self.disk.flush().await.map_err(Error::of_disk)?;
+        let _guard = self.lock().await;
+        self.flush().await?;
         let state = self.state.get();
+        if self.failed.get() {
+            return Err(Error::Disk(ErrorKind::Failed));
+        }
         if !state.marked {
+            self.lost.set(None);
             return Ok(());
         }
         if let Some(at) = self.layout.info {
             let info = make::info_of(state.free.unwrap_or(u32::MAX), state.next);
-            sectors::write(&self.disk, at + 488, &info[488..496]).await?;
+            self.write_bytes(at + 488, &info[488..496]).await?;
         }
         self.mark(false).await?;
-        self.disk.flush().await.map_err(Error::of_disk)
+        self.flush().await?;
+        self.lost.set(None);
+        Ok(())
     }
 }

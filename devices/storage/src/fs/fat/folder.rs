@@ -3,7 +3,7 @@
 use super::layout::{Root, u16_at, u32_at};
 use super::name::{self, Basis};
 use super::{Error, Fat, time};
-use crate::fs::{Kind, Metadata, sectors};
+use crate::fs::{Kind, Metadata};
 use alloc::vec::Vec;
 use devices::block::Block;
 
@@ -170,7 +170,7 @@ impl<B: Block> Fat<B> {
             let Some(at) = self.sector(folder, number).await? else { break };
             let line = at / it.sector;
             let copy = |bytes: &[u8]| bytes.to_vec();
-            let bytes = self.folders.get(&self.disk, 0, line, self.row_end(at), copy).await?;
+            let bytes = self.folders.get(&*self.disk, 0, line, self.row_end(at), copy).await?;
             for (entry, id) in bytes.chunks_exact(ENTRY).zip(at / ENTRY as u64..) {
                 let Some(entry) = entry.first_chunk::<ENTRY>() else { break };
                 let what = match (entry[0], entry[11]) {
@@ -254,7 +254,9 @@ impl<B: Block> Fat<B> {
         self.items(folder, each).await?;
         Ok(found.map(|(_, item)| item))
     }
+}
 
+impl<B: Block + 'static> Fat<B> {
     /// Calls `with` to change an entry of a folder, in memory.
     async fn change(
         &self,
@@ -271,7 +273,7 @@ impl<B: Block> Fat<B> {
                 with(entry);
             }
         };
-        self.folders.change(&self.disk, 0, at / size, change).await
+        self.folders.change(&*self.disk, 0, at / size, change).await
     }
 
     /// Calls `with` to change the entry of `item`. The change is in memory until the folders are
@@ -462,7 +464,7 @@ impl<B: Block> Fat<B> {
         let zeros = kernel::memory::zeroed(self.layout.cluster as usize).ok_or(Error::NoMemory)?;
         self.folders
             .forget_range(location / self.layout.sector, self.layout.cluster / self.layout.sector);
-        sectors::write(&self.disk, location, &zeros).await
+        self.write_bytes(location, &zeros).await
     }
 
     /// Returns whether a folder is empty.

@@ -2,7 +2,7 @@
 
 use super::layout::{Layout, Root};
 use crate::{Error, sectors};
-use devices::block::Block;
+use devices::block::{Block, ErrorKind, Info};
 
 /// The size of a write in bytes.
 const AT_ONCE: u64 = 64 * 1024;
@@ -129,10 +129,21 @@ pub(super) async fn make<B: Block>(disk: &B) -> Result<(), Error> {
         }
         sectors::write(disk, 6 * sector, &boot).await?;
     }
+    flush(disk, &info).await?;
+    sectors::write(disk, 0, &boot).await?;
+    flush(disk, &info).await
+}
+
+/// Makes what was written durable, if the disk can do that. `before` all that, it was as told: a
+/// flush of another user of the disk may have been told that something was lost.
+async fn flush<B: Block>(disk: &B, before: &Info) -> Result<(), Error> {
     if disk.info().flush {
         disk.flush().await.map_err(Error::of_disk)?;
+        if disk.info().lost != before.lost {
+            return Err(Error::Disk(ErrorKind::Failed));
+        }
     }
-    sectors::write(disk, 0, &boot).await
+    Ok(())
 }
 
 /// Makes the FS information sector: the number of free clusters, and where to search for one.

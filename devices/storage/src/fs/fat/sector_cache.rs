@@ -120,14 +120,14 @@ impl SectorCache {
         self.inner.borrow().changed.iter().any(|number| !range.contains(number))
     }
 
-    /// Writes the changed sectors that `which` selects, once relative to each of the offsets
-    /// `bases`.
+    /// Has `write` write the changed sectors that `which` selects, once relative to each of the
+    /// offsets `bases`.
     ///
     /// # Errors
     /// The disk's; which sectors were written is then unknown.
-    pub(super) async fn write<B: Block>(
+    pub(super) async fn write(
         &self,
-        disk: &B,
+        write: impl AsyncFn(u64, &[u8]) -> Result<(), Error>,
         bases: impl Iterator<Item = u64> + Clone,
         which: impl Fn(&u64) -> bool,
     ) -> Result<(), Error> {
@@ -144,7 +144,7 @@ impl SectorCache {
                     let (_, sector) = inner.sectors.get(number).ok_or(Error::Damaged)?;
                     bytes.extend_from_slice(sector);
                 }
-                sectors::write(disk, base + first * self.size as u64, &bytes).await?;
+                write(base + first * self.size as u64, &bytes).await?;
                 rest = &rest[in_row..];
             }
         }

@@ -104,7 +104,7 @@ impl<B: Block> Fat<B> {
         let base = self.layout.table + self.layout.active * self.layout.table_length;
         let end = self.layout.table_length / size;
         let within = (at % size) as usize;
-        self.table.get(&self.disk, base, at / size, end, |it| with(it, within)).await
+        self.table.get(&*self.disk, base, at / size, end, |it| with(it, within)).await
     }
 
     async fn set(&self, cluster: u32, value: u32) -> Result<(), Error> {
@@ -127,7 +127,7 @@ impl<B: Block> Fat<B> {
                     *it = *it & mask | value & !mask;
                 }
             };
-            self.table.change(&self.disk, base, at / size, change).await?;
+            self.table.change(&*self.disk, base, at / size, change).await?;
         }
         Ok(())
     }
@@ -263,7 +263,9 @@ impl<B: Block> Fat<B> {
         }
         Err(Error::Full)
     }
+}
 
+impl<B: Block + 'static> Fat<B> {
     /// Ends a chain at its cluster `last`, or removes all of it, and frees the clusters from
     /// `from` on. Writes the FAT. No entry may refer to the freed clusters any more.
     ///
@@ -305,6 +307,7 @@ impl<B: Block> Fat<B> {
     pub(super) async fn write_table(&self, last: Option<u32>) -> Result<(), Error> {
         let it = &self.layout;
         let bases = (it.active..it.tables).map(|number| it.table + number * it.table_length);
+        let write = async |at, bytes: &[u8]| self.write_bytes(at, bytes).await;
         self.writing.set(true);
         if let Some(last) = last {
             // The sectors of its entry, of which FAT12 may have two, are written together.
@@ -312,11 +315,11 @@ impl<B: Block> Fat<B> {
             let end = (bit + u64::from(it.bits) - 1) / 8 / it.sector;
             let own = bit / 8 / it.sector..=end;
             if self.table.changed_but(&own) {
-                self.table.write(&self.disk, bases.clone(), |it| !own.contains(it)).await?;
+                self.table.write(write, bases.clone(), |it| !own.contains(it)).await?;
                 self.barrier().await?;
             }
         }
-        self.table.write(&self.disk, bases, |_| true).await?;
+        self.table.write(write, bases, |_| true).await?;
         self.writing.set(false);
         self.free_on_disk.set(self.state.get().free);
         Ok(())

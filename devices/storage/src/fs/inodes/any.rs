@@ -12,7 +12,6 @@ use devices::block::Block;
 
 /// The inodes of whichever format a disk has: [`Any`](crate::fs::Any) with owners and modes.
 #[non_exhaustive]
-#[expect(clippy::large_enum_variant, reason = "there is one a disk, which is not moved about")]
 pub enum AnyInodes<B> {
     /// The disk's format is EROFS.
     Erofs(Erofs<Rc<B>>),
