@@ -63,7 +63,9 @@ pub struct System {
     again: Cell<bool>,
     /// The number of threads.
     threads: Cell<usize>,
-    /// How many there may be.
+    /// The number of processes that have ended, and that nobody has waited for.
+    ended_processes: Cell<usize>,
+    /// How many threads and ended processes there may be.
     most_threads: usize,
     /// Which processes wait for locks of which.
     pub lock_waits: Waits,
@@ -117,6 +119,7 @@ impl System {
             last: Cell::new(0),
             again: Cell::new(false),
             threads: Cell::new(0),
+            ended_processes: Cell::new(0),
             most_threads: most_threads(),
             lock_waits: Waits::default(),
             futexes: Futexes::default(),
@@ -147,9 +150,10 @@ impl System {
     /// Returns a number for a new process or thread: 1 for the first.
     ///
     /// # Errors
-    /// `EAGAIN` if there are as many threads as may be.
+    /// `EAGAIN` if there are as many threads as may be: processes that have ended count until
+    /// somebody has waited for them.
     pub fn next_id(&self) -> Result<i32, Errno> {
-        if self.threads.get() >= self.most_threads {
+        if self.threads.get() + self.ended_processes.get() >= self.most_threads {
             return Err(Errno::EAGAIN);
         }
         loop {
@@ -181,6 +185,15 @@ impl System {
     #[must_use]
     pub const fn threads(&self) -> usize {
         self.threads.get()
+    }
+
+    /// Returns how many threads and ended processes a user has (`RLIMIT_NPROC`).
+    #[must_use]
+    pub fn threads_of(&self, user: u32) -> usize {
+        let processes = self.processes.borrow();
+        let all = processes.values().filter_map(Weak::upgrade);
+        let own = all.filter(|it| it.credentials.borrow().user.real == user);
+        own.map(|it| it.signals.receivers().borrow().len().max(1)).sum()
     }
 
     /// Adds a process.
@@ -232,7 +245,9 @@ impl System {
     /// Forgets a process that somebody has waited for, and adds the time that it ran to its
     /// parent's.
     pub(crate) fn reap(&self, process: &Process) {
-        self.processes.borrow_mut().remove(&process.id);
+        if self.processes.borrow_mut().remove(&process.id).is_some() {
+            self.ended_processes.update(|it| it.saturating_sub(1));
+        }
         if let Some(parent) = process.parent() {
             let ran = process.cpu_time() + process.children_ran.get();
             parent.children_ran.update(|it| it + ran);
@@ -243,6 +258,13 @@ impl System {
 
     /// The last thread of a process has ended: gives its children away, and tells its parent.
     pub(crate) fn process_ended(&self, process: &Rc<Process>, status: Status) {
+        self.ended_processes.update(|it| it + 1);
+        // Groups that it held: its own, if its parent is in another one of its session, and those
+        // of its children, if it was that to them.
+        let holds = |parent: &Process, child: &Process| {
+            parent.group() != child.group() && parent.session() == child.session()
+        };
+        let own = process.parent().filter(|it| holds(it, process)).map(|_| process.group());
         let children = process.children.take();
         let heir = core::iter::successors(process.parent(), |it| it.parent())
             .find(|it| it.controls.reaps.get() && !it.is_over())
@@ -263,8 +285,8 @@ impl System {
                 }
             }
         }
-        let groups = children.values().map(|it| it.group()).chain([process.group()]);
-        let mut groups: Vec<i32> = groups.collect();
+        let below = children.values().filter(|it| holds(process, it)).map(|it| it.group());
+        let mut groups: Vec<i32> = below.chain(own).collect();
         groups.sort_unstable();
         groups.dedup();
         if process.session() == process.id

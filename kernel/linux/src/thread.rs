@@ -81,7 +81,7 @@ impl Thread {
         context: Context,
         body: fn(Rc<Self>) -> Boxed<()>,
     ) -> Result<Rc<Self>, Errno> {
-        room(size_of::<Self>() + size_of::<Receiver>() + COST)?;
+        room(memory.ram(), size_of::<Self>() + size_of::<Receiver>() + COST)?;
         let signals = Rc::new(signals);
         process.signals.add(Rc::clone(&signals)).map_err(|_| Errno::ENOMEM)?;
         system.count_threads(1);

@@ -32,16 +32,21 @@ impl Files {
         Self { entries: RefCell::new(Vec::new()), lowest: Cell::new(0), limit: Cell::new(limit) }
     }
 
-    /// Copies it, for fork(2).
-    #[must_use]
-    pub fn copy(&self) -> Self {
-        let mut entries = self.entries.borrow().clone();
-        entries.truncate(entries.iter().rposition(Option::is_some).map_or(0, |it| it + 1));
-        Self {
+    /// Copies it up to the last one that is open, for fork(2).
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn copy(&self) -> Result<Self, Errno> {
+        let old = self.entries.borrow();
+        let used = old.iter().rposition(Option::is_some).map_or(0, |it| it + 1);
+        let mut entries = Vec::new();
+        entries.try_reserve_exact(used).map_err(|_| Errno::ENOMEM)?;
+        entries.extend(old.iter().take(used).cloned());
+        Ok(Self {
             entries: RefCell::new(entries),
             lowest: self.lowest.clone(),
             limit: self.limit.clone(),
-        }
+        })
     }
 
     /// Returns how many it may hold.
@@ -167,28 +172,44 @@ impl Files {
         Ok(())
     }
 
-    /// Removes those that `keep` says no to, and returns them: dropping one may wake others.
-    pub fn retain(&self, keep: impl Fn(usize, bool) -> bool) -> Vec<Rc<Open>> {
-        let mut entries = self.entries.borrow_mut();
-        let mut gone = Vec::new();
-        for (fd, entry) in entries.iter_mut().enumerate() {
-            if let Some(it) = entry.take_if(|it| !keep(fd, it.close_on_exec)) {
-                self.lowest.set(self.lowest.get().min(fd));
-                gone.push(it.open);
-            }
+    /// Closes those of `process` that `keep` says no to, by number and whether execve(2) closes
+    /// them.
+    pub fn retain(&self, process: i32, keep: impl Fn(usize, bool) -> bool) {
+        let mut next = 0;
+        while let Some((fd, open)) = self.take_from(next, &keep) {
+            // Nothing is borrowed: that may wake others.
+            open.closed_by(process);
+            drop(open);
+            next = fd + 1;
         }
-        gone
+    }
+
+    /// Takes the first from `least` on that is not kept.
+    fn take_from(
+        &self,
+        least: usize,
+        keep: impl Fn(usize, bool) -> bool,
+    ) -> Option<(usize, Rc<Open>)> {
+        let mut entries = self.entries.borrow_mut();
+        let (fd, entry) = entries.iter_mut().enumerate().skip(least).find_map(|(fd, entry)| {
+            let gone = entry.take_if(|it| !keep(fd, it.close_on_exec));
+            gone.map(|it| (fd, it))
+        })?;
+        self.lowest.set(self.lowest.get().min(fd));
+        Some((fd, entry.open))
     }
 
     /// Closes those of `process` that execve(2) closes.
     pub fn exec(&self, process: i32) {
-        let gone = self.retain(|_, close_on_exec| !close_on_exec);
-        gone.iter().for_each(|open| open.closed_by(process));
+        self.retain(process, |_, close_on_exec| !close_on_exec);
     }
 
-    /// Closes all, which are those of `process`.
+    /// Closes all, which are those of `process`, and gives up the table's memory: what has ended
+    /// may be there for long.
     pub fn clear(&self, process: i32) {
-        self.retain(|_, _| false).iter().for_each(|open| open.closed_by(process));
+        let entries = self.entries.take();
+        self.lowest.set(0);
+        entries.iter().flatten().for_each(|it| it.open.closed_by(process));
     }
 
     /// Returns the numbers that are open, in order (`/proc/self/fd`).

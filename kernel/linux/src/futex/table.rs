@@ -49,7 +49,8 @@ impl Futexes {
     /// Adds one that waits at `key`. `None`: there is no memory.
     #[must_use]
     pub fn add(&self, key: Key, bits: u32) -> Option<Rc<Waiter>> {
-        crate::process::room(2 * size_of::<Waiter>() + 16 * 64).ok()?;
+        // Each thread waits for few, and those that run may wait, however little there is.
+        crate::process::free(2 * size_of::<Waiter>() + 16 * 64).ok()?;
         let mut table = self.0.borrow_mut();
         let queue = table.entry(key).or_default();
         queue.try_reserve(1).ok()?;

@@ -1,6 +1,7 @@
 //! What a process may use: its limits (getrlimit(2)).
 
 use crate::errno::Errno;
+use crate::memory::Ram;
 use alloc::vec::Vec;
 use core::cell::Cell;
 use linux_raw_sys::general as raw;
@@ -97,11 +98,20 @@ pub fn most_threads() -> usize {
     }
 }
 
-/// Whether there is memory for `bytes` now. For what cannot fail piece by piece: nothing else runs
-/// between this and that.
+/// Whether a program may have `bytes` of the kernel's memory now. For what cannot fail piece by
+/// piece: nothing else runs between this and that.
 ///
 /// # Errors
 /// `ENOMEM`
-pub(crate) fn room(bytes: usize) -> Result<(), Errno> {
+pub(crate) fn room(ram: &Ram, bytes: usize) -> Result<(), Errno> {
+    ram.check()?;
+    free(bytes)
+}
+
+/// Whether there are `bytes` at all: for what the kernel keeps memory back for.
+///
+/// # Errors
+/// `ENOMEM`
+pub(crate) fn free(bytes: usize) -> Result<(), Errno> {
     Vec::<u64>::new().try_reserve_exact(bytes.div_ceil(8)).map_err(|_| Errno::ENOMEM)
 }

@@ -9,8 +9,8 @@ mod status;
 mod tests;
 
 pub use credentials::{Credentials, Ids};
-pub(crate) use limits::room;
 pub use limits::{INFINITY, Limit, Limits, most_threads};
+pub(crate) use limits::{free, room};
 pub use status::{Report, Status};
 
 use crate::errno::Errno;
@@ -182,17 +182,23 @@ impl Process {
     ) -> Result<Rc<Self>, Errno> {
         use linux_raw_sys::general::{CLONE_FILES, CLONE_FS};
         let shares = |flag: u32| flags & u64::from(flag) != 0;
-        // What a process takes beside its memory and threads.
-        room(size_of::<Self>() + size_of::<Signals>() + 512 + 24 * self.files.numbers().len())?;
+        let files = match shares(CLONE_FILES) {
+            true => Rc::clone(&self.files),
+            false => {
+                room(memory.ram(), size_of::<Files>())?;
+                Rc::new(self.files.copy()?)
+            }
+        };
+        // What a process takes beside its memory, threads and descriptors, with the lists of its
+        // parent and of all, which may grow to twice their size.
+        let lists = 64 * (parent.children.borrow().len() + 1);
+        room(memory.ram(), size_of::<Self>() + size_of::<Signals>() + 512 + lists)?;
         let child = Rc::new(Self {
             parent: RefCell::new(Rc::downgrade(parent)),
             group: self.group.clone(),
             session: self.session.clone(),
             signals: Rc::new(self.signals.fork()),
-            files: match shares(CLONE_FILES) {
-                true => Rc::clone(&self.files),
-                false => Rc::new(self.files.copy()),
-            },
+            files,
             fs: RefCell::new(match shares(CLONE_FS) {
                 true => Rc::clone(&self.fs.borrow()),
                 false => self.fs.borrow().copy(),

@@ -1,5 +1,7 @@
 //! Tests of processes and threads, played to their end.
 
+mod bounds;
+
 use super::*;
 use crate::file::Caller;
 use crate::testing::{call_of, perform, play, room, run, thread};

@@ -231,9 +231,7 @@ fn close_range(thread: &Rc<Thread>, [first, last, flags, ..]: Args) -> Answer {
         }
         return Ok(Outcome::Value(0));
     }
-    for open in files.retain(|fd, _| !(first..=last).contains(&fd)) {
-        open.closed_by(thread.process.id);
-    }
+    files.retain(thread.process.id, |fd, _| !(first..=last).contains(&fd));
     Ok(Outcome::Value(0))
 }
 

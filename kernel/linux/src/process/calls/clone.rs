@@ -4,8 +4,8 @@ use crate::call::{Answer, Args, Group, Outcome, calls, wait};
 use crate::errno::Errno;
 use crate::file::Caller;
 use crate::memory::Memory;
-use crate::process::Process;
 use crate::process::descriptor::ProcessFile;
+use crate::process::{Process, room};
 use crate::signal::Receiver;
 use crate::stop::Stop;
 use crate::thread::Thread;
@@ -137,6 +137,8 @@ fn check(wish: &Wish) -> Result<(), Errno> {
 
 fn make(thread: &Rc<Thread>, wish: &Wish) -> Answer {
     check(wish)?;
+    thread.system.ram.check()?;
+    may_begin(thread)?;
     let mut context = thread.context().borrow().copy().ok_or(Errno::ENOMEM)?;
     context.registers_mut().rax = 0;
     if wish.stack != 0 {
@@ -149,6 +151,19 @@ fn make(thread: &Rc<Thread>, wish: &Wish) -> Answer {
         return make_thread(thread, wish, context);
     }
     make_process(thread, wish, context)
+}
+
+/// Whether its user may have one more thread.
+fn may_begin(thread: &Thread) -> Result<(), Errno> {
+    let limit = thread.process.limits.get(raw::RLIMIT_NPROC).soft;
+    let credentials = thread.process.credentials.borrow();
+    let is_bound = credentials.user.real != 0 && !credentials.is_root();
+    let user = credentials.user.real;
+    drop(credentials);
+    if is_bound && thread.system.threads_of(user) as u64 >= limit {
+        return Err(Errno::EAGAIN);
+    }
+    Ok(())
 }
 
 /// Writes the new number where it was asked for. Nobody has seen the new thread yet.
@@ -200,10 +215,6 @@ fn make_thread(thread: &Rc<Thread>, wish: &Wish, context: Context) -> Answer {
 
 fn make_process(thread: &Rc<Thread>, wish: &Wish, context: Context) -> Answer {
     let (own, system) = (&thread.process, &thread.system);
-    let limit = own.limits.get(raw::RLIMIT_NPROC).soft;
-    if system.threads() as u64 >= limit && !own.credentials.borrow().is_root() {
-        return Err(Errno::EAGAIN.into());
-    }
     let id = system.next_id()?;
     let memory = match wish.has(raw::CLONE_VM) {
         true => thread.memory(),
@@ -213,6 +224,8 @@ fn make_process(thread: &Rc<Thread>, wish: &Wish, context: Context) -> Answer {
         Some(parent) if wish.has(raw::CLONE_PARENT) => parent,
         _ => Rc::clone(own),
     };
+    // The list of all grows.
+    room(&system.ram, 64 * system.processes().len())?;
     let child = own.fork(id, &memory, wish.flags, &parent)?;
     child.exit_signal.set(wish.exit_signal as i32);
     if wish.flags & raw::CLONE_CLEAR_SIGHAND != 0 {

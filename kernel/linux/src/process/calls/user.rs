@@ -219,7 +219,7 @@ fn setgroups(thread: &Rc<Thread>, [count, from, ..]: Args) -> Answer {
         return Err(Errno::EINVAL.into());
     }
     let mut groups = Vec::new();
-    crate::process::room(count as usize * 8)?;
+    crate::process::room(&thread.system.ram, count as usize * 8)?;
     groups.try_reserve_exact(count as usize).map_err(|_| Errno::ENOMEM)?;
     for index in 0..count {
         groups.push(thread.memory().get::<u32>(from.wrapping_add(index * 4))?);

@@ -1,0 +1,109 @@
+//! Tests of what bounds processes: how many there may be, and what is left of those that have ended.
+
+use super::*;
+
+/// Forks by `call` until that fails, and returns how many children there were and the error. Each
+/// ends at once, and nobody waits for it.
+fn fork_until_it_fails(call: Sysno) -> (u64, u64) {
+    let seen = Rc::new(Cell::new((0, 0)));
+    let log = Rc::clone(&seen);
+    play(move |step, registers, _| {
+        let result = registers.rax;
+        match step {
+            0 => call_of(registers, call, &[]),
+            1 if result == 0 => call_of(registers, Sysno::exit_group, &[0]),
+            _ if (result as i64) < 0 => {
+                log.set((registers.r12, result));
+                call_of(registers, Sysno::exit_group, &[0])
+            }
+            _ => {
+                registers.r12 += 1;
+                registers.rip = 0;
+                Exit::Event
+            }
+        }
+    });
+    let first = thread();
+    room(&first.memory(), 4096);
+    assert_eq!(run(first), 0);
+    seen.get()
+}
+
+#[test]
+fn children_that_have_ended_count_until_somebody_has_waited_for_them() {
+    kernel::testing::simulate_memory(1 << 22);
+    assert_eq!(fork_until_it_fails(Sysno::fork), (63, Errno::EAGAIN.result()));
+    assert_eq!(fork_until_it_fails(Sysno::vfork), (63, Errno::EAGAIN.result()));
+}
+
+#[test]
+fn a_users_threads_and_ended_children_are_what_its_limit_bounds() {
+    let first = thread();
+    let own = &first.process;
+    own.limits.set(raw::RLIMIT_NPROC, Limit { soft: 2, hard: 2 }, true).unwrap();
+    let clone = |flags: u32| perform(&first, Sysno::clone, [flags.into(), 0, 0, 0, 0, 0]);
+    let thread = raw::CLONE_VM | raw::CLONE_SIGHAND | raw::CLONE_THREAD;
+    let others = own.fork(9, &first.memory(), 0, own).unwrap();
+    first.system.add(&others);
+    own.credentials.replace(Credentials::new(1000, 100));
+    assert_eq!(clone(raw::CLONE_VM), Ok(2), "what root has does not count");
+    assert_eq!(clone(raw::CLONE_VM), Err(Errno::EAGAIN));
+    assert_eq!(clone(thread), Err(Errno::EAGAIN));
+}
+
+#[test]
+fn little_memory_refuses_a_process_and_a_thread_in_the_same_memory() {
+    kernel::testing::simulate_memory(1 << 26);
+    let first = thread();
+    let clone = |flags: u32| perform(&first, Sysno::clone, [flags.into(), 0, 0, 0, 0, 0]);
+    kernel::testing::simulate_memory_use((1 << 26) - 4096);
+    assert_eq!(clone(raw::CLONE_VM), Err(Errno::ENOMEM));
+    let thread = raw::CLONE_VM | raw::CLONE_SIGHAND | raw::CLONE_THREAD;
+    assert_eq!(clone(thread), Err(Errno::ENOMEM));
+}
+
+#[test]
+fn a_table_of_descriptors_that_is_cleared_takes_no_memory() {
+    let first = thread();
+    let files = &first.process.files;
+    let open = descriptor::ProcessFile::open(&first.process, 0);
+    files.put(1000, Rc::clone(&open), false).unwrap();
+    files.put(5, open, false).unwrap();
+    let _ = files.remove(1000);
+    assert_eq!((files.room(), files.copy().unwrap().room()), (1024, 64));
+    files.clear(1);
+    assert_eq!((files.room(), files.numbers().len()), (64, 0));
+}
+
+/// Makes a child in a group and session.
+fn child_in(parent: &Rc<Process>, of: &Thread, [id, group, session]: [i32; 3]) -> Rc<Process> {
+    let child = parent.fork(id, &of.memory(), 0, parent).unwrap();
+    child.set_group(group, session);
+    of.system.add(&child);
+    child
+}
+
+#[test]
+fn the_end_of_a_process_hangs_up_groups_alone_that_it_held() {
+    let first = thread();
+    let (own, system) = (&first.process, &first.system);
+    let ends = |it: &Rc<Process>| {
+        it.leave(&Receiver::new(it.id, Set::EMPTY), Status::exit(0), 0);
+        system.process_ended(it, Status::exit(0));
+    };
+    // A shell with a job that is stopped, and a sibling of that: the group of all has no parent
+    // in its session, but that the sibling ends changes nothing.
+    let stopped = child_in(own, &first, [2, 1, 1]);
+    let sibling = child_in(own, &first, [3, 1, 1]);
+    stopped.stop(Signal::STOP);
+    ends(&sibling);
+    assert!(stopped.signals.shared().is_empty() && stopped.signals.stopped().is_some());
+    assert!(!first.has_signal());
+    // The shell of a session of its own, and its job.
+    let shell = child_in(own, &first, [4, 4, 4]);
+    let job = child_in(&shell, &first, [5, 5, 4]);
+    job.stop(Signal::STOP);
+    ends(&shell);
+    assert_eq!(job.signals.shared(), Set::of(&[Signal::HUP, Signal::CONT]));
+    assert!(job.signals.stopped().is_none());
+}
