@@ -43,11 +43,29 @@ fn caches() -> Option<PathBuf> {
 /// # Errors
 /// When the folder for its run cannot be made.
 pub(crate) fn options(project: &Project) -> Result<Options> {
-    let runs = project.out.join("run");
+    Ok(Options::new(cache(project), run_folder(project)?))
+}
+
+/// Where the folders of runs are.
+pub(crate) fn runs(project: &Project) -> PathBuf {
+    project.out.join("run")
+}
+
+/// The folder of this run, which no other one uses.
+///
+/// # Errors
+/// When it cannot be made.
+pub(crate) fn run_folder(project: &Project) -> Result<PathBuf> {
+    let runs = runs(project);
     forget_old_runs(&runs);
     let run = runs.join(std::process::id().to_string());
     fs::create_dir_all(&run).with_context(|| format!("cannot make {}", run.display()))?;
-    Ok(Options::new(cache(project), run))
+    Ok(run)
+}
+
+/// Whether the process whose run has this folder is still there.
+pub(crate) fn is_alive(run: &Path) -> bool {
+    run.file_name().is_some_and(|process| Path::new("/proc").join(process).exists())
 }
 
 /// Boots a host, with or without a network for guests.
@@ -64,7 +82,7 @@ pub(crate) fn host(project: &Project, network: bool, ui: &Ui) -> Result<Host> {
 /// that a failed run's logs can be read.
 fn forget_old_runs(runs: &Path) {
     for entry in fs::read_dir(runs).into_iter().flatten().flatten() {
-        if !Path::new("/proc").join(entry.file_name()).exists() {
+        if !is_alive(&entry.path()) {
             // Another process may do the same.
             let _ = fs::remove_dir_all(entry.path());
         }

@@ -1,25 +1,22 @@
 //! Disks of guests: what `--disk` and test directives name, and the images of it.
 
+mod archive;
 pub(crate) mod debian;
 pub(crate) mod sealed;
 
+pub(crate) use archive::{Draft, pack, packed};
+
+use crate::boot;
 use crate::image::manifest::Manifest;
 use crate::project::Project;
 use crate::ui::Ui;
 use anyhow::{Context, Result, bail, ensure};
 use debian::Packages;
 use std::fs::{self, File};
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Component, Path, PathBuf};
-use std::time::UNIX_EPOCH;
-use tar::{Builder, EntryType, Header};
+use std::path::{Path, PathBuf};
 
 /// Whole pages, so that an image fits disks with sectors of any size.
 const ALIGNMENT: u64 = 4096;
-
-/// The deepest folder, in case links go in a circle. Linux follows 40 of them.
-const DEPTH: usize = 32;
 
 /// What a user gives for a disk: `NAME=FILE`, `NAME=FOLDER`, `NAME=SIZE` or
 /// `NAME=debian:PACKAGE,...`, each with `,ro` behind it if the guest shall not write, and `,4096` for sectors of that size.
@@ -163,14 +160,14 @@ fn image(
 ) -> Result<(PathBuf, bool)> {
     let source = Path::new(&given.source);
     let number = if number == 0 { String::new() } else { format!("-{}", number + 1) };
-    let own = |kind: &str| own(project, &format!("{app}-{vdev}{number}.{kind}"));
+    let name = |kind: &str| format!("{app}-{vdev}{number}.{kind}");
     if let Some(packages) = Packages::parse(&given.source) {
         let here = |folder: &str| Ok(PathBuf::from(folder));
-        return Ok((packages.archive(project, own("tar")?, here, ui)?, true));
+        return Ok((packages.archive(project, of_run(project, &name("tar"))?, here, ui)?, true));
     }
     if source.is_dir() {
-        let path = own("tar")?;
-        pack(source, &path)?;
+        let path = of_run(project, &name("tar"))?;
+        pack(source, &path, &made(project))?;
         return Ok((path, true));
     }
     if source.exists() {
@@ -183,7 +180,7 @@ fn image(
         );
     };
     // It stays from run to run, as a disk does.
-    let path = own("img")?;
+    let path = own(project, &name("img"))?;
     match fs::metadata(&path) {
         Ok(there) => ensure!(
             there.len() == size,
@@ -197,12 +194,31 @@ fn image(
     Ok((path, false))
 }
 
-/// The path of an image that is called `name`, in the project's folder for them.
+/// The path of an archive that is called `name`, in the folder of this run: another one beside it
+/// may make such an archive of something else.
 ///
 /// # Errors
 /// When the folder cannot be made.
-pub(crate) fn own(project: &Project, name: &str) -> Result<PathBuf> {
-    let folder = project.out.join("disks");
+pub(crate) fn of_run(project: &Project, name: &str) -> Result<PathBuf> {
+    Ok(boot::run_folder(project)?.join(name))
+}
+
+/// Where disks that stay from run to run are.
+pub(crate) fn kept(project: &Project) -> PathBuf {
+    project.out.join("disks")
+}
+
+/// Where disks and archives of this tool are, which go into no archive of a folder around them.
+pub(crate) fn made(project: &Project) -> Vec<PathBuf> {
+    vec![kept(project), boot::runs(project)]
+}
+
+/// The path of an image that is called `name` and stays from run to run.
+///
+/// # Errors
+/// When the folder for them cannot be made.
+fn own(project: &Project, name: &str) -> Result<PathBuf> {
+    let folder = kept(project);
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     Ok(folder.join(name))
 }
@@ -219,113 +235,6 @@ pub(crate) fn empty(path: &Path, size: u64) -> Result<()> {
     let what = || format!("cannot make {}", path.display());
     let file = File::create_new(path).with_context(what)?;
     file.set_len(size).with_context(what)
-}
-
-/// Packs a folder into a tar archive, as an image.
-///
-/// # Errors
-/// When something in it cannot be read, or a name is not text.
-pub(crate) fn pack(folder: &Path, path: &Path) -> Result<()> {
-    let what = || format!("cannot pack {} into {}", folder.display(), path.display());
-    let new = path.with_extension("new");
-    let builder = Builder::new(File::create(&new).with_context(what)?);
-    let mut packer = Packer { builder, root: folder };
-    packer.add(folder, Path::new(""), 0).with_context(what)?;
-    let mut file = packer.builder.into_inner().with_context(what)?;
-    file.flush().with_context(what)?;
-    let length = file.metadata().with_context(what)?.len();
-    file.set_len(length.next_multiple_of(ALIGNMENT)).with_context(what)?;
-    fs::rename(&new, path).with_context(what)
-}
-
-/// The archive that [`pack`] makes.
-///
-/// # Errors
-/// As there.
-pub(crate) fn packed(folder: &Path) -> Result<Vec<u8>> {
-    let mut packer = Packer { builder: Builder::new(Vec::new()), root: folder };
-    let what = || format!("cannot pack {}", folder.display());
-    packer.add(folder, Path::new(""), 0).with_context(what)?;
-    let mut bytes = packer.builder.into_inner()?;
-    bytes.resize(bytes.len().next_multiple_of(ALIGNMENT as usize), 0);
-    Ok(bytes)
-}
-
-/// What goes into an archive of `root`.
-struct Packer<'a, W: Write> {
-    builder: Builder<W>,
-    root: &'a Path,
-}
-
-impl<W: Write> Packer<'_, W> {
-    /// Adds what is in `folder`, in the order of names, so that the same folder makes the same
-    /// image. A link to something within the root, or to nothing, stays a link. One that leads out
-    /// of it is followed: what it names is what the image is to hold.
-    fn add(&mut self, folder: &Path, inside: &Path, depth: usize) -> Result<()> {
-        let path = folder.display();
-        ensure!(depth < DEPTH, "{path} is nested too deeply: does a link point back up?");
-        let entries = fs::read_dir(folder).with_context(|| path.to_string())?;
-        let mut names: Vec<_> =
-            entries.map(|entry| Ok(entry?.file_name())).collect::<Result<_>>()?;
-        names.sort();
-        for name in names {
-            let (path, inside) = (folder.join(&name), inside.join(&name));
-            let shown = || path.display().to_string();
-            ensure!(name.to_str().is_some(), "the name {} is not UTF-8", path.display());
-            let mut header = Header::new_ustar();
-            if let Some(target) = self.kept(&path, &inside) {
-                let metadata = fs::symlink_metadata(&path).with_context(shown)?;
-                header.set_mtime(seconds(&metadata));
-                header.set_entry_type(EntryType::Symlink);
-                header.set_mode(0o777);
-                header.set_size(0);
-                self.builder.append_link(&mut header, &inside, target).with_context(shown)?;
-                continue;
-            }
-            let metadata = fs::metadata(&path).with_context(shown)?;
-            header.set_mtime(seconds(&metadata));
-            header.set_mode(metadata.permissions().mode() & 0o7777);
-            if metadata.is_dir() {
-                header.set_entry_type(EntryType::Directory);
-                header.set_size(0);
-                let builder = &mut self.builder;
-                builder.append_data(&mut header, &inside, std::io::empty()).with_context(shown)?;
-                self.add(&path, &inside, depth + 1)?;
-            } else if metadata.is_file() {
-                header.set_entry_type(EntryType::Regular);
-                header.set_size(metadata.len());
-                let file = File::open(&path).with_context(shown)?;
-                self.builder.append_data(&mut header, &inside, file).with_context(shown)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The target of the link at `path`, which is `inside` the root, if it stays a link.
-    fn kept(&self, path: &Path, inside: &Path) -> Option<PathBuf> {
-        let target = fs::read_link(path).ok()?;
-        // As a program sees it whose root this is.
-        let mut from_root = match target.is_absolute() {
-            true => PathBuf::new(),
-            false => inside.parent()?.to_owned(),
-        };
-        let mut within = true;
-        for part in target.components() {
-            match part {
-                Component::Normal(name) => from_root.push(name),
-                Component::ParentDir => within &= from_root.pop(),
-                _ => {}
-            }
-        }
-        let leads_out = !within || fs::symlink_metadata(self.root.join(&from_root)).is_err();
-        (!leads_out || fs::metadata(path).is_err()).then_some(target)
-    }
-}
-
-/// Seconds since 1970 when it was changed.
-fn seconds(metadata: &fs::Metadata) -> u64 {
-    let time = metadata.modified().ok();
-    time.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default().as_secs()
 }
 
 #[cfg(test)]
@@ -381,80 +290,5 @@ mod tests {
         assert!(error.contains("data (xvdb), root (xvda)"), "{error}");
         let error = which(&Manifest::default(), "x").unwrap_err().to_string();
         assert!(error.contains("has no disk"), "{error}");
-    }
-
-    #[test]
-    fn a_folder_makes_the_same_image_each_time() {
-        let work = tempfile::tempdir().unwrap();
-        let folder = work.path().join("folder");
-        fs::create_dir_all(folder.join("sub")).unwrap();
-        fs::write(folder.join("sub/b.txt"), "two").unwrap();
-        fs::write(folder.join("a.txt"), "one").unwrap();
-        std::os::unix::fs::symlink("a.txt", folder.join("link")).unwrap();
-        fs::write(folder.join("x".repeat(200)), "long").unwrap();
-        let [first, second] = ["1", "2"].map(|name| work.path().join(name));
-        pack(&folder, &first).unwrap();
-        pack(&folder, &second).unwrap();
-        let bytes = fs::read(&first).unwrap();
-        assert_eq!(bytes, fs::read(&second).unwrap());
-        assert_eq!(bytes.len() % 4096, 0);
-        let mut archive = tar::Archive::new(&*bytes);
-        let entries = archive.entries().unwrap().map(Result::unwrap);
-        let names: Vec<_> =
-            entries.map(|entry| entry.path().unwrap().display().to_string()).collect();
-        assert_eq!(names[..4], ["a.txt", "link", "sub", "sub/b.txt"]);
-        assert_eq!(names[4].len(), 200);
-    }
-
-    #[test]
-    fn links_within_a_folder_stay_links_and_others_are_followed() {
-        let work = tempfile::tempdir().unwrap();
-        let folder = work.path().join("folder");
-        fs::create_dir_all(folder.join("bin")).unwrap();
-        fs::write(work.path().join("outside"), "out").unwrap();
-        fs::write(folder.join("bin/tool"), "tool").unwrap();
-        fs::set_permissions(folder.join("bin/tool"), fs::Permissions::from_mode(0o4755)).unwrap();
-        let outside = work.path().join("outside").display().to_string();
-        for (name, target) in [
-            ("absolute", "/bin/tool"),
-            ("bin/circle", "../bin"),
-            ("bin/relative", "./tool"),
-            ("nowhere", "/nowhere/at/all"),
-            ("out", "../outside"),
-            ("out2", &outside),
-        ] {
-            std::os::unix::fs::symlink(target, folder.join(name)).unwrap();
-        }
-        let archive = packed(&folder).unwrap();
-        let mut archive = tar::Archive::new(&*archive);
-        let entries = archive.entries().unwrap().map(|entry| {
-            let entry = entry.unwrap();
-            let link = entry.link_name().unwrap().map(|it| it.display().to_string());
-            let name = entry.path().unwrap().display().to_string();
-            (name, link.unwrap_or_else(|| format!("{:o}", entry.header().mode().unwrap() >> 6)))
-        });
-        let expected = [
-            ("absolute", "/bin/tool"),
-            ("bin", "7"),
-            ("bin/circle", "../bin"),
-            ("bin/relative", "./tool"),
-            ("bin/tool", "47"),
-            ("nowhere", "/nowhere/at/all"),
-            ("out", "6"),
-            ("out2", "6"),
-        ];
-        let expected = expected.map(|(name, what)| (name.to_string(), what.to_string()));
-        assert_eq!(entries.collect::<Vec<_>>(), expected);
-    }
-
-    #[test]
-    fn a_folder_in_itself_is_an_error() {
-        let work = tempfile::tempdir().unwrap();
-        let folder = work.path().join("folder");
-        fs::create_dir(&folder).unwrap();
-        std::os::unix::fs::symlink(work.path(), folder.join("again")).unwrap();
-        let out = tempfile::tempdir().unwrap();
-        let error = pack(&folder, &out.path().join("x")).unwrap_err();
-        assert!(format!("{error:#}").contains("too deep"), "{error:#}");
     }
 }

@@ -55,12 +55,20 @@ pub struct File {
 }
 
 impl File {
-    /// Opens the file at `path`, without a last sector that is not whole.
+    /// Opens the file at `path`, without a last sector that is not whole. While it is open, no other
+    /// process writes to it by this, nor reads from it what this one writes.
     ///
     /// # Errors
-    /// Those of the operating system.
+    /// Those of the operating system, and [`io::ErrorKind::ResourceBusy`].
     pub fn open(path: &Path, read_only: bool) -> io::Result<Self> {
         let mut file = fs::File::options().read(true).write(!read_only).open(path)?;
+        let locked = if read_only { file.try_lock_shared() } else { file.try_lock() };
+        // A file system without locks has none to heed.
+        if let Err(fs::TryLockError::WouldBlock) = locked {
+            let why = "another process uses it, and one of the two may write to it: end that one, or \
+                       give each a disk of its own";
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, why));
+        }
         // Block devices have no length of their own, but an end.
         let length = file.seek(SeekFrom::End(0))?;
         Ok(Self { file, sectors: length / u64::from(SECTOR), read_only })
@@ -164,10 +172,18 @@ mod tests {
         let disk = File::open(&path, false).unwrap();
         assert_eq!(disk.info().sectors, 8192);
         assert_eq!(block_on(check(&disk)), Ok(()));
-        assert_eq!(block_on(check(&File::open(&path, true).unwrap())), Ok(()));
+        for read_only in [false, true] {
+            let error = File::open(&path, read_only).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);
+        }
+        drop(disk);
+        let disk = File::open(&path, true).unwrap();
+        assert_eq!(block_on(check(&disk)), Ok(()));
+        assert!(File::open(&path, false).is_err());
+        let late = File::open(&path, true).unwrap();
         // One that becomes shorter.
         file.set_len(1 << 20).unwrap();
-        let late = block_on(disk.read(8000, &mut [0; 512]));
+        let late = block_on(late.read(8000, &mut [0; 512]));
         assert_eq!(late, Err(ErrorKind::OutOfRange));
         fs::remove_file(&path).unwrap();
         assert!(File::open(&path, false).is_err());

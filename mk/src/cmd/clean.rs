@@ -1,22 +1,26 @@
 //! `cargo mk clean`: removes what `cargo mk` made.
 
-use crate::boot;
 use crate::project::Project;
+use crate::{boot, disk};
 use anyhow::{Context, Result};
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Removes images and the logs of runs
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  cargo mk clean --lab\n\nWhat cargo itself built goes with `cargo \
+    after_help = "Example:\n  cargo mk clean --lab\n\nDisks that `--disk NAME=SIZE` made stay, unless --disks \
+is given, and so does what\nbelongs to a run that has not ended. What cargo itself built goes with `cargo \
 clean`."
 )]
 pub(crate) struct Args {
     /// Removes Xen, dom0 and their packages too, which are then fetched again
     #[arg(long)]
     lab: bool,
+    /// Removes the disks too that `--disk NAME=SIZE` made, with what is on them
+    #[arg(long)]
+    disks: bool,
 }
 
 /// Runs the command.
@@ -26,16 +30,38 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<u8> {
     let project = Project::find()?;
     let lab = boot::cache(&project);
-    for entry in fs::read_dir(&project.out).into_iter().flatten() {
-        let path = entry.context("cannot list what is there")?.path();
-        if path != lab {
-            remove(&path)?;
-        }
+    let used: Vec<_> = entries(&boot::runs(&project))?;
+    let used = used.into_iter().filter(|run| boot::is_alive(run));
+    let mut stay: Vec<_> = used.chain([lab.clone()]).collect();
+    if !args.disks {
+        let kept = entries(&disk::kept(&project))?;
+        stay.extend(kept.into_iter().filter(|path| path.extension().is_some_and(|it| it == "img")));
     }
+    clear(&project.out, &stay)?;
     if args.lab {
         remove(&lab)?;
     }
     Ok(0)
+}
+
+/// Removes what is in a folder, but for what shall stay.
+fn clear(folder: &Path, stay: &[PathBuf]) -> Result<()> {
+    for path in entries(folder)? {
+        if stay.contains(&path) {
+            continue;
+        }
+        match stay.iter().any(|it| it.starts_with(&path)) {
+            true => clear(&path, stay)?,
+            false => remove(&path)?,
+        }
+    }
+    Ok(())
+}
+
+/// What is in a folder, if there is one.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    entries.map(|entry| Ok(entry.context("cannot list what is there")?.path())).collect()
 }
 
 fn remove(path: &Path) -> Result<()> {
@@ -43,5 +69,35 @@ fn remove(path: &Path) -> Result<()> {
     match removed {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         result => result.with_context(|| format!("cannot remove {}", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_shall_stay_stays() {
+        let work = tempfile::tempdir().unwrap();
+        let out = work.path();
+        for path in
+            ["disks/a.img", "disks/a.tar", "hello/hello", "lab/xen", "run/1/log", "run/2/log"]
+        {
+            let path = out.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        clear(out, &["disks/a.img", "lab", "run/2"].map(|it| out.join(it))).unwrap();
+        for (path, stays) in [
+            ("disks/a.img", true),
+            ("disks/a.tar", false),
+            ("hello", false),
+            ("lab/xen", true),
+            ("run/1", false),
+            ("run/2/log", true),
+        ] {
+            assert_eq!(out.join(path).exists(), stays, "{path}");
+        }
+        clear(&out.join("none"), &[]).unwrap();
     }
 }

@@ -4,7 +4,7 @@
 mod signs;
 
 use crate::disk::debian::Packages;
-use crate::disk::{empty, pack, sealed, size};
+use crate::disk::{Draft, empty, pack, sealed, size};
 use crate::project::Project;
 use crate::ui::{Ui, out};
 use anyhow::{Context, Result, bail, ensure};
@@ -48,13 +48,15 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
             let archive = packages.archive(&Project::find()?, args.image.clone(), here, ui)?;
             if archive != args.image {
                 let what = || format!("cannot make {}", args.image.display());
-                fs::copy(archive, &args.image).with_context(what)?;
+                let draft = Draft::of(&args.image);
+                fs::copy(archive, draft.path()).with_context(what)?;
+                draft.finish().with_context(what)?;
             }
         } else if let Some(folder) = to_seal {
             let argument = sealed::seal(folder, &args.image)?;
             out(&format!("{argument}\n"));
         } else if folder.is_dir() {
-            pack(folder, &args.image)?;
+            pack(folder, &args.image, &[])?;
         } else if let Some(size) = size(source) {
             empty(&args.image, size)?;
         } else {

@@ -1,6 +1,7 @@
 //! Disks that are made of Debian's packages: `debian:redis-server,dash,./conf`.
 
-use super::{ALIGNMENT, Packer};
+use super::archive::{Draft, Packer, ids};
+use super::{ALIGNMENT, made};
 use crate::boot;
 use crate::project::Project;
 use crate::ui::Ui;
@@ -63,16 +64,18 @@ impl<'a> Packages<'a> {
             return Ok(root);
         }
         let what = || format!("cannot lay folders over {}", root.display());
-        let new = path.with_extension("new");
-        fs::copy(&root, &new).with_context(what)?;
-        lay_over(&new, &folders).with_context(what)?;
-        fs::rename(&new, &path).with_context(what)?;
+        let draft = Draft::of(&path);
+        fs::copy(&root, draft.path()).with_context(what)?;
+        lay_over(draft.path(), &folders, &made(project)).with_context(what)?;
+        draft.finish().with_context(what)?;
         Ok(path)
     }
 }
 
-/// Adds the files of `folders` to an archive. Of entries with one name the last one counts.
-fn lay_over(archive: &Path, folders: &[PathBuf]) -> Result<()> {
+/// Adds the files of `folders` to an archive, but for itself and what is in `besides`. Of entries with
+/// one name the last one counts.
+fn lay_over(archive: &Path, folders: &[PathBuf], besides: &[PathBuf]) -> Result<()> {
+    let left_out = ids(besides.iter().map(PathBuf::as_path).chain([archive]));
     let mut end = 0;
     for entry in tar::Archive::new(File::open(archive)?).entries_with_seek()? {
         let entry = entry?;
@@ -84,7 +87,7 @@ fn lay_over(archive: &Path, folders: &[PathBuf]) -> Result<()> {
     let mut builder = Builder::new(file);
     for folder in folders {
         ensure!(folder.is_dir(), "{} is no folder", folder.display());
-        let mut packer = Packer { builder, root: folder };
+        let mut packer = Packer { builder, root: folder, left_out: &left_out };
         packer.add(folder, Path::new(""), 0)?;
         builder = packer.builder;
     }
@@ -118,8 +121,8 @@ mod tests {
             fs::write(folder.join(name), text).unwrap();
         }
         let path = work.path().join("archive.tar");
-        super::super::pack(&below, &path).unwrap();
-        lay_over(&path, &[above]).unwrap();
+        super::super::pack(&below, &path, &[]).unwrap();
+        lay_over(&path, &[above], &[]).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().len() % ALIGNMENT, 0);
         let out = work.path().join("out");
         tar::Archive::new(File::open(&path).unwrap()).unpack(&out).unwrap();

@@ -1,6 +1,6 @@
 //! Disks that are compressed and verified by one hash: `sealed:FOLDER`.
 
-use super::ALIGNMENT;
+use super::{ALIGNMENT, Draft};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::{self, File};
 use std::path::Path;
@@ -14,8 +14,26 @@ const UUID: &str = "00000000-0000-0000-0000-000000000001";
 /// by which apps verify it.
 ///
 /// # Errors
-/// When Debian's erofs-utils or cryptsetup-bin are missing, or fail.
+/// When Debian's erofs-utils or cryptsetup-bin are missing, or fail, or when the image would lie in
+/// the folder that it is made of.
 pub(crate) fn seal(folder: &Path, image: &Path) -> Result<String> {
+    let what = || format!("cannot write {}", image.display());
+    let place = std::path::absolute(image).with_context(what)?;
+    let place = place.parent().unwrap_or(&place).canonicalize().with_context(what)?;
+    ensure!(
+        !place.starts_with(folder.canonicalize()?),
+        "{} lies in {}, and would be made of itself: name a file outside of that folder",
+        image.display(),
+        folder.display()
+    );
+    let draft = Draft::of(image);
+    let argument = seal_into(folder, draft.path())?;
+    draft.finish().with_context(what)?;
+    Ok(argument)
+}
+
+/// The same, where a half-made image may stay.
+fn seal_into(folder: &Path, image: &Path) -> Result<String> {
     let what = || format!("cannot write {}", image.display());
     let mkfs = ["-T0", "-U", UUID, "-zlz4hc,9", "-C65536", "--quiet"].map(Path::new);
     tool("mkfs.erofs", "erofs-utils", mkfs.into_iter().chain([image, folder]))?;

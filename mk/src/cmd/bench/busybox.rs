@@ -7,7 +7,7 @@ use super::verdicts::{BUSYBOX, Verdicts};
 use crate::boot;
 use crate::cmd::build::{self, Image};
 use crate::disk::debian::Packages;
-use crate::disk::{line, own};
+use crate::disk::{line, of_run};
 use crate::ending::text;
 use crate::image::xl;
 use crate::project::Project;
@@ -102,7 +102,7 @@ fn root(project: &Project, args: &Args, ui: &Ui) -> Result<PathBuf> {
     ensure!(names.chars().all(plain), "{names:?} are no names of tests");
     lay(&source, &folder, &names)?;
     let packages = Packages::parse(PACKAGES).context("no packages")?;
-    packages.archive_with(project, own(project, "suite.tar")?, vec![over.path().into()], ui)
+    packages.archive_with(project, of_run(project, "suite.tar")?, vec![over.path().into()], ui)
 }
 
 /// What the tests print as a guest.

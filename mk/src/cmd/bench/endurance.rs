@@ -7,7 +7,7 @@
 use crate::boot;
 use crate::cmd::build::{self, Image};
 use crate::disk::debian::Packages;
-use crate::disk::{self, line, own};
+use crate::disk::{self, line, of_run};
 use crate::ending::{Ending, text};
 use crate::image::xl;
 use crate::program::compiled;
@@ -62,7 +62,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     let [image] = &images[..] else { bail!("{APP} was not built") };
     let packages = Packages::parse(PACKAGES).context("no packages")?;
     let here = |folder: &str| Ok(PathBuf::from(folder));
-    let path = packages.archive(&project, own(&project, "endurance.tar")?, here, ui)?;
+    let path = packages.archive(&project, of_run(&project, "endurance.tar")?, here, ui)?;
     let mut options = boot::options(&project)?;
     options.disks.push(Disk { path, read_only: true, sector: 512 });
     options.network = true;

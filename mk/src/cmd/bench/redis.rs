@@ -8,7 +8,7 @@ use super::verdicts::{REDIS, Verdicts};
 use crate::boot;
 use crate::cmd::build::{self, Image};
 use crate::disk::debian::Packages;
-use crate::disk::{line, own};
+use crate::disk::{line, of_run};
 use crate::ending::text;
 use crate::image::xl;
 use crate::project::Project;
@@ -115,7 +115,7 @@ fn root(project: &Project, args: &Args, ui: &Ui) -> Result<PathBuf> {
     fs::create_dir(&folder)?;
     symlink(tests, folder.join("tests"))?;
     let packages = Packages::parse(PACKAGES).context("no packages")?;
-    packages.archive_with(project, own(project, "redis.tar")?, vec![over.path().into()], ui)
+    packages.archive_with(project, of_run(project, "redis.tar")?, vec![over.path().into()], ui)
 }
 
 /// Unpacks it in dom0, where the tests' programs are expected.

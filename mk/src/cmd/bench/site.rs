@@ -32,7 +32,7 @@ pub(super) fn fill(path: &Path) -> Result<()> {
     let made = || format!("cannot make {}", file.display());
     fs::create_dir_all(file.parent().context("no folder")?).with_context(made)?;
     fs::write(&file, vec![b'x'; 1 << 20]).with_context(made)?;
-    disk::pack(&folder, path)?;
+    disk::pack(&folder, path, &[])?;
     fs::remove_dir_all(&folder).with_context(made)
 }
 

@@ -1,6 +1,7 @@
 //! What a run takes from other terminals: a socket in its folder, by which `cargo mk save`,
 //! `migrate` and `update` ask for their guest. A request is a line, and so is each answer.
 
+use crate::boot;
 use crate::project::Project;
 use crate::ui::Ui;
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -158,7 +159,7 @@ pub(crate) fn ask(project: &Project, request: &Request, ui: &Ui) -> Result<()> {
     let guest = request.guest();
     let mut runs = Vec::new();
     let mut others = Vec::new();
-    for entry in fs::read_dir(project.out.join("run")).into_iter().flatten().flatten() {
+    for entry in fs::read_dir(boot::runs(project)).into_iter().flatten().flatten() {
         // Most of them take no requests, or are over.
         let Ok((guests, run)) = greeted(&entry.path()) else { continue };
         match guests.iter().any(|it| it == guest) {

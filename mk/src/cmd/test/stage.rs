@@ -208,7 +208,7 @@ pub(super) fn attach(
 ) -> Result<Vec<Option<String>>> {
     let mut attach = |given: &Given| {
         let Some(packages) = Packages::parse(&given.source) else { return Ok(None) };
-        let own = disk::own(project, &format!("{test}-{}.tar", given.name))?;
+        let own = disk::of_run(project, &format!("{test}-{}.tar", given.name))?;
         let find = |folder: &str| place_of(guest, folder, "folder for a root");
         let path = packages.archive(project, own, find, ui)?;
         let new = Disk { path, read_only: true, sector: given.sector };
