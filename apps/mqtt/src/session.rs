@@ -315,6 +315,14 @@ impl<'a> Session<'a> {
                 }
                 self.subscribed += 1;
             }
+            // The broker had finished it, and what it said of that went with the last connection
+            // (section 3.7.2.1).
+            Event::PublishRejected(answer)
+                if answer.reason_code == ReasonCode::PacketIdentifierNotFound =>
+            {
+                self.published += 1;
+                self.progress = true;
+            }
             Event::PublishRejected(answer) => {
                 let message = self.args.publish.get(self.published).copied();
                 return Err(refused(message, answer.reason_code));

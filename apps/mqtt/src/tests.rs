@@ -85,6 +85,12 @@ fn one(text: &'static str) -> Several {
     several
 }
 
+fn two(first: &'static str, second: &'static str) -> Several {
+    let mut several = one(first);
+    several.add(second);
+    several
+}
+
 fn publishing() -> Args {
     Args { publish: one("a=hi"), ..args() }
 }
@@ -138,6 +144,30 @@ fn what_is_on_its_way_at_quality_2_is_finished_by_later_connections() {
         let (kind, release) = hear(&mut stream).await;
         assert_eq!((kind, &release[..2]), (0x62, &[0, 1][..]));
         stream.write_all(&[0x70, 2, 0, 1]).await.unwrap();
+        assert_eq!(hear(&mut stream).await.0, 0xE0);
+    });
+    assert_eq!((played.0, &*played.1), (Exit::SUCCESS, ""));
+}
+
+#[test]
+fn a_message_whose_end_was_lost_with_the_connection_is_finished() {
+    let args = Args { publish: two("a=hi", "a=ho"), ..args() };
+    let played = play(args, async |broker| {
+        let mut stream = broker.first(ACCEPTED).await;
+        hear(&mut stream).await;
+        stream.write_all(&[0x50, 2, 0, 1]).await.unwrap();
+        assert_eq!(hear(&mut stream).await.0, 0x62);
+        // It says that it is done, and nobody hears it.
+        drop(stream);
+        let mut stream = broker.accept(1).await;
+        assert_eq!(hear(&mut stream).await.0, 0x62);
+        // Packet Identifier not found.
+        stream.write_all(&[0x70, 3, 0, 1, 0x92]).await.unwrap();
+        let (kind, next) = hear(&mut stream).await;
+        assert_eq!((kind, &next[next.len() - 2..]), (0x34, &b"ho"[..]));
+        stream.write_all(&[0x50, 2, next[3], next[4]]).await.unwrap();
+        hear(&mut stream).await;
+        stream.write_all(&[0x70, 2, next[3], next[4]]).await.unwrap();
         assert_eq!(hear(&mut stream).await.0, 0xE0);
     });
     assert_eq!((played.0, &*played.1), (Exit::SUCCESS, ""));

@@ -1,7 +1,7 @@
 //! Speaks the frontend/backend protocol 3.0 over any stream.
 
 use crate::error::{Error, Report};
-use crate::message::{Incoming, Outgoing, columns, report, values};
+use crate::message::{Incoming, Outgoing, columns, copied, report, values};
 use crate::scram::Scram;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -56,6 +56,16 @@ impl<'a> Row<'a> {
     }
 }
 
+/// A row for tests.
+#[cfg(test)]
+pub(crate) const fn row<'a>(
+    names: &'a [String],
+    body: &'a [u8],
+    values: &'a [Option<Range<usize>>],
+) -> Row<'a> {
+    Row { names, body, values }
+}
+
 /// Asks one server. Dropping a future before it is ready leaves an answer unread, after which every
 /// question is [`Broken`](Error::Broken); closing the connection is what ends the question there.
 #[derive(Debug)]
@@ -90,7 +100,7 @@ impl<S: Read + Write> Connection<S> {
         });
         connection.send(out).await?;
         connection.log_in(login.password).await?;
-        connection.finish(&mut |_| {}).await?;
+        connection.finish(&mut async |_: &Row<'_>| {}).await?;
         Ok(connection)
     }
 
@@ -149,14 +159,14 @@ impl<S: Read + Write> Connection<S> {
     }
 
     /// Asks a question of one or several commands in the simple protocol, without values. Gives
-    /// `each` the rows, and returns what the last command did, such as `SELECT 2`.
+    /// `each` the rows as they come, waits for what it does with each, and returns what the last command did, such as `SELECT 2`.
     ///
     /// # Errors
     /// [`Error`].
     pub async fn run(
         &mut self,
         sql: &str,
-        mut each: impl FnMut(&Row<'_>),
+        mut each: impl AsyncFnMut(&Row<'_>),
     ) -> Result<String, Error<S::Error>> {
         let mut out = Outgoing::default();
         out.message(Some(b'Q'), |out| out.text(sql));
@@ -172,7 +182,7 @@ impl<S: Read + Write> Connection<S> {
         &mut self,
         sql: &str,
         values: &[Option<&str>],
-        mut each: impl FnMut(&Row<'_>),
+        mut each: impl AsyncFnMut(&Row<'_>),
     ) -> Result<String, Error<S::Error>> {
         let mut out = Outgoing::default();
         // Parse: no name, the question, no types.
@@ -210,7 +220,7 @@ impl<S: Read + Write> Connection<S> {
     async fn ask(
         &mut self,
         out: Outgoing,
-        each: &mut dyn FnMut(&Row<'_>),
+        each: &mut impl AsyncFnMut(&Row<'_>),
     ) -> Result<String, Error<S::Error>> {
         if !self.ready {
             return Err(Error::Broken);
@@ -224,23 +234,32 @@ impl<S: Read + Write> Connection<S> {
     }
 
     /// Reads until the server waits for the next question.
-    async fn finish(&mut self, each: &mut dyn FnMut(&Row<'_>)) -> Result<String, Error<S::Error>> {
+    async fn finish(
+        &mut self,
+        each: &mut impl AsyncFnMut(&Row<'_>),
+    ) -> Result<String, Error<S::Error>> {
         let (mut names, mut tag, mut failure) = (Vec::new(), String::new(), None);
         loop {
             match self.receive().await? {
-                b'T' => names = columns(&self.body).ok_or(Error::Malformed("list of columns"))?,
+                b'T' => {
+                    let found = columns(&self.body);
+                    names = found.map_err(|wrong| wrong.within("list of columns"))?;
+                }
                 b'D' => {
-                    let values = values(&self.body).filter(|it| it.len() == names.len());
-                    let values = values.ok_or(Error::Malformed("row"))?;
-                    each(&Row { names: &names, body: &self.body, values: &values });
+                    let values = values(&self.body).map_err(|wrong| wrong.within("row"))?;
+                    if values.len() != names.len() {
+                        return Err(Error::Malformed("row"));
+                    }
+                    each(&Row { names: &names, body: &self.body, values: &values }).await;
                 }
                 b'C' => {
                     let done = Incoming(&self.body).text();
-                    tag = done.ok_or(Error::Malformed("end of a command"))?.into();
+                    let done = done.ok_or(Error::Malformed("end of a command"))?;
+                    tag = copied(done.as_bytes()).map_err(|_| Error::Memory)?;
                 }
                 // One error ends a question; what follows it is skipped by the server.
                 b'E' => {
-                    let report = report(&self.body).ok_or(Error::Malformed("error"))?;
+                    let report = report(&self.body).map_err(|wrong| wrong.within("error"))?;
                     // What is fatal is the last that it says.
                     if report.severity != "ERROR" {
                         return Err(Error::Server(report));
@@ -262,11 +281,14 @@ impl<S: Read + Write> Connection<S> {
     fn aside(&self, kind: u8) -> Result<(), Error<S::Error>> {
         match kind {
             b'N' => {
-                let notice: Report = report(&self.body).ok_or(Error::Malformed("notice"))?;
+                let notice: Report = report(&self.body).map_err(|wrong| wrong.within("notice"))?;
                 log::info!("{notice}");
                 Ok(())
             }
-            b'E' => Err(Error::Server(report(&self.body).ok_or(Error::Malformed("error"))?)),
+            b'E' => {
+                let report = report(&self.body).map_err(|wrong| wrong.within("error"))?;
+                Err(Error::Server(report))
+            }
             b'S' | b'A' => Ok(()),
             // COPY, and what nobody asked for.
             _ => Err(Error::Malformed("message, of a type that was not asked for")),

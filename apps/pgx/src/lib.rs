@@ -57,7 +57,7 @@ pub struct Args {
     pub value: Several,
     /// The most bytes of a row.
     pub limit: u32,
-    /// How long an answer may take.
+    /// How long an answer may take until it is printed, and how long connecting and leaving.
     pub patience: Duration,
 }
 
@@ -65,38 +65,72 @@ pub struct Args {
 /// server does not let the user in, 5 where a question fails.
 pub async fn start<C: Write, I: Tcp + Resolve>(mut console: C, ip: I, args: Args) -> Exit {
     let mut said = String::new();
-    let status = talk(&ip, &args, &mut said).await.err().unwrap_or(Exit::SUCCESS);
+    let status = talk(&ip, &args, &mut console, &mut said).await.err().unwrap_or(Exit::SUCCESS);
     match console.write_all(said.as_bytes()).await {
         Ok(()) => status,
         Err(_) => Exit::FAILURE,
     }
 }
 
-/// Asks everything, and adds what is to be printed to `said`.
-async fn talk<I: Tcp + Resolve>(ip: &I, args: &Args, said: &mut String) -> Result<(), Exit> {
-    let stream = connect(ip, args.server, args.port).await;
+/// Asks everything, prints the rows as they come, and adds what is to be printed behind them to `said`.
+async fn talk<I: Tcp + Resolve>(
+    ip: &I,
+    args: &Args,
+    console: &mut impl Write,
+    said: &mut String,
+) -> Result<(), Exit> {
+    let stream = connect(ip, args.server, args.port, args.patience).await;
     let stream = told(stream, 3, said)?;
     let login = Login { user: args.user, database: args.database, password: args.password };
     let login = Connection::new(stream, &login, args.limit);
     let mut connection = told(in_time(args.patience, login).await, 4, said)?;
     for sql in &*args.run {
-        let answer = connection.run(sql, |row| line(said, row));
+        let mut rows = Rows { console: &mut *console, said: &mut *said, failed: false };
+        let answer = connection.run(sql, async |row: &Row<'_>| rows.print(row).await);
         let answer = in_time(args.patience, answer).await;
+        rows.all()?;
         let tag = told(answer, 5, said)?;
         let _ = writeln!(said, "{}", Escaped(tag.as_bytes()));
     }
     if let Some(sql) = args.query {
         let values: Vec<Option<&str>> = args.value.iter().copied().map(Some).collect();
-        let answer = connection.query(sql, &values, |row| line(said, row));
+        let mut rows = Rows { console: &mut *console, said: &mut *said, failed: false };
+        let answer = connection.query(sql, &values, async |row: &Row<'_>| rows.print(row).await);
         let answer = in_time(args.patience, answer).await;
+        rows.all()?;
         let tag = told(answer, 5, said)?;
         let _ = writeln!(said, "{}", Escaped(tag.as_bytes()));
     }
-    if let Ok(mut stream) = connection.close().await {
-        // The answers are there; how the connection ends changes none of them.
-        let _ = stream.close().await;
-    }
+    // The answers are there; how the connection ends changes none of them.
+    let _ = in_time(args.patience, async {
+        let mut stream = connection.close().await?;
+        stream.close().await.map_err(Error::Stream)
+    })
+    .await;
     Ok(())
+}
+
+/// Where rows are printed.
+struct Rows<'a, C> {
+    console: &'a mut C,
+    /// What comes before them.
+    said: &'a mut String,
+    failed: bool,
+}
+
+impl<C: Write> Rows<'_, C> {
+    async fn print(&mut self, row: &Row<'_>) {
+        if !self.failed {
+            let before = self.console.write_all(self.said.as_bytes()).await;
+            self.said.clear();
+            self.failed = before.is_err() || line(self.console, row).await.is_err();
+        }
+    }
+
+    /// Whether all were printed.
+    const fn all(self) -> Result<(), Exit> {
+        if self.failed { Err(Exit::FAILURE) } else { Ok(()) }
+    }
 }
 
 /// An answer, or the end with a line about why there is none.
@@ -120,21 +154,53 @@ async fn in_time<T>(
     timeout(limit, answer).await.unwrap_or(Err(Error::Stream(ip::Error::TimedOut)))
 }
 
-/// Adds a row as `psql -At` prints it, with control characters escaped (rule K5).
-fn line(said: &mut String, row: &Row<'_>) {
+/// Bytes of a value that are escaped at once.
+const PIECE: usize = 256;
+
+/// Prints a row as `psql -At` does, with control characters escaped (rule K5).
+async fn line<C: Write>(console: &mut C, row: &Row<'_>) -> Result<(), C::Error> {
     for (at, value) in row.iter().enumerate() {
-        let separator = if at == 0 { "" } else { "|" };
-        // Writing to a string does not fail.
-        let _ = write!(said, "{separator}{}", Escaped(value.unwrap_or_default()));
+        if at > 0 {
+            console.write_all(b"|").await?;
+        }
+        let mut rest = value.unwrap_or_default();
+        while !rest.is_empty() {
+            let (piece, more) = rest.split_at(piece(rest));
+            // An escaped byte is four.
+            let mut text = heapless::String::<{ 4 * PIECE }>::new();
+            // There is room for it.
+            let _ = write!(text, "{}", Escaped(piece));
+            console.write_all(text.as_bytes()).await?;
+            rest = more;
+        }
     }
-    said.push('\n');
+    console.write_all(b"\n").await
 }
 
-/// Connects to the first address of a name that accepts.
-async fn connect<I: Tcp + Resolve>(ip: &I, name: &str, port: u16) -> Result<I::Stream, ip::Error> {
+/// How much is escaped at once: no character is cut.
+fn piece(bytes: &[u8]) -> usize {
+    if bytes.len() <= PIECE {
+        return bytes.len();
+    }
+    let begins = |&at: &usize| bytes[at] & 0xC0 != 0x80;
+    (PIECE - 3..=PIECE).rev().find(begins).unwrap_or(PIECE)
+}
+
+/// Connects to the first address of a name that accepts. Each has its share of the time, so that one
+/// that is silent leaves some to the next.
+async fn connect<I: Tcp + Resolve>(
+    ip: &I,
+    name: &str,
+    port: u16,
+    patience: Duration,
+) -> Result<I::Stream, ip::Error> {
+    let found = timeout(patience, ip.resolve(name)).await;
+    let found = found.unwrap_or(Err(ip::Error::TimedOut))?;
+    let share = patience / u32::try_from(found.len()).unwrap_or(u32::MAX).max(1);
     let mut last = ip::Error::NoSuchName;
-    for addr in ip.resolve(name).await? {
-        match ip.connect(SocketAddr::new(addr, port)).await {
+    for addr in found {
+        let stream = timeout(share, ip.connect(SocketAddr::new(addr, port))).await;
+        match stream.unwrap_or(Err(ip::Error::TimedOut)) {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }

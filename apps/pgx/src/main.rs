@@ -47,7 +47,7 @@ xenith::unikernel! {
         value: Several,
         /// The most bytes of a row.
         limit: u32 = 1048576,
-        /// How long an answer may take.
+        /// How long an answer may take until it is printed, and how long connecting and leaving.
         patience: Duration = "30s",
     },
     main: pgx::start,

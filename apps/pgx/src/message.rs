@@ -1,6 +1,7 @@
 //! Writes and reads messages (section "Message Formats").
 
-use crate::error::Report;
+use crate::error::{Error, Report};
+use alloc::collections::TryReserveError;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -82,57 +83,105 @@ impl<'a> Incoming<'a> {
     }
 }
 
+/// Why a message is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wrong {
+    Malformed,
+    /// There is no memory for it.
+    Memory,
+}
+
+impl Wrong {
+    /// The error where it is in that message.
+    pub(crate) fn within<E>(self, what: &'static str) -> Error<E> {
+        match self {
+            Self::Malformed => Error::Malformed(what),
+            Self::Memory => Error::Memory,
+        }
+    }
+}
+
+impl From<TryReserveError> for Wrong {
+    fn from(_: TryReserveError) -> Self {
+        Self::Memory
+    }
+}
+
+/// Copies text; what is no UTF-8 in it becomes U+FFFD.
+pub(crate) fn copied(text: &[u8]) -> Result<String, TryReserveError> {
+    let mut copy = String::new();
+    for chunk in text.utf8_chunks() {
+        let sign = if chunk.invalid().is_empty() { "" } else { "\u{FFFD}" };
+        copy.try_reserve(chunk.valid().len() + sign.len())?;
+        copy.push_str(chunk.valid());
+        copy.push_str(sign);
+    }
+    Ok(copy)
+}
+
 /// Reads an ErrorResponse or a NoticeResponse.
-pub(crate) fn report(body: &[u8]) -> Option<Report> {
+pub(crate) fn report(body: &[u8]) -> Result<Report, Wrong> {
     let (mut rest, mut report) = (Incoming(body), Report::default());
     loop {
-        let field = rest.take(1)?[0];
+        let field = rest.take(1).ok_or(Wrong::Malformed)?[0];
         if field == 0 {
-            return Some(report);
+            return Ok(report);
         }
         // An error may come in another encoding than was asked for, before that is settled.
-        let length = rest.0.iter().position(|&byte| byte == 0)?;
-        let text = String::from_utf8_lossy(rest.take(length)?).into_owned();
-        rest.take(1)?;
+        let length = rest.0.iter().position(|&byte| byte == 0).ok_or(Wrong::Malformed)?;
+        let text = rest.take(length).ok_or(Wrong::Malformed)?;
+        rest.take(1).ok_or(Wrong::Malformed)?;
         match field {
             // `S` is the translated one, of servers before 9.6 alone.
-            b'V' => report.severity = text,
-            b'S' if report.severity.is_empty() => report.severity = text,
-            b'C' => report.code = text,
-            b'M' => report.message = text,
-            b'D' => report.detail = text,
+            b'V' => report.severity = copied(text)?,
+            b'S' if report.severity.is_empty() => report.severity = copied(text)?,
+            b'C' => report.code = copied(text)?,
+            b'M' => report.message = copied(text)?,
+            b'D' => report.detail = copied(text)?,
             _ => {}
         }
     }
 }
 
-/// Reads a RowDescription: the names of the columns.
-pub(crate) fn columns(body: &[u8]) -> Option<Vec<String>> {
-    let mut rest = Incoming(body);
-    let count = rest.short()?;
-    let mut names = Vec::new();
-    for _ in 0..count {
-        names.push(rest.text()?.into());
-        // The table, the column in it, the type, its size and modifier, the format.
-        rest.take(18)?;
+/// Makes room for `count` things, of which each takes so many bytes of the `rest` at least.
+fn list<T>(count: u16, rest: Incoming<'_>, least: usize) -> Result<Vec<T>, Wrong> {
+    let count = usize::from(count);
+    if rest.0.len() / least < count {
+        return Err(Wrong::Malformed);
     }
-    rest.0.is_empty().then_some(names)
+    let mut list = Vec::new();
+    list.try_reserve_exact(count)?;
+    Ok(list)
+}
+
+/// Reads a RowDescription: the names of the columns.
+pub(crate) fn columns(body: &[u8]) -> Result<Vec<String>, Wrong> {
+    let mut rest = Incoming(body);
+    let count = rest.short().ok_or(Wrong::Malformed)?;
+    let mut names = list(count, rest, 19)?;
+    for _ in 0..count {
+        names.push(copied(rest.text().ok_or(Wrong::Malformed)?.as_bytes())?);
+        // The table, the column in it, the type, its size and modifier, the format.
+        rest.take(18).ok_or(Wrong::Malformed)?;
+    }
+    if rest.0.is_empty() { Ok(names) } else { Err(Wrong::Malformed) }
 }
 
 /// Reads a DataRow: where its values are in `body`, and `None` for those that are null.
-pub(crate) fn values(body: &[u8]) -> Option<Vec<Option<Range<usize>>>> {
+pub(crate) fn values(body: &[u8]) -> Result<Vec<Option<Range<usize>>>, Wrong> {
     let mut rest = Incoming(body);
-    let count = rest.short()?;
-    let mut values = Vec::new();
+    let count = rest.short().ok_or(Wrong::Malformed)?;
+    let mut values = list(count, rest, 4)?;
     for _ in 0..count {
-        values.push(match rest.long()? {
+        values.push(match rest.long().ok_or(Wrong::Malformed)? {
             -1 => None,
             length => {
                 let begin = body.len() - rest.0.len();
-                rest.take(usize::try_from(length).ok()?)?;
+                let length = usize::try_from(length).map_err(|_| Wrong::Malformed)?;
+                rest.take(length).ok_or(Wrong::Malformed)?;
                 Some(begin..body.len() - rest.0.len())
             }
         });
     }
-    rest.0.is_empty().then_some(values)
+    if rest.0.is_empty() { Ok(values) } else { Err(Wrong::Malformed) }
 }

@@ -86,10 +86,10 @@ fn ask(says: &[&[u8]], piece: usize) -> Answer {
     let tag = block_on(async {
         let mut connection = Connection::new(Server::new(&all, piece), &LOGIN, LIMIT).await?;
         connection
-            .query("select $1", &[Some("x"), None], |row| {
-                let mut text = String::new();
-                line(&mut text, row);
-                rows.push(text);
+            .query("select $1", &[Some("x"), None], async |row: &Row<'_>| {
+                let mut text = Vec::new();
+                line(&mut text, row).await.unwrap();
+                rows.push(String::from_utf8(text).unwrap());
             })
             .await
     });
@@ -126,10 +126,12 @@ fn a_failure_is_told_and_the_next_question_is_answered() {
     block_on(async {
         let server = Server::new(&[&says], 9);
         let mut connection = Connection::new(server, &LOGIN, LIMIT).await.unwrap();
-        let Err(Error::Server(report)) = connection.run("x", |_| {}).await else { panic!() };
+        let Err(Error::Server(report)) = connection.run("x", async |_: &Row<'_>| {}).await else {
+            panic!()
+        };
         assert_eq!(report.to_string(), "ERROR 42P01: no \\x1b");
-        assert_eq!(connection.run("y", |_| {}).await.as_deref(), Ok("OK"));
-        assert_eq!(connection.run("a\0b", |_| {}).await, Err(Error::Unsendable));
+        assert_eq!(connection.run("y", async |_: &Row<'_>| {}).await.as_deref(), Ok("OK"));
+        assert_eq!(connection.run("a\0b", async |_: &Row<'_>| {}).await, Err(Error::Unsendable));
         let heard = connection.close().await.unwrap().heard;
         assert!(heard.ends_with(b"Q\0\0\0\x06x\0Q\0\0\0\x06y\0X\0\0\0\x04"), "{heard:?}");
         assert!(heard.starts_with(b"\0\0\0\x30\0\x03\0\0user\0u\0database\0d\0client_encoding\0"));
@@ -142,8 +144,8 @@ fn an_answer_that_broke_off_is_not_taken_for_the_next_one() {
         let says = [auth(0, b""), ready()].concat();
         let server = Server::new(&[&says], 9);
         let mut connection = Connection::new(server, &LOGIN, LIMIT).await.unwrap();
-        assert_eq!(connection.run("x", |_| {}).await, Err(Error::Ended));
-        assert_eq!(connection.run("x", |_| {}).await, Err(Error::Broken));
+        assert_eq!(connection.run("x", async |_: &Row<'_>| {}).await, Err(Error::Ended));
+        assert_eq!(connection.run("x", async |_: &Row<'_>| {}).await, Err(Error::Broken));
     });
 }
 
@@ -160,6 +162,10 @@ fn what_makes_no_sense_is_told_apart() {
         b"\0\x02\0\0\0\0\0\0\0\0x",
     ] {
         assert_eq!(row(body), Err(Error::Malformed("row")), "{body:?}");
+    }
+    // More columns and values than the message has bytes for.
+    for (kind, what) in [(b'T', "list of columns"), (b'D', "row")] {
+        assert_eq!(ask(&[&message(kind, &[0xFF; 999])], 99), Err(Error::Malformed(what)));
     }
     for (says, error) in [
         (&b"D\0\0\0\x03"[..], Error::Malformed("length")),
@@ -241,4 +247,68 @@ fn a_password_is_never_sent_in_clear() {
     let other = |_: &[u8]| auth(10, b"SCRAM-MD5\0\0");
     assert_eq!(log_in("sesame", other), Err(Error::Login(10)));
     assert_eq!(log_in("sésame", scram), Err(Error::NotAscii));
+}
+
+#[test]
+fn a_long_value_is_printed_in_pieces_and_as_one() {
+    let value = "é€😀\u{80}x\x1b".repeat(200).into_bytes();
+    for cut in 0..16 {
+        let mut value = value[cut..].to_vec();
+        value.extend(b"\xff\x80\x80\x80\x80\xf0\x9f");
+        let mut body = std::vec![0, 1];
+        body.extend(u32::try_from(value.len()).unwrap().to_be_bytes());
+        body.extend(&value);
+        let values = message::values(&body).unwrap();
+        let mut text = Vec::new();
+        block_on(line(&mut text, &connection::row(&[], &body, &values))).unwrap();
+        let expected = format!("{}\n", Escaped(&value));
+        assert_eq!(String::from_utf8_lossy(&text), expected, "{cut}");
+    }
+}
+
+/// A server that accepts, and says nothing.
+#[test]
+fn each_step_has_its_time() {
+    use core::net::Ipv4Addr;
+    use xenith::ip::config::Ipv4;
+    use xenith::ip::{Listener, Settings, Stack, any};
+    use xenith::net::cable::{Options, cable};
+    use xenith::task::{Either, select};
+    use xenith::time::Instant;
+
+    xenith::testing::simulate_time();
+    block_on(async {
+        let (a, b) = cable(Options::default());
+        let stack = |end, last| {
+            let ipv4 = Ipv4::Static(Ipv4Addr::new(10, 0, 0, last), 24);
+            Stack::start(end, Settings { ipv4, ..Settings::default() }).unwrap()
+        };
+        let (here, there) = (stack(a, 1), stack(b, 2));
+        let listener = Tcp::bind(&there, any(5432)).await.unwrap();
+        // Nobody has the second address.
+        for (server, status) in [("10.0.0.2", Exit(4)), ("10.0.0.9", Exit(3))] {
+            let args = Args {
+                server,
+                port: 5432,
+                user: "u",
+                database: "d",
+                password: None,
+                run: Several::default(),
+                query: None,
+                value: Several::default(),
+                limit: LIMIT,
+                patience: Duration::from_secs(1),
+            };
+            let begun = Instant::now();
+            let mut said = Vec::new();
+            let asking = core::pin::pin!(start(&mut said, here.clone(), args));
+            let silent = core::pin::pin!(async {
+                let _taken = listener.accept().await;
+                core::future::pending::<()>().await;
+            });
+            let Either::First(exit) = select(asking, silent).await else { panic!("{server}") };
+            assert_eq!(exit, status, "{server}");
+            assert!(begun.elapsed() < Duration::from_secs(2), "{server}: {:?}", begun.elapsed());
+        }
+    });
 }

@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
-use pgx::{Connection, Error, Login};
+use pgx::{Connection, Error, Login, Row};
 use std::cell::RefCell;
 use std::rc::Rc;
 use xenith_fuzz::on_machine;
@@ -105,7 +105,7 @@ fuzz_target!(|input: Input| {
         let mut bytes = 0;
         for _ in 0..4 {
             let answer = connection
-                .query("select $1", &[Some("x"), None], |row| {
+                .query("select $1", &[Some("x"), None], async |row: &Row<'_>| {
                     assert!(row.iter().count() == row.names().len());
                     bytes += row.iter().flatten().map(<[u8]>::len).sum::<usize>();
                 })
