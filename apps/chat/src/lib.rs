@@ -25,6 +25,7 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use room::Room;
 use serde::{Deserialize, Serialize};
+use xenith::entropy;
 use xenith::http::events::{Event, Events};
 use xenith::http::websocket::{Code, Message, Options, WebSocket};
 use xenith::http::{Error, Exchange, Handler, Method, Server, Status, form, json};
@@ -58,7 +59,11 @@ impl Line {
     }
 }
 
-struct Chat(Rc<Room>);
+struct Chat {
+    room: Rc<Room>,
+    /// What tells the numbers of lines from those before a restart.
+    begun: u64,
+}
 
 impl Handler for Chat {
     async fn handle(&self, exchange: &mut Exchange<'_>) -> Result<(), Error> {
@@ -85,7 +90,7 @@ impl Chat {
     async fn chat(&self, exchange: &mut Exchange<'_>) -> Result<(), Error> {
         let options = Options { message: MESSAGE, ..Options::default() };
         let Some(mut socket) = WebSocket::accept(exchange, &options).await? else { return Ok(()) };
-        let mut member = self.0.join();
+        let mut member = self.room.join();
         loop {
             let said = async {
                 let message = socket.receive().await?;
@@ -99,7 +104,7 @@ impl Chat {
             };
             let why = match select(said, member.next()).await {
                 Either::First(said) => match said? {
-                    Some(Ok(line)) => line.say(&self.0)?.err().map(String::from),
+                    Some(Ok(line)) => line.say(&self.room)?.err().map(String::from),
                     Some(Err(why)) => Some(why),
                     None => return Ok(()),
                 },
@@ -117,15 +122,23 @@ impl Chat {
     /// Tells what all say. Who comes again is told what it missed.
     async fn events(&self, exchange: &mut Exchange<'_>) -> Result<(), Error> {
         let last = xenith::http::events::last_id(&exchange.request());
-        let last: Option<u64> = last.and_then(|id| id.parse().ok());
+        let last = last.and_then(|id| self.number(id));
         let mut events = Events::begin(exchange).await?;
-        let mut member = self.0.join();
+        let mut member = self.room.join();
         while let Some((number, line)) = events.wait(member.next()).await? {
             if last.is_none_or(|last| number > last) {
-                events.send(&Event::new(&line).id(&format!("{number}"))).await?;
+                let id = format!("{:016x}-{number}", self.begun);
+                events.send(&Event::new(&line).id(&id)).await?;
             }
         }
         events.finish().await
+    }
+
+    /// The number of a line that was told with this id, since the start.
+    fn number(&self, id: &str) -> Option<u64> {
+        let (begun, number) = id.split_once('-')?;
+        let is_ours = u64::from_str_radix(begun, 16) == Ok(self.begun);
+        number.parse().ok().filter(|_| is_ours)
     }
 
     /// Gives the last lines.
@@ -133,7 +146,7 @@ impl Chat {
         let fields = [("Content-Type", json::TYPE)];
         let mut sink = exchange.stream(Status::OK, &fields, None).await?;
         let mut before = '[';
-        for line in self.0.lines() {
+        for line in self.room.lines() {
             sink.print(format_args!("{before}{line}")).await?;
             before = ',';
         }
@@ -152,7 +165,7 @@ impl Chat {
             let Some(line) = json::read(exchange, MESSAGE).await? else { return Ok(()) };
             line
         };
-        match line.say(&self.0)? {
+        match line.say(&self.room)? {
             Ok(()) => exchange.respond(Status::NO_CONTENT, &[], b"").await,
             Err(why) => exchange.respond(Status::TOO_LARGE, &PLAIN, why.as_bytes()).await,
         }
@@ -162,9 +175,10 @@ impl Chat {
 /// Serves on `port` until the network is down, or the toolstack asks for the end.
 ///
 /// # Errors
-/// Those of [`Tcp::bind`].
+/// Those of [`Tcp::bind`], and [`ip::Error::NoEntropy`].
 pub async fn start<T: Tcp + 'static>(ip: T, port: u16) -> Result<(), ip::Error> {
-    let server = Server::new(Chat(Rc::default())).bind(&ip, ip::any(port)).await?;
+    let begun = entropy::next_u64().map_err(|_| ip::Error::NoEntropy)?;
+    let server = Server::new(Chat { room: Rc::default(), begun }).bind(&ip, ip::any(port)).await?;
     xenith::println!("chat: listening on port {}", server.local_addr().port());
     server.serve().await
 }

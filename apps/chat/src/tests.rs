@@ -80,7 +80,7 @@ fn what_one_says_is_told_to_all_in_each_form() {
             xenith::task::join(listens, xenith::task::join(speaks, waits)).await;
         (first, second, third)
     });
-    let expected = format!("id: 0\ndata: {line}\n\n");
+    let expected = format!("-0\ndata: {line}\n\n");
     assert!(listener.contains(&expected), "{listener}");
     for told in [speaker, other] {
         assert!(told.ends_with(&format!("\u{19}{line}")), "{told}");
@@ -123,4 +123,28 @@ fn who_comes_late_is_told_the_last_lines() {
         }
     });
     assert_eq!(room.lines().count(), 32);
+}
+
+#[test]
+fn who_comes_again_is_told_what_it_missed_also_after_a_restart() {
+    let said = |told: &str| told.matches("data: ").count();
+    beside(async |client: Rc<Stack<End>>| {
+        let listen = async |last: &str| {
+            let request =
+                format!("GET /events HTTP/1.1\r\nHost: x\r\nLast-Event-ID: {last}\r\n\r\n");
+            told(&client, &request, b"", 5).await
+        };
+        for _ in 0..3 {
+            told(&client, OPEN, &message(r#"{"name":"a","text":"b"}"#), 1).await;
+        }
+        let first = listen("").await;
+        assert_eq!(said(&first), 3, "{first}");
+        let id = first.split("id: ").nth(2).and_then(|rest| rest.lines().next()).unwrap();
+        let again = listen(id).await;
+        assert_eq!(said(&again), 1, "{again}");
+        for old in ["500", "0123456789abcdef-500", "-500", "x-1"] {
+            let all = listen(old).await;
+            assert_eq!(said(&all), 3, "{old}: {all}");
+        }
+    });
 }

@@ -239,6 +239,11 @@ impl Server {
                     self.lines.say(now, format_args!("{address} is {who}'s"));
                     return Some(self.give(Kind::Ack, question, Some(address)));
                 }
+                // Of who is not known, another server may know (RFC 2131, section 4.3.2).
+                let is_ours = question.server.is_some() || self.pool.of(client).is_some();
+                if !is_ours && self.config.is_near(address) {
+                    return None;
+                }
                 self.lines.say(now, format_args!("{address} is not for {who}"));
                 let answer = Answer::new(Kind::Nak, question, own, None);
                 Some((answer, Ipv4Addr::BROADCAST))

@@ -102,11 +102,31 @@ fn nobody_gets_what_somebody_has() {
     assert_eq!(lease(&mut server, 3, 1), Some((6, 0)), "the server's own");
     assert_eq!(lease(&mut server, 3, 99), Some((6, 0)), "none of the pool");
     assert_eq!(lease(&mut server, 2, 2), Some((6, 0)), "a second one");
-    let renews = question(3, 4, [10, 0, 1, 3], &[]);
+    let renews = question(3, 2, [10, 0, 1, 2], &[]);
     let (kind, _, to, _) = ask(&mut server, Duration::ZERO, &renews).unwrap();
     assert_eq!((kind, to.as_str()), (6, "255.255.255.255"));
     let far = question(3, 4, NONE, &[(50, &[192, 168, 0, 9])]);
     assert_eq!(brief(ask(&mut server, Duration::ZERO, &far)), Some((6, 0)));
+}
+
+#[test]
+fn the_clients_of_another_server_are_left_to_it() {
+    let mut server = server();
+    assert_eq!(discover(&mut server, Duration::ZERO, 2), Some((2, 2)));
+    for last in [1, 2, 77] {
+        // It comes back, renews, or asks everybody.
+        for message in [
+            question(3, 9, NONE, &[(50, &[10, 0, 1, last])]),
+            question(3, 9, [10, 0, 1, last], &[]),
+        ] {
+            assert_eq!(ask(&mut server, Duration::ZERO, &message), None, "{last}");
+        }
+    }
+    // Who is known, or of another network, hears that it is wrong.
+    for (client, address) in [(2, [10, 0, 1, 77]), (9, [10, 0, 2, 77])] {
+        let message = question(3, client, NONE, &[(50, &address)]);
+        assert_eq!(brief(ask(&mut server, Duration::ZERO, &message)), Some((6, 0)), "{client}");
+    }
 }
 
 #[test]

@@ -26,6 +26,8 @@ type Waiting<S> = Pin<Box<dyn Future<Output = Option<Known<S>>>>>;
 pub(crate) struct Arrivals<L: Listener> {
     listener: L,
     waiting: VecDeque<Waiting<L::Stream>>,
+    /// Clients that came while another one's test began.
+    queued: VecDeque<Known<L::Stream>>,
 }
 
 impl<L: Listener> Arrivals<L>
@@ -33,7 +35,25 @@ where
     L::Stream: 'static,
 {
     pub(crate) const fn new(listener: L) -> Self {
-        Self { listener, waiting: VecDeque::new() }
+        Self { listener, waiting: VecDeque::new(), queued: VecDeque::new() }
+    }
+
+    /// Waits for the next client, of which those come first that wait longest.
+    ///
+    /// # Errors
+    /// Those of [`next`](Self::next).
+    pub(crate) async fn client(&mut self) -> Result<Known<L::Stream>, ip::Error> {
+        match self.queued.pop_front() {
+            Some(client) => Ok(client),
+            None => self.next().await,
+        }
+    }
+
+    /// Keeps a client for when its turn comes, if there is room for one more.
+    pub(crate) fn queue(&mut self, client: Known<L::Stream>) {
+        if self.queued.len() < MOST {
+            self.queued.push_back(client);
+        }
     }
 
     /// Waits for the next connection that says its cookie.
@@ -42,7 +62,7 @@ where
     /// Those of [`Listener::accept`], but that there is no room for more.
     pub(crate) async fn next(&mut self) -> Result<Known<L::Stream>, ip::Error> {
         loop {
-            let Self { listener, waiting } = self;
+            let Self { listener, waiting, .. } = self;
             let known = poll_fn(|context| known(waiting, context));
             let come = match select(pin!(known), pin!(listener.accept())).await {
                 Either::First(known) => return Ok(known),

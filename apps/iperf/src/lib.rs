@@ -95,7 +95,7 @@ pub async fn start<T: Tcp>(ip: T, port: u16) -> Result<(), ip::Error> {
     let mut arrivals = Arrivals::new(ip.bind(ip::any(port)).await?);
     xenith::println!("iperf: listening on port {port}");
     loop {
-        let (mut control, cookie) = match select(arrivals.next(), shutdown_requested()).await {
+        let (mut control, cookie) = match select(arrivals.client(), shutdown_requested()).await {
             Either::First(client) => client?,
             Either::Second(_) => return Ok(()),
         };
@@ -161,6 +161,9 @@ where
             let (stream, other) = arrivals.next().await?;
             if other == cookie {
                 streams.push(stream);
+            } else {
+                // The next test is its.
+                arrivals.queue((stream, other));
             }
         }
         Ok::<_, ip::Error>(())

@@ -142,3 +142,26 @@ fn a_test_in_which_nothing_moves_ends_for_the_next() {
         assert!(waited >= IDLE - PATIENCE && waited < 2 * IDLE, "{waited:?}");
     });
 }
+
+#[test]
+fn who_comes_while_streams_are_awaited_has_the_next_turn() {
+    with_server(async |client| {
+        let mut control = client.connect(PORT).await.unwrap();
+        control.write_all(&[8; COOKIE]).await.unwrap();
+        assert_eq!(state(&mut control).await, 9);
+        text(&mut control, ONE).await;
+        assert_eq!(state(&mut control).await, 10);
+        let first = async {
+            sleep(Duration::from_secs(5)).await;
+            let mut data = client.connect(PORT).await.unwrap();
+            data.write_all(&[8; COOKIE]).await.unwrap();
+            assert_eq!((state(&mut control).await, state(&mut control).await), (1, 2));
+            control.write_all(&[4]).await.unwrap();
+            drop(data);
+            assert_eq!(state(&mut control).await, 13);
+            drop(control);
+        };
+        let (second, ()) = xenith::task::join(moved(client, ONE, 300_000), first).await;
+        assert!(second.is_some());
+    });
+}

@@ -11,7 +11,8 @@
 //! All servers are asked at once; the clock is set by one of those that agree with most others, if
 //! these are more than half of those that answer. It is set at once however far off it is, so it may
 //! go back, as [`wall_clock`](xenith::time::wall_clock) always may; after that it is asked again
-//! after 64 s, and then ever later up to 1024 s. Answers are not signed: who can change packets on
+//! after 64 s, and then ever later up to 1024 s. Where there is no time to be had, it is tried again
+//! after 16 s, and as much later each time. Answers are not signed: who can change packets on
 //! the way sets the clock.
 //!
 //! The packets are read here: `sntpc`, the crate that does it without the standard library, sends

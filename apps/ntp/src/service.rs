@@ -3,6 +3,7 @@
 use crate::packet::{Answer, LENGTH, judge, question};
 use crate::vote::{Sample, vote};
 use alloc::boxed::Box;
+use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use xenith::args::{self, Args, Argument, Reason, Value};
@@ -28,7 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// at least 15 s (rule T5).
 const POLL: [Duration; 2] = [Duration::from_secs(64), Duration::from_secs(1024)];
 
-/// The time until the next question after one that was not answered, as at the beginning.
+/// The time until the next question after one that was not answered, as at the beginning; twice as
+/// long each time as well.
 const AGAIN: Duration = Duration::from_secs(16);
 
 /// A correction of more than this is told.
@@ -81,7 +83,8 @@ impl<I: Udp + Resolve + Clone + 'static> Service<I> for Ntp {
 /// Keeps the clock right.
 async fn follow<I: Udp + Resolve>(ip: I, servers: Servers) {
     let mut denied = heapless::Vec::new();
-    let (mut wait, mut told, mut resumed) = (POLL[0], None, suspend::resumed());
+    let (mut wait, mut again) = (POLL[0], AGAIN);
+    let (mut told, mut resumed) = (None, suspend::resumed());
     loop {
         let generation = suspend::generation();
         let round = round(&ip, servers, &mut denied).await;
@@ -94,10 +97,19 @@ async fn follow<I: Udp + Resolve>(ip: I, servers: Servers) {
         if let Ok(Round { time: Some((wall, at)), .. }) = round {
             set(wall.saturating_add(at.elapsed()));
         }
+        // Who wants to be asked less often wants it from then on.
+        if matches!(round, Ok(Round { less: true, .. })) {
+            (wait, again) = (POLL[1], POLL[1]);
+        }
+        let longer = |wait: &mut Duration| core::mem::replace(wait, (*wait * 2).min(POLL[1]));
         let next = match &round {
-            Ok(Round { less: true, .. }) => POLL[1],
-            Ok(Round { count: 1.., .. }) => wait,
-            _ => AGAIN,
+            Ok(Round { count: 1.., less, .. }) => {
+                again = if *less { again } else { AGAIN };
+                longer(&mut wait)
+            }
+            // Their names may lead to others by then.
+            Err(Failure::Denied) => POLL[1],
+            _ => longer(&mut again),
         };
         // What is said each time is said once.
         if told != Some(round.clone().map(|it| it.count)) {
@@ -112,11 +124,31 @@ async fn follow<I: Udp + Resolve>(ip: I, servers: Servers) {
             }
         }
         told = Some(round.clone().map(|it| it.count));
-        if matches!(round, Ok(Round { count: 1.., .. })) {
-            wait = (wait * 2).min(POLL[1]);
-        }
         // Another domain has another clock.
         select(sleep(next), resumed.next()).await;
+    }
+}
+
+/// Why nobody is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Failure {
+    Ip(Error),
+    /// None of the servers wants to be.
+    Denied,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Ip(error)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(error) => error.fmt(f),
+            Self::Denied => f.write_str("all servers refuse to be asked: name others by ntp="),
+        }
     }
 }
 
@@ -144,9 +176,9 @@ async fn round<I: Udp + Resolve>(
     ip: &I,
     servers: Servers,
     denied: &mut heapless::Vec<SocketAddr, MOST>,
-) -> Result<Round, Error> {
+) -> Result<Round, Failure> {
     let mut asked = heapless::Vec::<Asked, MOST>::new();
-    let (socket, mut last) = (ip.bind(any(0)).await?, Error::NoSuchName);
+    let (socket, mut last) = (ip.bind(any(0)).await?, Failure::Ip(Error::NoSuchName));
     // An answer counts by when it is taken from the socket, so no search may come between.
     let found = find(ip, servers).await;
     let begun = Instant::now();
@@ -157,8 +189,8 @@ async fn round<I: Udp + Resolve>(
         };
         match question {
             Ok(Some(question)) => drop(asked.push(question)),
-            Ok(None) => {}
-            Err(error) => last = error,
+            Ok(None) => last = Failure::Denied,
+            Err(error) => last = error.into(),
         }
     }
     if asked.is_empty() {
@@ -183,10 +215,10 @@ async fn round<I: Udp + Resolve>(
                 Answer::Less => less = true,
             }
         }
-        Ok(())
+        Ok::<_, Error>(())
     };
     if let Ok(Err(error)) = timeout(PATIENCE, answers).await {
-        return Err(error);
+        return Err(Failure::Ip(error));
     }
     let of = samples.len();
     let vote = vote(&samples);
