@@ -15,6 +15,9 @@ use debian::Packages;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+/// Bytes of a sector, where nobody says otherwise.
+pub(crate) const SECTOR: u32 = 512;
+
 /// Whole pages, so that an image fits disks with sectors of any size.
 const ALIGNMENT: u64 = 4096;
 
@@ -35,7 +38,7 @@ pub(crate) fn parse(text: &str) -> Result<Given, String> {
     let wrong =
         || format!("{text:?} should be NAME=FILE, NAME=FOLDER, NAME=SIZE or NAME=debian:PACKAGE");
     let (name, source) = text.split_once('=').ok_or_else(wrong)?;
-    let (mut source, mut read_only, mut sector) = (source, false, 512);
+    let (mut source, mut read_only, mut sector) = (source, false, SECTOR);
     while let Some((rest, option)) = source.rsplit_once(',') {
         match option {
             "ro" => read_only = true,

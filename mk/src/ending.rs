@@ -5,7 +5,7 @@ use lab::{End, Reason};
 /// Exit status of a run that hit its time limit, as timeout(1) has it.
 pub(crate) const TIMEOUT: u8 = 124;
 /// Exit status of a crash that says nothing else, as a Rust panic has it.
-const CRASH: u8 = 101;
+pub(crate) const CRASH: u8 = 101;
 /// Lines at the end of a console that are looked through for an exit status.
 const LAST_LINES: usize = 5;
 

@@ -210,6 +210,11 @@ impl Project {
         Ok(chosen)
     }
 
+    /// The app of a guest: of several of one app, all but the first have a number behind its name.
+    pub(crate) fn app_of<'a>(&self, guest: &'a str) -> &'a str {
+        app_of(guest, |name| self.guests.iter().any(|guest| guest.name == name))
+    }
+
     fn here(&self) -> Result<&Guest> {
         let here = std::env::current_dir().context("the current folder is gone")?;
         let mut guests = self.apps().filter(|guest| here.starts_with(&guest.folder));
@@ -266,6 +271,13 @@ impl Project {
         remaps.push((self.xenith.clone(), "xenith"));
         remaps
     }
+}
+
+fn app_of(guest: &str, is_known: impl Fn(&str) -> bool) -> &str {
+    let twin = guest
+        .rsplit_once('-')
+        .filter(|(app, number)| number.parse::<u32>().is_ok() && !is_known(guest) && is_known(app));
+    twin.map_or(guest, |(app, _)| app)
 }
 
 /// The folder of a package.
@@ -356,4 +368,24 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> Result<()> {
         .and_then(|()| fs::rename(&part, path))
         .inspect_err(|_| drop(fs::remove_file(&part)))
         .with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_with_a_number_is_of_the_app_before_it() {
+        let known = |name: &str| ["httpd", "net-2"].contains(&name);
+        for (guest, app) in [
+            ("httpd", "httpd"),
+            ("httpd-2", "httpd"),
+            ("net-2", "net-2"),
+            ("net-2-3", "net-2"),
+            ("httpd-x", "httpd-x"),
+            ("other-2", "other-2"),
+        ] {
+            assert_eq!(app_of(guest, known), app, "{guest}");
+        }
+    }
 }

@@ -1,9 +1,10 @@
 //! Files of this machine as disks of dom0: QEMU works on the files themselves, so that
 //! what a guest writes stands there at once, and nothing has to be copied.
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 /// How many there can be: QEMU's machine has slots for as many besides its own.
 const MOST: usize = 24;
@@ -55,20 +56,14 @@ pub(crate) fn qemu_arguments(disks: &[Disk], flush: bool) -> Vec<String> {
     arguments
 }
 
-/// Says what is wrong with a disk that QEMU could not open, or would open badly.
-pub(crate) fn check(disks: &[Disk]) -> Result<()> {
+/// Says what is wrong with a disk that QEMU could not open, or would open badly. While what is returned
+/// lives, nobody else writes to them who asks for the same, nor reads what is written here.
+pub(crate) fn check(disks: &[Disk]) -> Result<Vec<File>> {
     ensure!(disks.len() <= MOST, "one host has at most {MOST} disks, not {}", disks.len());
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut files = Vec::new();
     for (index, disk) in disks.iter().enumerate() {
         let path = disk.path.display();
-        let mut options = std::fs::File::options();
-        let opened = options.read(true).write(!disk.read_only).open(&disk.path);
-        ensure!(
-            opened.is_ok(),
-            "the disk {path} cannot be opened{}: {}",
-            if disk.read_only { "" } else { " to be written" },
-            opened.err().map(|error| error.to_string()).unwrap_or_default()
-        );
         let mut before = disks[..index].iter();
         let twice = before.find(|other| real(&other.path) == real(&disk.path));
         ensure!(
@@ -76,8 +71,24 @@ pub(crate) fn check(disks: &[Disk]) -> Result<()> {
             "the disk {path} is given twice, and written to: each guest would undo what the other \
              does"
         );
+        let opened = File::options().read(true).write(!disk.read_only).open(&disk.path);
+        let file = opened.with_context(|| {
+            let how = if disk.read_only { "" } else { " to be written" };
+            format!("the disk {path} cannot be opened{how}")
+        })?;
+        // Of block devices udev locks some for a moment.
+        if file.metadata()?.is_file() {
+            let locked = if disk.read_only { file.try_lock_shared() } else { file.try_lock() };
+            if let Err(TryLockError::WouldBlock) = locked {
+                bail!(
+                    "the disk {path} is used by another run, and one of the two may write to it: end \
+                     that one, or give each a disk of its own"
+                );
+            }
+        }
+        files.push(file);
     }
-    Ok(())
+    Ok(files)
 }
 
 #[cfg(test)]
@@ -96,6 +107,15 @@ mod tests {
         assert!(error.contains("twice"), "{error}");
         let missing = Disk { path: folder.path().join("none"), ..disk(false) };
         assert!(check(&[missing]).expect_err("missing").to_string().contains("cannot be opened"));
+        // Another run.
+        let reads = check(&[disk(true)]).expect("reads");
+        check(&[disk(true)]).expect("both read");
+        let error = check(&[disk(false)]).expect_err("it writes").to_string();
+        assert!(error.contains("another run"), "{error}");
+        drop(reads);
+        let writes = check(&[disk(false)]).expect("writes");
+        check(&[disk(true)]).expect_err("the other writes");
+        drop(writes);
     }
 
     #[test]

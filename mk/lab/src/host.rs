@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,9 +16,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::tcgetwinsize;
 
 use super::channel::{Channel, Output, quote, random, store};
+use super::disk;
 use super::guest::{Guest, GuestSpec};
 use super::image;
-use super::network::{Number, Numbers, publish};
+use super::network::{self, Number, Numbers, publish};
 use super::options::{Options, Progress};
 use super::probe::Probe;
 use super::qemu::{self, Accelerator, Qemu, tail};
@@ -47,6 +49,8 @@ pub struct Host {
     names: Mutex<HashMap<String, u32>>,
     numbers: Numbers,
     network: bool,
+    /// Open, so that no other run uses them.
+    disks: Vec<File>,
 }
 
 impl Host {
@@ -61,22 +65,19 @@ impl Host {
         let image = image::prepare(&options.cache, progress)?;
         fs::create_dir_all(&options.run)
             .with_context(|| format!("cannot make {}", options.run.display()))?;
+        let disks = disk::check(&options.disks)?;
+        network::check(&options.forwards)?;
         let boot = |accelerator, limit| Host::start(options, &image, accelerator, limit, progress);
-        if options.icount {
-            return boot(Accelerator::Icount, options.boot_limit);
-        }
-        if kvm_may_work(&options.cache) {
-            // /dev/kvm proves little: nested in another virtual machine it can
-            // fail at any instruction. A boot proves it.
-            match boot(Accelerator::Kvm, KVM_LIMIT.min(options.boot_limit)) {
-                Ok(host) => return Ok(host),
-                Err(_) => {
-                    fs::write(options.cache.join(KVM_FAILED), this_boot())?;
-                    progress.note("KVM does not run Xen on this machine; emulating");
-                }
-            }
-        }
-        boot(Accelerator::Tcg, options.boot_limit)
+        let mut host = if options.icount {
+            boot(Accelerator::Icount, options.boot_limit)?
+        } else {
+            let kvm = || boot(Accelerator::Kvm, KVM_LIMIT.min(options.boot_limit));
+            let tcg = || boot(Accelerator::Tcg, options.boot_limit);
+            let mark = options.cache.join(KVM_FAILED);
+            boot_by(kvm_may_work(&options.cache).then_some(kvm), tcg, &mark, progress)?
+        };
+        host.disks = disks;
+        Ok(host)
     }
 
     fn start(
@@ -92,7 +93,12 @@ impl Host {
             progress.step("starting Xen in QEMU");
             let token = random()?;
             let qemu = Qemu::start(options, image, accelerator, &token)?;
-            let port_taken = || qemu.trouble().is_some_and(|why| why.contains("host forwarding"));
+            // The others were free, and stay taken if they are not.
+            let own = format!("127.0.0.1:{}-", qemu.port);
+            let port_taken = || {
+                qemu.trouble()
+                    .is_some_and(|why| why.contains("host forwarding") && why.contains(&own))
+            };
             match wait_for_boot(&qemu, Instant::now() + limit, progress) {
                 Ok(Boot::Ready) => break Channel::new(qemu, token),
                 Ok(Boot::Stalled(why)) => {
@@ -114,6 +120,7 @@ impl Host {
             names: Mutex::default(),
             numbers: Numbers::default(),
             network: options.network,
+            disks: Vec::new(),
         };
         let first = if options.forwards.is_empty() { ":" } else { &publish(&options.forwards) };
         host.shell(first)?.success().context("dom0 does not run commands")?;
@@ -230,20 +237,7 @@ impl Host {
                 }
             }
         });
-        let mut buffer = [0; 256];
-        while !shown.is_finished() {
-            let stdin = io::stdin();
-            let mut ready = [PollFd::new(&stdin, PollFlags::IN)];
-            if poll(&mut ready, Some(&POLL))? == 0 {
-                continue;
-            }
-            let count = io::stdin().read(&mut buffer)?;
-            let typed = until_leave(&buffer[..count]);
-            shell.write_all(typed)?;
-            if typed.len() < count || count == 0 {
-                break;
-            }
-        }
+        pass_keys(&io::stdin(), &mut shell, || shown.is_finished())?;
         shell.shutdown(Shutdown::Both)?;
         drop(shown.join());
         // Where nobody reads it any more, nothing is left to put in order.
@@ -267,8 +261,53 @@ impl Host {
     }
 }
 
+/// Passes on what is typed, until the key that leaves, or until `over`. It is read from the descriptor:
+/// what [`io::Stdin`] had in its buffer, nobody would be woken for.
+fn pass_keys(from: &impl AsFd, to: &mut impl Write, over: impl Fn() -> bool) -> io::Result<()> {
+    let mut buffer = [0; 256];
+    while !over() {
+        let mut ready = [PollFd::new(from, PollFlags::IN)];
+        if poll(&mut ready, Some(&POLL))? == 0 {
+            continue;
+        }
+        let count = rustix::io::read(from, &mut buffer)?;
+        let typed = until_leave(&buffer[..count]);
+        to.write_all(typed)?;
+        if typed.len() < count || count == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// The file of the cache that says in which boot of this machine KVM failed.
 const KVM_FAILED: &str = "kvm-failed";
+
+/// Boots by KVM where there is one, else by QEMU's translator. What fails by both says nothing about KVM;
+/// what fails by KVM alone is kept in `mark` for as long as this machine runs.
+fn boot_by<T>(
+    kvm: Option<impl FnOnce() -> Result<T>>,
+    tcg: impl FnOnce() -> Result<T>,
+    mark: &Path,
+    progress: &dyn Progress,
+) -> Result<T> {
+    let Some(kvm) = kvm else { return tcg() };
+    // /dev/kvm proves little: nested in another virtual machine it can fail at any
+    // instruction. A boot proves it.
+    let error = match kvm() {
+        Ok(host) => return Ok(host),
+        Err(error) => format!("{error:#}"),
+    };
+    let why = error.lines().next().unwrap_or_default();
+    progress.note(&format!("Xen does not boot by KVM ({why}); trying without"));
+    let host = tcg()?;
+    fs::write(mark, this_boot())?;
+    progress.note(&format!(
+        "KVM does not run Xen on this machine and is left alone until it boots again, or {} is removed",
+        mark.display()
+    ));
+    Ok(host)
+}
 
 /// What names this boot of this machine.
 fn this_boot() -> String {
@@ -339,6 +378,40 @@ fn until_leave(bytes: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    struct Silent;
+
+    impl Progress for Silent {
+        fn step(&self, _: &str) {}
+        fn bytes(&self, _: u64, _: u64) {}
+        fn note(&self, _: &str) {}
+    }
+
+    #[test]
+    fn only_what_fails_by_kvm_alone_is_held_against_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mark = folder.path().join(KVM_FAILED);
+        let fails = || -> Result<u8> { bail!("no such disk") };
+        assert!(boot_by(Some(fails), fails, &mark, &Silent).is_err() && !mark.exists());
+        let works = || Ok(1);
+        assert_eq!(boot_by(Some(works), fails, &mark, &Silent).expect("KVM works"), 1);
+        assert!(!mark.exists());
+        assert_eq!(boot_by(Some(fails), works, &mark, &Silent).expect("TCG works"), 1);
+        assert_eq!(fs::read_to_string(&mark).expect("a mark"), this_boot());
+    }
+
+    #[test]
+    fn all_that_is_pasted_arrives_at_once() {
+        let (mut typing, typed) = UnixStream::pair().expect("a pair");
+        typing.write_all(&[b'x'; 5000]).expect("room");
+        let begun = Instant::now();
+        let mut got = Vec::new();
+        let late = || begun.elapsed() > Duration::from_secs(2);
+        typing.write_all(&[LEAVE, b'y']).expect("room");
+        pass_keys(&typed, &mut got, late).expect("it is passed on");
+        assert_eq!(got, [b'x'; 5000]);
+        assert!(!late());
+    }
 
     #[test]
     fn what_is_long_may_take_longer() {

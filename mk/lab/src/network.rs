@@ -8,11 +8,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::SocketAddrV4;
+use std::net::{SocketAddrV4, TcpListener, UdpSocket};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 /// The numbers that guests may have. Those above are for who comes with a MAC
 /// address of its own.
@@ -122,6 +122,23 @@ pub(crate) fn answers_datagrams(forwards: &[Forward]) -> bool {
     forwards.iter().any(|forward| forward.protocol == Protocol::Udp)
 }
 
+/// Says which port QEMU could not listen at.
+pub(crate) fn check(forwards: &[Forward]) -> Result<()> {
+    for (index, Forward { protocol, from, .. }) in forwards.iter().enumerate() {
+        let mut before = forwards[..index].iter();
+        ensure!(
+            !before.any(|other| (other.protocol, other.from) == (*protocol, *from)),
+            "{protocol} {from} cannot lead to two guests"
+        );
+        match protocol {
+            Protocol::Tcp => TcpListener::bind(from).map(drop),
+            Protocol::Udp => UdpSocket::bind(from).map(drop),
+        }
+        .with_context(|| format!("{protocol} {from} cannot be listened at"))?;
+    }
+    Ok(())
+}
+
 /// The command that makes dom0 pass them on.
 pub(crate) fn publish(forwards: &[Forward]) -> String {
     let rules = forwards.iter().enumerate().map(|(index, Forward { protocol, to, .. })| {
@@ -205,6 +222,22 @@ pub(crate) fn list<'a>(config: &'a str, key: &str) -> Option<Vec<&'a str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
+
+    #[test]
+    fn ports_that_are_taken_are_named() {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let to = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 2), 80);
+        let port = taken.local_addr().expect("its address").port();
+        let from = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+        let forward = Forward { protocol: Protocol::Tcp, from, to };
+        let error = check(std::slice::from_ref(&forward)).expect_err("taken").to_string();
+        assert!(error.contains(&format!("tcp {from} cannot")), "{error}");
+        drop(taken);
+        check(std::slice::from_ref(&forward)).expect("free");
+        let error = check(&[forward.clone(), forward]).expect_err("twice").to_string();
+        assert!(error.contains("two guests"), "{error}");
+    }
 
     #[test]
     fn lists_are_found() {

@@ -66,8 +66,9 @@ pub struct Options {
     pub xen: Vec<String>,
     /// How long booting may take.
     pub boot_limit: Duration,
-    /// How long the host may live: nothing runs for ever, whatever goes wrong.
-    pub lifetime: Duration,
+    /// How long the host may live, if not for as long as it is wanted: no test runs for ever,
+    /// whatever goes wrong.
+    pub lifetime: Option<Duration>,
 }
 
 impl Options {
@@ -85,7 +86,7 @@ impl Options {
             disks: Vec::new(),
             xen: Vec::new(),
             boot_limit: Duration::from_secs(180),
-            lifetime: Duration::from_secs(12 * 3600),
+            lifetime: Some(Duration::from_secs(12 * 3600)),
         }
     }
 }

@@ -140,7 +140,6 @@ impl Qemu {
         token: &str,
     ) -> Result<Qemu> {
         let folder = fs::canonicalize(&options.run)?;
-        disk::check(&options.disks)?;
         // Whoever reads the token or reaches the shell's socket is root in dom0.
         // That is for no other user of this machine, and thus the token is not
         // on the command line either, which they can read.
@@ -182,7 +181,7 @@ impl Qemu {
         let end = Arc::new(OnceLock::new());
         let (orders, inbox) = mpsc::channel::<()>();
         let (started, start) = mpsc::channel();
-        let deadline = Instant::now() + options.lifetime;
+        let deadline = options.lifetime.map(|lifetime| Instant::now() + lifetime);
         let ended = Arc::clone(&end);
         let keeper = thread::Builder::new().name("qemu".into()).spawn(move || {
             let mut child = match command.spawn() {
@@ -196,7 +195,8 @@ impl Qemu {
                     let _ = ended.set(status);
                     return;
                 }
-                if order != Err(RecvTimeoutError::Timeout) || Instant::now() > deadline {
+                let over = deadline.is_some_and(|deadline| Instant::now() > deadline);
+                if order != Err(RecvTimeoutError::Timeout) || over {
                     drop(child.kill());
                 }
             }

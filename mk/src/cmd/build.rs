@@ -46,6 +46,11 @@ impl Optimize {
         Self { goal: None }
     }
 
+    /// Whether that is what the app says.
+    pub(crate) const fn is_usual(&self) -> bool {
+        self.goal.is_none()
+    }
+
     /// The project, whose guests are to be built so.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use crate::boot;
 use crate::project::Project;
 use crate::ui::{Ui, err, out};
 use anyhow::{Result, ensure};
+use lab::{Host, Options};
 use std::io::{IsTerminal, stdin};
 use std::time::Duration;
 
@@ -49,7 +50,9 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     }
     let what = "a shell needs a terminal; `cargo mk host run SCRIPT` runs a script";
     ensure!(stdin().is_terminal(), what);
-    let host = boot::host(&project, true, ui)?;
+    let options = Options { network: true, lifetime: None, ..boot::options(&project)? };
+    let host = Host::boot(&options, ui)?;
+    ui.done();
     ui.note("a shell in dom0; Ctrl-] leaves");
     host.interact()?;
     host.shutdown()?;

@@ -41,7 +41,13 @@ impl Source {
         if text.contains("://") || text.starts_with("git@") {
             let (url, commit) = text.split_once('#').map_or((text, None), |(a, b)| (a, Some(b)));
             let commit = commit.map(str::to_owned);
-            return Ok(Self::Git { url: url.to_owned(), commit });
+            // Git's own way to write it, which is no URL, and cargo takes none but those.
+            let short = url.split_once(':').filter(|_| !url.contains("://"));
+            let url = short.map_or_else(
+                || url.to_owned(),
+                |(host, path)| format!("ssh://{host}/{}", path.trim_start_matches('/')),
+            );
+            return Ok(Self::Git { url, commit });
         }
         let is_number = |part: &str| part.parse::<u64>().is_ok();
         if text.splitn(3, '.').take(2).all(is_number) && !Path::new(text).exists() {
@@ -294,6 +300,9 @@ mod tests {
         assert_eq!(keys("0.1.0"), "version = \"0.1.0\"");
         assert_eq!(keys("https://a/b"), "git = \"https://a/b\"");
         assert_eq!(keys("https://a/b#12ab"), "git = \"https://a/b\", rev = \"12ab\"");
+        // Cargo takes URLs alone.
+        assert_eq!(keys("git@host:a/b.git"), "git = \"ssh://git@host/a/b.git\"");
+        assert_eq!(keys("git@host:/a#1"), "git = \"ssh://git@host/a\", rev = \"1\"");
         let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap();
         let here = here.to_str().unwrap();
         assert_eq!(keys(here), format!("path = \"{here}/devices\""));

@@ -20,6 +20,7 @@ mod watch;
 mod xl;
 
 use super::build::Optimize;
+use crate::disk::{Given, SECTOR};
 use crate::project::Project;
 use crate::ui::Ui;
 use anyhow::{Context, Result, bail, ensure};
@@ -114,10 +115,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     }
     if args.on != On::XenQemu {
         for (app, ..) in &apps {
-            ensure!(
-                app.around.publish.is_empty() && app.around.pcap.is_none(),
-                "--publish and --pcap need the network of --on xen-qemu"
-            );
+            check(args.on, &app.around, &args.optimize)?;
         }
         let [(app, guest, items)] = &apps[..] else {
             bail!("several apps run side by side only with --on xen-qemu");
@@ -135,12 +133,33 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     lab::run(&project, &apps, None, args.timeout, ui)
 }
 
+/// Refuses what has no effect where there is no Xen in QEMU.
+fn check(on: On, around: &Around, optimize: &Optimize) -> Result<()> {
+    ensure!(
+        around.publish.is_empty() && around.pcap.is_none(),
+        "--publish and --pcap need the network of --on xen-qemu"
+    );
+    ensure!(
+        on != On::Linux || optimize.is_usual(),
+        "--optimize works only with domains: a process is compiled for development"
+    );
+    if let Some(Given { name, sector, .. }) = around.disk.iter().find(|it| it.sector != SECTOR) {
+        let whose = match on {
+            On::Xl => "on a Xen host a disk has those of the block device that it is",
+            _ => "a process's disk has sectors of 512 bytes",
+        };
+        bail!("{name}=...,{sector}: that size of sectors is for --on xen-qemu; {whose}");
+    }
+    Ok(())
+}
+
 /// Runs an app whose memory was saved.
 ///
 /// # Errors
 /// When there is no such app, or the host does not come up.
 pub(crate) fn go_on(app: App, saved: &Path, timeout: Option<Duration>, ui: &Ui) -> Result<u8> {
     let project = Project::find()?;
+    let app = App { app: app.app.map(|name| project.app_of(&name).to_owned()), ..app };
     let (name, items) = app.name_and_items(&project);
     let guest = *project.choose(&name)?.first().context("no app")?;
     lab::run(&project, &[(&app, guest, items)], Some(saved), timeout, ui)
@@ -163,6 +182,31 @@ impl Args {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(clap::Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn what_would_have_no_effect_is_refused() {
+        let parsed = |words: &[&str]| {
+            let args = Command::try_parse_from([&["run"], words].concat()).unwrap().args;
+            check(args.on, &args.app.around, &args.optimize).map_err(|error| error.to_string())
+        };
+        assert_eq!(parsed(&["kv", "--on", "linux", "--disk", "disk=64M"]), Ok(()));
+        assert_eq!(parsed(&["kv", "--on", "xl", "--optimize", "speed"]), Ok(()));
+        for (words, why) in [
+            (&["kv", "--on", "linux", "--optimize", "speed"][..], "--optimize works only"),
+            (&["kv", "--on", "linux", "--disk", "disk=64M,4096"], "sectors of 512 bytes"),
+            (&["kv", "--on", "xl", "--disk", "disk=64M,4096"], "of the block device"),
+            (&["kv", "--on", "xl", "--publish", "80"], "--publish and --pcap"),
+        ] {
+            let error = parsed(words).unwrap_err();
+            assert!(error.contains(why), "{error}");
+        }
+    }
 
     #[test]
     fn times_are_seconds() {

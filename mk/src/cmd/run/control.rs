@@ -13,6 +13,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -74,15 +75,27 @@ impl Control {
     }
 
     /// Carries out one request after the other until [`Control::close`]. What goes wrong, the
-    /// other terminal is told.
+    /// other terminal is told. Who asks while another one is served hears at once which guests there
+    /// are, and waits.
     pub(super) fn serve(&self, host: &Host, guests: &[String]) {
-        while !self.over.load(Ordering::Relaxed) {
-            match self.listener.accept() {
-                // Who goes away meanwhile need not be told.
-                Ok((stream, _)) => drop(answer(&stream, host, guests)),
-                Err(_) => thread::sleep(POLL),
+        let turn = Mutex::new(());
+        thread::scope(|scope| {
+            while !self.over.load(Ordering::Relaxed) {
+                match self.listener.accept() {
+                    Ok((stream, _)) => {
+                        let turn = &turn;
+                        let carry_out =
+                            move |request: &Request, progress: &mut dyn FnMut(u64, u64)| {
+                                let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+                                carry_out(request, host, progress)
+                            };
+                        // Who goes away meanwhile need not be told.
+                        scope.spawn(move || drop(answer(&stream, guests, carry_out)));
+                    }
+                    Err(_) => thread::sleep(POLL),
+                }
             }
-        }
+        });
     }
 
     /// Takes no more requests.
@@ -105,8 +118,12 @@ fn say(mut to: impl Write, answer: &impl Serialize) -> Result<()> {
     Ok(to.write_all(&line)?)
 }
 
-/// Takes one request and carries it out.
-fn answer(stream: &UnixStream, host: &Host, guests: &[String]) -> Result<()> {
+/// Takes one request and has it carried out.
+fn answer(
+    stream: &UnixStream,
+    guests: &[String],
+    carry_out: impl FnOnce(&Request, &mut dyn FnMut(u64, u64)) -> Result<()>,
+) -> Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(GREETING))?;
     stream.set_write_timeout(Some(PATIENCE))?;
@@ -120,21 +137,26 @@ fn answer(stream: &UnixStream, host: &Host, guests: &[String]) -> Result<()> {
     let request: Request = serde_json::from_str(&line)?;
     let mut client = Client { stream: Some(stream) };
     let mut progress = |done, total| client.tell(&Answer::Bytes(done, total));
-    let done = match &request {
-        Request::Save { guest, file, copy } => host.save(guest, file, *copy, &mut progress),
-        Request::Migrate { guest, by_file: true } => host.move_guest(guest, Move::ByFile),
-        Request::Migrate { guest, by_file: false } => host.move_guest(guest, Move::Live),
-        Request::Update { guest, config, overrides } => {
-            let overrides = overrides.clone();
-            host.replace_guest(guest, &GuestSpec { overrides, ..GuestSpec::new(config) })
-        }
-    };
+    let done = carry_out(&request, &mut progress);
     let said = match done {
         Ok(()) => Answer::Done,
         Err(error) => Answer::Failed(format!("{error:#}")),
     };
     client.tell(&said);
     Ok(())
+}
+
+/// Does what was asked for.
+fn carry_out(request: &Request, host: &Host, progress: &mut dyn FnMut(u64, u64)) -> Result<()> {
+    match request {
+        Request::Save { guest, file, copy } => host.save(guest, file, *copy, progress),
+        Request::Migrate { guest, by_file: true } => host.move_guest(guest, Move::ByFile),
+        Request::Migrate { guest, by_file: false } => host.move_guest(guest, Move::Live),
+        Request::Update { guest, config, overrides } => {
+            let overrides = overrides.clone();
+            host.replace_guest(guest, &GuestSpec { overrides, ..GuestSpec::new(config) })
+        }
+    }
 }
 
 /// Who asked, while that one listens: what was asked for goes on where nobody looks any more.
@@ -158,10 +180,14 @@ impl Client<'_> {
 pub(crate) fn ask(project: &Project, request: &Request, ui: &Ui) -> Result<()> {
     let guest = request.guest();
     let mut runs = Vec::new();
-    let mut others = Vec::new();
+    let (mut others, mut silent) = (Vec::new(), 0);
     for entry in fs::read_dir(boot::runs(project)).into_iter().flatten().flatten() {
         // Most of them take no requests, or are over.
-        let Ok((guests, run)) = greeted(&entry.path()) else { continue };
+        let Ok(stream) = connected(&entry.path()) else { continue };
+        let Ok((guests, run)) = greeted(stream) else {
+            silent += 1;
+            continue;
+        };
         match guests.iter().any(|it| it == guest) {
             true => runs.push(run),
             false => others.extend(guests),
@@ -169,6 +195,11 @@ pub(crate) fn ask(project: &Project, request: &Request, ui: &Ui) -> Result<()> {
     }
     ensure!(runs.len() < 2, "{} runs have a guest {guest}: end all but one", runs.len());
     let Some(mut run) = runs.pop() else {
+        ensure!(
+            silent == 0,
+            "{silent} runs do not say which guests they have, so that {guest} may be one of theirs: \
+             they are busy or stopped; try it again"
+        );
         let others = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
         bail!(
             "no run of `cargo mk run` on Xen has a guest {guest}; running: {others}. Start it in \
@@ -187,10 +218,14 @@ pub(crate) fn ask(project: &Project, request: &Request, ui: &Ui) -> Result<()> {
     }
 }
 
-/// Connects to a run, which says which guests it has.
-fn greeted(folder: &Path) -> Result<(Vec<String>, BufReader<UnixStream>)> {
+/// Connects to a run, if it is one that takes requests.
+fn connected(folder: &Path) -> Result<UnixStream> {
     let (_folder, path) = socket(folder)?;
-    let stream = UnixStream::connect(path)?;
+    Ok(UnixStream::connect(path)?)
+}
+
+/// Waits for a run to say which guests it has.
+fn greeted(stream: UnixStream) -> Result<(Vec<String>, BufReader<UnixStream>)> {
     stream.set_read_timeout(Some(GREETING))?;
     let mut run = BufReader::new(stream);
     match next(&mut run)? {
@@ -268,6 +303,25 @@ mod tests {
             assert_eq!(next(&mut other).unwrap(), Answer::Bytes(done, 0));
         }
         assert!(next(&mut other).is_err());
+    }
+
+    #[test]
+    fn a_request_is_carried_out_and_answered() {
+        let (run, other) = UnixStream::pair().unwrap();
+        let other = thread::spawn(move || {
+            let (guests, mut run) = greeted(other).unwrap();
+            assert_eq!(guests, ["web"]);
+            say(run.get_ref(), &Request::Migrate { guest: "web".into(), by_file: true }).unwrap();
+            (next(&mut run).unwrap(), next(&mut run).unwrap())
+        });
+        let carry_out = |request: &Request, progress: &mut dyn FnMut(u64, u64)| {
+            assert_eq!(request.guest(), "web");
+            progress(1, 2);
+            bail!("no room")
+        };
+        answer(&run, &["web".into()], carry_out).unwrap();
+        let failed = Answer::Failed("no room".into());
+        assert_eq!(other.join().unwrap(), (Answer::Bytes(1, 2), failed));
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use super::app::{App, check_memory, overrides};
 use super::control::Control;
+use super::publish::{self, Asking};
 use super::watch::{Running, watch_all};
-use super::{arguments, publish, refused};
+use super::{arguments, refused};
 use crate::cmd::build;
 use crate::image::xl;
 use crate::project::{Guest, Project};
@@ -32,8 +33,9 @@ pub(super) fn run(
         }
     }
     let images = build::images(project, &guests, ui)?;
-    let mut planned = Vec::new();
-    let mut options = boot::options(project)?;
+    let (mut planned, mut asking) = (Vec::new(), Vec::new());
+    // It ends with this process, and with its guests.
+    let mut options = Options { lifetime: None, ..boot::options(project)? };
     for ((app, guest, items), index) in apps.iter().zip(0..) {
         let image = images.iter().find(|image| image.name == guest.name).context("no image")?;
         check_memory(image, app.memory)?;
@@ -52,11 +54,18 @@ pub(super) fn run(
             "{} has no network interface: --pcap has nothing to record",
             image.name
         );
-        let forwards = publish::forwards(&app.around.publish, image, items, &address(index))?;
         options.network |= vifs > 0;
-        options.forwards.extend(forwards.iter().cloned());
-        planned.push((app, image, overrides, forwards));
+        asking.push(Asking {
+            publish: &app.around.publish,
+            name: &image.name,
+            manifest: &image.manifest,
+            items,
+            ip: address(index),
+        });
+        planned.push((app, image, overrides));
     }
+    let forwards = publish::plan(&asking)?;
+    options.forwards = forwards.concat();
     let host = Host::boot(&options, ui)?;
     ui.done();
     let control = Control::open(&options.run)?;
@@ -64,7 +73,8 @@ pub(super) fn run(
     let numbers = apps.iter().map(|_| Ok(Some(Arc::new(host.number()?))));
     let numbers: Vec<_> = numbers.collect::<Result<_>>()?;
     let mut running = Vec::new();
-    for ((app, image, overrides, forwards), number) in planned.into_iter().zip(numbers) {
+    let planned = planned.into_iter().zip(forwards).zip(numbers);
+    for (((app, image, overrides), forwards), number) in planned {
         let paused = app.around.pcap.is_some();
         let saved = saved.filter(|_| running.is_empty()).map(Path::to_owned);
         let spec = GuestSpec { overrides, paused, number, saved, ..GuestSpec::new(image.config()) };

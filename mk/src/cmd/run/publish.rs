@@ -1,6 +1,5 @@
 //! Which ports of this machine lead to a guest.
 
-use crate::cmd::build::Image;
 use crate::image::manifest::Manifest;
 use anyhow::{Context, Result, bail, ensure};
 use lab::{Forward, Protocol};
@@ -46,42 +45,70 @@ pub(super) fn parse(text: &str) -> Result<Publish, String> {
     Ok(Publish { protocol, address, port: from, guest })
 }
 
-/// The forwards to a guest that has this address unless its arguments give it
-/// another one: those that were asked for, or else the one to its own port.
+/// An app that ports of this machine may lead to.
+pub(super) struct Asking<'a> {
+    pub(super) publish: &'a [Publish],
+    pub(super) name: &'a str,
+    pub(super) manifest: &'a Manifest,
+    pub(super) items: &'a [String],
+    /// The guest's address, unless its arguments give it another one.
+    pub(super) ip: String,
+}
+
+/// The forwards to each of the apps: those that were asked for, or else the one to its own port, from
+/// a port that none of the others has.
 ///
 /// # Errors
-/// When a port of this machine cannot be had.
-pub(super) fn forwards(
-    asked: &[Publish],
-    image: &Image,
-    items: &[String],
-    ip: &str,
-) -> Result<Vec<Forward>> {
-    let Image { manifest, name, .. } = image;
-    if manifest.vifs() == 0 {
+/// When a port of this machine cannot be had, or is asked for twice.
+pub(super) fn plan(apps: &[Asking<'_>]) -> Result<Vec<Vec<Forward>>> {
+    let mut ports = Ports::default();
+    let mut planned = Vec::new();
+    for app in apps {
+        planned.push(app.asked(&mut ports)?);
+    }
+    // What was asked for by number goes first.
+    for (app, forwards) in apps.iter().zip(&mut planned).filter(|(app, _)| app.publish.is_empty()) {
+        forwards.extend(app.own(&mut ports)?);
+    }
+    Ok(planned)
+}
+
+impl Asking<'_> {
+    /// What leads to a port of the guest.
+    fn to(&self, port: u16) -> Result<SocketAddrV4> {
+        let ip = own_address(self.items).map_or_else(|| self.ip.parse(), Ok);
+        Ok(SocketAddrV4::new(ip.context("a bad address")?, port))
+    }
+
+    fn asked(&self, ports: &mut Ports) -> Result<Vec<Forward>> {
         ensure!(
-            asked.is_empty(),
-            "{name} has no network interface: --publish has nothing to forward to"
+            self.publish.is_empty() || self.manifest.vifs() > 0,
+            "{} has no network interface: --publish has nothing to forward to",
+            self.name
         );
-        return Ok(Vec::new());
-    }
-    let ip = own_address(items).map_or_else(|| ip.parse(), Ok).context("a bad address")?;
-    let to = |port| SocketAddrV4::new(ip, port);
-    if asked.is_empty() {
-        let Some(port) = own_port(manifest, items) else { return Ok(Vec::new()) };
-        let preferred = SocketAddrV4::new(Ipv4Addr::LOCALHOST, preferred(port));
-        let from = match free(Protocol::Tcp, preferred) {
-            Ok(from) => from,
-            Err(_) => free(Protocol::Tcp, SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?,
+        let forward = |publish: &Publish| {
+            let Publish { protocol, address, port, guest } = *publish;
+            let from = SocketAddrV4::new(address, port.unwrap_or(0));
+            Ok(Forward {
+                protocol,
+                from: ports.take(protocol, from, self.name)?,
+                to: self.to(guest)?,
+            })
         };
-        return Ok(vec![Forward { protocol: Protocol::Tcp, from, to: to(port) }]);
+        self.publish.iter().map(forward).collect()
     }
-    let forward = |publish: &Publish| {
-        let Publish { protocol, address, port, guest } = *publish;
-        let from = SocketAddrV4::new(address, port.unwrap_or(0));
-        Ok(Forward { protocol, from: free(protocol, from)?, to: to(guest) })
-    };
-    asked.iter().map(forward).collect()
+
+    fn own(&self, ports: &mut Ports) -> Result<Option<Forward>> {
+        let port = own_port(self.manifest, self.items).filter(|_| self.manifest.vifs() > 0);
+        let Some(port) = port else { return Ok(None) };
+        let protocol = Protocol::Tcp;
+        let at = |port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+        let from = match ports.take(protocol, at(preferred(port)), self.name) {
+            Ok(from) => from,
+            Err(_) => ports.take(protocol, at(0), self.name)?,
+        };
+        Ok(Some(Forward { protocol, from, to: self.to(port)? }))
+    }
 }
 
 /// The address that an argument `ip=` gives to the guest.
@@ -107,20 +134,56 @@ fn preferred(port: u16) -> u16 {
     }
 }
 
-/// Makes sure that QEMU can listen there, or finds a port for port 0.
-fn free(protocol: Protocol, at: SocketAddrV4) -> Result<SocketAddrV4> {
-    let bound = match protocol {
-        Protocol::Tcp => TcpListener::bind(at).and_then(|socket| socket.local_addr()),
-        Protocol::Udp => UdpSocket::bind(at).and_then(|socket| socket.local_addr()),
-    };
-    match bound {
-        Ok(bound) => Ok(SocketAddrV4::new(*at.ip(), bound.port())),
-        Err(error) => bail!(
-            "{protocol} port {} of {} cannot be published: {error}; choose another one, or let one \
-             be found with --publish GUEST-PORT",
-            at.port(),
-            at.ip()
-        ),
+/// Ports of this machine that are to lead to guests. All are held until the last one is found, so
+/// that none is found twice; QEMU takes them a moment later.
+#[derive(Default)]
+struct Ports {
+    tcp: Vec<TcpListener>,
+    udp: Vec<UdpSocket>,
+    /// Who gets which.
+    taken: Vec<(Protocol, SocketAddrV4, String)>,
+}
+
+impl Ports {
+    /// Makes sure that QEMU can listen there, or finds a port for port 0.
+    fn take(&mut self, protocol: Protocol, at: SocketAddrV4, name: &str) -> Result<SocketAddrV4> {
+        let overlaps =
+            |ip: &Ipv4Addr| ip == at.ip() || ip.is_unspecified() || at.ip().is_unspecified();
+        let other = self.taken.iter().find(|(other, from, _)| {
+            *other == protocol && from.port() == at.port() && overlaps(from.ip())
+        });
+        if let Some((_, from, other)) = other {
+            bail!(
+                "{protocol} port {} is to lead to {name}, and from {} to {other} already: give one of \
+                 the two another port, as --publish PORT:GUEST-PORT",
+                at.port(),
+                from.ip()
+            );
+        }
+        let bound = match protocol {
+            Protocol::Tcp => TcpListener::bind(at).and_then(|socket| {
+                let bound = socket.local_addr();
+                self.tcp.push(socket);
+                bound
+            }),
+            Protocol::Udp => UdpSocket::bind(at).and_then(|socket| {
+                let bound = socket.local_addr();
+                self.udp.push(socket);
+                bound
+            }),
+        };
+        let port = match bound {
+            Ok(bound) => bound.port(),
+            Err(error) => bail!(
+                "{protocol} port {} of {} cannot be published: {error}; choose another one, or let one \
+                 be found with --publish GUEST-PORT",
+                at.port(),
+                at.ip()
+            ),
+        };
+        let from = SocketAddrV4::new(*at.ip(), port);
+        self.taken.push((protocol, from, name.to_owned()));
+        Ok(from)
     }
 }
 
@@ -135,7 +198,7 @@ pub(super) fn shown(forward: &Forward, app: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::manifest::Arg;
+    use crate::image::manifest::{Arg, Device, Xl};
 
     #[test]
     fn ports_are_published_as_written() {
@@ -179,10 +242,46 @@ mod tests {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port();
         let at = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
-        let error = free(Protocol::Tcp, at).unwrap_err().to_string();
+        let mut ports = Ports::default();
+        let error = ports.take(Protocol::Tcp, at, "x").unwrap_err().to_string();
         assert!(error.contains(&format!("tcp port {port} of 127.0.0.1 cannot be")), "{error}");
         assert!(error.contains("choose another one"), "{error}");
-        assert_ne!(free(Protocol::Udp, SocketAddrV4::new(*at.ip(), 0)).unwrap().port(), 0);
+        let any = SocketAddrV4::new(*at.ip(), 0);
+        assert_ne!(ports.take(Protocol::Udp, any, "x").unwrap().port(), 0);
+    }
+
+    #[test]
+    fn no_port_leads_to_two_apps() {
+        // One that is free, as far as that is known.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (name, kind, default) = ("port".into(), PORT_KIND.into(), Some(port.to_string()));
+        let mut manifest = Manifest::default();
+        manifest.args.push(Arg { name, kind, default, help: Vec::new() });
+        let xl = Some(Xl { setting: "vif".into(), first: "0".into(), item: String::new() });
+        let (field, class) = ("net".into(), "net".into());
+        manifest.devices.push(Device { field, class, id: String::new(), xl });
+        let asking = |publish, name| Asking {
+            publish,
+            name,
+            manifest: &manifest,
+            items: &[],
+            ip: "10.0.0.2".into(),
+        };
+        let asked = [parse(&format!("{port}:81")).unwrap()];
+        let from = |apps: &[Asking<'_>]| {
+            let ports = |forwards: Vec<Forward>| forwards.iter().map(|it| it.from.port()).collect();
+            plan(apps).map(|it| it.into_iter().map(ports).collect::<Vec<Vec<u16>>>())
+        };
+        let own = from(&[asking(&[], "one"), asking(&[], "two")]).unwrap();
+        assert_eq!(own[0], [port]);
+        assert!(own[1].len() == 1 && own[1] != own[0], "{own:?}");
+        // Who asks for it gets it, wherever it stands.
+        let own = from(&[asking(&[], "one"), asking(&asked, "two")]).unwrap();
+        assert_eq!(own[1], [port]);
+        assert!(own[0].len() == 1 && own[0] != own[1], "{own:?}");
+        let twice = [asked[0].clone(), parse(&format!("0.0.0.0:{port}:82")).unwrap()];
+        let error = from(&[asking(&twice, "one")]).unwrap_err().to_string();
+        assert!(error.contains(&format!("tcp port {port} is to lead to one, and")), "{error}");
     }
 
     #[test]

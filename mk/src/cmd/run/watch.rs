@@ -34,15 +34,17 @@ pub(super) struct Running {
 /// failed, in the order of the command line.
 pub(super) fn watch_all(running: Vec<Running>, timeout: Option<Duration>, ui: &Ui) -> Result<u8> {
     let several = running.len() > 1;
-    let _raw = match running.first() {
+    let raw = match running.first() {
         Some(first) => keys::forward(&first.domain, first.terminal, ui)?,
         None => None,
     };
+    // Where keys go to the guest, that was said with the key that leaves.
+    let leave = if raw.is_none() { " (Ctrl-C ends the run)" } else { "" };
     let statuses: Vec<Result<u8>> = thread::scope(|scope| {
         let watch = |running: Running| {
             let prefix =
                 if several { format!("{} | ", running.domain.name()) } else { String::new() };
-            scope.spawn(move || watch(running, &prefix, timeout, ui))
+            scope.spawn(move || watch(running, &prefix, leave, timeout, ui))
         };
         let threads: Vec<_> = running.into_iter().map(watch).collect();
         threads.into_iter().map(|it| it.join().unwrap_or_else(|_| bug())).collect()
@@ -60,7 +62,13 @@ fn bug() -> Result<u8> {
 }
 
 /// Shows the domain's console until its end or the time limit.
-fn watch(running: Running, prefix: &str, timeout: Option<Duration>, ui: &Ui) -> Result<u8> {
+fn watch(
+    running: Running,
+    prefix: &str,
+    leave: &str,
+    timeout: Option<Duration>,
+    ui: &Ui,
+) -> Result<u8> {
     let Running { mut domain, symbols, captures, forwards, .. } = running;
     let symbols = &symbols;
     let name = domain.name().to_owned();
@@ -73,7 +81,7 @@ fn watch(running: Running, prefix: &str, timeout: Option<Duration>, ui: &Ui) -> 
     let mut tell = || {
         for forward in &forwards {
             ui.note(&format!(
-                "{name}: {}",
+                "{name}: {}{leave}",
                 style(publish::shown(forward, &name)).for_stderr().bold()
             ));
         }

@@ -8,11 +8,12 @@ use super::refused;
 use super::watch::{Console, headline, show};
 use crate::cmd::build;
 use crate::disk;
-use crate::ending::{TIMEOUT, exit_status};
+use crate::ending::{CRASH, TIMEOUT, exit_status};
 use crate::image::xl;
 use crate::project::{Guest, Project};
 use crate::ui::Ui;
 use anyhow::{Context, Result, bail, ensure};
+use std::fs;
 use std::io::Read;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -88,11 +89,28 @@ pub(super) fn run(
         return Ok(TIMEOUT);
     };
     let console = reader.join().unwrap_or_default();
-    let code = exit_status(&console).unwrap_or_else(|| code(status));
     let after = start.elapsed().as_secs_f64();
-    let what = if code == 0 { "the console closed".into() } else { format!("exit status {code}") };
+    // `xl` waits for the domain's end in a process of its own, which writes down how that was.
+    let log = fs::read_to_string(format!("/var/log/xen/xl-{}.log", image.manifest.name));
+    let (what, code) = match (exit_status(&console), code(status), reason(&log.unwrap_or_default()))
+    {
+        (Some(code), ..) | (None, code @ 1.., _) => (format!("exit status {code}"), code),
+        (None, _, Some(POWEROFF)) => ("powered off".into(), 0),
+        (None, _, Some(reason)) => (format!("crashed (xl says: reason code {reason})"), CRASH),
+        // It was destroyed, or goes on without this console.
+        (None, code, None) => ("the console closed".into(), code),
+    };
     ui.note(&headline(&image.name, &format!("{what} after {after:.1} s"), code));
     Ok(code)
+}
+
+/// `SHUTDOWN_poweroff` of Xen's `public/sched.h`.
+const POWEROFF: u32 = 0;
+
+/// The reason for which a domain shut down, as the process of `xl` that waits for that wrote it down.
+fn reason(log: &str) -> Option<u32> {
+    let line = log.lines().rev().find(|line| line.contains("has shut down, reason code "))?;
+    line.rsplit_once("reason code ")?.1.split_whitespace().next()?.parse().ok()
 }
 
 /// Replaces the domain of an app, on this Xen host or of a run on Xen in QEMU, by a new image that
@@ -104,14 +122,16 @@ pub(crate) fn update(
     memory: Option<u64>,
     ui: &Ui,
 ) -> Result<u8> {
-    let guest = *project.choose(&[app.to_owned()])?.first().context("no app")?;
+    let known = project.app_of(app);
+    let guest = *project.choose(&[known.to_owned()])?.first().context("no app")?;
     let images = build::images(project, &[guest], ui)?;
     let image = images.first().context("no image")?;
     check_memory(image, memory)?;
     if let Err(why) = arguments::check(&image.manifest, items) {
         return Ok(refused(&why, ui));
     }
-    let name = image.manifest.name.clone();
+    // One of several has a number behind that.
+    let name = image.manifest.name.clone() + &app[known.len()..];
     if require_xl().is_err() {
         let config = std::path::absolute(image.config())?;
         let overrides = overrides(image, items, memory)?;
@@ -130,4 +150,24 @@ pub(crate) fn update(
     let what = if status.success() { "the new image serves" } else { "not replaced" };
     ui.note(&headline(&image.name, what, code(status)));
     Ok(code(status))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_of_xl_says_how_a_domain_ended() {
+        let log = |code| {
+            format!(
+                "Waiting for domain hello (domid 5) to die [pid 1912]\nDomain 5 has shut down, reason \
+                 code {code} 0x{code:x}\nAction for shutdown reason code {code} is destroy\nDomain 5 \
+                 needs to be cleaned up: destroying the domain\nDone. Exiting now\n"
+            )
+        };
+        assert_eq!(reason(&log(0)), Some(POWEROFF));
+        assert_eq!(reason(&log(3)), Some(3));
+        assert_eq!(reason("Domain 5 has been destroyed.\n"), None);
+        assert_eq!(reason(""), None);
+    }
 }
