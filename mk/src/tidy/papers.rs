@@ -66,8 +66,13 @@ fn readme(files: &HashMap<String, String>) -> Vec<Finding> {
         let what = format!("{lines} lines: it has at most {README_LINES}; more belongs into docs/");
         findings.push(Finding::new(README, None, what));
     }
+    // A row may tell of several, such as one and the same by TLS.
     let row = |line: &str| Some(line.strip_prefix("| `")?.split_once("` |")?.0.to_owned());
-    let told: Vec<_> = text.lines().zip(1..).filter_map(|(it, at)| Some((row(it)?, at))).collect();
+    let rows = text.lines().zip(1..).filter_map(|(it, at)| Some((row(it)?, at)));
+    let names = |(row, at): (String, usize)| {
+        row.split("`, `").map(|name| (name.to_owned(), at)).collect::<Vec<_>>()
+    };
+    let told: Vec<_> = rows.flat_map(names).collect();
     let mut apps: Vec<_> = files
         .keys()
         .filter_map(|file| file.strip_prefix("apps/")?.strip_suffix("/Cargo.toml"))
@@ -207,6 +212,10 @@ mod tests {
         let lib = ("apps/hello/src/lib.rs", "fn f() {}\n");
         let good = "| `hello` | says it |\n```rust\nfn f() {}\n```\n";
         assert_eq!(said(&[app, lib, (README, good)]), [""; 0]);
+        let other = ("apps/other/Cargo.toml", "");
+        let both = good.replace("`hello`", "`hello`, `other`");
+        assert_eq!(said(&[app, other, lib, (README, &both)]), [""; 0]);
+        assert_eq!(said(&[app, lib, (README, &both)]).len(), 1);
         let wrong =
             said(&[app, lib, (README, &good.replace("hello", "gone").replace("{}", "{ }"))]);
         assert_eq!(wrong.len(), 3, "{wrong:?}");
