@@ -4,7 +4,8 @@ use alloc::vec::Vec;
 use core::fmt;
 use xenith::block::Block;
 use xenith::text::Escaped;
-use xenith::tls::{self, ClientConfig, ClientOptions, Trust};
+use xenith::tls::{self, ClientConfig, ClientOptions, Identity, Trust};
+use zeroize::Zeroizing;
 
 /// Bytes of a disk that are read: several times what all public roots have.
 const LONGEST: u64 = 1 << 20;
@@ -18,6 +19,8 @@ pub enum Error {
     Disk,
     /// What is on it cannot be used.
     Roots(tls::Error),
+    /// What is on it to show to servers cannot be.
+    Identity(tls::Error),
 }
 
 impl fmt::Display for Error {
@@ -29,6 +32,9 @@ impl fmt::Display for Error {
             }
             Self::Disk => f.write_str("the disk with the roots cannot be read"),
             Self::Roots(error) => write!(f, "the disk with the roots: {error}"),
+            Self::Identity(error) => {
+                write!(f, "the client's certificate on the disk with the roots: {error}")
+            }
         }
     }
 }
@@ -59,7 +65,17 @@ async fn read(disk: &impl Block) -> Option<Vec<u8>> {
     Some(content)
 }
 
-/// Makes what connections have, of the fingerprints or, if there are none, the roots on the disk.
+/// Reads whom the fingerprints or, if there are none, the roots of `pem` vouch for.
+fn trust(pem: &[u8], fingerprints: &[&'static str]) -> Result<Trust, Error> {
+    if fingerprints.is_empty() {
+        return Trust::pem(pem).map_err(Error::Roots);
+    }
+    let all: Result<_, _> = fingerprints.iter().map(|&text| fingerprint(text)).collect();
+    all.map(Trust::Fingerprints)
+}
+
+/// Makes what connections of HTTP have, of the fingerprints or, if there are none, the roots on the
+/// disk.
 ///
 /// # Errors
 /// [`Error`].
@@ -68,12 +84,41 @@ pub async fn config(
     fingerprints: &[&'static str],
     tls12: bool,
 ) -> Result<ClientConfig, Error> {
-    let trust = if fingerprints.is_empty() {
-        Trust::pem(&read(roots).await.ok_or(Error::Disk)?).map_err(Error::Roots)?
-    } else {
-        let all: Result<_, _> = fingerprints.iter().map(|&text| fingerprint(text)).collect();
-        Trust::Fingerprints(all?)
-    };
-    let options = ClientOptions::new(trust).protocols(&["http/1.1"]);
+    // The disk does not matter beside fingerprints.
+    let pem =
+        if fingerprints.is_empty() { read(roots).await.ok_or(Error::Disk)? } else { Vec::new() };
+    let options = ClientOptions::new(trust(&pem, fingerprints)?).protocols(&["http/1.1"]);
     if tls12 { options.tls12() } else { options }.build().map_err(Error::Roots)
+}
+
+/// What begins the lines that begin what a file in PEM form holds, and what ends that of a key.
+const BEGIN: &[u8] = b"-----BEGIN ";
+const KEY: &[u8] = b"PRIVATE KEY-----";
+
+/// Where the first private key begins.
+fn key_in(pem: &[u8]) -> Option<usize> {
+    let end = pem.windows(KEY.len()).position(|it| it == KEY)?;
+    pem[..end].windows(BEGIN.len()).rposition(|it| it == BEGIN)
+}
+
+/// Begins to say what connections of any protocol have: whom they trust, as [`config`] does, and
+/// who they are. Where a private key follows the roots on the disk, it and the certificates behind
+/// it are shown to servers that ask for one.
+///
+/// # Errors
+/// [`Error`].
+pub async fn options(
+    disk: &impl Block,
+    fingerprints: &[&'static str],
+    tls12: bool,
+) -> Result<ClientOptions, Error> {
+    let pem = Zeroizing::new(read(disk).await.ok_or(Error::Disk)?);
+    let (roots, own) = pem.split_at(key_in(&pem).unwrap_or(pem.len()));
+    let options = ClientOptions::new(trust(roots, fingerprints)?);
+    let options = if tls12 { options.tls12() } else { options };
+    if own.is_empty() {
+        return Ok(options);
+    }
+    let identity = Identity::from_pem(own, own).map_err(Error::Identity)?;
+    Ok(options.identity(identity))
 }

@@ -43,5 +43,5 @@ pub(crate) use config::Peer;
 pub use config::{ClientConfig, ClientOptions, Identity, ServerConfig, ServerOptions};
 pub use error::{Error, When};
 pub use stream::{Half, Tls};
-pub use tcp::{Accepting, Client, Plain, Server};
+pub use tcp::{Accepting, Client, Named, Plain, Server};
 pub use trust::Trust;

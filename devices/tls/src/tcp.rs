@@ -7,7 +7,7 @@ use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
 use core::net::SocketAddr;
 use core::task::{Context, Poll};
-use ip::{Addresses, Listener, Resolve, Tcp};
+use ip::{Addresses, Listener, Resolve, Tcp, Udp};
 
 /// Handshakes of a listener that may be under way, by default.
 const HANDSHAKES: usize = 128;
@@ -109,7 +109,7 @@ impl<L: Listener> Listener for Accepting<L> {
 }
 
 /// Connects by TLS where that is asked for, and as `T` does where it is not.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Client<T> {
     tcp: T,
     config: ClientConfig,
@@ -119,6 +119,12 @@ impl<T: Tcp> Client<T> {
     /// Makes one over `tcp`.
     pub const fn new(tcp: T, config: ClientConfig) -> Self {
         Self { tcp, config }
+    }
+
+    /// Makes it connect by TLS alone, whatever the address to the host of this `name`, which it
+    /// has to prove.
+    pub fn named(self, name: &str) -> Named<T> {
+        Named { client: self, name: name.into() }
     }
 
     /// Connects to `addr`, and proves that the host there is the one of that `name`.
@@ -167,6 +173,56 @@ impl<T: Tcp> Tcp for Client<T> {
 impl<T: Resolve> Resolve for Client<T> {
     async fn resolve(&self, name: &str) -> Result<Addresses, ip::Error> {
         self.tcp.resolve(name).await
+    }
+}
+
+/// Connects by TLS alone, to the host of one name: for what knows neither TLS nor names.
+/// [`Client::named`] makes one.
+#[derive(Clone, Debug)]
+pub struct Named<T> {
+    client: Client<T>,
+    name: Rc<str>,
+}
+
+impl<T: Tcp> Tcp for Named<T> {
+    type Listener = Plain<T::Listener>;
+    type Stream = Tls<T::Stream>;
+
+    const SECURE: bool = true;
+
+    async fn bind(&self, addr: SocketAddr) -> Result<Self::Listener, ip::Error> {
+        Tcp::bind(&self.client, addr).await
+    }
+
+    async fn connect(&self, addr: SocketAddr) -> Result<Self::Stream, ip::Error> {
+        self.client.secure(&self.name, addr).await.map_err(|error| error.short())
+    }
+
+    async fn connect_to(
+        &self,
+        name: &str,
+        addr: SocketAddr,
+        secure: bool,
+    ) -> Result<Self::Stream, ip::Error> {
+        self.client.connect_to(name, addr, secure).await
+    }
+
+    fn open(&self, _: SocketAddr, _: SocketAddr) -> Result<Self::Stream, ip::Error> {
+        Err(ip::Error::Unsupported)
+    }
+}
+
+impl<T: Udp> Udp for Named<T> {
+    type Socket = T::Socket;
+
+    async fn bind(&self, addr: SocketAddr) -> Result<Self::Socket, ip::Error> {
+        self.client.tcp.bind(addr).await
+    }
+}
+
+impl<T: Resolve> Resolve for Named<T> {
+    async fn resolve(&self, name: &str) -> Result<Addresses, ip::Error> {
+        self.client.tcp.resolve(name).await
     }
 }
 
