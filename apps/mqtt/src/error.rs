@@ -60,6 +60,11 @@ impl Error {
         }
     }
 
+    /// Whether the broker is not who it should be.
+    pub(crate) fn is_of_trust(&self) -> bool {
+        matches!(self, Self::Network(ip::Error::Untrusted))
+    }
+
     /// What the program ends with.
     pub(crate) const fn exit(&self) -> Exit {
         match self {

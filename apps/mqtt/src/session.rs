@@ -125,6 +125,11 @@ impl<'a> Session<'a> {
         })
     }
 
+    /// Whether a broker has let it in.
+    pub(crate) const fn is_known(&self) -> bool {
+        self.known
+    }
+
     /// Whether the broker has taken a message since this was asked.
     pub(crate) fn take_progress(&mut self) -> bool {
         core::mem::take(&mut self.progress)
