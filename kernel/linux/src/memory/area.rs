@@ -171,6 +171,15 @@ impl Area {
     }
 }
 
+/// Returns what is left of `access` for a page whose first write is to be seen: the processor lets
+/// a program read what it may write, so that this is left.
+pub(super) fn unwritten(access: Access) -> Access {
+    match access.contains(Access::WRITE) {
+        true => (access - Access::WRITE) | Access::READ,
+        false => access,
+    }
+}
+
 /// Returns whether a page with `access` lets a program do `wanted`, one of the three.
 pub(super) fn permits(access: Access, wanted: Access) -> bool {
     access.contains(wanted) || (wanted == Access::READ && !access.is_empty())

@@ -1,7 +1,7 @@
 //! Page faults: brings the page that was touched, or says why there is none.
 
 use super::Memory;
-use super::area::{Area, Backing, Flags, permits};
+use super::area::{Area, Backing, Flags, permits, unwritten};
 use super::areas::GUARD;
 use super::layout::LOWEST;
 use crate::errno::Errno;
@@ -75,7 +75,7 @@ impl Memory {
                 return Ok(());
             }
             if !write {
-                let kept = (area.access - Access::WRITE) | (now & Access::WRITE);
+                let kept = unwritten(area.access) | (now & Access::WRITE);
                 return Ok(space.set_access(page, kept)?);
             }
             if !area.is_shared() {
@@ -89,7 +89,7 @@ impl Memory {
             }
             return Ok(space.set_access(page, area.access)?);
         }
-        let read_only = area.access - Access::WRITE;
+        let read_only = unwritten(area.access);
         let (frame, access) = match &area.backing {
             Backing::Anonymous if write => (self.new_frame()?, area.access),
             Backing::Anonymous => (self.ram.zeros().ok_or(Fault::OutOfMemory)?, read_only),
@@ -153,7 +153,7 @@ impl Memory {
             if space.frame(at).is_none()
                 && let Some(frame) = file.pages.frame(index)
             {
-                space.map(at, frame, area.access - Access::WRITE)?;
+                space.map(at, frame, unwritten(area.access))?;
             }
         }
         Ok(())

@@ -1,12 +1,12 @@
 //! Copies the memory of a process: fork(2).
 
 use super::Memory;
-use super::area::{Area, Backing, Flags};
+use super::area::{Area, Backing, Flags, unwritten};
 use super::areas::Areas;
 use super::pages::set_access;
 use crate::errno::Errno;
 use core::cell::{Cell, RefCell};
-use kernel::user::{Access, Space};
+use kernel::user::Space;
 
 impl Memory {
     /// Makes a copy. Its private pages are shared until one side writes them.
@@ -53,7 +53,7 @@ impl Memory {
         area: &Area,
     ) -> Result<(), Errno> {
         let range = start..area.end;
-        set_access(from, range.clone(), |_, access| access - Access::WRITE)
+        set_access(from, range.clone(), |_, access| unwritten(access))
             .map_err(|_| Errno::ENOMEM)?;
         for (at, frame, access) in from.pages(range) {
             // A table takes memory.

@@ -207,7 +207,7 @@ impl Memory {
                 } else {
                     shared || !frame.is_shared()
                 };
-                if silent { access } else { access - Access::WRITE }
+                if silent { access } else { area::unwritten(access) }
             })
             .map_err(|_| Errno::ENOMEM)?;
         }

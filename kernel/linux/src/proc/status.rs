@@ -166,9 +166,10 @@ pub(super) fn status(process: &Process, thread: Option<&Receiver>) -> Vec<u8> {
     let ([pending, blocked], [ignored, caught]) = (signals(process, thread), actions(process));
     let _ = write!(
         rest,
-        "Threads:\t{}\nSigQ:\t0/{}\nSigPnd:\t{pending:016x}\nShdPnd:\t{:016x}\n\
+        "Threads:\t{}\nSigQ:\t{}/{}\nSigPnd:\t{pending:016x}\nShdPnd:\t{:016x}\n\
          SigBlk:\t{blocked:016x}\nSigIgn:\t{ignored:016x}\nSigCgt:\t{caught:016x}\n",
         process.threads().len(),
+        process.signals.count(),
         process.limits.get(raw::RLIMIT_SIGPENDING).soft,
         process.signals.shared().bits(),
     );

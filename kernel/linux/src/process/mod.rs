@@ -124,7 +124,9 @@ impl Process {
     /// Makes one without threads and without a parent: the first one of a session.
     #[must_use]
     pub fn new(id: i32, memory: &Rc<Memory>) -> Rc<Self> {
-        Rc::new(Self::alone(id, memory))
+        let process = Self::alone(id, memory);
+        process.apply_signal_limit();
+        Rc::new(process)
     }
 
     fn alone(id: i32, memory: &Rc<Memory>) -> Self {
@@ -222,6 +224,12 @@ impl Process {
     #[must_use]
     pub fn memory(&self) -> Option<Rc<Memory>> {
         self.memory.borrow().upgrade()
+    }
+
+    /// Has it hold its limit of pending signals.
+    pub(crate) fn apply_signal_limit(&self) {
+        let soft = self.limits.get(linux_raw_sys::general::RLIMIT_SIGPENDING).soft;
+        self.signals.set_limit(usize::try_from(soft).unwrap_or(usize::MAX));
     }
 
     /// Has it hold its limit of the time that it runs.
@@ -380,6 +388,7 @@ impl Process {
         self.intervals.clear();
         self.timers.clear();
         self.program.borrow_mut().runs = None;
+        self.signals.end();
         if Rc::strong_count(&self.files) == 1 {
             self.files.clear(self.id);
         }
@@ -403,6 +412,10 @@ impl Process {
     /// # Errors
     /// `EAGAIN` if as many real-time signals are pending as may be.
     pub fn send(&self, info: Info) -> Result<(), Errno> {
+        if self.status.get().is_some() {
+            return Ok(());
+        }
+        self.make_room(info.signal());
         let sent = self.signals.send(info).map_err(|_| Errno::EAGAIN)?;
         self.sent(sent, info.signal());
         Ok(())
@@ -413,9 +426,19 @@ impl Process {
     /// # Errors
     /// As of [`send`](Self::send).
     pub fn send_to(&self, thread: &Receiver, info: Info) -> Result<(), Errno> {
+        self.make_room(info.signal());
         let sent = self.signals.send_to(thread, info).map_err(|_| Errno::EAGAIN)?;
         self.sent(sent, info.signal());
         Ok(())
+    }
+
+    /// Has caches give up pages for a signal of which there may be many, if there is little memory.
+    fn make_room(&self, signal: Signal) {
+        if signal.is_queued()
+            && let Some(memory) = self.memory()
+        {
+            let _ = memory.ram().has_room();
+        }
     }
 
     fn sent(&self, sent: Sent, signal: Signal) {

@@ -4,6 +4,9 @@ use super::info::Info;
 use super::set::{Set, Signal};
 use alloc::collections::VecDeque;
 
+/// Signals for which an empty queue keeps its memory.
+const SPARE: usize = 32;
+
 /// Pending signals, of a thread or of a process.
 #[derive(Debug, Default)]
 pub struct Queue {
@@ -28,18 +31,25 @@ impl Queue {
         self.set
     }
 
-    /// Adds one, of at most `limit`. Below the real-time ones, a signal that is pending already
-    /// is not added again; and it is pending even if there is no room for what is known about it.
+    /// Returns how many are pending.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.infos.len()
+    }
+
+    /// Adds one. Below the real-time ones, a signal that is pending already is not added again; and
+    /// it is pending even if there is no memory for what is known about it. Of others there are
+    /// to be no more unless there `is_room`.
     ///
     /// # Errors
     /// [`Full`]: a real-time signal is lost.
-    pub fn push(&mut self, info: Info, limit: usize) -> Result<(), Full> {
+    pub fn push(&mut self, info: Info, is_room: bool) -> Result<(), Full> {
         let signal = info.signal();
         if !signal.is_queued() && self.set.has(signal) {
             return Ok(());
         }
-        let room = self.infos.len() < limit && self.infos.try_reserve(1).is_ok();
-        if room {
+        let may = is_room || !signal.is_queued();
+        if may && self.infos.try_reserve(1).is_ok() {
             self.infos.push_back(info);
         } else if signal.is_queued() {
             return Err(Full);
@@ -58,6 +68,9 @@ impl Queue {
         if !self.infos.iter().any(|it| it.signal() == signal) {
             self.set = self.set.without(Set::of(&[signal]));
         }
+        if self.infos.is_empty() && self.infos.capacity() > SPARE {
+            self.infos = VecDeque::new();
+        }
         Some(info.unwrap_or(Info::user(signal, 0, 0)))
     }
 
@@ -65,6 +78,11 @@ impl Queue {
     pub(super) fn put_back(&mut self, info: Info) {
         self.infos.push_front(info);
         self.set = self.set.or(Set::of(&[info.signal()]));
+    }
+
+    /// Removes all, and gives up their memory.
+    pub(super) fn clear(&mut self) {
+        *self = Self::new();
     }
 
     /// Removes all of `of`.
@@ -100,10 +118,10 @@ mod tests {
         let mut queue = Queue::new();
         let real = Signal::new(40).unwrap();
         for process in 1..=3 {
-            queue.push(Info::user(Signal::USR1, process, 0), 9).unwrap();
-            queue.push(Info::user(real, process, 0), 9).unwrap();
+            queue.push(Info::user(Signal::USR1, process, 0), true).unwrap();
+            queue.push(Info::user(real, process, 0), true).unwrap();
         }
-        queue.push(Info::fault(Signal::SEGV, 1, 8), 9).unwrap();
+        queue.push(Info::fault(Signal::SEGV, 1, 8), true).unwrap();
         let order: alloc::vec::Vec<_> = core::iter::from_fn(|| queue.take(Set::ALL))
             .map(|it| (it.signal().number(), it.sender().0))
             .collect();
@@ -114,20 +132,20 @@ mod tests {
     #[test]
     fn a_full_queue_loses_no_standard_signal_and_says_so_of_others() {
         let mut queue = Queue::new();
-        queue.push(Info::kernel(Signal::HUP), 1).unwrap();
-        assert_eq!(queue.push(Info::kernel(Signal::new(34).unwrap()), 1), Err(Full));
-        queue.push(Info::user(Signal::INT, 5, 0), 1).unwrap();
+        queue.push(Info::kernel(Signal::HUP), false).unwrap();
+        assert_eq!(queue.push(Info::kernel(Signal::new(34).unwrap()), false), Err(Full));
+        queue.push(Info::user(Signal::INT, 5, 0), false).unwrap();
         assert_eq!(queue.take(Set::ALL).unwrap().signal(), Signal::HUP);
         let int = queue.take(Set::ALL).unwrap();
-        assert_eq!((int.signal(), int.sender()), (Signal::INT, (0, 0)));
+        assert_eq!((int.signal(), int.sender()), (Signal::INT, (5, 0)));
         assert_eq!(queue.take(Set::ALL), None);
     }
 
     #[test]
     fn what_is_discarded_is_gone() {
         let mut queue = Queue::new();
-        queue.push(Info::timer(Signal::ALRM, 3, 0, 0), 9).unwrap();
-        queue.push(Info::kernel(Signal::TSTP), 9).unwrap();
+        queue.push(Info::timer(Signal::ALRM, 3, 0, 0), true).unwrap();
+        queue.push(Info::kernel(Signal::TSTP), true).unwrap();
         assert!(queue.has_timer(3) && !queue.has_timer(2));
         queue.discard_timer(Signal::ALRM, 3);
         assert_eq!(queue.set(), Set::of(&[Signal::TSTP]));

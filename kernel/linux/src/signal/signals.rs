@@ -13,8 +13,9 @@ use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
 use core::task::Poll;
 
-/// Signals that a process has pending at most (`RLIMIT_SIGPENDING`, as for a machine of 128 MiB).
-const LIMIT: usize = 512;
+/// Real-time signals that a thread or process has pending whatever there is no room for: the C
+/// library counts on its own.
+const ALWAYS: usize = 8;
 
 /// What the threads of a process share.
 pub struct Signals {
@@ -23,6 +24,8 @@ pub struct Signals {
     receivers: RefCell<Vec<Rc<Receiver>>>,
     /// The signal that stopped it.
     stopped: Cell<Option<Signal>>,
+    /// How many it may have pending with its threads (`RLIMIT_SIGPENDING`).
+    limit: Cell<usize>,
     /// Raised whenever a signal is pending: for signalfd(2).
     watch: Arc<Watch>,
 }
@@ -47,6 +50,7 @@ impl Signals {
             queue: RefCell::new(Queue::new()),
             receivers: RefCell::new(Vec::new()),
             stopped: Cell::new(None),
+            limit: Cell::new(usize::MAX),
             watch: Watch::new(),
         }
     }
@@ -54,7 +58,35 @@ impl Signals {
     /// Makes those of a child: the same actions, nothing pending.
     #[must_use]
     pub fn fork(&self) -> Self {
-        Self { actions: self.actions.clone(), ..Self::new() }
+        Self { actions: self.actions.clone(), limit: self.limit.clone(), ..Self::new() }
+    }
+
+    /// Changes how many may be pending.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.set(limit);
+    }
+
+    /// Returns how many are pending for the process and its threads.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        let receivers = self.receivers.borrow();
+        let own: usize = receivers.iter().map(|it| it.queue.borrow().len()).sum();
+        own + self.queue.borrow().len()
+    }
+
+    /// Whether one more real-time signal may be pending in `queue`.
+    fn is_room(&self, queue: &RefCell<Queue>, signal: Signal) -> bool {
+        if !signal.is_queued() {
+            return true;
+        }
+        let (count, limit) = (queue.borrow().len(), self.limit.get());
+        count < limit.min(ALWAYS)
+            || count < limit && !kernel::memory::is_low() && self.count() < limit
+    }
+
+    /// Forgets all that is pending: nobody is left to see it.
+    pub(crate) fn end(&self) {
+        self.queue.borrow_mut().clear();
     }
 
     /// Says when signals come.
@@ -190,7 +222,8 @@ impl Signals {
         if !kept && self.action(signal).ignores(signal) {
             return Ok(sent);
         }
-        self.queue.borrow_mut().push(info, LIMIT)?;
+        let is_room = self.is_room(&self.queue, signal);
+        self.queue.borrow_mut().push(info, is_room)?;
         if let Some(it) = receivers.iter().find(|it| it.waits_for.get().has(signal)) {
             it.found();
         } else if let Some(it) = receivers.iter().find(|it| it.wants(signal)) {
@@ -216,7 +249,8 @@ impl Signals {
         if !kept && self.action(signal).ignores(signal) {
             return Ok(sent);
         }
-        receiver.queue.borrow_mut().push(info, LIMIT)?;
+        let is_room = self.is_room(&receiver.queue, signal);
+        receiver.queue.borrow_mut().push(info, is_room)?;
         if waits {
             receiver.found();
         } else if receiver.wants(signal) {
@@ -236,7 +270,7 @@ impl Signals {
             receiver.set_mask(receiver.mask().without(Set::of(&[signal])));
         }
         // A standard signal is pending even without room.
-        let _ = receiver.queue.borrow_mut().push(info, LIMIT);
+        let _ = receiver.queue.borrow_mut().push(info, true);
         receiver.alert();
     }
 
@@ -419,6 +453,33 @@ mod tests {
         assert_eq!(seen, [false, false, true]);
         assert_eq!(signals.next(&threads[2]).unwrap().1, HANDLED);
         assert_eq!(signals.next(&threads[2]), None);
+    }
+
+    #[test]
+    fn real_time_signals_of_all_threads_are_bounded_together() {
+        let (signals, threads) = process(&[Set::ALL, Set::ALL]);
+        signals.set_limit(20);
+        let real = Info::kernel(Signal::new(40).unwrap());
+        (0..10).for_each(|_| drop(signals.send_to(&threads[0], real).unwrap()));
+        (0..10).for_each(|_| drop(signals.send(real).unwrap()));
+        assert_eq!(signals.send(real), Err(Full));
+        assert_eq!(signals.send_to(&threads[0], real), Err(Full));
+        // What each thread may have in any case, and standard ones.
+        assert!(signals.send_to(&threads[1], real).is_ok());
+        assert!(signals.send(Info::user(Signal::INT, 5, 0)).is_ok());
+        assert_eq!(signals.count(), 22);
+        assert!(signals.fork().send(real).is_ok());
+    }
+
+    #[test]
+    fn without_memory_a_thread_has_few_real_time_signals() {
+        kernel::testing::simulate_memory(1 << 26);
+        kernel::testing::simulate_memory_use((1 << 26) - 4096);
+        let (signals, threads) = process(&[Set::ALL]);
+        let real = Info::kernel(Signal::new(40).unwrap());
+        (0..ALWAYS).for_each(|_| drop(signals.send_to(&threads[0], real).unwrap()));
+        assert_eq!(signals.send_to(&threads[0], real), Err(Full));
+        assert!(signals.send_to(&threads[0], Info::kernel(Signal::INT)).is_ok());
     }
 
     #[test]

@@ -36,6 +36,25 @@ fn faults_are_answered_as_the_processor_and_the_area_allow() {
 }
 
 #[test]
+fn what_may_be_written_may_be_read_before_that() {
+    let memory = memory();
+    let at = 0x10_0000_0000;
+    memory.map(&fixed(at, 2, Access::WRITE)).unwrap();
+    assert_eq!(byte(&memory, at).unwrap(), 0);
+    memory.write(at, b"a").unwrap();
+    let child = memory.copy().unwrap();
+    assert_eq!((byte(&memory, at).unwrap(), byte(&child, at).unwrap()), (b'a', b'a'));
+    // A page that both have, of memory that becomes so.
+    let other = room(&memory, PAGE);
+    memory.write(other, b"b").unwrap();
+    let child = memory.copy().unwrap();
+    memory.protect(other, PAGE, Access::WRITE).unwrap();
+    child.protect(other, PAGE, READ).unwrap();
+    child.protect(other, PAGE, Access::WRITE).unwrap();
+    assert_eq!((byte(&memory, other).unwrap(), byte(&child, other).unwrap()), (b'b', b'b'));
+}
+
+#[test]
 fn what_is_only_read_takes_no_memory_until_it_is_written() {
     let memory = memory();
     let at = room(&memory, 3 * PAGE);

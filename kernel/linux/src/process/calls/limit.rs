@@ -65,6 +65,7 @@ fn apply(process: &Process, resource: u32) {
     };
     match resource {
         raw::RLIMIT_CPU => process.apply_cpu_limit(),
+        raw::RLIMIT_SIGPENDING => process.apply_signal_limit(),
         raw::RLIMIT_NOFILE => process.files.set_limit(soft(raw::RLIMIT_NOFILE)),
         raw::RLIMIT_AS | raw::RLIMIT_DATA | raw::RLIMIT_STACK => {
             if let Some(memory) = process.memory() {
