@@ -318,7 +318,7 @@ impl Thread {
             let entry = next & !1;
             let following = loaded(|| memory.get::<u64>(entry)).await;
             if entry != pending & !1 {
-                self.leave_futex(memory, entry.wrapping_add(offset)).await;
+                self.leave_futex(memory, entry.wrapping_add(offset), false).await;
             }
             match following {
                 Ok(it) => next = it,
@@ -326,14 +326,19 @@ impl Thread {
             }
         }
         if pending & !1 != 0 {
-            self.leave_futex(memory, (pending & !1).wrapping_add(offset)).await;
+            self.leave_futex(memory, (pending & !1).wrapping_add(offset), pending & 1 == 0).await;
         }
     }
 
-    async fn leave_futex(&self, memory: &Memory, at: u64) {
+    /// `pending`: whether it was about to take it, or to wake who waits for it.
+    async fn leave_futex(&self, memory: &Memory, at: u64, pending: bool) {
         use linux_raw_sys::general::{FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS};
         loop {
             let Ok(word) = loaded(|| memory.load_u32(at)).await else { return };
+            if word & FUTEX_TID_MASK == 0 && pending {
+                // It may have let go, and ended before it woke somebody.
+                return self.wake_futex(memory, at).await;
+            }
             if word & FUTEX_TID_MASK != self.id() as u32 {
                 return;
             }

@@ -28,7 +28,7 @@ pub(crate) const CALLS: Group = calls! {
 /// Gives `file` a descriptor. `flags` hold `O_CLOEXEC`.
 fn add(thread: &Thread, file: Rc<dyn File>, flags: u32) -> Result<usize, Errno> {
     let open = Open::new(file, flags & !O_CLOEXEC);
-    thread.process.files.add(open, flags & O_CLOEXEC != 0, 0)
+    thread.process.files().add(open, flags & O_CLOEXEC != 0, 0)
 }
 
 fn pipe(thread: &Rc<Thread>, [ends, ..]: Args) -> Answer {
@@ -46,11 +46,11 @@ fn pipe2(thread: &Rc<Thread>, [ends, flags, ..]: Args) -> Answer {
     let both = add(thread, writer, flags | O_WRONLY).map_err(Into::into).and_then(|write| {
         let numbers = [read as u32, write as u32];
         thread.memory().put(ends, &numbers).inspect_err(|_| {
-            let _ = thread.process.files.remove(write as u64);
+            let _ = thread.process.files().remove(write as u64);
         })
     });
     if both.is_err() {
-        let _ = thread.process.files.remove(read as u64);
+        let _ = thread.process.files().remove(read as u64);
     }
     both.map(Into::into)
 }
@@ -91,7 +91,7 @@ fn timerfd_settime(thread: &Rc<Thread>, [fd, flags, new, old, ..]: Args) -> Answ
     let memory = thread.memory();
     let Itimerspec { interval, value } = memory.get(new)?;
     let setting = Setting { interval: interval.duration()?, value: value.duration()? };
-    let open = thread.process.files.get(fd)?;
+    let open = thread.process.files().get(fd)?;
     let timer = open.as_kind::<Timer>().ok_or(Errno::EINVAL)?;
     if flags & !(TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET) != 0 {
         return Err(Errno::EINVAL.into());
@@ -104,7 +104,7 @@ fn timerfd_settime(thread: &Rc<Thread>, [fd, flags, new, old, ..]: Args) -> Answ
 }
 
 fn timerfd_gettime(thread: &Rc<Thread>, [fd, to, ..]: Args) -> Answer {
-    let open = thread.process.files.get(fd)?;
+    let open = thread.process.files().get(fd)?;
     let timer = open.as_kind::<Timer>().ok_or(Errno::EINVAL)?;
     thread.memory().put(to, &told(timer.get()))?;
     Ok(().into())

@@ -76,7 +76,7 @@ pub async fn mount(thread: &Rc<Thread>, size: Size) -> Result<(), Errno> {
         system.typed.replace(Some(typed));
     }
     for fd in 0..3 {
-        thread.process.files.put(fd, Rc::clone(&open), false)?;
+        thread.process.files().put(fd, Rc::clone(&open), false)?;
     }
     Ok(())
 }

@@ -195,7 +195,7 @@ fn a_terminal_has_a_session_and_sends_signals() {
     };
     let id = it.thread.process.id;
     // The console is that of the first process.
-    let console = it.thread.process.files.get(0).unwrap();
+    let console = it.thread.process.files().get(0).unwrap();
     let console = console.as_kind::<TerminalFile>().unwrap().terminal().clone();
     assert_eq!((console.session(), console.foreground()), (id, id));
     console.typed(b"\x03");
@@ -272,7 +272,7 @@ fn a_terminal_has_a_session_and_sends_signals() {
 fn who_is_in_the_background_gets_a_signal_or_an_error() {
     let it = Program::new();
     let (process, id) = (&it.thread.process, it.thread.process.id);
-    let console = process.files.get(0).unwrap();
+    let console = process.files().get(0).unwrap();
     let console = console.as_kind::<TerminalFile>().unwrap().terminal().clone();
     it.set(0, 12, 0, abi::TOSTOP);
     console.control(id, 44);

@@ -50,7 +50,7 @@ fn execveat(thread: &Rc<Thread>, [fd, path, arguments, environment, flags, _]: A
     drop(memory);
     let at = match (path.as_slice(), fd as i32) {
         ([b'/', ..], _) | (_, raw::AT_FDCWD) => None,
-        _ => Some(thread.process.files.get(fd)?),
+        _ => Some(thread.process.files().get(fd)?),
     };
     let follow = flags & raw::AT_SYMLINK_NOFOLLOW == 0;
     let thread = Rc::clone(thread);
@@ -59,6 +59,8 @@ fn execveat(thread: &Rc<Thread>, [fd, path, arguments, environment, flags, _]: A
         let credentials = thread.process.credentials.borrow().clone();
         let process = &thread.process;
         let begun = begin(&thread.system, &*thread, process, wish, credentials).await?;
+        // What it closes, those who share its descriptors keep.
+        process.unshare_files()?;
         become_program(&thread, begun).await;
         // What a program finds in rax.
         Ok(0)
@@ -189,7 +191,7 @@ async fn become_program(thread: &Rc<Thread>, begun: Begun) {
     process.controls.keeps_capabilities.set(false);
     process.exit_signal.set(Signal::CHLD.number());
     apply(thread, begun);
-    process.files.exec(process.id);
+    process.files().exec(process.id);
     process.release();
 }
 

@@ -98,7 +98,7 @@ fn poll_until(
     deadline: Deadline,
     left: u64,
 ) -> Answer {
-    if count > thread.process.files.limit() as u64 {
+    if count > thread.process.files().limit() as u64 {
         return Err(Errno::EINVAL.into());
     }
     let memory = thread.memory();
@@ -191,7 +191,7 @@ fn select_until(
 ) -> Answer {
     let count = usize::try_from(count as i32).map_err(|_| Errno::EINVAL)?;
     // What is beyond is no error, and stays as it is (BUGS of select(2)).
-    let count = count.min(thread.process.files.room());
+    let count = count.min(thread.process.files().room());
     let words = count.div_ceil(64);
     let memory = thread.memory();
     let mut asked = [const { Vec::new() }; 3];
@@ -208,7 +208,7 @@ fn select_until(
         if !interest.is_empty() {
             all.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
             numbers.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-            thread.process.files.get(fd as u64)?;
+            thread.process.files().get(fd as u64)?;
             all.push(Polled { open: real(thread, fd as u64).ok(), interest });
             numbers.push(fd);
         }
@@ -261,7 +261,7 @@ fn epoll_create1(thread: &Rc<Thread>, [flags, ..]: Args) -> Answer {
         return Err(Errno::EINVAL.into());
     }
     let open = Open::new(Epoll::new(), O_RDWR);
-    Ok(thread.process.files.add(open, flags != 0, 0)?.into())
+    Ok(thread.process.files().add(open, flags != 0, 0)?.into())
 }
 
 fn epoll_ctl(thread: &Rc<Thread>, [epoll, operation, fd, event, ..]: Args) -> Answer {

@@ -67,8 +67,8 @@ fn sockets(system: &System, each: &mut dyn FnMut(&Process, &dyn Socket)) {
     let mut seen = Vec::new();
     for id in process::all(system) {
         let Some(process) = process::find(system, id) else { continue };
-        for fd in process.files.numbers() {
-            let Ok(open) = process.files.get(fd as u64) else { continue };
+        for fd in process.files().numbers() {
+            let Ok(open) = process.files().get(fd as u64) else { continue };
             let Ok(socket) = SocketFile::of(&open) else { continue };
             let inode = socket.inode();
             // By ascending numbers, as they are mostly made: a search costs little.

@@ -167,12 +167,12 @@ impl Node {
                 }
             }
             &What::Open(id) => {
-                for fd in self.process(id)?.files.numbers() {
+                for fd in self.process(id)?.files().numbers() {
                     add(&fd.to_string(), What::Descriptor(id, fd as u64));
                 }
             }
             &What::Infos(id) => {
-                for fd in self.process(id)?.files.numbers() {
+                for fd in self.process(id)?.files().numbers() {
                     add(&fd.to_string(), What::Info(id, fd as u64));
                 }
             }
@@ -213,7 +213,7 @@ impl Node {
             },
             &What::Open(id) | &What::Infos(id) => {
                 let fd = u64::from(number.ok_or(Errno::ENOENT)?);
-                self.process(id)?.files.get(fd).map_err(|_| Errno::ENOENT)?;
+                self.process(id)?.files().get(fd).map_err(|_| Errno::ENOENT)?;
                 let links = matches!(self.what, What::Open(_));
                 Some(if links { What::Descriptor(id, fd) } else { What::Info(id, fd) })
             }
@@ -237,7 +237,7 @@ impl Node {
     }
 
     fn opened(&self, id: i32, fd: u64) -> Result<Place, Stop> {
-        let open = self.process(id)?.files.get(fd).map_err(|_| Errno::ENOENT)?;
+        let open = self.process(id)?.files().get(fd).map_err(|_| Errno::ENOENT)?;
         OpenNode::place(&open)
     }
 }
@@ -403,7 +403,7 @@ impl Inode for Node {
                 self.look(caller, id)?;
                 let process = self.process(id)?;
                 let make = move || {
-                    let open = process.files.get(fd).map_err(|_| Errno::ENOENT)?;
+                    let open = process.files().get(fd).map_err(|_| Errno::ENOENT)?;
                     let (position, flags) = (open.position.get(), open.flags());
                     let text = format!("pos:\t{position}\nflags:\t0{flags:o}\nmnt_id:\t1\n");
                     Ok(text.into_bytes())

@@ -209,7 +209,7 @@ fn who(process: &Process, thread: Option<&Receiver>, text: &mut String) {
         group.effective,
         group.saved,
         group.files,
-        process.files.numbers().last().map_or(0, |it| it + 1).next_power_of_two().max(64),
+        process.files().numbers().last().map_or(0, |it| it + 1).next_power_of_two().max(64),
     );
     for group in it.groups.iter() {
         let _ = write!(text, "{group} ");

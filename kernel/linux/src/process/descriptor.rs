@@ -69,5 +69,5 @@ fn pidfd_open(thread: &Rc<Thread>, [id, flags, ..]: Args) -> Answer {
         // A thread that is not the first of its process has none.
         return Err(if system.thread(id).is_some() { Errno::EINVAL } else { Errno::ESRCH }.into());
     };
-    Ok(thread.process.files.add(ProcessFile::open(&process, flags), true, 0)?.into())
+    Ok(thread.process.files().add(ProcessFile::open(&process, flags), true, 0)?.into())
 }

@@ -40,8 +40,10 @@ pub struct Process {
     /// Its signals, and its threads.
     pub signals: Rc<Signals>,
     memory: RefCell<Weak<Memory>>,
+    /// Whether that is its parent's, which holds the parent's limits (vfork(2)).
+    borrows: Cell<bool>,
     /// Its descriptors.
-    pub files: Rc<Files>,
+    files: RefCell<Rc<Files>>,
     /// Where it is in the tree.
     pub fs: RefCell<Rc<Context>>,
     /// Its limits.
@@ -138,7 +140,8 @@ impl Process {
             session: Cell::new(id),
             signals: Rc::new(Signals::new()),
             memory: RefCell::new(Rc::downgrade(memory)),
-            files: Rc::new(Files::new(1024)),
+            borrows: Cell::new(false),
+            files: RefCell::new(Rc::new(Files::new(1024))),
             fs: RefCell::new(Context::new()),
             limits: Limits::new(),
             credentials: RefCell::new(Credentials::new(0, 0)),
@@ -182,13 +185,13 @@ impl Process {
         flags: u64,
         parent: &Rc<Self>,
     ) -> Result<Rc<Self>, Errno> {
-        use linux_raw_sys::general::{CLONE_FILES, CLONE_FS};
+        use linux_raw_sys::general::{CLONE_FILES, CLONE_FS, CLONE_VM};
         let shares = |flag: u32| flags & u64::from(flag) != 0;
         let files = match shares(CLONE_FILES) {
-            true => Rc::clone(&self.files),
+            true => self.files(),
             false => {
                 room(memory.ram(), size_of::<Files>())?;
-                Rc::new(self.files.copy()?)
+                Rc::new(self.files().copy()?)
             }
         };
         // What a process takes beside its memory, threads and descriptors, with the lists of its
@@ -200,7 +203,8 @@ impl Process {
             group: self.group.clone(),
             session: self.session.clone(),
             signals: Rc::new(self.signals.fork()),
-            files,
+            files: RefCell::new(files),
+            borrows: Cell::new(shares(CLONE_VM)),
             fs: RefCell::new(match shares(CLONE_FS) {
                 true => Rc::clone(&self.fs.borrow()),
                 false => self.fs.borrow().copy(),
@@ -216,8 +220,38 @@ impl Process {
             ..Self::alone(id, memory)
         });
         child.apply_cpu_limit();
+        // What it is a copy of may have been borrowed.
+        child.apply_memory_limits();
         parent.children.borrow_mut().insert(id, Rc::clone(&child));
         Ok(child)
+    }
+
+    /// Returns its descriptors.
+    #[must_use]
+    pub fn files(&self) -> Rc<Files> {
+        Rc::clone(&self.files.borrow())
+    }
+
+    /// Returns it if its only thread asks: what a thread alone would no longer share (unshare(2))
+    /// belongs to the process.
+    ///
+    /// # Errors
+    /// `EINVAL`
+    pub(crate) fn unshare(&self) -> Result<&Self, Errno> {
+        if self.signals.receivers().borrow().len() > 1 { Err(Errno::EINVAL) } else { Ok(self) }
+    }
+
+    /// Gives it descriptors of its own where another process uses the same (`CLONE_FILES`).
+    ///
+    /// # Errors
+    /// `ENOMEM`
+    pub fn unshare_files(&self) -> Result<(), Errno> {
+        let copied = match &*self.files.borrow() {
+            files if Rc::strong_count(files) > 1 => files.copy()?,
+            _ => return Ok(()),
+        };
+        self.files.replace(Rc::new(copied));
+        Ok(())
     }
 
     /// Returns its memory, unless it has ended.
@@ -240,6 +274,15 @@ impl Process {
         self.intervals.most.set(most);
     }
 
+    /// Has its memory hold its limits, if it is its own.
+    pub(crate) fn apply_memory_limits(&self) {
+        if !self.borrows.get()
+            && let Some(memory) = self.memory()
+        {
+            memory.set_limits(self.memory_limits());
+        }
+    }
+
     /// Returns the limits that its memory holds.
     #[must_use]
     pub fn memory_limits(&self) -> crate::memory::Limits {
@@ -258,6 +301,7 @@ impl Process {
     /// Gives it another memory (execve(2)).
     pub(crate) fn set_memory(&self, memory: &Rc<Memory>) {
         self.memory.replace(Rc::downgrade(memory));
+        self.borrows.set(false);
     }
 
     /// Returns its parent.
@@ -389,8 +433,10 @@ impl Process {
         self.timers.clear();
         self.program.borrow_mut().runs = None;
         self.signals.end();
-        if Rc::strong_count(&self.files) == 1 {
-            self.files.clear(self.id);
+        // It is no user of the table any more, though nobody may have waited for it for long.
+        let files = self.files.replace(Rc::new(Files::new(0)));
+        if Rc::strong_count(&files) == 1 {
+            files.clear(self.id);
         }
         self.release();
         Some(status)

@@ -1,6 +1,7 @@
 //! Tests of processes and threads, played to their end.
 
 mod bounds;
+mod shared;
 
 use super::*;
 use crate::file::Caller;
@@ -424,8 +425,8 @@ fn a_descriptor_of_a_process_outlives_it() {
     let child = own.fork(2, &first.memory(), 0, own).unwrap();
     first.system.add(&child);
     let fd = call(Sysno::pidfd_open, [2, raw::O_NONBLOCK.into(), 0, 0]).unwrap() as u64;
-    let open = own.files.get(fd).unwrap();
-    assert!(own.files.closes_on_exec(fd).unwrap());
+    let open = own.files().get(fd).unwrap();
+    assert!(own.files().closes_on_exec(fd).unwrap());
     assert_eq!(open.file.ready(), Ready::empty());
     let exited = u64::from(raw::WEXITED);
     let waitid = |options: u32| {

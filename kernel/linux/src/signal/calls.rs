@@ -268,7 +268,7 @@ fn pidfd_send_signal(thread: &Rc<Thread>, [fd, signal, info, flags, ..]: Args) -
     if flags as u32 != 0 {
         return Err(Errno::EINVAL.into());
     }
-    let open = thread.process.files.get(fd)?;
+    let open = thread.process.files().get(fd)?;
     let to = open.as_kind::<ProcessFile>().ok_or(Errno::EBADF)?.process();
     let to = to.ok_or(Errno::ESRCH)?;
     let (own, signal) = (&thread.process, named(signal)?);
@@ -371,7 +371,7 @@ fn signalfd4(thread: &Rc<Thread>, [fd, set, size, flags, ..]: Args) -> Answer {
         return Err(Errno::EINVAL.into());
     }
     let set: Set = thread.memory().get(set)?;
-    let files = &thread.process.files;
+    let files = &thread.process.files();
     if fd as i32 != -1 {
         let open = real(thread, fd)?;
         let file = open.as_kind::<SignalFile>().ok_or(Errno::EINVAL)?;

@@ -460,8 +460,8 @@ mod tests {
         let (signals, threads) = process(&[Set::ALL, Set::ALL]);
         signals.set_limit(20);
         let real = Info::kernel(Signal::new(40).unwrap());
-        (0..10).for_each(|_| drop(signals.send_to(&threads[0], real).unwrap()));
-        (0..10).for_each(|_| drop(signals.send(real).unwrap()));
+        (0..10).for_each(|_| assert!(signals.send_to(&threads[0], real).is_ok()));
+        (0..10).for_each(|_| assert!(signals.send(real).is_ok()));
         assert_eq!(signals.send(real), Err(Full));
         assert_eq!(signals.send_to(&threads[0], real), Err(Full));
         // What each thread may have in any case, and standard ones.
@@ -477,7 +477,7 @@ mod tests {
         kernel::testing::simulate_memory_use((1 << 26) - 4096);
         let (signals, threads) = process(&[Set::ALL]);
         let real = Info::kernel(Signal::new(40).unwrap());
-        (0..ALWAYS).for_each(|_| drop(signals.send_to(&threads[0], real).unwrap()));
+        (0..ALWAYS).for_each(|_| assert!(signals.send_to(&threads[0], real).is_ok()));
         assert_eq!(signals.send_to(&threads[0], real), Err(Full));
         assert!(signals.send_to(&threads[0], Info::kernel(Signal::INT)).is_ok());
     }

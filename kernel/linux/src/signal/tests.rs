@@ -347,6 +347,10 @@ fn a_full_queue_refuses_real_time_signals() {
     first.process.signals.set_mask(&first.signals, Set::ALL);
     first.memory().put(at, &[40_i32, 0, raw::SI_QUEUE, 0, 1, 0, 77, 0]).unwrap();
     let queue = |signal: u64| perform(&first, Sysno::rt_sigqueueinfo, [1, signal, at, 0, 0, 0]);
+    first.memory().put(at + 256, &[512_u64, 512]).unwrap();
+    let pending = raw::RLIMIT_SIGPENDING.into();
+    let limit = perform(&first, Sysno::prlimit64, [0, pending, at + 256, 0, 0, 0]);
+    assert_eq!(limit, Ok(0));
     for _ in 0..512 {
         assert_eq!(queue(40), Ok(0));
     }

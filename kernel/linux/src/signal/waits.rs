@@ -15,7 +15,7 @@ use core::time::Duration;
 use kernel::task::{block_on, spawn};
 use kernel::testing::simulate_time;
 use kernel::time::{Instant, sleep};
-use kernel::user::Exit;
+use kernel::user::{Exit, PAGE};
 use linux_raw_sys::general as raw;
 use syscalls::Sysno;
 
@@ -60,7 +60,7 @@ fn interrupted_read(flags: Option<u32>) -> (u64, usize) {
     }
     perform(&first, Sysno::pipe, [at, 0, 0, 0, 0, 0]).unwrap();
     let process = Rc::clone(&first.process);
-    let write = process.files.get(1).unwrap();
+    let write = process.files().get(1).unwrap();
     let seen = Rc::new(RefCell::new((0, 0)));
     let log = Rc::clone(&seen);
     play(move |step, registers, _| match step {
@@ -312,7 +312,7 @@ fn a_signalfd_is_read_and_waited_for() {
     first.memory().put(at, &Set::of(&[Signal::CHLD, Signal::KILL])).unwrap();
     let new = u64::from(u32::MAX);
     let fd = perform(&first, Sysno::signalfd4, [new, at, 8, 0x800, 0, 0]).unwrap() as u64;
-    let open = first.process.files.get(fd).unwrap();
+    let open = first.process.files().get(fd).unwrap();
     let ready = || open.file.ready_by(&*first);
     let changes = || open.file.watch_by(&*first).unwrap().changes();
     assert!(open.is_nonblocking() && ready().is_empty());
@@ -343,8 +343,8 @@ fn signalfd(thread: &Rc<Thread>, at: u64, flags: u32) -> u64 {
 
 /// Gives a descriptor to another process, and returns its number there.
 fn give(from: &Thread, fd: u64, to: &Thread) -> u64 {
-    let open = from.process.files.get(fd).unwrap();
-    to.process.files.add(open, false, 0).unwrap() as u64
+    let open = from.process.files().get(fd).unwrap();
+    to.process.files().add(open, false, 0).unwrap() as u64
 }
 
 #[test]
@@ -553,6 +553,41 @@ fn a_thread_that_ends_leaves_its_robust_futexes() {
     });
     assert_eq!(run(first), 0);
     assert_eq!(seen.take(), raw::FUTEX_WAITERS | raw::FUTEX_OWNER_DIED);
+}
+
+#[test]
+fn who_ends_between_unlocking_and_waking_leaves_nobody_waiting() {
+    let (first, at) = begin();
+    let (head, lock) = (at, at + 128);
+    // The list is empty, and an entry pending.
+    first.memory().put(head, &[head, 16, lock]).unwrap();
+    let held = u64::from(2 | raw::FUTEX_WAITERS);
+    first.memory().put(lock + 16, &held).unwrap();
+    let flags = u64::from(
+        raw::CLONE_VM | raw::CLONE_FS | raw::CLONE_FILES | raw::CLONE_SIGHAND | raw::CLONE_THREAD,
+    );
+    play(move |step, registers, space| match (step, registers.rax) {
+        (0, _) => call_of(registers, Sysno::clone, &[flags, 4096]),
+        (1, 0) => call_of(registers, Sysno::sched_yield, &[]),
+        (2, _) => call_of(registers, Sysno::set_robust_list, &[head, 24]),
+        (1, _) => {
+            registers.rip = 20;
+            Exit::Event
+        }
+        (3, result) => {
+            assert_eq!(result, 0);
+            let at = (lock + 16) as usize;
+            let (frame, _) = space.frame(at / PAGE * PAGE).unwrap();
+            frame.write(at % PAGE, &[0; 4]);
+            call_of(registers, Sysno::exit, &[0])
+        }
+        (10, _) => call_of(registers, Sysno::futex, &[lock + 16, 0, held, 0]),
+        (_, result) => {
+            assert_eq!(result, 0);
+            call_of(registers, Sysno::exit_group, &[4])
+        }
+    });
+    assert_eq!(run(first), 4);
 }
 
 #[test]

@@ -103,7 +103,7 @@ fn lstat(thread: &Rc<Thread>, [path, to, ..]: Args) -> Answer {
 }
 
 fn fstat(thread: &Rc<Thread>, [fd, to, ..]: Args) -> Answer {
-    let open = thread.process.files.get(fd)?;
+    let open = thread.process.files().get(fd)?;
     // A pipe with a name is described by its inode.
     let named = open.place.as_ref().filter(|it| it.node.kind() == Type::Pipe);
     let stat = named.map_or_else(|| open.file.stat(), |it| Ok(it.node.stat()))?;
@@ -117,7 +117,7 @@ fn look(thread: &Rc<Thread>, fd: u64, at: u64, flags: u64) -> Result<Stat, Stop>
     if flags & AT_EMPTY_PATH != 0 && fd as u32 != AT_FDCWD as u32 {
         let is_empty = at == 0 || thread.memory().get::<u8>(at)? == 0;
         if is_empty {
-            return thread.process.files.get(fd)?.file.stat();
+            return thread.process.files().get(fd)?.file.stat();
         }
     }
     let nofollow = flags & AT_SYMLINK_NOFOLLOW != 0;
@@ -243,7 +243,7 @@ fn faccessat2(thread: &Rc<Thread>, [fd, path, mode, flags, ..]: Args) -> Answer 
 /// What is changed, if it is open. `None` for a pipe, a socket or the like, which belongs to who
 /// made it: it is as it is, whatever is set.
 fn of_descriptor(thread: &Thread, fd: u64) -> Result<Option<Rc<dyn Inode>>, Stop> {
-    let open = thread.process.files.get(fd)?;
+    let open = thread.process.files().get(fd)?;
     if open.flags() & O_PATH != 0 {
         return Err(Errno::EBADF.into());
     }
@@ -504,7 +504,7 @@ fn statfs(thread: &Rc<Thread>, [path, to, ..]: Args) -> Answer {
 }
 
 fn fstatfs(thread: &Rc<Thread>, [fd, to, ..]: Args) -> Answer {
-    let open = thread.process.files.get(fd)?;
+    let open = thread.process.files().get(fd)?;
     let it = match &open.place {
         Some(place) => place.node.system(),
         // Pipes and the like.

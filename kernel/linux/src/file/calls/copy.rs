@@ -193,7 +193,7 @@ fn offset(thread: &Thread, open: &Open, at: u64) -> Result<Option<u64>, Stop> {
 }
 
 fn sendfile(thread: &Rc<Thread>, [to, from, at, count, ..]: Args) -> Answer {
-    let (from, to) = (thread.process.files.get(from)?, thread.process.files.get(to)?);
+    let (from, to) = (thread.process.files().get(from)?, thread.process.files().get(to)?);
     if !from.can_read() || !to.can_write() {
         return Err(Errno::EBADF.into());
     }
@@ -221,7 +221,7 @@ fn sendfile(thread: &Rc<Thread>, [to, from, at, count, ..]: Args) -> Answer {
 }
 
 fn splice(thread: &Rc<Thread>, [from, from_at, to, to_at, count, flags]: Args) -> Answer {
-    let (from, to) = (thread.process.files.get(from)?, thread.process.files.get(to)?);
+    let (from, to) = (thread.process.files().get(from)?, thread.process.files().get(to)?);
     if !from.can_read() || !to.can_write() {
         return Err(Errno::EBADF.into());
     }
@@ -250,7 +250,7 @@ fn splice(thread: &Rc<Thread>, [from, from_at, to, to_at, count, flags]: Args) -
 }
 
 fn copy_file_range(thread: &Rc<Thread>, [from, from_at, to, to_at, count, flags]: Args) -> Answer {
-    let (from, to) = (thread.process.files.get(from)?, thread.process.files.get(to)?);
+    let (from, to) = (thread.process.files().get(from)?, thread.process.files().get(to)?);
     if flags != 0 {
         return Err(Errno::EINVAL.into());
     }

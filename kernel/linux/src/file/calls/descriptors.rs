@@ -121,7 +121,7 @@ fn opened(thread: &Rc<Thread>, fd: u64, at: u64, flags: u32, mode: u32, walk: Wa
     // All files may be large here, which F_GETFL says.
     let flags = if flags & O_PATH == 0 { flags | abi::O_LARGEFILE } else { flags };
     let path = super::path(thread, at)?;
-    let base = match thread.process.files.get(fd) {
+    let base = match thread.process.files().get(fd) {
         // In a scope, an absolute path begins at the descriptor as well.
         Ok(open) if walk.intersects(Walk::IN_ROOT | Walk::BENEATH) => Some(open),
         _ => super::base(thread, fd, &path)?,
@@ -134,7 +134,7 @@ fn opened(thread: &Rc<Thread>, fd: u64, at: u64, flags: u32, mode: u32, walk: Wa
     }
     // There has to be a descriptor before a file is made.
     let tree = &thread.system.tree;
-    thread.process.files.reserve()?;
+    thread.process.files().reserve()?;
     let open = tree.open_walk(&**thread, base.as_deref(), &path, flags, mode, walk)?;
     if flags & O_TRUNC != 0 {
         super::cut(thread, &*open.file, 0);
@@ -146,10 +146,10 @@ fn opened(thread: &Rc<Thread>, fd: u64, at: u64, flags: u32, mode: u32, walk: Wa
         let thread = Rc::clone(thread);
         return wait(async move {
             thread.interruptible(other).await?;
-            thread.process.files.add(open, closes, 0)
+            thread.process.files().add(open, closes, 0)
         });
     }
-    let fd = thread.process.files.add(open, closes, 0)?;
+    let fd = thread.process.files().add(open, closes, 0)?;
     Ok(fd.into())
 }
 
@@ -175,7 +175,7 @@ fn nameless(
     let place = Place { node: node.clone(), folder: None, name: (*b"/ (deleted)").into() };
     let kept = flags & (O_ACCMODE | abi::O_APPEND | abi::O_NONBLOCK | abi::O_LARGEFILE);
     let open = Open::at(node, kept, Some(place));
-    Ok(thread.process.files.add(open, flags & O_CLOEXEC != 0, 0)?.into())
+    Ok(thread.process.files().add(open, flags & O_CLOEXEC != 0, 0)?.into())
 }
 
 /// The longest name of a memfd in bytes.
@@ -209,11 +209,11 @@ fn memfd_create(thread: &Rc<Thread>, [name, flags, ..]: Args) -> Answer {
     let name = [b"/memfd:", &*name, b" (deleted)"].concat().into();
     let place = Place { node: node.clone(), folder: None, name };
     let open = Open::at(node, abi::O_RDWR | abi::O_LARGEFILE, Some(place));
-    Ok(thread.process.files.add(open, flags & CLOEXEC != 0, 0)?.into())
+    Ok(thread.process.files().add(open, flags & CLOEXEC != 0, 0)?.into())
 }
 
 fn close(thread: &Rc<Thread>, [fd, ..]: Args) -> Answer {
-    thread.process.files.remove(fd)?.closed_by(thread.process.id);
+    thread.process.files().remove(fd)?.closed_by(thread.process.id);
     Ok(Outcome::Value(0))
 }
 
@@ -224,7 +224,10 @@ fn close_range(thread: &Rc<Thread>, [first, last, flags, ..]: Args) -> Answer {
     if flags & !(UNSHARE | CLOEXEC) != 0 || first > last {
         return Err(Errno::EINVAL.into());
     }
-    let files = &thread.process.files;
+    if flags & UNSHARE != 0 {
+        thread.process.unshare()?.unshare_files()?;
+    }
+    let files = &thread.process.files();
     if flags & CLOEXEC != 0 {
         for fd in files.numbers().into_iter().filter(|it| (first..=last).contains(it)) {
             files.set_close_on_exec(fd as u64, true)?;
@@ -236,13 +239,13 @@ fn close_range(thread: &Rc<Thread>, [first, last, flags, ..]: Args) -> Answer {
 }
 
 fn dup(thread: &Rc<Thread>, [fd, ..]: Args) -> Answer {
-    let files: &Files = &thread.process.files;
+    let files: &Files = &thread.process.files();
     Ok(files.add(files.get(fd)?, false, 0)?.into())
 }
 
 fn dup2(thread: &Rc<Thread>, [old, new, ..]: Args) -> Answer {
     if old as u32 == new as u32 {
-        thread.process.files.get(old)?;
+        thread.process.files().get(old)?;
         return Ok((new as u32 as usize).into());
     }
     duplicate(thread, old, new, false)
@@ -256,7 +259,7 @@ fn dup3(thread: &Rc<Thread>, [old, new, flags, ..]: Args) -> Answer {
 }
 
 fn duplicate(thread: &Thread, old: u64, new: u64, close_on_exec: bool) -> Answer {
-    let files: &Files = &thread.process.files;
+    let files: &Files = &thread.process.files();
     let to = new as u32 as usize;
     if let Some(gone) = files.put(to, files.get(old)?, close_on_exec)? {
         gone.closed_by(thread.process.id);
@@ -266,7 +269,7 @@ fn duplicate(thread: &Thread, old: u64, new: u64, close_on_exec: bool) -> Answer
 
 fn fcntl(thread: &Rc<Thread>, [fd, command, argument, ..]: Args) -> Answer {
     const F_ADD_SEALS: u32 = 1033;
-    let files: &Files = &thread.process.files;
+    let files: &Files = &thread.process.files();
     let open = files.get(fd)?;
     let command = command as u32;
     let by_name = matches!(
@@ -350,7 +353,7 @@ fn ioctl(thread: &Rc<Thread>, [fd, request, argument, ..]: Args) -> Answer {
     use linux_raw_sys::ioctl::{
         FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD, SIOCGIFMAP, SIOCGIFNAME,
     };
-    let files: &Files = &thread.process.files;
+    let files: &Files = &thread.process.files();
     let open = files.get(fd)?;
     if open.flags() & O_PATH != 0 {
         return Err(Errno::EBADF.into());

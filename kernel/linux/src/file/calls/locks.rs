@@ -159,7 +159,7 @@ fn take(thread: &Rc<Thread>, open: &Rc<Open>, lock: Lock, waits: bool) -> Answer
 }
 
 fn flock(thread: &Rc<Thread>, [fd, operation, ..]: Args) -> Answer {
-    let open = thread.process.files.get(fd)?;
+    let open = thread.process.files().get(fd)?;
     let operation = operation as u32;
     if open.flags() & O_PATH != 0 {
         return Err(Errno::EBADF.into());

@@ -31,7 +31,7 @@ fn base(thread: &Thread, fd: u64, path: &[u8]) -> Result<Option<Rc<Open>>, Errno
     if fd as u32 == AT_FDCWD as u32 || path.starts_with(b"/") {
         return Ok(None);
     }
-    thread.process.files.get(fd).map(Some)
+    thread.process.files().get(fd).map(Some)
 }
 
 /// Returns what is open as `fd`, and not by its name alone (`O_PATH`).
@@ -39,7 +39,7 @@ fn base(thread: &Thread, fd: u64, path: &[u8]) -> Result<Option<Rc<Open>>, Errno
 /// # Errors
 /// `EBADF`
 pub(crate) fn real(thread: &Thread, fd: u64) -> Result<Rc<Open>, Errno> {
-    let open = thread.process.files.get(fd)?;
+    let open = thread.process.files().get(fd)?;
     if open.flags() & O_PATH == 0 { Ok(open) } else { Err(Errno::EBADF) }
 }
 

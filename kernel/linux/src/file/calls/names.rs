@@ -274,7 +274,7 @@ fn chdir(thread: &Rc<Thread>, [path, ..]: Args) -> Answer {
 }
 
 fn fchdir(thread: &Rc<Thread>, [fd, ..]: Args) -> Answer {
-    let open: Rc<Open> = thread.process.files.get(fd)?;
+    let open: Rc<Open> = thread.process.files().get(fd)?;
     let place = enter(thread, open.place.clone().ok_or(Errno::ENOTDIR)?)?;
     *thread.fs().cwd.borrow_mut() = Some(place);
     Ok(Outcome::Value(0))
@@ -328,7 +328,7 @@ fn getdents(thread: &Rc<Thread>, args: Args) -> Answer {
 }
 
 fn list(thread: &Rc<Thread>, [fd, to, size, ..]: Args, new: bool) -> Answer {
-    let open = thread.process.files.get(fd)?;
+    let open = thread.process.files().get(fd)?;
     let handle = open.as_kind::<Handle>().ok_or(Errno::ENOTDIR)?;
     let listing = handle.listing(&**thread)?;
     let memory = thread.memory();

@@ -26,7 +26,7 @@ fn inotify_init1(thread: &Rc<Thread>, [flags, ..]: Args) -> Answer {
         return Err(Errno::EINVAL.into());
     }
     let open = Open::new(Inotify::new(), flags & abi::IN_NONBLOCK);
-    Ok(thread.process.files.add(open, flags & abi::IN_CLOEXEC != 0, 0)?.into())
+    Ok(thread.process.files().add(open, flags & abi::IN_CLOEXEC != 0, 0)?.into())
 }
 
 fn inotify_add_watch(thread: &Rc<Thread>, [fd, path, mask, ..]: Args) -> Answer {
@@ -42,7 +42,7 @@ fn inotify_add_watch(thread: &Rc<Thread>, [fd, path, mask, ..]: Args) -> Answer 
     if mask & known == 0 || mask & both == both {
         return Err(Errno::EINVAL.into());
     }
-    let open = thread.process.files.get(fd)?;
+    let open = thread.process.files().get(fd)?;
     let inotify = open.as_kind::<Inotify>().ok_or(Errno::EINVAL)?;
     let walk = if mask & abi::IN_DONT_FOLLOW != 0 { Walk::empty() } else { Walk::FOLLOW };
     let place = super::find(thread, super::CWD, path, 0, walk)?;
@@ -54,7 +54,7 @@ fn inotify_add_watch(thread: &Rc<Thread>, [fd, path, mask, ..]: Args) -> Answer 
 }
 
 fn inotify_rm_watch(thread: &Rc<Thread>, [fd, watch, ..]: Args) -> Answer {
-    let open = thread.process.files.get(fd)?;
+    let open = thread.process.files().get(fd)?;
     let inotify = open.as_kind::<Inotify>().ok_or(Errno::EINVAL)?;
     inotify.remove(watch as i32)?;
     Ok(Outcome::Value(0))

@@ -138,7 +138,7 @@ fn fadvise(thread: &Rc<Thread>, [fd, _, length, advice, ..]: Args) -> Answer {
 }
 
 fn readahead(thread: &Rc<Thread>, [fd, ..]: Args) -> Answer {
-    let open = thread.process.files.get(fd)?;
+    let open = thread.process.files().get(fd)?;
     if !open.can_read() {
         return Err(Errno::EBADF.into());
     }

@@ -104,7 +104,7 @@ impl Transfer {
 /// Reads or writes one range: the way that nearly all calls go, without an allocation.
 #[inline(always)]
 fn one(thread: &Rc<Thread>, [fd, at, length, ..]: &Args, place: At, write: bool) -> Answer {
-    let (at, open) = (*at, thread.process.files.get(*fd)?);
+    let (at, open) = (*at, thread.process.files().get(*fd)?);
     if !(if write { open.can_write() } else { open.can_read() }) {
         return Err(Errno::EBADF.into());
     }
@@ -297,7 +297,7 @@ fn place(thread: &Thread, fd: u64, offset: u64) -> Result<At, Errno> {
     if offset > i64::MAX as u64 {
         return Err(Errno::EINVAL);
     }
-    can_seek(&*thread.process.files.get(fd)?)?;
+    can_seek(&*thread.process.files().get(fd)?)?;
     Ok(At::Offset(offset))
 }
 
@@ -351,7 +351,7 @@ fn vectors(thread: &Thread, at: u64, count: u64) -> Result<(Vec<Part>, usize), S
 }
 
 fn vector(thread: &Rc<Thread>, [fd, at, count, ..]: Args, place: At, write: bool) -> Answer {
-    let open = thread.process.files.get(fd)?;
+    let open = thread.process.files().get(fd)?;
     if !(if write { open.can_write() } else { open.can_read() }) {
         return Err(Errno::EBADF.into());
     }
@@ -392,7 +392,7 @@ fn place2(thread: &Thread, [fd, _, _, offset, _, flags]: Args) -> Result<At, Sto
         return Err(Errno::EOPNOTSUPP.into());
     }
     if flags & APPEND != 0 {
-        let size = thread.process.files.get(fd)?.file.stat()?.size;
+        let size = thread.process.files().get(fd)?.file.stat()?.size;
         return Ok(place(thread, fd, size)?);
     }
     Ok(if offset == u64::MAX { At::Position } else { place(thread, fd, offset)? })
@@ -407,7 +407,7 @@ fn pwritev2(thread: &Rc<Thread>, args: Args) -> Answer {
 }
 
 fn lseek(thread: &Rc<Thread>, [fd, offset, whence, ..]: Args) -> Answer {
-    let open = thread.process.files.get(fd)?;
+    let open = thread.process.files().get(fd)?;
     if whence as u32 > SEEK_MAX && open.flags() & O_PATH == 0 {
         return Err(Errno::EINVAL.into());
     }

@@ -169,7 +169,7 @@ fn pages_of_the_disk_are_given_back() {
     let fd = it.open("/bin/tool", abi::O_RDWR).unwrap();
     it.write(fd, b"own").unwrap();
     assert_eq!(it.content("/bin/tool").unwrap().len(), 30_000);
-    let pages = crate::file::File::pages(&*it.thread.process.files.get(fd).unwrap().file);
+    let pages = crate::file::File::pages(&*it.thread.process.files().get(fd).unwrap().file);
     let pages = pages.unwrap();
     let there = || (0..8).filter(|&index| pages.frame(index).is_some()).count();
     assert_eq!(there(), 8);

@@ -52,7 +52,7 @@ fn locks_keep_others_out() {
 
     // What ends a process, or its program, ends its locks.
     let close_on_exec = it.open("/a", abi::O_RDWR | abi::O_CLOEXEC).unwrap();
-    let files = &it.thread.process.files;
+    let files = &it.thread.process.files();
     assert_eq!(it.call(Sysno::fcntl, &[close_on_exec, 6, lock(1, 0, 1)]), Ok(0));
     files.exec(it.thread.process.id);
     let c = it.open("/a", abi::O_RDWR).unwrap();

@@ -113,7 +113,7 @@ fn open_does_what_its_flags_ask() {
     assert_eq!(it.write(fd, b"x"), Ok(1));
     assert_eq!(it.call(Sysno::umask, &[0o22]), Ok(0o77));
     // No descriptor is left, and nothing is made.
-    it.thread.process.files.set_limit(3);
+    it.thread.process.files().set_limit(3);
     assert_eq!(it.open("/more", O_CREAT | O_RDWR), Err(Errno::EMFILE));
     it.close(fd);
     assert_eq!(it.content("/more"), Err(Errno::ENOENT));

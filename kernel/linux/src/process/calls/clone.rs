@@ -96,11 +96,13 @@ fn clone3(thread: &Rc<Thread>, [at, size, ..]: Args) -> Answer {
             return Err(Errno::E2BIG.into());
         }
     }
-    if wish.flags & SIGNAL != 0
+    // The lower half is clone(2)'s, whatever a flag there means.
+    let known = u64::from(u32::MAX) | raw::CLONE_CLEAR_SIGHAND as u64;
+    if wish.flags & !known != 0
+        || wish.flags & SIGNAL & !u64::from(raw::CLONE_NEWTIME) != 0
         || wish.exit_signal > 64
         || (wish.stack == 0) != (wish.stack_size == 0)
         || wish.set_id_size != 0
-        || wish.flags & raw::CLONE_INTO_CGROUP != 0
         || wish.has(raw::CLONE_DETACHED)
     {
         return Err(Errno::EINVAL.into());
@@ -260,7 +262,7 @@ fn start(
     wish: &Wish,
     context: Context,
 ) -> Result<(), Stop> {
-    let files = &thread.process.files;
+    let files = &thread.process.files();
     let fd = match wish.has(raw::CLONE_PIDFD) {
         true => Some(files.add(ProcessFile::open(child, 0), true, 0)?),
         false => None,
@@ -275,7 +277,8 @@ fn start(
     started
 }
 
-/// What is shared by threads alone stays so; there is one namespace each.
+/// What threads share is the process's, so that one of several cannot leave it; there is one
+/// namespace each.
 fn unshare(thread: &Rc<Thread>, [flags, ..]: Args) -> Answer {
     let known = raw::CLONE_FS | raw::CLONE_FILES | raw::CLONE_SYSVSEM;
     let own = raw::CLONE_VM | raw::CLONE_SIGHAND | raw::CLONE_THREAD;
@@ -284,9 +287,13 @@ fn unshare(thread: &Rc<Thread>, [flags, ..]: Args) -> Answer {
         it if it & !u64::from(known | own) != 0 => Err(Errno::EINVAL.into()),
         it if it & u64::from(own) != 0 => Err(Errno::EINVAL.into()),
         flags => {
+            if flags & u64::from(raw::CLONE_FILES) != 0 {
+                thread.process.unshare()?.unshare_files()?;
+            }
             if flags & u64::from(raw::CLONE_FS) != 0 {
-                let own = thread.process.fs.borrow().copy();
-                thread.process.fs.replace(own);
+                let process = thread.process.unshare()?;
+                let own = process.fs.borrow().copy();
+                process.fs.replace(own);
             }
             Ok(0.into())
         }

@@ -66,11 +66,9 @@ fn apply(process: &Process, resource: u32) {
     match resource {
         raw::RLIMIT_CPU => process.apply_cpu_limit(),
         raw::RLIMIT_SIGPENDING => process.apply_signal_limit(),
-        raw::RLIMIT_NOFILE => process.files.set_limit(soft(raw::RLIMIT_NOFILE)),
+        raw::RLIMIT_NOFILE => process.files().set_limit(soft(raw::RLIMIT_NOFILE)),
         raw::RLIMIT_AS | raw::RLIMIT_DATA | raw::RLIMIT_STACK => {
-            if let Some(memory) = process.memory() {
-                memory.set_limits(process.memory_limits());
-            }
+            process.apply_memory_limits();
         }
         _ => {}
     }

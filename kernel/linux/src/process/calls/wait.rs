@@ -162,7 +162,7 @@ fn waitid(thread: &Rc<Thread>, [kind, id, to, options, usage, _]: Args) -> Answe
         (raw::P_PGID, 0) => Which::Group(thread.process.group()),
         (raw::P_PGID, id @ 1..) => Which::Group(id),
         (raw::P_PIDFD, 0..) => {
-            let open = thread.process.files.get(id)?;
+            let open = thread.process.files().get(id)?;
             let process = open.as_kind::<ProcessFile>().ok_or(Errno::EBADF)?.process();
             asks_again = open.is_nonblocking() && options & raw::WNOHANG == 0;
             Which::Process(process.ok_or(Errno::ECHILD)?.id)

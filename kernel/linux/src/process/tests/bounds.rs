@@ -65,7 +65,7 @@ fn little_memory_refuses_a_process_and_a_thread_in_the_same_memory() {
 #[test]
 fn a_table_of_descriptors_that_is_cleared_takes_no_memory() {
     let first = thread();
-    let files = &first.process.files;
+    let files = &first.process.files();
     let open = descriptor::ProcessFile::open(&first.process, 0);
     files.put(1000, Rc::clone(&open), false).unwrap();
     files.put(5, open, false).unwrap();

@@ -89,7 +89,7 @@ fn parts(memory: &Memory, at: u64, count: u64) -> Result<Vec<Part>, Stop> {
 
 /// Sends what was prepared: at once, or when there is room.
 fn send(thread: &Rc<Thread>, fd: u64, prepared: Prepared) -> Answer {
-    let open = thread.process.files.get(fd)?;
+    let open = thread.process.files().get(fd)?;
     let socket = SocketFile::of(&open)?;
     let stream = socket.form().style == Style::Stream;
     let named = match (&prepared.to, path::unix(&**socket)) {
@@ -183,7 +183,7 @@ fn prepare(thread: &Thread, header: &MsgHdr, flags: u32) -> Result<Prepared, Sto
     let mut message = Outgoing { credentials: owner(thread), ..Outgoing::default() };
     if header.control != 0 && header.control_length > 0 {
         let control = (header.control, header.control_length);
-        message.read_control(&memory, &thread.process.files, control)?;
+        message.read_control(&memory, &thread.process.files(), control)?;
     }
     let Outgoing { rights, credentials, .. } = message;
     Ok(Prepared { to, parts, rights, credentials, flags })
@@ -197,7 +197,7 @@ fn sendmsg(thread: &Rc<Thread>, [fd, at, flags, ..]: Args) -> Answer {
 
 fn sendmmsg(thread: &Rc<Thread>, [fd, at, count, flags, ..]: Args) -> Answer {
     let (thread, count) = (Rc::clone(thread), u64::from(count as u32).min(PARTS));
-    SocketFile::of(&*thread.process.files.get(fd)?)?;
+    SocketFile::of(&*thread.process.files().get(fd)?)?;
     wait(async move {
         for done in 0..count {
             let next = || {
@@ -331,7 +331,7 @@ fn recvfrom(thread: &Rc<Thread>, [fd, at, size, flags, from, length]: Args) -> A
     let room = usize::try_from(size as i64).map_err(|_| Errno::EINVAL)?;
     let parts = alloc::vec![Part { at: at as usize, length: room.min(0x7fff_f000) }];
     load_address(&thread.memory(), from, length)?;
-    let open = thread.process.files.get(fd)?;
+    let open = thread.process.files().get(fd)?;
     receive(thread, &open, parts, flags as u32, move |thread, came| {
         match (&came.from, from) {
             (_, 0) => Ok(()),
@@ -351,7 +351,7 @@ fn receive_message(thread: &Rc<Thread>, fd: u64, at: u64, flags: u32) -> Answer 
     memory.check_write(at as usize, size_of::<MsgHdr>())?;
     load(&memory, header.name, LONGEST.min(header.name_length as usize))?;
     load(&memory, header.control, CONTROL.min(header.control_length as usize))?;
-    let open = thread.process.files.get(fd)?;
+    let open = thread.process.files().get(fd)?;
     receive(thread, &open, parts, flags, move |thread, came| {
         let memory = thread.memory();
         let mut answer = header;
@@ -366,7 +366,7 @@ fn receive_message(thread: &Rc<Thread>, fd: u64, at: u64, flags: u32) -> Answer 
         }
         let room = if header.control == 0 { 0 } else { header.control_length };
         let close = flags & MSG_CMSG_CLOEXEC != 0;
-        let files = &thread.process.files;
+        let files = &thread.process.files();
         answer.control_length =
             came.write_control(&memory, files, (header.control, room), close)?;
         answer.flags = came.flags & (MSG_TRUNC | MSG_CTRUNC | MSG_EOR) | flags & MSG_CMSG_CLOEXEC;
@@ -380,7 +380,7 @@ fn recvmsg(thread: &Rc<Thread>, [fd, at, flags, ..]: Args) -> Answer {
 
 fn recvmmsg(thread: &Rc<Thread>, [fd, at, count, flags, timeout, _]: Args) -> Answer {
     let (thread, count) = (Rc::clone(thread), u64::from(count as u32).min(PARTS));
-    SocketFile::of(&*thread.process.files.get(fd)?)?;
+    SocketFile::of(&*thread.process.files().get(fd)?)?;
     // It is looked at after each message (recvmmsg(2), BUGS).
     let end = match timeout {
         0 => None,

@@ -65,7 +65,7 @@ fn add(thread: &Thread, socket: Rc<dyn Socket>, flags: u32) -> Result<usize, Err
 
 fn add_file(thread: &Thread, file: Rc<SocketFile>, flags: u32) -> Result<usize, Errno> {
     let open = Open::new(file, flags & O_NONBLOCK | O_RDWR);
-    thread.process.files.add(open, flags & O_CLOEXEC != 0, 0)
+    thread.process.files().add(open, flags & O_CLOEXEC != 0, 0)
 }
 
 fn split(style: u64) -> Result<(u64, u32), Errno> {
@@ -108,17 +108,17 @@ fn socketpair(thread: &Rc<Thread>, [family, style, protocol, ends, ..]: Args) ->
     let both = add(thread, other, flags).map_err(Into::into).and_then(|other| {
         let numbers = [one as u32, other as u32];
         thread.memory().put(ends, &numbers).inspect_err(|_| {
-            let _ = thread.process.files.remove(other as u64);
+            let _ = thread.process.files().remove(other as u64);
         })
     });
     if both.is_err() {
-        let _ = thread.process.files.remove(one as u64);
+        let _ = thread.process.files().remove(one as u64);
     }
     both.map(Into::into)
 }
 
 fn bind(thread: &Rc<Thread>, [fd, address, length, ..]: Args) -> Answer {
-    let open = thread.process.files.get(fd)?;
+    let open = thread.process.files().get(fd)?;
     let socket = SocketFile::of(&open)?;
     let address = Address::read(&thread.memory(), address, length)?;
     match (&address, path::unix(&**socket)) {
@@ -129,7 +129,7 @@ fn bind(thread: &Rc<Thread>, [fd, address, length, ..]: Args) -> Answer {
 }
 
 fn connect(thread: &Rc<Thread>, [fd, address, length, ..]: Args) -> Answer {
-    let open = thread.process.files.get(fd)?;
+    let open = thread.process.files().get(fd)?;
     let socket = SocketFile::of(&open)?;
     let address = Address::read(&thread.memory(), address, length)?;
     let begun = path::connect(thread, &**socket, &address);
@@ -166,7 +166,7 @@ fn interrupted(answer: Answer, change: impl Fn(Errno) -> Errno + 'static) -> Ans
 }
 
 fn listen(thread: &Rc<Thread>, [fd, backlog, ..]: Args) -> Answer {
-    let open = thread.process.files.get(fd)?;
+    let open = thread.process.files().get(fd)?;
     // A negative number is the most (listen(2) of Linux).
     Ok(SocketFile::of(&open)?.listen(backlog as u32)?.into())
 }
@@ -180,7 +180,7 @@ fn accept4(thread: &Rc<Thread>, [fd, address, length, flags, ..]: Args) -> Answe
     if flags & !(O_CLOEXEC | O_NONBLOCK) != 0 {
         return Err(Errno::EINVAL.into());
     }
-    let open = thread.process.files.get(fd)?;
+    let open = thread.process.files().get(fd)?;
     SocketFile::of(&open)?;
     let limit = open.as_kind::<SocketFile>().and_then(|it| it.timeouts.get()[0]);
     blocking_for(thread, &open, limit, move |thread, open| {
@@ -190,7 +190,7 @@ fn accept4(thread: &Rc<Thread>, [fd, address, length, flags, ..]: Args) -> Answe
         }
         load_address(&memory, address, length)?;
         // A connection that finds no number stays for the next call.
-        thread.process.files.reserve()?;
+        thread.process.files().reserve()?;
         let (new, peer) = SocketFile::of(open)?.accept()?;
         let file = SocketFile::new(new);
         if let Some(listener) = open.as_kind::<SocketFile>()
@@ -200,7 +200,7 @@ fn accept4(thread: &Rc<Thread>, [fd, address, length, flags, ..]: Args) -> Answe
         }
         let fd = add_file(thread, file, flags)?;
         if let Err(stop) = peer.write(&memory, address, length) {
-            let _ = thread.process.files.remove(fd as u64);
+            let _ = thread.process.files().remove(fd as u64);
             return Err(stop);
         }
         Ok(fd)
@@ -228,7 +228,7 @@ fn load_address(memory: &Memory, at: u64, length: u64) -> Result<(), Stop> {
 }
 
 fn shutdown(thread: &Rc<Thread>, [fd, how, ..]: Args) -> Answer {
-    let open = thread.process.files.get(fd)?;
+    let open = thread.process.files().get(fd)?;
     let socket = SocketFile::of(&open)?;
     let (read, write) = match how as u32 {
         SHUT_RD => (true, false),
@@ -240,17 +240,17 @@ fn shutdown(thread: &Rc<Thread>, [fd, how, ..]: Args) -> Answer {
 }
 
 fn getsockname(thread: &Rc<Thread>, [fd, address, length, ..]: Args) -> Answer {
-    let open = thread.process.files.get(fd)?;
+    let open = thread.process.files().get(fd)?;
     SocketFile::of(&open)?.local().write(&thread.memory(), address, length).map(Into::into)
 }
 
 fn getpeername(thread: &Rc<Thread>, [fd, address, length, ..]: Args) -> Answer {
-    let open = thread.process.files.get(fd)?;
+    let open = thread.process.files().get(fd)?;
     SocketFile::of(&open)?.peer()?.write(&thread.memory(), address, length).map(Into::into)
 }
 
 fn getsockopt(thread: &Rc<Thread>, [fd, level, name, value, length, _]: Args) -> Answer {
-    let open = thread.process.files.get(fd)?;
+    let open = thread.process.files().get(fd)?;
     let (socket, memory) = (SocketFile::of(&open)?, thread.memory());
     let room = usize::try_from(memory.get::<i32>(length)?).map_err(|_| Errno::EINVAL)?;
     let file = open.as_kind::<SocketFile>().ok_or(Errno::ENOTSOCK)?;
@@ -269,7 +269,7 @@ fn getsockopt(thread: &Rc<Thread>, [fd, level, name, value, length, _]: Args) ->
 }
 
 fn setsockopt(thread: &Rc<Thread>, [fd, level, name, value, length, _]: Args) -> Answer {
-    let open = thread.process.files.get(fd)?;
+    let open = thread.process.files().get(fd)?;
     let (socket, memory) = (SocketFile::of(&open)?, thread.memory());
     let length = usize::try_from(length as i32).map_err(|_| Errno::EINVAL)?;
     let file = open.as_kind::<SocketFile>().ok_or(Errno::ENOTSOCK)?;

@@ -249,9 +249,9 @@ fn a_connection_waits_for_a_number() {
     let client = it.socket(AF_INET, SOCK_STREAM);
     it.with(Sysno::connect, client, "127.0.0.1:80").unwrap();
     it.write(client, b"hello").unwrap();
-    it.thread.process.files.set_limit(client as usize + 1);
+    it.thread.process.files().set_limit(client as usize + 1);
     assert_eq!(it.accept(server), Err(Errno::EMFILE));
-    it.thread.process.files.set_limit(100);
+    it.thread.process.files().set_limit(100);
     let served = it.accept(server).unwrap();
     assert_eq!(it.received(served, 9, 0), Ok(b"hello".to_vec()));
 }
@@ -547,7 +547,7 @@ impl Program {
 
     /// How many descriptors there are.
     fn count(&self) -> usize {
-        (0..100).filter(|&fd| self.thread.process.files.get(fd).is_ok()).count()
+        (0..100).filter(|&fd| self.thread.process.files().get(fd).is_ok()).count()
     }
 }
 

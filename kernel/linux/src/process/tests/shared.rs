@@ -1,0 +1,91 @@
+//! Tests of what processes share, and of how they stop.
+
+use super::*;
+
+/// Makes a child that shares memory and descriptors.
+fn sharing(first: &Thread) -> Rc<Process> {
+    let own = &first.process;
+    let flags = u64::from(raw::CLONE_FILES | raw::CLONE_VM);
+    let child = own.fork(2, &first.memory(), flags, own).unwrap();
+    first.system.add(&child);
+    child
+}
+
+fn call(thread: &Rc<Thread>, number: Sysno, args: [u64; 4]) -> Result<usize, Errno> {
+    perform(thread, number, [args[0], args[1], args[2], args[3], 0, 0])
+}
+
+#[test]
+fn descriptors_are_shared_until_one_side_wants_its_own() {
+    let first = thread();
+    let child = sharing(&first);
+    let fd = call(&first, Sysno::pidfd_open, [1, 0, 0, 0]).unwrap() as u64;
+    assert!(child.files().get(fd).is_ok());
+    assert_eq!(call(&first, Sysno::close_range, [fd, fd, 2, 0]), Ok(0), "CLOSE_RANGE_UNSHARE");
+    assert!(child.files().get(fd).is_ok() && first.process.files().get(fd).is_err());
+    let child = sharing(&first);
+    assert_eq!(call(&first, Sysno::unshare, [raw::CLONE_FILES.into(), 0, 0, 0]), Ok(0));
+    assert!(!Rc::ptr_eq(&child.files(), &first.process.files()));
+}
+
+#[test]
+fn one_thread_of_several_cannot_leave_what_they_share() {
+    let first = thread();
+    let other = Rc::new(Receiver::new(5, Set::EMPTY));
+    first.process.signals.add(other).unwrap();
+    for flags in [raw::CLONE_FILES, raw::CLONE_FS] {
+        let result = call(&first, Sysno::unshare, [flags.into(), 0, 0, 0]);
+        assert_eq!(result, Err(Errno::EINVAL));
+    }
+    assert_eq!(call(&first, Sysno::close_range, [0, 9, 2, 0]), Err(Errno::EINVAL));
+}
+
+#[test]
+fn the_last_process_alive_closes_what_it_shared_with_one_that_has_ended() {
+    let first = thread();
+    let child = sharing(&first);
+    let open = descriptor::ProcessFile::open(&first.process, 0);
+    first.process.files().add(Rc::clone(&open), false, 0).unwrap();
+    child.leave(&Receiver::new(2, Set::EMPTY), Status::exit(0), 0);
+    assert_eq!(Rc::strong_count(&open), 2);
+    let files = first.process.files();
+    assert_eq!(Rc::strong_count(&files), 2, "the process's, and this");
+    drop(files);
+    first.process.leave(&first.signals, Status::exit(0), 0);
+    assert_eq!(Rc::strong_count(&open), 1);
+}
+
+#[test]
+fn limits_of_a_child_in_its_parents_memory_are_its_own() {
+    let first = thread();
+    let at = room(&first.memory(), 4096) as u64;
+    let child = sharing(&first);
+    let limit = |id: u64, bytes: u64| {
+        first.memory().put(at, &[bytes, bytes]).unwrap();
+        call(&first, Sysno::prlimit64, [id, raw::RLIMIT_AS.into(), at, 0])
+    };
+    let memory = first.memory();
+    let before = memory.limits().address_space;
+    assert_eq!(limit(2, 1 << 30), Ok(0));
+    assert_eq!(memory.limits().address_space, before);
+    assert_eq!(child.memory_limits().address_space, 1 << 30);
+    // A copy of that memory holds the child's.
+    let copy = Rc::new(memory.copy().unwrap());
+    let grandchild = child.fork(3, &copy, 0, &child).unwrap();
+    assert_eq!(copy.limits().address_space, 1 << 30);
+    drop(grandchild);
+    assert_eq!(limit(1, 1 << 31), Ok(0));
+    assert_eq!(memory.limits().address_space, 1 << 31);
+}
+
+#[test]
+fn flags_of_clone3_that_there_are_not_are_refused() {
+    let first = thread();
+    let at = room(&first.memory(), 4096) as u64;
+    for flags in [1_u64 << 33, 1 << 34, 1 << 63, 1] {
+        first.memory().put(at, &flags).unwrap();
+        assert_eq!(call(&first, Sysno::clone3, [at, 64, 0, 0]), Err(Errno::EINVAL), "{flags:x}");
+    }
+    first.memory().put(at, &u64::from(raw::CLONE_NEWTIME)).unwrap();
+    assert_eq!(call(&first, Sysno::clone3, [at, 64, 0, 0]), Err(Errno::EPERM));
+}
