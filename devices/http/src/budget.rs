@@ -26,6 +26,17 @@ impl Budget {
         Some(())
     }
 
+    /// Takes `bytes` for what has begun, which goes on while memory is low; not where it is nearly
+    /// gone.
+    pub(super) fn spend(&self, bytes: usize) -> Option<()> {
+        let left = self.0.get().checked_sub(bytes)?;
+        if kernel::memory::is_nearly_gone() {
+            return None;
+        }
+        self.0.set(left);
+        Some(())
+    }
+
     /// Puts them back.
     pub(super) fn put(&self, bytes: usize) {
         self.0.set(self.0.get().saturating_add(bytes));

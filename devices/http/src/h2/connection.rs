@@ -38,6 +38,9 @@ const RESETS: u32 = STREAMS as u32;
 /// Frames that are dealt with before streams have their turn.
 const ROUND: usize = 32;
 
+/// Rounds after which other tasks have their turn.
+const ROUNDS: usize = 16;
+
 /// How long the last frames may take to be sent.
 const LAST: Duration = Duration::from_secs(1);
 
@@ -106,6 +109,8 @@ pub(super) struct Connection<'a, H> {
     pub leaving: bool,
     pub useless: u32,
     pub resets: u32,
+    /// Rounds since other tasks had their turn.
+    rounds: usize,
 }
 
 /// Serves a connection whose client has said [`PREFACE`], and then `begun`; `None` if there is no
@@ -132,6 +137,9 @@ async fn run<H: Handler>(
     let state = RefCell::new(State::new());
     let (peer, local) = (link.peer(), link.local());
     let within = Within { state: &state, slot, limits, peer, local };
+    // What the client has remembered is held for as long as it stays.
+    let mut decoder = Charge::new(&pool.budget);
+    decoder.add(Decoder::HOLDS)?;
     let input = Input::new(begun, &pool.budget).ok_or(Error::Request(Status::UNAVAILABLE))?;
     let mut connection = Connection {
         within: &within,
@@ -148,6 +156,7 @@ async fn run<H: Handler>(
         leaving: false,
         useless: 0,
         resets: 0,
+        rounds: 0,
     };
     let streams = (STREAMS as u32).to_be_bytes();
     // MAX_CONCURRENT_STREAMS; the others are as they are until somebody says otherwise.
@@ -274,7 +283,7 @@ impl<'a, H: Handler> Connection<'a, H> {
         let _ = state.output.add((kind::GOAWAY, 0, 0), &payload, &self.pool().budget);
     }
 
-    /// Does what there is to do.
+    /// Does what there is to do, or as much of it as is fair.
     fn poll(
         &mut self,
         context: &mut Context<'_>,
@@ -282,7 +291,8 @@ impl<'a, H: Handler> Connection<'a, H> {
         (busy, half): (bool, bool),
     ) -> Poll<Result<Turn, ip::Error>> {
         let (state, budget) = (self.within.state, &self.pool().budget);
-        loop {
+        while self.rounds < ROUNDS {
+            self.rounds += 1;
             let mut moved = false;
             while let Poll::Ready(Some(id)) = self.tasks.poll_next_unpin(context) {
                 // One that was answered makes up for others.
@@ -322,9 +332,13 @@ impl<'a, H: Handler> Connection<'a, H> {
                 return Poll::Ready(Ok(Turn::Other));
             }
             if !moved {
+                self.rounds = 0;
                 return Poll::Pending;
             }
         }
+        self.rounds = 0;
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Says so when the requests have been served that another image waits for: those of streams

@@ -96,6 +96,8 @@ impl<'a, H: Handler> Connection<'a, H> {
         let mut fields = Fields::new(self.within.limits.head);
         let most = 4 * self.within.limits.head;
         let decoded = self.decoder.decode(block, most, &mut |name, value| fields.add(name, value));
+        // What one block needs, all connections would have at a time.
+        self.decoder.shrink();
         decoded.map_err(|refused| match refused {
             Refused::Wrong => Code::COMPRESSION,
             Refused::Memory => Code::INTERNAL,
@@ -201,11 +203,14 @@ impl<'a, H: Handler> Connection<'a, H> {
         }
         self.useless += u32::from(core::mem::replace(&mut self.settled, true));
         let mut state = self.within.state.borrow_mut();
+        // The last of several is what remains (section 6.5.3), and each would be for all streams.
+        let mut window = None;
         for setting in settings(payload) {
-            if let Setting::Window(window) = setting? {
-                state.resize(window)?;
+            if let Setting::Window(size) = setting? {
+                window = Some(size);
             }
         }
+        window.map_or(Ok(()), |window| state.resize(window))?;
         let acknowledged = (kind::SETTINGS, flag::ACK, 0);
         Ok(state.output.add(acknowledged, &[], &self.pool().budget).ok_or(Code::INTERNAL)?)
     }
@@ -227,8 +232,9 @@ impl<'a, H: Handler> Connection<'a, H> {
         Ok(state.output.add(answer, payload, &self.pool().budget).ok_or(Code::INTERNAL)?)
     }
 
-    /// WINDOW_UPDATE (section 6.9).
+    /// WINDOW_UPDATE (section 6.9), which is of no use to a client that does not let anything out.
     pub(super) fn window_update(&mut self, frame: Frame, payload: &[u8]) -> Result<(), Fault> {
+        self.useless += 1;
         let more = <[u8; 4]>::try_from(payload).map_err(|_| Code::FRAME_SIZE)?;
         let more = u32::from_be_bytes(more) & i32::MAX as u32;
         let id = frame.stream;

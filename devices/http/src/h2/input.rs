@@ -28,7 +28,7 @@ impl Input {
     }
 
     fn resize(&mut self, size: usize, budget: &Budget) -> Option<()> {
-        budget.take(size)?;
+        budget.spend(size)?;
         let Some(mut bytes) = kernel::memory::zeroed(size) else {
             budget.put(size);
             return None;

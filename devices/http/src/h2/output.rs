@@ -72,7 +72,7 @@ impl Output {
         }
         if self.bytes.len() - self.end < count {
             let size = (self.end + count).next_power_of_two().clamp(LEAST, MOST);
-            budget.take(size)?;
+            budget.spend(size)?;
             let Some(mut more) = kernel::memory::zeroed(size) else {
                 budget.put(size);
                 return None;

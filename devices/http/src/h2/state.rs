@@ -10,8 +10,8 @@ use core::task::Waker;
 /// somebody says otherwise (RFC 9113, section 6.9.2).
 pub(super) const WINDOW: u32 = 65_535;
 
-/// Bytes that it may send on all streams together before they were read. So much is held of a
-/// connection at most.
+/// Bytes that it may send on all streams together before they were read, and that streams may hold
+/// for it to be told that it may send more.
 pub(super) const ALL: u32 = 2 * WINDOW;
 
 /// Streams that a client may have at a time (section 5.1.2 names 100 as the least).
@@ -64,6 +64,14 @@ impl Stream {
         wakers.into_iter().flatten().for_each(Waker::wake);
     }
 
+    /// Changes how much it may send, and has its task look again if that was nothing.
+    fn open(&mut self, change: i64) -> Result<(), Code> {
+        if opens(&mut self.window, change)? {
+            self.wake();
+        }
+        Ok(())
+    }
+
     /// Bytes that came and were not read: never more than the window.
     fn unread(&self) -> u32 {
         (self.input.len() - self.start) as u32
@@ -76,7 +84,7 @@ impl Stream {
         let needed = self.input.len() + count;
         if needed > self.held {
             let size = needed.max(2 * self.held).min(WINDOW as usize);
-            budget.take(size - self.held)?;
+            budget.spend(size - self.held)?;
             if self.input.try_reserve_exact(size - self.input.len()).is_err() {
                 budget.put(size - self.held);
                 return None;
@@ -85,6 +93,14 @@ impl Stream {
         }
         Some(())
     }
+}
+
+/// Changes a window; whether something may be sent where nothing could: nobody else waits for it,
+/// and to ask everybody at each of a client's frames would cost the server more than the client.
+fn opens(window: &mut i64, change: i64) -> Result<bool, Code> {
+    let shut = *window <= 0;
+    *window += change;
+    if *window > i64::from(i32::MAX) { Err(Code::FLOW_CONTROL) } else { Ok(shut && *window > 0) }
 }
 
 /// What a connection and its streams share. It is borrowed for a moment at a time.
@@ -213,29 +229,20 @@ impl State {
     pub(super) fn resize(&mut self, window: u32) -> Result<(), Code> {
         let change = i64::from(window) - self.initial;
         self.initial = window.into();
-        for stream in &mut self.streams {
-            stream.window += change;
-            if stream.window > i64::from(i32::MAX) {
-                return Err(Code::FLOW_CONTROL);
-            }
-            stream.wake();
-        }
-        Ok(())
+        self.streams.iter_mut().try_for_each(|stream| stream.open(change))
     }
 
     /// The client takes so many bytes more, on all streams.
     pub(super) fn allowed(&mut self, more: u32) -> Result<(), Code> {
-        self.window += i64::from(more);
-        self.wake();
-        if self.window > i64::from(i32::MAX) { Err(Code::FLOW_CONTROL) } else { Ok(()) }
+        if opens(&mut self.window, more.into())? {
+            self.wake();
+        }
+        Ok(())
     }
 
     /// The client takes so many bytes more on a stream, if that is there.
     pub(super) fn allowed_on(&mut self, id: u32, more: u32) -> Result<(), Code> {
-        let Some(stream) = self.stream(id) else { return Ok(()) };
-        stream.window += i64::from(more);
-        stream.wake();
-        if stream.window > i64::from(i32::MAX) { Err(Code::FLOW_CONTROL) } else { Ok(()) }
+        self.stream(id).map_or(Ok(()), |stream| stream.open(more.into()))
     }
 
     /// The client has ended a stream.
@@ -310,11 +317,13 @@ impl State {
         Ok(())
     }
 
-    /// Tells the client that it may send what was read meanwhile (section 6.9).
+    /// Tells the client that it may send what was read meanwhile (section 6.9). On all streams
+    /// together, that is less by what these hold, which a stream of which a little is left unread
+    /// does not give back: a client decides when answers go on, and so when bodies are read.
     pub(super) fn credit(&mut self, budget: &Budget) {
-        let mut unread = 0;
+        let mut held = 0;
         for stream in &mut self.streams {
-            unread += stream.unread();
+            held += stream.held as u32;
             let more = WINDOW.saturating_sub(stream.left).saturating_sub(stream.unread());
             if more >= WINDOW / 2
                 && !stream.over
@@ -324,15 +333,16 @@ impl State {
                 stream.left += more;
             }
         }
-        let more = ALL.saturating_sub(self.left).saturating_sub(unread);
+        let more = ALL.saturating_sub(self.left).saturating_sub(held);
         if more >= ALL / 4 && self.output.answers() && self.output.allow(0, more, budget).is_some()
         {
             self.left += more;
         }
     }
 
-    /// Reads what came on a stream: how many bytes; `None` if it has to wait.
-    pub(super) fn read(&mut self, id: u32, to: &mut [u8]) -> Option<usize> {
+    /// Reads what came on a stream: how many bytes; `None` if it has to wait. What is empty holds no
+    /// memory, as the client may have many streams that are, for as long as a request may take.
+    pub(super) fn read(&mut self, id: u32, to: &mut [u8], budget: &Budget) -> Option<usize> {
         let stream = self.stream(id)?;
         let input = stream.input.get(stream.start..).unwrap_or_default();
         if input.is_empty() {
@@ -341,6 +351,10 @@ impl State {
         let count = input.len().min(to.len());
         to[..count].copy_from_slice(&input[..count]);
         stream.start += count;
+        if stream.unread() == 0 {
+            (stream.input, stream.start) = (Vec::new(), 0);
+            budget.put(core::mem::take(&mut stream.held));
+        }
         Some(count)
     }
 }

@@ -65,7 +65,10 @@ impl Wire for Channel<'_> {
         context: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<Result<usize, ip::Error>> {
-        self.poll(context, |state| state.read(self.id, buf).map_or(Poll::Pending, Poll::Ready))
+        let budget = &self.of.slot.pool.budget;
+        self.poll(context, |state| {
+            state.read(self.id, buf, budget).map_or(Poll::Pending, Poll::Ready)
+        })
     }
 
     fn poll_write(

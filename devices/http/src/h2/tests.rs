@@ -1,6 +1,7 @@
 //! Whole connections, over a stream in memory: what each frame of a client is answered.
 
 use super::super::pool::Pool;
+mod held;
 mod moving;
 mod rules;
 

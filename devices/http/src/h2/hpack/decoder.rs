@@ -16,6 +16,9 @@ pub(crate) enum Refused {
     Long,
 }
 
+/// Bytes that are kept for names, and for values.
+const SCRATCH: usize = 512;
+
 /// Decodes the field blocks of a connection, in their order.
 pub(crate) struct Decoder {
     table: Dynamic,
@@ -36,7 +39,7 @@ impl Text<'_> {
         to.clear();
         // The shortest code has five bits.
         let most = if self.coded { self.bytes.len() * 8 / 5 } else { self.bytes.len() };
-        to.try_reserve(most).map_err(|_| Refused::Memory)?;
+        to.try_reserve_exact(most).map_err(|_| Refused::Memory)?;
         if !self.coded {
             to.extend_from_slice(self.bytes);
             return Ok(());
@@ -85,6 +88,10 @@ impl<'a> Rest<'a> {
 }
 
 impl Decoder {
+    /// Bytes of memory that it holds at most between blocks: fields and their places in the table,
+    /// and what is kept for the next name and value.
+    pub(crate) const HOLDS: usize = 2 * DYNAMIC + 2 * SCRATCH;
+
     pub(crate) const fn new() -> Self {
         Self { table: Dynamic::new(DYNAMIC), name: Vec::new(), value: Vec::new() }
     }
@@ -154,7 +161,22 @@ impl Decoder {
         rest.text()?.copy(&mut self.value)
     }
 
-    /// Gives back the memory of what was decoded last, for a connection that waits.
+    /// Gives back the memory of what was decoded last, but a little for fields as they are usual.
+    pub(crate) fn shrink(&mut self) {
+        for scratch in [&mut self.name, &mut self.value] {
+            if scratch.capacity() > SCRATCH {
+                *scratch = Vec::new();
+            }
+        }
+    }
+
+    /// Bytes that are kept of what was decoded last.
+    #[cfg(test)]
+    pub(crate) fn scratch(&self) -> usize {
+        self.name.capacity() + self.value.capacity()
+    }
+
+    /// Gives all of it back, for a connection that waits.
     pub(crate) fn rest(&mut self) {
         (self.name, self.value) = (Vec::new(), Vec::new());
     }

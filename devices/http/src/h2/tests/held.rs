@@ -1,0 +1,157 @@
+//! What a connection holds and takes of the machine, whatever its client does.
+
+use super::super::super::budget::Budget;
+use super::super::state::State;
+use super::*;
+use core::pin::pin;
+use kernel::task::{Either, block_on, select, yield_now};
+use kernel::testing::{simulate_memory, simulate_memory_use};
+
+const MEMORY: usize = 1 << 20;
+
+/// A connection on which many requests were begun whose content is to come.
+fn begun(budget: &Budget) -> State {
+    let mut state = State::new();
+    for id in 0..STREAMS as u32 {
+        state.begin(2 * id + 1, false, None).unwrap();
+    }
+    state.credit(budget);
+    state
+}
+
+/// Sends a window of content on each stream as far as the connection's window goes, of which all
+/// but `left` bytes are read; what is held at most.
+fn filled(left: usize) -> usize {
+    let budget = Budget::new(MEMORY);
+    let mut state = begun(&budget);
+    let mut most = 0;
+    let mut buffer = vec![0; WINDOW as usize - left];
+    for id in 0..STREAMS as u32 {
+        let (id, content) = (2 * id + 1, [7; WINDOW as usize]);
+        if state.came(content.len()).is_err() {
+            break;
+        }
+        state.take(id, (&content, content.len()), false, &budget).unwrap();
+        most = most.max(MEMORY - budget.left());
+        assert_eq!(state.read(id, &mut buffer, &budget), Some(buffer.len()));
+        state.credit(&budget);
+        let _ = state.output.len();
+    }
+    most
+}
+
+#[test]
+fn content_is_held_for_two_windows_however_many_streams_have_had_a_window_of_it() {
+    // The buffer of what is to be sent is no content.
+    let most = ALL as usize + 20_000;
+    for left in [0, 1] {
+        let held = filled(left);
+        assert!(held <= most, "{held} bytes, with {left} unread of each stream");
+    }
+}
+
+#[test]
+fn windows_that_let_nothing_out_are_of_no_use() {
+    // After as much as the connection takes of it, neither window is of use without the other.
+    for id in [0, 1] {
+        let outcome = play(&[get(1, "/long"), more(id, 1).repeat(900)]);
+        assert_eq!(outcome.away, None, "{id}");
+        let outcome = play(&[get(1, "/long"), more(id, 1).repeat(1100)]);
+        assert_eq!(outcome.away.map(|it| it.0), Some(Code::CALM.0), "{id}");
+    }
+    // What is sent in small windows is of use, however many these are.
+    let small = [settings(&[(4, 0)]), get(1, "/long")].concat();
+    let outcome = play(&[&[small][..], &vec![more(1, 20); 3000]].concat());
+    assert_eq!((outcome.streams[&1].content.len(), outcome.away), (60_000, None));
+}
+
+#[test]
+fn of_several_settings_of_a_window_the_last_remains() {
+    let many: Vec<_> = (0..2000).map(|it| (4, it)).collect();
+    let outcome = play(&[get(1, "/long"), settings(&many), more(0, 1 << 20)]);
+    assert_eq!(outcome.streams[&1].content.len(), WINDOW as usize);
+    let outcome = play(&[settings(&many), get(1, "/long"), more(0, 1 << 20)]);
+    assert_eq!(outcome.streams[&1].content.len(), 1999);
+}
+
+#[test]
+fn others_run_while_a_client_sends_without_a_pause() {
+    kernel::testing::simulate_time();
+    let requests: Vec<u8> = (0..3000).flat_map(|it| get(2 * it + 1, "/")).collect();
+    let first = [&PREFACE[..], &settings(&[]), &requests, &more(0, 1 << 20)].concat();
+    let steps = VecDeque::from([Step::Sends(first), Step::Closes]);
+    let answer = Rc::default();
+    let script = Script { steps, answer: Rc::clone(&answer), ..Script::default() };
+    let limits = Limits::default();
+    let pool = Rc::new(Pool::new(&limits, Rc::default()));
+    let slot = pool.sit().unwrap();
+    let turns = Cell::new(0);
+    block_on(async {
+        let others = async {
+            loop {
+                turns.set(turns.get() + 1);
+                yield_now().await;
+            }
+        };
+        let serving = server::pooled(script, &limits, &slot, &app, Some(serve));
+        assert!(matches!(select(pin!(serving), pin!(others)).await, Either::First(())));
+    });
+    assert_eq!(pool.stats.get().requests, 3000);
+    assert!(turns.get() >= 5, "{}", turns.get());
+}
+
+#[test]
+fn requests_under_way_go_on_while_memory_is_low_and_others_are_refused_s8() {
+    simulate_memory(64 << 20);
+    let low = (64 << 20) - (3 << 20);
+    let low_app = async |exchange: &mut Exchange<'_>| {
+        simulate_memory_use(low);
+        app(exchange).await
+    };
+    kernel::testing::simulate_time();
+    let content = [7; 16_000];
+    let steps = [
+        [&PREFACE[..], &settings(&[]), &post(1, &[])].concat(),
+        [more(1, 1 << 20), more(0, 1 << 20), data(1, 0, &content)].concat(),
+        [data(1, flag::END_STREAM, &content), get(3, "/")].concat(),
+    ];
+    let steps =
+        steps.into_iter().flat_map(|it| [Step::Sends(it), Step::Waits(Duration::from_millis(9))]);
+    let answer = Rc::<RefCell<Vec<u8>>>::default();
+    let steps = steps.chain([Step::Closes]).collect();
+    let script = Script { steps, answer: Rc::clone(&answer), ..Script::default() };
+    let limits = Limits { memory: MEMORY, ..Limits::default() };
+    let pool = Rc::new(Pool::new(&limits, Rc::default()));
+    let slot = pool.sit().unwrap();
+    block_on(server::pooled(script, &limits, &slot, &low_app, Some(serve)));
+    simulate_memory(0);
+    let outcome = read(&answer.take(), pool.stats.get());
+    assert_eq!(outcome.streams[&1].content.len(), 2 * content.len());
+    assert_eq!(outcome.streams[&3].reset, Some(Code::REFUSED_STREAM.0));
+    assert_eq!(outcome.away, None);
+}
+
+#[test]
+fn what_a_client_had_remembered_counts_as_memory_and_what_it_said_once_is_not_kept() {
+    let mut decoder = Decoder::new();
+    let coded =
+        [&[0x40, 0x7f, 0xb1, 0x5d][..], &[b'a'; 12_080], &[0x7f, 0xb1, 0x5d], &[b'b'; 12_080]];
+    decoder.decode(&coded.concat(), 1 << 16, &mut |_, _| {}).unwrap();
+    assert!(decoder.scratch() > 24_000);
+    decoder.shrink();
+    assert_eq!(decoder.scratch(), 0);
+    // The table counts while the connection is idle.
+    kernel::testing::simulate_time();
+    let first = [&PREFACE[..], &settings(&[]), &get(1, "/")].concat();
+    let wait = Duration::from_secs(1);
+    let steps = VecDeque::from([Step::Sends(first), Step::Waits(wait * 2), Step::Closes]);
+    let limits = Limits::default();
+    let pool = Rc::new(Pool::new(&limits, Rc::default()));
+    let slot = pool.sit().unwrap();
+    let script = Script { steps, ..Script::default() };
+    let mut serving = pin!(server::pooled(script, &limits, &slot, &app, Some(serve)));
+    let waiting = pin!(kernel::time::sleep(wait));
+    assert!(matches!(block_on(select(serving.as_mut(), waiting)), Either::Second(())));
+    let held = limits.memory - pool.budget.left();
+    assert!(held >= Decoder::HOLDS, "{held}");
+}
