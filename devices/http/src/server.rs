@@ -212,9 +212,10 @@ fn admit<S: Stream + 'static, H: Handler + 'static>(
     task.into_iter().for_each(|task| Slot::run_by(pool, number, task));
 }
 
-/// Says that there is too much to do, if that takes no time.
-fn refuse<S: Stream + 'static>(mut stream: S) {
-    if kernel::memory::is_low() {
+/// Says that there is too much to do, if that takes no time, which a handshake does: it would cost
+/// more than the request.
+pub(super) fn refuse<S: Stream + 'static>(mut stream: S) {
+    if kernel::memory::is_low() || stream.in_handshake() {
         // Not even for that.
         return stream.abort();
     }

@@ -48,6 +48,8 @@ pub(super) struct Script {
     pub(super) left: Rc<RefCell<Option<Vec<u8>>>>,
     /// Bytes that the client takes; all if there is no bound.
     pub(super) takes: Option<usize>,
+    /// A layer has yet to agree with the client.
+    pub(super) shaking: bool,
     /// What is held back until it is flushed, by a layer that does so.
     pub(super) held: Option<Vec<u8>>,
 }
@@ -165,6 +167,10 @@ impl Stream for Script {
         Err(ip::Error::Unsupported)
     }
 
+    fn in_handshake(&self) -> bool {
+        self.shaking
+    }
+
     fn progress(&self) -> ip::Progress {
         ip::Progress::default()
     }
@@ -252,6 +258,7 @@ pub(super) fn raw_by(
         left: Rc::default(),
         wait: None,
         takes: None,
+        shaking: false,
         // What an answer leaves with the layer beneath is lost.
         held: Some(Vec::new()),
     };
@@ -275,6 +282,20 @@ fn status_of(steps: &[Step]) -> u16 {
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
 const ANSWER: &str = "HTTP/1.1 200 OK\r\nServer: Xenith\r\nContent-Length: 2\r\n\r\n/a";
+
+#[test]
+fn a_connection_too_many_is_told_so_unless_that_takes_a_handshake() {
+    kernel::testing::simulate_time();
+    for (shaking, said) in [(false, "HTTP/1.1 503 "), (true, "")] {
+        let script = Script { shaking, ..Script::default() };
+        let (answer, aborted) = (Rc::clone(&script.answer), Rc::clone(&script.aborted));
+        server::refuse(script);
+        kernel::task::block_on(sleep(Duration::from_secs(2)));
+        let answer = String::from_utf8(answer.take()).unwrap();
+        assert_eq!(answer.get(..said.len()), Some(said));
+        assert_eq!((answer.is_empty(), aborted.get()), (shaking, shaking));
+    }
+}
 
 #[test]
 fn requests_on_one_connection_are_answered_in_order_also_when_sent_at_once() {

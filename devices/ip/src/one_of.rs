@@ -176,6 +176,10 @@ impl<A: Stream, B: Stream> Stream for OneOf<A, B> {
         of!(self, it => it.try_write(buf))
     }
 
+    fn in_handshake(&self) -> bool {
+        of!(self, it => it.in_handshake())
+    }
+
     fn progress(&self) -> Progress {
         of!(self, it => it.progress())
     }

@@ -118,6 +118,9 @@ impl<'a, N: Tcp + Resolve> Client<'a, N> {
     /// Sends `request`, follows redirects, and calls `take` with the URL, the response and the
     /// content of the last one. Content that `take` does not read may cost the connection.
     ///
+    /// Once an answer has begun, no more of the request's body is sent: a server that answers while
+    /// it reads gets what was sent by then, and its connection is not used again.
+    ///
     /// A request is sent again on a new connection if the kept one turns out to be closed, but
     /// only one whose method is idempotent (RFC 9110, section 9.2.2).
     ///
@@ -280,7 +283,8 @@ impl<'a, N: Tcp + Resolve> Client<'a, N> {
         let (mut reader, mut writer) = stream.split();
         let since = Cell::new(Instant::now());
         // A server may answer before it has heard all, and need not listen then (RFC 9112,
-        // section 9.6), so both go on side by side.
+        // section 9.6), so both go on side by side until it does. Nothing more is sent from then
+        // on: one that goes on reading while it answers does not hear all.
         let send = async {
             for piece in [head.as_bytes(), sending.body()] {
                 for piece in piece.chunks(FIRST) {

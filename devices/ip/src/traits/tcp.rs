@@ -366,6 +366,12 @@ pub trait Stream: Read<Error = Error> + Write<Error = Error> {
     /// As of [`Write::write`].
     fn try_write(&self, buf: &[u8]) -> Result<Option<usize>, Error>;
 
+    /// Whether a layer of its own, such as TLS, has yet to agree with the peer before anything can
+    /// be written, which may cost this end more than the peer. TCP itself has, which is the default.
+    fn in_handshake(&self) -> bool {
+        false
+    }
+
     /// Returns how far the connection has come.
     fn progress(&self) -> Progress;
 
