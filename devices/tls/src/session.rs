@@ -218,8 +218,10 @@ impl Session {
             self.fail(Error::TooLong);
             return Ok(None);
         }
-        // What rustls keeps of it is the same again, and cannot fail.
-        if kernel::memory::is_low() || self.incoming.try_reserve(more).is_err() {
+        // What rustls keeps of it is the same again, and cannot fail. What is open is work that has
+        // begun, and waits for memory that is nearly gone.
+        let low = !self.open && kernel::memory::is_low();
+        if low || self.incoming.try_reserve(more).is_err() {
             self.fail(Error::Memory);
             return Ok(None);
         }

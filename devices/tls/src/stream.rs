@@ -17,6 +17,9 @@ use kernel::time::{Sleep, sleep, timeout};
 /// Bytes that may wait to be sent before nothing more is read.
 const HIGH: usize = 2 * RECORD;
 
+/// When who waits for memory tries again, as with TCP.
+const STARVED: Duration = Duration::from_millis(50);
+
 /// How long the peer may take for what is left at the end.
 const LAST: Duration = Duration::from_secs(30);
 
@@ -33,6 +36,10 @@ struct State {
     shaking: Option<Shaking>,
     /// Who it should be, for the log.
     peer: Peer,
+    /// Why the stream below takes nothing any more.
+    lost: Option<ip::Error>,
+    /// When who reads, and who writes, asks for memory again.
+    starved: [Option<Sleep>; 2],
 }
 
 /// What somebody waits for.
@@ -55,11 +62,16 @@ enum Want {
 /// log. A connection that ends without `close_notify` is [`ip::Error::Reset`] for who reads to its
 /// end, as it may have been cut.
 ///
-/// While a connection is idle, its buffers take no memory.
+/// While a connection is idle, its buffers take no memory. While memory is low, no handshake is
+/// made, and what is open goes on; while it is nearly gone, that waits.
+///
+/// Dropping one closes it in order, as one of TCP, with `close_notify` behind what was written. What
+/// the stream below has no room for at that moment is lost, and the stream reset;
+/// [`close`](Stream::close) waits for it.
 ///
 /// [RFC 8446]: https://www.rfc-editor.org/rfc/rfc8446
 #[derive(Debug)]
-pub struct Tls<S> {
+pub struct Tls<S: Stream> {
     inner: S,
     state: Option<RefCell<State>>,
 }
@@ -97,7 +109,8 @@ impl<S: Stream> Tls<S> {
 
     fn new(inner: S, side: Side, peer: Peer, limit: Duration, slot: Option<Slot>) -> Self {
         let shaking = Some(Shaking { deadline: Box::pin(sleep(limit)), slot });
-        let state = State { session: Session::new(side), shaking, peer };
+        let (session, starved) = (Session::new(side), [None, None]);
+        let state = State { session, shaking, peer, lost: None, starved };
         Self { inner, state: Some(RefCell::new(state)) }
     }
 
@@ -128,9 +141,10 @@ impl<S: Stream> Tls<S> {
         self.state.as_ref().is_some_and(|state| state.borrow().session.is_resumed())
     }
 
-    /// Returns the stream below.
-    pub fn into_inner(self) -> S {
-        self.inner
+    /// The stream below.
+    #[cfg(test)]
+    pub(crate) const fn below(&self) -> &S {
+        &self.inner
     }
 
     /// Bytes that its buffers take.
@@ -147,24 +161,26 @@ impl<S: Stream> Tls<S> {
     ) -> Poll<Result<(), ip::Error>> {
         let Some(state) = &self.state else { return Poll::Ready(Ok(())) };
         let mut state = state.borrow_mut();
-        let State { session, shaking, peer } = &mut *state;
+        let State { session, shaking, peer, lost, starved } = &mut *state;
+        // Not all of what is allocated beneath can fail.
+        let starves = session.is_open() && kernel::memory::is_nearly_gone();
         // Who reads or flushes has nothing to add.
-        if want != Want::Write && session.held() > 0 && session.release(&[]).is_none() {
+        if want != Want::Write && session.held() > 0 && !starves && session.release(&[]).is_none() {
             fail(session, peer, Error::Memory);
         }
         // The stream below said that it is ready.
         let mut again = false;
         loop {
             let waiting = session.outgoing().len();
-            self.send(session)?;
+            self.send(session, lost);
             again &= session.outgoing().len() == waiting;
             if session.is_open() {
                 *shaking = None;
             }
             let there = match want {
                 Want::Read => session.readable() > 0 || session.is_ended(),
-                Want::Write => session.is_open() && session.outgoing().is_empty(),
-                Want::Flush => session.outgoing().is_empty(),
+                Want::Write => session.is_open() && session.outgoing().is_empty() && !starves,
+                Want::Flush => session.outgoing().is_empty() && session.held() == 0,
             };
             // What came before a failure can still be read.
             if want == Want::Read && there {
@@ -173,15 +189,22 @@ impl<S: Stream> Tls<S> {
             if let Some(error) = session.failed() {
                 return Poll::Ready(Err(error.short()));
             }
+            let wants = want == Want::Read || (!session.is_open() && want == Want::Write);
+            if let Some(error) = lost.filter(|_| !wants) {
+                return Poll::Ready(Err(error));
+            }
             if there {
                 return Poll::Ready(Ok(()));
             }
             let writes = !session.outgoing().is_empty();
-            let reads = session.outgoing().len() < HIGH
-                && (want == Want::Read || (!session.is_open() && want == Want::Write));
-            if reads && self.receive(session, peer)? {
+            let reads = wants && session.outgoing().len() < HIGH && !starves;
+            if reads && self.receive(session, peer).map_err(|error| lost.unwrap_or(error))? {
                 again = false;
                 continue;
+            }
+            // What came before the stream was lost has been read, the peer's reason among it.
+            if let Some(error) = lost.filter(|_| reads) {
+                return Poll::Ready(Err(error));
             }
             let Some(context) = context.as_deref_mut() else { return Poll::Pending };
             if let Some(Shaking { deadline, slot }) = shaking {
@@ -203,23 +226,30 @@ impl<S: Stream> Tls<S> {
                 // It is, and takes and gives nothing: others run before it is asked once more.
                 context.waker().wake_by_ref();
             }
+            if starves {
+                let timer = &mut starved[usize::from(want != Want::Read)];
+                let _ = Pin::new(timer.insert(sleep(STARVED))).poll(context);
+            }
             session.rest();
             return Poll::Pending;
         }
     }
 
-    /// Sends what can be sent without waiting.
-    fn send(&self, session: &mut Session) -> Result<(), ip::Error> {
-        while !session.outgoing().is_empty() {
+    /// Sends what can be sent without waiting. What is `lost` is for later to tell: the peer may have
+    /// said something before.
+    fn send(&self, session: &mut Session, lost: &mut Option<ip::Error>) {
+        while !session.outgoing().is_empty() && lost.is_none() {
             match self.inner.try_write(session.outgoing()) {
                 Ok(Some(count)) => session.sent(count),
-                Ok(None) => break,
+                Ok(None) => return,
                 // The half was ended, and what is left answers something that came later.
                 Err(ip::Error::Closed) if session.is_shut() => session.discard(),
-                Err(error) => return Err(error),
+                Err(error) => *lost = Some(error),
             }
         }
-        Ok(())
+        if lost.is_some() {
+            session.discard();
+        }
     }
 
     /// Receives what came, and does what it asks for; whether anything came.
@@ -258,7 +288,7 @@ impl<S: Stream> Tls<S> {
     fn put(&self, buf: &[u8]) -> Result<usize, ip::Error> {
         let Some(state) = &self.state else { return Ok(0) };
         let mut state = state.borrow_mut();
-        let State { session, peer, .. } = &mut *state;
+        let State { session, peer, lost, .. } = &mut *state;
         if session.is_shut() {
             return Err(ip::Error::Closed);
         }
@@ -266,8 +296,8 @@ impl<S: Stream> Tls<S> {
             fail(session, peer, Error::Memory);
             return Err(session.failed().map_or(ip::Error::Reset, Error::short));
         };
-        self.send(session)?;
-        Ok(count)
+        self.send(session, lost);
+        lost.map_or(Ok(count), Err)
     }
 
     /// Holds `buf` back for a record with what follows; whether it could.
@@ -276,6 +306,28 @@ impl<S: Stream> Tls<S> {
             let session = &mut state.borrow_mut().session;
             !session.is_shut() && session.hold(buf)
         })
+    }
+}
+
+impl<S: Stream> Drop for Tls<S> {
+    /// Ends it as the stream below is ended that is dropped, in order or by a reset, with the end of
+    /// TLS before that of the stream.
+    fn drop(&mut self) {
+        let Some(state) = self.state.take() else { return };
+        let State { mut session, mut lost, .. } = state.into_inner();
+        if !session.is_open() || session.is_shut() || session.failed().is_some() {
+            return;
+        }
+        let starves = session.held() > 0 && kernel::memory::is_nearly_gone();
+        if session.readable() > 0 || starves {
+            return self.inner.abort();
+        }
+        session.end();
+        self.send(&mut session, &mut lost);
+        if !session.outgoing().is_empty() {
+            // A part of a record is nothing.
+            self.inner.abort();
+        }
     }
 }
 
@@ -343,9 +395,10 @@ impl<S: Stream> Write for Tls<S> {
     }
 }
 
-/// One half of a [`Tls`].
+/// One half of a [`Tls`]. Its `flush` hands all to the stream below, and waits for no
+/// acknowledgement of the peer's, as that of a whole one does.
 #[derive(Debug)]
-pub struct Half<'a, S>(&'a Tls<S>);
+pub struct Half<'a, S: Stream>(&'a Tls<S>);
 
 impl<S: Stream> ErrorType for Half<'_, S> {
     type Error = ip::Error;
@@ -469,6 +522,10 @@ impl<S: Stream> Stream for Tls<S> {
         }
     }
 
+    fn in_handshake(&self) -> bool {
+        self.state.as_ref().is_some_and(|state| !state.borrow().session.is_open())
+    }
+
     fn progress(&self) -> Progress {
         let below = self.inner.progress();
         let Some(state) = &self.state else { return below };
@@ -491,6 +548,11 @@ impl<S: Stream> Stream for Tls<S> {
 
     async fn shutdown(&self) -> Result<(), ip::Error> {
         if let Some(state) = &self.state {
+            let held = state.borrow().session.held() > 0;
+            if held {
+                // There may be no memory for it yet. Why it cannot be sent is told below.
+                let _ = poll_fn(|context| self.poll_for(Some(context), Want::Flush)).await;
+            }
             state.borrow_mut().session.end();
             poll_fn(|context| self.poll_for(Some(context), Want::Flush)).await?;
         }

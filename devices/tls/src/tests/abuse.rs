@@ -152,7 +152,7 @@ fn an_end_without_close_notify_is_no_end() {
         let cut = spawn(async move {
             let mut tls = Tls::accept(stream, &server()).unwrap();
             tls.write_all(b"half of i").await.unwrap();
-            tls.into_inner().close().await
+            tls.below().shutdown().await
         });
         let mut tls = tls;
         let mut buffer = [0; 100];

@@ -2,6 +2,8 @@
 
 mod abuse;
 mod certificates;
+mod ends;
+mod memory;
 mod records;
 mod vain;
 
