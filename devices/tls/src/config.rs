@@ -19,8 +19,8 @@ use rustls::lock::{Lock, MakeMutex, MutexGuard, Poisoned};
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{
-    ClientHello, ResolvesServerCert, ServerSessionMemoryCache, UnbufferedServerConnection,
-    WebPkiClientVerifier,
+    ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerSessionMemoryCache,
+    UnbufferedServerConnection, WebPkiClientVerifier,
 };
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
@@ -175,7 +175,8 @@ impl ServerOptions {
     }
 
     /// Asks clients for a certificate that one of those in `pem` has signed, and refuses those that
-    /// have none.
+    /// have none. Each shows it with each connection, and no session is resumed: one would outlive
+    /// the certificate (RFC 8446, section 4.6.1).
     ///
     /// # Errors
     /// [`Error::NoCertificate`], and [`Error::BadCertificate`] for roots that are none.
@@ -206,7 +207,8 @@ impl ServerOptions {
     }
 
     /// Sets how many sessions can be resumed, 256 by default; each takes some 200 bytes. The
-    /// oldest make room for new ones.
+    /// oldest make room for new ones. There are none where [clients](Self::clients) show
+    /// certificates.
     #[must_use]
     pub const fn sessions(mut self, count: usize) -> Self {
         self.sessions = count;
@@ -221,6 +223,7 @@ impl ServerOptions {
         let provider = provider::of_servers(self.tls12);
         let builder = rustls::ServerConfig::builder_with_details(provider, Arc::new(Clock))
             .with_protocol_versions(versions(self.tls12))?;
+        let asks = self.clients.is_some();
         let builder = match self.clients {
             None => builder.with_no_client_auth(),
             Some(verifier) => builder.with_client_cert_verifier(verifier),
@@ -228,8 +231,14 @@ impl ServerOptions {
         let mut config = builder.with_cert_resolver(Arc::new(self.names));
         config.alpn_protocols = self.protocols;
         config.max_early_data_size = EARLY;
-        config.send_tls13_tickets = TICKETS;
-        config.session_storage = ServerSessionMemoryCache::new::<Spins>(self.sessions);
+        if asks {
+            // Who is let in by a session is not asked whether the certificate has expired.
+            config.send_tls13_tickets = 0;
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+        } else {
+            config.send_tls13_tickets = TICKETS;
+            config.session_storage = ServerSessionMemoryCache::new::<Spins>(self.sessions);
+        }
         Ok(ServerConfig { inner: Arc::new(config), handshake: self.handshake })
     }
 }

@@ -119,6 +119,24 @@ fn servers_may_ask_clients_who_they_are() {
     };
     let good = shows(pem!("client.pem"), pem!("client.key"));
     assert_eq!(shaken(config(), good, WWW), [Ok(()), Ok(())]);
+    // Each time, as a session would outlive the certificate.
+    for config in [config(), asking().tls12().build().unwrap()] {
+        let mut old = trusting(pem!("ca.pem")).tls12();
+        old = old.identity(Identity::from_pem(pem!("client.pem"), pem!("client.key")).unwrap());
+        let client = old.build().unwrap();
+        on_a_cable(async |near, far| {
+            let listener = Server::new(far, config).bind(port()).await.unwrap();
+            for _ in 0..2 {
+                let stream = near.connect(port()).await.unwrap();
+                let tls = Tls::connect(stream, WWW, &client).unwrap();
+                let served = spawn(echo(listener.accept().await.unwrap().0));
+                tls.handshake().await.unwrap();
+                assert!(!tls.is_resumed());
+                assert_eq!(exchange(tls, b"who").await.unwrap(), b"who");
+                served.await.unwrap();
+            }
+        });
+    }
     let of_server = shows(pem!("server.pem"), pem!("server.key"));
     assert_eq!(shaken(config(), of_server, WWW)[1], Err(Error::WrongPurpose));
     let others = ServerOptions::new(identity()).clients(pem!("other-ca.pem")).unwrap();
