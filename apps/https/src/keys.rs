@@ -20,23 +20,32 @@ const LONGEST: u64 = 64 << 10;
 /// The disk, and what was read of it.
 pub(crate) struct Keys<K> {
     disk: Rc<K>,
-    certificate: Vec<u8>,
+    certificate: Text,
+}
+
+/// The content of a file, which is not to be found in what the heap gives out next.
+#[derive(Default, PartialEq)]
+struct Text(Vec<u8>);
+
+impl Drop for Text {
+    fn drop(&mut self) {
+        self.0.fill(0);
+        core::hint::black_box(&self.0);
+    }
 }
 
 impl<K: Block + 'static> Keys<K> {
     pub(crate) fn new(disk: K) -> Self {
-        Self { disk: Rc::new(disk), certificate: Vec::new() }
+        Self { disk: Rc::new(disk), certificate: Text::default() }
     }
 
     /// Reads both files.
     pub(crate) async fn read(&mut self, tls12: bool) -> Result<ServerConfig, Error> {
         let archive = self.archive().await?;
         let certificate = file(&archive, CERTIFICATE).await?;
-        let mut key = file(&archive, KEY).await?;
-        let identity = Identity::from_pem(&certificate, &key);
-        // It is not to be found in what the heap gives out next.
-        key.fill(0);
-        core::hint::black_box(&key);
+        let key = file(&archive, KEY).await?;
+        let identity = Identity::from_pem(&certificate.0, &key.0);
+        drop(key);
         let mut options =
             ServerOptions::new(identity.map_err(Error::Tls)?).protocols(&["h2", "http/1.1"]);
         if tls12 {
@@ -62,14 +71,15 @@ impl<K: Block + 'static> Keys<K> {
 }
 
 /// The content of a file.
-async fn file<T: Tree>(tree: &T, name: &'static str) -> Result<Vec<u8>, Error> {
+async fn file<T: Tree>(tree: &T, name: &'static str) -> Result<Text, Error> {
     let failed = |error| Error::Keys(name, error);
     let node = tree.lookup(name.as_bytes()).await.map_err(failed)?;
     let size = tree.metadata(&node).size;
     if size > LONGEST {
         return Err(failed(fs::Error::TooLong));
     }
-    let mut content = Vec::new();
+    let mut text = Text::default();
+    let content = &mut text.0;
     content.try_reserve_exact(size as usize).map_err(|_| failed(fs::Error::NoMemory))?;
     content.resize(size as usize, 0);
     let mut read = 0;
@@ -80,5 +90,5 @@ async fn file<T: Tree>(tree: &T, name: &'static str) -> Result<Vec<u8>, Error> {
         }
     }
     content.truncate(read);
-    Ok(content)
+    Ok(text)
 }

@@ -43,6 +43,14 @@ impl<B: Block> Window<'_, B> {
     }
 }
 
+/// What it held is not to be found in what the heap gives out next: it may be a key.
+impl<B> Drop for Window<'_, B> {
+    fn drop(&mut self) {
+        self.bytes.fill(0);
+        core::hint::black_box(&self.bytes);
+    }
+}
+
 fn is_zero(block: &[u8]) -> bool {
     block.iter().all(|&byte| byte == 0)
 }
