@@ -85,6 +85,10 @@ async fn run(thread: &Rc<Thread>) {
             }
             Step::Stopped(Ok(Exit::Trap(trap))) => {
                 fault::trap(thread, trap);
+                // User mode may not have been entered, where alone events are seen: that of a
+                // handler whose address is none is.
+                yield_now().await;
+                thread.system.clocks.update();
                 continue;
             }
             Step::Stopped(Err(_)) => {

@@ -272,7 +272,8 @@ impl Programs for Tree {
         let runs = Use::run(&place.node)?.map(Rc::new);
         let pages = open.file.pages()?;
         let file = Mapped::new(pages, &path, stat.device, stat.inode, false)?;
-        Ok(Source { file, path, owner: [stat.mode, stat.uid, stat.gid], runs })
+        let place = Some(place.clone());
+        Ok(Source { file, path, owner: [stat.mode, stat.uid, stat.gid], place, runs })
     }
 }
 

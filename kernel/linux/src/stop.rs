@@ -6,6 +6,7 @@ use alloc::boxed::Box;
 use alloc::rc::Rc;
 use core::fmt;
 use core::pin::Pin;
+use kernel::task::yield_now;
 use kernel::user::Frame;
 
 /// A future without a type of its own.
@@ -75,12 +76,42 @@ pub struct Load {
 }
 
 impl Load {
+    /// Makes one of nothing: others run before what is long goes on.
+    #[must_use]
+    pub fn turn() -> Self {
+        Self { pages: Rc::new(Turn), index: 0 }
+    }
+
     /// Waits until the page is there.
     ///
     /// # Errors
     /// The disk's: `EIO`; `ENOMEM`.
     pub async fn wait(self) -> Result<(), Errno> {
         self.pages.load(self.index).await
+    }
+}
+
+/// What is no file: to load it is to let others run.
+struct Turn;
+
+impl Pages for Turn {
+    fn frame(&self, _: u64) -> Option<Frame> {
+        None
+    }
+
+    fn size(&self) -> u64 {
+        0
+    }
+
+    fn load(self: Rc<Self>, _: u64) -> Boxed<Result<(), Errno>> {
+        Box::pin(async {
+            yield_now().await;
+            Ok(())
+        })
+    }
+
+    fn dirty(&self, _: u64) -> Result<(), Errno> {
+        Err(Errno::EACCES)
     }
 }
 

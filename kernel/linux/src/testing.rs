@@ -105,6 +105,7 @@ pub(crate) struct Numbered {
     pub(crate) frames: RefCell<BTreeMap<u64, Frame>>,
     pub(crate) dirty: RefCell<BTreeSet<u64>>,
     pub(crate) sealed: Cell<bool>,
+    pub(crate) full: Cell<bool>,
 }
 
 impl Numbered {
@@ -143,6 +144,9 @@ impl Pages for Numbered {
     fn dirty(&self, index: u64) -> Result<(), Errno> {
         if self.sealed.get() {
             return Err(Errno::EACCES);
+        }
+        if self.full.get() {
+            return Err(Errno::ENOSPC);
         }
         self.dirty.borrow_mut().insert(index);
         Ok(())

@@ -31,7 +31,10 @@ impl Memory {
     }
 }
 
-/// Fills `to` by pieces. Returns how many bytes that is, or the error of the first piece.
+/// Bytes of a read, behind which others run before it goes on.
+const TURN: usize = 1 << 20;
+
+/// Fills `to` by pieces, up to about [`TURN`]. Returns how many bytes that is, or the error of the first piece.
 fn fill(
     to: &mut Sink<'_>,
     mut put: impl FnMut(&mut Sink<'_>) -> Result<usize, Stop>,
@@ -43,7 +46,7 @@ fn fill(
             Err(stop) if done == 0 => return Err(stop),
             Err(_) => return Ok(done),
         }
-        if to.left() == 0 {
+        if to.left() == 0 || done >= TURN {
             return Ok(done);
         }
     }

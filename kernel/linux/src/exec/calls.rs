@@ -97,13 +97,18 @@ pub(super) async fn begin(
 ) -> Result<Begun, Errno> {
     let mut source = open(system, caller, wish.at, wish.path, wish.follow).await?;
     let name = name_of(wish.path, &source);
-    let mut shown: Vec<u8> = wish.path.to_vec();
+    // What a script is for its interpreter has to be found without a descriptor.
+    let given = match wish.at {
+        Some(_) => source.path.clone(),
+        None => wish.path.to_vec(),
+    };
+    let mut shown = given.clone();
     for depth in 0.. {
         let Kind::Script(interpreter, argument) = image::kind(&source).await? else { break };
         if depth == DEPTH {
             return Err(Errno::ELOOP);
         }
-        let script = if shown.is_empty() { source.path.clone() } else { shown };
+        let script = shown;
         let first = [interpreter.as_slice()];
         let all = first.into_iter().chain(argument.as_deref()).chain([script.as_slice()]);
         let all: Vec<&[u8]> = all.collect();
@@ -117,11 +122,11 @@ pub(super) async fn begin(
     };
     let old = credentials.clone();
     let credentials = owned(&source, credentials, process.controls.no_new_privileges.get());
-    let secure = credentials.user.effective != old.user.effective
-        || credentials.group.effective != old.group.effective;
+    // What a program with the rights of another executes is not safe either.
+    let secure = credentials.user.effective != old.user.real
+        || credentials.group.effective != old.group.real;
     let memory = Rc::new(Memory::new(&system.ram)?);
-    let path = if shown.is_empty() { source.path.clone() } else { shown };
-    let texts = (path.as_slice(), &wish.arguments, &wish.environment);
+    let texts = (given.as_slice(), &wish.arguments, &wish.environment);
     let limits = (process.memory_limits(), &system.clocks);
     let image =
         image::load(memory, limits, &source, loader.as_ref(), texts, &credentials, secure).await?;

@@ -171,6 +171,7 @@ pub(super) async fn load(
     context.registers_mut().rsp = built.rsp;
     let program = Program {
         path: Rc::from(source.path.as_slice()),
+        place: source.place.clone(),
         arguments: built.arguments,
         environment: built.environment,
         auxiliary: built.auxiliary,

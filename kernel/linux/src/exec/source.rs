@@ -2,7 +2,7 @@
 
 use crate::errno::Errno;
 use crate::file::uses::Use;
-use crate::file::{Caller, Open};
+use crate::file::{Caller, Open, Place};
 use crate::memory::Mapped;
 use crate::stop::{Load, Pages, Stop};
 use alloc::rc::Rc;
@@ -33,6 +33,8 @@ pub struct Source {
     pub path: Vec<u8>,
     /// The bits of its mode, its user and its group.
     pub owner: [u32; 3],
+    /// Where it was found in the tree of files.
+    pub place: Option<Place>,
     /// Keeps it from being written while it runs.
     pub runs: Option<Rc<Use>>,
 }

@@ -1,10 +1,13 @@
 //! Tests of execve(2): programs, scripts, and files that are neither.
 
+use super::calls::{Wish, begin};
 use super::elf::tests::file;
+use super::texts::Texts;
 use super::*;
 use crate::errno::Errno;
 use crate::file::{Caller, Open};
 use crate::memory::Mapped;
+use crate::process::Credentials;
 use crate::stop::{Boxed, Pages, Stop};
 use crate::system::System;
 use crate::testing::{call_of, play, room, run, thread, word};
@@ -60,7 +63,7 @@ impl Programs for Folder {
     fn open(&self, _: &dyn Caller, _: Option<&Open>, path: &[u8], _: bool) -> Result<Source, Stop> {
         let file = self.0.borrow().get(path).cloned().ok_or(Errno::ENOENT)?;
         let file = Mapped::new(file, path, 1, 1, false)?;
-        Ok(Source { file, path: path.to_vec(), owner: [0o755, 0, 0], runs: None })
+        Ok(Source { file, path: path.to_vec(), owner: [0o755, 0, 0], place: None, runs: None })
     }
 }
 
@@ -205,6 +208,33 @@ fn a_program_finds_its_arguments_and_where_it_is() {
 }
 
 #[test]
+fn a_program_with_other_rights_than_its_users_is_told_so() {
+    let thread = first_of("/fixed", &[b"fixed"]).unwrap();
+    let secure = |set: fn(&mut Credentials)| {
+        let mut credentials = Credentials::new(1000, 100);
+        set(&mut credentials);
+        let texts = Texts::default;
+        let wish = Wish {
+            at: None,
+            path: b"/fixed",
+            follow: true,
+            arguments: texts(),
+            environment: texts(),
+        };
+        let begun = begin(&thread.system, &*thread, &thread.process, wish, credentials);
+        let begun = block_on(begun).unwrap();
+        let memory = begun.image.memory;
+        let vector = begun.image.program.auxiliary;
+        let words = (vector.start..vector.end).step_by(16);
+        let pairs = words.map(|at| memory.get::<[u64; 2]>(at as u64).unwrap());
+        pairs.into_iter().find(|it| it[0] == u64::from(auxvec::AT_SECURE)).unwrap()[1]
+    };
+    assert_eq!(secure(|_| ()), 0);
+    assert_eq!(secure(|it| it.user.effective = 0), 1);
+    assert_eq!(secure(|it| it.group.effective = 0), 1);
+}
+
+#[test]
 fn an_interpreter_begins_a_program_that_moves() {
     let found = found(first_of("/moving", &[b"m"]).unwrap());
     let (base, entry) = (found.vector[&auxvec::AT_BASE], found.vector[&auxvec::AT_ENTRY]);
@@ -218,7 +248,9 @@ fn an_interpreter_begins_a_program_that_moves() {
 fn a_script_is_an_argument_of_its_interpreter() {
     let one = found(first_of("/script", &[b"name", b"arg"]).unwrap());
     assert_eq!(one.arguments, [&b"/moving"[..], b"-x y", b"/script", b"arg"]);
+    assert_eq!(one.path, b"/script", "AT_EXECFN");
     let two = found(first_of("/again", &[b"name"]).unwrap());
+    assert_eq!(two.path, b"/again");
     assert_eq!(two.arguments, [&b"/moving"[..], b"-x y", b"/script", b"/again"]);
 }
 

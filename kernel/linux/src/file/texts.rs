@@ -16,6 +16,9 @@ pub type Take = Rc<dyn Fn(&[u8]) -> Result<(), Errno>>;
 /// `None` if it is gone.
 pub type OfProcess = Rc<dyn Fn(i32, Option<i32>) -> Option<Vec<u8>>>;
 
+/// Takes what a process wrote to such a file: the first number is the writer's.
+pub type TakeOf = Rc<dyn Fn(i32, (i32, Option<i32>), &[u8]) -> Result<(), Errno>>;
+
 /// A file of the machine.
 #[derive(Clone)]
 pub(crate) struct Entry {
@@ -28,6 +31,7 @@ pub(crate) struct Entry {
 pub struct Texts {
     machine: RefCell<LiteMap<&'static str, Entry>>,
     process: RefCell<Vec<(&'static str, u32, OfProcess)>>,
+    takes: RefCell<Vec<(&'static str, TakeOf)>>,
 }
 
 impl Texts {
@@ -64,6 +68,20 @@ impl Texts {
         let mut all = self.process.borrow_mut();
         all.retain(|it| it.0 != name);
         all.push((name, mode, Rc::new(text)));
+    }
+
+    /// Has a file of each process take what its owner and root write to it.
+    pub fn take_of_process(
+        &self,
+        name: &'static str,
+        take: impl Fn(i32, (i32, Option<i32>), &[u8]) -> Result<(), Errno> + 'static,
+    ) {
+        self.takes.borrow_mut().push((name, Rc::new(take)));
+    }
+
+    /// Returns what takes what is written to the file of that name of each process.
+    pub(crate) fn taker_of(&self, name: &str) -> Option<TakeOf> {
+        self.takes.borrow().iter().find(|it| it.0 == name).map(|it| Rc::clone(&it.1))
     }
 
     pub(crate) fn get(&self, path: &str) -> Option<Entry> {

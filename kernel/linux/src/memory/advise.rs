@@ -90,6 +90,13 @@ impl Memory {
         if end < range.end { Err(Errno::ENOMEM) } else { Ok(()) }
     }
 
+    /// Returns how many bytes of a range are locked.
+    pub(super) fn locked(&self, range: Range<usize>) -> usize {
+        let areas = self.areas.borrow();
+        let own = areas.within(range.clone()).filter(|it| it.1.flags.contains(Flags::LOCKED));
+        own.map(|(start, it)| it.end.min(range.end) - start.max(range.start)).sum()
+    }
+
     /// Notes whether all is locked that is there, and what will be (mlockall(2)).
     pub fn lock_all(&self, current: Option<bool>, next: bool) {
         self.lock_next.set(next);

@@ -119,6 +119,17 @@ fn mmap(thread: &Rc<Thread>, [at, length, protection, flags, fd, offset]: Args) 
         grows_down,
         no_reserve: has(flags, sys::MAP_NORESERVE),
     };
+    if has(flags, sys::MAP_LOCKED) {
+        may_lock(
+            thread,
+            &memory,
+            request.length.checked_next_multiple_of(PAGE).unwrap_or(usize::MAX),
+        )
+        .map_err(|errno| {
+            // As mmap(2) has it.
+            if errno == Errno::ENOMEM { Errno::EAGAIN } else { errno }
+        })?;
+    }
     let at = memory.map(&request)?;
     if !has(flags, sys::MAP_LOCKED)
         && (!has(flags, sys::MAP_POPULATE) || has(flags, sys::MAP_NONBLOCK))
@@ -358,11 +369,35 @@ fn mlock(thread: &Rc<Thread>, [at, length, ..]: Args) -> Answer {
     if range.is_empty() {
         return Ok(0.into());
     }
-    memory_of(thread).lock(range.clone(), true)?;
-    each_page(thread, range, 0, true, |memory, page| {
-        let Some((access, shared)) = memory.kind(page) else { return Ok(()) };
-        Ok(memory.fault(page, first_touch(access, shared))?)
+    let memory = memory_of(thread);
+    may_lock(thread, &memory, range.len() - memory.locked(range.clone()))?;
+    memory.lock(range.clone(), true)?;
+    each_page(thread, range, 0, false, |memory, page| {
+        let (access, shared) = memory.kind(page).ok_or(Errno::ENOMEM)?;
+        memory.fault(page, first_touch(access, shared)).map_err(|fault| match Stop::from(fault) {
+            // What cannot be there cannot be kept there, and what there is no room for may be
+            // later.
+            Stop::Fail(Errno::EFAULT) => Errno::ENOMEM.into(),
+            Stop::Fail(Errno::ENOMEM) => Errno::EAGAIN.into(),
+            other => other,
+        })
     })
+}
+
+/// Whether `more` bytes may be locked (`RLIMIT_MEMLOCK`), which root may without bound.
+///
+/// # Errors
+/// `EPERM` for who may lock nothing, `ENOMEM`.
+fn may_lock(thread: &Thread, memory: &Memory, more: usize) -> Result<(), Errno> {
+    let limit = thread.process.limits.get(sys::RLIMIT_MEMLOCK).soft;
+    if thread.process.credentials.borrow().is_root() {
+        return Ok(());
+    }
+    match memory.locked(0..TOP).saturating_add(more) as u64 {
+        _ if limit == 0 => Err(Errno::EPERM),
+        all if all > limit => Err(Errno::ENOMEM),
+        _ => Ok(()),
+    }
 }
 
 fn mlock2(thread: &Rc<Thread>, args: Args) -> Answer {
@@ -373,8 +408,9 @@ fn mlock2(thread: &Rc<Thread>, args: Args) -> Answer {
     if flags == 0 {
         return mlock(thread, args);
     }
-    let range = pages_around(at, length)?;
-    Ok(memory_of(thread).lock(range, true)?.into())
+    let (range, memory) = (pages_around(at, length)?, memory_of(thread));
+    may_lock(thread, &memory, range.len() - memory.locked(range.clone()))?;
+    Ok(memory.lock(range, true)?.into())
 }
 
 fn munlock(thread: &Rc<Thread>, [at, length, ..]: Args) -> Answer {
@@ -388,7 +424,10 @@ fn mlockall(thread: &Rc<Thread>, [flags, ..]: Args) -> Answer {
         return Err(Errno::EINVAL.into());
     }
     let current = has(flags, sys::MCL_CURRENT).then_some(true);
-    memory_of(thread).lock_all(current, has(flags, sys::MCL_FUTURE));
+    let memory = memory_of(thread);
+    let all = if current.is_some() { memory.usage().address_space } else { 0 };
+    may_lock(thread, &memory, all.saturating_sub(memory.locked(0..TOP)))?;
+    memory.lock_all(current, has(flags, sys::MCL_FUTURE));
     Ok(0.into())
 }
 

@@ -21,7 +21,7 @@ pub enum Fault {
         /// `SIGSEGV` or `SIGBUS`.
         signal: i32,
         /// `SEGV_MAPERR`: nothing is there. `SEGV_ACCERR`: it may not do that. `BUS_ADRERR`: the
-        /// file ends before.
+        /// file ends before, or there is no room in its file system.
         code: i32,
     },
     /// A page of a file has to be read first.
@@ -85,7 +85,7 @@ impl Memory {
                     return Ok(space.map(page, own, area.access)?);
                 }
             } else if let Backing::File(file, first) = &area.backing {
-                file.pages.dirty(index(*first, start, page)).map_err(|_| Fault::FORBIDDEN)?;
+                file.pages.dirty(index(*first, start, page)).map_err(unwritable)?;
             }
             return Ok(space.set_access(page, area.access)?);
         }
@@ -113,7 +113,7 @@ impl Memory {
                     self.bring_around(&mut space, page, start, area)?;
                     (frame, read_only)
                 } else if area.is_shared() {
-                    file.pages.dirty(index).map_err(|_| Fault::FORBIDDEN)?;
+                    file.pages.dirty(index).map_err(unwritable)?;
                     (frame, area.access)
                 } else {
                     area.own.set(true);
@@ -181,6 +181,16 @@ impl Memory {
         }
         areas.grow_down(start, page);
         Ok(())
+    }
+}
+
+/// What a program hears of a page of a file that it cannot make its own: that the file is sealed, or
+/// that there is no place for it.
+const fn unwritable(errno: Errno) -> Fault {
+    match errno {
+        Errno::ENOMEM => Fault::OutOfMemory,
+        Errno::EACCES | Errno::EPERM => Fault::FORBIDDEN,
+        _ => Fault::BEYOND,
     }
 }
 

@@ -50,7 +50,7 @@ const FIXED: &[(&str, &str)] = &[
     ("sys/kernel/overflowgid", "65534\n"),
     ("sys/kernel/overflowuid", "65534\n"),
     ("sys/kernel/perf_event_paranoid", "4\n"),
-    ("sys/kernel/pid_max", "32768\n"),
+    ("sys/kernel/pid_max", "4194304\n"),
     ("sys/kernel/pty/max", "256\n"),
     ("sys/kernel/random/entropy_avail", "256\n"),
     ("sys/kernel/random/poolsize", "256\n"),

@@ -3,7 +3,7 @@
 use super::descriptor::OpenNode;
 use crate::errno::Errno;
 use crate::file::text::TextFile;
-use crate::file::texts::Texts;
+use crate::file::texts::{Take, Texts};
 use crate::file::{
     Above, Caller, Change, File, Handle, Inode, Listed, Place, Stat, Statfs, Type, Walk,
 };
@@ -362,8 +362,15 @@ impl Inode for Node {
                 root.unwrap_or_else(|| Place::root(system.tree.root()))
             }
             What::Exe(id) => {
-                let path = super::process::exe(&*self.process(id)?);
-                system.tree.find(caller, None, &path, Walk::FOLLOW)?
+                let process = self.process(id)?;
+                let place = process.program.borrow().place.clone();
+                match place {
+                    Some(place) => place,
+                    None => {
+                        let path = super::process::exe(&process);
+                        system.tree.find(caller, None, &path, Walk::FOLLOW)?
+                    }
+                }
             }
             What::Descriptor(id, fd) => self.opened(id, fd)?,
             _ => return Ok(None),
@@ -384,9 +391,14 @@ impl Inode for Node {
                 Ok(TextFile::new(self, Box::new(make), entry.take))
             }
             What::Text(id, thread, name) => {
-                if flags & O_ACCMODE != O_RDONLY {
+                let taker = self.system.registry.taker_of(&name);
+                if flags & O_ACCMODE != O_RDONLY && taker.is_none() {
                     return Err(Errno::EACCES.into());
                 }
+                let [writer, ..] = caller.process();
+                let take = taker.map(|taker| -> Take {
+                    Rc::new(move |bytes: &[u8]| taker(writer, (id, thread), bytes))
+                });
                 let may = self.may_look(caller, id)?;
                 if !may && PRIVATE.contains(&&*name) {
                     return Err(Errno::EACCES.into());
@@ -397,7 +409,7 @@ impl Inode for Node {
                     let text = text(id, thread).ok_or(Errno::ESRCH)?;
                     Ok(if hides { super::status::without_addresses(&text) } else { text })
                 };
-                Ok(TextFile::new(self, Box::new(make), None))
+                Ok(TextFile::new(self, Box::new(make), take))
             }
             What::Info(id, fd) => {
                 self.look(caller, id)?;

@@ -62,6 +62,35 @@ fn file(
     });
 }
 
+/// Has a file take what is written to it by a process: the first one.
+fn taker(
+    system: &Rc<System>,
+    name: &'static str,
+    take: impl Fn(&Process, &Process, Option<i32>, &[u8]) -> Result<(), Errno> + 'static,
+) {
+    let here = Rc::downgrade(system);
+    system.proc.take_of_process(name, move |writer, (id, thread), bytes| {
+        let system = here.upgrade().ok_or(Errno::ESRCH)?;
+        let find = |id| find(&system, id).ok_or(Errno::ESRCH);
+        take(&*find(writer)?, &*find(id)?, thread, bytes)
+    });
+}
+
+/// Returns a number as C writes it: with `0x` of base 16, with `0` of base 8.
+fn number(bytes: &[u8]) -> Option<i64> {
+    let text = core::str::from_utf8(bytes).ok()?.trim();
+    let (sign, text) = match text.strip_prefix('-') {
+        Some(text) => (-1, text),
+        None => (1, text),
+    };
+    let value = match text.strip_prefix("0x") {
+        Some(text) => i64::from_str_radix(text, 16),
+        None if text.len() > 1 && text.starts_with('0') => i64::from_str_radix(text, 8),
+        None => text.parse(),
+    };
+    Some(sign * value.ok()?)
+}
+
 /// Adds one of the memory of a process, which is empty once it has ended. Without memory for the
 /// text there is none of it.
 fn of_memory(
@@ -82,8 +111,40 @@ pub(super) fn add(system: &Rc<System>) {
     file(system, "statm", 0o444, |_, process, _| {
         Some(memory(process).map_or_else(|| b"0 0 0 0 0 0 0\n".to_vec(), |it| it.statm()))
     });
-    file(system, "comm", 0o444, |_, process, thread| {
+    file(system, "comm", 0o644, |_, process, thread| {
         Some([&*name(process, thread), b"\n"].concat())
+    });
+    taker(system, "comm", |writer, process, thread, bytes| {
+        // Names are given within a process alone (pthread_setname_np(3)).
+        if writer.id != process.id {
+            return Err(Errno::EINVAL);
+        }
+        let receiver = process.thread(thread.unwrap_or(process.id)).ok_or(Errno::ESRCH)?;
+        let mut name = [0; 16];
+        let text = bytes.split(|&it| it == 0).next().unwrap_or_default();
+        name.iter_mut().zip(text.iter().take(15)).for_each(|(to, &from)| *to = from);
+        receiver.name.set(name);
+        Ok(())
+    });
+    file(system, "oom_score_adj", 0o644, |_, process, _| {
+        Some(format!("{}\n", process.controls.out_of_memory.get()).into_bytes())
+    });
+    taker(system, "oom_score_adj", |writer, process, _, bytes| {
+        let new = number(bytes).filter(|it| (-1000..=1000).contains(it)).ok_or(Errno::EINVAL)?;
+        let old = i64::from(process.controls.out_of_memory.get());
+        if new < old && !writer.credentials.borrow().is_root() {
+            return Err(Errno::EACCES);
+        }
+        process.controls.out_of_memory.set(new as i32);
+        Ok(())
+    });
+    file(system, "coredump_filter", 0o644, |_, process, _| {
+        Some(format!("{:08x}\n", process.controls.dumped.get()).into_bytes())
+    });
+    taker(system, "coredump_filter", |_, process, _, bytes| {
+        let new = number(bytes).and_then(|it| u32::try_from(it).ok()).ok_or(Errno::EINVAL)?;
+        process.controls.dumped.set(new & 0x1ff);
+        Ok(())
     });
     file(system, "cmdline", 0o444, |_, process, _| Some(bytes(process, process.arguments())));
     file(system, "environ", 0o400, |_, process, _| Some(bytes(process, process.environment())));
@@ -102,13 +163,11 @@ pub(super) fn add(system: &Rc<System>) {
         Some(status::stat(system, process, thread))
     });
     file(system, "status", 0o444, |_, process, thread| Some(status::status(process, thread)));
-    let fixed: [(&'static str, &'static str); 10] = [
+    let fixed: [(&'static str, &'static str); 8] = [
         ("cgroup", "0::/\n"),
-        ("coredump_filter", "00000033\n"),
         ("loginuid", "4294967295"),
         ("oom_adj", "0\n"),
         ("oom_score", "0\n"),
-        ("oom_score_adj", "0\n"),
         ("sessionid", "4294967295"),
         ("uid_map", "         0          0 4294967295\n"),
         ("gid_map", "         0          0 4294967295\n"),

@@ -354,6 +354,21 @@ fn a_thread_has_files_of_its_own() {
     let stat = it.text(&format!("{folder}/stat")).unwrap();
     assert!(stat.starts_with(&format!("{} (second) S ", id + 7)), "{stat}");
     assert_eq!(stat.split(' ').count(), 52, "{stat}");
+    let write = |path: &str, text: &str| {
+        let fd = it.call(Sysno::open, &[it.path(path), abi::O_WRONLY.into()])?;
+        it.thread.memory().write(it.at, text.as_bytes()).unwrap();
+        let result = it.call(Sysno::write, &[fd as u64, it.at as u64, text.len() as u64]);
+        it.call(Sysno::close, &[fd as u64]).unwrap();
+        result
+    };
+    assert_eq!(write(&format!("{folder}/comm"), "a-name-that-is-long"), Ok(19));
+    assert_eq!(it.text(&format!("{folder}/comm")).as_deref(), Ok("a-name-that-is-\n"));
+    assert_eq!(write("/proc/self/oom_score_adj", "-500\n"), Ok(5));
+    assert_eq!(it.text("/proc/self/oom_score_adj").as_deref(), Ok("-500\n"));
+    assert_eq!(write("/proc/self/oom_score_adj", "1001"), Err(Errno::EINVAL));
+    assert_eq!(write("/proc/self/coredump_filter", "0x7f"), Ok(4));
+    assert_eq!(it.text("/proc/self/coredump_filter").as_deref(), Ok("0000007f\n"));
+    assert_eq!(write("/proc/self/status", "x"), Err(Errno::EACCES));
     let status = it.text(&format!("{folder}/status")).unwrap();
     assert_eq!(value(&status, "Pid"), Some((id + 7).to_string()));
     assert_eq!(value(&status, "Tgid"), Some(id.to_string()));

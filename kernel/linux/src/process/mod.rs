@@ -15,7 +15,7 @@ pub use status::{Report, Status};
 
 use crate::errno::Errno;
 use crate::file::uses::Use;
-use crate::file::{Context, Files};
+use crate::file::{Context, Files, Place};
 use crate::memory::Memory;
 use crate::signal::{Info, Receiver, Sent, Set, Signal, Signals};
 use crate::time::{Intervals, Timers};
@@ -87,10 +87,12 @@ pub struct Process {
 }
 
 /// The program that a process runs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Program {
     /// The absolute path of the file.
     pub path: Rc<[u8]>,
+    /// Where the file was found: it stays that file, whatever becomes of its name.
+    pub place: Option<Place>,
     /// Where its arguments are in its memory.
     pub arguments: Range<usize>,
     /// Where its environment is.
@@ -106,7 +108,7 @@ pub struct Program {
 }
 
 /// What prctl(2) keeps.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Controls {
     /// What it is sent when its parent ends (`PR_SET_PDEATHSIG`).
     pub parent_ended: Cell<i32>,
@@ -118,8 +120,28 @@ pub struct Controls {
     pub undumpable: Cell<bool>,
     /// `PR_SET_KEEPCAPS`
     pub keeps_capabilities: Cell<bool>,
+    /// What of its memory it would have in a core dump, of which there are none
+    /// (`/proc/self/coredump_filter`).
+    pub dumped: Cell<u32>,
+    /// How ready it is to be ended without memory, which nobody asks (`/proc/self/oom_score_adj`).
+    pub out_of_memory: Cell<i32>,
     /// The nice value (setpriority(2)).
     pub nice: Cell<i32>,
+}
+
+impl Default for Controls {
+    fn default() -> Self {
+        Self {
+            parent_ended: Cell::new(0),
+            reaps: Cell::new(false),
+            no_new_privileges: Cell::new(false),
+            undumpable: Cell::new(false),
+            keeps_capabilities: Cell::new(false),
+            dumped: Cell::new(0x33),
+            out_of_memory: Cell::new(0),
+            nice: Cell::new(0),
+        }
+    }
 }
 
 impl Process {
@@ -147,6 +169,7 @@ impl Process {
             credentials: RefCell::new(Credentials::new(0, 0)),
             program: RefCell::new(Program {
                 path: Rc::from(Vec::new()),
+                place: None,
                 arguments: 0..0,
                 environment: 0..0,
                 auxiliary: 0..0,

@@ -2,14 +2,18 @@
 
 use super::super::{At, Caller, Open, Type, notify};
 use super::written;
-use crate::call::{Answer, Args, Group, Outcome, calls};
+use crate::call::{Answer, Args, Group, Outcome, calls, wait};
 use crate::errno::Errno;
 use crate::process::INFINITY;
 use crate::signal::{Info, Signal};
-use crate::stop::Stop;
+use crate::stop::{Stop, loaded};
 use crate::thread::Thread;
 use alloc::rc::Rc;
+use kernel::task::yield_now;
 use linux_raw_sys::general::{FALLOC_FL_KEEP_SIZE, IN_MODIFY, O_APPEND, RLIMIT_FSIZE};
+
+/// Where the largest file ends.
+const LARGEST: u64 = i64::MAX as u64;
 
 /// The calls about sizes and disks.
 pub(crate) const CALLS: Group = calls! {
@@ -122,8 +126,42 @@ fn fallocate(thread: &Rc<Thread>, [fd, mode, offset, length, ..]: Args) -> Answe
     if mode as u32 & FALLOC_FL_KEEP_SIZE == 0 {
         sized(thread, offset.saturating_add(length))?;
     }
-    open.file.allocate(mode as u32, offset, length)?;
-    Ok(Outcome::Value(0))
+    reserve(thread, open, mode as u32, offset, length)
+}
+
+/// Bytes that are reserved at once.
+const PIECE: u64 = 4 << 20;
+
+/// Has a file hold a range, or do else what `mode` says. A long range is reserved by pieces, and
+/// others run between them.
+fn reserve(thread: &Rc<Thread>, open: Rc<Open>, mode: u32, offset: u64, length: u64) -> Answer {
+    if mode & !FALLOC_FL_KEEP_SIZE != 0 || length <= PIECE {
+        open.file.allocate(mode, offset, length)?;
+        return Ok(Outcome::Value(0));
+    }
+    let end = offset.checked_add(length).filter(|&end| end <= LARGEST).ok_or(Errno::EFBIG)?;
+    let total = kernel::memory::stats().total as u64;
+    if total > 0 && length > total {
+        return Err(Errno::ENOSPC.into());
+    }
+    let thread = Rc::clone(thread);
+    wait(async move {
+        for at in (offset..end).step_by(PIECE as usize) {
+            let piece = PIECE.min(end - at);
+            let kept = mode | FALLOC_FL_KEEP_SIZE;
+            let result = loaded(|| open.file.allocate(kept, at, piece)).await;
+            let result = match result {
+                Ok(()) => thread.interruptible(yield_now()).await,
+                failed => failed,
+            };
+            if let Err(errno) = result {
+                return Err(if errno == Errno::ERESTARTSYS { Errno::EINTR } else { errno });
+            }
+        }
+        // There is room: this is the size alone.
+        loaded(|| open.file.allocate(mode, end - 1, 1)).await?;
+        Ok(0)
+    })
 }
 
 fn fadvise(thread: &Rc<Thread>, [fd, _, length, advice, ..]: Args) -> Answer {

@@ -9,7 +9,7 @@ use crate::errno::Errno;
 use crate::memory::{Part, Sink, Source};
 use crate::socket::calls::message;
 use crate::socket::{SocketFile, Style};
-use crate::stop::Stop;
+use crate::stop::{Load, Stop};
 use crate::thread::Thread;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -36,6 +36,9 @@ pub(crate) const CALLS: Group = calls! {
 /// The most bytes of one call (`MAX_RW_COUNT`).
 pub(super) const MOST: usize = 0x7fff_f000;
 
+/// Bytes that are read or written by pieces before others run.
+const TURN: usize = 1 << 20;
+
 /// The most parts of one call (`UIO_MAXIOV`).
 const PARTS: u64 = 1024;
 
@@ -56,6 +59,7 @@ impl Transfer {
         let memory = thread.memory();
         // What can be waited for returns what there is; of all else all is read.
         let at_once = !self.write && open.file.watch_by(thread).is_some();
+        let mut turn = 0;
         loop {
             let at = match self.at {
                 At::Offset(offset) => At::Offset(offset + self.done as u64),
@@ -74,6 +78,13 @@ impl Transfer {
                     self.advance(count);
                     if self.left == 0 || count == 0 || at_once {
                         return Ok(self.done);
+                    }
+                    turn += count;
+                    if turn >= TURN {
+                        if thread.has_signal() {
+                            return Ok(self.done);
+                        }
+                        return Err(Stop::Load(Load::turn()));
                     }
                 }
                 Err(Stop::Fail(_)) if self.done > 0 => return Ok(self.done),

@@ -240,7 +240,8 @@ impl Node {
             return Err(Errno::EPERM.into());
         }
         self.alter()?;
-        if size < old {
+        // What was reserved behind the end goes as well.
+        if size <= old {
             content.below.set(content.below.get().min(size));
             let dropped = content.pages.borrow_mut().split_off(&size.div_ceil(SIZE));
             let dirty = dropped.values().filter(|it| it.dirty).count();
@@ -260,11 +261,26 @@ impl Node {
 
     /// Makes room, or holes (fallocate(2)).
     fn allocate_range(&self, mode: u32, offset: u64, length: u64) -> Result<(), Stop> {
+        use linux_raw_sys::general::F_SEAL_GROW;
         let content = self.file()?;
         let end = offset.checked_add(length).filter(|&end| end <= LARGEST).ok_or(Errno::EFBIG)?;
         let keep = mode & FALLOC_FL_KEEP_SIZE != 0;
         match mode & !FALLOC_FL_KEEP_SIZE {
-            0 => {}
+            0 => {
+                let sealed = content.seals.get().unwrap_or(0) & F_SEAL_GROW != 0;
+                if sealed && end > content.size.get() {
+                    return Err(Errno::EPERM.into());
+                }
+                // What has a page is not without room later.
+                for index in offset / SIZE..end.div_ceil(SIZE) {
+                    if let Err(stop) = self.writable(index, false) {
+                        if matches!(stop, Stop::Fail(_)) {
+                            self.set_size(content.size.get())?;
+                        }
+                        return Err(stop);
+                    }
+                }
+            }
             FALLOC_FL_PUNCH_HOLE if keep => self.clear(offset, end)?,
             FALLOC_FL_ZERO_RANGE => self.clear(offset, end)?,
             _ => return Err(Errno::EOPNOTSUPP.into()),

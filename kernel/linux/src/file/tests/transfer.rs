@@ -178,6 +178,15 @@ fn files_in_memory_are_bounded_and_give_back() {
     assert_eq!(made.find(Result::is_err), Some(Err(Errno::ENOSPC)));
     assert_eq!(it.call(Sysno::ftruncate, &[fd, 0]), Ok(0));
     it.mkdir("/d");
+    let size = || it.stat(Sysno::stat, "/a").unwrap()[6];
+    for (mode, length) in [(0, 1 << 19), (1, 1 << 19), (0, 1 << 30)] {
+        let result = it.call(Sysno::fallocate, &[fd, mode, 0, length]);
+        assert_eq!((result, size()), (Err(Errno::ENOSPC), 0), "{mode} {length}");
+    }
+    assert_eq!(it.call(Sysno::ftruncate, &[fd, 0]), Ok(0));
+    assert_eq!(it.call(Sysno::fallocate, &[fd, 0, 0, 1 << 18]), Ok(0));
+    assert_eq!((size(), it.stat(Sysno::stat, "/a").unwrap()[8]), (1 << 18, 512), "blocks");
+    assert_eq!(it.write(fd, &[0; 65_536]), Ok(65_536));
     kernel::testing::simulate_memory(0);
 }
 

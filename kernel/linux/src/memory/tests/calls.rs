@@ -2,7 +2,8 @@
 
 use crate::errno::Errno;
 use crate::file::{File, Open, Stat, Type};
-use crate::memory::tests::READ;
+use crate::memory::Request;
+use crate::memory::tests::{NONE, READ};
 use crate::stop::{Pages, Stop};
 use crate::testing::{Numbered, perform, room, thread};
 use crate::thread::Thread;
@@ -145,6 +146,30 @@ fn what_is_populated_or_locked_is_there_at_once() {
     assert_eq!(lock(Sysno::mlockall, [8, 0, 0, 0, 0, 0]), Err(Errno::EINVAL));
     assert_eq!(lock(Sysno::mlockall, [3, 0, 0, 0, 0, 0]), Ok(0));
     assert_eq!(lock(Sysno::munlockall, [0; 6]), Ok(0));
+}
+
+#[test]
+fn what_cannot_be_locked_is_refused() {
+    let thread = thread();
+    let memory = crate::file::Caller::memory(&*thread);
+    let lock = |name, at: usize, bytes: u64| perform(&thread, name, [at as u64, bytes, 0, 0, 0, 0]);
+    let none = memory.map(&Request::anonymous(PAGE, NONE)).unwrap();
+    assert_eq!(lock(Sysno::mlock, none, P), Err(Errno::ENOMEM));
+    let limit = |bytes| crate::process::Limit { soft: bytes, hard: bytes };
+    thread.process.limits.set(sys::RLIMIT_MEMLOCK, limit(2 * P), true).unwrap();
+    let at = room(&memory, 4 * PAGE);
+    assert_eq!(lock(Sysno::mlock, at, 4 * P), Ok(0), "root may");
+    assert_eq!(lock(Sysno::munlockall, 0, 0), Ok(0));
+    thread.process.credentials.replace(crate::process::Credentials::new(1000, 100));
+    assert_eq!(lock(Sysno::mlock, at, 3 * P), Err(Errno::ENOMEM));
+    assert_eq!(lock(Sysno::mlock, at, 2 * P), Ok(0));
+    assert_eq!(lock(Sysno::mlock, at, 2 * P), Ok(0), "they are locked already");
+    assert_eq!(lock(Sysno::mlock2, at + 2 * PAGE, P), Err(Errno::ENOMEM));
+    assert_eq!(lock(Sysno::mlockall, 1, 0), Err(Errno::ENOMEM));
+    let flags = PRIVATE | u64::from(sys::MAP_LOCKED);
+    assert_eq!(mmap(&thread, [0, P, 3, flags, 0, 0]), Err(Errno::EAGAIN));
+    thread.process.limits.set(sys::RLIMIT_MEMLOCK, limit(0), true).unwrap();
+    assert_eq!(lock(Sysno::mlock, at, P), Err(Errno::EPERM));
 }
 
 #[test]

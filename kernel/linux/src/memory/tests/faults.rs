@@ -144,6 +144,9 @@ fn a_shared_map_writes_the_file_and_a_private_one_its_own_copy() {
     memory.protect(shared, PAGE, READ).unwrap();
     memory.protect(shared, PAGE, RW).unwrap();
     assert_eq!(signal(memory.fault(shared, Access::WRITE)), ACCERR);
+    numbers.sealed.set(false);
+    numbers.full.set(true);
+    assert_eq!(signal(memory.fault(shared, Access::WRITE)), (SIGBUS, BUS_ADRERR));
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! What the machine is: uname(2), sysinfo(2), getrandom(2).
 
-use crate::call::{Answer, Args, Group, calls};
+use crate::call::{Answer, Args, Group, calls, wait};
 use crate::errno::Errno;
 use crate::file::Caller;
+use crate::memory::Memory;
+use crate::stop::{Stop, loaded};
 use crate::thread::Thread;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
+use kernel::task::yield_now;
 use kernel::time::Instant;
 use linux_raw_sys::general::{GRND_INSECURE, GRND_NONBLOCK, GRND_RANDOM};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -95,6 +98,9 @@ fn sysinfo(thread: &Rc<Thread>, [to, ..]: Args) -> Answer {
 /// Bytes that are made at once.
 const PIECE: usize = 256;
 
+/// Bytes that are made before others run.
+const TURN: usize = 1 << 20;
+
 fn getrandom(thread: &Rc<Thread>, [to, length, flags, ..]: Args) -> Answer {
     let flags = flags as u32;
     if flags & !(GRND_NONBLOCK | GRND_RANDOM | GRND_INSECURE) != 0
@@ -102,19 +108,38 @@ fn getrandom(thread: &Rc<Thread>, [to, length, flags, ..]: Args) -> Answer {
     {
         return Err(Errno::EINVAL.into());
     }
-    let length = (length as usize).min(i32::MAX as usize);
-    let mut piece = [0; PIECE];
+    let (to, length) = (to as usize, (length as usize).min(i32::MAX as usize));
     let mut done = 0;
-    while done < length {
-        let count = (length - done).min(PIECE);
+    match random(&thread.memory(), to, &mut done, length.min(TURN)) {
+        Err(stop) if done == 0 => return Err(stop),
+        Err(Stop::Fail(_)) => return Ok(done.into()),
+        Ok(()) if done == length => return Ok(done.into()),
+        _ => {}
+    }
+    let thread = Rc::clone(thread);
+    wait(async move {
+        let memory = thread.memory();
+        while done < length && thread.interruptible(yield_now()).await.is_ok() {
+            let end = length.min(done + TURN);
+            if loaded(|| random(&memory, to, &mut done, end)).await.is_err() {
+                break;
+            }
+        }
+        Ok(done)
+    })
+}
+
+/// Makes random bytes up to `end`, where `done` are there.
+fn random(memory: &Memory, to: usize, done: &mut usize, end: usize) -> Result<(), Stop> {
+    let mut piece = [0; PIECE];
+    while *done < end {
+        let count = (end - *done).min(PIECE);
         let bytes = piece.get_mut(..count).unwrap_or_default();
         kernel::entropy::fill(bytes).map_err(|_| Errno::EAGAIN)?;
-        if let Err(stop) = thread.memory().write(to as usize + done, bytes) {
-            return if done > 0 { Ok(done.into()) } else { Err(stop) };
-        }
-        done += count;
+        memory.write(to.wrapping_add(*done), bytes)?;
+        *done += count;
     }
-    Ok(done.into())
+    Ok(())
 }
 
 const _: () = assert!(size_of::<Info>() == 112);
