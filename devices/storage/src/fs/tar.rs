@@ -76,7 +76,7 @@ struct Index {
     /// The key is the folder, a null byte, and the name there, so that the entries of a folder
     /// are adjacent.
     records: BTreeMap<Box<[u8]>, Record>,
-    sparse: Vec<Box<[Piece]>>,
+    sparse: Vec<Vec<Piece>>,
     links: Vec<Box<[u8]>>,
 }
 

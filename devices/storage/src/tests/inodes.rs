@@ -121,6 +121,38 @@ fn an_archive_has_other_owners_devices_and_folders_without_an_entry() {
     std::fs::remove_dir_all(root).unwrap();
 }
 
+/// The entry `f` of an archive, with a pax header before it.
+fn owned(records: &str, uid: &[u8; 8]) -> Attributes {
+    let block = |name: &str, sort, size: usize, uid: &[u8; 8]| {
+        let mut header = [0; 512];
+        header[..name.len()].copy_from_slice(name.as_bytes());
+        header[108..116].copy_from_slice(uid);
+        header[124..135].copy_from_slice(std::format!("{size:011o}").as_bytes());
+        header[156] = sort;
+        header[148..156].fill(b' ');
+        let sum: u32 = header.iter().map(|&byte| u32::from(byte)).sum();
+        header[148..155].copy_from_slice(std::format!("{sum:06o}\0").as_bytes());
+        header
+    };
+    let mut bytes = block("", b'x', records.len(), b"0000000\0").to_vec();
+    bytes.extend(records.as_bytes());
+    bytes.resize(bytes.len().next_multiple_of(512), 0);
+    bytes.extend(block("f", b'0', 0, uid));
+    bytes.extend([0; 1024]);
+    let disk = run(AnyInodes::open(Memory::from_bytes(512, bytes))).unwrap();
+    at(&disk, "f").unwrap().1
+}
+
+#[test]
+fn nobody_becomes_root_by_a_record_within_another_one_or_a_number_that_is_too_large() {
+    let own = b"0001750\0";
+    assert_eq!(owned("12 uid=1001\n", own).uid, 1001);
+    assert_eq!(owned("20 comment=\n9 uid=0\n", own).uid, 1000, "a line break is of the value");
+    assert_eq!(owned("7 uid=\n", own).uid, 1000);
+    assert_eq!(owned("18 uid=4294967296\n", own).uid, 65534);
+    assert_eq!(owned("", &[0x80, 0, 0, 1, 0, 0, 0, 0]).uid, 65534);
+}
+
 #[test]
 fn ext4_tells_owners_modes_and_links() {
     let root = odd();

@@ -250,6 +250,68 @@ fn sparse_maps_that_lie_are_refused() {
     }
 }
 
+/// What an index may take is counted by the numbers of a map, whose text is shorter than they are.
+#[test]
+fn sparse_maps_are_charged_for() {
+    let open = |entries: &[Vec<u8>]| {
+        let bytes = [&entries.concat()[..], &[0; 1024]].concat();
+        run(Tar::with_memory(Disk::new(bytes, 512), 100_000)).map(|_| ())
+    };
+    let map = |count: usize| std::format!("GNU.sparse.map={}0", "0,".repeat(count - 1));
+    let pax = |sort, records: &[&str]| {
+        let records: String = records.iter().map(|it| record(it)).collect();
+        entry_of(sort, "", "", records.as_bytes())
+    };
+    let size = "GNU.sparse.size=0";
+    let one = |count| open(&[pax(b'x', &[size, &map(count)]), entry("f", b"")]);
+    assert_eq!((one(3000), one(10_000)), (Ok(()), Err(Error::NoMemory)));
+    // What the text took is given back, and of each number all but its half of a piece.
+    let few: Vec<_> = (0..8)
+        .flat_map(|number| [pax(b'x', &[size, &map(800)]), entry(&std::format!("{number}"), b"")])
+        .collect();
+    assert_eq!(open(&few), Ok(()));
+    // Headers of one entry add up.
+    let half: Vec<u8> = pax(b'x', &["GNU.sparse.offset=0", "GNU.sparse.numbytes=0"].repeat(500));
+    let all = std::vec![half; 20];
+    assert_eq!(open(&all), Err(Error::NoMemory));
+    let before: Vec<u8> = "0\n".repeat(10_000).into_bytes();
+    let before = [b"5000\n", &before[..]].concat();
+    let one = ["GNU.sparse.major=1", "GNU.sparse.realsize=0"];
+    assert_eq!(open(&[pax(b'x', &one), entry("f", &before)]), Err(Error::NoMemory));
+    assert_eq!(open(&[pax(b'x', &one), entry("f", &[b'0'; 4096])]), Err(Error::Damaged));
+    assert_eq!(open(&[pax(b'g', &[size, &map(3)]), entry("f", b"")]), Err(Error::Unsupported));
+}
+
+#[test]
+fn paths_are_as_long_as_on_linux() {
+    let at = |path: &str, sort| {
+        let key = if sort == b'2' { "linkpath" } else { "path" };
+        let records = record(&std::format!("{key}={path}"));
+        [entry_of(b'x', "", "", records.as_bytes()), entry_of(sort, "f", "", b"")].concat()
+    };
+    let deep = |length: usize| "a/".repeat(length / 2 - 1) + "b";
+    let long = |path: &str, sort| opened(&[at(path, sort)]).map(|_| ()).err();
+    assert_eq!(long(&"x".repeat(4097), b'2'), Some(Error::TooLong));
+    assert_eq!(long(&"x".repeat(4096), b'2'), None);
+    assert_eq!(long(&(deep(4096) + "bb"), b'0'), Some(Error::TooLong));
+    let gnu = |sort| {
+        let entries = [entry_of(sort, "", "", &[b'x'; 4097]), entry("f", b"")];
+        opened(&entries).map(|_| ()).err()
+    };
+    assert_eq!((gnu(b'L'), gnu(b'K')), (Some(Error::TooLong), Some(Error::TooLong)));
+    // As deep as that is, each entry is found in the folder of the one before it.
+    let entries: Vec<_> =
+        (0..50).map(|number| at(&std::format!("{}{number}", deep(4000)), b'0')).collect();
+    let tar = opened(&entries).unwrap();
+    assert_eq!(content(&tar, &std::format!("{}49", deep(4000))), Ok(std::vec![]));
+    // Links lead no further than that.
+    let mut entries = std::vec![entry("dd/e", b""), entry_of(b'2', "l", "dd", b"")];
+    entries.push(at(&std::format!("l/{}", deep(4090)), b'0'));
+    assert_eq!(opened(&entries).map(|_| ()), Ok(()));
+    entries.push(at(&std::format!("l/{}x", deep(4094)), b'0'));
+    assert_eq!(opened(&entries).map(|_| ()).err(), Some(Error::TooLong));
+}
+
 #[test]
 fn what_pax_says_is_heeded() {
     let pax = |sort, records: &[&str]| {

@@ -10,6 +10,9 @@ use devices::block::Block;
 /// The approximate size of a note in bytes.
 const NOTE: usize = 48;
 
+/// Who has what has no owner that can be told, as on Linux (`overflowuid`): never root.
+const NOBODY: u32 = 65534;
+
 /// What the index leaves out of an entry.
 #[derive(Clone, Copy, Debug)]
 struct Note {
@@ -40,27 +43,25 @@ struct All {
 }
 
 impl Notes for All {
-    fn extended(&mut self, records: &[u8], global: bool) {
-        let mut owners = if global { self.global } else { self.extended.unwrap_or(self.global) };
-        for record in records.split(|&byte| byte == b'\n') {
-            let Some(space) = record.iter().position(|&byte| byte == b' ') else { continue };
-            let number = |value| format::decimal(value).and_then(|it| u32::try_from(it).ok());
-            match record.get(space + 1..).unwrap_or_default() {
-                [b'u', b'i', b'd', b'=', value @ ..] => owners.uid = number(value),
-                [b'g', b'i', b'd', b'=', value @ ..] => owners.gid = number(value),
-                _ => {}
-            }
-        }
-        if global {
-            self.global = owners;
-        } else {
-            self.extended = Some(owners);
+    fn extended(&mut self, key: &[u8], value: &[u8], global: bool) {
+        let owners = match global {
+            true => &mut self.global,
+            false => self.extended.get_or_insert(self.global),
+        };
+        let number = (!value.is_empty()).then(|| {
+            format::decimal(value).and_then(|it| u32::try_from(it).ok()).unwrap_or(NOBODY)
+        });
+        match key {
+            b"uid" => owners.uid = number,
+            b"gid" => owners.gid = number,
+            _ => {}
         }
     }
 
     fn header(&mut self, header: &Header<'_>) {
         let number = |range| format::number(header.field(range));
         let small = |range| number(range).and_then(|it| u32::try_from(it).ok()).unwrap_or(0);
+        let owner = |range| number(range).and_then(|it| u32::try_from(it).ok()).unwrap_or(NOBODY);
         let owners = self.extended.take().unwrap_or(self.global);
         let sort = match header.kind() {
             b'5' | b'D' => Sort::Folder,
@@ -79,8 +80,8 @@ impl Notes for All {
         self.next = Some(Note {
             sort,
             mode: (small(100..108) & 0o7777) as u16,
-            uid: owners.uid.unwrap_or_else(|| small(108..116)),
-            gid: owners.gid.unwrap_or_else(|| small(116..124)),
+            uid: owners.uid.unwrap_or_else(|| owner(108..116)),
+            gid: owners.gid.unwrap_or_else(|| owner(116..124)),
             special,
             links: 1,
             modified: number(136..148).unwrap_or(0),

@@ -9,6 +9,8 @@ use kernel::text::Escaped;
 
 /// The size of a read in bytes, which may hold many headers.
 const WINDOW: usize = 16 * 1024;
+/// The most digits of a number in a sparse map: more than 64 bits have.
+const DIGITS: usize = 32;
 /// The approximate size of an entry of the index beside its name, in bytes.
 const ENTRY: usize = 128;
 
@@ -57,9 +59,9 @@ fn is_zero(block: &[u8]) -> bool {
 
 /// Takes what the index leaves out: owners, modes and numbers of devices.
 pub(in crate::fs) trait Notes: Default {
-    /// A pax header comes before the next entry, or a global one before all.
-    fn extended(&mut self, records: &[u8], global: bool) {
-        let _ = (records, global);
+    /// A pax header before the next entry, or a global one before all, has this record.
+    fn extended(&mut self, key: &[u8], value: &[u8], global: bool) {
+        let _ = (key, value, global);
     }
 
     /// The header of the next entry.
@@ -127,24 +129,27 @@ impl<N: Notes> Builder<N> {
     ///
     /// # Errors
     /// [`Error::BadPath`] for a path that leads out of the archive, or through an entry that is
-    /// no folder.
+    /// no folder, and [`Error::TooLong`].
     fn enter(&mut self, path: &[u8], record: Record) -> Result<(), Error> {
         let path = path::normal(path)?;
         let (folders, name) = path::split(&path);
         let mut folder = Vec::new();
         for part in folders.split(|&byte| byte == b'/').filter(|part| !part.is_empty()) {
-            let here = [&folder, &b"/"[..], part].concat();
-            folder = match self.index.find(&here, true) {
-                Ok((at, Record { kind: RecordKind::Folder, .. })) => at,
-                Ok(_) => return Err(Error::BadPath),
-                Err(_) if self.index.find(&here, false).is_ok() => return Err(Error::BadPath),
-                Err(_) => {
-                    self.notes.implied(true);
-                    self.add(&folder, part, FOLDER)?;
-                    self.notes.implied(false);
-                    path::normal(&here)?
-                }
-            };
+            let record = self.index.records.get(&key(&folder, part)).map(|it| it.kind);
+            if record.is_none() {
+                self.notes.implied(true);
+                self.add(&folder, part, FOLDER)?;
+                self.notes.implied(false);
+            }
+            join(&mut folder, part)?;
+            match record {
+                None | Some(RecordKind::Folder) => {}
+                Some(RecordKind::Link(_)) => match self.index.find(&folder, true) {
+                    Ok((at, Record { kind: RecordKind::Folder, .. })) => folder = at,
+                    _ => return Err(Error::BadPath),
+                },
+                Some(_) => return Err(Error::BadPath),
+            }
         }
         if name.is_empty() {
             // The root itself.
@@ -154,9 +159,9 @@ impl<N: Notes> Builder<N> {
                 Err(Error::BadPath)
             };
         }
-        let own = [&folder, &b"/"[..], name].concat();
-        let full = || path::normal(&own).is_ok_and(|own| self.index.has_inside(&own));
-        if !matches!(record.kind, RecordKind::Folder) && full() {
+        let mut own = folder.clone();
+        join(&mut own, name)?;
+        if !matches!(record.kind, RecordKind::Folder) && self.index.has_inside(&own) {
             return Err(Error::BadPath);
         }
         self.add(&folder, name, record)
@@ -169,12 +174,30 @@ impl<N: Notes> Builder<N> {
         Ok(RecordKind::Link(self.index.links.len() - 1))
     }
 
-    /// Makes the record of a sparse file of these pieces.
-    fn sparse(&mut self, pieces: Vec<Piece>) -> Result<RecordKind, Error> {
-        self.spend(size_of_val(&*pieces) + ENTRY / 4)?;
-        self.index.sparse.push(pieces.into());
+    /// Makes the record of a sparse file: see [`format::pieces`].
+    fn sparse(
+        &mut self,
+        numbers: &[u64],
+        content: u64,
+        stored: u64,
+        size: u64,
+    ) -> Result<RecordKind, Error> {
+        self.spend(numbers.len() / 2 * size_of::<Piece>() + ENTRY / 4)?;
+        self.index.sparse.push(format::pieces(numbers, content, stored, size)?);
         Ok(RecordKind::Sparse(self.index.sparse.len() - 1))
     }
+}
+
+/// Appends a name to a path.
+///
+/// # Errors
+/// [`Error::TooLong`], also where links have led there.
+fn join(path: &mut Vec<u8>, name: &[u8]) -> Result<(), Error> {
+    if !path.is_empty() {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name);
+    if path.len() > format::LONGEST { Err(Error::TooLong) } else { Ok(()) }
 }
 
 /// An entry while its headers are read.
@@ -204,8 +227,11 @@ pub(super) async fn index<B: Block, N: Notes>(
     let (mut global, mut extended, mut at) = (Extended::default(), None::<Extended>, 0);
     loop {
         let Some(block) = window.block(at).await? else {
+            if at == 0 {
+                return Err(Error::OtherFormat);
+            }
             log::warn!("tar: the archive is truncated");
-            return Err(if at == 0 { Error::OtherFormat } else { Error::Damaged });
+            return Err(Error::Damaged);
         };
         if is_zero(block) {
             break;
@@ -222,14 +248,23 @@ pub(super) async fn index<B: Block, N: Notes>(
             let own = || global.clone();
             match kind {
                 b'g' => {
-                    builder.notes.extended(&bytes, true);
-                    global.take(&bytes)?;
+                    let Builder { notes, left, .. } = &mut builder;
+                    global.take(&bytes, left, |key, value| notes.extended(key, value, true))?;
+                    // No two files have the same, and it would be copied for each entry.
+                    if global.sparse.numbers.is_some() {
+                        return Err(Error::Unsupported);
+                    }
                 }
-                b'L' => extended.get_or_insert_with(own).path = Some(text(&bytes).to_vec()),
-                b'K' => extended.get_or_insert_with(own).link = Some(text(&bytes).to_vec()),
+                b'L' => {
+                    extended.get_or_insert_with(own).path = Some(format::path(text(&bytes))?);
+                }
+                b'K' => {
+                    extended.get_or_insert_with(own).link = Some(format::path(text(&bytes))?);
+                }
                 _ => {
-                    builder.notes.extended(&bytes, false);
-                    extended.get_or_insert_with(own).take(&bytes)?;
+                    let Builder { notes, left, .. } = &mut builder;
+                    let own = extended.get_or_insert_with(own);
+                    own.take(&bytes, left, |key, value| notes.extended(key, value, false))?;
                 }
             }
             builder.left += bytes.len();
@@ -237,7 +272,7 @@ pub(super) async fn index<B: Block, N: Notes>(
             continue;
         }
         builder.notes.header(&header);
-        let Extended { path, link, size: real, modified, sparse } =
+        let Extended { path, link, size: real, modified, mut sparse } =
             extended.take().unwrap_or_else(|| global.clone());
         let mut entry = Entry {
             path: sparse.name.clone().or(path).unwrap_or_else(|| header.path()),
@@ -248,7 +283,7 @@ pub(super) async fn index<B: Block, N: Notes>(
             link: link.unwrap_or_else(|| text(header.field(157..257)).to_vec()),
             modified: modified.or_else(|| format::number(header.field(136..148))).unwrap_or(0),
         };
-        let result = take(&mut window, &mut builder, &mut entry, &sparse, at).await;
+        let result = take(&mut window, &mut builder, &mut entry, &mut sparse, at).await;
         if let Err(error) = result {
             let (path, kind) = (Escaped(&entry.path), Escaped(core::slice::from_ref(&kind)));
             log::warn!("tar: {path}, of type {kind}: {error}");
@@ -290,7 +325,7 @@ async fn take<B: Block, N: Notes>(
     window: &mut Window<'_, B>,
     builder: &mut Builder<N>,
     entry: &mut Entry,
-    sparse: &format::Sparse,
+    sparse: &mut format::Sparse,
     at: u64,
 ) -> Result<(), Error> {
     match entry.kind {
@@ -310,7 +345,7 @@ async fn take<B: Block, N: Notes>(
         0 | b'0' if entry.path.ends_with(b"/") => RecordKind::Folder,
         0 | b'0' | b'7' | b'S' => {
             let (mut content, mut stored) = (entry.content, entry.stored);
-            let numbers = match (sparse.major, &sparse.numbers, entry.gnu.take()) {
+            let numbers = match (sparse.major, sparse.numbers.take(), entry.gnu.take()) {
                 (_, _, Some((numbers, real))) => Some((numbers, real)),
                 (Some(1), _, None) => {
                     let (numbers, length) = map(window, builder, content, stored).await?;
@@ -318,7 +353,7 @@ async fn take<B: Block, N: Notes>(
                     Some((numbers, sparse.size.ok_or(Error::Damaged)?))
                 }
                 (None | Some(0), Some(numbers), None) => {
-                    Some((numbers.clone(), sparse.size.ok_or(Error::Damaged)?))
+                    Some((numbers, sparse.size.ok_or(Error::Damaged)?))
                 }
                 (None, None, None) => None,
                 _ => return Err(Error::Unsupported),
@@ -330,7 +365,9 @@ async fn take<B: Block, N: Notes>(
                 }
                 Some((numbers, real)) => {
                     size = real;
-                    builder.sparse(format::pieces(&numbers, content, stored, real)?)?
+                    let kind = builder.sparse(&numbers, content, stored, real)?;
+                    builder.left += numbers.len() * format::NUMBER;
+                    kind
                 }
             }
         }
@@ -372,11 +409,10 @@ async fn old_sparse<B: Block, N: Notes>(
     let header = Header::new(block).filter(Header::is_gnu).ok_or(Error::Unsupported)?;
     let size = format::number(header.field(483..495)).ok_or(Error::Damaged)?;
     let mut numbers = Vec::new();
-    let mut more = Header::sparse(block, 386, 4, &mut numbers)?;
+    let mut more = Header::sparse(block, 386, 4, &mut numbers, &mut builder.left)?;
     while more {
         let block = window.block(entry.content).await?.ok_or(Error::Damaged)?;
-        builder.spend(BLOCK as usize)?;
-        more = Header::sparse(block, 0, 21, &mut numbers)?;
+        more = Header::sparse(block, 0, 21, &mut numbers, &mut builder.left)?;
         entry.content += BLOCK;
     }
     Ok((numbers, size))
@@ -397,9 +433,11 @@ async fn map<B: Block, N: Notes>(
         }
         let block = window.block(content + length).await?.ok_or(Error::Damaged)?;
         length += BLOCK;
-        builder.spend(BLOCK as usize)?;
         for &byte in block {
             if byte != b'\n' {
+                if digits.len() >= DIGITS {
+                    return Err(Error::Damaged);
+                }
                 digits.push(byte);
                 continue;
             }
@@ -407,7 +445,7 @@ async fn map<B: Block, N: Notes>(
             digits.clear();
             match count {
                 None => count = Some(number.checked_mul(2).ok_or(Error::Damaged)?),
-                Some(_) => numbers.push(number),
+                Some(_) => format::push(&mut numbers, number, &mut builder.left)?,
             }
             if count == Some(numbers.len() as u64) {
                 break;

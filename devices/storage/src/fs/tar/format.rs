@@ -5,6 +5,14 @@ use crate::Error;
 use alloc::vec::Vec;
 use core::ops::Range;
 
+/// The longest path in bytes, also of a link's target, as on Linux (`PATH_MAX`): with it, the time
+/// that an entry takes is bounded.
+pub(super) const LONGEST: usize = 4096;
+
+/// The memory that a number of a sparse map takes at most while it is read, in bytes: its list may
+/// have twice the room that it needs.
+pub(super) const NUMBER: usize = 16;
+
 /// Holds what extended headers say of the next entry.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Extended {
@@ -102,60 +110,93 @@ fn seconds(value: &[u8]) -> Option<u64> {
 }
 
 impl Extended {
-    /// Parses the records of a pax header, `length key=value\n`. An empty value removes an
-    /// earlier one.
+    /// Parses the records of a pax header, `length key=value\n`, and calls `each` for each of
+    /// them. An empty value removes an earlier one. What is kept is taken from the `left` bytes of
+    /// memory.
     ///
     /// # Errors
-    /// [`Error::Damaged`] for anything else.
-    pub(super) fn take(&mut self, records: &[u8]) -> Result<(), Error> {
-        self.take_all(records).ok_or(Error::Damaged)
-    }
-
-    fn take_all(&mut self, mut records: &[u8]) -> Option<()> {
+    /// [`Error::TooLong`] for a path, [`Error::NoMemory`], and [`Error::Damaged`] for anything
+    /// else.
+    pub(super) fn take(
+        &mut self,
+        mut records: &[u8],
+        left: &mut usize,
+        mut each: impl FnMut(&[u8], &[u8]),
+    ) -> Result<(), Error> {
         // Some programs pad the records with null bytes.
         while records.iter().any(|&byte| byte != 0) {
-            let space = records.iter().position(|&byte| byte == b' ')?;
-            let length = usize::try_from(decimal(&records[..space])?).ok()?;
-            let record = records.get(space + 1..length)?.strip_suffix(b"\n")?;
-            let equals = record.iter().position(|&byte| byte == b'=')?;
-            self.record(&record[..equals], &record[equals + 1..])?;
-            records = &records[length..];
+            let (key, value, rest) = next(records).ok_or(Error::Damaged)?;
+            self.record(key, value, left)?;
+            each(key, value);
+            records = rest;
         }
-        Some(())
+        Ok(())
     }
 
-    fn record(&mut self, key: &[u8], value: &[u8]) -> Option<()> {
+    fn record(&mut self, key: &[u8], value: &[u8], left: &mut usize) -> Result<(), Error> {
         let said = !value.is_empty();
+        let number = |value| decimal(value).ok_or(Error::Damaged);
         match key {
-            b"path" => self.path = said.then(|| value.to_vec()),
-            b"linkpath" => self.link = said.then(|| value.to_vec()),
-            b"size" if said => self.size = Some(decimal(value)?),
+            b"path" => self.path = if said { Some(path(value)?) } else { None },
+            b"linkpath" => self.link = if said { Some(path(value)?) } else { None },
+            b"size" if said => self.size = Some(number(value)?),
             b"size" => self.size = None,
-            b"mtime" if said => self.modified = Some(seconds(value)?),
+            b"mtime" if said => self.modified = Some(seconds(value).ok_or(Error::Damaged)?),
             b"mtime" => self.modified = None,
-            b"GNU.sparse.name" => self.sparse.name = Some(value.to_vec()),
+            b"GNU.sparse.name" => self.sparse.name = Some(path(value)?),
             b"GNU.sparse.size" | b"GNU.sparse.realsize" => {
-                self.sparse.size = Some(decimal(value)?);
+                self.sparse.size = Some(number(value)?);
             }
-            b"GNU.sparse.major" => self.sparse.major = Some(decimal(value)?),
+            b"GNU.sparse.major" => self.sparse.major = Some(number(value)?),
             b"GNU.sparse.offset" | b"GNU.sparse.numbytes" => {
                 let numbers = self.sparse.numbers.get_or_insert_default();
                 // They alternate, an offset first.
                 if numbers.len() % 2 != usize::from(key.ends_with(b"numbytes")) {
-                    return None;
+                    return Err(Error::Damaged);
                 }
-                numbers.push(decimal(value)?);
+                push(numbers, number(value)?, left)?;
             }
             b"GNU.sparse.map" => {
-                let list = value.split(|&byte| byte == b',').filter(|_| said);
-                self.sparse.numbers = Some(list.map(decimal).collect::<Option<_>>()?);
+                let mut numbers = Vec::new();
+                for value in value.split(|&byte| byte == b',').filter(|_| said) {
+                    push(&mut numbers, number(value)?, left)?;
+                }
+                self.sparse.numbers = Some(numbers);
             }
             // The number of pieces, the minor version of the sparse format, and records of
             // owners, times and attributes, which are not used.
             _ => {}
         }
-        Some(())
+        Ok(())
     }
+}
+
+/// Parses a record of a pax header. Returns its key and value, and what follows.
+fn next(records: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let space = records.iter().position(|&byte| byte == b' ')?;
+    let length = usize::try_from(decimal(&records[..space])?).ok()?;
+    let record = records.get(space + 1..length)?.strip_suffix(b"\n")?;
+    let equals = record.iter().position(|&byte| byte == b'=')?;
+    Some((&record[..equals], &record[equals + 1..], &records[length..]))
+}
+
+/// Returns a path, which may be as long as on Linux.
+///
+/// # Errors
+/// [`Error::TooLong`].
+pub(super) fn path(bytes: &[u8]) -> Result<Vec<u8>, Error> {
+    if bytes.len() > LONGEST { Err(Error::TooLong) } else { Ok(bytes.to_vec()) }
+}
+
+/// Adds a number to a sparse map, for [`NUMBER`] of the `left` bytes of memory.
+///
+/// # Errors
+/// [`Error::NoMemory`].
+pub(super) fn push(numbers: &mut Vec<u64>, number: u64, left: &mut usize) -> Result<(), Error> {
+    *left = left.checked_sub(NUMBER).ok_or(Error::NoMemory)?;
+    numbers.try_reserve(1).map_err(|_| Error::NoMemory)?;
+    numbers.push(number);
+    Ok(())
 }
 
 /// A header with a valid checksum.
@@ -209,17 +250,18 @@ impl<'a> Header<'a> {
     /// alternating offsets and lengths, and whether an extension block follows.
     ///
     /// # Errors
-    /// [`Error::Damaged`] for invalid numbers.
+    /// [`Error::Damaged`] for invalid numbers, and [`Error::NoMemory`].
     pub(super) fn sparse(
         block: &[u8],
         from: usize,
         count: usize,
         numbers: &mut Vec<u64>,
+        left: &mut usize,
     ) -> Result<bool, Error> {
         let pairs = block.get(from..).unwrap_or_default().chunks_exact(24).take(count);
         for pair in pairs.take_while(|pair| pair[12] != 0) {
             for field in pair.chunks_exact(12) {
-                numbers.push(number(field).ok_or(Error::Damaged)?);
+                push(numbers, number(field).ok_or(Error::Damaged)?, left)?;
             }
         }
         Ok(block.get(from + count * 24).is_some_and(|&more| more != 0))
