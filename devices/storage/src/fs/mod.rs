@@ -39,11 +39,13 @@ use alloc::rc::Rc;
 use core::fmt;
 use devices::block::Block;
 
+// The first sector of an archive is a header with a checksum. What the others look for further on
+// may be the content of its first file.
 any::formats! {
+    tar::Tar = "tar",
     erofs::Erofs = "EROFS",
     ext4::Ext4 = "ext4",
     fat::Fat = "FAT",
-    tar::Tar = "tar",
 }
 
 /// The kind of an entry of a tree.
@@ -263,7 +265,7 @@ pub trait Files: Tree {
 
 /// Returns the bytes of memory that an index of a disk may take by default: a quarter of the
 /// free memory, and 64 MiB on Linux.
-fn spare_memory() -> usize {
+pub(crate) fn spare_memory() -> usize {
     let stats = kernel::memory::stats();
     let unmapped = stats.total.saturating_sub(stats.mapped);
     let free = unmapped + stats.heap.saturating_sub(stats.allocated);

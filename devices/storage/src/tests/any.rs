@@ -2,6 +2,7 @@
 
 use super::{content, print, run, sample};
 use crate::fs::fat::Fat;
+use crate::fs::inodes::AnyInodes;
 use crate::fs::tar::Tar;
 use crate::fs::{Any, Error, Files, Tree};
 use devices::block::memory::Memory;
@@ -33,6 +34,28 @@ fn a_disk_is_opened_by_its_own_format() {
     assert_eq!(any.metadata(&node).size, 0);
     assert_eq!(run(any.read(&node, 0, &mut [0; 4])), Err(Error::NotFound));
     assert_eq!(run(any.list(&node, &mut |_, _| ())), Err(Error::NotFound));
+}
+
+/// The magic numbers of ext4 and EROFS are 1 KiB behind the beginning, in the content of the
+/// first file.
+#[test]
+fn an_archive_is_one_whatever_its_first_file_holds() {
+    let root = sample();
+    for (at, magic) in [(0x38, &[0x53, 0xef][..]), (0, &[0xe2, 0xe1, 0xf5, 0xe0])] {
+        let mut bytes = std::vec![0; 4096];
+        bytes[512 + at..][..magic.len()].copy_from_slice(magic);
+        std::fs::write(root.join("first"), &bytes).unwrap();
+        let output = std::process::Command::new("tar")
+            .args(["-C", root.to_str().unwrap(), "--format=gnu", "-cf", "-", "first", "files"])
+            .output()
+            .unwrap();
+        let disk = Memory::from_bytes(512, output.stdout);
+        let any = run(Any::open(disk.clone())).unwrap();
+        assert_eq!((any.format(), content(&any, "first")), ("tar", Ok(bytes.clone())));
+        let inodes = run(AnyInodes::open(disk)).unwrap();
+        assert_eq!(content(&inodes, "first"), Ok(bytes));
+    }
+    std::fs::remove_dir_all(&root).unwrap();
 }
 
 #[test]

@@ -30,6 +30,11 @@ impl<B: Block> AnyInodes<B> {
     /// [`Error::OtherFormat`] if none does, and what that format says of the disk.
     pub async fn open(disk: B) -> Result<Self, Error> {
         let disk = Rc::new(disk);
+        // First, as its first file may have what the others look for.
+        match TarInodes::open(Rc::clone(&disk)).await {
+            Err(Error::OtherFormat) => {}
+            tree => return tree.map(Self::Tar),
+        }
         match Erofs::open(Rc::clone(&disk)).await {
             Err(Error::OtherFormat) => {}
             tree => return tree.map(Self::Erofs),
@@ -38,11 +43,7 @@ impl<B: Block> AnyInodes<B> {
             Err(Error::OtherFormat) => {}
             tree => return tree.map(Self::Ext4),
         }
-        match Fat::open(Rc::clone(&disk)).await {
-            Err(Error::OtherFormat) => {}
-            tree => return tree.map(Self::Fat),
-        }
-        TarInodes::open(disk).await.map(Self::Tar)
+        Fat::open(disk).await.map(Self::Fat)
     }
 }
 
