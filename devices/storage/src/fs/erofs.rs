@@ -293,15 +293,23 @@ impl<B: Block> Erofs<B> {
             let first = format::entry(&block, 0, format::count(&block)?)?;
             if first.name <= after { low = middle + 1 } else { high = middle }
         }
-        let mut last = after.to_vec();
+        // Names are sorted: of those that `after` precedes, each is behind the last one.
+        let (mut last, mut shown) = (after.to_vec(), false);
         for number in low.saturating_sub(1)..all {
             let block = self.folder(folder, number).await?;
             let count = format::count(&block)?;
             for index in 0..count {
                 let entry = format::entry(&block, index, count)?;
-                if matches!(entry.name, b"." | b"..") || entry.name <= &last[..] {
+                if matches!(entry.name, b"." | b"..") {
                     continue;
                 }
+                if entry.name <= &last[..] {
+                    match shown {
+                        true => return Err(Error::Damaged),
+                        false => continue,
+                    }
+                }
+                shown = true;
                 let metadata = self.inode(entry.inode).await?.metadata();
                 if !each(entry.name, metadata) {
                     return Ok(());

@@ -237,8 +237,10 @@ impl<B: Block> Ext4<B> {
         let count = to.len().min(left);
         let to = to.get_mut(..count).unwrap_or_default();
         if let Some(inside) = &inode.inside {
-            let rest = inside.get(offset as usize..).and_then(|rest| rest.get(..count));
-            to.copy_from_slice(rest.ok_or(Error::Damaged)?);
+            let from = usize::try_from(offset).ok().and_then(|offset| inside.get(offset..));
+            // Beyond the end there is nothing to read.
+            let rest = from.unwrap_or_default().get(..count).ok_or(Error::Damaged)?;
+            to.copy_from_slice(rest);
             return Ok(count);
         }
         let size = self.superblock.block;

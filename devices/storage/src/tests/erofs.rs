@@ -124,6 +124,21 @@ fn walk<T: Tree>(tree: &T) -> Result<(), Error> {
     first.map_or(Ok(()), Err)
 }
 
+#[test]
+fn a_folder_that_is_not_sorted_is_damaged_and_not_short() {
+    let mut bytes = LEGACY.to_vec();
+    let name = b"a name of some length 100";
+    let at = bytes.windows(name.len()).position(|it| it == name).unwrap();
+    bytes[at + name.len() - 3..][..3].copy_from_slice(b"999");
+    let tree = run(Erofs::open(memory(&bytes))).unwrap();
+    let folder = run(tree.lookup(b"many")).unwrap();
+    let mut names = 0;
+    let listed = run(tree.list(&folder, &mut |_, _| names += 1));
+    assert_eq!((listed, names), (Err(Error::Damaged), 101));
+    let after = run(tree.list_after(&folder, b"a name of some length 200", &mut |_, _| true));
+    assert_eq!(after, Ok(()), "what is behind that is sorted");
+}
+
 /// Without hashes, wrong bytes are read as they are, or found to be damaged.
 #[test]
 fn wrong_bytes_harm_nobody() {

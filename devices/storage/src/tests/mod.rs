@@ -31,7 +31,9 @@ fn content<T: Tree>(tree: &T, path: &str) -> Result<Vec<u8>, Error> {
         let mut all = std::vec![0; tree.metadata(&node).size as usize];
         let count = fs::cache::fill(tree, &node, 0, &mut all).await?;
         assert_eq!(count, all.len());
-        assert_eq!(tree.read(&node, all.len() as u64, &mut [0]).await, Ok(0));
+        for beyond in [0, 1, 5000, u64::MAX - all.len() as u64] {
+            assert_eq!(tree.read(&node, all.len() as u64 + beyond, &mut [0]).await, Ok(0));
+        }
         Ok(all)
     })
 }
