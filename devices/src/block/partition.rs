@@ -26,11 +26,10 @@
 //! ```
 //!
 //! Partition tables are GPT, with the backup header at the disk's end if the primary one is
-//! damaged, and the four primary partitions of MBR. The crate `gpt_disk_types` has their
+//! damaged or cannot be read, and the four primary partitions of MBR. The crate `gpt_disk_types` has their
 //! layouts; all that they say is checked here.
 
 use super::{Block, Discard, Error as _, ErrorKind, Info};
-use alloc::vec;
 use alloc::vec::Vec;
 use bytemuck::pod_read_unaligned;
 use core::fmt;
@@ -114,8 +113,14 @@ impl<B: Block> Partition<B> {
         }
         let range = if mbr.partitions.iter().any(|it| it.os_indicator == PROTECTIVE) {
             match gpt(&disk, 1, number).await {
-                Err(Error::Damaged | Error::NoTable) => {
-                    gpt(&disk, sectors.saturating_sub(1), number).await?
+                Err(error @ (Error::Damaged | Error::NoTable | Error::Disk(_))) => {
+                    match (gpt(&disk, sectors.saturating_sub(1), number).await, error) {
+                        // The first one may be whole.
+                        (Err(Error::Damaged | Error::NoTable), Error::Disk(_)) => {
+                            return Err(error);
+                        }
+                        (range, _) => range?,
+                    }
                 }
                 range => range?,
             }
@@ -188,7 +193,10 @@ async fn read<B: Block>(disk: &B, sector: u64, count: u64) -> Result<Vec<u8>, Er
     if sector.checked_add(count).is_none_or(|end| end > sectors) {
         return Err(if sector <= 1 { Error::NoTable } else { Error::Damaged });
     }
-    let mut bytes = vec![0; count as usize * sector_size as usize];
+    let length = count as usize * sector_size as usize;
+    let Some(mut bytes) = kernel::memory::zeroed(length) else {
+        return Err(Error::Disk(ErrorKind::Exhausted));
+    };
     match disk.read(sector, &mut bytes).await {
         Ok(()) => Ok(bytes),
         Err(error) => Err(Error::Disk(error.kind())),
@@ -249,6 +257,7 @@ mod tests {
     use core::sync::atomic::{AtomicU32, Ordering};
     use kernel::task::block_on;
     use std::process::Command;
+    use std::vec;
 
     /// A disk that Linux's `sfdisk` has parted as `script` says.
     fn parted(script: &str) -> Memory {
@@ -315,6 +324,49 @@ mod tests {
             let both = with(&disk, |bytes| bytes[(16383 * 512) + 90] ^= 1);
             assert_eq!(open(&both, 2).map(drop), Err(Error::Damaged));
         }
+    }
+
+    /// A disk of which the first sectors behind the MBR, and perhaps the last one, cannot be read.
+    struct Worn(Memory, bool);
+
+    impl Block for Worn {
+        type Error = ErrorKind;
+
+        fn info(&self) -> Info {
+            self.0.info()
+        }
+
+        async fn read(&self, sector: u64, to: &mut [u8]) -> Result<(), ErrorKind> {
+            let is_last = self.1 && sector == self.info().sectors - 1;
+            if is_last || (1..34).contains(&sector) {
+                return Err(ErrorKind::Failed);
+            }
+            self.0.read(sector, to).await
+        }
+
+        async fn write(&self, sector: u64, from: &[u8]) -> Result<(), ErrorKind> {
+            self.0.write(sector, from).await
+        }
+
+        async fn flush(&self) -> Result<(), ErrorKind> {
+            self.0.flush().await
+        }
+
+        async fn discard(&self, sector: u64, count: u64) -> Result<(), ErrorKind> {
+            self.0.discard(sector, count).await
+        }
+    }
+
+    #[test]
+    fn the_second_table_is_used_when_the_first_cannot_be_read() {
+        let disk = parted(GPT);
+        let opened = |disk, last| block_on(Partition::open(Worn(disk, last), 2));
+        let range = Range { first: 4096, count: 8192 };
+        assert_eq!(opened(disk.clone(), false).map(|it| it.range), Ok(range));
+        let failed = Some(Error::Disk(ErrorKind::Failed));
+        assert_eq!(opened(disk.clone(), true).err(), failed);
+        let damaged = with(&disk, |bytes| bytes[(16383 * 512) + 90] ^= 1);
+        assert_eq!(opened(damaged, false).err(), failed, "the first one may be whole");
     }
 
     #[test]
