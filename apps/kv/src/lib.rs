@@ -152,12 +152,24 @@ async fn line<C: Read>(console: &mut C) -> Result<Option<String>, Failure> {
     Ok(Some(String::from_utf8_lossy(&line).into_owned()))
 }
 
-/// Opens the store, or makes one on a blank disk, or on any that holds no store with
-/// `overwrite`.
-async fn open<B: Block + 'static>(disk: B, overwrite: bool) -> Result<Keys<Rc<B>>, Failure> {
+/// Opens the store, or makes one on a blank disk, or with `overwrite` on any that holds no store
+/// or one that is damaged.
+async fn open<B: Block + 'static>(
+    disk: B,
+    overwrite: bool,
+    index: Option<u32>,
+) -> Result<Keys<Rc<B>>, Failure> {
     let disk = Rc::new(disk);
-    match Keys::open_or_format(disk.clone()).await {
-        Err(Error::OtherFormat) if overwrite => Keys::format(disk).await.map_err(Failure::Disk),
+    let mut opened = Keys::open_or_format(disk.clone()).await;
+    if overwrite && matches!(opened, Err(Error::OtherFormat | Error::Damaged | Error::Shrunk)) {
+        opened = Keys::format(disk.clone()).await;
+    }
+    if let Some(index) = index
+        && matches!(opened, Ok(_) | Err(Error::TooManyKeys))
+    {
+        opened = Keys::with_memory(disk.clone(), index as usize * 1024).await;
+    }
+    match opened {
         Err(Error::OtherFormat) => {
             let found = content::find(&disk, |_, _| false).await;
             Err(Failure::Refused(match found {
@@ -179,8 +191,9 @@ pub async fn start<C: Read + Write, B: Block + 'static>(
     disk: B,
     run: Option<&str>,
     overwrite: bool,
+    index: Option<u32>,
 ) -> Result<(), Failure> {
-    let keys = open(disk, overwrite).await?;
+    let keys = open(disk, overwrite, index).await?;
     if let Some(run) = run {
         for line in run.split(';').map(str::trim).filter(|line| !line.is_empty()) {
             match command(&keys, line, &mut console).await? {

@@ -30,8 +30,11 @@ xenith::unikernel! {
     args: {
         /// Commands, separated by semicolons; without, they come from the console.
         run: Option<&'static str>,
-        /// Makes an empty store also where the disk holds something else.
+        /// Makes an empty store also where the disk holds something else, or a store that is damaged.
         overwrite: bool = false,
+        /// The memory that the index of keys may take, in KiB; a quarter of what is free without it,
+        /// but at least 1024.
+        index: Option<u32>,
     },
     main: kv::start,
 }

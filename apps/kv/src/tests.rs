@@ -41,6 +41,7 @@ fn run(disk: &Memory, input: &str, args: &str) -> (Result<(), Failure>, String) 
         disk.clone(),
         (!args.is_empty()).then_some(args),
         false,
+        None,
     ));
     (result, String::from_utf8(output).unwrap())
 }
@@ -70,13 +71,44 @@ fn what_is_no_store_is_left_alone() {
     assert_eq!(disk.bytes(), before);
     let large = Memory::from_bytes(512, b"something".repeat(100_000));
     let console = Script { input: b"", output: &mut Vec::new() };
-    let overwritten = start(console, large.clone(), Some("set a 1"), true);
+    let overwritten = start(console, large.clone(), Some("set a 1"), true, None);
     assert_eq!(xenith::task::block_on(overwritten), Ok(()));
     assert_eq!(run(&large, "", "get a").1, "1\n");
     let disk = Memory::new(512, 256);
     run(&disk, "", "set a 1").0.unwrap();
     let (result, said) = run(&disk.clone().read_only(), "set a 2\nget a\n", "");
     assert_eq!((result, &*said), (Ok(()), "kv: ready\nerror: the disk is read-only\n1\n"));
+}
+
+#[test]
+fn a_damaged_store_is_made_anew_by_overwrite_alone() {
+    let disk = Memory::new(512, 256);
+    run(&disk, "", "set a 1").0.unwrap();
+    let mut bytes = disk.bytes();
+    bytes[..8192].fill(0xff);
+    bytes[..8].copy_from_slice(b"XENITHKV");
+    let disk = Memory::from_bytes(512, bytes);
+    assert_eq!(run(&disk, "", "get a").0, Err(Failure::Disk(Error::Damaged)));
+    let console = Script { input: b"", output: &mut Vec::new() };
+    let overwritten = start(console, disk.clone(), Some("set b 1"), true, None);
+    assert_eq!(xenith::task::block_on(overwritten), Ok(()));
+    assert_eq!(run(&disk, "", "list").1, "b 1\n1 keys\n");
+}
+
+#[test]
+fn an_index_is_as_large_as_is_said() {
+    let disk = Memory::new(512, 1024);
+    let fill = (0..20).map(|number| std::format!("set {number} x;")).collect::<String>();
+    let with = |run: &str, index| {
+        let mut output = Vec::new();
+        let console = Script { input: b"", output: &mut output };
+        let result = xenith::task::block_on(start(console, disk.clone(), Some(run), false, index));
+        (result, String::from_utf8(output).unwrap())
+    };
+    assert_eq!(with(&fill, Some(1)).0, Err(Failure::Command(Error::TooManyKeys)));
+    assert_eq!(with(&fill, Some(4)).0, Ok(()));
+    assert_eq!(with("list", Some(1)).0, Err(Failure::Disk(Error::TooManyKeys)));
+    assert!(with("list", None).1.ends_with("20 keys\n"));
 }
 
 #[test]

@@ -27,6 +27,8 @@ pub enum Error {
     FolderFull,
     /// The operation needs more memory than it may use.
     NoMemory,
+    /// The store has more keys than its index may hold in memory.
+    TooManyKeys,
     /// The disk is read-only.
     ReadOnly,
     /// The disk holds another format.
@@ -54,6 +56,10 @@ impl fmt::Display for Error {
             Self::Full => "the disk is full: delete something or use a larger one",
             Self::FolderFull => "the folder has no room for another name",
             Self::NoMemory => "the disk needs more memory than is free: give the guest more",
+            Self::TooManyKeys => {
+                "the store has more keys than its index may hold: delete some or give the index \
+                 more memory"
+            }
             Self::ReadOnly => "the disk is read-only",
             Self::OtherFormat => "the disk holds another format",
             Self::Damaged => "the data on the disk are damaged",

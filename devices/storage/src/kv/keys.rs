@@ -66,7 +66,7 @@ use format::{FIRST, PAGE, RECORD, Record, Superblock};
 /// The length of the longest key in bytes.
 pub const KEY: usize = 255;
 
-/// The default size of the index in memory, in bytes.
+/// The least that the index may take of memory by default, in bytes.
 pub const MEMORY: usize = 1 << 20;
 
 /// The approximate overhead of a key in the index, in bytes.
@@ -164,13 +164,14 @@ impl Batch {
 }
 
 impl<B: Block + 'static> Keys<B> {
-    /// Opens the store on `disk`.
+    /// Opens the store on `disk`. Its index may take a quarter of the memory that is free, but at
+    /// least [`MEMORY`].
     ///
     /// # Errors
     /// [`Error::OtherFormat`] if the disk holds none, [`Error::Damaged`], [`Error::Shrunk`],
-    /// [`Error::NoMemory`], and the disk's.
+    /// [`Error::TooManyKeys`], [`Error::NoMemory`], and the disk's.
     pub async fn open(disk: B) -> Result<Self, Error> {
-        Self::with_memory(disk, MEMORY).await
+        Self::with_memory(disk, crate::fs::spare_memory().max(MEMORY)).await
     }
 
     /// Opens a store whose index may take about `memory` bytes.

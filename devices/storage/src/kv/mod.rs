@@ -53,8 +53,8 @@ pub trait Store {
     /// Sets the value of `key`.
     ///
     /// # Errors
-    /// [`Error::TooLong`], [`Error::Full`], [`Error::NoMemory`], [`Error::ReadOnly`], and the
-    /// disk's. After an error of the disk's, the change may turn out to have been made when the
+    /// [`Error::TooLong`], [`Error::Full`], [`Error::TooManyKeys`], [`Error::NoMemory`],
+    /// [`Error::ReadOnly`], and the disk's. After an error of the disk's, the change may turn out to have been made when the
     /// store is opened again.
     fn set(&self, key: &[u8], value: &[u8]) -> impl Future<Output = Result<(), Error>>;
 

@@ -120,6 +120,25 @@ fn a_batch_is_done_as_a_whole() {
 }
 
 #[test]
+fn a_batch_that_fails_takes_back_its_own_alone() {
+    let disk = blank(LEAST, 512);
+    let keys = open(&disk).unwrap();
+    run(keys.set(b"d", b"old")).unwrap();
+    let mut before = Batch::new();
+    before.set(b"a", b"1").set(b"b", b"1").delete(b"d");
+    let mut wrong = Batch::new();
+    wrong.set(b"a", b"2").set(b"a", b"3").set(b"c", b"2").set(b"d", b"2").delete(b"b");
+    wrong.rename(b"nothing", b"x");
+    let mut after = Batch::new();
+    after.rename(b"a", b"e");
+    let results = run(join3(keys.apply(before), keys.apply(wrong), keys.apply(after)));
+    assert_eq!(results, (Ok(()), Err(Error::NotFound), Ok(())));
+    let expected = [(b"b".to_vec(), b"1".to_vec()), (b"e".to_vec(), b"1".to_vec())];
+    assert_eq!(run(all(&keys)), Ok(Model::from(expected.clone())));
+    assert_eq!(run(all(&open(&disk).unwrap())), Ok(Model::from(expected)));
+}
+
+#[test]
 fn what_is_asked_for_is_done_when_nobody_waits() {
     let disk = blank(LEAST, 512);
     let keys = open(&disk).unwrap();
@@ -181,10 +200,10 @@ fn memory_is_bounded() {
         count += 1;
     }
     assert_eq!(count, 6);
-    assert_eq!(run(keys.set(b"x", b"")), Err(Error::NoMemory));
+    assert_eq!(run(keys.set(b"x", b"")), Err(Error::TooManyKeys));
     assert_eq!(run(keys.delete(b"0")), Ok(()));
     assert_eq!(run(keys.set(b"x", b"")), Ok(()));
-    assert_eq!(run(Keys::with_memory(disk, 400)).unwrap_err(), Error::NoMemory);
+    assert_eq!(run(Keys::with_memory(disk, 400)).unwrap_err(), Error::TooManyKeys);
 }
 
 #[test]

@@ -60,10 +60,15 @@ impl Slot {
 /// The changes that the draft makes to the index: `None` removes a key.
 type Changed = BTreeMap<Box<[u8]>, Option<Location>>;
 
+/// A key, and what a draft said of it before.
+type Replaced = (Box<[u8]>, Option<Option<Location>>);
+
 /// A commit under construction.
 struct Draft {
     bytes: Vec<u8>,
     changed: Changed,
+    /// What the last batch replaced in `changed`, in order.
+    replaced: Vec<Replaced>,
     /// Whether it only removes keys.
     shrinks: bool,
     close: bool,
@@ -105,8 +110,13 @@ impl<B: Block> Inner<B> {
     /// Drafts a commit of up to `most` batches of the queue, which are moved to `taken`. Those
     /// that fail are answered at once.
     async fn draft(&self, taken: &mut Vec<Pending>, most: usize) -> Draft {
-        let mut draft =
-            Draft { bytes: vec![0; HEADER], changed: Changed::new(), shrinks: true, close: false };
+        let mut draft = Draft {
+            bytes: vec![0; HEADER],
+            changed: Changed::new(),
+            replaced: Vec::new(),
+            shrinks: true,
+            close: false,
+        };
         while taken.len() < most {
             let Some(pending) = self.state.borrow_mut().queue.pop_front() else { break };
             // It needs a commit of its own, as it may fail once the batches before it are
@@ -115,8 +125,8 @@ impl<B: Block> Inner<B> {
                 self.state.borrow_mut().queue.push_front(pending);
                 break;
             }
-            let (length, changed) = (draft.bytes.len(), draft.changed.clone());
-            let (shrinks, close) = (draft.shrinks, draft.close);
+            draft.replaced.clear();
+            let (length, shrinks, close) = (draft.bytes.len(), draft.shrinks, draft.close);
             let result = self.add(&mut draft, &pending.changes).await;
             if result.is_ok() {
                 taken.push(pending);
@@ -126,7 +136,13 @@ impl<B: Block> Inner<B> {
                 }
             }
             draft.bytes.truncate(length);
-            (draft.changed, draft.shrinks, draft.close) = (changed, shrinks, close);
+            while let Some((key, old)) = draft.replaced.pop() {
+                match old {
+                    Some(old) => draft.changed.insert(key, old),
+                    None => draft.changed.remove(&key),
+                };
+            }
+            (draft.shrinks, draft.close) = (shrinks, close);
             if result == Err(Error::TooLong) && !taken.is_empty() {
                 // It may fit into the next commit.
                 self.state.borrow_mut().queue.push_front(pending);
@@ -182,13 +198,14 @@ impl<B: Block> Inner<B> {
         Record { key, value }.encode(&mut draft.bytes);
         let location = value.map(|value| Location { at, length: value.len() as u32 });
         draft.shrinks &= location.is_none();
-        draft.changed.insert(key.into(), location);
+        let old = draft.changed.insert(key.into(), location);
+        draft.replaced.push((key.into(), old));
         Ok(())
     }
 
     /// Writes a draft, and updates the index once it is on the disk.
     async fn put(&self, draft: Draft) -> Result<(), Error> {
-        let Draft { mut bytes, changed, shrinks, close } = draft;
+        let Draft { mut bytes, changed, shrinks, close, .. } = draft;
         if bytes.len() > HEADER {
             self.can_write()?;
             self.fits(&changed, shrinks)?;
@@ -251,7 +268,7 @@ impl<B: Block> Inner<B> {
             memory += if location.is_some() && old.is_none() { key.len() + ENTRY } else { 0 };
         }
         if !shrinks && memory > state.memory {
-            return Err(Error::NoMemory);
+            return Err(Error::TooManyKeys);
         }
         if !shrinks && live > self.capacity() { Err(Error::Full) } else { Ok(()) }
     }

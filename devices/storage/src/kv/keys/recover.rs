@@ -178,7 +178,7 @@ impl State {
         if let Some(old) = self.index.get_mut(key) {
             self.live -= size(core::mem::replace(old, location));
         } else {
-            self.memory = self.memory.checked_sub(key.len() + ENTRY).ok_or(Error::NoMemory)?;
+            self.memory = self.memory.checked_sub(key.len() + ENTRY).ok_or(Error::TooManyKeys)?;
             self.index.insert(key.into(), location);
         }
         self.live += size(location);
