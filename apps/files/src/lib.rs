@@ -5,6 +5,7 @@
 
 extern crate alloc;
 
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -14,7 +15,7 @@ use xenith::block::Block;
 use xenith::block::partition::{self, Partition};
 use xenith::fs::{Any, Error, Kind, Metadata, Tree};
 
-/// How deep folders are printed: a damaged disk may have one in itself.
+/// How deep folders are printed.
 const DEEPEST: usize = 64;
 
 /// Bytes of a file that are read at once.
@@ -60,15 +61,21 @@ async fn say(console: &mut impl Write, text: &str) -> Result<(), Failure> {
     console.write_all(plain.as_bytes()).await.map_err(|_| Failure::Console)
 }
 
-/// Prints what is in the tree, a line each, folders before what is in them.
+/// Prints what is in the tree, a line each, folders before what is in them. A damaged disk may have
+/// a folder in itself, and more than once: what is in one is printed once.
 async fn tree<T: Tree>(tree: &T, console: &mut impl Write) -> Result<(), Failure> {
     let mut next = alloc::vec![(Vec::new(), 0, Kind::Folder, String::new())];
+    let mut printed = BTreeSet::new();
     while let Some((path, depth, kind, text)) = next.pop() {
         say(console, &text).await?;
         if kind != Kind::Folder || depth > DEEPEST {
             continue;
         }
         let folder = tree.lookup(&path).await?;
+        if !printed.insert(tree.metadata(&folder).id) {
+            say(console, &format!("{:1$}(printed above)\n", "", 2 * depth)).await?;
+            continue;
+        }
         let mut inside: Vec<(Vec<u8>, Metadata)> = Vec::new();
         tree.list(&folder, &mut |name, it| inside.push((name.to_vec(), it))).await?;
         inside.sort_by(|(a, _), (b, _)| b.cmp(a));
@@ -174,6 +181,33 @@ mod tests {
         assert_eq!((result, &*out), (Ok(()), "files: FAT\na 0\nb/\n  a file 4\n  d/\n"));
         assert_eq!(run(disk.clone(), Some("b/a file")), (Ok(()), "text".into()));
         assert_eq!(run(disk, Some("b/x")).0, Err(Failure::Disk(Error::NotFound)));
+    }
+
+    #[test]
+    fn a_folder_that_holds_itself_is_printed_once() {
+        let disk = Memory::new(512, 4096);
+        xenith::task::block_on(async {
+            let fat = Fat::format(disk.clone()).await.unwrap();
+            fat.create_folder(b"a").await.unwrap();
+            for number in 0..14 {
+                fat.create_folder(format!("a/{number}").as_bytes()).await.unwrap();
+            }
+        });
+        let mut bytes = disk.bytes();
+        let entry = |bytes: &[u8], name: &str| {
+            let name = format!("{name:11}\x10");
+            bytes.chunks(32).position(|it| it.starts_with(name.as_bytes())).unwrap() * 32
+        };
+        let at = entry(&bytes, "A") + 26;
+        let start = [bytes[at], bytes[at + 1]];
+        for number in 0..14 {
+            let at = entry(&bytes, &format!("{number}")) + 26;
+            bytes[at..at + 2].copy_from_slice(&start);
+        }
+        let (result, out) = run(Memory::from_bytes(512, bytes), None);
+        assert_eq!(result, Ok(()));
+        // Each of their names is one folder, which is printed once and named in each.
+        assert_eq!(out.lines().filter(|line| line.ends_with("/")).count(), 1 + 14 + 14 * 14);
     }
 
     #[test]
