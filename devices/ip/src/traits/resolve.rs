@@ -59,3 +59,9 @@ pub trait Resolve {
     /// is known, [`NoEntropy`](Error::NoEntropy), [`Down`](Error::Down).
     fn resolve(&self, name: &str) -> impl Future<Output = Result<Addresses, Error>>;
 }
+
+impl<T: Resolve> Resolve for &T {
+    fn resolve(&self, name: &str) -> impl Future<Output = Result<Addresses, Error>> {
+        T::resolve(self, name)
+    }
+}

@@ -134,6 +134,35 @@ pub trait Tcp {
     fn open(&self, from: SocketAddr, to: SocketAddr) -> Result<Self::Stream, Error>;
 }
 
+/// What is lent does what it does, so that a server and a client by TLS may share one stack.
+impl<T: Tcp> Tcp for &T {
+    type Listener = T::Listener;
+    type Stream = T::Stream;
+
+    const SECURE: bool = T::SECURE;
+
+    fn bind(&self, addr: SocketAddr) -> impl Future<Output = Result<Self::Listener, Error>> {
+        T::bind(self, addr)
+    }
+
+    fn connect(&self, addr: SocketAddr) -> impl Future<Output = Result<Self::Stream, Error>> {
+        T::connect(self, addr)
+    }
+
+    fn connect_to(
+        &self,
+        name: &str,
+        addr: SocketAddr,
+        secure: bool,
+    ) -> impl Future<Output = Result<Self::Stream, Error>> {
+        T::connect_to(self, name, addr, secure)
+    }
+
+    fn open(&self, from: SocketAddr, to: SocketAddr) -> Result<Self::Stream, Error> {
+        T::open(self, from, to)
+    }
+}
+
 /// Accepts the TCP connections of one address and port. Dropping it refuses further ones,
 /// and resets those that nobody accepted.
 ///
