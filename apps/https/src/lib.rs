@@ -131,10 +131,13 @@ async fn renew<T: Tcp, K: Block + 'static>(keys: &mut Keys<K>, to: &tls::Server<
     }
 }
 
-/// The files.
-struct Site<F> {
-    files: StaticFiles<F>,
-    hsts: bool,
+/// Serves files by HTTPS.
+#[derive(Debug)]
+pub struct Site<F> {
+    /// The files.
+    pub files: StaticFiles<F>,
+    /// Whether browsers are told to come by HTTPS alone.
+    pub hsts: bool,
 }
 
 impl<F: Tree + 'static> Handler for Site<F> {
@@ -147,8 +150,10 @@ impl<F: Tree + 'static> Handler for Site<F> {
 }
 
 /// Sends clients of HTTP to HTTPS.
-struct Redirect {
-    port: u16,
+#[derive(Clone, Copy, Debug)]
+pub struct Redirect {
+    /// The port of HTTPS.
+    pub port: u16,
 }
 
 impl Handler for Redirect {
