@@ -62,6 +62,7 @@ const SMALL: &[&str] = &[
     "signature",
     "siphasher",
     "spki",
+    "x509-cert",
     "xenith-kernel",
     "zeroize",
 ];
