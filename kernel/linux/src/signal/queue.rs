@@ -33,7 +33,7 @@ impl Queue {
 
     /// Returns how many are pending.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.infos.len()
     }
 

@@ -70,8 +70,8 @@ impl Signals {
     #[must_use]
     pub fn count(&self) -> usize {
         let receivers = self.receivers.borrow();
-        let own: usize = receivers.iter().map(|it| it.queue.borrow().len()).sum();
-        own + self.queue.borrow().len()
+        let own: usize = receivers.iter().map(|it| it.queue.borrow().count()).sum();
+        own + self.queue.borrow().count()
     }
 
     /// Whether one more real-time signal may be pending in `queue`.
@@ -79,7 +79,7 @@ impl Signals {
         if !signal.is_queued() {
             return true;
         }
-        let (count, limit) = (queue.borrow().len(), self.limit.get());
+        let (count, limit) = (queue.borrow().count(), self.limit.get());
         count < limit.min(ALWAYS)
             || count < limit && !kernel::memory::is_low() && self.count() < limit
     }

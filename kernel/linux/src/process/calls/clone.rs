@@ -97,7 +97,7 @@ fn clone3(thread: &Rc<Thread>, [at, size, ..]: Args) -> Answer {
         }
     }
     // The lower half is clone(2)'s, whatever a flag there means.
-    let known = u64::from(u32::MAX) | raw::CLONE_CLEAR_SIGHAND as u64;
+    let known = u64::from(u32::MAX) | raw::CLONE_CLEAR_SIGHAND;
     if wish.flags & !known != 0
         || wish.flags & SIGNAL & !u64::from(raw::CLONE_NEWTIME) != 0
         || wish.exit_signal > 64

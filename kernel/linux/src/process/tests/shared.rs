@@ -89,3 +89,21 @@ fn flags_of_clone3_that_there_are_not_are_refused() {
     first.memory().put(at, &u64::from(raw::CLONE_NEWTIME)).unwrap();
     assert_eq!(call(&first, Sysno::clone3, [at, 64, 0, 0]), Err(Errno::EPERM));
 }
+
+#[test]
+fn others_run_while_much_is_random() {
+    let first = thread();
+    let length = 5 << 20;
+    let at = room(&first.memory(), length) as u64;
+    let turns = Rc::new(Cell::new(0));
+    let count = Rc::clone(&turns);
+    kernel::task::spawn(async move {
+        for turn in 1..=4 {
+            count.set(turn);
+            yield_now().await;
+        }
+    })
+    .detach();
+    assert_eq!(call(&first, Sysno::getrandom, [at, length as u64, 0, 0]), Ok(length));
+    assert_eq!(turns.get(), 4);
+}
