@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Report};
 use crate::message::{Incoming, Outgoing, columns, copied, report, values};
-use crate::scram::Scram;
+use crate::scram::{Channel, Open, Scram, bound, header};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -14,6 +14,10 @@ const VERSION: i32 = 3 << 16;
 
 /// Bytes that are read at once of a long message, so that memory follows what has come.
 const PIECE: usize = 16 << 10;
+
+/// Ways to prove a password, without a binding to the channel and with one.
+const PLAIN: &str = "SCRAM-SHA-256";
+const PLUS: &str = "SCRAM-SHA-256-PLUS";
 
 /// Says who logs in, and to what.
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +88,25 @@ impl<S: Read + Write> Connection<S> {
     ///
     /// # Errors
     /// [`Error`]: all but `Broken`.
-    pub async fn new(stream: S, login: &Login<'_>, limit: u32) -> Result<Self, Error<S::Error>> {
+    pub fn new(
+        stream: S,
+        login: &Login<'_>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Self, Error<S::Error>>> {
+        Self::bound(stream, login, limit, Open)
+    }
+
+    /// The same over a stream that is encrypted, to which the login is bound if the server can do
+    /// that (SCRAM-SHA-256-PLUS).
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new).
+    pub async fn bound<C: Channel>(
+        stream: S,
+        login: &Login<'_>,
+        limit: u32,
+        channel: C,
+    ) -> Result<Self, Error<S::Error>> {
         if !login.password.is_none_or(str::is_ascii) {
             return Err(Error::NotAscii);
         }
@@ -99,12 +121,16 @@ impl<S: Read + Write> Connection<S> {
             out.bytes.push(0);
         });
         connection.send(out).await?;
-        connection.log_in(login.password).await?;
+        connection.log_in(login.password, channel).await?;
         connection.finish(&mut async |_: &Row<'_>| {}).await?;
         Ok(connection)
     }
 
-    async fn log_in(&mut self, password: Option<&str>) -> Result<(), Error<S::Error>> {
+    async fn log_in<C: Channel>(
+        &mut self,
+        password: Option<&str>,
+        mut channel: C,
+    ) -> Result<(), Error<S::Error>> {
         const SENSE: &str = "request to log in";
         let (mut scram, mut expected, mut proved) = (None, None, password.is_none());
         loop {
@@ -119,17 +145,19 @@ impl<S: Read + Write> Connection<S> {
                 (0, _) => return Err(Error::Impostor),
                 // AuthenticationSASL, with the names of mechanisms.
                 (10, Some(password)) if scram.is_none() => {
-                    if !rest.0.split(|&byte| byte == 0).any(|it| it == b"SCRAM-SHA-256") {
+                    if C::IS && channel.can_bind() && offers(rest.0, PLUS) {
+                        channel.offer();
+                    } else if !offers(rest.0, PLAIN) {
                         return Err(Error::Login(10));
                     }
                     let mut random = [0; 18];
                     xenith::entropy::fill(&mut random).map_err(|_| Error::NoEntropy)?;
                     let begun = Scram::new(password, &random);
-                    let first = begun.first();
+                    let first = begun.first(&header(&channel));
                     scram = Some(begun);
                     let mut out = Outgoing::default();
                     out.message(Some(b'p'), |out| {
-                        out.text("SCRAM-SHA-256");
+                        out.text(if channel.binding().is_some() { PLUS } else { PLAIN });
                         out.value(Some(first.as_bytes()));
                     });
                     self.send(out).await?;
@@ -137,7 +165,8 @@ impl<S: Read + Write> Connection<S> {
                 // AuthenticationSASLContinue.
                 (11, _) if expected.is_none() => {
                     let answer = core::str::from_utf8(rest.0).ok();
-                    let answer = answer.and_then(|text| scram.as_ref()?.answer(text));
+                    let answer =
+                        answer.and_then(|text| scram.as_ref()?.answer(text, &bound(&channel)));
                     let (answer, then) = answer.ok_or(Error::Malformed("challenge"))?;
                     expected = Some(then);
                     let mut out = Outgoing::default();
@@ -151,6 +180,9 @@ impl<S: Read + Write> Connection<S> {
                     proved = expected.is_some_and(|(expected, text)| expected.is_proved(text));
                     if !proved {
                         return Err(Error::Impostor);
+                    }
+                    if channel.binding().is_some() {
+                        log::info!("the login is bound to the server's certificate");
                     }
                 }
                 (kind, _) => return Err(Error::Login(kind.cast_unsigned())),
@@ -328,6 +360,11 @@ impl<S: Read + Write> Connection<S> {
         }
         Ok(kind)
     }
+}
+
+/// Whether the name of a mechanism is in a list.
+fn offers(list: &[u8], name: &str) -> bool {
+    list.split(|&byte| byte == 0).any(|it| it == name.as_bytes())
 }
 
 fn ended<E>(error: ReadExactError<E>) -> Error<E> {

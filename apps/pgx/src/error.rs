@@ -74,7 +74,7 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
             Self::Login(5) => {
                 f.write_str("the server wants MD5: set password_encryption = scram-sha-256")
             }
-            Self::Login(3) => f.write_str("the server wants the password in clear, without TLS"),
+            Self::Login(3) => f.write_str("the server wants the password in clear"),
             Self::Login(10) => f.write_str("the server wants a password, by SCRAM-SHA-256 or else"),
             Self::Login(kind) => write!(f, "the server wants a login of kind {kind}"),
             Self::Impostor => f.write_str("the server did not prove that it knows the password"),

@@ -2,7 +2,8 @@
 //! simple questions and such with values, errors with their SQLSTATE.
 //!
 //! [`Connection`] is for any app; [`start`] is one that prints answers as `psql -At` does. There is
-//! no TLS: what is asked and answered is in clear on the network, and only the password is not.
+//! no TLS: what is asked and answered is in clear on the network, and only the password is not. The
+//! app `pgxs` has it, over which [`request_tls`] begins a connection.
 //!
 //! The messages are written and read here, as the crates that do so (`postgres-protocol`,
 //! `tokio-postgres`) need the standard library. SHA-256, HMAC and PBKDF2 are RustCrypto's. Passwords
@@ -19,6 +20,7 @@ mod connection;
 mod error;
 mod message;
 mod scram;
+mod secure;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +32,8 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use embedded_io_async::Write;
 pub use error::{Error, Report};
+pub use scram::{Channel, Open};
+pub use secure::{NoTls, request_tls};
 use xenith::Exit;
 use xenith::args::Several;
 use xenith::ip::{self, Resolve, Stream, Tcp};
@@ -61,11 +65,73 @@ pub struct Args {
     pub patience: Duration,
 }
 
+/// Says how a connection to the server is made.
+pub trait Way {
+    /// The connection.
+    type Stream: Stream;
+
+    /// What a login over it is bound to.
+    type Channel: Channel;
+
+    /// Why there is none.
+    type Error: core::fmt::Display;
+
+    /// Makes one.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn connect(&self, args: &Args) -> impl Future<Output = Result<Self::Stream, Self::Error>>;
+
+    /// Gives up with a status and a line about why there is none, as [`told`] does.
+    ///
+    /// # Errors
+    /// The status.
+    fn told(
+        stream: Result<Self::Stream, Self::Error>,
+        said: &mut String,
+    ) -> Result<Self::Stream, Exit>;
+
+    /// Returns what a login over `stream` is bound to.
+    fn channel(stream: &Self::Stream) -> Self::Channel;
+}
+
+/// A connection in clear.
+#[derive(Debug)]
+pub struct Plain<I>(pub I);
+
+impl<I: Tcp + Resolve> Way for Plain<I> {
+    type Stream = I::Stream;
+    type Channel = Open;
+    type Error = ip::Error;
+
+    fn connect(&self, args: &Args) -> impl Future<Output = Result<I::Stream, ip::Error>> {
+        connect(&self.0, args.server, args.port, args.patience)
+    }
+
+    fn told(stream: Result<I::Stream, ip::Error>, said: &mut String) -> Result<I::Stream, Exit> {
+        told(stream, 3, said)
+    }
+
+    fn channel(_: &I::Stream) -> Open {
+        Open
+    }
+}
+
 /// Prints the answers to `console`, and returns 0; 3 where there is no connection, 4 where the
 /// server does not let the user in, 5 where a question fails.
-pub async fn start<C: Write, I: Tcp + Resolve>(mut console: C, ip: I, args: Args) -> Exit {
+pub fn start<C: Write, I: Tcp + Resolve>(
+    console: C,
+    ip: I,
+    args: Args,
+) -> impl Future<Output = Exit> {
+    over(console, Plain(ip), args)
+}
+
+/// The same over connections that are made otherwise, with statuses of their own where there is
+/// none.
+pub async fn over<C: Write, W: Way>(mut console: C, way: W, args: Args) -> Exit {
     let mut said = String::new();
-    let status = talk(&ip, &args, &mut console, &mut said).await.err().unwrap_or(Exit::SUCCESS);
+    let status = talk(&way, &args, &mut console, &mut said).await.err().unwrap_or(Exit::SUCCESS);
     match console.write_all(said.as_bytes()).await {
         Ok(()) => status,
         Err(_) => Exit::FAILURE,
@@ -73,24 +139,24 @@ pub async fn start<C: Write, I: Tcp + Resolve>(mut console: C, ip: I, args: Args
 }
 
 /// Asks everything, prints the rows as they come, and adds what is to be printed behind them to `said`.
-async fn talk<I: Tcp + Resolve>(
-    ip: &I,
+async fn talk<W: Way>(
+    way: &W,
     args: &Args,
     console: &mut impl Write,
     said: &mut String,
 ) -> Result<(), Exit> {
-    let stream = connect(ip, args.server, args.port, args.patience).await;
-    let stream = told(stream, 3, said)?;
+    let stream = way.connect(args).await;
+    let stream = W::told(stream, said)?;
     let login = Login { user: args.user, database: args.database, password: args.password };
-    let login = Connection::new(stream, &login, args.limit);
+    let channel = W::channel(&stream);
+    let login = Connection::bound(stream, &login, args.limit, channel);
     let mut connection = told(in_time(args.patience, login).await, 4, said)?;
     for sql in &*args.run {
         let mut rows = Rows { console: &mut *console, said: &mut *said, failed: false };
         let answer = connection.run(sql, async |row: &Row<'_>| rows.print(row).await);
         let answer = in_time(args.patience, answer).await;
         rows.all()?;
-        let tag = told(answer, 5, said)?;
-        let _ = writeln!(said, "{}", Escaped(tag.as_bytes()));
+        done(answer, said)?;
     }
     if let Some(sql) = args.query {
         let values: Vec<Option<&str>> = args.value.iter().copied().map(Some).collect();
@@ -98,8 +164,7 @@ async fn talk<I: Tcp + Resolve>(
         let answer = connection.query(sql, &values, async |row: &Row<'_>| rows.print(row).await);
         let answer = in_time(args.patience, answer).await;
         rows.all()?;
-        let tag = told(answer, 5, said)?;
-        let _ = writeln!(said, "{}", Escaped(tag.as_bytes()));
+        done(answer, said)?;
     }
     // The answers are there; how the connection ends changes none of them.
     let _ = in_time(args.patience, async {
@@ -134,7 +199,10 @@ impl<C: Write> Rows<'_, C> {
 }
 
 /// An answer, or the end with a line about why there is none.
-fn told<T, E: core::fmt::Display>(
+///
+/// # Errors
+/// The status.
+pub fn told<T, E: core::fmt::Display>(
     answer: Result<T, E>,
     status: u8,
     said: &mut String,
@@ -146,7 +214,15 @@ fn told<T, E: core::fmt::Display>(
     })
 }
 
-/// The same within a time.
+/// Adds what the last command did, or why a question failed, and the end then.
+fn done(answer: Result<String, Error<ip::Error>>, said: &mut String) -> Result<(), Exit> {
+    let tag = told(answer, 5, said)?;
+    // Writing to a string does not fail.
+    let _ = writeln!(said, "{}", Escaped(tag.as_bytes()));
+    Ok(())
+}
+
+/// An answer within a time.
 async fn in_time<T>(
     limit: Duration,
     answer: impl Future<Output = Result<T, Error<ip::Error>>>,
@@ -188,7 +264,10 @@ fn piece(bytes: &[u8]) -> usize {
 
 /// Connects to the first address of a name that accepts. Each has its share of the time, so that one
 /// that is silent leaves some to the next.
-async fn connect<I: Tcp + Resolve>(
+///
+/// # Errors
+/// Why the last one does not accept, or there is none.
+pub async fn connect<I: Tcp + Resolve>(
     ip: &I,
     name: &str,
     port: u16,

@@ -1,6 +1,7 @@
 //! Proves to a server that the password is known, and has the server prove the same:
-//! SCRAM-SHA-256 (RFC 5802, RFC 7677), without channel binding, as there is no channel.
+//! SCRAM-SHA-256 (RFC 5802, RFC 7677), bound to a channel where there is one.
 
+use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -9,7 +10,42 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-/// What begins the first message: no channel binding, and no other identity (RFC 5802, section 7).
+/// Says what a login is bound to (RFC 5802, section 6), so that it is of no use to who stands between
+/// the two.
+pub trait Channel {
+    /// Whether there is a channel that is encrypted.
+    const IS: bool;
+
+    /// Whether a login can be bound to it.
+    fn can_bind(&self) -> bool;
+
+    /// Takes note that the server offers that.
+    fn offer(&mut self);
+
+    /// Returns the name of what identifies it to both ends, such as `tls-server-end-point`, and that
+    /// itself, if the server offers to bind the login.
+    fn binding(&self) -> Option<(&'static str, &[u8])>;
+}
+
+/// No channel: whoever stands between the two can read what they say.
+#[derive(Clone, Copy, Debug)]
+pub struct Open;
+
+impl Channel for Open {
+    const IS: bool = false;
+
+    fn can_bind(&self) -> bool {
+        false
+    }
+
+    fn offer(&mut self) {}
+
+    fn binding(&self) -> Option<(&'static str, &[u8])> {
+        None
+    }
+}
+
+/// What begins the first message without a channel: no binding, and no other identity (section 7).
 const HEADER: &str = "n,,";
 
 /// The most rounds that a server may ask for: PostgreSQL's default is 4096. More would keep this
@@ -38,6 +74,25 @@ fn hmac(key: &[u8], message: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
     Some(Zeroizing::new(mac(key, message)?.finalize().into_bytes().into()))
 }
 
+/// What begins the first message: whether the login is bound, to what, and if not whether it could
+/// have been, in which case a server that did offer it knows that somebody has hidden that.
+pub(crate) fn header(channel: &impl Channel) -> Cow<'static, str> {
+    match channel.binding() {
+        Some((name, _)) => format!("p={name},,").into(),
+        None if channel.can_bind() => "y,,".into(),
+        None => HEADER.into(),
+    }
+}
+
+/// What a login is bound to.
+pub(crate) fn bound(channel: &impl Channel) -> Cow<'static, [u8]> {
+    match channel.binding() {
+        Some((_, data)) => [header(channel).as_bytes(), data].concat().into(),
+        None if channel.can_bind() => b"y,,"[..].into(),
+        None => HEADER.as_bytes().into(),
+    }
+}
+
 impl Scram {
     /// Begins with 18 random bytes.
     pub(crate) fn new(password: &str, random: &[u8; 18]) -> Self {
@@ -46,12 +101,13 @@ impl Scram {
     }
 
     /// The first message. PostgreSQL takes the user's name from the startup message.
-    pub(crate) fn first(&self) -> String {
-        format!("{HEADER}n=,r={}", self.nonce)
+    pub(crate) fn first(&self, header: &str) -> String {
+        format!("{header}n=,r={}", self.nonce)
     }
 
-    /// Answers the server's first message; `None` if that makes no sense.
-    pub(crate) fn answer(&self, server: &str) -> Option<(String, Expected)> {
+    /// Answers the server's first message; `None` if that makes no sense. The login is bound to
+    /// `bound`: what the first message began with, and the channel's binding.
+    pub(crate) fn answer(&self, server: &str, bound: &[u8]) -> Option<(String, Expected)> {
         let mut fields = server.split(',');
         let nonce = fields.next()?.strip_prefix("r=")?;
         let salt = fields.next()?.strip_prefix("s=")?;
@@ -65,7 +121,7 @@ impl Scram {
         pbkdf2::pbkdf2_hmac::<Sha256>(self.password.as_bytes(), &salt, rounds, &mut *salted);
         let client = hmac(&*salted, b"Client Key")?;
         let stored = Zeroizing::new(<[u8; 32]>::from(Sha256::digest(*client)));
-        let bare = format!("c={},r={nonce}", Base64::encode_string(HEADER.as_bytes()));
+        let bare = format!("c={},r={nonce}", Base64::encode_string(bound));
         let message = format!("n=,r={},{server},{bare}", self.nonce);
         let mut proof = *hmac(&*stored, message.as_bytes())?;
         proof.iter_mut().zip(*client).for_each(|(byte, key)| *byte ^= key);
@@ -98,7 +154,7 @@ mod tests {
         };
         let server = "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
                       s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
-        let (answer, expected) = scram.answer(server).unwrap();
+        let (answer, expected) = scram.answer(server, b"n,,").unwrap();
         assert!(
             answer.starts_with("c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=")
         );
@@ -124,8 +180,8 @@ mod tests {
             "r=abc1,s=AAAA,i=4000000000",
             "r=abc1,s=AAAA",
         ] {
-            assert!(scram.answer(server).is_none(), "{server}");
+            assert!(scram.answer(server, b"n,,").is_none(), "{server}");
         }
-        assert!(scram.answer("r=abc1,s=AAAA,i=1").is_some());
+        assert!(scram.answer("r=abc1,s=AAAA,i=1", b"n,,").is_some());
     }
 }

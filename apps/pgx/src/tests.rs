@@ -183,23 +183,34 @@ fn what_makes_no_sense_is_told_apart() {
 
 /// What a server with the password `sesame` says by what it has heard.
 fn scram(heard: &[u8]) -> Vec<u8> {
+    scram_of(b"SCRAM-SHA-256\0\0", b"n,,", heard)
+}
+
+/// The same with these mechanisms, for a client that says so what it is bound to.
+fn scram_of(mechanisms: &[u8], bound: &[u8], heard: &[u8]) -> Vec<u8> {
     let mac = |key: &[u8], text: &[u8]| {
         let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
         mac.update(text);
         <[u8; 32]>::from(mac.finalize().into_bytes())
     };
     let text = String::from_utf8_lossy(heard).into_owned();
-    let Some((_, first)) = text.split_once("n,,") else { return auth(10, b"SCRAM-SHA-256\0\0") };
-    let nonce = &first[5..29];
+    let Some((_, first)) = text.split_once(",,n=") else { return auth(10, mechanisms) };
+    let nonce = &first[3..27];
     let challenge = format!("r={nonce}server,s=c2FsdA==,i=4096");
-    let Some((_, last)) = first.split_once("c=biws") else { return auth(11, challenge.as_bytes()) };
-    let (rest, proof) = last.split_once(",p=").unwrap();
+    let bound = format!("c={}", Base64::encode_string(bound));
+    let Some((_, last)) = first.split_once("c=") else { return auth(11, challenge.as_bytes()) };
+    let (said, proof) = last.split_once(",p=").unwrap();
+    let said = format!("c={said}");
+    if said != format!("{bound},r={nonce}server") {
+        return error("FATAL", "28000");
+    }
     let mut salted = [0; 32];
     pbkdf2::pbkdf2_hmac::<Sha256>(b"sesame", b"salt", 4096, &mut salted);
-    let signed = format!("n=,r={nonce},{challenge},c=biws{rest}");
+    let signed = format!("n=,r={nonce},{challenge},{said}");
     let stored = Sha256::digest(mac(&salted, b"Client Key"));
     let mut key = mac(&stored, signed.as_bytes());
-    let proof = Base64::decode_vec(proof).unwrap();
+    // What may follow says that there is nothing else.
+    let proof = Base64::decode_vec(&proof[..44]).unwrap();
     key.iter_mut().zip(proof).for_each(|(byte, proof)| *byte ^= proof);
     if Sha256::digest(key) != stored {
         return error("FATAL", "28P01");
@@ -311,4 +322,90 @@ fn each_step_has_its_time() {
             assert!(begun.elapsed() < Duration::from_secs(2), "{server}: {:?}", begun.elapsed());
         }
     });
+}
+
+/// A channel that is known by `hash`, if by anything.
+struct Known(Option<&'static [u8]>, bool);
+
+impl Channel for Known {
+    const IS: bool = true;
+
+    fn can_bind(&self) -> bool {
+        self.0.is_some()
+    }
+
+    fn offer(&mut self) {
+        self.1 = true;
+    }
+
+    fn binding(&self) -> Option<(&'static str, &[u8])> {
+        Some(("tls-server-end-point", self.0.filter(|_| self.1)?))
+    }
+}
+
+const BOTH: &[u8] = b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0";
+
+#[test]
+fn a_login_is_bound_to_the_channel_and_nobody_hides_that_it_can_be() {
+    let log_in = |hash, react: fn(&[u8]) -> Vec<u8>| {
+        let server = Server { react, ..Server::new(&[], 99) };
+        let login = Login { password: Some("sesame"), ..LOGIN };
+        block_on(async {
+            let connection = Connection::bound(server, &login, LIMIT, Known(hash, false)).await?;
+            Ok(connection.close().await?.heard)
+        })
+    };
+    let says = |heard: &[u8], text: &[u8]| heard.windows(text.len()).any(|it| it == text);
+    let refused =
+        |it: &Result<_, Error<_>>| matches!(it, Err(Error::Server(it)) if it.code == "28000");
+    // Both know the same certificate.
+    let plus = |heard: &[u8]| scram_of(BOTH, b"p=tls-server-end-point,,HASH", heard);
+    let heard = log_in(Some(b"HASH"), plus).unwrap();
+    assert!(
+        says(&heard, b"SCRAM-SHA-256-PLUS\0") && says(&heard, b"p=tls-server-end-point,,n=,r=")
+    );
+    // Somebody stands between them, with another one.
+    assert!(refused(&log_in(Some(b"OTHER"), plus)));
+    // The server offers none, and hears that there could have been one: which is an error where that
+    // was hidden from the client.
+    let less = |heard: &[u8]| scram_of(b"SCRAM-SHA-256\0\0", b"y,,", heard);
+    let heard = log_in(Some(b"HASH"), less).unwrap();
+    assert!(says(&heard, b"SCRAM-SHA-256\0") && says(&heard, b"y,,n=,r="));
+    let hidden =
+        |heard: &[u8]| scram_of(b"SCRAM-SHA-256\0\0", b"p=tls-server-end-point,,HASH", heard);
+    assert!(refused(&log_in(Some(b"HASH"), hidden)));
+    // There is nothing to bind it to.
+    let nothing = |heard: &[u8]| scram_of(BOTH, b"n,,", heard);
+    assert!(says(&log_in(None, nothing).unwrap(), b"n,,n=,r="));
+    // A server that offers nothing else offers that.
+    let only =
+        |heard: &[u8]| scram_of(b"SCRAM-SHA-256-PLUS\0\0", b"p=tls-server-end-point,,HASH", heard);
+    assert!(log_in(Some(b"HASH"), only).is_ok());
+    assert_eq!(log_in(None, only), Err(Error::Login(10)));
+}
+
+#[test]
+fn tls_begins_after_one_byte_and_nothing_else() {
+    for (says, expected) in [
+        (&b"S"[..], Ok(())),
+        (b"N", Err(NoTls::Refused)),
+        (b"NR\0\0\0\x08\0\0\0\0", Err(NoTls::Refused)),
+        // Before TLS, by whoever stands between.
+        (b"SR\0\0\0\x08\0\0\0\0", Err(NoTls::Early)),
+        (b"S\x16", Err(NoTls::Early)),
+        // A message of an error, and one of the protocol before that.
+        (b"E\0\0\0\x4dSFATAL\0C0A000\0Munsupported frontend protocol", Err(NoTls::Old)),
+        (b"EFATAL:  unsupported frontend protocol\n\0", Err(NoTls::Old)),
+        (b"HTTP/1.1 400 Bad Request\r\n", Err(NoTls::Malformed(b'H'))),
+        (b"\x15\x03\x03\0\x02\x02\x0a", Err(NoTls::Malformed(0x15))),
+        (b"", Err(NoTls::Ended)),
+    ] {
+        let mut server = Server::new(&[says], 99);
+        assert_eq!(block_on(request_tls(&mut server)), expected, "{says:?}");
+        assert_eq!(server.heard, b"\0\0\0\x08\x04\xd2\x16\x2f");
+    }
+    // What comes after it is left to TLS.
+    let mut server = Server::new(&[b"SR"], 1);
+    assert_eq!(block_on(request_tls(&mut server)), Ok(()));
+    assert_eq!(server.says, b"R");
 }

@@ -27,6 +27,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod binding;
 mod config;
 mod error;
 mod handshakes;

@@ -117,6 +117,15 @@ impl Session {
         protocol.map(<[u8]>::to_vec)
     }
 
+    /// The certificate that the peer has shown, in DER form.
+    pub(crate) fn certificate(&self) -> Option<&[u8]> {
+        let chain = match &self.side {
+            Side::Client(it) => it.peer_certificates(),
+            Side::Server(it) => it.peer_certificates(),
+        };
+        chain?.first().map(AsRef::as_ref)
+    }
+
     /// Whether it goes on where an earlier one has ended.
     pub(crate) fn is_resumed(&self) -> bool {
         let kind = match &self.side {

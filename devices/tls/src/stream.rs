@@ -135,6 +135,14 @@ impl<S: Stream> Tls<S> {
         self.state.as_ref()?.borrow().session.protocol()
     }
 
+    /// Returns what binds a login to the server of this connection, once the client's handshake is
+    /// done: its certificate, hashed (`tls-server-end-point`, RFC 5929, section 4). `None` where that
+    /// says of no hash, as for certificates that are signed by Ed25519.
+    #[must_use]
+    pub fn end_point(&self) -> Option<alloc::vec::Vec<u8>> {
+        crate::binding::end_point(self.state.as_ref()?.borrow().session.certificate()?)
+    }
+
     /// Returns whether the handshake was shortened, by what both ends knew of an earlier one.
     #[must_use]
     pub fn is_resumed(&self) -> bool {
