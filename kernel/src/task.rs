@@ -204,10 +204,13 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    // Neither the box nor `async-task` can fail, so see whether what they will allocate is there.
+    if !QUEUE.get().reserve() || !time::reserve(alive()) {
+        return None;
+    }
+    // Neither the box nor `async-task` can fail, so see whether what they will allocate is there: last,
+    // as the above may take it.
     let room = Vec::<u64>::new().try_reserve_exact((size_of::<F>() + OVERHEAD).div_ceil(8));
-    let room = room.is_ok() && QUEUE.get().reserve() && time::reserve(alive());
-    room.then(|| spawn(future))
+    room.is_ok().then(|| spawn(future))
 }
 
 /// Returns the number of tasks that take memory: they have not returned, or a handle or waker

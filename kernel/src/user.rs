@@ -34,7 +34,7 @@
 pub use crate::machine::program::{
     Access, Error, Exit, Invalid, PAGE, Registers, Stats, TOP, Trap,
 };
-pub use crate::machine::user::{Context, Frame, Space, ran, time_ahead, time_page};
+pub use crate::machine::user::{Context, Frame, Space, ran, time_ahead, time_record};
 
 #[cfg(test)]
 mod tests;

@@ -39,7 +39,7 @@ pub use sched::{
 pub use user::{
     callback_op_register_failsafe, callback_op_register_syscall, mmuext_op_new_user_baseptr,
     mmuext_op_pin_l4_table, mmuext_op_unpin_table, set_segment_base, stack_switch,
-    vcpu_op_register_vcpu_time_memory_area, vm_assist_m2p_strict,
+    vm_assist_m2p_strict,
 };
 use xen_sys::{__HYPERVISOR_event_channel_op, __HYPERVISOR_grant_table_op, __HYPERVISOR_sched_op};
 #[cfg(target_os = "xen")]

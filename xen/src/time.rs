@@ -69,6 +69,19 @@ fn sample(page: &SharedPage) -> (Sample, u64) {
     })
 }
 
+/// Returns vCPU 0's record, a `struct vcpu_time_info` (`public/xen.h`).
+#[must_use]
+pub fn record(shared_info: &SharedPage) -> [u8; size_of::<vcpu_time_info>()] {
+    let base = offset_of!(shared_info, vcpu_info) + offset_of!(vcpu_info, time);
+    untorn(shared_info, base + offset_of!(vcpu_time_info, version), || {
+        let mut record = [0; size_of::<vcpu_time_info>()];
+        for (at, word) in record.as_chunks_mut().0.iter_mut().enumerate() {
+            *word = shared_info.load_u64(base + 8 * at).to_le_bytes();
+        }
+        record
+    })
+}
+
 /// Returns the system time of vCPU 0: ns since Xen started. It may step back by some ns when Xen
 /// corrects the rate; `kernel::time` makes it monotonic.
 #[must_use]

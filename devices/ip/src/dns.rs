@@ -123,12 +123,15 @@ fn read(message: &[u8], query: &[u8]) -> Answer {
         }
     };
     let (mut name, mut found) = (repeated.name, Addresses::new());
-    for _ in 0..ALIASES {
-        let alias = records.iter().find_map(|record| match record.data {
-            DnsRecordData::Cname(alias) if same(record.name, name) => Some(alias),
-            _ => None,
-        });
-        let Some(alias) = alias else { break };
+    let mut aliases = 0;
+    while let Some(alias) = records.iter().find_map(|record| match record.data {
+        DnsRecordData::Cname(alias) if same(record.name, name) => Some(alias),
+        _ => None,
+    }) {
+        aliases += 1;
+        if aliases > ALIASES {
+            return Answer::Failed;
+        }
         name = alias;
     }
     for record in records.iter().filter(|record| same(record.name, name)) {
@@ -194,6 +197,13 @@ async fn ask_at_length(
     })
 }
 
+/// Adds addresses of the other sort, for some of which there is room.
+fn add(found: &mut Addresses, more: Addresses) {
+    found.truncate((found.capacity() - more.len()).max(5));
+    let room = found.capacity() - found.len();
+    found.extend(more.into_iter().take(room));
+}
+
 /// All addresses of `name`: those that there is a way to first, IPv4 before IPv6.
 pub(super) async fn resolve(shared: &Rc<Shared>, name: &str) -> Result<Addresses, Error> {
     if let Ok(address) = name.parse() {
@@ -212,12 +222,7 @@ pub(super) async fn resolve(shared: &Rc<Shared>, name: &str) -> Result<Addresses
         let (mut found, mut missing) = (Addresses::new(), false);
         for answer in [four, six] {
             match answer {
-                Ok(Ok(Answer::Found(more))) => {
-                    // Those of IPv4 leave room for some of IPv6.
-                    let room = found.capacity() - found.len().min(5);
-                    found.truncate(5);
-                    found.extend(more.into_iter().take(room));
-                }
+                Ok(Ok(Answer::Found(more))) => add(&mut found, more),
                 Ok(Err(error @ (Error::Down | Error::NoEntropy))) => return Err(error),
                 Ok(Err(error)) => (last, missing) = (error, true),
                 Ok(Ok(_)) => (last, missing) = (Error::BadName, true),
@@ -298,7 +303,7 @@ mod tests {
             assert_eq!(read(&answer(&records), &query), found(&["10.0.0.8"]));
         }
         let circle: &[u8] = &[0xc0, 12, 0, 5, 0, 1, 0, 0, 0, 9, 0, 2, 0xc0, 12];
-        assert_eq!(read(&answer(&[circle]), &query), found(&[]));
+        assert_eq!(read(&answer(&[circle]), &query), Answer::Failed);
     }
 
     #[test]
@@ -342,5 +347,36 @@ mod tests {
                 read(&bad, &query);
             }
         }
+    }
+
+    #[test]
+    fn eight_addresses_of_one_sort_are_kept_and_five_beside_others() {
+        let of = |first: u8, count: u8| (0..count).map(move |at| IpAddr::from([first, 0, 0, at]));
+        for (one, other, expected) in [(8, 0, 8), (8, 2, 6), (8, 8, 5), (3, 8, 3), (0, 8, 0)] {
+            let mut found: Addresses = of(1, one).collect();
+            add(&mut found, of(2, other).collect());
+            let first =
+                found.iter().filter(|it| matches!(it, IpAddr::V4(it) if it.octets()[0] == 1));
+            assert_eq!(first.count(), expected, "{one} and {other}");
+            assert_eq!(found.len(), usize::from(one + other).min(8));
+        }
+    }
+
+    #[test]
+    fn a_chain_of_aliases_that_is_too_long_is_no_missing_name() {
+        // Each is an alias of the next: a, b, c and on, each a name of one letter.
+        let chain = |length: u8| {
+            let mut message = question(7, &encode("a").unwrap(), DnsQueryType::A).to_vec();
+            (message[2], message[7]) = (0x81, length + 1);
+            for at in 0..length {
+                message.extend([1, b'a' + at, 0, 0, 5, 0, 1, 0, 0, 0, 9, 0, 3, 1, b'b' + at, 0]);
+            }
+            message.extend([1, b'a' + length, 0, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 10, 0, 0, 9]);
+            read(&message, &question(7, &encode("a").unwrap(), DnsQueryType::A))
+        };
+        for length in 0..9 {
+            assert!(matches!(chain(length), Answer::Found(it) if it.len() == 1), "{length}");
+        }
+        assert!(matches!(chain(9), Answer::Failed));
     }
 }

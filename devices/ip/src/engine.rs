@@ -141,7 +141,7 @@ impl Engine {
         self.stir();
         self.protocols.reconnected(info);
         self.announcer = Announcer::new(Instant::now());
-        self.routers.iter_mut().for_each(|it| it.news = true);
+        self.routers.iter_mut().for_each(|it| it.reconnected(Instant::now()));
         self.dhcp.iter_mut().for_each(|it| it.reconnected(info.mac, Instant::now()));
     }
 

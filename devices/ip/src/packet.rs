@@ -114,6 +114,15 @@ fn bytes<const N: usize>(frame: &[u8], at: usize) -> Option<[u8; N]> {
     frame.get(at..)?.first_chunk().copied()
 }
 
+/// Where the packet of a frame of ours goes, if it is one.
+pub(super) fn destination(frame: &[u8]) -> Option<IpAddr> {
+    match bytes(frame, HEADER - 2)? {
+        IPV4 => bytes::<4>(frame, HEADER + 16).map(IpAddr::from),
+        IPV6 => bytes::<16>(frame, HEADER + 24).map(IpAddr::from),
+        _ => None,
+    }
+}
+
 fn number(frame: &[u8], at: usize) -> Option<usize> {
     bytes(frame, at).map(|it| u16::from_be_bytes(it).into())
 }
@@ -181,6 +190,12 @@ impl Packet {
 
     /// The sum of the pseudo header (RFC 9293, section 3.1; RFC 8200, section 8.1).
     fn pseudo_header(&self) -> u64 {
+        self.pseudo_header_of(self.end - self.transport)
+    }
+
+    /// The same where the message has this length: UDP says its own (RFC 768), behind which the packet
+    /// may go on.
+    fn pseudo_header_of(&self, length: usize) -> u64 {
         let sum = match (self.source, self.destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
                 sum(&source.octets()) + sum(&destination.octets())
@@ -191,7 +206,7 @@ impl Packet {
             // The addresses of one packet are of one version.
             _ => 0,
         };
-        sum + u64::from(self.protocol) + (self.end - self.transport) as u64
+        sum + u64::from(self.protocol) + length as u64
     }
 }
 

@@ -141,6 +141,12 @@ impl Routers {
         }
     }
 
+    /// The interface is another one, or the same anew: who is a router here is asked again.
+    pub(super) fn reconnected(&mut self, now: Instant) {
+        self.news = true;
+        (self.ask, self.asked) = (Some(now), 0);
+    }
+
     /// Hears that who has this address is no router (RFC 4861, section 7.2.5).
     pub(super) fn is_none(&mut self, address: Ipv6Addr) {
         let before = self.routers.len();

@@ -225,7 +225,7 @@ pub fn next_u64() -> Result<u64, Unseeded> {
 /// Mixes what is this machine's own into the generator, so that it does not repeat what a copy of
 /// the machine draws.
 pub(crate) fn reseed() {
-    let drawn = machine::hardware_seed();
+    let drawn = machine::hardware_seed().filter(|it| healthy(it));
     if drawn.is_none() {
         log::warn!(
             "the processor gave no random numbers: a copy of this machine may draw the same as it"

@@ -43,13 +43,18 @@ pub(crate) const fn base(mib: u64) -> u64 {
 /// `front` before the first that may be written, for a domain with `memory` MiB:
 /// the one that makes boot cheapest, else that which needs the least memory.
 pub(crate) fn best(image: u64, front: u64, memory: u64) -> Option<u64> {
-    let apart = (2 * MIB).checked_sub(front.next_multiple_of(PAGE)).filter(|&base| base >= MIB);
-    let apart = apart.filter(|&base| least_memory(image, base).is_some_and(|it| it <= memory));
+    let front = front.next_multiple_of(PAGE);
+    let apart = (front + MIB).next_multiple_of(2 * MIB) - front;
+    let least = least_memory(image, apart)?;
+    if front <= MIB && least <= memory {
+        return Some(apart);
+    }
+    // The kernel makes one new table for code and constants, with the three pages behind them. Where
+    // there are more of these, each page is protected by itself, and what may be written stands apart.
     let boots = |&mib: &u64| boots_from(image, base(mib), mib);
-    // The kernel makes one new table for code and constants, with the three pages behind them.
     let in_one_table = |&mib: &u64| base(mib) % (2 * MIB) + front + 4 * PAGE <= 2 * MIB;
-    let together = || (1..=MAX).filter(in_one_table).find(boots);
-    apart.or_else(|| together().or_else(|| (1..=MAX).find(boots)).map(base))
+    let together = (1..=MAX).filter(in_one_table).find(boots).map(base);
+    Some(together.unwrap_or(apart))
 }
 
 /// The least memory, in MiB, of a domain whose image of `image` bytes is
@@ -154,6 +159,15 @@ mod tests {
         assert_eq!(least_memory(image, base(3)), Some(3));
         assert_eq!(best(image, front, 16), Some(base(4)));
         assert_eq!(best(image, MIB - 4 * PAGE, 0), Some(base(3)));
+    }
+
+    #[test]
+    fn what_may_be_written_stands_apart_from_code_for_which_one_table_is_too_small() {
+        for front in [2 * MIB - 3 * PAGE, 2 * MIB, 3 * MIB + 5, 9 * MIB] {
+            let base = best(front + MIB / 2, front, 4).unwrap();
+            assert!(base >= MIB, "{front}");
+            assert_eq!((base + front.next_multiple_of(PAGE)) % (2 * MIB), 0, "{front}");
+        }
     }
 
     #[test]

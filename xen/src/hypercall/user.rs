@@ -11,10 +11,9 @@ use crate::public::mmu::{
     DOMID_SELF, MMUEXT_NEW_USER_BASEPTR, MMUEXT_PIN_L4_TABLE, MMUEXT_UNPIN_TABLE, MmuextOp,
 };
 use crate::public::user::{FLAT_USER_SS64, VMASST_CMD_ENABLE, VMASST_TYPE_M2P_STRICT};
-use crate::public::vcpu::{VCPUOP_REGISTER_VCPU_TIME_MEMORY_AREA, VcpuRegisterTimeMemoryArea};
 use xen_sys::{
     __HYPERVISOR_callback_op, __HYPERVISOR_mmuext_op, __HYPERVISOR_set_segment_base,
-    __HYPERVISOR_stack_switch, __HYPERVISOR_vcpu_op, __HYPERVISOR_vm_assist,
+    __HYPERVISOR_stack_switch, __HYPERVISOR_vm_assist,
 };
 
 /// Carries out the operation `cmd` on the table in frame `mfn`.
@@ -132,26 +131,4 @@ pub unsafe fn callback_op_register_failsafe(entry: u64) -> Result<(), Errno> {
 pub fn set_segment_base(which: u64, base: u64) -> Result<(), Errno> {
     // SAFETY: it accesses no memory, and this image uses neither FS nor GS.
     unsafe { hypercall::<__HYPERVISOR_set_segment_base>([which, base, 0, 0]) }.map(drop)
-}
-
-/// Has Xen keep a copy of the `vcpu_time_info` of vCPU `vcpu` at `place`, for ever
-/// (`VCPUOP_register_vcpu_time_memory_area`).
-///
-/// # Safety
-/// There are 32 bytes at `place`, which stay mapped and are nobody else's.
-///
-/// # Errors
-/// `EINVAL` for an address that is not mapped.
-pub unsafe fn vcpu_op_register_vcpu_time_memory_area(vcpu: u32, place: u64) -> Result<(), Errno> {
-    let mut arg = VcpuRegisterTimeMemoryArea { address: place };
-    // SAFETY: Xen reads `arg`, which outlives the call; the place is valid by contract.
-    unsafe {
-        hypercall::<__HYPERVISOR_vcpu_op>([
-            u64::from(VCPUOP_REGISTER_VCPU_TIME_MEMORY_AREA),
-            u64::from(vcpu),
-            address(&mut arg),
-            0,
-        ])
-    }
-    .map(drop)
 }

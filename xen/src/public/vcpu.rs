@@ -34,15 +34,3 @@ pub struct VcpuSetSingleshotTimer {
     /// `VCPU_SSHOTTMR_*`.
     pub flags: u32,
 }
-
-/// `VCPUOP_register_vcpu_time_memory_area`: has Xen keep a copy of the vCPU's `vcpu_time_info`.
-pub const VCPUOP_REGISTER_VCPU_TIME_MEMORY_AREA: u32 = 13;
-
-/// `struct vcpu_register_time_memory_area`: the argument of
-/// [`VCPUOP_REGISTER_VCPU_TIME_MEMORY_AREA`].
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct VcpuRegisterTimeMemoryArea {
-    /// Virtual address of the copy.
-    pub address: u64,
-}

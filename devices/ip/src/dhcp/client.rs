@@ -59,6 +59,8 @@ pub(super) enum State {
     Renewing,
     /// It asks all servers for that.
     Rebinding,
+    /// It asks all servers whether its lease holds here.
+    Rebooting,
 }
 
 /// What it has.
@@ -185,15 +187,18 @@ impl Client {
         (self.begun, self.asks, self.until) = (now, 0, Some(now));
     }
 
-    /// The interface is another one, or the same anew: a search begins again at once.
+    /// The interface is another one, or the same anew: a search begins again at once. This may be
+    /// another network, so that somebody is asked whether the lease still holds; until he answers, it
+    /// does (RFC 2131, section 3.7).
     pub(crate) fn reconnected(&mut self, mac: Mac, now: Instant) {
         if self.mac != mac {
             // A lease is for the address that it was given to.
             self.mac = mac;
             self.lose();
         }
-        if self.held.is_none() {
-            self.begin(now);
+        self.begin(now);
+        if self.held.is_some() {
+            self.state = State::Rebooting;
         }
     }
 
@@ -244,7 +249,7 @@ impl Client {
             _ if answer.kind == Kind::Offer => return Heard::Nothing,
             (State::Requesting(terms), _) => (Some(terms.server), terms.lease.address),
             (State::Renewing, Some(held)) => (Some(held.server), held.lease.address),
-            (State::Rebinding, Some(held)) => (None, held.lease.address),
+            (State::Rebinding | State::Rebooting, Some(held)) => (None, held.lease.address),
             _ => return Heard::Nothing,
         };
         let server = match terms::server(answer) {
@@ -255,7 +260,13 @@ impl Client {
             return Heard::Flawed(Flaw::Stranger);
         }
         if answer.kind == Kind::Nak {
-            self.refused(server, now);
+            if matches!(self.state, State::Rebooting) {
+                // It is of another network.
+                self.lose();
+                self.begin(now);
+            } else {
+                self.refused(server, now);
+            }
             return Heard::Refusal;
         }
         match Terms::read(answer) {
@@ -355,6 +366,16 @@ impl Client {
                 self.state = State::Requesting(terms);
                 Some(sending)
             }
+            State::Rebooting if self.asks < REQUESTS && !self.is_over(now) => {
+                self.state = State::Rebooting;
+                Some(self.confirm(now))
+            }
+            State::Rebooting => {
+                // Nobody says that it does not hold.
+                self.state = State::Bound;
+                self.until = self.held.as_ref()?.times.map(|it| it.renew);
+                self.turn(now)
+            }
             State::Bound | State::Renewing | State::Rebinding => self.prolong(now),
         }
     }
@@ -382,6 +403,23 @@ impl Client {
         let mut question = self.question(Kind::Request, Ipv4Addr::UNSPECIFIED, now);
         question.option(50, &terms.lease.address.octets());
         question.option(54, &terms.server.octets());
+        self.until = Some(now.saturating_add(patience(self.asks)));
+        self.asks += 1;
+        send(question, None)
+    }
+
+    /// Whether the lease has ended.
+    fn is_over(&self, now: Instant) -> bool {
+        let times = self.held.as_ref().and_then(|it| it.times);
+        times.is_some_and(|it| it.end <= now)
+    }
+
+    /// The next question whether the lease still holds.
+    fn confirm(&mut self, now: Instant) -> Sending {
+        let mut question = self.question(Kind::Request, Ipv4Addr::UNSPECIFIED, now);
+        if let Some(held) = &self.held {
+            question.option(50, &held.lease.address.octets());
+        }
         self.until = Some(now.saturating_add(patience(self.asks)));
         self.asks += 1;
         send(question, None)

@@ -382,11 +382,44 @@ fn a_server_that_does_not_keep_its_word_comes_last() {
 }
 
 #[test]
+fn the_same_interface_keeps_its_lease_unless_a_server_says_that_it_is_of_another_network() {
+    let reconnected = || {
+        let mut bench = Bench::bound(&ack());
+        assert!(bench.client.news());
+        bench.client.reconnected(MAC, bench.now);
+        bench.next();
+        assert!(bench.client.lease().is_some() && !bench.client.news());
+        // All are asked, as who has an address and no server (RFC 2131, section 4.3.2, INIT-REBOOT).
+        assert_eq!((bench.kind(), bench.asked.from), (3, Ipv4Addr::UNSPECIFIED));
+        assert_eq!(bench.asked.to, Ipv4Addr::BROADCAST);
+        assert_eq!((bench.option(50), bench.option(54)), (Some(&[10, 0, 0, 50][..]), None));
+        assert_eq!(bench.asked.message[12..16], [0; 4]);
+        bench
+    };
+    let mut bench = reconnected();
+    assert_eq!(bench.hear(&ack()), Heard::Lease);
+    assert!(bench.client.lease().is_some() && !bench.client.news());
+    let mut bench = reconnected();
+    assert_eq!(bench.hear(&Reply::new(Kind::Nak, BAD)), Heard::Refusal);
+    assert!(bench.client.lease().is_none() && bench.client.news());
+    let begun = bench.now;
+    bench.next();
+    assert_eq!((bench.kind(), bench.now), (1, begun), "a search begins at once");
+    // Where nobody answers, it goes on as before.
+    let (mut bench, mut asked) = (reconnected(), 1);
+    while bench.option(50).is_some() {
+        bench.next();
+        asked += 1;
+    }
+    assert_eq!(asked, 5);
+    assert!(bench.client.lease().is_some() && !bench.client.news());
+    assert_eq!((bench.kind(), bench.asked.to), (3, GOOD), "it is asked for more time");
+}
+
+#[test]
 fn another_interface_has_no_claim_to_the_lease() {
     let mut bench = Bench::bound(&ack());
     assert!(bench.client.news());
-    bench.client.reconnected(MAC, bench.now);
-    assert!(bench.client.lease().is_some() && !bench.client.news());
     bench.client.reconnected(WAY, bench.now);
     assert!(bench.client.lease().is_none() && bench.client.news());
     bench.asked = bench.client.turn(bench.now).unwrap();

@@ -79,12 +79,16 @@ impl Packet {
         let without = self.protocol == UDP
             && self.source.is_ipv4()
             && bytes(frame, self.transport + 6) == Some([0, 0]);
+        let mut length = self.end - self.transport;
+        if let (UDP, Some(own)) = (self.protocol, bytes(frame, self.transport + 4)) {
+            length = length.min(u16::from_be_bytes(own).into());
+        }
         let pseudo = match self.protocol {
-            TCP | UDP | ICMP_V6 => self.pseudo_header(),
+            TCP | UDP | ICMP_V6 => self.pseudo_header_of(length),
             ICMP_V4 => 0,
             _ => return true,
         };
-        let Some(body) = frame.get(self.transport..self.end) else { return false };
+        let Some(body) = frame.get(self.transport..self.transport + length) else { return false };
         without || super::fold(pseudo + super::sum(body)) == 0xffff
     }
 

@@ -68,6 +68,19 @@ fn the_checksum_is_that_of_rfc_768() {
 }
 
 #[test]
+fn what_a_packet_has_behind_a_datagram_is_not_the_datagrams() {
+    let mut frame = udp();
+    finish(&mut frame, false, 0);
+    // Four bytes more of the packet, of which UDP says nothing (RFC 768).
+    frame[HEADER + 3] += 4;
+    mend(&mut frame);
+    let Verdict::Udp(datagram) = judge(&frame, COMPLETE) else { panic!("a datagram") };
+    assert_eq!(datagram.payload(&frame), b"hi!");
+    frame[HEADER + 28] ^= 1;
+    assert_eq!(judge(&frame, COMPLETE), Verdict::Corrupt);
+}
+
+#[test]
 fn blank_leaves_the_sum_of_the_pseudo_header_n9() {
     let mut frame = udp();
     assert_eq!(finish(&mut frame, true, 0).checksum, Checksum::Blank);

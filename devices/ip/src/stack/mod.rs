@@ -342,7 +342,13 @@ impl Protocols {
         let Some((mac, frames)) = self.neighbors.hear(heard, now) else { return };
         for mut frame in frames {
             packet::fill(&mut frame, &[&mac.0]);
-            self.say(wire, &frame);
+            // Less may fit into its way than into ours.
+            match packet::destination(&frame).and_then(|to| self.paths.mtu(to, now)) {
+                Some(mtu) if frame.len() > HEADER + mtu => {
+                    self.put_cut(wire, frame.len(), mtu, &mut |to| to.copy_from_slice(&frame));
+                }
+                _ => self.say(wire, &frame),
+            }
         }
     }
 

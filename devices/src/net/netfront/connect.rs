@@ -230,7 +230,7 @@ async fn supervise(state: &State, front: &Frontend, watch: &Watch) -> End {
 async fn rounds(state: &State) -> End {
     let mut checks = interval(CHECK_INTERVAL);
     // Responses that were pending at the last check.
-    let mut waited = [0, 0];
+    let mut waited = 0;
     loop {
         let broken = poll_fn(|context| {
             if state.broken.get() {
@@ -254,9 +254,11 @@ async fn rounds(state: &State) -> End {
 }
 
 /// Checks the rings once.
-fn check(state: &State, waited: &mut [u32; 2]) -> Result<Option<End>, super::Violation> {
+fn check(state: &State, waited: &mut u32) -> Result<Option<End>, super::Violation> {
     let (mut rx, mut tx) = (state.rx.borrow_mut(), state.tx.borrow_mut());
     let (Some(rx), Some(tx)) = (rx.as_mut(), tx.as_mut()) else { return Ok(Some(End::Gone)) };
+    // What was answered is taken here. Who waits for room may not have been told of it.
+    let answered = tx.pending()? > 0;
     let stuck = tx.waiting_since()?.is_some_and(|since| since.elapsed() > STUCK);
     if stuck {
         return Ok(Some(End::Stuck));
@@ -265,11 +267,13 @@ fn check(state: &State, waited: &mut [u32; 2]) -> Result<Option<End>, super::Vio
     if rx.is_short() && rx.refill().is_ok() && rx.publish() {
         rx.notify();
     }
-    let waiting = [rx.pending()?, tx.pending()?];
-    if (waiting[0] > 0 && waited[0] > 0) || (waiting[1] > 0 && waited[1] > 0) {
+    if answered {
+        tx.wake();
+    }
+    let waiting = rx.pending()?;
+    if waiting > 0 && *waited > 0 {
         state.count(|stats| stats.lost_events += 1);
         rx.wake();
-        tx.wake();
     }
     *waited = waiting;
     Ok(None)

@@ -208,6 +208,12 @@ fn events_that_are_lost_are_found_e7() {
         let ready = core::future::poll_fn(|context| net.poll_receive(context));
         back.deliver(&[3; 60], RxFlags::empty());
         timeout(Duration::from_secs(4), ready).await.unwrap().unwrap();
+        // Nor is who waits for room told of answers.
+        for _ in 0..3 {
+            while rules::transmit(&net, &[1; 60]) {}
+            let room = core::future::poll_fn(|context| net.poll_transmit(context));
+            timeout(Duration::from_secs(4), room).await.unwrap().unwrap();
+        }
         drop(net);
     });
 }

@@ -1,14 +1,14 @@
 //! The page in which programs find what the clocks show, so that the vDSO can read them.
 //!
-//! Xen keeps a record of its clock in a page of its own and corrects it once in a second, so that
+//! Xen keeps a record of its clock in the shared info page and corrects it once in a second, so that
 //! the clock may step back by some ns. What programs see may not, so the page holds numbers of
 //! ours: they go on where the old ones are, and are made to meet Xen's within a second.
 
 use core::cell::{Cell, OnceCell};
 use core::time::Duration;
 use kernel::time::{Instant, wall_clock};
-use kernel::user::{Frame, PAGE, time_ahead, time_page};
-use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
+use kernel::user::{Frame, PAGE, time_ahead, time_record};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// Binary digits of a fraction of [`Shown::rate`].
 const FRACTION: u32 = 56;
@@ -73,7 +73,9 @@ impl Shown {
     /// goes on where it is, if that is not behind.
     fn next(&self, record: &Record, now: u64) -> Option<Self> {
         let rate = record.rate()?;
-        let passed = u128::from(now.saturating_sub(record.ns)) << FRACTION;
+        // The record may be older than this machine, whose clock begins at 0.
+        let passed = now.wrapping_sub(record.ns).cast_signed().max(0).cast_unsigned();
+        let passed = u128::from(passed) << FRACTION;
         let ticks = record.ticks.wrapping_add(u64::try_from(passed / u128::from(rate)).ok()?);
         let before = if self.version == 0 { 0 } else { self.at(ticks) };
         let early = before.saturating_sub(now).min(SECOND / 1000);
@@ -91,7 +93,7 @@ impl Shown {
 /// The page, once a program was begun that can read it.
 #[derive(Default)]
 pub struct Page {
-    frames: OnceCell<Option<([Frame; 2], Frame)>>,
+    frames: OnceCell<Option<[Frame; 2]>>,
     shown: Cell<Shown>,
     /// The version of Xen's record that is shown.
     version: Cell<u32>,
@@ -103,21 +105,21 @@ impl Page {
     /// Returns the page and the one of the vDSO, whose bytes are `code`. `None`: there is none.
     pub fn frames(&self, code: &[u8]) -> Option<&[Frame; 2]> {
         let made = self.frames.get_or_init(|| {
-            let source = time_page()?;
+            time_record()?;
             let frames = [Frame::new()?, Frame::new()?];
             frames[1].write(0, code.get(..PAGE.min(code.len()))?);
-            Some((frames, source))
+            Some(frames)
         });
         self.update();
-        made.as_ref().map(|it| &it.0)
+        made.as_ref()
     }
 
     /// Shows what Xen's record says now, if that is new. For whenever a program has not run for a
     /// while.
     pub fn update(&self) {
-        let Some(Some((frames, source))) = self.frames.get() else { return };
-        let mut record = Record::new_zeroed();
-        source.read(0, record.as_mut_bytes());
+        let Some(Some(frames)) = self.frames.get() else { return };
+        let Some(record) = time_record() else { return };
+        let mut record: Record = zerocopy::transmute!(record);
         let moved = self.ahead.get() != time_ahead();
         // Odd: it is being written, which this processor cannot see.
         if record.version == self.version.get() && !moved || record.version % 2 == 1 {

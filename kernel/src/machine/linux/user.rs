@@ -296,10 +296,9 @@ impl Context {
     }
 }
 
-/// Returns the page in which Xen keeps the clock's parameters (`vcpu_time_info`): there is none
-/// in a process.
+/// Returns the parameters of Xen's clock (`vcpu_time_info`), of which there are none in a process.
 #[must_use]
-pub fn time_page() -> Option<Frame> {
+pub const fn time_record() -> Option<[u8; 32]> {
     None
 }
 
@@ -309,7 +308,7 @@ pub const fn ran() -> Option<u64> {
     None
 }
 
-/// Returns what the kernel's clock is ahead of the one in that page, in ns.
+/// Returns what the kernel's clock is ahead of the one of that record, in ns.
 #[must_use]
 pub const fn time_ahead() -> i64 {
     0

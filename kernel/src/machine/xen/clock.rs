@@ -8,9 +8,14 @@ use core::time::Duration;
 /// the new record may begin some ns before the end of the old one (rule S3).
 static LATEST: AtomicU64 = AtomicU64::new(0);
 
-/// What the clock is ahead of Xen's system time, in ns: that counts from the start of the host, and
-/// a domain that was moved goes on from where it was.
+/// What the clock is ahead of Xen's system time, in ns: that counts from the start of the host, the
+/// clock from that of the domain, which goes on from where it was when it is moved.
 static AHEAD: AtomicI64 = AtomicI64::new(0);
+
+/// Begins at 0, however long the host has been up.
+pub(super) fn begin() {
+    resume();
+}
 
 /// Goes on with the clock of a new domain.
 pub(super) fn resume() {
@@ -30,8 +35,8 @@ pub(super) fn system(time: u64) -> u64 {
     time.saturating_add_signed(ahead().wrapping_neg())
 }
 
-/// Returns the time since Xen started in ns, on the host where the guest began; never less than
-/// before, and 0 before the shared info page is mapped.
+/// Returns the time since boot in ns; never less than before, and 0 before the shared info page is
+/// mapped.
 pub(crate) fn monotonic() -> u64 {
     let Some(domain) = ::xen::attached() else { return 0 };
     // There is one vCPU, and the upcall handler does not call this, so it needs no lock prefix.

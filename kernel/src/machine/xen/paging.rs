@@ -270,11 +270,13 @@ impl Paging {
             // SAFETY: by contract.
             table = unsafe { self.image_table(shared_info) };
         }
-        let entries = [(self.layout.shared_info, shared_info), (guard, 0), (scratch, 0)];
-        // The new table has the first two already.
-        for &(page, entry) in entries.get(if shift > 0 { 2.. } else { 0.. }).unwrap_or_default() {
-            // SAFETY: nothing uses these pages.
-            unsafe { update_va_mapping(page as u64, entry, 0) }?;
+        // The new table has what is in its 2 MiB, but for the scratch page, which it is.
+        let is_new = |page: usize| shift > 0 && page < first + SLOT;
+        for (page, entry) in [(self.layout.shared_info, shared_info), (guard, 0), (scratch, 0)] {
+            if page == scratch || !is_new(page) {
+                // SAFETY: nothing uses these pages.
+                unsafe { update_va_mapping(page as u64, entry, 0) }?;
+            }
         }
         let mut batch = Batch::default();
         let mut rest = data.next_multiple_of(SLOT);
@@ -314,10 +316,14 @@ impl Paging {
         self.shift = shift;
         self.mfn_list = self.mfn_list.wrapping_byte_add(shift);
         // The scratch page may have become a table.
-        let spare = [guard, self.layout.shared_info, scratch];
-        for page in spare.into_iter().take(if replaces { 2 } else { 3 }) {
-            // There is room for three.
-            let _ = self.spare.push((page - virt_base) / PAGE);
+        for page in [guard, self.layout.shared_info, scratch] {
+            // The table of a page beyond is linked twice: who unmaps it where memory is used, unmaps it
+            // here as well.
+            let is_linked_twice = shift > 0 && !is_new(page);
+            if !(page == scratch && replaces) && !is_linked_twice {
+                // There is room for three.
+                let _ = self.spare.push((page - virt_base) / PAGE);
+            }
         }
         Ok(())
     }

@@ -41,9 +41,9 @@ pub(super) fn print(text: Arguments<'_>) {
 /// can be printed, and ends the domain.
 pub(super) fn begin() {
     static REPORTS: AtomicU8 = AtomicU8::new(0);
-    watchdog::stop();
     match REPORTS.fetch_add(1, Ordering::Relaxed) {
-        0 => return,
+        // Counted first: what it writes to may be what is missing, the shared info page.
+        0 => return watchdog::stop(),
         // Without formatting, which may be what failed.
         1 => {
             let _ = Sink::Patient.write_str(

@@ -19,21 +19,12 @@ mod table;
 
 use super::clock::ahead;
 use ::xen::Errno;
-use ::xen::hypercall::{vcpu_op_get_runstate_info, vcpu_op_register_vcpu_time_memory_area};
+use ::xen::hypercall::vcpu_op_get_runstate_info;
 use ::xen::public::vcpu::RUNSTATE_RUNNING;
 use ::xen::timer;
 pub use context::Context;
-use core::cell::RefCell;
 pub use frame::Frame;
 pub use space::Space;
-
-/// The page in which Xen keeps the clock's parameters.
-struct TimePage(RefCell<Option<Frame>>);
-
-// SAFETY: there is one thread, and what interrupts it does not use this.
-unsafe impl Sync for TimePage {}
-
-static TIME: TimePage = TimePage(RefCell::new(None));
 
 /// Takes from the processor what would be another frame after a suspension. The next program that
 /// runs gives it back.
@@ -41,17 +32,12 @@ pub(super) fn suspend() -> Result<(), Errno> {
     processor::leave_all()
 }
 
-/// Goes on in a new domain, which knows neither the timer, if it was open, nor the page of the
-/// clock.
+/// Goes on in a new domain, which does not know the timer, if it was open.
 pub(super) fn resume(timed: bool) {
     if timed {
         // Without a timer a program runs until an event comes.
         let _ = timer::open();
         entry::set_slice(false);
-    }
-    if let Some(page) = TIME.0.borrow().as_ref() {
-        // If Xen refuses, programs see a clock that is as good as the last record.
-        let _ = register(page);
     }
 }
 
@@ -62,27 +48,18 @@ pub fn ran() -> Option<u64> {
     vcpu_op_get_runstate_info(0).ok().map(|it| it.time[RUNSTATE_RUNNING])
 }
 
-/// Returns what the kernel's clock is ahead of the one in that page, in ns.
+/// Returns what the kernel's clock is ahead of the one of that record, in ns.
 #[must_use]
 pub fn time_ahead() -> i64 {
     ahead()
 }
 
-fn register(page: &Frame) -> Result<(), Errno> {
-    // SAFETY: the page is never dropped.
-    unsafe { vcpu_op_register_vcpu_time_memory_area(0, page.page().as_ptr() as u64) }
-}
-
-/// Returns the page in which Xen keeps the parameters of the clock, a `struct vcpu_time_info`
-/// (`public/xen.h`) at its beginning: for programs that tell the time without a call. `None` if
-/// there is no memory, or Xen refuses.
+/// Returns the parameters of Xen's clock, a `struct vcpu_time_info` (`public/xen.h`): for programs that
+/// tell the time without a call. `None` in a process.
+///
+/// Xen would also keep them in a page of ours (`VCPUOP_register_vcpu_time_memory_area`). But it writes
+/// there by an address, in whichever mode it finds the processor, where a program may have other memory.
 #[must_use]
-pub fn time_page() -> Option<Frame> {
-    let mut page = TIME.0.borrow_mut();
-    if page.is_none() {
-        let new = Frame::new()?;
-        register(&new).ok()?;
-        *page = Some(new);
-    }
-    page.clone()
+pub fn time_record() -> Option<[u8; 32]> {
+    ::xen::attached().map(|domain| ::xen::time::record(&domain.shared_info))
 }

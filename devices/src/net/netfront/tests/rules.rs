@@ -16,7 +16,7 @@ use xen::fake::netback::{Netback, RxSlot};
 use xen::public::io::netif::TxFlags;
 use xen::xenbus::XenbusState;
 
-fn transmit(net: &Netfront, frame: &[u8]) -> bool {
+pub(super) fn transmit(net: &Netfront, frame: &[u8]) -> bool {
     let sent = net.transmit(frame.len(), |to| {
         to.copy_from_slice(frame);
         ((), Meta::default())
