@@ -96,9 +96,11 @@ pub(super) fn run(
     {
         (Some(code), ..) | (None, code @ 1.., _) => (format!("exit status {code}"), code),
         (None, _, Some(POWEROFF)) => ("powered off".into(), 0),
-        (None, _, Some(reason)) => (format!("crashed (xl says: reason code {reason})"), CRASH),
-        // It was destroyed, or goes on without this console.
-        (None, code, None) => ("the console closed".into(), code),
+        (None, _, Some(reason)) if CRASHES.contains(&reason) => {
+            (format!("crashed (xl says: reason code {reason})"), CRASH)
+        }
+        // It was destroyed, saved or restarted, or goes on without this console.
+        (None, code, _) => ("the console closed".into(), code),
     };
     ui.note(&headline(&image.name, &format!("{what} after {after:.1} s"), code));
     Ok(code)
@@ -106,6 +108,9 @@ pub(super) fn run(
 
 /// `SHUTDOWN_poweroff` of Xen's `public/sched.h`.
 const POWEROFF: u32 = 0;
+
+/// `SHUTDOWN_crash` and `SHUTDOWN_watchdog`.
+const CRASHES: [u32; 2] = [3, 4];
 
 /// The reason for which a domain shut down, as the process of `xl` that waits for that wrote it down.
 fn reason(log: &str) -> Option<u32> {
