@@ -47,6 +47,8 @@ pub enum Flaw {
         /// The time of this machine.
         now: When,
     },
+    /// It is of a sort that TLS does not take.
+    Unusable,
 }
 
 impl fmt::Display for Flaw {
@@ -55,6 +57,7 @@ impl fmt::Display for Flaw {
             Self::None => write!(f, "there are not 1 to {LONGEST} certificates in PEM form"),
             Self::Malformed => f.write_str("it cannot be read"),
             Self::OtherKey => f.write_str("it is for another key"),
+            Self::Unusable => f.write_str("TLS does not take it"),
             Self::OtherName(name) => write!(f, "it is not for {}", Escaped(name.as_bytes())),
             Self::Expired { until, now } => write!(
                 f,

@@ -163,6 +163,11 @@ where
     let answers = Server::new(answers).bind(&ip, ip::any(plain)).await?;
     println!("acme: listening on port {plain}");
     let mut answers = pin!(answers.serve());
+    // Another takes its place, as where it cannot be read.
+    if let Some(Err(error)) = keeper.held.as_ref().map(|it| shown(it, tls12)) {
+        log::error!("acme: the certificate on the disk cannot be used: {error}");
+        keeper.held = None;
+    }
     let first = match &keeper.held {
         Some(held) => shown(held, tls12)?,
         None => match select(answers.as_mut(), pin!(keeper.next())).await {

@@ -1,6 +1,6 @@
 //! From an account to a certificate (RFC 8555, section 7.1).
 
-use crate::certificate::{self, Facts};
+use crate::certificate::{self, Facts, Flaw};
 use crate::challenges::{self, Challenges};
 use crate::config::Config;
 use crate::error::{Error, Identifier, Problem};
@@ -162,6 +162,10 @@ async fn ordered<N: Tcp + Resolve, B: Block + 'static>(
     match ended.await {
         Ok((chain, facts)) => {
             let new = Certificate::new(chain, order.key, facts, config.directory.clone());
+            if new.identity().is_err() {
+                store.forget_order().await?;
+                return Err(Error::Certificate(Flaw::Unusable));
+            }
             store.keep(&new).await?;
             Ok(new)
         }

@@ -45,8 +45,8 @@ pub(crate) const fn base(mib: u64) -> u64 {
 pub(crate) fn best(image: u64, front: u64, memory: u64) -> Option<u64> {
     let front = front.next_multiple_of(PAGE);
     let apart = (front + MIB).next_multiple_of(2 * MIB) - front;
-    let least = least_memory(image, apart)?;
-    if front <= MIB && least <= memory {
+    let least = least_memory(image, apart);
+    if front <= MIB && least.is_some_and(|it| it <= memory) {
         return Some(apart);
     }
     // The kernel makes one new table for code and constants, with the three pages behind them. Where
@@ -54,7 +54,7 @@ pub(crate) fn best(image: u64, front: u64, memory: u64) -> Option<u64> {
     let boots = |&mib: &u64| boots_from(image, base(mib), mib);
     let in_one_table = |&mib: &u64| base(mib) % (2 * MIB) + front + 4 * PAGE <= 2 * MIB;
     let together = (1..=MAX).filter(in_one_table).find(boots).map(base);
-    Some(together.unwrap_or(apart))
+    together.or_else(|| least.map(|_| apart))
 }
 
 /// The least memory, in MiB, of a domain whose image of `image` bytes is

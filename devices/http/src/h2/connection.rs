@@ -29,6 +29,10 @@ pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// after which a client is to calm down.
 const USELESS: u32 = 1000;
 
+/// WINDOW_UPDATE frames that are as one without which everything would go on: clients whose windows are
+/// large open them for each piece of a few KiB that they have read, long after it was sent.
+pub(super) const UPDATES: u32 = 16;
+
 /// Frames of one field block at most. A head that is this long has fewer.
 pub(super) const PIECES: u32 = 32;
 
@@ -108,6 +112,8 @@ pub(super) struct Connection<'a, H> {
     /// It was told that no more requests are taken.
     pub leaving: bool,
     pub useless: u32,
+    /// Windows that were opened further, of which [`UPDATES`] are as one such frame.
+    pub updates: u32,
     pub resets: u32,
     /// Rounds since other tasks had their turn.
     rounds: usize,
@@ -155,6 +161,7 @@ async fn run<H: Handler>(
         ended: false,
         leaving: false,
         useless: 0,
+        updates: 0,
         resets: 0,
         rounds: 0,
     };

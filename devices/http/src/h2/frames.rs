@@ -3,7 +3,7 @@
 use super::super::Status;
 use super::super::budget::Charge;
 use super::super::exchange::Handler;
-use super::connection::{Block, Connection, Fault, PIECES};
+use super::connection::{Block, Connection, Fault, PIECES, UPDATES};
 use super::frame::{Code, Frame, LARGEST, Setting, depends_on, flag, kind, settings};
 use super::hpack::Refused;
 use super::request::{Fields, Wrong};
@@ -232,9 +232,10 @@ impl<'a, H: Handler> Connection<'a, H> {
         Ok(state.output.add(answer, payload, &self.pool().budget).ok_or(Code::INTERNAL)?)
     }
 
-    /// WINDOW_UPDATE (section 6.9), which is of no use to a client that does not let anything out.
+    /// WINDOW_UPDATE (section 6.9), of which many are of no use where nothing comes of them.
     pub(super) fn window_update(&mut self, frame: Frame, payload: &[u8]) -> Result<(), Fault> {
-        self.useless += 1;
+        self.updates = (self.updates + 1) % UPDATES;
+        self.useless += u32::from(self.updates == 0);
         let more = <[u8; 4]>::try_from(payload).map_err(|_| Code::FRAME_SIZE)?;
         let more = u32::from_be_bytes(more) & i32::MAX as u32;
         let id = frame.stream;

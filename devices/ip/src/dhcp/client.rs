@@ -420,7 +420,9 @@ impl Client {
         if let Some(held) = &self.held {
             question.option(50, &held.lease.address.octets());
         }
-        self.until = Some(now.saturating_add(patience(self.asks)));
+        let until = now.saturating_add(patience(self.asks));
+        let end = self.held.as_ref().and_then(|it| it.times).map_or(until, |it| it.end);
+        self.until = Some(until.min(end));
         self.asks += 1;
         send(question, None)
     }

@@ -74,8 +74,8 @@ impl Shown {
     fn next(&self, record: &Record, now: u64) -> Option<Self> {
         let rate = record.rate()?;
         // The record may be older than this machine, whose clock begins at 0.
-        let passed = now.wrapping_sub(record.ns).cast_signed().max(0).cast_unsigned();
-        let passed = u128::from(passed) << FRACTION;
+        let passed = i128::from(now) - i128::from(record.ns.cast_signed());
+        let passed = passed.max(0).cast_unsigned() << FRACTION;
         let ticks = record.ticks.wrapping_add(u64::try_from(passed / u128::from(rate)).ok()?);
         let before = if self.version == 0 { 0 } else { self.at(ticks) };
         let early = before.saturating_sub(now).min(SECOND / 1000);
@@ -194,6 +194,13 @@ mod tests {
         // What was shown last is not taken back.
         let ahead = first.stopped().next(&new, 600).unwrap();
         assert!(ahead.at(ahead.ticks) == 700);
+    }
+
+    #[test]
+    fn a_record_may_be_older_than_the_machine() {
+        let old = record(0, (-900_i64).cast_unsigned());
+        let shown = Shown::default().next(&old, 100).unwrap();
+        assert_eq!((shown.at(shown.ticks), shown.ticks), (100, 2 * 1000));
     }
 
     #[test]

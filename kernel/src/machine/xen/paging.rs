@@ -320,7 +320,8 @@ impl Paging {
             // The table of a page beyond is linked twice: who unmaps it where memory is used, unmaps it
             // here as well.
             let is_linked_twice = shift > 0 && !is_new(page);
-            if !(page == scratch && replaces) && !is_linked_twice {
+            let is_table = page == scratch && replaces;
+            if !(is_table || is_linked_twice) {
                 // There is room for three.
                 let _ = self.spare.push((page - virt_base) / PAGE);
             }

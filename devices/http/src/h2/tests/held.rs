@@ -54,9 +54,9 @@ fn content_is_held_for_two_windows_however_many_streams_have_had_a_window_of_it(
 fn windows_that_let_nothing_out_are_of_no_use() {
     // After as much as the connection takes of it, neither window is of use without the other.
     for id in [0, 1] {
-        let outcome = play(&[get(1, "/long"), more(id, 1).repeat(900)]);
+        let outcome = play(&[get(1, "/long"), more(id, 1).repeat(900 * 16)]);
         assert_eq!(outcome.away, None, "{id}");
-        let outcome = play(&[get(1, "/long"), more(id, 1).repeat(1100)]);
+        let outcome = play(&[get(1, "/long"), more(id, 1).repeat(1100 * 16)]);
         assert_eq!(outcome.away.map(|it| it.0), Some(Code::CALM.0), "{id}");
     }
     // What is sent in small windows is of use, however many these are.

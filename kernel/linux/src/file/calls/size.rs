@@ -149,13 +149,10 @@ fn reserve(thread: &Rc<Thread>, open: Rc<Open>, mode: u32, offset: u64, length: 
         for at in (offset..end).step_by(PIECE as usize) {
             let piece = PIECE.min(end - at);
             let kept = mode | FALLOC_FL_KEEP_SIZE;
-            let result = loaded(|| open.file.allocate(kept, at, piece)).await;
-            let result = match result {
-                Ok(()) => thread.interruptible(yield_now()).await,
-                failed => failed,
-            };
-            if let Err(errno) = result {
-                return Err(if errno == Errno::ERESTARTSYS { Errno::EINTR } else { errno });
+            loaded(|| open.file.allocate(kept, at, piece)).await?;
+            yield_now().await;
+            if thread.signals.is_killed() {
+                return Err(Errno::EINTR);
             }
         }
         // There is room: this is the size alone.

@@ -1,6 +1,6 @@
 //! Reads and writes.
 
-use super::super::{At, Caller, Open};
+use super::super::{At, Caller, Open, Type};
 use super::size::limited;
 use super::written;
 use crate::call::{Answer, Args, Group, calls, changed, wait};
@@ -36,7 +36,7 @@ pub(crate) const CALLS: Group = calls! {
 /// The most bytes of one call (`MAX_RW_COUNT`).
 pub(super) const MOST: usize = 0x7fff_f000;
 
-/// Bytes that are read or written by pieces before others run.
+/// Bytes of a device that are read or written by pieces before others run, and signals come first.
 const TURN: usize = 1 << 20;
 
 /// The most parts of one call (`UIO_MAXIOV`).
@@ -80,7 +80,8 @@ impl Transfer {
                         return Ok(self.done);
                     }
                     turn += count;
-                    if turn >= TURN {
+                    // Who reads or writes a file has all of it, in one piece.
+                    if turn >= TURN && open.file.stat().is_ok_and(|it| it.kind != Type::Regular) {
                         if thread.has_signal() {
                             return Ok(self.done);
                         }

@@ -290,8 +290,11 @@ fn unshare(thread: &Rc<Thread>, [flags, ..]: Args) -> Answer {
             if flags & u64::from(raw::CLONE_FILES) != 0 {
                 thread.process.unshare()?.unshare_files()?;
             }
-            if flags & u64::from(raw::CLONE_FS) != 0 {
-                let process = thread.process.unshare()?;
+            // With several threads their folder stays one: those who ask for their own take a refusal for a
+            // reason to end.
+            if flags & u64::from(raw::CLONE_FS) != 0
+                && let Ok(process) = thread.process.unshare()
+            {
                 let own = process.fs.borrow().copy();
                 process.fs.replace(own);
             }

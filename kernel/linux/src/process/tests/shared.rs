@@ -33,10 +33,10 @@ fn one_thread_of_several_cannot_leave_what_they_share() {
     let first = thread();
     let other = Rc::new(Receiver::new(5, Set::EMPTY));
     first.process.signals.add(other).unwrap();
-    for flags in [raw::CLONE_FILES, raw::CLONE_FS] {
-        let result = call(&first, Sysno::unshare, [flags.into(), 0, 0, 0]);
-        assert_eq!(result, Err(Errno::EINVAL));
-    }
+    let unshare = |flags: u32| call(&first, Sysno::unshare, [flags.into(), 0, 0, 0]);
+    assert_eq!(unshare(raw::CLONE_FILES), Err(Errno::EINVAL));
+    // Who asks for this takes a refusal for a reason to end.
+    assert_eq!(unshare(raw::CLONE_FS), Ok(0));
     assert_eq!(call(&first, Sysno::close_range, [0, 9, 2, 0]), Err(Errno::EINVAL));
 }
 
