@@ -79,10 +79,8 @@ pub(super) struct Engine {
     dropped: Vec<Handle>,
     /// Connections that an image left to the next, and that no listener took yet.
     left: Vec<Handle>,
-    /// What asks for connections while an image that has taken over does not listen yet, and whether
-    /// it listens now.
+    /// What asks for connections while an image that has taken over does not listen yet.
     early: Option<Early>,
-    hears_early: bool,
     /// The app has returned: what was written is sent, and then the end.
     over: bool,
     dhcp: Option<dhcp::Client>,
@@ -118,7 +116,6 @@ impl Engine {
             dropped: Vec::new(),
             left: Vec::new(),
             early: None,
-            hears_early: false,
             over: false,
             dhcp: dhcp.then(|| dhcp::Client::new(Rc::clone(&name), info.mac, Instant::now())),
             servers: settings.servers.clone(),

@@ -23,11 +23,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Early {
     until: Instant,
     frames: Vec<u8>,
+    /// There is another listener since they were last taken.
+    is_heard: bool,
 }
 
 impl Early {
     pub(super) fn new(now: Instant) -> Self {
-        Self { until: now.saturating_add(PATIENCE), frames: Vec::new() }
+        Self { until: now.saturating_add(PATIENCE), frames: Vec::new(), is_heard: false }
     }
 
     /// Keeps a frame, if it is not too late and there is room. Whether it does.
@@ -41,9 +43,18 @@ impl Early {
         true
     }
 
-    /// Takes what was kept, to be received again.
+    /// There is another listener.
+    pub(super) const fn hear(&mut self) {
+        self.is_heard = true;
+    }
+
+    /// Takes what was kept, to be received again, if somebody may want it now.
     pub(super) fn take(&mut self) -> Vec<u8> {
-        core::mem::take(&mut self.frames)
+        if core::mem::take(&mut self.is_heard) {
+            core::mem::take(&mut self.frames)
+        } else {
+            Vec::new()
+        }
     }
 }
 

@@ -75,6 +75,9 @@ pub struct Load {
     pub index: u64,
 }
 
+/// Bytes that a call moves without waiting, before others run and signals come first.
+pub(crate) const TURN: usize = 1 << 20;
+
 impl Load {
     /// Makes one of nothing: others run before what is long goes on.
     #[must_use]

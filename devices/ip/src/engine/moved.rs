@@ -101,14 +101,13 @@ impl Engine {
 
     /// Returns frames that were kept until there was a listener.
     pub(crate) fn early(&mut self) -> Vec<u8> {
-        let early = self.early.as_mut().filter(|_| core::mem::take(&mut self.hears_early));
-        early.map(Early::take).unwrap_or_default()
+        self.early.as_mut().map(Early::take).unwrap_or_default()
     }
 
     /// Gives listeners the connections that were left and that they take.
     pub(crate) fn find_listeners(&mut self) {
-        if self.early.is_some() {
-            self.hears_early = true;
+        if let Some(early) = &mut self.early {
+            early.hear();
             self.protocols.kick();
         }
         let left = core::mem::take(&mut self.left);

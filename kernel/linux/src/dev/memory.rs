@@ -3,7 +3,7 @@
 use crate::errno::Errno;
 use crate::file::{At, File, Inode, Open, Stat};
 use crate::memory::{Sink, Source};
-use crate::stop::Stop;
+use crate::stop::{Stop, TURN};
 use alloc::rc::Rc;
 use core::any::Any;
 
@@ -30,9 +30,6 @@ impl Memory {
         Rc::new(Self { sort, node })
     }
 }
-
-/// Bytes of a read, behind which others run before it goes on.
-const TURN: usize = 1 << 20;
 
 /// Fills `to` by pieces, up to about [`TURN`]. Returns how many bytes that is, or the error of the first piece.
 fn fill(

@@ -12,13 +12,8 @@ static LATEST: AtomicU64 = AtomicU64::new(0);
 /// clock from that of the domain, which goes on from where it was when it is moved.
 static AHEAD: AtomicI64 = AtomicI64::new(0);
 
-/// Begins at 0, however long the host has been up.
-pub(super) fn begin() {
-    resume();
-}
-
-/// Goes on with the clock of a new domain.
-pub(super) fn resume() {
+/// Goes on with the clock of a new domain; at boot from 0, however long the host has been up.
+pub(super) fn go_on() {
     if let Some(domain) = ::xen::attached() {
         let ahead = LATEST.load(Ordering::Relaxed).wrapping_sub(system_time(&domain.shared_info));
         AHEAD.store(ahead.cast_signed(), Ordering::Relaxed);

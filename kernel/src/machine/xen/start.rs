@@ -140,7 +140,7 @@ unsafe extern "C" fn boot(raw: *const start_info, stack: usize) -> ! {
     // SAFETY: as before, at the addresses at which memory is used from here on.
     let frames = unsafe { Frames::new(paging.mfn_list(), virt_base + shift, pages) };
     ::xen::attach(shared_info_page(), frames);
-    clock::begin();
+    clock::go_on();
 
     // 5. Open the heap on the memory after what the domain builder made.
     // SAFETY: nothing uses that memory, and nothing has been allocated.

@@ -142,7 +142,7 @@ pub(crate) fn suspend() -> Option<bool> {
 
 /// Goes on as another domain, of which `new` tells what is new.
 fn renew(new: &New, timed: bool) -> Result<(), ::xen::gnttab::Error> {
-    clock::resume();
+    clock::go_on();
     announce();
     let granting = ::xen::suspend::renew(new.store);
     console::reattach(new.console);

@@ -9,7 +9,7 @@ use crate::errno::Errno;
 use crate::memory::{Part, Sink, Source};
 use crate::socket::calls::message;
 use crate::socket::{SocketFile, Style};
-use crate::stop::{Load, Stop};
+use crate::stop::{Load, Stop, TURN};
 use crate::thread::Thread;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -35,9 +35,6 @@ pub(crate) const CALLS: Group = calls! {
 
 /// The most bytes of one call (`MAX_RW_COUNT`).
 pub(super) const MOST: usize = 0x7fff_f000;
-
-/// Bytes of a device that are read or written by pieces before others run, and signals come first.
-const TURN: usize = 1 << 20;
 
 /// The most parts of one call (`UIO_MAXIOV`).
 const PARTS: u64 = 1024;

@@ -4,7 +4,7 @@ use crate::call::{Answer, Args, Group, calls, wait};
 use crate::errno::Errno;
 use crate::file::Caller;
 use crate::memory::Memory;
-use crate::stop::{Stop, loaded};
+use crate::stop::{Stop, TURN, loaded};
 use crate::thread::Thread;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -97,9 +97,6 @@ fn sysinfo(thread: &Rc<Thread>, [to, ..]: Args) -> Answer {
 
 /// Bytes that are made at once.
 const PIECE: usize = 256;
-
-/// Bytes that are made before others run.
-const TURN: usize = 1 << 20;
 
 fn getrandom(thread: &Rc<Thread>, [to, length, flags, ..]: Args) -> Answer {
     let flags = flags as u32;
