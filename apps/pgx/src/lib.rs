@@ -138,7 +138,8 @@ pub async fn over<C: Write, W: Way>(mut console: C, way: W, args: Args) -> Exit 
     }
 }
 
-/// Asks everything, prints the rows as they come, and adds what is to be printed behind them to `said`.
+/// Asks everything, prints the answers as they come, and leaves what is to be printed behind them in
+/// `said`.
 async fn talk<W: Way>(
     way: &W,
     args: &Args,
@@ -152,19 +153,19 @@ async fn talk<W: Way>(
     let login = Connection::bound(stream, &login, args.limit, channel);
     let mut connection = told(in_time(args.patience, login).await, 4, said)?;
     for sql in &*args.run {
-        let mut rows = Rows { console: &mut *console, said: &mut *said, failed: false };
+        let mut rows = Rows { console: &mut *console, failed: false };
         let answer = connection.run(sql, async |row: &Row<'_>| rows.print(row).await);
         let answer = in_time(args.patience, answer).await;
         rows.all()?;
-        done(answer, said)?;
+        done(answer, console, said).await?;
     }
     if let Some(sql) = args.query {
         let values: Vec<Option<&str>> = args.value.iter().copied().map(Some).collect();
-        let mut rows = Rows { console: &mut *console, said: &mut *said, failed: false };
+        let mut rows = Rows { console: &mut *console, failed: false };
         let answer = connection.query(sql, &values, async |row: &Row<'_>| rows.print(row).await);
         let answer = in_time(args.patience, answer).await;
         rows.all()?;
-        done(answer, said)?;
+        done(answer, console, said).await?;
     }
     // The answers are there; how the connection ends changes none of them.
     let _ = in_time(args.patience, async {
@@ -178,17 +179,13 @@ async fn talk<W: Way>(
 /// Where rows are printed.
 struct Rows<'a, C> {
     console: &'a mut C,
-    /// What comes before them.
-    said: &'a mut String,
     failed: bool,
 }
 
 impl<C: Write> Rows<'_, C> {
     async fn print(&mut self, row: &Row<'_>) {
         if !self.failed {
-            let before = self.console.write_all(self.said.as_bytes()).await;
-            self.said.clear();
-            self.failed = before.is_err() || line(self.console, row).await.is_err();
+            self.failed = line(self.console, row).await.is_err();
         }
     }
 
@@ -214,12 +211,19 @@ pub fn told<T, E: core::fmt::Display>(
     })
 }
 
-/// Adds what the last command did, or why a question failed, and the end then.
-fn done(answer: Result<String, Error<ip::Error>>, said: &mut String) -> Result<(), Exit> {
+/// Prints what the last command did, before the server says anything about the next one in the log.
+/// Where it failed, adds why to `said`.
+async fn done(
+    answer: Result<String, Error<ip::Error>>,
+    console: &mut impl Write,
+    said: &mut String,
+) -> Result<(), Exit> {
     let tag = told(answer, 5, said)?;
     // Writing to a string does not fail.
     let _ = writeln!(said, "{}", Escaped(tag.as_bytes()));
-    Ok(())
+    let printed = console.write_all(said.as_bytes()).await;
+    said.clear();
+    printed.map_err(|_| Exit::FAILURE)
 }
 
 /// An answer within a time.

@@ -3,7 +3,8 @@
 //! test: disk dom0=debian:postgresql-15,libllvm14-,postgresql-common-,postgresql-client-common-,ssl-cert-,locales-,dash,coreutils
 //! test: dom0 postgres.sh
 //! test(asks): args server=10.0.0.1 user=guest password="open sesame" database=postgres run="create table t (a int primary key, b text); insert into t select i, md5(i::text) from generate_series(1, 1000) i" run="select count(*), null, max(b) from t" run="do $$begin raise notice 'noted'; end$$" query="select a, b, $2::text from t where a = $1::int + 41" value=1 value="x'; drop table t --"
-//! test(asks): console-contains "INSERT 0 1000\n1000||ffeabd223de0d4eacb9a3e6e53e5448d\nSELECT 1\nDO\n42|a1d0c6e83f027327d8461063f4ac58a6|x'; drop table t --\nSELECT 1\n"
+//! test(asks): console-contains "INSERT 0 1000\n1000||ffeabd223de0d4eacb9a3e6e53e5448d\nSELECT 1\n["
+//! test(asks): console-contains "noted\nDO\n42|a1d0c6e83f027327d8461063f4ac58a6|x'; drop table t --\nSELECT 1\n"
 //! test(asks): console-contains "NOTICE 00000: noted"
 //! test(fails): args server=10.0.0.1 user=guest password="open sesame" database=postgres run="select 1; select * from nothing"
 //! test(fails): console-contains "error: ERROR 42P01: relation \"nothing\" does not exist\n"
