@@ -105,17 +105,19 @@ offer() {
 	case $(xenstore read $old/state 2>/dev/null) in $2*) ;; *) say "$1: $(xenstore read $old/state)" ;; esac
 	goes_on "$1"
 }
-offer 'ready 2 2 3 9999' refused
+offer 'ready 3 2 3 9999' refused
+# By an image that was built before disks were handed over, and by one that speaks of it otherwise.
+offer 'ready 2 1 1 9999' refused
 offer 'ready 9 1 1 9999' refused
 # Of images that speak of it in another way.
 offer 'ready 9' refused
-offer 'ready 2 1 1 9999 7' refused
+offer 'ready 3 1 1 9999 7' refused
 offer 'refused by itself' refused
 : >/tmp/asking
 : >/tmp/failed
 ask &
 asks=$!
-offer 'ready 2 1 1 999999' withdrawn
+offer 'ready 3 1 1 999999' withdrawn
 rm /tmp/asking
 wait $asks
 [ ! -s /tmp/failed ] || say "withdrawn: $(cat /tmp/failed)"

@@ -13,7 +13,7 @@
 //! test(wrong): console-contains "error: FATAL 28P01: password authentication failed for user \"guest\"\n"
 //! test(wrong): expect exit 4
 //! test: timeout 240
-//! test(fails,wrong): not-in-check
+//! test: not-in-check
 
 #![no_std]
 #![no_main]

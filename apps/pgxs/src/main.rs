@@ -5,8 +5,9 @@
 //! test: xl disk=["format=raw,vdev=xvda,access=ro,target=/tmp/pgxs-roots"]
 //! test: timeout 240
 //! test(asks): dom0 "/tmp/pgxs-start good on"
-//! test(asks): args server=www.lab user=guest password="open sesame" database=postgres run="create temp table t (a int primary key, b text); insert into t select i, md5(i::text) from generate_series(1, 1000) i" run="select ssl, version, client_dn from pg_stat_ssl where pid = pg_backend_pid()" query="select a, b, $2::text from t where a = $1::int + 41" value=1 value="x'; drop table t --"
-//! test(asks): console-contains "INSERT 0 1000\nt|TLSv1.3|/CN=guest\nSELECT 1\n42|a1d0c6e83f027327d8461063f4ac58a6|x'; drop table t --\nSELECT 1\n"
+//! test(asks): args server=www.lab user=guest password="open sesame" database=postgres run="create temp table t (a int primary key, b text); insert into t select i, md5(i::text) from generate_series(1, 1000) i" run="select ssl, version, client_dn from pg_stat_ssl where pid = pg_backend_pid()" run="do $$begin raise notice 'noted'; end$$" query="select a, b, $2::text from t where a = $1::int + 41" value=1 value="x'; drop table t --"
+//! test(asks): console-contains "INSERT 0 1000\nt|TLSv1.3|/CN=guest\nSELECT 1\n["
+//! test(asks): console-contains "NOTICE 00000: noted\nDO\n42|a1d0c6e83f027327d8461063f4ac58a6|x'; drop table t --\nSELECT 1\n"
 //! test(asks): console-contains "the login is bound to the server's certificate"
 //! test(old): dom0 "/tmp/pgxs-start good on '' TLSv1.2"
 //! test(old): args server=www.lab user=guest password="open sesame" database=postgres tls12=on run="select ssl, version from pg_stat_ssl where pid = pg_backend_pid()"

@@ -12,8 +12,10 @@ use alloc::borrow::ToOwned;
 use alloc::vec::Vec;
 use crc::{CRC_32_ISCSI, Crc, Table};
 
-/// The version of the format of sections and of what the kernel's own parts write.
-pub(super) const FORMAT: u32 = 2;
+/// The version of the format of sections, of what the kernel's own parts write, and of who does what
+/// when: images before 3 know nothing of disks that are handed over, and would write to them beside the
+/// new one.
+pub(super) const FORMAT: u32 = 3;
 
 const MAGIC: [u8; 8] = *b"XENITHUP";
 

@@ -68,7 +68,7 @@ xl create -q -e -p /dev/null "name='words'" "kernel='$kernel'" memory=8
 words=$(xl domid words)
 old=/local/domain/$id/data/update new=/local/domain/$words/data/update
 xenstore rm $old
-xenstore write $new/state 'ready 2 1 1 999999'
+xenstore write $new/state 'ready 3 1 1 999999'
 xenstore chmod -r $new n$words r$id
 xenstore write $old/to $words
 for _ in $(seq 60); do
