@@ -1,18 +1,11 @@
 //! Tells what binds a login to the channel that it goes through (RFC 5929).
 
 use alloc::vec::Vec;
+use p256::pkcs8::ObjectIdentifier;
+use p256::pkcs8::der::asn1::{AnyRef, ContextSpecific};
+use p256::pkcs8::der::{Decode, Error, Reader, SliceReader, TagNumber};
+use p256::pkcs8::spki::AlgorithmIdentifierRef;
 use sha2::{Digest, Sha256, Sha384, Sha512};
-
-/// Tags of what is read of a certificate (X.690).
-const SEQUENCE: u8 = 0x30;
-const OID: u8 = 0x06;
-const FIRST: u8 = 0xA0;
-
-/// What stands before the number of an algorithm: of signatures by RSA (RFC 8017) and by ECDSA
-/// (RFC 5758), and of hashes (RFC 5754).
-const RSA: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01];
-const ECDSA: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04];
-const HASH: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02];
 
 /// A hash by which a certificate is signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,52 +15,65 @@ enum Hash {
     Sha512,
 }
 
-/// Takes an element off the front of `from`, if it has that tag: its content.
-fn take<'a>(from: &mut &'a [u8], tag: u8) -> Option<&'a [u8]> {
-    let [found, length, rest @ ..] = *from else { return None };
-    if *found != tag {
-        return None;
+const fn oid(dotted: &str) -> ObjectIdentifier {
+    ObjectIdentifier::new_unwrap(dotted)
+}
+
+/// RSA with a hash that its parameters name (RFC 8017, appendix A.2.3).
+const PSS: ObjectIdentifier = oid("1.2.840.113549.1.1.10");
+
+/// Signatures by RSA (RFC 8017, appendix A.2.4) and by ECDSA (RFC 5758, section 3.2) with one hash
+/// each. In the place of MD5 and of SHA-1 stands SHA-256 (RFC 5929, section 4.1).
+const SIGNATURES: [(ObjectIdentifier, Hash); 9] = [
+    (oid("1.2.840.113549.1.1.4"), Hash::Sha256),
+    (oid("1.2.840.113549.1.1.5"), Hash::Sha256),
+    (oid("1.2.840.113549.1.1.11"), Hash::Sha256),
+    (oid("1.2.840.113549.1.1.12"), Hash::Sha384),
+    (oid("1.2.840.113549.1.1.13"), Hash::Sha512),
+    (oid("1.2.840.10045.4.1"), Hash::Sha256),
+    (oid("1.2.840.10045.4.3.2"), Hash::Sha256),
+    (oid("1.2.840.10045.4.3.3"), Hash::Sha384),
+    (oid("1.2.840.10045.4.3.4"), Hash::Sha512),
+];
+
+/// Hashes by themselves (RFC 5754).
+const HASHES: [(ObjectIdentifier, Hash); 3] = [
+    (oid("2.16.840.1.101.3.4.2.1"), Hash::Sha256),
+    (oid("2.16.840.1.101.3.4.2.2"), Hash::Sha384),
+    (oid("2.16.840.1.101.3.4.2.3"), Hash::Sha512),
+];
+
+fn of(table: &[(ObjectIdentifier, Hash)], wanted: ObjectIdentifier) -> Option<Hash> {
+    table.iter().find(|(oid, _)| *oid == wanted).map(|(_, hash)| *hash)
+}
+
+/// The hash of an algorithm of signatures.
+fn hash(algorithm: &AlgorithmIdentifierRef<'_>) -> Option<Hash> {
+    if algorithm.oid != PSS {
+        return of(&SIGNATURES, algorithm.oid);
     }
-    let (length, rest) = match *length {
-        short @ ..=0x7F => (usize::from(short), rest),
-        0x81 => (usize::from(*rest.first()?), &rest[1..]),
-        0x82 => (usize::from(u16::from_be_bytes(*rest.first_chunk()?)), &rest[2..]),
-        // No certificate of a handshake is as long.
-        _ => return None,
-    };
-    let (content, rest) = rest.split_at_checked(length)?;
-    *from = rest;
-    Some(content)
+    // Without a hash among them SHA-1 is meant.
+    let named = algorithm.parameters?.sequence(|parameters| {
+        let named = ContextSpecific::<AlgorithmIdentifierRef<'_>>::decode_explicit(
+            parameters,
+            TagNumber(0),
+        )?;
+        parameters.drain(parameters.remaining_len())?;
+        Ok::<_, Error>(named)
+    });
+    named.ok()?.map_or(Some(Hash::Sha256), |named| of(&HASHES, named.value.oid))
 }
 
-/// The hash of an algorithm of signatures, with what follows its number.
-fn hash(algorithm: &[u8], mut parameters: &[u8]) -> Option<Hash> {
-    Some(match (algorithm.strip_prefix(RSA), algorithm.strip_prefix(ECDSA)) {
-        // MD5 and SHA-1, in whose place stands SHA-256.
-        (Some([4 | 5 | 11]), _) | (_, Some([1] | [3, 2])) => Hash::Sha256,
-        (Some([12]), _) | (_, Some([3, 3])) => Hash::Sha384,
-        (Some([13]), _) | (_, Some([3, 4])) => Hash::Sha512,
-        // PSS, which names its hash, or means SHA-1.
-        (Some([10]), _) => {
-            let mut parameters = take(&mut parameters, SEQUENCE)?;
-            let Some(mut named) = take(&mut parameters, FIRST) else { return Some(Hash::Sha256) };
-            match take(&mut take(&mut named, SEQUENCE)?, OID)?.strip_prefix(HASH)? {
-                [1] => Hash::Sha256,
-                [2] => Hash::Sha384,
-                [3] => Hash::Sha512,
-                _ => return None,
-            }
-        }
-        _ => return None,
-    })
-}
-
-/// The hash by which a certificate in DER form is signed.
-fn signed_by(mut certificate: &[u8]) -> Option<Hash> {
-    let mut parts = take(&mut certificate, SEQUENCE)?;
-    take(&mut parts, SEQUENCE)?;
-    let mut algorithm = take(&mut parts, SEQUENCE)?;
-    hash(take(&mut algorithm, OID)?, algorithm)
+/// The hash by which a certificate in DER form is signed (RFC 5280, section 4.1).
+fn signed_by(certificate: &[u8]) -> Option<Hash> {
+    let mut whole = SliceReader::new(certificate).ok()?;
+    let algorithm = whole.sequence(|parts| {
+        AnyRef::decode(parts)?;
+        let algorithm = AlgorithmIdentifierRef::decode(parts)?;
+        AnyRef::decode(parts)?;
+        Ok::<_, Error>(algorithm)
+    });
+    hash(&algorithm.ok()?)
 }
 
 /// Hashes a certificate by the hash that it is signed by (`tls-server-end-point`, section 4.1).
@@ -108,19 +114,25 @@ mod tests {
 
     #[test]
     fn pss_says_its_hash_and_edwards_curves_have_none() {
-        let pss = [RSA, &[10]].concat();
-        let named = |last| {
-            let oid = [&[OID, 9][..], HASH, &[last]].concat();
-            [&[SEQUENCE, 15, FIRST, 13, SEQUENCE, 11][..], &oid].concat()
+        let hash = |der: &[u8]| hash(&AlgorithmIdentifierRef::from_der(der).unwrap());
+        let pss = |parameters: &[u8]| {
+            let oid = [6, 9, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 1, 10];
+            let length = u8::try_from(oid.len() + parameters.len()).unwrap();
+            [&[0x30, length][..], &oid, parameters].concat()
         };
-        assert_eq!(hash(&pss, &named(2)), Some(Hash::Sha384));
-        assert_eq!(hash(&pss, &named(3)), Some(Hash::Sha512));
-        assert_eq!(hash(&pss, &named(9)), None);
-        assert_eq!(hash(&pss, &[SEQUENCE, 0]), Some(Hash::Sha256));
-        assert_eq!(hash(&pss, &[]), None);
+        // [0] of them a hash, and [2] how long the salt is.
+        let named = |last| {
+            let hash = [0xA0, 13, 0x30, 11, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, last];
+            pss(&[&[0x30, 20][..], &hash, &[0xA2, 3, 2, 1, 48]].concat())
+        };
+        assert_eq!(hash(&named(2)), Some(Hash::Sha384));
+        assert_eq!(hash(&named(3)), Some(Hash::Sha512));
+        assert_eq!(hash(&named(9)), None);
+        assert_eq!(hash(&pss(&[0x30, 0])), Some(Hash::Sha256));
+        assert_eq!(hash(&pss(&[])), None);
         // Ed25519 (RFC 8410).
-        assert_eq!(hash(&[0x2B, 0x65, 0x70], &[]), None);
-        assert_eq!(hash(&[RSA, &[13]].concat(), &[5, 0]), Some(Hash::Sha512));
-        assert_eq!(hash(&[ECDSA, &[3, 4]].concat(), &[]), Some(Hash::Sha512));
+        assert_eq!(hash(&[0x30, 5, 6, 3, 0x2B, 0x65, 0x70]), None);
+        let ecdsa = [0x30, 10, 6, 8, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 4, 3, 4];
+        assert_eq!(hash(&ecdsa), Some(Hash::Sha512));
     }
 }
