@@ -36,6 +36,10 @@ pub(super) trait Wire {
     }
     fn peer(&self) -> SocketAddr;
     fn local(&self) -> SocketAddr;
+    /// Whether a layer beneath has agreed on this protocol; `None` where there is no agreement.
+    fn agreed_on(&self, _protocol: &[u8]) -> Option<bool> {
+        None
+    }
 
     /// Sends the head of a response in a form of its own; `None` where it is text, which is
     /// written as the content is.
@@ -85,6 +89,10 @@ impl<S: Stream> Wire for S {
     fn local(&self) -> SocketAddr {
         Stream::local_addr(self)
     }
+
+    fn agreed_on(&self, protocol: &[u8]) -> Option<bool> {
+        Stream::agreed_on(self, protocol)
+    }
 }
 
 /// A borrowed connection: bytes each way.
@@ -111,6 +119,11 @@ impl<'a> Link<'a> {
 
     pub(super) fn local(&self) -> SocketAddr {
         self.0.local()
+    }
+
+    /// See [`Wire::agreed_on`].
+    pub(super) fn agreed_on(&self, protocol: &[u8]) -> Option<bool> {
+        self.0.agreed_on(protocol)
     }
 
     pub(super) fn poll_read(

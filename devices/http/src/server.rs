@@ -274,15 +274,27 @@ pub(super) async fn pooled<S: Stream, H: Handler>(
                 Err(error) => break Err(error),
             }
         }
-        // Only what a client says first tells whether it speaks HTTP/2.
         if let Some(serve) = second.take() {
-            match preface(&mut link, &mut held, &mut end, limits, slot).await {
+            // What was agreed on beneath is spoken (RFC 9113, section 3.2); where nothing was, what a
+            // client says first tells whether that is HTTP/2.
+            let agreed = link.agreed_on(b"h2");
+            let begun = match agreed {
+                Some(false) => Ok(None),
+                _ => preface(&mut link, &mut held, &mut end, limits, slot).await,
+            };
+            match begun {
                 Ok(Some(begun)) => {
                     between = false;
                     match serve(link.reborrow(), &begun, limits, slot, handler) {
                         Some(serving) => break serving.await,
                         None => break Err(Error::Connection(ip::Error::Exhausted)),
                     }
+                }
+                // No answer of HTTP/1.1 to who is to speak HTTP/2 (section 3.4).
+                Ok(None) if agreed == Some(true) => {
+                    between = false;
+                    count(&pool.stats, |stats| stats.bad += 1);
+                    break Ok(());
                 }
                 Ok(None) => {}
                 Err(error) => break Err(error),

@@ -50,6 +50,8 @@ pub(super) struct Script {
     pub(super) takes: Option<usize>,
     /// A layer has yet to agree with the client.
     pub(super) shaking: bool,
+    /// What that layer has agreed on.
+    pub(super) agreed: Option<&'static str>,
     /// What is held back until it is flushed, by a layer that does so.
     pub(super) held: Option<Vec<u8>>,
 }
@@ -171,6 +173,10 @@ impl Stream for Script {
         self.shaking
     }
 
+    fn agreed_on(&self, protocol: &[u8]) -> Option<bool> {
+        Some(self.agreed?.as_bytes() == protocol)
+    }
+
     fn progress(&self) -> ip::Progress {
         ip::Progress::default()
     }
@@ -259,6 +265,7 @@ pub(super) fn raw_by(
         wait: None,
         takes: None,
         shaking: false,
+        agreed: None,
         // What an answer leaves with the layer beneath is lost.
         held: Some(Vec::new()),
     };

@@ -180,6 +180,10 @@ impl<A: Stream, B: Stream> Stream for OneOf<A, B> {
         of!(self, it => it.in_handshake())
     }
 
+    fn agreed_on(&self, protocol: &[u8]) -> Option<bool> {
+        of!(self, it => it.agreed_on(protocol))
+    }
+
     fn progress(&self) -> Progress {
         of!(self, it => it.progress())
     }

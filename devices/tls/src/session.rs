@@ -109,12 +109,11 @@ impl Session {
     }
 
     /// The protocol that both agreed on.
-    pub(crate) fn protocol(&self) -> Option<Vec<u8>> {
-        let protocol = match &self.side {
+    pub(crate) fn protocol(&self) -> Option<&[u8]> {
+        match &self.side {
             Side::Client(it) => it.alpn_protocol(),
             Side::Server(it) => it.alpn_protocol(),
-        };
-        protocol.map(<[u8]>::to_vec)
+        }
     }
 
     /// The certificate that the peer has shown, in DER form.

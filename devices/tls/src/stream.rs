@@ -132,7 +132,7 @@ impl<S: Stream> Tls<S> {
     /// Returns the protocol that both ends agreed on (ALPN, RFC 7301).
     #[must_use]
     pub fn protocol(&self) -> Option<alloc::vec::Vec<u8>> {
-        self.state.as_ref()?.borrow().session.protocol()
+        self.state.as_ref()?.borrow().session.protocol().map(<[u8]>::to_vec)
     }
 
     /// Returns what binds a login to the server of this connection, once the client's handshake is
@@ -532,6 +532,10 @@ impl<S: Stream> Stream for Tls<S> {
 
     fn in_handshake(&self) -> bool {
         self.state.as_ref().is_some_and(|state| !state.borrow().session.is_open())
+    }
+
+    fn agreed_on(&self, protocol: &[u8]) -> Option<bool> {
+        Some(self.state.as_ref()?.borrow().session.protocol()? == protocol)
     }
 
     fn progress(&self) -> Progress {

@@ -39,8 +39,9 @@ impl<'a, H: Handler> Connection<'a, H> {
             self.useless += 1;
         }
         let closed = match state.stream(id) {
-            Some(stream) => stream.over && !stream.gone,
-            None => state.ended(id) != Ended::Here,
+            Some(stream) if !stream.gone => stream.over,
+            // Only what crosses a reset of ours is let pass.
+            _ => state.ended(id) != Ended::Here,
         };
         if closed {
             return Err(Fault::Stream(id, Code::STREAM_CLOSED));

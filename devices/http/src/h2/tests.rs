@@ -4,6 +4,7 @@ use super::super::pool::Pool;
 mod held;
 mod moving;
 mod rules;
+mod spec;
 
 use super::super::tests::{Script, Step};
 use super::super::*;
@@ -153,6 +154,11 @@ async fn app(exchange: &mut Exchange<'_>) -> Result<(), Error> {
 
 /// Plays a client that sends these parts, a millisecond apart, and then waits.
 fn play_with(limits: &Limits, parts: &[Vec<u8>], takes: Option<usize>) -> (Vec<u8>, Stats) {
+    play_on(Script { takes, ..Script::default() }, limits, parts)
+}
+
+/// As [`play_with`], on a connection that is what `script` says.
+fn play_on(script: Script, limits: &Limits, parts: &[Vec<u8>]) -> (Vec<u8>, Stats) {
     kernel::testing::simulate_time();
     let answer = Rc::<RefCell<Vec<u8>>>::default();
     let mut steps = VecDeque::new();
@@ -161,7 +167,7 @@ fn play_with(limits: &Limits, parts: &[Vec<u8>], takes: Option<usize>) -> (Vec<u
         steps.push_back(Step::Waits(Duration::from_millis(1)));
     }
     steps.extend([Step::Waits(Duration::from_secs(5)), Step::Closes]);
-    let script = Script { steps, answer: answer.clone(), takes, ..Script::default() };
+    let script = Script { steps, answer: answer.clone(), ..script };
     let stats = Rc::<Cell<Stats>>::default();
     let pool = Rc::new(Pool::new(limits, stats.clone()));
     let left = pool.budget.left();

@@ -401,6 +401,12 @@ pub trait Stream: Read<Error = Error> + Write<Error = Error> {
         false
     }
 
+    /// Whether `protocol` is what a layer of its own has agreed on with the peer, as TLS does
+    /// (ALPN, RFC 7301). `None` where nothing was agreed on, as by TCP itself, which is the default.
+    fn agreed_on(&self, _protocol: &[u8]) -> Option<bool> {
+        None
+    }
+
     /// Returns how far the connection has come.
     fn progress(&self) -> Progress;
 

@@ -134,6 +134,8 @@ fn bytes_go_both_ways_and_a_second_connection_resumes() {
                 let served = spawn(echo(accepted));
                 tls.handshake().await.unwrap();
                 assert_eq!(tls.protocol().as_deref(), Some(&b"http/1.1"[..]));
+                let agreed = ["http/1.1", "h2"].map(|it| tls.agreed_on(it.as_bytes()));
+                assert_eq!(agreed, [Some(true), Some(false)]);
                 assert_eq!(tls.is_resumed(), number > 0);
                 assert!(exchange(tls, &data).await.unwrap() == data);
                 assert_eq!(served.await, Ok(()));

@@ -229,6 +229,32 @@ mod tests {
     }
 
     #[test]
+    fn a_field_is_read_in_each_form_that_it_may_have() {
+        // To be remembered, not to be, and never to be (sections 6.2.1 to 6.2.3): a name that has a
+        // number, and a new one; each string also by Huffman's code.
+        for (numbered, new, remembered) in
+            [("7a", "40", true), ("0f2b", "00", false), ("1f2b", "10", false)]
+        {
+            for value in ["05 746f 6f6c 73", "84 49cf 423f"] {
+                for (name, begin) in [
+                    ("user-agent", numbered.into()),
+                    ("x-test", std::format!("{new} 06 782d 7465 7374")),
+                    ("x-test", std::format!("{new} 85 f2b2 4a84 ff")),
+                ] {
+                    let (mut decoder, form) = (Decoder::new(), std::format!("{begin} {value}"));
+                    let expected = Ok(std::format!("{name}: tools\n"));
+                    assert_eq!(read(&mut decoder, &bytes(&form)), expected, "{form}");
+                    let again = if remembered { expected } else { Err(Refused::Wrong) };
+                    assert_eq!(read(&mut decoder, &bytes("be")), again, "{form}");
+                }
+            }
+        }
+        // Several sizes of the table, before the first field (section 4.2).
+        let sized = read(&mut Decoder::new(), &bytes("20 3fe1 1f 82"));
+        assert_eq!(sized.unwrap(), ":method: GET\n");
+    }
+
+    #[test]
     fn old_fields_make_room_for_new_ones() {
         let mut decoder = Decoder::new();
         // The table holds one small field: the second drives the first out.
@@ -260,6 +286,8 @@ mod tests {
             "80",
             "be",
             "ff ffff ff0f",
+            "7e 0161",
+            "0f2f 0161",
             // An integer that has no end, and one that is too large (section 5.1).
             "ff",
             "ff ffff ffff ffff ffff 7f",

@@ -3,12 +3,25 @@
 use super::*;
 
 /// The end that a connection or a stream has after some frames. Sections of RFC 9113.
-#[derive(Debug, PartialEq, Eq)]
-enum Verdict {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
     /// It goes on: the request after it is answered.
     Fine,
     Connection(Code),
     Stream(u32, Code),
+}
+
+/// What comes of these parts, and of a request behind them.
+pub(super) fn verdict(name: &str, parts: &[Vec<u8>]) -> Verdict {
+    let outcome = play(&[parts, &[get(101, "/")]].concat());
+    let reset = outcome.streams.iter().find_map(|(id, it)| Some((*id, it.reset?)));
+    let served = outcome.streams.get(&101).is_some_and(|it| it.status() == "200");
+    match (outcome.away, reset) {
+        (Some((code, _)), _) if code != 0 => Verdict::Connection(Code(code)),
+        (_, Some((id, code))) if served && code != 0 => Verdict::Stream(id, Code(code)),
+        _ if served => Verdict::Fine,
+        _ => panic!("{name}: {outcome:?}"),
+    }
 }
 
 #[test]
@@ -64,7 +77,6 @@ fn each_rule_of_the_rfc_is_held() {
             both(get(1, "/never"), get(1, "/")),
             Connection(Code::STREAM_CLOSED),
         ),
-        ("5.1 DATA after RST_STREAM", [post(1, &[]), rst(1, 4), data(1, 0, b"x")].concat(), Fine),
         ("5.1 WINDOW_UPDATE after the end", both(get(1, "/"), more(1, 1)), Fine),
         ("5.1.1 an even stream", get(2, "/"), Connection(Code::PROTOCOL)),
         ("5.1.1 an older stream", both(get(5, "/"), get(3, "/")), Connection(Code::PROTOCOL)),
@@ -221,15 +233,7 @@ fn each_rule_of_the_rfc_is_held() {
     ];
     let mut failures = Vec::new();
     for (name, bytes, expected) in &cases {
-        let outcome = play(&[bytes.clone(), get(101, "/")]);
-        let reset = outcome.streams.iter().find_map(|(id, it)| Some((*id, it.reset?)));
-        let served = outcome.streams.get(&101).is_some_and(|it| it.status() == "200");
-        let found = match (outcome.away, reset) {
-            (Some((code, _)), _) if code != 0 => Connection(Code(code)),
-            (_, Some((id, code))) if served && code != 0 => Stream(id, Code(code)),
-            _ if served => Fine,
-            _ => panic!("{name}: {outcome:?}"),
-        };
+        let found = verdict(name, core::slice::from_ref(bytes));
         if found != *expected {
             failures.push(format!("{name}: {found:?}, not {expected:?}"));
         }
@@ -263,6 +267,31 @@ fn who_speaks_http1_is_served_as_ever() {
     let parts: Vec<_> = begin.chunks(5).map(<[u8]>::to_vec).collect();
     let (bytes, stats) = play_with(&Limits::default(), &parts, None);
     assert_eq!(read(&bytes, stats).streams[&1].status(), "200");
+}
+
+#[test]
+fn what_was_agreed_on_beneath_is_what_is_spoken() {
+    let first = [&PREFACE[..], &settings(&[]), &get(1, "/")].concat();
+    let old = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec();
+    let said = |agreed, sent: &[u8]| {
+        let script = Script { agreed, ..Script::default() };
+        play_on(script, &Limits::default(), &[sent.to_vec()])
+    };
+    for agreed in [None, Some("h2")] {
+        let (bytes, stats) = said(agreed, &first);
+        assert_eq!(read(&bytes, stats).streams[&1].status(), "200");
+    }
+    for agreed in [None, Some("http/1.1")] {
+        assert!(said(agreed, &old).0.starts_with(b"HTTP/1.1 200 "));
+    }
+    assert!(said(Some("http/1.1"), &first).0.starts_with(b"HTTP/1.1 505 "));
+    // Nothing of HTTP/1.1 is said to who is to speak HTTP/2.
+    for wrong in
+        [&old[..], b"INVALID CONNECTION PREFACE\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nXX", b"PR"]
+    {
+        let (bytes, stats) = said(Some("h2"), wrong);
+        assert_eq!((&*bytes, stats.requests, stats.bad), (&b""[..], 0, 1));
+    }
 }
 
 #[test]
