@@ -8,10 +8,12 @@ pub(crate) use archive::{Draft, pack, packed};
 
 use crate::boot;
 use crate::image::manifest::Manifest;
+use crate::image::xl;
 use crate::project::Project;
 use crate::ui::Ui;
 use anyhow::{Context, Result, bail, ensure};
 use debian::Packages;
+use lab::{Disk, Options};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -91,6 +93,18 @@ impl Image {
 pub(crate) fn line(vdev: &str, read_only: bool, target: &str) -> String {
     let access = if read_only { "ro" } else { "rw" };
     format!("format=raw,vdev={vdev},access={access},target={target}")
+}
+
+/// Gives dom0 the images as disks of its own, and says so to xl.
+pub(crate) fn attach(images: &[Image], options: &mut Options) -> Option<String> {
+    let item = |image: &Image| {
+        let target = Disk::in_dom0(options.disks.len());
+        let path = image.path.clone();
+        let (read_only, sector) = (image.read_only, image.sector);
+        options.disks.push(Disk { path, read_only, sector });
+        image.xl(&target)
+    };
+    xl::list("disk", &images.iter().map(item).collect::<Vec<_>>())
 }
 
 /// Which disk of the app `name` is, as Xen calls it.

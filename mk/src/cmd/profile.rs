@@ -7,7 +7,7 @@
 
 use super::build::{self, Optimize};
 use crate::boot;
-use crate::disk;
+use crate::disk::{self, Given};
 use crate::ending::{is_up, text};
 use crate::image::stack::Stack;
 use crate::image::xl;
@@ -15,7 +15,7 @@ use crate::project::write;
 use crate::symbols::{Place, Symbols};
 use crate::ui::{Ui, out, table};
 use anyhow::{Context, Result, bail, ensure};
-use lab::{Disk, GuestSpec, Host, Probe, Registers};
+use lab::{GuestSpec, Host, Probe, Registers};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::thread;
@@ -24,7 +24,8 @@ use std::time::{Duration, Instant};
 /// Shows where an app's time goes, as a table and as a flame graph
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  cargo mk profile httpd --load 'wrk -t1 -c10 -d5s http://$IP:80/health'\n\n\
+    after_help = "Example:\n  cargo mk profile httpd --load 'wrk -t1 -c10 -d5s http://$IP:80/health'\n  \
+cargo mk profile linux --disk root=debian:busybox-static run='seq 100000'\n\n\
 The load runs in dom0 once the app listens, where $IP is the app's address; without one, the\n\
 app is sampled from its start to its end. Beside the image then stand profile.folded, for\n\
 other tools, and profile.svg, for a browser."
@@ -39,9 +40,9 @@ pub(crate) struct Args {
     /// A command to run in dom0; the app is sampled while it runs
     #[arg(long, value_name = "COMMAND")]
     load: Option<String>,
-    /// A file that is a disk, which is only read: one for each that the app has, in its order
-    #[arg(long, value_name = "FILE")]
-    disk: Vec<PathBuf>,
+    /// What a disk of the app is, as for `cargo mk run`
+    #[arg(long, value_name = "NAME=FILE|FOLDER|SIZE|debian:PACKAGE,...", value_parser = disk::parse)]
+    disk: Vec<Given>,
     /// Memory of the domain in MiB, instead of what the manifest says
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..))]
     memory: Option<u64>,
@@ -88,18 +89,14 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     let mut options = boot::options(&project)?;
     (options.icount, options.debug) = (true, true);
     options.network = image.manifest.vifs() > 0 || args.load.is_some();
-    let (count, mut lines) = (image.manifest.disks().count(), Vec::new());
-    ensure!(args.disk.len() <= count, "{} has {count} disks, and --disk names more", image.name);
-    for (file, (_, vdev)) in args.disk.iter().zip(image.manifest.disks()) {
-        lines.push(disk::line(vdev, true, &Disk::in_dom0(options.disks.len())));
-        options.disks.push(Disk { path: file.clone(), read_only: true, sector: 512 });
-    }
+    let disks = disk::images(&project, &image.manifest, &args.disk, 0, ui)?;
+    let disks = disk::attach(&disks, &mut options);
     let host = Host::boot(&options, ui)?;
     let mut overrides: Vec<_> = args.memory.iter().map(|mib| format!("memory={mib}")).collect();
     if !args.args.is_empty() {
         overrides.push(format!("extra={}", xl::quote(&xl::command_line(&args.args)?)));
     }
-    overrides.extend(xl::list("disk", &lines));
+    overrides.extend(disks);
     let mut domain = host.create(&GuestSpec { overrides, ..GuestSpec::new(image.config()) })?;
     let limit = Duration::from_secs(args.limit);
     let mut samples = Samples::default();

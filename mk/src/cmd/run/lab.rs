@@ -6,12 +6,11 @@ use super::publish::{self, Asking};
 use super::watch::{Running, watch_all};
 use super::{arguments, refused};
 use crate::cmd::build;
-use crate::image::xl;
 use crate::project::{Guest, Project};
 use crate::ui::Ui;
 use crate::{boot, disk};
 use anyhow::{Context, Result, ensure};
-use lab::{Disk, GuestSpec, Host, Options, address};
+use lab::{GuestSpec, Host, Options, address};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -47,7 +46,7 @@ pub(super) fn run(
         let mut overrides = overrides(image, items, app.memory)?;
         let twins = apps[..usize::from(index)].iter().filter(|other| other.1.name == guest.name);
         let disks = disk::images(project, &image.manifest, &app.around.disk, twins.count(), ui)?;
-        overrides.extend(attach(&disks, &mut options));
+        overrides.extend(disk::attach(&disks, &mut options));
         let vifs = image.manifest.vifs();
         ensure!(
             app.around.pcap.is_none() || vifs > 0,
@@ -102,18 +101,6 @@ pub(super) fn run(
         control.close();
         status
     })
-}
-
-/// Gives dom0 the images as disks of its own, and says so to xl.
-fn attach(images: &[disk::Image], options: &mut Options) -> Option<String> {
-    let item = |image: &disk::Image| {
-        let target = Disk::in_dom0(options.disks.len());
-        let path = image.path.clone();
-        let (read_only, sector) = (image.read_only, image.sector);
-        options.disks.push(Disk { path, read_only, sector });
-        image.xl(&target)
-    };
-    xl::list("disk", &images.iter().map(item).collect::<Vec<_>>())
 }
 
 /// The files for a guest's interfaces: the first has the name as it was given.
