@@ -85,16 +85,17 @@ const fn aligned(length: u64) -> u64 {
 
 impl Outgoing<'_> {
     /// Reads the control messages of `length` bytes at `at`. Of credentials, a process may tell
-    /// only its own.
+    /// only its own, and root those of any process that `is_there`.
     ///
     /// # Errors
     /// `EINVAL` for what makes no sense and for more than 253 descriptors, `EBADF`, `EPERM`,
-    /// `ENOBUFS`.
+    /// `ESRCH`, `ENOBUFS`.
     pub fn read_control(
         &mut self,
         memory: &Memory,
         files: &Files,
         (at, length): (u64, u64),
+        is_there: impl Fn(i32) -> bool,
     ) -> Result<(), Stop> {
         if length > CONTROL {
             return Err(Errno::ENOBUFS.into());
@@ -123,6 +124,9 @@ impl Outgoing<'_> {
                     let told: Credentials = memory.get(data)?;
                     if told != self.credentials && self.credentials.user != 0 {
                         return Err(Errno::EPERM.into());
+                    }
+                    if told.process != self.credentials.process && !is_there(told.process) {
+                        return Err(Errno::ESRCH.into());
                     }
                     self.credentials = told;
                 }
@@ -153,13 +157,16 @@ impl Incoming {
         let mut done = 0;
         let mut truncated = false;
         let mut put = |level, kind, data: &[u8]| {
-            let size = HEADER + data.len() as u64;
-            if size > length.saturating_sub(done) {
-                truncated = true;
+            let room = length.saturating_sub(done);
+            let size = (HEADER + data.len() as u64).min(room);
+            truncated |= size < HEADER + data.len() as u64;
+            if size < HEADER {
                 return Ok(());
             }
+            // As much of it as there is room for (recvmsg(2)).
             let header = Header { length: size, level, kind };
             memory.put(at.wrapping_add(done), &header)?;
+            let data = &data[..(size - HEADER) as usize];
             memory.write(at.wrapping_add(done + HEADER) as usize, data)?;
             done = (done + aligned(size)).min(length);
             Ok::<_, Stop>(())

@@ -32,7 +32,7 @@ use linux_raw_sys::net::{
 };
 
 /// Which bytes belong together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Style {
     /// None: it is a stream (`SOCK_STREAM`).
     Stream,

@@ -17,8 +17,8 @@ use alloc::vec::Vec;
 use core::cell::Cell;
 use kernel::time::Instant;
 use linux_raw_sys::net::{
-    AF_UNIX, MSG_CMSG_CLOEXEC, MSG_CTRUNC, MSG_DONTWAIT, MSG_EOR, MSG_NOSIGNAL, MSG_PEEK,
-    MSG_TRUNC, MSG_WAITALL,
+    AF_UNIX, MSG_CMSG_CLOEXEC, MSG_CTRUNC, MSG_DONTWAIT, MSG_NOSIGNAL, MSG_PEEK, MSG_TRUNC,
+    MSG_WAITALL,
 };
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -183,7 +183,8 @@ fn prepare(thread: &Thread, header: &MsgHdr, flags: u32) -> Result<Prepared, Sto
     let mut message = Outgoing { credentials: owner(thread), ..Outgoing::default() };
     if header.control != 0 && header.control_length > 0 {
         let control = (header.control, header.control_length);
-        message.read_control(&memory, &thread.process.files(), control)?;
+        let is_there = |id| thread.system.process(id).is_some();
+        message.read_control(&memory, &thread.process.files(), control, is_there)?;
     }
     let Outgoing { rights, credentials, .. } = message;
     Ok(Prepared { to, parts, rights, credentials, flags })
@@ -369,7 +370,7 @@ fn receive_message(thread: &Rc<Thread>, fd: u64, at: u64, flags: u32) -> Answer 
         let files = &thread.process.files();
         answer.control_length =
             came.write_control(&memory, files, (header.control, room), close)?;
-        answer.flags = came.flags & (MSG_TRUNC | MSG_CTRUNC | MSG_EOR) | flags & MSG_CMSG_CLOEXEC;
+        answer.flags = came.flags & (MSG_TRUNC | MSG_CTRUNC) | flags & MSG_CMSG_CLOEXEC;
         memory.put(at, &answer)
     })
 }

@@ -117,10 +117,22 @@ fn socketpair(thread: &Rc<Thread>, [family, style, protocol, ends, ..]: Args) ->
     both.map(Into::into)
 }
 
+/// Reads the address that a call gives `socket`. One of a family that nobody knows is a wrong
+/// argument to a Unix socket (unix(7)), and a family that is not there to others.
+///
+/// # Errors
+/// `EINVAL`, `EAFNOSUPPORT`, `EFAULT`.
+fn given(thread: &Thread, socket: &dyn Socket, at: u64, length: u64) -> Result<Address, Stop> {
+    Address::read(&thread.memory(), at, length).map_err(|stop| match stop {
+        Stop::Fail(Errno::EAFNOSUPPORT) if socket.form().family == AF_UNIX => Errno::EINVAL.into(),
+        stop => stop,
+    })
+}
+
 fn bind(thread: &Rc<Thread>, [fd, address, length, ..]: Args) -> Answer {
     let open = thread.process.files().get(fd)?;
     let socket = SocketFile::of(&open)?;
-    let address = Address::read(&thread.memory(), address, length)?;
+    let address = given(thread, &**socket, address, length)?;
     match (&address, path::unix(&**socket)) {
         (Address::Unix(Name::Path(name)), Some(unix)) => path::bind(thread, unix, name)?,
         _ => socket.bind(&**thread, &address)?,
@@ -131,7 +143,7 @@ fn bind(thread: &Rc<Thread>, [fd, address, length, ..]: Args) -> Answer {
 fn connect(thread: &Rc<Thread>, [fd, address, length, ..]: Args) -> Answer {
     let open = thread.process.files().get(fd)?;
     let socket = SocketFile::of(&open)?;
-    let address = Address::read(&thread.memory(), address, length)?;
+    let address = given(thread, &**socket, address, length)?;
     let begun = path::connect(thread, &**socket, &address);
     match begun {
         Err(Stop::Wait) => {}

@@ -768,3 +768,15 @@ fn what_came_is_not_lost_to_an_address_whose_page_is_on_a_disk() {
     it.call(Sysno::fcntl, &[server, 4, O_NONBLOCK.into()]).unwrap();
     assert!(it.call(Sysno::accept, &[server, page(), room]).is_ok());
 }
+
+#[test]
+fn every_address_of_a_port_is_also_each_of_them() {
+    let it = Program::new();
+    for [first, second] in [["127.0.0.1:99", "0.0.0.0:99"], ["0.0.0.0:98", "127.0.0.1:98"]] {
+        let [one, other] = [0; 2].map(|_| it.socket(AF_INET, SOCK_DGRAM));
+        assert_eq!(it.with(Sysno::bind, one, first), Ok(0));
+        assert_eq!(it.with(Sysno::bind, other, second), Err(Errno::EADDRINUSE));
+        it.call(Sysno::close, &[one]).unwrap();
+        assert_eq!(it.with(Sysno::bind, other, second), Ok(0));
+    }
+}

@@ -148,7 +148,9 @@ impl<N: Host> Mail<N> {
         port.boxes.retain(|it| it.strong_count() > 0);
         let clashes = |it: Rc<Mailbox>| {
             let version = (0..2).any(|at| it.versions[at] && versions[at]);
-            version && it.only == only && !(it.shares && shares)
+            // Who is bound to every address has this one as well.
+            let both = it.only.zip(only).is_none_or(|(one, other)| one == other);
+            version && both && !(it.shares && shares)
         };
         if port.boxes.iter().filter_map(Weak::upgrade).any(clashes) {
             return Err(Errno::EADDRINUSE);

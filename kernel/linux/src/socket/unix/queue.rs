@@ -72,6 +72,11 @@ impl Queue {
         rights
     }
 
+    /// Returns how many bytes the next message has.
+    pub(super) fn next(&self) -> usize {
+        self.messages.front().map_or(0, |it| it.bytes.len())
+    }
+
     /// Whether there is room for something.
     pub(super) fn has_room(&self) -> bool {
         self.size < CAPACITY / 2 && self.messages.len() < MESSAGES

@@ -1,7 +1,7 @@
 //! Which Unix socket has which name.
 
 use super::flight::Flight;
-use crate::socket::Socket;
+use crate::socket::{Socket, Style};
 use alloc::rc::{Rc, Weak};
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
@@ -12,8 +12,8 @@ use litemap::LiteMap;
 pub enum Place {
     /// A file of the tree, by its device and inode: a socket keeps its name when that is renamed.
     Inode(u64, u64),
-    /// A name that is no file's.
-    Abstract(Vec<u8>),
+    /// A name that is no file's: each style has names of its own.
+    Abstract(Style, Vec<u8>),
 }
 
 /// The Unix sockets that have a name.
@@ -52,11 +52,11 @@ impl Registry {
 
     /// Returns a name that nobody has: five hexadecimal digits (unix(7), autobind).
     #[must_use]
-    pub fn choose(&self) -> Option<Vec<u8>> {
+    pub fn choose(&self, style: Style) -> Option<Vec<u8>> {
         (0..1 << 20).find_map(|_| {
             self.last.set((self.last.get() + 1) & 0xf_ffff);
             let name = alloc::format!("{:05x}", self.last.get()).into_bytes();
-            self.find(&Place::Abstract(name.clone())).is_none().then_some(name)
+            self.find(&Place::Abstract(style, name.clone())).is_none().then_some(name)
         })
     }
 }

@@ -20,9 +20,10 @@ use core::any::Any;
 use core::cell::{Cell, RefCell};
 use core::task::Waker;
 use linux_raw_sys::net::{
-    AF_UNIX, MSG_EOR, MSG_OOB, MSG_PEEK, MSG_TRUNC, SO_ACCEPTCONN, SO_BROADCAST, SO_ERROR,
-    SO_KEEPALIVE, SO_LINGER, SO_PASSCRED, SO_PEERCRED, SO_PRIORITY, SO_RCVBUF, SO_RCVLOWAT,
-    SO_RCVTIMEO, SO_REUSEADDR, SO_REUSEPORT, SO_SNDBUF, SO_SNDTIMEO, SOL_SOCKET,
+    AF_UNIX, MSG_OOB, MSG_PEEK, MSG_TRUNC, SO_ACCEPTCONN, SO_BROADCAST, SO_BUSY_POLL, SO_DONTROUTE,
+    SO_ERROR, SO_KEEPALIVE, SO_LINGER, SO_MARK, SO_OOBINLINE, SO_PASSCRED, SO_PASSSEC, SO_PEERCRED,
+    SO_PRIORITY, SO_RCVBUF, SO_RCVLOWAT, SO_RCVTIMEO, SO_REUSEADDR, SO_REUSEPORT, SO_SNDBUF,
+    SO_SNDLOWAT, SO_SNDTIMEO, SOL_SOCKET,
 };
 use zerocopy::IntoBytes;
 
@@ -58,6 +59,8 @@ pub struct Unix {
     buffers: Cell<[u32; 2]>,
     /// `SO_RCVLOWAT`.
     least: Cell<u32>,
+    /// Options that are on, a bit each, by their numbers.
+    switches: Cell<u64>,
 }
 
 enum Role {
@@ -92,6 +95,7 @@ impl Unix {
             tells_credentials: Cell::new(false),
             buffers: Cell::new([BUFFER; 2]),
             least: Cell::new(1),
+            switches: Cell::new(0),
         })
     }
 
@@ -140,6 +144,9 @@ impl Unix {
             return Err(Errno::EPROTOTYPE.into());
         }
         if self.style == Style::Datagram {
+            if !other.hears(self) {
+                return Err(Errno::EPERM.into());
+            }
             self.join(other);
             self.changed.raise();
             return Ok(());
@@ -174,6 +181,15 @@ impl Unix {
         other.changed.raise();
         self.changed.raise();
         Ok(())
+    }
+
+    /// Returns whether it takes datagrams of `other`: connected to one, it takes none of others
+    /// (connect(2)).
+    fn hears(&self, other: &Self) -> bool {
+        match &*self.role.borrow() {
+            Role::Connected(peer, ..) => Weak::ptr_eq(peer, &other.itself),
+            _ => true,
+        }
     }
 
     /// Who it speaks to.
@@ -240,7 +256,7 @@ impl Unix {
             return Err(if connected { Errno::EISCONN } else { Errno::EOPNOTSUPP });
         }
         let place = match to {
-            Address::Unix(Name::Abstract(name)) => Place::Abstract(name.clone()),
+            Address::Unix(Name::Abstract(name)) => Place::Abstract(self.style, name.clone()),
             // The call has looked a path up and put its socket in the place of the name.
             Address::Unix(_) => return Err(Errno::ECONNREFUSED),
             _ => return Err(Errno::EINVAL),
@@ -284,6 +300,9 @@ impl Unix {
         }
         if self.style == Style::Datagram && other.style != Style::Datagram {
             return Err(Errno::EPROTOTYPE.into());
+        }
+        if self.style == Style::Datagram && !other.hears(self) {
+            return Err(Errno::EPERM.into());
         }
         let rights: Vec<_> = message.rights.iter().map(Rc::clone).collect();
         if !rights.is_empty() && !other.queue.borrow().has_rights() {
@@ -366,12 +385,14 @@ impl Socket for Unix {
 
     fn bind(&self, _: &dyn Caller, address: &Address) -> Result<(), Stop> {
         let name = match address {
-            Address::Unix(Name::Unnamed) => self.registry.choose().ok_or(Errno::ENOSPC)?,
+            Address::Unix(Name::Unnamed) => {
+                self.registry.choose(self.style).ok_or(Errno::ENOSPC)?
+            }
             Address::Unix(Name::Abstract(name)) => name.clone(),
             // The call makes the file of a path, and names the socket by that.
             _ => return Err(Errno::EINVAL.into()),
         };
-        Ok(self.name(Name::Abstract(name.clone()), Place::Abstract(name))?)
+        Ok(self.name(Name::Abstract(name.clone()), Place::Abstract(self.style, name))?)
     }
 
     fn connect(&self, caller: &dyn Caller, address: &Address) -> Result<(), Stop> {
@@ -383,7 +404,7 @@ impl Socket for Unix {
             Address::Unix(Name::Abstract(name)) => name,
             _ => return Err(Errno::EINVAL.into()),
         };
-        let place = Place::Abstract(name.clone());
+        let place = Place::Abstract(self.style, name.clone());
         let other = Self::find(&self.registry, &place)?;
         self.connect_to(&other, owner(caller))
     }
@@ -406,6 +427,9 @@ impl Socket for Unix {
     }
 
     fn accept(&self) -> Result<(Rc<dyn Socket>, Address), Stop> {
+        if self.style == Style::Datagram {
+            return Err(Errno::EOPNOTSUPP.into());
+        }
         let mut role = self.role.borrow_mut();
         let Role::Listening(waiting, _) = &mut *role else { return Err(Errno::EINVAL.into()) };
         let Some(new) = waiting.pop_front() else {
@@ -508,9 +532,6 @@ impl Socket for Unix {
         if self.style != Style::Stream && length > room {
             told |= MSG_TRUNC;
         }
-        if self.style == Style::Sequence {
-            told |= MSG_EOR;
-        }
         let whole = self.style == Style::Stream || flags & MSG_TRUNC != 0;
         let from = match (self.style, message.from) {
             (Style::Stream, _) | (_, Name::Unnamed) => None,
@@ -562,7 +583,10 @@ impl Socket for Unix {
     }
 
     fn queued(&self) -> [usize; 2] {
-        let read = self.queue.borrow().bytes();
+        let queue = self.queue.borrow();
+        // Of datagrams, the next one is told of (SIOCINQ of unix(7)).
+        let next = self.style == Style::Datagram;
+        let read = if next { queue.next() } else { queue.bytes() };
         [read, self.connected_to().map_or(0, |it| it.queue.borrow().bytes())]
     }
 
@@ -591,18 +615,22 @@ impl Socket for Unix {
             (SOL_SOCKET, SO_RCVBUF) => self.buffers.get()[0],
             (SOL_SOCKET, SO_SNDBUF) => self.buffers.get()[1],
             (SOL_SOCKET, SO_RCVLOWAT) => self.least.get(),
-            (
-                SOL_SOCKET,
-                SO_KEEPALIVE | SO_BROADCAST | SO_REUSEADDR | SO_REUSEPORT | SO_PRIORITY,
-            ) => 0,
+            (SOL_SOCKET, SO_SNDLOWAT) => 1,
+            (SOL_SOCKET, name) if is_switch(name) => (self.switches.get() >> name & 1) as u32,
+            (SOL_SOCKET, SO_PRIORITY | SO_MARK | SO_BUSY_POLL) => 0,
             _ => return form.option(level, name),
         };
         Ok(number.to_ne_bytes().to_vec())
     }
 
     fn set_option(&self, level: u32, name: u32, value: &[u8]) -> Result<(), Errno> {
+        // No other level has options of Unix sockets.
+        if level != SOL_SOCKET {
+            return Err(Errno::EOPNOTSUPP);
+        }
         let number = value.first_chunk().map(|it| u32::from_ne_bytes(*it)).ok_or(Errno::EINVAL)?;
         match (level, name) {
+            (SOL_SOCKET, SO_LINGER) if value.len() < 8 => return Err(Errno::EINVAL),
             (SOL_SOCKET, SO_PASSCRED) => self.tells_credentials.set(number != 0),
             (SOL_SOCKET, SO_SNDBUF | SO_RCVBUF) => self.buffers.update(|mut it| {
                 it[usize::from(name == SO_SNDBUF)] = buffer(name, number);
@@ -610,12 +638,26 @@ impl Socket for Unix {
             }),
             (SOL_SOCKET, SO_RCVLOWAT) => self.least.set(mark(number)),
             // They change nothing that a program could see.
-            (
-                SOL_SOCKET,
-                SO_KEEPALIVE | SO_BROADCAST | SO_REUSEADDR | SO_REUSEPORT | SO_PRIORITY | SO_LINGER,
-            ) => {}
+            (SOL_SOCKET, SO_PRIORITY | SO_LINGER) => {}
+            (SOL_SOCKET, name) if is_switch(name) => {
+                self.switches.update(|it| it & !(1 << name) | u64::from(number != 0) << name);
+            }
             _ => return Err(Errno::ENOPROTOOPT),
         }
         Ok(())
     }
+}
+
+/// Whether an option is one that is on or off, is kept, and does nothing here.
+const fn is_switch(name: u32) -> bool {
+    matches!(
+        name,
+        SO_KEEPALIVE
+            | SO_BROADCAST
+            | SO_REUSEADDR
+            | SO_REUSEPORT
+            | SO_OOBINLINE
+            | SO_DONTROUTE
+            | SO_PASSSEC
+    )
 }

@@ -9,7 +9,9 @@ use crate::stop::Stop;
 use crate::watch::Ready;
 use alloc::rc::{Rc, Weak};
 use alloc::vec::Vec;
-use linux_raw_sys::net::{MSG_PEEK, MSG_TRUNC, SO_ERROR, SO_PEERCRED, SOL_SOCKET};
+use linux_raw_sys::net::{
+    MSG_PEEK, MSG_TRUNC, SO_ERROR, SO_KEEPALIVE, SO_LINGER, SO_PEERCRED, SO_REUSEADDR, SOL_SOCKET,
+};
 
 struct Nobody;
 
@@ -169,7 +171,7 @@ fn a_listener_hands_out_connections_in_their_order() {
     // Who is never accepted learns of it.
     drop(listener);
     assert_eq!(error(receive(&more[0], 1, 0)), Some(Errno::ECONNRESET));
-    assert!(registry.find(&Place::Abstract(b"door".to_vec())).is_none());
+    assert!(registry.find(&Place::Abstract(Style::Stream, b"door".to_vec())).is_none());
 }
 
 #[test]
@@ -270,7 +272,7 @@ fn a_listener_in_its_own_backlog_is_freed() {
     let make = |accepted: bool| {
         let listener = Unix::new(Style::Stream, &registry, ME);
         let name = b"own".to_vec();
-        listener.name(Name::Abstract(name.clone()), Place::Abstract(name)).unwrap();
+        listener.name(Name::Abstract(name.clone()), Place::Abstract(Style::Stream, name)).unwrap();
         listener.listen(1).unwrap();
         let (weak, open) = (Rc::downgrade(&listener), Open::new(SocketFile::new(listener), 2));
         let client = Unix::new(Style::Stream, &registry, ME);
@@ -364,4 +366,47 @@ fn sockets_in_the_queues_of_sockets_end_without_recursion() {
     }
     drop(opens);
     assert_eq!(first.map(|it| it.strong_count()), Some(0));
+}
+
+#[test]
+fn each_style_has_names_of_its_own() {
+    let registry = Rc::<Registry>::default();
+    let name = Address::Unix(Name::Abstract(b"door".to_vec()));
+    let [stream, sequence, late] =
+        [Style::Stream, Style::Sequence, Style::Stream].map(|it| Unix::new(it, &registry, ME));
+    assert_eq!(error(stream.bind(&Nobody, &name)), None);
+    assert_eq!(error(sequence.bind(&Nobody, &name)), None);
+    assert_eq!(error(late.bind(&Nobody, &name)), Some(Errno::EADDRINUSE));
+    sequence.listen(1).unwrap();
+    assert_eq!(error(late.connect(&Nobody, &name)), Some(Errno::ECONNREFUSED));
+}
+
+#[test]
+fn who_is_connected_takes_datagrams_of_nobody_else() {
+    let registry = Rc::<Registry>::default();
+    let [server, peer, other] = [0; 3].map(|_| Unix::new(Style::Datagram, &registry, ME));
+    let names = [&b"server"[..], b"peer"].map(|it| Address::Unix(Name::Abstract(it.to_vec())));
+    server.bind(&Nobody, &names[0]).unwrap_or_default();
+    peer.bind(&Nobody, &names[1]).unwrap_or_default();
+    assert_eq!(error(other.connect(&Nobody, &names[0])), None);
+    assert_eq!(error(server.connect(&Nobody, &names[1])), None);
+    assert_eq!(error(send(&other, b"x")), Some(Errno::EPERM));
+    assert_eq!(error(other.connect(&Nobody, &names[0])), Some(Errno::EPERM));
+    assert_eq!(error(peer.connect(&Nobody, &names[0])), None);
+    send(&peer, b"long").unwrap();
+    send(&peer, b"x").unwrap();
+    assert_eq!(server.queued()[0], 4, "the next one");
+    assert_eq!(got(&server, 9), b"long");
+    assert_eq!(error(server.accept().map(drop)), Some(Errno::EOPNOTSUPP));
+}
+
+#[test]
+fn options_that_do_nothing_are_kept_and_other_levels_have_none() {
+    let [one, _] = pair(Style::Stream);
+    let on = 1_u32.to_ne_bytes();
+    assert_eq!(one.set_option(SOL_SOCKET, SO_KEEPALIVE, &on), Ok(()));
+    assert_eq!(one.option(SOL_SOCKET, SO_KEEPALIVE), Ok(on.to_vec()));
+    assert_eq!(one.option(SOL_SOCKET, SO_REUSEADDR), Ok(std::vec![0; 4]));
+    assert_eq!(one.set_option(SOL_SOCKET, SO_LINGER, &on), Err(Errno::EINVAL));
+    assert_eq!(one.set_option(6, 1, &on), Err(Errno::EOPNOTSUPP));
 }
