@@ -82,6 +82,8 @@ pub(super) struct Begun {
     pub(super) credentials: Credentials,
     /// Its name, which ends with NUL.
     pub(super) name: [u8; 16],
+    /// It has rights that who starts it need not have.
+    pub(super) secure: bool,
 }
 
 /// Makes a program of a file, or of the interpreter that a script names.
@@ -130,7 +132,7 @@ pub(super) async fn begin(
     let limits = (process.memory_limits(), &system.clocks);
     let image =
         image::load(memory, limits, &source, loader.as_ref(), texts, &credentials, secure).await?;
-    Ok(Begun { image, credentials, name })
+    Ok(Begun { image, credentials, name, secure })
 }
 
 /// Opens the file of a program.
@@ -192,7 +194,11 @@ async fn become_program(thread: &Rc<Thread>, begun: Begun) {
     thread.signals.stack.set(Stack::NONE);
     process.signals.exec();
     process.timers.clear();
-    process.controls.undumpable.set(false);
+    // What runs with the rights of another is not for who started it to look into or to end.
+    process.controls.undumpable.set(begun.secure);
+    if begun.secure {
+        process.controls.parent_ended.set(0);
+    }
     process.controls.keeps_capabilities.set(false);
     process.exit_signal.set(Signal::CHLD.number());
     apply(thread, begun);
@@ -202,7 +208,7 @@ async fn become_program(thread: &Rc<Thread>, begun: Begun) {
 
 /// Gives a thread its program.
 pub(super) fn apply(thread: &Thread, begun: Begun) {
-    let Begun { image, credentials, name } = begun;
+    let Begun { image, credentials, name, .. } = begun;
     thread.process.credentials.replace(credentials);
     thread.process.program.replace(image.program);
     thread.signals.name.set(name);

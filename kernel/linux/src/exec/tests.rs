@@ -223,11 +223,14 @@ fn a_program_with_other_rights_than_its_users_is_told_so() {
         };
         let begun = begin(&thread.system, &*thread, &thread.process, wish, credentials);
         let begun = block_on(begun).unwrap();
+        let told = begun.secure;
         let memory = begun.image.memory;
         let vector = begun.image.program.auxiliary;
         let words = (vector.start..vector.end).step_by(16);
         let pairs = words.map(|at| memory.get::<[u64; 2]>(at as u64).unwrap());
-        pairs.into_iter().find(|it| it[0] == u64::from(auxvec::AT_SECURE)).unwrap()[1]
+        let said = pairs.into_iter().find(|it| it[0] == u64::from(auxvec::AT_SECURE)).unwrap()[1];
+        assert_eq!(said == 1, told, "its parent's end and others that look into it are as it says");
+        said
     };
     assert_eq!(secure(|_| ()), 0);
     assert_eq!(secure(|it| it.user.effective = 0), 1);

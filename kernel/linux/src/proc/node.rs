@@ -7,7 +7,7 @@ use crate::file::texts::{Take, Texts};
 use crate::file::{
     Above, Caller, Change, File, Handle, Inode, Listed, Place, Stat, Statfs, Type, Walk,
 };
-use crate::process::{Ids, Process};
+use crate::process::Process;
 use crate::stop::Stop;
 use crate::system::System;
 use alloc::boxed::Box;
@@ -86,17 +86,9 @@ impl Node {
         super::process::find(&system, id).ok_or(Errno::ENOENT)
     }
 
-    /// Whether `caller` may look into a process, as ptrace(2) says it: its own, as root, or as the one
-    /// whom that one is in every way, unless that has said that nobody may.
     fn may_look(&self, caller: &dyn Caller, id: i32) -> Result<bool, Errno> {
         let process = self.process(id)?;
-        if caller.process()[0] == id || caller.user()[0] == 0 {
-            return Ok(true);
-        }
-        let (it, theirs) = (caller.credentials(), process.credentials.borrow());
-        let is = |ids: &Ids, id| [ids.real, ids.effective, ids.saved] == [id; 3];
-        let same = is(&theirs.user, it.uid) && is(&theirs.group, it.gid);
-        Ok(same && !process.controls.undumpable.get())
+        Ok(process.may_look(caller))
     }
 
     fn look(&self, caller: &dyn Caller, id: i32) -> Result<(), Errno> {

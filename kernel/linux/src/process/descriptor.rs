@@ -16,6 +16,7 @@ use linux_raw_sys::general::{O_NONBLOCK, O_RDWR};
 /// pidfd_open(2)
 pub(crate) const CALLS: Group = calls! {
     pidfd_open(Int, Hex) = pidfd_open;
+    pidfd_getfd(Fd, Int, Hex) = pidfd_getfd;
 };
 
 /// A process. It can be read, as poll(2) says, once it has ended; there is nothing to be read.
@@ -46,6 +47,10 @@ impl File for ProcessFile {
         if ended { Ready::IN | Ready::RDNORM } else { Ready::empty() }
     }
 
+    fn seek(&self, _: &Open, _: i64, _: u32) -> Result<u64, Stop> {
+        Err(Errno::ESPIPE.into())
+    }
+
     fn watch(&self) -> Option<&Arc<Watch>> {
         Some(&self.changed)
     }
@@ -70,4 +75,19 @@ fn pidfd_open(thread: &Rc<Thread>, [id, flags, ..]: Args) -> Answer {
         return Err(if system.thread(id).is_some() { Errno::EINVAL } else { Errno::ESRCH }.into());
     };
     Ok(thread.process.files().add(ProcessFile::open(&process, flags), true, 0)?.into())
+}
+
+/// Gives a descriptor of what another process has open, to who may look into it (pidfd_getfd(2)).
+fn pidfd_getfd(thread: &Rc<Thread>, [fd, theirs, flags, ..]: Args) -> Answer {
+    if flags as u32 != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let files = thread.process.files();
+    let of = files.get(fd)?.as_kind::<ProcessFile>().ok_or(Errno::EBADF)?.process();
+    let of = of.filter(|it| it.status().is_none()).ok_or(Errno::ESRCH)?;
+    if !of.may_look(&**thread) {
+        return Err(Errno::EPERM.into());
+    }
+    let open = of.files().get(theirs)?;
+    Ok(files.add(open, true, 0)?.into())
 }

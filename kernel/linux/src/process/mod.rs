@@ -15,7 +15,7 @@ pub use status::{Report, Status};
 
 use crate::errno::Errno;
 use crate::file::uses::Use;
-use crate::file::{Context, Files, Place};
+use crate::file::{Caller, Context, Files, Place};
 use crate::memory::Memory;
 use crate::signal::{Info, Receiver, Sent, Set, Signal, Signals};
 use crate::time::{Intervals, Timers};
@@ -56,8 +56,6 @@ pub struct Process {
     pub exit_signal: Cell<i32>,
     /// How it will end: all its threads are to.
     ending: Cell<Option<Status>>,
-    /// How its first thread ended.
-    first: Cell<Status>,
     /// How it has ended.
     status: Cell<Option<Status>>,
     /// A stop or the end of one that its parent has not seen yet.
@@ -179,7 +177,6 @@ impl Process {
             }),
             exit_signal: Cell::new(Signal::CHLD.number()),
             ending: Cell::new(None),
-            first: Cell::new(Status::exit(0)),
             status: Cell::new(None),
             report: Cell::new(None),
             changed: Watch::new(),
@@ -433,6 +430,18 @@ impl Process {
         self.timers.clear();
     }
 
+    /// Whether `caller` may look into it, as ptrace(2) says it: into its own process, as root, or as
+    /// the one whom this one is in every way, unless it has said that nobody may.
+    pub(crate) fn may_look(&self, caller: &dyn Caller) -> bool {
+        if caller.process()[0] == self.id || caller.user()[0] == 0 {
+            return true;
+        }
+        let (it, own) = (caller.credentials(), self.credentials.borrow());
+        let is = |ids: &Ids, id| [ids.real, ids.effective, ids.saved] == [id; 3];
+        let same = is(&own.user, it.uid) && is(&own.group, it.gid);
+        same && !self.controls.undumpable.get()
+    }
+
     /// Ends its threads but one, which goes on with another program.
     pub(crate) fn end_others(&self, but: &Receiver) {
         let receivers = self.signals.receivers().borrow();
@@ -441,16 +450,14 @@ impl Process {
 
     /// A thread has ended, which ran for `ran` ns. Returns how the process has, if it was the last.
     pub(crate) fn leave(&self, thread: &Receiver, status: Status, ran: u64) -> Option<Status> {
-        if thread.id() == self.id {
-            self.first.set(status);
-        }
         self.ran.update(|it| it + ran);
         let left = self.signals.remove(thread);
         self.changed.raise();
         if left > 0 {
             return None;
         }
-        let status = self.ending.get().unwrap_or(self.first.get());
+        // Nobody ended it as a whole: it ends as its last thread does.
+        let status = self.ending.get().unwrap_or(status);
         self.status.set(Some(status));
         self.intervals.clear();
         self.timers.clear();

@@ -297,6 +297,7 @@ fn clone_refuses_what_makes_no_sense() {
         (raw::CLONE_SIGHAND, Errno::EINVAL),
         (raw::CLONE_NEWPID, Errno::EPERM),
         (raw::CLONE_NEWUSER, Errno::EPERM),
+        (raw::CLONE_FS | raw::CLONE_NEWNS, Errno::EINVAL),
         (raw::CLONE_PIDFD | raw::CLONE_PARENT_SETTID, Errno::EINVAL),
         (
             raw::CLONE_VM | raw::CLONE_SIGHAND | raw::CLONE_THREAD | raw::CLONE_PARENT_SETTID,
@@ -309,6 +310,14 @@ fn clone_refuses_what_makes_no_sense() {
     assert_eq!(perform(&first, Sysno::clone3, [0, 63, 0, 0, 0, 0]), Err(Errno::EINVAL));
     assert_eq!(perform(&first, Sysno::clone3, [0, 8192, 0, 0, 0, 0]), Err(Errno::E2BIG));
     assert_eq!(perform(&first, Sysno::clone3, [8, 64, 0, 0, 0, 0]), Err(Errno::EFAULT));
+    let at = room(&first.memory(), 4096) as u64;
+    let parent = u64::from(raw::CLONE_PARENT);
+    // What has the parent of its parent says no signal of its own; a list of numbers has a length.
+    for (flags, signal, list) in [(parent, raw::SIGCHLD.into(), 0), (0, 0, 8), (1 << 40, 0, 0)] {
+        first.memory().put(at, &[flags, 0, 0, 0, signal, 0, 0, 0, list, 0]).unwrap();
+        let refused = perform(&first, Sysno::clone3, [at, 80, 0, 0, 0, 0]);
+        assert_eq!(refused, Err(Errno::EINVAL), "{flags:#x} {signal} {list}");
+    }
     assert_eq!(first.system.threads(), 1);
     assert_eq!(first.process.threads(), vec![1]);
 }
@@ -438,6 +447,21 @@ fn a_descriptor_of_a_process_outlives_it() {
     assert_eq!(call(Sysno::pidfd_send_signal, [fd, 0, 0, 0]), Ok(0));
     assert_eq!(call(Sysno::pidfd_send_signal, [fd, 0, 0, 1]), Err(Errno::EINVAL));
     assert_eq!(call(Sysno::pidfd_send_signal, [fd, 99, 0, 0]), Err(Errno::EINVAL));
+    let at = room(&first.memory(), 4096) as u64;
+    first.memory().put(at, &Info::user(Signal::TERM, 1, 0)).unwrap();
+    for (number, errno) in [(raw::SIGHUP, Errno::EINVAL), (raw::SIGTERM, Errno::EPERM)] {
+        assert_eq!(call(Sysno::pidfd_send_signal, [fd, number.into(), at, 0]), Err(errno));
+    }
+    assert_eq!(call(Sysno::lseek, [fd, 0, 0, 0]), Err(Errno::ESPIPE));
+    // What it has open, who may look into it has as well.
+    child.files().put(5, own.files().get(fd).unwrap(), false).unwrap();
+    assert_eq!(call(Sysno::pidfd_getfd, [fd, 6, 0, 0]), Err(Errno::EBADF));
+    assert_eq!(call(Sysno::pidfd_getfd, [fd, 5, 1, 0]), Err(Errno::EINVAL));
+    let copy = call(Sysno::pidfd_getfd, [fd, 5, 0, 0]).unwrap() as u64;
+    assert!(Rc::ptr_eq(&own.files().get(copy).unwrap(), &open));
+    assert!(own.files().closes_on_exec(copy).unwrap());
+    call(Sysno::setuid, [9, 0, 0, 0]).unwrap();
+    assert_eq!(call(Sysno::pidfd_getfd, [fd, 5, 0, 0]), Err(Errno::EPERM));
     let receiver = Receiver::new(2, Set::EMPTY);
     child.leave(&receiver, Status::exit(3), 0);
     assert_eq!(open.file.ready(), Ready::IN | Ready::RDNORM);

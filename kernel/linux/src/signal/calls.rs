@@ -274,7 +274,14 @@ fn pidfd_send_signal(thread: &Rc<Thread>, [fd, signal, info, flags, ..]: Args) -
     let (own, signal) = (&thread.process, named(signal)?);
     let info = match info {
         0 => signal.map(|it| Info::user(it, own.id, own.credentials.borrow().user.real)),
-        at => made_up(thread, to.id, signal, at)?,
+        at => {
+            // It says whose number it has (pidfd_send_signal(2)).
+            let said: Info = thread.memory().get(at)?;
+            if said.number() != signal.map_or(0, Signal::number) {
+                return Err(Errno::EINVAL.into());
+            }
+            made_up(thread, to.id, signal, at)?
+        }
     };
     if !may(thread, &to, signal) {
         return Err(Errno::EPERM.into());

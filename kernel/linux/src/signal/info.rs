@@ -79,6 +79,12 @@ impl Info {
         u64::try_from(self.signal).ok().and_then(Signal::new).unwrap_or(Signal::KILL)
     }
 
+    /// Returns `si_signo` as it was said, which may be no signal's.
+    #[must_use]
+    pub const fn number(&self) -> i32 {
+        self.signal
+    }
+
     /// Returns `si_code`.
     #[must_use]
     pub const fn code(&self) -> i32 {

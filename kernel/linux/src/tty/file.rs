@@ -115,7 +115,7 @@ impl Terminal {
                 memory.put(argument, &session)?;
             }
             request::TIOCSCTTY => {
-                if is_own {
+                if is_own && id == session {
                     return Ok(0);
                 }
                 // Root may take it from another session.

@@ -103,6 +103,9 @@ fn clone3(thread: &Rc<Thread>, [at, size, ..]: Args) -> Answer {
         || wish.exit_signal > 64
         || (wish.stack == 0) != (wish.stack_size == 0)
         || wish.set_id_size != 0
+        || wish.set_id != 0
+        || wish.flags & u64::from(raw::CLONE_THREAD | raw::CLONE_PARENT) != 0
+            && wish.exit_signal != 0
         || wish.has(raw::CLONE_DETACHED)
     {
         return Err(Errno::EINVAL.into());
@@ -122,6 +125,9 @@ fn vfork(thread: &Rc<Thread>, _: Args) -> Answer {
 
 fn check(wish: &Wish) -> Result<(), Errno> {
     let threads = wish.has(raw::CLONE_THREAD);
+    if wish.has(raw::CLONE_FS | raw::CLONE_NEWNS) {
+        return Err(Errno::EINVAL);
+    }
     if wish.flags & REFUSED != 0 {
         return Err(Errno::EPERM);
     }
