@@ -68,8 +68,8 @@ impl File for Event {
 
     fn ready(&self) -> Ready {
         let mut ready = Ready::empty();
-        ready.set(Ready::IN | Ready::RDNORM, self.count.get() > 0);
-        ready.set(Ready::OUT | Ready::WRNORM, self.count.get() < MOST);
+        ready.set(Ready::IN, self.count.get() > 0);
+        ready.set(Ready::OUT, self.count.get() < MOST);
         ready
     }
 
@@ -119,7 +119,7 @@ mod tests {
         assert!(matches!(write(&open, MOST), Err(Stop::Wait)));
         assert!(open.file.ready().contains(Ready::OUT));
         write(&open, MOST - 1).unwrap();
-        assert_eq!(open.file.ready(), Ready::IN | Ready::RDNORM);
+        assert_eq!(open.file.ready(), Ready::IN);
         let short = open.file.read(&open, At::Position, &mut Sink::kernel(&mut Vec::new(), 7));
         assert!(matches!(short, Err(Stop::Fail(Errno::EINVAL))));
         assert_eq!(read(&open).unwrap(), MOST);

@@ -84,9 +84,9 @@ impl Pipe {
     /// Changes that (`F_SETPIPE_SZ`), and returns what it became: a power of two of pages.
     ///
     /// # Errors
-    /// `EINVAL` for none, `EPERM` for more than 1 MiB, `EBUSY` if more than that is in it.
+    /// `EINVAL` for more than 2 GiB, `EPERM` for more than 1 MiB, `EBUSY` if more than that is in it.
     pub fn set_capacity(&self, capacity: usize) -> Result<usize, Errno> {
-        if capacity == 0 || capacity > 1 << 31 {
+        if capacity > 1 << 31 {
             return Err(Errno::EINVAL);
         }
         let capacity = capacity.next_power_of_two().max(PAGE);
@@ -471,9 +471,10 @@ mod tests {
     fn the_size_is_a_power_of_two_of_pages_and_bounded() {
         let pipe = Pipe::new();
         assert_eq!(pipe.capacity(), CAPACITY);
+        assert_eq!(pipe.set_capacity(0), Ok(4096));
         assert_eq!(pipe.set_capacity(1), Ok(4096));
         assert_eq!(pipe.set_capacity(5000), Ok(8192));
-        assert_eq!(pipe.set_capacity(0), Err(Errno::EINVAL));
+        assert_eq!(pipe.set_capacity(1 << 32), Err(Errno::EINVAL));
         assert_eq!(pipe.set_capacity(MOST + 1), Err(Errno::EPERM));
         let _ends = [PipeEnd::open(&pipe, true, false), PipeEnd::open(&pipe, false, true)];
         let writer = Open::new(PipeEnd::open(&pipe, false, true), 1);

@@ -147,7 +147,7 @@ impl File for Timer {
 
     fn ready(&self) -> Ready {
         let mut ready = Ready::empty();
-        ready.set(Ready::IN | Ready::RDNORM, self.missed(Instant::now()) > 0);
+        ready.set(Ready::IN, self.missed(Instant::now()) > 0);
         ready
     }
 

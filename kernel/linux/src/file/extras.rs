@@ -17,6 +17,8 @@ pub struct Extras {
     locks: RefCell<Option<Box<Locks>>>,
     watchers: RefCell<Vec<Watched>>,
     uses: Uses,
+    /// It was made without a name, and may be given its first (`O_TMPFILE`).
+    pub(super) linkable: Cell<bool>,
 }
 
 /// How often a file is open to be written, if positive, or runs, if negative: never both at once
@@ -93,6 +95,7 @@ pub struct Lock {
 
 #[derive(Default)]
 struct Locks {
+    /// Sorted by where they begin: who asks what stands in the way hears of the first.
     all: Vec<Lock>,
     watch: Arc<Watch>,
 }
@@ -111,8 +114,8 @@ impl Lock {
     }
 }
 
-/// Bits that are told though nobody asked for them: that a watch ended.
-const ALWAYS: u32 = linux_raw_sys::general::IN_IGNORED;
+/// Bits that are told though nobody asked for them: what ends a watch.
+const ALWAYS: u32 = linux_raw_sys::general::IN_IGNORED | linux_raw_sys::general::IN_DELETE_SELF;
 
 impl Extras {
     /// Returns who writes to it, or runs it.
@@ -198,8 +201,10 @@ impl Extras {
         if locks.all.len() + 2 > MOST || locks.all.try_reserve(2).is_err() {
             return Err((Errno::ENOLCK, watch));
         }
+        let lock = locks.joined(lock);
         locks.cut(lock.owner, lock.start, lock.end);
-        locks.all.push(lock);
+        let at = locks.all.partition_point(|it| it.start <= lock.start);
+        locks.all.insert(at, lock);
         watch.raise();
         Ok(())
     }
@@ -219,6 +224,19 @@ impl Extras {
 }
 
 impl Locks {
+    /// Returns `lock` with what its owner has of the same kind up to it and from there on, so that
+    /// who locks one byte after the other has one lock (fcntl(2)).
+    fn joined(&self, mut lock: Lock) -> Lock {
+        for it in &self.all {
+            let same = it.owner == lock.owner && it.exclusive == lock.exclusive;
+            if same && it.start <= lock.end && it.end >= lock.start {
+                lock.start = lock.start.min(it.start);
+                lock.end = lock.end.max(it.end);
+            }
+        }
+        lock
+    }
+
     /// Takes a range out of those of `owner`.
     fn cut(&mut self, owner: Owner, start: u64, end: u64) {
         let mut rest = None;
@@ -237,7 +255,12 @@ impl Locks {
             }
             true
         });
-        self.all.extend(rest);
+        if let Some(rest) = rest {
+            let at = self.all.partition_point(|it| it.start <= rest.start);
+            self.all.insert(at, rest);
+        }
+        // One whose beginning was cut off may begin behind others now.
+        self.all.sort_by_key(|it| it.start);
     }
 }
 
@@ -267,6 +290,15 @@ mod tests {
         assert_eq!(extras.conflict(&lock(2, 0, u64::MAX, true)), None);
         extras.unlock(Owner::Process(2), 0, u64::MAX);
         assert!(!extras.is_locked());
+        // Byte after byte is one lock, and the first that stands in the way is told of.
+        let bytes = Extras::default();
+        for at in 0..MOST as u64 * 2 {
+            bytes.lock(lock(1, at, at + 1, true)).unwrap();
+        }
+        bytes.lock(lock(1, 10, 20, false)).unwrap();
+        bytes.unlock(Owner::Process(1), 0, 10);
+        assert_eq!(bytes.conflict(&lock(2, 0, 100, true)), Some(lock(1, 10, 20, false)));
+        assert_eq!(bytes.conflict(&lock(2, 0, 100, false)), Some(lock(1, 20, 8192, true)));
         // flock(2) is another world.
         let whole = |open| Lock { owner: Owner::Whole(open), ..lock(1, 0, u64::MAX, true) };
         extras.lock(whole(1)).unwrap();

@@ -40,11 +40,11 @@ impl Handle {
         if self.refusal == Errno::EBADF {
             return Err(Errno::EBADF.into());
         }
-        if let Some(listing) = &*self.listing.borrow() {
-            return Ok(Rc::clone(listing));
-        }
         if self.node.is_gone() {
             return Err(Errno::ENOENT.into());
+        }
+        if let Some(listing) = &*self.listing.borrow() {
+            return Ok(Rc::clone(listing));
         }
         let mut all = Vec::new();
         let (_, own) = self.node.id();

@@ -432,13 +432,16 @@ impl Open {
     /// Whether it may be read.
     #[must_use]
     pub fn can_read(&self) -> bool {
-        self.flags.get() & 3 != linux_raw_sys::general::O_WRONLY
+        use linux_raw_sys::general::{O_RDONLY, O_RDWR};
+        // 3 is for neither: such a descriptor is for ioctl(2) alone (open(2)).
+        matches!(self.flags.get() & 3, O_RDONLY | O_RDWR)
     }
 
     /// Whether it may be written.
     #[must_use]
     pub fn can_write(&self) -> bool {
-        self.flags.get() & 3 != linux_raw_sys::general::O_RDONLY
+        use linux_raw_sys::general::{O_RDWR, O_WRONLY};
+        matches!(self.flags.get() & 3, O_WRONLY | O_RDWR)
     }
 
     /// Returns the file as one of a certain kind.

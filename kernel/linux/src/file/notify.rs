@@ -130,7 +130,9 @@ impl Watcher for Inotify {
         else {
             return false;
         };
-        self.queue(watch, mask, cookie, name);
+        if mask & wanted & abi::IN_ALL_EVENTS != 0 {
+            self.queue(watch, mask, cookie, name);
+        }
         let ends = wanted & abi::IN_ONESHOT != 0 || mask & abi::IN_DELETE_SELF != 0;
         if ends {
             // The caller goes through the watchers of that inode, which it may be the last of.
@@ -194,15 +196,16 @@ impl File for Inotify {
     }
 }
 
-/// Something happened to what is at `place`: those who watch it hear of it, and those who watch
-/// the folder that it is in.
+/// Something happened to what is at `place`: those who watch the folder that it is in hear of it,
+/// and then those who watch it.
 pub fn happened(place: &Place, mask: u32) {
-    let folder = if place.node.kind() == Type::Folder { abi::IN_ISDIR } else { 0 };
-    if let Some(extras) = place.node.extras() {
-        extras.happened(mask | folder, 0, b"");
+    let folder = || if place.node.kind() == Type::Folder { abi::IN_ISDIR } else { 0 };
+    let above = place.folder.as_ref().and_then(|it| it.extras());
+    if let Some(extras) = above.filter(|it| it.is_watched()) {
+        extras.happened(mask | folder(), 0, &place.name);
     }
-    if let Some(extras) = place.folder.as_ref().and_then(|it| it.extras()) {
-        extras.happened(mask | folder, 0, &place.name);
+    if let Some(extras) = place.node.extras().filter(|it| it.is_watched()) {
+        extras.happened(mask | folder(), 0, b"");
     }
 }
 
@@ -215,10 +218,12 @@ pub fn named(folder: &Rc<dyn Inode>, name: &[u8], mask: u32, cookie: u32, is_fol
     }
 }
 
-/// Something happened to `node` itself.
+/// Something happened to `node` itself. That it was moved or is gone is told of a folder as of a
+/// file, as Linux does.
 pub fn itself(node: &Rc<dyn Inode>, mask: u32) {
     if let Some(extras) = node.extras() {
-        let kind = if node.kind() == Type::Folder { abi::IN_ISDIR } else { 0 };
+        let plain = mask & (abi::IN_MOVE_SELF | abi::IN_DELETE_SELF) != 0;
+        let kind = if node.kind() == Type::Folder && !plain { abi::IN_ISDIR } else { 0 };
         extras.happened(mask | kind, 0, b"");
     }
 }

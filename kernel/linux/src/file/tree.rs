@@ -443,7 +443,13 @@ impl Tree {
         if folder.is_gone() {
             return Err(Errno::ENOENT.into());
         }
-        let mode = mode & !caller.fs().umask.get();
+        let mut mode = mode & !caller.fs().umask.get();
+        // A program that runs as a group is made by its members (inode(7), S_ISGID).
+        let (who, above) = (caller.credentials(), folder.stat());
+        let runs_as_group = new != New::Folder && mode & 0o2010 == 0o2010;
+        if runs_as_group && above.mode & 0o2000 != 0 && !who.root && !who.is_in(above.gid) {
+            mode &= !0o2000;
+        }
         let node = folder.create(caller, &name, new, mode)?;
         notify::named(&folder, &name, abi::IN_CREATE, 0, new == New::Folder);
         Ok(Place { node, folder: Some(folder), name })
@@ -539,6 +545,9 @@ impl Tree {
         if truncates && kind == Type::Regular {
             place.node.extras().map_or(Ok(()), |it| it.uses().may_write())?;
             place.node.resize(0)?;
+            if let Some(file) = place.node.file() {
+                file.written(caller);
+            }
             notify::happened(place, abi::IN_MODIFY);
         }
         Ok(())

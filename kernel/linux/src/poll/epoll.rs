@@ -76,10 +76,10 @@ impl Listener for Item {
         let (Some(item), Some(queue)) = (self.itself.upgrade(), self.queue.upgrade()) else {
             return;
         };
-        if self.queued.swap(true, Ordering::Relaxed) {
-            return;
+        if !self.queued.swap(true, Ordering::Relaxed) {
+            queue.items.lock().push_back(item);
         }
-        queue.items.lock().push_back(item);
+        // An epoll that watches this one by edges hears of each (epoll(7)).
         queue.filled.raise();
     }
 }
@@ -455,6 +455,18 @@ mod tests {
         assert_eq!(told(set(4), 9), []);
         signal(&ready);
         assert_eq!(told(set(4), 9), [(IN, 4)]);
+    }
+
+    #[test]
+    fn an_epoll_hears_of_each_edge_of_one_that_is_ready() {
+        let (inner, outer, open) = (Open::new(Epoll::new(), O_RDWR), Epoll::new(), event(0));
+        add(inner.as_kind().unwrap(), &open, IN, 1).unwrap();
+        add(&outer, &inner, IN | EPOLLET, 2).unwrap();
+        for _ in 0..2 {
+            signal(&open);
+            assert_eq!(told(&outer, 9), [(IN, 2)]);
+            assert_eq!(told(&outer, 9), []);
+        }
     }
 
     #[test]

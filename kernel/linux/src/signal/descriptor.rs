@@ -116,7 +116,7 @@ impl File for SignalFile {
         let pending = caller.signals().is_some_and(|(signals, receiver)| {
             !signals.pending(receiver).and(self.set.get()).is_empty()
         });
-        if pending { Ready::IN | Ready::RDNORM } else { Ready::empty() }
+        if pending { Ready::IN } else { Ready::empty() }
     }
 
     fn watch_by<'a>(&'a self, caller: &'a dyn Caller) -> Option<&'a Arc<Watch>> {

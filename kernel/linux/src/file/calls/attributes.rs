@@ -1,6 +1,6 @@
 //! Asks for and changes what is known of a file: stat(2) and what belongs to it.
 
-use super::super::{Caller, Change, Credentials, Inode, Stat, Statfs, Type, Walk, notify, now};
+use super::super::{Caller, Change, Credentials, Place, Stat, Statfs, Type, Walk, notify, now};
 use super::CWD;
 use crate::call::{Answer, Args, Group, Outcome, calls};
 use crate::errno::Errno;
@@ -242,13 +242,13 @@ fn faccessat2(thread: &Rc<Thread>, [fd, path, mode, flags, ..]: Args) -> Answer 
 
 /// What is changed, if it is open. `None` for a pipe, a socket or the like, which belongs to who
 /// made it: it is as it is, whatever is set.
-fn of_descriptor(thread: &Thread, fd: u64) -> Result<Option<Rc<dyn Inode>>, Stop> {
+fn of_descriptor(thread: &Thread, fd: u64) -> Result<Option<Place>, Stop> {
     let open = thread.process.files().get(fd)?;
     if open.flags() & O_PATH != 0 {
         return Err(Errno::EBADF.into());
     }
     match &open.place {
-        Some(place) => Ok(Some(Rc::clone(&place.node))),
+        Some(place) => Ok(Some(place.clone())),
         // There is one inode for all of these, and it is root's.
         None if open.file.stat()?.kind == Type::Anonymous && !thread.credentials().root => {
             Err(Errno::EPERM.into())
@@ -257,14 +257,14 @@ fn of_descriptor(thread: &Thread, fd: u64) -> Result<Option<Rc<dyn Inode>>, Stop
     }
 }
 
-fn of_path(thread: &Rc<Thread>, fd: u64, at: u64, flags: u64) -> Result<Rc<dyn Inode>, Stop> {
+fn of_path(thread: &Rc<Thread>, fd: u64, at: u64, flags: u64) -> Result<Place, Stop> {
     let nofollow = flags & u64::from(AT_SYMLINK_NOFOLLOW) != 0;
     let walk = if nofollow { Walk::empty() } else { Walk::FOLLOW };
-    Ok(super::find(thread, fd, at, flags as u32, walk)?.node)
+    super::find(thread, fd, at, flags as u32, walk)
 }
 
-fn set_mode(thread: &Thread, node: &Rc<dyn Inode>, mode: u64) -> Answer {
-    let (who, stat) = (thread.credentials(), node.stat());
+fn set_mode(thread: &Thread, place: &Place, mode: u64) -> Answer {
+    let (who, stat) = (thread.credentials(), place.node.stat());
     if stat.kind == Type::Link {
         return Err(Errno::EOPNOTSUPP.into());
     }
@@ -275,8 +275,8 @@ fn set_mode(thread: &Thread, node: &Rc<dyn Inode>, mode: u64) -> Answer {
     if !who.root && !who.is_in(stat.gid) {
         mode &= !0o2000;
     }
-    node.set(&Change { mode: Some(mode), ..Change::default() })?;
-    notify::itself(node, IN_ATTRIB);
+    place.node.set(&Change { mode: Some(mode), ..Change::default() })?;
+    notify::happened(place, IN_ATTRIB);
     Ok(Outcome::Value(0))
 }
 
@@ -286,7 +286,7 @@ fn chmod(thread: &Rc<Thread>, [path, mode, ..]: Args) -> Answer {
 
 fn fchmod(thread: &Rc<Thread>, [fd, mode, ..]: Args) -> Answer {
     match of_descriptor(thread, fd)? {
-        Some(node) => set_mode(thread, &node, mode),
+        Some(place) => set_mode(thread, &place, mode),
         None => Ok(Outcome::Value(0)),
     }
 }
@@ -302,10 +302,10 @@ fn fchmodat2(thread: &Rc<Thread>, [fd, path, mode, flags, ..]: Args) -> Answer {
     set_mode(thread, &of_path(thread, fd, path, flags)?, mode)
 }
 
-fn set_owner(thread: &Thread, node: &Rc<dyn Inode>, uid: u64, gid: u64) -> Answer {
+fn set_owner(thread: &Thread, place: &Place, uid: u64, gid: u64) -> Answer {
     let some = |id: u64| Some(id as u32).filter(|&it| it != u32::MAX);
     let (uid, gid) = (some(uid), some(gid));
-    let (who, stat): (Credentials, _) = (thread.credentials(), node.stat());
+    let (who, stat): (Credentials, _) = (thread.credentials(), place.node.stat());
     if !who.root {
         let own = who.uid == stat.uid;
         let keeps = uid.is_none_or(|it| own && it == stat.uid);
@@ -318,8 +318,8 @@ fn set_owner(thread: &Thread, node: &Rc<dyn Inode>, uid: u64, gid: u64) -> Answe
     let is_program = stat.kind != Type::Folder && stat.mode & 0o111 != 0;
     let group = if stat.mode & 0o10 != 0 { 0o2000 } else { 0 };
     let mode = is_program.then_some(stat.mode & !(0o4000 | group));
-    node.set(&Change { uid, gid, mode, ..Change::default() })?;
-    notify::itself(node, IN_ATTRIB);
+    place.node.set(&Change { uid, gid, mode, ..Change::default() })?;
+    notify::happened(place, IN_ATTRIB);
     Ok(Outcome::Value(0))
 }
 
@@ -332,8 +332,8 @@ fn lchown(thread: &Rc<Thread>, [path, uid, gid, ..]: Args) -> Answer {
 }
 
 fn fchown(thread: &Rc<Thread>, [fd, uid, gid, ..]: Args) -> Answer {
-    if let Some(node) = of_descriptor(thread, fd)? {
-        return set_owner(thread, &node, uid, gid);
+    if let Some(place) = of_descriptor(thread, fd)? {
+        return set_owner(thread, &place, uid, gid);
     }
     let who = thread.credentials();
     let keeps = [u32::MAX, who.uid].contains(&(uid as u32));
@@ -391,8 +391,8 @@ impl Time {
     }
 }
 
-fn set_times(thread: &Thread, node: &Rc<dyn Inode>, times: [When; 2]) -> Answer {
-    let (who, stat) = (thread.credentials(), node.stat());
+fn set_times(thread: &Thread, place: &Place, times: [When; 2]) -> Answer {
+    let (who, stat) = (thread.credentials(), place.node.stat());
     if !who.owns(&stat) {
         // Whoever may write may say that it was now.
         if times != [When::Now; 2] {
@@ -406,14 +406,14 @@ fn set_times(thread: &Thread, node: &Rc<dyn Inode>, times: [When; 2]) -> Answer 
         When::Keep => None,
         When::At(time) => Some(time),
     });
-    node.set(&Change { accessed, modified, ..Change::default() })?;
-    notify::itself(node, IN_ATTRIB);
+    place.node.set(&Change { accessed, modified, ..Change::default() })?;
+    notify::happened(place, IN_ATTRIB);
     Ok(Outcome::Value(0))
 }
 
 fn set_times_of_open(thread: &Thread, fd: u64, times: [When; 2]) -> Answer {
     match of_descriptor(thread, fd)? {
-        Some(node) => set_times(thread, &node, times),
+        Some(place) => set_times(thread, &place, times),
         None => Ok(Outcome::Value(0)),
     }
 }
@@ -499,7 +499,7 @@ fn put_statfs(thread: &Thread, at: u64, it: &Statfs) -> Answer {
 }
 
 fn statfs(thread: &Rc<Thread>, [path, to, ..]: Args) -> Answer {
-    let node = of_path(thread, CWD, path, 0)?;
+    let node = of_path(thread, CWD, path, 0)?.node;
     put_statfs(thread, to, &node.system())
 }
 

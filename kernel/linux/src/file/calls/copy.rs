@@ -192,10 +192,25 @@ fn offset(thread: &Thread, open: &Open, at: u64) -> Result<Option<u64>, Stop> {
     if offset > i64::MAX as u64 { Err(Errno::EINVAL.into()) } else { Ok(Some(offset)) }
 }
 
+/// Does the same of a range of `count` bytes.
+fn range(thread: &Thread, open: &Open, at: u64, count: u64) -> Result<Option<u64>, Stop> {
+    let begin = match at {
+        0 => open.position.get(),
+        at => thread.memory().get(at)?,
+    };
+    if begin.checked_add(count).is_none() {
+        return Err(Errno::EOVERFLOW.into());
+    }
+    offset(thread, open, at)
+}
+
 fn sendfile(thread: &Rc<Thread>, [to, from, at, count, ..]: Args) -> Answer {
     let (from, to) = (thread.process.files().get(from)?, thread.process.files().get(to)?);
     if !from.can_read() || !to.can_write() {
         return Err(Errno::EBADF.into());
+    }
+    if count > i64::MAX as u64 {
+        return Err(Errno::EINVAL.into());
     }
     let left = usize::try_from(count).unwrap_or(MOST).min(MOST);
     let folder = from.file.stat()?.kind == Type::Folder;
@@ -264,7 +279,11 @@ fn copy_file_range(thread: &Rc<Thread>, [from, from_at, to, to_at, count, flags]
     if !from.can_read() || !to.can_write() || to.flags() & O_APPEND != 0 {
         return Err(Errno::EBADF.into());
     }
-    let offsets = [offset(thread, &from, from_at)?, offset(thread, &to, to_at)?];
+    // What is no file of pages has no size either, and tells of itself as it is read (proc(5)).
+    if from.file.pages().is_err() {
+        return Err(Errno::EXDEV.into());
+    }
+    let offsets = [range(thread, &from, from_at, count)?, range(thread, &to, to_at, count)?];
     let begin = |offset: Option<u64>, open: &Open| offset.unwrap_or(open.position.get());
     let (a, b) = (begin(offsets[0], &from), begin(offsets[1], &to));
     let there = from.file.stat()?.size.saturating_sub(a);

@@ -115,7 +115,9 @@ const KNOWN: u32 = O_ACCMODE
 fn opened(thread: &Rc<Thread>, fd: u64, at: u64, flags: u32, mode: u32, walk: Walk) -> Answer {
     // Nobody makes a folder by opening it.
     let both = O_CREAT | O_DIRECTORY;
-    if flags & both == both {
+    // Nor is a file without a name asked for but by both bits of that.
+    let half = flags & O_TMPFILE == O_TMPFILE & !O_DIRECTORY;
+    if flags & both == both || half && flags & O_PATH == 0 {
         return Err(Errno::EINVAL.into());
     }
     // All files may be large here, which F_GETFL says.
@@ -172,6 +174,9 @@ fn nameless(
     let folder = folder.ok_or(Errno::EOPNOTSUPP)?;
     let mode = mode & !caller.fs().umask.get();
     let node = folder.nameless(mode, who.uid, who.gid)?;
+    if let Some(extras) = super::super::Inode::extras(&*node) {
+        extras.linkable.set(flags & O_EXCL == 0);
+    }
     let place = Place { node: node.clone(), folder: None, name: (*b"/ (deleted)").into() };
     let kept = flags & (O_ACCMODE | abi::O_APPEND | abi::O_NONBLOCK | abi::O_LARGEFILE);
     let open = Open::at(node, kept, Some(place));
@@ -315,7 +320,12 @@ fn fcntl(thread: &Rc<Thread>, [fd, command, argument, ..]: Args) -> Answer {
         }
         abi::F_SETOWN | abi::F_SETOWN_EX | abi::F_SETSIG => 0,
         abi::F_GETLEASE => abi::F_UNLCK as usize,
-        abi::F_SETLEASE => return Err(Errno::EAGAIN.into()),
+        // Nobody could be told that somebody else wants the file.
+        abi::F_SETLEASE => {
+            let known = argument as u32 <= abi::F_UNLCK;
+            let may = known && open.file.stat()?.kind == super::super::Type::Regular;
+            return Err(if may { Errno::EAGAIN } else { Errno::EINVAL }.into());
+        }
         abi::F_GET_SEALS => {
             let seals = open.file.seals().and_then(core::cell::Cell::get);
             seals.ok_or(Errno::EINVAL)? as usize

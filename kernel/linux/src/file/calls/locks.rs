@@ -49,13 +49,14 @@ impl Range {
             _ => return Err(Errno::EINVAL.into()),
         };
         let from = base.checked_add(it.start).ok_or(Errno::EOVERFLOW)?;
-        let (start, end) = match it.length {
+        // The last byte that there can be may be locked: it is the end that is beyond.
+        let (start, last) = match it.length {
             0 => (from, i64::MAX),
-            1.. => (from, from.checked_add(it.length).ok_or(Errno::EOVERFLOW)?),
-            _ => (from.checked_add(it.length).ok_or(Errno::EINVAL)?, from),
+            1.. => (from, from.checked_add(it.length - 1).ok_or(Errno::EOVERFLOW)?),
+            _ => (from.checked_add(it.length).ok_or(Errno::EINVAL)?, from - 1),
         };
         let start = u64::try_from(start).map_err(|_| Errno::EINVAL)?;
-        let end = if it.length == 0 { u64::MAX } else { end.cast_unsigned() };
+        let end = if last == i64::MAX { u64::MAX } else { last.cast_unsigned() + 1 };
         let kind = u32::from(it.kind);
         if kind > abi::F_UNLCK {
             return Err(Errno::EINVAL.into());

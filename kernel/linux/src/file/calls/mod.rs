@@ -64,6 +64,14 @@ fn cut(thread: &Thread, file: &dyn File, size: u64) {
     }
 }
 
+/// Something was read.
+#[inline(always)]
+fn accessed(open: &Open, count: usize) {
+    if let Some(place) = open.place.as_ref().filter(|_| count > 0) {
+        super::notify::happened(place, linux_raw_sys::general::IN_ACCESS);
+    }
+}
+
 /// Something was written.
 fn written(thread: &Thread, open: &Open, count: usize) {
     open.file.written(thread);

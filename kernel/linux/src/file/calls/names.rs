@@ -133,14 +133,16 @@ fn unlinkat(thread: &Rc<Thread>, [fd, at, flags, ..]: Args) -> Answer {
     }
     thread.credentials().may_remove(&parent.stat(), &node.stat())?;
     parent.remove(&**thread, &found.name, folder)?;
-    notify::named(&parent, &found.name, IN_DELETE, 0, folder);
+    if !folder {
+        notify::itself(&node, IN_ATTRIB);
+    }
     gone(&node);
+    notify::named(&parent, &found.name, IN_DELETE, 0, folder);
     Ok(Outcome::Value(0))
 }
 
 /// A name of `node` is gone, and with the last one it.
 fn gone(node: &Rc<dyn Inode>) {
-    notify::itself(node, IN_ATTRIB);
     if node.stat().links == 0 {
         notify::itself(node, IN_DELETE_SELF);
     }
@@ -171,11 +173,11 @@ fn renameat2(thread: &Rc<Thread>, [from_fd, from, to_fd, to, flags, _]: Args) ->
         return Err(if old.node.is_none() { Errno::ENOENT } else { Errno::EBUSY }.into());
     };
     let node = old.node.ok_or(Errno::ENOENT)?;
-    if node.kind() != Type::Folder && (old.slash || new.slash && !exchange) {
-        return Err(Errno::ENOTDIR.into());
-    }
     if flags & u64::from(RENAME_NOREPLACE) != 0 && new.node.is_some() {
         return Err(Errno::EEXIST.into());
+    }
+    if node.kind() != Type::Folder && (old.slash || new.slash && !exchange) {
+        return Err(Errno::ENOTDIR.into());
     }
     let device = folder.id().0;
     if target.id().0 != device {
@@ -191,14 +193,28 @@ fn renameat2(thread: &Rc<Thread>, [from_fd, from, to_fd, to, flags, _]: Args) ->
         None => who.may(&target.stat(), 3)?,
     }
     folder.rename(&**thread, &old.name, &target, &new.name, exchange)?;
+    // Two names of one file stay as they are (rename(2)).
+    if new.node.as_ref().is_some_and(|it| it.id() == node.id()) {
+        return Ok(Outcome::Value(0));
+    }
     // The two halves of a move have one number, unlike others.
     let cookie = thread.system.next_move();
     let is_folder = node.kind() == Type::Folder;
     notify::named(&folder, &old.name, IN_MOVED_FROM, cookie, is_folder);
     notify::named(&target, &new.name, IN_MOVED_TO, cookie, is_folder);
+    if let Some(other) = new.node.as_ref().filter(|_| !exchange) {
+        notify::itself(other, IN_ATTRIB);
+    }
     notify::itself(&node, IN_MOVE_SELF);
-    if let Some(other) = new.node.filter(|it| !exchange && it.id() != node.id()) {
-        gone(&other);
+    if let Some(other) = new.node {
+        if exchange {
+            let (cookie, is_folder) = (thread.system.next_move(), other.kind() == Type::Folder);
+            notify::named(&target, &new.name, IN_MOVED_FROM, cookie, is_folder);
+            notify::named(&folder, &old.name, IN_MOVED_TO, cookie, is_folder);
+            notify::itself(&other, IN_MOVE_SELF);
+        } else {
+            gone(&other);
+        }
     }
     Ok(Outcome::Value(0))
 }
@@ -210,6 +226,10 @@ fn link(thread: &Rc<Thread>, [from, to, ..]: Args) -> Answer {
 fn linkat(thread: &Rc<Thread>, [from_fd, from, to_fd, to, flags, _]: Args) -> Answer {
     if flags & !u64::from(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH) != 0 {
         return Err(Errno::EINVAL.into());
+    }
+    // Who was only given a descriptor must not keep the file by a name (linkat(2)).
+    if flags & u64::from(AT_EMPTY_PATH) != 0 && !thread.credentials().root {
+        return Err(Errno::ENOENT.into());
     }
     let follow = flags & u64::from(AT_SYMLINK_FOLLOW) != 0;
     let walk = if follow { Walk::FOLLOW } else { Walk::empty() };
@@ -232,9 +252,16 @@ fn linkat(thread: &Rc<Thread>, [from_fd, from, to_fd, to, flags, _]: Args) -> An
     let who = thread.credentials();
     who.may_link(&place.node.stat())?;
     who.may(&folder.stat(), 3)?;
+    let linkable = place.node.extras().map(|it| &it.linkable);
+    if place.node.stat().links == 0 && !linkable.is_some_and(|it| it.get()) {
+        return Err(Errno::ENOENT.into());
+    }
     folder.link(&found.name, &place.node)?;
-    notify::named(folder, &found.name, IN_CREATE, 0, false);
+    if let Some(linkable) = linkable {
+        linkable.set(false);
+    }
     notify::itself(&place.node, IN_ATTRIB);
+    notify::named(folder, &found.name, IN_CREATE, 0, false);
     Ok(Outcome::Value(0))
 }
 
@@ -363,6 +390,7 @@ fn list(thread: &Rc<Thread>, [fd, to, size, ..]: Args, new: bool) -> Answer {
     }
     memory.write(to as usize, &bytes)?;
     open.position.set(next as u64);
+    super::accessed(&open, 1);
     if bytes.is_empty() {
         // At the end: it is looked at anew when it is read from the beginning.
         handle.rewind();

@@ -88,6 +88,7 @@ fn truncate(thread: &Rc<Thread>, [at, length, ..]: Args) -> Answer {
     place.node.resize(length)?;
     if let Some(file) = place.node.file() {
         super::cut(thread, &*file, length);
+        file.written(&**thread);
     }
     notify::happened(&place, IN_MODIFY);
     Ok(Outcome::Value(0))
@@ -137,6 +138,7 @@ const PIECE: u64 = 4 << 20;
 fn reserve(thread: &Rc<Thread>, open: Rc<Open>, mode: u32, offset: u64, length: u64) -> Answer {
     if mode & !FALLOC_FL_KEEP_SIZE != 0 || length <= PIECE {
         open.file.allocate(mode, offset, length)?;
+        written(thread, &open, 1);
         return Ok(Outcome::Value(0));
     }
     let end = offset.checked_add(length).filter(|&end| end <= LARGEST).ok_or(Errno::EFBIG)?;
@@ -157,6 +159,7 @@ fn reserve(thread: &Rc<Thread>, open: Rc<Open>, mode: u32, offset: u64, length: 
         }
         // There is room: this is the size alone.
         loaded(|| open.file.allocate(mode, end - 1, 1)).await?;
+        written(&thread, &open, 1);
         Ok(0)
     })
 }

@@ -2,7 +2,7 @@
 
 use super::super::{At, Caller, Open, Type};
 use super::size::limited;
-use super::written;
+use super::{accessed, written};
 use crate::call::{Answer, Args, Group, calls, changed, wait};
 use crate::channel::Event;
 use crate::errno::Errno;
@@ -119,6 +119,7 @@ fn one(thread: &Rc<Thread>, [fd, at, length, ..]: &Args, place: At, write: bool)
     }
     open.file.judge(&**thread, write)?;
     user(at, *length)?;
+    ends(&open, place, *length)?;
     let length = usize::try_from(*length).unwrap_or(MOST).min(MOST);
     let length = if write { limited(thread, &open, place, length)? } else { length };
     let part = Part { at: at as usize, length };
@@ -131,6 +132,7 @@ fn one(thread: &Rc<Thread>, [fd, at, length, ..]: &Args, place: At, write: bool)
     drop(memory);
     match result {
         Ok(count) if count == length && !write => {
+            accessed(&open, count);
             moved(thread, false, count);
             Ok(count.into())
         }
@@ -179,6 +181,15 @@ fn rest(
     all(thread, open, transfer)
 }
 
+/// Checks that a transfer ends where a file may end (`rw_verify_area` of Linux).
+fn ends(open: &Open, place: At, length: u64) -> Result<(), Errno> {
+    let at = match place {
+        At::Offset(offset) => offset,
+        At::Position => open.position.get(),
+    };
+    if at.saturating_add(length) > i64::MAX as u64 { Err(Errno::EINVAL) } else { Ok(()) }
+}
+
 /// Checks that a range is one that a program may have.
 fn user(at: u64, length: u64) -> Result<(), Errno> {
     let end = at.checked_add(length);
@@ -191,6 +202,8 @@ fn finish(thread: &Thread, open: &Open, write: bool, result: Result<usize, Stop>
             moved(thread, write, count);
             if write {
                 written(thread, open, count);
+            } else {
+                accessed(open, count);
             }
             Ok(count.into())
         }
@@ -287,6 +300,7 @@ fn done(
     }
     match &result {
         Ok(count) if transfer.write => written(thread, open, *count),
+        Ok(count) => accessed(open, *count),
         Err(Errno::EPIPE) if transfer.write => broken(thread, open),
         _ => {}
     }
@@ -366,6 +380,7 @@ fn vector(thread: &Rc<Thread>, [fd, at, count, ..]: Args, place: At, write: bool
     }
     open.file.judge(&**thread, write)?;
     let (mut parts, left) = vectors(thread, at, count)?;
+    ends(&open, place, left as u64)?;
     let left = if write { limited(thread, &open, place, left)? } else { left };
     let mut room = left;
     parts.retain_mut(|part| {
@@ -393,26 +408,33 @@ fn pwritev(thread: &Rc<Thread>, args: Args) -> Answer {
 }
 
 /// Where preadv2(2) and its sister go; -1 is the position. Of the flags, those that ask for
-/// speed or safety are taken and do nothing, as there is no disk to write to.
-fn place2(thread: &Thread, [fd, _, _, offset, _, flags]: Args) -> Result<At, Stop> {
+/// speed or safety are taken and do nothing, as there is no disk to write to, and who reads
+/// appends nothing. Where nothing is moved nobody looks at them.
+fn place2(thread: &Thread, args: Args, write: bool) -> Result<At, Stop> {
     const HINTS: u64 = 0x1 | 0x2 | 0x4;
     const APPEND: u64 = 0x10;
-    if flags & !(HINTS | APPEND) != 0 {
+    let [fd, _, count, offset, _, flags] = args;
+    let open = thread.process.files().get(fd)?;
+    if flags & !(HINTS | APPEND) != 0 && count != 0 {
         return Err(Errno::EOPNOTSUPP.into());
     }
-    if flags & APPEND != 0 {
-        let size = thread.process.files().get(fd)?.file.stat()?.size;
-        return Ok(place(thread, fd, size)?);
+    let appends = write && flags & APPEND != 0;
+    if offset == u64::MAX {
+        if appends && can_seek(&open).is_ok() {
+            open.position.set(open.file.stat()?.size);
+        }
+        return Ok(At::Position);
     }
-    Ok(if offset == u64::MAX { At::Position } else { place(thread, fd, offset)? })
+    let at = place(thread, fd, offset)?;
+    Ok(if appends { At::Offset(open.file.stat()?.size) } else { at })
 }
 
 fn preadv2(thread: &Rc<Thread>, args: Args) -> Answer {
-    vector(thread, args, place2(thread, args)?, false)
+    vector(thread, args, place2(thread, args, false)?, false)
 }
 
 fn pwritev2(thread: &Rc<Thread>, args: Args) -> Answer {
-    vector(thread, args, place2(thread, args)?, true)
+    vector(thread, args, place2(thread, args, true)?, true)
 }
 
 fn lseek(thread: &Rc<Thread>, [fd, offset, whence, ..]: Args) -> Answer {

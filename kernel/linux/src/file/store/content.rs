@@ -76,6 +76,32 @@ impl Content {
         Some(page.frame.clone())
     }
 
+    /// Returns where the next hole is from `offset` on, or what is none; the end of the file is a
+    /// hole (lseek(2)). What the disk has counts as no hole.
+    fn edge(&self, offset: u64, hole: bool) -> Option<u64> {
+        let size = self.size.get();
+        if offset >= size {
+            return None;
+        }
+        let pages = self.pages.borrow();
+        let mut index = offset / SIZE;
+        if !hole {
+            if self.is_below(index) {
+                return Some(offset);
+            }
+            let next = pages.range(index..).next().map(|(&it, _)| (it * SIZE).max(offset));
+            return next.filter(|&it| it < size);
+        }
+        index = index.max(self.below.get().div_ceil(SIZE));
+        for (&page, _) in pages.range(index..) {
+            if page != index {
+                break;
+            }
+            index += 1;
+        }
+        Some((index * SIZE).clamp(offset, size))
+    }
+
     /// Whether the disk has something of that page.
     const fn is_below(&self, index: u64) -> bool {
         index < self.below.get().div_ceil(SIZE)
@@ -288,6 +314,7 @@ impl Node {
         if !keep && end > content.size.get() {
             self.set_size(end)?;
         }
+        self.touch_content();
         Ok(())
     }
 
@@ -372,10 +399,7 @@ impl File for Node {
             SEEK_END => size,
             SEEK_DATA | SEEK_HOLE => {
                 let offset = u64::try_from(offset).map_err(|_| Errno::ENXIO)?;
-                if offset >= size {
-                    return Err(Errno::ENXIO.into());
-                }
-                let to = if whence == SEEK_DATA { offset } else { size };
+                let to = self.file()?.edge(offset, whence == SEEK_HOLE).ok_or(Errno::ENXIO)?;
                 open.position.set(to);
                 return Ok(to);
             }

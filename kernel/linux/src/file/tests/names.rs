@@ -243,3 +243,50 @@ fn times_that_stay_need_no_file() {
     let none = it.path(0, "/none");
     assert_eq!(it.call(Sysno::utimensat, &[CWD, none, 0, 0]), Err(Errno::ENOENT));
 }
+
+#[test]
+fn what_has_no_name_gets_its_first_from_who_may_keep_it() {
+    use abi::{AT_EMPTY_PATH, O_EXCL, O_RDONLY, O_RDWR, O_TMPFILE};
+    let it = Program::new();
+    it.mkdir("/d");
+    let link = |fd: u64, to: &str| {
+        let (from, to) = (it.path(0, ""), it.path(1, to));
+        it.call(Sysno::linkat, &[fd, from, CWD, to, AT_EMPTY_PATH.into()])
+    };
+    let open = |flags: u32| it.open("/d", O_TMPFILE | O_RDWR | flags).unwrap();
+    let (file, alone) = (open(0), open(O_EXCL));
+    assert_eq!(link(alone, "/alone"), Err(Errno::ENOENT));
+    assert_eq!((link(file, "/one"), link(file, "/two")), (Ok(0), Ok(0)));
+    it.with(Sysno::unlink, "/one", &[]).unwrap();
+    it.with(Sysno::unlink, "/two", &[]).unwrap();
+    assert_eq!(link(file, "/three"), Err(Errno::ENOENT), "it had a name");
+    it.file("/f", b"");
+    let named = it.open("/f", O_RDONLY).unwrap();
+    assert_eq!(link(named, "/g"), Ok(0));
+    it.call(Sysno::setuid, &[9]).unwrap();
+    assert_eq!(link(named, "/h"), Err(Errno::ENOENT), "it was only given a descriptor");
+}
+
+#[test]
+fn what_runs_as_another_is_not_made_or_cut_by_anybody() {
+    let it = Program::new();
+    it.mkdir("/d");
+    it.with(Sysno::chown, "/d", &[0, 33]).unwrap();
+    it.with(Sysno::chmod, "/d", &[0o2777]).unwrap();
+    it.file("/p", b"program");
+    it.with(Sysno::chown, "/p", &[9, 9]).unwrap();
+    it.call(Sysno::setgid, &[9]).unwrap();
+    it.call(Sysno::setuid, &[9]).unwrap();
+    it.call(Sysno::umask, &[0]).unwrap();
+    it.with(Sysno::creat, "/d/p", &[0o2775]).unwrap();
+    assert_eq!(it.mode("/d/p").map(|it| it & 0o7777), Ok(0o775), "33 is not its group");
+    for (number, args) in [(Sysno::truncate, [3]), (Sysno::creat, [0])] {
+        it.with(Sysno::chmod, "/p", &[0o6755]).unwrap();
+        it.with(number, "/p", &args).unwrap();
+        assert_eq!(it.mode("/p").map(|it| it & 0o7777), Ok(0o755), "{number}");
+    }
+    // A descriptor for neither reads nor writes.
+    let neither = it.open("/p", 3).unwrap();
+    assert_eq!(it.read(neither, 1), Err(Errno::EBADF));
+    assert_eq!(it.write(neither, b"x"), Err(Errno::EBADF));
+}

@@ -43,6 +43,19 @@ fn what_happens_is_told() {
             told(IN_CLOSE_WRITE, "new")
         ]
     );
+    // Of a file in it the folder is told, and of one that is watched itself before that.
+    let new = it.open("/d/new", O_RDONLY).unwrap();
+    it.read(new, 1).unwrap();
+    it.read(new, 1).unwrap();
+    it.with(Sysno::chmod, "/d/new", &[0o600]).unwrap();
+    let all = [told(IN_OPEN, "new"), told(IN_ACCESS, "new"), told(IN_ATTRIB, "new")];
+    assert_eq!(events(&it, fd), all);
+    it.close(new);
+    assert_eq!(events(&it, fd), [told(IN_CLOSE_NOWRITE, "new")]);
+    it.with_two(Sysno::link, "/d/new", "/d/same").unwrap();
+    it.with_two(Sysno::rename, "/d/new", "/d/same").unwrap();
+    it.with(Sysno::unlink, "/d/same", &[]).unwrap();
+    assert_eq!(events(&it, fd), [told(IN_CREATE, "same"), told(IN_DELETE, "same")]);
     it.mkdir("/d/e");
     assert_eq!(events(&it, fd), [told(IN_CREATE | IN_ISDIR, "e")]);
     it.with_two(Sysno::rename, "/d/new", "/d/old").unwrap();
@@ -100,4 +113,39 @@ fn too_many_events_are_said_to_be_too_many() {
         (all, last) = (all + some.len(), event.1);
     }
     assert_eq!((all, last), (16_385, IN_Q_OVERFLOW));
+}
+
+#[test]
+fn a_folder_that_is_gone_ends_a_watch_that_asked_for_something_else() {
+    let it = Program::new();
+    it.mkdir("/d");
+    it.mkdir("/d/e");
+    let fd = it.call(Sysno::inotify_init1, &[IN_NONBLOCK.into()]).unwrap() as u64;
+    for path in ["/d", "/d/e"] {
+        let at = it.path(0, path);
+        let mask = if path == "/d" { IN_MOVE_SELF } else { IN_DELETE_SELF | IN_ATTRIB };
+        it.call(Sysno::inotify_add_watch, &[fd, at, mask.into()]).unwrap();
+    }
+    it.with(Sysno::rmdir, "/d/e", &[]).unwrap();
+    it.with_two(Sysno::rename, "/d", "/moved").unwrap();
+    it.with(Sysno::rmdir, "/moved", &[]).unwrap();
+    let told = [(2, IN_DELETE_SELF), (2, IN_IGNORED), (1, IN_MOVE_SELF), (1, IN_IGNORED)];
+    assert_eq!(events(&it, fd), told.map(|(watch, mask)| (watch, mask, 0, "".into())));
+}
+
+#[test]
+fn two_that_change_places_are_told_of_both() {
+    let it = Program::new();
+    it.file("/a", b"");
+    it.mkdir("/b");
+    let fd = it.call(Sysno::inotify_init1, &[IN_NONBLOCK.into()]).unwrap() as u64;
+    let at = it.path(0, "/");
+    it.call(Sysno::inotify_add_watch, &[fd, at, IN_MOVE.into()]).unwrap();
+    let here = AT_FDCWD as u64;
+    let args = [here, it.path(0, "/a"), here, it.path(1, "/b"), RENAME_EXCHANGE.into()];
+    assert_eq!(it.call(Sysno::renameat2, &args), Ok(0));
+    let all: Vec<_> = events(&it, fd).into_iter().map(|it| (it.1, it.3)).collect();
+    let (from, to) = (IN_MOVED_FROM, IN_MOVED_TO);
+    let told = [(from, "a"), (to, "b"), (from | IN_ISDIR, "b"), (to | IN_ISDIR, "a")];
+    assert_eq!(all, told.map(|(mask, name)| (mask, name.into())));
 }

@@ -63,7 +63,10 @@ fn errors_are_those_of_the_manual() {
         (Sysno::pread64, &[named, at, 1, 0], Errno::EBADF),
         (Sysno::readv, &[reader, at, 1025], Errno::EINVAL),
         (Sysno::readv, &[reader, 8, 1], Errno::EFAULT),
-        (Sysno::preadv2, &[reader, at, 0, 0, 0, 0x1000], Errno::EOPNOTSUPP),
+        (Sysno::preadv2, &[reader, at, 1, 0, 0, 0x1000], Errno::EOPNOTSUPP),
+        (Sysno::preadv2, &[99, at, 1, 0, 0, 0x1000], Errno::EBADF),
+        (Sysno::pread64, &[reader, at, 1, i64::MAX as u64], Errno::EINVAL),
+        (Sysno::pwrite64, &[writer, at, 2, i64::MAX as u64 - 1], Errno::EINVAL),
         (Sysno::ftruncate, &[reader, 1], Errno::EINVAL),
         (Sysno::ftruncate, &[writer, u64::MAX], Errno::EINVAL),
         (Sysno::ftruncate, &[99, 1], Errno::EBADF),
@@ -72,7 +75,7 @@ fn errors_are_those_of_the_manual() {
         (Sysno::fallocate, &[writer, 2, 0, 1], Errno::EOPNOTSUPP),
         (Sysno::fallocate, &[writer, 8, 0, 1], Errno::EOPNOTSUPP),
         (Sysno::fallocate, &[writer, 0, i64::MAX as u64, 1], Errno::EFBIG),
-        (Sysno::pwrite64, &[writer, at, 1, i64::MAX as u64], Errno::EFBIG),
+        (Sysno::pwrite64, &[writer, at, 1, i64::MAX as u64], Errno::EINVAL),
         (Sysno::copy_file_range, &[reader, 0, folder, 0, 1, 0], Errno::EISDIR),
         (Sysno::copy_file_range, &[reader, 0, reader, 0, 1, 0], Errno::EBADF),
         (Sysno::copy_file_range, &[reader, 0, writer, 0, 1, 1], Errno::EINVAL),
@@ -390,4 +393,41 @@ fn a_file_grows_no_further_than_its_limit() {
     assert_eq!(it.call(Sysno::ftruncate, &[fd, 3]), Ok(0));
     let end = it.open("/a", abi::O_WRONLY | abi::O_APPEND).unwrap();
     assert_eq!(it.call(Sysno::pwrite64, &[end, it.buffer(), 1, 0]), Err(Errno::EFBIG));
+}
+
+#[test]
+fn a_hole_is_found_and_what_is_none() {
+    let it = Program::new();
+    let fd = it.open("/holes", abi::O_RDWR | abi::O_CREAT).unwrap();
+    it.call(Sysno::ftruncate, &[fd, 100_000]).unwrap();
+    let seek = |at: u64, whence: u32| it.call(Sysno::lseek, &[fd, at, whence.into()]);
+    assert_eq!(seek(0, abi::SEEK_DATA), Err(Errno::ENXIO));
+    assert_eq!((seek(5, abi::SEEK_HOLE), seek(99_999, abi::SEEK_HOLE)), (Ok(5), Ok(99_999)));
+    for at in [20_000, 50_000, 54_000] {
+        it.call(Sysno::pwrite64, &[fd, it.buffer(), 1, at]).unwrap();
+    }
+    for (at, data, hole) in [
+        (0, 16_384, 0),
+        (16_385, 16_385, 20_480),
+        (30_000, 49_152, 30_000),
+        (50_000, 50_000, 57_344),
+    ] {
+        assert_eq!((seek(at, abi::SEEK_DATA), seek(at, abi::SEEK_HOLE)), (Ok(data), Ok(hole)));
+    }
+    assert_eq!(seek(57_344, abi::SEEK_DATA), Err(Errno::ENXIO));
+}
+
+#[test]
+fn what_appends_by_a_flag_leaves_the_position_behind_it() {
+    let it = Program::new();
+    let fd = it.open("/a", abi::O_RDWR | abi::O_CREAT).unwrap();
+    it.write(fd, b"0123456789").unwrap();
+    let list = it.path(0, "");
+    it.thread.memory().put(list, &[it.buffer(), 3]).unwrap();
+    for (at, position) in [(0, 10), (u64::MAX, 16)] {
+        assert_eq!(it.call(Sysno::pwritev2, &[fd, list, 1, at, 0, 0x10]), Ok(3));
+        assert_eq!(it.call(Sysno::lseek, &[fd, 0, abi::SEEK_CUR.into()]), Ok(position));
+    }
+    // Who reads appends nothing.
+    assert_eq!(it.call(Sysno::preadv2, &[fd, list, 1, 0, 0, 0x10]), Ok(3));
 }
