@@ -1,8 +1,8 @@
 //! The wiring of `linux`.
 //!
-//! test(hello,console,absent,fault,names,shell,strace,strace_here,same,moved): program hello.c
-//! test(hello,console,absent,fault,names,shell,strace,strace_here,same,moved): dom0 root.sh
-//! test(hello,console,absent,fault,names,shell,strace,strace_here,same,moved): xl disk=["format=raw,vdev=xvda,access=ro,target=/tmp/root.tar"]
+//! test(hello,console,absent,fault,names,shell,strace,strace_here,same,same-more,moved): program hello.c
+//! test(hello,console,absent,fault,names,shell,strace,strace_here,same,same-more,moved): dom0 root.sh
+//! test(hello,console,absent,fault,names,shell,strace,strace_here,same,same-more,moved): xl disk=["format=raw,vdev=xvda,access=ro,target=/tmp/root.tar"]
 //! test: timeout 60
 //! test(hello): memory 5
 //! test(hello): args run="/bin/hello one 'two three'" env="GREETING=hi"
@@ -61,6 +61,19 @@
 //! test(same): client same.sh
 //! test(same): expect exit 143
 //! test(same): timeout 240
+//! test(same-more): not-in-check
+//! test(same-more): program births.c
+//! test(same-more): program events.c
+//! test(same-more): program opens.c
+//! test(same-more): program records.c
+//! test(same-more): program sends.c
+//! test(same-more): program starts.c
+//! test(same-more): program timers.c
+//! test(same-more): program vectors.c
+//! test(same-more): args run="sh -c 'mkdir /tmp/said; cd /tmp; for p in $(cat /etc/programs); do $p </dev/null >said/$p 2>&1; done; echo ready; exec httpd -f -p 80 -h said'"
+//! test(same-more): client same.sh
+//! test(same-more): expect exit 143
+//! test(same-more): timeout 240
 //! test(redis): disk root=debian:redis-server
 //! test(redis): args run="redis-server --protected-mode no --appendonly yes --enable-debug-command yes --dir /tmp"
 //! test(redis): client-when "Ready to accept connections"
