@@ -7,7 +7,9 @@ use super::pace::Pace;
 use super::syntax::{self, Lines, Refusal, bad};
 use super::{Error, Status};
 use core::fmt;
+use core::future::poll_fn;
 use core::pin::pin;
+use core::task::Poll;
 use embedded_io_async::{ErrorType, Read};
 
 /// Bytes that the line before a chunk may have, and the trailer after the last.
@@ -250,9 +252,10 @@ impl<'a> Body<'a> {
         Err(Error::Request(status))
     }
 
-    /// Judges the chunks of a body that nobody has begun to read, as far as the buffer
-    /// holds it, so that a wrong one is refused before it is answered. It is read later all
-    /// the same.
+    /// Judges the chunks of a body that nobody has begun to read, as far as they have come and the
+    /// buffer holds them, so that a wrong one is refused before it is answered. It is read later all
+    /// the same. What has not come is not waited for: a client may hold it back until it has the
+    /// answer, or see from that that it is not wanted.
     pub(super) async fn check(&mut self) -> Result<(), Error> {
         while !self.touched && !self.expects && self.position.next == Next::Size {
             let (mut position, mut rest) = (self.position, self.buffered());
@@ -272,7 +275,12 @@ impl<'a> Body<'a> {
             if self.start == 0 && self.end == self.buffer.len() {
                 break;
             }
-            self.fill().await?;
+            let (link, room) = self.link_and_room();
+            match poll_fn(|context| Poll::Ready(link.poll_read(context, room))).await {
+                Poll::Ready(Ok(0)) => return Err(Error::Connection(ip::Error::Reset)),
+                Poll::Ready(count) => self.end += count?,
+                Poll::Pending => break,
+            }
         }
         Ok(())
     }

@@ -34,6 +34,10 @@ pub(super) trait Wire {
     fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
         Poll::Ready(Ok(()))
     }
+    /// Bytes that were written and may not have arrived.
+    fn unacknowledged(&self) -> usize {
+        0
+    }
     fn peer(&self) -> SocketAddr;
     fn local(&self) -> SocketAddr;
     /// Whether a layer beneath has agreed on this protocol; `None` where there is no agreement.
@@ -82,6 +86,10 @@ impl<S: Stream> Wire for S {
         Stream::poll_flush(self, context)
     }
 
+    fn unacknowledged(&self) -> usize {
+        Stream::progress(self).unacknowledged
+    }
+
     fn peer(&self) -> SocketAddr {
         Stream::peer_addr(self)
     }
@@ -96,34 +104,61 @@ impl<S: Stream> Wire for S {
 }
 
 /// A borrowed connection: bytes each way.
-pub(super) struct Link<'a>(&'a mut (dyn Wire + 'a));
+pub(super) struct Link<'a> {
+    wire: &'a mut (dyn Wire + 'a),
+    /// A write was dropped halfway, so that what is written next would stand where no one looks for it.
+    torn: bool,
+}
 
 impl<'a> Link<'a> {
     pub(super) fn new(stream: &'a mut impl Stream) -> Self {
-        Self(stream)
+        Self::to(stream)
     }
 
     /// What is not a connection of its own, but serves as one.
     pub(super) fn to(wire: &'a mut (dyn Wire + 'a)) -> Self {
-        Self(wire)
+        Self { wire, torn: false }
     }
 
     /// The same connection, for a shorter time.
     pub(super) fn reborrow(&mut self) -> Link<'_> {
-        Link(&mut *self.0)
+        Link { wire: &mut *self.wire, torn: self.torn }
+    }
+
+    /// Whether nothing can be said any more, as something was said by halves.
+    pub(super) const fn is_torn(&self) -> bool {
+        self.torn
+    }
+
+    /// Bytes that were written and may not have arrived.
+    pub(super) fn unacknowledged(&self) -> usize {
+        self.wire.unacknowledged()
+    }
+
+    /// Notes that something begins to be written, for who calls [`whole`](Self::whole) when it is.
+    fn begin(&mut self) -> Result<(), super::Error> {
+        if core::mem::replace(&mut self.torn, true) {
+            return Err(super::Error::Connection(Error::Reset));
+        }
+        Ok(())
+    }
+
+    /// Notes that all of it is written.
+    const fn whole(&mut self) {
+        self.torn = false;
     }
 
     pub(super) fn peer(&self) -> SocketAddr {
-        self.0.peer()
+        self.wire.peer()
     }
 
     pub(super) fn local(&self) -> SocketAddr {
-        self.0.local()
+        self.wire.local()
     }
 
     /// See [`Wire::agreed_on`].
     pub(super) fn agreed_on(&self, protocol: &[u8]) -> Option<bool> {
-        self.0.agreed_on(protocol)
+        self.wire.agreed_on(protocol)
     }
 
     pub(super) fn poll_read(
@@ -131,7 +166,7 @@ impl<'a> Link<'a> {
         context: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<Result<usize, Error>> {
-        self.0.poll_read(context, buf)
+        self.wire.poll_read(context, buf)
     }
 
     pub(super) fn poll_write(
@@ -139,11 +174,11 @@ impl<'a> Link<'a> {
         context: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<Result<usize, Error>> {
-        self.0.poll_write(context, buf)
+        self.wire.poll_write(context, buf)
     }
 
     pub(super) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.0.poll_flush(context)
+        self.wire.poll_flush(context)
     }
 }
 
@@ -156,7 +191,7 @@ impl Link<'_> {
     ) -> Result<bool, super::Error> {
         let mut text = false;
         let step = poll_fn(|context| {
-            self.0.poll_head(context, head).unwrap_or_else(|| {
+            self.wire.poll_head(context, head).unwrap_or_else(|| {
                 text = true;
                 Poll::Ready(Ok(0))
             })
@@ -174,20 +209,28 @@ impl Link<'_> {
         mut range: Range<usize>,
         pace: &mut Pace,
     ) -> Result<(), super::Error> {
+        self.begin()?;
         while !range.is_empty() {
-            let step = poll_fn(|context| self.0.poll_share(context, shared, range.clone()));
+            let step = poll_fn(|context| self.wire.poll_share(context, shared, range.clone()));
             match pace.wait(pin!(step)).await {
                 Ok(Ok(0)) | Err(_) => return Err(super::Error::Connection(Error::TimedOut)),
                 Ok(count) => range.start += count?,
             }
         }
+        self.whole();
         self.flush_in(pace).await
     }
 
     /// Writes all of `bytes`, each part of it in time, and leaves none of it with a layer beneath:
     /// who writes may wait for something else then, and nobody would hand it on.
+    ///
+    /// # Errors
+    /// Those of the connection; [`Error::Reset`] where an earlier write was dropped before its end,
+    /// here and in what follows.
     pub(super) async fn put(&mut self, bytes: &[u8], pace: &mut Pace) -> Result<(), super::Error> {
+        self.begin()?;
         put(self, bytes, pace).await?;
+        self.whole();
         self.flush_in(pace).await
     }
 
@@ -198,19 +241,21 @@ impl Link<'_> {
         mut bytes: &[u8],
         pace: &mut Pace,
     ) -> Result<(), super::Error> {
+        self.begin()?;
         while !bytes.is_empty() {
-            let step = poll_fn(|context| self.0.poll_more(context, bytes));
+            let step = poll_fn(|context| self.wire.poll_more(context, bytes));
             match pace.wait(pin!(step)).await {
                 Ok(Ok(0)) | Err(_) => return Err(super::Error::Connection(Error::TimedOut)),
                 Ok(count) => bytes = bytes.get(count?..).unwrap_or_default(),
             }
         }
+        self.whole();
         Ok(())
     }
 
     /// Waits, in time, until no layer beneath holds anything back.
     pub(super) async fn flush_in(&mut self, pace: &mut Pace) -> Result<(), super::Error> {
-        let step = poll_fn(|context| self.0.poll_flush(context).map_ok(|()| 0));
+        let step = poll_fn(|context| self.wire.poll_flush(context).map_ok(|()| 0));
         match pace.wait(pin!(step)).await {
             Ok(done) => done.map(drop).map_err(super::Error::Connection),
             Err(_) => Err(super::Error::Connection(Error::TimedOut)),
@@ -224,18 +269,18 @@ impl ErrorType for Link<'_> {
 
 impl Read for Link<'_> {
     fn read(&mut self, buf: &mut [u8]) -> impl Future<Output = Result<usize, Error>> {
-        poll_fn(|context| self.0.poll_read(context, buf))
+        poll_fn(|context| self.wire.poll_read(context, buf))
     }
 }
 
 impl Write for Link<'_> {
     fn write(&mut self, buf: &[u8]) -> impl Future<Output = Result<usize, Error>> {
-        poll_fn(|context| self.0.poll_write(context, buf))
+        poll_fn(|context| self.wire.poll_write(context, buf))
     }
 
     /// Waits until a layer beneath holds nothing back. TCP sends each write as soon as the peer
     /// takes it.
     async fn flush(&mut self) -> Result<(), Error> {
-        poll_fn(|context| self.0.poll_flush(context)).await
+        poll_fn(|context| self.wire.poll_flush(context)).await
     }
 }

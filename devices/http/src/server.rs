@@ -274,18 +274,19 @@ pub(super) async fn pooled<S: Stream, H: Handler>(
                 Err(error) => break Err(error),
             }
         }
+        let begun = Instant::now();
         if let Some(serve) = second.take() {
             // What was agreed on beneath is spoken (RFC 9113, section 3.2); where nothing was, what a
             // client says first tells whether that is HTTP/2.
             let agreed = link.agreed_on(b"h2");
-            let begun = match agreed {
+            let rest = match agreed {
                 Some(false) => Ok(None),
-                _ => preface(&mut link, &mut held, &mut end, limits, slot).await,
+                _ => preface(&mut link, &mut held, &mut end, begun, limits, slot).await,
             };
-            match begun {
-                Ok(Some(begun)) => {
+            match rest {
+                Ok(Some(rest)) => {
                     between = false;
-                    match serve(link.reborrow(), &begun, limits, slot, handler) {
+                    match serve(link.reborrow(), &rest, limits, slot, handler) {
                         Some(serving) => break serving.await,
                         None => break Err(Error::Connection(ip::Error::Exhausted)),
                     }
@@ -304,7 +305,8 @@ pub(super) async fn pooled<S: Stream, H: Handler>(
         between = false;
         // On the heap for as long as it is served, so that a connection that waits for one holds
         // no room for it.
-        let serving = one(link.reborrow(), memory, end, &mut note, limits, slot, handler);
+        let come = (begun, end);
+        let serving = one(link.reborrow(), memory, come, &mut note, limits, slot, handler);
         let Ok(serving) = kernel::memory::boxed(serving) else {
             break Err(Error::Request(Status::UNAVAILABLE));
         };
@@ -393,8 +395,8 @@ impl<S: Stream> Drop for Cut<S> {
     }
 }
 
-/// Waits for a request to begin, without memory if many connections wait. How many bytes
-/// of it there are; 0 when none come.
+/// Waits for a request to begin, without memory if many connections wait, and before for the client
+/// to take the answer to the last one. How many bytes of it there are; 0 when none come.
 async fn first(
     link: &mut Link<'_>,
     held: &mut Held<'_>,
@@ -422,10 +424,11 @@ async fn preface(
     link: &mut Link<'_>,
     held: &mut Held<'_>,
     end: &mut usize,
+    begun: Instant,
     limits: &Limits,
     slot: &Slot,
 ) -> Result<Option<Vec<u8>>, Error> {
-    let deadline = Instant::now().saturating_add(limits.request);
+    let deadline = begun.saturating_add(limits.request);
     let buffer = held.take(limits)?;
     loop {
         let come = buffer.get(..*end).unwrap_or_default();
@@ -464,14 +467,13 @@ struct Note {
 async fn one(
     mut link: Link<'_>,
     memory: &mut Memory,
-    mut end: usize,
+    (begun, mut end): (Instant, usize),
     note: &mut Note,
     limits: &Limits,
     slot: &Slot,
     handler: &impl Handler,
 ) -> Result<Option<usize>, Error> {
     let pool = &*slot.pool;
-    let begun = Instant::now();
     let deadline = begun.saturating_add(limits.request);
     let bounds = Bounds { target: limits.target, fields: limits.fields };
     let mut parser = Parser::default();
@@ -543,8 +545,8 @@ async fn one(
             Err(Error::Request(_)) if progress.status == Some(Status::SWITCHING_PROTOCOLS) => {
                 return Ok(None);
             }
-            // Once an answer has begun, all that can be done is to cut it off.
-            Err(Error::Request(_)) if progress.begun => {
+            // Once an answer has begun, be it an interim one, all that can be done is to cut it off.
+            Err(Error::Request(_)) if progress.begun || body.link.is_torn() => {
                 return Err(Error::Connection(ip::Error::Reset));
             }
             Err(error) => return Err(error),

@@ -23,7 +23,9 @@ use ip::Shared;
 /// ```
 ///
 /// A sink that is dropped without [`finish`](Self::finish) leaves the response incomplete:
-/// the connection is reset, so that the client does not take a part for the whole.
+/// the connection is reset, so that the client does not take a part for the whole. It is also where
+/// the future of a write is dropped before its end, as by a time limit: nobody knows how much of it
+/// was sent, so that whatever is written then is [`ip::Error::Reset`].
 #[derive(Debug)]
 pub struct Sink<'e, 'a> {
     exchange: &'e mut Exchange<'a>,

@@ -48,6 +48,8 @@ pub(super) struct Script {
     pub(super) left: Rc<RefCell<Option<Vec<u8>>>>,
     /// Bytes that the client takes; all if there is no bound.
     pub(super) takes: Option<usize>,
+    /// It takes all after all.
+    pub(super) more: Rc<Cell<bool>>,
     /// A layer has yet to agree with the client.
     pub(super) shaking: bool,
     /// What that layer has agreed on.
@@ -137,7 +139,10 @@ impl Stream for Script {
             return Poll::Ready(Ok(bytes.len()));
         }
         let mut answer = self.answer.borrow_mut();
-        let room = self.takes.map_or(bytes.len(), |takes| takes.saturating_sub(answer.len()));
+        let room = self
+            .takes
+            .filter(|_| !self.more.get())
+            .map_or(bytes.len(), |takes| takes.saturating_sub(answer.len()));
         let count = bytes.len().min(room);
         answer.extend_from_slice(&bytes[..count]);
         if count < bytes.len().min(1) { Poll::Pending } else { Poll::Ready(Ok(count)) }
@@ -264,6 +269,7 @@ pub(super) fn raw_by(
         left: Rc::default(),
         wait: None,
         takes: None,
+        more: Rc::default(),
         shaking: false,
         agreed: None,
         // What an answer leaves with the layer beneath is lost.
@@ -406,6 +412,108 @@ fn who_is_slow_is_cut_off() {
     let (answer, _, time) = served(&[sends(GET), hour]);
     assert_eq!(answer, ANSWER, "an idle connection is closed without a word");
     assert!(time < Duration::from_secs(40));
+}
+
+#[test]
+fn who_is_slow_is_cut_off_also_where_http2_is_spoken() {
+    // What begins as its preface does, and is another head.
+    let drip = [sends("P"), sends("OST / HT"), sends("TP/1.1\r\n"), sends("X: y\r\n")];
+    let nine = || Step::Waits(Duration::from_secs(9));
+    let steps: Vec<_> = drip.into_iter().flat_map(|step| [step, nine()]).collect();
+    kernel::testing::simulate_time();
+    let script = Script { steps: steps.into(), ..Script::default() };
+    let (answer, begun) = (Rc::clone(&script.answer), Instant::now());
+    kernel::task::block_on(Server::new(echo).http2().connection(script));
+    let answer = String::from_utf8(answer.take()).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(begun.elapsed() < Duration::from_secs(13), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn an_answer_does_not_wait_for_a_body_that_nobody_reads() {
+    let pause = Step::Waits(Duration::from_secs(5));
+    for (method, come) in [("POST", ""), ("POST", "5\r\nhel"), ("GET", ""), ("GET", "5\r\nhel")] {
+        let answered = RefCell::new(Vec::new());
+        let handler = async |exchange: &mut Exchange<'_>| {
+            exchange.respond(Status(401), &[], b"").await?;
+            answered.borrow_mut().push(Instant::now());
+            Ok(())
+        };
+        let head = format!("{method} / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let rest = if come.is_empty() { "5\r\nhello\r\n0\r\n\r\n" } else { "lo\r\n0\r\n\r\n" };
+        let steps = [sends(&format!("{head}{come}")), pause.clone(), sends(rest), sends(GET)];
+        let (answer, ..) = served_by(&handler, 0, &steps);
+        assert_eq!(answer.matches("HTTP/1.1 401 ").count(), 2, "{method} {come:?}: {answer}");
+        let between = answered.borrow()[1].saturating_duration_since(answered.borrow()[0]);
+        assert_eq!(between, Duration::from_secs(5), "{method} {come:?}");
+        // What has come is judged.
+        let (answer, ..) = served_by(&handler, 0, &[sends(&format!("{head}x\r\n")), pause.clone()]);
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{method}: {answer}");
+    }
+}
+
+/// Serves a client that takes `takes` bytes, and all once there is `more`: what it was told, and
+/// whether the connection was reset.
+fn torn(
+    handler: &impl Handler,
+    request: &str,
+    takes: usize,
+    more: &Rc<Cell<bool>>,
+) -> (String, bool) {
+    kernel::testing::simulate_time();
+    let script = Script {
+        steps: [sends(request), Step::Waits(Duration::from_secs(5)), sends(GET)].into(),
+        takes: Some(takes),
+        more: Rc::clone(more),
+        ..Script::default()
+    };
+    let (answer, aborted) = (Rc::clone(&script.answer), Rc::clone(&script.aborted));
+    let limits = Limits::default();
+    let pool = Rc::new(pool::Pool::new(&limits, Rc::default()));
+    let slot = pool.sit().unwrap();
+    kernel::task::block_on(server::pooled(script, &limits, &slot, handler, None));
+    (String::from_utf8(answer.take()).unwrap(), aborted.get())
+}
+
+#[test]
+fn nothing_follows_what_was_written_by_halves() {
+    /// Lets a write go on for a second, drops it, and lets the client take all.
+    async fn dropped<T>(write: impl Future<Output = T>, more: &Cell<bool>) {
+        more.set(false);
+        assert!(kernel::time::timeout(Duration::from_secs(1), write).await.is_err());
+        more.set(true);
+    }
+    let more = Rc::<Cell<bool>>::default();
+    for length in [None, Some(1000)] {
+        let handler = async |exchange: &mut Exchange<'_>| {
+            let mut sink = exchange.stream(Status::OK, &[], length).await?;
+            dropped(sink.write_all(&[b'x'; 1000]), &more).await;
+            sink.finish().await
+        };
+        let (answer, aborted) = torn(&handler, GET, 150, &more);
+        assert!(aborted && answer.len() == 150, "{length:?}: {answer}");
+    }
+    // Nor what was printed, or said before the answer.
+    let printer = async |exchange: &mut Exchange<'_>| {
+        let mut sink = exchange.stream(Status::OK, &[], None).await?;
+        let text = "y".repeat(3000);
+        dropped(sink.print(format_args!("{text}")), &more).await;
+        sink.finish().await
+    };
+    let (answer, aborted) = torn(&printer, GET, 150, &more);
+    assert!(aborted && answer.len() == 150, "{answer}");
+    let asks = "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+    for responds in [true, false] {
+        let asked = async |exchange: &mut Exchange<'_>| {
+            dropped(exchange.body().read(&mut [0; 2]), &more).await;
+            match responds {
+                true => exchange.respond(Status::OK, &[], b"late").await,
+                false => Err(Error::Request(Status::TIMEOUT)),
+            }
+        };
+        let (answer, aborted) = torn(&asked, asks, 10, &more);
+        assert_eq!((aborted, answer.as_str()), (true, "HTTP/1.1 1"));
+    }
 }
 
 #[test]
