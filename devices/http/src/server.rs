@@ -7,6 +7,7 @@ use super::head::{Bounds, Method, Parser, Request};
 use super::limits::{Limits, Stats, count};
 use super::link::Link;
 use super::moving::{next_phase, update};
+use super::pace::Taking;
 use super::pool::{Doing, Held, KEEP, Memory, Pool, SMALL, Slot};
 use super::response;
 use super::{Error, Status, h2};
@@ -266,9 +267,10 @@ pub(super) async fn pooled<S: Stream, H: Handler>(
     let mut second = second;
     // Whether a request may begin, of which `end` bytes have come.
     let mut between = true;
+    let mut answered = false;
     let result = loop {
         if end == 0 {
-            match first(&mut link, &mut held, limits, slot).await {
+            match first(&mut link, &mut held, limits, slot, answered).await {
                 Ok(0) => break Ok(()),
                 Ok(read) => end = read,
                 Err(error) => break Err(error),
@@ -315,7 +317,7 @@ pub(super) async fn pooled<S: Stream, H: Handler>(
             Ok(None) => break Ok(()),
             Err(error) => break Err(error),
         }
-        between = true;
+        (between, answered) = (true, true);
         if pool.is_moving() {
             break Ok(());
         }
@@ -344,6 +346,12 @@ pub(super) async fn pooled<S: Stream, H: Handler>(
         let _ = timeout(BRIEF, stream.shutdown()).await;
         return cut.leave(&[]);
     }
+    // The answer is the client's, whoever needs the place.
+    match taken(stream, pool).await {
+        Ok(()) if pool.is_moving() => return cut.leave(&[]),
+        Ok(()) => {}
+        Err(_) => return,
+    }
     // What the client still sends is read for a moment, or the answer that it
     // has not read yet would be lost with the reset (RFC 9112, section 9.6).
     let ending = async {
@@ -370,6 +378,28 @@ pub(super) async fn pooled<S: Stream, H: Handler>(
             }
         }
     }
+}
+
+/// Ends this side of a connection, and waits until the client has taken what it was told, where it has
+/// not, or the connection is left to another image. One that takes too long, or resets the connection,
+/// is an error.
+async fn taken<S: Stream>(stream: &mut S, pool: &Pool) -> Result<(), ip::Error> {
+    let mut left = stream.progress().unacknowledged;
+    if left == 0 {
+        return Ok(());
+    }
+    let mut taking = Taking::new(pool.paces.1);
+    stream.shutdown().await?;
+    while left > 0 && !pool.is_moving() {
+        if !taking.bears(left) {
+            return Err(ip::Error::TimedOut);
+        }
+        if let Ok(flushed) = timeout(taking.pause(), stream.flush()).await {
+            return flushed;
+        }
+        left = stream.progress().unacknowledged;
+    }
+    Ok(())
 }
 
 /// A connection that is reset when it is dropped before its end, so that nobody takes an
@@ -402,6 +432,7 @@ async fn first(
     held: &mut Held<'_>,
     limits: &Limits,
     slot: &Slot,
+    answered: bool,
 ) -> Result<usize, Error> {
     let (many, mut byte) = (held.pool.out.get() > KEEP, [0]);
     let to = if many {
@@ -410,8 +441,21 @@ async fn first(
     } else {
         held.take(limits)?
     };
-    let read = slot.wait(Doing::Idle, limits.idle, pin!(link.read(to))).await;
-    let read = read.unwrap_or(Ok(0))?;
+    let mut taking = answered.then(|| Taking::new(slot.pool.paces.1));
+    let read = loop {
+        let (doing, limit) = match &taking {
+            Some(taking) => (Doing::Sent, taking.pause()),
+            None => (Doing::Idle, limits.idle),
+        };
+        let read = slot.wait(doing, limit, pin!(link.read(&mut *to))).await;
+        let ends = read.is_some() || slot.leaves() || slot.pool.is_moving();
+        let Some(still) = taking.as_mut().filter(|_| !ends) else { break read.unwrap_or(Ok(0))? };
+        match link.unacknowledged() {
+            0 => taking = None,
+            left if still.bears(left) => {}
+            _ => return Err(Error::Connection(ip::Error::TimedOut)),
+        }
+    };
     if many && read > 0 {
         held.take(limits)?[..1].copy_from_slice(&byte);
     }
@@ -462,7 +506,7 @@ struct Note {
     headless: bool,
 }
 
-/// Serves the request whose first `end` bytes are in the buffer. `None` at the end of the
+/// Serves the request whose first `end` bytes are in the buffer, and which began then. `None` at the end of the
 /// connection, else how many bytes of what follows are in the buffer already.
 async fn one(
     mut link: Link<'_>,
