@@ -54,6 +54,16 @@ impl Preference {
     }
 }
 
+/// A network that an address is made in.
+#[derive(Clone, Copy, Debug)]
+struct Network {
+    prefix: Ipv6Addr,
+    /// How long it is valid.
+    until: Instant,
+    /// How long its address is preferred to others; `None` when that is over.
+    preferred: Option<Instant>,
+}
+
 /// A router to all networks.
 #[derive(Clone, Copy, Debug)]
 struct Router {
@@ -68,7 +78,7 @@ pub(super) struct Routers {
     /// When to ask next, and how often that was done.
     ask: Option<Instant>,
     asked: u8,
-    networks: heapless::Vec<(Ipv6Addr, Instant), NETWORKS>,
+    networks: heapless::Vec<Network, NETWORKS>,
     links: heapless::Vec<(Link, Instant), LINKS>,
     /// The best first.
     routers: heapless::Vec<Router, ROUTERS>,
@@ -110,9 +120,9 @@ impl Routers {
         self.servers.iter().map(|&(server, _)| server)
     }
 
-    /// The addresses that `mac` has by them.
-    pub(super) fn addresses(&self, mac: Mac) -> impl Iterator<Item = Ipv6Addr> {
-        self.networks.iter().map(move |&(prefix, _)| address(prefix, mac))
+    /// The addresses that `mac` has by them, and whether each is deprecated.
+    pub(super) fn addresses(&self, mac: Mac) -> impl Iterator<Item = (Ipv6Addr, bool)> {
+        self.networks.iter().map(move |it| (address(it.prefix, mac), it.preferred.is_none()))
     }
 
     /// The networks that are on the link, whether this machine has an address in them or not.
@@ -250,24 +260,27 @@ impl Routers {
         }
     }
 
-    /// Takes in a network that addresses may be made in (RFC 4862, section 5.5.3). Addresses
-    /// whose preferred lifetime is over are used until they are not valid any more.
+    /// Takes in a network that addresses may be made in (RFC 4862, section 5.5.3). An address whose
+    /// preferred lifetime is over is used until it is not valid any more, where there is no other
+    /// (section 5.5.4). It gives way to one that is preferred where there is no room.
     fn network(&mut self, prefix: Ipv6Addr, seconds: u32, preferred: u32, now: Instant) {
         let none = prefix.is_unicast_link_local() || prefix.is_multicast();
         if none || prefix.is_unspecified() || preferred > seconds {
             return;
         }
         let new = until(now, seconds);
-        match self.networks.iter_mut().find(|(it, _)| *it == prefix) {
-            Some((_, old)) => {
-                let safe = now.saturating_add(SAFE);
-                *old = if new > safe || new > *old { new } else { safe.min(*old) };
+        let preferred = (preferred > 0).then(|| until(now, preferred));
+        if let Some(old) = self.networks.iter_mut().find(|it| it.prefix == prefix) {
+            let safe = now.saturating_add(SAFE);
+            old.until = if new > safe || new > old.until { new } else { safe.min(old.until) };
+            old.preferred = preferred;
+        } else if seconds > 0 {
+            let old = self.networks.iter().position(|it| it.preferred.is_none());
+            if let Some(old) = old.filter(|_| self.networks.is_full() && preferred.is_some()) {
+                self.networks.remove(old);
             }
-            None if seconds > 0 => {
-                // Further networks have to do without this machine.
-                let _ = self.networks.push((prefix, new));
-            }
-            None => {}
+            // Further networks have to do without this machine.
+            let _ = self.networks.push(Network { prefix, until: new, preferred });
         }
     }
 
@@ -277,7 +290,10 @@ impl Routers {
             return false;
         }
         self.news = true;
-        self.networks.retain(|&(_, until)| until > now);
+        self.networks.retain(|it| it.until > now);
+        for network in &mut self.networks {
+            network.preferred = network.preferred.filter(|&preferred| preferred > now);
+        }
         self.links.retain(|&(_, until)| until > now);
         self.servers.retain(|&(_, until)| until > now);
         self.routers.retain(|it| it.until > now);
@@ -291,7 +307,9 @@ impl Routers {
 
     /// When the next turn is.
     pub(super) fn next(&self) -> Option<Instant> {
-        let ends = self.networks.iter().chain(&self.servers).map(|&(_, until)| until);
+        // No address is preferred for longer than it is valid.
+        let networks = self.networks.iter().map(|it| it.preferred.unwrap_or(it.until));
+        let ends = networks.chain(self.servers.iter().map(|&(_, until)| until));
         let links = self.links.iter().map(|&(_, until)| until);
         let ends = ends.chain(links).chain(self.routers.iter().map(|it| it.until));
         ends.chain(self.ask).min()

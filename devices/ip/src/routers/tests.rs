@@ -42,7 +42,8 @@ fn routers_give_addresses_for_as_long_as_they_say() {
     let Verdict::Router(router) = judge(&frame, Meta::default()) else { panic!("a router") };
     routers.hear(router, &frame, now);
     assert_eq!(routers.routers().collect::<Vec<_>>(), [ip("fe80::9")]);
-    assert_eq!(routers.addresses(MAC).collect::<Vec<_>>(), [ip("2001:db8::ff:fe00:1")]);
+    // It is not preferred for any time.
+    assert_eq!(routers.addresses(MAC).collect::<Vec<_>>(), [(ip("2001:db8::ff:fe00:1"), true)]);
     assert_eq!(routers.servers().collect::<Vec<_>>(), [ip("2001:db8::53")]);
     assert_eq!(routers.next(), Some(after(256)));
     assert!(!routers.turn(after(256)));
@@ -103,7 +104,7 @@ fn a_prefix_is_its_first_64_bits_and_no_lifetime_contradicts_the_other() {
         frame[78..82].copy_from_slice(&preferred.to_be_bytes());
         frame[86..102].copy_from_slice(&ip(last).octets());
         routers.hear(ip("fe80::9"), &frame, now);
-        routers.addresses(MAC).collect::<Vec<_>>()
+        routers.addresses(MAC).map(|it| it.0).collect::<Vec<_>>()
     };
     assert!(hear("2001:db8::", 100, 101).is_empty(), "preferred for longer than valid");
     assert!(hear("::1:2:3:4", 100, 100).is_empty(), "no prefix but what is ignored");
@@ -111,6 +112,50 @@ fn a_prefix_is_its_first_64_bits_and_no_lifetime_contradicts_the_other() {
     assert_eq!(hear("2001:db8::1:2:3:4", 100, 100), address);
     assert_eq!(hear("2001:db8::5", 100, 100), address, "the same network");
     assert_eq!(hear("2001:db8::", 100, 100), address);
+}
+
+/// The option that has addresses made in 2001:db8:`network`::/64.
+fn prefix(network: u16, valid: u32, preferred: u32) -> Vec<u8> {
+    let mut option = [3, 4, 64, 0x40].to_vec();
+    option.extend(valid.to_be_bytes().into_iter().chain(preferred.to_be_bytes()).chain([0; 4]));
+    option.extend(ip(&std::format!("2001:db8:{network}::")).octets());
+    option
+}
+
+#[test]
+fn addresses_are_preferred_for_as_long_as_routers_say_and_then_give_way() {
+    kernel::testing::simulate_time();
+    let now = Instant::now();
+    let after = |seconds| now.saturating_add(Duration::from_secs(seconds));
+    let mut routers = Routers::new(now);
+    routers.ask = None;
+    // The third group of each, and whether it is deprecated.
+    let own = |routers: &Routers| {
+        routers.addresses(MAC).map(|(it, old)| (it.segments()[2], old)).collect::<Vec<_>>()
+    };
+    routers.option(&prefix(1, 9000, 100), now);
+    routers.option(&prefix(2, 8000, 200), now);
+    routers.option(&prefix(3, 8000, 8000), now);
+    assert_eq!(own(&routers), [(1, false), (2, false)], "none makes room that is preferred");
+    assert_eq!(routers.next(), Some(after(100)));
+    assert!(!core::mem::take(&mut routers.news) || !routers.turn(after(99)));
+    assert!(!routers.turn(after(100)) && routers.news);
+    assert_eq!((own(&routers), routers.next()), ([(1, true), (2, false)].into(), Some(after(200))));
+    // It is again when a router says so, and at once not any more, though it stays valid.
+    routers.option(&prefix(1, 9000, 300), after(100));
+    assert_eq!(own(&routers), [(1, false), (2, false)]);
+    routers.option(&prefix(1, 0, 0), after(100));
+    routers.option(&prefix(2, 0, 0), after(100));
+    assert_eq!(own(&routers), [(1, true), (2, true)]);
+    // One that is not preferred takes nobody's place, and another that of one that is not.
+    routers.option(&prefix(3, 9000, 0), after(100));
+    routers.option(&prefix(2, 9000, 0), after(100));
+    assert_eq!(own(&routers), [(1, true), (2, true)]);
+    routers.option(&prefix(3, 9000, 100), after(100));
+    assert_eq!(own(&routers), [(2, true), (3, false)]);
+    routers.option(&prefix(4, u32::MAX, u32::MAX), after(100));
+    routers.option(&prefix(5, u32::MAX, u32::MAX), after(100));
+    assert_eq!(own(&routers), [(3, false), (4, false)]);
 }
 
 #[test]

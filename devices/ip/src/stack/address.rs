@@ -36,6 +36,8 @@ pub(crate) struct Own {
     pub(crate) bits: u8,
     /// Routers gave it, who say by themselves which networks are on the link (RFC 5942, section 4).
     pub(crate) given: bool,
+    /// It is not to be used where there is another one (RFC 4862, section 5.5.4).
+    pub(crate) deprecated: bool,
 }
 
 /// How many bits two addresses begin with alike.
@@ -85,22 +87,23 @@ impl Own {
     }
 
     /// How well it speaks to `to`: the larger the better. By scope (RFC 6724, section 5, rule
-    /// 2), then by whether both or none are of a site alone (the one label that there is here,
-    /// rule 6), then by the longest prefix (rule 8); the other rules are for machines that are on
-    /// several links, move, or have addresses that are not preferred. `None` where it reaches
+    /// 2), then by whether it is preferred (rule 3), then by whether both or none are of a site alone
+    /// (the one label that there is here, rule 6), then by the longest prefix (rule 8); the other
+    /// rules are for machines that are on several links or move. `None` where it reaches
     /// less far than `to`, and answers would not come back.
-    fn suits(&self, to: IpAddr) -> Option<(u8, bool, u8)> {
+    fn suits(&self, to: IpAddr) -> Option<(u8, bool, bool, u8)> {
         match (self.address, to) {
-            (IpAddr::V4(_), IpAddr::V4(_)) => Some((0, true, 0)),
+            (IpAddr::V4(_), IpAddr::V4(_)) => Some((0, true, true, 0)),
             (IpAddr::V6(own), IpAddr::V6(to)) => {
                 let (own_scope, wanted) = (scope(own), scope(to));
+                let preferred = !self.deprecated;
                 let prefix = common(own, to).min(self.bits);
                 let alike = own.is_unique_local() == to.is_unique_local();
                 // A wider scope than is wanted is the worse the wider it is, a smaller one the
                 // worse the smaller it is, and all of these worse than all of those.
                 match own_scope >= wanted {
-                    true => Some((u8::MAX - own_scope, alike, prefix)),
-                    false if to.is_multicast() => Some((own_scope, alike, prefix)),
+                    true => Some((u8::MAX - own_scope, preferred, alike, prefix)),
+                    false if to.is_multicast() => Some((own_scope, preferred, alike, prefix)),
                     false => None,
                 }
             }
@@ -189,8 +192,12 @@ impl Protocols {
 
     /// Has this IPv4 address and no other.
     pub(crate) fn set_ipv4(&mut self, address: Option<(Ipv4Addr, u8)>) {
-        let new =
-            address.map(|(address, bits)| Own { address: address.into(), bits, given: false });
+        let new = address.map(|(address, bits)| Own {
+            address: address.into(),
+            bits,
+            given: false,
+            deprecated: false,
+        });
         if !self.own.iter().filter(|it| it.address.is_ipv4()).copied().eq(new) {
             self.own.retain(|it| it.address.is_ipv6());
             // There is room for one.
@@ -214,17 +221,20 @@ impl Protocols {
             }
     }
 
-    /// Has these IPv6 addresses beside the link-local one and no others.
-    pub(crate) fn set_ipv6(&mut self, new: &[Ipv6Addr]) {
-        let far = |it: &&Own| scope_of(it.address) == Some(GLOBAL);
-        let old = self.own.iter().filter(far).map(|it| it.address);
-        if old.eq(new.iter().map(|&it| IpAddr::V6(it))) {
+    /// Has these IPv6 addresses beside the link-local one and no others; whether each is deprecated.
+    pub(crate) fn set_ipv6(&mut self, new: &[(Ipv6Addr, bool)]) {
+        let far = |it: &&mut Own| scope_of(it.address) == Some(GLOBAL);
+        let old = self.own.iter_mut().filter(far);
+        if old.map(|it| it.address).eq(new.iter().map(|it| IpAddr::V6(it.0))) {
+            let old = self.own.iter_mut().filter(far);
+            old.zip(new).for_each(|(own, &(_, deprecated))| own.deprecated = deprecated);
             return;
         }
         self.own.retain(|it| scope_of(it.address) != Some(GLOBAL));
-        for &address in new.iter().take(ADDRESSES - self.own.len()) {
+        for &(address, deprecated) in new.iter().take(ADDRESSES - self.own.len()) {
+            let own = Own { address: address.into(), bits: 64, given: true, deprecated };
             // There is room.
-            let _ = self.own.push(Own { address: address.into(), bits: 64, given: true });
+            let _ = self.own.push(own);
         }
         self.elsewhere = true;
         self.end_strays();
@@ -246,14 +256,19 @@ mod tests {
     use super::*;
     use std::vec::Vec;
 
-    /// The one of `own` that speaks to `to` best.
+    /// The one of `own`, of which some are deprecated (`-`), that speaks to `to` best.
     fn best(own: &[&str], to: &str) -> Option<IpAddr> {
         let to: IpAddr = to.parse().unwrap();
         let own: Vec<Own> = own
             .iter()
             .map(|it| {
                 let (address, bits) = it.split_once('/').unwrap();
-                Own { address: address.parse().unwrap(), bits: bits.parse().unwrap(), given: false }
+                let (bits, deprecated) = match bits.strip_suffix('-') {
+                    Some(bits) => (bits, true),
+                    None => (bits, false),
+                };
+                let address = address.parse().unwrap();
+                Own { address, bits: bits.parse().unwrap(), given: false, deprecated }
             })
             .collect();
         own.iter()
@@ -288,8 +303,25 @@ mod tests {
     }
 
     #[test]
+    fn a_deprecated_address_speaks_where_there_is_no_other_that_reaches_as_far() {
+        let own = ["fe80::2/64", "2001:db8:1::2/64-", "2001:db8:2::2/64"];
+        for (to, from) in [
+            // Rule 3 stands before the labels and the longest prefix, and behind the scope.
+            ("2001:db8:1::9", "2001:db8:2::2"),
+            ("2606::1", "2001:db8:2::2"),
+            ("fe80::9", "fe80::2"),
+        ] {
+            assert_eq!(best(&own, to), Some(from.parse().unwrap()), "{to}");
+        }
+        assert_eq!(best(&own[..2], "2606::1"), Some("2001:db8:1::2".parse().unwrap()));
+        let labels = ["fd00::2/64-", "2001:db8:2::2/64"];
+        assert_eq!(best(&labels, "fd00::9"), Some("2001:db8:2::2".parse().unwrap()));
+    }
+
+    #[test]
     fn networks_have_one_address_for_all_where_they_are_large_enough() {
-        let own = |bits| Own { address: "10.0.3.2".parse().unwrap(), bits, given: false };
+        let address = "10.0.3.2".parse().unwrap();
+        let own = |bits| Own { address, bits, given: false, deprecated: false };
         for (bits, all) in [(8, "10.255.255.255"), (22, "10.0.3.255"), (30, "10.0.3.3")] {
             assert_eq!(own(bits).broadcast(), Some(all.parse().unwrap()));
             assert!(own(bits).reaches(all.parse().unwrap()));

@@ -144,7 +144,9 @@ impl Protocols {
         let mut new = Self {
             info,
             limits: settings.limits,
-            own: own.map(|(address, bits)| Own { address, bits, given: false }).collect(),
+            own: own
+                .map(|(address, bits)| Own { address, bits, given: false, deprecated: false })
+                .collect(),
             sets: Sets::new(random()?),
             routes: told.into_iter().collect(),
             links: heapless::Vec::new(),
