@@ -164,7 +164,8 @@ impl Participant {
         if self.round != state.round {
             self.round = state.round;
             state.busy = state.busy.saturating_sub(1);
-            state.waiting.wake();
+            drop(state);
+            wake();
         }
     }
 }
@@ -196,7 +197,8 @@ pub(crate) async fn carry_out(suspend: impl AsyncFnOnce() -> Outcome) -> Outcome
     let mut state = STATE.get().lock();
     state.generation += u32::from(outcome == Outcome::Renewed);
     state.ended = Some(outcome);
-    state.waiting.wake();
+    drop(state);
+    wake();
     outcome
 }
 
@@ -205,7 +207,14 @@ fn begin() {
     state.round = state.round.wrapping_add(1);
     state.ended = None;
     state.busy = state.participants;
-    state.waiting.wake();
+    drop(state);
+    wake();
+}
+
+/// Wakes those who wait for a change: without the lock, as a waker may ask for the state.
+fn wake() {
+    let mut waiting = core::mem::take(&mut STATE.get().lock().waiting);
+    waiting.wake();
 }
 
 #[cfg(test)]
@@ -251,6 +260,41 @@ mod tests {
         };
         let (waited, ()) = block_on(join(suspended(Outcome::Renewed), leaves));
         assert_eq!(waited, Duration::ZERO);
+    }
+
+    /// Notes how often it is woken, and whether the state could be asked for each time.
+    struct Asks(core::sync::atomic::AtomicU32, core::sync::atomic::AtomicBool);
+
+    impl alloc::task::Wake for Asks {
+        fn wake(self: alloc::sync::Arc<Self>) {
+            use core::sync::atomic::Ordering::Relaxed;
+            self.0.fetch_add(1, Relaxed);
+            self.1.fetch_and(STATE.get().try_lock().is_some(), Relaxed);
+        }
+    }
+
+    #[test]
+    fn who_is_woken_may_ask_for_the_state() {
+        use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+        crate::testing::simulate_time();
+        let asks = alloc::sync::Arc::new(Asks(AtomicU32::new(0), AtomicBool::new(true)));
+        let waker = asks.clone().into();
+        let waits = || STATE.get().lock().waiting.add(&waker);
+        let mut participant = Participant::new();
+        waits();
+        begin();
+        waits();
+        participant.answer();
+        drop(participant);
+        waits();
+        block_on(suspended(Outcome::Cancelled));
+        // The beginning, the answer, and the beginning of the other one, whose end nobody waits for.
+        assert_eq!((asks.0.load(Relaxed), asks.1.load(Relaxed)), (3, true));
+        block_on(carry_out(async || {
+            waits();
+            Outcome::Cancelled
+        }));
+        assert_eq!((asks.0.load(Relaxed), asks.1.load(Relaxed)), (4, true));
     }
 
     #[test]

@@ -91,7 +91,9 @@ impl Ending {
     }
 
     fn wake(&self) {
-        self.waiting.lock().wake();
+        // Without the lock, as a waker may wait again.
+        let mut waiting = core::mem::take(&mut *self.waiting.lock());
+        waiting.wake();
     }
 }
 
@@ -255,6 +257,25 @@ mod tests {
         for _ in 0..1000 {
             assert!(pin!(requested()).poll(&mut context).is_pending());
         }
+    }
+
+    /// Notes whether it could wait again when it was woken.
+    #[derive(Default)]
+    struct Again(core::sync::atomic::AtomicU32);
+
+    impl alloc::task::Wake for Again {
+        fn wake(self: alloc::sync::Arc<Self>) {
+            let free = ENDING.get().waiting.try_lock().is_some();
+            self.0.store(1 + u32::from(free), Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn who_is_woken_at_the_end_may_wait_again() {
+        let again = alloc::sync::Arc::new(Again::default());
+        wake_when_over(&again.clone().into());
+        ENDING.get().wake();
+        assert_eq!(again.0.load(Ordering::Relaxed), 2);
     }
 
     #[test]

@@ -72,9 +72,10 @@ async fn follow() -> Result<(), Error> {
     log::info!("the toolstack asks for {request:?}");
     let mut state = STATE.lock();
     state.request = Some(request);
-    state.waiting.wake();
-    let expected = state.expected;
+    let (expected, mut waiting) = (state.expected, core::mem::take(&mut state.waiting));
     drop(state);
+    // Without the lock, as a waker may ask for the request.
+    waiting.wake();
     if expected {
         sleep(grace() + MARGIN).await;
         log::warn!("the app did not return within {} s", (grace() + MARGIN).as_secs());

@@ -260,7 +260,7 @@ pub const fn check_order(states: &[&str], devices: &[(bool, bool)]) {
 const HEADS: usize = 1024;
 
 impl Updates {
-    /// Begins a phase.
+    /// Begins a phase, of which those who wait are to be [told](wake).
     #[cfg(any(target_os = "xen", test))]
     fn begin(&mut self, phase: Phase) {
         self.phase = phase;
@@ -268,7 +268,6 @@ impl Updates {
         self.busy = self.parts;
         self.failed = false;
         self.given = Vec::new();
-        self.waiting.wake();
     }
 
     /// Returns whether all parts are done with the phase, or one failed.
@@ -294,6 +293,12 @@ impl Updates {
         let left = self.room.saturating_sub(HEADS).min(memory).saturating_sub(given);
         Some(left / self.busy[Kind::Filling as usize].max(1))
     }
+}
+
+/// Wakes those who wait for a change: without the lock, as a waker may ask for the state.
+fn wake() {
+    let mut waiting = core::mem::take(&mut UPDATES.get().lock().waiting);
+    waiting.wake();
 }
 
 /// Waits until `look` finds something, which it is asked for after each change.
@@ -423,7 +428,8 @@ impl Part {
             let busy = &mut updates.busy[self.kind as usize];
             *busy = busy.saturating_sub(1);
             note(&mut updates);
-            updates.waiting.wake();
+            drop(updates);
+            wake();
         }
     }
 }
@@ -441,7 +447,8 @@ impl Drop for Part {
         updates.parts[kind] = updates.parts[kind].saturating_sub(1);
         if self.owes || self.seen != updates.steps {
             updates.busy[kind] = updates.busy[kind].saturating_sub(1);
-            updates.waiting.wake();
+            drop(updates);
+            wake();
         }
     }
 }
@@ -478,18 +485,18 @@ pub async fn take() -> Result<(), Error> {
 /// Waits for what arrived at the former image's part `name` after it came to rest, again and again.
 /// `None` when nothing more will come.
 pub async fn late(name: &str) -> Option<Vec<u8>> {
-    wait(|updates| {
+    let section = wait(|updates| {
         let at = updates.late.iter().position(|it| it.name == name);
         match at {
-            Some(at) => {
-                let section = updates.late.swap_remove(at);
-                updates.waiting.wake();
-                Some(Some(section.bytes))
-            }
+            Some(at) => Some(Some(updates.late.swap_remove(at).bytes)),
             None => (!updates.expects_late).then_some(None),
         }
     })
-    .await
+    .await;
+    if section.is_some() {
+        wake();
+    }
+    section
 }
 
 #[cfg(test)]
@@ -508,6 +515,7 @@ mod tests {
             let (mut own, mut small) = (Part::of(Kind::App), Part::new());
             UPDATES.get().lock().room = room;
             UPDATES.get().lock().begin(Phase::Save);
+            wake();
             let rest = async {
                 assert_eq!((own.next().await, small.next().await), (Phase::Save, Phase::Save));
                 small.done(None);
@@ -542,6 +550,40 @@ mod tests {
         assert!(compiles(&["Kept"], &[disk, console, disk, net, net, console]));
         assert!(compiles(&[], &[net, disk]));
         assert!(!compiles(&["Kept"], &[disk, net, disk]));
+    }
+
+    /// Notes how often it is woken, and whether the state could be asked for each time.
+    #[derive(Default)]
+    struct Asks(core::sync::atomic::AtomicU32, AtomicBool);
+
+    impl alloc::task::Wake for Asks {
+        fn wake(self: alloc::sync::Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            self.1.fetch_or(UPDATES.get().try_lock().is_none(), Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn who_is_woken_may_ask_for_the_state() {
+        crate::testing::simulate_time();
+        let asks = alloc::sync::Arc::new(Asks::default());
+        let waker = asks.clone().into();
+        let waits = || UPDATES.get().lock().waiting.add(&waker);
+        let (mut one, mut other) = (Part::new(), Part::new());
+        UPDATES.get().lock().begin(Phase::Rest);
+        block_on(async {
+            assert_eq!((one.next().await, other.next().await), (Phase::Rest, Phase::Rest));
+            waits();
+            one.done(None);
+            waits();
+            drop(other);
+            waits();
+            let section = Section { name: "net".to_owned(), version: 1, bytes: Vec::new() };
+            UPDATES.get().lock().late.push(section);
+            assert_eq!(late("net").await, Some(Vec::new()));
+        });
+        let woken = asks.0.load(Ordering::Relaxed);
+        assert_eq!((woken, asks.1.load(Ordering::Relaxed)), (3, false));
     }
 
     #[test]

@@ -22,7 +22,7 @@
 
 use super::stream::{self, FORMAT};
 use super::words::{self, Word};
-use super::{APP, Error, Phase, Section, UPDATES, take_section, wait};
+use super::{APP, Error, Phase, Section, UPDATES, take_section, wait, wake};
 use crate::machine::{self, open_store, shut_down};
 use crate::shutdown::grace;
 use crate::task::{Either, Either3, select, select3, spawn};
@@ -133,9 +133,8 @@ impl Shown {
 /// Begins a phase, and waits until all parts are done with it. Returns what they hand over, unless
 /// one failed or takes longer than `limit`.
 async fn step(phase: Phase, limit: Duration) -> Option<Vec<Section>> {
-    let mut updates = UPDATES.get().lock();
-    updates.begin(phase);
-    drop(updates);
+    UPDATES.get().lock().begin(phase);
+    wake();
     timeout(limit, wait(|it| it.is_over().then_some(()))).await.ok()?;
     let mut updates = UPDATES.get().lock();
     if updates.failed { None } else { Some(core::mem::take(&mut updates.given)) }
@@ -404,15 +403,15 @@ pub async fn take() -> Result<(), Error> {
                 break;
             };
             UPDATES.get().lock().late = sections;
-            UPDATES.get().lock().waiting.wake();
+            wake();
             // What no part waits for does not keep the former image.
             let _ = timeout(DONE, wait(|it| it.late.is_empty().then_some(()))).await;
             say(&format!("done {round}")).await;
         }
         let mut updates = UPDATES.get().lock();
         updates.expects_late = false;
-        updates.waiting.wake();
         drop(updates);
+        wake();
         let _ = xenstore::remove(FROM).await;
         begin();
     })
