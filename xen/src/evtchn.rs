@@ -47,7 +47,6 @@ pub struct Port {
 #[derive(Debug)]
 struct Open {
     number: PortNumber,
-    events: u64,
     /// Its events are not scanned any more: see [`Port::mask`].
     ignored: bool,
     waiting: Waiting,
@@ -84,6 +83,8 @@ pub(crate) struct Events {
     open: Mutex<heapless::Vec<Open, OPEN>>,
     /// Those that are scanned.
     scanned: Bitmap,
+    /// How many were taken.
+    events: AtomicU64,
     /// The port of the [watchdog](crate::watchdog)'s timer, which no task waits on; 0 without one.
     pub(crate) timer: AtomicU32,
 }
@@ -127,7 +128,7 @@ impl Bitmap {
 pub struct Stats {
     /// Open ports, now.
     pub open: usize,
-    /// Events on these ports since each was opened.
+    /// Events on ports that were open, since boot.
     pub events: u64,
     /// Pending ports that are not open, now. They are masked and never scanned (rule E1).
     pub stray: u64,
@@ -136,7 +137,7 @@ pub struct Stats {
 impl Events {
     pub(crate) const fn new() -> Self {
         let open = Mutex::new(heapless::Vec::new());
-        Self { open, scanned: Bitmap::new(), timer: AtomicU32::new(0) }
+        Self { open, scanned: Bitmap::new(), events: AtomicU64::new(0), timer: AtomicU32::new(0) }
     }
 
     /// Takes the wakers of those who wait on a port.
@@ -150,7 +151,8 @@ impl Events {
     fn take(&self, number: PortNumber) -> Option<Waiting> {
         let mut open = self.open.lock();
         let port = open.iter_mut().find(|port| port.number == number)?;
-        port.events += 1;
+        // Nothing interrupts this.
+        self.events.store(self.events.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         Some(take(&mut port.waiting))
     }
 }
@@ -168,7 +170,7 @@ impl Port {
             return None;
         }
         let waiting = Waiting::default();
-        open.push(Open { number, events: 0, ignored: false, waiting }).ok()?;
+        open.push(Open { number, ignored: false, waiting }).ok()?;
         domain.events.scanned.set(number, true);
         domain.shared_info.set_bits(mask_word(number.word()), number.bit());
         Some(Self { number, generation: Generation::current() })
@@ -445,7 +447,7 @@ pub fn stats() -> Stats {
     };
     Stats {
         open: open.len(),
-        events: open.iter().map(|port| port.events).sum(),
+        events: domain.events.events.load(Ordering::Relaxed),
         stray: (0..PORTS / 64).map(stray).sum(),
     }
 }

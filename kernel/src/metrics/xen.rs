@@ -14,8 +14,8 @@ pub(super) fn metrics(each: &mut dyn FnMut(Metric)) {
         counter("grant_operations", "Calls of grant_table_op.", calls.grant_table),
         counter("waits", "Waits for events: sched_op.", calls.sched),
         gauge("event_channels", "Event channels open.", events.open as u64),
-        counter("events", "Events on open channels.", events.events),
-        counter("events_stray", "Pending ports that are not open.", events.stray),
+        counter("events", "Events on channels that were open.", events.events),
+        gauge("events_stray", "Pending ports that are not open.", events.stray),
         counter("console_dropped_bytes", "Output bytes dropped.", dropped),
     }
 }

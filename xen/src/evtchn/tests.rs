@@ -88,7 +88,8 @@ fn events_for_nothing_harm_nobody_at_any_time_e6() {
     drop(port);
     fake.raise(PortNumber(9));
     scan();
-    assert_eq!(stats(), Stats { open: 0, events: 0, stray: 1 });
+    // What came on a port that is closed still counts.
+    assert_eq!(stats(), Stats { open: 0, events: 3, stray: 1 });
     // A port of the same number is told, as the event may be one of its own.
     let (count, waker) = counting();
     let port = Port::adopt(PortNumber(9)).unwrap();
@@ -96,7 +97,7 @@ fn events_for_nothing_harm_nobody_at_any_time_e6() {
     scan();
     scan();
     assert_eq!(count.0.load(Ordering::Relaxed), 1);
-    assert_eq!(stats(), Stats { open: 1, events: 1, stray: 0 });
+    assert_eq!(stats(), Stats { open: 1, events: 4, stray: 0 });
 }
 
 #[test]
