@@ -1,4 +1,4 @@
-//! Fills the heap until it is full, finds everything that was written, gives
+//! Asks for more than there is, fills the heap until it is full, finds everything that was written, gives
 //! it back, and takes it once more: all memory of the domain is usable.
 //!
 //! test(4): memory 4
@@ -40,6 +40,11 @@ fn fill() -> Vec<Vec<u8>> {
 
 async fn start() -> Verdict {
     let before = stats();
+    // What no memory could hold is refused before any is mapped for it.
+    let mut large = Vec::<u8>::new();
+    if large.try_reserve_exact(before.total).is_ok() || stats().mapped != before.mapped {
+        return Verdict::Fail("memory was mapped for more than there is");
+    }
     let first = fill();
     let full = stats();
     if full.mapped + full.tables < before.total {

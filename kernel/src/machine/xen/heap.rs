@@ -74,9 +74,14 @@ unsafe impl Source for MorePages {
     // Not inlined, which keeps the common path of the allocator short.
     #[cold]
     #[inline(never)]
-    fn acquire<B: Binning>(talc: &mut Talc<Self, B>, _: Layout) -> Result<(), ()> {
+    fn acquire<B: Binning>(talc: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
         let mut extent = EXTENT.lock();
         let extent = extent.as_mut().ok_or(())?;
+        // What no memory could hold takes none of it.
+        let [_, heap, _] = extent.sizes();
+        if layout.size() > extent.paging.left() + (heap - HEAP.given()) {
+            return Err(());
+        }
         let old = extent.end.ok_or(())?;
         let Range { end, .. } = extent.paging.grow().ok_or(())?;
         // SAFETY: the pages up to `end` follow the heap's end, are mapped, and

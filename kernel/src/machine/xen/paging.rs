@@ -465,6 +465,11 @@ impl Paging {
         Some(start..self.address(self.next))
     }
 
+    /// Returns the bytes of memory that are not mapped.
+    pub(super) const fn left(&self) -> usize {
+        (self.limit - self.next) * PAGE
+    }
+
     /// Returns the end of what the domain builder mapped, as an address at which memory is used.
     pub(super) const fn builder_end(&self) -> usize {
         self.builder_end + self.shift
