@@ -270,6 +270,28 @@ fn sparse_maps_are_charged_for() {
         .flat_map(|number| [pax(b'x', &[size, &map(800)]), entry(&std::format!("{number}"), b"")])
         .collect();
     assert_eq!(open(&few), Ok(()));
+    // And of a map that nobody uses, all.
+    let unused = |sort, records: &[&str], name: &str, link: &str| -> Vec<_> {
+        let records: String = records.iter().map(|it| record(it)).collect();
+        let head = entry_of(b'x', "", "", records.as_bytes());
+        let all = (0..40).flat_map(|_| [head.clone(), entry_of(sort, name, link, b"")]);
+        all.collect()
+    };
+    for (sort, name, link) in [(b'5', "d", ""), (b'0', "d/", ""), (b'2', "l", "x"), (b'V', "v", "")]
+    {
+        let entries = unused(sort, &[size, &map(800)], name, link);
+        assert_eq!(open(&entries), Ok(()), "{}", char::from(sort));
+    }
+    let twice = ["GNU.sparse.major=1", "GNU.sparse.realsize=0", &map(800)];
+    let records: String = twice.iter().map(|it| record(it)).collect();
+    let head = entry_of(b'x', "", "", records.as_bytes());
+    let both: Vec<_> = (0..40)
+        .flat_map(|_| [head.clone(), entry("f", &[b"0\n", &[0; 510][..]].concat())])
+        .collect();
+    assert_eq!(open(&both), Ok(()));
+    let again: Vec<_> = (0..20).map(|_| map(800)).collect();
+    let again: Vec<&str> = core::iter::once(size).chain(again.iter().map(|it| &**it)).collect();
+    assert_eq!(open(&[pax(b'x', &again), entry("f", b"")]), Ok(()));
     // Headers of one entry add up.
     let half: Vec<u8> = pax(b'x', &["GNU.sparse.offset=0", "GNU.sparse.numbytes=0"].repeat(500));
     let all = std::vec![half; 20];

@@ -102,6 +102,11 @@ impl<N: Notes> Builder<N> {
         Ok(())
     }
 
+    /// Gives back what the numbers of a map took that goes.
+    fn give_back(&mut self, numbers: Option<Vec<u64>>) {
+        self.left += numbers.map_or(0, |it| it.len() * format::NUMBER);
+    }
+
     /// Adds the entry `name` of `folder`. A later entry replaces an earlier one.
     fn add(&mut self, folder: &[u8], name: &[u8], mut record: Record) -> Result<(), Error> {
         let key = key(folder, name);
@@ -289,6 +294,8 @@ pub(super) async fn index<B: Block, N: Notes>(
             log::warn!("tar: {path}, of type {kind}: {error}");
             return Err(error);
         }
+        // A map that the entry has no use for, such as one of a folder.
+        builder.give_back(sparse.numbers.take());
         at = entry.content.saturating_add(entry.stored).next_multiple_of(BLOCK);
     }
     if at == 0 {
@@ -346,8 +353,12 @@ async fn take<B: Block, N: Notes>(
         0 | b'0' | b'7' | b'S' => {
             let (mut content, mut stored) = (entry.content, entry.stored);
             let numbers = match (sparse.major, sparse.numbers.take(), entry.gnu.take()) {
-                (_, _, Some((numbers, real))) => Some((numbers, real)),
-                (Some(1), _, None) => {
+                (_, unused, Some((numbers, real))) => {
+                    builder.give_back(unused);
+                    Some((numbers, real))
+                }
+                (Some(1), unused, None) => {
+                    builder.give_back(unused);
                     let (numbers, length) = map(window, builder, content, stored).await?;
                     (content, stored) = (content + length, stored - length);
                     Some((numbers, sparse.size.ok_or(Error::Damaged)?))
@@ -366,7 +377,7 @@ async fn take<B: Block, N: Notes>(
                 Some((numbers, real)) => {
                     size = real;
                     let kind = builder.sparse(&numbers, content, stored, real)?;
-                    builder.left += numbers.len() * format::NUMBER;
+                    builder.give_back(Some(numbers));
                     kind
                 }
             }

@@ -161,7 +161,9 @@ impl Extended {
                 for value in value.split(|&byte| byte == b',').filter(|_| said) {
                     push(&mut numbers, number(value)?, left)?;
                 }
-                self.sparse.numbers = Some(numbers);
+                // One that stands there twice counts the second time.
+                let old = self.sparse.numbers.replace(numbers);
+                *left += old.map_or(0, |it| it.len() * NUMBER);
             }
             // The number of pieces, the minor version of the sparse format, and records of
             // owners, times and attributes, which are not used.
