@@ -118,14 +118,14 @@ fn boxed(
     let [drop, size, align, poll] = [0, 8, 16, 24].map(|at| dump.word(table + at));
     let (drop, size, align, poll) = (drop?, size?, align?, poll?);
     let is_table = (drop == 0 || is_code(drop)) && align.is_power_of_two() && is_code(poll);
-    let is_there = size == 0 || dump.word(future & !7).is_some();
+    let is_there = size == 0 || dump.holds(future);
     (is_table && is_there).then_some(Task { future, size, poll, phase })
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::Registers;
-    use super::super::tests::{BASE, dumped};
+    use super::super::tests::{BASE, dumped, mapped};
     use super::*;
 
     const CONSTANTS: Range<u64> = BASE..BASE + 0x100;
@@ -165,5 +165,25 @@ mod tests {
             [(future(0), Phase::Waits), (future(1), Phase::Ready), (future(2), Phase::Runs)];
         assert_eq!(all, expected);
         assert_eq!((tasks[0].size, tasks[0].poll), (64, 0x1200));
+    }
+
+    #[test]
+    fn tasks_are_found_also_where_memory_was_moved() {
+        // At an address behind all pages, as the kernel uses them.
+        let future = BASE + 0x20_0000 + 0x1000;
+        let table = [
+            (SCHEDULE, 0x1500),
+            (TABLE, 0),
+            (TABLE + 8, 64),
+            (TABLE + 16, 8),
+            (TABLE + 24, 0x1200),
+        ];
+        let mut words: Vec<_> = table.to_vec();
+        words.extend(task(BASE + 0x1000, 0x100, future));
+        words.extend(mapped(future, [4, 5, 6, 7], 1));
+        let registers = Registers { tables: 1004, ..Registers::default() };
+        let dump = dumped(&[0, 1, 4, 5, 6, 7], &words, registers);
+        let tasks = found(&dump, &[SCHEDULE], &CONSTANTS, &code);
+        assert_eq!(tasks.iter().map(|it| it.future).collect::<Vec<_>>(), [future]);
     }
 }

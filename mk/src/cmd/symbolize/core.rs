@@ -36,8 +36,21 @@ pub(super) fn report(core: &Path, debug: &Path, symbols: &Symbols) -> Result<Str
     let mut text = String::new();
     let (count, there) = dump.counts();
     let _ = writeln!(text, "memory: {}, {there} of them in the file", counted(count, "page"));
-    text += "\nthe vCPU was at\n";
-    let page = address(&image, "hypercall_page").unwrap_or(0);
+    text += &place(&dump, &image, symbols);
+    let all = tasks(&dump, symbols, &constants(&image));
+    text += &listed(&all, symbols);
+    text += &heap(&dump, &image);
+    Ok(text)
+}
+
+/// Where the vCPU was.
+fn place(dump: &Dump<'_>, image: &Elf<'_>, symbols: &Symbols) -> String {
+    if dump.registers.user {
+        let rip = dump.registers.rip;
+        return format!("\nthe vCPU was in a program that the kernel ran, at {rip:#x}\n");
+    }
+    let mut text = "\nthe vCPU was at\n".to_owned();
+    let page = address(image, "hypercall_page").unwrap_or(0);
     for (number, at) in dump.stack(|at| at.wrapping_sub(page) < 4096).into_iter().enumerate() {
         // Behind a call: the call itself is before that.
         let call = if number == 0 { at } else { at.saturating_sub(1) };
@@ -45,10 +58,7 @@ pub(super) fn report(core: &Path, debug: &Path, symbols: &Symbols) -> Result<Str
         let name = places.iter().map(ToString::to_string).collect::<Vec<_>>().join(", in ");
         let _ = writeln!(text, "  {at:#x} {name}");
     }
-    let all = tasks(&dump, symbols, &constants(&image));
-    text += &listed(&all, symbols);
-    text += &heap(&dump, &image);
-    Ok(text)
+    text
 }
 
 /// The address of a symbol.
