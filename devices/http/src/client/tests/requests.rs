@@ -320,6 +320,48 @@ fn an_answer_before_the_request_is_sent_counts() {
 }
 
 #[test]
+fn an_answer_is_heard_though_the_upload_is_reset() {
+    use devices::net::cable::{Options, cable};
+    use ip::config::Ipv4;
+    use ip::{Settings, Stack};
+    kernel::testing::simulate_time();
+    let stack = |end, last| {
+        let ipv4 = Ipv4::Static(Ipv4Addr::new(10, 0, 0, last), 24);
+        Stack::start(end, Settings { ipv4, ..Settings::default() }).unwrap()
+    };
+    let early = b"HTTP/1.1 401 x\r\nContent-Length: 2\r\n\r\nno";
+    block_on(async {
+        let (a, b) = cable(Options::default());
+        let (server, net) = (stack(a, 1), stack(b, 2));
+        for (read, arrives) in [(1000, true), (1000, false), (100_000, true), (100_000, false)] {
+            let listener = server.bind(ip::any(80)).await.unwrap();
+            let answering = async {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut left = read;
+                while left > 0 {
+                    left -= stream.read(&mut vec![0; left]).await.unwrap();
+                }
+                // What still comes is read by nobody, so that the end is a reset.
+                stream.write_all(early).await.unwrap();
+                if arrives {
+                    stream.flush().await.unwrap();
+                } else {
+                    stream.shutdown().await.unwrap();
+                }
+            };
+            let body = vec![b'x'; 1_000_000];
+            let post = Request { method: "POST", body: &body, ..Request::get("http://10.0.0.1/") };
+            let mut client = Client::new(&net, Limits::default());
+            let take = async |_: &Url, answer: Response<'_>, content: &mut Content<'_>| {
+                Ok((answer.status().0, all(content, 333).await?))
+            };
+            let (result, ()) = kernel::task::join(client.fetch(&post, take), answering).await;
+            assert_eq!(result, Ok((401, b"no".to_vec())), "{read} {arrives}");
+        }
+    });
+}
+
+#[test]
 fn every_address_has_its_chance() {
     let at = |name: &str| Request::get(["http://", name, ":81/"].concat().leak());
     let world = World::new([vec![says(OK)]]);
