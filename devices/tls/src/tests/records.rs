@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::session::{RECORD, Session, Side};
+use alloc::vec;
 
 /// Brings what one has to send to the other; how many bytes.
 fn carry(from: &mut Session, to: &mut Session) -> usize {
@@ -129,4 +130,41 @@ fn what_is_wrong_after_the_end_of_a_half_is_answered_with_nothing() {
     near.proceed();
     assert!(matches!(near.failed(), Some(Error::Protocol(_))), "{:?}", near.failed());
     assert_eq!(near.outgoing().len(), 0);
+}
+
+#[test]
+fn what_is_no_record_of_an_open_connection_ends_it_with_an_alert() {
+    let record = |kind: u8, length: u16, content: usize| {
+        let header = [&[kind, 3, 3][..], &length.to_be_bytes()].concat();
+        [&header[..], &vec![0; content]].concat()
+    };
+    for (bytes, what) in [
+        (record(23, 0x4001, 0x4001), "16 KiB + 1 that nobody encrypted"),
+        // Longer than encryption makes it (RFC 8446, section 5.2), which TLS 1.2 let be more: of a
+        // record that is longer than that, the header is enough.
+        (record(23, 0x4101, 0x4101), "16 KiB + 257"),
+        (record(23, 0x4801, 0), "the header of 18 KiB + 1"),
+        (record(23, 0, 0), "an empty one"),
+        (record(23, 16, 16), "one without content"),
+        (record(99, 20, 20), "another type"),
+        (vec![0xff; 5000], "garbage"),
+        (b"GET / HTTP/1.1\r\nHost: www.lab\r\n\r\n".to_vec(), "HTTP"),
+        ([&record(22, 4, 0)[..], &[1, 0, 0, 0]].concat(), "a hello in plain text"),
+        ([&record(21, 2, 0)[..], &[2, 40]].concat(), "an alert in plain text"),
+    ] {
+        let (_, mut far) = ends();
+        let mut rest = &bytes[..];
+        while !rest.is_empty() && far.failed().is_none() {
+            let read = far.receive(|room| {
+                let count = room.len().min(rest.len());
+                room[..count].copy_from_slice(&rest[..count]);
+                Ok::<_, ()>(Some(count))
+            });
+            rest = &rest[read.unwrap().unwrap()..];
+            far.proceed();
+        }
+        let failed = far.failed();
+        assert!(matches!(failed, Some(Error::Protocol(_) | Error::TooLong)), "{what}: {failed:?}");
+        assert_eq!((records(&far), far.readable()), (vec![2 + MORE], 0), "{what}");
+    }
 }
