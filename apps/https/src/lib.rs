@@ -22,7 +22,7 @@ use xenith::block::Block;
 use xenith::fs::tar::Tar;
 use xenith::fs::{self, Tree};
 use xenith::http::files::{Options, StaticFiles};
-use xenith::http::{self, Exchange, Handler, Server, Status};
+use xenith::http::{self, Exchange, Handler, Limits, Server, Status};
 use xenith::ip::{self, Tcp};
 use xenith::println;
 use xenith::task::{Either, select};
@@ -77,6 +77,10 @@ pub struct Args {
     pub tls12: bool,
     /// Seconds between looks at the keys.
     pub reload: u32,
+    /// Connections by TLS at a time.
+    pub connections: u32,
+    /// Seconds for which a connection may be idle.
+    pub idle: u32,
 }
 
 /// Serves the archive on `disk` with the keys in that on `keys`, until the network is down.
@@ -100,7 +104,13 @@ pub async fn start<T: Tcp, B: Block + 'static, K: Block + 'static>(
     let redirect = Server::new(Redirect { port: args.port }).bind(&ip, ip::any(args.plain)).await?;
     let secure = tls::Server::new(ip, config);
     let site = Site { files: StaticFiles::new(files, options), hsts: args.hsts };
-    let server = Server::new(site).http2().bind(&secure, ip::any(args.port)).await?;
+    let limits = Limits {
+        connections: args.connections as usize,
+        idle: Duration::from_secs(args.idle.into()),
+        ..Limits::default()
+    };
+    let server = Server::new(site).http2().limits(limits);
+    let server = server.bind(&secure, ip::any(args.port)).await?;
     println!("https: listening on ports {} and {}", args.port, args.plain);
     let both = async {
         match select(core::pin::pin!(server.serve()), core::pin::pin!(redirect.serve())).await {

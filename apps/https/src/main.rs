@@ -41,6 +41,10 @@ xenith::unikernel! {
         tls12: bool = false,
         /// Seconds after which a certificate that was renewed on the disk is noticed.
         reload: u32 = 60,
+        /// Connections by TLS at a time; a further one takes the place of an idle one.
+        connections: u32 = 256,
+        /// Seconds for which a connection may be idle.
+        idle: u32 = 30,
     },
     main: https::start,
 }
