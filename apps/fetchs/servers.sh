@@ -2,60 +2,24 @@
 rm -rf /tmp/fetchs
 mkdir -p /tmp/fetchs
 cd /tmp/fetchs
-export OPENSSL_CONF=/tmp/fetchs/conf
-cat >conf <<-'END'
-	[req]
-	distinguished_name=dn
-	x509_extensions=root
-	[dn]
-	[root]
-	basicConstraints=critical,CA:true
-	[ca]
-	default_ca=lab
-	[lab]
-	database=/tmp/fetchs/index
-	new_certs_dir=/tmp/fetchs
-	rand_serial=yes
-	unique_subject=no
-	policy=any
-	[any]
-	commonName=supplied
-	[server]
-	subjectAltName=DNS:www.lab
-	extendedKeyUsage=serverAuth
-	[client]
-	subjectAltName=DNS:www.lab
-	extendedKeyUsage=clientAuth
-END
-: >index
-openssl ecparam -name prime256v1 -genkey -noout -out p256.key
-openssl ecparam -name prime256v1 -genkey -noout -out other.key
+. certificates
+key p256.key
+key other.key
 openssl ecparam -name secp384r1 -genkey -noout -out p384.key
 openssl genrsa -out rsa.key 2048 2>/dev/null
 openssl genrsa -out short.key 1024 2>/dev/null
-for key in p256 other p384 rsa short; do
-	openssl req -x509 -new -key $key.key -subj /CN=$key -days 30 -out $key-ca.pem
-	openssl req -new -key $key.key -subj /CN=www.lab -out $key.csr
+for name in p256 other p384 rsa; do
+	authority $name-ca $name.key
 done
-# signed NAME KEY CA HASH FROM UNTIL USE
-signed() {
-	openssl ca -batch -notext -in $2.csr -cert $3-ca.pem -keyfile $3.key -md $4 -startdate $5 -enddate $6 -extensions $7 -out $1.pem 2>/tmp/fetchs/said || {
-		cat /tmp/fetchs/said
-		exit 1
-	}
-}
-from=20200101000000Z
-until=20890101000000Z
-signed good p256 p256 sha256 $from $until server
-signed p384 p384 p384 sha384 $from $until server
-signed rsa rsa rsa sha256 $from $until server
-signed short short p256 sha256 $from $until server
-signed expired p256 p256 sha256 $from 20210101000000Z server
-signed early p256 p256 sha256 20880101000000Z $until server
-signed unknown p256 other sha256 $from $until server
-signed purpose p256 p256 sha256 $from $until client
-cat p256-ca.pem p384-ca.pem rsa-ca.pem >roots
-truncate -s 64K roots
+signed good p256.key p256-ca
+signed p384 p384.key p384-ca hash=sha384
+signed rsa rsa.key rsa-ca
+signed short short.key p256-ca
+signed expired p256.key p256-ca until=20210101000000Z
+signed early p256.key p256-ca from=20880101000000Z
+signed unknown p256.key other-ca
+signed purpose p256.key p256-ca use=client
+roots roots p256-ca.pem p384-ca.pem rsa-ca.pem
 printf 'over TLS\n' >page
 head -c 3000000 /dev/zero >large
 # serve PORT CERTIFICATE KEY ARGUMENTS

@@ -53,44 +53,14 @@ as clone -q --bare . /srv/site.git
 as -C /srv/site.git repack -q -a -d -f
 as remote add site /srv/site.git
 cd $root/srv/tls
-export OPENSSL_CONF=$root/srv/tls/conf
-cat >conf <<-END
-	[req]
-	distinguished_name=dn
-	x509_extensions=root
-	[dn]
-	[root]
-	basicConstraints=critical,CA:true
-	[ca]
-	default_ca=lab
-	[lab]
-	database=$root/srv/tls/index
-	new_certs_dir=$root/srv/tls
-	rand_serial=yes
-	unique_subject=no
-	policy=any
-	[any]
-	commonName=supplied
-	[server]
-	subjectAltName=DNS:www.lab
-	extendedKeyUsage=serverAuth
-END
-: >index
-openssl ecparam -name prime256v1 -genkey -noout -out key
-openssl ecparam -name prime256v1 -genkey -noout -out other-key
-openssl req -new -key key -subj /CN=www.lab -out csr
-openssl req -x509 -new -key key -subj /CN=ca -days 30 -out ca.pem
-openssl req -x509 -new -key other-key -subj /CN=other -days 30 -out other-ca.pem
-# signed NAME CA KEY UNTIL
-signed() {
-	openssl ca -batch -notext -in csr -cert $2.pem -keyfile $3 -md sha256 -startdate 20200101000000Z -enddate $4 -extensions server -out $1.pem 2>said || {
-		cat said
-		exit 1
-	}
-}
-signed good ca key 20890101000000Z
-signed unknown other-ca other-key 20890101000000Z
-signed expired ca key 20210101000000Z
+. certificates
+key key
+key other-key
+authority ca key
+authority other other-key
+signed good key ca
+signed unknown key other
+signed expired key ca until=20210101000000Z
 # One of elsewhere.lab that nobody has signed, which expired with 2020, and its key, which protects nothing:
 # its fingerprint is known before.
 cat >known-key <<'END'
@@ -109,8 +79,7 @@ acn04uurlwCOxoNkBMb+38bET3iQKrnRbfdWQlLTQCzXm+NVkvg1p3uuD7qs0HcB
 szz6S4HFYQs=
 -----END CERTIFICATE-----
 END
-cp ca.pem /tmp/gits-roots
-truncate -s 4K /tmp/gits-roots
+roots /tmp/gits-roots ca.pem
 {
 	cat <<-'END'
 		server.modules = ("mod_alias", "mod_setenv", "mod_cgi", "mod_redirect", "mod_openssl")

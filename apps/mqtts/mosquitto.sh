@@ -4,52 +4,17 @@
 rm -rf /tmp/mqtts
 mkdir -p /tmp/mqtts
 cd /tmp/mqtts
-export OPENSSL_CONF=/tmp/mqtts/openssl
-cat >openssl <<-'END'
-	[req]
-	distinguished_name=dn
-	x509_extensions=root
-	[dn]
-	[root]
-	basicConstraints=critical,CA:true
-	[ca]
-	default_ca=lab
-	[lab]
-	database=/tmp/mqtts/index
-	new_certs_dir=/tmp/mqtts
-	rand_serial=yes
-	unique_subject=no
-	policy=any
-	[any]
-	commonName=supplied
-	[server]
-	subjectAltName=DNS:www.lab
-	extendedKeyUsage=serverAuth
-	[client]
-	extendedKeyUsage=clientAuth
-END
-: >index
+. certificates
 # One key for all: nobody is to be kept from anything here.
-openssl ecparam -name prime256v1 -genkey -noout -out key
-for name in ca other; do
-	openssl req -x509 -new -key key -subj /CN=$name -days 30 -out $name.pem
-done
-openssl req -new -key key -subj /CN=www.lab -out server.csr
-openssl req -new -key key -subj /CN=guest -out client.csr
-# signed NAME CSR CA UNTIL USE
-signed() {
-	openssl ca -batch -notext -in $2.csr -cert $3.pem -keyfile key -md sha256 -startdate 20200101000000Z -enddate $4 -extensions $5 -out $1.pem 2>said || {
-		cat said
-		exit 1
-	}
-}
-signed good server ca 20890101000000Z server
-signed unknown server other 20890101000000Z server
-signed expired server ca 20210101000000Z server
-signed client client ca 20890101000000Z client
+key key
+authority ca key
+authority other key
+signed good key ca
+signed unknown key other
+signed expired key ca until=20210101000000Z
+signed client key ca for=guest use=client
 # Roots, and who the guest is.
-cat ca.pem key client.pem >roots
-truncate -s 16K roots
+roots roots ca.pem key client.pem
 cat >users <<-'END'
 	guest:$7$101$c2FsdHNhbHRzYWx0$DqRnw+y/qHWGiBy2O6bVFC5TD7aYLcVL3c5qs8K2yB5yDtpKbw5jf8l/a9M1N0MmpdJxCRMBIHZvUrJ3Wh1F6Q==
 END

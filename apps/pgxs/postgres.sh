@@ -38,52 +38,17 @@ fi
 rm -rf $root/tmp/tls
 mkdir -p $root/tmp/tls
 cd $root/tmp/tls
-export OPENSSL_CONF=$root/tmp/tls/conf
-cat >conf <<-END
-	[req]
-	distinguished_name=dn
-	x509_extensions=root
-	[dn]
-	[root]
-	basicConstraints=critical,CA:true
-	[ca]
-	default_ca=lab
-	[lab]
-	database=$root/tmp/tls/index
-	new_certs_dir=$root/tmp/tls
-	rand_serial=yes
-	unique_subject=no
-	policy=any
-	[any]
-	commonName=supplied
-	[server]
-	subjectAltName=DNS:www.lab
-	extendedKeyUsage=serverAuth
-	[client]
-	extendedKeyUsage=clientAuth
-END
-: >index
+. certificates
 # One key for all: nobody is to be kept from anything here.
-openssl ecparam -name prime256v1 -genkey -noout -out key
-for name in ca other; do
-	openssl req -x509 -new -key key -subj /CN=$name -days 30 -out $name.pem
-done
-openssl req -new -key key -subj /CN=www.lab -out server.csr
-openssl req -new -key key -subj /CN=guest -out client.csr
-# signed NAME CSR CA HASH UNTIL USE
-signed() {
-	openssl ca -batch -notext -in $2.csr -cert $3.pem -keyfile key -md $4 -startdate 20200101000000Z -enddate $5 -extensions $6 -out $1.pem 2>said || {
-		cat said
-		exit 1
-	}
-}
+key key
+authority ca key
+authority other key
 # The login is bound to it by the hash that it is signed by.
-signed good server ca sha384 20890101000000Z server
-signed unknown server other sha256 20890101000000Z server
-signed expired server ca sha256 20210101000000Z server
-signed client client ca sha256 20890101000000Z client
+signed good key ca hash=sha384
+signed unknown key other
+signed expired key ca until=20210101000000Z
+signed client key ca for=guest use=client
 # Roots, and who the guest is.
-cat ca.pem key client.pem >/tmp/pgxs-roots
-truncate -s 16K /tmp/pgxs-roots
+roots /tmp/pgxs-roots ca.pem key client.pem
 chown -R 65534:65534 $root/tmp/tls
 chmod 600 key

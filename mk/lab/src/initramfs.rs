@@ -104,12 +104,13 @@ pub(crate) const SCRIPTS: [(&str, &str); 9] = [
 pub const UPDATE: &str = include_str!("../dom0/update");
 
 /// Our own files where guests have a network.
-pub(crate) const NETWORK_SCRIPTS: [(&str, &str); 13] = [
+pub(crate) const NETWORK_SCRIPTS: [(&str, &str); 14] = [
     ("etc/dnsmasq.conf", include_str!("../dom0/dnsmasq.conf")),
     ("etc/hosts", include_str!("../dom0/hosts")),
     ("etc/passwd", include_str!("../dom0/passwd")),
     ("etc/resolv.conf", include_str!("../dom0/resolv.conf")),
     ("etc/xen/scripts/vif-bridge", include_str!("../dom0/vif-bridge")),
+    ("usr/sbin/certificates", include_str!("../dom0/certificates")),
     ("usr/sbin/cycles", include_str!("../dom0/cycles")),
     ("usr/sbin/cycling", include_str!("../dom0/cycling")),
     ("usr/sbin/faulty-host", include_str!("../dom0/faulty-host")),
