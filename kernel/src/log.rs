@@ -30,7 +30,7 @@ mod lines;
 use crate::args::{Reason, Value};
 use crate::machine;
 use crate::time::Instant;
-pub use lines::{LONGEST, Line, Lines};
+pub use lines::{LONGEST, Line, Lines, aside};
 use log::{LevelFilter, Log, Metadata, Record};
 use spin::Mutex;
 

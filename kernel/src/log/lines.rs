@@ -136,6 +136,32 @@ impl Drop for Lines {
     }
 }
 
+/// Does `work`, whose own lines are on the console alone: for what sends those that [`Lines`] takes, as a
+/// line about that would wait for the next. It takes no lines itself.
+///
+/// # Example
+/// ```
+/// # use xenith_kernel as xenith;
+/// use core::future::poll_fn;
+/// use core::pin::pin;
+/// use xenith::log::aside;
+///
+/// /// Waits for `connected`, and sends nothing of what is logged about that.
+/// async fn quietly<F: Future>(connected: F) -> F::Output {
+///     let mut connected = pin!(connected);
+///     poll_fn(|context| aside(|| connected.as_mut().poll(context))).await
+/// }
+/// assert_eq!(xenith::task::block_on(quietly(async { 7 })), 7);
+/// ```
+pub fn aside<T>(work: impl FnOnce() -> T) -> T {
+    let before = QUEUE.get().lock().as_ref().map(|queue| (queue.lines.len(), queue.lost));
+    let done = work();
+    if let (Some(before), Some(queue)) = (before, &mut *QUEUE.get().lock()) {
+        queue.take_back(before);
+    }
+    done
+}
+
 /// Whether sending a line of this kind would cause the next one.
 fn feeds_itself(record: &Record<'_>) -> bool {
     let target = record.target();
@@ -189,6 +215,16 @@ impl Queue {
         self.lines.push_back(line);
         Some(core::mem::replace(&mut self.waiting, Wakers::new()))
     }
+
+    /// Takes out what came since there were so many lines, and so many lost.
+    fn take_back(&mut self, (count, lost): (usize, u64)) {
+        while self.lines.len() > count
+            && let Some(line) = self.lines.pop_back()
+        {
+            self.bytes -= ENTRY + line.text.capacity();
+        }
+        self.lost = lost;
+    }
 }
 
 #[cfg(test)]
@@ -221,6 +257,24 @@ mod tests {
         drop(lines);
         log(Level::Info, "app", "nobody again");
         assert!(Lines::new(1000).unwrap().try_next().is_none());
+    }
+
+    #[test]
+    fn what_is_logged_aside_takes_no_room_and_is_not_lost() {
+        let room = 3 * (ENTRY + 8);
+        let mut lines = Lines::new(room).unwrap();
+        log(Level::Info, "app", "before");
+        let error = || log(Level::Error, "xenith_tls::stream", "expired");
+        assert_eq!(aside(|| (0..9).map(|_| error()).count()), 9);
+        log(Level::Info, "app", "between");
+        aside(error);
+        log(Level::Info, "app", "after");
+        let texts: Vec<_> = core::iter::from_fn(|| lines.try_next()).map(|it| it.text).collect();
+        assert_eq!(
+            (texts, lines.take_lost()),
+            (["before", "between", "after"].map(Into::into).to_vec(), 0)
+        );
+        assert_eq!(QUEUE.get().lock().as_ref().map(|queue| queue.bytes), Some(0));
     }
 
     #[test]
