@@ -13,7 +13,7 @@
 //! (`sequenceId`). What the server cannot take waits, up to 32 KiB of it; further lines are lost, and
 //! the next message says how many. By UDP nobody tells what was lost on the way. What an app logs
 //! just before it returns is sent if the server is already connected to, and what a guest says when
-//! it panics is on its console alone.
+//! it panics is on its console alone. `apps/syslogs` sends it by TLS.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -27,10 +27,12 @@ mod send;
 mod server;
 #[cfg(test)]
 mod tests;
+mod way;
 
 use core::time::Duration;
-pub use send::Syslog;
-pub use server::Server;
+pub use send::{FAREWELL, Syslog, send};
+pub use server::{Server, place};
+pub use way::{PATIENCE, Way, framed, has_ended, returned};
 use xenith::args::Several;
 use xenith::time::sleep;
 

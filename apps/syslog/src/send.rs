@@ -1,18 +1,14 @@
 //! Sends lines of the log for as long as the app runs.
 
 use crate::message::{Header, LAST, message};
-use crate::server::{Server, Transport};
-use alloc::string::String;
-use core::future::poll_fn;
-use core::net::SocketAddr;
-use core::task::Poll;
+use crate::server::Server;
+use crate::way::{Clear, PATIENCE, Way, returned};
 use core::time::Duration;
-use embedded_io_async::Write;
 use xenith::args::{self, Args, Argument, Value};
-use xenith::ip::{Error, Resolve, Service, Socket, Stream, Tcp, Udp, any};
+use xenith::ip::{Error, Resolve, Service, Tcp, Udp};
 use xenith::log::{Line, Lines};
-use xenith::shutdown::{self, Hold};
-use xenith::task::{Either, select, spawn};
+use xenith::shutdown::Hold;
+use xenith::task::{Either, Task, select, spawn};
 use xenith::time::{Instant, sleep, timeout, wall_clock};
 
 /// Bytes of lines that wait for the server.
@@ -22,14 +18,8 @@ const QUEUE: usize = 32 << 10;
 /// the second (rule T5).
 const WAIT: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 
-/// How long a server may take to be connected to, and to take a message.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// How long the end of the machine may take for lines that wait.
-const FAREWELL: Duration = Duration::from_secs(3);
-
-/// How long the last datagram may take to leave: the server's address may have to be asked for.
-const LINGER: Duration = Duration::from_millis(200);
+pub const FAREWELL: Duration = Duration::from_secs(3);
 
 /// Is the service that sends the log to the server of the argument `syslog=`.
 #[derive(Clone, Copy, Debug)]
@@ -69,43 +59,38 @@ impl<I: Tcp + Udp + Resolve + Clone + 'static> Service<I> for Syslog {
 
     fn start(ip: &I, settings: Settings) {
         let Settings { server: Some(server), host } = settings else { return };
-        let Some(lines) = Lines::new(QUEUE) else { return };
-        let sender = Sender { ip: ip.clone(), server, link: None, wait: WAIT[0] };
-        let hold = Hold::new();
-        spawn(async move {
-            // The end is not late because the server is away.
-            let late = async {
-                over().await;
-                sleep(FAREWELL).await;
-            };
-            select(forward(sender, lines, host), late).await;
-            drop(hold);
-        })
-        .detach();
+        if let Some(task) = send(Clear { ip: ip.clone(), server }, host) {
+            task.detach();
+        }
     }
 }
 
-/// Waits until the app has returned.
-async fn over() {
-    poll_fn(|context| {
-        if shutdown::is_over() {
-            return Poll::Ready(());
-        }
-        shutdown::wake_when_over(context.waker());
-        Poll::Pending
-    })
-    .await;
+/// Sends what is logged from now on by `way`, with `host` as the machine's name, until the app has
+/// returned. `None` if the log is sent already.
+pub fn send<W: Way + 'static>(way: W, host: &'static str) -> Option<Task<()>> {
+    let lines = Lines::new(QUEUE)?;
+    let sender = Sender { way, link: None, wait: WAIT[0] };
+    let hold = Hold::new();
+    Some(spawn(async move {
+        // The end is not late because the server is away.
+        let late = async {
+            returned().await;
+            sleep(FAREWELL).await;
+        };
+        select(forward(sender, lines, host), late).await;
+        drop(hold);
+    }))
 }
 
 /// Sends lines until the app has returned and none is left.
-async fn forward<I: Tcp + Udp + Resolve>(mut sender: Sender<I>, mut lines: Lines, host: &str) {
+async fn forward<W: Way>(mut sender: Sender<W>, mut lines: Lines, host: &str) {
     let app = xenith::manifest::this().lines().find_map(|line| line.strip_prefix("name\t"));
     let mut number = 0;
     loop {
         let line = match lines.try_next() {
             Some(line) => line,
-            None if shutdown::is_over() => break,
-            None => match select(lines.next(), over()).await {
+            None if sender.way.is_over() => break,
+            None => match select(lines.next(), sender.way.over()).await {
                 Either::First(line) => line,
                 Either::Second(()) => continue,
             },
@@ -122,39 +107,25 @@ async fn forward<I: Tcp + Udp + Resolve>(mut sender: Sender<I>, mut lines: Lines
             sender.send(&message(&header, &line)).await;
         }
     }
-    match sender.link {
-        // Nobody is left to be told of an error.
-        Some(Link::Stream(mut stream)) => drop(stream.close().await),
-        Some(Link::Datagrams(..)) => sleep(LINGER).await,
-        None => {}
+    if let Some(link) = sender.link {
+        W::close(link).await;
     }
 }
 
-/// A way to the server.
-enum Link<I: Tcp + Udp> {
-    Datagrams(I::Socket, SocketAddr),
-    Stream(I::Stream),
-}
-
-struct Sender<I: Tcp + Udp> {
-    ip: I,
-    server: Server,
-    link: Option<Link<I>>,
+struct Sender<W: Way> {
+    way: W,
+    link: Option<W::Link>,
     /// How long to wait after the next failure.
     wait: Duration,
 }
 
-impl<I: Tcp + Udp + Resolve> Sender<I> {
+impl<W: Way> Sender<W> {
     /// Sends a message, however often that has to be tried.
     async fn send(&mut self, message: &str) {
         let begun = Instant::now();
         while let Err(error) = self.attempt(message).await {
             self.link = None;
-            // On the console alone: the line would wait for this one.
-            if self.wait == WAIT[0] {
-                let Server { host, port, .. } = self.server;
-                xenith::println!("syslog: {host}:{port}: {error}; trying again");
-            }
+            self.way.tell(&error, self.wait == WAIT[0]);
             sleep(self.wait).await;
             self.wait = (self.wait * 2).min(WAIT[1]);
         }
@@ -165,57 +136,17 @@ impl<I: Tcp + Udp + Resolve> Sender<I> {
         }
     }
 
-    async fn attempt(&mut self, message: &str) -> Result<(), Error> {
-        if let Some(Link::Stream(stream)) = &self.link
-            && has_ended(stream)
+    async fn attempt(&mut self, message: &str) -> Result<(), W::Error> {
+        if let Some(link) = &self.link
+            && self.way.has_ended(link)
         {
             self.link = None;
         }
         let link = match &mut self.link {
             Some(link) => link,
-            none => none.insert(connect(&self.ip, &self.server).await?),
+            none => none.insert(self.way.connect().await?),
         };
-        let sent = async {
-            match link {
-                Link::Datagrams(socket, to) => socket.send_to(message.as_bytes(), *to).await,
-                Link::Stream(stream) => {
-                    let framed: String = alloc::format!("{} {message}", message.len());
-                    stream.write_all(framed.as_bytes()).await
-                }
-            }
-        };
-        timeout(PATIENCE, sent).await.unwrap_or(Err(Error::TimedOut))
+        let sent = W::send(link, message);
+        timeout(PATIENCE, sent).await.unwrap_or(Err(Error::TimedOut.into()))
     }
-}
-
-/// Whether the server has closed the connection. What it says is read and not heeded.
-fn has_ended(stream: &impl Stream) -> bool {
-    let mut said = [0; 64];
-    loop {
-        match stream.try_read(&mut said) {
-            Ok(None) => return false,
-            Ok(Some(0)) | Err(_) => return true,
-            Ok(Some(_)) => {}
-        }
-    }
-}
-
-/// Finds a way to the server by one of its addresses.
-async fn connect<I: Tcp + Udp + Resolve>(ip: &I, server: &Server) -> Result<Link<I>, Error> {
-    let mut last = Error::NoSuchName;
-    for addr in ip.resolve(server.host).await? {
-        let to = SocketAddr::new(addr, server.port);
-        let link = match server.transport {
-            Transport::Udp => Udp::bind(ip, any(0)).await.map(|it| Link::Datagrams(it, to)),
-            Transport::Tcp => {
-                let connected = timeout(PATIENCE, Tcp::connect(ip, to)).await;
-                connected.unwrap_or(Err(Error::TimedOut)).map(Link::Stream)
-            }
-        };
-        match link {
-            Ok(link) => return Ok(link),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
 }

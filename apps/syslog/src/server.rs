@@ -35,19 +35,28 @@ impl Value for Server {
             Some(("tcp", rest)) => (Transport::Tcp, rest),
             _ => return Err(Reason::NotOfKind),
         };
-        let (host, port) = match rest.strip_prefix('[') {
-            // Colons of an address of IPv6 are not that of the port.
-            Some(rest) => rest.split_once(']').ok_or(Reason::NotOfKind)?,
-            None => rest.split_at(rest.find(':').unwrap_or(rest.len())),
-        };
-        let port = match port.strip_prefix(':') {
-            Some(port) => u16::parse(port)?,
-            None if port.is_empty() => PORT,
-            None => return Err(Reason::NotOfKind),
-        };
-        if host.is_empty() || port == 0 {
-            return Err(Reason::NotOfKind);
-        }
+        let (host, port) = place(rest, PORT)?;
         Ok(Self { transport, host, port })
     }
+}
+
+/// Reads the host and the port of a server; the `default` one if there is none in `text`.
+///
+/// # Errors
+/// If it is neither.
+pub fn place(text: &'static str, default: u16) -> Result<(&'static str, u16), Reason> {
+    let (host, port) = match text.strip_prefix('[') {
+        // Colons of an address of IPv6 are not that of the port.
+        Some(text) => text.split_once(']').ok_or(Reason::NotOfKind)?,
+        None => text.split_at(text.find(':').unwrap_or(text.len())),
+    };
+    let port = match port.strip_prefix(':') {
+        Some(port) => u16::parse(port)?,
+        None if port.is_empty() => default,
+        None => return Err(Reason::NotOfKind),
+    };
+    if host.is_empty() || port == 0 {
+        return Err(Reason::NotOfKind);
+    }
+    Ok((host, port))
 }

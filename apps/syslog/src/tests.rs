@@ -111,6 +111,25 @@ fn a_server_that_is_late_or_leaves_gets_all_in_order() {
 }
 
 #[test]
+fn what_is_logged_last_is_sent_and_the_connection_ended() {
+    let serve = async |ip: Stack<End>, said: Said| {
+        let listener = Tcp::bind(&ip, any(514)).await.unwrap();
+        let (mut stream, _) = listener.accept().await.unwrap();
+        while let Some(message) = framed(&mut stream).await {
+            said.borrow_mut().push(message);
+        }
+        assert!(stream.progress().ended);
+    };
+    let said = play("tcp://10.0.0.2", serve, async || {
+        log::info!("first");
+        sleep(Duration::from_secs(5)).await;
+        log::info!("last");
+        xenith::shutdown::finished().await;
+    });
+    assert_eq!(said.len(), 2, "{said:?}");
+}
+
+#[test]
 fn what_a_server_does_not_take_is_bounded_and_counted_t3() {
     let serve = async |ip: Stack<End>, said: Said| {
         sleep(Duration::from_secs(50)).await;
