@@ -68,6 +68,7 @@
 //! test(same-more): program records.c
 //! test(same-more): program sends.c
 //! test(same-more): program starts.c
+//! test(same-more): program terminals.c
 //! test(same-more): program timers.c
 //! test(same-more): program vectors.c
 //! test(same-more): args run="sh -c 'mkdir /tmp/said; cd /tmp; for p in $(cat /etc/programs); do $p </dev/null >said/$p 2>&1; done; echo ready; exec httpd -f -p 80 -h said'"

@@ -262,10 +262,12 @@ fn a_terminal_has_a_session_and_sends_signals() {
     assert_eq!(ioctl(master, request::TIOCSPGRP, 44), Ok(0));
     it.call(Sysno::close, &[master]).unwrap();
     assert_eq!(it.signals.take(), [(-id, 1), (-id, 18)]);
-    assert_eq!(
-        it.call(Sysno::ioctl, &[slave, request::TIOCSTI.into(), it.at as u64]),
-        Err(Errno::ENOTTY)
-    );
+    // Nothing is left of the line.
+    assert_eq!(it.open("/dev/tty", 2), Err(Errno::ENXIO));
+    for (number, errno) in [(request::TCGETS, Errno::EIO), (request::TIOCSPGRP, Errno::ENOTTY)] {
+        assert_eq!(it.call(Sysno::ioctl, &[slave, number.into(), it.at as u64]), Err(errno));
+    }
+    assert_eq!(it.read(slave, 9), Ok(Vec::new()));
 }
 
 #[test]
@@ -295,6 +297,8 @@ fn who_is_in_the_background_gets_a_signal_or_an_error() {
     for handler in [Action::DEFAULT, 4096] {
         assert_eq!(tried(handler), [Err(Errno::ERESTARTSYS), Err(Errno::ERESTARTSYS)]);
         assert_eq!(it.signals.take(), [(id, 21), (id, 22)]);
+        let flush = it.call(Sysno::ioctl, &[0, request::TCFLSH.into(), 0]);
+        assert_eq!((flush, it.signals.take().len()), (Err(Errno::ERESTARTSYS), 1));
     }
     process.signals.set_mask(&it.thread.signals, Set::ALL);
     assert_eq!(tried(Action::DEFAULT), [Err(Errno::EIO), Ok(0)]);

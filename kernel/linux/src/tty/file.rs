@@ -36,7 +36,8 @@ impl Terminal {
     /// Asks whether a process may use it: one in the background of its session is stopped.
     fn judge(&self, caller: &dyn Caller, number: u32) -> Result<(), Stop> {
         let [_, group, session] = caller.process();
-        if session != self.session.get() || group == self.foreground.get() || session == 0 {
+        let other = session != self.session.get() || group == self.foreground.get();
+        if other || session == 0 || self.hung_up.get() {
             return Ok(());
         }
         if caller.ignores(number) {
@@ -61,6 +62,16 @@ impl Terminal {
         let memory = caller.memory();
         let [id, group, session] = caller.process();
         let is_own = session != 0 && session == self.session.get();
+        if self.hung_up.get() {
+            // Its line is gone for good.
+            let sets_group = number == request::TIOCSPGRP;
+            return Err(if sets_group { Errno::ENOTTY } else { Errno::EIO }.into());
+        }
+        // Who is in the background does not change what the foreground reads and prints.
+        if matches!(number, request::TCFLSH | request::TCXONC | request::TCSBRK | request::TCSBRKP)
+        {
+            self.judge(caller, signal::TTOU)?;
+        }
         match number {
             request::TCGETS => memory.put(argument, &*self.settings.borrow())?,
             request::TCSETS | request::TCSETSW | request::TCSETSF => {

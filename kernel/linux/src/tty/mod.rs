@@ -278,6 +278,10 @@ impl Terminal {
         if to.left() == 0 {
             return Ok(0);
         }
+        // What nobody had read went with the line.
+        if self.hung_up.get() {
+            return Ok(0);
+        }
         let was_full = self.input.borrow().is_full(&settings);
         if let Some(count) = self.input.borrow_mut().read(to, &settings)? {
             self.deadline.set(None);
@@ -286,9 +290,6 @@ impl Terminal {
                 self.watch.raise();
             }
             return Ok(count);
-        }
-        if self.hung_up.get() {
-            return Ok(0);
         }
         let least = settings.control(abi::VMIN);
         let time = u64::from(settings.control(abi::VTIME));

@@ -246,7 +246,9 @@ pub fn open_own(
     flags: u32,
 ) -> Result<Rc<dyn File>, Errno> {
     let [_, _, session] = caller.process();
-    let terminal = terminals.of_session(session).ok_or(Errno::ENXIO)?;
+    // One whose master is gone is still what the end of the session is told by, and nothing else.
+    let terminal = terminals.of_session(session).filter(|it| !it.hung_up.get());
+    let terminal = terminal.ok_or(Errno::ENXIO)?;
     let file = terminals.open(&terminal, node, caller.process(), flags);
     let ptys = terminals.ptys.borrow();
     let pty = ptys.iter().flatten().find(|it| Rc::ptr_eq(&it.terminal, &terminal));
