@@ -8,8 +8,7 @@ use kernel::metrics::{Metric, Source};
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Connections at a time: 256 by default. A further one closes the one that has been idle
-    /// for longest; if none is idle, it is answered with 503. One whose client has not acknowledged
-    /// all of its answer is not idle.
+    /// for longest; if none is idle, it is answered with 503.
     pub connections: usize,
     /// Bytes of a request's head: 16 KiB by default. A longer one is answered with 431.
     pub head: usize,
@@ -20,8 +19,7 @@ pub struct Limits {
     pub fields: usize,
     /// Bytes of a request's body: 1 GiB by default. A longer one is answered with 413.
     pub body: u64,
-    /// Time for which a connection may be idle between requests, once the response was taken: 30 s by
-    /// default.
+    /// Time for which a connection may be idle between requests: 30 s by default.
     pub idle: Duration,
     /// Time for a request's head to arrive: 10 s by default. A slower one is answered with 408.
     pub request: Duration,
@@ -29,8 +27,7 @@ pub struct Limits {
     /// each byte gives back as much as it takes at [`rate`](Self::rate), which the client has to
     /// keep up on average.
     pub pause: Duration,
-    /// The same for a client that takes a response, until it has acknowledged all of it: 30 s by
-    /// default. A slower one is reset.
+    /// The same for a client that takes a response: 30 s by default. A slower one is reset.
     pub response: Duration,
     /// Bytes a second of a body that a client has to send, and of a response that it has to
     /// take: 500 by default.

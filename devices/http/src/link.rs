@@ -34,10 +34,6 @@ pub(super) trait Wire {
     fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
         Poll::Ready(Ok(()))
     }
-    /// Bytes that were written and may not have arrived.
-    fn unacknowledged(&self) -> usize {
-        0
-    }
     fn peer(&self) -> SocketAddr;
     fn local(&self) -> SocketAddr;
     /// Whether a layer beneath has agreed on this protocol; `None` where there is no agreement.
@@ -86,10 +82,6 @@ impl<S: Stream> Wire for S {
         Stream::poll_flush(self, context)
     }
 
-    fn unacknowledged(&self) -> usize {
-        Stream::progress(self).unacknowledged
-    }
-
     fn peer(&self) -> SocketAddr {
         Stream::peer_addr(self)
     }
@@ -128,11 +120,6 @@ impl<'a> Link<'a> {
     /// Whether nothing can be said any more, as something was said by halves.
     pub(super) const fn is_torn(&self) -> bool {
         self.torn
-    }
-
-    /// Bytes that were written and may not have arrived.
-    pub(super) fn unacknowledged(&self) -> usize {
-        self.wire.unacknowledged()
     }
 
     /// Notes that something begins to be written, for who calls [`whole`](Self::whole) when it is.

@@ -95,50 +95,6 @@ impl Pace {
     }
 }
 
-/// How long a peer may take for what was left to TCP.
-pub(super) struct Taking {
-    pace: Pace,
-    /// Until when it may take no more, and in which generation of the domain that was said.
-    until: Option<(Instant, u32)>,
-    /// What it had to take when it was looked at last.
-    left: usize,
-    /// When to look next: nobody is told of each byte that arrives.
-    pause: Duration,
-}
-
-impl Taking {
-    pub(super) const fn new(pace: Pace) -> Self {
-        Self { pace, until: None, left: 0, pause: PAUSE }
-    }
-
-    /// When to look how much is left.
-    pub(super) const fn pause(&self) -> Duration {
-        self.pause
-    }
-
-    /// Whether a peer that has yet to take `left` bytes may take its time.
-    pub(super) fn bears(&mut self, left: usize) -> bool {
-        self.pause = (2 * self.pause).min(LONGEST);
-        let (now, generation) = (Instant::now(), suspend::generation());
-        let most = now.saturating_add(Duration::from_nanos(self.pace.most));
-        // As of `Pace::wait`, patience begins anew with another domain.
-        let until = match self.until {
-            Some((until, of)) if of == generation => {
-                let taken = self.left.saturating_sub(left) as u64;
-                let back = Duration::from_nanos(self.pace.byte.saturating_mul(taken));
-                until.saturating_add(back).min(most)
-            }
-            _ => most,
-        };
-        (self.until, self.left) = (Some((until, generation)), left);
-        now < until
-    }
-}
-
-/// How long at first, and at most, before it is looked again how much has arrived.
-const PAUSE: Duration = Duration::from_millis(20);
-const LONGEST: Duration = Duration::from_millis(500);
-
 #[cfg(test)]
 mod tests {
     use super::*;

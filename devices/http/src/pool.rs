@@ -62,8 +62,6 @@ impl Memory {
 pub(super) enum Doing {
     /// It waits for a request.
     Idle,
-    /// The same, but the client has not taken all of the last answer.
-    Sent,
     /// All was said, and the client is to confirm that and to end.
     Ending,
     /// It waits for the rest of a head.
@@ -215,8 +213,8 @@ impl Pool {
     }
 
     /// Tells one connection to leave, so that another may come: the one that has been idle
-    /// for longest, else one that ends slowly or has not come to the point. What has yet to take
-    /// its answer, which a reset would take from it, is none of these. Whether there was one.
+    /// for longest, else one that ends slowly or has not come to the point. Whether there
+    /// was one.
     pub(super) fn make_room(&self) -> bool {
         let now = Instant::now();
         let mut seats = self.seats.borrow_mut();
@@ -225,7 +223,7 @@ impl Pool {
             Doing::Ending | Doing::Head => {
                 !seat.told && now.saturating_duration_since(seat.since) >= SLOW
             }
-            Doing::Sent | Doing::Open | Doing::Work | Doing::Late => false,
+            Doing::Open | Doing::Work | Doing::Late => false,
         });
         let Some(worst) = worst.min_by_key(|seat| (seat.doing, seat.since)) else { return false };
         self.tell(worst);
@@ -238,7 +236,7 @@ impl Pool {
         self.closing.set(true);
         for seat in self.seats.borrow_mut().iter_mut().flatten() {
             match seat.doing {
-                Doing::Idle | Doing::Sent | Doing::Open => self.tell(seat),
+                Doing::Idle | Doing::Open => self.tell(seat),
                 // What serves several requests has them end.
                 _ => seat.waker.take().into_iter().for_each(Waker::wake),
             }
@@ -411,7 +409,7 @@ impl Slot {
                 }
                 seat.told
             });
-            let leaves = matches!(doing, Doing::Idle | Doing::Sent | Doing::Open | Doing::Late);
+            let leaves = matches!(doing, Doing::Idle | Doing::Open | Doing::Late);
             let closing = leaves && self.pool.closing.get();
             if told != Some(false) || closing || self.pool.is_moving() {
                 return Poll::Ready(None);

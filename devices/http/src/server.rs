@@ -7,7 +7,6 @@ use super::head::{Bounds, Method, Parser, Request};
 use super::limits::{Limits, Stats, count};
 use super::link::Link;
 use super::moving::{next_phase, update};
-use super::pace::Taking;
 use super::pool::{Doing, Held, KEEP, Memory, Pool, SMALL, Slot};
 use super::response;
 use super::{Error, Status, h2};
@@ -31,8 +30,10 @@ const SKIP: usize = 64 * 1024;
 /// How long a client may take to end after the last answer.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// The same where another needs its slot.
+/// The same where another needs its slot, and besides for each byte that the client has yet to take:
+/// the whole buffer of a stack of ours takes 4 s.
 const BRIEF: Duration = Duration::from_millis(250);
+const BYTE: Duration = Duration::from_micros(16);
 
 /// Bytes of an answer of the server's own at most.
 const ANSWER: usize = 512;
@@ -267,10 +268,11 @@ pub(super) async fn pooled<S: Stream, H: Handler>(
     let mut second = second;
     // Whether a request may begin, of which `end` bytes have come.
     let mut between = true;
-    let mut answered = false;
+    // Whether the client is to speak HTTP/2.
+    let mut other = false;
     let result = loop {
         if end == 0 {
-            match first(&mut link, &mut held, limits, slot, answered).await {
+            match first(&mut link, &mut held, limits, slot).await {
                 Ok(0) => break Ok(()),
                 Ok(read) => end = read,
                 Err(error) => break Err(error),
@@ -287,17 +289,15 @@ pub(super) async fn pooled<S: Stream, H: Handler>(
             };
             match rest {
                 Ok(Some(rest)) => {
-                    between = false;
+                    (between, other) = (false, true);
                     match serve(link.reborrow(), &rest, limits, slot, handler) {
                         Some(serving) => break serving.await,
                         None => break Err(Error::Connection(ip::Error::Exhausted)),
                     }
                 }
-                // No answer of HTTP/1.1 to who is to speak HTTP/2 (section 3.4).
                 Ok(None) if agreed == Some(true) => {
                     between = false;
-                    count(&pool.stats, |stats| stats.bad += 1);
-                    break Ok(());
+                    break Err(Error::Request(Status::BAD_REQUEST));
                 }
                 Ok(None) => {}
                 Err(error) => break Err(error),
@@ -317,7 +317,7 @@ pub(super) async fn pooled<S: Stream, H: Handler>(
             Ok(None) => break Ok(()),
             Err(error) => break Err(error),
         }
-        (between, answered) = (true, true);
+        between = true;
         if pool.is_moving() {
             break Ok(());
         }
@@ -328,7 +328,9 @@ pub(super) async fn pooled<S: Stream, H: Handler>(
     }
     if let Err(Error::Request(status)) = result {
         count(&pool.stats, |stats| stats.bad += 1);
-        if let Some(mut memory) = kernel::memory::zeroed(ANSWER) {
+        // No answer of HTTP/1.1 to who is to speak HTTP/2 (RFC 9113, section 3.4).
+        other |= link.agreed_on(b"h2") == Some(true);
+        if let Some(mut memory) = kernel::memory::zeroed(ANSWER).filter(|_| !other) {
             let answer = response::refusal(&mut memory, status, note.why, note.headless);
             let (_, mut takes) = pool.paces;
             let _ = link.put(answer, &mut takes).await;
@@ -346,15 +348,20 @@ pub(super) async fn pooled<S: Stream, H: Handler>(
         let _ = timeout(BRIEF, stream.shutdown()).await;
         return cut.leave(&[]);
     }
-    // The answer is the client's, whoever needs the place.
-    match taken(stream, pool).await {
-        Ok(()) if pool.is_moving() => return cut.leave(&[]),
-        Ok(()) => {}
-        Err(_) => return,
+    match ends(stream, slot).await {
+        Some(ended) => cut.ended = ended,
+        None => cut.leave(&[]),
     }
+}
+
+/// Ends a connection in order, if that takes no longer than it may. Whether it has ended so; `None` where
+/// it is left to another image.
+async fn ends<S: Stream>(stream: &mut S, slot: &Slot) -> Option<bool> {
+    let left = u32::try_from(stream.progress().unacknowledged).unwrap_or(u32::MAX);
+    let brief = BRIEF + BYTE.saturating_mul(left).min(LINGER * 2);
     // What the client still sends is read for a moment, or the answer that it
     // has not read yet would be lost with the reset (RFC 9112, section 9.6).
-    let ending = async {
+    let mut ending = pin!(async {
         let lingering = async {
             stream.shutdown().await?;
             let mut scratch = [0; 256];
@@ -364,42 +371,22 @@ pub(super) async fn pooled<S: Stream, H: Handler>(
         let _ = timeout(LINGER, lingering).await;
         // It is over, in order or not.
         let _ = stream.close().await;
-        cut.ended = true;
-    };
+    });
     match slot.leaves() {
         // The server waits for it.
-        true if pool.closing.get() => ending.await,
-        // Another one needs the memory.
-        true => drop(timeout(BRIEF, ending).await),
-        false => {
-            let ended = slot.wait(Doing::Ending, Duration::MAX, pin!(ending)).await;
-            if ended.is_none() && pool.is_moving() {
-                cut.leave(&[]);
-            }
+        true if slot.pool.closing.get() => {
+            ending.await;
+            return Some(true);
         }
+        true => {}
+        false => match slot.wait(Doing::Ending, Duration::MAX, ending.as_mut()).await {
+            Some(()) => return Some(true),
+            None if slot.pool.is_moving() => return None,
+            None => {}
+        },
     }
-}
-
-/// Ends this side of a connection, and waits until the client has taken what it was told, where it has
-/// not, or the connection is left to another image. One that takes too long, or resets the connection,
-/// is an error.
-async fn taken<S: Stream>(stream: &mut S, pool: &Pool) -> Result<(), ip::Error> {
-    let mut left = stream.progress().unacknowledged;
-    if left == 0 {
-        return Ok(());
-    }
-    let mut taking = Taking::new(pool.paces.1);
-    stream.shutdown().await?;
-    while left > 0 && !pool.is_moving() {
-        if !taking.bears(left) {
-            return Err(ip::Error::TimedOut);
-        }
-        if let Ok(flushed) = timeout(taking.pause(), stream.flush()).await {
-            return flushed;
-        }
-        left = stream.progress().unacknowledged;
-    }
-    Ok(())
+    // Another one needs the memory.
+    Some(timeout(brief, ending).await.is_ok())
 }
 
 /// A connection that is reset when it is dropped before its end, so that nobody takes an
@@ -425,14 +412,13 @@ impl<S: Stream> Drop for Cut<S> {
     }
 }
 
-/// Waits for a request to begin, without memory if many connections wait, and before for the client
-/// to take the answer to the last one. How many bytes of it there are; 0 when none come.
+/// Waits for a request to begin, without memory if many connections wait. How many bytes of it there
+/// are; 0 when none come.
 async fn first(
     link: &mut Link<'_>,
     held: &mut Held<'_>,
     limits: &Limits,
     slot: &Slot,
-    answered: bool,
 ) -> Result<usize, Error> {
     let (many, mut byte) = (held.pool.out.get() > KEEP, [0]);
     let to = if many {
@@ -441,21 +427,8 @@ async fn first(
     } else {
         held.take(limits)?
     };
-    let mut taking = answered.then(|| Taking::new(slot.pool.paces.1));
-    let read = loop {
-        let (doing, limit) = match &taking {
-            Some(taking) => (Doing::Sent, taking.pause()),
-            None => (Doing::Idle, limits.idle),
-        };
-        let read = slot.wait(doing, limit, pin!(link.read(&mut *to))).await;
-        let ends = read.is_some() || slot.leaves() || slot.pool.is_moving();
-        let Some(still) = taking.as_mut().filter(|_| !ends) else { break read.unwrap_or(Ok(0))? };
-        match link.unacknowledged() {
-            0 => taking = None,
-            left if still.bears(left) => {}
-            _ => return Err(Error::Connection(ip::Error::TimedOut)),
-        }
-    };
+    let read = slot.wait(Doing::Idle, limits.idle, pin!(link.read(to))).await;
+    let read = read.unwrap_or(Ok(0))?;
     if many && read > 0 {
         held.take(limits)?[..1].copy_from_slice(&byte);
     }
@@ -584,17 +557,16 @@ async fn one(
         count(&pool.stats, |stats| stats.requests += 1);
         let (body, progress) = (&mut exchange.body, &exchange.progress);
         note.why = body.why;
+        // Once an answer has begun, be it an interim one, all that can be done is to cut it off.
+        let begun = progress.begun || body.link.is_torn();
         match result {
             // Another protocol has said what there is to say.
             Err(Error::Request(_)) if progress.status == Some(Status::SWITCHING_PROTOCOLS) => {
                 return Ok(None);
             }
-            // Once an answer has begun, be it an interim one, all that can be done is to cut it off.
-            Err(Error::Request(_)) if progress.begun || body.link.is_torn() => {
-                return Err(Error::Connection(ip::Error::Reset));
-            }
+            Err(Error::Request(_)) if begun => return Err(Error::Connection(ip::Error::Reset)),
             Err(error) => return Err(error),
-            Ok(()) if !progress.begun => return Err(Error::Request(Status::INTERNAL)),
+            Ok(()) if !begun => return Err(Error::Request(Status::INTERNAL)),
             Ok(()) if !progress.done => return Err(Error::Connection(ip::Error::Reset)),
             Ok(()) => {}
         }

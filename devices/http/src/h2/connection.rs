@@ -5,7 +5,6 @@ use super::super::budget::Charge;
 use super::super::exchange::Handler;
 use super::super::limits::{Limits, count};
 use super::super::link::Link;
-use super::super::pace::Taking;
 use super::super::pool::{Doing, Pool, Slot};
 use super::super::{Error, Status};
 use super::frame::{Code, Frame, LARGEST, flag, kind};
@@ -196,8 +195,6 @@ impl<'a, H: Handler> Connection<'a, H> {
     /// Those of the network.
     async fn serve(&mut self, link: &mut Link<'_>) -> Result<(), Error> {
         let Within { state, slot, limits, .. } = self.within;
-        // How the client takes the last of what it was told, while it says nothing.
-        let mut taking = None;
         loop {
             let busy = state.borrow().count() > 0;
             let half = self.block.is_some();
@@ -206,11 +203,6 @@ impl<'a, H: Handler> Connection<'a, H> {
             }
             if !busy && !half {
                 self.rest();
-            }
-            let left =
-                if busy || half { 0 } else { link.unacknowledged() + state.borrow().output.len() };
-            if left == 0 {
-                taking = None;
             }
             let leaving = self.leaving;
             let turn = pin!(poll_fn(|context| self.poll(context, link, (busy, half))));
@@ -221,22 +213,9 @@ impl<'a, H: Handler> Connection<'a, H> {
                     (true, false) => (Doing::Head, limits.request),
                     (true, true) => (Doing::Work, limits.request),
                     (false, true) => (Doing::Work, Duration::MAX),
-                    (false, false) if left == 0 => (Doing::Idle, limits.idle),
-                    (false, false) => {
-                        let (_, pace) = slot.pool.paces;
-                        let taking = taking.get_or_insert_with(|| Taking::new(pace));
-                        if !taking.bears(left) {
-                            return Err(Error::Connection(ip::Error::TimedOut));
-                        }
-                        (Doing::Sent, taking.pause())
-                    }
+                    (false, false) => (Doing::Idle, limits.idle),
                 };
-                let turn = slot.wait(doing, limit, turn).await;
-                let ends = turn.is_some() || slot.leaves() || slot.pool.is_moving();
-                if doing == Doing::Sent && !ends {
-                    continue;
-                }
-                turn
+                slot.wait(doing, limit, turn).await
             };
             match turn {
                 Some(Err(error)) => return Err(Error::Connection(error)),

@@ -260,22 +260,14 @@ fn who_takes_nothing_is_not_waited_for_however_little_it_is_told_t7() {
     }
 }
 
+const LARGE: usize = 120_000;
+
 /// Answers with more than a client takes that does not read, and with what is asked for otherwise.
 async fn large(exchange: &mut Exchange<'_>) -> Result<(), Error> {
     match exchange.request().path() {
         "/large" => exchange.respond(Status::OK, &[], &[b'x'; LARGE]).await,
         _ => echo(exchange).await,
     }
-}
-
-const LARGE: usize = 120_000;
-
-/// A connection whose client has asked for the large answer, and has not taken it.
-async fn asks_for_much(client: &Client, fields: &str) -> <Client as Tcp>::Stream {
-    let mut stream = connected(client).await;
-    let request = format!("GET /large HTTP/1.1\r\nHost: x\r\n{fields}\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    stream
 }
 
 /// How many bytes of content come of the large answer.
@@ -292,38 +284,20 @@ async fn content<S: Stream>(stream: &mut S) -> usize {
 }
 
 #[test]
-fn an_answer_that_is_under_way_costs_nobody_the_connection() {
+fn who_makes_room_has_time_to_take_its_answer() {
     for fields in ["", "Connection: close\r\n"] {
-        beside(Limits { connections: 2, ..few() }, large, |client, stats| async move {
-            let mut slow = asks_for_much(&client, fields).await;
-            sleep(SECOND * 2).await;
-            let _silent = connected(&client).await;
-            sleep(SECOND).await;
-            // The one that is silent makes room, though the other one has been so for longer.
-            assert_eq!(asked(&client).await, 200);
-            sleep(SECOND).await;
-            let _other = asks_for_much(&client, fields).await;
-            sleep(SECOND).await;
-            assert_eq!((asked(&client).await, stats.get().refused), (503, 1));
-            assert_eq!(content(&mut slow).await, LARGE, "{fields}");
-            // Once it has all of it, it is as others are.
-            sleep(SECOND * 4).await;
-            assert_eq!(asked(&client).await, 200, "{fields}");
-        });
-    }
-}
-
-#[test]
-fn an_answer_that_is_under_way_has_its_time() {
-    for fields in ["", "Connection: close\r\n"] {
-        let limits = Limits { connections: 1, ..few() };
-        beside(limits, large, |client, stats| async move {
-            let mut slow = asks_for_much(&client, fields).await;
-            sleep(SECOND * 20).await;
-            assert_eq!((asked(&client).await, stats.get().open), (503, 1), "{fields}");
-            sleep(SECOND * 15).await;
-            assert_eq!((asked(&client).await, stats.get().open), (200, 0), "{fields}");
-            assert!(content(&mut slow).await < LARGE);
-        });
+        for (late, all) in [(SECOND / 2, true), (SECOND * 5, false)] {
+            let limits = Limits { connections: 1, ..few() };
+            beside(limits, large, |client, stats| async move {
+                let mut slow = connected(&client).await;
+                let request = format!("GET /large HTTP/1.1\r\nHost: x\r\n{fields}\r\n");
+                slow.write_all(request.as_bytes()).await.unwrap();
+                sleep(SECOND * 2).await;
+                assert_eq!(asked(&client).await, 200, "{fields}");
+                sleep(late).await;
+                assert_eq!(stats.get().open, usize::from(all), "{fields} {late:?}");
+                assert_eq!(content(&mut slow).await == LARGE, all, "{fields} {late:?}");
+            });
+        }
     }
 }

@@ -275,7 +275,9 @@ fn what_was_agreed_on_beneath_is_what_is_spoken() {
     let old = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec();
     let said = |agreed, sent: &[u8]| {
         let script = Script { agreed, ..Script::default() };
-        play_on(script, &Limits::default(), &[sent.to_vec()])
+        // Who says no more is waited for, which ends before the script does.
+        let limits = Limits { request: Duration::from_secs(3), ..Limits::default() };
+        play_on(script, &limits, &[sent.to_vec()])
     };
     for agreed in [None, Some("h2")] {
         let (bytes, stats) = said(agreed, &first);
