@@ -210,10 +210,34 @@ impl Extras {
     }
 
     /// Gives up what `owner` has locked in a range.
-    pub fn unlock(&self, owner: Owner, start: u64, end: u64) {
+    ///
+    /// # Errors
+    /// `ENOLCK`: a lock would become two, which are too many.
+    pub fn unlock(&self, owner: Owner, start: u64, end: u64) -> Result<(), Errno> {
+        if let Some(locks) = self.locks.borrow_mut().as_mut() {
+            if locks.splits(owner, start, end)
+                && (locks.all.len() >= MOST || locks.all.try_reserve(1).is_err())
+            {
+                return Err(Errno::ENOLCK);
+            }
+            locks.cut(owner, start, end);
+        }
+        self.unlocked();
+        Ok(())
+    }
+
+    /// Gives up all that `owner` has locked, which takes no memory.
+    pub fn unlock_all(&self, owner: Owner) {
+        if let Some(locks) = self.locks.borrow_mut().as_mut() {
+            locks.all.retain(|it| it.owner != owner);
+        }
+        self.unlocked();
+    }
+
+    /// Tells those who wait that a lock may be free.
+    fn unlocked(&self) {
         let mut all = self.locks.borrow_mut();
-        let Some(locks) = all.as_mut() else { return };
-        locks.cut(owner, start, end);
+        let Some(locks) = all.as_ref() else { return };
         let watch = Arc::clone(&locks.watch);
         if locks.all.is_empty() && Arc::strong_count(&watch) == 2 {
             *all = None;
@@ -237,7 +261,13 @@ impl Locks {
         lock
     }
 
-    /// Takes a range out of those of `owner`.
+    /// Returns whether one of `owner` has something on both sides of a range.
+    fn splits(&self, owner: Owner, start: u64, end: u64) -> bool {
+        self.all.iter().any(|it| it.owner == owner && it.start < start && it.end > end)
+    }
+
+    /// Takes a range out of those of `owner`. There has to be room for one more where that
+    /// [splits](Self::splits) one.
     fn cut(&mut self, owner: Owner, start: u64, end: u64) {
         let mut rest = None;
         self.all.retain_mut(|it| {
@@ -259,8 +289,8 @@ impl Locks {
             let at = self.all.partition_point(|it| it.start <= rest.start);
             self.all.insert(at, rest);
         }
-        // One whose beginning was cut off may begin behind others now.
-        self.all.sort_by_key(|it| it.start);
+        // One whose beginning was cut off may begin behind others now. A stable sort would allocate.
+        self.all.sort_unstable_by_key(|it| it.start);
     }
 }
 
@@ -286,9 +316,9 @@ mod tests {
         extras.lock(lock(2, 12, 18, false)).unwrap();
         assert_eq!(extras.conflict(&lock(2, 0, 10, false)), Some(lock(1, 0, 10, true)));
         assert_eq!(extras.conflict(&lock(2, 20, 30, false)), Some(lock(1, 20, 100, true)));
-        extras.unlock(Owner::Process(1), 0, u64::MAX);
+        extras.unlock_all(Owner::Process(1));
         assert_eq!(extras.conflict(&lock(2, 0, u64::MAX, true)), None);
-        extras.unlock(Owner::Process(2), 0, u64::MAX);
+        extras.unlock_all(Owner::Process(2));
         assert!(!extras.is_locked());
         // Byte after byte is one lock, and the first that stands in the way is told of.
         let bytes = Extras::default();
@@ -296,7 +326,7 @@ mod tests {
             bytes.lock(lock(1, at, at + 1, true)).unwrap();
         }
         bytes.lock(lock(1, 10, 20, false)).unwrap();
-        bytes.unlock(Owner::Process(1), 0, 10);
+        bytes.unlock(Owner::Process(1), 0, 10).unwrap();
         assert_eq!(bytes.conflict(&lock(2, 0, 100, true)), Some(lock(1, 10, 20, false)));
         assert_eq!(bytes.conflict(&lock(2, 0, 100, false)), Some(lock(1, 20, 8192, true)));
         // flock(2) is another world.
@@ -304,5 +334,19 @@ mod tests {
         extras.lock(whole(1)).unwrap();
         assert_eq!(extras.lock(whole(2)).unwrap_err().0, Errno::EAGAIN);
         extras.lock(lock(3, 0, 1, true)).unwrap();
+    }
+
+    #[test]
+    fn holes_in_a_lock_have_a_limit() {
+        let extras = Extras::default();
+        let (owner, process) = (Owner::Process(1), 1);
+        extras.lock(Lock { owner, process, start: 0, end: u64::MAX, exclusive: true }).unwrap();
+        let mut holes = (0..MOST as u64 * 2).map(|it| extras.unlock(owner, it * 2 + 1, it * 2 + 2));
+        assert_eq!(holes.position(|it| it == Err(Errno::ENOLCK)), Some(MOST - 1));
+        // What splits none is given up all the same, and then there is room again.
+        assert_eq!(extras.unlock(owner, 0, 4), Ok(()));
+        assert_eq!(extras.unlock(owner, 1 << 40, (1 << 40) + 1), Ok(()));
+        extras.unlock_all(owner);
+        assert!(!extras.is_locked());
     }
 }

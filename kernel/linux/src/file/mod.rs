@@ -387,7 +387,7 @@ impl Open {
         if let Some(extras) = self.place.as_ref().and_then(|it| it.node.extras())
             && extras.is_locked()
         {
-            extras.unlock(Owner::Process(process), 0, u64::MAX);
+            extras.unlock_all(Owner::Process(process));
         }
     }
 
@@ -464,8 +464,8 @@ impl Drop for Open {
             && extras.is_locked()
         {
             let address = core::ptr::from_ref(self).addr();
-            extras.unlock(Owner::Open(address), 0, u64::MAX);
-            extras.unlock(Owner::Whole(address), 0, u64::MAX);
+            extras.unlock_all(Owner::Open(address));
+            extras.unlock_all(Owner::Whole(address));
         }
     }
 }

@@ -112,7 +112,7 @@ pub(super) fn set(thread: &Rc<Thread>, open: &Rc<Open>, command: u32, at: u64) -
     let place = open.place.as_ref().ok_or(Errno::EBADF)?;
     let extras = place.node.extras().ok_or(Errno::ENOLCK)?;
     if unlock {
-        extras.unlock(owner, lock.start, lock.end);
+        extras.unlock(owner, lock.start, lock.end)?;
         return Ok(Outcome::Value(0));
     }
     let allowed = if lock.exclusive { open.can_write() } else { open.can_read() };
@@ -175,7 +175,7 @@ fn flock(thread: &Rc<Thread>, [fd, operation, ..]: Args) -> Answer {
         abi::LOCK_EX => true,
         abi::LOCK_UN => {
             if let Some(extras) = open.place.as_ref().and_then(|it| it.node.extras()) {
-                extras.unlock(owner, 0, u64::MAX);
+                extras.unlock_all(owner);
             }
             return Ok(Outcome::Value(0));
         }
@@ -189,7 +189,7 @@ fn flock(thread: &Rc<Thread>, [fd, operation, ..]: Args) -> Answer {
         }
         // It is given up before the other is taken, as on Linux: of two who have it shared, one
         // may have it alone.
-        extras.unlock(owner, 0, u64::MAX);
+        extras.unlock_all(owner);
     }
     let lock = Lock { owner, process: -1, start: 0, end: u64::MAX, exclusive };
     take(thread, &open, lock, operation & abi::LOCK_NB == 0)
