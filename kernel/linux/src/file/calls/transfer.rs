@@ -46,6 +46,8 @@ struct Transfer {
     left: usize,
     done: usize,
     write: bool,
+    /// Each write is to the end, as with `O_APPEND` (`RWF_APPEND`).
+    append: bool,
     /// It has begun to wait.
     waits: bool,
 }
@@ -62,7 +64,9 @@ impl Transfer {
                 At::Offset(offset) => At::Offset(offset + self.done as u64),
                 At::Position => At::Position,
             };
-            let result = if self.write {
+            let result = if self.append {
+                append(open, at, &mut Source::new(&memory, &self.parts))
+            } else if self.write {
                 open.file.write(open, at, &mut Source::new(&memory, &self.parts))
             } else if self.waits && SocketFile::of(open).is_ok() {
                 // It waits as it began, whatever `SO_RCVLOWAT` is meanwhile.
@@ -140,6 +144,19 @@ fn one(thread: &Rc<Thread>, [fd, at, length, ..]: &Args, place: At, write: bool)
     }
 }
 
+/// Writes behind the end of a file that has one. The position moves if that is where it was to be.
+fn append(open: &Open, at: At, from: &mut Source<'_>) -> Result<usize, Stop> {
+    if open.file.pages().is_err() {
+        return open.file.write(open, at, from);
+    }
+    let end = open.file.stat()?.size;
+    let count = open.file.write(open, At::Offset(end), from)?;
+    if at == At::Position && count > 0 {
+        open.position.set(end + count as u64);
+    }
+    Ok(count)
+}
+
 /// Counts a read or a write, for `/proc/self/io`.
 #[inline(always)]
 fn moved(thread: &Thread, write: bool, count: usize) {
@@ -173,7 +190,8 @@ fn rest(
     let mut parts = Vec::new();
     parts.try_reserve_exact(1).map_err(|_| Errno::ENOMEM)?;
     parts.push(part);
-    let mut transfer = Transfer { parts, at: place, left, done: 0, write, waits: false };
+    let mut transfer =
+        Transfer { parts, at: place, left, done: 0, write, append: false, waits: false };
     match result {
         Ok(count) => transfer.advance(count),
         Err(stop) => return later(thread, open, transfer, stop),
@@ -373,7 +391,22 @@ fn vectors(thread: &Thread, at: u64, count: u64) -> Result<(Vec<Part>, usize), S
     Ok((parts, total))
 }
 
-fn vector(thread: &Rc<Thread>, [fd, at, count, ..]: Args, place: At, write: bool) -> Answer {
+fn vector(thread: &Rc<Thread>, args: Args, place: At, write: bool) -> Answer {
+    flagged(thread, args, place, write, 0)
+}
+
+/// Moves a list of ranges with flags of preadv2(2) and its sister. Of them, those that ask for
+/// speed or safety are taken and do nothing, as there is no disk to write to, and who reads
+/// appends nothing. Where nothing is moved nobody looks at them.
+fn flagged(
+    thread: &Rc<Thread>,
+    [fd, at, count, ..]: Args,
+    place: At,
+    write: bool,
+    flags: u64,
+) -> Answer {
+    const HINTS: u64 = 0x1 | 0x2 | 0x4;
+    const APPEND: u64 = 0x10;
     let open = thread.process.files().get(fd)?;
     if !(if write { open.can_write() } else { open.can_read() }) {
         return Err(Errno::EBADF.into());
@@ -381,14 +414,22 @@ fn vector(thread: &Rc<Thread>, [fd, at, count, ..]: Args, place: At, write: bool
     open.file.judge(&**thread, write)?;
     let (mut parts, left) = vectors(thread, at, count)?;
     ends(&open, place, left as u64)?;
-    let left = if write { limited(thread, &open, place, left)? } else { left };
+    if flags & !(HINTS | APPEND) != 0 && left > 0 {
+        return Err(Errno::EOPNOTSUPP.into());
+    }
+    let append = write && flags & APPEND != 0;
+    let left = match place {
+        _ if !write => left,
+        _ if append => limited(thread, &open, At::Offset(open.file.stat()?.size), left)?,
+        place => limited(thread, &open, place, left)?,
+    };
     let mut room = left;
     parts.retain_mut(|part| {
         part.length = part.length.min(room);
         room -= part.length;
         part.length > 0
     });
-    all(thread, open, Transfer { parts, at: place, left, done: 0, write, waits: false })
+    all(thread, open, Transfer { parts, at: place, left, done: 0, write, append, waits: false })
 }
 
 fn readv(thread: &Rc<Thread>, args: Args) -> Answer {
@@ -407,34 +448,17 @@ fn pwritev(thread: &Rc<Thread>, args: Args) -> Answer {
     vector(thread, args, place(thread, args[0], args[3])?, true)
 }
 
-/// Where preadv2(2) and its sister go; -1 is the position. Of the flags, those that ask for
-/// speed or safety are taken and do nothing, as there is no disk to write to, and who reads
-/// appends nothing. Where nothing is moved nobody looks at them.
-fn place2(thread: &Thread, args: Args, write: bool) -> Result<At, Stop> {
-    const HINTS: u64 = 0x1 | 0x2 | 0x4;
-    const APPEND: u64 = 0x10;
-    let [fd, _, count, offset, _, flags] = args;
-    let open = thread.process.files().get(fd)?;
-    if flags & !(HINTS | APPEND) != 0 && count != 0 {
-        return Err(Errno::EOPNOTSUPP.into());
-    }
-    let appends = write && flags & APPEND != 0;
-    if offset == u64::MAX {
-        if appends && can_seek(&open).is_ok() {
-            open.position.set(open.file.stat()?.size);
-        }
-        return Ok(At::Position);
-    }
-    let at = place(thread, fd, offset)?;
-    Ok(if appends { At::Offset(open.file.stat()?.size) } else { at })
+/// Returns where preadv2(2) and its sister go: -1 is the position.
+fn place2(thread: &Thread, [fd, _, _, offset, ..]: Args) -> Result<At, Errno> {
+    if offset == u64::MAX { Ok(At::Position) } else { place(thread, fd, offset) }
 }
 
 fn preadv2(thread: &Rc<Thread>, args: Args) -> Answer {
-    vector(thread, args, place2(thread, args, false)?, false)
+    flagged(thread, args, place2(thread, args)?, false, args[5])
 }
 
 fn pwritev2(thread: &Rc<Thread>, args: Args) -> Answer {
-    vector(thread, args, place2(thread, args, true)?, true)
+    flagged(thread, args, place2(thread, args)?, true, args[5])
 }
 
 fn lseek(thread: &Rc<Thread>, [fd, offset, whence, ..]: Args) -> Answer {

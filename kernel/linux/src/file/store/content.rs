@@ -381,7 +381,8 @@ impl File for Node {
             At::Position => open.position.get(),
         };
         let count = self.write_at(offset, from)?;
-        if at == At::Position {
+        // What writes nothing moves nothing, though it appends.
+        if at == At::Position && count > 0 {
             open.position.set(offset + count as u64);
         }
         Ok(count)

@@ -63,7 +63,6 @@ fn errors_are_those_of_the_manual() {
         (Sysno::pread64, &[named, at, 1, 0], Errno::EBADF),
         (Sysno::readv, &[reader, at, 1025], Errno::EINVAL),
         (Sysno::readv, &[reader, 8, 1], Errno::EFAULT),
-        (Sysno::preadv2, &[reader, at, 1, 0, 0, 0x1000], Errno::EOPNOTSUPP),
         (Sysno::preadv2, &[99, at, 1, 0, 0, 0x1000], Errno::EBADF),
         (Sysno::pread64, &[reader, at, 1, i64::MAX as u64], Errno::EINVAL),
         (Sysno::pwrite64, &[writer, at, 2, i64::MAX as u64 - 1], Errno::EINVAL),
@@ -430,4 +429,35 @@ fn what_appends_by_a_flag_leaves_the_position_behind_it() {
     }
     // Who reads appends nothing.
     assert_eq!(it.call(Sysno::preadv2, &[fd, list, 1, 0, 0, 0x10]), Ok(3));
+    // What fails, or moves nothing, leaves the position where it was.
+    it.call(Sysno::lseek, &[fd, 2, 0]).unwrap();
+    for (list, count, result) in [(8, 1, Err(Errno::EFAULT)), (list, 0, Ok(0))] {
+        assert_eq!(it.call(Sysno::pwritev2, &[fd, list, count, u64::MAX, 0, 0x10]), result);
+        assert_eq!(it.call(Sysno::lseek, &[fd, 0, abi::SEEK_CUR.into()]), Ok(2));
+    }
+    let end = it.open("/a", abi::O_WRONLY | abi::O_APPEND).unwrap();
+    assert_eq!(it.write(end, b""), Ok(0));
+    assert_eq!(it.call(Sysno::lseek, &[end, 0, abi::SEEK_CUR.into()]), Ok(0));
+    it.thread.memory().put(list, &[it.buffer(), 3]).unwrap();
+    // It is appending that a limit of the size looks at.
+    it.thread.process.limits.set(abi::RLIMIT_FSIZE, Limit { soft: 17, hard: 20 }, true).unwrap();
+    assert_eq!(it.call(Sysno::pwritev2, &[fd, list, 1, 0, 0, 0x10]), Ok(1));
+}
+
+#[test]
+fn flags_of_a_transfer_are_looked_at_where_something_is_moved() {
+    let it = Program::new();
+    it.file("/a", b"text");
+    let (reader, writer) =
+        (it.open("/a", abi::O_RDONLY).unwrap(), it.open("/a", abi::O_WRONLY).unwrap());
+    let list = it.path(0, "");
+    for (length, unknown) in [(0, Ok(0)), (1, Err(Errno::EOPNOTSUPP))] {
+        it.thread.memory().put(list, &[it.buffer(), length]).unwrap();
+        let call = |number, fd| it.call(number, &[fd, list, 1, 0, 0, 0x4000]);
+        assert_eq!(call(Sysno::preadv2, reader), unknown);
+        assert_eq!(call(Sysno::pwritev2, writer), unknown);
+        // That it is not open for this comes first.
+        assert_eq!(call(Sysno::pwritev2, reader), Err(Errno::EBADF));
+        assert_eq!(call(Sysno::preadv2, writer), Err(Errno::EBADF));
+    }
 }
