@@ -297,6 +297,23 @@ impl Credentials {
         self.root || self.uid == stat.uid
     }
 
+    /// Returns the mode of what is made in `folder`: without what the umask takes, and a program
+    /// that runs as the folder's group is made by its members alone (inode(7), `S_ISGID`), which
+    /// is asked of the mode as it was said.
+    #[must_use]
+    pub fn mode_in(&self, folder: &Stat, mode: u32, umask: u32) -> u32 {
+        let runs_as_group = mode & 0o2010 == 0o2010 && folder.mode & 0o2000 != 0;
+        let strips = runs_as_group && !self.root && !self.is_in(folder.gid);
+        mode & !umask & !(if strips { 0o2000 } else { 0 })
+    }
+
+    /// Returns the group of what is made in `folder`: that of the folder, if it has the
+    /// set-group-ID bit.
+    #[must_use]
+    pub const fn group_in(&self, folder: &Stat) -> u32 {
+        if folder.mode & 0o2000 != 0 { folder.gid } else { self.gid }
+    }
+
     /// Asks whether a file may get another name: what it owns, or could change and nobody gains
     /// rights by (fs.protected_hardlinks of proc(5)).
     ///

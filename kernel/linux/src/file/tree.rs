@@ -443,13 +443,11 @@ impl Tree {
         if folder.is_gone() {
             return Err(Errno::ENOENT.into());
         }
-        let mut mode = mode & !caller.fs().umask.get();
-        // A program that runs as a group is made by its members (inode(7), S_ISGID).
-        let (who, above) = (caller.credentials(), folder.stat());
-        let runs_as_group = new != New::Folder && mode & 0o2010 == 0o2010;
-        if runs_as_group && above.mode & 0o2000 != 0 && !who.root && !who.is_in(above.gid) {
-            mode &= !0o2000;
-        }
+        let umask = caller.fs().umask.get();
+        let mode = match new {
+            New::Folder => mode & !umask,
+            _ => caller.credentials().mode_in(&folder.stat(), mode, umask),
+        };
         let node = folder.create(caller, &name, new, mode)?;
         notify::named(&folder, &name, abi::IN_CREATE, 0, new == New::Folder);
         Ok(Place { node, folder: Some(folder), name })

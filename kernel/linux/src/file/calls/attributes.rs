@@ -9,7 +9,8 @@ use crate::stop::Stop;
 use crate::thread::Thread;
 use alloc::rc::Rc;
 use linux_raw_sys::general::{
-    AT_EACCESS, AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW, IN_ATTRIB, O_PATH,
+    AT_EACCESS, AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW, IN_ACCESS,
+    IN_ATTRIB, IN_MODIFY, O_PATH,
 };
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -315,11 +316,17 @@ fn set_owner(thread: &Thread, place: &Place, uid: u64, gid: u64) -> Answer {
         }
     }
     // A new owner of a program does not run it as the old one meant it.
-    let is_program = stat.kind != Type::Folder && stat.mode & 0o111 != 0;
-    let group = if stat.mode & 0o10 != 0 { 0o2000 } else { 0 };
-    let mode = is_program.then_some(stat.mode & !(0o4000 | group));
+    let by_group = stat.mode & 0o10 != 0 || !who.root && !who.is_in(stat.gid);
+    let lost = match stat.kind {
+        Type::Folder => 0,
+        _ if by_group => 0o6000,
+        _ => 0o4000,
+    };
+    let mode = Some(stat.mode & !lost).filter(|&it| it != stat.mode);
     place.node.set(&Change { uid, gid, mode, ..Change::default() })?;
-    notify::happened(place, IN_ATTRIB);
+    if uid.is_some() || gid.is_some() || mode.is_some() {
+        notify::happened(place, IN_ATTRIB);
+    }
     Ok(Outcome::Value(0))
 }
 
@@ -407,7 +414,13 @@ fn set_times(thread: &Thread, place: &Place, times: [When; 2]) -> Answer {
         When::At(time) => Some(time),
     });
     place.node.set(&Change { accessed, modified, ..Change::default() })?;
-    notify::happened(place, IN_ATTRIB);
+    // One time alone looks like an access or a change, as on Linux.
+    let told = match (accessed, modified) {
+        (Some(_), None) => IN_ACCESS,
+        (None, Some(_)) => IN_MODIFY,
+        _ => IN_ATTRIB,
+    };
+    notify::happened(place, told);
     Ok(Outcome::Value(0))
 }
 

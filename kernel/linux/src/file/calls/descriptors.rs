@@ -113,15 +113,20 @@ const KNOWN: u32 = O_ACCMODE
     | O_TMPFILE;
 
 fn opened(thread: &Rc<Thread>, fd: u64, at: u64, flags: u32, mode: u32, walk: Walk) -> Answer {
+    // All files may be large here, which F_GETFL says. A path alone has few flags, and the others
+    // are not looked at.
+    let flags = if flags & O_PATH == 0 {
+        flags | abi::O_LARGEFILE
+    } else {
+        flags & (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+    };
     // Nobody makes a folder by opening it.
     let both = O_CREAT | O_DIRECTORY;
     // Nor is a file without a name asked for but by both bits of that.
     let half = flags & O_TMPFILE == O_TMPFILE & !O_DIRECTORY;
-    if flags & both == both || half && flags & O_PATH == 0 {
+    if flags & both == both || half {
         return Err(Errno::EINVAL.into());
     }
-    // All files may be large here, which F_GETFL says.
-    let flags = if flags & O_PATH == 0 { flags | abi::O_LARGEFILE } else { flags };
     let path = super::path(thread, at)?;
     let base = match thread.process.files().get(fd) {
         // In a scope, an absolute path begins at the descriptor as well.
@@ -169,11 +174,12 @@ fn nameless(
         return Err(Errno::ENOTDIR.into());
     }
     let (who, caller) = (thread.credentials(), &**thread);
-    who.may(&place.node.stat(), 3)?;
+    let above = place.node.stat();
+    who.may(&above, 3)?;
     let folder = place.node.any().downcast_ref::<super::super::store::Node>();
     let folder = folder.ok_or(Errno::EOPNOTSUPP)?;
-    let mode = mode & !caller.fs().umask.get();
-    let node = folder.nameless(mode, who.uid, who.gid)?;
+    let mode = who.mode_in(&above, mode, caller.fs().umask.get());
+    let node = folder.nameless(mode, who.uid, who.group_in(&above))?;
     if let Some(extras) = super::super::Inode::extras(&*node) {
         extras.linkable.set(flags & O_EXCL == 0);
     }

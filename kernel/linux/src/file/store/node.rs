@@ -280,15 +280,11 @@ impl Inode for Node {
         mode: u32,
     ) -> Result<Rc<dyn Inode>, Stop> {
         let who = caller.credentials();
-        // In a folder with the set-group-ID bit, all is of its group.
-        let inherits = self.mode.get() & 0o2000 != 0;
-        let gid = if inherits { self.gid.get() } else { who.gid };
+        let above = Inode::stat(self);
+        let gid = who.group_in(&above);
         let (kind, special, body, mode) = match new {
             New::File => (Type::Regular, 0, Body::File(Content::new(0)), mode),
-            New::Folder => {
-                let inherited = if inherits { 0o2000 } else { 0 };
-                (Type::Folder, 0, Body::folder(), mode | inherited)
-            }
+            New::Folder => (Type::Folder, 0, Body::folder(), mode | above.mode & 0o2000),
             New::Link(target) => {
                 let mut copy = Vec::new();
                 copy.try_reserve_exact(target.len()).map_err(|_| Errno::ENOMEM)?;

@@ -152,6 +152,11 @@ fn modes_owners_and_times_change() {
     assert_eq!(it.mode("/f"), Ok(0o100_751), "a new owner takes the set-ID bits away");
     let stat = it.stat(Sysno::stat, "/f").unwrap();
     assert_eq!((stat[3] >> 32, stat[4] as u32), (7, 0));
+    // As does one of what nobody executes, but for the bit of a group without a right to.
+    assert_eq!(it.with(Sysno::chmod, "/f", &[0o6644]), Ok(0));
+    assert_eq!(it.with(Sysno::chown, "/f", &[u64::MAX; 2]), Ok(0));
+    assert_eq!(it.mode("/f"), Ok(0o102_644));
+    assert_eq!(it.with(Sysno::chmod, "/f", &[0o751]), Ok(0));
     let times = |a: [i64; 2], m: [i64; 2]| {
         for (index, word) in a.into_iter().chain(m).enumerate() {
             it.thread.memory().put(it.buffer() + index as u64 * 8, &word).unwrap();
@@ -280,6 +285,15 @@ fn what_runs_as_another_is_not_made_or_cut_by_anybody() {
     it.call(Sysno::umask, &[0]).unwrap();
     it.with(Sysno::creat, "/d/p", &[0o2775]).unwrap();
     assert_eq!(it.mode("/d/p").map(|it| it & 0o7777), Ok(0o775), "33 is not its group");
+    // What the umask takes is not looked at before that, and without a name it is the same.
+    it.call(Sysno::umask, &[0o10]).unwrap();
+    it.with(Sysno::creat, "/d/q", &[0o2775]).unwrap();
+    assert_eq!(it.mode("/d/q").map(|it| it & 0o7777), Ok(0o765));
+    let path = it.path(0, "/d");
+    let fd = it.call(Sysno::open, &[path, (abi::O_TMPFILE | abi::O_RDWR).into(), 0o2775]).unwrap()
+        as u64;
+    let stat = it.thread.process.files().get(fd).unwrap().file.stat().unwrap();
+    assert_eq!((stat.mode, stat.gid), (0o765, 33));
     for (number, args) in [(Sysno::truncate, [3]), (Sysno::creat, [0])] {
         it.with(Sysno::chmod, "/p", &[0o6755]).unwrap();
         it.with(number, "/p", &args).unwrap();

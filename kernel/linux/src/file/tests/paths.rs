@@ -93,6 +93,9 @@ fn open_does_what_its_flags_ask() {
         ("/f", O_TMPFILE | O_RDWR, Err(Errno::ENOTDIR)),
         ("/d", O_TMPFILE | O_RDWR, Ok(())),
         ("/d", O_PATH, Ok(())),
+        // A path alone creates nothing, whatever else was asked for.
+        ("/d", O_PATH | O_CREAT | O_DIRECTORY, Ok(())),
+        ("/d", O_PATH | O_TMPFILE, Ok(())),
         ("/f", O_CREAT | O_RDWR, Ok(())),
     ];
     for (path, flags, expected) in cases {
