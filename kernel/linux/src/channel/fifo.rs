@@ -5,20 +5,21 @@ use crate::errno::Errno;
 use crate::file::{Caller, File, Place};
 use crate::stop::Stop;
 use alloc::rc::Rc;
-use linux_raw_sys::general::{O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR};
+use linux_raw_sys::general::{O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY};
 
 /// Opens a pipe that has a name. Who opens one side waits until somebody opens the other one,
 /// which is for the call to do ([`PipeEnd::other_side`]): the end is open meanwhile, so that the
 /// other side finds it.
 ///
 /// # Errors
-/// `ENXIO` for who does not wait and would write to nobody.
+/// `ENXIO` for who does not wait and would write to nobody; `EINVAL` for who does neither.
 pub fn open(_: &dyn Caller, flags: u32, place: &Place) -> Result<Rc<dyn File>, Stop> {
     let pipe = pipe(place)?;
     let [reads, writes] = match flags & O_ACCMODE {
         O_RDONLY => [true, false],
         O_RDWR => [true, true],
-        _ => [false, true],
+        O_WRONLY => [false, true],
+        _ => return Err(Errno::EINVAL.into()),
     };
     if writes && !reads && flags & O_NONBLOCK != 0 && pipe.ends()[0] == 0 {
         return Err(Errno::ENXIO.into());
@@ -51,7 +52,6 @@ mod tests {
     use alloc::vec;
     use alloc::vec::Vec;
     use kernel::task::{block_on, join, yield_now};
-    use linux_raw_sys::general::O_WRONLY;
 
     fn fifo() -> Rc<Thread> {
         let thread = thread();
@@ -122,6 +122,8 @@ mod tests {
         let thread = fifo();
         let alone = try_open(&thread, O_WRONLY | O_NONBLOCK);
         assert!(matches!(alone, Err(Stop::Fail(Errno::ENXIO))));
+        let neither = try_open(&thread, O_ACCMODE);
+        assert!(matches!(neither, Err(Stop::Fail(Errno::EINVAL))));
         let reader = try_open(&thread, O_RDONLY | O_NONBLOCK).unwrap();
         let writer = try_open(&thread, O_WRONLY | O_NONBLOCK).unwrap();
         writer.file.write(&writer, At::Position, &mut Source::kernel(b"hello")).unwrap();
