@@ -398,3 +398,17 @@ fn sockets_are_listed_once() {
     let head = it.text("/proc/net/tcp").unwrap();
     assert!(head.starts_with("  sl  local_address rem_address   st tx_queue "), "{head}");
 }
+
+#[test]
+fn nothing_is_copied_to_another_file_system_but_by_write() {
+    let it = Program::new();
+    let from = it.open("/from", abi::O_RDWR | abi::O_CREAT).unwrap();
+    it.thread.memory().write(it.at, b"name").unwrap();
+    assert_eq!(it.call(Sysno::write, &[from, it.at as u64, 4]), Ok(4));
+    it.call(Sysno::lseek, &[from, 0, 0]).unwrap();
+    let to = it.open("/proc/self/comm", abi::O_RDWR).unwrap();
+    for (from, to) in [(from, to), (to, from)] {
+        let copied = it.call(Sysno::copy_file_range, &[from, 0, to, 0, 4, 0]);
+        assert_eq!(copied, Err(Errno::EXDEV));
+    }
+}

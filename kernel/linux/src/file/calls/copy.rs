@@ -3,7 +3,7 @@
 use super::super::{At, Caller, Open, Type};
 use super::size::limited;
 use super::transfer::{MOST, broken, can_seek};
-use super::written;
+use super::{accessed, written};
 use crate::call::{Answer, Args, Group, calls, changed, wait};
 use crate::channel::PipeEnd;
 use crate::errno::Errno;
@@ -162,6 +162,7 @@ impl Copy {
         };
         self.settle();
         if self.done > 0 {
+            accessed(&self.from, self.done);
             written(&thread, &self.to, self.done);
         }
         let memory = thread.memory();
@@ -280,7 +281,7 @@ fn copy_file_range(thread: &Rc<Thread>, [from, from_at, to, to_at, count, flags]
         return Err(Errno::EBADF.into());
     }
     // What is no file of pages has no size either, and tells of itself as it is read (proc(5)).
-    if from.file.pages().is_err() {
+    if from.file.pages().is_err() || to.file.pages().is_err() {
         return Err(Errno::EXDEV.into());
     }
     let offsets = [range(thread, &from, from_at, count)?, range(thread, &to, to_at, count)?];

@@ -149,3 +149,51 @@ fn two_that_change_places_are_told_of_both() {
     let told = [(from, "a"), (to, "b"), (from | IN_ISDIR, "b"), (to | IN_ISDIR, "a")];
     assert_eq!(all, told.map(|(mask, name)| (mask, name.into())));
 }
+
+#[test]
+fn what_copies_is_told_of_as_what_reads_and_changes_of_nothing_are_not() {
+    let it = Program::new();
+    it.file("/from", b"text");
+    it.file("/to", b"");
+    let fd = it.call(Sysno::inotify_init1, &[IN_NONBLOCK.into()]).unwrap() as u64;
+    let from = it.open("/from", O_RDONLY).unwrap();
+    let to = it.open("/to", O_WRONLY).unwrap();
+    it.call(Sysno::pipe2, &[it.buffer(), 0]).unwrap();
+    let ends = it.got(8);
+    let end = u64::from(ends[4]);
+    for (path, mask) in [("/from", IN_ALL_EVENTS), ("/to", IN_ALL_EVENTS)] {
+        let at = it.path(0, path);
+        it.call(Sysno::inotify_add_watch, &[fd, at, mask.into()]).unwrap();
+    }
+    let masks = || events(&it, fd).into_iter().map(|it| it.1).collect::<Vec<_>>();
+    let rewind = || it.call(Sysno::lseek, &[from, 0, 0]).unwrap();
+    assert_eq!(it.call(Sysno::sendfile, &[to, from, 0, 2]), Ok(2));
+    assert_eq!(masks(), [IN_ACCESS, IN_MODIFY], "sendfile");
+    assert_eq!(it.call(Sysno::copy_file_range, &[from, 0, to, 0, 2, 0]), Ok(2));
+    assert_eq!(masks(), [IN_ACCESS, IN_MODIFY], "copy_file_range");
+    rewind();
+    assert_eq!(it.call(Sysno::splice, &[from, 0, end, 0, 2, 0]), Ok(2));
+    assert_eq!(masks(), [IN_ACCESS], "splice");
+
+    let omit = 0x3fff_fffe_u64;
+    for (accessed, modified, told) in [
+        (0, omit, &[IN_ACCESS][..]),
+        (omit, 0, &[IN_MODIFY]),
+        (0, 0, &[IN_ATTRIB]),
+        (omit, omit, &[]),
+    ] {
+        it.thread.memory().put(it.buffer(), &[1, accessed, 1, modified]).unwrap();
+        let args = [CWD, it.path(0, "/from"), it.buffer(), 0];
+        assert_eq!(it.call(Sysno::utimensat, &args), Ok(0));
+        assert_eq!(masks(), told, "{accessed} {modified}");
+    }
+    let owner = |uid| it.with(Sysno::chown, "/from", &[uid, u64::MAX]).unwrap();
+    owner(u64::MAX);
+    assert_eq!(masks(), []);
+    owner(0);
+    assert_eq!(masks(), [IN_ATTRIB]);
+    it.with(Sysno::chmod, "/from", &[0o4755]).unwrap();
+    masks();
+    owner(u64::MAX);
+    assert_eq!(masks(), [IN_ATTRIB], "it took the bit");
+}
