@@ -7,7 +7,7 @@ use crate::call::{Answer, Args, Group, calls, wait};
 use crate::errno::Errno;
 use crate::file::{Caller, Open};
 use crate::memory::Memory;
-use crate::process::{Credentials, Process};
+use crate::process::{Credentials, Ids, Process};
 use crate::signal::{Signal, Stack};
 use crate::stop::loaded;
 use crate::system::System;
@@ -84,6 +84,10 @@ pub(super) struct Begun {
     pub(super) name: [u8; 16],
     /// It has rights that who starts it need not have.
     pub(super) secure: bool,
+    /// It acts as another than who executed it did.
+    pub(super) other: bool,
+    /// It is not for others to look into (`PR_GET_DUMPABLE`).
+    pub(super) undumpable: bool,
 }
 
 /// Makes a program of a file, or of the interpreter that a script names.
@@ -127,12 +131,20 @@ pub(super) async fn begin(
     // What a program with the rights of another executes is not safe either.
     let secure = credentials.user.effective != old.user.real
         || credentials.group.effective != old.group.real;
+    let [was, is] = [&old, &credentials].map(|it| [it.user, it.group]);
+    let acts = |all: [Ids; 2]| all.map(|it| [it.effective, it.files]);
+    let other = acts(was) != acts(is);
+    // Nobody looks into a program that may be executed but not read, nor into one that somebody
+    // executed who acted as another.
+    let hidden = [Some(&source), loader.as_ref()];
+    let hidden = hidden.into_iter().flatten().any(|it| !it.is_readable(caller));
+    let undumpable = other || hidden || was.iter().any(|it| it.real != it.effective);
     let memory = Rc::new(Memory::new(&system.ram)?);
     let texts = (given.as_slice(), &wish.arguments, &wish.environment);
     let limits = (process.memory_limits(), &system.clocks);
     let image =
         image::load(memory, limits, &source, loader.as_ref(), texts, &credentials, secure).await?;
-    Ok(Begun { image, credentials, name, secure })
+    Ok(Begun { image, credentials, name, secure, other, undumpable })
 }
 
 /// Opens the file of a program.
@@ -194,11 +206,6 @@ async fn become_program(thread: &Rc<Thread>, begun: Begun) {
     thread.signals.stack.set(Stack::NONE);
     process.signals.exec();
     process.timers.clear();
-    // What runs with the rights of another is not for who started it to look into or to end.
-    process.controls.undumpable.set(begun.secure);
-    if begun.secure {
-        process.controls.parent_ended.set(0);
-    }
     process.controls.keeps_capabilities.set(false);
     process.exit_signal.set(Signal::CHLD.number());
     apply(thread, begun);
@@ -208,7 +215,12 @@ async fn become_program(thread: &Rc<Thread>, begun: Begun) {
 
 /// Gives a thread its program.
 pub(super) fn apply(thread: &Thread, begun: Begun) {
-    let Begun { image, credentials, name, .. } = begun;
+    let Begun { image, credentials, name, secure, other, undumpable } = begun;
+    // What runs with the rights of another is not for who started it to look into or to end.
+    thread.process.controls.undumpable.set(undumpable);
+    if secure || other {
+        thread.process.controls.parent_ended.set(0);
+    }
     thread.process.credentials.replace(credentials);
     thread.process.program.replace(image.program);
     thread.signals.name.set(name);

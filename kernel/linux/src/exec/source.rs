@@ -2,7 +2,7 @@
 
 use crate::errno::Errno;
 use crate::file::uses::Use;
-use crate::file::{Caller, Open, Place};
+use crate::file::{Caller, Open, Place, Stat, Type};
 use crate::memory::Mapped;
 use crate::stop::{Load, Pages, Stop};
 use alloc::rc::Rc;
@@ -40,6 +40,13 @@ pub struct Source {
 }
 
 impl Source {
+    /// Returns whether `caller` may read it, and not execute it alone.
+    pub(super) fn is_readable(&self, caller: &dyn Caller) -> bool {
+        let [mode, uid, gid] = self.owner;
+        let stat = Stat { uid, gid, ..Stat::of(Type::Regular, mode, 0) };
+        caller.credentials().may(&stat, 4).is_ok()
+    }
+
     fn pages(&self) -> &Rc<dyn Pages> {
         &self.file.pages
     }

@@ -1,6 +1,6 @@
 //! Tests of execve(2): programs, scripts, and files that are neither.
 
-use super::calls::{Wish, begin};
+use super::calls::{Wish, apply, begin};
 use super::elf::tests::file;
 use super::texts::Texts;
 use super::*;
@@ -63,7 +63,12 @@ impl Programs for Folder {
     fn open(&self, _: &dyn Caller, _: Option<&Open>, path: &[u8], _: bool) -> Result<Source, Stop> {
         let file = self.0.borrow().get(path).cloned().ok_or(Errno::ENOENT)?;
         let file = Mapped::new(file, path, 1, 1, false)?;
-        Ok(Source { file, path: path.to_vec(), owner: [0o755, 0, 0], place: None, runs: None })
+        let owner = match path {
+            b"/hidden" => [0o711, 0, 0],
+            b"/set" => [0o4755, 1000, 0],
+            _ => [0o755, 0, 0],
+        };
+        Ok(Source { file, path: path.to_vec(), owner, place: None, runs: None })
     }
 }
 
@@ -94,6 +99,9 @@ fn moving(interpreter: &[u8]) -> Vec<u8> {
 fn folder(system: &System) -> Rc<Folder> {
     let folder = Rc::new(Folder::default());
     folder.add("/fixed", &fixed());
+    folder.add("/hidden", &fixed());
+    folder.add("/set", &fixed());
+    folder.add("/hidden-loader", &moving(b"/hidden\0"));
     folder.add("/moving", &moving(b"/loader\0"));
     folder.add("/loader", &sized(3, 0x40, &[[1, 5, 0, 0, 0x200, 0x200, 0x20_0000]], 0x200));
     folder.add("/script", b"#! /moving  -x y \nexit\n");
@@ -235,6 +243,40 @@ fn a_program_with_other_rights_than_its_users_is_told_so() {
     assert_eq!(secure(|_| ()), 0);
     assert_eq!(secure(|it| it.user.effective = 0), 1);
     assert_eq!(secure(|it| it.group.effective = 0), 1);
+}
+
+#[test]
+fn a_program_that_acts_as_another_or_cannot_be_read_is_not_looked_into() {
+    let looked_into = |path: &'static str, set: fn(&mut Credentials)| {
+        let thread = first_of("/fixed", &[b"fixed"]).unwrap();
+        let mut credentials = Credentials::new(1000, 100);
+        set(&mut credentials);
+        let process = &thread.process;
+        process.credentials.replace(credentials.clone());
+        process.controls.parent_ended.set(9);
+        let (at, path) = (None, path.as_bytes());
+        let (arguments, environment) = (Texts::default(), Texts::default());
+        let wish = Wish { at, path, follow: true, arguments, environment };
+        let begun = begin(&thread.system, &*thread, process, wish, credentials);
+        apply(&thread, block_on(begun).unwrap());
+        (!process.controls.undumpable.get(), process.controls.parent_ended.get() == 9)
+    };
+    assert_eq!(looked_into("/fixed", |_| ()), (true, true));
+    assert_eq!(looked_into("/hidden", |_| ()), (false, true));
+    assert_eq!(looked_into("/set", |_| ()), (true, true), "it was its user before");
+    // Root may read it.
+    assert_eq!(looked_into("/hidden", |it| *it = Credentials::new(0, 0)), (true, true));
+    assert_eq!(looked_into("/set", |it| *it = Credentials::new(0, 0)), (false, false));
+    // Who acts as another than he is, and then as himself.
+    assert_eq!(looked_into("/set", |it| it.user.effective = 7), (false, false));
+    assert_eq!(looked_into("/fixed", |it| it.group.effective = 7), (false, false));
+    assert_eq!(looked_into("/hidden-loader", |_| ()), (false, true));
+    // The first program begins as one of these, too.
+    let system = System::new();
+    folder(&system);
+    let wish = First { path: b"/set", arguments: &[b"set"], environment: &[], ids: (7, 7) };
+    let thread = block_on(first(&system, wish, crate::run::body, async |_| Ok(()))).unwrap();
+    assert!(thread.process.controls.undumpable.get());
 }
 
 #[test]
