@@ -31,8 +31,11 @@ pub(super) type Link = (Ipv6Addr, u8);
 /// Networks that are on the link.
 pub(super) const LINKS: usize = 4;
 
-/// Networks that addresses are made in, and name servers that are taken from routers.
-const NETWORKS: usize = 2;
+/// Networks that addresses are made in, how many of them are preferred at most, and name servers that are
+/// taken from routers. The others are for those that a router has renumbered: what is connected there
+/// goes on (RFC 4862, section 5.5.4).
+const NETWORKS: usize = 4;
+const PREFERRED: usize = 2;
 pub(super) const SERVERS: usize = 2;
 
 /// How much a router is to be preferred (RFC 4191, section 2.1).
@@ -262,7 +265,8 @@ impl Routers {
 
     /// Takes in a network that addresses may be made in (RFC 4862, section 5.5.3). An address whose
     /// preferred lifetime is over is used until it is not valid any more, where there is no other
-    /// (section 5.5.4). It gives way to one that is preferred where there is no room.
+    /// (section 5.5.4). It gives way to one that is preferred where there is no room, but not while it has
+    /// a lifetime that a router could not cut short either.
     fn network(&mut self, prefix: Ipv6Addr, seconds: u32, preferred: u32, now: Instant) {
         let none = prefix.is_unicast_link_local() || prefix.is_multicast();
         if none || prefix.is_unspecified() || preferred > seconds {
@@ -275,8 +279,15 @@ impl Routers {
             old.until = if new > safe || new > old.until { new } else { safe.min(old.until) };
             old.preferred = preferred;
         } else if seconds > 0 {
-            let old = self.networks.iter().position(|it| it.preferred.is_none());
-            if let Some(old) = old.filter(|_| self.networks.is_full() && preferred.is_some()) {
+            let all = self.networks.len();
+            let best = self.networks.iter().filter(|it| it.preferred.is_some()).count();
+            if best >= PREFERRED || (preferred.is_none() && all >= PREFERRED) {
+                return;
+            }
+            if self.networks.is_full() {
+                let short =
+                    |it: &Network| it.preferred.is_none() && it.until <= now.saturating_add(SAFE);
+                let Some(old) = self.networks.iter().position(short) else { return };
                 self.networks.remove(old);
             }
             // Further networks have to do without this machine.

@@ -138,7 +138,8 @@ fn addresses_are_preferred_for_as_long_as_routers_say_and_then_give_way() {
     routers.option(&prefix(3, 8000, 8000), now);
     assert_eq!(own(&routers), [(1, false), (2, false)], "none makes room that is preferred");
     assert_eq!(routers.next(), Some(after(100)));
-    assert!(!core::mem::take(&mut routers.news) || !routers.turn(after(99)));
+    routers.news = false;
+    assert!(!routers.turn(after(99)) && !routers.news);
     assert!(!routers.turn(after(100)) && routers.news);
     assert_eq!((own(&routers), routers.next()), ([(1, true), (2, false)].into(), Some(after(200))));
     // It is again when a router says so, and at once not any more, though it stays valid.
@@ -147,15 +148,22 @@ fn addresses_are_preferred_for_as_long_as_routers_say_and_then_give_way() {
     routers.option(&prefix(1, 0, 0), after(100));
     routers.option(&prefix(2, 0, 0), after(100));
     assert_eq!(own(&routers), [(1, true), (2, true)]);
-    // One that is not preferred takes nobody's place, and another that of one that is not.
+    // One that is not preferred has no place beside them, and others have one, but no third.
     routers.option(&prefix(3, 9000, 0), after(100));
     routers.option(&prefix(2, 9000, 0), after(100));
     assert_eq!(own(&routers), [(1, true), (2, true)]);
-    routers.option(&prefix(3, 9000, 100), after(100));
-    assert_eq!(own(&routers), [(2, true), (3, false)]);
-    routers.option(&prefix(4, u32::MAX, u32::MAX), after(100));
-    routers.option(&prefix(5, u32::MAX, u32::MAX), after(100));
-    assert_eq!(own(&routers), [(3, false), (4, false)]);
+    for number in 3..6 {
+        routers.option(&prefix(number, 9000, 100), after(100));
+    }
+    assert_eq!(own(&routers), [(1, true), (2, true), (3, false), (4, false)]);
+    // One that ends soon gives way. Who deprecates all ends nothing that has hours left.
+    for number in 2..5 {
+        routers.option(&prefix(number, 9000, 0), after(200));
+    }
+    for number in 5..9 {
+        routers.option(&prefix(number, 9000, 9000), after(200));
+    }
+    assert_eq!(own(&routers), [(2, true), (3, true), (4, true), (5, false)]);
 }
 
 #[test]

@@ -79,7 +79,7 @@ unsafe impl Source for MorePages {
         let extent = extent.as_mut().ok_or(())?;
         // What no memory could hold takes none of it.
         let [_, heap, _] = extent.sizes();
-        if layout.size() > extent.paging.left() + (heap - HEAP.given()) {
+        if layout.size() > extent.paging.left() + heap.saturating_sub(HEAP.given()) {
             return Err(());
         }
         let old = extent.end.ok_or(())?;
