@@ -4,6 +4,7 @@ use alloc::sync::{Arc, Weak};
 use alloc::task::Wake;
 use alloc::vec::Vec;
 use core::future::poll_fn;
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::task::{Poll, Waker};
 use kernel::sync::Wakers;
 use spin::Mutex;
@@ -33,10 +34,35 @@ bitflags::bitflags! {
     }
 }
 
+/// What a change came of: all that is raised by one change is of one cause, which no other has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cause(u64);
+
+impl Cause {
+    /// Makes a new one.
+    #[must_use]
+    pub fn another() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self(LAST.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
+/// The last cause that something heard of.
+#[derive(Debug, Default)]
+pub struct Heard(AtomicU64);
+
+impl Heard {
+    /// Hears of `cause`. Returns whether it is another one than the last.
+    pub fn is_new(&self, cause: Cause) -> bool {
+        self.0.swap(cause.0, Ordering::Relaxed) != cause.0
+    }
+}
+
 /// Hears of each change of a [`Watch`].
 pub trait Listener: Send + Sync {
-    /// Something may be ready now that was not before. Must not block, nor change the watch.
-    fn changed(&self);
+    /// Something may be ready now that was not before. Must not block, nor change the watch. Another
+    /// watch is raised by it with the same `cause`.
+    fn changed(&self, cause: Cause);
 }
 
 /// Tells when a file may have become ready. What it *is* ready for, only the file knows
@@ -78,6 +104,15 @@ impl Watch {
 
     /// Wakes all who wait, and tells all who listen.
     pub fn raise(&self) {
+        self.raise_by(None);
+    }
+
+    /// As [`raise`](Self::raise), by who was told of a change.
+    pub fn pass_on(&self, cause: Cause) {
+        self.raise_by(Some(cause));
+    }
+
+    fn raise_by(&self, cause: Option<Cause>) {
         let mut state = self.0.lock();
         state.changes += 1;
         if !state.wakers.is_empty() {
@@ -89,11 +124,12 @@ impl Watch {
         }
         let listeners = core::mem::take(&mut state.listeners);
         drop(state);
+        let cause = cause.unwrap_or_else(Cause::another);
         if let Some(outer) = outer {
-            outer.raise();
+            outer.pass_on(cause);
         }
         let alive: Vec<_> = listeners.into_iter().filter(|it| it.strong_count() > 0).collect();
-        alive.iter().filter_map(Weak::upgrade).for_each(|it| it.changed());
+        alive.iter().filter_map(Weak::upgrade).for_each(|it| it.changed(cause));
         // Those that came meanwhile stand behind the others.
         let mut state = self.0.lock();
         let new = core::mem::replace(&mut state.listeners, alive);
@@ -148,14 +184,14 @@ impl Wake for Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use core::sync::atomic::{AtomicU32, Ordering};
+    use core::sync::atomic::AtomicU32;
     use kernel::task::{block_on, join, yield_now};
 
     #[derive(Default)]
     struct Count(AtomicU32);
 
     impl Listener for Count {
-        fn changed(&self) {
+        fn changed(&self, _: Cause) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
     }

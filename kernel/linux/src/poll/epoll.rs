@@ -5,7 +5,7 @@ use crate::errno::Errno;
 use crate::file::{Caller, File, Open, Stat, Type, next_inode};
 use crate::stop::Stop;
 use crate::thread::Thread;
-use crate::watch::{Listener, Ready, Watch};
+use crate::watch::{Cause, Heard, Listener, Ready, Watch};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::rc::{Rc, Weak};
 use alloc::sync::Arc;
@@ -16,8 +16,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use linux_raw_sys::general::{EPOLLET, EPOLLEXCLUSIVE, EPOLLONESHOT};
 use spin::Mutex;
 
-/// How many epolls may stand below one, each watched by the next (epoll_ctl(2), ELOOP).
-const DEPTH: usize = 4;
+/// How many epolls there may be, each watched by the next (epoll_ctl(2), ELOOP).
+const DEPTH: usize = 5;
 
 /// What is asked for of a file, and what is told of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,15 +42,52 @@ fn ready_for(caller: &dyn Caller, open: &Open, interest: Interest) -> Ready {
 /// A file is known by its descriptor and by what was open as it then (epoll(7), Q6).
 type Key = (u64, usize);
 
+/// How many epolls stand above or below one, with it, by where its queue is: each is looked through
+/// once, as one epoll may watch another by many descriptors.
+type Depths = BTreeMap<usize, usize>;
+
+/// One epoll watches another, which knows of that for as long as the entry of the one keeps this.
+struct Link(alloc::sync::Weak<Queue>);
+
 /// Those that may be ready, in the order in which they became so.
 #[derive(Default)]
 struct Queue {
     items: Mutex<VecDeque<Arc<Item>>>,
-    /// Raised when the first one comes.
+    /// Raised with each change of one.
     filled: Arc<Watch>,
+    /// A change comes in many ways to an epoll that watches others by many descriptors: it passes
+    /// it on once, or the work for one change would be the product of them all.
+    heard: Heard,
+    /// The epolls that watch this one.
+    above: Mutex<Vec<alloc::sync::Weak<Link>>>,
 }
 
 impl Queue {
+    /// How many epolls there are, one watching the other, up from this one.
+    fn height(&self, known: &mut Depths) -> usize {
+        let at = core::ptr::from_ref(self).addr();
+        if let Some(&height) = known.get(&at) {
+            return height;
+        }
+        let above = self.above.lock();
+        let links = above.iter().filter_map(alloc::sync::Weak::upgrade);
+        let height =
+            1 + links.filter_map(|it| it.0.upgrade()).map(|it| it.height(known)).max().unwrap_or(0);
+        known.insert(at, height);
+        height
+    }
+
+    /// Knows of one more epoll that watches it.
+    fn watched(&self, link: &Arc<Link>) {
+        let mut above = self.above.lock();
+        if above.len() == above.capacity() {
+            above.retain(|it| it.strong_count() > 0);
+            let room = above.len().max(4);
+            above.reserve(room);
+        }
+        above.push(Arc::downgrade(link));
+    }
+
     /// Drops those that are not in `entries` any more, if they may be half of all: nobody may ever
     /// wait, and so take them out.
     fn sweep(&self, entries: &BTreeMap<Key, Entry>) {
@@ -72,7 +109,7 @@ struct Item {
 }
 
 impl Listener for Item {
-    fn changed(&self) {
+    fn changed(&self, cause: Cause) {
         let (Some(item), Some(queue)) = (self.itself.upgrade(), self.queue.upgrade()) else {
             return;
         };
@@ -80,7 +117,9 @@ impl Listener for Item {
             queue.items.lock().push_back(item);
         }
         // An epoll that watches this one by edges hears of each (epoll(7)).
-        queue.filled.raise();
+        if queue.heard.is_new(cause) {
+            queue.filled.pass_on(cause);
+        }
     }
 }
 
@@ -88,6 +127,8 @@ struct Entry {
     open: Weak<Open>,
     item: Arc<Item>,
     interest: Interest,
+    /// It is an epoll.
+    _link: Option<Arc<Link>>,
 }
 
 /// A set of files that is kept.
@@ -128,11 +169,14 @@ impl Epoll {
         interest: Interest,
     ) -> Result<(), Errno> {
         let watch = open.file.watch_by(caller).ok_or(Errno::EPERM)?;
-        if let Some(other) = open.as_kind::<Self>() {
+        let other = open.as_kind::<Self>();
+        if let Some(other) = other {
             self.visited.set(true);
-            let depth = other.depth();
+            let below = other.depth(&mut Depths::new());
             self.visited.set(false);
-            if depth.is_none_or(|it| it > DEPTH) {
+            // A chain may be made from either end, or joined from two.
+            let above = self.queue.height(&mut Depths::new());
+            if below.is_none_or(|below| below + above > DEPTH) {
                 return Err(Errno::ELOOP);
             }
         }
@@ -155,10 +199,15 @@ impl Epoll {
         watch.listen(listener);
         // What is ready already is told by the next wait; to ask has its watch armed for the rest.
         if !ready_for(caller, open, interest).is_empty() {
-            item.changed();
+            item.changed(Cause::another());
         }
+        let link = other.map(|other| {
+            let link = Arc::new(Link(Arc::downgrade(&self.queue)));
+            other.queue.watched(&link);
+            link
+        });
         let mut entries = self.entries.borrow_mut();
-        entries.insert(key, Entry { open: Rc::downgrade(open), item, interest });
+        entries.insert(key, Entry { open: Rc::downgrade(open), item, interest, _link: link });
         // A file that is closed does not say so. So that each costs the same, however many there
         // are, they are looked for whenever there are twice as many as were open.
         if entries.len() > 2 * self.looked.get() + 16 {
@@ -189,7 +238,7 @@ impl Epoll {
         let item = Arc::clone(&entry.item);
         drop(entries);
         if !ready_for(caller, open, interest).is_empty() {
-            item.changed();
+            item.changed(Cause::another());
         }
         Ok(())
     }
@@ -274,18 +323,24 @@ impl Epoll {
 
     /// How many epolls there are, one watched by the other, beginning with this one. `None`: they
     /// watch each other in a circle.
-    fn depth(&self) -> Option<usize> {
+    fn depth(&self, known: &mut Depths) -> Option<usize> {
+        let at = Arc::as_ptr(&self.queue).addr();
+        if let Some(&depth) = known.get(&at) {
+            return Some(depth);
+        }
         if self.visited.replace(true) {
             return None;
         }
         let entries = self.entries.borrow();
         let mut others = entries.values().filter_map(|it| it.open.upgrade());
         let below = others.try_fold(0, |most, open| match open.as_kind::<Self>() {
-            Some(other) => other.depth().map(|it| most.max(it)),
+            Some(other) => other.depth(known).map(|it| most.max(it)),
             None => Some(most),
         });
         self.visited.set(false);
-        below.map(|it| it + 1)
+        let depth = below? + 1;
+        known.insert(at, depth);
+        Some(depth)
     }
 
     /// Whether one is ready, without taking it. Those in the queue that are not ready leave it, so
@@ -466,6 +521,43 @@ mod tests {
             signal(&open);
             assert_eq!(told(&outer, 9), [(IN, 2)]);
             assert_eq!(told(&outer, 9), []);
+        }
+    }
+
+    #[test]
+    fn chains_are_as_short_when_they_are_built_from_the_top() {
+        let all: Vec<_> = (0..6).map(|_| Open::new(Epoll::new(), O_RDWR)).collect();
+        let set = |at: usize| all[at].as_kind::<Epoll>().unwrap();
+        for at in (2..6).rev() {
+            assert_eq!(add(set(at), &all[at - 1], IN, 1), Ok(()), "{at}");
+        }
+        assert_eq!(add(set(1), &all[0], IN, 1), Err(Errno::ELOOP), "too deep");
+        // Neither what is removed nor what is closed counts.
+        set(3).remove(1, &all[2]).unwrap();
+        assert_eq!(add(set(1), &all[0], IN, 1), Ok(()));
+        assert_eq!(add(set(3), &all[2], IN, 1), Err(Errno::ELOOP), "from its middle");
+        let above = Open::new(Epoll::new(), O_RDWR);
+        add(above.as_kind().unwrap(), &all[5], IN, 1).unwrap();
+        assert_eq!(add(set(3), &event(0), IN, 7), Ok(()), "no epoll");
+        drop(above);
+        set(1).remove(1, &all[0]).unwrap();
+        assert_eq!(add(set(3), &all[2], IN, 1), Ok(()));
+    }
+
+    #[test]
+    fn a_change_is_heard_once_however_many_ways_it_comes() {
+        let (ready, count) = (event(0), 30);
+        let all: Vec<_> = (0..5).map(|_| Open::new(Epoll::new(), O_RDWR)).collect();
+        let set = |at: usize| all[at].as_kind::<Epoll>().unwrap();
+        add(set(0), &ready, IN, 0).unwrap();
+        for (at, fd) in (1..5).flat_map(|at| (0..count).map(move |fd| (at, fd))) {
+            add(set(at), &all[at - 1], IN | EPOLLET, fd).unwrap();
+        }
+        for _ in 0..2 {
+            let before = set(4).queue.filled.changes();
+            signal(&ready);
+            assert_eq!(set(4).queue.filled.changes() - before, 1);
+            assert_eq!(told(set(4), 99).len(), count as usize);
         }
     }
 
