@@ -1,6 +1,7 @@
 //! Tests of processes and threads, played to their end.
 
 mod bounds;
+mod rights;
 mod shared;
 
 use super::*;

@@ -134,7 +134,6 @@ fn check(wish: &Wish) -> Result<(), Errno> {
     if threads && !wish.has(raw::CLONE_SIGHAND)
         || wish.has(raw::CLONE_SIGHAND) && !wish.has(raw::CLONE_VM)
         || wish.has(raw::CLONE_SIGHAND) && wish.flags & raw::CLONE_CLEAR_SIGHAND != 0
-        || threads && wish.exit_signal != 0 && wish.stack_size != 0
         || threads && wish.has(raw::CLONE_PIDFD)
         || wish.has(raw::CLONE_PIDFD | raw::CLONE_PARENT_SETTID) && wish.pidfd == wish.parent_id
     {
@@ -235,7 +234,11 @@ fn make_process(thread: &Rc<Thread>, wish: &Wish, context: Context) -> Answer {
     // The list of all grows.
     room(&system.ram, 64 * system.processes().len())?;
     let child = own.fork(id, &memory, wish.flags, &parent)?;
-    child.exit_signal.set(wish.exit_signal as i32);
+    // Who is no child of the caller ends as the caller does: its parent waits for it in that way.
+    child.exit_signal.set(match wish.has(raw::CLONE_PARENT) {
+        true => own.exit_signal.get(),
+        false => wish.exit_signal as i32,
+    });
     if wish.flags & raw::CLONE_CLEAR_SIGHAND != 0 {
         child.signals.clear();
     }
