@@ -88,7 +88,7 @@ impl Node {
 
     fn may_look(&self, caller: &dyn Caller, id: i32) -> Result<bool, Errno> {
         let process = self.process(id)?;
-        Ok(process.may_look(caller))
+        Ok(process.may_look(caller, &caller.credentials()))
     }
 
     fn look(&self, caller: &dyn Caller, id: i32) -> Result<(), Errno> {

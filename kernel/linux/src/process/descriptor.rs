@@ -4,7 +4,7 @@
 use super::Process;
 use crate::call::{Answer, Args, Group, calls};
 use crate::errno::Errno;
-use crate::file::{File, Open, Stat, Type, next_inode};
+use crate::file::{Caller, File, Open, Stat, Type, next_inode};
 use crate::stop::Stop;
 use crate::thread::Thread;
 use crate::watch::{Ready, Watch};
@@ -85,7 +85,8 @@ fn pidfd_getfd(thread: &Rc<Thread>, [fd, theirs, flags, ..]: Args) -> Answer {
     let files = thread.process.files();
     let of = files.get(fd)?.as_kind::<ProcessFile>().ok_or(Errno::EBADF)?.process();
     let of = of.filter(|it| it.status().is_none()).ok_or(Errno::ESRCH)?;
-    if !of.may_look(&**thread) {
+    // By its real user, as what takes hold of another process and does not only look at it.
+    if !of.may_look(&**thread, &thread.real_credentials()) {
         return Err(Errno::EPERM.into());
     }
     let open = of.files().get(theirs)?;

@@ -430,13 +430,13 @@ impl Process {
         self.timers.clear();
     }
 
-    /// Whether `caller` may look into it, as ptrace(2) says it: into its own process, as root, or as
-    /// the one whom this one is in every way, unless it has said that nobody may.
-    pub(crate) fn may_look(&self, caller: &dyn Caller) -> bool {
+    /// Whether `caller`, who is `it` for that, may look into it, as ptrace(2) says it: into its own
+    /// process, as root, or as the one whom this one is in every way, unless nobody is to look.
+    pub(crate) fn may_look(&self, caller: &dyn Caller, it: &crate::file::Credentials) -> bool {
         if caller.process()[0] == self.id || caller.user()[0] == 0 {
             return true;
         }
-        let (it, own) = (caller.credentials(), self.credentials.borrow());
+        let own = self.credentials.borrow();
         let is = |ids: &Ids, id| [ids.real, ids.effective, ids.saved] == [id; 3];
         let same = is(&own.user, it.uid) && is(&own.group, it.gid);
         same && !self.controls.undumpable.get()

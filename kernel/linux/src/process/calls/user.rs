@@ -61,6 +61,18 @@ fn getegid(thread: &Rc<Thread>, _: Args) -> Answer {
     read(thread, |it| it.group.effective)
 }
 
+/// Gives a process other numbers. One that acts or opens files as another than before may know what
+/// that one is not to see: nobody looks into it any more, and its parent's end is no signal to it
+/// (`PR_SET_DUMPABLE` of prctl(2)).
+fn put(thread: &Thread, ids: &mut Ids, new: Ids) {
+    if (new.effective, new.files) != (ids.effective, ids.files) {
+        let controls = &thread.process.controls;
+        controls.undumpable.set(true);
+        controls.parent_ended.set(0);
+    }
+    *ids = new;
+}
+
 /// Changes one part by `change`, which gets whether the process is root.
 fn change(
     thread: &Thread,
@@ -72,7 +84,7 @@ fn change(
     let ids = part(&mut all);
     let mut new = *ids;
     change(&mut new, root)?;
-    *ids = new;
+    put(thread, ids, new);
     Ok(0.into())
 }
 
@@ -184,7 +196,7 @@ fn set_files(thread: &Thread, part: Part, id: u64) -> Answer {
     let old = ids.files;
     let id = id as u32;
     if id != SAME && (root || ids.has(id) || id == old) {
-        ids.files = id;
+        put(thread, ids, Ids { files: id, ..*ids });
     }
     Ok((old as usize).into())
 }
