@@ -32,10 +32,17 @@ pub struct Credentials {
     pub group: u32,
 }
 
-/// Returns who `caller` is.
+/// Returns who `caller` is where it makes a socket or connects one: by its effective user and
+/// group.
 pub fn owner(caller: &dyn Caller) -> Credentials {
     let ([process, ..], [user, group]) = (caller.process(), caller.user());
     Credentials { process, user, group }
+}
+
+/// Returns who `caller` is where it sends a message: by its real user and group.
+pub(super) fn sender(caller: &dyn Caller) -> Credentials {
+    let ([process, ..], real) = (caller.process(), caller.real_credentials());
+    Credentials { process, user: real.uid, group: real.gid }
 }
 
 /// What goes with the bytes that are sent.
@@ -84,18 +91,18 @@ const fn aligned(length: u64) -> u64 {
 }
 
 impl Outgoing<'_> {
-    /// Reads the control messages of `length` bytes at `at`. Of credentials, a process may tell
-    /// only its own, and root those of any process that `is_there`.
+    /// Reads the control messages of `length` bytes at `at`. Credentials are those that `may_tell`
+    /// lets through.
     ///
     /// # Errors
-    /// `EINVAL` for what makes no sense and for more than 253 descriptors, `EBADF`, `EPERM`,
-    /// `ESRCH`, `ENOBUFS`.
+    /// `EINVAL` for what makes no sense and for more than 253 descriptors, `EBADF`, `ENOBUFS`, and
+    /// as of `may_tell`.
     pub fn read_control(
         &mut self,
         memory: &Memory,
         files: &Files,
         (at, length): (u64, u64),
-        is_there: impl Fn(i32) -> bool,
+        may_tell: impl Fn(&Credentials) -> Result<(), Errno>,
     ) -> Result<(), Stop> {
         if length > CONTROL {
             return Err(Errno::ENOBUFS.into());
@@ -120,14 +127,9 @@ impl Outgoing<'_> {
                         self.rights.push(files.get(fd)?);
                     }
                 }
-                (SOL_SOCKET, SCM_CREDENTIALS) if size >= size_of::<Credentials>() as u64 => {
+                (SOL_SOCKET, SCM_CREDENTIALS) if size == size_of::<Credentials>() as u64 => {
                     let told: Credentials = memory.get(data)?;
-                    if told != self.credentials && self.credentials.user != 0 {
-                        return Err(Errno::EPERM.into());
-                    }
-                    if told.process != self.credentials.process && !is_there(told.process) {
-                        return Err(Errno::ESRCH.into());
-                    }
+                    may_tell(&told)?;
                     self.credentials = told;
                 }
                 (SOL_SOCKET, _) => return Err(Errno::EINVAL.into()),

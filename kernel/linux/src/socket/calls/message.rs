@@ -1,12 +1,12 @@
 //! Sending and receiving: sendto(2), sendmsg(2), sendmmsg(2), recvfrom(2), recvmsg(2), recvmmsg(2).
 
-use super::{load, load_address, path};
+use super::{given, load, load_address, path};
 use crate::call::{Answer, Args, Group, Outcome, blocking_for, calls, wait};
 use crate::errno::Errno;
 use crate::file::{Caller, Open};
 use crate::memory::{Memory, Part, Sink, Source};
 use crate::socket::address::{Address, LONGEST, Name};
-use crate::socket::message::{Credentials, Incoming, Outgoing, owner};
+use crate::socket::message::{Credentials, Incoming, Outgoing, sender};
 use crate::socket::{SocketFile, Style};
 use crate::stop::Stop;
 use crate::thread::Thread;
@@ -88,8 +88,7 @@ fn parts(memory: &Memory, at: u64, count: u64) -> Result<Vec<Part>, Stop> {
 }
 
 /// Sends what was prepared: at once, or when there is room.
-fn send(thread: &Rc<Thread>, fd: u64, prepared: Prepared) -> Answer {
-    let open = thread.process.files().get(fd)?;
+fn send(thread: &Rc<Thread>, open: Rc<Open>, prepared: Prepared) -> Answer {
     let socket = SocketFile::of(&open)?;
     let stream = socket.form().style == Style::Stream;
     let named = match (&prepared.to, path::unix(&**socket)) {
@@ -163,37 +162,59 @@ fn send(thread: &Rc<Thread>, fd: u64, prepared: Prepared) -> Answer {
 }
 
 fn sendto(thread: &Rc<Thread>, [fd, at, length, flags, to, to_length]: Args) -> Answer {
+    let open = thread.process.files().get(fd)?;
     let to = match to {
         0 => None,
-        at => Some(Address::read(&thread.memory(), at, to_length)?),
+        at => Some(given(thread, &**SocketFile::of(&open)?, at, to_length)?),
     };
     let length = usize::try_from(length as i64).map_err(|_| Errno::EINVAL)?;
     let parts = alloc::vec![Part { at: at as usize, length: length.min(0x7fff_f000) }];
-    let (rights, credentials) = (Vec::new(), owner(&**thread));
-    send(thread, fd, Prepared { to, parts, rights, credentials, flags: flags as u32 })
+    let (rights, credentials) = (Vec::new(), sender(&**thread));
+    send(thread, open, Prepared { to, parts, rights, credentials, flags: flags as u32 })
 }
 
-fn prepare(thread: &Thread, header: &MsgHdr, flags: u32) -> Result<Prepared, Stop> {
+/// Sends the message whose header stands at `at`.
+fn send_message(thread: &Rc<Thread>, fd: u64, at: u64, flags: u32) -> Answer {
+    let open = thread.process.files().get(fd)?;
+    let header: MsgHdr = thread.memory().get(at)?;
+    let prepared = prepare(thread, &open, &header, flags)?;
+    send(thread, open, prepared)
+}
+
+/// Lets a process tell its own number and any of its own users and groups, and root all of
+/// processes that there are (unix(7), `SCM_CREDENTIALS`).
+fn may_tell(thread: &Thread, told: &Credentials) -> Result<(), Errno> {
+    let own = thread.process.credentials.borrow();
+    let is_own =
+        told.process == thread.process.id && own.user.has(told.user) && own.group.has(told.group);
+    if !is_own && !own.is_root() {
+        return Err(Errno::EPERM);
+    }
+    if told.process != thread.process.id && thread.system.process(told.process).is_none() {
+        return Err(Errno::ESRCH);
+    }
+    Ok(())
+}
+
+fn prepare(thread: &Thread, open: &Open, header: &MsgHdr, flags: u32) -> Result<Prepared, Stop> {
     let memory = thread.memory();
     let to = match (header.name, header.name_length) {
         (0, _) | (_, 0) => None,
-        (at, length) => Some(Address::read(&memory, at, length.into())?),
+        (at, length) => Some(given(thread, &**SocketFile::of(open)?, at, length.into())?),
     };
     let parts = parts(&memory, header.parts, header.part_count)?;
-    let mut message = Outgoing { credentials: owner(thread), ..Outgoing::default() };
+    let mut message = Outgoing { credentials: sender(thread), ..Outgoing::default() };
     if header.control != 0 && header.control_length > 0 {
         let control = (header.control, header.control_length);
-        let is_there = |id| thread.system.process(id).is_some();
-        message.read_control(&memory, &thread.process.files(), control, is_there)?;
+        let files = thread.process.files();
+        message.read_control(&memory, &files, control, |told| may_tell(thread, told))?;
     }
     let Outgoing { rights, credentials, .. } = message;
     Ok(Prepared { to, parts, rights, credentials, flags })
 }
 
 fn sendmsg(thread: &Rc<Thread>, [fd, at, flags, ..]: Args) -> Answer {
-    let header: MsgHdr = thread.memory().get(at)?;
-    let prepared = prepare(thread, &header, flags as u32)?;
-    send(thread, fd, prepared)
+    send_message(thread, fd, at, flags as u32)
 }
 
 fn sendmmsg(thread: &Rc<Thread>, [fd, at, count, flags, ..]: Args) -> Answer {
@@ -201,10 +222,8 @@ fn sendmmsg(thread: &Rc<Thread>, [fd, at, count, flags, ..]: Args) -> Answer {
     SocketFile::of(&*thread.process.files().get(fd)?)?;
     wait(async move {
         for done in 0..count {
-            let next = || {
-                let header: MsgHdr = thread.memory().get(at.wrapping_add(done * MMSGHDR))?;
-                send(&thread, fd, prepare(&thread, &header, flags as u32)?)
-            };
+            let message = at.wrapping_add(done * MMSGHDR);
+            let next = || send_message(&thread, fd, message, flags as u32);
             match (complete(next).await, done) {
                 (Ok(length), _) => {
                     told(&thread.memory(), at, done, length).map_err(Stop::after_wait)?;

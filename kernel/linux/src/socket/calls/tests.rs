@@ -1,5 +1,7 @@
 //! Tests the calls of sockets as a program makes them.
 
+mod message;
+
 use crate::call::Outcome;
 use crate::errno::Errno;
 use crate::file::Caller;

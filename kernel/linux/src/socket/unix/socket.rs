@@ -192,15 +192,18 @@ impl Unix {
         }
     }
 
-    /// Who it speaks to.
+    /// Who it speaks to. One that is gone is told of; who sends datagrams has none from then on.
     fn target(&self) -> Result<Rc<Self>, Errno> {
-        match &*self.role.borrow() {
-            Role::Connected(peer, ..) => peer.upgrade().ok_or(match self.style {
-                Style::Datagram => Errno::ECONNREFUSED,
-                _ => Errno::EPIPE,
-            }),
-            _ => Err(Errno::ENOTCONN),
+        let mut role = self.role.borrow_mut();
+        let Role::Connected(peer, ..) = &*role else { return Err(Errno::ENOTCONN) };
+        if let Some(peer) = peer.upgrade() {
+            return Ok(peer);
         }
+        if self.style != Style::Datagram {
+            return Err(Errno::EPIPE);
+        }
+        *role = Role::Alone;
+        Err(Errno::ECONNREFUSED)
     }
 
     fn connected_to(&self) -> Option<Rc<Self>> {
@@ -295,14 +298,14 @@ impl Unix {
             Some(other) => other,
             None => self.receiver(message.to)?,
         };
-        if self.mute.get() || other.deaf.get() {
-            return Err(Errno::EPIPE.into());
-        }
         if self.style == Style::Datagram && other.style != Style::Datagram {
             return Err(Errno::EPROTOTYPE.into());
         }
         if self.style == Style::Datagram && !other.hears(self) {
             return Err(Errno::EPERM.into());
+        }
+        if self.mute.get() || other.deaf.get() {
+            return Err(Errno::EPIPE.into());
         }
         let rights: Vec<_> = message.rights.iter().map(Rc::clone).collect();
         if !rights.is_empty() && !other.queue.borrow().has_rights() {
@@ -595,6 +598,10 @@ impl Socket for Unix {
     }
 
     fn option(&self, level: u32, name: u32) -> Result<Vec<u8>, Errno> {
+        // No other level has options of Unix sockets.
+        if level != SOL_SOCKET {
+            return Err(Errno::EOPNOTSUPP);
+        }
         let form = self.form();
         let number = match (level, name) {
             (SOL_SOCKET, SO_PEERCRED) => {

@@ -410,3 +410,36 @@ fn options_that_do_nothing_are_kept_and_other_levels_have_none() {
     assert_eq!(one.set_option(SOL_SOCKET, SO_LINGER, &on), Err(Errno::EINVAL));
     assert_eq!(one.set_option(6, 1, &on), Err(Errno::EOPNOTSUPP));
 }
+
+#[test]
+fn a_datagram_socket_forgets_a_peer_that_is_gone_once_it_was_told() {
+    let registry = Rc::<Registry>::default();
+    let [one, peer, other] = [0; 3].map(|_| Unix::new(Style::Datagram, &registry, ME));
+    let name = Address::Unix(Name::Abstract(b"one".to_vec()));
+    one.bind(&Nobody, &name).unwrap();
+    one.connect_to(&peer, ME).unwrap();
+    drop(peer);
+    let to_one = || {
+        let mut message = Outgoing { to: Some(&name), credentials: ME, ..Outgoing::default() };
+        other.send(&mut message, &mut Source::kernel(b"x"))
+    };
+    assert_eq!(error(to_one()), Some(Errno::EPERM));
+    assert!(one.peer().is_ok(), "it was not told");
+    assert_eq!(error(send(&one, b"x")), Some(Errno::ECONNREFUSED));
+    assert_eq!(error(send(&one, b"x")), Some(Errno::ENOTCONN));
+    assert_eq!(one.peer(), Err(Errno::ENOTCONN));
+    assert_eq!((to_one().ok(), got(&one, 9)), (Some(1), b"x".to_vec()));
+}
+
+#[test]
+fn who_hears_another_says_so_before_that_it_hears_nothing() {
+    let registry = Rc::<Registry>::default();
+    let [one, peer, other] = [0; 3].map(|_| Unix::new(Style::Datagram, &registry, ME));
+    one.connect_to(&peer, ME).unwrap();
+    one.shutdown(true, false).unwrap();
+    let send = |from: &Unix| {
+        from.send_to(Some(Rc::clone(&one)), &mut Outgoing::default(), &mut Source::kernel(b"x"))
+    };
+    assert_eq!(error(send(&other)), Some(Errno::EPERM));
+    assert_eq!(error(send(&peer)), Some(Errno::EPIPE));
+}

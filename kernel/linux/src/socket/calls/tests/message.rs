@@ -1,0 +1,72 @@
+//! Tests what goes with a message: to whom, and by whom.
+
+use super::*;
+use crate::process::{Credentials, Ids};
+use linux_raw_sys::net::{SO_PASSCRED, SO_TYPE};
+
+#[test]
+fn an_address_of_no_family_is_a_wrong_argument_to_a_unix_socket_alone() {
+    let it = Program::new();
+    for (family, errno) in [(AF_UNIX, Errno::EINVAL), (AF_INET, Errno::EAFNOSUPPORT)] {
+        let fd = it.socket(family, SOCK_DGRAM);
+        it.thread.memory().put(it.at, &[77_u16, 0, 0, 0, 0, 0, 0, 0]).unwrap();
+        let sent = it.call(Sysno::sendto, &[fd, it.buffer, 1, 0, it.at, 16]);
+        assert_eq!(sent, Err(errno), "{family}");
+        it.thread.memory().put(it.at + 64, &[it.at, 16, it.at + 128, 0, 0, 0, 0]).unwrap();
+        assert_eq!(it.call(Sysno::sendmsg, &[fd, it.at + 64, 0]), Err(errno), "{family}");
+    }
+    assert_eq!(it.call(Sysno::sendto, &[99, it.buffer, 1, 0, it.at, 16]), Err(Errno::EBADF));
+}
+
+#[test]
+fn a_unix_socket_has_no_options_of_other_levels() {
+    let it = Program::new();
+    for (family, errno) in [(AF_UNIX, Errno::EOPNOTSUPP), (AF_INET, Errno::ENOPROTOOPT)] {
+        let fd = it.socket(family, SOCK_STREAM);
+        it.thread.memory().put(it.at, &4_u32).unwrap();
+        let get = |level: u32, name: u32| {
+            it.call(Sysno::getsockopt, &[fd, level.into(), name.into(), it.at + 8, it.at])
+        };
+        assert_eq!(get(IPPROTO_TCP as u32, 99), Err(errno), "{family}");
+        assert_eq!(get(SOL_SOCKET, 99), Err(Errno::ENOPROTOOPT), "{family}");
+        assert_eq!(get(SOL_SOCKET, SO_TYPE), Ok(0), "{family}");
+    }
+}
+
+#[test]
+fn a_process_tells_any_of_its_own_ids_and_is_told_by_its_real_ones() {
+    const SCM_CREDENTIALS: u64 = 2;
+    let it = Program::new();
+    let (memory, process) = (it.thread.memory(), &it.thread.process);
+    let [one, other] = it.pair(SOCK_DGRAM);
+    it.set(other, SO_PASSCRED, &1_u32.to_ne_bytes()).unwrap();
+    let header = [it.at + 64, 0, 0, it.at + 128, 32, 0_u64];
+    // A message of no bytes, and who came with the one that is received.
+    let send = |told: Option<[u32; 3]>, length: u64| {
+        let [id, user, group] = told.unwrap_or_default();
+        memory.put(it.at + 128, &[length, SCM_CREDENTIALS << 32 | u64::from(SOL_SOCKET)]).unwrap();
+        memory.put(it.at + 144, &[id, user, group, 0]).unwrap();
+        memory.put(it.at + 8, &header).unwrap();
+        memory.put(it.at, &0_u64).unwrap();
+        let length = if told.is_some() { 32_u64 } else { 0 };
+        memory.put(it.at + 40, &length).unwrap();
+        it.call(Sysno::sendmsg, &[one, it.at, 0])?;
+        memory.put(it.at + 40, &32_u64).unwrap();
+        it.call(Sysno::recvmsg, &[other, it.at, MSG_DONTWAIT.into()])?;
+        Ok::<[u32; 3], Errno>(memory.get(it.at + 144).unwrap())
+    };
+    let groups = Rc::clone(&process.credentials.borrow().groups);
+    let ids = |at: u32| Ids { real: at, effective: at + 1, saved: at + 2, files: at + 3 };
+    process.credentials.replace(Credentials { user: ids(10), group: ids(20), groups });
+    assert_eq!(send(None, 28), Ok([1, 10, 20]));
+    for (user, group) in [(10, 20), (11, 21), (12, 22), (10, 22)] {
+        assert_eq!(send(Some([1, user, group]), 28), Ok([1, user, group]));
+    }
+    for told in [[1, 13, 20], [1, 10, 23], [1, 0, 20], [2, 10, 20]] {
+        assert_eq!(send(Some(told), 28), Err(Errno::EPERM), "{told:?}");
+    }
+    assert_eq!(send(Some([1, 10, 20]), 32), Err(Errno::EINVAL), "of another length");
+    process.credentials.borrow_mut().user.effective = 0;
+    assert_eq!(send(Some([1, 99, 98]), 28), Ok([1, 99, 98]));
+    assert_eq!(send(Some([9, 99, 98]), 28), Err(Errno::ESRCH));
+}
