@@ -1,9 +1,11 @@
 //! A disk below: what is read of it, and changes that stay in memory.
 
 use super::*;
+use crate::call::Outcome;
 use crate::file::store::{OnDisk, Store};
+use crate::table::call;
 use devices::block::memory::Memory;
-use kernel::task::block_on;
+use kernel::task::{block_on, join};
 use storage::fs::inodes::TarInodes;
 
 /// An archive of these entries: type, name, content or target.
@@ -110,6 +112,23 @@ fn changes_stay_in_memory_page_by_page() {
     assert_eq!(it.content("/etc/conf"), Ok(b"old+new".to_vec()));
     it.file("/etc/conf", b"x");
     assert_eq!(it.content("/etc/conf"), Ok(b"x".to_vec()));
+}
+
+#[test]
+fn two_who_append_while_the_last_page_is_read_do_not_overwrite_each_other() {
+    let it = sample();
+    let fd = it.open("/etc/conf", abi::O_RDWR).unwrap();
+    let list = it.path(0, "");
+    it.thread.memory().put(list, &[it.put(b"+new"), 4]).unwrap();
+    let append = || {
+        let args = [fd, list, 1, 0, 0, 0x10];
+        match (call(Sysno::pwritev2 as u64).unwrap().run)(&it.thread, args) {
+            Ok(Outcome::Wait(future)) => future,
+            _ => panic!("the page is in memory"),
+        }
+    };
+    assert_eq!(block_on(join(append(), append())), (Ok(4), Ok(4)));
+    assert_eq!(it.content("/etc/conf"), Ok(b"old+new+new".to_vec()));
 }
 
 #[test]
