@@ -44,7 +44,11 @@ pub(crate) fn parse(text: &str) -> Result<Given, String> {
     while let Some((rest, option)) = source.rsplit_once(',') {
         match option {
             "ro" => read_only = true,
+            "512" => sector = 512,
             "4096" => sector = 4096,
+            other if other.bytes().all(|it| it.is_ascii_digit()) => {
+                return Err(format!("sectors have 512 or 4096 bytes, and not {other:?}"));
+            }
             // It belongs to the name of a file.
             _ => break,
         }
@@ -192,21 +196,21 @@ fn image(
     }
     let Some(size) = size(&given.source) else {
         bail!(
-            "there is no {}: a disk is a file, a folder, or a size such as 64M",
+            "there is no {}: a disk is a file, a folder, a size such as 64M, or packages, as debian:NAME,...",
             source.display()
         );
     };
     // It stays from run to run, as a disk does.
     let path = own(project, &name("img"))?;
     match fs::metadata(&path) {
-        Ok(there) => ensure!(
+        Ok(there) if there.len() > 0 => ensure!(
             there.len() == size,
             "the disk {} has {} bytes from an earlier run: give it as a file, remove it, or say \
              that size",
             path.display(),
             there.len()
         ),
-        Err(_) => empty(&path, size)?,
+        _ => empty(&path, size)?,
     }
     Ok((path, false))
 }
@@ -250,8 +254,12 @@ pub(crate) fn empty(path: &Path, size: u64) -> Result<()> {
         "a disk is a whole number of sectors of 512 bytes, which {size} bytes are not"
     );
     let what = || format!("cannot make {}", path.display());
-    let file = File::create_new(path).with_context(what)?;
-    file.set_len(size).with_context(what)
+    // What is left of one that could not be made is empty.
+    let file = File::options().append(true).create(true).open(path).with_context(what)?;
+    ensure!(file.metadata().with_context(what)?.len() == 0, "there is {} already", path.display());
+    file.set_len(size)
+        .inspect_err(|_| drop(fs::remove_file(path)))
+        .with_context(|| format!("cannot make {}, a file of {size} bytes", path.display()))
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@
 // They panic when nobody reads any more; `ui` has what does not.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod alike;
 mod boot;
 mod cmd;
 mod crashes;

@@ -1,5 +1,6 @@
 //! The workspace that `cargo mk` was called in, as cargo sees it.
 
+use crate::alike::meant;
 use anyhow::{Context, Result, bail, ensure};
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 use serde::{Deserialize, Serialize};
@@ -202,12 +203,30 @@ impl Project {
         for name in names {
             let guest = self.guests.iter().find(|guest| guest.name == *name);
             let guest =
-                guest.with_context(|| format!("there is no app {name}\n{}", self.list()))?;
+                guest.with_context(|| format!("there is no app {name}{}", self.instead(name)))?;
             if chosen.iter().all(|other| other.name != guest.name) {
                 chosen.push(guest);
             }
         }
         Ok(chosen)
+    }
+
+    /// The app that is named, if one is, and its arguments: the first word is the app unless it can only
+    /// be an argument.
+    pub(crate) fn name_and_items(
+        &self,
+        app: Option<&String>,
+        args: &[String],
+    ) -> (Vec<String>, Vec<String>) {
+        let (mut app, mut items): (Vec<_>, _) = (app.into_iter().cloned().collect(), args.to_vec());
+        let is_item = |word: &String| {
+            let known = self.guests.iter().any(|guest| guest.name == *word);
+            !known && (word.contains('=') || word == "help")
+        };
+        if app.first().is_some_and(is_item) {
+            items.insert(0, app.remove(0));
+        }
+        (app, items)
     }
 
     /// The app of a guest: of several of one app, all but the first have a number behind its name.
@@ -221,6 +240,14 @@ impl Project {
         match (guests.next(), guests.next()) {
             (Some(guest), None) => Ok(guest),
             _ => bail!("which app is meant? Name one of these:\n{}", self.list()),
+        }
+    }
+
+    /// What may be meant by the name of no app, for a message.
+    fn instead(&self, name: &str) -> String {
+        match meant(self.guests.iter().map(|guest| &*guest.name), name) {
+            Some(other) => format!("; did you mean {other}?"),
+            None => format!("\n{}", self.list()),
         }
     }
 

@@ -6,6 +6,7 @@
 
 use console::style;
 use indicatif::{ProgressBar, ProgressStyle};
+use std::ffi::OsStr;
 use std::io::Write;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -145,7 +146,9 @@ pub(crate) fn counted(count: usize, what: &str) -> String {
 pub(crate) fn shown(command: &Command) -> String {
     let mut words: Vec<String> = Vec::new();
     for (name, value) in command.get_envs() {
-        if let Some(value) = value {
+        // Several lines are what an image is made of, and long.
+        let line = |value: &&OsStr| !value.to_string_lossy().contains('\n');
+        if let Some(value) = value.filter(line) {
             words.push(format!("{}={}", name.display(), word(&value.to_string_lossy())));
         }
     }

@@ -28,7 +28,9 @@ pub(crate) struct Args {
 /// # Errors
 /// When the file cannot be read as an ELF file.
 pub(crate) fn run(args: &Args) -> Result<u8> {
-    let file = read(&args.file)?;
+    let file = read(&args.file).context(
+        "an image is a file, such as target/xenith/hello/hello once `cargo mk build hello` made it",
+    )?;
     let image = Elf::parse(&file).with_context(|| args.file.display().to_string())?;
     let manifest = manifest(&image);
     segments(&image);
@@ -45,7 +47,9 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         Err(error) => wrong.push(format!("{error:#}")),
     }
     if image.symbols.is_empty() {
-        out("symbols       none: use of the red zone cannot be looked for\n");
+        out(
+            "symbols       none, and so use of the red zone cannot be looked for: FILE.debug has them\n",
+        );
     }
     for user in redzone::users(&image) {
         out(&format!("red zone      {user}: with it, the kernel starts no watchdog\n"));

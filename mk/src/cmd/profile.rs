@@ -8,7 +8,7 @@
 use super::build::{self, Optimize};
 use crate::boot;
 use crate::disk::{self, Given};
-use crate::ending::{is_up, text};
+use crate::ending::{Ending, is_up, text};
 use crate::image::stack::Stack;
 use crate::image::xl;
 use crate::project::write;
@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 #[derive(clap::Args)]
 #[command(
     after_help = "Example:\n  cargo mk profile httpd --load 'wrk -t1 -c10 -d5s http://$IP:80/health'\n  \
-cargo mk profile linux --disk root=debian:busybox-static run='seq 100000'\n\n\
+cargo mk profile linux --disk root=debian:busybox-static run='busybox seq 100000'\n\n\
 The load runs in dom0 once the app listens, where $IP is the app's address; without one, the\n\
 app is sampled from its start to its end. Beside the image then stand profile.folded, for\n\
 other tools, and profile.svg, for a browser."
@@ -80,7 +80,8 @@ struct Samples {
 /// When the app does not build or serve, or the load fails.
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     let project = args.optimize.project()?;
-    let chosen = project.choose(&args.app.iter().cloned().collect::<Vec<_>>())?;
+    let (app, items) = project.name_and_items(args.app.as_ref(), &args.args);
+    let chosen = project.choose(&app)?;
     let images = build::images(&project, &chosen, ui)?;
     let image = images.first().context("no image")?;
     let symbols = image.symbols(&project)?;
@@ -93,13 +94,14 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     let disks = disk::attach(&disks, &mut options);
     let host = Host::boot(&options, ui)?;
     let mut overrides: Vec<_> = args.memory.iter().map(|mib| format!("memory={mib}")).collect();
-    if !args.args.is_empty() {
-        overrides.push(format!("extra={}", xl::quote(&xl::command_line(&args.args)?)));
+    if !items.is_empty() {
+        overrides.push(format!("extra={}", xl::quote(&xl::command_line(&items)?)));
     }
     overrides.extend(disks);
     let mut domain = host.create(&GuestSpec { overrides, ..GuestSpec::new(image.config()) })?;
     let limit = Duration::from_secs(args.limit);
     let mut samples = Samples::default();
+    let mut status = 0;
     match &args.load {
         Some(load) => {
             ui.step(&format!("waiting for {} to listen", image.name));
@@ -121,17 +123,27 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
         }
         None => {
             ui.step(&format!("sampling {}", image.name));
-            let watcher = thread::spawn(move || domain.wait(limit, &mut |_| ()).map(drop));
+            let watcher = thread::spawn(move || domain.wait(limit, &mut |_| ()));
             samples.take(&host, &symbols, stack, limit, || watcher.is_finished())?;
-            watcher.join().map_err(|_| {
+            let end = watcher.join().map_err(|_| {
                 anyhow::anyhow!("the watching thread panicked: this is a bug of `cargo mk`")
             })??;
+            // What was looked at is then how it failed.
+            if let Some(end) = end.filter(|end| Ending::of(end).status() != 0) {
+                let ending = Ending::of(&end);
+                status = ending.status();
+                ui.warn(&format!("{} {}:\n{}", image.name, ending.shown(), text(&end.console)));
+            }
         }
     }
     ui.done();
     let seen: u64 = samples.chains.values().sum();
     if seen == 0 {
-        bail!("no sample was in {}: give it more to do with --load", image.name);
+        bail!(
+            "no sample was in {}, which slept or was there for too short a time: give it more to do, by \
+             arguments or, if it listens, with --load",
+            image.name
+        );
     }
     let folded = samples.folded();
     let chart = args.chart.clone().unwrap_or_else(|| image.folder.join("profile.svg"));
@@ -140,7 +152,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     out(&samples.shown());
     out(&format!("{}\n", chart.display()));
     host.shutdown()?;
-    Ok(0)
+    Ok(status)
 }
 
 impl Samples {

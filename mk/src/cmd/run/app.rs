@@ -47,18 +47,9 @@ pub(crate) struct Around {
 }
 
 impl App {
-    /// The first word is the app unless it can only be an argument.
+    /// The app, if there is one, and its arguments.
     pub(super) fn name_and_items(&self, project: &Project) -> (Vec<String>, Vec<String>) {
-        let mut app: Vec<_> = self.app.iter().cloned().collect();
-        let mut items = self.args.clone();
-        let is_item = |word: &String| {
-            let known = project.guests.iter().any(|guest| guest.name == *word);
-            !known && (word.contains('=') || word == "help")
-        };
-        if app.first().is_some_and(is_item) {
-            items.insert(0, app.remove(0));
-        }
-        (app, items)
+        project.name_and_items(self.app.as_ref(), &self.args)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What of an app's arguments can be known to be wrong before there is a guest to say so.
 
+use crate::alike::meant;
 use crate::image::manifest::{Arg, Manifest};
 
 /// The item that asks for help and starts nothing.
@@ -8,9 +9,6 @@ const HELP: &str = "help";
 /// The kind of an argument that can only be switched off: that is a word to the guest, which knows
 /// no other value of it and takes it any number of times.
 const OFF: &str = "off";
-
-/// How alike two names are, from 0 to 1, of which one may be meant by the other.
-const ALIKE: f64 = 0.8;
 
 /// Checks arguments against the manifest: their form, their names, that none is missing or given
 /// twice, and numbers. Whether another value is one of its kind, the guest says.
@@ -29,7 +27,8 @@ pub(super) fn check(manifest: &Manifest, items: &[String]) -> Result<(), String>
             return Err(format!("argument {item} is not of the form key=value{end}"));
         };
         let Some(arg) = manifest.args.iter().find(|arg| arg.name == name) else {
-            let meant = meant(manifest, name).map(|it| format!("; did you mean {it}?"));
+            let meant = meant(manifest.args.iter().map(|arg| &*arg.name), name)
+                .map(|it| format!("; did you mean {it}?"));
             return Err(format!("{app} has no argument {name}{}{end}", meant.unwrap_or_default()));
         };
         if arg.kind == OFF {
@@ -55,13 +54,6 @@ pub(super) fn check(manifest: &Manifest, items: &[String]) -> Result<(), String>
         }
         None => Ok(()),
     }
-}
-
-/// The argument whose name is most like `name`.
-fn meant<'a>(manifest: &'a Manifest, name: &str) -> Option<&'a str> {
-    let alike = manifest.args.iter().map(|arg| (strsim::jaro(&arg.name, name), &*arg.name));
-    let most = alike.max_by(|one, other| one.0.total_cmp(&other.0));
-    most.filter(|(alike, _)| *alike >= ALIKE).map(|(_, name)| name)
 }
 
 /// Whether the argument is a number within bounds, and `value` is not.

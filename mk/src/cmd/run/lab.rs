@@ -64,6 +64,7 @@ pub(super) fn run(
         planned.push((app, image, overrides));
     }
     let forwards = publish::plan(&asking)?;
+    publish::elsewhere(&asking, &forwards).iter().for_each(|line| ui.warn(line));
     options.forwards = forwards.concat();
     let host = Host::boot(&options, ui)?;
     ui.done();

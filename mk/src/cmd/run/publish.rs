@@ -73,6 +73,21 @@ pub(super) fn plan(apps: &[Asking<'_>]) -> Result<Vec<Vec<Forward>>> {
     Ok(planned)
 }
 
+/// What users are told of ports that others had already, so that those of apps lead there from elsewhere.
+pub(super) fn elsewhere(apps: &[Asking<'_>], planned: &[Vec<Forward>]) -> Vec<String> {
+    let asked = apps.iter().zip(planned).filter(|(app, _)| app.publish.is_empty());
+    let all = asked.flat_map(|(app, forwards)| forwards.iter().map(move |it| (app, it)));
+    let moved = all.filter(|(_, it)| it.from.port() != preferred(it.to.port()));
+    let line = |(app, it): (&Asking<'_>, &Forward)| {
+        let (wanted, port) = (preferred(it.to.port()), it.from.port());
+        format!(
+            "port {wanted} is in use: port {port} leads to {}, unless --publish says another",
+            app.name
+        )
+    };
+    moved.map(line).collect()
+}
+
 impl Asking<'_> {
     /// What leads to a port of the guest.
     fn to(&self, port: u16) -> Result<SocketAddrV4> {
@@ -274,6 +289,9 @@ mod tests {
         };
         let own = from(&[asking(&[], "one"), asking(&[], "two")]).unwrap();
         assert_eq!(own[0], [port]);
+        let apps = [asking(&[], "one"), asking(&[], "two")];
+        let told = elsewhere(&apps, &plan(&apps).unwrap());
+        assert!(told.len() == 1 && told[0].contains("leads to two"), "{told:?}");
         assert!(own[1].len() == 1 && own[1] != own[0], "{own:?}");
         // Who asks for it gets it, wherever it stands.
         let own = from(&[asking(&[], "one"), asking(&asked, "two")]).unwrap();
