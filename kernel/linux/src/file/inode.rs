@@ -307,6 +307,15 @@ impl Credentials {
         mode & !umask & !(if strips { 0o2000 } else { 0 })
     }
 
+    /// Returns the mode of a file that is another than it was: without the bits by which who
+    /// executes it acts as its user or group. That of a group without a right to execute stays,
+    /// if the group is one of the caller's.
+    #[must_use]
+    pub fn mode_of_other(&self, stat: &Stat) -> u32 {
+        let by_group = stat.mode & 0o10 != 0 || !self.root && !self.is_in(stat.gid);
+        stat.mode & !(if by_group { 0o6000 } else { 0o4000 })
+    }
+
     /// Returns the group of what is made in `folder`: that of the folder, if it has the
     /// set-group-ID bit.
     #[must_use]

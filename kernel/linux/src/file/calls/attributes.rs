@@ -316,13 +316,8 @@ fn set_owner(thread: &Thread, place: &Place, uid: u64, gid: u64) -> Answer {
         }
     }
     // A new owner of a program does not run it as the old one meant it.
-    let by_group = stat.mode & 0o10 != 0 || !who.root && !who.is_in(stat.gid);
-    let lost = match stat.kind {
-        Type::Folder => 0,
-        _ if by_group => 0o6000,
-        _ => 0o4000,
-    };
-    let mode = Some(stat.mode & !lost).filter(|&it| it != stat.mode);
+    let is_folder = stat.kind == Type::Folder;
+    let mode = Some(who.mode_of_other(&stat)).filter(|&it| !is_folder && it != stat.mode);
     place.node.set(&Change { uid, gid, mode, ..Change::default() })?;
     if uid.is_some() || gid.is_some() || mode.is_some() {
         notify::happened(place, IN_ATTRIB);

@@ -430,7 +430,7 @@ impl File for Node {
 
     fn written(&self, caller: &dyn Caller) {
         if Inode::stat(self).mode & 0o6000 != 0 {
-            self.drop_privileges(caller.credentials().root);
+            self.drop_privileges(&caller.credentials());
         }
     }
 

@@ -7,7 +7,7 @@ use super::content::Content;
 use super::folder::Folder;
 use super::{Body, FIRST, Node, OVERHEAD, Store};
 use crate::errno::Errno;
-use crate::file::{Caller, Handle};
+use crate::file::{Caller, Credentials, Handle};
 use crate::stop::Stop;
 use alloc::boxed::Box;
 use alloc::rc::{Rc, Weak};
@@ -176,11 +176,9 @@ impl Node {
     }
 
     /// A write takes away what would give the writer the owner's rights (inode(7)).
-    pub(super) fn drop_privileges(&self, root: bool) {
-        let mode = self.mode.get();
-        if !root && mode & 0o6000 != 0 {
-            let group = if mode & 0o10 == 0 { 0 } else { 0o2000 };
-            self.mode.set(mode & !(0o4000 | group));
+    pub(super) fn drop_privileges(&self, who: &Credentials) {
+        if !who.root {
+            self.mode.set(who.mode_of_other(&Inode::stat(self)));
         }
     }
 

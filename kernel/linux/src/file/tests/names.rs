@@ -280,6 +280,9 @@ fn what_runs_as_another_is_not_made_or_cut_by_anybody() {
     it.with(Sysno::chmod, "/d", &[0o2777]).unwrap();
     it.file("/p", b"program");
     it.with(Sysno::chown, "/p", &[9, 9]).unwrap();
+    it.file("/theirs", b"");
+    it.with(Sysno::chmod, "/theirs", &[0o2646]).unwrap();
+    let theirs = it.open("/theirs", abi::O_WRONLY).unwrap();
     it.call(Sysno::setgid, &[9]).unwrap();
     it.call(Sysno::setuid, &[9]).unwrap();
     it.call(Sysno::umask, &[0]).unwrap();
@@ -299,6 +302,16 @@ fn what_runs_as_another_is_not_made_or_cut_by_anybody() {
         it.with(number, "/p", &args).unwrap();
         assert_eq!(it.mode("/p").map(|it| it & 0o7777), Ok(0o755), "{number}");
     }
+    // Nothing that is written changes nothing, and the bit of a group that is not the caller's goes
+    // though it may not execute.
+    it.call(Sysno::chmod, &[it.path(0, "/p"), 0o6755]).unwrap();
+    let fd = it.open("/p", abi::O_WRONLY).unwrap();
+    it.write(fd, b"").unwrap();
+    assert_eq!(it.mode("/p").map(|it| it & 0o7777), Ok(0o6755));
+    it.write(fd, b"x").unwrap();
+    assert_eq!(it.mode("/p").map(|it| it & 0o7777), Ok(0o755));
+    it.write(theirs, b"x").unwrap();
+    assert_eq!(it.mode("/theirs").map(|it| it & 0o7777), Ok(0o646));
     // A descriptor for neither reads nor writes.
     let neither = it.open("/p", 3).unwrap();
     assert_eq!(it.read(neither, 1), Err(Errno::EBADF));
