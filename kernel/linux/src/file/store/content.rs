@@ -120,6 +120,12 @@ impl Node {
         }
     }
 
+    /// Has pages of the disk in so many bytes at most.
+    #[cfg(test)]
+    pub(in super::super) fn keep_in(&self, bytes: usize) {
+        self.store.room.set(bytes);
+    }
+
     /// Forgets a page that is as on the disk. Returns whether it did; `None` if there is none.
     pub(super) fn forget_page(&self, index: u64) -> Option<bool> {
         let mut pages = self.content()?.pages.borrow_mut();
@@ -475,7 +481,8 @@ impl Pages for Node {
             } else {
                 index + 1
             };
-            for (index, at) in (index..last).zip((0..).step_by(PAGE)) {
+            let mut come = false;
+            for (page, at) in (index..last).zip((0..).step_by(PAGE)) {
                 let frame = match Frame::new() {
                     Some(frame) if !kernel::memory::is_low() => frame,
                     _ if at > 0 => break,
@@ -483,15 +490,22 @@ impl Pages for Node {
                     None => return Err(Errno::ENOMEM),
                 };
                 // It may have become shorter while the disk was read.
-                let valid = content.below.get().saturating_sub(index * SIZE).min(SIZE) as usize;
+                let valid = content.below.get().saturating_sub(page * SIZE).min(SIZE) as usize;
                 let piece = bytes.get(at..bytes.len().min(at + valid)).unwrap_or_default();
                 frame.write(0, piece);
                 let mut pages = content.pages.borrow_mut();
-                if pages.contains_key(&index) || index * SIZE >= content.size.get().max(1) {
+                if pages.contains_key(&page) || page * SIZE >= content.size.get().max(1) {
                     continue;
                 }
-                pages.insert(index, Page { frame, dirty: false, used: Cell::new(at == 0) });
+                pages.insert(page, Page { frame, dirty: false, used: Cell::new(at == 0) });
                 drop(pages);
+                match at {
+                    0 => come = true,
+                    _ => self.store.note_page(&self.me, page),
+                }
+            }
+            // Others may be forgotten for each: not the one that somebody waits for.
+            if come {
                 self.store.note_page(&self.me, index);
             }
             Ok(())

@@ -93,7 +93,7 @@ pub struct Store {
     linked: RefCell<BTreeMap<u64, Weak<Node>>>,
     recent: RefCell<Recent>,
     /// The most bytes of pages that are kept in memory though they are on the disk.
-    room: usize,
+    room: Cell<usize>,
 }
 
 /// A file, folder, link or device in memory.
@@ -158,7 +158,7 @@ impl Store {
             next: Cell::new(FIRST),
             linked: RefCell::default(),
             recent: RefCell::default(),
-            room: if total == 0 { PAGES } else { total / 4 },
+            room: Cell::new(if total == 0 { PAGES } else { total / 4 }),
         })
     }
 
@@ -197,17 +197,16 @@ impl Store {
         }
     }
 
-    /// Notes that a page could be forgotten, and forgets others where there are too many.
+    /// Notes that a page could be forgotten later, and forgets others where there are too many.
     fn note_page(&self, node: &Weak<Node>, index: u64) {
         let mut recent = self.recent.borrow_mut();
         if recent.pages.try_reserve(1).is_err() {
             return;
         }
-        recent.pages.push_back((Weak::clone(node), index));
-        let most = self.room / kernel::user::PAGE;
+        let most = self.room.get() / kernel::user::PAGE;
         // Each may be passed over once, when it was used since.
         let mut tries = 64;
-        while (recent.pages.len() > most || kernel::memory::is_scarce()) && tries > 0 {
+        while (recent.pages.len() >= most || kernel::memory::is_scarce()) && tries > 0 {
             tries -= 1;
             let Some((node, index)) = recent.pages.pop_front() else { break };
             let forgotten = node.upgrade().and_then(|it| it.forget_page(index));
@@ -215,6 +214,8 @@ impl Store {
                 recent.pages.push_back((node, index));
             }
         }
+        // Not before: it would be loaded again and again where memory is scarce for good.
+        recent.pages.push_back((Weak::clone(node), index));
     }
 
     /// Forgets pages that are on the disk as well, and returns how many.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::call::Outcome;
-use crate::file::store::{OnDisk, Store};
+use crate::file::store::{Node, OnDisk, Store};
 use crate::table::call;
 use devices::block::memory::Memory;
 use kernel::task::{block_on, join};
@@ -40,14 +40,20 @@ fn archive(entries: &[(u8, &str, &[u8])]) -> Memory {
 
 /// A program whose root is this archive.
 fn program(entries: &[(u8, &str, &[u8])]) -> Program {
+    with_root(entries).0
+}
+
+/// The same, with the root.
+fn with_root(entries: &[(u8, &str, &[u8])]) -> (Program, Rc<Node>) {
     let it = Program::new();
     let system = &it.thread.system;
     let root = block_on(async {
         let disk = TarInodes::open(archive(entries)).await.unwrap();
         OnDisk::root(disk).await.unwrap()
     });
-    system.tree.set_root(Store::over(&system.budget, &system.ram, root), "overlay");
-    it
+    let root = Store::over(&system.budget, &system.ram, root);
+    system.tree.set_root(root.clone(), "overlay");
+    (it, root)
 }
 
 fn text() -> Vec<u8> {
@@ -86,6 +92,16 @@ fn the_disk_is_read() {
     let fd = it.open("/bin/tool", 0).unwrap();
     assert_eq!(it.call(Sysno::pread64, &[fd, it.buffer(), 5000, 29_000]), Ok(1000));
     assert_eq!(it.got(1000), text()[29_000..]);
+}
+
+#[test]
+fn what_is_read_is_not_forgotten_before_it_is_there() {
+    let (it, root) = with_root(&[(b'0', "tool", &text())]);
+    root.keep_in(0);
+    assert_eq!(it.content("/tool"), Ok(text()));
+    let fd = it.open("/tool", 0).unwrap();
+    assert_eq!(it.call(Sysno::pread64, &[fd, it.buffer(), 5000, 2000]), Ok(5000));
+    assert_eq!(it.got(5000), text()[2000..7000]);
 }
 
 #[test]
@@ -193,7 +209,7 @@ fn pages_of_the_disk_are_given_back() {
     let there = || (0..8).filter(|&index| pages.frame(index).is_some()).count();
     assert_eq!(there(), 8);
     let node = it.thread.system.tree.root();
-    let root = node.any().downcast_ref::<crate::file::store::Node>().unwrap();
+    let root = node.any().downcast_ref::<Node>().unwrap();
     // The looks just now count as uses, so that it takes two rounds.
     assert_eq!(root.reclaim(100), 7);
     assert_eq!(there(), 1, "what was written stays");
