@@ -46,9 +46,6 @@ pub(crate) fn parse(text: &str) -> Result<Given, String> {
             "ro" => read_only = true,
             "512" => sector = 512,
             "4096" => sector = 4096,
-            other if other.bytes().all(|it| it.is_ascii_digit()) => {
-                return Err(format!("sectors have 512 or 4096 bytes, and not {other:?}"));
-            }
             // It belongs to the name of a file.
             _ => break,
         }
@@ -196,7 +193,8 @@ fn image(
     }
     let Some(size) = size(&given.source) else {
         bail!(
-            "there is no {}: a disk is a file, a folder, a size such as 64M, or packages, as debian:NAME,...",
+            "there is no {}: a disk is a file, a folder, a size such as 64M, or packages, as \
+             debian:NAME,...; behind it may stand ,ro and ,512 or ,4096 for its sectors",
             source.display()
         );
     };
@@ -210,7 +208,9 @@ fn image(
             path.display(),
             there.len()
         ),
-        _ => empty(&path, size)?,
+        // What is left of one that could not be made.
+        Ok(_) => fs::remove_file(&path).map_err(Into::into).and_then(|()| empty(&path, size))?,
+        Err(_) => empty(&path, size)?,
     }
     Ok((path, false))
 }
@@ -254,9 +254,7 @@ pub(crate) fn empty(path: &Path, size: u64) -> Result<()> {
         "a disk is a whole number of sectors of 512 bytes, which {size} bytes are not"
     );
     let what = || format!("cannot make {}", path.display());
-    // What is left of one that could not be made is empty.
-    let file = File::options().append(true).create(true).open(path).with_context(what)?;
-    ensure!(file.metadata().with_context(what)?.len() == 0, "there is {} already", path.display());
+    let file = File::create_new(path).with_context(what)?;
     file.set_len(size)
         .inspect_err(|_| drop(fs::remove_file(path)))
         .with_context(|| format!("cannot make {}, a file of {size} bytes", path.display()))

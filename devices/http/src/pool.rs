@@ -64,6 +64,8 @@ pub(super) enum Doing {
     Idle,
     /// All was said, and the client is to confirm that and to end.
     Ending,
+    /// The same, and it has been told to leave.
+    Leaving,
     /// It waits for the rest of a head.
     Head,
     /// It waits for what may come late: a message of a WebSocket, an event.
@@ -223,7 +225,7 @@ impl Pool {
             Doing::Ending | Doing::Head => {
                 !seat.told && now.saturating_duration_since(seat.since) >= SLOW
             }
-            Doing::Open | Doing::Work | Doing::Late => false,
+            Doing::Leaving | Doing::Open | Doing::Work | Doing::Late => false,
         });
         let Some(worst) = worst.min_by_key(|seat| (seat.doing, seat.since)) else { return false };
         self.tell(worst);
@@ -352,6 +354,11 @@ impl Slot {
         self.pool.closing.get() || self.with(|seat| seat.told).unwrap_or(true)
     }
 
+    /// Whether it was told to leave as another one needs its place.
+    pub(super) fn makes_room(&self) -> bool {
+        self.leaves() && !self.pool.closing.get()
+    }
+
     /// By which note the requests of the connection are awaited that were under way then, if they
     /// are: another number for another one.
     pub(super) fn awaited(&self) -> Option<u32> {
@@ -411,7 +418,8 @@ impl Slot {
             });
             let leaves = matches!(doing, Doing::Idle | Doing::Open | Doing::Late);
             let closing = leaves && self.pool.closing.get();
-            if told != Some(false) || closing || self.pool.is_moving() {
+            let told = told.is_none_or(|told| told && doing != Doing::Leaving);
+            if told || closing || self.pool.is_moving() {
                 return Poll::Ready(None);
             }
             let begun = now.unwrap_or_else(Instant::now);

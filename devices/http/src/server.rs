@@ -30,8 +30,8 @@ const SKIP: usize = 64 * 1024;
 /// How long a client may take to end after the last answer.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// The same where another needs its slot, and besides for each byte that the client has yet to take:
-/// the whole buffer of a stack of ours takes 4 s.
+/// The same where another needs its slot, and besides for each byte that the client has yet to take, up
+/// to 250 KB of them.
 const BRIEF: Duration = Duration::from_millis(250);
 const BYTE: Duration = Duration::from_micros(16);
 
@@ -333,7 +333,11 @@ pub(super) async fn pooled<S: Stream, H: Handler>(
         if let Some(mut memory) = kernel::memory::zeroed(ANSWER).filter(|_| !other) {
             let answer = response::refusal(&mut memory, status, note.why, note.headless);
             let (_, mut takes) = pool.paces;
-            let _ = link.put(answer, &mut takes).await;
+            let put = link.put(answer, &mut takes);
+            match slot.makes_room() {
+                true => drop(timeout(BRIEF, put).await),
+                false => drop(put.await),
+            }
         }
     }
     held.put();
@@ -357,8 +361,7 @@ pub(super) async fn pooled<S: Stream, H: Handler>(
 /// Ends a connection in order, if that takes no longer than it may. Whether it has ended so; `None` where
 /// it is left to another image.
 async fn ends<S: Stream>(stream: &mut S, slot: &Slot) -> Option<bool> {
-    let left = u32::try_from(stream.progress().unacknowledged).unwrap_or(u32::MAX);
-    let brief = BRIEF + BYTE.saturating_mul(left).min(LINGER * 2);
+    let brief = brief(stream.progress().unacknowledged);
     // What the client still sends is read for a moment, or the answer that it
     // has not read yet would be lost with the reset (RFC 9112, section 9.6).
     let mut ending = pin!(async {
@@ -372,21 +375,29 @@ async fn ends<S: Stream>(stream: &mut S, slot: &Slot) -> Option<bool> {
         // It is over, in order or not.
         let _ = stream.close().await;
     });
-    match slot.leaves() {
+    if slot.pool.closing.get() {
         // The server waits for it.
-        true if slot.pool.closing.get() => {
-            ending.await;
-            return Some(true);
-        }
-        true => {}
-        false => match slot.wait(Doing::Ending, Duration::MAX, ending.as_mut()).await {
-            Some(()) => return Some(true),
-            None if slot.pool.is_moving() => return None,
-            None => {}
-        },
+        ending.await;
+        return Some(true);
     }
-    // Another one needs the memory.
-    Some(timeout(brief, ending).await.is_ok())
+    let mut ended = None;
+    if !slot.leaves() {
+        ended = slot.wait(Doing::Ending, Duration::MAX, ending.as_mut()).await;
+    }
+    if ended.is_none() && !slot.pool.is_moving() {
+        ended = slot.wait(Doing::Leaving, brief, ending).await;
+    }
+    if ended.is_none() && slot.pool.is_moving() { None } else { Some(ended.is_some()) }
+}
+
+/// How long a connection may end that makes room for another one, and whose client has yet to take
+/// `left` bytes: no longer than if it had taken all where the memory is needed.
+pub(super) fn brief(left: usize) -> Duration {
+    let left = u32::try_from(left).unwrap_or(u32::MAX);
+    match kernel::memory::is_scarce() {
+        true => BRIEF,
+        false => BRIEF + BYTE.saturating_mul(left).min(LINGER * 2),
+    }
 }
 
 /// A connection that is reset when it is dropped before its end, so that nobody takes an

@@ -265,8 +265,7 @@ impl Routers {
 
     /// Takes in a network that addresses may be made in (RFC 4862, section 5.5.3). An address whose
     /// preferred lifetime is over is used until it is not valid any more, where there is no other
-    /// (section 5.5.4). It gives way to one that is preferred where there is no room, but not while it has
-    /// a lifetime that a router could not cut short either.
+    /// (section 5.5.4). The one that ends first gives way to one that is preferred where there is no room.
     fn network(&mut self, prefix: Ipv6Addr, seconds: u32, preferred: u32, now: Instant) {
         let none = prefix.is_unicast_link_local() || prefix.is_multicast();
         if none || prefix.is_unspecified() || preferred > seconds {
@@ -285,9 +284,8 @@ impl Routers {
                 return;
             }
             if self.networks.is_full() {
-                let short =
-                    |it: &Network| it.preferred.is_none() && it.until <= now.saturating_add(SAFE);
-                let Some(old) = self.networks.iter().position(short) else { return };
+                let old = self.networks.iter().enumerate().filter(|(_, it)| it.preferred.is_none());
+                let Some((old, _)) = old.min_by_key(|(_, it)| it.until) else { return };
                 self.networks.remove(old);
             }
             // Further networks have to do without this machine.

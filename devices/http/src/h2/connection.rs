@@ -6,6 +6,7 @@ use super::super::exchange::Handler;
 use super::super::limits::{Limits, count};
 use super::super::link::Link;
 use super::super::pool::{Doing, Pool, Slot};
+use super::super::server::brief;
 use super::super::{Error, Status};
 use super::frame::{Code, Frame, LARGEST, flag, kind};
 use super::hpack::Decoder;
@@ -199,7 +200,7 @@ impl<'a, H: Handler> Connection<'a, H> {
             let busy = state.borrow().count() > 0;
             let half = self.block.is_some();
             if !busy && (self.leaving || self.ended) {
-                return self.flush(link).await;
+                return self.last(link).await;
             }
             if !busy && !half {
                 self.rest();
@@ -234,6 +235,17 @@ impl<'a, H: Handler> Connection<'a, H> {
                 Some(Ok(Turn::Other)) | None => self.leave(),
             }
         }
+    }
+
+    /// The same, in the time that there is.
+    async fn last(&self, link: &mut Link<'_>) -> Result<(), Error> {
+        let slot = self.within.slot;
+        if !slot.makes_room() {
+            return self.flush(link).await;
+        }
+        let brief = brief(self.within.state.borrow().output.len());
+        let flushed = slot.wait(Doing::Leaving, brief, pin!(self.flush(link))).await;
+        flushed.unwrap_or(Err(Error::Connection(ip::Error::TimedOut)))
     }
 
     /// Sends what is left of answers, to a client that takes it in time.

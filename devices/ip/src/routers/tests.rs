@@ -156,14 +156,14 @@ fn addresses_are_preferred_for_as_long_as_routers_say_and_then_give_way() {
         routers.option(&prefix(number, 9000, 100), after(100));
     }
     assert_eq!(own(&routers), [(1, true), (2, true), (3, false), (4, false)]);
-    // One that ends soon gives way. Who deprecates all ends nothing that has hours left.
+    // The one that ends first gives way to one that is preferred, and none to more of those.
     for number in 2..5 {
         routers.option(&prefix(number, 9000, 0), after(200));
     }
     for number in 5..9 {
         routers.option(&prefix(number, 9000, 9000), after(200));
     }
-    assert_eq!(own(&routers), [(2, true), (3, true), (4, true), (5, false)]);
+    assert_eq!(own(&routers), [(3, true), (4, true), (5, false), (6, false)]);
 }
 
 #[test]
