@@ -305,6 +305,23 @@ fn who_is_in_the_background_gets_a_signal_or_an_error() {
 }
 
 #[test]
+fn who_waits_for_room_hears_of_what_is_thrown_away() {
+    let it = Program::new();
+    let [master, slave] = it.pty();
+    it.call(Sysno::ioctl, &[slave, request::TCGETS.into(), it.at as u64]).unwrap();
+    let settings = it.got(36);
+    for (flush, argument) in [(request::TCFLSH, None), (request::TCSETSF, Some(&settings))] {
+        while it.write(master, &[b'\n'; 1000]).is_ok() {}
+        let file = Rc::clone(&it.thread.process.files().get(master).unwrap().file);
+        let before = file.watch().unwrap().changes();
+        let argument = argument.map_or(0, |all: &Vec<u8>| it.put(all));
+        assert_eq!(it.call(Sysno::ioctl, &[slave, flush.into(), argument]), Ok(0));
+        assert_ne!(file.watch().unwrap().changes(), before);
+        assert_eq!(it.write(master, b"x"), Ok(1));
+    }
+}
+
+#[test]
 fn a_pseudoterminal_ends_with_either_side() {
     let it = Program::new();
     let [master, slave] = it.pty();

@@ -152,7 +152,10 @@ impl Terminal {
             }
             request::TIOCOUTQ | request::TIOCGETD => memory.put(argument, &0_i32)?,
             request::TCFLSH => match argument {
-                0 | 2 => self.input.borrow_mut().flush(),
+                0 | 2 => {
+                    self.input.borrow_mut().flush();
+                    self.watch.raise();
+                }
                 1 => {}
                 _ => return Err(Errno::EINVAL.into()),
             },

@@ -287,7 +287,12 @@ impl File for Slave {
     }
 
     fn ioctl(&self, caller: &dyn Caller, number: u32, argument: u64) -> Result<usize, Stop> {
-        self.pty.terminal.ioctl(caller, number, argument)
+        let result = self.pty.terminal.ioctl(caller, number, argument);
+        // What was typed was thrown away, for whose room the master may wait.
+        if matches!(number, request::TCFLSH | request::TCSETSF | request::TCSETSF2) {
+            self.pty.pair.readable.raise();
+        }
+        result
     }
 
     fn closed(&self, _: &Open) {

@@ -318,6 +318,9 @@ fn set_owner(thread: &Thread, place: &Place, uid: u64, gid: u64) -> Answer {
     // A new owner of a program does not run it as the old one meant it.
     let is_folder = stat.kind == Type::Folder;
     let mode = Some(who.mode_of_other(&stat)).filter(|&it| !is_folder && it != stat.mode);
+    if mode.is_some() && !who.owns(&stat) {
+        return Err(Errno::EPERM.into());
+    }
     place.node.set(&Change { uid, gid, mode, ..Change::default() })?;
     if uid.is_some() || gid.is_some() || mode.is_some() {
         notify::happened(place, IN_ATTRIB);

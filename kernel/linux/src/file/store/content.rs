@@ -185,7 +185,12 @@ impl Node {
                     frame.read(within, &mut piece[..part]);
                     to.put(&piece[..part])
                 }
-                None if content.is_below(index) => Err(self.load(index)),
+                // Where it is put to has to be there first: one page would be forgotten for the other, and the
+                // other for that one, where memory is scarce.
+                None if content.is_below(index) => Err(match to.check(part) {
+                    Err(load @ Stop::Load(_)) => load,
+                    _ => self.load(index),
+                }),
                 None => to.put(&[0; PAGE][..part]),
             };
             match put {
@@ -494,6 +499,10 @@ impl Pages for Node {
                 let piece = bytes.get(at..bytes.len().min(at + valid)).unwrap_or_default();
                 frame.write(0, piece);
                 let mut pages = content.pages.borrow_mut();
+                if at == 0 && pages.contains_key(&page) {
+                    // Another one has loaded it meanwhile, and reads ahead.
+                    return Ok(());
+                }
                 if pages.contains_key(&page) || page * SIZE >= content.size.get().max(1) {
                     continue;
                 }

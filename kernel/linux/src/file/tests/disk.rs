@@ -102,6 +102,15 @@ fn what_is_read_is_not_forgotten_before_it_is_there() {
     let fd = it.open("/tool", 0).unwrap();
     assert_eq!(it.call(Sysno::pread64, &[fd, it.buffer(), 5000, 2000]), Ok(5000));
     assert_eq!(it.got(5000), text()[2000..7000]);
+    // To a place that is read from the disk as well.
+    let private = abi::MAP_PRIVATE.into();
+    let at = it.call(Sysno::mmap, &[0, 8192, 3, private, fd, 0]).unwrap();
+    assert_eq!(it.call(Sysno::pread64, &[fd, at as u64 + 10, 4096, 8192]), Ok(4096));
+    let mut come = [0; 4200];
+    it.thread.memory().read(at, &mut come).unwrap();
+    assert_eq!(come[..10], text()[..10]);
+    assert_eq!(come[10..4106], text()[8192..12_288]);
+    assert_eq!(come[4106..], text()[4106..4200]);
 }
 
 #[test]

@@ -282,10 +282,16 @@ fn what_runs_as_another_is_not_made_or_cut_by_anybody() {
     it.with(Sysno::chown, "/p", &[9, 9]).unwrap();
     it.file("/theirs", b"");
     it.with(Sysno::chmod, "/theirs", &[0o2646]).unwrap();
+    it.file("/su", b"program");
+    it.with(Sysno::chmod, "/su", &[0o4755]).unwrap();
     let theirs = it.open("/theirs", abi::O_WRONLY).unwrap();
     it.call(Sysno::setgid, &[9]).unwrap();
     it.call(Sysno::setuid, &[9]).unwrap();
     it.call(Sysno::umask, &[0]).unwrap();
+    // Nor made one of no other, by who owns it not.
+    assert_eq!(it.with(Sysno::chown, "/su", &[u64::MAX; 2]), Err(Errno::EPERM));
+    assert_eq!(it.mode("/su"), Ok(0o104_755));
+    assert_eq!(it.with(Sysno::chown, "/d", &[u64::MAX; 2]), Ok(0), "which changes nothing");
     it.with(Sysno::creat, "/d/p", &[0o2775]).unwrap();
     assert_eq!(it.mode("/d/p").map(|it| it & 0o7777), Ok(0o775), "33 is not its group");
     // What the umask takes is not looked at before that, and without a name it is the same.

@@ -222,6 +222,9 @@ fn make_thread(thread: &Rc<Thread>, wish: &Wish, context: Context) -> Answer {
 
 fn make_process(thread: &Rc<Thread>, wish: &Wish, context: Context) -> Answer {
     let (own, system) = (&thread.process, &thread.system);
+    if wish.has(raw::CLONE_PARENT) && own.id == 1 {
+        return Err(Errno::EINVAL.into());
+    }
     let id = system.next_id()?;
     let memory = match wish.has(raw::CLONE_VM) {
         true => thread.memory(),

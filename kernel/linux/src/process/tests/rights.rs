@@ -7,6 +7,16 @@ fn call(thread: &Rc<Thread>, number: Sysno, args: [u64; 3]) -> Result<usize, Err
 }
 
 #[test]
+fn the_first_process_makes_no_brothers() {
+    let first = thread();
+    let at = room(&first.memory(), 4096) as u64;
+    let parent = u64::from(raw::CLONE_PARENT);
+    first.memory().put(at, &[parent, 0, 0, 0, 0, 0, 0, 0]).unwrap();
+    assert_eq!(call(&first, Sysno::clone3, [at, 64, 0]), Err(Errno::EINVAL));
+    assert_eq!(call(&first, Sysno::clone, [parent, 0, 0]), Err(Errno::EINVAL));
+}
+
+#[test]
 fn a_child_of_the_callers_parent_ends_as_the_caller_does() {
     let parent = u64::from(raw::CLONE_PARENT);
     for (number, flags) in [(Sysno::clone3, 0), (Sysno::clone, parent | u64::from(raw::SIGUSR1))] {
