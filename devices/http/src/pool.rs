@@ -27,6 +27,22 @@ pub(super) const SMALL: usize = 4096;
 /// A client that is slow to say what it wants, or to end, is left alone for so long.
 const SLOW: Duration = Duration::from_secs(1);
 
+/// How long a client may take to end where another needs its slot, and besides for each byte that it has
+/// yet to take, up to 250 KB of them.
+pub(super) const BRIEF: Duration = Duration::from_millis(250);
+const BYTE: Duration = Duration::from_micros(16);
+const BYTES: u32 = 250_000;
+
+/// How long a connection may end that makes room for another one, and whose client has yet to take
+/// `left` bytes: no longer than if it had taken all where the memory is needed.
+pub(super) fn brief(left: usize) -> Duration {
+    let left = u32::try_from(left).map_or(BYTES, |it| it.min(BYTES));
+    match kernel::memory::is_scarce() {
+        true => BRIEF,
+        false => BRIEF + BYTE * left,
+    }
+}
+
 /// What a connection needs while it is at work.
 pub(super) struct Memory {
     /// What came and is not dealt with.

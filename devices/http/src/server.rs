@@ -7,7 +7,7 @@ use super::head::{Bounds, Method, Parser, Request};
 use super::limits::{Limits, Stats, count};
 use super::link::Link;
 use super::moving::{next_phase, update};
-use super::pool::{Doing, Held, KEEP, Memory, Pool, SMALL, Slot};
+use super::pool::{BRIEF, Doing, Held, KEEP, Memory, Pool, SMALL, Slot, brief};
 use super::response;
 use super::{Error, Status, h2};
 use alloc::boxed::Box;
@@ -29,11 +29,6 @@ const SKIP: usize = 64 * 1024;
 
 /// How long a client may take to end after the last answer.
 const LINGER: Duration = Duration::from_secs(2);
-
-/// The same where another needs its slot, and besides for each byte that the client has yet to take, up
-/// to 250 KB of them.
-const BRIEF: Duration = Duration::from_millis(250);
-const BYTE: Duration = Duration::from_micros(16);
 
 /// Bytes of an answer of the server's own at most.
 const ANSWER: usize = 512;
@@ -388,16 +383,6 @@ async fn ends<S: Stream>(stream: &mut S, slot: &Slot) -> Option<bool> {
         ended = slot.wait(Doing::Leaving, brief, ending).await;
     }
     if ended.is_none() && slot.pool.is_moving() { None } else { Some(ended.is_some()) }
-}
-
-/// How long a connection may end that makes room for another one, and whose client has yet to take
-/// `left` bytes: no longer than if it had taken all where the memory is needed.
-pub(super) fn brief(left: usize) -> Duration {
-    let left = u32::try_from(left).unwrap_or(u32::MAX);
-    match kernel::memory::is_scarce() {
-        true => BRIEF,
-        false => BRIEF + BYTE.saturating_mul(left).min(LINGER * 2),
-    }
 }
 
 /// A connection that is reset when it is dropped before its end, so that nobody takes an
