@@ -11,9 +11,9 @@
 //!
 //! A message has the time of its line, the app's name, and how many were sent before it
 //! (`sequenceId`). What the server cannot take waits, up to 32 KiB of it; further lines are lost, and
-//! the next message says how many. By UDP nobody tells what was lost on the way. What an app logs
-//! just before it returns is sent if the server is already connected to, and what a guest says when
-//! it panics is on its console alone. `apps/syslogs` sends it by TLS.
+//! the next message says how many. By UDP nobody tells what was lost on the way. A server that is away
+//! is tried again when the app returns, and then each second: what waits is sent if that succeeds
+//! within 3 s. What a guest says when it panics is on its console alone. `apps/syslogs` sends it by TLS.
 
 #![no_std]
 #![forbid(unsafe_code)]

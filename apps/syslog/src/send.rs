@@ -15,7 +15,7 @@ use xenith::time::{Instant, sleep, timeout, wall_clock};
 const QUEUE: usize = 32 << 10;
 
 /// How long to wait before the server is tried again: twice as long each time, from the first to
-/// the second (rule T5).
+/// the second (rule T5); the first once the app has returned.
 const WAIT: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 
 /// How long the end of the machine may take for lines that wait.
@@ -126,7 +126,13 @@ impl<W: Way> Sender<W> {
         while let Err(error) = self.attempt(message).await {
             self.link = None;
             self.way.tell(&error, self.wait == WAIT[0]);
-            sleep(self.wait).await;
+            if self.way.is_over() {
+                // There are some seconds to do it in.
+                sleep(WAIT[0]).await;
+            } else {
+                // The server may be there again by the end, after which nobody would wait so long.
+                select(sleep(self.wait), self.way.over()).await;
+            }
             self.wait = (self.wait * 2).min(WAIT[1]);
         }
         if self.wait > WAIT[0] {

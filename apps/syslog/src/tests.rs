@@ -15,8 +15,14 @@ use xenith::ip::{self, Listener, Service, Socket, Stack, Stream, Tcp, Udp, any};
 use xenith::log::Line;
 use xenith::net::cable::{End, Options, cable};
 use xenith::task::block_on;
+use xenith::time::{Instant, timeout};
 
 type Said = Rc<RefCell<Vec<String>>>;
+
+fn stack(end: End, last: u8) -> Stack<End> {
+    let ipv4 = Ipv4::Static(Ipv4Addr::new(10, 0, 0, last), 24);
+    Stack::start(end, ip::Settings { ipv4, ..ip::Settings::default() }).unwrap()
+}
 
 /// A server on one end of a cable, and what an app on the other end logs.
 fn play(
@@ -26,10 +32,6 @@ fn play(
 ) -> Vec<String> {
     xenith::testing::simulate_time();
     xenith::testing::start_log("info");
-    let stack = |end, last| {
-        let ipv4 = Ipv4::Static(Ipv4Addr::new(10, 0, 0, last), 24);
-        Stack::start(end, ip::Settings { ipv4, ..ip::Settings::default() }).unwrap()
-    };
     let said = Said::default();
     block_on(async {
         let (a, b) = cable(Options::default());
@@ -129,15 +131,44 @@ fn what_is_logged_last_is_sent_and_the_connection_ended() {
     assert_eq!(said.len(), 2, "{said:?}");
 }
 
+/// A server that is there again after so long, while an app logs two lines and ends after 45 s.
+fn come_back(after: Duration) -> Vec<String> {
+    let serve = async |ip: Stack<End>, said: Said| {
+        sleep(after).await;
+        let listener = Tcp::bind(&ip, any(514)).await.unwrap();
+        let (mut stream, _) = listener.accept().await.unwrap();
+        while let Some(message) = framed(&mut stream).await {
+            said.borrow_mut().push(message);
+        }
+        stream.close().await.unwrap();
+    };
+    play("tcp://10.0.0.2", serve, async || {
+        log::info!("one");
+        log::info!("two");
+        sleep(Duration::from_secs(45)).await;
+        let begun = Instant::now();
+        xenith::shutdown::finished().await;
+        assert!(begun.elapsed() < FAREWELL, "{:?}", begun.elapsed());
+    })
+}
+
+#[test]
+fn a_server_that_is_back_by_the_end_gets_what_waits_t5() {
+    // It is tried after 31 s and 63 s, unless the end comes; and then again.
+    for after in [40_000, 45_500] {
+        let said = std::thread::spawn(move || come_back(Duration::from_millis(after)));
+        let said = said.join().unwrap();
+        assert_eq!(said.len(), 2, "{said:?}");
+    }
+}
+
 #[test]
 fn what_a_server_does_not_take_is_bounded_and_counted_t3() {
     let serve = async |ip: Stack<End>, said: Said| {
         sleep(Duration::from_secs(50)).await;
         let listener = Tcp::bind(&ip, any(514)).await.unwrap();
         let (mut stream, _) = listener.accept().await.unwrap();
-        while let Ok(Some(message)) =
-            xenith::time::timeout(Duration::from_secs(300), framed(&mut stream)).await
-        {
+        while let Ok(Some(message)) = timeout(Duration::from_secs(300), framed(&mut stream)).await {
             said.borrow_mut().push(message);
         }
     };

@@ -139,9 +139,11 @@ impl<I: Tcp + Udp + Resolve> Way for Clear<I> {
     }
 
     async fn close(link: Link<I>) {
-        // The stack ends streams in order that are dropped, and the machine waits for that.
-        if let Link::Datagrams(..) = link {
-            sleep(LINGER).await;
+        match link {
+            Link::Datagrams(..) => sleep(LINGER).await,
+            // The machine waits until all has arrived, and the end behind it, which the stack adds by itself
+            // only to connections from before the app returned. Nobody is left to be told of an error.
+            Link::Stream(stream) => drop(stream.shutdown().await),
         }
     }
 }

@@ -60,12 +60,13 @@ pub struct Log {
 }
 
 impl Log {
-    /// Sends what waits, and ends the connection by TLS's own end (`close_notify`), within 3 s. The last
-    /// thing that an app does: once it has returned, the stack ends each connection as it is.
+    /// Sends what waits, and ends the connection by TLS's own end (`close_notify`), within 3 s. A server
+    /// that was away is tried at once, and then each second. The last thing that an app does: once it has
+    /// returned, the stack ends each connection as it is.
     pub async fn finish(self) {
         self.end.tell();
         if let Some(task) = self.task {
-            // What is not sent by then is lost, as is what a server does not take that is away.
+            // What is not sent by then is lost.
             let _ = timeout(FAREWELL, task).await;
         }
     }

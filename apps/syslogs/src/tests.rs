@@ -252,6 +252,31 @@ fn a_server_that_leaves_and_comes_again_gets_all_in_order() {
 }
 
 #[test]
+fn a_server_that_is_back_by_the_end_gets_what_waits_t5() {
+    // After 0, 1, 3, 7, 15 and 31 s; at the end, which comes before 63 s; and a second later.
+    for attempts in [6, 7] {
+        let serve = async |server: &Server| {
+            for _ in 0..attempts {
+                server.refused().await;
+            }
+            server.tcp.replace(config(pem!("server.pem")));
+            let mut stream = server.accept().await;
+            assert_eq!(heard(&mut stream, 2).await, ["one", "two"]);
+            assert_eq!(hear(&mut stream).await, None);
+            stream.close().await.unwrap();
+        };
+        play(CA, pem!("expired.pem"), serve, async |log: &Cell<Option<Log>>| {
+            log::info!("one");
+            log::info!("two");
+            sleep(Duration::from_secs(45)).await;
+            let begun = Instant::now();
+            log.take().unwrap().finish().await;
+            assert!(begun.elapsed() < FAREWELL, "{:?}", begun.elapsed());
+        });
+    }
+}
+
+#[test]
 fn a_server_that_wants_to_know_who_it_is_is_shown_that_and_loses_nothing_before() {
     let roots = &[pem!("ca.pem"), pem!("client.key"), pem!("client.pem")];
     let asks = || options(pem!("server.pem")).clients(pem!("ca.pem")).unwrap().build().unwrap();
