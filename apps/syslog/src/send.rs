@@ -59,8 +59,9 @@ impl<I: Tcp + Udp + Resolve + Clone + 'static> Service<I> for Syslog {
 
     fn start(ip: &I, settings: Settings) {
         let Settings { server: Some(server), host } = settings else { return };
-        if let Some(task) = send(Clear { ip: ip.clone(), server }, host) {
-            task.detach();
+        match send(Clear { ip: ip.clone(), server }, host) {
+            Some(task) => task.detach(),
+            None => xenith::println!("syslog: somebody else reads the log: nothing is sent"),
         }
     }
 }

@@ -17,6 +17,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod error;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ mod way;
 
 use alloc::rc::Rc;
 use core::time::Duration;
+pub use error::Error;
 use fetchs::trust;
 pub use server::Server;
 use syslog::FAREWELL;
@@ -55,7 +57,7 @@ pub struct Args {
 /// Is a log that is sent, once by a machine.
 #[must_use = "dropping it ends it: keep it, and finish it"]
 pub struct Log {
-    task: Option<Task<()>>,
+    task: Task<()>,
     end: Rc<End>,
 }
 
@@ -65,10 +67,8 @@ impl Log {
     /// returned, the stack ends each connection as it is.
     pub async fn finish(self) {
         self.end.tell();
-        if let Some(task) = self.task {
-            // What is not sent by then is lost.
-            let _ = timeout(FAREWELL, task).await;
-        }
+        // What is not sent by then is lost.
+        let _ = timeout(FAREWELL, self.task).await;
     }
 }
 
@@ -77,7 +77,8 @@ impl Log {
 /// `fingerprints` if there are any; behind the roots may stand who this machine is.
 ///
 /// # Errors
-/// If what is to be trusted cannot be used. What happens to connections is told on the console alone.
+/// [`Error::Trust`] if what is to be trusted cannot be used, [`Error::Taken`] if somebody reads the log
+/// already. What happens to connections is told on the console alone.
 ///
 /// # Example
 /// ```
@@ -92,7 +93,7 @@ impl Log {
 ///     roots: impl Block,
 ///     syslog: Server,
 ///     sha256: Several,
-/// ) -> Result<(), fetchs::trust::Error> {
+/// ) -> Result<(), syslogs::Error> {
 ///     let log = syslogs::send(ip.clone(), &roots, syslog, "web-3", &sha256, false).await?;
 ///     // What the app is for, with `ip`; and at the end:
 ///     log.finish().await;
@@ -106,16 +107,17 @@ pub async fn send<I: Tcp + Resolve + 'static>(
     host: &'static str,
     fingerprints: &[&'static str],
     tls12: bool,
-) -> Result<Log, trust::Error> {
+) -> Result<Log, Error> {
     let options = trust::options(roots, fingerprints, tls12).await?;
     let config = options.build().map_err(trust::Error::Roots)?;
     let end = Rc::new(End::default());
     let task = syslog::send(Secure::new(ip, server, config, Rc::clone(&end)), host);
+    let task = task.ok_or(Error::Taken)?;
     Ok(Log { task, end })
 }
 
 /// Logs lines, as [`syslog::start`] does. Returns when the toolstack asks for the end, or at once
-/// where nobody can be trusted.
+/// where they cannot be [sent](send).
 pub async fn start<I: Tcp + Resolve + 'static>(ip: I, roots: impl Block, args: Args) -> Exit {
     let Args { syslog, host, line, pause, sha256, tls12 } = args;
     match send(ip, &roots, syslog, host, &sha256, tls12).await {

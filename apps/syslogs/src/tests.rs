@@ -391,6 +391,22 @@ fn a_disk_without_roots_is_the_users_affair() {
 }
 
 #[test]
+fn a_log_that_is_read_already_is_not_said_to_be_sent() {
+    xenith::testing::simulate_time();
+    let (one, _other) = cable(Options::default());
+    let to = crate::Server { host: "www.lab", port: 6514 };
+    block_on(async {
+        let stack = Stack::start(one, Settings::default()).unwrap();
+        let ip = || Named(stack.clone());
+        let roots = disk(CA);
+        let log = send(ip(), &roots, to, "lab", &[], false).await.unwrap();
+        assert_eq!(send(ip(), &roots, to, "lab", &[], false).await.err(), Some(Error::Taken));
+        drop(log);
+        assert!(send(ip(), &roots, to, "lab", &[], false).await.is_ok());
+    });
+}
+
+#[test]
 fn servers_are_read() {
     for (text, host, port) in [
         ("tls://10.0.0.1", "10.0.0.1", 6514),
