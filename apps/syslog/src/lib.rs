@@ -11,9 +11,10 @@
 //!
 //! A message has the time of its line, the app's name, and how many were sent before it
 //! (`sequenceId`). What the server cannot take waits, up to 32 KiB of it; further lines are lost, and
-//! the next message says how many. By UDP nobody tells what was lost on the way. A server that is away
-//! is tried again when the app returns, and then each second: what waits is sent if that succeeds
-//! within 3 s. What a guest says when it panics is on its console alone. `apps/syslogs` sends it by TLS.
+//! the next message says how many. Nobody tells what was lost on the way: by UDP, or by TCP when a
+//! server vanishes. A server that is away is tried again when the app returns, and then each second:
+//! what waits is sent if that succeeds within 3 s. What a guest says when it panics is on its console
+//! alone. `apps/syslogs` sends it by TLS.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -32,7 +33,7 @@ mod way;
 use core::time::Duration;
 pub use send::{FAREWELL, Syslog, send};
 pub use server::{Server, place};
-pub use way::{PATIENCE, Way, framed, has_ended, returned};
+pub use way::{PATIENCE, Way, connect, framed, has_ended, returned};
 use xenith::args::Several;
 use xenith::time::sleep;
 

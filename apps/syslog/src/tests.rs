@@ -162,6 +162,62 @@ fn a_server_that_is_back_by_the_end_gets_what_waits_t5() {
     }
 }
 
+/// A server that vanishes without a word when it has heard "before", and is there again `after` so long, while
+/// an app logs lines, each so many seconds after the one before it; what it hears from then on.
+fn vanish(after: u64, lines: &[(u64, &str)]) -> Vec<String> {
+    xenith::testing::simulate_time();
+    xenith::testing::start_log("info");
+    let said = Said::default();
+    block_on(async {
+        let (a, b) = cable(Options::default());
+        let here = stack(a, 1);
+        let server = Some(Server::parse("tcp://10.0.0.2").unwrap());
+        Syslog::start(&here, Settings { server, host: "lab" });
+        let serve = async {
+            let there = stack(b.clone(), 2);
+            let listener = Tcp::bind(&there, any(514)).await.unwrap();
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert!(framed(&mut stream).await.unwrap().ends_with(": before"));
+            // It acknowledges that, and its reset is lost.
+            sleep(Duration::from_secs(1)).await;
+            b.set_link(false);
+            stream.abort();
+            drop((stream, listener, there));
+            sleep(Duration::from_secs(after)).await;
+            b.set_link(true);
+            let there = stack(b, 2);
+            let listener = Tcp::bind(&there, any(514)).await.unwrap();
+            let hear = async {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                while let Some(message) = framed(&mut stream).await {
+                    said.borrow_mut().push(message);
+                }
+            };
+            // Nobody ends it.
+            assert!(timeout(Duration::from_secs(300), hear).await.is_err());
+        };
+        let app = async {
+            for (pause, line) in [&[(0, "before")], lines].concat() {
+                sleep(Duration::from_secs(pause)).await;
+                log::info!("{line}");
+            }
+        };
+        xenith::task::join(serve, app).await;
+    });
+    said.take()
+}
+
+#[test]
+fn a_server_that_vanishes_costs_what_is_sent_within_a_minute() {
+    // That it was started again is noticed while nothing is logged; that it is away, by what it does not
+    // acknowledge.
+    for (after, lines) in [(20, &[(200, "after")][..]), (100, &[(10, "lost"), (65, "after")])] {
+        let said = std::thread::spawn(move || vanish(after, lines)).join().unwrap();
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].ends_with(": after"), "{said:?}");
+    }
+}
+
 #[test]
 fn what_a_server_does_not_take_is_bounded_and_counted_t3() {
     let serve = async |ip: Stack<End>, said: Said| {

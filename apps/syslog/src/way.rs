@@ -7,7 +7,7 @@ use core::net::SocketAddr;
 use core::task::Poll;
 use core::time::Duration;
 use embedded_io_async::Write;
-use xenith::ip::{Error, Resolve, Socket, Stream, Tcp, Udp, any};
+use xenith::ip::{Error, Resolve, Socket, Stream, Tcp, TcpOptions, Udp, any};
 use xenith::shutdown;
 use xenith::time::{sleep, timeout};
 
@@ -64,6 +64,19 @@ pub async fn returned() {
     .await;
 }
 
+/// Connects to `to`, within [`PATIENCE`]. A server that vanishes without a word has ended the connection when
+/// it has acknowledged nothing for that time, or at most twice of it; one from which nothing came for that
+/// time is asked whether it is there.
+///
+/// # Errors
+/// Those of [`Tcp::connect`].
+pub async fn connect<I: Tcp>(ip: &I, to: SocketAddr) -> Result<I::Stream, Error> {
+    let stream = timeout(PATIENCE, ip.connect(to)).await.unwrap_or(Err(Error::TimedOut))?;
+    let time = Some(PATIENCE);
+    stream.set_options(TcpOptions { keep_alive: time, user_timeout: time, ..stream.options() })?;
+    Ok(stream)
+}
+
 /// Returns whether the peer has ended a connection. What it says is read and not heeded.
 #[must_use]
 pub fn has_ended(stream: &impl Stream) -> bool {
@@ -114,10 +127,7 @@ impl<I: Tcp + Udp + Resolve> Way for Clear<I> {
             let to = SocketAddr::new(addr, server.port);
             let link = match server.transport {
                 Transport::Udp => Udp::bind(ip, any(0)).await.map(|it| Link::Datagrams(it, to)),
-                Transport::Tcp => {
-                    let connected = timeout(PATIENCE, Tcp::connect(ip, to)).await;
-                    connected.unwrap_or(Err(Error::TimedOut)).map(Link::Stream)
-                }
+                Transport::Tcp => connect(ip, to).await.map(Link::Stream),
             };
             match link {
                 Ok(link) => return Ok(link),

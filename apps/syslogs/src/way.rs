@@ -9,7 +9,7 @@ use core::net::SocketAddr;
 use core::pin::pin;
 use core::time::Duration;
 use embedded_io_async::Write;
-use syslog::{PATIENCE, Way, framed, has_ended, returned};
+use syslog::{Way, framed, has_ended, returned};
 use xenith::ip::{self, Resolve, Stream, Tcp};
 use xenith::log::aside;
 use xenith::shutdown;
@@ -53,8 +53,7 @@ impl<I: Tcp + Resolve> Secure<I> {
     }
 
     async fn connect_to(&self, to: SocketAddr) -> Result<Tls<I::Stream>, Error> {
-        let stream = timeout(PATIENCE, self.ip.connect(to)).await;
-        let stream = stream.unwrap_or(Err(ip::Error::TimedOut))?;
+        let stream = syslog::connect(&self.ip, to).await?;
         let stream = Tls::connect(stream, self.server.host, &self.config)?;
         stream.handshake().await?;
         let ended = async {
