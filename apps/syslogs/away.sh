@@ -10,13 +10,23 @@ until_line() {
 	cat $said
 	exit 1
 }
+# quiet: waits until nothing has come for a second: what a server has not written when it ends is lost, and lines that
+# waited for it come at once. The next one comes 10 s after the last.
+quiet() {
+	lines=
+	while [ "$lines" != "$(wc -l <$said)" ]; do
+		lines=$(wc -l <$said)
+		sleep 1
+	done
+}
 for line in 1 3; do
 	until_line $line
+	quiet
 	pid=$(cat /tmp/syslogs/pid)
 	[ $line = 1 ] && kill "$pid" || kill -9 "$pid"
 	while [ -e "/proc/$pid" ]; do sleep 0.1; done
 	# Longer than the guest takes for its next line.
-	sleep 4
+	sleep 12
 	/tmp/syslogs-start
 done
 until_line 6

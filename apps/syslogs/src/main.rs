@@ -11,7 +11,7 @@
 //! test(tls,mutual,old): client-when "a \"b\""
 //! test(tls,mutual,old): client said.sh
 //! test(tls,mutual,old): client-then wait
-//! test(away): args syslog=tls://www.lab pause=3s line="line 1" line="line 2" line="line 3" line="line 4" line="line 5" line="line 6"
+//! test(away): args syslog=tls://www.lab pause=10s line="line 1" line="line 2" line="line 3" line="line 4" line="line 5" line="line 6"
 //! test(away): client-when "line 1"
 //! test(away): client away.sh
 //! test(away): console-contains "syslog: the server takes messages again, after "
