@@ -15,7 +15,7 @@ demo --xenith https://github.com/xenith-os/xenith\n\nWithout --path it stands in
 member of Xenith's own workspace; with it, it is a\nrepository of its own."
 )]
 pub(crate) struct Args {
-    /// The app's name: letters, digits and -
+    /// The app's name: small letters, digits and -, at first a letter; 40 characters at most
     name: String,
     /// The folder of its own that the app gets
     #[arg(long, value_name = "DIR")]
@@ -145,7 +145,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
                  --path",
             )?;
             let taken = project.guests.iter().find(|guest| guest.name == args.name);
-            ensure!(taken.is_none(), "there is a guest {} already", args.name);
+            ensure!(taken.is_none(), "there is an app {} already", args.name);
             project.root.join("apps").join(&args.name)
         }
     };
@@ -161,7 +161,8 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
         }
         None => member(&project?, &args.name, &folder)?,
     }
-    ui.note(&format!("made {}", folder.display()));
+    let member = if args.path.is_none() { ", and added it to Cargo.toml" } else { "" };
+    ui.note(&format!("made {}{member}", folder.display()));
     match &args.path {
         Some(_) => out(&format!("cd {} && cargo mk run\n", folder.display())),
         None => out(&format!("cargo mk run {}\n", args.name)),
