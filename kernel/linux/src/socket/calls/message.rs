@@ -167,8 +167,8 @@ fn sendto(thread: &Rc<Thread>, [fd, at, length, flags, to, to_length]: Args) -> 
         0 => None,
         at => Some(given(thread, &**SocketFile::of(&open)?, at, to_length)?),
     };
-    let length = usize::try_from(length as i64).map_err(|_| Errno::EINVAL)?;
-    let parts = alloc::vec![Part { at: at as usize, length: length.min(0x7fff_f000) }];
+    // As one part it is cut off, whatever it is.
+    let parts = alloc::vec![Part { at: at as usize, length: length.min(0x7fff_f000) as usize }];
     let (rights, credentials) = (Vec::new(), sender(&**thread));
     send(thread, open, Prepared { to, parts, rights, credentials, flags: flags as u32 })
 }
@@ -176,6 +176,7 @@ fn sendto(thread: &Rc<Thread>, [fd, at, length, flags, to, to_length]: Args) -> 
 /// Sends the message whose header stands at `at`.
 fn send_message(thread: &Rc<Thread>, fd: u64, at: u64, flags: u32) -> Answer {
     let open = thread.process.files().get(fd)?;
+    SocketFile::of(&open)?;
     let header: MsgHdr = thread.memory().get(at)?;
     let prepared = prepare(thread, &open, &header, flags)?;
     send(thread, open, prepared)
@@ -185,6 +186,9 @@ fn send_message(thread: &Rc<Thread>, fd: u64, at: u64, flags: u32) -> Answer {
 /// processes that there are (unix(7), `SCM_CREDENTIALS`).
 fn may_tell(thread: &Thread, told: &Credentials) -> Result<(), Errno> {
     let own = thread.process.credentials.borrow();
+    if [told.user, told.group].contains(&u32::MAX) {
+        return Err(Errno::EINVAL);
+    }
     let is_own =
         told.process == thread.process.id && own.user.has(told.user) && own.group.has(told.group);
     if !is_own && !own.is_root() {
@@ -348,8 +352,7 @@ pub(crate) fn read(
 }
 
 fn recvfrom(thread: &Rc<Thread>, [fd, at, size, flags, from, length]: Args) -> Answer {
-    let room = usize::try_from(size as i64).map_err(|_| Errno::EINVAL)?;
-    let parts = alloc::vec![Part { at: at as usize, length: room.min(0x7fff_f000) }];
+    let parts = alloc::vec![Part { at: at as usize, length: size.min(0x7fff_f000) as usize }];
     load_address(&thread.memory(), from, length)?;
     let open = thread.process.files().get(fd)?;
     receive(thread, &open, parts, flags as u32, move |thread, came| {

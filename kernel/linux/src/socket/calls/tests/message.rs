@@ -16,6 +16,17 @@ fn an_address_of_no_family_is_a_wrong_argument_to_a_unix_socket_alone() {
         assert_eq!(it.call(Sysno::sendmsg, &[fd, it.at + 64, 0]), Err(errno), "{family}");
     }
     assert_eq!(it.call(Sysno::sendto, &[99, it.buffer, 1, 0, it.at, 16]), Err(Errno::EBADF));
+    let file = it.call(Sysno::epoll_create1, &[0]).unwrap() as u64;
+    assert_eq!(it.call(Sysno::sendmsg, &[file, 8, 0]), Err(Errno::ENOTSOCK));
+}
+
+#[test]
+fn a_length_beyond_all_is_cut_off() {
+    let it = Program::new();
+    let [one, other] = it.pair(SOCK_DGRAM);
+    assert_eq!(it.call(Sysno::sendto, &[one, it.buffer, u64::MAX, 0, 0, 0]), Err(Errno::EMSGSIZE));
+    assert_eq!(it.call(Sysno::sendto, &[one, it.buffer, 3, 0, 0, 0]), Ok(3));
+    assert_eq!(it.call(Sysno::recvfrom, &[other, it.buffer, u64::MAX, 0, 0, 0]), Ok(3));
 }
 
 #[test]
@@ -68,5 +79,6 @@ fn a_process_tells_any_of_its_own_ids_and_is_told_by_its_real_ones() {
     assert_eq!(send(Some([1, 10, 20]), 32), Err(Errno::EINVAL), "of another length");
     process.credentials.borrow_mut().user.effective = 0;
     assert_eq!(send(Some([1, 99, 98]), 28), Ok([1, 99, 98]));
+    assert_eq!(send(Some([1, u32::MAX, 98]), 28), Err(Errno::EINVAL), "nobody");
     assert_eq!(send(Some([9, 99, 98]), 28), Err(Errno::ESRCH));
 }
