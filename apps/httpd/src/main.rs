@@ -13,7 +13,7 @@
 //! test(ends): args grace=4
 //! test(ends): client ends.sh
 //! test(ends): client-then wait
-//! test(moved): cycles 2 migrate copy save full save
+//! test(moved): cycles 4 migrate copy save full save
 //! test(moved): client moved.sh
 //! test(updated): client updated.sh
 //! test(updated): client-then destroy
