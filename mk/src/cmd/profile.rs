@@ -6,11 +6,11 @@
 //! nothing that it could notice.
 
 use super::build::{self, Optimize};
+use super::run::lines;
 use crate::boot;
 use crate::disk::{self, Given};
 use crate::ending::{Ending, is_up, text};
 use crate::image::stack::Stack;
-use crate::image::xl;
 use crate::project::write;
 use crate::symbols::{Place, Symbols};
 use crate::ui::{Ui, out, table};
@@ -93,10 +93,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     let disks = disk::images(&project, &image.manifest, &args.disk, 0, ui)?;
     let disks = disk::attach(&disks, &mut options);
     let host = Host::boot(&options, ui)?;
-    let mut overrides: Vec<_> = args.memory.iter().map(|mib| format!("memory={mib}")).collect();
-    if !items.is_empty() {
-        overrides.push(format!("extra={}", xl::quote(&xl::command_line(&items)?)));
-    }
+    let mut overrides = lines(&items, args.memory)?;
     overrides.extend(disks);
     let mut domain = host.create(&GuestSpec { overrides, ..GuestSpec::new(image.config()) })?;
     let limit = Duration::from_secs(args.limit);

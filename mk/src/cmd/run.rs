@@ -29,7 +29,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-pub(crate) use app::{App, Around, check_memory};
+pub(crate) use app::{App, Around, check_memory, lines};
 pub(crate) use watch::telling;
 pub(crate) use xl::update;
 

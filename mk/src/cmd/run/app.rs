@@ -78,7 +78,7 @@ fn with_size(items: &[String], size: Option<String>) -> Vec<String> {
 }
 
 /// The lines for these arguments and that memory.
-fn lines(items: &[String], memory: Option<u64>) -> Result<Vec<String>> {
+pub(crate) fn lines(items: &[String], memory: Option<u64>) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     if !items.is_empty() {
         lines.push(format!("extra={}", xl::quote(&xl::command_line(items)?)));
