@@ -63,6 +63,7 @@
 //! test(same): timeout 240
 //! test(same-more): not-in-check
 //! test(same-more): program births.c
+//! test(same-more): program dents.c
 //! test(same-more): program events.c
 //! test(same-more): program opens.c
 //! test(same-more): program records.c

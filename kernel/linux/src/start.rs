@@ -243,12 +243,7 @@ fn connect_terminals(system: &Rc<System>) {
         }
     }));
     system.session_end.replace(Some(Box::new(|system, session| {
-        let Some(terminal) = system.terminals.of_session(session) else { return };
-        let group = terminal.foreground();
-        for signal in [Signal::HUP, Signal::CONT] {
-            system.group_signal(group, Info::kernel(signal));
-        }
-        terminal.release();
+        system.terminals.end_session(session);
     })));
 }
 

@@ -360,7 +360,12 @@ impl Caller for Thread {
     }
 
     fn process(&self) -> [i32; 3] {
-        [self.process.id, self.process.group(), self.process.session()]
+        let it = &self.process;
+        [it.id, it.group(), it.terminal_session()]
+    }
+
+    fn leave_terminal(&self) {
+        self.process.leave_terminal();
     }
 
     fn user(&self) -> [u32; 2] {

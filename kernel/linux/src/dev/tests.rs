@@ -246,11 +246,15 @@ fn a_terminal_has_a_session_and_sends_signals() {
     // Root alone takes one from another session.
     let steal = || it.call(Sysno::ioctl, &[0, request::TIOCSCTTY.into(), 1]);
     console.control(9, 9);
+    assert_eq!(steal(), Err(Errno::EPERM), "it has one");
+    assert_eq!(ioctl(slave, request::TIOCNOTTY, 0), Ok(0));
     let root = it.thread.process.credentials.replace(Credentials::new(1000, 100));
     assert_eq!(steal(), Err(Errno::EPERM));
     it.thread.process.credentials.replace(root);
     assert_eq!((steal(), console.session()), (Ok(0), id));
     console.release();
+    assert_eq!(it.call(Sysno::ioctl, &[slave, request::TIOCSCTTY.into(), 0]), Ok(0));
+    it.signals.take();
     // By its other name it is open as well.
     let tty = it.open("/dev/tty", 2).unwrap();
     it.call(Sysno::close, &[slave]).unwrap();
@@ -268,6 +272,83 @@ fn a_terminal_has_a_session_and_sends_signals() {
         assert_eq!(it.call(Sysno::ioctl, &[slave, number.into(), it.at as u64]), Err(errno));
     }
     assert_eq!(it.read(slave, 9), Ok(Vec::new()));
+}
+
+#[test]
+fn a_session_whose_terminal_was_hung_up_gets_another_one() {
+    let it = Program::new();
+    let id = it.thread.process.id;
+    let control = |fd| it.call(Sysno::ioctl, &[fd, request::TIOCSCTTY.into(), 0]);
+    assert_eq!(it.call(Sysno::ioctl, &[0, request::TIOCNOTTY.into()]), Ok(0));
+    let [[first, slave], [second, other], [_, third]] = [it.pty(), it.pty(), it.pty()];
+    assert_eq!(control(slave), Ok(0));
+    it.signals.take();
+    it.call(Sysno::close, &[first]).unwrap();
+    assert_eq!(it.signals.take(), [(-id, 1), (-id, 18)]);
+    assert_eq!(it.open("/dev/tty", 2), Err(Errno::ENXIO));
+    assert_eq!(control(other), Ok(0));
+    assert_eq!(control(third), Err(Errno::EPERM), "it has one");
+    it.call(Sysno::ioctl, &[second, request::TIOCGSID.into(), it.at as u64]).unwrap();
+    assert_eq!(it.got(4), id.to_le_bytes());
+    let tty = it.open("/dev/tty", 2).unwrap();
+    it.call(Sysno::close, &[tty]).unwrap();
+    // Of the first one nobody is told any more.
+    it.thread.system.terminals.end_session(id);
+    assert_eq!(it.signals.take(), [(id, 1)]);
+    assert_eq!(control(slave), Err(Errno::EIO));
+    // One that was hung up and has no successor is told of at the end.
+    assert_eq!(control(other), Ok(0));
+    it.call(Sysno::close, &[second]).unwrap();
+    it.signals.take();
+    it.thread.system.terminals.end_session(id);
+    assert_eq!(it.signals.take(), [(id, 1), (id, 18)]);
+}
+
+#[test]
+fn who_gives_up_the_terminal_of_its_session_has_none_and_the_others_keep_it() {
+    let it = Program::new();
+    let (process, id) = (&it.thread.process, it.thread.process.id);
+    let leader = Process::new(77, &it.thread.memory());
+    it.thread.system.add(&leader);
+    leader.set_group(77, 77);
+    process.set_group(id, 77);
+    let console = process.files().get(0).unwrap();
+    let console = console.as_kind::<TerminalFile>().unwrap().terminal().clone();
+    console.release();
+    console.control(77, 77);
+    let ioctl = |number: u32| it.call(Sysno::ioctl, &[0, number.into(), it.at as u64]);
+    assert_eq!(ioctl(request::TIOCGSID), Ok(0));
+    assert_eq!(ioctl(request::TIOCNOTTY), Ok(0));
+    assert_eq!(
+        (ioctl(request::TIOCGSID), ioctl(request::TIOCNOTTY)),
+        (Err(Errno::ENOTTY), Err(Errno::ENOTTY))
+    );
+    assert_eq!(it.open("/dev/tty", 2), Err(Errno::ENXIO));
+    assert_eq!((console.session(), it.signals.take()), (77, Vec::new()));
+    // It is in nobody's background.
+    assert_eq!(it.read(0, 1), Ok(Vec::new()));
+}
+
+#[test]
+fn a_master_throws_away_what_came_to_it_whoever_is_in_the_background() {
+    let it = Program::new();
+    let [master, slave] = it.pty();
+    let id = it.thread.process.id;
+    assert_eq!(it.call(Sysno::ioctl, &[0, request::TIOCNOTTY.into()]), Ok(0));
+    it.call(Sysno::ioctl, &[slave, request::TIOCSCTTY.into(), 0]).unwrap();
+    let file = it.thread.process.files().get(slave).unwrap();
+    it.write(slave, b"printed").unwrap();
+    it.write(master, b"typed\n").unwrap();
+    let terminals = &it.thread.system.terminals;
+    terminals.of_session(id).unwrap().control(id, 44);
+    it.signals.take();
+    let flush = |fd, what| it.call(Sysno::ioctl, &[fd, request::TCFLSH.into(), what]);
+    assert_eq!(flush(slave, 0), Err(Errno::EIO));
+    assert_eq!((flush(master, 9), flush(master, 1)), (Err(Errno::EINVAL), Ok(0)));
+    assert_eq!(it.read(master, 7).unwrap(), b"printed");
+    assert_eq!(flush(master, 2), Ok(0));
+    assert_eq!(it.read(master, 99), Err(Errno::EAGAIN), "the echo");
+    assert!(file.file.ready().contains(crate::watch::Ready::IN), "what was typed is there");
 }
 
 #[test]

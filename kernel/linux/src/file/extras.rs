@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
-/// The most locks of one file.
+/// The most locks of one owner in one file.
 const MOST: usize = 4096;
 
 /// What few files have.
@@ -189,7 +189,8 @@ impl Extras {
     /// Takes a lock. What its owner had there before is replaced.
     ///
     /// # Errors
-    /// `EAGAIN` with what raises when it may be free; `ENOLCK` for too many.
+    /// `EAGAIN` with what raises when it may be free; `ENOLCK` for too many of this owner, or when
+    /// memory is low.
     pub fn lock(&self, lock: Lock) -> Result<(), (Errno, Arc<Watch>)> {
         let mut locks = self.locks.borrow_mut();
         let locks = locks.get_or_insert_default();
@@ -197,11 +198,10 @@ impl Extras {
         if locks.all.iter().any(|it| it.conflicts(&lock)) {
             return Err((Errno::EAGAIN, watch));
         }
-        // A range may be split in two, and the new one comes.
-        if locks.all.len() + 2 > MOST || locks.all.try_reserve(2).is_err() {
+        let lock = locks.joined(lock);
+        if locks.reserve(lock.owner, lock.start, lock.end, 1).is_err() {
             return Err((Errno::ENOLCK, watch));
         }
-        let lock = locks.joined(lock);
         locks.cut(lock.owner, lock.start, lock.end);
         let at = locks.all.partition_point(|it| it.start <= lock.start);
         locks.all.insert(at, lock);
@@ -212,14 +212,10 @@ impl Extras {
     /// Gives up what `owner` has locked in a range.
     ///
     /// # Errors
-    /// `ENOLCK`: a lock would become two, which are too many.
+    /// `ENOLCK`: a lock would become two, which are too many. Nothing is given up then.
     pub fn unlock(&self, owner: Owner, start: u64, end: u64) -> Result<(), Errno> {
         if let Some(locks) = self.locks.borrow_mut().as_mut() {
-            if locks.splits(owner, start, end)
-                && (locks.all.len() >= MOST || locks.all.try_reserve(1).is_err())
-            {
-                return Err(Errno::ENOLCK);
-            }
+            locks.reserve(owner, start, end, 0)?;
             locks.cut(owner, start, end);
         }
         self.unlocked();
@@ -261,13 +257,30 @@ impl Locks {
         lock
     }
 
-    /// Returns whether one of `owner` has something on both sides of a range.
-    fn splits(&self, owner: Owner, start: u64, end: u64) -> bool {
-        self.all.iter().any(|it| it.owner == owner && it.start < start && it.end > end)
+    /// Makes room for what is left of those of `owner` once a range is taken out of them, and for
+    /// `more`. Who would have no more than before always may.
+    ///
+    /// # Errors
+    /// `ENOLCK`: `owner` would have too many, or memory is low.
+    fn reserve(&mut self, owner: Owner, start: u64, end: u64, more: usize) -> Result<(), Errno> {
+        let (mut before, mut after) = (0, more);
+        for it in self.all.iter().filter(|it| it.owner == owner) {
+            before += 1;
+            after += match (it.start < start, it.end > end) {
+                _ if it.start >= end || it.end <= start => 1,
+                (left, right) => usize::from(left) + usize::from(right),
+            };
+        }
+        if after <= before {
+            return Ok(());
+        }
+        if after > MOST || kernel::memory::is_low() {
+            return Err(Errno::ENOLCK);
+        }
+        self.all.try_reserve(after - before).map_err(|_| Errno::ENOLCK)
     }
 
-    /// Takes a range out of those of `owner`. There has to be room for one more where that
-    /// [splits](Self::splits) one.
+    /// Takes a range out of those of `owner`, for which there is [room](Self::reserve).
     fn cut(&mut self, owner: Owner, start: u64, end: u64) {
         let mut rest = None;
         self.all.retain_mut(|it| {
@@ -348,5 +361,41 @@ mod tests {
         assert_eq!(extras.unlock(owner, 1 << 40, (1 << 40) + 1), Ok(()));
         extras.unlock_all(owner);
         assert!(!extras.is_locked());
+    }
+
+    #[test]
+    fn who_has_too_many_locks_leaves_room_for_others_and_for_fewer() {
+        let extras = Extras::default();
+        let lock = |process, start, end, exclusive| {
+            let owner = Owner::Process(process);
+            extras.lock(Lock { owner, process, start, end, exclusive }).map_err(|it| it.0)
+        };
+        let most = MOST as u64;
+        for at in 0..most {
+            lock(1, at * 2, at * 2 + 1, false).unwrap();
+        }
+        assert_eq!(lock(1, most * 2, most * 2 + 1, false), Err(Errno::ENOLCK));
+        for at in 0..most {
+            lock(2, at * 2, at * 2 + 1, false).unwrap();
+        }
+        // What joins two, replaces one or reaches further is not one more.
+        lock(1, 1, 2, false).unwrap();
+        lock(1, 0, 3, false).unwrap();
+        assert_eq!(lock(1, 1, 2, true), Err(Errno::ENOLCK), "it would split one into two");
+        assert_eq!(
+            extras
+                .conflict(&Lock {
+                    owner: Owner::Process(3),
+                    process: 3,
+                    start: 1,
+                    end: 2,
+                    exclusive: true,
+                })
+                .map(|it| (it.start, it.end)),
+            Some((0, 3))
+        );
+        lock(1, most * 2, most * 2 + 1, false).unwrap();
+        lock(1, 0, most * 4, false).unwrap();
+        assert_eq!(extras.locks.borrow().as_ref().unwrap().all.len(), MOST + 1);
     }
 }

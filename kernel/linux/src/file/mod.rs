@@ -142,8 +142,12 @@ pub trait Caller {
     /// The memory that arguments point into.
     fn memory(&self) -> Rc<Memory>;
 
-    /// The numbers of its process, process group and session.
+    /// The numbers of its process, process group and session; 0 for that of one that has given up
+    /// the session's terminal.
     fn process(&self) -> [i32; 3];
+
+    /// The terminal of its session is its own no more (`TIOCNOTTY`).
+    fn leave_terminal(&self) {}
 
     /// The numbers of the user and the group that it acts for (credentials(7), effective).
     fn user(&self) -> [u32; 2] {

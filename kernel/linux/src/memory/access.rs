@@ -55,6 +55,16 @@ impl Memory {
         Ok(())
     }
 
+    /// Makes sure that all of these bytes are where a program's may be, as Linux does before it looks
+    /// at anything else (`access_ok`).
+    ///
+    /// # Errors
+    /// `EFAULT`
+    pub fn check_range(at: u64, length: u64) -> Result<(), Errno> {
+        let end = at.checked_add(length).filter(|&it| it <= TOP as u64);
+        end.map(drop).ok_or(Errno::EFAULT)
+    }
+
     /// Makes sure that the program could write all of these bytes now.
     ///
     /// # Errors

@@ -80,7 +80,7 @@ pub(super) fn stat(system: &System, process: &Process, thread: Option<&Receiver>
     let parent = process.parent().map_or(0, |it| it.id);
     let (ran, _) = turns(process, thread);
     let (ran, children) = (hundredths(ran), hundredths(process.children_ran.get()));
-    let terminal = system.terminals.of_session(process.session());
+    let terminal = system.terminals.of_session(process.terminal_session());
     // The minor number of a device is in two parts, and so it is here.
     let (terminal, foreground) =
         terminal.map_or((0, -1), |it| (it.special() as i32, it.foreground()));

@@ -37,6 +37,8 @@ pub struct Process {
     pub children: RefCell<LiteMap<i32, Rc<Self>>>,
     group: Cell<i32>,
     session: Cell<i32>,
+    /// It has given up the terminal of its session (`TIOCNOTTY`).
+    without_terminal: Cell<bool>,
     /// Its signals, and its threads.
     pub signals: Rc<Signals>,
     memory: RefCell<Weak<Memory>>,
@@ -158,6 +160,7 @@ impl Process {
             children: RefCell::default(),
             group: Cell::new(id),
             session: Cell::new(id),
+            without_terminal: Cell::new(false),
             signals: Rc::new(Signals::new()),
             memory: RefCell::new(Rc::downgrade(memory)),
             borrows: Cell::new(false),
@@ -222,6 +225,7 @@ impl Process {
             parent: RefCell::new(Rc::downgrade(parent)),
             group: self.group.clone(),
             session: self.session.clone(),
+            without_terminal: self.without_terminal.clone(),
             signals: Rc::new(self.signals.fork()),
             files: RefCell::new(files),
             borrows: Cell::new(shares(CLONE_VM)),
@@ -344,7 +348,19 @@ impl Process {
     /// Moves it to another group, and session.
     pub(crate) fn set_group(&self, group: i32, session: i32) {
         self.group.set(group);
-        self.session.set(session);
+        if self.session.replace(session) != session {
+            self.without_terminal.set(false);
+        }
+    }
+
+    /// The terminal of its session is neither its own any more nor of those that it starts.
+    pub(crate) fn leave_terminal(&self) {
+        self.without_terminal.set(true);
+    }
+
+    /// Returns the number of the session whose terminal is its own; 0 if it has given that up.
+    pub(crate) const fn terminal_session(&self) -> i32 {
+        if self.without_terminal.get() { 0 } else { self.session.get() }
     }
 
     /// Returns the number of its session.

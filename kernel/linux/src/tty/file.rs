@@ -131,7 +131,8 @@ impl Terminal {
                 }
                 // Root may take it from another session.
                 let takes = argument == 1 && caller.credentials().root;
-                if id != session || self.session.get() != 0 && !takes {
+                let has_one = self.common.controls(session).is_some();
+                if id != session || has_one || self.session.get() != 0 && !takes {
                     return Err(Errno::EPERM.into());
                 }
                 self.control(session, group);
@@ -144,6 +145,8 @@ impl Terminal {
                     self.send(signal::HUP);
                     self.send(signal::CONT);
                     self.release();
+                } else {
+                    caller.leave_terminal();
                 }
             }
             INPUT => {

@@ -76,21 +76,40 @@ pub struct Terminal {
     stopped: Cell<bool>,
     /// The other side is gone.
     hung_up: Cell<bool>,
-    signals: Rc<Signals>,
+    common: Rc<Common>,
     /// The time at which a read of nothing ends (`VTIME`), in ns of the monotonic clock.
     deadline: Cell<Option<kernel::time::Instant>>,
 }
 
-/// Who sends the signals of all terminals, once there is somebody.
+/// What all terminals have in common.
 #[derive(Default)]
-pub struct Signals(RefCell<Option<Send>>);
+struct Common {
+    /// Who sends their signals, once there is somebody.
+    send: RefCell<Option<Send>>,
+    all: RefCell<Vec<Weak<Terminal>>>,
+}
+
+impl Common {
+    /// Returns the terminals of a session: the one that controls it, and those that did and were hung
+    /// up.
+    fn of_session(&self, session: i32) -> impl Iterator<Item = Rc<Terminal>> {
+        let all = self.all.borrow();
+        let own = |it: &Rc<Terminal>| session > 0 && it.session() == session;
+        all.iter().filter_map(Weak::upgrade).filter(own).collect::<Vec<_>>().into_iter()
+    }
+
+    /// Returns the terminal that controls a session.
+    fn controls(&self, session: i32) -> Option<Rc<Terminal>> {
+        self.of_session(session).find(|it| !it.hung_up.get())
+    }
+}
 
 /// The most bytes of echo that wait for room.
 const ECHO: usize = 4096;
 
 impl Terminal {
     /// Makes one.
-    pub fn new(wire: Box<dyn Wire>, signals: &Rc<Signals>) -> Rc<Self> {
+    fn new(wire: Box<dyn Wire>, common: &Rc<Common>) -> Rc<Self> {
         Rc::new(Self {
             wire,
             settings: RefCell::default(),
@@ -103,7 +122,7 @@ impl Terminal {
             foreground: Cell::new(0),
             stopped: Cell::new(false),
             hung_up: Cell::new(false),
-            signals: Rc::clone(signals),
+            common: Rc::clone(common),
             deadline: Cell::new(None),
         })
     }
@@ -134,15 +153,19 @@ impl Terminal {
     }
 
     /// Makes it the controlling terminal of a session, whose leader's group is in the
-    /// foreground.
+    /// foreground. One of its that was hung up means nothing to it any more.
     pub fn control(&self, session: i32, group: i32) {
+        for old in self.common.of_session(session) {
+            old.release();
+        }
         self.session.set(session);
         self.foreground.set(group);
     }
 
     /// Its session has ended, or gives it up.
     pub fn release(&self) {
-        self.control(0, 0);
+        self.session.set(0);
+        self.foreground.set(0);
     }
 
     /// Sends a signal to the group in the foreground.
@@ -154,7 +177,7 @@ impl Terminal {
     }
 
     fn send_to(&self, whom: Whom, number: u32) {
-        if let Some(send) = &*self.signals.0.borrow() {
+        if let Some(send) = &*self.common.send.borrow() {
             send(whom, number);
         }
     }
@@ -340,8 +363,7 @@ impl Terminal {
 /// All terminals of the machine.
 #[derive(Default)]
 pub struct Terminals {
-    all: RefCell<Vec<Weak<Terminal>>>,
-    signals: Rc<Signals>,
+    common: Rc<Common>,
     /// The pseudoterminals, by number.
     ptys: RefCell<Vec<Option<Rc<pty::Pty>>>>,
 }
@@ -349,13 +371,13 @@ pub struct Terminals {
 impl Terminals {
     /// Says who sends the signals of terminals.
     pub fn set_signals(&self, send: Send) {
-        *self.signals.0.borrow_mut() = Some(send);
+        *self.common.send.borrow_mut() = Some(send);
     }
 
     /// Makes a terminal.
     pub fn make(&self, wire: Box<dyn Wire>) -> Rc<Terminal> {
-        let terminal = Terminal::new(wire, &self.signals);
-        let mut all = self.all.borrow_mut();
+        let terminal = Terminal::new(wire, &self.common);
+        let mut all = self.common.all.borrow_mut();
         all.retain(|it| it.strong_count() > 0);
         all.push(Rc::downgrade(&terminal));
         terminal
@@ -363,9 +385,19 @@ impl Terminals {
 
     /// Returns the terminal that controls a session.
     pub fn of_session(&self, session: i32) -> Option<Rc<Terminal>> {
-        let all = self.all.borrow();
-        let mut there = all.iter().filter_map(Weak::upgrade);
-        there.find(|it| session > 0 && it.session() == session)
+        self.common.controls(session)
+    }
+
+    /// A session ends: the groups in the foreground of its terminals are told, also of one that was
+    /// hung up, as long as it got no other.
+    pub fn end_session(&self, session: i32) {
+        for terminal in self.common.of_session(session) {
+            terminal.send(signal::HUP);
+            if terminal.hung_up.get() {
+                terminal.send(signal::CONT);
+            }
+            terminal.release();
+        }
     }
 
     /// Opens a terminal for a process, whose controlling one it becomes where that is not

@@ -203,6 +203,18 @@ impl File for Master {
                 0 => return Err(Errno::ENOTTY.into()),
                 session => memory.put(argument, &session)?,
             },
+            // These are about the master's own side, for which nobody is in the background.
+            request::TCFLSH => match argument {
+                0 | 2 => {
+                    self.pty.pair.output.borrow_mut().clear();
+                    self.pty.pair.wakers.borrow_mut().wake();
+                    self.pty.terminal.show();
+                }
+                1 => {}
+                _ => return Err(Errno::EINVAL.into()),
+            },
+            request::TCXONC if argument > 3 => return Err(Errno::EINVAL.into()),
+            request::TCXONC | request::TCSBRK | request::TCSBRKP => {}
             _ => return self.pty.terminal.ioctl(caller, number, argument),
         }
         Ok(0)
@@ -246,9 +258,7 @@ pub fn open_own(
     flags: u32,
 ) -> Result<Rc<dyn File>, Errno> {
     let [_, _, session] = caller.process();
-    // One whose master is gone is still what the end of the session is told by, and nothing else.
-    let terminal = terminals.of_session(session).filter(|it| !it.hung_up.get());
-    let terminal = terminal.ok_or(Errno::ENXIO)?;
+    let terminal = terminals.of_session(session).ok_or(Errno::ENXIO)?;
     let file = terminals.open(&terminal, node, caller.process(), flags);
     let ptys = terminals.ptys.borrow();
     let pty = ptys.iter().flatten().find(|it| Rc::ptr_eq(&it.terminal, &terminal));

@@ -35,6 +35,9 @@ pub(crate) const CALLS: Group = calls! {
 /// Receives without waiting once one message came (recvmmsg(2)); the headers' bindings lack it.
 const MSG_WAITFORONE: u32 = 0x1_0000;
 
+/// The most bytes that one call moves (`MAX_RW_COUNT`).
+const MOST: u64 = 0x7fff_f000;
+
 /// Parts of one message at most (`UIO_MAXIOV`), and messages of one call.
 const PARTS: u64 = 1024;
 
@@ -79,8 +82,7 @@ fn parts(memory: &Memory, at: u64, count: u64) -> Result<Vec<Part>, Stop> {
     for number in 0..count {
         let [address, length]: [u64; 2] = memory.get(at.wrapping_add(number * 16))?;
         let length = usize::try_from(length as i64).map_err(|_| Errno::EINVAL)?;
-        // No call moves more (MAX_RW_COUNT).
-        let length = length.min(0x7fff_f000 - total);
+        let length = length.min(MOST as usize - total);
         total += length;
         parts.push(Part { at: address as usize, length });
     }
@@ -162,13 +164,16 @@ fn send(thread: &Rc<Thread>, open: Rc<Open>, prepared: Prepared) -> Answer {
 }
 
 fn sendto(thread: &Rc<Thread>, [fd, at, length, flags, to, to_length]: Args) -> Answer {
+    // It is cut off, whatever it is, and has to be a program's.
+    let length = length.min(MOST);
+    Memory::check_range(at, length)?;
     let open = thread.process.files().get(fd)?;
+    let socket = SocketFile::of(&open)?;
     let to = match to {
         0 => None,
-        at => Some(given(thread, &**SocketFile::of(&open)?, at, to_length)?),
+        at => Some(given(thread, &**socket, at, to_length)?),
     };
-    // As one part it is cut off, whatever it is.
-    let parts = alloc::vec![Part { at: at as usize, length: length.min(0x7fff_f000) as usize }];
+    let parts = alloc::vec![Part { at: at as usize, length: length as usize }];
     let (rights, credentials) = (Vec::new(), sender(&**thread));
     send(thread, open, Prepared { to, parts, rights, credentials, flags: flags as u32 })
 }
@@ -352,7 +357,9 @@ pub(crate) fn read(
 }
 
 fn recvfrom(thread: &Rc<Thread>, [fd, at, size, flags, from, length]: Args) -> Answer {
-    let parts = alloc::vec![Part { at: at as usize, length: size.min(0x7fff_f000) as usize }];
+    let size = size.min(MOST);
+    Memory::check_range(at, size)?;
+    let parts = alloc::vec![Part { at: at as usize, length: size as usize }];
     load_address(&thread.memory(), from, length)?;
     let open = thread.process.files().get(fd)?;
     receive(thread, &open, parts, flags as u32, move |thread, came| {
@@ -367,6 +374,8 @@ fn recvfrom(thread: &Rc<Thread>, [fd, at, size, flags, from, length]: Args) -> A
 
 /// Receives the message whose header stands at `at`.
 fn receive_message(thread: &Rc<Thread>, fd: u64, at: u64, flags: u32) -> Answer {
+    let open = thread.process.files().get(fd)?;
+    SocketFile::of(&open)?;
     let memory = thread.memory();
     let header: MsgHdr = memory.get(at)?;
     let parts = parts(&memory, header.parts, header.part_count)?;
@@ -374,7 +383,6 @@ fn receive_message(thread: &Rc<Thread>, fd: u64, at: u64, flags: u32) -> Answer 
     memory.check_write(at as usize, size_of::<MsgHdr>())?;
     load(&memory, header.name, LONGEST.min(header.name_length as usize))?;
     load(&memory, header.control, CONTROL.min(header.control_length as usize))?;
-    let open = thread.process.files().get(fd)?;
     receive(thread, &open, parts, flags, move |thread, came| {
         let memory = thread.memory();
         let mut answer = header;
@@ -403,12 +411,12 @@ fn recvmsg(thread: &Rc<Thread>, [fd, at, flags, ..]: Args) -> Answer {
 
 fn recvmmsg(thread: &Rc<Thread>, [fd, at, count, flags, timeout, _]: Args) -> Answer {
     let (thread, count) = (Rc::clone(thread), u64::from(count as u32).min(PARTS));
-    SocketFile::of(&*thread.process.files().get(fd)?)?;
     // It is looked at after each message (recvmmsg(2), BUGS).
     let end = match timeout {
         0 => None,
         at => Some(Instant::now().saturating_add(thread.memory().get::<Timespec>(at)?.duration()?)),
     };
+    SocketFile::of(&*thread.process.files().get(fd)?)?;
     let flags = flags as u32;
     wait(async move {
         for done in 0..count {

@@ -147,7 +147,12 @@ impl Unix {
             if !other.hears(self) {
                 return Err(Errno::EPERM.into());
             }
+            let old = self.connected_to();
+            let had_one = matches!(*self.role.borrow(), Role::Connected(..));
             self.join(other);
+            if had_one && old.as_ref().is_none_or(|old| !Rc::ptr_eq(old, other)) {
+                self.left(old.as_deref());
+            }
             self.changed.raise();
             return Ok(());
         }
@@ -203,7 +208,27 @@ impl Unix {
             return Err(Errno::EPIPE);
         }
         *role = Role::Alone;
+        drop(role);
+        self.left(None);
         Err(Errno::ECONNREFUSED)
+    }
+
+    /// A socket of datagrams has left the peer that it was connected to: what came and was not received
+    /// is lost, as on Linux (`unix_dgram_disconnected`), and a peer that is still connected to it
+    /// learns of that.
+    fn left(&self, old: Option<&Self>) {
+        let mut lost = core::mem::take(&mut *self.queue.borrow_mut());
+        if lost.is_empty() {
+            return;
+        }
+        self.registry.flight.ended(lost.take_rights());
+        self.drained.raise();
+        if let Some(old) = old
+            && matches!(&*old.role.borrow(), Role::Connected(peer, ..) if Weak::ptr_eq(peer, &self.itself))
+        {
+            old.error.set(Some(Errno::ECONNRESET));
+            old.changed.raise();
+        }
     }
 
     fn connected_to(&self) -> Option<Rc<Self>> {
@@ -401,7 +426,10 @@ impl Socket for Unix {
     fn connect(&self, caller: &dyn Caller, address: &Address) -> Result<(), Stop> {
         let name = match address {
             Address::None if self.style == Style::Datagram => {
-                self.role.replace(Role::Alone);
+                let old = self.connected_to();
+                if let Role::Connected(..) = self.role.replace(Role::Alone) {
+                    self.left(old.as_deref());
+                }
                 return Ok(());
             }
             Address::Unix(Name::Abstract(name)) => name,

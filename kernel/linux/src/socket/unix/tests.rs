@@ -128,6 +128,29 @@ fn what_was_sent_with_descriptors_ends_what_is_received_at_once() {
 }
 
 #[test]
+fn datagrams_that_came_are_lost_with_the_peer_as_soon_as_that_is_noticed() {
+    let [one, other] = pair(Style::Datagram);
+    send(&other, b"early").unwrap();
+    drop(other);
+    assert_eq!(got(&one, 9), b"early", "nobody has looked");
+    let [one, other] = pair(Style::Datagram);
+    send(&other, b"lost").unwrap();
+    drop(other);
+    assert_eq!(error(send(&one, b"x")), Some(Errno::ECONNREFUSED));
+    assert!(matches!(receive(&one, 9, 0), Err(Stop::Wait)));
+    assert_eq!(error(send(&one, b"x")), Some(Errno::ENOTCONN));
+    // Who leaves a peer for another loses what came, and the peer that counted on it hears of that.
+    let [one, other] = pair(Style::Datagram);
+    one.connect(&Nobody, &Address::None).unwrap();
+    assert!(!other.ready().contains(Ready::ERR), "nothing was lost");
+    let [one, other] = pair(Style::Datagram);
+    send(&other, b"lost").unwrap();
+    one.connect(&Nobody, &Address::None).unwrap();
+    assert!(matches!(receive(&one, 9, 0), Err(Stop::Wait)));
+    assert_eq!(other.option(SOL_SOCKET, SO_ERROR).unwrap(), 104_i32.to_ne_bytes());
+}
+
+#[test]
 fn half_of_a_stream_may_end() {
     let [one, other] = pair(Style::Stream);
     send(&one, b"last").unwrap();

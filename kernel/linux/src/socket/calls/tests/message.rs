@@ -30,6 +30,25 @@ fn a_length_beyond_all_is_cut_off() {
 }
 
 #[test]
+fn what_is_no_socket_is_judged_after_the_bytes_and_before_the_header() {
+    let it = Program::new();
+    let file = it.call(Sysno::epoll_create1, &[0]).unwrap() as u64;
+    for (fd, errno) in [(99, Errno::EBADF), (file, Errno::ENOTSOCK)] {
+        for number in [Sysno::sendmsg, Sysno::recvmsg] {
+            assert_eq!(it.call(number, &[fd, 8, 0]), Err(errno), "{number}");
+        }
+        for number in [Sysno::sendmmsg, Sysno::recvmmsg] {
+            assert_eq!(it.call(number, &[fd, 8, 1, 0, 0]), Err(errno), "{number}");
+        }
+        for number in [Sysno::sendto, Sysno::recvfrom] {
+            assert_eq!(it.call(number, &[fd, 8, 1, 0, 0, 0]), Err(errno), "{number}");
+            assert_eq!(it.call(number, &[fd, 1 << 63, 1, 0, 0, 0]), Err(Errno::EFAULT), "{number}");
+        }
+        assert_eq!(it.call(Sysno::recvmmsg, &[fd, 8, 1, 0, 8]), Err(Errno::EFAULT));
+    }
+}
+
+#[test]
 fn a_unix_socket_has_no_options_of_other_levels() {
     let it = Program::new();
     for (family, errno) in [(AF_UNIX, Errno::EOPNOTSUPP), (AF_INET, Errno::ENOPROTOOPT)] {
