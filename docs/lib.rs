@@ -20,7 +20,6 @@ pages! {
     devices "devices.md",
     disk_and_keys "disk-and-keys.md",
     driver "driver.md",
-    first_app "first-app.md",
     http "http.md",
     memory "memory.md",
     metrics "metrics.md",

@@ -57,6 +57,23 @@ pub(crate) fn parse(text: &str) -> Result<Given, String> {
     Ok(Given { name: name.into(), source: source.into(), read_only, sector })
 }
 
+/// Refuses what no disk can be, before anything is built for it.
+///
+/// # Errors
+/// When one is neither there nor a size nor packages.
+pub(crate) fn check(given: &[Given]) -> Result<()> {
+    for Given { name, source, .. } in given {
+        let known = Packages::parse(source).is_some() || size(source).is_some();
+        ensure!(
+            known || Path::new(source).exists(),
+            "--disk {name}={source}: there is no {source}: a disk is a file, a folder, a size such as \
+             64M, or packages, as debian:NAME,...; behind it may stand ,ro and ,512 or ,4096 for its \
+             sectors"
+        );
+    }
+    Ok(())
+}
+
 /// Bytes of a size such as `64M`, `1GiB` or `512`.
 pub(crate) fn size(text: &str) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -192,11 +209,8 @@ fn image(
         return Ok((source.to_owned(), false));
     }
     let Some(size) = size(&given.source) else {
-        bail!(
-            "there is no {}: a disk is a file, a folder, a size such as 64M, or packages, as \
-             debian:NAME,...; behind it may stand ,ro and ,512 or ,4096 for its sectors",
-            source.display()
-        );
+        return check(std::slice::from_ref(given))
+            .and_then(|()| bail!("{} is gone", source.display()));
     };
     // It stays from run to run, as a disk does.
     let path = own(project, &name("img"))?;
@@ -290,6 +304,18 @@ mod tests {
         assert_eq!(parse("data=a,b,ro,4096"), Ok(large));
         for bad in ["data", "=x", "data=", "data=,ro"] {
             assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_no_disk_can_be_is_refused_with_its_path_and_the_forms() {
+        let check = |source: &str| check(&[parse(&format!("root={source}")).unwrap()]);
+        for good in ["64M", "/", "/dev/null,ro", "debian:dash"] {
+            assert!(check(good).is_ok(), "{good}");
+        }
+        let error = check("/no/such,ro").unwrap_err().to_string();
+        for part in ["--disk root=/no/such: ", "a folder, a size such as 64M", ",ro and"] {
+            assert!(error.contains(part), "{error}");
         }
     }
 

@@ -14,8 +14,10 @@
 //! * [`explain`]: what happened where the guest cannot say it
 //! * [`dump`]: a domain's memory, and what is in it
 //! * [`symbols`]: functions and lines of addresses; [`names`] puts them into reports
+//! * [`saved`]: the file of a saved guest
 //! * [`judge`]: whether it did that
 //! * [`tidy`]: Xenith's invariants that the compiler cannot check
+//! * [`toolstack`]: what `xl` says where it fails
 //! * [`ui`]: what the user sees while something is done
 
 #![forbid(unsafe_code)]
@@ -39,8 +41,10 @@ mod names;
 mod program;
 mod project;
 mod provenance;
+mod saved;
 mod symbols;
 mod tidy;
+mod toolstack;
 mod ui;
 
 use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};

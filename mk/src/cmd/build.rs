@@ -143,6 +143,16 @@ pub(crate) fn images(project: &Project, guests: &[&Guest], ui: &Ui) -> Result<Ve
     Ok(guests.iter().filter_map(|guest| images.remove(&*guest.name)).collect())
 }
 
+/// The image of the last build of a guest, if all of it is there. Its source may have changed since.
+pub(crate) fn last(project: &Project, guest: &Guest) -> Option<Image> {
+    let (name, folder) = (guest.name.clone(), project.image_folder(&guest.name));
+    let report = serde_json::from_slice(&read(&folder.join("report.json")).ok()?).ok()?;
+    let linked = read(&folder.join(format!("{name}.debug"))).ok()?;
+    let manifest = manifest(&Elf::parse(&linked).ok()?).ok()?;
+    let image = Image { name, folder, manifest, report };
+    (image.file().is_file() && image.config().is_file()).then_some(image)
+}
+
 /// Verifies what was linked and writes the image's files.
 fn finish(project: &Project, guest: &Guest, elf: &Elf<'_>, linked: &[u8]) -> Result<Image> {
     let name = &guest.name;

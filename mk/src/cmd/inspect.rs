@@ -7,20 +7,22 @@ use crate::image::verify::verify;
 use crate::image::{least_memory, manifest, notes};
 use crate::project::{Project, read};
 use crate::ui::{bytes, err, out, table};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use console::style;
 use object::elf;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Shows what an image holds, and what is wrong with it
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  cargo mk inspect target/xenith/hello/hello\n\nThe exit status is 1 \
-when the image must not be booted."
+    after_help = "Examples:\n  cargo mk inspect hello\n  cargo mk inspect some/image\n\nOf an app, it is the \
+image that `cargo mk build` made last. The exit status is 1\nwhen the image must not be booted."
 )]
 pub(crate) struct Args {
-    /// The image: a file that `cargo mk build` made, or any ELF file
-    file: PathBuf,
+    /// The image: an app, as it was built last, or any ELF file; without it, the app of the current
+    /// folder
+    #[arg(value_name = "APP|FILE")]
+    image: Option<PathBuf>,
 }
 
 /// Runs the command.
@@ -28,10 +30,12 @@ pub(crate) struct Args {
 /// # Errors
 /// When the file cannot be read as an ELF file.
 pub(crate) fn run(args: &Args) -> Result<u8> {
-    let file = read(&args.file).context(
-        "an image is a file, such as target/xenith/hello/hello once `cargo mk build hello` made it",
-    )?;
-    let image = Elf::parse(&file).with_context(|| args.file.display().to_string())?;
+    let path = match &args.image {
+        Some(file) if file.is_file() => file.clone(),
+        image => of_app(image.as_deref())?,
+    };
+    let file = read(&path)?;
+    let image = Elf::parse(&file).with_context(|| path.display().to_string())?;
     let manifest = manifest(&image);
     segments(&image);
     notes_of(&image);
@@ -61,6 +65,26 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         out(&format!("{}\n", style("nothing is wrong with it").green()));
     }
     Ok(u8::from(!wrong.is_empty()))
+}
+
+/// The image of an app's last build.
+fn of_app(app: Option<&Path>) -> Result<PathBuf> {
+    let given: Vec<_> = app.iter().map(|it| it.display().to_string()).collect();
+    if given.iter().any(|it| it.contains('/')) {
+        bail!("there is no file {}: an image is a file, or an app by its name", given.concat());
+    }
+    let project = Project::find()?;
+    let guest = *project.choose(&given)?.first().context("no app")?;
+    built(&project.image_folder(&guest.name), &guest.name)
+}
+
+/// The image of that name in its folder.
+fn built(folder: &Path, name: &str) -> Result<PathBuf> {
+    let path = folder.join(name);
+    match path.is_file() {
+        true => Ok(path),
+        false => bail!("{name} is not built yet: `cargo mk build {name}` makes its image"),
+    }
 }
 
 fn segments(image: &Elf<'_>) {
@@ -101,4 +125,20 @@ fn notes_of(image: &Elf<'_>) {
         rows.push([format!("{owner} {kind}"), value]);
     }
     out(&format!("{}\n", table(&rows, &[])));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_app_s_image_is_there_or_the_error_says_how_to_make_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = built(folder.path(), "web").unwrap_err().to_string();
+        assert!(error.contains("`cargo mk build web`"), "{error}");
+        std::fs::write(folder.path().join("web"), "image").unwrap();
+        assert_eq!(built(folder.path(), "web").unwrap(), folder.path().join("web"));
+        let error = of_app(Some(Path::new("no/such"))).unwrap_err().to_string();
+        assert!(error.contains("no file no/such"), "{error}");
+    }
 }

@@ -1,6 +1,6 @@
 //! `cargo mk migrate`: a running guest, as another domain.
 
-use super::run::control::{Request, ask};
+use super::run::control::{Request, find};
 use crate::project::Project;
 use crate::ui::Ui;
 use anyhow::Result;
@@ -13,7 +13,7 @@ It is `xl migrate` to the same host, which takes a Xen with shadow page tables. 
 built without: there, --by-file does the same by `xl save` and `xl restore`."
 )]
 pub(crate) struct Args {
-    /// The guest, by the name that its run shows
+    /// The guest, by the name that its run shows: its app's, or that of --name
     #[arg(value_name = "GUEST")]
     guest: String,
     /// Stops the guest for the move: its memory goes through a file
@@ -28,7 +28,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     let Args { guest, by_file } = args;
     ui.step(&format!("moving {guest}"));
-    ask(&Project::find()?, &Request::Migrate { guest: guest.clone(), by_file: *by_file }, ui)?;
+    let found = find(&Project::find()?, guest)?;
+    found.ask(|guest| Request::Migrate { guest, by_file: *by_file }, ui)?;
     ui.done();
     ui.note(&format!("{guest} is another domain now, and goes on"));
     Ok(0)

@@ -20,8 +20,9 @@ mod watch;
 mod xl;
 
 use super::build::Optimize;
-use crate::disk::{Given, SECTOR};
+use crate::disk::{self, Given, SECTOR};
 use crate::project::Project;
+use crate::saved::Saved;
 use crate::ui::Ui;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
@@ -40,10 +41,10 @@ pub(crate) use xl::update;
 cargo mk run hello --on linux\n  cargo mk run httpd --publish 8080:80 --pcap httpd.pcap\n  \
 cargo mk run httpd + fetch url=http://10.0.0.2/\n\nA lone + separates apps that run beside \
 each other: the first one has the address\n10.0.0.2, the second one 10.0.0.3. What is for one app \
-stands beside it, on its side\nof the +: --memory, --publish, --pcap and --disk.\n\nThe exit status is 0 \
+stands beside it, on its side\nof the +: --memory, --name, --publish, --pcap and --disk.\n\nThe exit status is 0 \
 when the app ended well, its own when it failed, 101 when it\ncrashed, and 124 at the time limit; \
 of several apps, that of the first that failed.\n\nFrom another terminal, `cargo mk save` \
-puts a guest into a file, and `cargo mk migrate` moves it."
+puts a guest into a file, and `cargo mk migrate` moves it.\nThey know it by the name of its app, or by that of --name."
 )]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -107,6 +108,9 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
 /// When an app cannot be built or the host does not come up.
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     let project = args.optimize.project()?;
+    for app in [&args.app].into_iter().chain(&args.others) {
+        disk::check(&app.around.disk)?;
+    }
     let mut apps = Vec::new();
     for app in [&args.app].into_iter().chain(&args.others) {
         let (name, items) = app.name_and_items(&project);
@@ -140,6 +144,10 @@ fn check(on: On, around: &Around, optimize: &Optimize) -> Result<()> {
         "--publish and --pcap need the network of --on xen-qemu"
     );
     ensure!(
+        on != On::Linux || around.name.is_none(),
+        "--name works only with domains: a process has a number"
+    );
+    ensure!(
         on != On::Linux || optimize.is_usual(),
         "--optimize works only with domains: a process is compiled for development"
     );
@@ -153,16 +161,41 @@ fn check(on: On, around: &Around, optimize: &Optimize) -> Result<()> {
     Ok(())
 }
 
-/// Runs an app whose memory was saved.
+/// Runs a guest whose memory is in `file`.
 ///
 /// # Errors
 /// When there is no such app, or the host does not come up.
-pub(crate) fn go_on(app: App, saved: &Path, timeout: Option<Duration>, ui: &Ui) -> Result<u8> {
+pub(crate) fn go_on(
+    saved: &Saved,
+    around: &Around,
+    file: &Path,
+    timeout: Option<Duration>,
+    ui: &Ui,
+) -> Result<u8> {
     let project = Project::find()?;
-    let app = App { app: app.app.map(|name| project.app_of(&name).to_owned()), ..app };
+    let (name, known) = (saved.name(), |app: &str| project.guests.iter().any(|it| it.name == app));
+    let by_name = project.app_of(name);
+    let by_image = !known(by_name) && known(saved.image());
+    let app = if by_image { saved.image() } else { by_name };
+    ensure!(
+        known(app),
+        "{} holds the guest {name}, and this workspace has no app of that name: restore it where its \
+         app is",
+        file.display()
+    );
+    let mut around = around.clone();
+    if by_image {
+        around.name.get_or_insert_with(|| name.to_owned());
+    }
+    let app = App {
+        app: Some(app.to_owned()),
+        args: saved.arguments(),
+        memory: Some(saved.memory()),
+        around,
+    };
     let (name, items) = app.name_and_items(&project);
     let guest = *project.choose(&name)?.first().context("no app")?;
-    lab::run(&project, &[(&app, guest, items)], Some(saved), timeout, ui)
+    lab::run(&project, &[(&app, guest, items)], Some(file), timeout, ui)
 }
 
 /// Says what does not fit, and returns the exit status for that, which is that of the kernel.
@@ -199,6 +232,7 @@ mod tests {
         assert_eq!(parsed(&["kv", "--on", "xl", "--optimize", "speed"]), Ok(()));
         for (words, why) in [
             (&["kv", "--on", "linux", "--optimize", "speed"][..], "--optimize works only"),
+            (&["kv", "--on", "linux", "--name", "a"], "--name works only"),
             (&["kv", "--on", "linux", "--disk", "disk=64M,4096"], "sectors of 512 bytes"),
             (&["kv", "--on", "xl", "--disk", "disk=64M,4096"], "of the block device"),
             (&["kv", "--on", "xl", "--publish", "80"], "--publish and --pcap"),

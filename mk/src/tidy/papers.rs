@@ -1,5 +1,5 @@
 //! Checks that README and the book say what is so: links lead somewhere, the table of apps has
-//! all of them, the app that is shown whole is the one in its folder, pages are in the book.
+//! all of them, files that are shown whole are as they are, pages are in the book.
 
 use super::Finding;
 use std::collections::HashMap;
@@ -29,6 +29,7 @@ pub(crate) fn check(files: &HashMap<String, String>) -> Vec<Finding> {
         names.iter().flat_map(|name| links(name, &files[*name], files)).collect();
     for page in names.iter().filter(|name| name.starts_with(PAGES) && **name != SUMMARY) {
         findings.extend(page_is_used(page, files));
+        findings.extend(shown(page, files));
     }
     findings.extend(readme(files));
     findings
@@ -53,6 +54,40 @@ fn page_is_used(page: &str, files: &HashMap<String, String>) -> Vec<Finding> {
     for (line, _) in fences(&files[page]).filter(|(_, info)| info.is_empty()) {
         let what = "a block of code of no language is compiled as Rust: say ```text or another";
         findings.push(Finding::new(page, line, what));
+    }
+    findings
+}
+
+/// What stands in a page before a block of code that shows a file, which has to be as that is.
+const SHOWS: &str = "<!-- shows ";
+
+/// Files that a page shows are there as they are: where a page is read outside the book, nothing
+/// includes them.
+fn shown(page: &str, files: &HashMap<String, String>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let text = &files[page];
+    for (line, at) in text.lines().zip(1..).filter(|(line, _)| line.starts_with("{{#")) {
+        let what =
+            format!("{line} is all that is read outside the book: copy it, below {SHOWS}FILE -->");
+        findings.push(Finding::new(page, at, what));
+    }
+    let mut line = 1;
+    let mut parts = text.split(SHOWS);
+    line += parts.next().map_or(0, |part| part.matches('\n').count());
+    for part in parts {
+        let (file, rest) = part.split_once(" -->\n").unwrap_or((part, ""));
+        let block = rest.trim_start().strip_prefix("```").and_then(|it| it.split_once('\n'));
+        let block = block.and_then(|(_, it)| it.split_once("\n```")).map(|(it, _)| it);
+        match files.get(file) {
+            None => findings.push(Finding::new(page, line, format!("there is no {file} to show"))),
+            Some(content) if block == Some(content.trim_end()) => {}
+            Some(_) => {
+                let what =
+                    format!("{file} is not shown as it is: copy it into the block of code below");
+                findings.push(Finding::new(page, line, what));
+            }
+        }
+        line += part.matches('\n').count();
     }
     findings
 }
@@ -204,6 +239,25 @@ mod tests {
         assert_eq!(said(&[page, summary, list]), [""; 0]);
         let wrong = said(&[("docs/src/a.md", "```\nx\n```\n"), ("docs/src/SUMMARY.md", "")]);
         assert!(wrong.len() == 2 && wrong[1].starts_with("docs/src/a.md:1: a block"), "{wrong:?}");
+    }
+
+    #[test]
+    fn files_that_a_page_shows_are_shown_as_they_are() {
+        let file = ("apps/a/src/lib.rs", "fn f() {}\n");
+        let summary = ("docs/src/SUMMARY.md", "- [A](a.md)\n");
+        let page = |text: &str| said(&[file, summary, ("docs/src/a.md", text)]);
+        let good = "# A\n<!-- shows apps/a/src/lib.rs -->\n\n```rust,ignore\nfn f() {}\n```\n";
+        assert_eq!(page(good), [""; 0]);
+        let wrong = page(&good.replace("f()", "g()"));
+        assert!(
+            wrong.len() == 1 && wrong[0].starts_with("docs/src/a.md:2: apps/a/src/lib.rs is not")
+        );
+        assert!(page(&good.replace("apps/a", "apps/b"))[0].contains("there is no apps/b"));
+        let wrong = page("x\n{{#include ../../apps/a/src/lib.rs}}\n");
+        assert!(
+            wrong.len() == 1 && wrong[0].starts_with("docs/src/a.md:2: {{#include"),
+            "{wrong:?}"
+        );
     }
 
     #[test]

@@ -28,6 +28,10 @@ pub(crate) struct App {
 /// What an app has around it, wherever it comes from.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Around {
+    /// What the guest is called, instead of like its app: it is saved, moved and updated by that name,
+    /// and other guests know it as NAME.lab
+    #[arg(long, value_name = "NAME", value_parser = guest_name)]
+    pub(super) name: Option<String>,
     /// Forwards a port of this machine to one of the guest; may be given several times.
     /// Without it, the port of an app with an argument `port` is forwarded from 127.0.0.1
     #[arg(long, value_name = "[ADDRESS:][PORT:]GUEST-PORT[/udp]", value_parser = publish::parse)]
@@ -53,6 +57,26 @@ impl App {
     }
 }
 
+/// Reads the name of a guest.
+fn guest_name(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let begins = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if !begins || !text.chars().all(plain) || text.len() > LONGEST_NAME {
+        return Err(format!(
+            "a guest's name is up to {LONGEST_NAME} letters, digits, `.`, `_` and `-`, the first one a \
+             letter or digit"
+        ));
+    }
+    // Xen's tools take a number for a domain's.
+    if text.parse::<u32>().is_ok() || text == "Domain-0" {
+        return Err("Xen has another domain by that name".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// Most letters of a guest's name, of which a label of a name in the network is made (RFC 1035, 2.3.4).
+const LONGEST_NAME: usize = 63;
+
 /// The argument by which a guest with a terminal of its own is told the size of the user's.
 const TERMINAL: &str = "terminal";
 
@@ -61,10 +85,13 @@ pub(super) fn overrides(
     image: &Image,
     items: &[String],
     memory: Option<u64>,
+    name: Option<&str>,
 ) -> Result<Vec<String>> {
     let takes_size = image.manifest.args.iter().any(|arg| arg.name == TERMINAL);
     let size = keys::size().filter(|_| takes_size);
-    lines(&with_size(items, size), memory)
+    let mut lines = lines(&with_size(items, size), memory)?;
+    lines.extend(name.map(|name| format!("name={}", xl::quote(name))));
+    Ok(lines)
 }
 
 /// The arguments, and the size of the terminal unless they say it.
@@ -103,6 +130,16 @@ pub(crate) fn check_memory(image: &Image, memory: Option<u64>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_guest_has_a_name_that_xen_and_the_network_take() {
+        for good in ["web", "web-2", "2nd", "a.b_c"] {
+            assert_eq!(guest_name(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "7", "Domain-0", "a b", "a@b", "-a", ".", "\u{fc}", &"x".repeat(64)] {
+            assert!(guest_name(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn settings_reach_xl_and_the_guest_in_their_quotings() {

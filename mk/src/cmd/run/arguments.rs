@@ -33,7 +33,10 @@ pub(super) fn check(manifest: &Manifest, items: &[String]) -> Result<(), String>
         };
         if arg.kind == OFF {
             if value != OFF {
-                return Err(format!("{item}: it can only be {name}={OFF}{end}"));
+                return Err(format!(
+                    "{item}: {name} is on unless it is switched off, by {name}={OFF}, which is all that it \
+                     takes{end}"
+                ));
             }
             continue;
         }
@@ -107,8 +110,11 @@ mod tests {
             (&["run=a", "xyz=1"], "app has no argument xyz\n"),
             (&["run=a", "run=b"], "argument run is given twice"),
             (&["run=a", "port=65536"], "port=65536: not a number from 0 to 65535"),
-            (&["run=a", "avx=on"], "avx=on: it can only be avx=off\n"),
-            (&["run=a", "avx="], "avx=: it can only be avx=off\n"),
+            (
+                &["run=a", "avx=on"],
+                "avx=on: avx is on unless it is switched off, by avx=off, which",
+            ),
+            (&["run=a", "avx="], "avx=: avx is on unless it is switched off, by avx=off, which"),
             (&["run=a", "port="], "port=: not a number from 0 to 65535"),
         ] {
             let error = check(items).unwrap_err();

@@ -41,14 +41,41 @@ pub(crate) enum Request {
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Answer {
     /// Which guests it has, at first.
-    Guests(Vec<String>),
+    Guests(Vec<Known>),
     /// How far it is.
     Bytes(u64, u64),
     Done,
     Failed(String),
 }
 
+/// A guest that a run has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Known {
+    pub(crate) name: String,
+    pub(crate) app: String,
+    /// What of this machine leads to it.
+    pub(crate) at: Vec<String>,
+}
+
+/// What stands between a guest's name and the process of its run.
+const OF: char = '@';
+
+impl Known {
+    /// The name by which other terminals know it of two of one name, and what tells them apart.
+    fn shown(&self, process: &str) -> String {
+        let mut text = format!("{}{OF}{process}", self.name);
+        if self.name != self.app {
+            text += &format!(", which is {}", self.app);
+        }
+        for at in &self.at {
+            text += &format!(", {at}");
+        }
+        text
+    }
+}
+
 impl Request {
+    #[cfg(test)]
     fn guest(&self) -> &str {
         match self {
             Self::Save { guest, .. } | Self::Migrate { guest, .. } | Self::Update { guest, .. } => {
@@ -77,7 +104,7 @@ impl Control {
     /// Carries out one request after the other until [`Control::close`]. What goes wrong, the
     /// other terminal is told. Who asks while another one is served hears at once which guests there
     /// are, and waits.
-    pub(super) fn serve(&self, host: &Host, guests: &[String]) {
+    pub(super) fn serve(&self, host: &Host, guests: &[Known]) {
         let turn = Mutex::new(());
         thread::scope(|scope| {
             while !self.over.load(Ordering::Relaxed) {
@@ -121,7 +148,7 @@ fn say(mut to: impl Write, answer: &impl Serialize) -> Result<()> {
 /// Takes one request and has it carried out.
 fn answer(
     stream: &UnixStream,
-    guests: &[String],
+    guests: &[Known],
     carry_out: impl FnOnce(&Request, &mut dyn FnMut(u64, u64)) -> Result<()>,
 ) -> Result<()> {
     stream.set_nonblocking(false)?;
@@ -172,48 +199,95 @@ impl Client<'_> {
     }
 }
 
-/// Asks the run that has the guest for something, and waits until it is done. It is told of how far
-/// that is.
+/// A guest of a run, which waits for a request.
+pub(crate) struct Found {
+    pub(crate) guest: Known,
+    process: String,
+    run: BufReader<UnixStream>,
+}
+
+/// Finds the run that has a guest: NAME, or NAME@PROCESS where several have one of that name.
 ///
 /// # Errors
-/// When no run or several have such a guest, or with what went wrong there.
-pub(crate) fn ask(project: &Project, request: &Request, ui: &Ui) -> Result<()> {
-    let guest = request.guest();
-    let mut runs = Vec::new();
-    let (mut others, mut silent) = (Vec::new(), 0);
+/// When no run or several have such a guest.
+pub(crate) fn find(project: &Project, wanted: &str) -> Result<Found> {
+    let (mut found, mut silent) = (Vec::new(), 0);
     for entry in fs::read_dir(boot::runs(project)).into_iter().flatten().flatten() {
         // Most of them take no requests, or are over.
         let Ok(stream) = connected(&entry.path()) else { continue };
-        let Ok((guests, run)) = greeted(stream) else {
-            silent += 1;
-            continue;
-        };
-        match guests.iter().any(|it| it == guest) {
-            true => runs.push(run),
-            false => others.extend(guests),
+        let process = entry.file_name().to_string_lossy().into_owned();
+        match greeted(stream) {
+            Ok((guests, run)) => found.push((process, guests, run)),
+            Err(_) => silent += 1,
         }
     }
-    ensure!(runs.len() < 2, "{} runs have a guest {guest}: end all but one", runs.len());
-    let Some(mut run) = runs.pop() else {
-        ensure!(
-            silent == 0,
-            "{silent} runs do not say which guests they have, so that {guest} may be one of theirs: \
-             they are busy or stopped; try it again"
-        );
-        let others = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
-        bail!(
-            "no run of `cargo mk run` on Xen has a guest {guest}; running: {others}. Start it in \
-             another terminal: `cargo mk run {guest}`"
-        );
+    let guests = found.iter().flat_map(|(process, guests, _)| {
+        guests.iter().map(|guest| (process.clone(), guest.clone()))
+    });
+    let (process, guest) = chosen(wanted, &guests.collect::<Vec<_>>(), silent)?;
+    let run = found.into_iter().find(|it| it.0 == process).context("no run")?.2;
+    Ok(Found { guest, process, run })
+}
+
+/// The one of `running` that is `wanted`, where `silent` runs do not say what they have.
+fn chosen(wanted: &str, running: &[(String, Known)], silent: usize) -> Result<(String, Known)> {
+    let (name, process) = match wanted.rsplit_once(OF) {
+        Some((name, process)) => (name, Some(process)),
+        None => (wanted, None),
     };
-    say(run.get_ref(), request)?;
-    run.get_ref().set_read_timeout(None)?;
-    loop {
-        match next(&mut run)? {
-            Answer::Bytes(done, total) => ui.bytes(done, total.max(done)),
-            Answer::Guests(_) => {}
-            Answer::Done => return Ok(()),
-            Answer::Failed(why) => return Err(explained(guest, &why)),
+    let is_wanted = |(of, guest): &&(String, Known)| {
+        guest.name == name && process.is_none_or(|process| of == process)
+    };
+    let list = |guests: &[&(String, Known)]| {
+        guests.iter().map(|(of, it)| format!("\n  {}", it.shown(of))).collect::<String>()
+    };
+    let found: Vec<_> = running.iter().filter(is_wanted).collect();
+    match found[..] {
+        [one] => Ok(one.clone()),
+        [] if silent > 0 => bail!(
+            "{silent} runs do not say which guests they have, so that {name} may be one of theirs: \
+             they are busy or stopped; try it again"
+        ),
+        [] => {
+            let start = "`cargo mk run`, in another terminal, starts one";
+            let all: Vec<_> = running.iter().collect();
+            match all.is_empty() {
+                true => bail!("no run on Xen has a guest {wanted}; none is running. {start}"),
+                false => {
+                    bail!("no run on Xen has a guest {wanted}. {start}; running are:{}", list(&all))
+                }
+            }
+        }
+        _ => bail!(
+            "several runs have a guest {wanted}: name one as it stands here, or start it with a name of \
+             its own by --name{}",
+            list(&found)
+        ),
+    }
+}
+
+impl Found {
+    /// The name by which this one is found again, whatever else runs.
+    pub(crate) fn exactly(&self) -> String {
+        format!("{}{OF}{}", self.guest.name, self.process)
+    }
+
+    /// Asks the run for something, and waits until it is done. `request` is made of the guest's name;
+    /// the user is told how far it is.
+    ///
+    /// # Errors
+    /// With what went wrong there.
+    pub(crate) fn ask(mut self, request: impl FnOnce(String) -> Request, ui: &Ui) -> Result<()> {
+        let name = self.guest.name;
+        say(self.run.get_ref(), &request(name.clone()))?;
+        self.run.get_ref().set_read_timeout(None)?;
+        loop {
+            match next(&mut self.run)? {
+                Answer::Bytes(done, total) => ui.bytes(done, total.max(done)),
+                Answer::Guests(_) => {}
+                Answer::Done => return Ok(()),
+                Answer::Failed(why) => return Err(explained(&name, &why)),
+            }
         }
     }
 }
@@ -225,7 +299,7 @@ fn connected(folder: &Path) -> Result<UnixStream> {
 }
 
 /// Waits for a run to say which guests it has.
-fn greeted(stream: UnixStream) -> Result<(Vec<String>, BufReader<UnixStream>)> {
+fn greeted(stream: UnixStream) -> Result<(Vec<Known>, BufReader<UnixStream>)> {
     stream.set_read_timeout(Some(GREETING))?;
     let mut run = BufReader::new(stream);
     match next(&mut run)? {
@@ -310,7 +384,7 @@ mod tests {
         let (run, other) = UnixStream::pair().unwrap();
         let other = thread::spawn(move || {
             let (guests, mut run) = greeted(other).unwrap();
-            assert_eq!(guests, ["web"]);
+            assert_eq!(guests, [known("web")]);
             say(run.get_ref(), &Request::Migrate { guest: "web".into(), by_file: true }).unwrap();
             (next(&mut run).unwrap(), next(&mut run).unwrap())
         });
@@ -319,9 +393,33 @@ mod tests {
             progress(1, 2);
             bail!("no room")
         };
-        answer(&run, &["web".into()], carry_out).unwrap();
+        answer(&run, &[known("web")], carry_out).unwrap();
         let failed = Answer::Failed("no room".into());
         assert_eq!(other.join().unwrap(), (Answer::Bytes(1, 2), failed));
+    }
+
+    fn known(name: &str) -> Known {
+        Known { name: name.into(), app: "httpd".into(), at: vec!["http://127.0.0.1:8080/".into()] }
+    }
+
+    #[test]
+    fn of_two_guests_of_one_name_the_one_is_taken_that_is_named_with_its_run() {
+        let running = [("12", "web"), ("34", "web"), ("34", "db")]
+            .map(|(process, name)| (process.to_owned(), known(name)));
+        let chosen = |wanted| chosen(wanted, &running, 0);
+        assert_eq!(chosen("db").unwrap(), running[2]);
+        assert_eq!(chosen("web@34").unwrap(), running[1]);
+        let error = chosen("web").unwrap_err().to_string();
+        for part in ["--name", "web@12, which is httpd, http://127.0.0.1:8080/", "web@34"] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+        assert!(!error.contains("db"), "{error}");
+        for wanted in ["http", "web@5", "db@12"] {
+            let error = chosen(wanted).unwrap_err().to_string();
+            assert!(error.contains("no run") && error.contains("db@34"), "{error}");
+        }
+        assert!(super::chosen("x", &[], 0).unwrap_err().to_string().contains("none is running"));
+        assert!(super::chosen("x", &[], 1).unwrap_err().to_string().contains("busy or stopped"));
     }
 
     #[test]

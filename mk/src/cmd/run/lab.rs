@@ -1,16 +1,17 @@
 //! Apps as domains of a real Xen in QEMU.
 
 use super::app::{App, check_memory, overrides};
-use super::control::Control;
+use super::control::{Control, Known};
 use super::publish::{self, Asking};
 use super::watch::{Running, watch_all};
 use super::{arguments, refused};
 use crate::cmd::build;
 use crate::project::{Guest, Project};
 use crate::ui::Ui;
-use crate::{boot, disk};
+use crate::{boot, disk, toolstack};
 use anyhow::{Context, Result, ensure};
 use lab::{GuestSpec, Host, Options, address};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -31,7 +32,15 @@ pub(super) fn run(
             guests.push(guest);
         }
     }
-    let images = build::images(project, &guests, ui)?;
+    // What is saved was built before: the same is asked for by no change in its source since.
+    let last = match (saved, &guests[..]) {
+        (Some(_), [guest]) => build::last(project, guest),
+        _ => None,
+    };
+    let images = match last {
+        Some(image) => vec![image],
+        None => build::images(project, &guests, ui)?,
+    };
     let (mut planned, mut asking) = (Vec::new(), Vec::new());
     // It ends with this process, and with its guests.
     let mut options = Options { lifetime: None, ..boot::options(project)? };
@@ -43,7 +52,7 @@ pub(super) fn run(
         if !goes_on && let Err(why) = arguments::check(&image.manifest, items) {
             return Ok(refused(&why, ui));
         }
-        let mut overrides = overrides(image, items, app.memory)?;
+        let mut overrides = overrides(image, items, app.memory, app.around.name.as_deref())?;
         let twins = apps[..usize::from(index)].iter().filter(|other| other.1.name == guest.name);
         let disks = disk::images(project, &image.manifest, &app.around.disk, twins.count(), ui)?;
         overrides.extend(disk::attach(&disks, &mut options));
@@ -63,6 +72,8 @@ pub(super) fn run(
         });
         planned.push((app, image, overrides));
     }
+    let wanted = planned.iter().map(|(app, image, _)| app.memory.unwrap_or(image.report.asked_mib));
+    make_room(wanted.sum(), memory(), &mut options)?;
     let forwards = publish::plan(&asking)?;
     publish::elsewhere(&asking, &forwards).iter().for_each(|line| ui.warn(line));
     options.forwards = forwards.concat();
@@ -78,7 +89,7 @@ pub(super) fn run(
         let paused = app.around.pcap.is_some();
         let saved = saved.filter(|_| running.is_empty()).map(Path::to_owned);
         let spec = GuestSpec { overrides, paused, number, saved, ..GuestSpec::new(image.config()) };
-        let domain = host.create(&spec)?;
+        let domain = host.create(&spec).map_err(|error| toolstack::told(error, &image.name, ui))?;
         let mut captures = Vec::new();
         for (path, index) in
             app.around.pcap.iter().flat_map(|path| pcaps(path, domain.vifs().len())).zip(0..)
@@ -95,13 +106,38 @@ pub(super) fn run(
         let terminal = image.report.terminal;
         running.push(Running { domain, symbols, terminal, captures, forwards });
     }
-    let names: Vec<_> = running.iter().map(|it| it.domain.name().to_owned()).collect();
+    let known = running.iter().zip(apps).map(|(it, (_, guest, _))| Known {
+        name: it.domain.name().to_owned(),
+        app: guest.name.clone(),
+        at: it.forwards.iter().map(|forward| publish::shown(forward, it.domain.name())).collect(),
+    });
+    let known: Vec<_> = known.collect();
     thread::scope(|scope| {
-        scope.spawn(|| control.serve(&host, &names));
+        scope.spawn(|| control.serve(&host, &known));
         let status = watch_all(running, timeout, ui);
         control.close();
         status
     })
+}
+
+/// Gives the host room for guests of `wanted` MiB together. Only what they touch is taken of this
+/// machine, which has to have as much.
+fn make_room(wanted: u64, has: Option<u64>, options: &mut Options) -> Result<()> {
+    let has = has.unwrap_or(u64::from(options.memory));
+    ensure!(
+        wanted <= has.max(options.memory.into()),
+        "all guests together are to have {wanted} MiB of memory, and this machine has {has}: give them \
+         less with --memory"
+    );
+    options.memory = options.memory.max(wanted.try_into()?);
+    Ok(())
+}
+
+/// The memory of this machine in MiB, if it says that.
+fn memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? / 1024)
 }
 
 /// The files for a guest's interfaces: the first has the name as it was given.
@@ -114,4 +150,23 @@ fn pcaps(path: &Path, count: usize) -> impl Iterator<Item = PathBuf> {
             name.into()
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_has_room_for_its_guests_or_there_is_an_error() {
+        let mut options = Options::new("cache", "run");
+        let usual = options.memory;
+        make_room(8, Some(4096), &mut options).unwrap();
+        assert_eq!(options.memory, usual);
+        make_room(4000, Some(4096), &mut options).unwrap();
+        assert_eq!(options.memory, 4000);
+        let error = make_room(5000, Some(4096), &mut options).unwrap_err().to_string();
+        assert!(error.contains("5000 MiB of memory, and this machine has 4096"), "{error}");
+        assert!(make_room(u64::MAX, None, &mut options).is_err());
+        assert!(memory().is_some_and(|mib| mib > 0));
+    }
 }

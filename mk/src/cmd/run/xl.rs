@@ -50,7 +50,9 @@ pub(super) fn run(
     if let Err(why) = arguments::check(&image.manifest, items) {
         return Ok(refused(&why, ui));
     }
-    let mut overrides = overrides(image, items, app.memory)?;
+    let own_name = app.around.name.as_deref();
+    let mut overrides = overrides(image, items, app.memory, own_name)?;
+    let name = own_name.unwrap_or(&image.manifest.name);
     let disks = disk::images(project, &image.manifest, &app.around.disk, 0, ui)?;
     let disks = disks.iter().map(|disk| {
         let path = disk.path.canonicalize().context("cannot find the disk's file")?;
@@ -78,7 +80,7 @@ pub(super) fn run(
     let start = Instant::now();
     let Some(status) = wait(child, timeout)? else {
         let mut destroy = Command::new("xl");
-        destroy.args(["destroy", &image.manifest.name]);
+        destroy.args(["destroy", name]);
         ui.command(&destroy);
         destroy.status().context("cannot run xl destroy")?;
         ui.note(&headline(
@@ -91,7 +93,7 @@ pub(super) fn run(
     let console = reader.join().unwrap_or_default();
     let after = start.elapsed().as_secs_f64();
     // `xl` waits for the domain's end in a process of its own, which writes down how that was.
-    let log = fs::read_to_string(format!("/var/log/xen/xl-{}.log", image.manifest.name));
+    let log = fs::read_to_string(format!("/var/log/xen/xl-{name}.log"));
     let (what, code) = match (exit_status(&console), code(status), reason(&log.unwrap_or_default()))
     {
         (Some(code), ..) | (None, code @ 1.., _) => (format!("exit status {code}"), code),
@@ -127,7 +129,10 @@ pub(crate) fn update(
     memory: Option<u64>,
     ui: &Ui,
 ) -> Result<u8> {
-    let known = project.app_of(app);
+    let on_xen = require_xl().is_ok();
+    // On Xen in QEMU the run knows which app its guest is.
+    let found = if on_xen { None } else { Some(control::find(project, app)?) };
+    let known = found.as_ref().map_or_else(|| project.app_of(app), |it| &it.guest.app);
     let guest = *project.choose(&[known.to_owned()])?.first().context("no app")?;
     let images = build::images(project, &[guest], ui)?;
     let image = images.first().context("no image")?;
@@ -135,20 +140,22 @@ pub(crate) fn update(
     if let Err(why) = arguments::check(&image.manifest, items) {
         return Ok(refused(&why, ui));
     }
-    // One of several has a number behind that.
-    let name = image.manifest.name.clone() + &app[known.len()..];
-    if require_xl().is_err() {
+    let overrides = overrides(image, items, memory, None)?;
+    if let Some(found) = found {
         let config = std::path::absolute(image.config())?;
-        let overrides = overrides(image, items, memory)?;
-        ui.step(&format!("replacing {name}"));
-        control::ask(project, &Request::Update { guest: name, config, overrides }, ui)?;
+        ui.step(&format!("replacing {}", found.guest.name));
+        // It waits for no request as long as a build takes.
+        let found = control::find(project, &found.exactly())?;
+        found.ask(|guest| Request::Update { guest, config, overrides }, ui)?;
         ui.done();
         ui.note(&headline(&image.name, "the new image serves", 0));
         return Ok(0);
     }
+    // One of several has a number behind that.
+    let name = image.manifest.name.clone() + &app[known.len()..];
     let mut command = Command::new("sh");
     command.args(["-c", lab::UPDATE, "update", &name]);
-    command.arg(format!("{}.xl", image.name)).args(overrides(image, items, memory)?);
+    command.arg(format!("{}.xl", image.name)).args(overrides);
     command.current_dir(&image.folder);
     ui.command(&command);
     let status = command.status().context("cannot run sh")?;
