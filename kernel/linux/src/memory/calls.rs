@@ -448,7 +448,7 @@ fn each_page(
     let memory = memory_of(thread);
     let mut at = range.start;
     let mut some = move |memory: &Memory| {
-        let end = range.end.min(at + STEP * PAGE);
+        let end = range.end.min(at.saturating_add(STEP * PAGE));
         while at < end {
             step(memory, at)?;
             at += PAGE;

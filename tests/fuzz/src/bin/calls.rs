@@ -115,7 +115,10 @@ impl Word {
             Self::Bit(bit) => 1 << (bit % 64),
             Self::Edge(which, offset) => {
                 let ends = [0, 1 << 31, 1 << 32, 1 << 47, 1 << 63, (DATA + SIZE) as u64, 4096];
-                ends[usize::from(which) % ends.len()].wrapping_add_signed(offset.into())
+                let end = ends[usize::from(which) % ends.len()];
+                // So many bytes from it, or so many pages.
+                let unit = if usize::from(which) < 128 { 1 } else { PAGE as i64 };
+                end.wrapping_add_signed(i64::from(offset) * unit)
             }
             Self::Any(value) => value,
         }

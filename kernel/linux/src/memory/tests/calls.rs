@@ -272,6 +272,40 @@ fn madvise_follows_advice_and_refuses_what_its_page_says() {
 }
 
 #[test]
+fn the_last_pages_of_all_addresses_are_mapped_for_no_call_u2() {
+    let thread = thread();
+    let calls = [
+        Sysno::madvise,
+        Sysno::mlock,
+        Sysno::mlock2,
+        Sysno::munlock,
+        Sysno::mincore,
+        Sysno::msync,
+        Sysno::mprotect,
+        Sysno::munmap,
+        Sysno::mremap,
+        Sysno::mmap,
+    ];
+    for pages in [1_u64, 2, 511, 512, 513] {
+        let at = 0_u64.wrapping_sub(pages * P);
+        for length in [P, (pages - 1) * P, pages * P, u64::MAX - at] {
+            for third in [0, 1, 4, u64::from(sys::MADV_POPULATE_READ), 23] {
+                for call in calls {
+                    let fixed = PRIVATE | u64::from(sys::MAP_FIXED);
+                    let _ = perform(&thread, call, [at, length, third, fixed, at, 0]);
+                }
+            }
+        }
+        let populate =
+            |advice: u32| perform(&thread, Sysno::madvise, [at, P, advice.into(), 0, 0, 0]);
+        for advice in [sys::MADV_POPULATE_READ, sys::MADV_POPULATE_WRITE] {
+            let expected = if pages == 1 { Errno::EINVAL } else { Errno::ENOMEM };
+            assert_eq!(populate(advice), Err(expected), "{pages}");
+        }
+    }
+}
+
+#[test]
 fn mincore_and_msync_answer_for_what_is_mapped() {
     let thread = thread();
     let memory = crate::file::Caller::memory(&*thread);
