@@ -31,11 +31,22 @@ type Up = (Weak<Node>, Box<[u8]>);
 
 /// What is known of a name.
 enum Child {
-    Here(Rc<Node>),
+    Here(Rc<Node>, Origin),
     /// The disk has no such name.
     Absent,
-    /// What the disk has is gone.
+    /// What the disk has is gone, which is charged as a name that was made.
     Removed,
+}
+
+/// Where a name is from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// It means what it does on the disk, and costs nothing.
+    Disk,
+    /// It was made here, and the disk has none.
+    Here,
+    /// It was made here, and hides what the disk has.
+    Both,
 }
 
 /// A name that has to be looked up on the disk, or all of them.
@@ -82,14 +93,15 @@ impl Pages for Missing {
                     } else {
                         Vec::new()
                     };
-                    Child::Here(Node::of_disk_with(&node.store, found, target.into()))
+                    let node = Node::of_disk_with(&node.store, found, target.into());
+                    Child::Here(node, Origin::Disk)
                 }
             };
             let added = {
                 let mut names = folder.names.borrow_mut();
                 let is_new = !names.contains_key(name);
                 if is_new {
-                    if let Child::Here(child) = &child
+                    if let Child::Here(child, _) = &child
                         && let Body::Folder(child) = &child.body
                     {
                         *child.up.borrow_mut() = Some((Weak::clone(&node.me), name.clone()));
@@ -123,7 +135,7 @@ impl Node {
     pub(super) fn child(&self, name: &[u8]) -> Result<Rc<Self>, Stop> {
         let folder = self.folder()?;
         match folder.names.borrow().get(name) {
-            Some(Child::Here(node)) => Ok(Rc::clone(node)),
+            Some(Child::Here(node, _)) => Ok(Rc::clone(node)),
             Some(Child::Absent | Child::Removed) => Err(Errno::ENOENT.into()),
             None if self.below.is_none() || folder.is_gone.get() => Err(Errno::ENOENT.into()),
             None => Err(Missing::stop(&self.me, Some(name))),
@@ -142,10 +154,10 @@ impl Node {
             (None, None) => Vec::new(),
         };
         let names = folder.names.borrow();
-        all.retain(|it| !matches!(names.get(&it.name), Some(Child::Here(_) | Child::Removed)));
+        all.retain(|it| !matches!(names.get(&it.name), Some(Child::Here(..) | Child::Removed)));
         all.try_reserve(names.len()).map_err(|_| Errno::ENOMEM)?;
         for (name, child) in &*names {
-            if let Child::Here(node) = child {
+            if let Child::Here(node, _) = child {
                 let (_, number) = node.id();
                 all.push(Listed { name: name.clone(), number, kind: Some(node.kind()) });
             }
@@ -166,14 +178,22 @@ impl Node {
             return Err(Errno::ENOENT.into());
         }
         self.alter()?;
-        self.spend(ENTRY + name.len())?;
-        if let Body::Folder(child) = &node.body {
-            *child.up.borrow_mut() = Some((Weak::clone(&self.me), name.into()));
+        self.charge(name)?;
+        if let Body::Folder(_) = &node.body {
             self.count_folder(1);
         }
-        folder.names.borrow_mut().insert(name.into(), Child::Here(node));
-        self.touch_content();
-        Ok(())
+        Ok(self.replace(name, &node)?)
+    }
+
+    /// Takes what a name that is made here or removed costs of the budget, unless that is taken
+    /// already. Returns how much it was.
+    fn charge(&self, name: &[u8]) -> Result<usize, Errno> {
+        let price = match self.folder()?.names.borrow().get(name) {
+            Some(Child::Removed | Child::Here(_, Origin::Here | Origin::Both)) => 0,
+            Some(Child::Absent | Child::Here(_, Origin::Disk)) | None => ENTRY + name.len(),
+        };
+        self.spend(price)?;
+        Ok(price)
     }
 
     /// A folder in it was added or removed. On disks that do not count them there is one link.
@@ -187,14 +207,26 @@ impl Node {
     fn take(&self, name: &[u8]) -> Result<(), Errno> {
         let folder = self.folder()?;
         self.alter()?;
-        let mut names = folder.names.borrow_mut();
-        if self.below.is_some() {
-            // What the disk has by that name stays hidden.
-            names.insert(name.into(), Child::Removed);
-        } else if names.remove(name).is_some() {
+        let is_here = {
+            let names = folder.names.borrow();
+            matches!(names.get(name), Some(Child::Here(_, Origin::Here)))
+        };
+        if is_here {
+            let mut names = folder.names.borrow_mut();
+            match self.below.is_some() {
+                true => names.insert(name.into(), Child::Absent),
+                false => names.remove(name),
+            };
+            drop(names);
             self.refund(ENTRY + name.len());
+            if self.below.is_some() {
+                self.store.note_name(&self.me, name);
+            }
+        } else {
+            // What the disk has by that name stays hidden.
+            self.charge(name)?;
+            folder.names.borrow_mut().insert(name.into(), Child::Removed);
         }
-        drop(names);
         self.touch_content();
         Ok(())
     }
@@ -202,7 +234,7 @@ impl Node {
     /// Whether nothing is in this folder.
     fn is_empty(&self) -> Result<bool, Stop> {
         let folder = self.folder()?;
-        let here = folder.names.borrow().values().any(|it| matches!(it, Child::Here(_)));
+        let here = folder.names.borrow().values().any(|it| matches!(it, Child::Here(..)));
         Ok(!here && self.names()?.is_empty())
     }
 
@@ -274,13 +306,14 @@ impl Node {
         }
         self.alter()?;
         to.alter()?;
-        to.spend(ENTRY + new.len())?;
+        let charged = to.charge(new)?;
         if exchange && let Some(other) = other {
+            self.charge(name).inspect_err(|_| to.refund(charged))?;
             self.replace(name, &other)?;
             to.replace(new, &node)?;
             return Ok(());
         }
-        self.take(name)?;
+        self.take(name).inspect_err(|_| to.refund(charged))?;
         if is_folder {
             self.count_folder(-1);
             to.count_folder(1);
@@ -293,17 +326,20 @@ impl Node {
         Ok(())
     }
 
-    /// Puts `node` at a name, whatever was there.
+    /// Puts `node` at a name that was charged, whatever was there.
     fn replace(&self, name: &[u8], node: &Rc<Self>) -> Result<(), Errno> {
         if let Body::Folder(folder) = &node.body {
             *folder.up.borrow_mut() = Some((Weak::clone(&self.me), name.into()));
         }
         let mut names = self.folder()?.names.borrow_mut();
-        let old = names.insert(name.into(), Child::Here(Rc::clone(node)));
+        let from = match names.get(name) {
+            Some(Child::Removed | Child::Here(_, Origin::Disk | Origin::Both)) => Origin::Both,
+            Some(Child::Absent | Child::Here(_, Origin::Here)) | None => Origin::Here,
+        };
+        let old = names.insert(name.into(), Child::Here(Rc::clone(node), from));
         drop(names);
-        if old.is_some_and(|it| matches!(it, Child::Here(_))) {
-            self.refund(ENTRY + name.len());
-        }
+        // What is dropped may look at the store.
+        drop(old);
         self.touch_content();
         Ok(())
     }
@@ -331,7 +367,7 @@ impl Node {
         let Ok(folder) = self.folder() else { return Ok(None) };
         let mut names = folder.names.borrow_mut();
         let is_used = match names.get(name) {
-            Some(Child::Here(node)) => {
+            Some(Child::Here(node, _)) => {
                 // What was made or changed here never was on the list, or no longer is.
                 if node.altered.get() || node.below.is_none() {
                     return Ok(None);
@@ -346,7 +382,7 @@ impl Node {
             return Err(());
         }
         Ok(match names.remove(name) {
-            Some(Child::Here(node)) => Some(node),
+            Some(Child::Here(node, _)) => Some(node),
             _ => None,
         })
     }

@@ -187,6 +187,54 @@ fn names_of_the_disk_are_removed_replaced_and_moved() {
 }
 
 #[test]
+fn names_that_come_and_go_on_a_disk_cost_nothing_once_they_are_gone_u4() {
+    let it = sample();
+    let free = || it.thread.system.tree.root().system().free;
+    let journal = || {
+        it.file("/etc/journal", b"x");
+        assert_eq!(it.with(Sysno::unlink, "/etc/journal", &[]), Ok(0));
+    };
+    journal();
+    let before = free();
+    (0..20).for_each(|_| journal());
+    assert_eq!(free(), before);
+    // What is put over a name of the disk and taken away is charged once, as that which hides it.
+    let replace = || {
+        it.file("/etc/next", b"y");
+        assert_eq!(it.with_two(Sysno::rename, "/etc/next", "/etc/conf"), Ok(0));
+    };
+    replace();
+    let with_file = free();
+    (0..20).for_each(|_| replace());
+    assert_eq!(free(), with_file);
+    assert_eq!(it.with(Sysno::unlink, "/etc/conf", &[]), Ok(0));
+    assert_eq!(it.list("/etc"), Ok([".", ".."].map(Into::into).to_vec()));
+    let hidden = free();
+    for _ in 0..20 {
+        replace();
+        assert_eq!(it.with(Sysno::unlink, "/etc/conf", &[]), Ok(0));
+    }
+    assert_eq!(free(), hidden);
+    assert_eq!(before - hidden, 128 + 4, "a name, and its bytes");
+    // Each of two that change places stays hidden or is no more.
+    it.file("/usr/lib/own", b"own");
+    let exchange = || {
+        let (a, b) = (it.path(0, "/usr/lib/a"), it.path(1, "/usr/lib/own"));
+        assert_eq!(it.call(Sysno::renameat2, &[CWD, a, CWD, b, 2]), Ok(0));
+    };
+    exchange();
+    let exchanged = free();
+    (0..20).for_each(|_| exchange());
+    assert_eq!(free(), exchanged);
+    assert_eq!(it.content("/usr/lib/a"), Ok(b"own".to_vec()));
+    assert_eq!(it.content("/usr/lib/own"), Ok(b"library".to_vec()));
+    for path in ["/usr/lib/own", "/usr/lib/a"] {
+        assert_eq!(it.with(Sysno::unlink, path, &[]), Ok(0));
+        assert_eq!(it.content(path), Err(Errno::ENOENT));
+    }
+}
+
+#[test]
 fn more_names_and_pages_than_there_is_room_for_are_forgotten_and_read_again() {
     let names: Vec<std::string::String> = (0..9000).map(|it| std::format!("d/{it:05}")).collect();
     let entries: Vec<_> = names.iter().map(|it| (b'0', &**it, it.as_bytes())).collect();
