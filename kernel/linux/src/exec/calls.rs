@@ -209,7 +209,7 @@ async fn become_program(thread: &Rc<Thread>, begun: Begun) {
     process.controls.keeps_capabilities.set(false);
     process.exit_signal.set(Signal::CHLD.number());
     apply(thread, begun);
-    process.files().exec(process.id);
+    process.files().exec();
     process.release();
 }
 

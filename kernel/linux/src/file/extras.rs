@@ -70,8 +70,9 @@ struct Watched {
 /// Whose a lock is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// A process's (`F_SETLK`).
-    Process(i32),
+    /// A table of descriptors' (`F_SETLK`), by its address: a process's, and that of those who share
+    /// it (`CLONE_FILES`).
+    Table(usize),
     /// An open file description's (`F_OFD_SETLK`), by its address.
     Open(usize),
     /// One of flock(2), which the others do not see.
@@ -315,7 +316,7 @@ mod tests {
     fn ranges_are_taken_and_split() {
         let extras = Extras::default();
         let lock = |process, start, end, exclusive| Lock {
-            owner: Owner::Process(process),
+            owner: Owner::Table(process as usize),
             process,
             start,
             end,
@@ -329,9 +330,9 @@ mod tests {
         extras.lock(lock(2, 12, 18, false)).unwrap();
         assert_eq!(extras.conflict(&lock(2, 0, 10, false)), Some(lock(1, 0, 10, true)));
         assert_eq!(extras.conflict(&lock(2, 20, 30, false)), Some(lock(1, 20, 100, true)));
-        extras.unlock_all(Owner::Process(1));
+        extras.unlock_all(Owner::Table(1));
         assert_eq!(extras.conflict(&lock(2, 0, u64::MAX, true)), None);
-        extras.unlock_all(Owner::Process(2));
+        extras.unlock_all(Owner::Table(2));
         assert!(!extras.is_locked());
         // Byte after byte is one lock, and the first that stands in the way is told of.
         let bytes = Extras::default();
@@ -339,7 +340,7 @@ mod tests {
             bytes.lock(lock(1, at, at + 1, true)).unwrap();
         }
         bytes.lock(lock(1, 10, 20, false)).unwrap();
-        bytes.unlock(Owner::Process(1), 0, 10).unwrap();
+        bytes.unlock(Owner::Table(1), 0, 10).unwrap();
         assert_eq!(bytes.conflict(&lock(2, 0, 100, true)), Some(lock(1, 10, 20, false)));
         assert_eq!(bytes.conflict(&lock(2, 0, 100, false)), Some(lock(1, 20, 8192, true)));
         // flock(2) is another world.
@@ -352,7 +353,7 @@ mod tests {
     #[test]
     fn holes_in_a_lock_have_a_limit() {
         let extras = Extras::default();
-        let (owner, process) = (Owner::Process(1), 1);
+        let (owner, process) = (Owner::Table(1), 1);
         extras.lock(Lock { owner, process, start: 0, end: u64::MAX, exclusive: true }).unwrap();
         let mut holes = (0..MOST as u64 * 2).map(|it| extras.unlock(owner, it * 2 + 1, it * 2 + 2));
         assert_eq!(holes.position(|it| it == Err(Errno::ENOLCK)), Some(MOST - 1));
@@ -367,7 +368,7 @@ mod tests {
     fn who_has_too_many_locks_leaves_room_for_others_and_for_fewer() {
         let extras = Extras::default();
         let lock = |process, start, end, exclusive| {
-            let owner = Owner::Process(process);
+            let owner = Owner::Table(process as usize);
             extras.lock(Lock { owner, process, start, end, exclusive }).map_err(|it| it.0)
         };
         let most = MOST as u64;
@@ -385,7 +386,7 @@ mod tests {
         assert_eq!(
             extras
                 .conflict(&Lock {
-                    owner: Owner::Process(3),
+                    owner: Owner::Table(3),
                     process: 3,
                     start: 1,
                     end: 2,

@@ -386,12 +386,12 @@ impl Open {
         Self::at(file, flags, None)
     }
 
-    /// A descriptor of a process is closed: its locks on the file end with it (fcntl(2)).
-    pub(crate) fn closed_by(&self, process: i32) {
+    /// A descriptor in a table is closed: locks of its processes on the file end with it (fcntl(2)).
+    pub(crate) fn closed_by(&self, files: &Files) {
         if let Some(extras) = self.place.as_ref().and_then(|it| it.node.extras())
             && extras.is_locked()
         {
-            extras.unlock_all(Owner::Process(process));
+            extras.unlock_all(files.owner());
         }
     }
 

@@ -1,6 +1,7 @@
 //! The table of descriptors of a process.
 
 use super::Open;
+use super::extras::Owner;
 use crate::errno::Errno;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -172,13 +173,22 @@ impl Files {
         Ok(())
     }
 
-    /// Closes those of `process` that `keep` says no to, by number and whether execve(2) closes
-    /// them.
-    pub fn retain(&self, process: i32, keep: impl Fn(usize, bool) -> bool) {
+    /// Returns whom locks belong to that are taken by its descriptors.
+    pub(super) fn owner(&self) -> Owner {
+        Owner::Table(core::ptr::from_ref(self).addr())
+    }
+
+    /// Returns whether `open` has a number in it.
+    pub(super) fn has(&self, open: &Rc<Open>) -> bool {
+        self.entries.borrow().iter().flatten().any(|it| Rc::ptr_eq(&it.open, open))
+    }
+
+    /// Closes those that `keep` says no to, by number and whether execve(2) closes them.
+    pub fn retain(&self, keep: impl Fn(usize, bool) -> bool) {
         let mut next = 0;
         while let Some((fd, open)) = self.take_from(next, &keep) {
             // Nothing is borrowed: that may wake others.
-            open.closed_by(process);
+            open.closed_by(self);
             drop(open);
             next = fd + 1;
         }
@@ -199,17 +209,16 @@ impl Files {
         Some((fd, entry.open))
     }
 
-    /// Closes those of `process` that execve(2) closes.
-    pub fn exec(&self, process: i32) {
-        self.retain(process, |_, close_on_exec| !close_on_exec);
+    /// Closes those that execve(2) closes.
+    pub fn exec(&self) {
+        self.retain(|_, close_on_exec| !close_on_exec);
     }
 
-    /// Closes all, which are those of `process`, and gives up the table's memory: what has ended
-    /// may be there for long.
-    pub fn clear(&self, process: i32) {
+    /// Closes all, and gives up the table's memory: what has ended may be there for long.
+    pub fn clear(&self) {
         let entries = self.entries.take();
         self.lowest.set(0);
-        entries.iter().flatten().for_each(|it| it.open.closed_by(process));
+        entries.iter().flatten().for_each(|it| it.open.closed_by(self));
     }
 
     /// Returns the numbers that are open, in order (`/proc/self/fd`).
@@ -217,5 +226,11 @@ impl Files {
     pub fn numbers(&self) -> Vec<usize> {
         let entries = self.entries.borrow();
         entries.iter().enumerate().filter(|(_, it)| it.is_some()).map(|(fd, _)| fd).collect()
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        self.clear();
     }
 }

@@ -19,14 +19,14 @@ pub struct Waits {
 struct Wait {
     number: u64,
     lock: Lock,
-    other: i32,
+    other: usize,
     node: Rc<dyn Inode>,
 }
 
 impl Wait {
     /// Whether it still does: what it waits for may be given up, without its having run since.
     fn goes_on(&self) -> bool {
-        let owner = Owner::Process(self.other);
+        let owner = Owner::Table(self.other);
         self.node.extras().is_some_and(|it| it.is_kept_by(owner, &self.lock))
     }
 }
@@ -51,12 +51,12 @@ impl Waits {
     ) -> Result<Option<Waiting<'_>>, Errno> {
         /// As far as Linux looks.
         const STEPS: usize = 10;
-        let (Owner::Process(one), Owner::Process(two)) = (lock.owner, other.owner) else {
+        let (Owner::Table(one), Owner::Table(two)) = (lock.owner, other.owner) else {
             return Ok(None);
         };
         let mut all = self.all.borrow_mut();
-        let next = |&id: &i32| {
-            let of = |it: &&Wait| it.lock.owner == Owner::Process(id) && it.goes_on();
+        let next = |&id: &usize| {
+            let of = |it: &&Wait| it.lock.owner == Owner::Table(id) && it.goes_on();
             all.iter().find(of).map(|it| it.other)
         };
         if core::iter::successors(Some(two), next).take(STEPS + 1).any(|it| it == one) {

@@ -479,11 +479,9 @@ impl Process {
         self.timers.clear();
         self.program.borrow_mut().runs = None;
         self.signals.end();
-        // It is no user of the table any more, though nobody may have waited for it for long.
-        let files = self.files.replace(Rc::new(Files::new(0)));
-        if Rc::strong_count(&files) == 1 {
-            files.clear(self.id);
-        }
+        // It is no user of the table any more, though nobody may have waited for it for long. The last
+        // one closes what is open.
+        drop(self.files.replace(Rc::new(Files::new(0))));
         self.release();
         Some(status)
     }

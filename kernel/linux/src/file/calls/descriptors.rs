@@ -224,7 +224,8 @@ fn memfd_create(thread: &Rc<Thread>, [name, flags, ..]: Args) -> Answer {
 }
 
 fn close(thread: &Rc<Thread>, [fd, ..]: Args) -> Answer {
-    thread.process.files().remove(fd)?.closed_by(thread.process.id);
+    let files: &Files = &thread.process.files();
+    files.remove(fd)?.closed_by(files);
     Ok(Outcome::Value(0))
 }
 
@@ -245,7 +246,7 @@ fn close_range(thread: &Rc<Thread>, [first, last, flags, ..]: Args) -> Answer {
         }
         return Ok(Outcome::Value(0));
     }
-    files.retain(thread.process.id, |fd, _| !(first..=last).contains(&fd));
+    files.retain(|fd, _| !(first..=last).contains(&fd));
     Ok(Outcome::Value(0))
 }
 
@@ -273,7 +274,7 @@ fn duplicate(thread: &Thread, old: u64, new: u64, close_on_exec: bool) -> Answer
     let files: &Files = &thread.process.files();
     let to = new as u32 as usize;
     if let Some(gone) = files.put(to, files.get(old)?, close_on_exec)? {
-        gone.closed_by(thread.process.id);
+        gone.closed_by(files);
     }
     Ok(to.into())
 }

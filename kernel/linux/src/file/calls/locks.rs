@@ -70,8 +70,10 @@ impl Range {
 /// Returns whose lock a command is about, and what `l_pid` says of it.
 fn owner(thread: &Thread, open: &Rc<Open>, command: u32) -> (Owner, i32) {
     let own = matches!(command, abi::F_GETLK | abi::F_SETLK | abi::F_SETLKW);
-    let process = thread.process.id;
-    if own { (Owner::Process(process), process) } else { (Owner::Open(address(open)), -1) }
+    match own {
+        true => (thread.process.files().owner(), thread.process.id),
+        false => (Owner::Open(address(open)), -1),
+    }
 }
 
 /// An open file description as the owner of locks.
@@ -138,7 +140,15 @@ fn take(thread: &Rc<Thread>, open: &Rc<Open>, lock: Lock, waits: bool) -> Answer
         let mut changes = 0;
         loop {
             match attempt(&open) {
-                Ok(()) => return Ok(0),
+                Ok(()) => {
+                    let files = thread.process.files();
+                    // Closed meanwhile: nothing would give up what it locks now.
+                    if lock.owner == files.owner() && !files.has(&open) {
+                        open.closed_by(&files);
+                        return Err(Errno::EBADF);
+                    }
+                    return Ok(0);
+                }
                 Err((Errno::EAGAIN, Some(watch))) => {
                     // What changes between the attempt and the wait is not missed: there is one
                     // vCPU, and nothing runs in between.

@@ -71,7 +71,7 @@ fn a_table_of_descriptors_that_is_cleared_takes_no_memory() {
     files.put(5, open, false).unwrap();
     let _ = files.remove(1000);
     assert_eq!((files.room(), files.copy().unwrap().room()), (1024, 64));
-    files.clear(1);
+    files.clear();
     assert_eq!((files.room(), files.numbers().len()), (64, 0));
 }
 

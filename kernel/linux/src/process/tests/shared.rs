@@ -56,6 +56,59 @@ fn the_last_process_alive_closes_what_it_shared_with_one_that_has_ended() {
 }
 
 #[test]
+fn record_locks_end_with_those_who_share_the_descriptors_u4() {
+    let first = thread();
+    let memory = first.memory();
+    let at = room(&memory, 4096) as u64;
+    memory.write(at as usize, b"/a\0").unwrap();
+    let flags = u64::from(raw::O_RDWR | raw::O_CREAT);
+    let open = || call(&first, Sysno::open, [at, flags, 0o600, 0]).unwrap() as u64;
+    let lock = |thread: &Rc<Thread>, fd, command: u32| {
+        memory.put(at + 8, &[u64::from(raw::F_WRLCK), 0, 1, 0]).unwrap();
+        call(thread, Sysno::fcntl, [fd, command.into(), at + 8, 0])
+    };
+    let (shared, own) = (open(), open());
+    let child = sharing(&first);
+    let signals = Receiver::new(2, Set::EMPTY);
+    let context = kernel::user::Context::new(0, 0).unwrap();
+    let system = Rc::clone(&first.system);
+    let body = crate::run::body;
+    let two =
+        Thread::new(signals, Rc::clone(&child), system, first.memory(), context, body).unwrap();
+    assert_eq!(lock(&two, shared, raw::F_SETLK), Ok(0));
+    assert_eq!(lock(&first, shared, raw::F_SETLK), Ok(0), "it is theirs");
+    assert_eq!(lock(&first, own, raw::F_OFD_SETLK), Err(Errno::EAGAIN));
+    child.leave(&two.signals, Status::exit(0), 0);
+    assert_eq!(lock(&first, own, raw::F_OFD_SETLK), Err(Errno::EAGAIN), "one of them lives");
+    assert_eq!(call(&first, Sysno::close, [shared, 0, 0, 0]), Ok(0));
+    assert_eq!(lock(&first, own, raw::F_OFD_SETLK), Ok(0));
+}
+
+#[test]
+fn a_lock_that_comes_after_its_descriptor_was_closed_is_given_up_u4() {
+    let first = thread();
+    let memory = first.memory();
+    let at = room(&memory, 4096) as u64;
+    memory.write(at as usize, b"/a\0").unwrap();
+    let flags = u64::from(raw::O_RDWR | raw::O_CREAT);
+    let open = || call(&first, Sysno::open, [at, flags, 0o600, 0]).unwrap() as u64;
+    let (one, two) = (open(), open());
+    memory.put(at + 8, &[u64::from(raw::F_WRLCK), 0, 1, 0]).unwrap();
+    let lock = |fd, command: u32| call(&first, Sysno::fcntl, [fd, command.into(), at + 8, 0]);
+    assert_eq!(lock(two, raw::F_OFD_SETLK), Ok(0));
+    let other = Rc::clone(&first);
+    kernel::task::spawn(async move {
+        for fd in [one, two] {
+            yield_now().await;
+            assert_eq!(call(&other, Sysno::close, [fd, 0, 0, 0]), Ok(0));
+        }
+    })
+    .detach();
+    assert_eq!(lock(one, raw::F_SETLKW), Err(Errno::EBADF));
+    assert_eq!(lock(open(), raw::F_OFD_SETLK), Ok(0));
+}
+
+#[test]
 fn limits_of_a_child_in_its_parents_memory_are_its_own() {
     let first = thread();
     let at = room(&first.memory(), 4096) as u64;
