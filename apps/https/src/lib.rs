@@ -16,6 +16,7 @@ mod tests;
 
 use alloc::format;
 use core::fmt::{self, Write as _};
+use core::pin::pin;
 use core::time::Duration;
 use keys::Keys;
 use xenith::block::Block;
@@ -112,9 +113,13 @@ pub async fn start<T: Tcp, B: Block + 'static, K: Block + 'static>(
     let server = Server::new(site).http2().limits(limits);
     let server = server.bind(&secure, ip::any(args.port)).await?;
     println!("https: listening on ports {} and {}", args.port, args.plain);
+    let (mut server, mut redirect) = (pin!(server.serve()), pin!(redirect.serve()));
     let both = async {
-        match select(core::pin::pin!(server.serve()), core::pin::pin!(redirect.serve())).await {
-            Either::First(ended) | Either::Second(ended) => ended,
+        // At the end, each finishes what it has begun.
+        match select(server.as_mut(), redirect.as_mut()).await {
+            Either::First(Ok(())) => redirect.await,
+            Either::Second(Ok(())) => server.await,
+            Either::First(failed) | Either::Second(failed) => failed,
         }
     };
     let renewed = async {
@@ -123,7 +128,7 @@ pub async fn start<T: Tcp, B: Block + 'static, K: Block + 'static>(
             renew(&mut keys, &secure, args.tls12).await;
         }
     };
-    match select(core::pin::pin!(both), core::pin::pin!(renewed)).await {
+    match select(pin!(both), pin!(renewed)).await {
         Either::First(ended) => Ok(ended?),
         Either::Second(never) => never,
     }

@@ -8,6 +8,8 @@
 //! test(old): client old.sh
 //! test(rude): args tls12=on
 //! test(rude): client rude.sh
+//! test(ends): client ends.sh
+//! test(ends): client-then wait
 //! test(old,rude): not-in-check
 //! test: timeout 120
 
