@@ -1,5 +1,6 @@
 //! What ends of connections are to have, and whom they trust.
 
+use crate::session::{CHAIN, HELLO};
 use crate::trust::{Chains, Clients, Fingerprints, Trust, certificates_in, roots};
 use crate::{Error, provider};
 use alloc::boxed::Box;
@@ -239,7 +240,8 @@ impl ServerOptions {
             config.send_tls13_tickets = TICKETS;
             config.session_storage = ServerSessionMemoryCache::new::<Spins>(self.sessions);
         }
-        Ok(ServerConfig { inner: Arc::new(config), handshake: self.handshake })
+        let longest = if asks { CHAIN } else { HELLO };
+        Ok(ServerConfig { inner: Arc::new(config), handshake: self.handshake, longest })
     }
 }
 
@@ -252,10 +254,17 @@ const fn versions(tls12: bool) -> &'static [&'static SupportedProtocolVersion] {
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     inner: Arc<rustls::ServerConfig>,
-    pub(crate) handshake: Duration,
+    handshake: Duration,
+    /// Bytes that a message of a client's handshake may have.
+    longest: usize,
 }
 
 impl ServerConfig {
+    /// How long a handshake may take, and how many bytes a message of it may have.
+    pub(crate) const fn limits(&self) -> (Duration, usize) {
+        (self.handshake, self.longest)
+    }
+
     pub(crate) fn connection(&self) -> Result<UnbufferedServerConnection, Error> {
         Ok(UnbufferedServerConnection::new(Arc::clone(&self.inner))?)
     }
@@ -362,6 +371,14 @@ impl ClientConfig {
         let config = rustls::ClientConfig::builder_with_details(provider, Arc::new(Clock));
         let config = config.with_protocol_versions(&[&TLS12]).unwrap();
         self.inner = Arc::new(config.with_root_certificates(roots).with_no_client_auth());
+    }
+
+    /// Has it tell the keys of a connection.
+    #[cfg(test)]
+    pub(crate) fn tell_keys(&mut self) {
+        let mut inner = (*self.inner).clone();
+        inner.enable_secret_extraction = true;
+        self.inner = Arc::new(inner);
     }
 
     pub(crate) fn connection(&self, name: &str) -> Result<UnbufferedClientConnection, Error> {

@@ -73,9 +73,11 @@ pub enum Error {
     Truncated,
     /// The handshake takes longer than the limit.
     TimedOut,
-    /// As many handshakes are under way as may be, and this is the oldest of them.
+    /// As many handshakes are under way as may be, and this is the oldest of them, or they hold as much
+    /// memory as they may, and this one the most of it.
     Crowded,
-    /// The peer sends a handshake of more than 64 KiB.
+    /// The peer sends a message of a handshake of more than 64 KiB, or 16 KiB where it shows no
+    /// certificate; or one of more than 1 KiB as the client of an open connection.
     TooLong,
     /// There is no randomness for keys.
     NoEntropy,
@@ -139,7 +141,7 @@ impl fmt::Display for Error {
             Self::Truncated => f.write_str("the connection was cut"),
             Self::TimedOut => f.write_str("the handshake takes too long"),
             Self::Crowded => f.write_str("other handshakes need the place of this one"),
-            Self::TooLong => f.write_str("the handshake is longer than 64 KiB"),
+            Self::TooLong => f.write_str("a message of the handshake is too long"),
             Self::NoEntropy => {
                 f.write_str("there is no source of randomness: see the argument seed=")
             }

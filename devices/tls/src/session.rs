@@ -17,8 +17,12 @@ const OVERHEAD: usize = 128;
 /// Bytes of the head of a record.
 const HEAD: usize = 5;
 
-/// Bytes of a handshake that is not whole yet.
-const LONGEST: usize = 64 << 10;
+/// Bytes of a message of a handshake that is not whole yet: what holds certificates, what does not,
+/// as a client's hello or a server's tickets, and what an open server is told, as that there are new
+/// keys.
+pub(crate) const CHAIN: usize = 64 << 10;
+pub(crate) const HELLO: usize = 16 << 10;
+const NEWS: usize = 1 << 10;
 
 /// Bytes that are asked for where the next record is not known.
 const PIECE: usize = 2048;
@@ -65,9 +69,11 @@ struct Buffers {
 /// A connection.
 pub(crate) struct Session {
     side: Side,
-    /// What came and is no whole record yet.
+    /// What came and is no whole record, or no whole message of a handshake yet.
     incoming: Vec<u8>,
     buffers: Buffers,
+    /// Bytes that a message of the handshake may have.
+    longest: usize,
     open: bool,
     failed: Option<Error>,
     /// This side has ended its half.
@@ -84,9 +90,10 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    pub(crate) fn new(side: Side) -> Self {
+    /// Makes one that takes handshakes of messages of so many bytes.
+    pub(crate) fn new(side: Side, longest: usize) -> Self {
         let (incoming, buffers) = (Vec::new(), Buffers::default());
-        Self { side, incoming, buffers, open: false, failed: None, shut: false }
+        Self { side, incoming, buffers, longest, open: false, failed: None, shut: false }
     }
 
     /// Whether the handshake is done.
@@ -101,6 +108,12 @@ impl Session {
     /// Ends it with `error`, if it has not failed before.
     pub(crate) fn fail(&mut self, error: Error) {
         self.failed.get_or_insert(error);
+        self.incoming = Vec::new();
+    }
+
+    /// Bytes that hold what came and is not whole.
+    pub(crate) const fn unfinished(&self) -> usize {
+        self.incoming.capacity()
     }
 
     /// Whether the peer has ended its half, and all before that was read.
@@ -188,6 +201,13 @@ impl Session {
         buffers.map(Vec::capacity).iter().sum()
     }
 
+    /// The number of the next record that it sends, and the keys.
+    #[cfg(test)]
+    pub(crate) fn into_keys(self) -> (u64, rustls::ConnectionTrafficSecrets) {
+        let Side::Client(it) = self.side else { panic!("no client") };
+        it.dangerous_into_kernel_connection().unwrap().0.tx
+    }
+
     /// Renews its keys, and asks the peer to do the same (KeyUpdate, RFC 8446, section 4.6.3).
     #[cfg(test)]
     pub(crate) fn renew_keys(&mut self) {
@@ -222,14 +242,21 @@ impl Session {
             _ => 0,
         };
         let more = whole.saturating_sub(have).max(PIECE);
-        if have + more > LONGEST + HEAD + PIECE {
+        // A whole record that is still here begins a message that goes on in further ones.
+        let longest = match (&self.side, self.open) {
+            (_, false) => self.longest,
+            (_, true) if whole == 0 || have < whole => CHAIN,
+            (Side::Server(_), true) => NEWS,
+            (Side::Client(_), true) => HELLO,
+        };
+        if have + more > longest + HEAD + PIECE {
             self.fail(Error::TooLong);
             return Ok(None);
         }
         // What rustls keeps of it is the same again, and cannot fail. What is open is work that has
         // begun, and waits for memory that is nearly gone.
         let low = !self.open && kernel::memory::is_low();
-        if low || self.incoming.try_reserve(more).is_err() {
+        if low || self.incoming.try_reserve_exact(more).is_err() {
             self.fail(Error::Memory);
             return Ok(None);
         }
@@ -323,6 +350,7 @@ impl Session {
         if !self.shut {
             self.tell();
         }
+        self.incoming = Vec::new();
         false
     }
 

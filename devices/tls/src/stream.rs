@@ -1,7 +1,7 @@
 //! A stream over a stream, encrypted.
 
 use crate::handshakes::Slot;
-use crate::session::{RECORD, Session, Side};
+use crate::session::{CHAIN, RECORD, Session, Side};
 use crate::{ClientConfig, Error, Peer, ServerConfig};
 use alloc::boxed::Box;
 use core::cell::RefCell;
@@ -84,13 +84,13 @@ impl<S: Stream> Tls<S> {
     pub fn accept(inner: S, config: &ServerConfig) -> Result<Self, Error> {
         let peer = Peer::Client(inner.peer_addr());
         let side = Side::Server(config.connection()?);
-        Ok(Self::new(inner, side, peer, config.handshake, None))
+        Ok(Self::new(inner, side, peer, config.limits(), None))
     }
 
     pub(crate) fn accept_in(inner: S, config: &ServerConfig, slot: Slot) -> Result<Self, Error> {
         let peer = Peer::Client(inner.peer_addr());
         let side = Side::Server(config.connection()?);
-        Ok(Self::new(inner, side, peer, config.handshake, Some(slot)))
+        Ok(Self::new(inner, side, peer, config.limits(), Some(slot)))
     }
 
     /// Makes the client's end of a connection with the host of that name, which may be an address.
@@ -99,7 +99,8 @@ impl<S: Stream> Tls<S> {
     /// [`Error::BadName`], [`Error::NoEntropy`].
     pub fn connect(inner: S, name: &str, config: &ClientConfig) -> Result<Self, Error> {
         let side = Side::Client(config.connection(name)?);
-        Ok(Self::new(inner, side, Peer::Server(name.into()), config.handshake, None))
+        let limits = (config.handshake, CHAIN);
+        Ok(Self::new(inner, side, Peer::Server(name.into()), limits, None))
     }
 
     /// Makes a connection that is not encrypted.
@@ -107,9 +108,16 @@ impl<S: Stream> Tls<S> {
         Self { inner, state: None }
     }
 
-    fn new(inner: S, side: Side, peer: Peer, limit: Duration, slot: Option<Slot>) -> Self {
+    /// Makes an end whose handshake may take so long, and have messages of so many bytes.
+    fn new(
+        inner: S,
+        side: Side,
+        peer: Peer,
+        (limit, longest): (Duration, usize),
+        slot: Option<Slot>,
+    ) -> Self {
         let shaking = Some(Shaking { deadline: Box::pin(sleep(limit)), slot });
-        let (session, starved) = (Session::new(side), [None, None]);
+        let (session, starved) = (Session::new(side, longest), [None, None]);
         let state = State { session, shaking, peer, lost: None, starved };
         Self { inner, state: Some(RefCell::new(state)) }
     }
@@ -206,7 +214,16 @@ impl<S: Stream> Tls<S> {
             }
             let writes = !session.outgoing().is_empty();
             let reads = wants && session.outgoing().len() < HIGH && !starves;
-            if reads && self.receive(session, peer).map_err(|error| lost.unwrap_or(error))? {
+            let came =
+                reads && self.receive(session, peer).map_err(|error| lost.unwrap_or(error))?;
+            if let Some(Shaking { slot: Some(slot), .. }) = shaking
+                && !session.is_open()
+                && !slot.hold(session.unfinished())
+            {
+                fail(session, peer, Error::Crowded);
+                continue;
+            }
+            if came {
                 again = false;
                 continue;
             }

@@ -5,6 +5,7 @@ mod certificates;
 mod ends;
 mod memory;
 mod records;
+mod unfinished;
 mod vain;
 
 use crate::*;

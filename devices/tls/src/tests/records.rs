@@ -1,7 +1,7 @@
 //! What becomes a record.
 
 use super::*;
-use crate::session::{RECORD, Session, Side};
+use crate::session::{CHAIN, RECORD, Session, Side};
 use alloc::vec;
 
 /// Brings what one has to send to the other; how many bytes.
@@ -24,8 +24,8 @@ fn carry(from: &mut Session, to: &mut Session) -> usize {
 
 /// Two ends whose handshake is done.
 fn ends() -> (Session, Session) {
-    let mut near = Session::new(Side::Client(client().connection(WWW).unwrap()));
-    let mut far = Session::new(Side::Server(server().connection().unwrap()));
+    let mut near = Session::new(Side::Client(client().connection(WWW).unwrap()), CHAIN);
+    let mut far = Session::new(Side::Server(server().connection().unwrap()), CHAIN);
     while carry(&mut near, &mut far) + carry(&mut far, &mut near) > 0 {}
     assert!(near.is_open() && far.is_open());
     (near, far)
@@ -73,8 +73,8 @@ fn what_is_held_back_is_one_record_with_what_follows() {
 
 #[test]
 fn a_handshake_brings_one_ticket() {
-    let mut near = Session::new(Side::Client(client().connection(WWW).unwrap()));
-    let mut far = Session::new(Side::Server(server().connection().unwrap()));
+    let mut near = Session::new(Side::Client(client().connection(WWW).unwrap()), CHAIN);
+    let mut far = Session::new(Side::Server(server().connection().unwrap()), CHAIN);
     carry(&mut near, &mut far);
     carry(&mut far, &mut near);
     near.proceed();
