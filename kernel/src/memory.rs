@@ -82,6 +82,21 @@ pub fn zeroed(length: usize) -> Option<Vec<u8>> {
     Some(unsafe { Vec::from_raw_parts(bytes, length, length) })
 }
 
+/// Appends `count` zeroed bytes to `bytes`, or returns `None` and appends nothing if there is no
+/// memory. Faster than `Vec::resize`, as [`zeroed`] is.
+#[must_use]
+pub fn extend_zeroed(bytes: &mut Vec<u8>, count: usize) -> Option<()> {
+    bytes.try_reserve(count).ok()?;
+    let length = bytes.len();
+    // SAFETY: that much of its memory was reserved behind its end.
+    let end = unsafe { bytes.as_mut_ptr().add(length) };
+    // SAFETY: as above, `count` bytes are reserved from there on.
+    unsafe { end.write_bytes(0, count) };
+    // SAFETY: they are initialised.
+    unsafe { bytes.set_len(length + count) };
+    Some(())
+}
+
 /// Moves `value` to the heap, or gives it back if there is no memory for it, where `Box::new` would
 /// end the program.
 ///
@@ -148,6 +163,21 @@ mod tests {
         }
         assert!(zeroed(usize::MAX).is_none());
         assert!(zeroed(isize::MAX as usize).is_none());
+    }
+
+    #[test]
+    fn zeros_are_appended_behind_what_is_there_or_nothing_is() {
+        let mut bytes = Vec::from([7; 3]);
+        for count in [0, 1, 5000] {
+            let before = bytes.clone();
+            super::extend_zeroed(&mut bytes, count).unwrap();
+            let (old, new) = bytes.split_at(before.len());
+            assert!(old == before && new.len() == count && new.iter().all(|&byte| byte == 0));
+        }
+        for count in [usize::MAX, isize::MAX as usize] {
+            assert!(super::extend_zeroed(&mut bytes, count).is_none());
+            assert_eq!(bytes.len(), 3 + 1 + 5000);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::error::{Error, beginning};
 use alloc::vec::Vec;
 use embedded_io_async::{Read, ReadExactError};
+use xenith::memory;
 
 /// The longest line, without its length: 65 520 bytes with it.
 const LONGEST: usize = 65_516;
@@ -91,8 +92,9 @@ impl<R: Read> Packets<R> {
         let length = length.ok_or(Error::Malformed("length of a line"))?;
         let long = || if self.is_pack { Error::TooLong } else { Error::List };
         self.left = self.left.checked_sub(length as u64 + 4).ok_or_else(long)?;
-        self.body.try_reserve(length).map_err(|_| crate::Flaw::Memory)?;
-        self.body.resize(length, 0);
+        let more = length.saturating_sub(self.body.len());
+        memory::extend_zeroed(&mut self.body, more).ok_or(crate::Flaw::Memory)?;
+        self.body.truncate(length);
         self.stream.read_exact(&mut self.body).await.map_err(ended)?;
         if let Some(text) = self.line().strip_prefix(b"ERR ") {
             return Err(Error::Server(beginning(text, SAID)));

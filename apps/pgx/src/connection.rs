@@ -7,6 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 use embedded_io_async::{Read, ReadExactError, Write};
+use xenith::memory;
 use zeroize::Zeroize;
 
 /// The protocol's version 3.0.
@@ -353,8 +354,7 @@ impl<S: Read + Write> Connection<S> {
         let mut left = left as usize;
         while left > 0 {
             let (at, piece) = (self.body.len(), left.min(PIECE));
-            self.body.try_reserve(piece).map_err(|_| Error::Memory)?;
-            self.body.resize(at + piece, 0);
+            memory::extend_zeroed(&mut self.body, piece).ok_or(Error::Memory)?;
             self.stream.read_exact(&mut self.body[at..]).await.map_err(ended)?;
             left -= piece;
         }

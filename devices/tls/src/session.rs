@@ -4,6 +4,7 @@
 use crate::Error;
 use alloc::vec::Vec;
 use core::fmt;
+use kernel::memory;
 use rustls::client::UnbufferedClientConnection;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
@@ -255,12 +256,15 @@ impl Session {
         }
         // What rustls keeps of it is the same again, and cannot fail. What is open is work that has
         // begun, and waits for memory that is nearly gone.
-        let low = !self.open && kernel::memory::is_low();
-        if low || self.incoming.try_reserve_exact(more).is_err() {
+        let low = !self.open && memory::is_low();
+        let incoming = &mut self.incoming;
+        if low
+            || incoming.try_reserve_exact(more).is_err()
+            || memory::extend_zeroed(incoming, more).is_none()
+        {
             self.fail(Error::Memory);
             return Ok(None);
         }
-        self.incoming.resize(have + more, 0);
         let count = read(&mut self.incoming[have..]);
         let come = count.as_ref().ok().copied().flatten().unwrap_or(0);
         self.incoming.truncate(have + come);
@@ -447,10 +451,9 @@ impl Buffers {
         let have = self.outgoing.len();
         let mut room = length + OVERHEAD;
         for _ in 0..2 {
-            if self.outgoing.try_reserve(room).is_err() {
+            if memory::extend_zeroed(&mut self.outgoing, room).is_none() {
                 return Next::Failed(Error::Memory);
             }
-            self.outgoing.resize(have + room, 0);
             let written = encode(&mut self.outgoing[have..]);
             self.outgoing.truncate(have + written.unwrap_or(0));
             match written {

@@ -5,13 +5,15 @@ use cargo_metadata::Metadata;
 use std::collections::BTreeSet;
 
 /// Those that are optimised for speed in small images too: most of what a connection by TLS costs
-/// is theirs. A generic is compiled with the crate that uses it, so xenith-tls is one of them.
+/// is theirs. A generic is compiled with the crate that uses it, so xenith-tls and the app crypto are
+/// among them.
 pub(crate) const FAST: &[&str] = &[
     "aead",
     "aes",
     "aes-gcm",
     "chacha20poly1305",
     "cmov",
+    "crypto",
     "crypto-bigint",
     "ctr",
     "ctutils",

@@ -133,8 +133,7 @@ impl Queue {
                 return Err(Errno::ENOBUFS.into());
             }
             let old = last.bytes.len();
-            last.bytes.try_reserve(length).map_err(|_| Errno::ENOMEM)?;
-            last.bytes.resize(old + length, 0);
+            kernel::memory::extend_zeroed(&mut last.bytes, length).ok_or(Errno::ENOMEM)?;
             let taken = from.take(&mut last.bytes[old..]);
             last.bytes.truncate(old + taken.as_ref().copied().unwrap_or(0));
             self.size += taken.as_ref().copied().unwrap_or(0);
