@@ -25,6 +25,8 @@
 //! test: with-when "text"                 the console of those says so before it is created
 //! test: client "nc $IP 7"                a script in dom0, while the guest runs
 //! test: client client.sh                 the same from a file
+//! test: core-contains "text"             what `cargo mk symbolize --core` tells of its memory after
+//!                                       the clients, or once it says so; any number of times
 //! test: client-when "text"               the guest's console says so before clients run
 //! test: client-then destroy              or `wait`: what becomes of it after them; else `shutdown`
 //! test: cycles 10                        saved and restored so often while clients run
@@ -99,6 +101,8 @@ pub(crate) struct Run {
     pub(crate) before: Vec<Script>,
     /// What is run in dom0 once the guest is ready.
     pub(crate) clients: Vec<Script>,
+    /// Texts in what its memory then tells.
+    pub(crate) core: Vec<String>,
     /// What the console says before that; something usual if nothing.
     pub(crate) client_when: Option<String>,
     pub(crate) then: Then,
@@ -187,6 +191,7 @@ impl Run {
             programs: Vec::new(),
             before: Vec::new(),
             clients: Vec::new(),
+            core: Vec::new(),
             client_when: None,
             then: Then::Shutdown,
             cycles: None,
@@ -288,6 +293,7 @@ fn apply(run: &mut Run, text: &str) -> Result<()> {
         }
         "dom0" => run.before.push(script(value)?),
         "client" => run.clients.push(script(value)?),
+        "core-contains" => run.core.push(string(value)?),
         "client-when" => run.client_when = Some(string(value)?),
         "client-then" => {
             run.then = match value {
@@ -312,7 +318,7 @@ fn apply(run: &mut Run, text: &str) -> Result<()> {
 }
 
 /// The directives that [`apply`] takes.
-const KNOWN: [&str; 21] = [
+const KNOWN: [&str; 22] = [
     "args",
     "args-fill",
     "client",
@@ -320,6 +326,7 @@ const KNOWN: [&str; 21] = [
     "client-when",
     "console-contains",
     "console-lines",
+    "core-contains",
     "cycles",
     "disk",
     "dom0",

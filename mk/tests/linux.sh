@@ -91,7 +91,7 @@ start "listening on port 8080" httpd --on linux port=8080
 serves 127.0.0.1:8080
 serves '[::1]:8080'
 ! "$MK" run httpd --on linux port=8080 >"$dir/second" 2>&1 || fail "two have one port"
-grep -q "error: the port is in use" "$dir/second" || fail "$(cat "$dir/second")"
+grep -q "error: port 8080 is in use" "$dir/second" || fail "$(cat "$dir/second")"
 ! "$MK" run httpd --on linux ip=10.0.0.2/24 >"$dir/second" 2>&1 || fail "it has no address"
 grep -q "ip=.*: only with a network interface of the app" "$dir/second" || fail "$(cat "$dir/second")"
 # A signal ends it in order: a transfer that is under way comes whole.

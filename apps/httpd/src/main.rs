@@ -13,6 +13,13 @@
 //! test(ends): args grace=4
 //! test(ends): client ends.sh
 //! test(ends): client-then wait
+//! test(core): client "sleep 30 | nc $IP 80 >/dev/null & sleep 1"
+//! test(core): client-then destroy
+//! test(core): core-contains "memory: 1024 pages, 1024 of them in the file\n\nthe vCPU was at\n"
+//! test(core): core-contains " kernel::task::block_on"
+//! test(core): core-contains "  waits    devices::net::netfront::connect::run::{closure#0} ("
+//! test(core): core-contains "  waits    http::server::admit::{closure#1} ("
+//! test(core): core-contains " allocations failed\n"
 //! test(moved): cycles 4 migrate copy save full save
 //! test(moved): client moved.sh
 //! test(updated): client updated.sh

@@ -17,6 +17,10 @@
 //! test(absent): args run=/bin/absent
 //! test(absent): console-contains "/bin/absent: ENOENT"
 //! test(absent): expect exit 127
+//! test(applets): args run="uname -a"
+//! test(applets): disk root=debian:busybox-static
+//! test(applets): console-contains "in the folders of PATH; busybox is there and may have it"
+//! test(applets): expect exit 127
 //! test(fault): args run="/bin/hello --fault"
 //! test(fault): console-contains "linux: process 1 (hello) ends: SIGSEGV (11), address 0x10, at 0x"
 //! test(fault): console-contains " (/bin/hello + 0x"

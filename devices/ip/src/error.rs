@@ -7,8 +7,8 @@ use embedded_io_async::ErrorKind;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
-    /// Another socket has that port, on that address or on all.
-    InUse,
+    /// Another socket has that port, on that address or on all: its number.
+    InUse(u16),
     /// The address to bind to is none of this machine's.
     AddrNotAvailable,
     /// The peer refused the connection, or nobody there has the port that a datagram of a socket
@@ -48,7 +48,7 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::InUse => "the port is in use",
+            Self::InUse(port) => return write!(f, "port {port} is in use"),
             Self::AddrNotAvailable => {
                 "this machine does not have that address: bind to one of its own, or to 0.0.0.0 \
                  for all of them"
@@ -77,7 +77,7 @@ impl core::error::Error for Error {}
 impl embedded_io_async::Error for Error {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::InUse => ErrorKind::AddrInUse,
+            Self::InUse(_) => ErrorKind::AddrInUse,
             Self::AddrNotAvailable => ErrorKind::AddrNotAvailable,
             Self::Refused => ErrorKind::ConnectionRefused,
             Self::Reset => ErrorKind::ConnectionReset,

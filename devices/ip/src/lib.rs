@@ -131,7 +131,7 @@ fn earliest(times: &[Option<Instant>]) -> Option<Instant> {
 /// section 6), chosen at random (RFC 6056, section 3.3.1).
 fn choose(port: u16, free: impl Fn(u16) -> bool) -> Result<u16, Error> {
     if port != 0 {
-        return if free(port) { Ok(port) } else { Err(Error::InUse) };
+        return if free(port) { Ok(port) } else { Err(Error::InUse(port)) };
     }
     for _ in 0..256 {
         let port = 0xc000 | random()? as u16;

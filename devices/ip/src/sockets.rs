@@ -114,7 +114,6 @@ impl Resolve for Sockets {
 /// What an error of Linux is to a program.
 fn error(errno: Errno) -> Error {
     match errno {
-        Errno::ADDRINUSE => Error::InUse,
         Errno::CONNREFUSED => Error::Refused,
         Errno::CONNRESET | Errno::CONNABORTED | Errno::PIPE => Error::Reset,
         Errno::TIMEDOUT => Error::TimedOut,
@@ -127,9 +126,10 @@ fn error(errno: Errno) -> Error {
     }
 }
 
-/// Why a socket cannot be bound.
-fn unbound(errno: Errno) -> Error {
+/// Why a socket cannot be bound to `port`.
+fn unbound(errno: Errno, port: u16) -> Error {
     match errno {
+        Errno::ADDRINUSE => Error::InUse(port),
         Errno::ACCESS => Error::Denied,
         // Linux has no IPv6, or not that one.
         Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT => Error::AddrNotAvailable,
@@ -169,7 +169,7 @@ fn bound(kind: SocketType, addr: SocketAddr) -> Result<(OwnedFd, SocketAddr), Er
         if errno == Errno::ACCESS {
             log::error!("port {port} is for root alone: choose one from 1024 on, as in port=8080");
         }
-        unbound(errno)
+        unbound(errno, port)
     })?;
     let port = local(&socket)?.port();
     Ok((socket, SocketAddr::new(addr.ip(), port)))

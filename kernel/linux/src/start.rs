@@ -126,11 +126,11 @@ pub async fn start<I: Device, B: Block + 'static>(
     let ids = looker.ids(options.user).await?;
     let path = looker.program(name, &environment).await;
     let bytes = |all: &[String]| all.iter().map(|it| it.clone().into_bytes()).collect::<Vec<_>>();
-    let (arguments, environment) = (bytes(&arguments), bytes(&environment));
+    let (arguments, variables) = (bytes(&arguments), bytes(&environment));
     let first = First {
         path: &path,
         arguments: &arguments.iter().map(Vec::as_slice).collect::<Vec<_>>(),
-        environment: &environment.iter().map(Vec::as_slice).collect::<Vec<_>>(),
+        environment: &variables.iter().map(Vec::as_slice).collect::<Vec<_>>(),
         ids,
     };
     let missing = Cell::new(None);
@@ -156,7 +156,8 @@ pub async fn start<I: Device, B: Block + 'static>(
         trace(thread, options.strace).await?;
     }
     if let Err(errno) = started.and_then(Thread::start) {
-        let why = looker.why(name, &path, errno).await;
+        let applets = looker.program("busybox", &environment).await;
+        let why = looker.why(name, &path, errno, applets.starts_with(b"/")).await;
         println!("error: cannot run {name}: {errno:?}, {why}");
         let missing = matches!(errno, Errno::ENOENT | Errno::ENOTDIR);
         return Ok(if missing { NOT_FOUND } else { NOT_EXECUTABLE });
@@ -326,13 +327,18 @@ impl<'a> Looker<'a> {
         name.as_bytes().to_vec()
     }
 
-    /// Says why the program `name` at `path` cannot be executed, for a user who asks for it.
-    async fn why(&self, name: &str, path: &[u8], errno: Errno) -> &'static str {
+    /// Says why the program `name` at `path` cannot be executed, for a user who asks for it; with `applets`
+    /// there is busybox, which is many programs.
+    async fn why(&self, name: &str, path: &[u8], errno: Errno, applets: bool) -> &'static str {
         match (self.find(path).await, errno) {
             (Ok(_), Errno::ENOENT) => "for its interpreter is not on the disk",
             (Ok(_), Errno::ENOEXEC) => "for it is no program of Linux for x86-64",
             (Ok(_), _) => "as the file is now",
             (Err(_), _) if name.contains('/') => "there is no such file on the disk",
+            (Err(_), _) if applets => {
+                "there is no such file in the folders of PATH; busybox is there and may have it: put its \
+                 name before"
+            }
             (Err(_), _) => "there is no such file in the folders of PATH",
         }
     }

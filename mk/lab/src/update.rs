@@ -13,6 +13,9 @@ use super::host::Host;
 /// How long it may take: the script gives up earlier.
 const LIMIT: Duration = Duration::from_secs(180);
 
+/// What the configuration is called in dom0, unlike any image.
+const CONFIG: &str = "config.xl";
+
 impl Host {
     /// Replaces the guest called `name` by the one that `spec` describes, which goes on with its
     /// connections and its state, under its name and with its interfaces (`scripts/dom0/update`).
@@ -27,11 +30,14 @@ impl Host {
         let kernel = setting(&text, "kernel").context("the configuration names no kernel")?;
         let image = load(&spec.config.parent().unwrap_or(Path::new("")).join(kernel))?;
         let place = quote(&format!("/run/lab/next/{name}"));
+        // Under its own name, by which it is known what the domain is when it was saved.
+        let own = Path::new(kernel).file_name().and_then(|own| own.to_str()).unwrap_or("image");
+        let kernel = format!("kernel=\"{own}\"");
         let mut script = format!("mkdir -p {place} && cd {place} || exit\n");
-        script += &store(config.len(), "config");
-        script += &store(image.len(), "image");
-        script += &format!("move update {} config", quote(name));
-        for setting in spec.overrides.iter().map(String::as_str).chain(["kernel=\"image\""]) {
+        script += &store(config.len(), CONFIG);
+        script += &store(image.len(), own);
+        script += &format!("move update {} {CONFIG}", quote(name));
+        for setting in spec.overrides.iter().chain([&kernel]) {
             script += &format!(" {}", quote(setting));
         }
         script += &format!("\nstatus=$?\ncd /\nrm -rf {place}\nexit $status");

@@ -1,10 +1,10 @@
 //! `cargo mk symbolize`: names for a report from a real Xen host, or what was in a domain's memory.
 
-mod core;
+pub(crate) mod core;
 
 use crate::explain::{Registers, overflow};
 use crate::names::addition;
-use crate::project::Project;
+use crate::project::{Project, read};
 use crate::symbols::Symbols;
 use crate::ui::{Ui, out};
 use anyhow::{Context, Result, ensure};
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
         file.display()
     );
     if let Some(core) = &args.core {
-        out(&core::report(core, &file, &symbols)?);
+        out(&core::report(&read(core)?, &core.display().to_string(), &file, &symbols)?);
         return Ok(0);
     }
     if console::user_attended() {

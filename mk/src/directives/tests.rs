@@ -17,7 +17,8 @@ fn scripts_are_text_or_files() {
 #[test]
 fn surroundings_are_described() {
     let source = "//! test: with echo-server port=7 a=\"b c\"\n//! test: with noop\n//! test: \
-        with-when \"up\"\n//! test: client-when \"\"\n//! test(a): client-then wait\n//! \
+        with-when \"up\"\n//! test: client-when \"\"\n//! test: \
+        core-contains \"a task\"\n//! test(a): client-then wait\n//! \
         test(b): client-then destroy\n//! test(c): client-then shutdown\n";
     let runs = parse(source, false).unwrap();
     let with =
@@ -26,6 +27,7 @@ fn surroundings_are_described() {
     assert_eq!(runs[0].with, expected);
     assert_eq!(runs[0].with_when.as_deref(), Some("up"));
     assert_eq!(runs[0].client_when.as_deref(), Some(""));
+    assert_eq!(runs[0].core, ["a task"]);
     let then: Vec<_> = runs.iter().map(|run| run.then).collect();
     assert_eq!(then, [Then::Wait, Then::Destroy, Then::Shutdown]);
     assert!(runs[0].uses_network());
@@ -79,6 +81,7 @@ fn directives_are_applied() {
             programs: Vec::new(),
             before: Vec::new(),
             clients: Vec::new(),
+            core: Vec::new(),
             client_when: None,
             then: Then::Shutdown,
             cycles: None,

@@ -2,7 +2,7 @@
 //!
 //! test(tcp): args kind=tcp
 //! test(udp): args kind=udp
-//! test: console-contains "error: the port is in use\n"
+//! test: console-contains "error: port 7 is in use\n"
 //! test: expect exit 1
 //! test: dom0 "true"
 //! test: no-verdict

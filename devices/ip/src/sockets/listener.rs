@@ -1,6 +1,6 @@
 //! TCP listeners.
 
-use super::{Sockets, TcpStream, bound, error};
+use super::{Sockets, TcpStream, bound, error, unbound};
 use crate::tcp::would_wait;
 use crate::{Error, Listener, Stream};
 use core::future::poll_fn;
@@ -30,7 +30,7 @@ pub struct TcpListener {
 impl TcpListener {
     pub(super) fn new(of: Sockets, addr: SocketAddr) -> Result<Self, Error> {
         let (socket, local) = bound(SocketType::STREAM, addr)?;
-        net::listen(&socket, BACKLOG).map_err(error)?;
+        net::listen(&socket, BACKLOG).map_err(|errno| unbound(errno, local.port()))?;
         Ok(Self { of, socket: Watched::new(socket), local })
     }
 

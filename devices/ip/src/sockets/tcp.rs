@@ -94,12 +94,12 @@ impl TcpStream {
                 Ipv6Addr::UNSPECIFIED.into()
             };
             net::bind(&socket, &SocketAddr::new(own.unwrap_or(any), from.port()))
-                .map_err(unbound)?;
+                .map_err(|errno| unbound(errno, from.port()))?;
         }
         match net::connect(&socket, &to) {
             Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => {}
             // There is one between the two already.
-            Err(Errno::ADDRNOTAVAIL) => return Err(Error::InUse),
+            Err(Errno::ADDRNOTAVAIL) => return Err(Error::InUse(from.port())),
             Err(errno) => return Err(refused(errno)),
         }
         Self::new(of, Watched::new(socket), to)

@@ -51,7 +51,11 @@ impl<I: Tcp + Udp + Ping + Resolve + Clone + 'static> Site<I> {
         assert_eq!((at.ip(), at.port() == 0), (self.address, false));
         for taken in [at, any(at.port()), SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), at.port())]
         {
-            assert_eq!(Tcp::bind(&self.there, taken).await.err(), Some(Error::InUse), "{taken}");
+            assert_eq!(
+                Tcp::bind(&self.there, taken).await.err(),
+                Some(Error::InUse(at.port())),
+                "{taken}"
+            );
         }
         let (one, other) = join(self.here.connect(at), listener.accept()).await;
         let (one, (other, peer)) = (one.unwrap(), other.unwrap());
@@ -59,7 +63,10 @@ impl<I: Tcp + Udp + Ping + Resolve + Clone + 'static> Site<I> {
         let socket = Udp::bind(&self.there, own).await.unwrap();
         let to = socket.local_addr();
         assert_eq!(to.ip(), self.address);
-        assert_eq!(Udp::bind(&self.there, any(to.port())).await.err(), Some(Error::InUse));
+        assert_eq!(
+            Udp::bind(&self.there, any(to.port())).await.err(),
+            Some(Error::InUse(to.port()))
+        );
         let other = Udp::bind(&self.here, any(0)).await.unwrap();
         other.send_to(b"question", to).await.unwrap();
         let (length, from) = socket.recv_from(&mut [0; 9]).await.unwrap();
@@ -86,12 +93,12 @@ impl<I: Tcp + Udp + Ping + Resolve + Clone + 'static> Site<I> {
     async fn a_port_is_taken_once_and_free_again(self) {
         let listener = Tcp::bind(&self.there, any(0)).await.unwrap();
         let port = listener.local_addr().port();
-        assert_eq!(Tcp::bind(&self.there, any(port)).await.err(), Some(Error::InUse));
+        assert_eq!(Tcp::bind(&self.there, any(port)).await.err(), Some(Error::InUse(port)));
         drop(listener);
         assert_eq!(Tcp::bind(&self.there, any(port)).await.unwrap().local_addr().port(), port);
         let socket = Udp::bind(&self.there, any(0)).await.unwrap();
         let port = socket.local_addr().port();
-        assert_eq!(Udp::bind(&self.there, any(port)).await.err(), Some(Error::InUse));
+        assert_eq!(Udp::bind(&self.there, any(port)).await.err(), Some(Error::InUse(port)));
         drop(socket);
         assert_eq!(Udp::bind(&self.there, any(port)).await.unwrap().local_addr().port(), port);
     }

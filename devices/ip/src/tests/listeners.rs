@@ -13,7 +13,7 @@ use kernel::time::{sleep, timeout};
 fn a_port_is_taken_once_and_free_again() {
     pair(|_, b| async move {
         let listener = Tcp::bind(&b, any(80)).await.unwrap();
-        assert_eq!(Tcp::bind(&b, any(80)).await.err(), Some(Error::InUse));
+        assert_eq!(Tcp::bind(&b, any(80)).await.err(), Some(Error::InUse(80)));
         drop(listener);
         assert_eq!(Tcp::bind(&b, any(80)).await.unwrap().local_addr().port(), 80);
         assert!(Tcp::bind(&b, any(0)).await.unwrap().local_addr().port() >= 0xc000);

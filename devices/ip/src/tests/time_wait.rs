@@ -42,7 +42,7 @@ fn whoever_ended_first_a_port_is_used_again() {
         assert_eq!(come_and_go(&a, &b, &listener, 5000, true).await, Ok(()));
         // It is here: not within a second, for which timestamps may be alike.
         let again = come_and_go(&a, &b, &listener, 5000, true).await;
-        assert_eq!(again, Err(Error::InUse));
+        assert_eq!(again, Err(Error::InUse(5000)));
         sleep(SECOND).await;
         assert_eq!(come_and_go(&a, &b, &listener, 5000, true).await, Ok(()));
         sleep(SECOND * 62).await;

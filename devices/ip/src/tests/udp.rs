@@ -13,7 +13,7 @@ fn datagrams_go_both_ways() {
                 (Udp::bind(&a, any(0)).await.unwrap(), Udp::bind(&b, any(53)).await.unwrap());
             assert!(one.local_addr().port() >= 0xc000);
             assert_eq!(other.local_addr().port(), 53);
-            assert_eq!(Udp::bind(&b, any(53)).await.err(), Some(Error::InUse));
+            assert_eq!(Udp::bind(&b, any(53)).await.err(), Some(Error::InUse(53)));
             one.send_to(b"question", SocketAddr::new(to, 53)).await.unwrap();
             let mut datagram = [0; 64];
             let (length, peer) = other.recv_from(&mut datagram).await.unwrap();

@@ -3,7 +3,7 @@
 use super::app::App;
 use super::process::{code, wait};
 use super::watch::headline;
-use super::{refused, tap};
+use super::{arguments, refused, tap};
 use crate::disk;
 use crate::ending::TIMEOUT;
 use crate::guest::{compile, messages};
@@ -43,6 +43,9 @@ pub(super) fn run(
     ui.done();
     let linked = read(&files[&guest.name])?;
     let manifest = manifest(&Elf::parse(&linked)?)?;
+    if let Err(why) = arguments::check(&manifest, items) {
+        return Ok(refused(&why, ui));
+    }
     let mut command = Command::new(cargo());
     command.args(["run", "--quiet", "--package", &guest.package, "--bin", &guest.name]);
     command.current_dir(&project.root).arg("--").args(items);

@@ -17,20 +17,22 @@ const BYTES: &str = "heap_given_bytes";
 const BLOCKS: &str = "heap_given_blocks";
 const FAILURES: &str = "heap_failures";
 
-/// Tells of the domain in the file `core`, of whose image the file `debug` has the symbols.
-pub(super) fn report(core: &Path, debug: &Path, symbols: &Symbols) -> Result<String> {
+/// Tells of the domain in the dump `core`, which is called `name`, and of whose image the file `debug`
+/// has the symbols.
+///
+/// # Errors
+/// When it is no dump of a PV guest, or of another build.
+pub(crate) fn report(core: &[u8], name: &str, debug: &Path, symbols: &Symbols) -> Result<String> {
     let image = read(debug)?;
     let image = Elf::parse(&image).with_context(|| debug.display().to_string())?;
-    let file = read(core)?;
-    let what = || core.display().to_string();
-    let core = Elf::parse(&file).with_context(what)?;
+    let what = || name.to_owned();
+    let core = Elf::parse(core).with_context(what)?;
     let base = address(&image, "virt_base")
         .with_context(|| format!("{} does not say where its memory begins", debug.display()))?;
     let dump = Dump::new(&core, base).with_context(what)?;
     ensure!(
         is_of(&dump, &image),
-        "{} is of another build than {}: its constants are others",
-        what(),
+        "{name} is of another build than {}: its constants are others",
         debug.display()
     );
     let mut text = String::new();

@@ -1,6 +1,7 @@
 //! What stands around a test guest: scripts in dom0, and other guests.
 
 use super::job::Job;
+use crate::cmd::symbolize;
 use crate::directives::{Cycles, Run, Script, Then};
 use crate::disk::debian::Packages;
 use crate::disk::{self, Given};
@@ -71,7 +72,7 @@ impl<'a> Stage<'a> {
     /// sees to its end.
     pub(super) fn clients(&self, domain: &mut Domain) -> Result<()> {
         let run = &self.job.run;
-        if run.clients.is_empty() && run.cycles.is_none() {
+        if run.clients.is_empty() && run.cycles.is_none() && run.core.is_empty() {
             return Ok(());
         }
         wait_for(domain, run.client_when.as_deref(), run.timeout, "its clients")?;
@@ -85,11 +86,31 @@ impl<'a> Stage<'a> {
             Some(cycles) => self.cycled(cycles, domain.name(), served)?,
             None => served()?,
         }
+        self.core(domain)?;
         match run.then {
             // One that has ended by itself need not be asked.
             Then::Shutdown => drop(domain.shut_down()),
             Then::Destroy => drop(domain.destroy_later()),
             Then::Wait => {}
+        }
+        Ok(())
+    }
+
+    /// Dumps the guest's memory, and looks at what it tells.
+    fn core(&self, domain: &Domain) -> Result<()> {
+        let Job { run, image, name, .. } = self.job;
+        if run.core.is_empty() {
+            return Ok(());
+        }
+        // Nothing but the file on standard output.
+        let script = format!(
+            "xl dump-core {} {CORE} >&2 && cat {CORE}\nstatus=$?\nrm -f {CORE}\nexit $status",
+            domain.name()
+        );
+        let core = self.host.shell_within(&script, run.timeout + GRACE)?.success()?.stdout;
+        let told = symbolize::core::report(&core, name, &image.debug(), &self.job.symbols)?;
+        for text in &run.core {
+            ensure!(told.contains(text), "its memory does not tell {text:?}:\n{told}");
         }
         Ok(())
     }
@@ -192,6 +213,9 @@ const DISKS: &str = "/disks";
 
 /// The name of the disk that dom0 has, and no guest.
 const FOR_DOM0: &str = "dom0";
+
+/// Where in dom0 its memory is put.
+const CORE: &str = "/tmp/core";
 
 /// Where in dom0 its programs are.
 const PROGRAMS: &str = "/programs";

@@ -185,10 +185,10 @@ impl<I: Tcp + Udp + Ping + Resolve + Clone + 'static> Site<I> {
         assert_eq!((one.local_addr().port(), one.local_addr().ip()), (port, one.local_addr().ip()));
         assert_eq!(poll_fn(|context| one.poll_writable(context)).await, Ok(()));
         assert_eq!(listeners[1].accept().await.unwrap().1, one.local_addr());
-        assert_eq!(open(second).err(), Some(Error::InUse), "between the same two");
+        assert_eq!(open(second).err(), Some(Error::InUse(port)), "between the same two");
         let listener = Tcp::bind(&self.here, any(0)).await.unwrap();
         let taken = any(listener.local_addr().port());
-        assert_eq!(self.here.open(taken, first).err(), Some(Error::InUse));
+        assert_eq!(self.here.open(taken, first).err(), Some(Error::InUse(taken.port())));
         let away = match self.address {
             IpAddr::V4(_) => ["192.0.2.7:0", "[::1]:0"],
             IpAddr::V6(_) => ["[2001:db8::7]:0", "127.0.0.1:0"],

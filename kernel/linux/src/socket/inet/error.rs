@@ -7,7 +7,7 @@ use ip::Error;
 /// Returns the number that Linux gives the error.
 pub(super) const fn errno(error: Error) -> Errno {
     match error {
-        Error::InUse => Errno::EADDRINUSE,
+        Error::InUse(_) => Errno::EADDRINUSE,
         Error::AddrNotAvailable => Errno::EADDRNOTAVAIL,
         Error::Refused => Errno::ECONNREFUSED,
         Error::Reset => Errno::ECONNRESET,
