@@ -375,6 +375,17 @@ pub(crate) fn cargo() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
+/// Refuses a file to be written whose folder is not there, before long work is done for it.
+///
+/// # Errors
+/// When there is no such folder, or the file is one.
+pub(crate) fn has_place(file: &Path) -> Result<()> {
+    let folder = file.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    ensure!(folder.is_dir(), "there is no folder {} for it", folder.display());
+    ensure!(!file.is_dir(), "it is a folder: name a file in it");
+    Ok(())
+}
+
 /// Reads a file.
 ///
 /// # Errors
@@ -400,6 +411,15 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_written_where_there_is_a_folder_for_it() {
+        assert!(has_place(Path::new("new.saved")).is_ok());
+        assert!(has_place(Path::new("/new.saved")).is_ok());
+        let error = |file: &str| has_place(Path::new(file)).unwrap_err().to_string();
+        assert!(error("/no/such/new.saved").contains("there is no folder /no/such"));
+        assert!(error("/").contains("it is a folder"));
+    }
 
     #[test]
     fn a_guest_with_a_number_is_of_the_app_before_it() {

@@ -21,7 +21,7 @@ mod xl;
 
 use super::build::Optimize;
 use crate::disk::{self, Given, SECTOR};
-use crate::project::Project;
+use crate::project::{Project, has_place};
 use crate::saved::Saved;
 use crate::ui::Ui;
 use anyhow::{Context, Result, bail, ensure};
@@ -110,6 +110,9 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
     let project = args.optimize.project()?;
     for app in [&args.app].into_iter().chain(&args.others) {
         disk::check(&app.around.disk)?;
+        if let Some(file) = &app.around.pcap {
+            has_place(file).with_context(|| format!("--pcap {}", file.display()))?;
+        }
     }
     let mut apps = Vec::new();
     for app in [&args.app].into_iter().chain(&args.others) {

@@ -1,7 +1,7 @@
 //! `cargo mk save`: a running guest's memory, in a file.
 
 use super::run::control::{Request, find};
-use crate::project::Project;
+use crate::project::{Project, has_place};
 use crate::ui::{Ui, bytes};
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
@@ -52,8 +52,8 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<u8> {
 
 /// Refuses a file that is not to be lost.
 fn may_be_written(path: &Path, force: bool) -> Result<()> {
+    has_place(path)?;
     let Ok(there) = path.symlink_metadata() else { return Ok(()) };
-    ensure!(!path.is_dir(), "it is a folder: name a file in it");
     // The guest is written beside it and then given its name.
     ensure!(there.is_file(), "it is no plain file, which a saved guest could replace");
     ensure!(force, "the file is there already: give another one, or --force to replace it");
@@ -73,7 +73,8 @@ mod tests {
         let error = may_be_written(&file, false).unwrap_err().to_string();
         assert!(error.contains("--force"), "{error}");
         assert!(may_be_written(&file, true).is_ok());
-        for other in [folder.path(), Path::new("/dev/null")] {
+        let none = folder.path().join("none/web.saved");
+        for other in [folder.path(), Path::new("/dev/null"), &none] {
             assert!(may_be_written(other, true).is_err(), "{}", other.display());
         }
     }
