@@ -4,7 +4,7 @@ use super::timer::{Clock, Setting, Timer};
 use super::{Event, Pipe};
 use crate::call::{Answer, Args, Group, calls};
 use crate::errno::Errno;
-use crate::file::{Caller, File, Open};
+use crate::file::{Caller, Counted, File, Open, admit};
 use crate::thread::Thread;
 use crate::time::Itimerspec;
 use alloc::rc::Rc;
@@ -26,8 +26,8 @@ pub(crate) const CALLS: Group = calls! {
 };
 
 /// Gives `file` a descriptor. `flags` hold `O_CLOEXEC`.
-fn add(thread: &Thread, file: Rc<dyn File>, flags: u32) -> Result<usize, Errno> {
-    let open = Open::new(file, flags & !O_CLOEXEC);
+fn add(thread: &Thread, counted: Counted, file: Rc<dyn File>, flags: u32) -> Result<usize, Errno> {
+    let open = Open::new(counted, file, flags & !O_CLOEXEC);
     thread.process.files().add(open, flags & O_CLOEXEC != 0, 0)
 }
 
@@ -41,9 +41,10 @@ fn pipe2(thread: &Rc<Thread>, [ends, flags, ..]: Args) -> Answer {
     if flags & !(O_CLOEXEC | O_NONBLOCK | O_DIRECT) != 0 || flags & O_DIRECT != 0 {
         return Err(Errno::EINVAL.into());
     }
+    let (one, two) = (admit(&**thread)?, admit(&**thread)?);
     let [reader, writer] = Pipe::pair();
-    let read = add(thread, reader, flags | O_RDONLY)?;
-    let both = add(thread, writer, flags | O_WRONLY).map_err(Into::into).and_then(|write| {
+    let read = add(thread, one, reader, flags | O_RDONLY)?;
+    let both = add(thread, two, writer, flags | O_WRONLY).map_err(Into::into).and_then(|write| {
         let numbers = [read as u32, write as u32];
         thread.memory().put(ends, &numbers).inspect_err(|_| {
             let _ = thread.process.files().remove(write as u64);
@@ -64,8 +65,9 @@ fn eventfd2(thread: &Rc<Thread>, [count, flags, ..]: Args) -> Answer {
     if flags & !(EFD_SEMAPHORE | O_CLOEXEC | O_NONBLOCK) != 0 {
         return Err(Errno::EINVAL.into());
     }
+    let counted = admit(&**thread)?;
     let event = Event::new((count as u32).into(), flags & EFD_SEMAPHORE != 0);
-    Ok(add(thread, event, flags & !EFD_SEMAPHORE | O_RDWR)?.into())
+    Ok(add(thread, counted, event, flags & !EFD_SEMAPHORE | O_RDWR)?.into())
 }
 
 fn timerfd_create(thread: &Rc<Thread>, [clock, flags, ..]: Args) -> Answer {
@@ -78,7 +80,8 @@ fn timerfd_create(thread: &Rc<Thread>, [clock, flags, ..]: Args) -> Answer {
         CLOCK_MONOTONIC | CLOCK_BOOTTIME | CLOCK_BOOTTIME_ALARM => Clock::Monotonic,
         _ => return Err(Errno::EINVAL.into()),
     };
-    Ok(add(thread, Timer::new(clock), flags | O_RDWR)?.into())
+    let counted = admit(&**thread)?;
+    Ok(add(thread, counted, Timer::new(clock), flags | O_RDWR)?.into())
 }
 
 /// What timerfd_settime(2) and timerfd_gettime(2) write.

@@ -103,18 +103,18 @@ mod tests {
 
     #[test]
     fn a_read_takes_all_or_one() {
-        let open = Open::new(Event::new(3, false), 2);
+        let open = Open::uncounted(Event::new(3, false), 2);
         assert_eq!(write(&open, 4).unwrap(), 8);
         assert_eq!(read(&open).unwrap(), 7);
         assert!(matches!(read(&open), Err(Stop::Wait)));
-        let open = Open::new(Event::new(2, true), 2);
+        let open = Open::uncounted(Event::new(2, true), 2);
         assert_eq!([read(&open).unwrap(), read(&open).unwrap()], [1, 1]);
         assert!(matches!(read(&open), Err(Stop::Wait)));
     }
 
     #[test]
     fn it_counts_so_far_and_no_further() {
-        let open = Open::new(Event::new(1, false), 2);
+        let open = Open::uncounted(Event::new(1, false), 2);
         assert!(matches!(write(&open, u64::MAX), Err(Stop::Fail(Errno::EINVAL))));
         assert!(matches!(write(&open, MOST), Err(Stop::Wait)));
         assert!(open.file.ready().contains(Ready::OUT));

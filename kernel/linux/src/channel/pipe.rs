@@ -413,7 +413,7 @@ mod tests {
 
     fn pair() -> Ends {
         let [reader, writer] = Pipe::pair();
-        Ends(Open::new(reader, 0), Open::new(writer, 1))
+        Ends(Open::uncounted(reader, 0), Open::uncounted(writer, 1))
     }
 
     impl Ends {
@@ -477,7 +477,7 @@ mod tests {
         assert_eq!(pipe.set_capacity(1 << 32), Err(Errno::EINVAL));
         assert_eq!(pipe.set_capacity(MOST + 1), Err(Errno::EPERM));
         let _ends = [PipeEnd::open(&pipe, true, false), PipeEnd::open(&pipe, false, true)];
-        let writer = Open::new(PipeEnd::open(&pipe, false, true), 1);
+        let writer = Open::uncounted(PipeEnd::open(&pipe, false, true), 1);
         writer.file.write(&writer, At::Position, &mut Source::kernel(&[0; 5000])).unwrap();
         assert_eq!(pipe.set_capacity(4096), Err(Errno::EBUSY));
     }

@@ -174,7 +174,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     fn read(timer: &Rc<Timer>) -> Result<u64, Stop> {
-        let open = Open::new(Rc::clone(timer) as Rc<dyn File>, 0);
+        let open = Open::uncounted(Rc::clone(timer) as Rc<dyn File>, 0);
         let mut read = Vec::new();
         open.file.read(&open, At::Position, &mut Sink::kernel(&mut read, 8))?;
         Ok(u64::from_le_bytes(read.try_into().unwrap()))

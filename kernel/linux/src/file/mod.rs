@@ -2,6 +2,7 @@
 
 pub mod calls;
 mod context;
+mod count;
 pub mod extras;
 mod handle;
 mod inode;
@@ -17,6 +18,7 @@ pub mod uses;
 pub mod waits;
 
 pub use context::Context;
+pub use count::{Counted, admit, most as most_open};
 pub use handle::Handle;
 pub use inode::{
     Above, Change, Credentials, Inode, LONGEST_NAME, Listed, New, Place, Slot, Statfs, device,
@@ -377,13 +379,21 @@ pub struct Open {
     pub place: Option<Place>,
     /// Keeps it from being run, if it is open to be written.
     _writes: Option<uses::Use>,
+    /// It is one of those of the machine, but in a test.
+    _counted: Option<Counted>,
 }
 
 impl Open {
     /// Opens `file` with flags of open(2).
     #[must_use]
-    pub fn new(file: Rc<dyn File>, flags: u32) -> Rc<Self> {
-        Self::at(file, flags, None)
+    pub fn new(counted: Counted, file: Rc<dyn File>, flags: u32) -> Rc<Self> {
+        Self::used(counted, file, flags, None, None)
+    }
+
+    /// Opens `file` without a machine.
+    #[cfg(test)]
+    pub(crate) fn uncounted(file: Rc<dyn File>, flags: u32) -> Rc<Self> {
+        Self::made(None, file, flags, None, None)
     }
 
     /// A descriptor in a table is closed: locks of its processes on the file end with it (fcntl(2)).
@@ -397,19 +407,30 @@ impl Open {
 
     /// Opens what was found at `place`.
     #[must_use]
-    pub fn at(file: Rc<dyn File>, flags: u32, place: Option<Place>) -> Rc<Self> {
-        Self::used(file, flags, place, None)
+    pub fn at(counted: Counted, file: Rc<dyn File>, flags: u32, place: Place) -> Rc<Self> {
+        Self::used(counted, file, flags, Some(place), None)
     }
 
     /// Opens what was found at `place`, to be written if there is such a use of it.
     pub(super) fn used(
+        counted: Counted,
+        file: Rc<dyn File>,
+        flags: u32,
+        place: Option<Place>,
+        writes: Option<uses::Use>,
+    ) -> Rc<Self> {
+        Self::made(Some(counted), file, flags, place, writes)
+    }
+
+    fn made(
+        counted: Option<Counted>,
         file: Rc<dyn File>,
         flags: u32,
         place: Option<Place>,
         writes: Option<uses::Use>,
     ) -> Rc<Self> {
         let (flags, position) = (Cell::new(flags), Cell::new(0));
-        Rc::new(Self { file, flags, position, place, _writes: writes })
+        Rc::new(Self { file, flags, position, place, _writes: writes, _counted: counted })
     }
 
     /// Returns the flags, as `F_GETFL` does.

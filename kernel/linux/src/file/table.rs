@@ -106,9 +106,7 @@ impl Files {
             return Err(Errno::EMFILE);
         }
         if fd >= entries.len() {
-            let more = fd + 1 - entries.len();
-            entries.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
-            entries.resize(fd + 1, None);
+            grow(&mut entries, fd + 1)?;
         }
         entries[fd] = Some(Entry { open, close_on_exec });
         if least <= self.lowest.get() {
@@ -132,9 +130,7 @@ impl Files {
         }
         let mut entries = self.entries.borrow_mut();
         if fd >= entries.len() {
-            let more = fd + 1 - entries.len();
-            entries.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
-            entries.resize(fd + 1, None);
+            grow(&mut entries, fd + 1)?;
         }
         let old = entries[fd].replace(Entry { open, close_on_exec });
         Ok(old.map(|it| it.open))
@@ -227,6 +223,23 @@ impl Files {
         let entries = self.entries.borrow();
         entries.iter().enumerate().filter(|(_, it)| it.is_some()).map(|(fd, _)| fd).collect()
     }
+}
+
+/// Makes a table as long as that.
+fn grow(entries: &mut Vec<Option<Entry>>, length: usize) -> Result<(), Errno> {
+    if length > entries.capacity() {
+        let more = length - entries.len();
+        if kernel::memory::is_low() || entries.try_reserve(more).is_err() {
+            return Err(Errno::ENOMEM);
+        }
+        // One that would leave too little is not kept.
+        if kernel::memory::is_low() {
+            entries.shrink_to_fit();
+            return Err(Errno::ENOMEM);
+        }
+    }
+    entries.resize(length, None);
+    Ok(())
 }
 
 impl Drop for Files {

@@ -2,7 +2,9 @@
 //! (path_resolution(7)).
 
 use super::uses::Use;
-use super::{Caller, Context, File, Handle, Inode, LONGEST_NAME, New, Open, Place, Type, notify};
+use super::{
+    Caller, Context, File, Handle, Inode, LONGEST_NAME, New, Open, Place, Type, admit, notify,
+};
 use crate::errno::Errno;
 use crate::stop::{Stop, loaded};
 use alloc::borrow::Cow;
@@ -552,6 +554,7 @@ impl Tree {
     }
 
     fn opened(&self, caller: &dyn Caller, place: Place, flags: u32) -> Result<Rc<Open>, Stop> {
+        let counted = admit(caller)?;
         let writes = match flags & (O_PATH | 3) {
             abi::O_WRONLY | abi::O_RDWR if place.node.kind() == Type::Regular => {
                 Use::write(&place.node)?
@@ -568,7 +571,7 @@ impl Tree {
         if flags & O_PATH == 0 {
             notify::happened(&place, abi::IN_OPEN);
         }
-        Ok(Open::used(file, flags & KEPT, Some(place), writes))
+        Ok(Open::used(counted, file, flags & KEPT, Some(place), writes))
     }
 
     /// Opens a program: a regular file that the caller may execute.

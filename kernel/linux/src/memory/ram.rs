@@ -33,6 +33,8 @@ pub trait Reclaim {
 pub struct Ram {
     zeros: OnceCell<Frame>,
     caches: RefCell<Vec<Weak<dyn Reclaim>>>,
+    /// How many open file descriptions there are.
+    pub(crate) opens: Cell<usize>,
     /// The number of the last memory that processes share.
     inode: Cell<u64>,
 }
@@ -72,6 +74,18 @@ impl Ram {
     /// `ENOMEM`.
     pub fn check(&self) -> Result<(), Errno> {
         if self.has_room() { Ok(()) } else { Err(Errno::ENOMEM) }
+    }
+
+    /// Makes a list with room for `count`, whose length a program chose.
+    ///
+    /// # Errors
+    /// `ENOMEM`, also where it would leave too little.
+    pub fn sized<T>(&self, count: usize) -> Result<Vec<T>, Errno> {
+        self.check()?;
+        let mut list = Vec::new();
+        list.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
+        self.check()?;
+        Ok(list)
     }
 
     /// Fails for writable memory of more bytes at once than there could ever be, as Linux does if

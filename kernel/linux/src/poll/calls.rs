@@ -5,7 +5,7 @@ use super::set::{Deadline, Polled, wait as wait_for};
 use crate::call::{Answer, Args, Group, calls, wait};
 use crate::errno::Errno;
 use crate::file::calls::real;
-use crate::file::{Caller, Open};
+use crate::file::{Caller, Open, admit};
 use crate::memory::Memory;
 use crate::stop::Stop;
 use crate::thread::Thread;
@@ -102,9 +102,8 @@ fn poll_until(
         return Err(Errno::EINVAL.into());
     }
     let memory = thread.memory();
-    let (mut asked, mut all) = (Vec::new(), Vec::new());
-    asked.try_reserve(count as usize).map_err(|_| Errno::ENOMEM)?;
-    all.try_reserve(count as usize).map_err(|_| Errno::ENOMEM)?;
+    let (mut asked, mut all) =
+        (memory.ram().sized(count as usize)?, memory.ram().sized(count as usize)?);
     for number in 0..count {
         let it: PollFd = memory.get(list.wrapping_add(number * 8))?;
         let interest = Ready::from_bits_truncate(u32::from(it.events as u16));
@@ -260,7 +259,8 @@ fn epoll_create1(thread: &Rc<Thread>, [flags, ..]: Args) -> Answer {
     if flags & !O_CLOEXEC != 0 {
         return Err(Errno::EINVAL.into());
     }
-    let open = Open::new(Epoll::new(), O_RDWR);
+    let counted = admit(&**thread)?;
+    let open = Open::new(counted, Epoll::new(), O_RDWR);
     Ok(thread.process.files().add(open, flags != 0, 0)?.into())
 }
 

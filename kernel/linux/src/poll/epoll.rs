@@ -403,7 +403,7 @@ mod tests {
     }
 
     fn event(count: u64) -> Rc<Open> {
-        Open::new(Event::new(count, false), O_RDWR)
+        Open::uncounted(Event::new(count, false), O_RDWR)
     }
 
     fn signal(open: &Open) {
@@ -489,7 +489,7 @@ mod tests {
     #[test]
     fn the_end_of_the_other_side_is_always_told() {
         let [reader, writer] = Pipe::pair();
-        let (epoll, reader) = (Epoll::new(), Open::new(reader, 0));
+        let (epoll, reader) = (Epoll::new(), Open::uncounted(reader, 0));
         add(&epoll, &reader, 0, 1).unwrap();
         assert_eq!(told(&epoll, 9), []);
         drop(writer);
@@ -498,7 +498,7 @@ mod tests {
 
     #[test]
     fn circles_are_refused_and_chains_work() {
-        let all: Vec<_> = (0..6).map(|_| Open::new(Epoll::new(), O_RDWR)).collect();
+        let all: Vec<_> = (0..6).map(|_| Open::uncounted(Epoll::new(), O_RDWR)).collect();
         let set = |at: usize| all[at].as_kind::<Epoll>().unwrap();
         let ready = event(0);
         add(set(0), &ready, IN, 9).unwrap();
@@ -514,7 +514,7 @@ mod tests {
 
     #[test]
     fn an_epoll_hears_of_each_edge_of_one_that_is_ready() {
-        let (inner, outer, open) = (Open::new(Epoll::new(), O_RDWR), Epoll::new(), event(0));
+        let (inner, outer, open) = (Open::uncounted(Epoll::new(), O_RDWR), Epoll::new(), event(0));
         add(inner.as_kind().unwrap(), &open, IN, 1).unwrap();
         add(&outer, &inner, IN | EPOLLET, 2).unwrap();
         for _ in 0..2 {
@@ -526,7 +526,7 @@ mod tests {
 
     #[test]
     fn chains_are_as_short_when_they_are_built_from_the_top() {
-        let all: Vec<_> = (0..6).map(|_| Open::new(Epoll::new(), O_RDWR)).collect();
+        let all: Vec<_> = (0..6).map(|_| Open::uncounted(Epoll::new(), O_RDWR)).collect();
         let set = |at: usize| all[at].as_kind::<Epoll>().unwrap();
         for at in (2..6).rev() {
             assert_eq!(add(set(at), &all[at - 1], IN, 1), Ok(()), "{at}");
@@ -536,7 +536,7 @@ mod tests {
         set(3).remove(1, &all[2]).unwrap();
         assert_eq!(add(set(1), &all[0], IN, 1), Ok(()));
         assert_eq!(add(set(3), &all[2], IN, 1), Err(Errno::ELOOP), "from its middle");
-        let above = Open::new(Epoll::new(), O_RDWR);
+        let above = Open::uncounted(Epoll::new(), O_RDWR);
         add(above.as_kind().unwrap(), &all[5], IN, 1).unwrap();
         assert_eq!(add(set(3), &event(0), IN, 7), Ok(()), "no epoll");
         drop(above);
@@ -547,7 +547,7 @@ mod tests {
     #[test]
     fn a_change_is_heard_once_however_many_ways_it_comes() {
         let (ready, count) = (event(0), 30);
-        let all: Vec<_> = (0..5).map(|_| Open::new(Epoll::new(), O_RDWR)).collect();
+        let all: Vec<_> = (0..5).map(|_| Open::uncounted(Epoll::new(), O_RDWR)).collect();
         let set = |at: usize| all[at].as_kind::<Epoll>().unwrap();
         add(set(0), &ready, IN, 0).unwrap();
         for (at, fd) in (1..5).flat_map(|at| (0..count).map(move |fd| (at, fd))) {

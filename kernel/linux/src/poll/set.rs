@@ -89,8 +89,7 @@ impl Polled {
 /// # Errors
 /// `ERESTARTSYS` if a signal comes before.
 pub async fn wait(thread: &Thread, all: &[Polled], deadline: Deadline) -> Result<bool, Errno> {
-    let mut changes: Vec<u64> = Vec::new();
-    changes.try_reserve(all.len()).map_err(|_| Errno::ENOMEM)?;
+    let mut changes: Vec<u64> = thread.system.ram.sized(all.len())?;
     let ready = poll_fn(|context| look(thread, all, &mut changes, context));
     Ok(deadline.wait(thread, ready).await?.is_some())
 }

@@ -31,7 +31,6 @@ const FIXED: &[(&str, &str)] = &[
     ),
     ("version", "Linux version 6.1.0-xenith (xenith) #1 Xenith\n"),
     ("sys/fs/aio-max-nr", "65536\n"),
-    ("sys/fs/file-max", "1048576\n"),
     ("sys/fs/inotify/max_queued_events", "16384\n"),
     ("sys/fs/inotify/max_user_instances", "128\n"),
     ("sys/fs/inotify/max_user_watches", "65536\n"),
@@ -138,7 +137,12 @@ pub(super) fn add(system: &Rc<System>) {
         )
         .into_bytes()
     });
-    proc.add("sys/fs/file-nr", || b"64\t0\t1048576\n".to_vec());
+    proc.add("sys/fs/file-max", || format!("{}\n", crate::file::most_open()).into_bytes());
+    let ram = Rc::downgrade(&system.ram);
+    proc.add("sys/fs/file-nr", move || {
+        let open = ram.upgrade().map_or(0, |it| it.opens.get());
+        format!("{open}\t0\t{}\n", crate::file::most_open()).into_bytes()
+    });
     let boot = uuid();
     proc.add("sys/kernel/random/boot_id", move || boot.clone().into_bytes());
     proc.add("sys/kernel/random/uuid", || uuid().into_bytes());

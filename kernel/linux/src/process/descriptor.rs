@@ -4,7 +4,7 @@
 use super::Process;
 use crate::call::{Answer, Args, Group, calls};
 use crate::errno::Errno;
-use crate::file::{Caller, File, Open, Stat, Type, next_inode};
+use crate::file::{Caller, File, Open, Stat, Type, admit, next_inode};
 use crate::stop::Stop;
 use crate::thread::Thread;
 use crate::watch::{Ready, Watch};
@@ -29,10 +29,18 @@ pub(crate) struct ProcessFile {
 
 impl ProcessFile {
     /// Opens `process`. `flags`: `O_NONBLOCK` or 0.
-    pub(crate) fn open(process: &Rc<Process>, flags: u32) -> Rc<Open> {
+    ///
+    /// # Errors
+    /// `ENFILE`, `ENOMEM`.
+    pub(crate) fn open(
+        caller: &dyn Caller,
+        process: &Rc<Process>,
+        flags: u32,
+    ) -> Result<Rc<Open>, Errno> {
+        let counted = admit(caller)?;
         let changed = Arc::clone(&process.changed);
         let file = Self { process: Rc::downgrade(process), changed, inode: next_inode() };
-        Open::new(Rc::new(file), O_RDWR | flags)
+        Ok(Open::new(counted, Rc::new(file), O_RDWR | flags))
     }
 
     /// Returns the process, unless its parent has waited for it.
@@ -74,7 +82,7 @@ fn pidfd_open(thread: &Rc<Thread>, [id, flags, ..]: Args) -> Answer {
         // A thread that is not the first of its process has none.
         return Err(if system.thread(id).is_some() { Errno::EINVAL } else { Errno::ESRCH }.into());
     };
-    Ok(thread.process.files().add(ProcessFile::open(&process, flags), true, 0)?.into())
+    Ok(thread.process.files().add(ProcessFile::open(&**thread, &process, flags)?, true, 0)?.into())
 }
 
 /// Gives a descriptor of what another process has open, to who may look into it (pidfd_getfd(2)).

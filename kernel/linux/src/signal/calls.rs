@@ -9,7 +9,7 @@ use super::set::{Set, Signal};
 use crate::call::{Answer, Args, Group, Outcome, calls, wait};
 use crate::errno::Errno;
 use crate::file::calls::real;
-use crate::file::{Caller, Open};
+use crate::file::{Caller, Open, admit};
 use crate::process::Process;
 use crate::process::descriptor::ProcessFile;
 use crate::thread::Thread;
@@ -385,8 +385,9 @@ fn signalfd4(thread: &Rc<Thread>, [fd, set, size, flags, ..]: Args) -> Answer {
         file.set(&thread.process.signals, set);
         return Ok((fd as u32 as usize).into());
     }
+    let counted = admit(&**thread)?;
     let file = Rc::new(SignalFile::new(set));
-    let open = Open::new(file, flags & raw::O_NONBLOCK | raw::O_RDWR);
+    let open = Open::new(counted, file, flags & raw::O_NONBLOCK | raw::O_RDWR);
     Ok(files.add(open, flags & raw::O_CLOEXEC != 0, 0)?.into())
 }
 

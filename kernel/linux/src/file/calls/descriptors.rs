@@ -1,6 +1,6 @@
 //! Opens, closes and duplicates descriptors, and what is asked of one.
 
-use super::super::{Files, Open, Place, Walk};
+use super::super::{Files, Open, Place, Walk, admit};
 use crate::call::{Answer, Args, Group, Outcome, calls, wait};
 use crate::channel::PipeEnd;
 use crate::errno::Errno;
@@ -179,13 +179,14 @@ fn nameless(
     let folder = place.node.any().downcast_ref::<super::super::store::Node>();
     let folder = folder.ok_or(Errno::EOPNOTSUPP)?;
     let mode = who.mode_in(&above, mode, caller.fs().umask.get());
+    let counted = admit(caller)?;
     let node = folder.nameless(mode, who.uid, who.group_in(&above))?;
     if let Some(extras) = super::super::Inode::extras(&*node) {
         extras.linkable.set(flags & O_EXCL == 0);
     }
     let place = Place { node: node.clone(), folder: None, name: (*b"/ (deleted)").into() };
     let kept = flags & (O_ACCMODE | abi::O_APPEND | abi::O_NONBLOCK | abi::O_LARGEFILE);
-    let open = Open::at(node, kept, Some(place));
+    let open = Open::at(counted, node, kept, place);
     Ok(thread.process.files().add(open, flags & O_CLOEXEC != 0, 0)?.into())
 }
 
@@ -208,6 +209,7 @@ fn memfd_create(thread: &Rc<Thread>, [name, flags, ..]: Args) -> Answer {
     };
     let who = thread.credentials();
     let mode = if flags & NOEXEC_SEAL != 0 { 0o666 } else { 0o777 };
+    let counted = admit(&**thread)?;
     let node = thread.system.scratch.nameless(mode, who.uid, who.gid)?;
     let seals = match flags & (ALLOW_SEALING | NOEXEC_SEAL) {
         0 => abi::F_SEAL_SEAL,
@@ -219,7 +221,7 @@ fn memfd_create(thread: &Rc<Thread>, [name, flags, ..]: Args) -> Answer {
     }
     let name = [b"/memfd:", &*name, b" (deleted)"].concat().into();
     let place = Place { node: node.clone(), folder: None, name };
-    let open = Open::at(node, abi::O_RDWR | abi::O_LARGEFILE, Some(place));
+    let open = Open::at(counted, node, abi::O_RDWR | abi::O_LARGEFILE, place);
     Ok(thread.process.files().add(open, flags & CLOEXEC != 0, 0)?.into())
 }
 

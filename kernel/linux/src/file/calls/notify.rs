@@ -1,7 +1,7 @@
 //! inotify(7).
 
 use super::super::notify::Inotify;
-use super::super::{Caller, Open, Type, Walk};
+use super::super::{Caller, Open, Type, Walk, admit};
 use crate::call::{Answer, Args, Group, Outcome, calls};
 use crate::errno::Errno;
 use crate::thread::Thread;
@@ -25,7 +25,8 @@ fn inotify_init1(thread: &Rc<Thread>, [flags, ..]: Args) -> Answer {
     if flags & !(abi::IN_CLOEXEC | abi::IN_NONBLOCK) != 0 {
         return Err(Errno::EINVAL.into());
     }
-    let open = Open::new(Inotify::new(), flags & abi::IN_NONBLOCK);
+    let counted = admit(&**thread)?;
+    let open = Open::new(counted, Inotify::new(), flags & abi::IN_NONBLOCK);
     Ok(thread.process.files().add(open, flags & abi::IN_CLOEXEC != 0, 0)?.into())
 }
 

@@ -374,8 +374,7 @@ fn vectors(thread: &Thread, at: u64, count: u64) -> Result<(Vec<Part>, usize), S
         return Err(Errno::EINVAL.into());
     }
     let memory = thread.memory();
-    let mut parts = Vec::new();
-    parts.try_reserve_exact(count as usize).map_err(|_| Errno::ENOMEM)?;
+    let mut parts = memory.ram().sized(count as usize)?;
     let mut total = 0_usize;
     for index in 0..count {
         let one: Vector = memory.get(at.wrapping_add(index * 16))?;

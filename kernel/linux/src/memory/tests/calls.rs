@@ -57,7 +57,7 @@ impl File for Numbers {
 /// Opens a file of two pages.
 fn open(thread: &Rc<Thread>, kind: Type, special: u64, flags: u32) -> u64 {
     let file = Numbers(Numbered::new(2 * P, 0), kind, special);
-    let open = Open::new(Rc::new(file), flags);
+    let open = Open::uncounted(Rc::new(file), flags);
     thread.process.files().add(open, false, 0).unwrap() as u64
 }
 

@@ -276,7 +276,7 @@ fn start(
 ) -> Result<(), Stop> {
     let files = &thread.process.files();
     let fd = match wish.has(raw::CLONE_PIDFD) {
-        true => Some(files.add(ProcessFile::open(child, 0), true, 0)?),
+        true => Some(files.add(ProcessFile::open(&**thread, child, 0)?, true, 0)?),
         false => None,
     };
     let started = fd

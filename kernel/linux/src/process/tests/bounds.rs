@@ -66,7 +66,7 @@ fn little_memory_refuses_a_process_and_a_thread_in_the_same_memory() {
 fn a_table_of_descriptors_that_is_cleared_takes_no_memory() {
     let first = thread();
     let files = &first.process.files();
-    let open = descriptor::ProcessFile::open(&first.process, 0);
+    let open = descriptor::ProcessFile::open(&*first, &first.process, 0).unwrap();
     files.put(1000, Rc::clone(&open), false).unwrap();
     files.put(5, open, false).unwrap();
     let _ = files.remove(1000);
@@ -106,4 +106,71 @@ fn the_end_of_a_process_hangs_up_groups_alone_that_it_held() {
     ends(&shell);
     assert_eq!(job.signals.shared(), Set::of(&[Signal::HUP, Signal::CONT]));
     assert!(job.signals.stopped().is_none());
+}
+
+/// Makes files by `call` until that fails, and returns how many and why.
+fn open_until_it_fails(thread: &Rc<Thread>, call: Sysno, args: [u64; 6]) -> (usize, Errno) {
+    let mut made = 0;
+    loop {
+        match perform(thread, call, args) {
+            Ok(_) => made += 1,
+            Err(errno) => return (made, errno),
+        }
+    }
+}
+
+#[test]
+fn open_files_are_bounded_for_the_machine_and_by_its_memory_u4() {
+    kernel::testing::simulate_memory(1 << 20);
+    let first = thread();
+    let at = room(&first.memory(), 4096) as u64;
+    first.memory().write(at as usize + 64, b"/\0").unwrap();
+    let calls = [
+        (Sysno::socketpair, [1, 1, 0, at, 0, 0], 2),
+        (Sysno::socket, [1, 1, 0, 0, 0, 0], 1),
+        (Sysno::pipe2, [at, 0, 0, 0, 0, 0], 2),
+        (Sysno::eventfd2, [0; 6], 1),
+        (Sysno::timerfd_create, [1, 0, 0, 0, 0, 0], 1),
+        (Sysno::signalfd4, [u64::MAX, at, 8, 0, 0, 0], 1),
+        (Sysno::epoll_create1, [0; 6], 1),
+        (Sysno::inotify_init1, [0; 6], 1),
+        (Sysno::pidfd_open, [1, 0, 0, 0, 0, 0], 1),
+        (Sysno::memfd_create, [at + 65, 0, 0, 0, 0, 0], 1),
+        (Sysno::open, [at + 64, 0, 0, 0, 0, 0], 1),
+    ];
+    let most = (1 << 20) / 10_240;
+    for (call, args, each) in calls {
+        first.process.credentials.replace(Credentials::new(0, 0));
+        let (made, errno) = open_until_it_fails(&first, call, args);
+        assert_eq!((made, errno), (1024 / each, Errno::EMFILE), "{call:?} of root");
+        first.process.files().clear();
+        first.process.credentials.replace(Credentials::new(1000, 100));
+        let (made, errno) = open_until_it_fails(&first, call, args);
+        assert_eq!((made, errno), (most / each, Errno::ENFILE), "{call:?}");
+        first.process.files().clear();
+        assert_eq!(first.system.ram.opens.get(), 0, "{call:?}");
+        kernel::testing::simulate_memory_use((1 << 20) - 4096);
+        first.process.credentials.replace(Credentials::new(0, 0));
+        let (made, errno) = open_until_it_fails(&first, call, args);
+        assert_eq!((made, errno), (0, Errno::ENOMEM), "{call:?} without memory");
+        kernel::testing::simulate_memory_use(0);
+    }
+}
+
+#[test]
+fn lists_whose_length_a_program_chooses_leave_memory_to_the_kernel_u4() {
+    kernel::testing::simulate_memory(1 << 20);
+    let first = thread();
+    let at = room(&first.memory(), 65_536) as u64;
+    kernel::testing::simulate_memory_use((1 << 20) - 4096);
+    let call = |name, args| perform(&first, name, args);
+    assert_eq!(call(Sysno::poll, [at, 1000, 0, 0, 0, 0]), Err(Errno::ENOMEM));
+    assert_eq!(call(Sysno::readv, [0, at, 1000, 0, 0, 0]), Err(Errno::EBADF));
+    kernel::testing::simulate_memory_use(0);
+    let fd = call(Sysno::eventfd2, [0; 6]).unwrap() as u64;
+    kernel::testing::simulate_memory_use((1 << 20) - 4096);
+    assert_eq!(call(Sysno::readv, [fd, at, 1000, 0, 0, 0]), Err(Errno::ENOMEM));
+    assert_eq!(call(Sysno::dup2, [fd, 1000, 0, 0, 0, 0]), Err(Errno::ENOMEM));
+    kernel::testing::simulate_memory_use(0);
+    assert_eq!(call(Sysno::dup2, [fd, 1000, 0, 0, 0, 0]), Ok(1000));
 }

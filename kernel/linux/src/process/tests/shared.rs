@@ -44,7 +44,7 @@ fn one_thread_of_several_cannot_leave_what_they_share() {
 fn the_last_process_alive_closes_what_it_shared_with_one_that_has_ended() {
     let first = thread();
     let child = sharing(&first);
-    let open = descriptor::ProcessFile::open(&first.process, 0);
+    let open = descriptor::ProcessFile::open(&*first, &first.process, 0).unwrap();
     first.process.files().add(Rc::clone(&open), false, 0).unwrap();
     child.leave(&Receiver::new(2, Set::EMPTY), Status::exit(0), 0);
     assert_eq!(Rc::strong_count(&open), 2);

@@ -12,7 +12,7 @@ use super::unix::Unix;
 use super::{Form, Socket, SocketFile, Style};
 use crate::call::{Answer, Args, Group, Outcome, blocking_for, calls, wait};
 use crate::errno::Errno;
-use crate::file::{Caller, Open};
+use crate::file::{Caller, Counted, Open, admit};
 use crate::memory::Memory;
 use crate::stop::Stop;
 use crate::thread::Thread;
@@ -59,12 +59,22 @@ fn form(family: u64, style: u64, protocol: u64) -> Result<Form, Errno> {
 }
 
 /// Gives a socket a descriptor. `flags` are those of socket(2) beside the style.
-fn add(thread: &Thread, socket: Rc<dyn Socket>, flags: u32) -> Result<usize, Errno> {
-    add_file(thread, SocketFile::new(socket), flags)
+fn add(
+    thread: &Thread,
+    counted: Counted,
+    socket: Rc<dyn Socket>,
+    flags: u32,
+) -> Result<usize, Errno> {
+    add_file(thread, counted, SocketFile::new(socket), flags)
 }
 
-fn add_file(thread: &Thread, file: Rc<SocketFile>, flags: u32) -> Result<usize, Errno> {
-    let open = Open::new(file, flags & O_NONBLOCK | O_RDWR);
+fn add_file(
+    thread: &Thread,
+    counted: Counted,
+    file: Rc<SocketFile>,
+    flags: u32,
+) -> Result<usize, Errno> {
+    let open = Open::new(counted, file, flags & O_NONBLOCK | O_RDWR);
     thread.process.files().add(open, flags & O_CLOEXEC != 0, 0)
 }
 
@@ -79,6 +89,7 @@ fn split(style: u64) -> Result<(u64, u32), Errno> {
 fn socket(thread: &Rc<Thread>, [family, style, protocol, ..]: Args) -> Answer {
     let (style, flags) = split(style)?;
     let form = form(family, style, protocol)?;
+    let counted = admit(&**thread)?;
     let socket: Rc<dyn Socket> = match form.family {
         AF_UNIX => {
             if form.protocol > 1 {
@@ -90,7 +101,7 @@ fn socket(thread: &Rc<Thread>, [family, style, protocol, ..]: Args) -> Answer {
         }
         _ => thread.system.network()?.socket(form)?,
     };
-    Ok(add(thread, socket, flags)?.into())
+    Ok(add(thread, counted, socket, flags)?.into())
 }
 
 fn socketpair(thread: &Rc<Thread>, [family, style, protocol, ends, ..]: Args) -> Answer {
@@ -103,9 +114,11 @@ fn socketpair(thread: &Rc<Thread>, [family, style, protocol, ends, ..]: Args) ->
         return Err(Errno::EPROTONOSUPPORT.into());
     }
     let style = if form.style == Style::Raw { Style::Datagram } else { form.style };
+    let counted = [admit(&**thread)?, admit(&**thread)?];
     let [one, other] = Unix::pair(style, &thread.system.unix, owner(&**thread));
-    let one = add(thread, one, flags)?;
-    let both = add(thread, other, flags).map_err(Into::into).and_then(|other| {
+    let [first, second] = counted;
+    let one = add(thread, first, one, flags)?;
+    let both = add(thread, second, other, flags).map_err(Into::into).and_then(|other| {
         let numbers = [one as u32, other as u32];
         thread.memory().put(ends, &numbers).inspect_err(|_| {
             let _ = thread.process.files().remove(other as u64);
@@ -203,6 +216,7 @@ fn accept4(thread: &Rc<Thread>, [fd, address, length, flags, ..]: Args) -> Answe
         load_address(&memory, address, length)?;
         // A connection that finds no number stays for the next call.
         thread.process.files().reserve()?;
+        let counted = admit(&**thread)?;
         let (new, peer) = SocketFile::of(open)?.accept()?;
         let file = SocketFile::new(new);
         if let Some(listener) = open.as_kind::<SocketFile>()
@@ -210,7 +224,7 @@ fn accept4(thread: &Rc<Thread>, [fd, address, length, flags, ..]: Args) -> Answe
         {
             file.timeouts.set(listener.timeouts.get());
         }
-        let fd = add_file(thread, file, flags)?;
+        let fd = add_file(thread, counted, file, flags)?;
         if let Err(stop) = peer.write(&memory, address, length) {
             let _ = thread.process.files().remove(fd as u64);
             return Err(stop);

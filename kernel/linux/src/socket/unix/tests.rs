@@ -99,7 +99,7 @@ fn who_writes_waits_for_room_and_is_told_of_it() {
 #[test]
 fn what_was_sent_with_descriptors_ends_what_is_received_at_once() {
     let [one, other] = pair(Style::Stream);
-    let open = Open::new(SocketFile::new(pair(Style::Stream)[0].clone()), 0);
+    let open = Open::uncounted(SocketFile::new(pair(Style::Stream)[0].clone()), 0);
     let send_with = |bytes| {
         let rights = alloc::vec![Rc::clone(&open)];
         let mut message = Outgoing { rights, credentials: ME, ..Outgoing::default() };
@@ -223,7 +223,7 @@ fn descriptors_come_with_the_first_byte_that_they_went_with() {
     let [one, other] = pair(Style::Stream);
     let [passed, _kept] = pair(Style::Stream);
     send(&one, b"before").unwrap();
-    let open = Open::new(SocketFile::new(passed), 2);
+    let open = Open::uncounted(SocketFile::new(passed), 2);
     let rights = alloc::vec![Rc::clone(&open)];
     let mut message = Outgoing { rights, credentials: ME, ..Outgoing::default() };
     one.send(&mut message, &mut Source::kernel(b"with")).unwrap();
@@ -266,7 +266,7 @@ fn pass(socket: &Unix, open: &Rc<Open>) {
 }
 
 fn opened(pair: [Rc<Unix>; 2]) -> ([Weak<Unix>; 2], [Rc<Open>; 2]) {
-    (pair.each_ref().map(Rc::downgrade), pair.map(|it| Open::new(SocketFile::new(it), 2)))
+    (pair.each_ref().map(Rc::downgrade), pair.map(|it| Open::uncounted(SocketFile::new(it), 2)))
 }
 
 #[test]
@@ -297,7 +297,8 @@ fn a_listener_in_its_own_backlog_is_freed() {
         let name = b"own".to_vec();
         listener.name(Name::Abstract(name.clone()), Place::Abstract(Style::Stream, name)).unwrap();
         listener.listen(1).unwrap();
-        let (weak, open) = (Rc::downgrade(&listener), Open::new(SocketFile::new(listener), 2));
+        let (weak, open) =
+            (Rc::downgrade(&listener), Open::uncounted(SocketFile::new(listener), 2));
         let client = Unix::new(Style::Stream, &registry, ME);
         client.connect_to(&weak.upgrade().unwrap(), ME).unwrap();
         pass(&client, &open);
@@ -343,7 +344,7 @@ fn what_can_still_be_received_stays() {
 fn descriptors_fill_a_queue_and_leave_room_when_they_are_received() {
     let [one, other] = pair(Style::Stream);
     let [passed, _kept] = pair(Style::Stream);
-    let open = Open::new(SocketFile::new(passed), 2);
+    let open = Open::uncounted(SocketFile::new(passed), 2);
     let fill = || {
         (0..100_000)
             .find(|_| {
