@@ -45,6 +45,8 @@ async fn start(spaces: u64) -> Verdict {
         ("pages change, go and come", changes),
         ("live entries are not global", entries),
         ("tables are bounded", tables),
+        ("pages move by tables and one by one", moves),
+        ("many tables move in little time", sparse),
         ("lack of memory is survived", exhaustion),
         ("the clock's page is kept", clock),
     ])
@@ -214,6 +216,85 @@ fn tables() -> Outcome {
     }
     let stats = program.space.stats();
     ensure!(stats.pages == 3 && stats.tables < 20, "{stats:?}");
+    Ok(())
+}
+
+/// Checks that page `number` of `pages` from `at` on is that number, and is what the processor sees.
+fn numbered(space: &mut Space, at: usize, pages: usize) -> Outcome {
+    for page in 0..pages {
+        let (frame, _) = space.frame(at + page * PAGE).ok_or("a page is not there")?;
+        let seen = frame.load_u32(0);
+        ensure!(seen == page as u32, "page {page} is {seen}");
+    }
+    let mut live = 0;
+    space.entries(|entry, _| live += usize::from((at..at + pages * PAGE).contains(&entry)));
+    ensure!(live == pages, "{live} of {pages} pages are in a table");
+    Ok(())
+}
+
+fn moves() -> Outcome {
+    const TABLE: usize = 2 << 20;
+    const PAGES: usize = 1200;
+    let mut program = Program::new(READ)?;
+    let space = &mut program.space;
+    let (from, to) = (0x20_0000_5000, 0x30_0000_5000);
+    for page in 0..PAGES {
+        let frame = frame()?;
+        frame.store_u32(0, page as u32);
+        space.map(from + page * PAGE, frame, Access::READ).map_err(text)?;
+    }
+    let pages = space.stats().pages;
+    let mut at = from;
+    // By whole tables, then one by one, then to the middle of a table and back.
+    for next in [to, to + 9 * TABLE + PAGE, from + 100 * TABLE, from + 7 * PAGE, from] {
+        if next.abs_diff(at) < PAGES * PAGE {
+            space.relocate(at..at + PAGES * PAGE, to, &|| true).map_err(text)?;
+            at = to;
+        }
+        space.relocate(at..at + PAGES * PAGE, next, &|| true).map_err(text)?;
+        ensure!(space.pages(at..at + PAGES * PAGE).count() == 0, "a page stayed");
+        at = next;
+        numbered(space, at, PAGES)?;
+        ensure!(space.stats().pages == pages, "{:?}", space.stats());
+    }
+    // Without room at the first, the second and the last table nothing has moved.
+    for (last, next) in [(0, to), (1, to + PAGE), (2, to), (2, to + PAGE)] {
+        let next = next + 64 * TABLE * (last + 1);
+        let tries = core::cell::Cell::new(0);
+        let room = || tries.replace(tries.get() + 1) < last;
+        let moved = space.relocate(at..at + PAGES * PAGE, next, &room);
+        ensure!(moved == Err(Error::Memory), "{moved:?} at {last}");
+        numbered(space, at, PAGES)?;
+        ensure!(space.pages(next..next + PAGES * PAGE).count() == 0, "a page went");
+    }
+    let registers = program.thread.registers_mut();
+    (registers.rip, registers.rdi) = (CODE as u64, (at + 1199 * PAGE) as u64);
+    program.call()?;
+    let seen = program.thread.registers().rax;
+    ensure!(seen == 1199, "{seen} is there for the program");
+    Ok(())
+}
+
+fn sparse() -> Outcome {
+    const TABLE: usize = 2 << 20;
+    const TABLES: usize = 400;
+    let mut space = Space::new().map_err(text)?;
+    let page = frame()?;
+    let (from, to) = (1 << 40, (2 << 40) + PAGE);
+    for table in 0..TABLES {
+        space.map(from + table * TABLE, page.clone(), Access::READ).map_err(text)?;
+    }
+    let began = kernel::time::Instant::now();
+    for (at, to) in [(from, to), (to, from)] {
+        space.relocate(at..at + TABLES * TABLE, to, &|| true).map_err(text)?;
+        ensure!(space.stats().pages == TABLES, "{:?}", space.stats());
+    }
+    kernel::println!("{TABLES} tables there and back: {:?}", began.elapsed());
+    let began = kernel::time::Instant::now();
+    (0..TABLES).for_each(|table| space.unmap(from + table * TABLE..from + table * TABLE + PAGE));
+    kernel::println!("{TABLES} tables unmapped, one by one: {:?}", began.elapsed());
+    let stats = space.stats();
+    ensure!(stats.pages == 0 && stats.tables < 16, "{stats:?}");
     Ok(())
 }
 

@@ -31,37 +31,3 @@ pub(super) fn set_access(
         }
     }
 }
-
-/// Moves the pages within `range` to where `to` begins. On an error all are where they were.
-pub(super) fn relocate(space: &mut Space, range: Range<usize>, to: usize) -> Result<(), Error> {
-    let mut at = range.start;
-    loop {
-        let pages = addresses(space, at..range.end);
-        for &page in &pages {
-            if let Err(error) = relocate_one(space, page, to + (page - range.start)) {
-                let back = to..to + (page - range.start);
-                while let Some(&page) = addresses(space, back.clone()).first() {
-                    // Its table is there.
-                    let _ = relocate_one(space, page, range.start + (page - to));
-                }
-                return Err(error);
-            }
-        }
-        match pages.last() {
-            Some(&page) if pages.is_full() => at = page + 1,
-            _ => return Ok(()),
-        }
-    }
-}
-
-fn relocate_one(space: &mut Space, from: usize, to: usize) -> Result<(), Error> {
-    let Some((frame, access)) = space.frame(from) else { return Ok(()) };
-    let frame = frame.clone();
-    space.map(to, frame, access)?;
-    drop(space.take(from));
-    Ok(())
-}
-
-fn addresses(space: &Space, range: Range<usize>) -> Vec<usize, BATCH> {
-    space.pages(range).map(|(page, ..)| page).take(BATCH).collect()
-}

@@ -3,9 +3,11 @@
 use super::Memory;
 use super::area::{Area, Backing, Flags};
 use super::map::rounded;
-use super::pages::relocate;
 use crate::errno::Errno;
 use kernel::user::{PAGE, TOP};
+
+/// What a page table maps, in bytes.
+const TABLE: usize = 2 << 20;
 
 /// Whether memory may be moved, and where to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,16 +103,18 @@ impl Memory {
         }
         let to = match how {
             Move::Never => return Err(Errno::ENOMEM),
-            Move::May => self.anywhere(new)?,
+            Move::May => self.alike(at, new)?,
             Move::To(to) | Move::Pages { to, fixed: true } => to,
             Move::Pages { to, .. } => {
                 let free = to >= super::layout::LOWEST && self.areas.borrow().is_free(to..to + new);
-                if free { to } else { self.anywhere(new)? }
+                if free { to } else { self.alike(at, new)? }
             }
         };
         let moved = Area { end: to + new, ..area };
         self.areas.borrow_mut().insert(to, moved);
-        if relocate(&mut self.space.borrow_mut(), at..at + old, to).is_err() {
+        let room = || self.ram.has_room();
+        let relocated = self.space.borrow_mut().relocate(at..at + old, to, &room);
+        if relocated.is_err() {
             self.areas.borrow_mut().remove(to..to + new);
             return Err(Errno::ENOMEM);
         }
@@ -120,6 +124,17 @@ impl Memory {
             false => areas.remove(at..at + old),
         }
         Ok(to)
+    }
+
+    /// Finds a place of `new` bytes for what is at `at`: for much, one to which whole page tables
+    /// can be moved.
+    fn alike(&self, at: usize, new: usize) -> Result<usize, Errno> {
+        if new >= 2 * TABLE
+            && let Ok(free) = self.anywhere(new + TABLE)
+        {
+            return Ok(free + at.wrapping_sub(free) % TABLE);
+        }
+        self.anywhere(new)
     }
 
     fn grow_in_place(&self, at: usize, area: &Area, old: usize, new: usize) -> bool {

@@ -174,6 +174,34 @@ impl Space {
         self.pages.remove(&at)
     }
 
+    /// Moves the pages that begin within `range` to where `to` begins, which nothing is mapped to
+    /// and which does not overlap. Both are multiples of [`PAGE`]. `room` is asked before a table
+    /// is made, which here is for each 2 MiB that has pages.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] for a table, [`Error::Address`]. All pages are where they were then.
+    pub fn relocate(
+        &mut self,
+        range: Range<usize>,
+        to: usize,
+        room: &dyn Fn() -> bool,
+    ) -> Result<(), Error> {
+        check_page(range.start)?;
+        check_page(to)?;
+        let target = |at: usize| to + (at - range.start);
+        let all: Vec<usize> = self.pages(range.clone()).map(|(at, ..)| at).collect();
+        let tables: BTreeSet<_> = all.iter().map(|&at| target(at) >> 21).collect();
+        if !tables.iter().all(|_| room()) {
+            return Err(Error::Memory);
+        }
+        for at in all {
+            if let Some(page) = self.take(at) {
+                self.pages.insert(target(at), page);
+            }
+        }
+        Ok(())
+    }
+
     /// Calls `each` with the address of every page that the program can access, and what the
     /// entry of the processor for it would have: for tests.
     pub fn entries(&mut self, mut each: impl FnMut(usize, u64)) {

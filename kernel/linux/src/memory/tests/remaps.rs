@@ -57,6 +57,33 @@ fn pages_move_and_leave_zeros_where_that_is_asked_for() {
 }
 
 #[test]
+fn much_memory_moves_to_where_whole_tables_can_and_stays_without_memory() {
+    let memory = memory();
+    let (at, pages) = (0x10_0000_3000, 1024);
+    memory.map(&fixed(at, pages, RW)).unwrap();
+    (0..pages).for_each(|page| memory.write(at + page * PAGE, &page.to_le_bytes()).unwrap());
+    let kept = |at: usize| {
+        let mut word = [0; 8];
+        (0..pages).all(|page| {
+            memory.read(at + page * PAGE, &mut word).unwrap();
+            usize::from_le_bytes(word) == page
+        })
+    };
+    memory.map(&fixed(at + pages * PAGE, 1, READ)).unwrap();
+    let to = memory.remap(at, pages * PAGE, (pages + 1) * PAGE, Move::May).unwrap();
+    assert_eq!((to - at) % (2 << 20), 0);
+    assert!(kept(to));
+    kernel::testing::simulate_memory(1 << 26);
+    // The room for one table is asked for, and no more is there.
+    let failed = memory.space().borrow_mut().relocate(to..to + pages * PAGE, at, &|| false);
+    assert!(failed.is_err() && kept(to));
+    kernel::testing::simulate_memory_use((1 << 26) - 4096);
+    assert_eq!(memory.remap(to, PAGE, PAGE, Move::To(at)), Err(Errno::ENOMEM));
+    kernel::testing::simulate_memory_use(0);
+    assert!(kept(to));
+}
+
+#[test]
 fn what_cannot_be_moved_is_refused() {
     let memory = memory();
     let at = 0x10_0000_0000;

@@ -1,5 +1,7 @@
 //! An address space: which page is where, and the tables that say so to the processor.
 
+mod relocate;
+
 use super::entry;
 use super::frame::Frame;
 use super::processor::leave;
@@ -13,8 +15,10 @@ use core::cell::Cell;
 use core::mem::{forget, replace, take};
 use core::ops::Range;
 
-/// Most level-1 tables without a page that are kept.
+/// Most level-1 tables without a page that are kept, beside one for so many that have some: what
+/// looks for them looks at all.
 const EMPTY: usize = 8;
+const FULL: usize = 16;
 
 /// Holds a program's address space: which page is where, and what may be done with it.
 #[derive(Debug)]
@@ -24,6 +28,8 @@ pub struct Space {
     upper: [Vec<Upper>; 2],
     /// The tables of level 1, by address.
     leaves: Vec<Leaf>,
+    /// How many of them have no page.
+    empty: usize,
     pub(super) batch: Batch,
     /// Whether the TLB may have what is not so any more.
     stale: bool,
@@ -120,6 +126,7 @@ impl Space {
             root: Some(root),
             upper: [Vec::new(), Vec::new()],
             leaves: Vec::new(),
+            empty: 0,
             batch: Batch::default(),
             stale: false,
             removed: heapless::Vec::new(),
@@ -204,6 +211,7 @@ impl Space {
         let pages = new_pages().ok_or(Error::Memory)?;
         let table = self.link(at, 1)?;
         self.leaves.insert(to, Leaf { key: key(at), table, pages, count: 0 });
+        self.empty += 1;
         Ok(to)
     }
 
@@ -224,6 +232,7 @@ impl Space {
         match old {
             Some(old) => self.remove(old, accessible),
             None => {
+                self.empty -= usize::from(leaf.count == 0);
                 leaf.count += 1;
                 self.pages += 1;
             }
@@ -319,6 +328,7 @@ impl Space {
         let frame = leaf.pages.frames[index].take()?;
         let access = take(&mut leaf.pages.access[index]);
         leaf.count -= 1;
+        self.empty += usize::from(leaf.count == 0);
         self.pages -= 1;
         if !access.is_empty() {
             self.batch.push(leaf.table.place(index), 0);
@@ -351,7 +361,7 @@ impl Space {
     /// Frees tables without pages, if there are more than a few: a program that maps a page here
     /// and there has no more tables than pages.
     fn reap(&mut self) {
-        if self.leaves.iter().filter(|leaf| leaf.count == 0).count() <= EMPTY {
+        if self.empty <= EMPTY + (self.leaves.len() - self.empty) / FULL {
             return;
         }
         let [level2, level3] = &mut self.upper;
@@ -369,6 +379,7 @@ impl Space {
         self.stale = true;
         self.settle();
         self.leaves.extract_if(.., |it| it.count == 0).for_each(|it| it.table.free());
+        self.empty = 0;
         for tables in &mut self.upper {
             tables.extract_if(.., |it| it.children == 0).for_each(|it| it.table.free());
         }
