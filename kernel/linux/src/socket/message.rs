@@ -52,6 +52,8 @@ pub struct Outgoing<'a> {
     pub to: Option<&'a Address>,
     /// Descriptors that are passed. Taken when the message is sent.
     pub rights: Vec<Rc<Open>>,
+    /// The user who passes them, and how many of theirs may be in flight.
+    pub bound: [usize; 2],
     /// Who sends it.
     pub credentials: Credentials,
     /// Flags of send(2).

@@ -76,8 +76,7 @@ fn parts(memory: &Memory, at: u64, count: u64) -> Result<Vec<Part>, Stop> {
     if count > PARTS {
         return Err(Errno::EMSGSIZE.into());
     }
-    let mut parts = Vec::new();
-    parts.try_reserve(count as usize).map_err(|_| Errno::ENOMEM)?;
+    let mut parts = memory.ram().sized(count as usize)?;
     let mut total = 0_usize;
     for number in 0..count {
         let [address, length]: [u64; 2] = memory.get(at.wrapping_add(number * 16))?;
@@ -108,11 +107,18 @@ fn send(thread: &Rc<Thread>, open: Rc<Open>, prepared: Prepared) -> Answer {
     let sent = Rc::new(Cell::new(0));
     let so_far = Rc::clone(&sent);
     let mut rights = Some(rights);
+    // Root may have more than its limit in flight, as on Linux.
+    let own = sender(&**thread).user as usize;
+    let most = match thread.process.credentials.borrow().is_root() {
+        true => usize::MAX,
+        false => thread.process.files().limit(),
+    };
     let answer = blocking_for(thread, &open, limit, move |thread, open| {
         let (memory, socket) = (thread.memory(), SocketFile::of(open)?);
         let mut message = Outgoing {
             to: to.as_ref(),
             rights: rights.take().unwrap_or_default(),
+            bound: [own, most],
             credentials,
             flags,
         };

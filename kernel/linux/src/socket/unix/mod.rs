@@ -2,6 +2,7 @@
 //! and descriptors that are passed with them.
 
 mod flight;
+mod flying;
 mod queue;
 mod registry;
 mod socket;

@@ -1,5 +1,6 @@
 //! What was sent to a Unix socket and not received yet.
 
+use super::flying::Flying;
 use crate::errno::Errno;
 use crate::file::Open;
 use crate::memory::{Sink, Source};
@@ -33,6 +34,8 @@ pub(super) struct Message {
     taken: usize,
     pub(super) from: Name,
     pub(super) rights: Vec<Rc<Open>>,
+    /// They count as long as they are in it.
+    pub(super) flying: Option<Flying>,
     pub(super) credentials: Credentials,
 }
 
@@ -59,17 +62,9 @@ impl Queue {
         self.messages.iter().any(|it| !it.rights.is_empty())
     }
 
-    /// Returns the descriptors that wait with what can be received.
-    pub(super) fn rights(&self) -> Vec<Rc<Open>> {
-        self.messages.iter().flat_map(|it| it.rights.iter().map(Rc::clone)).collect()
-    }
-
-    /// Takes them away.
-    pub(super) fn take_rights(&mut self) -> Vec<Rc<Open>> {
-        let rights: Vec<_> =
-            self.messages.iter_mut().flat_map(|it| core::mem::take(&mut it.rights)).collect();
-        self.size -= rights.len() * OVERHEAD;
-        rights
+    /// Calls `each` with each of them.
+    pub(super) fn each_right(&self, each: &mut dyn FnMut(&Rc<Open>)) {
+        self.messages.iter().flat_map(|it| &it.rights).for_each(each);
     }
 
     /// Returns how many bytes the next message has.
@@ -192,6 +187,7 @@ impl Queue {
             if !peek {
                 self.size -= next.rights.len() * OVERHEAD;
                 next.rights.clear();
+                next.flying = None;
             }
             if peek {
                 at += 1;
@@ -213,7 +209,7 @@ impl Queue {
 
 impl Message {
     pub(super) const fn new(from: Name, rights: Vec<Rc<Open>>, credentials: Credentials) -> Self {
-        Self { bytes: Vec::new(), taken: 0, from, rights, credentials }
+        Self { bytes: Vec::new(), taken: 0, from, rights, flying: None, credentials }
     }
 
     /// What it costs besides its bytes.

@@ -217,11 +217,11 @@ impl Unix {
     /// is lost, as on Linux (`unix_dgram_disconnected`), and a peer that is still connected to it
     /// learns of that.
     fn left(&self, old: Option<&Self>) {
-        let mut lost = core::mem::take(&mut *self.queue.borrow_mut());
+        let lost = self.queue.take();
         if lost.is_empty() {
             return;
         }
-        self.registry.flight.ended(lost.take_rights());
+        self.registry.flight.ended(lost);
         self.drained.raise();
         if let Some(old) = old
             && matches!(&*old.role.borrow(), Role::Connected(peer, ..) if Weak::ptr_eq(peer, &self.itself))
@@ -332,11 +332,15 @@ impl Unix {
         if self.mute.get() || other.deaf.get() {
             return Err(Errno::EPIPE.into());
         }
-        let rights: Vec<_> = message.rights.iter().map(Rc::clone).collect();
-        if !rights.is_empty() && !other.queue.borrow().has_rights() {
-            self.registry.flight.sent(other.carrier());
+        let mut new = Message::new(self.name.borrow().clone(), Vec::new(), message.credentials);
+        if !message.rights.is_empty() {
+            let [user, most] = message.bound;
+            let flying = self.registry.flight.begin(user as u32, most, &message.rights)?;
+            new.flying = Some(flying);
+            new.rights.try_reserve_exact(message.rights.len()).map_err(|_| Errno::ENOMEM)?;
+            new.rights.extend(message.rights.iter().map(Rc::clone));
         }
-        let new = Message::new(self.name.borrow().clone(), rights, message.credentials);
+        let is_first = !new.rights.is_empty() && !other.queue.borrow().has_rights();
         let put = match self.style {
             Style::Stream => other.queue.borrow_mut().append(new, from),
             _ => other.queue.borrow_mut().put(new, from),
@@ -344,6 +348,10 @@ impl Unix {
         match put {
             Ok(count) => {
                 message.rights.clear();
+                // Not before: what holds none is no carrier.
+                if is_first {
+                    self.registry.flight.sent(other.carrier());
+                }
                 other.changed.raise();
                 Ok(count)
             }
@@ -373,8 +381,7 @@ impl Drop for Unix {
             }
         }
         self.drained.raise();
-        let rights = self.queue.borrow_mut().take_rights();
-        self.registry.flight.ended(rights);
+        self.registry.flight.ended(self.queue.take());
     }
 }
 
@@ -387,22 +394,18 @@ impl Unix {
 }
 
 impl Carrier for Unix {
-    fn rights(&self) -> Option<Vec<Rc<Open>>> {
-        let mut all = self.queue.try_borrow().ok()?.rights();
-        if let Role::Listening(waiting, _) = &*self.role.try_borrow().ok()? {
-            for new in waiting {
-                all.extend(new.queue.try_borrow().ok()?.rights());
-            }
-        }
-        Some(all)
+    fn each_right(&self, each: &mut dyn FnMut(&Rc<Open>)) -> bool {
+        let Ok(role) = self.role.try_borrow() else { return false };
+        let mut own = |it: &Self| it.queue.try_borrow().map(|it| it.each_right(each)).is_ok();
+        let waiting = if let Role::Listening(waiting, _) = &*role { Some(waiting) } else { None };
+        own(self) && waiting.into_iter().flatten().all(|it| own(it))
     }
 
-    fn take_rights(&self) -> Vec<Rc<Open>> {
-        let mut all = self.queue.borrow_mut().take_rights();
+    fn empty(&self, lose: &mut dyn FnMut(Queue)) {
+        lose(self.queue.take());
         if let Role::Listening(waiting, _) = &*self.role.borrow() {
-            all.extend(waiting.iter().flat_map(|new| new.queue.borrow_mut().take_rights()));
+            waiting.iter().for_each(|new| lose(new.queue.take()));
         }
-        all
     }
 }
 

@@ -102,7 +102,8 @@ fn what_was_sent_with_descriptors_ends_what_is_received_at_once() {
     let open = Open::uncounted(SocketFile::new(pair(Style::Stream)[0].clone()), 0);
     let send_with = |bytes| {
         let rights = alloc::vec![Rc::clone(&open)];
-        let mut message = Outgoing { rights, credentials: ME, ..Outgoing::default() };
+        let bound = [1000, usize::MAX];
+        let mut message = Outgoing { rights, bound, credentials: ME, ..Outgoing::default() };
         one.send(&mut message, &mut Source::kernel(bytes)).unwrap();
     };
     let check = |most, flags, bytes: &[u8], rights| {
@@ -225,7 +226,8 @@ fn descriptors_come_with_the_first_byte_that_they_went_with() {
     send(&one, b"before").unwrap();
     let open = Open::uncounted(SocketFile::new(passed), 2);
     let rights = alloc::vec![Rc::clone(&open)];
-    let mut message = Outgoing { rights, credentials: ME, ..Outgoing::default() };
+    let bound = [1000, usize::MAX];
+    let mut message = Outgoing { rights, bound, credentials: ME, ..Outgoing::default() };
     one.send(&mut message, &mut Source::kernel(b"with")).unwrap();
     send(&one, b"after").unwrap();
     assert_eq!(receive(&other, 6, 0).unwrap().0, b"before");
@@ -261,7 +263,8 @@ fn what_was_never_read_is_an_error_to_who_sent_it() {
 /// Sends the descriptor `open` to the peer of `socket`.
 fn pass(socket: &Unix, open: &Rc<Open>) {
     let rights = alloc::vec![Rc::clone(open)];
-    let mut message = Outgoing { rights, credentials: ME, ..Outgoing::default() };
+    let bound = [1000, usize::MAX];
+    let mut message = Outgoing { rights, bound, credentials: ME, ..Outgoing::default() };
     socket.send(&mut message, &mut Source::kernel(b"x")).unwrap();
 }
 
@@ -349,7 +352,9 @@ fn descriptors_fill_a_queue_and_leave_room_when_they_are_received() {
         (0..100_000)
             .find(|_| {
                 let rights = alloc::vec![Rc::clone(&open); 253];
-                let mut message = Outgoing { rights, credentials: ME, ..Outgoing::default() };
+                let bound = [1000, usize::MAX];
+                let mut message =
+                    Outgoing { rights, bound, credentials: ME, ..Outgoing::default() };
                 one.send(&mut message, &mut Source::kernel(b"x")).is_err()
             })
             .unwrap()
@@ -466,4 +471,49 @@ fn who_hears_another_says_so_before_that_it_hears_nothing() {
     };
     assert_eq!(error(send(&other)), Some(Errno::EPERM));
     assert_eq!(error(send(&peer)), Some(Errno::EPIPE));
+}
+
+#[test]
+fn descriptors_in_flight_are_bounded_for_each_user_and_for_all_u4() {
+    kernel::testing::simulate_memory(1 << 20);
+    let most = (1 << 20) / 10_240;
+    let registry = Rc::default();
+    let [one, other] = Unix::pair(Style::Stream, &registry, ME);
+    let passed = Open::uncounted(SocketFile::new(Unix::new(Style::Stream, &registry, ME)), 2);
+    let send = |user: usize, bound: usize| {
+        let rights = alloc::vec![Rc::clone(&passed)];
+        let bound = [user, bound];
+        let mut message = Outgoing { rights, bound, credentials: ME, ..Outgoing::default() };
+        one.send(&mut message, &mut Source::kernel(b"x"))
+    };
+    let failed = |sent: Result<usize, Stop>| matches!(sent, Err(Stop::Fail(Errno::ETOOMANYREFS)));
+    // As on Linux, one more than the limit.
+    (0..11).for_each(|_| assert_eq!(send(1000, 10).unwrap(), 1));
+    assert!(failed(send(1000, 10)));
+    assert_eq!(send(1001, 10).unwrap(), 1, "another user's are other ones");
+    let mut read = Vec::new();
+    drop(other.receive(0, &mut Sink::kernel(&mut read, 1)).unwrap());
+    assert_eq!(send(1000, 10).unwrap(), 1, "what was received does not count");
+    (12..most).for_each(|_| assert_eq!(send(0, usize::MAX).unwrap(), 1));
+    assert!(failed(send(0, usize::MAX)), "root's too");
+    drop(other);
+    assert_eq!(Rc::strong_count(&passed), 1);
+    // What nobody can receive makes room.
+    for _ in 0..3 * most {
+        let ([one, _], [a, b]) = opened(Unix::pair(Style::Stream, &registry, ME));
+        pass(&one.upgrade().unwrap(), &b);
+        drop((a, b));
+    }
+}
+
+#[test]
+fn sockets_that_end_do_not_each_look_at_all_that_is_in_flight_u5() {
+    let registry = Rc::default();
+    let pairs = [0; 3].map(|_| Unix::pair(Style::Stream, &registry, ME));
+    let passed = Open::uncounted(SocketFile::new(Unix::new(Style::Stream, &registry, ME)), 2);
+    (0..3000).for_each(|number| pass(&pairs[number % 3][0], &passed));
+    let looks = registry.flight.looks.get();
+    (0..1000).for_each(|_| drop(Unix::pair(Style::Stream, &registry, ME)));
+    let looks = registry.flight.looks.get() - looks;
+    assert!(looks < 100 * 3000, "{looks} descriptors were looked at");
 }
