@@ -1,8 +1,8 @@
 //! The wiring of `linux`.
 //!
-//! test(hello,console,absent,fault,names,shell,strace,strace_here,same,same-more,moved): program hello.c
-//! test(hello,console,absent,fault,names,shell,strace,strace_here,same,same-more,moved): dom0 root.sh
-//! test(hello,console,absent,fault,names,shell,strace,strace_here,same,same-more,moved): xl disk=["format=raw,vdev=xvda,access=ro,target=/tmp/root.tar"]
+//! test(hello,console,absent,fault,names,shell,strace,strace_here,same,same-more,hungry,moved): program hello.c
+//! test(hello,console,absent,fault,names,shell,strace,strace_here,same,same-more,hungry,moved): dom0 root.sh
+//! test(hello,console,absent,fault,names,shell,strace,strace_here,same,same-more,hungry,moved): xl disk=["format=raw,vdev=xvda,access=ro,target=/tmp/root.tar"]
 //! test: timeout 60
 //! test(hello): memory 5
 //! test(hello): args run="/bin/hello one 'two three'" env="GREETING=hi"
@@ -80,6 +80,13 @@
 //! test(same-more): client same.sh
 //! test(same-more): expect exit 143
 //! test(same-more): timeout 240
+//! test(hungry): not-in-check
+//! test(hungry): program hungry.c
+//! test(hungry): memory 64
+//! test(hungry): args run=/bin/hungry
+//! test(hungry): console-contains "a user: many sockets, none in flight: ENFILE\n"
+//! test(hungry): console-contains "all live\n"
+//! test(hungry): timeout 120
 //! test(redis): disk root=debian:redis-server
 //! test(redis): args run="redis-server --protected-mode no --appendonly yes --enable-debug-command yes --dir /tmp"
 //! test(redis): client-when "Ready to accept connections"
