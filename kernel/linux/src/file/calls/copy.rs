@@ -8,7 +8,7 @@ use crate::call::{Answer, Args, Group, calls, changed, wait};
 use crate::channel::PipeEnd;
 use crate::errno::Errno;
 use crate::memory::{Sink, Source};
-use crate::stop::Stop;
+use crate::stop::{Load, Stop, TURN};
 use crate::thread::Thread;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -50,10 +50,16 @@ impl Copy {
         }
     }
 
-    /// Copies until it has to wait, and says for which file.
+    /// Copies until it has to wait, and says for which file. Others run after each turn.
     fn go(&mut self, thread: &Thread) -> Result<(), (Stop, bool)> {
+        let end = self.done.saturating_add(TURN);
         while self.left > 0 {
+            if self.done >= end {
+                return Err((Load::turn().into(), false));
+            }
             if self.rest.is_empty() {
+                // The buffer is the kernel's.
+                thread.system.ram.check().map_err(|errno| (errno.into(), false))?;
                 let room = match self.to.as_kind::<PipeEnd>() {
                     // What is read has to fit, as it cannot be given back to a socket.
                     Some(pipe) => pipe.room().map_err(|stop| (stop, true))?,

@@ -15,7 +15,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use kernel::time::Instant;
 use kernel::user::TOP;
-use linux_raw_sys::general::{O_PATH, SEEK_MAX, SEEK_SET};
+use linux_raw_sys::general::{O_APPEND, O_PATH, SEEK_MAX, SEEK_SET};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// The calls that move bytes.
@@ -81,8 +81,14 @@ impl Transfer {
                         return Ok(self.done);
                     }
                     turn += count;
-                    // Who reads or writes a file has all of it, in one piece.
-                    if turn >= TURN && open.file.stat().is_ok_and(|it| it.kind != Type::Regular) {
+                    // What is appended stands together.
+                    let appends = self.append || self.write && open.flags() & O_APPEND != 0;
+                    if turn >= TURN && !appends {
+                        // As on Linux, no signal but one that ends the program cuts off what is
+                        // moved from or to a file.
+                        if open.file.stat().is_ok_and(|it| it.kind == Type::Regular) {
+                            return Err(Stop::Load(Load::turn()));
+                        }
                         if thread.has_signal() {
                             return Ok(self.done);
                         }

@@ -5,7 +5,7 @@ use super::{Body, Node};
 use crate::errno::Errno;
 use crate::file::Caller;
 use crate::memory::{Sink, Source};
-use crate::stop::{Boxed, Load, Pages, Stop};
+use crate::stop::{Boxed, Load, Pages, Stop, TURN};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
@@ -128,7 +128,8 @@ impl Node {
 
     /// Forgets a page that is as on the disk. Returns whether it did; `None` if there is none.
     pub(super) fn forget_page(&self, index: u64) -> Option<bool> {
-        let mut pages = self.content()?.pages.borrow_mut();
+        // Room may be looked for while one of these pages is about to be written.
+        let Ok(mut pages) = self.content()?.pages.try_borrow_mut() else { return Some(false) };
         let page = pages.get(&index).filter(|it| !it.dirty)?;
         if page.used.replace(false) || page.frame.is_shared() {
             return Some(false);
@@ -168,7 +169,7 @@ impl Node {
     fn read_at(&self, offset: u64, to: &mut Sink<'_>) -> Result<usize, Stop> {
         let content = self.file()?;
         let left = content.size.get().saturating_sub(offset);
-        let count = usize::try_from(left).unwrap_or(usize::MAX).min(to.left());
+        let count = usize::try_from(left).unwrap_or(usize::MAX).min(to.left()).min(TURN);
         let mut done = 0;
         while done < count {
             let at = offset + done as u64;
@@ -231,6 +232,8 @@ impl Node {
                 return Err(Errno::EPERM.into());
             }
         }
+        // Who called writes the rest, after others have run.
+        count = count.min(TURN);
         let mut done = 0;
         let mut piece = [0; PAGE];
         while done < count {

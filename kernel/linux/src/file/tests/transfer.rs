@@ -3,6 +3,7 @@
 use super::*;
 use crate::process::Limit;
 use crate::signal::{Action, Signal};
+use core::cell::Cell;
 
 #[test]
 fn what_is_written_is_read() {
@@ -460,4 +461,46 @@ fn flags_of_a_transfer_are_looked_at_where_something_is_moved() {
         assert_eq!(call(Sysno::pwritev2, reader), Err(Errno::EBADF));
         assert_eq!(call(Sysno::preadv2, writer), Err(Errno::EBADF));
     }
+}
+
+/// Counts the turns of another task, until dropped.
+fn turns() -> (Rc<Cell<usize>>, kernel::task::Task<()>) {
+    let turns = Rc::new(Cell::new(0));
+    let count = Rc::clone(&turns);
+    let other = kernel::task::spawn(async move {
+        loop {
+            count.update(|it| it + 1);
+            kernel::task::yield_now().await;
+        }
+    });
+    (turns, other)
+}
+
+#[test]
+fn others_run_while_much_of_a_file_is_moved_u5() {
+    let it = Program::new();
+    let fd = it.open("/a", abi::O_RDWR | abi::O_CREAT).unwrap();
+    let to = it.open("/b", abi::O_RDWR | abi::O_CREAT).unwrap();
+    let null = it.open("/c", abi::O_RDWR | abi::O_CREAT).unwrap();
+    let length = 8 << 20;
+    assert_eq!(it.call(Sysno::ftruncate, &[fd, length]), Ok(0));
+    let at = room(&it.thread.memory(), length as usize) as u64;
+    let moves: [(Sysno, [u64; 6]); 5] = [
+        (Sysno::pread64, [fd, at, length, 0, 0, 0]),
+        (Sysno::read, [fd, at, length, 0, 0, 0]),
+        (Sysno::pwrite64, [to, at, length, 0, 0, 0]),
+        (Sysno::sendfile, [null, to, 0, length, 0, 0]),
+        (Sysno::copy_file_range, [to, at, null, at + 8, length, 0]),
+    ];
+    for (call, args) in moves {
+        it.thread.memory().put(at, &[0_u64; 2]).unwrap();
+        let (turns, _other) = turns();
+        assert_eq!(it.call(call, &args), Ok(length as usize), "{call:?}");
+        assert!(turns.get() >= 6, "{call:?}: others had {} turns", turns.get());
+    }
+    // What is appended stands together.
+    let log = it.open("/log", abi::O_WRONLY | abi::O_CREAT | abi::O_APPEND).unwrap();
+    let (turns, _other) = turns();
+    assert_eq!(it.call(Sysno::write, &[log, at, length]), Ok(length as usize));
+    assert_eq!(turns.get(), 0);
 }
