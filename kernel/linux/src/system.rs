@@ -102,7 +102,8 @@ impl System {
     /// Makes one without processes.
     #[must_use]
     pub fn new() -> Rc<Self> {
-        let budget = Budget::of_machine();
+        let ram = Ram::new();
+        let budget = Budget::of_machine(&ram);
         let tree = Tree::new(Store::empty(&budget, 0o755), "tmpfs");
         tree.set_pipes(Rc::new(fifo::open));
         Rc::new(Self {
@@ -112,7 +113,7 @@ impl System {
             proc: Rc::default(),
             sys: Rc::default(),
             terminals: Rc::default(),
-            ram: Ram::new(),
+            ram,
             processes: RefCell::default(),
             unix: Rc::default(),
             network: RefCell::new(None),

@@ -11,7 +11,6 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
 use core::cell::{Cell, RefCell};
-use kernel::memory::is_low;
 use kernel::user::PAGE;
 use linux_raw_sys::general::{F_GETPIPE_SZ, F_SETPIPE_SZ};
 use linux_raw_sys::ioctl::FIONREAD;
@@ -151,7 +150,7 @@ impl Pipe {
             let length = N.min(most - put);
             let count = match from.peek(&mut piece[..length]) {
                 Ok(0) => break,
-                Ok(count) if has_room(&mut bytes, count) => count,
+                Ok(count) if has_room(&mut bytes, count, from) => count,
                 Ok(_) if put == 0 => return Err(Errno::ENOMEM.into()),
                 Err(stop) if put == 0 => return Err(stop),
                 Ok(_) | Err(_) => break,
@@ -165,8 +164,8 @@ impl Pipe {
 }
 
 /// Makes room for `count` bytes more. Returns whether there is some.
-fn has_room(bytes: &mut VecDeque<u8>, count: usize) -> bool {
-    bytes.capacity() - bytes.len() >= count || !is_low() && bytes.try_reserve(count).is_ok()
+fn has_room(bytes: &mut VecDeque<u8>, count: usize, from: &Source<'_>) -> bool {
+    bytes.capacity() - bytes.len() >= count || from.has_room() && bytes.try_reserve(count).is_ok()
 }
 
 /// Returns whether flags of open(2) ask to read, and to write.

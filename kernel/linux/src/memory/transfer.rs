@@ -150,6 +150,15 @@ impl<'a> Source<'a> {
         self.done
     }
 
+    /// Returns whether there is room for what is kept of them, for which caches give up pages.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        match self.from {
+            Origin::Program(memory) => memory.ram().has_room(),
+            Origin::Kernel(_) => !kernel::memory::is_low(),
+        }
+    }
+
     /// Takes as many bytes as `to` has room for, and returns how many.
     ///
     /// # Errors

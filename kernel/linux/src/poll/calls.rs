@@ -288,6 +288,8 @@ fn epoll_ctl(thread: &Rc<Thread>, [epoll, operation, fd, event, ..]: Args) -> An
             if exclusive && (interest.events & !ALLOWED != 0 || open.as_kind::<Epoll>().is_some()) {
                 return Err(Errno::EINVAL.into());
             }
+            // Caches give up pages for it.
+            let _ = thread.system.ram.has_room();
             epoll.add(&**thread, fd, &open, interest)?;
         }
         EPOLL_CTL_MOD if interest.events & EPOLLEXCLUSIVE != 0 => return Err(Errno::EINVAL.into()),

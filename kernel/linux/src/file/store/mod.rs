@@ -34,8 +34,9 @@ const NAMES: usize = 8192;
 const PAGES: usize = 64 << 20;
 
 /// The memory that all file systems in memory may take together.
-#[derive(Debug)]
 pub struct Budget {
+    /// Whose caches give up pages before there is no room.
+    ram: Rc<Ram>,
     limit: usize,
     used: Cell<usize>,
 }
@@ -43,15 +44,15 @@ pub struct Budget {
 impl Budget {
     /// Makes one of `limit` bytes.
     #[must_use]
-    pub fn new(limit: usize) -> Rc<Self> {
-        Rc::new(Self { limit, used: Cell::new(0) })
+    pub fn new(ram: &Rc<Ram>, limit: usize) -> Rc<Self> {
+        Rc::new(Self { ram: Rc::clone(ram), limit, used: Cell::new(0) })
     }
 
     /// Half of the machine's memory.
     #[must_use]
-    pub fn of_machine() -> Rc<Self> {
+    pub fn of_machine(ram: &Rc<Ram>) -> Rc<Self> {
         let total = kernel::memory::stats().total;
-        Self::new(if total == 0 { 256 << 20 } else { total / 2 })
+        Self::new(ram, if total == 0 { 256 << 20 } else { total / 2 })
     }
 
     /// Returns how many bytes are taken.
@@ -62,7 +63,7 @@ impl Budget {
 
     fn spend(&self, bytes: usize) -> Result<(), Errno> {
         let used = self.used.get().saturating_add(bytes);
-        if used > self.limit || kernel::memory::is_low() {
+        if used > self.limit || !self.ram.has_room() {
             return Err(Errno::ENOSPC);
         }
         self.used.set(used);
@@ -185,7 +186,7 @@ impl Store {
     }
 
     fn statfs(&self) -> Statfs {
-        let Budget { limit, ref used } = *self.budget;
+        let Budget { limit, ref used, .. } = *self.budget;
         let free = limit.saturating_sub(used.get()) as u64;
         Statfs {
             magic: self.magic,
@@ -220,7 +221,8 @@ impl Store {
 
     /// Forgets pages that are on the disk as well, and returns how many.
     fn forget_pages(&self, most: usize) -> usize {
-        let (mut recent, mut gone) = (self.recent.borrow_mut(), 0);
+        let Ok(mut recent) = self.recent.try_borrow_mut() else { return 0 };
+        let mut gone = 0;
         // Each is passed over once where it was used since.
         for _ in 0..recent.pages.len().saturating_mul(2).min(most.saturating_mul(8)) {
             let Some((node, index)) = recent.pages.pop_front() else { break };

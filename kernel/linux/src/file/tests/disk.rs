@@ -303,3 +303,62 @@ fn only_who_may_changes() {
     assert_eq!(owner.may_remove(&tmp, &home), Ok(()));
     assert_eq!(owner.may_remove(&stat("/etc"), &home), Err(Errno::EACCES));
 }
+
+/// Gives up pages where it is asked for some, which is memory again at once.
+struct Cache(core::cell::Cell<usize>);
+
+impl crate::memory::Reclaim for Cache {
+    fn reclaim(&self, _: usize) -> usize {
+        self.0.update(|it| it + 1);
+        kernel::testing::simulate_memory_use(0);
+        1
+    }
+
+    fn pages(&self) -> usize {
+        1
+    }
+}
+
+#[test]
+fn what_takes_memory_has_caches_give_up_pages_before_it_is_refused() {
+    let total = 1 << 22;
+    kernel::testing::simulate_memory(total);
+    let it = sample();
+    let cache = Rc::new(Cache(core::cell::Cell::new(0)));
+    let weak: alloc::rc::Weak<dyn crate::memory::Reclaim> =
+        Rc::downgrade(&(Rc::clone(&cache) as Rc<dyn crate::memory::Reclaim>));
+    it.thread.system.ram.add(weak);
+    let fd = it.open("/bin/tool", abi::O_RDWR).unwrap();
+    assert_eq!(it.read(fd, 30_000).unwrap().len(), 30_000);
+    let shared = abi::MAP_SHARED.into();
+    let map = it.call(Sysno::mmap, &[0, 8192, 3, shared, fd, 0]).unwrap();
+    assert_eq!(it.call(Sysno::pipe2, &[it.buffer(), 0]), Ok(0));
+    let pipe: [u32; 2] = it.thread.memory().get(it.buffer()).unwrap();
+    assert_eq!(it.call(Sysno::socketpair, &[1, 1, 0, it.buffer()]), Ok(0));
+    let pair: [u32; 2] = it.thread.memory().get(it.buffer()).unwrap();
+    let epoll = it.call(Sysno::epoll_create1, &[0]).unwrap() as u64;
+    let inotify = it.call(Sysno::inotify_init1, &[0]).unwrap() as u64;
+    let etc = it.path(0, "/etc");
+    let data = it.put(&[0; 16]);
+    let low = || {
+        cache.0.set(0);
+        kernel::testing::simulate_memory_use(total - 4096);
+    };
+    low();
+    it.thread.memory().write(map, b"x").unwrap();
+    assert_eq!(cache.0.get(), 1, "a page of a file that is mapped");
+    let calls: [(Sysno, &[u64]); 6] = [
+        (Sysno::pwrite64, &[fd, data, 16, 8192]),
+        (Sysno::write, &[pipe[1].into(), data, 16]),
+        (Sysno::write, &[pair[1].into(), data, 16]),
+        (Sysno::sendto, &[pair[1].into(), data, 16, 0, 0, 0]),
+        (Sysno::epoll_ctl, &[epoll, 1, pipe[0].into(), data]),
+        (Sysno::inotify_add_watch, &[inotify, etc, 2]),
+    ];
+    for (call, args) in calls {
+        low();
+        assert!(it.call(call, args).is_ok(), "{call:?}");
+        assert!(cache.0.get() > 0, "{call:?}");
+    }
+    kernel::testing::simulate_memory(0);
+}

@@ -124,7 +124,7 @@ impl Queue {
             && last.credentials == message.credentials
             && last.bytes.len() + length <= PIECE
         {
-            if kernel::memory::is_low() {
+            if !from.has_room() {
                 return Err(Errno::ENOBUFS.into());
             }
             let old = last.bytes.len();
@@ -226,7 +226,7 @@ impl Message {
 
 /// Copies the next `length` bytes.
 fn copy(from: &mut Source<'_>, length: usize) -> Result<Vec<u8>, Stop> {
-    if kernel::memory::is_low() {
+    if !from.has_room() {
         return Err(Errno::ENOBUFS.into());
     }
     let mut bytes = kernel::memory::zeroed(length).ok_or(Errno::ENOMEM)?;
