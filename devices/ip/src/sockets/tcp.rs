@@ -213,7 +213,8 @@ impl TcpStream {
 
     /// Reads and forgets what still comes until all is over; whether the peer ended.
     async fn finish(&self, ended: &mut bool) -> Result<(), Error> {
-        let mut nothing = [0; 4096];
+        // Each connection has room for it until then.
+        let mut nothing = [0; 512];
         while !*ended {
             let read = self.ready(Interest::Read, |it| rustix::io::read(it, &mut nothing));
             *ended = read.await? == 0;
