@@ -73,34 +73,35 @@ enum Want {
 #[derive(Debug)]
 pub struct Tls<S: Stream> {
     inner: S,
-    state: Option<RefCell<State>>,
+    /// On the heap, as futures hold a stream that is moved into them several times.
+    state: Option<Box<RefCell<State>>>,
 }
 
 impl<S: Stream> Tls<S> {
     /// Makes the server's end of a connection.
     ///
     /// # Errors
-    /// [`Error::NoEntropy`].
+    /// [`Error::NoEntropy`], [`Error::Memory`].
     pub fn accept(inner: S, config: &ServerConfig) -> Result<Self, Error> {
         let peer = Peer::Client(inner.peer_addr());
         let side = Side::Server(config.connection()?);
-        Ok(Self::new(inner, side, peer, config.limits(), None))
+        Self::new(inner, side, peer, config.limits(), None)
     }
 
     pub(crate) fn accept_in(inner: S, config: &ServerConfig, slot: Slot) -> Result<Self, Error> {
         let peer = Peer::Client(inner.peer_addr());
         let side = Side::Server(config.connection()?);
-        Ok(Self::new(inner, side, peer, config.limits(), Some(slot)))
+        Self::new(inner, side, peer, config.limits(), Some(slot))
     }
 
     /// Makes the client's end of a connection with the host of that name, which may be an address.
     ///
     /// # Errors
-    /// [`Error::BadName`], [`Error::NoEntropy`].
+    /// [`Error::BadName`], [`Error::NoEntropy`], [`Error::Memory`].
     pub fn connect(inner: S, name: &str, config: &ClientConfig) -> Result<Self, Error> {
         let side = Side::Client(config.connection(name)?);
         let limits = (config.handshake, CHAIN);
-        Ok(Self::new(inner, side, Peer::Server(name.into()), limits, None))
+        Self::new(inner, side, Peer::Server(name.into()), limits, None)
     }
 
     /// Makes a connection that is not encrypted.
@@ -115,11 +116,12 @@ impl<S: Stream> Tls<S> {
         peer: Peer,
         (limit, longest): (Duration, usize),
         slot: Option<Slot>,
-    ) -> Self {
+    ) -> Result<Self, Error> {
         let shaking = Some(Shaking { deadline: Box::pin(sleep(limit)), slot });
         let (session, starved) = (Session::new(side, longest), [None, None]);
         let state = State { session, shaking, peer, lost: None, starved };
-        Self { inner, state: Some(RefCell::new(state)) }
+        let state = kernel::memory::boxed(RefCell::new(state)).map_err(|_| Error::Memory)?;
+        Ok(Self { inner, state: Some(state) })
     }
 
     /// Waits until the handshake is done.

@@ -1,8 +1,10 @@
 //! Records, encrypted and authenticated: RFC 8446, section 5.2, and, for TLS 1.2, RFC 5288 and
 //! RFC 7905.
 
+use aes_gcm::aead::consts::U12;
 use aes_gcm::aead::{AeadInOut, Tag};
-use aes_gcm::{Aes128Gcm, Aes256Gcm, KeyInit};
+use aes_gcm::aes::{Aes128Enc, Aes256Enc};
+use aes_gcm::{AesGcm, KeyInit};
 use alloc::boxed::Box;
 use chacha20poly1305::ChaCha20Poly1305;
 use core::marker::PhantomData;
@@ -41,8 +43,10 @@ macro_rules! algorithm {
     };
 }
 
-algorithm!(AES_128_GCM, Aes128Gcm, Aes128Gcm, 16, EXPLICIT);
-algorithm!(AES_256_GCM, Aes256Gcm, Aes256Gcm, 32, EXPLICIT);
+// GCM encrypts counters, in both directions: AES's keys for decryption would be half of what each way of a
+// connection holds.
+algorithm!(AES_128_GCM, AesGcm<Aes128Enc, U12>, Aes128Gcm, 16, EXPLICIT);
+algorithm!(AES_256_GCM, AesGcm<Aes256Enc, U12>, Aes256Gcm, 32, EXPLICIT);
 algorithm!(CHACHA20_POLY1305, ChaCha20Poly1305, Chacha20Poly1305, 32, 0);
 
 /// What is needed of a cipher.
@@ -235,5 +239,20 @@ impl<A: Cipher> MessageDecrypter for Tls12<A> {
         let opened = self.0.open(&nonce.0, &aad, &mut msg.payload, start);
         opened.ok_or(Error::DecryptError)?;
         Ok(msg.into_plain_message_range(start..start + length))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_way_of_a_connection_holds_aes_keys_for_encryption_alone() {
+        // 15 of them for AES-256 (FIPS 197, section 5.2), and eight powers of GHASH's.
+        let most = 15 * 16 + 8 * 16;
+        let (key, iv) = (AeadKey::from([7; 32]), Iv::copy(&[7; NONCE_LEN]));
+        let way = Tls13AeadAlgorithm::encrypter(&AES_256_GCM, key, iv);
+        let size = size_of_val(&*way);
+        assert!(size <= most + 64, "{size}");
     }
 }

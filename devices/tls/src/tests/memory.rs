@@ -67,3 +67,9 @@ fn what_is_open_goes_on_while_memory_is_low_and_waits_while_it_is_nearly_gone_s8
     });
     simulate_memory(0);
 }
+
+#[test]
+fn a_stream_is_no_larger_for_being_encrypted_as_futures_hold_several_of_one() {
+    let below = size_of::<ip::TcpStream>();
+    assert_eq!(size_of::<Tls<ip::TcpStream>>(), below + size_of::<usize>());
+}
