@@ -66,6 +66,17 @@ impl<'a> Charge<'a> {
         self.bytes += bytes;
         Ok(())
     }
+
+    /// Makes it as much as is held by now, by what has begun. `None`, and as much as before, if the
+    /// budget has not enough.
+    pub(super) fn follow(&mut self, bytes: usize) -> Option<()> {
+        match bytes.checked_sub(self.bytes) {
+            Some(more) => self.budget.spend(more)?,
+            None => self.budget.put(self.bytes - bytes),
+        }
+        self.bytes = bytes;
+        Some(())
+    }
 }
 
 impl Drop for Charge<'_> {

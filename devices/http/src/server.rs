@@ -285,7 +285,7 @@ pub(super) async fn pooled<S: Stream, H: Handler>(
             match rest {
                 Ok(Some(rest)) => {
                     (between, other) = (false, true);
-                    match serve(link.reborrow(), &rest, limits, slot, handler) {
+                    match serve(link.reborrow(), rest, limits, slot, handler) {
                         Some(serving) => break serving.await,
                         None => break Err(Error::Connection(ip::Error::Exhausted)),
                     }

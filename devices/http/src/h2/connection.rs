@@ -5,7 +5,7 @@ use super::super::budget::Charge;
 use super::super::exchange::Handler;
 use super::super::limits::{Limits, count};
 use super::super::link::Link;
-use super::super::pool::{Doing, Pool, Slot, brief};
+use super::super::pool::{Doing, KEEP, Pool, Slot, brief};
 use super::super::{Error, Status};
 use super::frame::{Code, Frame, LARGEST, flag, kind};
 use super::hpack::Decoder;
@@ -54,7 +54,7 @@ type Serving<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'a>>;
 /// Serves a connection that speaks HTTP/2: a pointer to [`serve`], by which a server that does not
 /// offer it has none of this in its image.
 pub(crate) type Serve<H> =
-    for<'a> fn(Link<'a>, &'a [u8], &'a Limits, &'a Slot, &'a H) -> Option<Serving<'a>>;
+    for<'a> fn(Link<'a>, Vec<u8>, &'a Limits, &'a Slot, &'a H) -> Option<Serving<'a>>;
 
 /// What is wrong with a frame, or what it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +97,8 @@ pub(super) struct Connection<'a, H> {
     pub handler: &'a H,
     pub input: Input,
     pub decoder: Decoder,
+    /// The memory of the decoder, which holds what the client has remembered for as long as it stays.
+    pub remembered: Charge<'a>,
     pub block: Option<Block<'a>>,
     pub tasks: FuturesUnordered<Pin<Box<dyn Future<Output = u32> + 'a>>>,
     /// The last stream that was begun.
@@ -123,7 +125,7 @@ pub(super) struct Connection<'a, H> {
 /// memory for it.
 pub(crate) fn serve<'a, H: Handler>(
     link: Link<'a>,
-    begun: &'a [u8],
+    begun: Vec<u8>,
     limits: &'a Limits,
     slot: &'a Slot,
     handler: &'a H,
@@ -134,7 +136,7 @@ pub(crate) fn serve<'a, H: Handler>(
 
 async fn run<H: Handler>(
     mut link: Link<'_>,
-    begun: &[u8],
+    begun: Vec<u8>,
     limits: &Limits,
     slot: &Slot,
     handler: &H,
@@ -143,15 +145,15 @@ async fn run<H: Handler>(
     let state = RefCell::new(State::new());
     let (peer, local) = (link.peer(), link.local());
     let within = Within { state: &state, slot, limits, peer, local };
-    // What the client has remembered is held for as long as it stays.
-    let mut decoder = Charge::new(&pool.budget);
-    decoder.add(Decoder::HOLDS)?;
-    let input = Input::new(begun, &pool.budget).ok_or(Error::Request(Status::UNAVAILABLE))?;
+    let input = Input::new(&begun, &pool.budget).ok_or(Error::Request(Status::UNAVAILABLE))?;
+    // It is not needed for as long as the connection is.
+    drop(begun);
     let mut connection = Connection {
         within: &within,
         handler,
         input,
         decoder: Decoder::new(),
+        remembered: Charge::new(&pool.budget),
         block: None,
         tasks: FuturesUnordered::new(),
         highest: 0,
@@ -274,9 +276,11 @@ impl<'a, H: Handler> Connection<'a, H> {
     /// Gives back what a connection needs only at work.
     fn rest(&mut self) {
         let budget = &self.pool().budget;
-        self.input.rest(budget);
+        self.input.rest(self.pool().stats.get().open > KEEP, budget);
         self.decoder.rest();
-        self.within.state.borrow_mut().output.rest(budget);
+        // It is less than before.
+        let _ = self.remembered.follow(self.decoder.holds());
+        self.within.state.borrow_mut().rest(budget);
     }
 
     /// Takes no more requests, and tells the client which was the last.

@@ -5,7 +5,7 @@ use super::super::budget::Charge;
 use super::super::exchange::Handler;
 use super::connection::{Block, Connection, Fault, PIECES, UPDATES};
 use super::frame::{Code, Frame, LARGEST, Setting, depends_on, flag, kind, settings};
-use super::hpack::Refused;
+use super::hpack::{Decoder, Refused};
 use super::request::{Fields, Wrong};
 use super::state::{Ended, STREAMS};
 use super::stream;
@@ -99,6 +99,13 @@ impl<'a, H: Handler> Connection<'a, H> {
         let decoded = self.decoder.decode(block, most, &mut |name, value| fields.add(name, value));
         // What one block needs, all connections would have at a time.
         self.decoder.shrink();
+        let decoded = decoded.and_then(|()| {
+            self.remembered.follow(self.decoder.holds()).ok_or_else(|| {
+                // What nobody has memory for is not kept until the client has heard of it.
+                self.decoder = Decoder::new();
+                Refused::Memory
+            })
+        });
         decoded.map_err(|refused| match refused {
             Refused::Wrong => Code::COMPRESSION,
             Refused::Memory => Code::INTERNAL,

@@ -9,6 +9,9 @@ use core::task::{Context, Poll, ready};
 /// Bytes of it, unless a frame needs more.
 const LEAST: usize = 1024;
 
+/// Bytes that are read where no memory is held, before some is taken.
+const FIRST: usize = 64;
+
 /// Frames, or the begin of one.
 #[derive(Default)]
 pub(super) struct Input {
@@ -77,6 +80,16 @@ impl Input {
         link: &mut Link<'_>,
         budget: &Budget,
     ) -> Poll<Result<usize, ip::Error>> {
+        if self.bytes.is_empty() {
+            let mut first = [0; FIRST];
+            let count = ready!(link.poll_read(context, &mut first))?;
+            if count > 0 {
+                self.resize(LEAST, budget).ok_or(ip::Error::Exhausted)?;
+                self.bytes[..count].copy_from_slice(&first[..count]);
+                self.end = count;
+            }
+            return Poll::Ready(Ok(count));
+        }
         let needed = self.header().map_or(HEADER, |frame| HEADER + frame.length.min(LARGEST));
         if needed > self.bytes.len() {
             // Frames of content follow each other: room for the largest saves copies.
@@ -92,9 +105,12 @@ impl Input {
         Poll::Ready(Ok(count))
     }
 
-    /// Gives back what a connection needs only at work.
-    pub(super) fn rest(&mut self, budget: &Budget) {
-        if self.bytes.len() > LEAST && self.held().len() <= LEAST {
+    /// Gives back what a connection needs only at work: all of it where there are `many`, as far as
+    /// nothing is in it.
+    pub(super) fn rest(&mut self, many: bool, budget: &Budget) {
+        if many && self.start == self.end {
+            self.end(budget);
+        } else if self.bytes.len() > LEAST && self.held().len() <= LEAST {
             // Where there is no memory for less, more is kept.
             let _ = self.resize(LEAST, budget);
         }

@@ -20,6 +20,9 @@ pub(super) const STREAMS: usize = 100;
 /// The last streams that have ended, of which it is known how (section 5.1).
 const ENDED: usize = 128;
 
+/// The bit that no stream's number has (section 4.1): it was reset here.
+const HERE: u32 = 1 << 31;
+
 /// How a stream has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
@@ -117,8 +120,9 @@ pub(super) struct State {
     pub progress: bool,
     /// The client took nothing for too long.
     pub stuck: bool,
-    /// The last ones that have ended, from `next` on the oldest.
-    ended: [(u32, Ended); ENDED],
+    /// The last ones that have ended, from `next` on the oldest, with [`HERE`] where that was so. Each
+    /// connection holds them, so that they are small.
+    ended: [u32; ENDED],
     next: usize,
 }
 
@@ -132,7 +136,7 @@ impl State {
             streams: Vec::new(),
             progress: false,
             stuck: false,
-            ended: [(0, Ended::Unknown); ENDED],
+            ended: [0; ENDED],
             next: 0,
         }
     }
@@ -182,7 +186,7 @@ impl State {
     }
 
     fn note(&mut self, id: u32, how: Ended) {
-        self.ended[self.next] = (id, how);
+        self.ended[self.next] = if how == Ended::Here { id | HERE } else { id };
         self.next = (self.next + 1) % ENDED;
     }
 
@@ -196,8 +200,11 @@ impl State {
 
     /// How a stream has ended that is not there.
     pub(super) fn ended(&self, id: u32) -> Ended {
-        let known = self.ended.iter().find(|(known, _)| *known == id);
-        known.map_or(Ended::Unknown, |(_, how)| *how)
+        match self.ended.iter().find(|&known| known & !HERE == id) {
+            None | Some(0) => Ended::Unknown,
+            Some(known) if known & HERE != 0 => Ended::Here,
+            Some(_) => Ended::There,
+        }
     }
 
     /// The stream is no more, which its task is told.
@@ -259,6 +266,20 @@ impl State {
             stream.gone = true;
             stream.wake();
         }
+    }
+
+    /// Streams that there is room for.
+    #[cfg(test)]
+    pub(super) const fn spare(&self) -> usize {
+        self.streams.capacity()
+    }
+
+    /// Gives back what a connection needs only at work.
+    pub(super) fn rest(&mut self, budget: &Budget) {
+        if self.streams.is_empty() {
+            self.streams = Vec::new();
+        }
+        self.output.rest(budget);
     }
 
     /// Gives all memory back.

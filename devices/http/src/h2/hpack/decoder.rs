@@ -88,9 +88,15 @@ impl<'a> Rest<'a> {
 }
 
 impl Decoder {
-    /// Bytes of memory that it holds at most between blocks: fields and their places in the table,
-    /// and what is kept for the next name and value.
-    pub(crate) const HOLDS: usize = 2 * DYNAMIC + 2 * SCRATCH;
+    /// Bytes of memory that it may hold between blocks: fields and their places in the table, and
+    /// what is kept for the next name and value.
+    #[cfg(test)]
+    pub(crate) const MOST: usize = 2 * DYNAMIC + 2 * SCRATCH;
+
+    /// Bytes of memory that it holds.
+    pub(crate) fn holds(&self) -> usize {
+        self.table.holds() + self.scratch()
+    }
 
     pub(crate) const fn new() -> Self {
         Self { table: Dynamic::new(DYNAMIC), name: Vec::new(), value: Vec::new() }
@@ -171,7 +177,6 @@ impl Decoder {
     }
 
     /// Bytes that are kept of what was decoded last.
-    #[cfg(test)]
     pub(crate) fn scratch(&self) -> usize {
         self.name.capacity() + self.value.capacity()
     }

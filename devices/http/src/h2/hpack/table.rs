@@ -93,6 +93,12 @@ impl Dynamic {
         Self { entries: VecDeque::new(), size: 0, most }
     }
 
+    /// Bytes of memory that it holds: the places of fields, and the fields, each of which counts for so
+    /// much more than its text that what the allocator adds is in it.
+    pub(super) fn holds(&self) -> usize {
+        self.entries.capacity() * size_of::<Entry>() + self.size
+    }
+
     /// Sets what the entries may count for, and drops the oldest beyond that.
     pub(super) fn resize(&mut self, most: usize) {
         self.most = most;

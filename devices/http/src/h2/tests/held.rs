@@ -140,18 +140,83 @@ fn what_a_client_had_remembered_counts_as_memory_and_what_it_said_once_is_not_ke
     assert!(decoder.scratch() > 24_000);
     decoder.shrink();
     assert_eq!(decoder.scratch(), 0);
-    // The table counts while the connection is idle.
+}
+
+/// What the budget of a connection has given by the time that it has been idle for a second after
+/// `requests`, one of how many.
+fn idle(memory: usize, open: usize, requests: &[u8]) -> (usize, Outcome) {
     kernel::testing::simulate_time();
-    let first = [&PREFACE[..], &settings(&[]), &get(1, "/")].concat();
+    let first = [&PREFACE[..], &settings(&[]), requests].concat();
     let wait = Duration::from_secs(1);
     let steps = VecDeque::from([Step::Sends(first), Step::Waits(wait * 2), Step::Closes]);
-    let limits = Limits::default();
+    let limits = Limits { memory, ..Limits::default() };
     let pool = Rc::new(Pool::new(&limits, Rc::default()));
+    let others: Vec<_> = (1..open).map(|_| pool.sit().unwrap()).collect();
     let slot = pool.sit().unwrap();
-    let script = Script { steps, ..Script::default() };
-    let mut serving = pin!(server::pooled(script, &limits, &slot, &app, Some(serve)));
-    let waiting = pin!(kernel::time::sleep(wait));
-    assert!(matches!(block_on(select(serving.as_mut(), waiting)), Either::Second(())));
-    let held = limits.memory - pool.budget.left();
-    assert!(held >= Decoder::HOLDS, "{held}");
+    let answer = Rc::<RefCell<Vec<u8>>>::default();
+    let script = Script { steps, answer: Rc::clone(&answer), ..Script::default() };
+    let held = {
+        let mut serving = pin!(server::pooled(script, &limits, &slot, &app, Some(serve)));
+        let waiting = pin!(kernel::time::sleep(wait));
+        let first = block_on(select(serving.as_mut(), waiting));
+        pool.forget();
+        let held = limits.memory - pool.budget.left();
+        if matches!(first, Either::Second(())) {
+            block_on(serving);
+        }
+        held
+    };
+    pool.forget();
+    assert_eq!(pool.budget.left(), limits.memory);
+    drop(others);
+    (held, read(&answer.take(), pool.stats.get()))
+}
+
+/// A request with `count` fields to be remembered, each of which counts for 64 bytes.
+fn remembered(id: u32, count: u8) -> Vec<u8> {
+    let mut block = vec![0x82, 0x87, 0x84, 0x41, 0x01, b'h'];
+    for number in 0..count {
+        block.extend([0x40, 0x02, b'x', b'a' + number % 26, 0x1e]);
+        block.extend([number; 30].map(|it| b'0' + it % 10));
+    }
+    frame(kind::HEADERS, flag::END_STREAM | flag::END_HEADERS, id, &block)
+}
+
+#[test]
+fn an_idle_connection_counts_for_what_its_client_had_remembered_and_no_more() {
+    let (little, _) = idle(MEMORY, 1, &get(1, "/"));
+    assert!((1024..1024 + 200).contains(&little), "{little}");
+    let (more, _) = idle(MEMORY, 1, &remembered(1, 30));
+    assert!((little + 30 * 64..little + 30 * 64 + 2048).contains(&more), "{more}");
+    let (most, outcome) = idle(MEMORY, 1, &[remembered(1, 100), remembered(3, 100)].concat());
+    assert!((1024 + 6000..=1024 + Decoder::MOST).contains(&most), "{most}");
+    assert_eq!(outcome.away, None);
+}
+
+#[test]
+fn one_of_many_idle_connections_counts_for_what_its_client_had_remembered_alone() {
+    let (none, outcome) = idle(MEMORY, 65, &[get(1, "/"), get(3, "/")].concat());
+    assert!(none < 200, "{none}");
+    assert_eq!(outcome.away, None);
+}
+
+#[test]
+fn a_client_that_has_more_remembered_than_there_is_memory_for_is_told_so_and_nothing_is_kept() {
+    let requests: Vec<u8> = (0..4).flat_map(|it| remembered(2 * it + 1, 25)).collect();
+    // What is enough for the rest.
+    let (held, outcome) = idle(13_500, 1, &requests);
+    assert_eq!(outcome.away.map(|it| it.0), Some(Code::INTERNAL.0));
+    assert_eq!(held, 0);
+}
+
+#[test]
+fn a_connection_that_waits_holds_no_room_for_the_streams_that_it_once_had() {
+    let budget = Budget::new(MEMORY);
+    let mut state = begun(&budget);
+    for id in 0..STREAMS as u32 {
+        state.end(2 * id + 1, &budget);
+    }
+    assert!(state.spare() >= STREAMS);
+    state.rest(&budget);
+    assert_eq!(state.spare(), 0);
 }
