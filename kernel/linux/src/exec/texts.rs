@@ -68,6 +68,8 @@ impl Texts {
                 other => other,
             })?;
             texts.push(&text)?;
+            // What is left is the kernel's.
+            memory.ram().check()?;
             if used + texts.size() > most {
                 return Err(Errno::E2BIG.into());
             }

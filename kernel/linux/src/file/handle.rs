@@ -1,12 +1,11 @@
 //! What is open without content: folders, and whatever was opened with `O_PATH`.
 
-use super::{At, File, Inode, Listed, Open, Stat};
+use super::{At, File, Inode, Listing, Open, Stat};
 use crate::errno::Errno;
 use crate::file::Caller;
 use crate::memory::{Sink, Source};
 use crate::stop::Stop;
 use alloc::rc::Rc;
-use alloc::vec::Vec;
 use core::any::Any;
 use core::cell::RefCell;
 use linux_raw_sys::general::{SEEK_CUR, SEEK_SET};
@@ -17,7 +16,7 @@ pub struct Handle {
     /// What reads and writes are told.
     refusal: Errno,
     /// The folder as it was when its listing began.
-    listing: RefCell<Option<Rc<[Listed]>>>,
+    listing: RefCell<Option<Rc<Listing>>>,
 }
 
 impl Handle {
@@ -36,7 +35,7 @@ impl Handle {
     ///
     /// # Errors
     /// `ENOTDIR`, `EBADF` with `O_PATH`, `ENOENT` in a folder that was removed, and the disk's.
-    pub fn listing(&self, caller: &dyn Caller) -> Result<Rc<[Listed]>, Stop> {
+    pub fn listing(&self, caller: &dyn Caller) -> Result<Rc<Listing>, Stop> {
         if self.refusal == Errno::EBADF {
             return Err(Errno::EBADF.into());
         }
@@ -46,16 +45,13 @@ impl Handle {
         if let Some(listing) = &*self.listing.borrow() {
             return Ok(Rc::clone(listing));
         }
-        let mut all = Vec::new();
         let (_, own) = self.node.id();
         let above = self.node.up().map_or(own, |(it, _)| it.id().1);
-        let listed = self.node.list(caller)?;
-        all.try_reserve_exact(listed.len() + 2).map_err(|_| Errno::ENOMEM)?;
-        for (name, number) in [(&b"."[..], own), (b"..", above)] {
-            all.push(Listed { name: name.into(), number, kind: Some(super::Type::Folder) });
+        let mut all = self.node.list(caller)?;
+        for (name, number) in [(&b".."[..], above), (b".", own)] {
+            all.insert(0, name, number, Some(super::Type::Folder))?;
         }
-        all.extend(listed);
-        let all: Rc<[Listed]> = all.into();
+        let all = Rc::new(all);
         *self.listing.borrow_mut() = Some(Rc::clone(&all));
         Ok(all)
     }

@@ -1,6 +1,6 @@
 //! What is in a tree: files, folders, links and devices by name, whatever keeps them.
 
-use super::{Caller, File, Stat, Type};
+use super::{Caller, File, Listing, Stat, Type};
 use crate::errno::Errno;
 use crate::stop::Stop;
 use alloc::boxed::Box;
@@ -50,7 +50,7 @@ pub trait Inode: Any {
     ///
     /// # Errors
     /// `ENOTDIR`, `ENOMEM`, and the disk's.
-    fn list(&self, caller: &dyn Caller) -> Result<Vec<Listed>, Stop> {
+    fn list(&self, caller: &dyn Caller) -> Result<Listing, Stop> {
         let _ = caller;
         Err(Errno::ENOTDIR.into())
     }
@@ -192,17 +192,6 @@ pub enum New<'a> {
     /// With its number, as makedev(3) has it.
     Character(u64),
     Block(u64),
-}
-
-/// An entry of a folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
-    /// Its name.
-    pub name: Box<[u8]>,
-    /// The number of its inode.
-    pub number: u64,
-    /// `None`: one would have to look.
-    pub kind: Option<Type>,
 }
 
 /// What is changed of an inode. Times are in ns since 1970.

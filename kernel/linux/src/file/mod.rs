@@ -6,6 +6,7 @@ mod count;
 pub mod extras;
 mod handle;
 mod inode;
+mod listing;
 pub mod notify;
 pub mod store;
 mod table;
@@ -21,9 +22,10 @@ pub use context::Context;
 pub use count::{Counted, admit, most as most_open};
 pub use handle::Handle;
 pub use inode::{
-    Above, Change, Credentials, Inode, LONGEST_NAME, Listed, New, Place, Slot, Statfs, device,
-    next_device, now,
+    Above, Change, Credentials, Inode, LONGEST_NAME, New, Place, Slot, Statfs, device, next_device,
+    now,
 };
+pub use listing::{Listed, Listing};
 pub use table::Files;
 pub use tree::{Driver, Found, LONGEST_PATH, Mount, Tree, Walk};
 

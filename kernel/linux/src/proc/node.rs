@@ -5,7 +5,7 @@ use crate::errno::Errno;
 use crate::file::text::TextFile;
 use crate::file::texts::{Take, Texts};
 use crate::file::{
-    Above, Caller, Change, File, Handle, Inode, Listed, Place, Stat, Statfs, Type, Walk,
+    Above, Caller, Change, File, Handle, Inode, Listing, Place, Stat, Statfs, Type, Walk,
 };
 use crate::process::Process;
 use crate::stop::Stop;
@@ -324,12 +324,14 @@ impl Inode for Node {
         Some((self.with(above), name.into_bytes().into()))
     }
 
-    fn list(&self, _: &dyn Caller) -> Result<Vec<Listed>, Stop> {
-        let listed = self.entries()?.into_iter().map(|(name, what)| {
+    fn list(&self, caller: &dyn Caller) -> Result<Listing, Stop> {
+        caller.memory().ram().check()?;
+        let mut all = Listing::default();
+        for (name, what) in self.entries()? {
             let node = Self { system: Rc::clone(&self.system), what };
-            Listed { name, number: node.number(), kind: Some(node.kind()) }
-        });
-        Ok(listed.collect())
+            all.push(&name, node.number(), Some(node.kind()))?;
+        }
+        Ok(all)
     }
 
     fn read_link(&self, caller: &dyn Caller) -> Result<Vec<u8>, Stop> {

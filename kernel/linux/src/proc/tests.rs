@@ -73,7 +73,7 @@ impl Program {
         let walk = crate::file::Walk::FOLLOW;
         let place = block_on(loaded(|| tree.find(caller, None, path.as_bytes(), walk)))?;
         let all = block_on(loaded(|| place.node.list(caller)))?;
-        Ok(all.iter().map(|it| String::from_utf8_lossy(&it.name).into_owned()).collect())
+        Ok(all.from(0).map(|it| String::from_utf8_lossy(it.name).into_owned()).collect())
     }
 }
 

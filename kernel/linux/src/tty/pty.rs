@@ -3,7 +3,7 @@
 use super::{Terminal, Terminals, Wire};
 use crate::errno::Errno;
 use crate::file::{
-    At, Caller, Change, File, Inode, Listed, Open, Stat, Statfs, Type, device, next_device, now,
+    At, Caller, Change, File, Inode, Listing, Open, Stat, Statfs, Type, device, next_device, now,
 };
 use crate::memory::{Sink, Source};
 use crate::stop::Stop;
@@ -13,7 +13,6 @@ use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::rc::{Rc, Weak};
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::any::Any;
 use core::cell::{Cell, RefCell};
 use core::task::Waker;
@@ -357,14 +356,13 @@ impl Inode for Folder {
         Ok(Rc::new(Entry { pty, terminals: Rc::clone(&self.terminals), device: self.device }))
     }
 
-    fn list(&self, _: &dyn Caller) -> Result<Vec<Listed>, Stop> {
-        let ptys = self.terminals.ptys.borrow();
-        let there = ptys.iter().flatten().map(|it| Listed {
-            name: format!("{}", it.number).into_bytes().into(),
-            number: it.number as u64 + 3,
-            kind: Some(Type::Character),
-        });
-        Ok(there.collect())
+    fn list(&self, _: &dyn Caller) -> Result<Listing, Stop> {
+        let mut all = Listing::default();
+        for it in self.terminals.ptys.borrow().iter().flatten() {
+            let name = format!("{}", it.number);
+            all.push(name.as_bytes(), it.number as u64 + 3, Some(Type::Character))?;
+        }
+        Ok(all)
     }
 
     fn open(self: Rc<Self>, _: &dyn Caller, _: u32) -> Result<Rc<dyn File>, Stop> {

@@ -6,7 +6,6 @@ use crate::errno::Errno;
 use crate::stop::Stop;
 use crate::thread::Thread;
 use alloc::rc::Rc;
-use alloc::vec::Vec;
 use linux_raw_sys::general::{
     AT_EMPTY_PATH, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, IN_ATTRIB, IN_CREATE, IN_DELETE,
     IN_DELETE_SELF, IN_MOVE_SELF, IN_MOVED_FROM, IN_MOVED_TO, RENAME_EXCHANGE, RENAME_NOREPLACE,
@@ -361,11 +360,10 @@ fn list(thread: &Rc<Thread>, [fd, to, size, ..]: Args, new: bool) -> Answer {
     let memory = thread.memory();
     // What is read at once: more calls read the rest.
     let room = (size as u32 as usize).min(32 * 1024);
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(room).map_err(|_| Errno::ENOMEM)?;
+    let mut bytes = memory.ram().sized(room)?;
     let begin = usize::try_from(open.position.get()).unwrap_or(usize::MAX);
     let mut next = begin;
-    for entry in listing.get(begin..).unwrap_or_default() {
+    for entry in listing.from(begin) {
         let length = (HEAD + entry.name.len() + 2).next_multiple_of(8);
         if bytes.len() + length > room {
             if bytes.is_empty() {
@@ -382,7 +380,7 @@ fn list(thread: &Rc<Thread>, [fd, to, size, ..]: Args, new: bool) -> Answer {
         if new {
             bytes.push(kind);
         }
-        bytes.extend_from_slice(&entry.name);
+        bytes.extend_from_slice(entry.name);
         bytes.resize(end, 0);
         if !new && let Some(last) = bytes.last_mut() {
             *last = kind;

@@ -1,6 +1,6 @@
 //! What a file system has below: a disk, which is only read.
 
-use super::super::{Listed, Type};
+use super::super::{Listing, Type};
 use crate::errno::Errno;
 use crate::stop::Boxed;
 use alloc::boxed::Box;
@@ -24,7 +24,7 @@ pub trait Below {
     fn read(self: Rc<Self>, offset: u64, length: usize) -> Boxed<Result<Vec<u8>, Errno>>;
 
     /// Lists this folder.
-    fn list(self: Rc<Self>) -> Boxed<Result<Vec<Listed>, Errno>>;
+    fn list(self: Rc<Self>) -> Boxed<Result<Listing, Errno>>;
 }
 
 /// A file, folder or link of a disk of the format `T`.
@@ -115,21 +115,17 @@ impl<T: Inodes + 'static> Below for OnDisk<T> {
         })
     }
 
-    fn list(self: Rc<Self>) -> Boxed<Result<Vec<Listed>, Errno>> {
+    fn list(self: Rc<Self>) -> Boxed<Result<Listing, Errno>> {
         Box::pin(async move {
-            let (mut names, mut full) = (Vec::new(), false);
+            let (mut names, mut full) = (Listing::default(), false);
             let mut each = |name: &[u8], it: storage::fs::Metadata| {
-                if names.try_reserve(1).is_err() || kernel::memory::is_low() {
-                    full = true;
-                    return;
-                }
                 let kind = match it.kind {
                     Kind::File => Some(Type::Regular),
                     Kind::Folder => Some(Type::Folder),
                     Kind::Link => Some(Type::Link),
                     _ => None,
                 };
-                names.push(Listed { name: name.into(), number: it.id, kind });
+                full |= names.push(name, it.id, kind).is_err();
             };
             self.disk.list(&self.node, &mut each).await.map_err(errno)?;
             if full { Err(Errno::ENOMEM) } else { Ok(names) }

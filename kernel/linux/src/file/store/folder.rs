@@ -1,6 +1,6 @@
 //! A folder in memory, and what of it is on the disk below.
 
-use super::super::{Above, Inode, Listed, Type};
+use super::super::{Above, Inode, Listing, Type};
 use super::{Body, Node};
 use crate::errno::Errno;
 use crate::stop::{Boxed, Load, Pages, Stop};
@@ -23,7 +23,7 @@ pub(super) struct Folder {
     /// It was removed.
     pub(super) is_gone: Cell<bool>,
     /// The names on the disk, from when they were read until they are listed.
-    listed: RefCell<Option<Vec<Listed>>>,
+    listed: RefCell<Option<Listing>>,
 }
 
 /// The folder that a folder is in, and its name there.
@@ -143,26 +143,25 @@ impl Node {
     }
 
     /// Lists this folder.
-    pub(super) fn names(&self) -> Result<Vec<Listed>, Stop> {
+    pub(super) fn names(&self) -> Result<Listing, Stop> {
         let folder = self.folder()?;
         if folder.is_gone.get() {
-            return Ok(Vec::new());
+            return Ok(Listing::default());
         }
         let mut all = match (folder.listed.take(), &self.below) {
             (Some(listed), _) => listed,
             (None, Some(_)) => return Err(Missing::stop(&self.me, None)),
-            (None, None) => Vec::new(),
+            (None, None) => Listing::default(),
         };
         let names = folder.names.borrow();
-        all.retain(|it| !matches!(names.get(&it.name), Some(Child::Here(..) | Child::Removed)));
-        all.try_reserve(names.len()).map_err(|_| Errno::ENOMEM)?;
+        all.retain(|it| !matches!(names.get(it), Some(Child::Here(..) | Child::Removed)));
         for (name, child) in &*names {
             if let Child::Here(node, _) = child {
                 let (_, number) = node.id();
-                all.push(Listed { name: name.clone(), number, kind: Some(node.kind()) });
+                all.push(name, number, Some(node.kind()))?;
             }
         }
-        all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        all.sort();
         Ok(all)
     }
 

@@ -1,7 +1,7 @@
 //! An inode in memory.
 
 use super::super::extras::Extras;
-use super::super::{Above, Change, File, Inode, Listed, New, Slot, Stat, Statfs, Type, now};
+use super::super::{Above, Change, File, Inode, Listing, New, Slot, Stat, Statfs, Type, now};
 use super::below::{Below, kind};
 use super::content::Content;
 use super::folder::Folder;
@@ -244,7 +244,8 @@ impl Inode for Node {
         self.folder().is_ok_and(|it| it.is_gone.get())
     }
 
-    fn list(&self, _: &dyn Caller) -> Result<Vec<Listed>, Stop> {
+    fn list(&self, caller: &dyn Caller) -> Result<Listing, Stop> {
+        caller.memory().ram().check()?;
         let listed = self.names()?;
         self.touch_access();
         Ok(listed)

@@ -167,6 +167,12 @@ fn lists_whose_length_a_program_chooses_leave_memory_to_the_kernel_u4() {
     assert_eq!(call(Sysno::poll, [at, 1000, 0, 0, 0, 0]), Err(Errno::ENOMEM));
     assert_eq!(call(Sysno::readv, [0, at, 1000, 0, 0, 0]), Err(Errno::EBADF));
     kernel::testing::simulate_memory_use(0);
+    first.memory().put(at, &[at + 24, 0, 0, u64::from(b'a')]).unwrap();
+    let execve = || call(Sysno::execve, [at + 24, at, 0, 0, 0, 0]);
+    assert_eq!(execve(), Err(Errno::ENOENT));
+    kernel::testing::simulate_memory_use((1 << 20) - 4096);
+    assert_eq!(execve(), Err(Errno::ENOMEM));
+    kernel::testing::simulate_memory_use(0);
     let fd = call(Sysno::eventfd2, [0; 6]).unwrap() as u64;
     kernel::testing::simulate_memory_use((1 << 20) - 4096);
     assert_eq!(call(Sysno::readv, [fd, at, 1000, 0, 0, 0]), Err(Errno::ENOMEM));
