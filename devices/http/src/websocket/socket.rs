@@ -44,6 +44,15 @@ impl Outgoing {
     }
 }
 
+/// Notes when somebody looks for the last time, be it that the future is dropped.
+struct Looking<'a>(&'a mut Instant);
+
+impl Drop for Looking<'_> {
+    fn drop(&mut self) {
+        *self.0 = Instant::now();
+    }
+}
+
 /// How a WebSocket ended.
 #[derive(Clone, Copy, Debug)]
 enum End {
@@ -71,11 +80,13 @@ pub struct WebSocket<'e, 'a> {
     /// A message is half sent.
     cut: bool,
     over: Option<End>,
-    /// When the last byte came, and whether the client was pinged since then.
+    /// When the last byte came, and when the client was pinged since then.
     heard: Instant,
-    pinged: bool,
-    /// When the message that is under way began.
+    pinged: Option<Instant>,
+    /// When the message that is under way began, without the time in which nobody looked.
     begun: Option<Instant>,
+    /// When somebody looked last.
+    looked: Instant,
     idle: Duration,
     protocol: Option<&'e str>,
 }
@@ -132,8 +143,9 @@ impl<'e, 'a> WebSocket<'e, 'a> {
             cut: false,
             over: None,
             heard: Instant::now(),
-            pinged: false,
+            pinged: None,
             begun: None,
+            looked: Instant::now(),
             idle: options.idle,
             protocol,
         }))
@@ -297,29 +309,35 @@ impl<'e, 'a> WebSocket<'e, 'a> {
     async fn fill(&mut self) -> Result<(), Error> {
         let (sends, _) = self.exchange.slot.pool.paces;
         let until = match self.incoming.under_way() {
-            Some(count) => sends.end(*self.begun.get_or_insert_with(Instant::now), count),
-            None => {
-                let waits = if self.pinged { self.idle.saturating_mul(2) } else { self.idle };
-                self.heard.saturating_add(waits)
+            Some(count) => {
+                let now = Instant::now();
+                let begun = self.begun.map_or(now, |begun| {
+                    begun.saturating_add(now.saturating_duration_since(self.looked))
+                });
+                sends.end(*self.begun.insert(begun), count)
             }
+            // A handler that was busy has not looked for longer, which is not the client's fault.
+            None => self.pinged.unwrap_or(self.heard).saturating_add(self.idle),
         };
         let left = until.saturating_duration_since(Instant::now());
         let slot = self.exchange.slot;
+        let looking = Looking(&mut self.looked);
         let (link, room) = self.exchange.body.link_and_room();
         let read = slot.wait(Doing::Open, left, pin!(link.read(room))).await;
+        drop(looking);
         match read {
             Some(Ok(0)) => return Err(Error::Connection(ip::Error::Reset)),
             Some(count) => {
                 self.exchange.body.end += count?;
                 self.heard = Instant::now();
-                self.pinged = false;
+                self.pinged = None;
             }
             None if slot.leaves() || slot.pool.is_moving() => {
                 self.over = Some(End::Leaving);
                 self.queue_close(Some(Code::GOING_AWAY), "");
             }
-            None if self.incoming.under_way().is_none() && !self.pinged => {
-                self.pinged = true;
+            None if self.incoming.under_way().is_none() && self.pinged.is_none() => {
+                self.pinged = Some(Instant::now());
                 self.outgoing.set(Opcode::Ping, b"");
             }
             None => {

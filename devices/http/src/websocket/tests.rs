@@ -354,6 +354,46 @@ fn a_silent_client_is_pinged_and_then_given_up() {
 }
 
 #[test]
+fn a_client_has_time_for_its_answer_where_the_handler_was_busy() {
+    async fn busy(exchange: &mut Exchange<'_>) -> Result<(), crate::Error> {
+        let accepted = WebSocket::accept(exchange, &Options::default()).await?;
+        let Some(mut socket) = accepted else { return Ok(()) };
+        while let Some(message) = socket.receive().await? {
+            if message == Message::Text("busy") {
+                kernel::time::sleep(Duration::from_secs(100)).await;
+            }
+        }
+        Ok(())
+    }
+    let said = |steps: &[Step]| {
+        let steps = [&[sends(&open(""))], steps].concat();
+        let (answer, ..) = raw_by(&busy, 0, &steps);
+        let end = answer.windows(4).position(|it| it == b"\r\n\r\n").unwrap();
+        frames(&answer[end + 4..])
+    };
+    let (second, end) = (Step::Waits(Duration::from_secs(1)), bye(1000, ""));
+    let (hello, rest) = (masked(&whole(TEXT, "busy")), masked(&end));
+    let steps = [
+        Step::Sends(hello.clone()),
+        second.clone(),
+        Step::Sends(masked(&whole(PONG, ""))),
+        Step::Sends(rest.clone()),
+    ];
+    assert_eq!(said(&steps), [whole(PING, ""), end.clone()]);
+    // So has who is in the middle of a message.
+    let long = masked(&whole(TEXT, "a long message"));
+    let steps = [
+        Step::Sends(
+            [&masked(&part(TEXT, "bu"))[..], &masked(&whole(CONTINUATION, "sy")), &long[..9]]
+                .concat(),
+        ),
+        second.clone(),
+        Step::Sends([&long[9..], &rest].concat()),
+    ];
+    assert_eq!(said(&steps), [end]);
+}
+
+#[test]
 fn what_is_no_request_for_a_websocket_is_told_what_to_do() {
     let asked = |request: &str| {
         let (answer, ..) = served_by(&mirror, 0, &[sends(request)]);
