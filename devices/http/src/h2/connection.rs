@@ -20,7 +20,7 @@ use core::pin::{Pin, pin};
 use core::task::{Context, Poll};
 use core::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use kernel::time::timeout;
+use kernel::time::{Instant, timeout};
 
 /// What a client sends first (RFC 9113, section 3.4).
 pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -36,8 +36,14 @@ pub(super) const UPDATES: u32 = 16;
 /// Frames of one field block at most. A head that is this long has fewer.
 pub(super) const PIECES: u32 = 32;
 
-/// Requests that a client has reset and that no answered one makes up for.
+/// Requests that a client has reset and that neither an answered one nor time makes up for.
 const RESETS: u32 = STREAMS as u32;
+
+/// The time that makes up for one.
+const PARDON: Duration = Duration::from_millis(100);
+
+/// Bytes of content, either way, after which a reset costs the client as much as the server.
+const FAIR: usize = 16 << 10;
 
 /// Frames that are dealt with before streams have their turn.
 const ROUND: usize = 32;
@@ -117,6 +123,8 @@ pub(super) struct Connection<'a, H> {
     /// Windows that were opened further, of which [`UPDATES`] are as one such frame.
     pub updates: u32,
     pub resets: u32,
+    /// When time made up for some of them last.
+    pub pardoned: Instant,
     /// Rounds since other tasks had their turn.
     rounds: usize,
 }
@@ -165,6 +173,7 @@ async fn run<H: Handler>(
         useless: 0,
         updates: 0,
         resets: 0,
+        pardoned: Instant::now(),
         rounds: 0,
     };
     let streams = (STREAMS as u32).to_be_bytes();
@@ -180,9 +189,17 @@ async fn run<H: Handler>(
         let flush = poll_fn(|context| state.borrow_mut().output.poll_flush(context, &mut link));
         let _ = timeout(LAST, flush).await;
     }
-    connection.input.end(&pool.budget);
-    state.borrow_mut().close(&pool.budget);
     result
+}
+
+/// Gives back all the memory that it holds, also where its task is dropped before its end.
+impl<H> Drop for Connection<'_, H> {
+    fn drop(&mut self) {
+        self.tasks.clear();
+        let budget = &self.within.slot.pool.budget;
+        self.input.end(budget);
+        self.within.state.borrow_mut().close(budget);
+    }
 }
 
 impl<'a, H: Handler> Connection<'a, H> {
@@ -399,8 +416,9 @@ impl<'a, H: Handler> Connection<'a, H> {
                     Ok(()) => frame,
                     Err(Fault::Stream(id, code)) => {
                         // Making the server reset requests is as good an attack as resetting them.
-                        let live = state.borrow_mut().stream(id).is_some_and(|it| !it.gone);
-                        self.resets += u32::from(live);
+                        let moved =
+                            state.borrow_mut().stream(id).filter(|it| !it.gone).map(|it| it.moved);
+                        moved.into_iter().for_each(|it| self.count_reset(it));
                         if state.borrow_mut().reset(id, code, budget).is_none() {
                             break Err(code);
                         }
@@ -432,6 +450,19 @@ impl<'a, H: Handler> Connection<'a, H> {
                 state.borrow_mut().cut();
             }
         }))
+    }
+
+    /// Counts a request that was reset after so much of its content had moved.
+    pub(super) fn count_reset(&mut self, moved: usize) {
+        if moved < FAIR {
+            let pardons = self.pardoned.elapsed().as_millis() / PARDON.as_millis();
+            if pardons > 0 {
+                self.pardoned = Instant::now();
+                let pardons = u32::try_from(pardons).unwrap_or(u32::MAX);
+                self.resets = self.resets.saturating_sub(pardons);
+            }
+            self.resets += 1;
+        }
     }
 
     /// Deals with a frame.

@@ -117,8 +117,10 @@ impl<'a, H: Handler> Connection<'a, H> {
             return match state.stream(id) {
                 Some(stream) if !stream.gone && !stream.over => {
                     let whole = over && stream.announced.unwrap_or(0) == 0;
-                    if !whole || fields.trailer().is_err() {
-                        return Err(Fault::Stream(id, Code::PROTOCOL));
+                    match fields.trailer() {
+                        Ok(()) if whole => {}
+                        Err(Wrong::Memory) => return Err(Fault::Stream(id, Code::INTERNAL)),
+                        _ => return Err(Fault::Stream(id, Code::PROTOCOL)),
                     }
                     state.finish(id);
                     Ok(())
@@ -144,7 +146,8 @@ impl<'a, H: Handler> Connection<'a, H> {
         let head = match fields.head(over) {
             Ok(head) => Ok(head),
             Err(Wrong::Malformed) => return Err(Fault::Stream(id, Code::PROTOCOL)),
-            Err(Wrong::Long) => Err(Status::HEAD_TOO_LARGE),
+            Err(Wrong::Memory) => return Err(Fault::Stream(id, REFUSED)),
+            Err(Wrong::Long) => Err((Status::HEAD_TOO_LARGE, fields.is_head())),
         };
         if self.pool().closing.get() {
             self.leave();
@@ -153,7 +156,7 @@ impl<'a, H: Handler> Connection<'a, H> {
         // One connection does not take what others need: beyond a few requests, only of what is
         // plenty.
         let many = state.count() >= FEW && self.pool().budget.left() < within.limits.memory / 2;
-        if self.leaving || state.count() >= STREAMS || many || kernel::memory::is_low() {
+        if self.leaving || state.live() >= STREAMS || many || kernel::memory::is_low() {
             return Err(Fault::Stream(id, REFUSED));
         }
         let task = kernel::memory::boxed(stream::run(within, id, head, over, handler));
@@ -191,10 +194,14 @@ impl<'a, H: Handler> Connection<'a, H> {
         self.known(frame.stream)?;
         let mut state = self.within.state.borrow_mut();
         match state.stream(frame.stream) {
-            Some(stream) if !stream.gone => self.resets += 1,
+            Some(stream) if !stream.gone => {
+                let moved = stream.moved;
+                state.gone(frame.stream);
+                drop(state);
+                self.count_reset(moved);
+            }
             _ => self.useless += 1,
         }
-        state.gone(frame.stream);
         Ok(())
     }
 

@@ -11,6 +11,8 @@ pub(super) enum Wrong {
     Malformed,
     /// It is longer than the server takes.
     Long,
+    /// There is no memory for it.
+    Memory,
 }
 
 /// Whether a field says how a connection of HTTP/1.1 is used (RFC 9113, section 8.2.2).
@@ -56,7 +58,7 @@ fn copy(bytes: &[u8]) -> Option<Vec<u8>> {
 /// Adds bytes, if there is memory for them.
 fn extend(to: &mut Vec<u8>, parts: &[&[u8]]) -> Result<(), Wrong> {
     for part in parts {
-        to.try_reserve(part.len()).map_err(|_| Wrong::Long)?;
+        to.try_reserve(part.len()).map_err(|_| Wrong::Memory)?;
         to.extend_from_slice(part);
     }
     Ok(())
@@ -95,7 +97,7 @@ impl Fields {
         }
         match name {
             b"host" if self.host.is_some() => return Err(Wrong::Malformed),
-            b"host" => self.host = Some(copy(value).ok_or(Wrong::Long)?),
+            b"host" => self.host = Some(copy(value).ok_or(Wrong::Memory)?),
             b"cookie" => {
                 let between: &[u8] = if self.cookie.is_empty() { b"" } else { b"; " };
                 extend(&mut self.cookie, &[between, value])?;
@@ -132,8 +134,13 @@ impl Fields {
         if self.regular || place.is_some() || value.is_empty() || value.contains(&b' ') {
             return Err(Wrong::Malformed);
         }
-        *place = Some(copy(value).ok_or(Wrong::Long)?);
+        *place = Some(copy(value).ok_or(Wrong::Memory)?);
         Ok(())
+    }
+
+    /// Whether it is HEAD, whose answer has no content.
+    pub(super) fn is_head(&self) -> bool {
+        self.method.as_deref() == Some(b"HEAD")
     }
 
     /// What was wrong with fields behind the content, of which nobody reads any (section 8.1).

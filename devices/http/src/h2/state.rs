@@ -54,6 +54,8 @@ pub(super) struct Stream {
     pub gone: bool,
     /// The head of the response was written.
     pub begun: bool,
+    /// Bytes of content that came or went.
+    pub moved: usize,
     /// What waits for content, for room or for a window.
     pub waker: Option<Waker>,
     /// Its task, which is told when the stream is gone.
@@ -145,6 +147,11 @@ impl State {
         self.streams.len()
     }
 
+    /// Those of them that have not been reset, which count for the limit (section 5.1.2).
+    pub(super) fn live(&self) -> usize {
+        self.streams.iter().filter(|stream| !stream.gone).count()
+    }
+
     /// Whether there is a stream whose number is as `is` asks.
     pub(super) fn any(&self, is: impl Fn(u32) -> bool) -> bool {
         self.streams.iter().any(|stream| is(stream.id))
@@ -168,6 +175,7 @@ impl State {
             announced,
             gone: false,
             begun: false,
+            moved: 0,
             waker: None,
             task: None,
         });
@@ -301,6 +309,7 @@ impl State {
         self.progress |= sent > 0;
         if let Some(stream) = self.stream(id) {
             stream.window -= sent as i64;
+            stream.moved = stream.moved.saturating_add(sent);
         }
         sent
     }
@@ -332,6 +341,7 @@ impl State {
         }
         stream.reserve(bytes.len(), budget).ok_or(Code::CALM)?;
         stream.input.extend_from_slice(bytes);
+        stream.moved = stream.moved.saturating_add(bytes.len());
         stream.over = over;
         stream.wake();
         self.progress |= !bytes.is_empty();

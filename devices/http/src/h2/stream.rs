@@ -19,9 +19,14 @@ use core::net::SocketAddr;
 use core::ops::Range;
 use core::pin::pin;
 use core::task::{Context, Poll};
+use core::time::Duration;
 use embedded_io_async::Read as _;
 use ip::Shared;
 use kernel::time::Instant;
+
+/// How long content is read that nobody wanted, and how many bytes of it where these take longer.
+const SKIP_TIME: Duration = Duration::from_secs(1);
+const SKIP: usize = 64 * 1024;
 
 /// What a stream needs of its connection.
 pub(super) struct Within<'a> {
@@ -122,11 +127,14 @@ impl Wire for Channel<'_> {
     }
 }
 
+/// With which status a request is refused, and whether the answer has no content.
+type Refusal = (Status, bool);
+
 /// Serves the request of a stream to its end, or until the stream is gone.
 pub(super) async fn run(
     of: &Within<'_>,
     id: u32,
-    head: Result<Vec<u8>, Status>,
+    head: Result<Vec<u8>, Refusal>,
     over: bool,
     handler: &impl Handler,
 ) -> u32 {
@@ -181,15 +189,20 @@ async fn said(of: &Within<'_>, id: u32, mut say: impl FnMut(&mut State) -> Optio
     }
 }
 
-/// Reads over what is left of the content; whether it came in time, or the stream is gone.
+/// Reads over what is left of the content, for [`SKIP_TIME`], or [`SKIP`] bytes of it where these
+/// take longer; whether that was all, or the stream is gone.
 async fn skip(of: &Within<'_>, id: u32) -> bool {
     let (sends, _) = of.slot.pool.paces;
-    let mut pace = sends.until(Instant::now().saturating_add(of.limits.whole));
+    let (begun, mut skipped) = (Instant::now(), 0);
+    let mut pace = sends.until(begun.saturating_add(of.limits.whole));
     let mut channel = Channel { of, id };
     let (mut link, mut scratch) = (Link::to(&mut channel), [0; 256]);
     loop {
+        if skipped > SKIP && begun.elapsed() > SKIP_TIME {
+            return false;
+        }
         match pace.wait(pin!(link.read(&mut scratch))).await {
-            Ok(Ok(1..)) => {}
+            Ok(Ok(count @ 1..)) => skipped += count,
             Ok(_) => return true,
             Err(_) => return false,
         }
@@ -203,7 +216,7 @@ async fn skip(of: &Within<'_>, id: u32) -> bool {
 async fn serve(
     of: &Within<'_>,
     id: u32,
-    head: Result<Vec<u8>, Status>,
+    head: Result<Vec<u8>, Refusal>,
     over: bool,
     handler: &impl Handler,
 ) -> Result<(), Code> {
@@ -212,7 +225,7 @@ async fn serve(
     let mut link = Link::to(&mut channel);
     let mut charge = Charge::new(&pool.budget);
     let refused = match &head {
-        Err(status) => Err((*status, "", false)),
+        Err((status, headless)) => Err((*status, "", *headless)),
         Ok(bytes) => match judge(bytes, over, of.limits) {
             Ok(head) => {
                 charge.add(bytes.len() + ROOM).map_err(|_| Code::REFUSED_STREAM)?;

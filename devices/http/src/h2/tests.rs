@@ -157,14 +157,28 @@ fn play_with(limits: &Limits, parts: &[Vec<u8>], takes: Option<usize>) -> (Vec<u
     play_on(Script { takes, ..Script::default() }, limits, parts)
 }
 
+/// As [`play_with`], with another time between parts.
+fn play_paced(limits: &Limits, parts: &[Vec<u8>], time: Duration) -> (Vec<u8>, Stats) {
+    play_on_paced(Script::default(), limits, parts, time)
+}
+
 /// As [`play_with`], on a connection that is what `script` says.
 fn play_on(script: Script, limits: &Limits, parts: &[Vec<u8>]) -> (Vec<u8>, Stats) {
+    play_on_paced(script, limits, parts, Duration::from_millis(1))
+}
+
+fn play_on_paced(
+    script: Script,
+    limits: &Limits,
+    parts: &[Vec<u8>],
+    time: Duration,
+) -> (Vec<u8>, Stats) {
     kernel::testing::simulate_time();
     let answer = Rc::<RefCell<Vec<u8>>>::default();
     let mut steps = VecDeque::new();
     for part in parts {
         steps.push_back(Step::Sends(part.clone()));
-        steps.push_back(Step::Waits(Duration::from_millis(1)));
+        steps.push_back(Step::Waits(time));
     }
     steps.extend([Step::Waits(Duration::from_secs(5)), Step::Closes]);
     let script = Script { steps, answer: answer.clone(), ..script };
@@ -336,6 +350,12 @@ fn refusals_are_those_of_http1() {
     assert!(outcome.streams[&1].content.starts_with(b"501 Not Implemented: "));
     assert_eq!(outcome.streams[&9].content, b"");
     assert!(outcome.streams[&9].whole);
+    // So is the answer to HEAD where its own head is too long.
+    let block = request("HEAD", "/", &vec![("a", "b"); 3000]);
+    let (begin, rest) = block.split_at(9000);
+    let begin = frame(kind::HEADERS, flag::END_STREAM, 1, begin);
+    let outcome = play(&[begin, frame(kind::CONTINUATION, HEAD, 1, rest)]);
+    assert_eq!((outcome.streams[&1].status(), &*outcome.streams[&1].content), ("431", &b""[..]));
     // A head that is longer than any is refused as well, and the connection goes on.
     let longer = "x".repeat(2000);
     let many: Vec<_> = (0..9).map(|_| ("a", &*longer)).collect();
@@ -365,10 +385,22 @@ fn content_that_nobody_reads_is_read_over() {
     let answer = &outcome.streams[&1];
     assert_eq!((answer.status(), answer.whole, answer.reset), ("200", true, None));
     assert_eq!((outcome.streams[&3].status(), outcome.away), ("200", None));
-    // From who pauses for too long it is not wanted any more.
-    let first = [&PREFACE[..], &settings(&[]), &head()].concat();
+    // After a second it is not wanted any more, unless that is little.
+    let first = || [&PREFACE[..], &settings(&[]), &head()].concat();
+    for (piece, reset) in [(5000, Some(Code::NO_ERROR.0)), (500, None)] {
+        let mut parts = vec![first()];
+        parts.extend((0..60).map(|_| data(1, 0, &vec![0; piece])));
+        parts.extend([data(1, flag::END_STREAM, b""), get(3, "/")]);
+        let wait = Duration::from_millis(50);
+        let (bytes, stats) = play_paced(&Limits::default(), &parts, wait);
+        let outcome = read(&bytes, stats);
+        let answer = &outcome.streams[&1];
+        assert_eq!((answer.status(), answer.whole, answer.reset), ("200", true, reset));
+        assert_eq!((outcome.streams[&3].status(), outcome.away), ("200", None));
+    }
+    // From who pauses for too long it is not either.
     let limits = Limits { pause: Duration::from_secs(2), ..Limits::default() };
-    let (bytes, stats) = play_with(&limits, &[first], None);
+    let (bytes, stats) = play_with(&limits, &[first()], None);
     let outcome = read(&bytes, stats);
     let answer = &outcome.streams[&1];
     assert_eq!((answer.status(), answer.reset), ("200", Some(Code::NO_ERROR.0)));

@@ -6,6 +6,7 @@ use super::*;
 use core::pin::pin;
 use kernel::task::{Either, block_on, select, yield_now};
 use kernel::testing::{simulate_memory, simulate_memory_use};
+use std::boxed::Box;
 
 const MEMORY: usize = 1 << 20;
 
@@ -38,6 +39,32 @@ fn filled(left: usize) -> usize {
         let _ = state.output.len();
     }
     most
+}
+
+#[test]
+fn a_connection_whose_task_is_dropped_gives_all_its_memory_back() {
+    kernel::testing::simulate_time();
+    // What is to be sent, what came and was not read, and half a frame.
+    let never = frame(kind::HEADERS, HEAD, 1, &request("POST", "/never", &[]));
+    let bytes = [
+        &[&PREFACE[..], &settings(&[]), &never, &data(1, 0, &[7; 9000]), &get(3, "/long")].concat(),
+        &data(1, 0, &[7; 9000])[..5000],
+    ]
+    .concat();
+    let steps = [Step::Sends(bytes), Step::Waits(Duration::from_secs(60))].into();
+    let script = Script { steps, takes: Some(100), ..Script::default() };
+    let limits = Limits::default();
+    let pool = Rc::new(Pool::new(&limits, Rc::default()));
+    let left = pool.budget.left();
+    let slot = pool.sit().unwrap();
+    let mut serving = Box::pin(server::pooled(script, &limits, &slot, &app, Some(serve)));
+    let waiting = pin!(kernel::time::sleep(Duration::from_secs(1)));
+    assert!(matches!(block_on(select(serving.as_mut(), waiting)), Either::Second(())));
+    assert!(left - pool.budget.left() > 40_000, "{}", left - pool.budget.left());
+    drop(serving);
+    drop(slot);
+    pool.forget();
+    assert_eq!(pool.budget.left(), left);
 }
 
 #[test]

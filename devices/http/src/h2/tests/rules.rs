@@ -330,6 +330,37 @@ fn resets_and_useless_frames_without_end_are_not_borne() {
 }
 
 #[test]
+fn downloads_that_are_cancelled_in_the_middle_are_borne() {
+    let cancelled = |window: u32, milliseconds: u64| {
+        let mut parts = vec![settings(&[(4, 1 << 20)])];
+        for id in (0..150).map(|it| 2 * it + 1) {
+            let path = if window == 0 { "/never" } else { "/long" };
+            parts.push([get(id, path), more(0, window + 1)].concat());
+            parts.push(frame(kind::RST_STREAM, 0, id, &[0; 4]));
+        }
+        parts.push(get(1001, "/"));
+        let first = [&PREFACE[..], &settings(&[])].concat();
+        let wait = Duration::from_millis(milliseconds);
+        let (bytes, stats) = play_paced(&Limits::default(), &[&[first], &parts[..]].concat(), wait);
+        read(&bytes, stats).away
+    };
+    // A client that has been sent much of each, or that needs its time.
+    assert_eq!(cancelled(20_000, 1), None);
+    assert_eq!(cancelled(0, 60), None);
+    assert_eq!(cancelled(0, 1).map(|it| it.0), Some(Code::CALM.0));
+}
+
+#[test]
+fn streams_that_were_reset_are_none_beyond_the_limit() {
+    let mut parts: Vec<u8> = (0..100).flat_map(|it| get(2 * it + 1, "/wait")).collect();
+    parts.extend((0..10).flat_map(|it| frame(kind::RST_STREAM, 0, 2 * it + 1, &[0; 4])));
+    parts.extend((100..110).flat_map(|it| get(2 * it + 1, "/wait")));
+    let outcome = play(&[parts]);
+    assert!(outcome.streams.values().all(|it| it.reset.is_none()), "{:?}", outcome.streams);
+    assert_eq!(outcome.streams.values().filter(|it| it.status() == "200").count(), STREAMS);
+}
+
+#[test]
 fn streams_beyond_the_limit_are_refused() {
     let requests: Vec<u8> = (0..110).flat_map(|it| get(2 * it + 1, "/wait")).collect();
     let outcome = play(&[requests]);
