@@ -27,7 +27,8 @@ pub struct Limits {
     /// each byte gives back as much as it takes at [`rate`](Self::rate), which the client has to
     /// keep up on average.
     pub pause: Duration,
-    /// The same for a client that takes a response: 30 s by default. A slower one is reset.
+    /// The same for a client that takes a response: 30 s by default. A slower one is reset. Where there
+    /// are several on a connection (HTTP/2), what it takes of all of them counts.
     pub response: Duration,
     /// Bytes a second of a body that a client has to send, and of a response that it has to
     /// take: 500 by default.

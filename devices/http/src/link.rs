@@ -1,7 +1,7 @@
 //! A connection of any type, so that nothing above it has to name the type.
 
 use super::pace::Pace;
-use super::response::{Head, put};
+use super::response::Head;
 use core::future::poll_fn;
 use core::net::SocketAddr;
 use core::ops::Range;
@@ -33,6 +33,10 @@ pub(super) trait Wire {
     /// Hands on what a layer beneath holds back; there is none by default.
     fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
         Poll::Ready(Ok(()))
+    }
+    /// Bytes that were written, and that the peer has not confirmed; none where that is not known.
+    fn unconfirmed(&self) -> usize {
+        0
     }
     fn peer(&self) -> SocketAddr;
     fn local(&self) -> SocketAddr;
@@ -82,6 +86,10 @@ impl<S: Stream> Wire for S {
         Stream::poll_flush(self, context)
     }
 
+    fn unconfirmed(&self) -> usize {
+        Stream::progress(self).unacknowledged
+    }
+
     fn peer(&self) -> SocketAddr {
         Stream::peer_addr(self)
     }
@@ -100,7 +108,12 @@ pub(super) struct Link<'a> {
     wire: &'a mut (dyn Wire + 'a),
     /// A write was dropped halfway, so that what is written next would stand where no one looks for it.
     torn: bool,
+    /// Bytes of what is to be written for which the peer's pace has been credited before.
+    ahead: usize,
 }
+
+/// Writes once, or hands on what was written.
+type Step<'s> = dyn FnMut(&mut dyn Wire, &mut Context<'_>) -> Poll<Result<usize, Error>> + 's;
 
 impl<'a> Link<'a> {
     pub(super) fn new(stream: &'a mut impl Stream) -> Self {
@@ -109,12 +122,12 @@ impl<'a> Link<'a> {
 
     /// What is not a connection of its own, but serves as one.
     pub(super) fn to(wire: &'a mut (dyn Wire + 'a)) -> Self {
-        Self { wire, torn: false }
+        Self { wire, torn: false, ahead: 0 }
     }
 
     /// The same connection, for a shorter time.
     pub(super) fn reborrow(&mut self) -> Link<'_> {
-        Link { wire: &mut *self.wire, torn: self.torn }
+        Link { wire: &mut *self.wire, torn: self.torn, ahead: self.ahead }
     }
 
     /// Whether nothing can be said any more, as something was said by halves.
@@ -167,9 +180,50 @@ impl<'a> Link<'a> {
     pub(super) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.wire.poll_flush(context)
     }
+
+    /// See [`Wire::unconfirmed`].
+    pub(super) fn unconfirmed(&self) -> usize {
+        self.wire.unconfirmed()
+    }
 }
 
 impl Link<'_> {
+    /// Does `step`, in time; what it returns. While it waits, what the peer confirms counts as what it
+    /// does: a layer beneath, such as TLS, takes a record as a whole, which a slow peer takes bit by
+    /// bit.
+    async fn in_time(
+        &mut self,
+        pace: &mut Pace,
+        step: &mut Step<'_>,
+    ) -> Result<usize, super::Error> {
+        loop {
+            let (mut before, mut done) = (None, None);
+            let (wire, ahead) = (&mut *self.wire, &mut self.ahead);
+            let moved = poll_fn(|context| {
+                if let Poll::Ready(count) = step(wire, context) {
+                    let count = *done.insert(count?);
+                    let known = count.min(*ahead);
+                    *ahead -= known;
+                    return Poll::Ready(Ok(count - known));
+                }
+                let left = wire.unconfirmed();
+                match before.replace(left).and_then(|before: usize| before.checked_sub(left)) {
+                    None | Some(0) => Poll::Pending,
+                    Some(count) => {
+                        *ahead += count;
+                        Poll::Ready(Ok(count))
+                    }
+                }
+            });
+            match (pace.wait(pin!(moved)).await, done) {
+                (Ok(Ok(_)), Some(count)) => return Ok(count),
+                (Ok(Ok(_)), None) => {}
+                (Ok(Err(error)), _) => return Err(super::Error::Connection(error)),
+                (Err(_), _) => return Err(super::Error::Connection(Error::TimedOut)),
+            }
+        }
+    }
+
     /// Sends the head of a response, if that is not text here; whether it did.
     pub(super) async fn head(
         &mut self,
@@ -198,10 +252,12 @@ impl Link<'_> {
     ) -> Result<(), super::Error> {
         self.begin()?;
         while !range.is_empty() {
-            let step = poll_fn(|context| self.wire.poll_share(context, shared, range.clone()));
-            match pace.wait(pin!(step)).await {
-                Ok(Ok(0)) | Err(_) => return Err(super::Error::Connection(Error::TimedOut)),
-                Ok(count) => range.start += count?,
+            let step = &mut |wire: &mut dyn Wire, context: &mut Context<'_>| {
+                wire.poll_share(context, shared, range.clone())
+            };
+            match self.in_time(pace, step).await? {
+                0 => return Err(super::Error::Connection(Error::TimedOut)),
+                count => range.start += count,
             }
         }
         self.whole();
@@ -214,9 +270,21 @@ impl Link<'_> {
     /// # Errors
     /// Those of the connection; [`Error::Reset`] where an earlier write was dropped before its end,
     /// here and in what follows.
-    pub(super) async fn put(&mut self, bytes: &[u8], pace: &mut Pace) -> Result<(), super::Error> {
+    pub(super) async fn put(
+        &mut self,
+        mut bytes: &[u8],
+        pace: &mut Pace,
+    ) -> Result<(), super::Error> {
         self.begin()?;
-        put(self, bytes, pace).await?;
+        while !bytes.is_empty() {
+            let step = &mut |wire: &mut dyn Wire, context: &mut Context<'_>| {
+                wire.poll_write(context, bytes)
+            };
+            match self.in_time(pace, step).await? {
+                0 => return Err(super::Error::Connection(Error::TimedOut)),
+                count => bytes = bytes.get(count..).unwrap_or_default(),
+            }
+        }
         self.whole();
         self.flush_in(pace).await
     }
@@ -230,10 +298,12 @@ impl Link<'_> {
     ) -> Result<(), super::Error> {
         self.begin()?;
         while !bytes.is_empty() {
-            let step = poll_fn(|context| self.wire.poll_more(context, bytes));
-            match pace.wait(pin!(step)).await {
-                Ok(Ok(0)) | Err(_) => return Err(super::Error::Connection(Error::TimedOut)),
-                Ok(count) => bytes = bytes.get(count?..).unwrap_or_default(),
+            let step = &mut |wire: &mut dyn Wire, context: &mut Context<'_>| {
+                wire.poll_more(context, bytes)
+            };
+            match self.in_time(pace, step).await? {
+                0 => return Err(super::Error::Connection(Error::TimedOut)),
+                count => bytes = bytes.get(count..).unwrap_or_default(),
             }
         }
         self.whole();
@@ -242,11 +312,10 @@ impl Link<'_> {
 
     /// Waits, in time, until no layer beneath holds anything back.
     pub(super) async fn flush_in(&mut self, pace: &mut Pace) -> Result<(), super::Error> {
-        let step = poll_fn(|context| self.wire.poll_flush(context).map_ok(|()| 0));
-        match pace.wait(pin!(step)).await {
-            Ok(done) => done.map(drop).map_err(super::Error::Connection),
-            Err(_) => Err(super::Error::Connection(Error::TimedOut)),
-        }
+        let step = &mut |wire: &mut dyn Wire, context: &mut Context<'_>| {
+            wire.poll_flush(context).map_ok(|()| 0)
+        };
+        self.in_time(pace, step).await.map(drop)
     }
 }
 

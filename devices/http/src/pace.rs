@@ -2,7 +2,7 @@
 
 use core::future::poll_fn;
 use core::pin::Pin;
-use core::task::{Poll, ready};
+use core::task::{Context, Poll, ready};
 use core::time::Duration;
 use kernel::suspend;
 use kernel::time::{Elapsed, Instant, Sleep, sleep_until};
@@ -40,6 +40,11 @@ impl Pace {
         Self { byte: u64::MAX, ..Self::new(pause, 0) }
     }
 
+    /// Without an end, where somebody else has patience.
+    pub(super) const fn endless() -> Self {
+        Self { left: u64::MAX, most: u64::MAX, byte: 0, until: None }
+    }
+
     /// And no longer than until then.
     pub(super) const fn until(self, moment: Instant) -> Self {
         Self { until: Some(moment), ..self }
@@ -62,36 +67,58 @@ impl Pace {
         &mut self,
         mut step: Pin<&mut impl Future<Output = Result<usize, E>>>,
     ) -> Result<Result<usize, E>, Elapsed> {
-        // Most often there is nothing to wait for.
-        let mut wait: Option<(Instant, Sleep, u32)> = None;
-        let moved = poll_fn(|context| {
-            if let Poll::Ready(moved) = step.as_mut().poll(context) {
-                return Poll::Ready(Ok(moved));
-            }
-            loop {
-                let (_, end, generation) = wait.get_or_insert_with(|| {
-                    let begun = Instant::now();
-                    let end = begun.saturating_add(Duration::from_nanos(self.left));
-                    let end = self.until.map_or(end, |until| until.min(end));
-                    (begun, sleep_until(end), suspend::generation())
-                });
-                ready!(Pin::new(end).poll(context));
-                let over = self.until.is_some_and(|until| until <= Instant::now());
-                if over || *generation == suspend::generation() {
-                    return Poll::Ready(Err(Elapsed));
-                }
-                (self.left, wait) = (self.most, None);
-            }
+        let mut patience = Patience::new(*self);
+        let moved = poll_fn(|context| match step.as_mut().poll(context) {
+            Poll::Ready(moved) => Poll::Ready(Ok(moved)),
+            Poll::Pending => patience.poll_over(context).map(|()| Err(Elapsed)),
         })
         .await?;
-        if let Some((begun, ..)) = wait {
-            self.left = self.left.saturating_sub(nanoseconds(begun.elapsed()));
-        }
-        if let Ok(count) = &moved {
-            let back = (*count as u64).saturating_mul(self.byte);
-            self.left = self.left.saturating_add(back).min(self.most);
-        }
+        patience.moved(moved.as_ref().copied().unwrap_or(0));
+        *self = patience.pace;
         Ok(moved)
+    }
+}
+
+/// Patience for who is polled again and again, and not for one step.
+pub(super) struct Patience {
+    pace: Pace,
+    /// Since when the peer is waited for, until when, and in which domain. Most often it is not.
+    wait: Option<(Instant, Sleep, u32)>,
+}
+
+impl Patience {
+    pub(super) const fn new(pace: Pace) -> Self {
+        Self { pace, wait: None }
+    }
+
+    /// Waits for the peer. Ready when there is no patience left; until then, `context` is woken for
+    /// that.
+    pub(super) fn poll_over(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Self { pace, wait } = self;
+        loop {
+            let (_, end, generation) = wait.get_or_insert_with(|| {
+                let begun = Instant::now();
+                let end = begun.saturating_add(Duration::from_nanos(pace.left));
+                let end = pace.until.map_or(end, |until| until.min(end));
+                (begun, sleep_until(end), suspend::generation())
+            });
+            ready!(Pin::new(end).poll(context));
+            let over = pace.until.is_some_and(|until| until <= Instant::now());
+            if over || *generation == suspend::generation() {
+                return Poll::Ready(());
+            }
+            (pace.left, *wait) = (pace.most, None);
+        }
+    }
+
+    /// Takes note that the peer moved `count` bytes, or is not waited for.
+    pub(super) fn moved(&mut self, count: usize) {
+        let Pace { left, most, byte, .. } = &mut self.pace;
+        if let Some((begun, ..)) = self.wait.take() {
+            *left = left.saturating_sub(nanoseconds(begun.elapsed()));
+        }
+        let back = (count as u64).saturating_mul(*byte);
+        *left = left.saturating_add(back).min(*most);
     }
 }
 

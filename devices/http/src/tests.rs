@@ -56,7 +56,49 @@ pub(super) struct Script {
     pub(super) agreed: Option<&'static str>,
     /// What is held back until it is flushed, by a layer that does so.
     pub(super) held: Option<Vec<u8>>,
+    /// A layer that takes records of 16 KiB, whose bytes the client takes one after the other.
+    pub(super) slow: Option<Slow>,
 }
+
+/// A client that takes so many bytes a second, and pauses for a while once in a minute.
+pub(super) struct Slow {
+    rate: usize,
+    pause: Duration,
+    begun: Instant,
+    /// Bytes that were written.
+    written: Cell<usize>,
+    wait: RefCell<Option<Sleep>>,
+}
+
+impl Slow {
+    pub(super) fn new(rate: usize, pause: Duration) -> Self {
+        let begun = Instant::now();
+        Self { rate, pause, begun, written: Cell::default(), wait: RefCell::default() }
+    }
+
+    /// Bytes that the client has yet to take.
+    fn left(&self) -> usize {
+        let elapsed = self.begun.elapsed();
+        let (minutes, rest) = (elapsed.as_secs() / 60, elapsed.as_millis() as u64 % 60_000);
+        let pause = self.pause.as_millis() as u64;
+        let takes = minutes * (60_000 - pause) + rest.min(60_000 - pause);
+        // What it could have taken before there was anything is lost, about.
+        self.written.get().saturating_sub(takes as usize * self.rate / 1000)
+    }
+
+    /// Waits until it has taken all.
+    fn poll_empty(&self, context: &mut Context<'_>) -> Poll<()> {
+        while self.left() > 0 {
+            let mut wait = self.wait.borrow_mut();
+            ready!(Pin::new(wait.get_or_insert_with(|| sleep(SOON))).poll(context));
+            *wait = None;
+        }
+        Poll::Ready(())
+    }
+}
+
+/// How long a slow client takes for some bytes.
+const SOON: Duration = Duration::from_millis(500);
 
 /// The server does not read and write at a time.
 pub(super) struct Half;
@@ -133,7 +175,18 @@ impl Stream for Script {
         }
     }
 
-    fn poll_write(&mut self, _: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize, ip::Error>> {
+    fn poll_write(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<Result<usize, ip::Error>> {
+        if let Some(slow) = &self.slow {
+            ready!(slow.poll_empty(context));
+            let record = bytes.get(..bytes.len().min(16 << 10)).unwrap_or_default();
+            slow.written.set(slow.written.get() + record.len());
+            self.answer.borrow_mut().extend_from_slice(record);
+            return Poll::Ready(Ok(record.len()));
+        }
         if let Some(held) = &mut self.held {
             held.extend_from_slice(bytes);
             return Poll::Ready(Ok(bytes.len()));
@@ -148,7 +201,10 @@ impl Stream for Script {
         if count < bytes.len().min(1) { Poll::Pending } else { Poll::Ready(Ok(count)) }
     }
 
-    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ip::Error>> {
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ip::Error>> {
+        if let Some(slow) = &self.slow {
+            ready!(slow.poll_empty(context));
+        }
         let held = self.held.iter_mut().flat_map(core::mem::take);
         self.answer.borrow_mut().extend(held);
         Poll::Ready(Ok(()))
@@ -183,7 +239,8 @@ impl Stream for Script {
     }
 
     fn progress(&self) -> ip::Progress {
-        ip::Progress::default()
+        let unacknowledged = self.slow.as_ref().map_or(0, Slow::left);
+        ip::Progress { unacknowledged, ..ip::Progress::default() }
     }
 
     fn options(&self) -> ip::TcpOptions {
@@ -274,6 +331,7 @@ pub(super) fn raw_by(
         agreed: None,
         // What an answer leaves with the layer beneath is lost.
         held: Some(Vec::new()),
+        slow: None,
     };
     let begun = Instant::now();
     let limits = Limits { head: 512, body: 1000, ..Limits::default() };

@@ -5,6 +5,7 @@ use super::super::budget::Charge;
 use super::super::exchange::Handler;
 use super::super::limits::{Limits, count};
 use super::super::link::Link;
+use super::super::pace::Patience;
 use super::super::pool::{Doing, KEEP, Pool, Slot, brief};
 use super::super::{Error, Status};
 use super::frame::{Code, Frame, LARGEST, flag, kind};
@@ -125,6 +126,10 @@ pub(super) struct Connection<'a, H> {
     pub resets: u32,
     /// When time made up for some of them last.
     pub pardoned: Instant,
+    /// With a client that takes what is sent on all streams.
+    patience: Patience,
+    /// Bytes of it that it has confirmed.
+    confirmed: u64,
     /// Rounds since other tasks had their turn.
     rounds: usize,
 }
@@ -174,6 +179,8 @@ async fn run<H: Handler>(
         updates: 0,
         resets: 0,
         pardoned: Instant::now(),
+        patience: Patience::new(pool.paces.1),
+        confirmed: 0,
         rounds: 0,
     };
     let streams = (STREAMS as u32).to_be_bytes();
@@ -274,10 +281,12 @@ impl<'a, H: Handler> Connection<'a, H> {
             if before == 0 {
                 return Ok(());
             }
+            let before = before + link.unconfirmed();
             let step = pin!(poll_fn(|context| {
                 let mut state = self.within.state.borrow_mut();
                 let flushed = state.output.poll_flush(context, link);
-                match (flushed, before - state.output.len()) {
+                let left = state.output.len() + link.unconfirmed();
+                match (flushed, before.saturating_sub(left)) {
                     (Poll::Ready(Err(error)), _) => Poll::Ready(Err(error)),
                     (Poll::Pending, 0) => Poll::Pending,
                     (_, sent) => Poll::Ready(Ok(sent)),
@@ -349,7 +358,8 @@ impl<'a, H: Handler> Connection<'a, H> {
             state.borrow_mut().credit(budget);
             let waits = !state.borrow().output.is_empty();
             // Also where there is nothing, as a layer beneath may hold some of it back.
-            let _ = state.borrow_mut().output.poll_flush(context, link)?;
+            let flushed = state.borrow_mut().output.poll_flush(context, link)?;
+            moved |= self.poll_patience(context, link, flushed.is_pending())?;
             if waits && state.borrow().output.is_empty() {
                 // Whoever waited for room has it now.
                 state.borrow_mut().wake();
@@ -378,6 +388,40 @@ impl<'a, H: Handler> Connection<'a, H> {
         self.rounds = 0;
         context.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Judges how fast the client takes what is sent, on all streams together: each alone may be slow,
+    /// where there are many. Returns whether streams that wait for a window have to give up.
+    ///
+    /// # Errors
+    /// [`ip::Error::TimedOut`]: it takes too little.
+    fn poll_patience(
+        &mut self,
+        context: &mut Context<'_>,
+        link: &Link<'_>,
+        full: bool,
+    ) -> Result<bool, ip::Error> {
+        let mut state = self.within.state.borrow_mut();
+        let shut = state.waits();
+        let confirmed = state.output.taken.saturating_sub(link.unconfirmed() as u64);
+        let more = confirmed.saturating_sub(self.confirmed);
+        self.confirmed += more;
+        if more > 0 || !(full || shut) {
+            self.patience.moved(usize::try_from(more).unwrap_or(usize::MAX));
+            state.tired = false;
+        }
+        let known = state.tired && !full;
+        if !(full || shut) || known || self.patience.poll_over(context).is_pending() {
+            return Ok(false);
+        }
+        if full {
+            return Err(ip::Error::TimedOut);
+        }
+        // For what these streams have to say at their end.
+        self.patience = Patience::new(self.pool().paces.1);
+        state.tired = true;
+        state.wake();
+        Ok(true)
     }
 
     /// Says so when the requests have been served that another image waits for: those of streams

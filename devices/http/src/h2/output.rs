@@ -32,11 +32,13 @@ pub(super) struct Output {
     last: Option<(u32, usize)>,
     /// No field block was written yet.
     first: bool,
+    /// Bytes that the connection beneath has taken.
+    pub taken: u64,
 }
 
 impl Output {
     pub(super) const fn new() -> Self {
-        Self { bytes: Vec::new(), start: 0, end: 0, last: None, first: true }
+        Self { bytes: Vec::new(), start: 0, end: 0, last: None, first: true, taken: 0 }
     }
 
     pub(super) const fn is_empty(&self) -> bool {
@@ -199,7 +201,10 @@ impl Output {
             let bytes = self.bytes.get(self.start..self.end).unwrap_or_default();
             match ready!(link.poll_write(context, bytes))? {
                 0 => return Poll::Ready(Err(ip::Error::Reset)),
-                count => self.start += count,
+                count => {
+                    self.start += count;
+                    self.taken += count as u64;
+                }
             }
         }
         (self.start, self.end, self.last) = (0, 0, None);

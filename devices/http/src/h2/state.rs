@@ -34,6 +34,17 @@ pub(super) enum Ended {
     Unknown,
 }
 
+/// What content that is to be sent waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waits {
+    /// For nothing, or for room, which all streams share.
+    Not,
+    /// For its own window, or for memory.
+    Own,
+    /// For the window of all.
+    All,
+}
+
 /// A request and its response.
 pub(super) struct Stream {
     pub id: u32,
@@ -56,6 +67,8 @@ pub(super) struct Stream {
     pub begun: bool,
     /// Bytes of content that came or went.
     pub moved: usize,
+    /// What it has to send waits for this, if it does.
+    pub waits: Waits,
     /// What waits for content, for room or for a window.
     pub waker: Option<Waker>,
     /// Its task, which is told when the stream is gone.
@@ -122,6 +135,8 @@ pub(super) struct State {
     pub progress: bool,
     /// The client took nothing for too long.
     pub stuck: bool,
+    /// It opened the window of all streams too little for too long.
+    pub tired: bool,
     /// The last ones that have ended, from `next` on the oldest, with [`HERE`] where that was so. Each
     /// connection holds them, so that they are small.
     ended: [u32; ENDED],
@@ -138,6 +153,7 @@ impl State {
             streams: Vec::new(),
             progress: false,
             stuck: false,
+            tired: false,
             ended: [0; ENDED],
             next: 0,
         }
@@ -145,6 +161,11 @@ impl State {
 
     pub(super) const fn count(&self) -> usize {
         self.streams.len()
+    }
+
+    /// Whether streams wait for the window of all of them.
+    pub(super) fn waits(&self) -> bool {
+        self.window <= 0 && self.streams.iter().any(|it| it.waits == Waits::All && !it.gone)
     }
 
     /// Those of them that have not been reset, which count for the limit (section 5.1.2).
@@ -176,6 +197,7 @@ impl State {
             gone: false,
             begun: false,
             moved: 0,
+            waits: Waits::Not,
             waker: None,
             task: None,
         });
@@ -307,7 +329,14 @@ impl State {
         let sent = self.output.data(id, content, window, budget);
         self.window -= sent as i64;
         self.progress |= sent > 0;
+        let empty = self.output.is_empty();
         if let Some(stream) = self.stream(id) {
+            stream.waits = match (sent, stream.window, all) {
+                (0, ..=0, _) => Waits::Own,
+                (0, _, ..=0) => Waits::All,
+                (0, ..) if empty => Waits::Own,
+                _ => Waits::Not,
+            };
             stream.window -= sent as i64;
             stream.moved = stream.moved.saturating_add(sent);
         }

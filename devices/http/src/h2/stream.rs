@@ -7,11 +7,12 @@ use super::super::fields::Framing;
 use super::super::head::{Bounds, Head, Parser, Request, Version};
 use super::super::limits::{Limits, count};
 use super::super::link::{Link, Wire};
+use super::super::pace::{Pace, Patience};
 use super::super::pool::{Held, Slot};
 use super::super::response::{self, Window, put};
 use super::super::{Error, Method, Status, date};
 use super::frame::Code;
-use super::state::State;
+use super::state::{State, Waits};
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::future::poll_fn;
@@ -41,9 +42,17 @@ pub(super) struct Within<'a> {
 struct Channel<'a> {
     of: &'a Within<'a>,
     id: u32,
+    /// The patience with a client that has to open this stream's window. With what all streams share,
+    /// it is the connection's.
+    patience: Patience,
 }
 
-impl Channel<'_> {
+impl<'a> Channel<'a> {
+    fn new(of: &'a Within<'a>, id: u32) -> Self {
+        let (_, takes) = of.slot.pool.paces;
+        Self { of, id, patience: Patience::new(takes) }
+    }
+
     /// Does `step` if the stream is there, and waits if that has nothing to say.
     fn poll<T>(
         &self,
@@ -82,10 +91,27 @@ impl Wire for Channel<'_> {
         buf: &[u8],
     ) -> Poll<Result<usize, ip::Error>> {
         let budget = &self.of.slot.pool.budget;
-        self.poll(context, |state| match state.send(self.id, buf, budget) {
+        let sent = self.poll(context, |state| match state.send(self.id, buf, budget) {
             0 => Poll::Pending,
             sent => Poll::Ready(sent),
-        })
+        });
+        let over = {
+            let mut state = self.of.state.borrow_mut();
+            let tired = state.tired;
+            match state.stream(self.id).map(|it| it.waits) {
+                Some(Waits::Own) if sent.is_pending() => {
+                    self.patience.poll_over(context).is_ready()
+                }
+                waits => {
+                    self.patience.moved(match &sent {
+                        Poll::Ready(Ok(count)) => *count,
+                        _ => 0,
+                    });
+                    tired && sent.is_pending() && waits == Some(Waits::All)
+                }
+            }
+        };
+        if over { Poll::Ready(Err(ip::Error::TimedOut)) } else { sent }
     }
 
     fn poll_share(
@@ -195,7 +221,7 @@ async fn skip(of: &Within<'_>, id: u32) -> bool {
     let (sends, _) = of.slot.pool.paces;
     let (begun, mut skipped) = (Instant::now(), 0);
     let mut pace = sends.until(begun.saturating_add(of.limits.whole));
-    let mut channel = Channel { of, id };
+    let mut channel = Channel::new(of, id);
     let (mut link, mut scratch) = (Link::to(&mut channel), [0; 256]);
     loop {
         if skipped > SKIP && begun.elapsed() > SKIP_TIME {
@@ -221,7 +247,7 @@ async fn serve(
     handler: &impl Handler,
 ) -> Result<(), Code> {
     let pool = &*of.slot.pool;
-    let mut channel = Channel { of, id };
+    let mut channel = Channel::new(of, id);
     let mut link = Link::to(&mut channel);
     let mut charge = Charge::new(&pool.budget);
     let refused = match &head {
@@ -236,7 +262,7 @@ async fn serve(
     };
     let Err((status, why, headless)) = refused else { return Ok(()) };
     count(&pool.stats, |stats| stats.bad += 1);
-    refuse(&mut link, of, status, why, headless).await.map_err(|_| Code::INTERNAL)
+    refuse(&mut link, status, why, headless).await.map_err(|_| Code::INTERNAL)
 }
 
 /// Bytes that a stream takes beside what is counted elsewhere: its future.
@@ -289,6 +315,7 @@ async fn exchange(
     let body = Body::new(link.reborrow(), &mut memory.buffer, 0, head.framing, false, most);
     let mut exchange = Exchange::new(request, body, head.keep, &mut memory.text, of.slot);
     exchange.stream = id;
+    exchange.pace = Pace::endless();
     let result = exchange.serve(handler).await;
     count(&pool.stats, |stats| stats.requests += 1);
     let why = exchange.body.why;
@@ -304,12 +331,11 @@ async fn exchange(
 /// Answers with a status and why.
 async fn refuse(
     link: &mut Link<'_>,
-    of: &Within<'_>,
     status: Status,
     why: &str,
     headless: bool,
 ) -> Result<(), Error> {
-    let (_, mut pace) = of.slot.pool.paces;
+    let mut pace = Pace::endless();
     let date = date::format(kernel::time::wall_clock().as_secs());
     link.head(&response::Head::refusal(status, why, &date), &mut pace).await?;
     if headless {

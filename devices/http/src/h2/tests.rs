@@ -6,7 +6,7 @@ mod moving;
 mod rules;
 mod spec;
 
-use super::super::tests::{Script, Step};
+use super::super::tests::{Script, Slow, Step};
 use super::super::*;
 use super::frame::{Code, Frame, HEADER, LARGEST, flag, kind};
 use super::hpack::{Decoder, Encoder};
@@ -175,7 +175,7 @@ fn play_on_paced(
 ) -> (Vec<u8>, Stats) {
     kernel::testing::simulate_time();
     let answer = Rc::<RefCell<Vec<u8>>>::default();
-    let mut steps = VecDeque::new();
+    let mut steps = script.steps;
     for part in parts {
         steps.push_back(Step::Sends(part.clone()));
         steps.push_back(Step::Waits(time));
@@ -198,6 +198,19 @@ fn play(parts: &[Vec<u8>]) -> Outcome {
     let first = [&PREFACE[..], &settings(&[])].concat();
     let (bytes, stats) = play_with(&Limits::default(), &[&[first], parts].concat(), None);
     read(&bytes, stats)
+}
+
+/// As [`read`], where the last frame may have been cut off.
+fn read_some(bytes: &[u8], stats: Stats) -> Outcome {
+    let mut end = 0;
+    while let Some(header) = bytes.get(end..).and_then(|it| it.first_chunk::<HEADER>()) {
+        let next = end + HEADER + Frame::read(*header).length;
+        if next > bytes.len() {
+            break;
+        }
+        end = next;
+    }
+    read(&bytes[..end], stats)
 }
 
 fn read(mut bytes: &[u8], stats: Stats) -> Outcome {

@@ -260,6 +260,49 @@ fn who_takes_nothing_is_not_waited_for_however_little_it_is_told_t7() {
     }
 }
 
+#[test]
+fn who_takes_a_record_bit_by_bit_is_waited_for_as_long_as_it_keeps_up_the_rate() {
+    const LENGTH: usize = 200_000;
+    let all = async |exchange: &mut Exchange<'_>| {
+        let mut sink = exchange.stream(Status::OK, &[], Some(LENGTH as u64)).await?;
+        for _ in 0..LENGTH / 1000 {
+            sink.write_all(&[b'x'; 1000]).await?;
+        }
+        sink.finish().await
+    };
+    let once = async |exchange: &mut Exchange<'_>| {
+        exchange.respond(Status::OK, &[], &[b'x'; LENGTH]).await
+    };
+    for (rate, pause, whole) in [(700, 10, true), (700, 31, false), (400, 0, false)] {
+        for pieces in [true, false] {
+            kernel::testing::simulate_time();
+            let script = Script {
+                steps: [sends(GET), Step::Waits(SECOND * 9999)].into(),
+                slow: Some(Slow::new(rate, SECOND * pause)),
+                ..Script::default()
+            };
+            let (limits, answer) = (Limits::default(), script.answer.clone());
+            let pool = Rc::new(pool::Pool::new(&limits, Rc::default()));
+            let slot = pool.sit().unwrap();
+            let wait = SECOND * 1000;
+            let done = block_on(async {
+                match pieces {
+                    true => {
+                        let served = server::pooled(script, &limits, &slot, &all, None);
+                        timeout(wait, served).await.is_ok()
+                    }
+                    false => {
+                        let served = server::pooled(script, &limits, &slot, &once, None);
+                        timeout(wait, served).await.is_ok()
+                    }
+                }
+            });
+            let got = answer.borrow().len();
+            assert!(done && (got > LENGTH) == whole, "{rate} {pause} {pieces}: {got}");
+        }
+    }
+}
+
 const LARGE: usize = 120_000;
 
 /// Answers with more than a client takes that does not read, and with what is asked for otherwise.

@@ -426,6 +426,59 @@ fn who_sends_more_than_the_window_is_stopped() {
 }
 
 #[test]
+fn many_answers_have_the_time_that_one_of_their_length_has() {
+    let first = [&PREFACE[..], &settings(&[(4, 1 << 20)]), &more(0, 1 << 30)].concat();
+    let requests: Vec<u8> = (0..50).flat_map(|it| get(2 * it + 1, "/long")).collect();
+    let parts = [first, requests];
+    // Each of fifty has 200 bytes a second, or 8 where that is less than one alone has to take.
+    for (rate, whole) in [(10_000, 50), (400, 0)] {
+        kernel::testing::simulate_time();
+        let slow = Some(Slow::new(rate, Duration::from_secs(10)));
+        let script = Script { slow, ..Script::default() };
+        let limits = Limits { idle: Duration::from_secs(1), ..Limits::default() };
+        let steps = parts.iter().map(|it| Step::Sends(it.clone()));
+        let steps = steps.chain([Step::Waits(Duration::from_secs(2000)), Step::Closes]).collect();
+        let answer = Rc::clone(&script.answer);
+        let pool = Rc::new(Pool::new(&limits, Rc::default()));
+        let slot = pool.sit().unwrap();
+        let script = Script { steps, ..script };
+        let begun = kernel::time::Instant::now();
+        kernel::task::block_on(server::pooled(script, &limits, &slot, &app, Some(serve)));
+        let outcome = read_some(&answer.borrow(), pool.stats.get());
+        let served = outcome.streams.values().filter(|it| it.whole).count();
+        assert_eq!(served, whole, "{rate}");
+        assert!(whole > 0 || begun.elapsed() < Duration::from_secs(400), "{:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn whoever_opens_no_window_is_not_waited_for_though_others_are_served() {
+    let first = [&PREFACE[..], &settings(&[(4, 0)]), &more(0, 1 << 30)].concat();
+    let mut steps: VecDeque<_> = [first, get(1, "/long"), get(3, "/long")].map(Step::Sends).into();
+    for _ in 0..100 {
+        steps.extend([Step::Waits(Duration::from_secs(1)), Step::Sends(more(3, 1000))]);
+    }
+    steps.extend([Step::Waits(Duration::from_secs(1)), Step::Closes]);
+    let limits = Limits::default();
+    let (bytes, stats) =
+        play_on_paced(Script { steps, ..Script::default() }, &limits, &[], Duration::ZERO);
+    let outcome = read(&bytes, stats);
+    assert_eq!(outcome.streams[&1].reset, Some(Code::INTERNAL.0));
+    assert_eq!((outcome.streams[&3].content.len(), outcome.streams[&3].reset), (100_000, None));
+    // The same where it is the window of all that stays shut.
+    let first = [&PREFACE[..], &settings(&[(4, 1 << 20)])].concat();
+    let first = [first, get(1, "/long"), get(3, "/long")].concat();
+    let wait = Step::Waits(Duration::from_secs(40));
+    let steps = [Step::Sends(first), wait, Step::Sends(get(5, "/silent"))];
+    let script = Script { steps: steps.into(), ..Script::default() };
+    let (bytes, stats) = play_on_paced(script, &limits, &[], Duration::ZERO);
+    let outcome = read(&bytes, stats);
+    let resets = [1, 3].map(|id| outcome.streams[&id].reset);
+    assert_eq!(resets, [Some(Code::INTERNAL.0); 2]);
+    assert_eq!(outcome.streams[&5].status(), "500");
+}
+
+#[test]
 fn whoever_is_silent_or_takes_nothing_is_not_waited_for() {
     let first = [&PREFACE[..], &settings(&[])].concat();
     let limits = Limits {
