@@ -37,6 +37,13 @@ pub fn is_low() -> bool {
     falls_below(16)
 }
 
+/// Returns whether less than 1/12 of the memory is free. Caches that may give up what they have at
+/// any time should do so then: what [is low](is_low) is refused to others. Always false on Linux.
+#[must_use]
+pub fn is_short() -> bool {
+    falls_below(12)
+}
+
 /// Returns whether less than 1/8 of the memory is free. Servers should then close idle
 /// connections, before memory [is low](is_low) and new ones are refused. Always false on Linux.
 #[must_use]

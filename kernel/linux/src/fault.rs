@@ -1,6 +1,7 @@
 //! What a program did that the processor refused: it becomes a signal, as on Linux
 //! (arch/x86/kernel/traps.c, sigaction(2)).
 
+use crate::errno::Errno;
 use crate::file::Caller;
 use crate::memory::Fault;
 use crate::process::Status;
@@ -38,6 +39,7 @@ pub(crate) async fn page(
             Err(Fault::Load(load)) => match thread.until_killed(load.wait()).await {
                 None => return,
                 Some(Ok(())) => {}
+                Some(Err(Errno::ENOMEM)) => return out_of_memory(thread),
                 Some(Err(_)) => break (Signal::BUS, raw::BUS_ADRERR),
             },
             Err(Fault::OutOfMemory) => return out_of_memory(thread),

@@ -307,6 +307,7 @@ fn exhaustion() -> Outcome {
         frames.push(frame);
     }
     ensure!(frames.len() > 2000, "{} pages of 16 MiB", frames.len());
+    ensure!(Frame::spare() == 0, "{} pages are left", Frame::spare());
     ensure!(Space::new().is_err(), "a space of nothing");
     frames.truncate(frames.len() - 5);
     while let Ok(space) = Space::new() {

@@ -50,21 +50,30 @@ impl Memory {
     /// # Errors
     /// See [`Fault`].
     pub fn fault(&self, address: usize, access: Access) -> Result<(), Fault> {
+        // Pages of its own can be given up as long as nobody looks at them.
+        let room = self.ram.prepare();
         let page = address / PAGE * PAGE;
         {
             let areas = self.areas.borrow();
             if let Some((start, area)) = areas.at(page) {
-                return self.bring(page, start, area, access);
+                return self.bring(page, start, area, access, room);
             }
         }
         self.grow(page)?;
         let areas = self.areas.borrow();
         let (start, area) = areas.at(page).ok_or(Fault::NOTHING)?;
-        self.bring(page, start, area, access)
+        self.bring(page, start, area, access, room)
     }
 
-    /// Brings the page at `page`, of `area`, which begins at `start`.
-    fn bring(&self, page: usize, start: usize, area: &Area, wanted: Access) -> Result<(), Fault> {
+    /// Brings the page at `page`, of `area`, which begins at `start`. `room`: whether there is memory.
+    fn bring(
+        &self,
+        page: usize,
+        start: usize,
+        area: &Area,
+        wanted: Access,
+        room: bool,
+    ) -> Result<(), Fault> {
         if !area.allows(wanted) {
             return Err(Fault::FORBIDDEN);
         }
@@ -91,7 +100,10 @@ impl Memory {
         }
         let read_only = unwritten(area.access);
         let (frame, access) = match &area.backing {
-            Backing::Anonymous if write => (self.new_frame()?, area.access),
+            Backing::Anonymous if write => {
+                let frame = if room { Frame::new() } else { None };
+                (frame.ok_or(Fault::OutOfMemory)?, area.access)
+            }
             Backing::Anonymous => (self.ram.zeros().ok_or(Fault::OutOfMemory)?, read_only),
             Backing::Shared(shared, first) => {
                 let frame = shared.frame(&self.ram, index(*first, start, page));
@@ -122,14 +134,10 @@ impl Memory {
             }
         };
         // A table takes memory as well.
-        if !self.ram.has_room() {
+        if !room {
             return Err(Fault::OutOfMemory);
         }
         Ok(space.map(page, frame, access)?)
-    }
-
-    fn new_frame(&self) -> Result<Frame, Fault> {
-        self.ram.frame().ok_or(Fault::OutOfMemory)
     }
 
     /// Maps the pages around `page` of a file that are in memory and not mapped: 16 that stand

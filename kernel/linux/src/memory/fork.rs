@@ -40,6 +40,7 @@ impl Memory {
             limits: self.limits.clone(),
             layout: self.layout.clone(),
             lock_next: Cell::new(false),
+            hand: Cell::new(0),
         })
     }
 

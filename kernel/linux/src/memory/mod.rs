@@ -19,6 +19,7 @@ mod access;
 mod advise;
 mod area;
 mod areas;
+mod away;
 pub(crate) mod calls;
 mod exec;
 mod fault;
@@ -43,6 +44,7 @@ pub use area::Mapped;
 pub use fault::Fault;
 pub use layout::Limits;
 pub use map::{Backing, Place, Request};
+pub(crate) use ram::is_tight;
 pub use ram::{Ram, Reclaim};
 pub use remap::Move;
 pub use shared::{Segment, Unheld};
@@ -67,6 +69,8 @@ pub struct Memory {
     layout: Cell<Layout>,
     /// What mlockall(2) asked for, for areas to come.
     lock_next: Cell<bool>,
+    /// Where pages of files are taken next.
+    hand: Cell<usize>,
 }
 
 impl Memory {
@@ -85,6 +89,7 @@ impl Memory {
             limits: Cell::new(limits),
             layout: Cell::new(Layout::random(limits.stack)),
             lock_next: Cell::new(false),
+            hand: Cell::new(0),
         })
     }
 

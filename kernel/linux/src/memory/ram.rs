@@ -1,14 +1,35 @@
 //! Gives pages to programs, as long as there is memory, and says when there is none.
 
+use super::Memory;
 use crate::errno::Errno;
 use alloc::rc::{Rc, Weak};
 use alloc::vec::Vec;
 use core::cell::{Cell, OnceCell, RefCell};
-use kernel::memory::{is_low, stats};
+use kernel::memory::{is_low, is_short, stats};
 use kernel::user::Frame;
 
 /// Pages that a cache is asked for at once.
 const BATCH: usize = 64;
+
+/// Pages that are taken from programs for each that the caches are asked for: what is touched again
+/// until a cache is asked once more counts as used.
+const AHEAD: usize = 4;
+
+/// Entries that a cache looks at for each page that it is asked for.
+const LOOKS: usize = 8;
+
+/// Pages of caches that are not taken from programs: with fewer, each instruction would wait for
+/// the disk.
+const KEPT: usize = 64;
+
+/// Free pages that suffice where the rest of the memory is short.
+const SPARE: usize = 32;
+
+/// Returns whether caches should give up pages before somebody gets one.
+#[must_use]
+pub(crate) fn is_tight() -> bool {
+    is_short() && Frame::spare() < SPARE
+}
 
 /// Bytes that a program is not refused at once, however small the machine is. Go's heap begins
 /// with 64 MiB, which it touches page by page, and other runtimes are like it.
@@ -35,6 +56,8 @@ pub struct Ram {
     caches: RefCell<Vec<Weak<dyn Reclaim>>>,
     /// How many open file descriptions there are.
     pub(crate) opens: Cell<usize>,
+    /// The memories that may have pages of caches.
+    memories: RefCell<Vec<Weak<Memory>>>,
     /// The number of the last memory that processes share.
     inode: Cell<u64>,
 }
@@ -53,19 +76,35 @@ impl Ram {
         caches.push(cache);
     }
 
+    /// Adds the memory of a process, of which pages of files are taken when there are no others.
+    pub(crate) fn adopt(&self, memory: &Rc<Memory>) {
+        let mut memories = self.memories.borrow_mut();
+        memories.retain(|it| it.strong_count() > 0);
+        memories.push(Rc::downgrade(memory));
+    }
+
     /// Returns how many bytes caches could give up at most.
     #[must_use]
     pub fn cached(&self) -> usize {
+        self.pages() * kernel::user::PAGE
+    }
+
+    fn pages(&self) -> usize {
         let caches = self.caches.borrow();
-        let pages: usize = caches.iter().filter_map(Weak::upgrade).map(|it| it.pages()).sum();
-        pages * kernel::user::PAGE
+        caches.iter().filter_map(Weak::upgrade).map(|it| it.pages()).sum()
     }
 
     /// Returns whether something may be allocated for a program, for which caches give up pages if
     /// need be.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        !is_low() || self.reclaim()
+        !is_low() || !is_tight() || self.reclaim()
+    }
+
+    /// Has caches give up pages before memory is low. Returns whether something may be allocated for
+    /// a program.
+    pub(super) fn prepare(&self) -> bool {
+        !is_tight() || self.reclaim() || !is_low()
     }
 
     /// Fails where a program may have no more memory.
@@ -129,10 +168,31 @@ impl Ram {
         }
     }
 
+    /// Has caches give up pages, and takes pages of files from programs, which find them again by a
+    /// fault, until there is room. Returns whether there is.
     #[cold]
     fn reclaim(&self) -> bool {
-        let caches = self.caches.borrow();
-        let mut alive = caches.iter().filter_map(Weak::upgrade);
-        alive.any(|cache| cache.reclaim(BATCH) > 0 && !is_low())
+        let mut left = 2 * self.pages();
+        loop {
+            let gone = {
+                let caches = self.caches.borrow();
+                let each = caches.iter().filter_map(Weak::upgrade);
+                each.map(|it| it.reclaim(BATCH)).sum::<usize>()
+            };
+            if !is_tight() {
+                return true;
+            }
+            if gone == 0 {
+                if left == 0 || self.pages() < KEPT {
+                    return false;
+                }
+                // A cache that was asked has looked at a part of what it has.
+                left = left.saturating_sub(LOOKS * BATCH);
+                let memories = self.memories.borrow();
+                for memory in memories.iter().filter_map(Weak::upgrade) {
+                    memory.let_go(AHEAD * BATCH);
+                }
+            }
+        }
     }
 }

@@ -34,6 +34,13 @@ pub(crate) fn play(program: Player) {
 pub struct Frame(Rc<RefCell<[u8; PAGE]>>);
 
 impl Frame {
+    /// Returns how many pages there are that are taken next, and that count as allocated already:
+    /// none.
+    #[must_use]
+    pub const fn spare() -> usize {
+        0
+    }
+
     /// Allocates a page of zeros, or returns `None` if there is no memory.
     #[must_use]
     pub fn new() -> Option<Self> {
@@ -167,6 +174,10 @@ impl Space {
         let range = range.start..range.end.max(range.start);
         self.pages.extract_if(range, |_, _| true).for_each(drop);
     }
+
+    /// Makes the changes that wait, and lets go of pages that were removed, which they keep their
+    /// share of until then. So does [`run`](Self::run).
+    pub const fn settle(&mut self) {}
 
     /// Removes the page at `at` and returns it, to put it elsewhere.
     #[must_use]

@@ -4,7 +4,7 @@ use super::super::{At, File, Inode, Open, Stat};
 use super::{Body, Node};
 use crate::errno::Errno;
 use crate::file::Caller;
-use crate::memory::{Sink, Source};
+use crate::memory::{Sink, Source, is_tight};
 use crate::stop::{Boxed, Load, Pages, Stop, TURN};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -474,7 +474,9 @@ impl Pages for Node {
             }
             let mut bytes = alloc::vec::Vec::new();
             let last = if content.is_below(index) {
-                let end = content.below.get().div_ceil(SIZE).min(index + AHEAD);
+                // What is read ahead is copied from one buffer, which takes memory as well.
+                let ahead = if is_tight() { 1 } else { AHEAD };
+                let end = content.below.get().div_ceil(SIZE).min(index + ahead);
                 let next = content.pages.borrow().range(index..end).next().map(|(&it, _)| it);
                 let end = next.unwrap_or(end);
                 let from = index * SIZE;
@@ -492,7 +494,7 @@ impl Pages for Node {
             let mut come = false;
             for (page, at) in (index..last).zip((0..).step_by(PAGE)) {
                 let frame = match Frame::new() {
-                    Some(frame) if !kernel::memory::is_low() => frame,
+                    Some(frame) if !is_tight() => frame,
                     _ if at > 0 => break,
                     Some(frame) => frame,
                     None => return Err(Errno::ENOMEM),

@@ -15,7 +15,7 @@ pub use below::{Below, OnDisk};
 use super::extras::Extras;
 use super::{Slot, Statfs, Type, next_device};
 use crate::errno::Errno;
-use crate::memory::{Ram, Reclaim};
+use crate::memory::{Ram, Reclaim, is_tight};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::rc::{Rc, Weak};
@@ -207,7 +207,7 @@ impl Store {
         let most = self.room.get() / kernel::user::PAGE;
         // Each may be passed over once, when it was used since.
         let mut tries = 64;
-        while (recent.pages.len() >= most || kernel::memory::is_scarce()) && tries > 0 {
+        while (recent.pages.len() >= most || is_tight()) && tries > 0 {
             tries -= 1;
             let Some((node, index)) = recent.pages.pop_front() else { break };
             let forgotten = node.upgrade().and_then(|it| it.forget_page(index));

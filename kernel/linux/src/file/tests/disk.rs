@@ -345,7 +345,9 @@ fn what_takes_memory_has_caches_give_up_pages_before_it_is_refused() {
         kernel::testing::simulate_memory_use(total - 4096);
     };
     low();
-    it.thread.memory().write(map, b"x").unwrap();
+    // The disk's page may go as well, and is read again.
+    let write = || it.thread.memory().write(map, b"x");
+    block_on(crate::stop::loaded(write)).unwrap();
     assert_eq!(cache.0.get(), 1, "a page of a file that is mapped");
     let calls: [(Sysno, &[u64]); 6] = [
         (Sysno::pwrite64, &[fd, data, 16, 8192]),

@@ -1,5 +1,6 @@
 //! Tests of the memory of processes, with pages in plain memory.
 
+mod away;
 mod calls;
 mod exec;
 mod faults;

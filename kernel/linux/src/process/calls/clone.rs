@@ -228,7 +228,11 @@ fn make_process(thread: &Rc<Thread>, wish: &Wish, context: Context) -> Answer {
     let id = system.next_id()?;
     let memory = match wish.has(raw::CLONE_VM) {
         true => thread.memory(),
-        false => Rc::new(thread.memory().copy()?),
+        false => {
+            let memory = Rc::new(thread.memory().copy()?);
+            system.ram.adopt(&memory);
+            memory
+        }
     };
     let parent = match own.parent() {
         Some(parent) if wish.has(raw::CLONE_PARENT) => parent,

@@ -35,6 +35,14 @@ unsafe impl Sync for Open {}
 
 static OPEN: Open = Open(Cell::new(None));
 
+/// Counts the free pages of all chunks.
+struct Spare(Cell<usize>);
+
+// SAFETY: as above.
+unsafe impl Sync for Spare {}
+
+static SPARE: Spare = Spare(Cell::new(0));
+
 /// Returns a bit for each of so many pages.
 const fn all(pages: usize) -> u32 {
     u32::MAX >> (PAGES - pages)
@@ -69,12 +77,14 @@ impl Chunk {
         };
         // SAFETY: allocated above for one.
         unsafe { chunk.write(new) };
+        SPARE.0.update(|it| it + pages);
         Some(chunk)
     }
 
     /// Gives the chunk back to the heap.
     fn free(chunk: NonNull<Self>) {
         let (base, pages) = (of(chunk).base, of(chunk).pages);
+        SPARE.0.update(|it| it - pages);
         if let Some(layout) = layout(pages) {
             // SAFETY: allocated with this layout, and none of the pages has a share.
             unsafe { dealloc(base.as_ptr(), layout) };
@@ -127,6 +137,12 @@ pub struct Frame {
 const _: () = assert!(align_of::<Chunk>() >= PAGES);
 
 impl Frame {
+    /// Returns how many pages there are that are taken next, and that count as allocated already.
+    #[must_use]
+    pub fn spare() -> usize {
+        SPARE.0.get()
+    }
+
     /// Takes a page with any content.
     fn take() -> Option<Self> {
         let chunk = match OPEN.0.get() {
@@ -140,6 +156,7 @@ impl Frame {
         let free = chunk.free.get();
         let index = free.trailing_zeros() as usize;
         chunk.free.set(free & (free - 1));
+        SPARE.0.update(|it| it - 1);
         if free & (free - 1) == 0 {
             chunk.close();
         }
@@ -283,6 +300,7 @@ impl Drop for Frame {
         let chunk = self.chunk();
         let free = chunk.free.get();
         chunk.free.set(free | 1 << self.index());
+        SPARE.0.update(|it| it + 1);
         if free == 0 {
             chunk.open();
         }

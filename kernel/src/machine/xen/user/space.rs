@@ -338,8 +338,8 @@ impl Space {
     }
 
     /// Makes the changes that wait, flushes the TLB if it has to be, and lets go of pages that were
-    /// removed.
-    pub(super) fn settle(&mut self) {
+    /// removed, which they keep their share of until then. So does [`run`](Self::run).
+    pub fn settle(&mut self) {
         self.batch.flush();
         if take(&mut self.stale) && mmuext_op_tlb_flush_local().is_err() {
             // Never seen. The program may reach them, so nobody else may have them.
