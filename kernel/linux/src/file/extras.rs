@@ -7,6 +7,7 @@ use alloc::rc::Weak;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 /// The most locks of one owner in one file.
 const MOST: usize = 4096;
@@ -118,6 +119,14 @@ impl Lock {
 /// Bits that are told though nobody asked for them: what ends a watch.
 const ALWAYS: u32 = linux_raw_sys::general::IN_IGNORED | linux_raw_sys::general::IN_DELETE_SELF;
 
+/// Whether somebody ever watched anything. Few programs do, and all read and write.
+static EVER_WATCHED: AtomicBool = AtomicBool::new(false);
+
+/// Returns whether somebody may watch anything.
+pub(super) fn are_watched() -> bool {
+    EVER_WATCHED.load(Ordering::Relaxed)
+}
+
 impl Extras {
     /// Returns who writes to it, or runs it.
     pub const fn uses(&self) -> &Uses {
@@ -139,6 +148,7 @@ impl Extras {
         let mut watchers = self.watchers.borrow_mut();
         watchers.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         watchers.push(Watched { watcher, watch, mask });
+        EVER_WATCHED.store(true, Ordering::Relaxed);
         Ok(())
     }
 

@@ -314,6 +314,11 @@ pub trait File: Any {
         Ok(())
     }
 
+    /// Whether [`judge`](Self::judge) has anything to say, ever.
+    fn judges(&self) -> bool {
+        false
+    }
+
     /// Does what fcntl(2) has for its kind alone (`F_SETPIPE_SZ`).
     ///
     /// # Errors
@@ -377,6 +382,8 @@ pub struct Open {
     flags: Cell<u32>,
     /// Where the next read or write happens.
     pub position: Cell<u64>,
+    /// What `file` says of itself: nearly all are no terminals, and asked for each call.
+    judges: bool,
     /// Where in the tree it is; `None` for pipes and the like.
     pub place: Option<Place>,
     /// Keeps it from being run, if it is open to be written.
@@ -431,8 +438,16 @@ impl Open {
         place: Option<Place>,
         writes: Option<uses::Use>,
     ) -> Rc<Self> {
-        let (flags, position) = (Cell::new(flags), Cell::new(0));
-        Rc::new(Self { file, flags, position, place, _writes: writes, _counted: counted })
+        let (flags, position, judges) = (Cell::new(flags), Cell::new(0), file.judges());
+        Rc::new(Self { file, flags, position, judges, place, _writes: writes, _counted: counted })
+    }
+
+    /// Asks whether `caller` may read or write it now ([`File::judge`]).
+    ///
+    /// # Errors
+    /// `EIO`, `ERESTARTSYS`.
+    pub fn judge(&self, caller: &dyn Caller, write: bool) -> Result<(), Stop> {
+        if self.judges { self.file.judge(caller, write) } else { Ok(()) }
     }
 
     /// Returns the flags, as `F_GETFL` does.

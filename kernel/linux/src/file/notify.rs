@@ -1,6 +1,6 @@
 //! Tells what happens to files (inotify(7)).
 
-use super::extras::Watcher;
+use super::extras::{Watcher, are_watched};
 use super::{At, Caller, File, Inode, Open, Place, Stat, Type, next_inode};
 use crate::errno::Errno;
 use crate::memory::{Sink, Source};
@@ -198,7 +198,15 @@ impl File for Inotify {
 
 /// Something happened to what is at `place`: those who watch the folder that it is in hear of it,
 /// and then those who watch it.
+#[inline(always)]
 pub fn happened(place: &Place, mask: u32) {
+    if are_watched() {
+        tell(place, mask);
+    }
+}
+
+#[inline(never)]
+fn tell(place: &Place, mask: u32) {
     let folder = || if place.node.kind() == Type::Folder { abi::IN_ISDIR } else { 0 };
     let above = place.folder.as_ref().and_then(|it| it.extras());
     if let Some(extras) = above.filter(|it| it.is_watched()) {

@@ -30,7 +30,18 @@ impl Memory {
     ///
     /// # Errors
     /// As of [`read`](Self::read).
-    pub fn write(&self, mut at: usize, mut from: &[u8]) -> Result<(), Stop> {
+    pub fn write(&self, at: usize, from: &[u8]) -> Result<(), Stop> {
+        // Within one page, as nearly all is.
+        match at % PAGE {
+            offset if from.len() <= PAGE - offset && !from.is_empty() => {
+                self.with_page(at, Access::WRITE, |frame| frame.write(offset, from))
+            }
+            _ => self.write_apart(at, from),
+        }
+    }
+
+    #[inline(never)]
+    fn write_apart(&self, mut at: usize, mut from: &[u8]) -> Result<(), Stop> {
         while !from.is_empty() {
             let offset = at % PAGE;
             let (piece, rest) = from.split_at((PAGE - offset).min(from.len()));

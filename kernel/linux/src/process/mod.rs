@@ -15,7 +15,7 @@ pub use status::{Report, Status};
 
 use crate::errno::Errno;
 use crate::file::uses::Use;
-use crate::file::{Caller, Context, Files, Place};
+use crate::file::{Caller, Context, Files, Open, Place};
 use crate::memory::Memory;
 use crate::signal::{Info, Receiver, Sent, Set, Signal, Signals};
 use crate::time::{Intervals, Timers};
@@ -254,6 +254,14 @@ impl Process {
     #[must_use]
     pub fn files(&self) -> Rc<Files> {
         Rc::clone(&self.files.borrow())
+    }
+
+    /// Returns what is open as `fd`: as [`files`](Self::files) and [`Files::get`], in one step.
+    ///
+    /// # Errors
+    /// `EBADF`
+    pub fn open(&self, fd: u64) -> Result<Rc<Open>, Errno> {
+        self.files.borrow().get(fd)
     }
 
     /// Returns it if its only thread asks: what a thread alone would no longer share (unshare(2))

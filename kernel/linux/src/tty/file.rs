@@ -204,6 +204,10 @@ impl File for TerminalFile {
         self.terminal.print(from)
     }
 
+    fn judges(&self) -> bool {
+        true
+    }
+
     fn judge(&self, caller: &dyn Caller, write: bool) -> Result<(), Stop> {
         if !write {
             return self.terminal.judge(caller, signal::TTIN);

@@ -279,6 +279,10 @@ impl File for Slave {
         self.file.write(open, at, from)
     }
 
+    fn judges(&self) -> bool {
+        self.file.judges()
+    }
+
     fn judge(&self, caller: &dyn Caller, write: bool) -> Result<(), Stop> {
         self.file.judge(caller, write)
     }

@@ -123,11 +123,11 @@ impl Transfer {
 /// Reads or writes one range: the way that nearly all calls go, without an allocation.
 #[inline(always)]
 fn one(thread: &Rc<Thread>, [fd, at, length, ..]: &Args, place: At, write: bool) -> Answer {
-    let (at, open) = (*at, thread.process.files().get(*fd)?);
+    let (at, open) = (*at, thread.process.open(*fd)?);
     if !(if write { open.can_write() } else { open.can_read() }) {
         return Err(Errno::EBADF.into());
     }
-    open.file.judge(&**thread, write)?;
+    open.judge(&**thread, write)?;
     user(at, *length)?;
     ends(&open, place, *length)?;
     let length = usize::try_from(*length).unwrap_or(MOST).min(MOST);
@@ -416,7 +416,7 @@ fn flagged(
     if !(if write { open.can_write() } else { open.can_read() }) {
         return Err(Errno::EBADF.into());
     }
-    open.file.judge(&**thread, write)?;
+    open.judge(&**thread, write)?;
     let (mut parts, left) = vectors(thread, at, count)?;
     ends(&open, place, left as u64)?;
     if flags & !(HINTS | APPEND) != 0 && left > 0 {

@@ -221,6 +221,7 @@ impl Frame {
     }
 
     /// Returns the address of `length` bytes at offset `at`.
+    #[inline(always)]
     fn place(&self, at: usize, length: usize) -> NonNull<u8> {
         assert!(at <= PAGE && length <= PAGE - at, "outside the page");
         // SAFETY: inside the page.
