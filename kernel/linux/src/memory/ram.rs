@@ -31,6 +31,9 @@ pub(crate) fn is_tight() -> bool {
     is_short() && Frame::spare() < SPARE
 }
 
+/// Bytes of a list that is made even when memory is low.
+const SHORT: usize = 4096;
+
 /// Bytes that a program is not refused at once, however small the machine is. Go's heap begins
 /// with 64 MiB, which it touches page by page, and other runtimes are like it.
 const UNDOUBTED: usize = 1 << 30;
@@ -120,10 +123,16 @@ impl Ram {
     /// # Errors
     /// `ENOMEM`, also where it would leave too little.
     pub fn sized<T>(&self, count: usize) -> Result<Vec<T>, Errno> {
-        self.check()?;
+        // What is short is there as well when memory is low: programs wait for few descriptors then.
+        let is_long = count > SHORT / size_of::<T>().max(1);
+        if is_long {
+            self.check()?;
+        }
         let mut list = Vec::new();
         list.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
-        self.check()?;
+        if is_long {
+            self.check()?;
+        }
         Ok(list)
     }
 
