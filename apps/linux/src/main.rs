@@ -68,10 +68,17 @@
 //! test(same-more): not-in-check
 //! test(same-more): program births.c
 //! test(same-more): program dents.c
+//! test(same-more): program ends.c
 //! test(same-more): program events.c
+//! test(same-more): program futex.c
+//! test(same-more): program inet.c
 //! test(same-more): program opens.c
+//! test(same-more): program perms.c
+//! test(same-more): program proc.c
 //! test(same-more): program records.c
+//! test(same-more): program remaps.c
 //! test(same-more): program sends.c
+//! test(same-more): program shm.c
 //! test(same-more): program starts.c
 //! test(same-more): program terminals.c
 //! test(same-more): program timers.c

@@ -280,4 +280,22 @@ int main(void) {
   SHOW(sendmsg(d[0], &m, 0));
   m = (struct msghdr){.msg_iov = 0, .msg_iovlen = 0};
   SHOW(sendmsg(d[0], &m, 0)); get(d[1], 9, 0, 0);
+  // What came is lost with the peer that one misses or leaves.
+  for (int how = 0; how < 3; how++) {
+    int e[2], third = bound(SOCK_DGRAM, (char[]){0, 't', '0' + how}, 3), value = -1;
+    socketpair(AF_UNIX, SOCK_DGRAM, 0, e);
+    SHOW(send(e[1], "came", 4, 0));
+    if (how == 0) {
+      close(e[1]);
+      SHOW(recv(e[0], b, 1, MSG_PEEK | MSG_DONTWAIT));
+      SHOW(send(e[0], "x", 1, 0));
+    } else
+      SHOW(how == 1 ? connect(e[0], &(struct sockaddr){AF_UNSPEC}, sizeof(struct sockaddr)) : joined(e[0], (char[]){0, 't', '2'}, 3));
+    SHOW(recv(e[0], b, 9, MSG_DONTWAIT));
+    SHOW(send(e[0], "x", 1, MSG_DONTWAIT));
+    value = number(e[1], SO_ERROR);
+    SHOW(how ? value : 0);
+    SHOW(how ? send(e[1], "x", 1, MSG_DONTWAIT) : 0);
+    close(e[0]), close(third);
+  }
 }

@@ -306,9 +306,65 @@ static int away(void) {
   SHOW(read(p[0], b, 1) ? b[0] : 0);
   return 0;
 }
+// A terminal that is hung up is followed by another one, of which a process may have none.
+static int follows(void) {
+  signal(SIGHUP, hear), signal(SIGCONT, hear);
+  leader = setsid();
+  make();
+  int first = m, gone = s, n;
+  SHOW(ioctl(s, TIOCSCTTY, 0));
+  make();
+  SHOW(ioctl(s, TIOCSCTTY, 0));
+  close(first), usleep(3000);
+  SHOW(heard[SIGHUP] * 10 + heard[SIGCONT]);
+  SHOW(open("/dev/tty", O_RDWR));
+  SHOW(ioctl(gone, TIOCSCTTY, 0));
+  SHOW(ioctl(s, TIOCSCTTY, 0));
+  SHOW(tcgetsid(m) == leader);
+  SHOW(open("/dev/tty", O_RDWR) >= 0);
+  fflush(stdout);
+  pid_t id = fork();
+  if (!id) {
+    SHOW(tcgetsid(s) == leader);
+    SHOW(ioctl(s, TIOCNOTTY));
+    SHOW(ioctl(s, TIOCNOTTY));
+    SHOW(tcgetsid(s));
+    SHOW(open("/dev/tty", O_RDWR));
+    SHOW(ioctl(s, TIOCSCTTY, 0));
+    SHOW(getsid(0) == leader);
+    setpgid(0, 0);
+    signal(SIGTTIN, hear), signal(SIGTTOU, hear);
+    SHOW(read(s, b, 1));
+    SHOW(tcflush(s, TCIFLUSH));
+    fflush(stdout);
+    _exit(0);
+  }
+  waitpid(id, 0, 0);
+  SHOW(tcgetsid(s) == leader);
+  if (!(id = fork())) {
+    setpgid(0, 0);
+    signal(SIGTTOU, SIG_DFL);
+    SAY(s, "printed");
+    SAY(m, "typed\n");
+    SHOW(tcflush(m, TCIFLUSH));
+    READ(m);
+    SHOW(tcflush(m, TCIOFLUSH));
+    SHOW(tcflush(m, 9));
+    SHOW(ioctl(m, TCXONC, 9));
+    SHOW(tcsendbreak(m, 0));
+    SHOW(tcdrain(m));
+    SHOW(ioctl(s, FIONREAD, &n) ?: n);
+    fflush(stdout);
+    _exit(0);
+  }
+  int status;
+  SHOW(waitpid(id, &status, WUNTRACED) == id && WIFEXITED(status));
+  return 0;
+}
 int main(void) {
   SHOW(in_child(lines));
   SHOW(in_child(modes));
   SHOW(in_child(session));
   SHOW(in_child(away));
+  SHOW(in_child(follows));
 }

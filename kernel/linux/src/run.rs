@@ -138,6 +138,8 @@ fn ahead(thread: &Rc<Thread>) -> Step {
 
 /// The thread ends, and with the last one its process.
 async fn leave(thread: &Rc<Thread>) {
+    let resident = thread.memory_now().resident_bytes();
+    thread.process.resident.update(|it| it.max(resident));
     thread.leave_memory().await;
     let (process, system) = (&thread.process, &thread.system);
     system.count_threads(-1);

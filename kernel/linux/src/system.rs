@@ -252,6 +252,8 @@ impl System {
         if let Some(parent) = process.parent() {
             let ran = process.cpu_time() + process.children_ran.get();
             parent.children_ran.update(|it| it + ran);
+            let most = process.resident.get().max(process.children_resident.get());
+            parent.children_resident.update(|it| it.max(most));
             let child = parent.children.borrow_mut().remove(&process.id);
             drop(child);
         }

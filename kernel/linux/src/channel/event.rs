@@ -6,9 +6,11 @@ use crate::memory::{Sink, Source};
 use crate::stop::Stop;
 use crate::watch::{Ready, Watch};
 use alloc::rc::Rc;
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::any::Any;
 use core::cell::Cell;
+use core::fmt::Write;
 
 /// The most that it counts to.
 const MOST: u64 = u64::MAX - 1;
@@ -32,6 +34,15 @@ impl Event {
 }
 
 impl File for Event {
+    fn label(&self) -> &'static str {
+        "[eventfd]"
+    }
+
+    fn tell(&self, text: &mut String) {
+        let _ =
+            writeln!(text, "eventfd-count: {:16x}\neventfd-id: {}", self.count.get(), self.inode);
+    }
+
     fn read(&self, _: &Open, _: At, to: &mut Sink<'_>) -> Result<usize, Stop> {
         if to.left() < 8 {
             return Err(Errno::EINVAL.into());

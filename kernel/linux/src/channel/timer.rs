@@ -6,9 +6,11 @@ use crate::memory::Sink;
 use crate::stop::Stop;
 use crate::watch::{Ready, Watch};
 use alloc::rc::Rc;
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::any::Any;
 use core::cell::{Cell, RefCell};
+use core::fmt::Write;
 use core::time::Duration;
 use kernel::task::{Task, spawn};
 use kernel::time::{Instant, sleep_until, wall_clock};
@@ -126,6 +128,25 @@ fn saturating_mul(duration: Duration, times: u64) -> Duration {
 }
 
 impl File for Timer {
+    fn label(&self) -> &'static str {
+        "[timerfd]"
+    }
+
+    fn tell(&self, text: &mut String) {
+        let (clock, ticks) =
+            (u8::from(self.clock == Clock::Monotonic), self.missed(Instant::now()));
+        let Setting { interval, value } = self.get();
+        let _ = writeln!(
+            text,
+            "clockid: {clock}\nticks: {ticks}\nsettime flags: 00\nit_value: ({}, {})\n\
+             it_interval: ({}, {})",
+            value.as_secs(),
+            value.subsec_nanos(),
+            interval.as_secs(),
+            interval.subsec_nanos(),
+        );
+    }
+
     fn read(&self, _: &Open, _: At, to: &mut Sink<'_>) -> Result<usize, Stop> {
         if to.left() < 8 {
             return Err(Errno::EINVAL.into());

@@ -35,6 +35,7 @@ use crate::signal::{Receiver, Signals};
 use crate::stop::{Pages, Stop};
 use crate::watch::{Ready, Watch};
 use alloc::rc::Rc;
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::any::Any;
 use core::cell::Cell;
@@ -272,6 +273,17 @@ pub trait File: Any {
     /// # Errors
     /// As of fstat(2).
     fn stat(&self) -> Result<Stat, Stop>;
+
+    /// What its link in `/proc/self/fd` says behind `anon_inode:`, where it has no path and is no
+    /// pipe or socket.
+    fn label(&self) -> &'static str {
+        "[unknown]"
+    }
+
+    /// Tells what is particular to its kind, in lines of `/proc/self/fdinfo` (proc(5)).
+    fn tell(&self, text: &mut String) {
+        let _ = text;
+    }
 
     /// Moves the position (lseek(2)).
     ///

@@ -145,6 +145,10 @@ impl Watcher for Inotify {
 }
 
 impl File for Inotify {
+    fn label(&self) -> &'static str {
+        "inotify"
+    }
+
     fn read(&self, _: &Open, _: At, to: &mut Sink<'_>) -> Result<usize, Stop> {
         let mut events = self.events.borrow_mut();
         let Some(first) = events.front() else { return Err(Stop::Wait) };

@@ -602,13 +602,14 @@ impl Tree {
     /// # Errors
     /// `ENOENT` if its folder was removed.
     pub fn path(&self, context: &Context, place: &Place) -> Result<Vec<u8>, Errno> {
+        let is_folder = place.node.kind() == Type::Folder;
         let Some(folder) = &place.folder else {
-            if place.node.kind() == Type::Folder {
+            if is_folder {
                 return self.folder_path(context, &place.node);
             }
             return Ok(place.name.to_vec());
         };
-        if place.node.kind() == Type::Folder {
+        if is_folder && !place.node.is_gone() {
             return self.folder_path(context, &place.node);
         }
         let mut path = self.folder_path(context, folder)?;
@@ -616,7 +617,7 @@ impl Tree {
             path.push(b'/');
         }
         path.extend_from_slice(&place.name);
-        if place.node.stat().links == 0 {
+        if is_folder || place.node.stat().links == 0 {
             path.extend_from_slice(b" (deleted)");
         }
         Ok(path)

@@ -35,7 +35,7 @@ fn futex(thread: &Rc<Thread>, args: Args) -> Answer {
     let private = operation & raw::FUTEX_PRIVATE_FLAG != 0;
     let realtime = operation & raw::FUTEX_CLOCK_REALTIME != 0;
     let command = operation & !(raw::FUTEX_PRIVATE_FLAG | raw::FUTEX_CLOCK_REALTIME);
-    if realtime && !matches!(command, raw::FUTEX_WAIT | raw::FUTEX_WAIT_BITSET) {
+    if realtime && command != raw::FUTEX_WAIT_BITSET {
         return Err(Errno::ENOSYS.into());
     }
     let value = value as u32;
@@ -195,7 +195,8 @@ fn requeue(
     let futexes = &thread.system.futexes;
     let (woken, moved) =
         futexes.requeue(from_key, to_key, wake as usize, most as usize).ok_or(Errno::ENOMEM)?;
-    Ok(if expected.is_some() { woken + moved } else { woken }.into())
+    // Both are counted, also where futex(2) speaks of those alone that were woken.
+    Ok((woken + moved).into())
 }
 
 /// Changes the second word, wakes those at the first, and those at the second if the word was

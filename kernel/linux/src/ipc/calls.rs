@@ -36,8 +36,13 @@ const SHM_REMAP: u32 = 0o40000;
 const SHM_EXEC: u32 = 0o100_000;
 const SHM_LOCK: u32 = 11;
 const SHM_UNLOCK: u32 = 12;
+const SHM_STAT: u32 = 13;
+const SHM_INFO: u32 = 14;
+const SHM_STAT_ANY: u32 = 15;
 /// The mode of a segment that was removed.
 const SHM_DEST: u32 = 0o1000;
+/// The mode of one that is locked.
+const SHM_LOCKED: u32 = 0o2000;
 
 /// `struct shmid64_ds` (asm-generic/shmbuf.h) with its `struct ipc64_perm`.
 #[repr(C)]
@@ -73,11 +78,12 @@ struct Limits {
 impl Status {
     fn of(entry: &Entry) -> Self {
         let removed = if entry.is_removed() { SHM_DEST } else { 0 };
+        let locked = if entry.locked { SHM_LOCKED } else { 0 };
         Self {
             key: entry.key,
             owner: entry.owner,
             creator: entry.creator,
-            mode: entry.mode | removed,
+            mode: entry.mode | removed | locked,
             bytes: entry.bytes,
             times: entry.times,
             made_by: entry.made_by,
@@ -184,8 +190,29 @@ fn shmctl(thread: &Rc<Thread>, [id, command, buffer, ..]: Args) -> Answer {
             entry.remove();
             Ok(())
         })?,
-        // Nothing is ever swapped here.
-        SHM_LOCK | SHM_UNLOCK => segments.with(id, |entry| entry.owned_by(&who))?,
+        lock @ (SHM_LOCK | SHM_UNLOCK) => segments.with(id, |entry| {
+            entry.owned_by(&who)?;
+            entry.locked = lock == SHM_LOCK;
+            Ok(())
+        })?,
+        // By its place among all: how all are told of (ipcs(1)).
+        by @ (SHM_STAT | SHM_STAT_ANY) => {
+            let id = segments.at(id)?;
+            let status = segments.with(id, |entry| {
+                if by == SHM_STAT {
+                    entry.may(&who, 4)?;
+                }
+                Ok(Status::of(entry))
+            })?;
+            memory.put(buffer, &status)?;
+            return Ok((id as usize).into());
+        }
+        SHM_INFO => {
+            let (count, pages) = segments.used();
+            // `struct shm_info`: all of them may be in memory, and none is swapped.
+            memory.put(buffer, &[count as u64, pages, pages, 0, 0, 0])?;
+            return Ok(count.saturating_sub(1).into());
+        }
         IPC_INFO => {
             let most_pages = Segments::most_pages();
             let limits = Limits {
@@ -197,7 +224,7 @@ fn shmctl(thread: &Rc<Thread>, [id, command, buffer, ..]: Args) -> Answer {
                 unused: [0; 4],
             };
             memory.put(buffer, &limits)?;
-            return Ok((segments.highest() as usize).into());
+            return Ok(segments.used().0.saturating_sub(1).into());
         }
         _ => return Err(Errno::EINVAL.into()),
     }

@@ -27,6 +27,8 @@ pub(super) struct Entry {
     pub(super) creator: [u32; 2],
     /// The lowest nine bits of a file's mode.
     pub(super) mode: u32,
+    /// `SHM_LOCK`, which changes nothing: nothing is ever swapped here.
+    pub(super) locked: bool,
     /// Who made it, and who attached or detached it last.
     pub(super) made_by: i32,
     pub(super) used_by: i32,
@@ -117,7 +119,7 @@ impl Segments {
     /// Makes one.
     ///
     /// # Errors
-    /// `EINVAL` for no bytes, or more than all may have; `ENOSPC` if there are too many.
+    /// `EINVAL` for no bytes, `ENOMEM` for more than all may have, `ENOSPC` if there are too many.
     pub(super) fn make(
         &self,
         key: i32,
@@ -129,8 +131,11 @@ impl Segments {
         self.purge();
         let most = Self::most_pages();
         let pages = bytes.div_ceil(PAGE as u64);
-        if bytes == 0 || pages > most {
+        if bytes == 0 {
             return Err(Errno::EINVAL);
+        }
+        if pages > most {
+            return Err(Errno::ENOMEM);
         }
         let mut entries = self.entries.borrow_mut();
         let taken: u64 = entries.values().map(|it| it.bytes.div_ceil(PAGE as u64)).sum();
@@ -156,6 +161,7 @@ impl Segments {
             owner: ids,
             creator: ids,
             mode: mode & 0o777,
+            locked: false,
             made_by: process,
             used_by: 0,
             times: [0; 3],
@@ -184,8 +190,19 @@ impl Segments {
         self.entries.borrow_mut().get_mut(&id).ok_or(Errno::EINVAL).and_then(what)
     }
 
-    /// Returns the highest number, or 0.
-    pub(super) fn highest(&self) -> i32 {
-        self.entries.borrow().keys().next_back().copied().unwrap_or(0)
+    /// Returns how many there are, and how many pages they may have together.
+    pub(super) fn used(&self) -> (usize, u64) {
+        self.purge();
+        let entries = self.entries.borrow();
+        (entries.len(), entries.values().map(|it| it.bytes.div_ceil(PAGE as u64)).sum())
+    }
+
+    /// Returns the number of the one at a place among them.
+    ///
+    /// # Errors
+    /// `EINVAL` if there are not so many.
+    pub(super) fn at(&self, place: i32) -> Result<i32, Errno> {
+        let place = usize::try_from(place).map_err(|_| Errno::EINVAL)?;
+        self.entries.borrow().keys().nth(place).copied().ok_or(Errno::EINVAL)
     }
 }

@@ -84,11 +84,19 @@ fn the_calls_refuse_what_their_pages_say() {
     let get = |key, bytes, flags| call(&thread, Sysno::shmget, [key, bytes, flags]);
     assert_eq!(get(7, P, 0), Err(Errno::ENOENT));
     assert_eq!(get(0, 0, 0), Err(Errno::EINVAL));
-    assert_eq!(get(0, u64::MAX, 0), Err(Errno::EINVAL));
+    assert_eq!(get(0, u64::MAX, 0), Err(Errno::ENOMEM));
     let id = get(7, P, CREATE | 0o640).unwrap();
     assert_eq!(get(7, P, CREATE | EXCLUSIVE), Err(Errno::EEXIST));
     assert_eq!(get(7, P + 1, 0), Err(Errno::EINVAL));
     assert_ne!(get(0, P, 0), get(0, P, 0));
+    // By place among all, of which ipcs(1) asks.
+    let told = room(&thread.memory(), PAGE) as u64;
+    let control = |id, command| call(&thread, Sysno::shmctl, [id, command, told]);
+    assert_eq!((control(0, 13), control(2, 13).is_ok(), control(0, 14)), (Ok(id), true, Ok(2)));
+    assert_eq!(thread.memory().get::<[u64; 3]>(told).unwrap(), [3; 3]);
+    assert_eq!(control(3, 13), Err(Errno::EINVAL));
+    assert_eq!((control(id, 11), status(&thread, id).unwrap().mode), (Ok(0), 0o2640));
+    assert_eq!((control(id, 12), status(&thread, id).unwrap().mode), (Ok(0), 0o640));
     let attach = |at, flags| call(&thread, Sysno::shmat, [id, at, flags]);
     let taken = room(&thread.memory(), PAGE) as u64;
     assert_eq!(attach(taken, 0), Err(Errno::EINVAL));

@@ -364,7 +364,8 @@ impl Memory {
             }
             return Ok(request.at);
         }
-        let hint = request.at.checked_next_multiple_of(PAGE).unwrap_or(TOP);
+        // Within a page it is that page, as on Linux.
+        let hint = request.at / PAGE * PAGE;
         if request.at != 0 && hint <= TOP - length && hint >= LOWEST && !taken(hint) {
             let near = areas.above(hint).is_some_and(|(start, area)| {
                 area.flags.contains(Flags::GROWS_DOWN)

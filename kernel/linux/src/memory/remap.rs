@@ -121,6 +121,8 @@ impl Memory {
         let mut areas = self.areas.borrow_mut();
         match pages_only {
             true => areas.change(at..at + old, |area| area.flags -= Flags::LOCKED),
+            // Of none nothing goes, and the area is not cut there.
+            false if old == 0 => {}
             false => areas.remove(at..at + old),
         }
         Ok(to)

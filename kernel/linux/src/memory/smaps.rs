@@ -69,6 +69,8 @@ impl Resident {
             if name == "Shared_Clean" {
                 let half = self.half * PAGE / 2048;
                 let _ = writeln!(text, "Pss:            {half:>8} kB");
+                let dirty = (2 * own_dirty + shared_dirty) * PAGE / 2048;
+                let _ = writeln!(text, "Pss_Dirty:      {dirty:>8} kB");
             }
             let (name, size) = (format!("{name}:"), pages * PAGE / 1024);
             let _ = writeln!(text, "{name:<16}{size:>8} kB");

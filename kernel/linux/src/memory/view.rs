@@ -122,7 +122,12 @@ impl Memory {
                     (view.device, view.inode) = (file.device, file.inode);
                     view.offset = first * PAGE as u64;
                 }
-                Backing::Special(special, _) => view.name = special.name.as_bytes(),
+                // The first page of the vDSO's is what its code reads, as long as they are two areas.
+                Backing::Special(special, first) => {
+                    let apart = area.end - start < special.frames.len() * PAGE;
+                    let data = special.name == "[vdso]" && *first == 0 && apart;
+                    view.name = if data { "[vvar]" } else { special.name }.as_bytes();
+                }
             }
             each(&view);
         }
@@ -175,6 +180,12 @@ impl Memory {
     #[must_use]
     pub fn resident(&self, range: Range<usize>) -> usize {
         self.space.borrow().pages(range).count()
+    }
+
+    /// Returns how many bytes of it are in memory.
+    #[must_use]
+    pub fn resident_bytes(&self) -> usize {
+        self.space.borrow().stats().pages * PAGE
     }
 
     /// Returns how much there is.

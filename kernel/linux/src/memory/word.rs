@@ -55,7 +55,8 @@ impl Memory {
     ///
     /// # Errors
     /// `EINVAL` if `at` is no multiple of 4, `EFAULT` beyond all addresses, or where nothing is
-    /// mapped and it may be shared.
+    /// mapped and it may be shared; as on Linux also where memory of no file cannot be written, which
+    /// never changes.
     pub fn futex_key(&self, at: u64, private: bool) -> Result<Key, Stop> {
         let at = aligned(at)?;
         let own = Key { owner: ptr::from_ref(self).addr(), at: at as u64 };
@@ -71,6 +72,9 @@ impl Memory {
             }
             Backing::File(file, first) if area.is_shared() => {
                 Key { owner: Rc::as_ptr(&file.pages).addr(), at: within(*first) }
+            }
+            Backing::Anonymous if !area.access.contains(Access::WRITE) => {
+                return Err(Errno::EFAULT.into());
             }
             _ => own,
         })

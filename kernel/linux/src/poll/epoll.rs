@@ -8,10 +8,12 @@ use crate::thread::Thread;
 use crate::watch::{Cause, Heard, Listener, Ready, Watch};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::rc::{Rc, Weak};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
 use core::cell::{Cell, RefCell};
+use core::fmt::Write;
 use core::sync::atomic::{AtomicBool, Ordering};
 use linux_raw_sys::general::{EPOLLET, EPOLLEXCLUSIVE, EPOLLONESHOT};
 use spin::Mutex;
@@ -362,6 +364,25 @@ impl Epoll {
 }
 
 impl File for Epoll {
+    fn label(&self) -> &'static str {
+        "[eventpoll]"
+    }
+
+    fn tell(&self, text: &mut String) {
+        for (&(fd, _), entry) in &*self.entries.borrow() {
+            let Some(open) = entry.open.upgrade() else { continue };
+            let (inode, device) = open.file.stat().map_or((0, 0), |it| (it.inode, it.device));
+            // What is always told of is among what is wanted.
+            let events = entry.interest.events | (Ready::ERR | Ready::HUP).bits();
+            let _ = writeln!(
+                text,
+                "tfd: {fd:8} events: {events:8x} data: {:16x}  pos:{} ino:{inode:x} sdev:{device:x}",
+                entry.interest.data,
+                open.position.get(),
+            );
+        }
+    }
+
     fn ready_by(&self, caller: &dyn Caller) -> Ready {
         // A circle is refused when it is made.
         if self.any_ready(caller) { Ready::IN | Ready::RDNORM } else { Ready::empty() }

@@ -26,9 +26,13 @@ impl OpenNode {
         let kind = match stat.kind {
             Type::Pipe => "pipe",
             Type::Socket => "socket",
-            _ => "anon_inode",
+            _ => "",
         };
-        let name = format!("{kind}:[{}]", stat.inode).into_bytes().into();
+        let name = match kind {
+            "" => format!("anon_inode:{}", open.file.label()),
+            kind => format!("{kind}:[{}]", stat.inode),
+        };
+        let name = name.into_bytes().into();
         Ok(Place { node: Rc::new(Self { open: Rc::clone(open), stat }), folder: None, name })
     }
 }

@@ -5,7 +5,7 @@ use crate::errno::Errno;
 use crate::file::text::TextFile;
 use crate::file::texts::{Take, Texts};
 use crate::file::{
-    Above, Caller, Change, File, Handle, Inode, Listing, Place, Stat, Statfs, Type, Walk,
+    Above, Caller, Change, File, Handle, Inode, Listing, New, Place, Stat, Statfs, Type, Walk,
 };
 use crate::process::Process;
 use crate::stop::Stop;
@@ -16,7 +16,7 @@ use alloc::rc::{Rc, Weak};
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::any::Any;
-use linux_raw_sys::general::{O_ACCMODE, O_RDONLY};
+use linux_raw_sys::general::{O_ACCMODE, O_CLOEXEC, O_PATH, O_RDONLY, O_WRONLY};
 
 /// One of the two file systems.
 pub(super) struct FileSystem {
@@ -264,8 +264,20 @@ impl Inode for Node {
             What::Text(_, _, name) => {
                 self.system.registry.of_process(name).map_or(0o444, |it| it.1)
             }
-            What::Open(_) | What::Infos(_) => 0o500,
-            What::Info(..) => 0o400,
+            What::Open(_) => 0o500,
+            What::Infos(_) => 0o555,
+            What::Info(..) => 0o444,
+            // As it is open: to be read, to be written, or neither.
+            &What::Descriptor(id, fd) => {
+                let open = self.process(id).and_then(|it| it.files().get(fd));
+                let flags = open.map_or(O_PATH, |it| it.flags());
+                match flags & O_ACCMODE {
+                    _ if flags & O_PATH != 0 => 0,
+                    O_RDONLY => 0o500,
+                    O_WRONLY => 0o300,
+                    _ => 0o700,
+                }
+            }
             _ if kind == Type::Link => 0o777,
             _ => 0o555,
         };
@@ -288,7 +300,11 @@ impl Inode for Node {
             inode: self.number(),
             kind,
             mode,
-            links: if kind == Type::Folder { 2 } else { 1 },
+            links: match self.what {
+                What::Threads(id) => self.process(id).map_or(2, |it| 2 + it.threads().len() as u64),
+                _ if kind == Type::Folder => 2,
+                _ => 1,
+            },
             uid,
             gid,
             special: 0,
@@ -305,6 +321,22 @@ impl Inode for Node {
     fn lookup(&self, _: &dyn Caller, name: &[u8]) -> Result<Rc<dyn Inode>, Stop> {
         let name = core::str::from_utf8(name).map_err(|_| Errno::ENOENT)?;
         Ok(self.with(self.entry(name)?))
+    }
+
+    fn create(&self, _: &dyn Caller, _: &[u8], _: New<'_>, _: u32) -> Result<Rc<dyn Inode>, Stop> {
+        // Of names that are not there nothing can be made.
+        Err(if self.system.processes { Errno::ENOENT } else { Errno::EPERM }.into())
+    }
+
+    fn rename(
+        &self,
+        _: &dyn Caller,
+        _: &[u8],
+        _: &Rc<dyn Inode>,
+        _: &[u8],
+        _: bool,
+    ) -> Result<(), Stop> {
+        Err(if self.system.processes { Errno::ENOENT } else { Errno::EPERM }.into())
     }
 
     fn up(&self) -> Option<Above> {
@@ -348,6 +380,10 @@ impl Inode for Node {
         if let What::Cwd(id) | What::Root(id) | What::Exe(id) | What::Descriptor(id, _) = self.what
         {
             self.look(caller, id)?;
+            // One that has ended is nowhere.
+            if self.process(id)?.status().is_some() {
+                return Err(Errno::ENOENT.into());
+            }
         }
         let place = match self.what {
             What::Cwd(id) => system.tree.cwd(&self.process(id)?.fs.borrow()),
@@ -410,8 +446,14 @@ impl Inode for Node {
                 let process = self.process(id)?;
                 let make = move || {
                     let open = process.files().get(fd).map_err(|_| Errno::ENOENT)?;
-                    let (position, flags) = (open.position.get(), open.flags());
-                    let text = format!("pos:\t{position}\nflags:\t0{flags:o}\nmnt_id:\t1\n");
+                    let closes = process.files().closes_on_exec(fd).unwrap_or(false);
+                    let flags = open.flags() | if closes { O_CLOEXEC } else { 0 };
+                    let position = open.position.get();
+                    let inode = open.file.stat().map_or(0, |it| it.inode);
+                    let mut text = format!(
+                        "pos:\t{position}\nflags:\t0{flags:o}\nmnt_id:\t1\nino:\t{inode}\n"
+                    );
+                    open.file.tell(&mut text);
                     Ok(text.into_bytes())
                 };
                 Ok(TextFile::new(self, Box::new(make), None))

@@ -163,12 +163,13 @@ pub(super) fn add(system: &Rc<System>) {
         Some(status::stat(system, process, thread))
     });
     file(system, "status", 0o444, |_, process, thread| Some(status::status(process, thread)));
-    let fixed: [(&'static str, &'static str); 8] = [
+    let fixed: [(&'static str, &'static str); 9] = [
         ("cgroup", "0::/\n"),
         ("loginuid", "4294967295"),
         ("oom_adj", "0\n"),
         ("oom_score", "0\n"),
         ("sessionid", "4294967295"),
+        ("setgroups", "allow\n"),
         ("uid_map", "         0          0 4294967295\n"),
         ("gid_map", "         0          0 4294967295\n"),
         ("wchan", "0"),
@@ -228,7 +229,8 @@ fn limits(process: &Process) -> String {
         let limit = process.limits.get(resource);
         let [soft, hard] = [limit.soft, limit.hard]
             .map(|it| if it == INFINITY { "unlimited".to_string() } else { it.to_string() });
-        let _ = writeln!(text, "{name:<26}{soft:<21}{hard:<21}{unit:<10}");
+        let _ = write!(text, "{name:<26}{soft:<21}{hard:<21}");
+        let _ = if unit.is_empty() { writeln!(text) } else { writeln!(text, "{unit:<10}") };
     }
     text
 }

@@ -100,13 +100,14 @@ pub(super) fn stat(system: &System, process: &Process, thread: Option<&Receiver>
         format!(
             ") {} {parent} {} {} {terminal} {foreground} 4194304 {} 0 0 0 {ran} 0 {children} 0 {} \
              {nice} {} 0 {} {} {} {most} {} {} {} 0 0 {pending} {blocked} {ignored} {caught} 0 0 0 \
-             {} 0 0 0 0 0 0 0 0 {heap} {} {} {} {} 0\n",
+             {} 0 0 0 0 0 0 0 0 {heap} {} {} {} {} {}\n",
             state(process, thread),
             process.group(),
             process.session(),
             process.faults.get(),
             20 + nice,
-            process.threads().len(),
+            // One that has ended counts as its first thread.
+            process.threads().len().max(1),
             hundredths(began),
             usage.address_space,
             usage.resident / PAGE,
@@ -118,6 +119,7 @@ pub(super) fn stat(system: &System, process: &Process, thread: Option<&Receiver>
             arguments.end,
             environment.start,
             environment.end,
+            process.status().map_or(0, |it| it.bits()),
         )
         .as_bytes(),
     );
@@ -125,7 +127,8 @@ pub(super) fn stat(system: &System, process: &Process, thread: Option<&Receiver>
 }
 
 /// Returns that text as those see it who may not look into the process: where its code, its stack
-/// and the like are stands there as 1 or 0 (proc_pid_stat(5), fields 26 to 30, 35, 45 to 51).
+/// and the like are, and how it ended, stands there as 1 or 0 (proc_pid_stat(5), fields 26 to 30, 35, 45 to
+/// 52).
 pub(super) fn without_addresses(stat: &[u8]) -> Vec<u8> {
     // The name may have spaces and parentheses, and nothing behind it has.
     let behind = stat.iter().rposition(|&it| it == b')').map_or(0, |at| at + 1);
@@ -139,7 +142,7 @@ pub(super) fn without_addresses(stat: &[u8]) -> Vec<u8> {
         text.push(b' ');
         text.extend_from_slice(match number {
             26 | 27 => b"1",
-            28..=30 | 35 | 45..=51 => b"0",
+            28..=30 | 35 | 45..=52 => b"0",
             _ => field,
         });
     }
@@ -168,7 +171,7 @@ pub(super) fn status(process: &Process, thread: Option<&Receiver>) -> Vec<u8> {
         rest,
         "Threads:\t{}\nSigQ:\t{}/{}\nSigPnd:\t{pending:016x}\nShdPnd:\t{:016x}\n\
          SigBlk:\t{blocked:016x}\nSigIgn:\t{ignored:016x}\nSigCgt:\t{caught:016x}\n",
-        process.threads().len(),
+        process.threads().len().max(1),
         process.signals.count(),
         process.limits.get(raw::RLIMIT_SIGPENDING).soft,
         process.signals.shared().bits(),
@@ -211,12 +214,11 @@ fn who(process: &Process, thread: Option<&Receiver>, text: &mut String) {
         group.files,
         process.files().numbers().last().map_or(0, |it| it + 1).next_power_of_two().max(64),
     );
-    for group in it.groups.iter() {
-        let _ = write!(text, "{group} ");
-    }
+    let groups: Vec<_> = it.groups.iter().map(|it| format!("{it}")).collect();
     let _ = write!(
         text,
-        "\nNStgid:\t{0}\nNSpid:\t{1}\nNSpgid:\t{2}\nNSsid:\t{3}\n",
+        "{0} \nNStgid:\t{1}\nNSpid:\t{2}\nNSpgid:\t{3}\nNSsid:\t{4}\n",
+        groups.join(" "),
         process.id,
         thread.map_or(process.id, Receiver::id),
         process.group(),

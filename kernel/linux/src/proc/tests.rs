@@ -114,7 +114,14 @@ fn the_machine_is_described() {
         assert_eq!(it.text(path), Err(errno), "{path}");
     }
     assert_eq!(it.open("/proc/version", abi::O_WRONLY), Err(Errno::EACCES));
-    assert_eq!(it.open("/proc/new", abi::O_WRONLY | abi::O_CREAT), Err(Errno::EPERM));
+    assert_eq!(it.open("/proc/new", abi::O_WRONLY | abi::O_CREAT), Err(Errno::ENOENT));
+    let (old, new) = (it.path("/proc/new"), it.at as u64 + 64);
+    it.thread.memory().write(new as usize, b"/proc/newer\0").unwrap();
+    assert_eq!(it.call(Sysno::mkdir, &[old, 0o700]), Err(Errno::ENOENT));
+    let own = it.path("/proc/self/comm");
+    assert_eq!(it.call(Sysno::rename, &[own, new]), Err(Errno::ENOENT));
+    it.thread.system.host_name.replace(b"host".to_vec());
+    assert_eq!(it.text("/proc/sys/kernel/hostname").as_deref(), Ok("host\n"));
     let path = it.path("/proc/version");
     assert_eq!(it.call(Sysno::unlink, &[path]), Err(Errno::EPERM));
 }
@@ -248,7 +255,7 @@ fn addresses_are_hidden_in_stat_whatever_a_program_is_called() {
         for (number, shown) in (3..).zip(shown) {
             let expected = match number {
                 26 | 27 => 1,
-                28..=30 | 35 | 45..=51 => 0,
+                28..=30 | 35 | 45..=52 => 0,
                 _ => number,
             };
             assert_eq!(shown, expected, "field {number}");
@@ -266,6 +273,41 @@ fn descriptors_are_links() {
     assert_eq!(it.names("/proc/self/fd"), Ok(std::vec![fd.to_string()]));
     let info = it.text(&format!("/proc/self/fdinfo/{fd}")).unwrap();
     assert!(info.starts_with("pos:\t4\nflags:\t0100002\n"), "{info}");
+    assert!(info.contains("\nino:\t"), "{info}");
+    for (number, args, name, told) in [
+        (Sysno::eventfd2, [9, 0o2000000], "[eventfd]", "flags:\t02000002\n"),
+        (Sysno::eventfd2, [10, 0], "[eventfd]", "\neventfd-count:                a\n"),
+        (Sysno::timerfd_create, [1, 0], "[timerfd]", "\nclockid: 1\nticks: 0\n"),
+        (Sysno::epoll_create1, [0, 0], "[eventpoll]", "flags:\t02\n"),
+        (Sysno::inotify_init1, [0, 0], "inotify", "flags:\t00\n"),
+        (Sysno::pidfd_open, [it.thread.process.id as u64, 0], "[pidfd]", "\nPid:\t1\nNSpid:\t1\n"),
+    ] {
+        let fd = it.call(number, &args).unwrap() as u64;
+        let link = it.link(&format!("/proc/self/fd/{fd}"));
+        assert_eq!(link, Ok(format!("anon_inode:{name}")));
+        let info = it.text(&format!("/proc/self/fdinfo/{fd}")).unwrap();
+        assert!(info.contains(told), "{info}");
+        it.call(Sysno::close, &[fd]).unwrap();
+    }
+    let epoll = it.call(Sysno::epoll_create1, &[0]).unwrap() as u64;
+    let event = it.call(Sysno::eventfd2, &[0, 0]).unwrap() as u64;
+    it.thread.memory().put(it.at as u64, &[1_u32, 0xabc, 0]).unwrap();
+    it.call(Sysno::epoll_ctl, &[epoll, 1, event, it.at as u64]).unwrap();
+    let info = it.text(&format!("/proc/self/fdinfo/{epoll}")).unwrap();
+    let line = format!("\ntfd: {event:8} events:       19 data:              abc  pos:0 ino:");
+    assert!(info.contains(&line), "{info}");
+    for fd in [epoll, event] {
+        it.call(Sysno::close, &[fd]).unwrap();
+    }
+    // Its mode says how it is open.
+    for (flags, mode) in [(abi::O_RDONLY, 0o500), (abi::O_WRONLY, 0o300), (abi::O_PATH, 0)] {
+        let other = it.open("/file", flags).unwrap();
+        let path = it.path(&format!("/proc/self/fd/{other}"));
+        it.call(Sysno::lstat, &[path, it.at as u64 + 4096]).unwrap();
+        let mode_at = it.at as u64 + 4096 + 24;
+        assert_eq!(it.thread.memory().get::<u32>(mode_at).unwrap(), 0o120000 | mode);
+        it.call(Sysno::close, &[other]).unwrap();
+    }
     // It leads to the file even when that has no name.
     let path = it.path("/file");
     it.call(Sysno::unlink, &[path]).unwrap();
@@ -279,6 +321,12 @@ fn descriptors_are_links() {
     it.call(Sysno::chdir, &[path]).unwrap();
     let count = it.call(Sysno::getcwd, &[it.at as u64 + 4096, 100]).unwrap();
     assert_eq!(it.got(count - 1), format!("/proc/{id}/fd").into_bytes());
+    // A folder that is gone still has the name that it had.
+    for number in [Sysno::mkdir, Sysno::chdir, Sysno::rmdir] {
+        let path = it.path("/gone");
+        it.call(number, &[path, 0o700]).unwrap();
+    }
+    assert_eq!(it.link("/proc/self/cwd").as_deref(), Ok("/gone (deleted)"));
 }
 
 /// The value of a line `NAME: value` of a text.

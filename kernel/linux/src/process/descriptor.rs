@@ -9,8 +9,10 @@ use crate::stop::Stop;
 use crate::thread::Thread;
 use crate::watch::{Ready, Watch};
 use alloc::rc::{Rc, Weak};
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::any::Any;
+use core::fmt::Write;
 use linux_raw_sys::general::{O_NONBLOCK, O_RDWR};
 
 /// pidfd_open(2)
@@ -50,6 +52,16 @@ impl ProcessFile {
 }
 
 impl File for ProcessFile {
+    fn label(&self) -> &'static str {
+        "[pidfd]"
+    }
+
+    fn tell(&self, text: &mut String) {
+        // One that its parent has waited for has no number any more.
+        let id = self.process().map_or(-1, |it| it.id);
+        let _ = writeln!(text, "Pid:\t{id}\nNSpid:\t{id}");
+    }
+
     fn ready(&self) -> Ready {
         let ended = self.process().is_none_or(|it| it.status().is_some());
         if ended { Ready::IN | Ready::RDNORM } else { Ready::empty() }

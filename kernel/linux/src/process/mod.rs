@@ -70,6 +70,10 @@ pub struct Process {
     pub ran: Cell<u64>,
     /// Time that its children ran that it has waited for, in ns.
     pub children_ran: Cell<u64>,
+    /// How many bytes it had in memory at its end.
+    pub(crate) resident: Cell<usize>,
+    /// The most that one had of those that it waited for, and of those that they did.
+    pub(crate) children_resident: Cell<usize>,
     /// When it was made.
     pub began: Instant,
     /// Bytes that it read and wrote by calls.
@@ -186,6 +190,8 @@ impl Process {
             released: Cell::new(false),
             ran: Cell::new(0),
             children_ran: Cell::new(0),
+            resident: Cell::new(0),
+            children_resident: Cell::new(0),
             began: Instant::now(),
             moved: Default::default(),
             moves: Default::default(),

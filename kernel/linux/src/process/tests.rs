@@ -444,6 +444,12 @@ fn a_descriptor_of_a_process_outlives_it() {
     };
     assert_eq!(waitid(0), Err(Errno::EAGAIN));
     assert_eq!(waitid(raw::WNOHANG), Ok(0));
+    // Where none is told of, all is 0 up to the status.
+    let told = room(&first.memory(), kernel::user::PAGE) as u64;
+    first.memory().put(told, &[7_u32; 8]).unwrap();
+    let none = [raw::P_PIDFD.into(), fd, told, exited | u64::from(raw::WNOHANG)];
+    assert_eq!(call(Sysno::waitid, none), Ok(0));
+    assert_eq!(first.memory().get::<[u32; 8]>(told).unwrap(), [0, 0, 0, 0, 0, 0, 0, 7]);
     assert_eq!(call(Sysno::waitid, [raw::P_PIDFD.into(), 99, 0, exited]), Err(Errno::EBADF));
     assert_eq!(call(Sysno::pidfd_send_signal, [fd, 0, 0, 0]), Ok(0));
     assert_eq!(call(Sysno::pidfd_send_signal, [fd, 0, 0, 1]), Err(Errno::EINVAL));

@@ -8,9 +8,11 @@ use crate::file::{At, Caller, File, Open, Stat, Type, next_inode};
 use crate::memory::Sink;
 use crate::stop::Stop;
 use crate::watch::{Ready, Watch};
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::any::Any;
 use core::cell::Cell;
+use core::fmt::Write;
 use linux_raw_sys::general::SI_TIMER;
 use zerocopy::{Immutable, IntoBytes};
 
@@ -87,6 +89,14 @@ impl SignalFile {
 }
 
 impl File for SignalFile {
+    fn label(&self) -> &'static str {
+        "[signalfd]"
+    }
+
+    fn tell(&self, text: &mut String) {
+        let _ = writeln!(text, "sigmask:\t{:016x}", self.set.get().bits());
+    }
+
     fn read_by(
         &self,
         caller: &dyn Caller,

@@ -18,17 +18,19 @@ use crate::memory::{Sink, Source};
 use crate::stop::Stop;
 use crate::watch::{Ready, Watch};
 use alloc::rc::Rc;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
 use core::cell::Cell;
+use core::fmt::Write;
 use core::net::IpAddr;
 use core::time::Duration;
 use linux_raw_sys::general::O_PATH;
 use linux_raw_sys::ioctl::{FIONREAD, TIOCOUTQ};
 use linux_raw_sys::net::{
-    SO_DOMAIN, SO_PROTOCOL, SO_RCVBUF, SO_SNDBUF, SO_TYPE, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET,
-    SOCK_STREAM, SOL_SOCKET,
+    AF_INET, AF_INET6, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPPROTO_UDP, SO_DOMAIN, SO_PROTOCOL,
+    SO_RCVBUF, SO_SNDBUF, SO_TYPE, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET,
 };
 
 /// Which bytes belong together.
@@ -69,11 +71,40 @@ pub struct Form {
 }
 
 impl Form {
+    /// Asks whether options of a level can be read.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` if there are none of that level, `ENOPROTOOPT` for IPv6.
+    fn judge_level(self, level: u32) -> Result<(), Errno> {
+        match self.family {
+            _ if self.has_level(level) => Ok(()),
+            AF_INET6 => Err(Errno::ENOPROTOOPT),
+            _ => Err(Errno::EOPNOTSUPP),
+        }
+    }
+
+    /// Returns whether there are options of a level for it: of the internet, those of its own
+    /// protocols.
+    const fn has_level(self, level: u32) -> bool {
+        const IP: u32 = IPPROTO_IP as u32;
+        const IPV6: u32 = IPPROTO_IPV6 as u32;
+        const TCP: u32 = IPPROTO_TCP as u32;
+        const UDP: u32 = IPPROTO_UDP as u32;
+        match (level, self.style) {
+            _ if !matches!(self.family, AF_INET | AF_INET6) => true,
+            (SOL_SOCKET | IP, _) | (TCP, Style::Stream) | (UDP, Style::Datagram) => true,
+            (IPV6, _) => self.family == AF_INET6,
+            (_, Style::Raw) => true,
+            _ => false,
+        }
+    }
+
     /// Returns the options of any socket (socket(7)).
     ///
     /// # Errors
     /// `ENOPROTOOPT` for others.
     pub fn option(self, level: u32, name: u32) -> Result<Vec<u8>, Errno> {
+        self.judge_level(level)?;
         let number = match (level, name) {
             (SOL_SOCKET, SO_TYPE) => self.style.number(),
             (SOL_SOCKET, SO_DOMAIN) => self.family,
@@ -239,6 +270,12 @@ impl SocketFile {
 }
 
 impl File for SocketFile {
+    fn tell(&self, text: &mut String) {
+        if let Some(unix) = self.socket.any().downcast_ref::<unix::Unix>() {
+            let _ = writeln!(text, "scm_fds: {}", unix.in_flight());
+        }
+    }
+
     fn read(&self, _: &Open, at: At, to: &mut Sink<'_>) -> Result<usize, Stop> {
         if at != At::Position {
             return Err(Errno::ESPIPE.into());

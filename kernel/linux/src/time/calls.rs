@@ -180,7 +180,8 @@ impl Usage {
 
     /// That of a process that has ended, and of those that it waited for.
     pub(crate) fn of(process: &Process) -> Self {
-        Self::new(process.cpu_time() + process.children_ran.get(), 0)
+        let most = process.resident.get().max(process.children_resident.get());
+        Self::new(process.cpu_time() + process.children_ran.get(), most)
     }
 }
 
@@ -193,7 +194,9 @@ fn getrusage(thread: &Rc<Thread>, [who, to, ..]: Args) -> Answer {
     let usage = match who as i32 {
         SELF => Usage::new(process.cpu_time(), resident),
         THREAD => Usage::new(thread.signals.cpu_time(), resident),
-        raw::RUSAGE_CHILDREN => Usage::new(process.children_ran.get(), 0),
+        raw::RUSAGE_CHILDREN => {
+            Usage::new(process.children_ran.get(), process.children_resident.get())
+        }
         _ => return Err(Errno::EINVAL.into()),
     };
     memory.put(to, &usage)?;

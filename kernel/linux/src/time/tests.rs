@@ -94,8 +94,21 @@ fn a_futex_waits_no_longer_than_its_end() {
     assert_eq!(wait(0, 1, 0, 0), Err(Errno::EAGAIN));
     assert_eq!(wait(9, 0, at + 16, 0), Err(Errno::EINVAL), "no bits");
     assert_eq!(wait(9, 0, at + 16, 1), Err(Errno::ETIMEDOUT), "an end that has passed");
+    assert_eq!(wait(9 | 256, 0, at + 16, 1), Err(Errno::ETIMEDOUT));
+    // What nobody can write to never changes.
+    thread.memory().protect(at as usize, 4096, kernel::user::Access::READ).unwrap();
+    assert_eq!(wait(0, 0, 0, 0), Err(Errno::EFAULT));
+    assert_eq!(wait(1, 0, 0, 0), Err(Errno::EFAULT));
+    assert_eq!(wait(1 | 128, 0, 0, 0), Ok(0));
+    thread
+        .memory()
+        .protect(at as usize, 4096, kernel::user::Access::READ | kernel::user::Access::WRITE)
+        .unwrap();
     assert_eq!(wait(6, 0, 0, 0), Err(Errno::ENOSYS), "priorities");
-    assert_eq!(wait(1 | 256, 0, 0, 0), Err(Errno::ENOSYS));
+    for operation in [0, 1, 3, 4, 5, 10] {
+        let wait = wait(operation | 256, 0, at + 16, 1);
+        assert_eq!(wait, Err(Errno::ENOSYS), "{operation}");
+    }
     put_time(&thread, at + 16, 0, -1);
     assert_eq!(wait(0, 0, at + 16, 0), Err(Errno::EINVAL));
     assert_eq!(call(&thread, Sysno::futex, &[at + 1, 1, 1]), Err(Errno::EINVAL));
@@ -117,7 +130,7 @@ fn waiters_are_woken_moved_and_counted() {
         })
         .collect();
     assert_eq!(futex([at, 1, 1, 0, 0, 0]), Ok(1));
-    assert_eq!(futex([at, 3, 1, 1, at + 4, 0]), Ok(1), "one woken, one moved");
+    assert_eq!(futex([at, 3, 1, 1, at + 4, 0]), Ok(2), "one woken, one moved");
     assert_eq!(futex([at, 4, 0, 9, at + 4, 1]), Err(Errno::EAGAIN), "it is not 1");
     assert_eq!(futex([at, 4, 0, 9, at + 4, 0]), Ok(2), "the others moved");
     assert_eq!(futex([at, 1, 9, 0, 0, 0]), Ok(0));
@@ -389,4 +402,33 @@ fn timers_of_running_time_expire_when_it_has_run() {
     assert!(pending().has(Signal::XCPU) && !process.is_over());
     ran(2000 * MS);
     assert!(process.is_over());
+}
+
+#[test]
+fn who_waits_is_told_how_much_memory_a_child_had() {
+    let (thread, at) = with_page();
+    thread.system.add(&thread.process);
+    let memory = thread.memory();
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&seen);
+    play(move |step, registers, _| match (step, registers.rax) {
+        (0, _) => call_of(registers, Sysno::fork, &[]),
+        // It has a page of its own.
+        (1, 0) => call_of(registers, Sysno::uname, &[at + 512]),
+        (2, 0) => call_of(registers, Sysno::exit_group, &[0]),
+        (1, _) => call_of(registers, Sysno::wait4, &[u64::MAX, 0, 0, at]),
+        (2, child) => {
+            log.borrow_mut().push(child);
+            call_of(registers, Sysno::getrusage, &[u64::MAX, at + 256])
+        }
+        (_, result) => {
+            log.borrow_mut().push(result);
+            call_of(registers, Sysno::exit_group, &[0])
+        }
+    });
+    assert_eq!(run(thread), 0);
+    assert_eq!(*seen.borrow(), [2, 0]);
+    // `ru_maxrss` is behind two times.
+    let most = [at, at + 256].map(|at| memory.get::<u64>(at + 32).unwrap());
+    assert!(most[0] > 0 && most[0] == most[1], "{most:?}");
 }

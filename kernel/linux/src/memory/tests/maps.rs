@@ -40,7 +40,7 @@ fn a_place_may_be_wished_for_and_a_fixed_one_replaces_what_is_there() {
     let memory = memory();
     let at = 0x10_0000_0000;
     let hint = |at| Request { at, ..Request::anonymous(PAGE, RW) };
-    assert_eq!(memory.map(&hint(at + 1)), Ok(at + PAGE));
+    assert_eq!(memory.map(&hint(at + PAGE + 1)), Ok(at + PAGE), "that page");
     assert_ne!(memory.map(&hint(at + PAGE)), Ok(at + PAGE));
     memory.write(at + PAGE, b"old").unwrap();
     assert_eq!(memory.map(&fixed(at, 3, RW)), Ok(at));

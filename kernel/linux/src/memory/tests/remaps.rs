@@ -43,6 +43,10 @@ fn a_piece_of_an_area_moves_to_where_it_is_told() {
     // A second map of shared memory.
     let copy = memory.remap(at, 0, 2 * PAGE, Move::May).unwrap();
     assert_eq!((byte(&memory, copy + PAGE).unwrap(), byte(&memory, at + PAGE).unwrap()), (2, 2));
+    // The first is one area as before, also where the second begins within it.
+    memory.remap(at + PAGE, 0, PAGE, Move::May).unwrap();
+    assert_eq!(areas(&memory, at, 8), ["0-3 r--", "5-8 r--"]);
+    assert!(memory.remap(at, 3 * PAGE, 9 * PAGE, Move::May).is_ok());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::file::Caller;
 use crate::process::descriptor::ProcessFile;
 use crate::process::{Process, Report, Status};
 use crate::signal::{Info, Signal};
-use crate::stop::loaded;
+use crate::stop::{Stop, loaded};
 use crate::system::System;
 use crate::thread::Thread;
 use crate::time::calls::Usage;
@@ -85,7 +85,7 @@ fn wait_for(
     thread: &Rc<Thread>,
     which: Which,
     options: u32,
-    tell: impl Fn(&Thread, Option<(&Process, &Found)>) -> Result<usize, crate::stop::Stop> + 'static,
+    tell: impl Fn(&Thread, Option<(&Process, &Found)>) -> Result<usize, Stop> + 'static,
 ) -> Answer {
     let process = Rc::clone(&thread.process);
     let end = move |system: &System, child: &Process, found: &Found| {
@@ -96,9 +96,12 @@ fn wait_for(
     if let Some((child, found)) = find(&process, which, options & !raw::WNOWAIT | raw::WNOWAIT)?
         && matches!(found, Found::Ended(_))
     {
-        let result = tell(thread, Some((&child, &found)))?;
-        end(&thread.system, &child, &found);
-        return Ok(result.into());
+        let result = tell(thread, Some((&child, &found)));
+        // It is gone also where it could not be told of, as on Linux.
+        if matches!(result, Ok(_) | Err(Stop::Fail(_))) {
+            end(&thread.system, &child, &found);
+        }
+        return Ok(result?.into());
     }
     let thread = Rc::clone(thread);
     wait(async move {
@@ -177,8 +180,8 @@ fn waitid(thread: &Rc<Thread>, [kind, id, to, options, usage, _]: Args) -> Answe
                 return Err(Errno::EAGAIN.into());
             }
             if to != 0 {
-                // si_signo and si_pid are 0.
-                memory.put(to, &[0_i32; 5])?;
+                // All up to si_status is 0.
+                memory.put(to, &[0_i32; 7])?;
             }
             return Ok(0);
         };

@@ -181,3 +181,27 @@ fn lists_whose_length_a_program_chooses_leave_memory_to_the_kernel_u4() {
     kernel::testing::simulate_memory_use(0);
     assert_eq!(call(Sysno::dup2, [fd, 1000, 0, 0, 0, 0]), Ok(1000));
 }
+
+#[test]
+fn a_child_that_could_not_be_told_of_is_gone() {
+    let first = thread();
+    first.system.add(&first.process);
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&seen);
+    play(move |step, registers, _| match (step, registers.rax) {
+        (0, _) => call_of(registers, Sysno::fork, &[]),
+        (1, 0) => call_of(registers, Sysno::exit_group, &[0]),
+        (1, _) => call_of(registers, Sysno::waitid, &[0, 0, 0, 0x0100_0004, 0]),
+        (2, _) => call_of(registers, Sysno::wait4, &[u64::MAX, 8, 0, 0]),
+        (3, result) => {
+            log.borrow_mut().push(result);
+            call_of(registers, Sysno::wait4, &[u64::MAX, 0, 0, 0])
+        }
+        (_, result) => {
+            log.borrow_mut().push(result);
+            call_of(registers, Sysno::exit_group, &[0])
+        }
+    });
+    assert_eq!(run(first), 0);
+    assert_eq!(*seen.borrow(), [Errno::EFAULT.result(), Errno::ECHILD.result()]);
+}

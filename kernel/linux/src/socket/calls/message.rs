@@ -215,11 +215,16 @@ fn prepare(thread: &Thread, open: &Open, header: &MsgHdr, flags: u32) -> Result<
     let memory = thread.memory();
     let to = match (header.name, header.name_length) {
         (0, _) | (_, 0) => None,
-        (at, length) => Some(given(thread, &**SocketFile::of(open)?, at, length.into())?),
+        (_, length) if length.cast_signed() < 0 => return Err(Errno::EINVAL.into()),
+        // What is longer than any address is cut off.
+        (at, length) => {
+            let length = length.min(LONGEST as u32);
+            Some(given(thread, &**SocketFile::of(open)?, at, length.into())?)
+        }
     };
     let parts = parts(&memory, header.parts, header.part_count)?;
     let mut message = Outgoing { credentials: sender(thread), ..Outgoing::default() };
-    if header.control != 0 && header.control_length > 0 {
+    if header.control_length > 0 {
         let control = (header.control, header.control_length);
         let files = thread.process.files();
         message.read_control(&memory, &files, control, |told| may_tell(thread, told))?;

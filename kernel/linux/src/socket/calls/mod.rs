@@ -21,8 +21,8 @@ use alloc::rc::Rc;
 use core::time::Duration;
 use linux_raw_sys::general::{O_CLOEXEC, O_NONBLOCK, O_RDWR};
 use linux_raw_sys::net::{
-    AF_UNIX, SHUT_RD, SHUT_RDWR, SHUT_WR, SO_RCVTIMEO, SO_SNDTIMEO, SOCK_DGRAM, SOCK_RAW,
-    SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET,
+    AF_UNIX, IPPROTO_IP, SHUT_RD, SHUT_RDWR, SHUT_WR, SO_RCVTIMEO, SO_SNDTIMEO, SOCK_DGRAM,
+    SOCK_RAW, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET,
 };
 use zerocopy::IntoBytes;
 
@@ -155,7 +155,14 @@ fn bind(thread: &Rc<Thread>, [fd, address, length, ..]: Args) -> Answer {
 
 fn connect(thread: &Rc<Thread>, [fd, address, length, ..]: Args) -> Answer {
     let open = thread.process.files().get(fd)?;
-    let socket = SocketFile::of(&open)?;
+    let socket = SocketFile::of(&open);
+    // The address is read before it is looked whether that is a socket.
+    if let (Err(_), Err(Stop::Fail(errno @ (Errno::EFAULT | Errno::EINVAL)))) =
+        (&socket, Address::read(&thread.memory(), address, length))
+    {
+        return Err(errno.into());
+    }
+    let socket = socket?;
     let address = given(thread, &**socket, address, length)?;
     let begun = path::connect(thread, &**socket, &address);
     match begun {
@@ -202,10 +209,10 @@ fn accept(thread: &Rc<Thread>, [fd, address, length, ..]: Args) -> Answer {
 
 fn accept4(thread: &Rc<Thread>, [fd, address, length, flags, ..]: Args) -> Answer {
     let flags = flags as u32;
+    let open = thread.process.files().get(fd)?;
     if flags & !(O_CLOEXEC | O_NONBLOCK) != 0 {
         return Err(Errno::EINVAL.into());
     }
-    let open = thread.process.files().get(fd)?;
     SocketFile::of(&open)?;
     let limit = open.as_kind::<SocketFile>().and_then(|it| it.timeouts.get()[0]);
     blocking_for(thread, &open, limit, move |thread, open| {
@@ -288,17 +295,27 @@ fn getsockopt(thread: &Rc<Thread>, [fd, level, name, value, length, _]: Args) ->
         }
         (level, name) => socket.option(level, name)?,
     };
-    let count = bytes.len().min(room);
+    let mut count = bytes.len().min(room);
+    // Where there is no room for a number, one that is small is a byte (ip(7)).
+    if level as u32 == IPPROTO_IP as u32
+        && socket.form().family != AF_UNIX
+        && matches!((count, &*bytes), (1..4, [_, 0, 0, 0]))
+    {
+        count = 1;
+    }
     memory.write(value as usize, &bytes[..count])?;
     memory.put(length, &(count as u32))?;
     Ok(().into())
 }
 
 fn setsockopt(thread: &Rc<Thread>, [fd, level, name, value, length, _]: Args) -> Answer {
+    let length = usize::try_from(length as i32).map_err(|_| Errno::EINVAL)?;
     let open = thread.process.files().get(fd)?;
     let (socket, memory) = (SocketFile::of(&open)?, thread.memory());
-    let length = usize::try_from(length as i32).map_err(|_| Errno::EINVAL)?;
     let file = open.as_kind::<SocketFile>().ok_or(Errno::ENOTSOCK)?;
+    if !socket.form().has_level(level as u32) {
+        return Err(Errno::ENOPROTOOPT.into());
+    }
     if let (SOL_SOCKET, SO_RCVTIMEO | SO_SNDTIMEO) = (level as u32, name as u32) {
         if length < size_of::<Timeval>() {
             return Err(Errno::EINVAL.into());

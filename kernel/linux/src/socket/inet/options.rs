@@ -8,14 +8,21 @@ use core::cell::{Cell, RefCell};
 use core::time::Duration;
 use ip::TcpOptions;
 use linux_raw_sys::net::{
-    IP_MTU_DISCOVER, IP_MULTICAST_ALL, IP_MULTICAST_IF, IP_MULTICAST_LOOP, IP_MULTICAST_TTL,
-    IP_RECVERR, IP_RECVTTL, IP_RETOPTS, IP_TOS, IP_TTL, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP,
+    AF_INET6, IP_BIND_ADDRESS_NO_PORT, IP_FREEBIND, IP_HDRINCL, IP_MINTTL, IP_MTU, IP_MTU_DISCOVER,
+    IP_MULTICAST_ALL, IP_MULTICAST_IF, IP_MULTICAST_LOOP, IP_MULTICAST_TTL, IP_NODEFRAG,
+    IP_PKTINFO, IP_RECVERR, IP_RECVOPTS, IP_RECVORIGDSTADDR, IP_RECVTOS, IP_RECVTTL, IP_RETOPTS,
+    IP_TOS, IP_TRANSPARENT, IP_TTL, IP_UNICAST_IF, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP,
+    IPPROTO_UDP, IPV6_AUTOFLOWLABEL, IPV6_DONTFRAG, IPV6_FREEBIND, IPV6_MINHOPCOUNT, IPV6_MTU,
     IPV6_MTU_DISCOVER, IPV6_MULTICAST_ALL, IPV6_MULTICAST_HOPS, IPV6_MULTICAST_IF,
-    IPV6_MULTICAST_LOOP, IPV6_RECVERR, IPV6_TCLASS, IPV6_UNICAST_HOPS, IPV6_V6ONLY, SO_BROADCAST,
-    SO_DONTROUTE, SO_INCOMING_CPU, SO_KEEPALIVE, SO_LINGER, SO_OOBINLINE, SO_PRIORITY, SO_RCVBUF,
-    SO_RCVLOWAT, SO_REUSEADDR, SO_REUSEPORT, SO_SNDBUF, SO_SNDLOWAT, SO_TIMESTAMP, SO_ZEROCOPY,
-    SOL_SOCKET, TCP_CORK, TCP_DEFER_ACCEPT, TCP_FASTOPEN, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL,
-    TCP_MAXSEG, TCP_NODELAY, TCP_QUICKACK, TCP_SYNCNT, TCP_USER_TIMEOUT,
+    IPV6_MULTICAST_LOOP, IPV6_RECVERR, IPV6_RECVHOPLIMIT, IPV6_RECVPKTINFO, IPV6_RECVTCLASS,
+    IPV6_TCLASS, IPV6_TRANSPARENT, IPV6_UNICAST_HOPS, IPV6_UNICAST_IF, IPV6_V6ONLY, SO_ACCEPTCONN,
+    SO_BROADCAST, SO_BUSY_POLL, SO_DEBUG, SO_DONTROUTE, SO_INCOMING_CPU, SO_KEEPALIVE, SO_LINGER,
+    SO_MARK, SO_NO_CHECK, SO_OOBINLINE, SO_PEEK_OFF, SO_PRIORITY, SO_RCVBUF, SO_RCVLOWAT,
+    SO_REUSEADDR, SO_REUSEPORT, SO_RXQ_OVFL, SO_SNDBUF, SO_SNDLOWAT, SO_TIMESTAMP, SO_TIMESTAMPNS,
+    SO_ZEROCOPY, SOL_SOCKET, TCP_CONGESTION, TCP_CORK, TCP_DEFER_ACCEPT, TCP_FASTOPEN,
+    TCP_FASTOPEN_CONNECT, TCP_INQ, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_LINGER2,
+    TCP_MAXSEG, TCP_NODELAY, TCP_NOTSENT_LOWAT, TCP_QUICKACK, TCP_REPAIR, TCP_SAVE_SYN, TCP_SYNCNT,
+    TCP_THIN_LINEAR_TIMEOUTS, TCP_ULP, TCP_USER_TIMEOUT, TCP_WINDOW_CLAMP,
 };
 
 /// The bytes of a TCP socket's buffers as they are told (net.ipv4.tcp_rmem, net.ipv4.tcp_wmem), until
@@ -120,7 +127,15 @@ impl Options {
     /// `ENOPROTOOPT`.
     pub(super) fn get(&self, form: Form, level: u32, name: u32) -> Result<Vec<u8>, Errno> {
         let tcp = IPPROTO_TCP as u32;
+        form.judge_level(level)?;
         let number = match (level, name) {
+            // Sockets of IPv6 begin without it.
+            (level, IP_MULTICAST_ALL) if level == IPPROTO_IP as u32 && form.family == AF_INET6 => {
+                self.flag(level, name).unwrap_or(0)
+            }
+            // Who has no peer has no way there.
+            (level, IP_MTU) if level == IPPROTO_IP as u32 => return Err(Errno::ENOTCONN),
+            (level, IPV6_MTU) if level == IPPROTO_IPV6 as u32 => return Err(Errno::ENOTCONN),
             (SOL_SOCKET, SO_LINGER) => {
                 let [on, seconds] = match self.linger.get() {
                     None => [0; 2],
@@ -145,17 +160,24 @@ impl Options {
                 TCP_KEEPCNT => self.keep_count.get(),
                 TCP_USER_TIMEOUT => self.user_timeout.get(),
                 TCP_SYNCNT => self.retries.get(),
-                TCP_MAXSEG => 1460,
-                TCP_QUICKACK | TCP_DEFER_ACCEPT | TCP_FASTOPEN => {
-                    self.flag(level, name).unwrap_or(0)
-                }
-                _ => return Err(Errno::ENOPROTOOPT),
+                TCP_MAXSEG => self.flag(level, name).unwrap_or(536),
+                TCP_CONGESTION => return Ok(b"cubic\0\0\0\0\0\0\0\0\0\0\0".to_vec()),
+                TCP_ULP => return Ok(Vec::new()),
+                TCP_DEFER_ACCEPT => deferred(self.flag(level, name).unwrap_or(0)),
+                name => match (self.flag(level, name), rule(level, name)) {
+                    (Some(set), _) => set,
+                    (None, Some((default, _))) => default,
+                    (None, None) => readable(level, name).ok_or(Errno::ENOPROTOOPT)?,
+                },
             },
             (level, IPV6_V6ONLY) if level == IPPROTO_IPV6 as u32 => self.v6_only.get().into(),
             (level, name) => match (self.flag(level, name), rule(level, name)) {
                 (Some(set), _) => set,
                 (None, Some((default, _))) => default,
-                (None, None) => return form.option(level, name),
+                (None, None) => match readable(level, name) {
+                    Some(default) => default,
+                    None => return form.option(level, name),
+                },
             },
         };
         Ok(number.to_ne_bytes().to_vec())
@@ -197,32 +219,51 @@ impl Options {
                 TCP_KEEPIDLE => self.keep_idle.set(positive(32_767)?),
                 TCP_KEEPINTVL => self.keep_interval.set(positive(32_767)?),
                 TCP_KEEPCNT => self.keep_count.set(positive(127)?),
+                TCP_USER_TIMEOUT if number.cast_signed() < 0 => return Err(Errno::EINVAL),
                 TCP_USER_TIMEOUT => self.user_timeout.set(number),
                 TCP_SYNCNT => self.retries.set(positive(127)?),
-                TCP_QUICKACK | TCP_DEFER_ACCEPT | TCP_FASTOPEN => {
-                    self.set_flag(level, name, number)?;
+                TCP_FASTOPEN if number.cast_signed() < 0 => return Err(Errno::EINVAL),
+                TCP_FASTOPEN => self.set_flag(level, name, number.min(4096))?,
+                TCP_DEFER_ACCEPT => {
+                    self.set_flag(level, name, number.cast_signed().max(0).cast_unsigned())?;
                 }
-                _ => return Err(Errno::ENOPROTOOPT),
+                TCP_CONGESTION => match value.split(|&it| it == 0).next() {
+                    // Both that Linux has without a module; it is the stack's own in any case.
+                    Some(b"cubic" | b"reno") => {}
+                    _ => return Err(Errno::ENOENT),
+                },
+                TCP_ULP => return Err(Errno::ENOENT),
+                TCP_MAXSEG if number != 0 && !(88..=32_767).contains(&number) => {
+                    return Err(Errno::EINVAL);
+                }
+                TCP_MAXSEG => self.set_flag(level, name, if number == 0 { 536 } else { number })?,
+                name => self.remember(level, name, number)?,
             },
             (level, IPV6_V6ONLY) if level == IPPROTO_IPV6 as u32 => self.v6_only.set(on),
-            (level, name) => {
-                let (default, rule) = rule(level, name).ok_or(Errno::ENOPROTOOPT)?;
-                let told = match rule {
-                    Rule::On => on.into(),
-                    Rule::Any => number,
-                    Rule::Byte => number & 0xFF,
-                    Rule::Mark => mark(number),
-                    Rule::Interface if number > 2 => return Err(Errno::ENODEV),
-                    Rule::Interface => number,
-                    Rule::Default(_) if number == u32::MAX => default,
-                    Rule::Default([least, most]) | Rule::Within([least, most]) => Some(number)
-                        .filter(|it| (least..=most).contains(it))
-                        .ok_or(Errno::EINVAL)?,
-                };
-                self.set_flag(level, name, told)?;
-            }
+            (level, name) => self.remember(level, name, number)?,
         }
         Ok(())
+    }
+
+    /// Remembers what an option is set to that has a [`rule`].
+    ///
+    /// # Errors
+    /// `ENOPROTOOPT` without one, `EINVAL`, `ENODEV`, `ENOMEM`.
+    fn remember(&self, level: u32, name: u32, number: u32) -> Result<(), Errno> {
+        let (default, rule) = rule(level, name).ok_or(Errno::ENOPROTOOPT)?;
+        let told = match rule {
+            Rule::On => (number != 0).into(),
+            Rule::Any => number,
+            Rule::Byte => number & 0xFF,
+            Rule::Mark => mark(number),
+            Rule::Interface if number > 2 => return Err(Errno::ENODEV),
+            Rule::Interface => number,
+            Rule::Default(_) if number == u32::MAX => default,
+            Rule::Default([least, most]) | Rule::Within([least, most]) => {
+                Some(number).filter(|it| (least..=most).contains(it)).ok_or(Errno::EINVAL)?
+            }
+        };
+        self.set_flag(level, name, told)
     }
 
     /// Returns `SO_RCVLOWAT`.
@@ -292,6 +333,7 @@ enum Rule {
 const fn rule(level: u32, name: u32) -> Option<(u32, Rule)> {
     const IP: u32 = IPPROTO_IP as u32;
     const IPV6: u32 = IPPROTO_IPV6 as u32;
+    const TCP: u32 = IPPROTO_TCP as u32;
     Some(match (level, name) {
         (
             SOL_SOCKET,
@@ -313,6 +355,60 @@ const fn rule(level: u32, name: u32) -> Option<(u32, Rule)> {
         (IPV6, IPV6_UNICAST_HOPS) => (64, Rule::Default([0, 255])),
         (IPV6, IPV6_MULTICAST_HOPS) => (1, Rule::Default([0, 255])),
         (IPV6, IPV6_TCLASS) => (0, Rule::Default([0, 255])),
+        (SOL_SOCKET, SO_DEBUG | SO_NO_CHECK) => (0, Rule::On),
+        (SOL_SOCKET, SO_BUSY_POLL) => (0, Rule::Within([0, i32::MAX as u32])),
+        // Ports are not chosen before a connection needs one, and packets not split on their way.
+        (IP, IP_BIND_ADDRESS_NO_PORT) | (IPV6, IPV6_DONTFRAG) => (0, Rule::On),
+        (IPV6, IPV6_AUTOFLOWLABEL) => (1, Rule::On),
+        (TCP, TCP_QUICKACK) => (1, Rule::On),
+        (TCP, TCP_THIN_LINEAR_TIMEOUTS) => (0, Rule::Within([0, 1])),
+        (TCP, TCP_NOTSENT_LOWAT) => (0, Rule::Any),
         _ => return None,
     })
+}
+
+/// What an option is that can be asked for and not be set, as what it turns on is not there.
+const fn readable(level: u32, name: u32) -> Option<u32> {
+    const UDP: u32 = IPPROTO_UDP as u32;
+    const IP: u32 = IPPROTO_IP as u32;
+    const IPV6: u32 = IPPROTO_IPV6 as u32;
+    const TCP: u32 = IPPROTO_TCP as u32;
+    Some(match (level, name) {
+        (SOL_SOCKET, SO_ACCEPTCONN | SO_TIMESTAMPNS | SO_MARK | SO_RXQ_OVFL) => 0,
+        (SOL_SOCKET, SO_PEEK_OFF) => u32::MAX,
+        (
+            IP,
+            IP_PKTINFO | IP_RECVOPTS | IP_RECVTOS | IP_FREEBIND | IP_TRANSPARENT
+            | IP_RECVORIGDSTADDR | IP_MINTTL,
+        ) => 0,
+        (
+            IPV6,
+            IPV6_RECVPKTINFO | IPV6_RECVHOPLIMIT | IPV6_RECVTCLASS | IPV6_FREEBIND
+            | IPV6_TRANSPARENT | IPV6_MINHOPCOUNT,
+        ) => 0,
+        (IP, IP_HDRINCL | IP_NODEFRAG | IP_UNICAST_IF) | (IPV6, IPV6_UNICAST_IF) => 0,
+        // UDP_CORK, checksums of IPv6 left out, UDP_SEGMENT and UDP_GRO (linux/udp.h).
+        (UDP, 1 | 101..=104) => 0,
+        (TCP, TCP_LINGER2) => 60,
+        (
+            TCP,
+            TCP_WINDOW_CLAMP | TCP_FASTOPEN_CONNECT | TCP_SAVE_SYN | TCP_REPAIR | TCP_INQ
+            | TCP_FASTOPEN,
+        ) => 0,
+        _ => return None,
+    })
+}
+
+/// Returns what is told of `TCP_DEFER_ACCEPT`: the time until a connection was asked for as often as
+/// covers it, in s.
+fn deferred(seconds: u32) -> u32 {
+    let (mut period, mut wait) = (u32::from(seconds > 0), 1);
+    for _ in 1..255 {
+        if period >= seconds {
+            break;
+        }
+        wait = (wait * 2).min(120);
+        period += wait;
+    }
+    period
 }

@@ -105,6 +105,12 @@ impl<S> Door<S> {
         self.came.borrow().is_empty()
     }
 
+    /// Returns how many connections wait to be accepted, and how many may.
+    pub(super) fn waiting(&self) -> [u32; 2] {
+        let told = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        [told(self.came.borrow().len()), told(self.backlog.get())]
+    }
+
     pub(super) fn set_backlog(&self, backlog: u32) {
         self.backlog.set((backlog as usize).min(BACKLOG));
         self.admit();

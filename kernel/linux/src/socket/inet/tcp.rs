@@ -1,7 +1,9 @@
 //! TCP sockets (tcp(7)).
 
 mod connect;
+mod state;
 
+use self::state::State;
 use super::error::errno;
 use super::family::Family;
 use super::host::Host;
@@ -27,12 +29,9 @@ use ip::Stream as _;
 use kernel::task::{Task, try_spawn};
 use kernel::time::sleep;
 use linux_raw_sys::net::{
-    IPPROTO_TCP, MSG_ERRQUEUE, MSG_OOB, MSG_PEEK, MSG_TRUNC, SO_ACCEPTCONN, SO_ERROR, SO_RCVLOWAT,
-    SO_SNDBUF, SOL_SOCKET, TCP_INFO,
+    IP_MTU, IP_TOS, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPV6_TCLASS, MSG_ERRQUEUE, MSG_OOB,
+    MSG_PEEK, MSG_TRUNC, SO_ACCEPTCONN, SO_ERROR, SO_RCVLOWAT, SO_SNDBUF, SOL_SOCKET, TCP_INFO,
 };
-
-/// Bytes of `struct tcp_info` that are told.
-const INFO: usize = 104;
 
 /// What Linux tells of the buffer to send of a connection that came about: twice ten segments, with
 /// what it keeps beside them, of Ethernet and of loopback.
@@ -305,7 +304,10 @@ impl<N: Host> TcpSocket<N> {
 
 impl<N: Host> Drop for TcpSocket<N> {
     fn drop(&mut self) {
+        let closed = self.state() == State::Closed;
         match self.role.replace(Role::Idle) {
+            // What is over on both sides is reset by nothing.
+            Role::Local { end, .. } if closed => end.forget(),
             Role::Listening(door) => self.close(door),
             Role::Stream(stream) if self.options.linger.get() == Some(0) => stream.abort(),
             Role::Local { end, .. } if self.options.linger.get() == Some(0) => end.reset(),
@@ -391,13 +393,14 @@ impl<N: Host> Socket for TcpSocket<N> {
 
     fn shutdown(&self, read: bool, write: bool) -> Result<(), Errno> {
         self.look();
-        let over = match &*self.role.borrow() {
+        let over = self.state() == State::Closed;
+        let begins = match &*self.role.borrow() {
             Role::Listening(_) if !read => return Ok(()),
             Role::Listening(_) | Role::Knocking { .. } => true,
             Role::Stream(_) => self.connecting.get(),
             _ => false,
         };
-        if over {
+        if begins {
             // As on Linux, who listens or is about to be connected is neither any more.
             self.disconnect();
             return Ok(());
@@ -418,6 +421,7 @@ impl<N: Host> Socket for TcpSocket<N> {
             Role::Local { end, .. } => end.shutdown(false, write),
             _ => Err(Errno::ENOTCONN),
         };
+        let result = if over { Err(Errno::ENOTCONN) } else { result };
         self.changed.raise();
         result
     }
@@ -434,6 +438,9 @@ impl<N: Host> Socket for TcpSocket<N> {
 
     fn peer(&self) -> Result<Address, Errno> {
         self.look();
+        if self.state() == State::Closed {
+            return Err(Errno::ENOTCONN);
+        }
         match &*self.role.borrow() {
             Role::Stream(_) if self.connecting.get() => Err(Errno::ENOTCONN),
             Role::Stream(stream) => Ok(self.family.told(stream.peer_addr())),
@@ -462,12 +469,13 @@ impl<N: Host> Socket for TcpSocket<N> {
                 return self.send(message, from);
             }
             Role::Stream(stream) => self.write(stream, from),
-            Role::Local { end, .. } if end.is_orphaned() => match end.fail() {
-                Err(errno) => Err(errno.into()),
+            Role::Local { end, .. } if end.is_orphaned() => match self.failure(end) {
+                Some(errno) => Err(errno.into()),
                 // What comes after the peer's end is lost, and answered by a reset.
-                Ok(()) => {
+                None => {
                     let lost = from.peek(&mut [0; PIECE])?;
                     self.mute.set(true);
+                    self.error.set(Some(Errno::EPIPE));
                     self.changed.raise();
                     Ok(lost)
                 }
@@ -479,7 +487,7 @@ impl<N: Host> Socket for TcpSocket<N> {
         // Where it was broken off, the first call learns of that and the next ones of EPIPE.
         let cause = match (&result, &*role) {
             (&Err(Stop::Fail(errno)), Role::Stream(stream)) => self.cause(errno, stream),
-            (Err(Stop::Fail(Errno::ECONNRESET)), _) => Some(Errno::ECONNRESET),
+            (&Err(Stop::Fail(errno @ (Errno::ECONNRESET | Errno::EPIPE))), _) => Some(errno),
             _ => None,
         };
         let Some(cause) = cause else { return result };
@@ -496,7 +504,10 @@ impl<N: Host> Socket for TcpSocket<N> {
         if flags & MSG_ERRQUEUE != 0 {
             return Err(Errno::EAGAIN.into());
         }
-        if let Some(error) = self.error.take() {
+        // Behind the peer's end there is nothing, whatever became of the connection then.
+        if !self.is_ended()
+            && let Some(error) = self.error.take()
+        {
             return Err(error.into());
         }
         if flags & MSG_OOB != 0 {
@@ -518,10 +529,17 @@ impl<N: Host> Socket for TcpSocket<N> {
                 }
                 read => read?,
             },
+            Role::Local { end, .. }
+                if end.has_shut() && end.has_failed() && end.queued()[0] == 0 =>
+            {
+                0
+            }
             Role::Local { end, .. } => match Self::take(end, flags, to) {
                 Err(Stop::Wait) if self.deaf.get() => 0,
                 Err(Stop::Fail(errno)) => {
-                    self.mute.set(self.mute.get() || errno == Errno::ECONNRESET);
+                    if errno == Errno::ECONNRESET {
+                        self.tell();
+                    }
                     return Err(errno.into());
                 }
                 received => received?,
@@ -540,7 +558,9 @@ impl<N: Host> Socket for TcpSocket<N> {
         match &*self.role.borrow() {
             Role::Idle => {
                 ready |= Ready::OUT | Ready::WRNORM | Ready::HUP;
-                let ended = self.deaf.get() || self.error.get().is_some();
+                // One that did not come about has both ends until it is begun again.
+                let failed = self.error.get().is_some() || self.begun.get();
+                let ended = self.deaf.get() || failed;
                 ready.set(Ready::IN | Ready::RDNORM | Ready::RDHUP, ended);
             }
             Role::Listening(door) => ready.set(Ready::IN | Ready::RDNORM, !door.is_empty()),
@@ -620,7 +640,14 @@ impl<N: Host> Socket for TcpSocket<N> {
                     self.error.set(Some(errno));
                 }
                 let error = match &*self.role.borrow() {
-                    Role::Local { end, .. } => end.fail().err(),
+                    Role::Local { end, .. } => {
+                        let failed = self.failure(end);
+                        if failed.is_some() {
+                            self.tell();
+                        }
+                        failed
+                    }
+
                     Role::Stream(stream) if !self.connecting.get() => {
                         let broken = self.broken(stream);
                         if broken.is_some() {
@@ -641,12 +668,31 @@ impl<N: Host> Socket for TcpSocket<N> {
                 }
             }
             (level, TCP_INFO) if level == IPPROTO_TCP as u32 => return Ok(self.info()),
+            (level, IP_MTU) if level == IPPROTO_IP as u32 => match &*self.role.borrow() {
+                Role::Local { .. } => 65_535,
+                Role::Stream(_) if !self.connecting.get() => 1_500,
+                _ => return Err(Errno::ENOTCONN),
+            },
             _ => return self.options.get(self.form(), level, name),
         };
         Ok(number.to_ne_bytes().to_vec())
     }
 
     fn set_option(&self, level: u32, name: u32, value: &[u8]) -> Result<(), Errno> {
+        if !self.form().has_level(level) {
+            return Err(Errno::ENOPROTOOPT);
+        }
+        // Two bits of it are TCP's own (RFC 3168).
+        let most = match (level, name) {
+            (level, IP_TOS) if level == IPPROTO_IP as u32 => u32::MAX,
+            (level, IPV6_TCLASS) if level == IPPROTO_IPV6 as u32 => 255,
+            _ => 0,
+        };
+        if let Some(number) = value.first_chunk().map(|it| u32::from_ne_bytes(*it))
+            && (1..=most).contains(&number)
+        {
+            return self.options.set(level, name, &(number & 0xFC).to_ne_bytes());
+        }
         if let (SOL_SOCKET, SO_RCVLOWAT, Some(number)) = (level, name, value.first_chunk()) {
             self.options.set_least(u32::from_ne_bytes(*number))?;
             // Who waits may have enough now.
@@ -659,21 +705,5 @@ impl<N: Host> Socket for TcpSocket<N> {
             let _ = stream.set_options(self.options.of_stack());
         }
         Ok(())
-    }
-}
-
-impl<N: Host> TcpSocket<N> {
-    /// `struct tcp_info` with the state alone, which is what programs look at.
-    fn info(&self) -> Vec<u8> {
-        let mut info = alloc::vec![0; INFO];
-        info[0] = match &*self.role.borrow() {
-            Role::Listening(_) => 10,
-            Role::Idle => 7,
-            Role::Knocking { .. } => 2,
-            Role::Stream(_) if self.connecting.get() => 2,
-            Role::Stream(stream) if stream.progress().ended => 8,
-            _ => 1,
-        };
-        info
     }
 }

@@ -23,11 +23,13 @@ use kernel::task::block_on;
 use kernel::time::timeout;
 use kernel::user::PAGE;
 use linux_raw_sys::net::{
-    AF_INET, AF_INET6, AF_NETLINK, IP_MTU_DISCOVER, IP_MULTICAST_ALL, IP_MULTICAST_IF,
+    AF_INET, AF_INET6, AF_NETLINK, IP_MTU, IP_MTU_DISCOVER, IP_MULTICAST_ALL, IP_MULTICAST_IF,
     IP_MULTICAST_LOOP, IP_MULTICAST_TTL, IP_RECVERR, IP_TOS, IP_TTL, IPPROTO_IP, IPPROTO_IPV6,
     IPPROTO_TCP, IPV6_MULTICAST_ALL, IPV6_MULTICAST_HOPS, IPV6_MULTICAST_IF, IPV6_MULTICAST_LOOP,
     IPV6_UNICAST_HOPS, IPV6_V6ONLY, MSG_PEEK, MSG_TRUNC, SO_ERROR, SO_LINGER, SO_RCVBUF,
-    SO_RCVLOWAT, SO_REUSEADDR, SO_REUSEPORT, SO_SNDBUF, SOL_SOCKET, TCP_NODELAY, TCP_USER_TIMEOUT,
+    SO_RCVLOWAT, SO_REUSEADDR, SO_REUSEPORT, SO_SNDBUF, SOL_SOCKET, TCP_CONGESTION,
+    TCP_DEFER_ACCEPT, TCP_FASTOPEN, TCP_INFO, TCP_LINGER2, TCP_MAXSEG, TCP_NODELAY, TCP_QUICKACK,
+    TCP_USER_TIMEOUT,
 };
 
 struct Nobody;
@@ -398,7 +400,43 @@ fn options_are_told_as_they_were_set() {
     assert_eq!(socket.option(tcp, TCP_NODELAY).unwrap(), [1, 0, 0, 0]);
     assert_eq!(socket.set_option(tcp, TCP_NODELAY, &[1, 0]), Err(Errno::EINVAL));
     assert_eq!(socket.set_option(tcp, 9999, &[0; 4]), Err(Errno::ENOPROTOOPT));
-    assert_eq!(socket.option(77, 1), Err(Errno::ENOPROTOOPT));
+    assert_eq!(socket.option(77, 1), Err(Errno::EOPNOTSUPP));
+    // Of other protocols there are none.
+    let datagrams =
+        here.socket(Form { family: AF_INET, style: Style::Datagram, protocol: 0 }).unwrap();
+    assert_eq!(datagrams.option(tcp, TCP_NODELAY), Err(Errno::EOPNOTSUPP));
+    assert_eq!(datagrams.set_option(tcp, TCP_NODELAY, &[0; 4]), Err(Errno::ENOPROTOOPT));
+    assert_eq!(socket.option(IPPROTO_IPV6 as u32, IPV6_V6ONLY), Err(Errno::EOPNOTSUPP));
+    let ip = IPPROTO_IP as u32;
+    assert_eq!(socket.option(ip, IP_MTU), Err(Errno::ENOTCONN));
+    let sixth = stream(&here, AF_INET6);
+    assert_eq!(sixth.option(77, 1), Err(Errno::ENOPROTOOPT));
+    assert_eq!(sixth.option(ip, IP_MULTICAST_ALL).unwrap(), [0; 4]);
+    let told = |level, name, value: u32| {
+        socket.set_option(level, name, &value.to_ne_bytes())?;
+        let told = socket.option(level, name)?;
+        Ok(u32::from_ne_bytes(*told.first_chunk().unwrap()))
+    };
+    // What is told is not always what was set.
+    for (level, name, value, expected) in [
+        (ip, IP_TOS, u32::MAX, Ok(0xfc)),
+        (ip, IP_TOS, 0x1ff, Ok(0xfc)),
+        (tcp, TCP_MAXSEG, 0, Ok(536)),
+        (tcp, TCP_MAXSEG, 100, Ok(100)),
+        (tcp, TCP_MAXSEG, 87, Err(Errno::EINVAL)),
+        (tcp, TCP_DEFER_ACCEPT, 2, Ok(3)),
+        (tcp, TCP_DEFER_ACCEPT, 70_000, Ok(29_887)),
+        (tcp, TCP_DEFER_ACCEPT, u32::MAX, Ok(0)),
+        (tcp, TCP_FASTOPEN, 70_000, Ok(4096)),
+        (tcp, TCP_USER_TIMEOUT, u32::MAX, Err(Errno::EINVAL)),
+        (tcp, TCP_QUICKACK, 7, Ok(1)),
+        (tcp, TCP_LINGER2, 1, Err(Errno::ENOPROTOOPT)),
+    ] {
+        assert_eq!(told(level, name, value), expected, "{level} {name} {value}");
+    }
+    let name = socket.option(tcp, TCP_CONGESTION).unwrap();
+    assert_eq!(socket.set_option(tcp, TCP_CONGESTION, &name), Ok(()));
+    assert_eq!(socket.set_option(tcp, TCP_CONGESTION, b"none"), Err(Errno::ENOENT));
 }
 
 #[test]
@@ -453,7 +491,7 @@ fn options_are_before_and_after_as_on_linux() {
         (ip, IP_MTU_DISCOVER, 1, &[(2, Ok(2)), (6, invalid)]),
         (ip, IP_MULTICAST_TTL, 1, &[(5, Ok(5)), (256, invalid), (-1, Ok(1))]),
         (ip, IP_MULTICAST_LOOP, 1, &[(0, Ok(0)), (5, Ok(1))]),
-        (ip, IP_MULTICAST_ALL, 1, &[(0, Ok(0)), (5, invalid)]),
+        (ip, IP_MULTICAST_ALL, 0, &[(1, Ok(1)), (0, Ok(0)), (5, invalid)]),
         (ip, IP_MULTICAST_IF, 0, &[(0x0100_007F, Ok(0x0100_007F)), (5, Err(Errno::EADDRNOTAVAIL))]),
         (ipv6, IPV6_UNICAST_HOPS, 64, &[(5, Ok(5)), (256, invalid), (-1, Ok(64))]),
         (ipv6, IPV6_MULTICAST_HOPS, 1, &[(5, Ok(5)), (256, invalid), (-1, Ok(1))]),

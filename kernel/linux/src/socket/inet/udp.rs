@@ -362,6 +362,7 @@ impl<N: Host> Socket for UdpSocket<N> {
     }
 
     fn option(&self, level: u32, name: u32) -> Result<Vec<u8>, Errno> {
+        self.form().judge_level(level)?;
         let number = match (level, name) {
             (SOL_SOCKET, SO_ERROR) => self.fail().err().map_or(0, |it| u32::from(it.number())),
             (SOL_SOCKET, SO_BROADCAST) => self.broadcasts.get().into(),
@@ -373,6 +374,9 @@ impl<N: Host> Socket for UdpSocket<N> {
     }
 
     fn set_option(&self, level: u32, name: u32, value: &[u8]) -> Result<(), Errno> {
+        if !self.form().has_level(level) {
+            return Err(Errno::ENOPROTOOPT);
+        }
         let on = || value.first_chunk().map(|it| u32::from_ne_bytes(*it) != 0).ok_or(Errno::EINVAL);
         match (level, name) {
             (SOL_SOCKET, SO_BROADCAST) => self.broadcasts.set(on()?),

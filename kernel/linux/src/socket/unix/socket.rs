@@ -246,6 +246,33 @@ impl Unix {
         }
     }
 
+    /// Returns whether it was left with an error that nobody was told of.
+    pub const fn has_failed(&self) -> bool {
+        self.error.get().is_some()
+    }
+
+    /// Returns how many descriptors wait to be received from it.
+    pub fn in_flight(&self) -> usize {
+        let mut count = 0;
+        self.queue.borrow().each_right(&mut |_| count += 1);
+        count
+    }
+
+    /// Returns whether the other side has ended what it sends.
+    pub fn is_ended(&self) -> bool {
+        self.deaf.get() || self.is_orphaned()
+    }
+
+    /// Returns whether the other side has said so (shutdown(2)), whatever became of it then.
+    pub const fn has_shut(&self) -> bool {
+        self.deaf.get()
+    }
+
+    /// Forgets what came, so that it is no error to who sent it that nobody reads it.
+    pub fn forget(&self) {
+        self.registry.flight.ended(self.queue.take());
+    }
+
     /// Tells of the error that it was left with, once.
     ///
     /// # Errors

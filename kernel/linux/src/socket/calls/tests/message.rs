@@ -45,6 +45,11 @@ fn what_is_no_socket_is_judged_after_the_bytes_and_before_the_header() {
             assert_eq!(it.call(number, &[fd, 1 << 63, 1, 0, 0, 0]), Err(Errno::EFAULT), "{number}");
         }
         assert_eq!(it.call(Sysno::recvmmsg, &[fd, 8, 1, 0, 8]), Err(Errno::EFAULT));
+        assert_eq!(it.call(Sysno::setsockopt, &[fd, 1, 1, 8, u64::MAX]), Err(Errno::EINVAL));
+        let first = if fd == 99 { errno } else { Errno::EFAULT };
+        assert_eq!(it.call(Sysno::connect, &[fd, 8, 16]), Err(first));
+        let first = if fd == 99 { errno } else { Errno::EINVAL };
+        assert_eq!(it.call(Sysno::accept4, &[fd, 8, 8, 99]), Err(first));
     }
 }
 

@@ -97,7 +97,7 @@ fn a_reset_behind_the_end_of_the_peer_is_a_broken_pipe() {
             drop(client);
             kernel::time::sleep(Duration::from_secs(1)).await;
             if ends {
-                served.shutdown(false, true).unwrap();
+                assert_eq!(served.shutdown(false, true), Err(Errno::ENOTCONN), "it is over");
             } else {
                 assert!(served.ready().contains(Ready::IN | Ready::OUT | Ready::HUP | Ready::ERR));
             }
@@ -145,4 +145,74 @@ fn a_peer_that_was_silent_for_too_long_is_a_timeout_told_once() {
             assert!(served.ready().contains(Ready::HUP) && !served.ready().contains(Ready::ERR));
         });
     }
+}
+
+/// The state that `TCP_INFO` tells of.
+fn state(socket: &dyn Socket) -> u8 {
+    socket.option(IPPROTO_TCP as u32, TCP_INFO).unwrap()[0]
+}
+
+#[test]
+fn states_within_the_machine_are_those_of_linux() {
+    let [here, _there] = machines();
+    block_on(async {
+        let server = listener(&here, AF_INET, "0.0.0.0:80");
+        assert_eq!(state(&*server), 10);
+        let no_time = [1_u32.to_ne_bytes(), [0; 4]].concat();
+        for (client_ends, server_ends, resets, expected, cause) in [
+            (false, false, false, 8, 0),
+            (true, false, false, 8, 0),
+            (false, true, false, 7, 0),
+            (true, true, false, 7, 0),
+            (false, false, true, 7, Errno::ECONNRESET.number().into()),
+            (false, true, true, 7, Errno::ECONNRESET.number().into()),
+            (true, false, true, 7, Errno::EPIPE.number().into()),
+            // What is over on both sides is reset by nothing.
+            (true, true, true, 7, 0),
+        ] {
+            let client = stream(&here, AF_INET);
+            assert_eq!(state(&*client), 7);
+            connect(&*client, "127.0.0.1:80").await.unwrap();
+            let (served, _) = until(&*server, || server.accept()).await.unwrap();
+            assert_eq!((state(&*client), state(&*served)), (1, 1));
+            if client_ends {
+                client.shutdown(false, true).unwrap();
+                assert_eq!((state(&*client), state(&*served)), (5, 8));
+            }
+            if server_ends {
+                served.shutdown(false, true).unwrap();
+                let both = if client_ends { 7 } else { 5 };
+                assert_eq!(state(&*served), both);
+            }
+            if resets {
+                client.set_option(SOL_SOCKET, SO_LINGER, &no_time).unwrap();
+            }
+            drop(client);
+            assert_eq!(state(&*served), expected, "{client_ends} {server_ends} {resets}");
+            assert_eq!(served.peer().is_err(), expected == 7);
+            assert_eq!(error(&*served), cause, "{client_ends} {server_ends} {resets}");
+            assert_eq!((error(&*served), state(&*served)), (0, expected));
+            assert_eq!(receive(&*served, 9).await.unwrap(), b"");
+            let over = if expected == 7 { Err(Errno::ENOTCONN) } else { Ok(()) };
+            assert_eq!(served.shutdown(true, false), over);
+        }
+    });
+}
+
+#[test]
+fn what_is_sent_behind_the_end_of_a_peer_within_the_machine_is_a_broken_pipe_told_once() {
+    let [here, _there] = machines();
+    block_on(async {
+        let server = listener(&here, AF_INET, "0.0.0.0:80");
+        let client = stream(&here, AF_INET);
+        connect(&*client, "127.0.0.1:80").await.unwrap();
+        let (served, _) = until(&*server, || server.accept()).await.unwrap();
+        drop(client);
+        assert_eq!(send(&*served, b"lost").await, Ok(4));
+        assert_eq!(receive(&*served, 9).await.unwrap(), b"", "which tells nothing");
+        assert!(served.ready().contains(Ready::ERR | Ready::HUP));
+        assert_eq!(error(&*served), Errno::EPIPE.number().into());
+        assert_eq!((error(&*served), state(&*served)), (0, 7));
+        assert_eq!(send(&*served, b"x").await, Err(Errno::EPIPE));
+    });
 }
