@@ -42,7 +42,8 @@ impl Space {
     ) -> Result<(), (Error, usize)> {
         let target = |at: usize| to + (at - range.start);
         let mut at = range.start;
-        loop {
+        // The table at its end may have other pages behind that.
+        while at < range.end {
             let tables = self.within(&(at..range.end));
             let Some(leaf) = self.leaves[tables].iter().find(|it| it.count > 0) else {
                 return Ok(());
@@ -58,6 +59,7 @@ impl Space {
             }
             at = end;
         }
+        Ok(())
     }
 
     fn shift_one(&mut self, at: usize, to: usize, room: &dyn Fn() -> bool) -> Result<(), Error> {
