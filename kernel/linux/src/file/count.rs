@@ -3,7 +3,7 @@
 use super::Caller;
 use crate::errno::Errno;
 use crate::memory::Ram;
-use crate::process::room;
+use crate::process::free;
 use alloc::rc::Rc;
 
 /// Bytes that there have to be for one: what is open is made where nothing can fail any more.
@@ -31,14 +31,17 @@ pub fn most() -> usize {
 /// Counts one that `caller` is about to make, before what will be open.
 ///
 /// # Errors
-/// `ENFILE` if there are too many on the machine, unless root asks; `ENOMEM` when memory is low.
+/// `ENFILE` if there are too many on the machine, unless root asks; `ENOMEM` when memory is low, for
+/// root when it is nearly gone.
 pub fn admit(caller: &dyn Caller) -> Result<Counted, Errno> {
     let memory = caller.memory();
     let ram = memory.ram();
-    if ram.opens.get() >= most() && !caller.credentials().root {
+    let is_root = caller.credentials().root;
+    if ram.opens.get() >= most() && !is_root {
         return Err(Errno::ENFILE);
     }
-    room(ram, SIZE)?;
+    if is_root { ram.check_under_way() } else { ram.check() }?;
+    free(SIZE)?;
     ram.opens.update(|it| it + 1);
     Ok(Counted(Rc::clone(ram)))
 }

@@ -1,6 +1,7 @@
 //! What few files have: locks, and those who watch them.
 
 use crate::errno::Errno;
+use crate::memory::is_refused;
 use crate::watch::Watch;
 use alloc::boxed::Box;
 use alloc::rc::Weak;
@@ -285,7 +286,7 @@ impl Locks {
         if after <= before {
             return Ok(());
         }
-        if after > MOST || kernel::memory::is_low() {
+        if after > MOST || is_refused() {
             return Err(Errno::ENOLCK);
         }
         self.all.try_reserve(after - before).map_err(|_| Errno::ENOLCK)

@@ -2,7 +2,11 @@
 
 use super::Type;
 use crate::errno::Errno;
+use crate::memory::is_refused;
 use alloc::vec::Vec;
+
+/// Bytes of a listing that is not refused: what is under way asks for so much (rule S8).
+const SMALL: usize = 4096;
 
 /// Names with what is known of them. Their bytes are in one piece, and take no more than there is:
 /// how many there are a program chose.
@@ -36,7 +40,7 @@ impl Listing {
     /// Adds a name behind the others.
     ///
     /// # Errors
-    /// `ENOMEM`, also where memory is low and this would take more.
+    /// `ENOMEM`, also where memory is low and this would take more than 4 KiB.
     pub fn push(&mut self, name: &[u8], number: u64, kind: Option<Type>) -> Result<(), Errno> {
         self.insert(self.entries.len(), name, number, kind)
     }
@@ -55,7 +59,8 @@ impl Listing {
         let (bytes, entries) = (&mut self.bytes, &mut self.entries);
         let grows =
             bytes.capacity() - bytes.len() < name.len() || entries.capacity() == entries.len();
-        if grows && kernel::memory::is_low() {
+        let size = bytes.len() + name.len() + (entries.len() + 1) * size_of::<Entry>();
+        if grows && size > SMALL && is_refused() {
             return Err(Errno::ENOMEM);
         }
         bytes.try_reserve(name.len()).map_err(|_| Errno::ENOMEM)?;
@@ -97,4 +102,24 @@ impl Listing {
 
 fn name<'a>(bytes: &'a [u8], it: &Entry) -> &'a [u8] {
     bytes.get(it.start..it.start + it.length).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_of_many_names_grows_no_further_while_memory_is_low_u4() {
+        kernel::testing::simulate_memory(1 << 24);
+        let fill = |most: usize| {
+            let mut all = Listing::default();
+            let added = (0..most).take_while(|_| all.push(b"name", 1, None).is_ok()).count();
+            (added, all.from(0).count())
+        };
+        assert_eq!(fill(5000), (5000, 5000));
+        kernel::testing::simulate_memory_use((1 << 24) - 4096);
+        let (added, listed) = fill(5000);
+        assert_eq!(added, listed);
+        assert!((64..256).contains(&added), "{added} names in about 4 KiB");
+    }
 }

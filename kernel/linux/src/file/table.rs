@@ -3,6 +3,7 @@
 use super::Open;
 use super::extras::Owner;
 use crate::errno::Errno;
+use crate::memory::Ram;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
@@ -24,13 +25,20 @@ pub struct Files {
     lowest: Cell<usize>,
     /// `RLIMIT_NOFILE`.
     limit: Cell<usize>,
+    ram: Rc<Ram>,
 }
 
 impl Files {
-    /// Makes an empty table for `limit` descriptors.
+    /// Makes an empty table for `limit` descriptors, which grows in `ram`.
     #[must_use]
-    pub const fn new(limit: usize) -> Self {
-        Self { entries: RefCell::new(Vec::new()), lowest: Cell::new(0), limit: Cell::new(limit) }
+    pub const fn new(limit: usize, ram: Rc<Ram>) -> Self {
+        let entries = RefCell::new(Vec::new());
+        Self { entries, lowest: Cell::new(0), limit: Cell::new(limit), ram }
+    }
+
+    /// Returns what it grows in.
+    pub(crate) const fn ram(&self) -> &Rc<Ram> {
+        &self.ram
     }
 
     /// Copies it up to the last one that is open, for fork(2).
@@ -47,6 +55,7 @@ impl Files {
             entries: RefCell::new(entries),
             lowest: self.lowest.clone(),
             limit: self.limit.clone(),
+            ram: Rc::clone(&self.ram),
         })
     }
 
@@ -71,16 +80,51 @@ impl Files {
         self.limit.set(limit);
     }
 
-    /// Asks whether another one could be added now.
+    /// Makes room for another one, so that the next [`add`](Self::add) cannot fail.
     ///
     /// # Errors
-    /// `EMFILE` at the limit.
+    /// `EMFILE` at the limit, `ENOMEM`.
     pub fn reserve(&self) -> Result<(), Errno> {
-        let (entries, most) = (self.entries.borrow(), self.limit.get().min(MOST));
-        let is_free = self.lowest.get() < most
-            && (entries.len() < most
-                || entries.iter().skip(self.lowest.get()).take(most).any(Option::is_none));
-        if is_free { Ok(()) } else { Err(Errno::EMFILE) }
+        let mut entries = self.entries.borrow_mut();
+        let fd = self.free(&entries, 0)?;
+        self.widen(&mut entries, fd + 1)
+    }
+
+    /// Returns whether one more takes no memory.
+    #[cfg(test)]
+    pub(crate) fn has_spare(&self) -> bool {
+        let entries = self.entries.borrow();
+        self.free(&entries, 0).is_ok_and(|it| it < entries.capacity())
+    }
+
+    /// Returns the lowest free number from `least` on.
+    fn free(&self, entries: &[Option<Entry>], least: usize) -> Result<usize, Errno> {
+        let start = least.max(self.lowest.get());
+        let free = (start..entries.len()).find(|&it| entries[it].is_none());
+        let fd = free.unwrap_or_else(|| start.max(entries.len()));
+        if fd < self.limit() { Ok(fd) } else { Err(Errno::EMFILE) }
+    }
+
+    /// Has room for so many, for which caches give up pages if need be.
+    fn widen(&self, entries: &mut Vec<Option<Entry>>, length: usize) -> Result<(), Errno> {
+        if length > entries.capacity() {
+            let bytes = length * size_of::<Option<Entry>>();
+            self.ram.check_size(bytes)?;
+            entries.try_reserve(length - entries.len()).map_err(|_| Errno::ENOMEM)?;
+            // One that would leave too little is not kept.
+            if let Err(errno) = self.ram.check_size(bytes) {
+                entries.shrink_to_fit();
+                return Err(errno);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the table as long as that.
+    fn grow(&self, entries: &mut Vec<Option<Entry>>, length: usize) -> Result<(), Errno> {
+        self.widen(entries, length)?;
+        entries.resize(length, None);
+        Ok(())
     }
 
     /// Returns what is open as `fd`.
@@ -99,14 +143,9 @@ impl Files {
     /// `EMFILE` at the limit, `ENOMEM`.
     pub fn add(&self, open: Rc<Open>, close_on_exec: bool, least: usize) -> Result<usize, Errno> {
         let mut entries = self.entries.borrow_mut();
-        let start = least.max(self.lowest.get());
-        let free = (start..entries.len()).find(|&it| entries[it].is_none());
-        let fd = free.unwrap_or_else(|| start.max(entries.len()));
-        if fd >= self.limit.get().min(MOST) {
-            return Err(Errno::EMFILE);
-        }
+        let fd = self.free(&entries, least)?;
         if fd >= entries.len() {
-            grow(&mut entries, fd + 1)?;
+            self.grow(&mut entries, fd + 1)?;
         }
         entries[fd] = Some(Entry { open, close_on_exec });
         if least <= self.lowest.get() {
@@ -130,7 +169,7 @@ impl Files {
         }
         let mut entries = self.entries.borrow_mut();
         if fd >= entries.len() {
-            grow(&mut entries, fd + 1)?;
+            self.grow(&mut entries, fd + 1)?;
         }
         let old = entries[fd].replace(Entry { open, close_on_exec });
         Ok(old.map(|it| it.open))
@@ -223,23 +262,6 @@ impl Files {
         let entries = self.entries.borrow();
         entries.iter().enumerate().filter(|(_, it)| it.is_some()).map(|(fd, _)| fd).collect()
     }
-}
-
-/// Makes a table as long as that.
-fn grow(entries: &mut Vec<Option<Entry>>, length: usize) -> Result<(), Errno> {
-    if length > entries.capacity() {
-        let more = length - entries.len();
-        if kernel::memory::is_low() || entries.try_reserve(more).is_err() {
-            return Err(Errno::ENOMEM);
-        }
-        // One that would leave too little is not kept.
-        if kernel::memory::is_low() {
-            entries.shrink_to_fit();
-            return Err(Errno::ENOMEM);
-        }
-    }
-    entries.resize(length, None);
-    Ok(())
 }
 
 impl Drop for Files {

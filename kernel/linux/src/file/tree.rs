@@ -3,7 +3,8 @@
 
 use super::uses::Use;
 use super::{
-    Caller, Context, File, Handle, Inode, LONGEST_NAME, New, Open, Place, Type, admit, notify,
+    Caller, Context, Counted, File, Handle, Inode, LONGEST_NAME, New, Open, Place, Type, admit,
+    notify,
 };
 use crate::errno::Errno;
 use crate::stop::{Stop, loaded};
@@ -483,6 +484,8 @@ impl Tree {
         mode: u32,
         walk: Walk,
     ) -> Result<Rc<Open>, Stop> {
+        // Before anything is made or cut off, as on Linux.
+        let counted = admit(caller)?;
         let flags =
             if flags & O_PATH == 0 { flags } else { flags & (O_PATH | O_DIRECTORY | O_NOFOLLOW) };
         let exclusive = flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL;
@@ -498,7 +501,7 @@ impl Tree {
                     return Err(Errno::EISDIR.into());
                 }
                 let place = self.make_at(caller, found, New::File, mode)?;
-                return self.opened(caller, place, flags);
+                return self.opened(caller, counted, place, flags);
             }
             if found.slash {
                 return Err(Errno::EISDIR.into());
@@ -506,7 +509,7 @@ impl Tree {
         }
         let place = found.place()?;
         Self::judge(caller, &place, flags)?;
-        self.opened(caller, place, flags)
+        self.opened(caller, counted, place, flags)
     }
 
     /// Asks whether what is at `place` may be opened so.
@@ -553,8 +556,13 @@ impl Tree {
         Ok(())
     }
 
-    fn opened(&self, caller: &dyn Caller, place: Place, flags: u32) -> Result<Rc<Open>, Stop> {
-        let counted = admit(caller)?;
+    fn opened(
+        &self,
+        caller: &dyn Caller,
+        counted: Counted,
+        place: Place,
+        flags: u32,
+    ) -> Result<Rc<Open>, Stop> {
         let writes = match flags & (O_PATH | 3) {
             abi::O_WRONLY | abi::O_RDWR if place.node.kind() == Type::Regular => {
                 Use::write(&place.node)?
@@ -585,6 +593,7 @@ impl Tree {
         path: &[u8],
         walk: Walk,
     ) -> Result<Rc<Open>, Stop> {
+        let counted = admit(caller)?;
         let place = self.find(caller, at, path, walk)?;
         if place.node.kind() == Type::Link {
             return Err(Errno::ELOOP.into());
@@ -593,7 +602,7 @@ impl Tree {
             return Err(Errno::EACCES.into());
         }
         caller.credentials().may(&place.node.stat(), 1)?;
-        self.opened(caller, place, O_RDONLY)
+        self.opened(caller, counted, place, O_RDONLY)
     }
 
     /// Returns the path of `place` as seen from a process's root; ` (deleted)` is behind that of

@@ -5,7 +5,7 @@ use crate::errno::Errno;
 use alloc::rc::{Rc, Weak};
 use alloc::vec::Vec;
 use core::cell::{Cell, OnceCell, RefCell};
-use kernel::memory::{is_low, is_short, stats};
+use kernel::memory::{is_low, is_nearly_gone, is_short, stats};
 use kernel::user::Frame;
 
 /// Pages that a cache is asked for at once.
@@ -14,6 +14,9 @@ const BATCH: usize = 64;
 /// Pages that are taken from programs for each that the caches are asked for: what is touched again
 /// until a cache is asked once more counts as used.
 const AHEAD: usize = 4;
+
+/// Bytes of a list that take no look at the memory: what is under way asks for so much (rule S8).
+const SMALL: usize = 4096;
 
 /// Entries that a cache looks at for each page that it is asked for.
 const LOOKS: usize = 8;
@@ -31,8 +34,12 @@ pub(crate) fn is_tight() -> bool {
     is_short() && Frame::spare() < SPARE
 }
 
-/// Bytes of a list that is made even when memory is low.
-const SHORT: usize = 4096;
+/// Returns whether a program may have no more memory, for which [caches](Ram::has_room) were asked
+/// before.
+#[must_use]
+pub(crate) fn is_refused() -> bool {
+    is_low() && is_tight()
+}
 
 /// Bytes that a program is not refused at once, however small the machine is. Go's heap begins
 /// with 64 MiB, which it touches page by page, and other runtimes are like it.
@@ -101,7 +108,7 @@ impl Ram {
     /// need be.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        !is_low() || !is_tight() || self.reclaim()
+        !is_refused() || self.reclaim()
     }
 
     /// Has caches give up pages before memory is low. Returns whether something may be allocated for
@@ -118,21 +125,34 @@ impl Ram {
         if self.has_room() { Ok(()) } else { Err(Errno::ENOMEM) }
     }
 
+    /// Fails where what is under way may have no more memory: the last sixteenth is for that (rule
+    /// S8), but the half of it that is for what cannot fail.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn check_under_way(&self) -> Result<(), Errno> {
+        if self.has_room() || !is_nearly_gone() { Ok(()) } else { Err(Errno::ENOMEM) }
+    }
+
+    /// Fails where a program may have no more memory, unless it asks for little: what is under way
+    /// does (rule S8).
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub(crate) fn check_size(&self, bytes: usize) -> Result<(), Errno> {
+        if bytes <= SMALL { Ok(()) } else { self.check() }
+    }
+
     /// Makes a list with room for `count`, whose length a program chose.
     ///
     /// # Errors
-    /// `ENOMEM`, also where it would leave too little.
+    /// `ENOMEM`, also where one of more than 4 KiB would leave too little.
     pub fn sized<T>(&self, count: usize) -> Result<Vec<T>, Errno> {
-        // What is short is there as well when memory is low: programs wait for few descriptors then.
-        let is_long = count > SHORT / size_of::<T>().max(1);
-        if is_long {
-            self.check()?;
-        }
+        let bytes = count.saturating_mul(size_of::<T>());
+        self.check_size(bytes)?;
         let mut list = Vec::new();
         list.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
-        if is_long {
-            self.check()?;
-        }
+        self.check_size(bytes)?;
         Ok(list)
     }
 

@@ -1,6 +1,6 @@
 //! Moves bytes between files and a program's memory.
 
-use super::Memory;
+use super::{Memory, Ram};
 use crate::errno::Errno;
 use crate::stop::Stop;
 use alloc::vec::Vec;
@@ -40,7 +40,7 @@ enum Place<'a> {
 
 enum Origin<'a> {
     Program(&'a Memory),
-    Kernel(&'a [u8]),
+    Kernel(&'a [u8], Option<&'a Ram>),
 }
 
 impl<'a> Sink<'a> {
@@ -135,7 +135,16 @@ impl<'a> Source<'a> {
     /// Reads bytes of the kernel's own.
     #[must_use]
     pub const fn kernel(from: &'a [u8]) -> Self {
-        Self { from: Origin::Kernel(from), parts: &[], skip: 0, done: 0, left: from.len() }
+        Self { from: Origin::Kernel(from, None), parts: &[], skip: 0, done: 0, left: from.len() }
+    }
+
+    /// Has caches of `ram` give up pages for what is kept of them.
+    #[must_use]
+    pub const fn within(mut self, ram: &'a Ram) -> Self {
+        if let Origin::Kernel(from, _) = self.from {
+            self.from = Origin::Kernel(from, Some(ram));
+        }
+        self
     }
 
     /// Returns how many bytes there are.
@@ -155,7 +164,8 @@ impl<'a> Source<'a> {
     pub fn has_room(&self) -> bool {
         match self.from {
             Origin::Program(memory) => memory.ram().has_room(),
-            Origin::Kernel(_) => !kernel::memory::is_low(),
+            Origin::Kernel(_, Some(ram)) => ram.has_room(),
+            Origin::Kernel(_, None) => !kernel::memory::is_low(),
         }
     }
 
@@ -185,7 +195,7 @@ impl<'a> Source<'a> {
                 let (mut parts, mut skip) = (self.parts, self.skip);
                 each(&mut parts, &mut skip, to.len(), |at, range| memory.read(at, &mut to[range]))
             }
-            Origin::Kernel(from) => {
+            Origin::Kernel(from, _) => {
                 let rest = &from[self.done..];
                 let count = rest.len().min(to.len());
                 to[..count].copy_from_slice(&rest[..count]);

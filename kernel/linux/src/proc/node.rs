@@ -357,7 +357,7 @@ impl Inode for Node {
     }
 
     fn list(&self, caller: &dyn Caller) -> Result<Listing, Stop> {
-        caller.memory().ram().check()?;
+        caller.memory().ram().check_under_way()?;
         let mut all = Listing::default();
         for (name, what) in self.entries()? {
             let node = Self { system: Rc::clone(&self.system), what };

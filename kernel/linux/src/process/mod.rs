@@ -168,7 +168,7 @@ impl Process {
             signals: Rc::new(Signals::new()),
             memory: RefCell::new(Rc::downgrade(memory)),
             borrows: Cell::new(false),
-            files: RefCell::new(Rc::new(Files::new(1024))),
+            files: RefCell::new(Rc::new(Files::new(1024, Rc::clone(memory.ram())))),
             fs: RefCell::new(Context::new()),
             limits: Limits::new(),
             credentials: RefCell::new(Credentials::new(0, 0)),
@@ -495,7 +495,8 @@ impl Process {
         self.signals.end();
         // It is no user of the table any more, though nobody may have waited for it for long. The last
         // one closes what is open.
-        drop(self.files.replace(Rc::new(Files::new(0))));
+        let none = Rc::new(Files::new(0, Rc::clone(self.files().ram())));
+        drop(self.files.replace(none));
         self.release();
         Some(status)
     }

@@ -59,7 +59,7 @@ impl Copy {
             }
             if self.rest.is_empty() {
                 // The buffer is the kernel's.
-                thread.system.ram.check().map_err(|errno| (errno.into(), false))?;
+                thread.system.ram.check_under_way().map_err(|errno| (errno.into(), false))?;
                 let room = match self.to.as_kind::<PipeEnd>() {
                     // What is read has to fit, as it cannot be given back to a socket.
                     Some(pipe) => pipe.room().map_err(|stop| (stop, true))?,
@@ -106,7 +106,7 @@ impl Copy {
     fn put(&mut self, thread: &Thread) -> Result<usize, Stop> {
         let place = Self::at(self.offsets[1]);
         let most = limited(thread, &self.to, place, self.rest.len())?;
-        let mut source = Source::kernel(&self.rest[..most]);
+        let mut source = Source::kernel(&self.rest[..most]).within(&thread.system.ram);
         let count = self.to.file.write(&self.to, place, &mut source)?;
         if let Some(pipe) = self.from.as_kind::<PipeEnd>() {
             pipe.skip(count);

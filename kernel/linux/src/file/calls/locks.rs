@@ -114,6 +114,7 @@ pub(super) fn set(thread: &Rc<Thread>, open: &Rc<Open>, command: u32, at: u64) -
     let place = open.place.as_ref().ok_or(Errno::EBADF)?;
     let extras = place.node.extras().ok_or(Errno::ENOLCK)?;
     if unlock {
+        let _ = thread.system.ram.has_room();
         extras.unlock(owner, lock.start, lock.end)?;
         return Ok(Outcome::Value(0));
     }
@@ -130,6 +131,8 @@ fn take(thread: &Rc<Thread>, open: &Rc<Open>, lock: Lock, waits: bool) -> Answer
         Some(extras) => extras.lock(lock).map_err(|(errno, watch)| (errno, Some(watch))),
         None => Err((Errno::ENOLCK, None)),
     };
+    // Caches give up pages for it first.
+    let _ = thread.system.ram.has_room();
     match attempt(open) {
         Ok(()) => return Ok(Outcome::Value(0)),
         Err((Errno::EAGAIN, _)) if waits => {}

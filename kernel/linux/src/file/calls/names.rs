@@ -6,6 +6,7 @@ use crate::errno::Errno;
 use crate::stop::Stop;
 use crate::thread::Thread;
 use alloc::rc::Rc;
+use alloc::vec::Vec;
 use linux_raw_sys::general::{
     AT_EMPTY_PATH, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, IN_ATTRIB, IN_CREATE, IN_DELETE,
     IN_DELETE_SELF, IN_MOVE_SELF, IN_MOVED_FROM, IN_MOVED_TO, RENAME_EXCHANGE, RENAME_NOREPLACE,
@@ -356,11 +357,15 @@ fn getdents(thread: &Rc<Thread>, args: Args) -> Answer {
 fn list(thread: &Rc<Thread>, [fd, to, size, ..]: Args, new: bool) -> Answer {
     let open = thread.process.files().get(fd)?;
     let handle = open.as_kind::<Handle>().ok_or(Errno::ENOTDIR)?;
-    let listing = handle.listing(&**thread)?;
     let memory = thread.memory();
+    // Caches give up pages for it first.
+    let _ = memory.ram().has_room();
+    let listing = handle.listing(&**thread)?;
     // What is read at once: more calls read the rest.
     let room = (size as u32 as usize).min(32 * 1024);
-    let mut bytes = memory.ram().sized(room)?;
+    memory.ram().check_under_way()?;
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(room).map_err(|_| Errno::ENOMEM)?;
     let begin = usize::try_from(open.position.get()).unwrap_or(usize::MAX);
     let mut next = begin;
     for entry in listing.from(begin) {

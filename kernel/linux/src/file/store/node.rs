@@ -245,7 +245,7 @@ impl Inode for Node {
     }
 
     fn list(&self, caller: &dyn Caller) -> Result<Listing, Stop> {
-        caller.memory().ram().check()?;
+        caller.memory().ram().check_under_way()?;
         let listed = self.names()?;
         self.touch_access();
         Ok(listed)

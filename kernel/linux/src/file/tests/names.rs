@@ -323,21 +323,3 @@ fn what_runs_as_another_is_not_made_or_cut_by_anybody() {
     assert_eq!(it.read(neither, 1), Err(Errno::EBADF));
     assert_eq!(it.write(neither, b"x"), Err(Errno::EBADF));
 }
-
-#[test]
-fn a_folder_of_many_names_is_not_listed_while_memory_is_low_u4() {
-    kernel::testing::simulate_memory(1 << 24);
-    let it = Program::new();
-    it.mkdir("/d");
-    let names: Vec<_> = (0..500).map(|number| std::format!("{number:03}")).collect();
-    names.iter().for_each(|name| it.file(&std::format!("/d/{name}"), b""));
-    let folders: Vec<_> = (0..3).map(|_| it.open("/d", abi::O_DIRECTORY).unwrap()).collect();
-    let list = |fd| it.call(Sysno::getdents64, &[fd, it.buffer(), 16_384]);
-    let all = list(folders[0]).unwrap();
-    kernel::testing::simulate_memory_use((1 << 24) - 4096);
-    assert_eq!(list(folders[1]), Err(Errno::ENOMEM));
-    kernel::testing::simulate_memory_use(0);
-    assert_eq!(list(folders[1]), Ok(all));
-    let listed = it.list("/d").unwrap();
-    assert_eq!((&listed[..2], listed[2..] == names), (&[".".into(), "..".into()][..], true));
-}

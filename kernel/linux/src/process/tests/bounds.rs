@@ -205,3 +205,102 @@ fn a_child_that_could_not_be_told_of_is_gone() {
     assert_eq!(run(first), 0);
     assert_eq!(*seen.borrow(), [Errno::EFAULT.result(), Errno::ECHILD.result()]);
 }
+
+#[test]
+fn an_open_that_is_refused_makes_no_file_and_cuts_none_off_u4() {
+    kernel::testing::simulate_memory(1 << 20);
+    let first = thread();
+    let at = room(&first.memory(), 4096) as u64;
+    first.memory().write(at as usize + 64, b"/\0/a\0/conf\0text").unwrap();
+    let (root, new, old) = (at + 64, at + 66, at + 69);
+    let call = |name, args: &[u64]| {
+        let mut all = [0; 6];
+        all[..args.len()].copy_from_slice(args);
+        perform(&first, name, all)
+    };
+    let [create, truncate] =
+        [raw::O_CREAT | raw::O_EXCL | raw::O_WRONLY, raw::O_WRONLY | raw::O_TRUNC];
+    let fd = call(Sysno::open, &[old, (raw::O_CREAT | raw::O_RDWR).into(), 0o666]).unwrap() as u64;
+    assert_eq!(call(Sysno::write, &[fd, at + 75, 4]), Ok(4));
+    call(Sysno::chmod, &[old, 0o666]).unwrap();
+    call(Sysno::chmod, &[root, 0o777]).unwrap();
+    let unchanged = || {
+        assert_eq!(call(Sysno::access, &[new, 0]), Err(Errno::ENOENT));
+        assert_eq!(call(Sysno::pread64, &[fd, at + 128, 9, 0]), Ok(4));
+    };
+    let refused = |errno| {
+        assert_eq!(call(Sysno::open, &[new, create.into(), 0o666]), Err(errno));
+        assert_eq!(call(Sysno::open, &[old, truncate.into()]), Err(errno));
+        unchanged();
+    };
+    // Too many of the machine, no memory for one, and none for its number.
+    first.process.credentials.replace(Credentials::new(1000, 100));
+    while call(Sysno::eventfd2, &[0, 0]).is_ok() {}
+    refused(Errno::ENFILE);
+    first.process.credentials.replace(Credentials::new(0, 0));
+    kernel::testing::simulate_memory_use((1 << 20) - 4096);
+    refused(Errno::ENOMEM);
+    kernel::testing::simulate_memory_use(0);
+    let files = first.process.files();
+    while files.has_spare() || files.numbers().len() < 256 {
+        call(Sysno::eventfd2, &[0, 0]).unwrap();
+    }
+    // Root may open more while memory is low, until a table would have to grow.
+    kernel::testing::simulate_memory_use((1 << 20) - (1 << 20) / 24);
+    refused(Errno::ENOMEM);
+    kernel::testing::simulate_memory_use(0);
+    assert!(call(Sysno::open, &[old, truncate.into()]).is_ok());
+    assert_eq!(call(Sysno::pread64, &[fd, at + 128, 9, 0]), Ok(0));
+}
+
+#[test]
+fn calls_under_way_get_little_memory_while_it_is_low_s8() {
+    kernel::testing::simulate_memory(1 << 20);
+    let first = thread();
+    let at = room(&first.memory(), 65_536) as u64;
+    first.memory().write(at as usize, b"/a\0").unwrap();
+    let call = |name, args: &[u64]| {
+        let mut all = [0; 6];
+        all[..args.len()].copy_from_slice(args);
+        perform(&first, name, all)
+    };
+    let both = (raw::O_CREAT | raw::O_RDWR).into();
+    let fd = call(Sysno::open, &[at, both, 0o666]).unwrap() as u64;
+    assert_eq!(call(Sysno::write, &[fd, at, 8192]), Ok(8192));
+    let folder = call(Sysno::open, &[at + 1024, 0]);
+    assert_eq!(folder, Err(Errno::ENOENT));
+    first.memory().write(at as usize + 1024, b"/\0").unwrap();
+    let folder = call(Sysno::open, &[at + 1024, 0]).unwrap() as u64;
+    // Two parts, a descriptor to poll, a set of it, a timeout of nothing, and an offset.
+    let (parts, polled, set, time, offset) = (at + 64, at + 128, at + 256, at + 512, at + 576);
+    let buffer = at + 4096;
+    first.memory().write(buffer as usize, &[0; 32_768]).unwrap();
+    first.memory().put(parts, &[buffer, 8, buffer + 8, 8]).unwrap();
+    first.memory().put(polled, &[fd | 1 << 32]).unwrap();
+    let message = at + 640;
+    first.memory().put(message, &[0_u64, 0, parts, 2, 0, 0, 0]).unwrap();
+    call(Sysno::socketpair, &[1, 1, 0, at + 768]).unwrap();
+    let [one, other] = first.memory().get::<[u32; 2]>(at + 768).unwrap().map(u64::from);
+    assert_eq!(call(Sysno::sendto, &[one, buffer, 8, 0, 0, 0]), Ok(8));
+    kernel::testing::simulate_memory_use((1 << 20) - (1 << 20) / 24);
+    assert!(kernel::memory::is_low());
+    call(Sysno::lseek, &[fd, 0, 0]).unwrap();
+    assert_eq!(call(Sysno::readv, &[fd, parts, 2]), Ok(16));
+    assert_eq!(call(Sysno::writev, &[fd, parts, 2]), Ok(16));
+    assert_eq!(call(Sysno::poll, &[0, 0, 0]), Ok(0));
+    assert_eq!(call(Sysno::poll, &[polled, 1, 0]), Ok(1));
+    first.memory().put(set, &[1_u64 << fd]).unwrap();
+    assert_eq!(call(Sysno::select, &[fd + 1, set, 0, 0, time]), Ok(1));
+    assert_eq!(call(Sysno::select, &[0, 0, 0, 0, time]), Ok(0));
+    assert_eq!(call(Sysno::recvmsg, &[other, message, 0]), Ok(8));
+    first.memory().put(offset, &[4096_u64]).unwrap();
+    call(Sysno::lseek, &[fd, 0, 0]).unwrap();
+    assert_eq!(call(Sysno::sendfile, &[fd, fd, offset, 4096]), Ok(4096));
+    assert!(call(Sysno::getdents64, &[folder, buffer, 32_768]).unwrap() > 0);
+    assert!(call(Sysno::open, &[at, raw::O_RDONLY.into()]).is_ok());
+    // Large ones may wait.
+    assert_eq!(call(Sysno::readv, &[fd, buffer, 1000]), Err(Errno::ENOMEM));
+    assert_eq!(call(Sysno::poll, &[buffer, 1000, 0]), Err(Errno::ENOMEM));
+    kernel::testing::simulate_memory_use((1 << 20) - 4096);
+    assert_eq!(call(Sysno::sendfile, &[fd, fd, offset, 4096]), Err(Errno::ENOMEM));
+}
