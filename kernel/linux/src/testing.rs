@@ -52,6 +52,25 @@ pub(crate) fn perform(thread: &Rc<Thread>, number: Sysno, args: [u64; 6]) -> Res
     }
 }
 
+/// Makes a system call, to its end, while others run.
+pub(crate) async fn performed(
+    thread: &Rc<Thread>,
+    number: Sysno,
+    args: [u64; 6],
+) -> Result<usize, Errno> {
+    let call = call(number as u64).expect("there is such a call");
+    loop {
+        match (call.run)(thread, args) {
+            Ok(Outcome::Value(value)) => return Ok(value),
+            Ok(Outcome::Wait(future)) => return future.await,
+            Ok(Outcome::Resume) => return Ok(0),
+            Err(Stop::Fail(errno)) => return Err(errno),
+            Err(Stop::Load(load)) => load.wait().await?,
+            Err(Stop::Wait) => return Err(Errno::EAGAIN),
+        }
+    }
+}
+
 /// Plays `program`: it gets the number of its next step, which an address is twice of (so that a
 /// call that begins again is the same step), the registers, and the memory.
 pub(crate) fn play(mut program: impl FnMut(u64, &mut Registers, &mut Space) -> Exit + 'static) {

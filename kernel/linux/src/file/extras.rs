@@ -1,5 +1,6 @@
 //! What few files have: locks, and those who watch them.
 
+use super::alone::Alone;
 use crate::errno::Errno;
 use crate::memory::is_refused;
 use crate::watch::Watch;
@@ -19,6 +20,8 @@ pub struct Extras {
     locks: RefCell<Option<Box<Locks>>>,
     watchers: RefCell<Vec<Watched>>,
     uses: Uses,
+    /// Who writes much to it does so alone.
+    pub(super) writing: Alone,
     /// It was made without a name, and may be given its first (`O_TMPFILE`).
     pub(super) linkable: Cell<bool>,
 }

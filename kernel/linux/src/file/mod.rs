@@ -1,5 +1,6 @@
 //! What a program has open: files of all kinds, and the table of descriptors.
 
+pub mod alone;
 pub mod calls;
 mod context;
 mod count;
@@ -394,6 +395,8 @@ pub struct Open {
     flags: Cell<u32>,
     /// Where the next read or write happens.
     pub position: Cell<u64>,
+    /// Who moves much has the position alone.
+    moving: alone::Alone,
     /// What `file` says of itself: nearly all are no terminals, and asked for each call.
     judges: bool,
     /// Where in the tree it is; `None` for pipes and the like.
@@ -451,7 +454,9 @@ impl Open {
         writes: Option<uses::Use>,
     ) -> Rc<Self> {
         let (flags, position, judges) = (Cell::new(flags), Cell::new(0), file.judges());
-        Rc::new(Self { file, flags, position, judges, place, _writes: writes, _counted: counted })
+        let moving = alone::Alone::default();
+        let (_writes, _counted) = (writes, counted);
+        Rc::new(Self { file, flags, position, moving, judges, place, _writes, _counted })
     }
 
     /// Asks whether `caller` may read or write it now ([`File::judge`]).

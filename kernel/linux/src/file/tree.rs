@@ -546,7 +546,10 @@ impl Tree {
             }
         }
         if truncates && kind == Type::Regular {
-            place.node.extras().map_or(Ok(()), |it| it.uses().may_write())?;
+            if let Some(extras) = place.node.extras() {
+                extras.uses().may_write()?;
+                extras.writing.check()?;
+            }
             place.node.resize(0)?;
             if let Some(file) = place.node.file() {
                 file.written(caller);

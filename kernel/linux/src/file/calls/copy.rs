@@ -1,6 +1,6 @@
 //! The calls that copy from one file to another: sendfile(2), splice(2), copy_file_range(2).
 
-use super::super::{At, Caller, Open, Type};
+use super::super::{At, Caller, Open, Type, alone};
 use super::size::limited;
 use super::transfer::{MOST, broken, can_seek};
 use super::{accessed, written};
@@ -96,8 +96,10 @@ impl Copy {
         if let Some(pipe) = self.from.as_kind::<PipeEnd>() {
             return pipe.peek(&mut self.rest, most);
         }
+        let place = Self::at(self.offsets[0]);
+        alone::check(&self.from, place, false)?;
         let mut sink = Sink::kernel(&mut self.rest, most);
-        let count = self.from.file.read(&self.from, Self::at(self.offsets[0]), &mut sink)?;
+        let count = self.from.file.read(&self.from, place, &mut sink)?;
         self.offsets[0] = self.offsets[0].map(|it| it + count as u64);
         Ok(count)
     }
@@ -105,7 +107,10 @@ impl Copy {
     /// Writes of what was read what can be written.
     fn put(&mut self, thread: &Thread) -> Result<usize, Stop> {
         let place = Self::at(self.offsets[1]);
+        alone::check(&self.to, place, true)?;
         let most = limited(thread, &self.to, place, self.rest.len())?;
+        // Before the first byte: who is killed does not come to the end.
+        self.to.file.written(thread);
         let mut source = Source::kernel(&self.rest[..most]).within(&thread.system.ram);
         let count = self.to.file.write(&self.to, place, &mut source)?;
         if let Some(pipe) = self.from.as_kind::<PipeEnd>() {
@@ -169,7 +174,7 @@ impl Copy {
         self.settle();
         if self.done > 0 {
             accessed(&self.from, self.done);
-            written(&thread, &self.to, self.done);
+            written(&self.to, self.done);
         }
         let memory = thread.memory();
         for (at, offset) in self.told.into_iter().zip(self.offsets) {

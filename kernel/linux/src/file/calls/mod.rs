@@ -73,12 +73,8 @@ fn accessed(open: &Open, count: usize) {
 }
 
 /// Something was written.
-fn written(thread: &Thread, open: &Open, count: usize) {
-    if count == 0 {
-        return;
-    }
-    open.file.written(thread);
-    if let Some(place) = &open.place {
+fn written(open: &Open, count: usize) {
+    if let Some(place) = open.place.as_ref().filter(|_| count > 0) {
         super::notify::happened(place, IN_MODIFY);
     }
 }

@@ -1,6 +1,6 @@
 //! The size of a file, its limit, and what is written to a disk: truncate(2), fallocate(2), fsync(2).
 
-use super::super::{At, Caller, Open, Type, notify};
+use super::super::{At, Caller, Open, Type, alone, notify};
 use super::written;
 use crate::call::{Answer, Args, Group, Outcome, calls, wait};
 use crate::errno::Errno;
@@ -81,7 +81,10 @@ fn truncate(thread: &Rc<Thread>, [at, length, ..]: Args) -> Answer {
         _ => return Err(Errno::EINVAL.into()),
     }
     thread.credentials().may(&stat, 2)?;
-    place.node.extras().map_or(Ok(()), |it| it.uses().may_write())?;
+    if let Some(extras) = place.node.extras() {
+        extras.uses().may_write()?;
+        extras.writing.check()?;
+    }
     if length > stat.size {
         sized(thread, length)?;
     }
@@ -100,12 +103,14 @@ fn ftruncate(thread: &Rc<Thread>, [fd, length, ..]: Args) -> Answer {
     if !open.can_write() {
         return Err(Errno::EINVAL.into());
     }
+    alone::check(&open, At::Offset(0), true)?;
     if length > open.file.stat()?.size {
         sized(thread, length)?;
     }
     open.file.truncate(length)?;
     super::cut(thread, &*open.file, length);
-    written(thread, &open, 1);
+    open.file.written(&**thread);
+    written(&open, 1);
     Ok(Outcome::Value(0))
 }
 
@@ -138,7 +143,8 @@ const PIECE: u64 = 4 << 20;
 fn reserve(thread: &Rc<Thread>, open: Rc<Open>, mode: u32, offset: u64, length: u64) -> Answer {
     if mode & !FALLOC_FL_KEEP_SIZE != 0 || length <= PIECE {
         open.file.allocate(mode, offset, length)?;
-        written(thread, &open, 1);
+        open.file.written(&**thread);
+        written(&open, 1);
         return Ok(Outcome::Value(0));
     }
     let end = offset.checked_add(length).filter(|&end| end <= LARGEST).ok_or(Errno::EFBIG)?;
@@ -148,6 +154,8 @@ fn reserve(thread: &Rc<Thread>, open: Rc<Open>, mode: u32, offset: u64, length: 
     }
     let thread = Rc::clone(thread);
     wait(async move {
+        // Before the first piece: who is killed does not come to the end.
+        open.file.written(&*thread);
         for at in (offset..end).step_by(PIECE as usize) {
             let piece = PIECE.min(end - at);
             let kept = mode | FALLOC_FL_KEEP_SIZE;
@@ -159,7 +167,7 @@ fn reserve(thread: &Rc<Thread>, open: Rc<Open>, mode: u32, offset: u64, length: 
         }
         // There is room: this is the size alone.
         loaded(|| open.file.allocate(mode, end - 1, 1)).await?;
-        written(&thread, &open, 1);
+        written(&open, 1);
         Ok(0)
     })
 }

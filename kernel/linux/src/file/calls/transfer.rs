@@ -1,5 +1,6 @@
 //! Reads and writes.
 
+use super::super::alone::{self, Hold};
 use super::super::{At, Caller, Open, Type};
 use super::size::limited;
 use super::{accessed, written};
@@ -15,7 +16,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use kernel::time::Instant;
 use kernel::user::TOP;
-use linux_raw_sys::general::{O_APPEND, O_PATH, SEEK_MAX, SEEK_SET};
+use linux_raw_sys::general::{O_PATH, SEEK_MAX, SEEK_SET};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// The calls that move bytes.
@@ -50,6 +51,8 @@ struct Transfer {
     append: bool,
     /// It has begun to wait.
     waits: bool,
+    /// What is its own from then on, so that all is moved as one.
+    hold: Option<Hold>,
 }
 
 impl Transfer {
@@ -81,9 +84,7 @@ impl Transfer {
                         return Ok(self.done);
                     }
                     turn += count;
-                    // What is appended stands together.
-                    let appends = self.append || self.write && open.flags() & O_APPEND != 0;
-                    if turn >= TURN && !appends {
+                    if turn >= TURN {
                         // As on Linux, no signal but one that ends the program cuts off what is
                         // moved from or to a file.
                         if open.file.stat().is_ok_and(|it| it.kind == Type::Regular) {
@@ -127,6 +128,7 @@ fn one(thread: &Rc<Thread>, [fd, at, length, ..]: &Args, place: At, write: bool)
     if !(if write { open.can_write() } else { open.can_read() }) {
         return Err(Errno::EBADF.into());
     }
+    alone::check(&open, place, write)?;
     open.judge(&**thread, write)?;
     user(at, *length)?;
     ends(&open, place, *length)?;
@@ -135,6 +137,10 @@ fn one(thread: &Rc<Thread>, [fd, at, length, ..]: &Args, place: At, write: bool)
     let part = Part { at: at as usize, length };
     let (memory, parts) = (thread.memory_now(), [part]);
     let result = if write {
+        // Before the first byte: who is killed does not come to the end.
+        if length > 0 {
+            open.file.written(&**thread);
+        }
         open.file.write(&open, place, &mut Source::new(&memory, &parts))
     } else {
         open.file.read_by(&**thread, &open, place, &mut Sink::new(&memory, &parts))
@@ -196,8 +202,16 @@ fn rest(
     let mut parts = Vec::new();
     parts.try_reserve_exact(1).map_err(|_| Errno::ENOMEM)?;
     parts.push(part);
-    let mut transfer =
-        Transfer { parts, at: place, left, done: 0, write, append: false, waits: false };
+    let mut transfer = Transfer {
+        parts,
+        at: place,
+        left,
+        done: 0,
+        write,
+        append: false,
+        waits: false,
+        hold: None,
+    };
     match result {
         Ok(count) => transfer.advance(count),
         Err(stop) => return later(thread, open, transfer, stop),
@@ -225,7 +239,7 @@ fn finish(thread: &Thread, open: &Open, write: bool, result: Result<usize, Stop>
         Ok(count) => {
             moved(thread, write, count);
             if write {
-                written(thread, open, count);
+                written(open, count);
             } else {
                 accessed(open, count);
             }
@@ -271,6 +285,9 @@ fn later(thread: &Rc<Thread>, open: Rc<Open>, mut transfer: Transfer, stop: Stop
         return message::read(thread, &open, transfer.parts, |it, count| moved(it, false, count));
     }
     transfer.waits = true;
+    if matches!(stop, Stop::Load(_)) {
+        transfer.hold = Hold::take(&open, transfer.at, transfer.write);
+    }
     let thread = Rc::clone(thread);
     let limit = open.file.timeouts()[usize::from(transfer.write)];
     let end = limit.map(|limit| Instant::now().saturating_add(limit));
@@ -323,7 +340,7 @@ fn done(
         moved(thread, transfer.write, count);
     }
     match &result {
-        Ok(count) if transfer.write => written(thread, open, *count),
+        Ok(count) if transfer.write => written(open, *count),
         Ok(count) => accessed(open, *count),
         Err(Errno::EPIPE) if transfer.write => broken(thread, open),
         _ => {}
@@ -416,6 +433,7 @@ fn flagged(
     if !(if write { open.can_write() } else { open.can_read() }) {
         return Err(Errno::EBADF.into());
     }
+    alone::check(&open, place, write)?;
     open.judge(&**thread, write)?;
     let (mut parts, left) = vectors(thread, at, count)?;
     ends(&open, place, left as u64)?;
@@ -434,7 +452,11 @@ fn flagged(
         room -= part.length;
         part.length > 0
     });
-    all(thread, open, Transfer { parts, at: place, left, done: 0, write, append, waits: false })
+    if write && left > 0 {
+        open.file.written(&**thread);
+    }
+    let (done, waits, hold) = (0, false, None);
+    all(thread, open, Transfer { parts, at: place, left, done, write, append, waits, hold })
 }
 
 fn readv(thread: &Rc<Thread>, args: Args) -> Answer {
@@ -471,6 +493,7 @@ fn lseek(thread: &Rc<Thread>, [fd, offset, whence, ..]: Args) -> Answer {
     if whence as u32 > SEEK_MAX && open.flags() & O_PATH == 0 {
         return Err(Errno::EINVAL.into());
     }
+    alone::check(&open, At::Position, false)?;
     let to = open.file.seek(&open, offset.cast_signed(), whence as u32)?;
     Ok((to as usize).into())
 }

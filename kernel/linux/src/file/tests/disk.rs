@@ -1,9 +1,8 @@
 //! A disk below: what is read of it, and changes that stay in memory.
 
 use super::*;
-use crate::call::Outcome;
 use crate::file::store::{Node, OnDisk, Store};
-use crate::table::call;
+use crate::testing::performed;
 use devices::block::memory::Memory;
 use kernel::task::{block_on, join};
 use storage::fs::inodes::TarInodes;
@@ -145,15 +144,29 @@ fn two_who_append_while_the_last_page_is_read_do_not_overwrite_each_other() {
     let fd = it.open("/etc/conf", abi::O_RDWR).unwrap();
     let list = it.path(0, "");
     it.thread.memory().put(list, &[it.put(b"+new"), 4]).unwrap();
-    let append = || {
-        let args = [fd, list, 1, 0, 0, 0x10];
-        match (call(Sysno::pwritev2 as u64).unwrap().run)(&it.thread, args) {
-            Ok(Outcome::Wait(future)) => future,
-            _ => panic!("the page is in memory"),
-        }
-    };
+    let append = || performed(&it.thread, Sysno::pwritev2, [fd, list, 1, 0, 0, 0x10]);
     assert_eq!(block_on(join(append(), append())), (Ok(4), Ok(4)));
     assert_eq!(it.content("/etc/conf"), Ok(b"old+new+new".to_vec()));
+}
+
+#[test]
+fn what_is_appended_stands_together_though_a_part_of_it_has_to_be_read() {
+    let it = sample();
+    it.file("/log", b"");
+    let memory = it.thread.memory();
+    let writer = |number: u64, from: &str, text: &[u8]| {
+        let source = it.open(from, abi::O_RDONLY).unwrap();
+        let map = it.call(Sysno::mmap, &[0, 1, 1, abi::MAP_PRIVATE.into(), source, 0]).unwrap();
+        let (at, list) = (it.buffer() + 8 * number, it.path(0, "") + 32 * number);
+        memory.write(at as usize, text).unwrap();
+        let log = it.open("/log", abi::O_WRONLY | abi::O_APPEND).unwrap();
+        memory.put(list, &[at, 1, map as u64, 1]).unwrap();
+        performed(&it.thread, Sysno::writev, [log, list, 2, 0, 0, 0])
+    };
+    let (one, two) = (writer(1, "/usr/lib/a", b"1"), writer(2, "/usr/lib/b", b"2"));
+    assert_eq!(block_on(join(one, two)), (Ok(2), Ok(2)));
+    let [a, b] = ["/usr/lib/a", "/usr/lib/b"].map(|path| it.content(path).unwrap()[0]);
+    assert_eq!(it.content("/log"), Ok(std::vec![b'1', a, b'2', b]));
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Reads, writes, sizes.
 
 use super::*;
-use crate::process::Limit;
+use crate::process::{Credentials, Limit};
 use crate::signal::{Action, Signal};
+use crate::testing::performed;
 use core::cell::Cell;
+use kernel::task::{block_on, join};
 
 #[test]
 fn what_is_written_is_read() {
@@ -498,9 +500,110 @@ fn others_run_while_much_of_a_file_is_moved_u5() {
         assert_eq!(it.call(call, &args), Ok(length as usize), "{call:?}");
         assert!(turns.get() >= 6, "{call:?}: others had {} turns", turns.get());
     }
-    // What is appended stands together.
-    let log = it.open("/log", abi::O_WRONLY | abi::O_CREAT | abi::O_APPEND).unwrap();
+}
+
+const LONG: u64 = 4 << 20;
+
+/// Bytes to write: `LONG` of each letter.
+fn letters(it: &Program, letters: &[u8]) -> Vec<u64> {
+    let memory = it.thread.memory();
+    let fill = |&letter| {
+        let at = room(&memory, LONG as usize);
+        memory.write(at, &std::vec![letter; LONG as usize]).unwrap();
+        at as u64
+    };
+    letters.iter().map(fill).collect()
+}
+
+/// Returns the first letter of each mebibyte of a file, and how long it is.
+fn sampled(it: &Program, fd: u64) -> (std::string::String, u64) {
+    let size = it.thread.process.files().get(fd).unwrap().file.stat().unwrap().size;
+    let sample = |at| {
+        it.call(Sysno::pread64, &[fd, it.buffer(), 1, at]).unwrap();
+        char::from(it.got(1)[0])
+    };
+    ((0..size).step_by(1 << 20).map(sample).collect(), size)
+}
+
+#[test]
+fn what_is_moved_at_a_position_is_one_piece_though_others_run() {
+    let it = Program::new();
+    let texts = letters(&it, b"ab");
+    let fd = it.open("/a", abi::O_RDWR | abi::O_CREAT).unwrap();
+    let call = |number, args| performed(&it.thread, number, args);
+    let write = |text: usize| call(Sysno::write, [fd, texts[text], LONG, 0, 0, 0]);
+    let seek = || call(Sysno::lseek, [fd, 0, 0, 0, 0, 0]);
+    let both = block_on(join(write(0), write(1)));
+    assert_eq!(both, (Ok(LONG as usize), Ok(LONG as usize)));
+    assert_eq!(sampled(&it, fd), ("aaaabbbb".into(), 2 * LONG));
+    assert_eq!(it.call(Sysno::ftruncate, &[fd, 0]), Ok(0));
+    assert_eq!(it.call(Sysno::lseek, &[fd, 0, 0]), Ok(0));
+    assert_eq!(block_on(join(write(0), seek())), (Ok(LONG as usize), Ok(0)));
+    assert_eq!(sampled(&it, fd), ("aaaa".into(), LONG));
+    assert_eq!(it.call(Sysno::lseek, &[fd, 0, abi::SEEK_CUR.into()]), Ok(0));
+    let read = call(Sysno::read, [fd, texts[1], LONG, 0, 0, 0]);
+    assert_eq!(block_on(join(read, seek())), (Ok(LONG as usize), Ok(0)));
+    let mut last = [0];
+    it.thread.memory().read(texts[1] as usize + LONG as usize - 1, &mut last).unwrap();
+    assert_eq!(last, *b"a");
+    // Others may read and write elsewhere meanwhile.
+    let other = call(Sysno::pread64, [fd, it.buffer(), 1, 0, 0, 0]);
+    assert_eq!(block_on(join(write(0), other)).1, Ok(1));
+}
+
+#[test]
+fn what_is_appended_stands_together_though_others_run_u5() {
+    let it = Program::new();
+    let texts = letters(&it, b"abc");
+    let flags = abi::O_RDWR | abi::O_CREAT | abi::O_APPEND;
+    let [one, two, three] = [0; 3].map(|_| it.open("/log", flags).unwrap());
+    let call = |number, args| performed(&it.thread, number, args);
+    let append = |fd, text: usize| call(Sysno::write, [fd, texts[text], LONG, 0, 0, 0]);
+    let list = it.path(0, "");
+    it.thread.memory().put(list, &[texts[2], LONG]).unwrap();
+    let vector = call(Sysno::pwritev2, [three, list, 1, u64::MAX, 0, 0x10]);
     let (turns, _other) = turns();
-    assert_eq!(it.call(Sysno::write, &[log, at, length]), Ok(length as usize));
-    assert_eq!(turns.get(), 0);
+    let all = block_on(join(append(one, 0), join(append(two, 1), vector)));
+    let long = Ok(LONG as usize);
+    assert_eq!(all, (long, (long, long)));
+    assert!(turns.get() >= 6, "others had {} turns", turns.get());
+    let (text, size) = sampled(&it, one);
+    assert_eq!(size, 3 * LONG);
+    assert!(["aaaabbbbcccc", "aaaaccccbbbb"].contains(&&*text), "{text}");
+}
+
+#[test]
+fn who_is_killed_leaves_a_file_to_others_and_without_rights_of_its_owner() {
+    let it = Program::new();
+    let texts = letters(&it, b"a");
+    for (name, call) in [
+        ("/a", Sysno::write),
+        ("/b", Sysno::pwrite64),
+        ("/c", Sysno::writev),
+        ("/d", Sysno::sendfile),
+    ] {
+        let fd = it.open(name, abi::O_RDWR | abi::O_CREAT).unwrap();
+        let from = it.open("/from", abi::O_RDWR | abi::O_CREAT).unwrap();
+        assert_eq!(it.call(Sysno::ftruncate, &[from, LONG]), Ok(0));
+        assert_eq!(it.with(Sysno::chmod, name, &[0o6777]), Ok(0));
+        it.thread.process.credentials.replace(Credentials::new(1000, 100));
+        let list = it.path(1, "");
+        it.thread.memory().put(list, &[texts[0], LONG]).unwrap();
+        let args = match call {
+            Sysno::writev => [fd, list, 1, 0, 0, 0],
+            Sysno::sendfile => [fd, from, 0, LONG, 0, 0],
+            _ => [fd, texts[0], LONG, 0, 0, 0],
+        };
+        {
+            let mut future = core::pin::pin!(performed(&it.thread, call, args));
+            block_on(core::future::poll_fn(|context| {
+                assert!(future.as_mut().poll(context).is_pending(), "{call:?}");
+                core::task::Poll::Ready(())
+            }));
+        }
+        assert_eq!(it.mode(name).map(|it| it & 0o7777), Ok(0o777), "{call:?}");
+        it.thread.process.credentials.replace(Credentials::new(0, 0));
+        assert_eq!(it.call(Sysno::lseek, &[fd, 0, 0]), Ok(0), "{call:?}");
+        assert_eq!(it.write(fd, b"x"), Ok(1), "{call:?}");
+    }
 }
